@@ -1,0 +1,189 @@
+//! The table of applets, and how a call finds its row.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::applets::{ctr_ps, nsenter};
+use crate::cli::Call;
+use crate::exit::{Exit, Outcome, report};
+use crate::output::text;
+
+/// A row of the table. Dispatch, `--list`, `--help`, man pages, completions and `make install` all come from it.
+pub struct Applet {
+    pub name: &'static str,
+    /// Section of the manual its page stands in.
+    pub section: u8,
+    /// Status of a failure of our own, usage errors included.
+    pub failure: u8,
+    /// What it does, in one line.
+    pub about: &'static str,
+    pub run: fn(&Call) -> Outcome,
+    /// The options as clap shows them. Built for `--help`, pages and completions only: parsing needs none.
+    pub command: fn() -> clap::Command,
+}
+
+pub static APPLETS: [Applet; 2] = [
+    Applet {
+        name: "ctr-ps",
+        section: 1,
+        failure: 1,
+        about: "list the processes of this host, each with the container it runs in",
+        run: ctr_ps::run,
+        command: ctr_ps::command,
+    },
+    Applet {
+        name: "nsenter",
+        section: 1,
+        failure: 1,
+        about: "run a program in the namespaces of a process or container",
+        run: nsenter::run,
+        command: nsenter::command,
+    },
+];
+
+/// Not a row: what the binary is when no applet's name calls it.
+const BOX: &str = "ctrbox";
+const UNKNOWN_APPLET: u8 = 127;
+
+pub fn find(name: &OsStr) -> Option<&'static Applet> {
+    APPLETS.iter().find(|applet| applet.name.as_bytes() == name.as_bytes())
+}
+
+/// The program: argv in, exit status out.
+#[must_use]
+pub fn run(mut argv: Vec<OsString>) -> u8 {
+    let argv0 = if argv.is_empty() { OsString::from(BOX) } else { argv.remove(0) };
+    let name = called(&argv0);
+    if let Some(applet) = find(&name) {
+        return call(applet, argv0, argv);
+    }
+    // A binary renamed to ctrbox-0.1 is the box still; a link of another name is an applet we lack.
+    if !name.as_bytes().starts_with(BOX.as_bytes()) {
+        return report(BOX, UNKNOWN_APPLET, Err(unknown(&name)));
+    }
+    let Some(first) = argv.first().cloned() else {
+        return report(BOX, 1, Err(Exit::Text(help())));
+    };
+    if let Some(applet) = find(&first) {
+        argv.remove(0);
+        return call(applet, first, argv);
+    }
+    let (status, exit) = match first.as_bytes() {
+        b"--list" => (1, Exit::Text(list())),
+        b"--help" | b"-h" => (1, Exit::Text(help())),
+        b"--version" | b"-V" => (1, Exit::Text(format!("{BOX} {}\n", env!("CARGO_PKG_VERSION")))),
+        [b'-', ..] => (1, Exit::Usage(format!("{BOX}: unrecognized option '{}'", text::shown(&first)))),
+        _ => (UNKNOWN_APPLET, unknown(&first)),
+    };
+    report(BOX, status, Err(exit))
+}
+
+fn call(applet: &Applet, argv0: OsString, args: Vec<OsString>) -> u8 {
+    let call = Call { name: applet.name, argv0, args };
+    report(applet.name, applet.failure, (applet.run)(&call))
+}
+
+/// The last component of argv[0], without the dash that login(1) puts before a shell's name.
+fn called(argv0: &OsStr) -> OsString {
+    let bytes = argv0.as_bytes();
+    let base = bytes.rsplit(|&b| b == b'/').next().unwrap_or(bytes);
+    OsStr::from_bytes(base.strip_prefix(b"-").unwrap_or(base)).to_os_string()
+}
+
+fn unknown(name: &OsStr) -> Exit {
+    let shown = text::shown(name);
+    let hint =
+        nearest(&name.to_string_lossy()).map(|near| format!(", did you mean '{near}'?")).unwrap_or_default();
+    Exit::from(anyhow::anyhow!("no applet '{shown}'{hint} ('{BOX} --list' names all)"))
+}
+
+fn nearest(name: &str) -> Option<&'static str> {
+    let near = APPLETS.iter().map(|a| (distance(name, a.name), a.name)).min()?;
+    (near.0 <= 1 + near.1.len() / 3).then_some(near.1)
+}
+
+/// Levenshtein's: insertions, removals and exchanges that make `b` of `a`. Names are short; so is the table.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().take(64).enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let exchanged = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = exchanged.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn list() -> String {
+    APPLETS.iter().map(|applet| format!("{}\n", applet.name)).collect()
+}
+
+fn help() -> String {
+    let mut command = command();
+    let width = APPLETS.iter().map(|applet| applet.name.len()).max().unwrap_or(0);
+    let rows: String = APPLETS.iter().map(|a| format!("  {:width$}  {}\n", a.name, a.about)).collect();
+    format!("{}\nApplets:\n{rows}", command.render_help())
+}
+
+/// The box itself as clap sees it: for `--help`, its page and its completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    clap::Command::new(BOX)
+        .about("see into containers and work in them, with no container tooling and no daemon")
+        .version(env!("CARGO_PKG_VERSION"))
+        .override_usage(format!("{BOX} APPLET [argument...]\n       {BOX} --list | --help | --version"))
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .arg(
+            clap::Arg::new("list")
+                .long("list")
+                .action(clap::ArgAction::SetTrue)
+                .help("name every applet, one a line"),
+        )
+        .arg(
+            clap::Arg::new("help")
+                .short('h')
+                .long("help")
+                .action(clap::ArgAction::SetTrue)
+                .help("show this help"),
+        )
+        .arg(
+            clap::Arg::new("version")
+                .short('V')
+                .long("version")
+                .action(clap::ArgAction::SetTrue)
+                .help("show the version"),
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn argv0_names_the_applet_through_paths_and_login_dashes() {
+        for argv0 in ["nsenter", "/usr/bin/nsenter", "-nsenter", "./x/nsenter", "../-nsenter"] {
+            assert_eq!(called(OsStr::new(argv0)), "nsenter", "{argv0}");
+        }
+        assert_eq!(called(OsStr::new("")), "");
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_finds_the_applet_and_nonsense_finds_none() {
+        assert_eq!(nearest("nsentr"), Some("nsenter"));
+        assert_eq!(nearest("ctrps"), Some("ctr-ps"));
+        assert_eq!(nearest("mount"), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn every_applet_builds_a_command_of_its_own_name() {
+        for applet in &APPLETS {
+            let command = (applet.command)();
+            assert_eq!(command.get_name(), applet.name);
+            command.debug_assert();
+        }
+    }
+}

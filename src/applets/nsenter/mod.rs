@@ -1,0 +1,279 @@
+//! `nsenter` enters namespaces of another process and runs a program there, by default a login shell. It is
+//! the `nsenter` of util-linux, with one thing more: the target may be a container.
+//!
+//! TARGET is a PID; a PID and the inode of its pidfd (`PID:INODE`), which no later process can have; or a
+//! container that runs on this host: by its name, by `RUNTIME:NAME` as ctr-ps(1) prints it, or by the first
+//! digits of its id, four at least. The namespaces are those of the container's first process. Names come
+//! from files on disk; no daemon is asked, so it works when they are stopped or hang. A name that two
+//! containers share is refused, with the names that tell them apart.
+//!
+//! Without a program nsenter runs the shell that `$SHELL` names, else the one of /etc/passwd as it is seen
+//! in the entered namespaces, else /bin/sh.
+//!
+//! Options act in the order given. A namespace may be named by a file (`--net=/run/netns/blue`) and then
+//! needs no target. Namespaces are entered with the privileges we have as far as they reach, then the user
+//! namespace, then the rest. Unless the user namespace is left out or `--preserve-credentials` is given, the
+//! program runs as user and group 0 of it.
+//!
+//! When a pid namespace is entered the program runs as a child, so that it is a member of it. nsenter then
+//! waits, stops and continues with the child, and ends as it does.
+//!
+//! # Exit status
+//!
+//! That of the program; when a signal killed it, nsenter dies of the same signal. 127 if the program is not
+//! found, 126 if it cannot be executed, 1 if nsenter fails.
+//!
+//! # Examples
+//!
+//! The addresses of the container `web`, with the host's ip(8):
+//!
+//! ```text
+//! nsenter -t web -n ip addr
+//! ```
+//!
+//! A shell in the Docker container `db`, although Podman has one of that name too:
+//!
+//! ```text
+//! nsenter -t docker:db -a
+//! ```
+//!
+//! # See also
+//!
+//! ctr-ps(1), namespaces(7), setns(2), unshare(1)
+
+mod enter;
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+
+use crate::cli::{self, Call, Effect, Grammar, Opt};
+use crate::container::target::Target;
+use crate::exit::{Exit, Outcome};
+use crate::isolation::kind::Kind;
+use crate::isolation::ns::open_file;
+use crate::output::text;
+
+/// What the command line asks for. Files are open already: an error of theirs comes in its turn.
+#[derive(Default)]
+struct Request {
+    target: Option<Target>,
+    all: bool,
+    /// Kinds to take from the target.
+    kinds: Vec<Kind>,
+    files: Vec<(Kind, OwnedFd)>,
+    net_socket: Option<i32>,
+    user_parent: bool,
+    root: Directory,
+    wd: Directory,
+    /// A path to change to once inside.
+    wdns: Option<OsString>,
+    uid: Option<Id>,
+    gid: Option<Id>,
+    keep_caps: bool,
+    preserve_credentials: bool,
+    no_fork: bool,
+    environment: bool,
+    join_cgroup: bool,
+    follow_context: bool,
+}
+
+#[derive(Default)]
+enum Directory {
+    #[default]
+    Unchanged,
+    OfTarget,
+    Open(OwnedFd),
+}
+
+#[derive(Clone, Copy)]
+enum Id {
+    Number(u32),
+    /// The owner of the target.
+    Follow,
+}
+
+static GRAMMAR: Grammar<Request> = Grammar {
+    usage: "[options] [program [argument...]]",
+    stops_at_operand: true,
+    options: &[
+        Opt::new(Some('a'), "all", "enter all namespaces of the target", Effect::Flag(|r| set(&mut r.all))),
+        Opt::new(
+            Some('t'),
+            "target",
+            "process or container to take namespaces from",
+            Effect::Required(target),
+        )
+        .takes("target"),
+        kind('m', "mount", "enter the mount namespace", |r, v| r.namespace(Kind::Mnt, v)),
+        kind('u', "uts", "enter the UTS namespace (host name)", |r, v| r.namespace(Kind::Uts, v)),
+        kind('i', "ipc", "enter the System V IPC namespace", |r, v| r.namespace(Kind::Ipc, v)),
+        kind('n', "net", "enter the network namespace", |r, v| r.namespace(Kind::Net, v)),
+        Opt::new(
+            Some('N'),
+            "net-socket",
+            "enter the network namespace of the target's socket",
+            Effect::Required(socket),
+        )
+        .takes("fd"),
+        kind('p', "pid", "enter the pid namespace", |r, v| r.namespace(Kind::Pid, v)),
+        kind('C', "cgroup", "enter the cgroup namespace", |r, v| r.namespace(Kind::Cgroup, v)),
+        kind('U', "user", "enter the user namespace", |r, v| r.namespace(Kind::User, v)),
+        Opt::new(
+            None,
+            "user-parent",
+            "enter the parent of the user namespace",
+            Effect::Flag(|r| set(&mut r.user_parent)),
+        ),
+        kind('T', "time", "enter the time namespace", |r, v| r.namespace(Kind::Time, v)),
+        Opt::new(
+            Some('S'),
+            "setuid",
+            "set the user id inside, or follow the target's",
+            Effect::Required(uid),
+        )
+        .takes("uid"),
+        Opt::new(
+            Some('G'),
+            "setgid",
+            "set the group id inside, or follow the target's",
+            Effect::Required(gid),
+        )
+        .takes("gid"),
+        Opt::new(
+            None,
+            "preserve-credentials",
+            "do not touch user and group ids",
+            Effect::Flag(|r| set(&mut r.preserve_credentials)),
+        ),
+        Opt::new(
+            None,
+            "keep-caps",
+            "retain capabilities granted in the user namespace",
+            Effect::Flag(|r| set(&mut r.keep_caps)),
+        ),
+        directory('r', "root", "set the root directory", |r, v| open_directory(v).map(|d| r.root = d)),
+        directory('w', "wd", "set the working directory", |r, v| {
+            open_directory(v.map(unglued)).map(|d| r.wd = d)
+        }),
+        Opt::new(Some('W'), "wdns", "set the working directory, as seen inside", Effect::Required(wdns))
+            .takes("dir"),
+        Opt::new(
+            Some('e'),
+            "env",
+            "take the environment of the target",
+            Effect::Flag(|r| set(&mut r.environment)),
+        ),
+        Opt::new(
+            Some('F'),
+            "no-fork",
+            "do not fork before executing the program",
+            Effect::Flag(|r| set(&mut r.no_fork)),
+        ),
+        Opt::new(
+            Some('c'),
+            "join-cgroup",
+            "join the control groups of the target",
+            Effect::Flag(|r| set(&mut r.join_cgroup)),
+        ),
+        Opt::new(
+            Some('Z'),
+            "follow-context",
+            "take the SELinux context of the target",
+            Effect::Flag(|r| set(&mut r.follow_context)),
+        ),
+        Opt::help(),
+        Opt::version(),
+    ],
+};
+
+pub fn run(call: &Call) -> Outcome {
+    let mut request = Request::default();
+    let program = GRAMMAR.parse(call, command, &mut request)?;
+    enter::enter(request, &program)
+}
+
+#[must_use]
+pub fn command() -> clap::Command {
+    GRAMMAR.command("nsenter", "run a program in the namespaces of a process or container")
+}
+
+type Valued = fn(&mut Request, Option<&OsStr>) -> Result<(), Exit>;
+
+const fn kind(letter: char, long: &'static str, help: &'static str, effect: Valued) -> Opt<Request> {
+    Opt::new(Some(letter), long, help, Effect::Optional(effect)).takes("file")
+}
+
+const fn directory(letter: char, long: &'static str, help: &'static str, effect: Valued) -> Opt<Request> {
+    Opt::new(Some(letter), long, help, Effect::Optional(effect)).takes("dir")
+}
+
+impl Request {
+    fn namespace(&mut self, kind: Kind, file: Option<&OsStr>) -> Result<(), Exit> {
+        match file {
+            None if self.kinds.contains(&kind) => {}
+            None => self.kinds.push(kind),
+            Some(path) => {
+                let fd = open_file(Path::new(unglued(path)))?;
+                self.files.retain(|(other, _)| *other != kind);
+                self.files.push((kind, fd));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `-n=FILE`: the sign that a long option needs is forgiven after a letter.
+fn unglued(value: &OsStr) -> &OsStr {
+    OsStr::from_bytes(value.as_bytes().strip_prefix(b"=").unwrap_or(value.as_bytes()))
+}
+
+fn set(flag: &mut bool) -> Result<(), Exit> {
+    *flag = true;
+    Ok(())
+}
+
+fn target(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    if request.target.is_some() {
+        return Err(anyhow::anyhow!("option --target may be given only once").into());
+    }
+    let refused = |errno: Errno| {
+        anyhow::Error::from(errno).context(format!("failed to parse PID argument '{}'", text::shown(word)))
+    };
+    request.target = Some(Target::parse(word).map_err(refused)?);
+    Ok(())
+}
+
+fn socket(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    request.net_socket = Some(cli::number::<i32>(word, "failed to parse file descriptor")?);
+    Ok(())
+}
+
+fn uid(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    request.uid = Some(id(word, "failed to parse uid")?);
+    Ok(())
+}
+
+fn gid(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    request.gid = Some(id(word, "failed to parse gid")?);
+    Ok(())
+}
+
+fn id(word: &OsStr, problem: &str) -> Result<Id, Exit> {
+    if word == "follow" { Ok(Id::Follow) } else { Ok(Id::Number(cli::number(word, problem)?)) }
+}
+
+fn wdns(request: &mut Request, path: &OsStr) -> Result<(), Exit> {
+    request.wdns = Some(unglued(path).to_os_string());
+    Ok(())
+}
+
+fn open_directory(path: Option<&OsStr>) -> Result<Directory, Exit> {
+    match path {
+        None => Ok(Directory::OfTarget),
+        Some(path) => Ok(Directory::Open(open_file(Path::new(path))?)),
+    }
+}

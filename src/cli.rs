@@ -1,0 +1,357 @@
+//! Options the getopt_long way, from one table an applet.
+//!
+//! clap is not getopt: it has no abbreviations that are ambiguous, no values glued to a letter that may
+//! also stand alone, no effect in the order given, other words and another status for a mistake; and
+//! building its `Command` costs more than a whole run of `nsenter`. So the table is ours and parsing walks
+//! it; clap is given the same table where its work is wanted: `--help`, manual pages and completions.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+
+use crate::exit::Exit;
+use crate::output::text;
+
+/// A call of an applet.
+pub struct Call {
+    /// The applet, as the table has it.
+    pub name: &'static str,
+    /// What it was called as: getopt's messages begin with it.
+    pub argv0: OsString,
+    /// The rest of argv.
+    pub args: Vec<OsString>,
+}
+
+/// What an option does to the request `P` that the applet gathers, at its place among the others.
+pub enum Effect<P> {
+    Help,
+    Version,
+    Flag(fn(&mut P) -> Result<(), Exit>),
+    Required(fn(&mut P, &OsStr) -> Result<(), Exit>),
+    /// The value must be attached: `--net=FILE`, `-nFILE`.
+    Optional(fn(&mut P, Option<&OsStr>) -> Result<(), Exit>),
+}
+
+/// A row of an applet's option table.
+pub struct Opt<P> {
+    pub short: Option<char>,
+    pub long: &'static str,
+    /// What the value is called in help and manual.
+    pub value: &'static str,
+    pub help: &'static str,
+    pub hidden: bool,
+    pub effect: Effect<P>,
+}
+
+impl<P> Opt<P> {
+    #[must_use]
+    pub const fn new(short: Option<char>, long: &'static str, help: &'static str, effect: Effect<P>) -> Self {
+        Opt { short, long, value: "", help, hidden: false, effect }
+    }
+
+    /// Names the value.
+    #[must_use]
+    pub const fn takes(mut self, value: &'static str) -> Self {
+        self.value = value;
+        self
+    }
+
+    #[must_use]
+    pub const fn hidden(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    #[must_use]
+    pub const fn help() -> Self {
+        Opt::new(Some('h'), "help", "show this help", Effect::Help)
+    }
+
+    #[must_use]
+    pub const fn version() -> Self {
+        Opt::new(Some('V'), "version", "show the version", Effect::Version)
+    }
+}
+
+/// An applet's command line.
+pub struct Grammar<P: 'static> {
+    /// What follows the name in the usage line.
+    pub usage: &'static str,
+    /// Does the first operand end the options? (`+` in getopt's terms: a program and its own options follow.)
+    pub stops_at_operand: bool,
+    pub options: &'static [Opt<P>],
+}
+
+impl<P> Grammar<P> {
+    /// Applies every option to `request`, in order; the operands come back.
+    pub fn parse(
+        &self,
+        call: &Call,
+        about: fn() -> clap::Command,
+        request: &mut P,
+    ) -> Result<Vec<OsString>, Exit> {
+        let mut walk = Walk { grammar: self, call, about, next: 0 };
+        let mut operands = Vec::new();
+        while let Some(arg) = call.args.get(walk.next) {
+            walk.next += 1;
+            match arg.as_bytes() {
+                b"--" => break,
+                [b'-', b'-', long @ ..] => walk.long(long, request)?,
+                [b'-', letters @ ..] if !letters.is_empty() => walk.letters(letters, request)?,
+                _ if self.stops_at_operand => {
+                    walk.next -= 1;
+                    break;
+                }
+                _ => operands.push(arg.clone()),
+            }
+        }
+        operands.extend_from_slice(&call.args[walk.next..]);
+        Ok(operands)
+    }
+
+    /// The same table as clap knows it.
+    #[must_use]
+    pub fn command(&self, name: &'static str, about: &'static str) -> clap::Command {
+        let options = self.options.iter().map(|opt| {
+            let arg = clap::Arg::new(opt.long).long(opt.long).help(opt.help).hide(opt.hidden);
+            let arg = match opt.short {
+                Some(letter) => arg.short(letter),
+                None => arg,
+            };
+            match opt.effect {
+                Effect::Help | Effect::Version | Effect::Flag(_) => arg.action(clap::ArgAction::SetTrue),
+                Effect::Required(_) => arg.value_name(opt.value).action(clap::ArgAction::Append),
+                Effect::Optional(_) => arg
+                    .value_name(opt.value)
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .action(clap::ArgAction::Append),
+            }
+        });
+        let command = clap::Command::new(name)
+            .about(about)
+            .version(env!("CARGO_PKG_VERSION"))
+            .override_usage(format!("{name} {}", self.usage))
+            .disable_help_flag(true)
+            .disable_version_flag(true)
+            .args(options);
+        if self.stops_at_operand {
+            command.arg(
+                clap::Arg::new("program")
+                    .num_args(0..)
+                    .trailing_var_arg(true)
+                    .hide(true)
+                    .value_hint(clap::ValueHint::CommandWithArguments),
+            )
+        } else {
+            command
+        }
+    }
+}
+
+/// A number as strtoumax(3) reads the whole of one: decimal, white space and a `+` before it. Out of range,
+/// negative ones too, is told apart from not a number.
+pub fn number<T: TryFrom<u64>>(word: &OsStr, problem: &str) -> Result<T, anyhow::Error> {
+    let shown = format!("{problem}: '{}'", text::shown(word));
+    let digits =
+        word.to_str().unwrap_or_default().trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let (negative, digits) = match digits.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, digits.strip_prefix('+').unwrap_or(digits)),
+    };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(anyhow::anyhow!(shown));
+    }
+    let value = digits.parse::<u64>().ok().filter(|_| !negative).and_then(|value| T::try_from(value).ok());
+    value.ok_or_else(|| anyhow::Error::from(Errno::ERANGE).context(shown))
+}
+
+struct Walk<'a, P: 'static> {
+    grammar: &'a Grammar<P>,
+    call: &'a Call,
+    about: fn() -> clap::Command,
+    /// Index of the argument to look at next.
+    next: usize,
+}
+
+impl<'a, P> Walk<'a, P> {
+    fn long(&mut self, text: &[u8], request: &mut P) -> Result<(), Exit> {
+        let (name, value) = match text.iter().position(|&b| b == b'=') {
+            Some(at) => (&text[..at], Some(OsStr::from_bytes(&text[at + 1..]))),
+            None => (text, None),
+        };
+        let opt = self.find_long(name, text)?;
+        let shown = || format!("--{}", opt.long);
+        match opt.effect {
+            Effect::Required(set) => match value.or_else(|| self.take()) {
+                Some(value) => set(request, value),
+                None => Err(self.usage(&format!("option '{}' requires an argument", shown()))),
+            },
+            Effect::Optional(set) => set(request, value),
+            _ if value.is_some() => {
+                Err(self.usage(&format!("option '{}' doesn't allow an argument", shown())))
+            }
+            _ => self.flag(opt, request),
+        }
+    }
+
+    /// A cluster: flags, then maybe a letter that takes what is left as its value.
+    fn letters(&mut self, cluster: &[u8], request: &mut P) -> Result<(), Exit> {
+        for (i, &letter) in cluster.iter().enumerate() {
+            let known = |opt: &&Opt<P>| opt.short == Some(char::from(letter));
+            let Some(opt) = self.grammar.options.iter().find(known) else {
+                return Err(self.usage(&format!("invalid option -- '{}'", text::escape(&[letter]))));
+            };
+            let rest = Some(&cluster[i + 1..]).filter(|rest| !rest.is_empty()).map(OsStr::from_bytes);
+            match opt.effect {
+                Effect::Required(set) => {
+                    return match rest.or_else(|| self.take()) {
+                        Some(value) => set(request, value),
+                        None => {
+                            Err(self
+                                .usage(&format!("option requires an argument -- '{}'", char::from(letter))))
+                        }
+                    };
+                }
+                Effect::Optional(set) => return set(request, rest),
+                _ => self.flag(opt, request)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn flag(&self, opt: &Opt<P>, request: &mut P) -> Result<(), Exit> {
+        match opt.effect {
+            Effect::Help => Err(Exit::Text((self.about)().render_help().to_string())),
+            Effect::Version => {
+                Err(Exit::Text(format!("{} from ctrbox {}\n", self.call.name, env!("CARGO_PKG_VERSION"))))
+            }
+            Effect::Flag(set) => set(request),
+            Effect::Required(_) | Effect::Optional(_) => Ok(()),
+        }
+    }
+
+    /// The option of exactly that name, else the only one that begins so.
+    fn find_long(&self, name: &[u8], text: &[u8]) -> Result<&'static Opt<P>, Exit> {
+        let options = self.grammar.options;
+        if let Some(opt) = options.iter().find(|opt| opt.long.as_bytes() == name) {
+            return Ok(opt);
+        }
+        let mut begin = options.iter().filter(|opt| !opt.hidden && opt.long.as_bytes().starts_with(name));
+        match (begin.next(), begin.next()) {
+            (Some(opt), None) => Ok(opt),
+            (None, _) => Err(self.usage(&format!("unrecognized option '--{}'", text::escape(text)))),
+            (Some(_), Some(_)) => {
+                let names = options.iter().filter(|opt| !opt.hidden && opt.long.as_bytes().starts_with(name));
+                let names: String = names.map(|opt| format!(" '--{}'", opt.long)).collect();
+                let text = text::escape(text);
+                Err(self.usage(&format!("option '--{text}' is ambiguous; possibilities:{names}")))
+            }
+        }
+    }
+
+    /// The next argument, as a value: whatever it looks like.
+    fn take(&mut self) -> Option<&'a OsStr> {
+        let arg = self.call.args.get(self.next)?;
+        self.next += 1;
+        Some(arg)
+    }
+
+    fn usage(&self, problem: &str) -> Exit {
+        Exit::Usage(format!("{}: {problem}", text::shown(&self.call.argv0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Seen(Vec<String>);
+
+    impl Seen {
+        fn value(&mut self, name: &str, value: Option<&OsStr>) -> Result<(), Exit> {
+            self.0.push(format!("{name}={:?}", value.map(|v| v.to_string_lossy().into_owned())));
+            Ok(())
+        }
+    }
+
+    static OPTIONS: [Opt<Seen>; 7] = [
+        Opt::new(Some('a'), "all", "", Effect::Flag(|s| s.value("a", None))),
+        Opt::new(Some('m'), "mount", "", Effect::Optional(|s, v| s.value("m", v))),
+        Opt::new(Some('t'), "target", "", Effect::Required(|s, v| s.value("t", Some(v)))),
+        Opt::new(None, "mount-proc", "", Effect::Flag(|s| s.value("mp", None))),
+        Opt::new(None, "secret", "", Effect::Flag(|s| s.value("secret", None))).hidden(),
+        Opt::help(),
+        Opt::version(),
+    ];
+    static PROGRAM: Grammar<Seen> = Grammar { usage: "", stops_at_operand: true, options: &OPTIONS };
+    static LIST: Grammar<Seen> = Grammar { usage: "", stops_at_operand: false, options: &OPTIONS };
+
+    fn parse(grammar: &'static Grammar<Seen>, args: &[&str]) -> Result<String, String> {
+        let args = args.iter().map(OsString::from).collect();
+        let call = Call { name: "x", argv0: OsString::from("/bin/x"), args };
+        let mut seen = Seen::default();
+        let about = || clap::Command::new("x");
+        match grammar.parse(&call, about, &mut seen) {
+            Ok(rest) => {
+                Ok(format!("{} | {}", seen.0.join(" "), rest.join(OsStr::new(" ")).to_string_lossy()))
+            }
+            Err(Exit::Usage(words)) => Err(words),
+            Err(other) => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn values_clusters_and_the_end_of_options() {
+        let ok = |args: &[&str]| parse(&PROGRAM, args).expect("parses");
+        assert_eq!(
+            ok(&["-am/path", "-t", "-5", "ls", "-a"]),
+            r#"a=None m=Some("/path") t=Some("-5") | ls -a"#
+        );
+        assert_eq!(ok(&["-ma"]), r#"m=Some("a") | "#);
+        assert_eq!(ok(&["--mount", "x"]), "m=None | x");
+        assert_eq!(ok(&["--mount=", "--targ=1=2"]), r#"m=Some("") t=Some("1=2") | "#);
+        assert_eq!(ok(&["-a", "--", "-a"]), "a=None | -a");
+        assert_eq!(ok(&["-", "-a"]), " | - -a");
+        assert_eq!(parse(&LIST, &["x", "-a", "y", "--", "-a"]).expect("parses"), "a=None | x y -a");
+    }
+
+    #[test]
+    fn mistakes_are_told_in_the_words_of_getopt() {
+        let wrong = |args: &[&str]| parse(&PROGRAM, args).expect_err("a mistake");
+        assert_eq!(wrong(&["-ax"]), "/bin/x: invalid option -- 'x'");
+        assert_eq!(wrong(&["-at"]), "/bin/x: option requires an argument -- 't'");
+        assert_eq!(wrong(&["--target"]), "/bin/x: option '--target' requires an argument");
+        assert_eq!(wrong(&["--al=1"]), "/bin/x: option '--all' doesn't allow an argument");
+        assert_eq!(wrong(&["--foo=1"]), "/bin/x: unrecognized option '--foo=1'");
+        assert_eq!(
+            wrong(&["--mou"]),
+            "/bin/x: option '--mou' is ambiguous; possibilities: '--mount' '--mount-proc'"
+        );
+        assert_eq!(wrong(&["--secre"]), "/bin/x: unrecognized option '--secre'");
+    }
+
+    #[test]
+    fn numbers() {
+        let read = |word: &str| number::<u32>(OsStr::new(word), "bad").map_err(|error| format!("{error:#}"));
+        assert_eq!(read(" +0042"), Ok(42));
+        assert_eq!(read("4294967295"), Ok(u32::MAX));
+        for word in ["", "x", "5x", "0x5", "- 5", "+-5"] {
+            assert_eq!(read(word), Err(format!("bad: '{word}'")));
+        }
+        for word in ["4294967296", "-1", "99999999999999999999"] {
+            assert!(read(word).expect_err("out of range").starts_with(&format!("bad: '{word}': ")));
+        }
+    }
+
+    #[test]
+    fn help_acts_where_it_stands() {
+        assert!(parse(&PROGRAM, &["--help", "--foo"]).expect_err("help").starts_with("Text"));
+        assert_eq!(
+            parse(&PROGRAM, &["--foo", "--help"]).expect_err("x"),
+            "/bin/x: unrecognized option '--foo'"
+        );
+    }
+}

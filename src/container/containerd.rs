@@ -1,0 +1,79 @@
+//! containerd: the bundle of every running task, `STATE/io.containerd.runtime.v2.task/NAMESPACE/ID/`, with
+//! `init.pid` and the OCI `config.json`. Kubernetes' annotations in that name pod, container and image.
+
+use std::collections::HashMap;
+
+use nix::unistd::Pid;
+use serde::Deserialize;
+
+use super::cgroup_path::is_name;
+use super::{Container, Files, Proof, Runtime};
+
+/// The namespace of the CRI plugin: Kubernetes.
+pub const CRI: &str = "k8s.io";
+/// Docker's; its containers are told by Docker's own files.
+const MOBY: &str = "moby";
+
+/// State directories: containerd's own, k3s' and RKE2's, MicroK8s'.
+const STATES: [&str; 3] =
+    ["/run/containerd", "/run/k3s/containerd", "/var/snap/microk8s/common/run/containerd"];
+const TASKS: &str = "io.containerd.runtime.v2.task";
+
+#[derive(Deserialize)]
+struct Spec {
+    #[serde(default)]
+    annotations: Option<HashMap<String, String>>,
+}
+
+/// Every running task, as (namespace, id).
+pub fn ids(files: &Files) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for state in STATES {
+        let namespaces = files.list(&format!("{state}/{TASKS}"));
+        for namespace in namespaces.into_iter().filter(|name| name != MOBY && is_name(name)) {
+            let ids = files.list(&format!("{state}/{TASKS}/{namespace}"));
+            all.extend(ids.into_iter().filter(|id| is_name(id)).map(|id| (namespace.clone(), id)));
+        }
+    }
+    all
+}
+
+pub fn load(files: &Files, namespace: &str, id: &str) -> Option<Container> {
+    if namespace == MOBY {
+        return None;
+    }
+    let bundles = STATES.iter().map(|state| format!("{state}/{TASKS}/{namespace}/{id}"));
+    bundles.into_iter().find_map(|bundle| from_bundle(files, &bundle, namespace, id))
+}
+
+fn from_bundle(files: &Files, bundle: &str, namespace: &str, id: &str) -> Option<Container> {
+    let init = Pid::from_raw(files.number(&format!("{bundle}/init.pid"))?);
+    let spec: Option<Spec> = files.json(&format!("{bundle}/config.json"));
+    let annotations = spec.and_then(|spec| spec.annotations).unwrap_or_default();
+    let annotation = |name: &str| annotations.get(name).cloned();
+    let cri = |name: &str| annotation(&format!("io.kubernetes.cri.{name}"));
+
+    let mut container = Container {
+        runtime: Runtime::Containerd,
+        id: format!("{namespace}/{id}"),
+        name: Some(format!("{namespace}/{}", annotation("nerdctl/name").unwrap_or_else(|| id.to_owned()))),
+        pod: None,
+        pod_namespace: None,
+        image: cri("image-name"),
+        init: Some(init),
+        proof: Proof::State,
+    };
+    if namespace == CRI {
+        container.runtime = Runtime::K8s;
+        id.clone_into(&mut container.id);
+        container.pod = cri("sandbox-name");
+        container.pod_namespace = cri("sandbox-namespace");
+        // The sandbox itself, the pause process: `POD`, as the kubelet has always called it.
+        let name = cri("container-name").unwrap_or_else(|| "POD".to_owned());
+        container.name = match (&container.pod_namespace, &container.pod) {
+            (Some(namespace), Some(pod)) => Some(format!("{namespace}/{pod}/{name}")),
+            _ => None,
+        };
+    }
+    Some(container)
+}

@@ -1,0 +1,72 @@
+//! Docker: `ROOT/containers/ID/config.v2.json`, written by the daemon whenever something changes.
+
+use std::collections::HashMap;
+
+use nix::unistd::Pid;
+use serde::Deserialize;
+
+use super::cgroup_path::is_id;
+use super::{Container, Files, Proof, Runtime};
+
+/// Where the daemon keeps its data unless told otherwise; the snap is told otherwise.
+const ROOTS: [&str; 2] = ["/var/lib/docker", "/var/snap/docker/common/var-lib-docker"];
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(rename = "Name", default)]
+    name: String,
+    #[serde(rename = "State", default)]
+    state: State,
+    #[serde(rename = "Config", default)]
+    config: Inner,
+}
+
+#[derive(Deserialize, Default)]
+struct State {
+    #[serde(rename = "Running", default)]
+    running: bool,
+    #[serde(rename = "Pid", default)]
+    pid: i32,
+}
+
+#[derive(Deserialize, Default)]
+struct Inner {
+    #[serde(rename = "Image", default)]
+    image: Option<String>,
+    #[serde(rename = "Labels", default)]
+    labels: Option<HashMap<String, String>>,
+}
+
+/// The ids of all containers, stopped ones too.
+pub fn ids(files: &Files) -> Vec<String> {
+    let all = ROOTS.iter().flat_map(|root| files.list(&format!("{root}/containers")));
+    all.filter(|id| is_id(id)).collect()
+}
+
+pub fn load(files: &Files, id: &str) -> Option<Container> {
+    let config: Config =
+        ROOTS.iter().find_map(|root| files.json(&format!("{root}/containers/{id}/config.v2.json")))?;
+    let init = (config.state.running && config.state.pid > 0).then(|| Pid::from_raw(config.state.pid));
+    let mut container = Container {
+        runtime: Runtime::Docker,
+        id: id.to_owned(),
+        name: Some(config.name.trim_start_matches('/').to_owned()).filter(|name| !name.is_empty()),
+        pod: None,
+        pod_namespace: None,
+        image: config.config.image,
+        init,
+        proof: Proof::State,
+    };
+    // A kubelet over dockerd (cri-dockerd) writes down in labels what it asked for.
+    let labels = config.config.labels.unwrap_or_default();
+    let label = |name: &str| labels.get(&format!("io.kubernetes.{name}")).cloned();
+    if let (Some(pod), Some(namespace), Some(name)) =
+        (label("pod.name"), label("pod.namespace"), label("container.name"))
+    {
+        container.runtime = Runtime::K8s;
+        container.name = Some(format!("{namespace}/{pod}/{name}"));
+        container.pod = Some(pod);
+        container.pod_namespace = Some(namespace);
+    }
+    Some(container)
+}

@@ -1,0 +1,228 @@
+//! TARGET as the user writes it: a PID, or a container by name or id.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use anyhow::{Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use super::{Container, Resolver, Runtime};
+use crate::isolation::ns;
+use crate::output::text;
+
+#[derive(Debug, PartialEq, Eq, Clone)]
+pub enum Target {
+    Pid {
+        pid: Pid,
+        /// Inode of its pidfd, which no other process gets before the next boot.
+        inode: Option<u64>,
+    },
+    Container(String),
+}
+
+/// A container's init process, held so that its PID cannot become another's unseen.
+pub struct Held {
+    pub pid: Pid,
+    pub pidfd: Option<OwnedFd>,
+}
+
+impl Target {
+    /// `PID`, `PID:INODE`, `NAME`, `RUNTIME:NAME`, `ID`. The errno is what a number is refused with.
+    pub fn parse(word: &OsStr) -> Result<Target, Errno> {
+        let word = word.to_str().ok_or(Errno::EINVAL)?;
+        let (pid, inode) = match word.split_once(':') {
+            Some((pid, inode)) => (pid, Some(inode)),
+            None => (word, None),
+        };
+        match (decimal(pid), inode) {
+            (Some(Ok(pid)), None) => in_range(pid, word).map(|pid| match pid {
+                Some(pid) => Target::Pid { pid, inode: None },
+                None => Target::Container(word.to_owned()),
+            }),
+            (Some(Ok(pid)), Some(inode)) => {
+                let inode = decimal(inode).ok_or(Errno::EINVAL)??;
+                let inode = u64::try_from(inode).map_err(|_| Errno::ERANGE)?;
+                let pid = in_range(pid, pid_digits(word))?.ok_or(Errno::ERANGE)?;
+                Ok(Target::Pid { pid, inode: Some(inode) })
+            }
+            // More digits than a number holds: the beginning of an id may be all digits.
+            (Some(Err(_)), None) if word.len() >= SHORTEST_ID => Ok(Target::Container(word.to_owned())),
+            (Some(Err(errno)), _) => Err(errno),
+            (None, _) if word.is_empty() => Err(Errno::EINVAL),
+            (None, _) => Ok(Target::Container(word.to_owned())),
+        }
+    }
+}
+
+/// Least digits that are taken for the beginning of an id.
+const SHORTEST_ID: usize = 4;
+
+fn pid_digits(word: &str) -> &str {
+    word.split(':').next().unwrap_or_default()
+}
+
+/// strtoimax(3) of a whole word: leading white space, a sign, digits. None when it is no number at all.
+fn decimal(word: &str) -> Option<Result<i64, Errno>> {
+    let digits = word.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let unsigned = digits.strip_prefix(['+', '-']).unwrap_or(digits);
+    if unsigned.is_empty() || !unsigned.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Some(digits.parse().map_err(|_| Errno::ERANGE))
+}
+
+/// A PID, or nothing for a number that is none but may begin an id.
+fn in_range(number: i64, word: &str) -> Result<Option<Pid>, Errno> {
+    match i32::try_from(number) {
+        Ok(pid) if pid > 0 => Ok(Some(Pid::from_raw(pid))),
+        Err(_) if word.len() >= SHORTEST_ID && word.bytes().all(|b| b.is_ascii_digit()) => Ok(None),
+        _ => Err(Errno::ERANGE),
+    }
+}
+
+/// Those of `all` that `word` means: by full name, by the last part of it, by id or its beginning.
+#[must_use]
+pub fn matching(all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
+    let (runtime, name) = split_runtime(word);
+    let of_runtime =
+        || all.iter().filter(|container| runtime.is_none_or(|runtime| container.runtime == runtime));
+    let named = |container: &&Rc<Container>| {
+        let own = container.name.as_deref().unwrap_or_default();
+        own == name || own.rsplit('/').next() == Some(name)
+    };
+    let exact = |container: &&Rc<Container>| container.name.as_deref() == Some(name) || container.id == name;
+    let begins = |container: &&Rc<Container>| name.len() >= SHORTEST_ID && container.id.starts_with(name);
+
+    let collect = |found: Vec<&Rc<Container>>| found.into_iter().cloned().collect::<Vec<_>>();
+    // RUNTIME:NAME as ctr-ps prints it means that one, even if others end in the same part.
+    let precise = collect(of_runtime().filter(exact).collect());
+    if runtime.is_some() && precise.len() == 1 {
+        return precise;
+    }
+    let by_name = collect(of_runtime().filter(named).collect());
+    if !by_name.is_empty() {
+        return by_name;
+    }
+    collect(of_runtime().filter(|container| exact(container) || begins(container)).collect())
+}
+
+fn split_runtime(word: &str) -> (Option<Runtime>, &str) {
+    let prefix = word.split_once(':');
+    let known = prefix.and_then(|(runtime, name)| {
+        let runtime = Runtime::ALL.into_iter().find(|known| known.name() == runtime)?;
+        Some((Some(runtime), name))
+    });
+    known.unwrap_or((None, word))
+}
+
+/// The one running container that `word` means.
+pub fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Container>> {
+    one(&matching(&resolver.all(), word), word)
+}
+
+/// The only one found, or why there is not one.
+pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
+    let shown = text::escape(word.as_bytes());
+    match found {
+        [one] => Ok(one.clone()),
+        [] => bail!("no process or running container '{shown}' ('ctr-ps' shows those there are)"),
+        several => {
+            let names: Vec<String> = several.iter().map(|container| precise(container, several)).collect();
+            bail!("'{shown}' is ambiguous, it may be any of: {}", text::escape(names.join(" ").as_bytes()))
+        }
+    }
+}
+
+/// A form that means this one alone: `RUNTIME:NAME`, with the id where two share that.
+fn precise(container: &Container, among: &[Rc<Container>]) -> String {
+    let name = container.to_string();
+    if among.iter().filter(|other| other.to_string() == name).count() > 1 {
+        return format!("{}:{}", container.runtime.name(), container.id);
+    }
+    name
+}
+
+/// Holds the container's init process. Its identity is checked after the pidfd is open: before, the PID may
+/// have become another's.
+pub fn hold(resolver: &Resolver<'_>, container: &Container) -> Result<Held> {
+    let ended = || anyhow!("container {} has ended", text::escape(container.to_string().as_bytes()));
+    let pid = container.init.ok_or_else(ended)?;
+    let pidfd = ns::pidfd(pid);
+    if !resolver.is_init(container, pid) {
+        return Err(ended());
+    }
+    Ok(Held { pid, pidfd })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::Proof;
+
+    fn parse(word: &str) -> Result<Target, Errno> {
+        Target::parse(OsStr::new(word))
+    }
+
+    fn pid(pid: i32, inode: Option<u64>) -> Result<Target, Errno> {
+        Ok(Target::Pid { pid: Pid::from_raw(pid), inode })
+    }
+
+    #[test]
+    fn numbers_are_pids_and_words_are_containers() {
+        assert_eq!(parse("42"), pid(42, None));
+        assert_eq!(parse(" +42"), pid(42, None));
+        assert_eq!(parse("0042"), pid(42, None));
+        assert_eq!(parse("42:4026531840"), pid(42, Some(4_026_531_840)));
+        assert_eq!(parse("web"), Ok(Target::Container("web".into())));
+        assert_eq!(parse("docker:web"), Ok(Target::Container("docker:web".into())));
+        assert_eq!(parse("5x"), Ok(Target::Container("5x".into())));
+        assert_eq!(parse("123456789012"), Ok(Target::Container("123456789012".into())));
+        assert_eq!(parse("99999999999999999999999"), Ok(Target::Container("99999999999999999999999".into())));
+    }
+
+    #[test]
+    fn no_process_has_such_a_number() {
+        for word in ["0", "-1", "-99999999999"] {
+            assert_eq!(parse(word), Err(Errno::ERANGE), "{word}");
+        }
+        assert_eq!(parse(""), Err(Errno::EINVAL));
+        assert_eq!(parse("1:x"), Err(Errno::EINVAL));
+        assert_eq!(parse("0:5"), Err(Errno::ERANGE));
+    }
+
+    fn made(runtime: Runtime, id: &str, name: &str) -> Rc<Container> {
+        let (id, name) = (id.to_owned(), Some(name.to_owned()));
+        let proof = Proof::State;
+        Rc::new(Container {
+            runtime,
+            id,
+            name,
+            pod: None,
+            pod_namespace: None,
+            image: None,
+            init: None,
+            proof,
+        })
+    }
+
+    #[test]
+    fn names_come_before_beginnings_of_ids() {
+        let all = [
+            made(Runtime::Docker, "cafe00", "web"),
+            made(Runtime::K8s, "beef00", "ns/pod/web"),
+            made(Runtime::Podman, "feed00", "cafe"),
+            made(Runtime::Containerd, "default/web", "default/web"),
+        ];
+        let ids = |word: &str| matching(&all, word).iter().map(|c| c.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids("web"), ["cafe00", "beef00", "default/web"]);
+        assert_eq!(ids("docker:web"), ["cafe00"]);
+        assert_eq!(ids("k8s:ns/pod/web"), ["beef00"]);
+        assert_eq!(ids("default/web"), ["default/web"]);
+        assert_eq!(ids("cafe"), ["feed00"]);
+        assert_eq!(ids("cafe0"), ["cafe00"]);
+        assert_eq!(ids("bee"), [""; 0]);
+        assert_eq!(ids("podman:web"), [""; 0]);
+    }
+}

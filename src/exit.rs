@@ -1,0 +1,105 @@
+//! How a run ends: one type for it, and the one place that writes to stderr.
+
+use std::ffi::OsStr;
+
+use anyhow::Error;
+use nix::errno::Errno;
+
+use crate::output::{Out, text};
+use crate::sys;
+
+/// What an applet returns: the status it ends with, or why it could not.
+pub type Outcome = Result<u8, Exit>;
+
+#[derive(Debug)]
+pub enum Exit {
+    /// `name: context: cause` to stderr; the applet's own failure status unless one is given.
+    Failed { status: Option<u8>, error: Error },
+    /// getopt's words, which begin with argv[0] and not with the applet's name.
+    Usage(String),
+    /// `--help` and `--version`: to stdout, status 0.
+    Text(String),
+}
+
+/// So that `?` works on every error; only a status of its own needs more words.
+impl<E: Into<Error>> From<E> for Exit {
+    fn from(error: E) -> Self {
+        Exit::Failed { status: None, error: error.into() }
+    }
+}
+
+/// A program that could not be started: 127 when it is not there, 126 when it is but cannot run.
+#[must_use]
+pub fn exec_failed(program: &OsStr, cause: Errno) -> Exit {
+    let status = if cause == Errno::ENOENT { 127 } else { 126 };
+    let error = Error::from(cause).context(format!("failed to execute {}", text::shown(program)));
+    Exit::Failed { status: Some(status), error }
+}
+
+/// Says what there is to say and gives the status: of `outcome`, or of a stdout that could not be written.
+pub fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
+    match outcome {
+        Ok(status) => status,
+        Err(Exit::Text(words)) => {
+            let mut out = Out::stdout();
+            out.push(words.as_bytes());
+            match out.finish() {
+                Ok(()) => 0,
+                Err(error) => report(name, failure, Err(error)),
+            }
+        }
+        Err(Exit::Usage(words)) => {
+            complain(&format!("{words}\nTry '{name} --help' for more information."));
+            failure
+        }
+        Err(Exit::Failed { status, error }) => {
+            complain(&format!("{name}: {}", chain(&error)));
+            status.unwrap_or(failure)
+        }
+    }
+}
+
+/// A line to stderr while work goes on.
+pub fn warn(name: &str, message: &str) {
+    complain(&format!("{name}: {message}"));
+}
+
+/// One write, so that lines of several processes do not mix. A stderr that cannot be written is nobody's news.
+fn complain(line: &str) {
+    let _ = nix::unistd::write(std::io::stderr(), format!("{line}\n").as_bytes());
+}
+
+/// `context: cause: cause`, an errno in the words of [`sys::strerror`].
+fn chain(error: &Error) -> String {
+    error.chain().map(words).collect::<Vec<_>>().join(": ")
+}
+
+fn words(cause: &(dyn std::error::Error + 'static)) -> String {
+    let io = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    let errno = cause.downcast_ref::<Errno>().map(|&errno| errno as i32);
+    errno.or(io).map_or_else(|| cause.to_string(), sys::strerror)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn causes_follow_their_context_in_the_words_of_the_c_library() {
+        let io = std::io::Error::from_raw_os_error(34);
+        let error = Err::<(), _>(io).context("cannot count").context("counting").expect_err("an error");
+        assert_eq!(chain(&error), "counting: cannot count: Numerical result out of range");
+    }
+
+    #[test]
+    fn a_program_not_there_is_127_and_one_that_cannot_run_126() {
+        let status = |errno| match exec_failed(OsStr::new("x"), errno) {
+            Exit::Failed { status, .. } => status,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(status(Errno::ENOENT), Some(127));
+        assert_eq!(status(Errno::EACCES), Some(126));
+        assert_eq!(status(Errno::ENOTDIR), Some(126));
+    }
+}

@@ -1,0 +1,234 @@
+//! Control groups: which a process is in, and where their directories are, on v1, v2 and hybrid hosts.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::Pid;
+use procfs::process::MountInfo;
+
+use crate::proc::ProcRoot;
+
+/// A line of `/proc/PID/cgroup` (cgroups(7)): `ID:CONTROLLERS:PATH`.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub struct Membership<'a> {
+    /// `cpu,cpuacct`, `name=systemd`; empty for v2.
+    pub controllers: &'a [u8],
+    /// From the root of the hierarchy, as far as our cgroup namespace shows it.
+    pub path: &'a [u8],
+}
+
+/// The lines of `/proc/PID/cgroup`. A path may hold anything but a newline, colons too.
+pub fn parse(text: &[u8]) -> impl Iterator<Item = Membership<'_>> {
+    text.split(|&b| b == b'\n').filter_map(|line| {
+        let mut fields = line.splitn(3, |&b| b == b':');
+        let (_id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        // What the kernel puts after the path of a group that was removed under a zombie.
+        let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+        Some(Membership { controllers, path })
+    })
+}
+
+/// A mounted hierarchy.
+#[derive(Debug, PartialEq, Eq, Clone)]
+pub struct Hierarchy {
+    /// As in `/proc/PID/cgroup`; none for v2.
+    pub controllers: Vec<String>,
+    /// The group that is seen at the mount point.
+    pub root: PathBuf,
+    pub mount_point: PathBuf,
+}
+
+/// How the host mounts control groups.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub enum Layout {
+    None,
+    Legacy,
+    Hybrid,
+    Unified,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Hierarchies(pub Vec<Hierarchy>);
+
+impl Hierarchies {
+    /// Those that we see mounted.
+    pub fn read(proc: &ProcRoot) -> Result<Hierarchies> {
+        let path = proc.own("mountinfo");
+        let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Hierarchies::parse(&text))
+    }
+
+    /// From the text of `/proc/PID/mountinfo`. Other mounts' lines are not parsed: they may hold anything.
+    #[must_use]
+    pub fn parse(mountinfo: &[u8]) -> Hierarchies {
+        const CONTROLLERS: [&str; 14] = [
+            "cpu",
+            "cpuacct",
+            "cpuset",
+            "memory",
+            "devices",
+            "freezer",
+            "net_cls",
+            "net_prio",
+            "blkio",
+            "perf_event",
+            "hugetlb",
+            "pids",
+            "rdma",
+            "misc",
+        ];
+        let lines = mountinfo.split(|&b| b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+        let mounts = lines
+            .filter(|line| line.contains(" - cgroup"))
+            .filter_map(|line| MountInfo::from_line(line).ok());
+        let hierarchies =
+            mounts.filter(|mount| matches!(mount.fs_type.as_str(), "cgroup" | "cgroup2")).map(|mount| {
+                let mut controllers: Vec<String> = mount
+                    .super_options
+                    .into_iter()
+                    .filter_map(|(option, value)| match (option.as_str(), value) {
+                        ("name", Some(name)) => Some(format!("name={name}")),
+                        (option, None) if CONTROLLERS.contains(&option) => Some(option.to_owned()),
+                        _ => None,
+                    })
+                    .collect();
+                controllers.sort();
+                if mount.fs_type == "cgroup2" {
+                    controllers.clear();
+                }
+                let root = unescape(mount.root.as_bytes());
+                Hierarchy {
+                    controllers,
+                    root,
+                    mount_point: unescape(mount.mount_point.as_os_str().as_bytes()),
+                }
+            });
+        Hierarchies(hierarchies.collect())
+    }
+
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        let v2 = self.0.iter().any(|hierarchy| hierarchy.controllers.is_empty());
+        let v1 = self.0.iter().any(|hierarchy| !hierarchy.controllers.is_empty());
+        match (v1, v2) {
+            (false, false) => Layout::None,
+            (true, false) => Layout::Legacy,
+            (true, true) => Layout::Hybrid,
+            (false, true) => Layout::Unified,
+        }
+    }
+
+    /// The directory of a group, if its hierarchy is mounted and the group lies below what the mount shows.
+    #[must_use]
+    pub fn directory(&self, of: Membership<'_>) -> Option<PathBuf> {
+        let mut wanted: Vec<&[u8]> =
+            of.controllers.split(|&b| b == b',').filter(|name| !name.is_empty()).collect();
+        wanted.sort_unstable();
+        let path = Path::new(std::ffi::OsStr::from_bytes(of.path));
+        self.0.iter().find_map(|hierarchy| {
+            let same = hierarchy.controllers.iter().map(String::as_bytes).eq(wanted.iter().copied());
+            let below = path.strip_prefix(&hierarchy.root).ok().filter(|_| same)?;
+            Some(hierarchy.mount_point.join(below))
+        })
+    }
+
+    /// `cgroup.procs` of every group that `pid` is in, open for [`join`].
+    pub fn open_groups(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<OwnedFd>> {
+        let path = proc.of(pid, "cgroup");
+        let text = std::fs::read(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let directories = parse(&text).filter_map(|membership| self.directory(membership));
+        directories
+            .map(|directory| {
+                let path = directory.join("cgroup.procs");
+                let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+                open(&path, flags, Mode::empty()).with_context(|| format!("cannot open {}", path.display()))
+            })
+            .collect()
+    }
+}
+
+/// Moves the process that calls into the group whose `cgroup.procs` this is.
+pub fn join(procs: &OwnedFd) -> nix::Result<()> {
+    nix::unistd::write(procs, b"0").map(drop)
+}
+
+/// mountinfo's octal escapes: `\040` for a blank.
+fn unescape(field: &[u8]) -> PathBuf {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut at = 0;
+    while at < field.len() {
+        let octal = field.get(at + 1..at + 4).filter(|_| field[at] == b'\\');
+        match octal.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()) {
+            Some(byte) => {
+                plain.push(byte);
+                at += 4;
+            }
+            None => {
+                plain.push(field[at]);
+                at += 1;
+            }
+        }
+    }
+    PathBuf::from(OsString::from_vec(plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &[u8] = b"31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n\
+        32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+        36 31 0:33 / /sys/fs/cgroup/freezer rw shared:7 - cgroup cgroup rw,freezer\n\
+        40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\
+        77 31 0:99 / /mnt/\xff - cgroup\nx\n\
+        41 31 0:38 / /sys/fs/cgroup/uni\\040fied rw - cgroup2 cgroup2 rw,nsdelegate\n";
+    const UNIFIED: &[u8] = b"30 23 0:26 /a /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+
+    #[test]
+    fn memberships_keep_colons_and_lose_the_kernels_note() {
+        let text = b"2:cpu,cpuacct:/a:b/c\n1:name=systemd:/x (deleted)\n0::/\nrubbish\n3:x\n";
+        let found: Vec<_> = parse(text).map(|m| (m.controllers, m.path)).collect();
+        assert_eq!(found, [(&b"cpu,cpuacct"[..], &b"/a:b/c"[..]), (b"name=systemd", b"/x"), (b"", b"/")]);
+        assert_eq!(parse(b"").count(), 0);
+    }
+
+    #[test]
+    fn directories_on_a_hybrid_host() {
+        let host = Hierarchies::parse(HYBRID);
+        assert_eq!(host.layout(), Layout::Hybrid);
+        let directory = |controllers: &[u8], path: &[u8]| {
+            host.directory(Membership { controllers, path }).map(|dir| dir.display().to_string())
+        };
+        assert_eq!(directory(b"cpuacct,cpu", b"/x").as_deref(), Some("/sys/fs/cgroup/cpu,cpuacct/x"));
+        assert_eq!(directory(b"name=systemd", b"/").as_deref(), Some("/sys/fs/cgroup/systemd/"));
+        assert_eq!(directory(b"", b"/x/y").as_deref(), Some("/sys/fs/cgroup/uni fied/x/y"));
+        assert_eq!(directory(b"pids", b"/x"), None);
+    }
+
+    #[test]
+    fn a_mount_of_a_part_shows_that_part_only() {
+        let host = Hierarchies::parse(UNIFIED);
+        assert_eq!(host.layout(), Layout::Unified);
+        let at = |path: &[u8]| host.directory(Membership { controllers: b"", path });
+        assert_eq!(at(b"/a/b").as_deref(), Some(Path::new("/sys/fs/cgroup/b")));
+        assert_eq!(at(b"/other"), None);
+        assert_eq!(Hierarchies::parse(b"").layout(), Layout::None);
+    }
+
+    #[test]
+    fn the_groups_of_this_process_exist() {
+        let proc = ProcRoot::default();
+        let host = Hierarchies::read(&proc).expect("own mountinfo");
+        let text = proc.read(Pid::this(), "cgroup").expect("own cgroup");
+        for membership in parse(&text) {
+            if let Some(directory) = host.directory(membership) {
+                assert!(directory.join("cgroup.procs").exists(), "{}", directory.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The eight kinds of namespaces (namespaces(7)).
+
+use std::ffi::c_int;
+
+/// In the order of entering. The user namespace is first here: it gives the capabilities that the others
+/// ask for. Whoever has capabilities enough enters it last all the same, see [`super::ns::enter`]. Of the
+/// rest, mnt comes late, so that paths in messages still mean what they did, and time last: it takes
+/// effect for children and needs nothing of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    User,
+    Cgroup,
+    Ipc,
+    Uts,
+    Net,
+    Pid,
+    Mnt,
+    Time,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 8] =
+        [Kind::User, Kind::Cgroup, Kind::Ipc, Kind::Uts, Kind::Net, Kind::Pid, Kind::Mnt, Kind::Time];
+
+    /// Its name below /proc/PID/ns.
+    #[must_use]
+    pub const fn proc_name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Its CLONE_NEW flag, as setns(2) and unshare(2) take it.
+    #[must_use]
+    pub const fn flag(self) -> c_int {
+        self.row().1
+    }
+
+    /// `/proc/PID/ns/NAME` without the process: `ns/NAME`.
+    #[must_use]
+    pub fn link(self) -> String {
+        format!("ns/{}", self.proc_name())
+    }
+
+    const fn row(self) -> (&'static str, c_int) {
+        match self {
+            Kind::User => ("user", libc::CLONE_NEWUSER),
+            Kind::Cgroup => ("cgroup", libc::CLONE_NEWCGROUP),
+            Kind::Ipc => ("ipc", libc::CLONE_NEWIPC),
+            Kind::Uts => ("uts", libc::CLONE_NEWUTS),
+            Kind::Net => ("net", libc::CLONE_NEWNET),
+            Kind::Pid => ("pid", libc::CLONE_NEWPID),
+            Kind::Mnt => ("mnt", libc::CLONE_NEWNS),
+            Kind::Time => ("time", 0x80), // CLONE_NEWTIME, since Linux 5.6
+        }
+    }
+}
+
+/// The inode in what a namespace's link says: `net:[4026531840]`.
+#[must_use]
+pub fn parse_link(text: &[u8]) -> Option<u64> {
+    let start = text.iter().position(|&b| b == b'[')?;
+    let digits = text[start + 1..].strip_suffix(b"]")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_running_kernel() {
+        for kind in Kind::ALL {
+            let link = format!("/proc/self/{}", kind.link());
+            if let Ok(target) = std::fs::read_link(&link) {
+                let target = target.to_string_lossy().into_owned();
+                assert!(target.starts_with(&format!("{}:[", kind.proc_name())), "{link} -> {target}");
+                assert!(parse_link(target.as_bytes()).is_some());
+            }
+        }
+        assert_eq!(parse_link(b"net:[12]"), Some(12));
+        assert_eq!(parse_link(b"net:[x]"), None);
+        assert_eq!(parse_link(b"net:[12"), None);
+        assert_eq!(parse_link(b""), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! Starting the program: exec(3)'s search, the default shell, and standing in for a child.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal, kill, raise};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, execve, getuid};
+
+use crate::exit::{Exit, exec_failed};
+use crate::proc::Users;
+use crate::sys;
+
+/// Where the program is looked for without a PATH, as glibc has it.
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+
+/// What the program is given in place of our own environment; `NAME=VALUE` each.
+pub type Environment = Vec<OsString>;
+
+/// Replaces us by the program, or by the user's shell when none is named. Comes back only to say why not.
+#[must_use]
+pub fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
+    let environment = environment.unwrap_or_else(|| {
+        let pairs = std::env::vars_os();
+        pairs.map(|(name, value)| [name, value].join(OsStr::new("="))).collect()
+    });
+    match command {
+        [program, ..] => exec_failed(program, search(program, command, &environment)),
+        [] => {
+            let shell = default_shell(&environment);
+            let base = shell.as_bytes().rsplit(|&b| b == b'/').next().unwrap_or_default();
+            let argv0 = OsString::from_vec([b"-", base].concat());
+            exec_failed(&shell, try_file(&shell, &[argv0], &environment))
+        }
+    }
+}
+
+/// execvpe(3) as glibc has it. Not the C library's own, as musl's knows no script without `#!`.
+fn search(program: &OsStr, argv: &[OsString], environment: &[OsString]) -> Errno {
+    let name = program.as_bytes();
+    if name.is_empty() {
+        return Errno::ENOENT;
+    }
+    if name.contains(&b'/') {
+        return try_file(program, argv, environment);
+    }
+    let path = variable(environment, b"PATH").unwrap_or(DEFAULT_PATH);
+    let mut denied = false;
+    let mut last = Errno::ENOENT;
+    for directory in path.split(|&b| b == b':') {
+        let file = if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() };
+        last = try_file(OsStr::from_bytes(&file), argv, environment);
+        match last {
+            Errno::EACCES => denied = true,
+            Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR | Errno::ENODEV | Errno::ETIMEDOUT => {}
+            _ => return last,
+        }
+    }
+    if denied { Errno::EACCES } else { last }
+}
+
+fn try_file(file: &OsStr, argv: &[OsString], environment: &[OsString]) -> Errno {
+    let strings =
+        |list: &[OsString]| list.iter().filter_map(|s| CString::new(s.as_bytes()).ok()).collect::<Vec<_>>();
+    let Ok(path) = CString::new(file.as_bytes()) else { return Errno::ENOENT };
+    let (argv, envp) = (strings(argv), strings(environment));
+    match execve(&path, &argv, &envp) {
+        Err(Errno::ENOEXEC) => {
+            // A script without `#!`: POSIX has the shell read it.
+            let script = [vec![c"/bin/sh".to_owned(), path], argv.into_iter().skip(1).collect()].concat();
+            execve(c"/bin/sh", &script, &envp).err().unwrap_or(Errno::ENOEXEC)
+        }
+        Err(errno) => errno,
+        Ok(never) => match never {},
+    }
+}
+
+/// $SHELL, else the shell of the real user in /etc/passwd as it is seen now, else /bin/sh.
+fn default_shell(environment: &[OsString]) -> OsString {
+    let from_passwd = || {
+        let users = Users::read(std::fs::File::open("/etc/passwd"));
+        users.get(getuid().as_raw()).map(|user| user.shell.clone())
+    };
+    variable(environment, b"SHELL")
+        .filter(|shell| !shell.is_empty())
+        .map(|shell| OsStr::from_bytes(shell).to_os_string())
+        .or_else(from_passwd)
+        .filter(|shell| !shell.is_empty())
+        .unwrap_or_else(|| OsString::from("/bin/sh"))
+}
+
+fn variable<'a>(environment: &'a [OsString], name: &[u8]) -> Option<&'a [u8]> {
+    environment.iter().find_map(|entry| entry.as_bytes().strip_prefix(name)?.strip_prefix(b"="))
+}
+
+/// The environment that a process was started with, from `/proc/PID/environ`.
+///
+/// Of several entries of one name the last counts; what is no `NAME=VALUE` is dropped. The order is turned
+/// round, as util-linux does: it is visible in the output of env(1).
+#[must_use]
+pub fn parse_environ(text: &[u8]) -> Environment {
+    let mut environment: Environment = Vec::new();
+    let mut names: std::collections::HashSet<&[u8]> = std::collections::HashSet::new();
+    for entry in text.split(|&b| b == 0).rev() {
+        let name = match entry.iter().position(|&b| b == b'=') {
+            None | Some(0) => continue,
+            Some(at) => &entry[..at],
+        };
+        if names.insert(name) {
+            environment.push(OsStr::from_bytes(entry).to_os_string());
+        }
+    }
+    environment
+}
+
+/// Waits for the child, stopping and going on with it, and gives its status. Killed: so are we, by the same signal.
+pub fn stand_in_for(child: Pid) -> Result<u8, Exit> {
+    loop {
+        match waitpid(child, Some(WaitPidFlag::WUNTRACED)) {
+            Ok(WaitStatus::Stopped(..)) => {
+                // Job control sees us, not the child: stop as it did, and wake it when we are woken.
+                kill(Pid::this(), Signal::SIGSTOP)?;
+                kill(child, Signal::SIGCONT)?;
+            }
+            Ok(WaitStatus::Exited(_, status)) => return Ok(u8::try_from(status & 0xff).unwrap_or(1)),
+            Ok(WaitStatus::Signaled(_, signal, _)) => return Err(die_of(signal)),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(anyhow::Error::from(errno).context("waitpid failed").into()),
+        }
+    }
+}
+
+/// Ends us by `signal`, so that whoever waits for us learns how the child ended.
+fn die_of(signal: Signal) -> Exit {
+    if signal != Signal::SIGKILL {
+        _ = sys::default_action(signal);
+        _ = SigSet::from(signal).thread_unblock();
+    }
+    _ = raise(signal);
+    Exit::from(anyhow::anyhow!("child died of {signal}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environ_last_of_a_name_counts_and_the_order_turns() {
+        let environment = parse_environ(b"A=1\0B=2\0A=3\0rubbish\0=x\0C=\0\0");
+        assert_eq!(environment, ["C=", "A=3", "B=2"]);
+        assert!(parse_environ(b"").is_empty());
+    }
+
+    #[test]
+    fn variables_are_found_by_their_whole_name() {
+        let environment: Environment = ["PATHX=1", "PATH=/a=b"].map(OsString::from).to_vec();
+        assert_eq!(variable(&environment, b"PATH"), Some(&b"/a=b"[..]));
+        assert_eq!(variable(&environment, b"PAT"), None);
+    }
+
+    #[test]
+    fn a_program_that_is_nowhere_is_enoent_and_a_directory_denied() {
+        let environment: Environment = vec![OsString::from("PATH=/nonexistent:/etc")];
+        let errno = |name: &str| search(OsStr::new(name), &[OsString::from(name)], &environment);
+        assert_eq!(errno("no-such-program"), Errno::ENOENT);
+        assert_eq!(errno(""), Errno::ENOENT);
+        assert_eq!(errno("/etc"), Errno::EACCES);
+        assert_eq!(errno("passwd"), Errno::EACCES);
+        assert_eq!(errno("/etc/passwd/x"), Errno::ENOTDIR);
+    }
+}

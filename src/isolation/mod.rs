@@ -1,0 +1,8 @@
+//! What containers are made of: namespaces and control groups, and starting a program among them.
+//!
+//! Never prints, never exits, knows no applet.
+
+pub mod cgroup;
+pub mod kind;
+pub mod launch;
+pub mod ns;

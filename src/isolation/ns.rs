@@ -1,0 +1,128 @@
+//! Namespaces: open them by process or path, and enter a set of them.
+
+use std::ffi::c_int;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::sys::utsname::uname;
+use nix::unistd::Pid;
+
+use super::kind::Kind;
+use crate::proc::ProcRoot;
+use crate::sys;
+
+/// ioctl_nsfs(2): the user namespace that owns a namespace, or is the parent of a user namespace.
+const NS_GET_USERNS: u64 = 0xb701;
+/// Of a pidfd, since Linux 6.11: the user namespace of its process.
+const PIDFD_GET_USER_NAMESPACE: u64 = 0xff09;
+/// Of a socket: its network namespace.
+const SIOCGSKNS: u64 = 0x894c;
+
+/// Namespaces to enter: those of one process, and those held open one by one.
+#[derive(Default)]
+pub struct Set {
+    /// The process, and the kinds to take from it with one setns(2).
+    pub process: Option<(OwnedFd, Vec<Kind>)>,
+    pub files: Vec<(Kind, OwnedFd)>,
+}
+
+/// Opens a file, closed when a program is executed.
+pub fn open_file(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    open(path, flags, Mode::empty()).with_context(|| format!("cannot open {}", path.display()))
+}
+
+/// Is the kind there on this kernel?
+#[must_use]
+pub fn known(proc: &ProcRoot, kind: Kind) -> bool {
+    std::fs::symlink_metadata(proc.own(&kind.link())).is_ok()
+}
+
+/// Are we in the user namespace of `pid`? Entering one's own is refused by the kernel (setns(2), EINVAL).
+pub fn same_user_ns(proc: &ProcRoot, pid: Pid) -> Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let id = |path: &Path| {
+        let meta = std::fs::metadata(path).with_context(|| format!("stat of {} failed", path.display()))?;
+        Ok::<_, anyhow::Error>((meta.dev(), meta.ino()))
+    };
+    let link = Kind::User.link();
+    Ok(id(&proc.of(pid, &link))? == id(&proc.own(&link))?)
+}
+
+/// setns(2) takes a pidfd since Linux 5.8; pidfds themselves are from 5.3.
+#[must_use]
+pub fn setns_takes_pidfd() -> bool {
+    let release = uname().ok().map(|uts| uts.release().to_string_lossy().into_owned()).unwrap_or_default();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (5, 8)
+}
+
+/// The user namespace above: of a user namespace its parent, of any other its owner.
+pub fn parent_user_ns(fd: &OwnedFd) -> Result<OwnedFd> {
+    sys::ioctl_fd(fd, NS_GET_USERNS).context("failed to open parent namespace")
+}
+
+/// The user namespace of the process behind a pidfd; an error before Linux 6.11.
+pub fn user_ns_of(pidfd: &OwnedFd) -> nix::Result<OwnedFd> {
+    sys::ioctl_fd(pidfd, PIDFD_GET_USER_NAMESPACE)
+}
+
+/// The network namespace of a socket that another process holds as its descriptor `fd`.
+pub fn net_ns_of_socket(pidfd: &OwnedFd, pid: Pid, fd: i32) -> Result<OwnedFd> {
+    use std::os::fd::AsRawFd;
+    let socket = sys::pidfd_getfd(pidfd, fd).with_context(|| format!("pidfd_getfd({pid}, {fd})"))?;
+    let number = socket.as_raw_fd();
+    sys::ioctl_fd(&socket, SIOCGSKNS).with_context(|| format!("ioctl({number}, SIOCGSKNS)"))
+}
+
+/// Enters them all.
+///
+/// Twice over, as no single order serves everybody. First with the capabilities that we have, all but the
+/// user namespace, and what fails is left: root enters a rootless container's namespaces so, which root
+/// of that container could not (its user namespace may own only some of them). Then the user namespace
+/// with what is left, and now failure counts: an ordinary user gets the capabilities for the others so.
+pub fn enter(set: &mut Set) -> Result<()> {
+    if let Some((pidfd, kinds)) = &mut set.process {
+        let (user, rest): (Vec<Kind>, Vec<Kind>) = kinds.iter().partition(|&&kind| kind == Kind::User);
+        if !rest.is_empty() && sys::setns(&*pidfd, mask(&rest)).is_ok() {
+            *kinds = user;
+        }
+    }
+    set.files.sort_by_key(|(kind, _)| *kind);
+    set.files.retain(|(kind, fd)| *kind == Kind::User || sys::setns(fd, kind.flag()).is_err());
+
+    if let Some((pidfd, kinds)) = &set.process
+        && !kinds.is_empty()
+    {
+        // The kernel enters the user namespace first, and all or none.
+        sys::setns(pidfd, mask(kinds)).context("reassociate to namespaces failed")?;
+    }
+    for (kind, fd) in &set.files {
+        sys::setns(fd, kind.flag())
+            .with_context(|| format!("reassociate to namespace '{}' failed", kind.link()))?;
+    }
+    set.files.clear();
+    Ok(())
+}
+
+fn mask(kinds: &[Kind]) -> c_int {
+    kinds.iter().fold(0, |mask, kind| mask | kind.flag())
+}
+
+/// A pidfd where the kernel has them. Not to have one is no failure: files below /proc serve as well.
+#[must_use]
+pub fn pidfd(pid: Pid) -> Option<OwnedFd> {
+    sys::pidfd_open(pid).ok()
+}
+
+/// Does the process that the pidfd was opened for still run? Then what was opened by its number is its own.
+pub fn still(pidfd: &OwnedFd) -> nix::Result<()> {
+    match sys::pidfd_alive(pidfd) {
+        Err(Errno::ESRCH) => Err(Errno::ESRCH),
+        _ => Ok(()), // EPERM is alive too
+    }
+}

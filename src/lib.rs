@@ -1,0 +1,23 @@
+//! ctrbox: see into Linux containers and work in them, with one static binary and no daemon.
+//!
+//! The map of the house, from the street inwards; imports go downwards only:
+//!
+//! - [`applet`]: the table of applets; finds the one that argv names and runs it
+//! - [`applets`]: one file an applet: parse, decide, act
+//! - [`container`]: whose process is this? cgroup path, checked against the runtimes' state files
+//! - [`isolation`]: namespaces and control groups: what containers are made of; never prints
+//! - [`mod@proc`]: what /proc says, and the one scan of it
+//! - [`cli`], [`exit`], [`output`]: options as getopt reads them, errors and statuses, tables and trees
+//! - [`sys`]: the only unsafe code
+
+pub mod applet;
+pub mod applets;
+pub mod cli;
+pub mod container;
+pub mod exit;
+pub mod isolation;
+pub mod output;
+pub mod proc;
+pub mod sys;
+
+pub use applet::run;

@@ -1,0 +1,15 @@
+//! The C entry point: argv as the kernel gave it, the rest is the library's.
+//!
+//! Not `fn main`: the start-up code std puts before that ignores SIGPIPE, opens /dev/null over closed
+//! descriptors and maps a signal stack. The programs we start would inherit the first two.
+#![no_main]
+#![allow(unsafe_code)]
+
+use std::ffi::{c_char, c_int};
+
+#[unsafe(no_mangle)]
+pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    // SAFETY: the C runtime hands main an argv of argc strings that live as long as the process.
+    let argv = unsafe { ctrbox::sys::arguments(argc, argv) };
+    c_int::from(ctrbox::run(argv))
+}

@@ -1,0 +1,68 @@
+//! What applets print with: text made safe, trees, colour, JSON, and a stdout that may be full.
+
+pub mod style;
+pub mod text;
+pub mod tree;
+
+use std::io::Write;
+use std::os::fd::AsFd;
+
+use anyhow::Context;
+use nix::errno::Errno;
+
+use crate::exit::Exit;
+
+/// stdout, in large writes. The first failure is kept and told once, by [`Out::finish`].
+pub struct Out {
+    buffer: Vec<u8>,
+    failure: Option<Errno>,
+}
+
+impl Out {
+    const FULL: usize = 64 * 1024;
+
+    #[must_use]
+    pub fn stdout() -> Self {
+        Out { buffer: Vec::new(), failure: None }
+    }
+
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= Self::FULL {
+            self.flush_all();
+        }
+    }
+
+    /// Writes what is left. A stdout that was closed, or whose reader has gone, is not our failure.
+    pub fn finish(mut self) -> Result<(), Exit> {
+        self.flush_all();
+        match self.failure {
+            None | Some(Errno::EPIPE | Errno::EBADF) => Ok(()),
+            Some(errno) => Err(errno).context("write error").map_err(Exit::from),
+        }
+    }
+
+    fn flush_all(&mut self) {
+        let mut left = self.buffer.as_slice();
+        while !left.is_empty() && self.failure.is_none() {
+            match nix::unistd::write(std::io::stdout().as_fd(), left) {
+                Ok(written) => left = &left[written..],
+                Err(Errno::EINTR) => {}
+                Err(errno) => self.failure = Some(errno),
+            }
+        }
+        self.buffer.clear();
+    }
+}
+
+/// So that `write!` works; it never fails here.
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.push(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

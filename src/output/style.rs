@@ -1,0 +1,111 @@
+//! When to colour, and the few styles there are.
+
+use std::ffi::OsStr;
+use std::io::IsTerminal;
+use std::os::unix::ffi::OsStrExt;
+
+use owo_colors::{AnsiColors, DynColors, OwoColorize, Style};
+
+/// `--color`.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum When {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl When {
+    /// The word as given to `--color`; none means `always`, as with ls(1).
+    #[must_use]
+    pub fn parse(word: Option<&OsStr>) -> Option<When> {
+        match word.map(OsStr::as_bytes) {
+            None | Some(b"always") => Some(When::Always),
+            Some(b"auto") => Some(When::Auto),
+            Some(b"never") => Some(When::Never),
+            Some(_) => None,
+        }
+    }
+
+    /// Auto colours a terminal that can, unless NO_COLOR says otherwise (no-color.org).
+    #[must_use]
+    pub fn on_stdout(self) -> bool {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        match self {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => !set("NO_COLOR") && !dumb() && std::io::stdout().is_terminal(),
+        }
+    }
+}
+
+/// Paints, or leaves as it is.
+#[derive(Clone, Copy)]
+pub struct Painter {
+    pub colour: bool,
+}
+
+impl Painter {
+    #[must_use]
+    pub fn heading(self, text: &str) -> String {
+        self.paint(text, Style::new().bold())
+    }
+
+    #[must_use]
+    pub fn faint(self, text: &str) -> String {
+        self.paint(text, Style::new().dimmed())
+    }
+
+    /// A colour by name, so that one container has one colour in every run.
+    #[must_use]
+    pub fn container(self, text: &str, name: &str) -> String {
+        const COLOURS: [AnsiColors; 6] = [
+            AnsiColors::Cyan,
+            AnsiColors::Green,
+            AnsiColors::Yellow,
+            AnsiColors::Magenta,
+            AnsiColors::Blue,
+            AnsiColors::BrightRed,
+        ];
+        let sum = name.bytes().fold(5381_usize, |sum, byte| sum.wrapping_mul(33) ^ usize::from(byte));
+        self.paint(text, Style::new().color(DynColors::Ansi(COLOURS[sum % COLOURS.len()])))
+    }
+
+    fn paint(self, text: &str, style: Style) -> String {
+        if self.colour { text.style(style).to_string() } else { text.to_owned() }
+    }
+}
+
+/// May lines be drawn in Unicode? As setlocale(3) decides: the first of these that is set.
+#[must_use]
+pub fn unicode() -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var_os(name).filter(|value| !value.is_empty()));
+    set.is_some_and(|locale| {
+        let locale = locale.to_string_lossy().to_ascii_lowercase();
+        locale.ends_with("utf-8") || locale.ends_with("utf8") || locale.contains("utf-8@")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_words() {
+        assert_eq!(When::parse(None), Some(When::Always));
+        assert_eq!(When::parse(Some(OsStr::new("never"))), Some(When::Never));
+        assert_eq!(When::parse(Some(OsStr::new("sometimes"))), None);
+        assert!(When::Always.on_stdout() && !When::Never.on_stdout());
+    }
+
+    #[test]
+    fn no_colour_leaves_the_text_alone() {
+        let plain = Painter { colour: false };
+        assert_eq!(plain.container("docker:web", "web"), "docker:web");
+        let painted = Painter { colour: true }.container("docker:web", "web");
+        assert!(painted.starts_with("\x1b[") && painted.contains("docker:web"), "{painted:?}");
+    }
+}

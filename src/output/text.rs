@@ -1,0 +1,104 @@
+//! Names that others chose, made fit to print: a process may call itself anything.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// For messages and tables: what would move the cursor, turn the writing direction or hide, as `\xNN` or
+/// `\u{NNNN}`; so do bytes that are no UTF-8.
+#[must_use]
+pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
+    escape_if(bytes, unprintable)
+}
+
+/// For JSON, whose strings can hold all but bytes that are no UTF-8.
+#[must_use]
+pub fn utf8(bytes: &[u8]) -> Cow<'_, str> {
+    escape_if(bytes, |_| false)
+}
+
+#[must_use]
+pub fn shown(name: &OsStr) -> Cow<'_, str> {
+    escape(name.as_bytes())
+}
+
+/// Columns on a terminal.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width() }
+}
+
+/// The longest beginning that fits `columns`.
+#[must_use]
+pub fn cut(text: &str, columns: usize) -> &str {
+    let mut left = columns;
+    for (at, letter) in text.char_indices() {
+        match left.checked_sub(letter.width().unwrap_or(0)) {
+            Some(rest) => left = rest,
+            None => return &text[..at],
+        }
+    }
+    text
+}
+
+fn escape_if(bytes: &[u8], hide: fn(char) -> bool) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && !text.chars().any(hide)
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(bytes.len() + 16);
+    for chunk in bytes.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match letter {
+                _ if !hide(letter) => safe.push(letter),
+                _ if letter.is_ascii() => _ = write!(safe, "\\x{:02x}", u32::from(letter)),
+                _ => _ = write!(safe, "\\u{{{:04x}}}", u32::from(letter)),
+            }
+        }
+        for byte in chunk.invalid() {
+            _ = write!(safe, "\\x{byte:02x}");
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// Control characters, line separators, direction marks (CVE-2021-42574) and what has no width.
+fn unprintable(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_moves_the_cursor_or_lies_about_order_is_escaped() {
+        assert_eq!(escape(b"plain \xc3\xa4 text"), "plain ä text");
+        assert_eq!(escape(b"a\x1b[2Jb\nc\x7f"), r"a\x1b[2Jb\x0ac\x7f");
+        assert_eq!(escape("x\u{202e}y\u{200b}z\u{85}".as_bytes()), r"x\u{202e}y\u{200b}z\u{0085}");
+        assert_eq!(escape(b"\xff\xfeok\xe2\x82"), r"\xff\xfeok\xe2\x82");
+        assert_eq!(escape(b""), "");
+    }
+
+    #[test]
+    fn json_keeps_what_is_utf8() {
+        assert_eq!(utf8(b"a\nb"), "a\nb");
+        assert_eq!(utf8(b"a\xffb"), r"a\xffb");
+    }
+
+    #[test]
+    fn wide_letters_are_never_cut_in_two() {
+        assert_eq!(width("日本"), 4);
+        assert_eq!(cut("日本", 3), "日");
+        assert_eq!(cut("abc", 2), "ab");
+        assert_eq!(cut("abc", 9), "abc");
+        assert_eq!(cut("é", 0), "");
+    }
+}

@@ -1,0 +1,131 @@
+//! A parent relation drawn as a forest.
+
+use std::collections::HashMap;
+
+/// What branches are drawn with.
+#[derive(Clone, Copy)]
+pub struct Glyphs {
+    branch: &'static str,
+    last: &'static str,
+    line: &'static str,
+    gap: &'static str,
+}
+
+impl Glyphs {
+    #[must_use]
+    pub fn new(unicode: bool) -> Self {
+        if unicode {
+            Glyphs { branch: "├─ ", last: "└─ ", line: "│  ", gap: "   " }
+        } else {
+            Glyphs { branch: "|- ", last: "`- ", line: "|  ", gap: "   " }
+        }
+    }
+}
+
+/// A row of the forest: which node, and what stands before it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Row {
+    pub node: usize,
+    pub prefix: String,
+}
+
+/// Levels that are drawn; deeper ones say how much deeper they are, so that a chain of ten thousand
+/// processes costs ten thousand lines and not their square.
+const DRAWN: usize = 32;
+
+/// Nodes `0..parents.len()`, each with the id of its parent. Roots and children keep the order of the nodes.
+/// A node whose parent is not there is a root; so is the first of a cycle (ids are read one after the
+/// other, and a recycled one can make two processes each other's parent).
+#[must_use]
+pub fn forest(ids: &[i32], parents: &[i32], glyphs: Glyphs) -> Vec<Row> {
+    let by_id: HashMap<i32, usize> = ids.iter().enumerate().map(|(node, &id)| (id, node)).collect();
+    let parent: Vec<Option<usize>> = (0..ids.len())
+        .map(|node| by_id.get(&parents[node]).copied().filter(|&parent| parent != node))
+        .collect();
+    let mut children = vec![Vec::new(); ids.len()];
+    for (node, parent) in parent.iter().enumerate() {
+        if let Some(parent) = parent {
+            children[*parent].push(node);
+        }
+    }
+    let mut drawing =
+        Drawing { children, seen: vec![false; ids.len()], rows: Vec::with_capacity(ids.len()), glyphs };
+    let roots = (0..ids.len()).filter(|&node| parent[node].is_none());
+    for root in roots.chain(0..ids.len()) {
+        drawing.tree(root);
+    }
+    drawing.rows
+}
+
+struct Drawing {
+    children: Vec<Vec<usize>>,
+    seen: Vec<bool>,
+    rows: Vec<Row>,
+    glyphs: Glyphs,
+}
+
+impl Drawing {
+    /// Depth first with a stack of our own: the depth is in the hands of whoever forks.
+    fn tree(&mut self, root: usize) {
+        let mut stack = vec![(root, 0_usize, true)];
+        let mut lines: Vec<bool> = Vec::new(); // for each level: does its line go on below?
+        while let Some((node, depth, last)) = stack.pop() {
+            if std::mem::replace(&mut self.seen[node], true) {
+                continue;
+            }
+            lines.truncate(depth.saturating_sub(1));
+            let prefix = if depth == 0 { String::new() } else { self.prefix(&lines, last) };
+            self.rows.push(Row { node, prefix });
+            if depth > 0 {
+                lines.push(!last);
+            }
+            for (i, &child) in self.children[node].iter().rev().enumerate() {
+                stack.push((child, depth + 1, i == 0));
+            }
+        }
+    }
+
+    fn prefix(&self, lines: &[bool], last: bool) -> String {
+        let drawn = lines.len().min(DRAWN);
+        let bars = lines[..drawn].iter().map(|&on| if on { self.glyphs.line } else { self.glyphs.gap });
+        let mut prefix: String = bars.collect();
+        if lines.len() > DRAWN {
+            prefix.push_str(&format!("[+{}] ", lines.len() - DRAWN));
+        }
+        prefix.push_str(if last { self.glyphs.last } else { self.glyphs.branch });
+        prefix
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draw(nodes: &[(i32, i32)]) -> Vec<String> {
+        let (ids, parents): (Vec<i32>, Vec<i32>) = nodes.iter().copied().unzip();
+        let rows = forest(&ids, &parents, Glyphs::new(false));
+        rows.into_iter().map(|row| format!("{}{}", row.prefix, ids[row.node])).collect()
+    }
+
+    #[test]
+    fn branches() {
+        assert_eq!(
+            draw(&[(1, 0), (2, 1), (3, 2), (4, 2), (5, 1), (9, 7)]),
+            ["1", "|- 2", "|  |- 3", "|  `- 4", "`- 5", "9"]
+        );
+    }
+
+    #[test]
+    fn a_cycle_and_a_self_parent_lose_nobody() {
+        assert_eq!(draw(&[(2, 3), (3, 2), (4, 4)]), ["4", "2", "`- 3"]);
+    }
+
+    #[test]
+    fn a_long_chain_stays_linear() {
+        let chain: Vec<(i32, i32)> = (1..=20_000).map(|pid| (pid, pid - 1)).collect();
+        let rows = draw(&chain);
+        assert_eq!(rows.len(), 20_000);
+        assert!(rows.iter().all(|row| row.len() < 200));
+        assert!(rows[19_999].ends_with("[+19966] `- 20000"), "{}", rows[19_999]);
+    }
+}

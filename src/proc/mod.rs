@@ -1,0 +1,59 @@
+//! What /proc says: parsers of bytes, and the files they come from below a [`ProcRoot`].
+
+mod passwd;
+mod scan;
+mod status;
+
+pub use passwd::Users;
+pub use scan::Scan;
+pub use status::Status;
+
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+/// Where proc is mounted. A value, so that another host's /proc can be read from files.
+#[derive(Debug, Clone)]
+pub struct ProcRoot(PathBuf);
+
+impl Default for ProcRoot {
+    fn default() -> Self {
+        ProcRoot(PathBuf::from("/proc"))
+    }
+}
+
+impl ProcRoot {
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        ProcRoot(path.into())
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// `FILE` of the process: `/proc/PID/FILE`.
+    #[must_use]
+    pub fn of(&self, pid: Pid, file: &str) -> PathBuf {
+        self.0.join(pid.to_string()).join(file)
+    }
+
+    /// `FILE` of the process that asks: `/proc/self/FILE`.
+    #[must_use]
+    pub fn own(&self, file: &str) -> PathBuf {
+        self.0.join("self").join(file)
+    }
+
+    /// The whole file.
+    pub fn read(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
+        std::fs::read(self.of(pid, file))
+    }
+}
+
+/// Has the process gone? Between the listing of /proc and a read of it that is everyday business.
+#[must_use]
+pub fn vanished(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOENT | Errno::ESRCH)
+}

@@ -1,0 +1,70 @@
+//! User names from /etc/passwd by hand: a static binary has no NSS to ask, and must not block on one.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::unix::ffi::OsStringExt;
+
+use super::status::number;
+
+/// Who has which uid. The first line of a uid counts, as with getpwuid(3).
+#[derive(Default)]
+pub struct Users {
+    by_uid: HashMap<u32, User>,
+}
+
+pub struct User {
+    pub name: Vec<u8>,
+    pub shell: OsString,
+}
+
+impl Users {
+    /// Reads /etc/passwd or a file like it. Without it nobody has a name.
+    #[must_use]
+    pub fn read(file: std::io::Result<impl Read>) -> Users {
+        let mut text = Vec::new();
+        match file.and_then(|file| file.take(8 << 20).read_to_end(&mut text)) {
+            Ok(_) => Users::parse(&text),
+            Err(_) => Users::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Users {
+        let mut by_uid = HashMap::new();
+        for line in text.split(|&b| b == b'\n') {
+            let fields: Vec<&[u8]> = line.split(|&b| b == b':').collect();
+            if let [name, _, uid, _, _, _, shell] = fields[..]
+                && !name.is_empty()
+                && let Some(uid) = number(uid)
+            {
+                by_uid.entry(uid).or_insert_with(|| User {
+                    name: name.to_vec(),
+                    shell: OsString::from_vec(shell.to_vec()),
+                });
+            }
+        }
+        Users { by_uid }
+    }
+
+    #[must_use]
+    pub fn get(&self, uid: u32) -> Option<&User> {
+        self.by_uid.get(&uid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_line_of_a_uid_counts_and_rubbish_is_passed_over() {
+        let users = Users::parse(
+            b"root:x:0:0:r:/root:/bin/bash\ntoor:x:0:0:::/bin/sh\n:x:5::::\nx:y\nb\xff:x:7:7:::/s\n+\n",
+        );
+        assert_eq!(users.get(0).expect("root").name, b"root");
+        assert_eq!(users.get(0).expect("root").shell, "/bin/bash");
+        assert_eq!(users.get(7).expect("b").name, b"b\xff");
+        assert!(users.get(5).is_none());
+    }
+}

@@ -1,0 +1,91 @@
+//! The walk over every process: one descriptor for /proc, one buffer, three system calls a file.
+
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, read};
+
+use super::ProcRoot;
+
+pub struct Scan {
+    dir: OwnedFd,
+    buffer: Vec<u8>,
+    path: String,
+}
+
+impl Scan {
+    /// Longest file that is read: an argument list can be megabytes, nobody reads past this.
+    const LONGEST: usize = 128 * 1024;
+
+    pub fn new(proc: &ProcRoot) -> nix::Result<Scan> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir = open(proc.path(), flags, Mode::empty())?;
+        Ok(Scan { dir, buffer: vec![0; 16 * 1024], path: String::new() })
+    }
+
+    /// Every process of now, in order of PID.
+    pub fn pids(proc: &ProcRoot) -> std::io::Result<Vec<Pid>> {
+        let mut pids = Vec::new();
+        for entry in std::fs::read_dir(proc.path())? {
+            if let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) {
+                pids.push(Pid::from_raw(pid));
+            }
+        }
+        pids.sort_unstable();
+        Ok(pids)
+    }
+
+    /// `/proc/PID/FILE`, up to [`Self::LONGEST`]; valid until the next read.
+    pub fn read(&mut self, pid: Pid, file: &str) -> nix::Result<&[u8]> {
+        use std::fmt::Write;
+        self.path.clear();
+        _ = write!(self.path, "{pid}/{file}");
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let fd = openat(&self.dir, self.path.as_str(), flags, Mode::empty())?;
+        let mut filled = 0;
+        loop {
+            match read(&fd, &mut self.buffer[filled..]) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(errno),
+            }
+            // proc makes these files whole at the first read: a read that left room has seen the end.
+            if filled < self.buffer.len() || filled >= Self::LONGEST {
+                break;
+            }
+            self.buffer.resize(filled * 2, 0);
+        }
+        Ok(&self.buffer[..filled])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_very_process_is_found_and_read() {
+        let proc = ProcRoot::default();
+        assert!(Scan::pids(&proc).expect("a listing").contains(&Pid::this()));
+        let mut scan = Scan::new(&proc).expect("/proc opens");
+        let cmdline = scan.read(Pid::this(), "cmdline").expect("own cmdline").to_vec();
+        let own: Vec<_> = std::env::args().collect();
+        assert!(cmdline.starts_with(own[0].as_bytes()));
+        assert_eq!(scan.read(Pid::from_raw(i32::MAX), "stat"), Err(Errno::ENOENT));
+    }
+
+    #[test]
+    fn a_file_larger_than_the_buffer_is_read_on_and_then_cut() {
+        let dir = std::env::temp_dir().join(format!("ctrbox-scan-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("7")).expect("a directory");
+        for (size, expected) in [(20_000, 20_000), (1 << 20, Scan::LONGEST)] {
+            std::fs::write(dir.join("7/cmdline"), vec![b'x'; size]).expect("a file");
+            let mut scan = Scan::new(&ProcRoot::new(&dir)).expect("opens");
+            assert_eq!(scan.read(Pid::from_raw(7), "cmdline").expect("reads").len(), expected);
+        }
+        std::fs::remove_dir_all(&dir).expect("removed");
+    }
+}

@@ -1,0 +1,112 @@
+//! `/proc/PID/status`, by hand: it is read for every process there is, and the procfs crate's parser
+//! takes five times the instructions for fields that are not asked for.
+
+/// The fields that a list of processes needs. Of a truncated file, those that were there.
+#[derive(Debug, Default, PartialEq, Eq, Clone)]
+pub struct Status {
+    /// comm, as the kernel escapes it here: `\n` for a newline, `\\` for a backslash.
+    pub name: Vec<u8>,
+    /// R, S, D, T, t, Z, X, I.
+    pub state: u8,
+    pub ppid: Option<i32>,
+    /// The effective user, as ps shows it.
+    pub euid: Option<u32>,
+    /// PIDs from this proc's pid namespace (first) to the process's own (last).
+    pub nspid: Vec<i32>,
+    pub kernel_thread: bool,
+}
+
+impl Status {
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Status {
+        let mut status = Status::default();
+        let mut kthread = None;
+        let mut memory = false;
+        for line in text.split(|&b| b == b'\n') {
+            let Some(colon) = line.iter().position(|&b| b == b':') else { continue };
+            let value = line[colon + 1..].trim_ascii();
+            match &line[..colon] {
+                b"Name" => status.name = value.to_vec(),
+                b"State" => status.state = value.first().copied().unwrap_or(b'?'),
+                b"PPid" => status.ppid = number(value),
+                b"Uid" => status.euid = fields(value).nth(1).and_then(number),
+                b"NSpid" => status.nspid = fields(value).filter_map(number).collect(),
+                b"Kthread" => kthread = Some(value == b"1"), // since Linux 6.8
+                b"VmPeak" | b"VmSize" => {
+                    memory = true;
+                    break; // nothing that is asked for stands below
+                }
+                _ => {}
+            }
+        }
+        // Before 6.8: a thread of the kernel is kthreadd (PID 2) or its child, and has no memory map.
+        // A zombie has none either.
+        status.kernel_thread = kthread.unwrap_or_else(|| {
+            let pid = status.nspid.first().copied();
+            let kthreadd = pid == Some(2) && status.name == b"kthreadd";
+            !memory && status.state != b'Z' && (kthreadd || status.ppid == Some(2)) && status.nspid.len() <= 1
+        });
+        status
+    }
+}
+
+fn fields(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| b.is_ascii_whitespace()).filter(|field| !field.is_empty())
+}
+
+/// A decimal number. Bytes, as std parses only `str`.
+pub fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTAINED: &[u8] = b"Name:\tsleep\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t27276\nNgid:\t0\n\
+        Pid:\t27276\nPPid:\t27247\nTracerPid:\t0\nUid:\t0\t1234\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t64\nGroups:\t0 10\n\
+        NStgid:\t27276\t1\nNSpid:\t27276\t7\t1\nNSpgid:\t27276\t1\nVmPeak:\t    2268 kB\n";
+
+    #[test]
+    fn a_process_in_nested_pid_namespaces() {
+        let status = Status::parse(CONTAINED);
+        assert_eq!(
+            status,
+            Status {
+                name: b"sleep".to_vec(),
+                state: b'S',
+                ppid: Some(27247),
+                euid: Some(1234),
+                nspid: vec![27276, 7, 1],
+                kernel_thread: false,
+            }
+        );
+    }
+
+    #[test]
+    fn hostile_names_stay_on_their_line() {
+        let status =
+            Status::parse(b"Name:\tx) \\nUid:\\t0 S \xff\nState:\tZ (zombie)\nPPid:\t2\nNSpid:\t77\n");
+        assert_eq!(status.name, b"x) \\nUid:\\t0 S \xff");
+        assert_eq!(status.euid, None);
+        assert!(!status.kernel_thread, "a zombie child of PID 2 is no kernel thread");
+    }
+
+    #[test]
+    fn kernel_threads_by_the_kernels_word_and_without_it() {
+        assert!(Status::parse(b"Name:\tkworker/0:1\nState:\tI (idle)\nPPid:\t2\nNSpid:\t8\n").kernel_thread);
+        assert!(Status::parse(b"Name:\tkthreadd\nState:\tS (s)\nPPid:\t0\nNSpid:\t2\n").kernel_thread);
+        assert!(Status::parse(b"Name:\tx\nPPid:\t1\nNSpid:\t9\nKthread:\t1\n").kernel_thread);
+        assert!(!Status::parse(b"Name:\tkthreadd\nPPid:\t2\nNSpid:\t9\nKthread:\t0\n").kernel_thread);
+        assert!(!Status::parse(b"Name:\tx\nState:\tS\nPPid:\t2\nNSpid:\t9\nVmPeak:\t1 kB\n").kernel_thread);
+    }
+
+    #[test]
+    fn every_truncation_and_rubbish_parse_to_something() {
+        for end in 0..CONTAINED.len() {
+            let _ = Status::parse(&CONTAINED[..end]);
+        }
+        assert_eq!(Status::parse(b"PPid:\t99999999999\nUid:\t-1 x\nNSpid:\n:::\n").ppid, None);
+        assert_eq!(Status::parse(b"\0\0\0"), Status::default());
+    }
+}

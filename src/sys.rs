@@ -1,0 +1,142 @@
+//! System calls that neither std nor nix offers, and the only unsafe code of the library.
+//!
+//! Each function is one call with its result made a `Result`; whatever needs a decision is elsewhere.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigHandler, Signal};
+use nix::unistd::{ForkResult, Pid};
+
+/// argv as Rust strings.
+///
+/// # Safety
+/// `argv` must point to `argc` C strings.
+#[must_use]
+pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
+    (0..usize::try_from(argc).unwrap_or(0))
+        // SAFETY: the caller vouches for argc strings behind argv.
+        .map(|i| unsafe { CStr::from_ptr(*argv.add(i)) })
+        .map(|arg| OsStr::from_bytes(arg.to_bytes()).to_os_string())
+        .collect()
+}
+
+/// fork(2). Sound here as the process that calls it has one thread.
+pub fn fork() -> nix::Result<ForkResult> {
+    // SAFETY: single-threaded, so no lock can be held by a thread that the child lacks.
+    unsafe { nix::unistd::fork() }
+}
+
+/// pidfd_open(2), since Linux 5.3. The descriptor is close-on-exec by definition.
+pub fn pidfd_open(pid: Pid) -> nix::Result<OwnedFd> {
+    // SAFETY: plain integers in, a new descriptor out.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })
+}
+
+/// pidfd_getfd(2), since Linux 5.6.
+pub fn pidfd_getfd(pidfd: impl AsFd, fd: RawFd) -> nix::Result<OwnedFd> {
+    // SAFETY: plain integers in, a new descriptor out.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_fd().as_raw_fd(), fd, 0) })
+}
+
+/// Does the process behind the pidfd still run? (Signal 0 through pidfd_send_signal(2).)
+pub fn pidfd_alive(pidfd: impl AsFd) -> nix::Result<()> {
+    let fd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: a null siginfo is allowed; signal 0 only checks.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, 0, 0, 0) };
+    Errno::result(result).map(drop)
+}
+
+/// An ioctl(2) that takes no argument and returns a descriptor: NS_GET_USERNS, SIOCGSKNS and such.
+pub fn ioctl_fd(fd: impl AsFd, request: u64) -> nix::Result<OwnedFd> {
+    // SAFETY: these requests ignore the third argument and give a new descriptor.
+    owned(unsafe { libc::syscall(libc::SYS_ioctl, fd.as_fd().as_raw_fd(), request, 0) })
+}
+
+/// The size of the terminal behind `fd`: columns. `None` when it is not a terminal.
+pub fn terminal_width(fd: impl AsFd) -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ fills the winsize it is given.
+    let result = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
+    (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+/// setns(2) with the flag bits as they are: nix's `CloneFlags` has no CLONE_NEWTIME.
+pub fn setns(fd: impl AsFd, flags: c_int) -> nix::Result<()> {
+    // SAFETY: plain integers in.
+    Errno::result(unsafe { libc::setns(fd.as_fd().as_raw_fd(), flags) }).map(drop)
+}
+
+/// setgroups(2) for this process.
+pub fn drop_groups() -> nix::Result<()> {
+    // SAFETY: a null list of length 0 is what setgroups documents for "none".
+    Errno::result(unsafe { libc::setgroups(0, std::ptr::null()) }).map(drop)
+}
+
+/// Sets a signal back to what the kernel does with it.
+pub fn default_action(signal: Signal) -> nix::Result<()> {
+    // SAFETY: SIG_DFL is no handler, so no code of ours runs at a bad moment.
+    unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }.map(drop)
+}
+
+fn owned(result: libc::c_long) -> nix::Result<OwnedFd> {
+    let fd = Errno::result(result)?;
+    // SAFETY: the call above just returned this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// What glibc calls an errno: scripts match on these words, and musl and nix have others.
+#[must_use]
+pub fn strerror(errno: i32) -> String {
+    let words = match Errno::from_raw(errno) {
+        Errno::EIO => "Input/output error",
+        Errno::EBADF => "Bad file descriptor",
+        Errno::EAGAIN => "Resource temporarily unavailable",
+        Errno::ENOMEM => "Cannot allocate memory",
+        Errno::EXDEV => "Invalid cross-device link",
+        Errno::ENODEV => "No such device",
+        Errno::ENFILE => "Too many open files in system",
+        Errno::EMFILE => "Too many open files",
+        Errno::ENOTTY => "Inappropriate ioctl for device",
+        Errno::EFBIG => "File too large",
+        Errno::ERANGE => "Numerical result out of range",
+        Errno::EDOM => "Numerical argument out of domain",
+        Errno::ENAMETOOLONG => "File name too long",
+        Errno::ELOOP => "Too many levels of symbolic links",
+        Errno::ENOSYS => "Function not implemented",
+        Errno::EOPNOTSUPP => "Operation not supported",
+        Errno::EUSERS => "Too many users",
+        Errno::ENOTEMPTY => "Directory not empty",
+        Errno::ESTALE => "Stale file handle",
+        Errno::EDQUOT => "Disk quota exceeded",
+        Errno::EOVERFLOW => "Value too large for defined data type",
+        Errno::UnknownErrno => return format!("Unknown error {errno}"),
+        other => other.desc(),
+    };
+    words.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The C library of the test build is glibc (or musl, then there is nothing to compare with).
+    #[test]
+    #[cfg(target_env = "gnu")]
+    fn strerror_has_the_words_of_glibc() {
+        for errno in 1..=133 {
+            let glibc = std::io::Error::from_raw_os_error(errno).to_string();
+            let glibc = glibc.split(" (os error").next().unwrap_or_default().to_owned();
+            assert_eq!(strerror(errno), glibc, "errno {errno}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_no_terminal() {
+        let (reader, _writer) = nix::unistd::pipe().expect("pipe");
+        assert_eq!(terminal_width(&reader), None);
+    }
+}

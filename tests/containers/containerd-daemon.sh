@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# The containerd of containerd.sh and cri.sh, and of docker.sh where dockerd finds it.
+: "${state:?}"
+
+containerd_socket=/run/containerd/containerd.sock
+ctr_() { timeout 60 ctr -a "$containerd_socket" "$@"; }
+containerd_answers() { timeout 10 ctr -a "$containerd_socket" version; }
+# (the CRI plugin runs each pod's first container from this image; cri.sh loads it)
+pause_image=localhost/ctrbox-test:pause
+containerd_start() {
+    need containerd ctr runc
+    # restrict_oom_score_adj: the pause container asks for -998, which takes CAP_SYS_RESOURCE
+    cat >"$state/daemon.containerd/config.toml" <<TOML
+version = 2
+root = "/var/lib/containerd"
+state = "/run/containerd"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "$pause_image"
+  restrict_oom_score_adj = true
+TOML
+    daemon_spawn containerd containerd -c "$state/daemon.containerd/config.toml"
+}
+containerd_busy() {
+    local ns
+    ctr_ -n k8s.io images rm --sync "$pause_image" || true
+    for ns in $(ctr_ namespaces ls -q); do
+        if [ -n "$(ctr_ -n "$ns" containers ls -q)" ]; then return 0; fi
+    done
+    return 1
+}
+containerd_stopped() {
+    rm -f "$containerd_socket" "$containerd_socket.ttrpc" # a dockerd that starts would take it for alive
+    remove_cgroup default
+    remove_cgroup kubepods/besteffort
+    remove_cgroup kubepods
+}
+# task_pid NS ID
+task_pid() { ctr_ -n "$1" tasks ls | awk -v id="$2" '$1 == id { print $2 }'; }

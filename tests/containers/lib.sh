@@ -1,0 +1,241 @@
+# shellcheck shell=bash
+# What the runtimes' files share.
+#
+# $state/PREFIX.RUNTIME   names the work directory of one `up`
+# $state/daemon.NAME/     a daemon we started: pid, log, and a file in users/ for each `up` that needs it
+: "${runtime:?}" "${prefix:?}"
+state=/run/ctrbox-tests
+record=$state/$prefix.$runtime
+user=$prefix.$runtime
+# (the image is the same everywhere, but its tag and its id are ours alone)
+image=localhost/ctrbox-test:$prefix
+label=ctrbox-test=$prefix
+export image label
+
+# --- the work directory --------------------------------------------------------------------------------
+
+open_work() {
+    locked record_work
+    work=$(cat "$record")
+    touch "$work/ids"
+    rm -f "$work/complaints"
+}
+record_work() {
+    local dir
+    if [ -s "$record" ] && [ -d "$(cat "$record")" ]; then return 0; fi
+    make_state
+    dir=$(mktemp -d "${TMPDIR:-/tmp}/ctrbox-test.$user.XXXXXX")
+    printf '%s\n' "$dir" >"$record"
+}
+make_state() { (umask 077 && mkdir -p "$state"); }
+close_work() { locked forget_work; }
+forget_work() {
+    rm -rf --one-file-system "$work"
+    rm -f "$record"
+    rmdir --ignore-fail-on-non-empty "$state"
+}
+
+# --- saying what happened ------------------------------------------------------------------------------
+
+# row NAME ID PID - one container that is up
+row() {
+    [[ $3 =~ ^[1-9][0-9]*$ ]] || die "$1 has no process: '$3'"
+    printf '%s\t%s\t%s\t%s\n' "$runtime" "$1" "$2" "$3" >>"$work/rows"
+    printf '%s\n' "${2##*/}" >>"$work/ids"
+}
+# die WHY, skip WHY - end an `up`
+die() {
+    echo "$runtime: $*" >"$work/reason"
+    exit 1
+}
+skip() {
+    echo "$runtime: $*" >"$work/reason"
+    exit 77
+}
+# complain WHAT - a `down` goes on, but fails in the end
+complain() { echo "$runtime: $*" >>"$work/complaints"; }
+need() {
+    local program
+    for program; do
+        command -v "$program" >/dev/null || skip "no program $program"
+    done
+}
+
+# wait_for SECONDS CMD... - until CMD succeeds; fails at the deadline
+wait_for() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.1
+    done
+}
+
+# --- processes -----------------------------------------------------------------------------------------
+
+# started PID - when, in clock ticks: with the PID it tells one process for ever
+started() {
+    local stat
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    cut -d' ' -f20 <<<"${stat##*) }" # field 22; the name before it may hold anything
+}
+# is_alive PID STARTED
+is_alive() { [ "$(started "$1")" = "$2" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
+is_dead() { ! is_alive "$@"; }
+is_stopped() { grep -q '^State:.[TZ]' "/proc/$1/status"; }
+# descendants PID - with the time they started, as is_alive wants it
+descendants() {
+    local child
+    for child in $(cat "/proc/$1/task/"*/children); do
+        echo "$child $(started "$child")"
+        descendants "$child"
+    done
+}
+# end_up - an `up` that is still at it starts nothing more, but the command it is in comes to its end: one that
+# was cut off in the middle may leave what nobody can name
+end_up() {
+    local pid start
+    read -r pid start <"$work/up" && is_alive "$pid" "$start" || return 0
+    kill -STOP "$pid"
+    wait_for 10 is_stopped "$pid"
+    descendants "$pid" >"$work/up.commands"
+    kill -KILL "$pid"
+    while read -r pid start; do
+        wait_for 120 is_dead "$pid" "$start" || complain "an earlier up is still running ($pid)"
+    done <"$work/up.commands"
+}
+# no_process_mentions FILE - none has a line of FILE for an argument: shims, conmons and what they start last
+no_process_mentions() { [ ! -s "$1" ] || ! grep -qszxF -f "$1" /proc/[0-9]*/cmdline; }
+
+# --- daemons: one serves all prefixes, the last to leave stops it --------------------------------------
+
+# locked CMD... - in a subshell, one at a time on this machine (/run is there to be locked, and never removed;
+# bash closes its own copy of fd 9 in what it starts)
+locked() {
+    (
+        flock -w 300 9 || die "somebody holds the lock of /run"
+        set -e
+        "$@" 9>&-
+    ) 9</run
+}
+# daemon_is_ours NAME - we started it and it lives
+daemon_is_ours() {
+    local pid start
+    read -r pid start 2>/dev/null <"$state/daemon.$1/pid" && is_alive "$pid" "$start"
+}
+daemon_pid() { cut -d' ' -f1 "$state/daemon.$1/pid"; }
+# daemon_spawn NAME CMD... - detached, its PID written before it exists as CMD
+daemon_spawn() {
+    local dir=$state/daemon.$1
+    shift
+    # shellcheck disable=SC2016
+    setsid sh -c 'echo $$ $(cut -d" " -f22 /proc/$$/stat) >"$0" && exec "$@"' "$dir/pid" "$@" </dev/null >"$dir/log" 2>&1 &
+}
+# daemon_use NAME - locked; NAME_answers and NAME_start are the daemon's
+daemon_use() {
+    local dir=$state/daemon.$1
+    if daemon_is_ours "$1"; then
+        daemon_wake "$1"
+    elif "$1_answers"; then
+        rm -rf "$dir"
+        return 0
+    else
+        make_state
+        mkdir -p "$dir/users"
+        rm -f "$dir/pid"
+        touch "$dir/users/$user"
+        "$1_start"
+    fi
+    touch "$dir/users/$user"
+    wait_for 60 daemon_is_up_or_dead "$1" || true
+    if ! "$1_answers"; then
+        tail -n 20 "$dir/log" >&2
+        die "$1 does not start"
+    fi
+}
+daemon_is_up_or_dead() { "$1_answers" || { [ -s "$state/daemon.$1/pid" ] && ! daemon_is_ours "$1"; }; }
+# daemon_wake NAME - a test that was killed may have left it stopped
+daemon_wake() {
+    local pid
+    for pid in $(daemon_processes "$1"); do kill -CONT "$pid" || true; done
+}
+# daemon_processes NAME - the daemon and its children (dockerd has a containerd of its own), if ours
+daemon_processes() {
+    local pid
+    daemon_is_ours "$1" || return 0
+    pid=$(daemon_pid "$1")
+    echo "$pid"
+    cat "/proc/$pid/task/"*/children 2>/dev/null | tr -s ' ' '\n'
+}
+# daemon_leave NAME - locked; NAME_busy says whether somebody else has containers there, NAME_stopped cleans up
+daemon_leave() {
+    local dir=$state/daemon.$1 pid start
+    [ -d "$dir" ] || return 0
+    rm -f "$dir/users/$user"
+    [ -z "$(ls -A "$dir/users")" ] || return 0
+    if daemon_is_ours "$1"; then
+        if "$1_busy"; then
+            echo "$1 stays: others have containers there" >&2
+            return 0
+        fi
+        read -r pid start <"$dir/pid"
+        kill -TERM "$pid"
+        wait_for 30 is_dead "$pid" "$start" || kill -KILL "$pid"
+        wait_for 10 is_dead "$pid" "$start"
+        "$1_stopped"
+    fi
+    rm -rf "$dir"
+}
+
+# --- control groups ------------------------------------------------------------------------------------
+
+# remove_cgroup PATH - below every hierarchy, where it is there and empty
+remove_cgroup() {
+    local dir
+    for dir in $(cgroup_roots); do
+        [ ! -d "$dir/$1" ] || rmdir "$dir/$1" || true
+    done
+}
+# remove_cgroup_tree PATH - one that is ours alone, with what is below it
+remove_cgroup_tree() {
+    local dir
+    for dir in $(cgroup_roots); do
+        [ ! -d "$dir/$1" ] || find "$dir/$1" -depth -type d -exec rmdir {} + || true
+    done
+}
+cgroup_roots() { awk '$3 == "cgroup" || $3 == "cgroup2" { print $2 }' /proc/mounts; }
+
+# --- the image: busybox, and a process with a child ------------------------------------------------------
+
+# make_image FILE TAG... - an archive that docker, podman and ctr load
+make_image() {
+    local file=$1 root=$work/image/rootfs out=$work/image/out applet layer config tags
+    shift
+    need busybox tar sha256sum
+    mkdir -p "$root/bin" "$root/etc" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/run" "$out"
+    cp "$(command -v busybox)" "$root/bin/busybox"
+    chroot "$root" /bin/busybox true || skip "busybox is not static (install busybox-static)"
+    for applet in sh sleep true cat ls ps readlink; do ln -s busybox "$root/bin/$applet"; done
+    echo 'root:x:0:0:root:/:/bin/sh' >"$root/etc/passwd"
+    echo 'root:x:0:' >"$root/etc/group"
+    tar -C "$root" --numeric-owner --owner=0 --group=0 -cf "$out/layer.tar" .
+    layer=$(sha256sum <"$out/layer.tar" | cut -d' ' -f1)
+    cat >"$out/config.json" <<JSON
+{"architecture":"$(image_architecture)","os":"linux","created":"2024-01-01T00:00:00Z",
+ "config":{"Env":["PATH=/bin"],"Cmd":["/bin/sh","-c","sleep 1000000 & exec sleep 1000001"],"Labels":{"ctrbox-test":"$prefix"}},
+ "rootfs":{"type":"layers","diff_ids":["sha256:$layer"]}}
+JSON
+    config=$(sha256sum <"$out/config.json" | cut -d' ' -f1)
+    mv "$out/config.json" "$out/$config.json"
+    tags=$(printf '"%s",' "$@")
+    echo "[{\"Config\":\"$config.json\",\"RepoTags\":[${tags%,}],\"Layers\":[\"layer.tar\"]}]" >"$out/manifest.json"
+    tar -C "$out" -cf "$file" manifest.json "$config.json" layer.tar
+    rm -rf "$work/image"
+}
+image_architecture() {
+    case $(uname -m) in
+    x86_64) echo amd64 ;;
+    aarch64) echo arm64 ;;
+    *) uname -m ;;
+    esac
+}
