@@ -110,11 +110,11 @@ impl<P> Grammar<P> {
         Ok(operands)
     }
 
-    /// The same table as clap knows it.
+    /// The same table as clap knows it, without what is hidden.
     #[must_use]
     pub fn command(&self, name: &'static str, about: &'static str) -> clap::Command {
-        let options = self.options.iter().map(|opt| {
-            let arg = clap::Arg::new(opt.long).long(opt.long).help(opt.help).hide(opt.hidden);
+        let options = self.options.iter().filter(|opt| !opt.hidden).map(|opt| {
+            let arg = clap::Arg::new(opt.long).long(opt.long).help(opt.help);
             let arg = match opt.short {
                 Some(letter) => arg.short(letter),
                 None => arg,
@@ -278,11 +278,11 @@ mod tests {
     }
 
     static OPTIONS: [Opt<Seen>; 7] = [
-        Opt::new(Some('a'), "all", "", Effect::Flag(|s| s.value("a", None))),
-        Opt::new(Some('m'), "mount", "", Effect::Optional(|s, v| s.value("m", v))),
-        Opt::new(Some('t'), "target", "", Effect::Required(|s, v| s.value("t", Some(v)))),
-        Opt::new(None, "mount-proc", "", Effect::Flag(|s| s.value("mp", None))),
-        Opt::new(None, "secret", "", Effect::Flag(|s| s.value("secret", None))).hidden(),
+        Opt::new(Some('a'), "all", "", Effect::Flag(|s: &mut Seen| s.value("a", None))),
+        Opt::new(Some('m'), "mount", "", Effect::Optional(|s: &mut Seen, v| s.value("m", v))),
+        Opt::new(Some('t'), "target", "", Effect::Required(|s: &mut Seen, v| s.value("t", Some(v)))),
+        Opt::new(None, "mount-proc", "", Effect::Flag(|s: &mut Seen| s.value("mp", None))),
+        Opt::new(None, "secret", "", Effect::Flag(|s: &mut Seen| s.value("secret", None))).hidden(),
         Opt::help(),
         Opt::version(),
     ];

@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use anyhow::Error;
 use nix::errno::Errno;
 
+use crate::errno;
 use crate::output::{Out, text};
-use crate::sys;
 
 /// What an applet returns: the status it ends with, or why it could not.
 pub type Outcome = Result<u8, Exit>;
@@ -69,7 +69,7 @@ fn complain(line: &str) {
     let _ = nix::unistd::write(std::io::stderr(), format!("{line}\n").as_bytes());
 }
 
-/// `context: cause: cause`, an errno in the words of [`sys::strerror`].
+/// `context: cause: cause`, an errno in the words of [`errno::strerror`].
 fn chain(error: &Error) -> String {
     error.chain().map(words).collect::<Vec<_>>().join(": ")
 }
@@ -77,7 +77,7 @@ fn chain(error: &Error) -> String {
 fn words(cause: &(dyn std::error::Error + 'static)) -> String {
     let io = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
     let errno = cause.downcast_ref::<Errno>().map(|&errno| errno as i32);
-    errno.or(io).map_or_else(|| cause.to_string(), sys::strerror)
+    errno.or(io).map_or_else(|| cause.to_string(), errno::strerror)
 }
 
 #[cfg(test)]

@@ -8,12 +8,25 @@
 //! - [`isolation`]: namespaces and control groups: what containers are made of; never prints
 //! - [`mod@proc`]: what /proc says, and the one scan of it
 //! - [`cli`], [`exit`], [`output`]: options as getopt reads them, errors and statuses, tables and trees
-//! - [`sys`]: the only unsafe code
+//! - [`sys`], [`errno`]: the only unsafe code; errors in the words of glibc
+
+#![deny(unsafe_code)] // allowed at the head of sys.rs, and for the C main in main.rs
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::print_stdout, // it panics when stdout is full: output::Out does not
+        clippy::print_stderr, // exit::report is the one place that speaks there
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 pub mod applet;
 pub mod applets;
 pub mod cli;
 pub mod container;
+pub mod errno;
 pub mod exit;
 pub mod isolation;
 pub mod output;

@@ -3,7 +3,7 @@
 //! Not `fn main`: the start-up code std puts before that ignores SIGPIPE, opens /dev/null over closed
 //! descriptors and maps a signal stack. The programs we start would inherit the first two.
 #![no_main]
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::not_unsafe_ptr_arg_deref)] // C's main cannot be an unsafe fn
 
 use std::ffi::{c_char, c_int};
 

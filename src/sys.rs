@@ -88,51 +88,9 @@ fn owned(result: libc::c_long) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
-/// What glibc calls an errno: scripts match on these words, and musl and nix have others.
-#[must_use]
-pub fn strerror(errno: i32) -> String {
-    let words = match Errno::from_raw(errno) {
-        Errno::EIO => "Input/output error",
-        Errno::EBADF => "Bad file descriptor",
-        Errno::EAGAIN => "Resource temporarily unavailable",
-        Errno::ENOMEM => "Cannot allocate memory",
-        Errno::EXDEV => "Invalid cross-device link",
-        Errno::ENODEV => "No such device",
-        Errno::ENFILE => "Too many open files in system",
-        Errno::EMFILE => "Too many open files",
-        Errno::ENOTTY => "Inappropriate ioctl for device",
-        Errno::EFBIG => "File too large",
-        Errno::ERANGE => "Numerical result out of range",
-        Errno::EDOM => "Numerical argument out of domain",
-        Errno::ENAMETOOLONG => "File name too long",
-        Errno::ELOOP => "Too many levels of symbolic links",
-        Errno::ENOSYS => "Function not implemented",
-        Errno::EOPNOTSUPP => "Operation not supported",
-        Errno::EUSERS => "Too many users",
-        Errno::ENOTEMPTY => "Directory not empty",
-        Errno::ESTALE => "Stale file handle",
-        Errno::EDQUOT => "Disk quota exceeded",
-        Errno::EOVERFLOW => "Value too large for defined data type",
-        Errno::UnknownErrno => return format!("Unknown error {errno}"),
-        other => other.desc(),
-    };
-    words.to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The C library of the test build is glibc (or musl, then there is nothing to compare with).
-    #[test]
-    #[cfg(target_env = "gnu")]
-    fn strerror_has_the_words_of_glibc() {
-        for errno in 1..=133 {
-            let glibc = std::io::Error::from_raw_os_error(errno).to_string();
-            let glibc = glibc.split(" (os error").next().unwrap_or_default().to_owned();
-            assert_eq!(strerror(errno), glibc, "errno {errno}");
-        }
-    }
 
     #[test]
     fn a_pipe_is_no_terminal() {

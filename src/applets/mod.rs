@@ -1,4 +1,27 @@
-//! One module an applet. They never import one another: what two need moves down.
+//! `ctrbox` is one program of many names, called applets. Linked to an applet's name it is that applet; the
+//! name can also be its first argument. It is linked statically and needs no other file, no daemon and no
+//! container tooling: copied to a Linux host it shows the containers there and lets one work in them.
+//!
+//! A container is only a process with namespaces, control groups and a root directory of its own. The
+//! kernel tells all of these, and a few files of the container runtimes tell the names.
+//!
+//! # Exit status
+//!
+//! That of the applet. 127 if there is no applet of that name, 0 for `--list`, `--help` and `--version`, 1
+//! if what they print cannot be written.
+//!
+//! # Examples
+//!
+//! Link every applet next to the binary:
+//!
+//! ```text
+//! for a in $(ctrbox --list); do ln -s ctrbox /usr/local/bin/$a; done
+//! ```
+//!
+//! # See also
+//!
+//! ctr-ps(1), nsenter(1), namespaces(7), cgroups(7)
 
+// Applets never import one another: what two need moves down, to `container`, `isolation` or `output`.
 pub mod ctr_ps;
 pub mod nsenter;

@@ -109,7 +109,7 @@ impl Files {
         match fd {
             Ok(fd) => Some(File::from(fd)),
             Err(Errno::ENOENT | Errno::ENOTDIR) => None,
-            Err(errno) => self.complain(path, &crate::sys::strerror(errno as i32)),
+            Err(errno) => self.complain(path, &crate::errno::strerror(errno as i32)),
         }
     }
 

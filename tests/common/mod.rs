@@ -30,7 +30,11 @@ pub fn program(name: &str) -> Command {
 }
 
 fn clean(mut command: Command) -> Command {
-    command.stdin(Stdio::null()).env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR").env_remove("POSIXLY_CORRECT");
+    command
+        .stdin(Stdio::null())
+        .env("LC_ALL", "C.UTF-8")
+        .env_remove("NO_COLOR")
+        .env_remove("POSIXLY_CORRECT");
     command
 }
 
@@ -81,7 +85,11 @@ pub fn golden(path: &str, actual: &str) {
         return;
     }
     let expected = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(expected == actual, "{path} is stale (`make docs` writes it anew, look at the difference)\n{}", first_difference(&expected, actual));
+    assert!(
+        expected == actual,
+        "{path} is stale (`make docs` writes it anew, look at the difference)\n{}",
+        first_difference(&expected, actual)
+    );
 }
 
 fn first_difference(expected: &str, actual: &str) -> String {

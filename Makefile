@@ -1,0 +1,64 @@
+# make help shows the targets. Commands only: what they decide stands in the code.
+
+ARCH    := $(shell uname -m)
+MUSL    := $(ARCH)-unknown-linux-musl
+BIN     := target/release/ctrbox
+prefix  := /usr/local
+bindir  := $(prefix)/bin
+mandir  := $(prefix)/share/man
+bashdir := $(prefix)/share/bash-completion/completions
+zshdir  := $(prefix)/share/zsh/site-functions
+fishdir := $(prefix)/share/fish/vendor_completions.d
+
+# The names of the applets: man/ has a page of each.
+PAGES   := $(notdir $(wildcard man/*.[18]))
+APPLETS := $(filter-out ctrbox,$(basename $(PAGES)))
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## the static binary, at target/release/ctrbox
+	./build.sh
+
+run: build ## the processes of this host, each with its container
+	$(BIN) ctr-ps --forest
+
+check: ## does it compile?
+	cargo check --all-targets --locked
+
+test: build ## all tests, with the binary that ships
+	CTRBOX_BIN=$(CURDIR)/$(BIN) cargo test --locked
+
+lint: ## formatting, clippy, pages, scripts, completions
+	cargo fmt --all --check
+	cargo clippy --all-targets --locked -- -D warnings
+	./lint.sh
+
+docs: ## write man/, completions/ and the golden files anew
+	CTRBOX_BLESS=1 cargo test --locked --test docs --test ctr_ps
+
+bench: build ## against the peers, in one run
+	./benches/peers.sh $(BIN)
+
+install: ## into $(DESTDIR)$(prefix); needs `make build` before
+	install -D -m 755 $(BIN) $(DESTDIR)$(bindir)/ctrbox
+	for a in $(APPLETS); do ln -sf ctrbox $(DESTDIR)$(bindir)/$$a; done
+	for p in $(PAGES); do install -D -m 644 man/$$p $(DESTDIR)$(mandir)/man$${p##*.}/$$p; done
+	for a in ctrbox $(APPLETS); do \
+		install -D -m 644 completions/bash/$$a $(DESTDIR)$(bashdir)/$$a && \
+		install -D -m 644 completions/zsh/_$$a $(DESTDIR)$(zshdir)/_$$a && \
+		install -D -m 644 completions/fish/$$a.fish $(DESTDIR)$(fishdir)/$$a.fish || exit 1; \
+	done
+
+uninstall: ## what install put there
+	for a in ctrbox $(APPLETS); do \
+		rm -f $(DESTDIR)$(bindir)/$$a $(DESTDIR)$(bashdir)/$$a \
+			$(DESTDIR)$(zshdir)/_$$a $(DESTDIR)$(fishdir)/$$a.fish; \
+	done
+	for p in $(PAGES); do rm -f $(DESTDIR)$(mandir)/man$${p##*.}/$$p; done
+
+clean: ## what building made
+	cargo clean
+
+.PHONY: help build run check test lint docs bench install uninstall clean
+.DEFAULT_GOAL := help

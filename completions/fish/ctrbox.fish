@@ -1,0 +1,67 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_ctrbox_global_optspecs
+    string join \n list h/help V/version
+end
+
+function __fish_ctrbox_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_ctrbox_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_ctrbox_using_subcommand
+    set -l cmd (__fish_ctrbox_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -l list -d 'name every applet, one a line'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -s h -l help -d 'show this help'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -s V -l version -d 'show the version'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "ctr-ps" -d 'list the processes of this host, each with the container it runs in'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "nsenter" -d 'run a program in the namespaces of a process or container'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s c -l container -d 'only this container: NAME, RUNTIME:NAME or beginning of the id' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l color -d 'colour the output: auto, always or never' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l root -d 'look at the system whose root directory is mounted at DIR' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l forest -d 'draw the tree of processes'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s J -l json -d 'print JSON'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s q -l quiet -d 'print PIDs only'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s n -l noheadings -d 'print no headings'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s k -l kernel-threads -d 'list the threads of the kernel too'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s v -l verbose -d 'say which state files could not be used'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s h -l help -d 'show this help'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s V -l version -d 'show the version'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s t -l target -d 'process or container to take namespaces from' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s m -l mount -d 'enter the mount namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s u -l uts -d 'enter the UTS namespace (host name)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s i -l ipc -d 'enter the System V IPC namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s n -l net -d 'enter the network namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s N -l net-socket -d 'enter the network namespace of the target\'s socket' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s p -l pid -d 'enter the pid namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s C -l cgroup -d 'enter the cgroup namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s U -l user -d 'enter the user namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s T -l time -d 'enter the time namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s S -l setuid -d 'set the user id inside, or follow the target\'s' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s G -l setgid -d 'set the group id inside, or follow the target\'s' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s r -l root -d 'set the root directory' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s w -l wd -d 'set the working directory' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s W -l wdns -d 'set the working directory, as seen inside' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s a -l all -d 'enter all namespaces of the target'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l user-parent -d 'enter the parent of the user namespace'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l preserve-credentials -d 'do not touch user and group ids'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l keep-caps -d 'retain capabilities granted in the user namespace'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s e -l env -d 'take the environment of the target'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s F -l no-fork -d 'do not fork before executing the program'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s c -l join-cgroup -d 'join the control groups of the target'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s Z -l follow-context -d 'take the SELinux context of the target'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s h -l help -d 'show this help'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s V -l version -d 'show the version'

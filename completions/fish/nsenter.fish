@@ -1,0 +1,25 @@
+complete -c nsenter -s t -l target -d 'process or container to take namespaces from' -r
+complete -c nsenter -s m -l mount -d 'enter the mount namespace' -r
+complete -c nsenter -s u -l uts -d 'enter the UTS namespace (host name)' -r
+complete -c nsenter -s i -l ipc -d 'enter the System V IPC namespace' -r
+complete -c nsenter -s n -l net -d 'enter the network namespace' -r
+complete -c nsenter -s N -l net-socket -d 'enter the network namespace of the target\'s socket' -r
+complete -c nsenter -s p -l pid -d 'enter the pid namespace' -r
+complete -c nsenter -s C -l cgroup -d 'enter the cgroup namespace' -r
+complete -c nsenter -s U -l user -d 'enter the user namespace' -r
+complete -c nsenter -s T -l time -d 'enter the time namespace' -r
+complete -c nsenter -s S -l setuid -d 'set the user id inside, or follow the target\'s' -r
+complete -c nsenter -s G -l setgid -d 'set the group id inside, or follow the target\'s' -r
+complete -c nsenter -s r -l root -d 'set the root directory' -r
+complete -c nsenter -s w -l wd -d 'set the working directory' -r
+complete -c nsenter -s W -l wdns -d 'set the working directory, as seen inside' -r
+complete -c nsenter -s a -l all -d 'enter all namespaces of the target'
+complete -c nsenter -l user-parent -d 'enter the parent of the user namespace'
+complete -c nsenter -l preserve-credentials -d 'do not touch user and group ids'
+complete -c nsenter -l keep-caps -d 'retain capabilities granted in the user namespace'
+complete -c nsenter -s e -l env -d 'take the environment of the target'
+complete -c nsenter -s F -l no-fork -d 'do not fork before executing the program'
+complete -c nsenter -s c -l join-cgroup -d 'join the control groups of the target'
+complete -c nsenter -s Z -l follow-context -d 'take the SELinux context of the target'
+complete -c nsenter -s h -l help -d 'show this help'
+complete -c nsenter -s V -l version -d 'show the version'

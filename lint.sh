@@ -1,0 +1,47 @@
+#!/bin/sh
+# What cargo does not lint: manual pages, scripts, completions. A tool that is not there is said, not failed,
+# unless CTRBOX_REQUIRE names it.
+# shellcheck disable=SC2016 # what stands in single quotes is for the inner shell
+set -u
+cd "$(dirname "$0")" || exit 1
+failed=0
+
+problem() {
+    echo "lint: $*" >&2
+    failed=1
+}
+have() {
+    command -v "$1" >/dev/null 2>&1 && return 0
+    case ",${CTRBOX_REQUIRE:-}," in
+    *",$1,"*) problem "$1 is required here but not installed" ;;
+    *) echo "SKIP $1: not installed" >&2 ;;
+    esac
+    return 1
+}
+# silent WHAT COMMAND...: the command succeeds and says nothing
+silent() {
+    what=$1
+    shift
+    out=$("$@" 2>&1) || problem "$what: failed: $out"
+    [ -z "$out" ] || problem "$what: $out"
+}
+
+for page in man/*; do
+    if have mandoc; then silent "$page" mandoc -T lint -W warning "$page"; fi
+    if have groff; then silent "$page" sh -c 'groff -ww -man -Tutf8 "$1" 2>&1 >/dev/null' sh "$page"; fi
+done
+if have shellcheck; then
+    git ls-files -co --exclude-standard | while read -r file; do
+        [ -f "$file" ] && head -c 64 "$file" | head -n 1 | grep -aqE '^#!.*[/ ](ba)?sh$' && printf '%s\0' "$file"
+    done | xargs -0 shellcheck -x -P SCRIPTDIR || problem "shellcheck"
+fi
+for script in completions/bash/*; do
+    if have bash; then silent "$script" bash --norc -c '. "$1" && complete -p "${1##*/}" >/dev/null' bash "$script"; fi
+done
+for script in completions/zsh/_*; do
+    if have zsh; then silent "$script" zsh -f -c 'autoload -Uz compinit && compinit -u -D && . "$1"' zsh "$script"; fi
+done
+for script in completions/fish/*; do
+    if have fish; then silent "$script" fish --no-config -c 'source $argv[1]' "$script"; fi
+done
+exit "$failed"
