@@ -37,9 +37,6 @@ lint: ## formatting, clippy, pages, scripts, completions
 docs: ## write man/, completions/ and the golden files anew
 	CTRBOX_BLESS=1 cargo test --locked --test docs --test ctr_ps
 
-bench: build ## against the peers, in one run
-	./benches/peers.sh $(BIN)
-
 install: ## into $(DESTDIR)$(prefix); needs `make build` before
 	install -D -m 755 $(BIN) $(DESTDIR)$(bindir)/ctrbox
 	for a in $(APPLETS); do ln -sf ctrbox $(DESTDIR)$(bindir)/$$a; done
@@ -60,5 +57,5 @@ uninstall: ## what install put there
 clean: ## what building made
 	cargo clean
 
-.PHONY: help build run check test lint docs bench install uninstall clean
+.PHONY: help build run check test lint docs install uninstall clean
 .DEFAULT_GOAL := help

@@ -50,9 +50,7 @@ pub fn candidates(path: &str) -> Vec<Candidate<'_>> {
         if let Some((store, id)) = by_form(component) {
             let store = if store == Store::Any { of_parent(parent) } else { store };
             found.push(Candidate { store, id, group, particular: store != Store::Any });
-        } else if let Some(id) =
-            component.rsplit_once(":cri-containerd:").map(|(_, id)| id).filter(|id| is_id(id))
-        {
+        } else if let Some(id) = after_colons(component) {
             // A kubelet with the systemd driver over a containerd with the cgroupfs driver.
             found.push(Candidate { store: Store::Cri, id, group, particular: true });
         } else if is_name(parent) && is_name(component) {
@@ -68,6 +66,12 @@ pub fn candidates(path: &str) -> Vec<Candidate<'_>> {
     }
     found.reverse();
     found
+}
+
+/// SLICE:cri-containerd:ID
+fn after_colons(component: &str) -> Option<&str> {
+    let (slice, id) = component.rsplit_once(':')?;
+    (slice.ends_with(":cri-containerd") && is_id(id)).then_some(id)
 }
 
 fn by_form(component: &str) -> Option<(Store<'static>, &str)> {

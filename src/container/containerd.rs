@@ -1,6 +1,7 @@
 //! containerd: the bundle of every running task, `STATE/io.containerd.runtime.v2.task/NAMESPACE/ID/`, with
 //! `init.pid` and the OCI `config.json`. Kubernetes' annotations in that name pod, container and image.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use nix::unistd::Pid;
@@ -25,25 +26,39 @@ struct Spec {
     annotations: Option<HashMap<String, String>>,
 }
 
-/// Every running task, as (namespace, id).
-pub fn ids(files: &Files) -> Vec<(String, String)> {
-    let mut all = Vec::new();
-    for state in STATES {
-        let namespaces = files.list(&format!("{state}/{TASKS}"));
-        for namespace in namespaces.into_iter().filter(|name| name != MOBY && is_name(name)) {
-            let ids = files.list(&format!("{state}/{TASKS}/{namespace}"));
-            all.extend(ids.into_iter().filter(|id| is_name(id)).map(|id| (namespace.clone(), id)));
-        }
-    }
-    all
+/// The namespaces there are, read once: most control groups only look like one of containerd's.
+#[derive(Default)]
+pub struct Containerd {
+    /// (its directory of tasks, namespace)
+    namespaces: OnceCell<Vec<(String, String)>>,
 }
 
-pub fn load(files: &Files, namespace: &str, id: &str) -> Option<Container> {
-    if namespace == MOBY {
-        return None;
+impl Containerd {
+    /// Every running task, as (namespace, id).
+    pub fn ids(&self, files: &Files) -> Vec<(String, String)> {
+        let all = self.namespaces(files).iter().flat_map(|(tasks, namespace)| {
+            let ids = files.list(&format!("{tasks}/{namespace}"));
+            ids.into_iter().filter(|id| is_name(id)).map(|id| (namespace.clone(), id))
+        });
+        all.collect()
     }
-    let bundles = STATES.iter().map(|state| format!("{state}/{TASKS}/{namespace}/{id}"));
-    bundles.into_iter().find_map(|bundle| from_bundle(files, &bundle, namespace, id))
+
+    pub fn load(&self, files: &Files, namespace: &str, id: &str) -> Option<Container> {
+        let here = self.namespaces(files).iter().filter(|(_, name)| name == namespace);
+        here.into_iter()
+            .find_map(|(tasks, _)| from_bundle(files, &format!("{tasks}/{namespace}/{id}"), namespace, id))
+    }
+
+    fn namespaces(&self, files: &Files) -> &[(String, String)] {
+        self.namespaces.get_or_init(|| {
+            let tasks = STATES.iter().map(|state| format!("{state}/{TASKS}"));
+            let all = tasks.flat_map(|tasks| {
+                let names = files.list(&tasks).into_iter();
+                names.filter(|name| name != MOBY && is_name(name)).map(move |name| (tasks.clone(), name))
+            });
+            all.collect()
+        })
+    }
 }
 
 fn from_bundle(files: &Files, bundle: &str, namespace: &str, id: &str) -> Option<Container> {

@@ -1,5 +1,6 @@
 //! Docker: `ROOT/containers/ID/config.v2.json`, written by the daemon whenever something changes.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use nix::unistd::Pid;
@@ -37,15 +38,33 @@ struct Inner {
     labels: Option<HashMap<String, String>>,
 }
 
-/// The ids of all containers, stopped ones too.
-pub fn ids(files: &Files) -> Vec<String> {
-    let all = ROOTS.iter().flat_map(|root| files.list(&format!("{root}/containers")));
-    all.filter(|id| is_id(id)).collect()
+/// The data roots that are there, looked for once.
+#[derive(Default)]
+pub struct Docker {
+    roots: OnceCell<Vec<String>>,
 }
 
-pub fn load(files: &Files, id: &str) -> Option<Container> {
-    let config: Config =
-        ROOTS.iter().find_map(|root| files.json(&format!("{root}/containers/{id}/config.v2.json")))?;
+impl Docker {
+    /// The ids of all containers, stopped ones too.
+    pub fn ids(&self, files: &Files) -> Vec<String> {
+        let all = self.roots(files).iter().flat_map(|root| files.list(root));
+        all.filter(|id| is_id(id)).collect()
+    }
+
+    pub fn load(&self, files: &Files, id: &str) -> Option<Container> {
+        let configs = self.roots(files).iter().map(|root| format!("{root}/{id}/config.v2.json"));
+        configs.into_iter().find_map(|path| files.json(&path)).map(|config| container(id, config))
+    }
+
+    fn roots(&self, files: &Files) -> &[String] {
+        let there = || {
+            ROOTS.iter().map(|root| format!("{root}/containers")).filter(|root| files.exists(root)).collect()
+        };
+        self.roots.get_or_init(there)
+    }
+}
+
+fn container(id: &str, config: Config) -> Container {
     let init = (config.state.running && config.state.pid > 0).then(|| Pid::from_raw(config.state.pid));
     let mut container = Container {
         runtime: Runtime::Docker,
@@ -68,5 +87,5 @@ pub fn load(files: &Files, id: &str) -> Option<Container> {
         container.pod = Some(pod);
         container.pod_namespace = Some(namespace);
     }
-    Some(container)
+    container
 }

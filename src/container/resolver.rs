@@ -6,8 +6,10 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 
 use super::cgroup_path::{Candidate, Store, candidates};
+use super::containerd::{self, Containerd};
+use super::docker::Docker;
 use super::podman::Podman;
-use super::{Container, Files, Proof, Runtime, containerd, docker};
+use super::{Container, Files, Proof, Runtime};
 use crate::isolation::cgroup;
 use crate::isolation::kind::{Kind, parse_link};
 use crate::proc::ProcRoot;
@@ -26,6 +28,8 @@ type Key = (&'static str, String, String);
 pub struct Resolver<'a> {
     proc: &'a ProcRoot,
     files: &'a Files,
+    docker: Docker,
+    containerd: Containerd,
     podman: Podman,
     /// Answers by the whole text of a cgroup file: most processes share it with others.
     by_text: HashMap<Vec<u8>, Option<Rc<Container>>>,
@@ -35,7 +39,15 @@ pub struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     #[must_use]
     pub fn new(proc: &'a ProcRoot, files: &'a Files) -> Self {
-        Resolver { proc, files, podman: Podman::default(), by_text: HashMap::new(), known: HashMap::new() }
+        Resolver {
+            proc,
+            files,
+            docker: Docker::default(),
+            containerd: Containerd::default(),
+            podman: Podman::default(),
+            by_text: HashMap::new(),
+            known: HashMap::new(),
+        }
     }
 
     /// The container of a process, by the text of its `/proc/PID/cgroup`.
@@ -51,10 +63,10 @@ impl<'a> Resolver<'a> {
     /// Every container that runs now and whose state we can read.
     pub fn all(&mut self) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
-        for id in docker::ids(self.files) {
+        for id in self.docker.ids(self.files) {
             all.extend(self.running(Store::Docker, &id));
         }
-        for (namespace, id) in containerd::ids(self.files) {
+        for (namespace, id) in self.containerd.ids(self.files) {
             all.extend(self.running(Store::Containerd(&namespace), &id));
         }
         for id in self.podman.ids(self.files) {
@@ -125,11 +137,11 @@ impl<'a> Resolver<'a> {
             return known.clone();
         }
         let container = match store {
-            Store::Docker | Store::Any => docker::load(self.files, id),
+            Store::Docker | Store::Any => self.docker.load(self.files, id),
             Store::Cri => {
-                containerd::load(self.files, namespace, id).or_else(|| docker::load(self.files, id))
+                self.containerd.load(self.files, namespace, id).or_else(|| self.docker.load(self.files, id))
             }
-            Store::Containerd(_) => containerd::load(self.files, namespace, id),
+            Store::Containerd(_) => self.containerd.load(self.files, namespace, id),
             Store::Podman => self.podman.load(self.files, id),
         };
         let known = container.map(|container| {

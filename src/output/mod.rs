@@ -33,6 +33,10 @@ impl Out {
         }
     }
 
+    pub fn blanks(&mut self, count: usize) {
+        self.buffer.resize(self.buffer.len() + count, b' ');
+    }
+
     /// Writes what is left. A stdout that was closed, or whose reader has gone, is not our failure.
     pub fn finish(mut self) -> Result<(), Exit> {
         self.flush_all();

@@ -1,5 +1,6 @@
 //! When to colour, and the few styles there are.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
@@ -48,18 +49,18 @@ pub struct Painter {
 
 impl Painter {
     #[must_use]
-    pub fn heading(self, text: &str) -> String {
+    pub fn heading(self, text: &str) -> Cow<'_, str> {
         self.paint(text, Style::new().bold())
     }
 
     #[must_use]
-    pub fn faint(self, text: &str) -> String {
+    pub fn faint(self, text: &str) -> Cow<'_, str> {
         self.paint(text, Style::new().dimmed())
     }
 
     /// A colour by name, so that one container has one colour in every run.
     #[must_use]
-    pub fn container(self, text: &str, name: &str) -> String {
+    pub fn container<'a>(self, text: &'a str, name: &str) -> Cow<'a, str> {
         const COLOURS: [AnsiColors; 6] = [
             AnsiColors::Cyan,
             AnsiColors::Green,
@@ -68,12 +69,15 @@ impl Painter {
             AnsiColors::Blue,
             AnsiColors::BrightRed,
         ];
+        if !self.colour {
+            return text.into();
+        }
         let sum = name.bytes().fold(5381_usize, |sum, byte| sum.wrapping_mul(33) ^ usize::from(byte));
         self.paint(text, Style::new().color(DynColors::Ansi(COLOURS[sum % COLOURS.len()])))
     }
 
-    fn paint(self, text: &str, style: Style) -> String {
-        if self.colour { text.style(style).to_string() } else { text.to_owned() }
+    fn paint(self, text: &str, style: Style) -> Cow<'_, str> {
+        if self.colour { text.style(style).to_string().into() } else { text.into() }
     }
 }
 

@@ -11,7 +11,11 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// `\u{NNNN}`; so do bytes that are no UTF-8.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
-    escape_if(bytes, unprintable)
+    let plain = bytes.iter().all(|byte| matches!(byte, b' '..=b'~')); // nearly always, and cheap to see
+    match std::str::from_utf8(bytes) {
+        Ok(text) if plain => Cow::Borrowed(text),
+        _ => escape_if(bytes, unprintable),
+    }
 }
 
 /// For JSON, whose strings can hold all but bytes that are no UTF-8.
@@ -34,6 +38,9 @@ pub fn width(text: &str) -> usize {
 /// The longest beginning that fits `columns`.
 #[must_use]
 pub fn cut(text: &str, columns: usize) -> &str {
+    if text.len() <= columns {
+        return text; // no letter is wider than its bytes are many
+    }
     let mut left = columns;
     for (at, letter) in text.char_indices() {
         match left.checked_sub(letter.width().unwrap_or(0)) {

@@ -1,7 +1,5 @@
 //! A parent relation drawn as a forest.
 
-use std::collections::HashMap;
-
 /// What branches are drawn with.
 #[derive(Clone, Copy)]
 pub struct Glyphs {
@@ -33,14 +31,13 @@ pub struct Row {
 /// processes costs ten thousand lines and not their square.
 const DRAWN: usize = 32;
 
-/// Nodes `0..parents.len()`, each with the id of its parent. Roots and children keep the order of the nodes.
+/// Nodes by their ids, in ascending order, each with the id of its parent. Roots and children keep the order of the nodes.
 /// A node whose parent is not there is a root; so is the first of a cycle (ids are read one after the
 /// other, and a recycled one can make two processes each other's parent).
 #[must_use]
 pub fn forest(ids: &[i32], parents: &[i32], glyphs: Glyphs) -> Vec<Row> {
-    let by_id: HashMap<i32, usize> = ids.iter().enumerate().map(|(node, &id)| (id, node)).collect();
     let parent: Vec<Option<usize>> = (0..ids.len())
-        .map(|node| by_id.get(&parents[node]).copied().filter(|&parent| parent != node))
+        .map(|node| ids.binary_search(&parents[node]).ok().filter(|&parent| parent != node))
         .collect();
     let mut children = vec![Vec::new(); ids.len()];
     for (node, parent) in parent.iter().enumerate() {
@@ -88,7 +85,8 @@ impl Drawing {
     fn prefix(&self, lines: &[bool], last: bool) -> String {
         let drawn = lines.len().min(DRAWN);
         let bars = lines[..drawn].iter().map(|&on| if on { self.glyphs.line } else { self.glyphs.gap });
-        let mut prefix: String = bars.collect();
+        let mut prefix = String::with_capacity((drawn + 1) * "└─ ".len());
+        prefix.extend(bars);
         if lines.len() > DRAWN {
             prefix.push_str(&format!("[+{}] ", lines.len() - DRAWN));
         }

@@ -23,6 +23,9 @@ impl Status {
         let mut kthread = None;
         let mut memory = false;
         for line in text.split(|&b| b == b'\n') {
+            if !matches!(line.first(), Some(b'N' | b'S' | b'P' | b'U' | b'K' | b'V')) {
+                continue;
+            }
             let Some(colon) = line.iter().position(|&b| b == b':') else { continue };
             let value = line[colon + 1..].trim_ascii();
             match &line[..colon] {

@@ -1,5 +1,6 @@
 //! The processes, and of each what is shown.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
@@ -16,7 +17,7 @@ pub struct Process {
     pub ppid: Option<i32>,
     /// The PID in its own pid namespace.
     pub cpid: Option<i32>,
-    pub user: String,
+    pub user: Rc<str>,
     pub container: Option<Rc<Container>>,
     /// As it stands, control characters and all.
     pub command: Vec<u8>,
@@ -32,6 +33,7 @@ pub fn gather(proc: &ProcRoot, files: &Files, request: &Request) -> Result<Vec<P
     let mut resolver = Resolver::new(proc, files);
     let passwd = files.read("/etc/passwd").unwrap_or_default();
     let users = Users::parse(&passwd);
+    let mut names = Names { users, shown: HashMap::new() };
 
     let mut list = Vec::with_capacity(pids.len());
     let mut entered = Vec::new();
@@ -44,7 +46,7 @@ pub fn gather(proc: &ProcRoot, files: &Files, request: &Request) -> Result<Vec<P
         if status.kernel_thread && !request.kernel_threads {
             continue;
         }
-        let process = read(&mut scan, &mut resolver, &users, pid, status, request);
+        let process = read(&mut scan, &mut resolver, &mut names, pid, status, request);
         if process.container.is_none() && process.cpid.is_some_and(|cpid| cpid != pid.as_raw()) {
             entered.push(list.len());
         }
@@ -57,7 +59,7 @@ pub fn gather(proc: &ProcRoot, files: &Files, request: &Request) -> Result<Vec<P
 fn read(
     scan: &mut Scan,
     resolver: &mut Resolver<'_>,
-    users: &Users,
+    names: &mut Names,
     pid: Pid,
     status: Status,
     request: &Request,
@@ -70,20 +72,31 @@ fn read(
         true => Vec::new(),
         false => scan.read(pid, "cmdline").map(arguments).unwrap_or_default(),
     };
-    let user = match status.euid {
-        Some(uid) => users
-            .get(uid)
-            .map(|user| text::escape(&user.name).into_owned())
-            .unwrap_or_else(|| uid.to_string()),
-        None => "?".to_owned(),
-    };
     Process {
         pid,
         ppid: status.ppid,
         cpid: status.nspid.last().copied(),
-        user,
+        user: names.of(status.euid),
         container,
         command: if command.is_empty() { bracketed(&status) } else { command },
+    }
+}
+
+/// User names as shown, made once for each user.
+struct Names {
+    users: Users,
+    shown: HashMap<Option<u32>, Rc<str>>,
+}
+
+impl Names {
+    fn of(&mut self, uid: Option<u32>) -> Rc<str> {
+        let users = &self.users;
+        let show = || match (uid, uid.and_then(|uid| users.get(uid))) {
+            (_, Some(user)) => text::escape(&user.name).into(),
+            (Some(uid), None) => uid.to_string().into(),
+            (None, None) => "?".into(),
+        };
+        self.shown.entry(uid).or_insert_with(show).clone()
     }
 }
 

@@ -1,12 +1,15 @@
 //! The list as a table, a forest, PIDs or JSON.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::Write;
+use std::rc::Rc;
 
 use serde::Serialize;
 
 use super::Request;
 use super::gather::Process;
+use crate::container::Container;
 use crate::exit::Exit;
 use crate::output::style::{self, Painter};
 use crate::output::tree::{self, Glyphs, Row};
@@ -41,7 +44,8 @@ fn order(list: &[Process], forest: bool) -> Vec<Row> {
 fn table(out: &mut Out, list: &[Process], rows: &[Row], request: &Request) -> std::io::Result<()> {
     let painter = Painter { colour: request.colour.on_stdout() };
     let columns = sys::terminal_width(std::io::stdout()).unwrap_or(usize::MAX);
-    let containers: Vec<Cow<'_, str>> = list.iter().map(container).collect();
+    let labels = labels(list);
+    let containers: Vec<&str> = list.iter().map(|process| label(&labels, process)).collect();
     let widest =
         |heading: &str, cells: &mut dyn Iterator<Item = usize>| cells.fold(heading.len(), usize::max);
     let user = widest("USER", &mut list.iter().map(|process| text::width(&process.user)));
@@ -57,8 +61,7 @@ fn table(out: &mut Out, list: &[Process], rows: &[Row], request: &Request) -> st
     }
     for row in rows {
         let process = &list[row.node];
-        let who = &containers[row.node];
-        let gap = name - text::width(who);
+        let who = containers[row.node];
         let painted = match &process.container {
             Some(container) => painter.container(who, &container.id),
             None => painter.faint(who),
@@ -66,26 +69,38 @@ fn table(out: &mut Out, list: &[Process], rows: &[Row], request: &Request) -> st
         let command = text::escape(&process.command);
         let prefix = text::cut(&row.prefix, left);
         let command = text::cut(&command, left - text::width(prefix).min(left));
-        let inside = process.cpid.map_or("?".into(), |cpid| cpid.to_string());
-        let padding = user - text::width(&process.user);
-        writeln!(
-            out,
-            "{}{:padding$} {:>pid$} {inside:>cpid$} {painted}{:gap$} {}{command}",
-            process.user,
-            "",
-            process.pid,
-            "",
-            painter.faint(prefix),
-        )?;
+
+        out.push(process.user.as_bytes());
+        out.blanks(user - text::width(&process.user) + 1 + pid - digits(Some(process.pid.as_raw())));
+        write!(out, "{}", process.pid)?;
+        out.blanks(1 + cpid - digits(process.cpid));
+        match process.cpid {
+            Some(cpid) => write!(out, "{cpid}")?,
+            None => out.push(b"?"),
+        }
+        out.push(b" ");
+        out.push(painted.as_bytes());
+        out.blanks(name - text::width(who) + 1);
+        out.push(painter.faint(prefix).as_bytes());
+        out.push(command.as_bytes());
+        out.push(b"\n");
     }
     Ok(())
 }
 
-fn container(process: &Process) -> Cow<'static, str> {
-    match &process.container {
-        Some(container) => text::escape(container.to_string().as_bytes()).into_owned().into(),
-        None => Cow::Borrowed("-"),
+/// What is shown of each container, made once.
+fn labels(list: &[Process]) -> HashMap<*const Container, String> {
+    let mut labels = HashMap::new();
+    for container in list.iter().filter_map(|process| process.container.as_ref()) {
+        let make = || text::escape(container.to_string().as_bytes()).into_owned();
+        labels.entry(Rc::as_ptr(container)).or_insert_with(make);
     }
+    labels
+}
+
+fn label<'a>(labels: &'a HashMap<*const Container, String>, process: &Process) -> &'a str {
+    let label = process.container.as_ref().and_then(|container| labels.get(&Rc::as_ptr(container)));
+    label.map_or("-", String::as_str)
 }
 
 fn digits(number: Option<i32>) -> usize {
@@ -117,7 +132,7 @@ fn json(out: &mut Out, list: &[Process], rows: &[Row]) -> Result<(), Exit> {
             pid: process.pid.as_raw(),
             ppid: process.ppid,
             cpid: process.cpid,
-            user: Some(process.user.as_str()).filter(|user| *user != "?"),
+            user: Some(&*process.user).filter(|user| *user != "?"),
             runtime: container.map(|container| container.runtime.name()),
             container: container.and_then(|container| container.name.as_deref()),
             id: container.map(|container| container.id.as_str()),
