@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::applets::{ctr_ps, nsenter};
+use crate::applets::{ctr_ps, nsenter, unshare};
 use crate::cli::Call;
 use crate::exit::{Exit, Outcome, report};
 use crate::output::text;
@@ -22,7 +22,7 @@ pub struct Applet {
     pub command: fn() -> clap::Command,
 }
 
-pub static APPLETS: [Applet; 2] = [
+pub static APPLETS: [Applet; 3] = [
     Applet {
         name: "ctr-ps",
         section: 1,
@@ -38,6 +38,14 @@ pub static APPLETS: [Applet; 2] = [
         about: "run a program in the namespaces of a process or container",
         run: nsenter::run,
         command: nsenter::command,
+    },
+    Applet {
+        name: "unshare",
+        section: 1,
+        failure: 1,
+        about: "run a program in new namespaces",
+        run: unshare::run,
+        command: unshare::command,
     },
 ];
 

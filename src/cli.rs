@@ -31,6 +31,8 @@ pub enum Effect<P> {
     Required(fn(&mut P, &OsStr) -> Result<(), Exit>),
     /// The value must be attached: `--net=FILE`, `-nFILE`.
     Optional(fn(&mut P, Option<&OsStr>) -> Result<(), Exit>),
+    /// The same, but nothing can be attached to the letter.
+    OptionalLong(fn(&mut P, Option<&OsStr>) -> Result<(), Exit>),
 }
 
 /// A row of an applet's option table.
@@ -122,7 +124,7 @@ impl<P> Grammar<P> {
             match opt.effect {
                 Effect::Help | Effect::Version | Effect::Flag(_) => arg.action(clap::ArgAction::SetTrue),
                 Effect::Required(_) => arg.value_name(opt.value).action(clap::ArgAction::Append),
-                Effect::Optional(_) => arg
+                Effect::Optional(_) | Effect::OptionalLong(_) => arg
                     .value_name(opt.value)
                     .num_args(0..=1)
                     .require_equals(true)
@@ -188,7 +190,7 @@ impl<'a, P> Walk<'a, P> {
                 Some(value) => set(request, value),
                 None => Err(self.usage(&format!("option '{}' requires an argument", shown()))),
             },
-            Effect::Optional(set) => set(request, value),
+            Effect::Optional(set) | Effect::OptionalLong(set) => set(request, value),
             _ if value.is_some() => {
                 Err(self.usage(&format!("option '{}' doesn't allow an argument", shown())))
             }
@@ -221,6 +223,7 @@ impl<'a, P> Walk<'a, P> {
         Ok(())
     }
 
+    /// An option that stands alone.
     fn flag(&self, opt: &Opt<P>, request: &mut P) -> Result<(), Exit> {
         match opt.effect {
             Effect::Help => Err(Exit::Text((self.about)().render_help().to_string())),
@@ -228,7 +231,8 @@ impl<'a, P> Walk<'a, P> {
                 Err(Exit::Text(format!("{} from ctrbox {}\n", self.call.name, env!("CARGO_PKG_VERSION"))))
             }
             Effect::Flag(set) => set(request),
-            Effect::Required(_) | Effect::Optional(_) => Ok(()),
+            Effect::OptionalLong(set) => set(request, None),
+            Effect::Required(_) | Effect::Optional(_) => Ok(()), // not without a look for their value
         }
     }
 
@@ -277,7 +281,8 @@ mod tests {
         }
     }
 
-    static OPTIONS: [Opt<Seen>; 7] = [
+    static OPTIONS: [Opt<Seen>; 8] = [
+        Opt::new(Some('u'), "uts", "", Effect::OptionalLong(|s: &mut Seen, v| s.value("u", v))),
         Opt::new(Some('a'), "all", "", Effect::Flag(|s: &mut Seen| s.value("a", None))),
         Opt::new(Some('m'), "mount", "", Effect::Optional(|s: &mut Seen, v| s.value("m", v))),
         Opt::new(Some('t'), "target", "", Effect::Required(|s: &mut Seen, v| s.value("t", Some(v)))),
@@ -311,6 +316,7 @@ mod tests {
             r#"a=None m=Some("/path") t=Some("-5") | ls -a"#
         );
         assert_eq!(ok(&["-ma"]), r#"m=Some("a") | "#);
+        assert_eq!(ok(&["-ua", "--uts=f", "--uts", "x"]), r#"u=None a=None u=Some("f") u=None | x"#);
         assert_eq!(ok(&["--mount", "x"]), "m=None | x");
         assert_eq!(ok(&["--mount=", "--targ=1=2"]), r#"m=Some("") t=Some("1=2") | "#);
         assert_eq!(ok(&["-a", "--", "-a"]), "a=None | -a");
@@ -322,6 +328,7 @@ mod tests {
     fn mistakes_are_told_in_the_words_of_getopt() {
         let wrong = |args: &[&str]| parse(&PROGRAM, args).expect_err("a mistake");
         assert_eq!(wrong(&["-ax"]), "/bin/x: invalid option -- 'x'");
+        assert_eq!(wrong(&["-u/x"]), "/bin/x: invalid option -- '/'");
         assert_eq!(wrong(&["-at"]), "/bin/x: option requires an argument -- 't'");
         assert_eq!(wrong(&["--target"]), "/bin/x: option '--target' requires an argument");
         assert_eq!(wrong(&["--al=1"]), "/bin/x: option '--all' doesn't allow an argument");

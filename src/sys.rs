@@ -76,6 +76,27 @@ pub fn drop_groups() -> nix::Result<()> {
     Errno::result(unsafe { libc::setgroups(0, std::ptr::null()) }).map(drop)
 }
 
+/// An ioctl(2) that fills in a number of 64 bits.
+pub fn ioctl_u64(fd: impl AsFd, request: u64) -> nix::Result<u64> {
+    let mut number = 0_u64;
+    let fd = fd.as_fd().as_raw_fd();
+    // SAFETY: these requests write eight bytes to where the third argument points.
+    Errno::result(unsafe { libc::syscall(libc::SYS_ioctl, fd, request, &raw mut number) })?;
+    Ok(number)
+}
+
+/// PR_SET_PDEATHSIG(2const), by number as the real-time signals have no name in nix.
+pub fn set_parent_death_signal(signal: c_int) -> nix::Result<()> {
+    // SAFETY: plain integers in.
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) }).map(drop)
+}
+
+/// unshare(2) with the flag bits as they are: nix's `CloneFlags` has no CLONE_NEWTIME.
+pub fn unshare(flags: c_int) -> nix::Result<()> {
+    // SAFETY: plain integers in.
+    Errno::result(unsafe { libc::unshare(flags) }).map(drop)
+}
+
 /// Sets a signal back to what the kernel does with it.
 pub fn default_action(signal: Signal) -> nix::Result<()> {
     // SAFETY: SIG_DFL is no handler, so no code of ours runs at a bad moment.

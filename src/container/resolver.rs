@@ -76,6 +76,12 @@ impl<'a> Resolver<'a> {
         all
     }
 
+    /// State files that could not be used so far.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.files.warnings()
+    }
+
     /// Is `pid` the init process of that container still? PIDs are recycled, groups tell.
     #[must_use]
     pub fn is_init(&self, container: &Container, pid: Pid) -> bool {

@@ -119,7 +119,14 @@ fn split_runtime(word: &str) -> (Option<Runtime>, &str) {
 
 /// The one running container that `word` means.
 pub fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Container>> {
-    one(&matching(&resolver.all(), word), word)
+    let found = matching(&resolver.all(), word);
+    one(&found, word).map_err(|error| match (found.is_empty(), resolver.problems().first()) {
+        // Perhaps it is there, and its name is in a file that we may not read.
+        (true, Some(problem)) => {
+            anyhow!("{error}; not every name could be read: {}", text::escape(problem.as_bytes()))
+        }
+        _ => error,
+    })
 }
 
 /// The only one found, or why there is not one.

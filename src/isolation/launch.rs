@@ -1,10 +1,13 @@
 //! Starting the program: exec(3)'s search, the default shell, and standing in for a child.
 
 use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal, kill, raise};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, execve, getuid};
 
@@ -141,6 +144,122 @@ fn die_of(signal: Signal) -> Exit {
     Exit::from(anyhow::anyhow!("child died of {signal}"))
 }
 
+/// What ties a parent and its child together: whose death ends whom, and which signals are passed on.
+pub struct Guardian {
+    /// The signal that the child gets when the parent dies, and the parent itself to see if it already has.
+    kill_child: Option<(i32, OwnedFd)>,
+    forward: bool,
+}
+
+impl Guardian {
+    pub fn new(kill_child: Option<i32>, forward: bool) -> Result<Guardian> {
+        let kill_child = kill_child
+            .map(|signal| sys::pidfd_open(Pid::this()).map(|parent| (signal, parent)))
+            .transpose()
+            .context("pidfd_open failed")?;
+        Ok(Guardian { kill_child, forward })
+    }
+
+    /// Before the fork: SIGINT and SIGTERM are for the child, they shall not end the parent that waits; and
+    /// none that is to be passed on is lost before there is somebody to pass it to. Gives the mask as it was.
+    pub fn block(&self) -> Result<SigSet> {
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGINT);
+        signals.add(Signal::SIGTERM);
+        if self.forward {
+            signals.add(Signal::SIGCHLD);
+        }
+        signals.thread_swap_mask(SigmaskHow::SIG_BLOCK).context("sigprocmask block failed")
+    }
+
+    /// In the child, and again after every change of credentials, which makes the kernel forget
+    /// (PR_SET_PDEATHSIG(2const)).
+    pub fn watch(&self) -> Result<()> {
+        let Some((signal, parent)) = &self.kill_child else { return Ok(()) };
+        sys::set_parent_death_signal(*signal).context("prctl failed")?;
+        // Readable once it has ended: it may have before we asked.
+        let mut ended = [PollFd::new(parent.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut ended, PollTimeout::ZERO) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(anyhow!("the parent process has died")),
+            Err(errno) => Err(errno).context("poll failed"),
+        }
+    }
+
+    /// Ends a child that must not run.
+    pub fn end(&self, child: Pid) {
+        _ = kill(child, Signal::SIGKILL);
+        while waitpid(child, None) == Err(Errno::EINTR) {}
+    }
+
+    /// Waits for the child, and ends as it did. `mask` is what [`Self::block`] gave.
+    pub fn stand_in_for(&self, child: Pid, mask: &SigSet) -> Result<u8, Exit> {
+        let status = if self.forward { Self::wait_and_forward(child) } else { wait(child) }?;
+        mask.thread_set_mask().context("sigprocmask unblock failed")?;
+        match status {
+            WaitStatus::Signaled(_, signal, _) => Err(die_of(signal)),
+            WaitStatus::Exited(_, status) => Ok(u8::try_from(status & 0xff).unwrap_or(1)),
+            other => Err(anyhow!("child exit failed: {other:?}").into()),
+        }
+    }
+
+    /// Signals are taken one by one and not handled: none can come at a bad moment.
+    fn wait_and_forward(child: Pid) -> Result<WaitStatus> {
+        let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGCHLD].into_iter().collect();
+        loop {
+            match signals.wait() {
+                Ok(Signal::SIGCHLD) => {
+                    match waitpid(child, Some(WaitPidFlag::WNOHANG)).context("waitpid failed")? {
+                        WaitStatus::StillAlive => {}
+                        status => return Ok(status),
+                    }
+                }
+                Ok(signal) => _ = kill(child, signal),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno).context("sigwait failed"),
+            }
+        }
+    }
+}
+
+fn wait(child: Pid) -> Result<WaitStatus> {
+    loop {
+        match waitpid(child, None) {
+            Err(Errno::EINTR) => {}
+            result => return result.context("waitpid failed"),
+        }
+    }
+}
+
+/// With SIGCHLD ignored children leave no status behind, and a caller may have left us that.
+pub fn reset_sigchld() -> Result<()> {
+    sys::default_action(Signal::SIGCHLD).context("cannot reset SIGCHLD")
+}
+
+/// The number of a signal by its name: any case, `SIG` before it or not, `RTMIN+N`, `RTMAX-N`. No numbers.
+#[must_use]
+pub fn signal_number(name: &str) -> Option<i32> {
+    // As programs see them: the C library keeps the first two of the kernel's, 32 and 33.
+    const RTMIN: i32 = 34;
+    const RTMAX: i32 = 64;
+    let upper = name.to_ascii_uppercase();
+    let short = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let offset = |digits: &str| digits.parse::<i32>().ok().filter(|n| (0..=RTMAX - RTMIN).contains(n));
+    if let Some(digits) = short.strip_prefix("RTMIN+") {
+        return offset(digits).map(|n| RTMIN + n);
+    }
+    if let Some(digits) = short.strip_prefix("RTMAX-") {
+        return offset(digits).map(|n| RTMAX - n);
+    }
+    let short = match short {
+        "IOT" => "ABRT",
+        "CLD" => "CHLD",
+        "POLL" => "IO",
+        other => other,
+    };
+    format!("SIG{short}").parse::<Signal>().ok().map(|signal| signal as i32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +269,18 @@ mod tests {
         let environment = parse_environ(b"A=1\0B=2\0A=3\0rubbish\0=x\0C=\0\0");
         assert_eq!(environment, ["C=", "A=3", "B=2"]);
         assert!(parse_environ(b"").is_empty());
+    }
+
+    #[test]
+    fn signals_by_name() {
+        for (name, number) in
+            [("KILL", 9), ("sigterm", 15), ("SIGUSR1", 10), ("RTMIN+0", 34), ("rtmax-1", 63), ("CLD", 17)]
+        {
+            assert_eq!(signal_number(name), Some(number), "{name}");
+        }
+        for name in ["9", "", "SIG", "RTMIN", "RTMIN+31", "RTMAX-x", "KILLX", "0"] {
+            assert_eq!(signal_number(name), None, "{name}");
+        }
     }
 
     #[test]

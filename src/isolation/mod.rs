@@ -2,7 +2,10 @@
 //!
 //! Never prints, never exits, knows no applet.
 
+pub mod capabilities;
 pub mod cgroup;
+pub mod helper;
+pub mod idmap;
 pub mod kind;
 pub mod launch;
 pub mod ns;

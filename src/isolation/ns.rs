@@ -17,6 +17,8 @@ use crate::sys;
 
 /// ioctl_nsfs(2): the user namespace that owns a namespace, or is the parent of a user namespace.
 const NS_GET_USERNS: u64 = 0xb701;
+/// The id of a mount namespace, as statmount(2) takes it.
+const NS_GET_MNTNS_ID: u64 = 0x8008_b705;
 /// Of a pidfd, since Linux 6.11: the user namespace of its process.
 const PIDFD_GET_USER_NAMESPACE: u64 = 0xff09;
 /// Of a socket: its network namespace.
@@ -107,6 +109,32 @@ pub fn enter(set: &mut Set) -> Result<()> {
     }
     set.files.clear();
     Ok(())
+}
+
+/// Moves us into new namespaces. The user namespace comes first, by the kernel's own order.
+///
+/// A mount namespace that is to be kept in a file must be younger than the one the file is in, or the bind is
+/// refused as a loop. Youth goes by an id, and since Linux 6.18 each processor hands out ids of its own: then
+/// the new one may count as older, and another is made until one does not.
+pub fn unshare(kinds: &[Kind], keep_mnt: bool) -> Result<()> {
+    const TRIES: usize = 1024; // a processor takes ids by the 256
+    let before = if keep_mnt { own_mnt_id() } else { None };
+    sys::unshare(mask(kinds))?;
+    if let Some(before) = before {
+        for _ in 0..TRIES {
+            if own_mnt_id().is_none_or(|now| now > before) {
+                break;
+            }
+            sys::unshare(Kind::Mnt.flag())?;
+        }
+    }
+    Ok(())
+}
+
+/// The id of our mount namespace, where the kernel tells it (since Linux 6.10).
+fn own_mnt_id() -> Option<u64> {
+    let file = open_file(&ProcRoot::default().own(&Kind::Mnt.link())).ok()?;
+    sys::ioctl_u64(file, NS_GET_MNTNS_ID).ok()
 }
 
 fn mask(kinds: &[Kind]) -> c_int {

@@ -4,7 +4,7 @@ mod passwd;
 mod scan;
 mod status;
 
-pub use passwd::Users;
+pub use passwd::{Users, id_of};
 pub use scan::Scan;
 pub use status::Status;
 

@@ -53,6 +53,16 @@ impl Users {
     }
 }
 
+/// The id of a name, from the text of /etc/passwd or /etc/group: both have it as third field.
+#[must_use]
+pub fn id_of(text: &[u8], name: &[u8]) -> Option<u32> {
+    text.split(|&b| b == b'\n').find_map(|line| {
+        let mut fields = line.split(|&b| b == b':');
+        let id = (fields.next()? == name).then(|| fields.nth(1))??;
+        number(id)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +76,8 @@ mod tests {
         assert_eq!(users.get(0).expect("root").shell, "/bin/bash");
         assert_eq!(users.get(7).expect("b").name, b"b\xff");
         assert!(users.get(5).is_none());
+        assert_eq!(id_of(b"root:x:0:\nadm:x:4:a,b\n", b"adm"), Some(4));
+        assert_eq!(id_of(b"root:x:0:\nadm:x:y:\nad\n", b"adm"), None);
+        assert_eq!(id_of(b"root:x:0:\n", b""), None);
     }
 }

@@ -1,6 +1,8 @@
 //! What the tests share: the binary, skipping with a reason, golden files, a place to work in.
 #![allow(dead_code)] // every test file uses its part
 
+pub mod process;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The containerd of containerd.sh and cri.sh, and of docker.sh where dockerd finds it.
-: "${state:?}"
+: "${state:?}" "${here:?}"
 
 containerd_socket=/run/containerd/containerd.sock
 ctr_() { timeout 60 ctr -a "$containerd_socket" "$@"; }
@@ -22,17 +22,26 @@ TOML
 }
 containerd_busy() {
     local ns
-    ctr_ -n k8s.io images rm --sync "$pause_image" || true
     for ns in $(ctr_ namespaces ls -q); do
         if [ -n "$(ctr_ -n "$ns" containers ls -q)" ]; then return 0; fi
     done
     return 1
 }
+containerd_stopping() { remove_cri_image "$pause_image"; }
 containerd_stopped() {
     rm -f "$containerd_socket" "$containerd_socket.ttrpc" # a dockerd that starts would take it for alive
     remove_cgroup default
     remove_cgroup kubepods/besteffort
     remove_cgroup kubepods
+    if [ -d /var/log/pods ]; then rmdir --ignore-fail-on-non-empty /var/log/pods; fi
 }
 # task_pid NS ID
 task_pid() { ctr_ -n "$1" tasks ls | awk -v id="$2" '$1 == id { print $2 }'; }
+
+cri_() { timeout 90 python3 "$here/cri.py" "$containerd_socket" "$@"; }
+# (not `ctr images rm`, for the CRI plugin adds names of its own, as soon as it has heard of the image)
+remove_cri_image() {
+    if cri_image_is_gone "$1"; then return 0; fi
+    wait_for 20 cri_ image "$1" && cri_ remove-image "$1" && cri_image_is_gone "$1"
+}
+cri_image_is_gone() { [ -z "$(ctr_ -n k8s.io images ls -q "name==$1")" ]; }

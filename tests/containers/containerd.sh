@@ -29,7 +29,7 @@ down_containerd() {
     if containerd_answers; then
         ctr_rm default "$prefix-one"
         ctr_rm "$prefix" "$prefix-two"
-        if ctr_ namespaces ls -q | grep -qx "$prefix"; then
+        if namespace_exists "$prefix"; then
             # (not empty until its garbage has been collected)
             wait_for 30 ctr_ namespaces rm "$prefix" || complain "cannot remove the namespace $prefix"
         fi
@@ -42,9 +42,10 @@ down_containerd() {
     locked daemon_leave containerd || complain "containerd does not stop"
 }
 ctr_rm() { # NS ID
-    ctr_ namespaces ls -q | grep -qx "$1" || return 0
+    namespace_exists "$1" || return 0
     ctr_ -n "$1" tasks rm -f "$2" || true
     ctr_ -n "$1" containers rm "$2" || true
     [ -z "$(ctr_ -n "$1" containers ls -q "id==$2")" ] || complain "$1/$2 is still there"
     ctr_ -n "$1" images rm --sync "$image" || complain "cannot remove $image from $1"
 }
+namespace_exists() { grep -qx "$1" <<<"$(ctr_ namespaces ls -q)"; }

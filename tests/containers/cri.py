@@ -8,6 +8,7 @@ grpcio nor protoc is needed.
   cri.py SOCKET version
   cri.py SOCKET pause-image                                   the image of every pod's first container
   cri.py SOCKET image IMAGE                                   fails if it is not there
+  cri.py SOCKET remove-image IMAGE                            with all its names
   cri.py SOCKET run-pod NS POD UID CGROUP LOGS                prints the sandbox's id
   cri.py SOCKET run-container SANDBOX NAME IMAGE NS POD UID CGROUP LOGS     prints the id
   cri.py SOCKET remove-pods UID
@@ -138,6 +139,9 @@ def main(socket, verb, *args):
         (image,) = args
         if not get(call(socket, IMAGES, "ImageStatus", field(1, field(1, image))), 1):
             sys.exit(f"cri.py: no image {image}")
+    elif verb == "remove-image":
+        (image,) = args
+        call(socket, IMAGES, "RemoveImage", field(1, field(1, image)))
     elif verb == "run-pod":
         print(get(call(socket, RUNTIME, "RunPodSandbox", field(1, pod_config(*args))), 1).decode())
     elif verb == "run-container":

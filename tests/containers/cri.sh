@@ -13,21 +13,21 @@ pod_uid=$(sha256sum <<<"$prefix" | sed -E 's/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).
 pod_cgroup=/kubepods/besteffort/pod$pod_uid
 pod_logs=/var/log/pods/${pod_ns}_${pod}_$pod_uid
 
-cri_() { timeout 90 python3 "$here/cri.py" "$containerd_socket" "$@"; }
-
 up_cri() {
     local sandbox id name
     need ctr python3 curl
     locked daemon_use containerd
     wait_for 20 cri_ version || skip "the containerd that runs has no CRI plugin"
-    if daemon_is_ours containerd; then
-        make_image "$work/image.tar" "$image" "$pause_image"
-    else
-        cri_ image "$(cri_ pause-image)" || skip "the containerd that runs lacks its pause image, $(cri_ pause-image)"
-        make_image "$work/image.tar" "$image"
-    fi
+    make_image "$work/image.tar" "$image"
     ctr_ -n k8s.io images import "$work/image.tar"
-    wait_for 20 cri_ image "$image" # the plugin hears of it by and by
+    if daemon_is_ours containerd; then
+        make_image "$work/pause.tar" "$pause_image"
+        ctr_ -n k8s.io images import "$work/pause.tar"
+    elif ! cri_ image "$(cri_ pause-image)"; then
+        skip "the containerd that runs lacks its pause image, $(cri_ pause-image)"
+    fi
+    # (the plugin hears of them by and by)
+    wait_for 20 cri_ image "$image"
     wait_for 20 cri_ image "$(cri_ pause-image)"
 
     sandbox=$(cri_ run-pod "$pod_ns" "$pod" "$pod_uid" "$pod_cgroup" "$pod_logs")
@@ -50,8 +50,7 @@ down_cri() {
         if cri_ version; then
             cri_ remove-pods "$pod_uid" || complain "cannot remove the pods of $prefix"
         fi
-        [ -z "$(ctr_ -n k8s.io images ls -q "name==$image")" ] ||
-            ctr_ -n k8s.io images rm --sync "$image" || complain "cannot remove $image"
+        remove_cri_image "$image" || complain "cannot remove $image"
     elif [ -s "$work/ids" ]; then
         complain "containerd does not answer"
     fi

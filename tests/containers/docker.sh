@@ -55,6 +55,7 @@ docker_start() {
     daemon_spawn docker dockerd --iptables=false --ip6tables=false --bridge=none --exec-opt native.cgroupdriver=cgroupfs
 }
 docker_busy() { [ -n "$(docker_ ps -q)" ]; }
+docker_stopping() { :; }
 docker_stopped() {
     if mountpoint -q /run/docker/netns/default; then
         umount /run/docker/netns/default

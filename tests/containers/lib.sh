@@ -18,7 +18,7 @@ open_work() {
     locked record_work
     work=$(cat "$record")
     touch "$work/ids"
-    rm -f "$work/complaints"
+    rm -f "$work/complaints" "$work/notes"
 }
 record_work() {
     local dir
@@ -54,6 +54,8 @@ skip() {
 }
 # complain WHAT - a `down` goes on, but fails in the end
 complain() { echo "$runtime: $*" >>"$work/complaints"; }
+# note WHAT - for the caller to read
+note() { echo "$runtime: $*" >>"$work/notes"; }
 need() {
     local program
     for program; do
@@ -80,13 +82,14 @@ started() {
     cut -d' ' -f20 <<<"${stat##*) }" # field 22; the name before it may hold anything
 }
 # is_alive PID STARTED
-is_alive() { [ "$(started "$1")" = "$2" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
+is_alive() { [ -n "$2" ] && [ "$(started "$1")" = "$2" ] && ! grep -qs '^State:.Z' "/proc/$1/status"; }
 is_dead() { ! is_alive "$@"; }
+children() { cat "/proc/$1/task/"*/children 2>/dev/null | tr ' ' '\n'; }
 is_stopped() { grep -q '^State:.[TZ]' "/proc/$1/status"; }
 # descendants PID - with the time they started, as is_alive wants it
 descendants() {
     local child
-    for child in $(cat "/proc/$1/task/"*/children); do
+    for child in $(children "$1"); do
         echo "$child $(started "$child")"
         descendants "$child"
     done
@@ -165,9 +168,10 @@ daemon_processes() {
     daemon_is_ours "$1" || return 0
     pid=$(daemon_pid "$1")
     echo "$pid"
-    cat "/proc/$pid/task/"*/children 2>/dev/null | tr -s ' ' '\n'
+    children "$pid"
 }
-# daemon_leave NAME - locked; NAME_busy says whether somebody else has containers there, NAME_stopped cleans up
+# daemon_leave NAME - locked; NAME_busy says whether somebody else has containers there, NAME_stopping and
+# NAME_stopped clean up before and after
 daemon_leave() {
     local dir=$state/daemon.$1 pid start
     [ -d "$dir" ] || return 0
@@ -175,9 +179,10 @@ daemon_leave() {
     [ -z "$(ls -A "$dir/users")" ] || return 0
     if daemon_is_ours "$1"; then
         if "$1_busy"; then
-            echo "$1 stays: others have containers there" >&2
+            note "$1 stays: others have containers there"
             return 0
         fi
+        "$1_stopping"
         read -r pid start <"$dir/pid"
         kill -TERM "$pid"
         wait_for 30 is_dead "$pid" "$start" || kill -KILL "$pid"
@@ -207,10 +212,9 @@ cgroup_roots() { awk '$3 == "cgroup" || $3 == "cgroup2" { print $2 }' /proc/moun
 
 # --- the image: busybox, and a process with a child ------------------------------------------------------
 
-# make_image FILE TAG... - an archive that docker, podman and ctr load
+# make_image FILE TAG - an archive that docker, podman and ctr load
 make_image() {
-    local file=$1 root=$work/image/rootfs out=$work/image/out applet layer config tags
-    shift
+    local file=$1 tag=$2 root=$work/image/rootfs out=$work/image/out applet layer config
     need busybox tar sha256sum
     mkdir -p "$root/bin" "$root/etc" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/run" "$out"
     cp "$(command -v busybox)" "$root/bin/busybox"
@@ -222,13 +226,12 @@ make_image() {
     layer=$(sha256sum <"$out/layer.tar" | cut -d' ' -f1)
     cat >"$out/config.json" <<JSON
 {"architecture":"$(image_architecture)","os":"linux","created":"2024-01-01T00:00:00Z",
- "config":{"Env":["PATH=/bin"],"Cmd":["/bin/sh","-c","sleep 1000000 & exec sleep 1000001"],"Labels":{"ctrbox-test":"$prefix"}},
+ "config":{"Env":["PATH=/bin"],"Cmd":["/bin/sh","-c","sleep 1000000 & exec sleep 1000001"],"Labels":{"ctrbox-test":"$tag"}},
  "rootfs":{"type":"layers","diff_ids":["sha256:$layer"]}}
 JSON
     config=$(sha256sum <"$out/config.json" | cut -d' ' -f1)
     mv "$out/config.json" "$out/$config.json"
-    tags=$(printf '"%s",' "$@")
-    echo "[{\"Config\":\"$config.json\",\"RepoTags\":[${tags%,}],\"Layers\":[\"layer.tar\"]}]" >"$out/manifest.json"
+    echo "[{\"Config\":\"$config.json\",\"RepoTags\":[\"$tag\"],\"Layers\":[\"layer.tar\"]}]" >"$out/manifest.json"
     tar -C "$out" -cf "$file" manifest.json "$config.json" layer.tar
     rm -rf "$work/image"
 }

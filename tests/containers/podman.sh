@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # podman: PREFIX-one, PREFIX-host (the host's namespaces), a pod PREFIX-pod of PREFIX-infra and PREFIX-inpod
-: "${prefix:?}" "${state:?}" "${work:=}" "${image:?}" "${label:?}"
+: "${prefix:?}" "${work:=}" "${image:?}" "${label:?}"
 
 up_podman() {
     local options=()
@@ -9,7 +9,7 @@ up_podman() {
     # (crun refuses to run on a hybrid hierarchy)
     if command -v runc; then options=(--runtime runc); fi
     make_image "$work/image.tar" "$image"
-    locked podman_load
+    podman_ load -q -i "$work/image.tar"
     podman_run one --network=none
     podman_run host --network=host --pid=host --ipc=host --uts=host
     podman_ "${options[@]}" pod create --name "$prefix-pod" --label "$label" --network=none --share=net,ipc,uts \
@@ -50,7 +50,6 @@ down_podman() {
     wait_for 30 no_process_mentions "$work/ids" || true
     remove_cgroup libpod_parent/conmon
     remove_cgroup libpod_parent
-    locked podman_unmount
 }
 
 podman_() { timeout 60 podman "$@"; }
@@ -61,15 +60,4 @@ podman_setup() {
         if [ ! -d /run/systemd/system ]; then printf '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'; fi
     } >"$work/containers.conf"
     export CONTAINERS_CONF="$work/containers.conf"
-}
-# podman mounts its storage onto itself and leaves it so; $state/podman.mount says that we were the first to
-podman_storage=/var/lib/containers/storage/overlay
-podman_load() {
-    if ! mountpoint -q "$podman_storage"; then touch "$state/podman.mount"; fi
-    podman_ load -q -i "$work/image.tar"
-}
-podman_unmount() {
-    [ -e "$state/podman.mount" ] || return 0
-    if mountpoint -q "$podman_storage"; then umount "$podman_storage" || return 0; fi # others use it
-    rm -f "$state/podman.mount"
 }

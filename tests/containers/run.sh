@@ -59,9 +59,10 @@ up() {
     set -m
     (
         set +m
-        printf '%s %s\n' "$BASHPID" "$(started "$BASHPID")" >"$work/up"
+        pid=$BASHPID
+        echo "$pid $(started "$pid")" >"$work/up"
         "up_$runtime"
-    ) </dev/null >"$work/log" 2>&1 &
+    ) </dev/null >>"$work/log" 2>&1 &
     set +me
     wait $!
     local status=$?
@@ -85,6 +86,7 @@ down() {
         wait_for 30 no_process_mentions "$work/ids" || complain "processes of $prefix are still there"
         [ ! -e "$work/complaints" ]
     ) </dev/null >>"$work/log" 2>&1 || status=1
+    cat "$work/notes" >&2 2>/dev/null || true
     if [ $status -ne 0 ]; then
         tail -n 30 "$work/log" >&2
         cat "$work/complaints" >&2 || true
@@ -105,7 +107,10 @@ hold)
     ;;
 exec)
     [ $# -ge 2 ] || usage
-    [ -e "$record" ] || { echo "$runtime: $prefix is not up" >&2; exit 1; }
+    if [ ! -e "$record" ]; then
+        echo "$runtime: $prefix is not up" >&2
+        exit 1
+    fi
     open_work
     # (a file again, for the process must not hold our stderr)
     if ! "exec_$runtime" "$@" </dev/null >"$work/exec.log" 2>&1; then

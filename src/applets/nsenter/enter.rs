@@ -7,7 +7,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use caps::CapSet;
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, fchdir, setgid, setuid};
@@ -16,6 +15,7 @@ use super::{Directory, Id, Request};
 use crate::container::target::{self, Held, Target};
 use crate::container::{Files, Resolver};
 use crate::exit::Outcome;
+use crate::isolation::capabilities;
 use crate::isolation::cgroup::{self, Hierarchies};
 use crate::isolation::kind::Kind;
 use crate::isolation::launch::{self, Environment};
@@ -67,7 +67,7 @@ pub fn enter(request: Request, program: &[OsString]) -> Outcome {
     }
     user.become_it(groups_dropped)?;
     if request.keep_caps && plan.user_ns {
-        keep_capabilities()?;
+        capabilities::keep()?;
     }
     let environment = plan.environment.take();
     drop(plan);
@@ -287,16 +287,4 @@ impl Credentials {
         }
         Ok(())
     }
-}
-
-/// Makes what is permitted ambient, so that a program that is not root's keeps it.
-fn keep_capabilities() -> Result<()> {
-    let failed = |set: &str| format!("failed to set the {set} capabilities");
-    let permitted = caps::read(None, CapSet::Permitted).with_context(|| failed("permitted"))?;
-    caps::set(None, CapSet::Inheritable, &permitted).with_context(|| failed("inheritable"))?;
-    let effective = caps::read(None, CapSet::Effective).with_context(|| failed("effective"))?;
-    for capability in effective {
-        caps::raise(None, CapSet::Ambient, capability).with_context(|| failed("ambient"))?;
-    }
-    Ok(())
 }

@@ -1,0 +1,296 @@
+//! What unshare does, in the order that matters. Helpers are forked first, while the old namespaces are
+//! ours; then the namespaces are made; then maps, clocks, the child, what is kept in files; and last, in the
+//! process that is to be the program, mounts, root, ids and environment.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, setgid, setuid};
+
+use super::plan::{BINFMT, Map, Plan, Propagation, Request};
+use crate::exit::{Exit, Outcome, report};
+use crate::isolation::helper::Helper;
+use crate::isolation::idmap::{self, Single, Which};
+use crate::isolation::kind::Kind;
+use crate::isolation::launch::{self, Guardian};
+use crate::isolation::{capabilities, ns};
+use crate::proc::ProcRoot;
+use crate::sys;
+
+const FAILURE: u8 = 1;
+
+pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
+    let proc = ProcRoot::default();
+    let me = Pid::this();
+    let request = &plan.request;
+    launch::reset_sigchld()?;
+
+    // A namespace of mounts or users has no say over the mounts outside, where the files are.
+    let apart = request.has(Kind::Mnt) || request.has(Kind::User);
+    let binder = match apart && !request.files.is_empty() {
+        true => Some(Helper::start(|| {
+            report(name, FAILURE, keep(&proc, me, request).map(|()| 0).map_err(Exit::from))
+        })?),
+        false => None,
+    };
+    let mapper = match (&plan.users, &plan.groups) {
+        (Map::Helper(_), _) | (_, Map::Helper(_)) => {
+            Some(Helper::start(|| report(name, FAILURE, write_maps(&proc, me, &plan)))?)
+        }
+        _ => None,
+    };
+    if let Some((uid, gid)) = request.owner {
+        become_owner(uid, gid)?;
+    }
+    ns::unshare(&request.kinds, request.files.iter().any(|(kind, _)| *kind == Kind::Mnt))
+        .context("unshare failed")?;
+    if let Some(mapper) = mapper {
+        match mapper.release()? {
+            0 => {}
+            status => return Ok(status),
+        }
+    }
+    set_clocks(&proc, request)?;
+
+    let guardian = Guardian::new(request.kill_child, request.forward_signals)?;
+    if !request.fork {
+        match keep_in_files(&proc, me, request, binder)? {
+            0 => {}
+            status => return Ok(status),
+        }
+        return Err(become_program(&proc, plan, program, None));
+    }
+    let mask = guardian.block()?;
+    match sys::fork().context("fork failed")? {
+        ForkResult::Child => {
+            mask.thread_set_mask().context("sigprocmask failed")?;
+            if let Err(error) = guardian.watch() {
+                return Err(error.into());
+            }
+            Err(become_program(&proc, plan, program, Some(&guardian)))
+        }
+        ForkResult::Parent { child } => {
+            let kept = keep_in_files(&proc, me, request, binder);
+            if !matches!(kept, Ok(0)) {
+                guardian.end(child); // it would run on, unseen
+                return kept.map_err(Exit::from);
+            }
+            guardian.stand_in_for(child, &mask)
+        }
+    }
+}
+
+fn become_owner(uid: u32, gid: u32) -> Result<()> {
+    sys::drop_groups().context("setgroups failed")?;
+    setgid(Gid::from_raw(gid)).context("setgid() failed")?;
+    setuid(Uid::from_raw(uid)).context("setuid() failed")
+}
+
+fn set_clocks(proc: &ProcRoot, request: &Request) -> Result<()> {
+    const CLOCK_MONOTONIC: u8 = 1;
+    const CLOCK_BOOTTIME: u8 = 7;
+    for (clock, offset) in [(CLOCK_BOOTTIME, request.boottime), (CLOCK_MONOTONIC, request.monotonic)] {
+        if let Some(seconds) = offset {
+            let path = proc.own("timens_offsets");
+            std::fs::write(&path, format!("{clock} {seconds} 0"))
+                .with_context(|| format!("failed to write to {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The helper's work: root writes the maps itself, for others newuidmap and newgidmap do.
+fn write_maps(proc: &ProcRoot, pid: Pid, plan: &Plan) -> Outcome {
+    let maps: Vec<_> = [(Which::Users, &plan.users), (Which::Groups, &plan.groups)]
+        .into_iter()
+        .filter_map(|(which, map)| match map {
+            Map::Helper(ranges) => Some((which, ranges.as_slice())),
+            _ => None,
+        })
+        .collect();
+    if nix::unistd::geteuid().is_root() {
+        for (which, map) in maps {
+            idmap::write_map(&proc.of(pid, which.file()), map)?;
+        }
+        return Ok(0);
+    }
+    for (which, map) in maps {
+        let mut argv = vec![OsString::from(which.program()), OsString::from(pid.to_string())];
+        argv.extend(idmap::arguments(map).into_iter().map(OsString::from));
+        let status = match sys::fork().context("fork failed")? {
+            ForkResult::Child => return Err(launch::exec(&argv, None)),
+            ForkResult::Parent { child } => launch::stand_in_for(child)?,
+        };
+        if status != 0 {
+            return Ok(status);
+        }
+    }
+    Ok(0)
+}
+
+/// The status is the helper's, which has said why it is not 0.
+fn keep_in_files(proc: &ProcRoot, pid: Pid, request: &Request, binder: Option<Helper>) -> Result<u8> {
+    match binder {
+        None => keep(proc, pid, request).map(|()| 0),
+        Some(binder) => binder.release(),
+    }
+}
+
+/// Bind mounts the namespaces that are to be kept. Of pid and time it is the children's.
+fn keep(proc: &ProcRoot, pid: Pid, request: &Request) -> Result<()> {
+    for (kind, file) in &request.files {
+        let link = match kind {
+            Kind::Pid | Kind::Time => format!("{}_for_children", kind.link()),
+            _ => kind.link(),
+        };
+        let source = proc.of(pid, &link);
+        mount(Some(&source), file.as_os_str(), None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .with_context(|| format!("mount {} on {} failed", source.display(), Path::new(file).display()))?;
+    }
+    Ok(())
+}
+
+/// The steps of the process that is to be the program; comes back only with the reason why it is not.
+fn become_program(proc: &ProcRoot, plan: Plan, program: &[OsString], guardian: Option<&Guardian>) -> Exit {
+    match settle(proc, &plan, guardian) {
+        Ok(()) => {}
+        Err(error) => return error.into(),
+    }
+    let request = plan.request;
+    let environment = request.clear_env.then(|| {
+        let mut kept: Vec<OsString> = Vec::new();
+        for entry in request.keep_env {
+            if !kept.contains(&entry) {
+                kept.push(entry);
+            }
+        }
+        kept.reverse(); // as util-linux does: env(1) shows it
+        kept
+    });
+    launch::exec(program, environment)
+}
+
+fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&Guardian>) -> Result<()> {
+    let request = &plan.request;
+    if let Map::Own(single) = plan.users {
+        idmap::write_single(&proc.own(Which::Users.file()), single)?;
+    }
+    if let Map::Own(single) = plan.groups {
+        write_group(proc, single)?;
+    }
+    if let Some(word) = request.setgroups {
+        idmap::write_setgroups(&proc.own("setgroups"), word)?;
+    }
+    if let (true, Propagation(Some(mode))) = (request.has(Kind::Mnt), request.propagation) {
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | mode, None::<&str>)
+            .context("cannot change root filesystem propagation")?;
+    }
+    let interpreter = request.load_interp.as_deref();
+    let early = interpreter.filter(|format| request.root.is_some() && fixed(format));
+    if let Some(format) = early {
+        mount_binfmt(OsStr::new(BINFMT))?;
+        register(Path::new(BINFMT), format)?;
+    }
+    change_root(request)?;
+    if let Some(directory) = &request.mount_proc {
+        mount_proc(directory, request)?;
+    }
+    if let Some(directory) = &request.mount_binfmt {
+        mount_binfmt(directory)?;
+        if let (Some(format), None) = (interpreter, early) {
+            register(Path::new(directory), format)?;
+        }
+    }
+    take_ids(request)?;
+    // A change of credentials makes the kernel forget whose death is to kill us.
+    if let Some(guardian) = guardian {
+        guardian.watch()?;
+    }
+    if request.keep_caps && request.has(Kind::User) {
+        capabilities::keep()?;
+    }
+    Ok(())
+}
+
+/// An ordinary user may map a group only after giving up setgroups(2).
+fn write_group(proc: &ProcRoot, single: Single) -> Result<()> {
+    idmap::write_setgroups(&proc.own("setgroups"), "deny")?;
+    idmap::write_single(&proc.own(Which::Groups.file()), single)
+}
+
+fn change_root(request: &Request) -> Result<()> {
+    let shown = |path: &OsString| PathBuf::from(path).display().to_string();
+    if let Some(root) = &request.root {
+        chroot(root.as_os_str())
+            .with_context(|| format!("cannot change root directory to '{}'", shown(root)))?;
+    }
+    let wd = request.wd.clone().or_else(|| request.root.is_some().then(|| OsString::from("/")));
+    match wd {
+        Some(wd) => {
+            chdir(wd.as_os_str()).with_context(|| format!("cannot change directory to {}", shown(&wd)))
+        }
+        None => Ok(()),
+    }
+}
+
+fn mount_proc(directory: &OsStr, request: &Request) -> Result<()> {
+    let failed = || format!("mount {} failed", Path::new(directory).display());
+    // Where mounts are passed on, the new proc would cover the old one outside as well.
+    if request.root.is_none() && request.propagation != Propagation::default() {
+        let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
+        match mount(Some("none"), directory, None::<&str>, private, None::<&str>) {
+            Ok(()) | Err(Errno::EINVAL) => {}
+            Err(errno) => {
+                return Err(errno).with_context(|| {
+                    format!("cannot change {} filesystem propagation", Path::new(directory).display())
+                });
+            }
+        }
+    }
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_NODEV;
+    mount(Some("proc"), directory, Some("proc"), flags, None::<&str>).with_context(failed)
+}
+
+fn mount_binfmt(directory: &OsStr) -> Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_NODEV;
+    mount(Some("binfmt_misc"), directory, Some("binfmt_misc"), flags, None::<&str>)
+        .with_context(|| format!("mount {} failed", Path::new(directory).display()))
+}
+
+/// Does the format have the flag F? Then its interpreter is opened now, and must be before the root changes.
+fn fixed(format: &OsStr) -> bool {
+    let text = format.to_string_lossy();
+    text.rsplit(':').next().is_some_and(|flags| flags.contains('F'))
+}
+
+fn register(directory: &Path, format: &OsStr) -> Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = directory.join("register");
+    std::fs::write(&path, format.as_bytes()).with_context(|| format!("failed to write to {}", path.display()))
+}
+
+fn take_ids(request: &Request) -> Result<()> {
+    if let Some(gid) = request.gid {
+        sys::drop_groups().context("setgroups failed")?;
+        setgid(Gid::from_raw(gid)).context("setgid() failed")?;
+    }
+    if let Some(uid) = request.uid {
+        setuid(Uid::from_raw(uid)).context("setuid() failed")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_that_opens_an_interpreter_early() {
+        assert!(fixed(OsStr::new(":x:M::MZ::/bin/i:OCF")));
+        assert!(!fixed(OsStr::new(":F:M::MZ::/bin/F:")));
+        assert!(!fixed(OsStr::new("")));
+    }
+}

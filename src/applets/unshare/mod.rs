@@ -1,0 +1,408 @@
+//! `unshare` makes new namespaces and runs a program in them, by default a login shell. It is the `unshare`
+//! of util-linux.
+//!
+//! A namespace can be kept in a file, `--net=FILE`, where it is bind mounted and stays after the program has
+//! ended; nsenter(1) enters it with the same option. umount(8) lets it go.
+//!
+//! A new pid namespace is for children only: without `--fork` the program is not in it, its first child is
+//! process 1 there, and once that has ended no process can be made any more.
+//!
+//! In a new user namespace nobody has an id until ids are mapped. `--map-root-user` and
+//! `--map-current-user` map our own, which is allowed to everybody. `--map-users` and `--map-groups` map
+//! ranges: `INNER:OUTER:COUNT`, `OUTER,INNER,COUNT`, `auto` (what /etc/subuid or /etc/subgid grants us),
+//! `subids` (the same, as they are) or `all` (every id that we have, as it is). They can be given several
+//! times. Root writes ranges itself; for others newuidmap(1) and newgidmap(1) do.
+//!
+//! A new mount namespace is made private, so that what is mounted in it stays in it; `--propagation` says
+//! otherwise.
+//!
+//! # Exit status
+//!
+//! That of the program; with `--fork`, when a signal killed it, unshare dies of the same signal. 127 if the
+//! program is not found, 126 if it cannot be executed, 1 if unshare fails.
+//!
+//! # Examples
+//!
+//! A shell as root of a user namespace, with mounts and processes of its own:
+//!
+//! ```text
+//! unshare --map-root-user --mount --pid --fork --mount-proc
+//! ```
+//!
+//! A network namespace that stays:
+//!
+//! ```text
+//! touch /run/blue && unshare --net=/run/blue true
+//! ```
+//!
+//! # See also
+//!
+//! nsenter(1), namespaces(7), user_namespaces(7), newuidmap(1), unshare(2)
+
+mod act;
+mod plan;
+
+use std::ffi::{OsStr, OsString};
+
+use anyhow::{Context, Error, Result, anyhow};
+use nix::errno::Errno;
+
+use crate::cli::{self, Call, Effect, Grammar, Opt};
+use crate::exit::{Exit, Outcome};
+use crate::isolation::idmap::{Range, Which};
+use crate::isolation::kind::Kind;
+use crate::isolation::launch;
+use crate::output::text;
+use plan::{Ids, Request};
+
+static GRAMMAR: Grammar<Request> = Grammar {
+    usage: "[options] [program [argument...]]",
+    stops_at_operand: true,
+    options: &[
+        kind('m', "mount", "unshare the mount namespace", |r, v| r.unshare(Kind::Mnt, v)),
+        kind('u', "uts", "unshare the UTS namespace (host name)", |r, v| r.unshare(Kind::Uts, v)),
+        kind('i', "ipc", "unshare the System V IPC namespace", |r, v| r.unshare(Kind::Ipc, v)),
+        kind('n', "net", "unshare the network namespace", |r, v| r.unshare(Kind::Net, v)),
+        kind('p', "pid", "unshare the pid namespace", |r, v| r.unshare(Kind::Pid, v)),
+        kind('U', "user", "unshare the user namespace", |r, v| r.unshare(Kind::User, v)),
+        kind('C', "cgroup", "unshare the cgroup namespace", |r, v| r.unshare(Kind::Cgroup, v)),
+        kind('T', "time", "unshare the time namespace", |r, v| r.unshare(Kind::Time, v)),
+        Opt::new(Some('f'), "fork", "run the program as a child", Effect::Flag(|r| set(&mut r.fork))),
+        Opt::new(
+            None,
+            "kill-child",
+            "when dying, kill the child (implies --fork)",
+            Effect::Optional(kill_child),
+        )
+        .takes("signame"),
+        Opt::new(
+            None,
+            "forward-signals",
+            "pass SIGTERM and SIGINT on to the child (implies --fork)",
+            Effect::Flag(forward),
+        ),
+        Opt::new(None, "mount-proc", "mount proc first (implies --mount)", Effect::Optional(mount_proc))
+            .takes("dir"),
+        Opt::new(
+            None,
+            "mount-binfmt",
+            "mount binfmt_misc first (implies --user and --mount)",
+            Effect::Optional(mount_binfmt),
+        )
+        .takes("dir"),
+        Opt::new(
+            Some('l'),
+            "load-interp",
+            "register a binary format in the namespace",
+            Effect::Required(load_interp),
+        )
+        .takes("string"),
+        Opt::new(
+            None,
+            "map-user",
+            "map the current user to this one (implies --user)",
+            Effect::Required(map_user),
+        )
+        .takes("uid|name"),
+        Opt::new(
+            None,
+            "map-group",
+            "map the current group to this one (implies --user)",
+            Effect::Required(map_group),
+        )
+        .takes("gid|name"),
+        Opt::new(
+            Some('r'),
+            "map-root-user",
+            "map the current user to root (implies --user)",
+            Effect::Flag(map_root),
+        ),
+        Opt::new(
+            Some('c'),
+            "map-current-user",
+            "map the current user to itself (implies --user)",
+            Effect::Flag(map_current),
+        ),
+        Opt::new(
+            None,
+            "map-auto",
+            "map the ids that /etc/subuid and /etc/subgid grant (implies --user)",
+            Effect::Flag(map_auto),
+        ),
+        Opt::new(
+            None,
+            "map-subids",
+            "the same, every id to itself (implies --user)",
+            Effect::Flag(map_subids),
+        ),
+        Opt::new(
+            None,
+            "map-users",
+            "map a range of users (implies --user)",
+            Effect::Required(|r, v| ranges(r, Which::Users, v)),
+        )
+        .takes("inner:outer:count"),
+        Opt::new(
+            None,
+            "map-groups",
+            "map a range of groups (implies --user)",
+            Effect::Required(|r, v| ranges(r, Which::Groups, v)),
+        )
+        .takes("inner:outer:count"),
+        Opt::new(
+            None,
+            "owner",
+            "user and group that own the user namespace (implies --user)",
+            Effect::Required(owner),
+        )
+        .takes("uid:gid"),
+        Opt::new(
+            None,
+            "propagation",
+            "slave, shared, private or unchanged: of the mounts",
+            Effect::Required(propagation),
+        )
+        .takes("mode"),
+        Opt::new(
+            None,
+            "setgroups",
+            "allow or deny setgroups(2) in the user namespace",
+            Effect::Required(setgroups),
+        )
+        .takes("word"),
+        Opt::new(
+            None,
+            "keep-caps",
+            "retain capabilities granted in the user namespace",
+            Effect::Flag(|r| set(&mut r.keep_caps)),
+        ),
+        Opt::new(
+            Some('R'),
+            "root",
+            "run the program with this root directory",
+            Effect::Required(|r: &mut Request, v| take(&mut r.root, v)),
+        )
+        .takes("dir"),
+        Opt::new(
+            Some('w'),
+            "wd",
+            "change the working directory",
+            Effect::Required(|r: &mut Request, v| take(&mut r.wd, v)),
+        )
+        .takes("dir"),
+        Opt::new(Some('S'), "setuid", "set the user id in the namespace", Effect::Required(setuid))
+            .takes("uid"),
+        Opt::new(Some('G'), "setgid", "set the group id in the namespace", Effect::Required(setgid))
+            .takes("gid"),
+        Opt::new(None, "monotonic", "offset of the monotonic clock in seconds", Effect::Required(monotonic))
+            .takes("offset"),
+        Opt::new(None, "boottime", "offset of the boottime clock in seconds", Effect::Required(boottime))
+            .takes("offset"),
+        Opt::new(None, "clear-env", "clear the environment", Effect::Flag(|r| set(&mut r.clear_env))),
+        Opt::new(None, "whitelist-env", "keep only these variables", Effect::Required(whitelist))
+            .takes("list"),
+        Opt::help(),
+        Opt::version(),
+    ],
+};
+
+pub fn run(call: &Call) -> Outcome {
+    let mut request = Request::default();
+    let program = GRAMMAR.parse(call, command, &mut request)?;
+    act::act(call.name, request.plan()?, &program)
+}
+
+#[must_use]
+pub fn command() -> clap::Command {
+    GRAMMAR.command("unshare", "run a program in new namespaces")
+}
+
+/// Only the long form takes a file: `-m/path` is a cluster of letters to util-linux, and so it is here.
+const fn kind(
+    letter: char,
+    long: &'static str,
+    help: &'static str,
+    effect: fn(&mut Request, Option<&OsStr>) -> Result<(), Exit>,
+) -> Opt<Request> {
+    Opt::new(Some(letter), long, help, Effect::OptionalLong(effect)).takes("file")
+}
+
+fn set(flag: &mut bool) -> Result<(), Exit> {
+    *flag = true;
+    Ok(())
+}
+
+fn take(to: &mut Option<OsString>, value: &OsStr) -> Result<(), Exit> {
+    *to = Some(value.to_os_string());
+    Ok(())
+}
+
+fn kill_child(request: &mut Request, name: Option<&OsStr>) -> Result<(), Exit> {
+    let name = name.unwrap_or(OsStr::new("KILL"));
+    let signal = name.to_str().and_then(launch::signal_number);
+    request.kill_child = Some(signal.ok_or_else(|| anyhow!("unknown signal: {}", text::shown(name)))?);
+    set(&mut request.fork)
+}
+
+fn forward(request: &mut Request) -> Result<(), Exit> {
+    request.forward_signals = true;
+    set(&mut request.fork)
+}
+
+fn mount_proc(request: &mut Request, directory: Option<&OsStr>) -> Result<(), Exit> {
+    request.add(Kind::Mnt);
+    request.mount_proc = Some(directory.unwrap_or(OsStr::new("/proc")).to_os_string());
+    Ok(())
+}
+
+fn mount_binfmt(request: &mut Request, directory: Option<&OsStr>) -> Result<(), Exit> {
+    request.add(Kind::Mnt);
+    request.add(Kind::User);
+    match directory {
+        Some(directory) => request.mount_binfmt = Some(directory.to_os_string()),
+        None => default_binfmt(request),
+    }
+    Ok(())
+}
+
+/// The default place of binfmt_misc lies in proc, which must be of the new namespaces then.
+fn default_binfmt(request: &mut Request) {
+    request.mount_binfmt = Some(OsString::from(plan::BINFMT));
+    request.mount_proc.get_or_insert_with(|| OsString::from("/proc"));
+}
+
+fn load_interp(request: &mut Request, format: &OsStr) -> Result<(), Exit> {
+    request.add(Kind::Mnt);
+    request.add(Kind::User);
+    if request.mount_binfmt.is_none() {
+        default_binfmt(request);
+    }
+    take(&mut request.load_interp, format)
+}
+
+fn map_user(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    request.add(Kind::User);
+    let id = plan::id_or_name(word, "/etc/passwd").with_context(|| unparsed("uid", word))?;
+    request.users.single = Some(id);
+    Ok(())
+}
+
+fn map_group(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    request.add(Kind::User);
+    let id = plan::id_or_name(word, "/etc/group").with_context(|| unparsed("gid", word))?;
+    request.groups.single = Some(id);
+    Ok(())
+}
+
+fn unparsed(what: &str, word: &OsStr) -> String {
+    format!("failed to parse {what} '{}'", text::shown(word))
+}
+
+fn map_root(request: &mut Request) -> Result<(), Exit> {
+    request.add(Kind::User);
+    (request.users.single, request.groups.single) = (Some(0), Some(0));
+    Ok(())
+}
+
+fn map_current(request: &mut Request) -> Result<(), Exit> {
+    request.add(Kind::User);
+    request.users.single = Some(nix::unistd::geteuid().as_raw());
+    request.groups.single = Some(nix::unistd::getegid().as_raw());
+    Ok(())
+}
+
+fn map_auto(request: &mut Request) -> Result<(), Exit> {
+    ranges(request, Which::Users, OsStr::new("auto"))?;
+    ranges(request, Which::Groups, OsStr::new("auto"))
+}
+
+fn map_subids(request: &mut Request) -> Result<(), Exit> {
+    ranges(request, Which::Users, OsStr::new("subids"))?;
+    ranges(request, Which::Groups, OsStr::new("subids"))
+}
+
+fn ranges(request: &mut Request, which: Which, word: &OsStr) -> Result<(), Exit> {
+    request.add(Kind::User);
+    let added = match word.to_str() {
+        Some("auto") => vec![plan::granted(which)?],
+        Some("subids") => {
+            let granted = plan::granted(which)?;
+            vec![Range { inner: Some(granted.outer), ..granted }]
+        }
+        Some("all") => plan::own_ids(which)?,
+        other => {
+            let range = other.and_then(Range::parse);
+            vec![range.ok_or_else(|| anyhow!("invalid mapping '{}'", text::shown(word)))?]
+        }
+    };
+    let ids: &mut Ids = if which == Which::Users { &mut request.users } else { &mut request.groups };
+    ids.ranges.extend(added);
+    Ok(())
+}
+
+fn owner(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    request.add(Kind::User);
+    let invalid = || anyhow!("invalid owner '{}' (UID:GID, both numbers)", text::shown(word));
+    let (uid, gid) = word.to_str().and_then(|word| word.split_once(':')).ok_or_else(invalid)?;
+    let id = |digits: &str| cli::number::<u32>(OsStr::new(digits), "failed to parse owner");
+    request.owner = Some((id(uid)?, id(gid)?));
+    Ok(())
+}
+
+fn propagation(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    let mode = word.to_str().and_then(plan::propagation);
+    request.propagation =
+        mode.ok_or_else(|| anyhow!("unsupported propagation mode: {}", text::shown(word)))?;
+    Ok(())
+}
+
+fn setgroups(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    request.setgroups = match word.to_str() {
+        Some("allow") => Some("allow"),
+        Some("deny") => Some("deny"),
+        _ => return Err(anyhow!("unsupported --setgroups argument '{}'", text::shown(word)).into()),
+    };
+    Ok(())
+}
+
+fn setuid(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    request.uid = Some(cli::number(word, "failed to parse uid")?);
+    Ok(())
+}
+
+fn setgid(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    request.gid = Some(cli::number(word, "failed to parse gid")?);
+    Ok(())
+}
+
+fn monotonic(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    request.monotonic = Some(offset(word, "monotonic")?);
+    Ok(())
+}
+
+fn boottime(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    request.boottime = Some(offset(word, "boottime")?);
+    Ok(())
+}
+
+fn offset(word: &OsStr, clock: &str) -> Result<i64, Error> {
+    let problem = format!("failed to parse {clock} offset");
+    let Some(magnitude) = word.to_str().and_then(|word| word.trim_start().strip_prefix('-')) else {
+        return cli::number::<i64>(word, &problem);
+    };
+    let shown = || format!("{problem}: '{}'", text::shown(word));
+    match magnitude.parse::<i64>() {
+        Ok(number) if magnitude.bytes().all(|b| b.is_ascii_digit()) => Ok(-number),
+        Err(_) if !magnitude.is_empty() && magnitude.bytes().all(|b| b.is_ascii_digit()) => {
+            Err(Error::from(Errno::ERANGE).context(shown()))
+        }
+        _ => Err(anyhow!(shown())),
+    }
+}
+
+/// Values are those of now, when the option is read. Also a list in which nothing matches clears the rest.
+fn whitelist(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
+    request.clear_env = true;
+    request.keep_env.extend(plan::chosen_variables(list));
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! What the command line asks for, and what is to be done for it: no system call that changes anything.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use anyhow::{Context, Error, Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::mount::MsFlags;
+use nix::unistd::{getegid, geteuid};
+
+use crate::cli;
+use crate::isolation::idmap::{self, Range, Single, Which};
+use crate::isolation::kind::Kind;
+use crate::isolation::launch::Environment;
+use crate::proc::{ProcRoot, Users, id_of};
+
+/// Where binfmt_misc is mounted unless told otherwise.
+pub const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
+
+/// The options of one of the two maps.
+#[derive(Default)]
+pub struct Ids {
+    pub single: Option<u32>,
+    pub ranges: Vec<Range>,
+}
+
+#[derive(Default)]
+pub struct Request {
+    pub kinds: Vec<Kind>,
+    pub files: Vec<(Kind, OsString)>,
+    pub fork: bool,
+    pub kill_child: Option<i32>,
+    pub forward_signals: bool,
+    pub mount_proc: Option<OsString>,
+    pub mount_binfmt: Option<OsString>,
+    pub load_interp: Option<OsString>,
+    pub users: Ids,
+    pub groups: Ids,
+    pub owner: Option<(u32, u32)>,
+    pub propagation: Propagation,
+    pub setgroups: Option<&'static str>,
+    pub keep_caps: bool,
+    pub root: Option<OsString>,
+    pub wd: Option<OsString>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub monotonic: Option<i64>,
+    pub boottime: Option<i64>,
+    pub clear_env: bool,
+    pub keep_env: Environment,
+}
+
+/// Of the mounts in a new mount namespace, all of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Propagation(pub Option<MsFlags>);
+
+impl Default for Propagation {
+    fn default() -> Self {
+        Propagation(Some(MsFlags::MS_PRIVATE))
+    }
+}
+
+/// Who writes a map, and which.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Map {
+    None,
+    /// One id: the process writes it itself once inside.
+    Own(Single),
+    /// Ranges: a helper outside does.
+    Helper(Vec<Range>),
+}
+
+pub struct Plan {
+    pub request: Request,
+    pub users: Map,
+    pub groups: Map,
+}
+
+impl Request {
+    pub fn add(&mut self, kind: Kind) {
+        if !self.kinds.contains(&kind) {
+            self.kinds.push(kind);
+        }
+    }
+
+    /// The last file of a kind counts.
+    pub fn unshare(&mut self, kind: Kind, file: Option<&OsStr>) -> Result<(), crate::exit::Exit> {
+        self.add(kind);
+        if let Some(file) = file {
+            self.files.retain(|(other, _)| *other != kind);
+            self.files.push((kind, file.to_os_string()));
+        }
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn has(&self, kind: Kind) -> bool {
+        self.kinds.contains(&kind)
+    }
+
+    pub fn plan(mut self) -> Result<Plan> {
+        if (self.monotonic.is_some() || self.boottime.is_some()) && !self.has(Kind::Time) {
+            bail!("options --monotonic and --boottime require unsharing of a time namespace (-T)");
+        }
+        let owned = self.owner.is_some();
+        let users = map(std::mem::take(&mut self.users), geteuid().as_raw(), owned);
+        let groups = map(std::mem::take(&mut self.groups), getegid().as_raw(), owned);
+        if self.setgroups == Some("allow") && matches!(groups, Map::Own(_)) {
+            bail!("options --setgroups=allow and --map-group are mutually exclusive");
+        }
+        // In the order of binding, which is that of entering.
+        self.files.sort_by_key(|(kind, _)| *kind);
+        Ok(Plan { request: self, users, groups })
+    }
+}
+
+/// A single id among ranges is one of them; alone, it needs the helper only if somebody else is to own it all.
+fn map(ids: Ids, current: u32, owned: bool) -> Map {
+    let single = ids.single.map(|inner| Single { inner, outer: current });
+    match (single, ids.ranges.is_empty()) {
+        (None, true) => Map::None,
+        (Some(single), true) if !owned => Map::Own(single),
+        _ => Map::Helper(idmap::join(single, &ids.ranges)),
+    }
+}
+
+/// What root grants to us of users or groups.
+pub fn granted(which: Which) -> Result<Range> {
+    let uid = geteuid().as_raw();
+    let users = Users::read(std::fs::File::open("/etc/passwd"));
+    let user = users.get(uid).ok_or_else(|| anyhow!("you (user {uid}) don't exist."))?;
+    idmap::granted_to(&user.name, uid, which)
+}
+
+/// Every id that we have, as itself.
+pub fn own_ids(which: Which) -> Result<Vec<Range>> {
+    let path = ProcRoot::default().own(which.file());
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("could not open '{}'", path.display()))?;
+    Ok(Range::identity_of(&text))
+}
+
+/// A number, or a name in a file like /etc/passwd. The highest number is no id: it means "none" to the kernel.
+pub fn id_or_name(word: &OsStr, file: &str) -> Result<u32> {
+    let numeric = word.to_str().is_some_and(|word| {
+        let digits = word.trim_start().trim_start_matches(['+', '-']);
+        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+    });
+    let id = match numeric {
+        true => Some(cli::number::<u32>(word, "").map_err(|_| Errno::ERANGE)?),
+        false => std::fs::read(file).ok().and_then(|text| id_of(&text, word.as_bytes())),
+    };
+    id.filter(|&id| id != u32::MAX).ok_or_else(|| Error::from(Errno::EINVAL))
+}
+
+pub fn propagation(word: &str) -> Option<Propagation> {
+    match word {
+        "slave" => Some(Propagation(Some(MsFlags::MS_SLAVE))),
+        "private" => Some(Propagation(Some(MsFlags::MS_PRIVATE))),
+        "shared" => Some(Propagation(Some(MsFlags::MS_SHARED))),
+        "unchanged" => Some(Propagation(None)),
+        _ => None,
+    }
+}
+
+/// The variables of ours that a comma separated list names.
+pub fn chosen_variables(list: &OsStr) -> Environment {
+    let names = list.as_bytes().split(|&b| b == b',').filter(|name| !name.is_empty());
+    let values = names.filter_map(|name| {
+        let name = OsStr::from_bytes(name);
+        Some([name, &std::env::var_os(name)?].join(OsStr::new("=")))
+    });
+    values.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_writes_which_map() {
+        let ids = |single, ranges: &[Range]| Ids { single, ranges: ranges.to_vec() };
+        let range = Range { inner: Some(10), outer: 20, count: 5 };
+        let single = Single { inner: 0, outer: 7 };
+        assert_eq!(map(ids(None, &[]), 7, true), Map::None);
+        assert_eq!(map(ids(Some(0), &[]), 7, false), Map::Own(single));
+        assert_eq!(map(ids(Some(0), &[]), 7, true), Map::Helper(idmap::join(Some(single), &[])));
+        assert_eq!(map(ids(None, &[range]), 7, false), Map::Helper(vec![range]));
+    }
+
+    #[test]
+    fn ids_are_numbers_or_names() {
+        let errno = |word: &str| {
+            let error = id_or_name(OsStr::new(word), "/etc/passwd").expect_err("no id");
+            *error.downcast_ref::<Errno>().expect("an errno")
+        };
+        assert_eq!(id_or_name(OsStr::new("root"), "/etc/passwd").expect("root"), 0);
+        assert_eq!(id_or_name(OsStr::new("42"), "/etc/passwd").expect("42"), 42);
+        assert_eq!(errno("-1"), Errno::ERANGE);
+        assert_eq!(errno("4294967296"), Errno::ERANGE);
+        assert_eq!(errno("4294967295"), Errno::EINVAL);
+        assert_eq!(errno("no such user"), Errno::EINVAL);
+        assert_eq!(errno(""), Errno::EINVAL);
+    }
+}

@@ -1,0 +1,809 @@
+//! ctr-ps over hosts kept in files, over hosts that lie, and over this one.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::process::{Inherited, Piped, inheriting, limited};
+use common::{Scratch, applet, binary, golden, program, project, root, skip, stderr, stdout};
+use serde_json::Value;
+
+const HOSTS: [&str; 2] = ["hybrid", "systemd-v2"];
+const UNPRIVILEGED: u32 = 65534;
+
+fn ctr_ps() -> Command {
+    let mut command = applet("ctr-ps");
+    command.env_remove("TERM");
+    command
+}
+
+fn of(root: &Path) -> Command {
+    let mut command = ctr_ps();
+    command.arg("--root").arg(root);
+    command
+}
+
+fn fixture(host: &str) -> PathBuf {
+    project(&format!("tests/fixtures/{host}/root"))
+}
+
+/// What it prints when all is well.
+fn printed(command: &mut Command) -> String {
+    let output = limited(command);
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{command:?}: {:?}: {}",
+        output.status,
+        stderr(&output)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn failure(command: &mut Command) -> (Option<i32>, String) {
+    let output = limited(command);
+    assert_eq!(stdout(&output), "", "{command:?}");
+    (output.status.code(), stderr(&output))
+}
+
+/// The processes of a JSON output, by PID.
+fn processes(json: &str) -> BTreeMap<i64, Value> {
+    let whole: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    let list = whole["processes"].as_array().expect("an array").clone();
+    let count = list.len();
+    let by_pid: BTreeMap<i64, Value> =
+        list.into_iter().map(|process| (process["pid"].as_i64().expect("a pid"), process)).collect();
+    assert_eq!(by_pid.len(), count, "a PID stands twice");
+    by_pid
+}
+
+fn text<'a>(process: &'a Value, member: &str) -> &'a str {
+    process[member].as_str().unwrap_or_else(|| panic!("{member} of {process}"))
+}
+
+/// PID and CONTAINER of each line.
+fn containers(command: &mut Command) -> BTreeMap<i64, String> {
+    let table = printed(command.arg("-n"));
+    let row = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        (words[1].parse().unwrap_or_else(|_| panic!("{line:?}")), words[3].to_owned())
+    };
+    table.lines().map(row).collect()
+}
+
+/// Nothing that moves the cursor, or turns the direction of writing.
+fn harmless(text: &str) {
+    let bad = |letter: &char| {
+        letter.is_control() && *letter != '\n'
+            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' | '\u{feff}')
+    };
+    let found = text.chars().find(bad);
+    assert_eq!(found, None, "{found:?} in {:?}", text.lines().find(|line| line.chars().any(|c| bad(&c))));
+}
+
+// Hosts kept in files.
+
+#[test]
+fn golden_outputs_of_two_hosts() {
+    for host in HOSTS {
+        for (name, options) in [
+            ("flat.txt", &[][..]),
+            ("forest.txt", &["--forest"]),
+            ("forest-ascii.txt", &["--forest"]),
+            ("json.json", &["--json"]),
+            ("json-forest.json", &["--forest", "-J"]),
+            ("kernel-threads.txt", &["-k", "--forest"]),
+            ("noheadings.txt", &["-n"]),
+            ("quiet.txt", &["-q"]),
+            ("quiet-forest.txt", &["-q", "--forest"]),
+            ("container.txt", &["-c", "rt-web"]),
+            ("container-forest.txt", &["--forest", "--container=docker:rt-web", "-c", "rt-pm-one"]),
+            ("container-json.json", &["-J", "-c", "k8s:shop-ns/shop/web"]),
+            ("color.txt", &["--color=always", "--forest"]),
+        ] {
+            let mut command = of(&fixture(host));
+            if name == "forest-ascii.txt" {
+                command.env("LC_ALL", "C");
+            }
+            let out = printed(command.args(options));
+            match name {
+                "color.txt" => harmless(&uncoloured(&out)),
+                _ => harmless(&out),
+            }
+            golden(&format!("tests/golden/{host}/ctr-ps-{name}"), &out);
+        }
+    }
+}
+
+/// Without the sequences that set colours.
+fn uncoloured(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| {
+        let (codes, rest) = part.split_once('m').expect("the end of a sequence");
+        assert!(codes.bytes().all(|b| b.is_ascii_digit() || b == b';'), "{codes:?}");
+        plain + rest
+    })
+}
+
+#[test]
+fn colour_changes_nothing_else_and_comes_only_when_asked_for() {
+    for host in HOSTS {
+        let plain = printed(of(&fixture(host)).arg("--forest"));
+        let coloured = printed(of(&fixture(host)).args(["--forest", "--color=always"]));
+        assert!(coloured.contains("\x1b["));
+        assert_eq!(uncoloured(&coloured), plain);
+        assert_eq!(printed(of(&fixture(host)).args(["--forest", "--color"])), coloured);
+        assert_eq!(printed(of(&fixture(host)).args(["--forest", "--color=never"])), plain);
+        assert_eq!(printed(of(&fixture(host)).args(["--forest", "--color=auto"])), plain, "no terminal");
+        let asked = printed(of(&fixture(host)).args(["--forest", "--color=always"]).env("NO_COLOR", "1"));
+        assert_eq!(asked, coloured, "an option counts more than NO_COLOR");
+        for machine in ["-q", "--json"] {
+            let out = printed(of(&fixture(host)).args([machine, "--color=always"]));
+            assert_eq!(out, printed(of(&fixture(host)).arg(machine)));
+        }
+    }
+    let (status, message) = failure(ctr_ps().arg("--color=sometimes"));
+    assert_eq!(status, Some(1));
+    assert_eq!(message, "ctr-ps: unsupported colour mode 'sometimes' (auto, always, never)\n");
+}
+
+/// What the runtimes themselves said when the host was captured, PID by PID; and nothing else is tagged.
+#[test]
+fn the_runtimes_own_word_on_every_process() {
+    for host in HOSTS {
+        let found = processes(&printed(of(&fixture(host)).arg("--json")));
+        let file = project(&format!("tests/fixtures/{host}/expected.tsv"));
+        let expected = std::fs::read_to_string(&file).expect("a file");
+        let mut tagged = Vec::new();
+        let mut checked = 0;
+        for line in expected.lines() {
+            let [pid, runtime, name, id] = line.split('\t').collect::<Vec<_>>()[..] else {
+                panic!("{host}: {line}")
+            };
+            let pid: i64 = pid.parse().expect("a pid");
+            let process = found.get(&pid).unwrap_or_else(|| panic!("{host}: {pid} is missing"));
+            // Known to be work of later: runtimes we do not know, and Podman's containers of ordinary users.
+            if matches!(runtime, "lxc" | "nspawn") {
+                assert!(process["runtime"].is_null(), "{host}: {pid}: take {runtime} out of this list");
+                continue;
+            }
+            tagged.push(pid);
+            if name == "rl-one" {
+                assert!(process["container"].is_null(), "{host}: {pid}: rootless is told: take it out here");
+                assert_eq!((text(process, "runtime"), text(process, "id")), (runtime, id), "{host}: {pid}");
+                continue;
+            }
+            let shown = text(process, "id");
+            // containerd's ids are unique in a namespace only.
+            let shown = if runtime == "containerd" { shown.split_once('/').expect("NS/ID").1 } else { shown };
+            let is = (text(process, "runtime"), text(process, "container"), shown);
+            assert_eq!(is, (runtime, name, id), "{host}: {pid}");
+            checked += 1;
+        }
+        assert!(checked >= 11, "{host}: {checked}");
+        let others: Vec<&Value> = found
+            .values()
+            .filter(|process| !process["runtime"].is_null())
+            .filter(|process| !tagged.contains(&process["pid"].as_i64().unwrap_or(0)))
+            .collect();
+        assert!(others.is_empty(), "{host}: these are no containers': {others:?}");
+    }
+}
+
+#[test]
+fn the_forms_agree_with_each_other() {
+    for host in HOSTS {
+        let root = fixture(host);
+        let json = processes(&printed(of(&root).arg("--json")));
+        let flat = containers(&mut of(&root));
+        let pids = |out: String| -> Vec<i64> {
+            out.lines().map(|line| line.parse().unwrap_or_else(|_| panic!("{line:?}"))).collect()
+        };
+        let order = pids(printed(of(&root).arg("-q")));
+        assert!(order.is_sorted(), "flat is by PID");
+        assert_eq!(order, json.keys().copied().collect::<Vec<_>>());
+        assert_eq!(order, flat.keys().copied().collect::<Vec<_>>());
+        let mut forest = pids(printed(of(&root).args(["-q", "--forest"])));
+        for (at, pid) in forest.iter().enumerate() {
+            // A parent stands above its children.
+            if let Some(parent) = json[pid]["ppid"].as_i64().filter(|parent| json.contains_key(parent)) {
+                assert!(forest[..at].contains(&parent), "{host}: {pid} before its parent {parent}");
+            }
+        }
+        forest.sort_unstable();
+        assert_eq!(forest, order);
+        assert_eq!(containers(of(&root).arg("--forest")), flat);
+        for (pid, container) in flat {
+            let process = &json[&pid];
+            match process["runtime"].as_str() {
+                None => assert_eq!(container, "-"),
+                Some(runtime) => {
+                    let name = process["container"].as_str().map(str::to_owned);
+                    let name = name.unwrap_or_else(|| format!("{}?", &text(process, "id")[..12]));
+                    assert_eq!(container, format!("{runtime}:{name}"));
+                }
+            }
+        }
+        let kernel = processes(&printed(of(&root).args(["-k", "--json"])));
+        assert!(kernel.len() >= json.len() && json.keys().all(|pid| kernel.contains_key(pid)));
+        // --proc-root alone moves /proc, the state files stay below --root.
+        let mut moved = of(&root);
+        moved.arg("--proc-root").arg(root.join("proc"));
+        assert_eq!(processes(&printed(moved.arg("--json"))), json);
+    }
+}
+
+#[test]
+fn containers_by_name_runtime_and_beginning_of_the_id() {
+    let root = fixture("hybrid");
+    let pids = |words: &[&str]| {
+        let mut command = of(&root);
+        words.iter().for_each(|word| drop(command.args(["-c", word])));
+        printed(command.arg("-q")).split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ")
+    };
+    let web = "4257 6411 6432 6438 6469";
+    for word in ["rt-web", "docker:rt-web", "32e6b376f333", "32e6", "docker:32e6b376"] {
+        assert_eq!(pids(&[word]), web, "{word}");
+    }
+    assert_eq!(pids(&["rt-web", "docker:rt-web"]), web, "once each");
+    assert_eq!(pids(&["shop-ns/shop/web", "k8s:sidecar"]), "4808 4846");
+    assert_eq!(pids(&["default/rt-ctr-one"]), "4576");
+    assert_eq!(pids(&["rt-ctr-two"]), "4657");
+    for word in ["nosuch", "rt-we", "podman:rt-web", "32e", "docker:", ":", "rt-web ", "*", "../rt-web", "-"] {
+        let (status, message) = failure(of(&root).args(["-c", word]));
+        assert_eq!(status, Some(1), "{word}");
+        assert!(message.starts_with(&format!("ctr-ps: no process or running container '{word}'")), "{message}");
+    }
+    let (status, message) = failure(of(&root).args(["-c", "POD"]));
+    assert_eq!(status, Some(1));
+    assert_eq!(
+        message,
+        "ctr-ps: 'POD' is ambiguous, it may be any of: k8s:shop-ns/shop/POD k8s:shop-ns/cache/POD\n"
+    );
+    // One that is there does not excuse one that is not.
+    assert_eq!(failure(of(&root).args(["-q", "-c", "rt-web", "-c", "nosuch"])).0, Some(1));
+    let odd = std::ffi::OsStr::from_bytes(b"\xff\x1b[2J");
+    let (status, message) = failure(of(&root).arg("-c").arg(odd));
+    assert_eq!((status, message.as_str()), (Some(1), "ctr-ps: '\\xff\\x1b[2J' names no container\n"));
+    let (_, message) = failure(of(&root).args(["-c", "a\nb\u{202e}c"]));
+    assert!(message.contains(r"'a\x0ab\u{202e}c'"), "{message}");
+}
+
+#[test]
+fn no_such_container_here() {
+    let (status, message) = failure(ctr_ps().args(["-c", "ctrbox-test-no-such-container"]));
+    assert_eq!(status, Some(1));
+    let expected = "ctr-ps: no process or running container 'ctrbox-test-no-such-container'";
+    assert!(message.starts_with(expected), "{message}");
+}
+
+// Hosts that lie.
+
+const WEB: &str = "aeb29a15315aa34748c89a0c8ba54026601e0a1e27f244fe53642ea94ad02868";
+const DB: &str = "55ff83edf74c99c1da16bce22b5b99c496a047a311b92c8bcd4d24b077660efd";
+
+/// The root directory of a host of our making.
+struct Host(Scratch);
+
+impl Host {
+    fn new(name: &str) -> Host {
+        let host = Host(Scratch::new(name));
+        host.process(1, 0, "/init.scope", b"/sbin/init\0");
+        host
+    }
+
+    fn root(&self) -> &Path {
+        &self.0.0
+    }
+
+    fn file(&self, path: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let file = self.root().join(path);
+        std::fs::create_dir_all(file.parent().expect("a parent")).expect("a directory");
+        std::fs::write(&file, content).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        file
+    }
+
+    fn process(&self, pid: i64, ppid: i64, cgroup: &str, cmdline: &[u8]) {
+        self.named(pid, ppid, b"prog", cgroup, cmdline);
+    }
+
+    fn named(&self, pid: i64, ppid: i64, name: &[u8], cgroup: &str, cmdline: &[u8]) {
+        let rest = format!(
+            "\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{ppid}\nUid:\t0\t0\t0\t0\n\
+             NSpid:\t{pid}\nVmPeak:\t 100 kB\n"
+        );
+        self.file(&format!("proc/{pid}/status"), [b"Name:\t", name, rest.as_bytes()].concat());
+        self.file(&format!("proc/{pid}/cgroup"), format!("0::{cgroup}\n"));
+        self.file(&format!("proc/{pid}/cmdline"), cmdline);
+    }
+
+    fn docker(&self, id: &str, state: impl AsRef<[u8]>) -> PathBuf {
+        self.file(&format!("var/lib/docker/containers/{id}/config.v2.json"), state)
+    }
+
+    fn containers(&self) -> BTreeMap<i64, String> {
+        let flat = containers(&mut of(self.root()));
+        assert_eq!(containers(of(self.root()).arg("--forest")), flat);
+        flat
+    }
+
+    fn json(&self) -> BTreeMap<i64, Value> {
+        processes(&printed(of(self.root()).arg("--json")))
+    }
+}
+
+fn state(name: &str, pid: i64) -> String {
+    let name = serde_json::to_string(&format!("/{name}")).expect("JSON");
+    format!(r#"{{"Name":{name},"State":{{"Running":true,"Pid":{pid}}},"Config":{{"Image":"img:1"}}}}"#)
+}
+
+fn scope(id: &str) -> String {
+    format!("/system.slice/docker-{id}.scope")
+}
+
+fn unverified(id: &str) -> String {
+    format!("docker:{}?", &id[..12])
+}
+
+#[test]
+fn names_and_arguments_that_would_move_the_cursor() {
+    let host = Host::new("ctr-ps-text");
+    let hostile: [(i64, &[u8], &[u8]); 12] = [
+        (10, b"x\\n9999 (y) ", b""),
+        (11, b"x) R 1 1 1", b"x) R 1 1 1\0--\0"),
+        (12, b"esc\x1b[31m", b"\x1b]0;owned\x07\x1b[2J\x1b[H\0\x1b[31mred\0"),
+        (13, b"\xff\xfe\xe2\x82", b"\xff\xfe\xe2\x82\0ok\0"),
+        (14, b"bidi", "\u{202e}gnp.exe\u{2066}\0\u{200f}\u{200b}\u{feff}\0".as_bytes()),
+        (15, b"lines", b"one\ntwo\rthree\x0bfour\x0cfive\x85\0"),
+        (16, b"c1", "\u{9b}31m\u{85}\u{2028}\u{2029}\0".as_bytes()),
+        (17, b"wide", "日本語 \u{301}\u{1f600}\0".as_bytes()),
+        (18, b"quote\"\\", b"\"},{\"pid\":1,\"x\":\"\\\0"),
+        (19, b"", b""),
+        (20, b"nuls", b"\0\0\0\0"),
+        (21, b"tab\there", b"\t\x08\x08\x7f\0"),
+    ];
+    for (pid, name, cmdline) in hostile {
+        host.named(pid, 1, name, "/init.scope", cmdline);
+    }
+    host.file("etc/passwd", b"ev\x1b[31mil\xff:x:0:0::/:/bin/sh\nroot:x:0:0:root:/root:/bin/bash\n");
+    for options in [&[][..], &["--forest"], &["-n"], &["--color=never"], &["--forest", "-k"]] {
+        let table = printed(of(host.root()).args(options));
+        harmless(&table);
+        let headings = usize::from(!options.contains(&"-n"));
+        assert_eq!(table.lines().count(), hostile.len() + 1 + headings, "{options:?}\n{table}");
+        let lines = table.lines().skip(headings);
+        assert!(lines.clone().all(|line| line.starts_with(r"ev\x1b[31mil\xff ")), "{table}");
+    }
+    harmless(&uncoloured(&printed(of(host.root()).args(["--color=always", "--forest"]))));
+
+    let json = printed(of(host.root()).arg("--json"));
+    assert!(json.bytes().all(|byte| byte >= b' ' || byte == b'\n'), "{json:?}");
+    let found = processes(&json);
+    assert_eq!(found.len(), hostile.len() + 1);
+    let command = |pid: i64| text(&found[&pid], "command").to_owned();
+    assert_eq!(command(10), "[x\\n9999 (y)]");
+    assert_eq!(command(12), "\x1b]0;owned\x07\x1b[2J\x1b[H \x1b[31mred");
+    assert_eq!(command(13), r"\xff\xfe\xe2\x82 ok");
+    assert_eq!(command(17), "日本語 \u{301}\u{1f600}");
+    assert_eq!(command(18), "\"},{\"pid\":1,\"x\":\"\\");
+    assert_eq!((command(19), command(20)), ("[]".to_owned(), "[nuls]".to_owned()));
+}
+
+#[test]
+fn containers_with_hostile_names() {
+    let host = Host::new("ctr-ps-names");
+    let names = ["web\x1b[2J", "a b", "x\ny", "\u{202e}gpj", "docker:web", "../../etc", "?", "-", "\"\\", ""];
+    for (at, name) in (0_u8..).zip(names) {
+        let id = format!("{at:02x}").repeat(32);
+        let pid = 100 + i64::from(at);
+        host.docker(&id, state(name, pid));
+        host.process(pid, 1, &scope(&id), b"sleep\x001\0");
+    }
+    for options in [&[][..], &["--forest"]] {
+        let table = printed(of(host.root()).args(options));
+        harmless(&table);
+        assert_eq!(table.lines().count(), names.len() + 2, "{table}");
+        for shown in [r"docker:web\x1b[2J", r"docker:x\x0ay", r"docker:\u{202e}gpj", "docker:a b"] {
+            assert!(table.contains(shown), "{shown} in {table}");
+        }
+    }
+    let found = host.json();
+    for (pid, name) in (100..).zip(names).filter(|(_, name)| !name.is_empty()) {
+        assert_eq!((text(&found[&pid], "runtime"), text(&found[&pid], "container")), ("docker", name));
+    }
+    // A name that is like another's form takes nothing from it.
+    let pids = |word: &str| printed(of(host.root()).args(["-q", "-c", word]));
+    assert_eq!(pids("docker:docker:web"), "104\n");
+    assert_eq!(pids("web\x1b[2J"), "100\n");
+}
+
+#[test]
+fn a_huge_argument_list() {
+    let host = Host::new("ctr-ps-huge");
+    host.process(10, 1, "/init.scope", &b"argument\0".repeat(500_000));
+    host.process(11, 10, "/init.scope", &vec![0; 300_000]);
+    host.process(12, 11, &format!("/{}", "x/".repeat(100_000)), &vec![b'\x1b'; 300_000]);
+    let table = printed(&mut of(host.root()));
+    harmless(&table);
+    assert_eq!(table.lines().count(), 5);
+    assert!(table.len() < 2_000_000, "{}", table.len());
+    assert_eq!(host.json().len(), 4);
+}
+
+#[test]
+fn files_of_processes_that_are_cut_off_or_no_files() {
+    let host = Host::new("ctr-ps-cut");
+    let whole = std::fs::read(host.root().join("proc/1/status")).expect("a status");
+    let cgroup = format!("0::{}\n", scope(WEB));
+    for end in 0..whole.len() {
+        let pid = 1000 + i64::try_from(end).expect("a number");
+        host.process(pid, 1, "/", b"");
+        host.file(&format!("proc/{pid}/status"), &whole[..end]);
+        host.file(&format!("proc/{pid}/cgroup"), &cgroup.as_bytes()[..end.min(cgroup.len())]);
+    }
+    // No file at all is a process that has gone.
+    std::fs::create_dir_all(host.root().join("proc/20")).expect("a directory");
+    std::fs::create_dir_all(host.root().join("proc/21/status")).expect("a directory");
+    for name in ["self", "0x10", "12a", "-5", "+7", "99999999999999", "net", "é"] {
+        std::fs::create_dir_all(host.root().join("proc").join(name)).expect("a directory");
+    }
+    host.process(22, 1, "/", b"x\0");
+    host.file("proc/22/status", b"PPid:\t99999999999\nUid:\t-1 x\nNSpid:\tx\n\xff\xff:\n:\n");
+    host.file("proc/22/cgroup", b"\xff\n::\n0:\n:::::\n\0\0");
+    host.process(23, 1, "/", b"y\0");
+    std::fs::remove_file(host.root().join("proc/23/cgroup")).expect("removed");
+    std::fs::remove_file(host.root().join("proc/23/cmdline")).expect("removed");
+    let json = host.json();
+    assert!(!json.contains_key(&20) && json.contains_key(&21) && json.contains_key(&23));
+    assert!(json[&22]["ppid"].is_null() && json[&22]["user"].is_null());
+    assert_eq!(text(&json[&23], "command"), "[prog]");
+    assert!(json.keys().all(|&pid| pid > 0), "{:?}", json.keys());
+    harmless(&printed(of(host.root()).args(["--forest", "-k"])));
+    assert!(containers(of(host.root()).arg("-k")).len() >= whole.len());
+}
+
+#[test]
+fn state_files_that_are_no_state_files() {
+    let host = Host::new("ctr-ps-state");
+    let good = state("good", 100);
+    let mut next = 0_i64;
+    let mut ids: BTreeMap<i64, String> = BTreeMap::new();
+    let mut add = || {
+        let (pid, id) = (100 + next, format!("{next:02x}").repeat(32));
+        next += 1;
+        host.process(pid, 1, &scope(&id), b"sleep\x001\0");
+        ids.insert(pid, id.clone());
+        (pid, id)
+    };
+    let (first, id) = add();
+    host.docker(&id, &good);
+    for end in [0, 1, good.len() / 2, good.len() - 1] {
+        let (_, id) = add();
+        host.docker(&id, &good[..end]);
+    }
+    let long = format!("[{}", "[".repeat(200_000));
+    for text in [
+        "null", "[]", "42", "\"x\"", "{}", "{\"Name\":5}", "{\"State\":[]}", "{\"State\":null}", &long,
+        "{\"State\":{\"Pid\":\"100\",\"Running\":true}}", "{\"State\":{\"Pid\":99999999999,\"Running\":true}}",
+    ] {
+        let (_, id) = add();
+        host.docker(&id, text);
+    }
+    for pid in ["-1", "0", "100.5", "1e2"] {
+        let (_, id) = add();
+        host.docker(&id, format!(r#"{{"Name":"/bad","State":{{"Running":true,"Pid":{pid}}}}}"#));
+    }
+    let (pid, id) = add();
+    host.docker(&id, state("bad", pid).replace("true", "false"));
+    // What waits for a writer.
+    let (_, id) = add();
+    let file = host.docker(&id, "");
+    std::fs::remove_file(&file).expect("removed");
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::from_bits_truncate(0o644)).expect("a fifo");
+    // A link out of that root, to a file that is good.
+    let elsewhere = Scratch::new("ctr-ps-elsewhere");
+    let (pid, id) = add();
+    let outside = elsewhere.0.join("outside.json");
+    std::fs::write(&outside, state("bad", pid)).expect("a file");
+    let file = host.docker(&id, "");
+    std::fs::remove_file(&file).expect("removed");
+    symlink(&outside, &file).expect("a link");
+    let (pid, id) = add();
+    std::fs::write(elsewhere.0.join("config.v2.json"), state("bad", pid)).expect("a file");
+    symlink(&elsewhere.0, host.root().join("var/lib/docker/containers").join(&id)).expect("a link");
+    let (_, id) = add();
+    let file = host.docker(&id, "");
+    std::fs::remove_file(&file).expect("removed");
+    symlink(&file, &file).expect("a link to itself");
+    // Larger than any state file is.
+    let (pid, id) = add();
+    let file = host.docker(&id, state("bad", pid));
+    std::fs::OpenOptions::new().write(true).open(&file).and_then(|f| f.set_len(1 << 30)).expect("sparse");
+    let (_, id) = add();
+    std::fs::create_dir_all(host.root().join(format!("var/lib/docker/containers/{id}/config.v2.json")))
+        .expect("a directory");
+    // Somebody else's: whoever may write there may not say who is who.
+    if root() {
+        let (pid, id) = add();
+        let file = host.docker(&id, state("bad", pid));
+        std::os::unix::fs::chown(&file, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).expect("chown");
+    } else {
+        skip("ctr-ps-owner", "needs root");
+    }
+    let shown = host.containers();
+    assert_eq!(shown[&first], "docker:good");
+    for (pid, id) in ids.iter().skip(1) {
+        assert_eq!(shown[pid], unverified(id), "{pid}");
+    }
+    for process in host.json().values().filter(|process| process["pid"] != first) {
+        assert!(process["container"].is_null(), "{process}");
+    }
+    // Nobody is told unless asked; then each of them is.
+    let output = limited(of(host.root()).args(["-q", "-v"]));
+    assert_eq!(output.status.code(), Some(0));
+    let told = stderr(&output);
+    harmless(&told);
+    for problem in ["not a regular file", "too large to be a state file"] {
+        assert!(told.contains(problem), "{told}");
+    }
+}
+
+#[test]
+fn a_control_group_of_a_containers_name_is_no_proof() {
+    let host = Host::new("ctr-ps-forged");
+    host.docker(WEB, state("web", 100));
+    host.docker(DB, state("db", 200));
+    host.process(100, 1, &scope(WEB), b"web\0");
+    host.process(200, 1, &scope(DB), b"db\0");
+    // The container's own, and groups that it makes below.
+    host.process(101, 100, &scope(WEB), b"own\0");
+    host.process(102, 100, &format!("{}/app/worker", scope(WEB)), b"below\0");
+    // A user's delegated group of that very name, and other places where anybody may make one.
+    host.process(300, 1, &format!("/user.slice/user-1000.slice/docker-{WEB}.scope"), b"forged\0");
+    host.process(301, 1, &format!("/docker/{WEB}"), b"forged\0");
+    host.process(302, 1, &format!("/docker-{WEB}.scope"), b"forged\0");
+    host.process(303, 1, &format!("/user.slice{}", scope(WEB)), b"forged\0");
+    host.process(304, 1, &format!("/machine.slice/libpod-{WEB}.scope"), b"forged\0");
+    // One container that claims to be another: it stays what it is.
+    host.process(305, 200, &format!("{}/docker-{WEB}.scope", scope(DB)), b"claims\0");
+    host.process(306, 200, &format!("{}{}", scope(DB), scope(WEB)), b"claims\0");
+    // In two hierarchies at once, each saying another name.
+    host.process(307, 1, "/", b"both\0");
+    host.file("proc/307/cgroup", format!("2:pids:/user.slice/docker-{WEB}.scope\n0::{}\n", scope(DB)));
+    // Near misses.
+    host.process(308, 1, &format!("/system.slice/docker-{}.scope", &WEB[1..]), b"near\0");
+    host.process(309, 1, &format!("/system.slice/docker-{}.scope", WEB.to_uppercase()), b"near\0");
+    host.process(310, 1, &format!("/system.slice/docker-{WEB}.scope/../docker-{DB}.scope"), b"dots\0");
+
+    let shown = host.containers();
+    for pid in [100, 101, 102] {
+        assert_eq!(shown[&pid], "docker:web", "{pid}");
+    }
+    for pid in [200, 305, 306, 307] {
+        assert_eq!(shown[&pid], "docker:db", "{pid}");
+    }
+    for pid in [300, 301, 302, 303] {
+        assert!(shown[&pid] == unverified(WEB) || shown[&pid] == "-", "{pid}: {}", shown[&pid]);
+    }
+    assert_eq!(shown[&304], format!("podman:{}?", &WEB[..12]));
+    assert_eq!((shown[&308].as_str(), shown[&309].as_str()), ("-", "-"));
+    let own = printed(of(host.root()).args(["-q", "-c", "web"]));
+    assert!(own.starts_with("100\n101\n102\n"), "{own}");
+    assert!(!own.contains("30"), "forged ones are not among them: {own}");
+}
+
+#[test]
+fn an_init_process_that_is_not_there_any_more() {
+    let host = Host::new("ctr-ps-recycled");
+    // The PID is another's now.
+    host.docker(WEB, state("web", 100));
+    host.process(100, 1, "/user.slice/user-1000.slice/session-1.scope", b"somebody\0");
+    host.process(101, 1, &scope(WEB), b"left behind\0");
+    // It is nobody's.
+    host.docker(DB, state("db", 200));
+    host.process(201, 1, &scope(DB), b"left behind\0");
+    let shown = host.containers();
+    assert_eq!(shown[&100], "-");
+    assert_eq!(shown[&101], unverified(WEB));
+    assert_eq!(shown[&201], unverified(DB));
+    assert_eq!(failure(of(host.root()).args(["-c", "web"])).0, Some(1));
+    // It is another container's.
+    host.docker(DB, state("db", 100));
+    host.process(100, 1, &scope(DB), b"db\0");
+    let shown = host.containers();
+    assert_eq!((shown[&100].as_str(), shown[&201].as_str()), ("docker:db", "docker:db"));
+    assert_eq!(shown[&101], unverified(WEB));
+}
+
+#[test]
+fn cycles_and_deep_chains_lose_nobody() {
+    let host = Host::new("ctr-ps-chain");
+    for pid in 2..=2000 {
+        host.process(pid, pid - 1, "/init.scope", b"x\0");
+    }
+    host.process(5000, 5001, "/", b"a\0");
+    host.process(5001, 5000, "/", b"b\0");
+    host.process(5002, 5002, "/", b"c\0");
+    host.process(5003, 4999, "/", b"d\0");
+    host.process(5004, -7, "/", b"e\0");
+    host.process(5005, 5000, "/", b"f\0");
+    let mut forest: Vec<i64> = printed(of(host.root()).args(["-q", "--forest"]))
+        .lines()
+        .map(|line| line.parse().expect("a pid"))
+        .collect();
+    forest.sort_unstable();
+    assert_eq!(forest, (1..=2000).chain(5000..=5005).collect::<Vec<i64>>());
+    let table = printed(of(host.root()).args(["--forest", "-n"]));
+    assert!(table.lines().all(|line| line.chars().count() < 250), "lines stay short");
+    assert!(table.len() < 1_000_000, "and so does the whole: {}", table.len());
+    assert_eq!(host.json().len(), 2006);
+}
+
+#[test]
+fn no_processes_are_an_error_with_a_reason() {
+    let scratch = Scratch::new("ctr-ps-empty");
+    let dir = scratch.0.display().to_string();
+    let (status, message) = failure(&mut of(&scratch.0));
+    assert_eq!(status, Some(1));
+    let expected = format!("ctr-ps: cannot read {dir}/proc: is proc mounted there?: No such file or directory\n");
+    assert_eq!(message, expected);
+    std::fs::create_dir(scratch.0.join("proc")).expect("a directory");
+    std::fs::create_dir(scratch.0.join("proc/sys")).expect("a directory");
+    for options in [&[][..], &["--json"], &["-q"], &["--forest"], &["-c", "web"]] {
+        let (status, message) = failure(of(&scratch.0).args(options));
+        assert_eq!(status, Some(1));
+        assert_eq!(message, format!("ctr-ps: there are no processes in {dir}/proc: is proc mounted there?\n"));
+    }
+    std::fs::write(scratch.0.join("file"), "").expect("a file");
+    for (root, why) in [("missing", "No such file or directory"), ("file", "Not a directory")] {
+        let (status, message) = failure(&mut of(&scratch.0.join(root)));
+        assert_eq!((status, message), (Some(1), format!("ctr-ps: cannot open {dir}/{root}: {why}\n")));
+    }
+    assert_eq!(failure(ctr_ps().args(["--root", ""])).0, Some(1));
+    assert_eq!(failure(ctr_ps().args(["--proc-root", "/no/such"])).0, Some(1));
+}
+
+/// Only who may write to another system's root directory can do that, but it need not be a friend's.
+#[test]
+#[ignore = "bug: a pipe in place of proc/PID/status, cgroup or cmdline below --root is waited for, forever"]
+fn a_pipe_among_the_files_of_a_process_is_not_waited_for() {
+    let host = Host::new("ctr-ps-pipe");
+    for (pid, name) in [(10, "status"), (11, "cgroup"), (12, "cmdline")] {
+        host.process(pid, 1, "/", b"x\0");
+        let file = host.root().join(format!("proc/{pid}/{name}"));
+        std::fs::remove_file(&file).expect("removed");
+        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::from_bits_truncate(0o644)).expect("a fifo");
+    }
+    assert!(printed(of(host.root()).arg("-q")).starts_with("1\n"));
+}
+
+/// The `proc` of another system is not this one's, whatever is a link there.
+#[test]
+#[ignore = "bug: proc below --root may be a link out of it"]
+fn a_link_does_not_lead_out_of_the_root() {
+    let host = Host::new("ctr-ps-link");
+    std::fs::rename(host.root().join("proc"), host.root().join("other")).expect("renamed");
+    symlink("/proc", host.root().join("proc")).expect("a link");
+    assert_eq!(failure(&mut of(host.root())).0, Some(1));
+    std::fs::remove_file(host.root().join("proc")).expect("removed");
+    symlink("/other", host.root().join("proc")).expect("a link");
+    assert_eq!(printed(of(host.root()).arg("-q")), "1\n");
+}
+
+// This host.
+
+/// PID -> PPID, as the kernel says.
+fn live() -> BTreeMap<i64, i64> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i64>() else { continue };
+        let Ok(stat) = std::fs::read(entry.path().join("stat")) else { continue };
+        // comm may hold anything, parentheses too: what follows the last one counts.
+        let end = stat.iter().rposition(|&byte| byte == b')').expect("a name");
+        let rest = String::from_utf8_lossy(&stat[end + 1..]).into_owned();
+        let ppid = rest.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("a ppid");
+        all.insert(pid, ppid);
+    }
+    all
+}
+
+#[test]
+fn every_process_of_this_host_is_listed_with_its_parent() {
+    let before = live();
+    let listed = processes(&printed(ctr_ps().args(["-k", "--json"])));
+    let after = live();
+    let mut compared = 0;
+    // Those that were there all the time, and nobody's orphans in between.
+    for (pid, ppid) in before.iter().filter(|&(pid, ppid)| after.get(pid) == Some(ppid)) {
+        let process = listed.get(pid).unwrap_or_else(|| panic!("{pid} is missing"));
+        assert_eq!(process["ppid"].as_i64(), Some(*ppid), "{process}");
+        compared += 1;
+    }
+    assert!(compared > 1, "{compared}");
+    let own = &listed[&i64::from(std::process::id())];
+    let name = std::env::args().next().expect("argv[0]");
+    assert!(text(own, "command").starts_with(&name), "{own}");
+    assert_eq!(own["ppid"].as_u64(), Some(u64::from(std::os::unix::process::parent_id())));
+    for (pid, process) in &listed {
+        let cpid = process["cpid"].as_i64();
+        assert!(cpid.is_some_and(|cpid| cpid > 0), "{pid}: {process}");
+    }
+    let fewer = processes(&printed(ctr_ps().args(["--json"])));
+    assert!(fewer.contains_key(&i64::from(std::process::id())));
+    harmless(&printed(ctr_ps().arg("--forest")));
+}
+
+/// A process that calls itself something.
+#[test]
+fn a_live_process_with_a_hostile_name() {
+    let mut command = program("cat");
+    command.arg0("\x1b[31mevil\u{202e}\n");
+    let hostile = Piped::new(&mut command);
+    // It has become `cat` when it echoes: argv[0] is set by then.
+    let comm = format!("/proc/{}/comm", hostile.pid());
+    std::fs::write(&comm, "x) R 1\n9\x1b[2J").expect("its name");
+    let table = printed(ctr_ps().arg("-n"));
+    harmless(&table);
+    let shown = r"\x1b[31mevil\u{202e}\x0a";
+    let line = table.lines().find(|line| line.ends_with(shown)).expect("its line");
+    assert!(line.contains(&format!(" {} ", hostile.pid())), "{line}");
+    let listed = processes(&printed(ctr_ps().arg("--json")));
+    assert_eq!(text(&listed[&i64::from(hostile.pid())], "command"), "\x1b[31mevil\u{202e}\n");
+}
+
+#[test]
+fn an_ordinary_user_sees_every_process_and_no_error() {
+    if !root() {
+        skip("ctr-ps-unprivileged", "needs root, to be somebody else");
+        return;
+    }
+    let scratch = Scratch::new("ctr-ps-unprivileged");
+    let copy = scratch.0.join("ctrbox");
+    std::fs::copy(binary(), &copy).expect("a copy");
+    for path in [&scratch.0, &copy] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    }
+    let unprivileged = || {
+        let mut command = program(copy.to_str().expect("text"));
+        command.arg("ctr-ps").uid(UNPRIVILEGED).gid(UNPRIVILEGED).current_dir("/");
+        command
+    };
+    let before = live();
+    let listed = processes(&printed(unprivileged().args(["-k", "--json"])));
+    let after = live();
+    for pid in before.keys().filter(|pid| after.contains_key(pid)) {
+        assert!(listed.contains_key(pid), "{pid} is missing");
+    }
+    harmless(&printed(unprivileged().arg("--forest")));
+    assert_eq!(failure(unprivileged().args(["-c", "ctrbox-test-no-such-container"])).0, Some(1));
+
+    // State that only root can read: an id with a question mark, and no complaint.
+    let host = Host::new("ctr-ps-secret");
+    host.docker(WEB, state("web", 100));
+    host.process(100, 1, &scope(WEB), b"web\0");
+    let mode = |path: &str, mode: u32| {
+        let path = host.root().join(path);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("its mode");
+    };
+    mode("", 0o755);
+    mode("var/lib/docker", 0o755);
+    let shown = || containers(unprivileged().arg("--root").arg(host.root()));
+    assert_eq!(shown()[&100], "docker:web");
+    mode("var/lib/docker", 0o700);
+    assert_eq!(shown()[&100], unverified(WEB));
+}
+
+#[test]
+fn few_descriptors_and_a_closed_stdin_are_enough() {
+    let closed = Inherited { closed: vec![0], ..Inherited::default() };
+    let mut command = ctr_ps();
+    assert!(!printed(inheriting(command.arg("-q"), &closed)).is_empty());
+    let script = "ulimit -n 16; exec \"$0\" ctr-ps -q --forest";
+    let pids = printed(program("sh").args(["-c", script]).arg(binary()));
+    assert!(pids.lines().any(|line| line == std::process::id().to_string()));
+}

@@ -1,0 +1,476 @@
+//! Real containers of docker, containerd, Kubernetes (containerd's CRI) and podman, which
+//! tests/containers/run.sh starts and removes. What the kernel and the runtimes say is compared with ours.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use common::process::limited;
+use common::{applet, program, project, skip, stderr, stdout, there};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// Held by the tests that need a daemon: one of them stops it for a while.
+static DOCKER: Mutex<()> = Mutex::new(());
+static CONTAINERD: Mutex<()> = Mutex::new(());
+
+fn lock(daemon: &'static Mutex<()>) -> MutexGuard<'static, ()> {
+    daemon.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn docker() {
+    let _lock = lock(&DOCKER);
+    let Some(up) = Up::new("docker", &prefix("docker")) else { return };
+    all_is_right(&up, "docker", |row| Facts { image: Some(up.image()), ..Facts::of(row) });
+
+    let host = up.row("host");
+    assert_eq!(processes().of(host.pid)["cpid"], host.pid, "in the host's pid namespace");
+    let init = processes().of(up.row("init").pid).clone();
+    let command = init["command"].as_str().unwrap_or_default();
+    assert!(command.contains("docker-init") || command.contains("tini"), "{init}");
+    assert_eq!(processes().of(up.row("web").pid)["cpid"], 1);
+}
+
+#[test]
+fn containerd() {
+    let _lock = lock(&CONTAINERD);
+    let Some(up) = Up::new("containerd", &prefix("containerd")) else { return };
+    all_is_right(&up, "containerd", Facts::of);
+}
+
+#[test]
+fn kubernetes() {
+    let _lock = lock(&CONTAINERD);
+    let Some(up) = Up::new("cri", &prefix("cri")) else { return };
+    let namespace = format!("{}-ns", up.prefix);
+    all_is_right(&up, "k8s", |row| Facts {
+        pod: Some(format!("{}-shop", up.prefix)),
+        pod_namespace: Some(namespace.clone()),
+        // (the first container of a pod has the runtime's pause image, and its state does not say so)
+        image: (!row.name.ends_with("/POD")).then(|| up.image()),
+        ..Facts::of(row)
+    });
+}
+
+#[test]
+fn podman() {
+    let Some(up) = Up::new("podman", &prefix("podman")) else { return };
+    let pod = format!("{}-pod", up.prefix);
+    all_is_right(&up, "podman", |row| Facts {
+        pod: (row.name.ends_with("-infra") || row.name.ends_with("-inpod")).then(|| pod.clone()),
+        image: Some(up.image()),
+        ..Facts::of(row)
+    });
+
+    let host = up.row("host");
+    assert_eq!(processes().of(host.pid)["cpid"], host.pid, "in the host's pid namespace");
+}
+
+#[test]
+fn a_name_that_two_runtimes_have_is_refused() {
+    let _lock = lock(&DOCKER);
+    let prefix = prefix("twin");
+    let Some(docker) = Up::new("docker", &prefix) else { return };
+    let Some(podman) = Up::new("podman", &prefix) else { return };
+    let (one, other) = (docker.row("host"), podman.row("host"));
+    assert_eq!(one.name, other.name);
+
+    let output = limited(applet("nsenter").args(["-t", &one.name, "-m", "/bin/true"]));
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    for runtime in ["docker", "podman"] {
+        assert!(message.contains(&format!("{runtime}:{}", one.name)), "{message}");
+    }
+    // Each by its full name: the mount namespace is all that these two have of their own.
+    for row in [one, other] {
+        assert_eq!(entered(&row.full_name(row.runtime), &["-m"], "mnt"), link(row.pid, "mnt"));
+    }
+}
+
+#[test]
+fn an_unknown_name_is_said_to_be_unknown() {
+    for name in ["ctrbox-no-such-container", "docker:ctrbox-no-such-container"] {
+        let output = limited(applet("nsenter").args(["-t", name, "-n", "true"]));
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).contains("ctrbox-no-such-container"), "{}", stderr(&output));
+        assert_eq!(stdout(&output), "");
+    }
+}
+
+// --- what must be right of every runtime -------------------------------------------------------------------
+
+/// What `ctr-ps --json` should say of a container, besides its id.
+#[derive(Default)]
+struct Facts {
+    container: String,
+    pod: Option<String>,
+    pod_namespace: Option<String>,
+    image: Option<String>,
+}
+
+impl Facts {
+    fn of(row: &Row) -> Facts {
+        Facts { container: row.name.clone(), ..Facts::default() }
+    }
+}
+
+fn all_is_right(up: &Up, runtime: &str, facts: impl Fn(&Row) -> Facts) {
+    for row in &up.rows {
+        wait_for("init's child", || up.is_bare(row) || !children(row.pid).is_empty());
+    }
+    all_are_tagged(up, runtime, &facts);
+    the_host_is_not_tagged(up);
+    all_can_be_entered(up, runtime);
+
+    for row in &up.rows {
+        let added = up.exec(row);
+        wait_for("the added process's child", || !children(added).is_empty());
+        let tagged = processes().of_container(runtime, &row.id);
+        assert!(tagged.contains(&added), "{added}, added to {}, is not among {tagged:?}", row.name);
+    }
+    all_are_tagged(up, runtime, &facts);
+    the_host_is_not_tagged(up);
+
+    let daemons = up.daemons();
+    if daemons.is_empty() {
+        if runtime != "podman" {
+            skip(&format!("{}-stopped", up.runtime), "its daemon is not the test's to stop");
+        }
+        return;
+    }
+    let _stopped = Stopped::new(daemons);
+    all_are_tagged(up, runtime, &facts);
+    all_can_be_entered(up, runtime);
+}
+
+/// The processes with a container's tag are those in its control group, and each has all facts right.
+fn all_are_tagged(up: &Up, runtime: &str, facts: &impl Fn(&Row) -> Facts) {
+    for row in &up.rows {
+        let facts = facts(row);
+        let (members, listing) = settled(row);
+        assert!(members.contains(&row.pid), "{} is not in {members:?}", row.pid);
+        assert_eq!(listing.of_container(runtime, &row.id), members, "the processes of {}", row.name);
+        for pid in members {
+            let record = listing.of(pid);
+            assert_eq!(record["container"], facts.container, "{record}");
+            assert_eq!(record["pod"], value(&facts.pod), "{record}");
+            assert_eq!(record["pod_namespace"], value(&facts.pod_namespace), "{record}");
+            assert_eq!(record["image"], value(&facts.image), "{record}");
+            let (parent, innermost) = parent_and_innermost(pid);
+            assert_eq!(record["ppid"], parent, "{record}");
+            assert_eq!(record["cpid"], innermost, "{record}");
+        }
+        let own_pids = link(row.pid, "pid") != host_link("pid");
+        assert_eq!(listing.of(row.pid)["cpid"], if own_pids { 1 } else { row.pid });
+    }
+}
+
+/// Not what looks after containers, and not us.
+fn the_host_is_not_tagged(up: &Up) {
+    let listing = processes();
+    let minder = |record: &Value| {
+        let command = record["command"].as_str().unwrap_or_default();
+        let argv0 = command.split(' ').next().unwrap_or_default();
+        let name = argv0.rsplit('/').next().unwrap_or_default();
+        name == "dockerd" || name == "conmon" || name.starts_with("containerd")
+    };
+    let not_tagged = |record: &Value| {
+        for key in ["runtime", "container", "id", "pod", "pod_namespace", "image"] {
+            assert!(record[key].is_null(), "{key} of {record}");
+        }
+    };
+    listing.0.iter().filter(|record| minder(record)).for_each(not_tagged);
+    not_tagged(listing.of(i32::try_from(std::process::id()).expect("a pid")));
+    for row in &up.rows {
+        let (parent, _) = parent_and_innermost(row.pid);
+        let parent = listing.of(parent);
+        assert!(minder(parent), "the parent of {} is its shim or conmon, not {parent}", row.name);
+    }
+}
+
+fn all_can_be_entered(up: &Up, runtime: &str) {
+    for row in &up.rows {
+        let mut targets = vec![row.name.clone(), row.full_name(runtime), row.pid.to_string()];
+        if !row.id.contains('/') {
+            targets.push(row.id[..12].to_owned());
+        }
+        for target in targets {
+            assert_eq!(entered(&target, &["-n"], "net"), link(row.pid, "net"), "-t {target}");
+            assert_eq!(entered(&target, &["-u"], "uts"), link(row.pid, "uts"), "-t {target}");
+        }
+        // All of them, so with the container's own readlink, which a pause image need not have; in a pod this
+        // also tells one container from the other.
+        let kinds: &[_] =
+            if row.name.ends_with("/POD") { &[] } else { &["mnt", "pid", "ipc", "uts", "net", "cgroup"] };
+        for kind in kinds {
+            assert_eq!(entered(&row.full_name(runtime), &["-a"], kind), link(row.pid, kind), "{}", row.name);
+        }
+        if there("ip") {
+            let show = ["ip", "-o", "link"];
+            let ours = limited(applet("nsenter").args(["-t", &row.full_name(runtime), "-n"]).args(show));
+            let net = format!("--net=/proc/{}/ns/net", row.pid);
+            let theirs = limited(program("nsenter").arg(net).args(show));
+            assert_eq!(stdout(&ours), stdout(&theirs), "{}: {}", row.name, stderr(&ours));
+        }
+    }
+}
+
+/// The link of a namespace, as a program that nsenter starts sees it.
+fn entered(target: &str, options: &[&str], kind: &str) -> String {
+    let file = format!("/proc/self/ns/{kind}");
+    let output = limited(applet("nsenter").args(["-t", target]).args(options).args(["/bin/readlink", &file]));
+    assert!(output.status.success(), "-t {target} {options:?}: {}", stderr(&output));
+    stdout(&output).trim_end().to_owned()
+}
+
+// --- what ctr-ps says --------------------------------------------------------------------------------------
+
+struct Listing(Vec<Value>);
+
+fn processes() -> Listing {
+    let output = limited(applet("ctr-ps").arg("--json"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let mut json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    match json["processes"].take() {
+        Value::Array(records) => Listing(records),
+        other => panic!("processes: {other}"),
+    }
+}
+
+impl Listing {
+    fn of(&self, pid: i32) -> &Value {
+        let mut found = self.0.iter().filter(|record| record["pid"] == pid);
+        let record = found.next().unwrap_or_else(|| panic!("no process {pid} in ctr-ps --json"));
+        assert!(found.next().is_none(), "{pid} is listed twice");
+        record
+    }
+
+    fn of_container(&self, runtime: &str, id: &str) -> BTreeSet<i32> {
+        let tagged = self.0.iter().filter(|record| record["runtime"] == runtime && record["id"] == id);
+        tagged.map(|record| i32::try_from(record["pid"].as_i64().expect("a pid")).expect("a pid")).collect()
+    }
+}
+
+fn value(text: &Option<String>) -> Value {
+    text.clone().map_or(Value::Null, Value::from)
+}
+
+// --- what the kernel says ----------------------------------------------------------------------------------
+
+fn link(pid: i32, kind: &str) -> String {
+    let link = std::fs::read_link(format!("/proc/{pid}/ns/{kind}"));
+    link.expect("a namespace").to_string_lossy().into_owned()
+}
+
+fn host_link(kind: &str) -> String {
+    link(i32::try_from(std::process::id()).expect("a pid"), kind)
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let proc = std::fs::read_dir("/proc").expect("/proc");
+    proc.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// The processes in the control group that the runtime named after the container.
+fn members(row: &Row) -> BTreeSet<i32> {
+    let inside = |pid: &i32| {
+        let cgroup = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        cgroup.lines().any(|line| match row.id.contains('/') {
+            true => line.ends_with(&format!("/{}", row.id)),
+            false => line.contains(&row.id),
+        })
+    };
+    pids().filter(inside).collect()
+}
+
+/// The same before and after ctr-ps looked.
+fn settled(row: &Row) -> (BTreeSet<i32>, Listing) {
+    let mut result = None;
+    wait_for("a container without comings and goings", || {
+        let before = members(row);
+        let listing = processes();
+        let settled = before == members(row);
+        result = Some((before, listing));
+        settled
+    });
+    result.expect("at least one look")
+}
+
+/// Of /proc/PID/status: PPid, and the last of NSpid.
+fn parent_and_innermost(pid: i32) -> (i32, i32) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let last = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("a line");
+        line.split_whitespace().next_back().expect("a number").parse().expect("a number")
+    };
+    (last("PPid:"), last("NSpid:"))
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let children = std::fs::read_to_string(path).unwrap_or_default();
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Daemons that do not answer, until the value is dropped.
+struct Stopped(Vec<i32>);
+
+impl Stopped {
+    fn new(pids: Vec<i32>) -> Stopped {
+        let stopped = Stopped(pids);
+        for &pid in &stopped.0 {
+            kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("a daemon");
+            wait_for("a daemon to stop", || {
+                let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+                status.contains("State:\tT")
+            });
+        }
+        stopped
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        for &pid in &self.0 {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+        }
+    }
+}
+
+// --- the containers ----------------------------------------------------------------------------------------
+
+struct Row {
+    /// As run.sh calls it: Kubernetes is `cri`.
+    runtime: &'static str,
+    name: String,
+    id: String,
+    pid: i32,
+}
+
+impl Row {
+    fn full_name(&self, runtime: &str) -> String {
+        format!("{runtime}:{}", self.name)
+    }
+}
+
+/// The containers of one `run.sh hold`. It removes them when its stdin ends: with this value, or with us.
+struct Up {
+    runtime: &'static str,
+    prefix: String,
+    rows: Vec<Row>,
+    hold: Child,
+}
+
+/// What the names of a test's containers begin with: no other test's, no other run's.
+fn prefix(test: &str) -> String {
+    format!("cbt{}{test}", std::process::id())
+}
+
+fn script(verb: &str, runtime: &str, prefix: &str) -> Command {
+    let mut command = program(project("tests/containers/run.sh").to_str().expect("a plain path"));
+    command.args([verb, runtime]).env("CTRBOX_TEST_PREFIX", prefix);
+    command
+}
+
+impl Up {
+    /// None where this runtime cannot run, which has been said.
+    fn new(runtime: &'static str, prefix: &str) -> Option<Up> {
+        let mut command = script("hold", runtime, prefix);
+        // (^C at a terminal is for us; the script then sees its stdin end)
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut hold = match command.spawn() {
+            Ok(hold) => hold,
+            Err(error) => {
+                skip(runtime, &format!("{error}: {:?}", command.get_program()));
+                return None;
+            }
+        };
+        let mut table = String::new();
+        hold.stdout.take().expect("a pipe").read_to_string(&mut table).expect("text");
+        let rows: Vec<Row> = table.lines().map(|line| row(runtime, line)).collect();
+        if !rows.is_empty() {
+            return Some(Up { runtime, prefix: prefix.to_owned(), rows, hold });
+        }
+        let output = hold.wait_with_output().expect("an end");
+        assert_eq!(output.status.code(), Some(77), "{command:?}: {}", stderr(&output));
+        skip(runtime, stderr(&output).trim().trim_start_matches(&format!("{runtime}: ")));
+        None
+    }
+
+    fn row(&self, name: &str) -> &Row {
+        let name = format!("{}-{name}", self.prefix);
+        self.rows.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no container {name}"))
+    }
+
+    fn image(&self) -> String {
+        format!("localhost/ctrbox-test:{}", self.prefix)
+    }
+
+    /// Only there to hold a pod's namespaces: one process.
+    fn is_bare(&self, row: &Row) -> bool {
+        row.name.ends_with("/POD") || row.name.ends_with("-infra")
+    }
+
+    /// Adds a shell with a child to the container; its PID.
+    fn exec(&self, row: &Row) -> i32 {
+        let before = members(row);
+        // (a `:` after it, for the shell would become the sleep)
+        let shell = ["/bin/sh", "-c", "sleep 1000002; :"];
+        let output = limited(script("exec", self.runtime, &self.prefix).arg(&row.id).args(shell));
+        assert!(output.status.success(), "exec in {}: {}", row.name, stderr(&output));
+        let wanted = shell.join("\0") + "\0";
+        let mut added = None;
+        wait_for("the added process", || {
+            let is_it = |pid: &i32| {
+                std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|argv| argv == wanted.as_bytes())
+            };
+            added = members(row).into_iter().filter(|pid| !before.contains(pid)).find(is_it);
+            added.is_some()
+        });
+        added.expect("a pid")
+    }
+
+    fn daemons(&self) -> Vec<i32> {
+        let output = limited(&mut script("daemons", self.runtime, &self.prefix));
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output).split_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
+    }
+}
+
+fn row(runtime: &'static str, line: &str) -> Row {
+    match line.split('\t').collect::<Vec<_>>()[..] {
+        [_, name, id, pid] => {
+            Row { runtime, name: name.to_owned(), id: id.to_owned(), pid: pid.parse().expect("a pid") }
+        }
+        _ => panic!("run.sh printed {line:?}"),
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        drop(self.hold.stdin.take());
+        let mut message = String::new();
+        if let Some(mut stderr) = self.hold.stderr.take() {
+            let _ = stderr.read_to_string(&mut message);
+        }
+        let ended_well = self.hold.wait().is_ok_and(|status| status.success());
+        // (if even the script was killed)
+        let clean = ended_well || limited(&mut script("down", self.runtime, &self.prefix)).status.success();
+        assert!(clean || std::thread::panicking(), "containers of {} are left: {message}", self.prefix);
+    }
+}
