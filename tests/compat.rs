@@ -8,8 +8,8 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::process::{Holder, limited, namespaces};
-use common::{Scratch, binary, program, skip, stderr, stdout, there};
+use common::process::{Holder, copy_of_binary, limited, namespaces};
+use common::{Scratch, program, skip, stderr, stdout, there};
 
 const SYSTEM: &str = "/usr/bin/nsenter";
 
@@ -345,7 +345,7 @@ impl Bench {
         let make = |path: &Path| std::fs::create_dir(path).expect("a directory");
         ["ours", "theirs", "d", "bin"].iter().for_each(|name| make(&at(name)));
         // A copy, so that ordinary users reach it.
-        std::fs::copy(binary(), at("bin/ctrbox")).expect("a copy");
+        copy_of_binary(&at("bin/ctrbox"));
         std::os::unix::fs::symlink("../bin/ctrbox", at("ours/nsenter")).expect("a link");
         std::os::unix::fs::symlink(SYSTEM, at("theirs/nsenter")).expect("a link");
         let files = "cd \"$0\" && echo 'echo \"script:$0:$*\"' >script && echo '#!/no/such' >nobang && \

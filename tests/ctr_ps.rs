@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::process::{Inherited, Piped, inheriting, limited};
+use common::process::{Inherited, Piped, copy_of_binary, inheriting, limited};
 use common::{Scratch, applet, binary, golden, program, project, root, skip, stderr, stdout};
 use serde_json::Value;
 
@@ -243,7 +243,7 @@ fn containers_by_name_runtime_and_beginning_of_the_id() {
     let root = fixture("hybrid");
     let pids = |words: &[&str]| {
         let mut command = of(&root);
-        words.iter().for_each(|word| drop(command.args(["-c", word])));
+        words.iter().for_each(|word| _ = command.args(["-c", word]));
         printed(command.arg("-q")).split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ")
     };
     let web = "4257 6411 6432 6438 6469";
@@ -254,10 +254,14 @@ fn containers_by_name_runtime_and_beginning_of_the_id() {
     assert_eq!(pids(&["shop-ns/shop/web", "k8s:sidecar"]), "4808 4846");
     assert_eq!(pids(&["default/rt-ctr-one"]), "4576");
     assert_eq!(pids(&["rt-ctr-two"]), "4657");
-    for word in ["nosuch", "rt-we", "podman:rt-web", "32e", "docker:", ":", "rt-web ", "*", "../rt-web", "-"] {
+    for word in ["nosuch", "rt-we", "podman:rt-web", "32e", "docker:", ":", "rt-web ", "*", "../rt-web", "-"]
+    {
         let (status, message) = failure(of(&root).args(["-c", word]));
         assert_eq!(status, Some(1), "{word}");
-        assert!(message.starts_with(&format!("ctr-ps: no process or running container '{word}'")), "{message}");
+        assert!(
+            message.starts_with(&format!("ctr-ps: no process or running container '{word}'")),
+            "{message}"
+        );
     }
     let (status, message) = failure(of(&root).args(["-c", "POD"]));
     assert_eq!(status, Some(1));
@@ -427,7 +431,8 @@ fn a_huge_argument_list() {
     let host = Host::new("ctr-ps-huge");
     host.process(10, 1, "/init.scope", &b"argument\0".repeat(500_000));
     host.process(11, 10, "/init.scope", &vec![0; 300_000]);
-    host.process(12, 11, &format!("/{}", "x/".repeat(100_000)), &vec![b'\x1b'; 300_000]);
+    // /proc/PID/cgroup has at most PATH_MAX of a path.
+    host.process(12, 11, &format!("/{}", "x/".repeat(2000)), &vec![b'\x1b'; 300_000]);
     let table = printed(&mut of(host.root()));
     harmless(&table);
     assert_eq!(table.lines().count(), 5);
@@ -488,8 +493,17 @@ fn state_files_that_are_no_state_files() {
     }
     let long = format!("[{}", "[".repeat(200_000));
     for text in [
-        "null", "[]", "42", "\"x\"", "{}", "{\"Name\":5}", "{\"State\":[]}", "{\"State\":null}", &long,
-        "{\"State\":{\"Pid\":\"100\",\"Running\":true}}", "{\"State\":{\"Pid\":99999999999,\"Running\":true}}",
+        "null",
+        "[]",
+        "42",
+        "\"x\"",
+        "{}",
+        "{\"Name\":5}",
+        "{\"State\":[]}",
+        "{\"State\":null}",
+        &long,
+        "{\"State\":{\"Pid\":\"100\",\"Running\":true}}",
+        "{\"State\":{\"Pid\":99999999999,\"Running\":true}}",
     ] {
         let (_, id) = add();
         host.docker(&id, text);
@@ -650,14 +664,18 @@ fn no_processes_are_an_error_with_a_reason() {
     let dir = scratch.0.display().to_string();
     let (status, message) = failure(&mut of(&scratch.0));
     assert_eq!(status, Some(1));
-    let expected = format!("ctr-ps: cannot read {dir}/proc: is proc mounted there?: No such file or directory\n");
+    let expected =
+        format!("ctr-ps: cannot read {dir}/proc: is proc mounted there?: No such file or directory\n");
     assert_eq!(message, expected);
     std::fs::create_dir(scratch.0.join("proc")).expect("a directory");
     std::fs::create_dir(scratch.0.join("proc/sys")).expect("a directory");
     for options in [&[][..], &["--json"], &["-q"], &["--forest"], &["-c", "web"]] {
         let (status, message) = failure(of(&scratch.0).args(options));
         assert_eq!(status, Some(1));
-        assert_eq!(message, format!("ctr-ps: there are no processes in {dir}/proc: is proc mounted there?\n"));
+        assert_eq!(
+            message,
+            format!("ctr-ps: there are no processes in {dir}/proc: is proc mounted there?\n")
+        );
     }
     std::fs::write(scratch.0.join("file"), "").expect("a file");
     for (root, why) in [("missing", "No such file or directory"), ("file", "Not a directory")] {
@@ -743,10 +761,7 @@ fn every_process_of_this_host_is_listed_with_its_parent() {
 fn a_live_process_with_a_hostile_name() {
     let mut command = program("cat");
     command.arg0("\x1b[31mevil\u{202e}\n");
-    let hostile = Piped::new(&mut command);
-    // It has become `cat` when it echoes: argv[0] is set by then.
-    let comm = format!("/proc/{}/comm", hostile.pid());
-    std::fs::write(&comm, "x) R 1\n9\x1b[2J").expect("its name");
+    let hostile = Piped::new(&mut command); // std comes back from that when exec is done
     let table = printed(ctr_ps().arg("-n"));
     harmless(&table);
     let shown = r"\x1b[31mevil\u{202e}\x0a";
@@ -764,10 +779,7 @@ fn an_ordinary_user_sees_every_process_and_no_error() {
     }
     let scratch = Scratch::new("ctr-ps-unprivileged");
     let copy = scratch.0.join("ctrbox");
-    std::fs::copy(binary(), &copy).expect("a copy");
-    for path in [&scratch.0, &copy] {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("its mode");
-    }
+    copy_of_binary(&copy);
     let unprivileged = || {
         let mut command = program(copy.to_str().expect("text"));
         command.arg("ctr-ps").uid(UNPRIVILEGED).gid(UNPRIVILEGED).current_dir("/");

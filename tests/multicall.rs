@@ -7,12 +7,16 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::process::{Inherited, executed, inheriting, limited};
+use common::process::{Inherited, copy_of_binary, executed, inheriting, limited};
 use common::{Scratch, binary, ctrbox, program, stderr, stdout};
 use nix::sys::signal::Signal;
 
-const LIST: &str = "ctr-ps\nnsenter\n";
 const UNKNOWN: i32 = 127;
+
+/// Every applet there is.
+fn list() -> String {
+    stdout(&limited(ctrbox().arg("--list")))
+}
 
 fn version() -> String {
     format!("ctrbox {}\n", env!("CARGO_PKG_VERSION"))
@@ -49,7 +53,7 @@ fn linked(directory: &Path, name: &str) -> Command {
 #[test]
 fn a_link_of_an_applets_name_is_the_applet() {
     let scratch = Scratch::new("links");
-    for name in LIST.lines() {
+    for name in list().lines() {
         assert_eq!(says(linked(&scratch.0, name).arg("--version")), fine(&version_of(name)));
     }
     // Through a link to a link, and from another directory by a relative path.
@@ -79,7 +83,13 @@ fn the_first_argument_names_the_applet_and_the_rest_are_its_own() {
 
 #[test]
 fn list_help_and_version() {
-    assert_eq!(says(ctrbox().arg("--list")), fine(LIST));
+    let all = list();
+    assert_eq!(says(ctrbox().arg("--list")), fine(&all));
+    assert!(
+        all.lines().is_sorted() && ["ctr-ps", "nsenter"].iter().all(|name| all.lines().any(|l| l == *name))
+    );
+    let word = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') && !name.is_empty();
+    assert!(all.lines().all(word), "{all}");
     for option in ["--version", "-V"] {
         assert_eq!(says(ctrbox().arg(option)), fine(&version()));
     }
@@ -87,14 +97,14 @@ fn list_help_and_version() {
     assert_eq!((status, nothing.as_str()), (Some(0), ""));
     assert_eq!(says(ctrbox().arg("-h")), fine(&help));
     assert_eq!(says(&mut ctrbox()), fine(&help), "no arguments");
-    for name in LIST.lines() {
+    for name in all.lines() {
         let described = help.lines().any(|line| {
             let mut words = line.split_whitespace();
             words.next() == Some(name) && words.next().is_some()
         });
         assert!(described, "a line for {name} in {help}");
     }
-    for applet in LIST.lines() {
+    for applet in all.lines() {
         let (status, help, nothing) = says(ctrbox().args([applet, "--help"]));
         assert_eq!((status, nothing.as_str()), (Some(0), ""), "{applet}");
         assert!(help.contains("--help") && help.contains(applet), "{help}");
@@ -134,9 +144,9 @@ fn a_hostile_name_is_shown_harmless() {
 fn the_box_may_be_renamed_but_a_link_of_an_unknown_name_is_no_box() {
     let scratch = Scratch::new("renamed");
     let renamed = scratch.0.join("ctrbox-0.1");
-    std::fs::copy(binary(), &renamed).expect("a copy");
+    copy_of_binary(&renamed);
     let renamed = renamed.to_str().expect("text");
-    assert_eq!(says(program(renamed).arg("--list")), fine(LIST));
+    assert_eq!(says(program(renamed).arg("--list")), fine(&list()));
     assert_eq!(says(program(renamed).args(["nsenter", "-V"])), fine(&version_of("nsenter")));
     let expected = wrong(UNKNOWN, "ctrbox: no applet 'lsblk' ('ctrbox --list' names all)\n");
     assert_eq!(says(linked(&scratch.0, "lsblk").arg("--list")), expected);

@@ -5,15 +5,16 @@ mod common;
 
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::process::{
-    Holder, Inherited, Piped, change_of, executed, fed, inheriting, limited, link, namespaces, pidfd_inode,
+    Holder, Inherited, Piped, change_of, copy_of_binary, executable, executed, fed, inheriting, limited,
+    link, namespaces, pidfd_inode,
 };
-use common::{Scratch, applet, binary, program, root, skip, stderr, stdout, there};
+use common::{Scratch, applet, program, root, skip, stderr, stdout, there};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
@@ -82,8 +83,7 @@ fn in_scratch(scratch: &Scratch, name: &str) -> String {
 }
 
 fn script(path: &str, text: &str, mode: u32) {
-    std::fs::write(path, text).expect("a file");
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("its mode");
+    executable(Path::new(path), text.as_bytes(), mode);
 }
 
 #[test]
@@ -896,22 +896,14 @@ fn ids_that_are_none() {
     }
 }
 
-/// The binary where anybody can execute it.
-fn for_everybody(scratch: &Scratch) -> PathBuf {
-    let copy = scratch.0.join("ctrbox");
-    std::fs::copy(binary(), &copy).expect("a copy");
-    std::fs::set_permissions(&scratch.0, std::fs::Permissions::from_mode(0o755)).expect("its mode");
-    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).expect("its mode");
-    copy
-}
-
 #[test]
 fn an_ordinary_user_enters_namespaces_of_their_own() {
     if !namespaces("nsenter-user-unprivileged") {
         return;
     }
     let scratch = Scratch::new("nsenter-unprivileged");
-    let copy = for_everybody(&scratch);
+    let copy = scratch.0.join("ctrbox");
+    copy_of_binary(&copy);
     let unprivileged = |path: &str| {
         let mut command = program(path);
         command.uid(UNPRIVILEGED).gid(UNPRIVILEGED).current_dir("/");
@@ -1100,8 +1092,11 @@ impl Groups {
 
 impl Drop for Groups {
     fn drop(&mut self) {
-        for directory in &self.directories {
-            let _ = std::fs::remove_dir(directory);
+        // A process that was killed can be in its group for a moment after its parent has gone.
+        let gone = |directory: &PathBuf| std::fs::remove_dir(directory).is_ok() || !directory.exists();
+        let start = std::time::Instant::now();
+        while !self.directories.iter().all(gone) && start.elapsed().as_secs() < 10 {
+            std::thread::sleep(std::time::Duration::from_millis(2));
         }
     }
 }

@@ -54,7 +54,7 @@ fn kubernetes() {
         pod: Some(format!("{}-shop", up.prefix)),
         pod_namespace: Some(namespace.clone()),
         // (the first container of a pod has the runtime's pause image, and its state does not say so)
-        image: (!row.name.ends_with("/POD")).then(|| up.image()),
+        image: (!row.is_bare()).then(|| up.image()),
         ..Facts::of(row)
     });
 }
@@ -123,13 +123,15 @@ impl Facts {
 
 fn all_is_right(up: &Up, runtime: &str, facts: impl Fn(&Row) -> Facts) {
     for row in &up.rows {
-        wait_for("init's child", || up.is_bare(row) || !children(row.pid).is_empty());
+        wait_for("init's child", || {
+            row.is_bare() || row.name.ends_with("-infra") || !children(row.pid).is_empty()
+        });
     }
     all_are_tagged(up, runtime, &facts);
     the_host_is_not_tagged(up);
     all_can_be_entered(up, runtime);
 
-    for row in &up.rows {
+    for row in up.rows.iter().filter(|row| !row.is_bare()) {
         let added = up.exec(row);
         wait_for("the added process's child", || !children(added).is_empty());
         let tagged = processes().of_container(runtime, &row.id);
@@ -205,10 +207,8 @@ fn all_can_be_entered(up: &Up, runtime: &str) {
             assert_eq!(entered(&target, &["-n"], "net"), link(row.pid, "net"), "-t {target}");
             assert_eq!(entered(&target, &["-u"], "uts"), link(row.pid, "uts"), "-t {target}");
         }
-        // All of them, so with the container's own readlink, which a pause image need not have; in a pod this
-        // also tells one container from the other.
-        let kinds: &[_] =
-            if row.name.ends_with("/POD") { &[] } else { &["mnt", "pid", "ipc", "uts", "net", "cgroup"] };
+        // All of them, so with the container's own readlink; in a pod this also tells one from the other.
+        let kinds: &[_] = if row.is_bare() { &[] } else { &["mnt", "pid", "ipc", "uts", "net", "cgroup"] };
         for kind in kinds {
             assert_eq!(entered(&row.full_name(runtime), &["-a"], kind), link(row.pid, kind), "{}", row.name);
         }
@@ -366,6 +366,11 @@ impl Row {
     fn full_name(&self, runtime: &str) -> String {
         format!("{runtime}:{}", self.name)
     }
+
+    /// Of an image that is not ours: one process, and no programs to run in it.
+    fn is_bare(&self) -> bool {
+        self.name.ends_with("/POD")
+    }
 }
 
 /// The containers of one `run.sh hold`. It removes them when its stdin ends: with this value, or with us.
@@ -419,11 +424,6 @@ impl Up {
 
     fn image(&self) -> String {
         format!("localhost/ctrbox-test:{}", self.prefix)
-    }
-
-    /// Only there to hold a pod's namespaces: one process.
-    fn is_bare(&self, row: &Row) -> bool {
-        row.name.ends_with("/POD") || row.name.ends_with("-infra")
     }
 
     /// Adds a shell with a child to the container; its PID.

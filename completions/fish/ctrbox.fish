@@ -29,6 +29,7 @@ complete -c ctrbox -n "__fish_ctrbox_needs_command" -s h -l help -d 'show this h
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "ctr-ps" -d 'list the processes of this host, each with the container it runs in'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "nsenter" -d 'run a program in the namespaces of a process or container'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "unshare" -d 'run a program in new namespaces'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s c -l container -d 'only this container: NAME, RUNTIME:NAME or beginning of the id' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l color -d 'colour the output: auto, always or never' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l root -d 'look at the system whose root directory is mounted at DIR' -r
@@ -65,3 +66,39 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s c -l join-cgro
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s Z -l follow-context -d 'take the SELinux context of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s V -l version -d 'show the version'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s m -l mount -d 'unshare the mount namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s u -l uts -d 'unshare the UTS namespace (host name)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s i -l ipc -d 'unshare the System V IPC namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s n -l net -d 'unshare the network namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s p -l pid -d 'unshare the pid namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s U -l user -d 'unshare the user namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s C -l cgroup -d 'unshare the cgroup namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s T -l time -d 'unshare the time namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l kill-child -d 'when dying, kill the child (implies --fork)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l mount-proc -d 'mount proc first (implies --mount)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l mount-binfmt -d 'mount binfmt_misc first (implies --user and --mount)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s l -l load-interp -d 'register a binary format in the namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-user -d 'map the current user to this one (implies --user)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-group -d 'map the current group to this one (implies --user)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-users -d 'map a range of users (implies --user)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-groups -d 'map a range of groups (implies --user)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l owner -d 'user and group that own the user namespace (implies --user)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l propagation -d 'slave, shared, private or unchanged: of the mounts' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l setgroups -d 'allow or deny setgroups(2) in the user namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s R -l root -d 'run the program with this root directory' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s w -l wd -d 'change the working directory' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s S -l setuid -d 'set the user id in the namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s G -l setgid -d 'set the group id in the namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l monotonic -d 'offset of the monotonic clock in seconds' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l boottime -d 'offset of the boottime clock in seconds' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l whitelist-env -d 'keep only these variables' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s f -l fork -d 'run the program as a child'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l forward-signals -d 'pass SIGTERM and SIGINT on to the child (implies --fork)'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s r -l map-root-user -d 'map the current user to root (implies --user)'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s c -l map-current-user -d 'map the current user to itself (implies --user)'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-auto -d 'map the ids that /etc/subuid and /etc/subgid grant (implies --user)'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-subids -d 'the same, every id to itself (implies --user)'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l keep-caps -d 'retain capabilities granted in the user namespace'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l clear-env -d 'clear the environment'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s h -l help -d 'show this help'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s V -l version -d 'show the version'

@@ -38,6 +38,11 @@ pub fn open_file(path: &Path) -> Result<OwnedFd> {
     open(path, flags, Mode::empty()).with_context(|| format!("cannot open {}", path.display()))
 }
 
+/// Opens a namespace by the id that the kernel gave it for good, which is not its inode.
+pub fn open_id(id: u64) -> Result<OwnedFd> {
+    sys::open_namespace(id).with_context(|| format!("cannot open namespace of id {id}"))
+}
+
 /// Is the kind there on this kernel?
 #[must_use]
 pub fn known(proc: &ProcRoot, kind: Kind) -> bool {

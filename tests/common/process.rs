@@ -45,6 +45,23 @@ pub fn fed(command: &mut Command, input: Option<&[u8]>) -> Output {
     output.unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
+/// An executable file with that content and mode. A process of its own writes it: were it open for writing
+/// here, a child that another thread of the tests forks would have it open too, and executing it be ETXTBSY.
+pub fn executable(path: &Path, content: &[u8], mode: u32) {
+    let mut command = program("sh");
+    command.args(["-c", "cat >\"$0\" && chmod \"$1\" \"$0\""]).arg(path).arg(format!("{mode:o}"));
+    let output = fed(&mut command, Some(content));
+    assert!(output.status.success(), "{}: {}", path.display(), super::stderr(&output));
+}
+
+/// A copy of the binary, where anybody can execute it.
+pub fn copy_of_binary(path: &Path) {
+    executable(path, &std::fs::read(super::binary()).expect("the binary"), 0o755);
+    let directory = path.parent().expect("a directory");
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(directory, everybody).expect("its mode");
+}
+
 /// The next change of a child, stopping included.
 pub fn change_of(pid: i32) -> WaitStatus {
     let start = Instant::now();
@@ -133,10 +150,16 @@ impl Holder {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // The first process of a pid namespace is unshare's child: killing unshare alone leaves it to the
-        // end of its stdin, which does not reach it when it is stopped.
-        if self.pid != self.piped.pid() && matches!(self.piped.child.try_wait(), Ok(None)) {
-            let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
+        // The first process of a pid namespace is unshare's child, which is told by the end of stdin and
+        // waited for; killing unshare would leave it behind, for a moment or, when it is stopped, for good.
+        self.piped.end_of_input();
+        let start = Instant::now();
+        while matches!(self.piped.child.try_wait(), Ok(None)) {
+            if start.elapsed() > LIMIT / 6 {
+                let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }

@@ -4,7 +4,7 @@
 
 containerd_socket=/run/containerd/containerd.sock
 ctr_() { timeout 60 ctr -a "$containerd_socket" "$@"; }
-containerd_answers() { timeout 10 ctr -a "$containerd_socket" version; }
+containerd_answers() { [ -S "$containerd_socket" ] && timeout 10 ctr -a "$containerd_socket" --connect-timeout 5s version; }
 # (the CRI plugin runs each pod's first container from this image; cri.sh loads it)
 pause_image=localhost/ctrbox-test:pause
 containerd_start() {

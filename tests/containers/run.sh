@@ -68,12 +68,18 @@ up() {
     local status=$?
     set -e
     if [ $status -ne 0 ]; then
-        if [ $status -ne 77 ]; then tail -n 30 "$work/log" >&2; fi
-        cat "$work/reason" >&2 || true
+        if [ $status -ne 77 ] || [ ! -e "$work/reason" ]; then
+            status=1
+            tail -n 30 "$work/log" >&2 || true
+        fi
+        cat "$work/reason" >&2 2>/dev/null || true
         down || true
         exit $status
     fi
-    cat "$work/rows"
+    if ! cat "$work/rows"; then # nobody is there to read them
+        down
+        exit 1
+    fi
 }
 
 down() {
@@ -88,8 +94,8 @@ down() {
     ) </dev/null >>"$work/log" 2>&1 || status=1
     cat "$work/notes" >&2 2>/dev/null || true
     if [ $status -ne 0 ]; then
-        tail -n 30 "$work/log" >&2
-        cat "$work/complaints" >&2 || true
+        tail -n 30 "$work/log" >&2 || true
+        cat "$work/complaints" >&2 2>/dev/null || true
         return 1 # the work directory stays for the next `down`
     fi
     close_work

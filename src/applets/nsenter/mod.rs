@@ -10,8 +10,9 @@
 //! Without a program nsenter runs the shell that `$SHELL` names, else the one of /etc/passwd as it is seen
 //! in the entered namespaces, else /bin/sh.
 //!
-//! Options act in the order given. A namespace may be named by a file (`--net=/run/netns/blue`) and then
-//! needs no target. Namespaces are entered with the privileges we have as far as they reach, then the user
+//! Options act in the order given. A namespace may be named by a file (`--net=/run/netns/blue`), or since
+//! Linux 6.19 by its id (`--net=:ID`; a path that begins with a colon needs `./` before it), and then needs no
+//! target. Namespaces are entered with the privileges we have as far as they reach, then the user
 //! namespace, then the rest. Unless the user namespace is left out or `--preserve-credentials` is given, the
 //! program runs as user and group 0 of it.
 //!
@@ -54,7 +55,7 @@ use crate::cli::{self, Call, Effect, Grammar, Opt};
 use crate::container::target::Target;
 use crate::exit::{Exit, Outcome};
 use crate::isolation::kind::Kind;
-use crate::isolation::ns::open_file;
+use crate::isolation::ns::{self, open_file};
 use crate::output::text;
 
 /// What the command line asks for. Files are open already: an error of theirs comes in its turn.
@@ -217,7 +218,11 @@ impl Request {
             None if self.kinds.contains(&kind) => {}
             None => self.kinds.push(kind),
             Some(path) => {
-                let fd = open_file(Path::new(unglued(path)))?;
+                let path = unglued(path);
+                let fd = match path.as_bytes().strip_prefix(b":") {
+                    Some(id) => ns::open_id(cli::number(OsStr::from_bytes(id), "failed to parse nsid")?)?,
+                    None => open_file(Path::new(path))?,
+                };
                 self.files.retain(|(other, _)| *other != kind);
                 self.files.push((kind, fd));
             }
