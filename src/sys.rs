@@ -95,6 +95,48 @@ pub fn open_namespace(id: u64) -> nix::Result<OwnedFd> {
     owned(unsafe { libc::syscall(libc::SYS_open_by_handle_at, FD_NSFS_ROOT, &raw mut handle, flags) })
 }
 
+/// How a child is, or ended. nix's own has no room for real-time signals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Exited(u8),
+    Killed(c_int),
+    Stopped,
+    /// Asked not to wait: it runs.
+    Not,
+}
+
+/// waitpid(2), begun anew when a signal interrupts it.
+pub fn wait(child: Pid, options: c_int) -> nix::Result<Ended> {
+    loop {
+        let mut status = 0;
+        // SAFETY: waitpid fills in the status it is given.
+        match Errno::result(unsafe { libc::waitpid(child.as_raw(), &raw mut status, options) }) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(0) => return Ok(Ended::Not),
+            Ok(_) if libc::WIFSTOPPED(status) => return Ok(Ended::Stopped),
+            Ok(_) if libc::WIFSIGNALED(status) => return Ok(Ended::Killed(libc::WTERMSIG(status))),
+            Ok(_) if libc::WIFEXITED(status) => {
+                return Ok(Ended::Exited(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(1)));
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Ends this process by a signal, whatever was done with it: set to default and let through.
+pub fn die_of(signal: c_int) {
+    // SAFETY: SIG_DFL is no handler, and the set is made empty before it is used.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+        libc::kill(libc::getpid(), signal);
+    }
+}
+
 /// An ioctl(2) that fills in a number of 64 bits.
 pub fn ioctl_u64(fd: impl AsFd, request: u64) -> nix::Result<u64> {
     let mut number = 0_u64;

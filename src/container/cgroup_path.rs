@@ -20,6 +20,8 @@ pub struct Candidate<'a> {
     pub id: &'a str,
     /// The path up to the component of the id, and with it.
     pub group: &'a str,
+    /// Components of `group`.
+    pub depth: usize,
     /// Is the name so particular that it is worth showing without any state that vouches for it?
     pub particular: bool,
 }
@@ -43,24 +45,20 @@ pub fn candidates(path: &str) -> Vec<Candidate<'_>> {
     let mut found = Vec::new();
     let mut parent = "";
     let mut end = 0;
-    for component in path.split('/') {
+    for (depth, component) in path.split('/').enumerate() {
         end += component.len();
         let group = &path[..end];
         end += 1;
+        let mut add = |store, id, particular| found.push(Candidate { store, id, group, depth, particular });
         if let Some((store, id)) = by_form(component) {
             let store = if store == Store::Any { of_parent(parent) } else { store };
-            found.push(Candidate { store, id, group, particular: store != Store::Any });
+            add(store, id, store != Store::Any);
         } else if let Some(id) = after_colons(component) {
             // A kubelet with the systemd driver over a containerd with the cgroupfs driver.
-            found.push(Candidate { store: Store::Cri, id, group, particular: true });
+            add(Store::Cri, id, true);
         } else if is_name(parent) && is_name(component) {
             // containerd's own clients: /NAMESPACE/ID, where an id may be any word.
-            found.push(Candidate {
-                store: Store::Containerd(parent),
-                id: component,
-                group,
-                particular: false,
-            });
+            add(Store::Containerd(parent), component, false);
         }
         parent = component;
     }

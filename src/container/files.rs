@@ -81,9 +81,14 @@ impl Files {
         let Some(directory) = self.open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY) else {
             return Vec::new();
         };
-        let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&directory));
-        let Ok(entries) = std::fs::read_dir(link) else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(own_descriptor(&directory)) else { return Vec::new() };
         entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+    }
+
+    /// Where a path of that system really is, its links followed there.
+    pub fn locate(&self, path: &str) -> Option<PathBuf> {
+        let file = self.open(path, OFlag::O_PATH)?;
+        std::fs::read_link(own_descriptor(&file)).ok()
     }
 
     pub fn exists(&self, path: &str) -> bool {
@@ -97,7 +102,10 @@ impl Files {
 
     /// Opens a file without waiting for it (it may be a pipe). What is not there is everyday business.
     fn open(&self, path: &str, flags: OFlag) -> Option<File> {
-        let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let mut flags = flags | OFlag::O_CLOEXEC;
+        if !flags.contains(OFlag::O_PATH) {
+            flags |= OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        }
         let fd = match &self.below {
             None => open(path, flags, Mode::empty()),
             // Links in that root mean that root, not ours (openat2(2), since Linux 5.6).
@@ -118,6 +126,10 @@ impl Files {
         self.warnings.borrow_mut().push(format!("{}: {problem}", path.display()));
         None
     }
+}
+
+fn own_descriptor(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file)))
 }
 
 #[cfg(test)]
@@ -151,6 +163,7 @@ mod tests {
         assert_eq!(files.number("/absolute"), Some(42));
         assert_eq!(files.number("/run/up"), Some(42));
         assert_eq!(files.read("/outside"), None);
+        assert!(files.exists("/run") && !files.exists("/outside"));
         assert!(files.warnings().is_empty(), "a missing file is no news: {:?}", files.warnings());
     }
 

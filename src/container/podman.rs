@@ -73,7 +73,8 @@ impl Podman {
             return None;
         }
         // The pod's name stands in Podman's database alone; its infra container has it as host name.
-        let infra = listed.name.as_ref().is_some_and(|name| name.ends_with("-infra"));
+        let infra = listed.name.as_ref().is_some_and(|name| name.ends_with("-infra"))
+            || listed.image.as_ref().is_some_and(|image| image.contains("podman-pause"));
         let pod = match annotations.get("io.kubernetes.cri-o.SandboxID") {
             Some(sandbox) if is_id(sandbox) => spec_of_listed(self, files, sandbox).hostname,
             _ if infra => spec.hostname,

@@ -1,6 +1,7 @@
 //! From a process to its container, and to all containers: candidates looked up and checked, each once.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use nix::unistd::Pid;
@@ -106,14 +107,11 @@ impl<'a> Resolver<'a> {
 
     fn ask(&mut self, text: &[u8]) -> Option<Rc<Container>> {
         let lines = cgroup::parse(text).filter_map(|line| std::str::from_utf8(line.path).ok());
-        let mut found: Vec<Candidate<'_>> = Vec::new();
-        for candidate in lines.flat_map(candidates) {
-            if !found.contains(&candidate) {
-                found.push(candidate);
-            }
-        }
+        let mut seen = HashSet::new();
+        let mut found: Vec<Candidate<'_>> =
+            lines.flat_map(candidates).filter(|candidate| seen.insert(*candidate)).collect();
         // The deepest that state vouches for; of lines that differ only in what stands before, the first.
-        found.sort_by_key(|candidate| std::cmp::Reverse(candidate.group.matches('/').count()));
+        found.sort_by_key(|candidate| Reverse(candidate.depth));
         let proven = found.iter().find_map(|candidate| {
             let known = self.lookup(candidate.store, candidate.id)?;
             known.groups.iter().any(|group| group == candidate.group).then_some(known.container)

@@ -44,11 +44,11 @@ impl Target {
             (Some(Ok(pid)), Some(inode)) => {
                 let inode = decimal(inode).ok_or(Errno::EINVAL)??;
                 let inode = u64::try_from(inode).map_err(|_| Errno::ERANGE)?;
-                let pid = in_range(pid, pid_digits(word))?.ok_or(Errno::ERANGE)?;
+                let pid = in_range(pid, "")?.ok_or(Errno::ERANGE)?;
                 Ok(Target::Pid { pid, inode: Some(inode) })
             }
             // More digits than a number holds: the beginning of an id may be all digits.
-            (Some(Err(_)), None) if word.len() >= SHORTEST_ID => Ok(Target::Container(word.to_owned())),
+            (Some(Err(_)), None) if begins_id(word) => Ok(Target::Container(word.to_owned())),
             (Some(Err(errno)), _) => Err(errno),
             (None, _) if word.is_empty() => Err(Errno::EINVAL),
             (None, _) => Ok(Target::Container(word.to_owned())),
@@ -59,8 +59,8 @@ impl Target {
 /// Least digits that are taken for the beginning of an id.
 const SHORTEST_ID: usize = 4;
 
-fn pid_digits(word: &str) -> &str {
-    word.split(':').next().unwrap_or_default()
+fn begins_id(word: &str) -> bool {
+    word.len() >= SHORTEST_ID && word.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// strtoimax(3) of a whole word: leading white space, a sign, digits. None when it is no number at all.
@@ -77,7 +77,7 @@ fn decimal(word: &str) -> Option<Result<i64, Errno>> {
 fn in_range(number: i64, word: &str) -> Result<Option<Pid>, Errno> {
     match i32::try_from(number) {
         Ok(pid) if pid > 0 => Ok(Some(Pid::from_raw(pid))),
-        Err(_) if word.len() >= SHORTEST_ID && word.bytes().all(|b| b.is_ascii_digit()) => Ok(None),
+        Err(_) if begins_id(word) => Ok(None),
         _ => Err(Errno::ERANGE),
     }
 }
@@ -191,7 +191,9 @@ mod tests {
 
     #[test]
     fn no_process_has_such_a_number() {
-        for word in ["0", "-1", "-99999999999"] {
+        for word in
+            ["0", "-1", "-99999999999", "-99999999999999999999999", "99999999999999999999:5", "4294967296:5"]
+        {
             assert_eq!(parse(word), Err(Errno::ERANGE), "{word}");
         }
         assert_eq!(parse(""), Err(Errno::EINVAL));

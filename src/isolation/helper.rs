@@ -6,10 +6,9 @@ use std::os::fd::OwnedFd;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, pipe2, read, write};
 
-use crate::sys;
+use crate::sys::{self, Ended};
 
 pub struct Helper {
     pid: Pid,
@@ -36,13 +35,9 @@ impl Helper {
         if let Some(go) = self.go.take() {
             write(&go, b"g").context("failed to tell the helper process to go on")?;
         }
-        loop {
-            match waitpid(self.pid, None) {
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno).context("waitpid failed"),
-                Ok(WaitStatus::Exited(_, status)) => return Ok(u8::try_from(status & 0xff).unwrap_or(1)),
-                Ok(_) => return Ok(1),
-            }
+        match sys::wait(self.pid, 0).context("waitpid failed")? {
+            Ended::Exited(status) => Ok(status),
+            _ => Ok(1),
         }
     }
 }
@@ -51,7 +46,7 @@ impl Helper {
 impl Drop for Helper {
     fn drop(&mut self) {
         if self.go.take().is_some() {
-            while waitpid(self.pid, None) == Err(Errno::EINTR) {}
+            _ = sys::wait(self.pid, 0);
         }
     }
 }

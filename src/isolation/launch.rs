@@ -7,13 +7,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, raise};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::unistd::{Pid, execve, getuid};
 
 use crate::exit::{Exit, exec_failed};
 use crate::proc::Users;
-use crate::sys;
+use crate::sys::{self, Ended};
 
 /// Where the program is looked for without a PATH, as glibc has it.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
@@ -34,7 +33,7 @@ pub fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
             let shell = default_shell(&environment);
             let base = shell.as_bytes().rsplit(|&b| b == b'/').next().unwrap_or_default();
             let argv0 = OsString::from_vec([b"-", base].concat());
-            exec_failed(&shell, try_file(&shell, &[argv0], &environment))
+            exec_failed(&shell, execute(&shell, &[argv0], &environment))
         }
     }
 }
@@ -63,17 +62,24 @@ fn search(program: &OsStr, argv: &[OsString], environment: &[OsString]) -> Errno
     if denied { Errno::EACCES } else { last }
 }
 
+/// A script without `#!` is the shell's to read, as POSIX has it for execvp(3).
 fn try_file(file: &OsStr, argv: &[OsString], environment: &[OsString]) -> Errno {
+    match execute(file, argv, environment) {
+        Errno::ENOEXEC => {
+            let shell = [OsString::from("/bin/sh"), file.to_os_string()];
+            let script = [&shell, argv.get(1..).unwrap_or_default()].concat();
+            execute(OsStr::new("/bin/sh"), &script, environment)
+        }
+        errno => errno,
+    }
+}
+
+/// execve(2); comes back only with the reason why not.
+fn execute(file: &OsStr, argv: &[OsString], environment: &[OsString]) -> Errno {
     let strings =
         |list: &[OsString]| list.iter().filter_map(|s| CString::new(s.as_bytes()).ok()).collect::<Vec<_>>();
     let Ok(path) = CString::new(file.as_bytes()) else { return Errno::ENOENT };
-    let (argv, envp) = (strings(argv), strings(environment));
-    match execve(&path, &argv, &envp) {
-        Err(Errno::ENOEXEC) => {
-            // A script without `#!`: POSIX has the shell read it.
-            let script = [vec![c"/bin/sh".to_owned(), path], argv.into_iter().skip(1).collect()].concat();
-            execve(c"/bin/sh", &script, &envp).err().unwrap_or(Errno::ENOEXEC)
-        }
+    match execve(&path, &strings(argv), &strings(environment)) {
         Err(errno) => errno,
         Ok(never) => match never {},
     }
@@ -120,28 +126,25 @@ pub fn parse_environ(text: &[u8]) -> Environment {
 /// Waits for the child, stopping and going on with it, and gives its status. Killed: so are we, by the same signal.
 pub fn stand_in_for(child: Pid) -> Result<u8, Exit> {
     loop {
-        match waitpid(child, Some(WaitPidFlag::WUNTRACED)) {
-            Ok(WaitStatus::Stopped(..)) => {
+        match sys::wait(child, libc::WUNTRACED).context("waitpid failed")? {
+            Ended::Stopped => {
                 // Job control sees us, not the child: stop as it did, and wake it when we are woken.
                 kill(Pid::this(), Signal::SIGSTOP)?;
                 kill(child, Signal::SIGCONT)?;
             }
-            Ok(WaitStatus::Exited(_, status)) => return Ok(u8::try_from(status & 0xff).unwrap_or(1)),
-            Ok(WaitStatus::Signaled(_, signal, _)) => return Err(die_of(signal)),
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(anyhow::Error::from(errno).context("waitpid failed").into()),
+            ended => return as_child(ended),
         }
     }
 }
 
-/// Ends us by `signal`, so that whoever waits for us learns how the child ended.
-fn die_of(signal: Signal) -> Exit {
-    if signal != Signal::SIGKILL {
-        _ = sys::default_action(signal);
-        _ = SigSet::from(signal).thread_unblock();
+/// Ends as the child did, so that whoever waits for us learns it.
+fn as_child(ended: Ended) -> Result<u8, Exit> {
+    match ended {
+        Ended::Exited(status) => return Ok(status),
+        Ended::Killed(signal) => sys::die_of(signal),
+        Ended::Stopped | Ended::Not => {}
     }
-    _ = raise(signal);
-    Exit::from(anyhow::anyhow!("child died of {signal}"))
+    Err(anyhow!("child exit failed").into()) // it died of a signal that does not end us
 }
 
 /// What ties a parent and its child together: whose death ends whom, and which signals are passed on.
@@ -189,44 +192,33 @@ impl Guardian {
     /// Ends a child that must not run.
     pub fn end(&self, child: Pid) {
         _ = kill(child, Signal::SIGKILL);
-        while waitpid(child, None) == Err(Errno::EINTR) {}
+        _ = sys::wait(child, 0);
     }
 
     /// Waits for the child, and ends as it did. `mask` is what [`Self::block`] gave.
     pub fn stand_in_for(&self, child: Pid, mask: &SigSet) -> Result<u8, Exit> {
-        let status = if self.forward { Self::wait_and_forward(child) } else { wait(child) }?;
+        let ended = if self.forward {
+            Self::wait_and_forward(child)?
+        } else {
+            sys::wait(child, 0).context("waitpid failed")?
+        };
         mask.thread_set_mask().context("sigprocmask unblock failed")?;
-        match status {
-            WaitStatus::Signaled(_, signal, _) => Err(die_of(signal)),
-            WaitStatus::Exited(_, status) => Ok(u8::try_from(status & 0xff).unwrap_or(1)),
-            other => Err(anyhow!("child exit failed: {other:?}").into()),
-        }
+        as_child(ended)
     }
 
     /// Signals are taken one by one and not handled: none can come at a bad moment.
-    fn wait_and_forward(child: Pid) -> Result<WaitStatus> {
+    fn wait_and_forward(child: Pid) -> Result<Ended> {
         let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGCHLD].into_iter().collect();
         loop {
             match signals.wait() {
-                Ok(Signal::SIGCHLD) => {
-                    match waitpid(child, Some(WaitPidFlag::WNOHANG)).context("waitpid failed")? {
-                        WaitStatus::StillAlive => {}
-                        status => return Ok(status),
-                    }
-                }
+                Ok(Signal::SIGCHLD) => match sys::wait(child, libc::WNOHANG).context("waitpid failed")? {
+                    Ended::Not => {}
+                    ended => return Ok(ended),
+                },
                 Ok(signal) => _ = kill(child, signal),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno).context("sigwait failed"),
             }
-        }
-    }
-}
-
-fn wait(child: Pid) -> Result<WaitStatus> {
-    loop {
-        match waitpid(child, None) {
-            Err(Errno::EINTR) => {}
-            result => return result.context("waitpid failed"),
         }
     }
 }

@@ -32,6 +32,14 @@ pub struct Set {
     pub files: Vec<(Kind, OwnedFd)>,
 }
 
+impl Set {
+    /// This file and no other for the kind.
+    pub fn replace(&mut self, kind: Kind, fd: OwnedFd) {
+        self.files.retain(|(other, _)| *other != kind);
+        self.files.push((kind, fd));
+    }
+}
+
 /// Opens a file, closed when a program is executed.
 pub fn open_file(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
@@ -79,9 +87,10 @@ pub fn user_ns_of(pidfd: &OwnedFd) -> nix::Result<OwnedFd> {
 }
 
 /// The network namespace of a socket that another process holds as its descriptor `fd`.
-pub fn net_ns_of_socket(pidfd: &OwnedFd, pid: Pid, fd: i32) -> Result<OwnedFd> {
+pub fn net_ns_of_socket(pidfd: &OwnedFd, fd: i32) -> Result<OwnedFd> {
     use std::os::fd::AsRawFd;
-    let socket = sys::pidfd_getfd(pidfd, fd).with_context(|| format!("pidfd_getfd({pid}, {fd})"))?;
+    let holder = pidfd.as_raw_fd();
+    let socket = sys::pidfd_getfd(pidfd, fd).with_context(|| format!("pidfd_getfd({holder}, {fd})"))?;
     let number = socket.as_raw_fd();
     sys::ioctl_fd(&socket, SIOCGSKNS).with_context(|| format!("ioctl({number}, SIOCGSKNS)"))
 }

@@ -1,5 +1,6 @@
 //! What applets print with: text made safe, trees, colour, JSON, and a stdout that may be full.
 
+pub mod json;
 pub mod style;
 pub mod text;
 pub mod tree;

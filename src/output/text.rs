@@ -74,7 +74,7 @@ fn escape_if(bytes: &[u8], hide: fn(char) -> bool) -> Cow<'_, str> {
 }
 
 /// Control characters, line separators, direction marks (CVE-2021-42574) and what has no width.
-fn unprintable(letter: char) -> bool {
+pub fn unprintable(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

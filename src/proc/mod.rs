@@ -8,6 +8,8 @@ pub use passwd::{Users, id_of};
 pub use scan::Scan;
 pub use status::Status;
 
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -46,9 +48,13 @@ impl ProcRoot {
         self.0.join("self").join(file)
     }
 
-    /// The whole file.
+    /// The whole file; of what is no file, nothing: it is not waited for.
     pub fn read(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
-        std::fs::read(self.of(pid, file))
+        let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+        let mut text = Vec::new();
+        let mut file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(self.of(pid, file))?;
+        file.read_to_end(&mut text)?;
+        Ok(text)
     }
 }
 

@@ -29,9 +29,7 @@ impl Scan {
     pub fn pids(proc: &ProcRoot) -> std::io::Result<Vec<Pid>> {
         let mut pids = Vec::new();
         for entry in std::fs::read_dir(proc.path())? {
-            if let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) {
-                pids.push(Pid::from_raw(pid));
-            }
+            pids.extend(entry?.file_name().to_str().and_then(pid));
         }
         pids.sort_unstable();
         Ok(pids)
@@ -42,7 +40,8 @@ impl Scan {
         use std::fmt::Write;
         self.path.clear();
         _ = write!(self.path, "{pid}/{file}");
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        // In another system's root it may be anything: no link is followed, no pipe waited for.
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
         let fd = openat(&self.dir, self.path.as_str(), flags, Mode::empty())?;
         let mut filled = 0;
         loop {
@@ -62,9 +61,23 @@ impl Scan {
     }
 }
 
+/// A PID as the kernel writes it: no sign, no leading zero.
+fn pid(name: &str) -> Option<Pid> {
+    let pid = name.parse::<i32>().ok().filter(|&pid| pid > 0)?;
+    name.starts_with(|first: char| matches!(first, '1'..='9')).then_some(Pid::from_raw(pid))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_process_directories() {
+        assert_eq!(pid("4194304"), Some(Pid::from_raw(4_194_304)));
+        for name in ["0", "-5", "+1", "01", "", "self", "1x", "99999999999"] {
+            assert_eq!(pid(name), None, "{name}");
+        }
+    }
 
     #[test]
     fn this_very_process_is_found_and_read() {

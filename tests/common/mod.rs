@@ -2,6 +2,7 @@
 #![allow(dead_code)] // every test file uses its part
 
 pub mod process;
+pub mod unshare;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -132,8 +132,15 @@ pub fn run(call: &Call) -> Outcome {
         return Err(unexpected(call, operand));
     }
     let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
-    let proc = ProcRoot::new(request.proc_root.clone().unwrap_or_else(|| root.join("proc")));
     let files = Files::new(&root)?;
+    let proc = match (&request.proc_root, &request.root) {
+        (Some(proc), _) => ProcRoot::new(proc),
+        (None, None) => ProcRoot::default(),
+        (None, Some(root)) => {
+            let missing = || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
+            ProcRoot::new(files.locate("/proc").ok_or_else(missing)?)
+        }
+    };
 
     let list = gather::gather(&proc, &files, &request)?;
     show::show(&list, &request)?;

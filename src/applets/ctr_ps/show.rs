@@ -13,14 +13,14 @@ use crate::container::Container;
 use crate::exit::Exit;
 use crate::output::style::{self, Painter};
 use crate::output::tree::{self, Glyphs, Row};
-use crate::output::{Out, text};
+use crate::output::{Out, json, text};
 use crate::sys;
 
 pub fn show(list: &[Process], request: &Request) -> Result<(), Exit> {
     let mut out = Out::stdout();
     let rows = order(list, request.forest);
     if request.json {
-        json(&mut out, list, &rows)?;
+        records(&mut out, list, &rows)?;
     } else if request.quiet {
         for row in &rows {
             writeln!(out, "{}", list[row.node].pid)?;
@@ -122,7 +122,7 @@ struct Record<'a> {
     command: Cow<'a, str>,
 }
 
-fn json(out: &mut Out, list: &[Process], rows: &[Row]) -> Result<(), Exit> {
+fn records(out: &mut Out, list: &[Process], rows: &[Row]) -> Result<(), Exit> {
     out.push(b"{\"processes\":[");
     for (i, row) in rows.iter().enumerate() {
         let process = &list[row.node];
@@ -141,7 +141,7 @@ fn json(out: &mut Out, list: &[Process], rows: &[Row]) -> Result<(), Exit> {
             image: container.and_then(|container| container.image.as_deref()),
             command: text::utf8(&process.command),
         };
-        serde_json::to_writer(&mut *out, &record)?;
+        json::write(out, &record)?;
     }
     out.push(b"\n]}\n");
     Ok(())

@@ -2,13 +2,16 @@
 //! namespaces, then root and directory, then the child, then credentials, then the program.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
-use nix::sys::stat::fstat;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, fchdir, setgid, setuid};
 
 use super::{Directory, Id, Request};
@@ -24,11 +27,16 @@ use crate::proc::ProcRoot;
 use crate::sys;
 
 /// What is opened outside for use inside.
+#[derive(Default)]
 struct Plan {
     set: Set,
+    /// The target, where the kernel has pidfds.
+    pidfd: Option<OwnedFd>,
     root: Option<OwnedFd>,
     wd: Option<OwnedFd>,
     environment: Option<Environment>,
+    /// The target's directory in proc, when its environment can be read from inside its user namespace only.
+    environ_of: Option<OwnedFd>,
     groups: Vec<OwnedFd>,
     context: Option<Vec<u8>>,
     /// Owner of the target's /proc directory, for `follow`.
@@ -49,8 +57,12 @@ pub fn enter(request: Request, program: &[OsString]) -> Outcome {
     let groups_dropped = !user.enters || sys::drop_groups().is_ok();
 
     ns::enter(&mut plan.set)?;
+    if let Some(directory) = plan.environ_of.take() {
+        plan.environment = Some(launch::parse_environ(&read_environ(&directory)?));
+    }
     change_directory(&request, &plan)?;
     if plan.fork {
+        launch::reset_sigchld()?;
         match sys::fork().context("fork failed")? {
             ForkResult::Parent { child } => {
                 drop(plan);
@@ -98,48 +110,65 @@ fn held(proc: &ProcRoot, request: &Request) -> Result<Option<Held>> {
     }
 }
 
+/// In util-linux's order: it decides which of several mistakes is told.
 fn open_all(proc: &ProcRoot, request: &Request, target: Option<Held>) -> Result<Plan> {
     let pid = target.as_ref().map(|held| held.pid);
-    let need = || pid.ok_or_else(|| anyhow!("no target PID specified"));
-    let of_target = |file: &str| ns::open_file(&proc.of(need()?, file));
+    let mut plan = Plan { context: security_context(proc, request, pid)?, ..Plan::default() };
+    open_namespaces(proc, request, target, &mut plan)?;
 
-    let context = match request.follow_context && Path::new("/sys/fs/selinux/enforce").exists() {
-        false => None,
-        true => {
-            let pid = pid.ok_or_else(|| anyhow!("no target PID specified for --follow-context"))?;
-            Some(proc.read(pid, "attr/current").context("failed to get the SELinux context")?)
-        }
+    let of_target = |file: &str| -> Result<PathBuf> {
+        let pid = pid.ok_or_else(|| anyhow!("neither filename nor target pid supplied for {file}"))?;
+        Ok(proc.of(pid, file))
     };
-    let kinds = wanted(proc, request, pid)?;
-    if !kinds.is_empty() {
-        need()?;
-    }
-    let mut plan = Plan {
-        set: Set::default(),
-        root: directory(&request.root, || of_target("root"))?,
-        wd: directory(&request.wd, || of_target("cwd"))?,
-        environment: None,
-        groups: Vec::new(),
-        context,
-        owner: (0, 0),
-        user_ns: false,
-        fork: false,
-    };
+    plan.root = directory(&request.root, || ns::open_file(&of_target("root")?))?;
+    plan.wd = directory(&request.wd, || ns::open_file(&of_target("cwd")?))?;
     if request.environment {
-        let path = proc.of(need()?, "environ");
-        let text = std::fs::read(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        plan.environment = Some(launch::parse_environ(&text));
+        open_environment(proc, &of_target("environ")?, &mut plan)?;
     }
     if [request.uid, request.gid].iter().flatten().any(|id| matches!(id, Id::Follow)) {
-        let path = proc.of(need()?, "");
+        let path = proc.of(pid.ok_or_else(no_target)?, "");
         let meta = std::fs::metadata(&path).with_context(|| format!("cannot open {}", path.display()))?;
         plan.owner = (meta.uid(), meta.gid());
     }
     if request.join_cgroup {
-        plan.groups = Hierarchies::read(proc)?.open_groups(proc, need()?)?;
+        plan.groups = Hierarchies::read(proc)?.open_groups(proc, pid.ok_or_else(no_target)?)?;
     }
-    open_namespaces(proc, request, target, kinds, &mut plan)?;
+    if let (Some(pidfd), Some(pid)) = (&plan.pidfd, pid) {
+        // All that was opened by number so far is this process's, or the number has been another's.
+        ns::still(pidfd).with_context(|| format!("process {pid} has ended"))?;
+    }
     Ok(plan)
+}
+
+/// What `--follow-context` is to set; without SELinux there is nothing to follow.
+fn security_context(proc: &ProcRoot, request: &Request, pid: Option<Pid>) -> Result<Option<Vec<u8>>> {
+    if !request.follow_context || !Path::new("/sys/fs/selinux/enforce").exists() {
+        return Ok(None);
+    }
+    let pid = pid.ok_or_else(|| anyhow!("no target PID specified for --follow-context"))?;
+    proc.read(pid, "attr/current").map(Some).context("failed to get the SELinux context")
+}
+
+/// Some environments can be read from inside the user namespace only: root's there, to the user outside.
+fn open_environment(proc: &ProcRoot, path: &Path, plan: &mut Plan) -> Result<()> {
+    match std::fs::read(path) {
+        Ok(text) => plan.environment = Some(launch::parse_environ(&text)),
+        Err(error) if plan.user_ns && error.kind() == ErrorKind::PermissionDenied => {
+            let directory = path.parent().unwrap_or(proc.path());
+            plan.environ_of = Some(ns::open_file(directory)?);
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
+    }
+    Ok(())
+}
+
+fn read_environ(directory: &OwnedFd) -> Result<Vec<u8>> {
+    let failed = "cannot open the environment of the target";
+    let fd =
+        openat(directory, "environ", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).context(failed)?;
+    let mut text = Vec::new();
+    File::from(fd).read_to_end(&mut text).context(failed)?;
+    Ok(text)
 }
 
 /// The kinds to take from the target: those asked for, or all that this kernel has. Our own user namespace
@@ -147,80 +176,76 @@ fn open_all(proc: &ProcRoot, request: &Request, target: Option<Held>) -> Result<
 fn wanted(proc: &ProcRoot, request: &Request, pid: Option<Pid>) -> Result<Vec<Kind>> {
     let mut kinds = request.kinds.clone();
     if request.all {
-        let pid = pid.ok_or_else(|| anyhow!("no target PID specified for --all"))?;
-        let other_user_ns = !ns::same_user_ns(proc, pid)?;
+        // 0 is nobody's: what it says is that a target is missing.
+        let other_user_ns = !ns::same_user_ns(proc, pid.unwrap_or(Pid::from_raw(0)))?;
         let all = Kind::ALL.into_iter().filter(|kind| *kind != Kind::User || other_user_ns);
         kinds.extend(all.filter(|kind| ns::known(proc, *kind)));
     }
     kinds.sort_unstable();
     kinds.dedup();
-    let is_file = |kind: Kind| request.files.iter().any(|(other, _)| *other == kind);
-    kinds.retain(|kind| !is_file(*kind));
+    kinds.retain(|kind| !request.files.iter().any(|(other, _)| other == kind));
     Ok(kinds)
 }
 
-fn open_namespaces(
-    proc: &ProcRoot,
-    request: &Request,
-    target: Option<Held>,
-    kinds: Vec<Kind>,
-    plan: &mut Plan,
-) -> Result<()> {
-    let pid = target.as_ref().map(|held| held.pid);
-    let need = || pid.ok_or_else(|| anyhow!("no target PID specified"));
-    let mut pidfd = target.and_then(|held| held.pidfd);
+fn open_namespaces(proc: &ProcRoot, request: &Request, target: Option<Held>, plan: &mut Plan) -> Result<()> {
     for (kind, fd) in &request.files {
         plan.set.files.push((*kind, fd.try_clone()?));
     }
-    if let Some(fd) = request.net_socket {
-        let pid = need()?;
-        let holder = pidfd.as_ref().ok_or_else(|| anyhow!("--net-socket needs Linux 5.6 or newer"))?;
-        let socket_ns = ns::net_ns_of_socket(holder, pid, fd)?;
-        plan.set.files.push((Kind::Net, socket_ns));
+    let pid = target.as_ref().map(|held| held.pid);
+    let mut kinds = wanted(proc, request, pid)?;
+    let parent_of_nobody = request.user_parent && request.files.is_empty();
+    let needs_target = !kinds.is_empty() || request.net_socket.is_some() || parent_of_nobody;
+    if pid.is_none() && needs_target {
+        return Err(no_target());
     }
+    plan.pidfd = target.and_then(|held| held.pidfd);
     if request.user_parent {
-        let parent = user_parent(proc, plan, pidfd.as_ref(), pid)?;
-        plan.set.files.retain(|(kind, _)| *kind != Kind::User);
-        plan.set.files.push((Kind::User, parent));
+        let parent = user_parent(proc, plan, pid)?;
+        plan.set.replace(Kind::User, parent);
+        kinds.retain(|kind| *kind != Kind::User);
     }
-    let has_file = |kind: &Kind| plan.set.files.iter().any(|(other, _)| other == kind);
-    let kinds: Vec<Kind> = kinds.into_iter().filter(|kind| !has_file(kind)).collect();
-    plan.user_ns = kinds.contains(&Kind::User) || has_file(&Kind::User);
-    plan.fork = (kinds.contains(&Kind::Pid) || has_file(&Kind::Pid)) && !request.no_fork;
+    if let (Some(fd), Some(pid)) = (request.net_socket, pid) {
+        let Some(holder) = &plan.pidfd else {
+            return Err(Errno::ESRCH).with_context(|| format!("failed to pidfd_open() for {pid}"));
+        };
+        let socket_ns = ns::net_ns_of_socket(holder, fd)?;
+        plan.set.replace(Kind::Net, socket_ns);
+        kinds.retain(|kind| *kind != Kind::Net);
+    }
+    let has = |kind: Kind| kinds.contains(&kind) || plan.set.files.iter().any(|(other, _)| *other == kind);
+    plan.user_ns = has(Kind::User);
+    plan.fork = has(Kind::Pid) && !request.no_fork;
 
-    if let (Some(pidfd), Some(pid)) = (&pidfd, pid) {
-        // All that was opened by number so far is this process's, or the number has been another's.
-        ns::still(pidfd).with_context(|| format!("process {pid} has ended"))?;
-    }
-    if !ns::setns_takes_pidfd() {
-        pidfd = None;
-    }
-    match pidfd {
+    match (&plan.pidfd, pid) {
         _ if kinds.is_empty() => {}
-        Some(pidfd) => plan.set.process = Some((pidfd, kinds)),
-        None => {
+        (Some(pidfd), _) if ns::setns_takes_pidfd() => plan.set.process = Some((pidfd.try_clone()?, kinds)),
+        (_, Some(pid)) => {
             for kind in kinds {
-                let fd = ns::open_file(&proc.of(need()?, &kind.link()))?;
-                plan.set.files.push((kind, fd));
+                plan.set.files.push((kind, ns::open_file(&proc.of(pid, &kind.link()))?));
             }
         }
+        (_, None) => {}
     }
     Ok(())
 }
 
 /// The user namespace above that of the file given, of the target, or of the first namespace there is.
-fn user_parent(proc: &ProcRoot, plan: &Plan, pidfd: Option<&OwnedFd>, pid: Option<Pid>) -> Result<OwnedFd> {
+fn user_parent(proc: &ProcRoot, plan: &Plan, pid: Option<Pid>) -> Result<OwnedFd> {
     if let Some((_, fd)) = plan.set.files.iter().find(|(kind, _)| *kind == Kind::User) {
         return ns::parent_user_ns(fd);
     }
-    if let Some(fd) = pidfd.and_then(|pidfd| ns::user_ns_of(pidfd).ok()) {
+    if let Some(fd) = plan.pidfd.as_ref().and_then(|pidfd| ns::user_ns_of(pidfd).ok()) {
         return ns::parent_user_ns(&fd);
     }
     match (plan.set.files.first(), pid) {
         (Some((_, fd)), _) => ns::parent_user_ns(fd),
         (None, Some(pid)) => ns::parent_user_ns(&ns::open_file(&proc.of(pid, &Kind::User.link()))?),
-        (None, None) => bail!("no target PID specified"),
+        (None, None) => Err(no_target()),
     }
+}
+
+fn no_target() -> anyhow::Error {
+    anyhow!("no target PID specified")
 }
 
 fn directory(of: &Directory, target: impl Fn() -> Result<OwnedFd>) -> Result<Option<OwnedFd>> {
@@ -242,8 +267,10 @@ fn change_directory(request: &Request, plan: &Plan) -> Result<()> {
         chroot(".").context("chroot failed")?;
         chdir("/").context("cannot change directory to /")?;
     }
-    if let Some(path) = &request.wdns {
-        wd = Some(ns::open_file(Path::new(path))?);
+    if let Some(Some(path)) = &request.wdns {
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let failed = "cannot open current working directory";
+        wd = Some(open(Path::new(path), flags, Mode::empty()).context(failed)?);
     }
     if let Some(wd) = wd {
         fchdir(&wd).context("change directory by working directory file descriptor failed")?;

@@ -49,6 +49,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use anyhow::anyhow;
 use nix::errno::Errno;
 
 use crate::cli::{self, Call, Effect, Grammar, Opt};
@@ -71,7 +72,7 @@ struct Request {
     root: Directory,
     wd: Directory,
     /// A path to change to once inside.
-    wdns: Option<OsString>,
+    wdns: Option<Option<OsString>>,
     uid: Option<Id>,
     gid: Option<Id>,
     keep_caps: bool,
@@ -157,11 +158,8 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Flag(|r| set(&mut r.keep_caps)),
         ),
         directory('r', "root", "set the root directory", |r, v| open_directory(v).map(|d| r.root = d)),
-        directory('w', "wd", "set the working directory", |r, v| {
-            open_directory(v.map(unglued)).map(|d| r.wd = d)
-        }),
-        Opt::new(Some('W'), "wdns", "set the working directory, as seen inside", Effect::Required(wdns))
-            .takes("dir"),
+        directory('w', "wd", "set the working directory", wd),
+        directory('W', "wdns", "set the working directory, as seen inside", wdns),
         Opt::new(
             Some('e'),
             "env",
@@ -220,7 +218,7 @@ impl Request {
             Some(path) => {
                 let path = unglued(path);
                 let fd = match path.as_bytes().strip_prefix(b":") {
-                    Some(id) => ns::open_id(cli::number(OsStr::from_bytes(id), "failed to parse nsid")?)?,
+                    Some(id) => ns::open_id(nsid(OsStr::from_bytes(id))?)?,
                     None => open_file(Path::new(path))?,
                 };
                 self.files.retain(|(other, _)| *other != kind);
@@ -229,6 +227,10 @@ impl Request {
         }
         Ok(())
     }
+}
+
+fn nsid(word: &OsStr) -> Result<u64, Exit> {
+    cli::number(word, "").map_err(|_| anyhow!("failed to parse nsid: {}", text::shown(word)).into())
 }
 
 /// `-n=FILE`: the sign that a long option needs is forgiven after a letter.
@@ -243,7 +245,7 @@ fn set(flag: &mut bool) -> Result<(), Exit> {
 
 fn target(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
     if request.target.is_some() {
-        return Err(anyhow::anyhow!("option --target may be given only once").into());
+        return Err(anyhow!("option --target may be given only once").into());
     }
     let refused = |errno: Errno| {
         anyhow::Error::from(errno).context(format!("failed to parse PID argument '{}'", text::shown(word)))
@@ -271,8 +273,20 @@ fn id(word: &OsStr, problem: &str) -> Result<Id, Exit> {
     if word == "follow" { Ok(Id::Follow) } else { Ok(Id::Number(cli::number(word, problem)?)) }
 }
 
-fn wdns(request: &mut Request, path: &OsStr) -> Result<(), Exit> {
-    request.wdns = Some(unglued(path).to_os_string());
+fn wd(request: &mut Request, path: Option<&OsStr>) -> Result<(), Exit> {
+    if request.wdns.is_some() {
+        return Err(anyhow!("options --wdns and --wd cannot be combined").into());
+    }
+    request.wd = open_directory(path.map(unglued))?;
+    Ok(())
+}
+
+/// Without a path it leaves the directory as it is.
+fn wdns(request: &mut Request, path: Option<&OsStr>) -> Result<(), Exit> {
+    if !matches!(request.wd, Directory::Unchanged) {
+        return Err(anyhow!("options --wd and --wdns cannot be combined").into());
+    }
+    request.wdns = Some(path.map(|path| unglued(path).to_os_string()));
     Ok(())
 }
 

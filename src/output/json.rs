@@ -1,0 +1,48 @@
+//! JSON that is safe on a terminal too: what would move the cursor or turn the text round is `\u` escaped.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
+use super::text::unprintable;
+
+/// Writes a value in one line.
+pub fn write(out: &mut impl Write, value: &impl Serialize) -> serde_json::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(out, Safe))
+}
+
+struct Safe;
+
+impl Formatter for Safe {
+    /// serde_json has escaped the ASCII control characters before; these are what is left.
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        if !fragment.contains(unprintable) {
+            return out.write_all(fragment.as_bytes());
+        }
+        let mut units = [0; 2];
+        for letter in fragment.chars() {
+            if unprintable(letter) {
+                letter.encode_utf16(&mut units).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
+            } else {
+                write!(out, "{letter}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_string_comes_back_and_none_of_it_is_raw() {
+        let text = "a\x1b[2J\u{85}b\u{202e}c\u{e0001}d\x7f\u{e4}\"\\";
+        let mut json = Vec::new();
+        write(&mut json, &text).expect("JSON");
+        let json = String::from_utf8(json).expect("text");
+        assert!(!json.contains(unprintable), "{json}");
+        assert_eq!(serde_json::from_str::<String>(&json).expect("parses"), text);
+    }
+}
