@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::applets::{ctr_ps, nsenter, unshare};
+use crate::applets::{ctr_ps, lsns, nsenter, unshare};
 use crate::cli::Call;
 use crate::exit::{Exit, Outcome, report};
 use crate::output::text;
@@ -22,7 +22,7 @@ pub struct Applet {
     pub command: fn() -> clap::Command,
 }
 
-pub static APPLETS: [Applet; 3] = [
+pub static APPLETS: [Applet; 4] = [
     Applet {
         name: "ctr-ps",
         section: 1,
@@ -30,6 +30,14 @@ pub static APPLETS: [Applet; 3] = [
         about: "list the processes of this host, each with the container it runs in",
         run: ctr_ps::run,
         command: ctr_ps::command,
+    },
+    Applet {
+        name: "lsns",
+        section: 8,
+        failure: 1,
+        about: "list namespaces",
+        run: lsns::run,
+        command: lsns::command,
     },
     Applet {
         name: "nsenter",

@@ -3,7 +3,7 @@
 //! Each function is one call with its result made a `Result`; whatever needs a decision is elsewhere.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -22,6 +22,25 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString
         .map(|i| unsafe { CStr::from_ptr(*argv.add(i)) })
         .map(|arg| OsStr::from_bytes(arg.to_bytes()).to_os_string())
         .collect()
+}
+
+/// Our environment entry by entry, those that are no `NAME=VALUE` too, which std leaves out.
+#[must_use]
+pub fn environment() -> Vec<OsString> {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
+    }
+    let mut entries = Vec::new();
+    // SAFETY: the C library keeps a list of C strings there that a null pointer ends, or no list; nothing
+    // of ours changes it, and there is no other thread.
+    unsafe {
+        let mut next = environ;
+        while !next.is_null() && !(*next).is_null() {
+            entries.push(OsStr::from_bytes(CStr::from_ptr(*next).to_bytes()).to_os_string());
+            next = next.add(1);
+        }
+    }
+    entries
 }
 
 /// fork(2). Sound here as the process that calls it has one thread.
@@ -95,6 +114,22 @@ pub fn open_namespace(id: u64) -> nix::Result<OwnedFd> {
     owned(unsafe { libc::syscall(libc::SYS_open_by_handle_at, FD_NSFS_ROOT, &raw mut handle, flags) })
 }
 
+/// readlinkat(2) into a buffer of the caller's: what the link says, cut to the buffer.
+pub fn read_link_at<'a>(dir: impl AsFd, name: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
+    let dir = dir.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes no more than the buffer's length into it.
+    let length = unsafe { libc::readlinkat(dir, name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    Errno::result(length).map(|length| &buffer[..usize::try_from(length).unwrap_or(0)])
+}
+
+/// getdents64(2): raw entries, as many as fit; none at the end.
+pub fn get_dents(dir: impl AsFd, buffer: &mut [u8]) -> nix::Result<&[u8]> {
+    let dir = dir.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes no more than the buffer's length into it.
+    let length = unsafe { libc::syscall(libc::SYS_getdents64, dir, buffer.as_mut_ptr(), buffer.len()) };
+    Errno::result(length).map(|length| &buffer[..usize::try_from(length).unwrap_or(0)])
+}
+
 /// How a child is, or ended. nix's own has no room for real-time signals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -146,6 +181,15 @@ pub fn ioctl_u64(fd: impl AsFd, request: u64) -> nix::Result<u64> {
     Ok(number)
 }
 
+/// The same of 32 bits.
+pub fn ioctl_u32(fd: impl AsFd, request: u64) -> nix::Result<u32> {
+    let mut number = 0_u32;
+    let fd = fd.as_fd().as_raw_fd();
+    // SAFETY: these requests write four bytes to where the third argument points.
+    Errno::result(unsafe { libc::syscall(libc::SYS_ioctl, fd, request, &raw mut number) })?;
+    Ok(number)
+}
+
 /// PR_SET_PDEATHSIG(2const), by number as the real-time signals have no name in nix.
 pub fn set_parent_death_signal(signal: c_int) -> nix::Result<()> {
     // SAFETY: plain integers in.
@@ -162,6 +206,66 @@ pub fn unshare(flags: c_int) -> nix::Result<()> {
 pub fn default_action(signal: Signal) -> nix::Result<()> {
     // SAFETY: SIG_DFL is no handler, so no code of ours runs at a bad moment.
     unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }.map(drop)
+}
+
+/// A POSIX extended regular expression, as regcomp(3) has them.
+pub struct Regex(libc::regex_t);
+
+impl Regex {
+    /// Err: the C library's words. What follows a NUL is not seen, as in C.
+    pub fn new(pattern: &str) -> Result<Regex, String> {
+        let mut regex = std::mem::MaybeUninit::uninit();
+        let flags = libc::REG_EXTENDED | libc::REG_NOSUB;
+        // SAFETY: the pattern is a C string; regcomp fills in the regex it is given.
+        match unsafe { libc::regcomp(regex.as_mut_ptr(), c_string(pattern).as_ptr(), flags) } {
+            // SAFETY: on success regcomp has filled it in.
+            0 => Ok(Regex(unsafe { regex.assume_init() })),
+            code => Err(regex_error(code)),
+        }
+    }
+
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        // SAFETY: a compiled regex and a C string; with no room for matches none are written.
+        unsafe { libc::regexec(&raw const self.0, c_string(text).as_ptr(), 0, std::ptr::null_mut(), 0) == 0 }
+    }
+}
+
+impl Drop for Regex {
+    fn drop(&mut self) {
+        // SAFETY: regcomp made it, and nobody uses it after this.
+        unsafe { libc::regfree(&raw mut self.0) }
+    }
+}
+
+impl std::fmt::Debug for Regex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Regex")
+    }
+}
+
+/// From here on this thread's regexes take a letter of several bytes for one. The C library has this locale
+/// built in, so no file of the host is read.
+pub fn utf8_letters() {
+    // SAFETY: constants in; the locale is never freed, so it outlives its use.
+    unsafe {
+        let locale = libc::newlocale(libc::LC_CTYPE_MASK, c"C.UTF-8".as_ptr(), std::ptr::null_mut());
+        if !locale.is_null() {
+            libc::uselocale(locale);
+        }
+    }
+}
+
+fn regex_error(code: c_int) -> String {
+    let mut text = [0_u8; 256];
+    // SAFETY: regerror writes at most the length it is given, and a NUL; no regex is needed for the words.
+    unsafe { libc::regerror(code, std::ptr::null(), text.as_mut_ptr().cast(), text.len()) };
+    CStr::from_bytes_until_nul(&text).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Up to the first NUL.
+fn c_string(text: &str) -> CString {
+    CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()
 }
 
 fn owned(result: libc::c_long) -> nix::Result<OwnedFd> {

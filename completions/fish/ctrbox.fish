@@ -28,6 +28,7 @@ complete -c ctrbox -n "__fish_ctrbox_needs_command" -l list -d 'name every apple
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "ctr-ps" -d 'list the processes of this host, each with the container it runs in'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "lsns" -d 'list namespaces'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "nsenter" -d 'run a program in the namespaces of a process or container'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "unshare" -d 'run a program in new namespaces'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s c -l container -d 'only this container: NAME, RUNTIME:NAME or beginning of the id' -r
@@ -41,6 +42,24 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s k -l kernel-thr
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s v -l verbose -d 'say which state files could not be used'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s V -l version -d 'show the version'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s o -l output -d 'columns to print; with a + before the list, besides the default' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s p -l task -d 'only namespaces of this process or container' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s Q -l filter -d 'only what the expression is true for' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s t -l type -d 'only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s T -l tree -d 'tree by parent, owner (default) or process' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -l color -d 'colour the output: auto, always or never' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s J -l json -d 'print JSON'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s l -l list -d 'print a list, no tree'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s u -l notruncate -d 'never cut text'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s n -l noheadings -d 'print no headings'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -l output-all -d 'print all columns of the original'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s P -l persistent -d 'only namespaces without processes'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s r -l raw -d 'print raw: blanks between cells, no layout'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s W -l nowrap -d 'one line a namespace, lists with commas'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s H -l list-columns -d 'list the columns there are'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -l no-fd-scan -d 'do not look for namespaces that only descriptors keep'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s h -l help -d 'show this help'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s t -l target -d 'process or container to take namespaces from' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s m -l mount -d 'enter the mount namespace' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s u -l uts -d 'enter the UTS namespace (host name)' -r
@@ -79,8 +98,8 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l mount-proc -d 
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l mount-binfmt -d 'mount binfmt_misc first (implies --user and --mount)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s l -l load-interp -d 'register a binary format in the namespace' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-user -d 'map the current user to this one (implies --user)' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-group -d 'map the current group to this one (implies --user)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-users -d 'map a range of users (implies --user)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-group -d 'map the current group to this one (implies --user)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-groups -d 'map a range of groups (implies --user)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l owner -d 'user and group that own the user namespace (implies --user)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l propagation -d 'slave, shared, private or unchanged: of the mounts' -r

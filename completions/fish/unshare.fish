@@ -11,8 +11,8 @@ complete -c unshare -l mount-proc -d 'mount proc first (implies --mount)' -r
 complete -c unshare -l mount-binfmt -d 'mount binfmt_misc first (implies --user and --mount)' -r
 complete -c unshare -s l -l load-interp -d 'register a binary format in the namespace' -r
 complete -c unshare -l map-user -d 'map the current user to this one (implies --user)' -r
-complete -c unshare -l map-group -d 'map the current group to this one (implies --user)' -r
 complete -c unshare -l map-users -d 'map a range of users (implies --user)' -r
+complete -c unshare -l map-group -d 'map the current group to this one (implies --user)' -r
 complete -c unshare -l map-groups -d 'map a range of groups (implies --user)' -r
 complete -c unshare -l owner -d 'user and group that own the user namespace (implies --user)' -r
 complete -c unshare -l propagation -d 'slave, shared, private or unchanged: of the mounts' -r

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 
 use super::cgroup_path::is_name;
-use super::{Container, Files, Proof, Runtime};
+use super::{Container, Files, Proof, Runtime, rfc3339};
 
 /// The namespace of the CRI plugin: Kubernetes.
 pub const CRI: &str = "k8s.io";
@@ -75,6 +75,8 @@ fn from_bundle(files: &Files, bundle: &str, namespace: &str, id: &str) -> Option
         pod: None,
         pod_namespace: None,
         image: cri("image-name"),
+        // The bundle is written when the task is made, and not again.
+        created: files.modified(&format!("{bundle}/config.json")).map(rfc3339),
         init: Some(init),
         proof: Proof::State,
     };

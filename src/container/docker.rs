@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 
 use super::cgroup_path::is_id;
-use super::{Container, Files, Proof, Runtime};
+use super::{Container, Files, Proof, Runtime, seconds};
 
 /// Where the daemon keeps its data unless told otherwise; the snap is told otherwise.
 const ROOTS: [&str; 2] = ["/var/lib/docker", "/var/snap/docker/common/var-lib-docker"];
@@ -16,6 +16,8 @@ const ROOTS: [&str; 2] = ["/var/lib/docker", "/var/snap/docker/common/var-lib-do
 struct Config {
     #[serde(rename = "Name", default)]
     name: String,
+    #[serde(rename = "Created", default)]
+    created: String,
     #[serde(rename = "State", default)]
     state: State,
     #[serde(rename = "Config", default)]
@@ -73,6 +75,7 @@ fn container(id: &str, config: Config) -> Container {
         pod: None,
         pod_namespace: None,
         image: config.config.image,
+        created: seconds(&config.created),
         init,
         proof: Proof::State,
     };

@@ -85,6 +85,11 @@ impl Files {
         entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
     }
 
+    /// When a file was written, in seconds since 1970.
+    pub fn modified(&self, path: &str) -> Option<i64> {
+        self.open(path, OFlag::O_PATH)?.metadata().ok().map(|meta| meta.mtime())
+    }
+
     /// Where a path of that system really is, its links followed there.
     pub fn locate(&self, path: &str) -> Option<PathBuf> {
         let file = self.open(path, OFlag::O_PATH)?;

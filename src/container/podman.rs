@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 
 use super::cgroup_path::is_id;
-use super::{Container, Files, Proof, Runtime};
+use super::{Container, Files, Proof, Runtime, seconds};
 
 const STORAGE: &str = "/var/lib/containers/storage";
 const RUN: &str = "/run/containers/storage";
@@ -23,6 +23,7 @@ struct Listed {
     directory: String,
     name: Option<String>,
     image: Option<String>,
+    created: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -30,6 +31,8 @@ struct Entry {
     id: String,
     #[serde(default)]
     names: Vec<String>,
+    #[serde(default)]
+    created: String,
     /// JSON again, in a string.
     #[serde(default)]
     metadata: String,
@@ -87,6 +90,7 @@ impl Podman {
             pod,
             pod_namespace: None,
             image: listed.image.clone(),
+            created: listed.created.clone(),
             init: init(files, &listed.directory, id),
             proof: Proof::State,
         })
@@ -112,7 +116,8 @@ fn list(files: &Files, directory: &str) -> Vec<(String, Listed)> {
         .map(|entry| {
             let metadata: Metadata = serde_json::from_str(&entry.metadata).unwrap_or_default();
             let name = entry.names.into_iter().next();
-            (entry.id, Listed { directory: directory.to_owned(), name, image: metadata.image_name })
+            let created = seconds(&entry.created);
+            (entry.id, Listed { directory: directory.to_owned(), name, image: metadata.image_name, created })
         })
         .collect()
 }

@@ -188,6 +188,7 @@ fn unproven(candidate: &Candidate<'_>) -> Container {
         pod: None,
         pod_namespace: None,
         image: None,
+        created: None,
         init: None,
         proof: Proof::Cgroup,
     }

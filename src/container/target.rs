@@ -211,6 +211,7 @@ mod tests {
             pod: None,
             pod_namespace: None,
             image: None,
+            created: None,
             init: None,
             proof,
         })

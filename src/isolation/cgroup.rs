@@ -158,7 +158,8 @@ pub fn join(procs: &OwnedFd) -> nix::Result<()> {
 }
 
 /// mountinfo's octal escapes: `\040` for a blank.
-fn unescape(field: &[u8]) -> PathBuf {
+#[must_use]
+pub fn unescape(field: &[u8]) -> PathBuf {
     let mut plain = Vec::with_capacity(field.len());
     let mut at = 0;
     while at < field.len() {

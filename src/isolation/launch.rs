@@ -23,10 +23,7 @@ pub type Environment = Vec<OsString>;
 /// Replaces us by the program, or by the user's shell when none is named. Comes back only to say why not.
 #[must_use]
 pub fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
-    let environment = environment.unwrap_or_else(|| {
-        let pairs = std::env::vars_os();
-        pairs.map(|(name, value)| [name, value].join(OsStr::new("="))).collect()
-    });
+    let environment = environment.unwrap_or_else(sys::environment);
     match command {
         [program, ..] => exec_failed(program, search(program, command, &environment)),
         [] => {
@@ -195,14 +192,14 @@ impl Guardian {
         _ = sys::wait(child, 0);
     }
 
-    /// Waits for the child, and ends as it did. `mask` is what [`Self::block`] gave.
-    pub fn stand_in_for(&self, child: Pid, mask: &SigSet) -> Result<u8, Exit> {
+    /// Waits for the child, and ends as it did. What came in meanwhile stays blocked: it was the child's to
+    /// heed, and is not to be our end after the child's.
+    pub fn stand_in_for(&self, child: Pid) -> Result<u8, Exit> {
         let ended = if self.forward {
             Self::wait_and_forward(child)?
         } else {
             sys::wait(child, 0).context("waitpid failed")?
         };
-        mask.thread_set_mask().context("sigprocmask unblock failed")?;
         as_child(ended)
     }
 

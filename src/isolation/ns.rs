@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::stat::Mode;
 use nix::sys::utsname::uname;
 use nix::unistd::Pid;
@@ -17,6 +18,8 @@ use crate::sys;
 
 /// ioctl_nsfs(2): the user namespace that owns a namespace, or is the parent of a user namespace.
 const NS_GET_USERNS: u64 = 0xb701;
+const NS_GET_PARENT: u64 = 0xb702;
+const NS_GET_OWNER_UID: u64 = 0xb704;
 /// The id of a mount namespace, as statmount(2) takes it.
 const NS_GET_MNTNS_ID: u64 = 0x8008_b705;
 /// Of a pidfd, since Linux 6.11: the user namespace of its process.
@@ -78,7 +81,23 @@ pub fn setns_takes_pidfd() -> bool {
 
 /// The user namespace above: of a user namespace its parent, of any other its owner.
 pub fn parent_user_ns(fd: &OwnedFd) -> Result<OwnedFd> {
-    sys::ioctl_fd(fd, NS_GET_USERNS).context("failed to open parent namespace")
+    owner_of(fd).context("failed to open parent namespace")
+}
+
+/// The user namespace that owns this namespace, and of a user namespace the parent.
+pub fn owner_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
+    sys::ioctl_fd(fd, NS_GET_USERNS)
+}
+
+/// The parent of a pid or user namespace.
+pub fn parent_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
+    sys::ioctl_fd(fd, NS_GET_PARENT)
+}
+
+/// Who made a user namespace.
+#[must_use]
+pub fn owner_uid(fd: &OwnedFd) -> Option<u32> {
+    sys::ioctl_u32(fd, NS_GET_OWNER_UID).ok()
 }
 
 /// The user namespace of the process behind a pidfd; an error before Linux 6.11.
@@ -129,19 +148,30 @@ pub fn enter(set: &mut Set) -> Result<()> {
 ///
 /// A mount namespace that is to be kept in a file must be younger than the one the file is in, or the bind is
 /// refused as a loop. Youth goes by an id, and since Linux 6.18 each processor hands out ids of its own: then
-/// the new one may count as older, and another is made until one does not.
+/// the new one may count as older. The processor that gave the old id gives higher ones only, so another
+/// namespace is made on each until one is younger.
 pub fn unshare(kinds: &[Kind], keep_mnt: bool) -> Result<()> {
-    const TRIES: usize = 1024; // a processor takes ids by the 256
     let before = if keep_mnt { own_mnt_id() } else { None };
     sys::unshare(mask(kinds))?;
-    if let Some(before) = before {
-        for _ in 0..TRIES {
-            if own_mnt_id().is_none_or(|now| now > before) {
+    let Some(before) = before else { return Ok(()) };
+    let younger = || own_mnt_id().is_none_or(|now| now > before);
+    if younger() {
+        return Ok(());
+    }
+    let this_process = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this_process)?;
+    for cpu in 0..CpuSet::count() {
+        let mut one = CpuSet::new();
+        one.set(cpu)?;
+        // Refused where there is no such processor, or our cpuset lacks it. Others than were allowed count.
+        if sched_setaffinity(this_process, &one).is_ok() {
+            sys::unshare(Kind::Mnt.flag())?;
+            if younger() {
                 break;
             }
-            sys::unshare(Kind::Mnt.flag())?;
         }
     }
+    sched_setaffinity(this_process, &allowed)?;
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! What applets print with: text made safe, trees, colour, JSON, and a stdout that may be full.
 
+pub mod filter;
 pub mod json;
 pub mod style;
+pub mod table;
 pub mod text;
 pub mod tree;
 

@@ -28,6 +28,13 @@ impl When {
         }
     }
 
+    /// The same, or what is wrong with it.
+    pub fn of_option(word: Option<&OsStr>) -> anyhow::Result<When> {
+        let shown = || super::text::shown(word.unwrap_or_default()).into_owned();
+        When::parse(word)
+            .ok_or_else(|| anyhow::anyhow!("unsupported colour mode '{}' (auto, always, never)", shown()))
+    }
+
     /// Auto colours a terminal that can, unless NO_COLOR says otherwise (no-color.org).
     #[must_use]
     pub fn on_stdout(self) -> bool {

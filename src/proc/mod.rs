@@ -5,7 +5,7 @@ mod scan;
 mod status;
 
 pub use passwd::{Users, id_of};
-pub use scan::Scan;
+pub use scan::{Scan, entries};
 pub use status::Status;
 
 use std::io::Read;

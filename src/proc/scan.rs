@@ -1,5 +1,6 @@
 //! The walk over every process: one descriptor for /proc, one buffer, three system calls a file.
 
+use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
@@ -59,6 +60,17 @@ impl Scan {
         }
         Ok(&self.buffer[..filled])
     }
+}
+
+/// The names in what getdents64(2) gave.
+pub fn entries(mut raw: &[u8]) -> impl Iterator<Item = &CStr> {
+    // struct linux_dirent64: inode 8 bytes, offset 8, length of the record 2, type 1, name and its NUL.
+    std::iter::from_fn(move || {
+        let length = usize::from(u16::from_ne_bytes([*raw.get(16)?, *raw.get(17)?]));
+        let record = raw.get(..length).filter(|record| record.len() > 19)?;
+        raw = &raw[length..];
+        CStr::from_bytes_until_nul(&record[19..]).ok()
+    })
 }
 
 /// A PID as the kernel writes it: no sign, no leading zero.

@@ -247,3 +247,21 @@ impl Drop for Ready {
         let _ = self.child.wait();
     }
 }
+
+/// The user who owns a user namespace (NS_GET_OWNER_UID of ioctl_nsfs(2)).
+pub fn owner_of(namespace: &std::fs::File) -> u32 {
+    let mut uid: libc::uid_t = 0;
+    // SAFETY: the request writes a uid_t to where the third argument points.
+    let result = unsafe { libc::ioctl(namespace.as_raw_fd(), 0xb704, &raw mut uid) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    uid
+}
+
+/// The id of this thread's mount namespace (NS_GET_MNTNS_ID), where the kernel tells it.
+pub fn mount_namespace_id() -> Option<u64> {
+    let file = std::fs::File::open("/proc/thread-self/ns/mnt").ok()?;
+    let mut id = 0_u64;
+    // SAFETY: the request writes eight bytes to where the third argument points.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), 0x8008_b705, &raw mut id) };
+    (result == 0).then_some(id)
+}

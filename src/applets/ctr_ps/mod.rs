@@ -184,8 +184,6 @@ fn container(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
 }
 
 fn colour(request: &mut Request, word: Option<&OsStr>) -> Result<(), Exit> {
-    let shown = || text::shown(word.unwrap_or_default()).into_owned();
-    request.colour = When::parse(word)
-        .ok_or_else(|| anyhow!("unsupported colour mode '{}' (auto, always, never)", shown()))?;
+    request.colour = When::of_option(word)?;
     Ok(())
 }

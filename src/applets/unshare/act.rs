@@ -78,7 +78,7 @@ pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
                 guardian.end(child); // it would run on, unseen
                 return kept.map_err(Exit::from);
             }
-            guardian.stand_in_for(child, &mask)
+            guardian.stand_in_for(child)
         }
     }
 }
@@ -95,7 +95,11 @@ fn set_clocks(proc: &ProcRoot, request: &Request) -> Result<()> {
     for (clock, offset) in [(CLOCK_BOOTTIME, request.boottime), (CLOCK_MONOTONIC, request.monotonic)] {
         if let Some(seconds) = offset {
             let path = proc.own("timens_offsets");
-            std::fs::write(&path, format!("{clock} {seconds} 0"))
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .open(&path)
+                .with_context(|| format!("failed to open {}", path.display()))?;
+            std::io::Write::write_all(&mut file, format!("{clock} {seconds} 0").as_bytes())
                 .with_context(|| format!("failed to write to {}", path.display()))?;
         }
     }

@@ -106,11 +106,25 @@ static GRAMMAR: Grammar<Request> = Grammar {
         .takes("uid|name"),
         Opt::new(
             None,
+            "map-users",
+            "map a range of users (implies --user)",
+            Effect::Required(|r, v| ranges(r, Which::Users, v)),
+        )
+        .takes("inner:outer:count"),
+        Opt::new(
+            None,
             "map-group",
             "map the current group to this one (implies --user)",
             Effect::Required(map_group),
         )
         .takes("gid|name"),
+        Opt::new(
+            None,
+            "map-groups",
+            "map a range of groups (implies --user)",
+            Effect::Required(|r, v| ranges(r, Which::Groups, v)),
+        )
+        .takes("inner:outer:count"),
         Opt::new(
             Some('r'),
             "map-root-user",
@@ -135,20 +149,6 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "the same, every id to itself (implies --user)",
             Effect::Flag(map_subids),
         ),
-        Opt::new(
-            None,
-            "map-users",
-            "map a range of users (implies --user)",
-            Effect::Required(|r, v| ranges(r, Which::Users, v)),
-        )
-        .takes("inner:outer:count"),
-        Opt::new(
-            None,
-            "map-groups",
-            "map a range of groups (implies --user)",
-            Effect::Required(|r, v| ranges(r, Which::Groups, v)),
-        )
-        .takes("inner:outer:count"),
         Opt::new(
             None,
             "owner",
@@ -342,10 +342,10 @@ fn ranges(request: &mut Request, which: Which, word: &OsStr) -> Result<(), Exit>
 
 fn owner(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
     request.add(Kind::User);
-    let invalid = || anyhow!("invalid owner '{}' (UID:GID, both numbers)", text::shown(word));
-    let (uid, gid) = word.to_str().and_then(|word| word.split_once(':')).ok_or_else(invalid)?;
-    let id = |digits: &str| cli::number::<u32>(OsStr::new(digits), "failed to parse owner");
-    request.owner = Some((id(uid)?, id(gid)?));
+    let id = |digits: &str| cli::number::<u32>(OsStr::new(digits), "").ok();
+    let ids = word.to_str().and_then(|word| word.split_once(':'));
+    let ids = ids.and_then(|(uid, gid)| Some((id(uid)?, id(gid)?)));
+    request.owner = Some(ids.ok_or_else(|| anyhow!("failed to parse owner"))?);
     Ok(())
 }
 
@@ -385,19 +385,17 @@ fn boottime(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
+/// Seconds, which may be negative.
 fn offset(word: &OsStr, clock: &str) -> Result<i64, Error> {
     let problem = format!("failed to parse {clock} offset");
-    let Some(magnitude) = word.to_str().and_then(|word| word.trim_start().strip_prefix('-')) else {
+    let negative = word.to_str().and_then(|word| word.trim_start().strip_prefix('-'));
+    let Some(digits) =
+        negative.filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+    else {
         return cli::number::<i64>(word, &problem);
     };
-    let shown = || format!("{problem}: '{}'", text::shown(word));
-    match magnitude.parse::<i64>() {
-        Ok(number) if magnitude.bytes().all(|b| b.is_ascii_digit()) => Ok(-number),
-        Err(_) if !magnitude.is_empty() && magnitude.bytes().all(|b| b.is_ascii_digit()) => {
-            Err(Error::from(Errno::ERANGE).context(shown()))
-        }
-        _ => Err(anyhow!(shown())),
-    }
+    let out_of_range = || Error::from(Errno::ERANGE).context(format!("{problem}: '{}'", text::shown(word)));
+    format!("-{digits}").parse().map_err(|_| out_of_range())
 }
 
 /// Values are those of now, when the option is read. Also a list in which nothing matches clears the rest.

@@ -1,0 +1,232 @@
+//! What stands in the cells, read when it is asked for and kept when it may be asked for again.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+use nix::unistd::Pid;
+
+use super::collect::{Found, Holder, Namespace};
+use super::columns::Id;
+use super::relate::{NetIds, Relation};
+use crate::container::{Container, Files, Resolver};
+use crate::isolation::kind::Kind;
+use crate::isolation::ns;
+use crate::output::{table, text};
+use crate::proc::{ProcRoot, Scan, Users};
+
+/// Where ip-netns(8) mounts what it names.
+const NETNS: [&str; 2] = ["/run/netns", "/var/run/netns"];
+
+/// A process that is shown.
+struct Person {
+    uid: Option<u32>,
+    ppid: Option<i32>,
+    command: String,
+}
+
+pub struct Cells<'a> {
+    proc: &'a ProcRoot,
+    found: &'a Found,
+    relations: Vec<Relation>,
+    one_line: bool,
+    users: Users,
+    scan: RefCell<Scan>,
+    people: RefCell<HashMap<Pid, Rc<Person>>>,
+    resolver: RefCell<Resolver<'a>>,
+    containers: RefCell<HashMap<Pid, Option<Rc<Container>>>>,
+    net_ids: OnceCell<NetIds>,
+}
+
+impl<'a> Cells<'a> {
+    pub fn new(
+        proc: &'a ProcRoot,
+        files: &'a Files,
+        found: &'a Found,
+        relations: Vec<Relation>,
+        one_line: bool,
+    ) -> Result<Self> {
+        let scan = Scan::new(proc).with_context(|| format!("cannot read {}", proc.path().display()))?;
+        Ok(Cells {
+            scan: RefCell::new(scan),
+            proc,
+            found,
+            relations,
+            one_line,
+            users: Users::parse(&files.read("/etc/passwd").unwrap_or_default()),
+            people: RefCell::default(),
+            resolver: RefCell::new(Resolver::new(proc, files)),
+            containers: RefCell::default(),
+            net_ids: OnceCell::new(),
+        })
+    }
+
+    pub fn cell(&self, id: Id, at: usize, pid: Option<Pid>) -> Option<String> {
+        let namespace = &self.found.namespaces[at];
+        match id {
+            Id::Ns => Some(namespace.inode.to_string()),
+            Id::Type => Some(namespace.kind.proc_name().to_owned()),
+            Id::Path => pid.map(|pid| self.proc.of(pid, &namespace.kind.link()).display().to_string()),
+            Id::Nprocs => Some(namespace.nprocs.to_string()),
+            Id::Pid => pid.map(|pid| pid.to_string()),
+            Id::Ppid => self.person(pid?).ppid.map(|ppid| ppid.to_string()),
+            Id::Command => pid.map(|pid| self.person(pid).command.clone()),
+            Id::Uid => self.uid(at, pid).map(|uid| uid.to_string()),
+            Id::User => self.uid(at, pid).map(|uid| self.user(uid)),
+            Id::Netnsid => self.netnsid(namespace),
+            Id::Nsfs => {
+                self.joined(namespace.mounts.iter().map(|path| table::cell(path.as_os_str().as_bytes())))
+            }
+            Id::Pns => Some(self.relation(at).parent.to_string()),
+            Id::Ons => Some(self.relation(at).owner.to_string()),
+            Id::Netname => netname(namespace),
+            Id::Container => self.of_containers(namespace, |container| Some(container.to_string())),
+            Id::Runtime => {
+                self.of_containers(namespace, |container| Some(container.runtime.name().to_owned()))
+            }
+            Id::Pod => self.of_containers(namespace, |container| container.pod.clone()),
+            Id::Image => self.of_containers(namespace, |container| container.image.clone()),
+            Id::Created => self.of_containers(namespace, |container| container.created.clone()),
+            Id::Users => self.uid_map(namespace),
+            Id::Heldby => held_by(namespace),
+        }
+    }
+
+    #[must_use]
+    pub fn ppid(&self, pid: Pid) -> Option<Pid> {
+        self.person(pid).ppid.map(Pid::from_raw)
+    }
+
+    /// The namespace that owns one, if it is listed.
+    #[must_use]
+    pub fn owner(&self, at: usize) -> Option<usize> {
+        self.found.find(Kind::User, self.relation(at).owner)
+    }
+
+    #[must_use]
+    pub fn parent(&self, at: usize) -> Option<usize> {
+        self.found.find(self.found.namespaces[at].kind, self.relation(at).parent)
+    }
+
+    fn relation(&self, at: usize) -> Relation {
+        self.relations.get(at).copied().unwrap_or_default()
+    }
+
+    /// The process's user; of a namespace without any, who made it.
+    fn uid(&self, at: usize, pid: Option<Pid>) -> Option<u32> {
+        if let Some(pid) = pid {
+            return self.person(pid).uid;
+        }
+        let namespace = &self.found.namespaces[at];
+        let fd = namespace.open(self.proc)?;
+        match namespace.kind {
+            Kind::User => ns::owner_uid(&fd),
+            _ => ns::owner_uid(&ns::owner_of(&fd).ok()?),
+        }
+    }
+
+    fn user(&self, uid: u32) -> String {
+        match self.users.get(uid) {
+            Some(user) => table::cell(&user.name),
+            None => uid.to_string(),
+        }
+    }
+
+    fn person(&self, pid: Pid) -> Rc<Person> {
+        self.people.borrow_mut().entry(pid).or_insert_with(|| Rc::new(self.read_person(pid))).clone()
+    }
+
+    fn read_person(&self, pid: Pid) -> Person {
+        let mut scan = self.scan.borrow_mut();
+        let stat = scan.read(pid, "stat").unwrap_or_default();
+        // PID (COMM) STATE PPID: the name may hold anything, `) ` too; what is after the last is not its.
+        let open = stat.iter().position(|&b| b == b'(').map_or(0, |at| at + 1);
+        let close = stat.iter().rposition(|&b| b == b')').unwrap_or(stat.len());
+        let ppid = stat.get(close + 1..).unwrap_or_default().split(|&b| b == b' ').nth(2);
+        let ppid = ppid.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        let comm = stat.get(open..close).unwrap_or_default().to_vec();
+        // Without its last byte, which is a NUL; those between arguments are blanks.
+        let command = match scan.read(pid, "cmdline") {
+            Ok([arguments @ .., _]) if !arguments.is_empty() => {
+                arguments.iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect()
+            }
+            _ => comm,
+        };
+        let uid = std::fs::metadata(self.proc.of(pid, "")).ok().map(|meta| meta.uid());
+        Person { uid, ppid, command: table::cell(&command) }
+    }
+
+    fn netnsid(&self, namespace: &Namespace) -> Option<String> {
+        if namespace.kind != Kind::Net {
+            return None;
+        }
+        self.net_ids.get_or_init(NetIds::new).of(&namespace.open(self.proc)?)
+    }
+
+    /// Several values in one cell: a line each, or with commas.
+    fn joined(&self, values: impl Iterator<Item = String>) -> Option<String> {
+        let values: Vec<String> = values.collect();
+        let between = if self.one_line { "," } else { "\n" };
+        (!values.is_empty()).then(|| values.join(between))
+    }
+
+    fn container(&self, pid: Pid) -> Option<Rc<Container>> {
+        let ask = || {
+            let mut scan = self.scan.borrow_mut();
+            self.resolver.borrow_mut().of_cgroup(scan.read(pid, "cgroup").ok()?)
+        };
+        self.containers.borrow_mut().entry(pid).or_insert_with(ask).clone()
+    }
+
+    /// Of every container with a process in the namespace, each value once.
+    fn of_containers(
+        &self,
+        namespace: &Namespace,
+        value: fn(&Container) -> Option<String>,
+    ) -> Option<String> {
+        let mut values: Vec<String> = Vec::new();
+        let mut last = None;
+        for container in namespace.members.iter().filter_map(|pid| self.container(*pid)) {
+            if last.as_ref().is_some_and(|last| Rc::ptr_eq(last, &container)) {
+                continue; // processes of one container stand together
+            }
+            values.extend(value(&container).filter(|value| !values.contains(value)));
+            last = Some(container);
+        }
+        (!values.is_empty()).then(|| text::escape(values.join(",").as_bytes()).into_owned())
+    }
+
+    fn uid_map(&self, namespace: &Namespace) -> Option<String> {
+        if namespace.kind != Kind::User {
+            return None;
+        }
+        let mut scan = self.scan.borrow_mut();
+        let map = String::from_utf8_lossy(scan.read(*namespace.members.first()?, "uid_map").ok()?);
+        let ranges: Vec<String> =
+            map.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(":")).collect();
+        (!ranges.is_empty()).then(|| ranges.join(","))
+    }
+}
+
+fn netname(namespace: &Namespace) -> Option<String> {
+    let named = |path: &Path| NETNS.iter().any(|directory| path.parent() == Some(Path::new(directory)));
+    let path = namespace.mounts.iter().find(|path| namespace.kind == Kind::Net && named(path))?;
+    Some(text::shown(path.file_name()?).into_owned())
+}
+
+fn held_by(namespace: &Namespace) -> Option<String> {
+    if namespace.nprocs > 0 {
+        return None;
+    }
+    let mounts = namespace.mounts.iter().map(|path| format!("file {}", text::shown(path.as_os_str())));
+    let holder = namespace.holder.as_ref().map(|holder| match holder {
+        Holder::Descriptor { pid, fd } => format!("fd {fd} of {pid}"),
+        Holder::Socket { pid, fd, .. } => format!("socket {fd} of {pid}"),
+    });
+    let all: Vec<String> = mounts.chain(holder).collect();
+    (!all.is_empty()).then(|| all.join(", "))
+}

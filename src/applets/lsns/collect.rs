@@ -1,0 +1,268 @@
+//! Which namespaces there are, and who is in them: one walk over /proc, then the mounts.
+//!
+//! Reading a link tells a namespace's inode without making the kernel build that inode, which stat(2) does:
+//! it costs half. A descriptor is opened once a namespace, by who asks, not once a process.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::Pid;
+
+use crate::isolation::cgroup::unescape;
+use crate::isolation::kind::{Kind, parse_link};
+use crate::isolation::ns;
+use crate::proc::{ProcRoot, Scan, entries};
+use crate::sys;
+
+/// What keeps a namespace alive besides processes in it.
+pub enum Holder {
+    Descriptor {
+        pid: Pid,
+        fd: i32,
+    },
+    /// A socket that was made in it; its namespace, opened.
+    Socket {
+        pid: Pid,
+        fd: i32,
+        namespace: OwnedFd,
+    },
+}
+
+pub struct Namespace {
+    pub kind: Kind,
+    pub inode: u64,
+    /// Processes in it, in order of PID; only the first unless members are asked for.
+    pub members: Vec<Pid>,
+    pub nprocs: usize,
+    pub holder: Option<Holder>,
+    /// Where it is mounted, in the order of the mounts.
+    pub mounts: Vec<PathBuf>,
+    /// Known through another only: its parent or what it owns.
+    pub ghost: Option<OwnedFd>,
+}
+
+/// What to look for.
+pub struct Wanted {
+    pub kinds: Vec<Kind>,
+    pub descriptors: bool,
+    /// The namespace all of whose members are wanted.
+    pub members_of: Option<u64>,
+    /// Or of all namespaces.
+    pub all_members: bool,
+}
+
+#[derive(Default)]
+pub struct Found {
+    pub namespaces: Vec<Namespace>,
+    by_id: HashMap<(Kind, u64), usize>,
+}
+
+impl Found {
+    #[must_use]
+    pub fn find(&self, kind: Kind, inode: u64) -> Option<usize> {
+        self.by_id.get(&(kind, inode)).copied()
+    }
+
+    pub fn of(&mut self, kind: Kind, inode: u64) -> usize {
+        *self.by_id.entry((kind, inode)).or_insert_with(|| {
+            self.namespaces.push(Namespace {
+                kind,
+                inode,
+                members: Vec::new(),
+                nprocs: 0,
+                holder: None,
+                mounts: Vec::new(),
+                ghost: None,
+            });
+            self.namespaces.len() - 1
+        })
+    }
+
+    /// By inode, as they are listed.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.namespaces.len()).collect();
+        order.sort_by_key(|&at| (self.namespaces[at].inode, self.namespaces[at].kind));
+        order
+    }
+}
+
+/// Status of an unreadable list of mounts, as the original has it.
+pub struct NoMounts;
+
+pub fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<Result<Found, NoMounts>> {
+    let cannot = || format!("cannot read {}", proc.path().display());
+    let pids = Scan::pids(proc).with_context(cannot)?;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let dir = open(proc.path(), flags, Mode::empty()).with_context(cannot)?;
+    let mut walk = Walk::new(dir, wanted);
+    for &pid in &pids {
+        walk.links(pid);
+    }
+    if wanted.descriptors {
+        for &pid in &pids {
+            walk.descriptors(pid);
+        }
+    }
+    let mut found = walk.found;
+    Ok(match std::fs::read(proc.own("mountinfo")) {
+        Ok(text) => {
+            mounts(&text, wanted, &mut found);
+            Ok(found)
+        }
+        Err(_) => Err(NoMounts),
+    })
+}
+
+struct Walk<'a> {
+    dir: OwnedFd,
+    wanted: &'a Wanted,
+    names: Vec<(Kind, CString)>,
+    /// Of each kind the namespace of the process before: mostly it is this one's too.
+    last: Vec<(u64, usize)>,
+    found: Found,
+    seen_sockets: HashSet<Vec<u8>>,
+    entries: Vec<u8>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(dir: OwnedFd, wanted: &'a Wanted) -> Self {
+        let names =
+            wanted.kinds.iter().filter_map(|kind| Some((*kind, CString::new(kind.proc_name()).ok()?)));
+        Walk {
+            dir,
+            wanted,
+            names: names.collect(),
+            last: vec![(0, 0); wanted.kinds.len()],
+            found: Found::default(),
+            seen_sockets: HashSet::new(),
+            entries: vec![0; 32 * 1024],
+        }
+    }
+
+    /// A directory of a process; none when the process has gone or is not ours to see.
+    fn open(&self, pid: Pid, name: &str, flags: OFlag) -> Option<OwnedFd> {
+        let path = format!("{pid}/{name}");
+        openat(&self.dir, path.as_str(), flags | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).ok()
+    }
+
+    fn links(&mut self, pid: Pid) {
+        let Some(ns) = self.open(pid, "ns", OFlag::O_PATH) else { return };
+        let mut buffer = [0; 64];
+        for (at, (kind, name)) in self.names.iter().enumerate() {
+            let Ok(text) = sys::read_link_at(&ns, name, &mut buffer) else { continue };
+            let Some(inode) = parse_link(text) else { continue };
+            if self.last[at].0 != inode {
+                self.last[at] = (inode, self.found.of(*kind, inode));
+            }
+            let namespace = &mut self.found.namespaces[self.last[at].1];
+            namespace.nprocs += 1;
+            let all = self.wanted.all_members || self.wanted.members_of == Some(inode);
+            if all || namespace.members.is_empty() {
+                namespace.members.push(pid);
+            }
+        }
+    }
+
+    /// Namespaces that a process holds by a descriptor, or by a socket of another network namespace.
+    fn descriptors(&mut self, pid: Pid) {
+        let Some(dir) = self.open(pid, "fd", OFlag::O_RDONLY) else { return };
+        let mut buffer = [0; 64];
+        let mut pidfd = None;
+        let mut listing = std::mem::take(&mut self.entries);
+        // proc fills the buffer while entries fit: one that has room left has them all.
+        while let Ok(read) = sys::get_dents(&dir, &mut listing) {
+            let length = read.len();
+            for name in entries(read).filter(|name| !name.to_bytes().starts_with(b".")) {
+                let Ok(target) = sys::read_link_at(&dir, name, &mut buffer) else { continue };
+                let Some(fd) = name.to_str().ok().and_then(|name| name.parse().ok()) else { continue };
+                match target {
+                    [b'/', ..] => {}
+                    [b's', b'o', b'c', b'k', b'e', b't', b':', ..] => {
+                        let target = target.to_vec();
+                        self.socket(pid, fd, target, &mut pidfd);
+                    }
+                    target => self.namespace_file(pid, fd, target),
+                }
+            }
+            if length == 0 || length + 512 < listing.len() {
+                break;
+            }
+        }
+        self.entries = listing;
+    }
+
+    fn namespace_file(&mut self, pid: Pid, fd: i32, target: &[u8]) {
+        if let Some((kind, inode)) = self.link(target) {
+            let at = self.found.of(kind, inode);
+            self.found.namespaces[at].holder.get_or_insert(Holder::Descriptor { pid, fd });
+        }
+    }
+
+    /// A socket is looked into once, however many processes have it.
+    fn socket(&mut self, pid: Pid, fd: i32, target: Vec<u8>, pidfd: &mut Option<OwnedFd>) {
+        if !self.wanted.kinds.contains(&Kind::Net) || !self.seen_sockets.insert(target) {
+            return;
+        }
+        if pidfd.is_none() {
+            *pidfd = ns::pidfd(pid);
+        }
+        let Some(holder) = pidfd else { return };
+        let Ok(namespace) = ns::net_ns_of_socket(holder, fd) else { return };
+        let Ok(stat) = nix::sys::stat::fstat(&namespace) else { return };
+        let at = self.found.of(Kind::Net, stat.st_ino);
+        self.found.namespaces[at].holder.get_or_insert(Holder::Socket { pid, fd, namespace });
+    }
+
+    /// `net:[4026531840]`, of a kind that is wanted.
+    fn link(&self, text: &[u8]) -> Option<(Kind, u64)> {
+        self.names.iter().find_map(|(kind, name)| {
+            let rest = text.strip_prefix(name.to_bytes())?.strip_prefix(b":")?;
+            Some((*kind, parse_link(rest)?))
+        })
+    }
+}
+
+/// The lines of mountinfo that are of nsfs: their root names the namespace.
+fn mounts(text: &[u8], wanted: &Wanted, found: &mut Found) {
+    for line in text.split(|&b| b == b'\n') {
+        let mut fields = line.split(|&b| b == b' ');
+        let (Some(root), Some(target)) = (fields.nth(3), fields.next()) else { continue };
+        let mut after = fields.skip_while(|field| *field != b"-").skip(1);
+        if after.next() != Some(b"nsfs") {
+            continue;
+        }
+        let kind = wanted.kinds.iter().find(|kind| {
+            root.strip_prefix(kind.proc_name().as_bytes()).is_some_and(|rest| rest.starts_with(b":["))
+        });
+        if let (Some(kind), Some(inode)) = (kind, parse_link(root)) {
+            let at = found.of(*kind, inode);
+            let target = unescape(target);
+            let mounts = &mut found.namespaces[at].mounts;
+            if !mounts.contains(&target) {
+                mounts.push(target);
+            }
+        }
+    }
+}
+
+impl Namespace {
+    /// A descriptor of it, whatever it is that keeps it.
+    #[must_use]
+    pub fn open(&self, proc: &ProcRoot) -> Option<OwnedFd> {
+        let file = |path: PathBuf| ns::open_file(&path).ok();
+        let of_member = self.members.first().and_then(|pid| file(proc.of(*pid, &self.kind.link())));
+        of_member.or_else(|| self.mounts.iter().find_map(|path| file(path.clone()))).or_else(|| {
+            match &self.holder {
+                Some(Holder::Descriptor { pid, fd }) => file(proc.of(*pid, &format!("fd/{fd}"))),
+                Some(Holder::Socket { namespace, .. }) => namespace.as_fd().try_clone_to_owned().ok(),
+                None => self.ghost.as_ref()?.try_clone().ok(),
+            }
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! The columns: names, what they hold, how they are shown; and `-o`'s list of them.
+
+use crate::output::table::{Align, Column, Json};
+
+/// In the order of `--output-all`; then ours, which are shown only when named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Id {
+    Ns,
+    Type,
+    Path,
+    Nprocs,
+    Pid,
+    Ppid,
+    Command,
+    Uid,
+    User,
+    Netnsid,
+    Nsfs,
+    Pns,
+    Ons,
+    Netname,
+    Container,
+    Runtime,
+    Pod,
+    Image,
+    Created,
+    Users,
+    Heldby,
+}
+
+const fn number(name: &'static str, help: &'static str) -> Column {
+    Column { name, help, align: Align::Right, json: Json::Number, truncate: false, wrap: false }
+}
+
+const fn text(name: &'static str, help: &'static str) -> Column {
+    Column { name, help, align: Align::Left, json: Json::String, truncate: false, wrap: false }
+}
+
+/// The table: a row for each [`Id`], in its order.
+pub static COLUMNS: [(Id, Column); 21] = [
+    (Id::Ns, number("NS", "namespace identifier (inode number)")),
+    (Id::Type, text("TYPE", "kind of namespace")),
+    (Id::Path, text("PATH", "path to the namespace")),
+    (Id::Nprocs, number("NPROCS", "number of processes in the namespace")),
+    (Id::Pid, number("PID", "lowest PID in the namespace")),
+    (Id::Ppid, number("PPID", "PPID of the PID")),
+    (Id::Command, Column { truncate: true, ..text("COMMAND", "command line of the PID") }),
+    (Id::Uid, number("UID", "UID of the PID")),
+    (Id::User, text("USER", "username of the PID")),
+    (
+        Id::Netnsid,
+        Column { align: Align::Right, ..text("NETNSID", "namespace ID as used by network subsystem") },
+    ),
+    (Id::Nsfs, Column { wrap: true, ..text("NSFS", "nsfs mountpoint (usually used network subsystem)") }),
+    (Id::Pns, number("PNS", "parent namespace identifier (inode number)")),
+    (Id::Ons, number("ONS", "owner namespace identifier (inode number)")),
+    (Id::Netname, text("NETNAME", "name that ip-netns(8) gave the namespace")),
+    (Id::Container, text("CONTAINER", "containers whose processes are in the namespace")),
+    (Id::Runtime, text("RUNTIME", "runtimes of these containers")),
+    (Id::Pod, text("POD", "pods of these containers")),
+    (Id::Image, text("IMAGE", "images of these containers")),
+    (Id::Created, text("CREATED", "when these containers were made")),
+    (Id::Users, text("USERS", "uid map of a user namespace: INNER:OUTER:COUNT")),
+    (Id::Heldby, text("HELDBY", "what keeps a namespace without processes: file, descriptor or socket")),
+];
+
+/// How many of the table are the original's.
+pub const ORIGINAL: usize = 13;
+
+impl Id {
+    #[must_use]
+    pub fn column(self) -> &'static Column {
+        &COLUMNS[self as usize].1
+    }
+
+    /// By name, in any case.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Id> {
+        COLUMNS.iter().find(|(_, column)| column.name.eq_ignore_ascii_case(name)).map(|(id, _)| *id)
+    }
+}
+
+/// Most columns that one list may have, those it is added to included.
+const MOST: usize = 26;
+
+/// What is wrong with a list of columns; the original is silent about some of it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// The rest of the list from the name that is none.
+    Unknown(String),
+    Silent,
+}
+
+/// `-o LIST`: replaces the default columns, or with a `+` before it is added to them.
+pub fn parse(list: &str, default: &[Id]) -> Result<Vec<Id>, Wrong> {
+    let (mut columns, names) = match list.strip_prefix('+') {
+        Some(names) => (default.to_vec(), names),
+        None => (Vec::new(), list),
+    };
+    let mut rest = names;
+    while !rest.is_empty() {
+        // A comma at the very end belongs to the name before it, and makes that unknown.
+        let end = rest.find(',').filter(|&comma| comma + 1 < rest.len()).unwrap_or(rest.len());
+        if end == 0 || columns.len() >= MOST {
+            return Err(Wrong::Silent);
+        }
+        columns.push(Id::find(&rest[..end]).ok_or_else(|| Wrong::Unknown(rest.to_owned()))?);
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    if names.is_empty() { Err(Wrong::Silent) } else { Ok(columns) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_ids() {
+        for (at, (id, _)) in COLUMNS.iter().enumerate() {
+            assert_eq!(*id as usize, at);
+        }
+        assert_eq!(Id::find("nprocs"), Some(Id::Nprocs));
+        assert_eq!(Id::find(""), None);
+    }
+
+    #[test]
+    fn lists_replace_or_add() {
+        let default = [Id::Ns, Id::Type];
+        assert_eq!(parse("PID,ns", &default).expect("columns"), [Id::Pid, Id::Ns]);
+        assert_eq!(parse("+pid", &default).expect("columns"), [Id::Ns, Id::Type, Id::Pid]);
+        for (list, rest) in [("NS,x,PID", "x,PID"), ("NS,", "NS,"), ("NS,,", ","), ("x", "x")] {
+            assert_eq!(parse(list, &default), Err(Wrong::Unknown(rest.to_owned())), "{list}");
+        }
+        for list in ["", "+", ",NS", "NS,,PID", &"NS,".repeat(27)] {
+            assert_eq!(parse(list, &default), Err(Wrong::Silent), "{list}");
+        }
+    }
+}

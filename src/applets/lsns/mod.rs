@@ -1,0 +1,326 @@
+//! `lsns` lists the namespaces of this host: those that processes are in, those that a descriptor or a socket
+//! keeps, and those that are mounted somewhere. It is the `lsns` of util-linux, with more columns and in
+//! linear time.
+//!
+//! NS is the inode number of a namespace, which an operand takes too: then the processes in that namespace are
+//! listed. PID is the lowest in it, and COMMAND that process's. A namespace without processes has neither.
+//!
+//! TARGET, an operand or of `--task`, may be a container as well: its name, `RUNTIME:NAME` or the beginning of
+//! its id, as nsenter(1) takes it. Then the namespaces of its first process are listed.
+//!
+//! Some columns are shown only when named. CONTAINER, RUNTIME, POD and IMAGE say whose namespace it is:
+//! every container with a process in it, by the files that the runtimes keep on disk. NETNAME is the name that
+//! ip-netns(8) gave it, USERS the map of a user namespace, HELDBY what keeps a namespace that no process is in.
+//!
+//! To find what only descriptors keep, the open files of all processes are looked at, which is about half of
+//! the work; `--no-fd-scan` leaves that out, and misses such namespaces. Processes that we may not look into,
+//! as an ordinary user, are missing as well.
+//!
+//! # Filter
+//!
+//! EXPR of `--filter` is as in scols-filter(5): names of columns, numbers and strings, compared with `==`, `!=`,
+//! `<`, `<=`, `>`, `>=`, or with `=~` and `!~` for regular expressions, joined by `&&`, `||`, `!` and
+//! parentheses: `NPROCS > 1 && TYPE == "net"`.
+//!
+//! # Exit status
+//!
+//! 0; 1 on failure; 32 if the list of mounts cannot be read.
+//!
+//! # Examples
+//!
+//! Network namespaces, with the containers in them:
+//!
+//! ```text
+//! lsns -t net -o +CONTAINER
+//! ```
+//!
+//! Who keeps a namespace that nobody is in:
+//!
+//! ```text
+//! lsns -P -o NS,TYPE,HELDBY
+//! ```
+//!
+//! # See also
+//!
+//! ctr-ps(1), nsenter(1), unshare(1), namespaces(7), ioctl_nsfs(2)
+
+mod cells;
+mod collect;
+mod columns;
+mod relate;
+mod rows;
+
+use std::ffi::{OsStr, OsString};
+
+use anyhow::{Result, anyhow};
+use nix::unistd::Pid;
+
+use crate::cli::{self, Call, Effect, Grammar, Opt};
+use crate::exit::{Exit, Outcome};
+use crate::isolation::kind::Kind;
+use crate::output::style::When;
+use crate::output::text;
+use columns::{Id, Wrong};
+
+#[derive(Default)]
+struct Request {
+    json: bool,
+    raw: bool,
+    list: bool,
+    tree: Option<Tree>,
+    no_headings: bool,
+    columns: Option<String>,
+    all_columns: bool,
+    persistent: bool,
+    task: Option<OsString>,
+    filter: Option<String>,
+    no_truncate: bool,
+    no_wrap: bool,
+    kinds: Vec<Kind>,
+    list_columns: bool,
+    no_fd_scan: bool,
+    colour: Option<When>,
+    proc_root: Option<OsString>,
+}
+
+/// What a row hangs below.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Tree {
+    Parent,
+    Owner,
+    Process,
+}
+
+static GRAMMAR: Grammar<Request> = Grammar {
+    usage: "[options] [namespace|target]",
+    stops_at_operand: false,
+    options: &[
+        Opt::new(
+            Some('J'),
+            "json",
+            "print JSON",
+            Effect::Flag(|r| exclude(r.raw, "raw", "json", &mut r.json)),
+        ),
+        Opt::new(
+            Some('l'),
+            "list",
+            "print a list, no tree",
+            Effect::Flag(|r| exclude(r.tree.is_some(), "tree", "list", &mut r.list)),
+        ),
+        Opt::new(Some('u'), "notruncate", "never cut text", Effect::Flag(|r| set(&mut r.no_truncate))),
+        Opt::new(Some('n'), "noheadings", "print no headings", Effect::Flag(|r| set(&mut r.no_headings))),
+        Opt::new(
+            Some('o'),
+            "output",
+            "columns to print; with a + before the list, besides the default",
+            Effect::Required(output),
+        )
+        .takes("list"),
+        Opt::new(
+            None,
+            "output-all",
+            "print all columns of the original",
+            Effect::Flag(|r| set(&mut r.all_columns)),
+        ),
+        Opt::new(
+            Some('P'),
+            "persistent",
+            "only namespaces without processes",
+            Effect::Flag(|r| exclude(r.task.is_some(), "task", "persistent", &mut r.persistent)),
+        ),
+        Opt::new(Some('p'), "task", "only namespaces of this process or container", Effect::Required(task))
+            .takes("target"),
+        Opt::new(Some('Q'), "filter", "only what the expression is true for", Effect::Required(filter))
+            .takes("expr"),
+        Opt::new(
+            Some('r'),
+            "raw",
+            "print raw: blanks between cells, no layout",
+            Effect::Flag(|r| exclude(r.json, "json", "raw", &mut r.raw)),
+        ),
+        Opt::new(
+            Some('W'),
+            "nowrap",
+            "one line a namespace, lists with commas",
+            Effect::Flag(|r| set(&mut r.no_wrap)),
+        ),
+        Opt::new(
+            Some('t'),
+            "type",
+            "only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable",
+            Effect::Required(kind),
+        )
+        .takes("type"),
+        Opt::new(Some('T'), "tree", "tree by parent, owner (default) or process", Effect::Optional(tree))
+            .takes("rel"),
+        Opt::new(
+            Some('H'),
+            "list-columns",
+            "list the columns there are",
+            Effect::Flag(|r| set(&mut r.list_columns)),
+        ),
+        Opt::new(
+            None,
+            "no-fd-scan",
+            "do not look for namespaces that only descriptors keep",
+            Effect::Flag(|r| set(&mut r.no_fd_scan)),
+        ),
+        Opt::new(None, "color", "colour the output: auto, always or never", Effect::Optional(colour))
+            .takes("when"),
+        Opt::new(None, "proc-root", "read this in place of /proc", Effect::Required(proc_root))
+            .takes("dir")
+            .hidden(),
+        Opt::help(),
+        Opt::version(),
+    ],
+};
+
+pub fn run(call: &Call) -> Outcome {
+    let mut request = Request::default();
+    let operands = GRAMMAR.parse(call, command, &mut request)?;
+    if request.list_columns {
+        return rows::list_columns(&request);
+    }
+    let operand = operands.first().map(|word| Operand::parse(word)).transpose()?;
+    if operand.is_some() && request.task.is_some() {
+        return Err(anyhow!("--task is mutually exclusive with <namespace>").into());
+    }
+    let columns = match request.chosen(operand.is_some()) {
+        Ok(columns) => columns,
+        Err(Wrong::Unknown(name)) => {
+            return Err(anyhow!("unknown column: {}", text::escape(name.as_bytes())).into());
+        }
+        Err(Wrong::Silent) => return Ok(1),
+    };
+    rows::list(&request, operand, &columns)
+}
+
+#[must_use]
+pub fn command() -> clap::Command {
+    GRAMMAR.command("lsns", "list namespaces")
+}
+
+/// What stands after the options.
+enum Operand {
+    /// The inode of a namespace.
+    Namespace(u64),
+    Container(OsString),
+}
+
+impl Operand {
+    /// What begins like a number is one, and wrong if it is not: but the beginning of an id may be long digits
+    /// and letters.
+    fn parse(word: &OsStr) -> Result<Operand> {
+        let first = word.to_str().and_then(|word| word.trim_start().bytes().next());
+        let numeric = first.is_none_or(|first| first.is_ascii_digit() || matches!(first, b'+' | b'-'));
+        let hexadecimal =
+            word.len() >= 12 && word.to_str().is_some_and(|word| word.bytes().all(|b| b.is_ascii_hexdigit()));
+        let letters = word.to_str().is_some_and(|word| word.bytes().any(|b| b.is_ascii_alphabetic()));
+        match cli::number(word, "invalid namespace argument") {
+            Ok(inode) => Ok(Operand::Namespace(inode)),
+            Err(error) if numeric && !(hexadecimal && letters) => Err(error),
+            Err(_) => Ok(Operand::Container(word.to_os_string())),
+        }
+    }
+}
+
+impl Request {
+    fn kinds(&self) -> Vec<Kind> {
+        match self.kinds.is_empty() {
+            true => Kind::ALL.to_vec(),
+            false => Kind::ALL.into_iter().filter(|kind| self.kinds.contains(kind)).collect(),
+        }
+    }
+
+    fn chosen(&self, operand: bool) -> Result<Vec<Id>, Wrong> {
+        let network = self.kinds.contains(&Kind::Net);
+        let default: Vec<Id> = match (operand, network) {
+            _ if self.all_columns => {
+                columns::COLUMNS[..columns::ORIGINAL].iter().map(|(id, _)| *id).collect()
+            }
+            (true, _) => vec![Id::Pid, Id::Ppid, Id::User, Id::Command],
+            (false, true) => {
+                vec![Id::Ns, Id::Type, Id::Nprocs, Id::Pid, Id::User, Id::Netnsid, Id::Nsfs, Id::Command]
+            }
+            (false, false) => vec![Id::Ns, Id::Type, Id::Nprocs, Id::Pid, Id::User, Id::Command],
+        };
+        match &self.columns {
+            Some(list) => columns::parse(list, &default),
+            None => Ok(default),
+        }
+    }
+}
+
+fn set(flag: &mut bool) -> Result<(), Exit> {
+    *flag = true;
+    Ok(())
+}
+
+/// Of two options that exclude each other the second is refused; the message has them as they were given.
+fn exclude(given: bool, first: &str, second: &str, flag: &mut bool) -> Result<(), Exit> {
+    if given {
+        return Err(anyhow!("options --{first} and --{second} cannot be combined").into());
+    }
+    set(flag)
+}
+
+fn output(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
+    request.columns = Some(text::shown(list).into_owned());
+    Ok(())
+}
+
+fn task(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    exclude(request.persistent, "persistent", "task", &mut false)?;
+    request.task = Some(word.to_os_string());
+    Ok(())
+}
+
+fn filter(request: &mut Request, expression: &OsStr) -> Result<(), Exit> {
+    request.filter = Some(text::utf8(std::os::unix::ffi::OsStrExt::as_bytes(expression)).into_owned());
+    Ok(())
+}
+
+fn kind(request: &mut Request, name: &OsStr) -> Result<(), Exit> {
+    let kind = Kind::ALL.into_iter().find(|kind| name == kind.proc_name());
+    request.kinds.push(kind.ok_or_else(|| anyhow!("unknown namespace type: {}", text::shown(name)))?);
+    Ok(())
+}
+
+fn tree(request: &mut Request, relation: Option<&OsStr>) -> Result<(), Exit> {
+    let word = relation.map(|word| text::shown(word).into_owned()).unwrap_or_default();
+    request.tree = match word.strip_prefix('=').unwrap_or(&word) {
+        "parent" => Some(Tree::Parent),
+        "process" => Some(Tree::Process),
+        "owner" => Some(Tree::Owner),
+        _ if relation.is_none() => Some(Tree::Owner),
+        _ => return Err(anyhow!("unknown tree type: {word}").into()),
+    };
+    exclude(request.list, "list", "tree", &mut false)
+}
+
+fn colour(request: &mut Request, word: Option<&OsStr>) -> Result<(), Exit> {
+    request.colour = Some(When::of_option(word)?);
+    Ok(())
+}
+
+fn proc_root(request: &mut Request, path: &OsStr) -> Result<(), Exit> {
+    request.proc_root = Some(path.to_os_string());
+    Ok(())
+}
+
+/// `-p`: numbers as the original refuses them, words are containers.
+fn task_pid(word: &OsStr) -> Result<Option<Pid>> {
+    let digits = word.to_str().is_some_and(|word| {
+        let digits = word.trim_start().trim_start_matches(['+', '-']);
+        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+    });
+    if !digits {
+        return Ok(None);
+    }
+    let refused = || {
+        anyhow::Error::from(nix::errno::Errno::ERANGE)
+            .context(format!("invalid PID argument: '{}'", text::shown(word)))
+    };
+    let pid: i32 = cli::number(word, "").map_err(|_| refused())?;
+    if pid > 0 { Ok(Some(Pid::from_raw(pid))) } else { Err(refused()) }
+}

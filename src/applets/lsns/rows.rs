@@ -1,0 +1,255 @@
+//! From namespaces to rows: which are shown, what hangs below what, and what stands in the cells.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use nix::unistd::Pid;
+
+use super::cells::Cells;
+use super::collect::{Found, Wanted, collect};
+use super::columns::{COLUMNS, Id};
+use super::relate::relate;
+use super::{Operand, Request, Tree, task_pid};
+use crate::container::target;
+use crate::container::{Files, Resolver};
+use crate::exit::{Exit, Outcome};
+use crate::isolation::kind::{Kind, parse_link};
+use crate::output::filter::{Filter, Value};
+use crate::output::style::{self, Painter};
+use crate::output::table::{self, Column, Form, Json, Layout, Row};
+use crate::output::{Out, text};
+use crate::proc::ProcRoot;
+use crate::sys;
+
+const NO_MOUNTS: u8 = 32;
+
+pub fn list_columns(request: &Request) -> Outcome {
+    let mut out = Out::stdout();
+    let columns: Vec<&Column> = COLUMNS.iter().map(|(_, column)| column).collect();
+    table::print_columns(&mut out, &columns, "lsns-columns", &layout(request, "lsns-columns", None));
+    out.finish().map(|()| 0)
+}
+
+pub fn list(request: &Request, operand: Option<Operand>, columns: &[Id]) -> Outcome {
+    let proc = request.proc_root.as_ref().map(ProcRoot::new).unwrap_or_default();
+    let filter = request.filter.as_deref().map(parse_filter).transpose()?;
+    let task = match (&request.task, &operand) {
+        (Some(word), _) | (None, Some(Operand::Container(word))) => Some(resolve(&proc, word)?),
+        _ => None,
+    };
+    let inode = match operand {
+        Some(Operand::Namespace(inode)) => Some(inode),
+        _ => None,
+    };
+    let needs = |ids: &[Id]| {
+        let filtered = |id: &Id| {
+            filter.as_ref().is_some_and(|filter| filter.columns().iter().any(|name| name == id.column().name))
+        };
+        ids.iter().any(|id| columns.contains(id) || filtered(id))
+    };
+    let wanted = Wanted {
+        kinds: request.kinds(),
+        descriptors: !request.no_fd_scan,
+        members_of: inode,
+        all_members: needs(&[Id::Container, Id::Runtime, Id::Pod, Id::Image, Id::Created]),
+    };
+    let Ok(mut found) = collect(&proc, &wanted)? else {
+        let error = anyhow!("failed to parse {}", proc.own("mountinfo").display());
+        return Err(Exit::Failed { status: Some(NO_MOUNTS), error });
+    };
+    // A task's and a namespace's processes are shown as they are; the tree of relations is of namespaces.
+    let tree = if request.list { None } else { Some(request.tree.unwrap_or(Tree::Process)) };
+    let related = matches!(tree, Some(Tree::Owner | Tree::Parent));
+    let relations = match related || needs(&[Id::Pns, Id::Ons]) {
+        true => relate(&proc, &mut found, &wanted.kinds, related),
+        false => Vec::new(),
+    };
+    let files = Files::new(Path::new("/"))?;
+    let cells = Cells::new(&proc, &files, &found, relations, request.no_wrap || request.raw)?;
+    let mut rows = Rows {
+        cells,
+        filter,
+        columns,
+        tree,
+        lines: Vec::new(),
+        of_process: HashMap::new(),
+        of_namespace: HashMap::new(),
+    };
+    match inode {
+        Some(inode) if inode != 0 => rows.members(&found, inode)?,
+        _ => rows.namespaces(&found, &shown(&proc, request, &found, task)?)?,
+    }
+    rows.print(request)
+}
+
+fn parse_filter(expression: &str) -> Result<Filter> {
+    let columns: Vec<(&str, bool)> =
+        COLUMNS.iter().map(|(_, column)| (column.name, matches!(column.json, Json::Number))).collect();
+    Filter::parse(expression, &columns).map_err(|lines| anyhow!(lines.join("\nlsns: ")))
+}
+
+/// The process that a word means: a number, or a container's first.
+fn resolve(proc: &ProcRoot, word: &OsStr) -> Result<Pid> {
+    if let Some(pid) = task_pid(word)? {
+        return Ok(pid);
+    }
+    let name = word.to_str().filter(|word| !word.is_empty());
+    let name = name.ok_or_else(|| anyhow!("invalid PID argument: '{}'", text::shown(word)))?;
+    let files = Files::new(Path::new("/"))?;
+    let mut resolver = Resolver::new(proc, &files);
+    let container = target::container(&mut resolver, name)?;
+    Ok(target::hold(&resolver, &container)?.pid)
+}
+
+/// Those to show, by inode.
+fn shown(proc: &ProcRoot, request: &Request, found: &Found, task: Option<Pid>) -> Result<Vec<usize>> {
+    let of_task: Option<HashSet<(Kind, u64)>> = task.map(|pid| {
+        let links = Kind::ALL.into_iter().filter_map(|kind| {
+            let target = std::fs::read_link(proc.of(pid, &kind.link())).ok()?;
+            Some((kind, parse_link(std::os::unix::ffi::OsStrExt::as_bytes(target.as_os_str()))?))
+        });
+        links.collect()
+    });
+    let keep = |at: &usize| {
+        let namespace = &found.namespaces[*at];
+        let by_task = of_task.as_ref().is_none_or(|links| links.contains(&(namespace.kind, namespace.inode)));
+        let ghost = namespace.ghost.is_some() && !request.persistent;
+        by_task && (!request.persistent || namespace.nprocs == 0) && (!ghost || of_task.is_none())
+    };
+    Ok(found.in_order().into_iter().filter(keep).collect())
+}
+
+struct Rows<'a> {
+    cells: Cells<'a>,
+    filter: Option<Filter>,
+    columns: &'a [Id],
+    tree: Option<Tree>,
+    lines: Vec<Row>,
+    /// The last line of a process: what its children's lines hang below.
+    of_process: HashMap<Pid, usize>,
+    of_namespace: HashMap<usize, Option<usize>>,
+}
+
+impl Rows<'_> {
+    fn namespaces(&mut self, found: &Found, order: &[usize]) -> Result<()> {
+        order.iter().try_for_each(|&at| match self.tree {
+            Some(Tree::Owner | Tree::Parent) => self.namespace_below(found, at),
+            _ => self.add(at, found.namespaces[at].members.first().copied(), None),
+        })
+    }
+
+    /// A line after that of the namespace it hangs below, which comes first whatever its inode.
+    fn namespace_below(&mut self, found: &Found, at: usize) -> Result<()> {
+        // From the namespace up to the first that has its line; then down again. No recursion: the depth of
+        // user namespaces is limited by the kernel, what /proc says is not.
+        let mut chain = vec![at];
+        while let Some(&last) = chain.last() {
+            if self.of_namespace.contains_key(&last) {
+                break;
+            }
+            self.of_namespace.insert(last, None);
+            match self.before(last) {
+                Some(before) if !chain.contains(&before) => chain.push(before),
+                _ => break,
+            }
+        }
+        for at in chain.into_iter().rev() {
+            if self.of_namespace.get(&at).is_some_and(Option::is_some) {
+                continue;
+            }
+            let upper = match self.tree {
+                Some(Tree::Owner) => self.cells.owner(at),
+                _ => self.cells.parent(at),
+            };
+            let upper = upper.and_then(|upper| self.of_namespace.get(&upper).copied().flatten());
+            let count = self.lines.len();
+            self.add(at, found.namespaces[at].members.first().copied(), upper)?;
+            let line = (self.lines.len() > count).then_some(count);
+            self.of_namespace.insert(at, line);
+        }
+        Ok(())
+    }
+
+    /// What is listed before a namespace: what it hangs below, or in a tree of parents the owner of one that
+    /// has no parent.
+    fn before(&self, at: usize) -> Option<usize> {
+        match self.tree {
+            Some(Tree::Owner) => self.cells.owner(at),
+            _ => self.cells.parent(at).or_else(|| self.cells.owner(at)),
+        }
+    }
+
+    /// Every process of one namespace.
+    fn members(&mut self, found: &Found, inode: u64) -> Result<()> {
+        let at = found.namespaces.iter().position(|namespace| namespace.inode == inode);
+        let at = at.ok_or_else(|| anyhow!("not found namespace: {inode}"))?;
+        for &pid in &found.namespaces[at].members {
+            self.add(at, Some(pid), None)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, at: usize, pid: Option<Pid>, mut parent: Option<usize>) -> Result<()> {
+        if let Some(filter) = &self.filter {
+            let value = |name: &str| match Id::find(name) {
+                Some(id) => value(id, self.cells.cell(id, at, pid)),
+                None => Value::None,
+            };
+            if !filter.evaluate(&value).context("failed to apply filter")? {
+                return Ok(());
+            }
+        }
+        if self.tree == Some(Tree::Process)
+            && let Some(pid) = pid
+        {
+            parent = self.cells.ppid(pid).and_then(|ppid| self.of_process.get(&ppid).copied());
+            self.of_process.insert(pid, self.lines.len());
+        }
+        let cells = self.columns.iter().map(|id| self.cells.cell(*id, at, pid)).collect();
+        self.lines.push(Row { cells, parent });
+        Ok(())
+    }
+
+    fn print(self, request: &Request) -> Outcome {
+        let wanted = match self.tree {
+            Some(Tree::Process) => Some(Id::Command),
+            Some(Tree::Owner | Tree::Parent) => Some(Id::Ns),
+            None => None,
+        };
+        let tree = self.columns.iter().position(|id| Some(*id) == wanted);
+        let columns: Vec<&Column> = self.columns.iter().map(|id| id.column()).collect();
+        let mut out = Out::stdout();
+        table::print(&mut out, &columns, &self.lines, &layout(request, "namespaces", tree));
+        out.finish().map(|()| 0)
+    }
+}
+
+fn value<'v>(id: Id, cell: Option<String>) -> Value<'v> {
+    match (cell, &id.column().json) {
+        (None, _) => Value::None,
+        (Some(text), Json::Number) => text.parse().map_or(Value::None, Value::Number),
+        (Some(text), Json::String) => Value::Text(text.into()),
+    }
+}
+
+fn layout(request: &Request, key: &'static str, tree: Option<usize>) -> Layout {
+    let terminal = sys::terminal_width(std::io::stdout());
+    Layout {
+        form: match (request.json, request.raw) {
+            (true, _) => Form::Json(key),
+            (_, true) => Form::Raw,
+            _ => Form::Human,
+        },
+        headings: !request.no_headings,
+        tree,
+        unicode: style::unicode(),
+        width: if request.no_truncate { None } else { terminal },
+        painter: Painter { colour: request.colour.unwrap_or(style::When::Never).on_stdout() },
+        paint: |painter, column, text| match column {
+            "CONTAINER" if !text.trim().is_empty() => painter.container(text, text.trim()),
+            _ => text.into(),
+        },
+    }
+}

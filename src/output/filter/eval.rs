@@ -1,0 +1,248 @@
+//! The steps of an expression, worked out for one row on a stack of values.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use nix::errno::Errno;
+
+use super::Value;
+use super::lex::Relation;
+use crate::sys::Regex;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Number,
+    Float,
+    Bool,
+}
+
+#[derive(Debug)]
+pub enum Literal {
+    Text(String),
+    Number(u64),
+    Float(f64),
+    Bool(bool),
+}
+
+#[derive(Debug)]
+pub enum Step {
+    Literal(Literal),
+    /// By its place among the names.
+    Column(usize),
+    /// Of the value on top.
+    Truth,
+    Not,
+    /// For `and` and `or`: goes on at `to` when the truth of the left side settles the result.
+    Skip {
+        when: bool,
+        to: usize,
+    },
+    Compare(Relation, Kind),
+    Match(Regex, bool),
+    /// A regular expression against what has no text: fails, but only where it is reached.
+    Invalid,
+}
+
+/// A value on its way; `None`: the row has none.
+enum Datum<'d> {
+    Text(Option<Cow<'d, str>>),
+    Number(Option<u64>),
+    Float(Option<f64>),
+    Bool(Option<bool>),
+}
+
+/// `isspace` of C: what texts are stripped of at both ends before anything is done with them.
+const BLANKS: [char; 6] = [' ', '\t', '\n', '\x0b', '\x0c', '\r'];
+
+impl Literal {
+    pub fn text(text: &str) -> Literal {
+        Literal::Text(text.trim_matches(BLANKS).to_owned())
+    }
+
+    pub fn kind(&self) -> Kind {
+        match self {
+            Literal::Text(_) => Kind::Text,
+            Literal::Number(_) => Kind::Number,
+            Literal::Float(_) => Kind::Float,
+            Literal::Bool(_) => Kind::Bool,
+        }
+    }
+
+    fn datum(&self) -> Datum<'_> {
+        match self {
+            Literal::Text(text) => Datum::Text(Some(Cow::Borrowed(text))),
+            Literal::Number(number) => Datum::Number(Some(*number)),
+            Literal::Float(float) => Datum::Float(Some(*float)),
+            Literal::Bool(truth) => Datum::Bool(Some(*truth)),
+        }
+    }
+}
+
+/// `column` gives a value by its place. Err: a text that should have been a number, or too large for one.
+pub fn run<'d>(steps: &'d [Step], column: &dyn Fn(usize) -> (Value<'d>, Kind)) -> Result<bool, Errno> {
+    let mut stack: Vec<Datum<'d>> = Vec::new();
+    let mut at = 0;
+    while let Some(step) = steps.get(at) {
+        at += 1;
+        let datum = match step {
+            Step::Literal(literal) => literal.datum(),
+            Step::Column(place) => Datum::new(column(*place)),
+            step => {
+                // Never empty: the parser writes a step after those of its operands.
+                let Some(top) = stack.pop() else { return Err(Errno::EINVAL) };
+                match step {
+                    Step::Compare(relation, kind) => {
+                        let Some(left) = stack.pop() else { return Err(Errno::EINVAL) };
+                        truth(compare(left.cast(*kind)?, top.cast(*kind)?, *relation))
+                    }
+                    Step::Match(regex, wanted) => truth(regex.matches(&top.into_text()) == *wanted),
+                    Step::Not => truth(!top.truth()),
+                    Step::Skip { when, to } => {
+                        let left = top.truth();
+                        if left != *when {
+                            continue; // the right side alone decides
+                        }
+                        at = *to;
+                        truth(left)
+                    }
+                    Step::Invalid => return Err(Errno::EINVAL),
+                    Step::Truth | Step::Literal(_) | Step::Column(_) => truth(top.truth()),
+                }
+            }
+        };
+        stack.push(datum);
+    }
+    Ok(stack.pop().is_none_or(|datum| datum.truth()))
+}
+
+fn truth<'d>(truth: bool) -> Datum<'d> {
+    Datum::Bool(Some(truth))
+}
+
+impl<'d> Datum<'d> {
+    fn new((value, kind): (Value<'d>, Kind)) -> Self {
+        match value {
+            Value::None if kind == Kind::Number => Datum::Number(None),
+            Value::None => Datum::Text(None),
+            Value::Number(number) => Datum::Number(Some(number)),
+            Value::Text(Cow::Borrowed(text)) => Datum::Text(Some(Cow::Borrowed(text.trim_matches(BLANKS)))),
+            Value::Text(Cow::Owned(text)) => {
+                Datum::Text(Some(Cow::Owned(text.trim_matches(BLANKS).to_owned())))
+            }
+        }
+    }
+
+    /// Is there anything? Neither "0" nor "false" is nothing, as texts.
+    fn truth(&self) -> bool {
+        match self {
+            Datum::Text(text) => text.as_ref().is_some_and(|text| !text.is_empty()),
+            Datum::Number(number) => number.is_some_and(|number| number != 0),
+            Datum::Float(float) => float.is_some_and(|float| float != 0.0),
+            Datum::Bool(truth) => *truth == Some(true),
+        }
+    }
+
+    /// No text stays none; no number is 0 as soon as it is anything but a number. (So it is in the original.)
+    fn cast(self, kind: Kind) -> Result<Datum<'d>, Errno> {
+        Ok(match (kind, self) {
+            (Kind::Text, datum @ Datum::Text(_)) => datum,
+            (Kind::Text, datum) => Datum::Text(Some(datum.into_text())),
+            (Kind::Number, datum @ Datum::Number(_)) => datum,
+            (Kind::Number, Datum::Text(text)) => Datum::Number(text.map(|text| number(&text)).transpose()?),
+            (Kind::Number, datum) => Datum::Number(Some(datum.to_float() as u64)),
+            (Kind::Float, Datum::Text(text)) => Datum::Float(text.map(|text| float(&text)).transpose()?),
+            (Kind::Float, datum) => Datum::Float(Some(datum.to_float())),
+            (Kind::Bool, Datum::Text(text)) => Datum::Bool(text.map(|text| means_true(&text))),
+            (Kind::Bool, datum) => Datum::Bool(Some(datum.truth())),
+        })
+    }
+
+    fn to_float(&self) -> f64 {
+        match self {
+            Datum::Text(_) => 0.0, // cast() has its own way with texts
+            Datum::Number(number) => number.unwrap_or(0) as f64,
+            Datum::Float(float) => float.unwrap_or(0.0),
+            Datum::Bool(truth) => f64::from(u8::from(*truth == Some(true))),
+        }
+    }
+
+    fn into_text(self) -> Cow<'d, str> {
+        match self {
+            Datum::Text(text) => text.unwrap_or_default(),
+            Datum::Number(number) => Cow::Owned(number.unwrap_or(0).to_string()),
+            Datum::Float(float) => Cow::Owned(general(float.unwrap_or(0.0))),
+            Datum::Bool(truth) => Cow::Borrowed(if truth == Some(true) { "true" } else { "false" }),
+        }
+    }
+}
+
+/// Both of one kind. Texts: none is less than any, and equal to none. Else with none nothing holds, not even `!=`.
+fn compare(left: Datum<'_>, right: Datum<'_>, relation: Relation) -> bool {
+    let order = match (left, right) {
+        (Datum::Text(left), Datum::Text(right)) => Some(left.cmp(&right)),
+        (Datum::Number(Some(left)), Datum::Number(Some(right))) => Some(left.cmp(&right)),
+        (Datum::Bool(Some(left)), Datum::Bool(Some(right))) => Some(left.cmp(&right)),
+        // "nan" may be the text of a row: it differs from all.
+        (Datum::Float(Some(left)), Datum::Float(Some(right))) => match left.partial_cmp(&right) {
+            None => return relation == Relation::NotEqual,
+            order => order,
+        },
+        _ => None,
+    };
+    order.is_some_and(|order| match relation {
+        Relation::Equal => order == Ordering::Equal,
+        Relation::NotEqual => order != Ordering::Equal,
+        Relation::Less => order == Ordering::Less,
+        Relation::LessEqual => order != Ordering::Greater,
+        Relation::Greater => order == Ordering::Greater,
+        Relation::GreaterEqual => order != Ordering::Less,
+    })
+}
+
+/// As strtoumax(3) to the last letter, but nothing below 0.
+fn number(text: &str) -> Result<u64, Errno> {
+    let negative = text.strip_prefix('-');
+    let digits = negative.or(text.strip_prefix('+')).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Errno::EINVAL);
+    }
+    match digits.parse() {
+        Ok(number) if negative.is_none() || number == 0 => Ok(number),
+        _ => Err(Errno::ERANGE),
+    }
+}
+
+/// As strtold(3) to the last letter; of hexadecimal floats we make nothing.
+fn float(text: &str) -> Result<f64, Errno> {
+    let float: f64 = text.parse().map_err(|_| Errno::EINVAL)?;
+    let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
+    let rounded_away = float == 0.0 && mantissa.contains(|digit| matches!(digit, '1'..='9'));
+    let too_large = float.is_infinite() && mantissa.contains(|digit: char| digit.is_ascii_digit());
+    if rounded_away || too_large { Err(Errno::ERANGE) } else { Ok(float) }
+}
+
+/// `1`, `true` in any case, and whatever begins with a y.
+fn means_true(text: &str) -> bool {
+    text == "1" || text.eq_ignore_ascii_case("true") || text.starts_with(['y', 'Y'])
+}
+
+/// As `%g` of printf(3): six digits, no trailing zeros.
+fn general(float: f64) -> String {
+    let shortened = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    let scientific = format!("{float:.5e}");
+    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
+    match exponent.parse::<i32>() {
+        Ok(exponent @ -4..=5) => {
+            shortened(&format!("{float:.*}", 5_usize.saturating_add_signed(-exponent as isize)))
+        }
+        Ok(exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{}e{sign}{:02}", shortened(mantissa), exponent.abs())
+        }
+        Err(_) => scientific,
+    }
+}

@@ -1,0 +1,222 @@
+//! From an expression to the steps that work it out.
+//!
+//! A stack of what is still open stands in for recursion, so depth costs memory alone; and as it grows and
+//! shrinks like that of the original's generated parser, the limit on depth is the same.
+
+use super::eval::{Kind, Literal, Step};
+use super::lex::{Binary, Lexer, Token, too_large};
+use crate::sys::Regex;
+
+/// The original's: a stack of 10,000 with one place for the state it starts in and none for a full one.
+const DEEPEST: usize = 9_998;
+
+/// An operand whose steps are written.
+#[derive(Clone, Copy)]
+struct Operand {
+    kind: Kind,
+    /// A column: it gives way to the other side's type.
+    column: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Open {
+    Parenthesis,
+    Not,
+    Operand(Operand),
+    /// And where the step stands that skips the right side.
+    Binary(Binary, usize),
+}
+
+#[derive(Default)]
+pub struct Parser {
+    pub steps: Vec<Step>,
+    /// As first written, in order; case makes no difference.
+    pub names: Vec<String>,
+    open: Vec<Open>,
+}
+
+impl Parser {
+    /// `kind` tells a column's type. Err: what the original says.
+    pub fn parse(mut self, expression: &str, kind: &dyn Fn(&str) -> Kind) -> Result<Parser, String> {
+        let mut lexer = Lexer::new(expression);
+        loop {
+            self.operand(&mut lexer, kind)?;
+            if self.operator(&mut lexer)? == Token::End {
+                return Ok(self);
+            }
+        }
+    }
+
+    /// Any number of `not` and `(`, then a value.
+    fn operand(&mut self, lexer: &mut Lexer<'_>, kind: &dyn Fn(&str) -> Kind) -> Result<(), String> {
+        loop {
+            let literal = match lexer.next() {
+                Token::Open => {
+                    self.shift(Open::Parenthesis)?;
+                    continue;
+                }
+                Token::Not => {
+                    self.shift(Open::Not)?;
+                    continue;
+                }
+                Token::Column(name) => {
+                    let place = self.place(name);
+                    self.steps.push(Step::Column(place));
+                    return self.value(Operand { kind: kind(name), column: true });
+                }
+                Token::Number(number) => Literal::Number(number),
+                Token::Float(float) => Literal::Float(float),
+                Token::Text(text) => Literal::text(text),
+                Token::True => Literal::Bool(true),
+                Token::False => Literal::Bool(false),
+                Token::TooLarge(text) => {
+                    self.shift(Open::Parenthesis)?; // only for the limit
+                    return Err(too_large(text));
+                }
+                other => return Err(unexpected(other)),
+            };
+            let kind = literal.kind();
+            self.steps.push(Step::Literal(literal));
+            return self.value(Operand { kind, column: false });
+        }
+    }
+
+    /// Any number of `)`, then an operator or the end.
+    fn operator<'e>(&mut self, lexer: &mut Lexer<'e>) -> Result<Token<'e>, String> {
+        loop {
+            let token = lexer.next();
+            match token {
+                Token::Binary(binary) => {
+                    self.reduce(precedence(binary))?;
+                    let skip = self.steps.len();
+                    if let Binary::And | Binary::Or = binary {
+                        self.steps.push(Step::Skip { when: binary == Binary::Or, to: 0 });
+                    }
+                    self.shift(Open::Binary(binary, skip))?;
+                    return Ok(token);
+                }
+                Token::Close => {
+                    self.reduce(0)?;
+                    self.close()?;
+                }
+                _ => {
+                    self.reduce(0)?;
+                    return match self.open.len() {
+                        1 if token == Token::End => Ok(token),
+                        1 => Err(format!("{}, expecting end of file", unexpected(token))),
+                        _ => Err(unexpected(token)),
+                    };
+                }
+            }
+        }
+    }
+
+    fn shift(&mut self, open: Open) -> Result<(), String> {
+        self.open.push(open);
+        if self.open.len() > DEEPEST { Err("memory exhausted".to_owned()) } else { Ok(()) }
+    }
+
+    /// An operand is complete; `not` binds closer than any other operator: `not A == B` is `(not A) == B`.
+    fn value(&mut self, operand: Operand) -> Result<(), String> {
+        self.shift(Open::Operand(operand))?;
+        self.negate();
+        Ok(())
+    }
+
+    fn negate(&mut self) {
+        while let [.., Open::Not, Open::Operand(_)] = self.open[..] {
+            self.steps.push(Step::Not);
+            self.open.truncate(self.open.len() - 2);
+            self.open.push(Open::Operand(Operand { kind: Kind::Bool, column: false }));
+        }
+    }
+
+    /// `(` A becomes A.
+    fn close(&mut self) -> Result<(), String> {
+        let [.., Open::Parenthesis, Open::Operand(operand)] = self.open[..] else {
+            return Err(format!("{}, expecting end of file", unexpected(Token::Close)));
+        };
+        self.shift(Open::Parenthesis)?; // only for the limit: the original has it on its stack too
+        self.open.truncate(self.open.len() - 3);
+        self.open.push(Open::Operand(operand));
+        self.negate();
+        Ok(())
+    }
+
+    /// Completes the operators, back to a parenthesis, that bind as closely or closer: all are left-associative.
+    fn reduce(&mut self, least: u8) -> Result<(), String> {
+        while let [.., Open::Operand(left), Open::Binary(binary, skip), Open::Operand(right)] = self.open[..]
+        {
+            if precedence(binary) < least {
+                break;
+            }
+            self.open.truncate(self.open.len() - 3);
+            self.complete(binary, skip, left, right)?;
+            self.open.push(Open::Operand(Operand { kind: Kind::Bool, column: false }));
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, binary: Binary, skip: usize, left: Operand, right: Operand) -> Result<(), String> {
+        let step = match binary {
+            Binary::And | Binary::Or => {
+                let end = self.steps.len() + 1;
+                if let Some(Step::Skip { to, .. }) = self.steps.get_mut(skip) {
+                    *to = end;
+                }
+                Step::Truth
+            }
+            Binary::Compare(relation) => Step::Compare(relation, common(left, right)),
+            Binary::Match(wanted) => {
+                let regex = self.regex(right)?;
+                match left {
+                    Operand { kind: Kind::Text, .. } | Operand { column: true, .. } => {
+                        Step::Match(regex, wanted)
+                    }
+                    _ => Step::Invalid,
+                }
+            }
+        };
+        self.steps.push(step);
+        Ok(())
+    }
+
+    /// The right side must be a string as such. For others the original says "(null)", dies of SIGSEGV, or
+    /// fails when it comes to a row, as their types are.
+    fn regex(&mut self, right: Operand) -> Result<Regex, String> {
+        match self.steps.pop() {
+            Some(Step::Literal(Literal::Text(pattern))) if !right.column => Regex::new(&pattern),
+            _ => Err("the right side of =~ and !~ must be a string".to_owned()),
+        }
+    }
+
+    fn place(&mut self, name: &str) -> usize {
+        let known = self.names.iter().position(|known| known.eq_ignore_ascii_case(name));
+        known.unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        })
+    }
+}
+
+fn unexpected(token: Token<'_>) -> String {
+    format!("syntax error, unexpected {}", token.name())
+}
+
+/// `and` and `or` bind alike, left to right: `A or B and C` is `(A or B) and C`.
+fn precedence(binary: Binary) -> u8 {
+    match binary {
+        Binary::And | Binary::Or => 1,
+        Binary::Compare(_) | Binary::Match(_) => 2,
+    }
+}
+
+/// The type two sides are compared as: a float when both are numbers, else the left one's, but a column
+/// follows what is no column.
+fn common(left: Operand, right: Operand) -> Kind {
+    match (left.kind, right.kind) {
+        (Kind::Number, Kind::Float) => Kind::Float,
+        _ if left.column && !right.column => right.kind,
+        _ => left.kind,
+    }
+}

@@ -1,0 +1,145 @@
+//! The rows in the order of printing, and the lines of the tree before each.
+
+use super::Row;
+
+/// A row, and where it stands in the tree.
+pub struct Node {
+    pub row: usize,
+    pub depth: usize,
+    /// No sibling follows.
+    pub last: bool,
+    pub parent: bool,
+}
+
+pub struct Walk {
+    pub nodes: Vec<Node>,
+}
+
+/// Levels that are drawn or indented; deeper ones only say how much deeper they are, so that a chain of
+/// ten thousand processes costs ten thousand lines and not their square. (libsmartcols draws them all.)
+pub const DRAWN: usize = 256;
+
+const NONE: usize = usize::MAX;
+
+impl Walk {
+    /// Roots and children keep the order of the rows. The first of a cycle counts as a root: no row is lost.
+    pub fn new(rows: &[Row], tree: bool) -> Self {
+        if !tree || rows.iter().all(|row| row.parent.is_none()) {
+            let flat = |row| Node { row, depth: 0, last: true, parent: false };
+            return Walk { nodes: (0..rows.len()).map(flat).collect() };
+        }
+        let links = Links::new(rows);
+        let mut nodes = Vec::with_capacity(rows.len());
+        let mut seen = vec![false; rows.len()];
+        let roots = (0..rows.len()).filter(|&row| links.roots[row]);
+        for root in roots.chain(0..rows.len()) {
+            links.visit(root, &mut seen, &mut nodes);
+        }
+        Walk { nodes }
+    }
+
+    pub fn branches(&self, unicode: bool) -> Branches {
+        let (branch, last, line) = if unicode { ("├─", "└─", "│ ") } else { ("|-", "`-", "| ") };
+        Branches { branch, last, line, open: Vec::new(), head: String::new(), below: false }
+    }
+}
+
+/// Every row's first child and next sibling.
+struct Links {
+    roots: Vec<bool>,
+    child: Vec<usize>,
+    next: Vec<usize>,
+}
+
+impl Links {
+    fn new(rows: &[Row]) -> Self {
+        let mut links = Links {
+            roots: vec![true; rows.len()],
+            child: vec![NONE; rows.len()],
+            next: vec![NONE; rows.len()],
+        };
+        for (row, parent) in rows.iter().map(|row| row.parent).enumerate().rev() {
+            if let Some(parent) = parent.filter(|&parent| parent < rows.len() && parent != row) {
+                links.roots[row] = false;
+                links.next[row] = std::mem::replace(&mut links.child[parent], row);
+            }
+        }
+        links
+    }
+
+    /// Depth first, with a stack of our own: the depth is in the hands of whoever forks.
+    fn visit(&self, root: usize, seen: &mut [bool], nodes: &mut Vec<Node>) {
+        let mut stack = vec![(root, 0)];
+        while let Some((row, depth)) = stack.pop() {
+            if std::mem::replace(&mut seen[row], true) {
+                continue;
+            }
+            let (child, next) = (self.child[row], self.next[row]);
+            let below = |row: usize, seen: &[bool]| row != NONE && !seen[row];
+            let parent = below(child, seen);
+            let last = !below(next, seen);
+            nodes.push(Node { row, depth, last, parent });
+            if !last {
+                stack.push((next, depth));
+            }
+            if parent {
+                stack.push((child, depth + 1));
+            }
+        }
+    }
+}
+
+/// What stands before the text of the row that was entered last.
+pub struct Branches {
+    branch: &'static str,
+    last: &'static str,
+    line: &'static str,
+    /// For each level above: do its lines go on below?
+    open: Vec<bool>,
+    head: String,
+    below: bool,
+}
+
+impl Branches {
+    pub fn enter(&mut self, node: &Node) {
+        self.open.truncate(node.depth.saturating_sub(1));
+        self.head.clear();
+        self.below = node.parent;
+        if node.depth > 0 {
+            self.draw();
+            self.head.push_str(if node.last { self.last } else { self.branch });
+            self.open.push(!node.last);
+        }
+    }
+
+    /// Before the first line of the row.
+    pub fn head(&self) -> &str {
+        &self.head
+    }
+
+    /// Before its other lines, where only the lines to rows below go on.
+    pub fn turn_to_tail(&mut self) {
+        self.head.clear();
+        self.draw();
+        if self.below {
+            self.head.push_str(self.line);
+        }
+    }
+
+    fn draw(&mut self) {
+        for &open in self.open.iter().take(DRAWN) {
+            self.head.push_str(if open { self.line } else { "  " });
+        }
+        if self.open.len() > DRAWN {
+            self.head.push_str(&format!("[+{}]", self.open.len() - DRAWN));
+        }
+    }
+}
+
+/// Terminal columns of the head of a row.
+pub fn width(depth: usize) -> usize {
+    match depth.saturating_sub(1).checked_sub(DRAWN) {
+        None | Some(0) => 2 * depth,
+        Some(more) => 2 * (DRAWN + 1) + "[+]".len() + more.ilog10() as usize + 1,
+    }
+}
