@@ -37,6 +37,9 @@ lint: ## formatting, clippy, pages, scripts, completions
 docs: ## write man/, completions/ and the golden files anew
 	CTRBOX_BLESS=1 cargo test --locked --test docs --test ctr_ps
 
+bench: build ## against ps and lsns, on hosts of 100, 2,000 and 10,000 processes (root)
+	CTRBOX_BIN=$(CURDIR)/$(BIN) cargo bench --locked --bench scan
+
 install: ## into $(DESTDIR)$(prefix); needs `make build` before
 	install -D -m 755 $(BIN) $(DESTDIR)$(bindir)/ctrbox
 	for a in $(APPLETS); do ln -sf ctrbox $(DESTDIR)$(bindir)/$$a; done
@@ -57,5 +60,5 @@ uninstall: ## what install put there
 clean: ## what building made
 	cargo clean
 
-.PHONY: help build run check test lint docs install uninstall clean
+.PHONY: help build run check test lint docs bench install uninstall clean
 .DEFAULT_GOAL := help

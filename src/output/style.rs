@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use owo_colors::{AnsiColors, DynColors, OwoColorize, Style};
 
+use crate::sys;
+
 /// `--color`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum When {
@@ -86,6 +88,15 @@ impl Painter {
     fn paint(self, text: &str, style: Style) -> Cow<'_, str> {
         if self.colour { text.style(style).to_string().into() } else { text.into() }
     }
+}
+
+/// Columns of the terminal that stdout is; none when it is no terminal. One that does not know its size has
+/// what COLUMNS says, else 80.
+#[must_use]
+pub fn stdout_columns() -> Option<usize> {
+    let stdout = std::io::stdout();
+    let told = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0);
+    stdout.is_terminal().then(|| sys::terminal_width(&stdout).or_else(told).unwrap_or(80))
 }
 
 /// May lines be drawn in Unicode? As setlocale(3) decides: the first of these that is set.

@@ -14,7 +14,6 @@ use crate::exit::Exit;
 use crate::output::style::{self, Painter};
 use crate::output::tree::{self, Glyphs, Row};
 use crate::output::{Out, json, text};
-use crate::sys;
 
 pub fn show(list: &[Process], request: &Request) -> Result<(), Exit> {
     let mut out = Out::stdout();
@@ -43,7 +42,7 @@ fn order(list: &[Process], forest: bool) -> Vec<Row> {
 /// Left columns are as wide as their widest cell; nothing is cut but the end of the line on a terminal.
 fn table(out: &mut Out, list: &[Process], rows: &[Row], request: &Request) -> std::io::Result<()> {
     let painter = Painter { colour: request.colour.on_stdout() };
-    let columns = sys::terminal_width(std::io::stdout()).unwrap_or(usize::MAX);
+    let columns = style::stdout_columns().unwrap_or(usize::MAX);
     let labels = labels(list);
     let containers: Vec<&str> = list.iter().map(|process| label(&labels, process)).collect();
     let widest =

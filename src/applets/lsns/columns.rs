@@ -28,32 +28,33 @@ pub enum Id {
     Heldby,
 }
 
-const fn number(name: &'static str, help: &'static str) -> Column {
-    Column { name, help, align: Align::Right, json: Json::Number, truncate: false, wrap: false }
+/// Least widths on a terminal are the original's.
+const fn number(name: &'static str, hint: usize, help: &'static str) -> Column {
+    Column { name, help, align: Align::Right, json: Json::Number, hint, truncate: false, wrap: false }
 }
 
 const fn text(name: &'static str, help: &'static str) -> Column {
-    Column { name, help, align: Align::Left, json: Json::String, truncate: false, wrap: false }
+    Column { name, help, align: Align::Left, json: Json::String, hint: 0, truncate: false, wrap: false }
 }
 
 /// The table: a row for each [`Id`], in its order.
 pub static COLUMNS: [(Id, Column); 21] = [
-    (Id::Ns, number("NS", "namespace identifier (inode number)")),
-    (Id::Type, text("TYPE", "kind of namespace")),
+    (Id::Ns, number("NS", 10, "namespace identifier (inode number)")),
+    (Id::Type, Column { hint: 5, ..text("TYPE", "kind of namespace") }),
     (Id::Path, text("PATH", "path to the namespace")),
-    (Id::Nprocs, number("NPROCS", "number of processes in the namespace")),
-    (Id::Pid, number("PID", "lowest PID in the namespace")),
-    (Id::Ppid, number("PPID", "PPID of the PID")),
+    (Id::Nprocs, number("NPROCS", 5, "number of processes in the namespace")),
+    (Id::Pid, number("PID", 5, "lowest PID in the namespace")),
+    (Id::Ppid, number("PPID", 5, "PPID of the PID")),
     (Id::Command, Column { truncate: true, ..text("COMMAND", "command line of the PID") }),
-    (Id::Uid, number("UID", "UID of the PID")),
+    (Id::Uid, number("UID", 0, "UID of the PID")),
     (Id::User, text("USER", "username of the PID")),
     (
         Id::Netnsid,
         Column { align: Align::Right, ..text("NETNSID", "namespace ID as used by network subsystem") },
     ),
     (Id::Nsfs, Column { wrap: true, ..text("NSFS", "nsfs mountpoint (usually used network subsystem)") }),
-    (Id::Pns, number("PNS", "parent namespace identifier (inode number)")),
-    (Id::Ons, number("ONS", "owner namespace identifier (inode number)")),
+    (Id::Pns, number("PNS", 10, "parent namespace identifier (inode number)")),
+    (Id::Ons, number("ONS", 10, "owner namespace identifier (inode number)")),
     (Id::Netname, text("NETNAME", "name that ip-netns(8) gave the namespace")),
     (Id::Container, text("CONTAINER", "containers whose processes are in the namespace")),
     (Id::Runtime, text("RUNTIME", "runtimes of these containers")),

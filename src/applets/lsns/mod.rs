@@ -185,7 +185,7 @@ pub fn run(call: &Call) -> Outcome {
     if operand.is_some() && request.task.is_some() {
         return Err(anyhow!("--task is mutually exclusive with <namespace>").into());
     }
-    let columns = match request.chosen(operand.is_some()) {
+    let columns = match request.chosen(matches!(operand, Some(Operand::Namespace(_)))) {
         Ok(columns) => columns,
         Err(Wrong::Unknown(name)) => {
             return Err(anyhow!("unknown column: {}", text::escape(name.as_bytes())).into());

@@ -21,7 +21,6 @@ use crate::output::style::{self, Painter};
 use crate::output::table::{self, Column, Form, Json, Layout, Row};
 use crate::output::{Out, text};
 use crate::proc::ProcRoot;
-use crate::sys;
 
 const NO_MOUNTS: u8 = 32;
 
@@ -235,7 +234,6 @@ fn value<'v>(id: Id, cell: Option<String>) -> Value<'v> {
 }
 
 fn layout(request: &Request, key: &'static str, tree: Option<usize>) -> Layout {
-    let terminal = sys::terminal_width(std::io::stdout());
     Layout {
         form: match (request.json, request.raw) {
             (true, _) => Form::Json(key),
@@ -245,7 +243,8 @@ fn layout(request: &Request, key: &'static str, tree: Option<usize>) -> Layout {
         headings: !request.no_headings,
         tree,
         unicode: style::unicode(),
-        width: if request.no_truncate { None } else { terminal },
+        width: style::stdout_columns(),
+        truncate: !request.no_truncate,
         painter: Painter { colour: request.colour.unwrap_or(style::When::Never).on_stdout() },
         paint: |painter, column, text| match column {
             "CONTAINER" if !text.trim().is_empty() => painter.container(text, text.trim()),

@@ -6,16 +6,9 @@ use super::walk::{self, Branches, Walk};
 use super::{Align, Column, Layout, Row, escape};
 use crate::output::{Out, text};
 
-pub fn print(
-    out: &mut Out,
-    columns: &[&Column],
-    hints: &[usize],
-    rows: &[Row],
-    walk: &Walk,
-    layout: &Layout,
-) {
+pub fn print(out: &mut Out, columns: &[&Column], rows: &[Row], walk: &Walk, layout: &Layout) {
     let mut widths = widths(columns, rows, walk, layout);
-    fit(&mut widths, columns, hints, layout);
+    fit(&mut widths, columns, layout);
     let table = Table { columns, layout, widths };
     if layout.headings {
         table.headings(out);
@@ -47,10 +40,10 @@ fn widths(columns: &[&Column], rows: &[Row], walk: &Walk, layout: &Layout) -> Ve
 /// of it where there is none), this room is given back, but only by columns whose cells are no wider
 /// than their headings: so does libsmartcols. Then columns are cut. What does not fit even so runs on
 /// in the next line of the terminal.
-fn fit(widths: &mut [usize], columns: &[&Column], hints: &[usize], layout: &Layout) {
+fn fit(widths: &mut [usize], columns: &[&Column], layout: &Layout) {
     let heading = |i: usize| if layout.headings { width(columns[i].name) } else { 1 };
     let mut rooms = vec![0; widths.len()];
-    for (i, &hint) in hints.iter().enumerate().take(widths.len()) {
+    for (i, hint) in columns.iter().map(|column| column.hint).enumerate() {
         if widths[i] <= heading(i) {
             rooms[i] = hint.saturating_sub(widths[i]);
         }
@@ -70,7 +63,7 @@ fn fit(widths: &mut [usize], columns: &[&Column], hints: &[usize], layout: &Layo
         widths[i] -= 1;
         excess -= 1;
     }
-    if layout.width.is_none() {
+    if layout.width.is_none() || !layout.truncate {
         return;
     }
     for i in (0..widths.len()).rev().filter(|&i| columns[i].truncate) {

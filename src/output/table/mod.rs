@@ -35,6 +35,8 @@ pub struct Column {
     pub help: &'static str,
     pub align: Align,
     pub json: Json,
+    /// How wide it is to be if there is room, even when its cells are not; 0 for no matter.
+    pub hint: usize,
     /// May be cut when the terminal is too narrow.
     pub truncate: bool,
     /// Cells hold several lines, separated by '\n'.
@@ -67,22 +69,19 @@ pub struct Layout {
     pub unicode: bool,
     /// Columns of the terminal; nothing is cut without it.
     pub width: Option<usize>,
+    /// May columns that can be cut really be?
+    pub truncate: bool,
     pub painter: Painter,
     /// Paints the text of a cell, given the name of its column, without changing its width.
     pub paint: for<'a> fn(Painter, &str, &'a str) -> Cow<'a, str>,
 }
 
 pub fn print(out: &mut Out, columns: &[&Column], rows: &[Row], layout: &Layout) {
-    print_hinted(out, columns, &[], rows, layout);
-}
-
-/// As [`print`]. `hints`: how wide each column is to be if there is room, even when its cells are not.
-pub fn print_hinted(out: &mut Out, columns: &[&Column], hints: &[usize], rows: &[Row], layout: &Layout) {
     let walk = Walk::new(rows, layout.tree.is_some());
     match layout.form {
         Form::Json(key) => json::print(out, columns, rows, &walk, key),
         _ if rows.is_empty() => {} // not even headings
-        Form::Human => human::print(out, columns, hints, rows, &walk, layout),
+        Form::Human => human::print(out, columns, rows, &walk, layout),
         Form::Raw => raw(out, columns, rows, &walk, layout),
     }
 }
@@ -111,7 +110,7 @@ pub fn print_columns(out: &mut Out, columns: &[&Column], key: &'static str, layo
 }
 
 const fn plain(name: &'static str, align: Align) -> Column {
-    Column { name, help: "", align, json: Json::String, truncate: false, wrap: false }
+    Column { name, help: "", align, json: Json::String, hint: 0, truncate: false, wrap: false }
 }
 
 /// One blank between cells, also round empty ones; whatever could be taken for a separator is escaped,

@@ -10,6 +10,7 @@ const LAYOUT: Layout = Layout {
     tree: None,
     unicode: true,
     width: None,
+    truncate: true,
     painter: Painter { colour: false },
     paint: |_, _, text| Cow::Borrowed(text),
 };
@@ -32,45 +33,42 @@ fn forest() -> Vec<Row> {
     ]
 }
 
-fn printed(columns: &[&Column], hints: &[usize], rows: &[Row], layout: Layout) -> String {
+fn printed(columns: &[&Column], rows: &[Row], layout: Layout) -> String {
     let mut out = Out::stdout();
-    print_hinted(&mut out, columns, hints, rows, &layout);
+    print(&mut out, columns, rows, &layout);
     String::from_utf8(std::mem::take(&mut out.buffer)).expect("text")
 }
 
 fn escaped(form: Form, unicode: bool, bytes: &[u8]) -> String {
     let rows = [Row { cells: vec![Some(cell(bytes))], parent: None }];
-    printed(&[&TYPE], &[], &rows, Layout { form, unicode, headings: false, ..LAYOUT })
+    printed(&[&TYPE], &rows, Layout { form, unicode, headings: false, ..LAYOUT })
 }
 
 #[test]
 fn columns_are_as_wide_as_needed_and_the_last_is_not_padded() {
     let rows = [row(None, &["1", "", "x"]), row(None, &["1234", "yyyyy", ""])];
     assert_eq!(
-        printed(&[&NS, &TYPE, &COMMAND], &[], &rows, LAYOUT),
+        printed(&[&NS, &TYPE, &COMMAND], &rows, LAYOUT),
         "  NS TYPE  COMMAND\n   1       x\n1234 yyyyy \n"
     );
     let bare = Layout { headings: false, ..LAYOUT };
-    assert_eq!(printed(&[&TYPE, &NS], &[], &[row(None, &["", "1"])], bare), " 1\n");
-    assert_eq!(
-        printed(&[&TYPE, &NS], &[], &[row(None, &["a", ""]), row(None, &["b", "22"])], bare),
-        "a \nb 22\n"
-    );
+    assert_eq!(printed(&[&TYPE, &NS], &[row(None, &["", "1"])], bare), " 1\n");
+    assert_eq!(printed(&[&TYPE, &NS], &[row(None, &["a", ""]), row(None, &["b", "22"])], bare), "a \nb 22\n");
 }
 
 #[test]
 fn an_empty_table_has_no_headings() {
-    assert_eq!(printed(&[&NS], &[], &[], LAYOUT), "");
-    assert_eq!(printed(&[&NS], &[], &[], Layout { form: Form::Raw, ..LAYOUT }), "");
+    assert_eq!(printed(&[&NS], &[], LAYOUT), "");
+    assert_eq!(printed(&[&NS], &[], Layout { form: Form::Raw, ..LAYOUT }), "");
     let json = Layout { form: Form::Json("namespaces"), ..LAYOUT };
-    assert_eq!(printed(&[&NS], &[], &[], json), "{\n   \"namespaces\": [\n\n   ]\n}\n");
+    assert_eq!(printed(&[&NS], &[], json), "{\n   \"namespaces\": [\n\n   ]\n}\n");
 }
 
 #[test]
 fn branches_and_cells_of_several_lines() {
     let tree = Layout { tree: Some(0), ..LAYOUT };
     assert_eq!(
-        printed(&[&NS, &NSFS, &COMMAND], &[], &forest(), tree),
+        printed(&[&NS, &NSFS, &COMMAND], &forest(), tree),
         "NS     NSFS COMMAND\n\
          11     a    x y\n\
          │      bb   \n\
@@ -82,21 +80,21 @@ fn branches_and_cells_of_several_lines() {
     );
     let ascii = Layout { unicode: false, headings: false, ..tree };
     let rows = [row(None, &["1"]), row(Some(0), &["2"]), row(Some(1), &["3"]), row(Some(0), &["4"])];
-    assert_eq!(printed(&[&NS], &[], &rows, ascii), "1\n|-2\n| `-3\n`-4\n");
+    assert_eq!(printed(&[&NS], &rows, ascii), "1\n|-2\n| `-3\n`-4\n");
 }
 
 #[test]
 fn the_lines_of_a_tree_in_the_last_column_keep_their_blanks() {
     let rows = [row(None, &["a\nb", "x"]), row(Some(0), &["c\nd", "y"])];
     let layout = Layout { tree: Some(1), headings: false, ..LAYOUT };
-    assert_eq!(printed(&[&NSFS, &COMMAND], &[], &rows, layout), "a x\nb │ \nc └─y\nd   \n");
+    assert_eq!(printed(&[&NSFS, &COMMAND], &rows, layout), "a x\nb │ \nc └─y\nd   \n");
 }
 
 #[test]
 fn without_a_tree_parents_do_not_count() {
     let rows = [row(Some(1), &["1"]), row(None, &["2"])];
-    assert_eq!(printed(&[&NS], &[], &rows, LAYOUT), "NS\n 1\n 2\n");
-    assert_eq!(printed(&[&NS], &[], &rows, Layout { tree: Some(0), ..LAYOUT }), "NS\n2\n└─1\n");
+    assert_eq!(printed(&[&NS], &rows, LAYOUT), "NS\n 1\n 2\n");
+    assert_eq!(printed(&[&NS], &rows, Layout { tree: Some(0), ..LAYOUT }), "NS\n2\n└─1\n");
 }
 
 #[test]
@@ -104,7 +102,7 @@ fn raw_escapes_what_is_not_graphic_ascii_and_the_branches_too() {
     let layout = Layout { form: Form::Raw, tree: Some(0), ..LAYOUT };
     let rows = [row(None, &["1", "a b", ""]), row(Some(0), &["2", "", "\\é\t"])];
     assert_eq!(
-        printed(&[&NS, &TYPE, &COMMAND], &[], &rows, layout),
+        printed(&[&NS, &TYPE, &COMMAND], &rows, layout),
         "NS TYPE COMMAND\n1 a\\x20b \n\\xe2\\x94\\x94\\xe2\\x94\\x802  \\x5c\\xc3\\xa9\\x09\n"
     );
 }
@@ -131,7 +129,7 @@ fn json() {
    ]
 }
 "#;
-    assert_eq!(printed(&[&NS, &TYPE], &[], &rows, layout), expected);
+    assert_eq!(printed(&[&NS, &TYPE], &rows, layout), expected);
 }
 
 #[test]
@@ -158,7 +156,7 @@ fn a_narrow_terminal_cuts_but_never_below_the_heading() {
     let rows = [row(None, &["1", "unshare -fp sleep"]), row(Some(0), &["2", "sleep 3000"])];
     let on = |width, headings| {
         let layout = Layout { width: Some(width), tree: Some(1), headings, ..LAYOUT };
-        printed(&[&NS, &COMMAND], &[], &rows, layout)
+        printed(&[&NS, &COMMAND], &rows, layout)
     };
     assert_eq!(on(15, true), "NS COMMAND\n 1 unshare -fp \n 2 └─sleep 3000\n");
     assert_eq!(on(5, true), "NS COMMAND\n 1 unshare\n 2 └─sleep\n");
@@ -167,9 +165,9 @@ fn a_narrow_terminal_cuts_but_never_below_the_heading() {
 
 #[test]
 fn hints_give_room_that_only_columns_of_short_cells_give_back() {
-    let columns: [&Column; 3] = [&NS, &TYPE, &COMMAND];
+    let columns: [&Column; 3] = [&Column { hint: 10, ..NS }, &Column { hint: 5, ..TYPE }, &COMMAND];
     let rows = [row(None, &["1", "mnt", "12345678"])];
-    let on = |width, headings| printed(&columns, &[10, 5, 0], &rows, Layout { width, headings, ..LAYOUT });
+    let on = |width, headings| printed(&columns, &rows, Layout { width, headings, ..LAYOUT });
     assert_eq!(on(Some(80), true), "        NS TYPE  COMMAND\n         1 mnt   12345678\n");
     assert_eq!(on(Some(20), true), "   NS TYPE  COMMAND\n    1 mnt   12345678\n");
     assert_eq!(on(Some(1), true), "NS TYPE COMMAND\n 1 mnt  1234567\n");
@@ -198,7 +196,7 @@ fn the_list_of_columns() {
 fn ours_cycles_lose_no_row_and_chains_stay_linear() {
     let cycle = [row(Some(1), &["1"]), row(Some(0), &["2"]), row(Some(2), &["3"])];
     let tree = Layout { tree: Some(0), headings: false, ..LAYOUT };
-    assert_eq!(printed(&[&NS], &[], &cycle, tree), "3\n1\n└─2\n");
+    assert_eq!(printed(&[&NS], &cycle, tree), "3\n1\n└─2\n");
     let chain: Vec<Row> = (0..2000_usize).map(|i| row(i.checked_sub(1), &["1"])).collect();
     let rows = Walk::new(&chain, true);
     let mut branches = rows.branches(true);
