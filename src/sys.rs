@@ -26,7 +26,7 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString
 
 /// Our environment entry by entry, those that are no `NAME=VALUE` too, which std leaves out.
 #[must_use]
-pub fn environment() -> Vec<OsString> {
+pub fn environment() -> Vec<CString> {
     unsafe extern "C" {
         static environ: *const *const c_char;
     }
@@ -36,7 +36,7 @@ pub fn environment() -> Vec<OsString> {
     unsafe {
         let mut next = environ;
         while !next.is_null() && !(*next).is_null() {
-            entries.push(OsStr::from_bytes(CStr::from_ptr(*next).to_bytes()).to_os_string());
+            entries.push(CStr::from_ptr(*next).to_owned());
             next = next.add(1);
         }
     }

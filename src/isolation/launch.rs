@@ -23,81 +23,91 @@ pub type Environment = Vec<OsString>;
 /// Replaces us by the program, or by the user's shell when none is named. Comes back only to say why not.
 #[must_use]
 pub fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
-    let environment = environment.unwrap_or_else(sys::environment);
-    match command {
-        [program, ..] => exec_failed(program, search(program, command, &environment)),
-        [] => {
-            let shell = default_shell(&environment);
-            let base = shell.as_bytes().rsplit(|&b| b == b'/').next().unwrap_or_default();
-            let argv0 = OsString::from_vec([b"-", base].concat());
-            exec_failed(&shell, execute(&shell, &[argv0], &environment))
-        }
-    }
-}
-
-/// execvpe(3) as glibc has it. Not the C library's own, as musl's knows no script without `#!`.
-fn search(program: &OsStr, argv: &[OsString], environment: &[OsString]) -> Errno {
-    let name = program.as_bytes();
-    if name.is_empty() {
-        return Errno::ENOENT;
-    }
-    if name.contains(&b'/') {
-        return try_file(program, argv, environment);
-    }
-    let path = variable(environment, b"PATH").unwrap_or(DEFAULT_PATH);
-    let mut denied = false;
-    let mut last = Errno::ENOENT;
-    for directory in path.split(|&b| b == b':') {
-        let file = if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() };
-        last = try_file(OsStr::from_bytes(&file), argv, environment);
-        match last {
-            Errno::EACCES => denied = true,
-            Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR | Errno::ENODEV | Errno::ETIMEDOUT => {}
-            _ => return last,
-        }
-    }
-    if denied { Errno::EACCES } else { last }
-}
-
-/// A script without `#!` is the shell's to read, as POSIX has it for execvp(3).
-fn try_file(file: &OsStr, argv: &[OsString], environment: &[OsString]) -> Errno {
-    match execute(file, argv, environment) {
-        Errno::ENOEXEC => {
-            let shell = [OsString::from("/bin/sh"), file.to_os_string()];
-            let script = [&shell, argv.get(1..).unwrap_or_default()].concat();
-            execute(OsStr::new("/bin/sh"), &script, environment)
-        }
-        errno => errno,
-    }
-}
-
-/// execve(2); comes back only with the reason why not.
-fn execute(file: &OsStr, argv: &[OsString], environment: &[OsString]) -> Errno {
-    let strings =
-        |list: &[OsString]| list.iter().filter_map(|s| CString::new(s.as_bytes()).ok()).collect::<Vec<_>>();
-    let Ok(path) = CString::new(file.as_bytes()) else { return Errno::ENOENT };
-    match execve(&path, &strings(argv), &strings(environment)) {
-        Err(errno) => errno,
-        Ok(never) => match never {},
-    }
-}
-
-/// $SHELL, else the shell of the real user in /etc/passwd as it is seen now, else /bin/sh.
-fn default_shell(environment: &[OsString]) -> OsString {
-    let from_passwd = || {
-        let users = Users::read(std::fs::File::open("/etc/passwd"));
-        users.get(getuid().as_raw()).map(|user| user.shell.clone())
+    let mut image = Image {
+        argv: strings(command),
+        envp: environment.map_or_else(sys::environment, |environment| strings(&environment)),
     };
-    variable(environment, b"SHELL")
-        .filter(|shell| !shell.is_empty())
-        .map(|shell| OsStr::from_bytes(shell).to_os_string())
-        .or_else(from_passwd)
-        .filter(|shell| !shell.is_empty())
-        .unwrap_or_else(|| OsString::from("/bin/sh"))
+    match command {
+        [program, ..] => exec_failed(program, image.search(program.as_bytes())),
+        [] => {
+            let shell = image.default_shell();
+            let base = shell.as_bytes().rsplit(|&b| b == b'/').next().unwrap_or_default();
+            image.argv = strings(&[OsString::from_vec([b"-", base].concat())]);
+            exec_failed(&shell, image.execute(shell.as_bytes()))
+        }
+    }
 }
 
-fn variable<'a>(environment: &'a [OsString], name: &[u8]) -> Option<&'a [u8]> {
-    environment.iter().find_map(|entry| entry.as_bytes().strip_prefix(name)?.strip_prefix(b"="))
+/// As the kernel takes them; what came from argv or the environment has no NUL in it.
+fn strings(list: &[OsString]) -> Vec<CString> {
+    list.iter().filter_map(|text| CString::new(text.as_bytes()).ok()).collect()
+}
+
+/// What the program is started with, whichever file it turns out to be.
+struct Image {
+    argv: Vec<CString>,
+    envp: Vec<CString>,
+}
+
+impl Image {
+    /// execvpe(3) as glibc has it. Not the C library's own, as musl's knows no script without `#!`.
+    fn search(&self, name: &[u8]) -> Errno {
+        if name.is_empty() {
+            return Errno::ENOENT;
+        }
+        if name.contains(&b'/') {
+            return self.try_file(name);
+        }
+        let path = self.variable(b"PATH").unwrap_or(DEFAULT_PATH);
+        let mut denied = false;
+        let mut last = Errno::ENOENT;
+        for directory in path.split(|&b| b == b':') {
+            let file = if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() };
+            last = self.try_file(&file);
+            match last {
+                Errno::EACCES => denied = true,
+                Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR | Errno::ENODEV | Errno::ETIMEDOUT => {}
+                _ => return last,
+            }
+        }
+        if denied { Errno::EACCES } else { last }
+    }
+
+    /// A script without `#!` is the shell's to read, as POSIX has it for execvp(3).
+    fn try_file(&self, file: &[u8]) -> Errno {
+        match (self.execute(file), CString::new(file)) {
+            (Errno::ENOEXEC, Ok(script)) => {
+                let arguments = self.argv.iter().skip(1).cloned();
+                let argv = [c"/bin/sh".to_owned(), script].into_iter().chain(arguments).collect();
+                Image { argv, envp: self.envp.clone() }.execute(b"/bin/sh")
+            }
+            (errno, _) => errno,
+        }
+    }
+
+    /// execve(2); comes back only with the reason why not.
+    fn execute(&self, file: &[u8]) -> Errno {
+        let Ok(path) = CString::new(file) else { return Errno::ENOENT };
+        match execve(&path, &self.argv, &self.envp) {
+            Err(errno) => errno,
+            Ok(never) => match never {},
+        }
+    }
+
+    /// $SHELL, else the shell of the real user in /etc/passwd as it is seen now, else /bin/sh.
+    fn default_shell(&self) -> OsString {
+        let from_passwd = || {
+            let users = Users::read(std::fs::File::open("/etc/passwd"));
+            users.get(getuid().as_raw()).map(|user| user.shell.clone())
+        };
+        let named = self.variable(b"SHELL").filter(|shell| !shell.is_empty());
+        let shell = named.map(|shell| OsStr::from_bytes(shell).to_os_string()).or_else(from_passwd);
+        shell.filter(|shell| !shell.is_empty()).unwrap_or_else(|| OsString::from("/bin/sh"))
+    }
+
+    fn variable(&self, name: &[u8]) -> Option<&[u8]> {
+        self.envp.iter().find_map(|entry| entry.to_bytes().strip_prefix(name)?.strip_prefix(b"="))
+    }
 }
 
 /// The environment that a process was started with, from `/proc/PID/environ`.
@@ -272,21 +282,29 @@ mod tests {
         }
     }
 
+    fn image(environment: &[&str]) -> Image {
+        let list = |words: &[&str]| strings(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        Image { argv: list(&["x"]), envp: list(environment) }
+    }
+
     #[test]
     fn variables_are_found_by_their_whole_name() {
-        let environment: Environment = ["PATHX=1", "PATH=/a=b"].map(OsString::from).to_vec();
-        assert_eq!(variable(&environment, b"PATH"), Some(&b"/a=b"[..]));
-        assert_eq!(variable(&environment, b"PAT"), None);
+        let image = image(&["PATHX=1", "PATH=/a=b"]);
+        assert_eq!(image.variable(b"PATH"), Some(&b"/a=b"[..]));
+        assert_eq!(image.variable(b"PAT"), None);
     }
 
     #[test]
     fn a_program_that_is_nowhere_is_enoent_and_a_directory_denied() {
-        let environment: Environment = vec![OsString::from("PATH=/nonexistent:/etc")];
-        let errno = |name: &str| search(OsStr::new(name), &[OsString::from(name)], &environment);
-        assert_eq!(errno("no-such-program"), Errno::ENOENT);
-        assert_eq!(errno(""), Errno::ENOENT);
-        assert_eq!(errno("/etc"), Errno::EACCES);
-        assert_eq!(errno("passwd"), Errno::EACCES);
-        assert_eq!(errno("/etc/passwd/x"), Errno::ENOTDIR);
+        let image = image(&["PATH=/nonexistent:/etc"]);
+        for (name, errno) in [
+            ("no-such-program", Errno::ENOENT),
+            ("", Errno::ENOENT),
+            ("/etc", Errno::EACCES),
+            ("passwd", Errno::EACCES),
+            ("/etc/passwd/x", Errno::ENOTDIR),
+        ] {
+            assert_eq!(image.search(name.as_bytes()), errno, "{name}");
+        }
     }
 }
