@@ -122,6 +122,25 @@ pub fn read_link_at<'a>(dir: impl AsFd, name: &CStr, buffer: &'a mut [u8]) -> ni
     Errno::result(length).map(|length| &buffer[..usize::try_from(length).unwrap_or(0)])
 }
 
+/// Device and inode of what a name leads to, as far as they are known without asking a server that may hang.
+pub fn file_id(dir: impl AsFd, name: &CStr) -> nix::Result<((u32, u32), u64)> {
+    let dir = dir.as_fd().as_raw_fd();
+    // SAFETY: a statx of zeros is one; the kernel fills it in.
+    unsafe {
+        let mut id: libc::statx = std::mem::zeroed();
+        let flags = libc::AT_STATX_DONT_SYNC;
+        Errno::result(libc::statx(dir, name.as_ptr(), flags, libc::STATX_INO, &raw mut id))?;
+        Ok(((id.stx_dev_major, id.stx_dev_minor), id.stx_ino))
+    }
+}
+
+/// An ioctl(2) that takes no argument and returns a number.
+pub fn ioctl_number(fd: impl AsFd, request: u64) -> nix::Result<c_int> {
+    // SAFETY: these requests ignore the third argument.
+    let number = unsafe { libc::syscall(libc::SYS_ioctl, fd.as_fd().as_raw_fd(), request, 0) };
+    Errno::result(number).map(|number| c_int::try_from(number).unwrap_or(0))
+}
+
 /// getdents64(2): raw entries, as many as fit; none at the end.
 pub fn get_dents(dir: impl AsFd, buffer: &mut [u8]) -> nix::Result<&[u8]> {
     let dir = dir.as_fd().as_raw_fd();

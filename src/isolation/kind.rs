@@ -57,9 +57,13 @@ impl Kind {
 /// The inode in what a namespace's link says: `net:[4026531840]`.
 #[must_use]
 pub fn parse_link(text: &[u8]) -> Option<u64> {
-    let start = text.iter().position(|&b| b == b'[')?;
-    let digits = text[start + 1..].strip_suffix(b"]")?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    // Read by the hundred thousand, so by hand.
+    let start = text.iter().position(|&b| b == b'[')? + 1;
+    let digits = text.get(start..)?.strip_suffix(b"]").filter(|digits| !digits.is_empty())?;
+    digits.iter().try_fold(0_u64, |number, &digit| match digit {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -78,6 +82,10 @@ mod tests {
         }
         assert_eq!(parse_link(b"net:[12]"), Some(12));
         assert_eq!(parse_link(b"net:[x]"), None);
+        assert_eq!(parse_link(b"net:[]"), None);
+        assert_eq!(parse_link(b"net:[-1]"), None);
+        assert_eq!(parse_link(b"net:[18446744073709551615]"), Some(u64::MAX));
+        assert_eq!(parse_link(b"net:[18446744073709551616]"), None);
         assert_eq!(parse_link(b"net:[12"), None);
         assert_eq!(parse_link(b""), None);
     }

@@ -18,6 +18,7 @@ use crate::sys;
 
 /// ioctl_nsfs(2): the user namespace that owns a namespace, or is the parent of a user namespace.
 const NS_GET_USERNS: u64 = 0xb701;
+const NS_GET_NSTYPE: u64 = 0xb703;
 const NS_GET_PARENT: u64 = 0xb702;
 const NS_GET_OWNER_UID: u64 = 0xb704;
 /// The id of a mount namespace, as statmount(2) takes it.
@@ -92,6 +93,13 @@ pub fn owner_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
 /// The parent of a pid or user namespace.
 pub fn parent_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
     sys::ioctl_fd(fd, NS_GET_PARENT)
+}
+
+/// Of which kind the namespace behind a descriptor is.
+#[must_use]
+pub fn kind_of(fd: &OwnedFd) -> Option<Kind> {
+    let flag = sys::ioctl_number(fd, NS_GET_NSTYPE).ok()?;
+    Kind::ALL.into_iter().find(|kind| kind.flag() == flag)
 }
 
 /// Who made a user namespace.

@@ -1,6 +1,7 @@
 //! What the tests share: the binary, skipping with a reason, golden files, a place to work in.
 #![allow(dead_code)] // every test file uses its part
 
+pub mod lsns;
 pub mod process;
 pub mod unshare;
 

@@ -4,7 +4,8 @@
 //! it costs half. A descriptor is opened once a namespace, by who asks, not once a process.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -105,8 +106,8 @@ pub fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<Result<Found,
         walk.links(pid);
     }
     if wanted.descriptors {
-        for &pid in &pids {
-            walk.descriptors(pid);
+        for (at, &pid) in pids.iter().enumerate() {
+            walk.descriptors(at, pid);
         }
     }
     let mut found = walk.found;
@@ -127,11 +128,21 @@ struct Walk<'a> {
     last: Vec<(u64, usize)>,
     found: Found,
     seen_sockets: HashSet<Vec<u8>>,
+    /// The mount namespace of each process, in order, as far as it was read.
+    mnt_of: Vec<Option<u64>>,
+    /// Hashes of (mount namespace, path) of descriptors that were looked at.
+    seen_paths: HashSet<u64>,
+    hashes: RandomState,
+    last_path: (u64, Vec<u8>),
+    /// The device of namespaces, nsfs.
+    nsfs: Option<(u32, u32)>,
     entries: Vec<u8>,
 }
 
 impl<'a> Walk<'a> {
     fn new(dir: OwnedFd, wanted: &'a Wanted) -> Self {
+        let own = sys::file_id(&dir, c"self/ns/net").ok();
+        let nsfs = own.map(|(device, _)| device);
         let names =
             wanted.kinds.iter().filter_map(|kind| Some((*kind, CString::new(kind.proc_name()).ok()?)));
         Walk {
@@ -141,6 +152,11 @@ impl<'a> Walk<'a> {
             last: vec![(0, 0); wanted.kinds.len()],
             found: Found::default(),
             seen_sockets: HashSet::new(),
+            mnt_of: Vec::new(),
+            seen_paths: HashSet::new(),
+            hashes: RandomState::new(),
+            last_path: (0, Vec::new()),
+            nsfs,
             entries: vec![0; 32 * 1024],
         }
     }
@@ -152,11 +168,15 @@ impl<'a> Walk<'a> {
     }
 
     fn links(&mut self, pid: Pid) {
+        self.mnt_of.push(None);
         let Some(ns) = self.open(pid, "ns", OFlag::O_PATH) else { return };
         let mut buffer = [0; 64];
         for (at, (kind, name)) in self.names.iter().enumerate() {
             let Ok(text) = sys::read_link_at(&ns, name, &mut buffer) else { continue };
             let Some(inode) = parse_link(text) else { continue };
+            if let (Kind::Mnt, Some(mnt)) = (kind, self.mnt_of.last_mut()) {
+                *mnt = Some(inode);
+            }
             if self.last[at].0 != inode {
                 self.last[at] = (inode, self.found.of(*kind, inode));
             }
@@ -170,10 +190,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Namespaces that a process holds by a descriptor, or by a socket of another network namespace.
-    fn descriptors(&mut self, pid: Pid) {
+    fn descriptors(&mut self, at: usize, pid: Pid) {
         let Some(dir) = self.open(pid, "fd", OFlag::O_RDONLY) else { return };
-        let mut buffer = [0; 64];
+        let mut buffer = [0; 4096];
         let mut pidfd = None;
+        let mut mnt = self.mnt_of.get(at).copied().flatten();
         let mut listing = std::mem::take(&mut self.entries);
         // proc fills the buffer while entries fit: one that has room left has them all.
         while let Ok(read) = sys::get_dents(&dir, &mut listing) {
@@ -182,7 +203,12 @@ impl<'a> Walk<'a> {
                 let Ok(target) = sys::read_link_at(&dir, name, &mut buffer) else { continue };
                 let Some(fd) = name.to_str().ok().and_then(|name| name.parse().ok()) else { continue };
                 match target {
-                    [b'/', ..] => {}
+                    [b'/', ..] => {
+                        let mnt = *mnt.get_or_insert_with(|| self.mount_namespace(pid));
+                        if self.worth_a_look(mnt, target) {
+                            self.maybe_namespace(pid, fd, &dir, name);
+                        }
+                    }
                     [b's', b'o', b'c', b'k', b'e', b't', b':', ..] => {
                         let target = target.to_vec();
                         self.socket(pid, fd, target, &mut pidfd);
@@ -195,6 +221,41 @@ impl<'a> Walk<'a> {
             }
         }
         self.entries = listing;
+    }
+
+    /// Descriptors of namespaces that were opened where they are mounted have that path for a name, and `/` when
+    /// it is mounted no more. Within a mount namespace one path is one file: it is looked at once.
+    fn worth_a_look(&mut self, mnt: u64, path: &[u8]) -> bool {
+        if path == b"/" {
+            return true;
+        }
+        let again = self.last_path.0 == mnt && self.last_path.1 == path; // stdin, stdout and stderr
+        if !again {
+            self.last_path.0 = mnt;
+            self.last_path.1.clear();
+            self.last_path.1.extend_from_slice(path);
+        }
+        !again && self.seen_paths.insert(self.hashes.hash_one((mnt, path)))
+    }
+
+    fn mount_namespace(&self, pid: Pid) -> u64 {
+        let mut buffer = [0; 64];
+        let ns = self.open(pid, "ns", OFlag::O_PATH);
+        let link = ns.and_then(|ns| parse_link(sys::read_link_at(&ns, c"mnt", &mut buffer).ok()?));
+        link.unwrap_or(0)
+    }
+
+    fn maybe_namespace(&mut self, pid: Pid, fd: i32, dir: &OwnedFd, name: &CStr) {
+        let Ok((device, inode)) = sys::file_id(dir, name) else { return };
+        if Some(device) != self.nsfs {
+            return;
+        }
+        let opened = openat(dir, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok();
+        let kind = opened.and_then(|fd| ns::kind_of(&fd)).filter(|kind| self.wanted.kinds.contains(kind));
+        if let Some(kind) = kind {
+            let at = self.found.of(kind, inode);
+            self.found.namespaces[at].holder.get_or_insert(Holder::Descriptor { pid, fd });
+        }
     }
 
     fn namespace_file(&mut self, pid: Pid, fd: i32, target: &[u8]) {
