@@ -95,13 +95,14 @@ impl<P> Grammar<P> {
     ) -> Result<Vec<OsString>, Exit> {
         let mut walk = Walk { grammar: self, call, about, next: 0 };
         let mut operands = Vec::new();
+        let stops = self.stops_at_operand || std::env::var_os("POSIXLY_CORRECT").is_some();
         while let Some(arg) = call.args.get(walk.next) {
             walk.next += 1;
             match arg.as_bytes() {
                 b"--" => break,
                 [b'-', b'-', long @ ..] => walk.long(long, request)?,
                 [b'-', letters @ ..] if !letters.is_empty() => walk.letters(letters, request)?,
-                _ if self.stops_at_operand => {
+                _ if stops => {
                     walk.next -= 1;
                     break;
                 }
@@ -167,6 +168,12 @@ pub fn number<T: TryFrom<u64>>(word: &OsStr, problem: &str) -> Result<T, anyhow:
     }
     let value = digits.parse::<u64>().ok().filter(|_| !negative).and_then(|value| T::try_from(value).ok());
     value.ok_or_else(|| anyhow::Error::from(Errno::ERANGE).context(shown))
+}
+
+/// `-n=FILE`: the sign that a long option needs is forgiven after a letter.
+#[must_use]
+pub fn unglued(value: &OsStr) -> &OsStr {
+    OsStr::from_bytes(value.as_bytes().strip_prefix(b"=").unwrap_or(value.as_bytes()))
 }
 
 struct Walk<'a, P: 'static> {

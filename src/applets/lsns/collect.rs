@@ -93,10 +93,8 @@ impl Found {
     }
 }
 
-/// Status of an unreadable list of mounts, as the original has it.
-pub struct NoMounts;
-
-pub fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<Result<Found, NoMounts>> {
+/// The inner error is of the list of mounts, which has a status of its own.
+pub fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<std::io::Result<Found>> {
     let cannot = || format!("cannot read {}", proc.path().display());
     let pids = Scan::pids(proc).with_context(cannot)?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -111,13 +109,10 @@ pub fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<Result<Found,
         }
     }
     let mut found = walk.found;
-    Ok(match std::fs::read(proc.own("mountinfo")) {
-        Ok(text) => {
-            mounts(&text, wanted, &mut found);
-            Ok(found)
-        }
-        Err(_) => Err(NoMounts),
-    })
+    Ok(std::fs::read(proc.own("mountinfo")).map(|text| {
+        mounts(&text, wanted, &mut found);
+        found
+    }))
 }
 
 struct Walk<'a> {

@@ -51,11 +51,12 @@ mod relate;
 mod rows;
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 use anyhow::{Result, anyhow};
 use nix::unistd::Pid;
 
-use crate::cli::{self, Call, Effect, Grammar, Opt};
+use crate::cli::{self, Call, Effect, Grammar, Opt, unglued};
 use crate::exit::{Exit, Outcome};
 use crate::isolation::kind::Kind;
 use crate::output::style::When;
@@ -192,7 +193,7 @@ pub fn run(call: &Call) -> Outcome {
         }
         Err(Wrong::Silent) => return Ok(1),
     };
-    rows::list(&request, operand, &columns)
+    rows::list(call.name, &request, operand, &columns)
 }
 
 #[must_use]
@@ -276,7 +277,7 @@ fn task(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
 }
 
 fn filter(request: &mut Request, expression: &OsStr) -> Result<(), Exit> {
-    request.filter = Some(text::utf8(std::os::unix::ffi::OsStrExt::as_bytes(expression)).into_owned());
+    request.filter = Some(text::utf8(expression.as_bytes()).into_owned());
     Ok(())
 }
 
@@ -287,13 +288,14 @@ fn kind(request: &mut Request, name: &OsStr) -> Result<(), Exit> {
 }
 
 fn tree(request: &mut Request, relation: Option<&OsStr>) -> Result<(), Exit> {
-    let word = relation.map(|word| text::shown(word).into_owned()).unwrap_or_default();
-    request.tree = match word.strip_prefix('=').unwrap_or(&word) {
-        "parent" => Some(Tree::Parent),
-        "process" => Some(Tree::Process),
-        "owner" => Some(Tree::Owner),
-        _ if relation.is_none() => Some(Tree::Owner),
-        _ => return Err(anyhow!("unknown tree type: {word}").into()),
+    let word = relation.map(unglued);
+    request.tree = match word.map(OsStr::as_bytes) {
+        None | Some(b"owner") => Some(Tree::Owner),
+        Some(b"parent") => Some(Tree::Parent),
+        Some(b"process") => Some(Tree::Process),
+        Some(_) => {
+            return Err(anyhow!("unknown tree type: {}", text::shown(word.unwrap_or_default())).into());
+        }
     };
     exclude(request.list, "list", "tree", &mut false)
 }

@@ -31,9 +31,9 @@ pub fn list_columns(request: &Request) -> Outcome {
     out.finish().map(|()| 0)
 }
 
-pub fn list(request: &Request, operand: Option<Operand>, columns: &[Id]) -> Outcome {
+pub fn list(name: &str, request: &Request, operand: Option<Operand>, columns: &[Id]) -> Outcome {
     let proc = request.proc_root.as_ref().map(ProcRoot::new).unwrap_or_default();
-    let filter = request.filter.as_deref().map(parse_filter).transpose()?;
+    let filter = request.filter.as_deref().map(|expression| parse_filter(name, expression)).transpose()?;
     let task = match (&request.task, &operand) {
         (Some(word), _) | (None, Some(Operand::Container(word))) => Some(resolve(&proc, word)?),
         _ => None,
@@ -54,12 +54,15 @@ pub fn list(request: &Request, operand: Option<Operand>, columns: &[Id]) -> Outc
         members_of: inode,
         all_members: needs(&[Id::Container, Id::Runtime, Id::Pod, Id::Image, Id::Created]),
     };
-    let Ok(mut found) = collect(&proc, &wanted)? else {
-        let error = anyhow!("failed to parse {}", proc.own("mountinfo").display());
-        return Err(Exit::Failed { status: Some(NO_MOUNTS), error });
-    };
+    let mut found = collect(&proc, &wanted)?.map_err(|error| Exit::Failed {
+        status: Some(NO_MOUNTS),
+        error: anyhow::Error::from(error)
+            .context(format!("failed to parse {}", proc.own("mountinfo").display())),
+    })?;
     // A task's and a namespace's processes are shown as they are; the tree of relations is of namespaces.
-    let tree = if request.list { None } else { Some(request.tree.unwrap_or(Tree::Process)) };
+    // All columns are no tree's, unless one is asked for or it is a namespace's processes.
+    let flat = request.list || (request.all_columns && inode.is_none());
+    let tree = request.tree.or((!flat).then_some(Tree::Process));
     let related = matches!(tree, Some(Tree::Owner | Tree::Parent));
     let relations = match related || needs(&[Id::Pns, Id::Ons]) {
         true => relate(&proc, &mut found, &wanted.kinds, related),
@@ -83,10 +86,14 @@ pub fn list(request: &Request, operand: Option<Operand>, columns: &[Id]) -> Outc
     rows.print(request)
 }
 
-fn parse_filter(expression: &str) -> Result<Filter> {
+fn parse_filter(name: &str, expression: &str) -> Result<Filter> {
     let columns: Vec<(&str, bool)> =
         COLUMNS.iter().map(|(_, column)| (column.name, matches!(column.json, Json::Number))).collect();
-    Filter::parse(expression, &columns).map_err(|lines| anyhow!(lines.join("\nlsns: ")))
+    let told = |lines: Vec<String>| {
+        let lines: Vec<_> = lines.iter().map(|line| text::escape(line.as_bytes())).collect();
+        anyhow!(lines.join(&format!("\n{name}: ")))
+    };
+    Filter::parse(expression, &columns).map_err(told)
 }
 
 /// The process that a word means: a number, or a container's first.

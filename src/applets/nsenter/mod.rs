@@ -52,7 +52,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use nix::errno::Errno;
 
-use crate::cli::{self, Call, Effect, Grammar, Opt};
+use crate::cli::{self, Call, Effect, Grammar, Opt, unglued};
 use crate::container::target::Target;
 use crate::exit::{Exit, Outcome};
 use crate::isolation::kind::Kind;
@@ -231,11 +231,6 @@ impl Request {
 
 fn nsid(word: &OsStr) -> Result<u64, Exit> {
     cli::number(word, "").map_err(|_| anyhow!("failed to parse nsid: {}", text::shown(word)).into())
-}
-
-/// `-n=FILE`: the sign that a long option needs is forgiven after a letter.
-fn unglued(value: &OsStr) -> &OsStr {
-    OsStr::from_bytes(value.as_bytes().strip_prefix(b"=").unwrap_or(value.as_bytes()))
 }
 
 fn set(flag: &mut bool) -> Result<(), Exit> {
