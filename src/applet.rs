@@ -18,8 +18,16 @@ pub struct Applet {
     /// What it does, in one line.
     pub about: &'static str,
     pub run: fn(&Call) -> Outcome,
-    /// The options as clap shows them. Built for `--help`, pages and completions only: parsing needs none.
-    pub command: fn() -> clap::Command,
+    /// The options as clap shows them, given name and line. See [`Applet::command`].
+    pub options: fn(&'static str, &'static str) -> clap::Command,
+}
+
+impl Applet {
+    /// Built for `--help`, pages and completions only: parsing needs none.
+    #[must_use]
+    pub fn command(&self) -> clap::Command {
+        (self.options)(self.name, self.about)
+    }
 }
 
 pub static APPLETS: [Applet; 4] = [
@@ -29,7 +37,7 @@ pub static APPLETS: [Applet; 4] = [
         failure: 1,
         about: "list the processes of this host, each with the container it runs in",
         run: ctr_ps::run,
-        command: ctr_ps::command,
+        options: ctr_ps::options,
     },
     Applet {
         name: "lsns",
@@ -37,7 +45,7 @@ pub static APPLETS: [Applet; 4] = [
         failure: 1,
         about: "list namespaces",
         run: lsns::run,
-        command: lsns::command,
+        options: lsns::options,
     },
     Applet {
         name: "nsenter",
@@ -45,7 +53,7 @@ pub static APPLETS: [Applet; 4] = [
         failure: 1,
         about: "run a program in the namespaces of a process or container",
         run: nsenter::run,
-        command: nsenter::command,
+        options: nsenter::options,
     },
     Applet {
         name: "unshare",
@@ -53,7 +61,7 @@ pub static APPLETS: [Applet; 4] = [
         failure: 1,
         about: "run a program in new namespaces",
         run: unshare::run,
-        command: unshare::command,
+        options: unshare::options,
     },
 ];
 
@@ -95,7 +103,7 @@ pub fn run(mut argv: Vec<OsString>) -> u8 {
 }
 
 fn call(applet: &Applet, argv0: OsString, args: Vec<OsString>) -> u8 {
-    let call = Call { name: applet.name, argv0, args };
+    let call = Call { name: applet.name, about: applet.about, argv0, args };
     report(applet.name, applet.failure, (applet.run)(&call))
 }
 
@@ -197,7 +205,7 @@ mod tests {
     #[test]
     fn every_applet_builds_a_command_of_its_own_name() {
         for applet in &APPLETS {
-            let command = (applet.command)();
+            let command = applet.command();
             assert_eq!(command.get_name(), applet.name);
             command.debug_assert();
         }

@@ -17,6 +17,7 @@ use crate::output::text;
 pub struct Call {
     /// The applet, as the table has it.
     pub name: &'static str,
+    pub about: &'static str,
     /// What it was called as: getopt's messages begin with it.
     pub argv0: OsString,
     /// The rest of argv.
@@ -87,13 +88,8 @@ pub struct Grammar<P: 'static> {
 
 impl<P> Grammar<P> {
     /// Applies every option to `request`, in order; the operands come back.
-    pub fn parse(
-        &self,
-        call: &Call,
-        about: fn() -> clap::Command,
-        request: &mut P,
-    ) -> Result<Vec<OsString>, Exit> {
-        let mut walk = Walk { grammar: self, call, about, next: 0 };
+    pub fn parse(&self, call: &Call, request: &mut P) -> Result<Vec<OsString>, Exit> {
+        let mut walk = Walk { grammar: self, call, next: 0 };
         let mut operands = Vec::new();
         let stops = self.stops_at_operand || std::env::var_os("POSIXLY_CORRECT").is_some();
         while let Some(arg) = call.args.get(walk.next) {
@@ -170,6 +166,12 @@ pub fn number<T: TryFrom<u64>>(word: &OsStr, problem: &str) -> Result<T, anyhow:
     value.ok_or_else(|| anyhow::Error::from(Errno::ERANGE).context(shown))
 }
 
+/// The effect of most flags.
+pub fn set(flag: &mut bool) -> Result<(), Exit> {
+    *flag = true;
+    Ok(())
+}
+
 /// `-n=FILE`: the sign that a long option needs is forgiven after a letter.
 #[must_use]
 pub fn unglued(value: &OsStr) -> &OsStr {
@@ -179,7 +181,6 @@ pub fn unglued(value: &OsStr) -> &OsStr {
 struct Walk<'a, P: 'static> {
     grammar: &'a Grammar<P>,
     call: &'a Call,
-    about: fn() -> clap::Command,
     /// Index of the argument to look at next.
     next: usize,
 }
@@ -233,7 +234,9 @@ impl<'a, P> Walk<'a, P> {
     /// An option that stands alone.
     fn flag(&self, opt: &Opt<P>, request: &mut P) -> Result<(), Exit> {
         match opt.effect {
-            Effect::Help => Err(Exit::Text((self.about)().render_help().to_string())),
+            Effect::Help => Err(Exit::Text(
+                self.grammar.command(self.call.name, self.call.about).render_help().to_string(),
+            )),
             Effect::Version => {
                 Err(Exit::Text(format!("{} from ctrbox {}\n", self.call.name, env!("CARGO_PKG_VERSION"))))
             }
@@ -303,10 +306,9 @@ mod tests {
 
     fn parse(grammar: &'static Grammar<Seen>, args: &[&str]) -> Result<String, String> {
         let args = args.iter().map(OsString::from).collect();
-        let call = Call { name: "x", argv0: OsString::from("/bin/x"), args };
+        let call = Call { name: "x", about: "", argv0: OsString::from("/bin/x"), args };
         let mut seen = Seen::default();
-        let about = || clap::Command::new("x");
-        match grammar.parse(&call, about, &mut seen) {
+        match grammar.parse(&call, &mut seen) {
             Ok(rest) => {
                 Ok(format!("{} | {}", seen.0.join(" "), rest.join(OsStr::new(" ")).to_string_lossy()))
             }

@@ -29,7 +29,7 @@ fn pages() -> Vec<Page> {
         let file = format!("src/applets/{module}.rs");
         let source =
             if common::project(&file).exists() { file } else { format!("src/applets/{module}/mod.rs") };
-        pages.push(Page { name: applet.name, section: applet.section, command: (applet.command)(), source });
+        pages.push(Page { name: applet.name, section: applet.section, command: applet.command(), source });
     }
     pages
 }
@@ -53,7 +53,7 @@ fn completions() {
         let mut command = page.command;
         if page.name == "ctrbox" {
             for applet in &APPLETS {
-                command = command.subcommand((applet.command)().override_usage("")); // the box completes them too
+                command = command.subcommand(applet.command().override_usage("")); // the box completes them too
             }
             command = command.disable_help_subcommand(true);
         }

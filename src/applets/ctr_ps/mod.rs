@@ -36,7 +36,7 @@
 //! ctr-ps -q -c docker:web | xargs kill
 //! ```
 //!
-//! The container of each process that listens to a PID file, for scripts:
+//! The container of process 4711, for scripts:
 //!
 //! ```text
 //! ctr-ps --json | jq -r '.processes[] | select(.pid == 4711) | .container'
@@ -60,7 +60,7 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 
-use crate::cli::{Call, Effect, Grammar, Opt};
+use crate::cli::{Call, Effect, Grammar, Opt, set};
 use crate::container::Files;
 use crate::exit::{Exit, Outcome, warn};
 use crate::output::style::When;
@@ -127,7 +127,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
 
 pub fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
-    let operands = GRAMMAR.parse(call, command, &mut request)?;
+    let operands = GRAMMAR.parse(call, &mut request)?;
     if let Some(operand) = operands.first() {
         return Err(unexpected(call, operand));
     }
@@ -151,18 +151,13 @@ pub fn run(call: &Call) -> Outcome {
 }
 
 #[must_use]
-pub fn command() -> clap::Command {
-    GRAMMAR.command("ctr-ps", "list the processes of this host, each with the container it runs in")
+pub fn options(name: &'static str, about: &'static str) -> clap::Command {
+    GRAMMAR.command(name, about)
 }
 
 fn unexpected(call: &Call, operand: &OsString) -> Exit {
     let (argv0, operand) = (text::shown(&call.argv0), text::shown(operand));
     Exit::Usage(format!("{argv0}: unexpected argument '{operand}' (a container is given with -c)"))
-}
-
-fn set(flag: &mut bool) -> Result<(), Exit> {
-    *flag = true;
-    Ok(())
 }
 
 fn root(request: &mut Request, path: &OsStr) -> Result<(), Exit> {

@@ -56,7 +56,7 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::{Result, anyhow};
 use nix::unistd::Pid;
 
-use crate::cli::{self, Call, Effect, Grammar, Opt, unglued};
+use crate::cli::{self, Call, Effect, Grammar, Opt, set, unglued};
 use crate::exit::{Exit, Outcome};
 use crate::isolation::kind::Kind;
 use crate::output::style::When;
@@ -178,7 +178,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
 
 pub fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
-    let operands = GRAMMAR.parse(call, command, &mut request)?;
+    let operands = GRAMMAR.parse(call, &mut request)?;
     if request.list_columns {
         return rows::list_columns(&request);
     }
@@ -197,8 +197,8 @@ pub fn run(call: &Call) -> Outcome {
 }
 
 #[must_use]
-pub fn command() -> clap::Command {
-    GRAMMAR.command("lsns", "list namespaces")
+pub fn options(name: &'static str, about: &'static str) -> clap::Command {
+    GRAMMAR.command(name, about)
 }
 
 /// What stands after the options.
@@ -250,11 +250,6 @@ impl Request {
             None => Ok(default),
         }
     }
-}
-
-fn set(flag: &mut bool) -> Result<(), Exit> {
-    *flag = true;
-    Ok(())
 }
 
 /// Of two options that exclude each other the second is refused; the message has them as they were given.

@@ -52,7 +52,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use nix::errno::Errno;
 
-use crate::cli::{self, Call, Effect, Grammar, Opt, unglued};
+use crate::cli::{self, Call, Effect, Grammar, Opt, set, unglued};
 use crate::container::target::Target;
 use crate::exit::{Exit, Outcome};
 use crate::isolation::kind::Kind;
@@ -191,13 +191,13 @@ static GRAMMAR: Grammar<Request> = Grammar {
 
 pub fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
-    let program = GRAMMAR.parse(call, command, &mut request)?;
+    let program = GRAMMAR.parse(call, &mut request)?;
     enter::enter(request, &program)
 }
 
 #[must_use]
-pub fn command() -> clap::Command {
-    GRAMMAR.command("nsenter", "run a program in the namespaces of a process or container")
+pub fn options(name: &'static str, about: &'static str) -> clap::Command {
+    GRAMMAR.command(name, about)
 }
 
 type Valued = fn(&mut Request, Option<&OsStr>) -> Result<(), Exit>;
@@ -231,11 +231,6 @@ impl Request {
 
 fn nsid(word: &OsStr) -> Result<u64, Exit> {
     cli::number(word, "").map_err(|_| anyhow!("failed to parse nsid: {}", text::shown(word)).into())
-}
-
-fn set(flag: &mut bool) -> Result<(), Exit> {
-    *flag = true;
-    Ok(())
 }
 
 fn target(request: &mut Request, word: &OsStr) -> Result<(), Exit> {

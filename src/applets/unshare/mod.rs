@@ -47,7 +47,7 @@ use std::ffi::{OsStr, OsString};
 use anyhow::{Context, Error, Result, anyhow};
 use nix::errno::Errno;
 
-use crate::cli::{self, Call, Effect, Grammar, Opt};
+use crate::cli::{self, Call, Effect, Grammar, Opt, set};
 use crate::exit::{Exit, Outcome};
 use crate::isolation::idmap::{Range, Which};
 use crate::isolation::kind::Kind;
@@ -208,13 +208,13 @@ static GRAMMAR: Grammar<Request> = Grammar {
 
 pub fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
-    let program = GRAMMAR.parse(call, command, &mut request)?;
+    let program = GRAMMAR.parse(call, &mut request)?;
     act::act(call.name, request.plan()?, &program)
 }
 
 #[must_use]
-pub fn command() -> clap::Command {
-    GRAMMAR.command("unshare", "run a program in new namespaces")
+pub fn options(name: &'static str, about: &'static str) -> clap::Command {
+    GRAMMAR.command(name, about)
 }
 
 /// Only the long form takes a file: `-m/path` is a cluster of letters to util-linux, and so it is here.
@@ -225,11 +225,6 @@ const fn kind(
     effect: fn(&mut Request, Option<&OsStr>) -> Result<(), Exit>,
 ) -> Opt<Request> {
     Opt::new(Some(letter), long, help, Effect::OptionalLong(effect)).takes("file")
-}
-
-fn set(flag: &mut bool) -> Result<(), Exit> {
-    *flag = true;
-    Ok(())
 }
 
 fn take(to: &mut Option<OsString>, value: &OsStr) -> Result<(), Exit> {
