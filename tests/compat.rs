@@ -5,21 +5,9 @@
 
 mod common;
 
-use std::path::Path;
-use std::process::{Command, Output};
-
-use common::process::{Holder, copy_of_binary, limited, namespaces};
-use common::{Scratch, program, skip, stderr, stdout, there};
-
-const SYSTEM: &str = "/usr/bin/nsenter";
-
-enum Expect {
-    Same,
-    /// Ours is another on purpose, and why.
-    Differs(&'static str),
-}
-
-use Expect::{Differs, Same};
+use common::compat::{Bench, Differs, Row, Same, all_alike, comparable, rows_are_distinct};
+use common::process::{Holder, namespaces};
+use common::{skip, there};
 
 const NEWER: &str = "the option is newer than 2.38";
 const WORDS: &str = "the words of the newest";
@@ -27,7 +15,7 @@ const CONTAINER: &str = "a word is a container";
 
 /// Command lines for a shell in whose PATH `nsenter` is one or the other. `$pid` holds all namespaces but
 /// user, `$user` is root of a user namespace of its own, `$gone` is nobody's, `$d` a directory.
-const ROWS: &[(&str, Expect)] = &[
+const ROWS: &[Row] = &[
     // entering
     ("nsenter -t $pid -u hostname", Same),
     ("nsenter -t $pid --uts hostname", Same),
@@ -307,96 +295,35 @@ const ROWS: &[(&str, Expect)] = &[
     ),
 ];
 
-fn version() -> Option<(u32, u32)> {
-    let output = Command::new(SYSTEM).arg("--version").output().ok()?;
-    let text = stdout(&output);
-    let number = text.split_whitespace().last()?;
-    let mut parts = number.split('.').map(|part| part.parse::<u32>().ok());
-    Some((parts.next()??, parts.next()??))
-}
-
-struct Bench {
-    scratch: Scratch,
-    main: Holder,
-    user: Holder,
-}
-
-impl Bench {
-    fn new() -> Bench {
-        let scratch = Scratch::new("compat");
-        let at = |name: &str| scratch.0.join(name);
-        let make = |path: &Path| std::fs::create_dir(path).expect("a directory");
-        ["ours", "theirs", "d", "bin"].iter().for_each(|name| make(&at(name)));
-        // A copy, so that ordinary users reach it.
-        copy_of_binary(&at("bin/ctrbox"));
-        std::os::unix::fs::symlink("../bin/ctrbox", at("ours/nsenter")).expect("a link");
-        std::os::unix::fs::symlink(SYSTEM, at("theirs/nsenter")).expect("a link");
-        let files = "cd \"$0\" && echo 'echo \"script:$0:$*\"' >script && echo '#!/no/such' >nobang && \
+const FILES: &str = "echo 'echo \"script:$0:$*\"' >script && echo '#!/no/such' >nobang && \
                      echo '#!/bin/sh' >plain && echo 'echo \"shell:$*\"' >shell && mkdir directory && \
                      chmod 755 script nobang shell . .. && chmod 644 plain";
-        let made = limited(program("sh").args(["-c", files]).arg(at("d")));
-        assert!(made.status.success(), "{}", stderr(&made));
-        let all = ["-C", "-i", "-u", "-n", "-m", "-T", "-p", "-f"];
-        let main = Holder::new(&all, "hostname inner; cd /usr");
-        let user = Holder::new(&["-U", "-r", "-u", "-n"], "");
-        Bench { scratch, main, user }
-    }
-
-    fn run(&self, line: &str, whose: &str) -> Output {
-        let bin = self.scratch.0.join(whose);
-        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", bin.display());
-        let mut command = program("sh");
-        command.args(["-c", line]).env("PATH", path).env("bin", &bin).env("d", self.scratch.0.join("d"));
-        command.env("pid", self.main.pid.to_string()).env("user", self.user.pid.to_string());
-        command.env("gone", "4194304").env("SHELL", "/bin/sh").env("HOME", &self.scratch.0);
-        command.env_remove("ENV").current_dir(&self.scratch.0);
-        limited(&mut command)
-    }
-
-    /// Status, stdout and stderr in one text, without the directory that the program is in.
-    fn said(&self, line: &str, whose: &str) -> String {
-        let output = self.run(line, whose);
-        let bin = self.scratch.0.join(whose).display().to_string();
-        let text = format!("{}{}status: {:?}\n", stdout(&output), stderr(&output), output.status.code());
-        text.replace(&bin, "BIN")
-    }
-}
 
 #[test]
 fn the_systems_and_ours_say_the_same() {
     if !namespaces("compat") {
         return;
     }
-    if !there("nsenter") || !Path::new(SYSTEM).exists() {
+    if !there("nsenter") {
         skip("compat", "there is no /usr/bin/nsenter");
         return;
     }
-    match version() {
-        Some((2, 38..=41)) => {}
-        other => {
-            skip("compat", &format!("/usr/bin/nsenter is {other:?}, not util-linux 2.38 to 2.41"));
-            return;
-        }
+    if !comparable("compat", "nsenter", 38..=41) {
+        return;
     }
-    let bench = Bench::new();
-    let mut wrong = Vec::new();
-    for (line, expect) in ROWS {
-        let (theirs, ours) = (bench.said(line, "theirs"), bench.said(line, "ours"));
-        match expect {
-            Same if theirs != ours => wrong.push(format!("$ {line}\n--- theirs\n{theirs}--- ours\n{ours}")),
-            Differs(why) if theirs == ours => {
-                wrong.push(format!("$ {line}\nno longer differs, the mark is stale: {why}\n{ours}"));
-            }
-            _ => {}
-        }
-    }
-    assert!(wrong.is_empty(), "{} of {} rows:\n\n{}", wrong.len(), ROWS.len(), wrong.join("\n"));
+    let bench = Bench::new("compat", "nsenter", FILES);
+    let main = Holder::new(&["-C", "-i", "-u", "-n", "-m", "-T", "-p", "-f"], "hostname inner; cd /usr");
+    let user = Holder::new(&["-U", "-r", "-u", "-n"], "");
+    let said = |line: &str, whose: &str| {
+        let mut command = bench.shell(line, whose);
+        command.env("pid", main.pid.to_string()).env("user", user.pid.to_string());
+        command.env("gone", "4194304").env("SHELL", "/bin/sh").env("HOME", &bench.0.0);
+        bench.said(&mut command, whose)
+    };
+    all_alike(ROWS, said);
 }
 
 #[test]
 fn no_row_stands_twice() {
-    let mut lines: Vec<&str> = ROWS.iter().map(|(line, _)| *line).collect();
-    lines.sort_unstable();
-    assert!(lines.windows(2).all(|pair| pair[0] != pair[1]), "a row stands twice");
-    assert!(ROWS.len() >= 80, "{} rows", ROWS.len());
+    rows_are_distinct(ROWS, 80);
 }

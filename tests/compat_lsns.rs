@@ -7,21 +7,11 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Command, Output};
 
-use common::process::{Holder, copy_of_binary, limited, link, namespaces};
+use common::compat::{Bench, Differs, Row, Same, all_alike, comparable, rows_are_distinct};
+use common::process::{Holder, limited, link, namespaces};
 use common::unshare::{apart, bind};
-use common::{Scratch, program, skip, stderr, stdout, there};
-
-const SYSTEM: &str = "/usr/bin/lsns";
-
-enum Expect {
-    Same,
-    /// Ours is another on purpose, and why.
-    Differs(&'static str),
-}
-
-use Expect::{Differs, Same};
+use common::{program, skip, stderr, there};
 
 const NEWER: &str = "the option is newer than 2.38";
 const WORDS: &str = "the words of the newest";
@@ -36,7 +26,7 @@ const EXCLUSIVE: &str = "theirs means to refuse this and forgets to";
 /// in namespaces of all kinds (`$mnt` to `$time`; `$net` is mounted on `$d/a` and `$d/b`). `$inner` is in a user
 /// namespace within that of `$outer` and in a network namespace of the inner one. Nobody is in `$kept`, which
 /// is mounted on `$d/kept`. `$gone` is nobody's number. `$nobody` runs a command as an ordinary user.
-const ROWS: &[(&str, Expect)] = &[
+const ROWS: &[Row] = &[
     // forms
     ("lsns -p $pid | tr -s ' '", Same),
     ("lsns -p $pid -r", Same),
@@ -266,51 +256,32 @@ const ROWS: &[(&str, Expect)] = &[
     ("$nobody sh -c 'exec lsns -p $$ -rn -o NS,TYPE'", Same),
     ("$nobody sh -c 'exec lsns -p $$ -J -t uts -o NS,TYPE'", Same),
     ("$nobody lsns -rn -o NS | grep -e $net -e $useri -e $kept", Differs(PERSISTENT)),
-];
-
-/// What is to be the same and is not yet.
-const BUGS: &[&str] = &[
     // --output-all without -T is a list
-    "lsns -p $pid -r --output-all",
-    "lsns -p $pid -J --output-all",
-    "lsns -p $pid -r --output-all -o +NS",
-    "lsns -p $pid --output-all -o COMMAND,NS",
+    ("lsns -p $pid -r --output-all", Same),
+    ("lsns -p $pid -J --output-all", Same),
+    ("lsns -p $pid -r --output-all -o +NS", Same),
+    ("lsns -p $pid --output-all -o COMMAND,NS", Same),
     // the message is without the `=`
-    "lsns -p $pid -T=",
-    "lsns -p $pid -T=x",
+    ("lsns -p $pid -T=", Same),
+    ("lsns -p $pid -T=x", Same),
     // the first operand ends the options
-    "POSIXLY_CORRECT=1 lsns $net -p $pid -r",
+    ("POSIXLY_CORRECT=1 lsns $net -p $pid -r", Same),
 ];
 
-fn version() -> Option<(u32, u32)> {
-    let output = Command::new(SYSTEM).arg("--version").output().ok()?;
-    let text = stdout(&output);
-    let number = text.split_whitespace().last()?;
-    let mut parts = number.split('.').map(|part| part.parse::<u32>().ok());
-    Some((parts.next()??, parts.next()??))
-}
+const FILES: &str = "cd .. && chmod 755 . d ours theirs bin && touch d/a d/b d/kept";
 
 /// All is gone with it. The mounts are those of the thread that made it.
-struct Bench {
-    scratch: Scratch,
+struct Namespaces {
+    bench: Bench,
     main: Holder,
     inner: Holder,
     kept: u64,
 }
 
-impl Bench {
-    fn new(name: &str) -> Bench {
-        let scratch = Scratch::new(name);
-        let at = |name: &str| scratch.0.join(name);
-        let make = |path: &Path| std::fs::create_dir(path).expect("a directory");
-        ["ours", "theirs", "d", "bin"].iter().for_each(|name| make(&at(name)));
-        // A copy, so that ordinary users reach it.
-        copy_of_binary(&at("bin/ctrbox"));
-        std::os::unix::fs::symlink("../bin/ctrbox", at("ours/lsns")).expect("a link");
-        std::os::unix::fs::symlink(SYSTEM, at("theirs/lsns")).expect("a link");
-        let modes = "cd \"$0\" && chmod 755 . d ours theirs bin && touch d/a d/b d/kept";
-        let made = limited(program("sh").args(["-c", modes]).arg(&scratch.0));
-        assert!(made.status.success(), "{}", stderr(&made));
+impl Namespaces {
+    fn new(name: &str) -> Namespaces {
+        let bench = Bench::new(name, "lsns", FILES);
+        let at = |name: &str| bench.at(name);
         let main = Holder::new(&["-U", "-r", "-C", "-i", "-u", "-n", "-m", "-T", "-p", "-f"], "");
         let both = ["-U", "-r", "sh", "-c", "\"$@\"; exit", "outer", "unshare", "-U", "-r", "-n"];
         let inner = Holder::by(program("unshare").args(both), "");
@@ -323,14 +294,11 @@ impl Bench {
         assert!(made.status.success(), "{}", stderr(&made));
         let kept = std::fs::metadata(at("d/kept")).expect("a namespace");
         let kept = std::os::unix::fs::MetadataExt::ino(&kept);
-        Bench { scratch, main, inner, kept }
+        Namespaces { bench, main, inner, kept }
     }
 
-    fn run(&self, line: &str, whose: &str) -> Output {
-        let bin = self.scratch.0.join(whose);
-        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", bin.display());
-        let mut command = program("sh");
-        command.args(["-c", line]).env("PATH", path).env("bin", &bin).env("d", self.scratch.0.join("d"));
+    fn said(&self, line: &str, whose: &str) -> String {
+        let mut command = self.bench.shell(line, whose);
         let stat = std::fs::read_to_string(self.inner.file("stat")).expect("a process");
         let outer = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).expect("a parent");
         command.env("pid", self.main.pid.to_string()).env("inner", self.inner.pid.to_string());
@@ -346,80 +314,41 @@ impl Bench {
         command.env("useri", inode(self.inner.link("user"))).env("neti", inode(self.inner.link("net")));
         command.env("usero", inode(link(outer, "user")));
         command.env("nobody", "setpriv --reuid=65534 --regid=65534 --clear-groups");
-        command.env_remove("ENV").env_remove("COLUMNS").current_dir("/");
-        limited(&mut command)
-    }
-
-    /// Status, stdout and stderr in one text, without the directory that the program is in.
-    fn said(&self, line: &str, whose: &str) -> String {
-        let output = self.run(line, whose);
-        let bin = self.scratch.0.join(whose).display().to_string();
-        let text = format!("{}{}status: {:?}\n", stdout(&output), stderr(&output), output.status.code());
-        text.replace(&bin, "BIN")
-    }
-
-    fn wrong<'r>(&self, rows: impl Iterator<Item = (&'r str, &'r Expect)>) -> Vec<String> {
-        let mut wrong = Vec::new();
-        for (line, expect) in rows {
-            let (theirs, ours) = (self.said(line, "theirs"), self.said(line, "ours"));
-            match expect {
-                Same if theirs != ours => {
-                    wrong.push(format!("$ {line}\n--- theirs\n{theirs}--- ours\n{ours}"));
-                }
-                Differs(why) if theirs == ours => {
-                    wrong.push(format!("$ {line}\nno longer differs, the mark is stale: {why}\n{ours}"));
-                }
-                _ => {}
-            }
-        }
-        wrong
+        command.env_remove("COLUMNS").current_dir("/");
+        self.bench.said(&mut command, whose)
     }
 }
 
-impl Drop for Bench {
+impl Drop for Namespaces {
     fn drop(&mut self) {
         // What is a mount point could not be removed.
         for name in ["a", "b", "kept"] {
-            let _ = nix::mount::umount(&self.scratch.0.join("d").join(name));
+            let _ = nix::mount::umount(&self.bench.at("d").join(name));
         }
     }
 }
 
-/// Can they be compared here? If not, that is said.
-fn comparable(name: &str) -> bool {
-    if !namespaces(name) {
-        return false;
+/// Every row is as expected, where that can be told.
+fn compare(name: &str, rows: &[Row]) {
+    if !namespaces("compat_lsns") || !comparable("compat_lsns", "lsns", 38..=38) {
+        return;
     }
-    match version() {
-        None => skip(name, "there is no /usr/bin/lsns"),
-        Some((2, 38)) if there("setpriv") => return true,
-        Some((2, 38)) => skip(name, "needs setpriv(1)"),
-        Some(other) => skip(name, &format!("/usr/bin/lsns is {other:?}, not util-linux 2.38")),
+    if !there("setpriv") {
+        skip("compat_lsns", "needs setpriv(1)");
+        return;
     }
-    false
+    apart(|| {
+        let inside = Namespaces::new(name);
+        all_alike(rows, |line, whose| inside.said(line, whose));
+    });
 }
 
 #[test]
 fn the_systems_and_ours_say_the_same() {
-    if comparable("compat_lsns") {
-        let wrong =
-            apart(|| Bench::new("compat-lsns").wrong(ROWS.iter().map(|(line, expect)| (*line, expect))));
-        assert!(wrong.is_empty(), "{} of {} rows:\n\n{}", wrong.len(), ROWS.len(), wrong.join("\n"));
-    }
-}
-
-#[test]
-fn what_is_not_the_same_yet() {
-    if comparable("compat_lsns") {
-        let wrong = apart(|| Bench::new("compat-lsns-bugs").wrong(BUGS.iter().map(|line| (*line, &Same))));
-        assert!(wrong.is_empty(), "{} of {} rows:\n\n{}", wrong.len(), BUGS.len(), wrong.join("\n"));
-    }
+    compare("compat-lsns", ROWS);
 }
 
 #[test]
 fn no_row_stands_twice() {
-    let mut lines: Vec<&str> = ROWS.iter().map(|(line, _)| *line).collect();
-    lines.sort_unstable();
-    assert!(lines.windows(2).all(|pair| pair[0] != pair[1]), "a row stands twice");
-    assert!(ROWS.len() >= 100, "{} rows", ROWS.len());
+    rows_are_distinct(ROWS, 100);
 }

@@ -6,21 +6,10 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Command, Output};
 
-use common::process::{copy_of_binary, limited};
+use common::compat::{Bench, Differs, Row, Same, all_alike, comparable, rows_are_distinct};
+use common::skip;
 use common::unshare::{apart, possible, replace, without_pids};
-use common::{Scratch, program, skip, stderr, stdout};
-
-const SYSTEM: &str = "/usr/bin/unshare";
-
-enum Expect {
-    Same,
-    /// Ours is another on purpose, and why.
-    Differs(&'static str),
-}
-
-use Expect::{Differs, Same};
 
 const NEWER: &str = "the option is newer than 2.38";
 const WORDS: &str = "the words of the newest";
@@ -34,7 +23,7 @@ const BITS: &str = "the original takes the lower 32 bits";
 /// Command lines for a shell in whose PATH `unshare` is one or the other. `$nobody`, `$lucky` and `$stranger`
 /// run a command as an ordinary user: one without subids, one with, one that nobody knows. `$d` is a directory,
 /// `$maps` what a program sees of its maps.
-const ROWS: &[(&str, Expect)] = &[
+const ROWS: &[Row] = &[
     // namespaces
     ("unshare -u hostname", Same),
     ("unshare -u sh -c 'hostname inner; hostname'; hostname", Same),
@@ -340,102 +329,38 @@ const ACCOUNTS: [(&str, &str); 4] = [
     ("/etc/subgid", "root:7100000:1000\nlucky:8100000:65536\n"),
 ];
 
-fn version() -> Option<(u32, u32)> {
-    let output = Command::new(SYSTEM).arg("--version").output().ok()?;
-    let text = stdout(&output);
-    let number = text.split_whitespace().last()?;
-    let mut parts = number.split('.').map(|part| part.parse::<u32>().ok());
-    Some((parts.next()??, parts.next()??))
-}
-
-struct Bench(Scratch);
-
-impl Bench {
-    fn new() -> Bench {
-        let scratch = Scratch::new("compat-unshare");
-        let at = |name: &str| scratch.0.join(name);
-        for name in ["ours", "theirs", "d", "bin"] {
-            std::fs::create_dir(at(name)).expect("a directory");
-        }
-        copy_of_binary(&at("bin/ctrbox"));
-        std::os::unix::fs::symlink("../bin/ctrbox", at("ours/unshare")).expect("a link");
-        std::os::unix::fs::symlink(SYSTEM, at("theirs/unshare")).expect("a link");
-        let files = "cd \"$0\" && echo 'echo \"script:$0:$*\"' >script && echo '#!/no/such' >nobang && \
+const FILES: &str = "echo 'echo \"script:$0:$*\"' >script && echo '#!/no/such' >nobang && \
                      mkdir directory && touch plain && chmod 755 script nobang . .. ../bin && chmod 644 plain";
-        let made = limited(program("sh").args(["-c", files]).arg(at("d")));
-        assert!(made.status.success(), "{}", stderr(&made));
-        for (file, content) in ACCOUNTS {
-            replace(&at("d"), file, content);
-        }
-        Bench(scratch)
-    }
 
-    fn run(&self, line: &str, whose: &str) -> Output {
-        let bin = self.0.0.join(whose);
-        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", bin.display());
-        let mut command = program("sh");
-        command.args(["-c", line]).env("PATH", path).env("bin", &bin).env("d", self.0.0.join("d"));
-        for (name, id) in [("nobody", 65534), ("lucky", 61001), ("stranger", 54321)] {
-            command.env(name, format!("setpriv --reuid={id} --regid={id} --clear-groups"));
-        }
-        command.env("maps", "sh -c cat</proc/self/uid_map;cat</proc/self/gid_map;cat</proc/self/setgroups");
-        command.env("SHELL", "/bin/sh").env("HOME", "/").env_remove("ENV").current_dir(&self.0.0);
-        limited(&mut command)
+fn said(bench: &Bench, line: &str, whose: &str) -> String {
+    let mut command = bench.shell(line, whose);
+    for (name, id) in [("nobody", 65534), ("lucky", 61001), ("stranger", 54321)] {
+        command.env(name, format!("setpriv --reuid={id} --regid={id} --clear-groups"));
     }
-
-    /// Status, stdout and stderr in one text, without the directory that the program is in, and PIDs.
-    fn said(&self, line: &str, whose: &str) -> String {
-        let output = self.run(line, whose);
-        let bin = self.0.0.join(whose).display().to_string();
-        let text = format!("{}{}status: {:?}\n", stdout(&output), stderr(&output), output.status.code());
-        without_pids(&text.replace(&bin, "BIN"))
-    }
+    command.env("maps", "sh -c cat</proc/self/uid_map;cat</proc/self/gid_map;cat</proc/self/setgroups");
+    command.env("SHELL", "/bin/sh").env("HOME", "/");
+    without_pids(&bench.said(&mut command, whose))
 }
 
 #[test]
 fn the_systems_and_ours_say_the_same() {
-    if !possible("compat-unshare") {
+    if !possible("compat-unshare") || !comparable("compat-unshare", "unshare", 38..=41) {
         return;
-    }
-    if !Path::new(SYSTEM).exists() {
-        skip("compat-unshare", "there is no /usr/bin/unshare");
-        return;
-    }
-    match version() {
-        Some((2, 38..=41)) => {}
-        other => {
-            skip("compat-unshare", &format!("/usr/bin/unshare is {other:?}, not util-linux 2.38 to 2.41"));
-            return;
-        }
     }
     if let Some((file, _)) = ACCOUNTS.iter().find(|(file, _)| !Path::new(file).exists()) {
         skip("compat-unshare", &format!("there is no {file} to put another over"));
         return;
     }
-    let wrong = apart(|| {
-        let bench = Bench::new();
-        let mut wrong = Vec::new();
-        for (line, expect) in ROWS {
-            let (theirs, ours) = (bench.said(line, "theirs"), bench.said(line, "ours"));
-            match expect {
-                Same if theirs != ours => {
-                    wrong.push(format!("$ {line}\n--- theirs\n{theirs}--- ours\n{ours}"))
-                }
-                Differs(why) if theirs == ours => {
-                    wrong.push(format!("$ {line}\nno longer differs, the mark is stale: {why}\n{ours}"));
-                }
-                _ => {}
-            }
+    apart(|| {
+        let bench = Bench::new("compat-unshare", "unshare", FILES);
+        for (file, content) in ACCOUNTS {
+            replace(&bench.at("d"), file, content);
         }
-        wrong
+        all_alike(ROWS, |line, whose| said(&bench, line, whose));
     });
-    assert!(wrong.is_empty(), "{} of {} rows:\n\n{}", wrong.len(), ROWS.len(), wrong.join("\n"));
 }
 
 #[test]
 fn no_row_stands_twice() {
-    let mut lines: Vec<&str> = ROWS.iter().map(|(line, _)| *line).collect();
-    lines.sort_unstable();
-    assert!(lines.windows(2).all(|pair| pair[0] != pair[1]), "a row stands twice");
-    assert!(ROWS.len() >= 80, "{} rows", ROWS.len());
+    rows_are_distinct(ROWS, 80);
 }

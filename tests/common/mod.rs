@@ -1,7 +1,10 @@
 //! What the tests share: the binary, skipping with a reason, golden files, a place to work in.
 #![allow(dead_code)] // every test file uses its part
 
+pub mod compat;
+pub mod ctr_ps;
 pub mod lsns;
+pub mod nsenter;
 pub mod process;
 pub mod unshare;
 
