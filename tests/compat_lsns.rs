@@ -158,12 +158,12 @@ const ROWS: &[Row] = &[
     ("lsns -r $net", Same),
     ("lsns $net -J", Same),
     ("lsns $net -rl", Same),
-    ("lsns $net | tr -s ' '", Same),
+    ("lsns $net | tr -s ' ' | sed 's/^ //'", Same),
     ("lsns $pidns -r", Same),
     ("lsns $pidns -J", Same),
     ("lsns $usero -r -o PID,PPID,NS", Same),
     ("lsns $usero $net -r", Same),
-    ("lsns -- $net -r | tr -s ' '", Same),
+    ("lsns -- $net -r | tr -s ' ' | sed 's/^ //'", Same),
     ("lsns $net -r -o +NS,TYPE", Same),
     ("lsns $net -r -o NS", Same),
     ("lsns $net -r -o NS,NETNSID,NSFS", Same),
@@ -265,7 +265,7 @@ const ROWS: &[Row] = &[
     ("lsns -p $pid -T=", Same),
     ("lsns -p $pid -T=x", Same),
     // the first operand ends the options
-    ("POSIXLY_CORRECT=1 lsns $net -p $pid -r", Same),
+    ("POSIXLY_CORRECT=1 lsns $net -p $pid -r | tr -s ' ' | sed 's/^ //'", Same),
 ];
 
 const FILES: &str = "cd .. && chmod 755 . d ours theirs bin && touch d/a d/b d/kept";
