@@ -100,12 +100,10 @@ pub fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<std::io::Resu
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let dir = open(proc.path(), flags, Mode::empty()).with_context(cannot)?;
     let mut walk = Walk::new(dir, wanted);
-    for &pid in &pids {
+    for (at, &pid) in pids.iter().enumerate() {
         walk.links(pid);
-    }
-    if wanted.descriptors {
-        for (at, &pid) in pids.iter().enumerate() {
-            walk.descriptors(at, pid);
+        if wanted.descriptors {
+            walk.descriptors(at, pid); // at once, while what the kernel looked up for the process is at hand
         }
     }
     let mut found = walk.found;
