@@ -77,9 +77,4 @@ impl Filter {
         };
         eval::run(&self.steps, &column)
     }
-
-    /// As [`Filter::evaluate`], where what cannot be compared does not match.
-    pub fn matches<'a>(&self, value: &dyn Fn(&str) -> Value<'a>) -> bool {
-        self.evaluate(value).unwrap_or(false)
-    }
 }
