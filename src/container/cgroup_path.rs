@@ -1,100 +1,216 @@
-//! What the path of a control group says about the container: the table of patterns.
+//! What the path of a control group says about containers: the table of forms.
 
-/// Where to look for the state of a candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Store<'a> {
-    Docker,
-    /// containerd's namespace for Kubernetes.
-    Cri,
-    Podman,
-    /// Any of the three: all that the path has is the id.
-    Any,
-    /// containerd, in a namespace that the path names.
-    Containerd(&'a str),
-}
+use std::borrow::Cow;
 
-/// An id in a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+use super::Runtime;
+use super::records::Store;
+
+/// A component of a path that may be a container's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Candidate<'a> {
-    pub store: Store<'a>,
-    pub id: &'a str,
+    /// Whose records may vouch for it, the likeliest first.
+    pub stores: &'static [Store],
+    /// What it is called when none does.
+    pub runtime: Runtime,
+    pub id: Cow<'a, str>,
     /// The path up to the component of the id, and with it.
     pub group: &'a str,
-    /// Components of `group`.
-    pub depth: usize,
-    /// Is the name so particular that it is worth showing without any state that vouches for it?
+    /// Is the name so particular that it is worth showing without any record that vouches for it?
     pub particular: bool,
 }
 
-/// Components of the form PREFIX ID SUFFIX, with an id of 64 hexadecimal digits.
-const FORMS: [(&str, &str, Store<'static>); 7] = [
-    ("docker-", ".scope", Store::Docker),      // systemd driver
-    ("cri-containerd-", ".scope", Store::Cri), // systemd driver
-    ("libpod-", ".scope", Store::Podman),      // systemd driver; crun adds a group `container` below
-    ("libpod-", "", Store::Podman),            // cgroupfs driver
-    ("libpod-payload-", "", Store::Podman),    // --cgroups=split, quadlet
-    ("nerdctl-", ".scope", Store::Containerd("default")),
-    ("", "", Store::Any), // cgroupfs driver, any --cgroup-parent
-];
+/// What stands before the component.
+#[derive(Clone, Copy)]
+enum After {
+    Anything,
+    Is(&'static str),
+    /// `pod0123…`, and not `pod` alone.
+    Begins(&'static str),
+    /// Two above.
+    Below(&'static str),
+}
 
-/// What stands before a bare id and tells whose it is.
-const PARENTS: [(&str, Store<'static>); 2] = [("docker", Store::Docker), ("pod", Store::Cri)];
+/// What an id looks like.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// 64 hexadecimal digits.
+    Hex,
+    /// Letters, digits and `._-`; so never a path of its own.
+    Word,
+    /// The same in systemd's escapes, as `\x2d` for a `-`.
+    Escaped,
+    /// A UUID, and whatever follows.
+    Uuid,
+}
 
-/// The candidates of a path, deepest first: inside a container that runs containers, the inner one.
+struct Form {
+    after: After,
+    prefix: &'static str,
+    suffix: &'static str,
+    shape: Shape,
+    stores: &'static [Store],
+    runtime: Runtime,
+}
+
+impl Form {
+    const fn new(
+        (after, prefix, suffix): (After, &'static str, &'static str),
+        shape: Shape,
+        stores: &'static [Store],
+        runtime: Runtime,
+    ) -> Form {
+        Form { after, prefix, suffix, shape, stores, runtime }
+    }
+}
+
+/// The forms that are particular, the first that fits counts. `.scope` and `.service` are of the systemd
+/// driver, the others of the cgroupfs driver.
+const FORMS: &[Form] = {
+    use After::{Anything, Begins, Below, Is};
+    use Shape::{Escaped, Hex, Uuid, Word};
+    use Store::{Containerd, CriO, Docker, Lxc, Machined, Oci, Podman, Snap};
+    &[
+        Form::new((Anything, "docker-", ".scope"), Hex, &[Docker], Runtime::Docker),
+        Form::new((Anything, "cri-containerd-", ".scope"), Hex, &[Containerd, Docker], Runtime::K8s),
+        Form::new((Anything, "crio-", ".scope"), Hex, &[CriO], Runtime::K8s),
+        Form::new((Anything, "crio-", ""), Hex, &[CriO], Runtime::K8s),
+        Form::new((Anything, "libpod-", ".scope"), Hex, &[Podman], Runtime::Podman), // crun adds a group `container`
+        Form::new((Anything, "libpod-", ""), Hex, &[Podman], Runtime::Podman),
+        Form::new((Anything, "libpod-payload-", ""), Hex, &[Podman], Runtime::Podman), // --cgroups=split, quadlet
+        Form::new((Anything, "nerdctl-", ".scope"), Hex, &[Containerd], Runtime::Nerdctl),
+        Form::new((Anything, "buildah-", ".scope"), Word, &[Podman], Runtime::Buildah),
+        Form::new((Anything, "runc-", ".scope"), Word, &[Oci], Runtime::Runc),
+        Form::new((Anything, "crun-", ".scope"), Word, &[Oci], Runtime::Crun),
+        Form::new((Anything, "youki-", ".scope"), Word, &[Oci], Runtime::Youki),
+        Form::new((Anything, "machine-", ".scope"), Escaped, &[Machined], Runtime::Nspawn),
+        Form::new((Anything, "systemd-nspawn@", ".service"), Escaped, &[Machined], Runtime::Nspawn),
+        Form::new((Anything, "lxc.payload.", ""), Word, &[Lxc], Runtime::Lxc),
+        Form::new((Is("lxc.payload"), "", ""), Word, &[Lxc], Runtime::Lxc),
+        Form::new((Is("lxc"), "", ""), Word, &[Lxc], Runtime::Lxc), // before LXC 4
+        Form::new((Anything, "app-flatpak-", ".scope"), Word, &[], Runtime::Flatpak),
+        Form::new((Anything, "snap.", ".scope"), Word, &[Snap], Runtime::Snap),
+        Form::new((Anything, "snap.", ".service"), Word, &[Snap], Runtime::Snap),
+        Form::new((Is("docker"), "", ""), Hex, &[Docker], Runtime::Docker),
+        Form::new((Begins("pod"), "", ""), Hex, &[Containerd, CriO, Docker], Runtime::K8s),
+        Form::new((Is("actions_job"), "", ""), Hex, &[Docker], Runtime::Actions),
+        Form::new((Is("ecs"), "", ""), Hex, &[Docker], Runtime::Ecs),
+        Form::new((Below("ecs"), "", ""), Hex, &[Docker], Runtime::Ecs),
+        Form::new((Below("ecs"), "", ""), Word, &[], Runtime::Ecs), // Fargate: TASK-NUMBER
+        Form::new((Is("garden"), "", ""), Word, &[], Runtime::Garden),
+        Form::new((Is("buildkit"), "", ""), Word, &[], Runtime::Buildkit),
+        Form::new((Is("mesos"), "", ""), Uuid, &[], Runtime::Mesos),
+        Form::new((Is("nomad"), "", ""), Uuid, &[], Runtime::Nomad),
+        Form::new((Below("nomad.slice"), "", ".scope"), Uuid, &[], Runtime::Nomad),
+    ]
+};
+
+/// Who may have made a group that has an id for its name, and nothing else that tells.
+const ANYBODY: &[Store] = &[Store::Docker, Store::Containerd, Store::CriO, Store::Podman, Store::Oci];
+
+/// The candidates of a path, outermost first.
 pub fn candidates(path: &str) -> Vec<Candidate<'_>> {
     let mut found = Vec::new();
-    let mut parent = "";
+    let (mut above, mut parent) = ("", "");
     let mut end = 0;
-    for (depth, component) in path.split('/').enumerate() {
+    for component in path.split('/') {
         end += component.len();
         let group = &path[..end];
         end += 1;
-        let mut add = |store, id, particular| found.push(Candidate { store, id, group, depth, particular });
-        if let Some((store, id)) = by_form(component) {
-            let store = if store == Store::Any { of_parent(parent) } else { store };
-            add(store, id, store != Store::Any);
-        } else if let Some(id) = after_colons(component) {
-            // A kubelet with the systemd driver over a containerd with the cgroupfs driver.
-            add(Store::Cri, id, true);
-        } else if is_name(parent) && is_name(component) {
-            // containerd's own clients: /NAMESPACE/ID, where an id may be any word.
-            add(Store::Containerd(parent), component, false);
+        if !component.is_empty() {
+            claims(above, parent, component, group, &mut found);
+            (above, parent) = (parent, component);
         }
-        parent = component;
     }
-    found.reverse();
+    // nspawn itself sits beside its payload, and is no part of the container.
+    if matches!(path.rsplit('/').next(), Some("supervisor")) {
+        found.retain(|candidate| !candidate.stores.contains(&Store::Machined));
+    }
     found
 }
 
-/// SLICE:cri-containerd:ID
+/// Adds what one component may be.
+fn claims<'a>(above: &str, parent: &'a str, component: &'a str, group: &'a str, to: &mut Vec<Candidate<'a>>) {
+    let mut add = |stores, runtime, id, particular| {
+        to.push(Candidate { stores, runtime, id, group, particular });
+    };
+    if let Some((form, id)) = FORMS.iter().find_map(|form| Some((form, form.id(above, parent, component)?))) {
+        add(form.stores, form.runtime, id, true);
+    } else if let Some(id) = after_colons(component) {
+        // A kubelet with the systemd driver over a runtime with the cgroupfs driver.
+        add(&[Store::Containerd, Store::CriO], Runtime::K8s, id.into(), true);
+    } else if is_id(component) {
+        add(ANYBODY, Runtime::Docker, component.into(), false); // any --cgroup-parent
+    } else if is_name(component) {
+        // runc's and crun's ids may be any word.
+        add(&[Store::Oci], Runtime::Runc, component.into(), false);
+    }
+    if is_name(parent) && is_name(component) {
+        // So may those of containerd's own clients: /NAMESPACE/ID.
+        let id = format!("{parent}/{component}");
+        add(&[Store::Containerd], Runtime::Containerd, id.into(), false);
+    }
+}
+
+impl Form {
+    fn id<'a>(&self, above: &str, parent: &str, component: &'a str) -> Option<Cow<'a, str>> {
+        let here = match self.after {
+            After::Anything => true,
+            After::Is(name) => parent == name,
+            After::Begins(name) => parent.len() > name.len() && parent.starts_with(name),
+            After::Below(name) => above == name,
+        };
+        let id = component.strip_prefix(self.prefix)?.strip_suffix(self.suffix).filter(|_| here)?;
+        self.shape.read(id)
+    }
+}
+
+impl Shape {
+    fn read(self, id: &str) -> Option<Cow<'_, str>> {
+        let fits = match self {
+            Shape::Hex => is_id(id),
+            Shape::Word => is_name(id),
+            Shape::Uuid => is_name(id) && id.get(..36).is_some_and(is_uuid),
+            Shape::Escaped => return unescape(id).filter(|name| is_name(name)).map(Cow::Owned),
+        };
+        fits.then_some(Cow::Borrowed(id))
+    }
+}
+
+/// SLICE:cri-containerd:ID, SLICE:crio:ID
 fn after_colons(component: &str) -> Option<&str> {
-    let (slice, id) = component.rsplit_once(':')?;
-    (slice.ends_with(":cri-containerd") && is_id(id)).then_some(id)
+    let (rest, id) = component.rsplit_once(':')?;
+    let (_, maker) = rest.rsplit_once(':')?;
+    (matches!(maker, "cri-containerd" | "crio") && is_id(id)).then_some(id)
 }
 
-fn by_form(component: &str) -> Option<(Store<'static>, &str)> {
-    FORMS.iter().find_map(|&(prefix, suffix, store)| {
-        let id = component.strip_prefix(prefix)?.strip_suffix(suffix)?;
-        is_id(id).then_some((store, id))
-    })
-}
-
-fn of_parent(parent: &str) -> Store<'static> {
-    let known = PARENTS.iter().find(|(name, _)| match *name {
-        "pod" => parent.starts_with("pod") && parent.len() > 3,
-        name => parent == name,
-    });
-    known.map_or(Store::Any, |&(_, store)| store)
+/// systemd's escapes in the names of units: `\xNN` (systemd.unit(5)).
+fn unescape(escaped: &str) -> Option<String> {
+    let mut parts = escaped.split("\\x");
+    let mut name = parts.next()?.to_owned();
+    for part in parts {
+        let byte = u8::from_str_radix(part.get(..2)?, 16).ok().filter(u8::is_ascii)?;
+        name.push(char::from(byte));
+        name.push_str(part.get(2..)?);
+    }
+    Some(name)
 }
 
 pub fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
 }
 
-/// An identifier as containerd allows them; so never a path of its own.
+fn is_uuid(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let lengths = [8, 4, 4, 4, 12];
+    let hex = |part: &str| part.bytes().all(|b| b.is_ascii_hexdigit());
+    lengths.into_iter().all(|length| parts.next().is_some_and(|part| part.len() == length && hex(part)))
+        && parts.next().is_none()
+}
+
+/// An identifier as runtimes allow them; so never a path of its own.
 pub fn is_name(text: &str) -> bool {
-    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    text.len() <= 76
+    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'@');
+    text.len() <= 255
         && text.bytes().all(word)
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
 }
@@ -105,40 +221,67 @@ mod tests {
 
     const A: &str = "aeb29a15315aa34748c89a0c8ba54026601e0a1e27f244fe53642ea94ad02868";
     const B: &str = "55ff83edf74c99c1da16bce22b5b99c496a047a311b92c8bcd4d24b077660efd";
+    const UUID: &str = "0b3f5a52-1111-2222-3333-4444deadbeef";
 
-    fn found(path: &str) -> Vec<(Store<'_>, &str, &str)> {
-        candidates(path).into_iter().filter(|c| c.particular).map(|c| (c.store, c.id, c.group)).collect()
+    /// (runtime, id, group) of what is particular, the deepest first.
+    fn found(path: &str) -> Vec<(Runtime, String, &str)> {
+        let particular = candidates(path).into_iter().rev().filter(|c| c.particular);
+        particular.map(|c| (c.runtime, c.id.into_owned(), c.group)).collect()
     }
 
     #[test]
     fn every_layout_that_runtimes_make() {
-        for (path, store) in [
-            (format!("/docker/{A}"), Store::Docker),
-            (format!("/system.slice/docker-{A}.scope"), Store::Docker),
-            (format!("/user.slice/user@1000.service/user.slice/docker-{A}.scope"), Store::Docker),
-            (format!("/kubepods/besteffort/pod1111-22/{A}"), Store::Cri),
-            (format!("/kubepods.slice/kubepods-pod1_2.slice/cri-containerd-{A}.scope"), Store::Cri),
-            (format!("/system.slice/kubepods-pod1_2.slice:cri-containerd:{A}"), Store::Cri),
-            (format!("/libpod_parent/libpod-{A}"), Store::Podman),
-            (format!("/libpod_parent/{B}/libpod-{A}"), Store::Podman),
-            (format!("/machine.slice/libpod-{A}.scope"), Store::Podman),
-            (format!("/system.slice/web.service/libpod-payload-{A}"), Store::Podman),
+        for (path, runtime, id) in [
+            (format!("/docker/{A}"), Runtime::Docker, A),
+            (format!("/system.slice/docker-{A}.scope"), Runtime::Docker, A),
+            (format!("/user.slice/user@1000.service/user.slice/docker-{A}.scope"), Runtime::Docker, A),
+            (format!("/kubepods/besteffort/pod1111-22/{A}"), Runtime::K8s, A),
+            (format!("/kubepods.slice/kubepods-pod1_2.slice/cri-containerd-{A}.scope"), Runtime::K8s, A),
+            (format!("/system.slice/kubepods-pod1_2.slice:cri-containerd:{A}"), Runtime::K8s, A),
+            (format!("/kubepods.slice/kubepods-pod1_2.slice/crio-{A}.scope"), Runtime::K8s, A),
+            (format!("/kubepods/pod1/crio-{A}"), Runtime::K8s, A),
+            (format!("/libpod_parent/libpod-{A}"), Runtime::Podman, A),
+            (format!("/libpod_parent/{B}/libpod-{A}"), Runtime::Podman, A),
+            (format!("/machine.slice/libpod-{A}.scope"), Runtime::Podman, A),
+            (format!("/system.slice/web.service/libpod-payload-{A}"), Runtime::Podman, A),
+            (format!("/system.slice/nerdctl-{A}.scope"), Runtime::Nerdctl, A),
+            ("/system.slice/runc-job.scope".to_owned(), Runtime::Runc, "job"),
+            ("/lxc.payload.web-1".to_owned(), Runtime::Lxc, "web-1"),
+            ("/lxc.payload/web".to_owned(), Runtime::Lxc, "web"),
+            ("/lxc/web".to_owned(), Runtime::Lxc, "web"),
+            ("/machine.slice/machine-a\\x2db.scope".to_owned(), Runtime::Nspawn, "a-b"),
+            ("/machine.slice/systemd-nspawn@deb.service".to_owned(), Runtime::Nspawn, "deb"),
+            ("/user.slice/app-flatpak-org.x.App-77.scope".to_owned(), Runtime::Flatpak, "org.x.App-77"),
+            ("/system.slice/snap.lxd.daemon.service".to_owned(), Runtime::Snap, "lxd.daemon"),
+            (format!("/ecs/0123abcd/{A}"), Runtime::Ecs, A),
+            ("/ecs/0123abcd/0123abcd-7".to_owned(), Runtime::Ecs, "0123abcd-7"),
+            (format!("/actions_job/{A}"), Runtime::Actions, A),
+            ("/garden/8f8c".to_owned(), Runtime::Garden, "8f8c"),
+            (
+                "/buildkit/ax7wnlqv6lkbpr7bwtg7pdbf9".to_owned(),
+                Runtime::Buildkit,
+                "ax7wnlqv6lkbpr7bwtg7pdbf9",
+            ),
+            (format!("/mesos/{UUID}"), Runtime::Mesos, UUID),
+            (format!("/nomad/{UUID}"), Runtime::Nomad, UUID),
         ] {
-            assert_eq!(found(&path).first(), Some(&(store, A, path.as_str())), "{path}");
+            assert_eq!(found(&path).first(), Some(&(runtime, id.to_owned(), path.as_str())), "{path}");
             let below = format!("{path}/container/init.scope");
-            assert_eq!(found(&below).first(), Some(&(store, A, path.as_str())), "{below}");
+            assert_eq!(found(&below).first(), Some(&(runtime, id.to_owned(), path.as_str())), "{below}");
         }
+        let nomad = format!("/nomad.slice/share.slice/{UUID}.web.scope");
+        assert_eq!(found(&nomad), [(Runtime::Nomad, format!("{UUID}.web"), nomad.as_str())]);
     }
 
     #[test]
-    fn the_deepest_of_nested_ones_comes_first() {
+    fn nested_ones_from_the_outside_in() {
         let path = format!("/docker/{A}/kubelet/kubepods/pod12/{B}/x");
-        let ids: Vec<&str> = found(&path).iter().map(|c| c.1).collect();
-        assert_eq!(ids, [B, A]);
+        let ids: Vec<_> = candidates(&path).into_iter().filter(|c| c.particular).map(|c| c.id).collect();
+        assert_eq!(ids, [A, B]);
     }
 
     #[test]
-    fn conmon_and_near_misses_are_no_containers() {
+    fn monitors_and_near_misses_are_no_containers() {
         for path in [
             "/".to_owned(),
             String::new(),
@@ -148,18 +291,27 @@ mod tests {
             format!("/docker/{}", A.to_uppercase()),
             format!("/docker/{A}x"),
             format!("/system.slice/crio-conmon-{A}.scope"),
+            "/lxc.monitor.web".to_owned(),
+            "/lxc.monitor/web".to_owned(),
+            "/machine.slice/machine-a.scope/supervisor".to_owned(),
+            "/machine.slice/machine-a\\x2.scope".to_owned(),
+            "/machine.slice/machine-a\\x2f..\\x2fb.scope".to_owned(),
+            "/mesos/agent".to_owned(),
+            "/nomad.slice/share.slice".to_owned(),
         ] {
             assert_eq!(found(&path), [], "{path}");
         }
     }
 
     #[test]
-    fn containerds_names_are_weak_and_never_lead_out_of_the_directory() {
-        let weak = candidates("/default/rt-ctr-one");
-        assert_eq!((weak[0].store, weak[0].id), (Store::Containerd("default"), "rt-ctr-one"));
-        assert!(!weak[0].particular);
-        assert!(candidates("/../..").is_empty());
-        assert!(candidates("/a/..").is_empty());
-        assert!(candidates("/./b").is_empty());
+    fn words_are_weak_and_never_lead_out_of_a_directory() {
+        let path = "/default/rt-ctr-one";
+        let weak: Vec<_> = candidates(path).into_iter().map(|c| (c.id.into_owned(), c.particular)).collect();
+        let expected = ["default", "rt-ctr-one", "default/rt-ctr-one"].map(|id| (id.to_owned(), false));
+        assert_eq!(weak, expected);
+        for path in ["/../..", "/./..", "/a b/\u{e4}"] {
+            assert!(candidates(path).is_empty(), "{path}");
+        }
+        assert_eq!(candidates("/a/..").len(), 1);
     }
 }

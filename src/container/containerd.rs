@@ -8,10 +8,11 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 
 use super::cgroup_path::is_name;
-use super::{Container, Files, Proof, Runtime, rfc3339};
+use super::records::Records;
+use super::{Container, Files, Runtime, rfc3339};
 
 /// The namespace of the CRI plugin: Kubernetes.
-pub const CRI: &str = "k8s.io";
+const CRI: &str = "k8s.io";
 /// Docker's; its containers are told by Docker's own files.
 const MOBY: &str = "moby";
 
@@ -33,22 +34,26 @@ pub struct Containerd {
     namespaces: OnceCell<Vec<(String, String)>>,
 }
 
-impl Containerd {
-    /// Every running task, as (namespace, id).
-    pub fn ids(&self, files: &Files) -> Vec<(String, String)> {
+impl Records for Containerd {
+    /// Every running task, as `NAMESPACE/ID`.
+    fn ids(&self, files: &Files) -> Vec<String> {
         let all = self.namespaces(files).iter().flat_map(|(tasks, namespace)| {
             let ids = files.list(&format!("{tasks}/{namespace}"));
-            ids.into_iter().filter(|id| is_name(id)).map(|id| (namespace.clone(), id))
+            ids.into_iter().filter(|id| is_name(id)).map(move |id| format!("{namespace}/{id}"))
         });
         all.collect()
     }
 
-    pub fn load(&self, files: &Files, namespace: &str, id: &str) -> Option<Container> {
+    /// By `NAMESPACE/ID`, or the ID alone of one of Kubernetes'.
+    fn load(&self, files: &Files, id: &str) -> Option<Container> {
+        let (namespace, id) = id.split_once('/').unwrap_or((CRI, id));
         let here = self.namespaces(files).iter().filter(|(_, name)| name == namespace);
         here.into_iter()
             .find_map(|(tasks, _)| from_bundle(files, &format!("{tasks}/{namespace}/{id}"), namespace, id))
     }
+}
 
+impl Containerd {
     fn namespaces(&self, files: &Files) -> &[(String, String)] {
         self.namespaces.get_or_init(|| {
             let tasks = STATES.iter().map(|state| format!("{state}/{TASKS}"));
@@ -69,19 +74,15 @@ fn from_bundle(files: &Files, bundle: &str, namespace: &str, id: &str) -> Option
     let cri = |name: &str| annotation(&format!("io.kubernetes.cri.{name}"));
 
     let mut container = Container {
-        runtime: Runtime::Containerd,
-        id: format!("{namespace}/{id}"),
         name: Some(format!("{namespace}/{}", annotation("nerdctl/name").unwrap_or_else(|| id.to_owned()))),
-        pod: None,
-        pod_namespace: None,
         image: cri("image-name"),
         // The bundle is written when the task is made, and not again.
         created: files.modified(&format!("{bundle}/config.json")).map(rfc3339),
         init: Some(init),
-        proof: Proof::State,
+        ..Container::new(Runtime::Containerd, format!("{namespace}/{id}"))
     };
     if namespace == CRI {
-        container.runtime = Runtime::K8s;
+        container.runtime = Runtime::K8s; // and the engine stays containerd
         id.clone_into(&mut container.id);
         container.pod = cri("sandbox-name");
         container.pod_namespace = cri("sandbox-namespace");

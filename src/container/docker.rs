@@ -7,7 +7,8 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 
 use super::cgroup_path::is_id;
-use super::{Container, Files, Proof, Runtime, seconds};
+use super::records::Records;
+use super::{Container, Files, Runtime, seconds};
 
 /// Where the daemon keeps its data unless told otherwise; the snap is told otherwise.
 const ROOTS: [&str; 2] = ["/var/lib/docker", "/var/snap/docker/common/var-lib-docker"];
@@ -46,18 +47,19 @@ pub struct Docker {
     roots: OnceCell<Vec<String>>,
 }
 
-impl Docker {
-    /// The ids of all containers, stopped ones too.
-    pub fn ids(&self, files: &Files) -> Vec<String> {
+impl Records for Docker {
+    fn ids(&self, files: &Files) -> Vec<String> {
         let all = self.roots(files).iter().flat_map(|root| files.list(root));
         all.filter(|id| is_id(id)).collect()
     }
 
-    pub fn load(&self, files: &Files, id: &str) -> Option<Container> {
+    fn load(&self, files: &Files, id: &str) -> Option<Container> {
         let configs = self.roots(files).iter().map(|root| format!("{root}/{id}/config.v2.json"));
         configs.into_iter().find_map(|path| files.json(&path)).map(|config| container(id, config))
     }
+}
 
+impl Docker {
     fn roots(&self, files: &Files) -> &[String] {
         let there = || {
             ROOTS.iter().map(|root| format!("{root}/containers")).filter(|root| files.exists(root)).collect()
@@ -69,15 +71,11 @@ impl Docker {
 fn container(id: &str, config: Config) -> Container {
     let init = (config.state.running && config.state.pid > 0).then(|| Pid::from_raw(config.state.pid));
     let mut container = Container {
-        runtime: Runtime::Docker,
-        id: id.to_owned(),
         name: Some(config.name.trim_start_matches('/').to_owned()).filter(|name| !name.is_empty()),
-        pod: None,
-        pod_namespace: None,
         image: config.config.image,
         created: seconds(&config.created),
         init,
-        proof: Proof::State,
+        ..Container::new(Runtime::Docker, id)
     };
     // A kubelet over dockerd (cri-dockerd) writes down in labels what it asked for.
     let labels = config.config.labels.unwrap_or_default();

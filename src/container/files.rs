@@ -90,6 +90,11 @@ impl Files {
         self.open(path, OFlag::O_PATH)?.metadata().ok().map(|meta| meta.mtime())
     }
 
+    /// The inode of a file: of one in /run/netns, the id of the namespace.
+    pub fn inode(&self, path: &str) -> Option<u64> {
+        self.open(path, OFlag::O_PATH)?.metadata().ok().map(|meta| meta.ino())
+    }
+
     /// Where a path of that system really is, its links followed there.
     pub fn locate(&self, path: &str) -> Option<PathBuf> {
         let file = self.open(path, OFlag::O_PATH)?;

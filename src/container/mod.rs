@@ -7,53 +7,133 @@
 mod cgroup_path;
 mod containerd;
 mod docker;
+mod evidence;
 mod files;
+mod nested;
 mod podman;
+mod records;
 mod resolver;
+mod strays;
 pub mod target;
 
 pub use files::Files;
 pub use resolver::Resolver;
 
 use std::fmt;
+use std::rc::Rc;
 
 use nix::unistd::Pid;
+
+use crate::isolation::cgroup;
+use crate::isolation::kind::Kind;
 
 /// What made the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Runtime {
+    Actions,
+    /// Nobody known: a pid namespace or a root directory of its own, and no record anywhere.
+    Anon,
+    Apptainer,
+    Buildah,
+    Buildkit,
+    Bwrap,
     Containerd,
+    Crun,
     Docker,
+    Ecs,
+    Firejail,
+    Flatpak,
+    Garden,
+    Incus,
     K8s,
+    Libvirt,
+    Lxc,
+    Lxd,
+    Mesos,
+    Nerdctl,
+    /// A network namespace with a name, as ip-netns(8) makes them.
+    Netns,
+    Nomad,
+    Nspawn,
     Podman,
+    Runc,
+    Snap,
+    Youki,
 }
 
-impl Runtime {
-    pub const ALL: [Runtime; 4] = [Runtime::Containerd, Runtime::Docker, Runtime::K8s, Runtime::Podman];
+/// The names, as they stand before the colon, in the order of the enum.
+const NAMES: [(Runtime, &str); 27] = [
+    (Runtime::Actions, "actions"),
+    (Runtime::Anon, "anon"),
+    (Runtime::Apptainer, "apptainer"),
+    (Runtime::Buildah, "buildah"),
+    (Runtime::Buildkit, "buildkit"),
+    (Runtime::Bwrap, "bwrap"),
+    (Runtime::Containerd, "containerd"),
+    (Runtime::Crun, "crun"),
+    (Runtime::Docker, "docker"),
+    (Runtime::Ecs, "ecs"),
+    (Runtime::Firejail, "firejail"),
+    (Runtime::Flatpak, "flatpak"),
+    (Runtime::Garden, "garden"),
+    (Runtime::Incus, "incus"),
+    (Runtime::K8s, "k8s"),
+    (Runtime::Libvirt, "libvirt"),
+    (Runtime::Lxc, "lxc"),
+    (Runtime::Lxd, "lxd"),
+    (Runtime::Mesos, "mesos"),
+    (Runtime::Nerdctl, "nerdctl"),
+    (Runtime::Netns, "netns"),
+    (Runtime::Nomad, "nomad"),
+    (Runtime::Nspawn, "nspawn"),
+    (Runtime::Podman, "podman"),
+    (Runtime::Runc, "runc"),
+    (Runtime::Snap, "snap"),
+    (Runtime::Youki, "youki"),
+];
 
+impl Runtime {
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Runtime::Containerd => "containerd",
-            Runtime::Docker => "docker",
-            Runtime::K8s => "k8s",
-            Runtime::Podman => "podman",
-        }
+        NAMES[self as usize].1
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Runtime> {
+        NAMES.iter().find(|row| row.1 == name).map(|row| row.0)
     }
 }
 
 /// How we know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proof {
+pub enum How {
     /// The runtime's state on disk, and its init process is in this control group.
     State,
     /// A control group of this name, and nothing that vouches for it: shown with a `?`.
     Cgroup,
+    /// Namespaces shared with the init process of a container that is known by its state.
+    Namespace,
+    /// Namespaces or a root of its own, and no runtime that claims them.
+    Anonymous,
+}
+
+impl How {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            How::State => "state",
+            How::Cgroup => "cgroup",
+            How::Namespace => "namespace",
+            How::Anonymous => "anonymous",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     pub runtime: Runtime,
+    /// What does the work behind it, as `containerd` behind k8s; the runtime itself where nothing does.
+    pub engine: &'static str,
     /// The runtime's own id; containerd's with its namespace, as `default/one`.
     pub id: String,
     /// `web`; `NAMESPACE/ID` of containerd; `NAMESPACE/POD/CONTAINER` of Kubernetes. None when no state tells it.
@@ -61,11 +141,72 @@ pub struct Container {
     pub pod: Option<String>,
     pub pod_namespace: Option<String>,
     pub image: Option<String>,
+    /// What the user wrote on it, in the order of the names.
+    pub labels: Vec<(String, String)>,
+    pub hostname: Option<String>,
     /// When it was made, as `2026-11-22T14:38:03Z`.
     pub created: Option<String>,
+    /// Whose it is: root's, or the user's who runs it without being root.
+    pub owner: u32,
     /// The first process in it, as the state has it.
     pub init: Option<Pid>,
-    pub proof: Proof,
+    /// When that process began, in clock ticks since the boot, where the state has that too.
+    pub init_start: Option<u64>,
+    /// When its PID was written down, in seconds since 1970: a process that began later is another.
+    pub init_noted: Option<i64>,
+    /// Namespaces that the state says are its own; all that is known of it, for some runtimes.
+    pub namespaces: Vec<(Kind, u64)>,
+    pub how: How,
+    /// The container that this one runs in.
+    pub outer: Option<Rc<Container>>,
+}
+
+impl Container {
+    /// One that state on disk tells of; the rest is for the caller to fill in.
+    #[must_use]
+    pub fn new(runtime: Runtime, id: impl Into<String>) -> Container {
+        Container {
+            runtime,
+            engine: runtime.name(),
+            id: id.into(),
+            name: None,
+            pod: None,
+            pod_namespace: None,
+            image: None,
+            labels: Vec::new(),
+            hostname: None,
+            created: None,
+            owner: 0,
+            init: None,
+            init_start: None,
+            init_noted: None,
+            namespaces: Vec::new(),
+            how: How::State,
+            outer: None,
+        }
+    }
+
+    /// Can it be alive though its record names no process? LXC and snapd write none down.
+    fn runs_without_init_noted(&self) -> bool {
+        matches!(self.runtime, Runtime::Incus | Runtime::Lxc | Runtime::Lxd | Runtime::Snap)
+    }
+
+    /// This container and those around it, from the inside out.
+    pub fn chain(&self) -> impl Iterator<Item = &Container> {
+        std::iter::successors(Some(self), |container| container.outer.as_deref())
+    }
+}
+
+/// The container of one process, and how we know that this process is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    pub container: Rc<Container>,
+    pub how: How,
+}
+
+/// The paths in the text of a `/proc/PID/cgroup` that are text.
+fn cgroup_lines(text: &[u8]) -> impl Iterator<Item = &str> {
+    cgroup::parse(text).filter_map(|line| std::str::from_utf8(line.path).ok())
 }
 
 /// A time as runtimes write it down (RFC 3339), to the second.
@@ -98,13 +239,22 @@ impl fmt::Display for Container {
             Some(name) => f.write_str(name)?,
             None => f.write_str(self.id.get(..12).unwrap_or(&self.id))?,
         }
-        f.write_str(if self.proof == Proof::Cgroup { "?" } else { "" })
+        f.write_str(if self.how == How::Cgroup { "?" } else { "" })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_table_of_runtimes_is_in_the_order_of_the_enum() {
+        for (at, (runtime, name)) in NAMES.iter().enumerate() {
+            assert_eq!((*runtime as usize, runtime.name()), (at, *name));
+            assert_eq!(Runtime::from_name(name), Some(*runtime));
+        }
+        assert!(NAMES.is_sorted_by_key(|row| row.1));
+    }
 
     #[test]
     fn times_to_the_second() {

@@ -7,7 +7,8 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 
 use super::cgroup_path::is_id;
-use super::{Container, Files, Proof, Runtime, seconds};
+use super::records::Records;
+use super::{Container, Files, Runtime, seconds};
 
 const STORAGE: &str = "/var/lib/containers/storage";
 const RUN: &str = "/run/containers/storage";
@@ -62,12 +63,12 @@ struct RuncState {
     init_process_pid: i32,
 }
 
-impl Podman {
-    pub fn ids(&self, files: &Files) -> Vec<String> {
+impl Records for Podman {
+    fn ids(&self, files: &Files) -> Vec<String> {
         self.all(files).keys().cloned().collect()
     }
 
-    pub fn load(&self, files: &Files, id: &str) -> Option<Container> {
+    fn load(&self, files: &Files, id: &str) -> Option<Container> {
         let listed = self.all(files).get(id)?;
         let spec = spec(files, &listed.directory, id);
         // The storage is shared with CRI-O and buildah, which write the same annotations and none.
@@ -84,18 +85,17 @@ impl Podman {
             _ => None,
         };
         Some(Container {
-            runtime: Runtime::Podman,
-            id: id.to_owned(),
             name: listed.name.clone(),
             pod,
-            pod_namespace: None,
             image: listed.image.clone(),
             created: listed.created.clone(),
             init: init(files, &listed.directory, id),
-            proof: Proof::State,
+            ..Container::new(Runtime::Podman, id)
         })
     }
+}
 
+impl Podman {
     fn all(&self, files: &Files) -> &HashMap<String, Listed> {
         self.all.get_or_init(|| {
             let directories = files.list(STORAGE).into_iter().filter(|name| name.ends_with("-containers"));

@@ -1,40 +1,36 @@
 //! From a process to its container, and to all containers: candidates looked up and checked, each once.
 
-use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use nix::unistd::Pid;
 
-use super::cgroup_path::{Candidate, Store, candidates};
-use super::containerd::{self, Containerd};
-use super::docker::Docker;
-use super::podman::Podman;
-use super::{Container, Files, Proof, Runtime};
-use crate::isolation::cgroup;
-use crate::isolation::kind::{Kind, parse_link};
-use crate::proc::ProcRoot;
+use super::cgroup_path::{Candidate, candidates};
+use super::nested::Nested;
+use super::records::{Records, Store};
+use super::strays::Strays;
+use super::{Container, Files, How, Tag, cgroup_lines, evidence};
+use crate::proc::{ProcRoot, Scan, Status};
 
-/// What state on disk says of an id, and the control groups where its init process really is.
+/// What a record says of an id, and what the kernel says to that.
 #[derive(Clone)]
 struct Known {
     container: Rc<Container>,
-    /// Paths up to the component of the id, in whatever hierarchy. Empty when init does not live.
+    /// The groups where its init process really is, in whatever hierarchy, up to the component of the id.
     groups: Vec<String>,
+    alive: bool,
 }
-
-/// (store, namespace where the store has them, id)
-type Key = (&'static str, String, String);
 
 pub struct Resolver<'a> {
     proc: &'a ProcRoot,
     files: &'a Files,
-    docker: Docker,
-    containerd: Containerd,
-    podman: Podman,
+    records: HashMap<Store, Box<dyn Records>>,
     /// Answers by the whole text of a cgroup file: most processes share it with others.
-    by_text: HashMap<Vec<u8>, Option<Rc<Container>>>,
-    known: HashMap<Key, Option<Known>>,
+    by_text: HashMap<Vec<u8>, Option<Tag>>,
+    known: HashMap<(Store, String), Option<Known>>,
+    /// Records inside of containers, by the id of the container.
+    nested: HashMap<String, Option<Nested>>,
+    strays: Option<Strays>,
 }
 
 impl<'a> Resolver<'a> {
@@ -43,190 +39,247 @@ impl<'a> Resolver<'a> {
         Resolver {
             proc,
             files,
-            docker: Docker::default(),
-            containerd: Containerd::default(),
-            podman: Podman::default(),
+            records: Store::ALL.into_iter().map(|store| (store, store.records())).collect(),
             by_text: HashMap::new(),
             known: HashMap::new(),
+            nested: HashMap::new(),
+            strays: None,
         }
     }
 
-    /// The container of a process, by the text of its `/proc/PID/cgroup`.
-    pub fn of_cgroup(&mut self, text: &[u8]) -> Option<Rc<Container>> {
+    /// The container of a process, by the text of its `/proc/PID/cgroup`, and by its namespaces where that
+    /// proves nothing. `own_pid_ns`: has it a pid namespace other than that of proc?
+    pub fn of(&mut self, pid: Pid, cgroup: &[u8], own_pid_ns: bool) -> Option<Tag> {
+        let by_group = self.of_cgroup(cgroup);
+        if by_group.as_ref().is_some_and(|tag| tag.how == How::State) {
+            return by_group;
+        }
+        let by_namespaces = self.stray(pid, own_pid_ns);
+        match (&by_group, &by_namespaces) {
+            // A name that nobody vouches for still says more than none.
+            (Some(_), Some(tag)) if tag.how == How::Anonymous => by_group,
+            (_, Some(_)) => by_namespaces,
+            (_, None) => by_group,
+        }
+    }
+
+    /// The container that the text of a `/proc/PID/cgroup` tells.
+    pub fn of_cgroup(&mut self, text: &[u8]) -> Option<Tag> {
         if let Some(answer) = self.by_text.get(text) {
             return answer.clone();
         }
-        let answer = self.ask(text);
+        let answer = self.ask(text).map(|container| Tag { how: container.how, container });
         self.by_text.insert(text.to_vec(), answer.clone());
         answer
     }
 
-    /// Every container that runs now and whose state we can read.
+    /// Every container that runs now and of which there is a record that we can read.
     pub fn all(&mut self) -> Vec<Rc<Container>> {
-        let mut all: Vec<Rc<Container>> = Vec::new();
-        for id in self.docker.ids(self.files) {
-            all.extend(self.running(Store::Docker, &id));
-        }
-        for (namespace, id) in self.containerd.ids(self.files) {
-            all.extend(self.running(Store::Containerd(&namespace), &id));
-        }
-        for id in self.podman.ids(self.files) {
-            all.extend(self.running(Store::Podman, &id));
-        }
+        let mut all = self.recorded();
+        all.retain(|container| container.init.is_some());
         all.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
         all
     }
 
-    /// State files that could not be used so far.
+    /// The same in no order, and those too of which no process is known.
+    fn recorded(&mut self) -> Vec<Rc<Container>> {
+        let mut all: Vec<Rc<Container>> = Vec::new();
+        for store in Store::ALL {
+            let ids = self.records.get(&store).map(|records| records.ids(self.files)).unwrap_or_default();
+            let known = ids.iter().filter_map(|id| self.lookup(store, id));
+            all.extend(known.filter(|known| known.alive).map(|known| known.container));
+        }
+        self.find_inits(&mut all);
+        all
+    }
+
+    /// Every container that a process is in now: those without records too.
+    pub fn scan(&mut self) -> Vec<Rc<Container>> {
+        let mut all: Vec<Rc<Container>> = Vec::new();
+        self.each_process(|resolver, pid, status, cgroup| {
+            let own_pid_ns = status.nspid.len() > 1;
+            if let Some(tag) = resolver.of(pid, cgroup, own_pid_ns)
+                && !all.contains(&tag.container)
+            {
+                all.push(tag.container);
+            }
+        });
+        self.find_inits(&mut all);
+        all
+    }
+
+    /// Records that could not be used so far.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         self.files.warnings()
     }
 
-    /// Is `pid` the init process of that container still? PIDs are recycled, groups tell.
+    /// Is `pid` the init process of that container still? PIDs are recycled, groups and start times tell.
     #[must_use]
     pub fn is_init(&self, container: &Container, pid: Pid) -> bool {
-        !groups_of(self.proc, pid, container).is_empty()
-    }
-
-    /// Containers seen so far whose init has this pid namespace: for processes that entered one without
-    /// joining its control group. With the mnt namespace as second key, as pods may share the first.
-    #[must_use]
-    pub fn by_namespaces(&self) -> ByNamespaces {
-        let alive = self.known.values().flatten().filter(|known| !known.groups.is_empty());
-        let links = alive.filter_map(|known| {
-            let init = known.container.init?;
-            Some((
-                namespace(self.proc, init, Kind::Pid)?,
-                namespace(self.proc, init, Kind::Mnt)?,
-                known.container.clone(),
-            ))
-        });
-        ByNamespaces { own: own_namespace(self.proc, Kind::Pid), containers: links.collect() }
-    }
-
-    fn ask(&mut self, text: &[u8]) -> Option<Rc<Container>> {
-        let lines = cgroup::parse(text).filter_map(|line| std::str::from_utf8(line.path).ok());
-        let mut seen = HashSet::new();
-        let mut found: Vec<Candidate<'_>> =
-            lines.flat_map(candidates).filter(|candidate| seen.insert(*candidate)).collect();
-        // The deepest that state vouches for; of lines that differ only in what stands before, the first.
-        found.sort_by_key(|candidate| Reverse(candidate.depth));
-        let proven = found.iter().find_map(|candidate| {
-            let known = self.lookup(candidate.store, candidate.id)?;
-            known.groups.iter().any(|group| group == candidate.group).then_some(known.container)
-        });
-        proven.or_else(|| found.iter().find(|candidate| candidate.particular).map(|c| Rc::new(unproven(c))))
-    }
-
-    fn running(&mut self, store: Store<'_>, id: &str) -> Option<Rc<Container>> {
-        self.lookup(store, id).filter(|known| !known.groups.is_empty()).map(|known| known.container)
-    }
-
-    fn lookup(&mut self, store: Store<'_>, id: &str) -> Option<Known> {
-        let (name, namespace) = match store {
-            // Kubernetes may run on dockerd, and a bare id be anybody's.
-            Store::Any => {
-                return [Store::Docker, Store::Cri, Store::Podman]
-                    .into_iter()
-                    .find_map(|store| self.lookup(store, id));
+        match (container.init_start, container.how) {
+            (Some(start), _) => evidence::start_of(self.proc, pid) == Some(start),
+            (None, How::State) => {
+                !evidence::groups_of(self.proc, pid, container).is_empty()
+                    || evidence::same_process(self.proc, pid, container)
             }
-            Store::Docker => ("docker", ""),
-            Store::Cri => ("containerd", containerd::CRI),
-            Store::Containerd(namespace) => ("containerd", namespace),
-            Store::Podman => ("podman", ""),
-        };
-        let key = (name, namespace.to_owned(), id.to_owned());
+            (None, _) => false,
+        }
+    }
+
+    fn stray(&mut self, pid: Pid, own_pid_ns: bool) -> Option<Tag> {
+        let mut strays = self.strays.take().unwrap_or_else(|| Strays::new(self.proc, self.files));
+        let answer = strays.look(self.proc, pid, own_pid_ns).and_then(|own| {
+            if !strays.is_taught() {
+                strays.teach(self.proc, &self.recorded());
+            }
+            strays.of(self.proc, pid, &own)
+        });
+        self.strays = Some(strays);
+        answer
+    }
+
+    /// Of the hierarchies' paths the one with the most containers proven; where all are alike, the first.
+    fn ask(&mut self, text: &[u8]) -> Option<Rc<Container>> {
+        let mut paths: Vec<&str> = Vec::new();
+        cgroup_lines(text).for_each(|path| {
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        });
+        let mut best: Option<((usize, usize), Rc<Container>)> = None;
+        for path in paths {
+            let Some(container) = self.in_path(path) else { continue };
+            let proven = container.chain().filter(|link| link.how != How::Cgroup).count();
+            let rank = (proven, container.chain().count());
+            if best.as_ref().is_none_or(|(best, _)| rank > *best) {
+                best = Some((rank, container));
+            }
+        }
+        best.map(|(_, container)| container)
+    }
+
+    /// The innermost container of a path, with those around it.
+    fn in_path(&mut self, path: &str) -> Option<Rc<Container>> {
+        let mut outer: Option<Rc<Container>> = None;
+        for candidate in candidates(path) {
+            let here = self.proven(&candidate).map(|container| within(&container, outer.as_ref()));
+            let here = here.or_else(|| self.inside(outer.as_ref()?, &candidate));
+            // Not twice the same, where two components carry its id.
+            if outer.as_ref().zip(here.as_ref()).is_some_and(|(outer, here)| outer.id == here.id) {
+                continue;
+            }
+            match here {
+                Some(container) => outer = Some(container),
+                None if candidate.particular => outer = Some(Rc::new(unproven(&candidate, outer))),
+                None => {}
+            }
+        }
+        outer
+    }
+
+    /// The container of a candidate that a record vouches for.
+    fn proven(&mut self, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
+        candidate.stores.iter().find_map(|&store| {
+            let known = self.lookup(store, &candidate.id)?;
+            let there = known.groups.iter().any(|group| group == candidate.group);
+            (known.alive && (there || placed(candidate, &known.container))).then_some(known.container)
+        })
+    }
+
+    /// The container of a candidate that a record inside of the container around it tells of.
+    fn inside(&mut self, outer: &Rc<Container>, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
+        // Words alone are too weak here: any group of an init system inside would be looked up.
+        if outer.how == How::Cgroup || !(candidate.particular || candidate.stores.contains(&Store::Docker)) {
+            return None;
+        }
+        if !self.nested.contains_key(&outer.id) {
+            let mut around = vec![outer.clone()];
+            self.find_inits(&mut around);
+            let nested = Nested::open(self.proc, &around[0], |pid| self.is_init(&around[0], pid));
+            self.nested.insert(outer.id.clone(), nested);
+        }
+        let nested = self.nested.get(&outer.id)?.as_ref()?;
+        nested.load(candidate).map(|container| within(&container, Some(outer)))
+    }
+
+    fn lookup(&mut self, store: Store, id: &str) -> Option<Known> {
+        let key = (store, id.to_owned());
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
-        let container = match store {
-            Store::Docker | Store::Any => self.docker.load(self.files, id),
-            Store::Cri => {
-                self.containerd.load(self.files, namespace, id).or_else(|| self.docker.load(self.files, id))
-            }
-            Store::Containerd(_) => self.containerd.load(self.files, namespace, id),
-            Store::Podman => self.podman.load(self.files, id),
-        };
-        let known = container.map(|container| {
-            let groups =
-                container.init.map(|init| groups_of(self.proc, init, &container)).unwrap_or_default();
-            Known { container: Rc::new(container), groups }
-        });
+        let container = self.records.get(&store).and_then(|records| records.load(self.files, id));
+        let known = container.map(|container| self.check(container));
         self.known.insert(key, known.clone());
         known
     }
-}
 
-/// The control groups of `init` that carry the id of its container.
-fn groups_of(proc: &ProcRoot, init: Pid, container: &Container) -> Vec<String> {
-    let Ok(text) = proc.read(init, "cgroup") else { return Vec::new() };
-    let id = container.id.rsplit('/').next().unwrap_or_default();
-    let paths = cgroup::parse(&text).filter_map(|line| std::str::from_utf8(line.path).ok());
-    let mut groups: Vec<String> = paths
-        .flat_map(candidates)
-        .filter(|candidate| candidate.id == id)
-        .map(|c| c.group.to_owned())
-        .collect();
-    groups.sort();
-    groups.dedup();
-    groups
-}
-
-fn unproven(candidate: &Candidate<'_>) -> Container {
-    let runtime = match candidate.store {
-        Store::Docker | Store::Any => Runtime::Docker,
-        Store::Cri => Runtime::K8s,
-        Store::Podman => Runtime::Podman,
-        Store::Containerd(_) => Runtime::Containerd,
-    };
-    let id = candidate.id.to_owned();
-    Container {
-        runtime,
-        id,
-        name: None,
-        pod: None,
-        pod_namespace: None,
-        image: None,
-        created: None,
-        init: None,
-        proof: Proof::Cgroup,
+    fn check(&self, container: Container) -> Known {
+        let groups = container.init.map(|init| evidence::groups_of(self.proc, init, &container));
+        let groups = groups.unwrap_or_default();
+        let alive = match container.init {
+            Some(init) => !groups.is_empty() || evidence::same_process(self.proc, init, &container),
+            // Of LXC no file tells the PID; the group does.
+            None => container.runs_without_init_noted(),
+        };
+        Known { container: Rc::new(container), groups, alive }
     }
-}
 
-/// See [`Resolver::by_namespaces`].
-pub struct ByNamespaces {
-    own: Option<u64>,
-    containers: Vec<(u64, u64, Rc<Container>)>,
-}
+    /// Looks for the init processes of containers whose records do not tell: the first PID of a pid namespace,
+    /// in a group of that container.
+    fn find_inits(&mut self, all: &mut [Rc<Container>]) {
+        if all.iter().all(|container| container.init.is_some()) {
+            return;
+        }
+        let mut found: HashMap<(super::Runtime, String), Pid> = HashMap::new();
+        self.each_process(|resolver, pid, status, cgroup| {
+            if status.nspid.len() == 2
+                && status.nspid.last() == Some(&1)
+                && let Some(tag) = resolver.of_cgroup(cgroup)
+            {
+                found.entry((tag.container.runtime, tag.container.id.clone())).or_insert(pid);
+            }
+        });
+        for container in all.iter_mut().filter(|container| container.init.is_none()) {
+            if let Some(&init) = found.get(&(container.runtime, container.id.clone())) {
+                let init_start = evidence::start_of(self.proc, init);
+                *container = Rc::new(Container { init: Some(init), init_start, ..(**container).clone() });
+            }
+        }
+    }
 
-impl ByNamespaces {
-    #[must_use]
-    pub fn of(&self, proc: &ProcRoot, pid: Pid) -> Option<Rc<Container>> {
-        let pid_ns = namespace(proc, pid, Kind::Pid).filter(|&ns| Some(ns) != self.own)?;
-        let mnt_ns = namespace(proc, pid, Kind::Mnt);
-        let mut sharing = self.containers.iter().filter(|(pid, _, _)| *pid == pid_ns);
-        match (sharing.next(), sharing.next()) {
-            (Some((_, _, container)), None) => Some(container.clone()),
-            (None, _) => None,
-            _ => {
-                let same =
-                    |(pid, mnt, _): &&(u64, u64, Rc<Container>)| *pid == pid_ns && Some(*mnt) == mnt_ns;
-                self.containers.iter().find(same).map(|(_, _, container)| container.clone())
+    fn each_process(&mut self, mut visit: impl FnMut(&mut Self, Pid, &Status, &[u8])) {
+        let (Ok(pids), Ok(mut scan)) = (Scan::pids(self.proc), Scan::new(self.proc)) else { return };
+        for pid in pids {
+            let Ok(status) = scan.read(pid, "status").map(Status::parse) else { continue };
+            if status.kernel_thread {
+                continue;
+            }
+            if let Ok(cgroup) = scan.read(pid, "cgroup") {
+                visit(self, pid, &status, cgroup);
             }
         }
     }
 }
 
-fn namespace(proc: &ProcRoot, pid: Pid, kind: Kind) -> Option<u64> {
-    link(&proc.of(pid, &kind.link()))
+/// Is a group where nobody but its runtime could have made it? For those whose records name no process.
+fn placed(candidate: &Candidate<'_>, container: &Container) -> bool {
+    let above = candidate.group.rsplit_once('/').map_or("", |(above, _)| above);
+    let of_user = format!("/user.slice/user-{}.slice/", container.owner);
+    container.init.is_none()
+        && match container.owner {
+            0 => matches!(above, "" | "/lxc" | "/lxc.payload"),
+            _ => above.starts_with(&of_user),
+        }
 }
 
-fn own_namespace(proc: &ProcRoot, kind: Kind) -> Option<u64> {
-    link(&proc.own(&kind.link()))
+fn within(container: &Rc<Container>, outer: Option<&Rc<Container>>) -> Rc<Container> {
+    match outer {
+        None => container.clone(),
+        Some(outer) => Rc::new(Container { outer: Some(outer.clone()), ..(**container).clone() }),
+    }
 }
 
-fn link(path: &std::path::Path) -> Option<u64> {
-    use std::os::unix::ffi::OsStrExt;
-    parse_link(std::fs::read_link(path).ok()?.as_os_str().as_bytes())
+fn unproven(candidate: &Candidate<'_>, outer: Option<Rc<Container>>) -> Container {
+    Container { how: How::Cgroup, outer, ..Container::new(candidate.runtime, candidate.id.clone()) }
 }

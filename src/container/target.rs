@@ -110,10 +110,7 @@ pub fn matching(all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
 
 fn split_runtime(word: &str) -> (Option<Runtime>, &str) {
     let prefix = word.split_once(':');
-    let known = prefix.and_then(|(runtime, name)| {
-        let runtime = Runtime::ALL.into_iter().find(|known| known.name() == runtime)?;
-        Some((Some(runtime), name))
-    });
+    let known = prefix.and_then(|(runtime, name)| Some((Some(Runtime::from_name(runtime)?), name)));
     known.unwrap_or((None, word))
 }
 
@@ -166,7 +163,6 @@ pub fn hold(resolver: &Resolver<'_>, container: &Container) -> Result<Held> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::container::Proof;
 
     fn parse(word: &str) -> Result<Target, Errno> {
         Target::parse(OsStr::new(word))
@@ -202,19 +198,7 @@ mod tests {
     }
 
     fn made(runtime: Runtime, id: &str, name: &str) -> Rc<Container> {
-        let (id, name) = (id.to_owned(), Some(name.to_owned()));
-        let proof = Proof::State;
-        Rc::new(Container {
-            runtime,
-            id,
-            name,
-            pod: None,
-            pod_namespace: None,
-            image: None,
-            created: None,
-            init: None,
-            proof,
-        })
+        Rc::new(Container { name: Some(name.to_owned()), ..Container::new(runtime, id) })
     }
 
     #[test]

@@ -193,6 +193,17 @@ fn mask(kinds: &[Kind]) -> c_int {
     kinds.iter().fold(0, |mask, kind| mask | kind.flag())
 }
 
+/// The host name that another process sees. No file tells it: we go there to ask, and come back.
+#[must_use]
+pub fn hostname(proc: &ProcRoot, pid: Pid) -> Option<String> {
+    let home = open_file(&ProcRoot::default().own(&Kind::Uts.link())).ok()?;
+    let there = open_file(&proc.of(pid, &Kind::Uts.link())).ok()?;
+    sys::setns(&there, Kind::Uts.flag()).ok()?;
+    let name = nix::unistd::gethostname();
+    sys::setns(&home, Kind::Uts.flag()).ok()?;
+    name.ok()?.into_string().ok()
+}
+
 /// A pidfd where the kernel has them. Not to have one is no failure: files below /proc serve as well.
 #[must_use]
 pub fn pidfd(pid: Pid) -> Option<OwnedFd> {

@@ -6,7 +6,7 @@ mod status;
 
 pub use passwd::{Users, id_of};
 pub use scan::{Scan, entries};
-pub use status::Status;
+pub use status::{Status, number};
 
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;

@@ -36,7 +36,6 @@ pub fn gather(proc: &ProcRoot, files: &Files, request: &Request) -> Result<Vec<P
     let mut names = Names { users, shown: HashMap::new() };
 
     let mut list = Vec::with_capacity(pids.len());
-    let mut entered = Vec::new();
     for pid in pids {
         let status = match scan.read(pid, "status") {
             Ok(text) => Status::parse(text),
@@ -47,12 +46,8 @@ pub fn gather(proc: &ProcRoot, files: &Files, request: &Request) -> Result<Vec<P
             continue;
         }
         let process = read(&mut scan, &mut resolver, &mut names, pid, status, request);
-        if process.container.is_none() && process.cpid.is_some_and(|cpid| cpid != pid.as_raw()) {
-            entered.push(list.len());
-        }
         list.push(process);
     }
-    tag_entered(proc, &resolver, &mut list, &entered);
     select(list, request)
 }
 
@@ -66,7 +61,10 @@ fn read(
 ) -> Process {
     let container = match status.kernel_thread {
         true => None,
-        false => scan.read(pid, "cgroup").ok().and_then(|text| resolver.of_cgroup(text)),
+        false => {
+            let cgroup = scan.read(pid, "cgroup").unwrap_or_default();
+            resolver.of(pid, cgroup, status.nspid.len() > 1).map(|tag| tag.container)
+        }
     };
     let command = match status.kernel_thread || request.quiet {
         true => Vec::new(),
@@ -110,18 +108,6 @@ fn arguments(cmdline: &[u8]) -> Vec<u8> {
 fn bracketed(status: &Status) -> Vec<u8> {
     let defunct: &[u8] = if status.state == b'Z' { b" <defunct>" } else { b"" };
     [b"[", &status.name[..], b"]", defunct].concat()
-}
-
-/// Processes in a pid namespace of their own and in no container's control group: somebody may have
-/// entered a container with nsenter and the like.
-fn tag_entered(proc: &ProcRoot, resolver: &Resolver<'_>, list: &mut [Process], entered: &[usize]) {
-    if entered.is_empty() {
-        return;
-    }
-    let by_namespaces = resolver.by_namespaces();
-    for &at in entered {
-        list[at].container = by_namespaces.of(proc, list[at].pid);
-    }
 }
 
 /// Those in the containers that are asked for; everything when none is.

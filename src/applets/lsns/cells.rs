@@ -17,7 +17,7 @@ use crate::container::{Container, Files, Resolver};
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::output::{table, text};
-use crate::proc::{ProcRoot, Scan, Users};
+use crate::proc::{ProcRoot, Scan, Status, Users};
 
 /// Where ip-netns(8) mounts what it names.
 const NETNS: [&str; 2] = ["/run/netns", "/var/run/netns"];
@@ -177,7 +177,9 @@ impl<'a> Cells<'a> {
     fn container(&self, pid: Pid) -> Option<Rc<Container>> {
         let ask = || {
             let mut scan = self.scan.borrow_mut();
-            self.resolver.borrow_mut().of_cgroup(scan.read(pid, "cgroup").ok()?)
+            let own_pid_ns = Status::parse(scan.read(pid, "status").ok()?).nspid.len() > 1;
+            let tag = self.resolver.borrow_mut().of(pid, scan.read(pid, "cgroup").ok()?, own_pid_ns);
+            tag.map(|tag| tag.container)
         };
         self.containers.borrow_mut().entry(pid).or_insert_with(ask).clone()
     }

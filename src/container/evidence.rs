@@ -1,0 +1,110 @@
+//! What the kernel says to a record: does the init process that it names live, and is it that container's?
+
+use nix::unistd::Pid;
+
+use super::cgroup_path::candidates;
+use super::{Container, cgroup_lines};
+use crate::isolation::kind::{Kind, parse_link};
+use crate::isolation::ns;
+use crate::proc::{ProcRoot, number};
+
+/// The control groups of `init` that carry the id of its container, each up to the component of the id.
+pub fn groups_of(proc: &ProcRoot, init: Pid, container: &Container) -> Vec<String> {
+    let Ok(text) = proc.read(init, "cgroup") else { return Vec::new() };
+    let id = bare(&container.id);
+    let of_it = cgroup_lines(&text).flat_map(candidates).filter(|candidate| bare(&candidate.id) == id);
+    let mut groups: Vec<String> = of_it.map(|candidate| candidate.group.to_owned()).collect();
+    groups.sort();
+    groups.dedup();
+    groups
+}
+
+/// The id without containerd's namespace.
+fn bare(id: &str) -> &str {
+    id.rsplit('/').next().unwrap_or_default()
+}
+
+/// Is the process with the number of `init` the one that the record means? A control group of its id would
+/// say so too; this is for those that have none.
+pub fn same_process(proc: &ProcRoot, init: Pid, container: &Container) -> bool {
+    let Some(start) = start_of(proc, init) else { return false };
+    let same = match (container.init_start, container.init_noted) {
+        (Some(noted), _) => noted == start,
+        (None, Some(noted)) => began_before(proc, start, noted),
+        (None, None) => false,
+    };
+    same && has_namespaces(proc, init, container) && belongs(proc, init, container.owner)
+}
+
+/// When a process began, in clock ticks since the boot: the 22nd field of its stat. Its name may hold anything.
+pub fn start_of(proc: &ProcRoot, pid: Pid) -> Option<u64> {
+    let text = proc.read(pid, "stat").ok()?;
+    let name_ends = text.iter().rposition(|&b| b == b')')?;
+    text[name_ends..].split(|&b| b == b' ').nth(20).and_then(number)
+}
+
+/// Both times are known to the second, and the boot's may be one off.
+fn began_before(proc: &ProcRoot, start: u64, noted: i64) -> bool {
+    const TICKS: u64 = 100; // USER_HZ, on every architecture that Rust knows
+    let boot = std::fs::read(proc.path().join("stat")).ok().and_then(|text| {
+        let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"btime "))?;
+        number::<i64>(line)
+    });
+    let began = i64::try_from(start / TICKS).ok().zip(boot).map(|(start, boot)| boot + start);
+    began.is_some_and(|began| began <= noted + 2)
+}
+
+fn has_namespaces(proc: &ProcRoot, pid: Pid, container: &Container) -> bool {
+    container.namespaces.iter().all(|&(kind, id)| namespace(proc, pid, kind) == Some(id))
+}
+
+/// A user's record vouches for that user's processes alone: those that run as him, and those in a user
+/// namespace that he made.
+fn belongs(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
+    if owner == 0 {
+        return true;
+    }
+    let uid = || {
+        let text = proc.read(pid, "status").ok()?;
+        let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
+        line.trim_ascii().split(u8::is_ascii_whitespace).next().and_then(number::<u32>)
+    };
+    let maker = || ns::open_file(&proc.of(pid, &Kind::User.link())).ok().and_then(|fd| ns::owner_uid(&fd));
+    uid() == Some(owner) || maker() == Some(owner)
+}
+
+/// The id of one of its namespaces.
+pub fn namespace(proc: &ProcRoot, pid: Pid, kind: Kind) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+    let link = std::fs::read_link(proc.of(pid, &kind.link())).ok()?;
+    parse_link(link.as_os_str().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::Runtime;
+
+    #[test]
+    fn a_record_means_one_process_and_no_later_one_of_that_number() {
+        let proc = ProcRoot::default();
+        let this = Pid::this();
+        let start = start_of(&proc, this).expect("own stat");
+        let with = |init_start, init_noted| {
+            let container = Container { init_start, init_noted, ..Container::new(Runtime::Runc, "x") };
+            same_process(&proc, this, &container)
+        };
+        assert!(with(Some(start), None));
+        assert!(!with(Some(start + 1), None));
+        assert!(with(None, Some(i64::MAX - 2)));
+        assert!(!with(None, Some(0)), "written down before this process began");
+        assert!(!with(None, None), "nothing tells");
+        let other =
+            Container { owner: 4_000_000_000, init_start: Some(start), ..Container::new(Runtime::Runc, "x") };
+        assert!(!same_process(&proc, this, &other), "another user's record");
+        let namespaces = vec![(Kind::Net, 1)];
+        let elsewhere =
+            Container { namespaces, init_start: Some(start), ..Container::new(Runtime::Runc, "x") };
+        assert!(!same_process(&proc, this, &elsewhere));
+    }
+}

@@ -1,0 +1,54 @@
+//! Containers in containers: the records that a runtime inside of one keeps, read through its root directory.
+//!
+//! What they say is the outer container's own word, and counts for what is inside of it only.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use nix::unistd::Pid;
+
+use super::cgroup_path::Candidate;
+use super::records::{Records, Store};
+use super::{Container, Files};
+use crate::proc::ProcRoot;
+
+pub struct Nested {
+    files: Files,
+    records: HashMap<Store, Box<dyn Records>>,
+}
+
+impl Nested {
+    /// The system below a container's root directory. `still` is asked when that is open: before, the PID may
+    /// have become another's.
+    pub fn open(proc: &ProcRoot, container: &Container, still: impl FnOnce(Pid) -> bool) -> Option<Nested> {
+        let init = container.init.filter(|&init| !may_hang(proc, init))?;
+        let files = Files::new(&proc.of(init, "root")).ok()?;
+        let records = Store::ALL.into_iter().map(|store| (store, store.records())).collect();
+        still(init).then_some(Nested { files, records })
+    }
+
+    /// The container of a candidate. Its PIDs are those of that pid namespace, and mean nothing here.
+    pub fn load(&self, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
+        let loaded = candidate.stores.iter().find_map(|store| {
+            let records = self.records.get(store)?;
+            records.load(&self.files, &candidate.id)
+        })?;
+        let outside = Container { init: None, init_start: None, init_noted: None, ..loaded };
+        Some(Rc::new(Container { namespaces: Vec::new(), ..outside }))
+    }
+}
+
+/// A file system served by a process of that container could make us wait for ever. One of lxcfs lies over
+/// files of /proc and /sys, where no records are.
+fn may_hang(proc: &ProcRoot, init: Pid) -> bool {
+    let Ok(text) = proc.read(init, "mountinfo") else { return true };
+    text.split(|&b| b == b'\n').any(|line| {
+        let mut fields = line.split(|&b| b == b' ');
+        let place = fields.nth(4).unwrap_or_default();
+        let kind = fields.skip_while(|field| *field != b"-").nth(1).unwrap_or_default();
+        let served = [&b"fuse"[..], b"nfs", b"9p", b"cifs", b"smb3", b"ceph"]
+            .iter()
+            .any(|name| kind.starts_with(name));
+        served && !place.starts_with(b"/proc") && !place.starts_with(b"/sys")
+    })
+}

@@ -1,0 +1,309 @@
+//! Processes whose control group proves nothing: containers of users that have none of their own, sandboxes,
+//! what somebody moved in with nsenter(1), and what has namespaces that nobody claims.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use nix::fcntl::AT_FDCWD;
+use nix::unistd::Pid;
+
+use super::evidence::{namespace, start_of};
+use super::{Container, Files, How, Runtime, Tag};
+use crate::isolation::kind::Kind;
+use crate::isolation::ns;
+use crate::proc::{ProcRoot, Status};
+use crate::sys;
+
+/// Programs that make containers and of which no file tells: the name of the file, and what they make.
+const MAKERS: [(&str, Runtime); 7] = [
+    ("bwrap", Runtime::Bwrap),
+    ("firejail", Runtime::Firejail),
+    ("starter", Runtime::Apptainer),
+    ("starter-suid", Runtime::Apptainer),
+    ("buildah", Runtime::Buildah),
+    ("lxc-start", Runtime::Lxc),
+    ("systemd-nspawn", Runtime::Nspawn),
+];
+
+/// Helpers that are shut in for their own safety, and are nobody's container.
+const HELPERS: [&str; 1] = ["xdg-dbus-proxy"];
+
+type FileId = ((u32, u32), u64);
+
+/// What a process has that the host has not.
+pub struct Own {
+    pid_ns: Option<u64>,
+    mnt_ns: Option<u64>,
+    net_ns: Option<u64>,
+    /// Its root directory is another than ours.
+    root: bool,
+}
+
+pub struct Strays {
+    host: Host,
+    /// Names of network namespaces.
+    net_names: HashMap<u64, String>,
+    known: Option<ByNamespaces>,
+    /// Those that no record tells of, by what makes one of them.
+    found: HashMap<String, Rc<Container>>,
+}
+
+/// What is shared by the host's own processes.
+struct Host {
+    pid_ns: Option<u64>,
+    mnt_ns: Option<u64>,
+    net_ns: Option<u64>,
+    uts_ns: Option<u64>,
+    root: Option<FileId>,
+}
+
+/// Containers by the namespaces of their init processes.
+#[derive(Default)]
+struct ByNamespaces {
+    pid: HashMap<u64, Vec<Rc<Container>>>,
+    mnt: HashMap<u64, Vec<Rc<Container>>>,
+}
+
+impl Strays {
+    pub fn new(proc: &ProcRoot, files: &Files) -> Strays {
+        Strays { host: Host::new(proc), net_names: net_names(files), known: None, found: HashMap::new() }
+    }
+
+    /// What the process has of its own; nothing for most.
+    pub fn look(&self, proc: &ProcRoot, pid: Pid, own_pid_ns: bool) -> Option<Own> {
+        let root =
+            root_of(proc, pid).is_some_and(|root| Some(root) != self.host.root && self.host.root.is_some());
+        let net_ns = || namespace(proc, pid, Kind::Net).filter(|id| self.net_names.contains_key(id));
+        let own = Own {
+            pid_ns: if own_pid_ns {
+                self.other(namespace(proc, pid, Kind::Pid), self.host.pid_ns)
+            } else {
+                None
+            },
+            mnt_ns: if own_pid_ns || root {
+                self.other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns)
+            } else {
+                None
+            },
+            net_ns: if self.net_names.is_empty() { None } else { self.other(net_ns(), self.host.net_ns) },
+            root,
+        };
+        (own.pid_ns.is_some() || own.root || own.net_ns.is_some()).then_some(own)
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as a question to the host")]
+    fn other(&self, id: Option<u64>, hosts: Option<u64>) -> Option<u64> {
+        id.filter(|_| id != hosts)
+    }
+
+    /// Have the containers been told of that records know?
+    pub fn is_taught(&self) -> bool {
+        self.known.is_some()
+    }
+
+    pub fn teach(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
+        let known = self.known.get_or_insert_default();
+        for container in containers {
+            let of = |kind: Kind| {
+                let noted = container.namespaces.iter().find(|(noted, _)| *noted == kind).map(|(_, id)| *id);
+                noted.or_else(|| namespace(proc, container.init?, kind))
+            };
+            if let Some(id) = of(Kind::Pid).filter(|id| Some(*id) != self.host.pid_ns) {
+                known.pid.entry(id).or_default().push(container.clone());
+            }
+            if let Some(id) = of(Kind::Mnt).filter(|id| Some(*id) != self.host.mnt_ns) {
+                known.mnt.entry(id).or_default().push(container.clone());
+            }
+        }
+    }
+
+    pub fn of(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
+        if let Some(container) = self.known.as_ref().and_then(|known| known.of(proc, pid, own)) {
+            return Some(Tag { container, how: How::Namespace });
+        }
+        if own.pid_ns.is_none() && !own.root {
+            let name = self.net_names.get(&own.net_ns?)?.clone();
+            let make = || Container {
+                name: Some(name.clone()),
+                how: How::Namespace,
+                ..Container::new(Runtime::Netns, name.clone())
+            };
+            let container =
+                self.found.entry(format!("net {name}")).or_insert_with(|| Rc::new(make())).clone();
+            return Some(Tag { container, how: How::Namespace });
+        }
+        if HELPERS.iter().any(|helper| program(proc, pid).as_deref() == Some(helper)) {
+            return None;
+        }
+        let id = match own.pid_ns.or(own.mnt_ns) {
+            Some(id) => id.to_string(),
+            None => std::fs::read_link(proc.of(pid, "root")).ok()?.to_string_lossy().into_owned(),
+        };
+        let container = match self.found.get(&id) {
+            Some(container) => container.clone(),
+            None => {
+                let container = Rc::new(self.describe(proc, pid, own, &id));
+                self.found.insert(id, container.clone());
+                container
+            }
+        };
+        Some(Tag { how: container.how, container })
+    }
+
+    /// A container that no record tells of: what made it, by the program that stands above it, and its init.
+    fn describe(&self, proc: &ProcRoot, pid: Pid, own: &Own, id: &str) -> Container {
+        let (maker, init) = self.climb(proc, pid, own);
+        let init = init.or(own.pid_ns.is_none().then_some(pid));
+        let (runtime, how) = match maker {
+            Some((runtime, _)) => (runtime, How::Namespace),
+            None => (Runtime::Anon, How::Anonymous),
+        };
+        let name = match maker {
+            Some((Runtime::Nspawn, nspawn)) => machine(proc, nspawn),
+            _ => None,
+        };
+        let other_uts = self.other(namespace(proc, pid, Kind::Uts), self.host.uts_ns).is_some();
+        Container {
+            name,
+            hostname: if other_uts { ns::hostname(proc, pid) } else { None },
+            init,
+            init_start: init.and_then(|init| start_of(proc, init)),
+            how,
+            ..Container::new(runtime, id)
+        }
+    }
+
+    /// Up from a process to the first that has nothing of its own: who made the container, and its init.
+    fn climb(&self, proc: &ProcRoot, pid: Pid, own: &Own) -> (Option<(Runtime, Pid)>, Option<Pid>) {
+        let (mut maker, mut init) = (None, None);
+        let mut at = pid;
+        for _ in 0..64 {
+            let Ok(status) = proc.read(at, "status").map(|text| Status::parse(&text)) else { break };
+            let own_pid_ns = status.nspid.len() > 1;
+            let inside = own_pid_ns || self.look(proc, at, false).is_some_and(|own| own.root);
+            if own_pid_ns && status.nspid.last() == Some(&1) && namespace(proc, at, Kind::Pid) == own.pid_ns {
+                init = Some(at);
+            }
+            let program = program(proc, at);
+            let row = MAKERS.iter().find(|(name, _)| program.as_deref() == Some(name));
+            if let Some((_, runtime)) = row {
+                maker = Some((*runtime, at));
+            }
+            match status.ppid {
+                Some(parent) if inside && parent > 0 => at = Pid::from_raw(parent),
+                _ => break,
+            }
+        }
+        (maker, init)
+    }
+}
+
+impl Host {
+    /// By a thread of the kernel, which nobody moves. PID 1 may be out of reach even for root, and in a
+    /// container there is none of the kernel.
+    fn new(proc: &ProcRoot) -> Host {
+        let kthreadd = Pid::from_raw(2);
+        let is_kernels = proc.read(kthreadd, "status").is_ok_and(|text| Status::parse(&text).kernel_thread);
+        let models = [is_kernels.then_some(kthreadd), Some(Pid::from_raw(1))];
+        let id = |kind| {
+            let own = || parse(&proc.own(&Kind::link(kind)));
+            models.into_iter().flatten().find_map(|pid| namespace(proc, pid, kind)).or_else(own)
+        };
+        Host {
+            pid_ns: id(Kind::Pid),
+            mnt_ns: id(Kind::Mnt),
+            net_ns: id(Kind::Net),
+            uts_ns: id(Kind::Uts),
+            root: models
+                .into_iter()
+                .flatten()
+                .find_map(|pid| root_of(proc, pid))
+                .or_else(|| file_id(&proc.own("root"))),
+        }
+    }
+}
+
+impl ByNamespaces {
+    /// The container whose namespaces these are. Pods share some: then the pair counts, or nothing does.
+    fn of(&self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Rc<Container>> {
+        let by_mnt = own.mnt_ns.and_then(|id| self.mnt.get(&id)).map_or(&[][..], Vec::as_slice);
+        let by_pid = own.pid_ns.and_then(|id| self.pid.get(&id)).map_or(&[][..], Vec::as_slice);
+        let both = by_mnt.iter().find(|container| by_pid.contains(container));
+        let only = |list: &[Rc<Container>]| match list {
+            [one] => Some(one.clone()),
+            _ => None,
+        };
+        both.cloned()
+            .or_else(|| only(by_pid))
+            .or_else(|| only(by_mnt).filter(|_| by_pid.is_empty()))
+            .or_else(|| self.around(proc, pid, own))
+    }
+
+    /// The container in whose pid namespace that of the process lies, at any depth.
+    fn around(&self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Rc<Container>> {
+        own.pid_ns.filter(|id| !self.pid.contains_key(id))?;
+        let mut fd = ns::open_file(&proc.of(pid, &Kind::Pid.link())).ok()?;
+        loop {
+            fd = ns::parent_of(&fd).ok()?;
+            let id = nix::sys::stat::fstat(&fd).ok()?.st_ino;
+            if let Some([one]) = self.pid.get(&id).map(Vec::as_slice) {
+                return Some(one.clone());
+            }
+        }
+    }
+}
+
+/// The names that ip-netns(8) gave.
+fn net_names(files: &Files) -> HashMap<u64, String> {
+    const NAMED: &str = "/run/netns";
+    let names = files.list(NAMED).into_iter();
+    names.filter_map(|name| Some((files.inode(&format!("{NAMED}/{name}"))?, name))).collect()
+}
+
+/// Its root directory, as far as that is known without asking a file server that may hang.
+fn root_of(proc: &ProcRoot, pid: Pid) -> Option<FileId> {
+    file_id(&proc.of(pid, "root"))
+}
+
+fn file_id(path: &Path) -> Option<FileId> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+    sys::file_id(AT_FDCWD, &path).ok()
+}
+
+fn parse(link: &Path) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+    crate::isolation::kind::parse_link(std::fs::read_link(link).ok()?.as_os_str().as_bytes())
+}
+
+/// The name of the program that a process runs, if its file is root's: then nobody else chose the name.
+fn program(proc: &ProcRoot, pid: Pid) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let exe = proc.of(pid, "exe");
+    let name = PathBuf::from(std::fs::read_link(&exe).ok()?).file_name()?.to_str()?.to_owned();
+    let wanted = MAKERS.iter().any(|row| row.0 == name) || HELPERS.contains(&name.as_str());
+    // An ordinary user may not follow it, and sees the like of his own only.
+    let meta = std::fs::metadata(&exe).ok();
+    (wanted && meta.is_none_or(|meta| meta.uid() == 0 && meta.mode() & 0o022 == 0)).then_some(name)
+}
+
+/// The name that systemd-nspawn(1) was given, by its arguments. They are root's own word.
+fn machine(proc: &ProcRoot, nspawn: Pid) -> Option<String> {
+    let status = Status::parse(&proc.read(nspawn, "status").ok()?);
+    if status.euid != Some(0) {
+        return None;
+    }
+    let text = proc.read(nspawn, "cmdline").ok()?;
+    let mut arguments = text.split(|&b| b == 0);
+    while let Some(argument) = arguments.next() {
+        let value = match argument {
+            b"-M" | b"--machine" => arguments.next(),
+            _ => argument.strip_prefix(b"--machine=").or_else(|| argument.strip_prefix(b"-M")),
+        };
+        if let Some(value) = value {
+            return Some(String::from_utf8_lossy(value).into_owned());
+        }
+    }
+    None
+}
