@@ -191,6 +191,40 @@ impl Container {
         matches!(self.runtime, Runtime::Incus | Runtime::Lxc | Runtime::Lxd | Runtime::Snap)
     }
 
+    /// `NAMESPACE/POD` of Kubernetes.
+    #[must_use]
+    pub fn pod_name(&self) -> Option<String> {
+        Some(format!("{}/{}", self.pod_namespace.as_ref()?, self.pod.as_ref()?))
+    }
+
+    /// The process that holds a pod's namespaces and does nothing else.
+    #[must_use]
+    pub fn is_pause(&self) -> bool {
+        let named = |end: &str| self.name.as_ref().is_some_and(|name| name.ends_with(end));
+        self.pod.is_some() && (named("/POD") || named("-infra"))
+    }
+
+    /// `PROJECT/SERVICE` of compose, by its labels.
+    #[must_use]
+    pub fn compose_service(&self) -> Option<String> {
+        let label =
+            |name: &str| self.labels.iter().find(|label| label.0 == name).map(|label| label.1.as_str());
+        let of = |maker: &str| {
+            let project = label(&format!("{maker}.project"))?;
+            Some(format!("{project}/{}", label(&format!("{maker}.service"))?))
+        };
+        of("com.docker.compose").or_else(|| of("io.podman.compose"))
+    }
+
+    /// What is shown for it: with those around it, the outermost first, as `docker:kind/k8s:default/web/app`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match &self.outer {
+            Some(outer) => format!("{}/{self}", outer.label()),
+            None => self.to_string(),
+        }
+    }
+
     /// This container and those around it, from the inside out.
     pub fn chain(&self) -> impl Iterator<Item = &Container> {
         std::iter::successors(Some(self), |container| container.outer.as_deref())

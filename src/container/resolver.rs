@@ -108,6 +108,11 @@ impl<'a> Resolver<'a> {
         all
     }
 
+    #[must_use]
+    pub fn proc(&self) -> &ProcRoot {
+        self.proc
+    }
+
     /// Records that could not be used so far.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {

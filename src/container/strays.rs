@@ -2,7 +2,7 @@
 //! what somebody moved in with nsenter(1), and what has namespaces that nobody claims.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use nix::fcntl::AT_FDCWD;
@@ -76,25 +76,16 @@ impl Strays {
             root_of(proc, pid).is_some_and(|root| Some(root) != self.host.root && self.host.root.is_some());
         let net_ns = || namespace(proc, pid, Kind::Net).filter(|id| self.net_names.contains_key(id));
         let own = Own {
-            pid_ns: if own_pid_ns {
-                self.other(namespace(proc, pid, Kind::Pid), self.host.pid_ns)
-            } else {
-                None
-            },
+            pid_ns: if own_pid_ns { other(namespace(proc, pid, Kind::Pid), self.host.pid_ns) } else { None },
             mnt_ns: if own_pid_ns || root {
-                self.other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns)
+                other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns)
             } else {
                 None
             },
-            net_ns: if self.net_names.is_empty() { None } else { self.other(net_ns(), self.host.net_ns) },
+            net_ns: if self.net_names.is_empty() { None } else { other(net_ns(), self.host.net_ns) },
             root,
         };
         (own.pid_ns.is_some() || own.root || own.net_ns.is_some()).then_some(own)
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as a question to the host")]
-    fn other(&self, id: Option<u64>, hosts: Option<u64>) -> Option<u64> {
-        id.filter(|_| id != hosts)
     }
 
     /// Have the containers been told of that records know?
@@ -136,7 +127,9 @@ impl Strays {
         if HELPERS.iter().any(|helper| program(proc, pid).as_deref() == Some(helper)) {
             return None;
         }
-        let id = match own.pid_ns.or(own.mnt_ns) {
+        // Who waits outside for a container that he made stands with it: his children are inside.
+        let for_children = || other(parse(&proc.of(pid, "ns/pid_for_children")), self.host.pid_ns);
+        let id = match own.pid_ns.or_else(for_children).or(own.mnt_ns) {
             Some(id) => id.to_string(),
             None => std::fs::read_link(proc.of(pid, "root")).ok()?.to_string_lossy().into_owned(),
         };
@@ -161,9 +154,9 @@ impl Strays {
         };
         let name = match maker {
             Some((Runtime::Nspawn, nspawn)) => machine(proc, nspawn),
-            _ => None,
+            _ => id.starts_with('/').then(|| id.to_owned()), // a changed root alone
         };
-        let other_uts = self.other(namespace(proc, pid, Kind::Uts), self.host.uts_ns).is_some();
+        let other_uts = other(namespace(proc, pid, Kind::Uts), self.host.uts_ns).is_some();
         Container {
             name,
             hostname: if other_uts { ns::hostname(proc, pid) } else { None },
@@ -254,6 +247,11 @@ impl ByNamespaces {
     }
 }
 
+/// A namespace that is not the host's.
+fn other(id: Option<u64>, hosts: Option<u64>) -> Option<u64> {
+    id.filter(|_| id != hosts)
+}
+
 /// The names that ip-netns(8) gave.
 fn net_names(files: &Files) -> HashMap<u64, String> {
     const NAMED: &str = "/run/netns";
@@ -281,7 +279,7 @@ fn parse(link: &Path) -> Option<u64> {
 fn program(proc: &ProcRoot, pid: Pid) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     let exe = proc.of(pid, "exe");
-    let name = PathBuf::from(std::fs::read_link(&exe).ok()?).file_name()?.to_str()?.to_owned();
+    let name = std::fs::read_link(&exe).ok()?.file_name()?.to_str()?.to_owned();
     let wanted = MAKERS.iter().any(|row| row.0 == name) || HELPERS.contains(&name.as_str());
     // An ordinary user may not follow it, and sees the like of his own only.
     let meta = std::fs::metadata(&exe).ok();

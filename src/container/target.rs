@@ -1,4 +1,4 @@
-//! TARGET as the user writes it: a PID, or a container by name or id.
+//! TARGET as the user writes it: a PID, a container by name or id, or a process by its PID in a container.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -8,9 +8,12 @@ use anyhow::{Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+use super::evidence::namespace;
 use super::{Container, Resolver, Runtime};
+use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::output::text;
+use crate::proc::{Scan, Status};
 
 #[derive(Debug, PartialEq, Eq, Clone)]
 pub enum Target {
@@ -82,30 +85,46 @@ fn in_range(number: i64, word: &str) -> Result<Option<Pid>, Errno> {
     }
 }
 
-/// Those of `all` that `word` means: by full name, by the last part of it, by id or its beginning.
+/// Those of `all` that `word` means. The first of these ways that finds any counts.
 #[must_use]
 pub fn matching(all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
+    let word = word.strip_suffix('?').unwrap_or(word); // as ctr-ps marks what nobody vouches for
     let (runtime, name) = split_runtime(word);
-    let of_runtime =
-        || all.iter().filter(|container| runtime.is_none_or(|runtime| container.runtime == runtime));
-    let named = |container: &&Rc<Container>| {
+    let of_runtime = |container: &Container| runtime.is_none_or(|runtime| container.runtime == runtime);
+    let find = |fits: &dyn Fn(&Container) -> bool| -> Vec<Rc<Container>> {
+        all.iter().filter(|container| of_runtime(container) && fits(container)).cloned().collect()
+    };
+    if let Some(service) = word.strip_prefix("compose:") {
+        return find(&|container| container.compose_service().as_deref() == Some(service));
+    }
+    let whole = find(&|container| container.label().trim_end_matches('?') == word);
+    let exact = |container: &Container| container.name.as_deref() == Some(name) || container.id == name;
+    // RUNTIME:NAME as ctr-ps prints it means that one, even if others end in the same part.
+    if whole.len() == 1 {
+        return whole;
+    }
+    let named = |container: &Container| {
         let own = container.name.as_deref().unwrap_or_default();
         own == name || own.rsplit('/').next() == Some(name)
     };
-    let exact = |container: &&Rc<Container>| container.name.as_deref() == Some(name) || container.id == name;
-    let begins = |container: &&Rc<Container>| name.len() >= SHORTEST_ID && container.id.starts_with(name);
+    let of_pod = |container: &Container| container.pod_name().as_deref() == Some(name);
+    let begins = |container: &Container| name.len() >= SHORTEST_ID && container.id.starts_with(name);
+    let precise = if runtime.is_some() { find(&exact) } else { Vec::new() };
+    [
+        precise,
+        find(&named),
+        only_payload(find(&of_pod)),
+        find(&|container| exact(container) || begins(container)),
+    ]
+    .into_iter()
+    .find(|found| !found.is_empty())
+    .unwrap_or_default()
+}
 
-    let collect = |found: Vec<&Rc<Container>>| found.into_iter().cloned().collect::<Vec<_>>();
-    // RUNTIME:NAME as ctr-ps prints it means that one, even if others end in the same part.
-    let precise = collect(of_runtime().filter(exact).collect());
-    if runtime.is_some() && precise.len() == 1 {
-        return precise;
-    }
-    let by_name = collect(of_runtime().filter(named).collect());
-    if !by_name.is_empty() {
-        return by_name;
-    }
-    collect(of_runtime().filter(|container| exact(container) || begins(container)).collect())
+/// A pod with one container means that one, not its pause process. Of several, none is meant more.
+fn only_payload(pod: Vec<Rc<Container>>) -> Vec<Rc<Container>> {
+    let payload: Vec<_> = pod.iter().filter(|container| !container.is_pause()).cloned().collect();
+    if payload.len() == 1 { payload } else { pod }
 }
 
 fn split_runtime(word: &str) -> (Option<Runtime>, &str) {
@@ -116,7 +135,11 @@ fn split_runtime(word: &str) -> (Option<Runtime>, &str) {
 
 /// The one running container that `word` means.
 pub fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Container>> {
-    let found = matching(&resolver.all(), word);
+    let mut found = matching(&resolver.all(), word);
+    if found.is_empty() {
+        // Of some no record tells: nested ones, sandboxes, those of which we may read no more than the group.
+        found = matching(&resolver.scan(), word);
+    }
     one(&found, word).map_err(|error| match (found.is_empty(), resolver.problems().first()) {
         // Perhaps it is there, and its name is in a file that we may not read.
         (true, Some(problem)) => {
@@ -141,23 +164,63 @@ pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
 
 /// A form that means this one alone: `RUNTIME:NAME`, with the id where two share that.
 fn precise(container: &Container, among: &[Rc<Container>]) -> String {
-    let name = container.to_string();
-    if among.iter().filter(|other| other.to_string() == name).count() > 1 {
+    let name = container.label();
+    if among.iter().filter(|other| other.label() == name).count() > 1 {
         return format!("{}:{}", container.runtime.name(), container.id);
     }
     name
 }
 
+/// The process that `word` means, a container's init or with `@CPID` another in it, held.
+pub fn process(resolver: &mut Resolver<'_>, word: &str) -> Result<Held> {
+    match inside(word) {
+        None => {
+            let container = container(resolver, word)?;
+            hold(resolver, &container)
+        }
+        Some((word, cpid)) => {
+            let container = container(resolver, word)?;
+            let init = hold(resolver, &container)?;
+            in_container(resolver, &container, init.pid, cpid)
+        }
+    }
+}
+
+/// `TARGET@CPID`
+fn inside(word: &str) -> Option<(&str, i32)> {
+    let (word, cpid) = word.rsplit_once('@')?;
+    let cpid = cpid.parse().ok().filter(|&cpid: &i32| cpid > 0)?;
+    (!word.is_empty()).then_some((word, cpid))
+}
+
 /// Holds the container's init process. Its identity is checked after the pidfd is open: before, the PID may
 /// have become another's.
 pub fn hold(resolver: &Resolver<'_>, container: &Container) -> Result<Held> {
-    let ended = || anyhow!("container {} has ended", text::escape(container.to_string().as_bytes()));
-    let pid = container.init.ok_or_else(ended)?;
+    let pid = container.init.ok_or_else(|| ended(container))?;
     let pidfd = ns::pidfd(pid);
     if !resolver.is_init(container, pid) {
-        return Err(ended());
+        return Err(ended(container));
     }
     Ok(Held { pid, pidfd })
+}
+
+fn ended(container: &Container) -> anyhow::Error {
+    anyhow!("container {} has ended", text::escape(container.label().as_bytes()))
+}
+
+/// The process that has `cpid` in the pid namespace of a container's init.
+fn in_container(resolver: &Resolver<'_>, container: &Container, init: Pid, cpid: i32) -> Result<Held> {
+    let proc = resolver.proc();
+    let there = namespace(proc, init, Kind::Pid);
+    let is_it = |pid: Pid| {
+        let status = proc.read(pid, "status").map(|text| Status::parse(&text)).unwrap_or_default();
+        status.nspid.last() == Some(&cpid) && there.is_some() && namespace(proc, pid, Kind::Pid) == there
+    };
+    let pid = Scan::pids(proc)?.into_iter().find(|&pid| is_it(pid));
+    let held = pid.map(|pid| Held { pid, pidfd: ns::pidfd(pid) }).filter(|held| is_it(held.pid));
+    held.ok_or_else(|| {
+        anyhow!("container {} has no process {cpid}", text::escape(container.label().as_bytes()))
+    })
 }
 
 #[cfg(test)]
@@ -218,5 +281,47 @@ mod tests {
         assert_eq!(ids("cafe0"), ["cafe00"]);
         assert_eq!(ids("bee"), [""; 0]);
         assert_eq!(ids("podman:web"), [""; 0]);
+    }
+
+    #[test]
+    fn pods_compose_services_and_labels() {
+        let pod = |id: &str, name: &str| {
+            let (namespace, pod) = ("shop".to_owned(), "web".to_owned());
+            let name = Some(format!("shop/web/{name}"));
+            let base = Container::new(Runtime::K8s, id);
+            Container { name, pod: Some(pod), pod_namespace: Some(namespace), ..base }
+        };
+        let service = |id: &str, name: &str| {
+            let label = |name: &str, value: &str| (format!("com.docker.compose.{name}"), value.to_owned());
+            let labels = vec![label("project", "blog"), label("service", "db")];
+            Container { name: Some(name.to_owned()), labels, ..Container::new(Runtime::Docker, id) }
+        };
+        let outer = Rc::new(service("aaaa", "blog-db-1"));
+        let inner = Container { outer: Some(outer.clone()), ..service("bbbb", "blog-db-1") };
+        let all = [
+            Rc::new(pod("1111", "POD")),
+            Rc::new(pod("2222", "app")),
+            outer,
+            Rc::new(Container { labels: Vec::new(), ..inner }),
+        ];
+        let ids = |word: &str| matching(&all, word).iter().map(|c| c.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids("shop/web"), ["2222"]);
+        assert_eq!(ids("k8s:shop/web"), ["2222"]);
+        assert_eq!(ids("k8s:shop/web/POD"), ["1111"]);
+        assert_eq!(ids("compose:blog/db"), ["aaaa"]);
+        assert_eq!(ids("compose:blog/web"), [""; 0]);
+        assert_eq!(ids("blog-db-1"), ["aaaa", "bbbb"]);
+        assert_eq!(ids("docker:blog-db-1"), ["aaaa"], "the form that ctr-ps prints is exact");
+        assert_eq!(ids("docker:blog-db-1/docker:blog-db-1"), ["bbbb"]);
+        assert_eq!(ids("docker:bbbb?"), ["bbbb"]);
+    }
+
+    #[test]
+    fn a_process_by_its_number_inside() {
+        assert_eq!(inside("web@17"), Some(("web", 17)));
+        assert_eq!(inside("k8s:a/b/c@1"), Some(("k8s:a/b/c", 1)));
+        for word in ["web", "web@", "@17", "web@x", "web@-1", "web@0"] {
+            assert_eq!(inside(word), None, "{word}");
+        }
     }
 }

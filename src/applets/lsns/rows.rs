@@ -105,8 +105,7 @@ fn resolve(proc: &ProcRoot, word: &OsStr) -> Result<Pid> {
     let name = name.ok_or_else(|| anyhow!("invalid PID argument: '{}'", text::shown(word)))?;
     let files = Files::new(Path::new("/"))?;
     let mut resolver = Resolver::new(proc, &files);
-    let container = target::container(&mut resolver, name)?;
-    Ok(target::hold(&resolver, &container)?.pid)
+    Ok(target::process(&mut resolver, name)?.pid)
 }
 
 /// Those to show, by inode.

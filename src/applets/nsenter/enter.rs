@@ -104,8 +104,7 @@ fn held(proc: &ProcRoot, request: &Request) -> Result<Option<Held>> {
         Some(Target::Container(word)) => {
             let files = Files::new(Path::new("/"))?;
             let mut resolver = Resolver::new(proc, &files);
-            let container = target::container(&mut resolver, word)?;
-            target::hold(&resolver, &container).map(Some)
+            target::process(&mut resolver, word).map(Some)
         }
     }
 }
