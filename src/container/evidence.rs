@@ -24,16 +24,20 @@ fn bare(id: &str) -> &str {
     id.rsplit('/').next().unwrap_or_default()
 }
 
-/// Is the process with the number of `init` the one that the record means? A control group of its id would
-/// say so too; this is for those that have none.
-pub fn same_process(proc: &ProcRoot, init: Pid, container: &Container) -> bool {
+/// Does the init process that a record names live, and is it the one that the record means? Groups that carry
+/// the container's id say so; of a container that has none, its start time does.
+pub fn alive(proc: &ProcRoot, init: Pid, container: &Container, groups: &[String]) -> bool {
+    belongs(proc, init, container.owner) && (!groups.is_empty() || same_process(proc, init, container))
+}
+
+fn same_process(proc: &ProcRoot, init: Pid, container: &Container) -> bool {
     let Some(start) = start_of(proc, init) else { return false };
     let same = match (container.init_start, container.init_noted) {
         (Some(noted), _) => noted == start,
         (None, Some(noted)) => began_before(proc, start, noted),
         (None, None) => false,
     };
-    same && has_namespaces(proc, init, container) && belongs(proc, init, container.owner)
+    same && has_namespaces(proc, init, container)
 }
 
 /// When a process began, in clock ticks since the boot: the 22nd field of its stat. Its name may hold anything.
@@ -69,8 +73,13 @@ fn belongs(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
         let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
         line.trim_ascii().split(u8::is_ascii_whitespace).next().and_then(number::<u32>)
     };
-    let maker = || ns::open_file(&proc.of(pid, &Kind::User.link())).ok().and_then(|fd| ns::owner_uid(&fd));
-    uid() == Some(owner) || maker() == Some(owner)
+    uid() == Some(owner) || makers(proc, pid).any(|maker| maker == owner)
+}
+
+/// Who made the user namespace of a process, and those around it.
+fn makers(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = u32> {
+    let own = ns::open_file(&proc.of(pid, &Kind::User.link())).ok();
+    std::iter::successors(own, |fd| ns::parent_of(fd).ok()).take(32).filter_map(|fd| ns::owner_uid(&fd))
 }
 
 /// The id of one of its namespaces.
@@ -92,7 +101,7 @@ mod tests {
         let start = start_of(&proc, this).expect("own stat");
         let with = |init_start, init_noted| {
             let container = Container { init_start, init_noted, ..Container::new(Runtime::Runc, "x") };
-            same_process(&proc, this, &container)
+            alive(&proc, this, &container, &[])
         };
         assert!(with(Some(start), None));
         assert!(!with(Some(start + 1), None));
@@ -101,10 +110,10 @@ mod tests {
         assert!(!with(None, None), "nothing tells");
         let other =
             Container { owner: 4_000_000_000, init_start: Some(start), ..Container::new(Runtime::Runc, "x") };
-        assert!(!same_process(&proc, this, &other), "another user's record");
+        assert!(!alive(&proc, this, &other, &["/docker/x".to_owned()]), "another user's record");
         let namespaces = vec![(Kind::Net, 1)];
         let elsewhere =
             Container { namespaces, init_start: Some(start), ..Container::new(Runtime::Runc, "x") };
-        assert!(!same_process(&proc, this, &elsewhere));
+        assert!(!alive(&proc, this, &elsewhere, &[]));
     }
 }

@@ -125,8 +125,8 @@ impl<'a> Resolver<'a> {
         match (container.init_start, container.how) {
             (Some(start), _) => evidence::start_of(self.proc, pid) == Some(start),
             (None, How::State) => {
-                !evidence::groups_of(self.proc, pid, container).is_empty()
-                    || evidence::same_process(self.proc, pid, container)
+                let groups = evidence::groups_of(self.proc, pid, container);
+                evidence::alive(self.proc, pid, container, &groups)
             }
             (None, _) => false,
         }
@@ -223,7 +223,7 @@ impl<'a> Resolver<'a> {
         let groups = container.init.map(|init| evidence::groups_of(self.proc, init, &container));
         let groups = groups.unwrap_or_default();
         let alive = match container.init {
-            Some(init) => !groups.is_empty() || evidence::same_process(self.proc, init, &container),
+            Some(init) => evidence::alive(self.proc, init, &container, &groups),
             // Of LXC no file tells the PID; the group does.
             None => container.runs_without_init_noted(),
         };
