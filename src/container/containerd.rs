@@ -1,12 +1,10 @@
 //! containerd: the bundle of every running task, `STATE/io.containerd.runtime.v2.task/NAMESPACE/ID/`, with
-//! `init.pid` and the OCI `config.json`. Kubernetes' annotations in that name pod, container and image.
+//! `init.pid` and the OCI `config.json`. Kubernetes' annotations in that name pod, container and image;
+//! nerdctl's name the container.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
 
-use nix::unistd::Pid;
-use serde::Deserialize;
-
+use super::bundle::{Init, Spec};
 use super::cgroup_path::is_name;
 use super::records::Records;
 use super::{Container, Files, Runtime, rfc3339};
@@ -16,82 +14,129 @@ const CRI: &str = "k8s.io";
 /// Docker's; its containers are told by Docker's own files.
 const MOBY: &str = "moby";
 
-/// State directories: containerd's own, k3s' and RKE2's, MicroK8s'.
-const STATES: [&str; 3] =
-    ["/run/containerd", "/run/k3s/containerd", "/var/snap/microk8s/common/run/containerd"];
+/// State directories: containerd's own, k3s' and RKE2's, MicroK8s', k0s'.
+const STATES: [&str; 4] = [
+    "/run/containerd",
+    "/run/k3s/containerd",
+    "/var/snap/microk8s/common/run/containerd",
+    "/run/k0s/containerd",
+];
 const TASKS: &str = "io.containerd.runtime.v2.task";
-
-#[derive(Deserialize)]
-struct Spec {
-    #[serde(default)]
-    annotations: Option<HashMap<String, String>>,
-}
 
 /// The namespaces there are, read once: most control groups only look like one of containerd's.
 #[derive(Default)]
 pub struct Containerd {
-    /// (its directory of tasks, namespace)
-    namespaces: OnceCell<Vec<(String, String)>>,
+    namespaces: OnceCell<Vec<Namespace>>,
+}
+
+struct Namespace {
+    name: String,
+    /// Of its tasks.
+    directory: String,
+    files: Files,
+    owner: u32,
 }
 
 impl Records for Containerd {
     /// Every running task, as `NAMESPACE/ID`.
     fn ids(&self, files: &Files) -> Vec<String> {
-        let all = self.namespaces(files).iter().flat_map(|(tasks, namespace)| {
-            let ids = files.list(&format!("{tasks}/{namespace}"));
-            ids.into_iter().filter(|id| is_name(id)).map(move |id| format!("{namespace}/{id}"))
+        let all = self.namespaces(files).iter().flat_map(|namespace| {
+            let ids = namespace.files.list(&namespace.directory);
+            ids.into_iter().filter(|id| is_name(id)).map(|id| format!("{}/{id}", namespace.name))
         });
         all.collect()
     }
 
-    /// By `NAMESPACE/ID`, or the ID alone of one of Kubernetes'.
-    fn load(&self, files: &Files, id: &str) -> Option<Container> {
-        let (namespace, id) = id.split_once('/').unwrap_or((CRI, id));
-        let here = self.namespaces(files).iter().filter(|(_, name)| name == namespace);
-        here.into_iter()
-            .find_map(|(tasks, _)| from_bundle(files, &format!("{tasks}/{namespace}/{id}"), namespace, id))
+    /// By `NAMESPACE/ID`, or the ID alone, which may be in any.
+    fn load(&self, files: &Files, id: &str) -> Vec<Container> {
+        let (name, id) = match id.split_once('/') {
+            Some((name, id)) => (Some(name), id),
+            None => (None, id),
+        };
+        let here = self.namespaces(files).iter();
+        let here = here.filter(|namespace| name.is_none_or(|name| namespace.name == name));
+        here.filter_map(|namespace| namespace.load(id)).collect()
     }
 }
 
 impl Containerd {
-    fn namespaces(&self, files: &Files) -> &[(String, String)] {
+    /// Kubernetes' come first.
+    fn namespaces(&self, files: &Files) -> &[Namespace] {
         self.namespaces.get_or_init(|| {
-            let tasks = STATES.iter().map(|state| format!("{state}/{TASKS}"));
-            let all = tasks.flat_map(|tasks| {
-                let names = files.list(&tasks).into_iter();
-                names.filter(|name| name != MOBY && is_name(name)).map(move |name| (tasks.clone(), name))
-            });
-            all.collect()
+            let mut all = Vec::new();
+            for state in STATES {
+                all.extend(namespaces(files, &format!("{state}/{TASKS}"), 0));
+            }
+            for user in files.users() {
+                // rootlesskit shows that directory to containerd as /run/containerd.
+                let tasks = format!("{}/{TASKS}", user.run("containerd"));
+                all.extend(namespaces(&files.of_user(user.uid), &tasks, user.uid));
+            }
+            all.sort_by_key(|namespace| (namespace.owner, namespace.name != CRI));
+            all
         })
     }
 }
 
-fn from_bundle(files: &Files, bundle: &str, namespace: &str, id: &str) -> Option<Container> {
-    let init = Pid::from_raw(files.number(&format!("{bundle}/init.pid"))?);
-    let spec: Option<Spec> = files.json(&format!("{bundle}/config.json"));
-    let annotations = spec.and_then(|spec| spec.annotations).unwrap_or_default();
-    let annotation = |name: &str| annotations.get(name).cloned();
-    let cri = |name: &str| annotation(&format!("io.kubernetes.cri.{name}"));
-
-    let mut container = Container {
-        name: Some(format!("{namespace}/{}", annotation("nerdctl/name").unwrap_or_else(|| id.to_owned()))),
-        image: cri("image-name"),
-        // The bundle is written when the task is made, and not again.
-        created: files.modified(&format!("{bundle}/config.json")).map(rfc3339),
-        init: Some(init),
-        ..Container::new(Runtime::Containerd, format!("{namespace}/{id}"))
+fn namespaces(files: &Files, tasks: &str, owner: u32) -> Vec<Namespace> {
+    let names = files.list(tasks).into_iter().filter(|name| name != MOBY && is_name(name));
+    let namespace = |name: String| {
+        let directory = format!("{tasks}/{name}");
+        Namespace { name, directory, files: files.clone(), owner }
     };
-    if namespace == CRI {
-        container.runtime = Runtime::K8s; // and the engine stays containerd
-        id.clone_into(&mut container.id);
-        container.pod = cri("sandbox-name");
-        container.pod_namespace = cri("sandbox-namespace");
-        // The sandbox itself, the pause process: `POD`, as the kubelet has always called it.
-        let name = cri("container-name").unwrap_or_else(|| "POD".to_owned());
-        container.name = match (&container.pod_namespace, &container.pod) {
-            (Some(namespace), Some(pod)) => Some(format!("{namespace}/{pod}/{name}")),
-            _ => None,
+    names.map(namespace).collect()
+}
+
+impl Namespace {
+    fn load(&self, id: &str) -> Option<Container> {
+        let bundle = format!("{}/{id}", self.directory);
+        let init = Init::from_file(&self.files, &format!("{bundle}/init.pid"))?;
+        let config = format!("{bundle}/config.json");
+        let spec = Spec::read(&self.files, &config).unwrap_or_default();
+        let mut container = Container {
+            hostname: spec.hostname(),
+            // The bundle is written when the task is made, and not again.
+            created: self.files.modified(&config).map(rfc3339),
+            owner: self.owner,
+            ..Container::new(Runtime::Containerd, format!("{}/{id}", self.name))
         };
+        match spec.annotation("nerdctl/name") {
+            Some(name) => of_nerdctl(&mut container, id, name, &self.name, &spec),
+            None if self.name == CRI => of_kubernetes(&mut container, id, &spec),
+            None => {
+                container.name = Some(container.id.clone());
+                container.labels = spec.labels(&[]);
+            }
+        }
+        init.give(&mut container);
+        Some(container)
     }
-    Some(container)
+}
+
+fn of_kubernetes(container: &mut Container, id: &str, spec: &Spec) {
+    let cri = |name: &str| spec.annotation(&format!("io.kubernetes.cri.{name}")).map(str::to_owned);
+    container.runtime = Runtime::K8s; // and the engine stays containerd
+    id.clone_into(&mut container.id);
+    container.pod = cri("sandbox-name");
+    container.pod_namespace = cri("sandbox-namespace");
+    container.image = cri("image-name");
+    container.labels = spec.labels(&["io.kubernetes.cri."]);
+    // The sandbox itself, the pause process: `POD`, as the kubelet has always called it.
+    let name = cri("container-name").unwrap_or_else(|| "POD".to_owned());
+    container.name = match (&container.pod_namespace, &container.pod) {
+        (Some(namespace), Some(pod)) => Some(format!("{namespace}/{pod}/{name}")),
+        _ => None,
+    };
+}
+
+/// nerdctl passes on the labels of a container as annotations, its own too (pkg/labels of its source).
+fn of_nerdctl(container: &mut Container, id: &str, name: &str, namespace: &str, spec: &Spec) {
+    container.runtime = Runtime::Nerdctl;
+    id.clone_into(&mut container.id);
+    container.name = match namespace {
+        "default" => Some(name.to_owned()),
+        _ => Some(format!("{namespace}/{name}")),
+    };
+    container.hostname = spec.annotation("nerdctl/hostname").map(str::to_owned).or(container.hostname.take());
+    container.labels = spec.labels(&["nerdctl/", "io.containerd."]);
 }

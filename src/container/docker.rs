@@ -1,17 +1,35 @@
 //! Docker: `ROOT/containers/ID/config.v2.json`, written by the daemon whenever something changes.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use nix::unistd::Pid;
 use serde::Deserialize;
 
+use super::bundle::{Init, Spec};
 use super::cgroup_path::is_id;
 use super::records::Records;
 use super::{Container, Files, Runtime, seconds};
 
-/// Where the daemon keeps its data unless told otherwise; the snap is told otherwise.
-const ROOTS: [&str; 2] = ["/var/lib/docker", "/var/snap/docker/common/var-lib-docker"];
+/// Where the daemon keeps its data, and where it may be told to keep it elsewhere. The snap is told so.
+const ROOTS: [(&str, &str); 2] = [
+    ("/var/lib/docker", "/etc/docker/daemon.json"),
+    ("/var/snap/docker/common/var-lib-docker", "/var/snap/docker/current/config/daemon.json"),
+];
+
+/// Where containerd has the bundles of what runs: its own directory, the daemon's when that starts one of
+/// its own, the snap's.
+const TASKS: [&str; 3] =
+    ["/run/containerd", "/run/docker/containerd/daemon", "/run/snap.docker/containerd/daemon"];
+const MOBY: &str = "io.containerd.runtime.v2.task/moby";
+
+#[derive(Deserialize)]
+struct Settings {
+    #[serde(rename = "data-root")]
+    data_root: Option<String>,
+    /// Its name before Docker 17.05.
+    graph: Option<String>,
+}
 
 #[derive(Deserialize)]
 struct Config {
@@ -35,58 +53,169 @@ struct State {
 
 #[derive(Deserialize, Default)]
 struct Inner {
+    #[serde(rename = "Hostname", default)]
+    hostname: Option<String>,
     #[serde(rename = "Image", default)]
     image: Option<String>,
     #[serde(rename = "Labels", default)]
-    labels: Option<HashMap<String, String>>,
+    labels: Option<BTreeMap<String, String>>,
 }
 
-/// The data roots that are there, looked for once.
+/// The places where there are containers, looked for once.
 #[derive(Default)]
 pub struct Docker {
-    roots: OnceCell<Vec<String>>,
+    roots: OnceCell<Vec<Place>>,
+    tasks: OnceCell<Vec<Place>>,
+}
+
+/// A directory that has one for each container.
+struct Place {
+    directory: String,
+    files: Files,
+    owner: u32,
 }
 
 impl Records for Docker {
     fn ids(&self, files: &Files) -> Vec<String> {
-        let all = self.roots(files).iter().flat_map(|root| files.list(root));
-        all.filter(|id| is_id(id)).collect()
+        let places = self.roots(files).iter().chain(self.tasks(files));
+        let mut ids: Vec<String> = places.flat_map(|place| place.files.list(&place.directory)).collect();
+        ids.retain(|id| is_id(id));
+        ids.sort_unstable();
+        ids.dedup();
+        ids
     }
 
-    fn load(&self, files: &Files, id: &str) -> Option<Container> {
-        let configs = self.roots(files).iter().map(|root| format!("{root}/{id}/config.v2.json"));
-        configs.into_iter().find_map(|path| files.json(&path)).map(|config| container(id, config))
+    fn load(&self, files: &Files, id: &str) -> Vec<Container> {
+        let found = self.roots(files).iter().filter_map(|place| place.load(id));
+        let found: Vec<Container> = found.collect();
+        if found.is_empty() {
+            return self.tasks(files).iter().filter_map(|place| place.load_elsewhere(id)).collect();
+        }
+        found
     }
 }
 
 impl Docker {
-    fn roots(&self, files: &Files) -> &[String] {
-        let there = || {
-            ROOTS.iter().map(|root| format!("{root}/containers")).filter(|root| files.exists(root)).collect()
-        };
-        self.roots.get_or_init(there)
+    fn roots(&self, files: &Files) -> &[Place] {
+        self.roots.get_or_init(|| {
+            let mut all: Vec<Place> = Vec::new();
+            for (root, settings) in ROOTS {
+                let told = data_root(files, settings);
+                for root in [Some(root.to_owned()), told].into_iter().flatten() {
+                    all.extend(of_root(files, &root, 0));
+                }
+            }
+            for user in files.users() {
+                let files = files.of_user(user.uid);
+                let told = user.home(".config/docker/daemon.json").and_then(|path| data_root(&files, &path));
+                for root in user.home(".local/share/docker").into_iter().chain(told) {
+                    all.extend(of_root(&files, &root, user.uid));
+                }
+            }
+            all
+        })
+    }
+
+    /// Of what runs, whatever its data root is.
+    fn tasks(&self, files: &Files) -> &[Place] {
+        self.tasks.get_or_init(|| {
+            let of_system = TASKS.iter().map(|state| place(files, &format!("{state}/{MOBY}"), 0));
+            let of_users = files.users().iter().map(|user| {
+                let state = user.run("docker/containerd/daemon");
+                place(&files.of_user(user.uid), &format!("{state}/{MOBY}"), user.uid)
+            });
+            of_system.chain(of_users).flatten().collect()
+        })
+    }
+}
+
+fn place(files: &Files, directory: &str, owner: u32) -> Option<Place> {
+    files.exists(directory).then(|| Place { directory: directory.to_owned(), files: files.clone(), owner })
+}
+
+fn data_root(files: &Files, path: &str) -> Option<String> {
+    let settings: Settings = files.json(path)?;
+    settings.data_root.or(settings.graph).filter(|root| root.starts_with('/'))
+}
+
+/// The containers of a data root. With userns-remap the daemon keeps all below `ROOT/UID.GID`.
+fn of_root(files: &Files, root: &str, owner: u32) -> Vec<Place> {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let remapped = |name: &String| name.split_once('.').is_some_and(|(uid, gid)| number(uid) && number(gid));
+    let below = files.list(root).into_iter().filter(remapped).map(|name| format!("/{name}"));
+    let all = std::iter::once(String::new()).chain(below);
+    all.filter_map(|name| place(files, &format!("{root}{name}/containers"), owner)).collect()
+}
+
+impl Place {
+    fn load(&self, id: &str) -> Option<Container> {
+        let path = format!("{}/{id}/config.v2.json", self.directory);
+        let config: Config = self.files.json(&path)?;
+        let mut container = Container { owner: self.owner, ..container(id, config) };
+        if self.owner != 0 {
+            // Without root there may be no control group that tells. (The daemon writes that file again
+            // later on, so of root's this would be too weak.)
+            container.init_noted = self.files.modified(&path);
+        }
+        Some(container)
+    }
+
+    /// One whose data root was told to the daemon alone: the bundle names files of it.
+    fn load_elsewhere(&self, id: &str) -> Option<Container> {
+        let bundle = format!("{}/{id}", self.directory);
+        let spec = Spec::read(&self.files, &format!("{bundle}/config.json"))?;
+        let init = Init::from_file(&self.files, &format!("{bundle}/init.pid")).unwrap_or_default();
+        let file = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"]
+            .into_iter()
+            .find_map(|file| spec.source(file));
+        let containers = file.and_then(|file| Some(file.split_once(&format!("/{id}/"))?.0.to_owned()));
+        let place = |directory| Place { directory, files: self.files.clone(), owner: self.owner };
+        let named = containers.and_then(|directory| place(directory).load(id));
+        let mut container = named.unwrap_or_else(|| Container {
+            hostname: spec.hostname(),
+            owner: self.owner,
+            ..Container::new(Runtime::Docker, id)
+        });
+        init.give(&mut container);
+        Some(container)
     }
 }
 
 fn container(id: &str, config: Config) -> Container {
     let init = (config.state.running && config.state.pid > 0).then(|| Pid::from_raw(config.state.pid));
+    let labels = config.config.labels.unwrap_or_default();
     let mut container = Container {
         name: Some(config.name.trim_start_matches('/').to_owned()).filter(|name| !name.is_empty()),
         image: config.config.image,
+        hostname: config.config.hostname.filter(|name| !name.is_empty()),
         created: seconds(&config.created),
         init,
         ..Container::new(Runtime::Docker, id)
     };
-    // A kubelet over dockerd (cri-dockerd) writes down in labels what it asked for.
-    let labels = config.config.labels.unwrap_or_default();
+    of_kubernetes(&mut container, &labels);
+    of_ecs(&mut container, &labels);
+    container.labels = labels.into_iter().collect();
+    container
+}
+
+/// A kubelet over dockerd (cri-dockerd) writes down in labels what it asked for.
+fn of_kubernetes(container: &mut Container, labels: &BTreeMap<String, String>) {
     let label = |name: &str| labels.get(&format!("io.kubernetes.{name}")).cloned();
-    if let (Some(pod), Some(namespace), Some(name)) =
-        (label("pod.name"), label("pod.namespace"), label("container.name"))
-    {
+    let sandbox = label("docker.type").is_some_and(|kind| kind == "podsandbox");
+    let name = label("container.name").or_else(|| sandbox.then(|| "POD".to_owned()));
+    if let (Some(pod), Some(namespace), Some(name)) = (label("pod.name"), label("pod.namespace"), name) {
         container.runtime = Runtime::K8s;
         container.name = Some(format!("{namespace}/{pod}/{name}"));
         container.pod = Some(pod);
         container.pod_namespace = Some(namespace);
     }
-    container
+}
+
+/// The agent of Amazon ECS does the same.
+fn of_ecs(container: &mut Container, labels: &BTreeMap<String, String>) {
+    let label = |name: &str| labels.get(&format!("com.amazonaws.ecs.{name}"));
+    if let (Some(family), Some(name)) = (label("task-definition-family"), label("container-name")) {
+        container.runtime = Runtime::Ecs;
+        container.name = Some(format!("{family}/{name}"));
+    }
 }

@@ -1,32 +1,46 @@
 //! Reading runtimes' state files: below a root that may be another system's, and as somebody's whose files
 //! may be stale, truncated, huge or hostile.
 
-use std::cell::RefCell;
-use std::fs::File;
+use std::cell::{OnceCell, RefCell};
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use super::users::{self, User};
 
 /// The files of a system, and what was wrong with those that could not be used.
+#[derive(Clone)]
 pub struct Files {
+    system: Rc<System>,
+    /// One of its users, whose own files count and nobody else's; else root's count.
+    user: Option<u32>,
+}
+
+struct System {
     path: PathBuf,
     /// None for our own root: plain paths do.
     below: Option<OwnedFd>,
-    /// Whose files count: root's, and those of the owner of the root directory.
+    /// Of the root directory: his files count as root's do.
     owner: u32,
+    users: OnceCell<Vec<User>>,
     warnings: RefCell<Vec<String>>,
 }
 
 impl Files {
     /// Larger than any state file that runtimes write.
     const LARGEST: u64 = 16 << 20;
+    /// More than any host has containers, so that nobody makes us read for ever.
+    const MOST_NAMES: usize = 50_000;
 
     pub fn new(root: &Path) -> Result<Files> {
         let cannot = || format!("cannot open {}", root.display());
@@ -36,7 +50,25 @@ impl Files {
             true => None,
             false => Some(open(root, flags, Mode::empty()).with_context(cannot)?),
         };
-        Ok(Files { path: root.to_path_buf(), below, owner, warnings: RefCell::default() })
+        let path = root.to_path_buf();
+        let system = System { path, below, owner, users: OnceCell::default(), warnings: RefCell::default() };
+        Ok(Files { system: Rc::new(system), user: None })
+    }
+
+    /// The same files as one of the users may vouch for them: root's word is not his.
+    #[must_use]
+    pub fn of_user(&self, uid: u32) -> Files {
+        Files { system: self.system.clone(), user: Some(uid) }
+    }
+
+    /// Those who may have containers without being root.
+    pub fn users(&self) -> &[User] {
+        self.system.users.get_or_init(|| users::find(self))
+    }
+
+    /// The path of the root directory.
+    pub fn path(&self) -> &Path {
+        &self.system.path
     }
 
     /// The file's JSON, if it is there and is what it should be.
@@ -44,7 +76,15 @@ impl Files {
         let text = self.read(path)?;
         match serde_json::from_slice(&text) {
             Ok(value) => Some(value),
-            Err(error) => self.complain(path, &error.to_string()),
+            // Not serde's own words: they tell what stands in the file.
+            Err(error) => {
+                let what = match error.classify() {
+                    Category::Data => "not the JSON that was expected",
+                    Category::Eof => "JSON that is cut off",
+                    Category::Io | Category::Syntax => "not JSON",
+                };
+                self.complain(path, &format!("{what} (line {})", error.line()))
+            }
         }
     }
 
@@ -63,8 +103,8 @@ impl Files {
         if !meta.is_file() {
             return self.complain(path, "not a regular file");
         }
-        if meta.uid() != 0 && meta.uid() != self.owner {
-            return self.complain(path, "does not belong to root");
+        if let Some(problem) = self.foreign(path, &meta) {
+            return self.complain(path, problem);
         }
         if meta.len() > Self::LARGEST {
             return self.complain(path, "too large to be a state file");
@@ -82,7 +122,14 @@ impl Files {
             return Vec::new();
         };
         let Ok(entries) = std::fs::read_dir(own_descriptor(&directory)) else { return Vec::new() };
-        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+        let mut names: Vec<String> = Vec::new();
+        for entry in entries.map_while(Result::ok) {
+            if names.len() == Self::MOST_NAMES {
+                return self.complain(path, "too many names, the rest is left out").unwrap_or(names);
+            }
+            names.extend(entry.file_name().into_string());
+        }
+        names
     }
 
     /// When a file was written, in seconds since 1970.
@@ -105,9 +152,39 @@ impl Files {
         self.open(path, OFlag::O_PATH).is_some()
     }
 
+    /// Is there such a name, be it of a link that leads nowhere?
+    pub fn is_there(&self, path: &str) -> bool {
+        self.open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW).is_some()
+    }
+
     /// What went wrong so far.
     pub fn warnings(&self) -> Vec<String> {
-        self.warnings.borrow().clone()
+        self.system.warnings.borrow().clone()
+    }
+
+    /// What is wrong with the owner of a file.
+    fn foreign(&self, path: &str, meta: &Metadata) -> Option<&'static str> {
+        let of_root = meta.uid() == 0 || meta.uid() == self.system.owner;
+        match self.user {
+            None if of_root => None,
+            None => Some("does not belong to root"),
+            Some(uid) if meta.uid() == uid => None,
+            // Where no link leads there root put it there. A link may be the user's, to read what he may not.
+            Some(_) if of_root && self.without_links(path).is_some_and(|ino| ino == meta.ino()) => None,
+            Some(_) => Some("does not belong to that user"),
+        }
+    }
+
+    fn without_links(&self, path: &str) -> Option<u64> {
+        let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
+        let fd = match &self.system.below {
+            None => openat2(AT_FDCWD, path, how.resolve(ResolveFlag::RESOLVE_NO_SYMLINKS)),
+            Some(root) => {
+                let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
+                openat2(root.as_fd(), path, how.resolve(resolve))
+            }
+        };
+        File::from(fd.ok()?).metadata().ok().map(|meta| meta.ino())
     }
 
     /// Opens a file without waiting for it (it may be a pipe). What is not there is everyday business.
@@ -116,7 +193,7 @@ impl Files {
         if !flags.contains(OFlag::O_PATH) {
             flags |= OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         }
-        let fd = match &self.below {
+        let fd = match &self.system.below {
             None => open(path, flags, Mode::empty()),
             // Links in that root mean that root, not ours (openat2(2), since Linux 5.6).
             Some(root) => {
@@ -127,13 +204,15 @@ impl Files {
         match fd {
             Ok(fd) => Some(File::from(fd)),
             Err(Errno::ENOENT | Errno::ENOTDIR) => None,
+            // Other users' business, when we are one.
+            Err(Errno::EACCES | Errno::EPERM) if self.user.is_some() => None,
             Err(errno) => self.complain(path, &crate::errno::strerror(errno as i32)),
         }
     }
 
     fn complain<T>(&self, path: &str, problem: &str) -> Option<T> {
-        let path = self.path.join(path.trim_start_matches('/'));
-        self.warnings.borrow_mut().push(format!("{}: {problem}", path.display()));
+        let path = self.system.path.join(path.trim_start_matches('/'));
+        self.system.warnings.borrow_mut().push(format!("{}: {problem}", path.display()));
         None
     }
 }

@@ -4,17 +4,27 @@
 //! counts when a runtime's state on disk knows the id **and** the init process that the state names is alive
 //! in the very same group. No daemon is asked, so none can hang us.
 
+mod bundle;
 mod cgroup_path;
 mod containerd;
+mod crio;
 mod docker;
 mod evidence;
 mod files;
+mod firejail;
+mod flatpak;
+mod lxc;
+mod machined;
 mod nested;
+mod oci;
 mod podman;
 mod records;
 mod resolver;
+mod snap;
+mod storage;
 mod strays;
 pub mod target;
+mod users;
 
 pub use files::Files;
 pub use resolver::Resolver;
@@ -136,6 +146,8 @@ pub struct Container {
     pub engine: &'static str,
     /// The runtime's own id; containerd's with its namespace, as `default/one`.
     pub id: String,
+    /// What stands in the name of its control group, where that is not the id.
+    pub group: Option<String>,
     /// `web`; `NAMESPACE/ID` of containerd; `NAMESPACE/POD/CONTAINER` of Kubernetes. None when no state tells it.
     pub name: Option<String>,
     pub pod: Option<String>,
@@ -169,6 +181,7 @@ impl Container {
             runtime,
             engine: runtime.name(),
             id: id.into(),
+            group: None,
             name: None,
             pod: None,
             pod_namespace: None,

@@ -31,7 +31,7 @@ impl Nested {
     pub fn load(&self, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
         let loaded = candidate.stores.iter().find_map(|store| {
             let records = self.records.get(store)?;
-            records.load(&self.files, &candidate.id)
+            records.load(&self.files, &candidate.id).into_iter().next()
         })?;
         let outside = Container { init: None, init_start: None, init_noted: None, ..loaded };
         Some(Rc::new(Container { namespaces: Vec::new(), ..outside }))

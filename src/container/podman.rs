@@ -1,39 +1,40 @@
-//! Podman, rootful: the list of containers in its storage, and the OCI runtime's word for the init process.
+//! Podman, root's and every user's: the list of containers in its storage, conmon's word for the init
+//! process. buildah keeps its working containers in the same lists.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use nix::unistd::Pid;
 use serde::Deserialize;
 
+use super::bundle::{Crun, Init, Runc, Spec};
 use super::cgroup_path::is_id;
 use super::records::Records;
+use super::storage::Storage;
 use super::{Container, Files, Runtime, seconds};
-
-const STORAGE: &str = "/var/lib/containers/storage";
-const RUN: &str = "/run/containers/storage";
 
 /// The lists, read once: one file names all containers of a storage driver.
 #[derive(Default)]
 pub struct Podman {
-    all: OnceCell<HashMap<String, Listed>>,
+    stores: OnceCell<Vec<(Storage, HashMap<String, Listed>)>>,
 }
 
 struct Listed {
-    /// `overlay-containers`, `vfs-containers`.
     directory: String,
     name: Option<String>,
     image: Option<String>,
     created: Option<String>,
+    layer: String,
 }
 
 #[derive(Deserialize)]
 struct Entry {
     id: String,
     #[serde(default)]
-    names: Vec<String>,
+    names: Option<Vec<String>>,
     #[serde(default)]
     created: String,
+    #[serde(default)]
+    layer: String,
     /// JSON again, in a string.
     #[serde(default)]
     metadata: String,
@@ -45,96 +46,136 @@ struct Metadata {
     image_name: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
-struct Spec {
+/// buildah's own file, after its source (`Builder`).
+#[derive(Deserialize)]
+struct Buildah {
     #[serde(default)]
-    hostname: Option<String>,
-    #[serde(default)]
-    annotations: Option<HashMap<String, String>>,
+    image: Option<String>,
+    #[serde(rename = "container-name", default)]
+    name: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct CrunStatus {
-    pid: i32,
-}
-
-#[derive(Deserialize)]
-struct RuncState {
-    init_process_pid: i32,
-}
+/// Annotations that Podman writes itself.
+const OWN: [&str; 4] =
+    ["io.podman.", "io.kubernetes.cri-o.", "io.container.manager", "org.opencontainers.image."];
 
 impl Records for Podman {
     fn ids(&self, files: &Files) -> Vec<String> {
-        self.all(files).keys().cloned().collect()
+        self.stores(files).iter().flat_map(|(_, listed)| listed.keys().cloned()).collect()
     }
 
-    fn load(&self, files: &Files, id: &str) -> Option<Container> {
-        let listed = self.all(files).get(id)?;
-        let spec = spec(files, &listed.directory, id);
-        // The storage is shared with CRI-O and buildah, which write the same annotations and none.
-        let annotations = spec.annotations.unwrap_or_default();
-        if annotations.get("io.container.manager").is_none_or(|manager| manager != "libpod") {
-            return None;
-        }
-        // The pod's name stands in Podman's database alone; its infra container has it as host name.
-        let infra = listed.name.as_ref().is_some_and(|name| name.ends_with("-infra"))
-            || listed.image.as_ref().is_some_and(|image| image.contains("podman-pause"));
-        let pod = match annotations.get("io.kubernetes.cri-o.SandboxID") {
-            Some(sandbox) if is_id(sandbox) => spec_of_listed(self, files, sandbox).hostname,
-            _ if infra => spec.hostname,
-            _ => None,
-        };
-        Some(Container {
-            name: listed.name.clone(),
-            pod,
-            image: listed.image.clone(),
-            created: listed.created.clone(),
-            init: init(files, &listed.directory, id),
-            ..Container::new(Runtime::Podman, id)
-        })
+    fn load(&self, files: &Files, id: &str) -> Vec<Container> {
+        let stores = self.stores(files).iter();
+        stores.filter_map(|(storage, listed)| container(storage, listed, id)).collect()
     }
 }
 
 impl Podman {
-    fn all(&self, files: &Files) -> &HashMap<String, Listed> {
-        self.all.get_or_init(|| {
-            let directories = files.list(STORAGE).into_iter().filter(|name| name.ends_with("-containers"));
-            directories.flat_map(|directory| list(files, &directory)).collect()
+    fn stores(&self, files: &Files) -> &[(Storage, HashMap<String, Listed>)] {
+        self.stores.get_or_init(|| {
+            let of_users = files.users().iter().flat_map(|user| Storage::of_user(files, user));
+            let all = Storage::of_system(files).into_iter().chain(of_users);
+            all.map(|storage| {
+                let listed =
+                    storage.directories.iter().flat_map(|directory| list(&storage, directory)).collect();
+                (storage, listed)
+            })
+            .collect()
+        })
+    }
+
+    /// The working container of buildah whose layer this is, as (id, what is known).
+    pub fn by_layer(&self, files: &Files, owner: u32, rootfs: &str) -> Option<Container> {
+        let of_owner = self.stores(files).iter().filter(|(storage, _)| storage.owner == owner);
+        of_owner.into_iter().find_map(|(storage, listed)| {
+            let here = rootfs.starts_with(&storage.graph);
+            let mut on_it = listed.iter().filter(|(_, listed)| here && !listed.layer.is_empty());
+            let (id, _) = on_it.find(|(_, listed)| rootfs.contains(&listed.layer))?;
+            container(storage, listed, id)
         })
     }
 }
 
-fn list(files: &Files, directory: &str) -> Vec<(String, Listed)> {
-    // Since Podman 4.4 containers of a transient store are listed in /run.
+fn list(storage: &Storage, directory: &str) -> Vec<(String, Listed)> {
+    // Those that go with the next boot (--rm), and all of a transient store, stand apart since Podman 4.4.
     let lists = [
-        format!("{STORAGE}/{directory}/containers.json"),
-        format!("{RUN}/{directory}/volatile-containers.json"),
+        format!("{}/{directory}/containers.json", storage.graph),
+        format!("{}/{directory}/volatile-containers.json", storage.graph),
+        format!("{}/{directory}/volatile-containers.json", storage.run),
     ];
-    let entries = lists.iter().filter_map(|path| files.json::<Vec<Entry>>(path)).flatten();
+    let entries = lists.iter().filter_map(|path| storage.files.json::<Vec<Entry>>(path)).flatten();
     let entries = entries.filter(|entry| is_id(&entry.id));
     entries
         .map(|entry| {
             let metadata: Metadata = serde_json::from_str(&entry.metadata).unwrap_or_default();
-            let name = entry.names.into_iter().next();
-            let created = seconds(&entry.created);
-            (entry.id, Listed { directory: directory.to_owned(), name, image: metadata.image_name, created })
+            let listed = Listed {
+                directory: directory.to_owned(),
+                name: entry.names.unwrap_or_default().into_iter().next(),
+                image: metadata.image_name,
+                created: seconds(&entry.created),
+                layer: entry.layer,
+            };
+            (entry.id, listed)
         })
         .collect()
 }
 
-fn spec(files: &Files, directory: &str, id: &str) -> Spec {
-    files.json(&format!("{STORAGE}/{directory}/{id}/userdata/config.json")).unwrap_or_default()
+fn container(storage: &Storage, all: &HashMap<String, Listed>, id: &str) -> Option<Container> {
+    let listed = all.get(id)?;
+    let spec = spec(storage, &listed.directory, id).unwrap_or_default();
+    let mut container = Container {
+        name: listed.name.clone(),
+        image: listed.image.clone(),
+        created: listed.created.clone(),
+        hostname: spec.hostname(),
+        owner: storage.owner,
+        ..Container::new(Runtime::Podman, id)
+    };
+    // CRI-O writes the same annotations, and Podman CRI-O's.
+    match spec.annotation("io.container.manager") {
+        Some("libpod") => {
+            container.pod = pod(storage, all, listed, &spec);
+            container.labels = spec.labels(&OWN);
+            init(storage, &listed.directory, id).give(&mut container);
+            Some(container)
+        }
+        Some(_) => None,
+        None => {
+            let own: Buildah = storage.files.json(&storage.kept(&listed.directory, id, "buildah.json"))?;
+            container.runtime = Runtime::Buildah;
+            container.engine = Runtime::Buildah.name();
+            container.name = own.name.or(container.name);
+            container.image = own.image;
+            Some(container)
+        }
+    }
 }
 
-fn spec_of_listed(podman: &Podman, files: &Files, id: &str) -> Spec {
-    podman.all(files).get(id).map(|listed| spec(files, &listed.directory, id)).unwrap_or_default()
+/// The pod's name stands in Podman's database alone; its infra container has it as host name.
+fn pod(storage: &Storage, all: &HashMap<String, Listed>, listed: &Listed, spec: &Spec) -> Option<String> {
+    if let Some(infra) = spec.annotation("io.kubernetes.cri-o.SandboxID").filter(|id| is_id(id)) {
+        return self::spec(storage, &all.get(infra)?.directory, infra)?.hostname();
+    }
+    let is_infra = listed.name.as_ref().is_some_and(|name| name.ends_with("-infra"))
+        || listed.image.as_ref().is_some_and(|image| image.contains("podman-pause"));
+    spec.hostname().filter(|_| is_infra)
 }
 
-/// The init process: from conmon's file, else as crun or runc wrote it down.
-fn init(files: &Files, directory: &str, id: &str) -> Option<Pid> {
-    let conmon = || files.number(&format!("{RUN}/{directory}/{id}/userdata/pidfile"));
-    let crun = || files.json(&format!("/run/crun/{id}/status")).map(|status: CrunStatus| status.pid);
-    let runc =
-        || files.json(&format!("/run/runc/{id}/state.json")).map(|state: RuncState| state.init_process_pid);
-    conmon().or_else(crun).or_else(runc).filter(|&pid| pid > 0).map(Pid::from_raw)
+fn spec(storage: &Storage, directory: &str, id: &str) -> Option<Spec> {
+    let kept = Spec::read(&storage.files, &storage.kept(directory, id, "config.json"));
+    kept.or_else(|| Spec::read(&storage.files, &storage.running(directory, id, "config.json")))
+}
+
+/// The init process: of root's as conmon wrote it down, for a control group tells the rest; of users' as
+/// the OCI runtime did, with the start time.
+fn init(storage: &Storage, directory: &str, id: &str) -> Init {
+    let files = &storage.files;
+    let conmon = || Init::from_file(files, &storage.running(directory, id, "pidfile"));
+    let crun = || Some(Crun::read(files, &format!("{}/crun", storage.runtimes), id)?.init());
+    let runc = || Some(Runc::read(files, &format!("{}/runc", storage.runtimes), id)?.init());
+    let found = match storage.owner {
+        0 => conmon().or_else(crun).or_else(runc),
+        _ => crun().or_else(runc).or_else(conmon),
+    };
+    found.unwrap_or_default()
 }

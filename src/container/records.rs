@@ -1,8 +1,15 @@
 //! What runtimes write down of their containers: the table of those whose files we read.
 
 use super::containerd::Containerd;
+use super::crio::CriO;
 use super::docker::Docker;
+use super::firejail::Firejail;
+use super::flatpak::Flatpak;
+use super::lxc::Lxc;
+use super::machined::Machined;
+use super::oci::Oci;
 use super::podman::Podman;
+use super::snap::Snap;
 use super::{Container, Files};
 
 /// The files of one runtime. They are read when somebody asks, and lists of them once.
@@ -10,9 +17,10 @@ pub trait Records {
     /// Every id there is a record of, stopped containers too.
     fn ids(&self, files: &Files) -> Vec<String>;
 
-    /// What is written of this one. The init process is as the record has it: whether it lives, and is that
-    /// container's still, is for the caller to find out.
-    fn load(&self, files: &Files, id: &str) -> Option<Container>;
+    /// What is written of this one: root's word first, and then that of users, several of whom may say that
+    /// it is theirs. The init process is as the record has it: whether it lives, and is that container's
+    /// still, is for the caller to find out.
+    fn load(&self, files: &Files, id: &str) -> Vec<Container>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,21 +54,15 @@ impl Store {
     pub fn records(self) -> Box<dyn Records> {
         match self {
             Store::Containerd => Box::new(Containerd::default()),
+            Store::CriO => Box::new(CriO::default()),
             Store::Docker => Box::new(Docker::default()),
+            Store::Firejail => Box::new(Firejail),
+            Store::Flatpak => Box::new(Flatpak),
+            Store::Lxc => Box::new(Lxc::default()),
+            Store::Machined => Box::new(Machined),
+            Store::Oci => Box::new(Oci::default()),
             Store::Podman => Box::new(Podman::default()),
-            _ => Box::new(None),
+            Store::Snap => Box::new(Snap),
         }
-    }
-}
-
-struct None;
-
-impl Records for None {
-    fn ids(&self, _: &Files) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn load(&self, _: &Files, _: &str) -> Option<Container> {
-        Option::None
     }
 }

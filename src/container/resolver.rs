@@ -213,8 +213,11 @@ impl<'a> Resolver<'a> {
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
-        let container = self.records.get(&store).and_then(|records| records.load(self.files, id));
-        let known = container.map(|container| self.check(container));
+        let records = self.records.get(&store).map(|records| records.load(self.files, id));
+        let mut claims: Vec<Known> =
+            records.into_iter().flatten().map(|container| self.check(container)).collect();
+        let alive = claims.iter().position(|known| known.alive).unwrap_or(0);
+        let known = (!claims.is_empty()).then(|| claims.swap_remove(alive));
         self.known.insert(key, known.clone());
         known
     }

@@ -53,6 +53,16 @@ impl Users {
     }
 }
 
+/// Who has which home, from the text of /etc/passwd.
+pub fn homes(text: &[u8]) -> impl Iterator<Item = (u32, String)> {
+    text.split(|&b| b == b'\n').filter_map(|line| {
+        let mut fields = line.split(|&b| b == b':');
+        let uid = fields.nth(2).and_then(number)?;
+        let home = std::str::from_utf8(fields.nth(2)?).ok()?;
+        Some((uid, home.to_owned()))
+    })
+}
+
 /// The id of a name, from the text of /etc/passwd or /etc/group: both have it as third field.
 #[must_use]
 pub fn id_of(text: &[u8], name: &[u8]) -> Option<u32> {
@@ -76,6 +86,8 @@ mod tests {
         assert_eq!(users.get(0).expect("root").shell, "/bin/bash");
         assert_eq!(users.get(7).expect("b").name, b"b\xff");
         assert!(users.get(5).is_none());
+        let text = b"root:x:0:0:r:/root:/bin/sh\n:x:y:\nb:x:7:7::/home/b:\nshort:x:8:8\n";
+        assert_eq!(homes(text).collect::<Vec<_>>(), [(0, "/root".to_owned()), (7, "/home/b".to_owned())]);
         assert_eq!(id_of(b"root:x:0:\nadm:x:4:a,b\n", b"adm"), Some(4));
         assert_eq!(id_of(b"root:x:0:\nadm:x:y:\nad\n", b"adm"), None);
         assert_eq!(id_of(b"root:x:0:\n", b""), None);

@@ -1,0 +1,163 @@
+//! What OCI runtimes and those who call them agree on: `config.json`, and the runtimes' own word for the
+//! init process.
+
+use std::collections::BTreeMap;
+
+use nix::unistd::Pid;
+use serde::Deserialize;
+
+use super::{Container, Files};
+
+/// The parts of `config.json` that tell whose container it is.
+#[derive(Deserialize, Default)]
+pub struct Spec {
+    #[serde(default)]
+    pub hostname: Option<String>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    mounts: Option<Vec<Mount>>,
+}
+
+#[derive(Deserialize)]
+struct Mount {
+    #[serde(default)]
+    destination: String,
+    #[serde(default)]
+    source: String,
+}
+
+impl Spec {
+    pub fn read(files: &Files, path: &str) -> Option<Spec> {
+        files.json(path)
+    }
+
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        self.annotations.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// The annotations that no program wrote for itself: all but those that begin like one of `but`.
+    pub fn labels(&self, but: &[&str]) -> Vec<(String, String)> {
+        let all = self.annotations.iter().flatten();
+        let of_user = all.filter(|(name, _)| !but.iter().any(|prefix| name.starts_with(prefix)));
+        of_user.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// What is mounted on a path of the container.
+    pub fn source(&self, destination: &str) -> Option<&str> {
+        let mut mounts = self.mounts.iter().flatten();
+        mounts.find(|mount| mount.destination == destination).map(|mount| mount.source.as_str())
+    }
+
+    pub fn hostname(&self) -> Option<String> {
+        self.hostname.clone().filter(|name| !name.is_empty())
+    }
+}
+
+/// The first process of a container, and what tells it from a later one of the same number.
+#[derive(Default)]
+pub struct Init {
+    pub pid: Option<Pid>,
+    pub start: Option<u64>,
+    pub noted: Option<i64>,
+}
+
+impl Init {
+    /// From a file that holds the PID alone.
+    pub fn from_file(files: &Files, path: &str) -> Option<Init> {
+        let pid = files.number(path).filter(|&pid| pid > 0)?;
+        Some(Init { pid: Some(Pid::from_raw(pid)), start: None, noted: files.modified(path) })
+    }
+
+    pub fn give(self, container: &mut Container) {
+        (container.init, container.init_start, container.init_noted) = (self.pid, self.start, self.noted);
+    }
+}
+
+/// runc's `DIRECTORY/ID/state.json`.
+#[derive(Deserialize)]
+pub struct Runc {
+    #[serde(default)]
+    init_process_pid: i32,
+    #[serde(default)]
+    init_process_start: Option<u64>,
+    #[serde(default)]
+    pub created: String,
+    #[serde(default)]
+    pub config: RuncConfig,
+}
+
+#[derive(Deserialize, Default)]
+pub struct RuncConfig {
+    #[serde(default)]
+    pub rootfs: String,
+    #[serde(default)]
+    pub hostname: String,
+    /// The annotations, as `NAME=VALUE`, and `bundle=PATH`.
+    #[serde(default)]
+    labels: Option<Vec<String>>,
+}
+
+impl Runc {
+    pub fn read(files: &Files, directory: &str, id: &str) -> Option<Runc> {
+        files.json(&format!("{directory}/{id}/state.json"))
+    }
+
+    pub fn init(&self) -> Init {
+        Init { pid: pid(self.init_process_pid), start: self.init_process_start, noted: None }
+    }
+
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.config.labels.iter().flatten().filter_map(|label| label.split_once('='))
+    }
+}
+
+/// crun's `DIRECTORY/ID/status`.
+#[derive(Deserialize)]
+pub struct Crun {
+    #[serde(default)]
+    pid: i32,
+    /// Since crun 0.15.
+    #[serde(rename = "process-start-time", default)]
+    start: Option<u64>,
+    #[serde(default)]
+    pub created: String,
+    #[serde(default)]
+    pub bundle: String,
+    #[serde(default)]
+    pub rootfs: String,
+}
+
+impl Crun {
+    pub fn read(files: &Files, directory: &str, id: &str) -> Option<Crun> {
+        files.json(&format!("{directory}/{id}/status"))
+    }
+
+    pub fn init(&self) -> Init {
+        Init { pid: pid(self.pid), start: self.start.filter(|&start| start > 0), noted: None }
+    }
+}
+
+/// youki's `DIRECTORY/ID/state.json`, after its documentation. It has no start time.
+#[derive(Deserialize)]
+pub struct Youki {
+    #[serde(default)]
+    pid: Option<i32>,
+    #[serde(default)]
+    pub created: Option<String>,
+    #[serde(default)]
+    pub bundle: String,
+}
+
+impl Youki {
+    pub fn read(files: &Files, directory: &str, id: &str) -> Option<(Youki, Init)> {
+        let path = format!("{directory}/{id}/state.json");
+        let state: Youki = files.json(&path)?;
+        let init = Init { pid: state.pid.and_then(pid), start: None, noted: files.modified(&path) };
+        Some((state, init))
+    }
+}
+
+fn pid(number: i32) -> Option<Pid> {
+    (number > 0).then(|| Pid::from_raw(number))
+}

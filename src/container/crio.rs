@@ -1,0 +1,118 @@
+//! CRI-O: the bundle of each container, in the storage that it shares with Podman, with annotations that name
+//! pod, container and image. After its source and documentation: no host of it was at hand.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use nix::unistd::Pid;
+use serde::Deserialize;
+
+use super::bundle::{Crun, Init, Runc, Spec};
+use super::cgroup_path::is_id;
+use super::records::Records;
+use super::storage::Storage;
+use super::{Container, Files, Runtime, seconds};
+
+/// One of these is there wherever CRI-O was started.
+const TRACES: [&str; 3] = ["/run/crio", "/var/lib/crio", "/etc/crio"];
+
+#[derive(Default)]
+pub struct CriO {
+    storages: OnceCell<Vec<Storage>>,
+}
+
+/// CRI-O's own `state.json`.
+#[derive(Deserialize)]
+struct State {
+    #[serde(rename = "initPid", default)]
+    pid: i32,
+    /// Field 22 of its stat, as text.
+    #[serde(rename = "initStartTime", default)]
+    start: String,
+}
+
+impl Records for CriO {
+    fn ids(&self, files: &Files) -> Vec<String> {
+        if !TRACES.iter().any(|trace| files.exists(trace)) {
+            return Vec::new(); // of Podman alone: its records need not be read for our sake
+        }
+        let storages = self.storages(files).iter();
+        let all = storages.flat_map(|storage| {
+            let below = |directory: &String| files.list(&format!("{}/{directory}", storage.graph));
+            storage.directories.iter().flat_map(below)
+        });
+        all.filter(|id| is_id(id)).collect()
+    }
+
+    fn load(&self, files: &Files, id: &str) -> Vec<Container> {
+        let storages = self.storages(files).iter();
+        let all = storages.flat_map(|storage| {
+            storage.directories.iter().filter_map(move |directory| container(storage, directory, id))
+        });
+        all.collect()
+    }
+}
+
+impl CriO {
+    fn storages(&self, files: &Files) -> &[Storage] {
+        self.storages.get_or_init(|| Storage::of_system(files))
+    }
+}
+
+fn container(storage: &Storage, directory: &str, id: &str) -> Option<Container> {
+    let files = &storage.files;
+    let spec = Spec::read(files, &storage.running(directory, id, "config.json"))
+        .or_else(|| Spec::read(files, &storage.kept(directory, id, "config.json")))?;
+    if spec.annotation("io.container.manager").is_some_and(|manager| manager != "cri-o") {
+        return None;
+    }
+    let crio = |name: &str| spec.annotation(&format!("io.kubernetes.cri-o.{name}"));
+    let kind = crio("ContainerType")?;
+    let mut labels: BTreeMap<String, String> =
+        crio("Labels").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let mut named = |label: &str| {
+        let label = format!("io.kubernetes.{label}");
+        labels.remove(&label).or_else(|| spec.annotation(&label).map(str::to_owned))
+    };
+    let (name, pod, namespace) = (named("container.name"), named("pod.name"), named("pod.namespace"));
+    named("pod.uid");
+    // k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT, without CONTAINER for the sandbox.
+    let mut parts = crio("Name").unwrap_or_default().split('_').skip(1).map(str::to_owned);
+    let sandbox = kind == "sandbox";
+    let name_there = if sandbox { None } else { parts.next() };
+    let (pod_there, namespace_there) = (parts.next(), parts.next());
+    let name = if sandbox { Some("POD".to_owned()) } else { name.or(name_there) };
+    let pod = pod.or(pod_there);
+    let namespace = namespace.or(namespace_there);
+
+    let mut container = Container {
+        engine: "cri-o",
+        name: match (&namespace, &pod, &name) {
+            (Some(namespace), Some(pod), Some(name)) => Some(format!("{namespace}/{pod}/{name}")),
+            _ => None,
+        },
+        pod,
+        pod_namespace: namespace,
+        image: crio("UserRequestedImage").or(crio("ImageName")).map(str::to_owned).filter(|_| !sandbox),
+        labels: labels.into_iter().collect(),
+        hostname: spec.hostname().or(crio("HostName").map(str::to_owned)),
+        created: crio("Created").and_then(seconds),
+        ..Container::new(Runtime::K8s, id)
+    };
+    init(storage, directory, id).give(&mut container);
+    Some(container)
+}
+
+/// The init process: as CRI-O wrote it down, or conmon, or the OCI runtime.
+fn init(storage: &Storage, directory: &str, id: &str) -> Init {
+    let files = &storage.files;
+    let own = || {
+        let state: State = files.json(&storage.kept(directory, id, "state.json"))?;
+        let pid = (state.pid > 0).then(|| Pid::from_raw(state.pid))?;
+        Some(Init { pid: Some(pid), start: state.start.parse().ok(), noted: None })
+    };
+    let conmon = || Init::from_file(files, &storage.running(directory, id, "pidfile"));
+    let crun = || Some(Crun::read(files, &format!("{}/crun", storage.runtimes), id)?.init());
+    let runc = || Some(Runc::read(files, &format!("{}/runc", storage.runtimes), id)?.init());
+    own().or_else(conmon).or_else(crun).or_else(runc).unwrap_or_default()
+}

@@ -1,0 +1,38 @@
+//! firejail: `/run/firejail/name/PID` has the name of the sandbox that the process PID looks after,
+//! `/run/firejail/sandbox/PID` its first process. They may stay when it has ended.
+
+use super::bundle::Init;
+use super::records::Records;
+use super::{Container, Files, Runtime, rfc3339};
+
+const SANDBOXES: &str = "/run/firejail/sandbox";
+const NAMES: &str = "/run/firejail/name";
+
+pub struct Firejail;
+
+impl Records for Firejail {
+    fn ids(&self, files: &Files) -> Vec<String> {
+        files.list(SANDBOXES).into_iter().filter(|name| is_pid(name)).collect()
+    }
+
+    fn load(&self, files: &Files, id: &str) -> Vec<Container> {
+        container(files, id).into_iter().collect()
+    }
+}
+
+fn is_pid(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn container(files: &Files, id: &str) -> Option<Container> {
+    let init = is_pid(id).then(|| Init::from_file(files, &format!("{SANDBOXES}/{id}")))??;
+    let name = files.read(&format!("{NAMES}/{id}")).unwrap_or_default();
+    let name = String::from_utf8_lossy(&name).trim_end().to_owned();
+    let mut container = Container {
+        name: Some(name).filter(|name| !name.is_empty()),
+        created: init.noted.map(rfc3339),
+        ..Container::new(Runtime::Firejail, id)
+    };
+    init.give(&mut container);
+    Some(container)
+}

@@ -1,0 +1,170 @@
+//! Containers that somebody made with runc, crun or youki by hand, and the steps of builds: what those
+//! runtimes write down of all that they run. What others manage is told by the others' records.
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+
+use super::bundle::{Crun, Init, Runc, Spec, Youki};
+use super::cgroup_path::is_name;
+use super::podman::Podman;
+use super::records::Records;
+use super::{Container, Files, Runtime, seconds};
+
+const RUNTIMES: [(Runtime, &str); 3] =
+    [(Runtime::Runc, "runc"), (Runtime::Crun, "crun"), (Runtime::Youki, "youki")];
+
+#[derive(Default)]
+pub struct Oci {
+    places: OnceCell<Vec<Place>>,
+    podman: Podman,
+}
+
+/// A state directory of a runtime, and what is in it. Listed once: any control group may have an id's name.
+struct Place {
+    runtime: Runtime,
+    directory: String,
+    ids: BTreeSet<String>,
+    files: Files,
+    owner: u32,
+}
+
+/// What is common to the three.
+struct State {
+    init: Init,
+    created: String,
+    bundle: String,
+    rootfs: String,
+    hostname: Option<String>,
+    manager: Option<String>,
+    labels: Vec<(String, String)>,
+}
+
+impl Records for Oci {
+    fn ids(&self, files: &Files) -> Vec<String> {
+        self.places(files).iter().flat_map(|place| place.ids.iter().cloned()).collect()
+    }
+
+    fn load(&self, files: &Files, id: &str) -> Vec<Container> {
+        let here = self.places(files).iter().filter(|place| place.ids.contains(id));
+        here.filter_map(|place| self.container(files, place, id)).collect()
+    }
+}
+
+impl Oci {
+    fn places(&self, files: &Files) -> &[Place] {
+        self.places.get_or_init(|| {
+            let mut all = Vec::new();
+            for (runtime, name) in RUNTIMES {
+                all.extend(Place::new(runtime, format!("/run/{name}"), files.clone(), 0));
+            }
+            for user in files.users() {
+                for (runtime, name) in RUNTIMES {
+                    all.extend(Place::new(runtime, user.run(name), files.of_user(user.uid), user.uid));
+                }
+            }
+            all
+        })
+    }
+
+    fn container(&self, files: &Files, place: &Place, id: &str) -> Option<Container> {
+        let state = place.state(id)?;
+        // Podman's and CRI-O's, as they say; they have records of their own.
+        if state.manager.is_some() {
+            return None;
+        }
+        let mut container = Container {
+            name: Some(id.to_owned()),
+            hostname: state.hostname,
+            created: seconds(&state.created),
+            labels: state.labels,
+            owner: place.owner,
+            ..Container::new(place.runtime, id)
+        };
+        if id.starts_with("buildah-") {
+            // The step of a build runs in the root directory of a working container.
+            container.runtime = Runtime::Buildah;
+            if let Some(working) = self.podman.by_layer(files, place.owner, &state.rootfs) {
+                let group = Some(id.to_owned());
+                let Container { name, image, id, .. } = working;
+                container = Container { name, image, id, group, ..container };
+            }
+        } else if state.bundle.contains("/buildkit/") {
+            container.runtime = Runtime::Buildkit;
+        }
+        state.init.give(&mut container);
+        Some(container)
+    }
+}
+
+impl Place {
+    fn new(runtime: Runtime, directory: String, files: Files, owner: u32) -> Option<Place> {
+        let ids: BTreeSet<String> = files.list(&directory).into_iter().filter(|id| is_name(id)).collect();
+        (!ids.is_empty()).then_some(Place { runtime, directory, ids, files, owner })
+    }
+
+    fn state(&self, id: &str) -> Option<State> {
+        match self.runtime {
+            Runtime::Crun => self.of_crun(id),
+            Runtime::Youki => self.of_youki(id),
+            _ => self.of_runc(id),
+        }
+    }
+
+    fn of_runc(&self, id: &str) -> Option<State> {
+        let runc = Runc::read(&self.files, &self.directory, id)?;
+        let label = |wanted: &str| {
+            let found = runc.labels().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| value.to_owned())
+        };
+        let mut labels: Vec<(String, String)> = runc
+            .labels()
+            .filter(|(name, _)| *name != "bundle")
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        labels.sort();
+        Some(State {
+            init: runc.init(),
+            bundle: label("bundle").unwrap_or_default(),
+            manager: label("io.container.manager"),
+            labels,
+            hostname: Some(runc.config.hostname.clone()).filter(|name| !name.is_empty()),
+            rootfs: runc.config.rootfs.clone(),
+            created: runc.created,
+        })
+    }
+
+    fn of_crun(&self, id: &str) -> Option<State> {
+        let crun = Crun::read(&self.files, &self.directory, id)?;
+        // A copy of the one in the bundle, which old versions did not make.
+        let spec = Spec::read(&self.files, &format!("{}/{id}/config.json", self.directory));
+        let spec = spec.or_else(|| self.spec(&crun.bundle)).unwrap_or_default();
+        Some(State::new(crun.init(), crun.created, crun.bundle, crun.rootfs, &spec))
+    }
+
+    fn of_youki(&self, id: &str) -> Option<State> {
+        let (youki, init) = Youki::read(&self.files, &self.directory, id)?;
+        let spec = self.spec(&youki.bundle).unwrap_or_default();
+        Some(State::new(init, youki.created.unwrap_or_default(), youki.bundle, String::new(), &spec))
+    }
+
+    fn spec(&self, bundle: &str) -> Option<Spec> {
+        if !bundle.starts_with('/') {
+            return None;
+        }
+        Spec::read(&self.files, &format!("{bundle}/config.json"))
+    }
+}
+
+impl State {
+    fn new(init: Init, created: String, bundle: String, rootfs: String, spec: &Spec) -> State {
+        State {
+            init,
+            created,
+            bundle,
+            rootfs,
+            hostname: spec.hostname(),
+            manager: spec.annotation("io.container.manager").map(str::to_owned),
+            labels: spec.labels(&[]),
+        }
+    }
+}

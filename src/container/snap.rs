@@ -1,0 +1,30 @@
+//! Snaps: `/run/snapd/ns/NAME.mnt` is the mount namespace that all processes of the snap NAME share. Its
+//! control groups are called `snap.NAME.APP-UUID.scope` and `snap.NAME.APP.service`.
+
+use super::cgroup_path::is_name;
+use super::records::Records;
+use super::{Container, Files, Runtime};
+use crate::isolation::kind::Kind;
+
+const NAMESPACES: &str = "/run/snapd/ns";
+
+pub struct Snap;
+
+impl Records for Snap {
+    fn ids(&self, files: &Files) -> Vec<String> {
+        let all = files.list(NAMESPACES).into_iter();
+        all.filter_map(|name| name.strip_suffix(".mnt").map(str::to_owned)).filter(|id| is_name(id)).collect()
+    }
+
+    /// By `NAME` or what begins with `NAME.`; no snap's name has a dot in it.
+    fn load(&self, files: &Files, id: &str) -> Vec<Container> {
+        let name = id.split('.').next().unwrap_or_default();
+        let inode = files.inode(&format!("{NAMESPACES}/{name}.mnt"));
+        let container = inode.map(|inode| Container {
+            name: Some(name.to_owned()),
+            namespaces: vec![(Kind::Mnt, inode)],
+            ..Container::new(Runtime::Snap, name)
+        });
+        container.into_iter().collect()
+    }
+}
