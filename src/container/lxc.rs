@@ -111,9 +111,9 @@ impl Place {
 
 /// The value of the last line that sets one of these.
 fn value(text: &str, names: &[&str]) -> Option<String> {
-    let values = text.lines().filter_map(|line| {
+    let mut values = text.lines().filter_map(|line| {
         let (name, value) = line.split_once('=')?;
         names.contains(&name.trim()).then(|| value.trim().trim_matches('"'))
     });
-    values.last().filter(|value| !value.is_empty()).map(str::to_owned)
+    values.next_back().filter(|value| !value.is_empty()).map(str::to_owned)
 }
