@@ -1,6 +1,8 @@
 //! How a run ends: one type for it, and the one place that writes to stderr.
 
 use std::ffi::OsStr;
+use std::fmt;
+use std::io::IsTerminal;
 
 use anyhow::Error;
 use nix::errno::Errno;
@@ -15,6 +17,8 @@ pub type Outcome = Result<u8, Exit>;
 pub enum Exit {
     /// `name: context: cause` to stderr; the applet's own failure status unless one is given.
     Failed { status: Option<u8>, error: Error },
+    /// Somebody else has said what failed; there may be a reason to add.
+    Told { status: u8, reason: Reasoned },
     /// getopt's words, which begin with argv[0] and not with the applet's name.
     Usage(String),
     /// `--help` and `--version`: to stdout, status 0.
@@ -28,11 +32,44 @@ impl<E: Into<Error>> From<E> for Exit {
     }
 }
 
+/// Words of an error that know the reason behind it. Found anywhere in a chain it is asked, but only where
+/// hints are wanted: to look for a reason may cost something.
+pub struct Reasoned {
+    words: String,
+    reason: Box<dyn Fn(Errno) -> Option<String> + Send + Sync>,
+}
+
+impl Reasoned {
+    pub fn new(
+        words: impl Into<String>,
+        reason: impl Fn(Errno) -> Option<String> + Send + Sync + 'static,
+    ) -> Reasoned {
+        Reasoned { words: words.into(), reason: Box::new(reason) }
+    }
+}
+
+impl fmt::Display for Reasoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl fmt::Debug for Reasoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
 /// A program that could not be started: 127 when it is not there, 126 when it is but cannot run.
 #[must_use]
-pub fn exec_failed(program: &OsStr, cause: Errno) -> Exit {
+pub fn exec_failed(
+    program: &OsStr,
+    cause: Errno,
+    reason: impl Fn(Errno) -> Option<String> + Send + Sync + 'static,
+) -> Exit {
     let status = if cause == Errno::ENOENT { 127 } else { 126 };
-    let error = Error::from(cause).context(format!("failed to execute {}", text::shown(program)));
+    let words = format!("failed to execute {}", text::shown(program));
+    let error = Error::from(cause).context(Reasoned::new(words, reason));
     Exit::Failed { status: Some(status), error }
 }
 
@@ -53,8 +90,15 @@ pub fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
             failure
         }
         Err(Exit::Failed { status, error }) => {
-            complain(&format!("{name}: {}", chain(&error)));
+            let hint = error.downcast_ref().and_then(|reasoned| hint(reasoned, errno(&error)));
+            complain(&format!("{name}: {}{}", chain(&error), hint.map(|hint| format!("\n{hint}")).unwrap_or_default()));
             status.unwrap_or(failure)
+        }
+        Err(Exit::Told { status, reason }) => {
+            if let Some(hint) = hint(&reason, Errno::UnknownErrno) {
+                complain(&hint);
+            }
+            status
         }
     }
 }
@@ -69,15 +113,33 @@ fn complain(line: &str) {
     let _ = nix::unistd::write(std::io::stderr(), format!("{line}\n").as_bytes());
 }
 
+/// Hints are for people: scripts get what the originals print and no more. CTRBOX_HINTS says otherwise.
+fn hint(reasoned: &Reasoned, errno: Errno) -> Option<String> {
+    let wanted = match std::env::var_os("CTRBOX_HINTS") {
+        Some(word) if word == "always" => true,
+        Some(word) if word == "never" => false,
+        _ => std::io::stderr().is_terminal(),
+    };
+    let reason = if wanted { (reasoned.reason)(errno) } else { None };
+    reason.map(|reason| format!("hint: {}", text::escape(reason.as_bytes())))
+}
+
 /// `context: cause: cause`, an errno in the words of [`errno::strerror`].
 fn chain(error: &Error) -> String {
     error.chain().map(words).collect::<Vec<_>>().join(": ")
 }
 
 fn words(cause: &(dyn std::error::Error + 'static)) -> String {
+    number(cause).map_or_else(|| cause.to_string(), errno::strerror)
+}
+
+fn number(cause: &(dyn std::error::Error + 'static)) -> Option<i32> {
     let io = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
-    let errno = cause.downcast_ref::<Errno>().map(|&errno| errno as i32);
-    errno.or(io).map_or_else(|| cause.to_string(), errno::strerror)
+    cause.downcast_ref::<Errno>().map(|&errno| errno as i32).or(io)
+}
+
+fn errno(error: &Error) -> Errno {
+    error.chain().find_map(number).map_or(Errno::UnknownErrno, Errno::from_raw)
 }
 
 #[cfg(test)]
@@ -94,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_program_not_there_is_127_and_one_that_cannot_run_126() {
-        let status = |errno| match exec_failed(OsStr::new("x"), errno) {
+        let status = |errno| match exec_failed(OsStr::new("x"), errno, |_| None) {
             Exit::Failed { status, .. } => status,
             other => panic!("{other:?}"),
         };

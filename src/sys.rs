@@ -134,6 +134,26 @@ pub fn file_id(dir: impl AsFd, name: &CStr) -> nix::Result<((u32, u32), u64)> {
     }
 }
 
+/// Is this directory the root of a mount? Linux tells since 5.8.
+#[must_use]
+pub fn is_mount_root(path: &CStr) -> Option<bool> {
+    const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
+    // SAFETY: a statx of zeros is one; the kernel fills it in.
+    unsafe {
+        let mut found: libc::statx = std::mem::zeroed();
+        Errno::result(libc::statx(libc::AT_FDCWD, path.as_ptr(), 0, 0, &raw mut found)).ok()?;
+        let told = found.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT != 0;
+        told.then_some(found.stx_attributes & STATX_ATTR_MOUNT_ROOT != 0)
+    }
+}
+
+/// Has the file an extended attribute of this name (getxattr(2))?
+#[must_use]
+pub fn has_attribute(path: &CStr, name: &CStr) -> bool {
+    // SAFETY: with a size of 0 nothing is written.
+    unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) > 0 }
+}
+
 /// An ioctl(2) that takes no argument and returns a number.
 pub fn ioctl_number(fd: impl AsFd, request: u64) -> nix::Result<c_int> {
     // SAFETY: these requests ignore the third argument.
@@ -219,6 +239,12 @@ pub fn set_parent_death_signal(signal: c_int) -> nix::Result<()> {
 pub fn unshare(flags: c_int) -> nix::Result<()> {
     // SAFETY: plain integers in.
     Errno::result(unsafe { libc::unshare(flags) }).map(drop)
+}
+
+/// unshare(2) with a flag more that it does not have, so that the kernel refuses it before all else: EINVAL,
+/// unless a seccomp filter was asked first.
+pub fn unshare_nothing(flags: c_int) -> nix::Result<()> {
+    unshare(flags | libc::CLONE_PTRACE)
 }
 
 /// Sets a signal back to what the kernel does with it.

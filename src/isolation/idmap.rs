@@ -4,7 +4,9 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Error, Result};
+
+use super::why::{Asked, refused};
 
 /// Which of the two maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,10 +88,21 @@ impl Range {
         lines.collect()
     }
 
+    /// Is it one of the ids outside?
+    #[must_use]
+    pub fn contains(&self, id: u32) -> bool {
+        id.checked_sub(self.outer).is_some_and(|offset| offset < self.count)
+    }
+
     /// What the first line for `user` (by name or number) in the text of /etc/subuid grants.
     #[must_use]
     pub fn granted(text: &[u8], user: &[u8], uid: u32) -> Option<Range> {
-        text.split(|&b| b == b'\n').find_map(|line| {
+        Range::all_granted(text, user, uid).next()
+    }
+
+    /// What all of them do.
+    pub fn all_granted(text: &[u8], user: &[u8], uid: u32) -> impl Iterator<Item = Range> {
+        text.split(|&b| b == b'\n').filter_map(move |line| {
             let fields: Vec<&[u8]> = line.split(|&b| b == b':').collect();
             let &[who, start, count] = &fields[..] else { return None };
             if who != user && who != uid.to_string().as_bytes() {
@@ -164,30 +177,35 @@ pub fn arguments(map: &[Range]) -> Vec<String> {
 }
 
 /// Writes a map of several ranges, in the one write that the kernel allows.
-pub fn write_map(path: &Path, map: &[Range]) -> Result<()> {
+pub fn write_map(path: &Path, which: Which, map: &[Range]) -> Result<()> {
+    let asked = || Asked::Map { which, file: path.to_owned(), ranges: map.to_vec(), helper: true };
     let mut text = String::new();
     for range in map {
         writeln!(text, "{} {} {}", range.inner.unwrap_or(0), range.outer, range.count)?;
     }
     if text.len() > LARGEST {
-        bail!("{} is too large for the kernel's limit of {LARGEST} bytes", path.display());
+        let words = format!("{} is too large for the kernel's limit of {LARGEST} bytes", path.display());
+        return Err(Error::msg(refused(words, asked())));
     }
-    put(path, text.as_bytes()).with_context(|| format!("failed to write {}", path.display()))
+    put(path, text.as_bytes())
+        .with_context(|| refused(format!("failed to write {}", path.display()), asked()))
 }
 
 /// Writes a map of one id, from inside the new user namespace.
-pub fn write_single(path: &Path, single: Single) -> Result<()> {
-    write_file(path, &format!("{} {} 1", single.inner, single.outer))
+pub fn write_single(path: &Path, which: Which, single: Single) -> Result<()> {
+    let range = Range { inner: Some(single.inner), outer: single.outer, count: 1 };
+    let asked = || Asked::Map { which, file: path.to_owned(), ranges: vec![range], helper: false };
+    write_file(path, &format!("{} {} 1", single.inner, single.outer), asked)
 }
 
 /// Writes a setting of a process: opened and written with the originals' messages.
-pub fn write_file(path: &Path, text: &str) -> Result<()> {
+fn write_file(path: &Path, text: &str, asked: impl Fn() -> Asked) -> Result<()> {
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .open(path)
-        .with_context(|| format!("cannot open {}", path.display()))?;
+        .with_context(|| refused(format!("cannot open {}", path.display()), asked()))?;
     std::io::Write::write_all(&mut file, text.as_bytes())
-        .with_context(|| format!("write failed {}", path.display()))
+        .with_context(|| refused(format!("write failed {}", path.display()), asked()))
 }
 
 fn put(path: &Path, text: &[u8]) -> std::io::Result<()> {
@@ -196,7 +214,7 @@ fn put(path: &Path, text: &[u8]) -> std::io::Result<()> {
 
 /// `allow` or `deny`.
 pub fn write_setgroups(path: &Path, word: &str) -> Result<()> {
-    match write_file(path, word) {
+    match write_file(path, word, || Asked::Setgroups) {
         // Before Linux 3.19 there is no such file, and nothing to deny.
         Err(_) if !path.exists() => Ok(()),
         result => result,
@@ -208,7 +226,11 @@ pub fn granted_to(user: &[u8], uid: u32, which: Which) -> Result<Range> {
     let file = which.grants();
     let text = std::fs::read(file).with_context(|| format!("could not open '{file}'"))?;
     Range::granted(&text, user, uid)
-        .ok_or_else(|| anyhow!("no line matching user \"{}\" in {file}", String::from_utf8_lossy(user)))
+        .ok_or_else(|| {
+            let user = String::from_utf8_lossy(user).into_owned();
+            let words = format!("no line matching user \"{user}\" in {file}");
+            Error::msg(refused(words, Asked::Grant { which, user }))
+        })
 }
 
 #[cfg(test)]

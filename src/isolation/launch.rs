@@ -3,6 +3,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
@@ -10,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::unistd::{Pid, execve, getuid};
 
+use super::why::not_started;
 use crate::exit::{Exit, exec_failed};
 use crate::proc::Users;
 use crate::sys::{self, Ended};
@@ -28,12 +30,12 @@ pub fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
         envp: environment.map_or_else(sys::environment, |environment| strings(&environment)),
     };
     match command {
-        [program, ..] => exec_failed(program, image.search(program.as_bytes())),
+        [program, ..] => image.failed(program, image.search(program.as_bytes())),
         [] => {
             let shell = image.default_shell();
             let base = shell.as_bytes().rsplit(|&b| b == b'/').next().unwrap_or_default();
             image.argv = strings(&[OsString::from_vec([b"-", base].concat())]);
-            exec_failed(&shell, image.execute(shell.as_bytes()))
+            image.failed(&shell, image.execute(shell.as_bytes()))
         }
     }
 }
@@ -52,17 +54,9 @@ struct Image {
 impl Image {
     /// execvpe(3) as glibc has it. Not the C library's own, as musl's knows no script without `#!`.
     fn search(&self, name: &[u8]) -> Errno {
-        if name.is_empty() {
-            return Errno::ENOENT;
-        }
-        if name.contains(&b'/') {
-            return self.try_file(name);
-        }
-        let path = self.variable(b"PATH").unwrap_or(DEFAULT_PATH);
         let mut denied = false;
         let mut last = Errno::ENOENT;
-        for directory in path.split(|&b| b == b':') {
-            let file = if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() };
+        for file in candidates(name, self.variable(b"PATH").unwrap_or(DEFAULT_PATH)) {
             last = self.try_file(&file);
             match last {
                 Errno::EACCES => denied = true,
@@ -71,6 +65,16 @@ impl Image {
             }
         }
         if denied { Errno::EACCES } else { last }
+    }
+
+    /// Which of the files it may have meant is there and does not run is seen to only if somebody asks.
+    fn failed(&self, program: &OsStr, errno: Errno) -> Exit {
+        let path = self.variable(b"PATH").unwrap_or(DEFAULT_PATH).to_vec();
+        let name = program.to_owned();
+        exec_failed(program, errno, move |errno| {
+            let files = candidates(name.as_bytes(), &path);
+            files.iter().find_map(|file| not_started(Path::new(OsStr::from_bytes(file)), errno))
+        })
     }
 
     /// A script without `#!` is the shell's to read, as POSIX has it for execvp(3).
@@ -107,6 +111,19 @@ impl Image {
 
     fn variable(&self, name: &[u8]) -> Option<&[u8]> {
         self.envp.iter().find_map(|entry| entry.to_bytes().strip_prefix(name)?.strip_prefix(b"="))
+    }
+}
+
+/// The files that a program's name may mean, in their order.
+fn candidates(name: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
+    let below = |directory: &[u8]| match directory {
+        b"" => name.to_vec(),
+        _ => [directory, b"/", name].concat(),
+    };
+    match name {
+        b"" => Vec::new(),
+        _ if name.contains(&b'/') => vec![name.to_vec()],
+        _ => path.split(|&b| b == b':').map(below).collect(),
     }
 }
 

@@ -9,3 +9,4 @@ pub mod idmap;
 pub mod kind;
 pub mod launch;
 pub mod ns;
+pub mod why;

@@ -13,6 +13,7 @@ use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
 use super::kind::Kind;
+use super::why::{Asked, refused};
 use crate::proc::ProcRoot;
 use crate::sys;
 
@@ -47,7 +48,8 @@ impl Set {
 /// Opens a file, closed when a program is executed.
 pub fn open_file(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    open(path, flags, Mode::empty()).with_context(|| format!("cannot open {}", path.display()))
+    open(path, flags, Mode::empty())
+        .with_context(|| refused(format!("cannot open {}", path.display()), Asked::Open(path.to_owned())))
 }
 
 /// Opens a namespace by the id that the kernel gave it for good, which is not its inode.
@@ -75,9 +77,15 @@ pub fn same_user_ns(proc: &ProcRoot, pid: Pid) -> Result<bool> {
 /// setns(2) takes a pidfd since Linux 5.8; pidfds themselves are from 5.3.
 #[must_use]
 pub fn setns_takes_pidfd() -> bool {
+    kernel() >= (5, 8)
+}
+
+/// Version of the running kernel.
+#[must_use]
+pub fn kernel() -> (u32, u32) {
     let release = uname().ok().map(|uts| uts.release().to_string_lossy().into_owned()).unwrap_or_default();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (5, 8)
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// The user namespace above: of a user namespace its parent, of any other its owner.
@@ -142,11 +150,16 @@ pub fn enter(set: &mut Set) -> Result<()> {
         && !kinds.is_empty()
     {
         // The kernel enters the user namespace first, and all or none.
-        sys::setns(pidfd, mask(kinds)).context("reassociate to namespaces failed")?;
+        sys::setns(pidfd, mask(kinds)).with_context(|| {
+            let asked = Asked::Process { pidfd: pidfd.try_clone().ok(), kinds: kinds.clone() };
+            refused("reassociate to namespaces failed", asked)
+        })?;
     }
     for (kind, fd) in &set.files {
-        sys::setns(fd, kind.flag())
-            .with_context(|| format!("reassociate to namespace '{}' failed", kind.link()))?;
+        sys::setns(fd, kind.flag()).with_context(|| {
+            let asked = Asked::File { fd: fd.try_clone().ok(), kind: *kind };
+            refused(format!("reassociate to namespace '{}' failed", kind.link()), asked)
+        })?;
     }
     set.files.clear();
     Ok(())
@@ -189,7 +202,7 @@ fn own_mnt_id() -> Option<u64> {
     sys::ioctl_u64(file, NS_GET_MNTNS_ID).ok()
 }
 
-fn mask(kinds: &[Kind]) -> c_int {
+pub(super) fn mask(kinds: &[Kind]) -> c_int {
     kinds.iter().fold(0, |mask, kind| mask | kind.flag())
 }
 

@@ -23,6 +23,7 @@ use crate::isolation::cgroup::{self, Hierarchies};
 use crate::isolation::kind::Kind;
 use crate::isolation::launch::{self, Environment};
 use crate::isolation::ns::{self, Set};
+use crate::isolation::why::{Asked, refused};
 use crate::proc::ProcRoot;
 use crate::sys;
 
@@ -263,7 +264,7 @@ fn change_directory(request: &Request, plan: &Plan) -> Result<()> {
             wd = Some(ns::open_file(Path::new("."))?);
         }
         fchdir(root).context("change directory by root file descriptor failed")?;
-        chroot(".").context("chroot failed")?;
+        chroot(".").with_context(|| refused("chroot failed", Asked::Chroot))?;
         chdir("/").context("cannot change directory to /")?;
     }
     if let Some(Some(path)) = &request.wdns {

@@ -13,9 +13,10 @@ use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, setgid, setuid};
 use super::plan::{BINFMT, Map, Plan, Propagation, Request};
 use crate::exit::{Exit, Outcome, report};
 use crate::isolation::helper::Helper;
-use crate::isolation::idmap::{self, Single, Which};
+use crate::isolation::idmap::{self, Range, Single, Which};
 use crate::isolation::kind::Kind;
 use crate::isolation::launch::{self, Guardian};
+use crate::isolation::why::{Asked, refused};
 use crate::isolation::{capabilities, ns};
 use crate::proc::ProcRoot;
 use crate::sys;
@@ -46,7 +47,7 @@ pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
         become_owner(uid, gid)?;
     }
     ns::unshare(&request.kinds, request.files.iter().any(|(kind, _)| *kind == Kind::Mnt))
-        .context("unshare failed")?;
+        .with_context(|| refused("unshare failed", Asked::Unshare(request.kinds.clone())))?;
     if let Some(mapper) = mapper {
         match mapper.release()? {
             0 => {}
@@ -117,22 +118,29 @@ fn write_maps(proc: &ProcRoot, pid: Pid, plan: &Plan) -> Outcome {
         .collect();
     if nix::unistd::geteuid().is_root() {
         for (which, map) in maps {
-            idmap::write_map(&proc.of(pid, which.file()), map)?;
+            idmap::write_map(&proc.of(pid, which.file()), which, map)?;
         }
         return Ok(0);
     }
     for (which, map) in maps {
-        let mut argv = vec![OsString::from(which.program()), OsString::from(pid.to_string())];
-        argv.extend(idmap::arguments(map).into_iter().map(OsString::from));
-        let status = match sys::fork().context("fork failed")? {
-            ForkResult::Child => return Err(launch::exec(&argv, None)),
-            ForkResult::Parent { child } => launch::stand_in_for(child)?,
-        };
-        if status != 0 {
-            return Ok(status);
+        match run_mapper(pid, which, map)? {
+            0 => {}
+            status => {
+                let reason = refused("", Asked::Mapper { which, ranges: map.to_vec() });
+                return Err(Exit::Told { status, reason });
+            }
         }
     }
     Ok(0)
+}
+
+fn run_mapper(pid: Pid, which: Which, map: &[Range]) -> Outcome {
+    let mut argv = vec![OsString::from(which.program()), OsString::from(pid.to_string())];
+    argv.extend(idmap::arguments(map).into_iter().map(OsString::from));
+    match sys::fork().context("fork failed")? {
+        ForkResult::Child => Err(launch::exec(&argv, None)),
+        ForkResult::Parent { child } => launch::stand_in_for(child),
+    }
 }
 
 /// The status is the helper's, which has said why it is not 0.
@@ -152,7 +160,10 @@ fn keep(proc: &ProcRoot, pid: Pid, request: &Request) -> Result<()> {
         };
         let source = proc.of(pid, &link);
         mount(Some(&source), file.as_os_str(), None::<&str>, MsFlags::MS_BIND, None::<&str>)
-            .with_context(|| format!("mount {} on {} failed", source.display(), Path::new(file).display()))?;
+            .with_context(|| {
+                let words = format!("mount {} on {} failed", source.display(), Path::new(file).display());
+                refused(words, Asked::Keep { kind: *kind, source: source.clone(), file: file.into() })
+            })?;
     }
     Ok(())
 }
@@ -180,7 +191,7 @@ fn become_program(proc: &ProcRoot, plan: Plan, program: &[OsString], guardian: O
 fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&Guardian>) -> Result<()> {
     let request = &plan.request;
     if let Map::Own(single) = plan.users {
-        idmap::write_single(&proc.own(Which::Users.file()), single)?;
+        idmap::write_single(&proc.own(Which::Users.file()), Which::Users, single)?;
     }
     if let Map::Own(single) = plan.groups {
         write_group(proc, single)?;
@@ -190,7 +201,7 @@ fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&Guardian>) -> Result<(
     }
     if let (true, Propagation(Some(mode))) = (request.has(Kind::Mnt), request.propagation) {
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | mode, None::<&str>)
-            .context("cannot change root filesystem propagation")?;
+            .with_context(|| refused("cannot change root filesystem propagation", Asked::Propagation))?;
     }
     let interpreter = request.load_interp.as_deref();
     let early = interpreter.filter(|format| request.root.is_some() && fixed(format));
@@ -222,14 +233,16 @@ fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&Guardian>) -> Result<(
 /// An ordinary user may map a group only after giving up setgroups(2).
 fn write_group(proc: &ProcRoot, single: Single) -> Result<()> {
     idmap::write_setgroups(&proc.own("setgroups"), "deny")?;
-    idmap::write_single(&proc.own(Which::Groups.file()), single)
+    idmap::write_single(&proc.own(Which::Groups.file()), Which::Groups, single)
 }
 
 fn change_root(request: &Request) -> Result<()> {
     let shown = |path: &OsString| PathBuf::from(path).display().to_string();
     if let Some(root) = &request.root {
         chroot(root.as_os_str())
-            .with_context(|| format!("cannot change root directory to '{}'", shown(root)))?;
+            .with_context(|| {
+                refused(format!("cannot change root directory to '{}'", shown(root)), Asked::Chroot)
+            })?;
     }
     let wd = request.wd.clone().or_else(|| request.root.is_some().then(|| OsString::from("/")));
     match wd {
@@ -241,7 +254,6 @@ fn change_root(request: &Request) -> Result<()> {
 }
 
 fn mount_proc(directory: &OsStr, request: &Request) -> Result<()> {
-    let failed = || format!("mount {} failed", Path::new(directory).display());
     // Where mounts are passed on, the new proc would cover the old one outside as well.
     if request.root.is_none() && request.propagation != Propagation::default() {
         let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
@@ -255,13 +267,14 @@ fn mount_proc(directory: &OsStr, request: &Request) -> Result<()> {
         }
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_NODEV;
-    mount(Some("proc"), directory, Some("proc"), flags, None::<&str>).with_context(failed)
+    mount(Some("proc"), directory, Some("proc"), flags, None::<&str>)
+        .with_context(|| refused(format!("mount {} failed", Path::new(directory).display()), Asked::Proc))
 }
 
 fn mount_binfmt(directory: &OsStr) -> Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_NODEV;
     mount(Some("binfmt_misc"), directory, Some("binfmt_misc"), flags, None::<&str>)
-        .with_context(|| format!("mount {} failed", Path::new(directory).display()))
+        .with_context(|| refused(format!("mount {} failed", Path::new(directory).display()), Asked::Binfmt))
 }
 
 /// Does the format have the flag F? Then its interpreter is opened now, and must be before the root changes.

@@ -1,0 +1,246 @@
+//! Limits and rules that stand between a process and new namespaces: settings of the host, filters, capabilities.
+
+use std::path::{Path, PathBuf};
+
+use caps::Capability;
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::unistd::chroot;
+
+use super::facts::parse_mounts;
+use super::{Asked, Case, Finding, list};
+use crate::isolation::kind::Kind;
+use crate::isolation::ns;
+use crate::sys;
+
+use Finding::{No, Perhaps, Sure};
+
+/// How deep the kernel lets pid and user namespaces be nested.
+const DEEPEST: u32 = 32;
+
+/// `user.max_net_namespaces`
+fn setting(kind: Kind) -> String {
+    format!("max_{}_namespaces", kind.proc_name())
+}
+
+/// ENOSPC: a limit of this user namespace or of one above, each of them counting by user.
+pub fn used_up(case: &Case<'_>) -> Option<Finding> {
+    let limits: Vec<(Kind, Option<u64>)> = case
+        .asked
+        .kinds()
+        .iter()
+        .map(|&kind| (kind, case.facts.sysctl(&format!("user/{}", setting(kind)))))
+        .collect();
+    let zero: Vec<String> = limits
+        .iter()
+        .filter(|(_, limit)| *limit == Some(0))
+        .map(|(kind, _)| format!("user.{}", setting(*kind)))
+        .collect();
+    if let [first, ..] = &zero[..] {
+        let are = if zero.len() == 1 { "is" } else { "are" };
+        return Some(Sure(format!("{} {are} 0 here; as root: sysctl {first}=1000", list(&zero))));
+    }
+    let shown: Vec<String> = limits
+        .iter()
+        .map(|(kind, limit)| match limit {
+            Some(limit) => format!("user.{} ({limit} here)", setting(*kind)),
+            None => format!("user.{}", setting(*kind)),
+        })
+        .collect();
+    let one = if shown.len() == 1 { "" } else { "one of " };
+    let mut words = format!(
+        "{one}{} is used up by this user, here or in a user namespace above (lsns(8) lists them); \
+         end some, or raise it there as root with sysctl(8)",
+        list(&shown)
+    );
+    if limits.iter().any(|(kind, _)| matches!(kind, Kind::User | Kind::Pid)) {
+        words += &format!("; or they are nested {DEEPEST} deep already");
+    }
+    Some(Sure(words))
+}
+
+/// Kinds that this kernel has not, and since when others have them.
+pub fn kernel(case: &Case<'_>) -> Option<Finding> {
+    if !case.facts.seen() {
+        return None;
+    }
+    let asked: Vec<Kind> = match case.asked {
+        Asked::Open(path) => Kind::ALL.into_iter().filter(|kind| path.ends_with(kind.link())).collect(),
+        other => other.kinds().to_vec(),
+    };
+    let missing = |kind: &Kind| !ns::known(case.facts.proc, *kind);
+    Some(match asked.into_iter().find(missing) {
+        Some(kind) => {
+            let since = match kind {
+                Kind::Time => ", which came with Linux 5.6",
+                Kind::Cgroup => ", which came with Linux 4.6",
+                _ => "",
+            };
+            let name = kind.proc_name();
+            let option = if kind == Kind::Mnt { "" } else { &format!(" (CONFIG_{}_NS)", name.to_uppercase()) };
+            let option = if kind == Kind::Cgroup { " (CONFIG_CGROUPS)" } else { option };
+            Sure(format!("this kernel has no {name} namespaces{since}{option}"))
+        }
+        None => No,
+    })
+}
+
+/// The capability that the call takes.
+pub fn capability(case: &Case<'_>) -> Option<Finding> {
+    let needed: &[Capability] = match case.asked {
+        Asked::Chroot => &[Capability::CAP_SYS_CHROOT],
+        Asked::Process { kinds, .. } if kinds.contains(&Kind::Mnt) => {
+            &[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT]
+        }
+        Asked::File { kind: Kind::Mnt, .. } => &[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT],
+        // To enter a user namespace takes them in there: its owner has them.
+        Asked::Process { kinds, .. } if kinds.contains(&Kind::User) => return None,
+        Asked::File { kind: Kind::User, .. } => return None,
+        _ => &[Capability::CAP_SYS_ADMIN],
+    };
+    let mut missing = Vec::new();
+    for &capability in needed {
+        if case.facts.lacks(capability)? {
+            missing.push(capability.to_string());
+        }
+    }
+    if missing.is_empty() {
+        return Some(No);
+    }
+    let remedy = match (case.facts.euid(), case.asked) {
+        (Some(0), _) => "root has been left without, as in a container; start that with more (--cap-add)",
+        (_, Asked::Process { .. } | Asked::File { .. }) => "be root, as by sudo(8)",
+        _ => "be root, as by sudo(8), or have a user namespace too: unshare --map-root-user",
+    };
+    let is = if missing.len() == 1 { "is" } else { "are" };
+    Some(Sure(format!("{} {is} missing; {remedy}", list(&missing))))
+}
+
+/// A root directory that is not that of the mount namespace: no user namespace can be made there.
+pub fn in_chroot(case: &Case<'_>) -> Option<Finding> {
+    const REMEDY: &str = "the kernel makes no user namespace there; make it outside, or enter the directory by \
+                          pivot_root(2) in place of chroot(2)";
+    if sys::is_mount_root(c"/") == Some(false) {
+        return Some(Sure(format!("we are in a chroot: {REMEDY}")));
+    }
+    Some(match root_seen_by_others(case)? {
+        Some(place) => Sure(format!("we are in a chroot, {}: {REMEDY}", place.display())),
+        None => No,
+    })
+}
+
+/// Where another process of our mount namespace, with a root above, sees our root mounted.
+fn root_seen_by_others(case: &Case<'_>) -> Option<Option<PathBuf>> {
+    let root = case.facts.mounts()?.iter().rfind(|mount| mount.mount_point == Path::new("/"))?.mnt_id;
+    for process in std::fs::read_dir(case.facts.proc.path()).ok()?.flatten() {
+        let Some(text) = case.facts.text(&process.path().join("mountinfo")) else { continue };
+        // The parser is slow; the number of the mount begins its line.
+        let begin = format!("{root} ");
+        let Some(line) = text.lines().find(|line| line.starts_with(&begin)) else { continue };
+        let other = parse_mounts(line).pop().map(|mount| mount.mount_point);
+        if let Some(place) = other.filter(|place| place != Path::new("/")) {
+            return Some(Some(place));
+        }
+    }
+    Some(None)
+}
+
+/// A user without an id in the own user namespace owns nothing, a new one neither.
+pub fn unmapped(case: &Case<'_>) -> Option<Finding> {
+    let euid = case.facts.euid()?;
+    let ids = case.facts.own_ids("uid_map")?;
+    let mapped = ids.iter().any(|range| range.contains(euid));
+    Some(match mapped {
+        true => No,
+        false => Sure(
+            "our user has no id in the user namespace that we are in, so it can own none; map it there, \
+             as unshare --map-root-user does"
+                .to_owned(),
+        ),
+    })
+}
+
+/// Debian's switch.
+pub fn userns_clone(case: &Case<'_>) -> Option<Finding> {
+    if case.facts.sysctl("kernel/unprivileged_userns_clone") != Some(0) {
+        return Some(No);
+    }
+    let words = "kernel.unprivileged_userns_clone is 0: only root makes user namespaces; be root, or as \
+                 root: sysctl kernel.unprivileged_userns_clone=1";
+    unprivileged(case, words)
+}
+
+const APPARMOR: &str = "give this program an AppArmor profile with 'userns,' in /etc/apparmor.d, be root, or as \
+                        root: sysctl kernel.apparmor_restrict_unprivileged_userns=0";
+
+/// Ubuntu's: user namespaces for programs with a profile that allows them.
+pub fn apparmor(case: &Case<'_>) -> Option<Finding> {
+    if case.facts.sysctl("kernel/apparmor_restrict_unprivileged_userns") != Some(1) {
+        return Some(No);
+    }
+    let words = format!("kernel.apparmor_restrict_unprivileged_userns is 1; {APPARMOR}");
+    match case.facts.label() {
+        None => unprivileged(case, &words),
+        Some(_) => Some(Perhaps(words)), // it has a profile: that may allow it
+    }
+}
+
+fn unprivileged(case: &Case<'_>, words: &str) -> Option<Finding> {
+    Some(match case.facts.lacks(Capability::CAP_SYS_ADMIN) {
+        Some(true) => Sure(words.to_owned()),
+        Some(false) => No,
+        None => Perhaps(words.to_owned()),
+    })
+}
+
+/// Ubuntu lets unshare(2) succeed, and takes away the capabilities of the namespace by a profile.
+pub fn apparmor_after(case: &Case<'_>) -> Option<Finding> {
+    let profile = case.facts.label().filter(|label| label.starts_with("unprivileged_userns"));
+    Some(match profile {
+        Some(_) => Sure(format!(
+            "the user namespace was made, but AppArmor took its capabilities (profile unprivileged_userns); \
+             {APPARMOR}"
+        )),
+        None => No,
+    })
+}
+
+/// Which system call it was, made again with arguments that the kernel refuses before all else, and with what.
+fn probe(asked: &Asked) -> Option<(&'static str, Errno, Errno)> {
+    let outcome = |result: nix::Result<()>| result.err().unwrap_or(Errno::UnknownErrno);
+    let nowhere = Path::new("");
+    Some(match asked {
+        Asked::Unshare(kinds) => ("unshare", outcome(sys::unshare_nothing(ns::mask(kinds))), Errno::EINVAL),
+        Asked::Process { .. } | Asked::File { .. } => {
+            let file = ns::open_file(Path::new("/")).ok()?; // no namespace
+            ("setns", outcome(sys::setns(file, ns::mask(asked.kinds()))), Errno::EINVAL)
+        }
+        Asked::Chroot => ("chroot", outcome(chroot(nowhere)), Errno::ENOENT),
+        Asked::Proc | Asked::Binfmt | Asked::Propagation | Asked::Keep { .. } => {
+            let result = mount(Some("none"), nowhere, None::<&str>, MsFlags::empty(), None::<&str>);
+            ("mount", outcome(result), Errno::ENOENT)
+        }
+        _ => return None,
+    })
+}
+
+pub fn seccomp(case: &Case<'_>) -> Option<Finding> {
+    if !case.facts.filtered()? {
+        return Some(No);
+    }
+    let (call, errno, expected) = probe(case.asked)?;
+    Some(match errno {
+        _ if errno == case.errno && errno != expected => Sure(format!(
+            "a seccomp filter refuses {call}(2) to us; start the container or service with another \
+             (docker, podman: --security-opt seccomp=FILE; systemd: RestrictNamespaces=, SystemCallFilter=)"
+        )),
+        _ => Perhaps("a seccomp filter, as we have one".to_owned()),
+    })
+}
+
+pub fn module(case: &Case<'_>) -> Option<Finding> {
+    Some(match case.facts.label() {
+        Some(label) => Perhaps(format!("a rule of the security module, which has us as '{label}'")),
+        None => No,
+    })
+}

@@ -1,0 +1,225 @@
+//! What stands between a process and a map of ids (user_namespaces(7)), and between a user and newuidmap(1).
+
+use std::ffi::OsStr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use caps::Capability;
+
+use super::{Asked, Case, Finding};
+use crate::isolation::idmap::{Range, Which};
+use crate::isolation::ns;
+use crate::output::text;
+use crate::proc::Users;
+
+use Finding::{No, Perhaps, Sure};
+
+fn ranges<'c>(case: &'c Case<'_>) -> Option<(Which, &'c [Range])> {
+    match case.asked {
+        Asked::Map { which, ranges, .. } | Asked::Mapper { which, ranges } => Some((*which, ranges)),
+        _ => None,
+    }
+}
+
+/// A map is written once.
+pub fn written(case: &Case<'_>) -> Option<Finding> {
+    let Asked::Map { file, .. } = case.asked else { return None };
+    Some(match case.facts.text(file)?.trim().is_empty() {
+        true => No,
+        false => Sure(format!("{} has been written already, and can be once only", file.display())),
+    })
+}
+
+/// Who is mapped outside must have an id there.
+pub fn not_ours(case: &Case<'_>) -> Option<Finding> {
+    let Asked::Map { which, ranges, helper: true, .. } = case.asked else { return None };
+    let own = case.facts.own_ids(which.file())?;
+    let first = ranges.iter().find(|range| !covered(&own, range));
+    let kind = name(*which);
+    Some(match first {
+        None => No,
+        Some(range) => Sure(format!(
+            "not all of the {kind} ids {} exist in the user namespace that we are in; /proc/self/{} shows \
+             those that do",
+            shown(range),
+            which.file()
+        )),
+    })
+}
+
+/// Is every outer id one that we have?
+fn covered(own: &[Range], range: &Range) -> bool {
+    let (mut next, end) = (u64::from(range.outer), u64::from(range.outer) + u64::from(range.count));
+    while next < end {
+        let Ok(id) = u32::try_from(next) else { return false };
+        let Some(part) = own.iter().find(|part| part.contains(id)) else { return false };
+        next = u64::from(part.outer) + u64::from(part.count);
+    }
+    true
+}
+
+fn shown(range: &Range) -> String {
+    match range.count {
+        1 => range.outer.to_string(),
+        _ => format!("{}-{}", range.outer, u64::from(range.outer) + u64::from(range.count.max(1)) - 1),
+    }
+}
+
+fn name(which: Which) -> &'static str {
+    match which {
+        Which::Users => "user",
+        Which::Groups => "group",
+    }
+}
+
+/// A map of other ids than one's own takes a capability outside; one of root there takes another since Linux 5.12.
+pub fn capability(case: &Case<'_>) -> Option<Finding> {
+    let Asked::Map { which, ranges, helper: true, .. } = case.asked else { return None };
+    let needed = match which {
+        Which::Users => Capability::CAP_SETUID,
+        Which::Groups => Capability::CAP_SETGID,
+    };
+    let of_root = *which == Which::Users && ranges.iter().any(|range| range.outer == 0 && range.count > 0);
+    let rest = "root has been left without, as in a container; start that with more (--cap-add)";
+    Some(if case.facts.lacks(needed)? {
+        Sure(format!("{needed} is missing; {rest}"))
+    } else if of_root && ns::kernel() >= (5, 12) && case.facts.lacks(Capability::CAP_SETFCAP)? {
+        let needed = Capability::CAP_SETFCAP;
+        Sure(format!("to map user 0 takes {needed}, which is missing; {rest}, or leave 0 out of the map"))
+    } else {
+        No
+    })
+}
+
+/// A page, and five lines before Linux 4.15.
+pub fn too_many(case: &Case<'_>) -> Option<Finding> {
+    let most = if ns::kernel() < (4, 15) { 5 } else { 340 };
+    let (which, ranges) = ranges(case)?;
+    let lines = ranges.len();
+    Some(match lines > most {
+        true => Sure(format!(
+            "that are {lines} ranges of {} ids, and the kernel takes {most}; join neighbours into one",
+            name(which)
+        )),
+        false => No,
+    })
+}
+
+/// No id may be in a map twice, on either side, and no range may be empty.
+pub fn overlap(case: &Case<'_>) -> Option<Finding> {
+    let (which, ranges) = ranges(case)?;
+    let kind = name(which);
+    if ranges.iter().any(|range| range.count == 0) {
+        return Some(Sure(format!("a range of {kind} ids is empty: its count must be 1 at least")));
+    }
+    let within = |start: u32, count: u32, id: u32| id >= start && u64::from(id) < u64::from(start) + u64::from(count);
+    for (at, one) in ranges.iter().enumerate() {
+        for other in &ranges[at + 1..] {
+            let twice = |a: u32, b: u32| within(a, one.count, b) || within(b, other.count, a);
+            let (a, b) = (one.inner.unwrap_or(0), other.inner.unwrap_or(0));
+            for (side, a, b) in [("inside", a, b), ("outside", one.outer, other.outer)] {
+                if twice(a, b) {
+                    return Some(Sure(format!("{kind} id {} is {side} in two ranges", a.max(b))));
+                }
+            }
+        }
+    }
+    Some(No)
+}
+
+/// `deny` is for good, in all user namespaces below too.
+pub fn denied_before(case: &Case<'_>) -> Option<Finding> {
+    let word = case.facts.text(&case.facts.proc.own("setgroups"))?;
+    let mapped = !case.facts.own_ids("gid_map")?.is_empty();
+    Some(match (word.trim(), mapped) {
+        ("deny", _) => Sure("setgroups(2) is denied already, here or in a user namespace above, for good".to_owned()),
+        (_, true) => Sure("groups are mapped already, and after that it cannot be changed".to_owned()),
+        _ => No,
+    })
+}
+
+pub fn no_grant(case: &Case<'_>) -> Option<Finding> {
+    let Asked::Grant { which, user } = case.asked else { return None };
+    let (file, option) = match which {
+        Which::Users => (which.grants(), "--add-subuids"),
+        Which::Groups => (which.grants(), "--add-subgids"),
+    };
+    Some(Sure(format!(
+        "{file} grants user {user} nothing; as root: usermod {option} 100000-165535 {user} (ids that no other \
+         line there has)"
+    )))
+}
+
+pub fn no_mapper(case: &Case<'_>) -> Option<Finding> {
+    let (which, _) = ranges(case)?;
+    let program = which.program();
+    Some(match found(program) {
+        Some(_) => No,
+        None => Sure(format!(
+            "only root maps more than the own id without {program}, which is not in PATH; install it (Debian: \
+             uidmap, Fedora, SUSE, Alpine: shadow-utils, shadow, shadow-subids)"
+        )),
+    })
+}
+
+/// A program by PATH.
+fn found(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
+}
+
+/// It is somebody's who may write maps: root's with the set-user-ID bit, or with capabilities in the file.
+pub fn weak_mapper(case: &Case<'_>) -> Option<Finding> {
+    let (which, _) = ranges(case)?;
+    let file = found(which.program())?;
+    let meta = std::fs::metadata(&file).ok()?;
+    let shown = file.display();
+    let setuid = meta.permissions().mode() & 0o4000 != 0 && meta.uid() == 0;
+    Some(if !setuid && !has_file_capabilities(&file) {
+        Sure(format!("{shown} is not set-user-ID root and has no capabilities; as root: chmod u+s {shown}"))
+    } else if case.facts.field("NoNewPrivs") == Some("1") {
+        Sure(format!(
+            "no_new_privs is set on us, so {shown} gets no rights of root (systemd: NoNewPrivileges=, docker: \
+             --security-opt no-new-privileges)"
+        ))
+    } else if on_nosuid(&file) {
+        Sure(format!("{shown} is on a file system mounted nosuid, so it gets no rights of root"))
+    } else {
+        No
+    })
+}
+
+fn has_file_capabilities(file: &Path) -> bool {
+    let path = std::ffi::CString::new(file.as_os_str().as_encoded_bytes());
+    path.is_ok_and(|path| crate::sys::has_attribute(&path, c"security.capability"))
+}
+
+fn on_nosuid(file: &Path) -> bool {
+    use nix::sys::statvfs::{FsFlags, statvfs};
+    statvfs(file).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOSUID))
+}
+
+/// Every range must be the own id or within one line for the user.
+pub fn not_granted(case: &Case<'_>) -> Option<Finding> {
+    let (which, ranges) = ranges(case)?;
+    let euid = nix::unistd::geteuid().as_raw();
+    let own = match which {
+        Which::Users => euid,
+        Which::Groups => nix::unistd::getegid().as_raw(),
+    };
+    let users = Users::read(std::fs::File::open("/etc/passwd"));
+    let user = users.get(euid).map_or_else(|| euid.to_string().into_bytes(), |user| user.name.clone());
+    let file = which.grants();
+    let grants: Vec<Range> = Range::all_granted(&std::fs::read(file).ok()?, &user, euid).collect();
+    let allowed = |range: &&Range| !(range.outer == own && range.count == 1) && !covered(&grants, range);
+    Some(match ranges.iter().find(allowed) {
+        None => No,
+        // There may be others who grant, by nsswitch.conf: then the file does not say it all.
+        Some(range) => Perhaps(format!(
+            "{file} does not grant the {} ids {} to user {}",
+            name(which),
+            shown(range),
+            text::shown(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&user))
+        )),
+    })
+}

@@ -1,0 +1,158 @@
+//! Why a program could not be started, though its file is there.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::statvfs::{FsFlags, statvfs};
+
+/// What is read of a file: `#!` lines are shorter, headers of programs too.
+const HEAD: usize = 4096;
+
+/// Machines by their number in ELF headers, as uname(1) has them.
+const MACHINES: [(u16, &str); 10] = [
+    (3, "i386"),
+    (8, "mips"),
+    (20, "ppc"),
+    (21, "ppc64"),
+    (22, "s390x"),
+    (40, "arm"),
+    (62, "x86_64"),
+    (183, "aarch64"),
+    (243, "riscv"),
+    (258, "loongarch64"),
+];
+
+/// Why execve(2) refused this file with that errno.
+#[must_use]
+pub fn not_started(file: &Path, errno: Errno) -> Option<String> {
+    let shown = file.display();
+    let meta = std::fs::metadata(file).ok()?;
+    match errno {
+        Errno::EACCES if meta.is_dir() => Some(format!("{shown} is a directory")),
+        Errno::EACCES if meta.permissions().mode() & 0o111 == 0 => {
+            Some(format!("{shown} is not executable: chmod +x {shown}"))
+        }
+        Errno::EACCES if statvfs(file).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOEXEC)) => {
+            Some(format!("{shown} is on a file system mounted noexec"))
+        }
+        Errno::EACCES | Errno::ENOENT | Errno::ENOEXEC if meta.is_file() => unfit(file),
+        _ => None,
+    }
+}
+
+/// The interpreter is missing that the file names, or it is of another machine.
+fn unfit(path: &Path) -> Option<String> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    let mut head = Vec::new();
+    (&file).take(HEAD as u64).read_to_end(&mut head).ok()?;
+    let shown = path.display();
+    if let Some(line) = head.strip_prefix(b"#!") {
+        let line = line.split(|&b| b == b'\n').next()?.trim_ascii();
+        let name = Path::new(std::ffi::OsStr::from_bytes(line.split(u8::is_ascii_whitespace).next()?));
+        return absent(&shown, "interpreter", name);
+    }
+    let elf = Elf::parse(&head)?;
+    if let Some((machine, here)) = elf.foreign() {
+        return Some(format!("{shown} is a program for {machine}, and this machine is {here}"));
+    }
+    let loader = elf.interpreter(&file)?;
+    let words = absent(&shown, "loader", &loader)?;
+    Some(format!("{words}; it was built for another libc or distribution: a static program needs none"))
+}
+
+fn absent(shown: &std::path::Display<'_>, what: &str, name: &Path) -> Option<String> {
+    let gone = !name.as_os_str().is_empty() && !name.exists();
+    gone.then(|| format!("{shown} is there, but its {what} {} is not", name.display()))
+}
+
+/// The header of a program (elf(5)), as far as it is read here.
+struct Elf<'a> {
+    head: &'a [u8],
+    wide: bool,
+    little: bool,
+}
+
+impl Elf<'_> {
+    fn parse(head: &[u8]) -> Option<Elf<'_>> {
+        let rest = head.strip_prefix(b"\x7fELF")?;
+        Some(Elf { head, wide: *rest.first()? == 2, little: *rest.get(1)? == 1 })
+    }
+
+    fn number(&self, at: usize, bytes: usize) -> Option<u64> {
+        let field = self.head.get(at..at.checked_add(bytes)?)?;
+        let join = |number: u64, byte: &u8| (number << 8) | u64::from(*byte);
+        Some(if self.little { field.iter().rev().fold(0, join) } else { field.iter().fold(0, join) })
+    }
+
+    /// Its machine, if it is not ours.
+    fn foreign(&self) -> Option<(String, &'static str)> {
+        let number = u16::try_from(self.number(18, 2)?).ok()?;
+        let here = std::env::consts::ARCH;
+        let name = MACHINES.iter().find(|(known, _)| *known == number).map(|(_, name)| *name);
+        let ours = match (here, name) {
+            ("x86_64", Some("i386" | "x86_64")) | ("aarch64", Some("arm" | "aarch64")) => true,
+            (_, Some(name)) => here.starts_with(name) || (name.starts_with("ppc") && here.starts_with("powerpc")),
+            (_, None) => true, // who knows
+        };
+        (!ours).then(|| (name.unwrap_or_default().to_owned(), here))
+    }
+
+    /// What PT_INTERP names.
+    fn interpreter(&self, file: &File) -> Option<PathBuf> {
+        const PT_INTERP: u64 = 3;
+        let (table, entry, count) = match self.wide {
+            true => (self.number(32, 8)?, self.number(54, 2)?, self.number(56, 2)?),
+            false => (self.number(28, 4)?, self.number(42, 2)?, self.number(44, 2)?),
+        };
+        for index in 0..count {
+            let at = usize::try_from(table.checked_add(entry * index)?).ok()?;
+            if self.number(at, 4)? == PT_INTERP {
+                let (offset, length) = match self.wide {
+                    true => (self.number(at + 8, 8)?, self.number(at + 32, 8)?),
+                    false => (self.number(at + 4, 4)?, self.number(at + 16, 4)?),
+                };
+                let mut name = vec![0; usize::try_from(length).ok().filter(|&length| length <= HEAD)?];
+                file.read_exact_at(&mut name, offset).ok()?;
+                let name = name.split(|&b| b == 0).next()?;
+                return Some(PathBuf::from(std::ffi::OsStr::from_bytes(name)));
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_cut_anywhere_and_rubbish_are_read_to_nothing() {
+        let own = std::fs::read("/proc/self/exe").expect("our own program");
+        let file = File::open("/proc/self/exe").expect("our own program");
+        for end in 0..256.min(own.len()) {
+            if let Some(elf) = Elf::parse(&own[..end]) {
+                assert_eq!(elf.foreign(), None);
+                _ = elf.interpreter(&file);
+            }
+        }
+        let mut wild = own[..HEAD.min(own.len())].to_vec();
+        wild[32..64].fill(0xff);
+        _ = Elf::parse(&wild).map(|elf| elf.interpreter(&file));
+    }
+
+    #[test]
+    fn a_program_of_another_machine() {
+        let mut head = [0; 64];
+        head[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        for (number, name) in [(21_u8, "ppc64"), (22, "s390x")] {
+            head[18] = number;
+            let elf = Elf::parse(&head).expect("a header");
+            assert_eq!(elf.foreign(), Some((name.to_owned(), std::env::consts::ARCH)));
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What stands between us and another process: its user namespace, its user, its capabilities, its end.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use caps::Capability;
+use nix::sys::stat::fstat;
+use nix::unistd::Pid;
+
+use super::facts::mask;
+use super::{Asked, Case, Finding};
+use crate::isolation::kind::Kind;
+use crate::isolation::ns;
+
+use Finding::{No, Perhaps, Sure};
+
+/// Of a pidfd the kernel tells the process, of a path its name does.
+fn pid(case: &Case<'_>) -> Option<Pid> {
+    let number = match case.asked {
+        Asked::Process { pidfd, .. } => {
+            let file = format!("fdinfo/{}", pidfd.as_ref()?.as_raw_fd());
+            let info = case.facts.text(&case.facts.proc.own(&file))?;
+            info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?
+        }
+        Asked::Open(path) => {
+            let below = path.strip_prefix(case.facts.proc.path()).ok()?;
+            below.components().next()?.as_os_str().to_str()?.parse().ok()?
+        }
+        _ => return None,
+    };
+    Some(Pid::from_raw(number))
+}
+
+/// The namespaces that were asked for, as far as we may look at them.
+fn namespaces(case: &Case<'_>) -> Vec<(Kind, OwnedFd)> {
+    match case.asked {
+        Asked::File { fd, kind } => {
+            let fd = fd.as_ref().and_then(|fd| fd.try_clone().ok());
+            fd.map(|fd| (*kind, fd)).into_iter().collect()
+        }
+        Asked::Process { kinds, .. } => {
+            let Some(pid) = pid(case) else { return Vec::new() };
+            let open = |&kind: &Kind| {
+                Some((kind, ns::open_file(&case.facts.proc.of(pid, &kind.link())).ok()?))
+            };
+            kinds.iter().filter_map(open).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn same(one: &OwnedFd, other: &OwnedFd) -> bool {
+    let id = |fd: &OwnedFd| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    id(one).is_some() && id(one) == id(other)
+}
+
+pub fn gone(case: &Case<'_>) -> Option<Finding> {
+    if !case.facts.seen() {
+        return None;
+    }
+    let Some(pid) = pid(case).filter(|pid| pid.as_raw() > 0) else {
+        return matches!(case.asked, Asked::Process { .. }).then(|| Sure("the target has ended".to_owned()));
+    };
+    if !case.facts.proc.of(pid, "").exists() {
+        let words = match (case.asked, hides(case)) {
+            (Asked::Process { .. }, _) => "the target has ended".to_owned(),
+            (_, true) => return None, // it may be there: see `hidden`
+            (_, false) => format!("there is no process {pid} in our pid namespace, or no more"),
+        };
+        return Some(Sure(words));
+    }
+    match case.facts.field_of(pid, "State") {
+        Some(state) if state.starts_with('Z') => {
+            let parent = case.facts.field_of(pid, "PPid").unwrap_or_default();
+            Some(Sure(format!(
+                "process {pid} has ended and has no namespaces any more; it is a zombie until its parent, \
+                 {parent}, waits for it"
+            )))
+        }
+        Some(_) => Some(No),
+        None => None,
+    }
+}
+
+/// Is proc mounted so that it does not show the processes of others?
+fn hides(case: &Case<'_>) -> bool {
+    let of_proc = |mount: &&procfs::process::MountInfo| mount.mount_point == case.facts.proc.path();
+    let mount = case.facts.mounts().and_then(|mounts| mounts.iter().rfind(of_proc));
+    let hides = |mount: &procfs::process::MountInfo| match mount.super_options.get("hidepid") {
+        Some(Some(mode)) => mode != "0" && mode != "off",
+        _ => false,
+    };
+    mount.is_some_and(hides)
+}
+
+pub fn hidden(case: &Case<'_>) -> Option<Finding> {
+    let pid = pid(case)?;
+    Some(match hides(case) && !case.facts.proc.of(pid, "").exists() {
+        true => Perhaps(format!("process {pid} is hidden from us: /proc is mounted with hidepid; be root")),
+        false => No,
+    })
+}
+
+/// A namespace is entered with the capabilities that we have in the user namespace which owns it.
+pub fn other_user_ns(case: &Case<'_>) -> Option<Finding> {
+    let own = case.facts.own_ns(Kind::User)?;
+    let namespaces = namespaces(case);
+    if let Some((_, user)) = namespaces.iter().find(|(kind, _)| *kind == Kind::User) {
+        return owned_by_another(case, user);
+    }
+    let (kind, fd) = namespaces.first()?;
+    let owner = match ns::owner_of(fd) {
+        Ok(owner) if same(&owner, &own) => return Some(No),
+        Ok(owner) => Some(owner),
+        Err(nix::errno::Errno::EPERM) => None, // above ours, or beside it: we may not even look
+        Err(_) => return None,
+    };
+    let name = kind.proc_name();
+    let uid = owner.as_ref().and_then(ns::owner_uid);
+    Some(match (uid, case.facts.euid()) {
+        (Some(uid), Some(euid)) if uid == euid => Sure(format!(
+            "its {name} namespace belongs to a user namespace of ours that we are not in; enter that too: --user"
+        )),
+        (Some(uid), _) => Sure(format!(
+            "its {name} namespace belongs to a user namespace of user {uid}; be root or that user, and enter \
+             that too: --user"
+        )),
+        (None, _) => Sure(format!(
+            "its {name} namespace belongs to a user namespace that is not below ours; enter it from there, as \
+             from the host"
+        )),
+    })
+}
+
+/// Its owner may enter it, and who has CAP_SYS_ADMIN in a user namespace above.
+fn owned_by_another(case: &Case<'_>, user: &OwnedFd) -> Option<Finding> {
+    let (uid, euid) = (ns::owner_uid(user)?, case.facts.euid()?);
+    Some(match case.facts.lacks(Capability::CAP_SYS_ADMIN)? {
+        true if uid != euid => {
+            Sure(format!("its user namespace is user {uid}'s and we are {euid}; be root or that user"))
+        }
+        _ => No,
+    })
+}
+
+/// Who looks into a process must be its user and have all of its capabilities, or CAP_SYS_PTRACE (ptrace(2)).
+pub fn stronger(case: &Case<'_>) -> Option<Finding> {
+    if matches!(case.asked, Asked::File { .. }) {
+        return None; // a file is open: whose it was does not matter
+    }
+    if !case.facts.lacks(Capability::CAP_SYS_PTRACE)? {
+        return Some(No);
+    }
+    let pid = pid(case)?;
+    let uids = case.facts.field_of(pid, "Uid")?;
+    let euid = case.facts.euid()?;
+    if let Some(uid) = uids.split_whitespace().take(3).find(|uid| **uid != euid.to_string()) {
+        return Some(Sure(format!(
+            "process {pid} is of user {uid} and we are {euid}; be root or that user (or have CAP_SYS_PTRACE)"
+        )));
+    }
+    let theirs = mask(&case.facts.field_of(pid, "CapPrm")?)?;
+    let ours = mask(case.facts.field("CapEff")?)?;
+    let names = caps::all();
+    let mut more: Vec<String> =
+        names.iter().filter(|cap| cap.bitmask() & theirs & !ours != 0).map(ToString::to_string).collect();
+    more.sort();
+    Some(match more.is_empty() {
+        true => No,
+        // Unless it is in a user namespace below: then those say nothing.
+        false => Perhaps(format!(
+            "process {pid} has capabilities that we have not: {}; have them too, or CAP_SYS_PTRACE",
+            super::list(&more)
+        )),
+    })
+}
+
+pub fn same_user_ns(case: &Case<'_>) -> Option<Finding> {
+    if !case.asked.kinds().contains(&Kind::User) {
+        return Some(No);
+    }
+    let own = case.facts.own_ns(Kind::User)?;
+    let namespaces = namespaces(case);
+    let (_, user) = namespaces.iter().find(|(kind, _)| *kind == Kind::User)?;
+    Some(match same(user, &own) {
+        true => Sure("we are in that user namespace already; leave --user out".to_owned()),
+        false => No,
+    })
+}
+
+pub fn threads(case: &Case<'_>) -> Option<Finding> {
+    let threads: u32 = case.facts.field("Threads")?.parse().ok()?;
+    let matters = case.asked.kinds().contains(&Kind::User);
+    Some(match threads {
+        2.. if matters => Sure(format!("we have {threads} threads, and only a process with one may enter it")),
+        _ => No,
+    })
+}
+
+/// A pid namespace is entered from above or from itself.
+pub fn not_below(case: &Case<'_>) -> Option<Finding> {
+    if !case.asked.kinds().contains(&Kind::Pid) {
+        return Some(No);
+    }
+    let own = case.facts.own_ns(Kind::Pid)?;
+    let namespaces = namespaces(case);
+    let (_, wanted) = namespaces.iter().find(|(kind, _)| *kind == Kind::Pid)?;
+    let mut above = wanted.try_clone().ok()?;
+    loop {
+        if same(&above, &own) {
+            return Some(No);
+        }
+        match ns::parent_of(&above) {
+            Ok(parent) => above = parent,
+            // The kernel shows no parents beyond our own.
+            Err(nix::errno::Errno::EPERM) => {
+                return Some(Sure(
+                    "its pid namespace is not ours and not below ours; enter it from above, as from the host"
+                        .to_owned(),
+                ));
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+pub fn other_kind(case: &Case<'_>) -> Option<Finding> {
+    let Asked::File { fd: Some(fd), kind } = case.asked else { return None };
+    Some(match ns::kind_of(fd) {
+        Some(other) if other == *kind => No,
+        Some(other) => Sure(format!("that file is a {} namespace", other.proc_name())),
+        None => Sure(match fstat(fd).ok()?.st_size {
+            // A file to keep one in, with nothing mounted on it.
+            0 => "that file is no namespace; one that was kept there is gone, or was not kept yet".to_owned(),
+            _ => "that file is no namespace".to_owned(),
+        }),
+    })
+}
