@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
@@ -77,10 +77,65 @@ pub fn ioctl_fd(fd: impl AsFd, request: u64) -> nix::Result<OwnedFd> {
 
 /// The size of the terminal behind `fd`: columns. `None` when it is not a terminal.
 pub fn terminal_width(fd: impl AsFd) -> Option<usize> {
+    window_size(fd).map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0)
+}
+
+/// TIOCGWINSZ(2const). `None` when it is not a terminal.
+pub fn window_size(fd: impl AsFd) -> Option<libc::winsize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: TIOCGWINSZ fills the winsize it is given.
+    // SAFETY: the request fills the winsize it is given.
     let result = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
-    (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+    (result == 0).then_some(size)
+}
+
+/// TIOCSWINSZ(2const): who is in the foreground there is told.
+pub fn set_window_size(fd: impl AsFd, size: &libc::winsize) -> nix::Result<()> {
+    // SAFETY: the request reads a winsize.
+    let result = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCSWINSZ, &raw const *size) };
+    Errno::result(result).map(drop)
+}
+
+/// The other side of a pseudoterminal, by no path (TIOCGPTPEER(2const), since Linux 4.13).
+pub fn open_peer(master: impl AsFd) -> nix::Result<OwnedFd> {
+    let (fd, unlocked) = (master.as_fd().as_raw_fd(), 0 as c_int);
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: the first reads an int; the second takes flags, and gives a new descriptor.
+    unsafe {
+        Errno::result(libc::syscall(libc::SYS_ioctl, fd, libc::TIOCSPTLCK, &raw const unlocked))?;
+        owned(libc::syscall(libc::SYS_ioctl, fd, libc::TIOCGPTPEER, flags))
+    }
+}
+
+/// Makes it the terminal that controls our session (TIOCSCTTY(2const)).
+pub fn control(terminal: impl AsFd) -> nix::Result<()> {
+    // SAFETY: plain integers in.
+    let result = unsafe { libc::syscall(libc::SYS_ioctl, terminal.as_fd().as_raw_fd(), libc::TIOCSCTTY, 0) };
+    Errno::result(result).map(drop)
+}
+
+/// stdin, stdout or stderr by number. If it is closed, calls fail with EBADF.
+#[must_use]
+pub fn standard(fd: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: nobody holds the standard descriptors as values that close them.
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}
+
+/// A copy of the descriptor with a number of `least` or above, closed on exec.
+pub fn duplicate_above(fd: impl AsFd, least: RawFd) -> nix::Result<OwnedFd> {
+    // SAFETY: plain integers in, a new descriptor out.
+    let copy = unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) };
+    owned(copy.into())
+}
+
+/// Is the signal ignored by us? (One that is blocked as well would be kept for us all the same.)
+#[must_use]
+pub fn is_ignored(signal: c_int) -> bool {
+    // SAFETY: with no new action given the old one is filled in.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        let result = libc::sigaction(signal, std::ptr::null(), &raw mut action);
+        result == 0 && action.sa_sigaction == libc::SIG_IGN
+    }
 }
 
 /// setns(2) with the flag bits as they are: nix's `CloneFlags` has no CLONE_NEWTIME.

@@ -162,7 +162,7 @@ pub fn stand_in_for(child: Pid) -> Result<u8, Exit> {
 }
 
 /// Ends as the child did, so that whoever waits for us learns it.
-fn as_child(ended: Ended) -> Result<u8, Exit> {
+pub(super) fn as_child(ended: Ended) -> Result<u8, Exit> {
     match ended {
         Ended::Exited(status) => return Ok(status),
         Ended::Killed(signal) => sys::die_of(signal),

@@ -9,4 +9,5 @@ pub mod idmap;
 pub mod kind;
 pub mod launch;
 pub mod ns;
+pub mod pty;
 pub mod why;

@@ -23,6 +23,7 @@ use crate::isolation::cgroup::{self, Hierarchies};
 use crate::isolation::kind::Kind;
 use crate::isolation::launch::{self, Environment};
 use crate::isolation::ns::{self, Set};
+use crate::isolation::pty::Outside;
 use crate::isolation::why::{Asked, refused};
 use crate::proc::ProcRoot;
 use crate::sys;
@@ -50,6 +51,7 @@ pub fn enter(request: Request, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
     let target = held(&proc, &request)?;
     let mut plan = open_all(&proc, &request, target)?;
+    let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
     if plan.set.process.is_none() && plan.set.files.is_empty() {
         return Err(anyhow!("no namespace specified").into());
     }
@@ -62,14 +64,16 @@ pub fn enter(request: Request, program: &[OsString]) -> Outcome {
         plan.environment = Some(launch::parse_environ(&read_environ(&directory)?));
     }
     change_directory(&request, &plan)?;
-    if plan.fork {
+    let session = terminal.map(Outside::open).transpose()?;
+    if plan.fork || session.is_some() {
         launch::reset_sigchld()?;
-        match sys::fork().context("fork failed")? {
-            ForkResult::Parent { child } => {
+        match (sys::fork().context("fork failed")?, session) {
+            (ForkResult::Parent { child }, session) => {
                 drop(plan);
-                return launch::stand_in_for(child);
+                return session.map_or_else(|| launch::stand_in_for(child), |own| own.stand_in_for(child));
             }
-            ForkResult::Child => {}
+            (ForkResult::Child, Some(session)) => session.begin(user.uid)?,
+            (ForkResult::Child, None) => {}
         }
     }
     for group in &plan.groups {

@@ -78,6 +78,7 @@ struct Request {
     keep_caps: bool,
     preserve_credentials: bool,
     no_fork: bool,
+    new_tty: bool,
     environment: bool,
     join_cgroup: bool,
     follow_context: bool,
@@ -173,6 +174,12 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Flag(|r| set(&mut r.no_fork)),
         ),
         Opt::new(
+            None,
+            "new-tty",
+            "run the program on a terminal of its own",
+            Effect::Flag(|r| set(&mut r.new_tty)),
+        ),
+        Opt::new(
             Some('c'),
             "join-cgroup",
             "join the control groups of the target",
@@ -192,6 +199,9 @@ static GRAMMAR: Grammar<Request> = Grammar {
 pub fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let program = GRAMMAR.parse(call, &mut request)?;
+    if request.new_tty && request.no_fork {
+        return Err(anyhow!("options --no-fork and --new-tty cannot be combined").into());
+    }
     enter::enter(request, &program)
 }
 

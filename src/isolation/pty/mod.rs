@@ -1,0 +1,159 @@
+//! A terminal of its own for a program, and the relay between that and ours.
+//!
+//! A program that is given our terminal can type into it (TIOCSTI), read what we type later, and leave it in
+//! any state. Given a pseudoterminal it can do that to itself alone: it leads a session of its own there, and
+//! no descriptor of ours reaches it.
+
+mod raw;
+mod relay;
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use anyhow::{Context, Result};
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::sys::stat::{Mode, SFlag, fstat, major, minor};
+use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
+use nix::unistd::{Gid, Pid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchownat, isatty, setsid};
+
+use crate::exit::Exit;
+use crate::proc::ProcRoot;
+use crate::sys;
+
+const STANDARD: [i32; 3] = [0, 1, 2];
+/// Where the makers of pseudoterminals are.
+const PTMX: [&str; 2] = ["/dev/ptmx", "/dev/pts/ptmx"];
+/// TTYAUX_MAJOR and its minor: whichever file has these numbers is the maker, and no other device.
+const PTMX_DEVICE: (u64, u64) = (5, 2);
+
+/// What is held of the outside, before namespaces are entered.
+pub struct Outside {
+    /// Our terminal, if we have one.
+    terminal: Option<OwnedFd>,
+    /// Those of our standard descriptors that the program gets its terminal in place of: the terminals, or,
+    /// when none is one, all.
+    replaced: Vec<i32>,
+    /// /proc/self/fd: descriptors are opened anew through it, also where there is no /proc.
+    own_fds: OwnedFd,
+    makers: Vec<OwnedFd>,
+}
+
+/// The new terminal: the program's side and ours.
+pub struct Session {
+    /// Our own terminal.
+    terminal: Option<OwnedFd>,
+    replaced: Vec<i32>,
+    master: OwnedFd,
+    slave: OwnedFd,
+}
+
+impl Outside {
+    pub fn hold(proc: &ProcRoot) -> Result<Outside> {
+        let directory = proc.own("fd");
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let own_fds = open(&directory, flags, Mode::empty())
+            .with_context(|| format!("cannot open {}", directory.display()))?;
+        let own_fds = above_standard(own_fds)?;
+        let terminals: Vec<i32> = STANDARD.into_iter().filter(|&fd| isatty(sys::standard(fd)) == Ok(true)).collect();
+        let terminal = terminals.first().map(|&fd| own_terminal(&own_fds, fd)).transpose()?;
+        let replaced = if terminals.is_empty() { STANDARD.to_vec() } else { terminals };
+        Ok(Outside { terminal, replaced, own_fds, makers: makers() })
+    }
+
+    /// Makes the terminal where we are now, so that programs find it by its name there; where that has none
+    /// to give, outside.
+    pub fn open(self) -> Result<Session> {
+        let inside = makers();
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let pair = |maker: &OwnedFd| {
+            let master = openat(&self.own_fds, number(maker).as_str(), flags, Mode::empty())?;
+            let slave = sys::open_peer(&master)?;
+            Ok((above_standard(master)?, above_standard(slave)?))
+        };
+        let mut last = nix::errno::Errno::ENOENT;
+        for maker in inside.iter().chain(&self.makers) {
+            match pair(maker) {
+                Ok((master, slave)) => return Ok(Session::new(self, master, slave)),
+                Err(errno) => last = errno,
+            }
+        }
+        Err(last).context("cannot make a terminal")
+    }
+}
+
+impl Session {
+    /// It begins as ours is.
+    fn new(outside: Outside, master: OwnedFd, slave: OwnedFd) -> Session {
+        let Outside { terminal, replaced, .. } = outside;
+        if let Some(terminal) = &terminal {
+            if let Ok(settings) = tcgetattr(terminal) {
+                _ = tcsetattr(&slave, SetArg::TCSANOW, &settings);
+            }
+            if let Some(size) = sys::window_size(terminal) {
+                _ = sys::set_window_size(&master, &size);
+            }
+        }
+        Session { terminal, replaced, master, slave }
+    }
+
+    /// In the child: a session on the new terminal, which is to be `user`'s, and nothing left of ours.
+    pub fn begin(self, user: Option<u32>) -> Result<()> {
+        setsid().context("setsid failed")?;
+        sys::control(&self.slave).context("cannot control the new terminal")?;
+        if let Some(user) = user {
+            // Refused in a user namespace that does not know us: then it is as it is without.
+            let user = Some(Uid::from_raw(user));
+            _ = fchownat(&self.slave, "", user, None::<Gid>, AtFlags::AT_EMPTY_PATH);
+        }
+        for &fd in &self.replaced {
+            replace(fd, &self.slave).context("cannot give the new terminal to the program")?;
+        }
+        Ok(())
+    }
+
+    /// In the parent: passes on what is typed and what is shown until the child ends, and ends as it did.
+    pub fn stand_in_for(self, child: Pid) -> Result<u8, Exit> {
+        relay::run(self, child)
+    }
+}
+
+fn replace(standard: i32, by: &OwnedFd) -> nix::Result<()> {
+    match standard {
+        0 => dup2_stdin(by),
+        1 => dup2_stdout(by),
+        _ => dup2_stderr(by),
+    }
+}
+
+fn number(fd: &OwnedFd) -> String {
+    fd.as_raw_fd().to_string()
+}
+
+/// Out of the way of the standard descriptors, which may have been closed when we were started.
+fn above_standard(fd: OwnedFd) -> nix::Result<OwnedFd> {
+    match fd.as_raw_fd() {
+        0..=2 => sys::duplicate_above(&fd, 3),
+        _ => Ok(fd),
+    }
+}
+
+/// Makers of pseudoterminals as they are seen here. Only looked at: a container may have put any device there,
+/// and some do harm when opened.
+fn makers() -> Vec<OwnedFd> {
+    let genuine = |fd: &OwnedFd| {
+        fstat(fd).is_ok_and(|stat| {
+            SFlag::from_bits_truncate(stat.st_mode).contains(SFlag::S_IFCHR)
+                && (major(stat.st_rdev), minor(stat.st_rdev)) == PTMX_DEVICE
+        })
+    };
+    let look = |path: &&str| open(*path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok();
+    PTMX.iter().filter_map(look).filter(genuine).filter_map(|fd| above_standard(fd).ok()).collect()
+}
+
+/// Our terminal opened anew, so that we can have it non-blocking without our caller's being so. Where we may
+/// not open it, as after su(1), a copy serves.
+fn own_terminal(own_fds: &OwnedFd, fd: i32) -> Result<OwnedFd> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let opened = openat(own_fds, fd.to_string().as_str(), flags, Mode::empty());
+    let terminal = opened.or_else(|_| sys::duplicate_above(sys::standard(fd), 3)).and_then(above_standard);
+    terminal.context("cannot open our terminal")
+}
