@@ -148,7 +148,18 @@ pub fn parse_environ(text: &[u8]) -> Environment {
 }
 
 /// Waits for the child, stopping and going on with it, and gives its status. Killed: so are we, by the same signal.
+///
+/// The terminal's signals to stop come to us and the child at once. We stop only once it has: stopped between
+/// being told so and acting on it, we would stop again when the shell has us both go on.
 pub fn stand_in_for(child: Pid) -> Result<u8, Exit> {
+    let stops: SigSet = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU].into_iter().collect();
+    let mask = stops.thread_swap_mask(SigmaskHow::SIG_BLOCK).context("sigprocmask block failed")?;
+    let status = follow(child);
+    mask.thread_set_mask().context("sigprocmask failed")?;
+    status
+}
+
+fn follow(child: Pid) -> Result<u8, Exit> {
     loop {
         match sys::wait(child, libc::WUNTRACED).context("waitpid failed")? {
             Ended::Stopped => {

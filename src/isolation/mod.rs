@@ -4,6 +4,7 @@
 
 pub mod capabilities;
 pub mod cgroup;
+pub mod foreground;
 pub mod helper;
 pub mod idmap;
 pub mod kind;

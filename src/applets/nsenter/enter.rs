@@ -20,6 +20,7 @@ use crate::container::{Files, Resolver};
 use crate::exit::Outcome;
 use crate::isolation::capabilities;
 use crate::isolation::cgroup::{self, Hierarchies};
+use crate::isolation::foreground::Foreground;
 use crate::isolation::kind::Kind;
 use crate::isolation::launch::{self, Environment};
 use crate::isolation::ns::{self, Set};
@@ -67,13 +68,22 @@ pub fn enter(request: Request, program: &[OsString]) -> Outcome {
     let session = terminal.map(Outside::open).transpose()?;
     if plan.fork || session.is_some() {
         launch::reset_sigchld()?;
+        let job = Foreground::ours();
         match (sys::fork().context("fork failed")?, session) {
             (ForkResult::Parent { child }, session) => {
                 drop(plan);
-                return session.map_or_else(|| launch::stand_in_for(child), |own| own.stand_in_for(child));
+                return match (session, job) {
+                    (Some(session), _) => session.stand_in_for(child),
+                    (None, Some(job)) => job.stand_in_for(child),
+                    (None, None) => launch::stand_in_for(child),
+                };
             }
             (ForkResult::Child, Some(session)) => session.begin(user.uid)?,
-            (ForkResult::Child, None) => {}
+            (ForkResult::Child, None) => {
+                if let Some(job) = job {
+                    job.begin()?;
+                }
+            }
         }
     }
     for group in &plan.groups {

@@ -12,6 +12,7 @@ use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, setgid, setuid};
 
 use super::plan::{BINFMT, Map, Plan, Propagation, Request};
 use crate::exit::{Exit, Outcome, report};
+use crate::isolation::foreground::Foreground;
 use crate::isolation::helper::Helper;
 use crate::isolation::idmap::{self, Range, Single, Which};
 use crate::isolation::kind::Kind;
@@ -64,12 +65,14 @@ pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
         }
         return Err(become_program(&proc, plan, program, None));
     }
+    let job = if shell(program) && !request.forward_signals { Foreground::ours() } else { None };
     let mask = guardian.block()?;
     match sys::fork().context("fork failed")? {
         ForkResult::Child => {
             mask.thread_set_mask().context("sigprocmask failed")?;
-            if let Err(error) = guardian.watch() {
-                return Err(error.into());
+            guardian.watch()?;
+            if let Some(job) = job {
+                job.begin()?;
             }
             Err(become_program(&proc, plan, program, Some(&guardian)))
         }
@@ -79,8 +82,21 @@ pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
                 guardian.end(child); // it would run on, unseen
                 return kept.map_err(Exit::from);
             }
-            guardian.stand_in_for(child)
+            match job {
+                Some(job) => job.stand_in_for(child),
+                None => guardian.stand_in_for(child),
+            }
         }
+    }
+}
+
+/// Is it an interactive shell? Only such a process 1 heeds the keys that stop and interrupt. Of any other the
+/// kernel keeps these signals away, and then they should at least come to us.
+fn shell(program: &[OsString]) -> bool {
+    match program {
+        [] => true,
+        [one] => one.to_string_lossy().ends_with("sh"),
+        _ => false,
     }
 }
 
