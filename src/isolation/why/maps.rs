@@ -48,7 +48,7 @@ pub fn not_ours(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// Is every outer id one that we have?
-fn covered(own: &[Range], range: &Range) -> bool {
+pub fn covered(own: &[Range], range: &Range) -> bool {
     let (mut next, end) = (u64::from(range.outer), u64::from(range.outer) + u64::from(range.count));
     while next < end {
         let Ok(id) = u32::try_from(next) else { return false };

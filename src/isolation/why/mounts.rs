@@ -42,7 +42,7 @@ pub fn masked(case: &Case<'_>) -> Option<Finding> {
         if over.is_empty() && !proc.mount_options.contains_key("ro") {
             return Some(No);
         }
-        hidden.extend(over);
+        hidden.extend(over.into_iter().filter(|path| *path != proc.mount_point)); // a newer one is there then
     }
     let shown: Vec<String> = hidden.iter().map(|path| path.display().to_string()).collect();
     let why = match (procs.is_empty(), shown.is_empty()) {

@@ -7,7 +7,9 @@ use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
 use super::facts::mask;
+use super::maps::covered;
 use super::{Asked, Case, Finding};
+use crate::isolation::idmap::Range;
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 
@@ -147,10 +149,15 @@ pub fn stronger(case: &Case<'_>) -> Option<Finding> {
     if matches!(case.asked, Asked::File { .. }) {
         return None; // a file is open: whose it was does not matter
     }
+    let pid = pid(case)?;
+    if stands_above(case, pid)? {
+        return Some(Sure(format!(
+            "process {pid} is in a user namespace that is not below ours; enter it from there, as from the host"
+        )));
+    }
     if !case.facts.lacks(Capability::CAP_SYS_PTRACE)? {
         return Some(No);
     }
-    let pid = pid(case)?;
     let uids = case.facts.field_of(pid, "Uid")?;
     let euid = case.facts.euid()?;
     if let Some(uid) = uids.split_whitespace().take(3).find(|uid| **uid != euid.to_string()) {
@@ -172,6 +179,20 @@ pub fn stronger(case: &Case<'_>) -> Option<Finding> {
             super::list(&more)
         )),
     })
+}
+
+/// Another's map shows as outer ids those that we call so: our own map when it is in our user namespace, and
+/// ids of ours when it is below.
+fn stands_above(case: &Case<'_>, pid: Pid) -> Option<bool> {
+    let theirs = case.facts.text(&case.facts.proc.of(pid, "uid_map"))?;
+    let ours = case.facts.text(&case.facts.proc.own("uid_map"))?;
+    let ids = Range::identity_of(&ours);
+    let foreign = |line: &str| {
+        let mut fields = line.split_whitespace().skip(1).map(str::parse::<u32>);
+        let (Some(Ok(outer)), Some(Ok(count))) = (fields.next(), fields.next()) else { return false };
+        !covered(&ids, &Range { inner: None, outer, count })
+    };
+    Some(theirs != ours && theirs.lines().any(foreign))
 }
 
 pub fn same_user_ns(case: &Case<'_>) -> Option<Finding> {
