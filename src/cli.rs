@@ -44,13 +44,15 @@ pub struct Opt<P> {
     pub value: &'static str,
     pub help: &'static str,
     pub hidden: bool,
+    /// Not the original's: it leaves the abbreviations that scripts may use as they are.
+    pub added: bool,
     pub effect: Effect<P>,
 }
 
 impl<P> Opt<P> {
     #[must_use]
     pub const fn new(short: Option<char>, long: &'static str, help: &'static str, effect: Effect<P>) -> Self {
-        Opt { short, long, value: "", help, hidden: false, effect }
+        Opt { short, long, value: "", help, hidden: false, added: false, effect }
     }
 
     /// Names the value.
@@ -63,6 +65,12 @@ impl<P> Opt<P> {
     #[must_use]
     pub const fn hidden(mut self) -> Self {
         self.hidden = true;
+        self
+    }
+
+    #[must_use]
+    pub const fn added(mut self) -> Self {
+        self.added = true;
         self
     }
 
@@ -246,19 +254,25 @@ impl<'a, P> Walk<'a, P> {
         }
     }
 
-    /// The option of exactly that name, else the only one that begins so.
+    /// The option of exactly that name, else the only one that begins so: of the original's, else of ours.
     fn find_long(&self, name: &[u8], text: &[u8]) -> Result<&'static Opt<P>, Exit> {
         let options = self.grammar.options;
         if let Some(opt) = options.iter().find(|opt| opt.long.as_bytes() == name) {
             return Ok(opt);
         }
-        let mut begin = options.iter().filter(|opt| !opt.hidden && opt.long.as_bytes().starts_with(name));
-        match (begin.next(), begin.next()) {
-            (Some(opt), None) => Ok(opt),
-            (None, _) => Err(self.usage(&format!("unrecognized option '--{}'", text::escape(text)))),
-            (Some(_), Some(_)) => {
-                let names = options.iter().filter(|opt| !opt.hidden && opt.long.as_bytes().starts_with(name));
-                let names: String = names.map(|opt| format!(" '--{}'", opt.long)).collect();
+        let begin = |added: bool| {
+            let known = options.iter().filter(move |opt| !opt.hidden && opt.added == added);
+            known.filter(|opt| opt.long.as_bytes().starts_with(name)).collect::<Vec<_>>()
+        };
+        let mut begin_so = begin(false);
+        if begin_so.is_empty() {
+            begin_so = begin(true);
+        }
+        match begin_so[..] {
+            [opt] => Ok(opt),
+            [] => Err(self.usage(&format!("unrecognized option '--{}'", text::escape(text)))),
+            _ => {
+                let names: String = begin_so.iter().map(|opt| format!(" '--{}'", opt.long)).collect();
                 let text = text::escape(text);
                 Err(self.usage(&format!("option '--{text}' is ambiguous; possibilities:{names}")))
             }
@@ -291,13 +305,15 @@ mod tests {
         }
     }
 
-    static OPTIONS: [Opt<Seen>; 8] = [
+    static OPTIONS: [Opt<Seen>; 10] = [
         Opt::new(Some('u'), "uts", "", Effect::OptionalLong(|s: &mut Seen, v| s.value("u", v))),
         Opt::new(Some('a'), "all", "", Effect::Flag(|s: &mut Seen| s.value("a", None))),
         Opt::new(Some('m'), "mount", "", Effect::Optional(|s: &mut Seen, v| s.value("m", v))),
         Opt::new(Some('t'), "target", "", Effect::Required(|s: &mut Seen, v| s.value("t", Some(v)))),
         Opt::new(None, "mount-proc", "", Effect::Flag(|s: &mut Seen| s.value("mp", None))),
         Opt::new(None, "secret", "", Effect::Flag(|s: &mut Seen| s.value("secret", None))).hidden(),
+        Opt::new(None, "target-of", "", Effect::Flag(|s: &mut Seen| s.value("of", None))).added(),
+        Opt::new(None, "new", "", Effect::Flag(|s: &mut Seen| s.value("new", None))).added(),
         Opt::help(),
         Opt::version(),
     ];
@@ -328,6 +344,7 @@ mod tests {
         assert_eq!(ok(&["-ua", "--uts=f", "--uts", "x"]), r#"u=None a=None u=Some("f") u=None | x"#);
         assert_eq!(ok(&["--mount", "x"]), "m=None | x");
         assert_eq!(ok(&["--mount=", "--targ=1=2"]), r#"m=Some("") t=Some("1=2") | "#);
+        assert_eq!(ok(&["--tar=1", "--ne"]), r#"t=Some("1") new=None | "#, "the original's come first");
         assert_eq!(ok(&["-a", "--", "-a"]), "a=None | -a");
         assert_eq!(ok(&["-", "-a"]), " | - -a");
         assert_eq!(parse(&LIST, &["x", "-a", "y", "--", "-a"]).expect("parses"), "a=None | x y -a");

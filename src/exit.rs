@@ -91,7 +91,11 @@ pub fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
         }
         Err(Exit::Failed { status, error }) => {
             let hint = error.downcast_ref().and_then(|reasoned| hint(reasoned, errno(&error)));
-            complain(&format!("{name}: {}{}", chain(&error), hint.map(|hint| format!("\n{hint}")).unwrap_or_default()));
+            complain(&format!(
+                "{name}: {}{}",
+                chain(&error),
+                hint.map(|hint| format!("\n{hint}")).unwrap_or_default()
+            ));
             status.unwrap_or(failure)
         }
         Err(Exit::Told { status, reason }) => {

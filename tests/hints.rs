@@ -22,7 +22,8 @@ fn told(command: &mut Command) -> (String, String) {
     let output = limited(command.env("CTRBOX_HINTS", "always"));
     let text = without_pids(&stderr(&output));
     assert!(!output.status.success() && stdout(&output).is_empty(), "{command:?} {text}");
-    let (message, hint) = text.split_once("\nhint: ").unwrap_or_else(|| panic!("{command:?} has no hint: {text}"));
+    let (message, hint) =
+        text.split_once("\nhint: ").unwrap_or_else(|| panic!("{command:?} has no hint: {text}"));
     (message.to_owned(), hint.trim_end_matches('\n').to_owned())
 }
 
@@ -123,7 +124,10 @@ fn a_missing_capability_has_a_name() {
     let left = "root has been left without";
     for options in [&["-n"][..], &["-m"], &["-ui"]] {
         let mut command = unshare();
-        hinted(without(command.args(options).arg("true"), CAP_SYS_ADMIN), &["CAP_SYS_ADMIN is missing", left]);
+        hinted(
+            without(command.args(options).arg("true"), CAP_SYS_ADMIN),
+            &["CAP_SYS_ADMIN is missing", left],
+        );
     }
     let mut command = unshare();
     hinted(without(command.args(["-R", "/", "true"]), CAP_SYS_CHROOT), &["CAP_SYS_CHROOT is missing", left]);
@@ -147,7 +151,8 @@ fn jail(root: &Path) {
             Ok(target) => std::os::unix::fs::symlink(target, &inside).expect("a link"),
             Err(_) => {
                 std::fs::create_dir(&inside).expect("a directory");
-                let source = if name == "t" { binary().parent().expect("its directory").to_owned() } else { outside };
+                let source =
+                    if name == "t" { binary().parent().expect("its directory").to_owned() } else { outside };
                 let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
                 if source.exists() {
                     mount(Some(&source), &inside, None::<&str>, flags, None::<&str>).expect("a bind mount");
@@ -174,7 +179,10 @@ fn a_chroot_has_no_user_namespaces() {
             command
         };
         hinted(&mut at(&plain, &["-U"]), &["we are in a chroot"]);
-        hinted(&mut at(&plain, &["-m"]), &["the root directory is no mount point", "--propagation unchanged"]);
+        hinted(
+            &mut at(&plain, &["-m"]),
+            &["the root directory is no mount point", "--propagation unchanged"],
+        );
         // On a mount point it is seen by who has another root: we do, and wait for it.
         let mounted = scratch.0.join("mounted");
         std::fs::create_dir(&mounted).expect("a directory");
@@ -197,8 +205,12 @@ fn filtered(command: &mut Command, call: libc::c_long) -> &mut Command {
     let step = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
     let refuse = libc::SECCOMP_RET_ERRNO | u32::try_from(libc::EPERM).expect("small");
     let number = u32::try_from(call).expect("a number");
-    let mut steps =
-        [step(LOAD, 0, 0), step(EQUAL, 1, number), step(RETURN, 0, libc::SECCOMP_RET_ALLOW), step(RETURN, 0, refuse)];
+    let mut steps = [
+        step(LOAD, 0, 0),
+        step(EQUAL, 1, number),
+        step(RETURN, 0, libc::SECCOMP_RET_ALLOW),
+        step(RETURN, 0, refuse),
+    ];
     let act = move || {
         let filter = libc::sock_fprog { len: 4, filter: steps.as_mut_ptr() };
         // SAFETY: the filter lives during the call, and is as long as it says.
@@ -231,7 +243,14 @@ fn a_seccomp_filter_is_proved() {
     // It is there, and has nothing to do with it.
     let public = Public::new("hints-seccomp");
     let mut command = public.unshare(0);
-    command.args(["-r", "-R", "/", "sh", "-c", "exec setpriv --bounding-set -sys_admin \"$0\" unshare -n true"]);
+    command.args([
+        "-r",
+        "-R",
+        "/",
+        "sh",
+        "-c",
+        "exec setpriv --bounding-set -sys_admin \"$0\" unshare -n true",
+    ]);
     command.arg(public.at("ctrbox"));
     let (_, hint) = told(filtered(&mut command, libc::SYS_acct));
     assert!(hint.starts_with("CAP_SYS_ADMIN is missing"), "{hint}");
@@ -249,7 +268,10 @@ fn a_proc_that_cannot_be_mounted() {
     hinted(&mut within(&["-mpf", "--mount-proc"], masked), &["parts of /proc are covered here (/proc/sys)"]);
     let several = "for name in sys fs bus irq driver; do mount -t tmpfs none /proc/$name; done; \
                    exec $0 unshare -rpf --mount-proc true";
-    hinted(&mut within(&["-mpf", "--mount-proc"], several), &["/proc/sys, /proc/fs", "more)", "systempaths=unconfined"]);
+    hinted(
+        &mut within(&["-mpf", "--mount-proc"], several),
+        &["/proc/sys, /proc/fs", "more)", "systempaths=unconfined"],
+    );
 }
 
 #[test]
@@ -280,11 +302,20 @@ fn maps_that_are_refused() {
     hinted(unshare().args(lines).arg("true"), &["that are 341 ranges of user ids, and the kernel takes 340"]);
     let far = (0..341).map(|n| format!("--map-users={}:{}:1", 4_000_000_000_u32 + n, n));
     hinted(unshare().args(far).arg("true"), &["341 ranges"]); // more than a page
-    hinted(unshare().args(["--map-users=0:0:10", "--map-users=5:50:1", "true"]), &["user id 5 is inside in two"]);
-    hinted(unshare().args(["--map-groups=0:0:10", "--map-groups=50:5:1", "true"]), &["group id 5 is outside in"]);
+    hinted(
+        unshare().args(["--map-users=0:0:10", "--map-users=5:50:1", "true"]),
+        &["user id 5 is inside in two"],
+    );
+    hinted(
+        unshare().args(["--map-groups=0:0:10", "--map-groups=50:5:1", "true"]),
+        &["group id 5 is outside in"],
+    );
     hinted(unshare().args(["--map-users=0:0:0", "true"]), &["is empty"]);
     let ids = "exec $0 unshare --map-users=0:0:10 true";
-    hinted(&mut within(&["--map-users=0:0:5", "--map-groups=0:0:5"], ids), &["user ids 0-9 exist in the user"]);
+    hinted(
+        &mut within(&["--map-users=0:0:5", "--map-groups=0:0:5"], ids),
+        &["user ids 0-9 exist in the user"],
+    );
     hinted(
         &mut within(&["-r"], "exec $0 unshare -U --setgroups allow true"),
         &["setgroups(2) is denied already"],
@@ -302,7 +333,10 @@ fn who_grants_ids() {
     apart(|| {
         replace(&public.at(""), "/etc/subuid", "somebody:1:2\n");
         let user = || public.unshare(NOBODY);
-        hinted(user().args(["--map-users=auto", "true"]), &["/etc/subuid grants user nobody nothing", "usermod"]);
+        hinted(
+            user().args(["--map-users=auto", "true"]),
+            &["/etc/subuid grants user nobody nothing", "usermod"],
+        );
         let range = "--map-users=0:100000:10";
         let none = ["without newuidmap, which is not in PATH", "uidmap"];
         hinted(user().args([range, "true"]).env("PATH", &empty), &none);
@@ -338,17 +372,26 @@ fn targets_that_cannot_be_entered() {
     hinted(&mut command, &[&format!("process {pid} is of user 0 and we are {NOBODY}")]);
     let file = public.at("kept");
     std::fs::write(&file, "").expect("a file");
-    hinted(nsenter().args([&format!("--net={}", file.display()), "true"]), &["no namespace; one that was kept"]);
+    hinted(
+        nsenter().args([&format!("--net={}", file.display()), "true"]),
+        &["no namespace; one that was kept"],
+    );
     // A child namespace does not lead out of itself.
     let out = format!("exec $0 nsenter --net=/proc/{pid}/ns/net --no-fork true");
     apart(|| {
         let kept = format!("--net={}", file.display());
         assert!(limited(unshare().args([&kept, "true"])).status.success());
         let enter = format!("exec $0 nsenter {kept} true");
-        hinted(&mut within(&["-r"], &enter), &["its net namespace belongs to a user namespace that is not below"]);
+        hinted(
+            &mut within(&["-r"], &enter),
+            &["its net namespace belongs to a user namespace that is not below"],
+        );
         _ = nix::mount::umount(&file);
     });
-    hinted(&mut within(&["-r"], &out), &[&format!("process {pid} is in a user namespace that is not below ours")]);
+    hinted(
+        &mut within(&["-r"], &out),
+        &[&format!("process {pid} is in a user namespace that is not below ours")],
+    );
     let up = format!("exec 9<{}; exec $0 nsenter --pid=/proc/self/fd/9 true", holder.file("ns/pid"));
     hinted(&mut within(&["-pf"], &up), &["its pid namespace is not ours and not below ours"]);
 }
@@ -412,7 +455,8 @@ fn proc(scratch: &Scratch, files: &[(&str, &str)]) -> ProcRoot {
     ProcRoot::new(&scratch.0)
 }
 
-const ORDINARY: &str = "Uid:\t1000\t1000\t1000\t1000\nCapEff:\t0000000000000000\nNoNewPrivs:\t0\nSeccomp:\t0\nThreads:\t1\n";
+const ORDINARY: &str =
+    "Uid:\t1000\t1000\t1000\t1000\nCapEff:\t0000000000000000\nNoNewPrivs:\t0\nSeccomp:\t0\nThreads:\t1\n";
 const ROOT: &str = "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\nNoNewPrivs:\t0\nSeccomp:\t0\nThreads:\t1\n";
 
 #[test]
@@ -428,7 +472,10 @@ fn other_hosts_settings() {
     assert!(words.starts_with("kernel.unprivileged_userns_clone is 0: only root"), "{words}");
     let ubuntu = ("sys/kernel/apparmor_restrict_unprivileged_userns", "1\n");
     let words = say("ubuntu", user(), Errno::EACCES, &[("self/status", ORDINARY), all, ubuntu]);
-    assert!(words.starts_with("kernel.apparmor_restrict_unprivileged_userns is 1; give this program"), "{words}");
+    assert!(
+        words.starts_with("kernel.apparmor_restrict_unprivileged_userns is 1; give this program"),
+        "{words}"
+    );
     // With a profile of its own that is not sure; root is not meant.
     let label = ("self/attr/apparmor/current", "docker-default (enforce)\n");
     let words = say("profile", user(), Errno::EACCES, &[("self/status", ORDINARY), all, ubuntu, label]);

@@ -81,6 +81,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l preserve-crede
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l keep-caps -d 'retain capabilities granted in the user namespace'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s e -l env -d 'take the environment of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s F -l no-fork -d 'do not fork before executing the program'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l new-tty -d 'run the program on a terminal of its own'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s c -l join-cgroup -d 'join the control groups of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s Z -l follow-context -d 'take the SELinux context of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s h -l help -d 'show this help'

@@ -225,12 +225,11 @@ pub fn write_setgroups(path: &Path, word: &str) -> Result<()> {
 pub fn granted_to(user: &[u8], uid: u32, which: Which) -> Result<Range> {
     let file = which.grants();
     let text = std::fs::read(file).with_context(|| format!("could not open '{file}'"))?;
-    Range::granted(&text, user, uid)
-        .ok_or_else(|| {
-            let user = String::from_utf8_lossy(user).into_owned();
-            let words = format!("no line matching user \"{user}\" in {file}");
-            Error::msg(refused(words, Asked::Grant { which, user }))
-        })
+    Range::granted(&text, user, uid).ok_or_else(|| {
+        let user = String::from_utf8_lossy(user).into_owned();
+        let words = format!("no line matching user \"{user}\" in {file}");
+        Error::msg(refused(words, Asked::Grant { which, user }))
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod ctr_ps;
 pub mod lsns;
 pub mod nsenter;
 pub mod process;
+pub mod terminal;
 pub mod unshare;
 
 use std::path::{Path, PathBuf};

@@ -16,8 +16,22 @@
 //! namespace, then the rest. Unless the user namespace is left out or `--preserve-credentials` is given, the
 //! program runs as user and group 0 of it.
 //!
+//! With `--new-tty` the program gets a terminal of its own and none of ours reaches it: it cannot type into
+//! ours or read from it. It leads a session there; what is typed, what is shown and the size of the window are
+//! passed on, and our terminal is as it was when nsenter ends or stops. (SIGKILL alone leaves it raw: type
+//! `stty sane`.) The terminal is made in the entered mount namespace where that can be, so that programs find
+//! it by name. Those of stdin, stdout and stderr that are no terminal stay as they are; when none is one, the
+//! program's terminal takes the place of all, fed from stdin and shown on stdout.
+//!
 //! When a pid namespace is entered the program runs as a child, so that it is a member of it. nsenter then
 //! waits, stops and continues with the child, and ends as it does.
+//!
+//! # Hints
+//!
+//! When the kernel refuses something, its reason is looked for and said with the remedy in a line after the
+//! message that begins with `hint:`: a limit, a setting of the host, a missing capability, a filter, a mount. That is for
+//! people, so it is done where standard error is a terminal. With `CTRBOX_HINTS=always` in the environment it
+//! is done everywhere, with `CTRBOX_HINTS=never` nowhere. What is not certain begins with `perhaps`.
 //!
 //! # Exit status
 //!
@@ -177,8 +191,9 @@ static GRAMMAR: Grammar<Request> = Grammar {
             None,
             "new-tty",
             "run the program on a terminal of its own",
-            Effect::Flag(|r| set(&mut r.new_tty)),
-        ),
+            Effect::Flag(|r: &mut Request| set(&mut r.new_tty)),
+        )
+        .added(),
         Opt::new(
             Some('c'),
             "join-cgroup",

@@ -175,11 +175,12 @@ fn keep(proc: &ProcRoot, pid: Pid, request: &Request) -> Result<()> {
             _ => kind.link(),
         };
         let source = proc.of(pid, &link);
-        mount(Some(&source), file.as_os_str(), None::<&str>, MsFlags::MS_BIND, None::<&str>)
-            .with_context(|| {
+        mount(Some(&source), file.as_os_str(), None::<&str>, MsFlags::MS_BIND, None::<&str>).with_context(
+            || {
                 let words = format!("mount {} on {} failed", source.display(), Path::new(file).display());
                 refused(words, Asked::Keep { kind: *kind, source: source.clone(), file: file.into() })
-            })?;
+            },
+        )?;
     }
     Ok(())
 }
@@ -255,10 +256,9 @@ fn write_group(proc: &ProcRoot, single: Single) -> Result<()> {
 fn change_root(request: &Request) -> Result<()> {
     let shown = |path: &OsString| PathBuf::from(path).display().to_string();
     if let Some(root) = &request.root {
-        chroot(root.as_os_str())
-            .with_context(|| {
-                refused(format!("cannot change root directory to '{}'", shown(root)), Asked::Chroot)
-            })?;
+        chroot(root.as_os_str()).with_context(|| {
+            refused(format!("cannot change root directory to '{}'", shown(root)), Asked::Chroot)
+        })?;
     }
     let wd = request.wd.clone().or_else(|| request.root.is_some().then(|| OsString::from("/")));
     match wd {

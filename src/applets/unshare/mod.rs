@@ -16,6 +16,13 @@
 //! A new mount namespace is made private, so that what is mounted in it stays in it; `--propagation` says
 //! otherwise.
 //!
+//! # Hints
+//!
+//! When the kernel refuses something, its reason is looked for and said with the remedy in a line after the
+//! message that begins with `hint:`: a limit, a setting of the host, a missing capability, a filter, a mount. That is for
+//! people, so it is done where standard error is a terminal. With `CTRBOX_HINTS=always` in the environment it
+//! is done everywhere, with `CTRBOX_HINTS=never` nowhere. What is not certain begins with `perhaps`.
+//!
 //! # Exit status
 //!
 //! That of the program; with `--fork`, when a signal killed it, unshare dies of the same signal. 127 if the

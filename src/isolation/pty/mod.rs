@@ -53,7 +53,8 @@ impl Outside {
         let own_fds = open(&directory, flags, Mode::empty())
             .with_context(|| format!("cannot open {}", directory.display()))?;
         let own_fds = above_standard(own_fds)?;
-        let terminals: Vec<i32> = STANDARD.into_iter().filter(|&fd| isatty(sys::standard(fd)) == Ok(true)).collect();
+        let terminals: Vec<i32> =
+            STANDARD.into_iter().filter(|&fd| isatty(sys::standard(fd)) == Ok(true)).collect();
         let terminal = terminals.first().map(|&fd| own_terminal(&own_fds, fd)).transpose()?;
         let replaced = if terminals.is_empty() { STANDARD.to_vec() } else { terminals };
         Ok(Outside { terminal, replaced, own_fds, makers: makers() })

@@ -161,6 +161,7 @@ impl Relay {
             match sys::wait(child, libc::WNOHANG | libc::WUNTRACED).context("waitpid failed")? {
                 Ended::Not => return Ok(None),
                 Ended::Stopped => {
+                    self.show_what_there_is();
                     self.stop()?;
                     kill(child, Signal::SIGCONT)?;
                 }
@@ -219,8 +220,11 @@ impl Relay {
             (reads, self.end(0), PollFlags::POLLIN),
             (shows, self.end(1), PollFlags::POLLOUT),
         ];
-        let mut polled: Vec<PollFd<'_>> =
-            asked.iter().filter(|(wanted, ..)| *wanted).map(|&(_, fd, flags)| PollFd::new(fd, flags)).collect();
+        let mut polled: Vec<PollFd<'_>> = asked
+            .iter()
+            .filter(|(wanted, ..)| *wanted)
+            .map(|&(_, fd, flags)| PollFd::new(fd, flags))
+            .collect();
         match poll(&mut polled, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno).context("poll failed"),
@@ -286,6 +290,16 @@ impl Relay {
                 let times = if self.at_line_start { 1 } else { 2 };
                 self.typed.extend(std::iter::repeat_n(END_OF_INPUT, times));
             }
+        }
+    }
+
+    /// As far as that goes at once.
+    fn show_what_there_is(&mut self) {
+        while self.shown.len() < ROOM && self.fetch_shown() {}
+        let mut left = usize::MAX;
+        while self.output && self.shown.len() < left {
+            left = self.shown.len();
+            self.show();
         }
     }
 

@@ -77,7 +77,8 @@ pub fn kernel(case: &Case<'_>) -> Option<Finding> {
                 _ => "",
             };
             let name = kind.proc_name();
-            let option = if kind == Kind::Mnt { "" } else { &format!(" (CONFIG_{}_NS)", name.to_uppercase()) };
+            let option =
+                if kind == Kind::Mnt { "" } else { &format!(" (CONFIG_{}_NS)", name.to_uppercase()) };
             let option = if kind == Kind::Cgroup { " (CONFIG_CGROUPS)" } else { option };
             Sure(format!("this kernel has no {name} namespaces{since}{option}"))
         }

@@ -112,7 +112,8 @@ pub fn overlap(case: &Case<'_>) -> Option<Finding> {
     if ranges.iter().any(|range| range.count == 0) {
         return Some(Sure(format!("a range of {kind} ids is empty: its count must be 1 at least")));
     }
-    let within = |start: u32, count: u32, id: u32| id >= start && u64::from(id) < u64::from(start) + u64::from(count);
+    let within =
+        |start: u32, count: u32, id: u32| id >= start && u64::from(id) < u64::from(start) + u64::from(count);
     for (at, one) in ranges.iter().enumerate() {
         for other in &ranges[at + 1..] {
             let twice = |a: u32, b: u32| within(a, one.count, b) || within(b, other.count, a);
@@ -132,7 +133,9 @@ pub fn denied_before(case: &Case<'_>) -> Option<Finding> {
     let word = case.facts.text(&case.facts.proc.own("setgroups"))?;
     let mapped = !case.facts.own_ids("gid_map")?.is_empty();
     Some(match (word.trim(), mapped) {
-        ("deny", _) => Sure("setgroups(2) is denied already, here or in a user namespace above, for good".to_owned()),
+        ("deny", _) => {
+            Sure("setgroups(2) is denied already, here or in a user namespace above, for good".to_owned())
+        }
         (_, true) => Sure("groups are mapped already, and after that it cannot be changed".to_owned()),
         _ => No,
     })
@@ -211,8 +214,8 @@ pub fn not_granted(case: &Case<'_>) -> Option<Finding> {
     let user = users.get(euid).map_or_else(|| euid.to_string().into_bytes(), |user| user.name.clone());
     let file = which.grants();
     let grants: Vec<Range> = Range::all_granted(&std::fs::read(file).ok()?, &user, euid).collect();
-    let allowed = |range: &&Range| !(range.outer == own && range.count == 1) && !covered(&grants, range);
-    Some(match ranges.iter().find(allowed) {
+    let allowed = |range: &Range| (range.outer == own && range.count == 1) || covered(&grants, range);
+    Some(match ranges.iter().find(|range| !allowed(range)) {
         None => No,
         // There may be others who grant, by nsswitch.conf: then the file does not say it all.
         Some(range) => Perhaps(format!(

@@ -30,9 +30,15 @@ pub enum Asked {
     /// unshare(2)
     Unshare(Vec<Kind>),
     /// setns(2), of a process
-    Process { pidfd: Option<OwnedFd>, kinds: Vec<Kind> },
+    Process {
+        pidfd: Option<OwnedFd>,
+        kinds: Vec<Kind>,
+    },
     /// setns(2), of a namespace's file
-    File { fd: Option<OwnedFd>, kind: Kind },
+    File {
+        fd: Option<OwnedFd>,
+        kind: Kind,
+    },
     /// open(2) of a file of another process below /proc
     Open(PathBuf),
     Chroot,
@@ -43,15 +49,30 @@ pub enum Asked {
     /// mount(2) that changes how mounts are passed on
     Propagation,
     /// mount(2) of a namespace on a file, to keep it
-    Keep { kind: Kind, source: PathBuf, file: PathBuf },
+    Keep {
+        kind: Kind,
+        source: PathBuf,
+        file: PathBuf,
+    },
     /// write(2) of a map, by ourselves inside or by a helper outside
-    Map { which: Which, file: PathBuf, ranges: Vec<Range>, helper: bool },
+    Map {
+        which: Which,
+        file: PathBuf,
+        ranges: Vec<Range>,
+        helper: bool,
+    },
     /// write(2) of /proc/self/setgroups
     Setgroups,
     /// A line for this user in /etc/subuid or /etc/subgid
-    Grant { which: Which, user: String },
+    Grant {
+        which: Which,
+        user: String,
+    },
     /// newuidmap(1) or newgidmap(1)
-    Mapper { which: Which, ranges: Vec<Range> },
+    Mapper {
+        which: Which,
+        ranges: Vec<Range>,
+    },
 }
 
 /// The words of an error, with the reason behind it for who asks: context for an errno.
@@ -80,7 +101,6 @@ struct Check {
     /// None: it cannot be looked at.
     look: fn(&Case<'_>) -> Option<Finding>,
 }
-
 
 const SECCOMP: Check = Check { of: "a seccomp filter", look: limits::seccomp };
 const MODULE: Check = Check { of: "a security module", look: limits::module };
@@ -145,9 +165,7 @@ fn checks(asked: &Asked, errno: Errno) -> &'static [Check] {
             &[Check { of: "the kernel's age", look: mounts::binfmt }, CAPABILITY, APPARMOR_AFTER, SECCOMP]
         }
         (Asked::Binfmt, ENODEV) => &[Check { of: "the module", look: mounts::no_binfmt }],
-        (Asked::Propagation, EINVAL) => {
-            &[Check { of: "the root directory", look: mounts::root_is_no_mount }]
-        }
+        (Asked::Propagation, EINVAL) => &[Check { of: "the root directory", look: mounts::root_is_no_mount }],
         (Asked::Propagation, EPERM | EACCES) => &[CAPABILITY, APPARMOR_AFTER, SECCOMP, MODULE],
         (Asked::Keep { .. }, EINVAL | ENOENT) => &[
             Check { of: "the file", look: mounts::no_file },

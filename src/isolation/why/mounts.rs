@@ -109,10 +109,9 @@ fn file<'c>(case: &'c Case<'_>) -> Option<(Kind, &'c Path)> {
 pub fn no_file(case: &Case<'_>) -> Option<Finding> {
     let (_, file) = file(case)?;
     Some(match std::fs::symlink_metadata(file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Sure(format!(
-            "there is no file {0} to keep the namespace in; make it: touch {0}",
-            file.display()
-        )),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Sure(format!("there is no file {0} to keep the namespace in; make it: touch {0}", file.display()))
+        }
         _ => No,
     })
 }

@@ -96,7 +96,9 @@ impl Elf<'_> {
         let name = MACHINES.iter().find(|(known, _)| *known == number).map(|(_, name)| *name);
         let ours = match (here, name) {
             ("x86_64", Some("i386" | "x86_64")) | ("aarch64", Some("arm" | "aarch64")) => true,
-            (_, Some(name)) => here.starts_with(name) || (name.starts_with("ppc") && here.starts_with("powerpc")),
+            (_, Some(name)) => {
+                here.starts_with(name) || (name.starts_with("ppc") && here.starts_with("powerpc"))
+            }
             (_, None) => true, // who knows
         };
         (!ours).then(|| (name.unwrap_or_default().to_owned(), here))

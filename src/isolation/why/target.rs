@@ -41,9 +41,8 @@ fn namespaces(case: &Case<'_>) -> Vec<(Kind, OwnedFd)> {
         }
         Asked::Process { kinds, .. } => {
             let Some(pid) = pid(case) else { return Vec::new() };
-            let open = |&kind: &Kind| {
-                Some((kind, ns::open_file(&case.facts.proc.of(pid, &kind.link())).ok()?))
-            };
+            let open =
+                |&kind: &Kind| Some((kind, ns::open_file(&case.facts.proc.of(pid, &kind.link())).ok()?));
             kinds.iter().filter_map(open).collect()
         }
         _ => Vec::new(),
@@ -212,7 +211,9 @@ pub fn threads(case: &Case<'_>) -> Option<Finding> {
     let threads: u32 = case.facts.field("Threads")?.parse().ok()?;
     let matters = case.asked.kinds().contains(&Kind::User);
     Some(match threads {
-        2.. if matters => Sure(format!("we have {threads} threads, and only a process with one may enter it")),
+        2.. if matters => {
+            Sure(format!("we have {threads} threads, and only a process with one may enter it"))
+        }
         _ => No,
     })
 }
