@@ -117,6 +117,25 @@ impl<P> Grammar<P> {
         Ok(operands)
     }
 
+    /// Applies the option that `word` is, by its whole name, for programs that know no abbreviations: `--name`,
+    /// `--name=value`, `-h`. False: it is none, or has a value too many or too few.
+    pub fn apply(&self, call: &Call, word: &OsStr, request: &mut P) -> Result<bool, Exit> {
+        let (name, value) = split(word.as_bytes());
+        let is_it = |opt: &&Opt<P>| match name {
+            [b'-', b'-', long @ ..] => opt.long.as_bytes() == long,
+            [b'-', letter] => opt.short == Some(char::from(*letter)),
+            _ => false,
+        };
+        let Some(opt) = self.options.iter().find(is_it) else { return Ok(false) };
+        match (&opt.effect, value) {
+            (Effect::Required(set), Some(value)) => set(request, value)?,
+            (Effect::Optional(set) | Effect::OptionalLong(set), value) => set(request, value)?,
+            (Effect::Required(_), None) | (_, Some(_)) => return Ok(false),
+            _ => Walk { grammar: self, call, next: 0 }.flag(opt, request)?,
+        }
+        Ok(true)
+    }
+
     /// The same table as clap knows it, without what is hidden.
     #[must_use]
     pub fn command(&self, name: &'static str, about: &'static str) -> clap::Command {
@@ -186,6 +205,14 @@ pub fn unglued(value: &OsStr) -> &OsStr {
     OsStr::from_bytes(value.as_bytes().strip_prefix(b"=").unwrap_or(value.as_bytes()))
 }
 
+/// `NAME=VALUE`, the value as far as there is one.
+fn split(text: &[u8]) -> (&[u8], Option<&OsStr>) {
+    match text.iter().position(|&b| b == b'=') {
+        Some(at) => (&text[..at], Some(OsStr::from_bytes(&text[at + 1..]))),
+        None => (text, None),
+    }
+}
+
 struct Walk<'a, P: 'static> {
     grammar: &'a Grammar<P>,
     call: &'a Call,
@@ -195,10 +222,7 @@ struct Walk<'a, P: 'static> {
 
 impl<'a, P> Walk<'a, P> {
     fn long(&mut self, text: &[u8], request: &mut P) -> Result<(), Exit> {
-        let (name, value) = match text.iter().position(|&b| b == b'=') {
-            Some(at) => (&text[..at], Some(OsStr::from_bytes(&text[at + 1..]))),
-            None => (text, None),
-        };
+        let (name, value) = split(text);
         let opt = self.find_long(name, text)?;
         let shown = || format!("--{}", opt.long);
         match opt.effect {
