@@ -1,4 +1,4 @@
-//! What the comparisons with util-linux's programs share: rows of command lines, a place where both programs
+//! What the comparisons with the system's programs share: rows of command lines, a place where both programs
 //! are, and the loop over the rows.
 
 use std::ops::RangeInclusive;
@@ -20,8 +20,9 @@ pub use Expect::{Differs, Same};
 pub type Row = (&'static str, Expect);
 
 /// The program as the system has it.
-fn system(name: &str) -> String {
-    format!("/usr/bin/{name}")
+pub fn system(name: &str) -> String {
+    let in_sbin = format!("/usr/sbin/{name}");
+    if Path::new(&in_sbin).exists() { in_sbin } else { format!("/usr/bin/{name}") }
 }
 
 fn version(name: &str) -> Option<(u32, u32)> {

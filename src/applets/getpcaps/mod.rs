@@ -108,7 +108,12 @@ static GRAMMAR: Grammar<Request> = Grammar {
     stops_at_operand: false,
     options: &[
         Opt::new(None, "iab", "show what programs inherit too", Effect::Flag(|r| set(&mut r.iab))),
-        Opt::new(None, "legacy", "the oldest form of output", Effect::Flag(|r| style(r, Style::Legacy))),
+        Opt::new(
+            None,
+            "legacy",
+            "the oldest form of output, to stderr",
+            Effect::Flag(|r| style(r, Style::Legacy)),
+        ),
         Opt::new(None, "ugly", "the same", Effect::Flag(|r| style(r, Style::Legacy))),
         Opt::new(None, "verbose", "a longer form of output", Effect::Flag(|r| style(r, Style::Verbose))),
         Opt::new(
@@ -227,14 +232,16 @@ impl Request {
             && let Some(Ok(pid)) = number(word)
         {
             let flags = own::flags_of(pid).map_err(|errno| failed(pid, errno))?;
-            show::line(self, word, &flags.text(self.last), None);
+            show::line(self, word, &flags.text(self.last));
             return Ok(());
         }
         let held = self.held(word)?;
         if plain {
             let state = self.read(&held, |proc, pid| State::read(proc, pid, None))?;
-            let iab = self.iab.then(|| state.sets.iab().text(self.last));
-            show::line(self, word, &state.sets.flags().text(self.last), iab.as_deref());
+            match self.iab {
+                true => show::iab(self, word, &state.sets),
+                false => show::line(self, word, &state.sets.flags().text(self.last)),
+            }
             return Ok(());
         }
         let process = self.read(&held, Process::read)?;

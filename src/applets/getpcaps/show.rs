@@ -7,22 +7,40 @@ use std::os::unix::ffi::OsStrExt;
 use serde::Serialize;
 
 use super::{Base, Mask, Request, Style};
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::isolation::capabilities::baseline::{describe, difference, nearest};
 use crate::isolation::capabilities::process::{Process, UserNs};
-use crate::isolation::capabilities::{Sets, State, bits, name, text as captext};
+use crate::isolation::capabilities::{Sets, State, all, bits, name, text as captext};
 use crate::output::{json as output_json, text};
 
 /// As the original prints it; the target is shown as it was given.
-pub fn line(request: &mut Request, word: &OsStr, flags: &str, iab: Option<&str>) {
+pub fn line(request: &mut Request, word: &OsStr, flags: &str) {
     let word = text::shown(word);
-    let line = match (iab, request.style) {
-        (Some(""), _) => format!("{word}: \"{flags}\"\n"),
-        (Some(iab), _) => format!("{word}: \"{flags}\" [{iab}]\n"),
-        (None, Style::Short) => format!("{word}: {flags}\n"),
-        (None, Style::Legacy) => format!("Capabilities for `{word}': {flags}\n"),
-        (None, Style::Verbose) => format!("Capabilities for '{word}': {flags}\n"),
+    let line = match request.style {
+        Style::Short => format!("{word}: {flags}\n"),
+        Style::Verbose => format!("Capabilities for '{word}': {flags}\n"),
+        Style::Legacy => {
+            request.out.drain();
+            return exit::say(&format!("Capabilities for `{word}': {flags}")); // it was always so
+        }
     };
+    request.out.push(line.as_bytes());
+}
+
+/// The sets and what programs inherit. In short: without what says nothing.
+pub fn iab(request: &mut Request, word: &OsStr, sets: &Sets) {
+    let iab = sets.iab();
+    let last = request.last;
+    let verbose = !matches!(request.style, Style::Short);
+    let flags = sets.flags().text(last);
+    let mut line = format!("{}:", text::shown(word));
+    if verbose || flags != "=" {
+        line += &format!(" \"{flags}\"");
+    }
+    if verbose || iab.ambient | iab.blocked & all(last) != 0 {
+        line += &format!(" [{}]", iab.text(last));
+    }
+    line.push('\n');
     request.out.push(line.as_bytes());
 }
 
@@ -225,7 +243,7 @@ pub fn quoted(sets: &Sets, last: u8) -> String {
     if flags != "=" {
         text += &format!(" \"{flags}\"");
     }
-    let known = crate::isolation::capabilities::all(last);
+    let known = all(last);
     if iab.ambient | iab.blocked & known != 0 {
         text += &format!(" [{}]", short(&iab, last));
     }
@@ -235,7 +253,7 @@ pub fn quoted(sets: &Sets, last: u8) -> String {
 /// The same text, or when most of the bounding set is gone, what is left of it: a list of 38 that are blocked
 /// is for nobody's eyes.
 fn short(iab: &captext::Iab, last: u8) -> String {
-    let known = crate::isolation::capabilities::all(last);
+    let known = all(last);
     let blocked = iab.blocked & known;
     if 2 * blocked.count_ones() <= known.count_ones() {
         return iab.text(last);

@@ -129,11 +129,11 @@ pub fn with<T>(mask: Mask, work: impl FnOnce() -> T) -> Result<T, Errno> {
 /// Becomes the user and keeps what is permitted; nothing is effective afterwards (cap_setuid(3)).
 pub fn set_user(uid: Uid) -> nix::Result<()> {
     let before = flags()?;
-    set_keep(1)?;
+    _ = set_keep(1); // locked, it is not needed or does not help
     let done = set_flags(Flags { effective: before.effective | SETUID, ..before }).and_then(|()| setuid(uid));
-    let forgotten = set_keep(0);
-    let lowered = set_flags(Flags { effective: 0, ..before });
-    done.and(forgotten).and(lowered)
+    _ = set_keep(0);
+    let lowered = flags().and_then(|now| set_flags(Flags { effective: 0, ..now }));
+    done.and(lowered)
 }
 
 /// Becomes the groups; nothing is effective afterwards (cap_setgroups(3)).

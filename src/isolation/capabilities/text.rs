@@ -93,7 +93,7 @@ impl Flags {
         let everybody = all(last);
         let mask = match names {
             "" => everybody,
-            names => names.split(',').try_fold(0, |mask, name| Some(mask | one_or_all(name, everybody)?))?,
+            names => names.split(',').try_fold(0, |mask, name| joined(mask, name, everybody))?,
         };
         if let Some(rest) = actions.strip_prefix('=') {
             let (letters, rest) = rest.split_at(rest.find(['=', '+', '-']).unwrap_or(rest.len()));
@@ -122,11 +122,12 @@ impl Flags {
     }
 }
 
-fn one_or_all(name: &str, everybody: Mask) -> Option<Mask> {
+/// After another name `all` stands for itself: what has no name is forgotten, as libcap does.
+fn joined(mask: Mask, name: &str, everybody: Mask) -> Option<Mask> {
     if name.eq_ignore_ascii_case("all") {
         return Some(everybody);
     }
-    number(name).map(|number| 1 << number)
+    number(name).map(|number| mask | 1 << number)
 }
 
 fn letters_of(letters: &str) -> Option<u8> {
@@ -209,20 +210,16 @@ impl Iab {
         text
     }
 
-    /// Names with marks before them, separated by commas; one comma may end the list.
+    /// Names with marks before them, separated by commas. A comma or marks of nothing may end the list.
     #[must_use]
     pub fn parse(text: &str) -> Option<Iab> {
         let mut iab = Iab::default();
-        if text.is_empty() {
-            return Some(iab);
-        }
-        let text = text.strip_suffix(',').filter(|rest| !rest.is_empty()).unwrap_or(text);
         let mut items = text.split(',').peekable();
         while let Some(item) = items.next() {
             let name = item.trim_start_matches(['!', '^', '%']);
             let marks = &item[..item.len() - name.len()];
-            if name.is_empty() && !marks.is_empty() && items.peek().is_none() {
-                return Some(iab); // marks of nothing end it, and mean nothing
+            if name.is_empty() && items.peek().is_none() {
+                break;
             }
             let bit: Mask = 1 << number(name)?;
             if marks.contains('!') {
