@@ -30,6 +30,8 @@ pub enum Effect<P> {
     Version,
     Flag(fn(&mut P) -> Result<(), Exit>),
     Required(fn(&mut P, &OsStr) -> Result<(), Exit>),
+    /// The same, and it must be attached: `--drop=LIST`.
+    Attached(fn(&mut P, &OsStr) -> Result<(), Exit>),
     /// The value must be attached: `--net=FILE`, `-nFILE`.
     Optional(fn(&mut P, Option<&OsStr>) -> Result<(), Exit>),
     /// The same, but nothing can be attached to the letter.
@@ -128,9 +130,9 @@ impl<P> Grammar<P> {
         };
         let Some(opt) = self.options.iter().find(is_it) else { return Ok(false) };
         match (&opt.effect, value) {
-            (Effect::Required(set), Some(value)) => set(request, value)?,
+            (Effect::Required(set) | Effect::Attached(set), Some(value)) => set(request, value)?,
             (Effect::Optional(set) | Effect::OptionalLong(set), value) => set(request, value)?,
-            (Effect::Required(_), None) | (_, Some(_)) => return Ok(false),
+            (Effect::Required(_) | Effect::Attached(_), None) | (_, Some(_)) => return Ok(false),
             _ => Walk { grammar: self, call, next: 0 }.flag(opt, request)?,
         }
         Ok(true)
@@ -148,6 +150,9 @@ impl<P> Grammar<P> {
             match opt.effect {
                 Effect::Help | Effect::Version | Effect::Flag(_) => arg.action(clap::ArgAction::SetTrue),
                 Effect::Required(_) => arg.value_name(opt.value).action(clap::ArgAction::Append),
+                Effect::Attached(_) => {
+                    arg.value_name(opt.value).require_equals(true).action(clap::ArgAction::Append)
+                }
                 Effect::Optional(_) | Effect::OptionalLong(_) => arg
                     .value_name(opt.value)
                     .num_args(0..=1)
@@ -230,6 +235,8 @@ impl<'a, P> Walk<'a, P> {
                 Some(value) => set(request, value),
                 None => Err(self.usage(&format!("option '{}' requires an argument", shown()))),
             },
+            Effect::Attached(set) if value.is_some() => set(request, value.unwrap_or_default()),
+            Effect::Attached(_) => Err(self.usage(&format!("option '{}' requires an argument", shown()))),
             Effect::Optional(set) | Effect::OptionalLong(set) => set(request, value),
             _ if value.is_some() => {
                 Err(self.usage(&format!("option '{}' doesn't allow an argument", shown())))
@@ -274,7 +281,7 @@ impl<'a, P> Walk<'a, P> {
             }
             Effect::Flag(set) => set(request),
             Effect::OptionalLong(set) => set(request, None),
-            Effect::Required(_) | Effect::Optional(_) => Ok(()), // not without a look for their value
+            Effect::Required(_) | Effect::Attached(_) | Effect::Optional(_) => Ok(()), // not without a look for their value
         }
     }
 

@@ -7,9 +7,9 @@ mod common;
 
 use std::fmt::Write;
 
-use common::compat::{Bench, Differs, Row, Same, all_alike, rows_are_distinct, system};
+use common::compat::{Bench, Differs, Row, Same, all_alike, libcap_comparable, rows_are_distinct};
 use common::process::{Holder, fed};
-use common::{program, root, skip, stderr, stdout, there};
+use common::{program, skip, stderr, stdout, there};
 use ctrbox::isolation::capabilities::text::{Flags, Iab};
 use ctrbox::isolation::capabilities::{Mask, own};
 
@@ -100,7 +100,7 @@ const ROWS: &[Row] = &[
 
 #[test]
 fn the_same_as_libcaps_getpcaps() {
-    if !possible("getpcaps") {
+    if !libcap_comparable("getpcaps") {
         return;
     }
     rows_are_distinct(ROWS, 60);
@@ -111,18 +111,6 @@ fn the_same_as_libcaps_getpcaps() {
         let mut command = bench.shell(line, whose);
         bench.said(command.env("pid", held.pid.to_string()).env("gone", &gone), whose)
     });
-}
-
-fn possible(name: &str) -> bool {
-    let system = system(name);
-    if !std::path::Path::new(&system).exists() {
-        skip("libcap", &format!("there is no {system}"));
-        return false;
-    }
-    if !root() {
-        skip("root", "the states to compare are root's to make");
-    }
-    root()
 }
 
 // --- text ---------------------------------------------------------------------------------------------------

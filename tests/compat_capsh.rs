@@ -5,11 +5,10 @@
 
 mod common;
 
-use std::fmt::Write;
-
-use common::compat::{Bench, Differs, Row, Same, all_alike, rows_are_distinct, system};
+use common::applet;
+use common::compat::{Bench, Differs, Row, Same, all_alike, libcap_comparable, rows_are_distinct, system};
 use common::process::limited;
-use common::{applet, program, root, skip, stdout};
+use common::{program, stdout};
 
 const HELP: &str = "the text of --help";
 const LICENSE: &str = "our own license";
@@ -19,9 +18,6 @@ const HEX: &str = "what is no mask is an error: theirs decodes its beginning, or
 const WHOLE: &str = "names are read to their end: theirs takes `cap_kill;x` for cap_kill";
 const WRAPS: &str = "too large is an error: theirs wraps, and 4294967296 is root";
 const KNOWN: &str = "the kernel has no such capability: theirs says that it is there";
-const WHY: &str = "the reason is told";
-const FLUSHED: &str = "what was printed is there when a program starts: theirs loses it, or prints it late";
-const NAMES: &str = "each user has his own name: theirs gives both that of the second";
 const WORDS: &str = "the words are ours";
 
 const ROWS: &[Row] = &[
@@ -112,8 +108,6 @@ const ROWS: &[Row] = &[
     ("capsh --inmode=hybrid", Same),
     ("capsh --inmode=", Same),
     ("capsh --inmode=foo", Same),
-    ("capsh --mode=foo", Same),
-    ("capsh --mode=", Same),
     ("capsh --license", Differs(LICENSE)),
     ("capsh --license --print", Differs(LICENSE)),
     ("capsh --print --license", Differs(LICENSE)),
@@ -122,361 +116,30 @@ const ROWS: &[Row] = &[
     ("capsh --modes --quiet", Same),
     ("capsh --has-p=cap_sys_resource --modes", Same),
     ("capsh --modes --has-p=cap_sys_resource --mode", Same),
-    ("capsh --strict", Same),
-    ("capsh --strict --strict", Same),
     ("capsh --noenv", Same),
-    ("capsh --drop=cap_net_raw --print -- -c 'echo hi; grep Cap /proc/self/status'", Differs(FLUSHED)),
-    ("capsh --drop=cap_net_raw,cap_chown --current", Same),
-    ("capsh --drop=all --current", Same),
-    ("capsh --drop=CAP_CHOWN --current", Same),
-    ("capsh --drop=chown --current", Same),
-    ("capsh --drop=0,1 --current", Same),
-    ("capsh --drop= --current", Same),
-    ("capsh --drop=, --current", Same),
-    ("capsh --drop=cap_chown, --current", Same),
-    ("capsh --drop=cap_chown,,cap_kill --current", Same),
-    ("capsh --drop=foo --current", Same),
-    ("capsh --drop=cap_kill,foo --current", Same),
-    ("capsh --drop=41 --current", Same),
-    ("capsh --drop=40,41 --current", Same),
-    ("capsh --drop=64 --current", Same),
-    ("capsh --drop=all,cap_kill --current", Same),
-    ("capsh --drop=all --drop=all --current", Same),
-    ("capsh --strict --drop=all --current", Same),
-    ("capsh --caps= --current", Same),
-    ("capsh --caps='' --current", Same),
-    ("capsh --caps='=' --current", Same),
-    ("capsh --caps='=p' --current", Same),
-    ("capsh --caps='cap_chown=p' --current", Same),
-    ("capsh --caps='cap_chown+p' --current", Same),
-    ("capsh --caps='=ep cap_chown-e' --current", Same),
-    ("capsh --caps='all=ep' --current", Same),
-    ("capsh --caps='=eip' --current", Same),
-    ("capsh --caps='=i' --current", Same),
-    ("capsh --caps='foo=ep' --current", Same),
-    ("capsh --caps='cap_chown' --current", Same),
-    ("capsh --caps='cap_chown=ep,cap_kill=p' --current", Same),
-    ("capsh --caps='cap_chown,cap_kill=eip cap_kill-i' --current", Same),
-    ("capsh --caps='cap_sys_resource=p' --current", Same),
-    ("capsh --caps='cap_chown=ep' --caps='cap_kill=p' --current", Same),
-    ("capsh --caps='cap_chown=e' --current", Same),
-    ("capsh --caps='=ep' --caps='cap_kill=p' --current", Same),
-    ("capsh --caps='ALL=p' --current", Same),
-    ("capsh --caps='Cap_Chown=P' --current", Same),
-    ("capsh --caps='cap_chown=pp' --current", Same),
-    ("capsh --caps='cap_chown+p-p' --current", Same),
-    ("capsh --caps='cap_chown=p=' --current", Same),
-    ("capsh --caps='cap_chown=p=i' --current", Same),
-    ("capsh --caps='cap_chown++p' --current", Same),
-    ("capsh --caps='cap_chown+' --current", Same),
-    ("capsh --caps='cap_chown=' --current", Same),
-    ("capsh --caps=' cap_chown=p ' --current", Same),
-    ("capsh --caps='0=p 41=p' --current", Same),
-    ("capsh --caps='41=i' --current", Same),
-    ("capsh --strict --caps='cap_chown=p' --caps='cap_chown=ip' --current", Same),
-    ("capsh --caps='cap_chown=p' --caps='cap_chown=ip' --current", Same),
-    ("capsh --caps='cap_chown=ep' --caps='cap_chown=eip' --current", Same),
-    ("capsh --strict --caps='cap_chown=ep' --caps='cap_chown=eip' --current", Same),
-    ("capsh --inh=cap_chown --current", Same),
-    ("capsh --inh=cap_chown,cap_kill --print", Same),
-    ("capsh --inh= --current", Same),
-    ("capsh --inh=none --current", Same),
-    ("capsh --inh=all --current", Same),
-    ("capsh --inh=foo --current", Same),
-    ("capsh --inh=cap_sys_resource --current", Same),
-    ("capsh --inh=cap_chown --inh=cap_kill --current", Same),
-    ("capsh --inh=cap_chown --inh= --current", Same),
-    ("capsh --inh=41 --current", Same),
-    ("capsh --inh=64 --current", Same),
-    ("capsh --strict --inh=cap_chown --current", Same),
-    ("capsh --caps=cap_chown=p --inh=cap_chown --current", Same),
-    ("capsh --caps=cap_chown=p --inh=cap_kill --current", Same),
-    ("capsh --strict --caps=cap_chown=p --inh=cap_chown --current", Same),
-    ("capsh --addamb=cap_chown --current", Same),
-    ("capsh --inh=cap_chown --addamb=cap_chown --current", Same),
-    ("capsh --inh=cap_chown --addamb=cap_chown --print", Same),
-    ("capsh --inh=cap_chown,cap_kill --addamb=cap_chown,cap_kill --delamb=cap_kill --current", Same),
-    ("capsh --inh=cap_chown --addamb=cap_chown --noamb --current", Same),
-    ("capsh --delamb=cap_chown --current", Same),
-    ("capsh --addamb=foo --current", Same),
-    ("capsh --delamb=foo --current", Same),
-    ("capsh --addamb=64", Same),
-    ("capsh --addamb=41", Same),
-    ("capsh --delamb=41", Same),
-    ("capsh --addamb=all --current", Same),
-    ("capsh --delamb=all --current", Same),
-    ("capsh --inh=all --addamb=all --current", Same),
-    ("capsh --addamb= --current", Same),
-    ("capsh --noamb --current", Same),
-    ("capsh --iab=^cap_chown --current", Same),
-    ("capsh --iab='!cap_chown' --current", Same),
-    ("capsh --iab='%cap_chown' --current", Same),
-    ("capsh --iab='!%cap_chown,^cap_kill' --current", Same),
-    ("capsh --iab='' --current", Same),
-    ("capsh --iab=foo --current", Same),
-    ("capsh --iab='!all' --current", Same),
-    ("capsh --iab='^' --current", Same),
-    ("capsh --iab='cap_chown,cap_kill' --current", Same),
-    ("capsh --iab='cap_chown cap_kill' --current", Same),
-    ("capsh --iab='^cap_sys_resource' --current", Same),
-    ("capsh --iab='!41' --current", Same),
-    ("capsh --iab='^41' --current", Same),
-    ("capsh --iab='64' --current", Same),
-    ("capsh --secbits=0 --print | grep -i secu", Same),
-    ("capsh --secbits=1 --print | grep -i secu", Same),
-    ("capsh --secbits=47 --print | grep -i secu", Same),
-    ("capsh --secbits=255 --print | grep -i secu", Same),
-    ("capsh --secbits=0x2f --print | grep -i secu", Same),
-    ("capsh --secbits=010 --print | grep -i secu", Same),
-    ("capsh --secbits=256 --print | grep -i secu", Same),
-    ("capsh --secbits=x --print | grep -i secu", Same),
-    ("capsh --secbits= --print | grep -i secu", Same),
-    ("capsh --secbits=-1 --print | grep -i secu", Same),
-    ("capsh --secbits=512", Same),
-    ("capsh --secbits=47 --secbits=0", Same),
-    ("capsh --keep=1 --print | grep -i secu", Same),
-    ("capsh --keep=0 --print | grep -i secu", Same),
-    ("capsh --keep=2", Same),
-    ("capsh --keep=x", Same),
-    ("capsh --keep=", Same),
-    ("capsh --keep=01 --print | grep keep", Same),
-    ("capsh --secbits=32 --keep=1", Same),
-    ("capsh --no-new-privs --print | grep new", Same),
-    ("capsh --no-new-privs --has-no-new-privs", Same),
-    ("capsh --uid=1000 --print", Same),
-    ("capsh --uid=1000 --current", Same),
-    ("capsh --uid=x", Same),
-    ("capsh --uid=-1", Same),
-    ("capsh --uid=", Same),
-    ("capsh --uid=4294967295", Same),
-    ("capsh --uid=4294967296 --is-uid=0", Differs(WRAPS)),
-    ("capsh --gid=1000 --print | grep id", Same),
-    ("capsh --gid=x", Same),
-    ("capsh --gid=", Same),
-    ("capsh --gid=-1", Same),
-    ("capsh --gid=4294967295", Same),
-    ("capsh --cap-uid=1000 --print", Same),
-    ("capsh --cap-uid=x", Same),
-    ("capsh --cap-uid=-1", Same),
-    ("capsh --cap-uid=4294967295", Same),
-    ("capsh --user=nobody --print", Same),
-    ("capsh --user=nobody -- -c 'echo $HOME $USER; id'", Same),
-    ("capsh --noenv --user=nobody -- -c 'echo $HOME $USER'", Same),
-    ("capsh --user=nosuch", Same),
-    ("capsh --user=", Same),
-    ("capsh --user=0", Same),
-    ("capsh --groups=1,2,3 --print | grep groups", Same),
-    ("capsh --groups= --print | grep groups", Same),
-    ("capsh --groups=x", Same),
-    ("capsh --groups=nogroup,users --print | grep groups", Same),
-    ("capsh --groups=1,x", Same),
-    ("capsh --groups=-1", Same),
-    ("capsh --groups=4294967296 --print | grep groups", Differs(WRAPS)),
-    ("capsh --groups=1,,2 --print | grep groups", Same),
-    ("capsh --groups=1:2 --print | grep groups", Differs(WHOLE)),
-    ("capsh --groups=0,100,65534 --print | grep groups", Same),
-    ("capsh --uid=1 --groups=5", Same),
-    ("capsh --uid=1 --gid=5", Same),
-    ("capsh --uid=1 --uid=5", Same),
-    ("capsh --uid=1 --cap-uid=5", Same),
-    ("capsh --uid=1 --user=nobody", Same),
-    ("capsh --uid=1 --secbits=1", Same),
-    ("capsh --uid=1 --drop=cap_chown", Same),
-    ("capsh --uid=1 --drop=all", Same),
-    ("capsh --uid=1 --noamb", Same),
-    ("capsh --uid=1 --iab='!cap_chown'", Same),
-    ("capsh --uid=1 --chroot=/", Same),
-    ("capsh --uid=1 --mode=NOPRIV", Same),
-    ("capsh --chroot=/nosuch", Differs(WHY)),
-    ("capsh --chroot=", Differs(WHY)),
-    ("capsh --chroot=/etc/passwd", Differs(WHY)),
-    ("capsh --chroot=/tmp --print", Same),
-    ("capsh --chroot=/tmp -- -c true", Differs(WHY)),
-    ("capsh --chroot=/ -- -c pwd", Same),
-    ("capsh --mode=NOPRIV --print", Same),
-    ("capsh --mode=PURE1E --print", Same),
-    ("capsh --mode=PURE1E_INIT --print", Same),
-    ("capsh --mode=HYBRID --print | tail -1", Same),
-    ("capsh --mode=NOPRIV --mode=HYBRID --mode", Same),
-    ("capsh --mode=PURE1E --mode=PURE1E_INIT --mode", Same),
-    ("capsh --mode=PURE1E --uid=1000 --mode", Same),
-    ("capsh --mode=PURE1E --inmode=PURE1E", Same),
-    ("capsh --secbits=47 --mode", Same),
-    ("capsh --secbits=63 --mode", Same),
-    ("capsh --secbits=239 --mode", Same),
-    ("capsh --secbits=3 --mode", Same),
-    ("capsh --secbits=255 --caps= --mode", Same),
-    ("capsh --secbits=239 --caps= --mode", Same),
-    ("capsh --inh=cap_chown --secbits=47 --mode", Same),
-    ("capsh --inh=cap_chown --secbits=239 --mode", Same),
-    ("capsh --secbits=239 --caps= --drop=all --mode", Same),
-    ("capsh --uid=12345 --print | grep id=", Same),
-    ("capsh --gid=12345 --print | grep gid=", Same),
-    ("capsh --groups=12345,1 --print | grep groups", Same),
-    ("capsh --keep=1 --mode", Same),
-    ("capsh --secbits=256 --mode", Same),
-    ("capsh --mode=NOPRIV --mode", Same),
-    ("capsh --inh=cap_chown --addamb=cap_chown --secbits=47 --mode", Same),
-    ("capsh --mode=PURE1E --keep=1", Same),
-    ("capsh --no-new-privs --mode", Same),
-    ("capsh --no-new-privs --drop=all --caps= --mode", Same),
-    ("capsh --drop=all --secbits=239 --caps= --mode", Same),
-    ("capsh --drop=all --no-new-privs --secbits=239 --caps= --mode", Same),
-    ("capsh --drop=all --no-new-privs --secbits=239 --caps=cap_chown=p --mode", Same),
-    ("capsh --drop=all --secbits=239 --caps=cap_chown=i --mode", Same),
-    ("unshare -Ur capsh --print", Same),
-    ("setpriv --reuid=1000 --clear-groups capsh --print", Same),
-    ("capsh --secbits=239 -- -c 'exec capsh --print'", Same),
-    ("capsh --secbits=512 --print | grep Secure", Same),
-    ("capsh --forkfor=1 --killit=0; echo a", Same),
-    ("capsh --groups=1,2,3 --user=nobody --print | grep groups", Same),
-    ("capsh --keep=4294967296", Differs(WRAPS)),
-    ("capsh --inh=cap_chown,all", Same),
-    ("capsh --inh='cap_chown cap_kill' --current", Same),
-    ("capsh --inh='cap_chown=i'", Differs(WHOLE)),
-    ("capsh --inh=CAP_KILL --current", Same),
     ("capsh --is-uid=' 0'", Same),
     ("capsh --is-uid=+0", Same),
     ("capsh --is-uid=0x", Same),
     ("capsh --is-uid=1x", Same),
     ("capsh --is-uid=99999999999999999999", Differs(WRAPS)),
-    ("capsh --caps=", Same),
-    ("capsh --drop=cap_chown:cap_kill --current", Differs(WHOLE)),
-    ("capsh --drop='cap_chown cap_kill' --current", Differs(WHOLE)),
-    ("capsh --drop=0x1 --current", Same),
-    ("capsh --drop=1x --current", Differs(WHOLE)),
     ("capsh --has-p=0x1", Same),
     ("capsh --has-p=1x", Differs(WHOLE)),
     ("capsh --has-p=' 1'", Same),
     ("capsh --has-p='cap_chown '", Differs(WHOLE)),
     ("capsh --has-p='cap_chown=x'", Differs(WHOLE)),
     ("capsh --has-p='cap_chown;'", Differs(WHOLE)),
-    ("capsh --addamb='cap_chown=x'", Differs(WHOLE)),
     ("capsh --supports='cap_chown,foo'", Differs(WHOLE)),
     ("capsh --explain='cap_chown,foo'", Differs(WHOLE)),
     ("capsh --explain='0,foo'", Differs(WHOLE)),
     ("capsh --explain=' 0'", Same),
-    ("capsh --mode=PURE1E --cap-uid=1000 --print", Same),
-    ("capsh --secbits=32 --cap-uid=1000 --print", Same),
-    ("capsh --chroot=/ --current", Same),
-    ("capsh --cap-uid=1 --chroot=/ --current", Same),
-    ("capsh --cap-uid=1 --drop=cap_chown --current", Same),
-    ("capsh --strict --cap-uid=1 --drop=cap_chown --current", Same),
-    ("capsh --cap-uid=1 --inh=cap_chown --current", Same),
-    ("capsh --strict --cap-uid=1 --inh=cap_chown --current", Same),
-    ("capsh --cap-uid=1 --iab=^cap_chown,!cap_kill --current", Same),
-    ("capsh --uid=1 --iab= --current", Same),
-    ("capsh --uid=1 --iab=cap_chown --current", Same),
-    ("capsh --uid=1 --inh=cap_chown --current", Same),
-    ("capsh --uid=1 --caps= --current", Same),
-    ("capsh --uid=1 --caps=cap_chown=i --current", Same),
-    ("capsh --inh=cap_chown --addamb=cap_chown --iab=^cap_kill --current", Same),
-    ("capsh --inh=cap_chown --addamb=cap_chown --mode=PURE1E --print", Same),
-    ("capsh --inh=cap_chown --addamb=cap_chown --mode=HYBRID --print", Same),
-    ("capsh --inh=cap_chown --mode=PURE1E_INIT --print", Same),
-    ("capsh --cap-uid=1 --mode=PURE1E --current", Same),
-    ("capsh --user=daemon --cap-uid=2 --print", Same),
-    (
-        "capsh --keep=1 --user=nobody --inh=cap_net_bind_service --addamb=cap_net_bind_service -- -c 'grep Cap /proc/self/status; id'",
-        Same,
-    ),
-    ("capsh --drop=all --iab=^cap_chown --current", Same),
-    ("capsh --drop=cap_setpcap --drop=cap_chown --current", Same),
-    ("capsh --caps=cap_setpcap=p --drop=cap_chown --current", Same),
-    ("capsh --caps=cap_setpcap=p --inh=cap_setpcap --current", Same),
-    ("capsh --caps=cap_setpcap=p --inh=cap_chown --current", Same),
-    ("capsh --caps=cap_setuid=p --cap-uid=7 --print", Same),
-    ("capsh --caps=cap_setgid,cap_setuid=p --user=daemon --print", Same),
-    ("capsh --caps=cap_setuid=p --user=daemon --print", Same),
-    ("capsh --caps=cap_sys_chroot=p --chroot=/ --current", Same),
-    ("capsh --caps=cap_chown=p --chroot=/ --current", Same),
-    ("capsh --caps=cap_chown=p --secbits=1", Same),
-    ("capsh --caps=cap_chown=p --mode=PURE1E", Same),
-    ("capsh --caps=cap_setpcap=p --mode=PURE1E --print", Same),
-    ("capsh --iab='!cap_setpcap' --iab='!cap_chown' --current", Same),
-    ("capsh --iab='^cap_chown,^cap_kill' == --print", Same),
-    ("capsh --iab='^cap_chown' --uid=1 == --print", Same),
-    ("capsh --iab='^cap_chown' --cap-uid=1 == --print", Same),
-    ("capsh --secbits=4 --uid=1 --print", Same),
-    ("capsh --secbits=1 == --print", Same),
-    ("capsh --secbits=64 --inh=cap_chown --addamb=cap_chown", Same),
-    ("capsh --no-new-privs == --print", Same),
-    ("setpriv --inh-caps=+chown --ambient-caps=+chown capsh --print", Same),
-    ("setpriv --inh-caps=+chown,+kill --ambient-caps=+chown --reuid=1 --clear-groups capsh --print", Same),
-    ("setpriv --bounding-set=-net_raw,-chown capsh --print", Same),
-    ("setpriv --securebits=+noroot,+noroot_locked capsh --print", Same),
-    ("setpriv --securebits=+keep_caps_locked,+no_setuid_fixup,+no_setuid_fixup_locked capsh --print", Same),
-    ("setpriv --no-new-privs capsh --print", Same),
-    ("setpriv --reuid=1 --regid=2 --groups=3,4 capsh --print", Same),
-    ("setpriv --ruid=1 capsh --print", Differs(NAMES)),
-    ("setpriv --inh-caps=-all capsh --print", Same),
-    ("setpriv --bounding-set=-all capsh --print", Same),
-    ("unshare -U capsh --print", Same),
-    ("unshare -Ur setpriv --inh-caps=+sys_resource --ambient-caps=+sys_resource capsh --print", Same),
-    ("unshare -Ur capsh --drop=cap_sys_resource,cap_chown --print", Same),
-    ("unshare -Ur capsh --caps=cap_chown=p --print", Same),
-    ("unshare -Ur capsh --caps='=eip' --print", Same),
-    ("unshare -Ur capsh --caps='=ei cap_chown-i' --print", Same),
-    ("unshare -Ur capsh --inh=all --addamb=all --print", Same),
-    ("unshare -Ur capsh --inh=all --addamb=all --delamb=cap_kill --print", Same),
-    ("unshare -Ur capsh --secbits=47 --print", Same),
-    ("unshare -Ur capsh --mode=NOPRIV --print", Same),
-    ("unshare -Ur capsh --uid=5", Same),
-    ("unshare -Ur capsh --groups=5", Same),
-    ("unshare -Ur capsh --drop=all == --print", Same),
-    ("capsh --", Same),
-    ("capsh -- -c 'echo $0 $1' a b", Same),
-    ("capsh -- -c 'exit 7'", Same),
-    ("capsh -- -c 'kill -9 $$'", Same),
-    ("capsh --shell=/bin/sh -- -c 'echo $0'", Same),
-    ("capsh --shell=/no/such -- -c true", Differs(WHY)),
-    ("capsh --shell=sh -- -c true", Differs(WHY)),
-    ("capsh --shell= -- -c true", Differs(WHY)),
-    ("capsh --shell=/etc -- -c true", Differs(WHY)),
-    ("capsh == --print | head -2", Same),
-    ("capsh ==", Same),
-    ("capsh == -- -c 'echo x'", Same),
-    ("capsh == == == --mode", Same),
-    ("capsh --drop=cap_chown == --current", Same),
-    ("capsh --uid=1000 == --print | head -4", Same),
-    ("capsh --inh=cap_chown --addamb=cap_chown --uid=1000 == --print | head -4", Same),
-    ("capsh --keep=1 --uid=1000 --print | head -5", Same),
-    ("capsh --keep=1 --uid=1000 == --print | head -5", Same),
-    ("capsh -+ -c 'exit 7'", Same),
-    ("capsh -+ -c 'echo hi; grep Cap /proc/self/status'", Same),
-    ("capsh -+ -c 'kill -9 $$' 2>&1 | sed 's/PID=[0-9]*/PID/'", Same),
-    ("capsh -+ -c 'kill -TERM $$' 2>&1 | sed 's/PID=[0-9]*/PID/'", Same),
-    ("capsh -+", Same),
-    ("capsh =+ --mode", Same),
-    ("capsh =+ --has-p=cap_sys_resource", Same),
-    ("capsh =+ -- -c 'exit 9'", Same),
-    ("capsh --mode =+ --mode", Same),
-    ("capsh --mode == --mode", Differs(FLUSHED)),
-    ("capsh --mode -- -c 'echo x'", Differs(FLUSHED)),
-    ("capsh --mode -+ -c 'echo x'", Differs(FLUSHED)),
-    ("capsh --shell=/no/such -+ -c true", Differs(WHY)),
-    ("capsh --forkfor=100 --killit=9", Same),
-    ("capsh --forkfor=100 --killit=15", Same),
-    ("capsh --forkfor=1 --killit=0", Same),
-    ("capsh --forkfor=0", Differs(USAGE)),
-    ("capsh --forkfor=x", Same),
-    ("capsh --forkfor=", Same),
-    ("capsh --forkfor=-1", Same),
-    ("capsh --killit=9", Same),
-    ("capsh --forkfor=100 --killit=9 --killit=9", Same),
-    ("capsh --forkfor=100 --killit=9 --forkfor=100 --killit=15", Same),
-    ("capsh --forkfor=100 --mode --killit=9", Same),
     ("capsh --print=x", Differs(CONTAINER)),
     ("capsh --current=1", Differs(USAGE)),
     ("capsh --quiet=1", Differs(USAGE)),
-    ("capsh --strict=1", Differs(USAGE)),
-    ("capsh --noamb=1", Differs(USAGE)),
     ("capsh --modes=1", Differs(USAGE)),
     ("capsh --license=1", Differs(LICENSE)),
     ("capsh --help=1", Differs(HELP)),
     ("capsh --hel", Differs(USAGE)),
     ("capsh --has-ambient=1", Differs(USAGE)),
-    ("capsh --no-new-privs=1", Differs(USAGE)),
     ("capsh --helpx", Differs(HELP)),
     ("capsh -hx", Differs(USAGE)),
     ("capsh --mode --help | head -3", Differs(HELP)),
@@ -491,39 +154,17 @@ const ROWS: &[Row] = &[
     ("capsh --explain=foo 2>/dev/null", Same),
     ("capsh --suggest=zzz 2>/dev/null", Same),
     ("capsh --license 2>/dev/null", Differs(LICENSE)),
-    ("capsh --keep=2 2>/dev/null", Same),
-    ("capsh --uid=x 2>/dev/null", Same),
-    ("capsh --user=nosuch 2>/dev/null", Same),
-    ("capsh --groups=x 2>/dev/null", Same),
-    ("capsh --mode=foo 2>/dev/null", Same),
     ("capsh --inmode=foo 2>/dev/null", Same),
-    ("capsh --shell=/no -- 2>/dev/null", Same),
-    ("capsh --killit=9 2>/dev/null", Same),
-    ("capsh --iab=foo 2>/dev/null", Same),
-    ("capsh --drop=foo 2>/dev/null", Same),
     ("capsh --is-uid=5 2>/dev/null", Same),
     ("capsh --supports=99 2>/dev/null", Same),
-    ("capsh --chroot=/no 2>/dev/null", Same),
 ];
-
-fn possible(name: &str) -> bool {
-    let system = system(name);
-    if !std::path::Path::new(&system).exists() {
-        skip("libcap", &format!("there is no {system}"));
-        return false;
-    }
-    if !root() {
-        skip("root", "the states to compare are root's to make");
-    }
-    root()
-}
 
 #[test]
 fn the_same_as_libcaps_capsh() {
-    if !possible("capsh") {
+    if !libcap_comparable("capsh") {
         return;
     }
-    rows_are_distinct(ROWS, 450);
+    rows_are_distinct(ROWS, 136);
     let bench = Bench::new("compat-capsh", "capsh", "");
     all_alike(ROWS, |line, whose| bench.said(&mut bench.shell(line, whose), whose));
 }
@@ -531,7 +172,7 @@ fn the_same_as_libcaps_capsh() {
 /// Each single bit, all combinations of the lowest ten, and random masks.
 #[test]
 fn masks_are_decoded_as_libcaps_capsh_does() {
-    if !possible("capsh") {
+    if !libcap_comparable("capsh") {
         return;
     }
     let single = (0..64).map(|bit| 1_u64 << bit);
@@ -551,31 +192,4 @@ fn masks_are_decoded_as_libcaps_capsh_does() {
         assert_eq!(ours, theirs, "{mask:x}");
     }
     assert_eq!(ours, theirs);
-}
-
-/// Real sets of a real process, as full as can be: in a user namespace of its own it may inherit anything.
-#[test]
-fn what_is_made_inheritable_and_ambient_is_told_as_libcaps_capsh_does() {
-    if !possible("capsh") {
-        return;
-    }
-    let mut line = "unshare -U -r capsh".to_owned();
-    for bits in 0..1_u32 << 6 {
-        let names = ["cap_chown", "cap_kill", "cap_net_raw", "cap_sys_admin", "cap_bpf", "40"];
-        let list = names.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
-        let list: Vec<&str> = list.map(|(_, name)| *name).collect();
-        _ = write!(line, " --noamb --inh={} --current", list.join(","));
-        if bits % 3 == 0 {
-            _ = write!(line, " --addamb={} --current", list.join(","));
-        }
-    }
-    let bench = Bench::new("compat-capsh-inh", "capsh", "");
-    let said = |whose| bench.said(&mut bench.shell(&line, whose), whose);
-    let theirs = said("theirs");
-    if theirs.contains("unshare failed") {
-        skip("libcap", "user namespaces are not to be had");
-        return;
-    }
-    assert_eq!(said("ours"), theirs);
-    assert!(theirs.lines().count() > 150, "{theirs}");
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::process::{copy_of_binary, limited};
-use super::{Scratch, program, skip, stderr, stdout};
+use super::{Scratch, program, root, skip, stderr, stdout};
 
 pub enum Expect {
     Same,
@@ -51,6 +51,19 @@ pub fn comparable(test: &str, name: &str, minors: RangeInclusive<u32>) -> bool {
             false
         }
     }
+}
+
+/// Is the system's program there, and are we who may make what is compared?
+pub fn libcap_comparable(name: &str) -> bool {
+    let system = system(name);
+    if !Path::new(&system).exists() {
+        skip("libcap", &format!("there is no {system}"));
+        return false;
+    }
+    if !root() {
+        skip("root", "the states to compare are root's to make");
+    }
+    root()
 }
 
 /// A directory: in `ours` and `theirs` is the program, in `d` what the rows use.

@@ -7,12 +7,10 @@
 //! them, `cap_chown,cap_kill=ep cap_net_raw+i`, where no name or `all` means all. IAB is that of cap_iab(3):
 //! `cap_kill` inheritable, `^cap_kill` ambient as well, `!cap_kill` dropped from the bounding set.
 //!
-//! After the options one of these may follow, and what stands behind it is the program's:
-//! `--` a shell, with these arguments;
-//! `==` capsh again, with these arguments: what an execve(2) leaves of the capabilities;
-//! `-+` and `=+` the same as a child, whose status capsh ends with.
-//!
-//! The shell is /bin/bash unless `--shell` says another; where there is no bash, /bin/sh.
+//! One of four words may end the options, and what stands behind it is the program's. `--` becomes a shell with
+//! these arguments: /bin/bash unless `--shell` says another, and where there is no bash, /bin/sh. `==` becomes
+//! capsh with these arguments again: then one sees what an execve(2) leaves of the capabilities. `-+` and `=+` do
+//! the same in a child and end with its status.
 //!
 //! TARGET of `--print` is a PID or a container that runs on this host: its name, `RUNTIME:NAME` or the beginning
 //! of its id, as nsenter(1) takes it. What is told of it besides the sets: which usual set they are nearest to
@@ -106,26 +104,26 @@ static GRAMMAR: Grammar<Shell> = Grammar {
         .takes("mode"),
         Opt::new(None, "modes", "list these modes", Effect::Flag(tell::modes)),
         // of capabilities in general
-        Opt::new(None, "decode", "the names in a mask, which is hexadecimal", Effect::Required(tell::decode))
+        Opt::new(None, "decode", "the names in a mask, which is hexadecimal", Effect::Attached(tell::decode))
             .takes("mask"),
-        Opt::new(None, "encode", "the mask of names; they may lack cap_", Effect::Required(tell::encode))
+        Opt::new(None, "encode", "the mask of names; they may lack cap_", Effect::Attached(tell::encode))
             .takes("list"),
-        Opt::new(None, "explain", "what a capability is for", Effect::Required(tell::explain)).takes("cap"),
+        Opt::new(None, "explain", "what a capability is for", Effect::Attached(tell::explain)).takes("cap"),
         Opt::new(
             None,
             "suggest",
             "the capabilities whose explanation has this in it",
-            Effect::Required(tell::suggest),
+            Effect::Attached(tell::suggest),
         )
         .takes("text"),
         // tests
-        Opt::new(None, "has-p", "fail unless this is permitted", Effect::Required(tell::has_permitted))
+        Opt::new(None, "has-p", "fail unless this is permitted", Effect::Attached(tell::has_permitted))
             .takes("cap"),
-        Opt::new(None, "has-i", "fail unless it is inheritable", Effect::Required(tell::has_inheritable))
+        Opt::new(None, "has-i", "fail unless it is inheritable", Effect::Attached(tell::has_inheritable))
             .takes("cap"),
-        Opt::new(None, "has-a", "fail unless it is ambient", Effect::Required(tell::has_ambient))
+        Opt::new(None, "has-a", "fail unless it is ambient", Effect::Attached(tell::has_ambient))
             .takes("cap"),
-        Opt::new(None, "has-b", "fail unless it is in the bounding set", Effect::Required(tell::has_bound))
+        Opt::new(None, "has-b", "fail unless it is in the bounding set", Effect::Attached(tell::has_bound))
             .takes("cap"),
         Opt::new(
             None,
@@ -139,31 +137,31 @@ static GRAMMAR: Grammar<Shell> = Grammar {
             "fail unless programs can gain nothing",
             Effect::Flag(tell::has_no_new_privs),
         ),
-        Opt::new(None, "supports", "fail unless the kernel has this", Effect::Required(tell::supports))
+        Opt::new(None, "supports", "fail unless the kernel has this", Effect::Attached(tell::supports))
             .takes("cap"),
-        Opt::new(None, "is-uid", "fail unless this is our user", Effect::Required(tell::is_uid)).takes("uid"),
-        Opt::new(None, "is-gid", "fail unless this is our group", Effect::Required(tell::is_gid))
+        Opt::new(None, "is-uid", "fail unless this is our user", Effect::Attached(tell::is_uid)).takes("uid"),
+        Opt::new(None, "is-gid", "fail unless this is our group", Effect::Attached(tell::is_gid))
             .takes("gid"),
-        Opt::new(None, "inmode", "fail unless this is the mode", Effect::Required(tell::in_mode))
+        Opt::new(None, "inmode", "fail unless this is the mode", Effect::Attached(tell::in_mode))
             .takes("mode"),
         // changes
-        Opt::new(None, "caps", "set effective, permitted and inheritable", Effect::Required(act::caps))
+        Opt::new(None, "caps", "set effective, permitted and inheritable", Effect::Attached(act::caps))
             .takes("text"),
-        Opt::new(None, "iab", "set what programs inherit", Effect::Required(act::iab)).takes("iab"),
-        Opt::new(None, "inh", "set what is inheritable; all, none", Effect::Required(act::inheritable))
+        Opt::new(None, "iab", "set what programs inherit", Effect::Attached(act::iab)).takes("iab"),
+        Opt::new(None, "inh", "set what is inheritable; or all, or none", Effect::Attached(act::inheritable))
             .takes("list"),
-        Opt::new(None, "drop", "drop from the bounding set; all", Effect::Required(act::drop_bound))
+        Opt::new(None, "drop", "drop from the bounding set; or all", Effect::Attached(act::drop_bound))
             .takes("list"),
-        Opt::new(None, "addamb", "make ambient; all", Effect::Required(act::add_ambient)).takes("list"),
-        Opt::new(None, "delamb", "make no longer ambient; all", Effect::Required(act::remove_ambient))
+        Opt::new(None, "addamb", "make ambient; or all", Effect::Attached(act::add_ambient)).takes("list"),
+        Opt::new(None, "delamb", "make no longer ambient; or all", Effect::Attached(act::remove_ambient))
             .takes("list"),
         Opt::new(None, "noamb", "make nothing ambient", Effect::Flag(act::no_ambient)),
-        Opt::new(None, "secbits", "set the securebits", Effect::Required(act::securebits)).takes("bits"),
+        Opt::new(None, "secbits", "set the securebits", Effect::Attached(act::securebits)).takes("bits"),
         Opt::new(
             None,
             "keep",
             "keep what is permitted when the user changes: 1, or not: 0",
-            Effect::Required(act::keep),
+            Effect::Attached(act::keep),
         )
         .takes("flag"),
         Opt::new(
@@ -181,16 +179,16 @@ static GRAMMAR: Grammar<Shell> = Grammar {
                 Ok(())
             }),
         ),
-        Opt::new(None, "uid", "set the user", Effect::Required(ids::uid)).takes("uid"),
-        Opt::new(None, "cap-uid", "set the user and stay permitted what is", Effect::Required(ids::cap_uid))
+        Opt::new(None, "uid", "set the user", Effect::Attached(ids::uid)).takes("uid"),
+        Opt::new(None, "cap-uid", "set the user and stay permitted what is", Effect::Attached(ids::cap_uid))
             .takes("uid"),
-        Opt::new(None, "gid", "set the group", Effect::Required(ids::gid)).takes("gid"),
-        Opt::new(None, "groups", "set the supplementary groups", Effect::Required(ids::groups)).takes("list"),
+        Opt::new(None, "gid", "set the group", Effect::Attached(ids::gid)).takes("gid"),
+        Opt::new(None, "groups", "set the supplementary groups", Effect::Attached(ids::groups)).takes("list"),
         Opt::new(
             None,
             "user",
             "become this user, with all groups, and stay permitted what is",
-            Effect::Required(ids::user),
+            Effect::Attached(ids::user),
         )
         .takes("name"),
         Opt::new(
@@ -199,26 +197,26 @@ static GRAMMAR: Grammar<Shell> = Grammar {
             "leave HOME and USER alone at --user",
             Effect::Flag(|shell| set(&mut shell.keep_environment)),
         ),
-        Opt::new(None, "chroot", "set the root directory", Effect::Required(act::chroot)).takes("path"),
+        Opt::new(None, "chroot", "set the root directory", Effect::Attached(act::chroot)).takes("path"),
         Opt::new(
             None,
             "forkfor",
             "start a child that sleeps so many seconds",
-            Effect::Required(start::fork_for),
+            Effect::Attached(start::fork_for),
         )
         .takes("seconds"),
         Opt::new(
             None,
             "killit",
             "send the child this signal and wait for its end",
-            Effect::Required(start::kill_it),
+            Effect::Attached(start::kill_it),
         )
         .takes("signal"),
         Opt::new(
             None,
             "shell",
             "run this for a shell",
-            Effect::Required(|shell: &mut Shell, path: &OsStr| {
+            Effect::Attached(|shell: &mut Shell, path: &OsStr| {
                 shell.shell = Some(path.to_os_string());
                 Ok(())
             }),

@@ -4,8 +4,8 @@
 //! TARGET is a PID, where 0 is `getpcaps` itself, or a container that runs on this host: its name,
 //! `RUNTIME:NAME` or the beginning of its id, as nsenter(1) takes it. Of a container its first process is shown.
 //!
-//! Options act on the targets that follow them. What a target lacks or may not be asked for is told, the others
-//! are shown, and the status is 1.
+//! Options act on the targets that follow them, `--tree` and `--json` on all. A target that cannot be shown is
+//! told, and the others are shown.
 //!
 //! In the text `=ep` is everything that the kernel has, effective and permitted; `cap_kill+i` adds to what stands
 //! before, `cap_kill-ep` takes away. That of `--iab` says what programs inherit: `cap_kill` is inheritable,
@@ -21,15 +21,17 @@
 //! Capabilities in a user namespace count only there. `--diff` and `--json` tell it and who owns it.
 //!
 //! Threads can have capabilities of their own; `--table`, `--tree` and `--json` show those that differ from
-//! their process. `--json` has the rest as well: what the program's file gives (and, where it does so for one user
-//! namespace only, whose: rootid), no_new_privs, seccomp. The securebits of a process nobody but itself can ask
-//! for, they are null.
+//! their process. `--json` has the rest as well: what the program's file gives (and, where it does so in the user
+//! namespaces of one root only, whose: program_rootid), no_new_privs, seccomp. The securebits of a process nobody
+//! but itself can ask for, they are null.
 //!
 //! # Exit status
 //!
 //! 0; 1 if a target could not be shown.
 //!
 //! # Examples
+//!
+//! What two containers may do, in few words:
 //!
 //! ```text
 //! $ getpcaps --diff web db
