@@ -76,6 +76,15 @@ fn the_nearest_usual_set_is_named_with_what_differs() {
 }
 
 #[test]
+fn the_usual_sets_are_listed_and_a_wrong_name_gets_the_list() {
+    let list = said("getpcaps", &["--diff=list"]);
+    assert!(list.lines().any(|line| line.starts_with("docker     00000000a80425fb moby ")), "{list}");
+    let output = failure("getpcaps", &["--diff=doker", "0"]);
+    let message = stderr(&output);
+    assert!(message.starts_with("getpcaps: --diff=doker is none of all, docker, podman, "), "{message}");
+}
+
+#[test]
 fn one_that_is_no_longer_root_may_nothing_but_can_get_something() {
     if !root() || !there("setpriv") {
         return skip("root", "only root can become another");

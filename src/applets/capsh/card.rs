@@ -22,7 +22,7 @@ pub fn print(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let shown = || format!("--print={}", text::shown(word));
     let target = Target::parse(word).with_context(shown)?;
     let held = target::held(&proc, &target)?;
-    let process = Process::read(&proc, held.pid).map_err(|error| {
+    let process = Process::whole(&proc, held.pid).map_err(|error| {
         match error.raw_os_error().map(Errno::from_raw).filter(|errno| !vanished(*errno)) {
             Some(errno) => anyhow!(errno),
             None if error.raw_os_error().is_some() => anyhow!(Errno::ESRCH),
@@ -47,7 +47,7 @@ fn card(process: &Process, last: u8) -> String {
     text += &identity(state);
     _ = writeln!(text, "In short: {}", in_short(sets, process.user_ns.as_ref(), last));
     _ = writeln!(text, "User namespace: {}", user_ns(process.user_ns.as_ref()));
-    _ = writeln!(text, "Program: {}", program(&process.program, last));
+    _ = writeln!(text, "Program: {}", program(process.program.as_ref(), last));
     if let Some(mode) = state.seccomp {
         let word = ["disabled", "strict", "filter"].get(usize::from(mode)).copied().unwrap_or("unknown");
         _ = writeln!(text, "Seccomp: {word}");
@@ -89,9 +89,9 @@ fn user_ns(user_ns: Option<&UserNs>) -> String {
     }
 }
 
-fn program(program: &Program, last: u8) -> String {
-    let Some(path) = &program.path else { return "none or unknown".to_owned() };
-    let path = text::escape(path.as_os_str().as_bytes());
+fn program(program: Option<&Program>, last: u8) -> String {
+    let Some(program) = program else { return "none or unknown".to_owned() };
+    let path = text::escape(program.path.as_os_str().as_bytes());
     match &program.gives {
         Ok(None) => format!("{path}, gives nothing"),
         Ok(Some(file)) => {

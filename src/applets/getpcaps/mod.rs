@@ -16,7 +16,7 @@
 //! `--diff` names the usual set that is nearest, and what is there more and less. First comes what is permitted;
 //! the bounding set, the most that a program in there can ever get, follows when it is another. `--diff=BASE`
 //! compares with one: all, docker (containerd gives the same, so Kubernetes on it), podman, podman-4.4, crio, runc,
-//! nspawn, lxc, or another TARGET.
+//! nspawn, lxc, or another TARGET. `--diff=list` shows these sets, and where they stand.
 //!
 //! Capabilities in a user namespace count only there. `--diff` and `--json` tell it and who owns it.
 //!
@@ -62,7 +62,7 @@ use nix::unistd::Pid;
 use crate::cli::{Call, Effect, Grammar, Opt, set};
 use crate::container::target::{self, Held, Target};
 use crate::exit::{self, Exit, Outcome};
-use crate::isolation::capabilities::baseline::Baseline;
+use crate::isolation::capabilities::baseline::{BASELINES, Baseline};
 use crate::isolation::capabilities::process::Process;
 use crate::isolation::capabilities::{Mask, Sets, State, own};
 use crate::isolation::ns;
@@ -212,13 +212,28 @@ fn diff(request: &mut Request, base: Option<&OsStr>) -> Result<(), Exit> {
     let base = match (base, named) {
         (None, _) => Base::Nearest,
         (_, Some(Some(baseline))) => Base::Named(baseline),
+        (Some(word), _) if word == "list" => {
+            show::baselines(request);
+            return Err(Exit::Text(String::new()));
+        }
         (Some(word), _) => {
-            let held = request.held(word)?;
+            let held = request.held(word).map_err(|exit| no_base(word, exit))?;
             let state = request.read(&held, |proc, pid| State::read(proc, pid, None))?;
             Base::Other(text::shown(word).into_owned(), state.sets)
         }
     };
     form(request, Form::Diff(base))
+}
+
+/// Neither a usual set nor a target.
+fn no_base(word: &OsStr, exit: Exit) -> Exit {
+    let names: Vec<&str> = BASELINES.iter().map(|baseline| baseline.name).collect();
+    let why = format!("--diff={} is none of {}, nor a target", text::shown(word), names.join(", "));
+    match exit {
+        Exit::Failed { error, .. } => error.context(why).into(),
+        Exit::Words { words, .. } => anyhow!(words).context(why).into(),
+        other => other,
+    }
 }
 
 fn license() -> Exit {
@@ -246,7 +261,8 @@ impl Request {
             }
             return Ok(());
         }
-        let process = self.read(&held, Process::read)?;
+        let whole = matches!(self.form, Form::Json);
+        let process = self.read(&held, if whole { Process::whole } else { Process::read })?;
         match self.form.clone() {
             _ if self.tree => self.processes.push((word.to_os_string(), process)),
             Form::Json => self.processes.push((word.to_os_string(), process)),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Base, Mask, Request, Style};
 use crate::exit::{self, Exit};
-use crate::isolation::capabilities::baseline::{describe, difference, nearest};
+use crate::isolation::capabilities::baseline::{BASELINES, describe, difference, nearest};
 use crate::isolation::capabilities::process::{Process, UserNs};
 use crate::isolation::capabilities::{Sets, State, all, bits, name, text as captext};
 use crate::output::{json as output_json, text};
@@ -64,6 +64,16 @@ pub fn diff(request: &mut Request, word: &OsStr, process: &Process, base: &Base)
     }
     let line = format!("{}: {line}\n", text::shown(word));
     request.out.push(line.as_bytes());
+}
+
+/// The usual sets: name, mask, where it stands.
+pub fn baselines(request: &mut Request) {
+    let width = BASELINES.iter().map(|baseline| baseline.name.len()).max().unwrap_or(0);
+    for baseline in &BASELINES {
+        let mask = baseline.mask(request.last);
+        let line = format!("{:width$} {mask:016x} {}\n", baseline.name, baseline.source);
+        request.out.push(line.as_bytes());
+    }
 }
 
 type Of = fn(&Sets) -> Mask;
@@ -205,8 +215,9 @@ pub fn json(request: &mut Request) -> Result<(), Exit> {
 
 fn record<'a>(word: &'a OsStr, process: &'a Process, last: u8) -> Record<'a> {
     let state = &process.state;
-    let gives = process.program.gives.as_ref().ok().and_then(Option::as_ref);
-    let error = process.program.gives.as_ref().err();
+    let program = process.program.as_ref();
+    let gives = program.and_then(|program| program.gives.as_ref().ok()?.as_ref());
+    let error = program.and_then(|program| program.gives.as_ref().err());
     Record {
         target: text::utf8(word.as_bytes()),
         pid: process.pid.as_raw(),
@@ -220,7 +231,7 @@ fn record<'a>(word: &'a OsStr, process: &'a Process, last: u8) -> Record<'a> {
             ours: ns.ours,
             owner: ns.owner,
         }),
-        program: process.program.path.as_ref().map(|path| text::utf8(path.as_os_str().as_bytes())),
+        program: program.map(|program| text::utf8(program.path.as_os_str().as_bytes())),
         program_capabilities: gives.map(|gives| gives.flags.text(last)),
         program_rootid: gives.and_then(|gives| gives.rootid),
         program_error: error.map(|&errno| crate::errno::strerror(errno as i32)),

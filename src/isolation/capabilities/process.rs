@@ -1,6 +1,6 @@
 //! All that decides what a process may do, as far as others can see it.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -22,7 +22,8 @@ pub struct Process {
     /// Threads whose state is another, together with those they share it with.
     pub others: Vec<(Vec<Pid>, State)>,
     pub user_ns: Option<UserNs>,
-    pub program: Program,
+    /// Only when the whole is asked for.
+    pub program: Option<Program>,
 }
 
 pub struct UserNs {
@@ -33,9 +34,9 @@ pub struct UserNs {
     pub owner: Option<u32>,
 }
 
-/// What it executes. None of it for a thread of the kernel.
+/// What it executes.
 pub struct Program {
-    pub path: Option<PathBuf>,
+    pub path: PathBuf,
     /// What its file gives; an error when that cannot be read.
     pub gives: Result<Option<FileCapabilities>, Errno>,
 }
@@ -44,7 +45,13 @@ impl Process {
     pub fn read(proc: &ProcRoot, pid: Pid) -> std::io::Result<Process> {
         let state = State::read(proc, pid, None)?;
         let others = if state.threads > 1 { others(proc, pid, &state)? } else { Vec::new() };
-        Ok(Process { pid, others, user_ns: UserNs::of(proc, pid), program: Program::of(proc, pid), state })
+        Ok(Process { pid, others, user_ns: UserNs::of(proc, pid), program: None, state })
+    }
+
+    /// The same with what its program's file gives.
+    pub fn whole(proc: &ProcRoot, pid: Pid) -> std::io::Result<Process> {
+        let process = Process::read(proc, pid)?;
+        Ok(Process { program: Program::of(proc, pid), ..process })
     }
 }
 
@@ -87,19 +94,32 @@ impl UserNs {
 }
 
 impl Program {
-    fn of(proc: &ProcRoot, pid: Pid) -> Program {
+    /// None for a thread of the kernel, and of a process that we may not look into.
+    fn of(proc: &ProcRoot, pid: Pid) -> Option<Program> {
         let exe = proc.of(pid, "exe");
-        let path = std::fs::read_link(&exe).ok();
+        let path = std::fs::read_link(&exe).ok()?;
         // By the link itself: what its text names may be another file by now, or one of another root.
-        let gives = match CString::new(exe.as_os_str().as_bytes()) {
-            Ok(exe) => read(&exe),
-            Err(_) => Err(Errno::EINVAL),
-        };
-        Program { gives: if path.is_some() { gives } else { Ok(None) }, path }
+        let link = CString::new(exe.as_os_str().as_bytes()).ok()?;
+        let gives = if asks_a_program(proc, pid, &link) { Err(Errno::EREMOTEIO) } else { given(&link) };
+        Some(Program { path, gives })
     }
 }
 
-fn read(file: &CString) -> Result<Option<FileCapabilities>, Errno> {
+/// Is the file on a filesystem whose answers a program gives (FUSE)? One in a container could let us wait forever.
+/// Where the file is, the kernel tells without asking.
+fn asks_a_program(proc: &ProcRoot, pid: Pid, file: &CStr) -> bool {
+    let Ok(((major, minor), _)) = sys::file_id(nix::fcntl::AT_FDCWD, file) else { return true };
+    let device = format!("{major}:{minor}");
+    let mounts = proc.read(pid, "mountinfo").unwrap_or_default();
+    mounts.split(|&b| b == b'\n').any(|line| {
+        let mut fields = line.split(|&b| b == b' ');
+        let here = fields.nth(2) == Some(device.as_bytes());
+        let kind = fields.skip_while(|field| *field != b"-").nth(1).unwrap_or_default();
+        here && kind.starts_with(b"fuse")
+    })
+}
+
+fn given(file: &CStr) -> Result<Option<FileCapabilities>, Errno> {
     match sys::get_xattr(file, c"security.capability", &mut [0; 64]) {
         Ok(raw) => file::parse(raw).map(Some).ok_or(Errno::EINVAL),
         Err(Errno::ENODATA | Errno::EOPNOTSUPP) => Ok(None),
