@@ -98,7 +98,7 @@ fn program(program: Option<&Program>, last: u8) -> String {
             let whose = file.rootid.map(|uid| format!(" where uid {uid} is root")).unwrap_or_default();
             format!("{path}, gives {}{whose}", file.flags.text(last))
         }
-        Err(errno) => format!("{path}, what it gives is unknown: {}", crate::errno::strerror(*errno as i32)),
+        Err(_) => format!("{path}, what it gives is unknown: {}", program.unknown().unwrap_or_default()),
     }
 }
 

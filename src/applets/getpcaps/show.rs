@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Base, Mask, Request, Style};
 use crate::exit::{self, Exit};
 use crate::isolation::capabilities::baseline::{BASELINES, describe, difference, nearest};
-use crate::isolation::capabilities::process::{Process, UserNs};
+use crate::isolation::capabilities::process::{Process, Program, UserNs};
 use crate::isolation::capabilities::{Sets, State, all, bits, name, text as captext};
 use crate::output::{json as output_json, text};
 
@@ -217,7 +217,6 @@ fn record<'a>(word: &'a OsStr, process: &'a Process, last: u8) -> Record<'a> {
     let state = &process.state;
     let program = process.program.as_ref();
     let gives = program.and_then(|program| program.gives.as_ref().ok()?.as_ref());
-    let error = program.and_then(|program| program.gives.as_ref().err());
     Record {
         target: text::utf8(word.as_bytes()),
         pid: process.pid.as_raw(),
@@ -234,7 +233,7 @@ fn record<'a>(word: &'a OsStr, process: &'a Process, last: u8) -> Record<'a> {
         program: program.map(|program| text::utf8(program.path.as_os_str().as_bytes())),
         program_capabilities: gives.map(|gives| gives.flags.text(last)),
         program_rootid: gives.and_then(|gives| gives.rootid),
-        program_error: error.map(|&errno| crate::errno::strerror(errno as i32)),
+        program_error: program.and_then(Program::unknown),
         threads: process
             .others
             .iter()

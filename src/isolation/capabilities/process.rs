@@ -105,6 +105,18 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Why it is not known what the file gives.
+    #[must_use]
+    pub fn unknown(&self) -> Option<String> {
+        match self.gives {
+            Ok(_) => None,
+            Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem is FUSE".to_owned()),
+            Err(errno) => Some(crate::errno::strerror(errno as i32)),
+        }
+    }
+}
+
 /// Is the file on a filesystem whose answers a program gives (FUSE)? One in a container could let us wait forever.
 /// Where the file is, the kernel tells without asking.
 fn asks_a_program(proc: &ProcRoot, pid: Pid, file: &CStr) -> bool {
