@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::applets::{ctr_ps, lsns, nsenter, unshare};
+use crate::applets::{capsh, ctr_ps, getpcaps, lsns, nsenter, unshare};
 use crate::cli::Call;
 use crate::exit::{Exit, Outcome, report};
 use crate::output::text;
@@ -30,7 +30,15 @@ impl Applet {
     }
 }
 
-pub static APPLETS: [Applet; 4] = [
+pub static APPLETS: [Applet; 6] = [
+    Applet {
+        name: "capsh",
+        section: 1,
+        failure: 1,
+        about: "show and change capabilities, and run a shell with them",
+        run: capsh::run,
+        options: capsh::options,
+    },
     Applet {
         name: "ctr-ps",
         section: 1,
@@ -38,6 +46,14 @@ pub static APPLETS: [Applet; 4] = [
         about: "list the processes of this host, each with the container it runs in",
         run: ctr_ps::run,
         options: ctr_ps::options,
+    },
+    Applet {
+        name: "getpcaps",
+        section: 8,
+        failure: 1,
+        about: "show the capabilities of processes and containers",
+        run: getpcaps::run,
+        options: getpcaps::options,
     },
     Applet {
         name: "lsns",

@@ -30,6 +30,8 @@ pub enum Effect<P> {
     Version,
     Flag(fn(&mut P) -> Result<(), Exit>),
     Required(fn(&mut P, &OsStr) -> Result<(), Exit>),
+    /// The same, and it must be attached: `--drop=LIST`.
+    Attached(fn(&mut P, &OsStr) -> Result<(), Exit>),
     /// The value must be attached: `--net=FILE`, `-nFILE`.
     Optional(fn(&mut P, Option<&OsStr>) -> Result<(), Exit>),
     /// The same, but nothing can be attached to the letter.
@@ -117,6 +119,25 @@ impl<P> Grammar<P> {
         Ok(operands)
     }
 
+    /// Applies the option that `word` is, by its whole name, for programs that know no abbreviations: `--name`,
+    /// `--name=value`, `-h`. False: it is none, or has a value too many or too few.
+    pub fn apply(&self, call: &Call, word: &OsStr, request: &mut P) -> Result<bool, Exit> {
+        let (name, value) = split(word.as_bytes());
+        let is_it = |opt: &&Opt<P>| match name {
+            [b'-', b'-', long @ ..] => opt.long.as_bytes() == long,
+            [b'-', letter] => opt.short == Some(char::from(*letter)),
+            _ => false,
+        };
+        let Some(opt) = self.options.iter().find(is_it) else { return Ok(false) };
+        match (&opt.effect, value) {
+            (Effect::Required(set) | Effect::Attached(set), Some(value)) => set(request, value)?,
+            (Effect::Optional(set) | Effect::OptionalLong(set), value) => set(request, value)?,
+            (Effect::Required(_) | Effect::Attached(_), None) | (_, Some(_)) => return Ok(false),
+            _ => Walk { grammar: self, call, next: 0 }.flag(opt, request)?,
+        }
+        Ok(true)
+    }
+
     /// The same table as clap knows it, without what is hidden.
     #[must_use]
     pub fn command(&self, name: &'static str, about: &'static str) -> clap::Command {
@@ -129,6 +150,9 @@ impl<P> Grammar<P> {
             match opt.effect {
                 Effect::Help | Effect::Version | Effect::Flag(_) => arg.action(clap::ArgAction::SetTrue),
                 Effect::Required(_) => arg.value_name(opt.value).action(clap::ArgAction::Append),
+                Effect::Attached(_) => {
+                    arg.value_name(opt.value).require_equals(true).action(clap::ArgAction::Append)
+                }
                 Effect::Optional(_) | Effect::OptionalLong(_) => arg
                     .value_name(opt.value)
                     .num_args(0..=1)
@@ -186,6 +210,14 @@ pub fn unglued(value: &OsStr) -> &OsStr {
     OsStr::from_bytes(value.as_bytes().strip_prefix(b"=").unwrap_or(value.as_bytes()))
 }
 
+/// `NAME=VALUE`, the value as far as there is one.
+fn split(text: &[u8]) -> (&[u8], Option<&OsStr>) {
+    match text.iter().position(|&b| b == b'=') {
+        Some(at) => (&text[..at], Some(OsStr::from_bytes(&text[at + 1..]))),
+        None => (text, None),
+    }
+}
+
 struct Walk<'a, P: 'static> {
     grammar: &'a Grammar<P>,
     call: &'a Call,
@@ -195,10 +227,7 @@ struct Walk<'a, P: 'static> {
 
 impl<'a, P> Walk<'a, P> {
     fn long(&mut self, text: &[u8], request: &mut P) -> Result<(), Exit> {
-        let (name, value) = match text.iter().position(|&b| b == b'=') {
-            Some(at) => (&text[..at], Some(OsStr::from_bytes(&text[at + 1..]))),
-            None => (text, None),
-        };
+        let (name, value) = split(text);
         let opt = self.find_long(name, text)?;
         let shown = || format!("--{}", opt.long);
         match opt.effect {
@@ -206,6 +235,8 @@ impl<'a, P> Walk<'a, P> {
                 Some(value) => set(request, value),
                 None => Err(self.usage(&format!("option '{}' requires an argument", shown()))),
             },
+            Effect::Attached(set) if value.is_some() => set(request, value.unwrap_or_default()),
+            Effect::Attached(_) => Err(self.usage(&format!("option '{}' requires an argument", shown()))),
             Effect::Optional(set) | Effect::OptionalLong(set) => set(request, value),
             _ if value.is_some() => {
                 Err(self.usage(&format!("option '{}' doesn't allow an argument", shown())))
@@ -250,7 +281,7 @@ impl<'a, P> Walk<'a, P> {
             }
             Effect::Flag(set) => set(request),
             Effect::OptionalLong(set) => set(request, None),
-            Effect::Required(_) | Effect::Optional(_) => Ok(()), // not without a look for their value
+            Effect::Required(_) | Effect::Attached(_) | Effect::Optional(_) => Ok(()), // not without a look for their value
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Exit {
     Told { status: u8, reason: Reasoned },
     /// getopt's words, which begin with argv[0] and not with the applet's name.
     Usage(String),
+    /// The original's words, which begin with no name; none if they are said already.
+    Words { status: u8, words: String },
     /// `--help` and `--version`: to stdout, status 0.
     Text(String),
 }
@@ -85,6 +87,12 @@ pub fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
                 Err(error) => report(name, failure, Err(error)),
             }
         }
+        Err(Exit::Words { status, words }) => {
+            if !words.is_empty() {
+                complain(&words);
+            }
+            status
+        }
         Err(Exit::Usage(words)) => {
             complain(&format!("{words}\nTry '{name} --help' for more information."));
             failure
@@ -112,6 +120,11 @@ pub fn warn(name: &str, message: &str) {
     complain(&format!("{name}: {message}"));
 }
 
+/// The same in the original's words, which begin with no name.
+pub fn say(words: &str) {
+    complain(words);
+}
+
 /// One write, so that lines of several processes do not mix. A stderr that cannot be written is nobody's news.
 fn complain(line: &str) {
     let _ = nix::unistd::write(std::io::stderr(), format!("{line}\n").as_bytes());
@@ -129,7 +142,7 @@ fn hint(reasoned: &Reasoned, errno: Errno) -> Option<String> {
 }
 
 /// `context: cause: cause`, an errno in the words of [`errno::strerror`].
-fn chain(error: &Error) -> String {
+pub fn chain(error: &Error) -> String {
     error.chain().map(words).collect::<Vec<_>>().join(": ")
 }
 

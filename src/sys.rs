@@ -290,6 +290,51 @@ pub fn set_parent_death_signal(signal: c_int) -> nix::Result<()> {
     Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) }).map(drop)
 }
 
+/// kill(2) with any number: nix's takes those that have a name.
+pub fn kill(pid: Pid, signal: c_int) -> nix::Result<()> {
+    // SAFETY: plain integers in.
+    Errno::result(unsafe { libc::kill(pid.as_raw(), signal) }).map(drop)
+}
+
+/// The header of capget(2) and capset(2), of the version that has 64 capabilities.
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: c_int,
+}
+
+const CAP_VERSION_3: u32 = 0x2008_0522;
+
+/// capget(2): effective, permitted, inheritable of the first 32, then of the others.
+pub fn capget(pid: Pid) -> nix::Result<[u32; 6]> {
+    let mut header = CapHeader { version: CAP_VERSION_3, pid: pid.as_raw() };
+    let mut sets = [0; 6];
+    // SAFETY: of this version the kernel fills in twice three numbers of 32 bits.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) })?;
+    Ok(sets)
+}
+
+/// capset(2) of this thread, in the same order.
+pub fn capset(sets: [u32; 6]) -> nix::Result<()> {
+    let mut header = CapHeader { version: CAP_VERSION_3, pid: 0 };
+    // SAFETY: of this version the kernel reads twice three numbers of 32 bits.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, sets.as_ptr()) }).map(drop)
+}
+
+/// prctl(2) of an operation that takes numbers.
+pub fn prctl(operation: c_int, first: u64, second: u64) -> nix::Result<c_int> {
+    // SAFETY: the callers' operations take plain integers, and want the arguments they have no use for to be 0.
+    Errno::result(unsafe { libc::prctl(operation, first, second, 0_u64, 0_u64) })
+}
+
+/// getxattr(2) into a buffer of the caller's.
+pub fn get_xattr<'a>(path: &CStr, name: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
+    // SAFETY: the kernel writes no more than the buffer's length into it.
+    let length =
+        unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    Errno::result(length).map(|length| &buffer[..usize::try_from(length).unwrap_or(0)])
+}
+
 /// unshare(2) with the flag bits as they are: nix's `CloneFlags` has no CLONE_NEWTIME.
 pub fn unshare(flags: c_int) -> nix::Result<()> {
     // SAFETY: plain integers in.

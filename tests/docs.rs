@@ -123,6 +123,9 @@ fn options(command: &clap::Command) -> String {
             arg.get_value_names().filter(|_| takes).map(|names| names[0].to_string()).unwrap_or_default();
         let value = match (takes, arg.is_require_equals_set()) {
             (false, _) => String::new(),
+            (true, true) if arg.get_num_args().is_none_or(|range| range.min_values() > 0) => {
+                format!("=\\fI{}\\fR", escape(&value))
+            }
             (true, true) => format!("[=\\fI{}\\fR]", escape(&value)),
             (true, false) => format!(" \\fI{}\\fR", escape(&value)),
         };

@@ -33,6 +33,15 @@ fn docker() {
     let command = init["command"].as_str().unwrap_or_default();
     assert!(command.contains("docker-init") || command.contains("tini"), "{init}");
     assert_eq!(processes().of(up.row("web").pid)["cpid"], 1);
+
+    assert_eq!(difference(&up, "web", "--diff"), "docker default");
+    assert_eq!(difference(&up, "init", "--diff"), "none, at most docker default");
+    assert_eq!(difference(&up, "caps", "--diff"), "docker default +NET_ADMIN -MKNOD");
+    assert_eq!(difference(&up, "caps", "--diff=docker"), "docker default +NET_ADMIN -MKNOD");
+    let web = format!("{}-web", up.prefix);
+    assert_eq!(difference(&up, "caps", &format!("--diff={web}")), format!("{web} +NET_ADMIN -MKNOD"));
+    // (an older docker has no name for the newest)
+    assert!(difference(&up, "most", "--diff").starts_with("all -SYS_RESOURCE"));
 }
 
 #[test]
@@ -68,6 +77,9 @@ fn podman() {
 
     let host = up.row("host");
     assert_eq!(processes().of(host.pid)["cpid"], host.pid, "in the host's pid namespace");
+    // (its version and settings decide which)
+    let usual = ["podman default", "podman 4.4 default", "docker default"];
+    assert!(usual.contains(&&*difference(&up, "one", "--diff")), "{}", difference(&up, "one", "--diff"));
 }
 
 #[test]
@@ -127,6 +139,7 @@ fn all_is_right(up: &Up, runtime: &str, facts: impl Fn(&Row) -> Facts) {
     all_are_tagged(up, runtime, &facts);
     the_host_is_not_tagged(up);
     all_can_be_entered(up, runtime);
+    all_may_what_the_kernel_says(up);
 
     for row in up.rows.iter().filter(|row| !row.is_bare()) {
         let added = up.exec(row);
@@ -216,6 +229,42 @@ fn all_can_be_entered(up: &Up, runtime: &str) {
             let theirs = limited(program("nsenter").arg(net).args(show));
             assert_eq!(stdout(&ours), stdout(&theirs), "{}: {}", row.name, stderr(&ours));
         }
+    }
+}
+
+// --- what getpcaps and capsh say -----------------------------------------------------------------------------
+
+/// What `getpcaps --diff` says of a container, without its name.
+fn difference(up: &Up, name: &str, option: &str) -> String {
+    let name = &up.row(name).name;
+    let output = limited(applet("getpcaps").args([option, name]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let line = stdout(&output).trim_end().to_owned();
+    line.strip_prefix(&format!("{name}: ")).unwrap_or_else(|| panic!("{line}")).to_owned()
+}
+
+/// Each container's sets are those that the kernel tells of its init.
+fn all_may_what_the_kernel_says(up: &Up) {
+    for row in &up.rows {
+        let output = limited(applet("getpcaps").args(["--json", &row.name]));
+        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let record = &json["processes"][0];
+        assert_eq!(record["pid"], row.pid, "{record}");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", row.pid)).expect("a process");
+        for (key, field) in [
+            ("CapInh", "inheritable"),
+            ("CapPrm", "permitted"),
+            ("CapEff", "effective"),
+            ("CapBnd", "bounding"),
+            ("CapAmb", "ambient"),
+        ] {
+            assert!(
+                status.contains(&format!("{key}:\t{}\n", record[field]["mask"].as_str().unwrap_or("?"))),
+                "{record}"
+            );
+        }
+        let card = limited(applet("capsh").arg(format!("--print={}", row.name)));
+        assert!(stdout(&card).starts_with(&format!("Process: {} (", row.pid)), "{}", stderr(&card));
     }
 }
 

@@ -27,10 +27,55 @@ end
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -l list -d 'name every applet, one a line'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s V -l version -d 'show the version'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "capsh" -d 'show and change capabilities, and run a shell with them'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "ctr-ps" -d 'list the processes of this host, each with the container it runs in'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "getpcaps" -d 'show the capabilities of processes and containers'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "lsns" -d 'list namespaces'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "nsenter" -d 'run a program in the namespaces of a process or container'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "unshare" -d 'run a program in new namespaces'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l print -d 'show capabilities and all that bears on them, of this process or of another' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l mode -d 'show libcap\'s name for the arrangement, or arrange things so' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l decode -d 'the names in a mask, which is hexadecimal' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l encode -d 'the mask of names; they may lack cap_' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l explain -d 'what a capability is for' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l suggest -d 'the capabilities whose explanation has this in it' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l has-p -d 'fail unless this is permitted' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l has-i -d 'fail unless it is inheritable' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l has-a -d 'fail unless it is ambient' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l has-b -d 'fail unless it is in the bounding set' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l supports -d 'fail unless the kernel has this' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l is-uid -d 'fail unless this is our user' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l is-gid -d 'fail unless this is our group' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l inmode -d 'fail unless this is the mode' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l caps -d 'set effective, permitted and inheritable' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l iab -d 'set what programs inherit' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l inh -d 'set what is inheritable; or all, or none' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l drop -d 'drop from the bounding set; or all' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l addamb -d 'make ambient; or all' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l delamb -d 'make no longer ambient; or all' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l secbits -d 'set the securebits' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l keep -d 'keep what is permitted when the user changes: 1, or not: 0' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l uid -d 'set the user' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l cap-uid -d 'set the user and stay permitted what is' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l gid -d 'set the group' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l groups -d 'set the supplementary groups' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l user -d 'become this user, with all groups, and stay permitted what is' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l chroot -d 'set the root directory' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l forkfor -d 'start a child that sleeps so many seconds' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l killit -d 'send the child this signal and wait for its end' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l shell -d 'run this for a shell' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l current -d 'show the sets and what programs inherit'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l modes -d 'list these modes'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l has-ambient -d 'fail unless the kernel has ambient capabilities'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l has-no-new-privs -d 'fail unless programs can gain nothing'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l noamb -d 'make nothing ambient'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l no-new-privs -d 'let programs gain nothing when they are executed'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l strict -d 'leave out, or again not, what CAP_SETPCAP would help with in --caps, --drop and --inh'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l noenv -d 'leave HOME and USER alone at --user'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l quiet -d 'nothing; the original leaves out a check if this comes first'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l license -d 'show the license'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -s h -l help -d 'show this help'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s c -l container -d 'only this container: NAME, RUNTIME:NAME or beginning of the id' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l color -d 'colour the output: auto, always or never' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l root -d 'look at the system whose root directory is mounted at DIR' -r
@@ -42,6 +87,18 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s k -l kernel-thr
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s v -l verbose -d 'say which state files could not be used'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s V -l version -d 'show the version'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l diff -d 'what is more and less than the nearest usual set, or than this one or another target' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l iab -d 'show what programs inherit too'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l legacy -d 'the oldest form of output, to stderr'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l ugly -d 'the same'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l verbose -d 'a longer form of output'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l table -d 'all five sets side by side: effective, permitted, inheritable, bounding, ambient'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l tree -d 'processes as a tree, of the targets or of all, with what each may do'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l json -d 'print JSON'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l license -d 'show the license'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l usage -d 'the same as --help'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -s h -l help -d 'show this help'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s o -l output -d 'columns to print; with a + before the list, besides the default' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s p -l task -d 'only namespaces of this process or container' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s Q -l filter -d 'only what the expression is true for' -r

@@ -2,18 +2,20 @@
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Result, anyhow, bail};
 use nix::errno::Errno;
+use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
 use super::evidence::namespace;
-use super::{Container, Resolver, Runtime};
+use super::{Container, Files, Resolver, Runtime};
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::output::text;
-use crate::proc::{Scan, Status};
+use crate::proc::{ProcRoot, Scan, Status};
 
 #[derive(Debug, PartialEq, Eq, Clone)]
 pub enum Target {
@@ -169,6 +171,25 @@ fn precise(container: &Container, among: &[Rc<Container>]) -> String {
         return format!("{}:{}", container.runtime.name(), container.id);
     }
     name
+}
+
+/// The process that is meant, held so that its number stays its own: of a container its first, or that of `@CPID`.
+pub fn held(proc: &ProcRoot, target: &Target) -> Result<Held> {
+    match target {
+        Target::Container(word) => {
+            let files = Files::new(Path::new("/"))?;
+            process(&mut Resolver::new(proc, &files), word)
+        }
+        Target::Pid { pid, inode } => {
+            let pidfd = ns::pidfd(*pid);
+            let same =
+                |inode| pidfd.as_ref().is_some_and(|fd| fstat(fd).is_ok_and(|stat| stat.st_ino == inode));
+            if inode.is_some_and(|inode| !same(inode)) {
+                return Err(anyhow::Error::from(Errno::ESRCH).context(format!("process {pid}")));
+            }
+            Ok(Held { pid: *pid, pidfd })
+        }
+    }
 }
 
 /// The process that `word` means, a container's init or with `@CPID` another in it, held.

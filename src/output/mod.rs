@@ -40,6 +40,11 @@ impl Out {
         self.buffer.resize(self.buffer.len() + count, b' ');
     }
 
+    /// Writes what there is, before another program or process goes on with this stdout.
+    pub fn drain(&mut self) {
+        self.flush_all();
+    }
+
     /// Writes what is left. A stdout that was closed, or whose reader has gone, is not our failure.
     pub fn finish(mut self) -> Result<(), Exit> {
         self.flush_all();

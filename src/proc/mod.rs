@@ -4,7 +4,7 @@ mod passwd;
 mod scan;
 mod status;
 
-pub use passwd::{Users, homes, id_of};
+pub use passwd::{Login, Users, groups_with, homes, id_of, name_of};
 pub use scan::{Scan, entries};
 pub use status::{Status, number};
 

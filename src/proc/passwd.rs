@@ -73,6 +73,57 @@ pub fn id_of(text: &[u8], name: &[u8]) -> Option<u32> {
     })
 }
 
+/// The name of an id, from the text of /etc/group or /etc/passwd.
+#[must_use]
+pub fn name_of(text: &[u8], id: u32) -> Option<&[u8]> {
+    text.split(|&b| b == b'\n').find_map(|line| {
+        let mut fields = line.split(|&b| b == b':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (number::<u32>(fields.nth(1)?) == Some(id)).then_some(name)
+    })
+}
+
+/// Who a user becomes by logging in.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Login {
+    pub uid: u32,
+    pub gid: u32,
+    pub home: Vec<u8>,
+}
+
+impl Login {
+    /// The first line of that name.
+    #[must_use]
+    pub fn find(text: &[u8], name: &[u8]) -> Option<Login> {
+        text.split(|&b| b == b'\n').find_map(|line| {
+            let fields: Vec<&[u8]> = line.split(|&b| b == b':').collect();
+            match fields[..] {
+                [user, _, uid, gid, _, home, _] if user == name && !name.is_empty() => {
+                    Some(Login { uid: number(uid)?, gid: number(gid)?, home: home.to_vec() })
+                }
+                _ => None,
+            }
+        })
+    }
+}
+
+/// The group of a user and those that name him (getgrouplist(3)).
+#[must_use]
+pub fn groups_with(text: &[u8], user: &[u8], own: u32) -> Vec<u32> {
+    let mut groups = vec![own];
+    for line in text.split(|&b| b == b'\n') {
+        let fields: Vec<&[u8]> = line.split(|&b| b == b':').collect();
+        if let [_, _, gid, members] = fields[..]
+            && members.split(|&b| b == b',').any(|member| member == user)
+            && let Some(gid) = number(gid)
+            && !groups.contains(&gid)
+        {
+            groups.push(gid);
+        }
+    }
+    groups
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +142,18 @@ mod tests {
         assert_eq!(id_of(b"root:x:0:\nadm:x:4:a,b\n", b"adm"), Some(4));
         assert_eq!(id_of(b"root:x:0:\nadm:x:y:\nad\n", b"adm"), None);
         assert_eq!(id_of(b"root:x:0:\n", b""), None);
+        assert_eq!(name_of(b":x:4:\nadm:x:4:a,b\n", 4), Some(&b"adm"[..]));
+        assert_eq!(name_of(b"adm:x:y:\nad\n", 4), None);
+    }
+
+    #[test]
+    fn who_a_login_makes_one() {
+        let passwd = b"a:x:1:1\nwww:x:33:34::/var/www:/bin/sh\nwww:x:1:1::/:/\n";
+        let login = Login { uid: 33, gid: 34, home: b"/var/www".to_vec() };
+        assert_eq!(Login::find(passwd, b"www"), Some(login));
+        assert_eq!(Login::find(passwd, b"a"), None);
+        assert_eq!(Login::find(passwd, b""), None);
+        let group = b"x:x:5:www\ny:x:6:wwww,ww\nz:x:34:www\nbad:x:q:www\nq:x:7:a,www\n";
+        assert_eq!(groups_with(group, b"www", 34), [34, 5, 7]);
     }
 }

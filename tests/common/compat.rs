@@ -1,4 +1,4 @@
-//! What the comparisons with util-linux's programs share: rows of command lines, a place where both programs
+//! What the comparisons with the system's programs share: rows of command lines, a place where both programs
 //! are, and the loop over the rows.
 
 use std::ops::RangeInclusive;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::process::{copy_of_binary, limited};
-use super::{Scratch, program, skip, stderr, stdout};
+use super::{Scratch, program, root, skip, stderr, stdout};
 
 pub enum Expect {
     Same,
@@ -20,8 +20,9 @@ pub use Expect::{Differs, Same};
 pub type Row = (&'static str, Expect);
 
 /// The program as the system has it.
-fn system(name: &str) -> String {
-    format!("/usr/bin/{name}")
+pub fn system(name: &str) -> String {
+    let in_sbin = format!("/usr/sbin/{name}");
+    if Path::new(&in_sbin).exists() { in_sbin } else { format!("/usr/bin/{name}") }
 }
 
 fn version(name: &str) -> Option<(u32, u32)> {
@@ -50,6 +51,19 @@ pub fn comparable(test: &str, name: &str, minors: RangeInclusive<u32>) -> bool {
             false
         }
     }
+}
+
+/// Is the system's program there, and are we who may make what is compared?
+pub fn libcap_comparable(name: &str) -> bool {
+    let system = system(name);
+    if !Path::new(&system).exists() {
+        skip("libcap", &format!("there is no {system}"));
+        return false;
+    }
+    if !root() {
+        skip("root", "the states to compare are root's to make");
+    }
+    root()
 }
 
 /// A directory: in `ours` and `theirs` is the program, in `d` what the rows use.

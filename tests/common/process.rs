@@ -101,6 +101,11 @@ impl Piped {
         line.trim_end_matches('\n').to_owned()
     }
 
+    /// Writes to its stdin.
+    pub fn say(&mut self, text: &str) {
+        self.child.stdin.as_mut().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
+    }
+
     /// Closes its stdin.
     pub fn end_of_input(&mut self) {
         drop(self.child.stdin.take());

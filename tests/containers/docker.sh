@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# docker: PREFIX-web (namespaces of its own), PREFIX-host (the host's), PREFIX-init (an init, and a user)
+# docker: PREFIX-web (namespaces of its own), PREFIX-host (the host's), PREFIX-init (an init, and a user),
+# PREFIX-caps (NET_ADMIN for MKNOD), PREFIX-most (all capabilities but one)
 : "${prefix:?}" "${here:?}" "${state:?}" "${work:=}" "${image:?}" "${label:?}"
 
 up_docker() {
@@ -10,6 +11,8 @@ up_docker() {
     docker_run web --network=none
     docker_run host --network=host --pid=host --ipc=host --uts=host
     docker_run init --network=none --init --user 1234
+    docker_run caps --network=none --cap-add NET_ADMIN --cap-drop MKNOD
+    docker_run most --network=none --cap-add ALL --cap-drop SYS_RESOURCE
 }
 docker_run() {
     local name=$prefix-$1

@@ -1,7 +1,33 @@
-//! Capabilities of this process (capabilities(7)).
+//! Capabilities (capabilities(7)): names, sets, their text, what is usual, and the own process's.
+
+pub mod baseline;
+pub mod file;
+pub mod mode;
+mod names;
+pub mod own;
+pub mod process;
+mod state;
+pub mod text;
 
 use anyhow::{Context, Result};
 use caps::CapSet;
+
+pub use names::{TABLE, integer, name, number};
+pub use state::{Sets, State};
+
+/// A set of them: bit N is capability N.
+pub type Mask = u64;
+
+/// The numbers in a set, ascending.
+pub fn bits(mask: Mask) -> impl Iterator<Item = u8> {
+    (0..64).filter(move |number| mask >> number & 1 == 1)
+}
+
+/// Every capability up to the last that the kernel has.
+#[must_use]
+pub const fn all(last: u8) -> Mask {
+    u64::MAX >> (63 - if last > 63 { 63 } else { last })
+}
 
 /// Makes what is permitted ambient, so that a program that is not root's keeps it.
 pub fn keep() -> Result<()> {

@@ -1,0 +1,165 @@
+//! The options that change what this process may do.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::unistd::{chdir, chroot as change_root};
+
+use super::tell::{mode_of_own, silent};
+use super::{Shell, fail, failed, integer};
+use crate::exit::Exit;
+use crate::isolation::capabilities::mode::Mode;
+use crate::isolation::capabilities::own::{self, SETPCAP, SYS_CHROOT};
+use crate::isolation::capabilities::text::{Flags, Iab};
+use crate::isolation::capabilities::{Mask, all, name, number};
+use crate::output::text;
+
+/// `--mode` shows it, `--mode=NAME` sets it.
+pub fn mode(shell: &mut Shell, word: Option<&OsStr>) -> Result<(), Exit> {
+    let Some(word) = word else {
+        let mode = mode_of_own(shell.last)?;
+        shell.out.push(format!("Mode: {}\n", mode.name()).as_bytes());
+        return Ok(());
+    };
+    let word = text::shown(word);
+    let Some(mode) = Mode::settable(&word) else {
+        shell.out.push(format!("unsupported mode: {word}\n").as_bytes());
+        return Err(silent());
+    };
+    mode.set(shell.last).map_err(|errno| {
+        let cause = crate::errno::strerror(errno as i32);
+        shell.out.push(format!("failed to set mode [{word}]: {cause}\n").as_bytes());
+        silent()
+    })
+}
+
+pub fn caps(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let word = text::shown(word);
+    let Some(flags) = Flags::parse(&word, shell.last) else {
+        return Err(fail(format!("unable to interpret [--caps={word}]")));
+    };
+    widen(shell);
+    own::set_flags(flags).map_err(|_| fail(format!("Unable to set capabilities [--caps={word}]")))
+}
+
+/// With CAP_SETPCAP effective more may become inheritable than is permitted; a try does no harm.
+fn widen(shell: &Shell) {
+    if let Ok(flags) = own::flags()
+        && !shell.strict
+        && flags.effective & SETPCAP == 0
+    {
+        _ = own::set_flags(Flags { effective: flags.effective | SETPCAP, ..flags });
+    }
+}
+
+pub fn inheritable(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let refused = |what, errno| failed(what, errno);
+    let before = own::flags().map_err(|errno| refused("Capabilities not available", errno))?;
+    let inheritable = set_of(&text::shown(word), shell.last)
+        .ok_or_else(|| refused("Fatal error internalizing capabilities", Errno::EINVAL))?;
+    widen(shell);
+    own::set_flags(Flags { inheritable, ..before })
+        .map_err(|errno| refused("Unable to set inheritable capabilities", errno))
+}
+
+/// Names, `all`, or nothing by the name of `none` or an empty text.
+fn set_of(word: &str, last: u8) -> Option<Mask> {
+    match word {
+        "" | "none" => Some(0),
+        word => word.split(',').try_fold(0, |mask, name| match name.eq_ignore_ascii_case("all") {
+            true => Some(mask | all(last)),
+            false => Some(mask | 1 << number(name)?),
+        }),
+    }
+}
+
+pub fn drop_bound(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let word = text::shown(word);
+    let last = shell.last;
+    let work = || -> Result<(), Exit> {
+        if word == "all" {
+            return (0..=last).try_for_each(|number| {
+                let what = || format!("Unable to drop bounding capability [{}]", name(number));
+                own::drop_bound(number).map_err(|_| fail(what()))
+            });
+        }
+        each(&word, |name, number| {
+            own::drop_bound(number).map_err(|_| fail(format!("failed to drop [{name}={number}]")))
+        })
+    };
+    if shell.strict {
+        return work();
+    }
+    own::with(SETPCAP, work).map_err(|errno| failed("unable to raise CAP_SETPCAP for BSET changes", errno))?
+}
+
+/// Of names between commas; empty ones are passed over.
+fn each(word: &str, work: impl Fn(&str, u8) -> Result<(), Exit>) -> Result<(), Exit> {
+    for name in word.split(',').filter(|name| !name.is_empty()) {
+        let number = number(name).ok_or_else(|| fail(format!("capability [{name}] is unknown to libcap")))?;
+        work(name, number)?;
+    }
+    Ok(())
+}
+
+pub fn iab(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let word = text::shown(word);
+    let iab = Iab::parse(&word).ok_or_else(|| fail(format!("iab: '{word}' malformed")))?;
+    own::set_iab(iab, shell.last).map_err(|errno| failed("unable to set IAB tuple", errno))
+}
+
+pub fn add_ambient(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    change_ambient(shell, word, "raise", own::raise_ambient)
+}
+
+pub fn remove_ambient(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    change_ambient(shell, word, "clear", own::lower_ambient)
+}
+
+fn change_ambient(
+    shell: &Shell,
+    word: &OsStr,
+    verb: &str,
+    change: fn(u8) -> nix::Result<()>,
+) -> Result<(), Exit> {
+    let word = text::shown(word);
+    if word == "all" {
+        return (0..=shell.last).try_for_each(|number| {
+            let what = || format!("Unable to {verb} ambient capability [{}]", name(number));
+            change(number).map_err(|_| fail(what()))
+        });
+    }
+    each(&word, |name, number| {
+        change(number).map_err(|_| fail(format!("failed to {verb} ambient [{name}={number}]")))
+    })
+}
+
+pub fn no_ambient(shell: &mut Shell) -> Result<(), Exit> {
+    match own::ambient(shell.last) {
+        0 => Ok(()),
+        _ => own::clear_ambient().map_err(|_| fail("failed to reset ambient set")),
+    }
+}
+
+pub fn securebits(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let bits = integer("--secbits", word)?;
+    own::set_securebits(bits).map_err(|_| fail(format!("failed to set securebits to 0{bits:o}/0x{bits:x}")))
+}
+
+pub fn keep(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let value = integer("--keep", word)?;
+    own::set_keep(value).map_err(|errno| failed(&format!("prctl(PR_SET_KEEPCAPS, {value}) failed"), errno))
+}
+
+pub fn no_new_privs(_: &mut Shell) -> Result<(), Exit> {
+    own::set_no_new_privs().map_err(|errno| failed("unable to set no-new-privs", errno))
+}
+
+/// Outside is left for good: the working directory is the new root.
+pub fn chroot(shell: &mut Shell, path: &OsStr) -> Result<(), Exit> {
+    let done = own::with(SYS_CHROOT, || change_root(Path::new(path)).and_then(|()| chdir("/")))
+        .map_err(|errno| failed("unable to raise CAP_SYS_CHROOT", errno))?;
+    shell.moved = true;
+    done.map_err(|errno| failed(&format!("Unable to chroot/chdir to [{}]", text::shown(path)), errno))
+}

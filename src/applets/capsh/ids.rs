@@ -1,0 +1,65 @@
+//! The options that change users and groups.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
+
+use super::{Shell, fail, failed, integer};
+use crate::exit::Exit;
+use crate::isolation::capabilities::own;
+use crate::output::text;
+use crate::proc::{Login, groups_with, id_of};
+
+pub fn uid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let id = integer("--uid", word)?;
+    setuid(Uid::from_raw(id)).map_err(|errno| failed(&format!("Failed to set uid={id}"), errno))
+}
+
+pub fn cap_uid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let id = integer("--cap-uid", word)?;
+    own::set_user(Uid::from_raw(id)).map_err(|errno| failed(&format!("Failed to cap_setuid({id})"), errno))
+}
+
+pub fn gid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let id = integer("--gid", word)?;
+    setgid(Gid::from_raw(id)).map_err(|errno| failed(&format!("Failed to set gid={id}"), errno))
+}
+
+/// Numbers and names between commas; empty ones are passed over.
+pub fn groups(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let file = std::fs::read("/etc/group").unwrap_or_default();
+    let mut groups = Vec::new();
+    for name in word.as_bytes().split(|&b| b == b',').filter(|name| !name.is_empty()) {
+        let number = std::str::from_utf8(name).ok().filter(|name| name.bytes().all(|b| b.is_ascii_digit()));
+        let id = match number {
+            Some(digits) => digits.parse().ok(),
+            None => id_of(&file, name),
+        };
+        let unknown = || fail(format!("Failed to identify gid for group [{}]", text::escape(name)));
+        groups.push(Gid::from_raw(id.ok_or_else(unknown)?));
+    }
+    setgroups(&groups).map_err(|_| fail("Failed to setgroups."))
+}
+
+/// As a login would, but what is permitted stays so.
+pub fn user(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let name = text::shown(word);
+    let file = std::fs::read("/etc/passwd").unwrap_or_default();
+    let login =
+        Login::find(&file, word.as_bytes()).ok_or_else(|| fail(format!("User [{name}] not known")))?;
+    let groups: Vec<Gid> =
+        groups_with(&std::fs::read("/etc/group").unwrap_or_default(), word.as_bytes(), login.gid)
+            .into_iter()
+            .map(Gid::from_raw)
+            .collect();
+    own::set_groups(Gid::from_raw(login.gid), &groups)
+        .map_err(|errno| failed("Unable to set group list for user", errno))?;
+    let uid = login.uid;
+    own::set_user(Uid::from_raw(uid))
+        .map_err(|errno| failed(&format!("Failed to set uid={uid}(user={name})"), errno))?;
+    if !shell.keep_environment {
+        shell.home_and_user = Some((OsString::from_vec(login.home), word.to_os_string()));
+    }
+    Ok(())
+}

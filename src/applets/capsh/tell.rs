@@ -1,0 +1,280 @@
+//! What capsh says: of itself, of capabilities, and whether something is so.
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+
+use anyhow::Context;
+use nix::unistd::{geteuid, getgid, getgroups, getuid};
+
+use super::{Shell, card, fail, integer};
+use crate::exit::Exit;
+use crate::isolation::capabilities::mode::Mode;
+use crate::isolation::capabilities::own::{self, securebits};
+use crate::isolation::capabilities::text::{Flags, Iab, list, parse_list};
+use crate::isolation::capabilities::{Mask, TABLE, all, number};
+use crate::output::text;
+use crate::proc::{Users, name_of};
+
+/// The sets of this process. By system calls: in a new root there may be no /proc.
+struct Own {
+    flags: Flags,
+    bounding: Mask,
+    ambient: Mask,
+}
+
+impl Own {
+    fn read(last: u8) -> Result<Own, Exit> {
+        let flags = own::flags().context("failed to get process capabilities")?;
+        Ok(Own { flags, bounding: own::bounding(last), ambient: own::ambient(last) })
+    }
+
+    fn iab(&self) -> Iab {
+        Iab { inheritable: self.flags.inheritable, ambient: self.ambient, blocked: !self.bounding }
+    }
+
+    fn mode(&self) -> Result<Mode, Exit> {
+        let bits = own::securebits().context("cannot read the securebits")?;
+        Ok(Mode::guess(bits, self.flags, self.bounding, self.ambient))
+    }
+}
+
+pub fn mode_of_own(last: u8) -> Result<Mode, Exit> {
+    Own::read(last)?.mode()
+}
+
+pub fn print(shell: &mut Shell, target: Option<&OsStr>) -> Result<(), Exit> {
+    if let Some(word) = target {
+        return card::print(shell, word);
+    }
+    let own = Own::read(shell.last)?;
+    let bits = own::securebits().context("cannot read the securebits")?;
+    let limited = own::no_new_privs().context("cannot read no_new_privs")?;
+    let mut text = sets(own.flags, own.bounding, own.ambient, own.iab(), shell.last);
+    _ = writeln!(text, "Securebits: {} (no-new-privs={})", in_three_bases(bits), u8::from(limited));
+    for (bit, name) in securebits::NAMES {
+        let on = if bits >> bit & 1 == 1 { "yes" } else { "no" };
+        let locked = if bits >> bit & 2 == 2 { "locked" } else { "unlocked" };
+        _ = writeln!(text, " secure-{name}: {on} ({locked})");
+    }
+    text += &identity()?;
+    let mode = own.mode()?;
+    _ = writeln!(text, "Guessed mode: {} ({})", mode.name(), mode as u8);
+    shell.out.push(text.as_bytes());
+    Ok(())
+}
+
+/// The first four lines, of anybody.
+pub fn sets(flags: Flags, bounding: Mask, ambient: Mask, iab: Iab, last: u8) -> String {
+    format!(
+        "Current: {}\nBounding set ={}\nAmbient set ={}\nCurrent IAB: {}\n",
+        flags.text(last),
+        list(bounding),
+        list(ambient),
+        iab.text(last)
+    )
+}
+
+/// `057/0x2f/6'b101111`, as the original and people who design chips write it.
+fn in_three_bases(bits: u32) -> String {
+    let width = (32 - bits.leading_zeros()).max(1);
+    format!("0{bits:o}/0x{bits:x}/{width}'b{bits:b}")
+}
+
+fn identity() -> Result<String, Exit> {
+    let users = Users::read(std::fs::File::open("/etc/passwd"));
+    let group_file = std::fs::read("/etc/group").unwrap_or_default();
+    let user = |uid: u32| {
+        let name = users.get(uid).map_or("???".into(), |user| text::escape(&user.name));
+        format!("{uid}({name})")
+    };
+    let group = |gid: u32| {
+        let name = name_of(&group_file, gid).map_or("???".into(), text::escape);
+        format!("{gid}({name})")
+    };
+    let groups = getgroups().context("cannot read the groups")?;
+    let groups: Vec<String> = groups.iter().map(|gid| group(gid.as_raw())).collect();
+    let (uid, euid) = (user(getuid().as_raw()), user(geteuid().as_raw()));
+    Ok(format!("uid={uid} euid={euid}\ngid={}\ngroups={}\n", group(getgid().as_raw()), groups.join(",")))
+}
+
+pub fn current(shell: &mut Shell) -> Result<(), Exit> {
+    let own = Own::read(shell.last)?;
+    let (flags, iab) = (own.flags.text(shell.last), own.iab().text(shell.last));
+    shell.out.push(format!("Current: {flags}\nCurrent IAB: {iab}\n").as_bytes());
+    Ok(())
+}
+
+pub fn modes(shell: &mut Shell) -> Result<(), Exit> {
+    let names: Vec<&str> = Mode::ALL.iter().skip(1).map(|mode| mode.name()).collect();
+    shell.out.push(format!("Supported modes: {}\n", names.join(" ")).as_bytes());
+    Ok(())
+}
+
+pub fn decode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let digits = word.to_str().unwrap_or_default();
+    let digits = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")).unwrap_or(digits);
+    let hexadecimal = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let mask = Mask::from_str_radix(digits, 16).ok().filter(|_| hexadecimal);
+    let Some(mask) = mask else {
+        let word = text::shown(word);
+        return Err(fail(format!(
+            "invalid --decode value: want a mask of at most 16 hexadecimal digits, got \"{word}\""
+        )));
+    };
+    shell.out.push(format!("0x{mask:016x}={}\n", list(mask)).as_bytes());
+    Ok(())
+}
+
+pub fn encode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let names = text::shown(word);
+    let mask = match &*names {
+        "all" => Ok(all(shell.last)),
+        names => parse_list(names),
+    };
+    let mask = mask.map_err(|name| fail(format!("capability [{name}] is unknown")))?;
+    shell.out.push(format!("{mask:016x}\n").as_bytes());
+    Ok(())
+}
+
+pub fn explain(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    match word.to_str().and_then(number) {
+        Some(number) => {
+            shell.out.push(explanation(number).as_bytes());
+            Ok(())
+        }
+        None => Err(fail(format!("unrecognised value '{}'", text::shown(word)))),
+    }
+}
+
+fn explanation(number: u8) -> String {
+    let bit: Mask = 1 << number;
+    let row = TABLE.get(usize::from(number));
+    let name = row.map_or("<unsupported>", |row| row.name);
+    let mut text = format!("{name} ({number}) [/proc/self/status:CapXXX: 0x{bit:016x}]\n");
+    if let Some(row) = row {
+        text.push('\n');
+        text.extend(row.help.iter().map(|line| format!("    {line}\n")));
+    }
+    text
+}
+
+pub fn suggest(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let wanted = word.to_string_lossy().to_lowercase();
+    let has = |number: &u8| {
+        let row = &TABLE[usize::from(*number)];
+        row.name.contains(&wanted) || row.help.join(" ").to_lowercase().contains(&wanted)
+    };
+    let found: Vec<String> = (0..TABLE.len() as u8).filter(has).map(explanation).collect();
+    shell.out.push(found.join("\n").as_bytes());
+    Ok(())
+}
+
+// --- tests: silent when it is so --------------------------------------------------------------------------
+
+/// All of the list must be so; the original looks at the first name and says yes to the others.
+fn each(word: &OsStr, why_not: impl Fn(u8) -> Result<Option<&'static str>, Exit>) -> Result<(), Exit> {
+    for name in text::shown(word).split(',') {
+        let number = number(name).ok_or_else(|| fail(format!("cap[{name}] not recognized by library")))?;
+        if let Some(why) = why_not(number)? {
+            return Err(fail(format!("cap[{name}] {why}")));
+        }
+    }
+    Ok(())
+}
+
+fn in_flags(word: &OsStr, of: fn(&Flags) -> Mask, why: &'static str) -> Result<(), Exit> {
+    let flags = own::flags().context("failed to get process capabilities")?;
+    each(word, |number| Ok((of(&flags) >> number & 1 == 0).then_some(why)))
+}
+
+pub fn has_permitted(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    in_flags(word, |flags| flags.permitted, "not permitted")
+}
+
+pub fn has_inheritable(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    in_flags(word, |flags| flags.inheritable, "not inheritable")
+}
+
+pub fn has_ambient(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    each(word, |number| Ok((own::is_ambient(number) != Ok(true)).then_some("not in ambient vector")))
+}
+
+/// What the kernel does not know is in no set of it; theirs says it is.
+pub fn has_bound(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    each(word, |number| Ok((own::bound(number) != Some(true)).then_some("not in bounding vector")))
+}
+
+pub fn knows_ambient(_: &mut Shell) -> Result<(), Exit> {
+    match own::is_ambient(0) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(fail("ambient set not supported")),
+    }
+}
+
+pub fn has_no_new_privs(_: &mut Shell) -> Result<(), Exit> {
+    match own::no_new_privs() {
+        Ok(true) => Ok(()),
+        _ => Err(fail("no-new-privs not set")),
+    }
+}
+
+pub fn supports(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let last = shell.last;
+    for name in text::shown(word).split(',') {
+        let number = number(name).ok_or_else(|| fail(format!("cap[{name}] not recognized by library")))?;
+        if number > last {
+            return Err(fail(format!("cap[{name}={number}] not supported by kernel")));
+        }
+    }
+    Ok(())
+}
+
+pub fn is_uid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    same("uid", getuid().as_raw(), integer("--is-uid", word)?)
+}
+
+pub fn is_gid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    same("gid", getgid().as_raw(), integer("--is-gid", word)?)
+}
+
+fn same(what: &str, got: u32, want: u32) -> Result<(), Exit> {
+    if got == want { Ok(()) } else { Err(fail(format!("{what}: got={got}, want={want}"))) }
+}
+
+pub fn in_mode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+    let got = mode_of_own(shell.last)?.name();
+    let want = text::shown(word);
+    if got == want {
+        return Ok(());
+    }
+    shell.out.push(format!("mismatched mode got={got} want={want}\n").as_bytes());
+    Err(silent())
+}
+
+/// It has been said on stdout.
+pub fn silent() -> Exit {
+    Exit::Words { status: 1, words: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn securebits_in_three_bases() {
+        assert_eq!(in_three_bases(0), "00/0x0/1'b0");
+        assert_eq!(in_three_bases(1), "01/0x1/1'b1");
+        assert_eq!(in_three_bases(47), "057/0x2f/6'b101111");
+        assert_eq!(in_three_bases(512), "01000/0x200/10'b1000000000");
+    }
+
+    #[test]
+    fn explanations_stand_under_their_name() {
+        let text = explanation(0);
+        assert!(
+            text.starts_with("cap_chown (0) [/proc/self/status:CapXXX: 0x0000000000000001]\n\n    G"),
+            "{text}"
+        );
+        assert_eq!(explanation(63), "<unsupported> (63) [/proc/self/status:CapXXX: 0x8000000000000000]\n");
+    }
+}

@@ -1,0 +1,80 @@
+//! libcap's modes: arrangements of securebits and sets that have a name (cap_get_mode(3)).
+
+use anyhow::{Context, Result};
+
+use super::own::{self, securebits};
+use super::text::Flags;
+use super::{Mask, State};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Uncertain,
+    NoPriv,
+    Pure1eInit,
+    Pure1e,
+    Hybrid,
+}
+
+impl Mode {
+    /// By the number that libcap gives them; all but the first can be set.
+    pub const ALL: [Mode; 5] = [Mode::Uncertain, Mode::NoPriv, Mode::Pure1eInit, Mode::Pure1e, Mode::Hybrid];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mode::Uncertain => "UNCERTAIN",
+            Mode::NoPriv => "NOPRIV",
+            Mode::Pure1eInit => "PURE1E_INIT",
+            Mode::Pure1e => "PURE1E",
+            Mode::Hybrid => "HYBRID",
+        }
+    }
+
+    #[must_use]
+    pub fn settable(name: &str) -> Option<Mode> {
+        Mode::ALL.into_iter().skip(1).find(|mode| mode.name() == name)
+    }
+
+    /// What `bits` and the sets amount to.
+    #[must_use]
+    pub fn guess(bits: u32, flags: Flags, bounding: Mask, ambient: Mask) -> Mode {
+        match bits {
+            0 => Mode::Hybrid,
+            securebits::PURE if ambient != 0 => Mode::Uncertain,
+            securebits::PURE if flags.inheritable != 0 => Mode::Pure1e,
+            securebits::PURE if flags.permitted | flags.effective | bounding == 0 => Mode::NoPriv,
+            securebits::PURE => Mode::Pure1eInit,
+            _ => Mode::Uncertain,
+        }
+    }
+
+    /// Ours.
+    pub fn own(state: &State) -> Result<Mode> {
+        let bits = own::securebits().context("cannot read the securebits")?;
+        Ok(Mode::guess(bits, state.sets.flags(), state.sets.bounding, state.sets.ambient))
+    }
+
+    /// Puts this process into the mode; nothing is effective afterwards.
+    pub fn set(self, last: u8) -> nix::Result<()> {
+        let mut flags = own::flags()?;
+        own::set_flags(Flags { effective: flags.effective | own::SETPCAP, ..flags })?;
+        if self == Mode::Hybrid {
+            own::set_securebits(0)?;
+        } else {
+            if own::ambient(last) != 0 {
+                own::clear_ambient()?;
+            }
+            own::set_securebits(securebits::PURE)?;
+        }
+        match self {
+            Mode::NoPriv => {
+                (0..=last).try_for_each(own::drop_bound)?;
+                own::set_no_new_privs()?;
+                flags = Flags::default();
+            }
+            Mode::Pure1eInit => flags.inheritable = 0,
+            _ => {}
+        }
+        own::set_flags(Flags { effective: 0, ..flags })
+    }
+}

@@ -1,0 +1,167 @@
+//! This process's own: capget(2), capset(2) and what prctl(2) has besides.
+
+use nix::errno::Errno;
+use nix::unistd::{Pid, Uid, setuid};
+
+use super::text::{Flags, Iab};
+use super::{Mask, TABLE, all, bits};
+use crate::sys;
+
+pub const SETGID: Mask = 1 << 6;
+pub const SETUID: Mask = 1 << 7;
+pub const SETPCAP: Mask = 1 << 8;
+pub const SYS_CHROOT: Mask = 1 << 18;
+
+pub mod securebits {
+    /// noroot, no_setuid_fixup and no_cap_ambient_raise on; these and keep_caps locked.
+    pub const PURE: u32 = 0xef;
+
+    /// The bits that are told, and their names; the bit above each locks it.
+    pub const NAMES: [(u32, &str); 4] =
+        [(0, "noroot"), (2, "no-suid-fixup"), (4, "keep-caps"), (6, "no-ambient-raise")];
+}
+
+/// The last capability that the kernel has: asked for, for two calls where it has those of our table.
+#[must_use]
+pub fn last() -> u8 {
+    let known = |number: u8| sys::prctl(libc::PR_CAPBSET_READ, u64::from(number), 0).is_ok();
+    let newest = TABLE.len() as u8 - 1;
+    match known(newest) {
+        true => (newest + 1..64).take_while(|&number| known(number)).last().unwrap_or(newest),
+        false => (0..newest).rev().find(|&number| known(number)).unwrap_or(newest),
+    }
+}
+
+/// Of a process or thread; 0 is this one.
+pub fn flags_of(pid: Pid) -> nix::Result<Flags> {
+    let halves = sys::capget(pid)?;
+    let whole = |low: usize| Mask::from(halves[low]) | Mask::from(halves[low + 3]) << 32;
+    Ok(Flags { effective: whole(0), permitted: whole(1), inheritable: whole(2) })
+}
+
+pub fn flags() -> nix::Result<Flags> {
+    flags_of(Pid::from_raw(0))
+}
+
+#[allow(clippy::cast_possible_truncation)] // halves
+pub fn set_flags(flags: Flags) -> nix::Result<()> {
+    let low = [flags.effective, flags.permitted, flags.inheritable].map(|mask| mask as u32);
+    let high = [flags.effective, flags.permitted, flags.inheritable].map(|mask| (mask >> 32) as u32);
+    sys::capset([low[0], low[1], low[2], high[0], high[1], high[2]])
+}
+
+/// Is it in the bounding set? None: the kernel does not know it.
+#[must_use]
+pub fn bound(number: u8) -> Option<bool> {
+    sys::prctl(libc::PR_CAPBSET_READ, u64::from(number), 0).ok().map(|answer| answer != 0)
+}
+
+#[must_use]
+pub fn bounding(last: u8) -> Mask {
+    bits(all(last)).filter(|&number| bound(number) == Some(true)).fold(0, |mask, number| mask | 1 << number)
+}
+
+pub fn drop_bound(number: u8) -> nix::Result<()> {
+    sys::prctl(libc::PR_CAPBSET_DROP, u64::from(number), 0).map(drop)
+}
+
+fn ambient_call(what: i32, number: u8) -> nix::Result<i32> {
+    sys::prctl(libc::PR_CAP_AMBIENT, u64::from(what.unsigned_abs()), u64::from(number))
+}
+
+/// Is it ambient? An error where the kernel has no such thing, or no such capability.
+pub fn is_ambient(number: u8) -> nix::Result<bool> {
+    ambient_call(libc::PR_CAP_AMBIENT_IS_SET, number).map(|answer| answer != 0)
+}
+
+#[must_use]
+pub fn ambient(last: u8) -> Mask {
+    bits(all(last))
+        .filter(|&number| is_ambient(number) == Ok(true))
+        .fold(0, |mask, number| mask | 1 << number)
+}
+
+pub fn raise_ambient(number: u8) -> nix::Result<()> {
+    ambient_call(libc::PR_CAP_AMBIENT_RAISE, number).map(drop)
+}
+
+pub fn lower_ambient(number: u8) -> nix::Result<()> {
+    ambient_call(libc::PR_CAP_AMBIENT_LOWER, number).map(drop)
+}
+
+pub fn clear_ambient() -> nix::Result<()> {
+    ambient_call(libc::PR_CAP_AMBIENT_CLEAR_ALL, 0).map(drop)
+}
+
+pub fn securebits() -> nix::Result<u32> {
+    sys::prctl(libc::PR_GET_SECUREBITS, 0, 0).map(i32::unsigned_abs)
+}
+
+pub fn set_securebits(bits: u32) -> nix::Result<()> {
+    sys::prctl(libc::PR_SET_SECUREBITS, u64::from(bits), 0).map(drop)
+}
+
+pub fn set_keep(value: u32) -> nix::Result<()> {
+    sys::prctl(libc::PR_SET_KEEPCAPS, u64::from(value), 0).map(drop)
+}
+
+pub fn no_new_privs() -> nix::Result<bool> {
+    sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0).map(|answer| answer != 0)
+}
+
+pub fn set_no_new_privs() -> nix::Result<()> {
+    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+}
+
+/// Does something with `mask` effective, and makes what was effective so again. Nothing is asked for when it is
+/// effective already. Err of the first: it could not be made so.
+pub fn with<T>(mask: Mask, work: impl FnOnce() -> T) -> Result<T, Errno> {
+    let before = flags()?;
+    if before.effective & mask == mask {
+        return Ok(work());
+    }
+    set_flags(Flags { effective: before.effective | mask, ..before })?;
+    let result = work();
+    set_flags(before)?;
+    Ok(result)
+}
+
+/// Becomes the user and keeps what is permitted; nothing is effective afterwards (cap_setuid(3)).
+pub fn set_user(uid: Uid) -> nix::Result<()> {
+    let before = flags()?;
+    _ = set_keep(1); // locked, it is not needed or does not help
+    let done = set_flags(Flags { effective: before.effective | SETUID, ..before }).and_then(|()| setuid(uid));
+    _ = set_keep(0);
+    let lowered = flags().and_then(|now| set_flags(Flags { effective: 0, ..now }));
+    done.and(lowered)
+}
+
+/// Becomes the groups; nothing is effective afterwards (cap_setgroups(3)).
+pub fn set_groups(gid: nix::unistd::Gid, groups: &[nix::unistd::Gid]) -> nix::Result<()> {
+    let before = flags()?;
+    set_flags(Flags { effective: before.effective | SETGID, ..before })?;
+    let done = nix::unistd::setgid(gid).and_then(|()| nix::unistd::setgroups(groups));
+    let lowered = set_flags(Flags { effective: 0, ..before });
+    done.and(lowered)
+}
+
+/// Sets all three of what programs inherit; the bounding set can only lose (cap_iab_set_proc(3)).
+pub fn set_iab(iab: Iab, last: u8) -> nix::Result<()> {
+    let before = flags()?;
+    let known = all(last);
+    let inheritable = iab.inheritable & known;
+    let needed = if iab.blocked & known != 0 || inheritable & !before.inheritable != 0 { SETPCAP } else { 0 };
+    set_flags(Flags { effective: before.effective | needed, inheritable, ..before })?;
+    let done = inherit(iab, last);
+    let restored = set_flags(Flags { inheritable, ..before });
+    done.and(restored)
+}
+
+fn inherit(iab: Iab, last: u8) -> nix::Result<()> {
+    if ambient(last) != 0 {
+        clear_ambient()?;
+    }
+    let blocked = bits(iab.blocked & all(last));
+    blocked.filter(|&number| bound(number) != Some(false)).try_for_each(drop_bound)?;
+    bits(iab.ambient & all(last)).try_for_each(raise_ambient)
+}

@@ -1,0 +1,140 @@
+//! All that decides what a process may do, as far as others can see it.
+
+use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use super::State;
+use super::file::{self, FileCapabilities};
+use crate::isolation::kind::Kind;
+use crate::isolation::ns;
+use crate::proc::ProcRoot;
+use crate::sys;
+
+pub struct Process {
+    pub pid: Pid,
+    /// Of its first thread.
+    pub state: State,
+    /// Threads whose state is another, together with those they share it with.
+    pub others: Vec<(Vec<Pid>, State)>,
+    pub user_ns: Option<UserNs>,
+    /// Only when the whole is asked for.
+    pub program: Option<Program>,
+}
+
+pub struct UserNs {
+    pub inode: u64,
+    /// Is it the one we are in?
+    pub ours: bool,
+    /// Who made it.
+    pub owner: Option<u32>,
+}
+
+/// What it executes.
+pub struct Program {
+    pub path: PathBuf,
+    /// What its file gives; an error when that cannot be read.
+    pub gives: Result<Option<FileCapabilities>, Errno>,
+}
+
+impl Process {
+    pub fn read(proc: &ProcRoot, pid: Pid) -> std::io::Result<Process> {
+        let state = State::read(proc, pid, None)?;
+        let others = if state.threads > 1 { others(proc, pid, &state)? } else { Vec::new() };
+        Ok(Process { pid, others, user_ns: UserNs::of(proc, pid), program: None, state })
+    }
+
+    /// The same with what its program's file gives.
+    pub fn whole(proc: &ProcRoot, pid: Pid) -> std::io::Result<Process> {
+        let process = Process::read(proc, pid)?;
+        Ok(Process { program: Program::of(proc, pid), ..process })
+    }
+}
+
+/// The threads that differ. One that ends meanwhile is passed over.
+fn others(proc: &ProcRoot, pid: Pid, first: &State) -> std::io::Result<Vec<(Vec<Pid>, State)>> {
+    let may = |state: &State| (state.sets, state.no_new_privs, state.seccomp);
+    let mut groups: Vec<(Vec<Pid>, State)> = Vec::new();
+    for entry in std::fs::read_dir(proc.of(pid, "task"))? {
+        let Some(thread) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let thread = Pid::from_raw(thread);
+        let Ok(state) = State::read(proc, pid, Some(thread)) else { continue };
+        if may(&state) == may(first) {
+            continue;
+        }
+        match groups.iter_mut().find(|(_, other)| may(other) == may(&state)) {
+            Some((threads, _)) => threads.push(thread),
+            None => groups.push((vec![thread], state)),
+        }
+    }
+    Ok(groups)
+}
+
+impl UserNs {
+    /// None: we may not look.
+    #[must_use]
+    pub fn of(proc: &ProcRoot, pid: Pid) -> Option<UserNs> {
+        let path = proc.of(pid, &Kind::User.link());
+        let inode = std::fs::metadata(&path).ok()?.ino();
+        let ours = std::fs::metadata(proc.own(&Kind::User.link())).ok()?.ino() == inode;
+        let owner = ns::open_file(&path).ok().and_then(|fd| ns::owner_uid(&fd));
+        Some(UserNs { inode, ours, owner })
+    }
+
+    /// `only inside user namespace 4026532333, owned by uid 1000`; nothing of our own.
+    #[must_use]
+    pub fn limits(&self) -> Option<String> {
+        let owner = self.owner.map(|uid| format!(", owned by uid {uid}")).unwrap_or_default();
+        (!self.ours).then(|| format!("only inside user namespace {}{owner}", self.inode))
+    }
+}
+
+impl Program {
+    /// None for a thread of the kernel, and of a process that we may not look into.
+    fn of(proc: &ProcRoot, pid: Pid) -> Option<Program> {
+        let exe = proc.of(pid, "exe");
+        let path = std::fs::read_link(&exe).ok()?;
+        // By the link itself: what its text names may be another file by now, or one of another root.
+        let link = CString::new(exe.as_os_str().as_bytes()).ok()?;
+        let gives = if asks_a_program(proc, pid, &link) { Err(Errno::EREMOTEIO) } else { given(&link) };
+        Some(Program { path, gives })
+    }
+}
+
+impl Program {
+    /// Why it is not known what the file gives.
+    #[must_use]
+    pub fn unknown(&self) -> Option<String> {
+        match self.gives {
+            Ok(_) => None,
+            Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem is FUSE".to_owned()),
+            Err(errno) => Some(crate::errno::strerror(errno as i32)),
+        }
+    }
+}
+
+/// Is the file on a filesystem whose answers a program gives (FUSE)? One in a container could let us wait forever.
+/// Where the file is, the kernel tells without asking.
+fn asks_a_program(proc: &ProcRoot, pid: Pid, file: &CStr) -> bool {
+    let Ok(((major, minor), _)) = sys::file_id(nix::fcntl::AT_FDCWD, file) else { return true };
+    let device = format!("{major}:{minor}");
+    let mounts = proc.read(pid, "mountinfo").unwrap_or_default();
+    mounts.split(|&b| b == b'\n').any(|line| {
+        let mut fields = line.split(|&b| b == b' ');
+        let here = fields.nth(2) == Some(device.as_bytes());
+        let kind = fields.skip_while(|field| *field != b"-").nth(1).unwrap_or_default();
+        here && kind.starts_with(b"fuse")
+    })
+}
+
+fn given(file: &CStr) -> Result<Option<FileCapabilities>, Errno> {
+    match sys::get_xattr(file, c"security.capability", &mut [0; 64]) {
+        Ok(raw) => file::parse(raw).map(Some).ok_or(Errno::EINVAL),
+        Err(Errno::ENODATA | Errno::EOPNOTSUPP) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
