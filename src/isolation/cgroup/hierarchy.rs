@@ -1,4 +1,4 @@
-//! Control groups: which a process is in, and where their directories are, on v1, v2 and hybrid hosts.
+//! Which groups a process is in, and where their directories are, on v1, v2 and hybrid hosts.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -137,7 +137,7 @@ impl Hierarchies {
         })
     }
 
-    /// `cgroup.procs` of every group that `pid` is in, open for [`join`].
+    /// `cgroup.procs` of every group that `pid` is in, open for [`super::join`].
     pub fn open_groups(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<OwnedFd>> {
         let path = proc.of(pid, "cgroup");
         let text = std::fs::read(&path).with_context(|| format!("cannot open {}", path.display()))?;
@@ -150,11 +150,6 @@ impl Hierarchies {
             })
             .collect()
     }
-}
-
-/// Moves the process that calls into the group whose `cgroup.procs` this is.
-pub fn join(procs: &OwnedFd) -> nix::Result<()> {
-    nix::unistd::write(procs, b"0").map(drop)
 }
 
 /// mountinfo's octal escapes: `\040` for a blank.
