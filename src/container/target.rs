@@ -2,18 +2,20 @@
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Result, anyhow, bail};
 use nix::errno::Errno;
+use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
 use super::evidence::namespace;
-use super::{Container, Resolver, Runtime};
+use super::{Container, Files, Resolver, Runtime};
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::output::text;
-use crate::proc::{Scan, Status};
+use crate::proc::{ProcRoot, Scan, Status};
 
 #[derive(Debug, PartialEq, Eq, Clone)]
 pub enum Target {
@@ -221,6 +223,28 @@ fn in_container(resolver: &Resolver<'_>, container: &Container, init: Pid, cpid:
     held.ok_or_else(|| {
         anyhow!("container {} has no process {cpid}", text::escape(container.label().as_bytes()))
     })
+}
+
+/// The process that is meant, of a container its first, held by a pidfd where the kernel has them.
+pub fn held(proc: &ProcRoot, target: &Target) -> Result<Held> {
+    match target {
+        Target::Pid { pid, inode } => {
+            let pidfd = ns::pidfd(*pid);
+            if let Some(inode) = inode {
+                let same = pidfd.as_ref().is_some_and(|fd| fstat(fd).is_ok_and(|stat| stat.st_ino == *inode));
+                if !same {
+                    return Err(anyhow::Error::from(Errno::ESRCH)
+                        .context(format!("failed to obtain a valid file descriptor for PID {pid}")));
+                }
+            }
+            Ok(Held { pid: *pid, pidfd })
+        }
+        Target::Container(word) => {
+            let files = Files::new(Path::new("/"))?;
+            let mut resolver = Resolver::new(proc, &files);
+            process(&mut resolver, word)
+        }
+    }
 }
 
 #[cfg(test)]
