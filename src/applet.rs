@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::applets::{ctr_ps, lsns, nsenter, unshare};
+use crate::applets::{cgexec, ctr_ps, lsns, nsenter, unshare};
 use crate::cli::Call;
 use crate::exit::{Exit, Outcome, report};
 use crate::output::text;
@@ -30,7 +30,15 @@ impl Applet {
     }
 }
 
-pub static APPLETS: [Applet; 4] = [
+pub static APPLETS: [Applet; 5] = [
+    Applet {
+        name: "cgexec",
+        section: 1,
+        failure: 125,
+        about: "run a program in control groups, and limit, measure and end it there",
+        run: cgexec::run,
+        options: cgexec::options,
+    },
     Applet {
         name: "ctr-ps",
         section: 1,

@@ -112,6 +112,11 @@ pub fn warn(name: &str, message: &str) {
     complain(&format!("{name}: {message}"));
 }
 
+/// Text of several lines to stderr, as it is.
+pub fn say(text: &str) {
+    let _ = nix::unistd::write(std::io::stderr(), text.as_bytes());
+}
+
 /// One write, so that lines of several processes do not mix. A stderr that cannot be written is nobody's news.
 fn complain(line: &str) {
     let _ = nix::unistd::write(std::io::stderr(), format!("{line}\n").as_bytes());

@@ -20,9 +20,10 @@
 //!
 //! # See also
 //!
-//! ctr-ps(1), lsns(8), nsenter(1), unshare(1), namespaces(7), cgroups(7)
+//! cgexec(1), ctr-ps(1), lsns(8), nsenter(1), unshare(1), namespaces(7), cgroups(7)
 
 // Applets never import one another: what two need moves down, to `container`, `isolation` or `output`.
+pub mod cgexec;
 pub mod ctr_ps;
 pub mod lsns;
 pub mod nsenter;
