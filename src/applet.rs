@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::applets::{capsh, ctr_ps, getpcaps, lsns, nsenter, unshare};
+use crate::applets::{capsh, cgexec, ctr_ps, getpcaps, lsns, nsenter, unshare};
 use crate::cli::Call;
 use crate::exit::{Exit, Outcome, report};
 use crate::output::text;
@@ -30,7 +30,7 @@ impl Applet {
     }
 }
 
-pub static APPLETS: [Applet; 6] = [
+pub static APPLETS: [Applet; 7] = [
     Applet {
         name: "capsh",
         section: 1,
@@ -38,6 +38,14 @@ pub static APPLETS: [Applet; 6] = [
         about: "show and change capabilities, and run a shell with them",
         run: capsh::run,
         options: capsh::options,
+    },
+    Applet {
+        name: "cgexec",
+        section: 1,
+        failure: 125,
+        about: "run a program in control groups, and limit, measure and end it there",
+        run: cgexec::run,
+        options: cgexec::options,
     },
     Applet {
         name: "ctr-ps",

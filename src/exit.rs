@@ -120,7 +120,7 @@ pub fn warn(name: &str, message: &str) {
     complain(&format!("{name}: {message}"));
 }
 
-/// The same in the original's words, which begin with no name.
+/// The same as it is: the original's words, a report of several lines.
 pub fn say(words: &str) {
     complain(words);
 }

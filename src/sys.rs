@@ -6,9 +6,11 @@
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigHandler, Signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal};
+use nix::sys::time::TimeSpec;
 use nix::unistd::{ForkResult, Pid};
 
 /// argv as Rust strings.
@@ -61,12 +63,72 @@ pub fn pidfd_getfd(pidfd: impl AsFd, fd: RawFd) -> nix::Result<OwnedFd> {
     owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_fd().as_raw_fd(), fd, 0) })
 }
 
-/// Does the process behind the pidfd still run? (Signal 0 through pidfd_send_signal(2).)
+/// Does the process behind the pidfd still run?
 pub fn pidfd_alive(pidfd: impl AsFd) -> nix::Result<()> {
+    pidfd_signal(pidfd, 0)
+}
+
+/// pidfd_send_signal(2), since Linux 5.1; 0 only asks.
+pub fn pidfd_signal(pidfd: impl AsFd, signal: c_int) -> nix::Result<()> {
     let fd = pidfd.as_fd().as_raw_fd();
-    // SAFETY: a null siginfo is allowed; signal 0 only checks.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, 0, 0, 0) };
+    // SAFETY: a null siginfo is allowed.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, 0, 0) };
     Errno::result(result).map(drop)
+}
+
+/// clone3(2) with CLONE_INTO_CGROUP, since Linux 5.7, else a fork: the child is in that v2 group from its first moment.
+pub fn fork_into(group: impl AsFd) -> nix::Result<ForkResult> {
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    // SAFETY: arguments of zeros are valid; with no stack of its own the child goes on with a copy of ours, as
+    // after fork: single-threaded, so no lock can be held by a thread that the child lacks.
+    let child = unsafe {
+        let mut arguments: libc::clone_args = std::mem::zeroed();
+        arguments.flags = CLONE_INTO_CGROUP;
+        arguments.exit_signal = libc::SIGCHLD as u64;
+        arguments.cgroup = group.as_fd().as_raw_fd() as u64;
+        libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>())
+    };
+    match Errno::result(child)? {
+        0 => Ok(ForkResult::Child),
+        child => Ok(ForkResult::Parent { child: Pid::from_raw(child as i32) }),
+    }
+}
+
+/// sigtimedwait(2): the next of the signals, and whether the kernel sent it, as for a key of the terminal. None
+/// when the time is up.
+pub fn next_signal(set: &SigSet, limit: Option<Duration>) -> nix::Result<Option<(c_int, bool)>> {
+    let limit = limit.map(TimeSpec::from);
+    let limit = limit.as_ref().map_or(std::ptr::null(), |limit| std::ptr::from_ref(limit.as_ref()));
+    // SAFETY: the siginfo is filled in when a signal comes; a null limit means none.
+    let (signal, code) = unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let signal = libc::sigtimedwait(set.as_ref(), &raw mut info, limit);
+        (signal, info.si_code)
+    };
+    match Errno::result(signal) {
+        Ok(signal) => Ok(Some((signal, code == libc::SI_KERNEL))),
+        Err(Errno::EAGAIN) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Is this process scheduled in real time? (sched(7))
+#[must_use]
+pub fn is_realtime() -> bool {
+    // SAFETY: a plain integer in.
+    let policy = unsafe { libc::sched_getscheduler(0) } & !libc::SCHED_RESET_ON_FORK;
+    matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR)
+}
+
+/// Closes all descriptors and puts /dev/null in the place of the first three.
+pub fn close_all() {
+    // SAFETY: for a process that owns none of them any more in a value that is still used.
+    unsafe {
+        if libc::syscall(libc::SYS_close_range, 0_u32, u32::MAX, 0) != 0 {
+            (0..1024).for_each(|fd| _ = libc::close(fd)); // before Linux 5.9
+        }
+        while (0..2).contains(&libc::open(c"/dev/null".as_ptr(), libc::O_RDWR)) {}
+    }
 }
 
 /// An ioctl(2) that takes no argument and returns a descriptor: NS_GET_USERNS, SIOCGSKNS and such.

@@ -28,6 +28,7 @@ complete -c ctrbox -n "__fish_ctrbox_needs_command" -l list -d 'name every apple
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "capsh" -d 'show and change capabilities, and run a shell with them'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "cgexec" -d 'run a program in control groups, and limit, measure and end it there'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "ctr-ps" -d 'list the processes of this host, each with the container it runs in'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "getpcaps" -d 'show the capabilities of processes and containers'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "lsns" -d 'list namespaces'
@@ -76,6 +77,30 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l quiet -d 'nothin
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -l license -d 'show the license'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -s V -l version -d 'show the version'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s g -l group -d 'run in this group (may be given several times)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l like -d 'run in all groups of this process or container' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l timeout -d 'end it after this time (10, 1.5s, 5m, 2h, 1d)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s m -l memory -d 'limit memory' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l memory-high -d 'slow down above so much memory (v2)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l swap -d 'limit swap' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l cpus -d 'limit time to that of so many processors' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l cpu-weight -d 'share of contended processors (1 to 10000, 100 is usual)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l cpuset -d 'run on these processors only' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l pids -d 'limit the number of processes and threads' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l io-max -d 'limit a block device: DEV:rbps=10M,wbps=1M,riops=100,wiops=100' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l hugetlb -d 'limit huge pages, as SIZE or PAGESIZE:SIZE' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l set -d 'write to a control file' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l report -d 'say in the end what was used, as text or json' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l report-file -d 'write the report to this file' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s s -l sticky -d 'tell cgrulesengd to leave the program\'s children alone too'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s b -l from-root -d 'ignore the default group of libcgroup for systemd (/run/libcgroup/systemd)'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s r -l replace-idle -d 'end the process by which libcgroup keeps a systemd scope'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l create -d 'make the groups, and remove them in the end'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l keep -d 'leave the groups that were made'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l kill -d 'end all that is left in the groups when the program has ended'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s n -l dry-run -d 'only show what would be made, written and run'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s h -l help -d 'show this help'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s c -l container -d 'only this container: NAME, RUNTIME:NAME or beginning of the id' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l color -d 'colour the output: auto, always or never' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l root -d 'look at the system whose root directory is mounted at DIR' -r

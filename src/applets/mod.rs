@@ -20,10 +20,11 @@
 //!
 //! # See also
 //!
-//! capsh(1), ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), unshare(1), namespaces(7), cgroups(7)
+//! capsh(1), cgexec(1), ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), unshare(1), namespaces(7), cgroups(7)
 
 // Applets never import one another: what two need moves down, to `container`, `isolation` or `output`.
 pub mod capsh;
+pub mod cgexec;
 pub mod ctr_ps;
 pub mod getpcaps;
 pub mod lsns;

@@ -173,25 +173,6 @@ fn precise(container: &Container, among: &[Rc<Container>]) -> String {
     name
 }
 
-/// The process that is meant, held so that its number stays its own: of a container its first, or that of `@CPID`.
-pub fn held(proc: &ProcRoot, target: &Target) -> Result<Held> {
-    match target {
-        Target::Container(word) => {
-            let files = Files::new(Path::new("/"))?;
-            process(&mut Resolver::new(proc, &files), word)
-        }
-        Target::Pid { pid, inode } => {
-            let pidfd = ns::pidfd(*pid);
-            let same =
-                |inode| pidfd.as_ref().is_some_and(|fd| fstat(fd).is_ok_and(|stat| stat.st_ino == inode));
-            if inode.is_some_and(|inode| !same(inode)) {
-                return Err(anyhow::Error::from(Errno::ESRCH).context(format!("process {pid}")));
-            }
-            Ok(Held { pid: *pid, pidfd })
-        }
-    }
-}
-
 /// The process that `word` means, a container's init or with `@CPID` another in it, held.
 pub fn process(resolver: &mut Resolver<'_>, word: &str) -> Result<Held> {
     match inside(word) {
@@ -242,6 +223,28 @@ fn in_container(resolver: &Resolver<'_>, container: &Container, init: Pid, cpid:
     held.ok_or_else(|| {
         anyhow!("container {} has no process {cpid}", text::escape(container.label().as_bytes()))
     })
+}
+
+/// The process that is meant, of a container its first, held by a pidfd where the kernel has them.
+pub fn held(proc: &ProcRoot, target: &Target) -> Result<Held> {
+    match target {
+        Target::Pid { pid, inode } => {
+            let pidfd = ns::pidfd(*pid);
+            if let Some(inode) = inode {
+                let same = pidfd.as_ref().is_some_and(|fd| fstat(fd).is_ok_and(|stat| stat.st_ino == *inode));
+                if !same {
+                    return Err(anyhow::Error::from(Errno::ESRCH)
+                        .context(format!("failed to obtain a valid file descriptor for PID {pid}")));
+                }
+            }
+            Ok(Held { pid: *pid, pidfd })
+        }
+        Target::Container(word) => {
+            let files = Files::new(Path::new("/"))?;
+            let mut resolver = Resolver::new(proc, &files);
+            process(&mut resolver, word)
+        }
+    }
 }
 
 #[cfg(test)]

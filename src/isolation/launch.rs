@@ -4,6 +4,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
@@ -173,7 +174,7 @@ fn follow(child: Pid) -> Result<u8, Exit> {
 }
 
 /// Ends as the child did, so that whoever waits for us learns it.
-pub(super) fn as_child(ended: Ended) -> Result<u8, Exit> {
+pub fn as_child(ended: Ended) -> Result<u8, Exit> {
     match ended {
         Ended::Exited(status) => return Ok(status),
         Ended::Killed(signal) => sys::die_of(signal),
@@ -186,11 +187,12 @@ pub(super) fn as_child(ended: Ended) -> Result<u8, Exit> {
 pub struct Guardian {
     /// The signal that the child gets when the parent dies, and the parent itself to see if it already has.
     kill_child: Option<(i32, OwnedFd)>,
-    forward: bool,
+    /// The signals that are passed on to the child.
+    forward: &'static [Signal],
 }
 
 impl Guardian {
-    pub fn new(kill_child: Option<i32>, forward: bool) -> Result<Guardian> {
+    pub fn new(kill_child: Option<i32>, forward: &'static [Signal]) -> Result<Guardian> {
         let kill_child = kill_child
             .map(|signal| sys::pidfd_open(Pid::this()).map(|parent| (signal, parent)))
             .transpose()
@@ -201,12 +203,9 @@ impl Guardian {
     /// Before the fork: SIGINT and SIGTERM are for the child, they shall not end the parent that waits; and
     /// none that is to be passed on is lost before there is somebody to pass it to. Gives the mask as it was.
     pub fn block(&self) -> Result<SigSet> {
-        let mut signals = SigSet::empty();
+        let mut signals = self.awaited();
         signals.add(Signal::SIGINT);
         signals.add(Signal::SIGTERM);
-        if self.forward {
-            signals.add(Signal::SIGCHLD);
-        }
         signals.thread_swap_mask(SigmaskHow::SIG_BLOCK).context("sigprocmask block failed")
     }
 
@@ -233,28 +232,42 @@ impl Guardian {
     /// Waits for the child, and ends as it did. What came in meanwhile stays blocked: it was the child's to
     /// heed, and is not to be our end after the child's.
     pub fn stand_in_for(&self, child: Pid) -> Result<u8, Exit> {
-        let ended = if self.forward {
-            Self::wait_and_forward(child)?
-        } else {
-            sys::wait(child, 0).context("waitpid failed")?
-        };
-        as_child(ended)
+        match self.wait(child, None)? {
+            Some(ended) => as_child(ended),
+            None => Err(anyhow!("child exit failed").into()), // no time was set
+        }
     }
 
-    /// Signals are taken one by one and not handled: none can come at a bad moment.
-    fn wait_and_forward(child: Pid) -> Result<Ended> {
-        let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGCHLD].into_iter().collect();
+    /// Waits for the child and passes signals on; none when it still runs at `deadline`. Signals are taken one
+    /// by one and not handled: none can come at a bad moment.
+    pub fn wait(&self, child: Pid, deadline: Option<Instant>) -> Result<Option<Ended>> {
+        if self.forward.is_empty() && deadline.is_none() {
+            return sys::wait(child, 0).context("waitpid failed").map(Some);
+        }
         loop {
-            match signals.wait() {
-                Ok(Signal::SIGCHLD) => match sys::wait(child, libc::WNOHANG).context("waitpid failed")? {
-                    Ended::Not => {}
-                    ended => return Ok(ended),
-                },
-                Ok(signal) => _ = kill(child, signal),
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno).context("sigwait failed"),
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            match sys::next_signal(&self.awaited(), left) {
+                Ok(None) => return Ok(None),
+                Ok(Some((libc::SIGCHLD, _))) => {
+                    match sys::wait(child, libc::WNOHANG).context("waitpid failed")? {
+                        Ended::Not => {}
+                        ended => return Ok(Some(ended)),
+                    }
+                }
+                // A key of the terminal is for all of the job: the child has it already.
+                Ok(Some((_, true))) | Err(Errno::EINTR) => {}
+                Ok(Some((signal, false))) => _ = kill(child, Signal::try_from(signal)?),
+                Err(errno) => return Err(errno).context("sigtimedwait failed"),
             }
         }
+    }
+
+    fn awaited(&self) -> SigSet {
+        let mut signals: SigSet = self.forward.iter().copied().collect();
+        if !self.forward.is_empty() {
+            signals.add(Signal::SIGCHLD);
+        }
+        signals
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the tests share: the binary, skipping with a reason, golden files, a place to work in.
 #![allow(dead_code)] // every test file uses its part
 
+pub mod cgexec;
 pub mod compat;
 pub mod containers;
 pub mod ctr_ps;

@@ -11,12 +11,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
-use nix::sys::stat::{Mode, fstat};
+use nix::sys::stat::Mode;
 use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, fchdir, setgid, setuid};
 
 use super::{Directory, Id, Request};
-use crate::container::target::{self, Held, Target};
-use crate::container::{Files, Resolver};
+use crate::container::target::{self, Held};
 use crate::exit::Outcome;
 use crate::isolation::capabilities;
 use crate::isolation::cgroup::{self, Hierarchies};
@@ -50,7 +49,7 @@ struct Plan {
 
 pub fn enter(request: Request, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
-    let target = held(&proc, &request)?;
+    let target = request.target.as_ref().map(|target| target::held(&proc, target)).transpose()?;
     let mut plan = open_all(&proc, &request, target)?;
     let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
     if plan.set.process.is_none() && plan.set.files.is_empty() {
@@ -99,29 +98,6 @@ pub fn enter(request: Request, program: &[OsString]) -> Outcome {
     let environment = plan.environment.take();
     drop(plan);
     Err(launch::exec(program, environment))
-}
-
-/// The target, held by a pidfd where the kernel has them.
-fn held(proc: &ProcRoot, request: &Request) -> Result<Option<Held>> {
-    match &request.target {
-        None => Ok(None),
-        Some(Target::Pid { pid, inode }) => {
-            let pidfd = ns::pidfd(*pid);
-            if let Some(inode) = inode {
-                let same = pidfd.as_ref().is_some_and(|fd| fstat(fd).is_ok_and(|stat| stat.st_ino == *inode));
-                if !same {
-                    return Err(anyhow::Error::from(Errno::ESRCH)
-                        .context(format!("failed to obtain a valid file descriptor for PID {pid}")));
-                }
-            }
-            Ok(Some(Held { pid: *pid, pidfd }))
-        }
-        Some(Target::Container(word)) => {
-            let files = Files::new(Path::new("/"))?;
-            let mut resolver = Resolver::new(proc, &files);
-            target::process(&mut resolver, word).map(Some)
-        }
-    }
 }
 
 /// In util-linux's order: it decides which of several mistakes is told.

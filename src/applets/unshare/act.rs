@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
+use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, setgid, setuid};
 
 use super::plan::{BINFMT, Map, Plan, Propagation, Request};
@@ -57,7 +58,8 @@ pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
     }
     set_clocks(&proc, request)?;
 
-    let guardian = Guardian::new(request.kill_child, request.forward_signals)?;
+    let forward: &[Signal] = if request.forward_signals { &[Signal::SIGINT, Signal::SIGTERM] } else { &[] };
+    let guardian = Guardian::new(request.kill_child, forward)?;
     if !request.fork {
         match keep_in_files(&proc, me, request, binder)? {
             0 => {}

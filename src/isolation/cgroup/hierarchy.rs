@@ -1,6 +1,7 @@
-//! Control groups: which a process is in, and where their directories are, on v1, v2 and hybrid hosts.
+//! Which groups a process is in, and where their directories are, on v1, v2 and hybrid hosts.
 
 use std::ffi::OsString;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,6 @@ use anyhow::{Context, Result};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
-use procfs::process::MountInfo;
 
 use crate::proc::ProcRoot;
 
@@ -59,56 +59,17 @@ impl Hierarchies {
     /// Those that we see mounted.
     pub fn read(proc: &ProcRoot) -> Result<Hierarchies> {
         let path = proc.own("mountinfo");
-        let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        // Of a file of proc nobody knows the length: with little room it takes a dozen of reads.
+        let mut text = Vec::with_capacity(1 << 15);
+        let read = std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut text));
+        read.with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Hierarchies::parse(&text))
     }
 
-    /// From the text of `/proc/PID/mountinfo`. Other mounts' lines are not parsed: they may hold anything.
+    /// From the text of `/proc/PID/mountinfo`. By hand: most of a short run would go into a parser of all lines.
     #[must_use]
     pub fn parse(mountinfo: &[u8]) -> Hierarchies {
-        const CONTROLLERS: [&str; 14] = [
-            "cpu",
-            "cpuacct",
-            "cpuset",
-            "memory",
-            "devices",
-            "freezer",
-            "net_cls",
-            "net_prio",
-            "blkio",
-            "perf_event",
-            "hugetlb",
-            "pids",
-            "rdma",
-            "misc",
-        ];
-        let lines = mountinfo.split(|&b| b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-        let mounts = lines
-            .filter(|line| line.contains(" - cgroup"))
-            .filter_map(|line| MountInfo::from_line(line).ok());
-        let hierarchies =
-            mounts.filter(|mount| matches!(mount.fs_type.as_str(), "cgroup" | "cgroup2")).map(|mount| {
-                let mut controllers: Vec<String> = mount
-                    .super_options
-                    .into_iter()
-                    .filter_map(|(option, value)| match (option.as_str(), value) {
-                        ("name", Some(name)) => Some(format!("name={name}")),
-                        (option, None) if CONTROLLERS.contains(&option) => Some(option.to_owned()),
-                        _ => None,
-                    })
-                    .collect();
-                controllers.sort();
-                if mount.fs_type == "cgroup2" {
-                    controllers.clear();
-                }
-                let root = unescape(mount.root.as_bytes());
-                Hierarchy {
-                    controllers,
-                    root,
-                    mount_point: unescape(mount.mount_point.as_os_str().as_bytes()),
-                }
-            });
-        Hierarchies(hierarchies.collect())
+        Hierarchies(mountinfo.split(|&b| b == b'\n').filter_map(mount).collect())
     }
 
     #[must_use]
@@ -126,6 +87,13 @@ impl Hierarchies {
     /// The directory of a group, if its hierarchy is mounted and the group lies below what the mount shows.
     #[must_use]
     pub fn directory(&self, of: Membership<'_>) -> Option<PathBuf> {
+        let (hierarchy, below) = self.place(of)?;
+        Some(hierarchy.mount_point.join(below))
+    }
+
+    /// The hierarchy of a group, and its path from the mount point.
+    #[must_use]
+    pub fn place<'a>(&'a self, of: Membership<'a>) -> Option<(&'a Hierarchy, &'a Path)> {
         let mut wanted: Vec<&[u8]> =
             of.controllers.split(|&b| b == b',').filter(|name| !name.is_empty()).collect();
         wanted.sort_unstable();
@@ -133,11 +101,11 @@ impl Hierarchies {
         self.0.iter().find_map(|hierarchy| {
             let same = hierarchy.controllers.iter().map(String::as_bytes).eq(wanted.iter().copied());
             let below = path.strip_prefix(&hierarchy.root).ok().filter(|_| same)?;
-            Some(hierarchy.mount_point.join(below))
+            Some((hierarchy, below))
         })
     }
 
-    /// `cgroup.procs` of every group that `pid` is in, open for [`join`].
+    /// `cgroup.procs` of every group that `pid` is in, open for [`super::join`].
     pub fn open_groups(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<OwnedFd>> {
         let path = proc.of(pid, "cgroup");
         let text = std::fs::read(&path).with_context(|| format!("cannot open {}", path.display()))?;
@@ -152,9 +120,42 @@ impl Hierarchies {
     }
 }
 
-/// Moves the process that calls into the group whose `cgroup.procs` this is.
-pub fn join(procs: &OwnedFd) -> nix::Result<()> {
-    nix::unistd::write(procs, b"0").map(drop)
+/// The hierarchy that a line of mountinfo is of: `ID PARENT DEVICE ROOT POINT OPTIONS… - TYPE SOURCE OPTIONS`.
+fn mount(line: &[u8]) -> Option<Hierarchy> {
+    const CONTROLLERS: [&[u8]; 14] = [
+        b"cpu",
+        b"cpuacct",
+        b"cpuset",
+        b"memory",
+        b"devices",
+        b"freezer",
+        b"net_cls",
+        b"net_prio",
+        b"blkio",
+        b"perf_event",
+        b"hugetlb",
+        b"pids",
+        b"rdma",
+        b"misc",
+    ];
+    let mut fields = line.split(|&b| b == b' ');
+    let (root, mount_point) = (fields.nth(3)?, fields.next()?);
+    let kind = fields.find(|field| *field == b"-").and_then(|_| fields.next())?;
+    if !kind.starts_with(b"cgroup") {
+        return None;
+    }
+    let options = fields.nth(1)?;
+    let named = |option: &&[u8]| CONTROLLERS.contains(option) || option.starts_with(b"name=");
+    let mut controllers: Vec<String> = match kind {
+        b"cgroup2" => Vec::new(),
+        b"cgroup" => {
+            let names = options.split(|&b| b == b',').filter(named);
+            names.map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+        }
+        _ => return None,
+    };
+    controllers.sort_unstable();
+    Some(Hierarchy { controllers, root: unescape(root), mount_point: unescape(mount_point) })
 }
 
 /// mountinfo's octal escapes: `\040` for a blank.

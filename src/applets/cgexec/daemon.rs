@@ -1,0 +1,63 @@
+//! What libcgroup has besides groups: the daemon that moves processes by rules, and the process that keeps a scope.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::isolation::cgroup::{Group, tidy};
+use crate::proc::ProcRoot;
+
+const SOCKET: &str = "/var/run/cgred.socket";
+const ANSWER: &[u8] = b"SUCCESS_STORE_PID";
+/// Written by `cgcreate -S`: the group that all paths begin at.
+const DEFAULT_GROUP: &str = "/var/run/libcgroup/systemd";
+const IDLE: &[u8] = b"libcgroup_systemd_idle_thread";
+/// A daemon that hangs shall not hang us.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Tells cgrulesengd to leave this process where it is, and if `sticky` its children too. Most hosts have none.
+pub fn leave_alone(sticky: bool) -> Result<()> {
+    let Ok(mut socket) = UnixStream::connect(SOCKET) else { return Ok(()) };
+    let failed = || format!("cannot register with cgrulesengd at {SOCKET}");
+    socket.set_read_timeout(Some(PATIENCE)).with_context(failed)?;
+    let message = [Pid::this().as_raw().to_ne_bytes(), i32::from(sticky).to_ne_bytes()].concat();
+    socket.write_all(&message).with_context(failed)?;
+    let mut answer = [0; ANSWER.len()];
+    socket.read_exact(&mut answer).with_context(failed)?;
+    if answer != *ANSWER {
+        bail!("{}: it refused", failed());
+    }
+    Ok(())
+}
+
+/// `SLICE/SCOPE`, when one was made the default.
+#[must_use]
+pub fn default_group() -> Option<PathBuf> {
+    let text = std::fs::read_to_string(DEFAULT_GROUP).ok()?;
+    tidy(text.trim_end().as_ref()).ok().filter(|path| path.components().count() == 2)
+}
+
+/// Ends the process that kept the scope alive until there was something to run in it.
+pub fn replace_idle(proc: &ProcRoot, groups: &[Group]) -> Result<()> {
+    let mut idle = Vec::new();
+    for group in groups {
+        let text = std::fs::read_to_string(group.directory().join("cgroup.procs")).unwrap_or_default();
+        for pid in text.lines().filter_map(|line| line.parse().ok()).map(Pid::from_raw) {
+            let arguments = proc.read(pid, "cmdline").unwrap_or_default();
+            let program = arguments.split(|&b| b == 0).next().unwrap_or_default();
+            if program.ends_with(IDLE) && !idle.contains(&pid) {
+                idle.push(pid);
+            }
+        }
+    }
+    match idle[..] {
+        [pid] => kill(pid, Signal::SIGTERM).with_context(|| format!("cannot end the idle process {pid}")),
+        [] => bail!("no libcgroup_systemd_idle_thread runs in the groups: -r is for a scope of cgcreate -c"),
+        _ => bail!("several libcgroup_systemd_idle_thread run in the groups"),
+    }
+}

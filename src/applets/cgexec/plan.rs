@@ -1,0 +1,182 @@
+//! Which groups, and what is to be written where. Nothing is changed here.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::{Pid, getgid, getuid};
+
+use super::{Request, daemon, rules};
+use crate::container::target;
+use crate::isolation::cgroup::limits::{self, Write};
+use crate::isolation::cgroup::{self, Group, Hierarchies, Step};
+use crate::isolation::ns;
+use crate::proc::ProcRoot;
+use crate::sys;
+
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// In the order of joining.
+    pub groups: Vec<Group>,
+    /// What is missing of them, and what is to be set in them.
+    pub steps: Vec<Step>,
+    /// The groups were made by a rule's template: they stay.
+    pub stays: bool,
+}
+
+pub fn plan(proc: &ProcRoot, request: &Request, program: &[OsString]) -> Result<Plan> {
+    let host = Hierarchies::read(proc)?;
+    if let Some(target) = &request.like {
+        return like(proc, &host, target);
+    }
+    let writes = limits::here(&host, &request.limits)?;
+    if !request.specs.is_empty() {
+        return named(&host, request, &writes);
+    }
+    if request.own_group() {
+        return fresh(proc, &host, request, &writes);
+    }
+    by_rules(&host, program)
+}
+
+/// Held while its groups are read, so that they are its own and no later process's.
+fn like(proc: &ProcRoot, host: &Hierarchies, target: &target::Target) -> Result<Plan> {
+    let held = target::held(proc, target)?;
+    let groups = host.groups_of(proc, held.pid)?;
+    if let Some(pidfd) = &held.pidfd {
+        ns::still(pidfd).with_context(|| format!("process {} has ended", held.pid))?;
+    }
+    if groups.is_empty() {
+        bail!("process {} is in no group that we see", held.pid);
+    }
+    Ok(Plan { groups, ..Plan::default() })
+}
+
+fn named(host: &Hierarchies, request: &Request, writes: &[Write]) -> Result<Plan> {
+    let below = if request.from_root { None } else { daemon::default_group() };
+    let mut groups: Vec<Group> = Vec::new();
+    for spec in &request.specs {
+        for group in host.named(spec, below.as_deref())? {
+            match groups.iter_mut().find(|known| known.directory() == group.directory()) {
+                Some(known) => add(&mut known.controllers, group.controllers),
+                None => groups.push(group),
+            }
+        }
+    }
+    if request.waits() {
+        one_a_hierarchy(&groups)?;
+    }
+    give(host, &mut groups, writes)?;
+    let mut steps = Vec::new();
+    for group in groups.iter().filter(|_| request.create) {
+        if request.kill && group.directory().is_dir() {
+            bail!("{} is there already: --kill would end what others run in it", group.shown());
+        }
+        steps.extend(cgroup::steps(group)?);
+    }
+    steps.extend(sets(host, &groups, writes)?);
+    Ok(Plan { groups, steps, ..Plan::default() })
+}
+
+fn add(to: &mut Vec<String>, names: Vec<String>) {
+    let new: Vec<String> = names.into_iter().filter(|name| !to.contains(name)).collect();
+    to.extend(new);
+}
+
+fn one_a_hierarchy(groups: &[Group]) -> Result<()> {
+    for (at, group) in groups.iter().enumerate() {
+        if let Some(other) = groups[..at].iter().find(|other| other.mount_point == group.mount_point) {
+            bail!(
+                "{} and {} are of one hierarchy: a process is in one of them only",
+                other.shown(),
+                group.shown()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Of v2 a group has the controllers that are asked for, so those of limits are wanted too.
+fn give(host: &Hierarchies, groups: &mut [Group], writes: &[Write]) -> Result<()> {
+    for write in writes {
+        let group = group_for(host, groups, write)?;
+        if !write.controller.is_empty() && !groups[group].controllers.contains(&write.controller) {
+            groups[group].controllers.push(write.controller.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Which of the groups is of the limit's controller?
+fn group_for(host: &Hierarchies, groups: &[Group], write: &Write) -> Result<usize> {
+    let hierarchy = host.of(&write.controller);
+    let mount_point = hierarchy.map(|hierarchy| &hierarchy.mount_point);
+    groups.iter().position(|group| Some(&group.mount_point) == mount_point).with_context(|| {
+        let name = &write.controller;
+        format!("{}: no group of '{name}' is named, add one: -g {name}:PATH", write.setting.file)
+    })
+}
+
+fn sets(host: &Hierarchies, groups: &[Group], writes: &[Write]) -> Result<Vec<Step>> {
+    let set = |write: &Write| {
+        let group = &groups[group_for(host, groups, write)?];
+        Ok(Step::Set(group.directory().join(&write.setting.file), write.setting.value.clone()))
+    };
+    writes.iter().map(set).collect()
+}
+
+fn fresh(proc: &ProcRoot, host: &Hierarchies, request: &Request, writes: &[Write]) -> Result<Plan> {
+    let mut wanted: Vec<String> = writes.iter().map(|write| write.controller.clone()).collect();
+    let mut more = Vec::new();
+    if host.v2().is_some() {
+        wanted.push(String::new()); // for ending it, for pressure, and to start inside
+    } else if request.kill && host.of("freezer").is_some() {
+        wanted.push("freezer".to_owned());
+    }
+    if request.report.is_some() {
+        let counted = ["cpu", "cpuacct", "memory", "pids"];
+        more.extend(counted.into_iter().filter(|name| host.of(name).is_some()).map(str::to_owned));
+    }
+    if wanted.is_empty() && more.is_empty() {
+        wanted = host.mounted();
+    }
+    wanted.sort();
+    wanted.dedup();
+    let all: Vec<String> = [wanted.clone(), more].concat();
+    // What is only to be measured may be lacking.
+    let groups = cgroup::fresh(proc, host, &all).or_else(|_| cgroup::fresh(proc, host, &wanted))?;
+    let mut plan = Plan::default();
+    for group in &groups {
+        plan.steps.extend(cgroup::steps(group)?);
+    }
+    plan.steps.extend(sets(host, &groups, writes)?);
+    plan.groups = groups;
+    Ok(plan)
+}
+
+fn by_rules(host: &Hierarchies, program: &[OsString]) -> Result<Plan> {
+    let rules = rules::read()?;
+    let text = |file: &str| std::fs::read(file).unwrap_or_default();
+    let (passwd, group) = (text("/etc/passwd"), text("/etc/group"));
+    let caller = rules::Caller {
+        uid: getuid().as_raw(),
+        gid: getgid().as_raw(),
+        pid: Pid::this().as_raw(),
+        realtime: sys::is_realtime(),
+        program: program.first().map_or(OsStr::new(""), OsString::as_os_str),
+        passwd: &passwd,
+        group: &group,
+    };
+    let mut plan = Plan { stays: true, ..Plan::default() };
+    for to in rules::destinations(&rules, &caller) {
+        let path = cgroup::tidy(Path::new(&to.path))?;
+        let below = daemon::default_group();
+        for group in host.groups(&to.controllers, &path, below.as_deref())? {
+            if to.template {
+                plan.steps.extend(cgroup::steps(&group)?);
+            }
+            plan.groups.push(group);
+        }
+    }
+    Ok(plan)
+}

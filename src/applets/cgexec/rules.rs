@@ -1,0 +1,319 @@
+//! cgrules.conf(5): which groups a program of a user belongs to.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::errno::Errno;
+
+use crate::output::text;
+use crate::proc::{Users, id_of};
+
+const FILE: &str = "/etc/cgrules.conf";
+const DIRECTORY: &str = "/etc/cgrules.d";
+
+#[derive(Debug, PartialEq, Eq, Clone)]
+enum Who {
+    Anybody,
+    User(Vec<u8>),
+    Group(Vec<u8>),
+    /// `%`: whom the rule before is for.
+    Ditto,
+}
+
+#[derive(Debug, PartialEq, Eq, Clone)]
+pub struct Rule {
+    who: Who,
+    /// The program as it is called, or the last part of that.
+    program: Option<Vec<u8>>,
+    pub controllers: String,
+    destination: Vec<u8>,
+    ignore: bool,
+    ignore_realtime: bool,
+}
+
+/// For whom, and what.
+pub struct Caller<'a> {
+    pub uid: u32,
+    pub gid: u32,
+    pub pid: i32,
+    pub realtime: bool,
+    pub program: &'a OsStr,
+    /// The texts of /etc/passwd and /etc/group.
+    pub passwd: &'a [u8],
+    pub group: &'a [u8],
+}
+
+/// Where a rule sends the program.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Destination {
+    pub controllers: String,
+    pub path: PathBuf,
+    /// Its name came from a template: it is made when it is missing.
+    pub template: bool,
+}
+
+/// The rules of this host.
+pub fn read() -> Result<Vec<Rule>> {
+    let mut files = vec![PathBuf::from(FILE)];
+    let entries = std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
+    let mut more: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    more.sort();
+    let needed = more.is_empty();
+    files.extend(more);
+    let mut rules = Vec::new();
+    for file in files {
+        match std::fs::read(&file) {
+            Ok(text) => rules.extend(parse(&text, &file)?),
+            Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) && !needed => {}
+            Err(error) => {
+                let how = "name groups with -g, or ask for one with --create or a limit";
+                return Err(anyhow!(error).context(format!("cannot read {FILE} ({how})")));
+            }
+        }
+    }
+    Ok(rules)
+}
+
+fn parse(text: &[u8], file: &Path) -> Result<Vec<Rule>> {
+    let mut rules = Vec::new();
+    for (number, line) in (1..).zip(text.split(|&b| b == b'\n')) {
+        let rule = parse_line(line).with_context(|| format!("{}, line {number}", file.display()))?;
+        rules.extend(rule);
+    }
+    Ok(rules)
+}
+
+fn parse_line(line: &[u8]) -> Result<Option<Rule>> {
+    let words = split(line);
+    let [who, controllers, destination, options @ ..] = words.as_slice() else {
+        if words.is_empty() {
+            return Ok(None);
+        }
+        bail!("a rule is: user[:program] controllers destination [options]");
+    };
+    let (who, program) = match who.iter().position(|&b| b == b':') {
+        Some(at) => (&who[..at], Some(who[at + 1..].to_vec()).filter(|program| !program.is_empty())),
+        None => (&who[..], None),
+    };
+    let who = match who {
+        b"*" => Who::Anybody,
+        b"%" => Who::Ditto,
+        [b'@', group @ ..] => Who::Group(group.to_vec()),
+        user => Who::User(user.to_vec()),
+    };
+    let mut rule = Rule {
+        who,
+        program,
+        controllers: String::from_utf8(controllers.clone()).context("a controller is no text")?,
+        destination: destination.clone(),
+        ignore: false,
+        ignore_realtime: false,
+    };
+    for option in options.iter().flat_map(|word| word.split(|&b| b == b',')) {
+        match option {
+            b"ignore" => rule.ignore = true,
+            b"ignore_rt" => rule.ignore_realtime = true,
+            other => bail!("unsupported option '{}'", text::escape(other)),
+        }
+    }
+    Ok(Some(rule))
+}
+
+/// Words between blanks; quotes hold one together, `#` where one would begin ends the line.
+fn split(line: &[u8]) -> Vec<Vec<u8>> {
+    let mut words: Vec<Vec<u8>> = Vec::new();
+    let (mut inside, mut quoted) = (false, false);
+    for &byte in line {
+        match byte {
+            b'#' if !inside => break,
+            b'"' => {
+                quoted = !quoted;
+                if !inside {
+                    words.push(Vec::new());
+                }
+                inside = true;
+            }
+            b' ' | b'\t' | b'\r' if !quoted => inside = false,
+            byte => {
+                if !inside {
+                    words.push(Vec::new());
+                }
+                inside = true;
+                words.last_mut().into_iter().for_each(|word| word.push(byte));
+            }
+        }
+    }
+    words
+}
+
+/// Where the first rule that fits sends the caller, with those that say the same user again. None when he stays.
+#[must_use]
+pub fn destinations(rules: &[Rule], caller: &Caller<'_>) -> Vec<Destination> {
+    let fits = |rule: &Rule| caller.is(&rule.who) && caller.runs(rule);
+    let Some(first) = rules.iter().position(|rule| rule.who != Who::Ditto && fits(rule)) else {
+        return Vec::new();
+    };
+    let again = rules[first + 1..].iter().take_while(|rule| rule.who == Who::Ditto);
+    let all = std::iter::once(&rules[first]).chain(again.filter(|rule| caller.runs(rule)));
+    let stays = |rule: &Rule| rule.ignore || (rule.ignore_realtime && caller.realtime);
+    all.take_while(|rule| !stays(rule))
+        .map(|rule| {
+            let (path, template) = caller.expand(&rule.destination);
+            Destination { controllers: rule.controllers.clone(), path: PathBuf::from(path), template }
+        })
+        .collect()
+}
+
+impl Caller<'_> {
+    fn is(&self, who: &Who) -> bool {
+        match who {
+            Who::Anybody => true,
+            Who::Ditto => false,
+            Who::User(name) => id_of(self.passwd, name) == Some(self.uid),
+            Who::Group(name) => {
+                let member = || self.name().is_some_and(|user| members(self.group, name).any(|m| m == user));
+                id_of(self.group, name) == Some(self.gid) || member()
+            }
+        }
+    }
+
+    fn runs(&self, rule: &Rule) -> bool {
+        let program = self.program.as_bytes();
+        rule.program.as_ref().is_none_or(|name| name == program || name == base(program))
+    }
+
+    fn name(&self) -> Option<Vec<u8>> {
+        Users::parse(self.passwd).get(self.uid).map(|user| user.name.clone())
+    }
+
+    fn group_name(&self) -> Option<Vec<u8>> {
+        let mut lines = self.group.split(|&b| b == b'\n');
+        let name = |line: &&[u8]| id_of(line, line.split(|&b| b == b':').next()?);
+        let line = lines.find(|line| name(line) == Some(self.gid))?;
+        line.split(|&b| b == b':').next().map(<[u8]>::to_vec)
+    }
+
+    /// The path, and whether there was a template in it. What has no name is a number, as in libcgroup.
+    fn expand(&self, destination: &[u8]) -> (OsString, bool) {
+        let number = |number: &dyn std::fmt::Display| number.to_string().into_bytes();
+        let mut path = Vec::new();
+        let mut template = false;
+        let mut rest = destination;
+        while let [byte, after @ ..] = rest {
+            rest = after;
+            let value = match (byte, after.first()) {
+                (b'\\', Some(b'%')) => {
+                    path.push(b'%');
+                    rest = &after[1..];
+                    continue;
+                }
+                (b'%', Some(b'u')) => number(&self.uid),
+                (b'%', Some(b'U')) => self.name().unwrap_or_else(|| number(&self.uid)),
+                (b'%', Some(b'g')) => number(&self.gid),
+                (b'%', Some(b'G')) => self.group_name().unwrap_or_else(|| number(&self.gid)),
+                (b'%', Some(b'p')) => number(&self.pid),
+                (b'%', Some(b'P')) => base(self.program.as_bytes()).to_vec(),
+                _ => {
+                    path.push(*byte);
+                    continue;
+                }
+            };
+            path.extend(value);
+            rest = &after[1..];
+            template = true;
+        }
+        (OsString::from_vec(path), template)
+    }
+}
+
+fn base(program: &[u8]) -> &[u8] {
+    program.rsplit(|&b| b == b'/').next().unwrap_or(program)
+}
+
+/// Who is in a group, by the last field of its line.
+fn members<'a>(text: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let lines = text.split(|&b| b == b'\n').map(|line| line.split(|&b| b == b':').collect::<Vec<_>>());
+    let of = lines.filter(move |fields| fields.len() >= 4 && fields[0] == name);
+    of.flat_map(|fields| fields[3].split(|&b| b == b','))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &[u8] = b"root:x:0:0::/root:/bin/sh\npeter:x:1000:100::/:/bin/sh\n";
+    const GROUP: &[u8] = b"root:x:0:\nusers:x:100:\nstudents:x:200:mary,peter\n";
+
+    fn caller(uid: u32, program: &str) -> Caller<'_> {
+        let gid = if uid == 0 { 0 } else { 100 };
+        let program = OsStr::new(program);
+        Caller { uid, gid, pid: 7, realtime: false, program, passwd: PASSWD, group: GROUP }
+    }
+
+    fn sent(rules: &str, caller: &Caller<'_>) -> Vec<String> {
+        let rules = parse(rules.as_bytes(), Path::new("f")).expect("rules");
+        let all = destinations(&rules, caller);
+        all.iter().map(|to| format!("{}:{}", to.controllers, to.path.display())).collect()
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_counts() {
+        let rules = "peter cpu test1/\n%\tmemory test2/ # and\n@students:cp devices cp\n\n#x\n* * default/\n";
+        assert_eq!(sent(rules, &caller(1000, "ls")), ["cpu:test1/", "memory:test2/"]);
+        assert_eq!(sent(rules, &caller(0, "ls")), ["*:default/"]);
+        assert_eq!(sent("@students cpu a\n", &caller(1000, "ls")), ["cpu:a"]);
+        assert_eq!(sent("@users cpu a\n", &caller(1000, "ls")), ["cpu:a"]);
+        assert_eq!(sent("@root cpu a\nnobody cpu b\n% cpu c\n", &caller(1000, "ls")), [""; 0]);
+        assert_eq!(sent("% cpu a\n", &caller(0, "ls")), [""; 0]);
+    }
+
+    #[test]
+    fn programs_by_name_or_as_they_are_called() {
+        let rules = "*:cp cpu a\n*:/bin/ls cpu b\n*:\"Web Browser\" cpu \"c d\"\n* cpu e\n";
+        for (program, to) in [
+            ("cp", "cpu:a"),
+            ("/usr/bin/cp", "cpu:a"),
+            ("ls", "cpu:e"),
+            ("/bin/ls", "cpu:b"),
+            ("/opt/Web Browser", "cpu:c d"),
+            ("c", "cpu:e"),
+        ] {
+            assert_eq!(sent(rules, &caller(0, program)), [to], "{program}");
+        }
+        assert_eq!(
+            sent("root:cp cpu a\n%:cp pids b\n%:mv memory c\n", &caller(0, "cp")),
+            ["cpu:a", "pids:b"]
+        );
+    }
+
+    #[test]
+    fn templates() {
+        let to = |destination: &str, uid| sent(&format!("* cpu {destination}\n"), &caller(uid, "/bin/ls"));
+        assert_eq!(to("%u/%U/%g/%G/%p/%P", 1000), ["cpu:1000/peter/100/users/7/ls"]);
+        assert_eq!(to("%U-%x-\\%u-a\\b-%", 5), ["cpu:5-%x-%u-a\\b-%"]);
+        let rules = parse(b"* cpu a\\%\n* cpu %u\n", Path::new("f")).expect("rules");
+        assert!(!destinations(&rules[..1], &caller(0, "x"))[0].template);
+        assert!(destinations(&rules[1..], &caller(0, "x"))[0].template);
+    }
+
+    #[test]
+    fn who_is_left_alone() {
+        assert_eq!(sent("root cpu a ignore\n* cpu b\n", &caller(0, "x")), [""; 0]);
+        assert_eq!(sent("root cpu a ignore_rt\n", &caller(0, "x")), ["cpu:a"]);
+        let realtime = Caller { realtime: true, ..caller(0, "x") };
+        assert_eq!(sent("root cpu a ignore_rt\n", &realtime), [""; 0]);
+    }
+
+    #[test]
+    fn mistakes_are_told_by_line() {
+        let wrong =
+            |rules: &str| format!("{:#}", parse(rules.as_bytes(), Path::new("f")).expect_err("a mistake"));
+        assert!(wrong("* cpu a\n\n* cpu\n").starts_with("f, line 3: a rule is"));
+        assert_eq!(wrong("* cpu a foo"), "f, line 1: unsupported option 'foo'");
+        for cut in 0..20 {
+            let _ = parse(&b"@x:\"y z\" cpu \"a b\" ignore"[..cut], Path::new("f"));
+        }
+    }
+}

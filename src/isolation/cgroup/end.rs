@@ -1,0 +1,103 @@
+//! Ending all that runs in groups, and waiting until nothing does.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::create::write;
+use crate::sys;
+
+/// The processes of a group and of all below it.
+#[must_use]
+pub fn processes(directory: &Path) -> Vec<Pid> {
+    let mut found = Vec::new();
+    for directory in tree(directory) {
+        let text = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+        found.extend(text.lines().filter_map(|line| line.parse().ok()).map(Pid::from_raw));
+    }
+    found.retain(|pid| pid.as_raw() > 0); // 0: of a pid namespace that we do not see into
+    found
+}
+
+/// The group and all below it, the deepest first.
+#[must_use]
+pub fn tree(directory: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        all.extend(tree(&entry.path()));
+    }
+    all.push(directory.to_path_buf());
+    all
+}
+
+/// Kills every process in the groups and waits until they are gone; false when some are not after `limit`.
+pub fn end_all(groups: &[PathBuf], limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    loop {
+        let running: Vec<&PathBuf> = groups.iter().filter(|group| !processes(group).is_empty()).collect();
+        if running.is_empty() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        for group in &running {
+            // All at once, and none can fork away; since Linux 5.14.
+            if write(&group.join("cgroup.kill"), "1").is_err() {
+                freeze(groups, true);
+                signal_all(std::slice::from_ref(*group), Signal::SIGKILL);
+            }
+        }
+        freeze(groups, false);
+        wait(running[0], Duration::from_millis(50));
+    }
+}
+
+/// Those of v1's freezer and of v2, as far as there are any.
+fn freeze(groups: &[PathBuf], frozen: bool) {
+    for group in groups {
+        _ = write(&group.join("freezer.state"), if frozen { "FROZEN" } else { "THAWED" });
+        _ = write(&group.join("cgroup.freeze"), if frozen { "1" } else { "0" });
+    }
+}
+
+/// Once to each process of the groups. By pidfd where there are any: between the reading of a PID and the signal it
+/// may become another's.
+pub fn signal_all(groups: &[PathBuf], signal: Signal) {
+    let all = || {
+        let mut pids: Vec<Pid> = groups.iter().flat_map(|group| processes(group)).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    };
+    let held: Vec<(Pid, nix::Result<OwnedFd>)> =
+        all().into_iter().map(|pid| (pid, sys::pidfd_open(pid))).collect();
+    let still = all();
+    for (pid, fd) in held.iter().filter(|(pid, _)| still.contains(pid)) {
+        _ = match fd {
+            Ok(fd) => sys::pidfd_signal(fd, signal as i32),
+            Err(Errno::ENOSYS) => kill(*pid, signal),
+            Err(_) => Ok(()),
+        };
+    }
+}
+
+/// Until the group may be empty, or as long as the limit allows.
+pub fn wait(group: &Path, limit: Duration) {
+    let Some(pid) = processes(group).first().copied() else { return };
+    let millis = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    match sys::pidfd_open(pid) {
+        Ok(fd) => {
+            let mut ended = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+            _ = poll(&mut ended, PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX));
+        }
+        Err(Errno::ESRCH) => {}
+        Err(_) => std::thread::sleep(limit.min(Duration::from_millis(200))),
+    }
+}

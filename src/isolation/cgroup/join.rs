@@ -1,0 +1,144 @@
+//! Moving a process into groups, and why that is refused.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Error, Result};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::Mode;
+use nix::unistd::{AccessFlags, ForkResult, Pid, faccessat};
+
+use super::group::{Group, words};
+use super::hierarchy::Hierarchies;
+use crate::errno;
+use crate::proc::ProcRoot;
+use crate::sys;
+
+/// Moves the process that calls into the group whose `cgroup.procs` or `tasks` this is.
+pub fn join(entrance: &OwnedFd) -> nix::Result<()> {
+    nix::unistd::write(entrance, b"0").map(drop)
+}
+
+/// The group's entrance, for [`enter`]: a group that is not there is known before any is joined.
+pub fn open(group: &Group) -> Result<OwnedFd> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    nix::fcntl::open(&group.entrance(), flags, Mode::empty()).map_err(|errno| cannot_join(group, errno))
+}
+
+pub fn enter(group: &Group, entrance: &OwnedFd) -> Result<()> {
+    join(entrance).map_err(|errno| cannot_join(group, errno))
+}
+
+/// Forks a child that begins its life in a v2 group; none where that is not to be had. Filters of system calls
+/// say EPERM or ENOSYS, kernels before 5.7 EINVAL or E2BIG.
+pub fn fork_into(group: &Group) -> Result<Option<ForkResult>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = nix::fcntl::open(&group.directory(), flags, Mode::empty())
+        .map_err(|errno| cannot_join(group, errno))?;
+    match sys::fork_into(&directory) {
+        Ok(forked) => Ok(Some(forked)),
+        Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL | Errno::E2BIG) => Ok(None),
+        Err(errno @ Errno::EAGAIN) => {
+            let refused = Refused::new(errno, "a limit of processes is reached: pids.max, here or above");
+            Err(Error::new(refused).context(format!("{}: cannot start a process", group.shown())))
+        }
+        Err(errno) => Err(cannot_join(group, errno)),
+    }
+}
+
+/// An errno with what would help.
+#[derive(Debug)]
+pub struct Refused {
+    pub errno: Errno,
+    cure: String,
+}
+
+impl Refused {
+    pub fn new(errno: Errno, cure: impl Into<String>) -> Refused {
+        Refused { errno, cure: cure.into() }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&errno::strerror(self.errno as i32))?;
+        if self.cure.is_empty() { Ok(()) } else { write!(f, " ({})", self.cure) }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+pub fn cannot_join(group: &Group, errno: Errno) -> Error {
+    let refused = Refused::new(errno, cure(group, errno));
+    Error::new(refused).context(format!("{}: cannot join {}", group.shown(), group.directory().display()))
+}
+
+fn cure(group: &Group, errno: Errno) -> String {
+    let directory = group.directory();
+    match errno {
+        Errno::ENOENT | Errno::ENODEV => "the group does not exist; --create makes it".to_owned(),
+        Errno::EACCES | Errno::EPERM => not_delegated(group),
+        Errno::ENOSPC => {
+            let empty = ["cpuset.cpus", "cpuset.mems"].map(|file| (file, directory.join(file)));
+            let empty = empty.iter().filter(|(_, path)| words(path).is_ok_and(|words| words.is_empty()));
+            let names: Vec<&str> = empty.map(|(file, _)| *file).collect();
+            format!(
+                "{} must be set before anything can run there; --create copies the parent's",
+                names.join(" and ")
+            )
+        }
+        Errno::EBUSY if group.v2 => {
+            let on = words(&directory.join("cgroup.subtree_control")).unwrap_or_default();
+            format!(
+                "it gives controllers to groups below it ({}), and processes may only be in those: join one of them",
+                on.join(" ")
+            )
+        }
+        Errno::EOPNOTSUPP if group.v2 => {
+            let kind = std::fs::read_to_string(directory.join("cgroup.type")).unwrap_or_default();
+            format!(
+                "its cgroup.type is '{}': a whole process may join a domain or a threaded domain only",
+                kind.trim_end()
+            )
+        }
+        _ => String::new(),
+    }
+}
+
+/// Of v2 one must be able to write to the group's cgroup.procs and to that of the nearest common ancestor of
+/// where the process is and where it goes (cgroups(7), "Delegation containment").
+fn not_delegated(group: &Group) -> String {
+    let entrance = group.entrance();
+    let refusing = if writable(&entrance) {
+        common_ancestor(group).map(|ancestor| ancestor.join("cgroup.procs"))
+    } else {
+        Some(entrance)
+    };
+    match refusing.filter(|file| !writable(file)) {
+        Some(file) if group.v2 => format!(
+            "{} is not yours to write: a process is moved by who owns the group it goes to and the \
+             nearest group above both; start inside a delegated one: systemd-run --user --scope",
+            file.display()
+        ),
+        Some(file) => {
+            format!("{} is not yours to write: root gives it with chown or cgcreate -t", file.display())
+        }
+        None => "the process is not yours to move, or a policy forbids it".to_owned(),
+    }
+}
+
+/// The deepest directory that is above our own group and above the one we go to.
+fn common_ancestor(group: &Group) -> Option<PathBuf> {
+    let proc = ProcRoot::default();
+    let own = Hierarchies::read(&proc).ok()?.groups_of(&proc, Pid::this()).ok()?;
+    let own = own.into_iter().find(|own| own.mount_point == group.mount_point)?.path;
+    let shared = own.components().zip(group.path.components()).take_while(|(a, b)| a == b);
+    Some(group.mount_point.join(shared.map(|(component, _)| component).collect::<PathBuf>()))
+}
+
+/// May we write to it? By the ids that count.
+pub fn writable(path: &Path) -> bool {
+    faccessat(nix::fcntl::AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS).is_ok()
+}

@@ -1,0 +1,260 @@
+//! Limits: one vocabulary, that of v2, and what it is on v1.
+
+mod parse;
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::hierarchy::Hierarchies;
+
+pub use parse::{cpu_weight, cpus, cpuset, hugetlb, io_max, memory, memory_high, pids, raw, size, swap_max};
+
+/// A control file, by its name on v2 or on v1, and what to write to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    pub file: String,
+    pub value: String,
+}
+
+impl Setting {
+    #[must_use]
+    pub fn new(file: impl Into<String>, value: impl Into<String>) -> Setting {
+        Setting { file: file.into(), value: value.into() }
+    }
+}
+
+/// A setting in the words of this host, and the controller whose group it is written in (none: v2 itself).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Write {
+    pub controller: String,
+    pub setting: Setting,
+}
+
+type Translate = fn(&str, &[Setting]) -> Result<Vec<Setting>>;
+
+/// A row: a file of v2, what stands in it when nothing was set, and v1's controller and files, where there are
+/// any that mean the same.
+struct Row {
+    file: &'static str,
+    unset: &'static str,
+    v1: Option<(&'static str, Translate)>,
+}
+
+const TABLE: [Row; 14] = [
+    Row {
+        file: "memory.max",
+        unset: "max",
+        v1: Some(("memory", |v, _| Ok(one("memory.limit_in_bytes", bytes(v))))),
+    },
+    Row { file: "memory.swap.max", unset: "max", v1: Some(("memory", swap)) },
+    Row { file: "memory.high", unset: "max", v1: None },
+    Row { file: "memory.low", unset: "0", v1: None },
+    Row { file: "memory.min", unset: "0", v1: None },
+    Row { file: "cpu.max", unset: "max 100000", v1: Some(("cpu", quota)) },
+    Row { file: "cpu.weight", unset: "100", v1: Some(("cpu", shares)) },
+    Row { file: "cpu.idle", unset: "0", v1: Some(("cpu", |v, _| Ok(one("cpu.idle", v)))) },
+    Row { file: "cpuset.cpus", unset: "", v1: Some(("cpuset", |v, _| Ok(one("cpuset.cpus", v)))) },
+    Row { file: "cpuset.mems", unset: "", v1: Some(("cpuset", |v, _| Ok(one("cpuset.mems", v)))) },
+    Row { file: "pids.max", unset: "max", v1: Some(("pids", |v, _| Ok(one("pids.max", v)))) },
+    Row { file: "io.max", unset: "", v1: Some(("blkio", throttle)) },
+    Row { file: "io.weight", unset: "default 100", v1: None },
+    Row { file: "io.latency", unset: "", v1: None },
+];
+
+/// Does the group have a limit of that controller that is not what a new group has?
+#[must_use]
+pub fn limited(group: &Path, controller: &str) -> bool {
+    let prefix = format!("{controller}.");
+    if controller == "hugetlb" {
+        let entries = std::fs::read_dir(group).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        return names.filter(|name| name.starts_with(&prefix) && name.ends_with(".max")).any(|name| {
+            std::fs::read_to_string(group.join(name)).is_ok_and(|text| text.trim_end() != "max")
+        });
+    }
+    let rows = TABLE.iter().filter(|row| row.file.starts_with(&prefix));
+    let mut values = rows.map(|row| (row, std::fs::read_to_string(group.join(row.file))));
+    values.any(|(row, text)| text.is_ok_and(|text| text.trim_end() != row.unset))
+}
+
+/// The settings as this host has them.
+pub fn here(host: &Hierarchies, settings: &[Setting]) -> Result<Vec<Write>> {
+    let version = |controller: &str| host.of(controller).map(super::Hierarchy::is_v2);
+    let unknown = |controller: &str| host.groups(controller, Path::new(""), None).err();
+    translate(settings, &version).map_err(|(error, controller)| {
+        controller
+            .and_then(|name| unknown(&name))
+            .map_or(error, |mounted| mounted.context("no such limit here"))
+    })
+}
+
+type Failure = (anyhow::Error, Option<String>);
+
+/// `version` says of a controller whether it is v2's; none when it is not mounted.
+fn translate(settings: &[Setting], version: &dyn Fn(&str) -> Option<bool>) -> Result<Vec<Write>, Failure> {
+    let mut writes = Vec::new();
+    for setting in settings {
+        let prefix = setting.file.split('.').next().unwrap_or_default();
+        let controller = if prefix == "cgroup" { "" } else { prefix };
+        let raw = || Write { controller: controller.to_owned(), setting: setting.clone() };
+        let row = TABLE.iter().find(|row| row.file == setting.file);
+        match (version(controller), row.map(|row| row.v1)) {
+            (Some(true), _) => writes.push(raw()),
+            (_, Some(Some((v1, translate)))) if version(v1) == Some(false) => {
+                let found = translate(&setting.value, settings).map_err(|error| (error, None))?;
+                writes.extend(found.into_iter().map(|setting| Write { controller: v1.to_owned(), setting }));
+            }
+            (Some(false), Some(None)) => {
+                let file = &setting.file;
+                return Err((
+                    anyhow!("{file} is of v2, and v1, which has {prefix} here, has nothing like it"),
+                    None,
+                ));
+            }
+            (Some(false), _) => writes.push(match huge_page(&setting.file) {
+                Some(page) => Write {
+                    controller: controller.to_owned(),
+                    setting: Setting::new(format!("hugetlb.{page}.limit_in_bytes"), bytes(&setting.value)),
+                },
+                None => raw(),
+            }),
+            (None, _) => {
+                let error = anyhow!("{}: no such controller here", setting.file);
+                return Err((error, Some(controller.to_owned())));
+            }
+        }
+    }
+    Ok(writes)
+}
+
+fn one(file: &str, value: impl Into<String>) -> Vec<Setting> {
+    vec![Setting::new(file, value)]
+}
+
+/// v1 has -1 for no limit.
+fn bytes(value: &str) -> &str {
+    if value == "max" { "-1" } else { value }
+}
+
+/// `2MB` of `hugetlb.2MB.max`
+fn huge_page(file: &str) -> Option<&str> {
+    file.strip_prefix("hugetlb.")?.strip_suffix(".max")
+}
+
+/// v1 limits memory and swap together.
+fn swap(value: &str, all: &[Setting]) -> Result<Vec<Setting>> {
+    const FILE: &str = "memory.memsw.limit_in_bytes";
+    if value == "max" {
+        return Ok(one(FILE, "-1"));
+    }
+    let memory = all.iter().find(|setting| setting.file == "memory.max" && setting.value != "max");
+    let memory =
+        memory.context("v1 limits memory and swap together: a limit of swap needs one of memory (-m) too")?;
+    let number = |value: &str| size(OsStr::new(value))?.parse::<u64>().context("not a size");
+    Ok(one(FILE, number(value)?.saturating_add(number(&memory.value)?).to_string()))
+}
+
+/// `QUOTA PERIOD`
+fn quota(value: &str, _: &[Setting]) -> Result<Vec<Setting>> {
+    let mut words = value.split_ascii_whitespace();
+    let quota = words.next().unwrap_or("max");
+    let period = words.next().unwrap_or("100000");
+    let quota = if quota == "max" { "-1" } else { quota };
+    Ok(vec![Setting::new("cpu.cfs_period_us", period), Setting::new("cpu.cfs_quota_us", quota)])
+}
+
+/// v2's default of 100 is v1's of 1024.
+fn shares(value: &str, _: &[Setting]) -> Result<Vec<Setting>> {
+    let weight: u64 = value.trim().parse().map_err(|_| anyhow!("cpu.weight '{value}' is no number"))?;
+    Ok(one("cpu.shares", (weight.saturating_mul(1024) / 100).clamp(2, 262_144).to_string()))
+}
+
+/// `8:0 rbps=1 wiops=2`: a file each; v1 has 0 for no limit.
+fn throttle(value: &str, _: &[Setting]) -> Result<Vec<Setting>> {
+    let (device, limits) = value.split_once(' ').context("io.max needs a device and limits")?;
+    let mut settings = Vec::new();
+    for limit in limits.split_ascii_whitespace() {
+        let (key, number) = limit.split_once('=').with_context(|| format!("io.max: '{limit}'"))?;
+        let file = match key {
+            "rbps" => "blkio.throttle.read_bps_device",
+            "wbps" => "blkio.throttle.write_bps_device",
+            "riops" => "blkio.throttle.read_iops_device",
+            "wiops" => "blkio.throttle.write_iops_device",
+            _ => bail!("io.max: '{key}' is none of rbps, wbps, riops, wiops"),
+        };
+        let number = if number == "max" { "0" } else { number };
+        settings.push(Setting::new(file, format!("{device} {number}")));
+    }
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything on v1 but hugetlb, as hybrid hosts may have it; no rdma.
+    fn on_v1(settings: &[(&str, &str)]) -> Result<Vec<String>, String> {
+        let settings: Vec<Setting> =
+            settings.iter().map(|(file, value)| Setting::new(*file, *value)).collect();
+        let version = |name: &str| match name {
+            "memory" | "cpu" | "cpuset" | "pids" | "blkio" | "freezer" => Some(false),
+            "hugetlb" | "" => Some(true),
+            _ => None,
+        };
+        let shown =
+            |write: Write| format!("{}: {}={}", write.controller, write.setting.file, write.setting.value);
+        let writes = translate(&settings, &version).map_err(|(error, _)| format!("{error:#}"))?;
+        Ok(writes.into_iter().map(shown).collect())
+    }
+
+    #[test]
+    fn what_v2_calls_it_on_v1() {
+        for (file, value, v1) in [
+            ("memory.max", "512", &["memory: memory.limit_in_bytes=512"][..]),
+            ("memory.max", "max", &["memory: memory.limit_in_bytes=-1"]),
+            ("memory.swap.max", "max", &["memory: memory.memsw.limit_in_bytes=-1"]),
+            ("cpu.max", "150000 100000", &["cpu: cpu.cfs_period_us=100000", "cpu: cpu.cfs_quota_us=150000"]),
+            ("cpu.max", "max", &["cpu: cpu.cfs_period_us=100000", "cpu: cpu.cfs_quota_us=-1"]),
+            ("cpu.weight", "100", &["cpu: cpu.shares=1024"]),
+            ("cpu.weight", "1", &["cpu: cpu.shares=10"]),
+            ("pids.max", "max", &["pids: pids.max=max"]),
+            ("cpuset.mems", "0", &["cpuset: cpuset.mems=0"]),
+            (
+                "io.max",
+                "8:0 rbps=5 wiops=max",
+                &[
+                    "blkio: blkio.throttle.read_bps_device=8:0 5",
+                    "blkio: blkio.throttle.write_iops_device=8:0 0",
+                ],
+            ),
+            ("memory.swappiness", "7", &["memory: memory.swappiness=7"]),
+            ("hugetlb.2MB.max", "5", &["hugetlb: hugetlb.2MB.max=5"]),
+            ("cgroup.max.depth", "5", &[": cgroup.max.depth=5"]),
+        ] {
+            assert_eq!(
+                on_v1(&[(file, value)]),
+                Ok(v1.iter().map(|&line| line.to_owned()).collect()),
+                "{file}"
+            );
+        }
+        assert_eq!(
+            on_v1(&[("memory.max", "1M"), ("memory.swap.max", "1024")]).expect("both")[1],
+            "memory: memory.memsw.limit_in_bytes=1049600"
+        );
+    }
+
+    #[test]
+    fn what_v1_cannot_is_an_error() {
+        for (file, value) in [
+            ("memory.high", "1"),
+            ("io.weight", "5"),
+            ("rdma.max", "x"),
+            ("memory.swap.max", "5"),
+            ("cpu.weight", "x"),
+        ] {
+            assert!(on_v1(&[(file, value)]).is_err(), "{file}");
+        }
+    }
+}
