@@ -140,8 +140,8 @@ mod tests {
     fn terminals_by_their_numbers() {
         let shown = |device| tty(device).unwrap_or_default();
         assert_eq!(
-            [0, 0x8800, 0x8805, 0x40_1088a, 0x0401, 0x0440].map(shown),
-            ["", "pts/0", "pts/5", "16:1162", "tty1", "ttyS0"]
+            [0, 0x8800, 0x8805, 0x0020_108a, 0x0401, 0x0440].map(shown),
+            ["", "pts/0", "pts/5", "16:650", "tty1", "ttyS0"]
         );
         assert_eq!(shown((136 << 8) | 0x10_0001), "pts/257");
     }

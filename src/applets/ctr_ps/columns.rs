@@ -199,13 +199,15 @@ pub fn named(name: &str) -> Vec<Id> {
     }
 }
 
-/// `-o LIST`: replaces the default columns, or with a `+` before it is added to them. `named` finds those of a
+/// `-o LIST`: replaces the default columns, or with a `+` before it is put before the last of them. `named` finds those of a
 /// name.
 pub fn parse<T: Clone>(list: &str, default: &[T], named: impl Fn(&str) -> Vec<T>) -> Result<Vec<T>> {
     let (mut columns, names) = match list.strip_prefix('+') {
         Some(names) => (default.to_vec(), names),
         None => (Vec::new(), list),
     };
+    // What has no width of its own stays last.
+    let last = columns.pop();
     for name in names.split([',', ' ']) {
         let found = named(name);
         if found.is_empty() {
@@ -213,6 +215,7 @@ pub fn parse<T: Clone>(list: &str, default: &[T], named: impl Fn(&str) -> Vec<T>
         }
         columns.extend(found);
     }
+    columns.extend(last);
     Ok(columns)
 }
 
@@ -233,7 +236,10 @@ mod tests {
     #[test]
     fn lists_replace_or_add() {
         assert_eq!(parse("pid,USER", DEFAULT, named).expect("columns"), [Id::Pid, Id::User]);
-        assert_eq!(parse("+cuid", &[Id::Pid], named).expect("columns"), [Id::Pid, Id::Cuid]);
+        assert_eq!(
+            parse("+cuid", &[Id::Pid, Id::Command], named).expect("columns"),
+            [Id::Pid, Id::Cuid, Id::Command]
+        );
         for (list, name) in [("pid,x", "x"), ("", ""), ("+", ""), ("pid,", ""), ("p\x1b", r"p\x1b")] {
             let error = parse(list, DEFAULT, named).expect_err("no column").to_string();
             assert_eq!(error, format!("no column '{name}' (-H lists them)"), "{list}");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::gather::Process;
-use crate::container::{Container, Runtime};
+use crate::container::{Container, How, Runtime};
 
 /// A container with processes.
 pub struct Seen {
@@ -25,7 +25,8 @@ pub struct Containers {
     pub all: Vec<Seen>,
     /// The same object mostly: then nothing of it is compared. Held, so that no other gets its address.
     by_address: HashMap<*const Container, (Rc<Container>, usize)>,
-    by_id: HashMap<(Runtime, String, Option<usize>), usize>,
+    /// A claim that nobody vouches for is another than the container of that id.
+    by_id: HashMap<(Runtime, String, Option<usize>, bool), usize>,
 }
 
 impl Containers {
@@ -35,7 +36,8 @@ impl Containers {
             return *known;
         }
         let outer = container.outer.as_ref().map(|outer| self.number(outer));
-        let key = (container.runtime, container.id.clone(), outer);
+        let claim = container.how == How::Cgroup;
+        let key = (container.runtime, container.id.clone(), outer, claim);
         let number = *self.by_id.entry(key).or_insert(self.all.len());
         match self.all.get_mut(number) {
             None => self.all.push(Seen {

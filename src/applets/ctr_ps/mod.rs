@@ -228,7 +228,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('o'),
             "output",
-            "columns to print; with a + before the list, besides the default",
+            "columns to print; with a + before the list, besides the default, whose last stays last",
             Effect::Required(output),
         )
         .takes("list"),
