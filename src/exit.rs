@@ -27,6 +27,18 @@ pub enum Exit {
     Text(String),
 }
 
+impl Exit {
+    /// What there is to say.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Exit::Failed { error, .. } => chain(error),
+            Exit::Told { reason, .. } => reason.words.clone(),
+            Exit::Usage(words) | Exit::Text(words) | Exit::Words { words, .. } => words.clone(),
+        }
+    }
+}
+
 /// So that `?` works on every error; only a status of its own needs more words.
 impl<E: Into<Error>> From<E> for Exit {
     fn from(error: E) -> Self {

@@ -6,10 +6,11 @@
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigHandler, SigSet, Signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{ForkResult, Pid};
 
@@ -131,6 +132,48 @@ pub fn close_all() {
     }
 }
 
+/// struct pidfd_info, as Linux 6.13 has it; later ones are longer, and fill in what fits.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct PidfdInfo {
+    /// What is asked for, and then what was filled in.
+    pub mask: u64,
+    /// The id of its group in the unified hierarchy.
+    pub cgroup: u64,
+    pub pid: u32,
+    pub tgid: u32,
+    pub ppid: u32,
+    pub ruid: u32,
+    pub rgid: u32,
+    pub euid: u32,
+    rest: [u32; 6],
+}
+
+impl PidfdInfo {
+    pub const PID: u64 = 1;
+    pub const CREDENTIALS: u64 = 2;
+    pub const CGROUP: u64 = 4;
+}
+
+/// PIDFD_GET_INFO, since Linux 6.13.
+pub fn pidfd_info(pidfd: OwnedFd) -> nix::Result<PidfdInfo> {
+    const PIDFD_GET_INFO: u64 = 0xc040_ff0b; // _IOWR(0xff, 11, struct pidfd_info)
+    let mask = PidfdInfo::PID | PidfdInfo::CREDENTIALS | PidfdInfo::CGROUP;
+    let mut info = PidfdInfo { mask, ..PidfdInfo::default() };
+    // SAFETY: the number of the request has the length of the struct in it; the kernel writes no more.
+    let result = unsafe { libc::syscall(libc::SYS_ioctl, pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
+    Errno::result(result).map(|_| info)
+}
+
+/// NS_GET_PID_IN_PIDNS, since Linux 6.11: the PID there of a process that is `pid` here.
+pub fn pid_in_namespace(space: impl AsFd, pid: Pid) -> nix::Result<c_int> {
+    const NS_GET_PID_IN_PIDNS: u64 = 0x8004_b708; // _IOR(0xb7, 8, int)
+    let fd = space.as_fd().as_raw_fd();
+    // SAFETY: plain integers in.
+    let inner = unsafe { libc::syscall(libc::SYS_ioctl, fd, NS_GET_PID_IN_PIDNS, pid.as_raw()) };
+    Errno::result(inner).map(|inner| c_int::try_from(inner).unwrap_or(0))
+}
+
 /// An ioctl(2) that takes no argument and returns a descriptor: NS_GET_USERNS, SIOCGSKNS and such.
 pub fn ioctl_fd(fd: impl AsFd, request: u64) -> nix::Result<OwnedFd> {
     // SAFETY: these requests ignore the third argument and give a new descriptor.
@@ -198,6 +241,64 @@ pub fn is_ignored(signal: c_int) -> bool {
         let result = libc::sigaction(signal, std::ptr::null(), &raw mut action);
         result == 0 && action.sa_sigaction == libc::SIG_IGN
     }
+}
+
+/// What [`on_end_write`] was given.
+static LAST_WORDS: OnceLock<&[u8]> = OnceLock::new();
+
+/// From here on these bytes go to stdout before a signal ends or stops this process, which it still does.
+/// Signals that were ignored stay so.
+pub fn on_end_write(words: &'static [u8]) -> nix::Result<()> {
+    _ = LAST_WORDS.set(words);
+    let all = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP];
+    for signal in all.into_iter().filter(|signal| !is_ignored(*signal as c_int)) {
+        let once = if signal == Signal::SIGTSTP { SaFlags::empty() } else { SaFlags::SA_RESETHAND };
+        let action = SigAction::new(SigHandler::Handler(last_words), once, SigSet::empty());
+        // SAFETY: the handler does only what signal-safety(7) allows.
+        unsafe { sigaction(signal, &action) }?;
+    }
+    Ok(())
+}
+
+/// What ends the process is raised again: the handler was for once.
+extern "C" fn last_words(signal: c_int) {
+    let words = LAST_WORDS.get().copied().unwrap_or_default();
+    // SAFETY: both calls are async-signal-safe.
+    unsafe {
+        libc::write(libc::STDOUT_FILENO, words.as_ptr().cast(), words.len());
+        libc::raise(if signal == libc::SIGTSTP { libc::SIGSTOP } else { signal });
+    }
+}
+
+/// A time of the day where we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalTime {
+    pub year: i64,
+    /// From 1.
+    pub month: u8,
+    pub day: u8,
+    pub hour: u8,
+    pub minute: u8,
+    pub second: u8,
+}
+
+/// localtime_r(3): of seconds since 1970.
+#[must_use]
+pub fn local_time(epoch: i64) -> Option<LocalTime> {
+    // SAFETY: a tm of zeros is one; localtime_r fills it in, or returns null.
+    let tm = unsafe {
+        let mut tm: libc::tm = std::mem::zeroed();
+        (!libc::localtime_r(&raw const epoch, &raw mut tm).is_null()).then_some(tm)
+    }?;
+    let part = |part: c_int| u8::try_from(part).ok();
+    Some(LocalTime {
+        year: i64::from(tm.tm_year) + 1900,
+        month: part(tm.tm_mon + 1)?,
+        day: part(tm.tm_mday)?,
+        hour: part(tm.tm_hour)?,
+        minute: part(tm.tm_min)?,
+        second: part(tm.tm_sec)?,
+    })
 }
 
 /// setns(2) with the flag bits as they are: nix's `CloneFlags` has no CLONE_NEWTIME.

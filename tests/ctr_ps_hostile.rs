@@ -256,8 +256,11 @@ fn a_control_group_of_a_containers_name_is_no_proof() {
     for pid in [100, 101, 102] {
         assert_eq!(shown[&pid], "docker:web", "{pid}");
     }
-    for pid in [200, 305, 306, 307] {
+    for pid in [200, 307] {
         assert_eq!(shown[&pid], "docker:db", "{pid}");
+    }
+    for pid in [305, 306] {
+        assert_eq!(shown[&pid], format!("docker:db/{}", unverified(WEB)), "{pid}");
     }
     for pid in [300, 301, 302, 303] {
         assert!(shown[&pid] == unverified(WEB) || shown[&pid] == "-", "{pid}: {}", shown[&pid]);

@@ -13,6 +13,7 @@ mod evidence;
 mod files;
 mod firejail;
 mod flatpak;
+mod group;
 mod lxc;
 mod machined;
 mod nested;
@@ -27,6 +28,8 @@ pub mod target;
 mod users;
 
 pub use files::Files;
+pub use group::group_of;
+pub use nested::inside;
 pub use resolver::Resolver;
 
 use std::fmt;
@@ -112,6 +115,12 @@ impl Runtime {
     pub fn from_name(name: &str) -> Option<Runtime> {
         NAMES.iter().find(|row| row.1 == name).map(|row| row.0)
     }
+
+    /// All of them, for a message.
+    #[must_use]
+    pub fn names() -> String {
+        NAMES.map(|row| row.1).join(", ")
+    }
 }
 
 /// How we know.
@@ -136,6 +145,11 @@ impl How {
             How::Namespace => "namespace",
             How::Anonymous => "anonymous",
         }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<How> {
+        [How::State, How::Cgroup, How::Namespace, How::Anonymous].into_iter().find(|how| how.name() == name)
     }
 }
 
@@ -244,6 +258,16 @@ impl Container {
     }
 }
 
+/// The pid namespace of a process, as far as whoever asks knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PidNs {
+    /// That of proc.
+    Procs,
+    /// Another.
+    Own,
+    Id(u64),
+}
+
 /// The container of one process, and how we know that this process is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
@@ -264,7 +288,8 @@ fn seconds(time: &str) -> Option<String> {
 }
 
 /// The same of seconds since 1970.
-fn rfc3339(epoch: i64) -> String {
+#[must_use]
+pub fn rfc3339(epoch: i64) -> String {
     let (days, second) = (epoch.div_euclid(86_400), epoch.rem_euclid(86_400));
     // Years that begin in March have the leap day last; 146,097 days make 400 of them.
     let shifted = days + 719_468;

@@ -21,8 +21,8 @@ impl Nested {
     /// The system below a container's root directory. `still` is asked when that is open: before, the PID may
     /// have become another's.
     pub fn open(proc: &ProcRoot, container: &Container, still: impl FnOnce(Pid) -> bool) -> Option<Nested> {
-        let init = container.init.filter(|&init| !may_hang(proc, init))?;
-        let files = Files::new(&proc.of(init, "root")).ok()?;
+        let init = container.init?;
+        let files = inside(proc, init)?;
         let records = Store::ALL.into_iter().map(|store| (store, store.records())).collect();
         still(init).then_some(Nested { files, records })
     }
@@ -36,6 +36,12 @@ impl Nested {
         let outside = Container { init: None, init_start: None, init_noted: None, ..loaded };
         Some(Rc::new(Container { namespaces: Vec::new(), ..outside }))
     }
+}
+
+/// The files that a process sees; none if that could make us wait.
+#[must_use]
+pub fn inside(proc: &ProcRoot, pid: Pid) -> Option<Files> {
+    if may_hang(proc, pid) { None } else { Files::new(&proc.of(pid, "root")).ok() }
 }
 
 /// A file system served by a process of that container could make us wait for ever. One of lxcfs lies over

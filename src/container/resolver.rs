@@ -9,7 +9,7 @@ use super::cgroup_path::{Candidate, candidates};
 use super::nested::Nested;
 use super::records::{Records, Store};
 use super::strays::Strays;
-use super::{Container, Files, How, Tag, cgroup_lines, evidence};
+use super::{Container, Files, How, PidNs, Tag, cgroup_lines, evidence};
 use crate::proc::{ProcRoot, Scan, Status};
 
 /// What a record says of an id, and what the kernel says to that.
@@ -49,11 +49,16 @@ impl<'a> Resolver<'a> {
     /// The container of a process, by the text of its `/proc/PID/cgroup`, and by its namespaces where that
     /// proves nothing. `own_pid_ns`: has it a pid namespace other than that of proc?
     pub fn of(&mut self, pid: Pid, cgroup: &[u8], own_pid_ns: bool) -> Option<Tag> {
+        self.of_in(pid, cgroup, if own_pid_ns { PidNs::Own } else { PidNs::Procs })
+    }
+
+    /// The same for who knows more of its pid namespace.
+    pub fn of_in(&mut self, pid: Pid, cgroup: &[u8], space: PidNs) -> Option<Tag> {
         let by_group = self.of_cgroup(cgroup);
         if by_group.as_ref().is_some_and(|tag| tag.how == How::State) {
             return by_group;
         }
-        let by_namespaces = self.stray(pid, own_pid_ns);
+        let by_namespaces = self.stray(pid, space);
         match (&by_group, &by_namespaces) {
             // A name that nobody vouches for still says more than none.
             (Some(_), Some(tag)) if tag.how == How::Anonymous => by_group,
@@ -134,9 +139,9 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn stray(&mut self, pid: Pid, own_pid_ns: bool) -> Option<Tag> {
+    fn stray(&mut self, pid: Pid, space: PidNs) -> Option<Tag> {
         let mut strays = self.strays.take().unwrap_or_else(|| Strays::new(self.proc, self.files));
-        let answer = strays.look(self.proc, pid, own_pid_ns).and_then(|own| {
+        let answer = strays.look(self.proc, pid, space).and_then(|own| {
             if !strays.is_taught() {
                 strays.teach(self.proc, &self.recorded());
             }

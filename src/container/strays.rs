@@ -9,7 +9,7 @@ use nix::fcntl::AT_FDCWD;
 use nix::unistd::Pid;
 
 use super::evidence::{namespace, start_of};
-use super::{Container, Files, How, Runtime, Tag};
+use super::{Container, Files, How, PidNs, Runtime, Tag};
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::proc::{ProcRoot, Status};
@@ -34,9 +34,8 @@ type FileId = ((u32, u32), u64);
 /// What a process has that the host has not.
 pub struct Own {
     pid_ns: Option<u64>,
-    mnt_ns: Option<u64>,
     net_ns: Option<u64>,
-    /// Its root directory is another than ours.
+    /// Its root directory is another than ours. Not looked for where a pid namespace says as much.
     root: bool,
 }
 
@@ -63,6 +62,8 @@ struct Host {
 struct ByNamespaces {
     pid: HashMap<u64, Vec<Rc<Container>>>,
     mnt: HashMap<u64, Vec<Rc<Container>>>,
+    /// Answers for pid namespaces that are nobody's init's.
+    around: HashMap<u64, Option<Rc<Container>>>,
 }
 
 impl Strays {
@@ -71,20 +72,17 @@ impl Strays {
     }
 
     /// What the process has of its own; nothing for most.
-    pub fn look(&self, proc: &ProcRoot, pid: Pid, own_pid_ns: bool) -> Option<Own> {
-        let root =
-            root_of(proc, pid).is_some_and(|root| Some(root) != self.host.root && self.host.root.is_some());
-        let net_ns = || namespace(proc, pid, Kind::Net).filter(|id| self.net_names.contains_key(id));
-        let own = Own {
-            pid_ns: if own_pid_ns { other(namespace(proc, pid, Kind::Pid), self.host.pid_ns) } else { None },
-            mnt_ns: if own_pid_ns || root {
-                other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns)
-            } else {
-                None
-            },
-            net_ns: if self.net_names.is_empty() { None } else { other(net_ns(), self.host.net_ns) },
-            root,
+    pub fn look(&self, proc: &ProcRoot, pid: Pid, space: PidNs) -> Option<Own> {
+        let pid_ns = match space {
+            PidNs::Procs => None,
+            PidNs::Own => other(namespace(proc, pid, Kind::Pid), self.host.pid_ns),
+            PidNs::Id(id) => other(Some(id), self.host.pid_ns),
         };
+        let is_other = |root| Some(root) != self.host.root && self.host.root.is_some();
+        let root = pid_ns.is_none() && root_of(proc, pid).is_some_and(is_other);
+        let net_ns = || namespace(proc, pid, Kind::Net).filter(|id| self.net_names.contains_key(id));
+        let net_ns = if self.net_names.is_empty() { None } else { other(net_ns(), self.host.net_ns) };
+        let own = Own { pid_ns, net_ns, root };
         (own.pid_ns.is_some() || own.root || own.net_ns.is_some()).then_some(own)
     }
 
@@ -110,7 +108,8 @@ impl Strays {
     }
 
     pub fn of(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
-        if let Some(container) = self.known.as_ref().and_then(|known| known.of(proc, pid, own)) {
+        let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
+        if let Some(container) = self.known.as_mut().and_then(|known| known.of(proc, pid, own, mnt_ns)) {
             return Some(Tag { container, how: How::Namespace });
         }
         if own.pid_ns.is_none() && !own.root {
@@ -124,12 +123,9 @@ impl Strays {
                 self.found.entry(format!("net {name}")).or_insert_with(|| Rc::new(make())).clone();
             return Some(Tag { container, how: How::Namespace });
         }
-        if HELPERS.iter().any(|helper| program(proc, pid).as_deref() == Some(helper)) {
-            return None;
-        }
         // Who waits outside for a container that he made stands with it: his children are inside.
         let for_children = || other(parse(&proc.of(pid, "ns/pid_for_children")), self.host.pid_ns);
-        let id = match own.pid_ns.or_else(for_children).or(own.mnt_ns) {
+        let id = match own.pid_ns.or_else(for_children).or_else(mnt_ns) {
             Some(id) => id.to_string(),
             None => std::fs::read_link(proc.of(pid, "root")).ok()?.to_string_lossy().into_owned(),
         };
@@ -141,6 +137,11 @@ impl Strays {
                 container
             }
         };
+        // What nobody known has made needs no look at each of its processes.
+        let may_help = container.runtime != Runtime::Anon || own.pid_ns.is_none();
+        if may_help && HELPERS.iter().any(|helper| program(proc, pid).as_deref() == Some(helper)) {
+            return None;
+        }
         Some(Tag { how: container.how, container })
     }
 
@@ -174,7 +175,7 @@ impl Strays {
         for _ in 0..64 {
             let Ok(status) = proc.read(at, "status").map(|text| Status::parse(&text)) else { break };
             let own_pid_ns = status.nspid.len() > 1;
-            let inside = own_pid_ns || self.look(proc, at, false).is_some_and(|own| own.root);
+            let inside = own_pid_ns || self.look(proc, at, PidNs::Procs).is_some_and(|own| own.root);
             if own_pid_ns && status.nspid.last() == Some(&1) && namespace(proc, at, Kind::Pid) == own.pid_ns {
                 init = Some(at);
             }
@@ -219,31 +220,48 @@ impl Host {
 
 impl ByNamespaces {
     /// The container whose namespaces these are. Pods share some: then the pair counts, or nothing does.
-    fn of(&self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Rc<Container>> {
-        let by_mnt = own.mnt_ns.and_then(|id| self.mnt.get(&id)).map_or(&[][..], Vec::as_slice);
+    fn of(
+        &mut self,
+        proc: &ProcRoot,
+        pid: Pid,
+        own: &Own,
+        mnt_ns: impl FnOnce() -> Option<u64>,
+    ) -> Option<Rc<Container>> {
         let by_pid = own.pid_ns.and_then(|id| self.pid.get(&id)).map_or(&[][..], Vec::as_slice);
+        if let [one] = by_pid {
+            return Some(one.clone());
+        }
+        let mnt_ns = if self.mnt.is_empty() || !(own.root || own.pid_ns.is_some()) { None } else { mnt_ns() };
+        let by_mnt = mnt_ns.and_then(|id| self.mnt.get(&id)).map_or(&[][..], Vec::as_slice);
         let both = by_mnt.iter().find(|container| by_pid.contains(container));
-        let only = |list: &[Rc<Container>]| match list {
-            [one] => Some(one.clone()),
+        match (both, by_mnt, own.pid_ns) {
+            (Some(both), _, _) => Some(both.clone()),
+            (None, [one], _) if by_pid.is_empty() => Some(one.clone()),
+            (None, _, Some(id)) if by_pid.is_empty() => self.around(proc, pid, id),
             _ => None,
-        };
-        both.cloned()
-            .or_else(|| only(by_pid))
-            .or_else(|| only(by_mnt).filter(|_| by_pid.is_empty()))
-            .or_else(|| self.around(proc, pid, own))
+        }
     }
 
     /// The container in whose pid namespace that of the process lies, at any depth.
-    fn around(&self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Rc<Container>> {
-        own.pid_ns.filter(|id| !self.pid.contains_key(id))?;
-        let mut fd = ns::open_file(&proc.of(pid, &Kind::Pid.link())).ok()?;
-        loop {
-            fd = ns::parent_of(&fd).ok()?;
-            let id = nix::sys::stat::fstat(&fd).ok()?.st_ino;
-            if let Some([one]) = self.pid.get(&id).map(Vec::as_slice) {
-                return Some(one.clone());
-            }
+    fn around(&mut self, proc: &ProcRoot, pid: Pid, pid_ns: u64) -> Option<Rc<Container>> {
+        if self.pid.is_empty() {
+            return None;
         }
+        if let Some(answer) = self.around.get(&pid_ns) {
+            return answer.clone();
+        }
+        let mut fd = ns::open_file(&proc.of(pid, &Kind::Pid.link())).ok();
+        let above = std::iter::from_fn(|| {
+            fd = ns::parent_of(fd.as_ref()?).ok();
+            Some(nix::sys::stat::fstat(fd.as_ref()?).ok()?.st_ino)
+        });
+        let mut containers = above.map(|id| self.pid.get(&id).map(Vec::as_slice));
+        let answer = containers.find_map(|known| match known {
+            Some([one]) => Some(one.clone()),
+            _ => None,
+        });
+        self.around.insert(pid_ns, answer.clone());
+        answer
     }
 }
 
@@ -282,8 +300,11 @@ fn program(proc: &ProcRoot, pid: Pid) -> Option<String> {
     let name = std::fs::read_link(&exe).ok()?.file_name()?.to_str()?.to_owned();
     let wanted = MAKERS.iter().any(|row| row.0 == name) || HELPERS.contains(&name.as_str());
     // An ordinary user may not follow it, and sees the like of his own only.
-    let meta = std::fs::metadata(&exe).ok();
-    (wanted && meta.is_none_or(|meta| meta.uid() == 0 && meta.mode() & 0o022 == 0)).then_some(name)
+    let roots = || {
+        let meta = std::fs::metadata(&exe).ok();
+        meta.is_none_or(|meta| meta.uid() == 0 && meta.mode() & 0o022 == 0)
+    };
+    (wanted && roots()).then_some(name)
 }
 
 /// The name that systemd-nspawn(1) was given, by its arguments. They are root's own word.

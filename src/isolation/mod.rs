@@ -6,6 +6,7 @@ pub mod capabilities;
 pub mod cgroup;
 pub mod foreground;
 pub mod helper;
+pub mod identity;
 pub mod idmap;
 pub mod kind;
 pub mod launch;

@@ -2,6 +2,7 @@
 
 pub mod filter;
 pub mod json;
+pub mod sheet;
 pub mod style;
 pub mod table;
 pub mod text;
@@ -19,6 +20,8 @@ use crate::exit::Exit;
 pub struct Out {
     buffer: Vec<u8>,
     failure: Option<Errno>,
+    /// Kept whole for the caller, and not written.
+    kept: bool,
 }
 
 impl Out {
@@ -26,12 +29,23 @@ impl Out {
 
     #[must_use]
     pub fn stdout() -> Self {
-        Out { buffer: Vec::new(), failure: None }
+        Out { buffer: Vec::new(), failure: None, kept: false }
+    }
+
+    /// What is printed is for [`Out::into_bytes`].
+    #[must_use]
+    pub fn kept() -> Self {
+        Out { kept: true, ..Out::stdout() }
+    }
+
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.buffer
     }
 
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= Self::FULL {
+        if self.buffer.len() >= Self::FULL && !self.kept {
             self.flush_all();
         }
     }

@@ -99,6 +99,12 @@ pub fn stdout_columns() -> Option<usize> {
     stdout.is_terminal().then(|| sys::terminal_width(&stdout).or_else(told).unwrap_or(80))
 }
 
+/// Lines of the terminal that stdout is, if it knows.
+#[must_use]
+pub fn stdout_lines() -> Option<usize> {
+    sys::window_size(std::io::stdout()).map(|size| usize::from(size.ws_row)).filter(|&lines| lines > 0)
+}
+
 /// May lines be drawn in Unicode? As setlocale(3) decides: the first of these that is set.
 #[must_use]
 pub fn unicode() -> bool {

@@ -1,11 +1,15 @@
 //! What /proc says: parsers of bytes, and the files they come from below a [`ProcRoot`].
 
+mod credentials;
 mod passwd;
 mod scan;
+mod stat;
 mod status;
 
+pub use credentials::Credentials;
 pub use passwd::{Login, Users, groups_with, homes, id_of, name_of};
 pub use scan::{Scan, entries};
+pub use stat::{Stat, TICKS};
 pub use status::{Status, number};
 
 use std::io::Read;

@@ -9,6 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, read};
 
 use super::ProcRoot;
+use crate::sys;
 
 pub struct Scan {
     dir: OwnedFd,
@@ -36,6 +37,19 @@ impl Scan {
         Ok(pids)
     }
 
+    /// What `/proc/PID/LINK` says, cut to the buffer.
+    pub fn link<'a>(&self, pid: Pid, link: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
+        let mut path = [0; 48];
+        sys::read_link_at(&self.dir, c_path(&mut path, pid, link)?, buffer)
+    }
+
+    /// `/proc/PID/FILE` itself, open.
+    pub fn open(&self, pid: Pid, file: &str) -> nix::Result<OwnedFd> {
+        let mut path = [0; 48];
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        openat(&self.dir, c_path(&mut path, pid, file)?, flags, Mode::empty())
+    }
+
     /// `/proc/PID/FILE`, up to [`Self::LONGEST`]; valid until the next read.
     pub fn read(&mut self, pid: Pid, file: &str) -> nix::Result<&[u8]> {
         use std::fmt::Write;
@@ -60,6 +74,13 @@ impl Scan {
         }
         Ok(&self.buffer[..filled])
     }
+}
+
+fn c_path<'a>(buffer: &'a mut [u8], pid: Pid, file: &str) -> nix::Result<&'a CStr> {
+    use std::io::Write;
+    let mut rest = &mut buffer[..];
+    write!(rest, "{pid}/{file}\0").map_err(|_| Errno::ENAMETOOLONG)?;
+    CStr::from_bytes_until_nul(buffer).map_err(|_| Errno::ENAMETOOLONG)
 }
 
 /// The names in what getdents64(2) gave.

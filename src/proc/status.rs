@@ -53,7 +53,7 @@ impl Status {
     }
 }
 
-fn fields(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn fields(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| b.is_ascii_whitespace()).filter(|field| !field.is_empty())
 }
 

@@ -1,152 +1,164 @@
-//! The processes, and of each what is shown.
+//! The processes: first who each is and whose, then of those that are to be shown what their columns need.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
 
-use super::Request;
-use crate::container::{Container, Files, Resolver, target};
-use crate::output::text;
-use crate::proc::{ProcRoot, Scan, Status, Users, vanished};
+use super::containers::Containers;
+use super::facts::{Facts, Reader};
+use super::select::{Chosen, Selection};
+use super::via::{self, Via};
+use crate::container::{Files, How, PidNs, Resolver, Tag};
+use crate::isolation::cgroup;
+use crate::isolation::identity::{Identify, Identity, Way};
+use crate::proc::{ProcRoot, Scan, vanished};
 
-/// A process to show.
+/// A process to show. There may be tens of thousands.
 pub struct Process {
-    pub pid: Pid,
+    pub pid: i32,
     pub ppid: Option<i32>,
     /// The PID in its own pid namespace.
     pub cpid: Option<i32>,
-    pub user: Rc<str>,
-    pub container: Option<Rc<Container>>,
+    /// The effective user.
+    pub uid: Option<u32>,
+    pub kernel_thread: bool,
+    /// Its number among the containers.
+    pub container: Option<usize>,
+    pub how: Option<How>,
+    pub via: Option<Via>,
     /// As it stands, control characters and all.
-    pub command: Vec<u8>,
+    pub command: Box<[u8]>,
+    pub facts: Option<Box<Facts>>,
 }
 
-pub fn gather(proc: &ProcRoot, files: &Files, request: &Request) -> Result<Vec<Process>> {
+/// What is to be found out.
+pub struct Wanted<'a> {
+    pub selection: &'a Selection,
+    pub way: Way,
+    /// See [`super::columns::needs`].
+    pub needs: u16,
+    pub no_args: bool,
+}
+
+pub struct Found {
+    pub list: Vec<Process>,
+    pub containers: Containers,
+    /// Those that were asked for.
+    pub chosen: Chosen,
+    /// Of PIDs that were asked for, those that are none.
+    pub missing: Vec<i32>,
+}
+
+pub fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Found> {
     let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
-    let pids = Scan::pids(proc).with_context(unreadable)?;
+    let needs_all = wanted.needs & super::columns::needs::VIA != 0 || wanted.selection.needs_all();
+    let pids: Vec<Pid> = match (&wanted.selection.pids[..], needs_all) {
+        (pids @ [_, ..], false) => pids.iter().copied().map(Pid::from_raw).collect(),
+        _ => Scan::pids(proc).with_context(unreadable)?,
+    };
     if pids.is_empty() {
         bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
     }
-    let mut scan = Scan::new(proc).with_context(unreadable)?;
-    let mut resolver = Resolver::new(proc, files);
-    let passwd = files.read("/etc/passwd").unwrap_or_default();
-    let users = Users::parse(&passwd);
-    let mut names = Names { users, shown: HashMap::new() };
-
+    let mut whose = Whose {
+        identify: Identify::new(proc, wanted.way).with_context(unreadable)?,
+        resolver: Resolver::new(proc, files),
+        proven: HashMap::new(),
+        texts: HashMap::new(),
+    };
+    let mut containers = Containers::default();
     let mut list = Vec::with_capacity(pids.len());
     for pid in pids {
-        let status = match scan.read(pid, "status") {
-            Ok(text) => Status::parse(text),
-            Err(errno) if vanished(errno) => continue,
-            Err(_) => Status::default(),
-        };
-        if status.kernel_thread && !request.kernel_threads {
+        let Ok(identity) = whose.identify.of(pid) else { continue };
+        if identity.kernel_thread && !wanted.selection.may_be_kernels(pid.as_raw()) {
             continue;
         }
-        let process = read(&mut scan, &mut resolver, &mut names, pid, status, request);
-        list.push(process);
+        let tag = whose.tag(pid, &identity);
+        list.push(Process {
+            pid: pid.as_raw(),
+            ppid: identity.ppid,
+            cpid: identity.cpid,
+            uid: identity.euid,
+            kernel_thread: identity.kernel_thread,
+            container: tag.as_ref().map(|tag| containers.number(&tag.container)),
+            how: tag.map(|tag| tag.how),
+            via: None,
+            command: Box::default(),
+            facts: None,
+        });
     }
-    select(list, request)
+    containers.complete(&list);
+    if needs_all {
+        via::find(&mut list, &containers);
+    }
+    let asked = wanted.selection.pids.iter().copied();
+    let missing =
+        asked.filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_err()).collect();
+    let chosen = Chosen::new(&list, &containers, wanted.selection)?;
+    list.retain(|process| chosen.shows(&containers, wanted.selection, process));
+    if wanted.needs != 0 {
+        let mut reader = Reader::new(proc, whose.identify.scan, wanted.needs, wanted.no_args);
+        list.retain_mut(|process| reader.read(process).map_or_else(|errno| !vanished(errno), |()| true));
+    }
+    Ok(Found { list, containers, chosen, missing })
 }
 
-fn read(
-    scan: &mut Scan,
-    resolver: &mut Resolver<'_>,
-    names: &mut Names,
-    pid: Pid,
-    status: Status,
-    request: &Request,
-) -> Process {
-    let container = match status.kernel_thread {
-        true => None,
-        false => {
-            let cgroup = scan.read(pid, "cgroup").unwrap_or_default();
-            resolver.of(pid, cgroup, status.nspid.len() > 1).map(|tag| tag.container)
+struct Whose<'a> {
+    identify: Identify,
+    resolver: Resolver<'a>,
+    /// What is known of a control group and a pid namespace for sure, by their ids.
+    proven: HashMap<(u64, u64), Tag>,
+    /// What the cgroup files say of a group, by its id: where there is one hierarchy alone.
+    texts: HashMap<u64, Vec<u8>>,
+}
+
+impl Whose<'_> {
+    /// Most processes are in the group of another: then its file is not read again.
+    fn tag(&mut self, pid: Pid, identity: &Identity) -> Option<Tag> {
+        if identity.kernel_thread {
+            return None;
         }
-    };
-    let command = match status.kernel_thread || request.quiet {
-        true => Vec::new(),
-        false => scan.read(pid, "cmdline").map(arguments).unwrap_or_default(),
-    };
-    Process {
-        pid,
-        ppid: status.ppid,
-        cpid: status.nspid.last().copied(),
-        user: names.of(status.euid),
-        container,
-        command: if command.is_empty() { bracketed(&status) } else { command },
-    }
-}
-
-/// User names as shown, made once for each user.
-struct Names {
-    users: Users,
-    shown: HashMap<Option<u32>, Rc<str>>,
-}
-
-impl Names {
-    fn of(&mut self, uid: Option<u32>) -> Rc<str> {
-        let users = &self.users;
-        let show = || match (uid, uid.and_then(|uid| users.get(uid))) {
-            (_, Some(user)) => text::escape(&user.name).into(),
-            (Some(uid), None) => uid.to_string().into(),
-            (None, None) => "?".into(),
+        let space = match (identity.own_pid_ns, identity.group) {
+            (false, _) => PidNs::Procs,
+            (true, None) => PidNs::Own,
+            (true, Some((_, id))) => PidNs::Id(id),
         };
-        self.shown.entry(uid).or_insert_with(show).clone()
-    }
-}
-
-/// The argument list in one line: the NULs between arguments are blanks.
-fn arguments(cmdline: &[u8]) -> Vec<u8> {
-    let end = cmdline.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
-    cmdline[..end].iter().map(|&b| if b == 0 { b' ' } else { b }).collect()
-}
-
-/// Without arguments: a kernel thread, a zombie, or a process that wiped them.
-fn bracketed(status: &Status) -> Vec<u8> {
-    let defunct: &[u8] = if status.state == b'Z' { b" <defunct>" } else { b"" };
-    [b"[", &status.name[..], b"]", defunct].concat()
-}
-
-/// Those in the containers that are asked for; everything when none is.
-fn select(list: Vec<Process>, request: &Request) -> Result<Vec<Process>> {
-    if request.containers.is_empty() {
-        return Ok(list);
-    }
-    let mut all: Vec<Rc<Container>> = Vec::new();
-    for container in list.iter().filter_map(|process| process.container.as_ref()) {
-        if !all.iter().any(|known| known == container) {
-            all.push(container.clone());
+        if let Some(group) = identity.group {
+            if let Some(tag) = self.proven.get(&group) {
+                return Some(tag.clone());
+            }
+            if let Some(text) = self.texts.get(&group.0) {
+                return self.resolver.of_in(pid, text, space);
+            }
         }
-    }
-    let mut chosen = Vec::new();
-    for word in &request.containers {
-        chosen.push(target::one(&target::matching(&all, word), word)?);
-    }
-    let wanted =
-        |process: &Process| process.container.as_ref().is_some_and(|container| chosen.contains(container));
-    Ok(list.into_iter().filter(wanted).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_joined_and_trailing_nuls_dropped() {
-        assert_eq!(arguments(b"sleep\x001000\0"), b"sleep 1000");
-        assert_eq!(arguments(b"nginx: master\0\0\0"), b"nginx: master");
-        assert_eq!(arguments(b"a\0\0b\0"), b"a  b");
-        assert_eq!(arguments(b"\0\0"), b"");
-        assert_eq!(arguments(b""), b"");
+        let text = self.identify.scan.read(pid, "cgroup").unwrap_or_default();
+        let tag = self.resolver.of_in(pid, text, space);
+        if identity.group.is_some() {
+            // Where there is the unified hierarchy only.
+            let alone = text.starts_with(b"0::") && cgroup::parse(text).count() == 1;
+            let sure = tag.as_ref().filter(|tag| tag.how == How::State);
+            // Where there are more, if the others have nothing to add.
+            let unified = text.split(|&b| b == b'\n').find(|line| line.starts_with(b"0::"));
+            let mut same = || unified.and_then(|line| self.resolver.of_cgroup(line)).as_ref() == sure;
+            let sure = sure.filter(|_| alone || same());
+            if alone || sure.is_some() {
+                let text = alone.then(|| text.to_vec());
+                self.learn(pid, identity, text, sure.cloned());
+            }
+        }
+        tag
     }
 
-    #[test]
-    fn what_has_no_arguments_is_shown_by_its_name() {
-        let status = |state| Status { name: b"sl)eep".to_vec(), state, ..Status::default() };
-        assert_eq!(bracketed(&status(b'S')), b"[sl)eep]");
-        assert_eq!(bracketed(&status(b'Z')), b"[sl)eep] <defunct>");
+    /// For the next process of that group.
+    fn learn(&mut self, pid: Pid, identity: &Identity, text: Option<Vec<u8>>, sure: Option<Tag>) {
+        // It may have moved before its file was read.
+        let again = self.identify.of(pid).ok().and_then(|again| again.group);
+        let Some(group) = again.filter(|_| again == identity.group) else { return };
+        if let Some(text) = text {
+            self.texts.insert(group.0, text);
+        }
+        if let Some(tag) = sure {
+            self.proven.insert(group, tag);
+        }
     }
 }

@@ -1,26 +1,46 @@
 //! `ctr-ps` lists the processes of this host, each with the container it runs in, whatever made the
-//! container: Docker, containerd, Kubernetes over containerd, Podman. No daemon is asked: control groups say
-//! which container, and the runtimes' files on disk say its name. So it works when daemons are stopped or
-//! hang, in one step, for all of them at once.
+//! container: Docker, containerd, Kubernetes, Podman, LXC, nspawn and many more, root's and ordinary users'.
+//! No daemon is asked: control groups and namespaces say which container, and the runtimes' files on disk say
+//! its name. So it works when daemons are stopped or hang, in one step, for all of them at once.
 //!
 //! Columns: USER, the effective user on the host; PID on the host; CPID, the PID in the process's own pid
 //! namespace, which is what its log says; CONTAINER, as `RUNTIME:NAME`, or `-` for the host's own processes;
-//! COMMAND with its arguments, or the process's name in brackets if it has none.
+//! COMMAND with its arguments, or the process's name in brackets if it has none. `-o` chooses among many more
+//! (`-H` lists them), `-f` has those of `ps -ef`, `--security` what the process may do.
+//!
+//! With `-l` the containers are listed, all runtimes' in one table: MEMORY is what is in use without what the
+//! kernel can take back at once, LIMIT the least one of the control groups that the container is in, STARTED
+//! that of its first process.
+//!
+//! # Containers
 //!
 //! NAME is what the runtime calls the container: `docker:web`, `podman:db`; with containerd's namespace for
 //! what was started with ctr(1): `containerd:default/redis`; `k8s:NAMESPACE/POD/CONTAINER` for Kubernetes,
-//! where the container POD is the pod's own pause process. `RUNTIME:NAME` is also what nsenter(1) takes.
+//! where the container POD is the pod's own pause process. Of a container in a container both are shown, the
+//! outer one first: `docker:kind/k8s:shop/web-1/app`. What nobody known has made is `anon:` and the number of
+//! its namespace; `-l` adds its host name.
+//!
+//! `-c` takes that form, as nsenter(1) does: NAME, `RUNTIME:NAME`, the beginning of an id (4 digits or more),
+//! `NAMESPACE/POD`, `compose:PROJECT/SERVICE`, or the PID of any process in the container. `TARGET@CPID` is the
+//! one process that has this PID inside. A container is shown with those that run in it.
 //!
 //! A control group's name alone is no proof. Where no state on disk vouches for it, because it is not
 //! readable for us or because somebody made a group of that name, the first digits of the id are shown with a
-//! question mark: `docker:0123456789ab?`.
+//! question mark: `docker:0123456789ab?`. The column HOW says how each is known: `state`, by the runtime's files
+//! and the control group; `cgroup`, by that name alone; `namespace`, by the namespaces it shares with a
+//! container that is known; `anonymous`, by namespaces that nobody claims.
+//!
+//! The column VIA says how a process came into its container: `init` is its first process, `fork` descends
+//! from that, `exec` came later into its control group (docker exec, a probe), and `ns` into its namespaces
+//! alone (nsenter(1)). `--how` takes the words of both columns.
 //!
 //! Control characters and the like in names and arguments are shown as `\xNN` or `\u{NNNN}`. Lines are cut to
-//! the width of a terminal, and are whole elsewhere.
+//! the width of a terminal, and are whole elsewhere or with `-w`.
 //!
 //! # Exit status
 //!
-//! 0; 1 on failure, or when no container matches what `--container` names.
+//! 0; 1 on failure, when no container matches what `-c` names, and with `-p` when none of the processes is in
+//! a container or one of them is not there.
 //!
 //! # Examples
 //!
@@ -30,78 +50,219 @@
 //! ctr-ps --forest
 //! ```
 //!
+//! Every container of this host, and what it takes:
+//!
+//! ```text
+//! ctr-ps -l
+//! ```
+//!
+//! Which container is this? The log, top(1) or dmesg(1) named process 4711:
+//!
+//! ```text
+//! ctr-ps -p 4711
+//! ```
+//!
+//! The log of the container `web` complains of its process 17:
+//!
+//! ```text
+//! ctr-ps -c web@17
+//! ```
+//!
+//! What came into containers from outside, and may have been forgotten there:
+//!
+//! ```text
+//! ctr-ps --how exec,ns -o +via,elapsed
+//! ```
+//!
+//! Who may do more than the runtime gives by default, or has no filter:
+//!
+//! ```text
+//! ctr-ps -C --init --security
+//! ```
+//!
+//! What takes the memory, anew every second:
+//!
+//! ```text
+//! ctr-ps -c web -o pid,rss,cpu,command --watch=1
+//! ```
+//!
+//! The host hangs, and so does ps(1): names alone, as reading command lines waits for a process that is stuck
+//! in its memory:
+//!
+//! ```text
+//! ctr-ps --no-args --forest
+//! ```
+//!
 //! Kill what is left of a container:
 //!
 //! ```text
 //! ctr-ps -q -c docker:web | xargs kill
 //! ```
 //!
-//! The container of process 4711, for scripts:
-//!
-//! ```text
-//! ctr-ps --json | jq -r '.processes[] | select(.pid == 4711) | .container'
-//! ```
-//!
 //! # JSON
 //!
 //! `{"processes": [...]}`, in the order of the lines, with the members pid, ppid, cpid, user, runtime,
-//! container (the NAME), id, pod, pod_namespace, image and command; null where there is none. The id of
-//! containerd's containers has the namespace before it. Bytes that are no UTF-8 are written `\xNN`.
+//! container (the NAME), id, pod, pod_namespace, image, engine, chain, how and command; null where there is none.
+//! With `-o`, what that names. `{"containers": [...]}` with `-l`. Numbers are numbers: memory in bytes, times in
+//! seconds. The id of containerd's containers has the namespace before it. Bytes that are no UTF-8 are written
+//! `\xNN`.
 //!
 //! # See also
 //!
 //! nsenter(1), ps(1), cgroups(7), pid_namespaces(7)
 
+mod cells;
+mod clock;
+mod columns;
+mod containers;
+mod facts;
 mod gather;
+mod list;
+mod rights;
+mod select;
 mod show;
+mod usage;
+mod via;
+mod watch;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Result, anyhow};
 
-use crate::cli::{Call, Effect, Grammar, Opt, set};
+use crate::cli::{Call, Effect, Grammar, Opt, set, unglued};
 use crate::container::Files;
 use crate::exit::{Exit, Outcome, warn};
+use crate::isolation::identity::Way;
 use crate::output::style::When;
-use crate::output::text;
-use crate::proc::ProcRoot;
+use crate::output::{Out, text};
+use crate::proc::{ProcRoot, Users};
+use columns::Id;
+use gather::{Found, Wanted, gather};
+use list::Of;
+use select::Selection;
 
 #[derive(Default)]
 struct Request {
+    selection: Selection,
+    /// As they were given: whose they are is looked up in the passwd of the host that is looked at.
+    users: Vec<OsString>,
+    list: bool,
     forest: bool,
-    json: bool,
-    containers: Vec<String>,
-    quiet: bool,
+    by_container: bool,
+    preset: Option<&'static [Id]>,
+    columns: Option<String>,
+    list_columns: bool,
+    form: Form,
     no_headings: bool,
-    kernel_threads: bool,
+    wide: bool,
+    no_args: bool,
+    watch: Option<Duration>,
     colour: When,
     verbose: bool,
     root: Option<PathBuf>,
     proc_root: Option<PathBuf>,
+    way: Way,
+}
+
+/// How the answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Form {
+    #[default]
+    People,
+    Raw,
+    Json,
+    /// PIDs, or containers in their shortest exact form.
+    Quiet,
 }
 
 static GRAMMAR: Grammar<Request> = Grammar {
-    usage: "[options]",
+    usage: "[options] [-p pid... | -c target...]",
     stops_at_operand: false,
     options: &[
-        Opt::new(None, "forest", "draw the tree of processes", Effect::Flag(|r| set(&mut r.forest))),
         Opt::new(
             Some('c'),
             "container",
-            "only this container: NAME, RUNTIME:NAME or beginning of the id",
+            "only these containers: NAME, RUNTIME:NAME, beginning of an id, PID, NS/POD, compose:PROJECT/SERVICE",
             Effect::Required(container),
         )
-        .takes("name"),
-        Opt::new(Some('J'), "json", "print JSON", Effect::Flag(|r| set(&mut r.json))),
-        Opt::new(Some('q'), "quiet", "print PIDs only", Effect::Flag(|r| set(&mut r.quiet))),
-        Opt::new(Some('n'), "noheadings", "print no headings", Effect::Flag(|r| set(&mut r.no_headings))),
+        .takes("target"),
+        Opt::new(
+            Some('p'),
+            "pid",
+            "only these processes; status 1 if none is in a container",
+            Effect::Required(pid),
+        )
+        .takes("pid"),
+        Opt::new(
+            Some('C'),
+            "only-containers",
+            "only processes in containers",
+            Effect::Flag(|r| set(&mut r.selection.contained)),
+        ),
+        Opt::new(None, "runtime", "only containers of these runtimes", Effect::Required(runtime)).takes("list"),
+        Opt::new(Some('u'), "user", "only processes of these users", Effect::Required(user)).takes("list"),
+        Opt::new(None, "init", "only the first process of each container", Effect::Flag(init)),
+        Opt::new(
+            None,
+            "how",
+            "only what came in so (init, fork, exec, ns) or is known so (state, cgroup, namespace, anonymous)",
+            Effect::Required(how),
+        )
+        .takes("list"),
         Opt::new(
             Some('k'),
             "kernel-threads",
             "list the threads of the kernel too",
-            Effect::Flag(|r| set(&mut r.kernel_threads)),
+            Effect::Flag(|r| set(&mut r.selection.kernel_threads)),
         ),
+        Opt::new(Some('l'), "list", "list containers, not processes", Effect::Flag(|r| set(&mut r.list))),
+        Opt::new(None, "forest", "draw the tree of processes", Effect::Flag(|r| set(&mut r.forest))),
+        Opt::new(
+            None,
+            "by-container",
+            "container after container, with a heading each",
+            Effect::Flag(|r| set(&mut r.by_container)),
+        ),
+        Opt::new(
+            Some('o'),
+            "output",
+            "columns to print; with a + before the list, besides the default, whose last stays last",
+            Effect::Required(output),
+        )
+        .takes("list"),
+        Opt::new(
+            Some('H'),
+            "list-columns",
+            "list the columns there are; with -l those of containers",
+            Effect::Flag(|r| set(&mut r.list_columns)),
+        ),
+        Opt::new(
+            Some('f'),
+            "full",
+            "the columns of ps -ef, and the container",
+            Effect::Flag(|r| preset(r, columns::FULL)),
+        ),
+        Opt::new(
+            None,
+            "security",
+            "capabilities, seccomp, security module",
+            Effect::Flag(|r| preset(r, columns::SECURITY)),
+        ),
+        Opt::new(Some('J'), "json", "print JSON", Effect::Flag(|r| form(r, Form::Json))),
+        Opt::new(Some('r'), "raw", "print raw: blanks between cells, no layout", Effect::Flag(|r| form(r, Form::Raw))),
+        Opt::new(Some('q'), "quiet", "print PIDs only; with -l containers only", Effect::Flag(|r| form(r, Form::Quiet))),
+        Opt::new(Some('n'), "noheadings", "print no headings", Effect::Flag(|r| set(&mut r.no_headings))),
+        Opt::new(Some('w'), "wide", "never cut lines", Effect::Flag(|r| set(&mut r.wide))),
+        Opt::new(
+            None,
+            "no-args",
+            "print names in place of command lines, and read none: that can hang",
+            Effect::Flag(|r| set(&mut r.no_args)),
+        ),
+        Opt::new(None, "watch", "anew every SEC seconds (2) until interrupted", Effect::Optional(watch))
+            .takes("sec"),
         Opt::new(None, "color", "colour the output: auto, always or never", Effect::Optional(colour))
             .takes("when"),
         Opt::new(
@@ -120,6 +281,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(None, "proc-root", "read this in place of /proc", Effect::Required(proc_root))
             .takes("dir")
             .hidden(),
+        Opt::new(None, "portable", "ask files where pidfds would tell", Effect::Flag(portable)).hidden(),
         Opt::help(),
         Opt::version(),
     ],
@@ -128,31 +290,122 @@ static GRAMMAR: Grammar<Request> = Grammar {
 pub fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let operands = GRAMMAR.parse(call, &mut request)?;
-    if let Some(operand) = operands.first() {
-        return Err(unexpected(call, operand));
+    if request.list_columns {
+        return show::list_columns(&request).map(|()| 0);
     }
-    let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
-    let files = Files::new(&root)?;
-    let proc = match (&request.proc_root, &request.root) {
-        (Some(proc), _) => ProcRoot::new(proc),
-        (None, None) => ProcRoot::default(),
-        (None, Some(root)) => {
-            let missing = || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
-            ProcRoot::new(files.locate("/proc").ok_or_else(missing)?)
-        }
-    };
-
-    let list = gather::gather(&proc, &files, &request)?;
-    show::show(&list, &request)?;
+    more(call, &mut request, &operands)?;
+    let host = Host::new(&request)?;
+    for list in &request.users {
+        request.selection.users.extend(select::users(list, &host.passwd)?);
+    }
+    let columns = Columns::new(&request)?;
+    if let Some(interval) = request.watch {
+        let frame = |out: &mut Out| answer(out, &host, &request, &columns).map(drop);
+        return watch::watch(interval, frame).map(|()| 0);
+    }
+    let mut out = Out::stdout();
+    let found = answer(&mut out, &host, &request, &columns)?;
+    out.finish()?;
+    for pid in &found.missing {
+        warn(call.name, &format!("no process {pid}"));
+    }
     if request.verbose {
-        files.warnings().iter().for_each(|problem| warn(call.name, &text::escape(problem.as_bytes())));
+        host.files.warnings().iter().for_each(|problem| warn(call.name, &text::escape(problem.as_bytes())));
     }
-    Ok(0)
+    let hosts = || found.list.iter().all(|process| process.container.is_none());
+    Ok(u8::from(!request.selection.pids.is_empty() && (!found.missing.is_empty() || hosts())))
 }
 
 #[must_use]
 pub fn options(name: &'static str, about: &'static str) -> clap::Command {
     GRAMMAR.command(name, about)
+}
+
+/// The host that is looked at.
+struct Host {
+    proc: ProcRoot,
+    files: Files,
+    passwd: Vec<u8>,
+    users: Users,
+}
+
+impl Host {
+    fn new(request: &Request) -> Result<Host> {
+        let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
+        let files = Files::new(&root)?;
+        let proc = match (&request.proc_root, &request.root) {
+            (Some(proc), _) => ProcRoot::new(proc),
+            (None, None) => ProcRoot::default(),
+            (None, Some(root)) => {
+                let missing =
+                    || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
+                ProcRoot::new(files.locate("/proc").ok_or_else(missing)?)
+            }
+        };
+        let passwd = files.read("/etc/passwd").unwrap_or_default();
+        Ok(Host { proc, files, users: Users::parse(&passwd), passwd })
+    }
+}
+
+/// What is printed.
+enum Columns {
+    Processes(Vec<Id>),
+    Containers(Vec<Of>),
+}
+
+impl Columns {
+    fn new(request: &Request) -> Result<Columns> {
+        let json = request.form == Form::Json;
+        if request.list {
+            let all: Vec<Of> = list::COLUMNS.iter().map(|row| row.0).collect();
+            let default = if json { &all } else { list::DEFAULT };
+            let list = request.columns.as_ref().map(|list| columns::parse(list, default, list::named));
+            return Ok(Columns::Containers(list.transpose()?.unwrap_or_else(|| default.to_vec())));
+        }
+        let default = request.preset.unwrap_or(if json { columns::JSON } else { columns::DEFAULT });
+        // The heading has it.
+        let headed = request.by_container && request.form == Form::People;
+        let default: Vec<Id> =
+            default.iter().copied().filter(|id| !(headed && *id == Id::Container)).collect();
+        let list = request.columns.as_ref().map(|list| columns::parse(list, &default, columns::named));
+        Ok(Columns::Processes(list.transpose()?.unwrap_or(default)))
+    }
+
+    fn needs(&self) -> u16 {
+        match self {
+            Columns::Processes(columns) => columns.iter().fold(0, |needs, id| needs | id.needs()),
+            Columns::Containers(_) => 0,
+        }
+    }
+}
+
+/// Looks, and prints what there is.
+fn answer(out: &mut Out, host: &Host, request: &Request, columns: &Columns) -> Result<Found, Exit> {
+    let wanted = Wanted {
+        selection: &request.selection,
+        way: request.way,
+        needs: if request.form == Form::Quiet { 0 } else { columns.needs() },
+        no_args: request.no_args,
+    };
+    let found = gather(&host.proc, &host.files, &wanted)?;
+    let at = (&host.proc, &host.users);
+    match columns {
+        Columns::Processes(columns) => show::processes(out, &found, request, columns, at)?,
+        Columns::Containers(columns) => show::containers(out, &found, request, columns, at)?,
+    }
+    Ok(found)
+}
+
+/// Operands are more of what `-p` or `-c` began.
+fn more(call: &Call, request: &mut Request, operands: &[OsString]) -> Result<(), Exit> {
+    for operand in operands {
+        match (request.selection.pids.is_empty(), request.selection.containers.is_empty()) {
+            (false, true) => pid(request, operand)?,
+            (true, false) => container(request, operand)?,
+            _ => return Err(unexpected(call, operand)),
+        }
+    }
+    Ok(())
 }
 
 fn unexpected(call: &Call, operand: &OsString) -> Exit {
@@ -170,11 +423,73 @@ fn proc_root(request: &mut Request, path: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
+fn portable(request: &mut Request) -> Result<(), Exit> {
+    request.way = Way::Files;
+    Ok(())
+}
+
 fn container(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
     let Some(word) = word.to_str().filter(|word| !word.is_empty()) else {
         return Err(anyhow!("'{}' names no container", text::shown(word)).into());
     };
-    request.containers.push(word.to_owned());
+    request.selection.containers.push(word.to_owned());
+    Ok(())
+}
+
+fn pid(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
+    let pids = &mut request.selection.pids;
+    pids.extend(select::pids(list)?);
+    pids.sort_unstable();
+    pids.dedup();
+    Ok(())
+}
+
+fn runtime(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
+    request.selection.runtimes.extend(select::runtimes(list)?);
+    Ok(())
+}
+
+fn user(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
+    request.users.push(list.to_os_string());
+    Ok(())
+}
+
+fn init(request: &mut Request) -> Result<(), Exit> {
+    request.selection.vias.push(via::Via::Init);
+    Ok(())
+}
+
+fn how(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
+    Ok(select::hows(list, &mut request.selection)?)
+}
+
+fn output(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
+    request.columns = Some(text::shown(list).into_owned());
+    Ok(())
+}
+
+fn preset(request: &mut Request, columns: &'static [Id]) -> Result<(), Exit> {
+    request.preset = Some(columns);
+    Ok(())
+}
+
+/// Of `-q` and another the other counts: it prints PIDs too.
+fn form(request: &mut Request, form: Form) -> Result<(), Exit> {
+    request.form = match (request.form, form) {
+        (Form::People | Form::Quiet, form) => form,
+        (known, Form::Quiet) => known,
+        (known, form) if known == form => form,
+        _ => return Err(exclusive().into()),
+    };
+    Ok(())
+}
+
+fn exclusive() -> anyhow::Error {
+    anyhow!("options --json and --raw cannot be combined")
+}
+
+fn watch(request: &mut Request, seconds: Option<&OsStr>) -> Result<(), Exit> {
+    request.watch = Some(watch::interval(seconds.map(unglued))?);
     Ok(())
 }
 

@@ -1,157 +1,149 @@
-//! The list as a table, a forest, PIDs or JSON.
+//! The answer: as a table or a forest, by container, raw, JSON, PIDs alone.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::io::Write;
-use std::rc::Rc;
 
-use serde::Serialize;
-
-use super::Request;
-use super::gather::Process;
-use crate::container::Container;
+use super::cells::Cells;
+use super::clock::Clock;
+use super::columns::{self, Id};
+use super::gather::{Found, Process};
+use super::list::{self, List, Of};
+use super::{Form, Request};
 use crate::exit::Exit;
+use crate::output::Out;
+use crate::output::sheet::{Sheet, Source};
 use crate::output::style::{self, Painter};
+use crate::output::table::{self, Column, Layout};
+use crate::output::text;
 use crate::output::tree::{self, Glyphs, Row};
-use crate::output::{Out, json, text};
+use crate::proc::{ProcRoot, Users};
 
-pub fn show(list: &[Process], request: &Request) -> Result<(), Exit> {
-    let mut out = Out::stdout();
-    let rows = order(list, request.forest);
-    if request.json {
-        records(&mut out, list, &rows)?;
-    } else if request.quiet {
-        for row in &rows {
-            writeln!(out, "{}", list[row.node].pid)?;
-        }
-    } else {
-        table(&mut out, list, &rows, request)?;
+/// The processes.
+pub fn processes(
+    out: &mut Out,
+    found: &Found,
+    request: &Request,
+    columns: &[Id],
+    (proc, users): (&ProcRoot, &Users),
+) -> Result<(), Exit> {
+    let rows = order(found, request);
+    if request.form == Form::Quiet {
+        rows.iter().try_for_each(|row| writeln!(out, "{}", found.list[row.node].pid))?;
+        return Ok(());
     }
+    let timed = columns.iter().any(|id| id.needs() & columns::needs::STAT != 0);
+    let cells = Cells {
+        found,
+        rows: &rows,
+        columns,
+        users,
+        clock: if timed { Clock::read(proc) } else { Clock::default() },
+        json: request.form == Form::Json,
+        by_container: request.by_container,
+    };
+    let tree = columns.iter().position(|id| *id == Id::Command);
+    let tree = tree.or(columns.iter().position(|id| *id == Id::Cmd)).filter(|_| request.forest);
+    let columns: Vec<&Column> = columns.iter().map(|id| id.column()).collect();
+    print(out, &cells, request, (&columns, tree), "processes")
+}
+
+/// The containers.
+pub fn containers(
+    out: &mut Out,
+    found: &Found,
+    request: &Request,
+    columns: &[Of],
+    (proc, users): (&ProcRoot, &Users),
+) -> Result<(), Exit> {
+    let form = match request.form {
+        Form::Json => list::Form::Json,
+        Form::Raw => list::Form::Raw,
+        Form::People | Form::Quiet => list::Form::People,
+    };
+    let list = List::new(proc, found, &request.selection, (columns, form), users);
+    if request.form == Form::Quiet {
+        for &number in &list.rows {
+            let container = &found.containers.all[number].container;
+            let word = format!("{}:{}", container.runtime.name(), container.id);
+            writeln!(out, "{}", text::escape(word.as_bytes()))?;
+        }
+        return Ok(());
+    }
+    let columns: Vec<&Column> = columns.iter().map(|of| of.column()).collect();
+    print(out, &list, request, (&columns, None), "containers")
+}
+
+/// The columns there are.
+pub fn list_columns(request: &Request) -> Result<(), Exit> {
+    let of_processes = || columns::COLUMNS.iter().map(|row| &row.1).collect();
+    let of_containers = || list::COLUMNS.iter().map(|row| &row.1).collect();
+    let columns: Vec<&Column> = if request.list { of_containers() } else { of_processes() };
+    let mut out = Out::stdout();
+    let layout = Layout {
+        form: match request.form {
+            Form::Json => table::Form::Json("columns"),
+            Form::Raw => table::Form::Raw,
+            Form::People | Form::Quiet => table::Form::Human,
+        },
+        headings: false,
+        tree: None,
+        unicode: style::unicode(),
+        width: None,
+        truncate: false,
+        painter: Painter { colour: false },
+        paint: |_, _, text| text.into(),
+    };
+    table::print_columns(&mut out, &columns, "columns", &layout);
     out.finish()
 }
 
-fn order(list: &[Process], forest: bool) -> Vec<Row> {
+fn print(
+    out: &mut Out,
+    source: &impl Source,
+    request: &Request,
+    (columns, tree): (&[&'static Column], Option<usize>),
+    key: &str,
+) -> Result<(), Exit> {
+    let sheet = Sheet {
+        columns,
+        tree,
+        headings: !request.no_headings,
+        width: style::stdout_columns().filter(|_| !request.wide),
+        painter: Painter { colour: request.colour.on_stdout() },
+    };
+    match request.form {
+        Form::Json => sheet.print_json(out, source, key)?,
+        Form::Raw => sheet.print_raw(out, source),
+        Form::People | Form::Quiet => sheet.print(out, source),
+    }
+    Ok(())
+}
+
+/// The order of the rows, and the lines of the tree before each.
+fn order(found: &Found, request: &Request) -> Vec<Row> {
+    let all: Vec<usize> = (0..found.list.len()).collect();
+    if !request.by_container {
+        return arrange(&found.list, all, request.forest);
+    }
+    // Containers by their names, the host last.
+    let label = |node: usize| {
+        let container = found.list[node].container;
+        (container.is_none(), container.map(|number| (&found.containers.all[number].label, number)))
+    };
+    let mut sorted = all;
+    sorted.sort_by_key(|&node| label(node));
+    let same = |a: &usize, b: &usize| found.list[*a].container == found.list[*b].container;
+    let groups = sorted.chunk_by(same);
+    groups.flat_map(|group| arrange(&found.list, group.to_vec(), request.forest)).collect()
+}
+
+/// Some of the processes, in the order of their PIDs.
+fn arrange(list: &[Process], nodes: Vec<usize>, forest: bool) -> Vec<Row> {
     if !forest {
-        return (0..list.len()).map(|node| Row { node, prefix: String::new() }).collect();
+        return nodes.into_iter().map(|node| Row { node, prefix: String::new() }).collect();
     }
-    let ids: Vec<i32> = list.iter().map(|process| process.pid.as_raw()).collect();
-    let parents: Vec<i32> = list.iter().map(|process| process.ppid.unwrap_or(0)).collect();
-    tree::forest(&ids, &parents, Glyphs::new(style::unicode()))
-}
-
-/// Left columns are as wide as their widest cell; nothing is cut but the end of the line on a terminal.
-fn table(out: &mut Out, list: &[Process], rows: &[Row], request: &Request) -> std::io::Result<()> {
-    let painter = Painter { colour: request.colour.on_stdout() };
-    let columns = style::stdout_columns().unwrap_or(usize::MAX);
-    let labels = labels(list);
-    let containers: Vec<&str> = list.iter().map(|process| label(&labels, process)).collect();
-    let widest =
-        |heading: &str, cells: &mut dyn Iterator<Item = usize>| cells.fold(heading.len(), usize::max);
-    let user = widest("USER", &mut list.iter().map(|process| text::width(&process.user)));
-    let pid = widest("PID", &mut list.iter().map(|process| digits(Some(process.pid.as_raw()))));
-    let cpid = widest("CPID", &mut list.iter().map(|process| digits(process.cpid)));
-    let name = widest("CONTAINER", &mut containers.iter().map(|name| text::width(name)));
-    let left = columns.saturating_sub(user + pid + cpid + name + 4);
-
-    if !request.no_headings {
-        let line =
-            format!("{:user$} {:>pid$} {:>cpid$} {:name$} COMMAND", "USER", "PID", "CPID", "CONTAINER");
-        writeln!(out, "{}", painter.heading(text::cut(&line, columns)))?;
-    }
-    for row in rows {
-        let process = &list[row.node];
-        let who = containers[row.node];
-        let painted = match &process.container {
-            Some(container) => painter.container(who, &container.id),
-            None => painter.faint(who),
-        };
-        let command = text::escape(&process.command);
-        let prefix = text::cut(&row.prefix, left);
-        let command = text::cut(&command, left - text::width(prefix).min(left));
-
-        out.push(process.user.as_bytes());
-        out.blanks(user - text::width(&process.user) + 1 + pid - digits(Some(process.pid.as_raw())));
-        write!(out, "{}", process.pid)?;
-        out.blanks(1 + cpid - digits(process.cpid));
-        match process.cpid {
-            Some(cpid) => write!(out, "{cpid}")?,
-            None => out.push(b"?"),
-        }
-        out.push(b" ");
-        out.push(painted.as_bytes());
-        out.blanks(name - text::width(who) + 1);
-        out.push(painter.faint(prefix).as_bytes());
-        out.push(command.as_bytes());
-        out.push(b"\n");
-    }
-    Ok(())
-}
-
-/// What is shown of each container, made once.
-fn labels(list: &[Process]) -> HashMap<*const Container, String> {
-    let mut labels = HashMap::new();
-    for container in list.iter().filter_map(|process| process.container.as_ref()) {
-        let make = || text::escape(container.to_string().as_bytes()).into_owned();
-        labels.entry(Rc::as_ptr(container)).or_insert_with(make);
-    }
-    labels
-}
-
-fn label<'a>(labels: &'a HashMap<*const Container, String>, process: &Process) -> &'a str {
-    let label = process.container.as_ref().and_then(|container| labels.get(&Rc::as_ptr(container)));
-    label.map_or("-", String::as_str)
-}
-
-fn digits(number: Option<i32>) -> usize {
-    number.map_or(1, |number| number.unsigned_abs().max(1).ilog10() as usize + 1)
-}
-
-#[derive(Serialize)]
-struct Record<'a> {
-    pid: i32,
-    ppid: Option<i32>,
-    cpid: Option<i32>,
-    user: Option<&'a str>,
-    runtime: Option<&'static str>,
-    container: Option<&'a str>,
-    id: Option<&'a str>,
-    pod: Option<&'a str>,
-    pod_namespace: Option<&'a str>,
-    image: Option<&'a str>,
-    command: Cow<'a, str>,
-}
-
-fn records(out: &mut Out, list: &[Process], rows: &[Row]) -> Result<(), Exit> {
-    out.push(b"{\"processes\":[");
-    for (i, row) in rows.iter().enumerate() {
-        let process = &list[row.node];
-        let container = process.container.as_deref();
-        out.push(if i == 0 { b"\n" } else { b",\n" });
-        let record = Record {
-            pid: process.pid.as_raw(),
-            ppid: process.ppid,
-            cpid: process.cpid,
-            user: Some(&*process.user).filter(|user| *user != "?"),
-            runtime: container.map(|container| container.runtime.name()),
-            container: container.and_then(|container| container.name.as_deref()),
-            id: container.map(|container| container.id.as_str()),
-            pod: container.and_then(|container| container.pod.as_deref()),
-            pod_namespace: container.and_then(|container| container.pod_namespace.as_deref()),
-            image: container.and_then(|container| container.image.as_deref()),
-            command: text::utf8(&process.command),
-        };
-        json::write(out, &record)?;
-    }
-    out.push(b"\n]}\n");
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_of_numbers() {
-        assert_eq!([Some(1), Some(9), Some(10), Some(4_194_304), None].map(digits), [1, 1, 2, 7, 1]);
-    }
+    let ids: Vec<i32> = nodes.iter().map(|&node| list[node].pid).collect();
+    let parents: Vec<i32> = nodes.iter().map(|&node| list[node].ppid.unwrap_or(0)).collect();
+    let mut rows = tree::forest(&ids, &parents, Glyphs::new(style::unicode()));
+    rows.iter_mut().for_each(|row| row.node = nodes[row.node]);
+    rows
 }

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use super::Out;
 use super::style::Painter;
-pub use escape::cell;
+pub use escape::{cell, raw as raw_cell};
 use walk::Walk;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,7 +120,7 @@ fn raw(out: &mut Out, columns: &[&Column], rows: &[Row], walk: &Walk, layout: &L
         let names = columns.iter().map(|column| column.name);
         for (i, name) in names.enumerate() {
             out.push(if i == 0 { b"" } else { b" " });
-            escape::raw(out, name);
+            raw_cell(out, name);
         }
         out.push(b"\n");
     }
@@ -130,9 +130,9 @@ fn raw(out: &mut Out, columns: &[&Column], rows: &[Row], walk: &Walk, layout: &L
         for i in 0..columns.len() {
             out.push(if i == 0 { b"" } else { b" " });
             if layout.tree == Some(i) {
-                escape::raw(out, branches.head());
+                raw_cell(out, branches.head());
             }
-            escape::raw(out, rows[node.row].text(i));
+            raw_cell(out, rows[node.row].text(i));
         }
         out.push(b"\n");
     }

@@ -1,0 +1,207 @@
+//! What stands in the cells of processes.
+
+use std::borrow::Cow;
+
+use super::clock::{self, Clock};
+use super::columns::Id;
+use super::containers::Seen;
+use super::facts::Facts;
+use super::gather::{Found, Process};
+use super::rights;
+use crate::container::How;
+use crate::isolation::kind::Kind;
+use crate::output::sheet::{Source, Value};
+use crate::output::text;
+use crate::output::tree::Row;
+use crate::proc::{Stat, Users};
+
+pub struct Cells<'a> {
+    pub found: &'a Found,
+    pub rows: &'a [Row],
+    pub columns: &'a [Id],
+    pub users: &'a Users,
+    pub clock: Clock,
+    /// For programs: no marks, no unit, and a container's name alone.
+    pub json: bool,
+    /// A heading before the first process of each container.
+    pub by_container: bool,
+}
+
+impl Source for Cells<'_> {
+    fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn cell(&self, row: usize, column: usize) -> Value<'_> {
+        self.value(self.columns[column], &self.found.list[self.rows[row].node])
+    }
+
+    fn lines(&self, row: usize) -> &str {
+        &self.rows[row].prefix
+    }
+
+    fn section(&self, row: usize) -> Option<Cow<'_, str>> {
+        let container = |row: usize| self.found.list[self.rows[row].node].container;
+        let first = row.checked_sub(1).is_none_or(|above| container(above) != container(row));
+        (self.by_container && first).then(|| match self.seen(container(row)) {
+            Some(seen) => text::escape(title(seen).as_bytes()).into_owned().into(),
+            None => "host".into(),
+        })
+    }
+
+    fn colour(&self, row: usize, column: usize) -> Option<&str> {
+        let of_container = matches!(self.columns[column], Id::Container | Id::Name);
+        let process = &self.found.list[self.rows[row].node];
+        self.seen(process.container).filter(|_| of_container).map(|seen| seen.container.id.as_str())
+    }
+}
+
+/// The heading of a container's processes.
+fn title(seen: &Seen) -> String {
+    let container = &seen.container;
+    let id = container.id.get(..12).unwrap_or(&container.id);
+    let parts = [
+        Some(seen.label.clone()),
+        container.name.as_ref().map(|_| id.to_owned()),
+        container.image.clone(),
+        container.hostname.as_ref().map(|name| format!("({name})")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
+}
+
+impl Cells<'_> {
+    fn seen(&self, container: Option<usize>) -> Option<&Seen> {
+        self.found.containers.all.get(container?)
+    }
+
+    fn value<'a>(&'a self, id: Id, process: &'a Process) -> Value<'a> {
+        let container = || self.seen(process.container).map(|seen| &*seen.container);
+        let facts = process.facts.as_deref();
+        match id {
+            Id::User => match process.uid {
+                Some(uid) => self.user(uid),
+                None => self.unknown(),
+            },
+            Id::Uid => Value::number(process.uid),
+            Id::Pid => Value::Number(process.pid.into()),
+            Id::Cpid => match process.cpid {
+                Some(cpid) => Value::Number(cpid.into()),
+                None => self.unknown(),
+            },
+            Id::Ppid => Value::number(process.ppid),
+            Id::Container if self.json => Value::maybe(container().and_then(|c| c.name.as_deref())),
+            Id::Container => Value::maybe(self.seen(process.container).map(|seen| seen.label.as_str())),
+            Id::Owner => container().map_or(Value::None, |container| self.user(container.owner)),
+            Id::How => Value::maybe(process.how.map(How::name)),
+            Id::Via => Value::maybe(process.via.map(super::via::Via::name)),
+            Id::Command => Value::Bytes(Cow::Borrowed(&process.command)),
+            Id::Runtime
+            | Id::Engine
+            | Id::Name
+            | Id::Id
+            | Id::Image
+            | Id::Pod
+            | Id::PodNamespace
+            | Id::Hostname
+            | Id::Labels
+            | Id::Created
+            | Id::Chain => container().map_or(Value::None, |container| of_container(id, container)),
+            _ => facts.map_or(Value::None, |facts| self.fact(id, process, facts)),
+        }
+    }
+
+    fn fact<'a>(&'a self, id: Id, process: &'a Process, facts: &'a Facts) -> Value<'a> {
+        let credentials = &facts.credentials;
+        let bytes = |bytes: &'a Option<Vec<u8>>| {
+            bytes.as_ref().map_or(Value::None, |bytes| Value::Bytes(Cow::Borrowed(bytes)))
+        };
+        match id {
+            Id::Ruid => Value::number(credentials.ruid),
+            Id::Cuid => Value::number(facts.cuid),
+            Id::Cuser => match (&facts.cuser, process.container) {
+                (Some(name), _) => Value::Bytes(Cow::Borrowed(name)),
+                (None, None) => process.uid.map_or(Value::None, |uid| self.user(uid)),
+                (None, Some(_)) => facts.cuid.map_or(Value::None, |uid| Value::owned(uid.to_string())),
+            },
+            Id::Cgroup => bytes(&facts.cgroup),
+            Id::Ns(kind) => {
+                let at = Kind::ALL.iter().position(|other| *other == kind);
+                Value::number(at.and_then(|at| facts.namespaces[at]))
+            }
+            Id::Caps => credentials.effective.map_or(Value::None, |set| Value::owned(rights::names(set))),
+            Id::Capdiff => {
+                let container = self.seen(process.container).map(|seen| &*seen.container);
+                let diff = container.zip(credentials.bounding);
+                let diff = diff.and_then(|(container, set)| rights::difference(container, set));
+                diff.map_or(Value::None, Value::owned)
+            }
+            Id::Seccomp => Value::maybe(credentials.seccomp.and_then(rights::seccomp)),
+            Id::Nnp => credentials.no_new_privs.map_or(Value::None, Value::Flag),
+            Id::Lsm => bytes(&facts.lsm),
+            Id::OomScore => Value::number(facts.oom_score),
+            Id::Cmd => Value::Bytes(Cow::Borrowed(&facts.name)),
+            _ => facts.stat.as_ref().map_or(Value::None, |stat| self.stat(id, stat)),
+        }
+    }
+
+    fn stat<'a>(&'a self, id: Id, stat: &'a Stat) -> Value<'a> {
+        let owned = |text: Option<String>| text.map_or(Value::None, Value::owned);
+        let age = self.clock.age(stat.start);
+        let share = age.map(|age| clock::share(stat.ticks, age));
+        let page = procfs::page_size() / 1024;
+        match id {
+            Id::State => Value::owned(char::from(stat.state).to_string()),
+            Id::C => Value::number(share.map(|tenths| (tenths / 10).min(99))),
+            Id::Cpu => share.map_or(Value::None, Value::Tenths),
+            Id::Stime => owned(self.clock.stime(stat.start)),
+            Id::Start => owned(self.clock.start(stat.start)),
+            Id::Elapsed if self.json => Value::number(age),
+            Id::Elapsed => owned(age.map(clock::elapsed)),
+            Id::Tty => match clock::tty(stat.tty) {
+                Some(name) => Value::owned(name),
+                None if self.json => Value::None,
+                None => Value::text("?"),
+            },
+            Id::Time if self.json => Value::Tenths(stat.ticks / 10),
+            Id::Time => Value::owned(clock::cpu_time(stat.ticks)),
+            Id::Rss => Value::number(Some(stat.rss * page)),
+            Id::Vsz => Value::number(Some(stat.vsize / 1024)),
+            Id::Nice => Value::Number(stat.nice),
+            Id::Threads => Value::number(Some(stat.threads)),
+            _ => Value::None,
+        }
+    }
+
+    fn user(&self, uid: u32) -> Value<'_> {
+        match self.users.get(uid) {
+            Some(user) => Value::Bytes(Cow::Borrowed(&user.name)),
+            None => Value::owned(uid.to_string()),
+        }
+    }
+
+    fn unknown(&self) -> Value<'_> {
+        if self.json { Value::None } else { Value::text("?") }
+    }
+}
+
+/// What is the same for every process of a container.
+pub fn of_container(id: Id, container: &crate::container::Container) -> Value<'_> {
+    match id {
+        Id::Runtime => Value::text(container.runtime.name()),
+        Id::Engine => Value::text(container.engine),
+        Id::Name => Value::maybe(container.name.as_deref()),
+        Id::Id => Value::text(&container.id),
+        Id::Image => Value::maybe(container.image.as_deref()),
+        Id::Pod => Value::maybe(container.pod.as_deref()),
+        Id::PodNamespace => Value::maybe(container.pod_namespace.as_deref()),
+        Id::Hostname => Value::maybe(container.hostname.as_deref()),
+        Id::Labels => Value::Pairs(&container.labels),
+        Id::Created => Value::maybe(container.created.as_deref()),
+        Id::Chain => {
+            let mut chain: Vec<String> = container.chain().map(ToString::to_string).collect();
+            chain.reverse();
+            Value::List(chain)
+        }
+        _ => Value::None,
+    }
+}

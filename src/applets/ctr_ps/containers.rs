@@ -1,0 +1,75 @@
+//! The containers that processes are in, each once, whatever way it was found.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::gather::Process;
+use crate::container::{Container, How, Runtime};
+
+/// A container with processes.
+pub struct Seen {
+    pub container: Rc<Container>,
+    /// As it is shown, before control characters are escaped.
+    pub label: String,
+    pub outer: Option<usize>,
+    /// Its first process, by the runtime's word; else the one that has PID 1 inside.
+    pub init: Option<i32>,
+    /// One of its processes.
+    pub member: Option<i32>,
+    /// Processes in it and in those nested in it.
+    pub processes: usize,
+}
+
+#[derive(Default)]
+pub struct Containers {
+    pub all: Vec<Seen>,
+    /// The same object mostly: then nothing of it is compared. Held, so that no other gets its address.
+    by_address: HashMap<*const Container, (Rc<Container>, usize)>,
+    /// A claim that nobody vouches for is another than the container of that id.
+    by_id: HashMap<(Runtime, String, Option<usize>, bool), usize>,
+}
+
+impl Containers {
+    /// Its number.
+    pub fn number(&mut self, container: &Rc<Container>) -> usize {
+        if let Some((_, known)) = self.by_address.get(&Rc::as_ptr(container)) {
+            return *known;
+        }
+        let outer = container.outer.as_ref().map(|outer| self.number(outer));
+        let claim = container.how == How::Cgroup;
+        let key = (container.runtime, container.id.clone(), outer, claim);
+        let number = *self.by_id.entry(key).or_insert(self.all.len());
+        match self.all.get_mut(number) {
+            None => self.all.push(Seen {
+                label: container.label(),
+                outer,
+                init: container.init.map(nix::unistd::Pid::as_raw),
+                member: None,
+                processes: 0,
+                container: container.clone(),
+            }),
+            Some(seen) => seen.init = seen.init.or(container.init.map(nix::unistd::Pid::as_raw)),
+        }
+        self.by_address.insert(Rc::as_ptr(container), (container.clone(), number));
+        number
+    }
+
+    /// The container and those around it, by their numbers.
+    pub fn chain(&self, number: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(Some(number), |number| self.all.get(*number).and_then(|seen| seen.outer))
+    }
+
+    /// Counts processes, and finds first ones that no record names.
+    pub fn complete(&mut self, processes: &[Process]) {
+        for process in processes {
+            let Some(own) = process.container else { continue };
+            let chain: Vec<usize> = self.chain(own).collect();
+            chain.into_iter().for_each(|number| self.all[number].processes += 1);
+            let seen = &mut self.all[own];
+            seen.member = seen.member.or(Some(process.pid));
+            if process.cpid == Some(1) && seen.init.is_none() {
+                seen.init = Some(process.pid);
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What a container's control groups say of it: memory, its limit, and whether it is paused. On v1, v2 and
+//! hybrid hosts.
+
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Pid;
+
+use crate::container::{Container, group_of};
+use crate::isolation::cgroup::{self, Hierarchies, Membership};
+use crate::proc::{ProcRoot, number};
+
+/// The groups of a container that are its own.
+pub struct Groups {
+    lines: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Groups {
+    /// By one of its processes; none if that is in no group of its container's own.
+    pub fn of(proc: &ProcRoot, pid: Pid, container: &Container) -> Option<Groups> {
+        let text = proc.read(pid, "cgroup").ok()?;
+        let own = |line: Membership<'_>| {
+            let group = group_of(std::str::from_utf8(line.path).ok()?, container)?;
+            Some((line.controllers.to_vec(), group.as_bytes().to_vec()))
+        };
+        let lines: Vec<_> = cgroup::parse(&text).filter_map(own).collect();
+        (!lines.is_empty()).then_some(Groups { lines })
+    }
+
+    /// Its path: in the unified hierarchy, if it has one there.
+    pub fn path(&self) -> Option<&[u8]> {
+        let unified = self.lines.iter().find(|(controllers, _)| controllers.is_empty());
+        unified.or(self.lines.first()).map(|(_, path)| path.as_slice())
+    }
+
+    /// Bytes in use, without what the kernel would give back at once: as `docker stats` counts.
+    pub fn memory(&self, mounted: &Hierarchies) -> Option<u64> {
+        let directory = self.directory(mounted, "memory")?;
+        let (used, cache) = match directory.version {
+            Version::One => ("memory.usage_in_bytes", "total_inactive_file"),
+            Version::Two => ("memory.current", "inactive_file"),
+        };
+        let used = directory.number(used)?;
+        Some(used.saturating_sub(directory.field("memory.stat", cache).unwrap_or(0)))
+    }
+
+    /// The least limit of its group and those above; none where there is none.
+    pub fn limit(&self, mounted: &Hierarchies) -> Option<u64> {
+        let directory = self.directory(mounted, "memory")?;
+        match directory.version {
+            Version::One => {
+                directory.field("memory.stat", "hierarchical_memory_limit").filter(|&limit| limit < 1 << 62)
+            } // "none" is 2^63 less a page
+            Version::Two => {
+                directory.upwards().filter_map(|above| number_in(&above.join("memory.max"))).min()
+            }
+        }
+    }
+
+    /// Is it frozen? None when that cannot be read.
+    pub fn paused(&self, mounted: &Hierarchies) -> Option<bool> {
+        let directory = self.directory(mounted, "freezer")?;
+        match directory.version {
+            Version::One => read(&directory.path.join("freezer.state")).map(|state| state != b"THAWED"),
+            Version::Two => directory.field("cgroup.events", "frozen").map(|frozen| frozen != 0),
+        }
+    }
+
+    /// Where a controller is: in a hierarchy of its own, else in the unified one.
+    fn directory(&self, mounted: &Hierarchies, controller: &str) -> Option<Directory> {
+        let has =
+            |controllers: &[u8]| controllers.split(|&b| b == b',').any(|name| name == controller.as_bytes());
+        let legacy = self.lines.iter().find(|(controllers, _)| has(controllers));
+        let (line, version) = match legacy {
+            Some(line) => (line, Version::One),
+            None => (self.lines.iter().find(|(controllers, _)| controllers.is_empty())?, Version::Two),
+        };
+        let membership = Membership { controllers: &line.0, path: &line.1 };
+        Some(Directory { path: mounted.directory(membership)?, depth: depth(&line.1), version })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Version {
+    One,
+    Two,
+}
+
+struct Directory {
+    path: PathBuf,
+    /// Below the root of the hierarchy.
+    depth: usize,
+    version: Version,
+}
+
+impl Directory {
+    fn number(&self, file: &str) -> Option<u64> {
+        number_in(&self.path.join(file))
+    }
+
+    /// The number after a name: `inactive_file 4096`.
+    fn field(&self, file: &str, name: &str) -> Option<u64> {
+        let text = read(&self.path.join(file))?;
+        text.split(|&b| b == b'\n').find_map(|line| {
+            let (found, value) = line.split_at_checked(name.len())?;
+            (found == name.as_bytes()).then(|| number(value.strip_prefix(b" ")?))?
+        })
+    }
+
+    /// This and those above.
+    fn upwards(&self) -> impl Iterator<Item = &Path> {
+        self.path.ancestors().take(self.depth)
+    }
+}
+
+fn depth(path: &[u8]) -> usize {
+    path.split(|&b| b == b'/').filter(|component| !component.is_empty()).count()
+}
+
+fn number_in(path: &Path) -> Option<u64> {
+    number(&read(path)?)
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    std::fs::read(path).ok().map(|text| text.trim_ascii().to_vec())
+}
+
+/// `1.5G`, with a digit after the point below ten.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "K", "M", "G", "T", "P", "E"];
+    let mut unit = 0;
+    let mut tenths = u128::from(bytes) * 10;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths = tenths.div_ceil(1024);
+        unit += 1;
+    }
+    match (unit, tenths) {
+        (1.., 0..100) => format!("{}.{}{}", tenths / 10, tenths % 10, UNITS[unit]),
+        _ => format!("{}{}", tenths / 10, UNITS[unit]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let shown = [0, 1023, 1024, 1536, 10 << 20, 1023 << 20, u64::MAX].map(size);
+        assert_eq!(shown, ["0B", "1023B", "1.0K", "1.5K", "10M", "1023M", "16E"]);
+    }
+}

@@ -1,0 +1,76 @@
+//! `--watch`: the answer anew every so often, on the whole of a terminal, or one after the other into a pipe.
+
+use std::ffi::OsStr;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+
+use crate::exit::Exit;
+use crate::output::{Out, style, text};
+use crate::sys;
+
+/// The other screen, no cursor; the first column of the first line.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[H";
+const LEAVE: &[u8] = b"\x1b[?25h\x1b[?1049l";
+
+/// Seconds, with a point maybe: a tenth of one at least.
+pub fn interval(word: Option<&OsStr>) -> Result<Duration> {
+    let Some(word) = word else { return Ok(Duration::from_secs(2)) };
+    let seconds = word.to_str().and_then(|word| word.parse::<f64>().ok());
+    let seconds = seconds.filter(|seconds| (0.1..=1e6).contains(seconds));
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| anyhow!("'{}' is no number of seconds from 0.1 on", text::shown(word)))
+}
+
+/// Never ends by itself.
+pub fn watch(interval: Duration, mut frame: impl FnMut(&mut Out) -> Result<(), Exit>) -> Result<(), Exit> {
+    let terminal = std::io::stdout().is_terminal();
+    if terminal {
+        sys::on_end_write(LEAVE)?;
+    }
+    let mut first = true;
+    loop {
+        let mut kept = Out::kept();
+        let result = frame(&mut kept);
+        let mut out = Out::stdout();
+        if terminal {
+            let problem = result.err().map(|exit| format!("{}\n", exit.words()));
+            screen(&mut out, &problem.map_or(kept.into_bytes(), String::into_bytes));
+        } else {
+            result?;
+            out.push(if first { b"" } else { b"\n" });
+            out.push(&kept.into_bytes());
+        }
+        out.finish()?;
+        first = false;
+        std::thread::sleep(interval);
+    }
+}
+
+/// As many lines as there is room for.
+fn screen(out: &mut Out, text: &[u8]) {
+    let lines = style::stdout_lines().unwrap_or(24).saturating_sub(1);
+    out.push(ENTER);
+    for line in text.split_inclusive(|&b| b == b'\n').take(lines) {
+        out.push(line.strip_suffix(b"\n").unwrap_or(line));
+        out.push(b"\x1b[K\r\n"); // and nothing of what was there before
+    }
+    out.push(b"\x1b[J");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals() {
+        let of = |word: &str| interval(Some(OsStr::new(word))).ok();
+        assert_eq!(interval(None).ok(), Some(Duration::from_secs(2)));
+        assert_eq!(of("0.5"), Some(Duration::from_millis(500)));
+        for word in ["", "0", "-1", "x", "inf", "NaN", "1e9"] {
+            assert_eq!(of(word), None, "{word}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Who a process is: parent, user, PID in its own pid namespace, control group. Told by files on every
+//! kernel, and by pidfds in two thirds of the time where the kernel has that (PIDFD_GET_INFO, Linux 6.13).
+//! Both give the same answers.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use super::kind::parse_link;
+use super::ns;
+use crate::proc::{ProcRoot, Scan, Status, vanished};
+use crate::sys::{self, PidfdInfo};
+
+#[derive(Debug, Default, PartialEq, Eq, Clone)]
+pub struct Identity {
+    pub ppid: Option<i32>,
+    /// The effective user.
+    pub euid: Option<u32>,
+    /// The PID in its own pid namespace.
+    pub cpid: Option<i32>,
+    /// Is that another than the one that proc shows?
+    pub own_pid_ns: bool,
+    pub kernel_thread: bool,
+    /// Of its group in the unified hierarchy, and its pid namespace; by pidfd only.
+    pub group: Option<(u64, u64)>,
+}
+
+/// How to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Way {
+    /// By pidfds where they tell.
+    #[default]
+    Best,
+    Files,
+}
+
+pub struct Identify {
+    pub scan: Scan,
+    by_pidfd: Option<ByPidfd>,
+}
+
+impl Identify {
+    pub fn new(proc: &ProcRoot, way: Way) -> nix::Result<Identify> {
+        let by_pidfd = match way {
+            Way::Best => ByPidfd::new(proc),
+            Way::Files => None,
+        };
+        Ok(Identify { scan: Scan::new(proc)?, by_pidfd })
+    }
+
+    /// Of a process that has gone, the errno says so; of one that we may not look into, what is known.
+    pub fn of(&mut self, pid: Pid) -> nix::Result<Identity> {
+        if let Some(by_pidfd) = &mut self.by_pidfd
+            && let Some(identity) = by_pidfd.of(&self.scan, pid)?
+        {
+            return Ok(identity);
+        }
+        match self.scan.read(pid, "status") {
+            Ok(text) => Ok(Identity::of_status(&Status::parse(text))),
+            Err(errno) if vanished(errno) => Err(errno),
+            Err(_) => Ok(Identity::default()),
+        }
+    }
+}
+
+impl Identity {
+    #[must_use]
+    pub fn of_status(status: &Status) -> Identity {
+        Identity {
+            ppid: status.ppid,
+            euid: status.euid,
+            cpid: status.nspid.last().copied(),
+            own_pid_ns: status.nspid.len() > 1,
+            kernel_thread: status.kernel_thread,
+            group: None,
+        }
+    }
+}
+
+/// What asking by pidfd needs.
+struct ByPidfd {
+    /// The pid namespace of this process, and of its proc.
+    own: u64,
+    /// Open pid namespaces, some: descriptors are few.
+    spaces: HashMap<u64, OwnedFd>,
+}
+
+impl ByPidfd {
+    /// Namespaces that are kept open. Processes of one container have PIDs near each other mostly.
+    const OPEN: usize = 100;
+
+    /// None where the kernel has none of it, or where proc shows other PIDs than our own.
+    fn new(proc: &ProcRoot) -> Option<ByPidfd> {
+        let this = Pid::this();
+        let status = Status::parse(&std::fs::read(proc.own("status")).ok()?);
+        if status.nspid != [this.as_raw()] {
+            return None;
+        }
+        let own = parse_link(std::fs::read_link(proc.own("ns/pid")).ok()?.as_os_str().as_encoded_bytes())?;
+        let info = sys::pidfd_info(sys::pidfd_open(this).ok()?).ok()?;
+        let space = ns::open_file(&proc.own("ns/pid")).ok()?;
+        let same = sys::pid_in_namespace(space, this) == Ok(this.as_raw());
+        (complete(&info, this) && same).then(|| ByPidfd { own, spaces: HashMap::new() })
+    }
+
+    /// None where only the files tell.
+    fn of(&mut self, scan: &Scan, pid: Pid) -> nix::Result<Option<Identity>> {
+        let info = match sys::pidfd_open(pid).and_then(sys::pidfd_info) {
+            Ok(info) => info,
+            Err(Errno::ESRCH) => return Err(Errno::ESRCH),
+            Err(_) => return Ok(None),
+        };
+        // Threads of the kernel are children of PID 2, and not all children of PID 2 are threads of it.
+        let maybe_kernels = info.ppid == 2 || pid.as_raw() == 2;
+        if maybe_kernels || !complete(&info, pid) {
+            return Ok(None);
+        }
+        let mut buffer = [0; 64];
+        let Ok(link) = scan.link(pid, "ns/pid", &mut buffer) else { return Ok(None) };
+        let Some(space) = parse_link(link) else { return Ok(None) };
+        let own_pid_ns = space != self.own;
+        let cpid = match own_pid_ns {
+            false => pid.as_raw(),
+            true => match self.inside(scan, pid, space) {
+                Some(cpid) => cpid,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Identity {
+            ppid: i32::try_from(info.ppid).ok(),
+            euid: Some(info.euid),
+            cpid: Some(cpid),
+            own_pid_ns,
+            kernel_thread: false,
+            group: (info.mask & PidfdInfo::CGROUP != 0).then_some((info.cgroup, space)),
+        }))
+    }
+
+    fn inside(&mut self, scan: &Scan, pid: Pid, space: u64) -> Option<i32> {
+        if !self.spaces.contains_key(&space) {
+            if self.spaces.len() >= Self::OPEN {
+                self.spaces.clear();
+            }
+            let fd = scan.open(pid, "ns/pid").ok()?;
+            // The process may have ended since, and the number be another's.
+            let inode = nix::sys::stat::fstat(&fd).ok()?.st_ino;
+            self.spaces.insert(inode, fd);
+        }
+        sys::pid_in_namespace(self.spaces.get(&space)?, pid).ok()
+    }
+}
+
+fn complete(info: &PidfdInfo, pid: Pid) -> bool {
+    let needed = PidfdInfo::PID | PidfdInfo::CREDENTIALS;
+    info.mask & needed == needed && i32::try_from(info.tgid) == Ok(pid.as_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_say_the_same_of_this_process() {
+        let proc = ProcRoot::default();
+        let by = |way| Identify::new(&proc, way).expect("opens").of(Pid::this()).expect("is there");
+        let files = by(Way::Files);
+        assert_eq!(Identity { group: None, ..by(Way::Best) }, files);
+        assert_eq!(files.ppid, Some(nix::unistd::getppid().as_raw()));
+        assert!(!files.kernel_thread);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_has_gone() {
+        for way in [Way::Best, Way::Files] {
+            let mut identify = Identify::new(&ProcRoot::default(), way).expect("opens");
+            assert!(identify.of(Pid::from_raw(i32::MAX)).is_err_and(vanished));
+        }
+    }
+
+    #[test]
+    fn another_systems_proc_is_read_by_files() {
+        assert!(ByPidfd::new(&ProcRoot::new("/nonexistent")).is_none());
+    }
+}

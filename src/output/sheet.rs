@@ -1,0 +1,260 @@
+//! Tables of which nothing is kept: each cell is asked for when columns are measured, and again when its
+//! line is printed. So ten thousand rows cost no memory, and a cell knows its type.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::style::Painter;
+use super::table::{self, Align, Column};
+use super::{Out, json, text};
+
+/// What stands in a cell.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    /// Not known, or there is none: `-`, and null in JSON.
+    None,
+    Number(i64),
+    /// With one digit after the point.
+    Tenths(u64),
+    Flag(bool),
+    /// As it stands, control characters and all.
+    Bytes(Cow<'a, [u8]>),
+    /// Names and what they stand for: an object in JSON, `name=text,…` elsewhere.
+    Pairs(&'a [(String, String)]),
+    List(Vec<String>),
+}
+
+impl<'a> Value<'a> {
+    #[must_use]
+    pub fn text(text: &'a str) -> Value<'a> {
+        Value::Bytes(Cow::Borrowed(text.as_bytes()))
+    }
+
+    #[must_use]
+    pub fn maybe(text: Option<&'a str>) -> Value<'a> {
+        text.map_or(Value::None, Value::text)
+    }
+
+    #[must_use]
+    pub fn owned(text: String) -> Value<'a> {
+        Value::Bytes(Cow::Owned(text.into_bytes()))
+    }
+
+    #[must_use]
+    pub fn number<T: TryInto<i64>>(number: Option<T>) -> Value<'a> {
+        number.and_then(|number| number.try_into().ok()).map_or(Value::None, Value::Number)
+    }
+
+    /// For people: safe on a terminal.
+    fn shown(&self) -> Cow<'_, str> {
+        let list = |texts: Vec<String>, between| text::escape(texts.join(between).as_bytes()).into_owned();
+        match self {
+            Value::None => "-".into(),
+            Value::Number(number) => number.to_string().into(),
+            Value::Tenths(tenths) => format!("{}.{}", tenths / 10, tenths % 10).into(),
+            Value::Flag(flag) => if *flag { "yes" } else { "no" }.into(),
+            Value::Bytes(bytes) => text::escape(bytes),
+            Value::Pairs([]) => "-".into(),
+            Value::Pairs(pairs) => {
+                list(pairs.iter().map(|(name, value)| format!("{name}={value}")).collect(), ",").into()
+            }
+            Value::List(texts) => list(texts.clone(), "/").into(),
+        }
+    }
+
+    fn width(&self) -> usize {
+        match self {
+            Value::Number(number) => {
+                number.unsigned_abs().max(1).ilog10() as usize + 1 + usize::from(*number < 0)
+            }
+            other => text::width(&other.shown()),
+        }
+    }
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::None => to.serialize_none(),
+            Value::Number(number) => to.serialize_i64(*number),
+            #[expect(clippy::cast_precision_loss, reason = "percent")]
+            Value::Tenths(tenths) => to.serialize_f64(*tenths as f64 / 10.0),
+            Value::Flag(flag) => to.serialize_bool(*flag),
+            Value::Bytes(bytes) => to.serialize_str(&text::utf8(bytes)),
+            Value::Pairs(pairs) => to.collect_map(pairs.iter().map(|(name, value)| (name, value))),
+            Value::List(texts) => to.collect_seq(texts),
+        }
+    }
+}
+
+/// The rows, by their numbers, and what is in them.
+pub trait Source {
+    fn rows(&self) -> usize;
+
+    fn cell(&self, row: usize, column: usize) -> Value<'_>;
+
+    /// The lines of a tree before the text of [`Sheet::tree`].
+    fn lines(&self, _row: usize) -> &str {
+        ""
+    }
+
+    /// A heading of its own before the row.
+    fn section(&self, _row: usize) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    /// The name by which a cell is coloured.
+    fn colour(&self, _row: usize, _column: usize) -> Option<&str> {
+        None
+    }
+}
+
+pub struct Sheet<'a> {
+    pub columns: &'a [&'static Column],
+    /// The column that the tree is drawn in.
+    pub tree: Option<usize>,
+    pub headings: bool,
+    /// Columns of the terminal: lines are cut there.
+    pub width: Option<usize>,
+    pub painter: Painter,
+}
+
+impl Sheet<'_> {
+    /// For people: columns as wide as what they hold, a blank between them, nothing padded at the end.
+    pub fn print(&self, out: &mut Out, source: &impl Source) {
+        let widths: Vec<usize> = (0..self.columns.len()).map(|column| self.measure(source, column)).collect();
+        if self.headings {
+            self.head(out, &widths);
+        }
+        for row in 0..source.rows() {
+            if let Some(title) = source.section(row) {
+                if row > 0 {
+                    out.push(b"\n");
+                }
+                let title = text::cut(&title, self.width.unwrap_or(usize::MAX)).to_owned();
+                out.push(self.painter.heading(&title).as_bytes());
+                out.push(b"\n");
+            }
+            self.row(out, source, row, &widths);
+        }
+    }
+
+    /// One blank between cells and no other: whatever could be taken for one is escaped.
+    pub fn print_raw(&self, out: &mut Out, source: &impl Source) {
+        if self.headings {
+            let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
+            out.push(names.join(" ").as_bytes());
+            out.push(b"\n");
+        }
+        for row in 0..source.rows() {
+            for column in 0..self.columns.len() {
+                out.push(if column == 0 { b"" } else { b" " });
+                match source.cell(row, column) {
+                    Value::Bytes(bytes) if bytes.is_empty() => out.push(b"-"),
+                    Value::Bytes(bytes) => table::raw_cell(out, &table::cell(&bytes)),
+                    other => table::raw_cell(out, &other.shown()),
+                }
+            }
+            out.push(b"\n");
+        }
+    }
+
+    /// An object with one list, a row a line. Members are called as the columns, in small letters.
+    pub fn print_json(&self, out: &mut Out, source: &impl Source, key: &str) -> serde_json::Result<()> {
+        let names: Vec<String> = self.columns.iter().map(|column| column.name.to_ascii_lowercase()).collect();
+        _ = write!(out, "{{\"{key}\":[");
+        for row in 0..source.rows() {
+            out.push(if row == 0 { b"\n" } else { b",\n" });
+            json::write(out, &Record { names: &names, source, row })?;
+        }
+        out.push(b"\n]}\n");
+        Ok(())
+    }
+
+    /// Of the widest cell. What is left of the last column does not count.
+    fn measure(&self, source: &impl Source, column: usize) -> usize {
+        let heading = if self.headings { self.columns[column].name.len() } else { 0 };
+        if self.last(column) && self.columns[column].align == Align::Left {
+            return heading;
+        }
+        let lines = |row| if self.tree == Some(column) { text::width(source.lines(row)) } else { 0 };
+        let widths = (0..source.rows()).map(|row| source.cell(row, column).width() + lines(row));
+        widths.fold(heading, usize::max)
+    }
+
+    fn head(&self, out: &mut Out, widths: &[usize]) {
+        let mut line = String::new();
+        for (at, column) in self.columns.iter().enumerate() {
+            let (name, width) = (column.name, widths[at]);
+            line.push_str(if at == 0 { "" } else { " " });
+            match column.align {
+                Align::Right => line.push_str(&format!("{name:>width$}")),
+                Align::Left if self.last(at) => line.push_str(name),
+                Align::Left => line.push_str(&format!("{name:width$}")),
+            }
+        }
+        let line = text::cut(&line, self.width.unwrap_or(usize::MAX)).to_owned();
+        out.push(self.painter.heading(&line).as_bytes());
+        out.push(b"\n");
+    }
+
+    fn row(&self, out: &mut Out, source: &impl Source, row: usize, widths: &[usize]) {
+        let mut left = self.width.unwrap_or(usize::MAX);
+        for (at, &width) in widths.iter().enumerate() {
+            if at > 0 {
+                left = left.saturating_sub(1);
+                out.push(b" ");
+            }
+            let cell = source.cell(row, at);
+            let lines = if self.tree == Some(at) { text::cut(source.lines(row), left) } else { "" };
+            let used = text::width(lines);
+            let shown = cell.shown();
+            let shown = text::cut(&shown, left.saturating_sub(used));
+            let used = used + text::width(shown);
+            let blanks = width.saturating_sub(used).min(left.saturating_sub(used));
+            let right = self.columns[at].align == Align::Right;
+            if right {
+                out.blanks(blanks);
+            }
+            if !lines.is_empty() {
+                out.push(self.painter.faint(lines).as_bytes());
+            }
+            let painted = match source.colour(row, at) {
+                Some(name) => self.painter.container(shown, name),
+                None if cell == Value::None => self.painter.faint(shown),
+                None => shown.into(),
+            };
+            out.push(painted.as_bytes());
+            if !right && !self.last(at) {
+                out.blanks(blanks);
+            }
+            left = left.saturating_sub(used + blanks);
+            if left == 0 {
+                break;
+            }
+        }
+        out.push(b"\n");
+    }
+
+    fn last(&self, column: usize) -> bool {
+        column + 1 == self.columns.len()
+    }
+}
+
+struct Record<'a, S> {
+    names: &'a [String],
+    source: &'a S,
+    row: usize,
+}
+
+impl<S: Source> Serialize for Record<'_, S> {
+    fn serialize<T: Serializer>(&self, to: T) -> Result<T::Ok, T::Error> {
+        let mut map = to.serialize_map(Some(self.names.len()))?;
+        for (column, name) in self.names.iter().enumerate() {
+            map.serialize_entry(name, &self.source.cell(self.row, column))?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,67 @@
+//! `/proc/PID/stat`: what a process is at, and what it has used.
+
+use super::number;
+
+/// In the kernel's units: ticks of 1/100 s, pages, bytes.
+#[derive(Debug, Default, PartialEq, Eq, Clone)]
+pub struct Stat {
+    /// comm, byte by byte: it may hold anything.
+    pub name: Vec<u8>,
+    pub state: u8,
+    pub ppid: Option<i32>,
+    /// Its terminal as a device number; 0 for none.
+    pub tty: i32,
+    /// CPU time, in user mode and in the kernel.
+    pub ticks: u64,
+    pub nice: i64,
+    pub threads: u64,
+    /// When it began, in ticks since the boot.
+    pub start: u64,
+    pub vsize: u64,
+    pub rss: u64,
+}
+
+/// Ticks in a second: USER_HZ, on every architecture that Rust knows.
+pub const TICKS: u64 = 100;
+
+impl Stat {
+    /// `PID (COMM) STATE PPID …`; none of a text that is cut off.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Stat> {
+        let open = text.iter().position(|&b| b == b'(')?;
+        let close = text.iter().rposition(|&b| b == b')')?; // `) ` may be in the name too
+        let fields: Vec<&[u8]> = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).collect();
+        // The state is field 3 in proc_pid_stat(5).
+        let field = |at: usize| fields.get(at - 3).copied();
+        Some(Stat {
+            name: text.get(open + 1..close)?.to_vec(),
+            state: *field(3)?.first()?,
+            ppid: number(field(4)?),
+            tty: number(field(7)?)?,
+            ticks: number::<u64>(field(14)?)? + number::<u64>(field(15)?)?,
+            nice: number(field(19)?)?,
+            threads: number(field(20)?)?,
+            start: number(field(22)?)?,
+            vsize: number(field(23)?)?,
+            rss: number(field(24)?)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_may_hold_anything() {
+        let text = b"7 (a) S 1) R 3 7 7 34816 7 4194304 1 0 0 0 5 6 0 0 20 -5 2 0 99 4096 25 18446744073709551615 1\n";
+        let stat = Stat::parse(text).expect("parses");
+        assert_eq!(stat.name, b"a) S 1");
+        assert_eq!((stat.state, stat.ppid, stat.tty), (b'R', Some(3), 34816));
+        assert_eq!((stat.ticks, stat.nice, stat.threads), (11, -5, 2));
+        assert_eq!((stat.start, stat.vsize, stat.rss), (99, 4096, 25));
+        for end in 0..text.len() {
+            let _ = Stat::parse(&text[..end]);
+        }
+    }
+}
