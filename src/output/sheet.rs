@@ -203,14 +203,18 @@ impl Sheet<'_> {
     fn row(&self, out: &mut Out, source: &impl Source, row: usize, widths: &[usize]) {
         let mut left = self.width.unwrap_or(usize::MAX);
         for (at, &width) in widths.iter().enumerate() {
-            if at > 0 {
-                left = left.saturating_sub(1);
+            if at > 0 && left > 0 {
+                left -= 1;
                 out.push(b" ");
             }
             let cell = source.cell(row, at);
             let lines = if self.tree == Some(at) { text::cut(source.lines(row), left) } else { "" };
             let used = text::width(lines);
-            let shown = cell.shown();
+            let mut digits = [0; 20];
+            let shown = match cell {
+                Value::Number(number) => decimal(number, &mut digits).into(),
+                ref cell => cell.shown(),
+            };
             let shown = text::cut(&shown, left.saturating_sub(used));
             let used = used + text::width(shown);
             let blanks = width.saturating_sub(used).min(left.saturating_sub(used));
@@ -243,6 +247,24 @@ impl Sheet<'_> {
     }
 }
 
+/// A number in a buffer: there are tens of thousands.
+fn decimal(number: i64, buffer: &mut [u8; 20]) -> &str {
+    let (mut at, mut rest) = (buffer.len(), number.unsigned_abs());
+    loop {
+        at -= 1;
+        buffer[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        at -= 1;
+        buffer[at] = b'-';
+    }
+    std::str::from_utf8(&buffer[at..]).unwrap_or_default()
+}
+
 struct Record<'a, S> {
     names: &'a [String],
     source: &'a S,
@@ -256,5 +278,85 @@ impl<S: Source> Serialize for Record<'_, S> {
             map.serialize_entry(name, &self.source.cell(self.row, column))?;
         }
         map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_their_widths() {
+        for number in [0, 7, 10, -1, -10, i64::MAX, i64::MIN] {
+            assert_eq!(decimal(number, &mut [0; 20]), number.to_string());
+            assert_eq!(Value::Number(number).width(), number.to_string().len());
+        }
+    }
+
+    struct Two;
+
+    impl Source for Two {
+        fn rows(&self) -> usize {
+            2
+        }
+
+        fn cell(&self, row: usize, column: usize) -> Value<'_> {
+            match (row, column) {
+                (0, 0) => Value::Number(7),
+                (1, 0) => Value::None,
+                (0, 1) => Value::Bytes(b"a b\x1b\xff"[..].into()),
+                (1, 1) => Value::text("日本"),
+                (0, _) => Value::Flag(true),
+                (_, _) => Value::List(vec!["x".to_owned(), "y".to_owned()]),
+            }
+        }
+
+        fn section(&self, row: usize) -> Option<Cow<'_, str>> {
+            (row == 1).then(|| "second".into())
+        }
+    }
+
+    fn sheet(width: Option<usize>) -> Sheet<'static> {
+        static NUMBER: Column = Column {
+            name: "N",
+            help: "",
+            align: Align::Right,
+            json: table::Json::Number,
+            hint: 0,
+            truncate: false,
+            wrap: false,
+        };
+        static TEXT: Column = Column { name: "TEXT", align: Align::Left, ..NUMBER };
+        static COLUMNS: [&Column; 3] = [&NUMBER, &TEXT, &TEXT];
+        Sheet { columns: &COLUMNS, tree: None, headings: true, width, painter: Painter { colour: false } }
+    }
+
+    fn printed(print: impl FnOnce(&mut Out)) -> String {
+        let mut out = Out::kept();
+        print(&mut out);
+        String::from_utf8(out.into_bytes()).expect("UTF-8")
+    }
+
+    #[test]
+    fn every_form_of_a_row() {
+        let people = printed(|out| sheet(None).print(out, &Two));
+        let expected = "N TEXT        TEXT\n7 a b\\x1b\\xff yes\n\nsecond\n- 日本        x/y\n";
+        assert_eq!(people, expected);
+        let raw = printed(|out| sheet(None).print_raw(out, &Two));
+        assert!(raw.starts_with("N TEXT TEXT\n7 a\\x20b\\x1b\\xff yes\n- "), "{raw}");
+        let json = printed(|out| sheet(None).print_json(out, &Two, "all").expect("JSON"));
+        let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(value["all"][0]["n"], 7);
+        assert_eq!(value["all"][1]["n"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for width in 0..20 {
+            let cut = printed(|out| sheet(Some(width)).print(out, &Two));
+            for line in cut.lines() {
+                assert!(text::width(line) <= width, "{width}: {line:?}");
+            }
+        }
     }
 }

@@ -39,14 +39,14 @@ pub fn forest(ids: &[i32], parents: &[i32], glyphs: Glyphs) -> Vec<Row> {
     let parent: Vec<Option<usize>> = (0..ids.len())
         .map(|node| ids.binary_search(&parents[node]).ok().filter(|&parent| parent != node))
         .collect();
-    let mut children = vec![Vec::new(); ids.len()];
-    for (node, parent) in parent.iter().enumerate() {
+    let mut links = Links { child: vec![NONE; ids.len()], next: vec![NONE; ids.len()] };
+    for (node, parent) in parent.iter().enumerate().rev() {
         if let Some(parent) = parent {
-            children[*parent].push(node);
+            links.next[node] = std::mem::replace(&mut links.child[*parent], node);
         }
     }
     let mut drawing =
-        Drawing { children, seen: vec![false; ids.len()], rows: Vec::with_capacity(ids.len()), glyphs };
+        Drawing { links, seen: vec![false; ids.len()], rows: Vec::with_capacity(ids.len()), glyphs };
     let roots = (0..ids.len()).filter(|&node| parent[node].is_none());
     for root in roots.chain(0..ids.len()) {
         drawing.tree(root);
@@ -54,8 +54,16 @@ pub fn forest(ids: &[i32], parents: &[i32], glyphs: Glyphs) -> Vec<Row> {
     drawing.rows
 }
 
+/// Every node's first child and next sibling.
+struct Links {
+    child: Vec<usize>,
+    next: Vec<usize>,
+}
+
+const NONE: usize = usize::MAX;
+
 struct Drawing {
-    children: Vec<Vec<usize>>,
+    links: Links,
     seen: Vec<bool>,
     rows: Vec<Row>,
     glyphs: Glyphs,
@@ -64,20 +72,25 @@ struct Drawing {
 impl Drawing {
     /// Depth first with a stack of our own: the depth is in the hands of whoever forks.
     fn tree(&mut self, root: usize) {
-        let mut stack = vec![(root, 0_usize, true)];
+        let mut stack = vec![(root, 0_usize)];
         let mut lines: Vec<bool> = Vec::new(); // for each level: does its line go on below?
-        while let Some((node, depth, last)) = stack.pop() {
+        while let Some((node, depth)) = stack.pop() {
             if std::mem::replace(&mut self.seen[node], true) {
                 continue;
             }
+            let next = if depth > 0 { self.links.next[node] } else { NONE };
+            let last = next == NONE;
             lines.truncate(depth.saturating_sub(1));
             let prefix = if depth == 0 { String::new() } else { self.prefix(&lines, last) };
             self.rows.push(Row { node, prefix });
             if depth > 0 {
                 lines.push(!last);
             }
-            for (i, &child) in self.children[node].iter().rev().enumerate() {
-                stack.push((child, depth + 1, i == 0));
+            if !last {
+                stack.push((next, depth));
+            }
+            if self.links.child[node] != NONE {
+                stack.push((self.links.child[node], depth + 1));
             }
         }
     }

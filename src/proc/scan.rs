@@ -29,9 +29,14 @@ impl Scan {
 
     /// Every process of now, in order of PID.
     pub fn pids(proc: &ProcRoot) -> std::io::Result<Vec<Pid>> {
-        let mut pids = Vec::new();
-        for entry in std::fs::read_dir(proc.path())? {
-            pids.extend(entry?.file_name().to_str().and_then(pid));
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir = open(proc.path(), flags, Mode::empty())?;
+        let (mut pids, mut buffer) = (Vec::new(), vec![0; 32 * 1024]);
+        loop {
+            match sys::get_dents(&dir, &mut buffer)? {
+                [] => break,
+                raw => pids.extend(entries(raw).filter_map(|name| pid(name.to_str().ok()?))),
+            }
         }
         pids.sort_unstable();
         Ok(pids)

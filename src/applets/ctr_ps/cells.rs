@@ -59,14 +59,20 @@ impl Source for Cells<'_> {
 /// The heading of a container's processes.
 fn title(seen: &Seen) -> String {
     let container = &seen.container;
-    let id = container.id.get(..12).unwrap_or(&container.id);
+    let named = container.name.as_deref().is_some_and(|name| name != container.id);
     let parts = [
         Some(seen.label.clone()),
-        container.name.as_ref().map(|_| id.to_owned()),
+        named.then(|| short(&container.id).to_owned()),
         container.image.clone(),
         container.hostname.as_ref().map(|name| format!("({name})")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
+}
+
+/// Of long digits those that people use.
+pub fn short(id: &str) -> &str {
+    let digits = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    if digits { id.get(..12).unwrap_or(id) } else { id }
 }
 
 impl Cells<'_> {
@@ -203,5 +209,16 @@ pub fn of_container(id: Id, container: &crate::container::Container) -> Value<'_
             Value::List(chain)
         }
         _ => Value::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_long_digits_are_cut() {
+        assert_eq!(short(&"a1".repeat(32)), "a1a1a1a1a1a1");
+        assert_eq!(short("default/redis"), "default/redis");
     }
 }

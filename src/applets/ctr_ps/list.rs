@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use nix::unistd::Pid;
 
-use super::cells::of_container;
+use super::cells::{of_container, short};
 use super::clock::{self, Clock};
 use super::columns::{Id, number, words};
 use super::containers::{Containers, Seen};
@@ -202,12 +202,6 @@ impl<'a> List<'a> {
     }
 }
 
-/// Of long digits those that people use.
-fn short(id: &str) -> &str {
-    let digits = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    if digits { id.get(..12).unwrap_or(id) } else { id }
-}
-
 impl Source for List<'_> {
     fn rows(&self) -> usize {
         self.rows.len()
@@ -239,11 +233,5 @@ mod tests {
             assert_eq!(of.column().name, column.name, "{of:?} stands twice");
             assert_eq!(named(&column.name.to_lowercase()), [*of]);
         }
-    }
-
-    #[test]
-    fn only_long_digits_are_cut() {
-        assert_eq!(short(&"a1".repeat(32)), "a1a1a1a1a1a1");
-        assert_eq!(short("default/redis"), "default/redis");
     }
 }
