@@ -3,6 +3,7 @@
 
 pub mod compat;
 pub mod ctr_ps;
+pub mod layout;
 pub mod lsns;
 pub mod nsenter;
 pub mod process;
