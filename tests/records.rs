@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use common::ctr_ps::WEB;
 use common::layout::engines::{config, of_docker_without_root, of_podman};
+use common::layout::machines::runc;
 use common::layout::{Expected, LAYOUTS, Layout, START, USER, id};
 use common::{root, skip};
 use ctrbox::container::{How, Runtime};
@@ -129,6 +130,23 @@ fn a_users_record_does_not_hide_anothers() {
     layout.all_is_found();
 }
 
+/// Runtimes choose ids without asking each other; in one group, the namespaces tell.
+#[test]
+fn one_id_of_two_runtimes() {
+    for (name, group) in [("apart", "/same.slice/two"), ("together", "/same")] {
+        let mut layout = Layout::new(&format!("records-same-{name}"));
+        let one = layout.expect("/same", Expected::new("runc:same", "same", "runc"));
+        let other = layout.expect(group, Expected::new("crun:same", "same", "crun"));
+        runc(&layout, "run/runc", "same", one, "/b", "/b/rootfs");
+        let status = format!(r#"{{"pid":{other},"process-start-time":{START},"bundle":"/b"}}"#);
+        layout.file("run/crun/same/status", status);
+        layout.all_is_found();
+        let mut all: Vec<String> = layout.all().iter().map(ToString::to_string).collect();
+        all.sort();
+        assert_eq!(all, ["crun:same", "runc:same"]);
+    }
+}
+
 #[test]
 fn files_of_somebody_else_and_links_to_them_are_not_read() {
     if !root() {
@@ -146,9 +164,7 @@ fn files_of_somebody_else_and_links_to_them_are_not_read() {
     // Each file of the user's as on a real host.
     let homes = ["home/u", &format!("run/user/{USER}"), &format!("srv/{USER}")]
         .map(|path| layout.host.root().join(path));
-    let each = |change: &dyn Fn(&PathBuf)| {
-        homes.iter().flat_map(|home| files_below(home)).for_each(|file| change(&file))
-    };
+    let each = |change: &dyn Fn(&PathBuf)| homes.iter().flat_map(files_below).for_each(|file| change(&file));
     each(&|file| chown(file, Some(USER), Some(USER)).expect("chown"));
     layout.all_is_found();
     // Somebody else's.
@@ -172,7 +188,7 @@ fn files_of_somebody_else_and_links_to_them_are_not_read() {
     // And a user's own, where root's should be.
     let root = ["var/lib/containers", "run/containers", "srv/graph", "srv/run"]
         .map(|path| layout.host.root().join(path));
-    for file in root.iter().flat_map(|place| files_below(place)) {
+    for file in root.iter().flat_map(files_below) {
         chown(file, Some(USER), Some(USER)).expect("chown");
     }
     assert_eq!(layout.all().iter().filter(|container| container.runtime == Runtime::Podman).count(), 0);
@@ -216,12 +232,14 @@ fn hostile_files() {
                 texts.into_iter().chain([&good[..good.len() / 2], &good[..good.len().saturating_sub(1)]])
             {
                 std::fs::write(&file, bad).expect("written");
-                for (pid, expected) in &layout.expected {
-                    let Some(found) = layout.proven(*pid) else { continue };
-                    let init = found.init.map(|init| i64::from(init.as_raw()));
-                    let same = init == Some(*pid) || init.is_none() && found.id == expected.id;
-                    assert!(same, "{} is {found} by {}", expected.shown, file.display());
-                }
+                layout.look(|resolver| {
+                    for (pid, expected) in &layout.expected {
+                        let Some(found) = layout.proven_by(resolver, *pid) else { continue };
+                        let init = found.init.map(|init| i64::from(init.as_raw()));
+                        let same = init == Some(*pid) || init.is_none() && found.id == expected.id;
+                        assert!(same, "{} is {found} by {}", expected.shown, file.display());
+                    }
+                });
             }
             std::fs::write(&file, &good).expect("written");
         }

@@ -18,7 +18,6 @@ struct Known {
     container: Rc<Container>,
     /// The groups where its init process really is, in whatever hierarchy, up to the component of the id.
     groups: Vec<String>,
-    alive: bool,
 }
 
 pub struct Resolver<'a> {
@@ -27,7 +26,7 @@ pub struct Resolver<'a> {
     records: HashMap<Store, Box<dyn Records>>,
     /// Answers by the whole text of a cgroup file: most processes share it with others.
     by_text: HashMap<Vec<u8>, Option<Tag>>,
-    known: HashMap<(Store, String), Option<Known>>,
+    known: HashMap<(Store, String), Rc<[Known]>>,
     /// Records inside of containers, by the id of the container.
     nested: HashMap<String, Option<Nested>>,
     strays: Option<Strays>,
@@ -85,9 +84,12 @@ impl<'a> Resolver<'a> {
     fn recorded(&mut self) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
         for store in Store::ALL {
-            let ids = self.records.get(&store).map(|records| records.ids(self.files)).unwrap_or_default();
-            let known = ids.iter().filter_map(|id| self.lookup(store, id));
-            all.extend(known.filter(|known| known.alive).map(|known| known.container));
+            let mut ids = self.records.get(&store).map(|records| records.ids(self.files)).unwrap_or_default();
+            ids.sort_unstable();
+            ids.dedup();
+            for id in ids {
+                all.extend(self.lookup(store, &id).iter().map(|known| known.container.clone()));
+            }
         }
         self.find_inits(&mut all);
         all
@@ -186,9 +188,13 @@ impl<'a> Resolver<'a> {
     /// The container of a candidate that a record vouches for.
     fn proven(&mut self, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
         candidate.stores.iter().find_map(|&store| {
-            let known = self.lookup(store, &candidate.id)?;
-            let there = known.groups.iter().any(|group| group == candidate.group);
-            (known.alive && (there || placed(candidate, &known.container))).then_some(known.container)
+            let known = self.lookup(store, &candidate.id);
+            let mut here = known.iter().filter(|known| {
+                let there = known.groups.iter().any(|group| group == candidate.group);
+                there || placed(candidate, &known.container)
+            });
+            // Two in one group: their namespaces tell.
+            here.next().filter(|_| here.next().is_none()).map(|known| known.container.clone())
         })
     }
 
@@ -208,21 +214,21 @@ impl<'a> Resolver<'a> {
         nested.load(candidate).map(|container| within(&container, Some(outer)))
     }
 
-    fn lookup(&mut self, store: Store, id: &str) -> Option<Known> {
+    /// Those that are alive of whom records have this id: runtimes of one store, and users, choose ids without
+    /// asking each other.
+    fn lookup(&mut self, store: Store, id: &str) -> Rc<[Known]> {
         let key = (store, id.to_owned());
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
         let records = self.records.get(&store).map(|records| records.load(self.files, id));
-        let mut claims: Vec<Known> =
-            records.into_iter().flatten().map(|container| self.check(container)).collect();
-        let alive = claims.iter().position(|known| known.alive).unwrap_or(0);
-        let known = (!claims.is_empty()).then(|| claims.swap_remove(alive));
+        let claims = records.into_iter().flatten().filter_map(|container| self.check(container));
+        let known: Rc<[Known]> = claims.collect();
         self.known.insert(key, known.clone());
         known
     }
 
-    fn check(&self, container: Container) -> Known {
+    fn check(&self, container: Container) -> Option<Known> {
         let groups = container.init.map(|init| evidence::groups_of(self.proc, init, &container));
         let groups = groups.unwrap_or_default();
         let alive = match container.init {
@@ -230,7 +236,7 @@ impl<'a> Resolver<'a> {
             // Of LXC no file tells the PID; the group does.
             None => container.runs_without_init_noted(),
         };
-        Known { container: Rc::new(container), groups, alive }
+        alive.then(|| Known { container: Rc::new(container), groups })
     }
 
     /// Looks for the init processes of containers whose records do not tell: the first PID of a pid namespace,

@@ -110,6 +110,51 @@ end_up() {
 # no_process_mentions FILE - none has a line of FILE for an argument: shims, conmons and what they start last
 no_process_mentions() { [ ! -s "$1" ] || ! grep -qszxF -f "$1" /proc/[0-9]*/cmdline; }
 
+# spawn NAME CMD... - a process that `down` ends, detached
+spawn() {
+    local name=$1
+    shift
+    # shellcheck disable=SC2016
+    setsid sh -c 'echo $$ $(cut -d" " -f22 /proc/$$/stat) >"$0" && exec "$@"' "$work/spawned.$name" "$@" </dev/null >"$work/$name.log" 2>&1 &
+    wait_for 10 test -s "$work/spawned.$name" || die "$name does not start"
+}
+spawned() { cut -d' ' -f1 "$work/spawned.$1"; }
+# end_spawned - all of them, each with what is below it
+end_spawned() {
+    local file pid start signal
+    for file in "$work"/spawned.*; do
+        read -r pid start 2>/dev/null <"$file" && is_alive "$pid" "$start" || continue
+        echo "$pid $start" >"$file.all"
+        descendants "$pid" >>"$file.all"
+        for signal in TERM KILL; do
+            while read -r pid start; do
+                if is_alive "$pid" "$start"; then kill "-$signal" "$pid" || true; fi
+            done <"$file.all"
+            if wait_for 2 are_dead "$file.all"; then break; fi
+        done
+        are_dead "$file.all" || complain "processes of ${file##*.} are still there"
+    done
+}
+are_dead() {
+    local pid start
+    while read -r pid start; do
+        if is_alive "$pid" "$start"; then return 1; fi
+    done <"$1"
+}
+# first_child PID - the first process below it, waited for
+first_child() {
+    wait_for 10 has_child "$1" || die "$1 starts nothing: $(tail -n 3 "$work"/*.log)"
+    children "$1" | head -n 1
+}
+has_child() { [ -n "$(children "$1")" ]; }
+pid_namespace() { readlink "/proc/$1/ns/pid" | tr -dc 0-9; }
+# enter PID CMD... - as somebody does who has no tool of that runtime: moved into its namespaces, detached
+enter() {
+    local pid=$1
+    shift
+    setsid nsenter -t "$pid" -m -p -u -i -n -- "$@" </dev/null >/dev/null 2>&1 &
+}
+
 # --- daemons: one serves all prefixes, the last to leave stops it --------------------------------------
 
 # locked CMD... - in a subshell, one at a time on this machine (/run is there to be locked, and never removed;
@@ -212,16 +257,26 @@ cgroup_roots() { awk '$3 == "cgroup" || $3 == "cgroup2" { print $2 }' /proc/moun
 
 # --- the image: busybox, and a process with a child ------------------------------------------------------
 
-# make_image FILE TAG - an archive that docker, podman and ctr load
-make_image() {
-    local file=$1 tag=$2 root=$work/image/rootfs out=$work/image/out applet layer config
-    need busybox tar sha256sum
-    mkdir -p "$root/bin" "$root/etc" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/run" "$out"
+# make_rootfs DIR - a root directory with busybox, and a program `both`, a process with a child
+make_rootfs() {
+    local root=$1 applet
+    need busybox
+    mkdir -p "$root/bin" "$root/etc" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/run" "$root/usr"
     cp "$(command -v busybox)" "$root/bin/busybox"
     chroot "$root" /bin/busybox true || skip "busybox is not static (install busybox-static)"
     for applet in sh sleep true cat ls ps readlink; do ln -s busybox "$root/bin/$applet"; done
+    printf '#!/bin/sh\nsleep 1000000 &\nexec sleep 1000001\n' >"$root/bin/both"
+    chmod 755 "$root" "$root/bin/both"
     echo 'root:x:0:0:root:/:/bin/sh' >"$root/etc/passwd"
     echo 'root:x:0:' >"$root/etc/group"
+    echo 'ID=ctrbox-test' >"$root/etc/os-release"
+}
+# make_image FILE TAG - an archive that docker, podman and ctr load
+make_image() {
+    local file=$1 tag=$2 root=$work/image/rootfs out=$work/image/out layer config
+    need tar sha256sum
+    make_rootfs "$root"
+    mkdir -p "$out"
     tar -C "$root" --numeric-owner --owner=0 --group=0 -cf "$out/layer.tar" .
     layer=$(sha256sum <"$out/layer.tar" | cut -d' ' -f1)
     cat >"$out/config.json" <<JSON

@@ -7,9 +7,9 @@
 #   run.sh hold RUNTIME           `up`, close stdout, wait for the end of stdin, `down`: whatever becomes of
 #                                 the caller, its containers go
 #   run.sh exec RUNTIME ID CMD... start CMD in a container made by `up`, detached
-#   run.sh daemons RUNTIME        the PIDs of the runtime's daemons, if `up` started them
+#   run.sh daemons RUNTIME        the PIDs of the runtime's daemons and helpers, if `up` started them
 #
-# RUNTIME is docker, containerd, cri or podman. CTRBOX_TEST_PREFIX begins every name, so that runs do not
+# RUNTIME is the name of one of the files beside this. CTRBOX_TEST_PREFIX begins every name, so that runs do not
 # collide with each other or with anybody's own containers. A docker or containerd that answers already is
 # used and left alone. Exit status 77 with a reason on stderr: this runtime cannot run here.
 set -eu -o pipefail
@@ -22,7 +22,7 @@ done
 
 here=$(cd "$(dirname "$0")" && pwd)
 usage() {
-    echo "usage: CTRBOX_TEST_PREFIX=PREFIX $0 up|down|hold|exec|daemons docker|containerd|cri|podman" >&2
+    echo "usage: CTRBOX_TEST_PREFIX=PREFIX $0 up|down|hold|exec|daemons RUNTIME" >&2
     exit 2
 }
 [ $# -ge 2 ] || usage

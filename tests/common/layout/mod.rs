@@ -90,13 +90,22 @@ impl Layout {
     }
 
     pub fn tag(&self, pid: i64) -> Option<Tag> {
+        self.look(|resolver| self.tag_by(resolver, pid))
+    }
+
+    fn tag_by(&self, resolver: &mut Resolver<'_>, pid: i64) -> Option<Tag> {
         let text = std::fs::read(self.host.root().join(format!("proc/{pid}/cgroup"))).expect("a cgroup");
-        self.look(|resolver| resolver.of(Pid::from_raw(i32::try_from(pid).expect("a pid")), &text, true))
+        resolver.of(Pid::from_raw(i32::try_from(pid).expect("a pid")), &text, true)
     }
 
     /// The container that a record proves to be this process'.
     pub fn proven(&self, pid: i64) -> Option<Rc<Container>> {
-        self.tag(pid).filter(|tag| matches!(tag.how, How::State | How::Namespace)).map(|tag| tag.container)
+        self.look(|resolver| self.proven_by(resolver, pid))
+    }
+
+    pub fn proven_by(&self, resolver: &mut Resolver<'_>, pid: i64) -> Option<Rc<Container>> {
+        let tag = self.tag_by(resolver, pid);
+        tag.filter(|tag| matches!(tag.how, How::State | How::Namespace)).map(|tag| tag.container)
     }
 
     pub fn all_is_found(&self) {
@@ -139,7 +148,10 @@ impl Expected {
     }
 }
 
-pub const LAYOUTS: [(&str, fn(&mut Layout)); 11] = [
+/// A name, and what puts the records and processes on a host.
+type Make = (&'static str, fn(&mut Layout));
+
+pub const LAYOUTS: [Make; 11] = [
     ("docker", engines::of_docker),
     ("docker-rootless", engines::of_docker_without_root),
     ("containerd", engines::of_containerd),
