@@ -2,6 +2,7 @@
 #![allow(dead_code)] // every test file uses its part
 
 pub mod compat;
+pub mod containers;
 pub mod ctr_ps;
 pub mod layout;
 pub mod lsns;

@@ -123,7 +123,7 @@ spawned() { cut -d' ' -f1 "$work/spawned.$1"; }
 end_spawned() {
     local file pid start signal
     for file in "$work"/spawned.*; do
-        read -r pid start 2>/dev/null <"$file" && is_alive "$pid" "$start" || continue
+        if ! read -r pid start 2>/dev/null <"$file" || is_dead "$pid" "$start"; then continue; fi
         echo "$pid $start" >"$file.all"
         descendants "$pid" >>"$file.all"
         for signal in TERM KILL; do

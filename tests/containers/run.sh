@@ -124,6 +124,9 @@ exec)
         exit 1
     fi
     ;;
-daemons) "daemons_$runtime" ;;
+daemons)
+    if [ -e "$record" ]; then open_work; fi
+    "daemons_$runtime"
+    ;;
 *) usage ;;
 esac
