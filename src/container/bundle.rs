@@ -107,6 +107,10 @@ impl Runc {
         Init { pid: pid(self.init_process_pid), start: self.init_process_start, noted: None }
     }
 
+    pub fn bundle(&self) -> Option<&str> {
+        self.labels().find(|(name, _)| *name == "bundle").map(|(_, path)| path)
+    }
+
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.config.labels.iter().flatten().filter_map(|label| label.split_once('='))
     }

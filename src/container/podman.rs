@@ -75,12 +75,14 @@ impl Podman {
         self.stores.get_or_init(|| {
             let of_users = files.users().iter().flat_map(|user| Storage::of_user(files, user));
             let all = Storage::of_system(files).into_iter().chain(of_users);
-            all.map(|storage| {
-                let listed =
-                    storage.directories.iter().flat_map(|directory| list(&storage, directory)).collect();
-                (storage, listed)
-            })
-            .collect()
+            let mut all: Vec<_> = all.map(with_lists).collect();
+            let found = elsewhere(files, "/run", 0, &all);
+            all.extend(found);
+            for user in files.users() {
+                let found = elsewhere(&files.of_user(user.uid), &user.run, user.uid, &all);
+                all.extend(found);
+            }
+            all
         })
     }
 
@@ -94,6 +96,41 @@ impl Podman {
             container(storage, listed, id)
         })
     }
+}
+
+fn with_lists(storage: Storage) -> (Storage, HashMap<String, Listed>) {
+    let listed = storage.directories.iter().flat_map(|directory| list(&storage, directory)).collect();
+    (storage, listed)
+}
+
+/// Storage that only a command line named, or in a home that /etc/passwd does not tell: of what runs, the OCI
+/// runtime wrote down where its bundle is.
+fn elsewhere(
+    files: &Files,
+    runtimes: &str,
+    owner: u32,
+    known: &[(Storage, HashMap<String, Listed>)],
+) -> Vec<(Storage, HashMap<String, Listed>)> {
+    let of_owner = || known.iter().filter(|(storage, _)| storage.owner == owner);
+    let is_known = |id: &String| {
+        of_owner().any(|(storage, listed)| listed.contains_key(id) || storage.has_running(id)) // CRI-O's do
+    };
+    let mut found: Vec<(Storage, HashMap<String, Listed>)> = Vec::new();
+    for runtime in ["crun", "runc"] {
+        let directory = format!("{runtimes}/{runtime}");
+        for id in files.list(&directory).into_iter().filter(|id| is_id(id) && !is_known(id)) {
+            if found.iter().any(|(_, listed)| listed.contains_key(&id)) {
+                continue;
+            }
+            let bundle = match runtime {
+                "crun" => Crun::read(files, &directory, &id).map(|crun| crun.bundle),
+                _ => Runc::read(files, &directory, &id).and_then(|runc| runc.bundle().map(str::to_owned)),
+            };
+            let storage = bundle.and_then(|bundle| Storage::of_bundle(files, &bundle, runtimes, owner));
+            found.extend(storage.map(with_lists));
+        }
+    }
+    found
 }
 
 fn list(storage: &Storage, directory: &str) -> Vec<(String, Listed)> {

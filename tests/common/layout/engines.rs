@@ -285,6 +285,21 @@ pub fn of_podman(layout: &mut Layout) {
     podman(layout, "home/u/.local/share/containers/storage", &run, &id(52), "mine", pid);
     let pid = layout.expect("/", expected("podman:moved", 53, USER));
     podman(layout, &format!("srv/{USER}"), &run, &id(53), "moved", pid);
+    // Storage that a command line named (--root), and a home that /etc/passwd does not tell.
+    let pid =
+        layout.expect(&format!("/machine.slice/libpod-{}.scope", id(55)), expected("podman:aside", 55, 0));
+    podman(layout, "data/aside", "data/run", &id(55), "aside", pid);
+    let bundle = format!("/data/aside/overlay-containers/{}/userdata", id(55));
+    let state = format!(
+        r#"{{"init_process_pid":{pid},"init_process_start":{START},"config":{{"labels":["io.container.manager=libpod","bundle={bundle}"]}}}}"#
+    );
+    layout.file(format!("run/runc/{}/state.json", id(55)), state);
+    let other = USER + 7;
+    let pid = layout.expect("/", expected("podman:remote", 56, other));
+    podman(layout, "net/home/w/storage", &format!("run/user/{other}/containers"), &id(56), "remote", pid);
+    let bundle = format!("/net/home/w/storage/overlay-containers/{}/userdata", id(56));
+    let status = format!(r#"{{"pid":{pid},"process-start-time":{START},"bundle":"{bundle}"}}"#);
+    layout.file(format!("run/user/{other}/crun/{}/status", id(56)), status);
     // A step of buildah's, in the root directory of a working container.
     let list = format!(
         r#"[{{"id":"{}","names":["alpine-working-container"],"image":"sha","layer":"{DB}"}}]"#,
