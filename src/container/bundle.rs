@@ -90,8 +90,6 @@ pub struct Runc {
 #[derive(Deserialize, Default)]
 pub struct RuncConfig {
     #[serde(default)]
-    pub rootfs: String,
-    #[serde(default)]
     pub hostname: String,
     /// The annotations, as `NAME=VALUE`, and `bundle=PATH`.
     #[serde(default)]
@@ -128,8 +126,6 @@ pub struct Crun {
     pub created: String,
     #[serde(default)]
     pub bundle: String,
-    #[serde(default)]
-    pub rootfs: String,
 }
 
 impl Crun {

@@ -221,7 +221,11 @@ impl Files {
 
     fn complain<T>(&self, path: &str, problem: &str) -> Option<T> {
         let path = self.system.path.join(path.trim_start_matches('/'));
-        self.system.warnings.borrow_mut().push(format!("{}: {problem}", path.display()));
+        let warning = format!("{}: {problem}", path.display());
+        let mut warnings = self.system.warnings.borrow_mut();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
         None
     }
 }

@@ -23,7 +23,6 @@ struct Listed {
     name: Option<String>,
     image: Option<String>,
     created: Option<String>,
-    layer: String,
 }
 
 #[derive(Deserialize)]
@@ -33,8 +32,6 @@ struct Entry {
     names: Option<Vec<String>>,
     #[serde(default)]
     created: String,
-    #[serde(default)]
-    layer: String,
     /// JSON again, in a string.
     #[serde(default)]
     metadata: String,
@@ -86,15 +83,14 @@ impl Podman {
         })
     }
 
-    /// The working container of buildah whose layer this is, as (id, what is known).
-    pub fn by_layer(&self, files: &Files, owner: u32, rootfs: &str) -> Option<Container> {
+    /// The working container of buildah whose id begins like this: the host name of what runs in it.
+    pub fn working(&self, files: &Files, owner: u32, hostname: &str) -> Option<Container> {
         let of_owner = self.stores(files).iter().filter(|(storage, _)| storage.owner == owner);
-        of_owner.into_iter().find_map(|(storage, listed)| {
-            let here = rootfs.starts_with(&storage.graph);
-            let mut on_it = listed.iter().filter(|(_, listed)| here && !listed.layer.is_empty());
-            let (id, _) = on_it.find(|(_, listed)| rootfs.contains(&listed.layer))?;
-            container(storage, listed, id)
-        })
+        let mut found = of_owner.flat_map(|(storage, listed)| {
+            let ids = listed.keys().filter(|id| hostname.len() == 12 && id.starts_with(hostname));
+            ids.filter_map(move |id| container(storage, listed, id))
+        });
+        found.find(|container| container.runtime == Runtime::Buildah)
     }
 }
 
@@ -150,7 +146,6 @@ fn list(storage: &Storage, directory: &str) -> Vec<(String, Listed)> {
                 name: entry.names.unwrap_or_default().into_iter().next(),
                 image: metadata.image_name,
                 created: seconds(&entry.created),
-                layer: entry.layer,
             };
             (entry.id, listed)
         })
