@@ -90,8 +90,6 @@ pub struct Runc {
 #[derive(Deserialize, Default)]
 pub struct RuncConfig {
     #[serde(default)]
-    pub rootfs: String,
-    #[serde(default)]
     pub hostname: String,
     /// The annotations, as `NAME=VALUE`, and `bundle=PATH`.
     #[serde(default)]
@@ -105,6 +103,10 @@ impl Runc {
 
     pub fn init(&self) -> Init {
         Init { pid: pid(self.init_process_pid), start: self.init_process_start, noted: None }
+    }
+
+    pub fn bundle(&self) -> Option<&str> {
+        self.labels().find(|(name, _)| *name == "bundle").map(|(_, path)| path)
     }
 
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -124,8 +126,6 @@ pub struct Crun {
     pub created: String,
     #[serde(default)]
     pub bundle: String,
-    #[serde(default)]
-    pub rootfs: String,
 }
 
 impl Crun {

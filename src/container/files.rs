@@ -16,7 +16,7 @@ use nix::sys::stat::Mode;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use super::users::{self, User};
+use super::users::{self, Mounts, User};
 
 /// The files of a system, and what was wrong with those that could not be used.
 #[derive(Clone)]
@@ -33,6 +33,7 @@ struct System {
     /// Of the root directory: his files count as root's do.
     owner: u32,
     users: OnceCell<Vec<User>>,
+    mounts: OnceCell<Mounts>,
     warnings: RefCell<Vec<String>>,
 }
 
@@ -51,7 +52,14 @@ impl Files {
             false => Some(open(root, flags, Mode::empty()).with_context(cannot)?),
         };
         let path = root.to_path_buf();
-        let system = System { path, below, owner, users: OnceCell::default(), warnings: RefCell::default() };
+        let system = System {
+            path,
+            below,
+            owner,
+            users: OnceCell::new(),
+            mounts: OnceCell::new(),
+            warnings: RefCell::default(),
+        };
         Ok(Files { system: Rc::new(system), user: None })
     }
 
@@ -66,9 +74,10 @@ impl Files {
         self.system.users.get_or_init(|| users::find(self))
     }
 
-    /// The path of the root directory.
-    pub fn path(&self) -> &Path {
-        &self.system.path
+    /// May a look at that path wait for ever, for a file server or for a process of somebody's?
+    pub fn may_hang(&self, path: &str) -> bool {
+        let path = self.system.path.join(path.trim_start_matches('/'));
+        self.system.mounts.get_or_init(Mounts::read).may_hang(&path)
     }
 
     /// The file's JSON, if it is there and is what it should be.
@@ -212,7 +221,11 @@ impl Files {
 
     fn complain<T>(&self, path: &str, problem: &str) -> Option<T> {
         let path = self.system.path.join(path.trim_start_matches('/'));
-        self.system.warnings.borrow_mut().push(format!("{}: {problem}", path.display()));
+        let warning = format!("{}: {problem}", path.display());
+        let mut warnings = self.system.warnings.borrow_mut();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
         None
     }
 }

@@ -33,7 +33,6 @@ struct State {
     init: Init,
     created: String,
     bundle: String,
-    rootfs: String,
     hostname: Option<String>,
     manager: Option<String>,
     labels: Vec<(String, String)>,
@@ -81,9 +80,10 @@ impl Oci {
             ..Container::new(place.runtime, id)
         };
         if id.starts_with("buildah-") {
-            // The step of a build runs in the root directory of a working container.
+            // The step of a build has the beginning of its working container's id for host name.
             container.runtime = Runtime::Buildah;
-            if let Some(working) = self.podman.by_layer(files, place.owner, &state.rootfs) {
+            let hostname = container.hostname.as_deref().unwrap_or_default();
+            if let Some(working) = self.podman.working(files, place.owner, hostname) {
                 let group = Some(id.to_owned());
                 let Container { name, image, id, .. } = working;
                 container = Container { name, image, id, group, ..container };
@@ -128,7 +128,6 @@ impl Place {
             manager: label("io.container.manager"),
             labels,
             hostname: Some(runc.config.hostname.clone()).filter(|name| !name.is_empty()),
-            rootfs: runc.config.rootfs.clone(),
             created: runc.created,
         })
     }
@@ -138,13 +137,13 @@ impl Place {
         // A copy of the one in the bundle, which old versions did not make.
         let spec = Spec::read(&self.files, &format!("{}/{id}/config.json", self.directory));
         let spec = spec.or_else(|| self.spec(&crun.bundle)).unwrap_or_default();
-        Some(State::new(crun.init(), crun.created, crun.bundle, crun.rootfs, &spec))
+        Some(State::new(crun.init(), crun.created, crun.bundle, &spec))
     }
 
     fn of_youki(&self, id: &str) -> Option<State> {
         let (youki, init) = Youki::read(&self.files, &self.directory, id)?;
         let spec = self.spec(&youki.bundle).unwrap_or_default();
-        Some(State::new(init, youki.created.unwrap_or_default(), youki.bundle, String::new(), &spec))
+        Some(State::new(init, youki.created.unwrap_or_default(), youki.bundle, &spec))
     }
 
     fn spec(&self, bundle: &str) -> Option<Spec> {
@@ -156,12 +155,11 @@ impl Place {
 }
 
 impl State {
-    fn new(init: Init, created: String, bundle: String, rootfs: String, spec: &Spec) -> State {
+    fn new(init: Init, created: String, bundle: String, spec: &Spec) -> State {
         State {
             init,
             created,
             bundle,
-            rootfs,
             hostname: spec.hostname(),
             manager: spec.annotation("io.container.manager").map(str::to_owned),
             labels: spec.labels(&[]),

@@ -23,7 +23,6 @@ struct Listed {
     name: Option<String>,
     image: Option<String>,
     created: Option<String>,
-    layer: String,
 }
 
 #[derive(Deserialize)]
@@ -33,8 +32,6 @@ struct Entry {
     names: Option<Vec<String>>,
     #[serde(default)]
     created: String,
-    #[serde(default)]
-    layer: String,
     /// JSON again, in a string.
     #[serde(default)]
     metadata: String,
@@ -75,25 +72,61 @@ impl Podman {
         self.stores.get_or_init(|| {
             let of_users = files.users().iter().flat_map(|user| Storage::of_user(files, user));
             let all = Storage::of_system(files).into_iter().chain(of_users);
-            all.map(|storage| {
-                let listed =
-                    storage.directories.iter().flat_map(|directory| list(&storage, directory)).collect();
-                (storage, listed)
-            })
-            .collect()
+            let mut all: Vec<_> = all.map(with_lists).collect();
+            let found = elsewhere(files, "/run", 0, &all);
+            all.extend(found);
+            for user in files.users() {
+                let found = elsewhere(&files.of_user(user.uid), &user.run, user.uid, &all);
+                all.extend(found);
+            }
+            all
         })
     }
 
-    /// The working container of buildah whose layer this is, as (id, what is known).
-    pub fn by_layer(&self, files: &Files, owner: u32, rootfs: &str) -> Option<Container> {
+    /// The working container of buildah whose id begins like this: the host name of what runs in it.
+    pub fn working(&self, files: &Files, owner: u32, hostname: &str) -> Option<Container> {
         let of_owner = self.stores(files).iter().filter(|(storage, _)| storage.owner == owner);
-        of_owner.into_iter().find_map(|(storage, listed)| {
-            let here = rootfs.starts_with(&storage.graph);
-            let mut on_it = listed.iter().filter(|(_, listed)| here && !listed.layer.is_empty());
-            let (id, _) = on_it.find(|(_, listed)| rootfs.contains(&listed.layer))?;
-            container(storage, listed, id)
-        })
+        let mut found = of_owner.flat_map(|(storage, listed)| {
+            let ids = listed.keys().filter(|id| hostname.len() == 12 && id.starts_with(hostname));
+            ids.filter_map(move |id| container(storage, listed, id))
+        });
+        found.find(|container| container.runtime == Runtime::Buildah)
     }
+}
+
+fn with_lists(storage: Storage) -> (Storage, HashMap<String, Listed>) {
+    let listed = storage.directories.iter().flat_map(|directory| list(&storage, directory)).collect();
+    (storage, listed)
+}
+
+/// Storage that only a command line named, or in a home that /etc/passwd does not tell: of what runs, the OCI
+/// runtime wrote down where its bundle is.
+fn elsewhere(
+    files: &Files,
+    runtimes: &str,
+    owner: u32,
+    known: &[(Storage, HashMap<String, Listed>)],
+) -> Vec<(Storage, HashMap<String, Listed>)> {
+    let of_owner = || known.iter().filter(|(storage, _)| storage.owner == owner);
+    let is_known = |id: &String| {
+        of_owner().any(|(storage, listed)| listed.contains_key(id) || storage.has_running(id)) // CRI-O's do
+    };
+    let mut found: Vec<(Storage, HashMap<String, Listed>)> = Vec::new();
+    for runtime in ["crun", "runc"] {
+        let directory = format!("{runtimes}/{runtime}");
+        for id in files.list(&directory).into_iter().filter(|id| is_id(id) && !is_known(id)) {
+            if found.iter().any(|(_, listed)| listed.contains_key(&id)) {
+                continue;
+            }
+            let bundle = match runtime {
+                "crun" => Crun::read(files, &directory, &id).map(|crun| crun.bundle),
+                _ => Runc::read(files, &directory, &id).and_then(|runc| runc.bundle().map(str::to_owned)),
+            };
+            let storage = bundle.and_then(|bundle| Storage::of_bundle(files, &bundle, runtimes, owner));
+            found.extend(storage.map(with_lists));
+        }
+    }
+    found
 }
 
 fn list(storage: &Storage, directory: &str) -> Vec<(String, Listed)> {
@@ -113,7 +146,6 @@ fn list(storage: &Storage, directory: &str) -> Vec<(String, Listed)> {
                 name: entry.names.unwrap_or_default().into_iter().next(),
                 image: metadata.image_name,
                 created: seconds(&entry.created),
-                layer: entry.layer,
             };
             (entry.id, listed)
         })

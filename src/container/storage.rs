@@ -64,6 +64,21 @@ impl Storage {
         })
     }
 
+    /// The one that a bundle lies in: `GRAPHROOT/DRIVER-containers/ID/userdata`.
+    pub fn of_bundle(files: &Files, bundle: &str, runtimes: &str, owner: u32) -> Option<Storage> {
+        let (directory, _) = bundle.strip_suffix("/userdata")?.rsplit_once('/')?;
+        let (graph, directory) = directory.rsplit_once('/')?;
+        let there = graph.starts_with('/') && directory.ends_with("-containers") && !files.may_hang(graph);
+        let storage = there.then(|| Storage::new(files, graph, "", runtimes, owner))?;
+        storage.filter(|storage| storage.directories.iter().any(|known| known == directory))
+    }
+
+    /// Is there anything of that container's below RUNROOT?
+    pub fn has_running(&self, id: &str) -> bool {
+        let mut directories = self.directories.iter();
+        directories.any(|directory| self.files.exists(&format!("{}/{directory}/{id}", self.run)))
+    }
+
     /// A container's files that stay.
     pub fn kept(&self, directory: &str, id: &str, file: &str) -> String {
         format!("{}/{directory}/{id}/userdata/{file}", self.graph)

@@ -36,9 +36,7 @@ pub fn find(files: &Files) -> Vec<User> {
     let uid = |name: &String| number::<u32>(name.as_bytes());
     let present: BTreeSet<u32> = files.list(RUN).iter().filter_map(uid).filter(|&uid| uid != 0).collect();
     let passwd = files.read("/etc/passwd").unwrap_or_default();
-    let mounts = Mounts::read();
-    let near =
-        |home: &str| home.starts_with('/') && home != "/" && !mounts.may_hang(&files.path().join(&home[1..]));
+    let near = |home: &str| home.starts_with('/') && home != "/" && !files.may_hang(home);
     let mut homes: BTreeMap<u32, String> = homes(&passwd).filter(|(_, home)| near(home)).collect();
     homes.retain(|uid, home| {
         *uid != 0 && (present.contains(uid) || files.of_user(*uid).exists(&format!("{home}/.local/share")))
@@ -49,15 +47,15 @@ pub fn find(files: &Files) -> Vec<User> {
 }
 
 /// Where file systems are mounted, and which of them a server or a process of somebody's stands behind.
-struct Mounts(Vec<(String, bool)>);
+pub struct Mounts(Vec<(String, bool)>);
 
 impl Mounts {
-    fn read() -> Mounts {
+    pub fn read() -> Mounts {
         let text = std::fs::read_to_string(ProcRoot::default().own("mountinfo")).unwrap_or_default();
         Mounts(text.lines().filter_map(mount).collect())
     }
 
-    fn may_hang(&self, path: &Path) -> bool {
+    pub fn may_hang(&self, path: &Path) -> bool {
         let around = self.0.iter().filter(|(place, _)| path.starts_with(place));
         // The last of those mounted at one place lies over the others.
         around.max_by_key(|(place, _)| place.len()).is_some_and(|(_, served)| *served)

@@ -1,6 +1,5 @@
 //! docker, containerd, CRI-O, Podman and buildah.
 
-use super::machines::runc;
 use super::{Expected, Layout, START, USER, UUID, id};
 use crate::common::ctr_ps::DB;
 
@@ -285,25 +284,38 @@ pub fn of_podman(layout: &mut Layout) {
     podman(layout, "home/u/.local/share/containers/storage", &run, &id(52), "mine", pid);
     let pid = layout.expect("/", expected("podman:moved", 53, USER));
     podman(layout, &format!("srv/{USER}"), &run, &id(53), "moved", pid);
-    // A step of buildah's, in the root directory of a working container.
+    // Storage that a command line named (--root), and a home that /etc/passwd does not tell.
+    let pid =
+        layout.expect(&format!("/machine.slice/libpod-{}.scope", id(55)), expected("podman:aside", 55, 0));
+    podman(layout, "data/aside", "data/run", &id(55), "aside", pid);
+    let bundle = format!("/data/aside/overlay-containers/{}/userdata", id(55));
+    let state = format!(
+        r#"{{"init_process_pid":{pid},"init_process_start":{START},"config":{{"labels":["io.container.manager=libpod","bundle={bundle}"]}}}}"#
+    );
+    layout.file(format!("run/runc/{}/state.json", id(55)), state);
+    let other = USER + 7;
+    let pid = layout.expect("/", expected("podman:remote", 56, other));
+    podman(layout, "net/home/w/storage", &format!("run/user/{other}/containers"), &id(56), "remote", pid);
+    let bundle = format!("/net/home/w/storage/overlay-containers/{}/userdata", id(56));
+    let status = format!(r#"{{"pid":{pid},"process-start-time":{START},"bundle":"{bundle}"}}"#);
+    layout.file(format!("run/user/{other}/crun/{}/status", id(56)), status);
+    // A step of buildah's, with the beginning of its working container's id for host name.
     let list = format!(
-        r#"[{{"id":"{}","names":["alpine-working-container"],"image":"sha","layer":"{DB}"}}]"#,
+        r#"[{{"id":"{DB}","names":["alpine-working-container"],"image":"sha"}},{{"id":"{}","names":["no"]}}]"#,
         id(54)
     );
     layout.file("var/lib/containers/storage/vfs-containers/containers.json", list);
     let own = r#"{"type":"buildah 0.0.1","image":"docker.io/library/alpine:3","container-name":"alpine-working-container"}"#;
-    layout.file(format!("var/lib/containers/storage/vfs-containers/{}/userdata/buildah.json", id(54)), own);
-    let expected = Expected {
+    layout.file(format!("var/lib/containers/storage/vfs-containers/{DB}/userdata/buildah.json"), own);
+    let expected_step = Expected {
         image: Some("docker.io/library/alpine:3"),
-        ..Expected::new("buildah:alpine-working-container", id(54), "runc")
+        hostname: Some(&DB[..12]),
+        ..Expected::new("buildah:alpine-working-container", DB, "runc")
     };
-    let pid = layout.expect("/buildah-buildah123", expected);
-    runc(
-        layout,
-        "run/runc",
-        "buildah-buildah123",
-        pid,
-        "/var/tmp/buildah123",
-        &format!("/var/lib/containers/storage/vfs/dir/{DB}"),
+    let pid = layout.expect("/buildah-buildah123", expected_step);
+    let state = format!(
+        r#"{{"init_process_pid":{pid},"init_process_start":{START},"config":{{"hostname":"{}","labels":["bundle=/var/tmp/buildah123"]}}}}"#,
+        &DB[..12]
     );
+    layout.file("run/runc/buildah-buildah123/state.json", state);
 }
