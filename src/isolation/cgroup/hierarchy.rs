@@ -138,13 +138,14 @@ fn mount(line: &[u8]) -> Option<Hierarchy> {
         b"rdma",
         b"misc",
     ];
-    let mut fields = line.split(|&b| b == b' ');
-    let (root, mount_point) = (fields.nth(3)?, fields.next()?);
-    let kind = fields.find(|field| *field == b"-").and_then(|_| fields.next())?;
+    // From the end, where the type is soon seen: most lines are of other file systems.
+    let mut fields = line.rsplitn(4, |&b| b == b' ');
+    let (options, _source, kind, rest) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     if !kind.starts_with(b"cgroup") {
         return None;
     }
-    let options = fields.nth(1)?;
+    let mut fields = rest.split(|&b| b == b' ');
+    let (root, mount_point) = (fields.nth(3)?, fields.next()?);
     let named = |option: &&[u8]| CONTROLLERS.contains(option) || option.starts_with(b"name=");
     let mut controllers: Vec<String> = match kind {
         b"cgroup2" => Vec::new(),
