@@ -62,6 +62,20 @@ impl Reasoned {
     }
 }
 
+impl Exit {
+    /// With another reason to say, if there is none yet.
+    #[must_use]
+    pub fn or_because(mut self, reason: impl Fn(Errno) -> Option<String> + Send + Sync + 'static) -> Exit {
+        if let Exit::Failed { error, .. } = &mut self
+            && let Some(reasoned) = error.downcast_mut::<Reasoned>()
+        {
+            let first = std::mem::replace(&mut reasoned.reason, Box::new(|_| None));
+            reasoned.reason = Box::new(move |errno| first(errno).or_else(|| reason(errno)));
+        }
+        self
+    }
+}
+
 impl fmt::Display for Reasoned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.words)

@@ -3,6 +3,9 @@
 //! Each function is one call with its result made a `Result`; whatever needs a decision is elsewhere.
 #![allow(unsafe_code)]
 
+pub mod confine;
+pub mod mounts;
+
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -574,6 +577,13 @@ fn regex_error(code: c_int) -> String {
 /// Up to the first NUL.
 fn c_string(text: &str) -> CString {
     CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()
+}
+
+/// A descriptor that another process sent.
+#[must_use]
+pub fn received(fd: RawFd) -> OwnedFd {
+    // SAFETY: the kernel made it for the message that it came with; nobody else owns it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 fn owned(result: libc::c_long) -> nix::Result<OwnedFd> {

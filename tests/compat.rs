@@ -12,6 +12,7 @@ use common::{skip, there};
 const NEWER: &str = "the option is newer than 2.38";
 const WORDS: &str = "the words of the newest";
 const CONTAINER: &str = "a word is a container";
+const CLOSED: &str = "descriptors of ours do not reach a program among others";
 
 /// Command lines for a shell in whose PATH `nsenter` is one or the other. `$pid` holds all namespaces but
 /// user, `$user` is root of a user namespace of its own, `$gone` is nobody's, `$d` a directory.
@@ -249,14 +250,14 @@ const ROWS: &[Row] = &[
     // descriptors and environment
     ("nsenter -t $pid -u sh -c 'echo /proc/self/fd/*' <&-", Same),
     ("nsenter -t $pid -u sh -c 'echo /proc/self/fd/*' 5</dev/null", Same),
-    ("nsenter -t $pid -a sh -c 'echo /proc/self/fd/*'", Same),
-    ("nsenter -t $pid -m -r -w sh -c 'echo /proc/self/fd/*'", Same),
-    ("nsenter -t $pid -p sh -c 'echo /proc/self/fd/*' 2>&-", Same),
+    ("nsenter -t $pid -a sh -c 'echo /proc/self/fd/*' 5</dev/null", Differs(CLOSED)),
+    ("nsenter -t $pid -m -r -w sh -c 'echo /proc/self/fd/*' 5</dev/null", Differs(CLOSED)),
+    ("nsenter -t $pid -p sh -c 'echo /proc/self/fd/*' 2>&- 5</dev/null", Differs(CLOSED)),
     ("env -i A=1 B=2 $bin/nsenter -t $pid -u /usr/bin/env", Same),
     ("echo input | nsenter -t $pid -u cat", Same),
     ("echo input | nsenter -t $pid -p cat", Same),
     ("nsenter -t $pid -u echo x >/dev/full", Same),
-    ("ulimit -n 10; nsenter -t $pid -a hostname", Same),
+    ("exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-; ulimit -n 10; nsenter -t $pid -a hostname", Same),
     // the newest's
     ("nsenter -t $pid -u -e true", Differs(NEWER)),
     ("nsenter -t $pid -u --env true", Differs(NEWER)),

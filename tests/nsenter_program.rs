@@ -168,8 +168,9 @@ fn mask_and_dispositions_of_signals_are_inherited_unchanged() {
     }
 }
 
+/// Among others, a program gets 0, 1 and 2; alone with the host's, what nsenter was started with.
 #[test]
-fn descriptors_are_inherited_and_none_is_added() {
+fn descriptors_are_inherited_or_closed_and_none_is_added() {
     if !namespaces("nsenter-descriptors") {
         return;
     }
@@ -190,17 +191,20 @@ fn descriptors_are_inherited_and_none_is_added() {
         Inherited { open: vec![3, 4, 7], closed: vec![2], ..Inherited::default() },
     ] {
         let expected = open(&mut program("env"), &inherited);
+        for options in [&["-n"][..], &["-u", "-e"], &[&file], &[&file, "-n", "-S", "follow"]] {
+            let shown = open(of(&holder).args(options), &inherited);
+            assert_eq!(shown, expected, "{options:?} {inherited:?}");
+        }
+        let all_others = inherited.closed.iter().copied().chain(3..1000).collect();
+        let closed = Inherited { closed: all_others, ..inherited.clone() };
+        let expected = open(&mut program("env"), &closed);
         for options in [
-            &["-n"][..],
-            &["-a"],
+            &["-a"][..],
             &["-m", "-r", "-w"],
             &["-m", "-W/"],
             &["-u", "-r/", &format!("-w{wd}")],
-            &["-u", "-e"],
             &["-p", "-F", "-u"],
             &["-m", "-p"],
-            &[&file],
-            &[&file, "-n", "-S", "follow"],
         ] {
             let shown = open(of(&holder).args(options), &inherited);
             assert_eq!(shown, expected, "{options:?} {inherited:?}");

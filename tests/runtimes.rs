@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::containers::{
@@ -146,6 +147,8 @@ fn all_is_right(up: &Up, runtime: &str, facts: impl Fn(&Row) -> Facts) {
         wait_for("the added process's child", || !children(added).is_empty());
         let tagged = processes().of_container(runtime, &row.id);
         assert!(tagged.contains(&added), "{added}, added to {}, is not among {tagged:?}", row.name);
+        as_the_runtime_would(row, &row.full_name(runtime), added);
+        a_container_is_no_program(row, runtime);
     }
     all_are_tagged(up, runtime, &facts);
     the_host_is_not_tagged(up);
@@ -265,6 +268,80 @@ fn all_may_what_the_kernel_says(up: &Up) {
         }
         let card = limited(applet("capsh").arg(format!("--print={}", row.name)));
         assert!(stdout(&card).starts_with(&format!("Process: {} (", row.pid)), "{}", stderr(&card));
+    }
+}
+
+/// Who names the container where the program should stand is told so, if hints are wanted.
+fn a_container_is_no_program(row: &Row, runtime: &str) {
+    let name = row.full_name(runtime);
+    for (options, status) in [(&[][..], 1), (&["-n"], 1), (&["-t", &name, "-n"], 127)] {
+        let mut command = applet("nsenter");
+        command.args(options).args([&name, "true"]);
+        let output = limited(command.env("CTRBOX_HINTS", "always"));
+        let hint = format!("\nhint: '{name}' is the container ");
+        assert!(stderr(&output).contains(&hint), "{options:?}: {}", stderr(&output));
+        assert_eq!(output.status.code(), Some(status), "{options:?}");
+        let output = limited(command.env_remove("CTRBOX_HINTS"));
+        assert!(!stderr(&output).contains("hint"), "{}", stderr(&output));
+    }
+}
+
+/// A program that nsenter adds is what one is that the runtime itself has added.
+fn as_the_runtime_would(row: &Row, target: &str, added: i32) {
+    let run = |options: &[&str], command: &[&str]| {
+        let output = limited(applet("nsenter").args(["-t", target]).args(options).args(command));
+        assert_eq!(stderr(&output), "", "{target} {options:?}");
+        stdout(&output)
+    };
+    let names = [
+        "Uid",
+        "Gid",
+        "CapInh",
+        "CapPrm",
+        "CapEff",
+        "CapBnd",
+        "CapAmb",
+        "NoNewPrivs",
+        "Seccomp",
+        "Seccomp_filters",
+    ];
+    let identity = |status: &str| {
+        let wanted = |line: &&str| line.split_once(':').is_some_and(|(name, _)| names.contains(&name));
+        status.lines().filter(wanted).map(|line| line.to_owned() + "\n").collect::<String>()
+    };
+    let of_added = |file: &str| std::fs::read_to_string(format!("/proc/{added}/{file}")).expect("a file");
+    let ours = run(&["--as-container"], &["/bin/cat", "/proc/self/status"]);
+    assert_eq!(identity(&ours), identity(&of_added("status")), "{target}");
+    let adjusted = run(&["--as-container"], &["/bin/cat", "/proc/self/oom_score_adj"]);
+    assert_eq!(adjusted, of_added("oom_score_adj"), "{target}");
+    let directory = run(&["--as-container"], &["/bin/readlink", "/proc/self/cwd"]);
+    let cwd = std::fs::read_link(format!("/proc/{}/cwd", row.pid)).expect("a link");
+    assert_eq!(directory.trim_end(), cwd.to_string_lossy(), "{target}");
+    // Its groups, as they are seen outside; its own cgroup namespace would show none.
+    let kinds = ["-m", "-u", "-i", "-n", "-p", "--as-container"];
+    let groups = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let of_init = std::fs::read_to_string(format!("/proc/{}/cgroup", row.pid)).expect("a file");
+    if !groups(&of_init).iter().any(|line| line.contains("/.."))
+        && link(row.pid, "cgroup") == host_link("cgroup")
+    {
+        assert_eq!(groups(&run(&kinds, &["/bin/cat", "/proc/self/cgroup"])), groups(&of_init), "{target}");
+    }
+    let root = run(&["--as", "root"], &["/bin/cat", "/proc/self/status"]);
+    assert!(root.contains("\nUid:\t0\t0\t0\t0\n"), "{target}: {root}");
+
+    // The host's tools beside the container's root, and nothing of it is left.
+    let beside =
+        ["sh", "-c", "test -x $CTR_ROOT/bin/busybox && ! test -e /bin/ctrbox-none && echo /proc/[0-9]*"];
+    let seen = run(&["-a", "--host-root"], &beside);
+    let own_pids = link(row.pid, "pid") != host_link("pid");
+    assert!(!own_pids || seen.split(' ').count() < 20, "{target}: {seen}");
+    let mounts = std::fs::read_to_string(format!("/proc/{}/mounts", row.pid)).expect("a file");
+    assert!(!mounts.contains("/ctrbox") && !std::path::Path::new("/run/ctrbox").exists(), "{mounts}");
+    // Applets inside, where the binary is static.
+    let ours = std::fs::read(common::binary()).expect("the binary");
+    if !ours.windows(8).any(|bytes| bytes == b"ld-linux") {
+        let listed = run(&["-a", "--applet"], &["ctr-ps", "-q"]);
+        assert!(listed.lines().count() >= 1, "{target}: {listed}");
     }
 }
 

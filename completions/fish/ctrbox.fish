@@ -173,6 +173,10 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s G -l setgid -d
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s r -l root -d 'set the root directory' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s w -l wd -d 'set the working directory' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s W -l wdns -d 'set the working directory, as seen inside' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l as -d 'the same as another user of the container: a name or number, :group' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l host-root -d 'keep the host\'s files; the container\'s root is at dir (/run/ctrbox/root)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l mount-proc -d 'mount the proc of the entered pid namespace at dir (/proc), for the program alone' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l pass-fds -d 'file descriptors that the program gets besides 0, 1 and 2' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s a -l all -d 'enter all namespaces of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l user-parent -d 'enter the parent of the user namespace'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l preserve-credentials -d 'do not touch user and group ids'
@@ -182,6 +186,8 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s F -l no-fork -
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l new-tty -d 'run the program on a terminal of its own'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s c -l join-cgroup -d 'join the control groups of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s Z -l follow-context -d 'take the SELinux context of the target'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l as-container -d 'run as the container\'s first process does: ids, capabilities, filters, groups'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l applet -d 'the program is an applet of ctrbox, which need not be in the container'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s m -l mount -d 'unshare the mount namespace' -r

@@ -13,6 +13,10 @@ complete -c nsenter -s G -l setgid -d 'set the group id inside, or follow the ta
 complete -c nsenter -s r -l root -d 'set the root directory' -r
 complete -c nsenter -s w -l wd -d 'set the working directory' -r
 complete -c nsenter -s W -l wdns -d 'set the working directory, as seen inside' -r
+complete -c nsenter -l as -d 'the same as another user of the container: a name or number, :group' -r
+complete -c nsenter -l host-root -d 'keep the host\'s files; the container\'s root is at dir (/run/ctrbox/root)' -r
+complete -c nsenter -l mount-proc -d 'mount the proc of the entered pid namespace at dir (/proc), for the program alone' -r
+complete -c nsenter -l pass-fds -d 'file descriptors that the program gets besides 0, 1 and 2' -r
 complete -c nsenter -s a -l all -d 'enter all namespaces of the target'
 complete -c nsenter -l user-parent -d 'enter the parent of the user namespace'
 complete -c nsenter -l preserve-credentials -d 'do not touch user and group ids'
@@ -22,5 +26,7 @@ complete -c nsenter -s F -l no-fork -d 'do not fork before executing the program
 complete -c nsenter -l new-tty -d 'run the program on a terminal of its own'
 complete -c nsenter -s c -l join-cgroup -d 'join the control groups of the target'
 complete -c nsenter -s Z -l follow-context -d 'take the SELinux context of the target'
+complete -c nsenter -l as-container -d 'run as the container\'s first process does: ids, capabilities, filters, groups'
+complete -c nsenter -l applet -d 'the program is an applet of ctrbox, which need not be in the container'
 complete -c nsenter -s h -l help -d 'show this help'
 complete -c nsenter -s V -l version -d 'show the version'

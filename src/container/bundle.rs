@@ -17,6 +17,9 @@ pub struct Spec {
     annotations: Option<BTreeMap<String, String>>,
     #[serde(default)]
     mounts: Option<Vec<Mount>>,
+    /// Where it was read.
+    #[serde(skip)]
+    pub path: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -29,7 +32,8 @@ struct Mount {
 
 impl Spec {
     pub fn read(files: &Files, path: &str) -> Option<Spec> {
-        files.json(path)
+        let spec: Spec = files.json(path)?;
+        Some(Spec { path: Some(path.to_owned()), ..spec })
     }
 
     pub fn annotation(&self, name: &str) -> Option<&str> {

@@ -98,6 +98,7 @@ impl Namespace {
             // The bundle is written when the task is made, and not again.
             created: self.files.modified(&config).map(rfc3339),
             owner: self.owner,
+            config: spec.path.clone(),
             ..Container::new(Runtime::Containerd, format!("{}/{id}", self.name))
         };
         match spec.annotation("nerdctl/name") {

@@ -97,6 +97,7 @@ fn container(storage: &Storage, directory: &str, id: &str) -> Option<Container> 
         labels: labels.into_iter().collect(),
         hostname: spec.hostname().or(crio("HostName").map(str::to_owned)),
         created: crio("Created").and_then(seconds),
+        config: spec.path.clone(),
         ..Container::new(Runtime::K8s, id)
     };
     init(storage, directory, id).give(&mut container);

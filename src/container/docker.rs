@@ -147,6 +147,13 @@ fn of_root(files: &Files, root: &str, owner: u32) -> Vec<Place> {
     all.filter_map(|name| place(files, &format!("{root}{name}/containers"), owner)).collect()
 }
 
+/// Where the `config.json` of a container of theirs may be.
+pub fn configs(files: &Files, container: &Container) -> Vec<String> {
+    let docker = Docker::default();
+    let places = docker.tasks(files).iter().filter(|place| place.owner == container.owner);
+    places.map(|place| format!("{}/{}/config.json", place.directory, container.id)).collect()
+}
+
 impl Place {
     fn load(&self, id: &str) -> Option<Container> {
         let path = format!("{}/{id}/config.v2.json", self.directory);

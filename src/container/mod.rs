@@ -19,6 +19,7 @@ mod machined;
 mod nested;
 mod oci;
 mod podman;
+pub mod profile;
 mod records;
 mod resolver;
 mod snap;
@@ -180,6 +181,8 @@ pub struct Container {
     pub init_start: Option<u64>,
     /// When its PID was written down, in seconds since 1970: a process that began later is another.
     pub init_noted: Option<i64>,
+    /// The OCI `config.json` that it was started with, where the record leads to one.
+    pub config: Option<String>,
     /// Namespaces that the state says are its own; all that is known of it, for some runtimes.
     pub namespaces: Vec<(Kind, u64)>,
     pub how: How,
@@ -207,6 +210,7 @@ impl Container {
             init: None,
             init_start: None,
             init_noted: None,
+            config: None,
             namespaces: Vec::new(),
             how: How::State,
             outer: None,

@@ -36,6 +36,7 @@ struct State {
     hostname: Option<String>,
     manager: Option<String>,
     labels: Vec<(String, String)>,
+    config: Option<String>,
 }
 
 impl Records for Oci {
@@ -76,6 +77,7 @@ impl Oci {
             hostname: state.hostname,
             created: seconds(&state.created),
             labels: state.labels,
+            config: state.config,
             owner: place.owner,
             ..Container::new(place.runtime, id)
         };
@@ -124,6 +126,9 @@ impl Place {
         labels.sort();
         Some(State {
             init: runc.init(),
+            config: label("bundle")
+                .filter(|bundle| bundle.starts_with('/'))
+                .map(|bundle| bundle + "/config.json"),
             bundle: label("bundle").unwrap_or_default(),
             manager: label("io.container.manager"),
             labels,
@@ -163,6 +168,7 @@ impl State {
             hostname: spec.hostname(),
             manager: spec.annotation("io.container.manager").map(str::to_owned),
             labels: spec.labels(&[]),
+            config: spec.path.clone(),
         }
     }
 }

@@ -161,6 +161,7 @@ fn container(storage: &Storage, all: &HashMap<String, Listed>, id: &str) -> Opti
         created: listed.created.clone(),
         hostname: spec.hostname(),
         owner: storage.owner,
+        config: spec.path.clone(),
         ..Container::new(Runtime::Podman, id)
     };
     // CRI-O writes the same annotations, and Podman CRI-O's.

@@ -12,9 +12,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::unistd::{Pid, execve, getuid};
 
+use super::image;
 use super::why::not_started;
 use crate::exit::{Exit, exec_failed};
-use crate::proc::Users;
+use crate::proc::{Users, open_plain};
 use crate::sys::{self, Ended};
 
 /// Where the program is looked for without a PATH, as glibc has it.
@@ -39,6 +40,20 @@ pub fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
             image.failed(&shell, image.execute(shell.as_bytes()))
         }
     }
+}
+
+/// Replaces us by the program in a file that is open already, as `command`. Comes back only to say why not.
+#[must_use]
+pub fn exec_file(file: &OwnedFd, command: &[OsString], environment: Option<Environment>) -> Exit {
+    let environment = environment.map_or_else(sys::environment, |environment| strings(&environment));
+    let name = command.first().map(OsString::as_os_str).unwrap_or_default();
+    exec_failed(name, image::execute(file, &strings(command), &environment), |_| None)
+}
+
+/// Our own environment, to be added to.
+#[must_use]
+pub fn own_environment() -> Environment {
+    sys::environment().into_iter().map(|entry| OsString::from_vec(entry.into_bytes())).collect()
 }
 
 /// As the kernel takes them; what came from argv or the environment has no NUL in it.
@@ -102,7 +117,7 @@ impl Image {
     /// $SHELL, else the shell of the real user in /etc/passwd as it is seen now, else /bin/sh.
     fn default_shell(&self) -> OsString {
         let from_passwd = || {
-            let users = Users::read(std::fs::File::open("/etc/passwd"));
+            let users = Users::read(open_plain("/etc/passwd"));
             users.get(getuid().as_raw()).map(|user| user.shell.clone())
         };
         let named = self.variable(b"SHELL").filter(|shell| !shell.is_empty());

@@ -130,39 +130,57 @@ pub fn net_ns_of_socket(pidfd: &OwnedFd, fd: i32) -> Result<OwnedFd> {
     sys::ioctl_fd(&socket, SIOCGSKNS).with_context(|| format!("ioctl({number}, SIOCGSKNS)"))
 }
 
-/// Enters them all.
-///
-/// Twice over, as no single order serves everybody. First with the capabilities that we have, all but the
-/// user namespace, and what fails is left: root enters a rootless container's namespaces so, which root
-/// of that container could not (its user namespace may own only some of them). Then the user namespace
-/// with what is left, and now failure counts: an ordinary user gets the capabilities for the others so.
-pub fn enter(set: &mut Set) -> Result<()> {
-    if let Some((pidfd, kinds)) = &mut set.process {
-        let (user, rest): (Vec<Kind>, Vec<Kind>) = kinds.iter().partition(|&&kind| kind == Kind::User);
-        if !rest.is_empty() && sys::setns(&*pidfd, mask(&rest)).is_ok() {
-            *kinds = user;
-        }
+impl Set {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.process.as_ref().is_none_or(|(_, kinds)| kinds.is_empty())
     }
-    set.files.sort_by_key(|(kind, _)| *kind);
-    set.files.retain(|(kind, fd)| *kind == Kind::User || sys::setns(fd, kind.flag()).is_err());
 
-    if let Some((pidfd, kinds)) = &set.process
-        && !kinds.is_empty()
-    {
-        // The kernel enters the user namespace first, and all or none.
-        sys::setns(pidfd, mask(kinds)).with_context(|| {
-            let asked = Asked::Process { pidfd: pidfd.try_clone().ok(), kinds: kinds.clone() };
-            refused("reassociate to namespaces failed", asked)
-        })?;
+    /// Enters what the capabilities that we have reach, all but the user namespace; what fails is left.
+    ///
+    /// Entering goes twice over, as no single order serves everybody. Root enters a rootless container's
+    /// namespaces with the capabilities from outside, which root of that container could not (its user
+    /// namespace may own only some of them). An ordinary user has capabilities for them only once inside the
+    /// user namespace: [`Self::enter_rest`].
+    pub fn enter_with_ours(&mut self) {
+        if let Some((pidfd, kinds)) = &mut self.process {
+            let (user, rest): (Vec<Kind>, Vec<Kind>) = kinds.iter().partition(|&&kind| kind == Kind::User);
+            if !rest.is_empty() && sys::setns(&*pidfd, mask(&rest)).is_ok() {
+                *kinds = user;
+            }
+        }
+        self.files.sort_by_key(|(kind, _)| *kind);
+        self.files.retain(|(kind, fd)| *kind == Kind::User || sys::setns(fd, kind.flag()).is_err());
     }
-    for (kind, fd) in &set.files {
-        sys::setns(fd, kind.flag()).with_context(|| {
-            let asked = Asked::File { fd: fd.try_clone().ok(), kind: *kind };
-            refused(format!("reassociate to namespace '{}' failed", kind.link()), asked)
-        })?;
+
+    /// Is nothing left but the user namespace, if that?
+    #[must_use]
+    pub fn only_user_left(&self) -> bool {
+        let process = self.process.iter().flat_map(|(_, kinds)| kinds);
+        process.chain(self.files.iter().map(|(kind, _)| kind)).all(|kind| *kind == Kind::User)
     }
-    set.files.clear();
-    Ok(())
+
+    /// Enters the user namespace and then what is left, and now failure counts.
+    pub fn enter_rest(&mut self) -> Result<()> {
+        if let Some((pidfd, kinds)) = &self.process
+            && !kinds.is_empty()
+        {
+            // The kernel enters the user namespace first, and all or none.
+            sys::setns(pidfd, mask(kinds)).with_context(|| {
+                let asked = Asked::Process { pidfd: pidfd.try_clone().ok(), kinds: kinds.clone() };
+                refused("reassociate to namespaces failed", asked)
+            })?;
+        }
+        for (kind, fd) in &self.files {
+            sys::setns(fd, kind.flag()).with_context(|| {
+                let asked = Asked::File { fd: fd.try_clone().ok(), kind: *kind };
+                refused(format!("reassociate to namespace '{}' failed", kind.link()), asked)
+            })?;
+        }
+        self.process = None;
+        self.files.clear();
+        Ok(())
+    }
 }
 
 /// Moves us into new namespaces. The user namespace comes first, by the kernel's own order.

@@ -7,7 +7,7 @@ mod stat;
 mod status;
 
 pub use credentials::Credentials;
-pub use passwd::{Login, Users, groups_with, homes, id_of, name_of};
+pub use passwd::{Login, Users, groups_with, homes, id_of, name_of, open_plain};
 pub use scan::{Scan, entries};
 pub use stat::{Stat, TICKS};
 pub use status::{Status, number};

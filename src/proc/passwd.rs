@@ -2,10 +2,23 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use super::status::number;
+
+/// Opens a file that a container may have put there: nothing but a regular file, and no pipe is waited for.
+pub fn open_plain(path: impl AsRef<Path>) -> std::io::Result<File> {
+    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::ErrorKind::InvalidInput.into()),
+    }
+}
 
 /// Who has which uid. The first line of a uid counts, as with getpwuid(3).
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! `nsenter` enters namespaces of another process and runs a program there, by default a login shell. It is
-//! the `nsenter` of util-linux, with one thing more: the target may be a container.
+//! the `nsenter` of util-linux with more: the target may be a container, the program may run as the container
+//! runs, or with the host's tools beside it, and nothing of us is left for a hostile container to take.
 //!
 //! TARGET is a PID; a PID and the inode of its pidfd (`PID:INODE`), which no later process can have; or a
 //! container that runs on this host: by its name, by `RUNTIME:NAME` as ctr-ps(1) prints it, or by the first
@@ -25,6 +26,57 @@
 //!
 //! When a pid namespace is entered the program runs as a child, so that it is a member of it. nsenter then
 //! waits, stops and continues with the child, and ends as it does.
+//!
+//! # As the container runs
+//!
+//! Namespaces are half of a container. A program that is only moved into them has all capabilities of root
+//! outside. `--as-container` makes it what a program is that the runtime itself adds: it takes from the target
+//! user, group and groups, the sets of capabilities, no_new_privs, the label of AppArmor or SELinux, the control
+//! groups, oom_score_adj, environment, working directory and root directory. HOME is set from the container's
+//! /etc/passwd if the environment has none, and TERM is ours. Without any option that names a namespace it
+//! means `--all` as well.
+//!
+//! The seccomp filter is made anew from the profile that the runtime wrote down (Docker, containerd,
+//! Kubernetes, Podman). Where there is none, or more than one, or it has what cannot be made anew, nsenter says
+//! so in a warning and the program runs without it.
+//!
+//! `--as USER` does the same as another user of the container: `NAME`, `UID`, `NAME:GROUP`, by its own
+//! /etc/passwd and /etc/group. Its user 0 has the capabilities that the container may have at most, others have
+//! none.
+//!
+//! # Without tools inside
+//!
+//! `--host-root` enters the namespaces that are asked for, but stays with the host's files and programs. The
+//! container's root directory is seen at DIR, by default /run/ctrbox/root, which the variable CTR_ROOT names;
+//! /proc is that of the container's pid namespace. Both are mounted for the program alone: neither host nor
+//! container sees them, and they are gone when it ends. Where DIR is not there, nothing is made on the host: the
+//! directory above is covered with a copy that has it. With `--host-root` root enters no user namespace
+//! unless it is named (`--user`), because processes of the container may look into a program that is no
+//! more than root of the container, and by its /proc/PID/root have the host's files. It needs Linux 5.2.
+//!
+//! `--mount-proc` mounts the right /proc alone, for a pid namespace that is entered: in a copy of the mount
+//! namespace that only the program is in.
+//!
+//! `--applet` runs an applet of ctrbox, with no file of it in the container: the program and its arguments are
+//! those of the applet. It is executed from a sealed copy in memory. ctr-ps(1) needs a /proc; in a
+//! container without one `--mount-proc` gives it that, if there is a directory to mount it on.
+//!
+//! # Next to hostile containers
+//!
+//! The target is held by a pidfd from the start, and what was opened by its PID counts only if it still runs
+//! after that. From before the first namespace is entered until the program is executed, nobody but
+//! root outside can trace nsenter or see its files by /proc. When a mount namespace is entered or another root
+//! set, nsenter runs from a read-only view of its own file, or a sealed copy in memory, so that a program inside that
+//! leads back to /proc/self/exe finds nothing to overwrite. The
+//! working directory is then checked to be inside the new root, whatever links led to it. (A directory that
+//! is named with `--wd=DIR` is opened outside, and stays a way out: that is what it is for.) PATH is searched
+//! inside.
+//!
+//! A program that is the container's or that its processes can see (`--mount`, `--pid`, `--user`, `--root`)
+//! gets the file descriptors 0, 1 and 2 and no others. `--pass-fds` names those it is to have: `3`, `3,5`, `3-7`.
+//!
+//! Control groups are joined only with `--join-cgroup` or `--as-container`, and only by the program, not by
+//! the nsenter that waits. So a container whose limit of processes or memory is used up can be entered still.
 //!
 //! # Hints
 //!
@@ -52,66 +104,41 @@
 //! nsenter -t docker:db -a
 //! ```
 //!
+//! A shell as the container runs, or as one of its users:
+//!
+//! ```text
+//! nsenter -t web --as-container sh
+//! nsenter -t web --as www-data sh
+//! ```
+//!
+//! A debugger, an editor and a list of processes for a container that has none of these:
+//!
+//! ```text
+//! nsenter -t web -a --host-root gdb -p 1
+//! nsenter -t web -a --host-root sh -c 'vi $CTR_ROOT/etc/app.conf'
+//! nsenter -t web -a --applet ctr-ps --forest
+//! nsenter -t web -p --mount-proc ps aux
+//! ```
+//!
 //! # See also
 //!
 //! ctr-ps(1), namespaces(7), setns(2), unshare(1)
 
-mod enter;
+mod act;
+mod open;
+mod options;
+mod plan;
 
-use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::ffi::{CString, OsStr, OsString};
 
-use anyhow::anyhow;
-use nix::errno::Errno;
+use nix::sys::prctl;
 
-use crate::cli::{self, Call, Effect, Grammar, Opt, set, unglued};
-use crate::container::target::Target;
+use crate::cli::{Call, Effect, Grammar, Opt, set};
 use crate::exit::{Exit, Outcome};
 use crate::isolation::kind::Kind;
-use crate::isolation::ns::{self, open_file};
-use crate::output::text;
-
-/// What the command line asks for. Files are open already: an error of theirs comes in its turn.
-#[derive(Default)]
-struct Request {
-    target: Option<Target>,
-    all: bool,
-    /// Kinds to take from the target.
-    kinds: Vec<Kind>,
-    files: Vec<(Kind, OwnedFd)>,
-    net_socket: Option<i32>,
-    user_parent: bool,
-    root: Directory,
-    wd: Directory,
-    /// A path to change to once inside.
-    wdns: Option<Option<OsString>>,
-    uid: Option<Id>,
-    gid: Option<Id>,
-    keep_caps: bool,
-    preserve_credentials: bool,
-    no_fork: bool,
-    new_tty: bool,
-    environment: bool,
-    join_cgroup: bool,
-    follow_context: bool,
-}
-
-#[derive(Default)]
-enum Directory {
-    #[default]
-    Unchanged,
-    OfTarget,
-    Open(OwnedFd),
-}
-
-#[derive(Clone, Copy)]
-enum Id {
-    Number(u32),
-    /// The owner of the target.
-    Follow,
-}
+use crate::isolation::{image, launch};
+use options::{gid, host_root, mount_proc, pass_fds, root, socket, target, uid, user, wd, wdns};
+use plan::Request;
 
 static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[options] [program [argument...]]",
@@ -172,7 +199,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "retain capabilities granted in the user namespace",
             Effect::Flag(|r| set(&mut r.keep_caps)),
         ),
-        directory('r', "root", "set the root directory", |r, v| open_directory(v).map(|d| r.root = d)),
+        directory('r', "root", "set the root directory", root),
         directory('w', "wd", "set the working directory", wd),
         directory('W', "wdns", "set the working directory, as seen inside", wdns),
         Opt::new(
@@ -206,6 +233,52 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "take the SELinux context of the target",
             Effect::Flag(|r| set(&mut r.follow_context)),
         ),
+        Opt::new(
+            None,
+            "as-container",
+            "run as the container's first process does: ids, capabilities, filters, groups",
+            Effect::Flag(|r: &mut Request| set(&mut r.as_container)),
+        )
+        .added(),
+        Opt::new(
+            None,
+            "as",
+            "the same as another user of the container: a name or number, :group",
+            Effect::Required(user),
+        )
+        .takes("user")
+        .added(),
+        Opt::new(
+            None,
+            "host-root",
+            "keep the host's files; the container's root is at dir (/run/ctrbox/root)",
+            Effect::Optional(host_root),
+        )
+        .takes("dir")
+        .added(),
+        Opt::new(
+            None,
+            "mount-proc",
+            "mount the proc of the entered pid namespace at dir (/proc), for the program alone",
+            Effect::Optional(mount_proc),
+        )
+        .takes("dir")
+        .added(),
+        Opt::new(
+            None,
+            "applet",
+            "the program is an applet of ctrbox, which need not be in the container",
+            Effect::Flag(|r: &mut Request| set(&mut r.applet)),
+        )
+        .added(),
+        Opt::new(
+            None,
+            "pass-fds",
+            "file descriptors that the program gets besides 0, 1 and 2",
+            Effect::Required(pass_fds),
+        )
+        .takes("list")
+        .added(),
         Opt::help(),
         Opt::version(),
     ],
@@ -214,10 +287,28 @@ static GRAMMAR: Grammar<Request> = Grammar {
 pub fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let program = GRAMMAR.parse(call, &mut request)?;
-    if request.new_tty && request.no_fork {
-        return Err(anyhow!("options --no-fork and --new-tty cannot be combined").into());
+    request.settle(&program)?;
+    if request.enters_files() {
+        if image::exposed() {
+            return Err(run_shielded(call));
+        }
+        // What was executed by a descriptor has the descriptor's number for a name.
+        if let Ok(name) = CString::new(call.name) {
+            _ = prctl::set_name(&name);
+        }
     }
-    enter::enter(request, &program)
+    act::act(call.name, &request, &program)
+}
+
+/// Begins again, from a file that nobody in the container can write to. Options have been found to be right;
+/// what they opened is closed by that, and opened once more.
+fn run_shielded(call: &Call) -> Exit {
+    let image = match image::shielded() {
+        Ok(image) => image,
+        Err(error) => return error.into(),
+    };
+    let argv: Vec<OsString> = [&call.argv0].into_iter().chain(&call.args).cloned().collect();
+    launch::exec_file(&image, &argv, None)
 }
 
 #[must_use]
@@ -233,81 +324,4 @@ const fn kind(letter: char, long: &'static str, help: &'static str, effect: Valu
 
 const fn directory(letter: char, long: &'static str, help: &'static str, effect: Valued) -> Opt<Request> {
     Opt::new(Some(letter), long, help, Effect::Optional(effect)).takes("dir")
-}
-
-impl Request {
-    fn namespace(&mut self, kind: Kind, file: Option<&OsStr>) -> Result<(), Exit> {
-        match file {
-            None if self.kinds.contains(&kind) => {}
-            None => self.kinds.push(kind),
-            Some(path) => {
-                let path = unglued(path);
-                let fd = match path.as_bytes().strip_prefix(b":") {
-                    Some(id) => ns::open_id(nsid(OsStr::from_bytes(id))?)?,
-                    None => open_file(Path::new(path))?,
-                };
-                self.files.retain(|(other, _)| *other != kind);
-                self.files.push((kind, fd));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn nsid(word: &OsStr) -> Result<u64, Exit> {
-    cli::number(word, "").map_err(|_| anyhow!("failed to parse nsid: {}", text::shown(word)).into())
-}
-
-fn target(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
-    if request.target.is_some() {
-        return Err(anyhow!("option --target may be given only once").into());
-    }
-    let refused = |errno: Errno| {
-        anyhow::Error::from(errno).context(format!("failed to parse PID argument '{}'", text::shown(word)))
-    };
-    request.target = Some(Target::parse(word).map_err(refused)?);
-    Ok(())
-}
-
-fn socket(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
-    request.net_socket = Some(cli::number::<i32>(word, "failed to parse file descriptor")?);
-    Ok(())
-}
-
-fn uid(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
-    request.uid = Some(id(word, "failed to parse uid")?);
-    Ok(())
-}
-
-fn gid(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
-    request.gid = Some(id(word, "failed to parse gid")?);
-    Ok(())
-}
-
-fn id(word: &OsStr, problem: &str) -> Result<Id, Exit> {
-    if word == "follow" { Ok(Id::Follow) } else { Ok(Id::Number(cli::number(word, problem)?)) }
-}
-
-fn wd(request: &mut Request, path: Option<&OsStr>) -> Result<(), Exit> {
-    if request.wdns.is_some() {
-        return Err(anyhow!("options --wdns and --wd cannot be combined").into());
-    }
-    request.wd = open_directory(path.map(unglued))?;
-    Ok(())
-}
-
-/// Without a path it leaves the directory as it is.
-fn wdns(request: &mut Request, path: Option<&OsStr>) -> Result<(), Exit> {
-    if !matches!(request.wd, Directory::Unchanged) {
-        return Err(anyhow!("options --wd and --wdns cannot be combined").into());
-    }
-    request.wdns = Some(path.map(|path| unglued(path).to_os_string()));
-    Ok(())
-}
-
-fn open_directory(path: Option<&OsStr>) -> Result<Directory, Exit> {
-    match path {
-        None => Ok(Directory::OfTarget),
-        Some(path) => Ok(Directory::Open(open_file(Path::new(path))?)),
-    }
 }

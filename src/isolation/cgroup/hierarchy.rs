@@ -105,11 +105,13 @@ impl Hierarchies {
         })
     }
 
-    /// `cgroup.procs` of every group that `pid` is in, open for [`super::join`].
+    /// `cgroup.procs` of every group that `pid` is in and we are not, open for [`super::join`].
     pub fn open_groups(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<OwnedFd>> {
         let path = proc.of(pid, "cgroup");
         let text = std::fs::read(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        let directories = parse(&text).filter_map(|membership| self.directory(membership));
+        let ours = std::fs::read(proc.own("cgroup")).unwrap_or_default();
+        let others = parse(&text).filter(|membership| !parse(&ours).any(|own| own == *membership));
+        let directories = others.filter_map(|membership| self.directory(membership));
         directories
             .map(|directory| {
                 let path = directory.join("cgroup.procs");

@@ -1,0 +1,342 @@
+//! What nsenter does, in the order that matters: all that needs the outside is opened first; from then on
+//! nobody can look into us; then the namespaces, root and directory, the child, mounts, credentials, and the
+//! program.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{ForkResult, Gid, Uid, chdir, chroot, fchdir, setgid, setuid};
+
+use super::open::{Likeness, Opened, may_stay_out, meant_as_target, open_all, read_environ, stays_out};
+use super::plan::{Directory, Id, Request};
+use crate::container::target;
+use crate::exit::{Exit, Outcome, Reasoned};
+use crate::isolation::foreground::Foreground;
+use crate::isolation::launch::{self, Environment};
+use crate::isolation::persona::find_user;
+use crate::isolation::pty::Outside;
+use crate::isolation::why::{Asked, refused};
+use crate::isolation::{capabilities, cgroup, hygiene, mounts, ns};
+use crate::output::text;
+use crate::proc::{ProcRoot, open_plain};
+use crate::sys;
+
+/// Where the program finds the container's root with `--host-root`.
+const CTR_ROOT: &str = "CTR_ROOT";
+
+pub fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
+    let proc = ProcRoot::default();
+    let target = request.target.as_ref().map(|target| target::held(&proc, target)).transpose()?;
+    let mut opened = open_all(name, &proc, request, target)?;
+    let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
+    if opened.set.is_empty() {
+        let error = Reasoned::new("no namespace specified", meant_as_target(request));
+        return Err(anyhow::Error::msg(error).into());
+    }
+    if request.among_others() {
+        hygiene::pass_only(&proc, &request.pass_fds)?;
+    }
+    hygiene::hide()?;
+    let user = Credentials::of(request, &opened);
+    // Tried while we may: in the user namespace setgroups(2) can be denied. Told only if both tries fail.
+    let other_groups = user.enters || (opened.user_ns && opened.likeness.is_some());
+    let groups_dropped = !other_groups || sys::drop_groups().is_ok();
+
+    opened.set.enter_with_ours();
+    // What is to be mounted is so with the capabilities that have served so far, or with those that the user
+    // namespace gives; the new proc is the child's, as we are no member of the pid namespace.
+    let mounts = opened.proc_at.is_some() || opened.other_root.is_some();
+    let user_later = mounts && opened.set.only_user_left();
+    if !user_later {
+        opened.set.enter_rest()?;
+    }
+    change_directory(request, &opened)?;
+    choose_user(request, &mut opened, &user)?;
+    let session = terminal.map(Outside::open).transpose()?;
+    if opened.fork || session.is_some() {
+        launch::reset_sigchld()?;
+        let job = Foreground::ours();
+        match (sys::fork().context("fork failed")?, session) {
+            (ForkResult::Parent { child }, session) => {
+                drop(opened);
+                return match (session, job) {
+                    (Some(session), _) => session.stand_in_for(child),
+                    (None, Some(job)) => job.stand_in_for(child),
+                    (None, None) => launch::stand_in_for(child),
+                };
+            }
+            (ForkResult::Child, Some(session)) => {
+                let like = opened.likeness.as_ref().map(|likeness| likeness.persona.uid);
+                session.begin(like.or(user.uid))?;
+            }
+            (ForkResult::Child, None) => {
+                if let Some(job) = job {
+                    job.begin()?;
+                }
+            }
+        }
+    }
+    if mounts {
+        mount_for_us_alone(request, &opened)?;
+        opened.set.enter_rest()?;
+    }
+    // Here, in the process that is to be the program: the one that waits stays where it is. A group that may
+    // have no more processes takes this one, as it is there already.
+    for group in &opened.groups {
+        match cgroup::join(group).context("cannot join the control group of the target") {
+            Err(error) if may_stay_out(request) => stays_out(name, &error),
+            joined => joined?,
+        }
+    }
+    Err(become_program(request, opened, &user, groups_dropped, program))
+}
+
+/// What is mounted is seen by the program alone, and gone with it.
+fn mount_for_us_alone(request: &Request, opened: &Opened) -> Result<()> {
+    let tree = match &opened.other_root {
+        Some((mnt_ns, root)) => {
+            Some(mounts::tree_of(mnt_ns, root).context("cannot copy the mounts of the target")?)
+        }
+        None => None,
+    };
+    mounts::private()?;
+    if let (Some(tree), Some(directory)) = (&tree, &request.host_root) {
+        mounts::attach(tree, directory)?;
+    }
+    match &opened.proc_at {
+        Some(directory) => mounts::mount_proc(directory),
+        None => Ok(()),
+    }
+}
+
+/// The steps of the process that is to be the program; comes back only with the reason why it is not.
+fn become_program(
+    request: &Request,
+    mut opened: Opened,
+    user: &Credentials,
+    groups_dropped: bool,
+    program: &[OsString],
+) -> Exit {
+    let environment = match settle(request, &mut opened, user, groups_dropped) {
+        Ok(environment) => environment,
+        Err(error) => return error.into(),
+    };
+    let image = opened.image.take();
+    drop(opened);
+    match image {
+        Some(image) => launch::exec_file(&image, program, environment),
+        None => launch::exec(program, environment).or_because(meant_as_target(request)),
+    }
+}
+
+fn settle(
+    request: &Request,
+    opened: &mut Opened,
+    user: &Credentials,
+    groups_dropped: bool,
+) -> Result<Option<Environment>> {
+    if let Some(directory) = opened.environ_of.take() {
+        opened.environment = Some(launch::parse_environ(&read_environ(&directory)?));
+    }
+    let mut environment = opened.environment.take();
+    if let Some(directory) = &request.host_root {
+        let environment = environment.get_or_insert_with(launch::own_environment);
+        set_variable(environment, CTR_ROOT, directory.as_os_str());
+    }
+    if let (Some((file, label)), Some(own)) = (&opened.label, &opened.own) {
+        let failed = if request.as_container { "security label" } else { "SELinux context" };
+        own.write(file, label).with_context(|| format!("failed to set the {failed}"))?;
+    }
+    match opened.likeness.take() {
+        Some(likeness) => resemble(request, opened, likeness, &mut environment)?,
+        None => user.become_it(groups_dropped)?,
+    }
+    if request.keep_caps && opened.user_ns {
+        capabilities::keep()?;
+    }
+    Ok(environment)
+}
+
+/// Who of the container the program is to be. Its files tell, so they are read inside, and decide no more than
+/// that.
+fn choose_user(request: &Request, opened: &mut Opened, ids: &Credentials) -> Result<()> {
+    let Some(Likeness { persona, home, .. }) = &mut opened.likeness else { return Ok(()) };
+    let passwd = read_plain("/etc/passwd");
+    let found = match &request.user {
+        Some(word) => Some(find_user(word.as_bytes(), &passwd, &read_plain("/etc/group"))?),
+        None => find_user(persona.uid.to_string().as_bytes(), &passwd, b"").ok(),
+    };
+    if let (Some(user), Some(_)) = (&found, &request.user) {
+        persona.become_user(user.uid);
+        persona.gid = user.gid;
+        persona.groups.clone_from(&user.groups);
+    }
+    if let (Some(uid), Some(_)) = (ids.uid, request.uid) {
+        persona.become_user(uid);
+    }
+    if let (Some(gid), Some(_)) = (ids.gid, request.gid) {
+        persona.gid = gid;
+        persona.groups.clear();
+    }
+    *home = found.and_then(|user| user.home);
+    Ok(())
+}
+
+/// Becomes what the container is, or another user of it.
+fn resemble(
+    request: &Request,
+    opened: &Opened,
+    likeness: Likeness,
+    environment: &mut Option<Environment>,
+) -> Result<()> {
+    if let (Some(score), Some(own)) = (&likeness.oom_score_adj, &opened.own) {
+        own.write("oom_score_adj", score).context("cannot set oom_score_adj")?;
+    }
+    add_home(environment.get_or_insert_default(), likeness.home, request.user.is_some());
+    likeness.persona.take(likeness.filter, likeness.groups_denied)
+}
+
+/// As runtimes do: HOME is the user's, unless the container was started with another. And the terminal is ours.
+fn add_home(environment: &mut Environment, home: Option<Vec<u8>>, another: bool) {
+    if another || !has_variable(environment, "HOME") {
+        let home = home.unwrap_or_else(|| b"/".to_vec());
+        set_variable(environment, "HOME", OsStr::from_bytes(&home));
+    }
+    if let (Some(term), false) = (std::env::var_os("TERM"), has_variable(environment, "TERM")) {
+        set_variable(environment, "TERM", &term);
+    }
+}
+
+fn has_variable(environment: &Environment, name: &str) -> bool {
+    environment.iter().any(|entry| names(entry, name))
+}
+
+fn set_variable(environment: &mut Environment, name: &str, value: &OsStr) {
+    environment.retain(|entry| !names(entry, name));
+    environment.push(OsString::from_vec([name.as_bytes(), b"=", value.as_bytes()].concat()));
+}
+
+fn names(entry: &OsStr, name: &str) -> bool {
+    entry.as_bytes().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
+}
+
+/// Of a file that is not there, nothing.
+fn read_plain(path: &str) -> Vec<u8> {
+    let mut text = Vec::new();
+    match open_plain(path).and_then(|file| file.take(8 << 20).read_to_end(&mut text)) {
+        Ok(_) => text,
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Where the program begins is inside its root, unless a directory outside was named for it (`--wd=DIR`).
+fn change_directory(request: &Request, opened: &Opened) -> Result<()> {
+    let mut wd = opened.wd.as_ref().map(OwnedFd::try_clone).transpose()?;
+    let mut ours = false;
+    if let Some(root) = &opened.root {
+        if wd.is_none() && request.wdns.is_none() {
+            wd = Some(ns::open_file(Path::new("."))?);
+            ours = true;
+        }
+        fchdir(root).context("change directory by root file descriptor failed")?;
+        chroot(".").with_context(|| refused("chroot failed", Asked::Chroot))?;
+        chdir("/").context("cannot change directory to /")?;
+    }
+    if let Some(Some(path)) = &request.wdns {
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let failed = "cannot open current working directory";
+        wd = Some(open(Path::new(path), flags, Mode::empty()).context(failed)?);
+    }
+    let Some(wd) = wd else { return Ok(()) };
+    fchdir(&wd).context("change directory by working directory file descriptor failed")?;
+    let named_outside = matches!(request.wd, Directory::Open(_));
+    match hygiene::inside() {
+        _ if named_outside || !request.enters_files() => Ok(()),
+        Ok(_) => Ok(()),
+        Err(_) if ours => chdir("/").context("cannot change directory to /"),
+        Err(error) => {
+            chdir("/").context("cannot change directory to /")?;
+            let shown = match &request.wdns {
+                Some(Some(path)) => text::shown(path).into_owned(),
+                _ => "the directory of the target".to_owned(),
+            };
+            Err(error.context(format!("cannot work in {shown}")))
+        }
+    }
+}
+
+/// Who the program runs as.
+struct Credentials {
+    /// A user namespace is entered, and its root is to be become.
+    enters: bool,
+    uid: Option<u32>,
+    gid: Option<u32>,
+}
+
+impl Credentials {
+    fn of(request: &Request, opened: &Opened) -> Credentials {
+        let enters = opened.user_ns && !request.preserve_credentials && !request.as_container;
+        let resolve = |id: Option<Id>, owner: u32| match id {
+            Some(Id::Number(number)) => Some(number),
+            Some(Id::Follow) => Some(owner),
+            None => enters.then_some(0),
+        };
+        Credentials {
+            enters,
+            uid: resolve(request.uid, opened.owner.0),
+            gid: resolve(request.gid, opened.owner.1),
+        }
+    }
+
+    fn become_it(&self, groups_dropped: bool) -> Result<()> {
+        if let Some(gid) = self.gid {
+            match sys::drop_groups() {
+                Err(errno) if !groups_dropped => return Err(errno).context("setgroups failed"),
+                _ => {}
+            }
+            setgid(Gid::from_raw(gid)).context("setgid() failed")?;
+        }
+        if let Some(uid) = self.uid {
+            setuid(Uid::from_raw(uid)).context("setuid() failed")?;
+        }
+        // The kernel may have undone it over that.
+        hygiene::hide()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(entries: &[&str]) -> Environment {
+        entries.iter().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn variables_are_replaced_by_their_whole_name() {
+        let mut some = environment(&["HOME=/a", "HOMEX=1", "HOME=/b"]);
+        assert!(has_variable(&some, "HOME") && !has_variable(&some, "HOM"));
+        set_variable(&mut some, "HOME", OsStr::new("/c"));
+        assert_eq!(some, ["HOMEX=1", "HOME=/c"]);
+    }
+
+    #[test]
+    fn home_is_the_containers_unless_another_user_is_asked_for() {
+        let user = || Some(b"/srv".to_vec());
+        let home = |entries: &[&str], user: Option<Vec<u8>>, another| {
+            let mut some = environment(entries);
+            add_home(&mut some, user, another);
+            some.into_iter().find(|entry| names(entry, "HOME")).expect("a home")
+        };
+        assert_eq!(home(&["HOME=/x"], user(), false), "HOME=/x");
+        assert_eq!(home(&["HOME=/x"], user(), true), "HOME=/srv");
+        assert_eq!(home(&[], user(), false), "HOME=/srv");
+        assert_eq!(home(&[], None, false), "HOME=/");
+    }
+}

@@ -1,0 +1,358 @@
+//! All that needs the outside is opened before anything is entered, in util-linux's order: it decides which
+//! of several mistakes is told.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, geteuid};
+
+use super::plan::{Directory, Facts, Id, Request};
+use crate::container::target::{self, Held};
+use crate::container::{Files, How, Resolver, Tag, profile};
+use crate::exit::{self, Reasoned};
+use crate::isolation::cgroup::Hierarchies;
+use crate::isolation::kind::Kind;
+use crate::isolation::launch::{self, Environment};
+use crate::isolation::ns::{self, Set};
+use crate::isolation::persona::{Outside, Persona, label_to_write};
+use crate::isolation::seccomp::Filter;
+use crate::isolation::{hygiene, image};
+use crate::proc::{ProcRoot, Status};
+
+/// What is opened outside for use inside.
+#[derive(Default)]
+pub struct Opened {
+    pub set: Set,
+    /// The target, where the kernel has pidfds.
+    pub pidfd: Option<OwnedFd>,
+    pub root: Option<OwnedFd>,
+    pub wd: Option<OwnedFd>,
+    pub environment: Option<Environment>,
+    /// The target's directory in proc, when its environment can be read from inside its user namespace only.
+    pub environ_of: Option<OwnedFd>,
+    pub groups: Vec<OwnedFd>,
+    /// What a security module is to be told, and its file below /proc/self.
+    pub label: Option<(&'static str, Vec<u8>)>,
+    pub own: Option<Outside>,
+    /// Owner of the target's /proc directory, for `follow`.
+    pub owner: (u32, u32),
+    pub user_ns: bool,
+    pub fork: bool,
+    pub likeness: Option<Likeness>,
+    pub proc_at: Option<PathBuf>,
+    /// The target's mount namespace and root directory, for `--host-root`.
+    pub other_root: Option<(OwnedFd, OwnedFd)>,
+    /// Our own program, for `--applet`.
+    pub image: Option<OwnedFd>,
+}
+
+/// What `--as-container` is to become.
+pub struct Likeness {
+    pub persona: Persona,
+    /// Nobody in its user namespace may change groups.
+    pub groups_denied: bool,
+    pub filter: Option<Filter>,
+    /// The user's home directory inside.
+    pub home: Option<Vec<u8>>,
+    pub oom_score_adj: Option<Vec<u8>>,
+}
+
+pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<Held>) -> Result<Opened> {
+    let pid = target.as_ref().map(|held| held.pid);
+    let number_is_held = pid.filter(|_| target.as_ref().is_some_and(|held| held.pidfd.is_none()));
+    let held_by_proc = number_is_held.and_then(|pid| ns::open_file(&proc.of(pid, "")).ok());
+    let mut opened = Opened { label: security_context(proc, request, pid)?, ..Opened::default() };
+    open_namespaces(proc, request, target, &mut opened)?;
+
+    let of_target = |file: &str| -> Result<PathBuf> {
+        let pid = pid.ok_or_else(|| anyhow!("neither filename nor target pid supplied for {file}"))?;
+        Ok(proc.of(pid, file))
+    };
+    // A container's own working directory is in its own root.
+    let (root, wd) = match (request.as_container, &request.root, &request.wd) {
+        (true, Directory::Unchanged, wd) if request.enters_files() => {
+            let unchanged = matches!(wd, Directory::Unchanged) && request.wdns.is_none();
+            (&Directory::OfTarget, if unchanged { &Directory::OfTarget } else { wd })
+        }
+        (_, root, wd) => (root, wd),
+    };
+    opened.root = directory(root, || ns::open_file(&of_target("root")?))?;
+    opened.wd = directory(wd, || ns::open_file(&of_target("cwd")?))?;
+    if request.environment {
+        open_environment(proc, &of_target("environ")?, &mut opened)?;
+    }
+    if [request.uid, request.gid].iter().flatten().any(|id| matches!(id, Id::Follow)) {
+        let path = proc.of(pid.ok_or_else(|| no_target(request))?, "");
+        let meta = std::fs::metadata(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        opened.owner = (meta.uid(), meta.gid());
+    }
+    if request.join_cgroup || request.as_container {
+        let open = |pid| Hierarchies::read(proc)?.open_groups(proc, pid);
+        opened.groups = match open(pid.ok_or_else(|| no_target(request))?) {
+            Err(error) if may_stay_out(request) => {
+                stays_out(name, &error);
+                Vec::new()
+            }
+            groups => groups?,
+        };
+    }
+    if request.as_container {
+        let pid = pid.ok_or_else(|| no_target(request))?;
+        opened.likeness = Some(likeness(name, proc, pid, opened.user_ns)?);
+        if opened.label.is_none() {
+            opened.label = label(proc, pid)?;
+        }
+    }
+    if opened.label.is_some() || opened.likeness.is_some() {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let directory = open(proc.path(), flags, Mode::empty());
+        let shown = proc.path().display();
+        opened.own = Some(Outside(directory.with_context(|| format!("cannot open {shown}"))?));
+    }
+    if request.host_root.is_some() {
+        let mnt = ns::open_file(&of_target(&Kind::Mnt.link())?)?;
+        opened.other_root = Some((mnt, ns::open_file(&of_target("root")?)?));
+    }
+    if request.applet {
+        opened.image = Some(image::sealed().or_else(|_| image::shielded())?);
+    }
+    // All that was opened by number so far is this process's, or the number has been another's.
+    let ended = |pid| anyhow::Error::from(Errno::ESRCH).context(format!("process {pid} has ended"));
+    match (&opened.pidfd, &held_by_proc, pid) {
+        (Some(pidfd), _, Some(pid)) => ns::still(pidfd).map_err(|_| ended(pid))?,
+        (None, Some(directory), Some(pid)) if !hygiene::still_there(directory) => return Err(ended(pid)),
+        _ => {}
+    }
+    Ok(opened)
+}
+
+/// Users may enter containers of their own whose control groups they may not join: those are the system's to
+/// hand out. Who asks for them by name is told that it failed.
+pub fn may_stay_out(request: &Request) -> bool {
+    !request.join_cgroup && !geteuid().is_root()
+}
+
+pub fn stays_out(name: &str, error: &anyhow::Error) {
+    exit::warn(name, &format!("warning: the program is not in the container's control groups: {error}"));
+}
+
+/// What `--follow-context` is to set; without SELinux there is nothing to follow.
+fn security_context(
+    proc: &ProcRoot,
+    request: &Request,
+    pid: Option<Pid>,
+) -> Result<Option<(&'static str, Vec<u8>)>> {
+    if !request.follow_context || !selinux() {
+        return Ok(None);
+    }
+    let pid = pid.ok_or_else(|| anyhow!("no target PID specified for --follow-context"))?;
+    let label = proc.read(pid, "attr/current").context("failed to get the SELinux context")?;
+    Ok(Some(("attr/exec", label)))
+}
+
+fn selinux() -> bool {
+    Path::new("/sys/fs/selinux/enforce").exists()
+}
+
+/// The label of the target, and where to say that the program is to have it. None where no module has labels.
+fn label(proc: &ProcRoot, pid: Pid) -> Result<Option<(&'static str, Vec<u8>)>> {
+    let cannot = "cannot read the security label of the target";
+    if selinux() {
+        let current = proc.read(pid, "attr/current").context(cannot)?;
+        return Ok(label_to_write(&current, false).map(|label| ("attr/exec", label)));
+    }
+    let enabled = std::fs::read("/sys/module/apparmor/parameters/enabled");
+    if !enabled.is_ok_and(|text| text.starts_with(b"Y")) {
+        return Ok(None);
+    }
+    // Since Linux 5.1 each module has a directory of its own.
+    let (read, write) = match proc.own("attr/apparmor").exists() {
+        true => ("attr/apparmor/current", "attr/apparmor/exec"),
+        false => ("attr/current", "attr/exec"),
+    };
+    let current = proc.read(pid, read).context(cannot)?;
+    Ok(label_to_write(&current, true).map(|label| (write, label)))
+}
+
+/// Who the target is. Ids are those inside when its user namespace is entered.
+fn likeness(name: &str, proc: &ProcRoot, pid: Pid, user_ns: bool) -> Result<Likeness> {
+    let read = |file: &str| {
+        proc.read(pid, file).with_context(|| format!("cannot read {}", proc.of(pid, file).display()))
+    };
+    let mut persona = Persona::parse(&read("status")?)
+        .ok_or_else(|| anyhow!("{} does not say who the process is", proc.of(pid, "status").display()))?;
+    let mut groups_denied = false;
+    if user_ns {
+        persona.translate(&read("uid_map")?, &read("gid_map")?)?;
+        groups_denied = read("setgroups")?.starts_with(b"deny");
+    } else if !ns::same_user_ns(proc, pid)? {
+        // Its capabilities are for its own user namespace; here they would be the host's.
+        bail!("--as-container needs the target's user namespace too (--user, or no namespace named at all)");
+    }
+    let filter = filter(proc, pid, persona.filters).unwrap_or_else(|reason| {
+        exit::warn(
+            name,
+            &format!("warning: the program runs without the container's seccomp filter: {reason}"),
+        );
+        None
+    });
+    let oom = read("oom_score_adj")?;
+    let own = std::fs::read(proc.own("oom_score_adj")).unwrap_or_default();
+    Ok(Likeness { persona, groups_denied, filter, home: None, oom_score_adj: (oom != own).then_some(oom) })
+}
+
+/// The target's seccomp filter, made anew from what its runtime wrote down. Err: why it cannot be.
+fn filter(proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<Filter>, String> {
+    match filters {
+        0 => return Ok(None),
+        1 => {}
+        several => return Err(format!("it has {several}, and only one is written down")),
+    }
+    let unknown = || "no runtime's state says what it is".to_owned();
+    let files = Files::new(Path::new("/")).map_err(|error| error.to_string())?;
+    let mut resolver = Resolver::new(proc, &files);
+    let groups = proc.read(pid, "cgroup").map_err(|error| error.to_string())?;
+    let status = proc.read(pid, "status").map_err(|error| error.to_string())?;
+    let own_pid_ns = Status::parse(&status).nspid.len() > 1;
+    let known = |tag: &Tag| matches!(tag.how, How::State | How::Namespace);
+    let tag = resolver.of(pid, &groups, own_pid_ns).filter(known).ok_or_else(unknown)?;
+    let profile = profile::seccomp(&files, &tag.container).ok_or_else(unknown)?;
+    let cannot = |what: String| format!("its profile has {what}, which cannot be made anew");
+    Filter::build(&profile).map(Some).map_err(cannot)
+}
+
+/// Some environments can be read from inside the user namespace only: root's there, to the user outside.
+fn open_environment(proc: &ProcRoot, path: &Path, opened: &mut Opened) -> Result<()> {
+    match std::fs::read(path) {
+        Ok(text) => opened.environment = Some(launch::parse_environ(&text)),
+        Err(error) if opened.user_ns && error.kind() == ErrorKind::PermissionDenied => {
+            let directory = path.parent().unwrap_or(proc.path());
+            opened.environ_of = Some(ns::open_file(directory)?);
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
+    }
+    Ok(())
+}
+
+pub fn read_environ(directory: &OwnedFd) -> Result<Vec<u8>> {
+    let failed = "cannot open the environment of the target";
+    let fd =
+        openat(directory, "environ", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).context(failed)?;
+    let mut text = Vec::new();
+    File::from(fd).read_to_end(&mut text).context(failed)?;
+    Ok(text)
+}
+
+fn facts(proc: &ProcRoot, pid: Option<Pid>) -> Result<Facts> {
+    // 0 is nobody's: what it says is that a target is missing.
+    let other_user_ns = !ns::same_user_ns(proc, pid.unwrap_or(Pid::from_raw(0)))?;
+    let root = geteuid().is_root();
+    let ours = |kind: Kind| match (std::fs::read_link(proc.own(&kind.link())), pid) {
+        (Ok(own), Some(pid)) => std::fs::read_link(proc.of(pid, &kind.link())).is_ok_and(|its| its == own),
+        _ => false,
+    };
+    let known = Kind::ALL.into_iter().filter(|kind| ns::known(proc, *kind) && (root || !ours(*kind)));
+    Ok(Facts { other_user_ns, known: known.collect(), root })
+}
+
+fn open_namespaces(
+    proc: &ProcRoot,
+    request: &Request,
+    target: Option<Held>,
+    opened: &mut Opened,
+) -> Result<()> {
+    for (kind, fd) in &request.files {
+        opened.set.files.push((*kind, fd.try_clone()?));
+    }
+    let pid = target.as_ref().map(|held| held.pid);
+    let mut kinds = request.wanted(|| facts(proc, pid))?;
+    let parent_of_nobody = request.user_parent && request.files.is_empty();
+    let needs_target = !kinds.is_empty() || request.net_socket.is_some() || parent_of_nobody;
+    if pid.is_none() && needs_target {
+        return Err(no_target(request));
+    }
+    opened.pidfd = target.and_then(|held| held.pidfd);
+    if request.user_parent {
+        let parent = user_parent(proc, request, opened, pid)?;
+        opened.set.replace(Kind::User, parent);
+        kinds.retain(|kind| *kind != Kind::User);
+    }
+    if let (Some(fd), Some(pid)) = (request.net_socket, pid) {
+        let Some(holder) = &opened.pidfd else {
+            return Err(Errno::ESRCH).with_context(|| format!("failed to pidfd_open() for {pid}"));
+        };
+        let socket_ns = ns::net_ns_of_socket(holder, fd)?;
+        opened.set.replace(Kind::Net, socket_ns);
+        kinds.retain(|kind| *kind != Kind::Net);
+    }
+    let has = |kind: Kind| kinds.contains(&kind) || opened.set.files.iter().any(|(other, _)| *other == kind);
+    opened.user_ns = has(Kind::User);
+    let enters_pid = has(Kind::Pid);
+    opened.fork = enters_pid && !request.no_fork;
+    opened.proc_at = request.proc_at(enters_pid)?;
+
+    match (&opened.pidfd, pid) {
+        _ if kinds.is_empty() => {}
+        (Some(pidfd), _) if ns::setns_takes_pidfd() => {
+            opened.set.process = Some((pidfd.try_clone()?, kinds));
+        }
+        (_, Some(pid)) => {
+            for kind in kinds {
+                opened.set.files.push((kind, ns::open_file(&proc.of(pid, &kind.link()))?));
+            }
+        }
+        (_, None) => {}
+    }
+    Ok(())
+}
+
+/// The user namespace above that of the file given, of the target, or of the first namespace there is.
+fn user_parent(proc: &ProcRoot, request: &Request, opened: &Opened, pid: Option<Pid>) -> Result<OwnedFd> {
+    if let Some((_, fd)) = opened.set.files.iter().find(|(kind, _)| *kind == Kind::User) {
+        return ns::parent_user_ns(fd);
+    }
+    if let Some(fd) = opened.pidfd.as_ref().and_then(|pidfd| ns::user_ns_of(pidfd).ok()) {
+        return ns::parent_user_ns(&fd);
+    }
+    match (opened.set.files.first(), pid) {
+        (Some((_, fd)), _) => ns::parent_user_ns(fd),
+        (None, Some(pid)) => ns::parent_user_ns(&ns::open_file(&proc.of(pid, &Kind::User.link()))?),
+        (None, None) => Err(no_target(request)),
+    }
+}
+
+fn no_target(request: &Request) -> anyhow::Error {
+    anyhow::Error::msg(Reasoned::new("no target PID specified", meant_as_target(request)))
+}
+
+/// `nsenter web -- COMMAND` is what other tools would have: here the first operand is the program.
+pub fn meant_as_target(request: &Request) -> impl Fn(Errno) -> Option<String> + Send + Sync + 'static {
+    let word = request.program.clone().and_then(|program| program.into_string().ok());
+    let inside = request.enters_files() && request.target.is_some();
+    move |_| {
+        // Once inside, the files that name containers would be the container's own.
+        let word = word.as_deref().filter(|_| !inside)?;
+        let files = Files::new(Path::new("/")).ok()?;
+        let proc = ProcRoot::default();
+        let container = target::container(&mut Resolver::new(&proc, &files), word).ok()?;
+        let name = container.label();
+        Some(format!(
+            "'{word}' is the container {name}; the first operand is the program, so: nsenter -t {word} -a COMMAND"
+        ))
+    }
+}
+
+fn directory(of: &Directory, target: impl Fn() -> Result<OwnedFd>) -> Result<Option<OwnedFd>> {
+    match of {
+        Directory::Unchanged => Ok(None),
+        Directory::OfTarget => target().map(Some),
+        Directory::Open(fd) => Ok(Some(fd.try_clone()?)),
+    }
+}

@@ -1,0 +1,149 @@
+//! What each option does to the request.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use nix::errno::Errno;
+
+use super::plan::{Directory, Id, Request};
+use crate::cli::{self, unglued};
+use crate::container::target::Target;
+use crate::exit::Exit;
+use crate::isolation::hygiene;
+use crate::isolation::kind::Kind;
+use crate::isolation::ns::{self, open_file};
+use crate::output::text;
+
+type Done = Result<(), Exit>;
+
+impl Request {
+    pub fn namespace(&mut self, kind: Kind, file: Option<&OsStr>) -> Done {
+        match file {
+            None if self.kinds.contains(&kind) => {}
+            None => self.kinds.push(kind),
+            Some(path) => {
+                let path = unglued(path);
+                let fd = match path.as_bytes().strip_prefix(b":") {
+                    Some(id) => ns::open_id(nsid(OsStr::from_bytes(id))?)?,
+                    None => open_file(Path::new(path))?,
+                };
+                self.files.retain(|(other, _)| *other != kind);
+                self.files.push((kind, fd));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn nsid(word: &OsStr) -> Result<u64, Exit> {
+    cli::number(word, "").map_err(|_| anyhow!("failed to parse nsid: {}", text::shown(word)).into())
+}
+
+pub fn target(request: &mut Request, word: &OsStr) -> Done {
+    if request.target.is_some() {
+        return Err(anyhow!("option --target may be given only once").into());
+    }
+    let refused = |errno: Errno| {
+        anyhow::Error::from(errno).context(format!("failed to parse PID argument '{}'", text::shown(word)))
+    };
+    request.target = Some(Target::parse(word).map_err(refused)?);
+    Ok(())
+}
+
+pub fn socket(request: &mut Request, word: &OsStr) -> Done {
+    request.net_socket = Some(cli::number::<i32>(word, "failed to parse file descriptor")?);
+    Ok(())
+}
+
+pub fn uid(request: &mut Request, word: &OsStr) -> Done {
+    request.uid = Some(id(word, "failed to parse uid")?);
+    Ok(())
+}
+
+pub fn gid(request: &mut Request, word: &OsStr) -> Done {
+    request.gid = Some(id(word, "failed to parse gid")?);
+    Ok(())
+}
+
+fn id(word: &OsStr, problem: &str) -> Result<Id, Exit> {
+    if word == "follow" { Ok(Id::Follow) } else { Ok(Id::Number(cli::number(word, problem)?)) }
+}
+
+pub fn wd(request: &mut Request, path: Option<&OsStr>) -> Done {
+    if request.wdns.is_some() {
+        return Err(anyhow!("options --wdns and --wd cannot be combined").into());
+    }
+    request.wd = open_directory(path.map(unglued))?;
+    Ok(())
+}
+
+/// Without a path it leaves the directory as it is.
+pub fn wdns(request: &mut Request, path: Option<&OsStr>) -> Done {
+    if !matches!(request.wd, Directory::Unchanged) {
+        return Err(anyhow!("options --wd and --wdns cannot be combined").into());
+    }
+    request.wdns = Some(path.map(|path| unglued(path).to_os_string()));
+    Ok(())
+}
+
+pub fn root(request: &mut Request, path: Option<&OsStr>) -> Done {
+    request.root = open_directory(path)?;
+    Ok(())
+}
+
+fn open_directory(path: Option<&OsStr>) -> Result<Directory, Exit> {
+    match path {
+        None => Ok(Directory::OfTarget),
+        Some(path) => Ok(Directory::Open(open_file(Path::new(path))?)),
+    }
+}
+
+pub fn user(request: &mut Request, word: &OsStr) -> Done {
+    request.user = Some(word.to_os_string());
+    Ok(())
+}
+
+pub fn host_root(request: &mut Request, directory: Option<&OsStr>) -> Done {
+    request.host_root = Some(absolute("--host-root", directory, "/run/ctrbox/root")?);
+    Ok(())
+}
+
+pub fn mount_proc(request: &mut Request, directory: Option<&OsStr>) -> Done {
+    request.mount_proc = Some(absolute("--mount-proc", directory, "/proc")?);
+    Ok(())
+}
+
+fn absolute(option: &str, directory: Option<&OsStr>, default: &str) -> Result<PathBuf, Exit> {
+    let path = PathBuf::from(directory.unwrap_or(OsStr::new(default)));
+    match path.is_absolute() && path.parent().is_some() {
+        true => Ok(path),
+        false => {
+            let shown = text::shown(path.as_os_str());
+            Err(anyhow!("option {option} needs an absolute path, other than /: '{shown}'").into())
+        }
+    }
+}
+
+/// `3`, `3,5`, `3-7`: descriptors that we were started with.
+pub fn pass_fds(request: &mut Request, list: &OsStr) -> Done {
+    for word in list.as_bytes().split(|&b| b == b',').map(OsStr::from_bytes) {
+        let problem = "failed to parse file descriptors";
+        let (first, last) = match word.as_bytes().iter().position(|&b| b == b'-') {
+            Some(at) if at > 0 => {
+                (OsStr::from_bytes(&word.as_bytes()[..at]), OsStr::from_bytes(&word.as_bytes()[at + 1..]))
+            }
+            _ => (word, word),
+        };
+        let (first, last): (u16, u16) = (cli::number(first, problem)?, cli::number(last, problem)?);
+        for fd in first..=last {
+            if !hygiene::inherited(u32::from(fd)) {
+                let context = format!("cannot pass file descriptor {fd}");
+                return Err(anyhow::Error::from(Errno::EBADF).context(context).into());
+            }
+            request.pass_fds.insert(u32::from(fd));
+        }
+    }
+    Ok(())
+}

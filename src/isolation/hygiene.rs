@@ -1,0 +1,98 @@
+//! Next to hostile containers: what they could take hold of while we enter is put out of their reach.
+
+use std::collections::BTreeSet;
+use std::ffi::c_uint;
+use std::os::fd::OwnedFd;
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::sys::prctl;
+
+use crate::proc::ProcRoot;
+use crate::sys::confine;
+
+/// Descriptors by number, other than 0, 1 and 2.
+pub type Numbers = BTreeSet<c_uint>;
+
+/// Until a program is executed nobody who is not root outside can trace us, or open our descriptors, our
+/// directories and our program through /proc (CVE-2016-9962). The kernel undoes it with execve(2), when what
+/// is to be closed has been; a change of credentials may undo it, so it is said again after one.
+pub fn hide() -> Result<()> {
+    prctl::set_dumpable(false).context("prctl failed")
+}
+
+/// Which of the descriptors that we were started with the program gets: 0, 1, 2 and these.
+pub fn pass_only(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
+    let mut first = 3;
+    let mut ranges = Vec::new();
+    for &fd in passed.iter().chain([&c_uint::MAX]) {
+        if fd > first {
+            ranges.push((first, fd - 1));
+        }
+        first = first.max(fd.saturating_add(1));
+    }
+    for (first, last) in ranges {
+        match confine::close_on_exec(first, last) {
+            Ok(()) => {}
+            Err(Errno::ENOSYS | Errno::EINVAL) => return one_by_one(proc, passed),
+            Err(errno) => return Err(errno).context("cannot close descriptors"),
+        }
+    }
+    Ok(())
+}
+
+/// Before Linux 5.11.
+fn one_by_one(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
+    let path = proc.own("fd");
+    let listing = std::fs::read_dir(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let numbers = listing.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<c_uint>().ok());
+    for fd in numbers.filter(|fd| *fd > 2 && !passed.contains(fd)) {
+        match confine::set_close_on_exec(fd) {
+            Ok(()) | Err(Errno::EBADF) => {} // (the listing's own has been closed by now)
+            Err(errno) => return Err(errno).context("cannot close descriptors"),
+        }
+    }
+    Ok(())
+}
+
+/// Is it a descriptor that we were started with? Those that we opened ourselves are to be closed on exec.
+#[must_use]
+pub fn inherited(fd: c_uint) -> bool {
+    confine::descriptor_flags(fd).is_ok_and(|flags| flags & libc::FD_CLOEXEC == 0)
+}
+
+/// Is the working directory below the root? A container can lead us out of itself through a link to
+/// /proc/self/fd/N, or with an init whose own directory is outside (CVE-2024-21626).
+pub fn inside() -> Result<()> {
+    let mut buffer = [0; libc::PATH_MAX as usize];
+    match confine::working_directory(&mut buffer) {
+        Ok(path) if path.starts_with(b"/") => Ok(()),
+        Err(Errno::ERANGE) => bail!("the name of the working directory is too long to tell where it is"),
+        // `(unreachable)/path`; or it was removed: where it was cannot be told any more.
+        Ok(_) | Err(Errno::ENOENT) => bail!("the working directory is outside the root, or was removed"),
+        Err(errno) => Err(errno).context("cannot tell the working directory"),
+    }
+}
+
+/// Holds a process where there are no pidfds: its directory in proc dies with it, whoever gets its number.
+pub fn still_there(directory: &OwnedFd) -> bool {
+    crate::sys::file_id(directory, c"stat").is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn the_working_directory_of_a_test_is_inside_its_root() {
+        assert!(inside().is_ok());
+    }
+
+    #[test]
+    fn descriptors_of_our_own_are_not_inherited_ones() {
+        let file = std::fs::File::open("/dev/null").expect("a file");
+        assert!(!inherited(c_uint::try_from(file.as_raw_fd()).expect("a number")));
+        assert!(!inherited(1_000_000));
+    }
+}

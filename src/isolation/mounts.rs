@@ -1,0 +1,161 @@
+//! Mounts that are seen by one program only: in a mount namespace of its own, which ends with it.
+
+use std::ffi::{CString, OsStr};
+use std::fs::DirBuilder;
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, readlinkat};
+use nix::mount::{MsFlags, mount};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg,
+    socketpair,
+};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
+use nix::unistd::ForkResult;
+
+use super::kind::Kind;
+use crate::sys::{self, mounts};
+
+/// A copy of all our mounts, from which nothing is passed on to others.
+pub fn private() -> Result<()> {
+    sys::unshare(Kind::Mnt.flag()).context("unshare of the mount namespace failed")?;
+    make_private(Path::new("/"))
+}
+
+fn make_private(path: &Path) -> Result<()> {
+    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(None::<&str>, path, None::<&str>, flags, None::<&str>)
+        .with_context(|| format!("cannot make the mounts below {} private", path.display()))
+}
+
+/// A new proc, of the pid namespace that we are in.
+pub fn mount_proc(directory: &Path) -> Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_NODEV;
+    mount(Some("proc"), directory, Some("proc"), flags, None::<&str>)
+        .with_context(|| format!("mount {} failed", directory.display()))
+}
+
+/// A root directory with all that is mounted below it, as a tree that is attached nowhere.
+///
+/// Mounts are copied only by who is in their mount namespace, and we cannot come back from there when we are
+/// root of a user namespace alone. So a child goes there and hands the tree over.
+pub fn tree_of(mnt_ns: &OwnedFd, root: &OwnedFd) -> Result<OwnedFd> {
+    let (ours, childs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+        .context("socketpair failed")?;
+    match sys::fork().context("fork failed")? {
+        ForkResult::Child => {
+            let failed = hand_over(mnt_ns, root, &childs).err().map_or(0, |errno| errno as i32);
+            std::process::exit(failed & 0xff);
+        }
+        ForkResult::Parent { child } => {
+            drop(childs);
+            let tree = receive(&ours);
+            let ended = sys::wait(child, 0).context("waitpid failed")?;
+            tree.ok_or_else(|| match ended {
+                sys::Ended::Exited(errno) if errno != 0 => Errno::from_raw(i32::from(errno)).into(),
+                _ => anyhow!("the process that was to copy the mounts was ended"),
+            })
+        }
+    }
+}
+
+fn hand_over(mnt_ns: &OwnedFd, root: &OwnedFd, to: &OwnedFd) -> nix::Result<()> {
+    sys::setns(mnt_ns, Kind::Mnt.flag())?;
+    let tree = mounts::clone_tree(root, c"", true)?;
+    let descriptors = [tree.as_raw_fd()];
+    let message = [ControlMessage::ScmRights(&descriptors)];
+    sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(b"t")], &message, MsgFlags::MSG_NOSIGNAL, None).map(drop)
+}
+
+/// None when the child has ended without one.
+fn receive(from: &OwnedFd) -> Option<OwnedFd> {
+    let mut byte = [0];
+    let mut bytes = [IoSliceMut::new(&mut byte)];
+    let mut space = nix::cmsg_space!(RawFd);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(from.as_raw_fd(), &mut bytes, Some(&mut space), flags).ok()?;
+    let descriptor = message.cmsgs().ok()?.find_map(|message| match message {
+        ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
+        _ => None,
+    })?;
+    Some(sys::received(descriptor))
+}
+
+/// Attaches a tree at `path`, in a mount namespace that is ours alone. A directory that is not there is not
+/// made on the host, see [`cover`].
+pub fn attach(tree: &OwnedFd, path: &Path) -> Result<()> {
+    if !path.is_dir() {
+        make_way(path)?;
+    }
+    let target = c_path(path)?;
+    mounts::attach(tree, &target).with_context(|| format!("cannot mount on {}", path.display()))?;
+    make_private(path)
+}
+
+fn make_way(path: &Path) -> Result<()> {
+    let there = path.ancestors().find(|ancestor| ancestor.is_dir());
+    match there {
+        Some(directory) if directory != Path::new("/") => cover(directory)?,
+        _ => {
+            return Err(anyhow!(
+                "cannot mount on {}: no such directory (make it, or name one below /run)",
+                path.display()
+            ));
+        }
+    }
+    let made = DirBuilder::new().recursive(true).mode(0o755).create(path);
+    made.with_context(|| format!("cannot make {}", path.display()))
+}
+
+/// Puts a file system of our own over a directory, with all that is in the directory bound into it. So names
+/// can be added that nobody else sees.
+fn cover(directory: &Path) -> Result<()> {
+    let shown = directory.display();
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let old = open(directory, flags, Mode::empty()).with_context(|| format!("cannot open {shown}"))?;
+    let listing = std::fs::read_dir(directory).with_context(|| format!("cannot read {shown}"))?;
+    let names: Vec<_> = listing.filter_map(|entry| entry.ok().map(|entry| entry.file_name())).collect();
+
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("ctrbox"), directory, Some("tmpfs"), flags, Some("mode=755"))
+        .with_context(|| format!("mount {shown} failed"))?;
+    for name in names {
+        let path = directory.join(&name);
+        match bind(&old, &name, &path) {
+            // Gone meanwhile, or not ours to see.
+            Ok(()) | Err(Errno::ENOENT | Errno::EACCES | Errno::EPERM) => {}
+            Err(errno) => return Err(errno).with_context(|| format!("cannot bind {}", path.display())),
+        }
+    }
+    Ok(())
+}
+
+fn bind(old: &OwnedFd, name: &OsStr, path: &Path) -> nix::Result<()> {
+    let stat = fstatat(old, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    let failed = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
+    if is(&stat, SFlag::S_IFLNK) {
+        return symlink(readlinkat(old, name)?, path).map_err(failed);
+    }
+    let source = CString::new(name.as_bytes()).map_err(|_| Errno::EINVAL)?;
+    let tree = mounts::clone_tree(old, &source, true)?;
+    if is(&stat, SFlag::S_IFDIR) {
+        std::fs::create_dir(path).map_err(failed)?;
+    } else {
+        std::fs::File::create_new(path).map_err(failed)?;
+    }
+    mounts::attach(&tree, &CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?)
+}
+
+fn is(stat: &FileStat, kind: SFlag) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == kind
+}
+
+fn c_path(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL.into())
+}

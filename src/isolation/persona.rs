@@ -1,0 +1,313 @@
+//! Who a process is, and becoming the same: ids, capabilities, what it may never gain, its label, its filter.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::prctl;
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, getgroups, setgid, setgroups, setuid};
+
+use super::capabilities::text::Flags;
+use super::capabilities::{bits, own};
+use super::hygiene;
+use super::seccomp::Filter;
+use crate::proc::Credentials;
+
+/// From `/proc/PID/status`; the ids as our user namespace has them until [`Persona::translate`].
+#[derive(Debug, PartialEq, Eq, Clone)]
+pub struct Persona {
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<u32>,
+    pub inheritable: u64,
+    pub permitted: u64,
+    pub effective: u64,
+    pub bounding: u64,
+    pub ambient: u64,
+    pub no_new_privs: bool,
+    /// Seccomp filters that it runs under.
+    pub filters: u32,
+}
+
+impl Persona {
+    /// None of a text that is not whole: what is missing would be guessed.
+    #[must_use]
+    pub fn parse(status: &[u8]) -> Option<Persona> {
+        let may = Credentials::parse(status);
+        let field = |name: &str| {
+            let mut lines = status.split(|&b| b == b'\n');
+            let value = lines.find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b":"))?;
+            std::str::from_utf8(value).ok().map(str::trim)
+        };
+        let effective = |name| field(name)?.split_ascii_whitespace().nth(1)?.parse().ok();
+        let number = |name| field(name)?.parse::<u32>().ok();
+        let groups: Result<_, _> = field("Groups")?.split_ascii_whitespace().map(str::parse).collect();
+        // Without seccomp in the kernel there is no such line. Before 5.9 there is no count.
+        let filtered = may.seccomp == Some(2);
+        Some(Persona {
+            uid: effective("Uid")?,
+            gid: effective("Gid")?,
+            groups: groups.ok()?,
+            inheritable: may.inheritable?,
+            permitted: may.permitted?,
+            effective: may.effective?,
+            bounding: may.bounding?,
+            ambient: may.ambient?,
+            no_new_privs: may.no_new_privs?,
+            filters: if filtered { number("Seccomp_filters").unwrap_or(1) } else { 0 },
+        })
+    }
+
+    /// The ids as the process's own user namespace has them, by its uid_map and gid_map as we read them.
+    pub fn translate(&mut self, uid_map: &[u8], gid_map: &[u8]) -> Result<()> {
+        let unmapped = |what: &str, id: u32| anyhow!("{what} {id} is not mapped in the user namespace");
+        self.uid = inner(uid_map, self.uid).ok_or_else(|| unmapped("user", self.uid))?;
+        self.gid = inner(gid_map, self.gid).ok_or_else(|| unmapped("group", self.gid))?;
+        // Groups that have no name inside cannot be taken along.
+        self.groups = self.groups.iter().filter_map(|&group| inner(gid_map, group)).collect();
+        Ok(())
+    }
+
+    /// The same container as another user. Its root has what the container may have at most; others have
+    /// nothing, as after any setuid(2).
+    pub fn become_user(&mut self, uid: u32) {
+        if uid == self.uid {
+            return;
+        }
+        self.uid = uid;
+        self.permitted = if uid == 0 { self.bounding } else { 0 };
+        self.effective = self.permitted;
+        self.ambient = 0;
+    }
+
+    /// Becomes that. The filter comes while we may still set it, and as late as that allows: what comes after
+    /// it must be allowed by it.
+    pub fn take(&self, filter: Option<Filter>, groups_denied: bool) -> Result<()> {
+        let mut filter = filter;
+        if let Some(filter) = filter.take_if(|_| !self.no_new_privs) {
+            filter.install().context("cannot install the seccomp filter")?;
+        }
+        for number in bits(own::bounding(own::last()) & !self.bounding) {
+            own::drop_bound(number).context("cannot drop capabilities from the bounding set")?;
+        }
+        self.take_ids(groups_denied)?;
+        self.take_capabilities()?;
+        hygiene::hide()?; // the kernel has forgotten it over the change of ids
+        if self.no_new_privs {
+            prctl::set_no_new_privs().context("cannot set no_new_privs")?;
+        }
+        match filter {
+            Some(filter) => filter.install().context("cannot install the seccomp filter"),
+            None => Ok(()),
+        }
+    }
+
+    fn take_ids(&self, groups_denied: bool) -> Result<()> {
+        prctl::set_keepcaps(true).context("prctl failed")?;
+        let groups: Vec<Gid> = self.groups.iter().copied().map(Gid::from_raw).collect();
+        // Where nobody may change them, those from outside have been given up before, if we might.
+        if !groups_denied && getgroups().ok().as_ref() != Some(&groups) {
+            setgroups(&groups).context("setgroups failed")?;
+        }
+        setgid(Gid::from_raw(self.gid)).context("setgid() failed")?;
+        setuid(Uid::from_raw(self.uid)).context("setuid() failed")?;
+        prctl::set_keepcaps(false).context("prctl failed")
+    }
+
+    /// What we have not ourselves cannot be had by the program either.
+    fn take_capabilities(&self) -> Result<()> {
+        let ours = own::flags().context("cannot read capabilities")?;
+        let permitted = self.permitted & ours.permitted;
+        let flags = Flags {
+            permitted,
+            effective: self.effective & permitted,
+            inheritable: self.inheritable & (ours.inheritable | ours.permitted),
+        };
+        // In two steps: what is permitted up to here may be needed to add to the inheritable ones.
+        own::set_flags(Flags { permitted: ours.permitted, effective: ours.permitted, ..flags })
+            .and_then(|()| own::set_flags(flags))
+            .context("cannot set capabilities")?;
+        for number in bits(self.ambient & permitted & flags.inheritable) {
+            own::raise_ambient(number).context("cannot set the ambient capabilities")?;
+        }
+        Ok(())
+    }
+}
+
+/// An outer id by the lines of a map: `INNER OUTER COUNT`.
+fn inner(map: &[u8], outer: u32) -> Option<u32> {
+    let text = std::str::from_utf8(map).ok()?;
+    text.lines().find_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
+        let (inner, first, count) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
+        let offset = outer.checked_sub(first).filter(|&offset| offset < count)?;
+        inner.checked_add(offset)
+    })
+}
+
+/// Our own files in proc as they were outside: inside there may be no proc, or one that somebody made up.
+pub struct Outside(pub OwnedFd);
+
+impl Outside {
+    pub fn write(&self, file: &str, text: &[u8]) -> nix::Result<()> {
+        let path = format!("self/{file}");
+        let fd = openat(&self.0, path.as_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let failed = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        File::from(fd).write_all(text).map_err(failed)
+    }
+}
+
+/// What a security module is to be told so that the next program runs under this label.
+///
+/// AppArmor says `docker-default (enforce)` and wants `exec docker-default`; SELinux takes what it said.
+#[must_use]
+pub fn label_to_write(current: &[u8], apparmor: bool) -> Option<Vec<u8>> {
+    let label = current.trim_ascii_end();
+    let label = label.strip_suffix(b"\0").unwrap_or(label);
+    if !apparmor {
+        return Some(label.to_vec()).filter(|label| !label.is_empty());
+    }
+    let name = match label.iter().rposition(|&b| b == b' ') {
+        Some(blank) if label.ends_with(b")") => &label[..blank],
+        _ => label,
+    };
+    (!name.is_empty() && name != b"unconfined").then(|| [b"exec ", name].concat())
+}
+
+/// A user as `--as` names one.
+#[derive(Debug, PartialEq, Eq, Clone)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<u32>,
+    pub home: Option<Vec<u8>>,
+}
+
+/// `USER` or `USER:GROUP`, names or numbers, by the text of /etc/passwd and /etc/group. A number need not be
+/// there; its group is 0 then, as all runtimes have it.
+pub fn find_user(word: &[u8], passwd: &[u8], group: &[u8]) -> Result<User> {
+    let shown = |word: &[u8]| crate::output::text::escape(word).into_owned();
+    let (user, wanted_group) = match word.iter().position(|&b| b == b':') {
+        Some(colon) => (&word[..colon], Some(&word[colon + 1..])),
+        None => (word, None),
+    };
+    let line = fields(passwd).find(|line| line.len() >= 7 && !user.is_empty() && line[0] == user);
+    let by_number = || {
+        let uid = number(user)?;
+        Some((uid, fields(passwd).find(|line| line.len() >= 7 && number(line[2]) == Some(uid))))
+    };
+    let (uid, line) = match line {
+        Some(line) => (number(line[2]), Some(line)),
+        None => by_number().map_or((None, None), |(uid, line)| (Some(uid), line)),
+    };
+    let Some(uid) = uid else { bail!("no user '{}' in /etc/passwd inside", shown(user)) };
+    let mut found = User { uid, gid: 0, groups: Vec::new(), home: None };
+    if let Some(line) = line {
+        found.gid = number(line[3]).unwrap_or(0);
+        found.home = Some(line[5].to_vec()).filter(|home| !home.is_empty());
+        let member = |list: &[u8]| list.split(|&b| b == b',').any(|name| name == line[0]);
+        let groups = fields(group).filter(|group| group.len() >= 4 && member(group[3]));
+        found.groups = groups.filter_map(|group| number(group[2])).collect();
+    }
+    if let Some(wanted) = wanted_group {
+        let named = fields(group).find(|line| line.len() >= 4 && line[0] == wanted);
+        let gid = named.map_or_else(|| number(wanted), |line| number(line[2]));
+        found.gid = gid.ok_or_else(|| anyhow!("no group '{}' in /etc/group inside", shown(wanted)))?;
+        found.groups.clear();
+    }
+    Ok(found)
+}
+
+fn fields(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
+    text.split(|&b| b == b'\n').map(|line| line.split(|&b| b == b':').collect())
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    // The last one means "no change" to setuid(2).
+    std::str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok().filter(|&id| id != u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATUS: &[u8] = b"Name:\tx\\nUid:\t7\nUid:\t5\t1000\t1000\t1000\nGid:\t100\t100\t100\t100\n\
+        Groups:\t4 100 \nCapInh:\t0000000000000000\nCapPrm:\t00000000a80425fb\nCapEff:\t0000000000000000\n\
+        CapBnd:\t00000000a80425fb\nCapAmb:\t0000000000000001\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t3\n";
+
+    #[test]
+    fn who_a_process_is_by_its_status() {
+        let persona = Persona::parse(STATUS).expect("whole");
+        assert_eq!((persona.uid, persona.gid, &persona.groups[..]), (1000, 100, &[4, 100][..]));
+        assert_eq!((persona.permitted, persona.effective, persona.ambient), (0xa804_25fb, 0, 1));
+        assert!(persona.no_new_privs);
+        assert_eq!(persona.filters, 3);
+        for end in 0..STATUS.len() - b"\nSeccomp:\t2\nSeccomp_filters:\t3\n".len() {
+            assert_eq!(Persona::parse(&STATUS[..end]), None, "{end}");
+        }
+        let own = std::fs::read("/proc/self/status").expect("own status");
+        assert!(Persona::parse(&own).is_some());
+    }
+
+    #[test]
+    fn ids_are_those_of_the_user_namespace() {
+        let mut persona = Persona::parse(STATUS).expect("whole");
+        let map = b"         0       1000          1\n         1     100000      65536\n";
+        persona.translate(map, b"0 0 4294967295\n").expect("mapped");
+        assert_eq!((persona.uid, persona.gid, &persona.groups[..]), (0, 100, &[4, 100][..]));
+        let error = persona.translate(map, map).expect_err("100 is not mapped").to_string();
+        assert_eq!(error, "user 0 is not mapped in the user namespace");
+    }
+
+    #[test]
+    fn another_user_of_the_same_container() {
+        let persona = Persona::parse(STATUS).expect("whole");
+        let of = |uid| {
+            let mut other = persona.clone();
+            other.become_user(uid);
+            (other.permitted, other.effective, other.bounding, other.ambient)
+        };
+        assert_eq!(of(1000), (0xa804_25fb, 0, 0xa804_25fb, 1), "the same one keeps all");
+        assert_eq!(of(0), (0xa804_25fb, 0xa804_25fb, 0xa804_25fb, 0));
+        assert_eq!(of(7), (0, 0, 0xa804_25fb, 0));
+    }
+
+    #[test]
+    fn labels() {
+        let apparmor =
+            |label: &[u8]| label_to_write(label, true).map(|text| String::from_utf8(text).expect("text"));
+        assert_eq!(apparmor(b"docker-default (enforce)\n").as_deref(), Some("exec docker-default"));
+        assert_eq!(apparmor(b"a b//&:n:c (mixed)\n").as_deref(), Some("exec a b//&:n:c"));
+        assert_eq!(apparmor(b"unconfined\n"), None);
+        assert_eq!(
+            label_to_write(b"system_u:system_r:container_t:s0:c1,c2\0", false).expect("one").len(),
+            38
+        );
+        assert_eq!(label_to_write(b"", false), None);
+    }
+
+    #[test]
+    fn users_by_name_and_number() {
+        let passwd = b"root:x:0:0::/root:/bin/sh\nweb:x:33:34::/srv:/bin/sh\n42:x:7:7::/x:\nbad:x:y:0:::\n";
+        let group = b"root:x:0:\nadm:x:4:root,web\nwww:x:34:web2\n";
+        let find = |word: &str| find_user(word.as_bytes(), passwd, group);
+        let ids = |word: &str| find(word).map(|user| (user.uid, user.gid, user.groups)).expect("a user");
+        assert_eq!(ids("web"), (33, 34, vec![4]));
+        assert_eq!(ids("33"), (33, 34, vec![4]));
+        assert_eq!(ids("web:www"), (33, 34, vec![]));
+        assert_eq!(ids("web:99"), (33, 99, vec![]));
+        assert_eq!(ids("42"), (7, 7, vec![]), "a name is looked for first");
+        assert_eq!(ids("1234"), (1234, 0, vec![]));
+        assert_eq!(find("web").expect("a user").home.as_deref(), Some(&b"/srv"[..]));
+        for word in ["", "nobody", "bad", "web:none", "web:", ":0", "-1", "4294967295", "4294967296"] {
+            assert!(find(word).is_err(), "{word}");
+        }
+        assert_eq!(find_user(b"0", b"", b"").expect("a number will do").uid, 0);
+        assert!(find_user(b"root", b"", b"").is_err());
+    }
+}
