@@ -35,6 +35,8 @@ struct System {
     users: OnceCell<Vec<User>>,
     mounts: OnceCell<Mounts>,
     warnings: RefCell<Vec<String>>,
+    /// Of the file read last: one piece of memory does for thousands of them.
+    text: RefCell<Vec<u8>>,
 }
 
 impl Files {
@@ -59,6 +61,7 @@ impl Files {
             users: OnceCell::new(),
             mounts: OnceCell::new(),
             warnings: RefCell::default(),
+            text: RefCell::default(),
         };
         Ok(Files { system: Rc::new(system), user: None })
     }
@@ -82,7 +85,8 @@ impl Files {
 
     /// The file's JSON, if it is there and is what it should be.
     pub fn json<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
-        let text = self.read(path)?;
+        let mut text = self.system.text.borrow_mut();
+        self.read_into(path, &mut text)?;
         match serde_json::from_slice(&text) {
             Ok(value) => Some(value),
             // Not serde's own words: they tell what stands in the file.
@@ -107,6 +111,13 @@ impl Files {
     }
 
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        self.read_into(path, &mut text)?;
+        Some(text)
+    }
+
+    fn read_into(&self, path: &str, text: &mut Vec<u8>) -> Option<()> {
+        text.clear();
         let mut file = self.open(path, OFlag::O_RDONLY)?;
         let meta = file.metadata().ok()?;
         if !meta.is_file() {
@@ -118,9 +129,9 @@ impl Files {
         if meta.len() > Self::LARGEST {
             return self.complain(path, "too large to be a state file");
         }
-        let mut text = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0) + 1);
-        match file.by_ref().take(Self::LARGEST).read_to_end(&mut text) {
-            Ok(_) => Some(text),
+        text.reserve(usize::try_from(meta.len()).unwrap_or(0) + 1);
+        match file.by_ref().take(Self::LARGEST).read_to_end(text) {
+            Ok(_) => Some(()),
             Err(error) => self.complain(path, &error.to_string()),
         }
     }
