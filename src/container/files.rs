@@ -80,7 +80,11 @@ impl Files {
     /// May a look at that path wait for ever, for a file server or for a process of somebody's?
     pub fn may_hang(&self, path: &str) -> bool {
         let path = self.system.path.join(path.trim_start_matches('/'));
-        self.system.mounts.get_or_init(Mounts::read).may_hang(&path)
+        self.mounts().may_hang(&path)
+    }
+
+    fn mounts(&self) -> &Mounts {
+        self.system.mounts.get_or_init(Mounts::read)
     }
 
     /// The file's JSON, if it is there and is what it should be.
@@ -214,7 +218,10 @@ impl Files {
             flags |= OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         }
         let fd = match &self.system.below {
-            None => open(path, flags, Mode::empty()),
+            None => match self.user.and_then(|_| self.mounts().to_stay_on(Path::new(path))) {
+                None => open(path, flags, Mode::empty()),
+                Some(mount) => stay_on(mount, path, flags),
+            },
             // Links in that root mean that root, not ours (openat2(2), since Linux 5.6).
             Some(root) => {
                 let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT);
@@ -239,6 +246,14 @@ impl Files {
         }
         None
     }
+}
+
+/// A user's link may lead to a file system that he answers for, or a server that is gone.
+fn stay_on(mount: &Path, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
+    let base = open(mount, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let rest = Path::new(path).strip_prefix(mount).map_err(|_| Errno::EXDEV)?;
+    let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { rest };
+    openat2(base.as_fd(), rest, OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_XDEV))
 }
 
 fn own_descriptor(file: &File) -> PathBuf {
@@ -278,6 +293,17 @@ mod tests {
         assert_eq!(files.read("/outside"), None);
         assert!(files.exists("/run") && !files.exists("/outside"));
         assert!(files.warnings().is_empty(), "a missing file is no news: {:?}", files.warnings());
+    }
+
+    #[test]
+    fn no_link_leads_to_another_mount_where_that_may_hang() {
+        let open = |path: &str| stay_on(Path::new("/"), path, OFlag::O_RDONLY | OFlag::O_CLOEXEC);
+        assert!(open("/").is_ok());
+        assert_eq!(open("/proc/self/status").map(drop), Err(Errno::EXDEV));
+        assert_eq!(
+            stay_on(Path::new("/proc"), "/proc/self/root/etc", OFlag::O_PATH).map(drop),
+            Err(Errno::EXDEV)
+        );
     }
 
     #[test]
