@@ -68,7 +68,8 @@ ln -s "$self" "$root/proc/self"
 keep /proc/sys/kernel/{ostype,osrelease} /etc/passwd
 
 # docker: the name and image; runc's state; the bundle (with systemd it is in /run/containerd)
-keep /var/lib/docker/containers/*/{config.v2,hostconfig}.json
+keep /etc/docker/daemon.json /var/lib/docker/containers/*/{config.v2,hostconfig}.json
+keep /home/*/.local/share/docker/containers/*/config.v2.json
 keep /run/docker/runtime-runc/moby/*/state.json
 keep /run/docker/containerd/daemon/io.containerd.runtime.v2.task/*/*/{config.json,init.pid}
 # containerd (ctr, nerdctl) and Kubernetes' CRI
@@ -84,6 +85,12 @@ for run in /run/containers/storage /run/user/*/containers; do
 done
 keep /run/runc/*/state.json /run/user/*/runc/*/state.json
 keep /run/crun/*/{status,config.json} /run/user/*/crun/*/{status,config.json}
+# CRI-O has files of its own beside Podman's
+keep /var/lib/containers/storage/*-containers/*/userdata/state.json
 # the others
-keep /var/lib/lxc/*/config /run/systemd/machines/*
+keep /run/youki/*/state.json /run/user/*/youki/*/state.json
+keep /var/lib/lxc/*/config /home/*/.local/share/lxc/*/config
+keep /run/incus/*/lxc.conf /run/lxd/*/lxc.conf /var/snap/lxd/common/lxd/logs/*/lxc.conf
+keep /run/systemd/machines/*
+keep /run/firejail/{name,sandbox}/* /run/user/*/.flatpak/*/{info,bwrapinfo.json,pid}
 exit "$failed"

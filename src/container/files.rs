@@ -35,6 +35,8 @@ struct System {
     users: OnceCell<Vec<User>>,
     mounts: OnceCell<Mounts>,
     warnings: RefCell<Vec<String>>,
+    /// Of the file read last: one piece of memory does for thousands of them.
+    text: RefCell<Vec<u8>>,
 }
 
 impl Files {
@@ -59,6 +61,7 @@ impl Files {
             users: OnceCell::new(),
             mounts: OnceCell::new(),
             warnings: RefCell::default(),
+            text: RefCell::default(),
         };
         Ok(Files { system: Rc::new(system), user: None })
     }
@@ -77,12 +80,17 @@ impl Files {
     /// May a look at that path wait for ever, for a file server or for a process of somebody's?
     pub fn may_hang(&self, path: &str) -> bool {
         let path = self.system.path.join(path.trim_start_matches('/'));
-        self.system.mounts.get_or_init(Mounts::read).may_hang(&path)
+        self.mounts().may_hang(&path)
+    }
+
+    fn mounts(&self) -> &Mounts {
+        self.system.mounts.get_or_init(Mounts::read)
     }
 
     /// The file's JSON, if it is there and is what it should be.
     pub fn json<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
-        let text = self.read(path)?;
+        let mut text = self.system.text.borrow_mut();
+        self.read_into(path, &mut text)?;
         match serde_json::from_slice(&text) {
             Ok(value) => Some(value),
             // Not serde's own words: they tell what stands in the file.
@@ -107,6 +115,13 @@ impl Files {
     }
 
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        self.read_into(path, &mut text)?;
+        Some(text)
+    }
+
+    fn read_into(&self, path: &str, text: &mut Vec<u8>) -> Option<()> {
+        text.clear();
         let mut file = self.open(path, OFlag::O_RDONLY)?;
         let meta = file.metadata().ok()?;
         if !meta.is_file() {
@@ -118,9 +133,9 @@ impl Files {
         if meta.len() > Self::LARGEST {
             return self.complain(path, "too large to be a state file");
         }
-        let mut text = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0) + 1);
-        match file.by_ref().take(Self::LARGEST).read_to_end(&mut text) {
-            Ok(_) => Some(text),
+        text.reserve(usize::try_from(meta.len()).unwrap_or(0) + 1);
+        match file.by_ref().take(Self::LARGEST).read_to_end(text) {
+            Ok(_) => Some(()),
             Err(error) => self.complain(path, &error.to_string()),
         }
     }
@@ -203,7 +218,10 @@ impl Files {
             flags |= OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         }
         let fd = match &self.system.below {
-            None => open(path, flags, Mode::empty()),
+            None => match self.user.and_then(|_| self.mounts().to_stay_on(Path::new(path))) {
+                None => open(path, flags, Mode::empty()),
+                Some(mount) => stay_on(mount, path, flags),
+            },
             // Links in that root mean that root, not ours (openat2(2), since Linux 5.6).
             Some(root) => {
                 let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT);
@@ -228,6 +246,14 @@ impl Files {
         }
         None
     }
+}
+
+/// A user's link may lead to a file system that he answers for, or a server that is gone.
+fn stay_on(mount: &Path, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
+    let base = open(mount, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let rest = Path::new(path).strip_prefix(mount).map_err(|_| Errno::EXDEV)?;
+    let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { rest };
+    openat2(base.as_fd(), rest, OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_XDEV))
 }
 
 fn own_descriptor(file: &File) -> PathBuf {
@@ -267,6 +293,17 @@ mod tests {
         assert_eq!(files.read("/outside"), None);
         assert!(files.exists("/run") && !files.exists("/outside"));
         assert!(files.warnings().is_empty(), "a missing file is no news: {:?}", files.warnings());
+    }
+
+    #[test]
+    fn no_link_leads_to_another_mount_where_that_may_hang() {
+        let open = |path: &str| stay_on(Path::new("/"), path, OFlag::O_RDONLY | OFlag::O_CLOEXEC);
+        assert!(open("/").is_ok());
+        assert_eq!(open("/proc/self/status").map(drop), Err(Errno::EXDEV));
+        assert_eq!(
+            stay_on(Path::new("/proc"), "/proc/self/root/etc", OFlag::O_PATH).map(drop),
+            Err(Errno::EXDEV)
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Users who may run containers without being root, and where those keep their state.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Files;
 use crate::proc::{ProcRoot, homes, number};
@@ -47,27 +47,58 @@ pub fn find(files: &Files) -> Vec<User> {
 }
 
 /// Where file systems are mounted, and which of them a server or a process of somebody's stands behind.
-pub struct Mounts(Vec<(String, bool)>);
+pub struct Mounts(Vec<Mount>);
+
+struct Mount {
+    place: PathBuf,
+    /// Answered by a server or a process, which need not answer.
+    served: bool,
+    /// The same, and it may be met on the way to somewhere else.
+    trap: bool,
+}
 
 impl Mounts {
     pub fn read() -> Mounts {
         let text = std::fs::read_to_string(ProcRoot::default().own("mountinfo")).unwrap_or_default();
+        Mounts::parse(&text)
+    }
+
+    fn parse(text: &str) -> Mounts {
         Mounts(text.lines().filter_map(mount).collect())
     }
 
+    /// May a look at that path take for ever?
     pub fn may_hang(&self, path: &Path) -> bool {
-        let around = self.0.iter().filter(|(place, _)| path.starts_with(place));
-        // The last of those mounted at one place lies over the others.
-        around.max_by_key(|(place, _)| place.len()).is_some_and(|(_, served)| *served)
+        self.around(path).is_some_and(|mount| mount.served)
+    }
+
+    /// The mount point that a path lies below, if a link on the way to it may lead to a server.
+    pub fn to_stay_on(&self, path: &Path) -> Option<&Path> {
+        let mount = self.around(path).filter(|_| self.0.iter().any(|mount| mount.trap));
+        mount.map(|mount| mount.place.as_path())
+    }
+
+    /// The last of those mounted at one place lies over the others.
+    fn around(&self, path: &Path) -> Option<&Mount> {
+        let around = self.0.iter().filter(|mount| path.starts_with(&mount.place));
+        around.max_by_key(|mount| mount.place.as_os_str().len())
     }
 }
 
-fn mount(line: &str) -> Option<(String, bool)> {
+fn mount(line: &str) -> Option<Mount> {
     const SERVED: [&str; 8] = ["9p", "afs", "autofs", "ceph", "cifs", "fuse", "nfs", "smb3"];
     let (left, right) = line.split_once(" - ")?;
-    let kind = right.split(' ').next()?;
+    let mut fields = right.split(' ');
+    let (kind, options) = (fields.next()?, fields.nth(1).unwrap_or_default());
     let place = left.split(' ').nth(4)?.replace("\\040", " ");
-    Some((place, SERVED.iter().any(|served| kind.starts_with(served))))
+    let served = SERVED.iter().any(|served| kind.starts_with(served)) && kind != "fuseblk";
+    let option = |wanted| options.split(',').any(|option| option == wanted);
+    let trap = match kind.starts_with("fuse") {
+        // Nobody but its owner gets in, not even root; or it is root's own.
+        true => option("allow_other") && !option("user_id=0"),
+        false => !place.starts_with("/proc/"),
+    };
+    Some(Mount { place: place.into(), served, trap: served && trap })
 }
 
 #[cfg(test)]
@@ -78,7 +109,7 @@ mod tests {
     fn a_home_on_a_file_server_is_left_alone() {
         let lines = "1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / /home rw shared:1 - nfs4 server:/home rw\n\
                      3 2 0:3 / /home/near rw - ext4 /dev/vdb rw\n4 1 0:4 / /with\\040space rw - fuse.sshfs x rw";
-        let mounts = Mounts(lines.lines().filter_map(mount).collect());
+        let mounts = Mounts::parse(lines);
         for (path, far) in [
             ("/home/x", true),
             ("/home/near", false),
@@ -88,5 +119,31 @@ mod tests {
         ] {
             assert_eq!(mounts.may_hang(Path::new(path)), far, "{path}");
         }
+    }
+
+    #[test]
+    fn links_are_kept_from_servers_where_there_are_any() {
+        let stay = |line: &str| {
+            let mounts = Mounts::parse(&format!("1 0 0:1 / / rw - ext4 /dev/vda rw\n{line}"));
+            mounts.to_stay_on(Path::new("/home/u/x")).map(Path::to_owned)
+        };
+        for line in [
+            "2 1 0:2 / /proc/sys/fs/binfmt_misc rw - autofs systemd-1 rw",
+            "2 1 0:2 / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw,user_id=0,group_id=0,allow_other",
+            "2 1 0:2 / /run/user/7/gvfs rw - fuse.gvfsd-fuse gvfsd-fuse rw,user_id=7,group_id=7",
+            "2 1 0:2 / /mnt rw - fuseblk /dev/sdb1 rw,user_id=7,allow_other",
+        ] {
+            assert_eq!(stay(line), None, "{line}");
+        }
+        for line in [
+            "2 1 0:2 / /home/v/trap rw - fuse.x x rw,user_id=7,group_id=7,allow_other",
+            "2 1 0:2 / /data rw - nfs4 server:/data rw",
+        ] {
+            assert_eq!(stay(line), Some("/".into()), "{line}");
+        }
+        assert_eq!(
+            stay("3 1 0:3 / /home rw - xfs x rw\n2 1 0:2 / /data rw - nfs x rw"),
+            Some("/home".into())
+        );
     }
 }
