@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::process::{Piped, limited};
+use super::process::{Piped, heeding, limited};
 use super::{applet, root, skip, stderr, stdout};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -160,7 +160,7 @@ pub struct Inside {
 impl Inside {
     pub fn new(options: &[&str]) -> Inside {
         let script = "cat /proc/self/cgroup; echo $$; exec cat";
-        let mut piped = Piped::new(cgexec().args(options).args(["sh", "-c", script]));
+        let mut piped = Piped::new(heeding(cgexec().args(options).args(["sh", "-c", script])));
         let mut groups = String::new();
         loop {
             let line = piped.line();

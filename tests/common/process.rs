@@ -233,6 +233,19 @@ pub fn inheriting<'a>(command: &'a mut Command, inherited: &Inherited) -> &'a mu
     unsafe { command.pre_exec(act) }
 }
 
+/// Makes the command heed the keys of a terminal, which a shell makes its background jobs ignore: the tests too.
+pub fn heeding(command: &mut Command) -> &mut Command {
+    let act = || {
+        for one in [Signal::SIGINT, Signal::SIGQUIT] {
+            // SAFETY: SIG_DFL is no handler.
+            unsafe { signal(one, SigHandler::SigDfl) }?;
+        }
+        Ok(())
+    };
+    // SAFETY: async-signal-safe calls only, and no memory is allocated.
+    unsafe { command.pre_exec(act) }
+}
+
 /// Starts a program with exactly these strings as argv and environ, which std would not do.
 pub fn executed(command: &mut Command, path: &Path, argv: &[&str], environ: &[&str]) {
     use std::os::unix::ffi::OsStrExt;
