@@ -110,7 +110,9 @@ impl Strays {
     pub fn of(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
         if let Some(container) = self.known.as_mut().and_then(|known| known.of(proc, pid, own, mnt_ns)) {
-            return Some(Tag { container, how: How::Namespace });
+            // The first process is the one that the record means; the others share its namespaces.
+            let how = if container.init == Some(pid) { container.how } else { How::Namespace };
+            return Some(Tag { container, how });
         }
         if own.pid_ns.is_none() && !own.root {
             let name = self.net_names.get(&own.net_ns?)?.clone();
@@ -153,10 +155,11 @@ impl Strays {
             Some((runtime, _)) => (runtime, How::Namespace),
             None => (Runtime::Anon, How::Anonymous),
         };
-        let name = match maker {
+        let machine = match maker {
             Some((Runtime::Nspawn, nspawn)) => machine(proc, nspawn),
-            _ => id.starts_with('/').then(|| id.to_owned()), // a changed root alone
+            _ => None,
         };
+        let name = machine.clone().or_else(|| id.starts_with('/').then(|| id.to_owned())); // a changed root alone
         let other_uts = other(namespace(proc, pid, Kind::Uts), self.host.uts_ns).is_some();
         Container {
             name,
@@ -164,7 +167,7 @@ impl Strays {
             init,
             init_start: init.and_then(|init| start_of(proc, init)),
             how,
-            ..Container::new(runtime, id)
+            ..Container::new(runtime, machine.unwrap_or_else(|| id.to_owned()))
         }
     }
 
