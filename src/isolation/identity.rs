@@ -50,6 +50,13 @@ impl Identify {
         Ok(Identify { scan: Scan::new(proc)?, by_pidfd })
     }
 
+    /// The group of a process alone, as [`Identity::group`] has it first.
+    pub fn group(&self, pid: Pid) -> Option<u64> {
+        self.by_pidfd.as_ref()?;
+        let info = sys::pidfd_open(pid).and_then(sys::pidfd_info).ok()?;
+        (info.mask & PidfdInfo::CGROUP != 0).then_some(info.cgroup)
+    }
+
     /// Of a process that has gone, the errno says so; of one that we may not look into, what is known.
     pub fn of(&mut self, pid: Pid) -> nix::Result<Identity> {
         if let Some(by_pidfd) = &mut self.by_pidfd

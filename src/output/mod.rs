@@ -50,6 +50,11 @@ impl Out {
         }
     }
 
+    /// One of those that stand between others.
+    pub fn byte(&mut self, byte: u8) {
+        self.buffer.push(byte);
+    }
+
     pub fn blanks(&mut self, count: usize) {
         self.buffer.resize(self.buffer.len() + count, b' ');
     }

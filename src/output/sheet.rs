@@ -205,7 +205,7 @@ impl Sheet<'_> {
         for (at, &width) in widths.iter().enumerate() {
             if at > 0 && left > 0 {
                 left -= 1;
-                out.push(b" ");
+                out.byte(b' ');
             }
             let cell = source.cell(row, at);
             let lines = if self.tree == Some(at) { text::cut(source.lines(row), left) } else { "" };
@@ -219,7 +219,7 @@ impl Sheet<'_> {
             let used = used + text::width(shown);
             let blanks = width.saturating_sub(used).min(left.saturating_sub(used));
             let right = self.columns[at].align == Align::Right;
-            if right {
+            if right && blanks > 0 {
                 out.blanks(blanks);
             }
             if !lines.is_empty() {
@@ -239,7 +239,7 @@ impl Sheet<'_> {
                 break;
             }
         }
-        out.push(b"\n");
+        out.byte(b'\n');
     }
 
     fn last(&self, column: usize) -> bool {

@@ -14,7 +14,6 @@ use crate::sys;
 pub struct Scan {
     dir: OwnedFd,
     buffer: Vec<u8>,
-    path: String,
 }
 
 impl Scan {
@@ -24,7 +23,7 @@ impl Scan {
     pub fn new(proc: &ProcRoot) -> nix::Result<Scan> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = open(proc.path(), flags, Mode::empty())?;
-        Ok(Scan { dir, buffer: vec![0; 16 * 1024], path: String::new() })
+        Ok(Scan { dir, buffer: vec![0; 16 * 1024] })
     }
 
     /// Every process of now, in order of PID.
@@ -57,12 +56,10 @@ impl Scan {
 
     /// `/proc/PID/FILE`, up to [`Self::LONGEST`]; valid until the next read.
     pub fn read(&mut self, pid: Pid, file: &str) -> nix::Result<&[u8]> {
-        use std::fmt::Write;
-        self.path.clear();
-        _ = write!(self.path, "{pid}/{file}");
+        let mut path = [0; 48];
         // In another system's root it may be anything: no link is followed, no pipe waited for.
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        let fd = openat(&self.dir, self.path.as_str(), flags, Mode::empty())?;
+        let fd = openat(&self.dir, c_path(&mut path, pid, file)?, flags, Mode::empty())?;
         let mut filled = 0;
         loop {
             match read(&fd, &mut self.buffer[filled..]) {
@@ -81,11 +78,22 @@ impl Scan {
     }
 }
 
-fn c_path<'a>(buffer: &'a mut [u8], pid: Pid, file: &str) -> nix::Result<&'a CStr> {
-    use std::io::Write;
-    let mut rest = &mut buffer[..];
-    write!(rest, "{pid}/{file}\0").map_err(|_| Errno::ENAMETOOLONG)?;
-    CStr::from_bytes_until_nul(buffer).map_err(|_| Errno::ENAMETOOLONG)
+/// `PID/FILE` by hand: it is made several times for each process there is.
+fn c_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, file: &str) -> nix::Result<&'a CStr> {
+    let (mut at, mut rest) = (10, pid.as_raw().unsigned_abs());
+    loop {
+        at -= 1;
+        buffer[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    buffer[10] = b'/';
+    let end = 11 + file.len();
+    buffer.get_mut(11..end).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(file.as_bytes());
+    *buffer.get_mut(end).ok_or(Errno::ENAMETOOLONG)? = 0;
+    CStr::from_bytes_until_nul(&buffer[at..]).map_err(|_| Errno::ENAMETOOLONG)
 }
 
 /// The names in what getdents64(2) gave.
@@ -115,6 +123,16 @@ mod tests {
         for name in ["0", "-5", "+1", "01", "", "self", "1x", "99999999999"] {
             assert_eq!(pid(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn paths_of_processes() {
+        for (number, path) in [(1, c"1/ns/pid"), (i32::MAX, c"2147483647/ns/pid"), (10, c"10/ns/pid")] {
+            assert_eq!(c_path(&mut [0; 48], Pid::from_raw(number), "ns/pid"), Ok(path));
+        }
+        let long = "x".repeat(37);
+        assert_eq!(c_path(&mut [0; 48], Pid::from_raw(1), &long), Err(Errno::ENAMETOOLONG));
+        assert!(c_path(&mut [0; 48], Pid::from_raw(1), &long[1..]).is_ok());
     }
 
     #[test]

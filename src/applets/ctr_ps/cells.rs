@@ -117,12 +117,12 @@ impl Cells<'_> {
     }
 
     fn fact<'a>(&'a self, id: Id, process: &'a Process, facts: &'a Facts) -> Value<'a> {
-        let credentials = &facts.credentials;
+        let state = facts.state.as_ref();
         let bytes = |bytes: &'a Option<Vec<u8>>| {
             bytes.as_ref().map_or(Value::None, |bytes| Value::Bytes(Cow::Borrowed(bytes)))
         };
         match id {
-            Id::Ruid => Value::number(credentials.ruid),
+            Id::Ruid => Value::number(state.and_then(|state| state.uids.first()).copied()),
             Id::Cuid => Value::number(facts.cuid),
             Id::Cuser => match (&facts.cuser, process.container) {
                 (Some(name), _) => Value::Bytes(Cow::Borrowed(name)),
@@ -134,15 +134,16 @@ impl Cells<'_> {
                 let at = Kind::ALL.iter().position(|other| *other == kind);
                 Value::number(at.and_then(|at| facts.namespaces[at]))
             }
-            Id::Caps => credentials.effective.map_or(Value::None, |set| Value::owned(rights::names(set))),
+            Id::Caps => state.map_or(Value::None, |state| Value::owned(rights::names(state.sets.effective))),
             Id::Capdiff => {
                 let container = self.seen(process.container).map(|seen| &*seen.container);
-                let diff = container.zip(credentials.bounding);
-                let diff = diff.and_then(|(container, set)| rights::difference(container, set));
+                let diff = container.zip(state);
+                let diff = diff
+                    .and_then(|(container, state)| rights::against_default(container, state.sets.bounding));
                 diff.map_or(Value::None, Value::owned)
             }
-            Id::Seccomp => Value::maybe(credentials.seccomp.and_then(rights::seccomp)),
-            Id::Nnp => credentials.no_new_privs.map_or(Value::None, Value::Flag),
+            Id::Seccomp => Value::maybe(state.and_then(|state| rights::seccomp(state.seccomp?))),
+            Id::Nnp => state.and_then(|state| state.no_new_privs).map_or(Value::None, Value::Flag),
             Id::Lsm => bytes(&facts.lsm),
             Id::OomScore => Value::number(facts.oom_score),
             Id::Cmd => Value::Bytes(Cow::Borrowed(&facts.name)),

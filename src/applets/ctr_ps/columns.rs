@@ -60,7 +60,7 @@ pub enum Id {
 /// What must be read of a process before a cell can be made; 0 when what it is listed by is enough.
 pub mod needs {
     pub const STAT: u16 = 1;
-    pub const CREDENTIALS: u16 = 2;
+    pub const STATE: u16 = 2;
     pub const CGROUP: u16 = 4;
     pub const NS: u16 = 8;
     pub const LSM: u16 = 16;
@@ -72,7 +72,7 @@ pub mod needs {
     pub const NAME: u16 = 512;
     pub const COMMAND: u16 = 1024;
 }
-use needs::{CGROUP, COMMAND, CREDENTIALS, LSM, NAME, NS, OOM, PASSWD, STAT, UID_MAP, VIA};
+use needs::{CGROUP, COMMAND, LSM, NAME, NS, OOM, PASSWD, STAT, STATE, UID_MAP, VIA};
 
 pub const fn number(name: &'static str, help: &'static str) -> Column {
     Column { name, help, align: Align::Right, json: Json::Number, hint: 0, truncate: false, wrap: false }
@@ -91,7 +91,7 @@ pub const fn figure(name: &'static str, help: &'static str) -> Column {
 pub static COLUMNS: [(Id, Column, u16); 52] = [
     (Id::User, words("USER", "effective user, on the host"), 0),
     (Id::Uid, number("UID", "its number"), 0),
-    (Id::Ruid, number("RUID", "number of the real user, on the host"), CREDENTIALS),
+    (Id::Ruid, number("RUID", "number of the real user, on the host"), STATE),
     (Id::Cuser, words("CUSER", "effective user, as the container's passwd has it"), UID_MAP | PASSWD),
     (Id::Cuid, number("CUID", "number of the effective user in its own user namespace"), UID_MAP),
     (Id::Pid, number("PID", "PID on the host"), 0),
@@ -133,14 +133,10 @@ pub static COLUMNS: [(Id, Column, u16); 52] = [
     (Id::Ns(Kind::Time), number("TIMENS", "its time namespace"), NS),
     (Id::Ns(Kind::User), number("USERNS", "its user namespace"), NS),
     (Id::Ns(Kind::Uts), number("UTSNS", "its uts namespace"), NS),
-    (Id::Caps, words("CAPS", "effective capabilities"), CREDENTIALS),
-    (
-        Id::Capdiff,
-        words("CAPDIFF", "bounding set against the runtime's default: + more, - less"),
-        CREDENTIALS,
-    ),
-    (Id::Seccomp, words("SECCOMP", "off, strict or filter"), CREDENTIALS),
-    (Id::Nnp, words("NNP", "no_new_privs: does no program gain rights?"), CREDENTIALS),
+    (Id::Caps, words("CAPS", "effective capabilities"), STATE),
+    (Id::Capdiff, words("CAPDIFF", "bounding set against the runtime's default: + more, - less"), STATE),
+    (Id::Seccomp, words("SECCOMP", "off, strict or filter"), STATE),
+    (Id::Nnp, words("NNP", "no_new_privs: does no program gain rights?"), STATE),
     (Id::Lsm, words("LSM", "label of the security module: AppArmor's profile, SELinux' context"), LSM),
     (Id::OomScore, number("OOM_SCORE", "the higher, the sooner the kernel kills it for memory"), OOM),
     (Id::Cmd, words("CMD", "name of the program"), NAME),

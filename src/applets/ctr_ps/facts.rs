@@ -8,14 +8,16 @@ use nix::unistd::Pid;
 use super::columns::needs;
 use super::gather::Process;
 use crate::container::{How, inside};
+use crate::isolation::capabilities::State;
 use crate::isolation::cgroup;
 use crate::isolation::kind::{Kind, parse_link};
-use crate::proc::{Credentials, ProcRoot, Scan, Stat, Status, Users, number, vanished};
+use crate::proc::{ProcRoot, Scan, Stat, Status, Users, number, vanished};
 
 #[derive(Default)]
 pub struct Facts {
     pub stat: Option<Stat>,
-    pub credentials: Credentials,
+    /// What it may do; none of a status that is cut off.
+    pub state: Option<State>,
     pub cgroup: Option<Vec<u8>>,
     /// In the order of [`Kind::ALL`].
     pub namespaces: [Option<u64>; Kind::ALL.len()],
@@ -58,9 +60,9 @@ impl<'a> Reader<'a> {
         if self.wants(needs::STAT) {
             facts.stat = here(self.scan.read(pid, "stat"))?.and_then(Stat::parse);
         }
-        if self.wants(needs::CREDENTIALS | needs::NAME) {
+        if self.wants(needs::STATE | needs::NAME) {
             let text = status(self.scan.read(pid, "status"))?;
-            facts.credentials = Credentials::parse(text);
+            facts.state = State::parse(text);
             facts.name = Status::parse(text).name;
         }
         if self.wants(needs::CGROUP) {

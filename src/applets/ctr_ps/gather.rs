@@ -152,8 +152,9 @@ impl Whose<'_> {
     /// For the next process of that group.
     fn learn(&mut self, pid: Pid, identity: &Identity, text: Option<Vec<u8>>, sure: Option<Tag>) {
         // It may have moved before its file was read.
-        let again = self.identify.of(pid).ok().and_then(|again| again.group);
-        let Some(group) = again.filter(|_| again == identity.group) else { return };
+        let Some(group) = identity.group.filter(|group| self.identify.group(pid) == Some(group.0)) else {
+            return;
+        };
         if let Some(text) = text {
             self.texts.insert(group.0, text);
         }

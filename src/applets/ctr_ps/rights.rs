@@ -1,40 +1,41 @@
 //! What a process may do, in words.
 
 use crate::container::{Container, Runtime};
+use crate::isolation::capabilities::baseline::{Baseline, difference};
+use crate::isolation::capabilities::own::last;
+use crate::isolation::capabilities::text::short_name;
+use crate::isolation::capabilities::{Mask, all, bits};
 
-/// What containers get unless asked for otherwise: Docker, containerd and what stands on it; Podman; CRI-O.
-const DOCKER: u64 = 0xa804_25fb;
-const PODMAN: u64 = 0x8004_05fb;
-const CRI_O: u64 = 0x0000_05eb;
-
-/// The capabilities of a set, without their `cap_`.
+/// The capabilities of a set.
 #[must_use]
-pub fn names(set: u64) -> String {
-    let full = all();
-    match set & full {
+pub fn names(set: Mask) -> String {
+    match set {
         0 => "none".to_owned(),
-        set if set == full => "all".to_owned(),
-        set => listed(set, ""),
+        _ if set == all(last()) => "all".to_owned(),
+        _ => bits(set).map(short_name).collect::<Vec<_>>().join(","),
     }
 }
 
 /// What a container's bounding set has besides the runtime's default, and what it lacks of that; none where
-/// no default is known.
+/// no default is known. Of several defaults the nearest counts: packagers change them.
 #[must_use]
-pub fn difference(container: &Container, set: u64) -> Option<String> {
-    let default = default_of(container)?;
-    if set & all() == all() {
+pub fn against_default(container: &Container, set: Mask) -> Option<String> {
+    let last = last();
+    if set == all(last) {
         return Some("all".to_owned());
     }
-    let parts = [listed(set & !default, "+"), listed(default & !set, "-")];
-    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    Some(if parts.is_empty() { "default".to_owned() } else { parts.join(",") })
+    let defaults = defaults(container).iter().filter_map(|name| Baseline::find(name));
+    let base = defaults.map(|baseline| baseline.mask(last)).min_by_key(|mask| (mask ^ set).count_ones())?;
+    match difference("", base, set).trim() {
+        "" => Some("default".to_owned()),
+        signed => Some(signed.replace(' ', ",")),
+    }
 }
 
-fn default_of(container: &Container) -> Option<u64> {
+fn defaults(container: &Container) -> &'static [&'static str] {
     match (container.runtime, container.engine) {
-        (_, "cri-o") => Some(CRI_O),
-        (Runtime::Podman | Runtime::Buildah, _) => Some(PODMAN),
+        (_, "cri-o") => &["crio"],
+        (Runtime::Podman | Runtime::Buildah, _) => &["podman", "podman-4.4", "docker"],
         (
             Runtime::Docker
             | Runtime::Containerd
@@ -44,25 +45,12 @@ fn default_of(container: &Container) -> Option<u64> {
             | Runtime::Actions
             | Runtime::Buildkit,
             _,
-        ) => Some(DOCKER),
-        _ => None,
+        ) => &["docker"],
+        (Runtime::Runc | Runtime::Crun | Runtime::Youki, _) => &["runc"],
+        (Runtime::Nspawn, _) => &["nspawn"],
+        (Runtime::Lxc | Runtime::Lxd | Runtime::Incus, _) => &["lxc"],
+        _ => &[],
     }
-}
-
-/// Those that are known: of later ones only the number is.
-fn all() -> u64 {
-    caps::all().iter().fold(0, |set, capability| set | capability.bitmask())
-}
-
-fn listed(set: u64, sign: &str) -> String {
-    let name = |bit: u8| {
-        let known = caps::all().into_iter().find(|capability| capability.index() == bit);
-        known.map_or(bit.to_string(), |capability| {
-            capability.to_string().trim_start_matches("CAP_").to_ascii_lowercase()
-        })
-    };
-    let bits = (0..64_u8).filter(|bit| set & (1 << bit) != 0);
-    bits.map(|bit| format!("{sign}{}", name(bit))).collect::<Vec<_>>().join(",")
 }
 
 /// The mode as status has it.
@@ -78,18 +66,19 @@ mod tests {
     #[test]
     fn sets_in_words() {
         assert_eq!(names(0), "none");
-        assert_eq!(names(u64::MAX), "all");
-        assert_eq!(names(0x21), "chown,kill");
+        assert_eq!(names(all(last())), "all");
+        assert_eq!(names(0x21), "CHOWN,KILL");
     }
 
     #[test]
     fn what_a_container_has_besides_the_default() {
-        let docker = Container::new(Runtime::Docker, "x");
-        let difference = |set| difference(&docker, set).expect("a default");
-        assert_eq!(difference(DOCKER), "default");
-        assert_eq!(difference(DOCKER | 1 << 21), "+sys_admin");
-        assert_eq!(difference((DOCKER | 1 << 12) & !1), "+net_admin,-chown");
-        assert_eq!(difference(all()), "all");
-        assert_eq!(super::difference(&Container::new(Runtime::Lxc, "x"), 0), None);
+        let of = |runtime, set| against_default(&Container::new(runtime, "x"), set);
+        let docker = 0xa804_25fb;
+        assert_eq!(of(Runtime::Docker, docker).as_deref(), Some("default"));
+        assert_eq!(of(Runtime::Podman, docker).as_deref(), Some("default"), "Debian's");
+        assert_eq!(of(Runtime::Docker, docker | 1 << 21).as_deref(), Some("+SYS_ADMIN"));
+        assert_eq!(of(Runtime::Docker, (docker | 1 << 12) & !1).as_deref(), Some("+NET_ADMIN,-CHOWN"));
+        assert_eq!(of(Runtime::Docker, all(last())).as_deref(), Some("all"));
+        assert_eq!(of(Runtime::Anon, 1), None);
     }
 }
