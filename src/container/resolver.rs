@@ -1,6 +1,6 @@
 //! From a process to its container, and to all containers: candidates looked up and checked, each once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use nix::unistd::Pid;
@@ -9,7 +9,7 @@ use super::cgroup_path::{Candidate, candidates};
 use super::nested::Nested;
 use super::records::{Records, Store};
 use super::strays::Strays;
-use super::{Container, Files, How, PidNs, Tag, cgroup_lines, evidence};
+use super::{Container, Files, How, PidNs, Runtime, Tag, cgroup_lines, evidence};
 use crate::proc::{ProcRoot, Scan, Status};
 
 /// What a record says of an id, and what the kernel says to that.
@@ -26,6 +26,9 @@ pub struct Resolver<'a> {
     records: HashMap<Store, Box<dyn Records>>,
     /// Answers by the whole text of a cgroup file: most processes share it with others.
     by_text: HashMap<Vec<u8>, Option<Tag>>,
+    /// Texts that tell of a container for which neither a record nor namespaces speak: the first process of a
+    /// group was asked for all. (Helpers of Flatpak's and snapd's share the group of what they help.)
+    unvouched: HashSet<Vec<u8>>,
     known: HashMap<(Store, String), Rc<[Known]>>,
     /// Records inside of containers, by the id of the container.
     nested: HashMap<String, Option<Nested>>,
@@ -40,6 +43,7 @@ impl<'a> Resolver<'a> {
             files,
             records: Store::ALL.into_iter().map(|store| (store, store.records())).collect(),
             by_text: HashMap::new(),
+            unvouched: HashSet::new(),
             known: HashMap::new(),
             nested: HashMap::new(),
             strays: None,
@@ -55,15 +59,18 @@ impl<'a> Resolver<'a> {
     /// The same for who knows more of its pid namespace.
     pub fn of_in(&mut self, pid: Pid, cgroup: &[u8], space: PidNs) -> Option<Tag> {
         let by_group = self.of_cgroup(cgroup);
-        if by_group.as_ref().is_some_and(|tag| tag.how == How::State) {
-            return by_group;
-        }
-        let by_namespaces = self.stray(pid, space);
-        match (&by_group, &by_namespaces) {
-            // A name that nobody vouches for still says more than none.
-            (Some(_), Some(tag)) if tag.how == How::Anonymous => by_group,
-            (_, Some(_)) => by_namespaces,
-            (_, None) => by_group,
+        match &by_group {
+            None => self.stray(pid, space, false),
+            Some(tag) if tag.how == How::State || self.unvouched.contains(cgroup) => by_group,
+            Some(tag) => {
+                // A name that nobody vouches for still says more than none. Namespaces may vouch for it.
+                let beside_others = matches!(tag.container.runtime, Runtime::Flatpak | Runtime::Snap);
+                let vouched = self.stray(pid, space, true);
+                if vouched.is_none() && !beside_others {
+                    self.unvouched.insert(cgroup.to_vec());
+                }
+                vouched.or(by_group)
+            }
         }
     }
 
@@ -139,13 +146,15 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn stray(&mut self, pid: Pid, space: PidNs) -> Option<Tag> {
+    /// By what the process has of its own. `claimed`: a group has a name for it, and only a record says more.
+    fn stray(&mut self, pid: Pid, space: PidNs, claimed: bool) -> Option<Tag> {
         let mut strays = self.strays.take().unwrap_or_else(|| Strays::new(self.proc, self.files));
         let answer = strays.look(self.proc, pid, space).and_then(|own| {
             if !strays.is_taught() {
                 strays.teach(self.proc, &self.recorded());
             }
-            strays.of(self.proc, pid, &own)
+            let recorded = strays.recorded(self.proc, pid, &own);
+            recorded.or_else(|| if claimed { None } else { strays.unrecorded(self.proc, pid, &own) })
         });
         self.strays = Some(strays);
         answer

@@ -107,13 +107,17 @@ impl Strays {
         }
     }
 
-    pub fn of(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
+    /// The container with these namespaces that a record tells of.
+    pub fn recorded(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
-        if let Some(container) = self.known.as_mut().and_then(|known| known.of(proc, pid, own, mnt_ns)) {
-            // The first process is the one that the record means; the others share its namespaces.
-            let how = if container.init == Some(pid) { container.how } else { How::Namespace };
-            return Some(Tag { container, how });
-        }
+        let container = self.known.as_mut()?.of(proc, pid, own, mnt_ns)?;
+        // The first process is the one that the record means; the others share its namespaces.
+        let how = if container.init == Some(pid) { container.how } else { How::Namespace };
+        Some(Tag { container, how })
+    }
+
+    /// The container that nobody but the kernel tells of.
+    pub fn unrecorded(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
         if own.pid_ns.is_none() && !own.root {
             let name = self.net_names.get(&own.net_ns?)?.clone();
             let make = || Container {
@@ -125,6 +129,7 @@ impl Strays {
                 self.found.entry(format!("net {name}")).or_insert_with(|| Rc::new(make())).clone();
             return Some(Tag { container, how: How::Namespace });
         }
+        let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
         // Who waits outside for a container that he made stands with it: his children are inside.
         let for_children = || other(parse(&proc.of(pid, "ns/pid_for_children")), self.host.pid_ns);
         let id = match own.pid_ns.or_else(for_children).or_else(mnt_ns) {

@@ -55,7 +55,7 @@ impl ProcRoot {
     /// The whole file; of what is no file, nothing: it is not waited for.
     pub fn read(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
         let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(4096); // most are shorter, and none tells its length
         let mut file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(self.of(pid, file))?;
         file.read_to_end(&mut text)?;
         Ok(text)

@@ -32,6 +32,8 @@ down_containerd() {
         if namespace_exists "$prefix"; then
             # (not empty until its garbage has been collected)
             wait_for 30 ctr_ namespaces rm "$prefix" || complain "cannot remove the namespace $prefix"
+            # The daemon leaves the namespace's directory.
+            rmdir "/run/containerd/io.containerd.runtime.v2.task/$prefix" 2>/dev/null || true
         fi
     elif [ -s "$work/ids" ]; then
         complain "containerd does not answer"
