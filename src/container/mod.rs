@@ -31,7 +31,7 @@ mod users;
 pub use files::Files;
 pub use group::group_of;
 pub use nested::inside;
-pub use resolver::Resolver;
+pub use resolver::{Resolver, is_of_group};
 
 use std::fmt;
 use std::rc::Rc;

@@ -27,7 +27,7 @@ pub struct Resolver<'a> {
     /// Answers by the whole text of a cgroup file: most processes share it with others.
     by_text: HashMap<Vec<u8>, Option<Tag>>,
     /// Texts that tell of a container for which neither a record nor namespaces speak: the first process of a
-    /// group was asked for all. (Helpers of Flatpak's and snapd's share the group of what they help.)
+    /// group was asked for all.
     unvouched: HashSet<Vec<u8>>,
     known: HashMap<(Store, String), Rc<[Known]>>,
     /// Records inside of containers, by the id of the container.
@@ -64,9 +64,8 @@ impl<'a> Resolver<'a> {
             Some(tag) if tag.how == How::State || self.unvouched.contains(cgroup) => by_group,
             Some(tag) => {
                 // A name that nobody vouches for still says more than none. Namespaces may vouch for it.
-                let beside_others = matches!(tag.container.runtime, Runtime::Flatpak | Runtime::Snap);
                 let vouched = self.stray(pid, space, true);
-                if vouched.is_none() && !beside_others {
+                if vouched.is_none() && is_of_group(tag) {
                     self.unvouched.insert(cgroup.to_vec());
                 }
                 vouched.or(by_group)
@@ -287,6 +286,17 @@ impl<'a> Resolver<'a> {
                 visit(self, pid, &status, cgroup);
             }
         }
+    }
+}
+
+/// Is what is known of one process true of all in its group and pid namespace? Helpers of Flatpak's and snapd's
+/// share the group of what they help.
+#[must_use]
+pub fn is_of_group(tag: &Tag) -> bool {
+    match tag.how {
+        How::State => true,
+        How::Cgroup => !matches!(tag.container.runtime, Runtime::Flatpak | Runtime::Snap),
+        How::Namespace | How::Anonymous => false,
     }
 }
 

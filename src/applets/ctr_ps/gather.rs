@@ -9,7 +9,7 @@ use super::containers::Containers;
 use super::facts::{Facts, Reader};
 use super::select::{Chosen, Selection};
 use super::via::{self, Via};
-use crate::container::{Files, How, PidNs, Resolver, Tag};
+use crate::container::{Files, How, PidNs, Resolver, Tag, is_of_group};
 use crate::isolation::cgroup;
 use crate::isolation::identity::{Identify, Identity, Way};
 use crate::proc::{ProcRoot, Scan, vanished};
@@ -136,11 +136,11 @@ impl Whose<'_> {
         if identity.group.is_some() {
             // Where there is the unified hierarchy only.
             let alone = text.starts_with(b"0::") && cgroup::parse(text).count() == 1;
-            let sure = tag.as_ref().filter(|tag| tag.how == How::State);
-            // Where there are more, if the others have nothing to add.
+            let sure = tag.as_ref().filter(|tag| is_of_group(tag));
+            // Where there are more, if the others have nothing to add; and not by namespaces.
             let unified = text.split(|&b| b == b'\n').find(|line| line.starts_with(b"0::"));
             let mut same = || unified.and_then(|line| self.resolver.of_cgroup(line)).as_ref() == sure;
-            let sure = sure.filter(|_| alone || same());
+            let sure = sure.filter(|_| same());
             if alone || sure.is_some() {
                 let text = alone.then(|| text.to_vec());
                 self.learn(pid, identity, text, sure.cloned());
