@@ -159,7 +159,7 @@ impl PidfdInfo {
 }
 
 /// PIDFD_GET_INFO, since Linux 6.13.
-pub fn pidfd_info(pidfd: OwnedFd) -> nix::Result<PidfdInfo> {
+pub fn pidfd_info(pidfd: &OwnedFd) -> nix::Result<PidfdInfo> {
     const PIDFD_GET_INFO: u64 = 0xc040_ff0b; // _IOWR(0xff, 11, struct pidfd_info)
     let mask = PidfdInfo::PID | PidfdInfo::CREDENTIALS | PidfdInfo::CGROUP;
     let mut info = PidfdInfo { mask, ..PidfdInfo::default() };

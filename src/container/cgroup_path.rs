@@ -107,60 +107,80 @@ const FORMS: &[Form] = {
 /// Who may have made a group that has an id for its name, and nothing else that tells.
 const ANYBODY: &[Store] = &[Store::Docker, Store::Containerd, Store::CriO, Store::Podman, Store::Oci];
 
-/// The candidates of a path, outermost first.
-pub fn candidates(path: &str) -> Vec<Candidate<'_>> {
-    let mut found = Vec::new();
-    let (mut above, mut parent) = ("", "");
-    let mut end = 0;
-    for component in path.split('/') {
-        end += component.len();
-        let group = &path[..end];
-        end += 1;
-        if !component.is_empty() {
-            claims(above, parent, component, group, &mut found);
-            (above, parent) = (parent, component);
-        }
-    }
-    // nspawn itself sits beside its payload, and is no part of the container.
-    if matches!(path.rsplit('/').next(), Some("supervisor")) {
-        found.retain(|candidate| !candidate.stores.contains(&Store::Machined));
-    }
-    found
+/// A component of a path, and where it stands.
+struct Component<'a> {
+    name: &'a str,
+    parent: &'a str,
+    /// The parent's parent.
+    above: &'a str,
+    /// The path up to this component and with it.
+    group: &'a str,
+    /// The part of the path that is the parent and this component.
+    pair: &'a str,
 }
 
-/// Adds what one component may be.
-fn claims<'a>(above: &str, parent: &'a str, component: &'a str, group: &'a str, to: &mut Vec<Candidate<'a>>) {
-    let mut add = |stores, runtime, id, particular| {
-        to.push(Candidate { stores, runtime, id, group, particular });
-    };
-    if let Some((form, id)) = FORMS.iter().find_map(|form| Some((form, form.id(above, parent, component)?))) {
-        add(form.stores, form.runtime, id, true);
-    } else if let Some(id) = after_colons(component) {
-        // A kubelet with the systemd driver over a runtime with the cgroupfs driver.
-        add(&[Store::Containerd, Store::CriO], Runtime::K8s, id.into(), true);
-    } else if is_id(component) {
-        add(ANYBODY, Runtime::Docker, component.into(), false); // any --cgroup-parent
-    } else if is_name(component) {
-        // runc's and crun's ids may be any word.
-        add(&[Store::Oci], Runtime::Runc, component.into(), false);
-    }
-    if is_name(parent) && is_name(component) {
+/// The candidates of a path, outermost first.
+pub fn candidates(path: &str) -> impl Iterator<Item = Candidate<'_>> {
+    // nspawn itself sits beside its payload, and is no part of the container.
+    let supervisor = path.rsplit('/').next() == Some("supervisor");
+    let claims = components(path).flat_map(|component| component.claims().into_iter().flatten());
+    claims.filter(move |claim| !supervisor || !claim.stores.contains(&Store::Machined))
+}
+
+fn components(path: &str) -> impl Iterator<Item = Component<'_>> {
+    let (mut above, mut parent) = (0..0, 0..0);
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        next += path.get(next..)?.find(|letter| letter != '/')?;
+        let end = path[next..].find('/').map_or(path.len(), |length| next + length);
+        let component = Component {
+            name: &path[next..end],
+            parent: &path[parent.clone()],
+            above: &path[above.clone()],
+            group: &path[..end],
+            pair: &path[parent.start..end],
+        };
+        above = std::mem::replace(&mut parent, next..end);
+        next = end;
+        Some(component)
+    })
+}
+
+impl<'a> Component<'a> {
+    /// What it may be.
+    fn claims(&self) -> [Option<Candidate<'a>>; 2] {
+        let group = self.group;
+        let claim = |stores, runtime, id, particular| Candidate { stores, runtime, id, group, particular };
+        let form = FORMS.iter().find_map(|form| Some((form, form.id(self)?)));
+        let is_name = is_name(self.name);
+        let own = if let Some((form, id)) = form {
+            Some(claim(form.stores, form.runtime, id, true))
+        } else if let Some(id) = after_colons(self.name) {
+            // A kubelet with the systemd driver over a runtime with the cgroupfs driver.
+            Some(claim(&[Store::Containerd, Store::CriO], Runtime::K8s, id.into(), true))
+        } else if is_id(self.name) {
+            Some(claim(ANYBODY, Runtime::Docker, self.name.into(), false)) // any --cgroup-parent
+        } else {
+            // runc's and crun's ids may be any word.
+            is_name.then(|| claim(&[Store::Oci], Runtime::Runc, self.name.into(), false))
+        };
         // So may those of containerd's own clients: /NAMESPACE/ID.
-        let id = format!("{parent}/{component}");
-        add(&[Store::Containerd], Runtime::Containerd, id.into(), false);
+        let pair = (is_name && self::is_name(self.parent))
+            .then(|| claim(&[Store::Containerd], Runtime::Containerd, self.pair.into(), false));
+        [own, pair]
     }
 }
 
 impl Form {
-    fn id<'a>(&self, above: &str, parent: &str, component: &'a str) -> Option<Cow<'a, str>> {
+    fn id<'a>(&self, component: &Component<'a>) -> Option<Cow<'a, str>> {
         let here = match self.after {
             After::Anything => true,
-            After::Is(name) => parent == name,
-            After::Begins(name) => parent.len() > name.len() && parent.starts_with(name),
-            After::Below(name) => above == name,
+            After::Is(name) => component.parent == name,
+            After::Begins(name) => component.parent.len() > name.len() && component.parent.starts_with(name),
+            After::Below(name) => component.above == name,
         };
-        let id = component.strip_prefix(self.prefix)?.strip_suffix(self.suffix).filter(|_| here)?;
-        self.shape.read(id)
+        let id = component.name.strip_prefix(self.prefix).filter(|_| here)?;
+        self.shape.read(id.strip_suffix(self.suffix)?)
     }
 }
 
@@ -225,8 +245,13 @@ mod tests {
 
     /// (runtime, id, group) of what is particular, the deepest first.
     fn found(path: &str) -> Vec<(Runtime, String, &str)> {
-        let particular = candidates(path).into_iter().rev().filter(|c| c.particular);
-        particular.map(|c| (c.runtime, c.id.into_owned(), c.group)).collect()
+        let particular = candidates(path).filter(|c| c.particular);
+        particular
+            .map(|c| (c.runtime, c.id.into_owned(), c.group))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect()
     }
 
     #[test]
@@ -276,7 +301,7 @@ mod tests {
     #[test]
     fn nested_ones_from_the_outside_in() {
         let path = format!("/docker/{A}/kubelet/kubepods/pod12/{B}/x");
-        let ids: Vec<_> = candidates(&path).into_iter().filter(|c| c.particular).map(|c| c.id).collect();
+        let ids: Vec<_> = candidates(&path).filter(|c| c.particular).map(|c| c.id).collect();
         assert_eq!(ids, [A, B]);
     }
 
@@ -306,12 +331,12 @@ mod tests {
     #[test]
     fn words_are_weak_and_never_lead_out_of_a_directory() {
         let path = "/default/rt-ctr-one";
-        let weak: Vec<_> = candidates(path).into_iter().map(|c| (c.id.into_owned(), c.particular)).collect();
+        let weak: Vec<_> = candidates(path).map(|c| (c.id.into_owned(), c.particular)).collect();
         let expected = ["default", "rt-ctr-one", "default/rt-ctr-one"].map(|id| (id.to_owned(), false));
         assert_eq!(weak, expected);
         for path in ["/../..", "/./..", "/a b/\u{e4}"] {
-            assert!(candidates(path).is_empty(), "{path}");
+            assert!(candidates(path).next().is_none(), "{path}");
         }
-        assert_eq!(candidates("/a/..").len(), 1);
+        assert_eq!(candidates("/a/..").count(), 1);
     }
 }

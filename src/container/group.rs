@@ -8,7 +8,7 @@ use super::cgroup_path::candidates;
 pub fn group_of<'a>(path: &'a str, container: &Container) -> Option<&'a str> {
     let bare = |id: &str| id.rsplit('/').next().unwrap_or_default().to_owned(); // without containerd's namespace
     let id = bare(container.group.as_ref().unwrap_or(&container.id));
-    candidates(path).into_iter().find(|candidate| bare(&candidate.id) == id).map(|candidate| candidate.group)
+    candidates(path).find(|candidate| bare(&candidate.id) == id).map(|candidate| candidate.group)
 }
 
 #[cfg(test)]

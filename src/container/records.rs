@@ -23,7 +23,7 @@ pub trait Records {
     fn load(&self, files: &Files, id: &str) -> Vec<Container>;
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Store {
     Containerd,
     CriO,
@@ -64,5 +64,15 @@ impl Store {
             Store::Podman => Box::new(Podman::default()),
             Store::Snap => Box::new(Snap),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_stores_is_in_the_order_of_the_enum() {
+        assert!(Store::ALL.into_iter().enumerate().all(|(at, store)| store as usize == at));
     }
 }

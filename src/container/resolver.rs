@@ -1,6 +1,6 @@
 //! From a process to its container, and to all containers: candidates looked up and checked, each once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use nix::unistd::Pid;
@@ -20,16 +20,36 @@ struct Known {
     groups: Vec<String>,
 }
 
+/// A store, and what it was asked for.
+struct Shelf {
+    records: Box<dyn Records>,
+    known: HashMap<String, Rc<[Known]>>,
+}
+
+impl Shelf {
+    fn new(store: Store) -> Shelf {
+        Shelf { records: store.records(), known: HashMap::new() }
+    }
+}
+
+/// What the text of a cgroup file tells.
+#[derive(Clone)]
+struct Answer {
+    tag: Option<Tag>,
+    /// It tells of a container for which neither a record nor namespaces speak: the first process of the group
+    /// was asked for all.
+    unvouched: bool,
+}
+
 pub struct Resolver<'a> {
     proc: &'a ProcRoot,
     files: &'a Files,
-    records: HashMap<Store, Box<dyn Records>>,
+    /// In the order of [`Store::ALL`].
+    shelves: Vec<Shelf>,
     /// Answers by the whole text of a cgroup file: most processes share it with others.
-    by_text: HashMap<Vec<u8>, Option<Tag>>,
-    /// Texts that tell of a container for which neither a record nor namespaces speak: the first process of a
-    /// group was asked for all.
-    unvouched: HashSet<Vec<u8>>,
-    known: HashMap<(Store, String), Rc<[Known]>>,
+    by_text: HashMap<Vec<u8>, Answer>,
+    /// The same by one path: hierarchies share them, and the host's is in nearly every text.
+    by_path: HashMap<String, Option<Rc<Container>>>,
     /// Records inside of containers, by the id of the container.
     nested: HashMap<String, Option<Nested>>,
     strays: Option<Strays>,
@@ -41,10 +61,9 @@ impl<'a> Resolver<'a> {
         Resolver {
             proc,
             files,
-            records: Store::ALL.into_iter().map(|store| (store, store.records())).collect(),
+            shelves: Store::ALL.into_iter().map(Shelf::new).collect(),
             by_text: HashMap::new(),
-            unvouched: HashSet::new(),
-            known: HashMap::new(),
+            by_path: HashMap::new(),
             nested: HashMap::new(),
             strays: None,
         }
@@ -58,15 +77,18 @@ impl<'a> Resolver<'a> {
 
     /// The same for who knows more of its pid namespace.
     pub fn of_in(&mut self, pid: Pid, cgroup: &[u8], space: PidNs) -> Option<Tag> {
-        let by_group = self.of_cgroup(cgroup);
+        let Answer { tag: by_group, unvouched } = self.answer(cgroup);
         match &by_group {
             None => self.stray(pid, space, false),
-            Some(tag) if tag.how == How::State || self.unvouched.contains(cgroup) => by_group,
+            Some(tag) if tag.how == How::State || unvouched => by_group,
             Some(tag) => {
                 // A name that nobody vouches for still says more than none. Namespaces may vouch for it.
                 let vouched = self.stray(pid, space, true);
-                if vouched.is_none() && is_of_group(tag) {
-                    self.unvouched.insert(cgroup.to_vec());
+                if vouched.is_none()
+                    && is_of_group(tag)
+                    && let Some(answer) = self.by_text.get_mut(cgroup)
+                {
+                    answer.unvouched = true;
                 }
                 vouched.or(by_group)
             }
@@ -75,10 +97,22 @@ impl<'a> Resolver<'a> {
 
     /// The container that the text of a `/proc/PID/cgroup` tells.
     pub fn of_cgroup(&mut self, text: &[u8]) -> Option<Tag> {
+        self.answer(text).tag
+    }
+
+    /// The container that its line of the unified hierarchy tells, whatever the others say.
+    pub fn of_unified(&mut self, text: &[u8]) -> Option<Tag> {
+        let path = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
+        let container = self.in_path(std::str::from_utf8(path).ok()?)?;
+        Some(Tag { how: container.how, container })
+    }
+
+    fn answer(&mut self, text: &[u8]) -> Answer {
         if let Some(answer) = self.by_text.get(text) {
             return answer.clone();
         }
-        let answer = self.ask(text).map(|container| Tag { how: container.how, container });
+        let tag = self.ask(text).map(|container| Tag { how: container.how, container });
+        let answer = Answer { tag, unvouched: false };
         self.by_text.insert(text.to_vec(), answer.clone());
         answer
     }
@@ -95,7 +129,7 @@ impl<'a> Resolver<'a> {
     fn recorded(&mut self) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
         for store in Store::ALL {
-            let mut ids = self.records.get(&store).map(|records| records.ids(self.files)).unwrap_or_default();
+            let mut ids = self.shelves[store as usize].records.ids(self.files);
             ids.sort_unstable();
             ids.dedup();
             for id in ids {
@@ -181,6 +215,15 @@ impl<'a> Resolver<'a> {
 
     /// The innermost container of a path, with those around it.
     fn in_path(&mut self, path: &str) -> Option<Rc<Container>> {
+        if let Some(answer) = self.by_path.get(path) {
+            return answer.clone();
+        }
+        let answer = self.look_along(path);
+        self.by_path.insert(path.to_owned(), answer.clone());
+        answer
+    }
+
+    fn look_along(&mut self, path: &str) -> Option<Rc<Container>> {
         let mut outer: Option<Rc<Container>> = None;
         for candidate in candidates(path) {
             let here = self.proven(&candidate).map(|container| within(&container, outer.as_ref()));
@@ -230,14 +273,14 @@ impl<'a> Resolver<'a> {
     /// Those that are alive of whom records have this id: runtimes of one store, and users, choose ids without
     /// asking each other.
     fn lookup(&mut self, store: Store, id: &str) -> Rc<[Known]> {
-        let key = (store, id.to_owned());
-        if let Some(known) = self.known.get(&key) {
+        let shelf = &self.shelves[store as usize];
+        if let Some(known) = shelf.known.get(id) {
             return known.clone();
         }
-        let records = self.records.get(&store).map(|records| records.load(self.files, id));
-        let claims = records.into_iter().flatten().filter_map(|container| self.check(container));
+        let records = shelf.records.load(self.files, id);
+        let claims = records.into_iter().filter_map(|container| self.check(container));
         let known: Rc<[Known]> = claims.collect();
-        self.known.insert(key, known.clone());
+        self.shelves[store as usize].known.insert(id.to_owned(), known.clone());
         known
     }
 

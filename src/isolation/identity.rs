@@ -2,12 +2,12 @@
 //! kernel, and by pidfds in two thirds of the time where the kernel has that (PIDFD_GET_INFO, Linux 6.13).
 //! Both give the same answers.
 
-use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+use super::ids::ById;
 use super::kind::parse_link;
 use super::ns;
 use crate::proc::{ProcRoot, Scan, Status, vanished};
@@ -50,10 +50,9 @@ impl Identify {
         Ok(Identify { scan: Scan::new(proc)?, by_pidfd })
     }
 
-    /// The group of a process alone, as [`Identity::group`] has it first.
-    pub fn group(&self, pid: Pid) -> Option<u64> {
-        self.by_pidfd.as_ref()?;
-        let info = sys::pidfd_open(pid).and_then(sys::pidfd_info).ok()?;
+    /// The group of the process that was last asked for, as it is now.
+    pub fn group_now(&self) -> Option<u64> {
+        let info = sys::pidfd_info(self.by_pidfd.as_ref()?.last.as_ref()?).ok()?;
         (info.mask & PidfdInfo::CGROUP != 0).then_some(info.cgroup)
     }
 
@@ -91,7 +90,9 @@ struct ByPidfd {
     /// The pid namespace of this process, and of its proc.
     own: u64,
     /// Open pid namespaces, some: descriptors are few.
-    spaces: HashMap<u64, OwnedFd>,
+    spaces: ById<u64, OwnedFd>,
+    /// The process that was last asked for.
+    last: Option<OwnedFd>,
 }
 
 impl ByPidfd {
@@ -106,15 +107,17 @@ impl ByPidfd {
             return None;
         }
         let own = parse_link(std::fs::read_link(proc.own("ns/pid")).ok()?.as_os_str().as_encoded_bytes())?;
-        let info = sys::pidfd_info(sys::pidfd_open(this).ok()?).ok()?;
+        let info = sys::pidfd_info(&sys::pidfd_open(this).ok()?).ok()?;
         let space = ns::open_file(&proc.own("ns/pid")).ok()?;
         let same = sys::pid_in_namespace(space, this) == Ok(this.as_raw());
-        (complete(&info, this) && same).then(|| ByPidfd { own, spaces: HashMap::new() })
+        (complete(&info, this) && same).then(|| ByPidfd { own, spaces: ById::default(), last: None })
     }
 
     /// None where only the files tell.
     fn of(&mut self, scan: &Scan, pid: Pid) -> nix::Result<Option<Identity>> {
-        let info = match sys::pidfd_open(pid).and_then(sys::pidfd_info) {
+        self.last = None;
+        let asked = sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_info(self.last.insert(pidfd)));
+        let info = match asked {
             Ok(info) => info,
             Err(Errno::ESRCH) => return Err(Errno::ESRCH),
             Err(_) => return Ok(None),

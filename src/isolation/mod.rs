@@ -9,6 +9,7 @@ pub mod helper;
 pub mod hygiene;
 pub mod identity;
 pub mod idmap;
+pub mod ids;
 pub mod image;
 pub mod kind;
 pub mod launch;

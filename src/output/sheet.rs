@@ -64,12 +64,23 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The same, and the columns it takes.
+    fn measured(&self) -> (Cow<'_, str>, usize) {
+        if let Value::Bytes(bytes) = self {
+            return text::measured(bytes);
+        }
+        let shown = self.shown();
+        let width = text::width(&shown);
+        (shown, width)
+    }
+
     fn width(&self) -> usize {
         match self {
             Value::Number(number) => {
                 number.unsigned_abs().max(1).ilog10() as usize + 1 + usize::from(*number < 0)
             }
-            other => text::width(&other.shown()),
+            Value::Bytes(bytes) if text::is_plain(bytes) => bytes.len(),
+            other => other.measured().1,
         }
     }
 }
@@ -95,9 +106,9 @@ pub trait Source {
 
     fn cell(&self, row: usize, column: usize) -> Value<'_>;
 
-    /// The lines of a tree before the text of [`Sheet::tree`].
-    fn lines(&self, _row: usize) -> &str {
-        ""
+    /// The lines of a tree before the text of [`Sheet::tree`], and how many columns they take.
+    fn lines(&self, _row: usize) -> (&str, usize) {
+        ("", 0)
     }
 
     /// A heading of its own before the row.
@@ -179,7 +190,7 @@ impl Sheet<'_> {
         if self.last(column) && self.columns[column].align == Align::Left {
             return heading;
         }
-        let lines = |row| if self.tree == Some(column) { text::width(source.lines(row)) } else { 0 };
+        let lines = |row| if self.tree == Some(column) { source.lines(row).1 } else { 0 };
         let widths = (0..source.rows()).map(|row| source.cell(row, column).width() + lines(row));
         widths.fold(heading, usize::max)
     }
@@ -208,33 +219,36 @@ impl Sheet<'_> {
                 out.byte(b' ');
             }
             let cell = source.cell(row, at);
-            let lines = if self.tree == Some(at) { text::cut(source.lines(row), left) } else { "" };
-            let used = text::width(lines);
+            let (lines, used) = if self.tree == Some(at) { source.lines(row) } else { ("", 0) };
+            let (lines, used) = fitting(lines, used, left);
             let mut digits = [0; 20];
-            let shown = match cell {
-                Value::Number(number) => decimal(number, &mut digits).into(),
-                ref cell => cell.shown(),
+            let (shown, wide) = match cell {
+                Value::Number(number) => {
+                    let digits = decimal(number, &mut digits);
+                    (digits.into(), digits.len())
+                }
+                ref cell => cell.measured(),
             };
-            let shown = text::cut(&shown, left.saturating_sub(used));
-            let used = used + text::width(shown);
-            let blanks = width.saturating_sub(used).min(left.saturating_sub(used));
+            let (shown, wide) = fitting(&shown, wide, left - used);
+            let used = used + wide;
+            let blanks = width.saturating_sub(used).min(left - used);
             let right = self.columns[at].align == Align::Right;
-            if right && blanks > 0 {
+            if right {
                 out.blanks(blanks);
             }
             if !lines.is_empty() {
                 out.push(self.painter.faint(lines).as_bytes());
             }
-            let painted = match source.colour(row, at) {
+            let painted = match source.colour(row, at).filter(|_| self.painter.colour) {
                 Some(name) => self.painter.container(shown, name),
-                None if cell == Value::None => self.painter.faint(shown),
+                None if matches!(cell, Value::None) => self.painter.faint(shown),
                 None => shown.into(),
             };
             out.push(painted.as_bytes());
             if !right && !self.last(at) {
                 out.blanks(blanks);
             }
-            left = left.saturating_sub(used + blanks);
+            left -= used + blanks;
             if left == 0 {
                 break;
             }
@@ -245,6 +259,15 @@ impl Sheet<'_> {
     fn last(&self, column: usize) -> bool {
         column + 1 == self.columns.len()
     }
+}
+
+/// What of a text of so many columns fits those that are left.
+fn fitting(text: &str, width: usize, left: usize) -> (&str, usize) {
+    if width <= left {
+        return (text, width);
+    }
+    let text = text::cut(text, left);
+    (text, text::width(text).min(left)) // letters that join may count otherwise than each alone
 }
 
 /// A number in a buffer: there are tens of thousands.

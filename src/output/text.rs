@@ -11,11 +11,26 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// `\u{NNNN}`; so do bytes that are no UTF-8.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
-    let plain = bytes.iter().all(|byte| matches!(byte, b' '..=b'~')); // nearly always, and cheap to see
+    measured(bytes).0
+}
+
+/// The same, and the columns it takes.
+#[must_use]
+pub fn measured(bytes: &[u8]) -> (Cow<'_, str>, usize) {
     match std::str::from_utf8(bytes) {
-        Ok(text) if plain => Cow::Borrowed(text),
-        _ => escape_if(bytes, unprintable),
+        Ok(text) if is_plain(bytes) => (Cow::Borrowed(text), bytes.len()),
+        _ => {
+            let text = escape_if(bytes, unprintable);
+            let width = width(&text);
+            (text, width)
+        }
     }
+}
+
+/// Is it printed as it stands, a column for each byte? Nearly always, and cheap to see.
+#[must_use]
+pub fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// For JSON, whose strings can hold all but bytes that are no UTF-8.

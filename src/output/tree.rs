@@ -1,5 +1,7 @@
 //! A parent relation drawn as a forest.
 
+use std::ops::Range;
+
 /// What branches are drawn with.
 #[derive(Clone, Copy)]
 pub struct Glyphs {
@@ -10,6 +12,9 @@ pub struct Glyphs {
 }
 
 impl Glyphs {
+    /// Columns of each.
+    const WIDTH: usize = 3;
+
     #[must_use]
     pub fn new(unicode: bool) -> Self {
         if unicode {
@@ -20,38 +25,79 @@ impl Glyphs {
     }
 }
 
-/// A row of the forest: which node, and what stands before it.
+/// Nodes in the order of their rows, and the lines that stand before each.
+#[derive(Default)]
+pub struct Forest {
+    pub rows: Vec<Row>,
+    /// The lines, one piece after the other: there are tens of thousands of rows.
+    lines: String,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub struct Row {
     pub node: usize,
-    pub prefix: String,
+    lines: Range<usize>,
+    /// Columns that the lines take.
+    width: usize,
 }
 
 /// Levels that are drawn; deeper ones say how much deeper they are, so that a chain of ten thousand
 /// processes costs ten thousand lines and not their square.
 const DRAWN: usize = 32;
 
-/// Nodes by their ids, in ascending order, each with the id of its parent. Roots and children keep the order of the nodes.
-/// A node whose parent is not there is a root; so is the first of a cycle (ids are read one after the
-/// other, and a recycled one can make two processes each other's parent).
-#[must_use]
-pub fn forest(ids: &[i32], parents: &[i32], glyphs: Glyphs) -> Vec<Row> {
-    let parent: Vec<Option<usize>> = (0..ids.len())
-        .map(|node| ids.binary_search(&parents[node]).ok().filter(|&parent| parent != node))
-        .collect();
-    let mut links = Links { child: vec![NONE; ids.len()], next: vec![NONE; ids.len()] };
-    for (node, parent) in parent.iter().enumerate().rev() {
-        if let Some(parent) = parent {
-            links.next[node] = std::mem::replace(&mut links.child[*parent], node);
+impl Forest {
+    /// Adds a row without lines.
+    pub fn flat(&mut self, node: usize) {
+        self.rows.push(Row { node, lines: 0..0, width: 0 });
+    }
+
+    /// Adds nodes by their ids, in ascending order, each with the id of its parent. Roots and children keep the
+    /// order of the nodes. A node whose parent is not there is a root; so is the first of a cycle (ids are read
+    /// one after the other, and a recycled one can make two processes each other's parent).
+    pub fn grow(&mut self, ids: &[i32], parents: &[i32], glyphs: Glyphs) {
+        let parent: Vec<Option<usize>> = (0..ids.len())
+            .map(|node| ids.binary_search(&parents[node]).ok().filter(|&parent| parent != node))
+            .collect();
+        let mut links = Links { child: vec![NONE; ids.len()], next: vec![NONE; ids.len()] };
+        for (node, parent) in parent.iter().enumerate().rev() {
+            if let Some(parent) = parent {
+                links.next[node] = std::mem::replace(&mut links.child[*parent], node);
+            }
+        }
+        self.rows.reserve(ids.len());
+        let mut drawing = Drawing { links, seen: vec![false; ids.len()], forest: self, glyphs };
+        let roots = (0..ids.len()).filter(|&node| parent[node].is_none());
+        for root in roots.chain(0..ids.len()) {
+            drawing.tree(root);
         }
     }
-    let mut drawing =
-        Drawing { links, seen: vec![false; ids.len()], rows: Vec::with_capacity(ids.len()), glyphs };
-    let roots = (0..ids.len()).filter(|&node| parent[node].is_none());
-    for root in roots.chain(0..ids.len()) {
-        drawing.tree(root);
+
+    /// What stands before a row, and how many columns that takes.
+    #[must_use]
+    pub fn lines(&self, row: &Row) -> (&str, usize) {
+        (self.lines.get(row.lines.clone()).unwrap_or_default(), row.width)
     }
-    drawing.rows
+
+    fn push(&mut self, node: usize, glyphs: &Glyphs, bars: &[bool], last: bool) {
+        let start = self.lines.len();
+        let drawn = bars.len().min(DRAWN);
+        bars[..drawn].iter().for_each(|&on| self.lines.push_str(if on { glyphs.line } else { glyphs.gap }));
+        let mut width = Glyphs::WIDTH * (drawn + 1);
+        if bars.len() > DRAWN {
+            let deeper = format!("[+{}] ", bars.len() - DRAWN);
+            self.lines.push_str(&deeper);
+            width += deeper.len();
+        }
+        self.lines.push_str(if last { glyphs.last } else { glyphs.branch });
+        // Siblings mostly have the same.
+        let above = self.rows.last().map(|row| row.lines.clone()).unwrap_or_default();
+        let same = self.lines[above.clone()] == self.lines[start..];
+        let lines = if same { above } else { start..self.lines.len() };
+        if same {
+            self.lines.truncate(start);
+        }
+        self.rows.push(Row { node, lines, width });
+    }
 }
 
 /// Every node's first child and next sibling.
@@ -62,14 +108,14 @@ struct Links {
 
 const NONE: usize = usize::MAX;
 
-struct Drawing {
+struct Drawing<'a> {
     links: Links,
     seen: Vec<bool>,
-    rows: Vec<Row>,
+    forest: &'a mut Forest,
     glyphs: Glyphs,
 }
 
-impl Drawing {
+impl Drawing<'_> {
     /// Depth first with a stack of our own: the depth is in the hands of whoever forks.
     fn tree(&mut self, root: usize) {
         let mut stack = vec![(root, 0_usize)];
@@ -81,9 +127,10 @@ impl Drawing {
             let next = if depth > 0 { self.links.next[node] } else { NONE };
             let last = next == NONE;
             lines.truncate(depth.saturating_sub(1));
-            let prefix = if depth == 0 { String::new() } else { self.prefix(&lines, last) };
-            self.rows.push(Row { node, prefix });
-            if depth > 0 {
+            if depth == 0 {
+                self.forest.flat(node);
+            } else {
+                self.forest.push(node, &self.glyphs, &lines, last);
                 lines.push(!last);
             }
             if !last {
@@ -94,18 +141,6 @@ impl Drawing {
             }
         }
     }
-
-    fn prefix(&self, lines: &[bool], last: bool) -> String {
-        let drawn = lines.len().min(DRAWN);
-        let bars = lines[..drawn].iter().map(|&on| if on { self.glyphs.line } else { self.glyphs.gap });
-        let mut prefix = String::with_capacity((drawn + 1) * "└─ ".len());
-        prefix.extend(bars);
-        if lines.len() > DRAWN {
-            prefix.push_str(&format!("[+{}] ", lines.len() - DRAWN));
-        }
-        prefix.push_str(if last { self.glyphs.last } else { self.glyphs.branch });
-        prefix
-    }
 }
 
 #[cfg(test)]
@@ -114,8 +149,9 @@ mod tests {
 
     fn draw(nodes: &[(i32, i32)]) -> Vec<String> {
         let (ids, parents): (Vec<i32>, Vec<i32>) = nodes.iter().copied().unzip();
-        let rows = forest(&ids, &parents, Glyphs::new(false));
-        rows.into_iter().map(|row| format!("{}{}", row.prefix, ids[row.node])).collect()
+        let mut forest = Forest::default();
+        forest.grow(&ids, &parents, Glyphs::new(false));
+        forest.rows.iter().map(|row| format!("{}{}", forest.lines(row).0, ids[row.node])).collect()
     }
 
     #[test]
@@ -124,6 +160,21 @@ mod tests {
             draw(&[(1, 0), (2, 1), (3, 2), (4, 2), (5, 1), (9, 7)]),
             ["1", "|- 2", "|  |- 3", "|  `- 4", "`- 5", "9"]
         );
+    }
+
+    #[test]
+    fn widths_of_lines() {
+        for unicode in [false, true] {
+            let mut forest = Forest::default();
+            let ids: Vec<i32> = (1..=40).collect();
+            let parents: Vec<i32> =
+                ids.iter().map(|id| id / 2 * i32::from(*id < 5) + (id - 1) * i32::from(*id > 4)).collect();
+            forest.grow(&ids, &parents, Glyphs::new(unicode));
+            for row in &forest.rows {
+                let (lines, width) = forest.lines(row);
+                assert_eq!(lines.chars().count(), width, "{lines:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! User names from /etc/passwd by hand: a static binary has no NSS to ask, and must not block on one.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
@@ -23,7 +22,8 @@ pub fn open_plain(path: impl AsRef<Path>) -> std::io::Result<File> {
 /// Who has which uid. The first line of a uid counts, as with getpwuid(3).
 #[derive(Default)]
 pub struct Users {
-    by_uid: HashMap<u32, User>,
+    /// In the order of the uids.
+    all: Vec<(u32, User)>,
 }
 
 pub struct User {
@@ -44,25 +44,25 @@ impl Users {
 
     #[must_use]
     pub fn parse(text: &[u8]) -> Users {
-        let mut by_uid = HashMap::new();
+        let mut all = Vec::new();
         for line in text.split(|&b| b == b'\n') {
             let fields: Vec<&[u8]> = line.split(|&b| b == b':').collect();
             if let [name, _, uid, _, _, _, shell] = fields[..]
                 && !name.is_empty()
                 && let Some(uid) = number(uid)
             {
-                by_uid.entry(uid).or_insert_with(|| User {
-                    name: name.to_vec(),
-                    shell: OsString::from_vec(shell.to_vec()),
-                });
+                all.push((uid, User { name: name.to_vec(), shell: OsString::from_vec(shell.to_vec()) }));
             }
         }
-        Users { by_uid }
+        all.sort_by_key(|(uid, _)| *uid); // lines of one uid stay in their order
+        all.dedup_by_key(|(uid, _)| *uid);
+        Users { all }
     }
 
     #[must_use]
     pub fn get(&self, uid: u32) -> Option<&User> {
-        self.by_uid.get(&uid)
+        let at = self.all.binary_search_by_key(&uid, |(uid, _)| *uid).ok()?;
+        self.all.get(at).map(|(_, user)| user)
     }
 }
 

@@ -12,12 +12,12 @@ use crate::container::How;
 use crate::isolation::kind::Kind;
 use crate::output::sheet::{Source, Value};
 use crate::output::text;
-use crate::output::tree::Row;
+use crate::output::tree::Forest;
 use crate::proc::{Stat, Users};
 
 pub struct Cells<'a> {
     pub found: &'a Found,
-    pub rows: &'a [Row],
+    pub forest: &'a Forest,
     pub columns: &'a [Id],
     pub users: &'a Users,
     pub clock: Clock,
@@ -29,19 +29,19 @@ pub struct Cells<'a> {
 
 impl Source for Cells<'_> {
     fn rows(&self) -> usize {
-        self.rows.len()
+        self.forest.rows.len()
     }
 
     fn cell(&self, row: usize, column: usize) -> Value<'_> {
-        self.value(self.columns[column], &self.found.list[self.rows[row].node])
+        self.value(self.columns[column], self.process(row))
     }
 
-    fn lines(&self, row: usize) -> &str {
-        &self.rows[row].prefix
+    fn lines(&self, row: usize) -> (&str, usize) {
+        self.forest.lines(&self.forest.rows[row])
     }
 
     fn section(&self, row: usize) -> Option<Cow<'_, str>> {
-        let container = |row: usize| self.found.list[self.rows[row].node].container;
+        let container = |row: usize| self.process(row).container;
         let first = row.checked_sub(1).is_none_or(|above| container(above) != container(row));
         (self.by_container && first).then(|| match self.seen(container(row)) {
             Some(seen) => text::escape(title(seen).as_bytes()).into_owned().into(),
@@ -51,7 +51,7 @@ impl Source for Cells<'_> {
 
     fn colour(&self, row: usize, column: usize) -> Option<&str> {
         let of_container = matches!(self.columns[column], Id::Container | Id::Name);
-        let process = &self.found.list[self.rows[row].node];
+        let process = self.process(row);
         self.seen(process.container).filter(|_| of_container).map(|seen| seen.container.id.as_str())
     }
 }
@@ -76,6 +76,10 @@ pub fn short(id: &str) -> &str {
 }
 
 impl Cells<'_> {
+    fn process(&self, row: usize) -> &Process {
+        &self.found.list[self.forest.rows[row].node]
+    }
+
     fn seen(&self, container: Option<usize>) -> Option<&Seen> {
         self.found.containers.all.get(container?)
     }
@@ -100,7 +104,7 @@ impl Cells<'_> {
             Id::Owner => container().map_or(Value::None, |container| self.user(container.owner)),
             Id::How => Value::maybe(process.how.map(How::name)),
             Id::Via => Value::maybe(process.via.map(super::via::Via::name)),
-            Id::Command => Value::Bytes(Cow::Borrowed(&process.command)),
+            Id::Command => Value::Bytes(Cow::Borrowed(self.found.commands.of(process))),
             Id::Runtime
             | Id::Engine
             | Id::Name

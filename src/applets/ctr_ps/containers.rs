@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::gather::Process;
 use crate::container::{Container, How, Runtime};
+use crate::isolation::ids::ById;
 
 /// A container with processes.
 pub struct Seen {
@@ -24,7 +25,7 @@ pub struct Seen {
 pub struct Containers {
     pub all: Vec<Seen>,
     /// The same object mostly: then nothing of it is compared. Held, so that no other gets its address.
-    by_address: HashMap<*const Container, (Rc<Container>, usize)>,
+    by_address: ById<*const Container, (Rc<Container>, usize)>,
     /// A claim that nobody vouches for is another than the container of that id.
     by_id: HashMap<(Runtime, String, Option<usize>, bool), usize>,
 }
@@ -63,8 +64,11 @@ impl Containers {
     pub fn complete(&mut self, processes: &[Process]) {
         for process in processes {
             let Some(own) = process.container else { continue };
-            let chain: Vec<usize> = self.chain(own).collect();
-            chain.into_iter().for_each(|number| self.all[number].processes += 1);
+            let mut around = Some(own);
+            while let Some(number) = around {
+                self.all[number].processes += 1;
+                around = self.all[number].outer;
+            }
             let seen = &mut self.all[own];
             seen.member = seen.member.or(Some(process.pid));
             if process.cpid == Some(1) && seen.init.is_none() {

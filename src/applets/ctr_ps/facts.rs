@@ -1,6 +1,7 @@
 //! What is read of a process only when a column needs it.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -36,11 +37,12 @@ pub struct Reader<'a> {
     no_args: bool,
     /// Of containers, by their numbers.
     passwd: HashMap<usize, Users>,
+    commands: Commands,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(proc: &'a ProcRoot, scan: Scan, needs: u16, no_args: bool) -> Self {
-        Reader { proc, scan, needs, no_args, passwd: HashMap::new() }
+        Reader { proc, scan, needs, no_args, passwd: HashMap::new(), commands: Commands::default() }
     }
 
     /// Fails when the process has gone.
@@ -49,7 +51,7 @@ impl<'a> Reader<'a> {
             process.facts = Some(Box::new(self.facts(process)?));
         }
         if self.needs & needs::COMMAND != 0 {
-            process.command = self.command(process)?.into_boxed_slice();
+            self.command(process)?;
         }
         Ok(())
     }
@@ -107,16 +109,49 @@ impl<'a> Reader<'a> {
         users.get(uid).map(|user| user.name.clone())
     }
 
-    fn command(&mut self, process: &Process) -> nix::Result<Vec<u8>> {
+    fn command(&mut self, process: &mut Process) -> nix::Result<()> {
         let pid = Pid::from_raw(process.pid);
-        if !process.kernel_thread && !self.no_args {
-            let command = here(self.scan.read(pid, "cmdline"))?.map(arguments).unwrap_or_default();
-            if !command.is_empty() {
-                return Ok(command);
-            }
+        let arguments = !process.kernel_thread && !self.no_args;
+        if arguments {
+            let line = here(self.scan.read(pid, "cmdline"))?.unwrap_or_default();
+            process.command = self.commands.add(line);
         }
-        let status = Status::parse(status(self.scan.read(pid, "status"))?);
-        Ok(if self.no_args && !process.kernel_thread { status.name } else { bracketed(&status) })
+        if process.command.is_empty() {
+            let status = Status::parse(status(self.scan.read(pid, "status"))?);
+            let name = if self.no_args && !process.kernel_thread { status.name } else { bracketed(&status) };
+            process.command = self.commands.add_name(&name);
+        }
+        Ok(())
+    }
+
+    /// The command lines of all that were read.
+    pub fn into_commands(self) -> Commands {
+        self.commands
+    }
+}
+
+/// Command lines, one behind the other: there are tens of thousands.
+#[derive(Default)]
+pub struct Commands(Vec<u8>);
+
+impl Commands {
+    /// As it stands, control characters and all.
+    pub fn of(&self, process: &Process) -> &[u8] {
+        self.0.get(process.command.clone()).unwrap_or_default()
+    }
+
+    /// The argument list in one line: the NULs between arguments are blanks.
+    fn add(&mut self, cmdline: &[u8]) -> Range<usize> {
+        let end = cmdline.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
+        let range = self.add_name(&cmdline[..end]);
+        self.0[range.clone()].iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');
+        range
+    }
+
+    fn add_name(&mut self, name: &[u8]) -> Range<usize> {
+        let start = self.0.len();
+        self.0.extend_from_slice(name);
+        start..self.0.len()
     }
 }
 
@@ -135,12 +170,6 @@ fn status(read: nix::Result<&[u8]>) -> nix::Result<&[u8]> {
         Err(errno) if vanished(errno) => Err(errno),
         read => Ok(read.unwrap_or_default()),
     }
-}
-
-/// The argument list in one line: the NULs between arguments are blanks.
-fn arguments(cmdline: &[u8]) -> Vec<u8> {
-    let end = cmdline.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
-    cmdline[..end].iter().map(|&b| if b == 0 { b' ' } else { b }).collect()
 }
 
 /// Without arguments: a kernel thread, a zombie, or a process that wiped them.
@@ -183,6 +212,11 @@ mod tests {
 
     #[test]
     fn arguments_are_joined_and_trailing_nuls_dropped() {
+        let arguments = |cmdline| {
+            let mut commands = Commands(b"before".to_vec());
+            let range = commands.add(cmdline);
+            commands.0[range].to_vec()
+        };
         assert_eq!(arguments(b"sleep\x001000\0"), b"sleep 1000");
         assert_eq!(arguments(b"nginx: master\0\0\0"), b"nginx: master");
         assert_eq!(arguments(b"a\0\0b\0"), b"a  b");

@@ -1,17 +1,18 @@
 //! The processes: first who each is and whose, then of those that are to be shown what their columns need.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
 
 use super::containers::Containers;
-use super::facts::{Facts, Reader};
+use super::facts::{Commands, Facts, Reader};
 use super::select::{Chosen, Selection};
 use super::via::{self, Via};
 use crate::container::{Files, How, PidNs, Resolver, Tag, is_of_group};
 use crate::isolation::cgroup;
 use crate::isolation::identity::{Identify, Identity, Way};
+use crate::isolation::ids::ById;
 use crate::proc::{ProcRoot, Scan, vanished};
 
 /// A process to show. There may be tens of thousands.
@@ -27,8 +28,8 @@ pub struct Process {
     pub container: Option<usize>,
     pub how: Option<How>,
     pub via: Option<Via>,
-    /// As it stands, control characters and all.
-    pub command: Box<[u8]>,
+    /// Where it stands in [`Found::commands`].
+    pub command: Range<usize>,
     pub facts: Option<Box<Facts>>,
 }
 
@@ -43,6 +44,7 @@ pub struct Wanted<'a> {
 
 pub struct Found {
     pub list: Vec<Process>,
+    pub commands: Commands,
     pub containers: Containers,
     /// Those that were asked for.
     pub chosen: Chosen,
@@ -63,8 +65,8 @@ pub fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fou
     let mut whose = Whose {
         identify: Identify::new(proc, wanted.way).with_context(unreadable)?,
         resolver: Resolver::new(proc, files),
-        proven: HashMap::new(),
-        texts: HashMap::new(),
+        proven: ById::default(),
+        texts: ById::default(),
     };
     let mut containers = Containers::default();
     let mut list = Vec::with_capacity(pids.len());
@@ -83,7 +85,7 @@ pub fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fou
             container: tag.as_ref().map(|tag| containers.number(&tag.container)),
             how: tag.map(|tag| tag.how),
             via: None,
-            command: Box::default(),
+            command: 0..0,
             facts: None,
         });
     }
@@ -96,20 +98,20 @@ pub fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fou
         asked.filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_err()).collect();
     let chosen = Chosen::new(&list, &containers, wanted.selection)?;
     list.retain(|process| chosen.shows(&containers, wanted.selection, process));
+    let mut reader = Reader::new(proc, whose.identify.scan, wanted.needs, wanted.no_args);
     if wanted.needs != 0 {
-        let mut reader = Reader::new(proc, whose.identify.scan, wanted.needs, wanted.no_args);
         list.retain_mut(|process| reader.read(process).map_or_else(|errno| !vanished(errno), |()| true));
     }
-    Ok(Found { list, containers, chosen, missing })
+    Ok(Found { list, commands: reader.into_commands(), containers, chosen, missing })
 }
 
 struct Whose<'a> {
     identify: Identify,
     resolver: Resolver<'a>,
     /// What is known of a control group and a pid namespace for sure, by their ids.
-    proven: HashMap<(u64, u64), Tag>,
+    proven: ById<(u64, u64), Tag>,
     /// What the cgroup files say of a group, by its id: where there is one hierarchy alone.
-    texts: HashMap<u64, Vec<u8>>,
+    texts: ById<u64, Vec<u8>>,
 }
 
 impl Whose<'_> {
@@ -138,21 +140,20 @@ impl Whose<'_> {
             let alone = text.starts_with(b"0::") && cgroup::parse(text).count() == 1;
             let sure = tag.as_ref().filter(|tag| is_of_group(tag));
             // Where there are more, if the others have nothing to add; and not by namespaces.
-            let unified = text.split(|&b| b == b'\n').find(|line| line.starts_with(b"0::"));
-            let mut same = || unified.and_then(|line| self.resolver.of_cgroup(line)).as_ref() == sure;
-            let sure = sure.filter(|_| same());
+            let mut same = || self.resolver.of_unified(text).as_ref() == sure;
+            let sure = sure.filter(|_| alone || same());
             if alone || sure.is_some() {
                 let text = alone.then(|| text.to_vec());
-                self.learn(pid, identity, text, sure.cloned());
+                self.learn(identity, text, sure.cloned());
             }
         }
         tag
     }
 
     /// For the next process of that group.
-    fn learn(&mut self, pid: Pid, identity: &Identity, text: Option<Vec<u8>>, sure: Option<Tag>) {
+    fn learn(&mut self, identity: &Identity, text: Option<Vec<u8>>, sure: Option<Tag>) {
         // It may have moved before its file was read.
-        let Some(group) = identity.group.filter(|group| self.identify.group(pid) == Some(group.0)) else {
+        let Some(group) = identity.group.filter(|group| self.identify.group_now() == Some(group.0)) else {
             return;
         };
         if let Some(text) = text {

@@ -14,7 +14,7 @@ use crate::output::sheet::{Sheet, Source};
 use crate::output::style::{self, Painter};
 use crate::output::table::{self, Column, Layout};
 use crate::output::text;
-use crate::output::tree::{self, Glyphs, Row};
+use crate::output::tree::{Forest, Glyphs};
 use crate::proc::{ProcRoot, Users};
 
 /// The processes.
@@ -25,15 +25,15 @@ pub fn processes(
     columns: &[Id],
     (proc, users): (&ProcRoot, &Users),
 ) -> Result<(), Exit> {
-    let rows = order(found, request);
+    let forest = order(found, request);
     if request.form == Form::Quiet {
-        rows.iter().try_for_each(|row| writeln!(out, "{}", found.list[row.node].pid))?;
+        forest.rows.iter().try_for_each(|row| writeln!(out, "{}", found.list[row.node].pid))?;
         return Ok(());
     }
     let timed = columns.iter().any(|id| id.needs() & columns::needs::STAT != 0);
     let cells = Cells {
         found,
-        rows: &rows,
+        forest: &forest,
         columns,
         users,
         clock: if timed { Clock::read(proc) } else { Clock::default() },
@@ -119,10 +119,12 @@ fn print(
 }
 
 /// The order of the rows, and the lines of the tree before each.
-fn order(found: &Found, request: &Request) -> Vec<Row> {
+fn order(found: &Found, request: &Request) -> Forest {
+    let mut forest = Forest::default();
     let all: Vec<usize> = (0..found.list.len()).collect();
     if !request.by_container {
-        return arrange(&found.list, all, request.forest);
+        arrange(&mut forest, &found.list, &all, request.forest);
+        return forest;
     }
     // Containers by their names, the host last.
     let label = |node: usize| {
@@ -132,18 +134,18 @@ fn order(found: &Found, request: &Request) -> Vec<Row> {
     let mut sorted = all;
     sorted.sort_by_key(|&node| label(node));
     let same = |a: &usize, b: &usize| found.list[*a].container == found.list[*b].container;
-    let groups = sorted.chunk_by(same);
-    groups.flat_map(|group| arrange(&found.list, group.to_vec(), request.forest)).collect()
+    sorted.chunk_by(same).for_each(|group| arrange(&mut forest, &found.list, group, request.forest));
+    forest
 }
 
-/// Some of the processes, in the order of their PIDs.
-fn arrange(list: &[Process], nodes: Vec<usize>, forest: bool) -> Vec<Row> {
+/// Adds some of the processes, in the order of their PIDs.
+fn arrange(to: &mut Forest, list: &[Process], nodes: &[usize], forest: bool) {
     if !forest {
-        return nodes.into_iter().map(|node| Row { node, prefix: String::new() }).collect();
+        return nodes.iter().for_each(|&node| to.flat(node));
     }
+    let first = to.rows.len();
     let ids: Vec<i32> = nodes.iter().map(|&node| list[node].pid).collect();
     let parents: Vec<i32> = nodes.iter().map(|&node| list[node].ppid.unwrap_or(0)).collect();
-    let mut rows = tree::forest(&ids, &parents, Glyphs::new(style::unicode()));
-    rows.iter_mut().for_each(|row| row.node = nodes[row.node]);
-    rows
+    to.grow(&ids, &parents, Glyphs::new(style::unicode()));
+    to.rows[first..].iter_mut().for_each(|row| row.node = nodes[row.node]);
 }

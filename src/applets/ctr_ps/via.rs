@@ -95,7 +95,7 @@ mod tests {
             container,
             how: container.map(|_| how),
             via: None,
-            command: Box::default(),
+            command: 0..0,
             facts: None,
         }
     }

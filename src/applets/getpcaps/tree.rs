@@ -11,7 +11,7 @@ use crate::isolation::capabilities::State;
 use crate::isolation::capabilities::process::Process;
 use crate::output::style;
 use crate::output::text;
-use crate::output::tree::{Glyphs, forest};
+use crate::output::tree::{Forest, Glyphs};
 use crate::proc::Scan;
 
 /// Below the targets that were found, or all of them if none was asked for.
@@ -31,14 +31,16 @@ pub fn show(request: &mut Request, some: bool) -> Result<(), Exit> {
     }
     let ids: Vec<i32> = pids.iter().map(|pid| pid.as_raw()).collect();
     let parents: Vec<i32> = pids.iter().map(|pid| states[pid].ppid).collect();
-    for row in forest(&ids, &parents, Glyphs::new(style::unicode())) {
+    let mut forest = Forest::default();
+    forest.grow(&ids, &parents, Glyphs::new(style::unicode()));
+    for row in &forest.rows {
         let pid = pids[row.node];
         let state = &states[&pid];
         let name = text::escape(&state.name);
-        let line = format!("{}{name}({pid}){}\n", row.prefix, quoted(&state.sets, request.last));
+        let line = format!("{}{name}({pid}){}\n", forest.lines(row).0, quoted(&state.sets, request.last));
         request.out.push(line.as_bytes());
         if state.threads > 1 {
-            threads(request, pid, &row.prefix);
+            threads(request, pid, forest.lines(row).0);
         }
     }
     Ok(())
