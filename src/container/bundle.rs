@@ -17,9 +17,11 @@ pub struct Spec {
     annotations: Option<BTreeMap<String, String>>,
     #[serde(default)]
     mounts: Option<Vec<Mount>>,
-    /// Where it was read.
+    /// Where it was read, and when it was written.
     #[serde(skip)]
     pub path: Option<String>,
+    #[serde(skip)]
+    pub modified: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -32,8 +34,8 @@ struct Mount {
 
 impl Spec {
     pub fn read(files: &Files, path: &str) -> Option<Spec> {
-        let spec: Spec = files.json(path)?;
-        Some(Spec { path: Some(path.to_owned()), ..spec })
+        let (spec, modified) = files.json_dated::<Spec>(path)?;
+        Some(Spec { path: Some(path.to_owned()), modified: Some(modified), ..spec })
     }
 
     pub fn annotation(&self, name: &str) -> Option<&str> {
@@ -69,8 +71,8 @@ pub struct Init {
 impl Init {
     /// From a file that holds the PID alone.
     pub fn from_file(files: &Files, path: &str) -> Option<Init> {
-        let pid = files.number(path).filter(|&pid| pid > 0)?;
-        Some(Init { pid: Some(Pid::from_raw(pid)), start: None, noted: files.modified(path) })
+        let (pid, noted) = files.number_dated(path).filter(|(pid, _)| *pid > 0)?;
+        Some(Init { pid: Some(Pid::from_raw(pid)), start: None, noted: Some(noted) })
     }
 
     pub fn give(self, container: &mut Container) {
@@ -156,8 +158,8 @@ pub struct Youki {
 impl Youki {
     pub fn read(files: &Files, directory: &str, id: &str) -> Option<(Youki, Init)> {
         let path = format!("{directory}/{id}/state.json");
-        let state: Youki = files.json(&path)?;
-        let init = Init { pid: state.pid.and_then(pid), start: None, noted: files.modified(&path) };
+        let (state, noted) = files.json_dated::<Youki>(&path)?;
+        let init = Init { pid: state.pid.and_then(pid), start: None, noted: Some(noted) };
         Some((state, init))
     }
 }

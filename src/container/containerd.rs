@@ -91,12 +91,11 @@ impl Namespace {
     fn load(&self, id: &str) -> Option<Container> {
         let bundle = format!("{}/{id}", self.directory);
         let init = Init::from_file(&self.files, &format!("{bundle}/init.pid"))?;
-        let config = format!("{bundle}/config.json");
-        let spec = Spec::read(&self.files, &config).unwrap_or_default();
+        let spec = Spec::read(&self.files, &format!("{bundle}/config.json")).unwrap_or_default();
         let mut container = Container {
             hostname: spec.hostname(),
             // The bundle is written when the task is made, and not again.
-            created: self.files.modified(&config).map(rfc3339),
+            created: spec.modified.map(rfc3339),
             owner: self.owner,
             config: spec.path.clone(),
             ..Container::new(Runtime::Containerd, format!("{}/{id}", self.name))

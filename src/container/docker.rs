@@ -157,12 +157,12 @@ pub fn configs(files: &Files, container: &Container) -> Vec<String> {
 impl Place {
     fn load(&self, id: &str) -> Option<Container> {
         let path = format!("{}/{id}/config.v2.json", self.directory);
-        let config: Config = self.files.json(&path)?;
+        let (config, modified) = self.files.json_dated::<Config>(&path)?;
         let mut container = Container { owner: self.owner, ..container(id, config) };
         if self.owner != 0 {
             // Without root there may be no control group that tells. (The daemon writes that file again
             // later on, so of root's this would be too weak.)
-            container.init_noted = self.files.modified(&path);
+            container.init_noted = Some(modified);
         }
         Some(container)
     }

@@ -10,9 +10,13 @@ use crate::proc::{ProcRoot, number};
 
 /// The control groups of `init` that carry the id of its container, each up to the component of the id.
 pub fn groups_of(proc: &ProcRoot, init: Pid, container: &Container) -> Vec<String> {
-    let Ok(text) = proc.read(init, "cgroup") else { return Vec::new() };
+    proc.read(init, "cgroup").map(|text| groups_in(&text, container)).unwrap_or_default()
+}
+
+/// The same, of the text of its cgroup file.
+pub fn groups_in(text: &[u8], container: &Container) -> Vec<String> {
     let id = bare(container.group.as_ref().unwrap_or(&container.id));
-    let of_it = cgroup_lines(&text).flat_map(candidates).filter(|candidate| bare(&candidate.id) == id);
+    let of_it = cgroup_lines(text).flat_map(candidates).filter(|candidate| bare(&candidate.id) == id);
     let mut groups: Vec<String> = of_it.map(|candidate| candidate.group.to_owned()).collect();
     groups.sort();
     groups.dedup();

@@ -3,7 +3,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -89,10 +89,15 @@ impl Files {
 
     /// The file's JSON, if it is there and is what it should be.
     pub fn json<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+        self.json_dated(path).map(|(value, _)| value)
+    }
+
+    /// The same, and when it was written, in seconds since 1970.
+    pub fn json_dated<T: DeserializeOwned>(&self, path: &str) -> Option<(T, i64)> {
         let mut text = self.system.text.borrow_mut();
-        self.read_into(path, &mut text)?;
-        match serde_json::from_slice(&text) {
-            Ok(value) => Some(value),
+        let (length, modified) = self.read_into(path, &mut text)?;
+        match serde_json::from_slice(&text[..length]) {
+            Ok(value) => Some((value, modified)),
             // Not serde's own words: they tell what stands in the file.
             Err(error) => {
                 let what = match error.classify() {
@@ -105,23 +110,25 @@ impl Files {
         }
     }
 
-    /// The file's only number: a PID.
-    pub fn number(&self, path: &str) -> Option<i32> {
-        let text = self.read(path)?;
-        match std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()) {
-            Some(number) => Some(number),
+    /// The file's only number, a PID, and when it was written.
+    pub fn number_dated(&self, path: &str) -> Option<(i32, i64)> {
+        let mut text = self.system.text.borrow_mut();
+        let (length, modified) = self.read_into(path, &mut text)?;
+        match std::str::from_utf8(&text[..length]).ok().and_then(|text| text.trim().parse().ok()) {
+            Some(number) => Some((number, modified)),
             None => self.complain(path, "not a number"),
         }
     }
 
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
         let mut text = Vec::new();
-        self.read_into(path, &mut text)?;
+        let (length, _) = self.read_into(path, &mut text)?;
+        text.truncate(length);
         Some(text)
     }
 
-    fn read_into(&self, path: &str, text: &mut Vec<u8>) -> Option<()> {
-        text.clear();
+    /// How long it is, and when it was written, in seconds since 1970.
+    fn read_into(&self, path: &str, text: &mut Vec<u8>) -> Option<(usize, i64)> {
         let mut file = self.open(path, OFlag::O_RDONLY)?;
         let meta = file.metadata().ok()?;
         if !meta.is_file() {
@@ -133,9 +140,8 @@ impl Files {
         if meta.len() > Self::LARGEST {
             return self.complain(path, "too large to be a state file");
         }
-        text.reserve(usize::try_from(meta.len()).unwrap_or(0) + 1);
-        match file.by_ref().take(Self::LARGEST).read_to_end(text) {
-            Ok(_) => Some(()),
+        match fill(&mut file, meta.len(), text) {
+            Ok(length) => Some((length, meta.mtime())),
             Err(error) => self.complain(path, &error.to_string()),
         }
     }
@@ -248,6 +254,28 @@ impl Files {
     }
 }
 
+/// A whole file of a size that it says, and of one that says none what there is; its length.
+fn fill(file: &mut File, size: u64, text: &mut Vec<u8>) -> std::io::Result<usize> {
+    if size == 0 {
+        text.clear();
+        return file.take(Files::LARGEST).read_to_end(text);
+    }
+    let size = usize::try_from(size).unwrap_or(0);
+    if text.len() < size {
+        text.resize(size, 0); // never shorter again: what is there will be written over
+    }
+    let mut filled = 0;
+    while filled < size {
+        match file.read(&mut text[filled..size]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
 /// A user's link may lead to a file system that he answers for, or a server that is gone.
 fn stay_on(mount: &Path, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
     let base = open(mount, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
@@ -288,8 +316,8 @@ mod tests {
         std::os::unix::fs::symlink("../../../../../../run/pid", dir.0.join("run/up")).expect("a link");
         std::os::unix::fs::symlink("/etc/passwd", dir.0.join("outside")).expect("a link");
         let files = Files::new(&dir.0).expect("a root");
-        assert_eq!(files.number("/absolute"), Some(42));
-        assert_eq!(files.number("/run/up"), Some(42));
+        assert_eq!(files.number_dated("/absolute").map(|found| found.0), Some(42));
+        assert_eq!(files.number_dated("/run/up").map(|found| found.0), Some(42));
         assert_eq!(files.read("/outside"), None);
         assert!(files.exists("/run") && !files.exists("/outside"));
         assert!(files.warnings().is_empty(), "a missing file is no news: {:?}", files.warnings());
@@ -317,7 +345,7 @@ mod tests {
         File::create(dir.0.join("huge")).and_then(|f| f.set_len(Files::LARGEST + 1)).expect("a sparse file");
         assert_eq!(files.json::<serde_json::Value>("cut.json"), None);
         assert_eq!(files.json::<serde_json::Value>("deep.json"), None);
-        assert_eq!(files.number("pid"), None);
+        assert_eq!(files.number_dated("pid"), None);
         assert_eq!(files.read("fifo"), None);
         assert_eq!(files.read("huge"), None);
         assert_eq!(files.read("run"), None);

@@ -53,6 +53,8 @@ pub struct Resolver<'a> {
     /// Records inside of containers, by the id of the container.
     nested: HashMap<String, Option<Nested>>,
     strays: Option<Strays>,
+    /// The process whose cgroup file is being looked at, and the text: mostly it is the one that the record names.
+    asked: Option<(Pid, Vec<u8>)>,
 }
 
 impl<'a> Resolver<'a> {
@@ -66,6 +68,7 @@ impl<'a> Resolver<'a> {
             by_path: HashMap::new(),
             nested: HashMap::new(),
             strays: None,
+            asked: None,
         }
     }
 
@@ -77,7 +80,7 @@ impl<'a> Resolver<'a> {
 
     /// The same for who knows more of its pid namespace.
     pub fn of_in(&mut self, pid: Pid, cgroup: &[u8], space: PidNs) -> Option<Tag> {
-        let Answer { tag: by_group, unvouched } = self.answer(cgroup);
+        let Answer { tag: by_group, unvouched } = self.answer(cgroup, Some(pid));
         match &by_group {
             None => self.stray(pid, space, false),
             Some(tag) if tag.how == How::State || unvouched => by_group,
@@ -97,7 +100,7 @@ impl<'a> Resolver<'a> {
 
     /// The container that the text of a `/proc/PID/cgroup` tells.
     pub fn of_cgroup(&mut self, text: &[u8]) -> Option<Tag> {
-        self.answer(text).tag
+        self.answer(text, None).tag
     }
 
     /// The container that its line of the unified hierarchy tells, whatever the others say.
@@ -107,11 +110,13 @@ impl<'a> Resolver<'a> {
         Some(Tag { how: container.how, container })
     }
 
-    fn answer(&mut self, text: &[u8]) -> Answer {
+    fn answer(&mut self, text: &[u8], of: Option<Pid>) -> Answer {
         if let Some(answer) = self.by_text.get(text) {
             return answer.clone();
         }
+        self.asked = of.map(|pid| (pid, text.to_vec()));
         let tag = self.ask(text).map(|container| Tag { how: container.how, container });
+        self.asked = None;
         let answer = Answer { tag, unvouched: false };
         self.by_text.insert(text.to_vec(), answer.clone());
         answer
@@ -285,7 +290,10 @@ impl<'a> Resolver<'a> {
     }
 
     fn check(&self, container: Container) -> Option<Known> {
-        let groups = container.init.map(|init| evidence::groups_of(self.proc, init, &container));
+        let groups = container.init.map(|init| match &self.asked {
+            Some((pid, text)) if *pid == init => evidence::groups_in(text, &container),
+            _ => evidence::groups_of(self.proc, init, &container),
+        });
         let groups = groups.unwrap_or_default();
         let alive = match container.init {
             Some(init) => evidence::alive(self.proc, init, &container, &groups),

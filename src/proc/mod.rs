@@ -12,12 +12,12 @@ pub use scan::{Scan, entries};
 pub use stat::{Stat, TICKS};
 pub use status::{Status, number};
 
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::unistd::Pid;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, read};
 
 /// Where proc is mounted. A value, so that another host's /proc can be read from files.
 #[derive(Debug, Clone)]
@@ -54,10 +54,21 @@ impl ProcRoot {
 
     /// The whole file; of what is no file, nothing: it is not waited for.
     pub fn read(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
-        let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-        let mut text = Vec::with_capacity(4096); // most are shorter, and none tells its length
-        let mut file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(self.of(pid, file))?;
-        file.read_to_end(&mut text)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = openat(AT_FDCWD, &self.of(pid, file), flags, Mode::empty())?;
+        let (mut text, mut filled) = (vec![0; 4096], 0); // most are shorter, and none tells its length
+        loop {
+            match read(&file, &mut text[filled..]) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            if filled == text.len() {
+                text.resize(filled * 2, 0);
+            }
+        }
+        text.truncate(filled);
         Ok(text)
     }
 }
