@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 
 use common::ctr_ps::{ctr_ps, printed, processes};
 use common::process::{Holder, limited, namespaces};
-use common::{Scratch, applet, stderr, stdout};
+use common::{Scratch, applet, program, stderr, stdout};
 use serde_json::Value;
 
 /// What ctr-ps says of a process.
@@ -40,6 +40,34 @@ fn a_pid_namespace_of_its_own_is_a_container_of_nobody() {
     let refused = limited(applet("nsenter").args(["-t", &missing, "-u", "hostname"]));
     assert!(stderr(&refused).contains("has no process 99999"), "{}", stderr(&refused));
     assert_eq!(refused.status.code(), Some(1));
+}
+
+#[test]
+fn it_belongs_to_who_made_its_user_namespace_or_runs_it() {
+    if !namespaces("owners of anonymous containers") {
+        return;
+    }
+    let owner = |options: &[&str], command: &str| {
+        let holder = Holder::by(program(command).args(options), ":");
+        printed(ctr_ps().args(["-n", "-o", "owner", "-p", &holder.pid.to_string()])).trim().to_owned()
+    };
+    let nobody = [
+        "--reuid",
+        "65534",
+        "--regid",
+        "65534",
+        "--clear-groups",
+        "unshare",
+        "-r",
+        "-p",
+        "-f",
+        "--kill-child",
+    ];
+    for (options, command, expected) in
+        [(&["-p", "-f", "--kill-child"][..], "unshare", "root"), (&nobody, "setpriv", "nobody")]
+    {
+        assert_eq!(owner(options, command), expected, "{options:?}");
+    }
 }
 
 #[test]

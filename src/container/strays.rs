@@ -54,6 +54,7 @@ struct Host {
     mnt_ns: Option<u64>,
     net_ns: Option<u64>,
     uts_ns: Option<u64>,
+    user_ns: Option<u64>,
     root: Option<FileId>,
 }
 
@@ -171,9 +172,19 @@ impl Strays {
             hostname: if other_uts { ns::hostname(proc, pid) } else { None },
             init,
             init_start: init.and_then(|init| start_of(proc, init)),
+            owner: self.owner(proc, pid),
             how,
             ..Container::new(runtime, machine.unwrap_or_else(|| id.to_owned()))
         }
+    }
+
+    /// Whose container it is: who made its user namespace, else who the process is.
+    fn owner(&self, proc: &ProcRoot, pid: Pid) -> u32 {
+        let user_ns = other(namespace(proc, pid, Kind::User), self.host.user_ns);
+        let maker =
+            user_ns.and_then(|_| ns::owner_uid(&ns::open_file(&proc.of(pid, &Kind::User.link())).ok()?));
+        let euid = || Status::parse(&proc.read(pid, "status").ok()?).euid;
+        maker.or_else(euid).unwrap_or_default()
     }
 
     /// Up from a process to the first that has nothing of its own: who made the container, and its init.
@@ -217,6 +228,7 @@ impl Host {
             mnt_ns: id(Kind::Mnt),
             net_ns: id(Kind::Net),
             uts_ns: id(Kind::Uts),
+            user_ns: id(Kind::User),
             root: models
                 .into_iter()
                 .flatten()
