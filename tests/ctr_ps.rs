@@ -12,8 +12,8 @@ use common::ctr_ps::{
     Host, UNPRIVILEGED, WEB, containers, ctr_ps, failure, harmless, of, printed, processes, scope, state,
     text, uncoloured, unverified,
 };
-use common::process::{Inherited, Piped, copy_of_binary, inheriting};
-use common::{Scratch, binary, golden, program, project, root, skip};
+use common::process::{Inherited, Piped, copy_of_binary, inheriting, limited};
+use common::{Scratch, binary, golden, program, project, root, skip, stderr, stdout, there};
 use serde_json::Value;
 
 const HOSTS: [&str; 2] = ["hybrid", "systemd-v2"];
@@ -307,4 +307,38 @@ fn few_descriptors_and_a_closed_stdin_are_enough() {
     let script = "ulimit -n 16; exec \"$0\" ctr-ps -q --forest";
     let pids = printed(program("sh").args(["-c", script]).arg(binary()));
     assert!(pids.lines().any(|line| line == std::process::id().to_string()));
+}
+
+#[test]
+fn many_processes_cost_a_fixed_number_of_system_calls_each() {
+    let name = "strace";
+    if !there(name) {
+        return skip(name, "needs strace(1)");
+    }
+    if !limited(program(name).args(["-o", "/dev/null", "true"])).status.success() {
+        return skip(name, "strace may not trace here");
+    }
+    let calls = |count: i64| -> u32 {
+        let host = Host::new(&format!("ctr-ps-strace-{count}"));
+        host.docker(WEB, state("web", 100));
+        for pid in 100..100 + count {
+            let group = if pid % 10 == 0 { scope(WEB) } else { "/system.slice/ssh.service".to_owned() };
+            host.process(pid, 1, &group, format!("sleep\0{pid}\0").as_bytes());
+        }
+        let file = host.root().join("calls");
+        let mut command = program(name);
+        command.args(["-f", "-c", "-o"]).arg(&file).arg(binary());
+        let output = limited(command.args(["ctr-ps", "--forest", "--root"]).arg(host.root()));
+        let table = stdout(&output);
+        assert!(table.lines().count() as i64 == count + 2 && table.ends_with('\n'), "{}", stderr(&output));
+        assert!((100..100 + count).all(|pid| table.contains(&format!("sleep {pid}\n"))), "{count}");
+        assert_eq!(table.matches("docker:web").count() as i64, count / 10);
+        let calls = std::fs::read_to_string(&file).expect("a table");
+        let total = calls.lines().find(|line| line.ends_with(" total")).expect("a sum");
+        total.split_whitespace().nth(3).and_then(|calls| calls.parse().ok()).expect("a number")
+    };
+    // On the second processor, if there is one, command lines are read for the larger of them.
+    let (few, many) = (calls(300), calls(1300));
+    // Ten; a debug build of std looks at each of the three descriptors once more before it closes it.
+    assert!(many - few <= 13 * 1000 + 100, "{few} calls for 300 processes, {many} for 1300");
 }

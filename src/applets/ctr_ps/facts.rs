@@ -6,6 +6,7 @@ use std::ops::Range;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+use super::ahead::Ahead;
 use super::columns::needs;
 use super::gather::Process;
 use crate::container::{How, inside};
@@ -38,11 +39,17 @@ pub struct Reader<'a> {
     /// Of containers, by their numbers.
     passwd: HashMap<usize, Users>,
     commands: Commands,
+    /// Command lines that are there already.
+    ahead: Ahead,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(proc: &'a ProcRoot, scan: Scan, needs: u16, no_args: bool) -> Self {
-        Reader { proc, scan, needs, no_args, passwd: HashMap::new(), commands: Commands::default() }
+    pub fn new(
+        (proc, scan): (&'a ProcRoot, Scan),
+        (needs, no_args): (u16, bool),
+        (ahead, commands): (Ahead, Commands),
+    ) -> Self {
+        Reader { proc, scan, needs, no_args, passwd: HashMap::new(), commands, ahead }
     }
 
     /// Fails when the process has gone.
@@ -113,8 +120,10 @@ impl<'a> Reader<'a> {
         let pid = Pid::from_raw(process.pid);
         let arguments = !process.kernel_thread && !self.no_args;
         if arguments {
-            let line = here(self.scan.read(pid, "cmdline"))?.unwrap_or_default();
-            process.command = self.commands.add(line);
+            let read = self.ahead.of(process.pid);
+            let read =
+                read.unwrap_or_else(|| self.scan.read(pid, "cmdline").map(|line| self.commands.add(line)));
+            process.command = here(read)?.unwrap_or_default();
         }
         if process.command.is_empty() {
             let status = Status::parse(status(self.scan.read(pid, "status"))?);
@@ -137,11 +146,15 @@ pub struct Commands(Vec<u8>);
 impl Commands {
     /// As it stands, control characters and all.
     pub fn of(&self, process: &Process) -> &[u8] {
-        self.0.get(process.command.clone()).unwrap_or_default()
+        self.at(&process.command)
+    }
+
+    pub fn at(&self, range: &Range<usize>) -> &[u8] {
+        self.0.get(range.clone()).unwrap_or_default()
     }
 
     /// The argument list in one line: the NULs between arguments are blanks.
-    fn add(&mut self, cmdline: &[u8]) -> Range<usize> {
+    pub fn add(&mut self, cmdline: &[u8]) -> Range<usize> {
         let end = cmdline.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
         let range = self.add_name(&cmdline[..end]);
         self.0[range.clone()].iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');
@@ -156,7 +169,7 @@ impl Commands {
 }
 
 /// What cannot be read is not there; but a process that has gone is an error. (ENOENT may be an old kernel's.)
-fn here(read: nix::Result<&[u8]>) -> nix::Result<Option<&[u8]>> {
+fn here<T>(read: nix::Result<T>) -> nix::Result<Option<T>> {
     match read {
         Err(Errno::ESRCH) => Err(Errno::ESRCH),
         Err(_) => Ok(None),

@@ -5,6 +5,8 @@ use std::ops::Range;
 use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
 
+use super::ahead::Ahead;
+use super::columns::needs;
 use super::containers::Containers;
 use super::facts::{Commands, Facts, Reader};
 use super::select::{Chosen, Selection};
@@ -42,6 +44,13 @@ pub struct Wanted<'a> {
     pub no_args: bool,
 }
 
+impl Wanted<'_> {
+    /// Are the command lines of all wanted?
+    fn reads_ahead(&self) -> bool {
+        self.needs & needs::COMMAND != 0 && !self.no_args && self.selection.is_all()
+    }
+}
+
 pub struct Found {
     pub list: Vec<Process>,
     pub commands: Commands,
@@ -54,7 +63,7 @@ pub struct Found {
 
 pub fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Found> {
     let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
-    let needs_all = wanted.needs & super::columns::needs::VIA != 0 || wanted.selection.needs_all();
+    let needs_all = wanted.needs & needs::VIA != 0 || wanted.selection.needs_all();
     let pids: Vec<Pid> = match (&wanted.selection.pids[..], needs_all) {
         (pids @ [_, ..], false) => pids.iter().copied().map(Pid::from_raw).collect(),
         _ => Scan::pids(proc).with_context(unreadable)?,
@@ -62,6 +71,7 @@ pub fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fou
     if pids.is_empty() {
         bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
     }
+    let ahead = wanted.reads_ahead().then(|| Ahead::start(proc, &pids)).flatten();
     let mut whose = Whose {
         identify: Identify::new(proc, wanted.way).with_context(unreadable)?,
         resolver: Resolver::new(proc, files),
@@ -98,7 +108,8 @@ pub fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fou
         asked.filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_err()).collect();
     let chosen = Chosen::new(&list, &containers, wanted.selection)?;
     list.retain(|process| chosen.shows(&containers, wanted.selection, process));
-    let mut reader = Reader::new(proc, whose.identify.scan, wanted.needs, wanted.no_args);
+    let ahead = ahead.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    let mut reader = Reader::new((proc, whose.identify.scan), (wanted.needs, wanted.no_args), ahead);
     if wanted.needs != 0 {
         list.retain_mut(|process| reader.read(process).map_or_else(|errno| !vanished(errno), |()| true));
     }

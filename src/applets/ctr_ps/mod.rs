@@ -111,6 +111,7 @@
 //!
 //! nsenter(1), ps(1), cgroups(7), pid_namespaces(7)
 
+mod ahead;
 mod cells;
 mod clock;
 mod columns;

@@ -34,6 +34,12 @@ impl Selection {
         !self.vias.is_empty()
     }
 
+    /// Are all processes shown, but for threads of the kernel?
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.containers.is_empty() && self.runtimes.is_empty() && !self.contained && !self.by_process()
+    }
+
     /// Is a thread of the kernel shown that has this PID?
     #[must_use]
     pub fn may_be_kernels(&self, pid: i32) -> bool {
