@@ -4,26 +4,14 @@
 //! counts when a runtime's state on disk knows the id **and** the init process that the state names is alive
 //! in the very same group. No daemon is asked, so none can hang us.
 
-mod bundle;
 mod cgroup_path;
-mod containerd;
-mod crio;
-mod docker;
 mod evidence;
 mod files;
-mod firejail;
-mod flatpak;
 mod group;
-mod lxc;
-mod machined;
 mod nested;
-mod oci;
-mod podman;
 pub mod profile;
 mod records;
 mod resolver;
-mod snap;
-mod storage;
 mod strays;
 pub mod target;
 mod users;

@@ -3,7 +3,8 @@
 
 use serde::Deserialize;
 
-use super::{Container, Files, docker};
+use super::records::docker_configs;
+use super::{Container, Files};
 use crate::isolation::seccomp::Profile;
 
 #[derive(Deserialize)]
@@ -25,7 +26,7 @@ pub fn seccomp(files: &Files, container: &Container) -> Option<Profile> {
         user => files.of_user(user),
     };
     // Docker's record does not say where the rest is, for it may be that of a kubelet or of ECS.
-    let elsewhere = || docker::configs(&files, container);
+    let elsewhere = || docker_configs(&files, container);
     let paths = container.config.clone().map_or_else(elsewhere, |path| vec![path]);
     let specs = paths.iter().filter_map(|path| files.json::<Spec>(path));
     specs.into_iter().find_map(|spec| spec.linux?.seccomp)

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
+use super::Records;
 use super::bundle::{Crun, Init, Runc, Spec};
-use super::cgroup_path::is_id;
-use super::records::Records;
 use super::storage::Storage;
-use super::{Container, Files, Runtime, seconds};
+use crate::container::cgroup_path::is_id;
+use crate::container::{Container, Files, Runtime, seconds};
 
 /// The lists, read once: one file names all containers of a storage driver.
 #[derive(Default)]

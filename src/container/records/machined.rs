@@ -1,9 +1,9 @@
 //! Machines that are registered with systemd-machined: `/run/systemd/machines/NAME`, lines of `KEY=value`.
 //! systemd-nspawn's containers, and libvirt's virtual machines and containers.
 
-use super::cgroup_path::is_name;
-use super::records::Records;
-use super::{Container, Files, Runtime, rfc3339};
+use super::Records;
+use crate::container::cgroup_path::is_name;
+use crate::container::{Container, Files, Runtime, rfc3339};
 use crate::proc::number;
 use nix::unistd::Pid;
 

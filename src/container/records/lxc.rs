@@ -3,9 +3,9 @@
 
 use std::cell::OnceCell;
 
-use super::cgroup_path::is_name;
-use super::records::Records;
-use super::{Container, Files, Runtime};
+use super::Records;
+use crate::container::cgroup_path::is_name;
+use crate::container::{Container, Files, Runtime};
 
 const LXC: &str = "/var/lib/lxc";
 

@@ -4,10 +4,10 @@
 
 use std::cell::OnceCell;
 
+use super::Records;
 use super::bundle::{Init, Spec};
-use super::cgroup_path::is_name;
-use super::records::Records;
-use super::{Container, Files, Runtime, rfc3339};
+use crate::container::cgroup_path::is_name;
+use crate::container::{Container, Files, Runtime, rfc3339};
 
 /// The namespace of the CRI plugin: Kubernetes.
 const CRI: &str = "k8s.io";

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use nix::unistd::Pid;
 use serde::Deserialize;
 
-use super::{Container, Files};
+use crate::container::{Container, Files};
 
 /// The parts of `config.json` that tell whose container it is.
 #[derive(Deserialize, Default)]

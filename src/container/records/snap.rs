@@ -1,9 +1,9 @@
 //! Snaps: `/run/snapd/ns/NAME.mnt` is the mount namespace that all processes of the snap NAME share. Its
 //! control groups are called `snap.NAME.APP-UUID.scope` and `snap.NAME.APP.service`.
 
-use super::cgroup_path::is_name;
-use super::records::Records;
-use super::{Container, Files, Runtime};
+use super::Records;
+use crate::container::cgroup_path::is_name;
+use crate::container::{Container, Files, Runtime};
 use crate::isolation::kind::Kind;
 
 const NAMESPACES: &str = "/run/snapd/ns";

@@ -4,11 +4,11 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
+use super::Records;
 use super::bundle::{Crun, Init, Runc, Spec, Youki};
-use super::cgroup_path::is_name;
 use super::podman::Podman;
-use super::records::Records;
-use super::{Container, Files, Runtime, seconds};
+use crate::container::cgroup_path::is_name;
+use crate::container::{Container, Files, Runtime, seconds};
 
 const RUNTIMES: [(Runtime, &str); 3] =
     [(Runtime::Runc, "runc"), (Runtime::Crun, "crun"), (Runtime::Youki, "youki")];

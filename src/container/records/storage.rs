@@ -1,8 +1,8 @@
 //! The storage that Podman, buildah and CRI-O share: `GRAPHROOT/DRIVER-containers/ID/userdata`, the same
 //! below RUNROOT for what runs, and where storage.conf(5) puts both.
 
-use super::Files;
-use super::users::User;
+use crate::container::Files;
+use crate::container::users::User;
 
 pub struct Storage {
     pub graph: String,

@@ -1,9 +1,9 @@
 //! firejail: `/run/firejail/name/PID` has the name of the sandbox that the process PID looks after,
 //! `/run/firejail/sandbox/PID` its first process. They may stay when it has ended.
 
+use super::Records;
 use super::bundle::Init;
-use super::records::Records;
-use super::{Container, Files, Runtime, rfc3339};
+use crate::container::{Container, Files, Runtime, rfc3339};
 
 const SANDBOXES: &str = "/run/firejail/sandbox";
 const NAMES: &str = "/run/firejail/name";

@@ -1,16 +1,31 @@
 //! What runtimes write down of their containers: the table of those whose files we read.
 
-use super::containerd::Containerd;
-use super::crio::CriO;
-use super::docker::Docker;
-use super::firejail::Firejail;
-use super::flatpak::Flatpak;
-use super::lxc::Lxc;
-use super::machined::Machined;
-use super::oci::Oci;
-use super::podman::Podman;
-use super::snap::Snap;
-use super::{Container, Files};
+mod bundle;
+mod containerd;
+mod crio;
+mod docker;
+mod firejail;
+mod flatpak;
+mod lxc;
+mod machined;
+mod oci;
+mod podman;
+mod snap;
+mod storage;
+
+pub use docker::configs as docker_configs;
+
+use crate::container::{Container, Files};
+use containerd::Containerd;
+use crio::CriO;
+use docker::Docker;
+use firejail::Firejail;
+use flatpak::Flatpak;
+use lxc::Lxc;
+use machined::Machined;
+use oci::Oci;
+use podman::Podman;
+use snap::Snap;
 
 /// The files of one runtime. They are read when somebody asks, and lists of them once.
 pub trait Records {

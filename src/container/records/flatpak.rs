@@ -4,9 +4,9 @@
 use nix::unistd::Pid;
 use serde::Deserialize;
 
-use super::records::Records;
-use super::users::User;
-use super::{Container, Files, Runtime, rfc3339};
+use super::Records;
+use crate::container::users::User;
+use crate::container::{Container, Files, Runtime, rfc3339};
 use crate::isolation::kind::Kind;
 
 pub struct Flatpak;

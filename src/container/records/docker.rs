@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use nix::unistd::Pid;
 use serde::Deserialize;
 
+use super::Records;
 use super::bundle::{Init, Spec};
-use super::cgroup_path::is_id;
-use super::records::Records;
-use super::{Container, Files, Runtime, seconds};
+use crate::container::cgroup_path::is_id;
+use crate::container::{Container, Files, Runtime, seconds};
 
 /// Where the daemon keeps its data, and where it may be told to keep it elsewhere. The snap is told so.
 const ROOTS: [(&str, &str); 2] = [

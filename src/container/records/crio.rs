@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use nix::unistd::Pid;
 use serde::Deserialize;
 
+use super::Records;
 use super::bundle::{Crun, Init, Runc, Spec};
-use super::cgroup_path::is_id;
-use super::records::Records;
 use super::storage::Storage;
-use super::{Container, Files, Runtime, seconds};
+use crate::container::cgroup_path::is_id;
+use crate::container::{Container, Files, Runtime, seconds};
 
 /// One of these is there wherever CRI-O was started.
 const TRACES: [&str; 3] = ["/run/crio", "/var/lib/crio", "/etc/crio"];
