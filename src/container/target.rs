@@ -151,6 +151,15 @@ pub fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Container
     })
 }
 
+/// Of several that were found those that the word names as one: a pod's, or the replicas of a compose service.
+#[must_use]
+pub fn group(found: &[Rc<Container>], word: &str) -> Option<Vec<Rc<Container>>> {
+    let (_, name) = split_runtime(word);
+    let of_pod = || found.iter().all(|container| container.pod_name().as_deref() == Some(name));
+    let named = found.len() > 1 && (word.starts_with("compose:") || of_pod());
+    named.then(|| found.iter().filter(|container| !container.is_pause()).cloned().collect())
+}
+
 /// The only one found, or why there is not one.
 pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
     let shown = text::escape(word.as_bytes());
@@ -220,9 +229,12 @@ fn in_container(resolver: &Resolver<'_>, container: &Container, init: Pid, cpid:
     };
     let pid = Scan::pids(proc)?.into_iter().find(|&pid| is_it(pid));
     let held = pid.map(|pid| Held { pid, pidfd: ns::pidfd(pid) }).filter(|held| is_it(held.pid));
-    held.ok_or_else(|| {
-        anyhow!("container {} has no process {cpid}", text::escape(container.label().as_bytes()))
-    })
+    held.ok_or_else(|| no_process(container, cpid))
+}
+
+#[must_use]
+pub fn no_process(container: &Container, cpid: i32) -> anyhow::Error {
+    anyhow!("container {} has no process {cpid}", text::escape(container.label().as_bytes()))
 }
 
 /// The process that is meant, of a container its first, held by a pidfd where the kernel has them.

@@ -82,11 +82,11 @@ impl Chosen {
             let find = |word: &str| find(list, containers, &all, word);
             for word in &selection.containers {
                 match find(word) {
-                    Ok(found) => words.push(found),
+                    Ok(found) => words.extend(found),
                     // A list; but a name may have commas.
                     Err(_) if word.contains(',') => {
                         for word in word.split(',').filter(|word| !word.is_empty()) {
-                            words.push(find(word)?);
+                            words.extend(find(word)?);
                         }
                     }
                     Err(error) => return Err(error),
@@ -126,13 +126,14 @@ impl Chosen {
     }
 }
 
-/// The container that a word means: by PID the one that the process is in; with `@CPID` one process.
+/// The container that a word means: by PID the one that the process is in; with `@CPID` one process. Several
+/// where it names a pod, or a service of compose.
 fn find(
     list: &[Process],
     containers: &Containers,
     all: &[Rc<Container>],
     word: &str,
-) -> Result<(usize, Option<i32>)> {
+) -> Result<Vec<(usize, Option<i32>)>> {
     let number = |container: &Rc<Container>| {
         let same = |seen: &super::containers::Seen| Rc::ptr_eq(&seen.container, container);
         containers.all.iter().position(same).ok_or_else(|| anyhow!("no such container"))
@@ -141,16 +142,24 @@ fn find(
         && let Some(process) = list.iter().find(|process| process.pid == pid.as_raw())
         && let Some(container) = process.container
     {
-        return Ok((container, None));
+        return Ok(vec![(container, None)]);
     }
     let found = target::matching(all, word);
     if found.is_empty()
         && let Some((word, cpid)) = word.rsplit_once('@')
         && let Ok(cpid) = cpid.parse::<i32>()
     {
-        return Ok((number(&target::one(&target::matching(all, word), word)?)?, Some(cpid)));
+        let container = target::one(&target::matching(all, word), word)?;
+        let number = number(&container)?;
+        if !list.iter().any(|process| process.container == Some(number) && process.cpid == Some(cpid)) {
+            return Err(target::no_process(&container, cpid));
+        }
+        return Ok(vec![(number, Some(cpid))]);
     }
-    Ok((number(&target::one(&found, word)?)?, None))
+    match target::group(&found, word) {
+        Some(group) => group.iter().map(|container| Ok((number(container)?, None))).collect(),
+        None => Ok(vec![(number(&target::one(&found, word)?)?, None)]),
+    }
 }
 
 /// The words of a list: `a,b c`.
