@@ -173,7 +173,10 @@ fn containers_by_name_runtime_and_beginning_of_the_id() {
         assert_eq!(pids(&[pod]), "4808 4846", "a pod, without its pause process");
     }
     let (status, message) = failure(of(&root).args(["-c", "rt-web@4000"]));
-    assert_eq!((status, message.as_str()), (Some(1), "ctr-ps: container docker:rt-web has no process 4000\n"));
+    assert_eq!(
+        (status, message.as_str()),
+        (Some(1), "ctr-ps: container docker:rt-web has no process 4000\n")
+    );
     assert_eq!(pids(&["rt-ctr-two"]), "4657");
     for word in ["nosuch", "rt-we", "podman:rt-web", "32e", "docker:", ":", "rt-web ", "*", "../rt-web", "-"]
     {

@@ -261,17 +261,22 @@ fn fill(file: &mut File, size: u64, text: &mut Vec<u8>) -> std::io::Result<usize
         return file.take(Files::LARGEST).read_to_end(text);
     }
     let size = usize::try_from(size).unwrap_or(0);
-    if text.len() < size {
-        text.resize(size, 0); // never shorter again: what is there will be written over
+    // One more: whoever fills that has grown meanwhile. Never shorter again: it will be written over.
+    if text.len() <= size {
+        text.resize(size + 1, 0);
     }
     let mut filled = 0;
     while filled < size {
-        match file.read(&mut text[filled..size]) {
+        match file.read(&mut text[filled..=size]) {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+    if filled > size {
+        text.truncate(filled);
+        filled += file.take(Files::LARGEST).read_to_end(text)?;
     }
     Ok(filled)
 }

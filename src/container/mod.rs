@@ -244,6 +244,16 @@ impl Container {
         }
     }
 
+    /// What no other container has, though names and ids are chosen by many.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let links = self.chain().map(|link| {
+            let claim = if link.how == How::Cgroup { "?" } else { "" };
+            format!("{}:{}:{}{claim}", link.runtime.name(), link.owner, link.id)
+        });
+        links.collect::<Vec<_>>().join("\0")
+    }
+
     /// This container and those around it, from the inside out.
     pub fn chain(&self) -> impl Iterator<Item = &Container> {
         std::iter::successors(Some(self), |container| container.outer.as_deref())

@@ -28,13 +28,20 @@ impl Nested {
     }
 
     /// The container of a candidate. Its PIDs are those of that pid namespace, and mean nothing here.
-    pub fn load(&self, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
+    pub fn load(&self, candidate: &Candidate<'_>, outer: &Rc<Container>) -> Option<Rc<Container>> {
         let loaded = candidate.stores.iter().find_map(|store| {
             let records = self.records.get(store)?;
             records.load(&self.files, &candidate.id).into_iter().next()
         })?;
-        let outside = Container { init: None, init_start: None, init_noted: None, ..loaded };
-        Some(Rc::new(Container { namespaces: Vec::new(), ..outside }))
+        Some(Rc::new(Container {
+            init: None,
+            init_start: None,
+            init_noted: None,
+            namespaces: Vec::new(),
+            owner: outer.owner, // root inside is whoever the outer one belongs to
+            outer: Some(outer.clone()),
+            ..loaded
+        }))
     }
 }
 

@@ -10,6 +10,7 @@ use super::nested::Nested;
 use super::records::{Records, Store};
 use super::strays::Strays;
 use super::{Container, Files, How, PidNs, Runtime, Tag, cgroup_lines, evidence};
+use crate::isolation::ids::ById;
 use crate::proc::{ProcRoot, Scan, Status};
 
 /// What a record says of an id, and what the kernel says to that.
@@ -19,6 +20,9 @@ struct Known {
     /// The groups where its init process really is, in whatever hierarchy, up to the component of the id.
     groups: Vec<String>,
 }
+
+/// By runtime, id and owner; what nobody vouches for has no owner.
+type Inits = HashMap<(Runtime, String, Option<u32>), Pid>;
 
 /// A store, and what it was asked for.
 struct Shelf {
@@ -50,8 +54,10 @@ pub struct Resolver<'a> {
     by_text: HashMap<Vec<u8>, Answer>,
     /// The same by one path: hierarchies share them, and the host's is in nearly every text.
     by_path: HashMap<String, Option<Rc<Container>>>,
-    /// Records inside of containers, by the id of the container.
+    /// Records inside of containers, by what tells the container from all others.
     nested: HashMap<String, Option<Nested>>,
+    /// First processes of containers, once somebody needed them.
+    inits: Option<Inits>,
     strays: Option<Strays>,
     /// The process whose cgroup file is being looked at, and the text: mostly it is the one that the record names.
     asked: Option<(Pid, Vec<u8>)>,
@@ -67,6 +73,7 @@ impl<'a> Resolver<'a> {
             by_text: HashMap::new(),
             by_path: HashMap::new(),
             nested: HashMap::new(),
+            inits: None,
             strays: None,
             asked: None,
         }
@@ -148,9 +155,11 @@ impl<'a> Resolver<'a> {
     /// Every container that a process is in now: those without records too.
     pub fn scan(&mut self) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
+        let mut seen: ById<*const Container, Rc<Container>> = ById::default(); // mostly it is the same object
         self.each_process(|resolver, pid, status, cgroup| {
             let own_pid_ns = status.nspid.len() > 1;
             if let Some(tag) = resolver.of(pid, cgroup, own_pid_ns)
+                && seen.insert(Rc::as_ptr(&tag.container), tag.container.clone()).is_none()
                 && !all.contains(&tag.container)
             {
                 all.push(tag.container);
@@ -265,14 +274,15 @@ impl<'a> Resolver<'a> {
         if outer.how == How::Cgroup || !(candidate.particular || candidate.stores.contains(&Store::Docker)) {
             return None;
         }
-        if !self.nested.contains_key(&outer.id) {
+        let key = outer.key();
+        if !self.nested.contains_key(&key) {
             let mut around = vec![outer.clone()];
             self.find_inits(&mut around);
             let nested = Nested::open(self.proc, &around[0], |pid| self.is_init(&around[0], pid));
-            self.nested.insert(outer.id.clone(), nested);
+            self.nested.insert(key.clone(), nested);
         }
-        let nested = self.nested.get(&outer.id)?.as_ref()?;
-        nested.load(candidate).map(|container| within(&container, Some(outer)))
+        let nested = self.nested.get(&key)?.as_ref()?;
+        nested.load(candidate, outer)
     }
 
     /// Those that are alive of whom records have this id: runtimes of one store, and users, choose ids without
@@ -309,21 +319,46 @@ impl<'a> Resolver<'a> {
         if all.iter().all(|container| container.init.is_some()) {
             return;
         }
-        let mut found: HashMap<(super::Runtime, String), Pid> = HashMap::new();
-        self.each_process(|resolver, pid, status, cgroup| {
-            if status.nspid.len() == 2
-                && status.nspid.last() == Some(&1)
-                && let Some(tag) = resolver.of_cgroup(cgroup)
-            {
-                found.entry((tag.container.runtime, tag.container.id.clone())).or_insert(pid);
-            }
-        });
+        let inits = match self.inits.take() {
+            Some(inits) => inits,
+            None => self.first_processes(),
+        };
         for container in all.iter_mut().filter(|container| container.init.is_none()) {
-            if let Some(&init) = found.get(&(container.runtime, container.id.clone())) {
+            let owner = (container.how != How::Cgroup).then_some(container.owner);
+            if let Some(&init) = inits.get(&(container.runtime, container.id.clone(), owner)) {
                 let init_start = evidence::start_of(self.proc, init);
                 *container = Rc::new(Container { init: Some(init), init_start, ..(**container).clone() });
             }
         }
+        self.inits = Some(inits);
+    }
+
+    /// Who has PID 1 one pid namespace further in, by the container that is told by the group.
+    fn first_processes(&mut self) -> Inits {
+        let mut inits = Inits::new();
+        self.each_process(|resolver, pid, status, cgroup| {
+            if status.nspid.len() == 2
+                && status.nspid.last() == Some(&1)
+                && let Some(container) = resolver.outermost(cgroup)
+            {
+                inits.entry(container).or_insert(pid);
+            }
+        });
+        inits
+    }
+
+    /// The outermost container of a group, without a look into any: whoever is inside may have made the rest.
+    fn outermost(&mut self, text: &[u8]) -> Option<(Runtime, String, Option<u32>)> {
+        let mut claimed = None;
+        for candidate in cgroup_lines(text).flat_map(candidates) {
+            if let Some(container) = self.proven(&candidate) {
+                return Some((container.runtime, container.id.clone(), Some(container.owner)));
+            }
+            if candidate.particular && claimed.is_none() {
+                claimed = Some((candidate.runtime, candidate.id.into_owned(), None));
+            }
+        }
+        claimed
     }
 
     fn each_process(&mut self, mut visit: impl FnMut(&mut Self, Pid, &Status, &[u8])) {

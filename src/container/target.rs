@@ -92,6 +92,9 @@ fn in_range(number: i64, word: &str) -> Result<Option<Pid>, Errno> {
 pub fn matching(all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
     let word = word.strip_suffix('?').unwrap_or(word); // as ctr-ps marks what nobody vouches for
     let (runtime, name) = split_runtime(word);
+    if name.is_empty() {
+        return Vec::new(); // some containers have no name, and nobody means them by that
+    }
     let of_runtime = |container: &Container| runtime.is_none_or(|runtime| container.runtime == runtime);
     let find = |fits: &dyn Fn(&Container) -> bool| -> Vec<Rc<Container>> {
         all.iter().filter(|container| of_runtime(container) && fits(container)).cloned().collect()
@@ -155,9 +158,17 @@ pub fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Container
 #[must_use]
 pub fn group(found: &[Rc<Container>], word: &str) -> Option<Vec<Rc<Container>>> {
     let (_, name) = split_runtime(word);
+    let (first, others) = found.split_first()?;
     let of_pod = || found.iter().all(|container| container.pod_name().as_deref() == Some(name));
-    let named = found.len() > 1 && (word.starts_with("compose:") || of_pod());
-    named.then(|| found.iter().filter(|container| !container.is_pause()).cloned().collect())
+    // Two clusters on one host, or two users, may each have one of that name.
+    let around = |container: &Container| container.outer.as_ref().map(|outer| outer.key());
+    let alike = |other: &Rc<Container>| other.owner == first.owner && around(other) == around(first);
+    let named = word.starts_with("compose:") || of_pod();
+    if others.is_empty() || !named || !others.iter().all(alike) {
+        return None;
+    }
+    let payload: Vec<_> = found.iter().filter(|container| !container.is_pause()).cloned().collect();
+    Some(if payload.is_empty() { found.to_vec() } else { payload })
 }
 
 /// The only one found, or why there is not one.

@@ -58,7 +58,9 @@ pub fn cut(text: &str, columns: usize) -> &str {
     }
     let mut left = columns;
     for (at, letter) in text.char_indices() {
-        match left.checked_sub(letter.width().unwrap_or(0)) {
+        // The selector of the coloured form makes the letter before it a column wider.
+        let width = letter.width().unwrap_or(0) + usize::from(letter == '\u{fe0f}');
+        match left.checked_sub(width) {
             Some(rest) => left = rest,
             None => return &text[..at],
         }

@@ -27,7 +27,7 @@ pub struct Containers {
     /// The same object mostly: then nothing of it is compared. Held, so that no other gets its address.
     by_address: ById<*const Container, (Rc<Container>, usize)>,
     /// A claim that nobody vouches for is another than the container of that id.
-    by_id: HashMap<(Runtime, String, Option<usize>, bool), usize>,
+    by_id: HashMap<(Runtime, String, u32, Option<usize>, bool), usize>,
 }
 
 impl Containers {
@@ -38,7 +38,7 @@ impl Containers {
         }
         let outer = container.outer.as_ref().map(|outer| self.number(outer));
         let claim = container.how == How::Cgroup;
-        let key = (container.runtime, container.id.clone(), outer, claim);
+        let key = (container.runtime, container.id.clone(), container.owner, outer, claim);
         let number = *self.by_id.entry(key).or_insert(self.all.len());
         match self.all.get_mut(number) {
             None => self.all.push(Seen {

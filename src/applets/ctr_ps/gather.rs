@@ -150,9 +150,9 @@ impl Whose<'_> {
             // Where there is the unified hierarchy only.
             let alone = text.starts_with(b"0::") && cgroup::parse(text).count() == 1;
             let sure = tag.as_ref().filter(|tag| is_of_group(tag));
-            // Where there are more, if the others have nothing to add; and not by namespaces.
+            // If the unified one says the same, so neither another has more to say, nor namespaces did.
             let mut same = || self.resolver.of_unified(text).as_ref() == sure;
-            let sure = sure.filter(|_| alone || same());
+            let sure = sure.filter(|_| same());
             if alone || sure.is_some() {
                 let text = alone.then(|| text.to_vec());
                 self.learn(identity, text, sure.cloned());

@@ -302,7 +302,8 @@ pub fn run(call: &Call) -> Outcome {
     }
     let columns = Columns::new(&request)?;
     if let Some(interval) = request.watch {
-        let frame = |out: &mut Out| answer(out, &host, &request, &columns).map(drop);
+        // Who has logged in meanwhile, and what was mounted, is looked for anew.
+        let frame = |out: &mut Out| answer(out, &Host::new(&request)?, &request, &columns).map(drop);
         return watch::watch(interval, frame).map(|()| 0);
     }
     let mut out = Out::stdout();
@@ -431,7 +432,7 @@ fn portable(request: &mut Request) -> Result<(), Exit> {
 }
 
 fn container(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
-    let Some(word) = word.to_str().filter(|word| !word.is_empty()) else {
+    let Some(word) = word.to_str().filter(|word| !word.split(',').all(str::is_empty)) else {
         return Err(anyhow!("'{}' names no container", text::shown(word)).into());
     };
     request.selection.containers.push(word.to_owned());

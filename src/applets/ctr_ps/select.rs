@@ -31,7 +31,8 @@ impl Selection {
     /// Are all processes needed to tell which are shown?
     #[must_use]
     pub fn needs_all(&self) -> bool {
-        !self.vias.is_empty()
+        let both = !self.pids.is_empty() && !self.containers.is_empty();
+        both || !self.vias.is_empty()
     }
 
     /// Are all processes shown, but for threads of the kernel?
@@ -46,7 +47,7 @@ impl Selection {
         self.kernel_threads || self.pids.contains(&pid)
     }
 
-    /// Of a list of containers: is one shown for what it is, whoever is in it?
+    /// Are processes asked for by what they are themselves, and not by their containers?
     #[must_use]
     pub fn by_process(&self) -> bool {
         !(self.pids.is_empty() && self.users.is_empty() && self.hows.is_empty() && self.vias.is_empty())
@@ -93,7 +94,7 @@ impl Chosen {
                 }
             }
         }
-        let none = words.is_empty() && selection.runtimes.is_empty();
+        let none = selection.containers.is_empty() && selection.runtimes.is_empty();
         Ok(Chosen { none, words, runtimes: selection.runtimes.clone() })
     }
 

@@ -36,6 +36,10 @@ impl Via {
 /// Of every process. They stand in the order of their PIDs; the parent's may be higher.
 pub fn find(list: &mut [Process], containers: &Containers) {
     for at in 0..list.len() {
+        // Nothing to tell, and so nothing to find it by for those below.
+        if list[at].container.is_none_or(|number| containers.all[number].init.is_none()) {
+            continue;
+        }
         // Up to the first that is known already, or to none; then down again. A cycle ends where it began.
         let mut path = vec![at];
         let mut above = None;
