@@ -1,5 +1,7 @@
 //! What the kernel says to a record: does the init process that it names live, and is it that container's?
 
+use std::os::fd::OwnedFd;
+
 use nix::unistd::Pid;
 
 use super::cgroup_path::candidates;
@@ -16,7 +18,11 @@ pub fn groups_of(proc: &ProcRoot, init: Pid, container: &Container) -> Vec<Strin
 /// The same, of the text of its cgroup file.
 pub fn groups_in(text: &[u8], container: &Container) -> Vec<String> {
     let id = bare(container.group.as_ref().unwrap_or(&container.id));
-    let of_it = cgroup_lines(text).flat_map(candidates).filter(|candidate| bare(&candidate.id) == id);
+    // A user may give a record any id, that of a group in which others are too. Below his slice all is his.
+    let users = format!("/user.slice/user-{}.slice/", container.owner);
+    let his = |group: &str| container.owner == 0 || group.starts_with(&users);
+    let of_it = cgroup_lines(text).flat_map(candidates);
+    let of_it = of_it.filter(|candidate| bare(&candidate.id) == id && his(candidate.group));
     let mut groups: Vec<String> = of_it.map(|candidate| candidate.group.to_owned()).collect();
     groups.sort();
     groups.dedup();
@@ -28,20 +34,19 @@ fn bare(id: &str) -> &str {
     id.rsplit('/').next().unwrap_or_default()
 }
 
-/// Does the init process that a record names live, and is it the one that the record means? Groups that carry
-/// the container's id say so; of a container that has none, its start time does.
+/// Does the init process that a record names live, and is it the one that the record means? What the record says
+/// of its start and its namespaces must be true; and groups that carry the container's id vouch for it, or of one
+/// that has none the time when it began.
 pub fn alive(proc: &ProcRoot, init: Pid, container: &Container, groups: &[String]) -> bool {
-    belongs(proc, init, container.owner) && (!groups.is_empty() || same_process(proc, init, container))
+    belongs(proc, init, container.owner)
+        && container.init_start.is_none_or(|noted| start_of(proc, init) == Some(noted))
+        && has_namespaces(proc, init, container)
+        && (!groups.is_empty() || began_in_time(proc, init, container))
 }
 
-fn same_process(proc: &ProcRoot, init: Pid, container: &Container) -> bool {
-    let Some(start) = start_of(proc, init) else { return false };
-    let same = match (container.init_start, container.init_noted) {
-        (Some(noted), _) => noted == start,
-        (None, Some(noted)) => began_before(proc, start, noted),
-        (None, None) => false,
-    };
-    same && has_namespaces(proc, init, container)
+fn began_in_time(proc: &ProcRoot, init: Pid, container: &Container) -> bool {
+    let before = |noted| start_of(proc, init).is_some_and(|start| began_before(proc, start, noted));
+    container.init_start.is_some() || container.init_noted.is_some_and(before)
 }
 
 /// When a process began, in clock ticks since the boot: the 22nd field of its stat. Its name may hold anything.
@@ -66,24 +71,38 @@ fn has_namespaces(proc: &ProcRoot, pid: Pid, container: &Container) -> bool {
     container.namespaces.iter().all(|&(kind, id)| namespace(proc, pid, kind) == Some(id))
 }
 
-/// A user's record vouches for that user's processes alone: those that run as him, and those in a user
-/// namespace that he made.
+/// A user's record vouches for that user's processes alone: those in a user namespace that he made. (Somebody
+/// else's container may well run as him.) Where no namespace tells, as in files, by who they run as.
 fn belongs(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
     if owner == 0 {
         return true;
     }
-    let uid = || {
-        let text = proc.read(pid, "status").ok()?;
-        let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
-        line.trim_ascii().split(u8::is_ascii_whitespace).next().and_then(number::<u32>)
-    };
-    uid() == Some(owner) || makers(proc, pid).any(|maker| maker == owner)
+    let mut makers = makers(proc, pid).peekable();
+    if makers.peek().is_some() {
+        return makers.any(|maker| maker == owner);
+    }
+    let text = proc.read(pid, "status").unwrap_or_default();
+    let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Uid:"));
+    let mut ids = line.unwrap_or_default().trim_ascii().split(u8::is_ascii_whitespace);
+    ids.next().and_then(number::<u32>) == Some(owner)
+}
+
+/// Is a namespace of his, where one of that kind tells? Those that he made a user namespace for.
+pub fn made_by(proc: &ProcRoot, pid: Pid, kind: Kind, owner: u32) -> bool {
+    if owner == 0 {
+        return true;
+    }
+    let Ok(fd) = ns::open_file(&proc.of(pid, &kind.link())) else { return true };
+    around(ns::owner_of(&fd).ok()).any(|maker| maker == owner)
 }
 
 /// Who made the user namespace of a process, and those around it.
 fn makers(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = u32> {
-    let own = ns::open_file(&proc.of(pid, &Kind::User.link())).ok();
-    std::iter::successors(own, |fd| ns::parent_of(fd).ok()).take(32).filter_map(|fd| ns::owner_uid(&fd))
+    around(ns::open_file(&proc.of(pid, &Kind::User.link())).ok())
+}
+
+fn around(user_ns: Option<OwnedFd>) -> impl Iterator<Item = u32> {
+    std::iter::successors(user_ns, |fd| ns::parent_of(fd).ok()).take(32).filter_map(|fd| ns::owner_uid(&fd))
 }
 
 /// The id of one of its namespaces.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use nix::fcntl::AT_FDCWD;
 use nix::unistd::Pid;
 
-use super::evidence::{namespace, start_of};
+use super::evidence::{made_by, namespace, start_of};
 use super::{Container, Files, How, PidNs, Runtime, Tag};
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
@@ -99,10 +99,12 @@ impl Strays {
                 let noted = container.namespaces.iter().find(|(noted, _)| *noted == kind).map(|(_, id)| *id);
                 noted.or_else(|| namespace(proc, container.init?, kind))
             };
-            if let Some(id) = of(Kind::Pid).filter(|id| Some(*id) != self.host.pid_ns) {
+            // A record vouches for the namespaces that are its owner's, and not for those he was let into.
+            let his = |kind| container.init.is_none_or(|init| made_by(proc, init, kind, container.owner));
+            if let Some(id) = of(Kind::Pid).filter(|id| Some(*id) != self.host.pid_ns && his(Kind::Pid)) {
                 known.pid.entry(id).or_default().push(container.clone());
             }
-            if let Some(id) = of(Kind::Mnt).filter(|id| Some(*id) != self.host.mnt_ns) {
+            if let Some(id) = of(Kind::Mnt).filter(|id| Some(*id) != self.host.mnt_ns && his(Kind::Mnt)) {
                 known.mnt.entry(id).or_default().push(container.clone());
             }
         }
