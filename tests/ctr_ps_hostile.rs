@@ -381,3 +381,105 @@ fn a_link_does_not_lead_out_of_the_root() {
     symlink("/other", host.root().join("proc")).expect("a link");
     assert_eq!(printed(of(host.root()).arg("-q")), "1\n");
 }
+
+/// A process in a pid namespace of its own, as root or a user, that began at a time.
+fn contained(host: &Host, pid: i64, cgroup: &str, uid: u32) {
+    host.process(pid, 1, cgroup, b"sleep\x001\0");
+    let status = format!(
+        "Name:\tprog\nState:\tS (sleeping)\nPPid:\t1\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\nNSpid:\t{pid}\t1\nVmPeak:\t1 kB\n"
+    );
+    host.file(&format!("proc/{pid}/status"), status);
+    let stat = format!("{pid} (prog) S 1{} 5000 0 0\n", " 0".repeat(17));
+    host.file(&format!("proc/{pid}/stat"), stat);
+}
+
+fn runc(directory: &str, id: &str, pid: i64, start: u64) -> (String, String) {
+    let state = format!(
+        r#"{{"id":"{id}","init_process_pid":{pid},"init_process_start":{start},"config":{{"labels":["bundle=/x"]}}}}"#
+    );
+    (format!("{directory}/runc/{id}/state.json"), state)
+}
+
+#[test]
+fn a_first_process_in_a_group_that_claims_to_be_nested() {
+    let host = Host::new("ctr-ps-round");
+    host.file("var/lib/lxc/web/config", "lxc.uts.name = web\n");
+    contained(&host, 100, &format!("/lxc.payload.web/docker/{WEB}"), 0);
+    assert_eq!(host.containers()[&100], format!("lxc:web/{}", unverified(WEB)));
+}
+
+#[test]
+fn a_start_time_that_is_noted_must_be_true() {
+    let host = Host::new("ctr-ps-start");
+    contained(&host, 100, "/job", 0);
+    let (path, state) = runc("run", "job", 100, 4999);
+    host.file(&path, state);
+    assert_eq!(host.containers()[&100], "-");
+    let (path, state) = runc("run", "job", 100, 5000);
+    host.file(&path, state);
+    assert_eq!(host.containers()[&100], "runc:job");
+}
+
+#[test]
+fn words_that_mean_nobody_select_nobody() {
+    let host = Host::new("ctr-ps-nobody");
+    host.process(100, 1, &scope(WEB), b"sleep\x001\0");
+    assert_eq!(host.containers()[&100], unverified(WEB), "it has no name");
+    for word in ["", ",", ",,", "?", "@1", "docker:", "docker:?"] {
+        let (status, message) = failure(of(host.root()).args(["-q", "-c", word]));
+        assert_eq!(status, Some(1), "{word}: {message}");
+    }
+}
+
+#[test]
+fn a_pod_of_pause_processes_alone() {
+    let host = Host::new("ctr-ps-pauses");
+    for (pid, id) in [(100, WEB), (101, DB)] {
+        let group = format!("/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope");
+        host.process(pid, 1, &group, b"/pause\0");
+        let bundle = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{id}");
+        host.file(&format!("{bundle}/init.pid"), pid.to_string());
+        let names = r#""io.kubernetes.cri.sandbox-name":"web","io.kubernetes.cri.sandbox-namespace":"ns""#;
+        host.file(&format!("{bundle}/config.json"), format!(r#"{{"annotations":{{{names}}}}}"#));
+    }
+    assert_eq!(printed(of(host.root()).args(["-q", "-c", "ns/web"])), "100\n101\n");
+}
+
+#[test]
+fn a_user_vouches_for_his_own_and_takes_no_name_away() {
+    if !root() {
+        return skip("ctr-ps-users", "needs root, to give files away");
+    }
+    const BOB: u32 = 1000;
+    let host = Host::new("ctr-ps-users");
+    host.file("etc/passwd", "root:x:0:0::/root:/bin/sh\nbob:x:1000:1000::/home/bob:/bin/sh\n");
+    // One name, twice; and groups that others are in.
+    contained(&host, 100, "/web", 0);
+    contained(&host, 200, "/user.slice/user-1000.slice/web", BOB);
+    contained(&host, 300, "/system.slice/job", BOB);
+    host.process(301, 1, "/system.slice/sshd.service", b"sshd\0");
+    let of_root = runc("run", "web", 100, 5000);
+    let of_bob = runc("run/user/1000", "web", 200, 5000);
+    let shared = runc("run/user/1000", "system.slice", 300, 4999);
+    for (path, state) in [of_root, of_bob, shared] {
+        let file = host.file(&path, state);
+        if path.contains("user") {
+            for path in file.ancestors().take(4) {
+                std::os::unix::fs::chown(path, Some(BOB), Some(BOB)).expect("given away");
+            }
+        }
+    }
+    let found = host.containers();
+    assert_eq!((found[&100].as_str(), found[&200].as_str()), ("runc:web", "runc:web"));
+    assert_ne!(found[&300], "runc:system.slice");
+    assert_eq!(found[&301], "-");
+    assert_eq!(
+        printed(of(host.root()).args(["-n", "-o", "pid,owner", "-C", "-p", "100,200"])),
+        "100 root\n200 bob\n"
+    );
+    assert_eq!(printed(of(host.root()).args(["-q", "-c", "runc:web"])), "100\n", "root's is meant");
+    assert_eq!(
+        printed(of(host.root()).args(["-q", "-l"])).lines().filter(|line| *line == "runc:web").count(),
+        2
+    );
+}

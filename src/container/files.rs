@@ -2,6 +2,7 @@
 //! may be stale, truncated, huge or hostile.
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -35,6 +36,10 @@ struct System {
     users: OnceCell<Vec<User>>,
     mounts: OnceCell<Mounts>,
     warnings: RefCell<Vec<String>>,
+    /// Is it a container's, who may have put anything anywhere in it?
+    of_container: bool,
+    /// Bytes read so far of what belongs to users, by user.
+    spent: RefCell<HashMap<u32, u64>>,
     /// Of the file read last: one piece of memory does for thousands of them.
     text: RefCell<Vec<u8>>,
 }
@@ -44,8 +49,21 @@ impl Files {
     const LARGEST: u64 = 16 << 20;
     /// More than any host has containers, so that nobody makes us read for ever.
     const MOST_NAMES: usize = 50_000;
+    /// Of one user: names in a directory, bytes altogether, and warnings.
+    const MOST_NAMES_OF_USER: usize = 2_000;
+    const LARGEST_OF_USER: u64 = 32 << 20;
+    const MOST_WARNINGS: usize = 1_000;
 
     pub fn new(root: &Path) -> Result<Files> {
+        Files::open_root(root, false)
+    }
+
+    /// The files of a container, seen from outside of it.
+    pub fn of_container(root: &Path) -> Result<Files> {
+        Files::open_root(root, true)
+    }
+
+    fn open_root(root: &Path, of_container: bool) -> Result<Files> {
         let cannot = || format!("cannot open {}", root.display());
         let owner = std::fs::metadata(root).with_context(cannot)?.uid();
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -61,6 +79,8 @@ impl Files {
             users: OnceCell::new(),
             mounts: OnceCell::new(),
             warnings: RefCell::default(),
+            of_container,
+            spent: RefCell::default(),
             text: RefCell::default(),
         };
         Ok(Files { system: Rc::new(system), user: None })
@@ -129,7 +149,9 @@ impl Files {
 
     /// How long it is, and when it was written, in seconds since 1970.
     fn read_into(&self, path: &str, text: &mut Vec<u8>) -> Option<(usize, i64)> {
-        let mut file = self.open(path, OFlag::O_RDONLY)?;
+        // Only to open a device or a pipe may do something: of what others put there it is seen first.
+        let careful = self.user.is_some() || self.system.of_container;
+        let mut file = self.open(path, if careful { OFlag::O_PATH } else { OFlag::O_RDONLY })?;
         let meta = file.metadata().ok()?;
         if !meta.is_file() {
             return self.complain(path, "not a regular file");
@@ -139,6 +161,21 @@ impl Files {
         }
         if meta.len() > Self::LARGEST {
             return self.complain(path, "too large to be a state file");
+        }
+        if let Some(user) = self.user {
+            let mut spent = self.system.spent.borrow_mut();
+            let spent = spent.entry(user).or_default();
+            *spent += meta.len();
+            if *spent > Self::LARGEST_OF_USER {
+                return self.complain(path, "left out, as there is too much of that user's");
+            }
+        }
+        if careful {
+            file = match reopened(&file) {
+                Ok(file) => file,
+                Err(Errno::EACCES | Errno::EPERM) if self.user.is_some() => return None,
+                Err(errno) => return self.complain(path, &crate::errno::strerror(errno as i32)),
+            };
         }
         match fill(&mut file, meta.len(), text) {
             Ok(length) => Some((length, meta.mtime())),
@@ -153,8 +190,9 @@ impl Files {
         };
         let Ok(entries) = std::fs::read_dir(own_descriptor(&directory)) else { return Vec::new() };
         let mut names: Vec<String> = Vec::new();
+        let most = if self.user.is_some() { Self::MOST_NAMES_OF_USER } else { Self::MOST_NAMES };
         for entry in entries.map_while(Result::ok) {
-            if names.len() == Self::MOST_NAMES {
+            if names.len() == most {
                 return self.complain(path, "too many names, the rest is left out").unwrap_or(names);
             }
             names.extend(entry.file_name().into_string());
@@ -170,6 +208,13 @@ impl Files {
     /// The inode of a file: of one in /run/netns, the id of the namespace.
     pub fn inode(&self, path: &str) -> Option<u64> {
         self.open(path, OFlag::O_PATH)?.metadata().ok().map(|meta| meta.ino())
+    }
+
+    /// Is that the file of this path, for us too?
+    pub fn is_same(&self, path: &str, meta: &Metadata) -> bool {
+        let here = || self.open(path, OFlag::O_PATH)?.metadata().ok();
+        !self.may_hang(path)
+            && here().is_some_and(|here| (here.dev(), here.ino()) == (meta.dev(), meta.ino()))
     }
 
     /// Where a path of that system really is, its links followed there.
@@ -247,7 +292,7 @@ impl Files {
         let path = self.system.path.join(path.trim_start_matches('/'));
         let warning = format!("{}: {problem}", path.display());
         let mut warnings = self.system.warnings.borrow_mut();
-        if !warnings.contains(&warning) {
+        if warnings.len() < Self::MOST_WARNINGS && !warnings.contains(&warning) {
             warnings.push(warning);
         }
         None
@@ -287,6 +332,12 @@ fn stay_on(mount: &Path, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
     let rest = Path::new(path).strip_prefix(mount).map_err(|_| Errno::EXDEV)?;
     let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { rest };
     openat2(base.as_fd(), rest, OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_XDEV))
+}
+
+/// What a descriptor stands for that names it only, to be read.
+fn reopened(file: &File) -> nix::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    open(&own_descriptor(file), flags, Mode::empty()).map(File::from)
 }
 
 fn own_descriptor(file: &File) -> PathBuf {

@@ -310,6 +310,8 @@ impl fmt::Display for Container {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.runtime.name())?;
         match &self.name {
+            // No runtime allows one there, and with it a name could pass for a chain.
+            Some(name) if self.runtime != Runtime::Anon => f.write_str(&name.replace(':', "\\x3a"))?,
             Some(name) => f.write_str(name)?,
             None => f.write_str(self.id.get(..12).unwrap_or(&self.id))?,
         }

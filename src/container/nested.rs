@@ -48,7 +48,7 @@ impl Nested {
 /// The files that a process sees; none if that could make us wait.
 #[must_use]
 pub fn inside(proc: &ProcRoot, pid: Pid) -> Option<Files> {
-    if may_hang(proc, pid) { None } else { Files::new(&proc.of(pid, "root")).ok() }
+    if may_hang(proc, pid) { None } else { Files::of_container(&proc.of(pid, "root")).ok() }
 }
 
 /// A file system served by a process of that container could make us wait for ever. One of lxcfs lies over

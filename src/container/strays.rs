@@ -8,8 +8,9 @@ use std::rc::Rc;
 use nix::fcntl::AT_FDCWD;
 use nix::unistd::Pid;
 
+use super::cgroup_path::candidates;
 use super::evidence::{made_by, namespace, start_of};
-use super::{Container, Files, How, PidNs, Runtime, Tag};
+use super::{Container, Files, How, PidNs, Runtime, Tag, cgroup_lines};
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::proc::{ProcRoot, Status};
@@ -42,6 +43,7 @@ pub struct Own {
 pub struct Strays {
     host: Host,
     /// Names of network namespaces.
+    files: Files,
     net_names: HashMap<u64, String>,
     known: Option<ByNamespaces>,
     /// Those that no record tells of, by what makes one of them.
@@ -69,7 +71,13 @@ struct ByNamespaces {
 
 impl Strays {
     pub fn new(proc: &ProcRoot, files: &Files) -> Strays {
-        Strays { host: Host::new(proc), net_names: net_names(files), known: None, found: HashMap::new() }
+        Strays {
+            host: Host::new(proc),
+            files: files.clone(),
+            net_names: net_names(files),
+            known: None,
+            found: HashMap::new(),
+        }
     }
 
     /// What the process has of its own; nothing for most.
@@ -149,7 +157,8 @@ impl Strays {
         };
         // What nobody known has made needs no look at each of its processes.
         let may_help = container.runtime != Runtime::Anon || own.pid_ns.is_none();
-        if may_help && HELPERS.iter().any(|helper| program(proc, pid).as_deref() == Some(helper)) {
+        if may_help && HELPERS.iter().any(|helper| program(proc, &self.files, pid).as_deref() == Some(helper))
+        {
             return None;
         }
         Some(Tag { how: container.how, container })
@@ -158,7 +167,7 @@ impl Strays {
     /// A container that no record tells of: what made it, by the program that stands above it, and its init.
     fn describe(&self, proc: &ProcRoot, pid: Pid, own: &Own, id: &str) -> Container {
         let (maker, init) = self.climb(proc, pid, own);
-        let init = init.or(own.pid_ns.is_none().then_some(pid));
+        let init = init.or_else(|| first_child(proc, pid, id)).or(own.pid_ns.is_none().then_some(pid));
         let (runtime, how) = match maker {
             Some((runtime, _)) => (runtime, How::Namespace),
             None => (Runtime::Anon, How::Anonymous),
@@ -200,7 +209,7 @@ impl Strays {
             if own_pid_ns && status.nspid.last() == Some(&1) && namespace(proc, at, Kind::Pid) == own.pid_ns {
                 init = Some(at);
             }
-            let program = program(proc, at);
+            let program = program(proc, &self.files, at);
             let row = MAKERS.iter().find(|(name, _)| program.as_deref() == Some(name));
             if let Some((_, runtime)) = row {
                 maker = Some((*runtime, at));
@@ -235,9 +244,18 @@ impl Host {
                 .into_iter()
                 .flatten()
                 .find_map(|pid| root_of(proc, pid))
-                .or_else(|| file_id(&proc.own("root"))),
+                .or_else(|| file_id(&proc.own("root")).filter(|_| !in_container(proc))),
         }
     }
+}
+
+/// Are we in a container ourselves, one that shows the host's processes? Then our root is not theirs.
+fn in_container(proc: &ProcRoot) -> bool {
+    let own = std::fs::read(proc.own("cgroup")).unwrap_or_default();
+    let first = proc.read(Pid::from_raw(1), "cgroup").unwrap_or_default();
+    // In a control group namespace of our own, the groups above it begin so.
+    let above = cgroup_lines(&first).any(|path| path.starts_with("/.."));
+    above || cgroup_lines(&own).flat_map(candidates).any(|candidate| candidate.particular)
 }
 
 impl ByNamespaces {
@@ -292,6 +310,17 @@ fn other(id: Option<u64>, hosts: Option<u64>) -> Option<u64> {
     id.filter(|_| id != hosts)
 }
 
+/// The first process of the pid namespace that a process has made for its children.
+fn first_child(proc: &ProcRoot, pid: Pid, pid_ns: &str) -> Option<Pid> {
+    let text = proc.read(pid, &format!("task/{pid}/children")).ok()?;
+    let children = text.split(|&b| b == b' ').filter_map(crate::proc::number).map(Pid::from_raw);
+    let own = |child: Pid| namespace(proc, child, Kind::Pid).is_some_and(|id| id.to_string() == pid_ns);
+    let first = |child: Pid| {
+        proc.read(child, "status").is_ok_and(|text| Status::parse(&text).nspid.last() == Some(&1))
+    };
+    children.into_iter().find(|&child| own(child) && first(child))
+}
+
 /// The names that ip-netns(8) gave.
 fn net_names(files: &Files) -> HashMap<u64, String> {
     const NAMED: &str = "/run/netns";
@@ -315,18 +344,22 @@ fn parse(link: &Path) -> Option<u64> {
     crate::isolation::kind::parse_link(std::fs::read_link(link).ok()?.as_os_str().as_bytes())
 }
 
-/// The name of the program that a process runs, if its file is root's: then nobody else chose the name.
-fn program(proc: &ProcRoot, pid: Pid) -> Option<String> {
+/// The name of the program that a process runs, if its file is root's: then nobody else chose the name. The
+/// process may see any file there in mounts of its own, so it must be that file for us too.
+fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     let exe = proc.of(pid, "exe");
-    let name = std::fs::read_link(&exe).ok()?.file_name()?.to_str()?.to_owned();
-    let wanted = MAKERS.iter().any(|row| row.0 == name) || HELPERS.contains(&name.as_str());
+    let path = std::fs::read_link(&exe).ok()?;
+    let name = path.file_name()?.to_str()?;
+    if !MAKERS.iter().any(|row| row.0 == name) && !HELPERS.contains(&name) {
+        return None;
+    }
     // An ordinary user may not follow it, and sees the like of his own only.
-    let roots = || {
-        let meta = std::fs::metadata(&exe).ok();
-        meta.is_none_or(|meta| meta.uid() == 0 && meta.mode() & 0o022 == 0)
-    };
-    (wanted && roots()).then_some(name)
+    let meta = std::fs::metadata(&exe).ok();
+    let trusted = meta.is_none_or(|meta| {
+        meta.uid() == 0 && meta.mode() & 0o022 == 0 && files.is_same(path.to_str().unwrap_or_default(), &meta)
+    });
+    trusted.then(|| name.to_owned())
 }
 
 /// The name that systemd-nspawn(1) was given, by its arguments. They are root's own word.

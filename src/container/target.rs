@@ -11,7 +11,7 @@ use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
 use super::evidence::namespace;
-use super::{Container, Files, Resolver, Runtime};
+use super::{Container, Files, How, Resolver, Runtime};
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::output::text;
@@ -102,7 +102,7 @@ pub fn matching(all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
     if let Some(service) = word.strip_prefix("compose:") {
         return find(&|container| container.compose_service().as_deref() == Some(service));
     }
-    let whole = find(&|container| container.label().trim_end_matches('?') == word);
+    let whole = preferred(find(&|container| container.label().trim_end_matches('?') == word));
     let exact = |container: &Container| container.name.as_deref() == Some(name) || container.id == name;
     // RUNTIME:NAME as ctr-ps prints it means that one, even if others end in the same part.
     if whole.len() == 1 {
@@ -123,7 +123,24 @@ pub fn matching(all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
     ]
     .into_iter()
     .find(|found| !found.is_empty())
+    .map(preferred)
     .unwrap_or_default()
+}
+
+/// Anybody may choose a name that another has. So that nobody can take it away, what is proven goes before what
+/// is only claimed, root's before a user's, and one of the host's before one in a container.
+fn preferred(mut found: Vec<Rc<Container>>) -> Vec<Rc<Container>> {
+    let better: [fn(&Container) -> bool; 3] = [
+        |container| container.how != How::Cgroup,
+        |container| container.owner == 0,
+        |container| container.outer.is_none(),
+    ];
+    for better in better {
+        if found.iter().any(|container| better(container)) {
+            found.retain(|container| better(container));
+        }
+    }
+    found
 }
 
 /// A pod with one container means that one, not its pause process. Of several, none is meant more.
@@ -218,7 +235,13 @@ fn inside(word: &str) -> Option<(&str, i32)> {
 /// Holds the container's init process. Its identity is checked after the pidfd is open: before, the PID may
 /// have become another's.
 pub fn hold(resolver: &Resolver<'_>, container: &Container) -> Result<Held> {
-    let pid = container.init.ok_or_else(|| ended(container))?;
+    let pid = container.init.ok_or_else(|| match container.runtime {
+        Runtime::Netns => {
+            let name = text::escape(container.id.as_bytes()).into_owned();
+            anyhow!("a network namespace by name is entered with --net=/run/netns/{name}")
+        }
+        _ => ended(container),
+    })?;
     let pidfd = ns::pidfd(pid);
     if !resolver.is_init(container, pid) {
         return Err(ended(container));
