@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 
 use common::ctr_ps::{ctr_ps, printed, processes};
 use common::process::{Holder, limited, namespaces};
-use common::{Scratch, applet, program, stderr, stdout};
+use common::{Scratch, applet, binary, program, stderr, stdout};
 use serde_json::Value;
 
 /// What ctr-ps says of a process.
@@ -85,12 +85,8 @@ fn other_namespaces_alone_make_no_container() {
     }
 }
 
-#[test]
-fn a_changed_root_is_a_container_and_the_one_who_waits_outside_is_its_own() {
-    if !namespaces("changed roots") {
-        return;
-    }
-    let root = Scratch::new("strays-root");
+/// A process with a root directory and mounts of its own, and nothing else.
+fn with_changed_root(root: &Scratch) -> Holder {
     for name in ["bin", "lib", "lib64", "usr", "proc", "etc"] {
         let own = std::path::Path::new("/").join(name);
         let there = root.0.join(name);
@@ -104,10 +100,53 @@ fn a_changed_root_is_a_container_and_the_one_who_waits_outside_is_its_own() {
     let bind = format!(
         "for d in bin lib lib64 usr; do [ -L \"{path}/$d\" ] || [ ! -d /$d ] || mount --bind /$d \"{path}/$d\"; done; exec chroot \"{path}\" sh -c 'echo '$pid'; exec cat'"
     );
-    let holder = Holder::new(&["-m"], &bind);
+    Holder::new(&["-m"], &bind)
+}
+
+#[test]
+fn a_changed_root_is_a_container_and_the_one_who_waits_outside_is_its_own() {
+    if !namespaces("changed roots") {
+        return;
+    }
+    let root = Scratch::new("strays-root");
+    let holder = with_changed_root(&root);
     let found = row(holder.pid);
     assert_eq!(found["runtime"], "anon", "{found}");
     assert_eq!(found["id"], inode(&holder.link("mnt")).as_str(), "{found}");
+}
+
+#[test]
+fn a_container_by_namespaces_does_not_take_its_group_with_it() {
+    if !namespaces("groups of containers by namespaces") {
+        return;
+    }
+    let root = Scratch::new("strays-boxed-root");
+    let boxed = with_changed_root(&root);
+    let host = [(); 2].map(|()| Holder::by(&mut program("env"), ":"));
+    let stat = std::fs::read_to_string(boxed.file("stat")).expect("its stat");
+    let start = stat.rsplit(')').next().and_then(|rest| rest.split(' ').nth(20)).expect("a start time");
+    let files = Scratch::new("strays-boxed");
+    let state = files.0.join("run/runc/boxed");
+    std::fs::create_dir_all(&state).expect("a directory");
+    let record = format!(r#"{{"id":"boxed","init_process_pid":{},"init_process_start":{start}}}"#, boxed.pid);
+    std::fs::write(state.join("state.json"), record).expect("a record");
+    // As on a host with the unified hierarchy alone, and all three in one session.
+    std::fs::write(files.0.join("cgroup"), "0::/user.slice/session\n").expect("a file");
+    let script = r#"for p in $3 $4 $5; do mount --bind "$2/cgroup" /proc/$p/cgroup; done
+        exec "$1" ctr-ps --root "$2" --proc-root /proc -n -o pid,container $6"#;
+    let pids = [boxed.pid, host[0].pid, host[1].pid];
+    for way in ["", "--portable"] {
+        let mut command = program("unshare");
+        command.args(["-m", "sh", "-ec", script, "sh"]).arg(binary()).arg(&files.0);
+        let shown = stdout(&limited(
+            command.args(pids.map(|pid| pid.to_string())).args(Some(way).filter(|way| !way.is_empty())),
+        ));
+        let of = |pid: i32| {
+            let mut words = shown.lines().map(str::split_whitespace);
+            words.find_map(|mut words| (words.next()? == pid.to_string()).then(|| words.next())?)
+        };
+        assert_eq!(pids.map(of), [Some("runc:boxed"), Some("-"), Some("-")], "{way}\n{shown}");
+    }
 }
 
 #[test]

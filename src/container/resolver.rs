@@ -37,12 +37,11 @@ impl Shelf {
 }
 
 /// What the text of a cgroup file tells.
-#[derive(Clone)]
 struct Answer {
     tag: Option<Tag>,
     /// It tells of a container for which neither a record nor namespaces speak: the first process of the group
-    /// was asked for all.
-    unvouched: bool,
+    /// in each of these pid namespaces was asked for all.
+    unvouched: Vec<PidNs>,
 }
 
 pub struct Resolver<'a> {
@@ -64,6 +63,9 @@ pub struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
+    /// Pid namespaces of one group that are remembered; beyond, each process is asked.
+    const MOST_SPACES: usize = 64;
+
     #[must_use]
     pub fn new(proc: &'a ProcRoot, files: &'a Files) -> Self {
         Resolver {
@@ -87,7 +89,7 @@ impl<'a> Resolver<'a> {
 
     /// The same for who knows more of its pid namespace.
     pub fn of_in(&mut self, pid: Pid, cgroup: &[u8], space: PidNs) -> Option<Tag> {
-        let Answer { tag: by_group, unvouched } = self.answer(cgroup, Some(pid));
+        let (by_group, unvouched) = self.answer(cgroup, Some((pid, space)));
         match &by_group {
             None => self.stray(pid, space, false),
             Some(tag) if tag.how == How::State || unvouched => by_group,
@@ -97,8 +99,9 @@ impl<'a> Resolver<'a> {
                 if vouched.is_none()
                     && is_of_group(tag)
                     && let Some(answer) = self.by_text.get_mut(cgroup)
+                    && answer.unvouched.len() < Self::MOST_SPACES
                 {
-                    answer.unvouched = true;
+                    answer.unvouched.push(space);
                 }
                 vouched.or(by_group)
             }
@@ -107,7 +110,7 @@ impl<'a> Resolver<'a> {
 
     /// The container that the text of a `/proc/PID/cgroup` tells.
     pub fn of_cgroup(&mut self, text: &[u8]) -> Option<Tag> {
-        self.answer(text, None).tag
+        self.answer(text, None).0
     }
 
     /// The container that its line of the unified hierarchy tells, whatever the others say.
@@ -117,16 +120,17 @@ impl<'a> Resolver<'a> {
         Some(Tag { how: container.how, container })
     }
 
-    fn answer(&mut self, text: &[u8], of: Option<Pid>) -> Answer {
+    /// The same for a process, and was one like it asked for more in vain?
+    fn answer(&mut self, text: &[u8], of: Option<(Pid, PidNs)>) -> (Option<Tag>, bool) {
         if let Some(answer) = self.by_text.get(text) {
-            return answer.clone();
+            let unvouched = of.is_some_and(|(_, space)| answer.unvouched.contains(&space));
+            return (answer.tag.clone(), unvouched);
         }
-        self.asked = of.map(|pid| (pid, text.to_vec()));
+        self.asked = of.map(|(pid, _)| (pid, text.to_vec()));
         let tag = self.ask(text).map(|container| Tag { how: container.how, container });
         self.asked = None;
-        let answer = Answer { tag, unvouched: false };
-        self.by_text.insert(text.to_vec(), answer.clone());
-        answer
+        self.by_text.insert(text.to_vec(), Answer { tag: tag.clone(), unvouched: Vec::new() });
+        (tag, false)
     }
 
     /// Every container that runs now and of which there is a record that we can read.

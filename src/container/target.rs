@@ -380,10 +380,29 @@ mod tests {
         assert_eq!(ids("k8s:shop/web/POD"), ["1111"]);
         assert_eq!(ids("compose:blog/db"), ["aaaa"]);
         assert_eq!(ids("compose:blog/web"), [""; 0]);
-        assert_eq!(ids("blog-db-1"), ["aaaa", "bbbb"]);
+        assert_eq!(ids("blog-db-1"), ["aaaa"], "the host's, and not one that somebody named so inside");
         assert_eq!(ids("docker:blog-db-1"), ["aaaa"], "the form that ctr-ps prints is exact");
         assert_eq!(ids("docker:blog-db-1/docker:blog-db-1"), ["bbbb"]);
         assert_eq!(ids("docker:bbbb?"), ["bbbb"]);
+    }
+
+    #[test]
+    fn nobody_takes_a_name_away() {
+        let named =
+            |id: &str| Container { name: Some("web".to_owned()), ..Container::new(Runtime::Docker, id) };
+        let of_user = Rc::new(Container { owner: 1000, ..named("abcd1") });
+        let claimed = Rc::new(Container { how: How::Cgroup, ..named("abcd2") });
+        let (one, two) = (Rc::new(named("abcd3")), Rc::new(named("abcd4")));
+        let ids = |all: &[&Rc<Container>], word: &str| {
+            let all: Vec<Rc<Container>> = all.iter().map(|one| (*one).clone()).collect();
+            matching(&all, word).iter().map(|c| c.id.clone()).collect::<Vec<_>>()
+        };
+        for word in ["web", "docker:web", "abcd"] {
+            assert_eq!(ids(&[&of_user, &claimed, &one], word), ["abcd3"], "{word}");
+            assert_eq!(ids(&[&of_user, &claimed], word), ["abcd1"], "{word}");
+            assert_eq!(ids(&[&claimed], word), ["abcd2"], "{word}");
+            assert_eq!(ids(&[&one, &of_user, &two], word), ["abcd3", "abcd4"], "{word}");
+        }
     }
 
     #[test]
