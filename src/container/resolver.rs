@@ -10,6 +10,7 @@ use super::nested::Nested;
 use super::records::{Records, Store};
 use super::strays::Strays;
 use super::{Container, Files, How, PidNs, Runtime, Tag, cgroup_lines, evidence};
+use crate::isolation::identity::{Identify, Way};
 use crate::isolation::ids::ById;
 use crate::proc::{ProcRoot, Scan, Status};
 
@@ -340,14 +341,21 @@ impl<'a> Resolver<'a> {
     /// Who has PID 1 one pid namespace further in, by the container that is told by the group.
     fn first_processes(&mut self) -> Inits {
         let mut inits = Inits::new();
-        self.each_process(|resolver, pid, status, cgroup| {
+        let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return inits };
+        for pid in Scan::pids(self.proc).unwrap_or_default() {
+            // Few have that number, and only of those more is read.
+            let identity = identify.of(pid).unwrap_or_default();
+            if !identity.own_pid_ns || identity.cpid != Some(1) {
+                continue;
+            }
+            let status = identify.scan.read(pid, "status").map(Status::parse).unwrap_or_default();
             if status.nspid.len() == 2
-                && status.nspid.last() == Some(&1)
-                && let Some(container) = resolver.outermost(cgroup)
+                && let Ok(cgroup) = identify.scan.read(pid, "cgroup")
+                && let Some(container) = self.outermost(cgroup)
             {
                 inits.entry(container).or_insert(pid);
             }
-        });
+        }
         inits
     }
 
