@@ -23,7 +23,8 @@
 //! `-c` takes that form, as nsenter(1) does: NAME, `RUNTIME:NAME`, the beginning of an id (4 digits or more),
 //! `NAMESPACE/POD`, `compose:PROJECT/SERVICE`, or the PID of any process in the container. `TARGET@CPID` is the
 //! one process that has this PID inside. A container is shown with those that run in it, a pod with all its
-//! containers but the pause process, and a service with all its replicas.
+//! containers but the pause process, and a service with all its replicas. Of several with one name, root's is
+//! meant before a user's and the host's before one inside of a container; the PID always tells them apart.
 //!
 //! A control group's name alone is no proof. Where no state on disk vouches for it, because it is not
 //! readable for us or because somebody made a group of that name, the first digits of the id are shown with a

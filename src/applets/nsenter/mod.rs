@@ -6,7 +6,8 @@
 //! container that runs on this host: by its name, by `RUNTIME:NAME` as ctr-ps(1) prints it, or by the first
 //! digits of its id, four at least. The namespaces are those of the container's first process. Names come
 //! from files on disk; no daemon is asked, so it works when they are stopped or hang. A name that two
-//! containers share is refused, with the names that tell them apart.
+//! containers share is refused, with the names that tell them apart; but root's is meant before a user's, and
+//! the host's before one inside of a container.
 //!
 //! Without a program nsenter runs the shell that `$SHELL` names, else the one of /etc/passwd as it is seen
 //! in the entered namespaces, else /bin/sh.
