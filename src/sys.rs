@@ -5,6 +5,13 @@
 
 pub mod confine;
 pub mod mounts;
+mod pidfd;
+mod regex;
+
+pub use pidfd::{
+    PidfdInfo, pid_in_namespace, pidfd_alive, pidfd_getfd, pidfd_info, pidfd_open, pidfd_signal,
+};
+pub use regex::{Regex, utf8_letters};
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -53,31 +60,6 @@ pub fn environment() -> Vec<CString> {
 pub fn fork() -> nix::Result<ForkResult> {
     // SAFETY: single-threaded, so no lock can be held by a thread that the child lacks.
     unsafe { nix::unistd::fork() }
-}
-
-/// pidfd_open(2), since Linux 5.3. The descriptor is close-on-exec by definition.
-pub fn pidfd_open(pid: Pid) -> nix::Result<OwnedFd> {
-    // SAFETY: plain integers in, a new descriptor out.
-    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })
-}
-
-/// pidfd_getfd(2), since Linux 5.6.
-pub fn pidfd_getfd(pidfd: impl AsFd, fd: RawFd) -> nix::Result<OwnedFd> {
-    // SAFETY: plain integers in, a new descriptor out.
-    owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_fd().as_raw_fd(), fd, 0) })
-}
-
-/// Does the process behind the pidfd still run?
-pub fn pidfd_alive(pidfd: impl AsFd) -> nix::Result<()> {
-    pidfd_signal(pidfd, 0)
-}
-
-/// pidfd_send_signal(2), since Linux 5.1; 0 only asks.
-pub fn pidfd_signal(pidfd: impl AsFd, signal: c_int) -> nix::Result<()> {
-    let fd = pidfd.as_fd().as_raw_fd();
-    // SAFETY: a null siginfo is allowed.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, 0, 0) };
-    Errno::result(result).map(drop)
 }
 
 /// clone3(2) with CLONE_INTO_CGROUP, since Linux 5.7, else a fork: the child is in that v2 group from its first moment.
@@ -133,48 +115,6 @@ pub fn close_all() {
         }
         while (0..2).contains(&libc::open(c"/dev/null".as_ptr(), libc::O_RDWR)) {}
     }
-}
-
-/// struct pidfd_info, as Linux 6.13 has it; later ones are longer, and fill in what fits.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct PidfdInfo {
-    /// What is asked for, and then what was filled in.
-    pub mask: u64,
-    /// The id of its group in the unified hierarchy.
-    pub cgroup: u64,
-    pub pid: u32,
-    pub tgid: u32,
-    pub ppid: u32,
-    pub ruid: u32,
-    pub rgid: u32,
-    pub euid: u32,
-    rest: [u32; 6],
-}
-
-impl PidfdInfo {
-    pub const PID: u64 = 1;
-    pub const CREDENTIALS: u64 = 2;
-    pub const CGROUP: u64 = 4;
-}
-
-/// PIDFD_GET_INFO, since Linux 6.13.
-pub fn pidfd_info(pidfd: &OwnedFd) -> nix::Result<PidfdInfo> {
-    const PIDFD_GET_INFO: u64 = 0xc040_ff0b; // _IOWR(0xff, 11, struct pidfd_info)
-    let mask = PidfdInfo::PID | PidfdInfo::CREDENTIALS | PidfdInfo::CGROUP;
-    let mut info = PidfdInfo { mask, ..PidfdInfo::default() };
-    // SAFETY: the number of the request has the length of the struct in it; the kernel writes no more.
-    let result = unsafe { libc::syscall(libc::SYS_ioctl, pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
-    Errno::result(result).map(|_| info)
-}
-
-/// NS_GET_PID_IN_PIDNS, since Linux 6.11: the PID there of a process that is `pid` here.
-pub fn pid_in_namespace(space: impl AsFd, pid: Pid) -> nix::Result<c_int> {
-    const NS_GET_PID_IN_PIDNS: u64 = 0x8004_b708; // _IOR(0xb7, 8, int)
-    let fd = space.as_fd().as_raw_fd();
-    // SAFETY: plain integers in.
-    let inner = unsafe { libc::syscall(libc::SYS_ioctl, fd, NS_GET_PID_IN_PIDNS, pid.as_raw()) };
-    Errno::result(inner).map(|inner| c_int::try_from(inner).unwrap_or(0))
 }
 
 /// An ioctl(2) that takes no argument and returns a descriptor: NS_GET_USERNS, SIOCGSKNS and such.
@@ -517,66 +457,6 @@ pub fn unshare_nothing(flags: c_int) -> nix::Result<()> {
 pub fn default_action(signal: Signal) -> nix::Result<()> {
     // SAFETY: SIG_DFL is no handler, so no code of ours runs at a bad moment.
     unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }.map(drop)
-}
-
-/// A POSIX extended regular expression, as regcomp(3) has them.
-pub struct Regex(libc::regex_t);
-
-impl Regex {
-    /// Err: the C library's words. What follows a NUL is not seen, as in C.
-    pub fn new(pattern: &str) -> Result<Regex, String> {
-        let mut regex = std::mem::MaybeUninit::uninit();
-        let flags = libc::REG_EXTENDED | libc::REG_NOSUB;
-        // SAFETY: the pattern is a C string; regcomp fills in the regex it is given.
-        match unsafe { libc::regcomp(regex.as_mut_ptr(), c_string(pattern).as_ptr(), flags) } {
-            // SAFETY: on success regcomp has filled it in.
-            0 => Ok(Regex(unsafe { regex.assume_init() })),
-            code => Err(regex_error(code)),
-        }
-    }
-
-    #[must_use]
-    pub fn matches(&self, text: &str) -> bool {
-        // SAFETY: a compiled regex and a C string; with no room for matches none are written.
-        unsafe { libc::regexec(&raw const self.0, c_string(text).as_ptr(), 0, std::ptr::null_mut(), 0) == 0 }
-    }
-}
-
-impl Drop for Regex {
-    fn drop(&mut self) {
-        // SAFETY: regcomp made it, and nobody uses it after this.
-        unsafe { libc::regfree(&raw mut self.0) }
-    }
-}
-
-impl std::fmt::Debug for Regex {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Regex")
-    }
-}
-
-/// From here on this thread's regexes take a letter of several bytes for one. The C library has this locale
-/// built in, so no file of the host is read.
-pub fn utf8_letters() {
-    // SAFETY: constants in; the locale is never freed, so it outlives its use.
-    unsafe {
-        let locale = libc::newlocale(libc::LC_CTYPE_MASK, c"C.UTF-8".as_ptr(), std::ptr::null_mut());
-        if !locale.is_null() {
-            libc::uselocale(locale);
-        }
-    }
-}
-
-fn regex_error(code: c_int) -> String {
-    let mut text = [0_u8; 256];
-    // SAFETY: regerror writes at most the length it is given, and a NUL; no regex is needed for the words.
-    unsafe { libc::regerror(code, std::ptr::null(), text.as_mut_ptr().cast(), text.len()) };
-    CStr::from_bytes_until_nul(&text).unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// Up to the first NUL.
-fn c_string(text: &str) -> CString {
-    CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()
 }
 
 /// A descriptor that another process sent.

@@ -120,6 +120,7 @@ mod columns;
 mod containers;
 mod facts;
 mod gather;
+mod host;
 mod list;
 mod rights;
 mod select;
@@ -135,14 +136,13 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 
 use crate::cli::{Call, Effect, Grammar, Opt, set, unglued};
-use crate::container::Files;
 use crate::exit::{Exit, Outcome, warn};
 use crate::isolation::identity::Way;
 use crate::output::style::When;
 use crate::output::{Out, text};
-use crate::proc::{ProcRoot, Users};
 use columns::Id;
 use gather::{Found, Wanted, gather};
+use host::Host;
 use list::Of;
 use select::Selection;
 
@@ -323,32 +323,6 @@ pub fn run(call: &Call) -> Outcome {
 #[must_use]
 pub fn options(name: &'static str, about: &'static str) -> clap::Command {
     GRAMMAR.command(name, about)
-}
-
-/// The host that is looked at.
-struct Host {
-    proc: ProcRoot,
-    files: Files,
-    passwd: Vec<u8>,
-    users: Users,
-}
-
-impl Host {
-    fn new(request: &Request) -> Result<Host> {
-        let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
-        let files = Files::new(&root)?;
-        let proc = match (&request.proc_root, &request.root) {
-            (Some(proc), _) => ProcRoot::new(proc),
-            (None, None) => ProcRoot::default(),
-            (None, Some(root)) => {
-                let missing =
-                    || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
-                ProcRoot::new(files.locate("/proc").ok_or_else(missing)?)
-            }
-        };
-        let passwd = files.read("/etc/passwd").unwrap_or_default();
-        Ok(Host { proc, files, users: Users::parse(&passwd), passwd })
-    }
 }
 
 /// What is printed.

@@ -1,0 +1,34 @@
+//! The host that is looked at: this one, or one whose root directory `--root` names.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+
+use super::Request;
+use crate::container::Files;
+use crate::proc::{ProcRoot, Users};
+
+pub struct Host {
+    pub proc: ProcRoot,
+    pub files: Files,
+    pub passwd: Vec<u8>,
+    pub users: Users,
+}
+
+impl Host {
+    pub fn new(request: &Request) -> Result<Host> {
+        let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
+        let files = Files::new(&root)?;
+        let proc = match (&request.proc_root, &request.root) {
+            (Some(proc), _) => ProcRoot::new(proc),
+            (None, None) => ProcRoot::default(),
+            (None, Some(root)) => {
+                let missing =
+                    || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
+                ProcRoot::new(files.locate("/proc").ok_or_else(missing)?)
+            }
+        };
+        let passwd = files.read("/etc/passwd").unwrap_or_default();
+        Ok(Host { proc, files, users: Users::parse(&passwd), passwd })
+    }
+}

@@ -1,0 +1,63 @@
+//! The C library's regular expressions: those that lsns(8) has always had.
+
+use std::ffi::{CStr, CString, c_int};
+
+/// A POSIX extended regular expression, as regcomp(3) has them.
+pub struct Regex(libc::regex_t);
+
+impl Regex {
+    /// Err: the C library's words. What follows a NUL is not seen, as in C.
+    pub fn new(pattern: &str) -> Result<Regex, String> {
+        let mut regex = std::mem::MaybeUninit::uninit();
+        let flags = libc::REG_EXTENDED | libc::REG_NOSUB;
+        // SAFETY: the pattern is a C string; regcomp fills in the regex it is given.
+        match unsafe { libc::regcomp(regex.as_mut_ptr(), c_string(pattern).as_ptr(), flags) } {
+            // SAFETY: on success regcomp has filled it in.
+            0 => Ok(Regex(unsafe { regex.assume_init() })),
+            code => Err(regex_error(code)),
+        }
+    }
+
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        // SAFETY: a compiled regex and a C string; with no room for matches none are written.
+        unsafe { libc::regexec(&raw const self.0, c_string(text).as_ptr(), 0, std::ptr::null_mut(), 0) == 0 }
+    }
+}
+
+impl Drop for Regex {
+    fn drop(&mut self) {
+        // SAFETY: regcomp made it, and nobody uses it after this.
+        unsafe { libc::regfree(&raw mut self.0) }
+    }
+}
+
+impl std::fmt::Debug for Regex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Regex")
+    }
+}
+
+/// From here on this thread's regexes take a letter of several bytes for one. The C library has this locale
+/// built in, so no file of the host is read.
+pub fn utf8_letters() {
+    // SAFETY: constants in; the locale is never freed, so it outlives its use.
+    unsafe {
+        let locale = libc::newlocale(libc::LC_CTYPE_MASK, c"C.UTF-8".as_ptr(), std::ptr::null_mut());
+        if !locale.is_null() {
+            libc::uselocale(locale);
+        }
+    }
+}
+
+fn regex_error(code: c_int) -> String {
+    let mut text = [0_u8; 256];
+    // SAFETY: regerror writes at most the length it is given, and a NUL; no regex is needed for the words.
+    unsafe { libc::regerror(code, std::ptr::null(), text.as_mut_ptr().cast(), text.len()) };
+    CStr::from_bytes_until_nul(&text).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Up to the first NUL.
+fn c_string(text: &str) -> CString {
+    CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()
+}
