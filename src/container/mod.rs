@@ -244,7 +244,8 @@ impl Container {
         }
     }
 
-    /// What no other container has, though names and ids are chosen by many.
+    /// What no other container has, though names and ids are chosen by many; a claim that nobody vouches for is
+    /// another than the container of that id.
     #[must_use]
     pub fn key(&self) -> String {
         let links = self.chain().map(|link| {

@@ -2,7 +2,6 @@
 //!
 //! What they say is the outer container's own word, and counts for what is inside of it only.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use nix::unistd::Pid;
@@ -14,7 +13,8 @@ use crate::proc::ProcRoot;
 
 pub struct Nested {
     files: Files,
-    records: HashMap<Store, Box<dyn Records>>,
+    /// In the order of [`Store::ALL`].
+    records: [Box<dyn Records>; Store::ALL.len()],
 }
 
 impl Nested {
@@ -23,14 +23,14 @@ impl Nested {
     pub fn open(proc: &ProcRoot, container: &Container, still: impl FnOnce(Pid) -> bool) -> Option<Nested> {
         let init = container.init?;
         let files = inside(proc, init)?;
-        let records = Store::ALL.into_iter().map(|store| (store, store.records())).collect();
+        let records = Store::ALL.map(Store::records);
         still(init).then_some(Nested { files, records })
     }
 
     /// The container of a candidate. Its PIDs are those of that pid namespace, and mean nothing here.
     pub fn load(&self, candidate: &Candidate<'_>, outer: &Rc<Container>) -> Option<Rc<Container>> {
-        let loaded = candidate.stores.iter().find_map(|store| {
-            let records = self.records.get(store)?;
+        let loaded = candidate.stores.iter().find_map(|&store| {
+            let records = &self.records[store as usize];
             records.load(&self.files, &candidate.id).into_iter().next()
         })?;
         Some(Rc::new(Container {

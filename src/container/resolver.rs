@@ -161,15 +161,20 @@ impl<'a> Resolver<'a> {
     pub fn scan(&mut self) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
         let mut seen: ById<*const Container, Rc<Container>> = ById::default(); // mostly it is the same object
-        self.each_process(|resolver, pid, status, cgroup| {
-            let own_pid_ns = status.nspid.len() > 1;
-            if let Some(tag) = resolver.of(pid, cgroup, own_pid_ns)
+        let (Ok(pids), Ok(mut scan)) = (Scan::pids(self.proc), Scan::new(self.proc)) else { return all };
+        for pid in pids {
+            let Ok(status) = scan.read(pid, "status").map(Status::parse) else { continue };
+            if status.kernel_thread {
+                continue;
+            }
+            if let Ok(cgroup) = scan.read(pid, "cgroup")
+                && let Some(tag) = self.of(pid, cgroup, status.nspid.len() > 1)
                 && seen.insert(Rc::as_ptr(&tag.container), tag.container.clone()).is_none()
                 && !all.contains(&tag.container)
             {
                 all.push(tag.container);
             }
-        });
+        }
         self.find_inits(&mut all);
         all
     }
@@ -371,19 +376,6 @@ impl<'a> Resolver<'a> {
             }
         }
         claimed
-    }
-
-    fn each_process(&mut self, mut visit: impl FnMut(&mut Self, Pid, &Status, &[u8])) {
-        let (Ok(pids), Ok(mut scan)) = (Scan::pids(self.proc), Scan::new(self.proc)) else { return };
-        for pid in pids {
-            let Ok(status) = scan.read(pid, "status").map(Status::parse) else { continue };
-            if status.kernel_thread {
-                continue;
-            }
-            if let Ok(cgroup) = scan.read(pid, "cgroup") {
-                visit(self, pid, &status, cgroup);
-            }
-        }
     }
 }
 

@@ -239,6 +239,12 @@ fn tell(request: &Request, report: &Report<'_>, form: super::report::Form) -> Re
     }
 }
 
+/// Controllers put on or off for the groups below one.
+fn switched<T: std::fmt::Display>(sign: char, directory: &Path, names: &[T]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("{sign}{name}")).collect();
+    format!("echo {} >{}", names.join(" "), shown(&directory.join("cgroup.subtree_control")))
+}
+
 /// Line by line what would be done, in the words of a shell.
 fn show(plan: &Plan, request: &Request, program: &[OsString]) -> Outcome {
     let mut out = Out::stdout();
@@ -246,15 +252,7 @@ fn show(plan: &Plan, request: &Request, program: &[OsString]) -> Outcome {
         match step {
             Step::Make(directory) => writeln!(out, "mkdir {}", shown(directory))?,
             Step::Family(directory) => writeln!(out, "mkdir -p {}", shown(directory))?,
-            Step::Enable(directory, names) => {
-                let names: Vec<String> = names.iter().map(|name| format!("+{name}")).collect();
-                writeln!(
-                    out,
-                    "echo {} >{}",
-                    names.join(" "),
-                    shown(&directory.join("cgroup.subtree_control"))
-                )?;
-            }
+            Step::Enable(directory, names) => writeln!(out, "{}", switched('+', directory, names))?,
             Step::Seed(directory) => {
                 let parent = directory.parent().unwrap_or(directory);
                 for file in ["cpuset.cpus", "cpuset.mems"] {
@@ -277,15 +275,7 @@ fn show(plan: &Plan, request: &Request, program: &[OsString]) -> Outcome {
                 Step::Make(directory) | Step::Family(directory) => {
                     writeln!(out, "rmdir {}", shown(directory))?
                 }
-                Step::Enable(directory, names) => {
-                    let names: Vec<String> = names.iter().map(|name| format!("-{name}")).collect();
-                    writeln!(
-                        out,
-                        "echo {} >{}",
-                        names.join(" "),
-                        shown(&directory.join("cgroup.subtree_control"))
-                    )?;
-                }
+                Step::Enable(directory, names) => writeln!(out, "{}", switched('-', directory, names))?,
                 Step::Seed(_) | Step::Set(..) => {}
             }
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::gather::Process;
-use crate::container::{Container, How, Runtime};
+use crate::container::Container;
 use crate::isolation::ids::ById;
 
 /// A container with processes.
@@ -26,8 +26,8 @@ pub struct Containers {
     pub all: Vec<Seen>,
     /// The same object mostly: then nothing of it is compared. Held, so that no other gets its address.
     by_address: ById<*const Container, (Rc<Container>, usize)>,
-    /// A claim that nobody vouches for is another than the container of that id.
-    by_id: HashMap<(Runtime, String, u32, Option<usize>, bool), usize>,
+    /// See [`Container::key`].
+    by_key: HashMap<String, usize>,
 }
 
 impl Containers {
@@ -37,9 +37,7 @@ impl Containers {
             return *known;
         }
         let outer = container.outer.as_ref().map(|outer| self.number(outer));
-        let claim = container.how == How::Cgroup;
-        let key = (container.runtime, container.id.clone(), container.owner, outer, claim);
-        let number = *self.by_id.entry(key).or_insert(self.all.len());
+        let number = *self.by_key.entry(container.key()).or_insert(self.all.len());
         match self.all.get_mut(number) {
             None => self.all.push(Seen {
                 label: container.label(),

@@ -48,19 +48,18 @@ fn is_instance(name: &str) -> bool {
 fn container(files: &Files, user: &User, id: &str) -> Option<Container> {
     let directory = user.run(&format!(".flatpak/{id}"));
     let path = format!("{directory}/bwrapinfo.json");
-    let bwrap: Bwrap = files.json(&path)?;
+    let (bwrap, noted) = files.json_dated::<Bwrap>(&path)?;
     let info = files.read(&format!("{directory}/info")).unwrap_or_default();
     let info = String::from_utf8_lossy(&info);
-    let noted = files.modified(&path);
     let namespaces =
         [(Kind::Mnt, bwrap.mnt), (Kind::Net, bwrap.net), (Kind::Pid, bwrap.pid_ns), (Kind::Ipc, bwrap.ipc)];
     Some(Container {
         name: value(&info, "[Application]", "name"),
         image: value(&info, "[Application]", "runtime"),
-        created: noted.map(rfc3339),
+        created: Some(rfc3339(noted)),
         owner: user.uid,
         init: (bwrap.pid > 0).then(|| Pid::from_raw(bwrap.pid)),
-        init_noted: noted,
+        init_noted: Some(noted),
         namespaces: namespaces.into_iter().filter_map(|(kind, id)| Some((kind, id?))).collect(),
         ..Container::new(Runtime::Flatpak, id)
     })
