@@ -206,11 +206,13 @@ pub fn on_end_write(words: &'static [u8]) -> nix::Result<()> {
 /// What ends the process is raised again: the handler was for once.
 extern "C" fn last_words(signal: c_int) {
     let words = LAST_WORDS.get().copied().unwrap_or_default();
+    let interrupted = Errno::last(); // after a stop the interrupted code goes on, and reads its own errno
     // SAFETY: both calls are async-signal-safe.
     unsafe {
         libc::write(libc::STDOUT_FILENO, words.as_ptr().cast(), words.len());
         libc::raise(if signal == libc::SIGTSTP { libc::SIGSTOP } else { signal });
     }
+    interrupted.set();
 }
 
 /// A time of the day where we are.
