@@ -7,6 +7,7 @@ use crate::applets::{capsh, cgexec, ctr_ps, getpcaps, lsns, nsenter, unshare};
 use crate::cli::Call;
 use crate::exit::{Exit, Outcome, report};
 use crate::output::text;
+use crate::sys;
 
 /// A row of the table. Dispatch, `--list`, `--help`, man pages, completions and `make install` all come from it.
 pub struct Applet {
@@ -127,6 +128,7 @@ pub fn run(mut argv: Vec<OsString>) -> u8 {
 }
 
 fn call(applet: &Applet, argv0: OsString, args: Vec<OsString>) -> u8 {
+    sys::memory::program_is(applet.name, applet.failure);
     let call = Call { name: applet.name, about: applet.about, argv0, args };
     report(applet.name, applet.failure, (applet.run)(&call))
 }

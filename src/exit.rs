@@ -169,10 +169,11 @@ fn hint(reasoned: &Reasoned, errno: Errno) -> Option<String> {
 
 /// `context: cause: cause`, an errno in the words of [`errno::strerror`].
 pub fn chain(error: &Error) -> String {
-    error.chain().map(words).collect::<Vec<_>>().join(": ")
+    error.chain().map(cause).collect::<Vec<_>>().join(": ")
 }
 
-fn words(cause: &(dyn std::error::Error + 'static)) -> String {
+/// One error in these words.
+pub fn cause(cause: &(dyn std::error::Error + 'static)) -> String {
     number(cause).map_or_else(|| cause.to_string(), errno::strerror)
 }
 

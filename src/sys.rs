@@ -4,6 +4,9 @@
 #![allow(unsafe_code)]
 
 pub mod confine;
+pub mod directory;
+pub mod keyed;
+pub mod memory;
 pub mod mounts;
 mod pidfd;
 mod regex;
@@ -104,6 +107,45 @@ pub fn is_realtime() -> bool {
     // SAFETY: a plain integer in.
     let policy = unsafe { libc::sched_getscheduler(0) } & !libc::SCHED_RESET_ON_FORK;
     matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR)
+}
+
+/// A lock on a whole file (flock(2)), given back when it is dropped.
+pub struct FileLock(std::fs::File);
+
+impl FileLock {
+    /// `exclusive`: nobody else may have one; `patient`: it is waited for. EWOULDBLOCK: others have it.
+    pub fn take(file: std::fs::File, exclusive: bool, patient: bool) -> nix::Result<FileLock> {
+        let kind = if exclusive { libc::LOCK_EX } else { libc::LOCK_SH };
+        let wait = if patient { 0 } else { libc::LOCK_NB };
+        loop {
+            // SAFETY: plain integers in.
+            match Errno::result(unsafe { libc::flock(file.as_raw_fd(), kind | wait) }) {
+                Ok(_) => return Ok(FileLock(file)),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}
+
+/// At once, though a child may have a copy of the descriptor. Where that fails the last copy's end does it.
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // SAFETY: plain integers in.
+        _ = unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) };
+    }
+}
+
+/// nanosleep(2). std's sleep aborts when that fails.
+pub fn sleep(time: Duration) -> nix::Result<()> {
+    let mut left = *TimeSpec::from(time.min(Duration::from_secs(1 << 32))).as_ref();
+    loop {
+        // SAFETY: the kernel reads the time, and writes what is left of it when a signal comes.
+        match Errno::result(unsafe { libc::nanosleep(&raw const left, &raw mut left) }) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(drop),
+        }
+    }
 }
 
 /// Closes all descriptors and puts /dev/null in the place of the first three.

@@ -2,11 +2,12 @@
 //! may be stale, truncated, huge or hostile.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use crate::sys::keyed::HashMap;
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::users::{self, Mounts, User};
+use crate::sys;
 
 /// The files of a system, and what was wrong with those that could not be used.
 #[derive(Clone)]
@@ -179,7 +181,7 @@ impl Files {
         }
         match fill(&mut file, meta.len(), text) {
             Ok(length) => Some((length, meta.mtime())),
-            Err(error) => self.complain(path, &error.to_string()),
+            Err(error) => self.complain(path, &crate::exit::cause(&error)),
         }
     }
 
@@ -188,14 +190,18 @@ impl Files {
         let Some(directory) = self.open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY) else {
             return Vec::new();
         };
-        let Ok(entries) = std::fs::read_dir(own_descriptor(&directory)) else { return Vec::new() };
         let mut names: Vec<String> = Vec::new();
         let most = if self.user.is_some() { Self::MOST_NAMES_OF_USER } else { Self::MOST_NAMES };
-        for entry in entries.map_while(Result::ok) {
+        let listed = sys::directory::each(&directory, |entry| {
             if names.len() == most {
-                return self.complain(path, "too many names, the rest is left out").unwrap_or(names);
+                self.complain(path, "too many names, the rest is left out").unwrap_or(ControlFlow::Break(()))
+            } else {
+                names.extend(entry.name.into_string());
+                ControlFlow::Continue(())
             }
-            names.extend(entry.file_name().into_string());
+        });
+        if let Err(errno) = listed {
+            return self.complain(path, &crate::errno::strerror(errno as i32)).unwrap_or(names);
         }
         names
     }

@@ -1,6 +1,6 @@
 //! From a process to its container, and to all containers: candidates looked up and checked, each once.
 
-use std::collections::HashMap;
+use crate::sys::keyed::HashMap;
 use std::rc::Rc;
 
 use nix::unistd::Pid;
@@ -33,7 +33,7 @@ struct Shelf {
 
 impl Shelf {
     fn new(store: Store) -> Shelf {
-        Shelf { records: store.records(), known: HashMap::new() }
+        Shelf { records: store.records(), known: HashMap::default() }
     }
 }
 
@@ -73,9 +73,9 @@ impl<'a> Resolver<'a> {
             proc,
             files,
             shelves: Store::ALL.into_iter().map(Shelf::new).collect(),
-            by_text: HashMap::new(),
-            by_path: HashMap::new(),
-            nested: HashMap::new(),
+            by_text: HashMap::default(),
+            by_path: HashMap::default(),
+            nested: HashMap::default(),
             inits: None,
             strays: None,
             asked: None,
@@ -345,7 +345,7 @@ impl<'a> Resolver<'a> {
 
     /// Who has PID 1 one pid namespace further in, by the container that is told by the group.
     fn first_processes(&mut self) -> Inits {
-        let mut inits = Inits::new();
+        let mut inits = Inits::default();
         let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return inits };
         for pid in Scan::pids(self.proc).unwrap_or_default() {
             // Few have that number, and only of those more is read.

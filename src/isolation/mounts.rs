@@ -119,8 +119,8 @@ fn cover(directory: &Path) -> Result<()> {
     let shown = directory.display();
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let old = open(directory, flags, Mode::empty()).with_context(|| format!("cannot open {shown}"))?;
-    let listing = std::fs::read_dir(directory).with_context(|| format!("cannot read {shown}"))?;
-    let names: Vec<_> = listing.filter_map(|entry| entry.ok().map(|entry| entry.file_name())).collect();
+    let listing = crate::sys::directory::list(directory).with_context(|| format!("cannot read {shown}"))?;
+    let names: Vec<_> = listing.into_iter().map(|entry| entry.name).collect();
 
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("ctrbox"), directory, Some("tmpfs"), flags, Some("mode=755"))

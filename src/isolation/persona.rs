@@ -91,7 +91,8 @@ impl Persona {
         if let Some(filter) = filter.take_if(|_| !self.no_new_privs) {
             filter.install().context("cannot install the seccomp filter")?;
         }
-        for number in bits(own::bounding(own::last()) & !self.bounding) {
+        let bounding = own::last().and_then(own::bounding).context("cannot read the bounding set")?;
+        for number in bits(bounding & !self.bounding) {
             own::drop_bound(number).context("cannot drop capabilities from the bounding set")?;
         }
         self.take_ids(groups_denied)?;

@@ -62,7 +62,7 @@ use nix::unistd::Pid;
 
 use crate::cli::{Call, Effect, Grammar, Opt, set};
 use crate::exit::{Exit, Outcome};
-use crate::isolation::capabilities::own;
+use crate::isolation::capabilities::last;
 use crate::output::{Out, text};
 
 /// What the options have made of it so far.
@@ -237,7 +237,7 @@ static GRAMMAR: Grammar<Shell> = Grammar {
 pub fn run(call: &Call) -> Outcome {
     let mut shell = Shell {
         out: Out::stdout(),
-        last: own::last(),
+        last: last()?,
         strict: false,
         shell: None,
         keep_environment: false,
@@ -248,7 +248,7 @@ pub fn run(call: &Call) -> Outcome {
     match walk(call, &mut shell) {
         Ok(status) => shell.out.finish().map(|()| status),
         Err(exit) => {
-            shell.out.drain(); // what was asked for before
+            _ = shell.out.drain(); // what was asked for before
             if !matches!(exit, Exit::Text(_)) {
                 start::end_child(&mut shell);
             }

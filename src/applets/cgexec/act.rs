@@ -125,7 +125,7 @@ fn establish(proc: &ProcRoot, request: &Request, program: &[OsString], care: &mu
             Err(error) if request.makes() && tries < vanished(&error) => {
                 care.retreat()?;
                 tries += 1;
-                std::thread::sleep(Duration::from_millis(1));
+                _ = sys::sleep(Duration::from_millis(1));
             }
             other => return other,
         }

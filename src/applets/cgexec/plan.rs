@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use nix::unistd::{Pid, getgid, getuid};
+use nix::unistd::{Pid, getresgid, getresuid};
 
 use super::{Request, daemon, rules};
 use crate::container::target;
@@ -159,8 +159,8 @@ fn by_rules(host: &Hierarchies, program: &[OsString]) -> Result<Plan> {
     let text = |file: &str| std::fs::read(file).unwrap_or_default();
     let (passwd, group) = (text("/etc/passwd"), text("/etc/group"));
     let caller = rules::Caller {
-        uid: getuid().as_raw(),
-        gid: getgid().as_raw(),
+        uid: getresuid()?.real.as_raw(),
+        gid: getresgid()?.real.as_raw(),
         pid: Pid::this().as_raw(),
         realtime: sys::is_realtime(),
         program: program.first().map_or(OsStr::new(""), OsString::as_os_str),

@@ -64,7 +64,7 @@ use crate::container::target::{self, Held, Target};
 use crate::exit::{self, Exit, Outcome};
 use crate::isolation::capabilities::baseline::{BASELINES, Baseline};
 use crate::isolation::capabilities::process::Process;
-use crate::isolation::capabilities::{Mask, Sets, State, own};
+use crate::isolation::capabilities::{Mask, Sets, State, last, own};
 use crate::isolation::ns;
 use crate::output::{Out, text};
 use crate::proc::ProcRoot;
@@ -153,7 +153,7 @@ pub fn run(call: &Call) -> Outcome {
         tree: false,
         out: Out::stdout(),
         proc: ProcRoot::default(),
-        last: own::last(),
+        last: last()?,
         processes: Vec::new(),
     };
     if call.args.is_empty() {
@@ -163,7 +163,7 @@ pub fn run(call: &Call) -> Outcome {
     match outcome {
         Ok(status) => request.out.finish().map(|()| status),
         Err(exit) => {
-            request.out.drain(); // what was found out before stands
+            _ = request.out.drain(); // what was found out before stands
             Err(exit)
         }
     }

@@ -3,9 +3,9 @@
 //! Reading a link tells a namespace's inode without making the kernel build that inode, which stat(2) does:
 //! it costs half. A descriptor is opened once a namespace, by who asks, not once a process.
 
-use std::collections::{HashMap, HashSet};
+use crate::sys::keyed::{HashMap, HashSet, Keyed};
 use std::ffi::{CStr, CString};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -125,7 +125,7 @@ struct Walk<'a> {
     mnt_of: Vec<Option<u64>>,
     /// Hashes of (mount namespace, path) of descriptors that were looked at.
     seen_paths: HashSet<u64>,
-    hashes: RandomState,
+    hashes: Keyed,
     last_path: (u64, Vec<u8>),
     /// The device of namespaces, nsfs.
     nsfs: Option<(u32, u32)>,
@@ -144,10 +144,10 @@ impl<'a> Walk<'a> {
             names: names.collect(),
             last: vec![(0, 0); wanted.kinds.len()],
             found: Found::default(),
-            seen_sockets: HashSet::new(),
+            seen_sockets: HashSet::default(),
             mnt_of: Vec::new(),
-            seen_paths: HashSet::new(),
-            hashes: RandomState::new(),
+            seen_paths: HashSet::default(),
+            hashes: Keyed::default(),
             last_path: (0, Vec::new()),
             nsfs,
             entries: vec![0; 32 * 1024],

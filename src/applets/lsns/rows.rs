@@ -1,6 +1,6 @@
 //! From namespaces to rows: which are shown, what hangs below what, and what stands in the cells.
 
-use std::collections::{HashMap, HashSet};
+use crate::sys::keyed::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -76,8 +76,8 @@ pub fn list(name: &str, request: &Request, operand: Option<Operand>, columns: &[
         columns,
         tree,
         lines: Vec::new(),
-        of_process: HashMap::new(),
-        of_namespace: HashMap::new(),
+        of_process: HashMap::default(),
+        of_namespace: HashMap::default(),
     };
     match inode {
         Some(inode) if inode != 0 => rows.members(&found, inode)?,

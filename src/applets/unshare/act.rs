@@ -134,7 +134,7 @@ fn write_maps(proc: &ProcRoot, pid: Pid, plan: &Plan) -> Outcome {
             _ => None,
         })
         .collect();
-    if nix::unistd::geteuid().is_root() {
+    if nix::unistd::getresuid()?.effective.is_root() {
         for (which, map) in maps {
             idmap::write_map(&proc.of(pid, which.file()), which, map)?;
         }

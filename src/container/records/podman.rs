@@ -2,7 +2,7 @@
 //! process. buildah keeps its working containers in the same lists.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use crate::sys::keyed::HashMap;
 
 use serde::Deserialize;
 

@@ -59,8 +59,8 @@ impl Process {
 fn others(proc: &ProcRoot, pid: Pid, first: &State) -> std::io::Result<Vec<(Vec<Pid>, State)>> {
     let may = |state: &State| (state.sets, state.no_new_privs, state.seccomp);
     let mut groups: Vec<(Vec<Pid>, State)> = Vec::new();
-    for entry in std::fs::read_dir(proc.of(pid, "task"))? {
-        let Some(thread) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+    for entry in sys::directory::list(&proc.of(pid, "task"))? {
+        let Some(thread) = entry.name.to_str().and_then(|name| name.parse().ok()) else { continue };
         let thread = Pid::from_raw(thread);
         let Ok(state) = State::read(proc, pid, Some(thread)) else { continue };
         if may(&state) == may(first) {
