@@ -98,11 +98,18 @@ pub fn find(name: &OsStr) -> Option<&'static Applet> {
     APPLETS.iter().find(|applet| applet.name.as_bytes() == name.as_bytes())
 }
 
+/// Which program this is, should there be no memory even for its arguments.
+pub fn announce(argv0: &OsStr) {
+    if let Some(applet) = find(called(argv0)) {
+        sys::memory::program_is(applet.name, applet.failure);
+    }
+}
+
 /// The program: argv in, exit status out.
 #[must_use]
 pub fn run(mut argv: Vec<OsString>) -> u8 {
     let argv0 = if argv.is_empty() { OsString::from(BOX) } else { argv.remove(0) };
-    let name = called(&argv0);
+    let name = called(&argv0).to_os_string();
     if let Some(applet) = find(&name) {
         return call(applet, argv0, argv);
     }
@@ -134,10 +141,10 @@ fn call(applet: &Applet, argv0: OsString, args: Vec<OsString>) -> u8 {
 }
 
 /// The last component of argv[0], without the dash that login(1) puts before a shell's name.
-fn called(argv0: &OsStr) -> OsString {
+fn called(argv0: &OsStr) -> &OsStr {
     let bytes = argv0.as_bytes();
     let base = bytes.rsplit(|&b| b == b'/').next().unwrap_or(bytes);
-    OsStr::from_bytes(base.strip_prefix(b"-").unwrap_or(base)).to_os_string()
+    OsStr::from_bytes(base.strip_prefix(b"-").unwrap_or(base))
 }
 
 fn unknown(name: &OsStr) -> Exit {

@@ -17,7 +17,7 @@ pub use pidfd::{
 pub use regex::{Regex, utf8_letters};
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -33,6 +33,10 @@ use nix::unistd::{ForkResult, Pid};
 /// `argv` must point to `argc` C strings.
 #[must_use]
 pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
+    if argc > 0 {
+        // SAFETY: as below.
+        crate::applet::announce(OsStr::from_bytes(unsafe { CStr::from_ptr(*argv) }.to_bytes()));
+    }
     (0..usize::try_from(argc).unwrap_or(0))
         // SAFETY: the caller vouches for argc strings behind argv.
         .map(|i| unsafe { CStr::from_ptr(*argv.add(i)) })
@@ -133,6 +137,18 @@ impl Drop for FileLock {
     fn drop(&mut self) {
         // SAFETY: plain integers in.
         _ = unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) };
+    }
+}
+
+/// close(2), and whether it is closed: a filter may refuse the call.
+pub fn close(fd: OwnedFd) -> nix::Result<()> {
+    let fd = fd.into_raw_fd();
+    // SAFETY: nobody else owns it; of a number that is no descriptor any more fcntl gives an error.
+    unsafe {
+        match Errno::result(libc::close(fd)) {
+            Err(errno) if libc::fcntl(fd, libc::F_GETFD) >= 0 => Err(errno),
+            _ => Ok(()),
+        }
     }
 }
 

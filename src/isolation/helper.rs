@@ -23,8 +23,9 @@ impl Helper {
         match sys::fork().context("fork failed")? {
             ForkResult::Parent { child } => Ok(Helper { pid: child, go: Some(go) }),
             ForkResult::Child => {
-                drop(go); // our own end, or its end would never come
-                let status = if told(&wait) { work() } else { 0 };
+                // Our own end, or its end would never come.
+                let closed = sys::close(go).is_ok();
+                let status = if closed && told(&wait) { work() } else { u8::from(!closed) };
                 std::process::exit(i32::from(status));
             }
         }

@@ -223,7 +223,7 @@ fn clean_up(name: &str, care: Care) {
                 &format!("something still runs in {group}, which is removed when that ends (--kill ends it)"),
             );
         }
-        Err(error) => warn(name, &format!("{error:#}")),
+        Err(error) => warn(name, &crate::exit::chain(&error)),
     }
 }
 

@@ -140,7 +140,7 @@ pub fn may_stay_out(request: &Request) -> bool {
 }
 
 pub fn stays_out(name: &str, error: &anyhow::Error) {
-    exit::warn(name, &format!("warning: the program is not in the container's control groups: {error}"));
+    exit::warn(name, &format!("warning: the program is not in the container's control groups: {}", exit::chain(error)));
 }
 
 /// What `--follow-context` is to set; without SELinux there is nothing to follow.
@@ -216,10 +216,10 @@ fn filter(proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<Filter>, Str
         several => return Err(format!("it has {several}, and only one is written down")),
     }
     let unknown = || "no runtime's state says what it is".to_owned();
-    let files = Files::new(Path::new("/")).map_err(|error| error.to_string())?;
+    let files = Files::new(Path::new("/")).map_err(|error| exit::chain(&error))?;
     let mut resolver = Resolver::new(proc, &files);
-    let groups = proc.read(pid, "cgroup").map_err(|error| error.to_string())?;
-    let status = proc.read(pid, "status").map_err(|error| error.to_string())?;
+    let groups = proc.read(pid, "cgroup").map_err(|error| exit::cause(&error))?;
+    let status = proc.read(pid, "status").map_err(|error| exit::cause(&error))?;
     let own_pid_ns = Status::parse(&status).nspid.len() > 1;
     let known = |tag: &Tag| matches!(tag.how, How::State | How::Namespace);
     let tag = resolver.of(pid, &groups, own_pid_ns).filter(known).ok_or_else(unknown)?;

@@ -57,9 +57,12 @@ impl Care {
                 Ok(Care { journal: Vec::new(), locks: Vec::new(), watcher: child, pipe })
             }
             ForkResult::Child => {
-                drop(pipe); // our own end, or its end would never come
-                watch(read, kill);
-                std::process::exit(0);
+                // Our own end, or its end would never come.
+                let closed = sys::close(pipe);
+                if closed.is_ok() {
+                    watch(read, kill);
+                }
+                std::process::exit(i32::from(closed.is_err()));
             }
         }
     }
