@@ -537,6 +537,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_handler_leaves_errno_alone() {
+        Errno::EDOM.set();
+        last_words(12_345); // no such signal: to raise it fails
+        assert_eq!(Errno::last(), Errno::EDOM);
+    }
+
+    #[test]
+    fn a_closed_descriptor_is_closed() {
+        let (reader, writer) = nix::unistd::pipe().expect("pipe");
+        assert_eq!(close(writer), Ok(()));
+        assert_eq!(nix::unistd::read(&reader, &mut [0]), Ok(0));
+    }
+
+    #[test]
     fn a_pipe_is_no_terminal() {
         let (reader, _writer) = nix::unistd::pipe().expect("pipe");
         assert_eq!(terminal_width(&reader), None);
