@@ -108,7 +108,8 @@ fn same_without(refused: &[c_long]) {
         let (free, output) = (limited(&mut free), limited(without(&mut command, &all(refused), libc::EIO)));
         no_abort(&command, &output);
         assert_eq!((output.status, stderr(&output)), (free.status, stderr(&free)), "{command:?}");
-        let answer = |output| stdout(output).lines().filter(|line| !varies(line)).collect::<Vec<_>>().join("\n");
+        let answer =
+            |output| stdout(output).lines().filter(|line| !varies(line)).collect::<Vec<_>>().join("\n");
         assert_eq!(answer(&output), answer(&free), "{command:?}");
     }
 }
@@ -165,10 +166,16 @@ fn capabilities_that_the_kernel_does_not_tell_are_not_made_up() {
     }
     let ambient = [Refused(libc::SYS_prctl, Some((0, libc::PR_CAP_AMBIENT.unsigned_abs())))];
     for arguments in ["--print", "--current", "--has-ambient", "--has-a=cap_chown", "--noamb"] {
-        refused("capsh", &[arguments], &ambient, 1, match arguments {
-            "--print" | "--current" => "capsh: cannot read the ambient set: Input/output error\n",
-            _ => "cannot read the ambient set: Input/output error\n",
-        });
+        refused(
+            "capsh",
+            &[arguments],
+            &ambient,
+            1,
+            match arguments {
+                "--print" | "--current" => "capsh: cannot read the ambient set: Input/output error\n",
+                _ => "cannot read the ambient set: Input/output error\n",
+            },
+        );
     }
     let none = [Refused(libc::SYS_prctl, Some((0, libc::PR_GET_NO_NEW_PRIVS.unsigned_abs())))];
     refused("capsh", &["--has-no-new-privs"], &none, 1, "cannot read no_new_privs: Input/output error\n");
@@ -217,6 +224,26 @@ fn what_capsh_could_not_print_is_a_failure_before_the_shell() {
     let output = command.stdout(full).output().expect("capsh");
     let words = "capsh: write error: No space left on device\n";
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(1), words));
+}
+
+/// A list without what the host could not read would be wrong, and nobody would see it.
+#[test]
+fn a_host_that_fails_is_no_short_list() {
+    if !common::root() {
+        return skip("root", "others' namespaces are read");
+    }
+    let mut command = of("lsns", &[]);
+    let output = limited(without(&mut command, &all(&[libc::SYS_readlinkat]), libc::EIO));
+    let words = stderr(&output);
+    assert!(words.starts_with("lsns: cannot read /proc/"), "{words}");
+    assert!(words.ends_with("/ns: Input/output error\n"), "{words}");
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
+    let root = fixture();
+    let mut command = of("ctr-ps", &["--root", &root]);
+    let output = limited(without(&mut command, &all(&[libc::SYS_openat]), libc::EIO));
+    let words = stderr(&output);
+    assert!(words.starts_with("ctr-ps: cannot ") && words.ends_with(": Input/output error\n"), "{words}");
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
 }
 
 /// Only a static binary gets as far as its own allocator without memory.

@@ -1,13 +1,13 @@
 //! Reading runtimes' state files: below a root that may be another system's, and as somebody's whose files
 //! may be stale, truncated, huge or hostile.
 
-use std::cell::{OnceCell, RefCell};
 use crate::sys::keyed::HashMap;
+use std::cell::{OnceCell, RefCell};
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 

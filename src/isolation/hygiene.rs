@@ -44,7 +44,8 @@ pub fn pass_only(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
 /// Before Linux 5.11.
 fn one_by_one(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
     let path = proc.own("fd");
-    let listing = crate::sys::directory::list(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let listing =
+        crate::sys::directory::list(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let numbers = listing.iter().filter_map(|entry| entry.name.to_str()?.parse::<c_uint>().ok());
     for fd in numbers.filter(|fd| *fd > 2 && !passed.contains(fd)) {
         match confine::set_close_on_exec(fd) {

@@ -73,6 +73,12 @@ impl ProcRoot {
     }
 }
 
+/// Does the host fail, and not the process? Then what could not be read is not just another's, or gone.
+#[must_use]
+pub fn broken(errno: Errno) -> bool {
+    matches!(errno, Errno::EIO | Errno::ENOMEM | Errno::ENOSYS | Errno::EMFILE | Errno::ENFILE)
+}
+
 /// Has the process gone? Between the listing of /proc and a read of it that is everyday business.
 #[must_use]
 pub fn vanished(errno: Errno) -> bool {

@@ -99,7 +99,8 @@ mod tests {
         let mut states: HashMap<Pid, State> = HashMap::default();
         let mut child = |pid, ppid| states.insert(Pid::from_raw(pid), State { ppid, ..State::default() });
         (1..=100_000).for_each(|pid| _ = child(pid, pid - 1));
-        (child(200_001, 200_002), child(200_002, 200_001));
+        child(200_001, 200_002);
+        child(200_002, 200_001);
         let mut below: HashMap<Pid, bool> = HashMap::default();
         below.insert(Pid::from_raw(50_000), true);
         let mut is = |pid| is_below(Pid::from_raw(pid), &mut below, &states);

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use anyhow::Context;
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
@@ -17,7 +18,7 @@ use nix::unistd::Pid;
 use crate::isolation::cgroup::unescape;
 use crate::isolation::kind::{Kind, parse_link};
 use crate::isolation::ns;
-use crate::proc::{ProcRoot, Scan, entries};
+use crate::proc::{ProcRoot, Scan, broken, entries};
 use crate::sys;
 
 /// What keeps a namespace alive besides processes in it.
@@ -106,6 +107,10 @@ pub fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<std::io::Resu
             walk.descriptors(at, pid); // at once, while what the kernel looked up for the process is at hand
         }
     }
+    if let Some((pid, errno)) = walk.broken {
+        let path = proc.of(pid, "ns");
+        return Err(errno).with_context(|| format!("cannot read {}", path.display()));
+    }
     let mut found = walk.found;
     Ok(std::fs::read(proc.own("mountinfo")).map(|text| {
         mounts(&text, wanted, &mut found);
@@ -120,6 +125,8 @@ struct Walk<'a> {
     /// Of each kind the namespace of the process before: mostly it is this one's too.
     last: Vec<(u64, usize)>,
     found: Found,
+    /// Where the host failed: a list without it would be wrong.
+    broken: Option<(Pid, Errno)>,
     seen_sockets: HashSet<Vec<u8>>,
     /// The mount namespace of each process, in order, as far as it was read.
     mnt_of: Vec<Option<u64>>,
@@ -144,6 +151,7 @@ impl<'a> Walk<'a> {
             names: names.collect(),
             last: vec![(0, 0); wanted.kinds.len()],
             found: Found::default(),
+            broken: None,
             seen_sockets: HashSet::default(),
             mnt_of: Vec::new(),
             seen_paths: HashSet::default(),
@@ -154,24 +162,36 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A directory of a process; none when the process has gone or is not ours to see.
-    fn open(&self, pid: Pid, name: &str, flags: OFlag) -> Option<OwnedFd> {
+    /// A directory of a process.
+    fn open(&self, pid: Pid, name: &str, flags: OFlag) -> nix::Result<OwnedFd> {
         let path = format!("{pid}/{name}");
-        openat(&self.dir, path.as_str(), flags | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).ok()
+        openat(&self.dir, path.as_str(), flags | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+    }
+
+    /// None when the process has gone or is not ours to see.
+    fn there<T>(&mut self, pid: Pid, read: nix::Result<T>) -> Option<T> {
+        if let Err(errno) = read
+            && broken(errno)
+        {
+            self.broken.get_or_insert((pid, errno));
+        }
+        read.ok()
     }
 
     fn links(&mut self, pid: Pid) {
         self.mnt_of.push(None);
-        let Some(ns) = self.open(pid, "ns", OFlag::O_PATH) else { return };
+        let ns = self.open(pid, "ns", OFlag::O_PATH);
+        let Some(ns) = self.there(pid, ns) else { return };
         let mut buffer = [0; 64];
-        for (at, (kind, name)) in self.names.iter().enumerate() {
-            let Ok(text) = sys::read_link_at(&ns, name, &mut buffer) else { continue };
-            let Some(inode) = parse_link(text) else { continue };
+        for at in 0..self.names.len() {
+            let (kind, name) = &self.names[at];
+            let (kind, link) = (*kind, sys::read_link_at(&ns, name, &mut buffer).map(parse_link));
+            let Some(inode) = self.there(pid, link).flatten() else { continue };
             if let (Kind::Mnt, Some(mnt)) = (kind, self.mnt_of.last_mut()) {
                 *mnt = Some(inode);
             }
             if self.last[at].0 != inode {
-                self.last[at] = (inode, self.found.of(*kind, inode));
+                self.last[at] = (inode, self.found.of(kind, inode));
             }
             let namespace = &mut self.found.namespaces[self.last[at].1];
             namespace.nprocs += 1;
@@ -184,7 +204,8 @@ impl<'a> Walk<'a> {
 
     /// Namespaces that a process holds by a descriptor, or by a socket of another network namespace.
     fn descriptors(&mut self, at: usize, pid: Pid) {
-        let Some(dir) = self.open(pid, "fd", OFlag::O_RDONLY) else { return };
+        let dir = self.open(pid, "fd", OFlag::O_RDONLY);
+        let Some(dir) = self.there(pid, dir) else { return };
         let mut buffer = [0; 4096];
         let mut pidfd = None;
         let mut mnt = self.mnt_of.get(at).copied().flatten();
@@ -234,7 +255,7 @@ impl<'a> Walk<'a> {
     fn mount_namespace(&self, pid: Pid) -> u64 {
         let mut buffer = [0; 64];
         let ns = self.open(pid, "ns", OFlag::O_PATH);
-        let link = ns.and_then(|ns| parse_link(sys::read_link_at(&ns, c"mnt", &mut buffer).ok()?));
+        let link = ns.ok().and_then(|ns| parse_link(sys::read_link_at(&ns, c"mnt", &mut buffer).ok()?));
         link.unwrap_or(0)
     }
 

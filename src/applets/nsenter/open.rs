@@ -140,7 +140,10 @@ pub fn may_stay_out(request: &Request) -> bool {
 }
 
 pub fn stays_out(name: &str, error: &anyhow::Error) {
-    exit::warn(name, &format!("warning: the program is not in the container's control groups: {}", exit::chain(error)));
+    exit::warn(
+        name,
+        &format!("warning: the program is not in the container's control groups: {}", exit::chain(error)),
+    );
 }
 
 /// What `--follow-context` is to set; without SELinux there is nothing to follow.

@@ -134,7 +134,9 @@ pub fn in_chroot(case: &Case<'_>) -> Option<Finding> {
 fn root_seen_by_others(case: &Case<'_>) -> Option<Option<PathBuf>> {
     let root = case.facts.mounts()?.iter().rfind(|mount| mount.mount_point == Path::new("/"))?.mnt_id;
     for process in crate::sys::directory::list(case.facts.proc.path()).ok()? {
-        let Some(text) = case.facts.text(&case.facts.proc.path().join(process.name).join("mountinfo")) else { continue };
+        let Some(text) = case.facts.text(&case.facts.proc.path().join(process.name).join("mountinfo")) else {
+            continue;
+        };
         // The parser is slow; the number of the mount begins its line.
         let begin = format!("{root} ");
         let Some(line) = text.lines().find(|line| line.starts_with(&begin)) else { continue };
