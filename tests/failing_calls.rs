@@ -177,6 +177,12 @@ fn capabilities_that_the_kernel_does_not_tell_are_not_made_up() {
             },
         );
     }
+    if common::root() {
+        // Without it all that is permitted would be lost, and nobody would see it.
+        let keep = [Refused(libc::SYS_prctl, Some((0, libc::PR_SET_KEEPCAPS.unsigned_abs())))];
+        let words = "Failed to cap_setuid(65534): Input/output error\n";
+        refused("capsh", &["--cap-uid=65534", "--current"], &keep, 1, words);
+    }
     let none = [Refused(libc::SYS_prctl, Some((0, libc::PR_GET_NO_NEW_PRIVS.unsigned_abs())))];
     refused("capsh", &["--has-no-new-privs"], &none, 1, "cannot read no_new_privs: Input/output error\n");
 }

@@ -46,7 +46,7 @@ impl Helper {
 /// Not released: end the child, and wait, so that nothing is left behind.
 impl Drop for Helper {
     fn drop(&mut self) {
-        if self.go.take().is_some() {
+        if self.go.take().is_some_and(|go| sys::close(go).is_ok()) {
             _ = sys::wait(self.pid, 0);
         }
     }

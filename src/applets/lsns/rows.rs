@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::cells::Cells;
@@ -20,7 +21,7 @@ use crate::output::filter::{Filter, Value};
 use crate::output::style::{self, Painter};
 use crate::output::table::{self, Column, Form, Json, Layout, Row};
 use crate::output::{Out, text};
-use crate::proc::ProcRoot;
+use crate::proc::{ProcRoot, broken};
 
 const NO_MOUNTS: u8 = 32;
 
@@ -110,13 +111,7 @@ fn resolve(proc: &ProcRoot, word: &OsStr) -> Result<Pid> {
 
 /// Those to show, by inode.
 fn shown(proc: &ProcRoot, request: &Request, found: &Found, task: Option<Pid>) -> Result<Vec<usize>> {
-    let of_task: Option<HashSet<(Kind, u64)>> = task.map(|pid| {
-        let links = Kind::ALL.into_iter().filter_map(|kind| {
-            let target = std::fs::read_link(proc.of(pid, &kind.link())).ok()?;
-            Some((kind, parse_link(std::os::unix::ffi::OsStrExt::as_bytes(target.as_os_str()))?))
-        });
-        links.collect()
-    });
+    let of_task = task.map(|pid| of_task(proc, pid)).transpose()?;
     let keep = |at: &usize| {
         let namespace = &found.namespaces[*at];
         let by_task = of_task.as_ref().is_none_or(|links| links.contains(&(namespace.kind, namespace.inode)));
@@ -124,6 +119,25 @@ fn shown(proc: &ProcRoot, request: &Request, found: &Found, task: Option<Pid>) -
         by_task && (!request.persistent || namespace.nprocs == 0) && (!ghost || of_task.is_none())
     };
     Ok(found.in_order().into_iter().filter(keep).collect())
+}
+
+/// The namespaces of a task, as far as we may see them.
+fn of_task(proc: &ProcRoot, pid: Pid) -> Result<HashSet<(Kind, u64)>> {
+    let mut all = HashSet::default();
+    for kind in Kind::ALL {
+        let path = proc.of(pid, &kind.link());
+        match std::fs::read_link(&path).map_err(|error| (error.raw_os_error().map(Errno::from_raw), error)) {
+            Err((Some(errno), error)) if broken(errno) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+            link => {
+                let link = link.unwrap_or_default();
+                let inode = parse_link(std::os::unix::ffi::OsStrExt::as_bytes(link.as_os_str()));
+                all.extend(inode.map(|inode| (kind, inode)));
+            }
+        }
+    }
+    Ok(all)
 }
 
 struct Rows<'a> {

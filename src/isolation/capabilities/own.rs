@@ -142,7 +142,10 @@ pub fn with<T>(mask: Mask, work: impl FnOnce() -> T) -> Result<T, Errno> {
 /// Becomes the user and keeps what is permitted; nothing is effective afterwards (cap_setuid(3)).
 pub fn set_user(uid: Uid) -> nix::Result<()> {
     let before = flags()?;
-    _ = set_keep(1); // locked, it is not needed or does not help
+    match set_keep(1) {
+        Ok(()) | Err(Errno::EPERM) => {} // locked, it is not needed or does not help
+        Err(errno) => return Err(errno),
+    }
     let done = set_flags(Flags { effective: before.effective | SETUID, ..before }).and_then(|()| setuid(uid));
     _ = set_keep(0);
     let lowered = flags().and_then(|now| set_flags(Flags { effective: 0, ..now }));

@@ -100,7 +100,11 @@ impl Program {
         let path = std::fs::read_link(&exe).ok()?;
         // By the link itself: what its text names may be another file by now, or one of another root.
         let link = CString::new(exe.as_os_str().as_bytes()).ok()?;
-        let gives = if asks_a_program(proc, pid, &link) { Err(Errno::EREMOTEIO) } else { given(&link) };
+        let gives = match asks_a_program(proc, pid, &link) {
+            Ok(true) => Err(Errno::EREMOTEIO),
+            Ok(false) => given(&link),
+            Err(errno) => Err(errno),
+        };
         Some(Program { path, gives })
     }
 }
@@ -119,16 +123,17 @@ impl Program {
 
 /// Is the file on a filesystem whose answers a program gives (FUSE)? One in a container could let us wait forever.
 /// Where the file is, the kernel tells without asking.
-fn asks_a_program(proc: &ProcRoot, pid: Pid, file: &CStr) -> bool {
-    let Ok(((major, minor), _)) = sys::file_id(nix::fcntl::AT_FDCWD, file) else { return true };
+fn asks_a_program(proc: &ProcRoot, pid: Pid, file: &CStr) -> nix::Result<bool> {
+    let ((major, minor), _) = sys::file_id(nix::fcntl::AT_FDCWD, file)?;
     let device = format!("{major}:{minor}");
-    let mounts = proc.read(pid, "mountinfo").unwrap_or_default();
-    mounts.split(|&b| b == b'\n').any(|line| {
+    let unknown = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+    let mounts = proc.read(pid, "mountinfo").map_err(unknown)?;
+    Ok(mounts.split(|&b| b == b'\n').any(|line| {
         let mut fields = line.split(|&b| b == b' ');
         let here = fields.nth(2) == Some(device.as_bytes());
         let kind = fields.skip_while(|field| *field != b"-").nth(1).unwrap_or_default();
         here && kind.starts_with(b"fuse")
-    })
+    }))
 }
 
 fn given(file: &CStr) -> Result<Option<FileCapabilities>, Errno> {

@@ -158,8 +158,10 @@ impl Care {
     /// Everything stays.
     pub fn dismiss(self) {
         _ = self.tell(b"."); // it has gone: so be it
-        drop(self.pipe);
-        _ = sys::wait(self.watcher, 0); // nobody to wait for where SIGCHLD is ignored
+        // It goes when the pipe ends, at the latest with us.
+        if sys::close(self.pipe).is_ok() {
+            _ = sys::wait(self.watcher, 0); // nobody to wait for where SIGCHLD is ignored
+        }
     }
 
     fn tell(&self, words: &[u8]) -> Result<()> {
