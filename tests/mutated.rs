@@ -246,6 +246,21 @@ fn what_is_printed() {
     });
 }
 
+/// No kernel gives out 0, but a file may say so.
+#[test]
+fn a_namespace_of_number_0_is_one_like_others() {
+    let host = common::Scratch::new("mutated-zero");
+    let process = host.0.join("1");
+    std::fs::create_dir_all(process.join("ns")).expect("a directory");
+    std::fs::create_dir_all(host.0.join("self")).expect("a directory");
+    std::fs::write(host.0.join("self/mountinfo"), "").expect("a file");
+    std::fs::write(process.join("status"), "Name:\tinit\nPPid:\t0\nUid:\t0\t0\t0\t0\n").expect("a file");
+    std::os::unix::fs::symlink("net:[0]", process.join("ns/net")).expect("a link");
+    let mut command = common::applet("lsns");
+    let output = common::process::limited(command.args(["-rno", "NS,TYPE", "--proc-root"]).arg(&host.0));
+    assert_eq!((common::stdout(&output), common::stderr(&output)), ("0 net\n".into(), String::new()));
+}
+
 #[test]
 fn words_that_are_no_text_are_usage_errors() {
     let word = OsString::from_vec(b"--\xff=\xfe".to_vec());

@@ -123,7 +123,7 @@ struct Walk<'a> {
     wanted: &'a Wanted,
     names: Vec<(Kind, CString)>,
     /// Of each kind the namespace of the process before: mostly it is this one's too.
-    last: Vec<(u64, usize)>,
+    last: Vec<Option<(u64, usize)>>,
     found: Found,
     /// Where the host failed: a list without it would be wrong.
     broken: Option<(Pid, Errno)>,
@@ -149,7 +149,7 @@ impl<'a> Walk<'a> {
             dir,
             wanted,
             names: names.collect(),
-            last: vec![(0, 0); wanted.kinds.len()],
+            last: vec![None; wanted.kinds.len()],
             found: Found::default(),
             broken: None,
             seen_sockets: HashSet::default(),
@@ -190,10 +190,12 @@ impl<'a> Walk<'a> {
             if let (Kind::Mnt, Some(mnt)) = (kind, self.mnt_of.last_mut()) {
                 *mnt = Some(inode);
             }
-            if self.last[at].0 != inode {
-                self.last[at] = (inode, self.found.of(kind, inode));
-            }
-            let namespace = &mut self.found.namespaces[self.last[at].1];
+            let number = match self.last[at] {
+                Some((last, number)) if last == inode => number,
+                _ => self.found.of(kind, inode),
+            };
+            self.last[at] = Some((inode, number));
+            let namespace = &mut self.found.namespaces[number];
             namespace.nprocs += 1;
             let all = self.wanted.all_members || self.wanted.members_of == Some(inode);
             if all || namespace.members.is_empty() {
