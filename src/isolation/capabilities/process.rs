@@ -111,7 +111,7 @@ impl Program {
     pub fn unknown(&self) -> Option<String> {
         match self.gives {
             Ok(_) => None,
-            Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem is FUSE".to_owned()),
+            Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem may be FUSE".to_owned()),
             Err(errno) => Some(crate::errno::strerror(errno as i32)),
         }
     }
@@ -122,7 +122,8 @@ impl Program {
 fn asks_a_program(proc: &ProcRoot, pid: Pid, file: &CStr) -> bool {
     let Ok(((major, minor), _)) = sys::file_id(nix::fcntl::AT_FDCWD, file) else { return true };
     let device = format!("{major}:{minor}");
-    let mounts = proc.read(pid, "mountinfo").unwrap_or_default();
+    // A list that cannot be read, or is too long to be read, may have it.
+    let Ok(mounts) = proc.read(pid, "mountinfo") else { return true };
     mounts.split(|&b| b == b'\n').any(|line| {
         let mut fields = line.split(|&b| b == b' ');
         let here = fields.nth(2) == Some(device.as_bytes());
