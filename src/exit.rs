@@ -152,8 +152,9 @@ pub fn say(words: &str) {
 }
 
 /// One write, so that lines of several processes do not mix. A stderr that cannot be written is nobody's news.
+/// Messages quote paths and names that others chose: nothing in them reaches the terminal as a command.
 fn complain(line: &str) {
-    let _ = nix::unistd::write(std::io::stderr(), format!("{line}\n").as_bytes());
+    let _ = nix::unistd::write(std::io::stderr(), format!("{}\n", text::escape_lines(line)).as_bytes());
 }
 
 /// Hints are for people: scripts get what the originals print and no more. CTRBOX_HINTS says otherwise.
@@ -169,7 +170,8 @@ fn hint(reasoned: &Reasoned, errno: Errno) -> Option<String> {
 
 /// `context: cause: cause`, an errno in the words of [`errno::strerror`].
 pub fn chain(error: &Error) -> String {
-    error.chain().map(cause).collect::<Vec<_>>().join(": ")
+    let escaped = |error| text::escape(cause(error).as_bytes()).into_owned();
+    error.chain().map(escaped).collect::<Vec<_>>().join(": ")
 }
 
 /// One error in these words.
@@ -196,6 +198,12 @@ mod tests {
         let io = std::io::Error::from_raw_os_error(34);
         let error = Err::<(), _>(io).context("cannot count").context("counting").expect_err("an error");
         assert_eq!(chain(&error), "counting: cannot count: Numerical result out of range");
+    }
+
+    #[test]
+    fn names_in_messages_are_escaped() {
+        let error = anyhow::anyhow!("e\u{202e}").context("cannot open a\x1b[2J\u{9b}\nb");
+        assert_eq!(chain(&error), r"cannot open a\x1b[2J\u{009b}\x0ab: e\u{202e}");
     }
 
     #[test]

@@ -30,6 +30,10 @@ impl Default for ProcRoot {
 }
 
 impl ProcRoot {
+    /// More than any honest file of a process: a process can extend its environ and cmdline to terabytes
+    /// (PR_SET_MM_MAP), and its mountinfo to hundreds of megabytes.
+    pub const LARGEST: u64 = 16 << 20;
+
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         ProcRoot(path.into())
@@ -52,7 +56,7 @@ impl ProcRoot {
         self.0.join("self").join(file)
     }
 
-    /// The whole file; of what is no file, nothing: it is not waited for.
+    /// The whole file; of what is no file, nothing: it is not waited for. EFBIG beyond [`Self::LARGEST`].
     pub fn read(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = openat(AT_FDCWD, &self.of(pid, file), flags, Mode::empty())?;
@@ -63,6 +67,9 @@ impl ProcRoot {
                 Ok(n) => filled += n,
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
+            }
+            if filled as u64 >= Self::LARGEST {
+                return Err(Errno::EFBIG.into());
             }
             if filled == text.len() {
                 text.resize(filled * 2, 0);

@@ -142,6 +142,11 @@ impl Holder {
         Holder { piped, pid }
     }
 
+    /// A program that has said its PID, and ends with its stdin.
+    pub fn of(piped: Piped, pid: i32) -> Holder {
+        Holder { piped, pid }
+    }
+
     /// `net:[4026531840]`
     pub fn link(&self, kind: &str) -> String {
         link(&self.pid.to_string(), kind)

@@ -115,7 +115,7 @@ impl Program {
     pub fn unknown(&self) -> Option<String> {
         match self.gives {
             Ok(_) => None,
-            Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem is FUSE".to_owned()),
+            Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem may be FUSE".to_owned()),
             Err(errno) => Some(crate::errno::strerror(errno as i32)),
         }
     }

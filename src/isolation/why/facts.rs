@@ -109,7 +109,7 @@ fn text(proc: &ProcRoot, path: &Path) -> Option<String> {
         return None;
     }
     let mut text = Vec::new();
-    file.read_to_end(&mut text).ok()?;
+    file.by_ref().take(ProcRoot::LARGEST).read_to_end(&mut text).ok()?;
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 
