@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use anyhow::Error;
 use nix::errno::Errno;
@@ -157,13 +158,19 @@ fn complain(line: &str) {
     let _ = nix::unistd::write(std::io::stderr(), format!("{}\n", text::escape_lines(line)).as_bytes());
 }
 
+/// What CTRBOX_HINTS says. To be called before the environment is wiped; the first answer counts.
+pub fn hints_asked_for() -> Option<bool> {
+    static ASKED_FOR: OnceLock<Option<bool>> = OnceLock::new();
+    *ASKED_FOR.get_or_init(|| match std::env::var_os("CTRBOX_HINTS") {
+        Some(word) if word == "always" => Some(true),
+        Some(word) if word == "never" => Some(false),
+        _ => None,
+    })
+}
+
 /// Hints are for people: scripts get what the originals print and no more. CTRBOX_HINTS says otherwise.
 fn hint(reasoned: &Reasoned, errno: Errno) -> Option<String> {
-    let wanted = match std::env::var_os("CTRBOX_HINTS") {
-        Some(word) if word == "always" => true,
-        Some(word) if word == "never" => false,
-        _ => std::io::stderr().is_terminal(),
-    };
+    let wanted = hints_asked_for().unwrap_or_else(|| std::io::stderr().is_terminal());
     let reason = if wanted { (reasoned.reason)(errno) } else { None };
     reason.map(|reason| format!("hint: {}", text::escape(reason.as_bytes())))
 }

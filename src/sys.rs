@@ -9,11 +9,13 @@ pub mod keyed;
 pub mod memory;
 pub mod mounts;
 mod pidfd;
+mod process;
 mod regex;
 
 pub use pidfd::{
     PidfdInfo, pid_in_namespace, pidfd_alive, pidfd_getfd, pidfd_info, pidfd_open, pidfd_signal,
 };
+pub use process::{SharedNumber, fork_sibling, wipe_environment};
 pub use regex::{Regex, utf8_letters};
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};

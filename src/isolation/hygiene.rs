@@ -23,15 +23,7 @@ pub fn hide() -> Result<()> {
 
 /// Which of the descriptors that we were started with the program gets: 0, 1, 2 and these.
 pub fn pass_only(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
-    let mut first = 3;
-    let mut ranges = Vec::new();
-    for &fd in passed.iter().chain([&c_uint::MAX]) {
-        if fd > first {
-            ranges.push((first, fd - 1));
-        }
-        first = first.max(fd.saturating_add(1));
-    }
-    for (first, last) in ranges {
+    for (first, last) in ranges_between(passed) {
         match confine::close_on_exec(first, last) {
             Ok(()) => {}
             Err(Errno::ENOSYS | Errno::EINVAL) => return one_by_one(proc, passed),
@@ -39,6 +31,26 @@ pub fn pass_only(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Closes all descriptors but 0, 1, 2 and these. The process owns none of the others any more.
+pub fn keep_only(kept: &Numbers) {
+    for (first, last) in ranges_between(kept) {
+        confine::close(first, last);
+    }
+}
+
+/// The ranges of descriptors above 2 that have none of these in them.
+fn ranges_between(numbers: &Numbers) -> Vec<(c_uint, c_uint)> {
+    let mut first = 3;
+    let mut ranges = Vec::new();
+    for &fd in numbers.iter().chain([&c_uint::MAX]) {
+        if fd > first {
+            ranges.push((first, fd - 1));
+        }
+        first = first.max(fd.saturating_add(1));
+    }
+    ranges
 }
 
 /// Before Linux 5.11.

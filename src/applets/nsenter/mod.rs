@@ -126,6 +126,7 @@
 //! ctr-ps(1), namespaces(7), setns(2), unshare(1)
 
 mod act;
+mod child;
 mod open;
 mod options;
 mod plan;
@@ -279,6 +280,13 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Required(pass_fds),
         )
         .takes("list")
+        .added(),
+        Opt::new(
+            None,
+            "force",
+            "do what is refused because a process of the container could take hold of the program",
+            Effect::Flag(|r: &mut Request| set(&mut r.force)),
+        )
         .added(),
         Opt::help(),
         Opt::version(),
