@@ -60,7 +60,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::cli::{Call, Effect, Grammar, Opt, set};
-use crate::container::target::{self, Held, Target};
+use crate::container::target::{Held, Lookup, Purpose, Target};
 use crate::exit::{self, Exit, Outcome};
 use crate::isolation::capabilities::baseline::{BASELINES, Baseline};
 use crate::isolation::capabilities::process::Process;
@@ -76,6 +76,7 @@ struct Request {
     tree: bool,
     out: Out,
     proc: ProcRoot,
+    lookup: Lookup<'static>,
     last: u8,
     /// For what is printed when all targets are known.
     processes: Vec<(OsString, Process)>,
@@ -153,6 +154,7 @@ pub fn run(call: &Call) -> Outcome {
         tree: false,
         out: Out::stdout(),
         proc: ProcRoot::default(),
+        lookup: Lookup::new(call.name, Purpose::Read),
         last: own::last(),
         processes: Vec::new(),
     };
@@ -279,11 +281,11 @@ impl Request {
             // The beginning of an id can be all digits; if none begins so the number was wrong.
             Some(Err(errno)) => {
                 let target = Target::parse(word).map_err(|_| unparsed(word, errno))?;
-                target::held(&self.proc, &target).map_err(|_| unparsed(word, errno))
+                self.lookup.held(&self.proc, &target).map_err(|_| unparsed(word, errno))
             }
             None => {
                 let target = Target::parse(word).map_err(|errno| unparsed(word, errno))?;
-                Ok(target::held(&self.proc, &target)?)
+                Ok(self.lookup.held(&self.proc, &target)?)
             }
         }
     }
