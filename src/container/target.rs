@@ -411,7 +411,7 @@ fn in_container(resolver: &mut Resolver<'_>, container: &Container, init: &Held,
         numbered
             && there.is_some()
             && namespace(&proc, pid, Kind::Pid) == there
-            && (own || is_member(resolver, container, pid))
+            && (own || pid == init.pid || is_member(resolver, container, pid))
     };
     let pid = Scan::pids(&proc)?.into_iter().find(|&pid| is_it(pid));
     let held = pid.map(|pid| Held { pid, pidfd: ns::pidfd(pid) }).filter(|held| is_it(held.pid));
