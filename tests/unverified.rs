@@ -343,6 +343,61 @@ fn whose_another_users_container_is() {
     assert_eq!(ran(&mut in_own_run(&callers, &owner)).2, "");
 }
 
+fn docker(id: &str, name: &str, pid: i32) -> String {
+    let state = format!(
+        r#"{{"Name":"/{name}","State":{{"Running":true,"Pid":{pid}}},"Config":{{"Image":"img:1"}}}}"#
+    );
+    let directory = format!("/var/lib/docker/containers/{id}");
+    format!("mkdir -p {directory}\necho '{state}' >{directory}/config.v2.json\n")
+}
+
+/// Root in a container writes what it likes into the records there: another's name, and the id of a container of
+/// the host.
+#[test]
+fn a_record_in_a_container_leads_to_no_container_of_the_host() {
+    let test = "unverified-nested";
+    let Some(controller) = controller(test) else { return };
+    let callers = Callers::new(test);
+    let name = Name::new(test);
+    let (evil_id, other_id) = (id(5), id(6));
+    let group = |path: &str| name.make(controller, path);
+    let join = |path: &str, pid: i32| {
+        std::fs::write(group(path).join("cgroup.procs"), pid.to_string()).expect("moved");
+    };
+    let (evil_name, other_name) =
+        (format!("evil{}", std::process::id()), format!("other{}", std::process::id()));
+    let squat = format!("squat{}", std::process::id());
+    let inside = "mount -t tmpfs tmpfs /var/lib\n".to_owned() + &docker(&other_id, &squat, 1);
+    let evil = Holder::new(&["-m", "-p", "-f"], &inside);
+    let helper = Holder::new(&["-m"], "");
+    let other = Holder::new(&["-m", "-p", "-f", "-n"], "");
+    join(&format!("docker-{evil_id}.scope"), evil.pid);
+    join(&format!("docker-{evil_id}.scope/docker-{other_id}.scope"), helper.pid);
+    join(&format!("docker-{other_id}.scope"), other.pid);
+    let setup = "mount -t tmpfs tmpfs /var/lib\n".to_owned()
+        + &docker(&evil_id, &evil_name, evil.pid)
+        + &docker(&other_id, &other_name, other.pid);
+    let run = |arguments: &str| ran(&mut in_own_run(&callers, &format!("{setup}exec \"$0\" {arguments}")));
+
+    let nested = format!("docker:{evil_name}/docker:{squat}");
+    let shown = run(&format!("ctr-ps -n -p {} -o container", helper.pid));
+    assert_eq!(shown, (Some(0), nested.clone() + "\n", String::new()));
+    let show = "readlink /proc/self/ns/net";
+    let entered = run(&format!("nsenter -n -t {other_name} {show}"));
+    assert_eq!(entered, (Some(0), other.link("net") + "\n", String::new()));
+    let unknown = format!("the first process of {nested} is not known: name one of its processes by PID\n");
+    for word in [&squat, &nested] {
+        assert_eq!(
+            run(&format!("nsenter -n -t {word} {show}")),
+            (Some(1), String::new(), format!("nsenter: {unknown}"))
+        );
+        assert_eq!(
+            run(&format!("cgexec --like {word} {show}")),
+            (Some(125), String::new(), format!("cgexec: {unknown}"))
+        );
+    }
+}
+
 /// A container that shares the pid namespace of the host has its own processes, and not the host's.
 #[test]
 fn a_process_of_the_host_is_in_no_container() {

@@ -310,7 +310,7 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// What is to be known of an unverified container by a word that does not say it.
+/// Why an unverified container needs its `?`; nothing if the word has it.
 #[must_use]
 pub fn unverified(container: &Container, word: &str) -> Option<String> {
     let shown = || text::escape(container.label().as_bytes()).into_owned();
@@ -323,10 +323,12 @@ pub fn unverified(container: &Container, word: &str) -> Option<String> {
     })
 }
 
-/// How an unverified container is entered.
+/// The word that enters an unverified container.
 fn to_type(container: &Container, cpid: Option<i32>) -> String {
     let label = container.label() + &cpid.map(|cpid| format!("@{cpid}")).unwrap_or_default();
-    match text::is_plain(label.as_bytes()) && !label.contains('\'') {
+    // Of a nested container no first process is known.
+    let is_known = container.outer.is_none();
+    match is_known && text::is_plain(label.as_bytes()) && !label.contains('\'') {
         true => format!("to enter it, type '{label}' with the quotes (the shell expands ?)"),
         false => "to enter it, name one of its processes by PID".to_owned(),
     }
@@ -343,7 +345,7 @@ pub fn of_another_user(
     if uid == 0 || uid == getuid().as_raw() || is_unverified(container) {
         return None;
     }
-    let name = name_of(&passwd(), uid).map(|name| text::escape(&name).into_owned());
+    let name = name_of(&passwd(), uid).map(|name| text::escape(name).into_owned());
     let whose = name.map_or_else(|| format!("uid {uid}"), |name| format!("user {name} (uid {uid})"));
     let (word, label) = (text::escape(word.as_bytes()), container.label());
     Some(format!("'{word}' is the container {} of {whose}", text::escape(label.as_bytes())))
@@ -550,6 +552,87 @@ mod tests {
             assert_eq!(ids(&[&claimed], word), ["abcd2"], "{word}");
             assert_eq!(ids(&[&one, &of_user, &two], word), ["abcd3", "abcd4"], "{word}");
         }
+    }
+
+    /// ID as `docker ps` prints it has the length of the label's.
+    #[test]
+    fn the_question_mark_means_the_unverified_container_and_nothing_else_does() {
+        let id = "0123456789ab".to_owned() + &"cd".repeat(26);
+        let verified = made(Runtime::Docker, &id, "web");
+        let unverified = Rc::new(Container { how: How::Cgroup, ..Container::new(Runtime::Docker, &*id) });
+        let nested = Rc::new(Container { outer: Some(verified.clone()), ..(*unverified).clone() });
+        let of = |all: &[&Rc<Container>], word: &str| {
+            let all: Vec<Rc<Container>> = all.iter().map(|one| (*one).clone()).collect();
+            matching(&all, word).iter().map(|container| container.label()).collect::<Vec<_>>()
+        };
+        let all = [&nested, &unverified, &verified];
+        for word in ["web", "docker:web", "0123456789ab", "docker:0123456789ab", "docker:01234567", &id] {
+            assert_eq!(of(&all, word), ["docker:web"], "{word}");
+        }
+        for word in ["0123456789ab?", "docker:0123456789ab?", "0123456?", &format!("docker:{id}?")] {
+            assert_eq!(of(&all, word), ["docker:0123456789ab?"], "{word}");
+            assert_eq!(of(&[&verified], word), ["docker:web"], "{word}: it has ended");
+        }
+        assert_eq!(of(&all, "docker:web/docker:0123456789ab?"), ["docker:web/docker:0123456789ab?"]);
+        assert_eq!(of(&all, "docker:web/docker:0123456789ab"), ["docker:web/docker:0123456789ab?"]);
+        for word in ["docker:web?", "web?"] {
+            assert_eq!(of(&all, word), ["docker:web"], "{word}");
+        }
+        // A label is cut where an id is long.
+        let long =
+            Rc::new(Container { how: How::Cgroup, ..Container::new(Runtime::Lxc, "my-long-container") });
+        for word in ["lxc:my-long-cont?", "lxc:my-long-cont", "lxc:my-long-container", "my-long-container?"] {
+            assert_eq!(of(&[&long], word), ["lxc:my-long-cont?"], "{word}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_an_unverified_container() {
+        let unverified = |id: &str, how| Container { how, ..Container::new(Runtime::Docker, id) };
+        let claim = unverified("0123456789abcdef", How::Cgroup);
+        for (word, said) in [("0123456789ab", true), ("docker:0123456789ab", true), ("0123456789ab?", false)]
+        {
+            assert_eq!(super::unverified(&claim, word).is_some(), said, "{word}");
+        }
+        for how in [How::State, How::Namespace, How::Anonymous] {
+            assert_eq!(super::unverified(&unverified("0123456789abcdef", how), "0123"), None);
+        }
+        assert_eq!(
+            to_type(&claim, Some(7)),
+            "to enter it, type 'docker:0123456789ab?@7' with the quotes (the shell expands ?)"
+        );
+        let by_pid = "to enter it, name one of its processes by PID";
+        let outer = Rc::new(Container::new(Runtime::Docker, "web"));
+        assert_eq!(to_type(&Container { outer: Some(outer), ..claim }, None), by_pid);
+        for id in ["it's", "a\x1bb", "\u{202e}"] {
+            assert_eq!(to_type(&unverified(id, How::Cgroup), None), by_pid, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn several_unverified_containers_are_told_apart_by_forms_that_are_accepted() {
+        let long = |id: &str| Rc::new(Container { how: How::Cgroup, ..Container::new(Runtime::Lxc, id) });
+        let all = [long("my-container-1"), long("my-container-2")];
+        let found = matching(&all, "lxc:my-container?");
+        assert_eq!(found.len(), 2);
+        let error = one(&found, "lxc:my-container?").expect_err("ambiguous").to_string();
+        for form in ["lxc:my-container-1?", "lxc:my-container-2?"] {
+            assert!(error.contains(form), "{error}");
+            assert_eq!(matching(&all, form).len(), 1, "{form}");
+        }
+    }
+
+    #[test]
+    fn whose_is_said_when_it_is_neither_the_callers_nor_roots() {
+        let of = |owner| {
+            let container = Container { owner, ..Container::new(Runtime::Podman, "0123") };
+            of_another_user(&container, "web", || b"root:x:0:0\nbo\x1bb:x:4000001:1::/:\n".to_vec())
+        };
+        assert_eq!(of(0), None);
+        assert_eq!(of(getuid().as_raw()), None);
+        let said = |whose: &str| Some(format!("'web' is the container podman:0123 of {whose}"));
+        assert_eq!(of(4_000_001), said("user bo\\x1bb (uid 4000001)"));
+        assert_eq!(of(4_000_002), said("uid 4000002"));
     }
 
     #[test]

@@ -28,7 +28,10 @@
 //!
 //! A control group's name alone is no proof. Where no state on disk vouches for it, because it is not
 //! readable for us or because somebody made a group of that name, the first digits of the id are shown with a
-//! question mark: `docker:0123456789ab?`. The column HOW says how each is known: `state`, by the runtime's files
+//! question mark: `docker:0123456789ab?`. To nsenter(1) and `cgexec --like` the question mark must be given, in
+//! quotes; `-c` takes the container without it, and says on standard error that it is unverified if no column
+//! does. A line there also says to whom a container of another user belongs, if the column OWNER is not shown.
+//! The column HOW says how each is known: `state`, by the runtime's files
 //! and the control group; `cgroup`, by that name alone; `namespace`, by the namespaces it shares with a
 //! container that is known; `anonymous`, by namespaces that nobody claims.
 //!

@@ -3,6 +3,8 @@
 //!
 //! TARGET is a PID, where 0 is `getpcaps` itself, or a container that runs on this host: its name,
 //! `RUNTIME:NAME` or the beginning of its id, as nsenter(1) takes it. Of a container its first process is shown.
+//! When no state file confirms the container, or it belongs to a user who is neither the caller nor root, a line on
+//! standard error says so.
 //!
 //! Options act on the targets that follow them, `--tree` and `--json` on all. A target that cannot be shown is
 //! told, and the others are shown.
