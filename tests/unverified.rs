@@ -177,6 +177,38 @@ fn nsenter_enters_an_unverified_container_by_its_question_mark_only() {
     assert_eq!(ran(&mut command), (Some(0), claim.holder.link("pid") + "\n", String::new()));
 }
 
+/// An ordinary user cannot read the state files of root's containers, and types the `?` too.
+#[test]
+fn an_ordinary_user_enters_by_the_question_mark() {
+    let test = "unverified-ordinary";
+    let Some(controller) = controller(test) else { return };
+    let made = limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED));
+    if !made.status.success() {
+        return skip(test, "ordinary users may not make user namespaces here");
+    }
+    let name = Name::new(test);
+    let mut unshare = program("unshare");
+    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+    let claim = Claim { holder: Holder::by(&mut unshare, ""), id: id(7), controller, _name: name };
+    claim.join(&claim._name, &claim.holder);
+    let callers = Callers::new(test);
+    let entered = |word: &str| {
+        let [_, mut ordinary] = callers.each("nsenter");
+        ran(ordinary.args([
+            "-U",
+            "-p",
+            "--preserve-credentials",
+            "-t",
+            word,
+            "readlink",
+            "/proc/self/ns/user",
+        ]))
+    };
+    let word = format!("docker:{}", claim.short());
+    assert_eq!(entered(&word), (Some(1), String::new(), claim.refusal("nsenter", "")));
+    assert_eq!(entered(&(word + "?")), (Some(0), claim.holder.link("user") + "\n", String::new()));
+}
+
 #[test]
 fn cgexec_joins_an_unverified_container_by_its_question_mark_only() {
     let Some(claim) = Claim::new("unverified-cgexec", 2) else { return };
