@@ -188,7 +188,6 @@ fn nobody_types_for_us_into_a_terminal() {
 
 /// The environment of a container chooses programs of the container, never those of the host.
 #[test]
-#[ignore = "fails until -e is refused, or its variables left out, where the program is one of the host"]
 fn environment_of_the_target_does_not_choose_programs_of_the_host() {
     if !namespaces("attacks-environment") {
         return;
@@ -329,7 +328,6 @@ all(libc.mount(path, path, None, 4096, None) == 0 for each in range(6000)) or sy
 }
 
 #[test]
-#[ignore = "fails until the environment is read up to a limit"]
 fn endless_environment_is_refused() {
     let test = "attacks-endless-environment";
     if !namespaces(test) {
@@ -457,7 +455,6 @@ fn the_id_that_means_no_change_is_refused_everywhere() {
 
 /// A line with a group that is no number gives no other group, least of all root's.
 #[test]
-#[ignore = "fails until such a line is refused: today its group is 0"]
 fn a_line_with_no_group_does_not_give_roots() {
     if !namespaces("attacks-no-group") {
         return;
@@ -520,7 +517,6 @@ fn numbers_that_are_taken_again() {
 
 /// A container stops the program that is among its processes: the caller can still end nsenter with a key.
 #[test]
-#[ignore = "fails until nsenter stops together with the program only where a shell can see it"]
 fn a_program_that_the_container_stops_does_not_hang_a_script() {
     if !namespaces("attacks-stopped") {
         return;

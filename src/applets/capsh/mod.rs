@@ -17,6 +17,8 @@
 //! (docker, podman, cri-o, ...), whether they count in a user namespace only and who owns that, what the file of the
 //! program gives, and the threads that differ. The securebits of a process nobody but itself can ask for; for
 //! others they are said to be unknown.
+//! When no state file confirms the container, or it belongs to a user who is neither the caller nor root, a line on
+//! standard error says so.
 //!
 //! Users and groups are those of /etc/passwd and /etc/group.
 //!

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use nix::unistd::{Pid, getresgid, getresuid};
 
 use super::{Request, daemon, rules};
-use crate::container::target;
+use crate::container::target::{Lookup, Purpose, Target};
 use crate::isolation::cgroup::limits::{self, Write};
 use crate::isolation::cgroup::{self, Group, Hierarchies, Step};
 use crate::isolation::ns;
@@ -40,8 +40,8 @@ pub fn plan(proc: &ProcRoot, request: &Request, program: &[OsString]) -> Result<
 }
 
 /// Held while its groups are read, so that they are its own and no later process's.
-fn like(proc: &ProcRoot, host: &Hierarchies, target: &target::Target) -> Result<Plan> {
-    let held = target::held(proc, target)?;
+fn like(proc: &ProcRoot, host: &Hierarchies, target: &Target) -> Result<Plan> {
+    let held = Lookup::new("cgexec", Purpose::Enter).held(proc, target)?;
     let groups = host.groups_of(proc, held.pid)?;
     if let Some(pidfd) = &held.pidfd {
         ns::still(pidfd).with_context(|| format!("process {} has ended", held.pid))?;

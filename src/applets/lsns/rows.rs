@@ -13,10 +13,11 @@ use super::collect::{Found, Wanted, collect};
 use super::columns::{COLUMNS, Id};
 use super::relate::relate;
 use super::{Operand, Request, Tree, task_pid};
-use crate::container::target;
+use crate::container::target::{Held, Lookup, Purpose};
 use crate::container::{Files, Resolver};
 use crate::exit::{Exit, Outcome};
 use crate::isolation::kind::{Kind, parse_link};
+use crate::isolation::ns;
 use crate::output::filter::{Filter, Value};
 use crate::output::style::{self, Painter};
 use crate::output::table::{self, Column, Form, Json, Layout, Row};
@@ -36,7 +37,7 @@ pub fn list(name: &str, request: &Request, operand: Option<Operand>, columns: &[
     let proc = request.proc_root.as_ref().map(ProcRoot::new).unwrap_or_default();
     let filter = request.filter.as_deref().map(|expression| parse_filter(name, expression)).transpose()?;
     let task = match (&request.task, &operand) {
-        (Some(word), _) | (None, Some(Operand::Container(word))) => Some(resolve(&proc, word)?),
+        (Some(word), _) | (None, Some(Operand::Container(word))) => Some(resolve(name, &proc, word)?),
         _ => None,
     };
     let inode = match operand {
@@ -82,7 +83,11 @@ pub fn list(name: &str, request: &Request, operand: Option<Operand>, columns: &[
     };
     match inode {
         Some(inode) if inode != 0 => rows.members(&found, inode)?,
-        _ => rows.namespaces(&found, &shown(&proc, request, &found, task)?)?,
+        _ => rows.namespaces(&found, &shown(&proc, request, &found, task.as_ref().map(|held| held.pid))?)?,
+    }
+    // The namespaces of a container were read by the PID of its first process.
+    if let Some(Held { pid, pidfd: Some(pidfd) }) = &task {
+        ns::still(pidfd).with_context(|| format!("process {pid} has ended"))?;
     }
     rows.print(request)
 }
@@ -97,16 +102,15 @@ fn parse_filter(name: &str, expression: &str) -> Result<Filter> {
     Filter::parse(expression, &columns).map_err(told)
 }
 
-/// The process that a word means: a number, or a container's first.
-fn resolve(proc: &ProcRoot, word: &OsStr) -> Result<Pid> {
+/// The process that a word means: a number, or a container's first, which is held.
+fn resolve(name: &str, proc: &ProcRoot, word: &OsStr) -> Result<Held> {
     if let Some(pid) = task_pid(word)? {
-        return Ok(pid);
+        return Ok(Held { pid, pidfd: None });
     }
-    let name = word.to_str().filter(|word| !word.is_empty());
-    let name = name.ok_or_else(|| anyhow!("invalid PID argument: '{}'", text::shown(word)))?;
+    let target = word.to_str().filter(|word| !word.is_empty());
+    let target = target.ok_or_else(|| anyhow!("invalid PID argument: '{}'", text::shown(word)))?;
     let files = Files::new(Path::new("/"))?;
-    let mut resolver = Resolver::new(proc, &files);
-    Ok(target::process(&mut resolver, name)?.pid)
+    Lookup::new(name, Purpose::Read).process(&mut Resolver::new(proc, &files), target)
 }
 
 /// Those to show, by inode.

@@ -16,7 +16,7 @@ use nix::unistd::{Gid, Uid, chdir, chroot, fchdir, getuid, setgid, setuid};
 use super::child;
 use super::open::{Likeness, Opened, may_stay_out, meant_as_target, open_all, read_environ, stays_out};
 use super::plan::{Directory, Id, Request};
-use crate::container::target;
+use crate::container::target::{Lookup, Purpose};
 use crate::exit::{self, Exit, Outcome, Reasoned};
 use crate::isolation::capabilities::own;
 use crate::isolation::kind::Kind;
@@ -34,7 +34,8 @@ const CTR_ROOT: &str = "CTR_ROOT";
 
 pub fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
-    let target = request.target.as_ref().map(|target| target::held(&proc, target)).transpose()?;
+    let lookup = Lookup::new(name, Purpose::Enter);
+    let target = request.target.as_ref().map(|target| lookup.held(&proc, target)).transpose()?;
     let opened = open_all(name, &proc, request, target)?;
     let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
     if opened.set.is_empty() {

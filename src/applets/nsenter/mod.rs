@@ -9,6 +9,14 @@
 //! containers share is refused, with the names that tell them apart; but root's is meant before a user's, and
 //! the host's before one inside of a container.
 //!
+//! A container that no state file confirms is shown by ctr-ps(1) with a question mark. Any user with a delegated
+//! control group can make one like that. nsenter enters it only if the question mark is part of TARGET
+//! (`-t 'docker:0123456789ab?'`, with quotes, as `?` is a pattern of the shell); otherwise it says what is
+//! unverified and exits with status 1. To an ordinary user who cannot read root's state files, root's containers
+//! are unverified. If several control groups have the name of an unverified container, nsenter lists the PIDs of
+//! their first processes and enters none. When a container belongs to a user who is neither the caller nor root,
+//! a line on standard error says to whom. A PID is entered without any of this.
+//!
 //! Without a program nsenter runs the shell that `$SHELL` names, else the one of /etc/passwd as it is seen
 //! in the entered namespaces, else /bin/sh.
 //!

@@ -90,6 +90,7 @@ pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<H
     opened.root = directory(root, || ns::open_file(&of_target("root")?))?;
     opened.wd = directory(wd, || ns::open_file(&of_target("cwd")?))?;
     if request.environment {
+        refuse_foreign_environment(proc, request, pid)?;
         open_environment(proc, &of_target("environ")?, &mut opened)?;
     }
     if [request.uid, request.gid].iter().flatten().any(|id| matches!(id, Id::Follow)) {
@@ -293,6 +294,22 @@ fn filter(name: &str, proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<
     let profile = profile::seccomp(&files, &tag.container).ok_or_else(unknown)?;
     let cannot = |what: String| format!("its profile has {what}, which cannot be made anew");
     Filter::build(&profile).map(Some).map_err(cannot)
+}
+
+/// PATH, SHELL, LD_PRELOAD and others choose which programs run. With the host's files and the rights of the
+/// caller that choice is not the container's.
+fn refuse_foreign_environment(proc: &ProcRoot, request: &Request, pid: Option<Pid>) -> Result<()> {
+    let Some(pid) = pid.filter(|_| !request.enters_files() && !request.force) else { return Ok(()) };
+    let link = |path: PathBuf| std::fs::read_link(path).ok();
+    let mounts = Kind::Mnt.link();
+    let same_mounts = link(proc.of(pid, &mounts)) == link(proc.own(&mounts));
+    if same_mounts && link(proc.of(pid, "root")) == link(proc.own("root")) {
+        return Ok(());
+    }
+    bail!(
+        "option --env is not safe here: the target has its own files, and its environment would choose which \
+         programs of the host run (add -m to enter its files, or use --force)"
+    )
 }
 
 /// Some environments can be read from inside the user namespace only: root's there, to the user outside.
