@@ -170,7 +170,7 @@ fn nothing_of_the_host_is_seen_in_a_process_that_enters() {
             }
             // It sees what is there: a process with a descriptor that is not to be.
             let leak = "exec 9</proc/self/status && read -r word";
-            let mut leaking = Piped::new(of(&container).args(["-p", "-m", "sh", "-c", leak]));
+            let mut leaking = Piped::new(of(&container).args(["--as-container", "sh", "-c", leak]));
             let line = watcher.line();
             assert!(line.starts_with("fault descriptor 9 is /proc/"), "{:?}: {line}", kind.added);
             leaking.end_of_input();
@@ -202,18 +202,30 @@ fn the_hosts_files_are_not_put_next_to_who_could_take_them() {
 }
 
 #[test]
-fn the_environment_of_a_container_needs_its_files() {
+fn the_environment_of_a_container_chooses_no_program_of_the_host() {
     if !namespaces("attacks-environment") {
         return;
     }
-    let container = Holder::new(&["-m", "-p", "-f"], "");
-    for options in [&["-n", "-e"][..], &["-p", "-e"], &["-a", "--host-root", "--force", "-e"]] {
-        let forced = options.contains(&"--force");
-        let output = limited(of(&container).args(options).args(["echo", "there"]));
-        assert_eq!(output.status.success(), forced, "{options:?}: {output:?}");
+    for (name, value) in [
+        ("PATH", "/proc/1/root/bin:/usr/bin:/bin"),
+        ("PATH", "bin:/usr/bin:/bin"),
+        ("LD_PRELOAD", "/proc/1/root/x.so"),
+        ("BASH_ENV", "/proc/1/root/x"),
+        ("PYTHONPATH", "/proc/1/root/x"),
+    ] {
+        let mut command = program("unshare");
+        command.args(["-m", "-p", "-f", "--mount-proc", "env", &format!("{name}={value}")]);
+        let container = Holder::by_child(&mut command);
+        for options in [&["-n", "-e"][..], &["-p", "-e"], &["-u", "--as-container"]] {
+            let (status, said) = failure(of(&container).args(options).args(["/bin/echo", "there"]));
+            assert_eq!(status, Some(1), "{name} {options:?}");
+            assert!(said.contains(&format!("option --env is not safe here: {name} of the target")), "{said}");
+            let forced = of(&container).arg("--force").args(options).args(["/bin/echo", "there"]).output();
+            assert!(forced.is_ok_and(|output| output.status.success()), "{name} {options:?}");
+        }
+        let inside = limited(of(&container).args(["-n", "-m", "-e", "/bin/echo", "there"]));
+        assert_eq!(stdout(&inside), "there\n", "{name}: with the container's own files");
     }
-    assert!(failure(of(&container).args(["-n", "-e", "true"])).1.contains("option --env is not safe here"));
-    assert_eq!(printed(of(&container).args(["-n", "-m", "-e", "echo", "there"])), "there\n");
-    let same_files = Holder::new(&["-u"], "");
-    assert_eq!(printed(of(&same_files).args(["-u", "-e", "echo", "there"])), "there\n");
+    let container = Holder::new(&["-m", "-p", "-f"], "");
+    assert_eq!(printed(of(&container).args(["-n", "-e", "echo", "there"])), "there\n", "as any other");
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
-use nix::unistd::{Pid, execve, getpgrp, getsid, getuid};
+use nix::unistd::{Pid, execve, getuid};
 
 use super::image;
 use super::why::not_started;
@@ -180,20 +180,12 @@ fn follow(child: Pid) -> Result<u8, Exit> {
         match sys::wait(child, libc::WUNTRACED).context("waitpid failed")? {
             Ended::Stopped => {
                 // Job control sees us, not the child: stop as it did, and wake it when we are woken.
-                if sees_job_control() {
-                    kill(Pid::this(), Signal::SIGSTOP)?;
-                    kill(child, Signal::SIGCONT)?;
-                }
+                kill(Pid::this(), Signal::SIGSTOP)?;
+                kill(child, Signal::SIGCONT)?;
             }
             ended => return as_child(ended),
         }
     }
-}
-
-/// Would a shell see it if this process stopped, and have it go on? Else a container that stops the program
-/// would stop a script for good: what is stopped does not end by SIGINT or SIGTERM.
-fn sees_job_control() -> bool {
-    getpgrp() == Pid::this() && getsid(None) != Ok(Pid::this())
 }
 
 /// Ends as the child did, so that whoever waits for us learns it.

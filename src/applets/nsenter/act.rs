@@ -14,6 +14,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, chdir, chroot, fchdir, getuid, setgid, setuid};
 
 use super::child;
+use super::environ;
 use super::open::{Likeness, Opened, may_stay_out, meant_as_target, open_all, read_environ, stays_out};
 use super::plan::{Directory, Id, Request};
 use crate::container::target::{Lookup, Purpose};
@@ -154,6 +155,9 @@ impl Entry<'_> {
             opened.environment = Some(launch::parse_environ(&read_environ(&directory)?));
         }
         let mut environment = opened.environment.take();
+        if let Some(environment) = environment.as_ref().filter(|_| opened.foreign_files && !request.force) {
+            refuse_choice_of_programs(request, environment)?;
+        }
         if let Some(directory) = &request.host_root {
             let environment = environment.get_or_insert_with(launch::own_environment);
             set_variable(environment, CTR_ROOT, directory.as_os_str());
@@ -193,6 +197,17 @@ impl Ready {
             Some(image) => launch::exec_file(&image, program, self.environment),
             None => launch::exec(program, self.environment).or_because(meant_as_target(request)),
         }
+    }
+}
+
+/// A program of the host, with the rights of the caller, is not to be of the container's choice.
+fn refuse_choice_of_programs(request: &Request, environment: &Environment) -> Result<()> {
+    match environ::chooses(environment, request.program.is_some()) {
+        Some(name) => bail!(
+            "option --env is not safe here: {name} of the target would choose which files of the host are executed \
+             (add -m to enter the target's files, or use --force)"
+        ),
+        None => Ok(()),
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Opened {
     pub root: Option<OwnedFd>,
     pub wd: Option<OwnedFd>,
     pub environment: Option<Environment>,
+    /// The environment is of a target with its own files, and the program comes from ours.
+    pub foreign_files: bool,
     /// The target's directory in proc, when its environment can be read from inside its user namespace only.
     pub environ_of: Option<OwnedFd>,
     pub groups: Vec<OwnedFd>,
@@ -90,7 +92,7 @@ pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<H
     opened.root = directory(root, || ns::open_file(&of_target("root")?))?;
     opened.wd = directory(wd, || ns::open_file(&of_target("cwd")?))?;
     if request.environment {
-        refuse_foreign_environment(proc, request, pid)?;
+        opened.foreign_files = !request.enters_files() && pid.is_some_and(|pid| has_own_files(proc, pid));
         open_environment(proc, &of_target("environ")?, &mut opened)?;
     }
     if [request.uid, request.gid].iter().flatten().any(|id| matches!(id, Id::Follow)) {
@@ -296,20 +298,13 @@ fn filter(name: &str, proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<
     Filter::build(&profile).map(Some).map_err(cannot)
 }
 
-/// PATH, SHELL, LD_PRELOAD and others choose which programs run. With the host's files and the rights of the
-/// caller that choice is not the container's.
-fn refuse_foreign_environment(proc: &ProcRoot, request: &Request, pid: Option<Pid>) -> Result<()> {
-    let Some(pid) = pid.filter(|_| !request.enters_files() && !request.force) else { return Ok(()) };
-    let link = |path: PathBuf| std::fs::read_link(path).ok();
-    let mounts = Kind::Mnt.link();
-    let same_mounts = link(proc.of(pid, &mounts)) == link(proc.own(&mounts));
-    if same_mounts && link(proc.of(pid, "root")) == link(proc.own("root")) {
-        return Ok(());
-    }
-    bail!(
-        "option --env is not safe here: the target has its own files, and its environment would choose which \
-         programs of the host run (add -m to enter its files, or use --force)"
-    )
+/// Are its mounts or its root other than ours?
+fn has_own_files(proc: &ProcRoot, pid: Pid) -> bool {
+    let differs = |file: &str| {
+        let link = |path: PathBuf| std::fs::read_link(path).ok();
+        link(proc.of(pid, file)) != link(proc.own(file))
+    };
+    differs(&Kind::Mnt.link()) || differs("root")
 }
 
 /// Some environments can be read from inside the user namespace only: root's there, to the user outside.
