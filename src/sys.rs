@@ -345,16 +345,34 @@ pub fn read_link_at<'a>(dir: impl AsFd, name: &CStr, buffer: &'a mut [u8]) -> ni
     Errno::result(length).map(|length| &buffer[..usize::try_from(length).unwrap_or(0)])
 }
 
-/// Device and inode of what a name leads to, as far as they are known without asking a server that may hang.
-pub fn file_id(dir: impl AsFd, name: &CStr) -> nix::Result<((u32, u32), u64)> {
+/// What is known of a file without asking the server of its file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    pub device: (u32, u32),
+    pub inode: u64,
+    pub uid: u32,
+    pub mode: u16,
+}
+
+/// statx(2) with AT_STATX_DONT_SYNC: what the kernel has at hand, so that FUSE, and overlayfs on it, is not waited
+/// for. An empty name means the file of the descriptor.
+pub fn known(dir: impl AsFd, name: &CStr) -> nix::Result<Known> {
     let dir = dir.as_fd().as_raw_fd();
+    let empty = if name.is_empty() { libc::AT_EMPTY_PATH } else { 0 };
+    let mask = libc::STATX_INO | libc::STATX_UID | libc::STATX_MODE;
     // SAFETY: a statx of zeros is one; the kernel fills it in.
     unsafe {
-        let mut id: libc::statx = std::mem::zeroed();
-        let flags = libc::AT_STATX_DONT_SYNC;
-        Errno::result(libc::statx(dir, name.as_ptr(), flags, libc::STATX_INO, &raw mut id))?;
-        Ok(((id.stx_dev_major, id.stx_dev_minor), id.stx_ino))
+        let mut found: libc::statx = std::mem::zeroed();
+        let flags = libc::AT_STATX_DONT_SYNC | empty;
+        Errno::result(libc::statx(dir, name.as_ptr(), flags, mask, &raw mut found))?;
+        let device = (found.stx_dev_major, found.stx_dev_minor);
+        Ok(Known { device, inode: found.stx_ino, uid: found.stx_uid, mode: found.stx_mode })
     }
+}
+
+/// Device and inode of what a name leads to, in the same way.
+pub fn file_id(dir: impl AsFd, name: &CStr) -> nix::Result<((u32, u32), u64)> {
+    known(dir, name).map(|known| (known.device, known.inode))
 }
 
 /// Is this directory the root of a mount? Linux tells since 5.8.

@@ -29,6 +29,13 @@ pub struct Files {
     user: Option<u32>,
 }
 
+/// What was read of one user's files.
+#[derive(Default)]
+struct Spent {
+    bytes: u64,
+    opened: usize,
+}
+
 struct System {
     path: PathBuf,
     /// None for our own root: plain paths do.
@@ -40,8 +47,8 @@ struct System {
     warnings: RefCell<Vec<String>>,
     /// Is it a container's, who may have put anything anywhere in it?
     of_container: bool,
-    /// Bytes read so far of what belongs to users, by user.
-    spent: RefCell<HashMap<u32, u64>>,
+    /// What was read so far of the files of users, by user.
+    spent: RefCell<HashMap<u32, Spent>>,
     /// Of the file read last: one piece of memory does for thousands of them.
     text: RefCell<Vec<u8>>,
 }
@@ -53,7 +60,12 @@ impl Files {
     const MOST_NAMES: usize = 50_000;
     /// Of one user: names in a directory, bytes altogether, and warnings.
     const MOST_NAMES_OF_USER: usize = 2_000;
-    const LARGEST_OF_USER: u64 = 32 << 20;
+    const LARGEST_OF_USER: u64 = 8 << 20;
+    /// Of one user: a record, a list of containers, and files and directories that are opened. A user with a
+    /// thousand containers stays below.
+    const LARGEST_RECORD_OF_USER: u64 = 1 << 20;
+    const LARGEST_LIST_OF_USER: u64 = 8 << 20;
+    const MOST_OPENED_OF_USER: usize = 8_000;
     const MOST_WARNINGS: usize = 1_000;
 
     pub fn new(root: &Path) -> Result<Files> {
@@ -161,16 +173,11 @@ impl Files {
         if let Some(problem) = self.foreign(path, &meta) {
             return self.complain(path, problem);
         }
-        if meta.len() > Self::LARGEST {
+        if meta.len() > self.largest(path) {
             return self.complain(path, "too large to be a state file");
         }
-        if let Some(user) = self.user {
-            let mut spent = self.system.spent.borrow_mut();
-            let spent = spent.entry(user).or_default();
-            *spent += meta.len();
-            if *spent > Self::LARGEST_OF_USER {
-                return self.complain(path, "left out, as there is too much of that user's");
-            }
+        if !self.spend(path, |spent| spent.bytes = spent.bytes.saturating_add(meta.len())) {
+            return None;
         }
         if careful {
             file = match reopened(&file) {
@@ -183,6 +190,35 @@ impl Files {
             Ok(length) => Some((length, meta.mtime())),
             Err(error) => self.complain(path, &crate::exit::cause(&error)),
         }
+    }
+
+    /// The most that is read of a file.
+    fn largest(&self, path: &str) -> u64 {
+        match self.user {
+            None => Self::LARGEST,
+            Some(_) if path.ends_with("/containers.json") => Self::LARGEST_LIST_OF_USER,
+            Some(_) => Self::LARGEST_RECORD_OF_USER,
+        }
+    }
+
+    /// Counts what is read of a user's files. When that is too much, nothing more of that user is read: they
+    /// choose how much there is, and shall not choose how long ctrbox takes.
+    fn spend(&self, path: &str, count: impl FnOnce(&mut Spent)) -> bool {
+        let Some(user) = self.user else { return true };
+        let mut spent = self.system.spent.borrow_mut();
+        let spent = spent.entry(user).or_default();
+        let used_up =
+            |spent: &Spent| spent.bytes > Self::LARGEST_OF_USER || spent.opened > Self::MOST_OPENED_OF_USER;
+        if used_up(spent) {
+            return false;
+        }
+        count(spent);
+        if used_up(spent) {
+            let _: Option<()> =
+                self.complain(path, "left out with all that follows, as there is too much of that user's");
+            return false;
+        }
+        true
     }
 
     /// The names in a directory that are text; none when it is not there.
@@ -216,11 +252,11 @@ impl Files {
         self.open(path, OFlag::O_PATH)?.metadata().ok().map(|meta| meta.ino())
     }
 
-    /// Is that the file of this path, for us too?
-    pub fn is_same(&self, path: &str, meta: &Metadata) -> bool {
-        let here = || self.open(path, OFlag::O_PATH)?.metadata().ok();
+    /// Is that the file of this path, for us too? No server of a file system is asked.
+    pub fn is_same(&self, path: &str, known: &sys::Known) -> bool {
+        let here = || sys::known(self.open(path, OFlag::O_PATH)?, c"").ok();
         !self.may_hang(path)
-            && here().is_some_and(|here| (here.dev(), here.ino()) == (meta.dev(), meta.ino()))
+            && here().is_some_and(|here| (here.device, here.inode) == (known.device, known.inode))
     }
 
     /// Where a path of that system really is, its links followed there.
@@ -270,6 +306,9 @@ impl Files {
 
     /// Opens a file without waiting for it (it may be a pipe). What is not there is everyday business.
     fn open(&self, path: &str, flags: OFlag) -> Option<File> {
+        if !self.spend(path, |spent| spent.opened += 1) {
+            return None;
+        }
         let mut flags = flags | OFlag::O_CLOEXEC;
         if !flags.contains(OFlag::O_PATH) {
             flags |= OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
@@ -412,5 +451,32 @@ mod tests {
         assert_eq!(files.read("huge"), None);
         assert_eq!(files.read("run"), None);
         assert_eq!(files.warnings().len(), 6, "{:?}", files.warnings());
+    }
+
+    #[test]
+    fn what_one_user_can_have_read_is_bounded() {
+        let dir = Dir::new("budget");
+        let me = nix::unistd::geteuid().as_raw();
+        let sized = |name: &str, size: u64| {
+            File::create(dir.0.join(name)).and_then(|file| file.set_len(size)).expect("a sparse file");
+        };
+        sized("record", Files::LARGEST_RECORD_OF_USER);
+        sized("larger", Files::LARGEST_RECORD_OF_USER + 1);
+        let root = Files::new(&dir.0).expect("a root");
+        let files = root.of_user(me);
+        assert!(files.read("record").is_some());
+        assert_eq!(files.read("larger"), None);
+        // All that is opened counts, in whatever place.
+        (0..2 * Files::MOST_OPENED_OF_USER)
+            .for_each(|number| assert!(!files.exists(&format!("no/{number}"))));
+        assert_eq!(files.read("record"), None);
+        let left_out = root.warnings().iter().filter(|warning| warning.contains("too much")).count();
+        assert_eq!(left_out, 1, "{:?}", root.warnings());
+        assert!(root.read("record").is_some() || me != 0, "root's are read all the same");
+
+        let root = Files::new(&dir.0).expect("a root");
+        let files = root.of_user(me);
+        let read = (0..100).filter(|_| files.read("record").is_some()).count() as u64;
+        assert_eq!(read, Files::LARGEST_OF_USER / Files::LARGEST_RECORD_OF_USER);
     }
 }

@@ -334,9 +334,12 @@ fn root_of(proc: &ProcRoot, pid: Pid) -> Option<FileId> {
 }
 
 fn file_id(path: &Path) -> Option<FileId> {
+    sys::file_id(AT_FDCWD, &c_path(path)?).ok()
+}
+
+fn c_path(path: &Path) -> Option<std::ffi::CString> {
     use std::os::unix::ffi::OsStrExt;
-    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
-    sys::file_id(AT_FDCWD, &path).ok()
+    std::ffi::CString::new(path.as_os_str().as_bytes()).ok()
 }
 
 fn parse(link: &Path) -> Option<u64> {
@@ -347,17 +350,17 @@ fn parse(link: &Path) -> Option<u64> {
 /// The name of the program that a process runs, if its file is root's: then nobody else chose the name. The
 /// process may see any file there in mounts of its own, so it must be that file for us too.
 fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
-    use std::os::unix::fs::MetadataExt;
     let exe = proc.of(pid, "exe");
     let path = std::fs::read_link(&exe).ok()?;
     let name = path.file_name()?.to_str()?;
     if !MAKERS.iter().any(|row| row.0 == name) && !HELPERS.contains(&name) {
         return None;
     }
-    // An ordinary user may not follow it, and sees the like of his own only.
-    let meta = std::fs::metadata(&exe).ok();
-    let trusted = meta.is_none_or(|meta| {
-        meta.uid() == 0 && meta.mode() & 0o022 == 0 && files.is_same(path.to_str().unwrap_or_default(), &meta)
+    // An ordinary user may not follow it, and sees the like of their own only. The file may be on a file system
+    // of the process's own, whose server does not answer: what the kernel knows of a running program is enough.
+    let known = c_path(&exe).and_then(|exe| sys::known(AT_FDCWD, &exe).ok());
+    let trusted = known.is_none_or(|known| {
+        known.uid == 0 && known.mode & 0o022 == 0 && files.is_same(path.to_str().unwrap_or_default(), &known)
     });
     trusted.then(|| name.to_owned())
 }
