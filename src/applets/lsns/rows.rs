@@ -15,7 +15,7 @@ use super::relate::relate;
 use super::{Operand, Request, Tree, task_pid};
 use crate::container::target::{Held, Lookup, Purpose};
 use crate::container::{Files, Resolver};
-use crate::exit::{Exit, Outcome};
+use crate::exit::{self, Exit, Outcome};
 use crate::isolation::kind::{Kind, parse_link};
 use crate::isolation::ns;
 use crate::output::filter::{Filter, Value};
@@ -95,11 +95,11 @@ pub fn list(name: &str, request: &Request, operand: Option<Operand>, columns: &[
 fn parse_filter(name: &str, expression: &str) -> Result<Filter> {
     let columns: Vec<(&str, bool)> =
         COLUMNS.iter().map(|(_, column)| (column.name, matches!(column.json, Json::Number))).collect();
-    let told = |lines: Vec<String>| {
-        let lines: Vec<_> = lines.iter().map(|line| text::escape(line.as_bytes())).collect();
-        anyhow!(lines.join(&format!("\n{name}: ")))
-    };
-    Filter::parse(expression, &columns).map_err(told)
+    Filter::parse(expression, &columns).map_err(|mut lines| {
+        let last = lines.pop().unwrap_or_default();
+        lines.iter().for_each(|line| exit::warn(name, &text::escape(line.as_bytes())));
+        anyhow!(last)
+    })
 }
 
 /// The process that a word means: a number, or a container's first, which is held.
