@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use crate::applets::{capsh, cgexec, ctr_ps, getpcaps, lsns, nsenter, unshare};
 use crate::cli::Call;
 use crate::exit::{Exit, Outcome, report};
-use crate::output::text;
 use crate::sys;
+use crate::text;
 
 /// A row of the table. Dispatch, `--list`, `--help`, man pages, completions and `make install` all come from it.
 pub struct Applet {

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use nix::errno::Errno;
 
 use crate::exit::Exit;
-use crate::output::text;
+use crate::text;
 
 /// A call of an applet.
 pub struct Call {

@@ -1,5 +1,10 @@
 //! What glibc calls an errno. Scripts match on these words, and musl's C library and the crates have others.
 
+use anyhow::Error;
+use nix::errno::Errno;
+
+use crate::text;
+
 /// By number, from 1 (the generic numbers of Linux, errno(3)); empty where there is none.
 const WORDS: [&str; 133] = [
     "Operation not permitted",                           // 1 EPERM
@@ -146,9 +151,31 @@ pub fn strerror(errno: i32) -> String {
     }
 }
 
+/// `context: cause: cause`, an errno in the words of [`strerror`].
+pub fn chain(error: &Error) -> String {
+    let escaped = |error| text::escape(cause(error).as_bytes()).into_owned();
+    error.chain().map(escaped).collect::<Vec<_>>().join(": ")
+}
+
+/// One error in these words.
+pub fn cause(cause: &(dyn std::error::Error + 'static)) -> String {
+    number(cause).map_or_else(|| cause.to_string(), strerror)
+}
+
+fn number(cause: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    let io = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    cause.downcast_ref::<Errno>().map(|&errno| errno as i32).or(io)
+}
+
+/// The first errno of an error.
+pub fn first(error: &Error) -> Errno {
+    error.chain().find_map(number).map_or(Errno::UnknownErrno, Errno::from_raw)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::Context;
 
     #[test]
     #[cfg(target_env = "gnu")]
@@ -160,5 +187,18 @@ mod tests {
                 assert_eq!(strerror(errno), glibc, "errno {errno}");
             }
         }
+    }
+
+    #[test]
+    fn causes_follow_their_context_in_the_words_of_the_c_library() {
+        let io = std::io::Error::from_raw_os_error(34);
+        let error = Err::<(), _>(io).context("cannot count").context("counting").expect_err("an error");
+        assert_eq!(chain(&error), "counting: cannot count: Numerical result out of range");
+    }
+
+    #[test]
+    fn names_in_messages_are_escaped() {
+        let error = anyhow::anyhow!("e\u{202e}").context("cannot open a\x1b[2J\u{9b}\nb");
+        assert_eq!(chain(&error), r"cannot open a\x1b[2J\u{009b}\x0ab: e\u{202e}");
     }
 }

@@ -1,6 +1,5 @@
 //! How a run ends: one type for it, and the one place that writes to stderr.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -9,100 +8,71 @@ use anyhow::Error;
 use nix::errno::Errno;
 
 use crate::errno;
-use crate::output::{Out, text};
+use crate::hint::hint_for;
+use crate::isolation::operation::Refused;
+use crate::output::Out;
+use crate::proc::ProcRoot;
+use crate::text;
 
 /// What an applet returns: the status it ends with, or why it could not.
 pub type Outcome = Result<u8, Exit>;
 
-#[derive(Debug)]
+/// Looks for a reason. Called only where hints are wanted: to look for one costs something.
+pub type Hint = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
 pub enum Exit {
     /// `name: context: cause` to stderr; the applet's own failure status unless one is given.
-    Failed { status: Option<u8>, error: Error },
-    /// Somebody else has said what failed; there may be a reason to add.
-    Told { status: u8, reason: Reasoned },
-    /// getopt's words, which begin with argv[0] and not with the applet's name.
+    Failed { status: Option<u8>, error: Error, hint: Option<Hint> },
+    /// Another program has reported what failed; there may be a hint to add.
+    Reported { status: u8, refused: Refused },
+    /// A message in the form of getopt(3), which begins with argv[0] and not with the applet's name.
     Usage(String),
-    /// The original's words, which begin with no name; none if they are said already.
-    Words { status: u8, words: String },
+    /// A message that begins with no name; empty if there is nothing more to report.
+    Message { status: u8, text: String },
     /// `--help` and `--version`: to stdout, status 0.
     Text(String),
 }
 
 impl Exit {
-    /// What there is to say.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn failed(status: u8, error: Error) -> Exit {
+        Exit::Failed { status: Some(status), error, hint: None }
+    }
+
+    /// The message.
+    #[must_use]
+    pub fn message(&self) -> String {
         match self {
-            Exit::Failed { error, .. } => chain(error),
-            Exit::Told { reason, .. } => reason.words.clone(),
-            Exit::Usage(words) | Exit::Text(words) | Exit::Words { words, .. } => words.clone(),
+            Exit::Failed { error, .. } => errno::chain(error),
+            Exit::Reported { refused, .. } => refused.to_string(),
+            Exit::Usage(text) | Exit::Text(text) | Exit::Message { text, .. } => text.clone(),
         }
     }
-}
 
-/// So that `?` works on every error; only a status of its own needs more words.
-impl<E: Into<Error>> From<E> for Exit {
-    fn from(error: E) -> Self {
-        Exit::Failed { status: None, error: error.into() }
-    }
-}
-
-/// Words of an error that know the reason behind it. Found anywhere in a chain it is asked, but only where
-/// hints are wanted: to look for a reason may cost something.
-pub struct Reasoned {
-    words: String,
-    reason: Box<dyn Fn(Errno) -> Option<String> + Send + Sync>,
-}
-
-impl Reasoned {
-    pub fn new(
-        words: impl Into<String>,
-        reason: impl Fn(Errno) -> Option<String> + Send + Sync + 'static,
-    ) -> Reasoned {
-        Reasoned { words: words.into(), reason: Box::new(reason) }
-    }
-}
-
-impl Exit {
-    /// With another reason to say, if there is none yet.
+    /// With a hint that is printed if the failed operation has none.
     #[must_use]
-    pub fn or_because(mut self, reason: impl Fn(Errno) -> Option<String> + Send + Sync + 'static) -> Exit {
-        if let Exit::Failed { error, .. } = &mut self
-            && let Some(reasoned) = error.downcast_mut::<Reasoned>()
-        {
-            let first = std::mem::replace(&mut reasoned.reason, Box::new(|_| None));
-            reasoned.reason = Box::new(move |errno| first(errno).or_else(|| reason(errno)));
+    pub fn or_hint(mut self, other: impl Fn() -> Option<String> + Send + Sync + 'static) -> Exit {
+        if let Exit::Failed { hint, .. } = &mut self {
+            *hint = Some(Box::new(other));
         }
         self
     }
 }
 
-impl fmt::Display for Reasoned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words)
+/// So that `?` works on every error.
+impl<E: Into<Error>> From<E> for Exit {
+    fn from(error: E) -> Self {
+        Exit::Failed { status: None, error: error.into(), hint: None }
     }
 }
 
-impl fmt::Debug for Reasoned {
+impl fmt::Debug for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words)
+        f.write_str(&self.message())
     }
 }
 
-/// A program that could not be started: 127 when it is not there, 126 when it is but cannot run.
-#[must_use]
-pub fn exec_failed(
-    program: &OsStr,
-    cause: Errno,
-    reason: impl Fn(Errno) -> Option<String> + Send + Sync + 'static,
-) -> Exit {
-    let status = if cause == Errno::ENOENT { 127 } else { 126 };
-    let words = format!("failed to execute {}", text::shown(program));
-    let error = Error::from(cause).context(Reasoned::new(words, reason));
-    Exit::Failed { status: Some(status), error }
-}
-
-/// Says what there is to say and gives the status: of `outcome`, or of a stdout that could not be written.
+/// Reports `outcome` and returns its status, or that of a stdout that cannot be written.
 pub fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
     match outcome {
         Ok(status) => status,
@@ -111,12 +81,12 @@ pub fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
             out.push(words.as_bytes());
             match out.finish() {
                 Ok(()) => 0,
-                Err(error) => report(name, failure, Err(error)),
+                Err(error) => report(name, failure, Err(error.into())),
             }
         }
-        Err(Exit::Words { status, words }) => {
-            if !words.is_empty() {
-                complain(&words);
+        Err(Exit::Message { status, text }) => {
+            if !text.is_empty() {
+                complain(&text);
             }
             status
         }
@@ -124,17 +94,18 @@ pub fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
             complain(&format!("{words}\nTry '{name} --help' for more information."));
             failure
         }
-        Err(Exit::Failed { status, error }) => {
-            let hint = error.downcast_ref().and_then(|reasoned| hint(reasoned, errno(&error)));
-            complain(&format!(
-                "{name}: {}{}",
-                chain(&error),
-                hint.map(|hint| format!("\n{hint}")).unwrap_or_default()
-            ));
+        Err(Exit::Failed { status, error, hint }) => {
+            let reason = || {
+                let of_operation =
+                    error.downcast_ref().and_then(|refused| reason(refused, errno::first(&error)));
+                of_operation.or_else(|| hint.as_ref()?())
+            };
+            let hint = shown_hint(reason).map(|hint| format!("\n{hint}")).unwrap_or_default();
+            complain(&format!("{name}: {}{hint}", errno::chain(&error)));
             status.unwrap_or(failure)
         }
-        Err(Exit::Told { status, reason }) => {
-            if let Some(hint) = hint(&reason, Errno::UnknownErrno) {
+        Err(Exit::Reported { status, refused }) => {
+            if let Some(hint) = shown_hint(|| reason(&refused, Errno::UnknownErrno)) {
                 complain(&hint);
             }
             status
@@ -168,59 +139,13 @@ pub fn hints_asked_for() -> Option<bool> {
     })
 }
 
-/// Hints are for people: scripts get what the originals print and no more. CTRBOX_HINTS says otherwise.
-fn hint(reasoned: &Reasoned, errno: Errno) -> Option<String> {
+fn reason(refused: &Refused, errno: Errno) -> Option<String> {
+    hint_for(&refused.operation, errno, &ProcRoot::default())
+}
+
+/// Hints are for people: a script gets the messages of the original tools and no more. CTRBOX_HINTS overrides that.
+fn shown_hint(reason: impl Fn() -> Option<String>) -> Option<String> {
     let wanted = hints_asked_for().unwrap_or_else(|| std::io::stderr().is_terminal());
-    let reason = if wanted { (reasoned.reason)(errno) } else { None };
+    let reason = if wanted { reason() } else { None };
     reason.map(|reason| format!("hint: {}", text::escape(reason.as_bytes())))
-}
-
-/// `context: cause: cause`, an errno in the words of [`errno::strerror`].
-pub fn chain(error: &Error) -> String {
-    let escaped = |error| text::escape(cause(error).as_bytes()).into_owned();
-    error.chain().map(escaped).collect::<Vec<_>>().join(": ")
-}
-
-/// One error in these words.
-pub fn cause(cause: &(dyn std::error::Error + 'static)) -> String {
-    number(cause).map_or_else(|| cause.to_string(), errno::strerror)
-}
-
-fn number(cause: &(dyn std::error::Error + 'static)) -> Option<i32> {
-    let io = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
-    cause.downcast_ref::<Errno>().map(|&errno| errno as i32).or(io)
-}
-
-fn errno(error: &Error) -> Errno {
-    error.chain().find_map(number).map_or(Errno::UnknownErrno, Errno::from_raw)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use anyhow::Context;
-
-    #[test]
-    fn causes_follow_their_context_in_the_words_of_the_c_library() {
-        let io = std::io::Error::from_raw_os_error(34);
-        let error = Err::<(), _>(io).context("cannot count").context("counting").expect_err("an error");
-        assert_eq!(chain(&error), "counting: cannot count: Numerical result out of range");
-    }
-
-    #[test]
-    fn names_in_messages_are_escaped() {
-        let error = anyhow::anyhow!("e\u{202e}").context("cannot open a\x1b[2J\u{9b}\nb");
-        assert_eq!(chain(&error), r"cannot open a\x1b[2J\u{009b}\x0ab: e\u{202e}");
-    }
-
-    #[test]
-    fn a_program_not_there_is_127_and_one_that_cannot_run_126() {
-        let status = |errno| match exec_failed(OsStr::new("x"), errno, |_| None) {
-            Exit::Failed { status, .. } => status,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(status(Errno::ENOENT), Some(127));
-        assert_eq!(status(Errno::EACCES), Some(126));
-        assert_eq!(status(Errno::ENOTDIR), Some(126));
-    }
 }

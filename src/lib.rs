@@ -28,9 +28,12 @@ pub mod cli;
 pub mod container;
 pub mod errno;
 pub mod exit;
+pub mod hint;
 pub mod isolation;
+pub mod launch;
 pub mod output;
 pub mod proc;
 pub mod sys;
+pub mod text;
 
 pub use applet::run;

@@ -13,6 +13,6 @@ static ALLOCATOR: ctrbox::sys::memory::Allocator = ctrbox::sys::memory::Allocato
 #[unsafe(no_mangle)]
 pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // SAFETY: the C runtime hands main an argv of argc strings that live as long as the process.
-    let argv = unsafe { ctrbox::sys::arguments(argc, argv) };
+    let argv = unsafe { ctrbox::sys::arguments(argc, argv, ctrbox::applet::announce) };
     c_int::from(ctrbox::run(argv))
 }

@@ -29,15 +29,19 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::sys::time::TimeSpec;
 use nix::unistd::{ForkResult, Pid};
 
-/// argv as Rust strings.
+/// argv as Rust strings. `announce` gets the first before memory is allocated.
 ///
 /// # Safety
 /// `argv` must point to `argc` C strings.
 #[must_use]
-pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
+pub unsafe fn arguments(
+    argc: c_int,
+    argv: *const *const c_char,
+    announce: impl FnOnce(&OsStr),
+) -> Vec<OsString> {
     if argc > 0 {
         // SAFETY: as below.
-        crate::applet::announce(OsStr::from_bytes(unsafe { CStr::from_ptr(*argv) }.to_bytes()));
+        announce(OsStr::from_bytes(unsafe { CStr::from_ptr(*argv) }.to_bytes()));
     }
     (0..usize::try_from(argc).unwrap_or(0))
         // SAFETY: the caller vouches for argc strings behind argv.

@@ -11,8 +11,9 @@ use std::process::Command;
 use common::process::{Holder, executable, limited, namespaces};
 use common::unshare::{NOBODY, Public, STRANGER, apart, possible, replace, unshare, without_pids};
 use common::{Running, Scratch, binary, program, skip, stderr, stdout, there};
+use ctrbox::hint::hint_for;
 use ctrbox::isolation::kind::Kind;
-use ctrbox::isolation::why::{Asked, hint};
+use ctrbox::isolation::operation::Operation;
 use ctrbox::proc::ProcRoot;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -461,11 +462,11 @@ const ROOT: &str = "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\nNoNewPrivs:\t0\
 
 #[test]
 fn other_hosts_settings() {
-    let user = || Asked::Unshare(vec![Kind::User]);
+    let user = || Operation::Unshare(vec![Kind::User]);
     let all = ("self/uid_map", "0 0 4294967295\n");
-    let say = |name: &str, asked: Asked, errno: Errno, files: &[(&str, &str)]| {
+    let say = |name: &str, asked: Operation, errno: Errno, files: &[(&str, &str)]| {
         let scratch = Scratch::new(&format!("hints-{name}"));
-        hint(&asked, errno, &proc(&scratch, files)).unwrap_or_default()
+        hint_for(&asked, errno, &proc(&scratch, files)).unwrap_or_default()
     };
     let debian = [("self/status", ORDINARY), all, ("sys/kernel/unprivileged_userns_clone", "0\n")];
     let words = say("debian", user(), Errno::EPERM, &debian);
@@ -485,22 +486,22 @@ fn other_hosts_settings() {
     assert!(words.starts_with("the reason is not to be seen from here: not our ids, kernel"), "{words}");
     // unshare(2) has succeeded, and then:
     let taken = ("self/attr/current", "unprivileged_userns (enforce)\n");
-    let map = || Asked::Map {
+    let map = || Operation::Map {
         which: ctrbox::isolation::idmap::Which::Users,
         file: "/proc/self/uid_map".into(),
         ranges: Vec::new(),
         helper: false,
     };
-    for asked in [map(), Asked::Proc, Asked::Chroot, Asked::Propagation, Asked::Setgroups] {
+    for asked in [map(), Operation::Proc, Operation::Chroot, Operation::Propagation, Operation::Setgroups] {
         let words = say("taken", asked, Errno::EPERM, &[("self/status", ROOT), taken]);
         assert!(words.contains("AppArmor took its capabilities (profile unprivileged_userns)"), "{words}");
     }
     let threads = ROOT.replace("Threads:\t1", "Threads:\t7");
-    let enter = Asked::File { fd: None, kind: Kind::User };
+    let enter = Operation::File { fd: None, kind: Kind::User };
     let words = say("threads", enter, Errno::EINVAL, &[("self/status", &threads), ("self/ns/user", "")]);
     assert!(words.contains("we have 7 threads"), "{words}");
     let kernel = [("self/status", ROOT), ("self/ns/user", "")];
-    let words = say("kernel", Asked::Unshare(vec![Kind::User, Kind::Time]), Errno::EINVAL, &kernel);
+    let words = say("kernel", Operation::Unshare(vec![Kind::User, Kind::Time]), Errno::EINVAL, &kernel);
     assert_eq!(words, "this kernel has no time namespaces, which came with Linux 5.6 (CONFIG_TIME_NS)");
     // A filter that nothing proves to be the one.
     let filtered = ROOT.replace("Seccomp:\t0", "Seccomp:\t2");
@@ -517,9 +518,9 @@ fn every_truncation_of_status_gives_something() {
     for end in 0..ORDINARY.len() {
         std::fs::write(scratch.0.join("self/status"), &ORDINARY[..end]).expect("a file");
         for errno in [Errno::EPERM, Errno::EINVAL, Errno::ENOSPC, Errno::ESRCH] {
-            _ = hint(&Asked::Unshare(vec![Kind::User, Kind::Net]), errno, &proc);
-            _ = hint(&Asked::Proc, errno, &proc);
-            _ = hint(&Asked::Process { pidfd: None, kinds: vec![Kind::Mnt] }, errno, &proc);
+            _ = hint_for(&Operation::Unshare(vec![Kind::User, Kind::Net]), errno, &proc);
+            _ = hint_for(&Operation::Proc, errno, &proc);
+            _ = hint_for(&Operation::Process { pidfd: None, kinds: vec![Kind::Mnt] }, errno, &proc);
         }
     }
 }

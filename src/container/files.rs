@@ -188,7 +188,7 @@ impl Files {
         }
         match fill(&mut file, meta.len(), text) {
             Ok(length) => Some((length, meta.mtime())),
-            Err(error) => self.complain(path, &crate::exit::cause(&error)),
+            Err(error) => self.complain(path, &crate::errno::cause(&error)),
         }
     }
 

@@ -17,8 +17,8 @@ use super::{Container, Files, How, PidNs, Resolver, Runtime};
 use crate::exit;
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
-use crate::output::text;
 use crate::proc::{ProcRoot, Scan, Status, name_of};
+use crate::text;
 
 #[derive(Debug, PartialEq, Eq, Clone)]
 pub enum Target {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Error, Result};
 
-use super::why::{Asked, refused};
+use super::operation::{Operation, refused};
 
 /// Which of the two maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,34 +178,34 @@ pub fn arguments(map: &[Range]) -> Vec<String> {
 
 /// Writes a map of several ranges, in the one write that the kernel allows.
 pub fn write_map(path: &Path, which: Which, map: &[Range]) -> Result<()> {
-    let asked = || Asked::Map { which, file: path.to_owned(), ranges: map.to_vec(), helper: true };
+    let operation = || Operation::Map { which, file: path.to_owned(), ranges: map.to_vec(), helper: true };
     let mut text = String::new();
     for range in map {
         writeln!(text, "{} {} {}", range.inner.unwrap_or(0), range.outer, range.count)?;
     }
     if text.len() > LARGEST {
         let words = format!("{} is too large for the kernel's limit of {LARGEST} bytes", path.display());
-        return Err(Error::msg(refused(words, asked())));
+        return Err(Error::msg(refused(words, operation())));
     }
     put(path, text.as_bytes())
-        .with_context(|| refused(format!("failed to write {}", path.display()), asked()))
+        .with_context(|| refused(format!("failed to write {}", path.display()), operation()))
 }
 
 /// Writes a map of one id, from inside the new user namespace.
 pub fn write_single(path: &Path, which: Which, single: Single) -> Result<()> {
     let range = Range { inner: Some(single.inner), outer: single.outer, count: 1 };
-    let asked = || Asked::Map { which, file: path.to_owned(), ranges: vec![range], helper: false };
-    write_file(path, &format!("{} {} 1", single.inner, single.outer), asked)
+    let operation = || Operation::Map { which, file: path.to_owned(), ranges: vec![range], helper: false };
+    write_file(path, &format!("{} {} 1", single.inner, single.outer), operation)
 }
 
 /// Writes a setting of a process: opened and written with the originals' messages.
-fn write_file(path: &Path, text: &str, asked: impl Fn() -> Asked) -> Result<()> {
+fn write_file(path: &Path, text: &str, operation: impl Fn() -> Operation) -> Result<()> {
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .open(path)
-        .with_context(|| refused(format!("cannot open {}", path.display()), asked()))?;
+        .with_context(|| refused(format!("cannot open {}", path.display()), operation()))?;
     std::io::Write::write_all(&mut file, text.as_bytes())
-        .with_context(|| refused(format!("write failed {}", path.display()), asked()))
+        .with_context(|| refused(format!("write failed {}", path.display()), operation()))
 }
 
 fn put(path: &Path, text: &[u8]) -> std::io::Result<()> {
@@ -214,7 +214,7 @@ fn put(path: &Path, text: &[u8]) -> std::io::Result<()> {
 
 /// `allow` or `deny`.
 pub fn write_setgroups(path: &Path, word: &str) -> Result<()> {
-    match write_file(path, word, || Asked::Setgroups) {
+    match write_file(path, word, || Operation::Setgroups) {
         // Before Linux 3.19 there is no such file, and nothing to deny.
         Err(_) if !path.exists() => Ok(()),
         result => result,
@@ -228,7 +228,7 @@ pub fn granted_to(user: &[u8], uid: u32, which: Which) -> Result<Range> {
     Range::granted(&text, user, uid).ok_or_else(|| {
         let user = String::from_utf8_lossy(user).into_owned();
         let words = format!("no line matching user \"{user}\" in {file}");
-        Error::msg(refused(words, Asked::Grant { which, user }))
+        Error::msg(refused(words, Operation::Grant { which, user }))
     })
 }
 

@@ -1,25 +1,17 @@
-//! What containers are made of: namespaces and control groups, and starting a program among them.
+//! What containers are made of: namespaces, id maps, mounts, filters, capabilities and control groups.
 //!
-//! Never prints, never exits, knows no applet.
+//! Nothing here prints, ends the process or knows an applet.
 
 pub mod capabilities;
 pub mod cgroup;
 pub mod descriptors;
-pub mod foreground;
-pub mod helper;
-pub mod hygiene;
 pub mod identity;
 pub mod idmap;
 pub mod ids;
-pub mod image;
 pub mod kind;
-pub mod launch;
 pub mod mounts;
 pub mod ns;
-pub mod persona;
-pub mod pty;
+pub mod operation;
 pub mod seccomp;
-pub mod sibling;
 mod syscalls;
 pub mod tracers;
-pub mod why;

@@ -13,7 +13,7 @@ use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
 use super::kind::Kind;
-use super::why::{Asked, refused};
+use super::operation::{Operation, refused};
 use crate::proc::ProcRoot;
 use crate::sys;
 
@@ -49,7 +49,7 @@ impl Set {
 pub fn open_file(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     open(path, flags, Mode::empty())
-        .with_context(|| refused(format!("cannot open {}", path.display()), Asked::Open(path.to_owned())))
+        .with_context(|| refused(format!("cannot open {}", path.display()), Operation::Open(path.to_owned())))
 }
 
 /// Opens a namespace by the id that the kernel gave it for good, which is not its inode.
@@ -189,14 +189,14 @@ impl Set {
         {
             // The kernel enters the user namespace first, and all or none.
             sys::setns(pidfd, mask(kinds)).with_context(|| {
-                let asked = Asked::Process { pidfd: pidfd.try_clone().ok(), kinds: kinds.clone() };
-                refused("reassociate to namespaces failed", asked)
+                let operation = Operation::Process { pidfd: pidfd.try_clone().ok(), kinds: kinds.clone() };
+                refused("reassociate to namespaces failed", operation)
             })?;
         }
         for (kind, fd) in &self.files {
             sys::setns(fd, kind.flag()).with_context(|| {
-                let asked = Asked::File { fd: fd.try_clone().ok(), kind: *kind };
-                refused(format!("reassociate to namespace '{}' failed", kind.link()), asked)
+                let operation = Operation::File { fd: fd.try_clone().ok(), kind: *kind };
+                refused(format!("reassociate to namespace '{}' failed", kind.link()), operation)
             })?;
         }
         self.process = None;
@@ -242,7 +242,7 @@ fn own_mnt_id() -> Option<u64> {
     sys::ioctl_u64(file, NS_GET_MNTNS_ID).ok()
 }
 
-pub(super) fn mask(kinds: &[Kind]) -> c_int {
+pub fn mask(kinds: &[Kind]) -> c_int {
     kinds.iter().fold(0, |mask, kind| mask | kind.flag())
 }
 

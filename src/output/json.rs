@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use super::text::unprintable;
+use crate::text::unprintable;
 
 /// Writes a value in one line.
 pub fn write(out: &mut impl Write, value: &impl Serialize) -> serde_json::Result<()> {

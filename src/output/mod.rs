@@ -5,16 +5,13 @@ pub mod json;
 pub mod sheet;
 pub mod style;
 pub mod table;
-pub mod text;
 pub mod tree;
 
 use std::io::Write;
 use std::os::fd::AsFd;
 
-use anyhow::Context;
+use anyhow::{Context, Result};
 use nix::errno::Errno;
-
-use crate::exit::Exit;
 
 /// stdout, in large writes. The first failure is kept and told once, by [`Out::finish`].
 pub struct Out {
@@ -35,12 +32,12 @@ impl Out {
     /// What is printed is for [`Out::into_bytes`].
     #[must_use]
     pub fn kept() -> Self {
-        Out { kept: true, ..Out::stdout() }
+        Out { buffer: Vec::new(), failure: None, kept: true }
     }
 
     #[must_use]
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.buffer
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
     }
 
     pub fn push(&mut self, bytes: &[u8]) {
@@ -60,21 +57,21 @@ impl Out {
     }
 
     /// Writes what there is, before another program or process goes on with this stdout.
-    pub fn drain(&mut self) -> Result<(), Exit> {
+    pub fn drain(&mut self) -> Result<()> {
         self.flush_all();
         self.outcome()
     }
 
     /// Writes what is left. A stdout that was closed, or whose reader has gone, is not our failure.
-    pub fn finish(mut self) -> Result<(), Exit> {
+    pub fn finish(mut self) -> Result<()> {
         self.flush_all();
         self.outcome()
     }
 
-    fn outcome(&self) -> Result<(), Exit> {
+    fn outcome(&self) -> Result<()> {
         match self.failure {
             None | Some(Errno::EPIPE | Errno::EBADF) => Ok(()),
-            Some(errno) => Err(errno).context("write error").map_err(Exit::from),
+            Some(errno) => Err(errno).context("write error"),
         }
     }
 
@@ -88,6 +85,15 @@ impl Out {
             }
         }
         self.buffer.clear();
+    }
+}
+
+/// What was printed before an error is written, in whatever way the error leaves the applet.
+impl Drop for Out {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.flush_all();
+        }
     }
 }
 

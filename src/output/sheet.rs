@@ -8,7 +8,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::style::Painter;
 use super::table::{self, Align, Column};
-use super::{Out, json, text};
+use super::{Out, json};
+use crate::text;
 
 /// What stands in a cell.
 #[derive(Debug, Clone, PartialEq)]

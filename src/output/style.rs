@@ -32,7 +32,7 @@ impl When {
 
     /// The same, or what is wrong with it.
     pub fn of_option(word: Option<&OsStr>) -> anyhow::Result<When> {
-        let shown = || super::text::shown(word.unwrap_or_default()).into_owned();
+        let shown = || crate::text::shown(word.unwrap_or_default()).into_owned();
         When::parse(word)
             .ok_or_else(|| anyhow::anyhow!("unsupported colour mode '{}' (auto, always, never)", shown()))
     }

@@ -13,7 +13,7 @@ use crate::isolation::capabilities::mode::Mode;
 use crate::isolation::capabilities::own::{self, SETPCAP, SYS_CHROOT};
 use crate::isolation::capabilities::text::{Flags, Iab};
 use crate::isolation::capabilities::{Mask, all, name, number};
-use crate::output::text;
+use crate::text;
 
 /// `--mode` shows it, `--mode=NAME` sets it.
 pub fn mode(shell: &mut Shell, word: Option<&OsStr>) -> Result<(), Exit> {

@@ -14,8 +14,8 @@ use crate::isolation::capabilities::baseline::describe;
 use crate::isolation::capabilities::process::{Process, Program, UserNs};
 use crate::isolation::capabilities::{Sets, State};
 use crate::isolation::ns;
-use crate::output::text;
 use crate::proc::{ProcRoot, vanished};
+use crate::text;
 
 pub fn print(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let proc = ProcRoot::default();

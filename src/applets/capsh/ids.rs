@@ -8,8 +8,8 @@ use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use super::{Shell, fail, failed, integer};
 use crate::exit::Exit;
 use crate::isolation::capabilities::own;
-use crate::output::text;
 use crate::proc::{Login, groups_with, id_of};
+use crate::text;
 
 pub fn uid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let id = integer("--uid", word)?;

@@ -65,7 +65,8 @@ use nix::unistd::Pid;
 use crate::cli::{Call, Effect, Grammar, Opt, set};
 use crate::exit::{Exit, Outcome};
 use crate::isolation::capabilities::last;
-use crate::output::{Out, text};
+use crate::output::Out;
+use crate::text;
 
 /// What the options have made of it so far.
 struct Shell {
@@ -248,7 +249,7 @@ pub fn run(call: &Call) -> Outcome {
         child: None,
     };
     match walk(call, &mut shell) {
-        Ok(status) => shell.out.finish().map(|()| status),
+        Ok(status) => Ok(shell.out.finish().map(|()| status)?),
         Err(exit) => {
             _ = shell.out.drain(); // what was asked for before
             if !matches!(exit, Exit::Text(_)) {
@@ -288,7 +289,7 @@ fn license() -> Exit {
 
 /// An end in the original's words.
 fn fail(words: impl Into<String>) -> Exit {
-    Exit::Words { status: 1, words: words.into() }
+    Exit::Message { status: 1, text: words.into() }
 }
 
 /// The same, with the reason behind.

@@ -11,9 +11,9 @@ use nix::unistd::{ForkResult, execve};
 use super::{Shell, fail, failed, integer};
 use crate::cli::Call;
 use crate::exit::{Exit, Outcome};
-use crate::isolation::launch;
-use crate::output::text;
+use crate::launch::exec;
 use crate::sys::{self, Ended};
+use crate::text;
 
 const SHELL: &str = "/bin/bash";
 /// Where that is missing.
@@ -21,8 +21,8 @@ const PLAIN_SHELL: &str = "/bin/sh";
 
 /// Replaces us by the shell; comes back only to say why not.
 pub fn shell(shell: &mut Shell, arguments: &[OsString]) -> Exit {
-    if let Err(exit) = shell.out.drain() {
-        return exit;
+    if let Err(error) = shell.out.drain() {
+        return error.into();
     }
     let path = shell.shell.clone().unwrap_or_else(|| SHELL.into());
     let mut argv = vec![path.clone()];
@@ -38,8 +38,8 @@ pub fn shell(shell: &mut Shell, arguments: &[OsString]) -> Exit {
 /// Replaces us by capsh. In the root that we came from it is this very file; in another it is the one that our
 /// name leads to there.
 pub fn again(shell: &mut Shell, call: &Call, arguments: &[OsString]) -> Exit {
-    if let Err(exit) = shell.out.drain() {
-        return exit;
+    if let Err(error) = shell.out.drain() {
+        return error.into();
     }
     let mut argv = vec![call.argv0.clone()];
     argv.extend_from_slice(arguments);
@@ -50,8 +50,8 @@ pub fn again(shell: &mut Shell, call: &Call, arguments: &[OsString]) -> Exit {
         execute(OsStr::new("/proc/self/exe"), &argv, &environment(shell)); // its file may be gone
     }
     let entries = environment(shell).into_iter().map(|entry| OsString::from_vec(entry.into_bytes()));
-    match launch::exec(&argv, Some(entries.collect())) {
-        Exit::Failed { error, .. } => Exit::Failed { status: Some(1), error },
+    match exec::exec(&argv, Some(entries.collect())) {
+        Exit::Failed { error, .. } => Exit::failed(1, error),
         other => other,
     }
 }
@@ -59,7 +59,7 @@ pub fn again(shell: &mut Shell, call: &Call, arguments: &[OsString]) -> Exit {
 /// In a child, and ends as that does.
 pub fn child(shell: &mut Shell, work: impl FnOnce(&mut Shell) -> Exit) -> Outcome {
     shell.out.drain()?;
-    launch::reset_sigchld()?;
+    exec::reset_sigchld()?;
     let child = match sys::fork().map_err(|errno| failed("child failed to start", errno))? {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
@@ -110,7 +110,7 @@ pub fn fork_for(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
         return Err(fail("require non-zero --forkfor value"));
     }
     shell.out.drain()?;
-    launch::reset_sigchld()?;
+    exec::reset_sigchld()?;
     match sys::fork().map_err(|errno| failed("unable to fork()", errno))? {
         ForkResult::Parent { child } => {
             shell.child = Some(child);

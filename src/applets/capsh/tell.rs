@@ -13,8 +13,8 @@ use crate::isolation::capabilities::mode::Mode;
 use crate::isolation::capabilities::own::{self, securebits};
 use crate::isolation::capabilities::text::{Flags, Iab, list, parse_list};
 use crate::isolation::capabilities::{Mask, TABLE, all, number};
-use crate::output::text;
 use crate::proc::{Users, name_of};
+use crate::text;
 
 /// The sets of this process. By system calls: in a new root there may be no /proc.
 struct Own {
@@ -270,7 +270,7 @@ pub fn in_mode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
 
 /// It has been said on stdout.
 pub fn silent() -> Exit {
-    Exit::Words { status: 1, words: String::new() }
+    Exit::Message { status: 1, text: String::new() }
 }
 
 #[cfg(test)]

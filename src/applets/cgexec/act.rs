@@ -18,10 +18,11 @@ use super::report::{Report, Watch};
 use super::{Request, daemon};
 use crate::exit::{Exit, Outcome, say, warn};
 use crate::isolation::cgroup::{self, Care, Group, Refused, Step};
-use crate::isolation::launch::{self, Guardian};
-use crate::output::{Out, text};
+use crate::launch::exec::{self, Guardian};
+use crate::output::Out;
 use crate::proc::ProcRoot;
 use crate::sys::{self, Ended};
+use crate::text;
 
 const FORWARD: &[Signal] = &[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 /// As timeout(1) has it.
@@ -52,7 +53,7 @@ pub fn act(name: &'static str, request: &Request, program: &[OsString]) -> Outco
 /// Comes back only with the reason why not.
 fn become_program(proc: &ProcRoot, request: &Request, groups: &[Group], program: &[OsString]) -> Exit {
     match settle(proc, request, groups) {
-        Ok(()) => launch::exec(program, None),
+        Ok(()) => exec::exec(program, None),
         Err(error) => error.into(),
     }
 }
@@ -71,7 +72,7 @@ fn settle(proc: &ProcRoot, request: &Request, groups: &[Group]) -> Result<()> {
 }
 
 fn wait_for(name: &'static str, proc: &ProcRoot, request: &Request, program: &[OsString]) -> Outcome {
-    launch::reset_sigchld()?;
+    exec::reset_sigchld()?;
     let guardian = Guardian::new(None, FORWARD)?;
     // From here on no signal ends us before what we make has been undone.
     let mask = guardian.block()?;
@@ -110,9 +111,9 @@ fn wait_for(name: &'static str, proc: &ProcRoot, request: &Request, program: &[O
     match (timed_out, request.timeout) {
         (true, Some(limit)) => {
             let error = anyhow!("it was ended after {} s, as --timeout has it", limit.as_secs_f64());
-            Err(Exit::Failed { status: Some(TIMED_OUT), error })
+            Err(Exit::failed(TIMED_OUT, error))
         }
-        _ => launch::as_child(ended),
+        _ => exec::as_child(ended),
     }
 }
 
@@ -223,7 +224,7 @@ fn clean_up(name: &str, care: Care) {
                 &format!("something still runs in {group}, which is removed when that ends (--kill ends it)"),
             );
         }
-        Err(error) => warn(name, &crate::exit::chain(&error)),
+        Err(error) => warn(name, &crate::errno::chain(&error)),
     }
 }
 

@@ -96,7 +96,7 @@ use crate::cli::{Call, Effect, Grammar, Opt, set};
 use crate::container::target::Target;
 use crate::exit::{Exit, Outcome};
 use crate::isolation::cgroup::limits::{self, Setting};
-use crate::output::text;
+use crate::text;
 
 /// What the command line asks for.
 #[derive(Default)]

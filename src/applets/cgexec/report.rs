@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use crate::isolation::cgroup::Group;
 use crate::isolation::cgroup::measure::{Ceilings, Counter, Usage};
-use crate::output::{json, text};
+use crate::output::json;
 use crate::sys::Ended;
+use crate::text;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {

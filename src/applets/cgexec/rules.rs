@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::errno::Errno;
 
-use crate::output::text;
 use crate::proc::{Users, id_of};
+use crate::text;
 
 const FILE: &str = "/etc/cgrules.conf";
 const DIRECTORY: &str = "/etc/cgrules.d";

@@ -11,9 +11,9 @@ use super::rights;
 use crate::container::How;
 use crate::isolation::kind::Kind;
 use crate::output::sheet::{Source, Value};
-use crate::output::text;
 use crate::output::tree::Forest;
 use crate::proc::{Stat, Users};
+use crate::text;
 
 pub struct Cells<'a> {
     pub found: &'a Found,

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::isolation::kind::Kind;
 use crate::output::table::{Align, Column, Json};
-use crate::output::text;
+use crate::text;
 
 /// In the order of `--list-columns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

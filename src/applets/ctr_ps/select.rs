@@ -11,7 +11,7 @@ use super::gather::Process;
 use super::via::Via;
 use crate::container::target::{self, Target};
 use crate::container::{Container, How, Runtime};
-use crate::output::text;
+use crate::text;
 
 /// What was asked for; of several kinds a process must fit each.
 #[derive(Default)]

@@ -13,9 +13,9 @@ use crate::output::Out;
 use crate::output::sheet::{Sheet, Source};
 use crate::output::style::{self, Painter};
 use crate::output::table::{self, Column, Layout};
-use crate::output::text;
 use crate::output::tree::{Forest, Glyphs};
 use crate::proc::{ProcRoot, Users};
+use crate::text;
 
 /// The processes.
 pub fn processes(
@@ -93,7 +93,7 @@ pub fn list_columns(request: &Request) -> Result<(), Exit> {
         paint: |_, _, text| text.into(),
     };
     table::print_columns(&mut out, &columns, "columns", &layout);
-    out.finish()
+    Ok(out.finish()?)
 }
 
 fn print(

@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 
 use crate::exit::Exit;
-use crate::output::{Out, style, text};
+use crate::output::{Out, style};
 use crate::sys;
+use crate::text;
 
 /// The other screen, no cursor; the first column of the first line.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[H";
@@ -36,7 +37,7 @@ pub fn watch(interval: Duration, mut frame: impl FnMut(&mut Out) -> Result<(), E
         let result = frame(&mut kept);
         let mut out = Out::stdout();
         if terminal {
-            let problem = result.err().map(|exit| format!("{}\n", exit.words()));
+            let problem = result.err().map(|exit| format!("{}\n", exit.message()));
             screen(&mut out, &problem.map_or(kept.into_bytes(), String::into_bytes));
         } else {
             result?;

@@ -68,8 +68,9 @@ use crate::isolation::capabilities::baseline::{BASELINES, Baseline};
 use crate::isolation::capabilities::process::Process;
 use crate::isolation::capabilities::{Mask, Sets, State, last, own};
 use crate::isolation::ns;
-use crate::output::{Out, text};
+use crate::output::Out;
 use crate::proc::ProcRoot;
+use crate::text;
 
 struct Request {
     form: Form,
@@ -165,7 +166,7 @@ pub fn run(call: &Call) -> Outcome {
     }
     let outcome = walk(call, &mut request);
     match outcome {
-        Ok(status) => request.out.finish().map(|()| status),
+        Ok(status) => Ok(request.out.finish().map(|()| status)?),
         Err(exit) => {
             _ = request.out.drain(); // what was found out before stands
             Err(exit)
@@ -183,8 +184,10 @@ fn walk(call: &Call, request: &mut Request) -> Outcome {
         any = true;
         match request.target(word) {
             Ok(()) => {}
-            Err(Exit::Words { words, .. }) => (status, _) = (1, exit::say(&words)),
-            Err(Exit::Failed { error, .. }) => (status, _) = (1, exit::warn(call.name, &exit::chain(&error))),
+            Err(Exit::Message { text: words, .. }) => (status, _) = (1, exit::say(&words)),
+            Err(Exit::Failed { error, .. }) => {
+                (status, _) = (1, exit::warn(call.name, &crate::errno::chain(&error)))
+            }
             Err(other) => return Err(other),
         }
     }
@@ -235,7 +238,7 @@ fn no_base(word: &OsStr, exit: Exit) -> Exit {
     let why = format!("--diff={} is none of {}, nor a target", text::shown(word), names.join(", "));
     match exit {
         Exit::Failed { error, .. } => error.context(why).into(),
-        Exit::Words { words, .. } => anyhow!(words).context(why).into(),
+        Exit::Message { text: words, .. } => anyhow!(words).context(why).into(),
         other => other,
     }
 }
@@ -310,12 +313,12 @@ impl Request {
 
 fn failed(pid: Pid, errno: Errno) -> Exit {
     let cause = crate::errno::strerror(errno as i32);
-    Exit::Words { status: 1, words: format!("Failed to get cap's for process {pid}: ({cause})") }
+    Exit::Message { status: 1, text: format!("Failed to get cap's for process {pid}: ({cause})") }
 }
 
 fn unparsed(word: &OsStr, errno: Errno) -> Exit {
     let cause = crate::errno::strerror(errno as i32);
-    Exit::Words { status: 1, words: format!("Cannot parse pid {}: ({cause})", text::shown(word)) }
+    Exit::Message { status: 1, text: format!("Cannot parse pid {}: ({cause})", text::shown(word)) }
 }
 
 /// A PID as strtol(3) reads the whole of one. None: it is a word. What is neither, an unknown option or nothing,

@@ -11,7 +11,8 @@ use crate::exit::{self, Exit};
 use crate::isolation::capabilities::baseline::{BASELINES, describe, difference, nearest};
 use crate::isolation::capabilities::process::{Process, Program, UserNs};
 use crate::isolation::capabilities::{Sets, State, all, bits, name, text as captext};
-use crate::output::{json as output_json, text};
+use crate::output::json as output_json;
+use crate::text;
 
 /// As the original prints it; the target is shown as it was given.
 pub fn line(request: &mut Request, word: &OsStr, flags: &str) {

@@ -12,9 +12,9 @@ use crate::exit::Exit;
 use crate::isolation::capabilities::State;
 use crate::isolation::capabilities::process::Process;
 use crate::output::style;
-use crate::output::text;
 use crate::output::tree::{Forest, Glyphs};
 use crate::proc::{Scan, vanished};
+use crate::text;
 
 /// Below the targets that were found, or all of them if none was asked for.
 pub fn show(request: &mut Request, some: bool) -> Result<(), Exit> {

@@ -16,8 +16,9 @@ use super::relate::{NetIds, Relation};
 use crate::container::{Container, Files, Resolver};
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
-use crate::output::{table, text};
+use crate::output::table;
 use crate::proc::{ProcRoot, Scan, Status, Users};
+use crate::text;
 
 /// Where ip-netns(8) mounts what it names.
 const NETNS: [&str; 2] = ["/run/netns", "/var/run/netns"];

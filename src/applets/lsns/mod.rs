@@ -62,7 +62,7 @@ use crate::cli::{self, Call, Effect, Grammar, Opt, set, unglued};
 use crate::exit::{Exit, Outcome};
 use crate::isolation::kind::Kind;
 use crate::output::style::When;
-use crate::output::text;
+use crate::text;
 use columns::{Id, Wrong};
 
 #[derive(Default)]

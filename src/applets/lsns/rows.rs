@@ -18,11 +18,12 @@ use crate::container::{Files, Resolver};
 use crate::exit::{self, Exit, Outcome};
 use crate::isolation::kind::{Kind, parse_link};
 use crate::isolation::ns;
+use crate::output::Out;
 use crate::output::filter::{Filter, Value};
 use crate::output::style::{self, Painter};
 use crate::output::table::{self, Column, Form, Json, Layout, Row};
-use crate::output::{Out, text};
 use crate::proc::{ProcRoot, broken};
+use crate::text;
 
 const NO_MOUNTS: u8 = 32;
 
@@ -30,7 +31,7 @@ pub fn list_columns(request: &Request) -> Outcome {
     let mut out = Out::stdout();
     let columns: Vec<&Column> = COLUMNS.iter().map(|(_, column)| column).collect();
     table::print_columns(&mut out, &columns, "lsns-columns", &layout(request, "lsns-columns", None));
-    out.finish().map(|()| 0)
+    Ok(out.finish().map(|()| 0)?)
 }
 
 pub fn list(name: &str, request: &Request, operand: Option<Operand>, columns: &[Id]) -> Outcome {
@@ -56,10 +57,9 @@ pub fn list(name: &str, request: &Request, operand: Option<Operand>, columns: &[
         members_of: inode,
         all_members: needs(&[Id::Container, Id::Runtime, Id::Pod, Id::Image, Id::Created]),
     };
-    let mut found = collect(&proc, &wanted)?.map_err(|error| Exit::Failed {
-        status: Some(NO_MOUNTS),
-        error: anyhow::Error::from(error)
-            .context(format!("failed to parse {}", proc.own("mountinfo").display())),
+    let mut found = collect(&proc, &wanted)?.map_err(|error| {
+        let words = format!("failed to parse {}", proc.own("mountinfo").display());
+        Exit::failed(NO_MOUNTS, anyhow::Error::from(error).context(words))
     })?;
     // A task's and a namespace's processes are shown as they are; the tree of relations is of namespaces.
     // All columns are no tree's, unless one is asked for or it is a namespace's processes.
@@ -245,7 +245,7 @@ impl Rows<'_> {
         let columns: Vec<&Column> = self.columns.iter().map(|id| id.column()).collect();
         let mut out = Out::stdout();
         table::print(&mut out, &columns, &self.lines, &layout(request, "namespaces", tree));
-        out.finish().map(|()| 0)
+        Ok(out.finish().map(|()| 0)?)
     }
 }
 

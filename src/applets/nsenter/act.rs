@@ -8,27 +8,30 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, chdir, chroot, fchdir, getuid, setgid, setuid};
 
 use super::child;
 use super::environ;
-use super::open::{Likeness, Opened, may_stay_out, meant_as_target, open_all, read_environ, stays_out};
+use super::open::{
+    Likeness, NoTarget, Opened, may_stay_out, meant_as_target, open_all, read_environ, stays_out,
+};
 use super::plan::{Directory, Id, Request};
 use crate::container::target::{Lookup, Purpose};
-use crate::exit::{self, Exit, Outcome, Reasoned};
+use crate::exit::{self, Exit, Outcome};
 use crate::isolation::capabilities::own;
 use crate::isolation::kind::Kind;
-use crate::isolation::launch::{self, Environment};
-use crate::isolation::persona::find_user;
-use crate::isolation::pty::Outside;
-use crate::isolation::why::{Asked, refused};
-use crate::isolation::{capabilities, cgroup, hygiene, mounts, ns};
-use crate::output::text;
+use crate::isolation::operation::{Operation, refused};
+use crate::isolation::{capabilities, cgroup, mounts, ns};
+use crate::launch::credentials::find_user;
+use crate::launch::exec::{self, Environment};
+use crate::launch::harden;
+use crate::launch::pty::Outside;
 use crate::proc::{ProcRoot, open_plain};
 use crate::sys;
+use crate::text;
 
 /// Where the program finds the container's root with `--host-root`.
 const CTR_ROOT: &str = "CTR_ROOT";
@@ -37,16 +40,19 @@ pub fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
     let lookup = Lookup::new(name, Purpose::Enter);
     let target = request.target.as_ref().map(|target| lookup.held(&proc, target)).transpose()?;
-    let opened = open_all(name, &proc, request, target)?;
+    let opened = open_all(name, &proc, request, target).map_err(|error| match error.is::<NoTarget>() {
+        true => Exit::from(error).or_hint(meant_as_target(request)),
+        false => error.into(),
+    })?;
     let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
     if opened.set.is_empty() {
-        let error = Reasoned::new("no namespace specified", meant_as_target(request));
-        return Err(anyhow::Error::msg(error).into());
+        let error = Exit::from(anyhow!("no namespace specified"));
+        return Err(error.or_hint(meant_as_target(request)));
     }
     if request.among_others() {
-        hygiene::pass_only(&proc, &request.pass_fds)?;
+        harden::pass_only(&proc, &request.pass_fds)?;
     }
-    hygiene::hide()?;
+    harden::hide()?;
     _ = exit::hints_asked_for(); // the environment may be wiped
     let user = Credentials::of(request, &opened);
     let mut entry = Entry { name, request, opened, user, groups_dropped: true };
@@ -143,14 +149,14 @@ impl Entry<'_> {
         let (request, opened) = (self.request, &mut self.opened);
         opened.set.enter_rest()?;
         if let Some(directory) = opened.environ_of.take() {
-            opened.environment = Some(launch::parse_environ(&read_environ(&directory)?));
+            opened.environment = Some(exec::parse_environ(&read_environ(&directory)?));
         }
         let mut environment = opened.environment.take();
         if let Some(environment) = environment.as_ref().filter(|_| opened.foreign_files && !request.force) {
             refuse_choice_of_programs(request, environment)?;
         }
         if let Some(directory) = &request.host_root {
-            let environment = environment.get_or_insert_with(launch::own_environment);
+            let environment = environment.get_or_insert_with(exec::own_environment);
             set_variable(environment, CTR_ROOT, directory.as_os_str());
         }
         if let (Some((file, label)), Some(own)) = (&opened.label, &opened.own) {
@@ -175,7 +181,7 @@ impl Entry<'_> {
         }
         if fork && among_others {
             let image = ready.image.iter().filter_map(|image| u32::try_from(image.as_raw_fd()).ok());
-            hygiene::keep_only(&request.pass_fds.iter().copied().chain(image).collect());
+            harden::keep_only(&request.pass_fds.iter().copied().chain(image).collect());
         }
         Ok(ready)
     }
@@ -185,8 +191,8 @@ impl Ready {
     /// Comes back only with the reason why not.
     pub fn execute(self, request: &Request, program: &[OsString]) -> Exit {
         match self.image {
-            Some(image) => launch::exec_file(&image, program, self.environment),
-            None => launch::exec(program, self.environment).or_because(meant_as_target(request)),
+            Some(image) => exec::exec_file(&image, program, self.environment),
+            None => exec::exec(program, self.environment).or_hint(meant_as_target(request)),
         }
     }
 }
@@ -338,7 +344,7 @@ fn change_directory(request: &Request, opened: &Opened) -> Result<()> {
             ours = true;
         }
         fchdir(root).context("change directory by root file descriptor failed")?;
-        chroot(".").with_context(|| refused("chroot failed", Asked::Chroot))?;
+        chroot(".").with_context(|| refused("chroot failed", Operation::Chroot))?;
         chdir("/").context("cannot change directory to /")?;
     }
     if let Some(Some(path)) = &request.wdns {
@@ -349,7 +355,7 @@ fn change_directory(request: &Request, opened: &Opened) -> Result<()> {
     let Some(wd) = wd else { return Ok(()) };
     fchdir(&wd).context("change directory by working directory file descriptor failed")?;
     let named_outside = matches!(request.wd, Directory::Open(_));
-    match hygiene::inside() {
+    match harden::inside() {
         _ if named_outside || !request.enters_files() => Ok(()),
         Ok(_) => Ok(()),
         Err(_) if ours => chdir("/").context("cannot change directory to /"),
@@ -400,7 +406,7 @@ impl Credentials {
             setuid(Uid::from_raw(uid)).context("setuid() failed")?;
         }
         // The kernel may have undone it over that.
-        hygiene::hide()
+        harden::hide()
     }
 }
 

@@ -13,14 +13,15 @@ use super::act::Entry;
 use super::open::Opened;
 use crate::exit::{Exit, Outcome};
 use crate::isolation::descriptors::channel;
-use crate::isolation::foreground::Foreground;
-use crate::isolation::pty::{Outside, Pair, lead_session};
-use crate::isolation::sibling::{Birth, Started};
-use crate::isolation::{cgroup, launch, mounts};
+use crate::isolation::{cgroup, mounts};
+use crate::launch::exec;
+use crate::launch::job_control::Foreground;
+use crate::launch::pty::{Outside, Pair, lead_session};
+use crate::launch::sibling::{Birth, Started};
 use crate::sys;
 
 pub fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program: &[OsString]) -> Outcome {
-    launch::reset_sigchld()?;
+    exec::reset_sigchld()?;
     let job = if terminal.is_none() { Foreground::ours() } else { None };
     let mut outcome = Attempt::new(&mut entry, &mut terminal, job.as_ref(), Place::Inherited).run(program)?;
     if matches!(outcome.0, Started::NoRoom) {
@@ -28,12 +29,12 @@ pub fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program: &[OsS
     }
     entry.opened = Opened::default();
     match outcome {
-        (Started::Not(ended), _) => launch::as_child(ended),
+        (Started::Not(ended), _) => exec::as_child(ended),
         (Started::NoRoom, _) => Err(Error::from(Errno::EAGAIN).context("fork failed").into()),
         (Started::Program(child), pair) => match (terminal.zip(pair), job) {
             (Some((terminal, pair)), _) => terminal.session(pair).stand_in_for(child),
             (None, Some(job)) => job.stand_in_for(child),
-            (None, None) => launch::stand_in_for(child),
+            (None, None) => exec::stand_in_for(child),
         },
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::isolation::launch::Environment;
+use crate::launch::exec::Environment;
 
 /// Names, or the beginnings of names that end in `*`: of the dynamic loader, of shells and of interpreters.
 const CODE: [&str; 22] = [

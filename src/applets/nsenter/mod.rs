@@ -174,7 +174,7 @@ use nix::sys::prctl;
 use crate::cli::{Call, Effect, Grammar, Opt, set};
 use crate::exit::{Exit, Outcome};
 use crate::isolation::kind::Kind;
-use crate::isolation::{image, launch};
+use crate::launch::{exec, self_exe};
 use options::{gid, host_root, mount_proc, pass_fds, root, socket, target, uid, user, wd, wdns};
 use plan::Request;
 
@@ -334,7 +334,7 @@ pub fn run(call: &Call) -> Outcome {
     let program = GRAMMAR.parse(call, &mut request)?;
     request.settle(&program)?;
     if request.enters_files() {
-        if image::exposed() {
+        if self_exe::exposed() {
             return Err(run_shielded(call));
         }
         // What was executed by a descriptor has the descriptor's number for a name.
@@ -348,12 +348,12 @@ pub fn run(call: &Call) -> Outcome {
 /// Begins again, from a file that nobody in the container can write to. Options have been found to be right;
 /// what they opened is closed by that, and opened once more.
 fn run_shielded(call: &Call) -> Exit {
-    let image = match image::shielded() {
+    let image = match self_exe::shielded() {
         Ok(image) => image,
         Err(error) => return error.into(),
     };
     let argv: Vec<OsString> = [&call.argv0].into_iter().chain(&call.args).cloned().collect();
-    launch::exec_file(&image, &argv, None)
+    exec::exec_file(&image, &argv, None)
 }
 
 #[must_use]

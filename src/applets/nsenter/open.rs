@@ -1,6 +1,7 @@
 //! All that needs the outside is opened before anything is entered, in util-linux's order: it decides which
 //! of several mistakes is told.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::OwnedFd;
@@ -16,14 +17,15 @@ use nix::unistd::{Pid, geteuid};
 use super::plan::{Directory, Facts, Id, Request};
 use crate::container::target::{self, Held};
 use crate::container::{Files, How, Resolver, Tag, profile};
-use crate::exit::{self, Reasoned};
+use crate::exit;
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::kind::Kind;
-use crate::isolation::launch::{self, Environment};
 use crate::isolation::ns::{self, Set};
-use crate::isolation::persona::{Outside, Persona, label_to_write};
 use crate::isolation::seccomp::Filter;
-use crate::isolation::{hygiene, image, tracers};
+use crate::isolation::tracers;
+use crate::launch::credentials::{Outside, Persona, label_to_write};
+use crate::launch::exec::{self, Environment};
+use crate::launch::{harden, self_exe};
 use crate::proc::{ProcRoot, Status};
 
 /// What is opened outside for use inside.
@@ -103,13 +105,13 @@ pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<H
         open_environment(proc, &of_target("environ")?, &mut opened)?;
     }
     if [request.uid, request.gid].iter().flatten().any(|id| matches!(id, Id::Follow)) {
-        let path = proc.of(pid.ok_or_else(|| no_target(request))?, "");
+        let path = proc.of(pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?, "");
         let meta = std::fs::metadata(&path).with_context(|| format!("cannot open {}", path.display()))?;
         opened.owner = (meta.uid(), meta.gid());
     }
     if request.join_cgroup || request.as_container {
         let open = |pid| Hierarchies::read(proc)?.open_groups(proc, pid);
-        opened.groups = match open(pid.ok_or_else(|| no_target(request))?) {
+        opened.groups = match open(pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?) {
             Err(error) if may_stay_out(request) => {
                 stays_out(name, &error);
                 Vec::new()
@@ -118,7 +120,7 @@ pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<H
         };
     }
     if request.as_container {
-        let pid = pid.ok_or_else(|| no_target(request))?;
+        let pid = pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?;
         opened.likeness = Some(likeness(name, proc, pid, opened.user_ns)?);
         if opened.label.is_none() {
             opened.label = label(proc, pid)?;
@@ -138,13 +140,13 @@ pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<H
         look_for_tracers(proc, request, pid, &mut opened)?;
     }
     if request.applet {
-        opened.image = Some(image::sealed().or_else(|_| image::shielded())?);
+        opened.image = Some(self_exe::sealed().or_else(|_| self_exe::shielded())?);
     }
     // All that was opened by number so far is this process's, or the number has been another's.
     let ended = |pid| anyhow::Error::from(Errno::ESRCH).context(format!("process {pid} has ended"));
     match (&opened.pidfd, &held_by_proc, pid) {
         (Some(pidfd), _, Some(pid)) => ns::still(pidfd).map_err(|_| ended(pid))?,
-        (None, Some(directory), Some(pid)) if !hygiene::still_there(directory) => return Err(ended(pid)),
+        (None, Some(directory), Some(pid)) if !harden::still_there(directory) => return Err(ended(pid)),
         _ => {}
     }
     Ok(opened)
@@ -213,7 +215,10 @@ pub fn may_stay_out(request: &Request) -> bool {
 pub fn stays_out(name: &str, error: &anyhow::Error) {
     exit::warn(
         name,
-        &format!("warning: the program is not in the container's control groups: {}", exit::chain(error)),
+        &format!(
+            "warning: the program is not in the container's control groups: {}",
+            crate::errno::chain(error)
+        ),
     );
 }
 
@@ -296,10 +301,10 @@ fn filter(name: &str, proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<
         ),
     }
     let unknown = || "no runtime's state says what it is".to_owned();
-    let files = Files::new(Path::new("/")).map_err(|error| exit::chain(&error))?;
+    let files = Files::new(Path::new("/")).map_err(|error| crate::errno::chain(&error))?;
     let mut resolver = Resolver::new(proc, &files);
-    let groups = proc.read(pid, "cgroup").map_err(|error| exit::cause(&error))?;
-    let status = proc.read(pid, "status").map_err(|error| exit::cause(&error))?;
+    let groups = proc.read(pid, "cgroup").map_err(|error| crate::errno::cause(&error))?;
+    let status = proc.read(pid, "status").map_err(|error| crate::errno::cause(&error))?;
     let own_pid_ns = Status::parse(&status).nspid.len() > 1;
     let known = |tag: &Tag| matches!(tag.how, How::State | How::Namespace);
     let tag = resolver.of(pid, &groups, own_pid_ns).filter(known).ok_or_else(unknown)?;
@@ -324,7 +329,7 @@ fn shares(proc: &ProcRoot, pid: Pid, link: &str) -> bool {
 /// Some environments can be read from inside the user namespace only: root's there, to the user outside.
 fn open_environment(proc: &ProcRoot, path: &Path, opened: &mut Opened) -> Result<()> {
     match File::open(path).and_then(read_bounded) {
-        Ok(text) => opened.environment = Some(launch::parse_environ(&text)),
+        Ok(text) => opened.environment = Some(exec::parse_environ(&text)),
         Err(error) if opened.user_ns && error.kind() == ErrorKind::PermissionDenied => {
             let directory = path.parent().unwrap_or(proc.path());
             opened.environ_of = Some(ns::open_file(directory)?);
@@ -376,11 +381,11 @@ fn open_namespaces(
     let parent_of_nobody = request.user_parent && request.files.is_empty();
     let needs_target = !kinds.is_empty() || request.net_socket.is_some() || parent_of_nobody;
     if pid.is_none() && needs_target {
-        return Err(no_target(request));
+        return Err(anyhow::Error::msg(NoTarget));
     }
     opened.pidfd = target.and_then(|held| held.pidfd);
     if request.user_parent {
-        let parent = user_parent(proc, request, opened, pid)?;
+        let parent = user_parent(proc, opened, pid)?;
         opened.set.replace(Kind::User, parent);
         kinds.retain(|kind| *kind != Kind::User);
     }
@@ -414,7 +419,7 @@ fn open_namespaces(
 }
 
 /// The user namespace above that of the file given, of the target, or of the first namespace there is.
-fn user_parent(proc: &ProcRoot, request: &Request, opened: &Opened, pid: Option<Pid>) -> Result<OwnedFd> {
+fn user_parent(proc: &ProcRoot, opened: &Opened, pid: Option<Pid>) -> Result<OwnedFd> {
     if let Some((_, fd)) = opened.set.files.iter().find(|(kind, _)| *kind == Kind::User) {
         return ns::parent_user_ns(fd);
     }
@@ -424,19 +429,25 @@ fn user_parent(proc: &ProcRoot, request: &Request, opened: &Opened, pid: Option<
     match (opened.set.files.first(), pid) {
         (Some((_, fd)), _) => ns::parent_user_ns(fd),
         (None, Some(pid)) => ns::parent_user_ns(&ns::open_file(&proc.of(pid, &Kind::User.link()))?),
-        (None, None) => Err(no_target(request)),
+        (None, None) => Err(anyhow::Error::msg(NoTarget)),
     }
 }
 
-fn no_target(request: &Request) -> anyhow::Error {
-    anyhow::Error::msg(Reasoned::new("no target PID specified", meant_as_target(request)))
+/// An option needs a process, and none is given.
+#[derive(Debug)]
+pub struct NoTarget;
+
+impl fmt::Display for NoTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no target PID specified")
+    }
 }
 
 /// `nsenter web -- COMMAND` is what other tools would have: here the first operand is the program.
-pub fn meant_as_target(request: &Request) -> impl Fn(Errno) -> Option<String> + Send + Sync + 'static {
+pub fn meant_as_target(request: &Request) -> impl Fn() -> Option<String> + Send + Sync + 'static {
     let word = request.program.clone().and_then(|program| program.into_string().ok());
     let inside = request.enters_files() && request.target.is_some();
-    move |_| {
+    move || {
         // Once inside, the files that name containers would be the container's own.
         let word = word.as_deref().filter(|_| !inside)?;
         let files = Files::new(Path::new("/")).ok()?;

@@ -11,10 +11,10 @@ use super::plan::{Directory, Id, Request};
 use crate::cli::{self, unglued};
 use crate::container::target::Target;
 use crate::exit::Exit;
-use crate::isolation::hygiene;
 use crate::isolation::kind::Kind;
 use crate::isolation::ns::{self, open_file};
-use crate::output::text;
+use crate::launch::harden;
+use crate::text;
 
 type Done = Result<(), Exit>;
 
@@ -138,7 +138,7 @@ pub fn pass_fds(request: &mut Request, list: &OsStr) -> Done {
         };
         let (first, last): (u16, u16) = (cli::number(first, problem)?, cli::number(last, problem)?);
         for fd in first..=last {
-            if !hygiene::inherited(u32::from(fd)) {
+            if !harden::inherited(u32::from(fd)) {
                 let context = format!("cannot pass file descriptor {fd}");
                 return Err(anyhow::Error::from(Errno::EBADF).context(context).into());
             }

@@ -14,13 +14,13 @@ use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, setgid, setuid};
 
 use super::plan::{BINFMT, Map, Plan, Propagation, Request};
 use crate::exit::{Exit, Outcome, report};
-use crate::isolation::foreground::Foreground;
-use crate::isolation::helper::Helper;
 use crate::isolation::idmap::{self, Range, Single, Which};
 use crate::isolation::kind::Kind;
-use crate::isolation::launch::{self, Guardian};
-use crate::isolation::why::{Asked, refused};
+use crate::isolation::operation::{Operation, refused};
 use crate::isolation::{capabilities, ns};
+use crate::launch::exec::{self, Guardian};
+use crate::launch::helper::Helper;
+use crate::launch::job_control::Foreground;
 use crate::proc::ProcRoot;
 use crate::sys;
 
@@ -32,7 +32,7 @@ pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
     let me = Pid::this();
     let request = &plan.request;
-    launch::reset_sigchld()?;
+    exec::reset_sigchld()?;
 
     // A namespace of mounts or users has no say over the mounts outside, where the files are.
     let apart = request.has(Kind::Mnt) || request.has(Kind::User);
@@ -52,7 +52,7 @@ pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
         become_owner(uid, gid)?;
     }
     ns::unshare(&request.kinds, request.files.iter().any(|(kind, _)| *kind == Kind::Mnt))
-        .with_context(|| refused("unshare failed", Asked::Unshare(request.kinds.clone())))?;
+        .with_context(|| refused("unshare failed", Operation::Unshare(request.kinds.clone())))?;
     if let Some(mapper) = mapper {
         match mapper.release()? {
             0 => {}
@@ -84,7 +84,7 @@ pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
         ForkResult::Parent { child } => {
             let kept = keep_in_files(&proc, me, request, binder);
             if !matches!(kept, Ok(0)) {
-                launch::end(child); // it would run on, unseen
+                exec::end(child); // it would run on, unseen
                 return kept.map_err(Exit::from);
             }
             match job {
@@ -147,8 +147,8 @@ fn write_maps(proc: &ProcRoot, pid: Pid, plan: &Plan) -> Outcome {
         match run_mapper(pid, which, map)? {
             0 => {}
             status => {
-                let reason = refused("", Asked::Mapper { which, ranges: map.to_vec() });
-                return Err(Exit::Told { status, reason });
+                let refused = refused("", Operation::Mapper { which, ranges: map.to_vec() });
+                return Err(Exit::Reported { status, refused });
             }
         }
     }
@@ -159,8 +159,8 @@ fn run_mapper(pid: Pid, which: Which, map: &[Range]) -> Outcome {
     let mut argv = vec![OsString::from(which.program()), OsString::from(pid.to_string())];
     argv.extend(idmap::arguments(map).into_iter().map(OsString::from));
     match sys::fork().context("fork failed")? {
-        ForkResult::Child => Err(launch::exec(&argv, None)),
-        ForkResult::Parent { child } => launch::stand_in_for(child),
+        ForkResult::Child => Err(exec::exec(&argv, None)),
+        ForkResult::Parent { child } => exec::stand_in_for(child),
     }
 }
 
@@ -183,7 +183,7 @@ fn keep(proc: &ProcRoot, pid: Pid, request: &Request) -> Result<()> {
         mount(Some(&source), file.as_os_str(), None::<&str>, MsFlags::MS_BIND, None::<&str>).with_context(
             || {
                 let words = format!("mount {} on {} failed", source.display(), Path::new(file).display());
-                refused(words, Asked::Keep { kind: *kind, source: source.clone(), file: file.into() })
+                refused(words, Operation::Keep { kind: *kind, source: source.clone(), file: file.into() })
             },
         )?;
     }
@@ -207,7 +207,7 @@ fn become_program(proc: &ProcRoot, plan: Plan, program: &[OsString], guardian: O
         kept.reverse(); // as util-linux does: env(1) shows it
         kept
     });
-    launch::exec(program, environment)
+    exec::exec(program, environment)
 }
 
 fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&Guardian>) -> Result<()> {
@@ -223,7 +223,7 @@ fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&Guardian>) -> Result<(
     }
     if let (true, Propagation(Some(mode))) = (request.has(Kind::Mnt), request.propagation) {
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | mode, None::<&str>)
-            .with_context(|| refused("cannot change root filesystem propagation", Asked::Propagation))?;
+            .with_context(|| refused("cannot change root filesystem propagation", Operation::Propagation))?;
     }
     let interpreter = request.load_interp.as_deref();
     let early = interpreter.filter(|format| request.root.is_some() && fixed(format));
@@ -262,7 +262,7 @@ fn change_root(request: &Request) -> Result<()> {
     let shown = |path: &OsString| PathBuf::from(path).display().to_string();
     if let Some(root) = &request.root {
         chroot(root.as_os_str()).with_context(|| {
-            refused(format!("cannot change root directory to '{}'", shown(root)), Asked::Chroot)
+            refused(format!("cannot change root directory to '{}'", shown(root)), Operation::Chroot)
         })?;
     }
     let wd = request.wd.clone().or_else(|| request.root.is_some().then(|| OsString::from("/")));
@@ -289,13 +289,14 @@ fn mount_proc(directory: &OsStr, request: &Request) -> Result<()> {
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_NODEV;
     mount(Some("proc"), directory, Some("proc"), flags, None::<&str>)
-        .with_context(|| refused(format!("mount {} failed", Path::new(directory).display()), Asked::Proc))
+        .with_context(|| refused(format!("mount {} failed", Path::new(directory).display()), Operation::Proc))
 }
 
 fn mount_binfmt(directory: &OsStr) -> Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_NODEV;
-    mount(Some("binfmt_misc"), directory, Some("binfmt_misc"), flags, None::<&str>)
-        .with_context(|| refused(format!("mount {} failed", Path::new(directory).display()), Asked::Binfmt))
+    mount(Some("binfmt_misc"), directory, Some("binfmt_misc"), flags, None::<&str>).with_context(|| {
+        refused(format!("mount {} failed", Path::new(directory).display()), Operation::Binfmt)
+    })
 }
 
 /// Does the format have the flag F? Then its interpreter is opened now, and must be before the root changes.

@@ -58,8 +58,8 @@ use crate::cli::{self, Call, Effect, Grammar, Opt, set};
 use crate::exit::{Exit, Outcome};
 use crate::isolation::idmap::{Range, Which};
 use crate::isolation::kind::Kind;
-use crate::isolation::launch;
-use crate::output::text;
+use crate::launch::exec;
+use crate::text;
 use plan::{Ids, Request};
 
 static GRAMMAR: Grammar<Request> = Grammar {
@@ -241,7 +241,7 @@ fn take(to: &mut Option<OsString>, value: &OsStr) -> Result<(), Exit> {
 
 fn kill_child(request: &mut Request, name: Option<&OsStr>) -> Result<(), Exit> {
     let name = name.unwrap_or(OsStr::new("KILL"));
-    let signal = name.to_str().and_then(launch::signal_number);
+    let signal = name.to_str().and_then(exec::signal_number);
     request.kill_child = Some(signal.ok_or_else(|| anyhow!("unknown signal: {}", text::shown(name)))?);
     set(&mut request.fork)
 }

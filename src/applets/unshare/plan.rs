@@ -11,7 +11,7 @@ use nix::unistd::{getresgid, getresuid};
 use crate::cli;
 use crate::isolation::idmap::{self, Range, Single, Which};
 use crate::isolation::kind::Kind;
-use crate::isolation::launch::Environment;
+use crate::launch::exec::Environment;
 use crate::proc::{ProcRoot, Users, id_of};
 
 /// Where binfmt_misc is mounted unless told otherwise.

@@ -12,8 +12,8 @@ use super::care::{Care, Undo};
 use super::group::{Group, words};
 use super::hierarchy::Hierarchies;
 use super::join::{Refused, writable};
-use crate::output::text;
 use crate::proc::ProcRoot;
+use crate::text;
 
 /// Below the group that we are in, every fresh group is in one of this name.
 const FAMILY: &str = "ctrbox";

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use nix::unistd::Pid;
 
 use super::hierarchy::{Hierarchies, Hierarchy, parse};
-use crate::output::text;
 use crate::proc::ProcRoot;
+use crate::text;
 
 /// A directory below the mount point of a hierarchy; it need not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use crate::output::Out;
-use crate::output::text::unprintable;
+use crate::text::unprintable;
 
 /// Bytes that are no UTF-8 travel as letters of this private plane, so that a cell is text and they
 /// still come out as `\xNN`.

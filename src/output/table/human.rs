@@ -4,7 +4,8 @@ use unicode_width::UnicodeWidthChar;
 
 use super::walk::{self, Branches, Walk};
 use super::{Align, Column, Layout, Row, escape};
-use crate::output::{Out, text};
+use crate::output::Out;
+use crate::text;
 
 pub fn print(out: &mut Out, columns: &[&Column], rows: &[Row], walk: &Walk, layout: &Layout) {
     let mut widths = widths(columns, rows, walk, layout);

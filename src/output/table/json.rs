@@ -8,7 +8,7 @@ use std::io::Write;
 use super::walk::{DRAWN, Node, Walk};
 use super::{Column, Json, Row, escape};
 use crate::output::Out;
-use crate::output::text::unprintable;
+use crate::text::unprintable;
 
 pub fn print(out: &mut Out, columns: &[&Column], rows: &[Row], walk: &Walk, key: &str) {
     let names: Vec<String> = columns.iter().map(|column| column.name.to_ascii_lowercase()).collect();

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::stat::{major, minor};
 
 use super::Setting;
-use crate::output::text;
+use crate::text;
 
 /// `512M`, `1.5G`, `1024`, `max`: in bytes, K being 1024.
 pub fn size(word: &OsStr) -> Result<String> {

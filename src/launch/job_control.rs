@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::{Pid, getpgrp, isatty, setpgid, tcgetpgrp, tcsetpgrp};
 
-use super::launch::as_child;
+use super::exec::as_child;
 use crate::exit::Exit;
 use crate::sys::{self, Ended};
 

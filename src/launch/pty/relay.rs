@@ -16,7 +16,7 @@ use nix::unistd::{Pid, read, write};
 use super::Session;
 use super::raw::Raw;
 use crate::exit::Exit;
-use crate::isolation::launch::as_child;
+use crate::launch::exec::as_child;
 use crate::sys::{self, Ended};
 
 /// What is kept for a reader that is slower than its writer; then the writer waits.

@@ -12,10 +12,10 @@ use nix::sys::stat::Mode;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{Gid, Uid, getgroups, setgid, setgroups, setuid};
 
-use super::capabilities::text::Flags;
-use super::capabilities::{bits, own};
-use super::hygiene;
-use super::seccomp::Filter;
+use super::harden;
+use crate::isolation::capabilities::text::Flags;
+use crate::isolation::capabilities::{bits, own};
+use crate::isolation::seccomp::Filter;
 use crate::proc::Credentials;
 
 /// From `/proc/PID/status`; the ids as our user namespace has them until [`Persona::translate`].
@@ -98,7 +98,7 @@ impl Persona {
         }
         self.take_ids(groups_denied)?;
         self.take_capabilities()?;
-        hygiene::hide()?; // the kernel has forgotten it over the change of ids
+        harden::hide()?; // the kernel has forgotten it over the change of ids
         if self.no_new_privs {
             prctl::set_no_new_privs().context("cannot set no_new_privs")?;
         }
@@ -196,7 +196,7 @@ pub struct User {
 /// `USER` or `USER:GROUP`, names or numbers, by the text of /etc/passwd and /etc/group. A number need not be
 /// there; its group is 0 then, as all runtimes have it.
 pub fn find_user(word: &[u8], passwd: &[u8], group: &[u8]) -> Result<User> {
-    let shown = |word: &[u8]| crate::output::text::escape(word).into_owned();
+    let shown = |word: &[u8]| crate::text::escape(word).into_owned();
     let (user, wanted_group) = match word.iter().position(|&b| b == b':') {
         Some(colon) => (&word[..colon], Some(&word[colon + 1..])),
         None => (word, None),

@@ -3,20 +3,21 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::unistd::{Pid, execve, getuid};
 
-use super::image;
-use super::why::not_started;
-use crate::exit::{Exit, exec_failed};
+use super::self_exe;
+use crate::exit::Exit;
+use crate::isolation::operation::{Operation, refused};
 use crate::proc::{Users, open_plain};
 use crate::sys::{self, Ended};
+use crate::text;
 
 /// Where the program is looked for without a PATH, as glibc has it.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
@@ -27,17 +28,17 @@ pub type Environment = Vec<OsString>;
 /// Replaces us by the program, or by the user's shell when none is named. Comes back only to say why not.
 #[must_use]
 pub fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
-    let mut image = Image {
+    let mut args = ExecArgs {
         argv: strings(command),
         envp: environment.map_or_else(sys::environment, |environment| strings(&environment)),
     };
     match command {
-        [program, ..] => image.failed(program, image.search(program.as_bytes())),
+        [program, ..] => args.failed(program, args.search(program.as_bytes())),
         [] => {
-            let shell = image.default_shell();
+            let shell = args.default_shell();
             let base = shell.as_bytes().rsplit(|&b| b == b'/').next().unwrap_or_default();
-            image.argv = strings(&[OsString::from_vec([b"-", base].concat())]);
-            image.failed(&shell, image.execute(shell.as_bytes()))
+            args.argv = strings(&[OsString::from_vec([b"-", base].concat())]);
+            args.failed(&shell, args.execute(shell.as_bytes()))
         }
     }
 }
@@ -47,7 +48,7 @@ pub fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
 pub fn exec_file(file: &OwnedFd, command: &[OsString], environment: Option<Environment>) -> Exit {
     let environment = environment.map_or_else(sys::environment, |environment| strings(&environment));
     let name = command.first().map(OsString::as_os_str).unwrap_or_default();
-    exec_failed(name, image::execute(file, &strings(command), &environment), |_| None)
+    exec_failed(name, Vec::new(), self_exe::execute(file, &strings(command), &environment))
 }
 
 /// Our own environment, to be added to.
@@ -56,18 +57,25 @@ pub fn own_environment() -> Environment {
     sys::environment().into_iter().map(|entry| OsString::from_vec(entry.into_bytes())).collect()
 }
 
+/// A program that could not be started: 127 when it is not there, 126 when it is but cannot run.
+fn exec_failed(program: &OsStr, files: Vec<PathBuf>, errno: Errno) -> Exit {
+    let status = if errno == Errno::ENOENT { 127 } else { 126 };
+    let message = format!("failed to execute {}", text::shown(program));
+    Exit::failed(status, Error::from(errno).context(refused(message, Operation::Execute(files))))
+}
+
 /// As the kernel takes them; what came from argv or the environment has no NUL in it.
 fn strings(list: &[OsString]) -> Vec<CString> {
     list.iter().filter_map(|text| CString::new(text.as_bytes()).ok()).collect()
 }
 
 /// What the program is started with, whichever file it turns out to be.
-struct Image {
+struct ExecArgs {
     argv: Vec<CString>,
     envp: Vec<CString>,
 }
 
-impl Image {
+impl ExecArgs {
     /// execvpe(3) as glibc has it. Not the C library's own, as musl's knows no script without `#!`.
     fn search(&self, name: &[u8]) -> Errno {
         let mut denied = false;
@@ -83,14 +91,10 @@ impl Image {
         if denied { Errno::EACCES } else { last }
     }
 
-    /// Which of the files it may have meant is there and does not run is seen to only if somebody asks.
     fn failed(&self, program: &OsStr, errno: Errno) -> Exit {
         let path = self.variable(b"PATH").unwrap_or(DEFAULT_PATH).to_vec();
-        let name = program.to_owned();
-        exec_failed(program, errno, move |errno| {
-            let files = candidates(name.as_bytes(), &path);
-            files.iter().find_map(|file| not_started(Path::new(OsStr::from_bytes(file)), errno))
-        })
+        let files = candidates(program.as_bytes(), &path).into_iter();
+        exec_failed(program, files.map(|file| PathBuf::from(OsString::from_vec(file))).collect(), errno)
     }
 
     /// A script without `#!` is the shell's to read, as POSIX has it for execvp(3).
@@ -99,7 +103,7 @@ impl Image {
             (Errno::ENOEXEC, Ok(script)) => {
                 let arguments = self.argv.iter().skip(1).cloned();
                 let argv = [c"/bin/sh".to_owned(), script].into_iter().chain(arguments).collect();
-                Image { argv, envp: self.envp.clone() }.execute(b"/bin/sh")
+                ExecArgs { argv, envp: self.envp.clone() }.execute(b"/bin/sh")
             }
             (errno, _) => errno,
         }
@@ -338,21 +342,32 @@ mod tests {
         }
     }
 
-    fn image(environment: &[&str]) -> Image {
+    fn exec_args(environment: &[&str]) -> ExecArgs {
         let list = |words: &[&str]| strings(&words.iter().map(OsString::from).collect::<Vec<_>>());
-        Image { argv: list(&["x"]), envp: list(environment) }
+        ExecArgs { argv: list(&["x"]), envp: list(environment) }
     }
 
     #[test]
     fn variables_are_found_by_their_whole_name() {
-        let image = image(&["PATHX=1", "PATH=/a=b"]);
-        assert_eq!(image.variable(b"PATH"), Some(&b"/a=b"[..]));
-        assert_eq!(image.variable(b"PAT"), None);
+        let args = exec_args(&["PATHX=1", "PATH=/a=b"]);
+        assert_eq!(args.variable(b"PATH"), Some(&b"/a=b"[..]));
+        assert_eq!(args.variable(b"PAT"), None);
+    }
+
+    #[test]
+    fn a_program_not_there_is_127_and_one_that_cannot_run_126() {
+        let status = |errno| match exec_failed(OsStr::new("x"), Vec::new(), errno) {
+            Exit::Failed { status, .. } => status,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(status(Errno::ENOENT), Some(127));
+        assert_eq!(status(Errno::EACCES), Some(126));
+        assert_eq!(status(Errno::ENOTDIR), Some(126));
     }
 
     #[test]
     fn a_program_that_is_nowhere_is_enoent_and_a_directory_denied() {
-        let image = image(&["PATH=/nonexistent:/etc"]);
+        let args = exec_args(&["PATH=/nonexistent:/etc"]);
         for (name, errno) in [
             ("no-such-program", Errno::ENOENT),
             ("", Errno::ENOENT),
@@ -360,7 +375,7 @@ mod tests {
             ("passwd", Errno::EACCES),
             ("/etc/passwd/x", Errno::ENOTDIR),
         ] {
-            assert_eq!(image.search(name.as_bytes()), errno, "{name}");
+            assert_eq!(args.search(name.as_bytes()), errno, "{name}");
         }
     }
 }

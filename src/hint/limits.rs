@@ -8,9 +8,10 @@ use nix::mount::{MsFlags, mount};
 use nix::unistd::chroot;
 
 use super::facts::parse_mounts;
-use super::{Asked, Case, Finding, list};
+use super::{Case, Finding, list};
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
+use crate::isolation::operation::Operation;
 use crate::sys;
 
 use Finding::{No, Perhaps, Sure};
@@ -26,7 +27,7 @@ fn setting(kind: Kind) -> String {
 /// ENOSPC: a limit of this user namespace or of one above, each of them counting by user.
 pub fn used_up(case: &Case<'_>) -> Option<Finding> {
     let limits: Vec<(Kind, Option<u64>)> = case
-        .asked
+        .operation
         .kinds()
         .iter()
         .map(|&kind| (kind, case.facts.sysctl(&format!("user/{}", setting(kind)))))
@@ -64,12 +65,12 @@ pub fn kernel(case: &Case<'_>) -> Option<Finding> {
     if !case.facts.seen() {
         return None;
     }
-    let asked: Vec<Kind> = match case.asked {
-        Asked::Open(path) => Kind::ALL.into_iter().filter(|kind| path.ends_with(kind.link())).collect(),
+    let operation: Vec<Kind> = match case.operation {
+        Operation::Open(path) => Kind::ALL.into_iter().filter(|kind| path.ends_with(kind.link())).collect(),
         other => other.kinds().to_vec(),
     };
     let missing = |kind: &Kind| !ns::known(case.facts.proc, *kind);
-    Some(match asked.into_iter().find(missing) {
+    Some(match operation.into_iter().find(missing) {
         Some(kind) => {
             let since = match kind {
                 Kind::Time => ", which came with Linux 5.6",
@@ -88,15 +89,15 @@ pub fn kernel(case: &Case<'_>) -> Option<Finding> {
 
 /// The capability that the call takes.
 pub fn capability(case: &Case<'_>) -> Option<Finding> {
-    let needed: &[Capability] = match case.asked {
-        Asked::Chroot => &[Capability::CAP_SYS_CHROOT],
-        Asked::Process { kinds, .. } if kinds.contains(&Kind::Mnt) => {
+    let needed: &[Capability] = match case.operation {
+        Operation::Chroot => &[Capability::CAP_SYS_CHROOT],
+        Operation::Process { kinds, .. } if kinds.contains(&Kind::Mnt) => {
             &[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT]
         }
-        Asked::File { kind: Kind::Mnt, .. } => &[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT],
+        Operation::File { kind: Kind::Mnt, .. } => &[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT],
         // To enter a user namespace takes them in there: its owner has them.
-        Asked::Process { kinds, .. } if kinds.contains(&Kind::User) => return None,
-        Asked::File { kind: Kind::User, .. } => return None,
+        Operation::Process { kinds, .. } if kinds.contains(&Kind::User) => return None,
+        Operation::File { kind: Kind::User, .. } => return None,
         _ => &[Capability::CAP_SYS_ADMIN],
     };
     let mut missing = Vec::new();
@@ -108,9 +109,9 @@ pub fn capability(case: &Case<'_>) -> Option<Finding> {
     if missing.is_empty() {
         return Some(No);
     }
-    let remedy = match (case.facts.euid(), case.asked) {
+    let remedy = match (case.facts.euid(), case.operation) {
         (Some(0), _) => "root has been left without, as in a container; start that with more (--cap-add)",
-        (_, Asked::Process { .. } | Asked::File { .. }) => "be root, as by sudo(8)",
+        (_, Operation::Process { .. } | Operation::File { .. }) => "be root, as by sudo(8)",
         _ => "be root, as by sudo(8), or have a user namespace too: unshare --map-root-user",
     };
     let is = if missing.len() == 1 { "is" } else { "are" };
@@ -209,17 +210,19 @@ pub fn apparmor_after(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// Which system call it was, made again with arguments that the kernel refuses before all else, and with what.
-fn probe(asked: &Asked) -> Option<(&'static str, Errno, Errno)> {
+fn probe(operation: &Operation) -> Option<(&'static str, Errno, Errno)> {
     let outcome = |result: nix::Result<()>| result.err().unwrap_or(Errno::UnknownErrno);
     let nowhere = Path::new("");
-    Some(match asked {
-        Asked::Unshare(kinds) => ("unshare", outcome(sys::unshare_nothing(ns::mask(kinds))), Errno::EINVAL),
-        Asked::Process { .. } | Asked::File { .. } => {
-            let file = ns::open_file(Path::new("/")).ok()?; // no namespace
-            ("setns", outcome(sys::setns(file, ns::mask(asked.kinds()))), Errno::EINVAL)
+    Some(match operation {
+        Operation::Unshare(kinds) => {
+            ("unshare", outcome(sys::unshare_nothing(ns::mask(kinds))), Errno::EINVAL)
         }
-        Asked::Chroot => ("chroot", outcome(chroot(nowhere)), Errno::ENOENT),
-        Asked::Proc | Asked::Binfmt | Asked::Propagation | Asked::Keep { .. } => {
+        Operation::Process { .. } | Operation::File { .. } => {
+            let file = ns::open_file(Path::new("/")).ok()?; // no namespace
+            ("setns", outcome(sys::setns(file, ns::mask(operation.kinds()))), Errno::EINVAL)
+        }
+        Operation::Chroot => ("chroot", outcome(chroot(nowhere)), Errno::ENOENT),
+        Operation::Proc | Operation::Binfmt | Operation::Propagation | Operation::Keep { .. } => {
             let result = mount(Some("none"), nowhere, None::<&str>, MsFlags::empty(), None::<&str>);
             ("mount", outcome(result), Errno::ENOENT)
         }
@@ -231,7 +234,7 @@ pub fn seccomp(case: &Case<'_>) -> Option<Finding> {
     if !case.facts.filtered()? {
         return Some(No);
     }
-    let (call, errno, expected) = probe(case.asked)?;
+    let (call, errno, expected) = probe(case.operation)?;
     Some(match errno {
         _ if errno == case.errno && errno != expected => Sure(format!(
             "a seccomp filter refuses {call}(2) to us; start the container or service with another \

@@ -6,24 +6,25 @@ use std::path::{Path, PathBuf};
 
 use caps::Capability;
 
-use super::{Asked, Case, Finding};
+use super::{Case, Finding};
 use crate::isolation::idmap::{Range, Which};
 use crate::isolation::ns;
-use crate::output::text;
+use crate::isolation::operation::Operation;
 use crate::proc::Users;
+use crate::text;
 
 use Finding::{No, Perhaps, Sure};
 
 fn ranges<'c>(case: &'c Case<'_>) -> Option<(Which, &'c [Range])> {
-    match case.asked {
-        Asked::Map { which, ranges, .. } | Asked::Mapper { which, ranges } => Some((*which, ranges)),
+    match case.operation {
+        Operation::Map { which, ranges, .. } | Operation::Mapper { which, ranges } => Some((*which, ranges)),
         _ => None,
     }
 }
 
 /// A map is written once.
 pub fn written(case: &Case<'_>) -> Option<Finding> {
-    let Asked::Map { file, .. } = case.asked else { return None };
+    let Operation::Map { file, .. } = case.operation else { return None };
     Some(match case.facts.text(file)?.trim().is_empty() {
         true => No,
         false => Sure(format!("{} has been written already, and can be once only", file.display())),
@@ -32,7 +33,7 @@ pub fn written(case: &Case<'_>) -> Option<Finding> {
 
 /// Who is mapped outside must have an id there.
 pub fn not_ours(case: &Case<'_>) -> Option<Finding> {
-    let Asked::Map { which, ranges, helper: true, .. } = case.asked else { return None };
+    let Operation::Map { which, ranges, helper: true, .. } = case.operation else { return None };
     let own = case.facts.own_ids(which.file())?;
     let first = ranges.iter().find(|range| !covered(&own, range));
     let kind = name(*which);
@@ -74,7 +75,7 @@ fn name(which: Which) -> &'static str {
 
 /// A map of other ids than one's own takes a capability outside; one of root there takes another since Linux 5.12.
 pub fn capability(case: &Case<'_>) -> Option<Finding> {
-    let Asked::Map { which, ranges, helper: true, .. } = case.asked else { return None };
+    let Operation::Map { which, ranges, helper: true, .. } = case.operation else { return None };
     let needed = match which {
         Which::Users => Capability::CAP_SETUID,
         Which::Groups => Capability::CAP_SETGID,
@@ -142,7 +143,7 @@ pub fn denied_before(case: &Case<'_>) -> Option<Finding> {
 }
 
 pub fn no_grant(case: &Case<'_>) -> Option<Finding> {
-    let Asked::Grant { which, user } = case.asked else { return None };
+    let Operation::Grant { which, user } = case.operation else { return None };
     let (file, option) = match which {
         Which::Users => (which.grants(), "--add-subuids"),
         Which::Groups => (which.grants(), "--add-subgids"),

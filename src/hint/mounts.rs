@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use procfs::process::{MountInfo, MountOptFields};
 
-use super::{Asked, Case, Finding, list};
+use super::{Case, Finding, list};
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
+use crate::isolation::operation::Operation;
 
 use Finding::{No, Perhaps, Sure};
 
@@ -100,8 +101,8 @@ pub fn root_is_no_mount(case: &Case<'_>) -> Option<Finding> {
 }
 
 fn file<'c>(case: &'c Case<'_>) -> Option<(Kind, &'c Path)> {
-    match case.asked {
-        Asked::Keep { kind, file, .. } => Some((*kind, file)),
+    match case.operation {
+        Operation::Keep { kind, file, .. } => Some((*kind, file)),
         _ => None,
     }
 }
@@ -118,7 +119,7 @@ pub fn no_file(case: &Case<'_>) -> Option<Finding> {
 
 /// What is kept of pid is the namespace of children: there is none before the first.
 pub fn no_child(case: &Case<'_>) -> Option<Finding> {
-    let Asked::Keep { kind, source, .. } = case.asked else { return None };
+    let Operation::Keep { kind, source, .. } = case.operation else { return None };
     Some(match *kind == Kind::Pid && std::fs::read_link(source).is_err() {
         true => Sure("a pid namespace is there once it has a process: add --fork".to_owned()),
         false => No,

@@ -15,8 +15,8 @@ use nix::sys::stat::{Mode, SFlag, fstat, major, minor};
 use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
 use nix::unistd::{Gid, Pid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchownat, isatty, setsid};
 
-use super::descriptors;
 use crate::exit::Exit;
+use crate::isolation::descriptors;
 use crate::proc::ProcRoot;
 use crate::sys;
 

@@ -8,22 +8,23 @@ use nix::unistd::Pid;
 
 use super::facts::mask;
 use super::maps::covered;
-use super::{Asked, Case, Finding};
+use super::{Case, Finding};
 use crate::isolation::idmap::Range;
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
+use crate::isolation::operation::Operation;
 
 use Finding::{No, Perhaps, Sure};
 
 /// Of a pidfd the kernel tells the process, of a path its name does.
 fn pid(case: &Case<'_>) -> Option<Pid> {
-    let number = match case.asked {
-        Asked::Process { pidfd, .. } => {
+    let number = match case.operation {
+        Operation::Process { pidfd, .. } => {
             let file = format!("fdinfo/{}", pidfd.as_ref()?.as_raw_fd());
             let info = case.facts.text(&case.facts.proc.own(&file))?;
             info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?
         }
-        Asked::Open(path) => {
+        Operation::Open(path) => {
             let below = path.strip_prefix(case.facts.proc.path()).ok()?;
             below.components().next()?.as_os_str().to_str()?.parse().ok()?
         }
@@ -32,14 +33,14 @@ fn pid(case: &Case<'_>) -> Option<Pid> {
     Some(Pid::from_raw(number))
 }
 
-/// The namespaces that were asked for, as far as we may look at them.
+/// The namespaces that were operation for, as far as we may look at them.
 fn namespaces(case: &Case<'_>) -> Vec<(Kind, OwnedFd)> {
-    match case.asked {
-        Asked::File { fd, kind } => {
+    match case.operation {
+        Operation::File { fd, kind } => {
             let fd = fd.as_ref().and_then(|fd| fd.try_clone().ok());
             fd.map(|fd| (*kind, fd)).into_iter().collect()
         }
-        Asked::Process { kinds, .. } => {
+        Operation::Process { kinds, .. } => {
             let Some(pid) = pid(case) else { return Vec::new() };
             let open =
                 |&kind: &Kind| Some((kind, ns::open_file(&case.facts.proc.of(pid, &kind.link())).ok()?));
@@ -59,11 +60,12 @@ pub fn gone(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let Some(pid) = pid(case).filter(|pid| pid.as_raw() > 0) else {
-        return matches!(case.asked, Asked::Process { .. }).then(|| Sure("the target has ended".to_owned()));
+        return matches!(case.operation, Operation::Process { .. })
+            .then(|| Sure("the target has ended".to_owned()));
     };
     if !case.facts.proc.of(pid, "").exists() {
-        let words = match (case.asked, hides(case)) {
-            (Asked::Process { .. }, _) => "the target has ended".to_owned(),
+        let words = match (case.operation, hides(case)) {
+            (Operation::Process { .. }, _) => "the target has ended".to_owned(),
             (_, true) => return None, // it may be there: see `hidden`
             (_, false) => format!("there is no process {pid} in our pid namespace, or no more"),
         };
@@ -145,7 +147,7 @@ fn owned_by_another(case: &Case<'_>, user: &OwnedFd) -> Option<Finding> {
 
 /// Who looks into a process must be its user and have all of its capabilities, or CAP_SYS_PTRACE (ptrace(2)).
 pub fn stronger(case: &Case<'_>) -> Option<Finding> {
-    if matches!(case.asked, Asked::File { .. }) {
+    if matches!(case.operation, Operation::File { .. }) {
         return None; // a file is open: whose it was does not matter
     }
     let pid = pid(case)?;
@@ -195,7 +197,7 @@ fn stands_above(case: &Case<'_>, pid: Pid) -> Option<bool> {
 }
 
 pub fn same_user_ns(case: &Case<'_>) -> Option<Finding> {
-    if !case.asked.kinds().contains(&Kind::User) {
+    if !case.operation.kinds().contains(&Kind::User) {
         return Some(No);
     }
     let own = case.facts.own_ns(Kind::User)?;
@@ -209,7 +211,7 @@ pub fn same_user_ns(case: &Case<'_>) -> Option<Finding> {
 
 pub fn threads(case: &Case<'_>) -> Option<Finding> {
     let threads: u32 = case.facts.field("Threads")?.parse().ok()?;
-    let matters = case.asked.kinds().contains(&Kind::User);
+    let matters = case.operation.kinds().contains(&Kind::User);
     Some(match threads {
         2.. if matters => {
             Sure(format!("we have {threads} threads, and only a process with one may enter it"))
@@ -220,7 +222,7 @@ pub fn threads(case: &Case<'_>) -> Option<Finding> {
 
 /// A pid namespace is entered from above or from itself.
 pub fn not_below(case: &Case<'_>) -> Option<Finding> {
-    if !case.asked.kinds().contains(&Kind::Pid) {
+    if !case.operation.kinds().contains(&Kind::Pid) {
         return Some(No);
     }
     let own = case.facts.own_ns(Kind::Pid)?;
@@ -246,7 +248,7 @@ pub fn not_below(case: &Case<'_>) -> Option<Finding> {
 }
 
 pub fn other_kind(case: &Case<'_>) -> Option<Finding> {
-    let Asked::File { fd: Some(fd), kind } = case.asked else { return None };
+    let Operation::File { fd: Some(fd), kind } = case.operation else { return None };
     Some(match ns::kind_of(fd) {
         Some(other) if other == *kind => No,
         Some(other) => Sure(format!("that file is a {} namespace", other.proc_name())),

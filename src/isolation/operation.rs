@@ -1,0 +1,95 @@
+//! What was asked of the kernel and refused. An error carries it, so that a hint can say why.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use super::idmap::{Range, Which};
+use super::kind::Kind;
+
+/// What was asked of the kernel, or of a program that stands between it and us.
+pub enum Operation {
+    /// unshare(2)
+    Unshare(Vec<Kind>),
+    /// setns(2), of a process
+    Process {
+        pidfd: Option<OwnedFd>,
+        kinds: Vec<Kind>,
+    },
+    /// setns(2), of a namespace's file
+    File {
+        fd: Option<OwnedFd>,
+        kind: Kind,
+    },
+    /// open(2) of a file of another process below /proc
+    Open(PathBuf),
+    Chroot,
+    /// mount(2) of a new proc
+    Proc,
+    /// mount(2) of binfmt_misc
+    Binfmt,
+    /// mount(2) that changes how mounts are passed on
+    Propagation,
+    /// mount(2) of a namespace on a file, to keep it
+    Keep {
+        kind: Kind,
+        source: PathBuf,
+        file: PathBuf,
+    },
+    /// write(2) of a map, by ourselves inside or by a helper outside
+    Map {
+        which: Which,
+        file: PathBuf,
+        ranges: Vec<Range>,
+        helper: bool,
+    },
+    /// write(2) of /proc/self/setgroups
+    Setgroups,
+    /// A line for this user in /etc/subuid or /etc/subgid
+    Grant {
+        which: Which,
+        user: String,
+    },
+    /// newuidmap(1) or newgidmap(1)
+    Mapper {
+        which: Which,
+        ranges: Vec<Range>,
+    },
+    /// execve(2), and the files that the program's name may mean
+    Execute(Vec<PathBuf>),
+}
+
+impl Operation {
+    /// The namespaces that it is about.
+    #[must_use]
+    pub fn kinds(&self) -> &[Kind] {
+        match self {
+            Operation::Unshare(kinds) | Operation::Process { kinds, .. } => kinds,
+            Operation::File { kind, .. } | Operation::Keep { kind, .. } => std::slice::from_ref(kind),
+            _ => &[],
+        }
+    }
+}
+
+/// The message of an error, with the operation that failed.
+pub struct Refused {
+    message: String,
+    pub operation: Operation,
+}
+
+/// Context for an errno.
+pub fn refused(message: impl Into<String>, operation: Operation) -> Refused {
+    Refused { message: message.into(), operation }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
