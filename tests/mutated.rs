@@ -13,13 +13,15 @@ use ctrbox::isolation::capabilities::text::{Flags, Iab, parse_list};
 use ctrbox::isolation::capabilities::{self, State};
 use ctrbox::isolation::cgroup::{self, Hierarchies, limits};
 use ctrbox::isolation::idmap::{Range, Single, arguments, join};
+use ctrbox::isolation::kind;
 use ctrbox::isolation::seccomp::{Filter, Profile};
-use ctrbox::isolation::{kind, launch};
 use ctrbox::launch::credentials::{self, Persona};
+use ctrbox::launch::exec;
 use ctrbox::output::filter::{self, Value};
+use ctrbox::output::json;
 use ctrbox::output::tree::{Forest, Glyphs};
-use ctrbox::output::{json, text};
 use ctrbox::proc::{Credentials, Login, Stat, Status, Users, groups_with, homes, id_of, name_of};
+use ctrbox::text;
 
 const ROUNDS: usize = 2_000;
 
@@ -196,7 +198,7 @@ fn files_of_proc() {
         _ = (Hierarchies::parse(input), cgroup::unescape(input));
     });
     mutated(&["PATH=/bin\0A=b\0=x\0A=c\0", "docker-default (enforce)\n", "net:[4026531840]"], |input| {
-        _ = (launch::parse_environ(input), persona::label_to_write(input, true), kind::parse_link(input));
+        _ = (exec::parse_environ(input), credentials::label_to_write(input, true), kind::parse_link(input));
     });
 }
 
@@ -207,7 +209,7 @@ fn users_groups_and_profiles() {
         |input| {
             _ = (Users::parse(input).get(0), homes(input).count(), id_of(input, b"ann"), name_of(input, 4));
             _ = (Login::find(input, b"ann"), groups_with(input, b"a", 5));
-            _ = persona::find_user(b"ann:adm", input, input);
+            _ = credentials::find_user(b"ann:adm", input, input);
             _ = Range::granted(input, b"ann", 1000);
         },
     );
