@@ -129,7 +129,7 @@ fn values_of_options() {
         }
         _ = (limits::cpus(word), limits::cpu_weight(word), limits::cpuset(word), limits::pids(word));
         _ = (limits::hugetlb(word), limits::io_max(word), limits::raw(word));
-        _ = launch::signal_number(&lossy(input));
+        _ = exec::signal_number(&lossy(input));
     });
     mutated(&["0:1000:5", "1000,0,5", "4294967295:0:4294967295"], |input| {
         let ranges: Vec<Range> = lossy(input).split(';').filter_map(Range::parse).collect();
