@@ -62,6 +62,16 @@ pub fn fork() -> nix::Result<ForkResult> {
     unsafe { nix::unistd::fork() }
 }
 
+/// clone(2) without a signal for the parent at the end: no wait(2) sees this child but [`wait`] with `__WALL`.
+pub fn fork_silent() -> nix::Result<ForkResult> {
+    // SAFETY: without flags and a stack it is fork: single-threaded, so no lock can be held by a thread that the
+    // child lacks. Zeros alone, so their order, which differs between architectures, does not matter.
+    match Errno::result(unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) })? {
+        0 => Ok(ForkResult::Child),
+        child => Ok(ForkResult::Parent { child: Pid::from_raw(child as i32) }),
+    }
+}
+
 /// clone3(2) with CLONE_INTO_CGROUP, since Linux 5.7, else a fork: the child is in that v2 group from its first moment.
 pub fn fork_into(group: impl AsFd) -> nix::Result<ForkResult> {
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -115,6 +125,37 @@ pub fn close_all() {
         }
         while (0..2).contains(&libc::open(c"/dev/null".as_ptr(), libc::O_RDWR)) {}
     }
+}
+
+/// Closes all descriptors but these, and puts /dev/null in the place of the first three that were closed.
+///
+/// For a forked child that ends by [`exit_now`]: no value of it that owns a closed descriptor may be used or dropped.
+pub fn close_others(keep: &mut [RawFd]) {
+    keep.sort_unstable();
+    let mut from = 0;
+    let close = |from: RawFd, to: RawFd| {
+        // SAFETY: plain integers in; the caller uses none of these descriptors any more.
+        unsafe {
+            if libc::syscall(libc::SYS_close_range, from as u32, to as u32, 0) != 0 {
+                (from..=to.min(4096)).for_each(|fd| _ = libc::close(fd)); // before Linux 5.9
+            }
+        }
+    };
+    for &fd in &*keep {
+        if fd > from {
+            close(from, fd - 1);
+        }
+        from = fd + 1;
+    }
+    close(from, RawFd::MAX);
+    // SAFETY: a new descriptor that nothing owns.
+    while (0..2).contains(&unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) }) {}
+}
+
+/// _exit(2): the process ends here, and nothing is dropped or written any more.
+pub fn exit_now(status: c_int) -> ! {
+    // SAFETY: it does not return.
+    unsafe { libc::_exit(status) }
 }
 
 /// An ioctl(2) that takes no argument and returns a descriptor: NS_GET_USERNS, SIOCGSKNS and such.
@@ -283,15 +324,36 @@ pub fn read_link_at<'a>(dir: impl AsFd, name: &CStr, buffer: &'a mut [u8]) -> ni
     Errno::result(length).map(|length| &buffer[..usize::try_from(length).unwrap_or(0)])
 }
 
-/// Device and inode of what a name leads to, as far as they are known without asking a server that may hang.
+/// What is known of a file without asking the server of its file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    pub device: (u32, u32),
+    pub inode: u64,
+    pub uid: u32,
+    pub mode: u16,
+}
+
+/// statx(2) with AT_STATX_DONT_SYNC: what the kernel has at hand, so that FUSE, and overlayfs on it, is not waited
+/// for. An empty name means the file of the descriptor.
+pub fn known(dir: impl AsFd, name: &CStr) -> nix::Result<Known> {
+    cached(dir, name, libc::STATX_INO | libc::STATX_UID | libc::STATX_MODE | libc::STATX_TYPE)
+}
+
+/// Device and inode of what a name leads to, in the same way.
 pub fn file_id(dir: impl AsFd, name: &CStr) -> nix::Result<((u32, u32), u64)> {
+    cached(dir, name, libc::STATX_INO).map(|known| (known.device, known.inode))
+}
+
+fn cached(dir: impl AsFd, name: &CStr, mask: u32) -> nix::Result<Known> {
     let dir = dir.as_fd().as_raw_fd();
+    let empty = if name.is_empty() { libc::AT_EMPTY_PATH } else { 0 };
     // SAFETY: a statx of zeros is one; the kernel fills it in.
     unsafe {
-        let mut id: libc::statx = std::mem::zeroed();
-        let flags = libc::AT_STATX_DONT_SYNC;
-        Errno::result(libc::statx(dir, name.as_ptr(), flags, libc::STATX_INO, &raw mut id))?;
-        Ok(((id.stx_dev_major, id.stx_dev_minor), id.stx_ino))
+        let mut found: libc::statx = std::mem::zeroed();
+        let flags = libc::AT_STATX_DONT_SYNC | empty;
+        Errno::result(libc::statx(dir, name.as_ptr(), flags, mask, &raw mut found))?;
+        let device = (found.stx_dev_major, found.stx_dev_minor);
+        Ok(Known { device, inode: found.stx_ino, uid: found.stx_uid, mode: found.stx_mode })
     }
 }
 

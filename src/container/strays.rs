@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
+use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::unistd::Pid;
 
@@ -334,9 +335,16 @@ fn root_of(proc: &ProcRoot, pid: Pid) -> Option<FileId> {
 }
 
 fn file_id(path: &Path) -> Option<FileId> {
+    sys::file_id(AT_FDCWD, &c_path(path)?).ok()
+}
+
+fn known(path: &Path) -> nix::Result<sys::Known> {
+    sys::known(AT_FDCWD, &c_path(path).ok_or(Errno::EINVAL)?)
+}
+
+fn c_path(path: &Path) -> Option<std::ffi::CString> {
     use std::os::unix::ffi::OsStrExt;
-    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
-    sys::file_id(AT_FDCWD, &path).ok()
+    std::ffi::CString::new(path.as_os_str().as_bytes()).ok()
 }
 
 fn parse(link: &Path) -> Option<u64> {
@@ -347,18 +355,24 @@ fn parse(link: &Path) -> Option<u64> {
 /// The name of the program that a process runs, if its file is root's: then nobody else chose the name. The
 /// process may see any file there in mounts of its own, so it must be that file for us too.
 fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
-    use std::os::unix::fs::MetadataExt;
     let exe = proc.of(pid, "exe");
     let path = std::fs::read_link(&exe).ok()?;
     let name = path.file_name()?.to_str()?;
     if !MAKERS.iter().any(|row| row.0 == name) && !HELPERS.contains(&name) {
         return None;
     }
-    // An ordinary user may not follow it, and sees the like of his own only.
-    let meta = std::fs::metadata(&exe).ok();
-    let trusted = meta.is_none_or(|meta| {
-        meta.uid() == 0 && meta.mode() & 0o022 == 0 && files.is_same(path.to_str().unwrap_or_default(), &meta)
-    });
+    // The path is of the process's own mounts, and here it may lead anywhere.
+    let owner = || Status::parse(&proc.read(pid, "status").unwrap_or_default()).euid.unwrap_or_default();
+    let is_ours = |known: &sys::Known| {
+        let files = files.of_user(owner());
+        files.is_same(path.to_str().unwrap_or_default(), known.device, known.inode)
+    };
+    let trusted = match known(&exe) {
+        Ok(known) => known.uid == 0 && known.mode & 0o022 == 0 && is_ours(&known),
+        Err(Errno::ENOENT) => true, // a link in files that show another system's processes
+        // FUSE refuses even root. An ordinary user sees programs of their own only.
+        Err(_) => !nix::unistd::geteuid().is_root(),
+    };
     trusted.then(|| name.to_owned())
 }
 
