@@ -10,7 +10,6 @@
 //! it, neither this process nor who reads its output, and its end sends no signal. It ends when the access does.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -22,6 +21,7 @@ use nix::sys::socket::{MsgFlags, Shutdown, send, shutdown};
 use nix::unistd::{ForkResult, Pid, chdir, setsid};
 
 use crate::sys;
+use crate::sys::keyed::HashMap;
 
 /// On whose account time is spent: nobody uses up that of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

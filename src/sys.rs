@@ -4,17 +4,22 @@
 #![allow(unsafe_code)]
 
 pub mod confine;
+pub mod directory;
+pub mod keyed;
+pub mod memory;
 pub mod mounts;
 mod pidfd;
+mod process;
 mod regex;
 
 pub use pidfd::{
     PidfdInfo, pid_in_namespace, pidfd_alive, pidfd_getfd, pidfd_info, pidfd_open, pidfd_signal,
 };
+pub use process::{SharedNumber, fork_sibling, wipe_environment};
 pub use regex::{Regex, utf8_letters};
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -30,6 +35,10 @@ use nix::unistd::{ForkResult, Pid};
 /// `argv` must point to `argc` C strings.
 #[must_use]
 pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
+    if argc > 0 {
+        // SAFETY: as below.
+        crate::applet::announce(OsStr::from_bytes(unsafe { CStr::from_ptr(*argv) }.to_bytes()));
+    }
     (0..usize::try_from(argc).unwrap_or(0))
         // SAFETY: the caller vouches for argc strings behind argv.
         .map(|i| unsafe { CStr::from_ptr(*argv.add(i)) })
@@ -114,6 +123,57 @@ pub fn is_realtime() -> bool {
     // SAFETY: a plain integer in.
     let policy = unsafe { libc::sched_getscheduler(0) } & !libc::SCHED_RESET_ON_FORK;
     matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR)
+}
+
+/// A lock on a whole file (flock(2)), given back when it is dropped.
+pub struct FileLock(std::fs::File);
+
+impl FileLock {
+    /// `exclusive`: nobody else may have one; `patient`: it is waited for. EWOULDBLOCK: others have it.
+    pub fn take(file: std::fs::File, exclusive: bool, patient: bool) -> nix::Result<FileLock> {
+        let kind = if exclusive { libc::LOCK_EX } else { libc::LOCK_SH };
+        let wait = if patient { 0 } else { libc::LOCK_NB };
+        loop {
+            // SAFETY: plain integers in.
+            match Errno::result(unsafe { libc::flock(file.as_raw_fd(), kind | wait) }) {
+                Ok(_) => return Ok(FileLock(file)),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}
+
+/// At once, though a child may have a copy of the descriptor. Where that fails the last copy's end does it.
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // SAFETY: plain integers in.
+        _ = unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) };
+    }
+}
+
+/// close(2), and whether it is closed: a filter may refuse the call.
+pub fn close(fd: OwnedFd) -> nix::Result<()> {
+    let fd = fd.into_raw_fd();
+    // SAFETY: nobody else owns it; of a number that is no descriptor any more fcntl gives an error.
+    unsafe {
+        match Errno::result(libc::close(fd)) {
+            Err(errno) if libc::fcntl(fd, libc::F_GETFD) >= 0 => Err(errno),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// nanosleep(2). std's sleep aborts when that fails.
+pub fn sleep(time: Duration) -> nix::Result<()> {
+    let mut left = *TimeSpec::from(time.min(Duration::from_secs(1 << 32))).as_ref();
+    loop {
+        // SAFETY: the kernel reads the time, and writes what is left of it when a signal comes.
+        match Errno::result(unsafe { libc::nanosleep(&raw const left, &raw mut left) }) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(drop),
+        }
+    }
 }
 
 /// Closes all descriptors and puts /dev/null in the place of the first three.
@@ -247,11 +307,13 @@ pub fn on_end_write(words: &'static [u8]) -> nix::Result<()> {
 /// What ends the process is raised again: the handler was for once.
 extern "C" fn last_words(signal: c_int) {
     let words = LAST_WORDS.get().copied().unwrap_or_default();
+    let interrupted = Errno::last(); // after a stop the interrupted code goes on, and reads its own errno
     // SAFETY: both calls are async-signal-safe.
     unsafe {
         libc::write(libc::STDOUT_FILENO, words.as_ptr().cast(), words.len());
         libc::raise(if signal == libc::SIGTSTP { libc::SIGSTOP } else { signal });
     }
+    interrupted.set();
 }
 
 /// A time of the day where we are.
@@ -336,17 +398,9 @@ pub struct Known {
 /// statx(2) with AT_STATX_DONT_SYNC: what the kernel has at hand, so that FUSE, and overlayfs on it, is not waited
 /// for. An empty name means the file of the descriptor.
 pub fn known(dir: impl AsFd, name: &CStr) -> nix::Result<Known> {
-    cached(dir, name, libc::STATX_INO | libc::STATX_UID | libc::STATX_MODE | libc::STATX_TYPE)
-}
-
-/// Device and inode of what a name leads to, in the same way.
-pub fn file_id(dir: impl AsFd, name: &CStr) -> nix::Result<((u32, u32), u64)> {
-    cached(dir, name, libc::STATX_INO).map(|known| (known.device, known.inode))
-}
-
-fn cached(dir: impl AsFd, name: &CStr, mask: u32) -> nix::Result<Known> {
     let dir = dir.as_fd().as_raw_fd();
     let empty = if name.is_empty() { libc::AT_EMPTY_PATH } else { 0 };
+    let mask = libc::STATX_INO | libc::STATX_UID | libc::STATX_MODE;
     // SAFETY: a statx of zeros is one; the kernel fills it in.
     unsafe {
         let mut found: libc::statx = std::mem::zeroed();
@@ -355,6 +409,11 @@ fn cached(dir: impl AsFd, name: &CStr, mask: u32) -> nix::Result<Known> {
         let device = (found.stx_dev_major, found.stx_dev_minor);
         Ok(Known { device, inode: found.stx_ino, uid: found.stx_uid, mode: found.stx_mode })
     }
+}
+
+/// Device and inode of what a name leads to, in the same way.
+pub fn file_id(dir: impl AsFd, name: &CStr) -> nix::Result<((u32, u32), u64)> {
+    known(dir, name).map(|known| (known.device, known.inode))
 }
 
 /// Is this directory the root of a mount? Linux tells since 5.8.
@@ -537,6 +596,20 @@ fn owned(result: libc::c_long) -> nix::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_handler_leaves_errno_alone() {
+        Errno::EDOM.set();
+        last_words(12_345); // no such signal: to raise it fails
+        assert_eq!(Errno::last(), Errno::EDOM);
+    }
+
+    #[test]
+    fn a_closed_descriptor_is_closed() {
+        let (reader, writer) = nix::unistd::pipe().expect("pipe");
+        assert_eq!(close(writer), Ok(()));
+        assert_eq!(nix::unistd::read(&reader, &mut [0]), Ok(0));
+    }
 
     #[test]
     fn a_pipe_is_no_terminal() {

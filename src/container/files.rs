@@ -1,10 +1,11 @@
 //! Reading runtimes' state files: below a root that may be another system's, and as somebody's whose files
 //! may be stale, truncated, huge or hostile.
 
+use crate::sys::keyed::HashMap;
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -29,6 +30,13 @@ pub struct Files {
     pub(super) user: Option<u32>,
 }
 
+/// What was read of one user's files.
+#[derive(Default)]
+pub(super) struct Spent {
+    bytes: u64,
+    opened: usize,
+}
+
 pub(super) struct System {
     path: PathBuf,
     /// None for our own root: plain paths do.
@@ -42,8 +50,8 @@ pub(super) struct System {
     pub(super) account: Option<Account>,
     /// The process that reads files of users and of containers.
     pub(super) aside: RefCell<Option<Aside>>,
-    /// Bytes read so far of what belongs to users, by user.
-    spent: RefCell<HashMap<u32, u64>>,
+    /// What was read so far of the files of users, by user.
+    spent: RefCell<HashMap<u32, Spent>>,
     /// Of the file read last: one piece of memory does for thousands of them.
     text: RefCell<Vec<u8>>,
 }
@@ -55,7 +63,12 @@ impl Files {
     const MOST_NAMES: usize = 50_000;
     /// Of one user: names in a directory, bytes altogether, and warnings.
     const MOST_NAMES_OF_USER: usize = 2_000;
-    const LARGEST_OF_USER: u64 = 32 << 20;
+    const LARGEST_OF_USER: u64 = 8 << 20;
+    /// Of one user: a record, a list of containers, and files and directories that are opened. A user with a
+    /// thousand containers stays below.
+    const LARGEST_RECORD_OF_USER: u64 = 1 << 20;
+    const LARGEST_LIST_OF_USER: u64 = 8 << 20;
+    const MOST_OPENED_OF_USER: usize = 8_000;
     const MOST_WARNINGS: usize = 1_000;
 
     pub fn new(root: &Path) -> Result<Files> {
@@ -162,19 +175,14 @@ impl Files {
         if let Some(problem) = self.foreign(path, &meta) {
             return self.complain(path, problem);
         }
-        if meta.size > Self::LARGEST {
+        if meta.size > self.largest(path) {
             return self.complain(path, "too large to be a state file");
         }
-        if let Some(user) = self.user {
-            let mut spent = self.system.spent.borrow_mut();
-            let spent = spent.entry(user).or_default();
-            *spent += meta.size;
-            if *spent > Self::LARGEST_OF_USER {
-                return self.complain(path, "left out, as there is too much of that user's");
-            }
+        if !self.spend(path, |spent| spent.bytes = spent.bytes.saturating_add(meta.size)) {
+            return None;
         }
         let filled = match file {
-            Some(mut file) => fill(&mut file, meta.size, text).map_err(|error| error.to_string()),
+            Some(mut file) => fill(&mut file, meta.size, text).map_err(|error| crate::exit::cause(&error)),
             None => match self.content() {
                 Ok(content) => {
                     *text = content;
@@ -190,8 +198,40 @@ impl Files {
         }
     }
 
+    /// The most that is read of a file.
+    fn largest(&self, path: &str) -> u64 {
+        match self.user {
+            None => Self::LARGEST,
+            Some(_) if path.ends_with("/containers.json") => Self::LARGEST_LIST_OF_USER,
+            Some(_) => Self::LARGEST_RECORD_OF_USER,
+        }
+    }
+
+    /// Counts what is read of a user's files. When that is too much, nothing more of that user is read: they
+    /// choose how much there is, and shall not choose how long ctrbox takes.
+    fn spend(&self, path: &str, count: impl FnOnce(&mut Spent)) -> bool {
+        let Some(user) = self.user else { return true };
+        let mut spent = self.system.spent.borrow_mut();
+        let spent = spent.entry(user).or_default();
+        let used_up =
+            |spent: &Spent| spent.bytes > Self::LARGEST_OF_USER || spent.opened > Self::MOST_OPENED_OF_USER;
+        if used_up(spent) {
+            return false;
+        }
+        count(spent);
+        if used_up(spent) {
+            let _: Option<()> =
+                self.complain(path, "left out with all that follows, as there is too much of that user's");
+            return false;
+        }
+        true
+    }
+
     /// The names in a directory that are text; none when it is not there.
     pub fn list(&self, path: &str) -> Vec<String> {
+        if !self.spend(path, |spent| spent.opened += 1) {
+            return Vec::new();
+        }
         let most = if self.user.is_some() { Self::MOST_NAMES_OF_USER } else { Self::MOST_NAMES };
         let mut names = match self.names(path, most + 1) {
             Ok(names) => names,
@@ -207,9 +247,12 @@ impl Files {
     /// The same by this process; at most so many.
     pub(super) fn names_here(&self, path: &str, most: usize) -> nix::Result<Vec<String>> {
         let directory = self.open_here(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
-        let Ok(entries) = std::fs::read_dir(own_descriptor(&directory)) else { return Ok(Vec::new()) };
-        let names = entries.map_while(Result::ok).filter_map(|entry| entry.file_name().into_string().ok());
-        Ok(names.take(most).collect())
+        let mut names: Vec<String> = Vec::new();
+        sys::directory::each(&directory, |entry| {
+            names.extend(entry.name.into_string());
+            if names.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(names)
     }
 
     /// When a file was written, in seconds since 1970.
@@ -279,6 +322,9 @@ impl Files {
 
     /// Opens a file, by another process where that may take for ever.
     fn open(&self, path: &str, flags: OFlag) -> Option<Opened> {
+        if !self.spend(path, |spent| spent.opened += 1) {
+            return None;
+        }
         self.opened(path, flags).map_or_else(|errno| self.failed(path, errno), Some)
     }
 
@@ -455,5 +501,32 @@ mod tests {
         assert_eq!(files.read("huge"), None);
         assert_eq!(files.read("run"), None);
         assert_eq!(files.warnings().len(), 6, "{:?}", files.warnings());
+    }
+
+    #[test]
+    fn what_one_user_can_have_read_is_bounded() {
+        let dir = Dir::new("budget");
+        let me = nix::unistd::geteuid().as_raw();
+        let sized = |name: &str, size: u64| {
+            File::create(dir.0.join(name)).and_then(|file| file.set_len(size)).expect("a sparse file");
+        };
+        sized("record", Files::LARGEST_RECORD_OF_USER);
+        sized("larger", Files::LARGEST_RECORD_OF_USER + 1);
+        let root = Files::new(&dir.0).expect("a root");
+        let files = root.of_user(me);
+        assert!(files.read("record").is_some());
+        assert_eq!(files.read("larger"), None);
+        // All that is opened counts, in whatever place.
+        (0..2 * Files::MOST_OPENED_OF_USER)
+            .for_each(|number| assert!(!files.exists(&format!("no/{number}"))));
+        assert_eq!(files.read("record"), None);
+        let left_out = root.warnings().iter().filter(|warning| warning.contains("too much")).count();
+        assert_eq!(left_out, 1, "{:?}", root.warnings());
+        assert!(root.read("record").is_some() || me != 0, "root's are read all the same");
+
+        let root = Files::new(&dir.0).expect("a root");
+        let files = root.of_user(me);
+        let read = (0..100).filter(|_| files.read("record").is_some()).count() as u64;
+        assert_eq!(read, Files::LARGEST_OF_USER / Files::LARGEST_RECORD_OF_USER);
     }
 }

@@ -1,6 +1,6 @@
 //! From a process to its container, and to all containers: candidates looked up and checked, each once.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 use nix::unistd::Pid;
@@ -13,6 +13,7 @@ use super::{Container, Files, How, PidNs, Runtime, Tag, cgroup_lines, evidence};
 use crate::isolation::identity::{Identify, Way};
 use crate::isolation::ids::ById;
 use crate::proc::{ProcRoot, Scan, Status};
+use crate::sys::keyed::HashMap;
 
 /// What a record says of an id, and what the kernel says to that.
 #[derive(Clone)]
@@ -22,8 +23,18 @@ struct Known {
     groups: Vec<String>,
 }
 
-/// By runtime, id and owner; what nobody vouches for has no owner.
-type Inits = HashMap<(Runtime, String, Option<u32>), Pid>;
+/// By runtime, id and owner; an unverified container has no owner.
+type Inits = HashMap<InitKey, Init>;
+type InitKey = (Runtime, String, Option<u32>);
+
+/// The first process of a container's pid namespace.
+struct Init {
+    pid: Pid,
+    start: Option<u64>,
+    group: String,
+    /// First processes in other control groups with the same id, one a group.
+    rivals: Vec<(Pid, String)>,
+}
 
 /// A store, and what it was asked for.
 struct Shelf {
@@ -33,7 +44,7 @@ struct Shelf {
 
 impl Shelf {
     fn new(store: Store) -> Shelf {
-        Shelf { records: store.records(), known: HashMap::new() }
+        Shelf { records: store.records(), known: HashMap::default() }
     }
 }
 
@@ -73,9 +84,9 @@ impl<'a> Resolver<'a> {
             proc,
             files,
             shelves: Store::ALL.into_iter().map(Shelf::new).collect(),
-            by_text: HashMap::new(),
-            by_path: HashMap::new(),
-            nested: HashMap::new(),
+            by_text: HashMap::default(),
+            by_path: HashMap::default(),
+            nested: HashMap::default(),
             inits: None,
             strays: None,
             asked: None,
@@ -182,6 +193,12 @@ impl<'a> Resolver<'a> {
     #[must_use]
     pub fn proc(&self) -> &ProcRoot {
         self.proc
+    }
+
+    /// The text of /etc/passwd, for messages.
+    #[must_use]
+    pub fn passwd(&self) -> Vec<u8> {
+        self.files.read("/etc/passwd").unwrap_or_default()
     }
 
     /// Records that could not be used so far.
@@ -333,19 +350,30 @@ impl<'a> Resolver<'a> {
             Some(inits) => inits,
             None => self.first_processes(),
         };
-        for container in all.iter_mut().filter(|container| container.init.is_none()) {
-            let owner = (container.how != How::Cgroup).then_some(container.owner);
-            if let Some(&init) = inits.get(&(container.runtime, container.id.clone(), owner)) {
-                let init_start = evidence::start_of(self.proc, init);
-                *container = Rc::new(Container { init: Some(init), init_start, ..(**container).clone() });
+        // Only outermost containers are in that map. The record of a nested one may name any id, also that of a
+        // container of the host.
+        let wanted = |container: &&mut Rc<Container>| container.init.is_none() && container.outer.is_none();
+        for container in all.iter_mut().filter(wanted) {
+            if let Some(init) = inits.get(&init_key(container)) {
+                let (init, init_start) = (Some(init.pid), init.start);
+                *container = Rc::new(Container { init, init_start, ..(**container).clone() });
             }
         }
         self.inits = Some(inits);
     }
 
+    /// First processes of an unverified container, one for each control group that has its id: whoever owns a
+    /// delegated group can repeat the name of another group.
+    #[must_use]
+    pub fn claimants(&self, container: &Container) -> Vec<Pid> {
+        let init = self.inits.as_ref().and_then(|inits| inits.get(&init_key(container)));
+        let Some(init) = init.filter(|_| container.how == How::Cgroup) else { return Vec::new() };
+        [init.pid].into_iter().chain(init.rivals.iter().map(|(pid, _)| *pid)).collect()
+    }
+
     /// Who has PID 1 one pid namespace further in, by the container that is told by the group.
     fn first_processes(&mut self) -> Inits {
-        let mut inits = Inits::new();
+        let mut inits = Inits::default();
         let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return inits };
         for pid in Scan::pids(self.proc).unwrap_or_default() {
             // Few have that number, and only of those more is read.
@@ -353,30 +381,54 @@ impl<'a> Resolver<'a> {
             if !identity.own_pid_ns || identity.cpid != Some(1) {
                 continue;
             }
+            // The start time comes first: a process that still has it later is the one that the rest was read of.
+            let start = evidence::start_of(self.proc, pid);
             let status = identify.scan.read(pid, "status").map(Status::parse).unwrap_or_default();
             if status.nspid.len() == 2
                 && let Ok(cgroup) = identify.scan.read(pid, "cgroup")
-                && let Some(container) = self.outermost(cgroup)
+                && let Some((container, group)) = self.outermost(cgroup)
             {
-                inits.entry(container).or_insert(pid);
+                match inits.entry(container) {
+                    Entry::Vacant(entry) => _ = entry.insert(Init { pid, start, group, rivals: Vec::new() }),
+                    Entry::Occupied(mut entry) => entry.get_mut().rival(pid, group),
+                }
             }
         }
         inits
     }
 
-    /// The outermost container of a group, without a look into any: whoever is inside may have made the rest.
-    fn outermost(&mut self, text: &[u8]) -> Option<(Runtime, String, Option<u32>)> {
+    /// The outermost container of a group, and the path of that group, without a look into any container: the
+    /// rest of the path may be made inside.
+    fn outermost(&mut self, text: &[u8]) -> Option<(InitKey, String)> {
         let mut claimed = None;
         for candidate in cgroup_lines(text).flat_map(candidates) {
             if let Some(container) = self.proven(&candidate) {
-                return Some((container.runtime, container.id.clone(), Some(container.owner)));
+                return Some((init_key(&container), candidate.group.to_owned()));
             }
             if candidate.particular && claimed.is_none() {
-                claimed = Some((candidate.runtime, candidate.id.into_owned(), None));
+                let group = candidate.group.to_owned();
+                claimed = Some(((candidate.runtime, candidate.id.into_owned(), None), group));
             }
         }
         claimed
     }
+}
+
+impl Init {
+    /// More than a few need no listing.
+    const MOST_RIVALS: usize = 8;
+
+    fn rival(&mut self, pid: Pid, group: String) {
+        let known = self.group == group || self.rivals.iter().any(|(_, other)| *other == group);
+        if !known && self.rivals.len() < Self::MOST_RIVALS {
+            self.rivals.push((pid, group));
+        }
+    }
+}
+
+fn init_key(container: &Container) -> InitKey {
+    let owner = (container.how != How::Cgroup).then_some(container.owner);
+    (container.runtime, container.id.clone(), owner)
 }
 
 /// Is what is known of one process true of all in its group and pid namespace? Helpers of Flatpak's and snapd's

@@ -1,7 +1,7 @@
 //! Processes whose control group proves nothing: containers of users that have none of their own, sandboxes,
 //! what somebody moved in with nsenter(1), and what has namespaces that nobody claims.
 
-use std::collections::HashMap;
+use crate::sys::keyed::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -77,7 +77,7 @@ impl Strays {
             files: files.clone(),
             net_names: net_names(files),
             known: None,
-            found: HashMap::new(),
+            found: HashMap::default(),
         }
     }
 

@@ -33,8 +33,10 @@ impl User {
 /// Those with a runtime directory, and those with data of programs in their homes.
 pub fn find(files: &Files) -> Vec<User> {
     const RUN: &str = "/run/user";
-    let uid = |name: &String| number::<u32>(name.as_bytes());
-    let present: BTreeSet<u32> = files.list(RUN).iter().filter_map(uid).filter(|&uid| uid != 0).collect();
+    // 4294967295 is (uid_t) -1, which no user and no file has.
+    let is_users = |uid: &u32| *uid != 0 && *uid != u32::MAX;
+    let uid = |name: &String| number::<u32>(name.as_bytes()).filter(is_users);
+    let present: BTreeSet<u32> = files.list(RUN).iter().filter_map(uid).collect();
     let passwd = files.read("/etc/passwd").unwrap_or_default();
     let near = |home: &str| home.starts_with('/') && home != "/" && !files.may_hang(home);
     let mut homes: BTreeMap<u32, String> = homes(&passwd).filter(|(_, home)| near(home)).collect();
@@ -42,7 +44,7 @@ pub fn find(files: &Files) -> Vec<User> {
         let data = format!("{home}/.local/share");
         !files.is_missing(&data) && files.of_user(uid).exists(&data)
     };
-    homes.retain(|uid, home| *uid != 0 && (present.contains(uid) || has_data(*uid, home)));
+    homes.retain(|uid, home| is_users(uid) && (present.contains(uid) || has_data(*uid, home)));
     let all: BTreeSet<u32> = present.into_iter().chain(homes.keys().copied()).collect();
     let user = |uid: u32| User { uid, home: homes.get(&uid).cloned(), run: format!("{RUN}/{uid}") };
     all.into_iter().take(MOST).map(user).collect()

@@ -147,6 +147,22 @@ impl Set {
         self.files.is_empty() && self.process.as_ref().is_none_or(|(_, kinds)| kinds.is_empty())
     }
 
+    /// Takes one kind out of it, to be entered at another time.
+    pub fn split_off(&mut self, kind: Kind) -> Result<Set> {
+        let mut split = Set::default();
+        if let Some((pidfd, kinds)) = &mut self.process
+            && kinds.contains(&kind)
+        {
+            kinds.retain(|other| *other != kind);
+            split.process = Some((pidfd.try_clone()?, vec![kind]));
+        }
+        let (taken, left) =
+            std::mem::take(&mut self.files).into_iter().partition(|(other, _)| *other == kind);
+        self.files = left;
+        split.files = taken;
+        Ok(split)
+    }
+
     /// Enters what the capabilities that we have reach, all but the user namespace; what fails is left.
     ///
     /// Entering goes twice over, as no single order serves everybody. Root enters a rootless container's

@@ -1,6 +1,6 @@
 //! What is read of a process only when a column needs it.
 
-use std::collections::HashMap;
+use crate::sys::keyed::HashMap;
 use std::ops::Range;
 
 use nix::errno::Errno;
@@ -50,7 +50,7 @@ impl<'a> Reader<'a> {
         (needs, no_args): (u16, bool),
         (ahead, commands): (Ahead, Commands),
     ) -> Self {
-        Reader { proc, scan, needs, no_args, passwd: HashMap::new(), commands, ahead }
+        Reader { proc, scan, needs, no_args, passwd: HashMap::default(), commands, ahead }
     }
 
     /// Fails when the process has gone.

@@ -60,8 +60,8 @@ impl Process {
 fn others(proc: &ProcRoot, pid: Pid, first: &State) -> std::io::Result<Vec<(Vec<Pid>, State)>> {
     let may = |state: &State| (state.sets, state.no_new_privs, state.seccomp);
     let mut groups: Vec<(Vec<Pid>, State)> = Vec::new();
-    for entry in std::fs::read_dir(proc.of(pid, "task"))? {
-        let Some(thread) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+    for entry in sys::directory::list(&proc.of(pid, "task"))? {
+        let Some(thread) = entry.name.to_str().and_then(|name| name.parse().ok()) else { continue };
         let thread = Pid::from_raw(thread);
         let Ok(state) = State::read(proc, pid, Some(thread)) else { continue };
         if may(&state) == may(first) {
@@ -101,7 +101,11 @@ impl Program {
         let path = std::fs::read_link(&exe).ok()?;
         // By the link itself: what its text names may be another file by now, or one of another root.
         let link = CString::new(exe.as_os_str().as_bytes()).ok()?;
-        let gives = if asks_a_program(proc, pid, &link) { Err(Errno::EREMOTEIO) } else { given(pid, &link) };
+        let gives = match asks_a_program(proc, pid, &link) {
+            Ok(true) => Err(Errno::EREMOTEIO),
+            Ok(false) => given(pid, &link),
+            Err(errno) => Err(errno),
+        };
         Some(Program { path, gives })
     }
 }
@@ -112,7 +116,7 @@ impl Program {
     pub fn unknown(&self) -> Option<String> {
         match self.gives {
             Ok(_) => None,
-            Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem is FUSE".to_owned()),
+            Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem may be FUSE".to_owned()),
             Err(Errno::ETIMEDOUT) => Some("its filesystem does not answer in time".to_owned()),
             Err(errno) => Some(crate::errno::strerror(errno as i32)),
         }
@@ -121,16 +125,17 @@ impl Program {
 
 /// Is the file on a filesystem whose answers a program gives (FUSE)? One in a container could let us wait forever.
 /// Where the file is, the kernel tells without asking.
-fn asks_a_program(proc: &ProcRoot, pid: Pid, file: &CStr) -> bool {
-    let Ok(((major, minor), _)) = sys::file_id(nix::fcntl::AT_FDCWD, file) else { return true };
+fn asks_a_program(proc: &ProcRoot, pid: Pid, file: &CStr) -> nix::Result<bool> {
+    let ((major, minor), _) = sys::file_id(nix::fcntl::AT_FDCWD, file)?;
     let device = format!("{major}:{minor}");
-    let mounts = proc.read(pid, "mountinfo").unwrap_or_default();
-    mounts.split(|&b| b == b'\n').any(|line| {
+    let unknown = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+    let mounts = proc.read(pid, "mountinfo").map_err(unknown)?;
+    Ok(mounts.split(|&b| b == b'\n').any(|line| {
         let mut fields = line.split(|&b| b == b' ');
         let here = fields.nth(2) == Some(device.as_bytes());
         let kind = fields.skip_while(|field| *field != b"-").nth(1).unwrap_or_default();
         here && kind.starts_with(b"fuse")
-    })
+    }))
 }
 
 /// What lies below overlayfs is not known: another process asks for it, and is waited for a limited time.
