@@ -9,10 +9,11 @@
 //! That process is in a session of its own, and has no descriptor but what it needs. While it is stuck nothing waits for
 //! it, neither this process nor who reads its output, and its end sends no signal. It ends when the access does.
 
-use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -21,10 +22,9 @@ use nix::sys::socket::{MsgFlags, Shutdown, send, shutdown};
 use nix::unistd::{ForkResult, Pid, chdir, setsid};
 
 use crate::sys;
-use crate::sys::keyed::HashMap;
 
 /// On whose account time is spent: nobody uses up that of others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Account {
     User(u32),
     /// A container of root's, by the PID of a process in it.
@@ -35,14 +35,16 @@ pub enum Account {
 const MOST: Duration = Duration::from_secs(3);
 const MOST_OF_ALL: Duration = Duration::from_secs(12);
 
-#[derive(Default)]
 struct Spent {
-    by_account: HashMap<Account, Duration>,
+    by_account: BTreeMap<Account, Duration>,
     by_all: Duration,
 }
 
-thread_local! {
-    static SPENT: RefCell<Spent> = RefCell::default();
+/// Not of the thread: musl has little room for that without mmap(2).
+static SPENT: Mutex<Spent> = Mutex::new(Spent { by_account: BTreeMap::new(), by_all: Duration::ZERO });
+
+fn spent() -> MutexGuard<'static, Spent> {
+    SPENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Account {
@@ -53,17 +55,15 @@ impl Account {
     }
 
     fn left(self) -> Duration {
-        SPENT.with_borrow(|spent| {
-            let own = spent.by_account.get(&self).copied().unwrap_or_default();
-            MOST.saturating_sub(own).min(MOST_OF_ALL.saturating_sub(spent.by_all))
-        })
+        let spent = spent();
+        let own = spent.by_account.get(&self).copied().unwrap_or_default();
+        MOST.saturating_sub(own).min(MOST_OF_ALL.saturating_sub(spent.by_all))
     }
 
     fn spend(self, time: Duration) {
-        SPENT.with_borrow_mut(|spent| {
-            *spent.by_account.entry(self).or_default() += time;
-            spent.by_all += time;
-        });
+        let mut spent = spent();
+        *spent.by_account.entry(self).or_default() += time;
+        spent.by_all += time;
     }
 }
 
