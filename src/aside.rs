@@ -6,12 +6,17 @@
 //! interrupted, and a process does not end before its last thread does. So another process makes the access; after
 //! a time limit this one goes on without it.
 //!
+//! The limit counts time in which the other process is blocked. Time in which it runs, or waits for a CPU, does not
+//! count: on a busy host the same files give the same answer.
+//!
 //! That process is in a session of its own, and has no descriptor but what it needs. While it is stuck nothing waits for
 //! it, neither this process nor who reads its output, and its end sends no signal. It ends when the access does.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +24,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, Shutdown, send, shutdown};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{ForkResult, Pid, chdir, setsid};
 
 use crate::sys;
@@ -31,9 +37,13 @@ pub enum Account {
     Container(i32),
 }
 
-/// How long all answers together may take: those of one account, and those of all.
+/// How long all answers together may block: those of one account, and those of all.
 const MOST: Duration = Duration::from_secs(3);
 const MOST_OF_ALL: Duration = Duration::from_secs(12);
+/// How long one answer may take on the busiest host, in which the process that makes the access hardly runs.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How often this process looks whether the other one is blocked.
+const SLICE: Duration = Duration::from_millis(50);
 
 struct Spent {
     by_account: BTreeMap<Account, Duration>,
@@ -101,19 +111,27 @@ impl Aside {
     /// The answer. ETIMEDOUT: there is none in the time that the account has left. After an error the process is of
     /// no more use: another answer may be on the way.
     pub fn ask(&mut self, account: Account, request: &[u8]) -> nix::Result<Vec<u8>> {
-        let start = Instant::now();
         let limit = account.left();
         let answer = match limit.is_zero() {
             true => Err(Errno::ETIMEDOUT),
-            false => self.send(request).and_then(|()| self.receive(start + limit)),
+            false => self.send(request).and_then(|()| self.receive(limit)),
         };
-        account.spend(start.elapsed());
         self.idle = answer.is_ok();
-        answer
+        // An answer begins with the time that the access blocked.
+        let split = answer.and_then(|mut answer| match answer.split_first_chunk::<8>() {
+            Some((blocked, _)) => {
+                let blocked = Duration::from_nanos(u64::from_ne_bytes(*blocked));
+                answer.drain(..8);
+                Ok((blocked, answer))
+            }
+            None => Err(Errno::EIO),
+        });
+        account.spend(split.as_ref().map_or(limit, |(blocked, _)| *blocked));
+        split.map(|(_, answer)| answer)
     }
 
     fn send(&self, message: &[u8]) -> nix::Result<()> {
-        let framed = framed(message);
+        let framed = framed(&[message]);
         let mut rest = &framed[..];
         while !rest.is_empty() {
             match send(self.socket.as_raw_fd(), rest, MsgFlags::MSG_NOSIGNAL) {
@@ -125,16 +143,15 @@ impl Aside {
         Ok(())
     }
 
-    fn receive(&mut self, end: Instant) -> nix::Result<Vec<u8>> {
+    fn receive(&mut self, limit: Duration) -> nix::Result<Vec<u8>> {
         self.buffer.clear();
         let mut part = [0; 16 * 1024];
+        let mut patience = Patience { blocked: limit, end: Instant::now() + LONGEST };
         loop {
-            if let Some((length, message)) = self.buffer.split_first_chunk::<4>()
-                && message.len() >= u32::from_ne_bytes(*length) as usize
-            {
+            if let Some(message) = whole(&self.buffer) {
                 return Ok(message.to_vec());
             }
-            self.wait(end)?;
+            self.wait(&mut patience)?;
             match (&self.socket).read(&mut part) {
                 Ok(0) => return Err(Errno::ECONNRESET),
                 Ok(read) => self.buffer.extend_from_slice(&part[..read]),
@@ -144,19 +161,76 @@ impl Aside {
         }
     }
 
-    fn wait(&self, end: Instant) -> nix::Result<()> {
+    /// Waits until there is something to read.
+    fn wait(&self, patience: &mut Patience) -> nix::Result<()> {
         loop {
-            let left = end.saturating_duration_since(Instant::now());
-            // Rounded up: a wait of 0 would end at once, again and again.
-            let limit = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+            let slice = SLICE.min(patience.blocked).max(Duration::from_millis(1));
+            let limit = PollTimeout::try_from(slice).unwrap_or(PollTimeout::MAX);
             match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], limit) {
-                Ok(0) if end <= Instant::now() => return Err(Errno::ETIMEDOUT),
+                // Not the time that went by: this process may have waited for a CPU itself.
+                Ok(0) if is_blocked(self.child) => patience.blocked = patience.blocked.saturating_sub(slice),
                 Ok(0) | Err(Errno::EINTR) => {}
                 Ok(_) => return Ok(()),
                 Err(errno) => return Err(errno),
             }
+            if patience.blocked.is_zero() || patience.end <= Instant::now() {
+                return Err(Errno::ETIMEDOUT);
+            }
         }
     }
+}
+
+/// How much longer an answer is waited for: in which the other process is blocked, and at all.
+struct Patience {
+    blocked: Duration,
+    end: Instant,
+}
+
+/// Does that process wait for something else than a CPU? proc_pid_stat(5).
+fn is_blocked(child: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+    // The name, in parentheses, is that of this program.
+    stat.rsplit_once(") ").is_none_or(|(_, fields)| !fields.starts_with('R'))
+}
+
+/// What tells how long this process was blocked since then.
+struct Stopwatch {
+    start: Instant,
+    running: Duration,
+    delayed: Duration,
+}
+
+impl Stopwatch {
+    /// An access that takes no longer did not block for long, or not often enough to matter: accesses are counted.
+    const SHORT: Duration = Duration::from_micros(100);
+
+    fn start(schedstat: Option<&File>) -> Stopwatch {
+        Stopwatch { start: Instant::now(), running: running(), delayed: delayed(schedstat) }
+    }
+
+    fn blocked(&self, schedstat: Option<&File>) -> Duration {
+        let elapsed = self.start.elapsed();
+        if elapsed < Self::SHORT {
+            return Duration::ZERO;
+        }
+        let not_blocked = (running() + delayed(schedstat)).saturating_sub(self.running + self.delayed);
+        elapsed.saturating_sub(not_blocked)
+    }
+}
+
+/// CPU time of this process.
+fn running() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
+/// How long this process waited for a CPU: the second number of /proc/self/schedstat, in nanoseconds (Linux
+/// Documentation/scheduler/sched-stats.rst). A kernel without CONFIG_SCHED_INFO has no such file; that time counts as
+/// blocked then.
+fn delayed(schedstat: Option<&File>) -> Duration {
+    let mut text = [0; 64];
+    let read = schedstat.and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
+    let number = std::str::from_utf8(&text[..read]).ok().and_then(|text| text.split(' ').nth(1)?.parse().ok());
+    Duration::from_nanos(number.unwrap_or(0))
 }
 
 impl Drop for Aside {
@@ -187,18 +261,30 @@ pub fn once(account: Account, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Vec
 }
 
 fn answer_all(mut socket: &UnixStream, serve: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> std::io::Result<()> {
+    let schedstat = File::open("/proc/self/schedstat").ok();
     loop {
         let mut length = [0; 4];
         socket.read_exact(&mut length)?;
         let mut request = vec![0; u32::from_ne_bytes(length) as usize];
         socket.read_exact(&mut request)?;
-        socket.write_all(&framed(&serve(&request)))?;
+        let watch = Stopwatch::start(schedstat.as_ref());
+        let answer = serve(&request);
+        let blocked = u64::try_from(watch.blocked(schedstat.as_ref()).as_nanos()).unwrap_or(u64::MAX);
+        socket.write_all(&framed(&[&blocked.to_ne_bytes(), &answer]))?;
     }
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(message.len()).unwrap_or(0);
-    [&length.to_ne_bytes()[..], &message[..length as usize]].concat()
+/// The parts in one message, after their length.
+fn framed(parts: &[&[u8]]) -> Vec<u8> {
+    let length = parts.iter().map(|part| part.len()).sum::<usize>();
+    let length = u32::try_from(length).unwrap_or(0).to_ne_bytes();
+    [&[&length[..]], parts].concat().concat()
+}
+
+/// The message, once all of it is there.
+fn whole(buffer: &[u8]) -> Option<&[u8]> {
+    let (length, message) = buffer.split_first_chunk::<4>()?;
+    (message.len() >= u32::from_ne_bytes(*length) as usize).then_some(message)
 }
 
 fn errno_of(error: std::io::Error) -> Errno {
@@ -239,7 +325,7 @@ mod tests {
             vec![u8::try_from(names).unwrap_or(u8::MAX)]
         };
         let _more: Vec<_> = (0..20).map(|_| std::fs::File::open("/dev/null").expect("a file")).collect();
-        // Three of /dev/null, the socket, and the directory that is being read.
-        assert_eq!(once(Account::User(4), count), Ok(vec![5]));
+        // Three of /dev/null, the socket, schedstat, and the directory that is being read.
+        assert_eq!(once(Account::User(4), count), Ok(vec![6]));
     }
 }
