@@ -229,7 +229,8 @@ fn running() -> Duration {
 fn delayed(schedstat: Option<&File>) -> Duration {
     let mut text = [0; 64];
     let read = schedstat.and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
-    let number = std::str::from_utf8(&text[..read]).ok().and_then(|text| text.split(' ').nth(1)?.parse().ok());
+    let number =
+        std::str::from_utf8(&text[..read]).ok().and_then(|text| text.split(' ').nth(1)?.parse().ok());
     Duration::from_nanos(number.unwrap_or(0))
 }
 
