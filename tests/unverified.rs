@@ -430,6 +430,87 @@ fn a_record_in_a_container_leads_to_no_container_of_the_host() {
     }
 }
 
+/// Root in a container names its own containers as the ids of others, also of one that is known by its control
+/// group alone.
+#[test]
+fn a_record_in_a_container_takes_no_id() {
+    let test = "unverified-nested-id";
+    let Some(claim) = Claim::new(test, 8) else { return };
+    let callers = Callers::new(test);
+    let name = Name::new(&format!("{test}-evil"));
+    let group = |path: &str| name.make(claim.controller, path);
+    let join = |path: &str, pid: i32| {
+        std::fs::write(group(path).join("cgroup.procs"), pid.to_string()).expect("moved");
+    };
+    let (evil_id, web_id, web_name) = (id(9), id(10), format!("web{}", std::process::id()));
+    let squats = [claim.id.clone(), claim.short().to_owned(), web_id.clone(), web_id[..12].to_owned()];
+    let inner_id = |at: usize| id(11 + u8::try_from(at).expect("a few"));
+    let records = squats.iter().enumerate().map(|(at, squat)| docker(&inner_id(at), squat, 1));
+    let inside = "mount -t tmpfs tmpfs /var/lib\n".to_owned() + &records.collect::<String>();
+    let evil = Holder::new(&["-m", "-p", "-f"], &(inside + &docker(&claim.id, "own", 1)));
+    let web = Holder::new(&["-m", "-p", "-f", "-n"], "");
+    join(&format!("docker-{evil_id}.scope"), evil.pid);
+    join(&format!("docker-{web_id}.scope"), web.pid);
+    let inner_ids = (0..squats.len()).map(inner_id).chain([claim.id.clone()]);
+    let _inner: Vec<Holder> = inner_ids
+        .map(|id| {
+            let holder = Holder::new(&["-m"], "");
+            join(&format!("docker-{evil_id}.scope/docker-{id}.scope"), holder.pid);
+            holder
+        })
+        .collect();
+    let setup = "mount -t tmpfs tmpfs /var/lib\n".to_owned()
+        + &docker(&evil_id, &format!("evil{}", std::process::id()), evil.pid)
+        + &docker(&web_id, &web_name, web.pid);
+    let entered = |kind: &str, word: &str| {
+        let script = format!("{setup}exec \"$0\" nsenter -n -p -t '{word}' readlink /proc/self/ns/{kind}");
+        ran(&mut in_own_run(&callers, &script))
+    };
+    for squat in &squats {
+        let listed = ran(&mut in_own_run(&callers, &format!("{setup}exec \"$0\" ctr-ps -n -o container")));
+        assert!(listed.1.contains(&format!("/docker:{squat}\n")), "{squat}: {listed:?}");
+    }
+    for word in [web_name.as_str(), &web_id, &web_id[..12], &web_id[..10]] {
+        for word in [word.to_owned(), format!("docker:{word}")] {
+            assert_eq!(entered("net", &word), (Some(0), web.link("net") + "\n", String::new()), "{word}");
+        }
+    }
+    for (word, _) in claim.words().iter().filter(|(_, cpid)| cpid.is_empty()) {
+        assert_eq!(entered("pid", word), (Some(1), String::new(), claim.refusal("nsenter", "")), "{word}");
+        let marked = entered("pid", &format!("{word}?"));
+        assert_eq!(marked, (Some(0), claim.holder.link("pid") + "\n", String::new()), "{word}?");
+    }
+}
+
+/// A user's container with the id of root's for its name.
+#[test]
+fn a_users_record_takes_no_id_of_roots() {
+    let test = "unverified-users-id";
+    if !namespaces(test) {
+        return;
+    }
+    let made = limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED));
+    if !made.status.success() {
+        return skip(test, "ordinary users may not make user namespaces here");
+    }
+    let callers = Callers::new(test);
+    let mut unshare = program("unshare");
+    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+    let (users, roots) = (Holder::by(&mut unshare, ""), Holder::new(&["-n", "-m", "-p", "-f"], ""));
+    let id = id(12);
+    let run = format!("/run/user/{UNPRIVILEGED}");
+    for word in [id.clone(), id[..12].to_owned(), id[..6].to_owned()] {
+        let setup = record(&run, &word, users.pid)
+            + &format!("chown -R {UNPRIVILEGED}:{UNPRIVILEGED} {run}\n")
+            + &record("/run", &id, roots.pid);
+        for word in [word.clone(), format!("runc:{word}")] {
+            let script = format!("{setup}exec \"$0\" nsenter -n -t '{word}' readlink /proc/self/ns/net");
+            let entered = ran(&mut in_own_run(&callers, &script));
+            assert_eq!(entered, (Some(0), roots.link("net") + "\n", String::new()), "{word}");
+        }
+    }
+}
+
 /// A container that shares the pid namespace of the host has its own processes, and not the host's.
 #[test]
 fn a_process_of_the_host_is_in_no_container() {

@@ -3,11 +3,10 @@
 
 use crate::sys::keyed::HashMap;
 use std::cell::{OnceCell, RefCell};
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -18,35 +17,39 @@ use nix::sys::stat::Mode;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
+use super::reach::{Meta, Opened};
 use super::users::{self, Mounts, User};
+use crate::aside::{Account, Aside};
 use crate::sys;
 
 /// The files of a system, and what was wrong with those that could not be used.
 #[derive(Clone)]
 pub struct Files {
-    system: Rc<System>,
+    pub(super) system: Rc<System>,
     /// One of its users, whose own files count and nobody else's; else root's count.
-    user: Option<u32>,
+    pub(super) user: Option<u32>,
 }
 
 /// What was read of one user's files.
 #[derive(Default)]
-struct Spent {
+pub(super) struct Spent {
     bytes: u64,
     opened: usize,
 }
 
-struct System {
+pub(super) struct System {
     path: PathBuf,
     /// None for our own root: plain paths do.
-    below: Option<OwnedFd>,
+    pub(super) below: Option<OwnedFd>,
     /// Of the root directory: his files count as root's do.
     owner: u32,
     users: OnceCell<Vec<User>>,
     mounts: OnceCell<Mounts>,
     warnings: RefCell<Vec<String>>,
-    /// Is it a container's, who may have put anything anywhere in it?
-    of_container: bool,
+    /// Of a container, which may have put anything anywhere in it: who accounts for the time that takes.
+    pub(super) account: Option<Account>,
+    /// The process that reads files of users and of containers.
+    pub(super) aside: RefCell<Option<Aside>>,
     /// What was read so far of the files of users, by user.
     spent: RefCell<HashMap<u32, Spent>>,
     /// Of the file read last: one piece of memory does for thousands of them.
@@ -69,22 +72,21 @@ impl Files {
     const MOST_WARNINGS: usize = 1_000;
 
     pub fn new(root: &Path) -> Result<Files> {
-        Files::open_root(root, false)
+        Files::open_root(root, None)
     }
 
     /// The files of a container, seen from outside of it.
-    pub fn of_container(root: &Path) -> Result<Files> {
-        Files::open_root(root, true)
+    pub fn of_container(root: &Path, account: Account) -> Result<Files> {
+        Files::open_root(root, Some(account))
     }
 
-    fn open_root(root: &Path, of_container: bool) -> Result<Files> {
+    fn open_root(root: &Path, account: Option<Account>) -> Result<Files> {
         let cannot = || format!("cannot open {}", root.display());
-        let owner = std::fs::metadata(root).with_context(cannot)?.uid();
+        // A container's is reached by its link in /proc. Nothing of that asks the server of a file system.
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let below = match root == Path::new("/") {
-            true => None,
-            false => Some(open(root, flags, Mode::empty()).with_context(cannot)?),
-        };
+        let directory = open(root, flags, Mode::empty()).with_context(cannot)?;
+        let owner = sys::known(&directory, c"").with_context(cannot)?.uid;
+        let below = (root != Path::new("/")).then_some(directory);
         let path = root.to_path_buf();
         let system = System {
             path,
@@ -93,7 +95,8 @@ impl Files {
             users: OnceCell::new(),
             mounts: OnceCell::new(),
             warnings: RefCell::default(),
-            of_container,
+            account,
+            aside: RefCell::default(),
             spent: RefCell::default(),
             text: RefCell::default(),
         };
@@ -117,7 +120,7 @@ impl Files {
         self.mounts().may_hang(&path)
     }
 
-    fn mounts(&self) -> &Mounts {
+    pub(super) fn mounts(&self) -> &Mounts {
         self.system.mounts.get_or_init(Mounts::read)
     }
 
@@ -164,31 +167,34 @@ impl Files {
     /// How long it is, and when it was written, in seconds since 1970.
     fn read_into(&self, path: &str, text: &mut Vec<u8>) -> Option<(usize, i64)> {
         // Only to open a device or a pipe may do something: of what others put there it is seen first.
-        let careful = self.user.is_some() || self.system.of_container;
-        let mut file = self.open(path, if careful { OFlag::O_PATH } else { OFlag::O_RDONLY })?;
-        let meta = file.metadata().ok()?;
+        let Opened { meta, file } =
+            self.open(path, if self.may_wait() { OFlag::O_PATH } else { OFlag::O_RDONLY })?;
         if !meta.is_file() {
             return self.complain(path, "not a regular file");
         }
         if let Some(problem) = self.foreign(path, &meta) {
             return self.complain(path, problem);
         }
-        if meta.len() > self.largest(path) {
+        if meta.size > self.largest(path) {
             return self.complain(path, "too large to be a state file");
         }
-        if !self.spend(path, |spent| spent.bytes = spent.bytes.saturating_add(meta.len())) {
+        if !self.spend(path, |spent| spent.bytes = spent.bytes.saturating_add(meta.size)) {
             return None;
         }
-        if careful {
-            file = match reopened(&file) {
-                Ok(file) => file,
+        let filled = match file {
+            Some(mut file) => fill(&mut file, meta.size, text).map_err(|error| crate::errno::cause(&error)),
+            None => match self.content() {
+                Ok(content) => {
+                    *text = content;
+                    Ok(text.len())
+                }
                 Err(Errno::EACCES | Errno::EPERM) if self.user.is_some() => return None,
-                Err(errno) => return self.complain(path, &crate::errno::strerror(errno as i32)),
-            };
-        }
-        match fill(&mut file, meta.len(), text) {
-            Ok(length) => Some((length, meta.mtime())),
-            Err(error) => self.complain(path, &crate::errno::cause(&error)),
+                Err(errno) => Err(why(errno)),
+            },
+        };
+        match filled {
+            Ok(length) => Some((length, meta.modified)),
+            Err(problem) => self.complain(path, &problem),
         }
     }
 
@@ -223,45 +229,54 @@ impl Files {
 
     /// The names in a directory that are text; none when it is not there.
     pub fn list(&self, path: &str) -> Vec<String> {
-        let Some(directory) = self.open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY) else {
+        if !self.spend(path, |spent| spent.opened += 1) {
             return Vec::new();
-        };
-        let mut names: Vec<String> = Vec::new();
+        }
         let most = if self.user.is_some() { Self::MOST_NAMES_OF_USER } else { Self::MOST_NAMES };
-        let listed = sys::directory::each(&directory, |entry| {
-            if names.len() == most {
-                self.complain(path, "too many names, the rest is left out").unwrap_or(ControlFlow::Break(()))
-            } else {
-                names.extend(entry.name.into_string());
-                ControlFlow::Continue(())
-            }
-        });
-        if let Err(errno) = listed {
-            return self.complain(path, &crate::errno::strerror(errno as i32)).unwrap_or(names);
+        let mut names = match self.names(path, most + 1) {
+            Ok(names) => names,
+            Err(errno) => return self.failed(path, errno).unwrap_or_default(),
+        };
+        if names.len() > most {
+            names.truncate(most);
+            return self.complain(path, "too many names, the rest is left out").unwrap_or(names);
         }
         names
     }
 
+    /// The same by this process; at most so many.
+    pub(super) fn names_here(&self, path: &str, most: usize) -> nix::Result<Vec<String>> {
+        let directory = self.open_here(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+        let mut names: Vec<String> = Vec::new();
+        sys::directory::each(&directory, |entry| {
+            names.extend(entry.name.into_string());
+            if names.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(names)
+    }
+
     /// When a file was written, in seconds since 1970.
     pub fn modified(&self, path: &str) -> Option<i64> {
-        self.open(path, OFlag::O_PATH)?.metadata().ok().map(|meta| meta.mtime())
+        self.open(path, OFlag::O_PATH).map(|opened| opened.meta.modified)
     }
 
     /// The inode of a file: of one in /run/netns, the id of the namespace.
     pub fn inode(&self, path: &str) -> Option<u64> {
-        self.open(path, OFlag::O_PATH)?.metadata().ok().map(|meta| meta.ino())
+        self.open(path, OFlag::O_PATH).map(|opened| opened.meta.inode)
     }
 
-    /// Is that the file of this path, for us too? No server of a file system is asked.
-    pub fn is_same(&self, path: &str, known: &sys::Known) -> bool {
-        let here = || sys::known(self.open(path, OFlag::O_PATH)?, c"").ok();
+    /// Has the file of this path, which has no symbolic links in it, this device and inode?
+    pub fn is_same(&self, path: &str, (major, minor): (u32, u32), inode: u64) -> bool {
+        let device = libc::makedev(major, minor);
         !self.may_hang(path)
-            && here().is_some_and(|here| (here.device, here.inode) == (known.device, known.inode))
+            && self
+                .opened_exact(path)
+                .is_ok_and(|here| (here.meta.device, here.meta.inode) == (device, inode))
     }
 
     /// Where a path of that system really is, its links followed there.
     pub fn locate(&self, path: &str) -> Option<PathBuf> {
-        let file = self.open(path, OFlag::O_PATH)?;
+        let file = self.open_here(path, OFlag::O_PATH).ok()?;
         std::fs::read_link(own_descriptor(&file)).ok()
     }
 
@@ -280,19 +295,20 @@ impl Files {
     }
 
     /// What is wrong with the owner of a file.
-    fn foreign(&self, path: &str, meta: &Metadata) -> Option<&'static str> {
-        let of_root = meta.uid() == 0 || meta.uid() == self.system.owner;
+    fn foreign(&self, path: &str, meta: &Meta) -> Option<&'static str> {
+        let of_root = meta.uid == 0 || meta.uid == self.system.owner;
         match self.user {
             None if of_root => None,
             None => Some("does not belong to root"),
-            Some(uid) if meta.uid() == uid => None,
+            Some(uid) if meta.uid == uid => None,
             // Where no link leads there root put it there. A link may be the user's, to read what he may not.
-            Some(_) if of_root && self.without_links(path).is_some_and(|ino| ino == meta.ino()) => None,
+            Some(_) if of_root && self.opened_exact(path).is_ok_and(|exact| exact.meta == *meta) => None,
             Some(_) => Some("does not belong to that user"),
         }
     }
 
-    fn without_links(&self, path: &str) -> Option<u64> {
+    /// Opens a file of a path without symbolic links, and does not read it.
+    pub(super) fn open_exact_here(&self, path: &str) -> nix::Result<File> {
         let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
         let fd = match &self.system.below {
             None => openat2(AT_FDCWD, path, how.resolve(ResolveFlag::RESOLVE_NO_SYMLINKS)),
@@ -301,21 +317,26 @@ impl Files {
                 openat2(root.as_fd(), path, how.resolve(resolve))
             }
         };
-        File::from(fd.ok()?).metadata().ok().map(|meta| meta.ino())
+        fd.map(File::from)
     }
 
-    /// Opens a file without waiting for it (it may be a pipe). What is not there is everyday business.
-    fn open(&self, path: &str, flags: OFlag) -> Option<File> {
+    /// Opens a file, by another process where that may take for ever.
+    fn open(&self, path: &str, flags: OFlag) -> Option<Opened> {
         if !self.spend(path, |spent| spent.opened += 1) {
             return None;
         }
+        self.opened(path, flags).map_or_else(|errno| self.failed(path, errno), Some)
+    }
+
+    /// Opens a file without waiting for it (it may be a pipe).
+    pub(super) fn open_here(&self, path: &str, flags: OFlag) -> nix::Result<File> {
         let mut flags = flags | OFlag::O_CLOEXEC;
         if !flags.contains(OFlag::O_PATH) {
             flags |= OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         }
         let fd = match &self.system.below {
             None => match self.user.and_then(|_| self.mounts().to_stay_on(Path::new(path))) {
-                None => open(path, flags, Mode::empty()),
+                None => open_plain(path, flags),
                 Some(mount) => stay_on(mount, path, flags),
             },
             // Links in that root mean that root, not ours (openat2(2), since Linux 5.6).
@@ -324,12 +345,16 @@ impl Files {
                 openat2(root.as_fd(), path, how)
             }
         };
-        match fd {
-            Ok(fd) => Some(File::from(fd)),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => None,
+        fd.map(File::from)
+    }
+
+    /// What is not there is everyday business.
+    fn failed<T>(&self, path: &str, errno: Errno) -> Option<T> {
+        match errno {
+            Errno::ENOENT | Errno::ENOTDIR => None,
             // Other users' business, when we are one.
-            Err(Errno::EACCES | Errno::EPERM) if self.user.is_some() => None,
-            Err(errno) => self.complain(path, &crate::errno::strerror(errno as i32)),
+            Errno::EACCES | Errno::EPERM if self.user.is_some() => None,
+            errno => self.complain(path, &why(errno)),
         }
     }
 
@@ -342,6 +367,31 @@ impl Files {
         }
         None
     }
+}
+
+fn why(errno: Errno) -> String {
+    match errno {
+        Errno::ETIMEDOUT => "its file system does not answer in time".to_owned(),
+        errno => crate::errno::strerror(errno as i32),
+    }
+}
+
+/// The links of /proc to files of processes are not followed: they lead into the mounts of whoever made the process.
+fn open_plain(path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
+    let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    match openat2(AT_FDCWD, path, how) {
+        Err(Errno::ENOSYS) => open(path, flags, Mode::empty()), // before Linux 5.6
+        result => result,
+    }
+}
+
+/// The content of a file that a descriptor names only.
+pub(super) fn content_of(file: &File, size: u64) -> nix::Result<Vec<u8>> {
+    let (mut file, mut text) = (reopened(file)?, Vec::new());
+    let length = fill(&mut file, size, &mut text)
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    text.truncate(length);
+    Ok(text)
 }
 
 /// A whole file of a size that it says, and of one that says none what there is; its length.

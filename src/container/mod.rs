@@ -10,6 +10,7 @@ mod files;
 mod group;
 mod nested;
 pub mod profile;
+mod reach;
 mod records;
 mod resolver;
 mod strays;

@@ -5,6 +5,7 @@ use crate::sys::keyed::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
+use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::unistd::Pid;
 
@@ -337,6 +338,10 @@ fn file_id(path: &Path) -> Option<FileId> {
     sys::file_id(AT_FDCWD, &c_path(path)?).ok()
 }
 
+fn known(path: &Path) -> nix::Result<sys::Known> {
+    sys::known(AT_FDCWD, &c_path(path).ok_or(Errno::EINVAL)?)
+}
+
 fn c_path(path: &Path) -> Option<std::ffi::CString> {
     use std::os::unix::ffi::OsStrExt;
     std::ffi::CString::new(path.as_os_str().as_bytes()).ok()
@@ -356,12 +361,18 @@ fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
     if !MAKERS.iter().any(|row| row.0 == name) && !HELPERS.contains(&name) {
         return None;
     }
-    // An ordinary user may not follow it, and sees the like of their own only. The file may be on a file system
-    // of the process's own, whose server does not answer: what the kernel knows of a running program is enough.
-    let known = c_path(&exe).and_then(|exe| sys::known(AT_FDCWD, &exe).ok());
-    let trusted = known.is_none_or(|known| {
-        known.uid == 0 && known.mode & 0o022 == 0 && files.is_same(path.to_str().unwrap_or_default(), &known)
-    });
+    // The path is of the process's own mounts, and here it may lead anywhere.
+    let owner = || Status::parse(&proc.read(pid, "status").unwrap_or_default()).euid.unwrap_or_default();
+    let is_ours = |known: &sys::Known| {
+        let files = files.of_user(owner());
+        files.is_same(path.to_str().unwrap_or_default(), known.device, known.inode)
+    };
+    let trusted = match known(&exe) {
+        Ok(known) => known.uid == 0 && known.mode & 0o022 == 0 && is_ours(&known),
+        Err(Errno::ENOENT) => true, // a link in files that show another system's processes
+        // FUSE refuses even root. An ordinary user sees programs of their own only.
+        Err(_) => !nix::unistd::geteuid().is_root(),
+    };
     trusted.then(|| name.to_owned())
 }
 
