@@ -71,6 +71,16 @@ pub fn fork() -> nix::Result<ForkResult> {
     unsafe { nix::unistd::fork() }
 }
 
+/// clone(2) without a signal for the parent at the end: no wait(2) sees this child but [`wait`] with `__WALL`.
+pub fn fork_silent() -> nix::Result<ForkResult> {
+    // SAFETY: without flags and a stack it is fork: single-threaded, so no lock can be held by a thread that the
+    // child lacks. Zeros alone, so their order, which differs between architectures, does not matter.
+    match Errno::result(unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) })? {
+        0 => Ok(ForkResult::Child),
+        child => Ok(ForkResult::Parent { child: Pid::from_raw(child as i32) }),
+    }
+}
+
 /// clone3(2) with CLONE_INTO_CGROUP, since Linux 5.7, else a fork: the child is in that v2 group from its first moment.
 pub fn fork_into(group: impl AsFd) -> nix::Result<ForkResult> {
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
