@@ -125,6 +125,14 @@ fn the_memory_of_a_process_that_enters_tells_nothing_of_other_containers() {
         + &record(&other_id, &format!("{secret}-name"), other.pid, &secret)
         + &format!("mkdir -p {mount}\nmount -t tmpfs tmpfs {mount}\n");
 
+    // The secret stands in the arguments of a shell that is gone when the program is looked for.
+    let enter = |arguments: &str| {
+        let script = format!("{setup}exec env PATH=\"$1\" \"$0\" nsenter -t {name} {arguments}");
+        let mut command = program("unshare");
+        command.args(["-m", "sh", "-ec", &script]).arg(binary()).arg(long_path());
+        limited(command.env("CTRBOX_HINTS", "always"))
+    };
+
     let mut watcher = watch(&own, &name, &secret);
     let mut found = || {
         watcher.say("?\n");
@@ -155,17 +163,19 @@ fn the_memory_of_a_process_that_enters_tells_nothing_of_other_containers() {
                 "{options}: in {tries} entries the watcher has read {read} processes"
             );
             tries += 1;
-            // The words stand in the arguments of a shell that is gone when the program is looked for.
-            let enter = format!("exec env PATH=\"$1\" \"$0\" nsenter -t {name} {options} true");
-            let mut command = program("unshare");
-            command.args(["-m", "sh", "-ec", &(setup.clone() + &enter)]).arg(binary()).arg(long_path());
-            let output = limited(&mut command);
+            let output = enter(&format!("{options} true"));
             assert!(output.status.success(), "{options}: {}", stderr(&output));
             let (now, faults) = found();
             assert_eq!(faults, Some(0), "{options}: of another container");
             read = now - before;
         }
         entries += tries;
+    }
+    // A hint would need the records of all, in the process that is seen.
+    for (options, has_hint) in [("-n", true), ("-p", false), ("-p -F", true)] {
+        let said = stderr(&enter(&format!("{options} {secret}-name")));
+        assert!(said.contains(&format!("failed to execute {secret}-name: ")), "{said}");
+        assert_eq!(said.contains("hint: "), has_hint, "{options}: {said}");
     }
     println!("{entries} entries, {} processes read", found().0);
 }

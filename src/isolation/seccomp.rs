@@ -325,7 +325,9 @@ mod tests {
     }
 
     fn build(text: &str) -> Result<Filter, String> {
-        Filter::build(&serde_json::from_str(text).expect("a profile"))
+        // By way of another process as well.
+        let filter = Filter::build(&serde_json::from_str(text).expect("a profile"))?;
+        Ok(Filter::from_bytes(&filter.to_bytes()).expect("the same filter"))
     }
 
     const EPERM: Action = ERRNO | 1;
