@@ -248,7 +248,7 @@ impl Drop for Aside {
 }
 
 /// Are children to be in the pid namespace of this process?
-fn children_stay() -> bool {
+pub fn children_stay() -> bool {
     const CHILDREN: &str = "/proc/self/ns/pid_for_children";
     let id = |link: &str| std::fs::read_link(link).ok();
     // Before Linux 4.12 the kernel has no such link; until the first child is there, it leads nowhere.

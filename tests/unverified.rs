@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::cgexec::{Name, mounted};
+use common::cgexec::{Name, controller};
 use common::nsenter::UNPRIVILEGED;
 use common::process::{Holder, copy_of_binary, limited, link, namespaces};
 use common::{Scratch, program, skip, stderr, stdout, there};
@@ -19,30 +19,6 @@ struct Claim {
     controller: &'static str,
     // Last, so that the process has ended before its group is removed.
     _name: Name,
-}
-
-/// Where a group can be made and a process be an ordinary user's. If not, that is said.
-fn controller(test: &str) -> Option<&'static str> {
-    if !namespaces(test) {
-        return None;
-    }
-    if !there("setpriv") {
-        skip(test, "needs setpriv");
-        return None;
-    }
-    let writable = |controller: &&str| {
-        let probe =
-            mounted(controller).map(|(at, _)| at.join(format!("ctrbox-test-{}-{test}", std::process::id())));
-        probe.is_some_and(|probe| {
-            let made = std::fs::create_dir(&probe).is_ok();
-            made && std::fs::remove_dir(&probe).is_ok()
-        })
-    };
-    let found = ["", "pids"].into_iter().find(|controller| writable(controller));
-    if found.is_none() {
-        skip(test, "no control group can be made here");
-    }
-    found
 }
 
 /// A process in a pid namespace of its own.
