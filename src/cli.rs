@@ -360,6 +360,7 @@ mod tests {
                 Ok(format!("{} | {}", seen.0.join(" "), rest.join(OsStr::new(" ")).to_string_lossy()))
             }
             Err(Exit::Usage(words)) => Err(words),
+            Err(Exit::Text(_)) => Err("Text".to_owned()),
             Err(other) => Err(format!("{other:?}")),
         }
     }

@@ -11,16 +11,17 @@ use ctrbox::container::target::{Target, group, matching, one};
 use ctrbox::container::{Container, Runtime, group_of};
 use ctrbox::isolation::capabilities::text::{Flags, Iab, parse_list};
 use ctrbox::isolation::capabilities::{self, State};
-use ctrbox::isolation::cgroup::{self, Hierarchies, limits};
-use ctrbox::isolation::idmap::{Range, Single, arguments, join};
-use ctrbox::isolation::kind;
+use ctrbox::isolation::cgroup::{Hierarchies, limits};
+use ctrbox::isolation::idmap::{arguments, join};
 use ctrbox::isolation::seccomp::{Filter, Profile};
 use ctrbox::launch::credentials::{self, Persona};
 use ctrbox::launch::exec;
 use ctrbox::output::filter::{self, Value};
 use ctrbox::output::json;
 use ctrbox::output::tree::{Forest, Glyphs};
+use ctrbox::proc::idmap::{Range, Single};
 use ctrbox::proc::{Credentials, Login, Stat, Status, Users, groups_with, homes, id_of, name_of};
+use ctrbox::proc::{mountinfo, ns};
 use ctrbox::text;
 
 const ROUNDS: usize = 2_000;
@@ -191,14 +192,14 @@ fn files_of_proc() {
     let scope = format!("0::/system.slice/docker-{id}.scope/init\n");
     let host = Hierarchies::parse(b"1 2 0:1 / /c/cpu rw - cgroup cgroup rw,cpu\n");
     mutated(&[&scope, "5:cpu,cpuacct:/a:b/c\n", "/machine.slice/machine-a\\x2db.scope"], |input| {
-        cgroup::parse(input).for_each(|line| _ = host.place(line));
+        ctrbox::isolation::cgroup::parse(input).for_each(|line| _ = host.place(line));
         _ = (group_of(&lossy(input), &container), host.named(OsStr::from_bytes(input), None));
     });
     mutated(&["32 31 0:29 /x /c/a\\040b rw shared:1 - cgroup cgroup rw,cpu\n"], |input| {
-        _ = (Hierarchies::parse(input), cgroup::unescape(input));
+        _ = (Hierarchies::parse(input), mountinfo::unescape(input));
     });
     mutated(&["PATH=/bin\0A=b\0=x\0A=c\0", "docker-default (enforce)\n", "net:[4026531840]"], |input| {
-        _ = (exec::parse_environ(input), credentials::label_to_write(input, true), kind::parse_link(input));
+        _ = (exec::parse_environ(input), credentials::label_to_write(input, true), ns::parse_link(input));
     });
 }
 

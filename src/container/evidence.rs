@@ -6,8 +6,8 @@ use nix::unistd::Pid;
 
 use super::cgroup_path::candidates;
 use super::{Container, cgroup_lines};
-use crate::isolation::kind::{Kind, parse_link};
 use crate::isolation::ns;
+use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, number};
 
 /// The control groups of `init` that carry the id of its container, each up to the component of the id.

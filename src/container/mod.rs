@@ -28,7 +28,7 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 
 use crate::isolation::cgroup;
-use crate::isolation::kind::Kind;
+use crate::proc::ns::Kind;
 
 /// What made the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

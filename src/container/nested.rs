@@ -8,10 +8,10 @@ use nix::unistd::Pid;
 
 use super::cgroup_path::Candidate;
 use super::records::{Records, Store};
-use super::users::is_served;
 use super::{Container, Files};
 use crate::aside::Account;
 use crate::proc::ProcRoot;
+use crate::proc::mountinfo::mounts;
 
 pub struct Nested {
     files: Files,
@@ -58,10 +58,7 @@ pub fn inside(proc: &ProcRoot, pid: Pid, account: Account) -> Option<Files> {
 /// files of /proc and /sys, where no records are.
 fn may_hang(proc: &ProcRoot, init: Pid) -> bool {
     let Ok(text) = proc.read(init, "mountinfo") else { return true };
-    text.split(|&b| b == b'\n').any(|line| {
-        let mut fields = line.split(|&b| b == b' ');
-        let place = fields.nth(4).unwrap_or_default();
-        let kind = fields.skip_while(|field| *field != b"-").nth(1).unwrap_or_default();
-        is_served(kind) && !place.starts_with(b"/proc") && !place.starts_with(b"/sys")
+    mounts(&text).any(|mount| {
+        mount.is_served() && !mount.point.starts_with(b"/proc") && !mount.point.starts_with(b"/sys")
     })
 }

@@ -12,8 +12,8 @@ use nix::unistd::Pid;
 use super::cgroup_path::candidates;
 use super::evidence::{made_by, namespace, start_of};
 use super::{Container, Files, How, PidNs, Runtime, Tag, cgroup_lines};
-use crate::isolation::kind::Kind;
 use crate::isolation::ns;
+use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Status};
 use crate::sys;
 
@@ -349,7 +349,7 @@ fn c_path(path: &Path) -> Option<std::ffi::CString> {
 
 fn parse(link: &Path) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
-    crate::isolation::kind::parse_link(std::fs::read_link(link).ok()?.as_os_str().as_bytes())
+    crate::proc::ns::parse_link(std::fs::read_link(link).ok()?.as_os_str().as_bytes())
 }
 
 /// The name of the program that a process runs, if its file is root's: then nobody else chose the name. The

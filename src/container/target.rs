@@ -15,8 +15,8 @@ use nix::unistd::{Pid, getuid};
 use super::evidence::namespace;
 use super::{Container, Files, How, PidNs, Resolver, Runtime};
 use crate::exit;
-use crate::isolation::kind::Kind;
 use crate::isolation::ns;
+use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Scan, Status, name_of};
 use crate::text;
 

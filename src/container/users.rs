@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Files;
-use crate::proc::{ProcRoot, homes, number};
+use crate::proc::{ProcRoot, homes, mountinfo, number};
 
 /// More than log in to any host; each costs a look into his home.
 const MOST: usize = 1_000;
@@ -63,12 +63,11 @@ struct Mount {
 
 impl Mounts {
     pub fn read() -> Mounts {
-        let text = std::fs::read_to_string(ProcRoot::default().own("mountinfo")).unwrap_or_default();
-        Mounts::parse(&text)
+        Mounts::parse(&std::fs::read(ProcRoot::default().own("mountinfo")).unwrap_or_default())
     }
 
-    fn parse(text: &str) -> Mounts {
-        Mounts(text.lines().filter_map(mount).collect())
+    fn parse(text: &[u8]) -> Mounts {
+        Mounts(mountinfo::mounts(text).map(|line| mount(&line)).collect())
     }
 
     /// May a look at that path take for ever?
@@ -89,25 +88,15 @@ impl Mounts {
     }
 }
 
-/// Is it a kind of file system that a server or a process answers for? That of fuseblk is root's.
-pub fn is_served(kind: &[u8]) -> bool {
-    const SERVED: [&str; 8] = ["9p", "afs", "autofs", "ceph", "cifs", "fuse", "nfs", "smb3"];
-    SERVED.iter().any(|served| kind.starts_with(served.as_bytes())) && kind != b"fuseblk"
-}
-
-fn mount(line: &str) -> Option<Mount> {
-    let (left, right) = line.split_once(" - ")?;
-    let mut fields = right.split(' ');
-    let (kind, options) = (fields.next()?, fields.nth(1).unwrap_or_default());
-    let place = left.split(' ').nth(4)?.replace("\\040", " ");
-    let served = is_served(kind.as_bytes());
-    let option = |wanted| options.split(',').any(|option| option == wanted);
-    let trap = match kind.starts_with("fuse") {
+fn mount(line: &mountinfo::Mount<'_>) -> Mount {
+    let place = mountinfo::unescape(line.point);
+    let served = line.is_served();
+    let trap = match line.kind.starts_with(b"fuse") {
         // Nobody but its owner gets in, not even root; or it is root's own.
-        true => option("allow_other") && !option("user_id=0"),
-        false => !place.starts_with("/proc/"),
+        true => line.has_option("allow_other") && !line.has_option("user_id=0"),
+        false => !place.starts_with("/proc"),
     };
-    Some(Mount { place: place.into(), served, trap: served && trap })
+    Mount { place, served, trap: served && trap }
 }
 
 #[cfg(test)]
@@ -118,7 +107,7 @@ mod tests {
     fn a_home_on_a_file_server_is_left_alone() {
         let lines = "1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / /home rw shared:1 - nfs4 server:/home rw\n\
                      3 2 0:3 / /home/near rw - ext4 /dev/vdb rw\n4 1 0:4 / /with\\040space rw - fuse.sshfs x rw";
-        let mounts = Mounts::parse(lines);
+        let mounts = Mounts::parse(lines.as_bytes());
         for (path, far) in [
             ("/home/x", true),
             ("/home/near", false),
@@ -133,7 +122,7 @@ mod tests {
     #[test]
     fn links_are_kept_from_servers_where_there_are_any() {
         let stay = |line: &str| {
-            let mounts = Mounts::parse(&format!("1 0 0:1 / / rw - ext4 /dev/vda rw\n{line}"));
+            let mounts = Mounts::parse(format!("1 0 0:1 / / rw - ext4 /dev/vda rw\n{line}").as_bytes());
             mounts.to_stay_on(Path::new("/home/u/x")).map(Path::to_owned)
         };
         for line in [

@@ -10,12 +10,12 @@ use std::path::Path;
 use caps::Capability;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::Pid;
-use procfs::process::MountInfo;
 
-use crate::isolation::idmap::Range;
-use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::proc::ProcRoot;
+use crate::proc::idmap::Range;
+use crate::proc::mountinfo::{self, MountInfo};
+use crate::proc::ns::Kind;
 
 /// The inode of the first user namespace, on every kernel.
 const FIRST_USER_NS: u64 = 4_026_531_837;
@@ -79,13 +79,13 @@ impl<'a> Facts<'a> {
     }
 
     pub fn mounts(&self) -> Option<&[MountInfo]> {
-        let read = || self.text(&self.proc.own("mountinfo")).map(|text| parse_mounts(&text));
+        let read = || self.text(&self.proc.own("mountinfo")).map(|text| mountinfo::parse(&text));
         self.mounts.get_or_init(read).as_deref()
     }
 
     /// The ids that our user namespace has: the inner sides of its map.
     pub fn own_ids(&self, file: &str) -> Option<Vec<Range>> {
-        self.text(&self.proc.own(file)).map(|text| Range::identity_of(&text))
+        self.text(&self.proc.own(file)).map(|text| Range::identity_of(text.as_bytes()))
     }
 
     /// Are we in the user namespace that the system began with?
@@ -120,12 +120,4 @@ fn field<'t>(status: &'t str, name: &str) -> Option<&'t str> {
 /// A set of capabilities as status shows it.
 pub fn mask(digits: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
-}
-
-/// Lines of kinds that the parser does not know are of no interest here. The parser makes maps of std.
-pub fn parse_mounts(text: &str) -> Vec<MountInfo> {
-    if !crate::sys::keyed::std_maps_work() {
-        return Vec::new();
-    }
-    text.lines().filter_map(|line| MountInfo::from_line(line).ok()).collect()
 }

@@ -7,11 +7,11 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::unistd::chroot;
 
-use super::facts::parse_mounts;
 use super::{Case, Finding, list};
-use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
+use crate::proc::mountinfo;
+use crate::proc::ns::Kind;
 use crate::sys;
 
 use Finding::{No, Perhaps, Sure};
@@ -141,7 +141,7 @@ fn root_seen_by_others(case: &Case<'_>) -> Option<Option<PathBuf>> {
         // The parser is slow; the number of the mount begins its line.
         let begin = format!("{root} ");
         let Some(line) = text.lines().find(|line| line.starts_with(&begin)) else { continue };
-        let other = parse_mounts(line).pop().map(|mount| mount.mount_point);
+        let other = mountinfo::parse(line).pop().map(|mount| mount.mount_point);
         if let Some(place) = other.filter(|place| place != Path::new("/")) {
             return Some(Some(place));
         }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use caps::Capability;
 
 use super::{Case, Finding};
-use crate::isolation::idmap::{Range, Which};
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
 use crate::proc::Users;
+use crate::proc::idmap::{Range, Which};
 use crate::text;
 
 use Finding::{No, Perhaps, Sure};

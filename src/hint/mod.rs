@@ -14,9 +14,9 @@ mod target;
 
 use nix::errno::Errno;
 
-use crate::isolation::kind::Kind;
 use crate::isolation::operation::Operation;
 use crate::proc::ProcRoot;
+use crate::proc::ns::Kind;
 use facts::Facts;
 
 /// What a check is given.

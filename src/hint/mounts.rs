@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use procfs::process::{MountInfo, MountOptFields};
+use crate::proc::mountinfo::{MountInfo, MountOptFields};
 
 use super::{Case, Finding, list};
-use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
+use crate::proc::ns::Kind;
 
 use Finding::{No, Perhaps, Sure};
 

@@ -9,10 +9,11 @@ use nix::unistd::Pid;
 use super::facts::mask;
 use super::maps::covered;
 use super::{Case, Finding};
-use crate::isolation::idmap::Range;
-use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
+use crate::proc::idmap::{Extent, Range, extents};
+use crate::proc::mountinfo::MountInfo;
+use crate::proc::ns::Kind;
 
 use Finding::{No, Perhaps, Sure};
 
@@ -86,9 +87,9 @@ pub fn gone(case: &Case<'_>) -> Option<Finding> {
 
 /// Is proc mounted so that it does not show the processes of others?
 fn hides(case: &Case<'_>) -> bool {
-    let of_proc = |mount: &&procfs::process::MountInfo| mount.mount_point == case.facts.proc.path();
+    let of_proc = |mount: &&MountInfo| mount.mount_point == case.facts.proc.path();
     let mount = case.facts.mounts().and_then(|mounts| mounts.iter().rfind(of_proc));
-    let hides = |mount: &procfs::process::MountInfo| match mount.super_options.get("hidepid") {
+    let hides = |mount: &MountInfo| match mount.super_options.get("hidepid") {
         Some(Some(mode)) => mode != "0" && mode != "off",
         _ => false,
     };
@@ -187,13 +188,9 @@ pub fn stronger(case: &Case<'_>) -> Option<Finding> {
 fn stands_above(case: &Case<'_>, pid: Pid) -> Option<bool> {
     let theirs = case.facts.text(&case.facts.proc.of(pid, "uid_map"))?;
     let ours = case.facts.text(&case.facts.proc.own("uid_map"))?;
-    let ids = Range::identity_of(&ours);
-    let foreign = |line: &str| {
-        let mut fields = line.split_whitespace().skip(1).map(str::parse::<u32>);
-        let (Some(Ok(outer)), Some(Ok(count))) = (fields.next(), fields.next()) else { return false };
-        !covered(&ids, &Range { inner: None, outer, count })
-    };
-    Some(theirs != ours && theirs.lines().any(foreign))
+    let ids = Range::identity_of(ours.as_bytes());
+    let foreign = |line: Extent| !covered(&ids, &Range { inner: None, outer: line.outer, count: line.count });
+    Some(theirs != ours && extents(theirs.as_bytes()).any(foreign))
 }
 
 pub fn same_user_ns(case: &Case<'_>) -> Option<Finding> {

@@ -9,8 +9,8 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::Pid;
 
 use super::ids::ById;
-use super::kind::parse_link;
 use super::ns;
+use crate::proc::ns::parse_link;
 use crate::proc::{ProcRoot, Scan, Status, vanished};
 use crate::sys::{self, PidfdInfo};
 

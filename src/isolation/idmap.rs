@@ -7,128 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Error, Result};
 
 use super::operation::{Operation, refused};
-
-/// Which of the two maps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    Users,
-    Groups,
-}
-
-impl Which {
-    /// Below /proc/PID.
-    #[must_use]
-    pub const fn file(self) -> &'static str {
-        match self {
-            Which::Users => "uid_map",
-            Which::Groups => "gid_map",
-        }
-    }
-
-    /// What root grants to users. Both are looked up by the name of the user, never the group's.
-    #[must_use]
-    pub const fn grants(self) -> &'static str {
-        match self {
-            Which::Users => "/etc/subuid",
-            Which::Groups => "/etc/subgid",
-        }
-    }
-
-    /// The program that writes the map for who may not (newuidmap(1)).
-    #[must_use]
-    pub const fn program(self) -> &'static str {
-        match self {
-            Which::Users => "newuidmap",
-            Which::Groups => "newgidmap",
-        }
-    }
-}
-
-/// `count` ids from `inner` inside are those from `outer` outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
-    /// None: from 0, around what else is mapped.
-    pub inner: Option<u32>,
-    pub outer: u32,
-    pub count: u32,
-}
-
-/// One id, `inner` inside, `outer` outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Single {
-    pub inner: u32,
-    pub outer: u32,
-}
+use crate::proc::idmap::{Range, Single, Which};
 
 /// The kernel takes no more than a page, in one write.
 const LARGEST: usize = 4096;
-
-impl Range {
-    /// `INNER:OUTER:COUNT` or `OUTER,INNER,COUNT`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Range> {
-        let colons: Vec<&str> = text.split(':').collect();
-        let commas: Vec<&str> = text.split(',').collect();
-        let (inner, outer, count) = match (&colons[..], &commas[..]) {
-            (&[inner, outer, count], _) => (inner, outer, count),
-            (_, &[outer, inner, count]) => (inner, outer, count),
-            _ => return None,
-        };
-        Some(Range { inner: Some(scanned(inner)?), outer: scanned(outer)?, count: scanned(count)? })
-    }
-
-    /// Every id of the lines of a map, as itself.
-    #[must_use]
-    pub fn identity_of(map: &str) -> Vec<Range> {
-        let lines = map.lines().filter_map(|line| {
-            let mut fields = line.split_whitespace().map(str::parse::<u32>);
-            let (start, _, count) = (fields.next()?.ok()?, fields.next()?, fields.next()?.ok()?);
-            Some(Range { inner: Some(start), outer: start, count })
-        });
-        lines.collect()
-    }
-
-    /// Is it one of the ids outside?
-    #[must_use]
-    pub fn contains(&self, id: u32) -> bool {
-        id.checked_sub(self.outer).is_some_and(|offset| offset < self.count)
-    }
-
-    /// What the first line for `user` (by name or number) in the text of /etc/subuid grants.
-    #[must_use]
-    pub fn granted(text: &[u8], user: &[u8], uid: u32) -> Option<Range> {
-        Range::all_granted(text, user, uid).next()
-    }
-
-    /// What all of them do.
-    pub fn all_granted(text: &[u8], user: &[u8], uid: u32) -> impl Iterator<Item = Range> {
-        text.split(|&b| b == b'\n').filter_map(move |line| {
-            let fields: Vec<&[u8]> = line.split(|&b| b == b':').collect();
-            let &[who, start, count] = &fields[..] else { return None };
-            if who != user && who != uid.to_string().as_bytes() {
-                return None;
-            }
-            let number = |field| std::str::from_utf8(field).ok()?.trim().parse().ok();
-            Some(Range { inner: None, outer: number(start)?, count: number(count)? })
-        })
-    }
-}
-
-/// As scanf(3) reads %u: white space, a sign, digits; modulo 2^32.
-fn scanned(text: &str) -> Option<u32> {
-    let digits = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
-    let (negative, digits) = match digits.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, digits.strip_prefix('+').unwrap_or(digits)),
-    };
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let value = digits.parse::<u64>().unwrap_or(u64::MAX);
-    let value = if negative { value.wrapping_neg() } else { value };
-    #[allow(clippy::cast_possible_truncation)] // that is what %u does
-    Some(value as u32)
-}
 
 /// The single id first, then the ranges around it: neither its inner nor its outer id can be mapped twice.
 #[must_use]
@@ -241,17 +123,6 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_of_writing_a_range() {
-        assert_eq!(Range::parse("0:1000:5"), Some(range(0, 1000, 5)));
-        assert_eq!(Range::parse("1000,0,5"), Some(range(0, 1000, 5)));
-        assert_eq!(Range::parse(" 1: +2: 4294967297"), Some(range(1, 2, 1)));
-        assert_eq!(Range::parse("-1:0:1"), Some(range(u32::MAX, 0, 1)));
-        for text in ["", "1", "1:2", "1:2:3:4", "1:2,3", "a:b:c", "1:2:3x", "::"] {
-            assert_eq!(Range::parse(text), None, "{text}");
-        }
-    }
-
-    #[test]
     fn a_single_id_takes_its_place_from_the_ranges() {
         let auto = Range { inner: None, outer: 100_000, count: 65_536 };
         let joined = |inner, outer, ranges: &[Range]| join(Some(Single { inner, outer }), ranges);
@@ -268,20 +139,5 @@ mod tests {
         assert_eq!(join(None, &[auto, range(7, 8, 9)]), [range(0, 100_000, 65_536), range(7, 8, 9)]);
         assert_eq!(joined(0, 0, &[range(0, 0, u32::MAX)])[1], range(1, 1, u32::MAX - 1));
         assert_eq!(joined(9, 9, &[range(0, 0, 0)]), [range(9, 9, 1)]);
-    }
-
-    #[test]
-    fn grants_and_identity() {
-        let text = b"root:1:2\nann:100000:65536\n1001:5:6\nann:7:8\n\nx\n";
-        assert_eq!(
-            Range::granted(text, b"ann", 7),
-            Some(Range { inner: None, outer: 100_000, count: 65_536 })
-        );
-        assert_eq!(Range::granted(text, b"bob", 1001), Some(Range { inner: None, outer: 5, count: 6 }));
-        assert_eq!(Range::granted(text, b"eve", 9), None);
-        assert_eq!(
-            Range::identity_of("         0          5         10\n  20 1 4294967295\nx\n"),
-            [range(0, 0, 10), range(20, 20, u32::MAX)]
-        );
     }
 }

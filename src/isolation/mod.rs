@@ -8,7 +8,6 @@ pub mod descriptors;
 pub mod identity;
 pub mod idmap;
 pub mod ids;
-pub mod kind;
 pub mod mounts;
 pub mod ns;
 pub mod operation;

@@ -17,8 +17,8 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::ForkResult;
 
 use super::descriptors;
-use super::kind::{Kind, parse_link};
 use crate::proc::Status;
+use crate::proc::ns::{Kind, parse_link};
 use crate::sys::{self, mounts};
 
 /// A copy of all our mounts, from which nothing is passed on to others.

@@ -12,9 +12,9 @@ use nix::sys::stat::Mode;
 use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
-use super::kind::Kind;
 use super::operation::{Operation, refused};
 use crate::proc::ProcRoot;
+use crate::proc::ns::Kind;
 use crate::sys;
 
 /// ioctl_nsfs(2): the user namespace that owns a namespace, or is the parent of a user namespace.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use super::idmap::{Range, Which};
-use super::kind::Kind;
+use crate::proc::idmap::{Range, Which};
+use crate::proc::ns::Kind;
 
 /// What was asked of the kernel, or of a program that stands between it and us.
 pub enum Operation {

@@ -11,8 +11,8 @@ use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
 use super::capabilities::{Mask, own};
-use super::kind::{Kind, parse_link};
 use super::ns;
+use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{Credentials, ProcRoot, Scan};
 
 /// CAP_SYS_PTRACE of capabilities(7).

@@ -17,6 +17,7 @@ use crate::isolation::capabilities::text::Flags;
 use crate::isolation::capabilities::{bits, own};
 use crate::isolation::seccomp::Filter;
 use crate::proc::Credentials;
+use crate::proc::idmap::inner_of;
 
 /// From `/proc/PID/status`; the ids as our user namespace has them until [`Persona::translate`].
 #[derive(Debug, PartialEq, Eq, Clone)]
@@ -66,10 +67,10 @@ impl Persona {
     /// The ids as the process's own user namespace has them, by its uid_map and gid_map as we read them.
     pub fn translate(&mut self, uid_map: &[u8], gid_map: &[u8]) -> Result<()> {
         let unmapped = |what: &str, id: u32| anyhow!("{what} {id} is not mapped in the user namespace");
-        self.uid = inner(uid_map, self.uid).ok_or_else(|| unmapped("user", self.uid))?;
-        self.gid = inner(gid_map, self.gid).ok_or_else(|| unmapped("group", self.gid))?;
+        self.uid = inner_of(uid_map, self.uid).ok_or_else(|| unmapped("user", self.uid))?;
+        self.gid = inner_of(gid_map, self.gid).ok_or_else(|| unmapped("group", self.gid))?;
         // Groups that have no name inside cannot be taken along.
-        self.groups = self.groups.iter().filter_map(|&group| inner(gid_map, group)).collect();
+        self.groups = self.groups.iter().filter_map(|&group| inner_of(gid_map, group)).collect();
         Ok(())
     }
 
@@ -138,17 +139,6 @@ impl Persona {
         }
         Ok(())
     }
-}
-
-/// An outer id by the lines of a map: `INNER OUTER COUNT`.
-fn inner(map: &[u8], outer: u32) -> Option<u32> {
-    let text = std::str::from_utf8(map).ok()?;
-    text.lines().find_map(|line| {
-        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
-        let (inner, first, count) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
-        let offset = outer.checked_sub(first).filter(|&offset| offset < count)?;
-        inner.checked_add(offset)
-    })
 }
 
 /// Our own files in proc as they were outside: inside there may be no proc, or one that somebody made up.

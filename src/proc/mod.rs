@@ -1,6 +1,9 @@
 //! What /proc says: parsers of bytes, and the files they come from below a [`ProcRoot`].
 
 mod credentials;
+pub mod idmap;
+pub mod mountinfo;
+pub mod ns;
 mod passwd;
 mod scan;
 mod stat;

@@ -9,9 +9,9 @@ use super::facts::Facts;
 use super::gather::{Found, Process};
 use super::rights;
 use crate::container::How;
-use crate::isolation::kind::Kind;
 use crate::output::sheet::{Source, Value};
 use crate::output::tree::Forest;
+use crate::proc::ns::Kind;
 use crate::proc::{Stat, Users};
 use crate::text;
 

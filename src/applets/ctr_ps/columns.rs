@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 
-use crate::isolation::kind::Kind;
 use crate::output::table::{Align, Column, Json};
+use crate::proc::ns::Kind;
 use crate::text;
 
 /// In the order of `--list-columns`.

@@ -13,7 +13,8 @@ use crate::aside::Account;
 use crate::container::{How, inside};
 use crate::isolation::capabilities::State;
 use crate::isolation::cgroup;
-use crate::isolation::kind::{Kind, parse_link};
+use crate::proc::idmap::inner_of;
+use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, Scan, Stat, Status, Users, number, vanished};
 
 #[derive(Default)]
@@ -91,7 +92,7 @@ impl<'a> Reader<'a> {
             facts.oom_score = text.and_then(|text| number(text.trim_ascii()));
         }
         if self.wants(needs::UID_MAP) {
-            facts.cuid = process.uid.and_then(|uid| mapped(self.scan.read(pid, "uid_map").ok()?, uid));
+            facts.cuid = process.uid.and_then(|uid| inner_of(self.scan.read(pid, "uid_map").ok()?, uid));
         }
         if self.wants(needs::PASSWD) {
             facts.cuser = facts.cuid.and_then(|uid| self.user_inside(process, uid));
@@ -211,16 +212,6 @@ fn label(text: &[u8]) -> Vec<u8> {
     text[..end].to_vec()
 }
 
-/// Which user there is `uid` here, by a uid_map: lines of `THERE HERE COUNT`.
-fn mapped(map: &[u8], uid: u32) -> Option<u32> {
-    map.split(|&b| b == b'\n').find_map(|line| {
-        let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).map(number);
-        let (there, here, count): (u32, u32, u32) = (fields.next()??, fields.next()??, fields.next()??);
-        let offset = uid.checked_sub(here).filter(|offset| *offset < count)?;
-        there.checked_add(offset)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,11 +240,11 @@ mod tests {
     #[test]
     fn users_through_a_map() {
         let map = b"         0     100000      65536\n     65536       1000          1\n";
-        assert_eq!(mapped(map, 100_033), Some(33));
-        assert_eq!(mapped(map, 1000), Some(65_536));
-        assert_eq!(mapped(map, 0), None);
-        assert_eq!(mapped(b"0 0 4294967295\n", 4_294_967_294), Some(4_294_967_294));
-        assert_eq!(mapped(b"4294967295 0 9\nx\n\n0 1\n", 5), None);
+        assert_eq!(inner_of(map, 100_033), Some(33));
+        assert_eq!(inner_of(map, 1000), Some(65_536));
+        assert_eq!(inner_of(map, 0), None);
+        assert_eq!(inner_of(b"0 0 4294967295\n", 4_294_967_294), Some(4_294_967_294));
+        assert_eq!(inner_of(b"4294967295 0 9\nx\n\n0 1\n", 5), None);
     }
 
     #[test]

@@ -14,9 +14,10 @@ use super::collect::{Found, Holder, Namespace};
 use super::columns::Id;
 use super::relate::{NetIds, Relation};
 use crate::container::{Container, Files, Resolver};
-use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::output::table;
+use crate::proc::idmap::extents;
+use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Scan, Status, Users};
 use crate::text;
 
@@ -208,9 +209,9 @@ impl<'a> Cells<'a> {
             return None;
         }
         let mut scan = self.scan.borrow_mut();
-        let map = String::from_utf8_lossy(scan.read(*namespace.members.first()?, "uid_map").ok()?);
+        let map = scan.read(*namespace.members.first()?, "uid_map").ok()?;
         let ranges: Vec<String> =
-            map.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(":")).collect();
+            extents(map).map(|line| format!("{}:{}:{}", line.inner, line.outer, line.count)).collect();
         (!ranges.is_empty()).then(|| ranges.join(","))
     }
 }

@@ -16,9 +16,9 @@ use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-use crate::isolation::cgroup::unescape;
-use crate::isolation::kind::{Kind, parse_link};
 use crate::isolation::ns;
+use crate::proc::mountinfo;
+use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, Scan, broken, entries};
 use crate::sys;
 
@@ -309,19 +309,13 @@ impl<'a> Walk<'a> {
 
 /// The lines of mountinfo that are of nsfs: their root names the namespace.
 fn mounts(text: &[u8], wanted: &Wanted, found: &mut Found) {
-    for line in text.split(|&b| b == b'\n') {
-        let mut fields = line.split(|&b| b == b' ');
-        let (Some(root), Some(target)) = (fields.nth(3), fields.next()) else { continue };
-        let mut after = fields.skip_while(|field| *field != b"-").skip(1);
-        if after.next() != Some(b"nsfs") {
-            continue;
-        }
+    for mount in mountinfo::mounts(text).filter(|mount| mount.kind == b"nsfs") {
         let kind = wanted.kinds.iter().find(|kind| {
-            root.strip_prefix(kind.proc_name().as_bytes()).is_some_and(|rest| rest.starts_with(b":["))
+            mount.root.strip_prefix(kind.proc_name().as_bytes()).is_some_and(|rest| rest.starts_with(b":["))
         });
-        if let (Some(kind), Some(inode)) = (kind, parse_link(root)) {
+        if let (Some(kind), Some(inode)) = (kind, parse_link(mount.root)) {
             let at = found.of(*kind, inode);
-            let target = unescape(target);
+            let target = mountinfo::unescape(mount.point);
             let mounts = &mut found.namespaces[at].mounts;
             if !mounts.contains(&target) {
                 mounts.push(target);

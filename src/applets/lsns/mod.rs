@@ -60,8 +60,8 @@ use nix::unistd::Pid;
 
 use crate::cli::{self, Call, Effect, Grammar, Opt, set, unglued};
 use crate::exit::{Exit, Outcome};
-use crate::isolation::kind::Kind;
 use crate::output::style::When;
+use crate::proc::ns::Kind;
 use crate::text;
 use columns::{Id, Wrong};
 

@@ -6,9 +6,9 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType
 use nix::sys::stat::fstat;
 
 use super::collect::Found;
-use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::proc::ProcRoot;
+use crate::proc::ns::Kind;
 
 /// Of one namespace; an inode of 0 is none, or one that we may not see.
 #[derive(Default, Clone, Copy)]

@@ -16,12 +16,12 @@ use super::{Operand, Request, Tree, task_pid};
 use crate::container::target::{Held, Lookup, Purpose};
 use crate::container::{Files, Resolver};
 use crate::exit::{self, Exit, Outcome};
-use crate::isolation::kind::{Kind, parse_link};
 use crate::isolation::ns;
 use crate::output::Out;
 use crate::output::filter::{Filter, Value};
 use crate::output::style::{self, Painter};
 use crate::output::table::{self, Column, Form, Json, Layout, Row};
+use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, broken};
 use crate::text;
 

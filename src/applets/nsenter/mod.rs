@@ -174,8 +174,8 @@ use nix::sys::prctl;
 
 use crate::cli::{Call, Effect, Grammar, Opt, set};
 use crate::exit::{Exit, Outcome};
-use crate::isolation::kind::Kind;
 use crate::launch::{exec, self_exe};
+use crate::proc::ns::Kind;
 use options::{gid, host_root, mount_proc, pass_fds, root, socket, target, uid, user, wd, wdns};
 use plan::Request;
 

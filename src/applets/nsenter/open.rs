@@ -20,13 +20,13 @@ use crate::container::target::{self, Held};
 use crate::container::{Files, How, Resolver, Tag, profile};
 use crate::exit;
 use crate::isolation::cgroup::Hierarchies;
-use crate::isolation::kind::Kind;
 use crate::isolation::ns::{self, Set};
 use crate::isolation::seccomp::Filter;
 use crate::isolation::tracers;
 use crate::launch::credentials::{Outside, Persona, label_to_write};
 use crate::launch::exec::{self, Environment};
 use crate::launch::{harden, self_exe};
+use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Status};
 
 /// What is opened outside for use inside.

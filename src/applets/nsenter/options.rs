@@ -11,9 +11,9 @@ use super::plan::{Directory, Id, Request};
 use crate::cli::{self, unglued};
 use crate::container::target::Target;
 use crate::exit::Exit;
-use crate::isolation::kind::Kind;
 use crate::isolation::ns::{self, open_file};
 use crate::launch::harden;
+use crate::proc::ns::Kind;
 use crate::text;
 
 type Done = Result<(), Exit>;

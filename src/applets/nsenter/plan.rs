@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use crate::container::target::Target;
-use crate::isolation::kind::Kind;
 use crate::launch::harden::Numbers;
+use crate::proc::ns::Kind;
 
 /// What the command line asks for. Files are open already: an error of theirs comes in its turn.
 #[derive(Default)]

@@ -14,14 +14,15 @@ use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, setgid, setuid};
 
 use super::plan::{BINFMT, Map, Plan, Propagation, Request};
 use crate::exit::{Exit, Outcome, report};
-use crate::isolation::idmap::{self, Range, Single, Which};
-use crate::isolation::kind::Kind;
+use crate::isolation::idmap;
 use crate::isolation::operation::{Operation, refused};
 use crate::isolation::{capabilities, ns};
 use crate::launch::exec::{self, Guardian};
 use crate::launch::helper::Helper;
 use crate::launch::job_control::Foreground;
 use crate::proc::ProcRoot;
+use crate::proc::idmap::{Range, Single, Which};
+use crate::proc::ns::Kind;
 use crate::sys;
 
 const FAILURE: u8 = 1;

@@ -56,9 +56,9 @@ use nix::errno::Errno;
 
 use crate::cli::{self, Call, Effect, Grammar, Opt, set};
 use crate::exit::{Exit, Outcome};
-use crate::isolation::idmap::{Range, Which};
-use crate::isolation::kind::Kind;
 use crate::launch::exec;
+use crate::proc::idmap::{Range, Which};
+use crate::proc::ns::Kind;
 use crate::text;
 use plan::{Ids, Request};
 

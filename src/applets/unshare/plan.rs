@@ -9,9 +9,10 @@ use nix::mount::MsFlags;
 use nix::unistd::{getresgid, getresuid};
 
 use crate::cli;
-use crate::isolation::idmap::{self, Range, Single, Which};
-use crate::isolation::kind::Kind;
+use crate::isolation::idmap;
 use crate::launch::exec::Environment;
+use crate::proc::idmap::{Range, Single, Which};
+use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Users, id_of};
 
 /// Where binfmt_misc is mounted unless told otherwise.
@@ -136,8 +137,7 @@ pub fn granted(which: Which) -> Result<Range> {
 /// Every id that we have, as itself.
 pub fn own_ids(which: Which) -> Result<Vec<Range>> {
     let path = ProcRoot::default().own(which.file());
-    let text =
-        std::fs::read_to_string(&path).with_context(|| format!("could not open '{}'", path.display()))?;
+    let text = std::fs::read(&path).with_context(|| format!("could not open '{}'", path.display()))?;
     Ok(Range::identity_of(&text))
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Records;
 use crate::container::users::User;
 use crate::container::{Container, Files, Runtime, rfc3339};
-use crate::isolation::kind::Kind;
+use crate::proc::ns::Kind;
 
 pub struct Flatpak;
 

@@ -4,7 +4,7 @@
 use super::Records;
 use crate::container::cgroup_path::is_name;
 use crate::container::{Container, Files, Runtime};
-use crate::isolation::kind::Kind;
+use crate::proc::ns::Kind;
 
 const NAMESPACES: &str = "/run/snapd/ns";
 

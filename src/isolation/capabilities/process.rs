@@ -11,9 +11,10 @@ use nix::unistd::Pid;
 use super::State;
 use super::file::{self, FileCapabilities};
 use crate::aside::{self, Account};
-use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::proc::ProcRoot;
+use crate::proc::mountinfo::mounts;
+use crate::proc::ns::Kind;
 use crate::sys;
 
 pub struct Process {
@@ -129,13 +130,8 @@ fn asks_a_program(proc: &ProcRoot, pid: Pid, file: &CStr) -> nix::Result<bool> {
     let ((major, minor), _) = sys::file_id(nix::fcntl::AT_FDCWD, file)?;
     let device = format!("{major}:{minor}");
     let unknown = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-    let mounts = proc.read(pid, "mountinfo").map_err(unknown)?;
-    Ok(mounts.split(|&b| b == b'\n').any(|line| {
-        let mut fields = line.split(|&b| b == b' ');
-        let here = fields.nth(2) == Some(device.as_bytes());
-        let kind = fields.skip_while(|field| *field != b"-").nth(1).unwrap_or_default();
-        here && kind.starts_with(b"fuse")
-    }))
+    let text = proc.read(pid, "mountinfo").map_err(unknown)?;
+    Ok(mounts(&text).any(|mount| mount.device == device.as_bytes() && mount.kind.starts_with(b"fuse")))
 }
 
 /// What lies below overlayfs is not known: another process asks for it, and is waited for a limited time.

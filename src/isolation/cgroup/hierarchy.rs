@@ -1,9 +1,8 @@
 //! Which groups a process is in, and where their directories are, on v1, v2 and hybrid hosts.
 
-use std::ffi::OsString;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -12,6 +11,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
 use crate::proc::ProcRoot;
+use crate::proc::mountinfo::{Mount, mounts, unescape};
 
 /// A line of `/proc/PID/cgroup` (cgroups(7)): `ID:CONTROLLERS:PATH`.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -66,10 +66,10 @@ impl Hierarchies {
         Ok(Hierarchies::parse(&text))
     }
 
-    /// From the text of `/proc/PID/mountinfo`. By hand: most of a short run would go into a parser of all lines.
+    /// From the text of `/proc/PID/mountinfo`.
     #[must_use]
     pub fn parse(mountinfo: &[u8]) -> Hierarchies {
-        Hierarchies(mountinfo.split(|&b| b == b'\n').filter_map(mount).collect())
+        Hierarchies(mounts(mountinfo).filter_map(hierarchy).collect())
     }
 
     #[must_use]
@@ -122,8 +122,8 @@ impl Hierarchies {
     }
 }
 
-/// The hierarchy that a line of mountinfo is of: `ID PARENT DEVICE ROOT POINT OPTIONS… - TYPE SOURCE OPTIONS`.
-fn mount(line: &[u8]) -> Option<Hierarchy> {
+/// The hierarchy that is mounted there.
+fn hierarchy(mount: Mount<'_>) -> Option<Hierarchy> {
     const CONTROLLERS: [&[u8]; 14] = [
         b"cpu",
         b"cpuacct",
@@ -140,46 +140,17 @@ fn mount(line: &[u8]) -> Option<Hierarchy> {
         b"rdma",
         b"misc",
     ];
-    // From the end, where the type is soon seen: most lines are of other file systems.
-    let mut fields = line.rsplitn(4, |&b| b == b' ');
-    let (options, _source, kind, rest) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    if !kind.starts_with(b"cgroup") {
-        return None;
-    }
-    let mut fields = rest.split(|&b| b == b' ');
-    let (root, mount_point) = (fields.nth(3)?, fields.next()?);
     let named = |option: &&[u8]| CONTROLLERS.contains(option) || option.starts_with(b"name=");
-    let mut controllers: Vec<String> = match kind {
+    let mut controllers: Vec<String> = match mount.kind {
         b"cgroup2" => Vec::new(),
         b"cgroup" => {
-            let names = options.split(|&b| b == b',').filter(named);
+            let names = mount.options.split(|&b| b == b',').filter(named);
             names.map(|name| String::from_utf8_lossy(name).into_owned()).collect()
         }
         _ => return None,
     };
     controllers.sort_unstable();
-    Some(Hierarchy { controllers, root: unescape(root), mount_point: unescape(mount_point) })
-}
-
-/// mountinfo's octal escapes: `\040` for a blank.
-#[must_use]
-pub fn unescape(field: &[u8]) -> PathBuf {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut at = 0;
-    while at < field.len() {
-        let octal = field.get(at + 1..at + 4).filter(|_| field[at] == b'\\');
-        match octal.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()) {
-            Some(byte) => {
-                plain.push(byte);
-                at += 4;
-            }
-            None => {
-                plain.push(field[at]);
-                at += 1;
-            }
-        }
-    }
-    PathBuf::from(OsString::from_vec(plain))
+    Some(Hierarchy { controllers, root: unescape(mount.root), mount_point: unescape(mount.point) })
 }
 
 #[cfg(test)]

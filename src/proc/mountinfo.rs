@@ -1,0 +1,105 @@
+//! /proc/PID/mountinfo (proc_pid_mountinfo(5)).
+//!
+//! [`mounts`] gives fields of lines without a copy: `lsns`, and the search for control groups in a short run, read
+//! hundreds of lines and need two of them; the procfs crate's parser takes 20 times the instructions for a line.
+//! [`parse`], by that crate, is for hints, which look at everything.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+pub use procfs::process::{MountInfo, MountOptFields};
+
+/// A line: `ID PARENT DEVICE ROOT POINT OPTIONS [TAG…] - KIND SOURCE OPTIONS`. Paths as they stand there, escaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mount<'a> {
+    /// `MAJOR:MINOR`
+    pub device: &'a [u8],
+    pub root: &'a [u8],
+    pub point: &'a [u8],
+    /// The type of the file system.
+    pub kind: &'a [u8],
+    /// Those of the file system, not of the mount.
+    pub options: &'a [u8],
+}
+
+impl Mount<'_> {
+    /// Does a server or a process answer for this file system, which need not answer? That of fuseblk is root's.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        const SERVED: [&[u8]; 8] = [b"9p", b"afs", b"autofs", b"ceph", b"cifs", b"fuse", b"nfs", b"smb3"];
+        SERVED.iter().any(|served| self.kind.starts_with(served)) && self.kind != b"fuseblk"
+    }
+
+    #[must_use]
+    pub fn has_option(&self, option: &str) -> bool {
+        self.options.split(|&b| b == b',').any(|other| other == option.as_bytes())
+    }
+}
+
+/// The lines that are complete.
+pub fn mounts(text: &[u8]) -> impl Iterator<Item = Mount<'_>> {
+    text.split(|&b| b == b'\n').filter_map(mount)
+}
+
+fn mount(line: &[u8]) -> Option<Mount<'_>> {
+    // The last three from the end: how many tags there are does not matter then.
+    let mut last = line.rsplitn(4, |&b| b == b' ');
+    let (options, _source, kind, rest) = (last.next()?, last.next()?, last.next()?, last.next()?);
+    let mut first = rest.split(|&b| b == b' ').skip(2);
+    let (device, root, point) = (first.next()?, first.next()?, first.next()?);
+    (first.last() == Some(b"-")).then_some(Mount { device, root, point, kind, options })
+}
+
+/// mountinfo's octal escapes: `\040` for a blank.
+#[must_use]
+pub fn unescape(field: &[u8]) -> PathBuf {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut at = 0;
+    while at < field.len() {
+        let octal = field.get(at + 1..at + 4).filter(|_| field[at] == b'\\');
+        match octal.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()) {
+            Some(byte) => {
+                plain.push(byte);
+                at += 4;
+            }
+            None => {
+                plain.push(field[at]);
+                at += 1;
+            }
+        }
+    }
+    PathBuf::from(OsString::from_vec(plain))
+}
+
+/// Everything of all lines that the procfs crate understands. Its parser makes maps of std, which need random numbers
+/// of the kernel.
+#[must_use]
+pub fn parse(text: &str) -> Vec<MountInfo> {
+    if !crate::sys::keyed::std_maps_work() {
+        return Vec::new();
+    }
+    text.lines().filter_map(|line| MountInfo::from_line(line).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_lines() {
+        let text =
+            b"36 31 0:33 /a\\040b /mnt/c\\011 rw,noatime shared:7 master:1 - fuse.x src rw,allow_other\n\
+            1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / /cut rw - ext4\n\n";
+        let all: Vec<Mount<'_>> = mounts(text).collect();
+        assert_eq!(all.len(), 2);
+        assert_eq!((all[0].device, all[0].kind), (&b"0:33"[..], &b"fuse.x"[..]));
+        assert_eq!(unescape(all[0].root), PathBuf::from("/a b"));
+        assert_eq!(unescape(all[0].point), PathBuf::from("/mnt/c\t"));
+        assert!(all[0].is_served() && all[0].has_option("allow_other") && !all[0].has_option("allow"));
+        assert!(!all[1].is_served());
+        for end in 0..text.len() {
+            _ = mounts(&text[..end]).count();
+        }
+    }
+}
