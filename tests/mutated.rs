@@ -10,7 +10,7 @@ use std::rc::Rc;
 use ctrbox::container::target::{Target, group, matching, one};
 use ctrbox::container::{Container, Runtime, group_of};
 use ctrbox::isolation::capabilities::text::{Flags, Iab, parse_list};
-use ctrbox::isolation::capabilities::{self, State};
+use ctrbox::isolation::capabilities::{self};
 use ctrbox::isolation::cgroup::{Hierarchies, limits};
 use ctrbox::isolation::idmap::{arguments, join};
 use ctrbox::isolation::seccomp::{Filter, Profile};
@@ -182,7 +182,12 @@ fn files_of_proc() {
         NSpid:\t27276\t7\t1\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t00000000a80425fb\n\
         CapBnd:\t00000000a80425fb\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nThreads:\t3\n";
     mutated(&[STATUS], |input| {
-        _ = (Status::parse(input), Credentials::parse(input), State::parse(input), Persona::parse(input));
+        _ = (
+            Status::parse(input),
+            Credentials::parse(input),
+            Credentials::parse(input),
+            Persona::parse(input),
+        );
     });
     mutated(&["7 (a) S 1) R 3 7 7 34816 7 4194304 1 0 0 0 5 6 0 0 20 -5 2 0 99 4096 25 1\n"], |input| {
         _ = Stat::parse(input);

@@ -10,10 +10,10 @@ use anyhow::{Context, Result};
 use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
-use super::capabilities::{Mask, own};
+use super::capabilities::own;
 use super::ns;
 use crate::proc::ns::{Kind, parse_link};
-use crate::proc::{Credentials, ProcRoot, Scan};
+use crate::proc::{Credentials, Mask, ProcRoot, Scan};
 
 /// CAP_SYS_PTRACE of capabilities(7).
 const SYS_PTRACE: Mask = 1 << 19;
@@ -43,8 +43,8 @@ pub fn find(proc: &ProcRoot, pid_ns: &OwnedFd, user_ns: &OwnedFd) -> Result<Opti
         // A process that ends meanwhile has nothing to read. Of one whose user namespace is not told, the worst.
         let in_charge = link(&scan, pid, Kind::User).is_none_or(|id| above.contains(&id));
         let Ok(status) = scan.read(pid, "status") else { continue };
-        let can = Credentials::parse(status);
-        let gains = can.bounding.unwrap_or(Mask::MAX) | can.permitted.unwrap_or(Mask::MAX);
+        let gains =
+            Credentials::parse(status).map_or(Mask::MAX, |all| all.sets.bounding | all.sets.permitted);
         if in_charge && (gains & SYS_PTRACE != 0 || permitted & !gains == 0) {
             return Ok(Some(pid));
         }

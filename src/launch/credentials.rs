@@ -39,28 +39,19 @@ impl Persona {
     /// None of a text that is not whole: what is missing would be guessed.
     #[must_use]
     pub fn parse(status: &[u8]) -> Option<Persona> {
-        let may = Credentials::parse(status);
-        let field = |name: &str| {
-            let mut lines = status.split(|&b| b == b'\n');
-            let value = lines.find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b":"))?;
-            std::str::from_utf8(value).ok().map(str::trim)
-        };
-        let effective = |name| field(name)?.split_ascii_whitespace().nth(1)?.parse().ok();
-        let number = |name| field(name)?.parse::<u32>().ok();
-        let groups: Result<_, _> = field("Groups")?.split_ascii_whitespace().map(str::parse).collect();
-        // Without seccomp in the kernel there is no such line. Before 5.9 there is no count.
-        let filtered = may.seccomp == Some(2);
+        let all = Credentials::parse(status)?;
         Some(Persona {
-            uid: effective("Uid")?,
-            gid: effective("Gid")?,
-            groups: groups.ok()?,
-            inheritable: may.inheritable?,
-            permitted: may.permitted?,
-            effective: may.effective?,
-            bounding: may.bounding?,
-            ambient: may.ambient?,
-            no_new_privs: may.no_new_privs?,
-            filters: if filtered { number("Seccomp_filters").unwrap_or(1) } else { 0 },
+            uid: *all.uids.get(1)?,
+            gid: *all.gids.get(1)?,
+            groups: all.groups,
+            inheritable: all.sets.inheritable,
+            permitted: all.sets.permitted,
+            effective: all.sets.effective,
+            bounding: all.sets.bounding,
+            ambient: all.sets.ambient,
+            no_new_privs: all.no_new_privs?,
+            // Without seccomp in the kernel there is no such line. Before 5.9 there is no count.
+            filters: if all.seccomp == Some(2) { all.filters.unwrap_or(1) } else { 0 },
         })
     }
 

@@ -5,12 +5,14 @@ pub mod idmap;
 pub mod mountinfo;
 pub mod ns;
 mod passwd;
+mod process;
 mod scan;
 mod stat;
 mod status;
 
-pub use credentials::Credentials;
+pub use credentials::{Credentials, Mask, Sets};
 pub use passwd::{Login, Users, groups_with, homes, id_of, name_of, open_plain};
+pub use process::Process;
 pub use scan::{Scan, entries};
 pub use stat::{Stat, TICKS};
 pub use status::{Status, number};

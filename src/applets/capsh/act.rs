@@ -12,7 +12,8 @@ use crate::exit::Exit;
 use crate::isolation::capabilities::mode::Mode;
 use crate::isolation::capabilities::own::{self, SETPCAP, SYS_CHROOT};
 use crate::isolation::capabilities::text::{Flags, Iab};
-use crate::isolation::capabilities::{Mask, all, name, number};
+use crate::isolation::capabilities::{all, name, number};
+use crate::proc::Mask;
 use crate::text;
 
 /// `--mode` shows it, `--mode=NAME` sets it.

@@ -11,9 +11,9 @@ use super::{Shell, fail, tell};
 use crate::container::target::{Lookup, Purpose, Target};
 use crate::exit::Exit;
 use crate::isolation::capabilities::baseline::describe;
-use crate::isolation::capabilities::process::{Process, Program, UserNs};
-use crate::isolation::capabilities::{Sets, State};
+use crate::isolation::capabilities::process::{Capable, Program, UserNs};
 use crate::isolation::ns;
+use crate::proc::{Credentials, Sets};
 use crate::proc::{ProcRoot, vanished};
 use crate::text;
 
@@ -22,7 +22,7 @@ pub fn print(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let shown = || format!("--print={}", text::shown(word));
     let target = Target::parse(word).with_context(shown)?;
     let held = Lookup::new("capsh", Purpose::Read).held(&proc, &target)?;
-    let process = Process::whole(&proc, held.pid).map_err(|error| {
+    let process = Capable::whole(proc.process(held.pid)).map_err(|error| {
         match error.raw_os_error().map(Errno::from_raw).filter(|errno| !vanished(*errno)) {
             Some(errno) => anyhow!(errno),
             None if error.raw_os_error().is_some() => anyhow!(Errno::ESRCH),
@@ -37,7 +37,7 @@ pub fn print(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
-fn card(process: &Process, last: u8) -> String {
+fn card(process: &Capable, last: u8) -> String {
     let state = &process.state;
     let sets = &state.sets;
     let mut text = format!("Process: {} ({})\n", process.pid, text::escape(&state.name));
@@ -57,7 +57,7 @@ fn card(process: &Process, last: u8) -> String {
 }
 
 /// The names are not told: they may be another's in there.
-fn identity(state: &State) -> String {
+fn identity(state: &Credentials) -> String {
     let id = |ids: &[u32], at: usize| ids.get(at).map_or("?".to_owned(), ToString::to_string);
     let groups: Vec<String> = state.groups.iter().map(ToString::to_string).collect();
     format!(
@@ -102,7 +102,7 @@ fn program(program: Option<&Program>, last: u8) -> String {
     }
 }
 
-fn threads(process: &Process, last: u8) -> String {
+fn threads(process: &Capable, last: u8) -> String {
     let mut text = String::new();
     let differing: usize = process.others.iter().map(|(threads, _)| threads.len()).sum();
     if process.state.threads > 1 && differing == 0 {

@@ -12,7 +12,8 @@ use crate::exit::Exit;
 use crate::isolation::capabilities::mode::Mode;
 use crate::isolation::capabilities::own::{self, securebits};
 use crate::isolation::capabilities::text::{Flags, Iab, list, parse_list};
-use crate::isolation::capabilities::{Mask, TABLE, all, number};
+use crate::isolation::capabilities::{TABLE, all, number};
+use crate::proc::Mask;
 use crate::proc::{Users, name_of};
 use crate::text;
 

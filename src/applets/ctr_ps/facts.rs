@@ -11,8 +11,8 @@ use super::columns::needs;
 use super::gather::Process;
 use crate::aside::Account;
 use crate::container::{How, inside};
-use crate::isolation::capabilities::State;
 use crate::isolation::cgroup;
+use crate::proc::Credentials;
 use crate::proc::idmap::inner_of;
 use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, Scan, Stat, Status, Users, number, vanished};
@@ -21,7 +21,7 @@ use crate::proc::{ProcRoot, Scan, Stat, Status, Users, number, vanished};
 pub struct Facts {
     pub stat: Option<Stat>,
     /// What it may do; none of a status that is cut off.
-    pub state: Option<State>,
+    pub state: Option<Credentials>,
     pub cgroup: Option<Vec<u8>>,
     /// In the order of [`Kind::ALL`].
     pub namespaces: [Option<u64>; Kind::ALL.len()],
@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
         }
         if self.wants(needs::STATE | needs::NAME) {
             let text = status(self.scan.read(pid, "status"))?;
-            facts.state = State::parse(text);
+            facts.state = Credentials::parse(text);
             facts.name = Status::parse(text).name;
         }
         if self.wants(needs::CGROUP) {

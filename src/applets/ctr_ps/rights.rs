@@ -4,7 +4,8 @@ use crate::container::{Container, Runtime};
 use crate::isolation::capabilities::baseline::{Baseline, difference};
 use crate::isolation::capabilities::own::last;
 use crate::isolation::capabilities::text::short_name;
-use crate::isolation::capabilities::{Mask, all, bits};
+use crate::isolation::capabilities::{all, bits};
+use crate::proc::Mask;
 
 /// The capabilities of a set.
 #[must_use]

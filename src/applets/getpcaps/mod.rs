@@ -65,11 +65,12 @@ use crate::cli::{Call, Effect, Grammar, Opt, set};
 use crate::container::target::{Held, Lookup, Purpose, Target};
 use crate::exit::{self, Exit, Outcome};
 use crate::isolation::capabilities::baseline::{BASELINES, Baseline};
-use crate::isolation::capabilities::process::Process;
-use crate::isolation::capabilities::{Mask, Sets, State, last, own};
+use crate::isolation::capabilities::process::Capable;
+use crate::isolation::capabilities::{last, own};
 use crate::isolation::ns;
 use crate::output::Out;
 use crate::proc::ProcRoot;
+use crate::proc::{Mask, Process, Sets};
 use crate::text;
 
 struct Request {
@@ -82,7 +83,7 @@ struct Request {
     lookup: Lookup<'static>,
     last: u8,
     /// For what is printed when all targets are known.
-    processes: Vec<(OsString, Process)>,
+    processes: Vec<(OsString, Capable)>,
 }
 
 #[derive(Clone)]
@@ -225,7 +226,7 @@ fn diff(request: &mut Request, base: Option<&OsStr>) -> Result<(), Exit> {
         }
         (Some(word), _) => {
             let held = request.held(word).map_err(|exit| no_base(word, exit))?;
-            let state = request.read(&held, |proc, pid| State::read(proc, pid, None))?;
+            let state = request.read(&held, |process| process.credentials())?;
             Base::Other(text::shown(word).into_owned(), state.sets)
         }
     };
@@ -261,7 +262,7 @@ impl Request {
         }
         let held = self.held(word)?;
         if plain {
-            let state = self.read(&held, |proc, pid| State::read(proc, pid, None))?;
+            let state = self.read(&held, |process| process.credentials())?;
             match self.iab {
                 true => show::iab(self, word, &state.sets),
                 false => show::line(self, word, &state.sets.flags().text(self.last)),
@@ -269,7 +270,7 @@ impl Request {
             return Ok(());
         }
         let whole = matches!(self.form, Form::Json);
-        let process = self.read(&held, if whole { Process::whole } else { Process::read })?;
+        let process = self.read(&held, if whole { Capable::whole } else { Capable::read })?;
         match self.form.clone() {
             _ if self.tree => self.processes.push((word.to_os_string(), process)),
             Form::Json => self.processes.push((word.to_os_string(), process)),
@@ -296,14 +297,15 @@ impl Request {
     }
 
     /// What `read` finds below /proc, if it is certainly this process's.
-    fn read<T>(&self, held: &Held, read: impl Fn(&ProcRoot, Pid) -> std::io::Result<T>) -> Result<T, Exit> {
+    fn read<T>(&self, held: &Held, read: impl Fn(Process<'_>) -> std::io::Result<T>) -> Result<T, Exit> {
         let gone = |errno| failed(held.pid, errno);
-        let found =
-            read(&self.proc, held.pid).map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
+        let found = read(self.proc.process(held.pid)).map_err(|error| {
+            match error.raw_os_error().map(Errno::from_raw) {
                 Some(Errno::ENOENT | Errno::ESRCH) => gone(Errno::ESRCH),
                 Some(errno) => gone(errno),
                 None => anyhow!(error).context(format!("process {}", held.pid)).into(),
-            })?;
+            }
+        })?;
         if let Some(pidfd) = &held.pidfd {
             ns::still(pidfd).map_err(gone)?;
         }

@@ -9,9 +9,10 @@ use serde::Serialize;
 use super::{Base, Mask, Request, Style};
 use crate::exit::{self, Exit};
 use crate::isolation::capabilities::baseline::{BASELINES, describe, difference, nearest};
-use crate::isolation::capabilities::process::{Process, Program, UserNs};
-use crate::isolation::capabilities::{Sets, State, all, bits, name, text as captext};
+use crate::isolation::capabilities::process::{Capable, Program, UserNs};
+use crate::isolation::capabilities::{all, bits, name, text as captext};
 use crate::output::json as output_json;
+use crate::proc::{Credentials, Sets};
 use crate::text;
 
 /// As the original prints it; the target is shown as it was given.
@@ -46,7 +47,7 @@ pub fn iab(request: &mut Request, word: &OsStr, sets: &Sets) {
 }
 
 /// `web: docker default +NET_ADMIN -MKNOD`.
-pub fn diff(request: &mut Request, word: &OsStr, process: &Process, base: &Base) {
+pub fn diff(request: &mut Request, word: &OsStr, process: &Capable, base: &Base) {
     let sets = &process.state.sets;
     let last = request.last;
     let said = |mask: Mask, of: Of| match base {
@@ -88,7 +89,7 @@ const SETS: [(&str, Of); 5] = [
 ];
 
 /// A line for each capability that is in any of the sets; then the threads that differ.
-pub fn table(request: &mut Request, word: &OsStr, process: &Process) {
+pub fn table(request: &mut Request, word: &OsStr, process: &Capable) {
     let comm = text::escape(&process.state.name);
     let heading = format!("{} ({comm})", text::shown(word));
     one_table(request, &heading, &process.state);
@@ -99,7 +100,7 @@ pub fn table(request: &mut Request, word: &OsStr, process: &Process) {
     }
 }
 
-fn one_table(request: &mut Request, heading: &str, state: &State) {
+fn one_table(request: &mut Request, heading: &str, state: &Credentials) {
     let sets = &state.sets;
     let any = SETS.iter().fold(0, |any, (_, of)| any | of(sets));
     let names: Vec<String> = bits(any).map(name).collect();
@@ -177,7 +178,7 @@ struct Threads {
 }
 
 impl May {
-    fn of(state: &State, last: u8) -> May {
+    fn of(state: &Credentials, last: u8) -> May {
         let sets = &state.sets;
         let names =
             |mask: Mask| Names { mask: format!("{mask:016x}"), names: bits(mask).map(name).collect() };
@@ -214,7 +215,7 @@ pub fn json(request: &mut Request) -> Result<(), Exit> {
     Ok(())
 }
 
-fn record<'a>(word: &'a OsStr, process: &'a Process, last: u8) -> Record<'a> {
+fn record<'a>(word: &'a OsStr, process: &'a Capable, last: u8) -> Record<'a> {
     let state = &process.state;
     let program = process.program.as_ref();
     let gives = program.and_then(|program| program.gives.as_ref().ok()?.as_ref());

@@ -9,19 +9,19 @@ use nix::unistd::Pid;
 use super::Request;
 use super::show::quoted;
 use crate::exit::Exit;
-use crate::isolation::capabilities::State;
-use crate::isolation::capabilities::process::Process;
+use crate::isolation::capabilities::process::Capable;
 use crate::output::style;
 use crate::output::tree::{Forest, Glyphs};
+use crate::proc::Credentials;
 use crate::proc::{Scan, vanished};
 use crate::text;
 
 /// Below the targets that were found, or all of them if none was asked for.
 pub fn show(request: &mut Request, some: bool) -> Result<(), Exit> {
-    let mut states: HashMap<Pid, State> = HashMap::default();
+    let mut states: HashMap<Pid, Credentials> = HashMap::default();
     let mut pids = Vec::new();
     for pid in Scan::pids(&request.proc)? {
-        match State::read(&request.proc, pid, None) {
+        match request.proc.process(pid).credentials() {
             Ok(state) => {
                 states.insert(pid, state);
                 pids.push(pid);
@@ -56,7 +56,7 @@ pub fn show(request: &mut Request, some: bool) -> Result<(), Exit> {
 
 /// Those that differ, in lines of their own.
 fn threads(request: &mut Request, pid: Pid, prefix: &str) {
-    let Ok(process) = Process::read(&request.proc, pid) else { return };
+    let Ok(process) = Capable::read(request.proc.process(pid)) else { return };
     for (ids, state) in &process.others {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let blank: String = prefix.chars().map(|_| ' ').collect();
@@ -75,7 +75,7 @@ fn may_be_left_out(error: &std::io::Error) -> bool {
 
 /// Is it one of the roots or below one? What is known of those above is kept in `below`, so that each is asked
 /// once. A cycle (numbers are read one after the other, and reused) ends it.
-fn is_below(pid: Pid, below: &mut HashMap<Pid, bool>, states: &HashMap<Pid, State>) -> bool {
+fn is_below(pid: Pid, below: &mut HashMap<Pid, bool>, states: &HashMap<Pid, Credentials>) -> bool {
     let (mut way, mut next) = (Vec::new(), pid);
     let answer = loop {
         if let Some(&answer) = below.get(&next) {
@@ -96,8 +96,9 @@ mod tests {
 
     #[test]
     fn a_chain_of_a_hundred_thousand_and_a_cycle() {
-        let mut states: HashMap<Pid, State> = HashMap::default();
-        let mut child = |pid, ppid| states.insert(Pid::from_raw(pid), State { ppid, ..State::default() });
+        let mut states: HashMap<Pid, Credentials> = HashMap::default();
+        let mut child =
+            |pid, ppid| states.insert(Pid::from_raw(pid), Credentials { ppid, ..Credentials::default() });
         (1..=100_000).for_each(|pid| _ = child(pid, pid - 1));
         child(200_001, 200_002);
         child(200_002, 200_001);

@@ -1,7 +1,8 @@
 //! The sets that runtimes give by default, and how far a set is from one.
 
 use super::text::short_name;
-use super::{Mask, all, bits};
+use super::{all, bits};
+use crate::proc::Mask;
 
 pub struct Baseline {
     /// As `--diff=` takes it.

@@ -1,7 +1,7 @@
 //! The capabilities that a file gives to the program in it: its extended attribute `security.capability`.
 
-use super::Mask;
 use super::text::Flags;
+use crate::proc::Mask;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileCapabilities {

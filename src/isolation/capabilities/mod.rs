@@ -6,17 +6,14 @@ pub mod mode;
 mod names;
 pub mod own;
 pub mod process;
-mod state;
+mod sets;
 pub mod text;
 
 use anyhow::{Context, Result};
 use caps::CapSet;
 
+use crate::proc::Mask;
 pub use names::{TABLE, integer, name, number};
-pub use state::{Sets, State};
-
-/// A set of them: bit N is capability N.
-pub type Mask = u64;
 
 /// The numbers in a set, ascending.
 pub fn bits(mask: Mask) -> impl Iterator<Item = u8> {

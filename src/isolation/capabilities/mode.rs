@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use super::own::{self, securebits};
 use super::text::Flags;
-use super::{Mask, State};
+use crate::proc::{Credentials, Mask};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -49,7 +49,7 @@ impl Mode {
     }
 
     /// Ours.
-    pub fn own(state: &State) -> Result<Mode> {
+    pub fn own(state: &Credentials) -> Result<Mode> {
         let bits = own::securebits().context("cannot read the securebits")?;
         Ok(Mode::guess(bits, state.sets.flags(), state.sets.bounding, state.sets.ambient))
     }

@@ -8,21 +8,20 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::State;
 use super::file::{self, FileCapabilities};
 use crate::aside::{self, Account};
 use crate::isolation::ns;
-use crate::proc::ProcRoot;
 use crate::proc::mountinfo::mounts;
 use crate::proc::ns::Kind;
+use crate::proc::{Credentials, Process};
 use crate::sys;
 
-pub struct Process {
+pub struct Capable {
     pub pid: Pid,
     /// Of its first thread.
-    pub state: State,
+    pub state: Credentials,
     /// Threads whose state is another, together with those they share it with.
-    pub others: Vec<(Vec<Pid>, State)>,
+    pub others: Vec<(Vec<Pid>, Credentials)>,
     pub user_ns: Option<UserNs>,
     /// Only when the whole is asked for.
     pub program: Option<Program>,
@@ -43,28 +42,27 @@ pub struct Program {
     pub gives: Result<Option<FileCapabilities>, Errno>,
 }
 
-impl Process {
-    pub fn read(proc: &ProcRoot, pid: Pid) -> std::io::Result<Process> {
-        let state = State::read(proc, pid, None)?;
-        let others = if state.threads > 1 { others(proc, pid, &state)? } else { Vec::new() };
-        Ok(Process { pid, others, user_ns: UserNs::of(proc, pid), program: None, state })
+impl Capable {
+    pub fn read(process: Process<'_>) -> std::io::Result<Capable> {
+        let state = process.credentials()?;
+        let others = if state.threads > 1 { others(process, &state)? } else { Vec::new() };
+        Ok(Capable { pid: process.pid, others, user_ns: UserNs::of(process), program: None, state })
     }
 
     /// The same with what its program's file gives.
-    pub fn whole(proc: &ProcRoot, pid: Pid) -> std::io::Result<Process> {
-        let process = Process::read(proc, pid)?;
-        Ok(Process { program: Program::of(proc, pid), ..process })
+    pub fn whole(process: Process<'_>) -> std::io::Result<Capable> {
+        Ok(Capable { program: Program::of(process), ..Capable::read(process)? })
     }
 }
 
 /// The threads that differ. One that ends meanwhile is passed over.
-fn others(proc: &ProcRoot, pid: Pid, first: &State) -> std::io::Result<Vec<(Vec<Pid>, State)>> {
-    let may = |state: &State| (state.sets, state.no_new_privs, state.seccomp);
-    let mut groups: Vec<(Vec<Pid>, State)> = Vec::new();
-    for entry in sys::directory::list(&proc.of(pid, "task"))? {
+fn others(process: Process<'_>, first: &Credentials) -> std::io::Result<Vec<(Vec<Pid>, Credentials)>> {
+    let may = |state: &Credentials| (state.sets, state.no_new_privs, state.seccomp);
+    let mut groups: Vec<(Vec<Pid>, Credentials)> = Vec::new();
+    for entry in sys::directory::list(&process.path("task"))? {
         let Some(thread) = entry.name.to_str().and_then(|name| name.parse().ok()) else { continue };
         let thread = Pid::from_raw(thread);
-        let Ok(state) = State::read(proc, pid, Some(thread)) else { continue };
+        let Ok(state) = process.thread_credentials(thread) else { continue };
         if may(&state) == may(first) {
             continue;
         }
@@ -79,10 +77,10 @@ fn others(proc: &ProcRoot, pid: Pid, first: &State) -> std::io::Result<Vec<(Vec<
 impl UserNs {
     /// None: we may not look.
     #[must_use]
-    pub fn of(proc: &ProcRoot, pid: Pid) -> Option<UserNs> {
-        let path = proc.of(pid, &Kind::User.link());
+    pub fn of(process: Process<'_>) -> Option<UserNs> {
+        let path = process.ns_path(Kind::User);
         let inode = std::fs::metadata(&path).ok()?.ino();
-        let ours = std::fs::metadata(proc.own(&Kind::User.link())).ok()?.ino() == inode;
+        let ours = std::fs::metadata(process.root.own(&Kind::User.link())).ok()?.ino() == inode;
         let owner = ns::open_file(&path).ok().and_then(|fd| ns::owner_uid(&fd));
         Some(UserNs { inode, ours, owner })
     }
@@ -97,14 +95,14 @@ impl UserNs {
 
 impl Program {
     /// None for a thread of the kernel, and of a process that we may not look into.
-    fn of(proc: &ProcRoot, pid: Pid) -> Option<Program> {
-        let exe = proc.of(pid, "exe");
+    fn of(process: Process<'_>) -> Option<Program> {
+        let exe = process.path("exe");
         let path = std::fs::read_link(&exe).ok()?;
         // By the link itself: what its text names may be another file by now, or one of another root.
         let link = CString::new(exe.as_os_str().as_bytes()).ok()?;
-        let gives = match asks_a_program(proc, pid, &link) {
+        let gives = match asks_a_program(process, &link) {
             Ok(true) => Err(Errno::EREMOTEIO),
-            Ok(false) => given(pid, &link),
+            Ok(false) => given(process.pid, &link),
             Err(errno) => Err(errno),
         };
         Some(Program { path, gives })
@@ -126,11 +124,11 @@ impl Program {
 
 /// Is the file on a filesystem whose answers a program gives (FUSE)? One in a container could let us wait forever.
 /// Where the file is, the kernel tells without asking.
-fn asks_a_program(proc: &ProcRoot, pid: Pid, file: &CStr) -> nix::Result<bool> {
+fn asks_a_program(process: Process<'_>, file: &CStr) -> nix::Result<bool> {
     let ((major, minor), _) = sys::file_id(nix::fcntl::AT_FDCWD, file)?;
     let device = format!("{major}:{minor}");
     let unknown = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-    let text = proc.read(pid, "mountinfo").map_err(unknown)?;
+    let text = process.mountinfo().map_err(unknown)?;
     Ok(mounts(&text).any(|mount| mount.device == device.as_bytes() && mount.kind.starts_with(b"fuse")))
 }
 

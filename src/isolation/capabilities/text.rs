@@ -4,7 +4,8 @@
 //! does it again with the one that is installed.
 
 use super::names::{number, push_name};
-use super::{Mask, TABLE, all, bits};
+use super::{TABLE, all, bits};
+use crate::proc::Mask;
 
 /// The three sets that the text of cap_from_text(3) tells.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,119 @@
+//! One process, as /proc shows it.
+
+use std::io::{Error, ErrorKind, Result};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use nix::unistd::Pid;
+
+use super::idmap::Which;
+use super::ns::{Kind, parse_link};
+use super::{Credentials, ProcRoot, Stat, Status};
+
+/// A PID below a [`ProcRoot`]. It says nothing of whether there is such a process: each read tells.
+#[derive(Debug, Clone, Copy)]
+pub struct Process<'a> {
+    pub root: &'a ProcRoot,
+    pub pid: Pid,
+}
+
+impl ProcRoot {
+    #[must_use]
+    pub fn process(&self, pid: Pid) -> Process<'_> {
+        Process { root: self, pid }
+    }
+}
+
+impl Process<'_> {
+    /// `/proc/PID/FILE`
+    #[must_use]
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.root.of(self.pid, file)
+    }
+
+    pub fn read(&self, file: &str) -> Result<Vec<u8>> {
+        self.root.read(self.pid, file)
+    }
+
+    pub fn status(&self) -> Result<Status> {
+        Ok(Status::parse(&self.read("status")?))
+    }
+
+    pub fn credentials(&self) -> Result<Credentials> {
+        self.credentials_in("status")
+    }
+
+    /// Of one of its threads.
+    pub fn thread_credentials(&self, thread: Pid) -> Result<Credentials> {
+        self.credentials_in(&format!("task/{thread}/status"))
+    }
+
+    fn credentials_in(&self, file: &str) -> Result<Credentials> {
+        let cut = || Error::new(ErrorKind::UnexpectedEof, "its status lacks the capabilities");
+        Credentials::parse(&self.read(file)?).ok_or_else(cut)
+    }
+
+    pub fn stat(&self) -> Option<Stat> {
+        Stat::parse(&self.read("stat").ok()?)
+    }
+
+    /// When it began, in ticks of 1/100 s since the boot.
+    #[must_use]
+    pub fn start_time(&self) -> Option<u64> {
+        self.stat().map(|stat| stat.start)
+    }
+
+    /// The lines of its control groups, cgroup(7).
+    pub fn cgroup(&self) -> Result<Vec<u8>> {
+        self.read("cgroup")
+    }
+
+    pub fn mountinfo(&self) -> Result<Vec<u8>> {
+        self.read("mountinfo")
+    }
+
+    /// Its arguments, each ended by a NUL.
+    pub fn command_line(&self) -> Result<Vec<u8>> {
+        self.read("cmdline")
+    }
+
+    pub fn id_map(&self, which: Which) -> Result<Vec<u8>> {
+        self.read(which.file())
+    }
+
+    /// The inode of one of its namespaces, by what the link says.
+    #[must_use]
+    pub fn ns(&self, kind: Kind) -> Option<u64> {
+        let link = std::fs::read_link(self.ns_path(kind)).ok()?;
+        parse_link(link.as_os_str().as_bytes())
+    }
+
+    #[must_use]
+    pub fn ns_path(&self, kind: Kind) -> PathBuf {
+        self.path(&kind.link())
+    }
+
+    /// Its children, where the kernel lists them (CONFIG_PROC_CHILDREN).
+    #[must_use]
+    pub fn children(&self) -> Vec<Pid> {
+        let text = self.read(&format!("task/{}/children", self.pid)).unwrap_or_default();
+        let words = text.split(|&b| b == b' ');
+        words.filter_map(super::number).map(Pid::from_raw).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process() {
+        let root = ProcRoot::default();
+        let this = root.process(Pid::this());
+        assert_eq!(this.status().expect("a status").ppid, Some(Pid::parent().as_raw()));
+        assert!(this.credentials().expect("credentials").threads > 0);
+        assert!(this.start_time().is_some() && this.ns(Kind::Pid).is_some());
+        assert!(!this.cgroup().expect("groups").is_empty() && !this.mountinfo().expect("mounts").is_empty());
+        assert!(root.process(Pid::from_raw(i32::MAX)).start_time().is_none());
+    }
+}
