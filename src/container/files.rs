@@ -2,7 +2,7 @@
 //! may be stale, truncated, huge or hostile.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,12 +11,15 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
+use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::error::Category;
 
+use super::budget::{Budget, Cost, Spent};
+use super::records::Each;
 use super::users::{self, Mounts, User};
 
 /// The files of a system, and what was wrong with those that could not be used.
@@ -25,7 +28,30 @@ pub struct Files {
     system: Rc<System>,
     /// One of its users, whose own files count and nobody else's; else root's count.
     user: Option<u32>,
+    /// What may be spent on them, if their owner is not root of this host.
+    budget: Option<Rc<Budget>>,
 }
+
+/// The names in a directory.
+#[derive(Default)]
+pub struct Names {
+    all: BTreeSet<String>,
+    /// Root's directory, and there are more names than these, or it cannot be listed.
+    more: bool,
+}
+
+impl Names {
+    /// Is it worth a look?
+    pub fn may_have(&self, name: &str) -> bool {
+        self.more || self.all.contains(name)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().map(String::as_str)
+    }
+}
+
+type Listings = HashMap<(Option<u32>, String), Rc<Names>>;
 
 struct System {
     path: PathBuf,
@@ -38,21 +64,24 @@ struct System {
     warnings: RefCell<Vec<String>>,
     /// Is it a container's, who may have put anything anywhere in it?
     of_container: bool,
-    /// Bytes read so far of what belongs to users, by user.
-    spent: RefCell<HashMap<u32, u64>>,
+    /// By user.
+    budgets: RefCell<HashMap<u32, Rc<Budget>>>,
+    /// Directories that were listed, by user and path: each is read once.
+    listings: RefCell<Listings>,
     /// Of the file read last: one piece of memory does for thousands of them.
     text: RefCell<Vec<u8>>,
 }
 
 impl Files {
-    /// Larger than any state file that runtimes write.
+    /// Larger than any state file that runtimes write: root's, a user's, and a user's list of containers.
     const LARGEST: u64 = 16 << 20;
-    /// More than any host has containers, so that nobody makes us read for ever.
+    const LARGEST_OF_USER: u64 = 1 << 20;
+    const LARGEST_LIST_OF_USER: u64 = 8 << 20;
+    /// More than any host has containers.
     const MOST_NAMES: usize = 50_000;
-    /// Of one user: names in a directory, bytes altogether, and warnings.
-    const MOST_NAMES_OF_USER: usize = 2_000;
-    const LARGEST_OF_USER: u64 = 32 << 20;
     const MOST_WARNINGS: usize = 1_000;
+    /// The kernel opens no longer path.
+    const LONGEST_PATH: usize = 4095;
 
     pub fn new(root: &Path) -> Result<Files> {
         Files::open_root(root, false)
@@ -80,16 +109,57 @@ impl Files {
             mounts: OnceCell::new(),
             warnings: RefCell::default(),
             of_container,
-            spent: RefCell::default(),
+            budgets: RefCell::default(),
+            listings: RefCell::default(),
             text: RefCell::default(),
         };
-        Ok(Files { system: Rc::new(system), user: None })
+        let budget = of_container.then(|| Rc::new(Budget::new("this container".to_owned())));
+        Ok(Files { system: Rc::new(system), user: None, budget })
     }
 
     /// The same files as one of the users may vouch for them: root's word is not his.
     #[must_use]
     pub fn of_user(&self, uid: u32) -> Files {
-        Files { system: self.system.clone(), user: Some(uid) }
+        let budget = match self.system.of_container {
+            true => self.budget.clone(), // one for all its users
+            false => Some(self.budget_of(uid)),
+        };
+        Files { system: self.system.clone(), user: Some(uid), budget }
+    }
+
+    /// The files of a container that belongs to a user: what is spent on both is counted together.
+    #[must_use]
+    pub fn charged_to(self, host: &Files, uid: u32) -> Files {
+        Files { budget: Some(host.budget_of(uid)), ..self }
+    }
+
+    fn budget_of(&self, uid: u32) -> Rc<Budget> {
+        let mut budgets = self.system.budgets.borrow_mut();
+        budgets.entry(uid).or_insert_with(|| Rc::new(Budget::new(format!("user {uid}")))).clone()
+    }
+
+    /// Is that still to be had? Says once that it is not.
+    fn spend(&self, path: &str, cost: Cost, count: usize) -> bool {
+        let Some(budget) = &self.budget else { return true };
+        match budget.spend(cost, count) {
+            Spent::Yes => true,
+            Spent::No => false,
+            Spent::First => {
+                let problem = format!("limit for the records of {} reached, the rest is not read", budget.whose);
+                self.warn(path, &problem);
+                false
+            }
+        }
+    }
+
+    /// May that much memory be kept of what was read?
+    pub fn keep(&self, path: &str, bytes: usize) -> bool {
+        self.spend(path, Cost::Kept, bytes)
+    }
+
+    /// May the init process of a record be looked at?
+    pub fn may_check(&self, id: &str) -> bool {
+        self.spend(id, Cost::Look, super::budget::CHECK)
     }
 
     /// Those who may have containers without being root.
@@ -115,25 +185,29 @@ impl Files {
     /// The same, and when it was written, in seconds since 1970.
     pub fn json_dated<T: DeserializeOwned>(&self, path: &str) -> Option<(T, i64)> {
         let mut text = self.system.text.borrow_mut();
-        let (length, modified) = self.read_into(path, &mut text)?;
-        match serde_json::from_slice(&text[..length]) {
-            Ok(value) => Some((value, modified)),
-            // Not serde's own words: they tell what stands in the file.
-            Err(error) => {
-                let what = match error.classify() {
-                    Category::Data => "not the JSON that was expected",
-                    Category::Eof => "JSON that is cut off",
-                    Category::Io | Category::Syntax => "not JSON",
-                };
-                self.complain(path, &format!("{what} (line {})", error.line()))
-            }
-        }
+        let (length, modified) = self.read_into(path, &mut text, self.largest())?;
+        let value = serde_json::from_slice(&text[..length]);
+        release(&mut text);
+        value.map_or_else(|error| self.complain(path, &bad_json(&error)), |value| Some((value, modified)))
+    }
+
+    /// The elements of a list of containers, one by one until `take` wants no more. What it got is not to be
+    /// used if the file is not what it should be.
+    pub fn json_each<T: DeserializeOwned>(&self, path: &str, mut take: impl FnMut(T) -> bool) -> Option<()> {
+        let mut text = self.system.text.borrow_mut();
+        let largest = self.budget.as_ref().map_or(Self::LARGEST, |_| Self::LARGEST_LIST_OF_USER);
+        let (length, _) = self.read_into(path, &mut text, largest)?;
+        let mut json = serde_json::Deserializer::from_slice(&text[..length]);
+        let each = Each::new(|element| self.spend(path, Cost::Name, 1) && take(element));
+        let done = each.deserialize(&mut json).and_then(|()| json.end());
+        release(&mut text);
+        done.map_or_else(|error| self.complain(path, &bad_json(&error)), Some)
     }
 
     /// The file's only number, a PID, and when it was written.
     pub fn number_dated(&self, path: &str) -> Option<(i32, i64)> {
         let mut text = self.system.text.borrow_mut();
-        let (length, modified) = self.read_into(path, &mut text)?;
+        let (length, modified) = self.read_into(path, &mut text, self.largest())?;
         match std::str::from_utf8(&text[..length]).ok().and_then(|text| text.trim().parse().ok()) {
             Some(number) => Some((number, modified)),
             None => self.complain(path, "not a number"),
@@ -142,13 +216,17 @@ impl Files {
 
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
         let mut text = Vec::new();
-        let (length, _) = self.read_into(path, &mut text)?;
+        let (length, _) = self.read_into(path, &mut text, self.largest())?;
         text.truncate(length);
         Some(text)
     }
 
+    fn largest(&self) -> u64 {
+        self.budget.as_ref().map_or(Self::LARGEST, |_| Self::LARGEST_OF_USER)
+    }
+
     /// How long it is, and when it was written, in seconds since 1970.
-    fn read_into(&self, path: &str, text: &mut Vec<u8>) -> Option<(usize, i64)> {
+    fn read_into(&self, path: &str, text: &mut Vec<u8>, largest: u64) -> Option<(usize, i64)> {
         // Only to open a device or a pipe may do something: of what others put there it is seen first.
         let careful = self.user.is_some() || self.system.of_container;
         let mut file = self.open(path, if careful { OFlag::O_PATH } else { OFlag::O_RDONLY })?;
@@ -159,45 +237,79 @@ impl Files {
         if let Some(problem) = self.foreign(path, &meta) {
             return self.complain(path, problem);
         }
-        if meta.len() > Self::LARGEST {
+        if meta.len() > largest {
             return self.complain(path, "too large to be a state file");
         }
-        if let Some(user) = self.user {
-            let mut spent = self.system.spent.borrow_mut();
-            let spent = spent.entry(user).or_default();
-            *spent += meta.len();
-            if *spent > Self::LARGEST_OF_USER {
-                return self.complain(path, "left out, as there is too much of that user's");
-            }
+        if !self.spend(path, Cost::Byte, usize::try_from(meta.len()).unwrap_or(usize::MAX)) {
+            return None;
         }
         if careful {
+            if !self.spend(path, Cost::Look, 1) {
+                return None;
+            }
             file = match reopened(&file) {
                 Ok(file) => file,
                 Err(Errno::EACCES | Errno::EPERM) if self.user.is_some() => return None,
                 Err(errno) => return self.complain(path, &crate::errno::strerror(errno as i32)),
             };
         }
-        match fill(&mut file, meta.len(), text) {
-            Ok(length) => Some((length, meta.mtime())),
-            Err(error) => self.complain(path, &error.to_string()),
+        let length = match fill(&mut file, meta.len(), largest, text) {
+            Ok(length) => length,
+            Err(error) => return self.complain(path, &error.to_string()),
+        };
+        // It may have grown since, or tell no size.
+        let more = length.saturating_sub(usize::try_from(meta.len()).unwrap_or(0));
+        if length as u64 > largest || !self.spend(path, Cost::Byte, more) {
+            return self.complain(path, "too large to be a state file");
         }
+        Some((length, meta.mtime()))
     }
 
     /// The names in a directory that are text; none when it is not there.
     pub fn list(&self, path: &str) -> Vec<String> {
-        let Some(directory) = self.open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY) else {
-            return Vec::new();
-        };
-        let Ok(entries) = std::fs::read_dir(own_descriptor(&directory)) else { return Vec::new() };
-        let mut names: Vec<String> = Vec::new();
-        let most = if self.user.is_some() { Self::MOST_NAMES_OF_USER } else { Self::MOST_NAMES };
-        for entry in entries.map_while(Result::ok) {
-            if names.len() == most {
-                return self.complain(path, "too many names, the rest is left out").unwrap_or(names);
-            }
-            names.extend(entry.file_name().into_string());
+        self.names(path).iter().map(str::to_owned).collect()
+    }
+
+    /// The same as they were when somebody asked first.
+    pub fn names(&self, path: &str) -> Rc<Names> {
+        let key = (self.user, path.to_owned());
+        if let Some(names) = self.system.listings.borrow().get(&key) {
+            return names.clone();
         }
+        let names = Rc::new(self.read_names(path).unwrap_or_default());
+        self.system.listings.borrow_mut().insert(key, names.clone());
         names
+    }
+
+    /// A directory with records of containers, if it is there and not one too many of that user's.
+    pub fn place(&self, path: &str) -> Option<Rc<Names>> {
+        let names = self.names(path);
+        let there = names.more || !names.all.is_empty();
+        (there && self.spend(path, Cost::Place, 1)).then_some(names)
+    }
+
+    fn read_names(&self, path: &str) -> Option<Names> {
+        let Ok(directory) = self.try_open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)? else {
+            return Some(Names { more: self.budget.is_none(), ..Names::default() });
+        };
+        let mut names = Names::default();
+        for (seen, entry) in Dir::from_fd(directory.into()).ok()?.iter().map_while(Result::ok).enumerate() {
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            // Whatever is there costs, even if it can be no name.
+            if self.budget.is_none() && seen >= Self::MOST_NAMES {
+                names.more = true;
+                self.warn(path, "too many names, the rest is left out");
+                break;
+            }
+            if !self.spend(path, Cost::Name, 1) || !self.keep(path, name.len() + NODE) {
+                break;
+            }
+            names.all.extend(std::str::from_utf8(name).map(str::to_owned));
+        }
+        Some(names)
     }
 
     /// When a file was written, in seconds since 1970.
@@ -251,6 +363,9 @@ impl Files {
     }
 
     fn without_links(&self, path: &str) -> Option<u64> {
+        if !self.spend(path, Cost::Look, 1) {
+            return None;
+        }
         let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
         let fd = match &self.system.below {
             None => openat2(AT_FDCWD, path, how.resolve(ResolveFlag::RESOLVE_NO_SYMLINKS)),
@@ -264,6 +379,14 @@ impl Files {
 
     /// Opens a file without waiting for it (it may be a pipe). What is not there is everyday business.
     fn open(&self, path: &str, flags: OFlag) -> Option<File> {
+        self.try_open(path, flags)?.ok()
+    }
+
+    /// The same; an error when it may well be there.
+    fn try_open(&self, path: &str, flags: OFlag) -> Option<nix::Result<File>> {
+        if path.len() > Self::LONGEST_PATH || !self.spend(path, Cost::Look, 1) {
+            return None;
+        }
         let mut flags = flags | OFlag::O_CLOEXEC;
         if !flags.contains(OFlag::O_PATH) {
             flags |= OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
@@ -280,30 +403,60 @@ impl Files {
             }
         };
         match fd {
-            Ok(fd) => Some(File::from(fd)),
+            Ok(fd) => Some(Ok(File::from(fd))),
             Err(Errno::ENOENT | Errno::ENOTDIR) => None,
             // Other users' business, when we are one.
             Err(Errno::EACCES | Errno::EPERM) if self.user.is_some() => None,
-            Err(errno) => self.complain(path, &crate::errno::strerror(errno as i32)),
+            Err(errno) => {
+                self.warn(path, &crate::errno::strerror(errno as i32));
+                Some(Err(errno))
+            }
         }
     }
 
     fn complain<T>(&self, path: &str, problem: &str) -> Option<T> {
+        if self.budget.as_ref().is_none_or(|budget| budget.take(Cost::Warning, 1)) {
+            self.warn(path, problem);
+        }
+        None
+    }
+
+    fn warn(&self, path: &str, problem: &str) {
         let path = self.system.path.join(path.trim_start_matches('/'));
         let warning = format!("{}: {problem}", path.display());
         let mut warnings = self.system.warnings.borrow_mut();
         if warnings.len() < Self::MOST_WARNINGS && !warnings.contains(&warning) {
             warnings.push(warning);
         }
-        None
     }
 }
 
-/// A whole file of a size that it says, and of one that says none what there is; its length.
-fn fill(file: &mut File, size: u64, text: &mut Vec<u8>) -> std::io::Result<usize> {
+/// What a name or a label takes beside its bytes: the string, its place in a map, the allocator's own.
+pub const NODE: usize = 64;
+
+/// Not serde's own words: they tell what stands in the file.
+fn bad_json(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Data => "not the JSON that was expected",
+        Category::Eof => "JSON that is cut off",
+        Category::Io | Category::Syntax => "not JSON",
+    };
+    format!("{what} (line {})", error.line())
+}
+
+/// One piece of memory does for thousands of records, and none is kept for the few large files.
+fn release(text: &mut Vec<u8>) {
+    if text.len() as u64 > Files::LARGEST_OF_USER {
+        *text = Vec::new();
+    }
+}
+
+/// A whole file of a size that it says, and of one that says none what there is; its length, which is more than
+/// `largest` if the file is.
+fn fill(file: &mut File, size: u64, largest: u64, text: &mut Vec<u8>) -> std::io::Result<usize> {
     if size == 0 {
         text.clear();
-        return file.take(Files::LARGEST).read_to_end(text);
+        return file.take(largest + 1).read_to_end(text);
     }
     let size = usize::try_from(size).unwrap_or(0);
     // One more: whoever fills that has grown meanwhile. Never shorter again: it will be written over.
@@ -321,7 +474,7 @@ fn fill(file: &mut File, size: u64, text: &mut Vec<u8>) -> std::io::Result<usize
     }
     if filled > size {
         text.truncate(filled);
-        filled += file.take(Files::LARGEST).read_to_end(text)?;
+        filled += file.take((largest + 1).saturating_sub(filled as u64)).read_to_end(text)?;
     }
     Ok(filled)
 }

@@ -4,6 +4,7 @@
 //! counts when a runtime's state on disk knows the id **and** the init process that the state names is alive
 //! in the very same group. No daemon is asked, so none can hang us.
 
+mod budget;
 mod cgroup_path;
 mod evidence;
 mod files;
