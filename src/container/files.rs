@@ -1,7 +1,7 @@
 //! Reading runtimes' state files: below a root that may be another system's, and as somebody's whose files
 //! may be stale, truncated, huge or hostile.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
@@ -38,9 +38,15 @@ pub struct Names {
     all: BTreeSet<String>,
     /// Root's directory, and there are more names than these, or it cannot be listed.
     more: bool,
+    /// Was it counted as a place with records?
+    placed: Cell<bool>,
 }
 
 impl Names {
+    pub fn has(&self, name: &str) -> bool {
+        self.all.contains(name)
+    }
+
     /// Is it worth a look?
     pub fn may_have(&self, name: &str) -> bool {
         self.more || self.all.contains(name)
@@ -145,7 +151,8 @@ impl Files {
             Spent::Yes => true,
             Spent::No => false,
             Spent::First => {
-                let problem = format!("limit for the records of {} reached, the rest is not read", budget.whose);
+                let problem =
+                    format!("limit for the records of {} reached, the rest is not read", budget.whose);
                 self.warn(path, &problem);
                 false
             }
@@ -285,7 +292,10 @@ impl Files {
     pub fn place(&self, path: &str) -> Option<Rc<Names>> {
         let names = self.names(path);
         let there = names.more || !names.all.is_empty();
-        (there && self.spend(path, Cost::Place, 1)).then_some(names)
+        if !there || !(names.placed.replace(true) || self.spend(path, Cost::Place, 1)) {
+            return None;
+        }
+        Some(names)
     }
 
     fn read_names(&self, path: &str) -> Option<Names> {
@@ -408,7 +418,7 @@ impl Files {
             // Other users' business, when we are one.
             Err(Errno::EACCES | Errno::EPERM) if self.user.is_some() => None,
             Err(errno) => {
-                self.warn(path, &crate::errno::strerror(errno as i32));
+                self.complain::<()>(path, &crate::errno::strerror(errno as i32));
                 Some(Err(errno))
             }
         }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 /// A path has at most this length, and no name, image or host name is longer.
 const LONGEST: usize = 4096;
@@ -178,11 +180,9 @@ impl<'de, T: Deserialize<'de>, F: FnMut(T) -> bool> Visitor<'de> for Each<T, F> 
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        loop {
-            match seq.next_element()? {
-                None => return Ok(()),
-                Some(element) if (self.0)(element) => {}
-                Some(_) => break,
+        while let Some(element) = seq.next_element()? {
+            if !(self.0)(element) {
+                break;
             }
         }
         while seq.next_element::<IgnoredAny>()?.is_some() {}

@@ -3,10 +3,12 @@
 //! nerdctl's name the container.
 
 use std::cell::OnceCell;
+use std::rc::Rc;
 
 use super::Records;
 use super::bundle::{Init, Spec};
 use crate::container::cgroup_path::is_name;
+use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, rfc3339};
 
 /// The namespace of the CRI plugin: Kubernetes.
@@ -33,6 +35,7 @@ struct Namespace {
     name: String,
     /// Of its tasks.
     directory: String,
+    ids: Rc<Names>,
     files: Files,
     owner: u32,
 }
@@ -41,8 +44,7 @@ impl Records for Containerd {
     /// Every running task, as `NAMESPACE/ID`.
     fn ids(&self, files: &Files) -> Vec<String> {
         let all = self.namespaces(files).iter().flat_map(|namespace| {
-            let ids = namespace.files.list(&namespace.directory);
-            ids.into_iter().filter(|id| is_name(id)).map(|id| format!("{}/{id}", namespace.name))
+            namespace.ids.iter().filter(|id| is_name(id)).map(|id| format!("{}/{id}", namespace.name))
         });
         all.collect()
     }
@@ -82,13 +84,17 @@ fn namespaces(files: &Files, tasks: &str, owner: u32) -> Vec<Namespace> {
     let names = files.list(tasks).into_iter().filter(|name| name != MOBY && is_name(name));
     let namespace = |name: String| {
         let directory = format!("{tasks}/{name}");
-        Namespace { name, directory, files: files.clone(), owner }
+        let ids = files.place(&directory)?;
+        Some(Namespace { name, directory, ids, files: files.clone(), owner })
     };
-    names.map(namespace).collect()
+    names.filter_map(namespace).collect()
 }
 
 impl Namespace {
     fn load(&self, id: &str) -> Option<Container> {
+        if !self.ids.may_have(id) {
+            return None;
+        }
         let bundle = format!("{}/{id}", self.directory);
         let init = Init::from_file(&self.files, &format!("{bundle}/init.pid"))?;
         let spec = Spec::read(&self.files, &format!("{bundle}/config.json")).unwrap_or_default();

@@ -2,13 +2,15 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use nix::unistd::Pid;
 use serde::Deserialize;
 
-use super::Records;
-use super::bundle::{Init, Spec};
+use super::bundle::{self, Init, Spec};
+use super::{Records, bounded};
 use crate::container::cgroup_path::is_id;
+use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, seconds};
 
 /// Where the daemon keeps its data, and where it may be told to keep it elsewhere. The snap is told so.
@@ -25,17 +27,18 @@ const MOBY: &str = "io.containerd.runtime.v2.task/moby";
 
 #[derive(Deserialize)]
 struct Settings {
-    #[serde(rename = "data-root")]
+    #[serde(rename = "data-root", default, deserialize_with = "bounded::optional_text")]
     data_root: Option<String>,
     /// Its name before Docker 17.05.
+    #[serde(default, deserialize_with = "bounded::optional_text")]
     graph: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Config {
-    #[serde(rename = "Name", default)]
+    #[serde(rename = "Name", default, deserialize_with = "bounded::text")]
     name: String,
-    #[serde(rename = "Created", default)]
+    #[serde(rename = "Created", default, deserialize_with = "bounded::text")]
     created: String,
     #[serde(rename = "State", default)]
     state: State,
@@ -53,11 +56,11 @@ struct State {
 
 #[derive(Deserialize, Default)]
 struct Inner {
-    #[serde(rename = "Hostname", default)]
+    #[serde(rename = "Hostname", default, deserialize_with = "bounded::optional_text")]
     hostname: Option<String>,
-    #[serde(rename = "Image", default)]
+    #[serde(rename = "Image", default, deserialize_with = "bounded::optional_text")]
     image: Option<String>,
-    #[serde(rename = "Labels", default)]
+    #[serde(rename = "Labels", default, deserialize_with = "bounded::labels")]
     labels: Option<BTreeMap<String, String>>,
 }
 
@@ -71,6 +74,7 @@ pub struct Docker {
 /// A directory that has one for each container.
 struct Place {
     directory: String,
+    names: Rc<Names>,
     files: Files,
     owner: u32,
 }
@@ -78,11 +82,7 @@ struct Place {
 impl Records for Docker {
     fn ids(&self, files: &Files) -> Vec<String> {
         let places = self.roots(files).iter().chain(self.tasks(files));
-        let mut ids: Vec<String> = places.flat_map(|place| place.files.list(&place.directory)).collect();
-        ids.retain(|id| is_id(id));
-        ids.sort_unstable();
-        ids.dedup();
-        ids
+        places.flat_map(|place| place.names.iter()).filter(|id| is_id(id)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
@@ -130,7 +130,8 @@ impl Docker {
 }
 
 fn place(files: &Files, directory: &str, owner: u32) -> Option<Place> {
-    files.exists(directory).then(|| Place { directory: directory.to_owned(), files: files.clone(), owner })
+    let names = files.place(directory)?;
+    Some(Place { directory: directory.to_owned(), names, files: files.clone(), owner })
 }
 
 fn data_root(files: &Files, path: &str) -> Option<String> {
@@ -156,6 +157,9 @@ pub fn configs(files: &Files, container: &Container) -> Vec<String> {
 
 impl Place {
     fn load(&self, id: &str) -> Option<Container> {
+        if !self.names.may_have(id) {
+            return None;
+        }
         let path = format!("{}/{id}/config.v2.json", self.directory);
         let (config, modified) = self.files.json_dated::<Config>(&path)?;
         let mut container = Container { owner: self.owner, ..container(id, config) };
@@ -169,15 +173,15 @@ impl Place {
 
     /// One whose data root was told to the daemon alone: the bundle names files of it.
     fn load_elsewhere(&self, id: &str) -> Option<Container> {
+        if !self.names.may_have(id) {
+            return None;
+        }
         let bundle = format!("{}/{id}", self.directory);
         let spec = Spec::read(&self.files, &format!("{bundle}/config.json"))?;
         let init = Init::from_file(&self.files, &format!("{bundle}/init.pid")).unwrap_or_default();
-        let file = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"]
-            .into_iter()
-            .find_map(|file| spec.source(file));
+        let file = bundle::FILES.into_iter().find_map(|file| spec.source(file));
         let containers = file.and_then(|file| Some(file.split_once(&format!("/{id}/"))?.0.to_owned()));
-        let place = |directory| Place { directory, files: self.files.clone(), owner: self.owner };
-        let named = containers.and_then(|directory| place(directory).load(id));
+        let named = containers.and_then(|directory| place(&self.files, &directory, self.owner)?.load(id));
         let mut container = named.unwrap_or_else(|| Container {
             hostname: spec.hostname(),
             owner: self.owner,

@@ -9,6 +9,9 @@ use crate::container::users::User;
 use crate::container::{Container, Files, Runtime, rfc3339};
 use crate::isolation::kind::Kind;
 
+/// Below a user's runtime directory.
+const INSTANCES: &str = ".flatpak";
+
 pub struct Flatpak;
 
 /// bwrap(1) --info-fd.
@@ -29,7 +32,7 @@ struct Bwrap {
 impl Records for Flatpak {
     fn ids(&self, files: &Files) -> Vec<String> {
         let instances =
-            files.users().iter().flat_map(|user| files.of_user(user.uid).list(&user.run(".flatpak")));
+            files.users().iter().flat_map(|user| files.of_user(user.uid).list(&user.run(INSTANCES)));
         instances.filter(|name| is_instance(name)).collect()
     }
 
@@ -46,7 +49,10 @@ fn is_instance(name: &str) -> bool {
 }
 
 fn container(files: &Files, user: &User, id: &str) -> Option<Container> {
-    let directory = user.run(&format!(".flatpak/{id}"));
+    if !files.names(&user.run(INSTANCES)).may_have(id) {
+        return None;
+    }
+    let directory = user.run(&format!("{INSTANCES}/{id}"));
     let path = format!("{directory}/bwrapinfo.json");
     let (bwrap, noted) = files.json_dated::<Bwrap>(&path)?;
     let info = files.read(&format!("{directory}/info")).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! What runtimes write down of their containers: the table of those whose files we read.
 
+mod bounded;
 mod bundle;
 mod containerd;
 mod crio;
@@ -13,6 +14,7 @@ mod podman;
 mod snap;
 mod storage;
 
+pub use bounded::Each;
 pub use docker::configs as docker_configs;
 
 use crate::container::{Container, Files};

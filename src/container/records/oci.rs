@@ -2,12 +2,13 @@
 //! runtimes write down of all that they run. What others manage is told by the others' records.
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::Records;
 use super::bundle::{Crun, Init, Runc, Spec, Youki};
 use super::podman::Podman;
 use crate::container::cgroup_path::is_name;
+use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, seconds};
 
 const RUNTIMES: [(Runtime, &str); 3] =
@@ -23,7 +24,7 @@ pub struct Oci {
 struct Place {
     runtime: Runtime,
     directory: String,
-    ids: BTreeSet<String>,
+    ids: Rc<Names>,
     files: Files,
     owner: u32,
 }
@@ -41,11 +42,12 @@ struct State {
 
 impl Records for Oci {
     fn ids(&self, files: &Files) -> Vec<String> {
-        self.places(files).iter().flat_map(|place| place.ids.iter().cloned()).collect()
+        let all = self.places(files).iter().flat_map(|place| place.ids.iter());
+        all.filter(|id| is_name(id)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let here = self.places(files).iter().filter(|place| place.ids.contains(id));
+        let here = self.places(files).iter().filter(|place| is_name(id) && place.ids.may_have(id));
         here.filter_map(|place| self.container(files, place, id)).collect()
     }
 }
@@ -100,8 +102,8 @@ impl Oci {
 
 impl Place {
     fn new(runtime: Runtime, directory: String, files: Files, owner: u32) -> Option<Place> {
-        let ids: BTreeSet<String> = files.list(&directory).into_iter().filter(|id| is_name(id)).collect();
-        (!ids.is_empty()).then_some(Place { runtime, directory, ids, files, owner })
+        let ids = files.place(&directory)?;
+        Some(Place { runtime, directory, ids, files, owner })
     }
 
     fn state(&self, id: &str) -> Option<State> {

@@ -4,12 +4,13 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use super::Records;
 use super::bundle::{Crun, Init, Runc, Spec};
 use super::storage::Storage;
+use super::{Records, bounded};
 use crate::container::cgroup_path::is_id;
+use crate::container::files::NODE;
 use crate::container::{Container, Files, Runtime, seconds};
 
 /// The lists, read once: one file names all containers of a storage driver.
@@ -17,6 +18,9 @@ use crate::container::{Container, Files, Runtime, seconds};
 pub struct Podman {
     stores: OnceCell<Vec<(Storage, HashMap<String, Listed>)>>,
 }
+
+/// Of a container; Podman's are shorter.
+const LONGEST_NAME: usize = 4096;
 
 struct Listed {
     directory: String,
@@ -27,28 +31,33 @@ struct Listed {
 
 #[derive(Deserialize)]
 struct Entry {
+    #[serde(deserialize_with = "bounded::text")]
     id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::lines")]
     names: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     created: String,
-    /// JSON again, in a string.
-    #[serde(default)]
-    metadata: String,
+    #[serde(default, deserialize_with = "metadata")]
+    metadata: Metadata,
 }
 
 #[derive(Deserialize, Default)]
 struct Metadata {
-    #[serde(rename = "image-name", default)]
+    #[serde(rename = "image-name", default, deserialize_with = "bounded::optional_text")]
     image_name: Option<String>,
+}
+
+/// JSON again, in a string.
+fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metadata, D::Error> {
+    bounded::read(deserializer, |text| serde_json::from_str(text).unwrap_or_default())
 }
 
 /// buildah's own file, after its source (`Builder`).
 #[derive(Deserialize)]
 struct Buildah {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::optional_text")]
     image: Option<String>,
-    #[serde(rename = "container-name", default)]
+    #[serde(rename = "container-name", default, deserialize_with = "bounded::optional_text")]
     name: Option<String>,
 }
 
@@ -136,20 +145,33 @@ fn list(storage: &Storage, directory: &str) -> Vec<(String, Listed)> {
         format!("{}/{directory}/volatile-containers.json", storage.graph),
         format!("{}/{directory}/volatile-containers.json", storage.run),
     ];
-    let entries = lists.iter().filter_map(|path| storage.files.json::<Vec<Entry>>(path)).flatten();
-    let entries = entries.filter(|entry| is_id(&entry.id));
-    entries
-        .map(|entry| {
-            let metadata: Metadata = serde_json::from_str(&entry.metadata).unwrap_or_default();
-            let listed = Listed {
-                directory: directory.to_owned(),
-                name: entry.names.unwrap_or_default().into_iter().next(),
-                image: metadata.image_name,
-                created: seconds(&entry.created),
-            };
-            (entry.id, listed)
-        })
-        .collect()
+    lists.iter().flat_map(|path| entries(storage, directory, path)).collect()
+}
+
+fn entries(storage: &Storage, directory: &str, path: &str) -> Vec<(String, Listed)> {
+    let mut all = Vec::new();
+    let whole = storage.files.json_each(path, |entry: Entry| {
+        if !is_id(&entry.id) {
+            return true;
+        }
+        let listed = Listed {
+            directory: directory.to_owned(),
+            name: entry
+                .names
+                .unwrap_or_default()
+                .into_iter()
+                .next()
+                .filter(|name| name.len() <= LONGEST_NAME),
+            image: entry.metadata.image_name,
+            created: seconds(&entry.created),
+        };
+        let texts = [listed.name.as_ref(), listed.image.as_ref(), listed.created.as_ref()];
+        let length: usize = texts.into_iter().flatten().map(String::len).sum();
+        let kept = storage.files.keep(path, 4 * NODE + directory.len() + length);
+        all.push((entry.id, listed));
+        kept
+    });
+    whole.map(|()| all).unwrap_or_default()
 }
 
 fn container(storage: &Storage, all: &HashMap<String, Listed>, id: &str) -> Option<Container> {

@@ -53,7 +53,9 @@ impl Storage {
 
     fn new(files: &Files, graph: &str, run: &str, runtimes: &str, owner: u32) -> Option<Storage> {
         let mut directories: Vec<String> = files.list(graph);
-        directories.retain(|name| name.ends_with("-containers"));
+        directories.retain(|name| {
+            name.ends_with("-containers") && files.place(&format!("{graph}/{name}")).is_some()
+        });
         (!directories.is_empty()).then(|| Storage {
             graph: graph.to_owned(),
             run: run.to_owned(),
@@ -76,7 +78,13 @@ impl Storage {
     /// Is there anything of that container's below RUNROOT?
     pub fn has_running(&self, id: &str) -> bool {
         let mut directories = self.directories.iter();
-        directories.any(|directory| self.files.exists(&format!("{}/{directory}/{id}", self.run)))
+        directories.any(|directory| self.files.names(&format!("{}/{directory}", self.run)).has(id))
+    }
+
+    /// Can there be anything of that container's?
+    pub fn may_have(&self, directory: &str, id: &str) -> bool {
+        let there = |root: &str| self.files.names(&format!("{root}/{directory}")).may_have(id);
+        there(&self.graph) || there(&self.run)
     }
 
     /// A container's files that stay.
