@@ -7,6 +7,7 @@ use crate::applets::{capsh, cgexec, ctr_ps, getpcaps, lsns, nsenter, unshare};
 use crate::cli::Call;
 use crate::exit::{Exit, Outcome, report};
 use crate::output::text;
+use crate::sys;
 
 /// A row of the table. Dispatch, `--list`, `--help`, man pages, completions and `make install` all come from it.
 pub struct Applet {
@@ -97,11 +98,18 @@ pub fn find(name: &OsStr) -> Option<&'static Applet> {
     APPLETS.iter().find(|applet| applet.name.as_bytes() == name.as_bytes())
 }
 
+/// Which program this is, should there be no memory even for its arguments.
+pub fn announce(argv0: &OsStr) {
+    if let Some(applet) = find(called(argv0)) {
+        sys::memory::program_is(applet.name, applet.failure);
+    }
+}
+
 /// The program: argv in, exit status out.
 #[must_use]
 pub fn run(mut argv: Vec<OsString>) -> u8 {
     let argv0 = if argv.is_empty() { OsString::from(BOX) } else { argv.remove(0) };
-    let name = called(&argv0);
+    let name = called(&argv0).to_os_string();
     if let Some(applet) = find(&name) {
         return call(applet, argv0, argv);
     }
@@ -127,15 +135,16 @@ pub fn run(mut argv: Vec<OsString>) -> u8 {
 }
 
 fn call(applet: &Applet, argv0: OsString, args: Vec<OsString>) -> u8 {
+    sys::memory::program_is(applet.name, applet.failure);
     let call = Call { name: applet.name, about: applet.about, argv0, args };
     report(applet.name, applet.failure, (applet.run)(&call))
 }
 
 /// The last component of argv[0], without the dash that login(1) puts before a shell's name.
-fn called(argv0: &OsStr) -> OsString {
+fn called(argv0: &OsStr) -> &OsStr {
     let bytes = argv0.as_bytes();
     let base = bytes.rsplit(|&b| b == b'/').next().unwrap_or(bytes);
-    OsStr::from_bytes(base.strip_prefix(b"-").unwrap_or(base)).to_os_string()
+    OsStr::from_bytes(base.strip_prefix(b"-").unwrap_or(base))
 }
 
 fn unknown(name: &OsStr) -> Exit {

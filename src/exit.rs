@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use anyhow::Error;
 use nix::errno::Errno;
@@ -152,27 +153,36 @@ pub fn say(words: &str) {
 }
 
 /// One write, so that lines of several processes do not mix. A stderr that cannot be written is nobody's news.
+/// Messages quote paths and names that others chose: nothing in them reaches the terminal as a command.
 fn complain(line: &str) {
-    let _ = nix::unistd::write(std::io::stderr(), format!("{line}\n").as_bytes());
+    let _ = nix::unistd::write(std::io::stderr(), format!("{}\n", text::escape_lines(line)).as_bytes());
+}
+
+/// What CTRBOX_HINTS says. To be called before the environment is wiped; the first answer counts.
+pub fn hints_asked_for() -> Option<bool> {
+    static ASKED_FOR: OnceLock<Option<bool>> = OnceLock::new();
+    *ASKED_FOR.get_or_init(|| match std::env::var_os("CTRBOX_HINTS") {
+        Some(word) if word == "always" => Some(true),
+        Some(word) if word == "never" => Some(false),
+        _ => None,
+    })
 }
 
 /// Hints are for people: scripts get what the originals print and no more. CTRBOX_HINTS says otherwise.
 fn hint(reasoned: &Reasoned, errno: Errno) -> Option<String> {
-    let wanted = match std::env::var_os("CTRBOX_HINTS") {
-        Some(word) if word == "always" => true,
-        Some(word) if word == "never" => false,
-        _ => std::io::stderr().is_terminal(),
-    };
+    let wanted = hints_asked_for().unwrap_or_else(|| std::io::stderr().is_terminal());
     let reason = if wanted { (reasoned.reason)(errno) } else { None };
     reason.map(|reason| format!("hint: {}", text::escape(reason.as_bytes())))
 }
 
 /// `context: cause: cause`, an errno in the words of [`errno::strerror`].
 pub fn chain(error: &Error) -> String {
-    error.chain().map(words).collect::<Vec<_>>().join(": ")
+    let escaped = |error| text::escape(cause(error).as_bytes()).into_owned();
+    error.chain().map(escaped).collect::<Vec<_>>().join(": ")
 }
 
-fn words(cause: &(dyn std::error::Error + 'static)) -> String {
+/// One error in these words.
+pub fn cause(cause: &(dyn std::error::Error + 'static)) -> String {
     number(cause).map_or_else(|| cause.to_string(), errno::strerror)
 }
 
@@ -195,6 +205,12 @@ mod tests {
         let io = std::io::Error::from_raw_os_error(34);
         let error = Err::<(), _>(io).context("cannot count").context("counting").expect_err("an error");
         assert_eq!(chain(&error), "counting: cannot count: Numerical result out of range");
+    }
+
+    #[test]
+    fn names_in_messages_are_escaped() {
+        let error = anyhow::anyhow!("e\u{202e}").context("cannot open a\x1b[2J\u{9b}\nb");
+        assert_eq!(chain(&error), r"cannot open a\x1b[2J\u{009b}\x0ab: e\u{202e}");
     }
 
     #[test]

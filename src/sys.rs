@@ -4,17 +4,22 @@
 #![allow(unsafe_code)]
 
 pub mod confine;
+pub mod directory;
+pub mod keyed;
+pub mod memory;
 pub mod mounts;
 mod pidfd;
+mod process;
 mod regex;
 
 pub use pidfd::{
     PidfdInfo, pid_in_namespace, pidfd_alive, pidfd_getfd, pidfd_info, pidfd_open, pidfd_signal,
 };
+pub use process::{SharedNumber, fork_sibling, wipe_environment};
 pub use regex::{Regex, utf8_letters};
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -30,6 +35,10 @@ use nix::unistd::{ForkResult, Pid};
 /// `argv` must point to `argc` C strings.
 #[must_use]
 pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
+    if argc > 0 {
+        // SAFETY: as below.
+        crate::applet::announce(OsStr::from_bytes(unsafe { CStr::from_ptr(*argv) }.to_bytes()));
+    }
     (0..usize::try_from(argc).unwrap_or(0))
         // SAFETY: the caller vouches for argc strings behind argv.
         .map(|i| unsafe { CStr::from_ptr(*argv.add(i)) })
@@ -60,6 +69,16 @@ pub fn environment() -> Vec<CString> {
 pub fn fork() -> nix::Result<ForkResult> {
     // SAFETY: single-threaded, so no lock can be held by a thread that the child lacks.
     unsafe { nix::unistd::fork() }
+}
+
+/// clone(2) without a signal for the parent at the end: no wait(2) sees this child but [`wait`] with `__WALL`.
+pub fn fork_silent() -> nix::Result<ForkResult> {
+    // SAFETY: without flags and a stack it is fork: single-threaded, so no lock can be held by a thread that the
+    // child lacks. Zeros alone, so their order, which differs between architectures, does not matter.
+    match Errno::result(unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) })? {
+        0 => Ok(ForkResult::Child),
+        child => Ok(ForkResult::Parent { child: Pid::from_raw(child as i32) }),
+    }
 }
 
 /// clone3(2) with CLONE_INTO_CGROUP, since Linux 5.7, else a fork: the child is in that v2 group from its first moment.
@@ -106,6 +125,57 @@ pub fn is_realtime() -> bool {
     matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR)
 }
 
+/// A lock on a whole file (flock(2)), given back when it is dropped.
+pub struct FileLock(std::fs::File);
+
+impl FileLock {
+    /// `exclusive`: nobody else may have one; `patient`: it is waited for. EWOULDBLOCK: others have it.
+    pub fn take(file: std::fs::File, exclusive: bool, patient: bool) -> nix::Result<FileLock> {
+        let kind = if exclusive { libc::LOCK_EX } else { libc::LOCK_SH };
+        let wait = if patient { 0 } else { libc::LOCK_NB };
+        loop {
+            // SAFETY: plain integers in.
+            match Errno::result(unsafe { libc::flock(file.as_raw_fd(), kind | wait) }) {
+                Ok(_) => return Ok(FileLock(file)),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}
+
+/// At once, though a child may have a copy of the descriptor. Where that fails the last copy's end does it.
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // SAFETY: plain integers in.
+        _ = unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) };
+    }
+}
+
+/// close(2), and whether it is closed: a filter may refuse the call.
+pub fn close(fd: OwnedFd) -> nix::Result<()> {
+    let fd = fd.into_raw_fd();
+    // SAFETY: nobody else owns it; of a number that is no descriptor any more fcntl gives an error.
+    unsafe {
+        match Errno::result(libc::close(fd)) {
+            Err(errno) if libc::fcntl(fd, libc::F_GETFD) >= 0 => Err(errno),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// nanosleep(2). std's sleep aborts when that fails.
+pub fn sleep(time: Duration) -> nix::Result<()> {
+    let mut left = *TimeSpec::from(time.min(Duration::from_secs(1 << 32))).as_ref();
+    loop {
+        // SAFETY: the kernel reads the time, and writes what is left of it when a signal comes.
+        match Errno::result(unsafe { libc::nanosleep(&raw const left, &raw mut left) }) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
 /// Closes all descriptors and puts /dev/null in the place of the first three.
 pub fn close_all() {
     // SAFETY: for a process that owns none of them any more in a value that is still used.
@@ -115,6 +185,37 @@ pub fn close_all() {
         }
         while (0..2).contains(&libc::open(c"/dev/null".as_ptr(), libc::O_RDWR)) {}
     }
+}
+
+/// Closes all descriptors but these, and puts /dev/null in the place of the first three that were closed.
+///
+/// For a forked child that ends by [`exit_now`]: no value of it that owns a closed descriptor may be used or dropped.
+pub fn close_others(keep: &mut [RawFd]) {
+    keep.sort_unstable();
+    let mut from = 0;
+    let close = |from: RawFd, to: RawFd| {
+        // SAFETY: plain integers in; the caller uses none of these descriptors any more.
+        unsafe {
+            if libc::syscall(libc::SYS_close_range, from as u32, to as u32, 0) != 0 {
+                (from..=to.min(4096)).for_each(|fd| _ = libc::close(fd)); // before Linux 5.9
+            }
+        }
+    };
+    for &fd in &*keep {
+        if fd > from {
+            close(from, fd - 1);
+        }
+        from = fd + 1;
+    }
+    close(from, RawFd::MAX);
+    // SAFETY: a new descriptor that nothing owns.
+    while (0..2).contains(&unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) }) {}
+}
+
+/// _exit(2): the process ends here, and nothing is dropped or written any more.
+pub fn exit_now(status: c_int) -> ! {
+    // SAFETY: it does not return.
+    unsafe { libc::_exit(status) }
 }
 
 /// An ioctl(2) that takes no argument and returns a descriptor: NS_GET_USERNS, SIOCGSKNS and such.
@@ -206,11 +307,13 @@ pub fn on_end_write(words: &'static [u8]) -> nix::Result<()> {
 /// What ends the process is raised again: the handler was for once.
 extern "C" fn last_words(signal: c_int) {
     let words = LAST_WORDS.get().copied().unwrap_or_default();
+    let interrupted = Errno::last(); // after a stop the interrupted code goes on, and reads its own errno
     // SAFETY: both calls are async-signal-safe.
     unsafe {
         libc::write(libc::STDOUT_FILENO, words.as_ptr().cast(), words.len());
         libc::raise(if signal == libc::SIGTSTP { libc::SIGSTOP } else { signal });
     }
+    interrupted.set();
 }
 
 /// A time of the day where we are.
@@ -283,16 +386,34 @@ pub fn read_link_at<'a>(dir: impl AsFd, name: &CStr, buffer: &'a mut [u8]) -> ni
     Errno::result(length).map(|length| &buffer[..usize::try_from(length).unwrap_or(0)])
 }
 
-/// Device and inode of what a name leads to, as far as they are known without asking a server that may hang.
-pub fn file_id(dir: impl AsFd, name: &CStr) -> nix::Result<((u32, u32), u64)> {
+/// What is known of a file without asking the server of its file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    pub device: (u32, u32),
+    pub inode: u64,
+    pub uid: u32,
+    pub mode: u16,
+}
+
+/// statx(2) with AT_STATX_DONT_SYNC: what the kernel has at hand, so that FUSE, and overlayfs on it, is not waited
+/// for. An empty name means the file of the descriptor.
+pub fn known(dir: impl AsFd, name: &CStr) -> nix::Result<Known> {
     let dir = dir.as_fd().as_raw_fd();
+    let empty = if name.is_empty() { libc::AT_EMPTY_PATH } else { 0 };
+    let mask = libc::STATX_INO | libc::STATX_UID | libc::STATX_MODE;
     // SAFETY: a statx of zeros is one; the kernel fills it in.
     unsafe {
-        let mut id: libc::statx = std::mem::zeroed();
-        let flags = libc::AT_STATX_DONT_SYNC;
-        Errno::result(libc::statx(dir, name.as_ptr(), flags, libc::STATX_INO, &raw mut id))?;
-        Ok(((id.stx_dev_major, id.stx_dev_minor), id.stx_ino))
+        let mut found: libc::statx = std::mem::zeroed();
+        let flags = libc::AT_STATX_DONT_SYNC | empty;
+        Errno::result(libc::statx(dir, name.as_ptr(), flags, mask, &raw mut found))?;
+        let device = (found.stx_dev_major, found.stx_dev_minor);
+        Ok(Known { device, inode: found.stx_ino, uid: found.stx_uid, mode: found.stx_mode })
     }
+}
+
+/// Device and inode of what a name leads to, in the same way.
+pub fn file_id(dir: impl AsFd, name: &CStr) -> nix::Result<((u32, u32), u64)> {
+    known(dir, name).map(|known| (known.device, known.inode))
 }
 
 /// Is this directory the root of a mount? Linux tells since 5.8.
@@ -475,6 +596,20 @@ fn owned(result: libc::c_long) -> nix::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_handler_leaves_errno_alone() {
+        Errno::EDOM.set();
+        last_words(12_345); // no such signal: to raise it fails
+        assert_eq!(Errno::last(), Errno::EDOM);
+    }
+
+    #[test]
+    fn a_closed_descriptor_is_closed() {
+        let (reader, writer) = nix::unistd::pipe().expect("pipe");
+        assert_eq!(close(writer), Ok(()));
+        assert_eq!(nix::unistd::read(&reader, &mut [0]), Ok(0));
+    }
 
     #[test]
     fn a_pipe_is_no_terminal() {

@@ -230,7 +230,7 @@ fn sets() -> Vec<Flags> {
 
 #[test]
 fn sets_have_the_text_that_libcap_gives_them() {
-    let last = own::last();
+    let last = own::last().expect("the last capability");
     let sets = sets();
     let mut lines = String::new();
     for set in &sets {
@@ -265,7 +265,7 @@ fn texts(parts: &[&[&str]], rubbish: &[&str]) -> Vec<String> {
 
 #[test]
 fn texts_mean_what_libcap_takes_them_for() {
-    let last = own::last();
+    let last = own::last().expect("the last capability");
     let names = ["cap_chown", "CAP_Kill", "all", "ALL", "0", "40", "41", "63", "0x1f", "010", ""];
     let more = ["", "", ",cap_net_raw", ",all", ",7,cap_bpf"];
     let actions = ["=p", "=ep", "=", "+eip", "-p", "=i+p-i", "+e-i", "=+p", "=ppp"];
@@ -285,7 +285,7 @@ fn texts_mean_what_libcap_takes_them_for() {
 
 #[test]
 fn lists_of_what_is_inherited_mean_what_libcap_takes_them_for() {
-    let last = own::last();
+    let last = own::last().expect("the last capability");
     let marks = ["", "", "!", "^", "%", "!^", "^!", "!%", "%^!", "^^"];
     let names = ["cap_chown", "CAP_Kill", "cap_net_raw", "0", "40", "41", "0x1f", "010"];
     let rubbish = ["!", "^", "%", ",", "=", " ", "64", "08", "all", "foo", "x", "é", "cap_", "!cap_bpf"];

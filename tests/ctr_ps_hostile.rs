@@ -483,3 +483,33 @@ fn a_user_vouches_for_his_own_and_takes_no_name_away() {
         2
     );
 }
+
+/// 4294967295 is (uid_t) -1: to chown(2) it means no change, and no process or file has it.
+#[test]
+fn no_user_has_the_uid_that_is_none() {
+    for uid in [u32::MAX, 60_000] {
+        let host = Host::new("ctr-ps-no-uid");
+        host.file("etc/passwd", format!("root:x:0:0::/root:/bin/sh\nnone:x:{uid}:1::/home/none:/bin/sh\n"));
+        contained(&host, 100, &format!("/user.slice/user-{uid}.slice/web"), uid);
+        let (path, state) = runc(&format!("run/user/{uid}"), "web", 100, 5000);
+        host.file(&path, state);
+        let shown = host.containers()[&100].clone();
+        assert_eq!(shown == "runc:web", uid != u32::MAX && root(), "{uid}: {shown}");
+    }
+}
+
+/// `docker:` and the id as docker(1) prints it is the label of an unverified container but for its mark.
+#[test]
+fn an_unverified_container_does_not_take_the_id_of_a_verified_one() {
+    let host = Host::new("ctr-ps-id");
+    host.docker(WEB, state("web", 100));
+    host.process(100, 1, &scope(WEB), b"web\0");
+    host.process(300, 1, &format!("/user.slice/user-1000.slice/docker-{WEB}.scope"), b"forged\0");
+    let pids = |word: &str| printed(of(host.root()).args(["-q", "-c", word]));
+    for word in [WEB, &WEB[..12], &format!("docker:{}", &WEB[..12]), &format!("docker:{WEB}"), "web"] {
+        assert_eq!(pids(word), "100\n", "{word}");
+    }
+    for word in [&unverified(WEB), &format!("{}?", &WEB[..12]), &format!("docker:{WEB}?")] {
+        assert_eq!(pids(word), "300\n", "{word}");
+    }
+}

@@ -116,7 +116,7 @@ fn in_a_user_namespace_it_is_said_whose() {
     let link = holder.link("user");
     let inode = link.trim_start_matches("user:[").trim_end_matches(']');
     let uid = nix::unistd::getuid();
-    let count = all(own::last()).count_ones();
+    let count = all(own::last().expect("the last capability")).count_ones();
     assert_eq!(
         said("getpcaps", &["--diff", &pid]),
         format!("{pid}: all {count}, only inside user namespace {inode}, owned by uid {uid}\n")
@@ -269,7 +269,7 @@ fn masks_and_lists_lead_to_each_other_and_rubbish_is_refused() {
         said("capsh", &["--encode=cap_chown,net_raw", "--encode=41", "--encode="]),
         "0000000000002001\n0000020000000000\n0000000000000000\n"
     );
-    let everything = all(own::last());
+    let everything = all(own::last().expect("the last capability"));
     assert_eq!(said("capsh", &["--encode=all"]), format!("{everything:016x}\n"));
     for number in 0..64 {
         let mask = format!("{:016x}", 1_u64 << number);

@@ -179,18 +179,18 @@ fn the_hosts_files_and_the_containers_beside_them() {
     };
     let both = format!("echo $CTR_ROOT; cat hosts $CTR_ROOT{here}/only/mark; ls {here}/only; pwd");
     let expected = |root: &str| format!("{root}\nof the host\nof the container\n{here}\n");
-    assert_eq!(run(&["-a", "--host-root"], &both), expected("/run/ctrbox/root"));
-    assert_eq!(run(&["-n", "-p", "-m", "--host-root"], &both), expected("/run/ctrbox/root"));
+    assert_eq!(run(&["-a", "--host-root", "--force"], &both), expected("/run/ctrbox/root"));
+    assert_eq!(run(&["-n", "-p", "-m", "--host-root", "--force"], &both), expected("/run/ctrbox/root"));
     assert_eq!(run(&["-n", "--host-root"], &both), expected("/run/ctrbox/root"));
     let there = in_scratch(&scratch, "there");
     std::fs::create_dir(&there).expect("a directory");
-    assert_eq!(run(&["-a", &format!("--host-root={there}")], &both), expected(&there));
+    assert_eq!(run(&["-a", &format!("--host-root={there}"), "--force"], &both), expected(&there));
     // A directory that is not there: what is beside it is seen as before.
     let deep = in_scratch(&scratch, "not/there");
-    assert_eq!(run(&["-a", &format!("--host-root={deep}")], &both), expected(&deep));
+    assert_eq!(run(&["-a", &format!("--host-root={deep}"), "--force"], &both), expected(&deep));
     assert!(!Path::new(&in_scratch(&scratch, "not")).exists());
     let writes = format!("echo new >$CTR_ROOT{here}/only/new; echo y >{here}/written; ls /run >/dev/null");
-    run(&["-a", "--host-root"], &writes);
+    run(&["-a", "--host-root", "--force"], &writes);
     let new = format!("{}{here}/only/new", holder.file("root"));
     assert_eq!(std::fs::read_to_string(new).expect("it is the container's own"), "new\n");
     assert_eq!(std::fs::read_to_string(in_scratch(&scratch, "written")).expect("the host's"), "y\n");
@@ -199,8 +199,11 @@ fn the_hosts_files_and_the_containers_beside_them() {
     let kinds = ["ipc", "uts", "net", "pid"];
     let names = kinds.map(|kind| format!("/proc/self/ns/{kind}")).join(" ");
     let expected = kinds.map(|kind| holder.link(kind) + "\n").concat();
-    assert_eq!(run(&["-a", "--host-root"], &format!("readlink {names}")), expected);
-    let first = run(&["-a", "--host-root"], "tr '\\0' ' ' </proc/1/cmdline; echo; echo /proc/[0-9]* | wc -w");
+    assert_eq!(run(&["-a", "--host-root", "--force"], &format!("readlink {names}")), expected);
+    let first = run(
+        &["-a", "--host-root", "--force"],
+        "tr '\\0' ' ' </proc/1/cmdline; echo; echo /proc/[0-9]* | wc -w",
+    );
     let mut lines = first.lines();
     assert_eq!(lines.next(), Some("cat "));
     assert!(lines.next().expect("a number").parse::<u32>().expect("a number") < 10, "{first}");
@@ -245,8 +248,8 @@ fn with_the_hosts_files_the_user_namespace_is_not_entered_by_root() {
         format!("readlink /proc/self/ns/user; cat $CTR_ROOT{here}/only/mark; readlink /proc/self/ns/net");
     let shown = |options: &[&str]| printed(of(&holder).args(options).args(["sh", "-c", &script]));
     let expected = |user: String| format!("{user}\nof the container\n{}\n", holder.link("net"));
-    assert_eq!(shown(&["-a", "--host-root"]), expected(link("self", "user")));
-    assert_eq!(shown(&["-U", "-n", "-p", "--host-root"]), expected(holder.link("user")));
+    assert_eq!(shown(&["-a", "--host-root", "--force"]), expected(link("self", "user")));
+    assert_eq!(shown(&["-U", "-n", "-p", "--host-root", "--force"]), expected(holder.link("user")));
     assert_eq!(shown(&["-U", "-n", "--host-root"]), expected(holder.link("user")));
 }
 
@@ -277,7 +280,15 @@ fn the_hosts_files_for_an_ordinary_user() {
     let script = format!("cat $CTR_ROOT{only}/mark; ls {only} | wc -l; echo /proc/[0-9]* | cut -c1-8");
     let mut mine = program(copy.to_str().expect("text"));
     mine.uid(UNPRIVILEGED).gid(UNPRIVILEGED).current_dir("/");
-    mine.args(["nsenter", "-t", &holder.pid.to_string(), "-a", "--preserve-credentials", "--host-root"]);
+    mine.args([
+        "nsenter",
+        "-t",
+        &holder.pid.to_string(),
+        "-a",
+        "--preserve-credentials",
+        "--host-root",
+        "--force",
+    ]);
     // (-a leaves out what is ours already, or it would be refused)
     assert_eq!(printed(mine.args(["sh", "-c", &script])), "of the container\n0\n/proc/1 \n");
     assert!(!Path::new("/run/ctrbox").exists());
@@ -304,7 +315,7 @@ fn a_proc_for_the_pid_namespace() {
     };
     let before = std::fs::read_to_string("/proc/self/mounts").expect("mounts").matches(" /proc proc").count();
     assert!(!shown(&["-p"]).starts_with("cat mnt:"), "or there is nothing to see");
-    let of_its_own = first(&["-p", "--mount-proc"]);
+    let of_its_own = first(&["-p", "--mount-proc", "--force"]);
     assert!(!of_its_own.contains(&link("self", "mnt")) && !of_its_own.contains(&holder.link("mnt")));
     first(&["-a", "--mount-proc"]);
     first(&["-a", "--mount-proc=/proc"]);
@@ -312,7 +323,7 @@ fn a_proc_for_the_pid_namespace() {
     std::fs::create_dir(&elsewhere).expect("a directory");
     let option = format!("--mount-proc={elsewhere}");
     let script = format!("tr '\\0' ' ' <{elsewhere}/1/cmdline");
-    assert_eq!(printed(of(&holder).args(["-p", &option, "sh", "-c", &script])), "cat ");
+    assert_eq!(printed(of(&holder).args(["-p", "--force", &option, "sh", "-c", &script])), "cat ");
     assert!(std::fs::read_dir(&elsewhere).expect("a directory").next().is_none(), "nothing is left");
     let after = std::fs::read_to_string("/proc/self/mounts").expect("mounts").matches(" /proc proc").count();
     assert_eq!(after, before);
@@ -325,7 +336,7 @@ fn a_proc_for_the_pid_namespace() {
     let both = "options --mount-proc and --no-fork cannot be combined";
     assert_eq!(says(&["-p", "-F", "--mount-proc"]), refused(both));
     let missing = "mount /ctrbox-no-such failed: No such file or directory";
-    assert_eq!(says(&["-p", "--mount-proc=/ctrbox-no-such"]), refused(missing));
+    assert_eq!(says(&["-p", "--force", "--mount-proc=/ctrbox-no-such"]), refused(missing));
 }
 
 /// A container whose root holds nothing at all. perl goes there when it has been loaded.
@@ -385,6 +396,7 @@ fn applets_where_there_is_no_file_at_all() {
     let host = printed(of(&holder).args([
         "-a",
         "--host-root",
+        "--force",
         "sh",
         "-c",
         "ls $CTR_ROOT; echo /proc/[0-9]* | cut -c1-7",

@@ -188,6 +188,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s c -l join-cgro
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s Z -l follow-context -d 'take the SELinux context of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l as-container -d 'run as the container\'s first process does: ids, capabilities, filters, groups'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l applet -d 'the program is an applet of ctrbox, which need not be in the container'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l force -d 'do what is refused because a process of the container could take hold of the program'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s m -l mount -d 'unshare the mount namespace' -r

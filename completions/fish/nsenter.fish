@@ -28,5 +28,6 @@ complete -c nsenter -s c -l join-cgroup -d 'join the control groups of the targe
 complete -c nsenter -s Z -l follow-context -d 'take the SELinux context of the target'
 complete -c nsenter -l as-container -d 'run as the container\'s first process does: ids, capabilities, filters, groups'
 complete -c nsenter -l applet -d 'the program is an applet of ctrbox, which need not be in the container'
+complete -c nsenter -l force -d 'do what is refused because a process of the container could take hold of the program'
 complete -c nsenter -s h -l help -d 'show this help'
 complete -c nsenter -s V -l version -d 'show the version'

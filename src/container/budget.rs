@@ -35,6 +35,13 @@ const LIMITS: [(Cost, usize); 6] = [
 /// Opens that the check of one record's init process may cost.
 pub const CHECK: usize = 8;
 
+#[cfg(test)]
+impl Cost {
+    pub const fn limit(self) -> usize {
+        LIMITS[self as usize].1
+    }
+}
+
 pub struct Budget {
     /// Whose files these are, for the warning.
     pub whose: String,
@@ -66,6 +73,10 @@ impl Budget {
         }
         self.over.set(true);
         Spent::First
+    }
+
+    pub fn left(&self, cost: Cost) -> usize {
+        self.left[cost as usize].get()
     }
 
     /// The same for what may be left out alone.

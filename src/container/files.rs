@@ -1,17 +1,17 @@
 //! Reading runtimes' state files: below a root that may be another system's, and as somebody's whose files
 //! may be stale, truncated, huge or hostile.
 
+use crate::sys::keyed::HashMap;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{BTreeSet, HashMap};
-use std::fs::{File, Metadata};
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
@@ -19,17 +19,20 @@ use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::error::Category;
 
 use super::budget::{Budget, Cost, Spent};
+use super::reach::{Meta, Opened};
 use super::records::Each;
 use super::users::{self, Mounts, User};
+use crate::aside::{Account, Aside};
+use crate::sys;
 
 /// The files of a system, and what was wrong with those that could not be used.
 #[derive(Clone)]
 pub struct Files {
-    system: Rc<System>,
+    pub(super) system: Rc<System>,
     /// One of its users, whose own files count and nobody else's; else root's count.
-    user: Option<u32>,
+    pub(super) user: Option<u32>,
     /// What may be spent on them, if their owner is not root of this host.
-    budget: Option<Rc<Budget>>,
+    pub(super) budget: Option<Rc<Budget>>,
 }
 
 /// The names in a directory.
@@ -49,7 +52,7 @@ impl Names {
 
     /// Is it worth a look?
     pub fn may_have(&self, name: &str) -> bool {
-        self.more || self.all.contains(name)
+        self.more || self.has(name)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &str> {
@@ -57,22 +60,25 @@ impl Names {
     }
 }
 
+/// By user and path.
 type Listings = HashMap<(Option<u32>, String), Rc<Names>>;
 
-struct System {
+pub(super) struct System {
     path: PathBuf,
     /// None for our own root: plain paths do.
-    below: Option<OwnedFd>,
+    pub(super) below: Option<OwnedFd>,
     /// Of the root directory: his files count as root's do.
     owner: u32,
     users: OnceCell<Vec<User>>,
     mounts: OnceCell<Mounts>,
     warnings: RefCell<Vec<String>>,
-    /// Is it a container's, who may have put anything anywhere in it?
-    of_container: bool,
-    /// By user.
+    /// Of a container, which may have put anything anywhere in it: who accounts for the time that takes.
+    pub(super) account: Option<Account>,
+    /// The process that reads files of users and of containers.
+    pub(super) aside: RefCell<Option<Aside>>,
+    /// What may be spent on the files of users, by user.
     budgets: RefCell<HashMap<u32, Rc<Budget>>>,
-    /// Directories that were listed, by user and path: each is read once.
+    /// Directories that were listed: each is read once.
     listings: RefCell<Listings>,
     /// Of the file read last: one piece of memory does for thousands of them.
     text: RefCell<Vec<u8>>,
@@ -90,23 +96,23 @@ impl Files {
     const LONGEST_PATH: usize = 4095;
 
     pub fn new(root: &Path) -> Result<Files> {
-        Files::open_root(root, false)
+        Files::open_root(root, None)
     }
 
     /// The files of a container, seen from outside of it.
-    pub fn of_container(root: &Path) -> Result<Files> {
-        Files::open_root(root, true)
+    pub fn of_container(root: &Path, account: Account) -> Result<Files> {
+        Files::open_root(root, Some(account))
     }
 
-    fn open_root(root: &Path, of_container: bool) -> Result<Files> {
+    fn open_root(root: &Path, account: Option<Account>) -> Result<Files> {
         let cannot = || format!("cannot open {}", root.display());
-        let owner = std::fs::metadata(root).with_context(cannot)?.uid();
+        // A container's is reached by its link in /proc. Nothing of that asks the server of a file system.
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let below = match root == Path::new("/") {
-            true => None,
-            false => Some(open(root, flags, Mode::empty()).with_context(cannot)?),
-        };
+        let directory = open(root, flags, Mode::empty()).with_context(cannot)?;
+        let owner = sys::known(&directory, c"").with_context(cannot)?.uid;
+        let below = (root != Path::new("/")).then_some(directory);
         let path = root.to_path_buf();
+        let budget = account.map(|_| Rc::new(Budget::new("this container".to_owned())));
         let system = System {
             path,
             below,
@@ -114,21 +120,21 @@ impl Files {
             users: OnceCell::new(),
             mounts: OnceCell::new(),
             warnings: RefCell::default(),
-            of_container,
+            account,
+            aside: RefCell::default(),
             budgets: RefCell::default(),
             listings: RefCell::default(),
             text: RefCell::default(),
         };
-        let budget = of_container.then(|| Rc::new(Budget::new("this container".to_owned())));
         Ok(Files { system: Rc::new(system), user: None, budget })
     }
 
     /// The same files as one of the users may vouch for them: root's word is not his.
     #[must_use]
     pub fn of_user(&self, uid: u32) -> Files {
-        let budget = match self.system.of_container {
-            true => self.budget.clone(), // one for all its users
-            false => Some(self.budget_of(uid)),
+        let budget = match self.system.account {
+            Some(_) => self.budget.clone(), // one for all its users
+            None => Some(self.budget_of(uid)),
         };
         Files { system: self.system.clone(), user: Some(uid), budget }
     }
@@ -180,7 +186,7 @@ impl Files {
         self.mounts().may_hang(&path)
     }
 
-    fn mounts(&self) -> &Mounts {
+    pub(super) fn mounts(&self) -> &Mounts {
         self.system.mounts.get_or_init(Mounts::read)
     }
 
@@ -235,41 +241,43 @@ impl Files {
     /// How long it is, and when it was written, in seconds since 1970.
     fn read_into(&self, path: &str, text: &mut Vec<u8>, largest: u64) -> Option<(usize, i64)> {
         // Only to open a device or a pipe may do something: of what others put there it is seen first.
-        let careful = self.user.is_some() || self.system.of_container;
-        let mut file = self.open(path, if careful { OFlag::O_PATH } else { OFlag::O_RDONLY })?;
-        let meta = file.metadata().ok()?;
+        let Opened { meta, file } =
+            self.open(path, if self.may_wait() { OFlag::O_PATH } else { OFlag::O_RDONLY })?;
         if !meta.is_file() {
             return self.complain(path, "not a regular file");
         }
         if let Some(problem) = self.foreign(path, &meta) {
             return self.complain(path, problem);
         }
-        if meta.len() > largest {
+        if meta.size > largest {
             return self.complain(path, "too large to be a state file");
         }
-        if !self.spend(path, Cost::Byte, usize::try_from(meta.len()).unwrap_or(usize::MAX)) {
+        let size = usize::try_from(meta.size).unwrap_or(usize::MAX);
+        if !self.spend(path, Cost::Byte, size) || file.is_none() && !self.spend(path, Cost::Look, 1) {
             return None;
         }
-        if careful {
-            if !self.spend(path, Cost::Look, 1) {
-                return None;
+        let filled = match file {
+            Some(mut file) => {
+                fill(&mut file, meta.size, largest, text).map_err(|error| crate::exit::cause(&error))
             }
-            file = match reopened(&file) {
-                Ok(file) => file,
+            None => match self.content(largest) {
+                Ok(content) => {
+                    *text = content;
+                    Ok(text.len())
+                }
                 Err(Errno::EACCES | Errno::EPERM) if self.user.is_some() => return None,
-                Err(errno) => return self.complain(path, &crate::errno::strerror(errno as i32)),
-            };
-        }
-        let length = match fill(&mut file, meta.len(), largest, text) {
-            Ok(length) => length,
-            Err(error) => return self.complain(path, &error.to_string()),
+                Err(errno) => Err(why(errno)),
+            },
         };
-        // It may have grown since, or tell no size.
-        let more = length.saturating_sub(usize::try_from(meta.len()).unwrap_or(0));
-        if length as u64 > largest || !self.spend(path, Cost::Byte, more) {
+        let length = match filled {
+            Ok(length) => length,
+            Err(problem) => return self.complain(path, &problem),
+        };
+        // It may have grown since, or not say its size.
+        if length as u64 > largest || !self.spend(path, Cost::Byte, length.saturating_sub(size)) {
             return self.complain(path, "too large to be a state file");
         }
-        Some((length, meta.mtime()))
+        Some((length, meta.modified))
     }
 
     /// The names in a directory that are text; none when it is not there.
@@ -277,71 +285,87 @@ impl Files {
         self.names(path).iter().map(str::to_owned).collect()
     }
 
-    /// The same as they were when somebody asked first.
+    /// The same, as they were when they were asked for first.
     pub fn names(&self, path: &str) -> Rc<Names> {
         let key = (self.user, path.to_owned());
         if let Some(names) = self.system.listings.borrow().get(&key) {
             return names.clone();
         }
-        let names = Rc::new(self.read_names(path).unwrap_or_default());
+        let names = Rc::new(self.read_names(path));
+        // (What is not there costs nothing to keep, and is asked for once more by many.)
         self.system.listings.borrow_mut().insert(key, names.clone());
         names
     }
 
-    /// A directory with records of containers, if it is there and not one too many of that user's.
+    /// A directory with records of containers, if there are any and it is not one too many of that user's.
     pub fn place(&self, path: &str) -> Option<Rc<Names>> {
         let names = self.names(path);
         let there = names.more || !names.all.is_empty();
-        if !there || !(names.placed.replace(true) || self.spend(path, Cost::Place, 1)) {
-            return None;
-        }
-        Some(names)
+        let placed = there && (names.placed.replace(true) || self.spend(path, Cost::Place, 1));
+        placed.then_some(names)
     }
 
-    fn read_names(&self, path: &str) -> Option<Names> {
-        let Ok(directory) = self.try_open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)? else {
-            return Some(Names { more: self.budget.is_none(), ..Names::default() });
-        };
+    fn read_names(&self, path: &str) -> Names {
         let mut names = Names::default();
-        for (seen, entry) in Dir::from_fd(directory.into()).ok()?.iter().map_while(Result::ok).enumerate() {
-            let name = entry.file_name().to_bytes();
-            if matches!(name, b"." | b"..") {
-                continue;
-            }
-            // Whatever is there costs, even if it can be no name.
-            if self.budget.is_none() && seen >= Self::MOST_NAMES {
-                names.more = true;
-                self.warn(path, "too many names, the rest is left out");
-                break;
-            }
-            if !self.spend(path, Cost::Name, 1) || !self.keep(path, name.len() + NODE) {
-                break;
-            }
-            names.all.extend(std::str::from_utf8(name).map(str::to_owned));
+        if path.len() > Self::LONGEST_PATH || !self.spend(path, Cost::Look, 1) {
+            return names;
         }
-        Some(names)
+        let most = self.budget.as_ref().map_or(Self::MOST_NAMES, |budget| budget.left(Cost::Name));
+        let mut found = match self.first_names(path, most + 1) {
+            Ok(found) => found,
+            Err(errno) => {
+                // A directory can let root's records be read and not be listed.
+                let denied = matches!(errno, Errno::EACCES | Errno::EPERM);
+                names.more = self.budget.is_none() && denied;
+                return if names.more { names } else { self.failed(path, errno).unwrap_or(names) };
+            }
+        };
+        if found.len() > most && self.budget.is_none() {
+            names.more = true;
+            self.complain::<()>(path, "too many names, the rest is left out");
+        }
+        // Whatever is there counts, even if it can be no name.
+        let kept = found.iter().map(|name| name.len() + NODE).sum();
+        _ = self.spend(path, Cost::Name, found.len()) && self.keep(path, kept);
+        found.truncate(most);
+        names.all = found.into_iter().filter(|name| !name.is_empty()).collect();
+        names
+    }
+
+    /// The same by this process; at most so many.
+    pub(super) fn names_here(&self, path: &str, most: usize) -> nix::Result<Vec<String>> {
+        let directory = self.open_here(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+        let mut names: Vec<String> = Vec::new();
+        sys::directory::each(&directory, |entry| {
+            // An empty one stands for what is no text.
+            names.push(entry.name.into_string().unwrap_or_default());
+            if names.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(names)
     }
 
     /// When a file was written, in seconds since 1970.
     pub fn modified(&self, path: &str) -> Option<i64> {
-        self.open(path, OFlag::O_PATH)?.metadata().ok().map(|meta| meta.mtime())
+        self.open(path, OFlag::O_PATH).map(|opened| opened.meta.modified)
     }
 
     /// The inode of a file: of one in /run/netns, the id of the namespace.
     pub fn inode(&self, path: &str) -> Option<u64> {
-        self.open(path, OFlag::O_PATH)?.metadata().ok().map(|meta| meta.ino())
+        self.open(path, OFlag::O_PATH).map(|opened| opened.meta.inode)
     }
 
-    /// Is that the file of this path, for us too?
-    pub fn is_same(&self, path: &str, meta: &Metadata) -> bool {
-        let here = || self.open(path, OFlag::O_PATH)?.metadata().ok();
+    /// Has the file of this path, which has no symbolic links in it, this device and inode?
+    pub fn is_same(&self, path: &str, (major, minor): (u32, u32), inode: u64) -> bool {
+        let device = libc::makedev(major, minor);
         !self.may_hang(path)
-            && here().is_some_and(|here| (here.dev(), here.ino()) == (meta.dev(), meta.ino()))
+            && self
+                .opened_exact(path)
+                .is_ok_and(|here| (here.meta.device, here.meta.inode) == (device, inode))
     }
 
     /// Where a path of that system really is, its links followed there.
     pub fn locate(&self, path: &str) -> Option<PathBuf> {
-        let file = self.open(path, OFlag::O_PATH)?;
+        let file = self.open_here(path, OFlag::O_PATH).ok()?;
         std::fs::read_link(own_descriptor(&file)).ok()
     }
 
@@ -360,22 +384,26 @@ impl Files {
     }
 
     /// What is wrong with the owner of a file.
-    fn foreign(&self, path: &str, meta: &Metadata) -> Option<&'static str> {
-        let of_root = meta.uid() == 0 || meta.uid() == self.system.owner;
+    fn foreign(&self, path: &str, meta: &Meta) -> Option<&'static str> {
+        let of_root = meta.uid == 0 || meta.uid == self.system.owner;
         match self.user {
             None if of_root => None,
             None => Some("does not belong to root"),
-            Some(uid) if meta.uid() == uid => None,
+            Some(uid) if meta.uid == uid => None,
             // Where no link leads there root put it there. A link may be the user's, to read what he may not.
-            Some(_) if of_root && self.without_links(path).is_some_and(|ino| ino == meta.ino()) => None,
+            Some(_)
+                if of_root
+                    && self.spend(path, Cost::Look, 1)
+                    && self.opened_exact(path).is_ok_and(|exact| exact.meta == *meta) =>
+            {
+                None
+            }
             Some(_) => Some("does not belong to that user"),
         }
     }
 
-    fn without_links(&self, path: &str) -> Option<u64> {
-        if !self.spend(path, Cost::Look, 1) {
-            return None;
-        }
+    /// Opens a file of a path without symbolic links, and does not read it.
+    pub(super) fn open_exact_here(&self, path: &str) -> nix::Result<File> {
         let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
         let fd = match &self.system.below {
             None => openat2(AT_FDCWD, path, how.resolve(ResolveFlag::RESOLVE_NO_SYMLINKS)),
@@ -384,26 +412,26 @@ impl Files {
                 openat2(root.as_fd(), path, how.resolve(resolve))
             }
         };
-        File::from(fd.ok()?).metadata().ok().map(|meta| meta.ino())
+        fd.map(File::from)
     }
 
-    /// Opens a file without waiting for it (it may be a pipe). What is not there is everyday business.
-    fn open(&self, path: &str, flags: OFlag) -> Option<File> {
-        self.try_open(path, flags)?.ok()
-    }
-
-    /// The same; an error when it may well be there.
-    fn try_open(&self, path: &str, flags: OFlag) -> Option<nix::Result<File>> {
+    /// Opens a file, by another process where that may take for ever.
+    fn open(&self, path: &str, flags: OFlag) -> Option<Opened> {
         if path.len() > Self::LONGEST_PATH || !self.spend(path, Cost::Look, 1) {
             return None;
         }
+        self.opened(path, flags).map_or_else(|errno| self.failed(path, errno), Some)
+    }
+
+    /// Opens a file without waiting for it (it may be a pipe).
+    pub(super) fn open_here(&self, path: &str, flags: OFlag) -> nix::Result<File> {
         let mut flags = flags | OFlag::O_CLOEXEC;
         if !flags.contains(OFlag::O_PATH) {
             flags |= OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         }
         let fd = match &self.system.below {
             None => match self.user.and_then(|_| self.mounts().to_stay_on(Path::new(path))) {
-                None => open(path, flags, Mode::empty()),
+                None => open_plain(path, flags),
                 Some(mount) => stay_on(mount, path, flags),
             },
             // Links in that root mean that root, not ours (openat2(2), since Linux 5.6).
@@ -412,15 +440,16 @@ impl Files {
                 openat2(root.as_fd(), path, how)
             }
         };
-        match fd {
-            Ok(fd) => Some(Ok(File::from(fd))),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => None,
+        fd.map(File::from)
+    }
+
+    /// What is not there is everyday business.
+    fn failed<T>(&self, path: &str, errno: Errno) -> Option<T> {
+        match errno {
+            Errno::ENOENT | Errno::ENOTDIR => None,
             // Other users' business, when we are one.
-            Err(Errno::EACCES | Errno::EPERM) if self.user.is_some() => None,
-            Err(errno) => {
-                self.complain::<()>(path, &crate::errno::strerror(errno as i32));
-                Some(Err(errno))
-            }
+            Errno::EACCES | Errno::EPERM if self.user.is_some() => None,
+            errno => self.complain(path, &why(errno)),
         }
     }
 
@@ -459,6 +488,31 @@ fn release(text: &mut Vec<u8>) {
     if text.len() as u64 > Files::LARGEST_OF_USER {
         *text = Vec::new();
     }
+}
+
+fn why(errno: Errno) -> String {
+    match errno {
+        Errno::ETIMEDOUT => "its file system does not answer in time".to_owned(),
+        errno => crate::errno::strerror(errno as i32),
+    }
+}
+
+/// The links of /proc to files of processes are not followed: they lead into the mounts of whoever made the process.
+fn open_plain(path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
+    let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    match openat2(AT_FDCWD, path, how) {
+        Err(Errno::ENOSYS) => open(path, flags, Mode::empty()), // before Linux 5.6
+        result => result,
+    }
+}
+
+/// The content of a file that a descriptor names only.
+pub(super) fn content_of(file: &File, size: u64, largest: u64) -> nix::Result<Vec<u8>> {
+    let (mut file, mut text) = (reopened(file)?, Vec::new());
+    let length = fill(&mut file, size, largest, &mut text)
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    text.truncate(length);
+    Ok(text)
 }
 
 /// A whole file of a size that it says, and of one that says none what there is; its length, which is more than
@@ -510,6 +564,7 @@ fn own_descriptor(file: &File) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt;
 
     struct Dir(PathBuf);
 
@@ -569,5 +624,74 @@ mod tests {
         assert_eq!(files.read("huge"), None);
         assert_eq!(files.read("run"), None);
         assert_eq!(files.warnings().len(), 6, "{:?}", files.warnings());
+    }
+
+    #[test]
+    fn what_one_user_can_have_read_is_bounded() {
+        let dir = Dir::new("budget");
+        let me = nix::unistd::geteuid().as_raw();
+        let sized = |name: &str, size: u64| {
+            File::create(dir.0.join(name)).and_then(|file| file.set_len(size)).expect("a sparse file");
+        };
+        sized("record", Files::LARGEST_OF_USER);
+        sized("larger", Files::LARGEST_OF_USER + 1);
+        let root = Files::new(&dir.0).expect("a root");
+        let files = root.of_user(me);
+        assert!(files.read("record").is_some());
+        assert_eq!(files.read("larger"), None);
+        // All that is opened counts, in whatever place.
+        let looks = Cost::Look.limit();
+        (0..2 * looks).for_each(|number| assert!(!files.exists(&format!("no/{number}"))));
+        assert_eq!(files.read("record"), None);
+        let reached =
+            root.warnings().iter().filter(|warning| warning.contains("limit for the records")).count();
+        assert_eq!(reached, 1, "{:?}", root.warnings());
+        assert!(root.of_user(me + 1).exists("record"), "another user's are read all the same");
+        assert!(root.read("record").is_some() || me != 0, "root's too");
+
+        let root = Files::new(&dir.0).expect("a root");
+        let files = root.of_user(me);
+        let read = (0..100).filter(|_| files.read("record").is_some()).count();
+        assert_eq!(read, Cost::Byte.limit() / usize::try_from(Files::LARGEST_OF_USER).expect("a size"));
+    }
+
+    /// Those of one place are read once, and what is there counts even if it is no name.
+    #[test]
+    fn names_are_listed_once_and_counted() {
+        let dir = Dir::new("names");
+        let me = nix::unistd::geteuid().as_raw();
+        let root = Files::new(&dir.0).expect("a root");
+        let files = root.of_user(me);
+        assert!(files.names("run").iter().next().is_none());
+        std::fs::write(dir.0.join("run/late"), "").expect("a file");
+        assert!(!files.names("run").may_have("late"));
+        assert!(files.place("run").is_none(), "there is nothing in it");
+
+        let most = Cost::Name.limit();
+        for number in 0..=most {
+            let mut name = format!("{number}\u{ff}").into_bytes();
+            name.pop(); // half a letter
+            std::fs::create_dir(dir.0.join(std::ffi::OsString::from_vec(name))).expect("a directory");
+        }
+        assert!(files.names("/").iter().all(|name| name == "run"));
+        assert!(!files.exists("run"), "the names used up what there was");
+        assert!(root.warnings()[0].contains("limit for the records"), "{:?}", root.warnings());
+    }
+
+    #[test]
+    fn places_are_counted_once() {
+        let dir = Dir::new("places");
+        let me = nix::unistd::geteuid().as_raw();
+        let root = Files::new(&dir.0).expect("a root");
+        let files = root.of_user(me);
+        let most = Cost::Place.limit();
+        for number in 0..=most {
+            std::fs::create_dir_all(dir.0.join(format!("{number}/x"))).expect("a directory");
+        }
+        let found = |path: &str| files.place(path).is_some();
+        assert!((0..10 * most).all(|_| found("0")));
+        assert!((0..most).all(|number| found(&number.to_string())));
+        assert!(!found(&most.to_string()));
+        assert!(root.place("0").is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! From a process to its container, and to all containers: candidates looked up and checked, each once.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 use nix::unistd::Pid;
@@ -13,6 +13,7 @@ use super::{Container, Files, How, PidNs, Runtime, Tag, cgroup_lines, evidence};
 use crate::isolation::identity::{Identify, Way};
 use crate::isolation::ids::ById;
 use crate::proc::{ProcRoot, Scan, Status};
+use crate::sys::keyed::{HashMap, HashSet};
 
 /// What a record says of an id, and what the kernel says to that.
 #[derive(Clone)]
@@ -22,18 +23,30 @@ struct Known {
     groups: Vec<String>,
 }
 
-/// By runtime, id and owner; what nobody vouches for has no owner.
-type Inits = HashMap<(Runtime, String, Option<u32>), Pid>;
+/// By runtime, id and owner; an unverified container has no owner.
+type Inits = HashMap<InitKey, Init>;
+type InitKey = (Runtime, String, Option<u32>);
+
+/// The first process of a container's pid namespace.
+struct Init {
+    pid: Pid,
+    start: Option<u64>,
+    group: String,
+    /// First processes in other control groups with the same id, one a group.
+    rivals: Vec<(Pid, String)>,
+}
 
 /// A store, and what it was asked for.
 struct Shelf {
     records: Box<dyn Records>,
     known: HashMap<String, Rc<[Known]>>,
+    /// How many of these there is no record of.
+    unknown: usize,
 }
 
 impl Shelf {
     fn new(store: Store) -> Shelf {
-        Shelf { records: store.records(), known: HashMap::new() }
+        Shelf { records: store.records(), known: HashMap::default(), unknown: 0 }
     }
 }
 
@@ -54,6 +67,8 @@ pub struct Resolver<'a> {
     by_text: HashMap<Vec<u8>, Answer>,
     /// The same by one path: hierarchies share them, and the host's is in nearly every text.
     by_path: HashMap<String, Option<Rc<Container>>>,
+    /// Bytes of the texts.
+    remembered: usize,
     /// Records inside of containers, by what tells the container from all others.
     nested: HashMap<String, Option<Nested>>,
     /// First processes of containers, once somebody needed them.
@@ -66,6 +81,13 @@ pub struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     /// Pid namespaces of one group that are remembered; beyond, each process is asked.
     const MOST_SPACES: usize = 64;
+    /// Ids without a record that are remembered; others are looked up again in lists of names.
+    const MOST_UNKNOWN: usize = 4_096;
+    /// Bytes of cgroup files for which answers are remembered.
+    const MOST_ANSWERS: usize = 4 << 20;
+    /// Containers in containers. What is deeper belongs to the last: a path has room for hundreds of names that
+    /// look like containers', and a user can make thousands of such groups.
+    const DEEPEST: usize = 8;
 
     #[must_use]
     pub fn new(proc: &'a ProcRoot, files: &'a Files) -> Self {
@@ -73,9 +95,10 @@ impl<'a> Resolver<'a> {
             proc,
             files,
             shelves: Store::ALL.into_iter().map(Shelf::new).collect(),
-            by_text: HashMap::new(),
-            by_path: HashMap::new(),
-            nested: HashMap::new(),
+            by_text: HashMap::default(),
+            by_path: HashMap::default(),
+            remembered: 0,
+            nested: HashMap::default(),
             inits: None,
             strays: None,
             asked: None,
@@ -130,6 +153,12 @@ impl<'a> Resolver<'a> {
         self.asked = of.map(|(pid, _)| (pid, text.to_vec()));
         let tag = self.ask(text).map(|container| Tag { how: container.how, container });
         self.asked = None;
+        self.remembered += text.len();
+        if self.remembered > Self::MOST_ANSWERS {
+            self.remembered = text.len();
+            self.by_text.clear();
+            self.by_path.clear();
+        }
         self.by_text.insert(text.to_vec(), Answer { tag: tag.clone(), unvouched: Vec::new() });
         (tag, false)
     }
@@ -161,6 +190,7 @@ impl<'a> Resolver<'a> {
     pub fn scan(&mut self) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
         let mut seen: ById<*const Container, Rc<Container>> = ById::default(); // mostly it is the same object
+        let mut keys: HashSet<String> = HashSet::default();
         let (Ok(pids), Ok(mut scan)) = (Scan::pids(self.proc), Scan::new(self.proc)) else { return all };
         for pid in pids {
             let Ok(status) = scan.read(pid, "status").map(Status::parse) else { continue };
@@ -170,7 +200,7 @@ impl<'a> Resolver<'a> {
             if let Ok(cgroup) = scan.read(pid, "cgroup")
                 && let Some(tag) = self.of(pid, cgroup, status.nspid.len() > 1)
                 && seen.insert(Rc::as_ptr(&tag.container), tag.container.clone()).is_none()
-                && !all.contains(&tag.container)
+                && keys.insert(tag.container.key())
             {
                 all.push(tag.container);
             }
@@ -182,6 +212,12 @@ impl<'a> Resolver<'a> {
     #[must_use]
     pub fn proc(&self) -> &ProcRoot {
         self.proc
+    }
+
+    /// The text of /etc/passwd, for messages.
+    #[must_use]
+    pub fn passwd(&self) -> Vec<u8> {
+        self.files.read("/etc/passwd").unwrap_or_default()
     }
 
     /// Records that could not be used so far.
@@ -250,6 +286,9 @@ impl<'a> Resolver<'a> {
     fn look_along(&mut self, path: &str) -> Option<Rc<Container>> {
         let mut outer: Option<Rc<Container>> = None;
         for candidate in candidates(path) {
+            if outer.as_ref().is_some_and(|outer| outer.chain().count() == Self::DEEPEST) {
+                break;
+            }
             let here = self.proven(&candidate).map(|container| within(&container, outer.as_ref()));
             let here = here.or_else(|| self.inside(outer.as_ref()?, &candidate));
             // Not twice the same, where two components carry its id.
@@ -288,7 +327,7 @@ impl<'a> Resolver<'a> {
         if !self.nested.contains_key(&key) {
             let mut around = vec![outer.clone()];
             self.find_inits(&mut around);
-            let nested = Nested::open(self.proc, &around[0], |pid| self.is_init(&around[0], pid));
+            let nested = Nested::open(self.proc, self.files, &around[0], |pid| self.is_init(&around[0], pid));
             self.nested.insert(key.clone(), nested);
         }
         let nested = self.nested.get(&key)?.as_ref()?;
@@ -303,13 +342,26 @@ impl<'a> Resolver<'a> {
             return known.clone();
         }
         let records = shelf.records.load(self.files, id);
+        let unknown = records.is_empty();
         let claims = records.into_iter().filter_map(|container| self.check(container));
         let known: Rc<[Known]> = claims.collect();
-        self.shelves[store as usize].known.insert(id.to_owned(), known.clone());
+        let shelf = &mut self.shelves[store as usize];
+        // Any part of a group's path is looked up, and users make groups of any name.
+        if !unknown || shelf.unknown < Self::MOST_UNKNOWN {
+            shelf.unknown += usize::from(unknown);
+            shelf.known.insert(id.to_owned(), known.clone());
+        }
         known
     }
 
     fn check(&self, container: Container) -> Option<Known> {
+        let files = match container.owner {
+            0 => self.files.clone(),
+            user => self.files.of_user(user),
+        };
+        if container.init.is_some() && !files.may_check(&container.id) {
+            return None;
+        }
         let groups = container.init.map(|init| match &self.asked {
             Some((pid, text)) if *pid == init => evidence::groups_in(text, &container),
             _ => evidence::groups_of(self.proc, init, &container),
@@ -320,7 +372,8 @@ impl<'a> Resolver<'a> {
             // Of LXC no file tells the PID; the group does.
             None => container.runs_without_init_noted(),
         };
-        alive.then(|| Known { container: Rc::new(container), groups })
+        (alive && files.keep(&container.id, container.size()))
+            .then(|| Known { container: Rc::new(container), groups })
     }
 
     /// Looks for the init processes of containers whose records do not tell: the first PID of a pid namespace,
@@ -333,19 +386,30 @@ impl<'a> Resolver<'a> {
             Some(inits) => inits,
             None => self.first_processes(),
         };
-        for container in all.iter_mut().filter(|container| container.init.is_none()) {
-            let owner = (container.how != How::Cgroup).then_some(container.owner);
-            if let Some(&init) = inits.get(&(container.runtime, container.id.clone(), owner)) {
-                let init_start = evidence::start_of(self.proc, init);
-                *container = Rc::new(Container { init: Some(init), init_start, ..(**container).clone() });
+        // Only outermost containers are in that map. The record of a nested one may name any id, also that of a
+        // container of the host.
+        let wanted = |container: &&mut Rc<Container>| container.init.is_none() && container.outer.is_none();
+        for container in all.iter_mut().filter(wanted) {
+            if let Some(init) = inits.get(&init_key(container)) {
+                let (init, init_start) = (Some(init.pid), init.start);
+                *container = Rc::new(Container { init, init_start, ..(**container).clone() });
             }
         }
         self.inits = Some(inits);
     }
 
+    /// First processes of an unverified container, one for each control group that has its id: whoever owns a
+    /// delegated group can repeat the name of another group.
+    #[must_use]
+    pub fn claimants(&self, container: &Container) -> Vec<Pid> {
+        let init = self.inits.as_ref().and_then(|inits| inits.get(&init_key(container)));
+        let Some(init) = init.filter(|_| container.how == How::Cgroup) else { return Vec::new() };
+        [init.pid].into_iter().chain(init.rivals.iter().map(|(pid, _)| *pid)).collect()
+    }
+
     /// Who has PID 1 one pid namespace further in, by the container that is told by the group.
     fn first_processes(&mut self) -> Inits {
-        let mut inits = Inits::new();
+        let mut inits = Inits::default();
         let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return inits };
         for pid in Scan::pids(self.proc).unwrap_or_default() {
             // Few have that number, and only of those more is read.
@@ -353,30 +417,54 @@ impl<'a> Resolver<'a> {
             if !identity.own_pid_ns || identity.cpid != Some(1) {
                 continue;
             }
+            // The start time comes first: a process that still has it later is the one that the rest was read of.
+            let start = evidence::start_of(self.proc, pid);
             let status = identify.scan.read(pid, "status").map(Status::parse).unwrap_or_default();
             if status.nspid.len() == 2
                 && let Ok(cgroup) = identify.scan.read(pid, "cgroup")
-                && let Some(container) = self.outermost(cgroup)
+                && let Some((container, group)) = self.outermost(cgroup)
             {
-                inits.entry(container).or_insert(pid);
+                match inits.entry(container) {
+                    Entry::Vacant(entry) => _ = entry.insert(Init { pid, start, group, rivals: Vec::new() }),
+                    Entry::Occupied(mut entry) => entry.get_mut().rival(pid, group),
+                }
             }
         }
         inits
     }
 
-    /// The outermost container of a group, without a look into any: whoever is inside may have made the rest.
-    fn outermost(&mut self, text: &[u8]) -> Option<(Runtime, String, Option<u32>)> {
+    /// The outermost container of a group, and the path of that group, without a look into any container: the
+    /// rest of the path may be made inside.
+    fn outermost(&mut self, text: &[u8]) -> Option<(InitKey, String)> {
         let mut claimed = None;
         for candidate in cgroup_lines(text).flat_map(candidates) {
             if let Some(container) = self.proven(&candidate) {
-                return Some((container.runtime, container.id.clone(), Some(container.owner)));
+                return Some((init_key(&container), candidate.group.to_owned()));
             }
             if candidate.particular && claimed.is_none() {
-                claimed = Some((candidate.runtime, candidate.id.into_owned(), None));
+                let group = candidate.group.to_owned();
+                claimed = Some(((candidate.runtime, candidate.id.into_owned(), None), group));
             }
         }
         claimed
     }
+}
+
+impl Init {
+    /// More than a few need no listing.
+    const MOST_RIVALS: usize = 8;
+
+    fn rival(&mut self, pid: Pid, group: String) {
+        let known = self.group == group || self.rivals.iter().any(|(_, other)| *other == group);
+        if !known && self.rivals.len() < Self::MOST_RIVALS {
+            self.rivals.push((pid, group));
+        }
+    }
+}
+
+fn init_key(container: &Container) -> InitKey {
+    let owner = (container.how != How::Cgroup).then_some(container.owner);
+    (container.runtime, container.id.clone(), owner)
 }
 
 /// Is what is known of one process true of all in its group and pid namespace? Helpers of Flatpak's and snapd's

@@ -1,10 +1,11 @@
 //! Processes whose control group proves nothing: containers of users that have none of their own, sandboxes,
 //! what somebody moved in with nsenter(1), and what has namespaces that nobody claims.
 
-use std::collections::HashMap;
+use crate::sys::keyed::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
+use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::unistd::Pid;
 
@@ -76,7 +77,7 @@ impl Strays {
             files: files.clone(),
             net_names: net_names(files),
             known: None,
-            found: HashMap::new(),
+            found: HashMap::default(),
         }
     }
 
@@ -100,8 +101,16 @@ impl Strays {
         self.known.is_some()
     }
 
+    /// Containers that can share a namespace, as those of a pod do. Any number of records can name one process.
+    const MOST_OF_ONE: usize = 64;
+
     pub fn teach(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
         let known = self.known.get_or_insert_default();
+        let add = |there: &mut Vec<Rc<Container>>, container: &Rc<Container>| {
+            if there.len() < Self::MOST_OF_ONE {
+                there.push(container.clone());
+            }
+        };
         for container in containers {
             let of = |kind: Kind| {
                 let noted = container.namespaces.iter().find(|(noted, _)| *noted == kind).map(|(_, id)| *id);
@@ -110,10 +119,10 @@ impl Strays {
             // A record vouches for the namespaces that are its owner's, and not for those he was let into.
             let his = |kind| container.init.is_none_or(|init| made_by(proc, init, kind, container.owner));
             if let Some(id) = of(Kind::Pid).filter(|id| Some(*id) != self.host.pid_ns && his(Kind::Pid)) {
-                known.pid.entry(id).or_default().push(container.clone());
+                add(known.pid.entry(id).or_default(), container);
             }
             if let Some(id) = of(Kind::Mnt).filter(|id| Some(*id) != self.host.mnt_ns && his(Kind::Mnt)) {
-                known.mnt.entry(id).or_default().push(container.clone());
+                add(known.mnt.entry(id).or_default(), container);
             }
         }
     }
@@ -334,9 +343,16 @@ fn root_of(proc: &ProcRoot, pid: Pid) -> Option<FileId> {
 }
 
 fn file_id(path: &Path) -> Option<FileId> {
+    sys::file_id(AT_FDCWD, &c_path(path)?).ok()
+}
+
+fn known(path: &Path) -> nix::Result<sys::Known> {
+    sys::known(AT_FDCWD, &c_path(path).ok_or(Errno::EINVAL)?)
+}
+
+fn c_path(path: &Path) -> Option<std::ffi::CString> {
     use std::os::unix::ffi::OsStrExt;
-    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
-    sys::file_id(AT_FDCWD, &path).ok()
+    std::ffi::CString::new(path.as_os_str().as_bytes()).ok()
 }
 
 fn parse(link: &Path) -> Option<u64> {
@@ -347,18 +363,24 @@ fn parse(link: &Path) -> Option<u64> {
 /// The name of the program that a process runs, if its file is root's: then nobody else chose the name. The
 /// process may see any file there in mounts of its own, so it must be that file for us too.
 fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
-    use std::os::unix::fs::MetadataExt;
     let exe = proc.of(pid, "exe");
     let path = std::fs::read_link(&exe).ok()?;
     let name = path.file_name()?.to_str()?;
     if !MAKERS.iter().any(|row| row.0 == name) && !HELPERS.contains(&name) {
         return None;
     }
-    // An ordinary user may not follow it, and sees the like of his own only.
-    let meta = std::fs::metadata(&exe).ok();
-    let trusted = meta.is_none_or(|meta| {
-        meta.uid() == 0 && meta.mode() & 0o022 == 0 && files.is_same(path.to_str().unwrap_or_default(), &meta)
-    });
+    // The path is of the process's own mounts, and here it may lead anywhere.
+    let owner = || Status::parse(&proc.read(pid, "status").unwrap_or_default()).euid.unwrap_or_default();
+    let is_ours = |known: &sys::Known| {
+        let files = files.of_user(owner());
+        files.is_same(path.to_str().unwrap_or_default(), known.device, known.inode)
+    };
+    let trusted = match known(&exe) {
+        Ok(known) => known.uid == 0 && known.mode & 0o022 == 0 && is_ours(&known),
+        Err(Errno::ENOENT) => true, // a link in files that show another system's processes
+        // FUSE refuses even root. An ordinary user sees programs of their own only.
+        Err(_) => !nix::unistd::geteuid().is_root(),
+    };
     trusted.then(|| name.to_owned())
 }
 

@@ -1,5 +1,7 @@
 //! TARGET as the user writes it: a PID, a container by name or id, or a process by its PID in a container.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -8,14 +10,15 @@ use std::rc::Rc;
 use anyhow::{Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getuid};
 
 use super::evidence::namespace;
-use super::{Container, Files, How, Resolver, Runtime};
+use super::{Container, Files, How, PidNs, Resolver, Runtime};
+use crate::exit;
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::output::text;
-use crate::proc::{ProcRoot, Scan, Status};
+use crate::proc::{ProcRoot, Scan, Status, name_of};
 
 #[derive(Debug, PartialEq, Eq, Clone)]
 pub enum Target {
@@ -31,6 +34,24 @@ pub enum Target {
 pub struct Held {
     pub pid: Pid,
     pub pidfd: Option<OwnedFd>,
+}
+
+/// What the target is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To run something in it or in its control groups. An unverified one needs its `?`.
+    Enter,
+    /// To look at it. That it is unverified is said.
+    Read,
+}
+
+/// The way from TARGET to a process, for all applets: what a container's name may do depends on the purpose.
+pub struct Lookup<'a> {
+    /// The applet's, before messages.
+    name: &'a str,
+    purpose: Purpose,
+    /// Each message is written once.
+    said: RefCell<BTreeSet<String>>,
 }
 
 impl Target {
@@ -87,22 +108,46 @@ fn in_range(number: i64, word: &str) -> Result<Option<Pid>, Errno> {
     }
 }
 
-/// Those of `all` that `word` means. The first of these ways that finds any counts.
+/// Does the word end in the mark that ctr-ps shows after an unverified container?
+fn is_marked(word: &str) -> bool {
+    word.ends_with('?')
+}
+
+fn is_unverified(container: &Container) -> bool {
+    container.how == How::Cgroup
+}
+
+/// Those of `all` that `word` means. With the `?` of ctr-ps an unverified container goes first, so that the word
+/// means the line it was copied from; without it a verified one does.
 #[must_use]
 pub fn matching(all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
-    let word = word.strip_suffix('?').unwrap_or(word); // as ctr-ps marks what nobody vouches for
+    if is_marked(word) {
+        let unverified: Vec<_> = all.iter().filter(|container| is_unverified(container)).cloned().collect();
+        let found = meant(&unverified, word);
+        if !found.is_empty() {
+            return found;
+        }
+    }
+    meant(all, word)
+}
+
+/// The first of these ways that finds any counts.
+fn meant(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
+    let word = typed.strip_suffix('?').unwrap_or(typed);
     let (runtime, name) = split_runtime(word);
     if name.is_empty() {
-        return Vec::new(); // some containers have no name, and nobody means them by that
+        return Vec::new(); // some containers have no name, and an empty word is none
     }
     let of_runtime = |container: &Container| runtime.is_none_or(|runtime| container.runtime == runtime);
-    let find = |fits: &dyn Fn(&Container) -> bool| -> Vec<Rc<Container>> {
-        all.iter().filter(|container| of_runtime(container) && fits(container)).cloned().collect()
+    let find_any = |fits: &dyn Fn(&Container) -> bool| -> Vec<Rc<Container>> {
+        all.iter().filter(|container| fits(container)).cloned().collect()
     };
+    let find =
+        |fits: &dyn Fn(&Container) -> bool| find_any(&|container| of_runtime(container) && fits(container));
     if let Some(service) = word.strip_prefix("compose:") {
         return find(&|container| container.compose_service().as_deref() == Some(service));
     }
-    let whole = preferred(find(&|container| container.label().trim_end_matches('?') == word));
+    let whole = preferred(find_any(&|container| container.label() == typed));
     let exact = |container: &Container| container.name.as_deref() == Some(name) || container.id == name;
     // RUNTIME:NAME as ctr-ps prints it means that one, even if others end in the same part.
     if whole.len() == 1 {
@@ -114,12 +159,15 @@ pub fn matching(all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
     };
     let of_pod = |container: &Container| container.pod_name().as_deref() == Some(name);
     let begins = |container: &Container| name.len() >= SHORTEST_ID && container.id.starts_with(name);
+    // The label of an unverified container without its mark: never before one that has this name or id.
+    let unmarked = |container: &Container| container.label().strip_suffix('?') == Some(word);
     let precise = if runtime.is_some() { find(&exact) } else { Vec::new() };
     [
         precise,
         find(&named),
         only_payload(find(&of_pod)),
         find(&|container| exact(container) || begins(container)),
+        find_any(&unmarked),
     ]
     .into_iter()
     .find(|found| !found.is_empty())
@@ -157,10 +205,13 @@ fn split_runtime(word: &str) -> (Option<Runtime>, &str) {
 
 /// The one running container that `word` means.
 pub fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Container>> {
-    let mut found = matching(&resolver.all(), word);
-    if found.is_empty() {
-        // Of some no record tells: nested ones, sandboxes, those of which we may read no more than the group.
-        found = matching(&resolver.scan(), word);
+    // Some have no record: nested ones, sandboxes, and those of which only the group can be read.
+    let mut found = Vec::new();
+    for scans in [is_marked(word), !is_marked(word)] {
+        if found.is_empty() {
+            let all = if scans { resolver.scan() } else { resolver.all() };
+            found = matching(&all, word);
+        }
     }
     one(&found, word).map_err(|error| match (found.is_empty(), resolver.problems().first()) {
         // Perhaps it is there, and its name is in a file that we may not read.
@@ -205,24 +256,99 @@ pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
 fn precise(container: &Container, among: &[Rc<Container>]) -> String {
     let name = container.label();
     if among.iter().filter(|other| other.label() == name).count() > 1 {
-        return format!("{}:{}", container.runtime.name(), container.id);
+        let mark = if is_unverified(container) { "?" } else { "" };
+        return format!("{}:{}{mark}", container.runtime.name(), container.id);
     }
     name
 }
 
-/// The process that `word` means, a container's init or with `@CPID` another in it, held.
-pub fn process(resolver: &mut Resolver<'_>, word: &str) -> Result<Held> {
-    match inside(word) {
-        None => {
-            let container = container(resolver, word)?;
-            hold(resolver, &container)
-        }
-        Some((word, cpid)) => {
-            let container = container(resolver, word)?;
-            let init = hold(resolver, &container)?;
-            in_container(resolver, &container, init.pid, cpid)
+impl<'a> Lookup<'a> {
+    #[must_use]
+    pub fn new(name: &'a str, purpose: Purpose) -> Lookup<'a> {
+        Lookup { name, purpose, said: RefCell::default() }
+    }
+
+    /// The process that is meant, the first one of a container, held by a pidfd where the kernel has them.
+    pub fn held(&self, proc: &ProcRoot, target: &Target) -> Result<Held> {
+        match target {
+            Target::Pid { pid, inode } => numbered(*pid, *inode),
+            Target::Container(word) => {
+                let files = Files::new(Path::new("/"))?;
+                self.process(&mut Resolver::new(proc, &files), word)
+            }
         }
     }
+
+    /// The process that `word` means, a container's init or with `@CPID` another in it, held.
+    pub fn process(&self, resolver: &mut Resolver<'_>, word: &str) -> Result<Held> {
+        let (name, cpid) = match inside(word) {
+            Some((name, cpid)) => (name, Some(cpid)),
+            None => (word, None),
+        };
+        let container = container(resolver, name)?;
+        let unverified = unverified(&container, name);
+        if let (Some(problem), Purpose::Enter) = (&unverified, self.purpose) {
+            bail!("{problem}; {}", to_type(&container, cpid));
+        }
+        let init = hold(resolver, &container)?;
+        let held = match cpid {
+            None => init,
+            Some(cpid) => in_container(resolver, &container, &init, cpid)?,
+        };
+        unverified.into_iter().for_each(|note| self.say(note));
+        if let Some(note) = of_another_user(&container, name, || resolver.passwd()) {
+            self.say(note);
+        }
+        Ok(held)
+    }
+
+    fn say(&self, note: String) {
+        if !self.said.borrow().contains(&note) {
+            exit::warn(self.name, &note);
+            self.said.borrow_mut().insert(note);
+        }
+    }
+}
+
+/// Why an unverified container needs its `?`; nothing if the word has it.
+#[must_use]
+pub fn unverified(container: &Container, word: &str) -> Option<String> {
+    let shown = || text::escape(container.label().as_bytes()).into_owned();
+    (is_unverified(container) && !is_marked(word)).then(|| {
+        format!(
+            "{} is unverified: no state file that can be read confirms it, and any user can give a control group \
+             that name",
+            shown()
+        )
+    })
+}
+
+/// The word that enters an unverified container.
+fn to_type(container: &Container, cpid: Option<i32>) -> String {
+    let label = container.label() + &cpid.map(|cpid| format!("@{cpid}")).unwrap_or_default();
+    // Of a nested container no first process is known.
+    let is_known = container.outer.is_none();
+    match is_known && text::is_plain(label.as_bytes()) && !label.contains('\'') {
+        true => format!("to enter it, type '{label}' with the quotes (the shell expands ?)"),
+        false => "to enter it, name one of its processes by PID".to_owned(),
+    }
+}
+
+/// Whose container it is, when it is not the caller's or root's. No form of a word says that.
+#[must_use]
+pub fn of_another_user(
+    container: &Container,
+    word: &str,
+    passwd: impl FnOnce() -> Vec<u8>,
+) -> Option<String> {
+    let uid = container.owner;
+    if uid == 0 || uid == getuid().as_raw() || is_unverified(container) {
+        return None;
+    }
+    let name = name_of(&passwd(), uid).map(|name| text::escape(name).into_owned());
+    let whose = name.map_or_else(|| format!("uid {uid}"), |name| format!("user {name} (uid {uid})"));
+    let (word, label) = (text::escape(word.as_bytes()), container.label());
+    Some(format!("'{word}' is the container {} of {whose}", text::escape(label.as_bytes())))
 }
 
 /// `TARGET@CPID`
@@ -230,6 +356,12 @@ fn inside(word: &str) -> Option<(&str, i32)> {
     let (word, cpid) = word.rsplit_once('@')?;
     let cpid = cpid.parse().ok().filter(|&cpid: &i32| cpid > 0)?;
     (!word.is_empty()).then_some((word, cpid))
+}
+
+/// The word for the container alone.
+#[must_use]
+pub fn without_cpid(word: &str) -> &str {
+    inside(word).map_or(word, |(word, _)| word)
 }
 
 /// Holds the container's init process. Its identity is checked after the pidfd is open: before, the PID may
@@ -240,8 +372,20 @@ pub fn hold(resolver: &Resolver<'_>, container: &Container) -> Result<Held> {
             let name = text::escape(container.id.as_bytes()).into_owned();
             anyhow!("a network namespace by name is entered with --net=/run/netns/{name}")
         }
+        _ if container.outer.is_some() => anyhow!(
+            "the first process of {} is not known: name one of its processes by PID",
+            text::escape(container.label().as_bytes())
+        ),
         _ => ended(container),
     })?;
+    if let claimants @ [_, _, ..] = &resolver.claimants(container)[..] {
+        let pids: Vec<String> = claimants.iter().map(ToString::to_string).collect();
+        bail!(
+            "{} is ambiguous: several control groups have its name; their first processes are {}",
+            text::escape(container.label().as_bytes()),
+            pids.join(" ")
+        );
+    }
     let pidfd = ns::pidfd(pid);
     if !resolver.is_init(container, pid) {
         return Err(ended(container));
@@ -254,16 +398,32 @@ fn ended(container: &Container) -> anyhow::Error {
 }
 
 /// The process that has `cpid` in the pid namespace of a container's init.
-fn in_container(resolver: &Resolver<'_>, container: &Container, init: Pid, cpid: i32) -> Result<Held> {
-    let proc = resolver.proc();
-    let there = namespace(proc, init, Kind::Pid);
-    let is_it = |pid: Pid| {
+fn in_container(resolver: &mut Resolver<'_>, container: &Container, init: &Held, cpid: i32) -> Result<Held> {
+    let proc = resolver.proc().clone();
+    let there = namespace(&proc, init.pid, Kind::Pid);
+    // The namespace was read by PID.
+    if init.pidfd.as_ref().is_some_and(|pidfd| ns::still(pidfd).is_err()) {
+        return Err(ended(container));
+    }
+    let mut is_it = |pid: Pid| {
         let status = proc.read(pid, "status").map(|text| Status::parse(&text)).unwrap_or_default();
-        status.nspid.last() == Some(&cpid) && there.is_some() && namespace(proc, pid, Kind::Pid) == there
+        let numbered = status.nspid.last() == Some(&cpid);
+        // A container that shares the pid namespace of proc shares it with all processes of the host.
+        let own = status.nspid.len() > 1;
+        numbered
+            && there.is_some()
+            && namespace(&proc, pid, Kind::Pid) == there
+            && (own || pid == init.pid || is_member(resolver, container, pid))
     };
-    let pid = Scan::pids(proc)?.into_iter().find(|&pid| is_it(pid));
+    let pid = Scan::pids(&proc)?.into_iter().find(|&pid| is_it(pid));
     let held = pid.map(|pid| Held { pid, pidfd: ns::pidfd(pid) }).filter(|held| is_it(held.pid));
     held.ok_or_else(|| no_process(container, cpid))
+}
+
+fn is_member(resolver: &mut Resolver<'_>, container: &Container, pid: Pid) -> bool {
+    let cgroup = resolver.proc().read(pid, "cgroup").unwrap_or_default();
+    let tag = resolver.of_in(pid, &cgroup, PidNs::Procs);
+    tag.is_some_and(|tag| tag.container.key() == container.key())
 }
 
 #[must_use]
@@ -271,26 +431,15 @@ pub fn no_process(container: &Container, cpid: i32) -> anyhow::Error {
     anyhow!("container {} has no process {cpid}", text::escape(container.label().as_bytes()))
 }
 
-/// The process that is meant, of a container its first, held by a pidfd where the kernel has them.
-pub fn held(proc: &ProcRoot, target: &Target) -> Result<Held> {
-    match target {
-        Target::Pid { pid, inode } => {
-            let pidfd = ns::pidfd(*pid);
-            if let Some(inode) = inode {
-                let same = pidfd.as_ref().is_some_and(|fd| fstat(fd).is_ok_and(|stat| stat.st_ino == *inode));
-                if !same {
-                    return Err(anyhow::Error::from(Errno::ESRCH)
-                        .context(format!("failed to obtain a valid file descriptor for PID {pid}")));
-                }
-            }
-            Ok(Held { pid: *pid, pidfd })
-        }
-        Target::Container(word) => {
-            let files = Files::new(Path::new("/"))?;
-            let mut resolver = Resolver::new(proc, &files);
-            process(&mut resolver, word)
-        }
+/// A process by PID, where an inode is given the one that has that pidfd.
+fn numbered(pid: Pid, inode: Option<u64>) -> Result<Held> {
+    let pidfd = ns::pidfd(pid);
+    let is = |inode: u64| pidfd.as_ref().is_some_and(|fd| fstat(fd).is_ok_and(|stat| stat.st_ino == inode));
+    if inode.is_some_and(|inode| !is(inode)) {
+        return Err(anyhow::Error::from(Errno::ESRCH)
+            .context(format!("failed to obtain a valid file descriptor for PID {pid}")));
     }
+    Ok(Held { pid, pidfd })
 }
 
 #[cfg(test)]
@@ -403,6 +552,87 @@ mod tests {
             assert_eq!(ids(&[&claimed], word), ["abcd2"], "{word}");
             assert_eq!(ids(&[&one, &of_user, &two], word), ["abcd3", "abcd4"], "{word}");
         }
+    }
+
+    /// ID as `docker ps` prints it has the length of the label's.
+    #[test]
+    fn the_question_mark_means_the_unverified_container_and_nothing_else_does() {
+        let id = "0123456789ab".to_owned() + &"cd".repeat(26);
+        let verified = made(Runtime::Docker, &id, "web");
+        let unverified = Rc::new(Container { how: How::Cgroup, ..Container::new(Runtime::Docker, &*id) });
+        let nested = Rc::new(Container { outer: Some(verified.clone()), ..(*unverified).clone() });
+        let of = |all: &[&Rc<Container>], word: &str| {
+            let all: Vec<Rc<Container>> = all.iter().map(|one| (*one).clone()).collect();
+            matching(&all, word).iter().map(|container| container.label()).collect::<Vec<_>>()
+        };
+        let all = [&nested, &unverified, &verified];
+        for word in ["web", "docker:web", "0123456789ab", "docker:0123456789ab", "docker:01234567", &id] {
+            assert_eq!(of(&all, word), ["docker:web"], "{word}");
+        }
+        for word in ["0123456789ab?", "docker:0123456789ab?", "0123456?", &format!("docker:{id}?")] {
+            assert_eq!(of(&all, word), ["docker:0123456789ab?"], "{word}");
+            assert_eq!(of(&[&verified], word), ["docker:web"], "{word}: it has ended");
+        }
+        assert_eq!(of(&all, "docker:web/docker:0123456789ab?"), ["docker:web/docker:0123456789ab?"]);
+        assert_eq!(of(&all, "docker:web/docker:0123456789ab"), ["docker:web/docker:0123456789ab?"]);
+        for word in ["docker:web?", "web?"] {
+            assert_eq!(of(&all, word), ["docker:web"], "{word}");
+        }
+        // A label is cut where an id is long.
+        let long =
+            Rc::new(Container { how: How::Cgroup, ..Container::new(Runtime::Lxc, "my-long-container") });
+        for word in ["lxc:my-long-cont?", "lxc:my-long-cont", "lxc:my-long-container", "my-long-container?"] {
+            assert_eq!(of(&[&long], word), ["lxc:my-long-cont?"], "{word}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_an_unverified_container() {
+        let unverified = |id: &str, how| Container { how, ..Container::new(Runtime::Docker, id) };
+        let claim = unverified("0123456789abcdef", How::Cgroup);
+        for (word, said) in [("0123456789ab", true), ("docker:0123456789ab", true), ("0123456789ab?", false)]
+        {
+            assert_eq!(super::unverified(&claim, word).is_some(), said, "{word}");
+        }
+        for how in [How::State, How::Namespace, How::Anonymous] {
+            assert_eq!(super::unverified(&unverified("0123456789abcdef", how), "0123"), None);
+        }
+        assert_eq!(
+            to_type(&claim, Some(7)),
+            "to enter it, type 'docker:0123456789ab?@7' with the quotes (the shell expands ?)"
+        );
+        let by_pid = "to enter it, name one of its processes by PID";
+        let outer = Rc::new(Container::new(Runtime::Docker, "web"));
+        assert_eq!(to_type(&Container { outer: Some(outer), ..claim }, None), by_pid);
+        for id in ["it's", "a\x1bb", "\u{202e}"] {
+            assert_eq!(to_type(&unverified(id, How::Cgroup), None), by_pid, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn several_unverified_containers_are_told_apart_by_forms_that_are_accepted() {
+        let long = |id: &str| Rc::new(Container { how: How::Cgroup, ..Container::new(Runtime::Lxc, id) });
+        let all = [long("my-container-1"), long("my-container-2")];
+        let found = matching(&all, "lxc:my-container?");
+        assert_eq!(found.len(), 2);
+        let error = one(&found, "lxc:my-container?").expect_err("ambiguous").to_string();
+        for form in ["lxc:my-container-1?", "lxc:my-container-2?"] {
+            assert!(error.contains(form), "{error}");
+            assert_eq!(matching(&all, form).len(), 1, "{form}");
+        }
+    }
+
+    #[test]
+    fn whose_is_said_when_it_is_neither_the_callers_nor_roots() {
+        let of = |owner| {
+            let container = Container { owner, ..Container::new(Runtime::Podman, "0123") };
+            of_another_user(&container, "web", || b"root:x:0:0\nbo\x1bb:x:4000001:1::/:\n".to_vec())
+        };
+        assert_eq!(of(0), None);
+        assert_eq!(of(getuid().as_raw()), None);
+        let said = |whose: &str| Some(format!("'web' is the container podman:0123 of {whose}"));
+        assert_eq!(of(4_000_001), said("user bo\\x1bb (uid 4000001)"));
+        assert_eq!(of(4_000_002), said("uid 4000002"));
     }
 
     #[test]

@@ -23,8 +23,9 @@ impl Helper {
         match sys::fork().context("fork failed")? {
             ForkResult::Parent { child } => Ok(Helper { pid: child, go: Some(go) }),
             ForkResult::Child => {
-                drop(go); // our own end, or its end would never come
-                let status = if told(&wait) { work() } else { 0 };
+                // Our own end, or its end would never come.
+                let closed = sys::close(go).is_ok();
+                let status = if closed && told(&wait) { work() } else { u8::from(!closed) };
                 std::process::exit(i32::from(status));
             }
         }
@@ -45,7 +46,7 @@ impl Helper {
 /// Not released: end the child, and wait, so that nothing is left behind.
 impl Drop for Helper {
     fn drop(&mut self) {
-        if self.go.take().is_some() {
+        if self.go.take().is_some_and(|go| sys::close(go).is_ok()) {
             _ = sys::wait(self.pid, 0);
         }
     }

@@ -23,15 +23,7 @@ pub fn hide() -> Result<()> {
 
 /// Which of the descriptors that we were started with the program gets: 0, 1, 2 and these.
 pub fn pass_only(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
-    let mut first = 3;
-    let mut ranges = Vec::new();
-    for &fd in passed.iter().chain([&c_uint::MAX]) {
-        if fd > first {
-            ranges.push((first, fd - 1));
-        }
-        first = first.max(fd.saturating_add(1));
-    }
-    for (first, last) in ranges {
+    for (first, last) in ranges_between(passed) {
         match confine::close_on_exec(first, last) {
             Ok(()) => {}
             Err(Errno::ENOSYS | Errno::EINVAL) => return one_by_one(proc, passed),
@@ -41,11 +33,32 @@ pub fn pass_only(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
     Ok(())
 }
 
+/// Closes all descriptors but 0, 1, 2 and these. The process owns none of the others any more.
+pub fn keep_only(kept: &Numbers) {
+    for (first, last) in ranges_between(kept) {
+        confine::close(first, last);
+    }
+}
+
+/// The ranges of descriptors above 2 that have none of these in them.
+fn ranges_between(numbers: &Numbers) -> Vec<(c_uint, c_uint)> {
+    let mut first = 3;
+    let mut ranges = Vec::new();
+    for &fd in numbers.iter().chain([&c_uint::MAX]) {
+        if fd > first {
+            ranges.push((first, fd - 1));
+        }
+        first = first.max(fd.saturating_add(1));
+    }
+    ranges
+}
+
 /// Before Linux 5.11.
 fn one_by_one(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
     let path = proc.own("fd");
-    let listing = std::fs::read_dir(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let numbers = listing.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<c_uint>().ok());
+    let listing =
+        crate::sys::directory::list(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let numbers = listing.iter().filter_map(|entry| entry.name.to_str()?.parse::<c_uint>().ok());
     for fd in numbers.filter(|fd| *fd > 2 && !passed.contains(fd)) {
         match confine::set_close_on_exec(fd) {
             Ok(()) | Err(Errno::EBADF) => {} // (the listing's own has been closed by now)

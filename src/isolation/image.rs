@@ -7,7 +7,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -59,7 +59,14 @@ pub fn sealed() -> Result<OwnedFd> {
     let mut file = File::from(copy);
     std::io::copy(&mut own, &mut file).context("cannot copy our own program into memory")?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(all_seals())).context("cannot seal our own program")?;
-    Ok(OwnedFd::from(file))
+    read_only(&file)
+}
+
+/// Another descriptor of the file, which cannot be written by.
+fn read_only(file: &File) -> Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    open(path.as_str(), flags, Mode::empty()).context("cannot open our own program")
 }
 
 fn open_own() -> Result<File> {
@@ -103,6 +110,11 @@ mod tests {
         }
         assert!((&copy).write(b"x").is_err());
         assert!(copy.set_len(0).is_err());
+        let reopened = File::options().write(true).open(format!("/proc/self/fd/{}", copy.as_raw_fd()));
+        assert!(
+            !reopened.is_ok_and(|mut file| file.write(b"x").is_ok()),
+            "sealed for who opens it anew, too"
+        );
         assert!(!is_sealed(&open_own().expect("our program")));
     }
 }

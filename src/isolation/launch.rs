@@ -150,7 +150,7 @@ fn candidates(name: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
 #[must_use]
 pub fn parse_environ(text: &[u8]) -> Environment {
     let mut environment: Environment = Vec::new();
-    let mut names: std::collections::HashSet<&[u8]> = std::collections::HashSet::new();
+    let mut names: crate::sys::keyed::HashSet<&[u8]> = crate::sys::keyed::HashSet::default();
     for entry in text.split(|&b| b == 0).rev() {
         let name = match entry.iter().position(|&b| b == b'=') {
             None | Some(0) => continue,

@@ -4,6 +4,7 @@
 
 pub mod capabilities;
 pub mod cgroup;
+pub mod descriptors;
 pub mod foreground;
 pub mod helper;
 pub mod hygiene;
@@ -18,5 +19,7 @@ pub mod ns;
 pub mod persona;
 pub mod pty;
 pub mod seccomp;
+pub mod sibling;
 mod syscalls;
+pub mod tracers;
 pub mod why;

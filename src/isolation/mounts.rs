@@ -2,24 +2,23 @@
 
 use std::ffi::{CString, OsStr};
 use std::fs::DirBuilder;
-use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, readlinkat};
+use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
 use nix::mount::{MsFlags, mount};
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg,
-    socketpair,
-};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::ForkResult;
 
-use super::kind::Kind;
+use super::descriptors;
+use super::kind::{Kind, parse_link};
+use crate::proc::Status;
 use crate::sys::{self, mounts};
 
 /// A copy of all our mounts, from which nothing is passed on to others.
@@ -41,13 +40,33 @@ pub fn mount_proc(directory: &Path) -> Result<()> {
         .with_context(|| format!("mount {} failed", directory.display()))
 }
 
+/// A copy of the proc that is mounted on `directory`, without what covers parts of it, when it is the proc of a
+/// pid namespace: the one that `member`, a process of it, has this number in. It is attached nowhere.
+///
+/// Only a member of a pid namespace can mount a new proc of it (proc(5)).
+pub fn proc_of(pid_ns: u64, member: i32, directory: &Path) -> Option<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let proc = open(directory, flags, Mode::empty()).ok()?;
+    // A file system of someone else's may look the same, and let us wait.
+    if fstatfs(&proc).ok()?.filesystem_type() != PROC_SUPER_MAGIC {
+        return None;
+    }
+    let link = readlinkat(&proc, format!("{member}/ns/pid").as_str()).ok()?;
+    let status =
+        openat(&proc, format!("{member}/status").as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+    let mut text = Vec::new();
+    std::fs::File::from(status.ok()?).read_to_end(&mut text).ok()?;
+    // Seen from a pid namespace above it has several numbers.
+    let the_one = parse_link(link.as_bytes()) == Some(pid_ns) && Status::parse(&text).nspid == [member];
+    the_one.then(|| mounts::clone_tree(&proc, c"", false).ok())?
+}
+
 /// A root directory with all that is mounted below it, as a tree that is attached nowhere.
 ///
 /// Mounts are copied only by who is in their mount namespace, and we cannot come back from there when we are
 /// root of a user namespace alone. So a child goes there and hands the tree over.
 pub fn tree_of(mnt_ns: &OwnedFd, root: &OwnedFd) -> Result<OwnedFd> {
-    let (ours, childs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-        .context("socketpair failed")?;
+    let (ours, childs) = descriptors::channel().context("socketpair failed")?;
     match sys::fork().context("fork failed")? {
         ForkResult::Child => {
             let failed = hand_over(mnt_ns, root, &childs).err().map_or(0, |errno| errno as i32);
@@ -55,7 +74,7 @@ pub fn tree_of(mnt_ns: &OwnedFd, root: &OwnedFd) -> Result<OwnedFd> {
         }
         ForkResult::Parent { child } => {
             drop(childs);
-            let tree = receive(&ours);
+            let tree = descriptors::receive(&ours).map(|[tree]| tree);
             let ended = sys::wait(child, 0).context("waitpid failed")?;
             tree.ok_or_else(|| match ended {
                 sys::Ended::Exited(errno) if errno != 0 => Errno::from_raw(i32::from(errno)).into(),
@@ -67,24 +86,7 @@ pub fn tree_of(mnt_ns: &OwnedFd, root: &OwnedFd) -> Result<OwnedFd> {
 
 fn hand_over(mnt_ns: &OwnedFd, root: &OwnedFd, to: &OwnedFd) -> nix::Result<()> {
     sys::setns(mnt_ns, Kind::Mnt.flag())?;
-    let tree = mounts::clone_tree(root, c"", true)?;
-    let descriptors = [tree.as_raw_fd()];
-    let message = [ControlMessage::ScmRights(&descriptors)];
-    sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(b"t")], &message, MsgFlags::MSG_NOSIGNAL, None).map(drop)
-}
-
-/// None when the child has ended without one.
-fn receive(from: &OwnedFd) -> Option<OwnedFd> {
-    let mut byte = [0];
-    let mut bytes = [IoSliceMut::new(&mut byte)];
-    let mut space = nix::cmsg_space!(RawFd);
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(from.as_raw_fd(), &mut bytes, Some(&mut space), flags).ok()?;
-    let descriptor = message.cmsgs().ok()?.find_map(|message| match message {
-        ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
-        _ => None,
-    })?;
-    Some(sys::received(descriptor))
+    descriptors::send(to, [&mounts::clone_tree(root, c"", true)?])
 }
 
 /// Attaches a tree at `path`, in a mount namespace that is ours alone. A directory that is not there is not
@@ -119,8 +121,8 @@ fn cover(directory: &Path) -> Result<()> {
     let shown = directory.display();
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let old = open(directory, flags, Mode::empty()).with_context(|| format!("cannot open {shown}"))?;
-    let listing = std::fs::read_dir(directory).with_context(|| format!("cannot read {shown}"))?;
-    let names: Vec<_> = listing.filter_map(|entry| entry.ok().map(|entry| entry.file_name())).collect();
+    let listing = crate::sys::directory::list(directory).with_context(|| format!("cannot read {shown}"))?;
+    let names: Vec<_> = listing.into_iter().map(|entry| entry.name).collect();
 
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("ctrbox"), directory, Some("tmpfs"), flags, Some("mode=755"))

@@ -1,12 +1,12 @@
 //! Namespaces: open them by process or path, and enter a set of them.
 
-use std::ffi::c_int;
-use std::os::fd::OwnedFd;
+use std::ffi::{CStr, c_int};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::stat::Mode;
 use nix::sys::utsname::uname;
@@ -50,6 +50,17 @@ pub fn open_file(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     open(path, flags, Mode::empty())
         .with_context(|| refused(format!("cannot open {}", path.display()), Asked::Open(path.to_owned())))
+}
+
+/// Opens the file behind a descriptor of a process, or at a mount point, if it is a namespace. Anything else is not
+/// opened: that could wait for a pipe, or for the server of a file system.
+#[must_use]
+pub fn open_if_namespace(dir: impl AsFd, path: &CStr) -> Option<(OwnedFd, u64)> {
+    let named = openat(dir, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    let (device, inode) = sys::file_id(&named, c"").ok()?;
+    let (nsfs, _) = sys::file_id(AT_FDCWD, c"/proc/self/ns/net").ok()?;
+    let own = format!("/proc/self/fd/{}", named.as_raw_fd());
+    (device == nsfs).then(|| open_file(Path::new(&own)).ok()).flatten().map(|opened| (opened, inode))
 }
 
 /// Opens a namespace by the id that the kernel gave it for good, which is not its inode.
@@ -134,6 +145,22 @@ impl Set {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && self.process.as_ref().is_none_or(|(_, kinds)| kinds.is_empty())
+    }
+
+    /// Takes one kind out of it, to be entered at another time.
+    pub fn split_off(&mut self, kind: Kind) -> Result<Set> {
+        let mut split = Set::default();
+        if let Some((pidfd, kinds)) = &mut self.process
+            && kinds.contains(&kind)
+        {
+            kinds.retain(|other| *other != kind);
+            split.process = Some((pidfd.try_clone()?, vec![kind]));
+        }
+        let (taken, left) =
+            std::mem::take(&mut self.files).into_iter().partition(|(other, _)| *other == kind);
+        self.files = left;
+        split.files = taken;
+        Ok(split)
     }
 
     /// Enters what the capabilities that we have reach, all but the user namespace; what fails is left.

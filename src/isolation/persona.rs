@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::prctl;
 use nix::sys::stat::Mode;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{Gid, Uid, getgroups, setgid, setgroups, setuid};
 
 use super::capabilities::text::Flags;
@@ -91,7 +92,8 @@ impl Persona {
         if let Some(filter) = filter.take_if(|_| !self.no_new_privs) {
             filter.install().context("cannot install the seccomp filter")?;
         }
-        for number in bits(own::bounding(own::last()) & !self.bounding) {
+        let bounding = own::last().and_then(own::bounding).context("cannot read the bounding set")?;
+        for number in bits(bounding & !self.bounding) {
             own::drop_bound(number).context("cannot drop capabilities from the bounding set")?;
         }
         self.take_ids(groups_denied)?;
@@ -156,6 +158,10 @@ impl Outside {
     pub fn write(&self, file: &str, text: &[u8]) -> nix::Result<()> {
         let path = format!("self/{file}");
         let fd = openat(&self.0, path.as_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+        // Something that is mounted over it takes the bytes and does nothing.
+        if fstatfs(&fd)?.filesystem_type() != PROC_SUPER_MAGIC {
+            return Err(Errno::EXDEV);
+        }
         let failed = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
         File::from(fd).write_all(text).map_err(failed)
     }
@@ -207,7 +213,8 @@ pub fn find_user(word: &[u8], passwd: &[u8], group: &[u8]) -> Result<User> {
     let Some(uid) = uid else { bail!("no user '{}' in /etc/passwd inside", shown(user)) };
     let mut found = User { uid, gid: 0, groups: Vec::new(), home: None };
     if let Some(line) = line {
-        found.gid = number(line[3]).unwrap_or(0);
+        let no_group = || anyhow!("the group of user '{}' in /etc/passwd inside is no number", shown(user));
+        found.gid = number(line[3]).ok_or_else(no_group)?;
         found.home = Some(line[5].to_vec()).filter(|home| !home.is_empty());
         let member = |list: &[u8]| list.split(|&b| b == b',').any(|name| name == line[0]);
         let groups = fields(group).filter(|group| group.len() >= 4 && member(group[3]));

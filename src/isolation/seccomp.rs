@@ -106,6 +106,7 @@ struct Decision {
 /// programs try an older call.
 fn program(profile: &Profile, arch: u32, default: Action) -> Result<Vec<libc::sock_filter>, String> {
     let mut decisions: std::collections::BTreeMap<u32, Decision> = std::collections::BTreeMap::new();
+    let mut conditional = 0;
     for rule in &profile.syscalls {
         let action = action(&rule.action, rule.errno_ret)?;
         for (number, _) in syscalls::all().filter(|(_, name)| rule.names.iter().any(|rule| rule == name)) {
@@ -113,6 +114,11 @@ fn program(profile: &Profile, arch: u32, default: Action) -> Result<Vec<libc::so
             if rule.args.is_empty() {
                 decision.always = Some(action);
             } else {
+                // Each is an instruction at least: whoever writes a profile does not choose how long this takes.
+                conditional += rule.args.len();
+                if conditional > LONGEST {
+                    return Err("too many rules".to_owned());
+                }
                 decision.when.extend(alternatives(&rule.args).map(|args| (args, action)));
             }
         }

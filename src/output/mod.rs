@@ -60,13 +60,18 @@ impl Out {
     }
 
     /// Writes what there is, before another program or process goes on with this stdout.
-    pub fn drain(&mut self) {
+    pub fn drain(&mut self) -> Result<(), Exit> {
         self.flush_all();
+        self.outcome()
     }
 
     /// Writes what is left. A stdout that was closed, or whose reader has gone, is not our failure.
     pub fn finish(mut self) -> Result<(), Exit> {
         self.flush_all();
+        self.outcome()
+    }
+
+    fn outcome(&self) -> Result<(), Exit> {
         match self.failure {
             None | Some(Errno::EPIPE | Errno::EBADF) => Ok(()),
             Some(errno) => Err(errno).context("write error").map_err(Exit::from),

@@ -33,6 +33,12 @@ pub fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
+/// For a text of several lines: as [`escape`], but lines and tabs stay.
+#[must_use]
+pub fn escape_lines(text: &str) -> Cow<'_, str> {
+    escape_if(text.as_bytes(), |letter| !matches!(letter, '\n' | '\t') && unprintable(letter))
+}
+
 /// For JSON, whose strings can hold all but bytes that are no UTF-8.
 #[must_use]
 pub fn utf8(bytes: &[u8]) -> Cow<'_, str> {
@@ -109,6 +115,7 @@ mod tests {
         assert_eq!(escape("x\u{202e}y\u{200b}z\u{85}".as_bytes()), r"x\u{202e}y\u{200b}z\u{0085}");
         assert_eq!(escape(b"\xff\xfeok\xe2\x82"), r"\xff\xfeok\xe2\x82");
         assert_eq!(escape(b""), "");
+        assert_eq!(escape_lines("a\n\tb\r\u{85}\u{2028}"), "a\n\tb\\x0d\\u{0085}\\u{2028}");
     }
 
     #[test]

@@ -30,6 +30,10 @@ impl Default for ProcRoot {
 }
 
 impl ProcRoot {
+    /// More than any honest file of a process: a process can extend its environ and cmdline to terabytes
+    /// (PR_SET_MM_MAP), and its mountinfo to hundreds of megabytes.
+    pub const LARGEST: u64 = 16 << 20;
+
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         ProcRoot(path.into())
@@ -52,7 +56,7 @@ impl ProcRoot {
         self.0.join("self").join(file)
     }
 
-    /// The whole file; of what is no file, nothing: it is not waited for.
+    /// The whole file; of what is no file, nothing: it is not waited for. EFBIG beyond [`Self::LARGEST`].
     pub fn read(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = openat(AT_FDCWD, &self.of(pid, file), flags, Mode::empty())?;
@@ -64,6 +68,9 @@ impl ProcRoot {
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
+            if filled as u64 >= Self::LARGEST {
+                return Err(Errno::EFBIG.into());
+            }
             if filled == text.len() {
                 text.resize(filled * 2, 0);
             }
@@ -71,6 +78,12 @@ impl ProcRoot {
         text.truncate(filled);
         Ok(text)
     }
+}
+
+/// Does the host fail, and not the process? Then what could not be read is not just another's, or gone.
+#[must_use]
+pub fn broken(errno: Errno) -> bool {
+    matches!(errno, Errno::EIO | Errno::ENOMEM | Errno::ENOSYS | Errno::EMFILE | Errno::ENFILE)
 }
 
 /// Has the process gone? Between the listing of /proc and a read of it that is everyday business.

@@ -4,16 +4,28 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 
 use super::status::number;
 
 /// Opens a file that a container may have put there: nothing but a regular file, and no pipe is waited for.
+///
+/// Opening a device can have effects (a watchdog starts, a tape rewinds), so the file is looked at first. Of a
+/// file that is exchanged in between, what was opened is not used.
 pub fn open_plain(path: impl AsRef<Path>) -> std::io::Result<File> {
-    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    match file.metadata()?.is_file() {
+    // Not by std's OpenOptions: musl counts O_PATH to the access mode, and std takes that out of custom flags.
+    let open = |flags| open(path.as_ref(), flags | OFlag::O_CLOEXEC, Mode::empty()).map(File::from);
+    let seen = open(OFlag::O_PATH)?.metadata()?;
+    if !seen.is_file() {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    }
+    let file = open(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
+    let opened = file.metadata()?;
+    match (opened.dev(), opened.ino()) == (seen.dev(), seen.ino()) {
         true => Ok(file),
         false => Err(std::io::ErrorKind::InvalidInput.into()),
     }

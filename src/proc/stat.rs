@@ -38,7 +38,7 @@ impl Stat {
             state: *field(3)?.first()?,
             ppid: number(field(4)?),
             tty: number(field(7)?)?,
-            ticks: number::<u64>(field(14)?)? + number::<u64>(field(15)?)?,
+            ticks: number::<u64>(field(14)?)?.saturating_add(number(field(15)?)?),
             nice: number(field(19)?)?,
             threads: number(field(20)?)?,
             start: number(field(22)?)?,
@@ -60,6 +60,9 @@ mod tests {
         assert_eq!((stat.state, stat.ppid, stat.tty), (b'R', Some(3), 34816));
         assert_eq!((stat.ticks, stat.nice, stat.threads), (11, -5, 2));
         assert_eq!((stat.start, stat.vsize, stat.rss), (99, 4096, 25));
+        let most =
+            b"7 (a) R 3 7 7 0 7 0 1 0 0 0 18446744073709551615 18446744073709551615 0 0 20 0 2 0 99 0 0 0\n";
+        assert_eq!(Stat::parse(most).expect("parses").ticks, u64::MAX);
         for end in 0..text.len() {
             let _ = Stat::parse(&text[..end]);
         }

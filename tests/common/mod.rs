@@ -5,6 +5,7 @@ pub mod cgexec;
 pub mod compat;
 pub mod containers;
 pub mod ctr_ps;
+pub mod fuse;
 pub mod layout;
 pub mod lsns;
 pub mod nsenter;

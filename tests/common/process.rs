@@ -142,6 +142,21 @@ impl Holder {
         Holder { piped, pid }
     }
 
+    /// The same by a command whose only child is the holder, and has a proc of its own.
+    pub fn by_child(command: &mut Command) -> Holder {
+        let mut piped = Piped::new(command.args(["sh", "-c", "echo ready; exec cat"]));
+        assert_eq!(piped.line(), "ready", "{command:?} did not start");
+        let parent = piped.pid();
+        let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+        let pid = children.ok().and_then(|text| text.trim().parse().ok());
+        Holder { piped, pid: pid.unwrap_or_else(|| panic!("{command:?} has no child")) }
+    }
+
+    /// A program that has said its PID, and ends with its stdin.
+    pub fn of(piped: Piped, pid: i32) -> Holder {
+        Holder { piped, pid }
+    }
+
     /// `net:[4026531840]`
     pub fn link(&self, kind: &str) -> String {
         link(&self.pid.to_string(), kind)

@@ -136,7 +136,7 @@ fn change_ambient(
 }
 
 pub fn no_ambient(shell: &mut Shell) -> Result<(), Exit> {
-    match own::ambient(shell.last) {
+    match own::ambient(shell.last).map_err(|errno| failed("cannot read the ambient set", errno))? {
         0 => Ok(()),
         _ => own::clear_ambient().map_err(|_| fail("failed to reset ambient set")),
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use nix::errno::Errno;
 
 use super::{Shell, fail, tell};
-use crate::container::target::{self, Target};
+use crate::container::target::{Lookup, Purpose, Target};
 use crate::exit::Exit;
 use crate::isolation::capabilities::baseline::describe;
 use crate::isolation::capabilities::process::{Process, Program, UserNs};
@@ -21,7 +21,7 @@ pub fn print(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let proc = ProcRoot::default();
     let shown = || format!("--print={}", text::shown(word));
     let target = Target::parse(word).with_context(shown)?;
-    let held = target::held(&proc, &target)?;
+    let held = Lookup::new("capsh", Purpose::Read).held(&proc, &target)?;
     let process = Process::whole(&proc, held.pid).map_err(|error| {
         match error.raw_os_error().map(Errno::from_raw).filter(|errno| !vanished(*errno)) {
             Some(errno) => anyhow!(errno),

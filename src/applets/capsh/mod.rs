@@ -17,6 +17,8 @@
 //! (docker, podman, cri-o, ...), whether they count in a user namespace only and who owns that, what the file of the
 //! program gives, and the threads that differ. The securebits of a process nobody but itself can ask for; for
 //! others they are said to be unknown.
+//! When no state file confirms the container, or it belongs to a user who is neither the caller nor root, a line on
+//! standard error says so.
 //!
 //! Users and groups are those of /etc/passwd and /etc/group.
 //!
@@ -62,7 +64,7 @@ use nix::unistd::Pid;
 
 use crate::cli::{Call, Effect, Grammar, Opt, set};
 use crate::exit::{Exit, Outcome};
-use crate::isolation::capabilities::own;
+use crate::isolation::capabilities::last;
 use crate::output::{Out, text};
 
 /// What the options have made of it so far.
@@ -237,7 +239,7 @@ static GRAMMAR: Grammar<Shell> = Grammar {
 pub fn run(call: &Call) -> Outcome {
     let mut shell = Shell {
         out: Out::stdout(),
-        last: own::last(),
+        last: last()?,
         strict: false,
         shell: None,
         keep_environment: false,
@@ -248,7 +250,7 @@ pub fn run(call: &Call) -> Outcome {
     match walk(call, &mut shell) {
         Ok(status) => shell.out.finish().map(|()| status),
         Err(exit) => {
-            shell.out.drain(); // what was asked for before
+            _ = shell.out.drain(); // what was asked for before
             if !matches!(exit, Exit::Text(_)) {
                 start::end_child(&mut shell);
             }

@@ -21,7 +21,9 @@ const PLAIN_SHELL: &str = "/bin/sh";
 
 /// Replaces us by the shell; comes back only to say why not.
 pub fn shell(shell: &mut Shell, arguments: &[OsString]) -> Exit {
-    shell.out.drain();
+    if let Err(exit) = shell.out.drain() {
+        return exit;
+    }
     let path = shell.shell.clone().unwrap_or_else(|| SHELL.into());
     let mut argv = vec![path.clone()];
     argv.extend_from_slice(arguments);
@@ -36,7 +38,9 @@ pub fn shell(shell: &mut Shell, arguments: &[OsString]) -> Exit {
 /// Replaces us by capsh. In the root that we came from it is this very file; in another it is the one that our
 /// name leads to there.
 pub fn again(shell: &mut Shell, call: &Call, arguments: &[OsString]) -> Exit {
-    shell.out.drain();
+    if let Err(exit) = shell.out.drain() {
+        return exit;
+    }
     let mut argv = vec![call.argv0.clone()];
     argv.extend_from_slice(arguments);
     if !shell.moved {
@@ -54,7 +58,7 @@ pub fn again(shell: &mut Shell, call: &Call, arguments: &[OsString]) -> Exit {
 
 /// In a child, and ends as that does.
 pub fn child(shell: &mut Shell, work: impl FnOnce(&mut Shell) -> Exit) -> Outcome {
-    shell.out.drain();
+    shell.out.drain()?;
     launch::reset_sigchld()?;
     let child = match sys::fork().map_err(|errno| failed("child failed to start", errno))? {
         ForkResult::Parent { child } => child,
@@ -105,7 +109,7 @@ pub fn fork_for(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     if seconds == 0 {
         return Err(fail("require non-zero --forkfor value"));
     }
-    shell.out.drain();
+    shell.out.drain()?;
     launch::reset_sigchld()?;
     match sys::fork().map_err(|errno| failed("unable to fork()", errno))? {
         ForkResult::Parent { child } => {
@@ -113,7 +117,7 @@ pub fn fork_for(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
             Ok(())
         }
         ForkResult::Child => {
-            std::thread::sleep(Duration::from_secs(u64::from(seconds)));
+            _ = sys::sleep(Duration::from_secs(u64::from(seconds)));
             Err(Exit::Text(String::new()))
         }
     }

@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::fmt::Write;
 
 use anyhow::Context;
-use nix::unistd::{geteuid, getgid, getgroups, getuid};
+use nix::errno::Errno;
+use nix::unistd::{getgroups, getresgid, getresuid};
 
-use super::{Shell, card, fail, integer};
+use super::{Shell, card, fail, failed, integer};
 use crate::exit::Exit;
 use crate::isolation::capabilities::mode::Mode;
 use crate::isolation::capabilities::own::{self, securebits};
@@ -25,7 +26,9 @@ struct Own {
 impl Own {
     fn read(last: u8) -> Result<Own, Exit> {
         let flags = own::flags().context("failed to get process capabilities")?;
-        Ok(Own { flags, bounding: own::bounding(last), ambient: own::ambient(last) })
+        let bounding = own::bounding(last).context("cannot read the bounding set")?;
+        let ambient = own::ambient(last).context("cannot read the ambient set")?;
+        Ok(Own { flags, bounding, ambient })
     }
 
     fn iab(&self) -> Iab {
@@ -93,8 +96,11 @@ fn identity() -> Result<String, Exit> {
     };
     let groups = getgroups().context("cannot read the groups")?;
     let groups: Vec<String> = groups.iter().map(|gid| group(gid.as_raw())).collect();
-    let (uid, euid) = (user(getuid().as_raw()), user(geteuid().as_raw()));
-    Ok(format!("uid={uid} euid={euid}\ngid={}\ngroups={}\n", group(getgid().as_raw()), groups.join(",")))
+    // Calls that can say that they failed, as getuid(2) cannot: a filter may make it so.
+    let uids = getresuid().context("cannot read the user ids")?;
+    let gid = getresgid().context("cannot read the group ids")?.real;
+    let (uid, euid) = (user(uids.real.as_raw()), user(uids.effective.as_raw()));
+    Ok(format!("uid={uid} euid={euid}\ngid={}\ngroups={}\n", group(gid.as_raw()), groups.join(",")))
 }
 
 pub fn current(shell: &mut Shell) -> Result<(), Exit> {
@@ -196,25 +202,34 @@ pub fn has_inheritable(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
 }
 
 pub fn has_ambient(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
-    each(word, |number| Ok((own::is_ambient(number) != Ok(true)).then_some("not in ambient vector")))
+    each(word, |number| match own::is_ambient(number) {
+        Ok(true) => Ok(None),
+        Ok(false) | Err(Errno::EINVAL) => Ok(Some("not in ambient vector")),
+        Err(errno) => Err(failed("cannot read the ambient set", errno)),
+    })
 }
 
 /// What the kernel does not know is in no set of it; theirs says it is.
 pub fn has_bound(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
-    each(word, |number| Ok((own::bound(number) != Some(true)).then_some("not in bounding vector")))
+    each(word, |number| match own::bound(number) {
+        Ok(answer) => Ok((answer != Some(true)).then_some("not in bounding vector")),
+        Err(errno) => Err(failed("cannot read the bounding set", errno)),
+    })
 }
 
 pub fn knows_ambient(_: &mut Shell) -> Result<(), Exit> {
     match own::is_ambient(0) {
         Ok(_) => Ok(()),
-        Err(_) => Err(fail("ambient set not supported")),
+        Err(Errno::EINVAL) => Err(fail("ambient set not supported")),
+        Err(errno) => Err(failed("cannot read the ambient set", errno)),
     }
 }
 
 pub fn has_no_new_privs(_: &mut Shell) -> Result<(), Exit> {
     match own::no_new_privs() {
         Ok(true) => Ok(()),
-        _ => Err(fail("no-new-privs not set")),
+        Ok(false) => Err(fail("no-new-privs not set")),
+        Err(errno) => Err(failed("cannot read no_new_privs", errno)),
     }
 }
 
@@ -230,11 +245,13 @@ pub fn supports(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
 }
 
 pub fn is_uid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
-    same("uid", getuid().as_raw(), integer("--is-uid", word)?)
+    let uids = getresuid().context("cannot read the user ids")?;
+    same("uid", uids.real.as_raw(), integer("--is-uid", word)?)
 }
 
 pub fn is_gid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
-    same("gid", getgid().as_raw(), integer("--is-gid", word)?)
+    let gids = getresgid().context("cannot read the group ids")?;
+    same("gid", gids.real.as_raw(), integer("--is-gid", word)?)
 }
 
 fn same(what: &str, got: u32, want: u32) -> Result<(), Exit> {

@@ -125,7 +125,7 @@ fn establish(proc: &ProcRoot, request: &Request, program: &[OsString], care: &mu
             Err(error) if request.makes() && tries < vanished(&error) => {
                 care.retreat()?;
                 tries += 1;
-                std::thread::sleep(Duration::from_millis(1));
+                _ = sys::sleep(Duration::from_millis(1));
             }
             other => return other,
         }
@@ -223,7 +223,7 @@ fn clean_up(name: &str, care: Care) {
                 &format!("something still runs in {group}, which is removed when that ends (--kill ends it)"),
             );
         }
-        Err(error) => warn(name, &format!("{error:#}")),
+        Err(error) => warn(name, &crate::exit::chain(&error)),
     }
 }
 

@@ -11,6 +11,12 @@
 //! the program runs where we are. A group whose name comes from a template (`%u` and such) is made if it is
 //! missing; /etc/cgconfig.conf is not read for it.
 //!
+//! TARGET of `--like` is a PID or a container, as nsenter(1) takes it. The control groups of a container that
+//! ctr-ps(1) shows with a question mark are joined only if the question mark is part of TARGET
+//! (`--like 'docker:0123456789ab?'`, with quotes): no state file confirms it, and any user can make one like that.
+//! Otherwise cgexec exits with status 125. When a container belongs to a user who is neither the caller nor root,
+//! a line on standard error says to whom.
+//!
 //! # A group of its own
 //!
 //! `--create` makes the groups that are missing, those above them too, turns on their controllers on the way and,

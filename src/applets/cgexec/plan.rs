@@ -4,10 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use nix::unistd::{Pid, getgid, getuid};
+use nix::unistd::{Pid, getresgid, getresuid};
 
 use super::{Request, daemon, rules};
-use crate::container::target;
+use crate::container::target::{Lookup, Purpose, Target};
 use crate::isolation::cgroup::limits::{self, Write};
 use crate::isolation::cgroup::{self, Group, Hierarchies, Step};
 use crate::isolation::ns;
@@ -40,8 +40,8 @@ pub fn plan(proc: &ProcRoot, request: &Request, program: &[OsString]) -> Result<
 }
 
 /// Held while its groups are read, so that they are its own and no later process's.
-fn like(proc: &ProcRoot, host: &Hierarchies, target: &target::Target) -> Result<Plan> {
-    let held = target::held(proc, target)?;
+fn like(proc: &ProcRoot, host: &Hierarchies, target: &Target) -> Result<Plan> {
+    let held = Lookup::new("cgexec", Purpose::Enter).held(proc, target)?;
     let groups = host.groups_of(proc, held.pid)?;
     if let Some(pidfd) = &held.pidfd {
         ns::still(pidfd).with_context(|| format!("process {} has ended", held.pid))?;
@@ -159,8 +159,8 @@ fn by_rules(host: &Hierarchies, program: &[OsString]) -> Result<Plan> {
     let text = |file: &str| std::fs::read(file).unwrap_or_default();
     let (passwd, group) = (text("/etc/passwd"), text("/etc/group"));
     let caller = rules::Caller {
-        uid: getuid().as_raw(),
-        gid: getgid().as_raw(),
+        uid: getresuid()?.real.as_raw(),
+        gid: getresgid()?.real.as_raw(),
         pid: Pid::this().as_raw(),
         realtime: sys::is_realtime(),
         program: program.first().map_or(OsStr::new(""), OsString::as_os_str),

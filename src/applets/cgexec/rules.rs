@@ -57,8 +57,9 @@ pub struct Destination {
 /// The rules of this host.
 pub fn read() -> Result<Vec<Rule>> {
     let mut files = vec![PathBuf::from(FILE)];
-    let entries = std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
-    let mut more: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    let entries = crate::sys::directory::list(Path::new(DIRECTORY)).unwrap_or_default().into_iter();
+    let mut more: Vec<PathBuf> =
+        entries.map(|entry| Path::new(DIRECTORY).join(entry.name)).filter(|path| path.is_file()).collect();
     more.sort();
     let needed = more.is_empty();
     files.extend(more);

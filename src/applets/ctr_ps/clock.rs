@@ -24,7 +24,7 @@ impl Clock {
     /// When that was, for ticks since the boot.
     #[must_use]
     pub fn epoch(self, start: u64) -> Option<i64> {
-        Some(self.boot? + i64::try_from(start / TICKS).ok()?)
+        self.boot?.checked_add(i64::try_from(start / TICKS).ok()?)
     }
 
     /// How many seconds ago.
@@ -39,7 +39,7 @@ impl Clock {
         const MONTHS: [&str; 12] =
             ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let then = sys::local_time(self.epoch(start)?)?;
-        let now = sys::local_time(self.boot? + i64::try_from(self.uptime?).ok()?)?;
+        let now = sys::local_time(self.boot?.checked_add(i64::try_from(self.uptime?).ok()?)?)?;
         let month = MONTHS.get(usize::from(then.month) - 1)?;
         Some(match () {
             () if now.year != then.year => then.year.to_string(),
@@ -65,7 +65,10 @@ pub fn local(epoch: i64) -> Option<String> {
 /// `[DD-]HH:MM:SS`
 #[must_use]
 pub fn cpu_time(ticks: u64) -> String {
-    let seconds = ticks / TICKS;
+    duration(ticks / TICKS)
+}
+
+fn duration(seconds: u64) -> String {
     let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
     let days = if days > 0 { format!("{days:02}-") } else { String::new() };
     format!("{days}{hours:02}:{:02}:{:02}", seconds / 60 % 60, seconds % 60)
@@ -74,7 +77,7 @@ pub fn cpu_time(ticks: u64) -> String {
 /// `[[DD-]HH:]MM:SS`
 #[must_use]
 pub fn elapsed(seconds: u64) -> String {
-    let whole = cpu_time(seconds * TICKS);
+    let whole = duration(seconds);
     whole.strip_prefix("00:").map_or(whole.clone(), str::to_owned)
 }
 
@@ -130,10 +133,18 @@ mod tests {
         assert_eq!(elapsed(59), "00:59");
         assert_eq!(elapsed(3_723), "01:02:03");
         assert_eq!(elapsed(100 * 86_400), "100-00:00:00");
+        assert_eq!(elapsed(u64::MAX), "213503982334601-07:00:15");
         let shown = [0, 59, 60, 3_599, 3_600, 11_520, 86_400, 446_400].map(ago);
         assert_eq!(shown, ["0s", "59s", "1m", "59m", "1h", "3h12m", "1d", "5d4h"]);
         assert_eq!(share(150, 10), 150);
         assert_eq!((share(0, 0), share(u64::MAX, 1)), (0, u64::MAX / 100));
+    }
+
+    #[test]
+    fn times_beyond_the_end_of_time_are_not_known() {
+        let clock = Clock { uptime: Some(u64::MAX), boot: Some(i64::MAX) };
+        assert_eq!((clock.epoch(u64::MAX), clock.stime(0), clock.start(u64::MAX)), (None, None, None));
+        assert_eq!(clock.epoch(99), Some(i64::MAX));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The containers that processes are in, each once, whatever way it was found.
 
-use std::collections::HashMap;
+use crate::sys::keyed::HashMap;
 use std::rc::Rc;
 
 use super::gather::Process;

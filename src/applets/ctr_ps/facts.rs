@@ -1,6 +1,6 @@
 //! What is read of a process only when a column needs it.
 
-use std::collections::HashMap;
+use crate::sys::keyed::HashMap;
 use std::ops::Range;
 
 use nix::errno::Errno;
@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use super::ahead::Ahead;
 use super::columns::needs;
 use super::gather::Process;
+use crate::aside::Account;
 use crate::container::{How, inside};
 use crate::isolation::capabilities::State;
 use crate::isolation::cgroup;
@@ -49,7 +50,7 @@ impl<'a> Reader<'a> {
         (needs, no_args): (u16, bool),
         (ahead, commands): (Ahead, Commands),
     ) -> Self {
-        Reader { proc, scan, needs, no_args, passwd: HashMap::new(), commands, ahead }
+        Reader { proc, scan, needs, no_args, passwd: HashMap::default(), commands, ahead }
     }
 
     /// Fails when the process has gone.
@@ -110,7 +111,8 @@ impl<'a> Reader<'a> {
     fn user_inside(&mut self, process: &Process, uid: u32) -> Option<Vec<u8>> {
         let container = process.container.filter(|_| process.how != Some(How::Cgroup))?;
         let users = self.passwd.entry(container).or_insert_with(|| {
-            let files = inside(self.proc, Pid::from_raw(process.pid));
+            let account = Account::of_owner(process.uid.unwrap_or(0), process.pid);
+            let files = inside(self.proc, Pid::from_raw(process.pid), account);
             Users::parse(&files.and_then(|files| files.read("/etc/passwd")).unwrap_or_default())
         });
         users.get(uid).map(|user| user.name.clone())

@@ -15,7 +15,7 @@ use crate::container::{Files, How, PidNs, Resolver, Tag, is_of_group};
 use crate::isolation::cgroup;
 use crate::isolation::identity::{Identify, Identity, Way};
 use crate::isolation::ids::ById;
-use crate::proc::{ProcRoot, Scan, vanished};
+use crate::proc::{ProcRoot, Scan, broken, vanished};
 
 /// A process to show. There may be tens of thousands.
 pub struct Process {
@@ -85,7 +85,8 @@ pub fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fou
         if identity.kernel_thread && !wanted.selection.may_be_kernels(pid.as_raw()) {
             continue;
         }
-        let tag = whose.tag(pid, &identity);
+        let cannot = || format!("cannot read {}", proc.of(pid, "cgroup").display());
+        let tag = whose.tag(pid, &identity).with_context(cannot)?;
         list.push(Process {
             pid: pid.as_raw(),
             ppid: identity.ppid,
@@ -127,9 +128,9 @@ struct Whose<'a> {
 
 impl Whose<'_> {
     /// Most processes are in the group of another: then its file is not read again.
-    fn tag(&mut self, pid: Pid, identity: &Identity) -> Option<Tag> {
+    fn tag(&mut self, pid: Pid, identity: &Identity) -> nix::Result<Option<Tag>> {
         if identity.kernel_thread {
-            return None;
+            return Ok(None);
         }
         let space = match (identity.own_pid_ns, identity.group) {
             (false, _) => PidNs::Procs,
@@ -138,13 +139,16 @@ impl Whose<'_> {
         };
         if let Some(group) = identity.group {
             if let Some(tag) = self.proven.get(&group) {
-                return Some(tag.clone());
+                return Ok(Some(tag.clone()));
             }
             if let Some(text) = self.texts.get(&group.0) {
-                return self.resolver.of_in(pid, text, space);
+                return Ok(self.resolver.of_in(pid, text, space));
             }
         }
-        let text = self.identify.scan.read(pid, "cgroup").unwrap_or_default();
+        let text = match self.identify.scan.read(pid, "cgroup") {
+            Err(errno) if broken(errno) => return Err(errno),
+            read => read.unwrap_or_default(),
+        };
         let tag = self.resolver.of_in(pid, text, space);
         if identity.group.is_some() {
             // Where there is the unified hierarchy only.
@@ -158,7 +162,7 @@ impl Whose<'_> {
                 self.learn(identity, text, sure.cloned());
             }
         }
-        tag
+        Ok(tag)
     }
 
     /// For the next process of that group.

@@ -28,7 +28,10 @@
 //!
 //! A control group's name alone is no proof. Where no state on disk vouches for it, because it is not
 //! readable for us or because somebody made a group of that name, the first digits of the id are shown with a
-//! question mark: `docker:0123456789ab?`. The column HOW says how each is known: `state`, by the runtime's files
+//! question mark: `docker:0123456789ab?`. To nsenter(1) and `cgexec --like` the question mark must be given, in
+//! quotes; `-c` takes the container without it, and says on standard error that it is unverified if no column
+//! does. A line there also says to whom a container of another user belongs, if the column OWNER is not shown.
+//! The column HOW says how each is known: `state`, by the runtime's files
 //! and the control group; `cgroup`, by that name alone; `namespace`, by the namespaces it shares with a
 //! container that is known; `anonymous`, by namespaces that nobody claims.
 //!
@@ -129,6 +132,7 @@ mod usage;
 mod via;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -136,6 +140,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 
 use crate::cli::{Call, Effect, Grammar, Opt, set, unglued};
+use crate::container::target;
 use crate::exit::{Exit, Outcome, warn};
 use crate::isolation::identity::Way;
 use crate::output::style::When;
@@ -310,6 +315,9 @@ pub fn run(call: &Call) -> Outcome {
     let mut out = Out::stdout();
     let found = answer(&mut out, &host, &request, &columns)?;
     out.finish()?;
+    for note in notes(&found, &host, &request, &columns) {
+        warn(call.name, &note);
+    }
     for pid in &found.missing {
         warn(call.name, &format!("no process {pid}"));
     }
@@ -349,12 +357,40 @@ impl Columns {
         Ok(Columns::Processes(list.transpose()?.unwrap_or(default)))
     }
 
+    fn has(&self, id: Id) -> bool {
+        match self {
+            Columns::Processes(columns) => columns.contains(&id),
+            Columns::Containers(columns) => {
+                columns.iter().any(|column| matches!(column, Of::Same(same) if *same == id))
+            }
+        }
+    }
+
     fn needs(&self) -> u16 {
         match self {
             Columns::Processes(columns) => columns.iter().fold(0, |needs, id| needs | id.needs()),
             Columns::Containers(_) => 0,
         }
     }
+}
+
+/// What the words of `-c` do not say of their containers, and no column that is printed.
+fn notes(found: &Found, host: &Host, request: &Request, columns: &Columns) -> BTreeSet<String> {
+    let prints = |id: Id| request.form != Form::Quiet && columns.has(id);
+    let marked = prints(Id::Container) || prints(Id::How);
+    let headed = request.by_container && request.form == Form::People;
+    let mut notes = BTreeSet::new();
+    for (word, number) in &found.chosen.named {
+        let container = &found.containers.all[*number].container;
+        let word = target::without_cpid(word);
+        if !marked && !headed {
+            notes.extend(target::unverified(container, word));
+        }
+        if !prints(Id::Owner) {
+            notes.extend(target::of_another_user(container, word, || host.passwd.clone()));
+        }
+    }
+    notes
 }
 
 /// Looks, and prints what there is.

@@ -11,19 +11,24 @@ use crate::isolation::capabilities::{Mask, all, bits};
 pub fn names(set: Mask) -> String {
     match set {
         0 => "none".to_owned(),
-        _ if set == all(last()) => "all".to_owned(),
+        _ if is_all(set) => "all".to_owned(),
         _ => bits(set).map(short_name).collect::<Vec<_>>().join(","),
     }
+}
+
+/// Where the kernel does not say which there are, no set is known to be all of them.
+fn is_all(set: Mask) -> bool {
+    last().is_ok_and(|last| set == all(last))
 }
 
 /// What a container's bounding set has besides the runtime's default, and what it lacks of that; none where
 /// no default is known. Of several defaults the nearest counts: packagers change them.
 #[must_use]
 pub fn against_default(container: &Container, set: Mask) -> Option<String> {
-    let last = last();
-    if set == all(last) {
+    if is_all(set) {
         return Some("all".to_owned());
     }
+    let last = last().ok()?;
     let defaults = defaults(container).iter().filter_map(|name| Baseline::find(name));
     let base = defaults.map(|baseline| baseline.mask(last)).min_by_key(|mask| (mask ^ set).count_ones())?;
     match difference("", base, set).trim() {
@@ -66,7 +71,7 @@ mod tests {
     #[test]
     fn sets_in_words() {
         assert_eq!(names(0), "none");
-        assert_eq!(names(all(last())), "all");
+        assert_eq!(names(all(last().expect("the last"))), "all");
         assert_eq!(names(0x21), "CHOWN,KILL");
     }
 
@@ -78,7 +83,7 @@ mod tests {
         assert_eq!(of(Runtime::Podman, docker).as_deref(), Some("default"), "Debian's");
         assert_eq!(of(Runtime::Docker, docker | 1 << 21).as_deref(), Some("+SYS_ADMIN"));
         assert_eq!(of(Runtime::Docker, (docker | 1 << 12) & !1).as_deref(), Some("+NET_ADMIN,-CHOWN"));
-        assert_eq!(of(Runtime::Docker, all(last())).as_deref(), Some("all"));
+        assert_eq!(of(Runtime::Docker, all(last().expect("the last"))).as_deref(), Some("all"));
         assert_eq!(of(Runtime::Anon, 1), None);
     }
 }

@@ -72,15 +72,24 @@ pub struct Chosen {
     none: bool,
     /// By number; with a PID inside, only that process.
     words: Vec<(usize, Option<i32>)>,
+    /// The same by the words as the user wrote them, but for PIDs.
+    pub named: Vec<(String, usize)>,
     runtimes: Vec<Runtime>,
 }
 
 impl Chosen {
     pub fn new(list: &[Process], containers: &Containers, selection: &Selection) -> Result<Chosen> {
         let mut words = Vec::new();
+        let mut named = Vec::new();
         if !selection.containers.is_empty() {
             let all: Vec<Rc<Container>> = containers.all.iter().map(|seen| seen.container.clone()).collect();
-            let find = |word: &str| find(list, containers, &all, word);
+            let mut find = |word: &str| {
+                let found = find(list, containers, &all, word)?;
+                if !is_pid(word) {
+                    named.extend(found.iter().map(|(number, _)| (word.to_owned(), *number)));
+                }
+                Ok::<_, anyhow::Error>(found)
+            };
             for word in &selection.containers {
                 match find(word) {
                     Ok(found) => words.extend(found),
@@ -95,7 +104,7 @@ impl Chosen {
             }
         }
         let none = selection.containers.is_empty() && selection.runtimes.is_empty();
-        Ok(Chosen { none, words, runtimes: selection.runtimes.clone() })
+        Ok(Chosen { none, words, named, runtimes: selection.runtimes.clone() })
     }
 
     /// Is this process to be shown?
@@ -161,6 +170,10 @@ fn find(
         Some(group) => group.iter().map(|container| Ok((number(container)?, None))).collect(),
         None => Ok(vec![(number(&target::one(&found, word)?)?, None)]),
     }
+}
+
+fn is_pid(word: &str) -> bool {
+    matches!(Target::parse(OsStr::new(word)), Ok(Target::Pid { inode: None, .. }))
 }
 
 /// The words of a list: `a,b c`.

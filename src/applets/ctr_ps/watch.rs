@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use crate::exit::Exit;
 use crate::output::{Out, style, text};
@@ -45,7 +45,7 @@ pub fn watch(interval: Duration, mut frame: impl FnMut(&mut Out) -> Result<(), E
         }
         out.finish()?;
         first = false;
-        std::thread::sleep(interval);
+        sys::sleep(interval).context("cannot wait")?;
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! TARGET is a PID, where 0 is `getpcaps` itself, or a container that runs on this host: its name,
 //! `RUNTIME:NAME` or the beginning of its id, as nsenter(1) takes it. Of a container its first process is shown.
+//! When no state file confirms the container, or it belongs to a user who is neither the caller nor root, a line on
+//! standard error says so.
 //!
 //! Options act on the targets that follow them, `--tree` and `--json` on all. A target that cannot be shown is
 //! told, and the others are shown.
@@ -60,11 +62,11 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::cli::{Call, Effect, Grammar, Opt, set};
-use crate::container::target::{self, Held, Target};
+use crate::container::target::{Held, Lookup, Purpose, Target};
 use crate::exit::{self, Exit, Outcome};
 use crate::isolation::capabilities::baseline::{BASELINES, Baseline};
 use crate::isolation::capabilities::process::Process;
-use crate::isolation::capabilities::{Mask, Sets, State, own};
+use crate::isolation::capabilities::{Mask, Sets, State, last, own};
 use crate::isolation::ns;
 use crate::output::{Out, text};
 use crate::proc::ProcRoot;
@@ -76,6 +78,7 @@ struct Request {
     tree: bool,
     out: Out,
     proc: ProcRoot,
+    lookup: Lookup<'static>,
     last: u8,
     /// For what is printed when all targets are known.
     processes: Vec<(OsString, Process)>,
@@ -153,7 +156,8 @@ pub fn run(call: &Call) -> Outcome {
         tree: false,
         out: Out::stdout(),
         proc: ProcRoot::default(),
-        last: own::last(),
+        lookup: Lookup::new(call.name, Purpose::Read),
+        last: last()?,
         processes: Vec::new(),
     };
     if call.args.is_empty() {
@@ -163,7 +167,7 @@ pub fn run(call: &Call) -> Outcome {
     match outcome {
         Ok(status) => request.out.finish().map(|()| status),
         Err(exit) => {
-            request.out.drain(); // what was found out before stands
+            _ = request.out.drain(); // what was found out before stands
             Err(exit)
         }
     }
@@ -279,11 +283,11 @@ impl Request {
             // The beginning of an id can be all digits; if none begins so the number was wrong.
             Some(Err(errno)) => {
                 let target = Target::parse(word).map_err(|_| unparsed(word, errno))?;
-                target::held(&self.proc, &target).map_err(|_| unparsed(word, errno))
+                self.lookup.held(&self.proc, &target).map_err(|_| unparsed(word, errno))
             }
             None => {
                 let target = Target::parse(word).map_err(|errno| unparsed(word, errno))?;
-                Ok(target::held(&self.proc, &target)?)
+                Ok(self.lookup.held(&self.proc, &target)?)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What stands in the cells, read when it is asked for and kept when it may be asked for again.
 
+use crate::sys::keyed::HashMap;
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

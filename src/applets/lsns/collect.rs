@@ -3,21 +3,23 @@
 //! Reading a link tells a namespace's inode without making the kernel build that inode, which stat(2) does:
 //! it costs half. A descriptor is opened once a namespace, by who asks, not once a process.
 
-use std::collections::{HashMap, HashSet};
+use crate::sys::keyed::{HashMap, HashSet, Keyed};
 use std::ffi::{CStr, CString};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use nix::fcntl::{OFlag, open, openat};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
 use crate::isolation::cgroup::unescape;
 use crate::isolation::kind::{Kind, parse_link};
 use crate::isolation::ns;
-use crate::proc::{ProcRoot, Scan, entries};
+use crate::proc::{ProcRoot, Scan, broken, entries};
 use crate::sys;
 
 /// What keeps a namespace alive besides processes in it.
@@ -106,6 +108,10 @@ pub fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<std::io::Resu
             walk.descriptors(at, pid); // at once, while what the kernel looked up for the process is at hand
         }
     }
+    if let Some((pid, errno)) = walk.broken {
+        let path = proc.of(pid, "ns");
+        return Err(errno).with_context(|| format!("cannot read {}", path.display()));
+    }
     let mut found = walk.found;
     Ok(std::fs::read(proc.own("mountinfo")).map(|text| {
         mounts(&text, wanted, &mut found);
@@ -118,14 +124,16 @@ struct Walk<'a> {
     wanted: &'a Wanted,
     names: Vec<(Kind, CString)>,
     /// Of each kind the namespace of the process before: mostly it is this one's too.
-    last: Vec<(u64, usize)>,
+    last: Vec<Option<(u64, usize)>>,
     found: Found,
+    /// Where the host failed: a list without it would be wrong.
+    broken: Option<(Pid, Errno)>,
     seen_sockets: HashSet<Vec<u8>>,
     /// The mount namespace of each process, in order, as far as it was read.
     mnt_of: Vec<Option<u64>>,
     /// Hashes of (mount namespace, path) of descriptors that were looked at.
     seen_paths: HashSet<u64>,
-    hashes: RandomState,
+    hashes: Keyed,
     last_path: (u64, Vec<u8>),
     /// The device of namespaces, nsfs.
     nsfs: Option<(u32, u32)>,
@@ -142,38 +150,53 @@ impl<'a> Walk<'a> {
             dir,
             wanted,
             names: names.collect(),
-            last: vec![(0, 0); wanted.kinds.len()],
+            last: vec![None; wanted.kinds.len()],
             found: Found::default(),
-            seen_sockets: HashSet::new(),
+            broken: None,
+            seen_sockets: HashSet::default(),
             mnt_of: Vec::new(),
-            seen_paths: HashSet::new(),
-            hashes: RandomState::new(),
+            seen_paths: HashSet::default(),
+            hashes: Keyed::default(),
             last_path: (0, Vec::new()),
             nsfs,
             entries: vec![0; 32 * 1024],
         }
     }
 
-    /// A directory of a process; none when the process has gone or is not ours to see.
-    fn open(&self, pid: Pid, name: &str, flags: OFlag) -> Option<OwnedFd> {
+    /// A directory of a process.
+    fn open(&self, pid: Pid, name: &str, flags: OFlag) -> nix::Result<OwnedFd> {
         let path = format!("{pid}/{name}");
-        openat(&self.dir, path.as_str(), flags | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).ok()
+        openat(&self.dir, path.as_str(), flags | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+    }
+
+    /// None when the process has gone or is not ours to see.
+    fn there<T>(&mut self, pid: Pid, read: nix::Result<T>) -> Option<T> {
+        if let Err(errno) = read
+            && broken(errno)
+        {
+            self.broken.get_or_insert((pid, errno));
+        }
+        read.ok()
     }
 
     fn links(&mut self, pid: Pid) {
         self.mnt_of.push(None);
-        let Some(ns) = self.open(pid, "ns", OFlag::O_PATH) else { return };
+        let ns = self.open(pid, "ns", OFlag::O_PATH);
+        let Some(ns) = self.there(pid, ns) else { return };
         let mut buffer = [0; 64];
-        for (at, (kind, name)) in self.names.iter().enumerate() {
-            let Ok(text) = sys::read_link_at(&ns, name, &mut buffer) else { continue };
-            let Some(inode) = parse_link(text) else { continue };
+        for at in 0..self.names.len() {
+            let (kind, name) = &self.names[at];
+            let (kind, link) = (*kind, sys::read_link_at(&ns, name, &mut buffer).map(parse_link));
+            let Some(inode) = self.there(pid, link).flatten() else { continue };
             if let (Kind::Mnt, Some(mnt)) = (kind, self.mnt_of.last_mut()) {
                 *mnt = Some(inode);
             }
-            if self.last[at].0 != inode {
-                self.last[at] = (inode, self.found.of(*kind, inode));
-            }
-            let namespace = &mut self.found.namespaces[self.last[at].1];
+            let number = match self.last[at] {
+                Some((last, number)) if last == inode => number,
+                _ => self.found.of(kind, inode),
+            };
+            self.last[at] = Some((inode, number));
+            let namespace = &mut self.found.namespaces[number];
             namespace.nprocs += 1;
             let all = self.wanted.all_members || self.wanted.members_of == Some(inode);
             if all || namespace.members.is_empty() {
@@ -184,7 +207,8 @@ impl<'a> Walk<'a> {
 
     /// Namespaces that a process holds by a descriptor, or by a socket of another network namespace.
     fn descriptors(&mut self, at: usize, pid: Pid) {
-        let Some(dir) = self.open(pid, "fd", OFlag::O_RDONLY) else { return };
+        let dir = self.open(pid, "fd", OFlag::O_RDONLY);
+        let Some(dir) = self.there(pid, dir) else { return };
         let mut buffer = [0; 4096];
         let mut pidfd = None;
         let mut mnt = self.mnt_of.get(at).copied().flatten();
@@ -234,17 +258,18 @@ impl<'a> Walk<'a> {
     fn mount_namespace(&self, pid: Pid) -> u64 {
         let mut buffer = [0; 64];
         let ns = self.open(pid, "ns", OFlag::O_PATH);
-        let link = ns.and_then(|ns| parse_link(sys::read_link_at(&ns, c"mnt", &mut buffer).ok()?));
+        let link = ns.ok().and_then(|ns| parse_link(sys::read_link_at(&ns, c"mnt", &mut buffer).ok()?));
         link.unwrap_or(0)
     }
 
     fn maybe_namespace(&mut self, pid: Pid, fd: i32, dir: &OwnedFd, name: &CStr) {
-        let Ok((device, inode)) = sys::file_id(dir, name) else { return };
+        let Ok((device, _)) = sys::file_id(dir, name) else { return };
         if Some(device) != self.nsfs {
             return;
         }
-        let opened = openat(dir, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok();
-        let kind = opened.and_then(|fd| ns::kind_of(&fd)).filter(|kind| self.wanted.kinds.contains(kind));
+        // By now the descriptor may be of another file.
+        let Some((opened, inode)) = ns::open_if_namespace(dir, name) else { return };
+        let kind = ns::kind_of(&opened).filter(|kind| self.wanted.kinds.contains(kind));
         if let Some(kind) = kind {
             let at = self.found.of(kind, inode);
             self.found.namespaces[at].holder.get_or_insert(Holder::Descriptor { pid, fd });
@@ -311,12 +336,15 @@ impl Namespace {
     pub fn open(&self, proc: &ProcRoot) -> Option<OwnedFd> {
         let file = |path: PathBuf| ns::open_file(&path).ok();
         let of_member = self.members.first().and_then(|pid| file(proc.of(*pid, &self.kind.link())));
-        of_member.or_else(|| self.mounts.iter().find_map(|path| file(path.clone()))).or_else(|| {
-            match &self.holder {
-                Some(Holder::Descriptor { pid, fd }) => file(proc.of(*pid, &format!("fd/{fd}"))),
-                Some(Holder::Socket { namespace, .. }) => namespace.as_fd().try_clone_to_owned().ok(),
-                None => self.ghost.as_ref()?.try_clone().ok(),
-            }
+        of_member.or_else(|| self.mounts.iter().find_map(|path| held(path))).or_else(|| match &self.holder {
+            Some(Holder::Descriptor { pid, fd }) => held(&proc.of(*pid, &format!("fd/{fd}"))),
+            Some(Holder::Socket { namespace, .. }) => namespace.as_fd().try_clone_to_owned().ok(),
+            None => self.ghost.as_ref()?.try_clone().ok(),
         })
     }
+}
+
+fn held(path: &Path) -> Option<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    ns::open_if_namespace(AT_FDCWD, &path).map(|(opened, _)| opened)
 }

@@ -7,6 +7,8 @@
 //!
 //! TARGET, an operand or of `--task`, may be a container as well: its name, `RUNTIME:NAME` or the beginning of
 //! its id, as nsenter(1) takes it. Then the namespaces of its first process are listed.
+//! When no state file confirms the container, or it belongs to a user who is neither the caller nor root, a line on
+//! standard error says so.
 //!
 //! Some columns are shown only when named. CONTAINER, RUNTIME, POD and IMAGE say whose namespace it is:
 //! every container with a process in it, by the files that the runtimes keep on disk. NETNAME is the name that

@@ -1,10 +1,11 @@
 //! From namespaces to rows: which are shown, what hangs below what, and what stands in the cells.
 
-use std::collections::{HashMap, HashSet};
+use crate::sys::keyed::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::cells::Cells;
@@ -12,15 +13,16 @@ use super::collect::{Found, Wanted, collect};
 use super::columns::{COLUMNS, Id};
 use super::relate::relate;
 use super::{Operand, Request, Tree, task_pid};
-use crate::container::target;
+use crate::container::target::{Held, Lookup, Purpose};
 use crate::container::{Files, Resolver};
-use crate::exit::{Exit, Outcome};
+use crate::exit::{self, Exit, Outcome};
 use crate::isolation::kind::{Kind, parse_link};
+use crate::isolation::ns;
 use crate::output::filter::{Filter, Value};
 use crate::output::style::{self, Painter};
 use crate::output::table::{self, Column, Form, Json, Layout, Row};
 use crate::output::{Out, text};
-use crate::proc::ProcRoot;
+use crate::proc::{ProcRoot, broken};
 
 const NO_MOUNTS: u8 = 32;
 
@@ -35,7 +37,7 @@ pub fn list(name: &str, request: &Request, operand: Option<Operand>, columns: &[
     let proc = request.proc_root.as_ref().map(ProcRoot::new).unwrap_or_default();
     let filter = request.filter.as_deref().map(|expression| parse_filter(name, expression)).transpose()?;
     let task = match (&request.task, &operand) {
-        (Some(word), _) | (None, Some(Operand::Container(word))) => Some(resolve(&proc, word)?),
+        (Some(word), _) | (None, Some(Operand::Container(word))) => Some(resolve(name, &proc, word)?),
         _ => None,
     };
     let inode = match operand {
@@ -76,12 +78,16 @@ pub fn list(name: &str, request: &Request, operand: Option<Operand>, columns: &[
         columns,
         tree,
         lines: Vec::new(),
-        of_process: HashMap::new(),
-        of_namespace: HashMap::new(),
+        of_process: HashMap::default(),
+        of_namespace: HashMap::default(),
     };
     match inode {
         Some(inode) if inode != 0 => rows.members(&found, inode)?,
-        _ => rows.namespaces(&found, &shown(&proc, request, &found, task)?)?,
+        _ => rows.namespaces(&found, &shown(&proc, request, &found, task.as_ref().map(|held| held.pid))?)?,
+    }
+    // The namespaces of a container were read by the PID of its first process.
+    if let Some(Held { pid, pidfd: Some(pidfd) }) = &task {
+        ns::still(pidfd).with_context(|| format!("process {pid} has ended"))?;
     }
     rows.print(request)
 }
@@ -89,34 +95,27 @@ pub fn list(name: &str, request: &Request, operand: Option<Operand>, columns: &[
 fn parse_filter(name: &str, expression: &str) -> Result<Filter> {
     let columns: Vec<(&str, bool)> =
         COLUMNS.iter().map(|(_, column)| (column.name, matches!(column.json, Json::Number))).collect();
-    let told = |lines: Vec<String>| {
-        let lines: Vec<_> = lines.iter().map(|line| text::escape(line.as_bytes())).collect();
-        anyhow!(lines.join(&format!("\n{name}: ")))
-    };
-    Filter::parse(expression, &columns).map_err(told)
+    Filter::parse(expression, &columns).map_err(|mut lines| {
+        let last = lines.pop().unwrap_or_default();
+        lines.iter().for_each(|line| exit::warn(name, &text::escape(line.as_bytes())));
+        anyhow!(last)
+    })
 }
 
-/// The process that a word means: a number, or a container's first.
-fn resolve(proc: &ProcRoot, word: &OsStr) -> Result<Pid> {
+/// The process that a word means: a number, or a container's first, which is held.
+fn resolve(name: &str, proc: &ProcRoot, word: &OsStr) -> Result<Held> {
     if let Some(pid) = task_pid(word)? {
-        return Ok(pid);
+        return Ok(Held { pid, pidfd: None });
     }
-    let name = word.to_str().filter(|word| !word.is_empty());
-    let name = name.ok_or_else(|| anyhow!("invalid PID argument: '{}'", text::shown(word)))?;
+    let target = word.to_str().filter(|word| !word.is_empty());
+    let target = target.ok_or_else(|| anyhow!("invalid PID argument: '{}'", text::shown(word)))?;
     let files = Files::new(Path::new("/"))?;
-    let mut resolver = Resolver::new(proc, &files);
-    Ok(target::process(&mut resolver, name)?.pid)
+    Lookup::new(name, Purpose::Read).process(&mut Resolver::new(proc, &files), target)
 }
 
 /// Those to show, by inode.
 fn shown(proc: &ProcRoot, request: &Request, found: &Found, task: Option<Pid>) -> Result<Vec<usize>> {
-    let of_task: Option<HashSet<(Kind, u64)>> = task.map(|pid| {
-        let links = Kind::ALL.into_iter().filter_map(|kind| {
-            let target = std::fs::read_link(proc.of(pid, &kind.link())).ok()?;
-            Some((kind, parse_link(std::os::unix::ffi::OsStrExt::as_bytes(target.as_os_str()))?))
-        });
-        links.collect()
-    });
+    let of_task = task.map(|pid| of_task(proc, pid)).transpose()?;
     let keep = |at: &usize| {
         let namespace = &found.namespaces[*at];
         let by_task = of_task.as_ref().is_none_or(|links| links.contains(&(namespace.kind, namespace.inode)));
@@ -124,6 +123,25 @@ fn shown(proc: &ProcRoot, request: &Request, found: &Found, task: Option<Pid>) -
         by_task && (!request.persistent || namespace.nprocs == 0) && (!ghost || of_task.is_none())
     };
     Ok(found.in_order().into_iter().filter(keep).collect())
+}
+
+/// The namespaces of a task, as far as we may see them.
+fn of_task(proc: &ProcRoot, pid: Pid) -> Result<HashSet<(Kind, u64)>> {
+    let mut all = HashSet::default();
+    for kind in Kind::ALL {
+        let path = proc.of(pid, &kind.link());
+        match std::fs::read_link(&path).map_err(|error| (error.raw_os_error().map(Errno::from_raw), error)) {
+            Err((Some(errno), error)) if broken(errno) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+            link => {
+                let link = link.unwrap_or_default();
+                let inode = parse_link(std::os::unix::ffi::OsStrExt::as_bytes(link.as_os_str()));
+                all.extend(inode.map(|inode| (kind, inode)));
+            }
+        }
+    }
+    Ok(all)
 }
 
 struct Rows<'a> {

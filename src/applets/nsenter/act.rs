@@ -1,23 +1,26 @@
 //! What nsenter does, in the order that matters: all that needs the outside is opened first; from then on
-//! nobody can look into us; then the namespaces, root and directory, the child, mounts, credentials, and the
-//! program.
+//! nobody can look into us; then the namespaces, root and directory, mounts, control groups and credentials; and
+//! the program. A program in another pid namespace gets its process last, see [`super::child`].
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use nix::unistd::{ForkResult, Gid, Uid, chdir, chroot, fchdir, setgid, setuid};
+use nix::unistd::{Gid, Uid, chdir, chroot, fchdir, getuid, setgid, setuid};
 
+use super::child;
+use super::environ;
 use super::open::{Likeness, Opened, may_stay_out, meant_as_target, open_all, read_environ, stays_out};
 use super::plan::{Directory, Id, Request};
-use crate::container::target;
-use crate::exit::{Exit, Outcome, Reasoned};
-use crate::isolation::foreground::Foreground;
+use crate::container::target::{Lookup, Purpose};
+use crate::exit::{self, Exit, Outcome, Reasoned};
+use crate::isolation::capabilities::own;
+use crate::isolation::kind::Kind;
 use crate::isolation::launch::{self, Environment};
 use crate::isolation::persona::find_user;
 use crate::isolation::pty::Outside;
@@ -32,8 +35,9 @@ const CTR_ROOT: &str = "CTR_ROOT";
 
 pub fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
-    let target = request.target.as_ref().map(|target| target::held(&proc, target)).transpose()?;
-    let mut opened = open_all(name, &proc, request, target)?;
+    let lookup = Lookup::new(name, Purpose::Enter);
+    let target = request.target.as_ref().map(|target| lookup.held(&proc, target)).transpose()?;
+    let opened = open_all(name, &proc, request, target)?;
     let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
     if opened.set.is_empty() {
         let error = Reasoned::new("no namespace specified", meant_as_target(request));
@@ -43,124 +47,227 @@ pub fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
         hygiene::pass_only(&proc, &request.pass_fds)?;
     }
     hygiene::hide()?;
+    _ = exit::hints_asked_for(); // the environment may be wiped
     let user = Credentials::of(request, &opened);
-    // Tried while we may: in the user namespace setgroups(2) can be denied. Told only if both tries fail.
-    let other_groups = user.enters || (opened.user_ns && opened.likeness.is_some());
-    let groups_dropped = !other_groups || sys::drop_groups().is_ok();
-
-    opened.set.enter_with_ours();
-    // What is to be mounted is so with the capabilities that have served so far, or with those that the user
-    // namespace gives; the new proc is the child's, as we are no member of the pid namespace.
-    let mounts = opened.proc_at.is_some() || opened.other_root.is_some();
-    let user_later = mounts && opened.set.only_user_left();
-    if !user_later {
-        opened.set.enter_rest()?;
+    let mut entry = Entry { name, request, opened, user, groups_dropped: true };
+    if entry.opened.fork || terminal.is_some() {
+        return child::start(entry, terminal, program);
     }
-    change_directory(request, &opened)?;
-    choose_user(request, &mut opened, &user)?;
-    let session = terminal.map(Outside::open).transpose()?;
-    if opened.fork || session.is_some() {
-        launch::reset_sigchld()?;
-        let job = Foreground::ours();
-        match (sys::fork().context("fork failed")?, session) {
-            (ForkResult::Parent { child }, session) => {
-                drop(opened);
-                return match (session, job) {
-                    (Some(session), _) => session.stand_in_for(child),
-                    (None, Some(job)) => job.stand_in_for(child),
-                    (None, None) => launch::stand_in_for(child),
-                };
-            }
-            (ForkResult::Child, Some(session)) => {
-                let like = opened.likeness.as_ref().map(|likeness| likeness.persona.uid);
-                session.begin(like.or(user.uid))?;
-            }
-            (ForkResult::Child, None) => {
-                if let Some(job) = job {
-                    job.begin()?;
-                }
-            }
-        }
+    if let Err(error) = entry.enter().and_then(|()| entry.join_groups()) {
+        return Err(error.into());
     }
-    if mounts {
-        mount_for_us_alone(request, &opened)?;
-        opened.set.enter_rest()?;
+    match entry.settle() {
+        Ok(ready) => Err(ready.execute(request, program)),
+        Err(error) => Err(error.into()),
     }
-    // Here, in the process that is to be the program: the one that waits stays where it is. A group that may
-    // have no more processes takes this one, as it is there already.
-    for group in &opened.groups {
-        match cgroup::join(group).context("cannot join the control group of the target") {
-            Err(error) if may_stay_out(request) => stays_out(name, &error),
-            joined => joined?,
-        }
-    }
-    Err(become_program(request, opened, &user, groups_dropped, program))
 }
 
-/// What is mounted is seen by the program alone, and gone with it.
-fn mount_for_us_alone(request: &Request, opened: &Opened) -> Result<()> {
-    let tree = match &opened.other_root {
-        Some((mnt_ns, root)) => {
-            Some(mounts::tree_of(mnt_ns, root).context("cannot copy the mounts of the target")?)
-        }
-        None => None,
-    };
-    mounts::private()?;
-    if let (Some(tree), Some(directory)) = (&tree, &request.host_root) {
-        mounts::attach(tree, directory)?;
+/// What is on its way to be the program.
+pub struct Entry<'a> {
+    pub name: &'a str,
+    pub request: &'a Request,
+    pub opened: Opened,
+    pub user: Credentials,
+    groups_dropped: bool,
+}
+
+/// All that is left to do is to execute the program.
+pub struct Ready {
+    environment: Option<Environment>,
+    image: Option<OwnedFd>,
+}
+
+impl Entry<'_> {
+    /// The same, for a child to go on with; this one keeps nothing open.
+    pub fn take(&mut self) -> Self {
+        Entry { opened: std::mem::take(&mut self.opened), user: self.user, ..*self }
     }
-    match &opened.proc_at {
-        Some(directory) => mounts::mount_proc(directory),
+
+    /// The user that the program runs as, if it is another.
+    pub fn becomes(&self) -> Option<u32> {
+        self.opened.likeness.as_ref().map(|likeness| likeness.persona.uid).or(self.user.uid)
+    }
+
+    /// Enters the namespaces, the root and the directory; mounts what the program alone is to see. The pid
+    /// namespace comes as late as the others allow: a helper that is forked after it is a member of it.
+    pub fn enter(&mut self) -> Result<()> {
+        let (request, opened) = (self.request, &mut self.opened);
+        // Tried while we may: in the user namespace setgroups(2) can be denied. Told only if both tries fail.
+        let other_groups = self.user.enters || (opened.user_ns && opened.likeness.is_some());
+        self.groups_dropped = !other_groups || sys::drop_groups().is_ok();
+
+        let mut pid_set = opened.set.split_off(Kind::Pid)?;
+        opened.set.enter_with_ours();
+        // What is to be mounted is so with the capabilities that have served so far, or with those that the user
+        // namespace gives.
+        let mounts = opened.proc_at.is_some() || opened.other_root.is_some();
+        let user_later = mounts && opened.set.only_user_left();
+        let mut tree = if user_later { container_tree(opened)? } else { None };
+        if user_later || opened.other_root.is_none() {
+            pid_set.enter_with_ours();
+        }
+        if !user_later {
+            opened.set.enter_rest()?;
+            tree = container_tree(opened)?;
+        }
+        change_directory(request, opened)?;
+        choose_user(request, opened, &self.user)?;
+        if mounts {
+            let restricted = self.is_restricted();
+            mount_for_program(request, &mut self.opened, tree.as_ref(), restricted)?;
+        }
+        if user_later && !self.finishes_inside() {
+            self.opened.set.enter_rest()?;
+        }
+        pid_set.enter_rest()
+    }
+
+    /// A group that may have no more processes takes this one, as it is there already.
+    pub fn join_groups(&mut self) -> Result<()> {
+        for group in &self.opened.groups {
+            match cgroup::join(group).context("cannot join the control group of the target") {
+                Err(error) if may_stay_out(self.request) => stays_out(self.name, &error),
+                joined => joined?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Does the program run with less than what entered?
+    fn is_restricted(&self) -> bool {
+        self.opened.likeness.is_some()
+            || self.opened.user_ns
+            || self.user.uid.is_some()
+            || self.user.gid.is_some()
+    }
+
+    /// Must the program's process mount proc, with rights that the program does not get? Else it is born with
+    /// no more than those.
+    pub fn finishes_inside(&self) -> bool {
+        self.opened.proc_at.is_some() && self.is_restricted()
+    }
+
+    /// Becomes what the program is to be. From here on nothing is held of the outside but what the program gets.
+    pub fn settle(mut self) -> Result<Ready> {
+        let (request, opened) = (self.request, &mut self.opened);
+        opened.set.enter_rest()?;
+        if let Some(directory) = opened.environ_of.take() {
+            opened.environment = Some(launch::parse_environ(&read_environ(&directory)?));
+        }
+        let mut environment = opened.environment.take();
+        if let Some(environment) = environment.as_ref().filter(|_| opened.foreign_files && !request.force) {
+            refuse_choice_of_programs(request, environment)?;
+        }
+        if let Some(directory) = &request.host_root {
+            let environment = environment.get_or_insert_with(launch::own_environment);
+            set_variable(environment, CTR_ROOT, directory.as_os_str());
+        }
+        if let (Some((file, label)), Some(own)) = (&opened.label, &opened.own) {
+            let failed = if request.as_container { "security label" } else { "SELinux context" };
+            own.write(file, label).with_context(|| format!("failed to set the {failed}"))?;
+        }
+        match opened.likeness.take() {
+            Some(likeness) => resemble(request, opened, likeness, &mut environment)?,
+            None => self.user.become_it(self.groups_dropped)?,
+        }
+        if request.keep_caps && opened.user_ns {
+            capabilities::keep()?;
+        }
+        if opened.fork {
+            give_up_what_exec_takes()?;
+        }
+        let ready = Ready { environment, image: opened.image.take() };
+        let (fork, among_others) = (opened.fork, request.among_others());
+        drop(self.opened);
+        if request.environment {
+            sys::wipe_environment();
+        }
+        if fork && among_others {
+            let image = ready.image.iter().filter_map(|image| u32::try_from(image.as_raw_fd()).ok());
+            hygiene::keep_only(&request.pass_fds.iter().copied().chain(image).collect());
+        }
+        Ok(ready)
+    }
+}
+
+impl Ready {
+    /// Comes back only with the reason why not.
+    pub fn execute(self, request: &Request, program: &[OsString]) -> Exit {
+        match self.image {
+            Some(image) => launch::exec_file(&image, program, self.environment),
+            None => launch::exec(program, self.environment).or_because(meant_as_target(request)),
+        }
+    }
+}
+
+/// A program of the host, with the rights of the caller, is not to be of the container's choice.
+fn refuse_choice_of_programs(request: &Request, environment: &Environment) -> Result<()> {
+    match environ::chooses(environment, request.program.is_some()) {
+        Some(name) => bail!(
+            "option --env is not safe here: {name} of the target would choose which files of the host are executed \
+             (add -m to enter the target's files, or use --force)"
+        ),
         None => Ok(()),
     }
 }
 
-/// The steps of the process that is to be the program; comes back only with the reason why it is not.
-fn become_program(
-    request: &Request,
-    mut opened: Opened,
-    user: &Credentials,
-    groups_dropped: bool,
-    program: &[OsString],
-) -> Exit {
-    let environment = match settle(request, &mut opened, user, groups_dropped) {
-        Ok(environment) => environment,
-        Err(error) => return error.into(),
+/// The process that the program gets is seen inside before it is executed. Till then it has no more
+/// capabilities than execve(2) will leave it (capabilities(7), "Transformation of capabilities").
+fn give_up_what_exec_takes() -> Result<()> {
+    let flags = own::flags().context("cannot read capabilities")?;
+    let last = own::last().context("cannot read capabilities")?;
+    let kept = match getuid().is_root() || nix::unistd::geteuid().is_root() {
+        true => own::bounding(last).context("cannot read the bounding set")? | flags.inheritable,
+        false => own::ambient(last).unwrap_or(0),
     };
-    let image = opened.image.take();
-    drop(opened);
-    match image {
-        Some(image) => launch::exec_file(&image, program, environment),
-        None => launch::exec(program, environment).or_because(meant_as_target(request)),
+    if flags.permitted & !kept == 0 {
+        return Ok(());
     }
+    let less = capabilities::text::Flags {
+        permitted: flags.permitted & kept,
+        effective: flags.effective & kept,
+        ..flags
+    };
+    own::set_flags(less).context("cannot set capabilities")
 }
 
-fn settle(
+/// The container's files, as they are in its mount namespace.
+fn container_tree(opened: &Opened) -> Result<Option<OwnedFd>> {
+    let copy = |(mnt_ns, root): &(OwnedFd, OwnedFd)| {
+        mounts::tree_of(mnt_ns, root).context("cannot copy the mounts of the target")
+    };
+    opened.other_root.as_ref().map(copy).transpose()
+}
+
+/// What is mounted is seen by the program alone, and gone with it. A new proc is left to the program's process,
+/// as only a member of the pid namespace can mount it. Where that is to have fewer rights, the proc that is
+/// there already serves, if it is the right one.
+fn mount_for_program(
     request: &Request,
     opened: &mut Opened,
-    user: &Credentials,
-    groups_dropped: bool,
-) -> Result<Option<Environment>> {
-    if let Some(directory) = opened.environ_of.take() {
-        opened.environment = Some(launch::parse_environ(&read_environ(&directory)?));
+    tree: Option<&OwnedFd>,
+    restricted: bool,
+) -> Result<()> {
+    let mut there = None;
+    if let (true, Some(directory)) = (restricted, &opened.proc_at) {
+        there = opened.member.and_then(|(pid_ns, number)| mounts::proc_of(pid_ns, number, directory));
+        if let (None, Some(tracer), false) = (&there, opened.tracer, request.force) {
+            bail!(
+                "option --mount-proc is not safe here: process {tracer} of the container could trace the process \
+                 that mounts (leave --mount-proc out, or use --force)"
+            );
+        }
     }
-    let mut environment = opened.environment.take();
-    if let Some(directory) = &request.host_root {
-        let environment = environment.get_or_insert_with(launch::own_environment);
-        set_variable(environment, CTR_ROOT, directory.as_os_str());
+    mounts::private()?;
+    if let (Some(tree), Some(directory)) = (tree, &request.host_root) {
+        mounts::attach(tree, directory)?;
     }
-    if let (Some((file, label)), Some(own)) = (&opened.label, &opened.own) {
-        let failed = if request.as_container { "security label" } else { "SELinux context" };
-        own.write(file, label).with_context(|| format!("failed to set the {failed}"))?;
+    if let Some(proc) = there
+        && let Some(directory) = opened.proc_at.take()
+    {
+        mounts::attach(&proc, &directory)?;
     }
-    match opened.likeness.take() {
-        Some(likeness) => resemble(request, opened, likeness, &mut environment)?,
-        None => user.become_it(groups_dropped)?,
-    }
-    if request.keep_caps && opened.user_ns {
-        capabilities::keep()?;
-    }
-    Ok(environment)
+    Ok(())
 }
 
 /// Who of the container the program is to be. Its files tell, so they are read inside, and decide no more than
@@ -272,11 +379,12 @@ fn change_directory(request: &Request, opened: &Opened) -> Result<()> {
 }
 
 /// Who the program runs as.
-struct Credentials {
+#[derive(Clone, Copy)]
+pub struct Credentials {
     /// A user namespace is entered, and its root is to be become.
     enters: bool,
-    uid: Option<u32>,
-    gid: Option<u32>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
 }
 
 impl Credentials {

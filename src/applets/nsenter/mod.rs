@@ -9,6 +9,14 @@
 //! containers share is refused, with the names that tell them apart; but root's is meant before a user's, and
 //! the host's before one inside of a container.
 //!
+//! A container that no state file confirms is shown by ctr-ps(1) with a question mark. Any user with a delegated
+//! control group can make one like that. nsenter enters it only if the question mark is part of TARGET
+//! (`-t 'docker:0123456789ab?'`, with quotes, as `?` is a pattern of the shell); otherwise it says what is
+//! unverified and exits with status 1. To an ordinary user who cannot read root's state files, root's containers
+//! are unverified. If several control groups have the name of an unverified container, nsenter lists the PIDs of
+//! their first processes and enters none. When a container belongs to a user who is neither the caller nor root,
+//! a line on standard error says to whom. A PID is entered without any of this.
+//!
 //! Without a program nsenter runs the shell that `$SHELL` names, else the one of /etc/passwd as it is seen
 //! in the entered namespaces, else /bin/sh.
 //!
@@ -56,7 +64,19 @@
 //! more than root of the container, and by its /proc/PID/root have the host's files. It needs Linux 5.2.
 //!
 //! `--mount-proc` mounts the right /proc alone, for a pid namespace that is entered: in a copy of the mount
-//! namespace that only the program is in.
+//! namespace that only the program is in. With `--as-container` that is the proc which is mounted there already,
+//! without what covers parts of it.
+//!
+//! `--host-root`, and `--mount-proc` without the container's files, are safe when no process that sees the
+//! program can trace it. With the pid namespace (`-p`, `-a`) nsenter looks at each process of that namespace and
+//! of those between it and the caller's: one with CAP_SYS_PTRACE in its bounding or permitted set, in the user
+//! namespace of the program or one above it, could open /proc/PID/root. Then nsenter refuses. Leave the pid
+//! namespace out in that case (`-n`, `-i`, `-u` and so on in place of `-a`): no process of the container sees the
+//! program then. A process with more rights that enters the container later is not known to nsenter. `--force`
+//! does it all the same.
+//!
+//! Plain `-p` without `-m` or `-r` has the same danger and is not refused, as scripts use it: the program keeps
+//! the host's root, and a container with CAP_SYS_PTRACE can reach it while the program runs.
 //!
 //! `--applet` runs an applet of ctrbox, with no file of it in the container: the program and its arguments are
 //! those of the applet. It is executed from a sealed copy in memory. ctr-ps(1) needs a /proc; in a
@@ -65,16 +85,31 @@
 //! # Next to hostile containers
 //!
 //! The target is held by a pidfd from the start, and what was opened by its PID counts only if it still runs
-//! after that. From before the first namespace is entered until the program is executed, nobody but
-//! root outside can trace nsenter or see its files by /proc. When a mount namespace is entered or another root
-//! set, nsenter runs from a read-only view of its own file, or a sealed copy in memory, so that a program inside that
-//! leads back to /proc/self/exe finds nothing to overwrite. The
-//! working directory is then checked to be inside the new root, whatever links led to it. (A directory that
+//! after that. While nsenter enters, no process can trace it or see its files by /proc, except root outside. (A
+//! container with CAP_SYS_PTRACE in the caller's user namespace is no exception: it does not see that process.)
+//!
+//! When a pid namespace is entered, the program's process is seen in it from its birth. It is the last that is
+//! made: from its birth it has the descriptors 0, 1, 2 and those of `--pass-fds`, the root and the working
+//! directory of the program, and no more capabilities than execve(2) leaves the program. With `--env`,
+//! `--as-container` and `--as` its memory holds nothing of the caller's environment. `--applet` adds one
+//! descriptor, of a sealed copy of ctrbox, that is read-only and closed on exec. Where the target is in the
+//! caller's own pid namespace, its processes see all this from the start.
+//!
+//! With `--mount-proc` and fewer rights for the program, the process that mounts a new proc has the caller's
+//! capabilities for that moment. nsenter does so only where no process of the container could trace it.
+//!
+//! When a mount namespace is entered or another root set, nsenter runs from a read-only view of its own file, or a
+//! sealed copy in memory, so that a program inside that leads back to /proc/self/exe finds nothing to overwrite.
+//! The working directory is then checked to be inside the new root, whatever links led to it. (A directory that
 //! is named with `--wd=DIR` is opened outside, and stays a way out: that is what it is for.) PATH is searched
 //! inside.
 //!
 //! A program that is the container's or that its processes can see (`--mount`, `--pid`, `--user`, `--root`)
 //! gets the file descriptors 0, 1 and 2 and no others. `--pass-fds` names those it is to have: `3`, `3,5`, `3-7`.
+//!
+//! `--env` without the target's files is refused when a variable of the target would choose which files of the
+//! host are executed: PATH and SHELL with unusual values, LD_PRELOAD, BASH_ENV, PYTHONPATH and such. An
+//! environment of more than 6 MB is refused too.
 //!
 //! Control groups are joined only with `--join-cgroup` or `--as-container`, and only by the program, not by
 //! the nsenter that waits. So a container whose limit of processes or memory is used up can be entered still.
@@ -126,6 +161,8 @@
 //! ctr-ps(1), namespaces(7), setns(2), unshare(1)
 
 mod act;
+mod child;
+mod environ;
 mod open;
 mod options;
 mod plan;
@@ -279,6 +316,13 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Required(pass_fds),
         )
         .takes("list")
+        .added(),
+        Opt::new(
+            None,
+            "force",
+            "do what is refused because a process of the container could take hold of the program",
+            Effect::Flag(|r: &mut Request| set(&mut r.force)),
+        )
         .added(),
         Opt::help(),
         Opt::version(),

@@ -23,7 +23,7 @@ use crate::isolation::launch::{self, Environment};
 use crate::isolation::ns::{self, Set};
 use crate::isolation::persona::{Outside, Persona, label_to_write};
 use crate::isolation::seccomp::Filter;
-use crate::isolation::{hygiene, image};
+use crate::isolation::{hygiene, image, tracers};
 use crate::proc::{ProcRoot, Status};
 
 /// What is opened outside for use inside.
@@ -35,6 +35,8 @@ pub struct Opened {
     pub root: Option<OwnedFd>,
     pub wd: Option<OwnedFd>,
     pub environment: Option<Environment>,
+    /// The environment is of a target with its own files, and the program comes from ours.
+    pub foreign_files: bool,
     /// The target's directory in proc, when its environment can be read from inside its user namespace only.
     pub environ_of: Option<OwnedFd>,
     pub groups: Vec<OwnedFd>,
@@ -47,6 +49,10 @@ pub struct Opened {
     pub fork: bool,
     pub likeness: Option<Likeness>,
     pub proc_at: Option<PathBuf>,
+    /// The pid namespace that is entered, and the number that the target has there.
+    pub member: Option<(u64, i32)>,
+    /// A process that could trace the program, or what mounts for it; looked for where that matters.
+    pub tracer: Option<Pid>,
     /// The target's mount namespace and root directory, for `--host-root`.
     pub other_root: Option<(OwnedFd, OwnedFd)>,
     /// Our own program, for `--applet`.
@@ -86,6 +92,7 @@ pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<H
     opened.root = directory(root, || ns::open_file(&of_target("root")?))?;
     opened.wd = directory(wd, || ns::open_file(&of_target("cwd")?))?;
     if request.environment {
+        opened.foreign_files = !request.enters_files() && pid.is_some_and(|pid| has_own_files(proc, pid));
         open_environment(proc, &of_target("environ")?, &mut opened)?;
     }
     if [request.uid, request.gid].iter().flatten().any(|id| matches!(id, Id::Follow)) {
@@ -120,6 +127,9 @@ pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<H
         let mnt = ns::open_file(&of_target(&Kind::Mnt.link())?)?;
         opened.other_root = Some((mnt, ns::open_file(&of_target("root")?)?));
     }
+    if opened.fork {
+        look_for_tracers(proc, request, pid, &mut opened)?;
+    }
     if request.applet {
         opened.image = Some(image::sealed().or_else(|_| image::shielded())?);
     }
@@ -133,6 +143,57 @@ pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<H
     Ok(opened)
 }
 
+/// A program with the host's files that a container's processes can see must be safe from them: the host's root
+/// is open to whoever may trace it.
+fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened: &mut Opened) -> Result<()> {
+    let keeps_root = !request.enters_files() && (request.host_root.is_some() || request.mount_proc.is_some());
+    if opened.proc_at.is_none() && !keeps_root {
+        return Ok(());
+    }
+    let Some(pid_ns) = namespace(proc, Kind::Pid, request, pid)? else { return Ok(()) };
+    let user_ns = ns::open_file(&proc.own(&Kind::User.link()))?;
+    opened.tracer = tracers::find(proc, &pid_ns, &user_ns)?;
+    if let (Some(tracer), true, false) =
+        (opened.tracer.or(inner_tracer(proc, request, pid, opened, &pid_ns)?), keeps_root, request.force)
+    {
+        let option = if request.host_root.is_some() { "--host-root" } else { "--mount-proc" };
+        bail!(
+            "option {option} is not safe here: process {tracer} of the container could trace the program, and have \
+             the host's files by /proc/PID/root (leave the pid namespace out: -n, -i, -u and so on in place of -a; \
+             or use --force)"
+        );
+    }
+    if let Some(pid) = pid {
+        let status = Status::parse(&proc.read(pid, "status")?);
+        opened.member =
+            status.nspid.last().copied().zip(Some(tracers::inode(&pid_ns)?)).map(|(n, id)| (id, n));
+    }
+    Ok(())
+}
+
+/// With a user namespace entered the program is one of its, and so are the container's processes.
+fn inner_tracer(
+    proc: &ProcRoot,
+    request: &Request,
+    pid: Option<Pid>,
+    opened: &Opened,
+    pid_ns: &OwnedFd,
+) -> Result<Option<Pid>> {
+    match namespace(proc, Kind::User, request, pid)?.filter(|_| opened.user_ns) {
+        Some(user_ns) => tracers::find(proc, pid_ns, &user_ns),
+        None => Ok(None),
+    }
+}
+
+/// The namespace of this kind that is entered: by the file that was named, else the target's.
+fn namespace(proc: &ProcRoot, kind: Kind, request: &Request, pid: Option<Pid>) -> Result<Option<OwnedFd>> {
+    match (request.files.iter().find(|(other, _)| *other == kind), pid) {
+        (Some((_, fd)), _) => Ok(Some(fd.try_clone()?)),
+        (None, Some(pid)) => ns::open_file(&proc.of(pid, &kind.link())).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
 /// Users may enter containers of their own whose control groups they may not join: those are the system's to
 /// hand out. Who asks for them by name is told that it failed.
 pub fn may_stay_out(request: &Request) -> bool {
@@ -140,7 +201,10 @@ pub fn may_stay_out(request: &Request) -> bool {
 }
 
 pub fn stays_out(name: &str, error: &anyhow::Error) {
-    exit::warn(name, &format!("warning: the program is not in the container's control groups: {error}"));
+    exit::warn(
+        name,
+        &format!("warning: the program is not in the container's control groups: {}", exit::chain(error)),
+    );
 }
 
 /// What `--follow-context` is to set; without SELinux there is nothing to follow.
@@ -196,7 +260,7 @@ fn likeness(name: &str, proc: &ProcRoot, pid: Pid, user_ns: bool) -> Result<Like
         // Its capabilities are for its own user namespace; here they would be the host's.
         bail!("--as-container needs the target's user namespace too (--user, or no namespace named at all)");
     }
-    let filter = filter(proc, pid, persona.filters).unwrap_or_else(|reason| {
+    let filter = filter(name, proc, pid, persona.filters).unwrap_or_else(|reason| {
         exit::warn(
             name,
             &format!("warning: the program runs without the container's seccomp filter: {reason}"),
@@ -209,17 +273,23 @@ fn likeness(name: &str, proc: &ProcRoot, pid: Pid, user_ns: bool) -> Result<Like
 }
 
 /// The target's seccomp filter, made anew from what its runtime wrote down. Err: why it cannot be.
-fn filter(proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<Filter>, String> {
+fn filter(name: &str, proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<Filter>, String> {
     match filters {
         0 => return Ok(None),
         1 => {}
-        several => return Err(format!("it has {several}, and only one is written down")),
+        // The runtime's is the first. What a process adds to it can only forbid more.
+        several => exit::warn(
+            name,
+            &format!(
+                "warning: the target has {several} seccomp filters; the program runs with the runtime's alone"
+            ),
+        ),
     }
     let unknown = || "no runtime's state says what it is".to_owned();
-    let files = Files::new(Path::new("/")).map_err(|error| error.to_string())?;
+    let files = Files::new(Path::new("/")).map_err(|error| exit::chain(&error))?;
     let mut resolver = Resolver::new(proc, &files);
-    let groups = proc.read(pid, "cgroup").map_err(|error| error.to_string())?;
-    let status = proc.read(pid, "status").map_err(|error| error.to_string())?;
+    let groups = proc.read(pid, "cgroup").map_err(|error| exit::cause(&error))?;
+    let status = proc.read(pid, "status").map_err(|error| exit::cause(&error))?;
     let own_pid_ns = Status::parse(&status).nspid.len() > 1;
     let known = |tag: &Tag| matches!(tag.how, How::State | How::Namespace);
     let tag = resolver.of(pid, &groups, own_pid_ns).filter(known).ok_or_else(unknown)?;
@@ -228,9 +298,18 @@ fn filter(proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<Filter>, Str
     Filter::build(&profile).map(Some).map_err(cannot)
 }
 
+/// Are its mounts or its root other than ours?
+fn has_own_files(proc: &ProcRoot, pid: Pid) -> bool {
+    let differs = |file: &str| {
+        let link = |path: PathBuf| std::fs::read_link(path).ok();
+        link(proc.of(pid, file)) != link(proc.own(file))
+    };
+    differs(&Kind::Mnt.link()) || differs("root")
+}
+
 /// Some environments can be read from inside the user namespace only: root's there, to the user outside.
 fn open_environment(proc: &ProcRoot, path: &Path, opened: &mut Opened) -> Result<()> {
-    match std::fs::read(path) {
+    match File::open(path).and_then(read_bounded) {
         Ok(text) => opened.environment = Some(launch::parse_environ(&text)),
         Err(error) if opened.user_ns && error.kind() == ErrorKind::PermissionDenied => {
             let directory = path.parent().unwrap_or(proc.path());
@@ -245,9 +324,19 @@ pub fn read_environ(directory: &OwnedFd) -> Result<Vec<u8>> {
     let failed = "cannot open the environment of the target";
     let fd =
         openat(directory, "environ", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).context(failed)?;
+    read_bounded(File::from(fd)).context(failed)
+}
+
+/// A process can say that its environment is all of its memory (PR_SET_MM(2const)). More than this execve(2)
+/// takes from nobody: three quarters of 8 MB.
+fn read_bounded(file: File) -> std::io::Result<Vec<u8>> {
+    const MOST: u64 = 6 << 20;
     let mut text = Vec::new();
-    File::from(fd).read_to_end(&mut text).context(failed)?;
-    Ok(text)
+    file.take(MOST + 1).read_to_end(&mut text)?;
+    match text.len() as u64 > MOST {
+        true => Err(Errno::E2BIG.into()),
+        false => Ok(text),
+    }
 }
 
 fn facts(proc: &ProcRoot, pid: Option<Pid>) -> Result<Facts> {

@@ -41,6 +41,7 @@ pub struct Request {
     pub host_root: Option<PathBuf>,
     pub mount_proc: Option<PathBuf>,
     pub applet: bool,
+    pub force: bool,
     /// The program, if one is named.
     pub program: Option<OsString>,
 }

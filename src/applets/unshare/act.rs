@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::Signal;
+use nix::sys::statfs::{FsType, fstatfs};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, setgid, setuid};
 
 use super::plan::{BINFMT, Map, Plan, Propagation, Request};
@@ -24,6 +25,8 @@ use crate::proc::ProcRoot;
 use crate::sys;
 
 const FAILURE: u8 = 1;
+/// <linux/magic.h>
+const BINFMTFS_MAGIC: FsType = FsType(0x4249_4e4d);
 
 pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
@@ -134,7 +137,7 @@ fn write_maps(proc: &ProcRoot, pid: Pid, plan: &Plan) -> Outcome {
             _ => None,
         })
         .collect();
-    if nix::unistd::geteuid().is_root() {
+    if nix::unistd::getresuid()?.effective.is_root() {
         for (which, map) in maps {
             idmap::write_map(&proc.of(pid, which.file()), which, map)?;
         }
@@ -301,10 +304,21 @@ fn fixed(format: &OsStr) -> bool {
     text.rsplit(':').next().is_some_and(|flags| flags.contains('F'))
 }
 
+/// Below `--root` the directory may belong to others, who can exchange it after the mount: written is only to
+/// a file of binfmt_misc, and none is made or truncated.
 fn register(directory: &Path, format: &OsStr) -> Result<()> {
     use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::OpenOptionsExt;
     let path = directory.join("register");
-    std::fs::write(&path, format.as_bytes()).with_context(|| format!("failed to write to {}", path.display()))
+    let write = || {
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let mut file = std::fs::OpenOptions::new().write(true).custom_flags(flags).open(&path)?;
+        match fstatfs(&file)?.filesystem_type() {
+            BINFMTFS_MAGIC => std::io::Write::write_all(&mut file, format.as_bytes()),
+            _ => Err(Errno::EXDEV.into()),
+        }
+    };
+    write().with_context(|| format!("failed to write to {}", path.display()))
 }
 
 fn take_ids(request: &Request) -> Result<()> {
@@ -321,6 +335,19 @@ fn take_ids(request: &Request) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_format_is_written_to_binfmt_misc_alone() {
+        let directory = std::env::temp_dir().join(format!("ctrbox-register-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let file = directory.join("register");
+        let attempt = || register(&directory, OsStr::new(":x:M::MZ::/x:")).is_err();
+        let missing = attempt() && !file.exists();
+        std::fs::write(&file, "kept").expect("a file");
+        let redirected = attempt() && std::fs::read(&file).is_ok_and(|text| text == b"kept");
+        std::fs::remove_dir_all(&directory).expect("its end");
+        assert!(missing && redirected, "{missing} {redirected}");
+    }
 
     #[test]
     fn the_flag_that_opens_an_interpreter_early() {

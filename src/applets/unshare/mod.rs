@@ -308,8 +308,8 @@ fn map_root(request: &mut Request) -> Result<(), Exit> {
 
 fn map_current(request: &mut Request) -> Result<(), Exit> {
     request.add(Kind::User);
-    request.users.single = Some(nix::unistd::geteuid().as_raw());
-    request.groups.single = Some(nix::unistd::getegid().as_raw());
+    request.users.single = Some(nix::unistd::getresuid()?.effective.as_raw());
+    request.groups.single = Some(nix::unistd::getresgid()?.effective.as_raw());
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::{Context, Error, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::mount::MsFlags;
-use nix::unistd::{getegid, geteuid};
+use nix::unistd::{getresgid, getresuid};
 
 use crate::cli;
 use crate::isolation::idmap::{self, Range, Single, Which};
@@ -98,13 +98,14 @@ impl Request {
         self.kinds.contains(&kind)
     }
 
+    /// Ids are asked for by calls that can say that they failed.
     pub fn plan(mut self) -> Result<Plan> {
         if (self.monotonic.is_some() || self.boottime.is_some()) && !self.has(Kind::Time) {
             bail!("options --monotonic and --boottime require unsharing of a time namespace (-T)");
         }
         let owned = self.owner.is_some();
-        let users = map(std::mem::take(&mut self.users), geteuid().as_raw(), owned);
-        let groups = map(std::mem::take(&mut self.groups), getegid().as_raw(), owned);
+        let users = map(std::mem::take(&mut self.users), getresuid()?.effective.as_raw(), owned);
+        let groups = map(std::mem::take(&mut self.groups), getresgid()?.effective.as_raw(), owned);
         if self.setgroups == Some("allow") && matches!(groups, Map::Own(_)) {
             bail!("options --setgroups=allow and --map-group are mutually exclusive");
         }
@@ -126,7 +127,7 @@ fn map(ids: Ids, current: u32, owned: bool) -> Map {
 
 /// What root grants to us of users or groups.
 pub fn granted(which: Which) -> Result<Range> {
-    let uid = geteuid().as_raw();
+    let uid = getresuid()?.effective.as_raw();
     let users = Users::read(std::fs::File::open("/etc/passwd"));
     let user = users.get(uid).ok_or_else(|| anyhow!("you (user {uid}) don't exist."))?;
     idmap::granted_to(&user.name, uid, which)

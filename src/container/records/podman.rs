@@ -1,8 +1,8 @@
 //! Podman, root's and every user's: the list of containers in its storage, conmon's word for the init
 //! process. buildah keeps its working containers in the same lists.
 
+use crate::sys::keyed::HashMap;
 use std::cell::OnceCell;
-use std::collections::HashMap;
 
 use serde::{Deserialize, Deserializer};
 

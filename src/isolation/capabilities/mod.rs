@@ -29,6 +29,11 @@ pub const fn all(last: u8) -> Mask {
     u64::MAX >> (63 - if last > 63 { 63 } else { last })
 }
 
+/// The last capability that the kernel has.
+pub fn last() -> Result<u8> {
+    own::last().context("cannot tell which capabilities the kernel has")
+}
+
 /// Makes what is permitted ambient, so that a program that is not root's keeps it.
 pub fn keep() -> Result<()> {
     let failed = |set: &str| format!("failed to set the {set} capabilities");

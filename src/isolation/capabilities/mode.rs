@@ -61,7 +61,7 @@ impl Mode {
         if self == Mode::Hybrid {
             own::set_securebits(0)?;
         } else {
-            if own::ambient(last) != 0 {
+            if own::ambient(last)? != 0 {
                 own::clear_ambient()?;
             }
             own::set_securebits(securebits::PURE)?;

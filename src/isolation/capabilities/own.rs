@@ -21,15 +21,21 @@ pub mod securebits {
         [(0, "noroot"), (2, "no-suid-fixup"), (4, "keep-caps"), (6, "no-ambient-raise")];
 }
 
-/// The last capability that the kernel has: asked for, for two calls where it has those of our table.
-#[must_use]
-pub fn last() -> u8 {
-    let known = |number: u8| sys::prctl(libc::PR_CAPBSET_READ, u64::from(number), 0).is_ok();
+/// The last capability that the kernel has: asked for, for two calls where it has those of our table. An error
+/// where it does not say: a set may not be shown as if it were known.
+pub fn last() -> nix::Result<u8> {
     let newest = TABLE.len() as u8 - 1;
-    match known(newest) {
-        true => (newest + 1..64).take_while(|&number| known(number)).last().unwrap_or(newest),
-        false => (0..newest).rev().find(|&number| known(number)).unwrap_or(newest),
+    let mut last = newest;
+    if bound(newest)?.is_none() {
+        while bound(last)?.is_none() {
+            last = last.checked_sub(1).ok_or(Errno::EINVAL)?; // every kernel has one
+        }
+        return Ok(last);
     }
+    while last < 63 && bound(last + 1)?.is_some() {
+        last += 1;
+    }
+    Ok(last)
 }
 
 /// Of a process or thread; 0 is this one.
@@ -51,14 +57,20 @@ pub fn set_flags(flags: Flags) -> nix::Result<()> {
 }
 
 /// Is it in the bounding set? None: the kernel does not know it.
-#[must_use]
-pub fn bound(number: u8) -> Option<bool> {
-    sys::prctl(libc::PR_CAPBSET_READ, u64::from(number), 0).ok().map(|answer| answer != 0)
+pub fn bound(number: u8) -> nix::Result<Option<bool>> {
+    match sys::prctl(libc::PR_CAPBSET_READ, u64::from(number), 0) {
+        Ok(answer) => Ok(Some(answer != 0)),
+        Err(Errno::EINVAL) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
-#[must_use]
-pub fn bounding(last: u8) -> Mask {
-    bits(all(last)).filter(|&number| bound(number) == Some(true)).fold(0, |mask, number| mask | 1 << number)
+pub fn bounding(last: u8) -> nix::Result<Mask> {
+    set_of(last, |number| Ok(bound(number)? == Some(true)))
+}
+
+fn set_of(last: u8, is_in: impl Fn(u8) -> nix::Result<bool>) -> nix::Result<Mask> {
+    bits(all(last)).try_fold(0, |mask, number| Ok(mask | Mask::from(is_in(number)?) << number))
 }
 
 pub fn drop_bound(number: u8) -> nix::Result<()> {
@@ -74,11 +86,12 @@ pub fn is_ambient(number: u8) -> nix::Result<bool> {
     ambient_call(libc::PR_CAP_AMBIENT_IS_SET, number).map(|answer| answer != 0)
 }
 
-#[must_use]
-pub fn ambient(last: u8) -> Mask {
-    bits(all(last))
-        .filter(|&number| is_ambient(number) == Ok(true))
-        .fold(0, |mask, number| mask | 1 << number)
+/// Empty before Linux 4.3, which did not have it.
+pub fn ambient(last: u8) -> nix::Result<Mask> {
+    set_of(last, |number| match is_ambient(number) {
+        Err(Errno::EINVAL) => Ok(false),
+        answer => answer,
+    })
 }
 
 pub fn raise_ambient(number: u8) -> nix::Result<()> {
@@ -129,7 +142,10 @@ pub fn with<T>(mask: Mask, work: impl FnOnce() -> T) -> Result<T, Errno> {
 /// Becomes the user and keeps what is permitted; nothing is effective afterwards (cap_setuid(3)).
 pub fn set_user(uid: Uid) -> nix::Result<()> {
     let before = flags()?;
-    _ = set_keep(1); // locked, it is not needed or does not help
+    match set_keep(1) {
+        Ok(()) | Err(Errno::EPERM) => {} // locked, it is not needed or does not help
+        Err(errno) => return Err(errno),
+    }
     let done = set_flags(Flags { effective: before.effective | SETUID, ..before }).and_then(|()| setuid(uid));
     _ = set_keep(0);
     let lowered = flags().and_then(|now| set_flags(Flags { effective: 0, ..now }));
@@ -158,10 +174,9 @@ pub fn set_iab(iab: Iab, last: u8) -> nix::Result<()> {
 }
 
 fn inherit(iab: Iab, last: u8) -> nix::Result<()> {
-    if ambient(last) != 0 {
+    if ambient(last)? != 0 {
         clear_ambient()?;
     }
-    let blocked = bits(iab.blocked & all(last));
-    blocked.filter(|&number| bound(number) != Some(false)).try_for_each(drop_bound)?;
+    bits(iab.blocked & bounding(last)?).try_for_each(drop_bound)?;
     bits(iab.ambient & all(last)).try_for_each(raise_ambient)
 }

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 
 use super::State;
 use super::file::{self, FileCapabilities};
+use crate::aside::{self, Account};
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::proc::ProcRoot;
@@ -59,8 +60,8 @@ impl Process {
 fn others(proc: &ProcRoot, pid: Pid, first: &State) -> std::io::Result<Vec<(Vec<Pid>, State)>> {
     let may = |state: &State| (state.sets, state.no_new_privs, state.seccomp);
     let mut groups: Vec<(Vec<Pid>, State)> = Vec::new();
-    for entry in std::fs::read_dir(proc.of(pid, "task"))? {
-        let Some(thread) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+    for entry in sys::directory::list(&proc.of(pid, "task"))? {
+        let Some(thread) = entry.name.to_str().and_then(|name| name.parse().ok()) else { continue };
         let thread = Pid::from_raw(thread);
         let Ok(state) = State::read(proc, pid, Some(thread)) else { continue };
         if may(&state) == may(first) {
@@ -100,7 +101,11 @@ impl Program {
         let path = std::fs::read_link(&exe).ok()?;
         // By the link itself: what its text names may be another file by now, or one of another root.
         let link = CString::new(exe.as_os_str().as_bytes()).ok()?;
-        let gives = if asks_a_program(proc, pid, &link) { Err(Errno::EREMOTEIO) } else { given(&link) };
+        let gives = match asks_a_program(proc, pid, &link) {
+            Ok(true) => Err(Errno::EREMOTEIO),
+            Ok(false) => given(pid, &link),
+            Err(errno) => Err(errno),
+        };
         Some(Program { path, gives })
     }
 }
@@ -111,7 +116,8 @@ impl Program {
     pub fn unknown(&self) -> Option<String> {
         match self.gives {
             Ok(_) => None,
-            Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem is FUSE".to_owned()),
+            Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem may be FUSE".to_owned()),
+            Err(Errno::ETIMEDOUT) => Some("its filesystem does not answer in time".to_owned()),
             Err(errno) => Some(crate::errno::strerror(errno as i32)),
         }
     }
@@ -119,22 +125,30 @@ impl Program {
 
 /// Is the file on a filesystem whose answers a program gives (FUSE)? One in a container could let us wait forever.
 /// Where the file is, the kernel tells without asking.
-fn asks_a_program(proc: &ProcRoot, pid: Pid, file: &CStr) -> bool {
-    let Ok(((major, minor), _)) = sys::file_id(nix::fcntl::AT_FDCWD, file) else { return true };
+fn asks_a_program(proc: &ProcRoot, pid: Pid, file: &CStr) -> nix::Result<bool> {
+    let ((major, minor), _) = sys::file_id(nix::fcntl::AT_FDCWD, file)?;
     let device = format!("{major}:{minor}");
-    let mounts = proc.read(pid, "mountinfo").unwrap_or_default();
-    mounts.split(|&b| b == b'\n').any(|line| {
+    let unknown = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+    let mounts = proc.read(pid, "mountinfo").map_err(unknown)?;
+    Ok(mounts.split(|&b| b == b'\n').any(|line| {
         let mut fields = line.split(|&b| b == b' ');
         let here = fields.nth(2) == Some(device.as_bytes());
         let kind = fields.skip_while(|field| *field != b"-").nth(1).unwrap_or_default();
         here && kind.starts_with(b"fuse")
-    })
+    }))
 }
 
-fn given(file: &CStr) -> Result<Option<FileCapabilities>, Errno> {
-    match sys::get_xattr(file, c"security.capability", &mut [0; 64]) {
-        Ok(raw) => file::parse(raw).map(Some).ok_or(Errno::EINVAL),
-        Err(Errno::ENODATA | Errno::EOPNOTSUPP) => Ok(None),
-        Err(errno) => Err(errno),
+/// What lies below overlayfs is not known: another process asks for it, and is waited for a limited time.
+fn given(pid: Pid, file: &CStr) -> Result<Option<FileCapabilities>, Errno> {
+    let ask = || match sys::get_xattr(file, c"security.capability", &mut [0; 64]) {
+        Ok(raw) => [&0_i32.to_ne_bytes(), raw].concat(),
+        Err(errno) => (errno as i32).to_ne_bytes().to_vec(),
+    };
+    let answer = aside::once(Account::Container(pid.as_raw()), ask)?;
+    let (errno, raw) = answer.split_first_chunk().ok_or(Errno::EIO)?;
+    match Errno::from_raw(i32::from_ne_bytes(*errno)) {
+        Errno::UnknownErrno => file::parse(raw).map(Some).ok_or(Errno::EINVAL),
+        Errno::ENODATA | Errno::EOPNOTSUPP => Ok(None),
+        errno => Err(errno),
     }
 }

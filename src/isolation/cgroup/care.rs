@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::Mode;
@@ -26,7 +26,7 @@ use super::create::write;
 use super::end::{end_all, processes, signal_all, tree, wait};
 use super::group::{Group, words};
 use super::limits;
-use crate::sys;
+use crate::sys::{self, FileLock, directory};
 
 /// How long what is killed may take to be gone.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ pub type Journal = Vec<Undo>;
 
 pub struct Care {
     journal: Journal,
-    locks: Vec<Flock<File>>,
+    locks: Vec<FileLock>,
     watcher: Pid,
     pipe: OwnedFd,
 }
@@ -57,9 +57,12 @@ impl Care {
                 Ok(Care { journal: Vec::new(), locks: Vec::new(), watcher: child, pipe })
             }
             ForkResult::Child => {
-                drop(pipe); // our own end, or its end would never come
-                watch(read, kill);
-                std::process::exit(0);
+                // Our own end, or its end would never come.
+                let closed = sys::close(pipe);
+                if closed.is_ok() {
+                    watch(read, kill);
+                }
+                std::process::exit(i32::from(closed.is_err()));
             }
         }
     }
@@ -82,12 +85,12 @@ impl Care {
     pub fn hold(&mut self, directory: &Path) -> bool {
         for _ in 0..100 {
             let Ok(file) = directory_file(directory) else { return false };
-            match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            match FileLock::take(file, false, false) {
                 Ok(lock) => {
                     self.locks.push(lock);
                     break;
                 }
-                Err((_, Errno::EWOULDBLOCK)) => std::thread::sleep(Duration::from_millis(2)),
+                Err(Errno::EWOULDBLOCK) => _ = sys::sleep(Duration::from_millis(2)),
                 Err(_) => break,
             }
         }
@@ -155,8 +158,10 @@ impl Care {
     /// Everything stays.
     pub fn dismiss(self) {
         _ = self.tell(b"."); // it has gone: so be it
-        drop(self.pipe);
-        _ = sys::wait(self.watcher, 0); // nobody to wait for where SIGCHLD is ignored
+        // It goes when the pipe ends, at the latest with us.
+        if sys::close(self.pipe).is_ok() {
+            _ = sys::wait(self.watcher, 0); // nobody to wait for where SIGCHLD is ignored
+        }
     }
 
     fn tell(&self, words: &[u8]) -> Result<()> {
@@ -253,15 +258,14 @@ fn undo(entry: &Undo, patient: bool) -> Result<bool> {
 }
 
 enum Lock {
-    Held(#[allow(dead_code)] Flock<File>),
+    Held(#[allow(dead_code)] FileLock),
     Others,
     Gone,
 }
 
 fn exclusive(directory: &Path, patient: bool) -> Lock {
     let Ok(file) = directory_file(directory) else { return Lock::Gone };
-    let how = if patient { FlockArg::LockExclusive } else { FlockArg::LockExclusiveNonblock };
-    match Flock::lock(file, how) {
+    match FileLock::take(file, true, patient) {
         Ok(lock) => Lock::Held(lock),
         Err(_) => Lock::Others,
     }
@@ -293,7 +297,7 @@ fn remove(directory: &Path, patient: bool) -> Result<bool> {
         let below = below.iter().filter(|below| *below != directory);
         below.for_each(|below| _ = std::fs::remove_dir(below));
         // What has ended is still counted for a moment.
-        std::thread::sleep(Duration::from_millis(tries.min(10)));
+        _ = sys::sleep(Duration::from_millis(tries.min(10)));
     }
     Ok(patient) // by now it will not go: the watcher gives up, others leave it to the watcher
 }
@@ -305,11 +309,9 @@ fn put_back(directory: &Path, names: &[String], patient: bool) -> bool {
         Lock::Others => return false,
         Lock::Held(lock) => lock,
     };
-    let children = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let children: Vec<PathBuf> = children
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.path())
-        .collect();
+    let children = directory::list(directory).unwrap_or_default().into_iter();
+    let children: Vec<PathBuf> =
+        children.filter(|entry| entry.is_directory).map(|entry| directory.join(entry.name)).collect();
     for name in names {
         let given =
             |child: &PathBuf| words(&child.join("cgroup.subtree_control")).is_ok_and(|on| on.contains(name));

@@ -27,12 +27,15 @@ pub fn processes(directory: &Path) -> Vec<Pid> {
 /// The group and all below it, the deepest first.
 #[must_use]
 pub fn tree(directory: &Path) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        all.extend(tree(&entry.path()));
+    let mut all = vec![directory.to_path_buf()];
+    let mut next = 0;
+    // Without recursion: who runs in a group chooses the depth.
+    while let Some(above) = all.get(next).cloned() {
+        let entries = sys::directory::list(&above).unwrap_or_default().into_iter();
+        all.extend(entries.filter(|entry| entry.is_directory).map(|entry| above.join(entry.name)));
+        next += 1;
     }
-    all.push(directory.to_path_buf());
+    all.reverse();
     all
 }
 
@@ -98,6 +101,6 @@ pub fn wait(group: &Path, limit: Duration) {
             _ = poll(&mut ended, PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX));
         }
         Err(Errno::ESRCH) => {}
-        Err(_) => std::thread::sleep(limit.min(Duration::from_millis(200))),
+        Err(_) => _ = sys::sleep(limit.min(Duration::from_millis(200))),
     }
 }

@@ -21,6 +21,11 @@ pub fn join(entrance: &OwnedFd) -> nix::Result<()> {
     nix::unistd::write(entrance, b"0").map(drop)
 }
 
+/// Moves another process there.
+pub fn put(entrance: &OwnedFd, pid: Pid) -> nix::Result<()> {
+    nix::unistd::write(entrance, pid.to_string().as_bytes()).map(drop)
+}
+
 /// The group's entrance, for [`enter`]: a group that is not there is known before any is joined.
 pub fn open(group: &Group) -> Result<OwnedFd> {
     let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;

@@ -13,4 +13,4 @@ pub use care::Care;
 pub use create::{Step, fresh, make, steps};
 pub use group::{Group, tidy};
 pub use hierarchy::{Hierarchies, Hierarchy, Layout, Membership, parse, unescape};
-pub use join::{Refused, enter, fork_into, join, open};
+pub use join::{Refused, enter, fork_into, join, open, put};

@@ -15,6 +15,7 @@ use nix::sys::stat::{Mode, SFlag, fstat, major, minor};
 use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
 use nix::unistd::{Gid, Pid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchownat, isatty, setsid};
 
+use super::descriptors;
 use crate::exit::Exit;
 use crate::proc::ProcRoot;
 use crate::sys;
@@ -32,86 +33,110 @@ pub struct Outside {
     /// Those of our standard descriptors that the program gets its terminal in place of: the terminals, or,
     /// when none is one, all.
     replaced: Vec<i32>,
-    /// /proc/self/fd: descriptors are opened anew through it, also where there is no /proc.
-    own_fds: OwnedFd,
+    /// /proc: descriptors are opened anew through it, also where there is none.
+    proc: OwnedFd,
     makers: Vec<OwnedFd>,
 }
 
 /// The new terminal: the program's side and ours.
+pub struct Pair {
+    master: OwnedFd,
+    slave: OwnedFd,
+}
+
+/// A pair, and our own terminal.
 pub struct Session {
-    /// Our own terminal.
     terminal: Option<OwnedFd>,
-    replaced: Vec<i32>,
     master: OwnedFd,
     slave: OwnedFd,
 }
 
 impl Outside {
     pub fn hold(proc: &ProcRoot) -> Result<Outside> {
-        let directory = proc.own("fd");
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let own_fds = open(&directory, flags, Mode::empty())
-            .with_context(|| format!("cannot open {}", directory.display()))?;
-        let own_fds = above_standard(own_fds)?;
+        let directory = open(proc.path(), flags, Mode::empty())
+            .with_context(|| format!("cannot open {}", proc.path().display()))?;
+        let proc = above_standard(directory)?;
         let terminals: Vec<i32> =
             STANDARD.into_iter().filter(|&fd| isatty(sys::standard(fd)) == Ok(true)).collect();
-        let terminal = terminals.first().map(|&fd| own_terminal(&own_fds, fd)).transpose()?;
+        let terminal = terminals.first().map(|&fd| own_terminal(&proc, fd)).transpose()?;
         let replaced = if terminals.is_empty() { STANDARD.to_vec() } else { terminals };
-        Ok(Outside { terminal, replaced, own_fds, makers: makers() })
+        Ok(Outside { terminal, replaced, proc, makers: makers() })
     }
 
-    /// Makes the terminal where we are now, so that programs find it by its name there; where that has none
-    /// to give, outside.
-    pub fn open(self) -> Result<Session> {
+    /// Makes the terminal where this process is now, so that programs find it by its name there; where that has
+    /// none to give, outside. It begins with the settings of our own.
+    pub fn open(&self) -> Result<Pair> {
         let inside = makers();
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let pair = |maker: &OwnedFd| {
-            let master = openat(&self.own_fds, number(maker).as_str(), flags, Mode::empty())?;
+            let master = openat(&self.proc, own_fd(maker.as_raw_fd()).as_str(), flags, Mode::empty())?;
             let slave = sys::open_peer(&master)?;
             Ok((above_standard(master)?, above_standard(slave)?))
         };
         let mut last = nix::errno::Errno::ENOENT;
         for maker in inside.iter().chain(&self.makers) {
             match pair(maker) {
-                Ok((master, slave)) => return Ok(Session::new(self, master, slave)),
+                Ok((master, slave)) => return Ok(self.like_ours(Pair { master, slave })),
                 Err(errno) => last = errno,
             }
         }
         Err(last).context("cannot make a terminal")
     }
-}
 
-impl Session {
-    /// It begins as ours is.
-    fn new(outside: Outside, master: OwnedFd, slave: OwnedFd) -> Session {
-        let Outside { terminal, replaced, .. } = outside;
-        if let Some(terminal) = &terminal {
+    fn like_ours(&self, pair: Pair) -> Pair {
+        if let Some(terminal) = &self.terminal {
             if let Ok(settings) = tcgetattr(terminal) {
-                _ = tcsetattr(&slave, SetArg::TCSANOW, &settings);
+                _ = tcsetattr(&pair.slave, SetArg::TCSANOW, &settings);
             }
             if let Some(size) = sys::window_size(terminal) {
-                _ = sys::set_window_size(&master, &size);
+                _ = sys::set_window_size(&pair.master, &size);
             }
         }
-        Session { terminal, replaced, master, slave }
+        pair
     }
 
-    /// In the child: a session on the new terminal, which is to be `user`'s, and nothing left of ours.
-    pub fn begin(self, user: Option<u32>) -> Result<()> {
-        setsid().context("setsid failed")?;
-        sys::control(&self.slave).context("cannot control the new terminal")?;
+    /// Gives this process the program's side in place of our terminal, and `user` owns it. Gives the number of
+    /// a descriptor of it, for [`lead_session`].
+    pub fn replace_by(&self, pair: &Pair, user: Option<u32>) -> Result<i32> {
         if let Some(user) = user {
             // Refused in a user namespace that does not know us: then it is as it is without.
             let user = Some(Uid::from_raw(user));
-            _ = fchownat(&self.slave, "", user, None::<Gid>, AtFlags::AT_EMPTY_PATH);
+            _ = fchownat(&pair.slave, "", user, None::<Gid>, AtFlags::AT_EMPTY_PATH);
         }
         for &fd in &self.replaced {
-            replace(fd, &self.slave).context("cannot give the new terminal to the program")?;
+            replace(fd, &pair.slave).context("cannot give the new terminal to the program")?;
         }
-        Ok(())
+        Ok(self.replaced[0])
     }
 
-    /// In the parent: passes on what is typed and what is shown until the child ends, and ends as it did.
+    /// For the process that waits.
+    #[must_use]
+    pub fn session(self, pair: Pair) -> Session {
+        Session { terminal: self.terminal, master: pair.master, slave: pair.slave }
+    }
+}
+
+impl Pair {
+    pub fn send(&self, to: &OwnedFd) -> Result<()> {
+        descriptors::send(to, [&self.master, &self.slave]).context("cannot hand over the new terminal")
+    }
+
+    /// None when the sender has ended without one.
+    #[must_use]
+    pub fn receive(from: &OwnedFd) -> Option<Pair> {
+        descriptors::receive(from).map(|[master, slave]| Pair { master, slave })
+    }
+}
+
+/// In the program's process: a session of its own on the terminal that it has as `standard`.
+pub fn lead_session(standard: i32) -> Result<()> {
+    setsid().context("setsid failed")?;
+    sys::control(sys::standard(standard)).context("cannot control the new terminal")
+}
+
+impl Session {
+    /// Passes on what is typed and what is shown until the child ends, and ends as it did.
     pub fn stand_in_for(self, child: Pid) -> Result<u8, Exit> {
         relay::run(self, child)
     }
@@ -125,8 +150,9 @@ fn replace(standard: i32, by: &OwnedFd) -> nix::Result<()> {
     }
 }
 
-fn number(fd: &OwnedFd) -> String {
-    fd.as_raw_fd().to_string()
+/// The path of a descriptor of this process below /proc.
+fn own_fd(fd: i32) -> String {
+    format!("self/fd/{fd}")
 }
 
 /// Out of the way of the standard descriptors, which may have been closed when we were started.
@@ -152,9 +178,9 @@ fn makers() -> Vec<OwnedFd> {
 
 /// Our terminal opened anew, so that we can have it non-blocking without our caller's being so. Where we may
 /// not open it, as after su(1), a copy serves.
-fn own_terminal(own_fds: &OwnedFd, fd: i32) -> Result<OwnedFd> {
+fn own_terminal(proc: &OwnedFd, fd: i32) -> Result<OwnedFd> {
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let opened = openat(own_fds, fd.to_string().as_str(), flags, Mode::empty());
+    let opened = openat(proc, own_fd(fd).as_str(), flags, Mode::empty());
     let terminal = opened.or_else(|_| sys::duplicate_above(sys::standard(fd), 3)).and_then(above_standard);
     terminal.context("cannot open our terminal")
 }

@@ -133,8 +133,10 @@ pub fn in_chroot(case: &Case<'_>) -> Option<Finding> {
 /// Where another process of our mount namespace, with a root above, sees our root mounted.
 fn root_seen_by_others(case: &Case<'_>) -> Option<Option<PathBuf>> {
     let root = case.facts.mounts()?.iter().rfind(|mount| mount.mount_point == Path::new("/"))?.mnt_id;
-    for process in std::fs::read_dir(case.facts.proc.path()).ok()?.flatten() {
-        let Some(text) = case.facts.text(&process.path().join("mountinfo")) else { continue };
+    for process in crate::sys::directory::list(case.facts.proc.path()).ok()? {
+        let Some(text) = case.facts.text(&case.facts.proc.path().join(process.name).join("mountinfo")) else {
+            continue;
+        };
         // The parser is slow; the number of the mount begins its line.
         let begin = format!("{root} ");
         let Some(line) = text.lines().find(|line| line.starts_with(&begin)) else { continue };

@@ -89,19 +89,20 @@ impl Table<'_> {
     }
 
     fn row(&self, out: &mut Out, row: &Row, branches: &mut Branches) {
+        let cells = self.columns.iter().enumerate().map(|(i, column)| lines(column, row.text(i)).peekable());
+        let mut cells: Vec<_> = cells.collect();
         let mut line = 0;
         let mut more = true;
         while more {
             more = false;
-            for (i, column) in self.columns.iter().enumerate() {
+            for (i, cell) in cells.iter_mut().enumerate() {
                 let head = match self.layout.tree == Some(i) {
                     true if line == 0 => text::cut(branches.head(), self.widths[i]),
                     true => branches.head(), // never cut: so does libsmartcols
                     false => "",
                 };
-                let mut rest = lines(column, row.text(i)).skip(line);
-                let text = rest.next().unwrap_or("");
-                more |= rest.next().is_some();
+                let text = cell.next().unwrap_or("");
+                more |= cell.peek().is_some();
                 self.text(out, i, head, text);
             }
             out.push(b"\n");

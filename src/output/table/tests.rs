@@ -57,6 +57,14 @@ fn columns_are_as_wide_as_needed_and_the_last_is_not_padded() {
 }
 
 #[test]
+fn a_cell_of_many_lines_costs_their_number_and_not_its_square() {
+    let many = vec!["x"; 200_000].join("\n");
+    let mut out = Out::kept();
+    print(&mut out, &[&NS, &NSFS], &[row(None, &["1", &many])], &LAYOUT);
+    assert_eq!(out.into_bytes().split(|&b| b == b'\n').count(), 200_002);
+}
+
+#[test]
 fn an_empty_table_has_no_headings() {
     assert_eq!(printed(&[&NS], &[], LAYOUT), "");
     assert_eq!(printed(&[&NS], &[], Layout { form: Form::Raw, ..LAYOUT }), "");

@@ -68,11 +68,11 @@ const TABLE: [Row; 14] = [
 pub fn limited(group: &Path, controller: &str) -> bool {
     let prefix = format!("{controller}.");
     if controller == "hugetlb" {
-        let entries = std::fs::read_dir(group).into_iter().flatten().flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        return names.filter(|name| name.starts_with(&prefix) && name.ends_with(".max")).any(|name| {
-            std::fs::read_to_string(group.join(name)).is_ok_and(|text| text.trim_end() != "max")
-        });
+        let entries = crate::sys::directory::list(group).unwrap_or_default();
+        let mut names = entries.into_iter().filter_map(|entry| entry.name.into_string().ok());
+        return names.by_ref().filter(|name| name.starts_with(&prefix) && name.ends_with(".max")).any(
+            |name| std::fs::read_to_string(group.join(name)).is_ok_and(|text| text.trim_end() != "max"),
+        );
     }
     let rows = TABLE.iter().filter(|row| row.file.starts_with(&prefix));
     let mut values = rows.map(|row| (row, std::fs::read_to_string(group.join(row.file))));

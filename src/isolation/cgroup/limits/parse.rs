@@ -41,7 +41,10 @@ fn scaled(digits: &str, unit: u64) -> Option<u64> {
     if part.is_empty() {
         return Some(whole).filter(|_| !digits.ends_with('.'));
     }
-    let part = &part[..part.len().min(9)];
+    if !part.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let part = part.get(..9).unwrap_or(part); // all digits, so no letter is cut
     let of = 10_u128.pow(u32::try_from(part.len()).ok()?);
     whole.checked_add(u64::try_from(u128::from(number(part)?) * u128::from(unit) / of).ok()?)
 }
@@ -182,6 +185,9 @@ mod tests {
         ] {
             assert_eq!(bytes_of(word).as_deref(), Some(bytes), "{word}");
         }
+        for word in ["1.12345678é", "1.12345678éK", "é", "1é", "1.é", "1.1234567890x", "1.٣"] {
+            assert_eq!(bytes_of(word), None, "{word}");
+        }
         for word in ["", "M", "1.", ".5M", "-1", "+1", "1x", "1 M", "1e3", "99999999999G", "1.x", "infinity"]
         {
             assert_eq!(bytes_of(word), None, "{word}");
@@ -199,6 +205,7 @@ mod tests {
         assert_eq!(value(cpus(word("0.01"))), Ok("cpu.max=1000 100000".into()));
         assert_eq!(value(cpus(word("0.001"))), Err(()));
         assert_eq!(value(cpus(word("x"))), Err(()));
+        assert_eq!(value(cpus(word("1.12345678é"))), Err(()));
         assert_eq!(value(cpu_weight(word("10000"))), Ok("cpu.weight=10000".into()));
         assert_eq!(value(cpu_weight(word("0"))), Err(()));
         assert_eq!(value(cpuset(word("0-1,4"))), Ok("cpuset.cpus=0-1,4".into()));

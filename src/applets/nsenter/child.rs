@@ -1,0 +1,171 @@
+//! The process of a program that is a member of another pid namespace, or has a terminal of its own: what
+//! the process that waits, the intermediate one and the program's do, see [`sibling`].
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+
+use anyhow::{Context, Error, Result};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::unistd::{ForkResult, pipe2, read};
+
+use super::act::Entry;
+use super::open::Opened;
+use crate::exit::{Exit, Outcome};
+use crate::isolation::descriptors::channel;
+use crate::isolation::foreground::Foreground;
+use crate::isolation::pty::{Outside, Pair, lead_session};
+use crate::isolation::sibling::{Birth, Started};
+use crate::isolation::{cgroup, launch, mounts};
+use crate::sys;
+
+pub fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program: &[OsString]) -> Outcome {
+    launch::reset_sigchld()?;
+    let job = if terminal.is_none() { Foreground::ours() } else { None };
+    let mut outcome = Attempt::new(&mut entry, &mut terminal, job.as_ref(), Place::Inherited).run(program)?;
+    if matches!(outcome.0, Started::NoRoom) {
+        outcome = Attempt::new(&mut entry, &mut terminal, job.as_ref(), Place::Given).run(program)?;
+    }
+    entry.opened = Opened::default();
+    match outcome {
+        (Started::Not(ended), _) => launch::as_child(ended),
+        (Started::NoRoom, _) => Err(Error::from(Errno::EAGAIN).context("fork failed").into()),
+        (Started::Program(child), pair) => match (terminal.zip(pair), job) {
+            (Some((terminal, pair)), _) => terminal.session(pair).stand_in_for(child),
+            (None, Some(job)) => job.stand_in_for(child),
+            (None, None) => launch::stand_in_for(child),
+        },
+    }
+}
+
+/// How the program's process gets into the control groups of the target.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is born there, as the intermediate process has joined them.
+    Inherited,
+    /// The process that waits puts it there before it runs. A group that has as many processes as it may have
+    /// takes it so.
+    Given,
+}
+
+struct Attempt<'a, 'b> {
+    entry: &'a mut Entry<'b>,
+    terminal: &'a mut Option<Outside>,
+    job: Option<&'a Foreground>,
+    place: Place,
+}
+
+impl<'a, 'b> Attempt<'a, 'b> {
+    fn new(
+        entry: &'a mut Entry<'b>,
+        terminal: &'a mut Option<Outside>,
+        job: Option<&'a Foreground>,
+        place: Place,
+    ) -> Self {
+        Attempt { entry, terminal, job, place }
+    }
+
+    /// In the process that waits: what came of it, and the program's new terminal. In the two others: why they
+    /// failed.
+    fn run(self, program: &[OsString]) -> Result<(Started, Option<Pair>), Exit> {
+        let birth = Birth::new()?;
+        let (wait, go) = match self.place {
+            Place::Inherited => (None, None),
+            Place::Given => pipe2(OFlag::O_CLOEXEC).map(|(wait, go)| (Some(wait), Some(go)))?,
+        };
+        let (ours, theirs) = match &self.terminal {
+            Some(_) => {
+                channel().map(|(ours, theirs)| (Some(ours), Some(theirs))).context("socketpair failed")?
+            }
+            None => (None, None),
+        };
+        match sys::fork().context("fork failed")? {
+            ForkResult::Child => {
+                drop((ours, go));
+                Err(self.intermediate(birth, wait, theirs, program).unwrap_or_else(Exit::from))
+            }
+            ForkResult::Parent { child } => {
+                drop((theirs, wait));
+                let groups = &self.entry.opened.groups;
+                let started = match go {
+                    None => birth.wait(child)?,
+                    Some(go) => birth.wait_and_place(child, go, |pid| {
+                        let mut groups = groups.iter();
+                        let placed = groups.try_for_each(|group| cgroup::put(group, pid));
+                        placed.context("cannot join the control group of the target")
+                    })?,
+                };
+                Ok((started, ours.as_ref().and_then(Pair::receive)))
+            }
+        }
+    }
+
+    /// Comes back in the program's process, and only with the reason why the program is not executed; in the
+    /// intermediate process with an error.
+    fn intermediate(
+        self,
+        birth: Birth,
+        go: Option<OwnedFd>,
+        socket: Option<OwnedFd>,
+        program: &[OsString],
+    ) -> Result<Exit> {
+        birth.keep_from_children()?;
+        if let Some(go) = go {
+            wait_for_end(&go).context("cannot wait for the process that waits")?;
+        }
+        let mut entry = self.entry.take();
+        let request = entry.request;
+        entry.enter()?;
+        let grouped = self.place == Place::Inherited && !entry.opened.groups.is_empty();
+        if grouped {
+            entry.join_groups()?;
+        }
+        let standard = match (self.terminal.take(), socket) {
+            (Some(terminal), Some(socket)) => {
+                let pair = terminal.open()?;
+                pair.send(&socket)?;
+                Some(terminal.replace_by(&pair, entry.becomes())?)
+            }
+            _ => None,
+        };
+        let finishes_inside = entry.finishes_inside();
+        let proc_at = entry.opened.proc_at.take();
+        let (ready, entry) =
+            if finishes_inside { (None, Some(entry)) } else { (Some(entry.settle()?), None) };
+
+        match birth.fork() {
+            Ok(ForkResult::Child) => std::mem::forget(birth), // its memory is not there
+            Ok(ForkResult::Parent { .. }) => std::process::exit(0),
+            Err(Errno::EAGAIN) if grouped => {
+                birth.no_room();
+                std::process::exit(0);
+            }
+            Err(errno) => return Err(errno).context("fork failed"),
+        }
+        if let Some(directory) = proc_at {
+            mounts::mount_proc(&directory)?;
+        }
+        let ready = match entry {
+            Some(entry) => Some(entry.settle()?),
+            None => ready,
+        };
+        if let Some(standard) = standard {
+            lead_session(standard)?;
+        }
+        if let Some(job) = self.job {
+            job.begin()?;
+        }
+        let ready = ready.context("nothing to execute")?; // (one of both was there)
+        Ok(ready.execute(request, program))
+    }
+}
+
+/// Until the other end of the pipe is closed.
+fn wait_for_end(pipe: &OwnedFd) -> nix::Result<()> {
+    loop {
+        match read(pipe, &mut [0]) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(drop),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Starts the program's process in another pid namespace so that it holds nothing of the host from its birth.
+//!
+//! What is a member of a container's pid namespace can be seen there from its first moment, and a container
+//! with CAP_SYS_PTRACE can take its descriptors, its directories and its capabilities (ptrace(2), "Ptrace access
+//! mode checking"; PR_SET_DUMPABLE does not prevent that). So three processes take part. The one that was
+//! started waits, outside. An intermediate process, outside as well, enters the other namespaces, becomes all
+//! that the program is to be and closes all descriptors. Then it clones the program's process, as a child of the
+//! one that waits, and ends.
+
+use std::os::fd::OwnedFd;
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Event, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid};
+
+use crate::sys::{self, Ended, SharedNumber};
+
+/// What the intermediate process reports in place of a PID: a control group has no room for one more process.
+const NO_ROOM: i32 = -1;
+
+/// The PID of the program's process, from the intermediate process to the one that waits. It is handed over in
+/// memory that the program's process does not get: a pipe would be a descriptor of its.
+pub struct Birth(SharedNumber);
+
+pub enum Started {
+    /// The program's process, a child of this one.
+    Program(Pid),
+    /// The intermediate process has ended without starting it, and has said why.
+    Not(Ended),
+    /// The control groups that it joined have no room for one more process.
+    NoRoom,
+}
+
+impl Birth {
+    pub fn new() -> Result<Birth> {
+        SharedNumber::new().map(Birth).context("mmap failed")
+    }
+
+    /// In the intermediate process, at first: children do not get the memory.
+    pub fn keep_from_children(&self) -> Result<()> {
+        self.0.keep_from_children().context("madvise failed")
+    }
+
+    /// In the intermediate process: starts the program's process.
+    pub fn fork(&self) -> nix::Result<ForkResult> {
+        sys::fork_sibling(&self.0)
+    }
+
+    /// In the intermediate process: it cannot be started in the control groups that were joined.
+    pub fn no_room(&self) {
+        self.0.set(NO_ROOM);
+    }
+
+    /// In the process that waits.
+    pub fn wait(&self, intermediate: Pid) -> Result<Started> {
+        let ended = sys::wait(intermediate, 0).context("waitpid failed")?;
+        Ok(match self.0.get() {
+            0 => Started::Not(ended),
+            NO_ROOM => Started::NoRoom,
+            pid => Started::Program(Pid::from_raw(pid)),
+        })
+    }
+
+    /// The same, with `place` called for the program's process before it can run. The kernel stops it at birth,
+    /// because this process traces the one that clones it. `go` is what the intermediate process waits for.
+    pub fn wait_and_place(
+        &self,
+        intermediate: Pid,
+        go: OwnedFd,
+        place: impl FnOnce(Pid) -> Result<()>,
+    ) -> Result<Started> {
+        let options = Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_EXITKILL;
+        if let Err(errno) = ptrace::seize(intermediate, options) {
+            end(intermediate);
+            return Err(errno).context("cannot hold the program's process outside its control groups");
+        }
+        drop(go);
+        if !forks(intermediate)? {
+            return self.wait(intermediate);
+        }
+        let program = Pid::from_raw(self.0.get());
+        let placed = stopped(program).and_then(|()| place(program));
+        if placed.is_err() {
+            end(program);
+        }
+        _ = ptrace::detach(program, None);
+        _ = ptrace::detach(intermediate, None);
+        let started = self.wait(intermediate)?;
+        placed.map(|()| started)
+    }
+}
+
+/// Waits until the traced process has forked; signals for it are passed on. False when it ends before; then it
+/// can still be waited for.
+fn forks(traced: Pid) -> Result<bool> {
+    let fork = Event::PTRACE_EVENT_FORK as i32;
+    loop {
+        let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOWAIT | WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED;
+        match nix::sys::wait::waitid(nix::sys::wait::Id::Pid(traced), flags) {
+            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => return Ok(false),
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno).context("waitpid failed"),
+            Ok(_) => {}
+        }
+        match waitpid(traced, Some(WaitPidFlag::__WALL)) {
+            Ok(WaitStatus::PtraceEvent(_, _, event)) if event == fork => return Ok(true),
+            Ok(WaitStatus::Stopped(_, signal)) => ptrace::cont(traced, signal).context("ptrace failed")?,
+            Ok(_) => ptrace::cont(traced, None).context("ptrace failed")?,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context("waitpid failed"),
+        }
+    }
+}
+
+/// Waits for the stop that the kernel puts a traced child into at birth.
+fn stopped(child: Pid) -> Result<()> {
+    loop {
+        match waitpid(child, Some(WaitPidFlag::__WALL)) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(drop).context("waitpid failed"),
+        }
+    }
+}
+
+fn end(child: Pid) {
+    _ = kill(child, Signal::SIGKILL);
+    _ = sys::wait(child, 0);
+}

@@ -1,0 +1,100 @@
+//! Listings of directories. std's abort the program when closedir(3) fails.
+
+use std::ffi::{CStr, OsStr, OsString};
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, SFlag, fstatat};
+
+use super::get_dents;
+
+/// A name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub name: OsString,
+    /// A directory itself, not a link to one.
+    pub is_directory: bool,
+}
+
+/// Everything in a directory but `.` and `..`, in no order.
+pub fn list(path: &Path) -> std::io::Result<Vec<Entry>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = openat(AT_FDCWD, path, flags, Mode::empty())?;
+    let mut all = Vec::new();
+    each(&directory, |entry| {
+        all.push(entry);
+        ControlFlow::Continue(())
+    })?;
+    Ok(all)
+}
+
+/// The same of an open one, until `work` has seen enough.
+pub fn each(directory: impl AsFd, mut work: impl FnMut(Entry) -> ControlFlow<()>) -> nix::Result<()> {
+    let mut buffer = vec![0; 32 * 1024];
+    loop {
+        let mut raw = match get_dents(&directory, &mut buffer) {
+            Ok([]) => return Ok(()),
+            Ok(raw) => raw,
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno),
+        };
+        while let Some((name, kind, rest)) = first(raw) {
+            raw = rest;
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let is_directory = match kind {
+                libc::DT_DIR => true,
+                libc::DT_UNKNOWN => is_directory(&directory, name),
+                _ => false,
+            };
+            let name = OsStr::from_bytes(name.to_bytes()).to_owned();
+            if work(Entry { name, is_directory }).is_break() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn is_directory(directory: impl AsFd, name: &CStr) -> bool {
+    let stat = fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+    stat.is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits())
+}
+
+/// The first of struct linux_dirent64: inode 8 bytes, offset 8, length of the record 2, type 1, name and its NUL.
+fn first(raw: &[u8]) -> Option<(&CStr, u8, &[u8])> {
+    let length = usize::from(u16::from_ne_bytes([*raw.get(16)?, *raw.get(17)?]));
+    let (record, rest) = raw.split_at_checked(length)?;
+    let name = CStr::from_bytes_until_nul(record.get(19..)?).ok()?;
+    Some((name, *record.get(18)?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_a_directory() {
+        let dir = std::env::temp_dir().join(format!("ctrbox-directory-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("below")).expect("a directory");
+        std::fs::write(dir.join("file"), "").expect("a file");
+        std::os::unix::fs::symlink("below", dir.join("link")).expect("a link");
+        let mut found = list(&dir);
+        std::fs::remove_dir_all(&dir).expect("removed");
+        let entry = |name: &str, is_directory| Entry { name: name.into(), is_directory };
+        if let Ok(found) = &mut found {
+            found.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        assert_eq!(
+            found.expect("a listing"),
+            [entry("below", true), entry("file", false), entry("link", false)]
+        );
+        assert_eq!(list(&dir).expect_err("gone").raw_os_error(), Some(libc::ENOENT));
+        assert!(first(&[0; 18]).is_none());
+        assert!(first(&[0; 40]).is_none());
+    }
+}
