@@ -188,7 +188,9 @@ fn the_hosts_files_are_not_put_next_to_who_could_take_them() {
         let container = kind.container();
         let run = |options: &[&str]| limited(of(&container).args(options).args(["echo", "there"]));
         let traces = kind.mask & (1 << 19) != 0;
-        for options in [&["-a", "--host-root"][..], &["-p", "--host-root"], &["-p", "--mount-proc"]] {
+        let no_fork = &["-p", "--host-root", "-F"]; // its children would be seen
+        for options in [&["-a", "--host-root"][..], &["-p", "--host-root"], &["-p", "--mount-proc"], no_fork]
+        {
             let output = run(options);
             assert_eq!(stdout(&output), if traces { "" } else { "there\n" }, "{options:?} {:?}", kind.added);
             let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -238,12 +238,6 @@ impl Guardian {
         }
     }
 
-    /// Ends a child that must not run.
-    pub fn end(&self, child: Pid) {
-        _ = kill(child, Signal::SIGKILL);
-        _ = sys::wait(child, 0);
-    }
-
     /// Waits for the child, and ends as it did. What came in meanwhile stays blocked: it was the child's to
     /// heed, and is not to be our end after the child's.
     pub fn stand_in_for(&self, child: Pid) -> Result<u8, Exit> {
@@ -284,6 +278,12 @@ impl Guardian {
         }
         signals
     }
+}
+
+/// Ends a child that must not run.
+pub fn end(child: Pid) {
+    _ = kill(child, Signal::SIGKILL);
+    _ = sys::wait(child, 0);
 }
 
 /// With SIGCHLD ignored children leave no status behind, and a caller may have left us that.

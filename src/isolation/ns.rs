@@ -147,6 +147,12 @@ impl Set {
         self.files.is_empty() && self.process.as_ref().is_none_or(|(_, kinds)| kinds.is_empty())
     }
 
+    #[must_use]
+    pub fn contains(&self, kind: Kind) -> bool {
+        self.process.as_ref().is_some_and(|(_, kinds)| kinds.contains(&kind))
+            || self.files.iter().any(|(other, _)| *other == kind)
+    }
+
     /// Takes one kind out of it, to be entered at another time.
     pub fn split_off(&mut self, kind: Kind) -> Result<Set> {
         let mut split = Set::default();

@@ -12,10 +12,10 @@ use std::os::fd::OwnedFd;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Event, Options};
-use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
+use super::launch;
 use crate::sys::{self, Ended, SharedNumber};
 
 /// What the intermediate process reports in place of a PID: a control group has no room for one more process.
@@ -74,7 +74,7 @@ impl Birth {
     ) -> Result<Started> {
         let options = Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_EXITKILL;
         if let Err(errno) = ptrace::seize(intermediate, options) {
-            end(intermediate);
+            launch::end(intermediate);
             return Err(errno).context("cannot hold the program's process outside its control groups");
         }
         drop(go);
@@ -84,7 +84,7 @@ impl Birth {
         let program = Pid::from_raw(self.0.get());
         let placed = stopped(program).and_then(|()| place(program));
         if placed.is_err() {
-            end(program);
+            launch::end(program);
         }
         _ = ptrace::detach(program, None);
         _ = ptrace::detach(intermediate, None);
@@ -123,9 +123,4 @@ fn stopped(child: Pid) -> Result<()> {
             result => return result.map(drop).context("waitpid failed"),
         }
     }
-}
-
-fn end(child: Pid) {
-    _ = kill(child, Signal::SIGKILL);
-    _ = sys::wait(child, 0);
 }

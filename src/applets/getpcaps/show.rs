@@ -20,7 +20,7 @@ pub fn line(request: &mut Request, word: &OsStr, flags: &str) {
         Style::Short => format!("{word}: {flags}\n"),
         Style::Verbose => format!("Capabilities for '{word}': {flags}\n"),
         Style::Legacy => {
-            _ = request.out.drain(); // a failure is told at the end
+            _ = request.out.drain(); // a failure is reported at the end
             return exit::say(&format!("Capabilities for `{word}': {flags}")); // it was always so
         }
     };

@@ -169,7 +169,7 @@ impl<'a> Walk<'a> {
         openat(&self.dir, path.as_str(), flags | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
     }
 
-    /// None when the process has gone or is not ours to see.
+    /// None when the process has gone or is not visible to the caller.
     fn there<T>(&mut self, pid: Pid, read: nix::Result<T>) -> Option<T> {
         if let Err(errno) = read
             && broken(errno)

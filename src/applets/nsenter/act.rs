@@ -92,7 +92,7 @@ impl Entry<'_> {
     /// namespace comes as late as the others allow: a helper that is forked after it is a member of it.
     pub fn enter(&mut self) -> Result<()> {
         let (request, opened) = (self.request, &mut self.opened);
-        // Tried while we may: in the user namespace setgroups(2) can be denied. Told only if both tries fail.
+        // Tried while we may: in the user namespace setgroups(2) can be denied. Reported only when both tries fail.
         let other_groups = self.user.enters || (opened.user_ns && opened.likeness.is_some());
         self.groups_dropped = !other_groups || sys::drop_groups().is_ok();
 
@@ -113,8 +113,7 @@ impl Entry<'_> {
         change_directory(request, opened)?;
         choose_user(request, opened, &self.user)?;
         if mounts {
-            let restricted = self.is_restricted();
-            mount_for_program(request, &mut self.opened, tree.as_ref(), restricted)?;
+            mount_for_program(request, opened, tree.as_ref())?;
         }
         if user_later && !self.finishes_inside() {
             self.opened.set.enter_rest()?;
@@ -133,18 +132,10 @@ impl Entry<'_> {
         Ok(())
     }
 
-    /// Does the program run with less than what entered?
-    fn is_restricted(&self) -> bool {
-        self.opened.likeness.is_some()
-            || self.opened.user_ns
-            || self.user.uid.is_some()
-            || self.user.gid.is_some()
-    }
-
     /// Must the program's process mount proc, with rights that the program does not get? Else it is born with
     /// no more than those.
     pub fn finishes_inside(&self) -> bool {
-        self.opened.proc_at.is_some() && self.is_restricted()
+        self.opened.proc_at.is_some() && self.opened.is_restricted(self.request)
     }
 
     /// Becomes what the program is to be. From here on nothing is held of the outside but what the program gets.
@@ -242,14 +233,9 @@ fn container_tree(opened: &Opened) -> Result<Option<OwnedFd>> {
 /// What is mounted is seen by the program alone, and gone with it. A new proc is left to the program's process,
 /// as only a member of the pid namespace can mount it. Where that is to have fewer rights, the proc that is
 /// there already serves, if it is the right one.
-fn mount_for_program(
-    request: &Request,
-    opened: &mut Opened,
-    tree: Option<&OwnedFd>,
-    restricted: bool,
-) -> Result<()> {
+fn mount_for_program(request: &Request, opened: &mut Opened, tree: Option<&OwnedFd>) -> Result<()> {
     let mut there = None;
-    if let (true, Some(directory)) = (restricted, &opened.proc_at) {
+    if let (true, Some(directory)) = (opened.is_restricted(request), &opened.proc_at) {
         there = opened.member.and_then(|(pid_ns, number)| mounts::proc_of(pid_ns, number, directory));
         if let (None, Some(tracer), false) = (&there, opened.tracer, request.force) {
             bail!(

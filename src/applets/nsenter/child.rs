@@ -73,19 +73,19 @@ impl<'a, 'b> Attempt<'a, 'b> {
             Place::Inherited => (None, None),
             Place::Given => pipe2(OFlag::O_CLOEXEC).map(|(wait, go)| (Some(wait), Some(go)))?,
         };
-        let (ours, theirs) = match &self.terminal {
-            Some(_) => {
-                channel().map(|(ours, theirs)| (Some(ours), Some(theirs))).context("socketpair failed")?
-            }
+        let (receiver, sender) = match &self.terminal {
+            Some(_) => channel()
+                .map(|(receiver, sender)| (Some(receiver), Some(sender)))
+                .context("socketpair failed")?,
             None => (None, None),
         };
         match sys::fork().context("fork failed")? {
             ForkResult::Child => {
-                drop((ours, go));
-                Err(self.intermediate(birth, wait, theirs, program).unwrap_or_else(Exit::from))
+                drop((receiver, go));
+                Err(self.intermediate(birth, wait, sender, program).unwrap_or_else(Exit::from))
             }
             ForkResult::Parent { child } => {
-                drop((theirs, wait));
+                drop((sender, wait));
                 let groups = &self.entry.opened.groups;
                 let started = match go {
                     None => birth.wait(child)?,
@@ -95,7 +95,7 @@ impl<'a, 'b> Attempt<'a, 'b> {
                         placed.context("cannot join the control group of the target")
                     })?,
                 };
-                Ok((started, ours.as_ref().and_then(Pair::receive)))
+                Ok((started, receiver.as_ref().and_then(Pair::receive)))
             }
         }
     }
@@ -130,8 +130,7 @@ impl<'a, 'b> Attempt<'a, 'b> {
         };
         let finishes_inside = entry.finishes_inside();
         let proc_at = entry.opened.proc_at.take();
-        let (ready, entry) =
-            if finishes_inside { (None, Some(entry)) } else { (Some(entry.settle()?), None) };
+        let ready = if finishes_inside { Err(entry) } else { Ok(entry.settle()?) };
 
         match birth.fork() {
             Ok(ForkResult::Child) => std::mem::forget(birth), // its memory is not there
@@ -145,17 +144,13 @@ impl<'a, 'b> Attempt<'a, 'b> {
         if let Some(directory) = proc_at {
             mounts::mount_proc(&directory)?;
         }
-        let ready = match entry {
-            Some(entry) => Some(entry.settle()?),
-            None => ready,
-        };
+        let ready = ready.or_else(Entry::settle)?;
         if let Some(standard) = standard {
             lead_session(standard)?;
         }
         if let Some(job) = self.job {
             job.begin()?;
         }
-        let ready = ready.context("nothing to execute")?; // (one of both was there)
         Ok(ready.execute(request, program))
     }
 }

@@ -59,6 +59,13 @@ pub struct Opened {
     pub image: Option<OwnedFd>,
 }
 
+impl Opened {
+    /// Does the program run with less than what enters?
+    pub fn is_restricted(&self, request: &Request) -> bool {
+        self.likeness.is_some() || self.user_ns || request.uid.is_some() || request.gid.is_some()
+    }
+}
+
 /// What `--as-container` is to become.
 pub struct Likeness {
     pub persona: Persona,
@@ -127,7 +134,7 @@ pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<H
         let mnt = ns::open_file(&of_target(&Kind::Mnt.link())?)?;
         opened.other_root = Some((mnt, ns::open_file(&of_target("root")?)?));
     }
-    if opened.fork {
+    if opened.set.contains(Kind::Pid) {
         look_for_tracers(proc, request, pid, &mut opened)?;
     }
     if request.applet {
@@ -147,14 +154,18 @@ pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<H
 /// is open to whoever may trace it.
 fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened: &mut Opened) -> Result<()> {
     let keeps_root = !request.enters_files() && (request.host_root.is_some() || request.mount_proc.is_some());
-    if opened.proc_at.is_none() && !keeps_root {
+    let mounts_for_less = opened.proc_at.is_some() && opened.is_restricted(request);
+    if !keeps_root && !mounts_for_less {
         return Ok(());
     }
     let Some(pid_ns) = namespace(proc, Kind::Pid, request, pid)? else { return Ok(()) };
-    let user_ns = ns::open_file(&proc.own(&Kind::User.link()))?;
-    opened.tracer = tracers::find(proc, &pid_ns, &user_ns)?;
-    if let (Some(tracer), true, false) =
-        (opened.tracer.or(inner_tracer(proc, request, pid, opened, &pid_ns)?), keeps_root, request.force)
+    if mounts_for_less {
+        let user_ns = ns::open_file(&proc.own(&Kind::User.link()))?;
+        opened.tracer = tracers::find(proc, &pid_ns, &user_ns)?;
+    }
+    if keeps_root
+        && !request.force
+        && let Some(tracer) = program_tracer(proc, request, pid, opened, &pid_ns)?
     {
         let option = if request.host_root.is_some() { "--host-root" } else { "--mount-proc" };
         bail!(
@@ -171,18 +182,17 @@ fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened
     Ok(())
 }
 
-/// With a user namespace entered the program is one of its, and so are the container's processes.
-fn inner_tracer(
+/// Who could trace the program, in the user namespace that it will be in. Those above it count as well.
+fn program_tracer(
     proc: &ProcRoot,
     request: &Request,
     pid: Option<Pid>,
     opened: &Opened,
     pid_ns: &OwnedFd,
 ) -> Result<Option<Pid>> {
-    match namespace(proc, Kind::User, request, pid)?.filter(|_| opened.user_ns) {
-        Some(user_ns) => tracers::find(proc, pid_ns, &user_ns),
-        None => Ok(None),
-    }
+    let entered = if opened.user_ns { namespace(proc, Kind::User, request, pid)? } else { None };
+    let user_ns = entered.map_or_else(|| ns::open_file(&proc.own(&Kind::User.link())), Ok)?;
+    tracers::find(proc, pid_ns, &user_ns)
 }
 
 /// The namespace of this kind that is entered: by the file that was named, else the target's.
@@ -298,13 +308,17 @@ fn filter(name: &str, proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<
     Filter::build(&profile).map(Some).map_err(cannot)
 }
 
-/// Are its mounts or its root other than ours?
+/// Are its mounts or its root other than the caller's?
 fn has_own_files(proc: &ProcRoot, pid: Pid) -> bool {
-    let differs = |file: &str| {
-        let link = |path: PathBuf| std::fs::read_link(path).ok();
-        link(proc.of(pid, file)) != link(proc.own(file))
-    };
-    differs(&Kind::Mnt.link()) || differs("root")
+    !shares(proc, pid, &Kind::Mnt.link()) || !shares(proc, pid, "root")
+}
+
+/// Does this link of the process's directory in /proc say the same as the caller's own?
+fn shares(proc: &ProcRoot, pid: Pid, link: &str) -> bool {
+    match (std::fs::read_link(proc.own(link)), std::fs::read_link(proc.of(pid, link))) {
+        (Ok(own), Ok(other)) => own == other,
+        _ => false,
+    }
 }
 
 /// Some environments can be read from inside the user namespace only: root's there, to the user outside.
@@ -343,10 +357,7 @@ fn facts(proc: &ProcRoot, pid: Option<Pid>) -> Result<Facts> {
     // 0 is nobody's: what it says is that a target is missing.
     let other_user_ns = !ns::same_user_ns(proc, pid.unwrap_or(Pid::from_raw(0)))?;
     let root = geteuid().is_root();
-    let ours = |kind: Kind| match (std::fs::read_link(proc.own(&kind.link())), pid) {
-        (Ok(own), Some(pid)) => std::fs::read_link(proc.of(pid, &kind.link())).is_ok_and(|its| its == own),
-        _ => false,
-    };
+    let ours = |kind: Kind| pid.is_some_and(|pid| shares(proc, pid, &kind.link()));
     let known = Kind::ALL.into_iter().filter(|kind| ns::known(proc, *kind) && (root || !ours(*kind)));
     Ok(Facts { other_user_ns, known: known.collect(), root })
 }

@@ -84,7 +84,7 @@ pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
         ForkResult::Parent { child } => {
             let kept = keep_in_files(&proc, me, request, binder);
             if !matches!(kept, Ok(0)) {
-                guardian.end(child); // it would run on, unseen
+                launch::end(child); // it would run on, unseen
                 return kept.map_err(Exit::from);
             }
             match job {
