@@ -38,7 +38,7 @@ pub struct Files {
 /// The names in a directory.
 #[derive(Default)]
 pub struct Names {
-    all: BTreeSet<String>,
+    all: BTreeSet<Rc<str>>,
     /// Root's directory, and there are more names than these, or it cannot be listed.
     more: bool,
     /// Was it counted as a place with records?
@@ -46,17 +46,17 @@ pub struct Names {
 }
 
 impl Names {
-    pub fn has(&self, name: &str) -> bool {
-        self.all.contains(name)
-    }
-
     /// Is it worth a look?
     pub fn may_have(&self, name: &str) -> bool {
-        self.more || self.has(name)
+        self.more || self.all.contains(name)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.all.iter().map(String::as_str)
+    pub fn iter(&self) -> impl Iterator<Item = &Rc<str>> {
+        self.all.iter()
+    }
+
+    pub fn has_more(&self) -> bool {
+        self.more
     }
 }
 
@@ -282,7 +282,7 @@ impl Files {
 
     /// The names in a directory that are text; none when it is not there.
     pub fn list(&self, path: &str) -> Vec<String> {
-        self.names(path).iter().map(str::to_owned).collect()
+        self.names(path).iter().map(|name| name.as_ref().to_owned()).collect()
     }
 
     /// The same, as they were when they were asked for first.
@@ -291,8 +291,11 @@ impl Files {
         if let Some(names) = self.system.listings.borrow().get(&key) {
             return names.clone();
         }
+        let kept = path.len().saturating_add(2 * NODE);
+        if path.len() > Self::LONGEST_PATH || !self.spend(path, Cost::Look, 1) || !self.keep(path, kept) {
+            return Rc::default();
+        }
         let names = Rc::new(self.read_names(path));
-        // (What is not there costs nothing to keep, and is asked for once more by many.)
         self.system.listings.borrow_mut().insert(key, names.clone());
         names
     }
@@ -307,9 +310,6 @@ impl Files {
 
     fn read_names(&self, path: &str) -> Names {
         let mut names = Names::default();
-        if path.len() > Self::LONGEST_PATH || !self.spend(path, Cost::Look, 1) {
-            return names;
-        }
         let most = self.budget.as_ref().map_or(Self::MOST_NAMES, |budget| budget.left(Cost::Name));
         let mut found = match self.first_names(path, most + 1) {
             Ok(found) => found,
@@ -325,10 +325,10 @@ impl Files {
             self.complain::<()>(path, "too many names, the rest is left out");
         }
         // Whatever is there counts, even if it can be no name.
-        let kept = found.iter().map(|name| name.len() + NODE).sum();
+        let kept = found.iter().map(|name| name.len() + 2 * NODE).sum(); // beside the name its place in an index
         _ = self.spend(path, Cost::Name, found.len()) && self.keep(path, kept);
         found.truncate(most);
-        names.all = found.into_iter().filter(|name| !name.is_empty()).collect();
+        names.all = found.into_iter().filter(|name| !name.is_empty()).map(Rc::from).collect();
         names
     }
 
@@ -506,15 +506,6 @@ fn open_plain(path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
     }
 }
 
-/// The content of a file that a descriptor names only.
-pub(super) fn content_of(file: &File, size: u64, largest: u64) -> nix::Result<Vec<u8>> {
-    let (mut file, mut text) = (reopened(file)?, Vec::new());
-    let length = fill(&mut file, size, largest, &mut text)
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
-    text.truncate(length);
-    Ok(text)
-}
-
 /// A whole file of a size that it says, and of one that says none what there is; its length, which is more than
 /// `largest` if the file is.
 fn fill(file: &mut File, size: u64, largest: u64, text: &mut Vec<u8>) -> std::io::Result<usize> {
@@ -552,7 +543,7 @@ fn stay_on(mount: &Path, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
 }
 
 /// What a descriptor stands for that names it only, to be read.
-fn reopened(file: &File) -> nix::Result<File> {
+pub(super) fn reopened(file: &File) -> nix::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     open(&own_descriptor(file), flags, Mode::empty()).map(File::from)
 }

@@ -1,6 +1,7 @@
 //! How files of users and of containers are reached: by another process, as an access to them may never end.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
@@ -79,7 +80,7 @@ enum Request {
     Open(OFlag),
     /// The same, and no symbolic link is followed on the way.
     OpenExact,
-    /// The content of the file that was opened last, and at most one byte more than that.
+    /// The next part of the content of the file that was opened last, of at most this length.
     Content(u64),
     /// The first names of a directory.
     Names(usize),
@@ -141,9 +142,18 @@ impl Files {
         Ok(Opened { meta: Meta::from_bytes(&answer).ok_or(Errno::EIO)?, file: None })
     }
 
-    /// What is in the file that the other process opened last.
+    /// What is in the file that the other process opened last, and at most one byte more than `largest`. In parts:
+    /// on the way there are copies of each.
     pub(super) fn content(&self, largest: u64) -> nix::Result<Vec<u8>> {
-        self.ask(Request::Content(largest), "")
+        let mut content = Vec::new();
+        loop {
+            let length = PART.min(largest + 1 - content.len() as u64);
+            let part = self.ask(Request::Content(length), "")?;
+            content.extend_from_slice(&part);
+            if (part.len() as u64) < length || content.len() as u64 > largest {
+                return Ok(content);
+            }
+        }
     }
 
     /// The first names in a directory; one that is no text is empty.
@@ -214,8 +224,16 @@ impl Files {
 /// The other process.
 struct Server {
     files: Files,
-    last: Option<(File, Meta)>,
+    last: Option<Last>,
 }
+
+struct Last {
+    file: File,
+    /// Else the descriptor only names it.
+    is_read: bool,
+}
+
+const PART: u64 = 256 << 10;
 
 impl Server {
     fn answer(&mut self, request: &[u8]) -> nix::Result<Vec<u8>> {
@@ -224,18 +242,27 @@ impl Server {
         let file = match request {
             Request::Open(flags) => files.open_here(path, flags)?,
             Request::OpenExact => files.open_exact_here(path)?,
-            Request::Content(largest) => {
-                let (file, meta) = self.last.take().ok_or(Errno::EINVAL)?;
-                return super::files::content_of(&file, meta.size, largest);
-            }
+            Request::Content(length) => return self.next_part(length),
             Request::Names(most) => {
                 let names = files.names_here(path, most)?;
                 return Ok(names.join("\0").into_bytes());
             }
         };
         let meta = Meta::of(&file)?;
-        self.last = Some((file, meta));
+        self.last = Some(Last { file, is_read: false });
         Ok(meta.to_bytes())
+    }
+
+    fn next_part(&mut self, length: u64) -> nix::Result<Vec<u8>> {
+        let last = self.last.as_mut().ok_or(Errno::EINVAL)?;
+        if !last.is_read {
+            *last = Last { file: super::files::reopened(&last.file)?, is_read: true };
+        }
+        let mut part = Vec::new();
+        match (&last.file).take(length).read_to_end(&mut part) {
+            Ok(_) => Ok(part),
+            Err(error) => Err(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
+        }
     }
 }
 

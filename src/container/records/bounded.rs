@@ -10,10 +10,10 @@ use serde::de::{
 
 /// A path has at most this length, and no name, image or host name is longer.
 const LONGEST: usize = 4096;
-/// Of a label.
-const LONGEST_VALUE: usize = 64 << 10;
+/// Of a label. Kubernetes allows no more for all annotations of a pod.
+const LONGEST_VALUE: usize = 256 << 10;
 /// Of one container: labels, and bytes of all together.
-const MOST_LABELS: usize = 1_000;
+const MOST_LABELS: usize = 10_000;
 const LARGEST_LABELS: usize = 1 << 20;
 
 /// Calls a function with a string of the JSON. Of one with escapes there is a single copy, serde's own.
@@ -41,6 +41,11 @@ impl<'de, T, F: FnOnce(&str) -> T> DeserializeSeed<'de> for Str<F> {
 
 fn at_most(longest: usize) -> impl FnOnce(&str) -> Option<String> {
     move |text| (text.len() <= longest).then(|| text.to_owned())
+}
+
+/// None if it is too long to be copied once more.
+pub fn short(text: &str) -> Option<&str> {
+    (text.len() <= LONGEST_VALUE).then_some(text)
 }
 
 /// What a function makes of a string.
@@ -104,11 +109,8 @@ impl<'de> Visitor<'de> for LabelsVisitor {
         while room.labels > 0 {
             let Some(name) = map.next_key_seed(Str(at_most(LONGEST)))? else { return Ok(Labels(labels)) };
             let value = map.next_value_seed(Str(at_most(LONGEST_VALUE)))?;
-            if let (Some(name), Some(value)) = (name, value)
-                && room.take(name.len() + value.len())
-            {
-                labels.insert(name, value);
-            }
+            let label = name.zip(value).filter(|(name, value)| room.take(name.len() + value.len()));
+            labels.extend(label);
         }
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Labels(labels))

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::Records;
 use super::bundle::{Init, Spec};
+use super::places::{Place, Places};
 use crate::container::cgroup_path::is_name;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, rfc3339};
@@ -28,7 +29,7 @@ const TASKS: &str = "io.containerd.runtime.v2.task";
 /// The namespaces there are, read once: most control groups only look like one of containerd's.
 #[derive(Default)]
 pub struct Containerd {
-    namespaces: OnceCell<Vec<Namespace>>,
+    namespaces: OnceCell<Places<Namespace>>,
 }
 
 struct Namespace {
@@ -38,6 +39,16 @@ struct Namespace {
     ids: Rc<Names>,
     files: Files,
     owner: u32,
+}
+
+impl Place for Namespace {
+    fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
+        Box::new(self.ids.iter())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.ids.has_more()
+    }
 }
 
 impl Records for Containerd {
@@ -55,7 +66,7 @@ impl Records for Containerd {
             Some((name, id)) => (Some(name), id),
             None => (None, id),
         };
-        let here = self.namespaces(files).iter();
+        let here = self.namespaces(files).with(id);
         let here = here.filter(|namespace| name.is_none_or(|name| namespace.name == name));
         here.filter_map(|namespace| namespace.load(id)).collect()
     }
@@ -63,7 +74,7 @@ impl Records for Containerd {
 
 impl Containerd {
     /// Kubernetes' come first.
-    fn namespaces(&self, files: &Files) -> &[Namespace] {
+    fn namespaces(&self, files: &Files) -> &Places<Namespace> {
         self.namespaces.get_or_init(|| {
             let mut all = Vec::new();
             for state in STATES {
@@ -75,7 +86,7 @@ impl Containerd {
                 all.extend(namespaces(&files.of_user(user.uid), &tasks, user.uid));
             }
             all.sort_by_key(|namespace| (namespace.owner, namespace.name != CRI));
-            all
+            Places::new(all)
         })
     }
 }
@@ -92,9 +103,6 @@ fn namespaces(files: &Files, tasks: &str, owner: u32) -> Vec<Namespace> {
 
 impl Namespace {
     fn load(&self, id: &str) -> Option<Container> {
-        if !self.ids.may_have(id) {
-            return None;
-        }
         let bundle = format!("{}/{id}", self.directory);
         let init = Init::from_file(&self.files, &format!("{bundle}/init.pid"))?;
         let spec = Spec::read(&self.files, &format!("{bundle}/config.json")).unwrap_or_default();

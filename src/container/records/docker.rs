@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 
 use super::bundle::{self, Init, Spec};
+use super::places::{self, Places};
 use super::{Records, bounded};
 use crate::container::cgroup_path::is_id;
 use crate::container::files::Names;
@@ -67,8 +68,8 @@ struct Inner {
 /// The places where there are containers, looked for once.
 #[derive(Default)]
 pub struct Docker {
-    roots: OnceCell<Vec<Place>>,
-    tasks: OnceCell<Vec<Place>>,
+    roots: OnceCell<Places<Place>>,
+    tasks: OnceCell<Places<Place>>,
 }
 
 /// A directory that has one for each container.
@@ -79,24 +80,34 @@ struct Place {
     owner: u32,
 }
 
+impl places::Place for Place {
+    fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
+        Box::new(self.names.iter())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.names.has_more()
+    }
+}
+
 impl Records for Docker {
     fn ids(&self, files: &Files) -> Vec<String> {
-        let places = self.roots(files).iter().chain(self.tasks(files));
-        places.flat_map(|place| place.names.iter()).filter(|id| is_id(id)).map(str::to_owned).collect()
+        let all = self.roots(files).ids().chain(self.tasks(files).ids());
+        all.filter(|id| is_id(id)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let found = self.roots(files).iter().filter_map(|place| place.load(id));
+        let found = self.roots(files).with(id).filter_map(|place| place.load(id));
         let found: Vec<Container> = found.collect();
         if found.is_empty() {
-            return self.tasks(files).iter().filter_map(|place| place.load_elsewhere(id)).collect();
+            return self.tasks(files).with(id).filter_map(|place| place.load_elsewhere(id)).collect();
         }
         found
     }
 }
 
 impl Docker {
-    fn roots(&self, files: &Files) -> &[Place] {
+    fn roots(&self, files: &Files) -> &Places<Place> {
         self.roots.get_or_init(|| {
             let mut all: Vec<Place> = Vec::new();
             for (root, settings) in ROOTS {
@@ -112,19 +123,19 @@ impl Docker {
                     all.extend(of_root(&files, &root, user.uid));
                 }
             }
-            all
+            Places::new(all)
         })
     }
 
     /// Of what runs, whatever its data root is.
-    fn tasks(&self, files: &Files) -> &[Place] {
+    fn tasks(&self, files: &Files) -> &Places<Place> {
         self.tasks.get_or_init(|| {
             let of_system = TASKS.iter().map(|state| place(files, &format!("{state}/{MOBY}"), 0));
             let of_users = files.users().iter().map(|user| {
                 let state = user.run("docker/containerd/daemon");
                 place(&files.of_user(user.uid), &format!("{state}/{MOBY}"), user.uid)
             });
-            of_system.chain(of_users).flatten().collect()
+            Places::new(of_system.chain(of_users).flatten().collect())
         })
     }
 }
@@ -173,9 +184,6 @@ impl Place {
 
     /// One whose data root was told to the daemon alone: the bundle names files of it.
     fn load_elsewhere(&self, id: &str) -> Option<Container> {
-        if !self.names.may_have(id) {
-            return None;
-        }
         let bundle = format!("{}/{id}", self.directory);
         let spec = Spec::read(&self.files, &format!("{bundle}/config.json"))?;
         let init = Init::from_file(&self.files, &format!("{bundle}/init.pid")).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use super::Records;
+use super::places::{self, Places};
 use crate::container::cgroup_path::is_name;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime};
@@ -21,7 +22,7 @@ const DAEMONS: [(Runtime, &str, &str); 3] = [
 
 #[derive(Default)]
 pub struct Lxc {
-    places: OnceCell<Vec<Place>>,
+    places: OnceCell<Places<Place>>,
 }
 
 struct Place {
@@ -34,19 +35,28 @@ struct Place {
     owner: u32,
 }
 
+impl places::Place for Place {
+    fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
+        Box::new(self.names.iter())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.names.has_more()
+    }
+}
+
 impl Records for Lxc {
     fn ids(&self, files: &Files) -> Vec<String> {
-        let all = self.places(files).iter().flat_map(|place| place.names.iter());
-        all.filter(|name| is_name(name)).map(str::to_owned).collect()
+        self.places(files).ids().filter(|name| is_name(name)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        self.places(files).iter().filter_map(|place| place.load(id)).collect()
+        self.places(files).with(id).filter_map(|place| place.load(id)).collect()
     }
 }
 
 impl Lxc {
-    fn places(&self, files: &Files) -> &[Place] {
+    fn places(&self, files: &Files) -> &Places<Place> {
         self.places.get_or_init(|| {
             let mut all: Vec<Place> = Vec::new();
             for (runtime, directory, settings) in DAEMONS {
@@ -64,7 +74,7 @@ impl Lxc {
                     all.extend(Place::of_lxc(directory, &files, user.uid));
                 }
             }
-            all
+            Places::new(all)
         })
     }
 }
@@ -92,9 +102,6 @@ impl Place {
     }
 
     fn load(&self, id: &str) -> Option<Container> {
-        if !self.names.may_have(id) {
-            return None;
-        }
         let mut container = Container { owner: self.owner, ..Container::new(self.runtime, id) };
         let file = match self.runtime {
             Runtime::Lxc => "config",

@@ -10,6 +10,7 @@ mod flatpak;
 mod lxc;
 mod machined;
 mod oci;
+mod places;
 mod podman;
 mod snap;
 mod storage;
@@ -74,7 +75,7 @@ impl Store {
             Store::CriO => Box::new(CriO::default()),
             Store::Docker => Box::new(Docker::default()),
             Store::Firejail => Box::new(Firejail),
-            Store::Flatpak => Box::new(Flatpak),
+            Store::Flatpak => Box::new(Flatpak::default()),
             Store::Lxc => Box::new(Lxc::default()),
             Store::Machined => Box::new(Machined),
             Store::Oci => Box::new(Oci::default()),

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::Records;
 use super::bundle::{Crun, Init, Runc, Spec, Youki};
+use super::places::{self, Places};
 use super::podman::Podman;
 use crate::container::cgroup_path::is_name;
 use crate::container::files::Names;
@@ -16,7 +17,7 @@ const RUNTIMES: [(Runtime, &str); 3] =
 
 #[derive(Default)]
 pub struct Oci {
-    places: OnceCell<Vec<Place>>,
+    places: OnceCell<Places<Place>>,
     podman: Podman,
 }
 
@@ -27,6 +28,16 @@ struct Place {
     ids: Rc<Names>,
     files: Files,
     owner: u32,
+}
+
+impl places::Place for Place {
+    fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
+        Box::new(self.ids.iter())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.ids.has_more()
+    }
 }
 
 /// What is common to the three.
@@ -42,18 +53,17 @@ struct State {
 
 impl Records for Oci {
     fn ids(&self, files: &Files) -> Vec<String> {
-        let all = self.places(files).iter().flat_map(|place| place.ids.iter());
-        all.filter(|id| is_name(id)).map(str::to_owned).collect()
+        self.places(files).ids().filter(|id| is_name(id)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let here = self.places(files).iter().filter(|place| is_name(id) && place.ids.may_have(id));
+        let here = self.places(files).with(id).filter(|_| is_name(id));
         here.filter_map(|place| self.container(files, place, id)).collect()
     }
 }
 
 impl Oci {
-    fn places(&self, files: &Files) -> &[Place] {
+    fn places(&self, files: &Files) -> &Places<Place> {
         self.places.get_or_init(|| {
             let mut all = Vec::new();
             for (runtime, name) in RUNTIMES {
@@ -64,7 +74,7 @@ impl Oci {
                     all.extend(Place::new(runtime, user.run(name), files.of_user(user.uid), user.uid));
                 }
             }
-            all
+            Places::new(all)
         })
     }
 

@@ -75,10 +75,10 @@ impl Storage {
         storage.filter(|storage| storage.directories.iter().any(|known| known == directory))
     }
 
-    /// Is there anything of that container's below RUNROOT?
-    pub fn has_running(&self, id: &str) -> bool {
-        let mut directories = self.directories.iter();
-        directories.any(|directory| self.files.names(&format!("{}/{directory}", self.run)).has(id))
+    /// Ids of containers that have something below RUNROOT.
+    pub fn running_ids(&self) -> Vec<String> {
+        let below = |directory: &String| self.files.list(&format!("{}/{directory}", self.run));
+        self.directories.iter().flat_map(below).collect()
     }
 
     /// Can there be anything of that container's?
