@@ -27,13 +27,14 @@ const LIMITS: [(Cost, usize); 6] = [
     (Cost::Look, 16_000),
     (Cost::Place, 64),
     (Cost::Name, 10_000),
-    (Cost::Byte, 32 << 20),
-    (Cost::Kept, 4 << 20),
+    (Cost::Byte, 48 << 20),
+    (Cost::Kept, 8 << 20),
     (Cost::Warning, 100),
 ];
 
-/// Opens that the check of one record's init process may cost.
-pub const CHECK: usize = 8;
+/// Opens that the check of one record's init process may cost: of its control groups, user namespace and start, and
+/// of the time of the boot.
+pub const CHECK: usize = 4;
 
 #[cfg(test)]
 impl Cost {
@@ -103,7 +104,7 @@ mod tests {
     fn one_count_that_is_used_up_ends_all() {
         let budget = Budget::new("x".to_owned());
         assert_eq!(budget.spend(Cost::Byte, 16 << 20), Spent::Yes);
-        assert_eq!(budget.spend(Cost::Byte, 16 << 20), Spent::Yes);
+        assert_eq!(budget.spend(Cost::Byte, 32 << 20), Spent::Yes);
         assert_eq!(budget.spend(Cost::Name, 10_000), Spent::Yes);
         assert_eq!(budget.spend(Cost::Byte, usize::MAX), Spent::First);
         assert_eq!(budget.spend(Cost::Byte, 1), Spent::No);

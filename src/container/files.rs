@@ -33,6 +33,8 @@ pub struct Files {
     pub(super) user: Option<u32>,
     /// What may be spent on them, if their owner is not root of this host.
     pub(super) budget: Option<Rc<Budget>>,
+    /// What could not be used. Those of a container add to the host's.
+    pub(super) warnings: Rc<RefCell<Vec<String>>>,
 }
 
 /// The names in a directory.
@@ -71,7 +73,6 @@ pub(super) struct System {
     owner: u32,
     users: OnceCell<Vec<User>>,
     mounts: OnceCell<Mounts>,
-    warnings: RefCell<Vec<String>>,
     /// Of a container, which may have put anything anywhere in it: who accounts for the time that takes.
     pub(super) account: Option<Account>,
     /// The process that reads files of users and of containers.
@@ -119,14 +120,13 @@ impl Files {
             owner,
             users: OnceCell::new(),
             mounts: OnceCell::new(),
-            warnings: RefCell::default(),
             account,
             aside: RefCell::default(),
             budgets: RefCell::default(),
             listings: RefCell::default(),
             text: RefCell::default(),
         };
-        Ok(Files { system: Rc::new(system), user: None, budget })
+        Ok(Files { system: Rc::new(system), user: None, budget, warnings: Rc::default() })
     }
 
     /// The same files as one of the users may vouch for them: root's word is not his.
@@ -136,13 +136,18 @@ impl Files {
             Some(_) => self.budget.clone(), // one for all its users
             None => Some(self.budget_of(uid)),
         };
-        Files { system: self.system.clone(), user: Some(uid), budget }
+        Files { user: Some(uid), budget, ..self.clone() }
     }
 
-    /// The files of a container that belongs to a user: what is spent on both is counted together.
-    #[must_use]
-    pub fn charged_to(self, host: &Files, uid: u32) -> Files {
-        Files { budget: Some(host.budget_of(uid)), ..self }
+    /// The files of a container of that host. Of one that belongs to a user it counts as a place of theirs, and what
+    /// is spent on both is counted together.
+    pub fn below(self, host: &Files, owner: u32) -> Option<Files> {
+        let budget = match owner {
+            0 => self.budget,
+            uid => Some(host.budget_of(uid)),
+        };
+        let files = Files { budget, warnings: host.warnings.clone(), ..self };
+        files.spend("", Cost::Place, 1).then_some(files)
     }
 
     fn budget_of(&self, uid: u32) -> Rc<Budget> {
@@ -380,7 +385,7 @@ impl Files {
 
     /// What went wrong so far.
     pub fn warnings(&self) -> Vec<String> {
-        self.system.warnings.borrow().clone()
+        self.warnings.borrow().clone()
     }
 
     /// What is wrong with the owner of a file.
@@ -461,9 +466,9 @@ impl Files {
     }
 
     fn warn(&self, path: &str, problem: &str) {
-        let path = self.system.path.join(path.trim_start_matches('/'));
+        let path = self.system.path.join(path.trim_matches('/'));
         let warning = format!("{}: {problem}", path.display());
-        let mut warnings = self.system.warnings.borrow_mut();
+        let mut warnings = self.warnings.borrow_mut();
         if warnings.len() < Self::MOST_WARNINGS && !warnings.contains(&warning) {
             warnings.push(warning);
         }
@@ -664,7 +669,7 @@ mod tests {
             name.pop(); // half a letter
             std::fs::create_dir(dir.0.join(std::ffi::OsString::from_vec(name))).expect("a directory");
         }
-        assert!(files.names("/").iter().all(|name| name == "run"));
+        assert!(files.names("/").iter().all(|name| **name == *"run"));
         assert!(!files.exists("run"), "the names used up what there was");
         assert!(root.warnings()[0].contains("limit for the records"), "{:?}", root.warnings());
     }

@@ -30,10 +30,7 @@ impl Nested {
     ) -> Option<Nested> {
         let init = container.init?;
         let files = inside(proc, init, Account::of_owner(container.owner, init.as_raw()))?;
-        let files = match container.owner {
-            0 => files,
-            owner => files.charged_to(host, owner),
-        };
+        let files = files.below(host, container.owner)?;
         let records = Store::ALL.map(Store::records);
         still(init).then_some(Nested { files, records })
     }

@@ -238,7 +238,7 @@ const PART: u64 = 256 << 10;
 impl Server {
     fn answer(&mut self, request: &[u8]) -> nix::Result<Vec<u8>> {
         let (request, user, path) = Request::from_bytes(request).ok_or(Errno::EINVAL)?;
-        let files = Files { system: self.files.system.clone(), user, budget: None };
+        let files = Files { user, budget: None, ..self.files.clone() };
         let file = match request {
             Request::Open(flags) => files.open_here(path, flags)?,
             Request::OpenExact => files.open_exact_here(path)?,

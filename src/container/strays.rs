@@ -111,7 +111,16 @@ impl Strays {
                 there.push(container.clone());
             }
         };
+        let mut of_process: HashMap<Pid, usize> = HashMap::default();
         for container in containers {
+            let named = container.init.map_or(0, |init| {
+                let named = of_process.entry(init).or_default();
+                *named += 1;
+                *named
+            });
+            if named > Self::MOST_OF_ONE {
+                continue;
+            }
             let of = |kind: Kind| {
                 let noted = container.namespaces.iter().find(|(noted, _)| *noted == kind).map(|(_, id)| *id);
                 noted.or_else(|| namespace(proc, container.init?, kind))
