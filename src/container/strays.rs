@@ -118,7 +118,7 @@ impl Strays {
                 *named += 1;
                 *named
             });
-            if named > Self::MOST_OF_ONE {
+            if named > Self::MOST_OF_ONE && container.owner != 0 {
                 continue;
             }
             let of = |kind: Kind| {
