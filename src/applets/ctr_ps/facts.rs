@@ -70,7 +70,16 @@ impl<'a> Reader<'a> {
         (needs, no_args): (u16, bool),
         (ahead, commands): (Ahead, Commands),
     ) -> Self {
-        Reader { proc, scan, needs, no_args, passwd: HashMap::default(), passwd_left: MOST_PASSWD, commands, ahead }
+        Reader {
+            proc,
+            scan,
+            needs,
+            no_args,
+            passwd: HashMap::default(),
+            passwd_left: MOST_PASSWD,
+            commands,
+            ahead,
+        }
     }
 
     /// Fails when the process has gone.

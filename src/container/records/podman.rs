@@ -103,8 +103,8 @@ impl Podman {
             let mut all: Vec<_> = all.map(Store::new).collect();
             let of_users = files.users().iter().map(|user| (files.of_user(user.uid), &*user.run, user.uid));
             for (files, run, owner) in std::iter::once((files.clone(), "/run", 0)).chain(of_users) {
-                let of_owner = all.iter().filter(|store| store.storage.owner == owner);
-                let found = elsewhere(&files, run, owner, of_owner.flat_map(Store::every_id).collect());
+                let of_owner: Vec<&Store> = all.iter().filter(|store| store.storage.owner == owner).collect();
+                let found = elsewhere(&files, run, owner, &of_owner);
                 all.extend(found);
             }
             Places::new(all)
@@ -145,7 +145,10 @@ impl Store {
 
 /// Storage that only a command line named, or in a home that /etc/passwd does not tell: of what runs, the OCI
 /// runtime wrote down where its bundle is.
-fn elsewhere(files: &Files, runtimes: &str, owner: u32, mut known: HashSet<Rc<str>>) -> Vec<Store> {
+fn elsewhere(files: &Files, runtimes: &str, owner: u32, stores: &[&Store]) -> Vec<Store> {
+    let mut known: HashSet<Rc<str>> = stores.iter().flat_map(|store| store.every_id()).collect();
+    // Each is looked at once, whatever number of bundles are said to be there.
+    let mut graphs: HashSet<String> = stores.iter().map(|store| store.storage.graph.clone()).collect();
     let mut found: Vec<Store> = Vec::new();
     for runtime in ["crun", "runc"] {
         let directory = format!("{runtimes}/{runtime}");
@@ -157,7 +160,9 @@ fn elsewhere(files: &Files, runtimes: &str, owner: u32, mut known: HashSet<Rc<st
                 "crun" => Crun::read(files, &directory, &id).map(|crun| crun.bundle),
                 _ => Runc::read(files, &directory, &id).and_then(|runc| runc.bundle().map(str::to_owned)),
             };
-            let storage = bundle.and_then(|bundle| Storage::of_bundle(files, &bundle, runtimes, owner));
+            let Some(bundle) = bundle else { continue };
+            let place = Storage::place_of(&bundle).filter(|(graph, _)| graphs.insert((*graph).to_owned()));
+            let storage = place.and_then(|place| Storage::of_bundle(files, place, runtimes, owner));
             let store = storage.map(Store::new);
             known.extend(store.iter().flat_map(|store| store.listed.keys().cloned()));
             found.extend(store);

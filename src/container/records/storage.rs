@@ -66,11 +66,21 @@ impl Storage {
         })
     }
 
-    /// The one that a bundle lies in: `GRAPHROOT/DRIVER-containers/ID/userdata`.
-    pub fn of_bundle(files: &Files, bundle: &str, runtimes: &str, owner: u32) -> Option<Storage> {
+    /// GRAPHROOT and directory of a bundle: `GRAPHROOT/DRIVER-containers/ID/userdata`.
+    pub fn place_of(bundle: &str) -> Option<(&str, &str)> {
         let (directory, _) = bundle.strip_suffix("/userdata")?.rsplit_once('/')?;
         let (graph, directory) = directory.rsplit_once('/')?;
-        let there = graph.starts_with('/') && directory.ends_with("-containers") && !files.may_hang(graph);
+        (graph.starts_with('/') && directory.ends_with("-containers")).then_some((graph, directory))
+    }
+
+    /// The one that a bundle lies in.
+    pub fn of_bundle(
+        files: &Files,
+        (graph, directory): (&str, &str),
+        runtimes: &str,
+        owner: u32,
+    ) -> Option<Storage> {
+        let there = !files.may_hang(graph);
         let storage = there.then(|| Storage::new(files, graph, "", runtimes, owner))?;
         storage.filter(|storage| storage.directories.iter().any(|known| known == directory))
     }
