@@ -202,7 +202,7 @@ const SHAPES: [Shape; 16] = [
     ("one label again", |layout| (1..60).for_each(|number| record(layout, number, &|_| r#""a":"","#.into()))),
     ("small records", |layout| {
         let text = format!(r#"{{"Name":"/x","State":{{"Running":true,"Pid":{PID}}}}}"#);
-        (1..9_000).for_each(|number| {
+        (1..4_000).for_each(|number| {
             layout.file(format!("{DOCKER}/containers/{}/config.v2.json", id(number)), &text);
         });
     }),
@@ -228,7 +228,7 @@ const SHAPES: [Shape; 16] = [
         directories(layout, 12_000, |number| format!("{DOCKER}/containers/{number:0200}"));
     }),
     ("long paths", |layout| {
-        for number in 0..8_000 {
+        for number in 0..3_000 {
             let status =
                 format!(r#"{{"bundle":"/{}/{number}/overlay-containers/x/userdata"}}"#, "x/".repeat(1_900));
             layout.file(format!("run/user/{USER}/crun/{number:064x}/status"), status);
