@@ -168,6 +168,7 @@ fn most_memory(root: &Path) -> i64 {
     command.args(["-v", "-o", "pid,container,labels"]).stdout(Stdio::null()).stderr(Stdio::null());
     // Until it executes the program, the child has the memory of this process.
     std::fs::write("/proc/self/clear_refs", "5").expect("a peak that is forgotten");
+    #[allow(clippy::zombie_processes)] // wait4(2) waits
     let child = command.spawn().expect("a process");
     let pid = i32::try_from(child.id()).expect("a pid");
     let (mut status, mut usage) = (0, unsafe { std::mem::zeroed::<libc::rusage>() });
