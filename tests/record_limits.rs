@@ -25,6 +25,8 @@ fn host(name: &str, write: impl FnOnce(&Layout)) -> Layout {
     let layout = Layout::new(&format!("limits-{name}"));
     let scope = format!("/user.slice/user-{USER}.slice/user@{USER}.service/docker-{}.scope", id(1));
     layout.process(PID, USER, &scope, START);
+    // Of this one no control group tells: all records are looked through for it.
+    layout.process(PID + 1, USER, "/", START);
     write(&layout);
     if root() {
         let paths = [layout.host.root().join("home/u"), layout.host.root().join(format!("run/user/{USER}"))];
@@ -194,7 +196,12 @@ fn list(layout: &Layout, start: &str, part: &dyn Fn(usize) -> String, end: &str)
     filled(layout, &format!("{STORAGE}/containers.json"), LIST, (start, part, end));
 }
 
-const SHAPES: [Shape; 16] = [
+const SHAPES: [Shape; 17] = [
+    ("records, then a list", |layout| {
+        // As many as are kept without the limit being reached.
+        (1..8).for_each(|number| record(layout, number, &|n| format!(r#""{n:x}":"","#)));
+        list(layout, r#"[{"id":"0","x":"#, &|_| "[".into(), "");
+    }),
     ("records", |layout| (1..60).for_each(|number| record(layout, number, &|n| format!(r#""{n:x}":"","#)))),
     ("large labels", |layout| {
         let value = "x".repeat(60_000);

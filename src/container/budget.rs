@@ -28,7 +28,7 @@ const LIMITS: [(Cost, usize); 6] = [
     (Cost::Place, 64),
     (Cost::Name, 10_000),
     (Cost::Byte, 48 << 20),
-    (Cost::Kept, 8 << 20),
+    (Cost::Kept, 6 << 20),
     (Cost::Warning, 100),
 ];
 
