@@ -148,8 +148,10 @@ impl Aside {
         let mut part = [0; 16 * 1024];
         let mut patience = Patience { blocked: limit, end: Instant::now() + LONGEST };
         loop {
-            if let Some(message) = whole(&self.buffer) {
-                return Ok(message.to_vec());
+            if is_whole(&self.buffer) {
+                let mut answer = std::mem::take(&mut self.buffer);
+                answer.drain(..4);
+                return Ok(answer);
             }
             self.wait(&mut patience)?;
             match (&self.socket).read(&mut part) {
@@ -282,10 +284,10 @@ fn framed(parts: &[&[u8]]) -> Vec<u8> {
     [&[&length[..]], parts].concat().concat()
 }
 
-/// The message, once all of it is there.
-fn whole(buffer: &[u8]) -> Option<&[u8]> {
-    let (length, message) = buffer.split_first_chunk::<4>()?;
-    (message.len() >= u32::from_ne_bytes(*length) as usize).then_some(message)
+/// Is all of the message there?
+fn is_whole(buffer: &[u8]) -> bool {
+    let length = buffer.split_first_chunk::<4>().map(|(length, _)| u32::from_ne_bytes(*length) as usize);
+    length.is_some_and(|length| buffer.len() - 4 >= length)
 }
 
 fn errno_of(error: std::io::Error) -> Errno {

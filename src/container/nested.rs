@@ -22,9 +22,15 @@ pub struct Nested {
 impl Nested {
     /// The system below a container's root directory. `still` is asked when that is open: before, the PID may
     /// have become another's.
-    pub fn open(proc: &ProcRoot, container: &Container, still: impl FnOnce(Pid) -> bool) -> Option<Nested> {
+    pub fn open(
+        proc: &ProcRoot,
+        host: &Files,
+        container: &Container,
+        still: impl FnOnce(Pid) -> bool,
+    ) -> Option<Nested> {
         let init = container.init?;
         let files = inside(proc, init, Account::of_owner(container.owner, init.as_raw()))?;
+        let files = files.below(host, container.owner)?;
         let records = Store::ALL.map(Store::records);
         still(init).then_some(Nested { files, records })
     }
@@ -35,6 +41,9 @@ impl Nested {
             let records = &self.records[store as usize];
             records.load(&self.files, &candidate.id).into_iter().next()
         })?;
+        if !self.files.keep(&loaded.id, loaded.size()) {
+            return None;
+        }
         Some(Rc::new(Container {
             init: None,
             init_start: None,

@@ -1,6 +1,7 @@
 //! How files of users and of containers are reached: by another process, as an access to them may never end.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
@@ -79,8 +80,8 @@ enum Request {
     Open(OFlag),
     /// The same, and no symbolic link is followed on the way.
     OpenExact,
-    /// The content of the file that was opened last.
-    Content,
+    /// The next part of the content of the file that was opened last, of at most this length.
+    Content(u64),
     /// The first names of a directory.
     Names(usize),
 }
@@ -90,7 +91,7 @@ impl Request {
         let (kind, number) = match self {
             Request::Open(flags) => (0, flags.bits() as u64),
             Request::OpenExact => (1, 0),
-            Request::Content => (2, 0),
+            Request::Content(largest) => (2, largest),
             Request::Names(most) => (3, most as u64),
         };
         let (has_user, user) = (u8::from(user.is_some()), user.unwrap_or(0).to_ne_bytes());
@@ -105,7 +106,7 @@ impl Request {
         let request = match kind {
             0 => Request::Open(OFlag::from_bits_retain(i32::try_from(number).ok()?)),
             1 => Request::OpenExact,
-            2 => Request::Content,
+            2 => Request::Content(number),
             _ => Request::Names(usize::try_from(number).ok()?),
         };
         let user = (*has_user != 0).then_some(u32::from_ne_bytes(*user));
@@ -141,19 +142,31 @@ impl Files {
         Ok(Opened { meta: Meta::from_bytes(&answer).ok_or(Errno::EIO)?, file: None })
     }
 
-    /// What is in the file that the other process opened last.
-    pub(super) fn content(&self) -> nix::Result<Vec<u8>> {
-        self.ask(Request::Content, "")
+    /// What is in the file that the other process opened last, and at most one byte more than `largest`. In parts:
+    /// on the way there are copies of each.
+    pub(super) fn content(&self, largest: u64) -> nix::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        loop {
+            let length = PART.min(largest + 1 - content.len() as u64);
+            let part = self.ask(Request::Content(length), "")?;
+            content.extend_from_slice(&part);
+            if (part.len() as u64) < length || content.len() as u64 > largest {
+                return Ok(content);
+            }
+        }
     }
 
-    /// The first names in a directory that are text.
-    pub(super) fn names(&self, path: &str, most: usize) -> nix::Result<Vec<String>> {
+    /// The first names in a directory; one that is no text is empty.
+    pub(super) fn first_names(&self, path: &str, most: usize) -> nix::Result<Vec<String>> {
         if !self.may_wait() {
             return self.names_here(path, most);
         }
         let names = self.ask(Request::Names(most), path)?;
-        let names = names.split(|&b| b == 0).filter(|name| !name.is_empty());
-        Ok(names.filter_map(|name| String::from_utf8(name.to_vec()).ok()).collect())
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = names.split(|&b| b == 0);
+        Ok(names.map(|name| String::from_utf8(name.to_vec()).unwrap_or_default()).collect())
     }
 
     /// Is the path known to lead nowhere, from a look into directories of root's alone? No process is needed for that.
@@ -186,11 +199,14 @@ impl Files {
             Some(aside) => aside,
             None => self.start()?,
         };
-        let answer = aside.ask(account, &request.to_bytes(self.user, path))?;
+        let mut answer = aside.ask(account, &request.to_bytes(self.user, path))?;
         *place = Some(aside);
-        let (errno, answer) = answer.split_first_chunk().ok_or(Errno::EIO)?;
-        match i32::from_ne_bytes(*errno) {
-            0 => Ok(answer.to_vec()),
+        let errno = *answer.first_chunk().ok_or(Errno::EIO)?;
+        match i32::from_ne_bytes(errno) {
+            0 => {
+                answer.drain(..errno.len());
+                Ok(answer)
+            }
             errno => Err(Errno::from_raw(errno)),
         }
     }
@@ -208,28 +224,45 @@ impl Files {
 /// The other process.
 struct Server {
     files: Files,
-    last: Option<(File, Meta)>,
+    last: Option<Last>,
 }
+
+struct Last {
+    file: File,
+    /// Else the descriptor only names it.
+    is_read: bool,
+}
+
+const PART: u64 = 256 << 10;
 
 impl Server {
     fn answer(&mut self, request: &[u8]) -> nix::Result<Vec<u8>> {
         let (request, user, path) = Request::from_bytes(request).ok_or(Errno::EINVAL)?;
-        let files = Files { system: self.files.system.clone(), user };
+        let files = Files { user, budget: None, ..self.files.clone() };
         let file = match request {
             Request::Open(flags) => files.open_here(path, flags)?,
             Request::OpenExact => files.open_exact_here(path)?,
-            Request::Content => {
-                let (file, meta) = self.last.take().ok_or(Errno::EINVAL)?;
-                return super::files::content_of(&file, meta.size);
-            }
+            Request::Content(length) => return self.next_part(length),
             Request::Names(most) => {
                 let names = files.names_here(path, most)?;
                 return Ok(names.join("\0").into_bytes());
             }
         };
         let meta = Meta::of(&file)?;
-        self.last = Some((file, meta));
+        self.last = Some(Last { file, is_read: false });
         Ok(meta.to_bytes())
+    }
+
+    fn next_part(&mut self, length: u64) -> nix::Result<Vec<u8>> {
+        let last = self.last.as_mut().ok_or(Errno::EINVAL)?;
+        if !last.is_read {
+            *last = Last { file: super::files::reopened(&last.file)?, is_read: true };
+        }
+        let mut part = Vec::new();
+        match (&last.file).take(length).read_to_end(&mut part) {
+            Ok(_) => Ok(part),
+            Err(error) => Err(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
+        }
     }
 }
 

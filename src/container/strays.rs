@@ -101,9 +101,26 @@ impl Strays {
         self.known.is_some()
     }
 
+    /// Containers that can share a namespace, as those of a pod do. Any number of records can name one process.
+    const MOST_OF_ONE: usize = 64;
+
     pub fn teach(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
         let known = self.known.get_or_insert_default();
+        let add = |there: &mut Vec<Rc<Container>>, container: &Rc<Container>| {
+            if there.len() < Self::MOST_OF_ONE {
+                there.push(container.clone());
+            }
+        };
+        let mut of_process: HashMap<Pid, usize> = HashMap::default();
         for container in containers {
+            let named = container.init.map_or(0, |init| {
+                let named = of_process.entry(init).or_default();
+                *named += 1;
+                *named
+            });
+            if named > Self::MOST_OF_ONE && container.owner != 0 {
+                continue;
+            }
             let of = |kind: Kind| {
                 let noted = container.namespaces.iter().find(|(noted, _)| *noted == kind).map(|(_, id)| *id);
                 noted.or_else(|| namespace(proc, container.init?, kind))
@@ -111,10 +128,10 @@ impl Strays {
             // A record vouches for the namespaces that are its owner's, and not for those he was let into.
             let his = |kind| container.init.is_none_or(|init| made_by(proc, init, kind, container.owner));
             if let Some(id) = of(Kind::Pid).filter(|id| Some(*id) != self.host.pid_ns && his(Kind::Pid)) {
-                known.pid.entry(id).or_default().push(container.clone());
+                add(known.pid.entry(id).or_default(), container);
             }
             if let Some(id) = of(Kind::Mnt).filter(|id| Some(*id) != self.host.mnt_ns && his(Kind::Mnt)) {
-                known.mnt.entry(id).or_default().push(container.clone());
+                add(known.mnt.entry(id).or_default(), container);
             }
         }
     }
