@@ -23,9 +23,9 @@
     )
 )]
 
+pub mod access;
 pub mod applet;
 pub mod applets;
-pub mod aside;
 pub mod cli;
 pub mod container;
 pub mod errno;

@@ -462,7 +462,7 @@ pub enum Ended {
     Killed(c_int),
     Stopped,
     /// Asked not to wait: it runs.
-    Not,
+    StillRunning,
 }
 
 /// waitpid(2), begun anew when a signal interrupts it.
@@ -473,7 +473,7 @@ pub fn wait(child: Pid, options: c_int) -> nix::Result<Ended> {
         match Errno::result(unsafe { libc::waitpid(child.as_raw(), &raw mut status, options) }) {
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
-            Ok(0) => return Ok(Ended::Not),
+            Ok(0) => return Ok(Ended::StillRunning),
             Ok(_) if libc::WIFSTOPPED(status) => return Ok(Ended::Stopped),
             Ok(_) if libc::WIFSIGNALED(status) => return Ok(Ended::Killed(libc::WTERMSIG(status))),
             Ok(_) if libc::WIFEXITED(status) => {

@@ -14,7 +14,7 @@ use ctrbox::isolation::capabilities::{self};
 use ctrbox::isolation::cgroup::{Hierarchies, limits};
 use ctrbox::isolation::idmap::{arguments, join};
 use ctrbox::isolation::seccomp::{Filter, Profile};
-use ctrbox::launch::credentials::{self, Persona};
+use ctrbox::launch::credentials::{self, ProcessCredentials};
 use ctrbox::launch::exec;
 use ctrbox::output::filter::{self, Value};
 use ctrbox::output::json;
@@ -186,7 +186,7 @@ fn files_of_proc() {
             Status::parse(input),
             Credentials::parse(input),
             Credentials::parse(input),
-            Persona::parse(input),
+            ProcessCredentials::parse(input),
         );
     });
     mutated(&["7 (a) S 1) R 3 7 7 34816 7 4194304 1 0 0 0 5 6 0 0 20 -5 2 0 99 4096 25 1\n"], |input| {

@@ -15,7 +15,7 @@ use common::layout::engines::{config, of_docker_without_root, of_podman};
 use common::layout::machines::runc;
 use common::layout::{Expected, LAYOUTS, Layout, START, USER, id};
 use common::{root, skip};
-use ctrbox::container::{How, Runtime};
+use ctrbox::container::{IdentifiedBy, Runtime};
 
 const POD: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 
@@ -73,7 +73,7 @@ fn a_container_inside_of_a_container_by_the_records_inside() {
     assert_eq!(chain, ["k8s:prod/shop/web", "docker:node"]);
     // The PIDs in there are others: 77 of the host is nobody's.
     layout.process(77, 0, "/", START);
-    assert_eq!(layout.tag(77).map(|tag| tag.how), Some(How::Anonymous));
+    assert_eq!(layout.tag(77).map(|tag| tag.how), Some(IdentifiedBy::Anonymous));
 }
 
 // --- who may say what --------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Runtime;
-use super::records::Store;
+use super::runtimes::Store;
 
 /// A component of a path that may be a container's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -19,10 +19,10 @@ use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::error::Category;
 
 use super::budget::{Budget, Cost, Spent};
-use super::reach::{Meta, Opened};
-use super::records::Each;
+use super::remote::{Meta, Opened};
+use super::runtimes::Each;
 use super::users::{self, Mounts, User};
-use crate::aside::{Account, Aside};
+use crate::access::{AccessProcess, Account};
 use crate::sys;
 
 /// The files of a system, and what was wrong with those that could not be used.
@@ -76,7 +76,7 @@ pub(super) struct System {
     /// Of a container, which may have put anything anywhere in it: who accounts for the time that takes.
     pub(super) account: Option<Account>,
     /// The process that reads files of users and of containers.
-    pub(super) aside: RefCell<Option<Aside>>,
+    pub(super) access: RefCell<Option<AccessProcess>>,
     /// What may be spent on the files of users, by user.
     budgets: RefCell<HashMap<u32, Rc<Budget>>>,
     /// Directories that were listed: each is read once.
@@ -121,7 +121,7 @@ impl Files {
             users: OnceCell::new(),
             mounts: OnceCell::new(),
             account,
-            aside: RefCell::default(),
+            access: RefCell::default(),
             budgets: RefCell::default(),
             listings: RefCell::default(),
             text: RefCell::default(),

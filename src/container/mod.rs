@@ -5,18 +5,18 @@
 //! in the very same group. No daemon is asked, so none can hang us.
 
 mod budget;
+mod by_namespace;
 mod cgroup_path;
-mod evidence;
 mod files;
 mod group;
 mod nested;
 pub mod profile;
-mod reach;
-mod records;
+mod remote;
 mod resolver;
-mod strays;
+mod runtimes;
 pub mod target;
 mod users;
+mod verify;
 
 pub use files::Files;
 pub use group::group_of;
@@ -114,9 +114,9 @@ impl Runtime {
     }
 }
 
-/// How we know.
+/// IdentifiedBy we know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub enum IdentifiedBy {
     /// The runtime's state on disk, and its init process is in this control group.
     State,
     /// A control group of this name, and nothing that vouches for it: shown with a `?`.
@@ -127,20 +127,22 @@ pub enum How {
     Anonymous,
 }
 
-impl How {
+impl IdentifiedBy {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            How::State => "state",
-            How::Cgroup => "cgroup",
-            How::Namespace => "namespace",
-            How::Anonymous => "anonymous",
+            IdentifiedBy::State => "state",
+            IdentifiedBy::Cgroup => "cgroup",
+            IdentifiedBy::Namespace => "namespace",
+            IdentifiedBy::Anonymous => "anonymous",
         }
     }
 
     #[must_use]
-    pub fn from_name(name: &str) -> Option<How> {
-        [How::State, How::Cgroup, How::Namespace, How::Anonymous].into_iter().find(|how| how.name() == name)
+    pub fn from_name(name: &str) -> Option<IdentifiedBy> {
+        [IdentifiedBy::State, IdentifiedBy::Cgroup, IdentifiedBy::Namespace, IdentifiedBy::Anonymous]
+            .into_iter()
+            .find(|how| how.name() == name)
     }
 }
 
@@ -175,7 +177,7 @@ pub struct Container {
     pub config: Option<String>,
     /// Namespaces that the state says are its own; all that is known of it, for some runtimes.
     pub namespaces: Vec<(Kind, u64)>,
-    pub how: How,
+    pub how: IdentifiedBy,
     /// The container that this one runs in.
     pub outer: Option<Rc<Container>>,
 }
@@ -202,7 +204,7 @@ impl Container {
             init_noted: None,
             config: None,
             namespaces: Vec::new(),
-            how: How::State,
+            how: IdentifiedBy::State,
             outer: None,
         }
     }
@@ -259,7 +261,7 @@ impl Container {
     #[must_use]
     pub fn key(&self) -> String {
         let links = self.chain().map(|link| {
-            let claim = if link.how == How::Cgroup { "?" } else { "" };
+            let claim = if link.how == IdentifiedBy::Cgroup { "?" } else { "" };
             format!("{}:{}:{}{claim}", link.runtime.name(), link.owner, link.id)
         });
         links.collect::<Vec<_>>().join("\0")
@@ -285,7 +287,7 @@ pub enum PidNs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
     pub container: Rc<Container>,
-    pub how: How,
+    pub how: IdentifiedBy,
 }
 
 /// The paths in the text of a `/proc/PID/cgroup` that are text.
@@ -326,7 +328,7 @@ impl fmt::Display for Container {
             Some(name) => f.write_str(name)?,
             None => f.write_str(self.id.get(..12).unwrap_or(&self.id))?,
         }
-        f.write_str(if self.how == How::Cgroup { "?" } else { "" })
+        f.write_str(if self.how == IdentifiedBy::Cgroup { "?" } else { "" })
     }
 }
 

@@ -7,16 +7,16 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 
 use super::cgroup_path::Candidate;
-use super::records::{Records, Store};
+use super::runtimes::{StateReader, Store};
 use super::{Container, Files};
-use crate::aside::Account;
+use crate::access::Account;
 use crate::proc::ProcRoot;
 use crate::proc::mountinfo::mounts;
 
 pub struct Nested {
     files: Files,
     /// In the order of [`Store::ALL`].
-    records: [Box<dyn Records>; Store::ALL.len()],
+    records: [Box<dyn StateReader>; Store::ALL.len()],
 }
 
 impl Nested {

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::records::docker_configs;
+use super::runtimes::docker_configs;
 use super::{Container, Files};
 use crate::isolation::seccomp::Profile;
 

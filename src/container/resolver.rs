@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use nix::unistd::Pid;
 
+use super::by_namespace::ByNamespace;
 use super::cgroup_path::{Candidate, candidates};
 use super::nested::Nested;
-use super::records::{Records, Store};
-use super::strays::Strays;
-use super::{Container, Files, How, PidNs, Runtime, Tag, cgroup_lines, evidence};
+use super::runtimes::{StateReader, Store};
+use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines, verify};
 use crate::isolation::identity::{Identify, Way};
-use crate::isolation::ids::ById;
+use crate::proc::id_hash::ById;
 use crate::proc::{ProcRoot, Scan, Status};
 use crate::sys::keyed::{HashMap, HashSet};
 
@@ -37,16 +37,16 @@ struct Init {
 }
 
 /// A store, and what it was asked for.
-struct Shelf {
-    records: Box<dyn Records>,
+struct Cache {
+    records: Box<dyn StateReader>,
     known: HashMap<String, Rc<[Known]>>,
     /// How many of these there is no record of.
     unknown: usize,
 }
 
-impl Shelf {
-    fn new(store: Store) -> Shelf {
-        Shelf { records: store.records(), known: HashMap::default(), unknown: 0 }
+impl Cache {
+    fn new(store: Store) -> Cache {
+        Cache { records: store.records(), known: HashMap::default(), unknown: 0 }
     }
 }
 
@@ -62,18 +62,18 @@ pub struct Resolver<'a> {
     proc: &'a ProcRoot,
     files: &'a Files,
     /// In the order of [`Store::ALL`].
-    shelves: Vec<Shelf>,
+    caches: Vec<Cache>,
     /// Answers by the whole text of a cgroup file: most processes share it with others.
     by_text: HashMap<Vec<u8>, Answer>,
     /// The same by one path: hierarchies share them, and the host's is in nearly every text.
     by_path: HashMap<String, Option<Rc<Container>>>,
     /// Bytes of the texts.
     remembered: usize,
-    /// Records inside of containers, by what tells the container from all others.
+    /// StateReader inside of containers, by what tells the container from all others.
     nested: HashMap<String, Option<Nested>>,
     /// First processes of containers, once somebody needed them.
     inits: Option<Inits>,
-    strays: Option<Strays>,
+    by_namespace: Option<ByNamespace>,
     /// The process whose cgroup file is being looked at, and the text: mostly it is the one that the record names.
     asked: Option<(Pid, Vec<u8>)>,
 }
@@ -94,13 +94,13 @@ impl<'a> Resolver<'a> {
         Resolver {
             proc,
             files,
-            shelves: Store::ALL.into_iter().map(Shelf::new).collect(),
+            caches: Store::ALL.into_iter().map(Cache::new).collect(),
             by_text: HashMap::default(),
             by_path: HashMap::default(),
             remembered: 0,
             nested: HashMap::default(),
             inits: None,
-            strays: None,
+            by_namespace: None,
             asked: None,
         }
     }
@@ -116,7 +116,7 @@ impl<'a> Resolver<'a> {
         let (by_group, unvouched) = self.answer(cgroup, Some((pid, space)));
         match &by_group {
             None => self.stray(pid, space, false),
-            Some(tag) if tag.how == How::State || unvouched => by_group,
+            Some(tag) if tag.how == IdentifiedBy::State || unvouched => by_group,
             Some(tag) => {
                 // A name that nobody vouches for still says more than none. Namespaces may vouch for it.
                 let vouched = self.stray(pid, space, true);
@@ -175,7 +175,7 @@ impl<'a> Resolver<'a> {
     fn recorded(&mut self) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
         for store in Store::ALL {
-            let mut ids = self.shelves[store as usize].records.ids(self.files);
+            let mut ids = self.caches[store as usize].records.ids(self.files);
             ids.sort_unstable();
             ids.dedup();
             for id in ids {
@@ -220,7 +220,7 @@ impl<'a> Resolver<'a> {
         self.files.read("/etc/passwd").unwrap_or_default()
     }
 
-    /// Records that could not be used so far.
+    /// StateReader that could not be used so far.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         self.files.warnings()
@@ -230,10 +230,10 @@ impl<'a> Resolver<'a> {
     #[must_use]
     pub fn is_init(&self, container: &Container, pid: Pid) -> bool {
         match (container.init_start, container.how) {
-            (Some(start), _) => evidence::start_of(self.proc, pid) == Some(start),
-            (None, How::State) => {
-                let groups = evidence::groups_of(self.proc, pid, container);
-                evidence::alive(self.proc, pid, container, &groups)
+            (Some(start), _) => verify::start_of(self.proc, pid) == Some(start),
+            (None, IdentifiedBy::State) => {
+                let groups = verify::groups_of(self.proc, pid, container);
+                verify::alive(self.proc, pid, container, &groups)
             }
             (None, _) => false,
         }
@@ -241,15 +241,16 @@ impl<'a> Resolver<'a> {
 
     /// By what the process has of its own. `claimed`: a group has a name for it, and only a record says more.
     fn stray(&mut self, pid: Pid, space: PidNs, claimed: bool) -> Option<Tag> {
-        let mut strays = self.strays.take().unwrap_or_else(|| Strays::new(self.proc, self.files));
-        let answer = strays.look(self.proc, pid, space).and_then(|own| {
-            if !strays.is_taught() {
-                strays.teach(self.proc, &self.recorded());
+        let mut by_namespace =
+            self.by_namespace.take().unwrap_or_else(|| ByNamespace::new(self.proc, self.files));
+        let answer = by_namespace.look(self.proc, pid, space).and_then(|own| {
+            if !by_namespace.is_taught() {
+                by_namespace.teach(self.proc, &self.recorded());
             }
-            let recorded = strays.recorded(self.proc, pid, &own);
-            recorded.or_else(|| if claimed { None } else { strays.unrecorded(self.proc, pid, &own) })
+            let recorded = by_namespace.recorded(self.proc, pid, &own);
+            recorded.or_else(|| if claimed { None } else { by_namespace.unrecorded(self.proc, pid, &own) })
         });
-        self.strays = Some(strays);
+        self.by_namespace = Some(by_namespace);
         answer
     }
 
@@ -264,7 +265,7 @@ impl<'a> Resolver<'a> {
         let mut best: Option<((usize, usize), Rc<Container>)> = None;
         for path in paths {
             let Some(container) = self.in_path(path) else { continue };
-            let proven = container.chain().filter(|link| link.how != How::Cgroup).count();
+            let proven = container.chain().filter(|link| link.how != IdentifiedBy::Cgroup).count();
             let rank = (proven, container.chain().count());
             if best.as_ref().is_none_or(|(best, _)| rank > *best) {
                 best = Some((rank, container));
@@ -320,7 +321,9 @@ impl<'a> Resolver<'a> {
     /// The container of a candidate that a record inside of the container around it tells of.
     fn inside(&mut self, outer: &Rc<Container>, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
         // Words alone are too weak here: any group of an init system inside would be looked up.
-        if outer.how == How::Cgroup || !(candidate.particular || candidate.stores.contains(&Store::Docker)) {
+        if outer.how == IdentifiedBy::Cgroup
+            || !(candidate.particular || candidate.stores.contains(&Store::Docker))
+        {
             return None;
         }
         let key = outer.key();
@@ -337,19 +340,19 @@ impl<'a> Resolver<'a> {
     /// Those that are alive of whom records have this id: runtimes of one store, and users, choose ids without
     /// asking each other.
     fn lookup(&mut self, store: Store, id: &str) -> Rc<[Known]> {
-        let shelf = &self.shelves[store as usize];
-        if let Some(known) = shelf.known.get(id) {
+        let cache = &self.caches[store as usize];
+        if let Some(known) = cache.known.get(id) {
             return known.clone();
         }
-        let records = shelf.records.load(self.files, id);
+        let records = cache.records.load(self.files, id);
         let unknown = records.is_empty();
         let claims = records.into_iter().filter_map(|container| self.check(container));
         let known: Rc<[Known]> = claims.collect();
-        let shelf = &mut self.shelves[store as usize];
+        let cache = &mut self.caches[store as usize];
         // Any part of a group's path is looked up, and users make groups of any name.
-        if !unknown || shelf.unknown < Self::MOST_UNKNOWN {
-            shelf.unknown += usize::from(unknown);
-            shelf.known.insert(id.to_owned(), known.clone());
+        if !unknown || cache.unknown < Self::MOST_UNKNOWN {
+            cache.unknown += usize::from(unknown);
+            cache.known.insert(id.to_owned(), known.clone());
         }
         known
     }
@@ -363,12 +366,12 @@ impl<'a> Resolver<'a> {
             return None;
         }
         let groups = container.init.map(|init| match &self.asked {
-            Some((pid, text)) if *pid == init => evidence::groups_in(text, &container),
-            _ => evidence::groups_of(self.proc, init, &container),
+            Some((pid, text)) if *pid == init => verify::groups_in(text, &container),
+            _ => verify::groups_of(self.proc, init, &container),
         });
         let groups = groups.unwrap_or_default();
         let alive = match container.init {
-            Some(init) => evidence::alive(self.proc, init, &container, &groups),
+            Some(init) => verify::alive(self.proc, init, &container, &groups),
             // Of LXC no file tells the PID; the group does.
             None => container.runs_without_init_noted(),
         };
@@ -403,7 +406,7 @@ impl<'a> Resolver<'a> {
     #[must_use]
     pub fn claimants(&self, container: &Container) -> Vec<Pid> {
         let init = self.inits.as_ref().and_then(|inits| inits.get(&init_key(container)));
-        let Some(init) = init.filter(|_| container.how == How::Cgroup) else { return Vec::new() };
+        let Some(init) = init.filter(|_| container.how == IdentifiedBy::Cgroup) else { return Vec::new() };
         [init.pid].into_iter().chain(init.rivals.iter().map(|(pid, _)| *pid)).collect()
     }
 
@@ -418,7 +421,7 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             // The start time comes first: a process that still has it later is the one that the rest was read of.
-            let start = evidence::start_of(self.proc, pid);
+            let start = verify::start_of(self.proc, pid);
             let status = identify.scan.read(pid, "status").map(Status::parse).unwrap_or_default();
             if status.nspid.len() == 2
                 && let Ok(cgroup) = identify.scan.read(pid, "cgroup")
@@ -463,7 +466,7 @@ impl Init {
 }
 
 fn init_key(container: &Container) -> InitKey {
-    let owner = (container.how != How::Cgroup).then_some(container.owner);
+    let owner = (container.how != IdentifiedBy::Cgroup).then_some(container.owner);
     (container.runtime, container.id.clone(), owner)
 }
 
@@ -472,9 +475,9 @@ fn init_key(container: &Container) -> InitKey {
 #[must_use]
 pub fn is_of_group(tag: &Tag) -> bool {
     match tag.how {
-        How::State => true,
-        How::Cgroup => !matches!(tag.container.runtime, Runtime::Flatpak | Runtime::Snap),
-        How::Namespace | How::Anonymous => false,
+        IdentifiedBy::State => true,
+        IdentifiedBy::Cgroup => !matches!(tag.container.runtime, Runtime::Flatpak | Runtime::Snap),
+        IdentifiedBy::Namespace | IdentifiedBy::Anonymous => false,
     }
 }
 
@@ -497,5 +500,5 @@ fn within(container: &Rc<Container>, outer: Option<&Rc<Container>>) -> Rc<Contai
 }
 
 fn unproven(candidate: &Candidate<'_>, outer: Option<Rc<Container>>) -> Container {
-    Container { how: How::Cgroup, outer, ..Container::new(candidate.runtime, candidate.id.clone()) }
+    Container { how: IdentifiedBy::Cgroup, outer, ..Container::new(candidate.runtime, candidate.id.clone()) }
 }

@@ -12,8 +12,8 @@ use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use nix::unistd::{Pid, getuid};
 
-use super::evidence::namespace;
-use super::{Container, Files, How, PidNs, Resolver, Runtime};
+use super::verify::namespace;
+use super::{Container, Files, IdentifiedBy, PidNs, Resolver, Runtime};
 use crate::exit;
 use crate::isolation::ns;
 use crate::proc::ns::Kind;
@@ -114,7 +114,7 @@ fn is_marked(word: &str) -> bool {
 }
 
 fn is_unverified(container: &Container) -> bool {
-    container.how == How::Cgroup
+    container.how == IdentifiedBy::Cgroup
 }
 
 /// Those of `all` that `word` means. With the `?` of ctr-ps an unverified container goes first, so that the word
@@ -546,7 +546,7 @@ mod tests {
         let named =
             |id: &str| Container { name: Some("web".to_owned()), ..Container::new(Runtime::Docker, id) };
         let of_user = Rc::new(Container { owner: 1000, ..named("abcd1") });
-        let claimed = Rc::new(Container { how: How::Cgroup, ..named("abcd2") });
+        let claimed = Rc::new(Container { how: IdentifiedBy::Cgroup, ..named("abcd2") });
         let (one, two) = (Rc::new(named("abcd3")), Rc::new(named("abcd4")));
         let ids = |all: &[&Rc<Container>], word: &str| {
             let all: Vec<Rc<Container>> = all.iter().map(|one| (*one).clone()).collect();
@@ -581,7 +581,7 @@ mod tests {
         let of_user = |container: Container| Container { owner: 1000, ..container };
         let web = || of_kind(Runtime::Docker, &id, "web");
         let app = || pod("beef00", "shop/web/app");
-        let claim = || Container { how: How::Cgroup, ..Container::new(Runtime::Docker, id.clone()) };
+        let claim = || Container { how: IdentifiedBy::Cgroup, ..Container::new(Runtime::Docker, id.clone()) };
         let is_found = |real: &Container, squatter: Container, word: &str| {
             let all = [Rc::new(squatter), Rc::new(real.clone())];
             for all in [[all[0].clone(), all[1].clone()], [all[1].clone(), all[0].clone()]] {
@@ -633,7 +633,8 @@ mod tests {
     fn the_question_mark_means_the_unverified_container_and_nothing_else_does() {
         let id = "0123456789ab".to_owned() + &"cd".repeat(26);
         let verified = made(Runtime::Docker, &id, "web");
-        let unverified = Rc::new(Container { how: How::Cgroup, ..Container::new(Runtime::Docker, &*id) });
+        let unverified =
+            Rc::new(Container { how: IdentifiedBy::Cgroup, ..Container::new(Runtime::Docker, &*id) });
         let nested = Rc::new(Container { outer: Some(verified.clone()), ..(*unverified).clone() });
         let of = |all: &[&Rc<Container>], word: &str| {
             let all: Vec<Rc<Container>> = all.iter().map(|one| (*one).clone()).collect();
@@ -653,8 +654,10 @@ mod tests {
             assert_eq!(of(&all, word), ["docker:web"], "{word}");
         }
         // A label is cut where an id is long.
-        let long =
-            Rc::new(Container { how: How::Cgroup, ..Container::new(Runtime::Lxc, "my-long-container") });
+        let long = Rc::new(Container {
+            how: IdentifiedBy::Cgroup,
+            ..Container::new(Runtime::Lxc, "my-long-container")
+        });
         for word in ["lxc:my-long-cont?", "lxc:my-long-cont", "lxc:my-long-container", "my-long-container?"] {
             assert_eq!(of(&[&long], word), ["lxc:my-long-cont?"], "{word}");
         }
@@ -663,12 +666,12 @@ mod tests {
     #[test]
     fn what_is_said_of_an_unverified_container() {
         let unverified = |id: &str, how| Container { how, ..Container::new(Runtime::Docker, id) };
-        let claim = unverified("0123456789abcdef", How::Cgroup);
+        let claim = unverified("0123456789abcdef", IdentifiedBy::Cgroup);
         for (word, said) in [("0123456789ab", true), ("docker:0123456789ab", true), ("0123456789ab?", false)]
         {
             assert_eq!(super::unverified(&claim, word).is_some(), said, "{word}");
         }
-        for how in [How::State, How::Namespace, How::Anonymous] {
+        for how in [IdentifiedBy::State, IdentifiedBy::Namespace, IdentifiedBy::Anonymous] {
             assert_eq!(super::unverified(&unverified("0123456789abcdef", how), "0123"), None);
         }
         assert_eq!(
@@ -679,13 +682,14 @@ mod tests {
         let outer = Rc::new(Container::new(Runtime::Docker, "web"));
         assert_eq!(to_type(&Container { outer: Some(outer), ..claim }, None), by_pid);
         for id in ["it's", "a\x1bb", "\u{202e}"] {
-            assert_eq!(to_type(&unverified(id, How::Cgroup), None), by_pid, "{id:?}");
+            assert_eq!(to_type(&unverified(id, IdentifiedBy::Cgroup), None), by_pid, "{id:?}");
         }
     }
 
     #[test]
     fn several_unverified_containers_are_told_apart_by_forms_that_are_accepted() {
-        let long = |id: &str| Rc::new(Container { how: How::Cgroup, ..Container::new(Runtime::Lxc, id) });
+        let long =
+            |id: &str| Rc::new(Container { how: IdentifiedBy::Cgroup, ..Container::new(Runtime::Lxc, id) });
         let all = [long("my-container-1"), long("my-container-2")];
         let found = matching(&all, "lxc:my-container?");
         assert_eq!(found.len(), 2);

@@ -8,8 +8,8 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::Pid;
 
-use super::ids::ById;
 use super::ns;
+use crate::proc::id_hash::ById;
 use crate::proc::ns::parse_link;
 use crate::proc::{ProcRoot, Scan, Status, vanished};
 use crate::sys::{self, PidfdInfo};

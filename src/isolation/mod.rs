@@ -7,7 +7,6 @@ pub mod cgroup;
 pub mod descriptors;
 pub mod identity;
 pub mod idmap;
-pub mod ids;
 pub mod mounts;
 pub mod ns;
 pub mod operation;

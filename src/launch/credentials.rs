@@ -19,9 +19,9 @@ use crate::isolation::seccomp::Filter;
 use crate::proc::Credentials;
 use crate::proc::idmap::inner_of;
 
-/// From `/proc/PID/status`; the ids as our user namespace has them until [`Persona::translate`].
+/// From `/proc/PID/status`; the ids as our user namespace has them until [`ProcessCredentials::translate`].
 #[derive(Debug, PartialEq, Eq, Clone)]
-pub struct Persona {
+pub struct ProcessCredentials {
     pub uid: u32,
     pub gid: u32,
     pub groups: Vec<u32>,
@@ -35,12 +35,12 @@ pub struct Persona {
     pub filters: u32,
 }
 
-impl Persona {
+impl ProcessCredentials {
     /// None of a text that is not whole: what is missing would be guessed.
     #[must_use]
-    pub fn parse(status: &[u8]) -> Option<Persona> {
+    pub fn parse(status: &[u8]) -> Option<ProcessCredentials> {
         let all = Credentials::parse(status)?;
-        Some(Persona {
+        Some(ProcessCredentials {
             uid: *all.uids.get(1)?,
             gid: *all.gids.get(1)?,
             groups: all.groups,
@@ -230,33 +230,33 @@ mod tests {
 
     #[test]
     fn who_a_process_is_by_its_status() {
-        let persona = Persona::parse(STATUS).expect("whole");
-        assert_eq!((persona.uid, persona.gid, &persona.groups[..]), (1000, 100, &[4, 100][..]));
-        assert_eq!((persona.permitted, persona.effective, persona.ambient), (0xa804_25fb, 0, 1));
-        assert!(persona.no_new_privs);
-        assert_eq!(persona.filters, 3);
+        let credentials = ProcessCredentials::parse(STATUS).expect("whole");
+        assert_eq!((credentials.uid, credentials.gid, &credentials.groups[..]), (1000, 100, &[4, 100][..]));
+        assert_eq!((credentials.permitted, credentials.effective, credentials.ambient), (0xa804_25fb, 0, 1));
+        assert!(credentials.no_new_privs);
+        assert_eq!(credentials.filters, 3);
         for end in 0..STATUS.len() - b"\nSeccomp:\t2\nSeccomp_filters:\t3\n".len() {
-            assert_eq!(Persona::parse(&STATUS[..end]), None, "{end}");
+            assert_eq!(ProcessCredentials::parse(&STATUS[..end]), None, "{end}");
         }
         let own = std::fs::read("/proc/self/status").expect("own status");
-        assert!(Persona::parse(&own).is_some());
+        assert!(ProcessCredentials::parse(&own).is_some());
     }
 
     #[test]
     fn ids_are_those_of_the_user_namespace() {
-        let mut persona = Persona::parse(STATUS).expect("whole");
+        let mut credentials = ProcessCredentials::parse(STATUS).expect("whole");
         let map = b"         0       1000          1\n         1     100000      65536\n";
-        persona.translate(map, b"0 0 4294967295\n").expect("mapped");
-        assert_eq!((persona.uid, persona.gid, &persona.groups[..]), (0, 100, &[4, 100][..]));
-        let error = persona.translate(map, map).expect_err("100 is not mapped").to_string();
+        credentials.translate(map, b"0 0 4294967295\n").expect("mapped");
+        assert_eq!((credentials.uid, credentials.gid, &credentials.groups[..]), (0, 100, &[4, 100][..]));
+        let error = credentials.translate(map, map).expect_err("100 is not mapped").to_string();
         assert_eq!(error, "user 0 is not mapped in the user namespace");
     }
 
     #[test]
     fn another_user_of_the_same_container() {
-        let persona = Persona::parse(STATUS).expect("whole");
+        let credentials = ProcessCredentials::parse(STATUS).expect("whole");
         let of = |uid| {
-            let mut other = persona.clone();
+            let mut other = credentials.clone();
             other.become_user(uid);
             (other.permitted, other.effective, other.bounding, other.ambient)
         };

@@ -197,26 +197,26 @@ pub fn as_child(ended: Ended) -> Result<u8, Exit> {
     match ended {
         Ended::Exited(status) => return Ok(status),
         Ended::Killed(signal) => sys::die_of(signal),
-        Ended::Stopped | Ended::Not => {}
+        Ended::Stopped | Ended::StillRunning => {}
     }
     Err(anyhow!("child exit failed").into()) // it died of a signal that does not end us
 }
 
 /// What ties a parent and its child together: whose death ends whom, and which signals are passed on.
-pub struct Guardian {
+pub struct ChildSupervisor {
     /// The signal that the child gets when the parent dies, and the parent itself to see if it already has.
     kill_child: Option<(i32, OwnedFd)>,
     /// The signals that are passed on to the child.
     forward: &'static [Signal],
 }
 
-impl Guardian {
-    pub fn new(kill_child: Option<i32>, forward: &'static [Signal]) -> Result<Guardian> {
+impl ChildSupervisor {
+    pub fn new(kill_child: Option<i32>, forward: &'static [Signal]) -> Result<ChildSupervisor> {
         let kill_child = kill_child
             .map(|signal| sys::pidfd_open(Pid::this()).map(|parent| (signal, parent)))
             .transpose()
             .context("pidfd_open failed")?;
-        Ok(Guardian { kill_child, forward })
+        Ok(ChildSupervisor { kill_child, forward })
     }
 
     /// Before the fork: SIGINT and SIGTERM are for the child, they shall not end the parent that waits; and
@@ -263,7 +263,7 @@ impl Guardian {
                 Ok(None) => return Ok(None),
                 Ok(Some((libc::SIGCHLD, _))) => {
                     match sys::wait(child, libc::WNOHANG).context("waitpid failed")? {
-                        Ended::Not => {}
+                        Ended::StillRunning => {}
                         ended => return Ok(Some(ended)),
                     }
                 }

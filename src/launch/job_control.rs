@@ -15,14 +15,14 @@ use super::exec::as_child;
 use crate::exit::Exit;
 use crate::sys::{self, Ended};
 
-pub struct Foreground(());
+pub struct JobControl(());
 
-impl Foreground {
+impl JobControl {
     /// Before the fork: are we a job of our own, in front, and wholly on the terminal?
     #[must_use]
-    pub fn ours() -> Option<Foreground> {
+    pub fn ours() -> Option<JobControl> {
         let terminals = (0..=2).all(|fd| isatty(sys::standard(fd)) == Ok(true));
-        (terminals && getpgrp() == Pid::this() && in_front()).then_some(Foreground(()))
+        (terminals && getpgrp() == Pid::this() && in_front()).then_some(JobControl(()))
     }
 
     /// In the child: a group of its own, in front.

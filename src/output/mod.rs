@@ -2,9 +2,9 @@
 
 pub mod filter;
 pub mod json;
-pub mod sheet;
+pub mod lazy_table;
+pub mod smartcols;
 pub mod style;
-pub mod table;
 pub mod tree;
 
 use std::io::Write;

@@ -1,6 +1,7 @@
 //! What /proc says: parsers of bytes, and the files they come from below a [`ProcRoot`].
 
 mod credentials;
+pub mod id_hash;
 pub mod idmap;
 pub mod mountinfo;
 pub mod ns;

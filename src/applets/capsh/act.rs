@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::unistd::{chdir, chroot as change_root};
 
-use super::tell::{mode_of_own, silent};
+use super::query::{mode_of_own, silent};
 use super::{Shell, fail, failed, integer};
 use crate::exit::Exit;
 use crate::isolation::capabilities::mode::Mode;

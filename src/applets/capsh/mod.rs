@@ -52,10 +52,10 @@
 //! getpcaps(8), nsenter(1), unshare(1), capabilities(7)
 
 mod act;
-mod card;
 mod ids;
+mod inspect;
+mod query;
 mod start;
-mod tell;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -94,10 +94,10 @@ static GRAMMAR: Grammar<Shell> = Grammar {
             None,
             "print",
             "show capabilities and all that bears on them, of this process or of another",
-            Effect::OptionalLong(tell::print),
+            Effect::OptionalLong(query::print),
         )
         .takes("target"),
-        Opt::new(None, "current", "show the sets and what programs inherit", Effect::Flag(tell::current)),
+        Opt::new(None, "current", "show the sets and what programs inherit", Effect::Flag(query::current)),
         Opt::new(
             None,
             "mode",
@@ -105,47 +105,53 @@ static GRAMMAR: Grammar<Shell> = Grammar {
             Effect::OptionalLong(act::mode),
         )
         .takes("mode"),
-        Opt::new(None, "modes", "list these modes", Effect::Flag(tell::modes)),
+        Opt::new(None, "modes", "list these modes", Effect::Flag(query::modes)),
         // of capabilities in general
-        Opt::new(None, "decode", "the names in a mask, which is hexadecimal", Effect::Attached(tell::decode))
-            .takes("mask"),
-        Opt::new(None, "encode", "the mask of names; they may lack cap_", Effect::Attached(tell::encode))
+        Opt::new(
+            None,
+            "decode",
+            "the names in a mask, which is hexadecimal",
+            Effect::Attached(query::decode),
+        )
+        .takes("mask"),
+        Opt::new(None, "encode", "the mask of names; they may lack cap_", Effect::Attached(query::encode))
             .takes("list"),
-        Opt::new(None, "explain", "what a capability is for", Effect::Attached(tell::explain)).takes("cap"),
+        Opt::new(None, "explain", "what a capability is for", Effect::Attached(query::explain)).takes("cap"),
         Opt::new(
             None,
             "suggest",
             "the capabilities whose explanation has this in it",
-            Effect::Attached(tell::suggest),
+            Effect::Attached(query::suggest),
         )
         .takes("text"),
         // tests
-        Opt::new(None, "has-p", "fail unless this is permitted", Effect::Attached(tell::has_permitted))
+        Opt::new(None, "has-p", "fail unless this is permitted", Effect::Attached(query::has_permitted))
             .takes("cap"),
-        Opt::new(None, "has-i", "fail unless it is inheritable", Effect::Attached(tell::has_inheritable))
+        Opt::new(None, "has-i", "fail unless it is inheritable", Effect::Attached(query::has_inheritable))
             .takes("cap"),
-        Opt::new(None, "has-a", "fail unless it is ambient", Effect::Attached(tell::has_ambient))
+        Opt::new(None, "has-a", "fail unless it is ambient", Effect::Attached(query::has_ambient))
             .takes("cap"),
-        Opt::new(None, "has-b", "fail unless it is in the bounding set", Effect::Attached(tell::has_bound))
+        Opt::new(None, "has-b", "fail unless it is in the bounding set", Effect::Attached(query::has_bound))
             .takes("cap"),
         Opt::new(
             None,
             "has-ambient",
             "fail unless the kernel has ambient capabilities",
-            Effect::Flag(tell::knows_ambient),
+            Effect::Flag(query::knows_ambient),
         ),
         Opt::new(
             None,
             "has-no-new-privs",
             "fail unless programs can gain nothing",
-            Effect::Flag(tell::has_no_new_privs),
+            Effect::Flag(query::has_no_new_privs),
         ),
-        Opt::new(None, "supports", "fail unless the kernel has this", Effect::Attached(tell::supports))
+        Opt::new(None, "supports", "fail unless the kernel has this", Effect::Attached(query::supports))
             .takes("cap"),
-        Opt::new(None, "is-uid", "fail unless this is our user", Effect::Attached(tell::is_uid)).takes("uid"),
-        Opt::new(None, "is-gid", "fail unless this is our group", Effect::Attached(tell::is_gid))
+        Opt::new(None, "is-uid", "fail unless this is our user", Effect::Attached(query::is_uid))
+            .takes("uid"),
+        Opt::new(None, "is-gid", "fail unless this is our group", Effect::Attached(query::is_gid))
             .takes("gid"),
-        Opt::new(None, "inmode", "fail unless this is the mode", Effect::Attached(tell::in_mode))
+        Opt::new(None, "inmode", "fail unless this is the mode", Effect::Attached(query::in_mode))
             .takes("mode"),
         // changes
         Opt::new(None, "caps", "set effective, permitted and inheritable", Effect::Attached(act::caps))

@@ -70,7 +70,7 @@ pub fn child(shell: &mut Shell, work: impl FnOnce(&mut Shell) -> Exit) -> Outcom
     match sys::wait(child, 0).map_err(|errno| failed(&format!("failed to wait for PID={child}"), errno))? {
         Ended::Exited(status) => Ok(status),
         Ended::Killed(signal) => Err(fail(format!("child PID={child} terminated by signo={signal}"))),
-        Ended::Stopped | Ended::Not => Err(fail(format!("failed to wait for PID={child}"))),
+        Ended::Stopped | Ended::StillRunning => Err(fail(format!("failed to wait for PID={child}"))),
     }
 }
 

@@ -17,8 +17,8 @@ use super::plan::{Plan, plan};
 use super::report::{Report, Watch};
 use super::{Request, daemon};
 use crate::exit::{Exit, Outcome, say, warn};
-use crate::isolation::cgroup::{self, Care, Group, Refused, Step};
-use crate::launch::exec::{self, Guardian};
+use crate::isolation::cgroup::{self, CleanupGuard, Group, Refused, Step};
+use crate::launch::exec::{self, ChildSupervisor};
 use crate::output::Out;
 use crate::proc::ProcRoot;
 use crate::sys::{self, Ended};
@@ -40,12 +40,12 @@ pub fn act(name: &'static str, request: &Request, program: &[OsString]) -> Outco
     }
     let plan = plan(&proc, request, program)?;
     if !plan.steps.is_empty() {
-        let mut care = Care::start(false)?;
+        let mut care = CleanupGuard::start(false)?;
         carry_out(&plan, &mut care).or_else(|error| {
-            care.retreat()?;
+            care.rollback()?;
             Err(error)
         })?;
-        care.dismiss();
+        care.disarm();
     }
     Err(become_program(&proc, request, &plan.groups, program))
 }
@@ -73,10 +73,10 @@ fn settle(proc: &ProcRoot, request: &Request, groups: &[Group]) -> Result<()> {
 
 fn wait_for(name: &'static str, proc: &ProcRoot, request: &Request, program: &[OsString]) -> Outcome {
     exec::reset_sigchld()?;
-    let guardian = Guardian::new(None, FORWARD)?;
+    let guardian = ChildSupervisor::new(None, FORWARD)?;
     // From here on no signal ends us before what we make has been undone.
     let mask = guardian.block()?;
-    let mut care = Care::start(request.kill)?;
+    let mut care = CleanupGuard::start(request.kill)?;
     let begun = establish(proc, request, program, &mut care).and_then(|plan| {
         let watch = request.report.map(|_| Watch::start(&plan.groups, request.makes()));
         let started = start(proc, request, &plan.groups, program, &mask)?;
@@ -118,13 +118,18 @@ fn wait_for(name: &'static str, proc: &ProcRoot, request: &Request, program: &[O
 }
 
 /// Groups that another run removes at the same moment are made anew.
-fn establish(proc: &ProcRoot, request: &Request, program: &[OsString], care: &mut Care) -> Result<Plan> {
+fn establish(
+    proc: &ProcRoot,
+    request: &Request,
+    program: &[OsString],
+    care: &mut CleanupGuard,
+) -> Result<Plan> {
     let mut tries = 0;
     loop {
         let outcome = plan(proc, request, program).and_then(|plan| carry_out(&plan, care).map(|()| plan));
         match outcome {
             Err(error) if request.makes() && tries < vanished(&error) => {
-                care.retreat()?;
+                care.rollback()?;
                 tries += 1;
                 _ = sys::sleep(Duration::from_millis(1));
             }
@@ -144,7 +149,7 @@ fn vanished(error: &Error) -> u32 {
     }
 }
 
-fn carry_out(plan: &Plan, care: &mut Care) -> Result<()> {
+fn carry_out(plan: &Plan, care: &mut CleanupGuard) -> Result<()> {
     for group in plan.groups.iter().filter(|_| !plan.stays) {
         care.hold_above(group);
     }
@@ -190,7 +195,7 @@ fn start(
 }
 
 /// Asks all that runs in groups of ours to end, then makes them.
-fn time_is_up(guardian: &Guardian, child: Pid, care: &Care) -> Result<Ended> {
+fn time_is_up(guardian: &ChildSupervisor, child: Pid, care: &CleanupGuard) -> Result<Ended> {
     if !care.ask() {
         _ = kill(child, Signal::SIGTERM);
     }
@@ -208,13 +213,13 @@ fn failed(failure: &OwnedFd) -> bool {
     nix::unistd::read(failure, &mut [0]) == Ok(1)
 }
 
-fn keep(name: &str, plan: &Plan, care: Care) {
+fn keep(name: &str, plan: &Plan, care: CleanupGuard) {
     let kept: Vec<String> = plan.groups.iter().map(|group| shown(&group.directory())).collect();
     warn(name, &format!("kept: {}", kept.join(" ")));
-    care.dismiss();
+    care.disarm();
 }
 
-fn clean_up(name: &str, care: Care) {
+fn clean_up(name: &str, care: CleanupGuard) {
     match care.end() {
         Ok(None) => {}
         Ok(Some(group)) => {

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
+use super::caps_text;
 use super::clock::{self, Clock};
 use super::columns::Id;
 use super::containers::Seen;
-use super::facts::Facts;
+use super::details::Details;
 use super::gather::{Found, Process};
-use super::rights;
-use crate::container::How;
-use crate::output::sheet::{Source, Value};
+use crate::container::IdentifiedBy;
+use crate::output::lazy_table::{Source, Value};
 use crate::output::tree::Forest;
 use crate::proc::ns::Kind;
 use crate::proc::{Stat, Users};
@@ -86,7 +86,7 @@ impl Cells<'_> {
 
     fn value<'a>(&'a self, id: Id, process: &'a Process) -> Value<'a> {
         let container = || self.seen(process.container).map(|seen| &*seen.container);
-        let facts = process.facts.as_deref();
+        let details = process.details.as_deref();
         match id {
             Id::User => match process.uid {
                 Some(uid) => self.user(uid),
@@ -102,8 +102,8 @@ impl Cells<'_> {
             Id::Container if self.json => Value::maybe(container().and_then(|c| c.name.as_deref())),
             Id::Container => Value::maybe(self.seen(process.container).map(|seen| seen.label.as_str())),
             Id::Owner => container().map_or(Value::None, |container| self.user(container.owner)),
-            Id::How => Value::maybe(process.how.map(How::name)),
-            Id::Via => Value::maybe(process.via.map(super::via::Via::name)),
+            Id::IdentifiedBy => Value::maybe(process.how.map(IdentifiedBy::name)),
+            Id::Origin => Value::maybe(process.via.map(super::origin::Origin::name)),
             Id::Command => Value::Bytes(Cow::Borrowed(self.found.commands.of(process))),
             Id::Runtime
             | Id::Engine
@@ -116,42 +116,45 @@ impl Cells<'_> {
             | Id::Labels
             | Id::Created
             | Id::Chain => container().map_or(Value::None, |container| of_container(id, container)),
-            _ => facts.map_or(Value::None, |facts| self.fact(id, process, facts)),
+            _ => details.map_or(Value::None, |details| self.fact(id, process, details)),
         }
     }
 
-    fn fact<'a>(&'a self, id: Id, process: &'a Process, facts: &'a Facts) -> Value<'a> {
-        let state = facts.state.as_ref();
+    fn fact<'a>(&'a self, id: Id, process: &'a Process, details: &'a Details) -> Value<'a> {
+        let state = details.state.as_ref();
         let bytes = |bytes: &'a Option<Vec<u8>>| {
             bytes.as_ref().map_or(Value::None, |bytes| Value::Bytes(Cow::Borrowed(bytes)))
         };
         match id {
             Id::Ruid => Value::number(state.and_then(|state| state.uids.first()).copied()),
-            Id::Cuid => Value::number(facts.cuid),
-            Id::Cuser => match (&facts.cuser, process.container) {
+            Id::Cuid => Value::number(details.cuid),
+            Id::Cuser => match (&details.cuser, process.container) {
                 (Some(name), _) => Value::Bytes(Cow::Borrowed(name)),
                 (None, None) => process.uid.map_or(Value::None, |uid| self.user(uid)),
-                (None, Some(_)) => facts.cuid.map_or(Value::None, |uid| Value::owned(uid.to_string())),
+                (None, Some(_)) => details.cuid.map_or(Value::None, |uid| Value::owned(uid.to_string())),
             },
-            Id::Cgroup => bytes(&facts.cgroup),
+            Id::Cgroup => bytes(&details.cgroup),
             Id::Ns(kind) => {
                 let at = Kind::ALL.iter().position(|other| *other == kind);
-                Value::number(at.and_then(|at| facts.namespaces[at]))
+                Value::number(at.and_then(|at| details.namespaces[at]))
             }
-            Id::Caps => state.map_or(Value::None, |state| Value::owned(rights::names(state.sets.effective))),
+            Id::Caps => {
+                state.map_or(Value::None, |state| Value::owned(caps_text::names(state.sets.effective)))
+            }
             Id::Capdiff => {
                 let container = self.seen(process.container).map(|seen| &*seen.container);
                 let diff = container.zip(state);
-                let diff = diff
-                    .and_then(|(container, state)| rights::against_default(container, state.sets.bounding));
+                let diff = diff.and_then(|(container, state)| {
+                    caps_text::against_default(container, state.sets.bounding)
+                });
                 diff.map_or(Value::None, Value::owned)
             }
-            Id::Seccomp => Value::maybe(state.and_then(|state| rights::seccomp(state.seccomp?))),
+            Id::Seccomp => Value::maybe(state.and_then(|state| caps_text::seccomp(state.seccomp?))),
             Id::Nnp => state.and_then(|state| state.no_new_privs).map_or(Value::None, Value::Flag),
-            Id::Lsm => bytes(&facts.lsm),
-            Id::OomScore => Value::number(facts.oom_score),
-            Id::Cmd => Value::Bytes(Cow::Borrowed(&facts.name)),
-            _ => facts.stat.as_ref().map_or(Value::None, |stat| self.stat(id, stat)),
+            Id::Lsm => bytes(&details.lsm),
+            Id::OomScore => Value::number(details.oom_score),
+            Id::Cmd => Value::Bytes(Cow::Borrowed(&details.name)),
+            _ => details.stat.as_ref().map_or(Value::None, |stat| self.stat(id, stat)),
         }
     }
 

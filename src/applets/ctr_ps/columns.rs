@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::output::table::{Align, Column, Json};
+use crate::output::smartcols::{Align, Column, Json};
 use crate::proc::ns::Kind;
 use crate::text;
 
@@ -31,8 +31,8 @@ pub enum Id {
     Owner,
     Created,
     Chain,
-    How,
-    Via,
+    IdentifiedBy,
+    Origin,
     State,
     C,
     Cpu,
@@ -110,8 +110,8 @@ pub static COLUMNS: [(Id, Column, u16); 52] = [
     (Id::Owner, words("OWNER", "who runs the container: root, or the user of a rootless one"), 0),
     (Id::Created, words("CREATED", "when the container was made"), 0),
     (Id::Chain, words("CHAIN", "the container and those around it, outermost first"), 0),
-    (Id::How, words("HOW", "how the container is known: state, cgroup, namespace, anonymous"), 0),
-    (Id::Via, words("VIA", "how the process came in: init, fork (of init), exec, ns"), VIA),
+    (Id::IdentifiedBy, words("HOW", "how the container is known: state, cgroup, namespace, anonymous"), 0),
+    (Id::Origin, words("VIA", "how the process came in: init, fork (of init), exec, ns"), VIA),
     (Id::State, words("STATE", "R, S, D, T, Z, ... as ps has it"), STAT),
     (Id::C, number("C", "share of a CPU since it began, in percent, at most 99"), STAT),
     (Id::Cpu, figure("CPU", "the same with a digit after the point"), STAT),
@@ -158,7 +158,7 @@ pub const JSON: &[Id] = &[
     Id::Image,
     Id::Engine,
     Id::Chain,
-    Id::How,
+    Id::IdentifiedBy,
     Id::Command,
 ];
 

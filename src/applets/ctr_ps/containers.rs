@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::gather::Process;
 use crate::container::Container;
-use crate::isolation::ids::ById;
+use crate::proc::id_hash::ById;
 
 /// A container with processes.
 pub struct Seen {

@@ -5,16 +5,16 @@ use std::ops::Range;
 use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
 
-use super::ahead::Ahead;
 use super::columns::needs;
 use super::containers::Containers;
-use super::facts::{Commands, Facts, Reader};
-use super::select::{Chosen, Selection};
-use super::via::{self, Via};
-use crate::container::{Files, How, PidNs, Resolver, Tag, is_of_group};
+use super::details::{Commands, Details, Reader};
+use super::origin::{self, Origin};
+use super::prefetch::Ahead;
+use super::select::{Filter, Selection};
+use crate::container::{Files, IdentifiedBy, PidNs, Resolver, Tag, is_of_group};
 use crate::isolation::cgroup;
 use crate::isolation::identity::{Identify, Identity, Way};
-use crate::isolation::ids::ById;
+use crate::proc::id_hash::ById;
 use crate::proc::{ProcRoot, Scan, broken, vanished};
 
 /// A process to show. There may be tens of thousands.
@@ -28,11 +28,11 @@ pub struct Process {
     pub kernel_thread: bool,
     /// Its number among the containers.
     pub container: Option<usize>,
-    pub how: Option<How>,
-    pub via: Option<Via>,
+    pub how: Option<IdentifiedBy>,
+    pub via: Option<Origin>,
     /// Where it stands in [`Found::commands`].
     pub command: Range<usize>,
-    pub facts: Option<Box<Facts>>,
+    pub details: Option<Box<Details>>,
 }
 
 /// What is to be found out.
@@ -56,7 +56,7 @@ pub struct Found {
     pub commands: Commands,
     pub containers: Containers,
     /// Those that were asked for.
-    pub chosen: Chosen,
+    pub chosen: Filter,
     /// Of PIDs that were asked for, those that are none.
     pub missing: Vec<i32>,
 }
@@ -72,7 +72,7 @@ pub fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fou
         bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
     }
     let ahead = wanted.reads_ahead().then(|| Ahead::start(proc, &pids)).flatten();
-    let mut whose = Whose {
+    let mut whose = Tagger {
         identify: Identify::new(proc, wanted.way).with_context(unreadable)?,
         resolver: Resolver::new(proc, files),
         proven: ById::default(),
@@ -97,17 +97,17 @@ pub fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fou
             how: tag.map(|tag| tag.how),
             via: None,
             command: 0..0,
-            facts: None,
+            details: None,
         });
     }
     containers.complete(&list);
     if needs_all {
-        via::find(&mut list, &containers);
+        origin::find(&mut list, &containers);
     }
     let asked = wanted.selection.pids.iter().copied();
     let missing =
         asked.filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_err()).collect();
-    let chosen = Chosen::new(&list, &containers, wanted.selection)?;
+    let chosen = Filter::new(&list, &containers, wanted.selection)?;
     list.retain(|process| chosen.shows(&containers, wanted.selection, process));
     let ahead = ahead.and_then(|thread| thread.join().ok()).unwrap_or_default();
     let mut reader = Reader::new((proc, whose.identify.scan), (wanted.needs, wanted.no_args), ahead);
@@ -117,7 +117,7 @@ pub fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fou
     Ok(Found { list, commands: reader.into_commands(), containers, chosen, missing })
 }
 
-struct Whose<'a> {
+struct Tagger<'a> {
     identify: Identify,
     resolver: Resolver<'a>,
     /// What is known of a control group and a pid namespace for sure, by their ids.
@@ -126,7 +126,7 @@ struct Whose<'a> {
     texts: ById<u64, Vec<u8>>,
 }
 
-impl Whose<'_> {
+impl Tagger<'_> {
     /// Most processes are in the group of another: then its file is not read again.
     fn tag(&mut self, pid: Pid, identity: &Identity) -> nix::Result<Option<Tag>> {
         if identity.kernel_thread {

@@ -11,10 +11,10 @@ use super::containers::{Containers, Seen};
 use super::gather::Found;
 use super::select::Selection;
 use super::usage::{Groups, size};
-use crate::container::{How, rfc3339};
+use crate::container::{IdentifiedBy, rfc3339};
 use crate::isolation::cgroup::Hierarchies;
-use crate::output::sheet::{Source, Value};
-use crate::output::table::{Align, Column};
+use crate::output::lazy_table::{Source, Value};
+use crate::output::smartcols::{Align, Column};
 use crate::proc::{ProcRoot, Stat, Users};
 
 /// A column of the list.
@@ -45,7 +45,7 @@ pub static COLUMNS: [(Of, Column); 21] = [
     (Of::Same(Id::Owner), words("OWNER", "who runs it: root, or the user of a rootless one")),
     (Of::Same(Id::Created), words("CREATED", "when it was made")),
     (Of::Same(Id::Chain), words("CHAIN", "it and those around it, outermost first")),
-    (Of::Same(Id::How), words("HOW", "how it is known: state, cgroup, namespace, anonymous")),
+    (Of::Same(Id::IdentifiedBy), words("HOW", "how it is known: state, cgroup, namespace, anonymous")),
     (Of::Init, number("PID", "its first process, on the host")),
     (Of::Procs, number("PROCS", "processes, those of nested ones too")),
     (Of::Memory, number("MEMORY", "memory in use, without what can be given back at once")),
@@ -81,7 +81,7 @@ pub fn named(name: &str) -> Vec<Of> {
     found.map(|row| row.0).into_iter().collect()
 }
 
-/// How cells are written.
+/// IdentifiedBy cells are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     People,
@@ -156,7 +156,7 @@ impl<'a> List<'a> {
                 Some(user) => Value::Bytes(user.name.as_slice().into()),
                 None => Value::owned(container.owner.to_string()),
             },
-            (Id::How, _) => Value::text(How::name(container.how)),
+            (Id::IdentifiedBy, _) => Value::text(IdentifiedBy::name(container.how)),
             (Id::Labels, Form::People) if container.labels.is_empty() => Value::None,
             _ => of_container(id, container),
         }

@@ -116,20 +116,20 @@
 //!
 //! nsenter(1), ps(1), cgroups(7), pid_namespaces(7)
 
-mod ahead;
+mod caps_text;
 mod cells;
 mod clock;
 mod columns;
 mod containers;
-mod facts;
+mod details;
 mod gather;
 mod host;
 mod list;
-mod rights;
+mod origin;
+mod prefetch;
 mod select;
 mod show;
 mod usage;
-mod via;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -378,7 +378,7 @@ impl Columns {
 /// What the words of `-c` do not say of their containers, and no column that is printed.
 fn notes(found: &Found, host: &Host, request: &Request, columns: &Columns) -> BTreeSet<String> {
     let prints = |id: Id| request.form != Form::Quiet && columns.has(id);
-    let marked = prints(Id::Container) || prints(Id::How);
+    let marked = prints(Id::Container) || prints(Id::IdentifiedBy);
     let headed = request.by_container && request.form == Form::People;
     let mut notes = BTreeSet::new();
     for (word, number) in &found.chosen.named {
@@ -470,7 +470,7 @@ fn user(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
 }
 
 fn init(request: &mut Request) -> Result<(), Exit> {
-    request.selection.vias.push(via::Via::Init);
+    request.selection.vias.push(origin::Origin::Init);
     Ok(())
 }
 

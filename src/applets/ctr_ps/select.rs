@@ -8,9 +8,9 @@ use anyhow::{Result, anyhow, bail};
 
 use super::containers::Containers;
 use super::gather::Process;
-use super::via::Via;
+use super::origin::Origin;
 use crate::container::target::{self, Target};
-use crate::container::{Container, How, Runtime};
+use crate::container::{Container, IdentifiedBy, Runtime};
 use crate::text;
 
 /// What was asked for; of several kinds a process must fit each.
@@ -21,8 +21,8 @@ pub struct Selection {
     pub pids: Vec<i32>,
     pub users: Vec<u32>,
     pub runtimes: Vec<Runtime>,
-    pub hows: Vec<How>,
-    pub vias: Vec<Via>,
+    pub hows: Vec<IdentifiedBy>,
+    pub vias: Vec<Origin>,
     pub contained: bool,
     pub kernel_threads: bool,
 }
@@ -67,7 +67,7 @@ impl Selection {
 }
 
 /// The containers that are asked for.
-pub struct Chosen {
+pub struct Filter {
     /// None is: all are shown, and what is in none.
     none: bool,
     /// By number; with a PID inside, only that process.
@@ -77,8 +77,8 @@ pub struct Chosen {
     runtimes: Vec<Runtime>,
 }
 
-impl Chosen {
-    pub fn new(list: &[Process], containers: &Containers, selection: &Selection) -> Result<Chosen> {
+impl Filter {
+    pub fn new(list: &[Process], containers: &Containers, selection: &Selection) -> Result<Filter> {
         let mut words = Vec::new();
         let mut named = Vec::new();
         if !selection.containers.is_empty() {
@@ -104,7 +104,7 @@ impl Chosen {
             }
         }
         let none = selection.containers.is_empty() && selection.runtimes.is_empty();
-        Ok(Chosen { none, words, named, runtimes: selection.runtimes.clone() })
+        Ok(Filter { none, words, named, runtimes: selection.runtimes.clone() })
     }
 
     /// Is this process to be shown?
@@ -206,7 +206,7 @@ pub fn runtimes(list: &OsStr) -> Result<Vec<Runtime>> {
 pub fn hows(list: &OsStr, selection: &mut Selection) -> Result<()> {
     for word in words(list) {
         let name = word.to_str().unwrap_or_default();
-        match (How::from_name(name), Via::from_name(name)) {
+        match (IdentifiedBy::from_name(name), Origin::from_name(name)) {
             (Some(how), _) => selection.hows.push(how),
             (None, Some(via)) => selection.vias.push(via),
             (None, None) => bail!(

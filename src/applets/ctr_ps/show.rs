@@ -10,9 +10,9 @@ use super::list::{self, List, Of};
 use super::{Form, Request};
 use crate::exit::Exit;
 use crate::output::Out;
-use crate::output::sheet::{Sheet, Source};
+use crate::output::lazy_table::{LazyTable, Source};
+use crate::output::smartcols::{self, Column, Layout};
 use crate::output::style::{self, Painter};
-use crate::output::table::{self, Column, Layout};
 use crate::output::tree::{Forest, Glyphs};
 use crate::proc::{ProcRoot, Users};
 use crate::text;
@@ -80,9 +80,9 @@ pub fn list_columns(request: &Request) -> Result<(), Exit> {
     let mut out = Out::stdout();
     let layout = Layout {
         form: match request.form {
-            Form::Json => table::Form::Json("columns"),
-            Form::Raw => table::Form::Raw,
-            Form::People | Form::Quiet => table::Form::Human,
+            Form::Json => smartcols::Form::Json("columns"),
+            Form::Raw => smartcols::Form::Raw,
+            Form::People | Form::Quiet => smartcols::Form::Human,
         },
         headings: false,
         tree: None,
@@ -92,7 +92,7 @@ pub fn list_columns(request: &Request) -> Result<(), Exit> {
         painter: Painter { colour: false },
         paint: |_, _, text| text.into(),
     };
-    table::print_columns(&mut out, &columns, "columns", &layout);
+    smartcols::print_columns(&mut out, &columns, "columns", &layout);
     Ok(out.finish()?)
 }
 
@@ -103,7 +103,7 @@ fn print(
     (columns, tree): (&[&'static Column], Option<usize>),
     key: &str,
 ) -> Result<(), Exit> {
-    let sheet = Sheet {
+    let sheet = LazyTable {
         columns,
         tree,
         headings: !request.no_headings,

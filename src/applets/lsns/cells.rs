@@ -12,10 +12,10 @@ use nix::unistd::Pid;
 
 use super::collect::{Found, Holder, Namespace};
 use super::columns::Id;
-use super::relate::{NetIds, Relation};
+use super::hierarchy::{NetIds, Relation};
 use crate::container::{Container, Files, Resolver};
 use crate::isolation::ns;
-use crate::output::table;
+use crate::output::smartcols;
 use crate::proc::idmap::extents;
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Scan, Status, Users};
@@ -81,7 +81,7 @@ impl<'a> Cells<'a> {
             Id::User => self.uid(at, pid).map(|uid| self.user(uid)),
             Id::Netnsid => self.netnsid(namespace),
             Id::Nsfs => {
-                self.joined(namespace.mounts.iter().map(|path| table::cell(path.as_os_str().as_bytes())))
+                self.joined(namespace.mounts.iter().map(|path| smartcols::cell(path.as_os_str().as_bytes())))
             }
             Id::Pns => Some(self.relation(at).parent.to_string()),
             Id::Ons => Some(self.relation(at).owner.to_string()),
@@ -133,7 +133,7 @@ impl<'a> Cells<'a> {
 
     fn user(&self, uid: u32) -> String {
         match self.users.get(uid) {
-            Some(user) => table::cell(&user.name),
+            Some(user) => smartcols::cell(&user.name),
             None => uid.to_string(),
         }
     }
@@ -159,7 +159,7 @@ impl<'a> Cells<'a> {
             _ => comm,
         };
         let uid = std::fs::metadata(self.proc.of(pid, "")).ok().map(|meta| meta.uid());
-        Person { uid, ppid, command: table::cell(&command) }
+        Person { uid, ppid, command: smartcols::cell(&command) }
     }
 
     fn netnsid(&self, namespace: &Namespace) -> Option<String> {

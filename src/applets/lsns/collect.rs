@@ -46,7 +46,7 @@ pub struct Namespace {
     /// Where it is mounted, in the order of the mounts.
     pub mounts: Vec<PathBuf>,
     /// Known through another only: its parent or what it owns.
-    pub ghost: Option<OwnedFd>,
+    pub implicit: Option<OwnedFd>,
 }
 
 /// What to look for.
@@ -80,7 +80,7 @@ impl Found {
                 nprocs: 0,
                 holder: None,
                 mounts: Vec::new(),
-                ghost: None,
+                implicit: None,
             });
             self.namespaces.len() - 1
         })
@@ -333,7 +333,7 @@ impl Namespace {
         of_member.or_else(|| self.mounts.iter().find_map(|path| held(path))).or_else(|| match &self.holder {
             Some(Holder::Descriptor { pid, fd }) => held(&proc.of(*pid, &format!("fd/{fd}"))),
             Some(Holder::Socket { namespace, .. }) => namespace.as_fd().try_clone_to_owned().ok(),
-            None => self.ghost.as_ref()?.try_clone().ok(),
+            None => self.implicit.as_ref()?.try_clone().ok(),
         })
     }
 }

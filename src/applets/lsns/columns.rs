@@ -1,6 +1,6 @@
 //! The columns: names, what they hold, how they are shown; and `-o`'s list of them.
 
-use crate::output::table::{Align, Column, Json};
+use crate::output::smartcols::{Align, Column, Json};
 
 /// In the order of `--output-all`; then ours, which are shown only when named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

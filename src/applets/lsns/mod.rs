@@ -49,7 +49,7 @@
 mod cells;
 mod collect;
 mod columns;
-mod relate;
+mod hierarchy;
 mod rows;
 
 use std::ffi::{OsStr, OsString};

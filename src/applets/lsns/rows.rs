@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use super::cells::Cells;
 use super::collect::{Found, Wanted, collect};
 use super::columns::{COLUMNS, Id};
-use super::relate::relate;
+use super::hierarchy::relate;
 use super::{Operand, Request, Tree, task_pid};
 use crate::container::target::{Held, Lookup, Purpose};
 use crate::container::{Files, Resolver};
@@ -19,8 +19,8 @@ use crate::exit::{self, Exit, Outcome};
 use crate::isolation::ns;
 use crate::output::Out;
 use crate::output::filter::{Filter, Value};
+use crate::output::smartcols::{self, Column, Form, Json, Layout, Row};
 use crate::output::style::{self, Painter};
-use crate::output::table::{self, Column, Form, Json, Layout, Row};
 use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, broken};
 use crate::text;
@@ -30,7 +30,7 @@ const NO_MOUNTS: u8 = 32;
 pub fn list_columns(request: &Request) -> Outcome {
     let mut out = Out::stdout();
     let columns: Vec<&Column> = COLUMNS.iter().map(|(_, column)| column).collect();
-    table::print_columns(&mut out, &columns, "lsns-columns", &layout(request, "lsns-columns", None));
+    smartcols::print_columns(&mut out, &columns, "lsns-columns", &layout(request, "lsns-columns", None));
     Ok(out.finish().map(|()| 0)?)
 }
 
@@ -119,8 +119,8 @@ fn shown(proc: &ProcRoot, request: &Request, found: &Found, task: Option<Pid>) -
     let keep = |at: &usize| {
         let namespace = &found.namespaces[*at];
         let by_task = of_task.as_ref().is_none_or(|links| links.contains(&(namespace.kind, namespace.inode)));
-        let ghost = namespace.ghost.is_some() && !request.persistent;
-        by_task && (!request.persistent || namespace.nprocs == 0) && (!ghost || of_task.is_none())
+        let implicit = namespace.implicit.is_some() && !request.persistent;
+        by_task && (!request.persistent || namespace.nprocs == 0) && (!implicit || of_task.is_none())
     };
     Ok(found.in_order().into_iter().filter(keep).collect())
 }
@@ -244,7 +244,7 @@ impl Rows<'_> {
         let tree = self.columns.iter().position(|id| Some(*id) == wanted);
         let columns: Vec<&Column> = self.columns.iter().map(|id| id.column()).collect();
         let mut out = Out::stdout();
-        table::print(&mut out, &columns, &self.lines, &layout(request, "namespaces", tree));
+        smartcols::print(&mut out, &columns, &self.lines, &layout(request, "namespaces", tree));
         Ok(out.finish().map(|()| 0)?)
     }
 }

@@ -13,11 +13,11 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, chdir, chroot, fchdir, getuid, setgid, setuid};
 
-use super::apart::{self, apart};
 use super::child;
 use super::environ;
+use super::lookup::{self, in_child};
 use super::open::{
-    Likeness, NoTarget, Opened, may_stay_out, meant_as_target, open_all, read_environ, stays_out,
+    ContainerCredentials, NoTarget, Opened, may_stay_out, meant_as_target, open_all, read_environ, stays_out,
 };
 use super::plan::{Directory, Id, Request};
 use crate::container::target::{Lookup, Purpose, Target};
@@ -42,7 +42,7 @@ pub fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
     let lookup = Lookup::new(name, Purpose::Enter);
     let target = request.target.as_ref().map(|target| match target {
         Target::Pid { .. } => lookup.held(&proc, target),
-        Target::Container(_) => apart(request, || lookup.held(&proc, target)),
+        Target::Container(_) => in_child(request, || lookup.held(&proc, target)),
     });
     let opened = target.transpose().and_then(|target| open_all(name, &proc, request, target));
     let opened = match opened {
@@ -50,7 +50,7 @@ pub fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
         Err(error) if error.is::<NoTarget>() => {
             return Err(Exit::from(error).or_hint(meant_as_target(request)));
         }
-        Err(error) => return apart::outcome(error),
+        Err(error) => return lookup::outcome(error),
     };
     let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
     if opened.set.is_empty() {
@@ -99,7 +99,11 @@ impl Entry<'_> {
 
     /// The user that the program runs as, if it is another.
     pub fn becomes(&self) -> Option<u32> {
-        self.opened.likeness.as_ref().map(|likeness| likeness.persona.uid).or(self.user.uid)
+        self.opened
+            .container_credentials
+            .as_ref()
+            .map(|container_credentials| container_credentials.credentials.uid)
+            .or(self.user.uid)
     }
 
     /// Enters the namespaces, the root and the directory; mounts what the program alone is to see. The pid
@@ -107,7 +111,7 @@ impl Entry<'_> {
     pub fn enter(&mut self) -> Result<()> {
         let (request, opened) = (self.request, &mut self.opened);
         // Tried while we may: in the user namespace setgroups(2) can be denied. Reported only when both tries fail.
-        let other_groups = self.user.enters || (opened.user_ns && opened.likeness.is_some());
+        let other_groups = self.user.enters || (opened.user_ns && opened.container_credentials.is_some());
         self.groups_dropped = !other_groups || sys::drop_groups().is_ok();
 
         let mut pid_set = opened.set.split_off(Kind::Pid)?;
@@ -171,8 +175,10 @@ impl Entry<'_> {
             let failed = if request.as_container { "security label" } else { "SELinux context" };
             own.write(file, label).with_context(|| format!("failed to set the {failed}"))?;
         }
-        match opened.likeness.take() {
-            Some(likeness) => resemble(request, opened, likeness, &mut environment)?,
+        match opened.container_credentials.take() {
+            Some(container_credentials) => {
+                apply_credentials(request, opened, container_credentials, &mut environment)?
+            }
             None => self.user.become_it(self.groups_dropped)?,
         }
         if request.keep_caps && opened.user_ns {
@@ -275,40 +281,42 @@ fn mount_for_program(request: &Request, opened: &mut Opened, tree: Option<&Owned
 /// Who of the container the program is to be. Its files tell, so they are read inside, and decide no more than
 /// that.
 fn choose_user(request: &Request, opened: &mut Opened, ids: &Credentials) -> Result<()> {
-    let Some(Likeness { persona, home, .. }) = &mut opened.likeness else { return Ok(()) };
+    let Some(ContainerCredentials { credentials, home, .. }) = &mut opened.container_credentials else {
+        return Ok(());
+    };
     let passwd = read_plain("/etc/passwd");
     let found = match &request.user {
         Some(word) => Some(find_user(word.as_bytes(), &passwd, &read_plain("/etc/group"))?),
-        None => find_user(persona.uid.to_string().as_bytes(), &passwd, b"").ok(),
+        None => find_user(credentials.uid.to_string().as_bytes(), &passwd, b"").ok(),
     };
     if let (Some(user), Some(_)) = (&found, &request.user) {
-        persona.become_user(user.uid);
-        persona.gid = user.gid;
-        persona.groups.clone_from(&user.groups);
+        credentials.become_user(user.uid);
+        credentials.gid = user.gid;
+        credentials.groups.clone_from(&user.groups);
     }
     if let (Some(uid), Some(_)) = (ids.uid, request.uid) {
-        persona.become_user(uid);
+        credentials.become_user(uid);
     }
     if let (Some(gid), Some(_)) = (ids.gid, request.gid) {
-        persona.gid = gid;
-        persona.groups.clear();
+        credentials.gid = gid;
+        credentials.groups.clear();
     }
     *home = found.and_then(|user| user.home);
     Ok(())
 }
 
 /// Becomes what the container is, or another user of it.
-fn resemble(
+fn apply_credentials(
     request: &Request,
     opened: &Opened,
-    likeness: Likeness,
+    container_credentials: ContainerCredentials,
     environment: &mut Option<Environment>,
 ) -> Result<()> {
-    if let (Some(score), Some(own)) = (&likeness.oom_score_adj, &opened.own) {
+    if let (Some(score), Some(own)) = (&container_credentials.oom_score_adj, &opened.own) {
         own.write("oom_score_adj", score).context("cannot set oom_score_adj")?;
     }
-    add_home(environment.get_or_insert_default(), likeness.home, request.user.is_some());
-    likeness.persona.take(likeness.filter, likeness.groups_denied)
+    add_home(environment.get_or_insert_default(), container_credentials.home, request.user.is_some());
+    container_credentials.credentials.take(container_credentials.filter, container_credentials.groups_denied)
 }
 
 /// As runtimes do: HOME is the user's, unless the container was started with another. And the terminal is ours.

@@ -15,14 +15,14 @@ use crate::exit::{Exit, Outcome};
 use crate::isolation::descriptors::channel;
 use crate::isolation::{cgroup, mounts};
 use crate::launch::exec;
-use crate::launch::job_control::Foreground;
+use crate::launch::job_control::JobControl;
 use crate::launch::pty::{Outside, Pair, lead_session};
 use crate::launch::sibling::{Birth, Started};
 use crate::sys;
 
 pub fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program: &[OsString]) -> Outcome {
     exec::reset_sigchld()?;
-    let job = if terminal.is_none() { Foreground::ours() } else { None };
+    let job = if terminal.is_none() { JobControl::ours() } else { None };
     let mut outcome = Attempt::new(&mut entry, &mut terminal, job.as_ref(), Place::Inherited).run(program)?;
     if matches!(outcome.0, Started::NoRoom) {
         outcome = Attempt::new(&mut entry, &mut terminal, job.as_ref(), Place::Given).run(program)?;
@@ -52,7 +52,7 @@ enum Place {
 struct Attempt<'a, 'b> {
     entry: &'a mut Entry<'b>,
     terminal: &'a mut Option<Outside>,
-    job: Option<&'a Foreground>,
+    job: Option<&'a JobControl>,
     place: Place,
 }
 
@@ -60,7 +60,7 @@ impl<'a, 'b> Attempt<'a, 'b> {
     fn new(
         entry: &'a mut Entry<'b>,
         terminal: &'a mut Option<Outside>,
-        job: Option<&'a Foreground>,
+        job: Option<&'a JobControl>,
         place: Place,
     ) -> Self {
         Attempt { entry, terminal, job, place }

@@ -161,9 +161,9 @@
 //! ctr-ps(1), namespaces(7), setns(2), unshare(1)
 
 mod act;
-mod apart;
 mod child;
 mod environ;
+mod lookup;
 mod open;
 mod options;
 mod plan;

@@ -14,16 +14,16 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, geteuid};
 
-use super::apart::apart;
+use super::lookup::in_child;
 use super::plan::{Directory, Facts, Id, Request};
 use crate::container::target::{self, Held};
-use crate::container::{Files, How, Resolver, Tag, profile};
+use crate::container::{Files, IdentifiedBy, Resolver, Tag, profile};
 use crate::exit;
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::ns::{self, Set};
 use crate::isolation::seccomp::Filter;
 use crate::isolation::tracers;
-use crate::launch::credentials::{Outside, Persona, label_to_write};
+use crate::launch::credentials::{Outside, ProcessCredentials, label_to_write};
 use crate::launch::exec::{self, Environment};
 use crate::launch::{harden, self_exe};
 use crate::proc::ns::Kind;
@@ -50,7 +50,7 @@ pub struct Opened {
     pub owner: (u32, u32),
     pub user_ns: bool,
     pub fork: bool,
-    pub likeness: Option<Likeness>,
+    pub container_credentials: Option<ContainerCredentials>,
     pub proc_at: Option<PathBuf>,
     /// The pid namespace that is entered, and the number that the target has there.
     pub member: Option<(u64, i32)>,
@@ -65,13 +65,13 @@ pub struct Opened {
 impl Opened {
     /// Does the program run with less than what enters?
     pub fn is_restricted(&self, request: &Request) -> bool {
-        self.likeness.is_some() || self.user_ns || request.uid.is_some() || request.gid.is_some()
+        self.container_credentials.is_some() || self.user_ns || request.uid.is_some() || request.gid.is_some()
     }
 }
 
 /// What `--as-container` is to become.
-pub struct Likeness {
-    pub persona: Persona,
+pub struct ContainerCredentials {
+    pub credentials: ProcessCredentials,
     /// Nobody in its user namespace may change groups.
     pub groups_denied: bool,
     pub filter: Option<Filter>,
@@ -113,7 +113,7 @@ pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<H
     if request.join_cgroup || request.as_container {
         let pid = pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?;
         let open = || Hierarchies::read(proc)?.open_groups(proc, pid);
-        opened.groups = apart(request, || match open() {
+        opened.groups = in_child(request, || match open() {
             Err(error) if may_stay_out(request) => {
                 stays_out(name, &error);
                 Ok(Vec::new())
@@ -123,12 +123,12 @@ pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<H
     }
     if request.as_container {
         let pid = pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?;
-        opened.likeness = Some(likeness(name, proc, request, pid, opened.user_ns)?);
+        opened.container_credentials = Some(container_credentials(name, proc, request, pid, opened.user_ns)?);
         if opened.label.is_none() {
             opened.label = label(proc, pid)?;
         }
     }
-    if opened.label.is_some() || opened.likeness.is_some() {
+    if opened.label.is_some() || opened.container_credentials.is_some() {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let directory = open(proc.path(), flags, Mode::empty());
         let shown = proc.path().display();
@@ -165,7 +165,7 @@ fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened
     let Some(pid_ns) = namespace(proc, Kind::Pid, request, pid)? else { return Ok(()) };
     if mounts_for_less {
         let user_ns = ns::open_file(&proc.own(&Kind::User.link()))?;
-        opened.tracer = apart(request, || tracers::find(proc, &pid_ns, &user_ns))?;
+        opened.tracer = in_child(request, || tracers::find(proc, &pid_ns, &user_ns))?;
     }
     if keeps_root
         && !request.force
@@ -196,7 +196,7 @@ fn program_tracer(
 ) -> Result<Option<Pid>> {
     let entered = if opened.user_ns { namespace(proc, Kind::User, request, pid)? } else { None };
     let user_ns = entered.map_or_else(|| ns::open_file(&proc.own(&Kind::User.link())), Ok)?;
-    apart(request, || tracers::find(proc, pid_ns, &user_ns))
+    in_child(request, || tracers::find(proc, pid_ns, &user_ns))
 }
 
 /// The namespace of this kind that is entered: by the file that was named, else the target's.
@@ -263,22 +263,28 @@ fn label(proc: &ProcRoot, pid: Pid) -> Result<Option<(&'static str, Vec<u8>)>> {
 }
 
 /// Who the target is. Ids are those inside when its user namespace is entered.
-fn likeness(name: &str, proc: &ProcRoot, request: &Request, pid: Pid, user_ns: bool) -> Result<Likeness> {
+fn container_credentials(
+    name: &str,
+    proc: &ProcRoot,
+    request: &Request,
+    pid: Pid,
+    user_ns: bool,
+) -> Result<ContainerCredentials> {
     let read = |file: &str| {
         proc.read(pid, file).with_context(|| format!("cannot read {}", proc.of(pid, file).display()))
     };
-    let mut persona = Persona::parse(&read("status")?)
+    let mut credentials = ProcessCredentials::parse(&read("status")?)
         .ok_or_else(|| anyhow!("{} does not say who the process is", proc.of(pid, "status").display()))?;
     let mut groups_denied = false;
     if user_ns {
-        persona.translate(&read("uid_map")?, &read("gid_map")?)?;
+        credentials.translate(&read("uid_map")?, &read("gid_map")?)?;
         groups_denied = read("setgroups")?.starts_with(b"deny");
     } else if !ns::same_user_ns(proc, pid)? {
         // Its capabilities are for its own user namespace; here they would be the host's.
         bail!("--as-container needs the target's user namespace too (--user, or no namespace named at all)");
     }
-    let filters = persona.filters;
-    let filter = apart(request, || {
+    let filters = credentials.filters;
+    let filter = in_child(request, || {
         Ok(filter(name, proc, pid, filters).unwrap_or_else(|reason| {
             exit::warn(
                 name,
@@ -289,7 +295,13 @@ fn likeness(name: &str, proc: &ProcRoot, request: &Request, pid: Pid, user_ns: b
     })?;
     let oom = read("oom_score_adj")?;
     let own = std::fs::read(proc.own("oom_score_adj")).unwrap_or_default();
-    Ok(Likeness { persona, groups_denied, filter, home: None, oom_score_adj: (oom != own).then_some(oom) })
+    Ok(ContainerCredentials {
+        credentials,
+        groups_denied,
+        filter,
+        home: None,
+        oom_score_adj: (oom != own).then_some(oom),
+    })
 }
 
 /// The target's seccomp filter, made anew from what its runtime wrote down. Err: why it cannot be.
@@ -311,7 +323,7 @@ fn filter(name: &str, proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<
     let groups = proc.read(pid, "cgroup").map_err(|error| crate::errno::cause(&error))?;
     let status = proc.read(pid, "status").map_err(|error| crate::errno::cause(&error))?;
     let own_pid_ns = Status::parse(&status).nspid.len() > 1;
-    let known = |tag: &Tag| matches!(tag.how, How::State | How::Namespace);
+    let known = |tag: &Tag| matches!(tag.how, IdentifiedBy::State | IdentifiedBy::Namespace);
     let tag = resolver.of(pid, &groups, own_pid_ns).filter(known).ok_or_else(unknown)?;
     let profile = profile::seccomp(&files, &tag.container).ok_or_else(unknown)?;
     let cannot = |what: String| format!("its profile has {what}, which cannot be made anew");

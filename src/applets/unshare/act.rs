@@ -17,9 +17,9 @@ use crate::exit::{Exit, Outcome, report};
 use crate::isolation::idmap;
 use crate::isolation::operation::{Operation, refused};
 use crate::isolation::{capabilities, ns};
-use crate::launch::exec::{self, Guardian};
+use crate::launch::exec::{self, ChildSupervisor};
 use crate::launch::helper::Helper;
-use crate::launch::job_control::Foreground;
+use crate::launch::job_control::JobControl;
 use crate::proc::ProcRoot;
 use crate::proc::idmap::{Range, Single, Which};
 use crate::proc::ns::Kind;
@@ -63,7 +63,7 @@ pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
     set_clocks(&proc, request)?;
 
     let forward: &[Signal] = if request.forward_signals { &[Signal::SIGINT, Signal::SIGTERM] } else { &[] };
-    let guardian = Guardian::new(request.kill_child, forward)?;
+    let guardian = ChildSupervisor::new(request.kill_child, forward)?;
     if !request.fork {
         match keep_in_files(&proc, me, request, binder)? {
             0 => {}
@@ -71,7 +71,7 @@ pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
         }
         return Err(become_program(&proc, plan, program, None));
     }
-    let job = if shell(program) && !request.forward_signals { Foreground::ours() } else { None };
+    let job = if shell(program) && !request.forward_signals { JobControl::ours() } else { None };
     let mask = guardian.block()?;
     match sys::fork().context("fork failed")? {
         ForkResult::Child => {
@@ -192,7 +192,12 @@ fn keep(proc: &ProcRoot, pid: Pid, request: &Request) -> Result<()> {
 }
 
 /// The steps of the process that is to be the program; comes back only with the reason why it is not.
-fn become_program(proc: &ProcRoot, plan: Plan, program: &[OsString], guardian: Option<&Guardian>) -> Exit {
+fn become_program(
+    proc: &ProcRoot,
+    plan: Plan,
+    program: &[OsString],
+    guardian: Option<&ChildSupervisor>,
+) -> Exit {
     match settle(proc, &plan, guardian) {
         Ok(()) => {}
         Err(error) => return error.into(),
@@ -211,7 +216,7 @@ fn become_program(proc: &ProcRoot, plan: Plan, program: &[OsString], guardian: O
     exec::exec(program, environment)
 }
 
-fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&Guardian>) -> Result<()> {
+fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&ChildSupervisor>) -> Result<()> {
     let request = &plan.request;
     if let Map::Own(single) = plan.users {
         idmap::write_single(&proc.own(Which::Users.file()), Which::Users, single)?;

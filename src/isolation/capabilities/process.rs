@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::file::{self, FileCapabilities};
-use crate::aside::{self, Account};
+use crate::access::{self, Account};
 use crate::isolation::ns;
 use crate::proc::mountinfo::mounts;
 use crate::proc::ns::Kind;
@@ -138,7 +138,7 @@ fn given(pid: Pid, file: &CStr) -> Result<Option<FileCapabilities>, Errno> {
         Ok(raw) => [&0_i32.to_ne_bytes(), raw].concat(),
         Err(errno) => (errno as i32).to_ne_bytes().to_vec(),
     };
-    let answer = aside::once(Account::Container(pid.as_raw()), ask)?;
+    let answer = access::once(Account::Container(pid.as_raw()), ask)?;
     let (errno, raw) = answer.split_first_chunk().ok_or(Errno::EIO)?;
     match Errno::from_raw(i32::from_ne_bytes(*errno)) {
         Errno::UnknownErrno => file::parse(raw).map(Some).ok_or(Errno::EINVAL),

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-use super::care::{Care, Undo};
+use super::cleanup::{CleanupGuard, Undo};
 use super::group::{Group, words};
 use super::hierarchy::Hierarchies;
 use super::join::{Refused, writable};
@@ -74,7 +74,7 @@ fn unset(path: &Path) -> bool {
 }
 
 /// Does a step, and has `care` know before how to undo it.
-pub fn make(step: &Step, care: &mut Care) -> Result<()> {
+pub fn make(step: &Step, care: &mut CleanupGuard) -> Result<()> {
     match step {
         Step::Make(directory) => make_directory(directory, Undo::Group(directory.clone()), care),
         Step::Family(directory) => make_directory(directory, Undo::Family(directory.clone()), care),
@@ -84,7 +84,7 @@ pub fn make(step: &Step, care: &mut Care) -> Result<()> {
     }
 }
 
-fn make_directory(directory: &Path, undo: Undo, care: &mut Care) -> Result<()> {
+fn make_directory(directory: &Path, undo: Undo, care: &mut CleanupGuard) -> Result<()> {
     let shared = matches!(undo, Undo::Family(_));
     care.note(undo)?;
     let made = nix::unistd::mkdir(directory, Mode::from_bits_truncate(0o755));
@@ -108,7 +108,7 @@ fn make_directory(directory: &Path, undo: Undo, care: &mut Care) -> Result<()> {
     Err(Error::new(Refused::new(errno, cure)).context(format!("cannot make {}", directory.display())))
 }
 
-fn enable(directory: &Path, controllers: &[String], care: &mut Care) -> Result<()> {
+fn enable(directory: &Path, controllers: &[String], care: &mut CleanupGuard) -> Result<()> {
     let file = directory.join("cgroup.subtree_control");
     let on = words(&file).unwrap_or_default(); // somebody may have been faster
     let off: Vec<String> = controllers.iter().filter(|name| !on.contains(name)).cloned().collect();

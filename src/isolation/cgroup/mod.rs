@@ -1,6 +1,6 @@
 //! Control groups: where they are, and what is done with them.
 
-mod care;
+mod cleanup;
 mod create;
 mod end;
 mod group;
@@ -9,7 +9,7 @@ mod join;
 pub mod limits;
 pub mod measure;
 
-pub use care::Care;
+pub use cleanup::CleanupGuard;
 pub use create::{Step, fresh, make, steps};
 pub use group::{Group, tidy};
 pub use hierarchy::{Hierarchies, Hierarchy, Layout, Membership, parse};

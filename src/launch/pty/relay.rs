@@ -159,7 +159,7 @@ impl Relay {
     fn look_after(&mut self, child: Pid) -> Result<Option<Ended>> {
         loop {
             match sys::wait(child, libc::WNOHANG | libc::WUNTRACED).context("waitpid failed")? {
-                Ended::Not => return Ok(None),
+                Ended::StillRunning => return Ok(None),
                 Ended::Stopped => {
                     self.show_what_there_is();
                     self.stop()?;

@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use ctrbox::container::{Container, Files, How, Resolver, Runtime, Tag};
+use ctrbox::container::{Container, Files, IdentifiedBy, Resolver, Runtime, Tag};
 use ctrbox::proc::ProcRoot;
 use nix::unistd::Pid;
 
@@ -105,7 +105,8 @@ impl Layout {
 
     pub fn proven_by(&self, resolver: &mut Resolver<'_>, pid: i64) -> Option<Rc<Container>> {
         let tag = self.tag_by(resolver, pid);
-        tag.filter(|tag| matches!(tag.how, How::State | How::Namespace)).map(|tag| tag.container)
+        tag.filter(|tag| matches!(tag.how, IdentifiedBy::State | IdentifiedBy::Namespace))
+            .map(|tag| tag.container)
     }
 
     pub fn all_is_found(&self) {
@@ -131,7 +132,7 @@ impl Expected {
         assert_eq!(container.owner, self.owner, "{}", self.shown);
         let untold =
             matches!(container.runtime, Runtime::Incus | Runtime::Lxc | Runtime::Lxd | Runtime::Snap);
-        if container.how != How::Cgroup && !untold {
+        if container.how != IdentifiedBy::Cgroup && !untold {
             assert_eq!(container.init.map(|init| i64::from(init.as_raw())), Some(pid), "{}", self.shown);
         }
         for (found, expected, what) in [

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::bundle::{self, Init, Spec};
 use super::places::{self, Places};
-use super::{Records, bounded};
+use super::{StateReader, bounded};
 use crate::container::cgroup_path::is_id;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, seconds};
@@ -68,19 +68,19 @@ struct Inner {
 /// The places where there are containers, looked for once.
 #[derive(Default)]
 pub struct Docker {
-    roots: OnceCell<Places<Place>>,
-    tasks: OnceCell<Places<Place>>,
+    roots: OnceCell<Places<StateDir>>,
+    tasks: OnceCell<Places<StateDir>>,
 }
 
 /// A directory that has one for each container.
-struct Place {
+struct StateDir {
     directory: String,
     names: Rc<Names>,
     files: Files,
     owner: u32,
 }
 
-impl places::Place for Place {
+impl places::StateDir for StateDir {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.names.iter())
     }
@@ -90,7 +90,7 @@ impl places::Place for Place {
     }
 }
 
-impl Records for Docker {
+impl StateReader for Docker {
     fn ids(&self, files: &Files) -> Vec<String> {
         let all = self.roots(files).ids().chain(self.tasks(files).ids());
         all.filter(|id| is_id(id)).map(str::to_owned).collect()
@@ -107,9 +107,9 @@ impl Records for Docker {
 }
 
 impl Docker {
-    fn roots(&self, files: &Files) -> &Places<Place> {
+    fn roots(&self, files: &Files) -> &Places<StateDir> {
         self.roots.get_or_init(|| {
-            let mut all: Vec<Place> = Vec::new();
+            let mut all: Vec<StateDir> = Vec::new();
             for (root, settings) in ROOTS {
                 let told = data_root(files, settings);
                 for root in [Some(root.to_owned()), told].into_iter().flatten() {
@@ -128,7 +128,7 @@ impl Docker {
     }
 
     /// Of what runs, whatever its data root is.
-    fn tasks(&self, files: &Files) -> &Places<Place> {
+    fn tasks(&self, files: &Files) -> &Places<StateDir> {
         self.tasks.get_or_init(|| {
             let of_system = TASKS.iter().map(|state| place(files, &format!("{state}/{MOBY}"), 0));
             let of_users = files.users().iter().map(|user| {
@@ -140,9 +140,9 @@ impl Docker {
     }
 }
 
-fn place(files: &Files, directory: &str, owner: u32) -> Option<Place> {
+fn place(files: &Files, directory: &str, owner: u32) -> Option<StateDir> {
     let names = files.place(directory)?;
-    Some(Place { directory: directory.to_owned(), names, files: files.clone(), owner })
+    Some(StateDir { directory: directory.to_owned(), names, files: files.clone(), owner })
 }
 
 fn data_root(files: &Files, path: &str) -> Option<String> {
@@ -151,7 +151,7 @@ fn data_root(files: &Files, path: &str) -> Option<String> {
 }
 
 /// The containers of a data root. With userns-remap the daemon keeps all below `ROOT/UID.GID`.
-fn of_root(files: &Files, root: &str, owner: u32) -> Vec<Place> {
+fn of_root(files: &Files, root: &str, owner: u32) -> Vec<StateDir> {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let remapped = |name: &String| name.split_once('.').is_some_and(|(uid, gid)| number(uid) && number(gid));
     let below = files.list(root).into_iter().filter(remapped).map(|name| format!("/{name}"));
@@ -166,7 +166,7 @@ pub fn configs(files: &Files, container: &Container) -> Vec<String> {
     places.map(|place| format!("{}/{}/config.json", place.directory, container.id)).collect()
 }
 
-impl Place {
+impl StateDir {
     fn load(&self, id: &str) -> Option<Container> {
         if !self.names.may_have(id) {
             return None;

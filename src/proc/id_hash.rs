@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-pub type ById<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+pub type ById<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 
 /// Numbers that follow each other, spread over all 64 bits.
 #[derive(Default)]
-pub struct Spread(u64);
+pub struct IdHasher(u64);
 
-impl Hasher for Spread {
+impl Hasher for IdHasher {
     fn write(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
     }
@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn neighbours_are_spread() {
         let hash = |pair: (u64, u64)| {
-            let mut spread = Spread::default();
+            let mut spread = IdHasher::default();
             spread.write_u64(pair.0);
             spread.write_u64(pair.1);
             spread.finish()

@@ -10,8 +10,8 @@ use nix::fcntl::AT_FDCWD;
 use nix::unistd::Pid;
 
 use super::cgroup_path::candidates;
-use super::evidence::{made_by, namespace, start_of};
-use super::{Container, Files, How, PidNs, Runtime, Tag, cgroup_lines};
+use super::verify::{made_by, namespace, start_of};
+use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines};
 use crate::isolation::ns;
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Status};
@@ -41,7 +41,7 @@ pub struct Own {
     root: bool,
 }
 
-pub struct Strays {
+pub struct ByNamespace {
     host: Host,
     /// Names of network namespaces.
     files: Files,
@@ -70,9 +70,9 @@ struct ByNamespaces {
     around: HashMap<u64, Option<Rc<Container>>>,
 }
 
-impl Strays {
-    pub fn new(proc: &ProcRoot, files: &Files) -> Strays {
-        Strays {
+impl ByNamespace {
+    pub fn new(proc: &ProcRoot, files: &Files) -> ByNamespace {
+        ByNamespace {
             host: Host::new(proc),
             files: files.clone(),
             net_names: net_names(files),
@@ -141,7 +141,7 @@ impl Strays {
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
         let container = self.known.as_mut()?.of(proc, pid, own, mnt_ns)?;
         // The first process is the one that the record means; the others share its namespaces.
-        let how = if container.init == Some(pid) { container.how } else { How::Namespace };
+        let how = if container.init == Some(pid) { container.how } else { IdentifiedBy::Namespace };
         Some(Tag { container, how })
     }
 
@@ -151,12 +151,12 @@ impl Strays {
             let name = self.net_names.get(&own.net_ns?)?.clone();
             let make = || Container {
                 name: Some(name.clone()),
-                how: How::Namespace,
+                how: IdentifiedBy::Namespace,
                 ..Container::new(Runtime::Netns, name.clone())
             };
             let container =
                 self.found.entry(format!("net {name}")).or_insert_with(|| Rc::new(make())).clone();
-            return Some(Tag { container, how: How::Namespace });
+            return Some(Tag { container, how: IdentifiedBy::Namespace });
         }
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
         // Who waits outside for a container that he made stands with it: his children are inside.
@@ -187,8 +187,8 @@ impl Strays {
         let (maker, init) = self.climb(proc, pid, own);
         let init = init.or_else(|| first_child(proc, pid, id)).or(own.pid_ns.is_none().then_some(pid));
         let (runtime, how) = match maker {
-            Some((runtime, _)) => (runtime, How::Namespace),
-            None => (Runtime::Anon, How::Anonymous),
+            Some((runtime, _)) => (runtime, IdentifiedBy::Namespace),
+            None => (Runtime::Anon, IdentifiedBy::Anonymous),
         };
         let machine = match maker {
             Some((Runtime::Nspawn, nspawn)) => machine(proc, nspawn),

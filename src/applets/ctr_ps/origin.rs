@@ -2,10 +2,10 @@
 
 use super::containers::Containers;
 use super::gather::Process;
-use crate::container::How;
+use crate::container::IdentifiedBy;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
+pub enum Origin {
     /// The container's first process.
     Init,
     /// A descendant of that.
@@ -16,20 +16,20 @@ pub enum Via {
     Ns,
 }
 
-impl Via {
+impl Origin {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Via::Init => "init",
-            Via::Fork => "fork",
-            Via::Exec => "exec",
-            Via::Ns => "ns",
+            Origin::Init => "init",
+            Origin::Fork => "fork",
+            Origin::Exec => "exec",
+            Origin::Ns => "ns",
         }
     }
 
     #[must_use]
-    pub fn from_name(name: &str) -> Option<Via> {
-        [Via::Init, Via::Fork, Via::Exec, Via::Ns].into_iter().find(|via| via.name() == name)
+    pub fn from_name(name: &str) -> Option<Origin> {
+        [Origin::Init, Origin::Fork, Origin::Exec, Origin::Ns].into_iter().find(|via| via.name() == name)
     }
 }
 
@@ -70,15 +70,15 @@ fn parent(list: &[Process], containers: &Containers, at: usize) -> Option<usize>
     (list[parent].container == process.container).then_some(parent)
 }
 
-fn of(process: &Process, parent: Option<Via>, containers: &Containers) -> Option<Via> {
+fn of(process: &Process, parent: Option<Origin>, containers: &Containers) -> Option<Origin> {
     let init = containers.all[process.container?].init?;
     let later = match process.how {
-        Some(How::State | How::Cgroup) => Via::Exec,
-        _ => Via::Ns,
+        Some(IdentifiedBy::State | IdentifiedBy::Cgroup) => Origin::Exec,
+        _ => Origin::Ns,
     };
     Some(match parent {
-        _ if init == process.pid => Via::Init,
-        Some(Via::Init | Via::Fork) => Via::Fork,
+        _ if init == process.pid => Origin::Init,
+        Some(Origin::Init | Origin::Fork) => Origin::Fork,
         _ => later,
     })
 }
@@ -89,7 +89,7 @@ mod tests {
     use crate::container::{Container, Runtime};
     use std::rc::Rc;
 
-    fn process(pid: i32, ppid: i32, container: Option<usize>, how: How) -> Process {
+    fn process(pid: i32, ppid: i32, container: Option<usize>, how: IdentifiedBy) -> Process {
         Process {
             pid,
             ppid: Some(ppid),
@@ -100,7 +100,7 @@ mod tests {
             how: container.map(|_| how),
             via: None,
             command: 0..0,
-            facts: None,
+            details: None,
         }
     }
 
@@ -111,21 +111,21 @@ mod tests {
         let web = containers.number(&Rc::new(Container { init, ..Container::new(Runtime::Docker, "web") }));
         let unknown = containers.number(&Rc::new(Container::new(Runtime::Docker, "unknown")));
         let mut list = vec![
-            process(1, 0, None, How::State),
-            process(5, 12, Some(web), How::State), // PIDs have wrapped
-            process(9, 1, None, How::State),
-            process(10, 9, Some(web), How::State),
-            process(11, 10, Some(web), How::State),
-            process(12, 11, Some(web), How::State),
-            process(20, 9, Some(web), How::State),
-            process(21, 20, Some(web), How::State),
-            process(30, 1, Some(web), How::Namespace),
-            process(40, 1, Some(unknown), How::Cgroup),
-            process(50, 51, Some(web), How::State), // each other's parents
-            process(51, 50, Some(web), How::State),
+            process(1, 0, None, IdentifiedBy::State),
+            process(5, 12, Some(web), IdentifiedBy::State), // PIDs have wrapped
+            process(9, 1, None, IdentifiedBy::State),
+            process(10, 9, Some(web), IdentifiedBy::State),
+            process(11, 10, Some(web), IdentifiedBy::State),
+            process(12, 11, Some(web), IdentifiedBy::State),
+            process(20, 9, Some(web), IdentifiedBy::State),
+            process(21, 20, Some(web), IdentifiedBy::State),
+            process(30, 1, Some(web), IdentifiedBy::Namespace),
+            process(40, 1, Some(unknown), IdentifiedBy::Cgroup),
+            process(50, 51, Some(web), IdentifiedBy::State), // each other's parents
+            process(51, 50, Some(web), IdentifiedBy::State),
         ];
         find(&mut list, &containers);
-        let found: Vec<_> = list.iter().map(|process| process.via.map(Via::name)).collect();
+        let found: Vec<_> = list.iter().map(|process| process.via.map(Origin::name)).collect();
         let expected = [
             None,
             Some("fork"),

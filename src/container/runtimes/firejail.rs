@@ -1,7 +1,7 @@
 //! firejail: `/run/firejail/name/PID` has the name of the sandbox that the process PID looks after,
 //! `/run/firejail/sandbox/PID` its first process. They may stay when it has ended.
 
-use super::Records;
+use super::StateReader;
 use super::bundle::Init;
 use crate::container::{Container, Files, Runtime, rfc3339};
 
@@ -10,7 +10,7 @@ const NAMES: &str = "/run/firejail/name";
 
 pub struct Firejail;
 
-impl Records for Firejail {
+impl StateReader for Firejail {
     fn ids(&self, files: &Files) -> Vec<String> {
         files.list(SANDBOXES).into_iter().filter(|name| is_pid(name)).collect()
     }

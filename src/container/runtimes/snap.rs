@@ -1,7 +1,7 @@
 //! Snaps: `/run/snapd/ns/NAME.mnt` is the mount namespace that all processes of the snap NAME share. Its
 //! control groups are called `snap.NAME.APP-UUID.scope` and `snap.NAME.APP.service`.
 
-use super::Records;
+use super::StateReader;
 use crate::container::cgroup_path::is_name;
 use crate::container::{Container, Files, Runtime};
 use crate::proc::ns::Kind;
@@ -10,7 +10,7 @@ const NAMESPACES: &str = "/run/snapd/ns";
 
 pub struct Snap;
 
-impl Records for Snap {
+impl StateReader for Snap {
     fn ids(&self, files: &Files) -> Vec<String> {
         let all = files.list(NAMESPACES).into_iter();
         all.filter_map(|name| name.strip_suffix(".mnt").map(str::to_owned)).filter(|id| is_name(id)).collect()

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 use serde::Deserialize;
 
-use super::Records;
+use super::StateReader;
 use super::places::{self, Places};
 use crate::container::files::Names;
 use crate::container::users::User;
@@ -19,18 +19,18 @@ const INSTANCES: &str = ".flatpak";
 
 #[derive(Default)]
 pub struct Flatpak {
-    places: OnceCell<Places<Place>>,
+    places: OnceCell<Places<StateDir>>,
 }
 
 /// The instances of a user.
-struct Place {
+struct StateDir {
     directory: String,
     names: Rc<Names>,
     files: Files,
     owner: u32,
 }
 
-impl places::Place for Place {
+impl places::StateDir for StateDir {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.names.iter())
     }
@@ -51,7 +51,7 @@ struct Bwrap {
     ipc: Option<u64>,
 }
 
-impl Records for Flatpak {
+impl StateReader for Flatpak {
     fn ids(&self, files: &Files) -> Vec<String> {
         self.places(files).ids().filter(|name| is_instance(name)).map(str::to_owned).collect()
     }
@@ -63,11 +63,11 @@ impl Records for Flatpak {
 }
 
 impl Flatpak {
-    fn places(&self, files: &Files) -> &Places<Place> {
+    fn places(&self, files: &Files) -> &Places<StateDir> {
         self.places.get_or_init(|| {
             let place = |user: &User| {
                 let (directory, files) = (user.run(INSTANCES), files.of_user(user.uid));
-                Some(Place { names: files.place(&directory)?, directory, files, owner: user.uid })
+                Some(StateDir { names: files.place(&directory)?, directory, files, owner: user.uid })
             };
             Places::new(files.users().iter().filter_map(place).collect())
         })
@@ -78,7 +78,7 @@ fn is_instance(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn container(place: &Place, id: &str) -> Option<Container> {
+fn container(place: &StateDir, id: &str) -> Option<Container> {
     let (files, directory) = (&place.files, format!("{}/{id}", place.directory));
     let path = format!("{directory}/bwrapinfo.json");
     let (bwrap, noted) = files.json_dated::<Bwrap>(&path)?;

@@ -6,8 +6,8 @@ use std::io::Write;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::smartcols::{self, Align, Column};
 use super::style::Painter;
-use super::table::{self, Align, Column};
 use super::{Out, json};
 use crate::text;
 
@@ -107,7 +107,7 @@ pub trait Source {
 
     fn cell(&self, row: usize, column: usize) -> Value<'_>;
 
-    /// The lines of a tree before the text of [`Sheet::tree`], and how many columns they take.
+    /// The lines of a tree before the text of [`LazyTable::tree`], and how many columns they take.
     fn lines(&self, _row: usize) -> (&str, usize) {
         ("", 0)
     }
@@ -123,7 +123,7 @@ pub trait Source {
     }
 }
 
-pub struct Sheet<'a> {
+pub struct LazyTable<'a> {
     pub columns: &'a [&'static Column],
     /// The column that the tree is drawn in.
     pub tree: Option<usize>,
@@ -133,7 +133,7 @@ pub struct Sheet<'a> {
     pub painter: Painter,
 }
 
-impl Sheet<'_> {
+impl LazyTable<'_> {
     /// For people: columns as wide as what they hold, a blank between them, nothing padded at the end.
     pub fn print(&self, out: &mut Out, source: &impl Source) {
         let widths: Vec<usize> = (0..self.columns.len()).map(|column| self.measure(source, column)).collect();
@@ -165,8 +165,8 @@ impl Sheet<'_> {
                 out.push(if column == 0 { b"" } else { b" " });
                 match source.cell(row, column) {
                     Value::Bytes(bytes) if bytes.is_empty() => out.push(b"-"),
-                    Value::Bytes(bytes) => table::raw_cell(out, &table::cell(&bytes)),
-                    other => table::raw_cell(out, &other.shown()),
+                    Value::Bytes(bytes) => smartcols::raw_cell(out, &smartcols::cell(&bytes)),
+                    other => smartcols::raw_cell(out, &other.shown()),
                 }
             }
             out.push(b"\n");
@@ -340,19 +340,19 @@ mod tests {
         }
     }
 
-    fn sheet(width: Option<usize>) -> Sheet<'static> {
+    fn sheet(width: Option<usize>) -> LazyTable<'static> {
         static NUMBER: Column = Column {
             name: "N",
             help: "",
             align: Align::Right,
-            json: table::Json::Number,
+            json: smartcols::Json::Number,
             hint: 0,
             truncate: false,
             wrap: false,
         };
         static TEXT: Column = Column { name: "TEXT", align: Align::Left, ..NUMBER };
         static COLUMNS: [&Column; 3] = [&NUMBER, &TEXT, &TEXT];
-        Sheet { columns: &COLUMNS, tree: None, headings: true, width, painter: Painter { colour: false } }
+        LazyTable { columns: &COLUMNS, tree: None, headings: true, width, painter: Painter { colour: false } }
     }
 
     fn printed(print: impl FnOnce(&mut Out)) -> String {

@@ -5,9 +5,9 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use super::Records;
+use super::StateReader;
 use super::bundle::{Init, Spec};
-use super::places::{Place, Places};
+use super::places::{Places, StateDir};
 use crate::container::cgroup_path::is_name;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, rfc3339};
@@ -41,7 +41,7 @@ struct Namespace {
     owner: u32,
 }
 
-impl Place for Namespace {
+impl StateDir for Namespace {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.ids.iter())
     }
@@ -51,7 +51,7 @@ impl Place for Namespace {
     }
 }
 
-impl Records for Containerd {
+impl StateReader for Containerd {
     /// Every running task, as `NAMESPACE/ID`.
     fn ids(&self, files: &Files) -> Vec<String> {
         let all = self.namespaces(files).iter().flat_map(|namespace| {

@@ -1,4 +1,4 @@
-//! How namespaces hang together: parents, owners, and the ids that the network gives to others'.
+//! IdentifiedBy namespaces hang together: parents, owners, and the ids that the network gives to others'.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -17,8 +17,8 @@ pub struct Relation {
     pub owner: u64,
 }
 
-/// Relations of all namespaces. With `ghosts`, parents and owners that nothing else showed are added.
-pub fn relate(proc: &ProcRoot, found: &mut Found, kinds: &[Kind], ghosts: bool) -> Vec<Relation> {
+/// Relations of all namespaces. With `implicits`, parents and owners that nothing else showed are added.
+pub fn relate(proc: &ProcRoot, found: &mut Found, kinds: &[Kind], implicits: bool) -> Vec<Relation> {
     let mut relations = Vec::new();
     while relations.len() < found.namespaces.len() {
         let at = relations.len();
@@ -33,9 +33,9 @@ pub fn relate(proc: &ProcRoot, found: &mut Found, kinds: &[Kind], ghosts: bool) 
             let Some(inode) = relative.as_ref().and_then(|fd| fstat(fd).ok()).map(|stat| stat.st_ino) else {
                 return 0;
             };
-            if ghosts && kinds.contains(&kind) && found.find(kind, inode).is_none() {
-                let ghost = found.of(kind, inode);
-                found.namespaces[ghost].ghost = relative;
+            if implicits && kinds.contains(&kind) && found.find(kind, inode).is_none() {
+                let implicit = found.of(kind, inode);
+                found.namespaces[implicit].implicit = relative;
             }
             inode
         };

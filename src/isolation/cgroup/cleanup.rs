@@ -41,20 +41,20 @@ pub enum Undo {
 
 pub type Journal = Vec<Undo>;
 
-pub struct Care {
+pub struct CleanupGuard {
     journal: Journal,
     locks: Vec<FileLock>,
     watcher: Pid,
     pipe: OwnedFd,
 }
 
-impl Care {
+impl CleanupGuard {
     /// `kill`: should we die, what runs in the groups is to be ended, not waited for.
-    pub fn start(kill: bool) -> Result<Care> {
+    pub fn start(kill: bool) -> Result<CleanupGuard> {
         let (read, pipe) = pipe2(OFlag::O_CLOEXEC).context("pipe failed")?;
         match sys::fork().context("fork failed")? {
             ForkResult::Parent { child } => {
-                Ok(Care { journal: Vec::new(), locks: Vec::new(), watcher: child, pipe })
+                Ok(CleanupGuard { journal: Vec::new(), locks: Vec::new(), watcher: child, pipe })
             }
             ForkResult::Child => {
                 // Our own end, or its end would never come.
@@ -105,7 +105,7 @@ impl Care {
     }
 
     /// Takes back what was done so far; what cannot be is left noted.
-    pub fn retreat(&mut self) -> Result<()> {
+    pub fn rollback(&mut self) -> Result<()> {
         self.locks.clear();
         while let Some(last) = self.journal.last() {
             if !undo(last, false)? {
@@ -141,7 +141,7 @@ impl Care {
 
     /// Everything goes. Gives the group in which something still runs: the watcher waits for that to end.
     pub fn end(mut self) -> Result<Option<PathBuf>> {
-        let outcome = self.retreat();
+        let outcome = self.rollback();
         let left = match self.journal.last() {
             // Where another run is as well, the processes may be its own.
             Some(Undo::Group(group)) if !processes(group).is_empty() => {
@@ -150,13 +150,13 @@ impl Care {
             _ => None,
         };
         if self.journal.is_empty() {
-            self.dismiss();
+            self.disarm();
         }
         outcome.map(|()| left)
     }
 
     /// Everything stays.
-    pub fn dismiss(self) {
+    pub fn disarm(self) {
         _ = self.tell(b"."); // it has gone: so be it
         // It goes when the pipe ends, at the latest with us.
         if sys::close(self.pipe).is_ok() {

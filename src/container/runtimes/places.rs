@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::sys::keyed::HashMap;
 
 /// Has records of containers.
-pub trait Place {
+pub trait StateDir {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_>;
 
     /// May there be one of an id that is not among these?
@@ -23,7 +23,7 @@ pub struct Places<P> {
     unlisted: Vec<usize>,
 }
 
-impl<P: Place> Places<P> {
+impl<P: StateDir> Places<P> {
     pub fn new(all: Vec<P>) -> Places<P> {
         let mut by_id: HashMap<Rc<str>, Vec<usize>> = HashMap::default();
         for (at, place) in all.iter().enumerate().filter(|(_, place)| !place.may_have_more()) {
@@ -43,7 +43,7 @@ impl<P: Place> Places<P> {
 
     /// Every id, each once for every place that has it.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.all.iter().flat_map(Place::ids).map(|id| &**id)
+        self.all.iter().flat_map(StateDir::ids).map(|id| &**id)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &P> {
@@ -55,9 +55,9 @@ impl<P: Place> Places<P> {
 mod tests {
     use super::*;
 
-    struct Shelf(&'static str, Vec<Rc<str>>, bool);
+    struct Cache(&'static str, Vec<Rc<str>>, bool);
 
-    impl Place for Shelf {
+    impl StateDir for Cache {
         fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
             Box::new(self.1.iter())
         }
@@ -69,12 +69,12 @@ mod tests {
 
     #[test]
     fn those_that_have_it_in_their_order() {
-        let shelf =
-            |name, ids: &[&str], more| Shelf(name, ids.iter().map(|&id| Rc::from(id)).collect(), more);
+        let cache =
+            |name, ids: &[&str], more| Cache(name, ids.iter().map(|&id| Rc::from(id)).collect(), more);
         let all =
-            vec![shelf("a", &["1", "2"], false), shelf("b", &["1"], true), shelf("c", &["2", "1"], false)];
+            vec![cache("a", &["1", "2"], false), cache("b", &["1"], true), cache("c", &["2", "1"], false)];
         let places = Places::new(all);
-        let with = |id: &str| places.with(id).map(|shelf| shelf.0).collect::<String>();
+        let with = |id: &str| places.with(id).map(|cache| cache.0).collect::<String>();
         assert_eq!([with("1"), with("2"), with("3")], ["abc", "abc", "b"]);
         assert_eq!(places.ids().collect::<String>(), "12121");
     }

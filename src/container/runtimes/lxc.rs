@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use super::Records;
+use super::StateReader;
 use super::places::{self, Places};
 use crate::container::cgroup_path::is_name;
 use crate::container::files::Names;
@@ -22,10 +22,10 @@ const DAEMONS: [(Runtime, &str, &str); 3] = [
 
 #[derive(Default)]
 pub struct Lxc {
-    places: OnceCell<Places<Place>>,
+    places: OnceCell<Places<StateDir>>,
 }
 
-struct Place {
+struct StateDir {
     runtime: Runtime,
     /// One with all containers, as they are called in control groups.
     directory: String,
@@ -35,7 +35,7 @@ struct Place {
     owner: u32,
 }
 
-impl places::Place for Place {
+impl places::StateDir for StateDir {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.names.iter())
     }
@@ -45,7 +45,7 @@ impl places::Place for Place {
     }
 }
 
-impl Records for Lxc {
+impl StateReader for Lxc {
     fn ids(&self, files: &Files) -> Vec<String> {
         self.places(files).ids().filter(|name| is_name(name)).map(str::to_owned).collect()
     }
@@ -56,22 +56,22 @@ impl Records for Lxc {
 }
 
 impl Lxc {
-    fn places(&self, files: &Files) -> &Places<Place> {
+    fn places(&self, files: &Files) -> &Places<StateDir> {
         self.places.get_or_init(|| {
-            let mut all: Vec<Place> = Vec::new();
+            let mut all: Vec<StateDir> = Vec::new();
             for (runtime, directory, settings) in DAEMONS {
                 let directory = format!("{directory}/containers");
-                all.extend(Place::new(runtime, directory, settings.to_owned(), files, 0));
+                all.extend(StateDir::new(runtime, directory, settings.to_owned(), files, 0));
             }
             let told = lxcpath(files, "/etc/lxc/lxc.conf");
             for directory in [Some(LXC.to_owned()), told].into_iter().flatten() {
-                all.extend(Place::of_lxc(directory, files, 0));
+                all.extend(StateDir::of_lxc(directory, files, 0));
             }
             for user in files.users() {
                 let files = files.of_user(user.uid);
                 let told = user.home(".config/lxc/lxc.conf").and_then(|path| lxcpath(&files, &path));
                 for directory in user.home(".local/share/lxc").into_iter().chain(told) {
-                    all.extend(Place::of_lxc(directory, &files, user.uid));
+                    all.extend(StateDir::of_lxc(directory, &files, user.uid));
                 }
             }
             Places::new(all)
@@ -85,20 +85,20 @@ fn lxcpath(files: &Files, path: &str) -> Option<String> {
     value(&String::from_utf8_lossy(&text), &["lxc.lxcpath"]).filter(|path| path.starts_with('/'))
 }
 
-impl Place {
+impl StateDir {
     fn new(
         runtime: Runtime,
         directory: String,
         settings: String,
         files: &Files,
         owner: u32,
-    ) -> Option<Place> {
+    ) -> Option<StateDir> {
         let names = files.place(&directory)?;
-        Some(Place { runtime, directory, names, settings, files: files.clone(), owner })
+        Some(StateDir { runtime, directory, names, settings, files: files.clone(), owner })
     }
 
-    fn of_lxc(directory: String, files: &Files, owner: u32) -> Option<Place> {
-        Place::new(Runtime::Lxc, directory.clone(), directory, files, owner)
+    fn of_lxc(directory: String, files: &Files, owner: u32) -> Option<StateDir> {
+        StateDir::new(Runtime::Lxc, directory.clone(), directory, files, owner)
     }
 
     fn load(&self, id: &str) -> Option<Container> {

@@ -78,7 +78,7 @@ impl Account {
 }
 
 /// A process that answers requests, one after the other.
-pub struct Aside {
+pub struct AccessProcess {
     child: Pid,
     socket: UnixStream,
     buffer: Vec<u8>,
@@ -86,16 +86,21 @@ pub struct Aside {
     idle: bool,
 }
 
-impl Aside {
+impl AccessProcess {
     /// `serve` has of the descriptors of this process those of `keep` alone, and `/` for a working directory.
-    pub fn start(keep: &[BorrowedFd<'_>], mut serve: impl FnMut(&[u8]) -> Vec<u8>) -> nix::Result<Aside> {
+    pub fn start(
+        keep: &[BorrowedFd<'_>],
+        mut serve: impl FnMut(&[u8]) -> Vec<u8>,
+    ) -> nix::Result<AccessProcess> {
         // Another pid namespace for children is a container's, which must not see this one.
         if !children_stay() {
             return Err(Errno::EPERM);
         }
         let (own, its) = UnixStream::pair().map_err(errno_of)?;
         match sys::fork_silent()? {
-            ForkResult::Parent { child } => Ok(Aside { child, socket: own, buffer: Vec::new(), idle: true }),
+            ForkResult::Parent { child } => {
+                Ok(AccessProcess { child, socket: own, buffer: Vec::new(), idle: true })
+            }
             ForkResult::Child => {
                 let mut kept: Vec<_> = keep.iter().map(AsRawFd::as_raw_fd).collect();
                 kept.push(its.as_raw_fd());
@@ -236,7 +241,7 @@ fn delayed(schedstat: Option<&File>) -> Duration {
     Duration::from_nanos(number.unwrap_or(0))
 }
 
-impl Drop for Aside {
+impl Drop for AccessProcess {
     /// An idle one ends when its socket does. Another may be stuck in the kernel, and dies when it returns from there.
     fn drop(&mut self) {
         if self.idle {
@@ -260,7 +265,7 @@ pub fn children_stay() -> bool {
 /// One piece of work, by a process of its own.
 pub fn once(account: Account, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Vec<u8>> {
     let mut work = Some(work);
-    Aside::start(&[], |_| work.take().map(|work| work()).unwrap_or_default())?.ask(account, b"")
+    AccessProcess::start(&[], |_| work.take().map(|work| work()).unwrap_or_default())?.ask(account, b"")
 }
 
 fn answer_all(mut socket: &UnixStream, serve: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> std::io::Result<()> {
@@ -300,9 +305,9 @@ mod tests {
 
     #[test]
     fn answers_come_whole() {
-        let mut aside = Aside::start(&[], |request| request.repeat(1000)).expect("a process");
+        let mut process = AccessProcess::start(&[], |request| request.repeat(1000)).expect("a process");
         for request in [&b""[..], b"x", b"two words", &[7; 4000]] {
-            assert_eq!(aside.ask(Account::User(1), request), Ok(request.repeat(1000)));
+            assert_eq!(process.ask(Account::User(1), request), Ok(request.repeat(1000)));
         }
     }
 
@@ -313,12 +318,12 @@ mod tests {
         };
         let start = Instant::now();
         for _ in 0..3 {
-            let mut aside = Aside::start(&[], silent).expect("a process");
-            assert_eq!(aside.ask(Account::User(2), b"x"), Err(Errno::ETIMEDOUT));
+            let mut process = AccessProcess::start(&[], silent).expect("a process");
+            assert_eq!(process.ask(Account::User(2), b"x"), Err(Errno::ETIMEDOUT));
         }
         assert!(start.elapsed() < MOST * 2);
-        let mut aside = Aside::start(&[], <[u8]>::to_vec).expect("a process");
-        assert_eq!(aside.ask(Account::User(3), b"x"), Ok(b"x".to_vec()), "others have their own time");
+        let mut process = AccessProcess::start(&[], <[u8]>::to_vec).expect("a process");
+        assert_eq!(process.ask(Account::User(3), b"x"), Ok(b"x".to_vec()), "others have their own time");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 
 use super::Files;
-use crate::aside::{Account, Aside};
+use crate::access::{AccessProcess, Account};
 use crate::sys;
 
 /// What of a file is of interest.
@@ -194,13 +194,13 @@ impl Files {
     fn ask(&self, request: Request, path: &str) -> nix::Result<Vec<u8>> {
         let account = self.account().unwrap_or(Account::User(0));
         self.mounts(); // read once, and not by each process anew
-        let mut place = self.system.aside.borrow_mut();
-        let mut aside = match place.take() {
-            Some(aside) => aside,
+        let mut place = self.system.access.borrow_mut();
+        let mut process = match place.take() {
+            Some(process) => process,
             None => self.start()?,
         };
-        let mut answer = aside.ask(account, &request.to_bytes(self.user, path))?;
-        *place = Some(aside);
+        let mut answer = process.ask(account, &request.to_bytes(self.user, path))?;
+        *place = Some(process);
         let errno = *answer.first_chunk().ok_or(Errno::EIO)?;
         match i32::from_ne_bytes(errno) {
             0 => {
@@ -211,10 +211,10 @@ impl Files {
         }
     }
 
-    fn start(&self) -> nix::Result<Aside> {
+    fn start(&self) -> nix::Result<AccessProcess> {
         let root: Vec<_> = self.system.below.iter().map(AsFd::as_fd).collect();
         let mut server = Server { files: self.clone(), last: None };
-        Aside::start(&root, move |request| match server.answer(request) {
+        AccessProcess::start(&root, move |request| match server.answer(request) {
             Ok(answer) => [&[0; 4], &answer[..]].concat(),
             Err(errno) => (errno as i32).to_ne_bytes().to_vec(),
         })

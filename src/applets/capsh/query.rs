@@ -7,7 +7,7 @@ use anyhow::Context;
 use nix::errno::Errno;
 use nix::unistd::{getgroups, getresgid, getresuid};
 
-use super::{Shell, card, fail, failed, integer};
+use super::{Shell, fail, failed, inspect, integer};
 use crate::exit::Exit;
 use crate::isolation::capabilities::mode::Mode;
 use crate::isolation::capabilities::own::{self, securebits};
@@ -48,7 +48,7 @@ pub fn mode_of_own(last: u8) -> Result<Mode, Exit> {
 
 pub fn print(shell: &mut Shell, target: Option<&OsStr>) -> Result<(), Exit> {
     if let Some(word) = target {
-        return card::print(shell, word);
+        return inspect::print(shell, word);
     }
     let own = Own::read(shell.last)?;
     let bits = own::securebits().context("cannot read the securebits")?;

@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use super::Records;
+use super::StateReader;
 use super::bundle::{Crun, Init, Runc, Spec, Youki};
 use super::places::{self, Places};
 use super::podman::Podman;
@@ -17,12 +17,12 @@ const RUNTIMES: [(Runtime, &str); 3] =
 
 #[derive(Default)]
 pub struct Oci {
-    places: OnceCell<Places<Place>>,
+    places: OnceCell<Places<StateDir>>,
     podman: Podman,
 }
 
 /// A state directory of a runtime, and what is in it. Listed once: any control group may have an id's name.
-struct Place {
+struct StateDir {
     runtime: Runtime,
     directory: String,
     ids: Rc<Names>,
@@ -30,7 +30,7 @@ struct Place {
     owner: u32,
 }
 
-impl places::Place for Place {
+impl places::StateDir for StateDir {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.ids.iter())
     }
@@ -51,7 +51,7 @@ struct State {
     config: Option<String>,
 }
 
-impl Records for Oci {
+impl StateReader for Oci {
     fn ids(&self, files: &Files) -> Vec<String> {
         self.places(files).ids().filter(|id| is_name(id)).map(str::to_owned).collect()
     }
@@ -63,22 +63,22 @@ impl Records for Oci {
 }
 
 impl Oci {
-    fn places(&self, files: &Files) -> &Places<Place> {
+    fn places(&self, files: &Files) -> &Places<StateDir> {
         self.places.get_or_init(|| {
             let mut all = Vec::new();
             for (runtime, name) in RUNTIMES {
-                all.extend(Place::new(runtime, format!("/run/{name}"), files.clone(), 0));
+                all.extend(StateDir::new(runtime, format!("/run/{name}"), files.clone(), 0));
             }
             for user in files.users() {
                 for (runtime, name) in RUNTIMES {
-                    all.extend(Place::new(runtime, user.run(name), files.of_user(user.uid), user.uid));
+                    all.extend(StateDir::new(runtime, user.run(name), files.of_user(user.uid), user.uid));
                 }
             }
             Places::new(all)
         })
     }
 
-    fn container(&self, files: &Files, place: &Place, id: &str) -> Option<Container> {
+    fn container(&self, files: &Files, place: &StateDir, id: &str) -> Option<Container> {
         let state = place.state(id)?;
         // Podman's and CRI-O's, as they say; they have records of their own.
         if state.manager.is_some() {
@@ -110,10 +110,10 @@ impl Oci {
     }
 }
 
-impl Place {
-    fn new(runtime: Runtime, directory: String, files: Files, owner: u32) -> Option<Place> {
+impl StateDir {
+    fn new(runtime: Runtime, directory: String, files: Files, owner: u32) -> Option<StateDir> {
         let ids = files.place(&directory)?;
-        Some(Place { runtime, directory, ids, files, owner })
+        Some(StateDir { runtime, directory, ids, files, owner })
     }
 
     fn state(&self, id: &str) -> Option<State> {

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use serde::{Deserialize, Deserializer};
 
 use super::bundle::{Crun, Init, Runc, Spec};
-use super::places::{Place, Places};
+use super::places::{Places, StateDir};
 use super::storage::Storage;
-use super::{Records, bounded};
+use super::{StateReader, bounded};
 use crate::container::cgroup_path::is_id;
 use crate::container::files::NODE;
 use crate::container::{Container, Files, Runtime, seconds};
@@ -31,7 +31,7 @@ struct Store {
     listed: List,
 }
 
-impl Place for Store {
+impl StateDir for Store {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.listed.keys())
     }
@@ -84,7 +84,7 @@ struct Buildah {
 const OWN: [&str; 4] =
     ["io.podman.", "io.kubernetes.cri-o.", "io.container.manager", "org.opencontainers.image."];
 
-impl Records for Podman {
+impl StateReader for Podman {
     fn ids(&self, files: &Files) -> Vec<String> {
         self.stores(files).ids().map(str::to_owned).collect()
     }

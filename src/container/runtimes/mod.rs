@@ -31,7 +31,7 @@ use podman::Podman;
 use snap::Snap;
 
 /// The files of one runtime. They are read when somebody asks, and lists of them once.
-pub trait Records {
+pub trait StateReader {
     /// Every id there is a record of, stopped containers too.
     fn ids(&self, files: &Files) -> Vec<String>;
 
@@ -69,7 +69,7 @@ impl Store {
         Store::Snap,
     ];
 
-    pub fn records(self) -> Box<dyn Records> {
+    pub fn records(self) -> Box<dyn StateReader> {
         match self {
             Store::Containerd => Box::new(Containerd::default()),
             Store::CriO => Box::new(CriO::default()),

@@ -14,7 +14,7 @@ use anyhow::{Context, Error, Result};
 use nix::unistd::{ForkResult, Pid};
 
 use super::plan::Request;
-use crate::aside::children_stay;
+use crate::access::children_stay;
 use crate::container::target::Held;
 use crate::exit::{self, Outcome};
 use crate::isolation::descriptors;
@@ -43,7 +43,7 @@ impl std::error::Error for Failed {}
 
 /// Does the work in a child if the program's process will be seen by a container's. A failure of the child ends in
 /// [`outcome`].
-pub fn apart<T: Portable>(request: &Request, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn in_child<T: Portable>(request: &Request, work: impl FnOnce() -> Result<T>) -> Result<T> {
     if !request.is_seen_inside() || !children_stay() {
         return work();
     }

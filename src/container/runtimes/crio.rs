@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use nix::unistd::Pid;
 use serde::Deserialize;
 
-use super::Records;
+use super::StateReader;
 use super::bundle::{Crun, Init, Runc, Spec};
 use super::storage::Storage;
 use crate::container::cgroup_path::is_id;
@@ -31,7 +31,7 @@ struct State {
     start: String,
 }
 
-impl Records for CriO {
+impl StateReader for CriO {
     fn ids(&self, files: &Files) -> Vec<String> {
         if !TRACES.iter().any(|trace| files.exists(trace)) {
             return Vec::new(); // of Podman alone: its records need not be read for our sake

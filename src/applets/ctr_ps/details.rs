@@ -6,11 +6,11 @@ use std::ops::Range;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::ahead::Ahead;
 use super::columns::needs;
 use super::gather::Process;
-use crate::aside::Account;
-use crate::container::{How, inside};
+use super::prefetch::Ahead;
+use crate::access::Account;
+use crate::container::{IdentifiedBy, inside};
 use crate::isolation::cgroup;
 use crate::proc::Credentials;
 use crate::proc::idmap::inner_of;
@@ -18,7 +18,7 @@ use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, Scan, Stat, Status, Users, number, vanished};
 
 #[derive(Default)]
-pub struct Facts {
+pub struct Details {
     pub stat: Option<Stat>,
     /// What it may do; none of a status that is cut off.
     pub state: Option<Credentials>,
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
     /// Fails when the process has gone.
     pub fn read(&mut self, process: &mut Process) -> nix::Result<()> {
         if self.needs & !(needs::COMMAND | needs::VIA) != 0 {
-            process.facts = Some(Box::new(self.facts(process)?));
+            process.details = Some(Box::new(self.details(process)?));
         }
         if self.needs & needs::COMMAND != 0 {
             self.command(process)?;
@@ -94,39 +94,39 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn facts(&mut self, process: &Process) -> nix::Result<Facts> {
+    fn details(&mut self, process: &Process) -> nix::Result<Details> {
         let pid = Pid::from_raw(process.pid);
-        let mut facts = Facts::default();
+        let mut details = Details::default();
         if self.wants(needs::STAT) {
-            facts.stat = here(self.scan.read(pid, "stat"))?.and_then(Stat::parse);
+            details.stat = here(self.scan.read(pid, "stat"))?.and_then(Stat::parse);
         }
         if self.wants(needs::STATE | needs::NAME) {
             let text = status(self.scan.read(pid, "status"))?;
-            facts.state = Credentials::parse(text);
-            facts.name = Status::parse(text).name;
+            details.state = Credentials::parse(text);
+            details.name = Status::parse(text).name;
         }
         if self.wants(needs::CGROUP) {
-            facts.cgroup = here(self.scan.read(pid, "cgroup"))?.and_then(deepest);
+            details.cgroup = here(self.scan.read(pid, "cgroup"))?.and_then(deepest);
         }
         if self.wants(needs::NS) {
-            facts.namespaces = Kind::ALL.map(|kind| self.namespace(pid, kind));
+            details.namespaces = Kind::ALL.map(|kind| self.namespace(pid, kind));
         }
         if self.wants(needs::LSM) {
             // EINVAL where no module has labels
             let label = self.scan.read(pid, "attr/current").ok().map(label);
-            facts.lsm = label.filter(|label| !label.is_empty());
+            details.lsm = label.filter(|label| !label.is_empty());
         }
         if self.wants(needs::OOM) {
             let text = here(self.scan.read(pid, "oom_score"))?;
-            facts.oom_score = text.and_then(|text| number(text.trim_ascii()));
+            details.oom_score = text.and_then(|text| number(text.trim_ascii()));
         }
         if self.wants(needs::UID_MAP) {
-            facts.cuid = process.uid.and_then(|uid| inner_of(self.scan.read(pid, "uid_map").ok()?, uid));
+            details.cuid = process.uid.and_then(|uid| inner_of(self.scan.read(pid, "uid_map").ok()?, uid));
         }
         if self.wants(needs::PASSWD) {
-            facts.cuser = facts.cuid.and_then(|uid| self.user_inside(process, uid));
+            details.cuser = details.cuid.and_then(|uid| self.user_inside(process, uid));
         }
-        Ok(facts)
+        Ok(details)
     }
 
     fn wants(&self, need: u16) -> bool {
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
 
     /// By the passwd of the container, read below its root directory.
     fn user_inside(&mut self, process: &Process, uid: u32) -> Option<Vec<u8>> {
-        let container = process.container.filter(|_| process.how != Some(How::Cgroup))?;
+        let container = process.container.filter(|_| process.how != Some(IdentifiedBy::Cgroup))?;
         let users = self.passwd.entry(container).or_insert_with(|| {
             let account = Account::of_owner(process.uid.unwrap_or(0), process.pid);
             let files = inside(self.proc, Pid::from_raw(process.pid), account);

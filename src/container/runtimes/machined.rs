@@ -1,7 +1,7 @@
 //! Machines that are registered with systemd-machined: `/run/systemd/machines/NAME`, lines of `KEY=value`.
 //! systemd-nspawn's containers, and libvirt's virtual machines and containers.
 
-use super::Records;
+use super::StateReader;
 use crate::container::cgroup_path::is_name;
 use crate::container::{Container, Files, Runtime, rfc3339};
 use crate::proc::number;
@@ -11,7 +11,7 @@ const MACHINES: &str = "/run/systemd/machines";
 
 pub struct Machined;
 
-impl Records for Machined {
+impl StateReader for Machined {
     /// `unit:NAME` beside them are links to the same.
     fn ids(&self, files: &Files) -> Vec<String> {
         files.list(MACHINES).into_iter().filter(|name| is_name(name)).collect()
