@@ -119,7 +119,7 @@ pub fn possible(test: &str) -> bool {
 }
 
 /// Runs `work` where mounts are its own, private, and gone when it ends, however it ends.
-pub fn in_child<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+pub fn apart<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     let inside = || {
         // Of this thread alone, and of what it starts.
         unshare_thread(CloneFlags::CLONE_NEWNS).expect("a mount namespace");

@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::{Context, anyhow};
 use nix::errno::Errno;
 
-use super::{Shell, fail, query};
+use super::sets::in_lines;
+use super::{Shell, fail};
 use crate::container::target::{Lookup, Purpose, Target};
 use crate::exit::Exit;
 use crate::isolation::capabilities::baseline::describe;
@@ -41,7 +42,7 @@ fn card(process: &Capable, last: u8) -> String {
     let state = &process.state;
     let sets = &state.sets;
     let mut text = format!("Process: {} ({})\n", process.pid, text::escape(&state.name));
-    text += &query::sets(sets.flags(), sets.bounding, sets.ambient, sets.iab(), last);
+    text += &in_lines(sets.flags(), sets.bounding, sets.ambient, sets.iab(), last);
     let limited = state.no_new_privs.map_or("?".to_owned(), |on| u8::from(on).to_string());
     _ = writeln!(text, "Securebits: unknown, only the process itself can ask (no-new-privs={limited})");
     text += &identity(state);

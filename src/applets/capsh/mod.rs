@@ -55,6 +55,7 @@ mod act;
 mod ids;
 mod inspect;
 mod query;
+mod sets;
 mod start;
 
 use std::ffi::{OsStr, OsString};

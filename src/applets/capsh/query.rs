@@ -7,6 +7,7 @@ use anyhow::Context;
 use nix::errno::Errno;
 use nix::unistd::{getgroups, getresgid, getresuid};
 
+use super::sets::in_lines;
 use super::{Shell, fail, failed, inspect, integer};
 use crate::exit::Exit;
 use crate::isolation::capabilities::mode::Mode;
@@ -53,7 +54,7 @@ pub fn print(shell: &mut Shell, target: Option<&OsStr>) -> Result<(), Exit> {
     let own = Own::read(shell.last)?;
     let bits = own::securebits().context("cannot read the securebits")?;
     let limited = own::no_new_privs().context("cannot read no_new_privs")?;
-    let mut text = sets(own.flags, own.bounding, own.ambient, own.iab(), shell.last);
+    let mut text = in_lines(own.flags, own.bounding, own.ambient, own.iab(), shell.last);
     _ = writeln!(text, "Securebits: {} (no-new-privs={})", in_three_bases(bits), u8::from(limited));
     for (bit, name) in securebits::NAMES {
         let on = if bits >> bit & 1 == 1 { "yes" } else { "no" };
@@ -65,17 +66,6 @@ pub fn print(shell: &mut Shell, target: Option<&OsStr>) -> Result<(), Exit> {
     _ = writeln!(text, "Guessed mode: {} ({})", mode.name(), mode as u8);
     shell.out.push(text.as_bytes());
     Ok(())
-}
-
-/// The first four lines, of anybody.
-pub fn sets(flags: Flags, bounding: Mask, ambient: Mask, iab: Iab, last: u8) -> String {
-    format!(
-        "Current: {}\nBounding set ={}\nAmbient set ={}\nCurrent IAB: {}\n",
-        flags.text(last),
-        list(bounding),
-        list(ambient),
-        iab.text(last)
-    )
 }
 
 /// `057/0x2f/6'b101111`, as the original and people who design chips write it.

@@ -6,8 +6,9 @@ use super::caps_text;
 use super::clock::{self, Clock};
 use super::columns::Id;
 use super::containers::Seen;
-use super::details::Details;
-use super::gather::{Found, Process};
+use super::gather::Found;
+use super::process::Details;
+use super::process::Process;
 use crate::container::IdentifiedBy;
 use crate::output::lazy_table::{Source, Value};
 use crate::output::tree::Forest;
@@ -103,7 +104,7 @@ impl Cells<'_> {
             Id::Container => Value::maybe(self.seen(process.container).map(|seen| seen.label.as_str())),
             Id::Owner => container().map_or(Value::None, |container| self.user(container.owner)),
             Id::IdentifiedBy => Value::maybe(process.how.map(IdentifiedBy::name)),
-            Id::Origin => Value::maybe(process.via.map(super::origin::Origin::name)),
+            Id::Origin => Value::maybe(process.via.map(super::process::Origin::name)),
             Id::Command => Value::Bytes(Cow::Borrowed(self.found.commands.of(process))),
             Id::Runtime
             | Id::Engine

@@ -3,7 +3,7 @@
 use crate::sys::keyed::HashMap;
 use std::rc::Rc;
 
-use super::gather::Process;
+use super::process::Process;
 use crate::container::Container;
 use crate::proc::id_hash::ById;
 

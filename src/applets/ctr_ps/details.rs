@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::columns::needs;
-use super::gather::Process;
 use super::prefetch::Ahead;
+use super::process::{Commands, Details, Process};
 use crate::access::Account;
 use crate::container::{IdentifiedBy, inside};
 use crate::isolation::cgroup;
@@ -16,22 +16,6 @@ use crate::proc::Credentials;
 use crate::proc::idmap::inner_of;
 use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, Scan, Stat, Status, Users, number, vanished};
-
-#[derive(Default)]
-pub struct Details {
-    pub stat: Option<Stat>,
-    /// What it may do; none of a status that is cut off.
-    pub state: Option<Credentials>,
-    pub cgroup: Option<Vec<u8>>,
-    /// In the order of [`Kind::ALL`].
-    pub namespaces: [Option<u64>; Kind::ALL.len()],
-    pub lsm: Option<Vec<u8>>,
-    pub oom_score: Option<i64>,
-    /// The effective user in its own user namespace, and the name there.
-    pub cuid: Option<u32>,
-    pub cuser: Option<Vec<u8>>,
-    pub name: Vec<u8>,
-}
 
 pub struct Reader<'a> {
     proc: &'a ProcRoot,
@@ -171,35 +155,6 @@ impl<'a> Reader<'a> {
     /// The command lines of all that were read.
     pub fn into_commands(self) -> Commands {
         self.commands
-    }
-}
-
-/// Command lines, one behind the other: there are tens of thousands.
-#[derive(Default)]
-pub struct Commands(Vec<u8>);
-
-impl Commands {
-    /// As it stands, control characters and all.
-    pub fn of(&self, process: &Process) -> &[u8] {
-        self.at(&process.command)
-    }
-
-    pub fn at(&self, range: &Range<usize>) -> &[u8] {
-        self.0.get(range.clone()).unwrap_or_default()
-    }
-
-    /// The argument list in one line: the NULs between arguments are blanks.
-    pub fn add(&mut self, cmdline: &[u8]) -> Range<usize> {
-        let end = cmdline.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
-        let range = self.add_name(&cmdline[..end]);
-        self.0[range.clone()].iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');
-        range
-    }
-
-    fn add_name(&mut self, name: &[u8]) -> Range<usize> {
-        let start = self.0.len();
-        self.0.extend_from_slice(name);
-        start..self.0.len()
     }
 }
 

@@ -7,33 +7,16 @@ use nix::unistd::Pid;
 
 use super::columns::needs;
 use super::containers::Containers;
-use super::details::{Commands, Details, Reader};
-use super::origin::{self, Origin};
+use super::details::Reader;
+use super::origin;
 use super::prefetch::Ahead;
+use super::process::{Commands, Process};
 use super::select::{Filter, Selection};
 use crate::container::{Files, IdentifiedBy, PidNs, Resolver, Tag, is_of_group};
 use crate::isolation::cgroup;
 use crate::isolation::identity::{Identify, Identity, Way};
 use crate::proc::id_hash::ById;
 use crate::proc::{ProcRoot, Scan, broken, vanished};
-
-/// A process to show. There may be tens of thousands.
-pub struct Process {
-    pub pid: i32,
-    pub ppid: Option<i32>,
-    /// The PID in its own pid namespace.
-    pub cpid: Option<i32>,
-    /// The effective user.
-    pub uid: Option<u32>,
-    pub kernel_thread: bool,
-    /// Its number among the containers.
-    pub container: Option<usize>,
-    pub how: Option<IdentifiedBy>,
-    pub via: Option<Origin>,
-    /// Where it stands in [`Found::commands`].
-    pub command: Range<usize>,
-    pub details: Option<Box<Details>>,
-}
 
 /// What is to be found out.
 pub struct Wanted<'a> {

@@ -127,6 +127,7 @@ mod host;
 mod list;
 mod origin;
 mod prefetch;
+mod process;
 mod select;
 mod show;
 mod usage;
@@ -470,7 +471,7 @@ fn user(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
 }
 
 fn init(request: &mut Request) -> Result<(), Exit> {
-    request.selection.vias.push(origin::Origin::Init);
+    request.selection.vias.push(process::Origin::Init);
     Ok(())
 }
 

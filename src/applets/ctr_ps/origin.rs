@@ -1,37 +1,8 @@
 //! How a process came into its container: with its init process, or later.
 
 use super::containers::Containers;
-use super::gather::Process;
+use super::process::{Origin, Process};
 use crate::container::IdentifiedBy;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// The container's first process.
-    Init,
-    /// A descendant of that.
-    Fork,
-    /// Started from outside, in the container's control group: exec, attach, a health check.
-    Exec,
-    /// Started from outside, and in its namespaces alone: nsenter(1).
-    Ns,
-}
-
-impl Origin {
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Origin::Init => "init",
-            Origin::Fork => "fork",
-            Origin::Exec => "exec",
-            Origin::Ns => "ns",
-        }
-    }
-
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Origin> {
-        [Origin::Init, Origin::Fork, Origin::Exec, Origin::Ns].into_iter().find(|via| via.name() == name)
-    }
-}
 
 /// Of every process. They stand in the order of their PIDs; the parent's may be higher.
 pub fn find(list: &mut [Process], containers: &Containers) {

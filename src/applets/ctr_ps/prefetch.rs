@@ -6,7 +6,7 @@ use std::thread::{Builder, JoinHandle};
 
 use nix::unistd::Pid;
 
-use super::details::Commands;
+use super::process::Commands;
 use crate::proc::{ProcRoot, Scan};
 
 /// Fewer are read before a thread has started.

@@ -7,8 +7,7 @@ use std::rc::Rc;
 use anyhow::{Result, anyhow, bail};
 
 use super::containers::Containers;
-use super::gather::Process;
-use super::origin::Origin;
+use super::process::{Origin, Process};
 use crate::container::target::{self, Target};
 use crate::container::{Container, IdentifiedBy, Runtime};
 use crate::text;

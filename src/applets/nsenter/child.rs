@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{ForkResult, pipe2, read};
 
-use super::act::Entry;
+use super::entry::Entry;
 use super::open::Opened;
 use crate::exit::{Exit, Outcome};
 use crate::isolation::descriptors::channel;

@@ -162,6 +162,7 @@
 
 mod act;
 mod child;
+mod entry;
 mod environ;
 mod lookup;
 mod open;

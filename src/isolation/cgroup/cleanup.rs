@@ -22,9 +22,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::Mode;
 use nix::unistd::{ForkResult, Pid, pipe2};
 
-use super::create::write;
 use super::end::{end_all, processes, signal_all, tree, wait};
-use super::group::{Group, words};
+use super::group::{Group, words, write};
 use super::limits;
 use crate::sys::{self, FileLock, directory};
 

@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
 use super::cleanup::{CleanupGuard, Undo};
-use super::group::{Group, words};
+use super::group::{Group, words, write};
 use super::hierarchy::Hierarchies;
 use super::join::{Refused, writable};
 use crate::proc::ProcRoot;
@@ -180,13 +180,6 @@ fn set(file: &Path, value: &str) -> Result<()> {
     let value = text::escape(value.as_bytes());
     Err(Error::new(Refused::new(errno, cure))
         .context(format!("cannot write '{value}' to {}", file.display())))
-}
-
-/// One write(2): the kernel takes a value whole. Not created, not truncated.
-pub fn write(path: &Path, value: &str) -> nix::Result<()> {
-    let flags = nix::fcntl::OFlag::O_WRONLY | nix::fcntl::OFlag::O_CLOEXEC;
-    let file = nix::fcntl::open(path, flags, Mode::empty())?;
-    nix::unistd::write(&file, value.as_bytes()).map(drop)
 }
 
 /// A group of our own in each hierarchy that one of the controllers is in: below the group we are in, of v2

@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::create::write;
+use super::group::write;
 use crate::sys;
 
 /// The processes of a group and of all below it.

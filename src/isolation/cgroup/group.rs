@@ -189,6 +189,13 @@ pub fn words(path: &Path) -> std::io::Result<Vec<String>> {
     Ok(text.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
+/// One write(2): the kernel takes a value whole. Not created, not truncated.
+pub fn write(path: &Path, value: &str) -> nix::Result<()> {
+    let flags = nix::fcntl::OFlag::O_WRONLY | nix::fcntl::OFlag::O_CLOEXEC;
+    let file = nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty())?;
+    nix::unistd::write(&file, value.as_bytes()).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,413 @@
+//! A process on its way to be the program: namespaces, root and directory, mounts, control groups, credentials.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, chdir, chroot, fchdir, getuid, setgid, setuid};
+
+use super::environ;
+use super::open::{ContainerCredentials, Opened, may_stay_out, meant_as_target, read_environ, stays_out};
+use super::plan::{Directory, Id, Request};
+use crate::exit::{self, Exit, Outcome};
+use crate::isolation::capabilities::own;
+use crate::isolation::operation::{Operation, refused};
+use crate::isolation::{capabilities, cgroup, mounts, ns};
+use crate::launch::credentials::find_user;
+use crate::launch::exec::{self, Environment};
+use crate::launch::harden;
+use crate::proc::ns::Kind;
+use crate::proc::{ProcRoot, open_plain};
+use crate::sys;
+use crate::text;
+
+/// Where the program finds the container's root with `--host-root`.
+const CTR_ROOT: &str = "CTR_ROOT";
+
+/// What is on its way to be the program.
+pub struct Entry<'a> {
+    pub name: &'a str,
+    pub request: &'a Request,
+    pub opened: Opened,
+    pub user: Credentials,
+    groups_dropped: bool,
+}
+
+/// All that is left to do is to execute the program.
+pub struct Ready {
+    environment: Option<Environment>,
+    image: Option<OwnedFd>,
+}
+
+impl Entry<'_> {
+    /// The same, for a child to go on with; this one keeps nothing open.
+    pub fn take(&mut self) -> Self {
+        Entry { opened: std::mem::take(&mut self.opened), user: self.user, ..*self }
+    }
+
+    /// The user that the program runs as, if it is another.
+    pub fn becomes(&self) -> Option<u32> {
+        self.opened
+            .container_credentials
+            .as_ref()
+            .map(|container_credentials| container_credentials.credentials.uid)
+            .or(self.user.uid)
+    }
+
+    /// Enters the namespaces, the root and the directory; mounts what the program alone is to see. The pid
+    /// namespace comes as late as the others allow: a helper that is forked after it is a member of it.
+    pub fn enter(&mut self) -> Result<()> {
+        let (request, opened) = (self.request, &mut self.opened);
+        // Tried while we may: in the user namespace setgroups(2) can be denied. Reported only when both tries fail.
+        let other_groups = self.user.enters || (opened.user_ns && opened.container_credentials.is_some());
+        self.groups_dropped = !other_groups || sys::drop_groups().is_ok();
+
+        let mut pid_set = opened.set.split_off(Kind::Pid)?;
+        opened.set.enter_with_ours();
+        // What is to be mounted is so with the capabilities that have served so far, or with those that the user
+        // namespace gives.
+        let mounts = opened.proc_at.is_some() || opened.other_root.is_some();
+        let user_later = mounts && opened.set.only_user_left();
+        let mut tree = if user_later { container_tree(opened)? } else { None };
+        if user_later || opened.other_root.is_none() {
+            pid_set.enter_with_ours();
+        }
+        if !user_later {
+            opened.set.enter_rest()?;
+            tree = container_tree(opened)?;
+        }
+        change_directory(request, opened)?;
+        choose_user(request, opened, &self.user)?;
+        if mounts {
+            mount_for_program(request, opened, tree.as_ref())?;
+        }
+        if user_later && !self.finishes_inside() {
+            self.opened.set.enter_rest()?;
+        }
+        pid_set.enter_rest()
+    }
+
+    /// A group that may have no more processes takes this one, as it is there already.
+    pub fn join_groups(&mut self) -> Result<()> {
+        for group in &self.opened.groups {
+            match cgroup::join(group).context("cannot join the control group of the target") {
+                Err(error) if may_stay_out(self.request) => stays_out(self.name, &error),
+                joined => joined?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Must the program's process mount proc, with rights that the program does not get? Else it is born with
+    /// no more than those.
+    pub fn finishes_inside(&self) -> bool {
+        self.opened.proc_at.is_some() && self.opened.is_restricted(self.request)
+    }
+
+    /// Becomes what the program is to be. From here on nothing is held of the outside but what the program gets.
+    pub fn settle(mut self) -> Result<Ready> {
+        let (request, opened) = (self.request, &mut self.opened);
+        opened.set.enter_rest()?;
+        if let Some(directory) = opened.environ_of.take() {
+            opened.environment = Some(exec::parse_environ(&read_environ(&directory)?));
+        }
+        let mut environment = opened.environment.take();
+        if let Some(environment) = environment.as_ref().filter(|_| opened.foreign_files && !request.force) {
+            refuse_choice_of_programs(request, environment)?;
+        }
+        if let Some(directory) = &request.host_root {
+            let environment = environment.get_or_insert_with(exec::own_environment);
+            set_variable(environment, CTR_ROOT, directory.as_os_str());
+        }
+        if let (Some((file, label)), Some(own)) = (&opened.label, &opened.own) {
+            let failed = if request.as_container { "security label" } else { "SELinux context" };
+            own.write(file, label).with_context(|| format!("failed to set the {failed}"))?;
+        }
+        match opened.container_credentials.take() {
+            Some(container_credentials) => {
+                apply_credentials(request, opened, container_credentials, &mut environment)?
+            }
+            None => self.user.become_it(self.groups_dropped)?,
+        }
+        if request.keep_caps && opened.user_ns {
+            capabilities::keep()?;
+        }
+        if opened.fork {
+            give_up_what_exec_takes()?;
+        }
+        let ready = Ready { environment, image: opened.image.take() };
+        let (fork, among_others) = (opened.fork, request.among_others());
+        drop(self.opened);
+        if request.environment {
+            sys::wipe_environment();
+        }
+        if fork && among_others {
+            let image = ready.image.iter().filter_map(|image| u32::try_from(image.as_raw_fd()).ok());
+            harden::keep_only(&request.pass_fds.iter().copied().chain(image).collect());
+        }
+        Ok(ready)
+    }
+}
+
+impl Ready {
+    /// Comes back only with the reason why not.
+    pub fn execute(self, request: &Request, program: &[OsString]) -> Exit {
+        match self.image {
+            Some(image) => exec::exec_file(&image, program, self.environment),
+            // A search for a container of that name would read the state files of all containers in this process.
+            None if request.is_seen_inside() => exec::exec(program, self.environment),
+            None => exec::exec(program, self.environment).or_hint(meant_as_target(request)),
+        }
+    }
+}
+
+/// A program of the host, with the rights of the caller, is not to be of the container's choice.
+fn refuse_choice_of_programs(request: &Request, environment: &Environment) -> Result<()> {
+    match environ::chooses(environment, request.program.is_some()) {
+        Some(name) => bail!(
+            "option --env is not safe here: {name} of the target would choose which files of the host are executed \
+             (add -m to enter the target's files, or use --force)"
+        ),
+        None => Ok(()),
+    }
+}
+
+/// The process that the program gets is seen inside before it is executed. Till then it has no more
+/// capabilities than execve(2) will leave it (capabilities(7), "Transformation of capabilities").
+fn give_up_what_exec_takes() -> Result<()> {
+    let flags = own::flags().context("cannot read capabilities")?;
+    let last = own::last().context("cannot read capabilities")?;
+    let kept = match getuid().is_root() || nix::unistd::geteuid().is_root() {
+        true => own::bounding(last).context("cannot read the bounding set")? | flags.inheritable,
+        false => own::ambient(last).unwrap_or(0),
+    };
+    if flags.permitted & !kept == 0 {
+        return Ok(());
+    }
+    let less = capabilities::text::Flags {
+        permitted: flags.permitted & kept,
+        effective: flags.effective & kept,
+        ..flags
+    };
+    own::set_flags(less).context("cannot set capabilities")
+}
+
+/// The container's files, as they are in its mount namespace.
+fn container_tree(opened: &Opened) -> Result<Option<OwnedFd>> {
+    let copy = |(mnt_ns, root): &(OwnedFd, OwnedFd)| {
+        mounts::tree_of(mnt_ns, root).context("cannot copy the mounts of the target")
+    };
+    opened.other_root.as_ref().map(copy).transpose()
+}
+
+/// What is mounted is seen by the program alone, and gone with it. A new proc is left to the program's process,
+/// as only a member of the pid namespace can mount it. Where that is to have fewer rights, the proc that is
+/// there already serves, if it is the right one.
+fn mount_for_program(request: &Request, opened: &mut Opened, tree: Option<&OwnedFd>) -> Result<()> {
+    let mut there = None;
+    if let (true, Some(directory)) = (opened.is_restricted(request), &opened.proc_at) {
+        there = opened.member.and_then(|(pid_ns, number)| mounts::proc_of(pid_ns, number, directory));
+        if let (None, Some(tracer), false) = (&there, opened.tracer, request.force) {
+            bail!(
+                "option --mount-proc is not safe here: process {tracer} of the container could trace the process \
+                 that mounts (leave --mount-proc out, or use --force)"
+            );
+        }
+    }
+    mounts::private()?;
+    if let (Some(tree), Some(directory)) = (tree, &request.host_root) {
+        mounts::attach(tree, directory)?;
+    }
+    if let Some(proc) = there
+        && let Some(directory) = opened.proc_at.take()
+    {
+        mounts::attach(&proc, &directory)?;
+    }
+    Ok(())
+}
+
+/// Who of the container the program is to be. Its files tell, so they are read inside, and decide no more than
+/// that.
+fn choose_user(request: &Request, opened: &mut Opened, ids: &Credentials) -> Result<()> {
+    let Some(ContainerCredentials { credentials, home, .. }) = &mut opened.container_credentials else {
+        return Ok(());
+    };
+    let passwd = read_plain("/etc/passwd");
+    let found = match &request.user {
+        Some(word) => Some(find_user(word.as_bytes(), &passwd, &read_plain("/etc/group"))?),
+        None => find_user(credentials.uid.to_string().as_bytes(), &passwd, b"").ok(),
+    };
+    if let (Some(user), Some(_)) = (&found, &request.user) {
+        credentials.become_user(user.uid);
+        credentials.gid = user.gid;
+        credentials.groups.clone_from(&user.groups);
+    }
+    if let (Some(uid), Some(_)) = (ids.uid, request.uid) {
+        credentials.become_user(uid);
+    }
+    if let (Some(gid), Some(_)) = (ids.gid, request.gid) {
+        credentials.gid = gid;
+        credentials.groups.clear();
+    }
+    *home = found.and_then(|user| user.home);
+    Ok(())
+}
+
+/// Becomes what the container is, or another user of it.
+fn apply_credentials(
+    request: &Request,
+    opened: &Opened,
+    container_credentials: ContainerCredentials,
+    environment: &mut Option<Environment>,
+) -> Result<()> {
+    if let (Some(score), Some(own)) = (&container_credentials.oom_score_adj, &opened.own) {
+        own.write("oom_score_adj", score).context("cannot set oom_score_adj")?;
+    }
+    add_home(environment.get_or_insert_default(), container_credentials.home, request.user.is_some());
+    container_credentials.credentials.take(container_credentials.filter, container_credentials.groups_denied)
+}
+
+/// As runtimes do: HOME is the user's, unless the container was started with another. And the terminal is ours.
+fn add_home(environment: &mut Environment, home: Option<Vec<u8>>, another: bool) {
+    if another || !has_variable(environment, "HOME") {
+        let home = home.unwrap_or_else(|| b"/".to_vec());
+        set_variable(environment, "HOME", OsStr::from_bytes(&home));
+    }
+    if let (Some(term), false) = (std::env::var_os("TERM"), has_variable(environment, "TERM")) {
+        set_variable(environment, "TERM", &term);
+    }
+}
+
+fn has_variable(environment: &Environment, name: &str) -> bool {
+    environment.iter().any(|entry| names(entry, name))
+}
+
+fn set_variable(environment: &mut Environment, name: &str, value: &OsStr) {
+    environment.retain(|entry| !names(entry, name));
+    environment.push(OsString::from_vec([name.as_bytes(), b"=", value.as_bytes()].concat()));
+}
+
+fn names(entry: &OsStr, name: &str) -> bool {
+    entry.as_bytes().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
+}
+
+/// Of a file that is not there, nothing.
+fn read_plain(path: &str) -> Vec<u8> {
+    let mut text = Vec::new();
+    match open_plain(path).and_then(|file| file.take(8 << 20).read_to_end(&mut text)) {
+        Ok(_) => text,
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Where the program begins is inside its root, unless a directory outside was named for it (`--wd=DIR`).
+fn change_directory(request: &Request, opened: &Opened) -> Result<()> {
+    let mut wd = opened.wd.as_ref().map(OwnedFd::try_clone).transpose()?;
+    let mut ours = false;
+    if let Some(root) = &opened.root {
+        if wd.is_none() && request.wdns.is_none() {
+            wd = Some(ns::open_file(Path::new("."))?);
+            ours = true;
+        }
+        fchdir(root).context("change directory by root file descriptor failed")?;
+        chroot(".").with_context(|| refused("chroot failed", Operation::Chroot))?;
+        chdir("/").context("cannot change directory to /")?;
+    }
+    if let Some(Some(path)) = &request.wdns {
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let failed = "cannot open current working directory";
+        wd = Some(open(Path::new(path), flags, Mode::empty()).context(failed)?);
+    }
+    let Some(wd) = wd else { return Ok(()) };
+    fchdir(&wd).context("change directory by working directory file descriptor failed")?;
+    let named_outside = matches!(request.wd, Directory::Open(_));
+    match harden::inside() {
+        _ if named_outside || !request.enters_files() => Ok(()),
+        Ok(_) => Ok(()),
+        Err(_) if ours => chdir("/").context("cannot change directory to /"),
+        Err(error) => {
+            chdir("/").context("cannot change directory to /")?;
+            let shown = match &request.wdns {
+                Some(Some(path)) => text::shown(path).into_owned(),
+                _ => "the directory of the target".to_owned(),
+            };
+            Err(error.context(format!("cannot work in {shown}")))
+        }
+    }
+}
+
+/// Who the program runs as.
+#[derive(Clone, Copy)]
+pub struct Credentials {
+    /// A user namespace is entered, and its root is to be become.
+    enters: bool,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+}
+
+impl Credentials {
+    pub fn of(request: &Request, opened: &Opened) -> Credentials {
+        let enters = opened.user_ns && !request.preserve_credentials && !request.as_container;
+        let resolve = |id: Option<Id>, owner: u32| match id {
+            Some(Id::Number(number)) => Some(number),
+            Some(Id::Follow) => Some(owner),
+            None => enters.then_some(0),
+        };
+        Credentials {
+            enters,
+            uid: resolve(request.uid, opened.owner.0),
+            gid: resolve(request.gid, opened.owner.1),
+        }
+    }
+
+    fn become_it(&self, groups_dropped: bool) -> Result<()> {
+        if let Some(gid) = self.gid {
+            match sys::drop_groups() {
+                Err(errno) if !groups_dropped => return Err(errno).context("setgroups failed"),
+                _ => {}
+            }
+            setgid(Gid::from_raw(gid)).context("setgid() failed")?;
+        }
+        if let Some(uid) = self.uid {
+            setuid(Uid::from_raw(uid)).context("setuid() failed")?;
+        }
+        // The kernel may have undone it over that.
+        harden::hide()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(entries: &[&str]) -> Environment {
+        entries.iter().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn variables_are_replaced_by_their_whole_name() {
+        let mut some = environment(&["HOME=/a", "HOMEX=1", "HOME=/b"]);
+        assert!(has_variable(&some, "HOME") && !has_variable(&some, "HOM"));
+        set_variable(&mut some, "HOME", OsStr::new("/c"));
+        assert_eq!(some, ["HOMEX=1", "HOME=/c"]);
+    }
+
+    #[test]
+    fn home_is_the_containers_unless_another_user_is_asked_for() {
+        let user = || Some(b"/srv".to_vec());
+        let home = |entries: &[&str], user: Option<Vec<u8>>, another| {
+            let mut some = environment(entries);
+            add_home(&mut some, user, another);
+            some.into_iter().find(|entry| names(entry, "HOME")).expect("a home")
+        };
+        assert_eq!(home(&["HOME=/x"], user(), false), "HOME=/x");
+        assert_eq!(home(&["HOME=/x"], user(), true), "HOME=/srv");
+        assert_eq!(home(&[], user(), false), "HOME=/srv");
+        assert_eq!(home(&[], None, false), "HOME=/");
+    }
+}
