@@ -71,6 +71,16 @@ pub fn fork() -> nix::Result<ForkResult> {
     unsafe { nix::unistd::fork() }
 }
 
+/// clone(2) without a signal for the parent at the end: no wait(2) sees this child but [`wait`] with `__WALL`.
+pub fn fork_silent() -> nix::Result<ForkResult> {
+    // SAFETY: without flags and a stack it is fork: single-threaded, so no lock can be held by a thread that the
+    // child lacks. Zeros alone, so their order, which differs between architectures, does not matter.
+    match Errno::result(unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) })? {
+        0 => Ok(ForkResult::Child),
+        child => Ok(ForkResult::Parent { child: Pid::from_raw(child as i32) }),
+    }
+}
+
 /// clone3(2) with CLONE_INTO_CGROUP, since Linux 5.7, else a fork: the child is in that v2 group from its first moment.
 pub fn fork_into(group: impl AsFd) -> nix::Result<ForkResult> {
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -175,6 +185,37 @@ pub fn close_all() {
         }
         while (0..2).contains(&libc::open(c"/dev/null".as_ptr(), libc::O_RDWR)) {}
     }
+}
+
+/// Closes all descriptors but these, and puts /dev/null in the place of the first three that were closed.
+///
+/// For a forked child that ends by [`exit_now`]: no value of it that owns a closed descriptor may be used or dropped.
+pub fn close_others(keep: &mut [RawFd]) {
+    keep.sort_unstable();
+    let mut from = 0;
+    let close = |from: RawFd, to: RawFd| {
+        // SAFETY: plain integers in; the caller uses none of these descriptors any more.
+        unsafe {
+            if libc::syscall(libc::SYS_close_range, from as u32, to as u32, 0) != 0 {
+                (from..=to.min(4096)).for_each(|fd| _ = libc::close(fd)); // before Linux 5.9
+            }
+        }
+    };
+    for &fd in &*keep {
+        if fd > from {
+            close(from, fd - 1);
+        }
+        from = fd + 1;
+    }
+    close(from, RawFd::MAX);
+    // SAFETY: a new descriptor that nothing owns.
+    while (0..2).contains(&unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) }) {}
+}
+
+/// _exit(2): the process ends here, and nothing is dropped or written any more.
+pub fn exit_now(status: c_int) -> ! {
+    // SAFETY: it does not return.
+    unsafe { libc::_exit(status) }
 }
 
 /// An ioctl(2) that takes no argument and returns a descriptor: NS_GET_USERNS, SIOCGSKNS and such.

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::cgexec::{Name, mounted};
+use common::cgexec::{Name, controller};
 use common::nsenter::UNPRIVILEGED;
 use common::process::{Holder, copy_of_binary, limited, link, namespaces};
 use common::{Scratch, program, skip, stderr, stdout, there};
@@ -19,30 +19,6 @@ struct Claim {
     controller: &'static str,
     // Last, so that the process has ended before its group is removed.
     _name: Name,
-}
-
-/// Where a group can be made and a process be an ordinary user's. If not, that is said.
-fn controller(test: &str) -> Option<&'static str> {
-    if !namespaces(test) {
-        return None;
-    }
-    if !there("setpriv") {
-        skip(test, "needs setpriv");
-        return None;
-    }
-    let writable = |controller: &&str| {
-        let probe =
-            mounted(controller).map(|(at, _)| at.join(format!("ctrbox-test-{}-{test}", std::process::id())));
-        probe.is_some_and(|probe| {
-            let made = std::fs::create_dir(&probe).is_ok();
-            made && std::fs::remove_dir(&probe).is_ok()
-        })
-    };
-    let found = ["", "pids"].into_iter().find(|controller| writable(controller));
-    if found.is_none() {
-        skip(test, "no control group can be made here");
-    }
-    found
 }
 
 /// A process in a pid namespace of its own.
@@ -427,6 +403,87 @@ fn a_record_in_a_container_leads_to_no_container_of_the_host() {
             run(&format!("cgexec --like {word} {show}")),
             (Some(125), String::new(), format!("cgexec: {unknown}"))
         );
+    }
+}
+
+/// Root in a container names its own containers as the ids of others, also of one that is known by its control
+/// group alone.
+#[test]
+fn a_record_in_a_container_takes_no_id() {
+    let test = "unverified-nested-id";
+    let Some(claim) = Claim::new(test, 8) else { return };
+    let callers = Callers::new(test);
+    let name = Name::new(&format!("{test}-evil"));
+    let group = |path: &str| name.make(claim.controller, path);
+    let join = |path: &str, pid: i32| {
+        std::fs::write(group(path).join("cgroup.procs"), pid.to_string()).expect("moved");
+    };
+    let (evil_id, web_id, web_name) = (id(9), id(10), format!("web{}", std::process::id()));
+    let squats = [claim.id.clone(), claim.short().to_owned(), web_id.clone(), web_id[..12].to_owned()];
+    let inner_id = |at: usize| id(11 + u8::try_from(at).expect("a few"));
+    let records = squats.iter().enumerate().map(|(at, squat)| docker(&inner_id(at), squat, 1));
+    let inside = "mount -t tmpfs tmpfs /var/lib\n".to_owned() + &records.collect::<String>();
+    let evil = Holder::new(&["-m", "-p", "-f"], &(inside + &docker(&claim.id, "own", 1)));
+    let web = Holder::new(&["-m", "-p", "-f", "-n"], "");
+    join(&format!("docker-{evil_id}.scope"), evil.pid);
+    join(&format!("docker-{web_id}.scope"), web.pid);
+    let inner_ids = (0..squats.len()).map(inner_id).chain([claim.id.clone()]);
+    let _inner: Vec<Holder> = inner_ids
+        .map(|id| {
+            let holder = Holder::new(&["-m"], "");
+            join(&format!("docker-{evil_id}.scope/docker-{id}.scope"), holder.pid);
+            holder
+        })
+        .collect();
+    let setup = "mount -t tmpfs tmpfs /var/lib\n".to_owned()
+        + &docker(&evil_id, &format!("evil{}", std::process::id()), evil.pid)
+        + &docker(&web_id, &web_name, web.pid);
+    let entered = |kind: &str, word: &str| {
+        let script = format!("{setup}exec \"$0\" nsenter -n -p -t '{word}' readlink /proc/self/ns/{kind}");
+        ran(&mut in_own_run(&callers, &script))
+    };
+    for squat in &squats {
+        let listed = ran(&mut in_own_run(&callers, &format!("{setup}exec \"$0\" ctr-ps -n -o container")));
+        assert!(listed.1.contains(&format!("/docker:{squat}\n")), "{squat}: {listed:?}");
+    }
+    for word in [web_name.as_str(), &web_id, &web_id[..12], &web_id[..10]] {
+        for word in [word.to_owned(), format!("docker:{word}")] {
+            assert_eq!(entered("net", &word), (Some(0), web.link("net") + "\n", String::new()), "{word}");
+        }
+    }
+    for (word, _) in claim.words().iter().filter(|(_, cpid)| cpid.is_empty()) {
+        assert_eq!(entered("pid", word), (Some(1), String::new(), claim.refusal("nsenter", "")), "{word}");
+        let marked = entered("pid", &format!("{word}?"));
+        assert_eq!(marked, (Some(0), claim.holder.link("pid") + "\n", String::new()), "{word}?");
+    }
+}
+
+/// A user's container with the id of root's for its name.
+#[test]
+fn a_users_record_takes_no_id_of_roots() {
+    let test = "unverified-users-id";
+    if !namespaces(test) {
+        return;
+    }
+    let made = limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED));
+    if !made.status.success() {
+        return skip(test, "ordinary users may not make user namespaces here");
+    }
+    let callers = Callers::new(test);
+    let mut unshare = program("unshare");
+    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+    let (users, roots) = (Holder::by(&mut unshare, ""), Holder::new(&["-n", "-m", "-p", "-f"], ""));
+    let id = id(12);
+    let run = format!("/run/user/{UNPRIVILEGED}");
+    for word in [id.clone(), id[..12].to_owned(), id[..6].to_owned()] {
+        let setup = record(&run, &word, users.pid)
+            + &format!("chown -R {UNPRIVILEGED}:{UNPRIVILEGED} {run}\n")
+            + &record("/run", &id, roots.pid);
+        for word in [word.clone(), format!("runc:{word}")] {
+            let script = format!("{setup}exec \"$0\" nsenter -n -t '{word}' readlink /proc/self/ns/net");
+            let entered = ran(&mut in_own_run(&callers, &script));
+            assert_eq!(entered, (Some(0), roots.link("net") + "\n", String::new()), "{word}");
+        }
     }
 }
 

@@ -119,11 +119,15 @@ struct Component<'a> {
     pair: &'a str,
 }
 
+/// Groups of a path that are looked at. No runtime makes as many, and a path has room for two thousand.
+const DEEPEST: usize = 64;
+
 /// The candidates of a path, outermost first.
 pub fn candidates(path: &str) -> impl Iterator<Item = Candidate<'_>> {
     // nspawn itself sits beside its payload, and is no part of the container.
     let supervisor = path.rsplit('/').next() == Some("supervisor");
-    let claims = components(path).flat_map(|component| component.claims().into_iter().flatten());
+    let claims =
+        components(path).take(DEEPEST).flat_map(|component| component.claims().into_iter().flatten());
     claims.filter(move |claim| !supervisor || !claim.stores.contains(&Store::Machined))
 }
 

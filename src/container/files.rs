@@ -2,12 +2,12 @@
 //! may be stale, truncated, huge or hostile.
 
 use crate::sys::keyed::HashMap;
-use std::cell::{OnceCell, RefCell};
-use std::fs::{File, Metadata};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -15,95 +15,169 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::error::Category;
 
+use super::budget::{Budget, Cost, Spent};
+use super::reach::{Meta, Opened};
+use super::records::Each;
 use super::users::{self, Mounts, User};
+use crate::aside::{Account, Aside};
 use crate::sys;
 
 /// The files of a system, and what was wrong with those that could not be used.
 #[derive(Clone)]
 pub struct Files {
-    system: Rc<System>,
+    pub(super) system: Rc<System>,
     /// One of its users, whose own files count and nobody else's; else root's count.
-    user: Option<u32>,
+    pub(super) user: Option<u32>,
+    /// What may be spent on them, if their owner is not root of this host.
+    pub(super) budget: Option<Rc<Budget>>,
+    /// What could not be used. Those of a container add to the host's.
+    pub(super) warnings: Rc<RefCell<Vec<String>>>,
 }
 
-/// What was read of one user's files.
+/// The names in a directory.
 #[derive(Default)]
-struct Spent {
-    bytes: u64,
-    opened: usize,
+pub struct Names {
+    all: BTreeSet<Rc<str>>,
+    /// Root's directory, and there are more names than these, or it cannot be listed.
+    more: bool,
+    /// Was it counted as a place with records?
+    placed: Cell<bool>,
 }
 
-struct System {
+impl Names {
+    /// Is it worth a look?
+    pub fn may_have(&self, name: &str) -> bool {
+        self.more || self.all.contains(name)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Rc<str>> {
+        self.all.iter()
+    }
+
+    pub fn has_more(&self) -> bool {
+        self.more
+    }
+}
+
+/// By user and path.
+type Listings = HashMap<(Option<u32>, String), Rc<Names>>;
+
+pub(super) struct System {
     path: PathBuf,
     /// None for our own root: plain paths do.
-    below: Option<OwnedFd>,
+    pub(super) below: Option<OwnedFd>,
     /// Of the root directory: his files count as root's do.
     owner: u32,
     users: OnceCell<Vec<User>>,
     mounts: OnceCell<Mounts>,
-    warnings: RefCell<Vec<String>>,
-    /// Is it a container's, who may have put anything anywhere in it?
-    of_container: bool,
-    /// What was read so far of the files of users, by user.
-    spent: RefCell<HashMap<u32, Spent>>,
+    /// Of a container, which may have put anything anywhere in it: who accounts for the time that takes.
+    pub(super) account: Option<Account>,
+    /// The process that reads files of users and of containers.
+    pub(super) aside: RefCell<Option<Aside>>,
+    /// What may be spent on the files of users, by user.
+    budgets: RefCell<HashMap<u32, Rc<Budget>>>,
+    /// Directories that were listed: each is read once.
+    listings: RefCell<Listings>,
     /// Of the file read last: one piece of memory does for thousands of them.
     text: RefCell<Vec<u8>>,
 }
 
 impl Files {
-    /// Larger than any state file that runtimes write.
+    /// Larger than any state file that runtimes write: root's, a user's, and a user's list of containers.
     const LARGEST: u64 = 16 << 20;
-    /// More than any host has containers, so that nobody makes us read for ever.
-    const MOST_NAMES: usize = 50_000;
-    /// Of one user: names in a directory, bytes altogether, and warnings.
-    const MOST_NAMES_OF_USER: usize = 2_000;
-    const LARGEST_OF_USER: u64 = 8 << 20;
-    /// Of one user: a record, a list of containers, and files and directories that are opened. A user with a
-    /// thousand containers stays below.
-    const LARGEST_RECORD_OF_USER: u64 = 1 << 20;
+    const LARGEST_OF_USER: u64 = 1 << 20;
     const LARGEST_LIST_OF_USER: u64 = 8 << 20;
-    const MOST_OPENED_OF_USER: usize = 8_000;
+    /// More than any host has containers.
+    const MOST_NAMES: usize = 50_000;
     const MOST_WARNINGS: usize = 1_000;
+    /// The kernel opens no longer path.
+    const LONGEST_PATH: usize = 4095;
 
     pub fn new(root: &Path) -> Result<Files> {
-        Files::open_root(root, false)
+        Files::open_root(root, None)
     }
 
     /// The files of a container, seen from outside of it.
-    pub fn of_container(root: &Path) -> Result<Files> {
-        Files::open_root(root, true)
+    pub fn of_container(root: &Path, account: Account) -> Result<Files> {
+        Files::open_root(root, Some(account))
     }
 
-    fn open_root(root: &Path, of_container: bool) -> Result<Files> {
+    fn open_root(root: &Path, account: Option<Account>) -> Result<Files> {
         let cannot = || format!("cannot open {}", root.display());
-        let owner = std::fs::metadata(root).with_context(cannot)?.uid();
+        // A container's is reached by its link in /proc. Nothing of that asks the server of a file system.
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let below = match root == Path::new("/") {
-            true => None,
-            false => Some(open(root, flags, Mode::empty()).with_context(cannot)?),
-        };
+        let directory = open(root, flags, Mode::empty()).with_context(cannot)?;
+        let owner = sys::known(&directory, c"").with_context(cannot)?.uid;
+        let below = (root != Path::new("/")).then_some(directory);
         let path = root.to_path_buf();
+        let budget = account.map(|_| Rc::new(Budget::new("this container".to_owned())));
         let system = System {
             path,
             below,
             owner,
             users: OnceCell::new(),
             mounts: OnceCell::new(),
-            warnings: RefCell::default(),
-            of_container,
-            spent: RefCell::default(),
+            account,
+            aside: RefCell::default(),
+            budgets: RefCell::default(),
+            listings: RefCell::default(),
             text: RefCell::default(),
         };
-        Ok(Files { system: Rc::new(system), user: None })
+        Ok(Files { system: Rc::new(system), user: None, budget, warnings: Rc::default() })
     }
 
     /// The same files as one of the users may vouch for them: root's word is not his.
     #[must_use]
     pub fn of_user(&self, uid: u32) -> Files {
-        Files { system: self.system.clone(), user: Some(uid) }
+        let budget = match self.system.account {
+            Some(_) => self.budget.clone(), // one for all its users
+            None => Some(self.budget_of(uid)),
+        };
+        Files { user: Some(uid), budget, ..self.clone() }
+    }
+
+    /// The files of a container of that host. Of one that belongs to a user it counts as a place of theirs, and what
+    /// is spent on both is counted together.
+    pub fn below(self, host: &Files, owner: u32) -> Option<Files> {
+        let budget = match owner {
+            0 => self.budget,
+            uid => Some(host.budget_of(uid)),
+        };
+        let files = Files { budget, warnings: host.warnings.clone(), ..self };
+        files.spend("", Cost::Place, 1).then_some(files)
+    }
+
+    fn budget_of(&self, uid: u32) -> Rc<Budget> {
+        let mut budgets = self.system.budgets.borrow_mut();
+        budgets.entry(uid).or_insert_with(|| Rc::new(Budget::new(format!("user {uid}")))).clone()
+    }
+
+    /// Is that still to be had? Says once that it is not.
+    fn spend(&self, path: &str, cost: Cost, count: usize) -> bool {
+        let Some(budget) = &self.budget else { return true };
+        match budget.spend(cost, count) {
+            Spent::Yes => true,
+            Spent::No => false,
+            Spent::First => {
+                let problem =
+                    format!("limit for the records of {} reached, the rest is not read", budget.whose);
+                self.warn(path, &problem);
+                false
+            }
+        }
+    }
+
+    /// May that much memory be kept of what was read?
+    pub fn keep(&self, path: &str, bytes: usize) -> bool {
+        self.spend(path, Cost::Kept, bytes)
+    }
+
+    /// May the init process of a record be looked at?
+    pub fn may_check(&self, id: &str) -> bool {
+        self.spend(id, Cost::Look, super::budget::CHECK)
     }
 
     /// Those who may have containers without being root.
@@ -117,7 +191,7 @@ impl Files {
         self.mounts().may_hang(&path)
     }
 
-    fn mounts(&self) -> &Mounts {
+    pub(super) fn mounts(&self) -> &Mounts {
         self.system.mounts.get_or_init(Mounts::read)
     }
 
@@ -129,25 +203,29 @@ impl Files {
     /// The same, and when it was written, in seconds since 1970.
     pub fn json_dated<T: DeserializeOwned>(&self, path: &str) -> Option<(T, i64)> {
         let mut text = self.system.text.borrow_mut();
-        let (length, modified) = self.read_into(path, &mut text)?;
-        match serde_json::from_slice(&text[..length]) {
-            Ok(value) => Some((value, modified)),
-            // Not serde's own words: they tell what stands in the file.
-            Err(error) => {
-                let what = match error.classify() {
-                    Category::Data => "not the JSON that was expected",
-                    Category::Eof => "JSON that is cut off",
-                    Category::Io | Category::Syntax => "not JSON",
-                };
-                self.complain(path, &format!("{what} (line {})", error.line()))
-            }
-        }
+        let (length, modified) = self.read_into(path, &mut text, self.largest())?;
+        let value = serde_json::from_slice(&text[..length]);
+        release(&mut text);
+        value.map_or_else(|error| self.complain(path, &bad_json(&error)), |value| Some((value, modified)))
+    }
+
+    /// The elements of a list of containers, one by one until `take` wants no more. What it got is not to be
+    /// used if the file is not what it should be.
+    pub fn json_each<T: DeserializeOwned>(&self, path: &str, mut take: impl FnMut(T) -> bool) -> Option<()> {
+        let mut text = self.system.text.borrow_mut();
+        let largest = self.budget.as_ref().map_or(Self::LARGEST, |_| Self::LARGEST_LIST_OF_USER);
+        let (length, _) = self.read_into(path, &mut text, largest)?;
+        let mut json = serde_json::Deserializer::from_slice(&text[..length]);
+        let each = Each::new(|element| self.spend(path, Cost::Name, 1) && take(element));
+        let done = each.deserialize(&mut json).and_then(|()| json.end());
+        release(&mut text);
+        done.map_or_else(|error| self.complain(path, &bad_json(&error)), Some)
     }
 
     /// The file's only number, a PID, and when it was written.
     pub fn number_dated(&self, path: &str) -> Option<(i32, i64)> {
         let mut text = self.system.text.borrow_mut();
-        let (length, modified) = self.read_into(path, &mut text)?;
+        let (length, modified) = self.read_into(path, &mut text, self.largest())?;
         match std::str::from_utf8(&text[..length]).ok().and_then(|text| text.trim().parse().ok()) {
             Some(number) => Some((number, modified)),
             None => self.complain(path, "not a number"),
@@ -156,112 +234,143 @@ impl Files {
 
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
         let mut text = Vec::new();
-        let (length, _) = self.read_into(path, &mut text)?;
+        let (length, _) = self.read_into(path, &mut text, self.largest())?;
         text.truncate(length);
         Some(text)
     }
 
+    fn largest(&self) -> u64 {
+        self.budget.as_ref().map_or(Self::LARGEST, |_| Self::LARGEST_OF_USER)
+    }
+
     /// How long it is, and when it was written, in seconds since 1970.
-    fn read_into(&self, path: &str, text: &mut Vec<u8>) -> Option<(usize, i64)> {
+    fn read_into(&self, path: &str, text: &mut Vec<u8>, largest: u64) -> Option<(usize, i64)> {
         // Only to open a device or a pipe may do something: of what others put there it is seen first.
-        let careful = self.user.is_some() || self.system.of_container;
-        let mut file = self.open(path, if careful { OFlag::O_PATH } else { OFlag::O_RDONLY })?;
-        let meta = file.metadata().ok()?;
+        let Opened { meta, file } =
+            self.open(path, if self.may_wait() { OFlag::O_PATH } else { OFlag::O_RDONLY })?;
         if !meta.is_file() {
             return self.complain(path, "not a regular file");
         }
         if let Some(problem) = self.foreign(path, &meta) {
             return self.complain(path, problem);
         }
-        if meta.len() > self.largest(path) {
+        if meta.size > largest {
             return self.complain(path, "too large to be a state file");
         }
-        if !self.spend(path, |spent| spent.bytes = spent.bytes.saturating_add(meta.len())) {
+        let size = usize::try_from(meta.size).unwrap_or(usize::MAX);
+        if !self.spend(path, Cost::Byte, size) || file.is_none() && !self.spend(path, Cost::Look, 1) {
             return None;
         }
-        if careful {
-            file = match reopened(&file) {
-                Ok(file) => file,
+        let filled = match file {
+            Some(mut file) => {
+                fill(&mut file, meta.size, largest, text).map_err(|error| crate::exit::cause(&error))
+            }
+            None => match self.content(largest) {
+                Ok(content) => {
+                    *text = content;
+                    Ok(text.len())
+                }
                 Err(Errno::EACCES | Errno::EPERM) if self.user.is_some() => return None,
-                Err(errno) => return self.complain(path, &crate::errno::strerror(errno as i32)),
-            };
+                Err(errno) => Err(why(errno)),
+            },
+        };
+        let length = match filled {
+            Ok(length) => length,
+            Err(problem) => return self.complain(path, &problem),
+        };
+        // It may have grown since, or not say its size.
+        if length as u64 > largest || !self.spend(path, Cost::Byte, length.saturating_sub(size)) {
+            return self.complain(path, "too large to be a state file");
         }
-        match fill(&mut file, meta.len(), text) {
-            Ok(length) => Some((length, meta.mtime())),
-            Err(error) => self.complain(path, &crate::exit::cause(&error)),
-        }
-    }
-
-    /// The most that is read of a file.
-    fn largest(&self, path: &str) -> u64 {
-        match self.user {
-            None => Self::LARGEST,
-            Some(_) if path.ends_with("/containers.json") => Self::LARGEST_LIST_OF_USER,
-            Some(_) => Self::LARGEST_RECORD_OF_USER,
-        }
-    }
-
-    /// Counts what is read of a user's files. When that is too much, nothing more of that user is read: they
-    /// choose how much there is, and shall not choose how long ctrbox takes.
-    fn spend(&self, path: &str, count: impl FnOnce(&mut Spent)) -> bool {
-        let Some(user) = self.user else { return true };
-        let mut spent = self.system.spent.borrow_mut();
-        let spent = spent.entry(user).or_default();
-        let used_up =
-            |spent: &Spent| spent.bytes > Self::LARGEST_OF_USER || spent.opened > Self::MOST_OPENED_OF_USER;
-        if used_up(spent) {
-            return false;
-        }
-        count(spent);
-        if used_up(spent) {
-            let _: Option<()> =
-                self.complain(path, "left out with all that follows, as there is too much of that user's");
-            return false;
-        }
-        true
+        Some((length, meta.modified))
     }
 
     /// The names in a directory that are text; none when it is not there.
     pub fn list(&self, path: &str) -> Vec<String> {
-        let Some(directory) = self.open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY) else {
-            return Vec::new();
-        };
-        let mut names: Vec<String> = Vec::new();
-        let most = if self.user.is_some() { Self::MOST_NAMES_OF_USER } else { Self::MOST_NAMES };
-        let listed = sys::directory::each(&directory, |entry| {
-            if names.len() == most {
-                self.complain(path, "too many names, the rest is left out").unwrap_or(ControlFlow::Break(()))
-            } else {
-                names.extend(entry.name.into_string());
-                ControlFlow::Continue(())
-            }
-        });
-        if let Err(errno) = listed {
-            return self.complain(path, &crate::errno::strerror(errno as i32)).unwrap_or(names);
+        self.names(path).iter().map(|name| name.as_ref().to_owned()).collect()
+    }
+
+    /// The same, as they were when they were asked for first.
+    pub fn names(&self, path: &str) -> Rc<Names> {
+        let key = (self.user, path.to_owned());
+        if let Some(names) = self.system.listings.borrow().get(&key) {
+            return names.clone();
         }
+        let kept = path.len().saturating_add(2 * NODE);
+        if path.len() > Self::LONGEST_PATH || !self.spend(path, Cost::Look, 1) || !self.keep(path, kept) {
+            return Rc::default();
+        }
+        let names = Rc::new(self.read_names(path));
+        self.system.listings.borrow_mut().insert(key, names.clone());
         names
+    }
+
+    /// A directory with records of containers, if there are any and it is not one too many of that user's.
+    pub fn place(&self, path: &str) -> Option<Rc<Names>> {
+        let names = self.names(path);
+        let there = names.more || !names.all.is_empty();
+        let placed = there && (names.placed.replace(true) || self.spend(path, Cost::Place, 1));
+        placed.then_some(names)
+    }
+
+    fn read_names(&self, path: &str) -> Names {
+        let mut names = Names::default();
+        let most = self.budget.as_ref().map_or(Self::MOST_NAMES, |budget| budget.left(Cost::Name));
+        let mut found = match self.first_names(path, most + 1) {
+            Ok(found) => found,
+            Err(errno) => {
+                // A directory can let root's records be read and not be listed.
+                let denied = matches!(errno, Errno::EACCES | Errno::EPERM);
+                names.more = self.budget.is_none() && denied;
+                return if names.more { names } else { self.failed(path, errno).unwrap_or(names) };
+            }
+        };
+        if found.len() > most && self.budget.is_none() {
+            names.more = true;
+            self.complain::<()>(path, "too many names, the rest is left out");
+        }
+        // Whatever is there counts, even if it can be no name.
+        let kept = found.iter().map(|name| name.len() + 2 * NODE).sum(); // beside the name its place in an index
+        _ = self.spend(path, Cost::Name, found.len()) && self.keep(path, kept);
+        found.truncate(most);
+        names.all = found.into_iter().filter(|name| !name.is_empty()).map(Rc::from).collect();
+        names
+    }
+
+    /// The same by this process; at most so many.
+    pub(super) fn names_here(&self, path: &str, most: usize) -> nix::Result<Vec<String>> {
+        let directory = self.open_here(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+        let mut names: Vec<String> = Vec::new();
+        sys::directory::each(&directory, |entry| {
+            // An empty one stands for what is no text.
+            names.push(entry.name.into_string().unwrap_or_default());
+            if names.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(names)
     }
 
     /// When a file was written, in seconds since 1970.
     pub fn modified(&self, path: &str) -> Option<i64> {
-        self.open(path, OFlag::O_PATH)?.metadata().ok().map(|meta| meta.mtime())
+        self.open(path, OFlag::O_PATH).map(|opened| opened.meta.modified)
     }
 
     /// The inode of a file: of one in /run/netns, the id of the namespace.
     pub fn inode(&self, path: &str) -> Option<u64> {
-        self.open(path, OFlag::O_PATH)?.metadata().ok().map(|meta| meta.ino())
+        self.open(path, OFlag::O_PATH).map(|opened| opened.meta.inode)
     }
 
-    /// Is that the file of this path, for us too? No server of a file system is asked.
-    pub fn is_same(&self, path: &str, known: &sys::Known) -> bool {
-        let here = || sys::known(self.open(path, OFlag::O_PATH)?, c"").ok();
+    /// Has the file of this path, which has no symbolic links in it, this device and inode?
+    pub fn is_same(&self, path: &str, (major, minor): (u32, u32), inode: u64) -> bool {
+        let device = libc::makedev(major, minor);
         !self.may_hang(path)
-            && here().is_some_and(|here| (here.device, here.inode) == (known.device, known.inode))
+            && self
+                .opened_exact(path)
+                .is_ok_and(|here| (here.meta.device, here.meta.inode) == (device, inode))
     }
 
     /// Where a path of that system really is, its links followed there.
     pub fn locate(&self, path: &str) -> Option<PathBuf> {
-        let file = self.open(path, OFlag::O_PATH)?;
+        let file = self.open_here(path, OFlag::O_PATH).ok()?;
         std::fs::read_link(own_descriptor(&file)).ok()
     }
 
@@ -276,23 +385,30 @@ impl Files {
 
     /// What went wrong so far.
     pub fn warnings(&self) -> Vec<String> {
-        self.system.warnings.borrow().clone()
+        self.warnings.borrow().clone()
     }
 
     /// What is wrong with the owner of a file.
-    fn foreign(&self, path: &str, meta: &Metadata) -> Option<&'static str> {
-        let of_root = meta.uid() == 0 || meta.uid() == self.system.owner;
+    fn foreign(&self, path: &str, meta: &Meta) -> Option<&'static str> {
+        let of_root = meta.uid == 0 || meta.uid == self.system.owner;
         match self.user {
             None if of_root => None,
             None => Some("does not belong to root"),
-            Some(uid) if meta.uid() == uid => None,
+            Some(uid) if meta.uid == uid => None,
             // Where no link leads there root put it there. A link may be the user's, to read what he may not.
-            Some(_) if of_root && self.without_links(path).is_some_and(|ino| ino == meta.ino()) => None,
+            Some(_)
+                if of_root
+                    && self.spend(path, Cost::Look, 1)
+                    && self.opened_exact(path).is_ok_and(|exact| exact.meta == *meta) =>
+            {
+                None
+            }
             Some(_) => Some("does not belong to that user"),
         }
     }
 
-    fn without_links(&self, path: &str) -> Option<u64> {
+    /// Opens a file of a path without symbolic links, and does not read it.
+    pub(super) fn open_exact_here(&self, path: &str) -> nix::Result<File> {
         let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
         let fd = match &self.system.below {
             None => openat2(AT_FDCWD, path, how.resolve(ResolveFlag::RESOLVE_NO_SYMLINKS)),
@@ -301,21 +417,26 @@ impl Files {
                 openat2(root.as_fd(), path, how.resolve(resolve))
             }
         };
-        File::from(fd.ok()?).metadata().ok().map(|meta| meta.ino())
+        fd.map(File::from)
     }
 
-    /// Opens a file without waiting for it (it may be a pipe). What is not there is everyday business.
-    fn open(&self, path: &str, flags: OFlag) -> Option<File> {
-        if !self.spend(path, |spent| spent.opened += 1) {
+    /// Opens a file, by another process where that may take for ever.
+    fn open(&self, path: &str, flags: OFlag) -> Option<Opened> {
+        if path.len() > Self::LONGEST_PATH || !self.spend(path, Cost::Look, 1) {
             return None;
         }
+        self.opened(path, flags).map_or_else(|errno| self.failed(path, errno), Some)
+    }
+
+    /// Opens a file without waiting for it (it may be a pipe).
+    pub(super) fn open_here(&self, path: &str, flags: OFlag) -> nix::Result<File> {
         let mut flags = flags | OFlag::O_CLOEXEC;
         if !flags.contains(OFlag::O_PATH) {
             flags |= OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         }
         let fd = match &self.system.below {
             None => match self.user.and_then(|_| self.mounts().to_stay_on(Path::new(path))) {
-                None => open(path, flags, Mode::empty()),
+                None => open_plain(path, flags),
                 Some(mount) => stay_on(mount, path, flags),
             },
             // Links in that root mean that root, not ours (openat2(2), since Linux 5.6).
@@ -324,31 +445,78 @@ impl Files {
                 openat2(root.as_fd(), path, how)
             }
         };
-        match fd {
-            Ok(fd) => Some(File::from(fd)),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => None,
+        fd.map(File::from)
+    }
+
+    /// What is not there is everyday business.
+    fn failed<T>(&self, path: &str, errno: Errno) -> Option<T> {
+        match errno {
+            Errno::ENOENT | Errno::ENOTDIR => None,
             // Other users' business, when we are one.
-            Err(Errno::EACCES | Errno::EPERM) if self.user.is_some() => None,
-            Err(errno) => self.complain(path, &crate::errno::strerror(errno as i32)),
+            Errno::EACCES | Errno::EPERM if self.user.is_some() => None,
+            errno => self.complain(path, &why(errno)),
         }
     }
 
     fn complain<T>(&self, path: &str, problem: &str) -> Option<T> {
-        let path = self.system.path.join(path.trim_start_matches('/'));
-        let warning = format!("{}: {problem}", path.display());
-        let mut warnings = self.system.warnings.borrow_mut();
-        if warnings.len() < Self::MOST_WARNINGS && !warnings.contains(&warning) {
-            warnings.push(warning);
+        if self.budget.as_ref().is_none_or(|budget| budget.take(Cost::Warning, 1)) {
+            self.warn(path, problem);
         }
         None
     }
+
+    fn warn(&self, path: &str, problem: &str) {
+        let path = self.system.path.join(path.trim_matches('/'));
+        let warning = format!("{}: {problem}", path.display());
+        let mut warnings = self.warnings.borrow_mut();
+        if warnings.len() < Self::MOST_WARNINGS && !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
 }
 
-/// A whole file of a size that it says, and of one that says none what there is; its length.
-fn fill(file: &mut File, size: u64, text: &mut Vec<u8>) -> std::io::Result<usize> {
+/// What a name or a label takes beside its bytes: the string, its place in a map, the allocator's own.
+pub const NODE: usize = 64;
+
+/// Not serde's own words: they tell what stands in the file.
+fn bad_json(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Data => "not the JSON that was expected",
+        Category::Eof => "JSON that is cut off",
+        Category::Io | Category::Syntax => "not JSON",
+    };
+    format!("{what} (line {})", error.line())
+}
+
+/// One piece of memory does for thousands of records, and none is kept for the few large files.
+fn release(text: &mut Vec<u8>) {
+    if text.len() as u64 > Files::LARGEST_OF_USER {
+        *text = Vec::new();
+    }
+}
+
+fn why(errno: Errno) -> String {
+    match errno {
+        Errno::ETIMEDOUT => "its file system does not answer in time".to_owned(),
+        errno => crate::errno::strerror(errno as i32),
+    }
+}
+
+/// The links of /proc to files of processes are not followed: they lead into the mounts of whoever made the process.
+fn open_plain(path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
+    let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    match openat2(AT_FDCWD, path, how) {
+        Err(Errno::ENOSYS) => open(path, flags, Mode::empty()), // before Linux 5.6
+        result => result,
+    }
+}
+
+/// A whole file of a size that it says, and of one that says none what there is; its length, which is more than
+/// `largest` if the file is.
+fn fill(file: &mut File, size: u64, largest: u64, text: &mut Vec<u8>) -> std::io::Result<usize> {
     if size == 0 {
         text.clear();
-        return file.take(Files::LARGEST).read_to_end(text);
+        return file.take(largest + 1).read_to_end(text);
     }
     let size = usize::try_from(size).unwrap_or(0);
     // One more: whoever fills that has grown meanwhile. Never shorter again: it will be written over.
@@ -366,7 +534,7 @@ fn fill(file: &mut File, size: u64, text: &mut Vec<u8>) -> std::io::Result<usize
     }
     if filled > size {
         text.truncate(filled);
-        filled += file.take(Files::LARGEST).read_to_end(text)?;
+        filled += file.take((largest + 1).saturating_sub(filled as u64)).read_to_end(text)?;
     }
     Ok(filled)
 }
@@ -380,7 +548,7 @@ fn stay_on(mount: &Path, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
 }
 
 /// What a descriptor stands for that names it only, to be read.
-fn reopened(file: &File) -> nix::Result<File> {
+pub(super) fn reopened(file: &File) -> nix::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     open(&own_descriptor(file), flags, Mode::empty()).map(File::from)
 }
@@ -392,6 +560,7 @@ fn own_descriptor(file: &File) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt;
 
     struct Dir(PathBuf);
 
@@ -460,23 +629,65 @@ mod tests {
         let sized = |name: &str, size: u64| {
             File::create(dir.0.join(name)).and_then(|file| file.set_len(size)).expect("a sparse file");
         };
-        sized("record", Files::LARGEST_RECORD_OF_USER);
-        sized("larger", Files::LARGEST_RECORD_OF_USER + 1);
+        sized("record", Files::LARGEST_OF_USER);
+        sized("larger", Files::LARGEST_OF_USER + 1);
         let root = Files::new(&dir.0).expect("a root");
         let files = root.of_user(me);
         assert!(files.read("record").is_some());
         assert_eq!(files.read("larger"), None);
         // All that is opened counts, in whatever place.
-        (0..2 * Files::MOST_OPENED_OF_USER)
-            .for_each(|number| assert!(!files.exists(&format!("no/{number}"))));
+        let looks = Cost::Look.limit();
+        (0..2 * looks).for_each(|number| assert!(!files.exists(&format!("no/{number}"))));
         assert_eq!(files.read("record"), None);
-        let left_out = root.warnings().iter().filter(|warning| warning.contains("too much")).count();
-        assert_eq!(left_out, 1, "{:?}", root.warnings());
-        assert!(root.read("record").is_some() || me != 0, "root's are read all the same");
+        let reached =
+            root.warnings().iter().filter(|warning| warning.contains("limit for the records")).count();
+        assert_eq!(reached, 1, "{:?}", root.warnings());
+        assert!(root.of_user(me + 1).exists("record"), "another user's are read all the same");
+        assert!(root.read("record").is_some() || me != 0, "root's too");
 
         let root = Files::new(&dir.0).expect("a root");
         let files = root.of_user(me);
-        let read = (0..100).filter(|_| files.read("record").is_some()).count() as u64;
-        assert_eq!(read, Files::LARGEST_OF_USER / Files::LARGEST_RECORD_OF_USER);
+        let read = (0..100).filter(|_| files.read("record").is_some()).count();
+        assert_eq!(read, Cost::Byte.limit() / usize::try_from(Files::LARGEST_OF_USER).expect("a size"));
+    }
+
+    /// Those of one place are read once, and what is there counts even if it is no name.
+    #[test]
+    fn names_are_listed_once_and_counted() {
+        let dir = Dir::new("names");
+        let me = nix::unistd::geteuid().as_raw();
+        let root = Files::new(&dir.0).expect("a root");
+        let files = root.of_user(me);
+        assert!(files.names("run").iter().next().is_none());
+        std::fs::write(dir.0.join("run/late"), "").expect("a file");
+        assert!(!files.names("run").may_have("late"));
+        assert!(files.place("run").is_none(), "there is nothing in it");
+
+        let most = Cost::Name.limit();
+        for number in 0..=most {
+            let mut name = format!("{number}\u{ff}").into_bytes();
+            name.pop(); // half a letter
+            std::fs::create_dir(dir.0.join(std::ffi::OsString::from_vec(name))).expect("a directory");
+        }
+        assert!(files.names("/").iter().all(|name| **name == *"run"));
+        assert!(!files.exists("run"), "the names used up what there was");
+        assert!(root.warnings()[0].contains("limit for the records"), "{:?}", root.warnings());
+    }
+
+    #[test]
+    fn places_are_counted_once() {
+        let dir = Dir::new("places");
+        let me = nix::unistd::geteuid().as_raw();
+        let root = Files::new(&dir.0).expect("a root");
+        let files = root.of_user(me);
+        let most = Cost::Place.limit();
+        for number in 0..=most {
+            std::fs::create_dir_all(dir.0.join(format!("{number}/x"))).expect("a directory");
+        }
+        let found = |path: &str| files.place(path).is_some();
+        assert!((0..10 * most).all(|_| found("0")));
+        assert!((0..most).all(|number| found(&number.to_string())));
+        assert!(!found(&most.to_string()));
+        assert!(root.place("0").is_some());
     }
 }

@@ -4,12 +4,14 @@
 //! counts when a runtime's state on disk knows the id **and** the init process that the state names is alive
 //! in the very same group. No daemon is asked, so none can hang us.
 
+mod budget;
 mod cgroup_path;
 mod evidence;
 mod files;
 mod group;
 mod nested;
 pub mod profile;
+mod reach;
 mod records;
 mod resolver;
 mod strays;
@@ -203,6 +205,14 @@ impl Container {
             how: How::State,
             outer: None,
         }
+    }
+
+    /// The memory that it takes, about.
+    fn size(&self) -> usize {
+        let texts = [&self.group, &self.name, &self.pod, &self.pod_namespace, &self.image, &self.hostname];
+        let texts = texts.into_iter().chain([&self.created, &self.config]).flatten().map(String::len);
+        let labels = self.labels.iter().map(|(name, value)| name.len() + value.len() + files::NODE);
+        size_of::<Container>() + self.id.len() + texts.chain(labels).sum::<usize>()
     }
 
     /// Can it be alive though its record names no process? LXC and snapd write none down.

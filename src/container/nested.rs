@@ -8,7 +8,9 @@ use nix::unistd::Pid;
 
 use super::cgroup_path::Candidate;
 use super::records::{Records, Store};
+use super::users::is_served;
 use super::{Container, Files};
+use crate::aside::Account;
 use crate::proc::ProcRoot;
 
 pub struct Nested {
@@ -20,9 +22,15 @@ pub struct Nested {
 impl Nested {
     /// The system below a container's root directory. `still` is asked when that is open: before, the PID may
     /// have become another's.
-    pub fn open(proc: &ProcRoot, container: &Container, still: impl FnOnce(Pid) -> bool) -> Option<Nested> {
+    pub fn open(
+        proc: &ProcRoot,
+        host: &Files,
+        container: &Container,
+        still: impl FnOnce(Pid) -> bool,
+    ) -> Option<Nested> {
         let init = container.init?;
-        let files = inside(proc, init)?;
+        let files = inside(proc, init, Account::of_owner(container.owner, init.as_raw()))?;
+        let files = files.below(host, container.owner)?;
         let records = Store::ALL.map(Store::records);
         still(init).then_some(Nested { files, records })
     }
@@ -33,6 +41,9 @@ impl Nested {
             let records = &self.records[store as usize];
             records.load(&self.files, &candidate.id).into_iter().next()
         })?;
+        if !self.files.keep(&loaded.id, loaded.size()) {
+            return None;
+        }
         Some(Rc::new(Container {
             init: None,
             init_start: None,
@@ -45,10 +56,11 @@ impl Nested {
     }
 }
 
-/// The files that a process sees; none if that could make us wait.
+/// The files that a process sees; none if its file system is known to be one that need not answer. Of others it is
+/// not known: overlayfs hides what it lies over.
 #[must_use]
-pub fn inside(proc: &ProcRoot, pid: Pid) -> Option<Files> {
-    if may_hang(proc, pid) { None } else { Files::of_container(&proc.of(pid, "root")).ok() }
+pub fn inside(proc: &ProcRoot, pid: Pid, account: Account) -> Option<Files> {
+    if may_hang(proc, pid) { None } else { Files::of_container(&proc.of(pid, "root"), account).ok() }
 }
 
 /// A file system served by a process of that container could make us wait for ever. One of lxcfs lies over
@@ -59,9 +71,6 @@ fn may_hang(proc: &ProcRoot, init: Pid) -> bool {
         let mut fields = line.split(|&b| b == b' ');
         let place = fields.nth(4).unwrap_or_default();
         let kind = fields.skip_while(|field| *field != b"-").nth(1).unwrap_or_default();
-        let served = [&b"fuse"[..], b"nfs", b"9p", b"cifs", b"smb3", b"ceph"]
-            .iter()
-            .any(|name| kind.starts_with(name));
-        served && !place.starts_with(b"/proc") && !place.starts_with(b"/sys")
+        is_served(kind) && !place.starts_with(b"/proc") && !place.starts_with(b"/sys")
     })
 }

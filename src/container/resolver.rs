@@ -13,7 +13,7 @@ use super::{Container, Files, How, PidNs, Runtime, Tag, cgroup_lines, evidence};
 use crate::isolation::identity::{Identify, Way};
 use crate::isolation::ids::ById;
 use crate::proc::{ProcRoot, Scan, Status};
-use crate::sys::keyed::HashMap;
+use crate::sys::keyed::{HashMap, HashSet};
 
 /// What a record says of an id, and what the kernel says to that.
 #[derive(Clone)]
@@ -40,11 +40,13 @@ struct Init {
 struct Shelf {
     records: Box<dyn Records>,
     known: HashMap<String, Rc<[Known]>>,
+    /// How many of these there is no record of.
+    unknown: usize,
 }
 
 impl Shelf {
     fn new(store: Store) -> Shelf {
-        Shelf { records: store.records(), known: HashMap::default() }
+        Shelf { records: store.records(), known: HashMap::default(), unknown: 0 }
     }
 }
 
@@ -65,6 +67,8 @@ pub struct Resolver<'a> {
     by_text: HashMap<Vec<u8>, Answer>,
     /// The same by one path: hierarchies share them, and the host's is in nearly every text.
     by_path: HashMap<String, Option<Rc<Container>>>,
+    /// Bytes of the texts.
+    remembered: usize,
     /// Records inside of containers, by what tells the container from all others.
     nested: HashMap<String, Option<Nested>>,
     /// First processes of containers, once somebody needed them.
@@ -77,6 +81,13 @@ pub struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     /// Pid namespaces of one group that are remembered; beyond, each process is asked.
     const MOST_SPACES: usize = 64;
+    /// Ids without a record that are remembered; others are looked up again in lists of names.
+    const MOST_UNKNOWN: usize = 4_096;
+    /// Bytes of cgroup files for which answers are remembered.
+    const MOST_ANSWERS: usize = 4 << 20;
+    /// Containers in containers. What is deeper belongs to the last: a path has room for hundreds of names that
+    /// look like containers', and a user can make thousands of such groups.
+    const DEEPEST: usize = 8;
 
     #[must_use]
     pub fn new(proc: &'a ProcRoot, files: &'a Files) -> Self {
@@ -86,6 +97,7 @@ impl<'a> Resolver<'a> {
             shelves: Store::ALL.into_iter().map(Shelf::new).collect(),
             by_text: HashMap::default(),
             by_path: HashMap::default(),
+            remembered: 0,
             nested: HashMap::default(),
             inits: None,
             strays: None,
@@ -141,6 +153,12 @@ impl<'a> Resolver<'a> {
         self.asked = of.map(|(pid, _)| (pid, text.to_vec()));
         let tag = self.ask(text).map(|container| Tag { how: container.how, container });
         self.asked = None;
+        self.remembered += text.len();
+        if self.remembered > Self::MOST_ANSWERS {
+            self.remembered = text.len();
+            self.by_text.clear();
+            self.by_path.clear();
+        }
         self.by_text.insert(text.to_vec(), Answer { tag: tag.clone(), unvouched: Vec::new() });
         (tag, false)
     }
@@ -172,6 +190,7 @@ impl<'a> Resolver<'a> {
     pub fn scan(&mut self) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
         let mut seen: ById<*const Container, Rc<Container>> = ById::default(); // mostly it is the same object
+        let mut keys: HashSet<String> = HashSet::default();
         let (Ok(pids), Ok(mut scan)) = (Scan::pids(self.proc), Scan::new(self.proc)) else { return all };
         for pid in pids {
             let Ok(status) = scan.read(pid, "status").map(Status::parse) else { continue };
@@ -181,7 +200,7 @@ impl<'a> Resolver<'a> {
             if let Ok(cgroup) = scan.read(pid, "cgroup")
                 && let Some(tag) = self.of(pid, cgroup, status.nspid.len() > 1)
                 && seen.insert(Rc::as_ptr(&tag.container), tag.container.clone()).is_none()
-                && !all.contains(&tag.container)
+                && keys.insert(tag.container.key())
             {
                 all.push(tag.container);
             }
@@ -267,6 +286,9 @@ impl<'a> Resolver<'a> {
     fn look_along(&mut self, path: &str) -> Option<Rc<Container>> {
         let mut outer: Option<Rc<Container>> = None;
         for candidate in candidates(path) {
+            if outer.as_ref().is_some_and(|outer| outer.chain().count() == Self::DEEPEST) {
+                break;
+            }
             let here = self.proven(&candidate).map(|container| within(&container, outer.as_ref()));
             let here = here.or_else(|| self.inside(outer.as_ref()?, &candidate));
             // Not twice the same, where two components carry its id.
@@ -305,7 +327,7 @@ impl<'a> Resolver<'a> {
         if !self.nested.contains_key(&key) {
             let mut around = vec![outer.clone()];
             self.find_inits(&mut around);
-            let nested = Nested::open(self.proc, &around[0], |pid| self.is_init(&around[0], pid));
+            let nested = Nested::open(self.proc, self.files, &around[0], |pid| self.is_init(&around[0], pid));
             self.nested.insert(key.clone(), nested);
         }
         let nested = self.nested.get(&key)?.as_ref()?;
@@ -320,13 +342,26 @@ impl<'a> Resolver<'a> {
             return known.clone();
         }
         let records = shelf.records.load(self.files, id);
+        let unknown = records.is_empty();
         let claims = records.into_iter().filter_map(|container| self.check(container));
         let known: Rc<[Known]> = claims.collect();
-        self.shelves[store as usize].known.insert(id.to_owned(), known.clone());
+        let shelf = &mut self.shelves[store as usize];
+        // Any part of a group's path is looked up, and users make groups of any name.
+        if !unknown || shelf.unknown < Self::MOST_UNKNOWN {
+            shelf.unknown += usize::from(unknown);
+            shelf.known.insert(id.to_owned(), known.clone());
+        }
         known
     }
 
     fn check(&self, container: Container) -> Option<Known> {
+        let files = match container.owner {
+            0 => self.files.clone(),
+            user => self.files.of_user(user),
+        };
+        if container.init.is_some() && !files.may_check(&container.id) {
+            return None;
+        }
         let groups = container.init.map(|init| match &self.asked {
             Some((pid, text)) if *pid == init => evidence::groups_in(text, &container),
             _ => evidence::groups_of(self.proc, init, &container),
@@ -337,7 +372,8 @@ impl<'a> Resolver<'a> {
             // Of LXC no file tells the PID; the group does.
             None => container.runs_without_init_noted(),
         };
-        alive.then(|| Known { container: Rc::new(container), groups })
+        (alive && files.keep(&container.id, container.size()))
+            .then(|| Known { container: Rc::new(container), groups })
     }
 
     /// Looks for the init processes of containers whose records do not tell: the first PID of a pid namespace,

@@ -5,6 +5,7 @@ use crate::sys::keyed::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
+use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::unistd::Pid;
 
@@ -100,9 +101,26 @@ impl Strays {
         self.known.is_some()
     }
 
+    /// Containers that can share a namespace, as those of a pod do. Any number of records can name one process.
+    const MOST_OF_ONE: usize = 64;
+
     pub fn teach(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
         let known = self.known.get_or_insert_default();
+        let add = |there: &mut Vec<Rc<Container>>, container: &Rc<Container>| {
+            if there.len() < Self::MOST_OF_ONE {
+                there.push(container.clone());
+            }
+        };
+        let mut of_process: HashMap<Pid, usize> = HashMap::default();
         for container in containers {
+            let named = container.init.map_or(0, |init| {
+                let named = of_process.entry(init).or_default();
+                *named += 1;
+                *named
+            });
+            if named > Self::MOST_OF_ONE && container.owner != 0 {
+                continue;
+            }
             let of = |kind: Kind| {
                 let noted = container.namespaces.iter().find(|(noted, _)| *noted == kind).map(|(_, id)| *id);
                 noted.or_else(|| namespace(proc, container.init?, kind))
@@ -110,10 +128,10 @@ impl Strays {
             // A record vouches for the namespaces that are its owner's, and not for those he was let into.
             let his = |kind| container.init.is_none_or(|init| made_by(proc, init, kind, container.owner));
             if let Some(id) = of(Kind::Pid).filter(|id| Some(*id) != self.host.pid_ns && his(Kind::Pid)) {
-                known.pid.entry(id).or_default().push(container.clone());
+                add(known.pid.entry(id).or_default(), container);
             }
             if let Some(id) = of(Kind::Mnt).filter(|id| Some(*id) != self.host.mnt_ns && his(Kind::Mnt)) {
-                known.mnt.entry(id).or_default().push(container.clone());
+                add(known.mnt.entry(id).or_default(), container);
             }
         }
     }
@@ -337,6 +355,10 @@ fn file_id(path: &Path) -> Option<FileId> {
     sys::file_id(AT_FDCWD, &c_path(path)?).ok()
 }
 
+fn known(path: &Path) -> nix::Result<sys::Known> {
+    sys::known(AT_FDCWD, &c_path(path).ok_or(Errno::EINVAL)?)
+}
+
 fn c_path(path: &Path) -> Option<std::ffi::CString> {
     use std::os::unix::ffi::OsStrExt;
     std::ffi::CString::new(path.as_os_str().as_bytes()).ok()
@@ -356,12 +378,18 @@ fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
     if !MAKERS.iter().any(|row| row.0 == name) && !HELPERS.contains(&name) {
         return None;
     }
-    // An ordinary user may not follow it, and sees the like of their own only. The file may be on a file system
-    // of the process's own, whose server does not answer: what the kernel knows of a running program is enough.
-    let known = c_path(&exe).and_then(|exe| sys::known(AT_FDCWD, &exe).ok());
-    let trusted = known.is_none_or(|known| {
-        known.uid == 0 && known.mode & 0o022 == 0 && files.is_same(path.to_str().unwrap_or_default(), &known)
-    });
+    // The path is of the process's own mounts, and here it may lead anywhere.
+    let owner = || Status::parse(&proc.read(pid, "status").unwrap_or_default()).euid.unwrap_or_default();
+    let is_ours = |known: &sys::Known| {
+        let files = files.of_user(owner());
+        files.is_same(path.to_str().unwrap_or_default(), known.device, known.inode)
+    };
+    let trusted = match known(&exe) {
+        Ok(known) => known.uid == 0 && known.mode & 0o022 == 0 && is_ours(&known),
+        Err(Errno::ENOENT) => true, // a link in files that show another system's processes
+        // FUSE refuses even root. An ordinary user sees programs of their own only.
+        Err(_) => !nix::unistd::geteuid().is_root(),
+    };
     trusted.then(|| name.to_owned())
 }
 

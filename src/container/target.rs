@@ -131,8 +131,31 @@ pub fn matching(all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
     meant(all, word)
 }
 
-/// The first of these ways that finds any counts.
+/// Anybody may choose a name or an id that another has. So that nobody takes it away, in whatever form it is
+/// typed, all forms are tried on those of the best rank first.
 fn meant(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
+    let ranks: BTreeSet<Rank> = all.iter().map(|container| rank(container)).collect();
+    let of = |wanted: Rank| -> Vec<Rc<Container>> {
+        all.iter().filter(|container| rank(container) == wanted).cloned().collect()
+    };
+    ranks
+        .into_iter()
+        .map(|rank| named_so(&of(rank), typed))
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
+}
+
+/// The smaller, the better.
+type Rank = (bool, bool, bool);
+
+/// What a record in a container says is the word of that container alone, so one of the host goes before it. One
+/// that is verified goes before one that is not, whose owner nobody knows; and root's goes before a user's.
+fn rank(container: &Container) -> Rank {
+    (container.outer.is_some(), is_unverified(container), container.owner != 0)
+}
+
+/// The first of these ways that finds any counts.
+fn named_so(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
     let word = typed.strip_suffix('?').unwrap_or(typed);
     let (runtime, name) = split_runtime(word);
     if name.is_empty() {
@@ -147,7 +170,7 @@ fn meant(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
     if let Some(service) = word.strip_prefix("compose:") {
         return find(&|container| container.compose_service().as_deref() == Some(service));
     }
-    let whole = preferred(find_any(&|container| container.label() == typed));
+    let whole = find_any(&|container| container.label() == typed);
     let exact = |container: &Container| container.name.as_deref() == Some(name) || container.id == name;
     // RUNTIME:NAME as ctr-ps prints it means that one, even if others end in the same part.
     if whole.len() == 1 {
@@ -171,24 +194,7 @@ fn meant(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
     ]
     .into_iter()
     .find(|found| !found.is_empty())
-    .map(preferred)
     .unwrap_or_default()
-}
-
-/// Anybody may choose a name that another has. So that nobody can take it away, what is proven goes before what
-/// is only claimed, root's before a user's, and one of the host's before one in a container.
-fn preferred(mut found: Vec<Rc<Container>>) -> Vec<Rc<Container>> {
-    let better: [fn(&Container) -> bool; 3] = [
-        |container| container.how != How::Cgroup,
-        |container| container.owner == 0,
-        |container| container.outer.is_none(),
-    ];
-    for better in better {
-        if found.iter().any(|container| better(container)) {
-            found.retain(|container| better(container));
-        }
-    }
-    found
 }
 
 /// A pod with one container means that one, not its pause process. Of several, none is meant more.
@@ -551,6 +557,74 @@ mod tests {
             assert_eq!(ids(&[&of_user, &claimed], word), ["abcd1"], "{word}");
             assert_eq!(ids(&[&claimed], word), ["abcd2"], "{word}");
             assert_eq!(ids(&[&one, &of_user, &two], word), ["abcd3", "abcd4"], "{word}");
+        }
+    }
+
+    /// A container, or a user, gives its own containers the name, the id, the beginning of the id, the pod or
+    /// the service of another.
+    #[test]
+    fn no_form_of_a_word_means_who_took_a_name_from_a_better_rank() {
+        let id = "0123456789ab".to_owned() + &"cd".repeat(26);
+        let compose = |name: &str, value: &str| (format!("com.docker.compose.{name}"), value.to_owned());
+        let of_kind = |runtime, id: &str, name: &str| Container {
+            name: Some(name.to_owned()),
+            labels: vec![compose("project", "blog"), compose("service", "db")],
+            ..Container::new(runtime, id)
+        };
+        let pod = |id: &str, name: &str| Container {
+            pod: Some("web".to_owned()),
+            pod_namespace: Some("shop".to_owned()),
+            ..of_kind(Runtime::K8s, id, name)
+        };
+        let evil = Rc::new(Container::new(Runtime::Docker, "e111"));
+        let nested = |container: Container| Container { outer: Some(evil.clone()), ..container };
+        let of_user = |container: Container| Container { owner: 1000, ..container };
+        let web = || of_kind(Runtime::Docker, &id, "web");
+        let app = || pod("beef00", "shop/web/app");
+        let claim = || Container { how: How::Cgroup, ..Container::new(Runtime::Docker, id.clone()) };
+        let is_found = |real: &Container, squatter: Container, word: &str| {
+            let all = [Rc::new(squatter), Rc::new(real.clone())];
+            for all in [[all[0].clone(), all[1].clone()], [all[1].clone(), all[0].clone()]] {
+                let keys = matching(&all, word).iter().map(|found| found.key()).collect::<Vec<_>>();
+                assert_eq!(keys, [real.key()], "{word}, {}", all[0].key());
+            }
+        };
+        let short = &id[..12];
+        for word in [
+            "web",
+            "docker:web",
+            &id,
+            short,
+            &id[..4],
+            &format!("docker:{id}"),
+            "docker:0123",
+            "compose:blog/db",
+        ] {
+            let name = word.strip_prefix("docker:").unwrap_or(word);
+            for squatter in [
+                of_kind(Runtime::Docker, "5555", name),
+                of_kind(Runtime::Docker, name, "x"),
+                of_kind(Runtime::Docker, &id, "web"),
+                pod("6666", &format!("a/b/{name}")),
+            ] {
+                is_found(&web(), nested(squatter.clone()), word);
+                is_found(&web(), of_user(squatter), word);
+            }
+        }
+        for word in ["shop/web", "k8s:shop/web", "k8s:shop/web/app", "shop/web/app", "app", "beef"] {
+            let name = word.strip_prefix("k8s:").unwrap_or(word);
+            for squatter in
+                [of_kind(Runtime::K8s, "5555", name), pod("6666", "shop/web/app"), pod("beef00", "x")]
+            {
+                is_found(&app(), nested(squatter.clone()), word);
+                is_found(&app(), of_user(squatter), word);
+            }
+        }
+        for word in [&id, short, &format!("docker:{short}"), &format!("docker:{short}?")] {
+            let name = word.strip_prefix("docker:").unwrap_or(word).trim_end_matches('?');
+            is_found(&claim(), nested(of_kind(Runtime::Docker, "5555", name)), word);
+            is_found(&claim(), nested(of_kind(Runtime::Docker, &id, "x")), word);
+            is_found(&claim(), nested(claim()), word);
         }
     }
 

@@ -40,10 +40,11 @@ pub fn find(files: &Files) -> Vec<User> {
     let passwd = files.read("/etc/passwd").unwrap_or_default();
     let near = |home: &str| home.starts_with('/') && home != "/" && !files.may_hang(home);
     let mut homes: BTreeMap<u32, String> = homes(&passwd).filter(|(_, home)| near(home)).collect();
-    homes.retain(|uid, home| {
-        is_users(uid)
-            && (present.contains(uid) || files.of_user(*uid).exists(&format!("{home}/.local/share")))
-    });
+    let has_data = |uid: u32, home: &str| {
+        let data = format!("{home}/.local/share");
+        !files.is_missing(&data) && files.of_user(uid).exists(&data)
+    };
+    homes.retain(|uid, home| is_users(uid) && (present.contains(uid) || has_data(*uid, home)));
     let all: BTreeSet<u32> = present.into_iter().chain(homes.keys().copied()).collect();
     let user = |uid: u32| User { uid, home: homes.get(&uid).cloned(), run: format!("{RUN}/{uid}") };
     all.into_iter().take(MOST).map(user).collect()
@@ -88,13 +89,18 @@ impl Mounts {
     }
 }
 
-fn mount(line: &str) -> Option<Mount> {
+/// Is it a kind of file system that a server or a process answers for? That of fuseblk is root's.
+pub fn is_served(kind: &[u8]) -> bool {
     const SERVED: [&str; 8] = ["9p", "afs", "autofs", "ceph", "cifs", "fuse", "nfs", "smb3"];
+    SERVED.iter().any(|served| kind.starts_with(served.as_bytes())) && kind != b"fuseblk"
+}
+
+fn mount(line: &str) -> Option<Mount> {
     let (left, right) = line.split_once(" - ")?;
     let mut fields = right.split(' ');
     let (kind, options) = (fields.next()?, fields.nth(1).unwrap_or_default());
     let place = left.split(' ').nth(4)?.replace("\\040", " ");
-    let served = SERVED.iter().any(|served| kind.starts_with(served)) && kind != "fuseblk";
+    let served = is_served(kind.as_bytes());
     let option = |wanted| options.split(',').any(|option| option == wanted);
     let trap = match kind.starts_with("fuse") {
         // Nobody but its owner gets in, not even root; or it is root's own.

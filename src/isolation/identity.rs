@@ -5,6 +5,7 @@
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::Pid;
 
 use super::ids::ById;
@@ -91,6 +92,8 @@ struct ByPidfd {
     own: u64,
     /// Open pid namespaces, some: descriptors are few.
     spaces: ById<u64, OwnedFd>,
+    /// How many at most.
+    most: usize,
     /// The process that was last asked for.
     last: Option<OwnedFd>,
 }
@@ -98,6 +101,8 @@ struct ByPidfd {
 impl ByPidfd {
     /// Namespaces that are kept open. Processes of one container have PIDs near each other mostly.
     const OPEN: usize = 100;
+    /// Of the descriptors that this process may have, one in so many.
+    const SHARE: u64 = 8;
 
     /// None where the kernel has none of it, or where proc shows other PIDs than our own.
     fn new(proc: &ProcRoot) -> Option<ByPidfd> {
@@ -110,7 +115,9 @@ impl ByPidfd {
         let info = sys::pidfd_info(&sys::pidfd_open(this).ok()?).ok()?;
         let space = ns::open_file(&proc.own("ns/pid")).ok()?;
         let same = sys::pid_in_namespace(space, this) == Ok(this.as_raw());
-        (complete(&info, this) && same).then(|| ByPidfd { own, spaces: ById::default(), last: None })
+        let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+        let most = Self::OPEN.min(usize::try_from(limit / Self::SHARE).unwrap_or(Self::OPEN));
+        (complete(&info, this) && same).then(|| ByPidfd { own, spaces: ById::default(), most, last: None })
     }
 
     /// None where only the files tell.
@@ -150,7 +157,7 @@ impl ByPidfd {
 
     fn inside(&mut self, scan: &Scan, pid: Pid, space: u64) -> Option<i32> {
         if !self.spaces.contains_key(&space) {
-            if self.spaces.len() >= Self::OPEN {
+            if self.spaces.len() >= self.most {
                 self.spaces.clear();
             }
             let fd = scan.open(pid, "ns/pid").ok()?;

@@ -1,12 +1,12 @@
 //! Namespaces: open them by process or path, and enter a set of them.
 
-use std::ffi::c_int;
-use std::os::fd::OwnedFd;
+use std::ffi::{CStr, c_int};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::stat::Mode;
 use nix::sys::utsname::uname;
@@ -50,6 +50,17 @@ pub fn open_file(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     open(path, flags, Mode::empty())
         .with_context(|| refused(format!("cannot open {}", path.display()), Asked::Open(path.to_owned())))
+}
+
+/// Opens the file behind a descriptor of a process, or at a mount point, if it is a namespace. Anything else is not
+/// opened: that could wait for a pipe, or for the server of a file system.
+#[must_use]
+pub fn open_if_namespace(dir: impl AsFd, path: &CStr) -> Option<(OwnedFd, u64)> {
+    let named = openat(dir, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    let (device, inode) = sys::file_id(&named, c"").ok()?;
+    let (nsfs, _) = sys::file_id(AT_FDCWD, c"/proc/self/ns/net").ok()?;
+    let own = format!("/proc/self/fd/{}", named.as_raw_fd());
+    (device == nsfs).then(|| open_file(Path::new(&own)).ok()).flatten().map(|opened| (opened, inode))
 }
 
 /// Opens a namespace by the id that the kernel gave it for good, which is not its inode.

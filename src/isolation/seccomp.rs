@@ -74,6 +74,27 @@ impl Filter {
         Ok(Filter { program, flags })
     }
 
+    /// For another process of this program.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let instructions = self.program.iter().flat_map(|one| {
+            let ([c, d], [a, b, e, f]) = (one.code.to_ne_bytes(), one.k.to_ne_bytes());
+            [c, d, one.jt, one.jf, a, b, e, f]
+        });
+        self.flags.to_ne_bytes().into_iter().chain(instructions).collect()
+    }
+
+    /// What [`Filter::to_bytes`] gave.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Filter> {
+        let (flags, rest) = bytes.split_first_chunk::<4>()?;
+        let instruction = |one: &[u8]| {
+            let &[c, d, jt, jf, a, b, e, f] = <&[u8; 8]>::try_from(one).ok()?;
+            let (code, k) = (u16::from_ne_bytes([c, d]), u32::from_ne_bytes([a, b, e, f]));
+            Some(libc::sock_filter { code, jt, jf, k })
+        };
+        let program = rest.chunks(8).map(instruction).collect::<Option<_>>()?;
+        Some(Filter { program, flags: u32::from_ne_bytes(*flags) })
+    }
+
     pub fn install(mut self) -> nix::Result<()> {
         confine::filter_system_calls(&mut self.program, self.flags)
     }
@@ -304,7 +325,9 @@ mod tests {
     }
 
     fn build(text: &str) -> Result<Filter, String> {
-        Filter::build(&serde_json::from_str(text).expect("a profile"))
+        // By way of another process as well.
+        let filter = Filter::build(&serde_json::from_str(text).expect("a profile"))?;
+        Ok(Filter::from_bytes(&filter.to_bytes()).expect("the same filter"))
     }
 
     const EPERM: Action = ERRNO | 1;

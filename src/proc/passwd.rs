@@ -58,7 +58,7 @@ impl Users {
     pub fn parse(text: &[u8]) -> Users {
         let mut all = Vec::new();
         for line in text.split(|&b| b == b'\n') {
-            let fields: Vec<&[u8]> = line.split(|&b| b == b':').collect();
+            let fields: Vec<&[u8]> = line.splitn(8, |&b| b == b':').collect();
             if let [name, _, uid, _, _, _, shell] = fields[..]
                 && !name.is_empty()
                 && let Some(uid) = number(uid)

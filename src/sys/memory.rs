@@ -10,7 +10,6 @@ pub struct Allocator;
 
 static INNER: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-/// The name and the failure status of the program that runs.
 static WHO: OnceLock<(&str, u8)> = OnceLock::new();
 
 /// From here on a program that gets no memory ends as `name`, with `failure`.
@@ -41,6 +40,12 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
+/// The name and the failure status of the program that runs.
+#[must_use]
+pub fn program() -> (&'static str, u8) {
+    WHO.get().copied().unwrap_or(("ctrbox", 1))
+}
+
 fn some(memory: *mut u8) -> *mut u8 {
     if memory.is_null() {
         out_of_memory();
@@ -51,7 +56,7 @@ fn some(memory: *mut u8) -> *mut u8 {
 /// One write of text that needs no memory, and the end.
 #[cold]
 fn out_of_memory() -> ! {
-    let (name, failure) = WHO.get().copied().unwrap_or(("ctrbox", 1));
+    let (name, failure) = program();
     let mut line = [0_u8; 64];
     let mut length = 0;
     for byte in name.bytes().chain(": out of memory\n".bytes()).take(line.len()) {

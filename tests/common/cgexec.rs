@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::process::{Piped, heeding, limited};
-use super::{applet, root, skip, stderr, stdout};
+use super::process::{Piped, heeding, limited, namespaces};
+use super::{applet, root, skip, stderr, stdout, there};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -58,6 +58,30 @@ pub fn possible(test: &str) -> bool {
     }
     std::fs::remove_dir(&probe).expect("an empty group");
     true
+}
+
+/// Where a group can be made and a process be an ordinary user's. If not, that is said.
+pub fn controller(test: &str) -> Option<&'static str> {
+    if !namespaces(test) {
+        return None;
+    }
+    if !there("setpriv") {
+        skip(test, "needs setpriv");
+        return None;
+    }
+    let writable = |controller: &&str| {
+        let probe =
+            mounted(controller).map(|(at, _)| at.join(format!("ctrbox-test-{}-{test}", std::process::id())));
+        probe.is_some_and(|probe| {
+            let made = std::fs::create_dir(&probe).is_ok();
+            made && std::fs::remove_dir(&probe).is_ok()
+        })
+    };
+    let found = ["", "pids"].into_iter().find(|controller| writable(controller));
+    if found.is_none() {
+        skip(test, "no control group can be made here");
+    }
+    found
 }
 
 /// A name for groups that is this test's alone; whatever has it is ended and removed with the value.

@@ -106,6 +106,12 @@ impl Piped {
         self.child.stdin.as_mut().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
     }
 
+    /// Waits until it is cat(1): while the shell executes that, /proc shows no environment and no arguments.
+    fn answers(&mut self) {
+        self.say("answer\n");
+        assert_eq!(self.line(), "answer");
+    }
+
     /// Closes its stdin.
     pub fn end_of_input(&mut self) {
         drop(self.child.stdin.take());
@@ -146,6 +152,7 @@ impl Holder {
     pub fn by_child(command: &mut Command) -> Holder {
         let mut piped = Piped::new(command.args(["sh", "-c", "echo ready; exec cat"]));
         assert_eq!(piped.line(), "ready", "{command:?} did not start");
+        piped.answers();
         let parent = piped.pid();
         let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
         let pid = children.ok().and_then(|text| text.trim().parse().ok());

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use super::ahead::Ahead;
 use super::columns::needs;
 use super::gather::Process;
+use crate::aside::Account;
 use crate::container::{How, inside};
 use crate::isolation::capabilities::State;
 use crate::isolation::cgroup;
@@ -38,9 +39,29 @@ pub struct Reader<'a> {
     no_args: bool,
     /// Of containers, by their numbers.
     passwd: HashMap<usize, Users>,
+    /// Memory that more of these may take.
+    passwd_left: usize,
     commands: Commands,
     /// Command lines that are there already.
     ahead: Ahead,
+}
+
+/// Memory for the lists of users of all containers, and of one: whoever is in there writes them.
+const MOST_PASSWD: usize = 8 << 20;
+const MOST_PASSWD_OF_ONE: usize = 1 << 20;
+
+/// The first lines of a list of users that take so much memory, and how much.
+fn beginning(text: &[u8], most: usize) -> (&[u8], usize) {
+    const LINE: usize = 128; // beside its text
+    let (mut end, mut memory) = (0, 0);
+    for line in text.split_inclusive(|&b| b == b'\n') {
+        if memory + line.len() + LINE > most {
+            break;
+        }
+        memory += line.len() + LINE;
+        end += line.len();
+    }
+    (&text[..end], memory)
 }
 
 impl<'a> Reader<'a> {
@@ -49,7 +70,16 @@ impl<'a> Reader<'a> {
         (needs, no_args): (u16, bool),
         (ahead, commands): (Ahead, Commands),
     ) -> Self {
-        Reader { proc, scan, needs, no_args, passwd: HashMap::default(), commands, ahead }
+        Reader {
+            proc,
+            scan,
+            needs,
+            no_args,
+            passwd: HashMap::default(),
+            passwd_left: MOST_PASSWD,
+            commands,
+            ahead,
+        }
     }
 
     /// Fails when the process has gone.
@@ -110,8 +140,12 @@ impl<'a> Reader<'a> {
     fn user_inside(&mut self, process: &Process, uid: u32) -> Option<Vec<u8>> {
         let container = process.container.filter(|_| process.how != Some(How::Cgroup))?;
         let users = self.passwd.entry(container).or_insert_with(|| {
-            let files = inside(self.proc, Pid::from_raw(process.pid));
-            Users::parse(&files.and_then(|files| files.read("/etc/passwd")).unwrap_or_default())
+            let account = Account::of_owner(process.uid.unwrap_or(0), process.pid);
+            let files = inside(self.proc, Pid::from_raw(process.pid), account);
+            let text = files.and_then(|files| files.read("/etc/passwd")).unwrap_or_default();
+            let (text, memory) = beginning(&text, MOST_PASSWD_OF_ONE.min(self.passwd_left));
+            self.passwd_left -= memory;
+            Users::parse(text)
         });
         users.get(uid).map(|user| user.name.clone())
     }

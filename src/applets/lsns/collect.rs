@@ -7,11 +7,12 @@ use crate::sys::keyed::{HashMap, HashSet, Keyed};
 use std::ffi::{CStr, CString};
 use std::hash::BuildHasher;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
@@ -262,12 +263,13 @@ impl<'a> Walk<'a> {
     }
 
     fn maybe_namespace(&mut self, pid: Pid, fd: i32, dir: &OwnedFd, name: &CStr) {
-        let Ok((device, inode)) = sys::file_id(dir, name) else { return };
+        let Ok((device, _)) = sys::file_id(dir, name) else { return };
         if Some(device) != self.nsfs {
             return;
         }
-        let opened = openat(dir, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok();
-        let kind = opened.and_then(|fd| ns::kind_of(&fd)).filter(|kind| self.wanted.kinds.contains(kind));
+        // By now the descriptor may be of another file.
+        let Some((opened, inode)) = ns::open_if_namespace(dir, name) else { return };
+        let kind = ns::kind_of(&opened).filter(|kind| self.wanted.kinds.contains(kind));
         if let Some(kind) = kind {
             let at = self.found.of(kind, inode);
             self.found.namespaces[at].holder.get_or_insert(Holder::Descriptor { pid, fd });
@@ -334,12 +336,15 @@ impl Namespace {
     pub fn open(&self, proc: &ProcRoot) -> Option<OwnedFd> {
         let file = |path: PathBuf| ns::open_file(&path).ok();
         let of_member = self.members.first().and_then(|pid| file(proc.of(*pid, &self.kind.link())));
-        of_member.or_else(|| self.mounts.iter().find_map(|path| file(path.clone()))).or_else(|| {
-            match &self.holder {
-                Some(Holder::Descriptor { pid, fd }) => file(proc.of(*pid, &format!("fd/{fd}"))),
-                Some(Holder::Socket { namespace, .. }) => namespace.as_fd().try_clone_to_owned().ok(),
-                None => self.ghost.as_ref()?.try_clone().ok(),
-            }
+        of_member.or_else(|| self.mounts.iter().find_map(|path| held(path))).or_else(|| match &self.holder {
+            Some(Holder::Descriptor { pid, fd }) => held(&proc.of(*pid, &format!("fd/{fd}"))),
+            Some(Holder::Socket { namespace, .. }) => namespace.as_fd().try_clone_to_owned().ok(),
+            None => self.ghost.as_ref()?.try_clone().ok(),
         })
     }
+}
+
+fn held(path: &Path) -> Option<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    ns::open_if_namespace(AT_FDCWD, &path).map(|(opened, _)| opened)
 }

@@ -13,11 +13,12 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, chdir, chroot, fchdir, getuid, setgid, setuid};
 
+use super::apart::{self, apart};
 use super::child;
 use super::environ;
 use super::open::{Likeness, Opened, may_stay_out, meant_as_target, open_all, read_environ, stays_out};
 use super::plan::{Directory, Id, Request};
-use crate::container::target::{Lookup, Purpose};
+use crate::container::target::{Lookup, Purpose, Target};
 use crate::exit::{self, Exit, Outcome, Reasoned};
 use crate::isolation::capabilities::own;
 use crate::isolation::kind::Kind;
@@ -36,8 +37,15 @@ const CTR_ROOT: &str = "CTR_ROOT";
 pub fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
     let lookup = Lookup::new(name, Purpose::Enter);
-    let target = request.target.as_ref().map(|target| lookup.held(&proc, target)).transpose()?;
-    let opened = open_all(name, &proc, request, target)?;
+    let target = request.target.as_ref().map(|target| match target {
+        Target::Pid { .. } => lookup.held(&proc, target),
+        Target::Container(_) => apart(request, || lookup.held(&proc, target)),
+    });
+    let opened = target.transpose().and_then(|target| open_all(name, &proc, request, target));
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(error) => return apart::outcome(error),
+    };
     let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
     if opened.set.is_empty() {
         let error = Reasoned::new("no namespace specified", meant_as_target(request));
@@ -186,6 +194,8 @@ impl Ready {
     pub fn execute(self, request: &Request, program: &[OsString]) -> Exit {
         match self.image {
             Some(image) => launch::exec_file(&image, program, self.environment),
+            // To look for a container of that name would bring the records of all before the eyes of this one.
+            None if request.is_seen_inside() => launch::exec(program, self.environment),
             None => launch::exec(program, self.environment).or_because(meant_as_target(request)),
         }
     }

@@ -161,6 +161,7 @@
 //! ctr-ps(1), namespaces(7), setns(2), unshare(1)
 
 mod act;
+mod apart;
 mod child;
 mod environ;
 mod open;

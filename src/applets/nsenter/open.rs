@@ -13,6 +13,7 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, geteuid};
 
+use super::apart::apart;
 use super::plan::{Directory, Facts, Id, Request};
 use crate::container::target::{self, Held};
 use crate::container::{Files, How, Resolver, Tag, profile};
@@ -108,18 +109,19 @@ pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<H
         opened.owner = (meta.uid(), meta.gid());
     }
     if request.join_cgroup || request.as_container {
-        let open = |pid| Hierarchies::read(proc)?.open_groups(proc, pid);
-        opened.groups = match open(pid.ok_or_else(|| no_target(request))?) {
+        let pid = pid.ok_or_else(|| no_target(request))?;
+        let open = || Hierarchies::read(proc)?.open_groups(proc, pid);
+        opened.groups = apart(request, || match open() {
             Err(error) if may_stay_out(request) => {
                 stays_out(name, &error);
-                Vec::new()
+                Ok(Vec::new())
             }
-            groups => groups?,
-        };
+            groups => groups,
+        })?;
     }
     if request.as_container {
         let pid = pid.ok_or_else(|| no_target(request))?;
-        opened.likeness = Some(likeness(name, proc, pid, opened.user_ns)?);
+        opened.likeness = Some(likeness(name, proc, request, pid, opened.user_ns)?);
         if opened.label.is_none() {
             opened.label = label(proc, pid)?;
         }
@@ -161,7 +163,7 @@ fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened
     let Some(pid_ns) = namespace(proc, Kind::Pid, request, pid)? else { return Ok(()) };
     if mounts_for_less {
         let user_ns = ns::open_file(&proc.own(&Kind::User.link()))?;
-        opened.tracer = tracers::find(proc, &pid_ns, &user_ns)?;
+        opened.tracer = apart(request, || tracers::find(proc, &pid_ns, &user_ns))?;
     }
     if keeps_root
         && !request.force
@@ -192,7 +194,7 @@ fn program_tracer(
 ) -> Result<Option<Pid>> {
     let entered = if opened.user_ns { namespace(proc, Kind::User, request, pid)? } else { None };
     let user_ns = entered.map_or_else(|| ns::open_file(&proc.own(&Kind::User.link())), Ok)?;
-    tracers::find(proc, pid_ns, &user_ns)
+    apart(request, || tracers::find(proc, pid_ns, &user_ns))
 }
 
 /// The namespace of this kind that is entered: by the file that was named, else the target's.
@@ -256,7 +258,7 @@ fn label(proc: &ProcRoot, pid: Pid) -> Result<Option<(&'static str, Vec<u8>)>> {
 }
 
 /// Who the target is. Ids are those inside when its user namespace is entered.
-fn likeness(name: &str, proc: &ProcRoot, pid: Pid, user_ns: bool) -> Result<Likeness> {
+fn likeness(name: &str, proc: &ProcRoot, request: &Request, pid: Pid, user_ns: bool) -> Result<Likeness> {
     let read = |file: &str| {
         proc.read(pid, file).with_context(|| format!("cannot read {}", proc.of(pid, file).display()))
     };
@@ -270,13 +272,16 @@ fn likeness(name: &str, proc: &ProcRoot, pid: Pid, user_ns: bool) -> Result<Like
         // Its capabilities are for its own user namespace; here they would be the host's.
         bail!("--as-container needs the target's user namespace too (--user, or no namespace named at all)");
     }
-    let filter = filter(name, proc, pid, persona.filters).unwrap_or_else(|reason| {
-        exit::warn(
-            name,
-            &format!("warning: the program runs without the container's seccomp filter: {reason}"),
-        );
-        None
-    });
+    let filters = persona.filters;
+    let filter = apart(request, || {
+        Ok(filter(name, proc, pid, filters).unwrap_or_else(|reason| {
+            exit::warn(
+                name,
+                &format!("warning: the program runs without the container's seccomp filter: {reason}"),
+            );
+            None
+        }))
+    })?;
     let oom = read("oom_score_adj")?;
     let own = std::fs::read(proc.own("oom_score_adj")).unwrap_or_default();
     Ok(Likeness { persona, groups_denied, filter, home: None, oom_score_adj: (oom != own).then_some(oom) })

@@ -126,6 +126,12 @@ impl Request {
         self.enters_files() || self.names(Kind::Pid) || self.names(Kind::User) || self.user_parent
     }
 
+    /// Can the container's processes see the program's process before it is executed?
+    #[must_use]
+    pub fn is_seen_inside(&self) -> bool {
+        self.names(Kind::Pid) && !self.no_fork
+    }
+
     /// The kinds to take from the target: those asked for, or all that this kernel has. Our own user namespace
     /// cannot be entered, so `--all` leaves it out. With the host's files we stay root of the host as well:
     /// as root of the container we could be traced by its processes, which would have the host's files then.

@@ -4,18 +4,20 @@
 use std::collections::BTreeMap;
 
 use nix::unistd::Pid;
-use serde::Deserialize;
+use serde::de::DeserializeSeed;
+use serde::{Deserialize, Deserializer};
 
+use super::bounded;
 use crate::container::{Container, Files};
 
 /// The parts of `config.json` that tell whose container it is.
 #[derive(Deserialize, Default)]
 pub struct Spec {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::optional_text")]
     pub hostname: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::labels")]
     annotations: Option<BTreeMap<String, String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "files_of_daemon")]
     mounts: Option<Vec<Mount>>,
     /// Where it was read, and when it was written.
     #[serde(skip)]
@@ -26,10 +28,33 @@ pub struct Spec {
 
 #[derive(Deserialize)]
 struct Mount {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     destination: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     source: String,
+}
+
+/// What dockerd mounts into a container from the container's own directory.
+pub const FILES: [&str; 3] = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
+
+/// Of the mounts, however many there are, one of each of those.
+fn files_of_daemon<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Mount>>, D::Error> {
+    struct Found(Vec<Mount>);
+    impl<'de> Deserialize<'de> for Found {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Found, D::Error> {
+            let mut found: Vec<Mount> = Vec::new();
+            let each = bounded::Each::new(|mount: Mount| {
+                let wanted = FILES.contains(&mount.destination.as_str());
+                if wanted && !found.iter().any(|other| other.destination == mount.destination) {
+                    found.push(mount);
+                }
+                true
+            });
+            each.deserialize(deserializer)?;
+            Ok(Found(found))
+        }
+    }
+    Ok(Option::<Found>::deserialize(deserializer)?.map(|found| found.0))
 }
 
 impl Spec {
@@ -87,7 +112,7 @@ pub struct Runc {
     init_process_pid: i32,
     #[serde(default)]
     init_process_start: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub created: String,
     #[serde(default)]
     pub config: RuncConfig,
@@ -95,16 +120,16 @@ pub struct Runc {
 
 #[derive(Deserialize, Default)]
 pub struct RuncConfig {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub hostname: String,
     /// The annotations, as `NAME=VALUE`, and `bundle=PATH`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::lines")]
     labels: Option<Vec<String>>,
 }
 
 impl Runc {
     pub fn read(files: &Files, directory: &str, id: &str) -> Option<Runc> {
-        files.json(&format!("{directory}/{id}/state.json"))
+        files.names(directory).may_have(id).then(|| files.json(&format!("{directory}/{id}/state.json")))?
     }
 
     pub fn init(&self) -> Init {
@@ -128,15 +153,15 @@ pub struct Crun {
     /// Since crun 0.15.
     #[serde(rename = "process-start-time", default)]
     start: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub created: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub bundle: String,
 }
 
 impl Crun {
     pub fn read(files: &Files, directory: &str, id: &str) -> Option<Crun> {
-        files.json(&format!("{directory}/{id}/status"))
+        files.names(directory).may_have(id).then(|| files.json(&format!("{directory}/{id}/status")))?
     }
 
     pub fn init(&self) -> Init {
@@ -149,9 +174,9 @@ impl Crun {
 pub struct Youki {
     #[serde(default)]
     pid: Option<i32>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::optional_text")]
     pub created: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     pub bundle: String,
 }
 

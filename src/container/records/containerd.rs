@@ -3,10 +3,13 @@
 //! nerdctl's name the container.
 
 use std::cell::OnceCell;
+use std::rc::Rc;
 
 use super::Records;
 use super::bundle::{Init, Spec};
+use super::places::{Place, Places};
 use crate::container::cgroup_path::is_name;
+use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, rfc3339};
 
 /// The namespace of the CRI plugin: Kubernetes.
@@ -26,23 +29,33 @@ const TASKS: &str = "io.containerd.runtime.v2.task";
 /// The namespaces there are, read once: most control groups only look like one of containerd's.
 #[derive(Default)]
 pub struct Containerd {
-    namespaces: OnceCell<Vec<Namespace>>,
+    namespaces: OnceCell<Places<Namespace>>,
 }
 
 struct Namespace {
     name: String,
     /// Of its tasks.
     directory: String,
+    ids: Rc<Names>,
     files: Files,
     owner: u32,
+}
+
+impl Place for Namespace {
+    fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
+        Box::new(self.ids.iter())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.ids.has_more()
+    }
 }
 
 impl Records for Containerd {
     /// Every running task, as `NAMESPACE/ID`.
     fn ids(&self, files: &Files) -> Vec<String> {
         let all = self.namespaces(files).iter().flat_map(|namespace| {
-            let ids = namespace.files.list(&namespace.directory);
-            ids.into_iter().filter(|id| is_name(id)).map(|id| format!("{}/{id}", namespace.name))
+            namespace.ids.iter().filter(|id| is_name(id)).map(|id| format!("{}/{id}", namespace.name))
         });
         all.collect()
     }
@@ -53,7 +66,7 @@ impl Records for Containerd {
             Some((name, id)) => (Some(name), id),
             None => (None, id),
         };
-        let here = self.namespaces(files).iter();
+        let here = self.namespaces(files).with(id);
         let here = here.filter(|namespace| name.is_none_or(|name| namespace.name == name));
         here.filter_map(|namespace| namespace.load(id)).collect()
     }
@@ -61,7 +74,7 @@ impl Records for Containerd {
 
 impl Containerd {
     /// Kubernetes' come first.
-    fn namespaces(&self, files: &Files) -> &[Namespace] {
+    fn namespaces(&self, files: &Files) -> &Places<Namespace> {
         self.namespaces.get_or_init(|| {
             let mut all = Vec::new();
             for state in STATES {
@@ -73,7 +86,7 @@ impl Containerd {
                 all.extend(namespaces(&files.of_user(user.uid), &tasks, user.uid));
             }
             all.sort_by_key(|namespace| (namespace.owner, namespace.name != CRI));
-            all
+            Places::new(all)
         })
     }
 }
@@ -82,9 +95,10 @@ fn namespaces(files: &Files, tasks: &str, owner: u32) -> Vec<Namespace> {
     let names = files.list(tasks).into_iter().filter(|name| name != MOBY && is_name(name));
     let namespace = |name: String| {
         let directory = format!("{tasks}/{name}");
-        Namespace { name, directory, files: files.clone(), owner }
+        let ids = files.place(&directory)?;
+        Some(Namespace { name, directory, ids, files: files.clone(), owner })
     };
-    names.map(namespace).collect()
+    names.filter_map(namespace).collect()
 }
 
 impl Namespace {

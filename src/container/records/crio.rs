@@ -61,6 +61,9 @@ impl CriO {
 
 fn container(storage: &Storage, directory: &str, id: &str) -> Option<Container> {
     let files = &storage.files;
+    if !storage.may_have(directory, id) {
+        return None;
+    }
     let spec = Spec::read(files, &storage.running(directory, id, "config.json"))
         .or_else(|| Spec::read(files, &storage.kept(directory, id, "config.json")))?;
     if spec.annotation("io.container.manager").is_some_and(|manager| manager != "cri-o") {

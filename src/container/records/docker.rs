@@ -2,13 +2,16 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use nix::unistd::Pid;
 use serde::Deserialize;
 
-use super::Records;
-use super::bundle::{Init, Spec};
+use super::bundle::{self, Init, Spec};
+use super::places::{self, Places};
+use super::{Records, bounded};
 use crate::container::cgroup_path::is_id;
+use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, seconds};
 
 /// Where the daemon keeps its data, and where it may be told to keep it elsewhere. The snap is told so.
@@ -25,17 +28,18 @@ const MOBY: &str = "io.containerd.runtime.v2.task/moby";
 
 #[derive(Deserialize)]
 struct Settings {
-    #[serde(rename = "data-root")]
+    #[serde(rename = "data-root", default, deserialize_with = "bounded::optional_text")]
     data_root: Option<String>,
     /// Its name before Docker 17.05.
+    #[serde(default, deserialize_with = "bounded::optional_text")]
     graph: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Config {
-    #[serde(rename = "Name", default)]
+    #[serde(rename = "Name", default, deserialize_with = "bounded::text")]
     name: String,
-    #[serde(rename = "Created", default)]
+    #[serde(rename = "Created", default, deserialize_with = "bounded::text")]
     created: String,
     #[serde(rename = "State", default)]
     state: State,
@@ -53,50 +57,57 @@ struct State {
 
 #[derive(Deserialize, Default)]
 struct Inner {
-    #[serde(rename = "Hostname", default)]
+    #[serde(rename = "Hostname", default, deserialize_with = "bounded::optional_text")]
     hostname: Option<String>,
-    #[serde(rename = "Image", default)]
+    #[serde(rename = "Image", default, deserialize_with = "bounded::optional_text")]
     image: Option<String>,
-    #[serde(rename = "Labels", default)]
+    #[serde(rename = "Labels", default, deserialize_with = "bounded::labels")]
     labels: Option<BTreeMap<String, String>>,
 }
 
 /// The places where there are containers, looked for once.
 #[derive(Default)]
 pub struct Docker {
-    roots: OnceCell<Vec<Place>>,
-    tasks: OnceCell<Vec<Place>>,
+    roots: OnceCell<Places<Place>>,
+    tasks: OnceCell<Places<Place>>,
 }
 
 /// A directory that has one for each container.
 struct Place {
     directory: String,
+    names: Rc<Names>,
     files: Files,
     owner: u32,
 }
 
+impl places::Place for Place {
+    fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
+        Box::new(self.names.iter())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.names.has_more()
+    }
+}
+
 impl Records for Docker {
     fn ids(&self, files: &Files) -> Vec<String> {
-        let places = self.roots(files).iter().chain(self.tasks(files));
-        let mut ids: Vec<String> = places.flat_map(|place| place.files.list(&place.directory)).collect();
-        ids.retain(|id| is_id(id));
-        ids.sort_unstable();
-        ids.dedup();
-        ids
+        let all = self.roots(files).ids().chain(self.tasks(files).ids());
+        all.filter(|id| is_id(id)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let found = self.roots(files).iter().filter_map(|place| place.load(id));
+        let found = self.roots(files).with(id).filter_map(|place| place.load(id));
         let found: Vec<Container> = found.collect();
         if found.is_empty() {
-            return self.tasks(files).iter().filter_map(|place| place.load_elsewhere(id)).collect();
+            return self.tasks(files).with(id).filter_map(|place| place.load_elsewhere(id)).collect();
         }
         found
     }
 }
 
 impl Docker {
-    fn roots(&self, files: &Files) -> &[Place] {
+    fn roots(&self, files: &Files) -> &Places<Place> {
         self.roots.get_or_init(|| {
             let mut all: Vec<Place> = Vec::new();
             for (root, settings) in ROOTS {
@@ -112,25 +123,26 @@ impl Docker {
                     all.extend(of_root(&files, &root, user.uid));
                 }
             }
-            all
+            Places::new(all)
         })
     }
 
     /// Of what runs, whatever its data root is.
-    fn tasks(&self, files: &Files) -> &[Place] {
+    fn tasks(&self, files: &Files) -> &Places<Place> {
         self.tasks.get_or_init(|| {
             let of_system = TASKS.iter().map(|state| place(files, &format!("{state}/{MOBY}"), 0));
             let of_users = files.users().iter().map(|user| {
                 let state = user.run("docker/containerd/daemon");
                 place(&files.of_user(user.uid), &format!("{state}/{MOBY}"), user.uid)
             });
-            of_system.chain(of_users).flatten().collect()
+            Places::new(of_system.chain(of_users).flatten().collect())
         })
     }
 }
 
 fn place(files: &Files, directory: &str, owner: u32) -> Option<Place> {
-    files.exists(directory).then(|| Place { directory: directory.to_owned(), files: files.clone(), owner })
+    let names = files.place(directory)?;
+    Some(Place { directory: directory.to_owned(), names, files: files.clone(), owner })
 }
 
 fn data_root(files: &Files, path: &str) -> Option<String> {
@@ -156,6 +168,9 @@ pub fn configs(files: &Files, container: &Container) -> Vec<String> {
 
 impl Place {
     fn load(&self, id: &str) -> Option<Container> {
+        if !self.names.may_have(id) {
+            return None;
+        }
         let path = format!("{}/{id}/config.v2.json", self.directory);
         let (config, modified) = self.files.json_dated::<Config>(&path)?;
         let mut container = Container { owner: self.owner, ..container(id, config) };
@@ -172,12 +187,9 @@ impl Place {
         let bundle = format!("{}/{id}", self.directory);
         let spec = Spec::read(&self.files, &format!("{bundle}/config.json"))?;
         let init = Init::from_file(&self.files, &format!("{bundle}/init.pid")).unwrap_or_default();
-        let file = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"]
-            .into_iter()
-            .find_map(|file| spec.source(file));
+        let file = bundle::FILES.into_iter().find_map(|file| spec.source(file));
         let containers = file.and_then(|file| Some(file.split_once(&format!("/{id}/"))?.0.to_owned()));
-        let place = |directory| Place { directory, files: self.files.clone(), owner: self.owner };
-        let named = containers.and_then(|directory| place(directory).load(id));
+        let named = containers.and_then(|directory| place(&self.files, &directory, self.owner)?.load(id));
         let mut container = named.unwrap_or_else(|| Container {
             hostname: spec.hostname(),
             owner: self.owner,

@@ -1,15 +1,40 @@
 //! Flatpak: `/run/user/UID/.flatpak/INSTANCE/`, with `info`, as the application sees it too, and
 //! `bwrapinfo.json`, which names its first process and its namespaces. They stay when it has ended.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
+
 use nix::unistd::Pid;
 use serde::Deserialize;
 
 use super::Records;
+use super::places::{self, Places};
+use crate::container::files::Names;
 use crate::container::users::User;
 use crate::container::{Container, Files, Runtime, rfc3339};
 use crate::isolation::kind::Kind;
 
-pub struct Flatpak;
+/// Below a user's runtime directory.
+const INSTANCES: &str = ".flatpak";
+
+#[derive(Default)]
+pub struct Flatpak {
+    places: OnceCell<Places<Place>>,
+}
+
+/// The instances of a user.
+struct Place {
+    directory: String,
+    names: Rc<Names>,
+    files: Files,
+    owner: u32,
+}
+
+impl places::Place for Place {
+    fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
+        Box::new(self.names.iter())
+    }
+}
 
 /// bwrap(1) --info-fd.
 #[derive(Deserialize)]
@@ -28,16 +53,24 @@ struct Bwrap {
 
 impl Records for Flatpak {
     fn ids(&self, files: &Files) -> Vec<String> {
-        let instances =
-            files.users().iter().flat_map(|user| files.of_user(user.uid).list(&user.run(".flatpak")));
-        instances.filter(|name| is_instance(name)).collect()
+        self.places(files).ids().filter(|name| is_instance(name)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        if !is_instance(id) {
-            return Vec::new();
-        }
-        files.users().iter().filter_map(|user| container(&files.of_user(user.uid), user, id)).collect()
+        let here = self.places(files).with(id).filter(|_| is_instance(id));
+        here.filter_map(|place| container(place, id)).collect()
+    }
+}
+
+impl Flatpak {
+    fn places(&self, files: &Files) -> &Places<Place> {
+        self.places.get_or_init(|| {
+            let place = |user: &User| {
+                let (directory, files) = (user.run(INSTANCES), files.of_user(user.uid));
+                Some(Place { names: files.place(&directory)?, directory, files, owner: user.uid })
+            };
+            Places::new(files.users().iter().filter_map(place).collect())
+        })
     }
 }
 
@@ -45,8 +78,8 @@ fn is_instance(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn container(files: &Files, user: &User, id: &str) -> Option<Container> {
-    let directory = user.run(&format!(".flatpak/{id}"));
+fn container(place: &Place, id: &str) -> Option<Container> {
+    let (files, directory) = (&place.files, format!("{}/{id}", place.directory));
     let path = format!("{directory}/bwrapinfo.json");
     let (bwrap, noted) = files.json_dated::<Bwrap>(&path)?;
     let info = files.read(&format!("{directory}/info")).unwrap_or_default();
@@ -57,7 +90,7 @@ fn container(files: &Files, user: &User, id: &str) -> Option<Container> {
         name: value(&info, "[Application]", "name"),
         image: value(&info, "[Application]", "runtime"),
         created: Some(rfc3339(noted)),
-        owner: user.uid,
+        owner: place.owner,
         init: (bwrap.pid > 0).then(|| Pid::from_raw(bwrap.pid)),
         init_noted: Some(noted),
         namespaces: namespaces.into_iter().filter_map(|(kind, id)| Some((kind, id?))).collect(),

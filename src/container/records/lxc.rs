@@ -2,9 +2,12 @@
 //! directory of links for all projects. No file tells the init process: the core finds it by its group.
 
 use std::cell::OnceCell;
+use std::rc::Rc;
 
 use super::Records;
+use super::places::{self, Places};
 use crate::container::cgroup_path::is_name;
+use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime};
 
 const LXC: &str = "/var/lib/lxc";
@@ -19,55 +22,59 @@ const DAEMONS: [(Runtime, &str, &str); 3] = [
 
 #[derive(Default)]
 pub struct Lxc {
-    places: OnceCell<Vec<Place>>,
+    places: OnceCell<Places<Place>>,
 }
 
 struct Place {
     runtime: Runtime,
     /// One with all containers, as they are called in control groups.
     directory: String,
+    names: Rc<Names>,
     settings: String,
     files: Files,
     owner: u32,
 }
 
+impl places::Place for Place {
+    fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
+        Box::new(self.names.iter())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.names.has_more()
+    }
+}
+
 impl Records for Lxc {
     fn ids(&self, files: &Files) -> Vec<String> {
-        let mut all: Vec<String> =
-            self.places(files).iter().flat_map(|place| place.files.list(&place.directory)).collect();
-        all.retain(|name| is_name(name));
-        all.sort_unstable();
-        all.dedup();
-        all
+        self.places(files).ids().filter(|name| is_name(name)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        self.places(files).iter().filter_map(|place| place.load(id)).collect()
+        self.places(files).with(id).filter_map(|place| place.load(id)).collect()
     }
 }
 
 impl Lxc {
-    fn places(&self, files: &Files) -> &[Place] {
+    fn places(&self, files: &Files) -> &Places<Place> {
         self.places.get_or_init(|| {
             let mut all: Vec<Place> = Vec::new();
             for (runtime, directory, settings) in DAEMONS {
                 let directory = format!("{directory}/containers");
-                let settings = settings.to_owned();
-                all.push(Place { runtime, directory, settings, files: files.clone(), owner: 0 });
+                all.extend(Place::new(runtime, directory, settings.to_owned(), files, 0));
             }
             let told = lxcpath(files, "/etc/lxc/lxc.conf");
             for directory in [Some(LXC.to_owned()), told].into_iter().flatten() {
-                all.push(Place::of_lxc(directory, files, 0));
+                all.extend(Place::of_lxc(directory, files, 0));
             }
             for user in files.users() {
                 let files = files.of_user(user.uid);
                 let told = user.home(".config/lxc/lxc.conf").and_then(|path| lxcpath(&files, &path));
                 for directory in user.home(".local/share/lxc").into_iter().chain(told) {
-                    all.push(Place::of_lxc(directory, &files, user.uid));
+                    all.extend(Place::of_lxc(directory, &files, user.uid));
                 }
             }
-            all.retain(|place| place.files.exists(&place.directory));
-            all
+            Places::new(all)
         })
     }
 }
@@ -79,8 +86,19 @@ fn lxcpath(files: &Files, path: &str) -> Option<String> {
 }
 
 impl Place {
-    fn of_lxc(directory: String, files: &Files, owner: u32) -> Place {
-        Place { runtime: Runtime::Lxc, settings: directory.clone(), directory, files: files.clone(), owner }
+    fn new(
+        runtime: Runtime,
+        directory: String,
+        settings: String,
+        files: &Files,
+        owner: u32,
+    ) -> Option<Place> {
+        let names = files.place(&directory)?;
+        Some(Place { runtime, directory, names, settings, files: files.clone(), owner })
+    }
+
+    fn of_lxc(directory: String, files: &Files, owner: u32) -> Option<Place> {
+        Place::new(Runtime::Lxc, directory.clone(), directory, files, owner)
     }
 
     fn load(&self, id: &str) -> Option<Container> {

@@ -23,6 +23,9 @@ impl Records for Machined {
 }
 
 fn container(files: &Files, name: &str) -> Option<Container> {
+    if !files.names(MACHINES).may_have(name) {
+        return None;
+    }
     let path = format!("{MACHINES}/{name}");
     let text = files.read(&path)?;
     let text = String::from_utf8_lossy(&text);

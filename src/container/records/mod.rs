@@ -1,5 +1,6 @@
 //! What runtimes write down of their containers: the table of those whose files we read.
 
+mod bounded;
 mod bundle;
 mod containerd;
 mod crio;
@@ -9,10 +10,12 @@ mod flatpak;
 mod lxc;
 mod machined;
 mod oci;
+mod places;
 mod podman;
 mod snap;
 mod storage;
 
+pub use bounded::Each;
 pub use docker::configs as docker_configs;
 
 use crate::container::{Container, Files};
@@ -72,7 +75,7 @@ impl Store {
             Store::CriO => Box::new(CriO::default()),
             Store::Docker => Box::new(Docker::default()),
             Store::Firejail => Box::new(Firejail),
-            Store::Flatpak => Box::new(Flatpak),
+            Store::Flatpak => Box::new(Flatpak::default()),
             Store::Lxc => Box::new(Lxc::default()),
             Store::Machined => Box::new(Machined),
             Store::Oci => Box::new(Oci::default()),

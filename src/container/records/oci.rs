@@ -2,12 +2,14 @@
 //! runtimes write down of all that they run. What others manage is told by the others' records.
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::Records;
 use super::bundle::{Crun, Init, Runc, Spec, Youki};
+use super::places::{self, Places};
 use super::podman::Podman;
 use crate::container::cgroup_path::is_name;
+use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, seconds};
 
 const RUNTIMES: [(Runtime, &str); 3] =
@@ -15,7 +17,7 @@ const RUNTIMES: [(Runtime, &str); 3] =
 
 #[derive(Default)]
 pub struct Oci {
-    places: OnceCell<Vec<Place>>,
+    places: OnceCell<Places<Place>>,
     podman: Podman,
 }
 
@@ -23,9 +25,19 @@ pub struct Oci {
 struct Place {
     runtime: Runtime,
     directory: String,
-    ids: BTreeSet<String>,
+    ids: Rc<Names>,
     files: Files,
     owner: u32,
+}
+
+impl places::Place for Place {
+    fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
+        Box::new(self.ids.iter())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.ids.has_more()
+    }
 }
 
 /// What is common to the three.
@@ -41,17 +53,17 @@ struct State {
 
 impl Records for Oci {
     fn ids(&self, files: &Files) -> Vec<String> {
-        self.places(files).iter().flat_map(|place| place.ids.iter().cloned()).collect()
+        self.places(files).ids().filter(|id| is_name(id)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let here = self.places(files).iter().filter(|place| place.ids.contains(id));
+        let here = self.places(files).with(id).filter(|_| is_name(id));
         here.filter_map(|place| self.container(files, place, id)).collect()
     }
 }
 
 impl Oci {
-    fn places(&self, files: &Files) -> &[Place] {
+    fn places(&self, files: &Files) -> &Places<Place> {
         self.places.get_or_init(|| {
             let mut all = Vec::new();
             for (runtime, name) in RUNTIMES {
@@ -62,7 +74,7 @@ impl Oci {
                     all.extend(Place::new(runtime, user.run(name), files.of_user(user.uid), user.uid));
                 }
             }
-            all
+            Places::new(all)
         })
     }
 
@@ -100,8 +112,8 @@ impl Oci {
 
 impl Place {
     fn new(runtime: Runtime, directory: String, files: Files, owner: u32) -> Option<Place> {
-        let ids: BTreeSet<String> = files.list(&directory).into_iter().filter(|id| is_name(id)).collect();
-        (!ids.is_empty()).then_some(Place { runtime, directory, ids, files, owner })
+        let ids = files.place(&directory)?;
+        Some(Place { runtime, directory, ids, files, owner })
     }
 
     fn state(&self, id: &str) -> Option<State> {

@@ -1,22 +1,44 @@
 //! Podman, root's and every user's: the list of containers in its storage, conmon's word for the init
 //! process. buildah keeps its working containers in the same lists.
 
-use crate::sys::keyed::HashMap;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::rc::Rc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use super::Records;
 use super::bundle::{Crun, Init, Runc, Spec};
+use super::places::{Place, Places};
 use super::storage::Storage;
+use super::{Records, bounded};
 use crate::container::cgroup_path::is_id;
+use crate::container::files::NODE;
 use crate::container::{Container, Files, Runtime, seconds};
+use crate::sys::keyed::HashSet;
 
 /// The lists, read once: one file names all containers of a storage driver.
 #[derive(Default)]
 pub struct Podman {
-    stores: OnceCell<Vec<(Storage, HashMap<String, Listed>)>>,
+    stores: OnceCell<Places<Store>>,
 }
+
+/// By id.
+type List = BTreeMap<Rc<str>, Listed>;
+
+struct Store {
+    storage: Storage,
+    listed: List,
+}
+
+impl Place for Store {
+    fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
+        Box::new(self.listed.keys())
+    }
+}
+
+/// Of a container; Podman's are shorter.
+const LONGEST_NAME: usize = 4096;
 
 struct Listed {
     directory: String,
@@ -27,28 +49,34 @@ struct Listed {
 
 #[derive(Deserialize)]
 struct Entry {
+    #[serde(deserialize_with = "bounded::text")]
     id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::lines")]
     names: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::text")]
     created: String,
-    /// JSON again, in a string.
-    #[serde(default)]
-    metadata: String,
+    #[serde(default, deserialize_with = "metadata")]
+    metadata: Metadata,
 }
 
 #[derive(Deserialize, Default)]
 struct Metadata {
-    #[serde(rename = "image-name", default)]
+    #[serde(rename = "image-name", default, deserialize_with = "bounded::optional_text")]
     image_name: Option<String>,
+}
+
+/// JSON again, in a string.
+fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metadata, D::Error> {
+    let parse = |text: &str| serde_json::from_str(text).ok();
+    bounded::read(deserializer, |text| bounded::short(text).and_then(parse).unwrap_or_default())
 }
 
 /// buildah's own file, after its source (`Builder`).
 #[derive(Deserialize)]
 struct Buildah {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::optional_text")]
     image: Option<String>,
-    #[serde(rename = "container-name", default)]
+    #[serde(rename = "container-name", default, deserialize_with = "bounded::optional_text")]
     name: Option<String>,
 }
 
@@ -58,101 +86,128 @@ const OWN: [&str; 4] =
 
 impl Records for Podman {
     fn ids(&self, files: &Files) -> Vec<String> {
-        self.stores(files).iter().flat_map(|(_, listed)| listed.keys().cloned()).collect()
+        self.stores(files).ids().map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let stores = self.stores(files).iter();
-        stores.filter_map(|(storage, listed)| container(storage, listed, id)).collect()
+        let stores = self.stores(files).with(id);
+        stores.filter_map(|store| container(&store.storage, &store.listed, id)).collect()
     }
 }
 
 impl Podman {
-    fn stores(&self, files: &Files) -> &[(Storage, HashMap<String, Listed>)] {
+    fn stores(&self, files: &Files) -> &Places<Store> {
         self.stores.get_or_init(|| {
             let of_users = files.users().iter().flat_map(|user| Storage::of_user(files, user));
             let all = Storage::of_system(files).into_iter().chain(of_users);
-            let mut all: Vec<_> = all.map(with_lists).collect();
-            let found = elsewhere(files, "/run", 0, &all);
-            all.extend(found);
-            for user in files.users() {
-                let found = elsewhere(&files.of_user(user.uid), &user.run, user.uid, &all);
+            let mut all: Vec<_> = all.map(Store::new).collect();
+            let of_users = files.users().iter().map(|user| (files.of_user(user.uid), &*user.run, user.uid));
+            for (files, run, owner) in std::iter::once((files.clone(), "/run", 0)).chain(of_users) {
+                let of_owner: Vec<&Store> = all.iter().filter(|store| store.storage.owner == owner).collect();
+                let found = elsewhere(&files, run, owner, &of_owner);
                 all.extend(found);
             }
-            all
+            Places::new(all)
         })
     }
 
     /// The working container of buildah whose id begins like this: the host name of what runs in it.
     pub fn working(&self, files: &Files, owner: u32, hostname: &str) -> Option<Container> {
-        let of_owner = self.stores(files).iter().filter(|(storage, _)| storage.owner == owner);
-        let mut found = of_owner.flat_map(|(storage, listed)| {
-            let ids = listed.keys().filter(|id| hostname.len() == 12 && id.starts_with(hostname));
-            ids.filter_map(move |id| container(storage, listed, id))
+        /// No two ids begin alike, unless somebody made them so.
+        const MOST_ALIKE: usize = 4;
+        if hostname.len() != 12 {
+            return None;
+        }
+        let of_owner = self.stores(files).iter().filter(|store| store.storage.owner == owner);
+        let ids = of_owner.flat_map(|store| {
+            let from =
+                store.listed.range::<str, _>((Bound::Included(hostname), Bound::Unbounded)).map(|(id, _)| id);
+            from.take_while(|id| id.starts_with(hostname)).map(move |id| (store, id))
         });
+        let mut found =
+            ids.take(MOST_ALIKE).filter_map(|(store, id)| container(&store.storage, &store.listed, id));
         found.find(|container| container.runtime == Runtime::Buildah)
     }
 }
 
-fn with_lists(storage: Storage) -> (Storage, HashMap<String, Listed>) {
-    let listed = storage.directories.iter().flat_map(|directory| list(&storage, directory)).collect();
-    (storage, listed)
+impl Store {
+    fn new(storage: Storage) -> Store {
+        let listed = storage.directories.iter().flat_map(|directory| list(&storage, directory)).collect();
+        Store { storage, listed }
+    }
+
+    /// CRI-O's too, which are in no list.
+    fn every_id(&self) -> impl Iterator<Item = Rc<str>> {
+        let running = self.storage.running_ids().into_iter().map(Rc::from);
+        self.listed.keys().cloned().chain(running)
+    }
 }
 
 /// Storage that only a command line named, or in a home that /etc/passwd does not tell: of what runs, the OCI
 /// runtime wrote down where its bundle is.
-fn elsewhere(
-    files: &Files,
-    runtimes: &str,
-    owner: u32,
-    known: &[(Storage, HashMap<String, Listed>)],
-) -> Vec<(Storage, HashMap<String, Listed>)> {
-    let of_owner = || known.iter().filter(|(storage, _)| storage.owner == owner);
-    let is_known = |id: &String| {
-        of_owner().any(|(storage, listed)| listed.contains_key(id) || storage.has_running(id)) // CRI-O's do
-    };
-    let mut found: Vec<(Storage, HashMap<String, Listed>)> = Vec::new();
+fn elsewhere(files: &Files, runtimes: &str, owner: u32, stores: &[&Store]) -> Vec<Store> {
+    let mut known: HashSet<Rc<str>> = stores.iter().flat_map(|store| store.every_id()).collect();
+    // Each is looked at once, whatever number of bundles are said to be there.
+    let mut graphs: HashSet<String> = stores.iter().map(|store| store.storage.graph.clone()).collect();
+    let mut found: Vec<Store> = Vec::new();
     for runtime in ["crun", "runc"] {
         let directory = format!("{runtimes}/{runtime}");
-        for id in files.list(&directory).into_iter().filter(|id| is_id(id) && !is_known(id)) {
-            if found.iter().any(|(_, listed)| listed.contains_key(&id)) {
+        for id in files.list(&directory).into_iter().filter(|id| is_id(id)) {
+            if known.contains(&*id) {
                 continue;
             }
             let bundle = match runtime {
                 "crun" => Crun::read(files, &directory, &id).map(|crun| crun.bundle),
                 _ => Runc::read(files, &directory, &id).and_then(|runc| runc.bundle().map(str::to_owned)),
             };
-            let storage = bundle.and_then(|bundle| Storage::of_bundle(files, &bundle, runtimes, owner));
-            found.extend(storage.map(with_lists));
+            let Some(bundle) = bundle else { continue };
+            let place = Storage::place_of(&bundle).filter(|(graph, _)| graphs.insert((*graph).to_owned()));
+            let storage = place.and_then(|place| Storage::of_bundle(files, place, runtimes, owner));
+            let store = storage.map(Store::new);
+            known.extend(store.iter().flat_map(|store| store.listed.keys().cloned()));
+            found.extend(store);
         }
     }
     found
 }
 
-fn list(storage: &Storage, directory: &str) -> Vec<(String, Listed)> {
+fn list(storage: &Storage, directory: &str) -> Vec<(Rc<str>, Listed)> {
     // Those that go with the next boot (--rm), and all of a transient store, stand apart since Podman 4.4.
     let lists = [
         format!("{}/{directory}/containers.json", storage.graph),
         format!("{}/{directory}/volatile-containers.json", storage.graph),
         format!("{}/{directory}/volatile-containers.json", storage.run),
     ];
-    let entries = lists.iter().filter_map(|path| storage.files.json::<Vec<Entry>>(path)).flatten();
-    let entries = entries.filter(|entry| is_id(&entry.id));
-    entries
-        .map(|entry| {
-            let metadata: Metadata = serde_json::from_str(&entry.metadata).unwrap_or_default();
-            let listed = Listed {
-                directory: directory.to_owned(),
-                name: entry.names.unwrap_or_default().into_iter().next(),
-                image: metadata.image_name,
-                created: seconds(&entry.created),
-            };
-            (entry.id, listed)
-        })
-        .collect()
+    lists.iter().flat_map(|path| entries(storage, directory, path)).collect()
 }
 
-fn container(storage: &Storage, all: &HashMap<String, Listed>, id: &str) -> Option<Container> {
+fn entries(storage: &Storage, directory: &str, path: &str) -> Vec<(Rc<str>, Listed)> {
+    let mut all = Vec::new();
+    let whole = storage.files.json_each(path, |entry: Entry| {
+        if !is_id(&entry.id) {
+            return true;
+        }
+        let listed = Listed {
+            directory: directory.to_owned(),
+            name: entry
+                .names
+                .unwrap_or_default()
+                .into_iter()
+                .next()
+                .filter(|name| name.len() <= LONGEST_NAME),
+            image: entry.metadata.image_name,
+            created: seconds(&entry.created),
+        };
+        let texts = [listed.name.as_ref(), listed.image.as_ref(), listed.created.as_ref()];
+        let length: usize = texts.into_iter().flatten().map(String::len).sum();
+        let kept = storage.files.keep(path, 4 * NODE + directory.len() + length);
+        all.push((Rc::from(entry.id), listed));
+        kept
+    });
+    whole.map(|()| all).unwrap_or_default()
+}
+
+fn container(storage: &Storage, all: &List, id: &str) -> Option<Container> {
     let listed = all.get(id)?;
     let spec = spec(storage, &listed.directory, id).unwrap_or_default();
     let mut container = Container {
@@ -185,7 +240,7 @@ fn container(storage: &Storage, all: &HashMap<String, Listed>, id: &str) -> Opti
 }
 
 /// The pod's name stands in Podman's database alone; its infra container has it as host name.
-fn pod(storage: &Storage, all: &HashMap<String, Listed>, listed: &Listed, spec: &Spec) -> Option<String> {
+fn pod(storage: &Storage, all: &List, listed: &Listed, spec: &Spec) -> Option<String> {
     if let Some(infra) = spec.annotation("io.kubernetes.cri-o.SandboxID").filter(|id| is_id(id)) {
         return self::spec(storage, &all.get(infra)?.directory, infra)?.hostname();
     }

@@ -19,7 +19,9 @@ impl Records for Snap {
     /// By `NAME` or what begins with `NAME.`; no snap's name has a dot in it.
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
         let name = id.split('.').next().unwrap_or_default();
-        let inode = files.inode(&format!("{NAMESPACES}/{name}.mnt"));
+        let file = format!("{name}.mnt");
+        let there = files.names(NAMESPACES).may_have(&file);
+        let inode = there.then(|| files.inode(&format!("{NAMESPACES}/{file}"))).flatten();
         let container = inode.map(|inode| Container {
             name: Some(name.to_owned()),
             namespaces: vec![(Kind::Mnt, inode)],

@@ -53,7 +53,9 @@ impl Storage {
 
     fn new(files: &Files, graph: &str, run: &str, runtimes: &str, owner: u32) -> Option<Storage> {
         let mut directories: Vec<String> = files.list(graph);
-        directories.retain(|name| name.ends_with("-containers"));
+        directories.retain(|name| {
+            name.ends_with("-containers") && files.place(&format!("{graph}/{name}")).is_some()
+        });
         (!directories.is_empty()).then(|| Storage {
             graph: graph.to_owned(),
             run: run.to_owned(),
@@ -64,19 +66,35 @@ impl Storage {
         })
     }
 
-    /// The one that a bundle lies in: `GRAPHROOT/DRIVER-containers/ID/userdata`.
-    pub fn of_bundle(files: &Files, bundle: &str, runtimes: &str, owner: u32) -> Option<Storage> {
+    /// GRAPHROOT and directory of a bundle: `GRAPHROOT/DRIVER-containers/ID/userdata`.
+    pub fn place_of(bundle: &str) -> Option<(&str, &str)> {
         let (directory, _) = bundle.strip_suffix("/userdata")?.rsplit_once('/')?;
         let (graph, directory) = directory.rsplit_once('/')?;
-        let there = graph.starts_with('/') && directory.ends_with("-containers") && !files.may_hang(graph);
+        (graph.starts_with('/') && directory.ends_with("-containers")).then_some((graph, directory))
+    }
+
+    /// The one that a bundle lies in.
+    pub fn of_bundle(
+        files: &Files,
+        (graph, directory): (&str, &str),
+        runtimes: &str,
+        owner: u32,
+    ) -> Option<Storage> {
+        let there = !files.may_hang(graph);
         let storage = there.then(|| Storage::new(files, graph, "", runtimes, owner))?;
         storage.filter(|storage| storage.directories.iter().any(|known| known == directory))
     }
 
-    /// Is there anything of that container's below RUNROOT?
-    pub fn has_running(&self, id: &str) -> bool {
-        let mut directories = self.directories.iter();
-        directories.any(|directory| self.files.exists(&format!("{}/{directory}/{id}", self.run)))
+    /// Ids of containers that have something below RUNROOT.
+    pub fn running_ids(&self) -> Vec<String> {
+        let below = |directory: &String| self.files.list(&format!("{}/{directory}", self.run));
+        self.directories.iter().flat_map(below).collect()
+    }
+
+    /// Can there be anything of that container's?
+    pub fn may_have(&self, directory: &str, id: &str) -> bool {
+        let there = |root: &str| self.files.names(&format!("{root}/{directory}")).may_have(id);
+        there(&self.graph) || there(&self.run)
     }
 
     /// A container's files that stay.

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 
 use super::State;
 use super::file::{self, FileCapabilities};
+use crate::aside::{self, Account};
 use crate::isolation::kind::Kind;
 use crate::isolation::ns;
 use crate::proc::ProcRoot;
@@ -102,7 +103,7 @@ impl Program {
         let link = CString::new(exe.as_os_str().as_bytes()).ok()?;
         let gives = match asks_a_program(proc, pid, &link) {
             Ok(true) => Err(Errno::EREMOTEIO),
-            Ok(false) => given(&link),
+            Ok(false) => given(pid, &link),
             Err(errno) => Err(errno),
         };
         Some(Program { path, gives })
@@ -116,6 +117,7 @@ impl Program {
         match self.gives {
             Ok(_) => None,
             Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem may be FUSE".to_owned()),
+            Err(Errno::ETIMEDOUT) => Some("its filesystem does not answer in time".to_owned()),
             Err(errno) => Some(crate::errno::strerror(errno as i32)),
         }
     }
@@ -136,10 +138,17 @@ fn asks_a_program(proc: &ProcRoot, pid: Pid, file: &CStr) -> nix::Result<bool> {
     }))
 }
 
-fn given(file: &CStr) -> Result<Option<FileCapabilities>, Errno> {
-    match sys::get_xattr(file, c"security.capability", &mut [0; 64]) {
-        Ok(raw) => file::parse(raw).map(Some).ok_or(Errno::EINVAL),
-        Err(Errno::ENODATA | Errno::EOPNOTSUPP) => Ok(None),
-        Err(errno) => Err(errno),
+/// What lies below overlayfs is not known: another process asks for it, and is waited for a limited time.
+fn given(pid: Pid, file: &CStr) -> Result<Option<FileCapabilities>, Errno> {
+    let ask = || match sys::get_xattr(file, c"security.capability", &mut [0; 64]) {
+        Ok(raw) => [&0_i32.to_ne_bytes(), raw].concat(),
+        Err(errno) => (errno as i32).to_ne_bytes().to_vec(),
+    };
+    let answer = aside::once(Account::Container(pid.as_raw()), ask)?;
+    let (errno, raw) = answer.split_first_chunk().ok_or(Errno::EIO)?;
+    match Errno::from_raw(i32::from_ne_bytes(*errno)) {
+        Errno::UnknownErrno => file::parse(raw).map(Some).ok_or(Errno::EINVAL),
+        Errno::ENODATA | Errno::EOPNOTSUPP => Ok(None),
+        errno => Err(errno),
     }
 }

@@ -1,0 +1,137 @@
+//! What looks at others than the target is done by a process apart.
+//!
+//! The program's process begins with a copy of the memory of the one that was started. A container with
+//! CAP_SYS_PTRACE can read it before the program is executed, heap that was freed included. To find a target by its
+//! name the state files of all containers are read, with their labels and environments. So a child reads them, in
+//! the pid namespace of the caller, where the container does not see it, and hands back the result alone.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use anyhow::{Context, Error, Result};
+use nix::unistd::{ForkResult, Pid};
+
+use super::plan::Request;
+use crate::aside::children_stay;
+use crate::container::target::Held;
+use crate::exit::{self, Outcome};
+use crate::isolation::seccomp::Filter;
+use crate::isolation::{descriptors, launch};
+use crate::sys::{self, Ended};
+
+/// A result that can be handed from one process to another.
+pub trait Portable: Sized {
+    fn pack(self) -> (Vec<u8>, Vec<OwnedFd>);
+    /// None: it is no result of this kind.
+    fn unpack(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Self>;
+}
+
+/// The child has failed, and has said why.
+#[derive(Debug)]
+struct Failed(Ended);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("child exit failed")
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// Does the work in a child if the program's process will be seen by a container's. A failure of the child ends in
+/// [`outcome`].
+pub fn apart<T: Portable>(request: &Request, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    if !request.is_seen_inside() || !children_stay() {
+        return work();
+    }
+    let (own, other) = UnixStream::pair().context("socketpair failed")?;
+    match sys::fork_silent().context("fork failed")? {
+        ForkResult::Child => {
+            drop(own);
+            let (program, failure) = sys::memory::program();
+            let done = work().and_then(|result| hand_over(&other, result));
+            let outcome = done.map(|()| 0).map_err(exit::Exit::from);
+            std::process::exit(i32::from(exit::report(program, failure, outcome)));
+        }
+        ForkResult::Parent { child } => {
+            drop(other);
+            let received = receive(&own);
+            let ended = sys::wait(child, libc::__WALL).context("waitpid failed")?;
+            match ended {
+                Ended::Exited(0) => received?.context("an incomplete result of the child"),
+                _ => Err(Failed(ended).into()),
+            }
+        }
+    }
+}
+
+/// How the program ends after this error: as the child that failed, or with what there is to say.
+pub fn outcome(error: Error) -> Outcome {
+    match error.downcast_ref() {
+        Some(Failed(ended)) => launch::as_child(*ended),
+        None => Err(error.into()),
+    }
+}
+
+fn hand_over(socket: &UnixStream, result: impl Portable) -> Result<()> {
+    let (bytes, given) = result.pack();
+    let failed = "cannot hand over a result";
+    descriptors::send_all(socket.as_fd(), &given).context(failed)?;
+    (&*socket).write_all(&bytes).context(failed)
+}
+
+fn receive<T: Portable>(socket: &UnixStream) -> Result<Option<T>> {
+    let Some(given) = descriptors::receive_all(socket.as_fd()) else { return Ok(None) };
+    let mut bytes = Vec::new();
+    (&*socket).read_to_end(&mut bytes).context("cannot read a result")?;
+    Ok(T::unpack(&bytes, given))
+}
+
+impl Portable for Held {
+    fn pack(self) -> (Vec<u8>, Vec<OwnedFd>) {
+        (self.pid.as_raw().to_ne_bytes().to_vec(), self.pidfd.into_iter().collect())
+    }
+
+    fn unpack(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Held> {
+        let pid = Pid::from_raw(i32::from_ne_bytes(bytes.try_into().ok()?));
+        Some(Held { pid, pidfd: descriptors.into_iter().next() })
+    }
+}
+
+impl Portable for Option<Pid> {
+    fn pack(self) -> (Vec<u8>, Vec<OwnedFd>) {
+        (self.map(|pid| pid.as_raw().to_ne_bytes().to_vec()).unwrap_or_default(), Vec::new())
+    }
+
+    fn unpack(bytes: &[u8], _: Vec<OwnedFd>) -> Option<Option<Pid>> {
+        match bytes {
+            [] => Some(None),
+            _ => bytes.try_into().ok().map(|bytes| Some(Pid::from_raw(i32::from_ne_bytes(bytes)))),
+        }
+    }
+}
+
+impl Portable for Vec<OwnedFd> {
+    fn pack(self) -> (Vec<u8>, Vec<OwnedFd>) {
+        (Vec::new(), self)
+    }
+
+    fn unpack(_: &[u8], descriptors: Vec<OwnedFd>) -> Option<Vec<OwnedFd>> {
+        Some(descriptors)
+    }
+}
+
+impl Portable for Option<Filter> {
+    fn pack(self) -> (Vec<u8>, Vec<OwnedFd>) {
+        (self.map(|filter| filter.to_bytes()).unwrap_or_default(), Vec::new())
+    }
+
+    fn unpack(bytes: &[u8], _: Vec<OwnedFd>) -> Option<Option<Filter>> {
+        match bytes {
+            [] => Some(None),
+            _ => Filter::from_bytes(bytes).map(Some),
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! How files of users and of containers are reached: by another process, as an access to them may never end.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::Mode;
+
+use super::Files;
+use crate::aside::{Account, Aside};
+use crate::sys;
+
+/// What of a file is of interest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    pub device: u64,
+    pub inode: u64,
+    pub mode: u32,
+    pub uid: u32,
+    pub size: u64,
+    pub modified: i64,
+}
+
+impl Meta {
+    pub fn of(file: &File) -> nix::Result<Meta> {
+        let meta =
+            file.metadata().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+        Ok(Meta {
+            device: meta.dev(),
+            inode: meta.ino(),
+            mode: meta.mode(),
+            uid: meta.uid(),
+            size: meta.size(),
+            modified: meta.mtime(),
+        })
+    }
+
+    pub fn is_file(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFREG
+    }
+
+    fn to_bytes(self) -> Vec<u8> {
+        let (mode, uid) = (self.mode.to_ne_bytes(), self.uid.to_ne_bytes());
+        let numbers = [self.device, self.inode, self.size].map(u64::to_ne_bytes);
+        [numbers.as_flattened(), &self.modified.to_ne_bytes(), &mode, &uid].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Meta> {
+        let long = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+        let short = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        Some(Meta {
+            device: long(0)?,
+            inode: long(8)?,
+            size: long(16)?,
+            modified: long(24)? as i64,
+            mode: short(32)?,
+            uid: short(36)?,
+        })
+    }
+}
+
+/// A file that was opened: by this process, or else by the other, where it is the one opened last.
+pub struct Opened {
+    pub meta: Meta,
+    pub file: Option<File>,
+}
+
+impl Opened {
+    pub fn new(file: File) -> nix::Result<Opened> {
+        Ok(Opened { meta: Meta::of(&file)?, file: Some(file) })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Request {
+    /// With flags of open(2).
+    Open(OFlag),
+    /// The same, and no symbolic link is followed on the way.
+    OpenExact,
+    /// The next part of the content of the file that was opened last, of at most this length.
+    Content(u64),
+    /// The first names of a directory.
+    Names(usize),
+}
+
+impl Request {
+    fn to_bytes(self, user: Option<u32>, path: &str) -> Vec<u8> {
+        let (kind, number) = match self {
+            Request::Open(flags) => (0, flags.bits() as u64),
+            Request::OpenExact => (1, 0),
+            Request::Content(largest) => (2, largest),
+            Request::Names(most) => (3, most as u64),
+        };
+        let (has_user, user) = (u8::from(user.is_some()), user.unwrap_or(0).to_ne_bytes());
+        [&[kind, has_user], &user[..], &number.to_ne_bytes(), path.as_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<(Request, Option<u32>, &str)> {
+        let ([kind, has_user], rest) = bytes.split_first_chunk()?;
+        let (user, rest) = rest.split_first_chunk()?;
+        let (number, path) = rest.split_first_chunk()?;
+        let number = u64::from_ne_bytes(*number);
+        let request = match kind {
+            0 => Request::Open(OFlag::from_bits_retain(i32::try_from(number).ok()?)),
+            1 => Request::OpenExact,
+            2 => Request::Content(number),
+            _ => Request::Names(usize::try_from(number).ok()?),
+        };
+        let user = (*has_user != 0).then_some(u32::from_ne_bytes(*user));
+        Some((request, user, std::str::from_utf8(path).ok()?))
+    }
+}
+
+impl Files {
+    /// Whose time an access takes, if it may take any.
+    fn account(&self) -> Option<Account> {
+        self.user.map(Account::User).or(self.system.account)
+    }
+
+    /// Are these files of somebody who could let this process wait?
+    pub(super) fn may_wait(&self) -> bool {
+        self.account().is_some()
+    }
+
+    pub(super) fn opened(&self, path: &str, flags: OFlag) -> nix::Result<Opened> {
+        match self.may_wait() {
+            false => Opened::new(self.open_here(path, flags)?),
+            true => self.opened_aside(Request::Open(flags), path),
+        }
+    }
+
+    /// By a path without symbolic links.
+    pub(super) fn opened_exact(&self, path: &str) -> nix::Result<Opened> {
+        self.opened_aside(Request::OpenExact, path)
+    }
+
+    fn opened_aside(&self, request: Request, path: &str) -> nix::Result<Opened> {
+        let answer = self.ask(request, path)?;
+        Ok(Opened { meta: Meta::from_bytes(&answer).ok_or(Errno::EIO)?, file: None })
+    }
+
+    /// What is in the file that the other process opened last, and at most one byte more than `largest`. In parts:
+    /// on the way there are copies of each.
+    pub(super) fn content(&self, largest: u64) -> nix::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        loop {
+            let length = PART.min(largest + 1 - content.len() as u64);
+            let part = self.ask(Request::Content(length), "")?;
+            content.extend_from_slice(&part);
+            if (part.len() as u64) < length || content.len() as u64 > largest {
+                return Ok(content);
+            }
+        }
+    }
+
+    /// The first names in a directory; one that is no text is empty.
+    pub(super) fn first_names(&self, path: &str, most: usize) -> nix::Result<Vec<String>> {
+        if !self.may_wait() {
+            return self.names_here(path, most);
+        }
+        let names = self.ask(Request::Names(most), path)?;
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = names.split(|&b| b == 0);
+        Ok(names.map(|name| String::from_utf8(name.to_vec()).unwrap_or_default()).collect())
+    }
+
+    /// Is the path known to lead nowhere, from a look into directories of root's alone? No process is needed for that.
+    pub(super) fn is_missing(&self, path: &str) -> bool {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let root = match &self.system.below {
+            Some(root) => root.try_clone().ok(),
+            None => open("/", flags, Mode::empty()).ok(),
+        };
+        let Some(mut directory) = root else { return false };
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            match openat(&directory, name, flags, Mode::empty()) {
+                Ok(next) => directory = next,
+                Err(errno) => return errno == Errno::ENOENT,
+            }
+            let of_root =
+                |known: sys::Known| known.uid == 0 && u32::from(known.mode) & libc::S_IFMT == libc::S_IFDIR;
+            if name == ".." || !sys::known(&directory, c"").is_ok_and(of_root) {
+                return false;
+            }
+        }
+        false
+    }
+
+    fn ask(&self, request: Request, path: &str) -> nix::Result<Vec<u8>> {
+        let account = self.account().unwrap_or(Account::User(0));
+        self.mounts(); // read once, and not by each process anew
+        let mut place = self.system.aside.borrow_mut();
+        let mut aside = match place.take() {
+            Some(aside) => aside,
+            None => self.start()?,
+        };
+        let mut answer = aside.ask(account, &request.to_bytes(self.user, path))?;
+        *place = Some(aside);
+        let errno = *answer.first_chunk().ok_or(Errno::EIO)?;
+        match i32::from_ne_bytes(errno) {
+            0 => {
+                answer.drain(..errno.len());
+                Ok(answer)
+            }
+            errno => Err(Errno::from_raw(errno)),
+        }
+    }
+
+    fn start(&self) -> nix::Result<Aside> {
+        let root: Vec<_> = self.system.below.iter().map(AsFd::as_fd).collect();
+        let mut server = Server { files: self.clone(), last: None };
+        Aside::start(&root, move |request| match server.answer(request) {
+            Ok(answer) => [&[0; 4], &answer[..]].concat(),
+            Err(errno) => (errno as i32).to_ne_bytes().to_vec(),
+        })
+    }
+}
+
+/// The other process.
+struct Server {
+    files: Files,
+    last: Option<Last>,
+}
+
+struct Last {
+    file: File,
+    /// Else the descriptor only names it.
+    is_read: bool,
+}
+
+const PART: u64 = 256 << 10;
+
+impl Server {
+    fn answer(&mut self, request: &[u8]) -> nix::Result<Vec<u8>> {
+        let (request, user, path) = Request::from_bytes(request).ok_or(Errno::EINVAL)?;
+        let files = Files { user, budget: None, ..self.files.clone() };
+        let file = match request {
+            Request::Open(flags) => files.open_here(path, flags)?,
+            Request::OpenExact => files.open_exact_here(path)?,
+            Request::Content(length) => return self.next_part(length),
+            Request::Names(most) => {
+                let names = files.names_here(path, most)?;
+                return Ok(names.join("\0").into_bytes());
+            }
+        };
+        let meta = Meta::of(&file)?;
+        self.last = Some(Last { file, is_read: false });
+        Ok(meta.to_bytes())
+    }
+
+    fn next_part(&mut self, length: u64) -> nix::Result<Vec<u8>> {
+        let last = self.last.as_mut().ok_or(Errno::EINVAL)?;
+        if !last.is_read {
+            *last = Last { file: super::files::reopened(&last.file)?, is_read: true };
+        }
+        let mut part = Vec::new();
+        match (&last.file).take(length).read_to_end(&mut part) {
+            Ok(_) => Ok(part),
+            Err(error) => Err(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_is_what_arrives() {
+        let meta = Meta { device: 1, inode: u64::MAX, mode: 0o100_644, uid: 7, size: 1 << 40, modified: -5 };
+        assert_eq!(meta.to_bytes().len(), 40);
+        assert_eq!(Meta::from_bytes(&meta.to_bytes()), Some(meta));
+        assert_eq!(Meta::from_bytes(&meta.to_bytes()[1..]), None);
+        let sent = Request::Open(OFlag::O_PATH | OFlag::O_CLOEXEC).to_bytes(Some(u32::MAX), "/a b");
+        let arrived = Request::from_bytes(&sent).expect("a request");
+        assert!(matches!(arrived.0, Request::Open(flags) if flags == OFlag::O_PATH | OFlag::O_CLOEXEC));
+        assert_eq!((arrived.1, arrived.2), (Some(u32::MAX), "/a b"));
+        let sent = Request::Names(50).to_bytes(None, "");
+        assert!(matches!(Request::from_bytes(&sent), Some((Request::Names(50), None, ""))));
+    }
+
+    #[test]
+    fn what_is_missing_in_a_directory_of_roots() {
+        let files = Files::new(std::path::Path::new("/")).expect("a root");
+        assert!(files.is_missing("/no-such-directory/.local/share"));
+        assert!(!files.is_missing("/proc/self"));
+        assert!(!files.is_missing("/"));
+        assert!(!files.is_missing("/etc/../no-such-directory"));
+    }
+
+    #[test]
+    fn another_process_says_the_same() {
+        let files = Files::new(std::path::Path::new("/")).expect("a root");
+        let of_user = files.of_user(0);
+        assert_eq!(of_user.read("/etc/passwd"), files.read("/etc/passwd"));
+        assert_eq!(of_user.list("/etc"), files.list("/etc"));
+        assert_eq!(of_user.modified("/etc/passwd"), files.modified("/etc/passwd"));
+        assert!(of_user.exists("/etc") && !of_user.exists("/no-such-directory"));
+        assert_eq!((of_user.read("/etc"), of_user.read("/dev/null")), (None, None));
+        assert_eq!(files.warnings().len(), 2, "neither is a file: {:?}", files.warnings());
+        assert!(
+            of_user.opened("/proc/self/root/etc", OFlag::O_PATH).is_err_and(|errno| errno == Errno::ELOOP)
+        );
+    }
+}

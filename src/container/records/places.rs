@@ -1,0 +1,81 @@
+//! Places with records, and which of them has one of an id.
+
+use std::rc::Rc;
+
+use crate::sys::keyed::HashMap;
+
+/// Has records of containers.
+pub trait Place {
+    fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_>;
+
+    /// May there be one of an id that is not among these?
+    fn may_have_more(&self) -> bool {
+        false
+    }
+}
+
+/// All places of a store. Those that have an id are found by one look-up: their owners choose how many places and
+/// how many ids there are, and no place is asked for an id that it has not.
+pub struct Places<P> {
+    all: Vec<P>,
+    by_id: HashMap<Rc<str>, Vec<usize>>,
+    /// Those that may have any.
+    unlisted: Vec<usize>,
+}
+
+impl<P: Place> Places<P> {
+    pub fn new(all: Vec<P>) -> Places<P> {
+        let mut by_id: HashMap<Rc<str>, Vec<usize>> = HashMap::default();
+        for (at, place) in all.iter().enumerate().filter(|(_, place)| !place.may_have_more()) {
+            place.ids().for_each(|id| by_id.entry(id.clone()).or_default().push(at));
+        }
+        let unlisted = (0..all.len()).filter(|&at| all[at].may_have_more()).collect();
+        Places { all, by_id, unlisted }
+    }
+
+    /// In the order of the places.
+    pub fn with(&self, id: &str) -> impl Iterator<Item = &P> {
+        let mut found = self.unlisted.clone();
+        found.extend(self.by_id.get(id).into_iter().flatten());
+        found.sort_unstable();
+        found.into_iter().map(|at| &self.all[at])
+    }
+
+    /// Every id, each once for every place that has it.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().flat_map(Place::ids).map(|id| &**id)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &P> {
+        self.all.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Shelf(&'static str, Vec<Rc<str>>, bool);
+
+    impl Place for Shelf {
+        fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
+            Box::new(self.1.iter())
+        }
+
+        fn may_have_more(&self) -> bool {
+            self.2
+        }
+    }
+
+    #[test]
+    fn those_that_have_it_in_their_order() {
+        let shelf =
+            |name, ids: &[&str], more| Shelf(name, ids.iter().map(|&id| Rc::from(id)).collect(), more);
+        let all =
+            vec![shelf("a", &["1", "2"], false), shelf("b", &["1"], true), shelf("c", &["2", "1"], false)];
+        let places = Places::new(all);
+        let with = |id: &str| places.with(id).map(|shelf| shelf.0).collect::<String>();
+        assert_eq!([with("1"), with("2"), with("3")], ["abc", "abc", "b"]);
+        assert_eq!(places.ids().collect::<String>(), "12121");
+    }
+}
