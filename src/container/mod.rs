@@ -4,18 +4,15 @@
 //! counts when a runtime's state on disk knows the id **and** the init process that the state names is alive
 //! in the very same group. No daemon is asked, so none can hang us.
 
-mod budget;
 mod by_namespace;
 mod cgroup_path;
 mod files;
 mod group;
 mod nested;
 pub mod profile;
-mod remote;
 mod resolver;
 mod runtimes;
 pub mod target;
-mod users;
 mod verify;
 
 pub use files::Files;

@@ -1,7 +1,6 @@
 //! What is read of a process only when a column needs it.
 
 use crate::sys::keyed::HashMap;
-use std::ops::Range;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;

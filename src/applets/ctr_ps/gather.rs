@@ -1,7 +1,5 @@
 //! The processes: first who each is and whose, then of those that are to be shown what their columns need.
 
-use std::ops::Range;
-
 use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
 
@@ -12,7 +10,7 @@ use super::origin;
 use super::prefetch::Ahead;
 use super::process::{Commands, Process};
 use super::select::{Filter, Selection};
-use crate::container::{Files, IdentifiedBy, PidNs, Resolver, Tag, is_of_group};
+use crate::container::{Files, PidNs, Resolver, Tag, is_of_group};
 use crate::isolation::cgroup;
 use crate::isolation::identity::{Identify, Identity, Way};
 use crate::proc::id_hash::ById;

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, chdir, chroot, fchdir, getuid, setgid, setuid};
@@ -14,7 +14,7 @@ use nix::unistd::{Gid, Uid, chdir, chroot, fchdir, getuid, setgid, setuid};
 use super::environ;
 use super::open::{ContainerCredentials, Opened, may_stay_out, meant_as_target, read_environ, stays_out};
 use super::plan::{Directory, Id, Request};
-use crate::exit::{self, Exit, Outcome};
+use crate::exit::Exit;
 use crate::isolation::capabilities::own;
 use crate::isolation::operation::{Operation, refused};
 use crate::isolation::{capabilities, cgroup, mounts, ns};
@@ -22,7 +22,7 @@ use crate::launch::credentials::find_user;
 use crate::launch::exec::{self, Environment};
 use crate::launch::harden;
 use crate::proc::ns::Kind;
-use crate::proc::{ProcRoot, open_plain};
+use crate::proc::open_plain;
 use crate::sys;
 use crate::text;
 
@@ -35,7 +35,7 @@ pub struct Entry<'a> {
     pub request: &'a Request,
     pub opened: Opened,
     pub user: Credentials,
-    groups_dropped: bool,
+    pub groups_dropped: bool,
 }
 
 /// All that is left to do is to execute the program.

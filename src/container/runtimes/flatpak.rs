@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::StateReader;
 use super::places::{self, Places};
 use crate::container::files::Names;
-use crate::container::users::User;
+use crate::container::files::users::User;
 use crate::container::{Container, Files, Runtime, rfc3339};
 use crate::proc::ns::Kind;
 

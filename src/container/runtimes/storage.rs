@@ -2,7 +2,7 @@
 //! below RUNROOT for what runs, and where storage.conf(5) puts both.
 
 use crate::container::Files;
-use crate::container::users::User;
+use crate::container::files::users::User;
 
 pub struct Storage {
     pub graph: String,

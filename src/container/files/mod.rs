@@ -1,6 +1,10 @@
 //! Reading runtimes' state files: below a root that may be another system's, and as somebody's whose files
 //! may be stale, truncated, huge or hostile.
 
+mod budget;
+mod remote;
+pub mod users;
+
 use crate::sys::keyed::HashMap;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
@@ -18,12 +22,12 @@ use nix::sys::stat::Mode;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::error::Category;
 
-use super::budget::{Budget, Cost, Spent};
-use super::remote::{Meta, Opened};
-use super::runtimes::Each;
-use super::users::{self, Mounts, User};
 use crate::access::{AccessProcess, Account};
+use crate::container::runtimes::Each;
 use crate::sys;
+use budget::{Budget, Cost, Spent};
+use remote::{Meta, Opened};
+use users::{Mounts, User};
 
 /// The files of a system, and what was wrong with those that could not be used.
 #[derive(Clone)]
@@ -177,7 +181,7 @@ impl Files {
 
     /// May the init process of a record be looked at?
     pub fn may_check(&self, id: &str) -> bool {
-        self.spend(id, Cost::Look, super::budget::CHECK)
+        self.spend(id, Cost::Look, budget::CHECK)
     }
 
     /// Those who may have containers without being root.

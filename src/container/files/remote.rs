@@ -256,7 +256,7 @@ impl Server {
     fn next_part(&mut self, length: u64) -> nix::Result<Vec<u8>> {
         let last = self.last.as_mut().ok_or(Errno::EINVAL)?;
         if !last.is_read {
-            *last = Last { file: super::files::reopened(&last.file)?, is_read: true };
+            *last = Last { file: super::reopened(&last.file)?, is_read: true };
         }
         let mut part = Vec::new();
         match (&last.file).take(length).read_to_end(&mut part) {
