@@ -88,7 +88,14 @@ pub struct Aside {
 
 impl Aside {
     /// `serve` has of the descriptors of this process those of `keep` alone, and `/` for a working directory.
-    pub fn start(keep: &[BorrowedFd<'_>], mut serve: impl FnMut(&[u8]) -> Vec<u8>) -> nix::Result<Aside> {
+    ///
+    /// # Safety
+    /// `serve` uses and drops no value that owns or borrows another descriptor which was opened before.
+    #[allow(unsafe_code)] // descriptors are closed by number: also those that have no owner here
+    pub unsafe fn start(
+        keep: &[BorrowedFd<'_>],
+        mut serve: impl FnMut(&[u8]) -> Vec<u8>,
+    ) -> nix::Result<Aside> {
         // Another pid namespace for children is a container's, which must not see this one.
         if !children_stay() {
             return Err(Errno::EPERM);
@@ -99,7 +106,8 @@ impl Aside {
             ForkResult::Child => {
                 let mut kept: Vec<_> = keep.iter().map(AsRawFd::as_raw_fd).collect();
                 kept.push(its.as_raw_fd());
-                sys::close_others(&mut kept);
+                // SAFETY: the caller promises it for `serve`; nothing else runs in this child, which ends by exit_now.
+                unsafe { sys::close_others(&mut kept) };
                 _ = setsid();
                 _ = chdir("/");
                 _ = answer_all(&its, &mut serve);
@@ -256,9 +264,15 @@ pub fn children_stay() -> bool {
 }
 
 /// One piece of work, by a process of its own.
-pub fn once(account: Account, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Vec<u8>> {
+///
+/// # Safety
+/// `work` uses and drops no value that owns or borrows a descriptor which was opened before.
+#[allow(unsafe_code)] // as it is for Aside::start
+pub unsafe fn once(account: Account, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Vec<u8>> {
     let mut work = Some(work);
-    Aside::start(&[], |_| work.take().map(|work| work()).unwrap_or_default())?.ask(account, b"")
+    let serve = |_: &[u8]| work.take().map(|work| work()).unwrap_or_default();
+    // SAFETY: the caller promises the same of `work`.
+    unsafe { Aside::start(&[], serve) }?.ask(account, b"")
 }
 
 fn answer_all(mut socket: &UnixStream, serve: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> std::io::Result<()> {
@@ -293,12 +307,18 @@ fn errno_of(error: std::io::Error) -> Errno {
 }
 
 #[cfg(test)]
+#[allow(unsafe_code)] // Aside::start
 mod tests {
     use super::*;
 
+    fn start(serve: impl FnMut(&[u8]) -> Vec<u8>) -> Aside {
+        // SAFETY: what these tests serve has no descriptor.
+        unsafe { Aside::start(&[], serve) }.expect("a process")
+    }
+
     #[test]
     fn answers_come_whole() {
-        let mut aside = Aside::start(&[], |request| request.repeat(1000)).expect("a process");
+        let mut aside = start(|request| request.repeat(1000));
         for request in [&b""[..], b"x", b"two words", &[7; 4000]] {
             assert_eq!(aside.ask(Account::User(1), request), Ok(request.repeat(1000)));
         }
@@ -311,11 +331,11 @@ mod tests {
         };
         let start = Instant::now();
         for _ in 0..3 {
-            let mut aside = Aside::start(&[], silent).expect("a process");
+            let mut aside = start(silent);
             assert_eq!(aside.ask(Account::User(2), b"x"), Err(Errno::ETIMEDOUT));
         }
         assert!(start.elapsed() < MOST * 2);
-        let mut aside = Aside::start(&[], <[u8]>::to_vec).expect("a process");
+        let mut aside = start(<[u8]>::to_vec);
         assert_eq!(aside.ask(Account::User(3), b"x"), Ok(b"x".to_vec()), "others have their own time");
     }
 
@@ -327,6 +347,7 @@ mod tests {
         };
         let _more: Vec<_> = (0..20).map(|_| std::fs::File::open("/dev/null").expect("a file")).collect();
         // Three of /dev/null, the socket, schedstat, and the directory that is being read.
-        assert_eq!(once(Account::User(4), count), Ok(vec![6]));
+        // SAFETY: the directory is opened by the work itself.
+        assert_eq!(unsafe { once(Account::User(4), count) }, Ok(vec![6]));
     }
 }
