@@ -88,7 +88,11 @@ pub struct AccessProcess {
 
 impl AccessProcess {
     /// `serve` has of the descriptors of this process those of `keep` alone, and `/` for a working directory.
-    pub fn start(
+    ///
+    /// # Safety
+    /// `serve` uses and drops no value that owns or borrows another descriptor which was opened before.
+    #[allow(unsafe_code)] // descriptors are closed by number: also those that have no owner here
+    pub unsafe fn start(
         keep: &[BorrowedFd<'_>],
         mut serve: impl FnMut(&[u8]) -> Vec<u8>,
     ) -> nix::Result<AccessProcess> {
@@ -104,7 +108,8 @@ impl AccessProcess {
             ForkResult::Child => {
                 let mut kept: Vec<_> = keep.iter().map(AsRawFd::as_raw_fd).collect();
                 kept.push(its.as_raw_fd());
-                sys::close_others(&mut kept);
+                // SAFETY: the caller promises it for `serve`; nothing else runs in this child, which ends by exit_now.
+                unsafe { sys::close_others(&mut kept) };
                 _ = setsid();
                 _ = chdir("/");
                 _ = answer_all(&its, &mut serve);
@@ -263,9 +268,15 @@ pub fn children_stay() -> bool {
 }
 
 /// One piece of work, by a process of its own.
-pub fn once(account: Account, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Vec<u8>> {
+///
+/// # Safety
+/// `work` uses and drops no value that owns or borrows a descriptor which was opened before.
+#[allow(unsafe_code)] // as it is for AccessProcess::start
+pub unsafe fn once(account: Account, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Vec<u8>> {
     let mut work = Some(work);
-    AccessProcess::start(&[], |_| work.take().map(|work| work()).unwrap_or_default())?.ask(account, b"")
+    let serve = |_: &[u8]| work.take().map(|work| work()).unwrap_or_default();
+    // SAFETY: the caller promises the same of `work`.
+    unsafe { AccessProcess::start(&[], serve) }?.ask(account, b"")
 }
 
 fn answer_all(mut socket: &UnixStream, serve: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> std::io::Result<()> {
@@ -300,12 +311,18 @@ fn errno_of(error: std::io::Error) -> Errno {
 }
 
 #[cfg(test)]
+#[allow(unsafe_code)] // AccessProcess::start
 mod tests {
     use super::*;
 
+    fn start(serve: impl FnMut(&[u8]) -> Vec<u8>) -> AccessProcess {
+        // SAFETY: what these tests serve has no descriptor.
+        unsafe { AccessProcess::start(&[], serve) }.expect("a process")
+    }
+
     #[test]
     fn answers_come_whole() {
-        let mut process = AccessProcess::start(&[], |request| request.repeat(1000)).expect("a process");
+        let mut process = start(|request| request.repeat(1000));
         for request in [&b""[..], b"x", b"two words", &[7; 4000]] {
             assert_eq!(process.ask(Account::User(1), request), Ok(request.repeat(1000)));
         }
@@ -316,13 +333,13 @@ mod tests {
         let silent = |_: &[u8]| loop {
             std::thread::park();
         };
-        let start = Instant::now();
+        let begin = Instant::now();
         for _ in 0..3 {
-            let mut process = AccessProcess::start(&[], silent).expect("a process");
+            let mut process = start(silent);
             assert_eq!(process.ask(Account::User(2), b"x"), Err(Errno::ETIMEDOUT));
         }
-        assert!(start.elapsed() < MOST * 2);
-        let mut process = AccessProcess::start(&[], <[u8]>::to_vec).expect("a process");
+        assert!(begin.elapsed() < MOST * 2);
+        let mut process = start(<[u8]>::to_vec);
         assert_eq!(process.ask(Account::User(3), b"x"), Ok(b"x".to_vec()), "others have their own time");
     }
 
@@ -334,6 +351,7 @@ mod tests {
         };
         let _more: Vec<_> = (0..20).map(|_| std::fs::File::open("/dev/null").expect("a file")).collect();
         // Three of /dev/null, the socket, schedstat, and the directory that is being read.
-        assert_eq!(once(Account::User(4), count), Ok(vec![6]));
+        // SAFETY: the directory is opened by the work itself.
+        assert_eq!(unsafe { once(Account::User(4), count) }, Ok(vec![6]));
     }
 }

@@ -9,9 +9,11 @@
 //! - [`aside`]: work that may hang, done by another process
 //! - [`mod@proc`]: what /proc says, and the one scan of it
 //! - [`cli`], [`exit`], [`output`]: options as getopt reads them, errors and statuses, tables and trees
-//! - [`sys`], [`errno`]: the only unsafe code; errors in the words of glibc
+//! - [`sys`], [`errno`]: system calls and the unsafe code; errors in the words of glibc
 
-#![deny(unsafe_code)] // allowed at the head of sys.rs, and for the C main in main.rs
+// Allowed in sys, for the C main in main.rs, and where a single function of this kind is called that closes
+// descriptors by number.
+#![deny(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(
@@ -19,7 +21,8 @@
         clippy::print_stderr, // exit::report is the one place that speaks there
         clippy::unwrap_used,
         clippy::expect_used,
-        clippy::panic
+        clippy::panic,
+        clippy::disallowed_methods // clippy.toml: threads
     )
 )]
 
@@ -35,7 +38,9 @@ pub mod isolation;
 pub mod launch;
 pub mod output;
 pub mod proc;
-pub mod sys;
+mod sys;
 pub mod text;
 
-pub use applet::run;
+pub use applet::{announce, run};
+pub use sys::memory::Allocator;
+pub use sys::{arguments, promise_no_locks};

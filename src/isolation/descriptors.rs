@@ -1,12 +1,9 @@
 //! Descriptors that are handed from one process to another over a socket.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg,
-    socketpair,
-};
+use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
 
 use crate::sys;
 
@@ -14,9 +11,6 @@ use crate::sys;
 pub fn channel() -> nix::Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
 }
-
-/// As many as the kernel sends at once (SCM_MAX_FD of unix(7)).
-const MOST: usize = 253;
 
 pub fn send<const N: usize>(to: &OwnedFd, descriptors: [&OwnedFd; N]) -> nix::Result<()> {
     let numbers = descriptors.map(AsRawFd::as_raw_fd);
@@ -39,16 +33,5 @@ pub fn receive<const N: usize>(from: &OwnedFd) -> Option<[OwnedFd; N]> {
 
 /// All of one message. None when the other side has ended without sending one, or this process has no room for them.
 pub fn receive_all(from: BorrowedFd<'_>) -> Option<Vec<OwnedFd>> {
-    let mut byte = [0];
-    let mut bytes = [IoSliceMut::new(&mut byte)];
-    let mut space = nix::cmsg_space!([RawFd; MOST]);
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(from.as_raw_fd(), &mut bytes, Some(&mut space), flags).ok()?;
-    let is_whole = message.bytes == 1 && !message.flags.contains(MsgFlags::MSG_CTRUNC);
-    let rights = message.cmsgs().ok()?.find_map(|message| match message {
-        ControlMessageOwned::ScmRights(numbers) => Some(numbers),
-        _ => None,
-    });
-    let descriptors = rights.unwrap_or_default().into_iter().map(sys::received).collect();
-    is_whole.then_some(descriptors)
+    sys::receive_descriptors(from)
 }

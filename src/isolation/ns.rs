@@ -17,18 +17,6 @@ use crate::proc::ProcRoot;
 use crate::proc::ns::Kind;
 use crate::sys;
 
-/// ioctl_nsfs(2): the user namespace that owns a namespace, or is the parent of a user namespace.
-const NS_GET_USERNS: u64 = 0xb701;
-const NS_GET_NSTYPE: u64 = 0xb703;
-const NS_GET_PARENT: u64 = 0xb702;
-const NS_GET_OWNER_UID: u64 = 0xb704;
-/// The id of a mount namespace, as statmount(2) takes it.
-const NS_GET_MNTNS_ID: u64 = 0x8008_b705;
-/// Of a pidfd, since Linux 6.11: the user namespace of its process.
-const PIDFD_GET_USER_NAMESPACE: u64 = 0xff09;
-/// Of a socket: its network namespace.
-const SIOCGSKNS: u64 = 0x894c;
-
 /// Namespaces to enter: those of one process, and those held open one by one.
 #[derive(Default)]
 pub struct Set {
@@ -106,30 +94,30 @@ pub fn parent_user_ns(fd: &OwnedFd) -> Result<OwnedFd> {
 
 /// The user namespace that owns this namespace, and of a user namespace the parent.
 pub fn owner_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
-    sys::ioctl_fd(fd, NS_GET_USERNS)
+    sys::namespace_owner(fd)
 }
 
 /// The parent of a pid or user namespace.
 pub fn parent_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
-    sys::ioctl_fd(fd, NS_GET_PARENT)
+    sys::namespace_parent(fd)
 }
 
 /// Of which kind the namespace behind a descriptor is.
 #[must_use]
 pub fn kind_of(fd: &OwnedFd) -> Option<Kind> {
-    let flag = sys::ioctl_number(fd, NS_GET_NSTYPE).ok()?;
+    let flag = sys::namespace_type(fd).ok()?;
     Kind::ALL.into_iter().find(|kind| kind.flag() == flag)
 }
 
 /// Who made a user namespace.
 #[must_use]
 pub fn owner_uid(fd: &OwnedFd) -> Option<u32> {
-    sys::ioctl_u32(fd, NS_GET_OWNER_UID).ok()
+    sys::namespace_owner_uid(fd).ok()
 }
 
 /// The user namespace of the process behind a pidfd; an error before Linux 6.11.
 pub fn user_ns_of(pidfd: &OwnedFd) -> nix::Result<OwnedFd> {
-    sys::ioctl_fd(pidfd, PIDFD_GET_USER_NAMESPACE)
+    sys::pidfd_user_namespace(pidfd)
 }
 
 /// The network namespace of a socket that another process holds as its descriptor `fd`.
@@ -138,7 +126,7 @@ pub fn net_ns_of_socket(pidfd: &OwnedFd, fd: i32) -> Result<OwnedFd> {
     let holder = pidfd.as_raw_fd();
     let socket = sys::pidfd_getfd(pidfd, fd).with_context(|| format!("pidfd_getfd({holder}, {fd})"))?;
     let number = socket.as_raw_fd();
-    sys::ioctl_fd(&socket, SIOCGSKNS).with_context(|| format!("ioctl({number}, SIOCGSKNS)"))
+    sys::socket_namespace(&socket).with_context(|| format!("ioctl({number}, SIOCGSKNS)"))
 }
 
 impl Set {
@@ -250,7 +238,7 @@ pub fn unshare(kinds: &[Kind], keep_mnt: bool) -> Result<()> {
 /// The id of our mount namespace, where the kernel tells it (since Linux 6.10).
 fn own_mnt_id() -> Option<u64> {
     let file = open_file(&ProcRoot::default().own(&Kind::Mnt.link())).ok()?;
-    sys::ioctl_u64(file, NS_GET_MNTNS_ID).ok()
+    sys::mount_namespace_id(file).ok()
 }
 
 pub fn mask(kinds: &[Kind]) -> c_int {

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::syscalls;
-use crate::sys::confine;
+use crate::sys;
 
 #[derive(Deserialize, Debug, Clone)]
 #[serde(rename_all = "camelCase")]
@@ -96,7 +96,7 @@ impl Filter {
     }
 
     pub fn install(mut self) -> nix::Result<()> {
-        confine::filter_system_calls(&mut self.program, self.flags)
+        sys::install_filter(&mut self.program, self.flags)
     }
 }
 
@@ -400,7 +400,7 @@ mod tests {
         let allow = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
             {"names": ["getppid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 42}]}"#;
         let filter = build(allow).expect("a filter");
-        match crate::sys::fork().expect("a child") {
+        match sys::fork().expect("a child") {
             ForkResult::Child => {
                 _ = nix::sys::prctl::set_no_new_privs();
                 let installed = filter.install().is_ok();

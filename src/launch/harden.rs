@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 
 use crate::proc::ProcRoot;
-use crate::sys::confine;
+use crate::sys;
 
 /// Descriptors by number, other than 0, 1 and 2.
 pub type Numbers = BTreeSet<c_uint>;
@@ -24,7 +24,7 @@ pub fn hide() -> Result<()> {
 /// Which of the descriptors that we were started with the program gets: 0, 1, 2 and these.
 pub fn pass_only(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
     for (first, last) in ranges_between(passed) {
-        match confine::close_on_exec(first, last) {
+        match sys::set_close_on_exec_range(first, last) {
             Ok(()) => {}
             Err(Errno::ENOSYS | Errno::EINVAL) => return one_by_one(proc, passed),
             Err(errno) => return Err(errno).context("cannot close descriptors"),
@@ -33,10 +33,15 @@ pub fn pass_only(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
     Ok(())
 }
 
-/// Closes all descriptors but 0, 1, 2 and these. The process owns none of the others any more.
-pub fn keep_only(kept: &Numbers) {
+/// Closes all descriptors but 0, 1, 2 and these.
+///
+/// # Safety
+/// No value that owns or borrows one of the others is used or dropped any more in this process.
+#[allow(unsafe_code)] // passes on what sys::close_range asks of its caller
+pub unsafe fn keep_only(kept: &Numbers) {
     for (first, last) in ranges_between(kept) {
-        confine::close(first, last);
+        // SAFETY: the caller promises it for all descriptors that are not kept, and the range has none of these.
+        unsafe { sys::close_range(first, last) };
     }
 }
 
@@ -56,11 +61,10 @@ fn ranges_between(numbers: &Numbers) -> Vec<(c_uint, c_uint)> {
 /// Before Linux 5.11.
 fn one_by_one(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
     let path = proc.own("fd");
-    let listing =
-        crate::sys::directory::list(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let listing = sys::directory::list(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let numbers = listing.iter().filter_map(|entry| entry.name.to_str()?.parse::<c_uint>().ok());
     for fd in numbers.filter(|fd| *fd > 2 && !passed.contains(fd)) {
-        match confine::set_close_on_exec(fd) {
+        match sys::set_close_on_exec(fd) {
             Ok(()) | Err(Errno::EBADF) => {} // (the listing's own has been closed by now)
             Err(errno) => return Err(errno).context("cannot close descriptors"),
         }
@@ -71,14 +75,14 @@ fn one_by_one(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
 /// Is it a descriptor that we were started with? Those that we opened ourselves are to be closed on exec.
 #[must_use]
 pub fn inherited(fd: c_uint) -> bool {
-    confine::descriptor_flags(fd).is_ok_and(|flags| flags & libc::FD_CLOEXEC == 0)
+    sys::descriptor_flags(fd).is_ok_and(|flags| flags & libc::FD_CLOEXEC == 0)
 }
 
 /// Is the working directory below the root? A container can lead us out of itself through a link to
 /// /proc/self/fd/N, or with an init whose own directory is outside (CVE-2024-21626).
 pub fn inside() -> Result<()> {
     let mut buffer = [0; libc::PATH_MAX as usize];
-    match confine::working_directory(&mut buffer) {
+    match sys::working_directory(&mut buffer) {
         Ok(path) if path.starts_with(b"/") => Ok(()),
         Err(Errno::ERANGE) => bail!("the name of the working directory is too long to tell where it is"),
         // `(unreachable)/path`; or it was removed: where it was cannot be told any more.
@@ -89,7 +93,7 @@ pub fn inside() -> Result<()> {
 
 /// Holds a process where there are no pidfds: its directory in proc dies with it, whoever gets its number.
 pub fn still_there(directory: &OwnedFd) -> bool {
-    crate::sys::file_id(directory, c"stat").is_ok()
+    sys::file_id(directory, c"stat").is_ok()
 }
 
 #[cfg(test)]

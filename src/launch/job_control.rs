@@ -13,7 +13,7 @@ use nix::unistd::{Pid, getpgrp, isatty, setpgid, tcgetpgrp, tcsetpgrp};
 
 use super::exec::as_child;
 use crate::exit::Exit;
-use crate::sys::{self, Ended};
+use crate::sys::{self, Ended, Stdio};
 
 pub struct JobControl(());
 
@@ -21,7 +21,7 @@ impl JobControl {
     /// Before the fork: are we a job of our own, in front, and wholly on the terminal?
     #[must_use]
     pub fn ours() -> Option<JobControl> {
-        let terminals = (0..=2).all(|fd| isatty(sys::standard(fd)) == Ok(true));
+        let terminals = Stdio::ALL.iter().all(|fd| isatty(fd) == Ok(true));
         (terminals && getpgrp() == Pid::this() && in_front()).then_some(JobControl(()))
     }
 
@@ -53,7 +53,7 @@ impl JobControl {
 }
 
 fn in_front() -> bool {
-    tcgetpgrp(sys::standard(0)).is_ok_and(|group| group == getpgrp())
+    tcgetpgrp(Stdio::Input).is_ok_and(|group| group == getpgrp())
 }
 
 /// Who is not in front is stopped for trying, unless the signal is blocked.
@@ -61,7 +61,7 @@ fn put_in_front(group: Pid) -> nix::Result<()> {
     let mut stop = SigSet::empty();
     stop.add(Signal::SIGTTOU);
     let mask = stop.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)?;
-    let result = tcsetpgrp(sys::standard(0), group);
+    let result = tcsetpgrp(Stdio::Input, group);
     mask.thread_set_mask()?;
     result
 }

@@ -14,14 +14,14 @@ use super::get_dents;
 
 /// A name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    pub name: OsString,
+pub(crate) struct Entry {
+    pub(crate) name: OsString,
     /// A directory itself, not a link to one.
-    pub is_directory: bool,
+    pub(crate) is_directory: bool,
 }
 
 /// Everything in a directory but `.` and `..`, in no order.
-pub fn list(path: &Path) -> std::io::Result<Vec<Entry>> {
+pub(crate) fn list(path: &Path) -> std::io::Result<Vec<Entry>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let directory = openat(AT_FDCWD, path, flags, Mode::empty())?;
     let mut all = Vec::new();
@@ -33,7 +33,7 @@ pub fn list(path: &Path) -> std::io::Result<Vec<Entry>> {
 }
 
 /// The same of an open one, until `work` has seen enough.
-pub fn each(directory: impl AsFd, mut work: impl FnMut(Entry) -> ControlFlow<()>) -> nix::Result<()> {
+pub(crate) fn each(directory: impl AsFd, mut work: impl FnMut(Entry) -> ControlFlow<()>) -> nix::Result<()> {
     let mut buffer = vec![0; 32 * 1024];
     loop {
         let mut raw = match get_dents(&directory, &mut buffer) {

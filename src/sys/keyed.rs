@@ -2,21 +2,22 @@
 
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
-pub type HashMap<K, V> = std::collections::HashMap<K, V, Keyed>;
-pub type HashSet<K> = std::collections::HashSet<K, Keyed>;
+pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, Keyed>;
+pub(crate) type HashSet<K> = std::collections::HashSet<K, Keyed>;
 
 /// SipHash with a secret before each value: nobody can choose names that collide.
 #[derive(Clone)]
-pub struct Keyed([u8; 16]);
+pub(crate) struct Keyed([u8; 16]);
 
 impl Default for Keyed {
     fn default() -> Self {
-        // SAFETY: the kernel gives every program the address of 16 random bytes (getauxval(3)), which stay there.
-        let secret = unsafe {
-            let address = libc::getauxval(libc::AT_RANDOM) as *const [u8; 16];
-            if address.is_null() { [0; 16] } else { address.read_unaligned() }
-        };
-        Keyed(secret)
+        // SAFETY: the call takes a number and returns one.
+        let address = unsafe { libc::getauxval(libc::AT_RANDOM) } as *const [u8; 16];
+        if address.is_null() {
+            return Keyed([0; 16]);
+        }
+        // SAFETY: it is the address of 16 random bytes (getauxval(3)), which stay there. Bytes need no alignment.
+        Keyed(unsafe { address.read() })
     }
 }
 
@@ -32,7 +33,7 @@ impl BuildHasher for Keyed {
 
 /// Can maps of std be made, as other crates do? Their key comes from getrandom(2).
 #[must_use]
-pub fn std_maps_work() -> bool {
+pub(crate) fn std_maps_work() -> bool {
     let mut byte = 0_u8;
     // SAFETY: the kernel writes no more than one byte.
     unsafe { libc::syscall(libc::SYS_getrandom, &raw mut byte, 1, libc::GRND_INSECURE) == 1 }

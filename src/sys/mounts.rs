@@ -13,19 +13,21 @@ const MOUNT_ATTR_RDONLY: u64 = 1;
 
 /// A copy of the mount that `name` below `dir` is on, cut to it, with the mounts below when `recursive`.
 /// It is attached nowhere, and gone with its last descriptor.
-pub fn clone_tree(dir: impl AsFd, name: &CStr, recursive: bool) -> nix::Result<OwnedFd> {
+pub(crate) fn clone_tree(dir: impl AsFd, name: &CStr, recursive: bool) -> nix::Result<OwnedFd> {
     let below = if recursive { libc::AT_RECURSIVE } else { 0 };
     let at = (libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::O_CLOEXEC | below) as c_uint;
     let dir = dir.as_fd().as_raw_fd();
-    // SAFETY: a C string and plain integers in, a new descriptor out.
-    owned(unsafe { libc::syscall(libc::SYS_open_tree, dir, name.as_ptr(), OPEN_TREE_CLONE | at) })
+    // SAFETY: the name is a C string, the rest are numbers.
+    let result = unsafe { libc::syscall(libc::SYS_open_tree, dir, name.as_ptr(), OPEN_TREE_CLONE | at) };
+    // SAFETY: the call returns a new descriptor.
+    unsafe { owned(result) }
 }
 
 /// Attaches a tree at `path`, whose last part is not followed when it is a link.
-pub fn attach(tree: impl AsFd, path: &CStr) -> nix::Result<()> {
+pub(crate) fn attach(tree: impl AsFd, path: &CStr) -> nix::Result<()> {
     let tree = tree.as_fd().as_raw_fd();
     let (from, to) = (c"".as_ptr(), path.as_ptr());
-    // SAFETY: C strings and plain integers in.
+    // SAFETY: both paths are C strings, the rest are numbers.
     let result = unsafe {
         libc::syscall(libc::SYS_move_mount, tree, from, libc::AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH)
     };
@@ -33,7 +35,7 @@ pub fn attach(tree: impl AsFd, path: &CStr) -> nix::Result<()> {
 }
 
 /// Makes a mount read-only: the one a tree's descriptor is of, and no other.
-pub fn make_read_only(tree: impl AsFd) -> nix::Result<()> {
+pub(crate) fn make_read_only(tree: impl AsFd) -> nix::Result<()> {
     #[repr(C)]
     struct Attributes {
         set: u64,
@@ -44,7 +46,7 @@ pub fn make_read_only(tree: impl AsFd) -> nix::Result<()> {
     let attributes = Attributes { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, user_ns: 0 };
     let (tree, flags) = (tree.as_fd().as_raw_fd(), libc::AT_EMPTY_PATH as c_int);
     let (path, size) = (c"".as_ptr(), size_of::<Attributes>());
-    // SAFETY: the kernel reads a struct of the size it is given.
+    // SAFETY: the path is a C string; the kernel reads a struct of the size that it is given.
     let result =
         unsafe { libc::syscall(libc::SYS_mount_setattr, tree, path, flags, &raw const attributes, size) };
     Errno::result(result).map(drop)

@@ -1,24 +1,26 @@
-//! Processes: a child with another parent, memory that is shared with children, and what is wiped from memory.
+//! This process and its children: memory that they share, how they end, the namespaces they are in.
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ffi::{c_int, c_void};
+use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
-use nix::unistd::{ForkResult, Pid};
+use nix::sched::CloneFlags;
+use nix::unistd::Pid;
 
 /// A number in memory that this process shares with children that it forks later.
-pub struct SharedNumber(NonNull<AtomicI32>);
+pub(crate) struct SharedNumber(NonNull<AtomicI32>);
 
 /// Enough for the number; the kernel maps whole pages.
 const LENGTH: usize = size_of::<AtomicI32>();
 
 impl SharedNumber {
     /// Zero.
-    pub fn new() -> nix::Result<SharedNumber> {
+    pub(crate) fn new() -> nix::Result<SharedNumber> {
         let (protection, flags) =
             (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-        // SAFETY: a new mapping at an address that the kernel chooses.
+        // SAFETY: without MAP_FIXED the kernel chooses an address where nothing is mapped yet.
         let address = unsafe { libc::mmap(std::ptr::null_mut(), LENGTH, protection, flags, -1, 0) };
         if address == libc::MAP_FAILED {
             return Err(Errno::last());
@@ -27,117 +29,102 @@ impl SharedNumber {
     }
 
     fn number(&self) -> &AtomicI32 {
-        // SAFETY: the mapping is as long as this value and large enough; pages begin as zeros.
+        // SAFETY: the mapping begins at a page, is large enough, begins as zeros, and lives as long as this value.
         unsafe { self.0.as_ref() }
     }
 
+    pub(super) fn as_ptr(&self) -> *mut AtomicI32 {
+        self.0.as_ptr()
+    }
+
     #[must_use]
-    pub fn get(&self) -> i32 {
+    pub(crate) fn get(&self) -> i32 {
         self.number().load(Ordering::SeqCst)
     }
 
-    pub fn set(&self, number: i32) {
+    pub(crate) fn set(&self, number: i32) {
         self.number().store(number, Ordering::SeqCst);
     }
 
-    /// Children that are forked from here on do not have this memory: they can neither read nor change it.
-    pub fn keep_from_children(&self) -> nix::Result<()> {
-        // SAFETY: the range is this mapping.
-        Errno::result(unsafe { libc::madvise(self.0.as_ptr().cast(), LENGTH, libc::MADV_DONTFORK) }).map(drop)
+    /// Children that are forked from now on do not have this memory: they can neither read nor change it.
+    pub(crate) fn keep_from_children(&self) -> nix::Result<()> {
+        self.advise(libc::MADV_DONTFORK)
+    }
+
+    /// Where it is not mapped, madvise(2) fails with ENOMEM.
+    #[cfg(test)]
+    pub(super) fn is_mapped(&self) -> bool {
+        self.advise(libc::MADV_NORMAL).is_ok()
+    }
+
+    fn advise(&self, advice: c_int) -> nix::Result<()> {
+        // SAFETY: the range is this mapping; of the advice that is given here none changes what is in it.
+        Errno::result(unsafe { libc::madvise(self.0.as_ptr().cast(), LENGTH, advice) }).map(drop)
     }
 }
 
 impl Drop for SharedNumber {
     fn drop(&mut self) {
-        // SAFETY: the mapping is this value's alone, and nothing borrows from it any more.
+        // SAFETY: the mapping belongs to this value alone, and nothing borrows from it any more.
         _ = unsafe { libc::munmap(self.0.as_ptr().cast::<c_void>(), LENGTH) };
     }
 }
 
-/// clone(2) with CLONE_PARENT: a fork whose child is a child of this process's parent, which waits for it. The
-/// kernel writes its PID to `pid` before it runs. The child must not use `pid` if that was kept from it.
-pub fn fork_sibling(pid: &SharedNumber) -> nix::Result<ForkResult> {
-    let flags = libc::CLONE_PARENT | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
-    let none: *mut c_void = std::ptr::null_mut();
-    // SAFETY: with no stack of its own the child goes on with a copy of this one, as after fork: this process
-    // has one thread, so no lock can be held by a thread that the child lacks. The fourth and fifth arguments
-    // change places between machines; both are null.
-    let child = unsafe {
-        libc::syscall(
-            libc::SYS_clone,
-            c_uint::from_ne_bytes(flags.to_ne_bytes()),
-            none,
-            pid.0.as_ptr(),
-            none,
-            none,
-        )
-    };
-    match Errno::result(child)? {
-        0 => Ok(ForkResult::Child),
-        child => Ok(ForkResult::Parent { child: Pid::from_raw(c_int::try_from(child).unwrap_or(0)) }),
-    }
+/// How a child is, or ended. nix's own has no room for real-time signals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Exited(u8),
+    Killed(c_int),
+    Stopped,
+    /// Asked not to wait: it runs.
+    StillRunning,
 }
 
-/// Overwrites the environment that this process was started with, which also is its `/proc/PID/environ`, and
-/// leaves it with none.
-pub fn wipe_environment() {
-    unsafe extern "C" {
-        static mut environ: *mut *mut c_char;
-    }
-    // SAFETY: the C library keeps a list of C strings there that a null pointer ends, or no list. The strings
-    // are in memory of this process that it may write to; there is no other thread, and nothing borrows them.
-    unsafe {
-        let mut next = environ;
-        while !next.is_null() && !(*next).is_null() {
-            let length = libc::strlen(*next);
-            std::ptr::write_bytes(*next, 0, length);
-            *next = std::ptr::null_mut();
-            next = next.add(1);
+/// waitpid(2), begun anew when a signal interrupts it.
+pub(crate) fn wait(child: Pid, options: c_int) -> nix::Result<Ended> {
+    loop {
+        let mut status = 0;
+        // SAFETY: the kernel writes an int to the status.
+        match Errno::result(unsafe { libc::waitpid(child.as_raw(), &raw mut status, options) }) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(0) => return Ok(Ended::StillRunning),
+            Ok(_) if libc::WIFSTOPPED(status) => return Ok(Ended::Stopped),
+            Ok(_) if libc::WIFSIGNALED(status) => return Ok(Ended::Killed(libc::WTERMSIG(status))),
+            Ok(_) if libc::WIFEXITED(status) => {
+                return Ok(Ended::Exited(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(1)));
+            }
+            Ok(_) => {}
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// _exit(2): the process ends here, and nothing is dropped or written any more.
+pub(crate) fn exit_now(status: c_int) -> ! {
+    // SAFETY: the process ends; no code of it runs after that.
+    unsafe { libc::_exit(status) }
+}
 
-    #[test]
-    fn a_number_is_shared_with_children() {
-        let number = SharedNumber::new().expect("memory");
-        assert_eq!(number.get(), 0);
-        match super::super::fork().expect("a child") {
-            ForkResult::Child => {
-                number.set(7);
-                std::process::exit(0);
-            }
-            ForkResult::Parent { child } => {
-                assert_eq!(super::super::wait(child, 0), Ok(super::super::Ended::Exited(0)));
-            }
-        }
-        assert_eq!(number.get(), 7);
-    }
+/// Is this process scheduled in real time? (sched(7))
+#[must_use]
+pub(crate) fn is_realtime() -> bool {
+    // SAFETY: the call takes a PID and returns a number; it uses no memory of this process.
+    let policy = unsafe { libc::sched_getscheduler(0) } & !libc::SCHED_RESET_ON_FORK;
+    matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR)
+}
 
-    #[test]
-    fn a_sibling_is_waited_for_by_the_parent_and_lacks_the_memory() {
-        let number = SharedNumber::new().expect("memory");
-        let ForkResult::Parent { child: between } = super::super::fork().expect("a child") else {
-            let kept = number.keep_from_children();
-            let status = match kept.and_then(|()| fork_sibling(&number)) {
-                Ok(ForkResult::Child) => {
-                    // A range that is not mapped: ENOMEM.
-                    let page = number.0.as_ptr().cast();
-                    // SAFETY: advice changes no content.
-                    let gone = unsafe { libc::madvise(page, LENGTH, libc::MADV_NORMAL) } != 0;
-                    if gone { 3 } else { 4 }
-                }
-                Ok(ForkResult::Parent { .. }) => 0,
-                Err(_) => 1,
-            };
-            // SAFETY: ends the process at once.
-            unsafe { libc::_exit(status) }
-        };
-        assert_eq!(super::super::wait(between, 0), Ok(super::super::Ended::Exited(0)));
-        let sibling = Pid::from_raw(number.get());
-        assert_eq!(super::super::wait(sibling, 0), Ok(super::super::Ended::Exited(3)));
-    }
+/// setns(2) with any bits: nix's `CloneFlags` has no name for CLONE_NEWTIME.
+pub(crate) fn setns(fd: impl AsFd, flags: c_int) -> nix::Result<()> {
+    nix::sched::setns(fd, CloneFlags::from_bits_retain(flags))
+}
+
+/// unshare(2), in the same way.
+pub(crate) fn unshare(flags: c_int) -> nix::Result<()> {
+    nix::sched::unshare(CloneFlags::from_bits_retain(flags))
+}
+
+/// unshare(2) with one more flag, which it does not have. The kernel refuses that before all else with EINVAL,
+/// unless a seccomp filter was asked first.
+pub(crate) fn unshare_nothing(flags: c_int) -> nix::Result<()> {
+    unshare(flags | libc::CLONE_PTRACE)
 }

@@ -3,11 +3,11 @@
 use std::ffi::{CStr, CString, c_int};
 
 /// A POSIX extended regular expression, as regcomp(3) has them.
-pub struct Regex(libc::regex_t);
+pub(crate) struct Regex(libc::regex_t);
 
 impl Regex {
     /// Err: the C library's words. What follows a NUL is not seen, as in C.
-    pub fn new(pattern: &str) -> Result<Regex, String> {
+    pub(crate) fn new(pattern: &str) -> Result<Regex, String> {
         let mut regex = std::mem::MaybeUninit::uninit();
         let flags = libc::REG_EXTENDED | libc::REG_NOSUB;
         // SAFETY: the pattern is a C string; regcomp fills in the regex it is given.
@@ -19,7 +19,7 @@ impl Regex {
     }
 
     #[must_use]
-    pub fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         // SAFETY: a compiled regex and a C string; with no room for matches none are written.
         unsafe { libc::regexec(&raw const self.0, c_string(text).as_ptr(), 0, std::ptr::null_mut(), 0) == 0 }
     }
@@ -27,7 +27,7 @@ impl Regex {
 
 impl Drop for Regex {
     fn drop(&mut self) {
-        // SAFETY: regcomp made it, and nobody uses it after this.
+        // SAFETY: regcomp has made it, and nothing uses it after this.
         unsafe { libc::regfree(&raw mut self.0) }
     }
 }
@@ -40,13 +40,12 @@ impl std::fmt::Debug for Regex {
 
 /// From here on this thread's regexes take a letter of several bytes for one. The C library has this locale
 /// built in, so no file of the host is read.
-pub fn utf8_letters() {
-    // SAFETY: constants in; the locale is never freed, so it outlives its use.
-    unsafe {
-        let locale = libc::newlocale(libc::LC_CTYPE_MASK, c"C.UTF-8".as_ptr(), std::ptr::null_mut());
-        if !locale.is_null() {
-            libc::uselocale(locale);
-        }
+pub(crate) fn utf8_letters() {
+    // SAFETY: the name is a C string; null asks for a new locale.
+    let locale = unsafe { libc::newlocale(libc::LC_CTYPE_MASK, c"C.UTF-8".as_ptr(), std::ptr::null_mut()) };
+    if !locale.is_null() {
+        // SAFETY: newlocale has made it, and it is never freed, so it outlives its use.
+        unsafe { libc::uselocale(locale) };
     }
 }
 

@@ -36,6 +36,8 @@ impl Ahead {
             }
             (ahead, commands)
         };
+        // It reads files and allocates: the allocator's lock is the only one that it takes. The first thread may fork.
+        #[allow(clippy::disallowed_methods)]
         Builder::new().stack_size(256 * 1024).spawn(read).ok()
     }
 

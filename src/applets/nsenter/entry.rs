@@ -65,7 +65,7 @@ impl Entry<'_> {
         let (request, opened) = (self.request, &mut self.opened);
         // Tried while we may: in the user namespace setgroups(2) can be denied. Reported only when both tries fail.
         let other_groups = self.user.enters || (opened.user_ns && opened.container_credentials.is_some());
-        self.groups_dropped = !other_groups || sys::drop_groups().is_ok();
+        self.groups_dropped = !other_groups || nix::unistd::setgroups(&[]).is_ok();
 
         let mut pid_set = opened.set.split_off(Kind::Pid)?;
         opened.set.enter_with_ours();
@@ -144,11 +144,11 @@ impl Entry<'_> {
         let (fork, among_others) = (opened.fork, request.among_others());
         drop(self.opened);
         if request.environment {
-            sys::wipe_environment();
+            sys::wipe_environment().context("cannot wipe the environment")?;
         }
         if fork && among_others {
             let image = ready.image.iter().filter_map(|image| u32::try_from(image.as_raw_fd()).ok());
-            harden::keep_only(&request.pass_fds.iter().copied().chain(image).collect());
+            close_all_but(&request.pass_fds.iter().copied().chain(image).collect());
         }
         Ok(ready)
     }
@@ -164,6 +164,14 @@ impl Ready {
             None => exec::exec(program, self.environment).or_hint(meant_as_target(request)),
         }
     }
+}
+
+/// For [`Entry::settle`], at its end.
+#[allow(unsafe_code)] // descriptors are closed by number: also those that have no owner here
+fn close_all_but(kept: &harden::Numbers) {
+    // SAFETY: what this process has opened belonged to `Entry::opened`, to the new terminal or to the socket and the
+    // pipe to the process that waits. All of these are dropped by now, and the image alone is left, which is kept.
+    unsafe { harden::keep_only(kept) };
 }
 
 /// A program of the host, with the rights of the caller, is not to be of the container's choice.
@@ -367,7 +375,7 @@ impl Credentials {
 
     fn become_it(&self, groups_dropped: bool) -> Result<()> {
         if let Some(gid) = self.gid {
-            match sys::drop_groups() {
+            match nix::unistd::setgroups(&[]) {
                 Err(errno) if !groups_dropped => return Err(errno).context("setgroups failed"),
                 _ => {}
             }

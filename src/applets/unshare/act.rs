@@ -107,7 +107,7 @@ fn shell(program: &[OsString]) -> bool {
 }
 
 fn become_owner(uid: u32, gid: u32) -> Result<()> {
-    sys::drop_groups().context("setgroups failed")?;
+    nix::unistd::setgroups(&[]).context("setgroups failed")?;
     setgid(Gid::from_raw(gid)).context("setgid() failed")?;
     setuid(Uid::from_raw(uid)).context("setuid() failed")
 }
@@ -330,7 +330,7 @@ fn register(directory: &Path, format: &OsStr) -> Result<()> {
 
 fn take_ids(request: &Request) -> Result<()> {
     if let Some(gid) = request.gid {
-        sys::drop_groups().context("setgroups failed")?;
+        nix::unistd::setgroups(&[]).context("setgroups failed")?;
         setgid(Gid::from_raw(gid)).context("setgid() failed")?;
     }
     if let Some(uid) = request.uid {

@@ -211,13 +211,17 @@ impl Files {
         }
     }
 
+    #[allow(unsafe_code)] // AccessProcess::start
     fn start(&self) -> nix::Result<AccessProcess> {
         let root: Vec<_> = self.system.below.iter().map(AsFd::as_fd).collect();
         let mut server = Server { files: self.clone(), last: None };
-        AccessProcess::start(&root, move |request| match server.answer(request) {
+        let serve = move |request: &[u8]| match server.answer(request) {
             Ok(answer) => [&[0; 4], &answer[..]].concat(),
             Err(errno) => (errno as i32).to_ne_bytes().to_vec(),
-        })
+        };
+        // SAFETY: `Files` owns the directories of `below`, which are kept, and the sockets of other such processes,
+        // which the server does not ask; `last` is opened by the server itself.
+        unsafe { AccessProcess::start(&root, serve) }
     }
 }
 

@@ -58,8 +58,8 @@ pub fn set_flags(flags: Flags) -> nix::Result<()> {
 
 /// Is it in the bounding set? None: the kernel does not know it.
 pub fn bound(number: u8) -> nix::Result<Option<bool>> {
-    match sys::prctl(libc::PR_CAPBSET_READ, u64::from(number), 0) {
-        Ok(answer) => Ok(Some(answer != 0)),
+    match sys::bounding_set_read(number) {
+        Ok(answer) => Ok(Some(answer)),
         Err(Errno::EINVAL) => Ok(None),
         Err(errno) => Err(errno),
     }
@@ -74,16 +74,12 @@ fn set_of(last: u8, is_in: impl Fn(u8) -> nix::Result<bool>) -> nix::Result<Mask
 }
 
 pub fn drop_bound(number: u8) -> nix::Result<()> {
-    sys::prctl(libc::PR_CAPBSET_DROP, u64::from(number), 0).map(drop)
-}
-
-fn ambient_call(what: i32, number: u8) -> nix::Result<i32> {
-    sys::prctl(libc::PR_CAP_AMBIENT, u64::from(what.unsigned_abs()), u64::from(number))
+    sys::bounding_set_drop(number)
 }
 
 /// Is it ambient? An error where the kernel has no such thing, or no such capability.
 pub fn is_ambient(number: u8) -> nix::Result<bool> {
-    ambient_call(libc::PR_CAP_AMBIENT_IS_SET, number).map(|answer| answer != 0)
+    sys::ambient_is_set(number)
 }
 
 /// Empty before Linux 4.3, which did not have it.
@@ -95,35 +91,35 @@ pub fn ambient(last: u8) -> nix::Result<Mask> {
 }
 
 pub fn raise_ambient(number: u8) -> nix::Result<()> {
-    ambient_call(libc::PR_CAP_AMBIENT_RAISE, number).map(drop)
+    sys::ambient_raise(number)
 }
 
 pub fn lower_ambient(number: u8) -> nix::Result<()> {
-    ambient_call(libc::PR_CAP_AMBIENT_LOWER, number).map(drop)
+    sys::ambient_lower(number)
 }
 
 pub fn clear_ambient() -> nix::Result<()> {
-    ambient_call(libc::PR_CAP_AMBIENT_CLEAR_ALL, 0).map(drop)
+    sys::ambient_clear()
 }
 
 pub fn securebits() -> nix::Result<u32> {
-    sys::prctl(libc::PR_GET_SECUREBITS, 0, 0).map(i32::unsigned_abs)
+    sys::securebits()
 }
 
 pub fn set_securebits(bits: u32) -> nix::Result<()> {
-    sys::prctl(libc::PR_SET_SECUREBITS, u64::from(bits), 0).map(drop)
+    sys::set_securebits(bits)
 }
 
 pub fn set_keep(value: u32) -> nix::Result<()> {
-    sys::prctl(libc::PR_SET_KEEPCAPS, u64::from(value), 0).map(drop)
+    sys::set_keep_caps(value)
 }
 
 pub fn no_new_privs() -> nix::Result<bool> {
-    sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0).map(|answer| answer != 0)
+    nix::sys::prctl::get_no_new_privs()
 }
 
 pub fn set_no_new_privs() -> nix::Result<()> {
-    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+    nix::sys::prctl::set_no_new_privs()
 }
 
 /// Does something with `mask` effective, and makes what was effective so again. Nothing is asked for when it is

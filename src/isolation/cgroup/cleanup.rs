@@ -220,6 +220,14 @@ fn decode(mut text: &[u8]) -> Option<Journal> {
     Some(journal)
 }
 
+/// For the watcher.
+#[allow(unsafe_code)] // descriptors are closed by number: also those that have no owner here
+fn close_descriptors() {
+    // SAFETY: the watcher's only descriptor of its own was read to its end and dropped. It was forked, and exits
+    // without a return to the functions that called `Care::start`: their values are neither used nor dropped.
+    unsafe { sys::close_all() };
+}
+
 /// The watcher's life.
 fn watch(pipe: OwnedFd, kill: bool) {
     // Not to be ended with the others of a job or terminal, by whatever signal.
@@ -232,7 +240,7 @@ fn watch(pipe: OwnedFd, kill: bool) {
     _ = File::from(pipe).read_to_end(&mut text);
     let Some(journal) = decode(&text) else { return };
     // Whoever waits for the end of our caller's output is not to wait for us.
-    sys::close_all();
+    close_descriptors();
     _ = nix::sys::prctl::set_name(c"cgexec-cleanup");
     if kill {
         end_all(&made(&journal), LIMIT);

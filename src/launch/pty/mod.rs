@@ -18,9 +18,8 @@ use nix::unistd::{Gid, Pid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchownat,
 use crate::exit::Exit;
 use crate::isolation::descriptors;
 use crate::proc::ProcRoot;
-use crate::sys;
+use crate::sys::{self, Stdio};
 
-const STANDARD: [i32; 3] = [0, 1, 2];
 /// Where the makers of pseudoterminals are.
 const PTMX: [&str; 2] = ["/dev/ptmx", "/dev/pts/ptmx"];
 /// TTYAUX_MAJOR and its minor: whichever file has these numbers is the maker, and no other device.
@@ -32,7 +31,7 @@ pub struct Outside {
     terminal: Option<OwnedFd>,
     /// Those of our standard descriptors that the program gets its terminal in place of: the terminals, or,
     /// when none is one, all.
-    replaced: Vec<i32>,
+    replaced: Vec<Stdio>,
     /// /proc: descriptors are opened anew through it, also where there is none.
     proc: OwnedFd,
     makers: Vec<OwnedFd>,
@@ -57,10 +56,9 @@ impl Outside {
         let directory = open(proc.path(), flags, Mode::empty())
             .with_context(|| format!("cannot open {}", proc.path().display()))?;
         let proc = above_standard(directory)?;
-        let terminals: Vec<i32> =
-            STANDARD.into_iter().filter(|&fd| isatty(sys::standard(fd)) == Ok(true)).collect();
+        let terminals: Vec<Stdio> = Stdio::ALL.into_iter().filter(|fd| isatty(fd) == Ok(true)).collect();
         let terminal = terminals.first().map(|&fd| own_terminal(&proc, fd)).transpose()?;
-        let replaced = if terminals.is_empty() { STANDARD.to_vec() } else { terminals };
+        let replaced = if terminals.is_empty() { Stdio::ALL.to_vec() } else { terminals };
         Ok(Outside { terminal, replaced, proc, makers: makers() })
     }
 
@@ -96,9 +94,9 @@ impl Outside {
         pair
     }
 
-    /// Gives this process the program's side in place of our terminal, and `user` owns it. Gives the number of
-    /// a descriptor of it, for [`lead_session`].
-    pub fn replace_by(&self, pair: &Pair, user: Option<u32>) -> Result<i32> {
+    /// Gives this process the program's side in place of our terminal, and `user` owns it. Gives a standard
+    /// descriptor of it, for [`lead_session`].
+    pub fn replace_by(&self, pair: &Pair, user: Option<u32>) -> Result<Stdio> {
         if let Some(user) = user {
             // Refused in a user namespace that does not know us: then it is as it is without.
             let user = Some(Uid::from_raw(user));
@@ -130,9 +128,9 @@ impl Pair {
 }
 
 /// In the program's process: a session of its own on the terminal that it has as `standard`.
-pub fn lead_session(standard: i32) -> Result<()> {
+pub fn lead_session(standard: Stdio) -> Result<()> {
     setsid().context("setsid failed")?;
-    sys::control(sys::standard(standard)).context("cannot control the new terminal")
+    sys::set_controlling_tty(standard).context("cannot control the new terminal")
 }
 
 impl Session {
@@ -142,11 +140,11 @@ impl Session {
     }
 }
 
-fn replace(standard: i32, by: &OwnedFd) -> nix::Result<()> {
+fn replace(standard: Stdio, by: &OwnedFd) -> nix::Result<()> {
     match standard {
-        0 => dup2_stdin(by),
-        1 => dup2_stdout(by),
-        _ => dup2_stderr(by),
+        Stdio::Input => dup2_stdin(by),
+        Stdio::Output => dup2_stdout(by),
+        Stdio::Error => dup2_stderr(by),
     }
 }
 
@@ -158,7 +156,7 @@ fn own_fd(fd: i32) -> String {
 /// Out of the way of the standard descriptors, which may have been closed when we were started.
 fn above_standard(fd: OwnedFd) -> nix::Result<OwnedFd> {
     match fd.as_raw_fd() {
-        0..=2 => sys::duplicate_above(&fd, 3),
+        0..=2 => sys::duplicate_above_stdio(&fd),
         _ => Ok(fd),
     }
 }
@@ -178,9 +176,9 @@ fn makers() -> Vec<OwnedFd> {
 
 /// Our terminal opened anew, so that we can have it non-blocking without our caller's being so. Where we may
 /// not open it, as after su(1), a copy serves.
-fn own_terminal(proc: &OwnedFd, fd: i32) -> Result<OwnedFd> {
+fn own_terminal(proc: &OwnedFd, fd: Stdio) -> Result<OwnedFd> {
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let opened = openat(proc, own_fd(fd).as_str(), flags, Mode::empty());
-    let terminal = opened.or_else(|_| sys::duplicate_above(sys::standard(fd), 3)).and_then(above_standard);
+    let opened = openat(proc, own_fd(fd.number()).as_str(), flags, Mode::empty());
+    let terminal = opened.or_else(|_| sys::duplicate_above_stdio(fd)).and_then(above_standard);
     terminal.context("cannot open our terminal")
 }

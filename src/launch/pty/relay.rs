@@ -17,7 +17,7 @@ use super::Session;
 use super::raw::Raw;
 use crate::exit::Exit;
 use crate::launch::exec::as_child;
-use crate::sys::{self, Ended};
+use crate::sys::{self, Ended, Stdio};
 
 /// What is kept for a reader that is slower than its writer; then the writer waits.
 const ROOM: usize = 64 * 1024;
@@ -217,8 +217,8 @@ impl Relay {
         let asked = [
             (true, signals.as_fd(), PollFlags::POLLIN),
             (!of_master.is_empty(), self.master.as_fd(), of_master),
-            (reads, self.end(0), PollFlags::POLLIN),
-            (shows, self.end(1), PollFlags::POLLOUT),
+            (reads, self.end(&Stdio::Input), PollFlags::POLLIN),
+            (shows, self.end(&Stdio::Output), PollFlags::POLLOUT),
         ];
         let mut polled: Vec<PollFd<'_>> = asked
             .iter()
@@ -251,8 +251,8 @@ impl Relay {
     }
 
     /// Our terminal, or the standard descriptor that stands for it.
-    fn end(&self, standard: i32) -> BorrowedFd<'_> {
-        self.own.as_ref().map_or(sys::standard(standard), |own| own.terminal().as_fd())
+    fn end(&self, standard: &'static Stdio) -> BorrowedFd<'_> {
+        self.own.as_ref().map_or(standard.as_fd(), |own| own.terminal().as_fd())
     }
 
     /// Reads what the program has written; false: nothing at the moment.
@@ -271,7 +271,7 @@ impl Relay {
 
     fn fetch_typed(&mut self, hang_up: bool) {
         let mut buffer = [0; PIPE];
-        let length = match read(self.end(0), &mut buffer) {
+        let length = match read(self.end(&Stdio::Input), &mut buffer) {
             Err(Errno::EAGAIN | Errno::EINTR) => return,
             Ok(length) => length,
             Err(_) => 0,
@@ -304,7 +304,7 @@ impl Relay {
     }
 
     fn show(&mut self) {
-        let fd = self.own.as_ref().map_or(sys::standard(1), |own| own.terminal().as_fd());
+        let fd = self.own.as_ref().map_or(Stdio::Output.as_fd(), |own| own.terminal().as_fd());
         // Nobody is there to show it to any more: the program is not to wait for that.
         if !put(fd, &mut self.shown, self.most) {
             self.output = false;

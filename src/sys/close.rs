@@ -1,0 +1,95 @@
+//! Descriptors are closed: one by its owner, or many by number.
+
+use std::ffi::c_uint;
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit};
+
+/// close(2), and whether it is closed: a filter may refuse the call.
+pub(crate) fn close(fd: OwnedFd) -> nix::Result<()> {
+    let fd = fd.into_raw_fd();
+    // SAFETY: the owner has given the descriptor up, so nothing else closes or uses it.
+    let Err(errno) = Errno::result(unsafe { libc::close(fd) }) else { return Ok(()) };
+    let number = c_uint::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // Of a number that is no descriptor any more this is an error.
+    if super::descriptor_flags(number).is_ok() { Err(errno) } else { Ok(()) }
+}
+
+/// Closes all descriptors and puts /dev/null in the place of the first three.
+///
+/// # Safety
+/// No value that owns or borrows a descriptor is used or dropped any more in this process.
+pub(crate) unsafe fn close_all() {
+    // SAFETY: the caller promises that nothing uses a descriptor any more.
+    if unsafe { libc::syscall(libc::SYS_close_range, 0_u32, u32::MAX, 0) } != 0 {
+        // SAFETY: as above. Before Linux 5.9.
+        (0..1024).for_each(|fd| _ = unsafe { libc::close(fd) });
+    }
+    open_null();
+}
+
+/// Closes all descriptors but these, and puts /dev/null in the place of the first three that were closed.
+///
+/// # Safety
+/// No value that owns or borrows a descriptor which is not in `keep` is used or dropped any more in this process. A
+/// forked child that ends by [`super::exit_now`] can promise this.
+pub(crate) unsafe fn close_others(keep: &mut [RawFd]) {
+    keep.sort_unstable();
+    let mut from = 0;
+    let close = |from: RawFd, to: RawFd| {
+        // SAFETY: the caller promises that nothing uses these descriptors any more.
+        if unsafe { libc::syscall(libc::SYS_close_range, from as u32, to as u32, 0) } != 0 {
+            // SAFETY: as above. Before Linux 5.9.
+            (from..=to.min(4096)).for_each(|fd| _ = unsafe { libc::close(fd) });
+        }
+    };
+    for &fd in &*keep {
+        if fd > from {
+            close(from, fd - 1);
+        }
+        from = fd + 1;
+    }
+    close(from, RawFd::MAX);
+    open_null();
+}
+
+/// Fills free numbers up to 2 with /dev/null. Descriptors of this process stay as they are.
+fn open_null() {
+    // SAFETY: the path is a C string. Each new descriptor has no owner: it takes the place of stdin, stdout or stderr,
+    // or of the first number after them, and stays open.
+    while (0..2).contains(&unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) }) {}
+}
+
+/// Closes all descriptors from `first` to `last`.
+///
+/// # Safety
+/// No value that owns or borrows one of them is used or dropped any more in this process.
+pub(crate) unsafe fn close_range(first: c_uint, last: c_uint) {
+    // SAFETY: the caller promises that nothing uses these descriptors any more.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if Errno::result(result).is_err() {
+        // Before Linux 5.9. No descriptor is above this limit, unless the limit was lowered later.
+        let highest = last.min(open_files_limit().max(1 << 16));
+        // SAFETY: as above.
+        (first..=highest).for_each(|fd| _ = unsafe { libc::close(i32::try_from(fd).unwrap_or(-1)) });
+    }
+}
+
+/// The hard limit of RLIMIT_NOFILE: one more than the highest descriptor. Not more than 1,048,576.
+fn open_files_limit() -> c_uint {
+    let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard);
+    c_uint::try_from(hard).unwrap_or(c_uint::MAX).min(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_descriptor_is_closed() {
+        let (reader, writer) = nix::unistd::pipe().expect("pipe");
+        assert_eq!(close(writer), Ok(()));
+        assert_eq!(nix::unistd::read(&reader, &mut [0]), Ok(0));
+    }
+}

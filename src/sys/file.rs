@@ -1,0 +1,88 @@
+//! Files and directories: what the kernel says of them into buffers of the caller, and without waiting for servers.
+
+use std::ffi::{CStr, c_int};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use nix::errno::Errno;
+
+use super::filled;
+
+/// readlinkat(2): what the link says, cut to the buffer.
+pub(crate) fn read_link_at<'a>(dir: impl AsFd, name: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
+    let dir = dir.as_fd().as_raw_fd();
+    // SAFETY: the name is a C string; the kernel writes no more than the buffer's length into it.
+    let length = unsafe { libc::readlinkat(dir, name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    filled(buffer, length as _)
+}
+
+/// getxattr(2).
+pub(crate) fn get_xattr<'a>(path: &CStr, name: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
+    let (value, size) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: path and name are C strings; the kernel writes no more than the buffer's length into it.
+    let length = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value, size) };
+    filled(buffer, length as _)
+}
+
+/// getdents64(2): raw entries, as many as fit; none at the end.
+pub(crate) fn get_dents(dir: impl AsFd, buffer: &mut [u8]) -> nix::Result<&[u8]> {
+    let dir = dir.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes no more than the buffer's length into it.
+    let length = unsafe { libc::syscall(libc::SYS_getdents64, dir, buffer.as_mut_ptr(), buffer.len()) };
+    filled(buffer, length)
+}
+
+/// getcwd(2) itself: that of glibc searches on where the kernel says `(unreachable)`, and may find what is
+/// only alike.
+pub(crate) fn working_directory(buffer: &mut [u8]) -> nix::Result<&[u8]> {
+    // SAFETY: the kernel writes no more than the buffer's length into it.
+    let length = unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) };
+    filled(buffer, length)
+}
+
+/// What is known of a file without asking the server of its file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) device: (u32, u32),
+    pub(crate) inode: u64,
+    pub(crate) uid: u32,
+    pub(crate) mode: u16,
+}
+
+/// statx(2) with AT_STATX_DONT_SYNC: what the kernel has at hand, so that FUSE, and overlayfs on it, is not waited
+/// for. An empty name means the file of the descriptor.
+pub(crate) fn known(dir: impl AsFd, name: &CStr) -> nix::Result<Known> {
+    let empty = if name.is_empty() { libc::AT_EMPTY_PATH } else { 0 };
+    let mask = libc::STATX_INO | libc::STATX_UID | libc::STATX_MODE;
+    let found = statx(dir.as_fd().as_raw_fd(), name, libc::AT_STATX_DONT_SYNC | empty, mask)?;
+    let device = (found.stx_dev_major, found.stx_dev_minor);
+    Ok(Known { device, inode: found.stx_ino, uid: found.stx_uid, mode: found.stx_mode })
+}
+
+fn statx(dir: RawFd, name: &CStr, flags: c_int, mask: u32) -> nix::Result<libc::statx> {
+    // SAFETY: a statx has only integers, for which zeros are a value.
+    let mut found: libc::statx = unsafe { std::mem::zeroed() };
+    // SAFETY: the name is a C string; the kernel writes a whole statx.
+    Errno::result(unsafe { libc::statx(dir, name.as_ptr(), flags, mask, &raw mut found) })?;
+    Ok(found)
+}
+
+/// Device and inode of what a name leads to, in the same way.
+pub(crate) fn file_id(dir: impl AsFd, name: &CStr) -> nix::Result<((u32, u32), u64)> {
+    known(dir, name).map(|known| (known.device, known.inode))
+}
+
+/// Is this directory the root of a mount? Linux tells since 5.8.
+#[must_use]
+pub(crate) fn is_mount_root(path: &CStr) -> Option<bool> {
+    const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
+    let found = statx(libc::AT_FDCWD, path, 0, 0).ok()?;
+    let is_known = found.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT != 0;
+    is_known.then_some(found.stx_attributes & STATX_ATTR_MOUNT_ROOT != 0)
+}
+
+/// Has the file an extended attribute of this name (getxattr(2)), one that is not empty?
+#[must_use]
+pub(crate) fn has_attribute(path: &CStr, name: &CStr) -> bool {
+    // SAFETY: path and name are C strings; with a size of 0 nothing is written.
+    unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) > 0 }
+}

@@ -1,0 +1,77 @@
+//! System calls that neither std nor nix offers in a safe form, and the only unsafe code of the library.
+//!
+//! Each function is one call with one fixed request, and makes its result a `Result`; a decision is elsewhere. A
+//! function is safe when no argument can break memory safety or the ownership of a descriptor. What remains is an
+//! `unsafe fn` that says what its caller promises.
+#![allow(unsafe_code)]
+
+mod capability;
+mod close;
+mod descriptor;
+pub(crate) mod directory;
+mod file;
+mod fork;
+pub(crate) mod keyed;
+pub(crate) mod memory;
+pub(crate) mod mounts;
+mod nsfs;
+mod pidfd;
+mod process;
+mod program;
+mod regex;
+mod scm_rights;
+mod seccomp;
+mod signal;
+mod terminal;
+mod time;
+
+pub(crate) use capability::{
+    ambient_clear, ambient_is_set, ambient_lower, ambient_raise, bounding_set_drop, bounding_set_read,
+    capget, capset, securebits, set_keep_caps, set_securebits,
+};
+pub(crate) use close::{close, close_all, close_others, close_range};
+pub(crate) use descriptor::{
+    FileLock, Stdio, descriptor_flags, duplicate_above_stdio, set_close_on_exec, set_close_on_exec_range,
+};
+pub(crate) use file::{
+    Known, file_id, get_dents, get_xattr, has_attribute, is_mount_root, known, read_link_at,
+    working_directory,
+};
+pub(crate) use fork::{fork, fork_into, fork_sibling, fork_silent};
+pub(crate) use nsfs::{
+    mount_namespace_id, namespace_owner, namespace_owner_uid, namespace_parent, namespace_type,
+    open_namespace, pid_in_namespace, pidfd_user_namespace, socket_namespace,
+};
+pub(crate) use pidfd::{PidfdInfo, pidfd_alive, pidfd_getfd, pidfd_info, pidfd_open, pidfd_signal};
+pub(crate) use process::{Ended, SharedNumber, exit_now, is_realtime, setns, unshare, unshare_nothing, wait};
+pub use program::{arguments, promise_no_locks};
+pub(crate) use program::{environment, wipe_environment};
+pub(crate) use regex::{Regex, utf8_letters};
+pub(crate) use scm_rights::receive_descriptors;
+pub(crate) use seccomp::install_filter;
+pub(crate) use signal::{
+    default_action, die_of, is_ignored, kill, next_signal, on_end_write, set_parent_death_signal,
+};
+pub(crate) use terminal::{open_peer, set_controlling_tty, set_window_size, terminal_width, window_size};
+pub(crate) use time::{local_time, sleep};
+
+use std::ffi::c_long;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+
+/// The new descriptor that a system call has returned.
+///
+/// # Safety
+/// `result` is the return value of a call that, when it succeeds, makes a descriptor, and nothing else owns it.
+unsafe fn owned(result: c_long) -> nix::Result<OwnedFd> {
+    let fd = Errno::result(result)?;
+    // SAFETY: the caller promises that this number is a new descriptor without an owner.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// The part of a buffer that a system call has filled in.
+fn filled(buffer: &[u8], length: c_long) -> nix::Result<&[u8]> {
+    let length = usize::try_from(Errno::result(length)?).unwrap_or(0);
+    Ok(buffer.get(..length).unwrap_or_default())
+}

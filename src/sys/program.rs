@@ -1,0 +1,113 @@
+//! What the C library hands to a program: its arguments and its environment; and the promise what other threads do not do.
+
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+
+/// Was [`promise_no_locks`] called? Unit tests fork as well: each runs in a thread of the test harness, whose
+/// other threads neither use the environment nor hold a lock that the child takes (glibc takes care of that of its
+/// allocator).
+static NO_LOCKS: AtomicBool = AtomicBool::new(cfg!(test));
+
+/// Makes the calls work that are not sound beside any other thread: the forks and [`wipe_environment`]. Without
+/// this promise they fail with EDEADLK.
+///
+/// # Safety
+/// From now on no other thread of this process takes a lock that a forked child could wait for, except that of
+/// [`super::memory::Allocator`], or uses the environment. A program that starts no thread keeps this.
+pub unsafe fn promise_no_locks() {
+    NO_LOCKS.store(true, Ordering::Relaxed);
+}
+
+/// EDEADLK: it was not promised.
+pub(super) fn no_locks() -> nix::Result<()> {
+    if NO_LOCKS.load(Ordering::Relaxed) { Ok(()) } else { Err(Errno::EDEADLK) }
+}
+
+/// argv as Rust strings. `announce` gets the first before memory is allocated.
+///
+/// # Safety
+/// `argv` points to `argc` pointers to C strings, which nothing changes during this call.
+#[must_use]
+pub unsafe fn arguments(
+    argc: c_int,
+    argv: *const *const c_char,
+    announce: impl FnOnce(&OsStr),
+) -> Vec<OsString> {
+    let argument = |index: usize| {
+        // SAFETY: the caller promises that argv has argc entries, and `index` is below that.
+        let entry = unsafe { argv.add(index) };
+        // SAFETY: the entry is in that array, as before.
+        let text = unsafe { *entry };
+        // SAFETY: the caller promises that each entry is a C string.
+        let text = unsafe { CStr::from_ptr(text) };
+        OsStr::from_bytes(text.to_bytes())
+    };
+    let count = usize::try_from(argc).unwrap_or(0);
+    if count > 0 {
+        announce(argument(0));
+    }
+    (0..count).map(|index| argument(index).to_os_string()).collect()
+}
+
+mod list {
+    use std::ffi::c_char;
+
+    unsafe extern "C" {
+        /// environ(7): a list of C strings that a null pointer ends, or a null pointer in place of the list.
+        pub(super) static mut environ: *mut *mut c_char;
+    }
+}
+
+/// Calls `work` for each entry of the environment: the place of its pointer, and the pointer.
+///
+/// # Safety
+/// Nothing else uses the environment during this call. `work` changes no entry but the one that it gets.
+unsafe fn each_entry(mut work: impl FnMut(*mut *mut c_char, *mut c_char)) {
+    // SAFETY: the C library defines environ, and the caller promises that no other thread uses it.
+    let mut next = unsafe { list::environ };
+    while !next.is_null() {
+        // SAFETY: the list goes on up to its null pointer, which was not reached yet.
+        let entry = unsafe { *next };
+        if entry.is_null() {
+            return;
+        }
+        work(next, entry);
+        // SAFETY: the entry was not the null pointer at the end, so one more follows.
+        next = unsafe { next.add(1) };
+    }
+}
+
+/// The environment of this process entry by entry, also what is not `NAME=VALUE`, which std leaves out.
+#[must_use]
+pub(crate) fn environment() -> Vec<CString> {
+    let mut entries = Vec::new();
+    let copy = |_, entry: *mut c_char| {
+        // SAFETY: each entry is a C string. It is copied before anything else runs.
+        entries.push(unsafe { CStr::from_ptr(entry) }.to_owned());
+    };
+    // SAFETY: the environment is only read. To change it is unsafe (std::env::set_var, setenv(3)): who does so
+    // promises that nothing reads it meanwhile.
+    unsafe { each_entry(copy) };
+    entries
+}
+
+/// Overwrites the environment that this process was started with, which also is its `/proc/PID/environ`, and
+/// leaves it with none.
+pub(crate) fn wipe_environment() -> nix::Result<()> {
+    no_locks()?;
+    let wipe = |place: *mut *mut c_char, entry: *mut c_char| {
+        // SAFETY: each entry is a C string.
+        let length = unsafe { libc::strlen(entry) };
+        // SAFETY: the string has this length, and is on the stack or the heap of this process, both writable. No
+        // other thread reads it (see no_locks), and std copies what it hands out.
+        unsafe { std::ptr::write_bytes(entry, 0, length) };
+        // SAFETY: the place is that of the entry in the list, which is writable as well.
+        unsafe { *place = std::ptr::null_mut() };
+    };
+    // SAFETY: no other thread uses the environment (see no_locks); only the entry at hand is changed.
+    unsafe { each_entry(wipe) };
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! Descriptors that come over a socket (unix(7), SCM_RIGHTS).
+
+use std::io::IoSliceMut;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+
+/// As many as the kernel sends at once (SCM_MAX_FD of unix(7)).
+const MOST: usize = 253;
+
+/// The descriptors of one message of one byte, closed on exec. None when the other side has ended without sending
+/// one, or this process has no room for them.
+pub(crate) fn receive_descriptors(from: BorrowedFd<'_>) -> Option<Vec<OwnedFd>> {
+    let mut byte = [0];
+    let mut bytes = [IoSliceMut::new(&mut byte)];
+    let mut space = nix::cmsg_space!([RawFd; MOST]);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(from.as_raw_fd(), &mut bytes, Some(&mut space), flags).ok()?;
+    let is_whole = message.bytes == 1 && !message.flags.contains(MsgFlags::MSG_CTRUNC);
+    let rights = message.cmsgs().ok()?.find_map(|message| match message {
+        ControlMessageOwned::ScmRights(numbers) => Some(numbers),
+        _ => None,
+    });
+    let descriptors = rights.unwrap_or_default().into_iter().map(from_scm_rights).collect();
+    is_whole.then_some(descriptors)
+}
+
+fn from_scm_rights(fd: RawFd) -> OwnedFd {
+    // SAFETY: the kernel has made this descriptor for the message just received; nothing else owns it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
