@@ -144,7 +144,8 @@ impl Holder {
 
     /// The same by a command whose only child is the holder, and has a proc of its own.
     pub fn by_child(command: &mut Command) -> Holder {
-        let mut piped = Piped::new(command.args(["sh", "-c", "echo ready; exec cat"]));
+        // (no exec(3) after it is ready: till that is done, its environment is empty)
+        let mut piped = Piped::new(command.args(["sh", "-c", "echo ready; read -r line"]));
         assert_eq!(piped.line(), "ready", "{command:?} did not start");
         let parent = piped.pid();
         let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
