@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2, readlinkat};
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
@@ -51,11 +51,14 @@ pub fn proc_of(pid_ns: u64, member: i32, directory: &Path) -> Option<OwnedFd> {
     if fstatfs(&proc).ok()?.filesystem_type() != PROC_SUPER_MAGIC {
         return None;
     }
-    let link = readlinkat(&proc, format!("{member}/ns/pid").as_str()).ok()?;
-    let status =
-        openat(&proc, format!("{member}/status").as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+    // Nothing that is mounted over parts of it: that may be made up, or a pipe that lets us wait.
+    let own = |file: &str, flags| {
+        let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_XDEV);
+        openat2(&proc, format!("{member}/{file}").as_str(), how).ok()
+    };
+    let link = readlinkat(&own("ns", OFlag::O_PATH | OFlag::O_DIRECTORY)?, "pid").ok()?;
     let mut text = Vec::new();
-    std::fs::File::from(status.ok()?).read_to_end(&mut text).ok()?;
+    std::fs::File::from(own("status", OFlag::O_RDONLY)?).read_to_end(&mut text).ok()?;
     // Seen from a pid namespace above it has several numbers.
     let the_one = parse_link(link.as_bytes()) == Some(pid_ns) && Status::parse(&text).nspid == [member];
     the_one.then(|| mounts::clone_tree(&proc, c"", false).ok())?

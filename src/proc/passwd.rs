@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
 
 use super::status::number;
@@ -15,10 +16,15 @@ use super::status::number;
 /// Opens a file that a container may have put there: nothing but a regular file, and no pipe is waited for.
 ///
 /// Opening a device can have effects (a watchdog starts, a tape rewinds), so the file is looked at first. Of a
-/// file that is exchanged in between, what was opened is not used.
+/// file that is exchanged in between, what was opened is not used. A link to /proc/PID/root and its like would lead
+/// out of the container, where the container itself may not go.
 pub fn open_plain(path: impl AsRef<Path>) -> std::io::Result<File> {
+    let restricts = open_without_magic(Path::new("/"), OFlag::O_PATH).is_ok(); // (openat2(2), since Linux 5.6)
     // Not by std's OpenOptions: musl counts O_PATH to the access mode, and std takes that out of custom flags.
-    let open = |flags| open(path.as_ref(), flags | OFlag::O_CLOEXEC, Mode::empty()).map(File::from);
+    let open = |flags| match restricts {
+        true => open_without_magic(path.as_ref(), flags).map(File::from),
+        false => open(path.as_ref(), flags | OFlag::O_CLOEXEC, Mode::empty()).map(File::from),
+    };
     let seen = open(OFlag::O_PATH)?.metadata()?;
     if !seen.is_file() {
         return Err(std::io::ErrorKind::InvalidInput.into());
@@ -29,6 +35,11 @@ pub fn open_plain(path: impl AsRef<Path>) -> std::io::Result<File> {
         true => Ok(file),
         false => Err(std::io::ErrorKind::InvalidInput.into()),
     }
+}
+
+fn open_without_magic(path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    openat2(AT_FDCWD, path, how)
 }
 
 /// Who has which uid. The first line of a uid counts, as with getpwuid(3).
