@@ -10,9 +10,9 @@ use std::fmt::Write;
 use common::compat::{Bench, Differs, Row, Same, all_alike, libcap_comparable, rows_are_distinct};
 use common::process::{Holder, fed};
 use common::{program, skip, stderr, stdout, there};
-use ctrbox::isolation::capabilities::own;
-use ctrbox::isolation::capabilities::text::{Flags, Iab};
-use ctrbox::proc::Mask;
+use ctrbox::testing::isolation::capabilities::own;
+use ctrbox::testing::isolation::capabilities::text::{Flags, Iab};
+use ctrbox::testing::proc::Mask;
 
 const HELP: &str = "the text of --help, which goes to stdout";
 const LICENSE: &str = "our own license";

@@ -7,22 +7,22 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::rc::Rc;
 
-use ctrbox::container::target::{Target, group, matching, one};
-use ctrbox::container::{Container, Runtime, group_of};
-use ctrbox::isolation::capabilities::text::{Flags, Iab, parse_list};
-use ctrbox::isolation::capabilities::{self};
-use ctrbox::isolation::cgroup::{Hierarchies, limits};
-use ctrbox::isolation::idmap::{arguments, join};
-use ctrbox::isolation::seccomp::{Filter, Profile};
-use ctrbox::launch::credentials::{self, ProcessCredentials};
-use ctrbox::launch::exec;
-use ctrbox::output::filter::{self, Value};
-use ctrbox::output::json;
-use ctrbox::output::tree::{Forest, Glyphs};
-use ctrbox::proc::idmap::{Range, Single};
-use ctrbox::proc::{Credentials, Login, Stat, Status, Users, groups_with, homes, id_of, name_of};
-use ctrbox::proc::{mountinfo, ns};
-use ctrbox::text;
+use ctrbox::testing::container::target::{Target, group, matching, one};
+use ctrbox::testing::container::{Container, Runtime, group_of};
+use ctrbox::testing::isolation::capabilities::text::{Flags, Iab, parse_list};
+use ctrbox::testing::isolation::capabilities::{self};
+use ctrbox::testing::isolation::cgroup::{Hierarchies, limits};
+use ctrbox::testing::isolation::idmap::{arguments, join};
+use ctrbox::testing::isolation::seccomp::{Filter, Profile};
+use ctrbox::testing::launch::credentials::{self, ProcessCredentials};
+use ctrbox::testing::launch::exec;
+use ctrbox::testing::output::filter::{self, Value};
+use ctrbox::testing::output::json;
+use ctrbox::testing::output::tree::{Forest, Glyphs};
+use ctrbox::testing::proc::idmap::{Range, Single};
+use ctrbox::testing::proc::{Credentials, Login, Stat, Status, Users, groups_with, homes, id_of, name_of};
+use ctrbox::testing::proc::{mountinfo, ns};
+use ctrbox::testing::text;
 
 const ROUNDS: usize = 2_000;
 
@@ -197,7 +197,7 @@ fn files_of_proc() {
     let scope = format!("0::/system.slice/docker-{id}.scope/init\n");
     let host = Hierarchies::parse(b"1 2 0:1 / /c/cpu rw - cgroup cgroup rw,cpu\n");
     mutated(&[&scope, "5:cpu,cpuacct:/a:b/c\n", "/machine.slice/machine-a\\x2db.scope"], |input| {
-        ctrbox::isolation::cgroup::parse(input).for_each(|line| _ = host.place(line));
+        ctrbox::testing::isolation::cgroup::parse(input).for_each(|line| _ = host.place(line));
         _ = (group_of(&lossy(input), &container), host.named(OsStr::from_bytes(input), None));
     });
     mutated(&["32 31 0:29 /x /c/a\\040b rw shared:1 - cgroup cgroup rw,cpu\n"], |input| {

@@ -15,7 +15,7 @@ use common::layout::engines::{config, of_docker_without_root, of_podman};
 use common::layout::machines::runc;
 use common::layout::{Expected, LAYOUTS, Layout, START, USER, id};
 use common::{root, skip};
-use ctrbox::container::{IdentifiedBy, Runtime};
+use ctrbox::testing::container::{IdentifiedBy, Runtime};
 
 const POD: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 

@@ -48,12 +48,6 @@ impl Mode {
         }
     }
 
-    /// Ours.
-    pub fn own(state: &Credentials) -> Result<Mode> {
-        let bits = own::securebits().context("cannot read the securebits")?;
-        Ok(Mode::guess(bits, state.sets.flags(), state.sets.bounding, state.sets.ambient))
-    }
-
     /// Puts this process into the mode; nothing is effective afterwards.
     pub fn set(self, last: u8) -> nix::Result<()> {
         let mut flags = own::flags()?;

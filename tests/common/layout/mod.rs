@@ -8,8 +8,8 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use ctrbox::container::{Container, Files, IdentifiedBy, Resolver, Runtime, Tag};
-use ctrbox::proc::ProcRoot;
+use ctrbox::testing::container::{Container, Files, IdentifiedBy, Resolver, Runtime, Tag};
+use ctrbox::testing::proc::ProcRoot;
 use nix::unistd::Pid;
 
 use super::ctr_ps::Host;
