@@ -13,7 +13,7 @@
 
 // Allowed in sys, for the C main in main.rs, and where a single function of this kind is called that closes
 // descriptors by number.
-#![deny(unsafe_code)]
+#![deny(unsafe_code, unreachable_pub)]
 #![cfg_attr(
     not(test),
     deny(

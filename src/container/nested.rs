@@ -13,7 +13,7 @@ use crate::access::Account;
 use crate::proc::ProcRoot;
 use crate::proc::mountinfo::mounts;
 
-pub struct Nested {
+pub(super) struct Nested {
     files: Files,
     /// In the order of [`Store::ALL`].
     records: [Box<dyn StateReader>; Store::ALL.len()],
@@ -22,7 +22,7 @@ pub struct Nested {
 impl Nested {
     /// The system below a container's root directory. `still` is asked when that is open: before, the PID may
     /// have become another's.
-    pub fn open(
+    pub(super) fn open(
         proc: &ProcRoot,
         host: &Files,
         container: &Container,
@@ -36,7 +36,7 @@ impl Nested {
     }
 
     /// The container of a candidate. Its PIDs are those of that pid namespace, and mean nothing here.
-    pub fn load(&self, candidate: &Candidate<'_>, outer: &Rc<Container>) -> Option<Rc<Container>> {
+    pub(super) fn load(&self, candidate: &Candidate<'_>, outer: &Rc<Container>) -> Option<Rc<Container>> {
         let loaded = candidate.stores.iter().find_map(|&store| {
             let records = &self.records[store as usize];
             records.load(&self.files, &candidate.id).into_iter().next()
@@ -59,7 +59,7 @@ impl Nested {
 /// The files that a process sees; none if its file system is known to be one that need not answer. Of others it is
 /// not known: overlayfs hides what it lies over.
 #[must_use]
-pub fn inside(proc: &ProcRoot, pid: Pid, account: Account) -> Option<Files> {
+pub(crate) fn inside(proc: &ProcRoot, pid: Pid, account: Account) -> Option<Files> {
     if may_hang(proc, pid) { None } else { Files::of_container(&proc.of(pid, "root"), account).ok() }
 }
 

@@ -121,14 +121,14 @@ fn scanned(text: &str) -> Option<u32> {
 /// A line of /proc/PID/uid_map or gid_map: `count` ids from `inner` inside are those from `outer` in the user
 /// namespace of the reader, or of the parent if that is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
+pub(crate) struct Extent {
     pub inner: u32,
     pub outer: u32,
     pub count: u32,
 }
 
 /// The lines of a map that are complete.
-pub fn extents(map: &[u8]) -> impl Iterator<Item = Extent> {
+pub(crate) fn extents(map: &[u8]) -> impl Iterator<Item = Extent> {
     map.split(|&b| b == b'\n').filter_map(|line| {
         let mut numbers = fields(line).map(number);
         Some(Extent { inner: numbers.next()??, outer: numbers.next()??, count: numbers.next()?? })
@@ -137,7 +137,7 @@ pub fn extents(map: &[u8]) -> impl Iterator<Item = Extent> {
 
 /// The id inside for one outside.
 #[must_use]
-pub fn inner_of(map: &[u8], outer: u32) -> Option<u32> {
+pub(crate) fn inner_of(map: &[u8], outer: u32) -> Option<u32> {
     extents(map).find_map(|line| {
         let offset = outer.checked_sub(line.outer).filter(|&offset| offset < line.count)?;
         line.inner.checked_add(offset)

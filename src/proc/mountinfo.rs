@@ -8,11 +8,11 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-pub use procfs::process::{MountInfo, MountOptFields};
+pub(crate) use procfs::process::{MountInfo, MountOptFields};
 
 /// A line: `ID PARENT DEVICE ROOT POINT OPTIONS [TAG…] - KIND SOURCE OPTIONS`. Paths as they stand there, escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mount<'a> {
+pub(crate) struct Mount<'a> {
     /// `MAJOR:MINOR`
     pub device: &'a [u8],
     pub root: &'a [u8],
@@ -26,19 +26,19 @@ pub struct Mount<'a> {
 impl Mount<'_> {
     /// Does a server or a process answer for this file system, which need not answer? That of fuseblk is root's.
     #[must_use]
-    pub fn is_served(&self) -> bool {
+    pub(crate) fn is_served(&self) -> bool {
         const SERVED: [&[u8]; 8] = [b"9p", b"afs", b"autofs", b"ceph", b"cifs", b"fuse", b"nfs", b"smb3"];
         SERVED.iter().any(|served| self.kind.starts_with(served)) && self.kind != b"fuseblk"
     }
 
     #[must_use]
-    pub fn has_option(&self, option: &str) -> bool {
+    pub(crate) fn has_option(&self, option: &str) -> bool {
         self.options.split(|&b| b == b',').any(|other| other == option.as_bytes())
     }
 }
 
 /// The lines that are complete.
-pub fn mounts(text: &[u8]) -> impl Iterator<Item = Mount<'_>> {
+pub(crate) fn mounts(text: &[u8]) -> impl Iterator<Item = Mount<'_>> {
     text.split(|&b| b == b'\n').filter_map(mount)
 }
 
@@ -75,7 +75,7 @@ pub fn unescape(field: &[u8]) -> PathBuf {
 /// Everything of all lines that the procfs crate understands. Its parser makes maps of std, which need random numbers
 /// of the kernel.
 #[must_use]
-pub fn parse(text: &str) -> Vec<MountInfo> {
+pub(crate) fn parse(text: &str) -> Vec<MountInfo> {
     if !crate::sys::keyed::std_maps_work() {
         return Vec::new();
     }

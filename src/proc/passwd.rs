@@ -18,7 +18,7 @@ use super::status::number;
 /// Opening a device can have effects (a watchdog starts, a tape rewinds), so the file is looked at first. Of a
 /// file that is exchanged in between, what was opened is not used. A link to /proc/PID/root and its like would lead
 /// out of the container, where the container itself may not go.
-pub fn open_plain(path: impl AsRef<Path>) -> std::io::Result<File> {
+pub(crate) fn open_plain(path: impl AsRef<Path>) -> std::io::Result<File> {
     let restricts = open_without_magic(Path::new("/"), OFlag::O_PATH).is_ok(); // (openat2(2), since Linux 5.6)
     // Not by std's OpenOptions: musl counts O_PATH to the access mode, and std takes that out of custom flags.
     let open = |flags| match restricts {

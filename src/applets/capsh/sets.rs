@@ -4,7 +4,7 @@ use crate::isolation::capabilities::text::{Flags, Iab, list};
 use crate::proc::Mask;
 
 /// The first four lines, of anybody.
-pub fn in_lines(flags: Flags, bounding: Mask, ambient: Mask, iab: Iab, last: u8) -> String {
+pub(super) fn in_lines(flags: Flags, bounding: Mask, ambient: Mask, iab: Iab, last: u8) -> String {
     format!(
         "Current: {}\nBounding set ={}\nAmbient set ={}\nCurrent IAB: {}\n",
         flags.text(last),

@@ -16,7 +16,7 @@ use crate::proc::idmap::inner_of;
 use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, Scan, Stat, Status, Users, number, vanished};
 
-pub struct Reader<'a> {
+pub(super) struct Reader<'a> {
     proc: &'a ProcRoot,
     scan: Scan,
     needs: u16,
@@ -49,7 +49,7 @@ fn beginning(text: &[u8], most: usize) -> (&[u8], usize) {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(
+    pub(super) fn new(
         (proc, scan): (&'a ProcRoot, Scan),
         (needs, no_args): (u16, bool),
         (ahead, commands): (Ahead, Commands),
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Fails when the process has gone.
-    pub fn read(&mut self, process: &mut Process) -> nix::Result<()> {
+    pub(super) fn read(&mut self, process: &mut Process) -> nix::Result<()> {
         if self.needs & !(needs::COMMAND | needs::VIA) != 0 {
             process.details = Some(Box::new(self.details(process)?));
         }
@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The command lines of all that were read.
-    pub fn into_commands(self) -> Commands {
+    pub(super) fn into_commands(self) -> Commands {
         self.commands
     }
 }

@@ -17,7 +17,7 @@ use crate::proc::id_hash::ById;
 use crate::proc::{ProcRoot, Scan, broken, vanished};
 
 /// What is to be found out.
-pub struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     pub selection: &'a Selection,
     pub way: Way,
     /// See [`super::columns::needs`].
@@ -32,7 +32,7 @@ impl Wanted<'_> {
     }
 }
 
-pub struct Found {
+pub(super) struct Found {
     pub list: Vec<Process>,
     pub commands: Commands,
     pub containers: Containers,
@@ -42,7 +42,7 @@ pub struct Found {
     pub missing: Vec<i32>,
 }
 
-pub fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Found> {
+pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Found> {
     let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
     let needs_all = wanted.needs & needs::VIA != 0 || wanted.selection.needs_all();
     let pids: Vec<Pid> = match (&wanted.selection.pids[..], needs_all) {

@@ -5,7 +5,7 @@ use super::process::{Origin, Process};
 use crate::container::IdentifiedBy;
 
 /// Of every process. They stand in the order of their PIDs; the parent's may be higher.
-pub fn find(list: &mut [Process], containers: &Containers) {
+pub(super) fn find(list: &mut [Process], containers: &Containers) {
     for at in 0..list.len() {
         // Nothing to tell, and so nothing to find it by for those below.
         if list[at].container.is_none_or(|number| containers.all[number].init.is_none()) {

@@ -7,7 +7,7 @@ use crate::proc::ns::Kind;
 use crate::proc::{Credentials, Stat};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub(super) enum Origin {
     /// The container's first process.
     Init,
     /// A descendant of that.
@@ -20,7 +20,7 @@ pub enum Origin {
 
 impl Origin {
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Origin::Init => "init",
             Origin::Fork => "fork",
@@ -30,13 +30,13 @@ impl Origin {
     }
 
     #[must_use]
-    pub fn from_name(name: &str) -> Option<Origin> {
+    pub(super) fn from_name(name: &str) -> Option<Origin> {
         [Origin::Init, Origin::Fork, Origin::Exec, Origin::Ns].into_iter().find(|via| via.name() == name)
     }
 }
 
 /// A process to show. There may be tens of thousands.
-pub struct Process {
+pub(super) struct Process {
     pub pid: i32,
     pub ppid: Option<i32>,
     /// The PID in its own pid namespace.
@@ -54,7 +54,7 @@ pub struct Process {
 }
 
 #[derive(Default)]
-pub struct Details {
+pub(super) struct Details {
     pub stat: Option<Stat>,
     /// What it may do; none of a status that is cut off.
     pub state: Option<Credentials>,
@@ -71,27 +71,27 @@ pub struct Details {
 
 /// Command lines, one behind the other: there are tens of thousands.
 #[derive(Default)]
-pub struct Commands(pub(super) Vec<u8>);
+pub(super) struct Commands(pub(super) Vec<u8>);
 
 impl Commands {
     /// As it stands, control characters and all.
-    pub fn of(&self, process: &Process) -> &[u8] {
+    pub(super) fn of(&self, process: &Process) -> &[u8] {
         self.at(&process.command)
     }
 
-    pub fn at(&self, range: &Range<usize>) -> &[u8] {
+    pub(super) fn at(&self, range: &Range<usize>) -> &[u8] {
         self.0.get(range.clone()).unwrap_or_default()
     }
 
     /// The argument list in one line: the NULs between arguments are blanks.
-    pub fn add(&mut self, cmdline: &[u8]) -> Range<usize> {
+    pub(super) fn add(&mut self, cmdline: &[u8]) -> Range<usize> {
         let end = cmdline.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
         let range = self.add_name(&cmdline[..end]);
         self.0[range.clone()].iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');
         range
     }
 
-    pub fn add_name(&mut self, name: &[u8]) -> Range<usize> {
+    pub(super) fn add_name(&mut self, name: &[u8]) -> Range<usize> {
         let start = self.0.len();
         self.0.extend_from_slice(name);
         start..self.0.len()

@@ -17,7 +17,7 @@ use crate::launch::harden;
 use crate::launch::pty::Outside;
 use crate::proc::ProcRoot;
 
-pub fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
+pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
     let lookup = Lookup::new(name, Purpose::Enter);
     let target = request.target.as_ref().map(|target| match target {

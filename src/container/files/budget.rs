@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cost {
+pub(crate) enum Cost {
     /// Files and directories opened, and what a check of a record costs in them.
     Look,
     /// Directories with records of containers.
@@ -34,7 +34,7 @@ const LIMITS: [(Cost, usize); 6] = [
 
 /// Opens that the check of one record's init process may cost: of its control groups, user namespace and start, and
 /// of the time of the boot.
-pub const CHECK: usize = 4;
+pub(super) const CHECK: usize = 4;
 
 #[cfg(test)]
 impl Cost {
@@ -43,7 +43,7 @@ impl Cost {
     }
 }
 
-pub struct Budget {
+pub(crate) struct Budget {
     /// Whose files these are, for the warning.
     pub whose: String,
     left: [Cell<usize>; LIMITS.len()],
@@ -52,7 +52,7 @@ pub struct Budget {
 
 /// May it be spent?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spent {
+pub(crate) enum Spent {
     Yes,
     /// No, and this is the first time: somebody should be warned.
     First,
@@ -60,12 +60,12 @@ pub enum Spent {
 }
 
 impl Budget {
-    pub fn new(whose: String) -> Budget {
+    pub(crate) fn new(whose: String) -> Budget {
         Budget { whose, left: LIMITS.map(|(_, limit)| Cell::new(limit)), over: Cell::new(false) }
     }
 
     /// When one of the counts is used up, all are: the rest of the records is not read.
-    pub fn spend(&self, cost: Cost, count: usize) -> Spent {
+    pub(crate) fn spend(&self, cost: Cost, count: usize) -> Spent {
         if self.over.get() {
             return Spent::No;
         }
@@ -76,12 +76,12 @@ impl Budget {
         Spent::First
     }
 
-    pub fn left(&self, cost: Cost) -> usize {
+    pub(crate) fn left(&self, cost: Cost) -> usize {
         self.left[cost as usize].get()
     }
 
     /// The same for what may be left out alone.
-    pub fn take(&self, cost: Cost, count: usize) -> bool {
+    pub(crate) fn take(&self, cost: Cost, count: usize) -> bool {
         let left = &self.left[cost as usize];
         match left.get().checked_sub(count) {
             Some(rest) => left.set(rest),

@@ -3,7 +3,7 @@
 
 mod budget;
 mod remote;
-pub mod users;
+pub(super) mod users;
 
 use crate::sys::keyed::HashMap;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -480,7 +480,7 @@ impl Files {
 }
 
 /// What a name or a label takes beside its bytes: the string, its place in a map, the allocator's own.
-pub const NODE: usize = 64;
+pub(super) const NODE: usize = 64;
 
 /// Not serde's own words: they tell what stands in the file.
 fn bad_json(error: &serde_json::Error) -> String {

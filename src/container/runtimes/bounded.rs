@@ -44,12 +44,12 @@ fn at_most(longest: usize) -> impl FnOnce(&str) -> Option<String> {
 }
 
 /// None if it is too long to be copied once more.
-pub fn short(text: &str) -> Option<&str> {
+pub(super) fn short(text: &str) -> Option<&str> {
     (text.len() <= LONGEST_VALUE).then_some(text)
 }
 
 /// What a function makes of a string.
-pub fn read<'de, D: Deserializer<'de>, T>(
+pub(super) fn read<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     make: impl FnOnce(&str) -> T,
 ) -> Result<T, D::Error> {
@@ -57,7 +57,7 @@ pub fn read<'de, D: Deserializer<'de>, T>(
 }
 
 /// A string; empty if it is too long.
-pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     read(deserializer, at_most(LONGEST)).map(Option::unwrap_or_default)
 }
 
@@ -70,7 +70,7 @@ impl<'de> Deserialize<'de> for Text {
 }
 
 /// A string or null; None if it is too long.
-pub fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<Text>::deserialize(deserializer)?.and_then(|text| text.0))
 }
 
@@ -124,7 +124,7 @@ impl<'de> Deserialize<'de> for Labels {
 }
 
 /// A map of strings, or null.
-pub fn labels<'de, D: Deserializer<'de>>(
+pub(super) fn labels<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<BTreeMap<String, String>>, D::Error> {
     Ok(Option::<Labels>::deserialize(deserializer)?.map(|labels| labels.0))
@@ -161,15 +161,15 @@ impl<'de> Deserialize<'de> for Lines {
 }
 
 /// A list of strings, or null.
-pub fn lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+pub(super) fn lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
     Ok(Option::<Lines>::deserialize(deserializer)?.map(|lines| lines.0))
 }
 
 /// Gives the elements of a list to a function one by one, until that wants no more.
-pub struct Each<T, F>(F, PhantomData<T>);
+pub(crate) struct Each<T, F>(F, PhantomData<T>);
 
 impl<T, F: FnMut(T) -> bool> Each<T, F> {
-    pub fn new(take: F) -> Self {
+    pub(crate) fn new(take: F) -> Self {
         Each(take, PhantomData)
     }
 }

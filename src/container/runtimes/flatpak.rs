@@ -18,7 +18,7 @@ use crate::proc::ns::Kind;
 const INSTANCES: &str = ".flatpak";
 
 #[derive(Default)]
-pub struct Flatpak {
+pub(super) struct Flatpak {
     places: OnceCell<Places<StateDir>>,
 }
 

@@ -15,8 +15,8 @@ mod podman;
 mod snap;
 mod storage;
 
-pub use bounded::Each;
-pub use docker::configs as docker_configs;
+pub(super) use bounded::Each;
+pub(super) use docker::configs as docker_configs;
 
 use crate::container::{Container, Files};
 use containerd::Containerd;
@@ -31,7 +31,7 @@ use podman::Podman;
 use snap::Snap;
 
 /// The files of one runtime. They are read when somebody asks, and lists of them once.
-pub trait StateReader {
+pub(super) trait StateReader {
     /// Every id there is a record of, stopped containers too.
     fn ids(&self, files: &Files) -> Vec<String>;
 
@@ -42,7 +42,7 @@ pub trait StateReader {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Store {
+pub(super) enum Store {
     Containerd,
     CriO,
     Docker,
@@ -56,7 +56,7 @@ pub enum Store {
 }
 
 impl Store {
-    pub const ALL: [Store; 10] = [
+    pub(super) const ALL: [Store; 10] = [
         Store::Containerd,
         Store::CriO,
         Store::Docker,
@@ -69,7 +69,7 @@ impl Store {
         Store::Snap,
     ];
 
-    pub fn records(self) -> Box<dyn StateReader> {
+    pub(super) fn records(self) -> Box<dyn StateReader> {
         match self {
             Store::Containerd => Box::new(Containerd::default()),
             Store::CriO => Box::new(CriO::default()),

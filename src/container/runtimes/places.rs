@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::sys::keyed::HashMap;
 
 /// Has records of containers.
-pub trait StateDir {
+pub(super) trait StateDir {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_>;
 
     /// May there be one of an id that is not among these?
@@ -16,7 +16,7 @@ pub trait StateDir {
 
 /// All places of a store. Those that have an id are found by one look-up: their owners choose how many places and
 /// how many ids there are, and no place is asked for an id that it has not.
-pub struct Places<P> {
+pub(super) struct Places<P> {
     all: Vec<P>,
     by_id: HashMap<Rc<str>, Vec<usize>>,
     /// Those that may have any.
@@ -24,7 +24,7 @@ pub struct Places<P> {
 }
 
 impl<P: StateDir> Places<P> {
-    pub fn new(all: Vec<P>) -> Places<P> {
+    pub(super) fn new(all: Vec<P>) -> Places<P> {
         let mut by_id: HashMap<Rc<str>, Vec<usize>> = HashMap::default();
         for (at, place) in all.iter().enumerate().filter(|(_, place)| !place.may_have_more()) {
             place.ids().for_each(|id| by_id.entry(id.clone()).or_default().push(at));
@@ -34,7 +34,7 @@ impl<P: StateDir> Places<P> {
     }
 
     /// In the order of the places.
-    pub fn with(&self, id: &str) -> impl Iterator<Item = &P> {
+    pub(super) fn with(&self, id: &str) -> impl Iterator<Item = &P> {
         let mut found = self.unlisted.clone();
         found.extend(self.by_id.get(id).into_iter().flatten());
         found.sort_unstable();
@@ -42,11 +42,11 @@ impl<P: StateDir> Places<P> {
     }
 
     /// Every id, each once for every place that has it.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
         self.all.iter().flat_map(StateDir::ids).map(|id| &**id)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &P> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &P> {
         self.all.iter()
     }
 }

@@ -19,7 +19,7 @@ use crate::sys::keyed::HashSet;
 
 /// The lists, read once: one file names all containers of a storage driver.
 #[derive(Default)]
-pub struct Podman {
+pub(super) struct Podman {
     stores: OnceCell<Places<Store>>,
 }
 
@@ -112,7 +112,7 @@ impl Podman {
     }
 
     /// The working container of buildah whose id begins like this: the host name of what runs in it.
-    pub fn working(&self, files: &Files, owner: u32, hostname: &str) -> Option<Container> {
+    pub(super) fn working(&self, files: &Files, owner: u32, hostname: &str) -> Option<Container> {
         /// No two ids begin alike, unless somebody made them so.
         const MOST_ALIKE: usize = 4;
         if hostname.len() != 12 {

@@ -8,7 +8,7 @@ use crate::proc::ns::Kind;
 
 const NAMESPACES: &str = "/run/snapd/ns";
 
-pub struct Snap;
+pub(super) struct Snap;
 
 impl StateReader for Snap {
     fn ids(&self, files: &Files) -> Vec<String> {

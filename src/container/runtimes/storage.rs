@@ -4,7 +4,7 @@
 use crate::container::Files;
 use crate::container::files::users::User;
 
-pub struct Storage {
+pub(super) struct Storage {
     pub graph: String,
     pub run: String,
     /// `overlay-containers`, `vfs-containers`.
@@ -20,7 +20,7 @@ const RUN: &str = "/run/containers/storage";
 
 impl Storage {
     /// root's, where they are now and where they were told to be.
-    pub fn of_system(files: &Files) -> Vec<Storage> {
+    pub(super) fn of_system(files: &Files) -> Vec<Storage> {
         let told =
             Settings::read(files, &["/etc/containers/storage.conf", "/usr/share/containers/storage.conf"]);
         let graph = told.graph.unwrap_or_else(|| GRAPH.to_owned());
@@ -34,7 +34,7 @@ impl Storage {
     }
 
     /// The same of a user who is not root.
-    pub fn of_user(files: &Files, user: &User) -> Vec<Storage> {
+    pub(super) fn of_user(files: &Files, user: &User) -> Vec<Storage> {
         let own = user.home(".config/containers/storage.conf");
         let mut told = own.map(|path| Settings::read(&files.of_user(user.uid), &[&path])).unwrap_or_default();
         if told.graph.is_none() {
@@ -67,14 +67,14 @@ impl Storage {
     }
 
     /// GRAPHROOT and directory of a bundle: `GRAPHROOT/DRIVER-containers/ID/userdata`.
-    pub fn place_of(bundle: &str) -> Option<(&str, &str)> {
+    pub(super) fn place_of(bundle: &str) -> Option<(&str, &str)> {
         let (directory, _) = bundle.strip_suffix("/userdata")?.rsplit_once('/')?;
         let (graph, directory) = directory.rsplit_once('/')?;
         (graph.starts_with('/') && directory.ends_with("-containers")).then_some((graph, directory))
     }
 
     /// The one that a bundle lies in.
-    pub fn of_bundle(
+    pub(super) fn of_bundle(
         files: &Files,
         (graph, directory): (&str, &str),
         runtimes: &str,
@@ -86,24 +86,24 @@ impl Storage {
     }
 
     /// Ids of containers that have something below RUNROOT.
-    pub fn running_ids(&self) -> Vec<String> {
+    pub(super) fn running_ids(&self) -> Vec<String> {
         let below = |directory: &String| self.files.list(&format!("{}/{directory}", self.run));
         self.directories.iter().flat_map(below).collect()
     }
 
     /// Can there be anything of that container's?
-    pub fn may_have(&self, directory: &str, id: &str) -> bool {
+    pub(super) fn may_have(&self, directory: &str, id: &str) -> bool {
         let there = |root: &str| self.files.names(&format!("{root}/{directory}")).may_have(id);
         there(&self.graph) || there(&self.run)
     }
 
     /// A container's files that stay.
-    pub fn kept(&self, directory: &str, id: &str, file: &str) -> String {
+    pub(super) fn kept(&self, directory: &str, id: &str, file: &str) -> String {
         format!("{}/{directory}/{id}/userdata/{file}", self.graph)
     }
 
     /// Those that the next boot removes.
-    pub fn running(&self, directory: &str, id: &str, file: &str) -> String {
+    pub(super) fn running(&self, directory: &str, id: &str, file: &str) -> String {
         format!("{}/{directory}/{id}/userdata/{file}", self.run)
     }
 }

@@ -16,7 +16,7 @@ use crate::proc::ns::Kind;
 use crate::proc::{Credentials, Process};
 use crate::sys;
 
-pub struct Capable {
+pub(crate) struct Capable {
     pub pid: Pid,
     /// Of its first thread.
     pub state: Credentials,
@@ -27,7 +27,7 @@ pub struct Capable {
     pub program: Option<Program>,
 }
 
-pub struct UserNs {
+pub(crate) struct UserNs {
     pub inode: u64,
     /// Is it the one we are in?
     pub ours: bool,
@@ -36,21 +36,21 @@ pub struct UserNs {
 }
 
 /// What it executes.
-pub struct Program {
+pub(crate) struct Program {
     pub path: PathBuf,
     /// What its file gives; an error when that cannot be read.
     pub gives: Result<Option<FileCapabilities>, Errno>,
 }
 
 impl Capable {
-    pub fn read(process: Process<'_>) -> std::io::Result<Capable> {
+    pub(crate) fn read(process: Process<'_>) -> std::io::Result<Capable> {
         let state = process.credentials()?;
         let others = if state.threads > 1 { others(process, &state)? } else { Vec::new() };
         Ok(Capable { pid: process.pid, others, user_ns: UserNs::of(process), program: None, state })
     }
 
     /// The same with what its program's file gives.
-    pub fn whole(process: Process<'_>) -> std::io::Result<Capable> {
+    pub(crate) fn whole(process: Process<'_>) -> std::io::Result<Capable> {
         Ok(Capable { program: Program::of(process), ..Capable::read(process)? })
     }
 }
@@ -77,7 +77,7 @@ fn others(process: Process<'_>, first: &Credentials) -> std::io::Result<Vec<(Vec
 impl UserNs {
     /// None: we may not look.
     #[must_use]
-    pub fn of(process: Process<'_>) -> Option<UserNs> {
+    pub(crate) fn of(process: Process<'_>) -> Option<UserNs> {
         let path = process.ns_path(Kind::User);
         let inode = std::fs::metadata(&path).ok()?.ino();
         let ours = std::fs::metadata(process.root.own(&Kind::User.link())).ok()?.ino() == inode;
@@ -87,7 +87,7 @@ impl UserNs {
 
     /// `only inside user namespace 4026532333, owned by uid 1000`; nothing of our own.
     #[must_use]
-    pub fn limits(&self) -> Option<String> {
+    pub(crate) fn limits(&self) -> Option<String> {
         let owner = self.owner.map(|uid| format!(", owned by uid {uid}")).unwrap_or_default();
         (!self.ours).then(|| format!("only inside user namespace {}{owner}", self.inode))
     }
@@ -112,7 +112,7 @@ impl Program {
 impl Program {
     /// Why it is not known what the file gives.
     #[must_use]
-    pub fn unknown(&self) -> Option<String> {
+    pub(crate) fn unknown(&self) -> Option<String> {
         match self.gives {
             Ok(_) => None,
             Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem may be FUSE".to_owned()),

@@ -170,7 +170,7 @@ impl Hierarchies {
 }
 
 /// Without slashes that mean nothing, and the first. A way up is refused: the group would be another's.
-pub fn tidy(path: &Path) -> Result<PathBuf> {
+pub(crate) fn tidy(path: &Path) -> Result<PathBuf> {
     let mut tidy = PathBuf::new();
     for component in path.components() {
         match component {
@@ -183,14 +183,14 @@ pub fn tidy(path: &Path) -> Result<PathBuf> {
 }
 
 /// The words of a file of one line.
-pub fn words(path: &Path) -> std::io::Result<Vec<String>> {
+pub(super) fn words(path: &Path) -> std::io::Result<Vec<String>> {
     let mut text = String::with_capacity(256);
     std::fs::File::open(path)?.read_to_string(&mut text)?;
     Ok(text.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
 /// One write(2): the kernel takes a value whole. Not created, not truncated.
-pub fn write(path: &Path, value: &str) -> nix::Result<()> {
+pub(super) fn write(path: &Path, value: &str) -> nix::Result<()> {
     let flags = nix::fcntl::OFlag::O_WRONLY | nix::fcntl::OFlag::O_CLOEXEC;
     let file = nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty())?;
     nix::unistd::write(&file, value.as_bytes()).map(drop)
