@@ -38,7 +38,7 @@ pub(super) const CHECK: usize = 4;
 
 #[cfg(test)]
 impl Cost {
-    pub const fn limit(self) -> usize {
+    pub(crate) const fn limit(self) -> usize {
         LIMITS[self as usize].1
     }
 }
