@@ -75,9 +75,7 @@ pub fn cut(text: &str, columns: usize) -> &str {
 }
 
 fn escape_if(bytes: &[u8], hide: fn(char) -> bool) -> Cow<'_, str> {
-    if let Ok(text) = std::str::from_utf8(bytes)
-        && !text.chars().any(hide)
-    {
+    if let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| !text.chars().any(hide)) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(bytes.len() + 16);

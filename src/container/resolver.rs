@@ -120,12 +120,11 @@ impl<'a> Resolver<'a> {
             Some(tag) => {
                 // A name that nobody vouches for still says more than none. Namespaces may vouch for it.
                 let vouched = self.stray(pid, space, true);
-                if vouched.is_none()
-                    && is_of_group(tag)
-                    && let Some(answer) = self.by_text.get_mut(cgroup)
-                    && answer.unvouched.len() < Self::MOST_SPACES
-                {
-                    answer.unvouched.push(space);
+                if vouched.is_none() && is_of_group(tag) {
+                    let answer = self.by_text.get_mut(cgroup);
+                    if let Some(answer) = answer.filter(|answer| answer.unvouched.len() < Self::MOST_SPACES) {
+                        answer.unvouched.push(space);
+                    }
                 }
                 vouched.or(by_group)
             }
@@ -197,11 +196,10 @@ impl<'a> Resolver<'a> {
             if status.kernel_thread {
                 continue;
             }
-            if let Ok(cgroup) = scan.read(pid, "cgroup")
-                && let Some(tag) = self.of(pid, cgroup, status.nspid.len() > 1)
-                && seen.insert(Rc::as_ptr(&tag.container), tag.container.clone()).is_none()
-                && keys.insert(tag.container.key())
-            {
+            let Ok(cgroup) = scan.read(pid, "cgroup") else { continue };
+            let Some(tag) = self.of(pid, cgroup, status.nspid.len() > 1) else { continue };
+            let is_new = seen.insert(Rc::as_ptr(&tag.container), tag.container.clone()).is_none();
+            if is_new && keys.insert(tag.container.key()) {
                 all.push(tag.container);
             }
         }
@@ -423,14 +421,14 @@ impl<'a> Resolver<'a> {
             // The start time comes first: a process that still has it later is the one that the rest was read of.
             let start = verify::start_of(self.proc, pid);
             let status = identify.scan.read(pid, "status").map(Status::parse).unwrap_or_default();
-            if status.nspid.len() == 2
-                && let Ok(cgroup) = identify.scan.read(pid, "cgroup")
-                && let Some((container, group)) = self.outermost(cgroup)
-            {
-                match inits.entry(container) {
-                    Entry::Vacant(entry) => _ = entry.insert(Init { pid, start, group, rivals: Vec::new() }),
-                    Entry::Occupied(mut entry) => entry.get_mut().rival(pid, group),
-                }
+            if status.nspid.len() != 2 {
+                continue;
+            }
+            let Ok(cgroup) = identify.scan.read(pid, "cgroup") else { continue };
+            let Some((container, group)) = self.outermost(cgroup) else { continue };
+            match inits.entry(container) {
+                Entry::Vacant(entry) => _ = entry.insert(Init { pid, start, group, rivals: Vec::new() }),
+                Entry::Occupied(mut entry) => entry.get_mut().rival(pid, group),
             }
         }
         inits

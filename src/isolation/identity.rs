@@ -59,10 +59,10 @@ impl Identify {
 
     /// Of a process that has gone, the errno says so; of one that we may not look into, what is known.
     pub(crate) fn of(&mut self, pid: Pid) -> nix::Result<Identity> {
-        if let Some(by_pidfd) = &mut self.by_pidfd
-            && let Some(identity) = by_pidfd.of(&self.scan, pid)?
-        {
-            return Ok(identity);
+        if let Some(by_pidfd) = &mut self.by_pidfd {
+            if let Some(identity) = by_pidfd.of(&self.scan, pid)? {
+                return Ok(identity);
+            }
         }
         match self.scan.read(pid, "status") {
             Ok(text) => Ok(Identity::of_status(&Status::parse(text))),

@@ -144,9 +144,7 @@ impl Set {
     /// Takes one kind out of it, to be entered at another time.
     pub(crate) fn split_off(&mut self, kind: Kind) -> Result<Set> {
         let mut split = Set::default();
-        if let Some((pidfd, kinds)) = &mut self.process
-            && kinds.contains(&kind)
-        {
+        if let Some((pidfd, kinds)) = self.process.as_mut().filter(|(_, kinds)| kinds.contains(&kind)) {
             kinds.retain(|other| *other != kind);
             split.process = Some((pidfd.try_clone()?, vec![kind]));
         }
@@ -183,9 +181,7 @@ impl Set {
 
     /// Enters the user namespace and then what is left, and now failure counts.
     pub(crate) fn enter_rest(&mut self) -> Result<()> {
-        if let Some((pidfd, kinds)) = &self.process
-            && !kinds.is_empty()
-        {
+        if let Some((pidfd, kinds)) = self.process.as_ref().filter(|(_, kinds)| !kinds.is_empty()) {
             // The kernel enters the user namespace first, and all or none.
             sys::setns(pidfd, mask(kinds)).with_context(|| {
                 let operation = Operation::Process { pidfd: pidfd.try_clone().ok(), kinds: kinds.clone() };

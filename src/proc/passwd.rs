@@ -70,10 +70,8 @@ impl Users {
         let mut all = Vec::new();
         for line in text.split(|&b| b == b'\n') {
             let fields: Vec<&[u8]> = line.splitn(8, |&b| b == b':').collect();
-            if let [name, _, uid, _, _, _, shell] = fields[..]
-                && !name.is_empty()
-                && let Some(uid) = number(uid)
-            {
+            let [name, _, uid, _, _, _, shell] = fields[..] else { continue };
+            if let Some(uid) = number(uid).filter(|_| !name.is_empty()) {
                 all.push((uid, User { name: name.to_vec(), shell: OsString::from_vec(shell.to_vec()) }));
             }
         }
@@ -149,13 +147,9 @@ pub fn groups_with(text: &[u8], user: &[u8], own: u32) -> Vec<u32> {
     let mut groups = vec![own];
     for line in text.split(|&b| b == b'\n') {
         let fields: Vec<&[u8]> = line.split(|&b| b == b':').collect();
-        if let [_, _, gid, members] = fields[..]
-            && members.split(|&b| b == b',').any(|member| member == user)
-            && let Some(gid) = number(gid)
-            && !groups.contains(&gid)
-        {
-            groups.push(gid);
-        }
+        let [_, _, gid, members] = fields[..] else { continue };
+        let is_member = members.split(|&b| b == b',').any(|member| member == user);
+        groups.extend(number(gid).filter(|gid| is_member && !groups.contains(gid)));
     }
     groups
 }

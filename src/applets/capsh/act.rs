@@ -46,10 +46,8 @@ pub(super) fn caps(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
 
 /// With CAP_SETPCAP effective more may become inheritable than is permitted; a try does no harm.
 fn widen(shell: &Shell) {
-    if let Ok(flags) = own::flags()
-        && !shell.strict
-        && flags.effective & SETPCAP == 0
-    {
+    let own = own::flags().ok().filter(|flags| !shell.strict && flags.effective & SETPCAP == 0);
+    if let Some(flags) = own {
         _ = own::set_flags(Flags { effective: flags.effective | SETPCAP, ..flags });
     }
 }

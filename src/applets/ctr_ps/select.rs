@@ -147,17 +147,15 @@ fn find(
         let same = |seen: &super::containers::Seen| Rc::ptr_eq(&seen.container, container);
         containers.all.iter().position(same).ok_or_else(|| anyhow!("no such container"))
     };
-    if let Ok(Target::Pid { pid, inode: None }) = Target::parse(OsStr::new(word))
-        && let Some(process) = list.iter().find(|process| process.pid == pid.as_raw())
-        && let Some(container) = process.container
-    {
-        return Ok(vec![(container, None)]);
+    if let Ok(Target::Pid { pid, inode: None }) = Target::parse(OsStr::new(word)) {
+        let process = list.iter().find(|process| process.pid == pid.as_raw());
+        if let Some(container) = process.and_then(|process| process.container) {
+            return Ok(vec![(container, None)]);
+        }
     }
     let found = target::matching(all, word);
-    if found.is_empty()
-        && let Some((word, cpid)) = word.rsplit_once('@')
-        && let Ok(cpid) = cpid.parse::<i32>()
-    {
+    let inside = word.rsplit_once('@').and_then(|(word, cpid)| Some((word, cpid.parse::<i32>().ok()?)));
+    if let Some((word, cpid)) = inside.filter(|_| found.is_empty()) {
         let container = target::one(&target::matching(all, word), word)?;
         let number = number(&container)?;
         if !list.iter().any(|process| process.container == Some(number) && process.cpid == Some(cpid)) {

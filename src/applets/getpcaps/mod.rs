@@ -252,10 +252,7 @@ impl Request {
     /// Shows it, or keeps it for the end.
     fn target(&mut self, word: &OsStr) -> Result<(), Exit> {
         let plain = matches!(self.form, Form::Text) && !self.tree;
-        if plain
-            && !self.iab
-            && let Some(Ok(pid)) = number(word)
-        {
+        if let Some(Ok(pid)) = number(word).filter(|_| plain && !self.iab) {
             let flags = own::flags_of(pid).map_err(|errno| failed(pid, errno))?;
             show::line(self, word, &flags.text(self.last));
             return Ok(());

@@ -171,9 +171,7 @@ impl<'a> Walk<'a> {
 
     /// None when the process has gone or is not visible to the caller.
     fn there<T>(&mut self, pid: Pid, read: nix::Result<T>) -> Option<T> {
-        if let Err(errno) = read
-            && broken(errno)
-        {
+        if let Some(errno) = read.as_ref().err().copied().filter(|&errno| broken(errno)) {
             self.broken.get_or_insert((pid, errno));
         }
         read.ok()

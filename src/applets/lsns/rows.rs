@@ -224,9 +224,7 @@ impl Rows<'_> {
                 return Ok(());
             }
         }
-        if self.tree == Some(Tree::Process)
-            && let Some(pid) = pid
-        {
+        if let Some(pid) = pid.filter(|_| self.tree == Some(Tree::Process)) {
             parent = self.cells.ppid(pid).and_then(|ppid| self.of_process.get(&ppid).copied());
             self.of_process.insert(pid, self.lines.len());
         }

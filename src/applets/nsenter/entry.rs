@@ -231,10 +231,10 @@ fn mount_for_program(request: &Request, opened: &mut Opened, tree: Option<&Owned
     if let (Some(tree), Some(directory)) = (tree, &request.host_root) {
         mounts::attach(tree, directory)?;
     }
-    if let Some(proc) = there
-        && let Some(directory) = opened.proc_at.take()
-    {
-        mounts::attach(&proc, &directory)?;
+    if let Some(proc) = there {
+        if let Some(directory) = opened.proc_at.take() {
+            mounts::attach(&proc, &directory)?;
+        }
     }
     Ok(())
 }

@@ -172,10 +172,11 @@ fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened
         let user_ns = ns::open_file(&proc.own(&Kind::User.link()))?;
         opened.tracer = in_child(request, || tracers::find(proc, &pid_ns, &user_ns))?;
     }
-    if keeps_root
-        && !request.force
-        && let Some(tracer) = program_tracer(proc, request, pid, opened, &pid_ns)?
-    {
+    let tracer = match keeps_root && !request.force {
+        true => program_tracer(proc, request, pid, opened, &pid_ns)?,
+        false => None,
+    };
+    if let Some(tracer) = tracer {
         let option = if request.host_root.is_some() { "--host-root" } else { "--mount-proc" };
         bail!(
             "option {option} is not safe here: process {tracer} of the container could trace the program, and have \

@@ -129,9 +129,7 @@ impl Settings {
         for line in text.lines().map(str::trim) {
             if line.starts_with('[') {
                 section = line;
-            } else if let Some((name, value)) = line.split_once('=')
-                && section == "[storage]"
-            {
+            } else if let Some((name, value)) = line.split_once('=').filter(|_| section == "[storage]") {
                 let value = value.trim().trim_matches(['"', '\'']);
                 let place = match name.trim() {
                     "graphroot" => &mut settings.graph,
