@@ -21,8 +21,8 @@
 //! its namespace; `-l` adds its host name.
 //!
 //! `-c` takes that form, as nsenter(1) does: NAME, `RUNTIME:NAME`, the beginning of an id (4 digits or more),
-//! `NAMESPACE/POD`, `compose:PROJECT/SERVICE`, or the PID of any process in the container. `TARGET@CPID` is the
-//! one process that has this PID inside. A container is shown with those that run in it, a pod with all its
+//! `NAMESPACE/POD`, `compose:PROJECT/SERVICE`, or the PID of any process in the container. With `@CPID` after any of
+//! these but a PID (`web@17`), it is the one process that has this PID inside. A container is shown with those that run in it, a pod with all its
 //! containers but the pause process, and a service with all its replicas. Of several with one name, root's is
 //! meant before a user's and the host's before one inside of a container; the PID always tells them apart.
 //!

@@ -150,16 +150,24 @@ fn find(
     };
     if let Ok(Target::Pid { pid, inode: None }) = Target::parse(OsStr::new(word))
         && let Some(process) = list.iter().find(|process| process.pid == pid.as_raw())
-        && let Some(container) = process.container
     {
-        return Ok(vec![(container, None)]);
+        // A PID that is in no container may still be the beginning of an id.
+        match process.container {
+            Some(container) => return Ok(vec![(container, None)]),
+            None if target::matching(all, word).is_empty() => bail!("process {word} is in no container"),
+            None => {}
+        }
     }
     let found = target::matching(all, word);
     if found.is_empty()
         && let Some((word, cpid)) = word.rsplit_once('@')
         && let Ok(cpid) = cpid.parse::<i32>()
     {
-        let container = target::one(&target::matching(all, word), word)?;
+        let found = target::matching(all, word);
+        if found.is_empty() {
+            target::refuse_pid(word)?;
+        }
+        let container = target::one(&found, word)?;
         let number = number(&container)?;
         if !list.iter().any(|process| process.container == Some(number) && process.cpid == Some(cpid)) {
             return Err(target::no_process(&container, cpid));
