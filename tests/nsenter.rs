@@ -196,6 +196,14 @@ fn what_is_wrong_with_a_target() {
         format!("nsenter: stat of /proc/{NOBODY}/ns/user failed: No such file or directory\n")
     );
 
+    let own_at = format!("{own}@1");
+    assert_eq!(
+        failure(nsenter().args(["-t", &own_at, "-a", "true"])),
+        refused(&format!("'{own}' is a PID, and only a container can be followed by @ and a PID"))
+    );
+    for args in [&["--as-container", "true"][..], &["--as", "root", "true"]] {
+        assert_eq!(failure(nsenter().args(args)), refused("no target PID specified"), "{args:?}");
+    }
     for args in
         [&["-u", "true"][..], &["-n", "-p"], &["--mount", "--wd", "x"], &["-u", "-r", "true"], &["-e", "-u"]]
     {

@@ -358,8 +358,11 @@ fn read_bounded(file: File) -> std::io::Result<Vec<u8>> {
     }
 }
 
-fn facts(proc: &ProcRoot, pid: Option<Pid>) -> Result<Facts> {
-    // 0 is nobody's: what it says is that a target is missing.
+fn facts(proc: &ProcRoot, request: &Request, pid: Option<Pid>) -> Result<Facts> {
+    if request.as_container && pid.is_none() {
+        return Err(no_target(request));
+    }
+    // 0 is nobody's: what it says is that a target is missing, in the words of util-linux.
     let other_user_ns = !ns::same_user_ns(proc, pid.unwrap_or(Pid::from_raw(0)))?;
     let root = geteuid().is_root();
     let ours = |kind: Kind| pid.is_some_and(|pid| shares(proc, pid, &kind.link()));
@@ -377,7 +380,7 @@ fn open_namespaces(
         opened.set.files.push((*kind, fd.try_clone()?));
     }
     let pid = target.as_ref().map(|held| held.pid);
-    let mut kinds = request.wanted(|| facts(proc, pid))?;
+    let mut kinds = request.wanted(|| facts(proc, request, pid))?;
     let parent_of_nobody = request.user_parent && request.files.is_empty();
     let needs_target = !kinds.is_empty() || request.net_socket.is_some() || parent_of_nobody;
     if pid.is_none() && needs_target {
