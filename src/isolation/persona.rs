@@ -319,7 +319,7 @@ mod tests {
         }
         assert_eq!(find_user(b"0", b"", b"").expect("a number will do").uid, 0);
         assert!(find_user(b"root", b"", b"").is_err());
-        let error = find_user(b":5", b"", b"").err().expect("no user").to_string();
+        let error = find_user(b":5", b"", b"").expect_err("no user").to_string();
         assert_eq!(error, "no user is named in ':5' (USER or USER:GROUP, names or numbers)");
     }
 }
