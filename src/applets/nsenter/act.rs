@@ -48,7 +48,10 @@ pub fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
     };
     let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
     if opened.set.is_empty() {
-        let error = Reasoned::new("no namespace specified", meant_as_target(request));
+        let (meant, has_target) = (meant_as_target(request), request.target.is_some());
+        let hint = || "-a enters all namespaces of the target, -n its network alone (see --help)".to_owned();
+        let reason = move |errno| meant(errno).or_else(|| has_target.then(hint));
+        let error = Reasoned::new("no namespace specified", reason);
         return Err(anyhow::Error::msg(error).into());
     }
     if request.among_others() {
