@@ -313,7 +313,14 @@ pub fn run(call: &Call) -> Outcome {
         return watch::watch(interval, frame).map(|()| 0);
     }
     let mut out = Out::stdout();
-    let found = answer(&mut out, &host, &request, &columns)?;
+    let problems = || {
+        if request.verbose {
+            let say = |problem: &String| warn(call.name, &text::escape(problem.as_bytes()));
+            host.files.warnings().iter().for_each(say);
+        }
+    };
+    // A container that is not found may have its name in a file that cannot be read.
+    let found = answer(&mut out, &host, &request, &columns).inspect_err(|_| problems())?;
     out.finish()?;
     for note in notes(&found, &host, &request, &columns) {
         warn(call.name, &note);
@@ -321,9 +328,7 @@ pub fn run(call: &Call) -> Outcome {
     for pid in &found.missing {
         warn(call.name, &format!("no process {pid}"));
     }
-    if request.verbose {
-        host.files.warnings().iter().for_each(|problem| warn(call.name, &text::escape(problem.as_bytes())));
-    }
+    problems();
     let hosts = || found.list.iter().all(|process| process.container.is_none());
     Ok(u8::from(!request.selection.pids.is_empty() && (!found.missing.is_empty() || hosts())))
 }
