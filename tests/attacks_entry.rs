@@ -231,3 +231,25 @@ fn the_environment_of_a_container_chooses_no_program_of_the_host() {
     let container = Holder::new(&["-m", "-p", "-f"], "");
     assert_eq!(printed(of(&container).args(["-n", "-e", "echo", "there"])), "there\n", "as any other");
 }
+
+/// A user's process has root's files: its environment would choose among these.
+#[test]
+fn the_environment_of_another_user_chooses_no_program() {
+    if !namespaces("attacks-environment-user") {
+        return;
+    }
+    let preload = |command: &mut std::process::Command| {
+        let words = ["--clear-groups", "env", "LD_PRELOAD=/nonexistent.so", "unshare", "-Urn"];
+        command.args(["--reuid=4242", "--regid=4242"]).args(words);
+        Holder::by_user(command)
+    };
+    let holder = preload(&mut program("setpriv"));
+    for options in [&["-n", "-e"][..], &["-U", "-n", "-e"], &["-a", "-e"]] {
+        let (status, said) = failure(of(&holder).args(options).args(["/bin/echo", "there"]));
+        assert_eq!(status, Some(1), "{options:?}");
+        assert!(
+            said.contains("option --env is not safe here: LD_PRELOAD of the target"),
+            "{options:?} {said}"
+        );
+    }
+}

@@ -193,6 +193,13 @@ fn containers_by_name_runtime_and_beginning_of_the_id() {
         message,
         "ctr-ps: 'POD' is ambiguous, it may be any of: k8s:shop-ns/shop/POD k8s:shop-ns/cache/POD\n"
     );
+    for (word, said) in [
+        ("1", "process 1 is in no container"),
+        ("1@1", "'1' is a PID, and only a container can be followed by @ and a PID"),
+    ] {
+        let said = format!("ctr-ps: {said}\n");
+        assert_eq!(failure(of(&root).args(["-c", word])), (Some(1), said), "{word}");
+    }
     // One that is there does not excuse one that is not.
     assert_eq!(failure(of(&root).args(["-q", "-c", "rt-web", "-c", "nosuch"])).0, Some(1));
     let odd = std::ffi::OsStr::from_bytes(b"\xff\x1b[2J");

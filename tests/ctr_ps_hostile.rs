@@ -216,12 +216,14 @@ fn state_files_that_are_no_state_files() {
         assert!(process["container"].is_null(), "{process}");
     }
     // Nobody is told unless asked; then each of them is.
-    let output = limited(of(host.root()).args(["-q", "-v"]));
-    assert_eq!(output.status.code(), Some(0));
-    let told = stderr(&output);
-    harmless(&told);
-    for problem in ["not a regular file", "too large to be a state file"] {
-        assert!(told.contains(problem), "{told}");
+    for (options, status) in [(&["-q", "-v"][..], 0), (&["-q", "-v", "-c", "nosuch"], 1)] {
+        let output = limited(of(host.root()).args(options));
+        assert_eq!(output.status.code(), Some(status), "{options:?}");
+        let told = stderr(&output);
+        harmless(&told);
+        for problem in ["not a regular file", "too large to be a state file"] {
+            assert!(told.contains(problem), "{options:?}: {told}");
+        }
     }
 }
 

@@ -196,6 +196,14 @@ fn what_is_wrong_with_a_target() {
         format!("nsenter: stat of /proc/{NOBODY}/ns/user failed: No such file or directory\n")
     );
 
+    let own_at = format!("{own}@1");
+    assert_eq!(
+        failure(nsenter().args(["-t", &own_at, "-a", "true"])),
+        refused(&format!("'{own}' is a PID, and only a container can be followed by @ and a PID"))
+    );
+    for args in [&["--as-container", "true"][..], &["--as", "root", "true"]] {
+        assert_eq!(failure(nsenter().args(args)), refused("no target PID specified"), "{args:?}");
+    }
     for args in
         [&["-u", "true"][..], &["-n", "-p"], &["--mount", "--wd", "x"], &["-u", "-r", "true"], &["-e", "-u"]]
     {
@@ -206,6 +214,9 @@ fn what_is_wrong_with_a_target() {
     {
         assert_eq!(failure(nsenter().args(args)), refused("no namespace specified"), "{args:?}");
     }
+    let hinted = failure(nsenter().args(["-t", &own, "true"]).env("CTRBOX_HINTS", "always"));
+    let hint = "hint: -a enters all namespaces of the target, -n its network alone (see --help)";
+    assert_eq!(hinted, (Some(1), format!("nsenter: no namespace specified\n{hint}\n")));
     let (status, message) = failure(nsenter().args(["-t", "no-such\x1bcontainer\n", "-u", "true"]));
     assert_eq!(status, Some(1));
     assert!(message.contains(r"'no-such\x1bcontainer\x0a'"), "{message}");

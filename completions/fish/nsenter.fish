@@ -13,7 +13,7 @@ complete -c nsenter -s G -l setgid -d 'set the group id inside, or follow the ta
 complete -c nsenter -s r -l root -d 'set the root directory' -r
 complete -c nsenter -s w -l wd -d 'set the working directory' -r
 complete -c nsenter -s W -l wdns -d 'set the working directory, as seen inside' -r
-complete -c nsenter -l as -d 'the same as another user of the container: a name or number, :group' -r
+complete -c nsenter -l as -d 'run as another user of the container: USER or USER:GROUP, names or numbers' -r
 complete -c nsenter -l host-root -d 'keep the host\'s files; the container\'s root is at dir (/run/ctrbox/root)' -r
 complete -c nsenter -l mount-proc -d 'mount the proc of the entered pid namespace at dir (/proc), for the program alone' -r
 complete -c nsenter -l pass-fds -d 'file descriptors that the program gets besides 0, 1 and 2' -r

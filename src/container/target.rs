@@ -222,7 +222,8 @@ pub(crate) fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Co
     one(&found, word).map_err(|error| match (found.is_empty(), resolver.problems().first()) {
         // Perhaps it is there, and its name is in a file that we may not read.
         (true, Some(problem)) => {
-            anyhow!("{error}; not every name could be read: {}", text::escape(problem.as_bytes()))
+            let problem = text::escape(problem.as_bytes());
+            anyhow!("{error}; some state files cannot be read, so names may be missing: {problem}")
         }
         _ => error,
     })
@@ -250,7 +251,7 @@ pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
     let shown = text::escape(word.as_bytes());
     match found {
         [one] => Ok(one.clone()),
-        [] => bail!("no process or running container '{shown}' ('ctr-ps' shows those there are)"),
+        [] => bail!("no process or running container '{shown}' ('ctr-ps -l' lists the containers)"),
         several => {
             let names: Vec<String> = several.iter().map(|container| precise(container, several)).collect();
             bail!("'{shown}' is ambiguous, it may be any of: {}", text::escape(names.join(" ").as_bytes()))
@@ -291,10 +292,13 @@ impl<'a> Lookup<'a> {
             Some((name, cpid)) => (name, Some(cpid)),
             None => (word, None),
         };
-        let container = container(resolver, name)?;
+        let container = container(resolver, name).or_else(|error| match cpid {
+            Some(_) => refuse_pid(name).and(Err(error)),
+            None => Err(error),
+        })?;
         let unverified = unverified(&container, name);
         if let (Some(problem), Purpose::Enter) = (&unverified, self.purpose) {
-            bail!("{problem}; {}", to_type(&container, cpid));
+            bail!("{problem}; {}", to_type(&container, &resolver.scan(), cpid));
         }
         let init = hold(resolver, &container)?;
         let held = match cpid {
@@ -330,8 +334,8 @@ pub(crate) fn unverified(container: &Container, word: &str) -> Option<String> {
 }
 
 /// The word that enters an unverified container.
-fn to_type(container: &Container, cpid: Option<i32>) -> String {
-    let label = container.label() + &cpid.map(|cpid| format!("@{cpid}")).unwrap_or_default();
+fn to_type(container: &Container, all: &[Rc<Container>], cpid: Option<i32>) -> String {
+    let label = precise(container, all) + &cpid.map(|cpid| format!("@{cpid}")).unwrap_or_default();
     // Of a nested container no first process is known.
     let is_known = container.outer.is_none();
     match is_known && text::is_plain(label.as_bytes()) && !label.contains('\'') {
@@ -362,6 +366,16 @@ fn inside(word: &str) -> Option<(&str, i32)> {
     let (word, cpid) = word.rsplit_once('@')?;
     let cpid = cpid.parse().ok().filter(|&cpid: &i32| cpid > 0)?;
     (!word.is_empty()).then_some((word, cpid))
+}
+
+/// Only a container is followed by `@CPID`. A PID is a target by itself.
+pub(crate) fn refuse_pid(word: &str) -> Result<()> {
+    match Target::parse(OsStr::new(word)) {
+        Ok(Target::Pid { .. }) => {
+            bail!("'{word}' is a PID, and only a container can be followed by @ and a PID")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The word for the container alone.
@@ -675,14 +689,20 @@ mod tests {
             assert_eq!(super::unverified(&unverified("0123456789abcdef", how), "0123"), None);
         }
         assert_eq!(
-            to_type(&claim, Some(7)),
+            to_type(&claim, &[], Some(7)),
             "to enter it, type 'docker:0123456789ab?@7' with the quotes (the shell expands ?)"
+        );
+        // Two ids that begin alike have the same label.
+        let alike = [Rc::new(claim.clone()), Rc::new(unverified("0123456789abffff", IdentifiedBy::Cgroup))];
+        assert_eq!(
+            to_type(&claim, &alike, None),
+            "to enter it, type 'docker:0123456789abcdef?' with the quotes (the shell expands ?)"
         );
         let by_pid = "to enter it, name one of its processes by PID";
         let outer = Rc::new(Container::new(Runtime::Docker, "web"));
-        assert_eq!(to_type(&Container { outer: Some(outer), ..claim }, None), by_pid);
+        assert_eq!(to_type(&Container { outer: Some(outer), ..claim }, &[], None), by_pid);
         for id in ["it's", "a\x1bb", "\u{202e}"] {
-            assert_eq!(to_type(&unverified(id, IdentifiedBy::Cgroup), None), by_pid, "{id:?}");
+            assert_eq!(to_type(&unverified(id, IdentifiedBy::Cgroup), &[], None), by_pid, "{id:?}");
         }
     }
 

@@ -191,6 +191,9 @@ pub fn find_user(word: &[u8], passwd: &[u8], group: &[u8]) -> Result<User> {
         Some(line) => (number(line[2]), Some(line)),
         None => by_number().map_or((None, None), |(uid, line)| (Some(uid), line)),
     };
+    if user.is_empty() {
+        bail!("no user is named in '{}' (USER or USER:GROUP, names or numbers)", shown(word));
+    }
     let Some(uid) = uid else { bail!("no user '{}' in /etc/passwd inside", shown(user)) };
     let mut found = User { uid, gid: 0, groups: Vec::new(), home: None };
     if let Some(line) = line {
@@ -297,5 +300,7 @@ mod tests {
         }
         assert_eq!(find_user(b"0", b"", b"").expect("a number will do").uid, 0);
         assert!(find_user(b"root", b"", b"").is_err());
+        let error = find_user(b":5", b"", b"").expect_err("no user").to_string();
+        assert_eq!(error, "no user is named in ':5' (USER or USER:GROUP, names or numbers)");
     }
 }

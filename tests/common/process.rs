@@ -159,6 +159,15 @@ impl Holder {
         Holder { piped, pid: pid.unwrap_or_else(|| panic!("{command:?} has no child")) }
     }
 
+    /// The same by a command that becomes the holder itself.
+    pub fn by_user(command: &mut Command) -> Holder {
+        let mut piped = Piped::new(command.args(["sh", "-c", "echo ready; exec cat"]));
+        assert_eq!(piped.line(), "ready", "{command:?} did not start");
+        piped.answers();
+        let pid = piped.pid();
+        Holder { piped, pid }
+    }
+
     /// A program that has said its PID, and ends with its stdin.
     pub fn of(piped: Piped, pid: i32) -> Holder {
         Holder { piped, pid }

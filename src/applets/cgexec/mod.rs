@@ -8,7 +8,7 @@
 //!
 //! With neither `-g`, `--like` nor an option that asks for a group of the program's own, the groups are those that
 //! the first fitting rule of /etc/cgrules.conf and /etc/cgrules.d/* gives, see cgrules.conf(5). When no rule fits,
-//! the program runs where we are. A group whose name comes from a template (`%u` and such) is made if it is
+//! the program runs where we are; when there is no file of rules, cgexec fails. A group whose name comes from a template (`%u` and such) is made if it is
 //! missing; /etc/cgconfig.conf is not read for it.
 //!
 //! TARGET of `--like` is a PID or a container, as nsenter(1) takes it. The control groups of a container that
@@ -22,7 +22,7 @@
 //! `--create` makes the groups that are missing, those above them too, turns on their controllers on the way and,
 //! of v1, gives a new cpuset what its parent has. Without `-g` the group is a fresh one, `ctrbox/PID` below the
 //! one we are in or, of v2, the nearest above that may have groups below it; a limit, `--report` and `--kill` ask
-//! for that by themselves. On v2 the program starts inside the group, where the kernel can do that.
+//! for that by themselves, `--timeout` does not. On v2 the program starts inside the group, where the kernel can do that.
 //!
 //! cgexec then waits, passes on SIGTERM, SIGINT and SIGHUP, and ends as the program does. What was made is removed
 //! at the end, controllers that were turned on are turned off, unless somebody else needs them by now. Something

@@ -69,7 +69,7 @@ pub(super) fn read() -> Result<Vec<Rule>> {
             Ok(text) => rules.extend(parse(&text, &file)?),
             Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) && !needed => {}
             Err(error) => {
-                let how = "name groups with -g, or ask for one with --create or a limit";
+                let how = "name groups with -g or --like, or ask for a new one with --create, --kill, --report or a limit";
                 return Err(anyhow!(error).context(format!("cannot read {FILE} ({how})")));
             }
         }

@@ -207,7 +207,10 @@ pub(super) fn parse<T: Clone>(list: &str, default: &[T], named: impl Fn(&str) ->
     for name in names.split([',', ' ']) {
         let found = named(name);
         if found.is_empty() {
-            bail!("no column '{}' (-H lists them)", text::escape(name.as_bytes()));
+            bail!(
+                "no column '{}' (-H lists them; with -l, those of containers)",
+                text::escape(name.as_bytes())
+            );
         }
         columns.extend(found);
     }
@@ -238,7 +241,11 @@ mod tests {
         );
         for (list, name) in [("pid,x", "x"), ("", ""), ("+", ""), ("pid,", ""), ("p\x1b", r"p\x1b")] {
             let error = parse(list, DEFAULT, named).expect_err("no column").to_string();
-            assert_eq!(error, format!("no column '{name}' (-H lists them)"), "{list}");
+            assert_eq!(
+                error,
+                format!("no column '{name}' (-H lists them; with -l, those of containers)"),
+                "{list}"
+            );
         }
     }
 }

@@ -21,8 +21,8 @@
 //! its namespace; `-l` adds its host name.
 //!
 //! `-c` takes that form, as nsenter(1) does: NAME, `RUNTIME:NAME`, the beginning of an id (4 digits or more),
-//! `NAMESPACE/POD`, `compose:PROJECT/SERVICE`, or the PID of any process in the container. `TARGET@CPID` is the
-//! one process that has this PID inside. A container is shown with those that run in it, a pod with all its
+//! `NAMESPACE/POD`, `compose:PROJECT/SERVICE`, or the PID of any process in the container. With `@CPID` after any of
+//! these but a PID (`web@17`), it is the one process that has this PID inside. A container is shown with those that run in it, a pod with all its
 //! containers but the pause process, and a service with all its replicas. Of several with one name, root's is
 //! meant before a user's and the host's before one inside of a container; the PID always tells them apart.
 //!
@@ -315,7 +315,14 @@ pub(crate) fn run(call: &Call) -> Outcome {
         return watch::watch(interval, frame).map(|()| 0);
     }
     let mut out = Out::stdout();
-    let found = answer(&mut out, &host, &request, &columns)?;
+    let problems = || {
+        if request.verbose {
+            let say = |problem: &String| warn(call.name, &text::escape(problem.as_bytes()));
+            host.files.warnings().iter().for_each(say);
+        }
+    };
+    // A container that is not found may have its name in a file that cannot be read.
+    let found = answer(&mut out, &host, &request, &columns).inspect_err(|_| problems())?;
     out.finish()?;
     for note in notes(&found, &host, &request, &columns) {
         warn(call.name, &note);
@@ -323,9 +330,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
     for pid in &found.missing {
         warn(call.name, &format!("no process {pid}"));
     }
-    if request.verbose {
-        host.files.warnings().iter().for_each(|problem| warn(call.name, &text::escape(problem.as_bytes())));
-    }
+    problems();
     let hosts = || found.list.iter().all(|process| process.container.is_none());
     Ok(u8::from(!request.selection.pids.is_empty() && (!found.missing.is_empty() || hosts())))
 }

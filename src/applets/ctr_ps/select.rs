@@ -149,14 +149,23 @@ fn find(
     };
     if let Ok(Target::Pid { pid, inode: None }) = Target::parse(OsStr::new(word)) {
         let process = list.iter().find(|process| process.pid == pid.as_raw());
-        if let Some(container) = process.and_then(|process| process.container) {
-            return Ok(vec![(container, None)]);
+        // A PID that is in no container may still be the beginning of an id.
+        match process.map(|process| process.container) {
+            Some(Some(container)) => return Ok(vec![(container, None)]),
+            Some(None) if target::matching(all, word).is_empty() => {
+                bail!("process {word} is in no container")
+            }
+            _ => {}
         }
     }
     let found = target::matching(all, word);
     let inside = word.rsplit_once('@').and_then(|(word, cpid)| Some((word, cpid.parse::<i32>().ok()?)));
     if let Some((word, cpid)) = inside.filter(|_| found.is_empty()) {
-        let container = target::one(&target::matching(all, word), word)?;
+        let found = target::matching(all, word);
+        if found.is_empty() {
+            target::refuse_pid(word)?;
+        }
+        let container = target::one(&found, word)?;
         let number = number(&container)?;
         if !list.iter().any(|process| process.container == Some(number) && process.cpid == Some(cpid)) {
             return Err(target::no_process(&container, cpid));

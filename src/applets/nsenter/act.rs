@@ -34,8 +34,10 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
     };
     let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
     if opened.set.is_empty() {
+        let (meant, has_target) = (meant_as_target(request), request.target.is_some());
+        let hint = || "-a enters all namespaces of the target, -n its network alone (see --help)".to_owned();
         let error = Exit::from(anyhow!("no namespace specified"));
-        return Err(error.or_hint(meant_as_target(request)));
+        return Err(error.or_hint(move || meant().or_else(|| has_target.then(hint))));
     }
     if request.among_others() {
         harden::pass_only(&proc, &request.pass_fds)?;

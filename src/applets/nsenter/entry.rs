@@ -117,7 +117,7 @@ impl Entry<'_> {
             opened.environment = Some(exec::parse_environ(&read_environ(&directory)?));
         }
         let mut environment = opened.environment.take();
-        if let Some(environment) = environment.as_ref().filter(|_| opened.foreign_files && !request.force) {
+        if let Some(environment) = environment.as_ref().filter(|_| opened.foreign_choice && !request.force) {
             refuse_choice_of_programs(request, environment)?;
         }
         if let Some(directory) = &request.host_root {

@@ -3,8 +3,9 @@
 //! runs, or with the host's tools beside it, and nothing of us is left for a hostile container to take.
 //!
 //! TARGET is a PID; a PID and the inode of its pidfd (`PID:INODE`), which no later process can have; or a
-//! container that runs on this host: by its name, by `RUNTIME:NAME` as ctr-ps(1) prints it, or by the first
-//! digits of its id, four at least. The namespaces are those of the container's first process. Names come
+//! container that runs on this host: by its name, by `RUNTIME:NAME` as ctr-ps(1) prints it, by the first
+//! digits of its id, four at least, by `NAMESPACE/POD` or by `compose:PROJECT/SERVICE`. The namespaces are those
+//! of the container's first process, or of the process with the PID 17 in it when `@17` follows (`web@17`). Names come
 //! from files on disk; no daemon is asked, so it works when they are stopped or hang. A name that two
 //! containers share is refused, with the names that tell them apart; but root's is meant before a user's, and
 //! the host's before one inside of a container.
@@ -49,7 +50,7 @@
 //! Kubernetes, Podman). Where there is none, or more than one, or it has what cannot be made anew, nsenter says
 //! so in a warning and the program runs without it.
 //!
-//! `--as USER` does the same as another user of the container: `NAME`, `UID`, `NAME:GROUP`, by its own
+//! `--as USER` does the same as another user of the container: USER or `USER:GROUP`, names or numbers, by its own
 //! /etc/passwd and /etc/group. Its user 0 has the capabilities that the container may have at most, others have
 //! none.
 //!
@@ -73,7 +74,7 @@
 //! namespace of the program or one above it, could open /proc/PID/root. Then nsenter refuses. Leave the pid
 //! namespace out in that case (`-n`, `-i`, `-u` and so on in place of `-a`): no process of the container sees the
 //! program then. A process with more rights that enters the container later is not known to nsenter. `--force`
-//! does it all the same.
+//! does it all the same, and turns off the check of `--env` too (see below).
 //!
 //! Plain `-p` without `-m` or `-r` has the same danger and is not refused, as scripts use it: the program keeps
 //! the host's root, and a container with CAP_SYS_PTRACE can reach it while the program runs.
@@ -107,9 +108,10 @@
 //! A program that is the container's or that its processes can see (`--mount`, `--pid`, `--user`, `--root`)
 //! gets the file descriptors 0, 1 and 2 and no others. `--pass-fds` names those it is to have: `3`, `3,5`, `3-7`.
 //!
-//! `--env` without the target's files is refused when a variable of the target would choose which files of the
-//! host are executed: PATH and SHELL with unusual values, LD_PRELOAD, BASH_ENV, PYTHONPATH and such. An
-//! environment of more than 6 MB is refused too.
+//! `--env` is refused when the program is one of the host's files and a variable of the target would choose which
+//! files of the host are executed: PATH and SHELL with unusual values, LD_PRELOAD, BASH_ENV, PYTHONPATH and such.
+//! So it is with a target that has files of its own which are not entered, and with a process of another user or in
+//! another user namespace that has the caller's files. An environment of more than 6 MB is refused too.
 //!
 //! Control groups are joined only with `--join-cgroup` or `--as-container`, and only by the program, not by
 //! the nsenter that waits. So a container whose limit of processes or memory is used up can be entered still.
@@ -283,7 +285,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "as",
-            "the same as another user of the container: a name or number, :group",
+            "run as another user of the container: USER or USER:GROUP, names or numbers",
             Effect::Required(user),
         )
         .takes("user")

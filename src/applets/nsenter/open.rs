@@ -38,8 +38,8 @@ pub(super) struct Opened {
     pub root: Option<OwnedFd>,
     pub wd: Option<OwnedFd>,
     pub environment: Option<Environment>,
-    /// The environment is of a target with its own files, and the program comes from ours.
-    pub foreign_files: bool,
+    /// The environment is that of a container or of another user, and the program is one of the caller's files.
+    pub foreign_choice: bool,
     /// The target's directory in proc, when its environment can be read from inside its user namespace only.
     pub environ_of: Option<OwnedFd>,
     pub groups: Vec<OwnedFd>,
@@ -107,7 +107,11 @@ pub(super) fn open_all(
     opened.root = directory(root, || ns::open_file(&of_target("root")?))?;
     opened.wd = directory(wd, || ns::open_file(&of_target("cwd")?))?;
     if request.environment {
-        opened.foreign_files = !request.enters_files() && pid.is_some_and(|pid| has_own_files(proc, pid));
+        opened.foreign_choice = pid.is_some_and(|pid| {
+            let own_files = has_own_files(proc, pid);
+            let runs_its_own = own_files && request.enters_files();
+            !runs_its_own && (own_files || is_of_another_user(proc, pid))
+        });
         open_environment(proc, &of_target("environ")?, &mut opened)?;
     }
     if [request.uid, request.gid].iter().flatten().any(|id| matches!(id, Id::Follow)) {
@@ -341,6 +345,14 @@ fn has_own_files(proc: &ProcRoot, pid: Pid) -> bool {
     !shares(proc, pid, &Kind::Mnt.link()) || !shares(proc, pid, "root")
 }
 
+/// May a user other than root and the caller have chosen its environment?
+fn is_of_another_user(proc: &ProcRoot, pid: Pid) -> bool {
+    let trusted = [0, nix::unistd::geteuid().as_raw()];
+    let credentials = proc.process(pid).credentials();
+    !credentials.is_ok_and(|all| all.uids.iter().all(|uid| trusted.contains(uid)))
+        || !shares(proc, pid, &Kind::User.link())
+}
+
 /// Does this link of the process's directory in /proc say the same as the caller's own?
 fn shares(proc: &ProcRoot, pid: Pid, link: &str) -> bool {
     match (std::fs::read_link(proc.own(link)), std::fs::read_link(proc.of(pid, link))) {
@@ -381,8 +393,11 @@ fn read_bounded(file: File) -> std::io::Result<Vec<u8>> {
     }
 }
 
-fn facts(proc: &ProcRoot, pid: Option<Pid>) -> Result<Facts> {
-    // 0 is nobody's: what it says is that a target is missing.
+fn facts(proc: &ProcRoot, request: &Request, pid: Option<Pid>) -> Result<Facts> {
+    if request.as_container && pid.is_none() {
+        return Err(anyhow::Error::msg(NoTarget));
+    }
+    // 0 is nobody's: what it says is that a target is missing, in the words of util-linux.
     let other_user_ns = !ns::same_user_ns(proc, pid.unwrap_or(Pid::from_raw(0)))?;
     let root = geteuid().is_root();
     let ours = |kind: Kind| pid.is_some_and(|pid| shares(proc, pid, &kind.link()));
@@ -400,7 +415,7 @@ fn open_namespaces(
         opened.set.files.push((*kind, fd.try_clone()?));
     }
     let pid = target.as_ref().map(|held| held.pid);
-    let mut kinds = request.wanted(|| facts(proc, pid))?;
+    let mut kinds = request.wanted(|| facts(proc, request, pid))?;
     let parent_of_nobody = request.user_parent && request.files.is_empty();
     let needs_target = !kinds.is_empty() || request.net_socket.is_some() || parent_of_nobody;
     if pid.is_none() && needs_target {
