@@ -311,14 +311,14 @@ fn errno_of(error: std::io::Error) -> Errno {
 mod tests {
     use super::*;
 
-    fn start(serve: impl FnMut(&[u8]) -> Vec<u8>) -> Aside {
+    fn aside(serve: impl FnMut(&[u8]) -> Vec<u8>) -> Aside {
         // SAFETY: what these tests serve has no descriptor.
         unsafe { Aside::start(&[], serve) }.expect("a process")
     }
 
     #[test]
     fn answers_come_whole() {
-        let mut aside = start(|request| request.repeat(1000));
+        let mut aside = aside(|request| request.repeat(1000));
         for request in [&b""[..], b"x", b"two words", &[7; 4000]] {
             assert_eq!(aside.ask(Account::User(1), request), Ok(request.repeat(1000)));
         }
@@ -331,11 +331,11 @@ mod tests {
         };
         let start = Instant::now();
         for _ in 0..3 {
-            let mut aside = start(silent);
+            let mut aside = aside(silent);
             assert_eq!(aside.ask(Account::User(2), b"x"), Err(Errno::ETIMEDOUT));
         }
         assert!(start.elapsed() < MOST * 2);
-        let mut aside = start(<[u8]>::to_vec);
+        let mut aside = aside(<[u8]>::to_vec);
         assert_eq!(aside.ask(Account::User(3), b"x"), Ok(b"x".to_vec()), "others have their own time");
     }
 

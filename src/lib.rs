@@ -14,6 +14,7 @@
 // Allowed in sys, for the C main in main.rs, and where a single function of this kind is called that closes
 // descriptors by number.
 #![deny(unsafe_code)]
+#![deny(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 #![cfg_attr(
     not(test),
     deny(
@@ -26,21 +27,101 @@
     )
 )]
 
-pub mod applet;
-pub mod applets;
-pub mod aside;
-pub mod cli;
-pub mod container;
-pub mod errno;
-pub mod exit;
-pub mod hint;
-pub mod isolation;
-pub mod launch;
-pub mod output;
-pub mod proc;
+mod applet;
+mod applets;
+mod aside;
+mod cli;
+mod container;
+mod errno;
+mod exit;
+mod hint;
+mod isolation;
+mod launch;
+mod output;
+mod proc;
 mod sys;
-pub mod text;
+mod text;
 
 pub use applet::{announce, run};
 pub use sys::memory::Allocator;
 pub use sys::{arguments, promise_no_locks};
+
+/// What the tests of this project use of the library. It is no interface: it may change with each commit.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::sys::promise_no_locks;
+
+    pub mod applet {
+        pub use crate::applet::{APPLETS, Applet, command};
+    }
+    pub mod container {
+        pub use crate::container::{Container, Files, How, Resolver, Runtime, Tag, group_of};
+        pub mod target {
+            pub use crate::container::target::{Target, group, matching, one};
+        }
+    }
+    pub mod errno {
+        pub use crate::errno::strerror;
+    }
+    pub mod hint {
+        pub use crate::hint::hint_for;
+    }
+    pub mod isolation {
+        pub mod capabilities {
+            pub use crate::isolation::capabilities::{Mask, State, all, integer};
+            pub mod own {
+                pub use crate::isolation::capabilities::own::{last, set_flags, set_no_new_privs};
+            }
+            pub mod text {
+                pub use crate::isolation::capabilities::text::{Flags, Iab, parse_list};
+            }
+        }
+        pub mod cgroup {
+            pub use crate::isolation::cgroup::{Hierarchies, parse, unescape};
+            pub mod limits {
+                pub use crate::isolation::cgroup::limits::{
+                    cpu_weight, cpus, cpuset, hugetlb, io_max, pids, raw, size,
+                };
+            }
+        }
+        pub mod idmap {
+            pub use crate::isolation::idmap::{Range, Single, Which, arguments, join};
+        }
+        pub mod kind {
+            pub use crate::isolation::kind::{Kind, parse_link};
+        }
+        pub mod operation {
+            pub use crate::isolation::operation::Operation;
+        }
+        pub mod seccomp {
+            pub use crate::isolation::seccomp::{Filter, Profile};
+        }
+    }
+    pub mod launch {
+        pub mod credentials {
+            pub use crate::launch::credentials::{Persona, find_user, label_to_write};
+        }
+        pub mod exec {
+            pub use crate::launch::exec::{parse_environ, signal_number};
+        }
+    }
+    pub mod output {
+        pub mod filter {
+            pub use crate::output::filter::{Filter, Value};
+        }
+        pub mod json {
+            pub use crate::output::json::write;
+        }
+        pub mod tree {
+            pub use crate::output::tree::{Forest, Glyphs};
+        }
+    }
+    pub mod proc {
+        pub use crate::proc::{
+            Credentials, Login, ProcRoot, Stat, Status, Users, groups_with, homes, id_of, name_of,
+        };
+    }
+    pub mod text {
+        pub use crate::text::{cut, measured, unprintable, width};
+    }
+}

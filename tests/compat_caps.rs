@@ -10,8 +10,8 @@ use std::fmt::Write;
 use common::compat::{Bench, Differs, Row, Same, all_alike, libcap_comparable, rows_are_distinct};
 use common::process::{Holder, fed};
 use common::{program, skip, stderr, stdout, there};
-use ctrbox::isolation::capabilities::text::{Flags, Iab};
-use ctrbox::isolation::capabilities::{Mask, own};
+use ctrbox::testing::isolation::capabilities::text::{Flags, Iab};
+use ctrbox::testing::isolation::capabilities::{Mask, own};
 
 const HELP: &str = "the text of --help, which goes to stdout";
 const LICENSE: &str = "our own license";

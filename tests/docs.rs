@@ -4,7 +4,7 @@
 mod common;
 
 use clap_complete::Shell;
-use ctrbox::applet::{self, APPLETS};
+use ctrbox::testing::applet::{self, APPLETS};
 
 /// On the pages, as "date of last change": of the release, so that a rebuild changes nothing.
 const RELEASED: &str = "2026-11-22";

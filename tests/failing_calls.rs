@@ -283,6 +283,6 @@ fn every_errno_has_the_words_of_the_c_library() {
     }
     let script = "import os\nfor n in range(1, 140): print(os.strerror(n))";
     let output = common::run(common::program("python3").args(["-c", script]));
-    let words: Vec<String> = (1..140).map(ctrbox::errno::strerror).collect();
+    let words: Vec<String> = (1..140).map(ctrbox::testing::errno::strerror).collect();
     assert_eq!(stdout(&output).lines().collect::<Vec<_>>(), words);
 }

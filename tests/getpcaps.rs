@@ -8,8 +8,8 @@ use std::process::{Command, Output};
 
 use common::process::{Holder, Piped, executable, limited, namespaces};
 use common::{Scratch, applet, program, root, skip, stderr, stdout, there};
-use ctrbox::isolation::capabilities::text::Flags;
-use ctrbox::isolation::capabilities::{all, own};
+use ctrbox::testing::isolation::capabilities::text::Flags;
+use ctrbox::testing::isolation::capabilities::{all, own};
 use serde_json::Value;
 
 fn said(applet_name: &str, arguments: &[&str]) -> String {

@@ -11,10 +11,10 @@ use std::process::Command;
 use common::process::{Holder, executable, limited, namespaces};
 use common::unshare::{NOBODY, Public, STRANGER, apart, possible, replace, unshare, without_pids};
 use common::{Running, Scratch, binary, program, skip, stderr, stdout, there};
-use ctrbox::hint::hint_for;
-use ctrbox::isolation::kind::Kind;
-use ctrbox::isolation::operation::Operation;
-use ctrbox::proc::ProcRoot;
+use ctrbox::testing::hint::hint_for;
+use ctrbox::testing::isolation::kind::Kind;
+use ctrbox::testing::isolation::operation::Operation;
+use ctrbox::testing::proc::ProcRoot;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
@@ -487,7 +487,7 @@ fn other_hosts_settings() {
     // unshare(2) has succeeded, and then:
     let taken = ("self/attr/current", "unprivileged_userns (enforce)\n");
     let map = || Operation::Map {
-        which: ctrbox::isolation::idmap::Which::Users,
+        which: ctrbox::testing::isolation::idmap::Which::Users,
         file: "/proc/self/uid_map".into(),
         ranges: Vec::new(),
         helper: false,

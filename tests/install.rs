@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use common::{Scratch, program, project, run, skip, stderr, stdout, there};
-use ctrbox::applet::APPLETS;
+use ctrbox::testing::applet::APPLETS;
 
 /// `make TARGET` with the binary under test and a destination of the test's own.
 fn make(target: &str, destination: &Path) {

@@ -7,21 +7,21 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::rc::Rc;
 
-use ctrbox::container::target::{Target, group, matching, one};
-use ctrbox::container::{Container, Runtime, group_of};
-use ctrbox::isolation::capabilities::text::{Flags, Iab, parse_list};
-use ctrbox::isolation::capabilities::{self, State};
-use ctrbox::isolation::cgroup::{self, Hierarchies, limits};
-use ctrbox::isolation::idmap::{Range, Single, arguments, join};
-use ctrbox::isolation::kind;
-use ctrbox::isolation::seccomp::{Filter, Profile};
-use ctrbox::launch::credentials::{self, Persona};
-use ctrbox::launch::exec;
-use ctrbox::output::filter::{self, Value};
-use ctrbox::output::json;
-use ctrbox::output::tree::{Forest, Glyphs};
-use ctrbox::proc::{Credentials, Login, Stat, Status, Users, groups_with, homes, id_of, name_of};
-use ctrbox::text;
+use ctrbox::testing::container::target::{Target, group, matching, one};
+use ctrbox::testing::container::{Container, Runtime, group_of};
+use ctrbox::testing::isolation::capabilities::text::{Flags, Iab, parse_list};
+use ctrbox::testing::isolation::capabilities::{self, State};
+use ctrbox::testing::isolation::cgroup::{self, Hierarchies, limits};
+use ctrbox::testing::isolation::idmap::{Range, Single, arguments, join};
+use ctrbox::testing::isolation::kind;
+use ctrbox::testing::isolation::seccomp::{Filter, Profile};
+use ctrbox::testing::launch::credentials::{self, Persona};
+use ctrbox::testing::launch::exec;
+use ctrbox::testing::output::filter::{self, Value};
+use ctrbox::testing::output::json;
+use ctrbox::testing::output::tree::{Forest, Glyphs};
+use ctrbox::testing::proc::{Credentials, Login, Stat, Status, Users, groups_with, homes, id_of, name_of};
+use ctrbox::testing::text;
 
 const ROUNDS: usize = 2_000;
 

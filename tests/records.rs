@@ -15,7 +15,7 @@ use common::layout::engines::{config, of_docker_without_root, of_podman};
 use common::layout::machines::runc;
 use common::layout::{Expected, LAYOUTS, Layout, START, USER, id};
 use common::{root, skip};
-use ctrbox::container::{How, Runtime};
+use ctrbox::testing::container::{How, Runtime};
 
 const POD: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 
@@ -257,7 +257,8 @@ fn warnings_do_not_quote_files() {
     let path = format!("var/lib/docker/containers/{WEB}/config.v2.json");
     layout.file(&path, r#"{"Name":["SECRET"],"State":"SECRET"}"#);
     let problems = layout.look(|resolver| {
-        resolver.of_cgroup(format!("0::/system.slice/docker-{WEB}.scope\n").as_bytes());
+        let cgroup = format!("0::/system.slice/docker-{WEB}.scope\n");
+        resolver.of(nix::unistd::Pid::from_raw(100), cgroup.as_bytes(), true);
         resolver.problems()
     });
     assert_eq!(problems.len(), 1, "{problems:?}");

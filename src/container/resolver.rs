@@ -101,7 +101,7 @@ impl<'a> Resolver<'a> {
 
     /// The same for who knows more of its pid namespace.
     pub fn of_in(&mut self, pid: Pid, cgroup: &[u8], space: PidNs) -> Option<Tag> {
-        let (by_group, unvouched) = self.answer(cgroup, Some((pid, space)));
+        let (by_group, unvouched) = self.answer(cgroup, pid, space);
         match &by_group {
             None => self.stray(pid, space, false),
             Some(tag) if tag.how == How::State || unvouched => by_group,
@@ -120,11 +120,6 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The container that the text of a `/proc/PID/cgroup` tells.
-    pub fn of_cgroup(&mut self, text: &[u8]) -> Option<Tag> {
-        self.answer(text, None).0
-    }
-
     /// The container that its line of the unified hierarchy tells, whatever the others say.
     pub fn of_unified(&mut self, text: &[u8]) -> Option<Tag> {
         let path = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
@@ -132,13 +127,13 @@ impl<'a> Resolver<'a> {
         Some(Tag { how: container.how, container })
     }
 
-    /// The same for a process, and was one like it asked for more in vain?
-    fn answer(&mut self, text: &[u8], of: Option<(Pid, PidNs)>) -> (Option<Tag>, bool) {
+    /// The container that the text of its `/proc/PID/cgroup` tells, and was a process like it asked for more in vain?
+    fn answer(&mut self, text: &[u8], pid: Pid, space: PidNs) -> (Option<Tag>, bool) {
         if let Some(answer) = self.by_text.get(text) {
-            let unvouched = of.is_some_and(|(_, space)| answer.unvouched.contains(&space));
+            let unvouched = answer.unvouched.contains(&space);
             return (answer.tag.clone(), unvouched);
         }
-        self.asked = of.map(|(pid, _)| (pid, text.to_vec()));
+        self.asked = Some((pid, text.to_vec()));
         let tag = self.ask(text).map(|container| Tag { how: container.how, container });
         self.asked = None;
         self.by_text.insert(text.to_vec(), Answer { tag: tag.clone(), unvouched: Vec::new() });

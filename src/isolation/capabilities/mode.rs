@@ -1,10 +1,8 @@
 //! libcap's modes: arrangements of securebits and sets that have a name (cap_get_mode(3)).
 
-use anyhow::{Context, Result};
-
+use super::Mask;
 use super::own::{self, securebits};
 use super::text::Flags;
-use super::{Mask, State};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -46,12 +44,6 @@ impl Mode {
             securebits::PURE => Mode::Pure1eInit,
             _ => Mode::Uncertain,
         }
-    }
-
-    /// Ours.
-    pub fn own(state: &State) -> Result<Mode> {
-        let bits = own::securebits().context("cannot read the securebits")?;
-        Ok(Mode::guess(bits, state.sets.flags(), state.sets.bounding, state.sets.ambient))
     }
 
     /// Puts this process into the mode; nothing is effective afterwards.

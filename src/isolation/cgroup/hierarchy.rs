@@ -43,15 +43,6 @@ pub struct Hierarchy {
     pub mount_point: PathBuf,
 }
 
-/// How the host mounts control groups.
-#[derive(Debug, PartialEq, Eq, Clone, Copy)]
-pub enum Layout {
-    None,
-    Legacy,
-    Hybrid,
-    Unified,
-}
-
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Hierarchies(pub Vec<Hierarchy>);
 
@@ -70,18 +61,6 @@ impl Hierarchies {
     #[must_use]
     pub fn parse(mountinfo: &[u8]) -> Hierarchies {
         Hierarchies(mountinfo.split(|&b| b == b'\n').filter_map(mount).collect())
-    }
-
-    #[must_use]
-    pub fn layout(&self) -> Layout {
-        let v2 = self.0.iter().any(|hierarchy| hierarchy.controllers.is_empty());
-        let v1 = self.0.iter().any(|hierarchy| !hierarchy.controllers.is_empty());
-        match (v1, v2) {
-            (false, false) => Layout::None,
-            (true, false) => Layout::Legacy,
-            (true, true) => Layout::Hybrid,
-            (false, true) => Layout::Unified,
-        }
     }
 
     /// The directory of a group, if its hierarchy is mounted and the group lies below what the mount shows.
@@ -205,7 +184,6 @@ mod tests {
     #[test]
     fn directories_on_a_hybrid_host() {
         let host = Hierarchies::parse(HYBRID);
-        assert_eq!(host.layout(), Layout::Hybrid);
         let directory = |controllers: &[u8], path: &[u8]| {
             host.directory(Membership { controllers, path }).map(|dir| dir.display().to_string())
         };
@@ -218,11 +196,10 @@ mod tests {
     #[test]
     fn a_mount_of_a_part_shows_that_part_only() {
         let host = Hierarchies::parse(UNIFIED);
-        assert_eq!(host.layout(), Layout::Unified);
         let at = |path: &[u8]| host.directory(Membership { controllers: b"", path });
         assert_eq!(at(b"/a/b").as_deref(), Some(Path::new("/sys/fs/cgroup/b")));
         assert_eq!(at(b"/other"), None);
-        assert_eq!(Hierarchies::parse(b"").layout(), Layout::None);
+        assert_eq!(Hierarchies::parse(b""), Hierarchies::default());
     }
 
     #[test]

@@ -12,5 +12,5 @@ pub mod measure;
 pub use care::Care;
 pub use create::{Step, fresh, make, steps};
 pub use group::{Group, tidy};
-pub use hierarchy::{Hierarchies, Hierarchy, Layout, Membership, parse, unescape};
+pub use hierarchy::{Hierarchies, Hierarchy, Membership, parse, unescape};
 pub use join::{Refused, enter, fork_into, join, open, put};

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt, symlink};
 
-use ctrbox::container::Runtime;
+use ctrbox::testing::container::Runtime;
 
 use super::{Expected, Layout, START, USER, UUID};
 use crate::common::ctr_ps::WEB;

@@ -8,8 +8,8 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use ctrbox::container::{Container, Files, How, Resolver, Runtime, Tag};
-use ctrbox::proc::ProcRoot;
+use ctrbox::testing::container::{Container, Files, How, Resolver, Runtime, Tag};
+use ctrbox::testing::proc::ProcRoot;
 use nix::unistd::Pid;
 
 use super::ctr_ps::Host;
@@ -39,6 +39,14 @@ pub struct Expected {
 
 pub fn id(number: u32) -> String {
     format!("{number:064x}")
+}
+
+/// For readers of files in child processes.
+#[allow(unsafe_code)]
+fn allow_forks() {
+    // SAFETY: the other threads are those of the test harness and of other tests. None changes the environment; glibc
+    // takes care of its allocator's lock, and a child that reads files takes no other.
+    unsafe { ctrbox::testing::promise_no_locks() };
 }
 
 impl Layout {
@@ -83,9 +91,11 @@ impl Layout {
         pid
     }
 
+    /// With a resolver, which may read files by a child.
     pub fn look<T>(&self, look: impl FnOnce(&mut Resolver<'_>) -> T) -> T {
         let proc = ProcRoot::new(self.host.root().join("proc"));
         let files = Files::new(self.host.root()).expect("a root");
+        allow_forks();
         look(&mut Resolver::new(&proc, &files))
     }
 
