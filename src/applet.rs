@@ -94,7 +94,7 @@ pub static APPLETS: [Applet; 7] = [
 const BOX: &str = "ctrbox";
 const UNKNOWN_APPLET: u8 = 127;
 
-pub fn find(name: &OsStr) -> Option<&'static Applet> {
+pub(crate) fn find(name: &OsStr) -> Option<&'static Applet> {
     APPLETS.iter().find(|applet| applet.name.as_bytes() == name.as_bytes())
 }
 

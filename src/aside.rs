@@ -78,7 +78,7 @@ impl Account {
 }
 
 /// A process that answers requests, one after the other.
-pub struct Aside {
+pub(crate) struct Aside {
     child: Pid,
     socket: UnixStream,
     buffer: Vec<u8>,
@@ -92,7 +92,7 @@ impl Aside {
     /// # Safety
     /// `serve` uses and drops no value that owns or borrows another descriptor which was opened before.
     #[allow(unsafe_code)] // descriptors are closed by number: also those that have no owner here
-    pub unsafe fn start(
+    pub(crate) unsafe fn start(
         keep: &[BorrowedFd<'_>],
         mut serve: impl FnMut(&[u8]) -> Vec<u8>,
     ) -> nix::Result<Aside> {
@@ -118,7 +118,7 @@ impl Aside {
 
     /// The answer. ETIMEDOUT: there is none in the time that the account has left. After an error the process is of
     /// no more use: another answer may be on the way.
-    pub fn ask(&mut self, account: Account, request: &[u8]) -> nix::Result<Vec<u8>> {
+    pub(crate) fn ask(&mut self, account: Account, request: &[u8]) -> nix::Result<Vec<u8>> {
         let limit = account.left();
         let answer = match limit.is_zero() {
             true => Err(Errno::ETIMEDOUT),
@@ -256,7 +256,7 @@ impl Drop for Aside {
 }
 
 /// Are children to be in the pid namespace of this process?
-pub fn children_stay() -> bool {
+pub(crate) fn children_stay() -> bool {
     const CHILDREN: &str = "/proc/self/ns/pid_for_children";
     let id = |link: &str| std::fs::read_link(link).ok();
     // Before Linux 4.12 the kernel has no such link; until the first child is there, it leads nowhere.
@@ -268,7 +268,7 @@ pub fn children_stay() -> bool {
 /// # Safety
 /// `work` uses and drops no value that owns or borrows a descriptor which was opened before.
 #[allow(unsafe_code)] // as it is for Aside::start
-pub unsafe fn once(account: Account, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Vec<u8>> {
+pub(crate) unsafe fn once(account: Account, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Vec<u8>> {
     let mut work = Some(work);
     let serve = |_: &[u8]| work.take().map(|work| work()).unwrap_or_default();
     // SAFETY: the caller promises the same of `work`.

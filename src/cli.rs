@@ -25,7 +25,7 @@ pub struct Call {
 }
 
 /// What an option does to the request `P` that the applet gathers, at its place among the others.
-pub enum Effect<P> {
+pub(crate) enum Effect<P> {
     Help,
     Version,
     Flag(fn(&mut P) -> Result<(), Exit>),
@@ -39,7 +39,7 @@ pub enum Effect<P> {
 }
 
 /// A row of an applet's option table.
-pub struct Opt<P> {
+pub(crate) struct Opt<P> {
     pub short: Option<char>,
     pub long: &'static str,
     /// What the value is called in help and manual.
@@ -53,42 +53,47 @@ pub struct Opt<P> {
 
 impl<P> Opt<P> {
     #[must_use]
-    pub const fn new(short: Option<char>, long: &'static str, help: &'static str, effect: Effect<P>) -> Self {
+    pub(crate) const fn new(
+        short: Option<char>,
+        long: &'static str,
+        help: &'static str,
+        effect: Effect<P>,
+    ) -> Self {
         Opt { short, long, value: "", help, hidden: false, added: false, effect }
     }
 
     /// Names the value.
     #[must_use]
-    pub const fn takes(mut self, value: &'static str) -> Self {
+    pub(crate) const fn takes(mut self, value: &'static str) -> Self {
         self.value = value;
         self
     }
 
     #[must_use]
-    pub const fn hidden(mut self) -> Self {
+    pub(crate) const fn hidden(mut self) -> Self {
         self.hidden = true;
         self
     }
 
     #[must_use]
-    pub const fn added(mut self) -> Self {
+    pub(crate) const fn added(mut self) -> Self {
         self.added = true;
         self
     }
 
     #[must_use]
-    pub const fn help() -> Self {
+    pub(crate) const fn help() -> Self {
         Opt::new(Some('h'), "help", "show this help", Effect::Help)
     }
 
     #[must_use]
-    pub const fn version() -> Self {
+    pub(crate) const fn version() -> Self {
         Opt::new(Some('V'), "version", "show the version", Effect::Version)
     }
 }
 
 /// An applet's command line.
-pub struct Grammar<P: 'static> {
+pub(crate) struct Grammar<P: 'static> {
     /// What follows the name in the usage line.
     pub usage: &'static str,
     /// Does the first operand end the options? (`+` in getopt's terms: a program and its own options follow.)
@@ -98,7 +103,7 @@ pub struct Grammar<P: 'static> {
 
 impl<P> Grammar<P> {
     /// Applies every option to `request`, in order; the operands come back.
-    pub fn parse(&self, call: &Call, request: &mut P) -> Result<Vec<OsString>, Exit> {
+    pub(crate) fn parse(&self, call: &Call, request: &mut P) -> Result<Vec<OsString>, Exit> {
         let mut walk = Walk { grammar: self, call, next: 0 };
         let mut operands = Vec::new();
         let stops = self.stops_at_operand || std::env::var_os("POSIXLY_CORRECT").is_some();
@@ -121,7 +126,7 @@ impl<P> Grammar<P> {
 
     /// Applies the option that `word` is, by its whole name, for programs that know no abbreviations: `--name`,
     /// `--name=value`, `-h`. False: it is none, or has a value too many or too few.
-    pub fn apply(&self, call: &Call, word: &OsStr, request: &mut P) -> Result<bool, Exit> {
+    pub(crate) fn apply(&self, call: &Call, word: &OsStr, request: &mut P) -> Result<bool, Exit> {
         let (name, value) = split(word.as_bytes());
         let is_it = |opt: &&Opt<P>| match name {
             [b'-', b'-', long @ ..] => opt.long.as_bytes() == long,
@@ -140,7 +145,7 @@ impl<P> Grammar<P> {
 
     /// The same table as clap knows it, without what is hidden.
     #[must_use]
-    pub fn command(&self, name: &'static str, about: &'static str) -> clap::Command {
+    pub(crate) fn command(&self, name: &'static str, about: &'static str) -> clap::Command {
         let options = self.options.iter().filter(|opt| !opt.hidden).map(|opt| {
             let arg = clap::Arg::new(opt.long).long(opt.long).help(opt.help);
             let arg = match opt.short {
@@ -183,7 +188,7 @@ impl<P> Grammar<P> {
 
 /// A number as strtoumax(3) reads the whole of one: decimal, white space and a `+` before it. Out of range,
 /// negative ones too, is told apart from not a number.
-pub fn number<T: TryFrom<u64>>(word: &OsStr, problem: &str) -> Result<T, anyhow::Error> {
+pub(crate) fn number<T: TryFrom<u64>>(word: &OsStr, problem: &str) -> Result<T, anyhow::Error> {
     let shown = format!("{problem}: '{}'", text::shown(word));
     let digits =
         word.to_str().unwrap_or_default().trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
@@ -199,14 +204,14 @@ pub fn number<T: TryFrom<u64>>(word: &OsStr, problem: &str) -> Result<T, anyhow:
 }
 
 /// The effect of most flags.
-pub fn set(flag: &mut bool) -> Result<(), Exit> {
+pub(crate) fn set(flag: &mut bool) -> Result<(), Exit> {
     *flag = true;
     Ok(())
 }
 
 /// `-n=FILE`: the sign that a long option needs is forgiven after a letter.
 #[must_use]
-pub fn unglued(value: &OsStr) -> &OsStr {
+pub(crate) fn unglued(value: &OsStr) -> &OsStr {
     OsStr::from_bytes(value.as_bytes().strip_prefix(b"=").unwrap_or(value.as_bytes()))
 }
 

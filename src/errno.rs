@@ -152,13 +152,13 @@ pub fn strerror(errno: i32) -> String {
 }
 
 /// `context: cause: cause`, an errno in the words of [`strerror`].
-pub fn chain(error: &Error) -> String {
+pub(crate) fn chain(error: &Error) -> String {
     let escaped = |error| text::escape(cause(error).as_bytes()).into_owned();
     error.chain().map(escaped).collect::<Vec<_>>().join(": ")
 }
 
 /// One error in these words.
-pub fn cause(cause: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn cause(cause: &(dyn std::error::Error + 'static)) -> String {
     number(cause).map_or_else(|| cause.to_string(), strerror)
 }
 
@@ -168,7 +168,7 @@ fn number(cause: &(dyn std::error::Error + 'static)) -> Option<i32> {
 }
 
 /// The first errno of an error.
-pub fn first(error: &Error) -> Errno {
+pub(crate) fn first(error: &Error) -> Errno {
     error.chain().find_map(number).map_or(Errno::UnknownErrno, Errno::from_raw)
 }
 

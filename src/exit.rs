@@ -15,10 +15,10 @@ use crate::proc::ProcRoot;
 use crate::text;
 
 /// What an applet returns: the status it ends with, or why it could not.
-pub type Outcome = Result<u8, Exit>;
+pub(crate) type Outcome = Result<u8, Exit>;
 
 /// Looks for a reason. Called only where hints are wanted: to look for one costs something.
-pub type Hint = Box<dyn Fn() -> Option<String> + Send + Sync>;
+pub(crate) type Hint = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 pub enum Exit {
     /// `name: context: cause` to stderr; the applet's own failure status unless one is given.
@@ -73,7 +73,7 @@ impl fmt::Debug for Exit {
 }
 
 /// Reports `outcome` and returns its status, or that of a stdout that cannot be written.
-pub fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
+pub(crate) fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
     match outcome {
         Ok(status) => status,
         Err(Exit::Text(words)) => {
@@ -114,12 +114,12 @@ pub fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
 }
 
 /// A line to stderr while work goes on.
-pub fn warn(name: &str, message: &str) {
+pub(crate) fn warn(name: &str, message: &str) {
     complain(&format!("{name}: {message}"));
 }
 
 /// The same as it is: the original's words, a report of several lines.
-pub fn say(words: &str) {
+pub(crate) fn say(words: &str) {
     complain(words);
 }
 
@@ -130,7 +130,7 @@ fn complain(line: &str) {
 }
 
 /// What CTRBOX_HINTS says. To be called before the environment is wiped; the first answer counts.
-pub fn hints_asked_for() -> Option<bool> {
+pub(crate) fn hints_asked_for() -> Option<bool> {
     static ASKED_FOR: OnceLock<Option<bool>> = OnceLock::new();
     *ASKED_FOR.get_or_init(|| match std::env::var_os("CTRBOX_HINTS") {
         Some(word) if word == "always" => Some(true),

@@ -14,6 +14,7 @@
 // Allowed in sys, for the C main in main.rs, and where a single function of this kind is called that closes
 // descriptors by number.
 #![deny(unsafe_code)]
+#![deny(unreachable_pub)] // else the compiler does not see dead code
 #![deny(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 #![cfg_attr(
     not(test),

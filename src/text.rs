@@ -10,7 +10,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// For messages and tables: what would move the cursor, turn the writing direction or hide, as `\xNN` or
 /// `\u{NNNN}`; so do bytes that are no UTF-8.
 #[must_use]
-pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn escape(bytes: &[u8]) -> Cow<'_, str> {
     measured(bytes).0
 }
 
@@ -29,24 +29,24 @@ pub fn measured(bytes: &[u8]) -> (Cow<'_, str>, usize) {
 
 /// Is it printed as it stands, a column for each byte? Nearly always, and cheap to see.
 #[must_use]
-pub fn is_plain(bytes: &[u8]) -> bool {
+pub(crate) fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// For a text of several lines: as [`escape`], but lines and tabs stay.
 #[must_use]
-pub fn escape_lines(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape_lines(text: &str) -> Cow<'_, str> {
     escape_if(text.as_bytes(), |letter| !matches!(letter, '\n' | '\t') && unprintable(letter))
 }
 
 /// For JSON, whose strings can hold all but bytes that are no UTF-8.
 #[must_use]
-pub fn utf8(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn utf8(bytes: &[u8]) -> Cow<'_, str> {
     escape_if(bytes, |_| false)
 }
 
 #[must_use]
-pub fn shown(name: &OsStr) -> Cow<'_, str> {
+pub(crate) fn shown(name: &OsStr) -> Cow<'_, str> {
     escape(name.as_bytes())
 }
 

@@ -23,10 +23,10 @@
 //! capsh(1), cgexec(1), ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), unshare(1), namespaces(7), cgroups(7)
 
 // Applets never import one another: what two need moves down, to `container`, `isolation` or `output`.
-pub mod capsh;
-pub mod cgexec;
-pub mod ctr_ps;
-pub mod getpcaps;
-pub mod lsns;
-pub mod nsenter;
-pub mod unshare;
+pub(crate) mod capsh;
+pub(crate) mod cgexec;
+pub(crate) mod ctr_ps;
+pub(crate) mod getpcaps;
+pub(crate) mod lsns;
+pub(crate) mod nsenter;
+pub(crate) mod unshare;

@@ -7,7 +7,7 @@ use super::records::Store;
 
 /// A component of a path that may be a container's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Candidate<'a> {
+pub(super) struct Candidate<'a> {
     /// Whose records may vouch for it, the likeliest first.
     pub stores: &'static [Store],
     /// What it is called when none does.
@@ -120,7 +120,7 @@ struct Component<'a> {
 }
 
 /// The candidates of a path, outermost first.
-pub fn candidates(path: &str) -> impl Iterator<Item = Candidate<'_>> {
+pub(super) fn candidates(path: &str) -> impl Iterator<Item = Candidate<'_>> {
     // nspawn itself sits beside its payload, and is no part of the container.
     let supervisor = path.rsplit('/').next() == Some("supervisor");
     let claims = components(path).flat_map(|component| component.claims().into_iter().flatten());
@@ -215,7 +215,7 @@ fn unescape(escaped: &str) -> Option<String> {
     Some(name)
 }
 
-pub fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
 }
 
@@ -228,7 +228,7 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// An identifier as runtimes allow them; so never a path of its own.
-pub fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'@');
     text.len() <= 255
         && text.bytes().all(word)

@@ -11,12 +11,12 @@ use crate::isolation::ns;
 use crate::proc::{ProcRoot, number};
 
 /// The control groups of `init` that carry the id of its container, each up to the component of the id.
-pub fn groups_of(proc: &ProcRoot, init: Pid, container: &Container) -> Vec<String> {
+pub(super) fn groups_of(proc: &ProcRoot, init: Pid, container: &Container) -> Vec<String> {
     proc.read(init, "cgroup").map(|text| groups_in(&text, container)).unwrap_or_default()
 }
 
 /// The same, of the text of its cgroup file.
-pub fn groups_in(text: &[u8], container: &Container) -> Vec<String> {
+pub(super) fn groups_in(text: &[u8], container: &Container) -> Vec<String> {
     let id = bare(container.group.as_ref().unwrap_or(&container.id));
     // A user may give a record any id, that of a group in which others are too. Below his slice all is his.
     let users = format!("/user.slice/user-{}.slice/", container.owner);
@@ -37,7 +37,7 @@ fn bare(id: &str) -> &str {
 /// Does the init process that a record names live, and is it the one that the record means? What the record says
 /// of its start and its namespaces must be true; and groups that carry the container's id vouch for it, or of one
 /// that has none the time when it began.
-pub fn alive(proc: &ProcRoot, init: Pid, container: &Container, groups: &[String]) -> bool {
+pub(super) fn alive(proc: &ProcRoot, init: Pid, container: &Container, groups: &[String]) -> bool {
     belongs(proc, init, container.owner)
         && container.init_start.is_none_or(|noted| start_of(proc, init) == Some(noted))
         && has_namespaces(proc, init, container)
@@ -50,7 +50,7 @@ fn began_in_time(proc: &ProcRoot, init: Pid, container: &Container) -> bool {
 }
 
 /// When a process began, in clock ticks since the boot: the 22nd field of its stat. Its name may hold anything.
-pub fn start_of(proc: &ProcRoot, pid: Pid) -> Option<u64> {
+pub(super) fn start_of(proc: &ProcRoot, pid: Pid) -> Option<u64> {
     let text = proc.read(pid, "stat").ok()?;
     let name_ends = text.iter().rposition(|&b| b == b')')?;
     text[name_ends..].split(|&b| b == b' ').nth(20).and_then(number)
@@ -88,7 +88,7 @@ fn belongs(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
 }
 
 /// Is a namespace of his, where one of that kind tells? Those that he made a user namespace for.
-pub fn made_by(proc: &ProcRoot, pid: Pid, kind: Kind, owner: u32) -> bool {
+pub(super) fn made_by(proc: &ProcRoot, pid: Pid, kind: Kind, owner: u32) -> bool {
     if owner == 0 {
         return true;
     }
@@ -106,7 +106,7 @@ fn around(user_ns: Option<OwnedFd>) -> impl Iterator<Item = u32> {
 }
 
 /// The id of one of its namespaces.
-pub fn namespace(proc: &ProcRoot, pid: Pid, kind: Kind) -> Option<u64> {
+pub(super) fn namespace(proc: &ProcRoot, pid: Pid, kind: Kind) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
     let link = std::fs::read_link(proc.of(pid, &kind.link())).ok()?;
     parse_link(link.as_os_str().as_bytes())

@@ -9,18 +9,19 @@ mod evidence;
 mod files;
 mod group;
 mod nested;
-pub mod profile;
+pub(crate) mod profile;
 mod reach;
 mod records;
 mod resolver;
 mod strays;
-pub mod target;
+pub(crate) mod target;
 mod users;
 
 pub use files::Files;
 pub use group::group_of;
-pub use nested::inside;
-pub use resolver::{Resolver, is_of_group};
+pub(crate) use nested::inside;
+pub use resolver::Resolver;
+pub(crate) use resolver::is_of_group;
 
 use std::fmt;
 use std::rc::Rc;
@@ -293,7 +294,7 @@ fn seconds(time: &str) -> Option<String> {
 
 /// The same of seconds since 1970.
 #[must_use]
-pub fn rfc3339(epoch: i64) -> String {
+pub(crate) fn rfc3339(epoch: i64) -> String {
     let (days, second) = (epoch.div_euclid(86_400), epoch.rem_euclid(86_400));
     // Years that begin in March have the leap day last; 146,097 days make 400 of them.
     let shifted = days + 719_468;

@@ -13,7 +13,7 @@ use super::{Container, Files};
 use crate::aside::Account;
 use crate::proc::ProcRoot;
 
-pub struct Nested {
+pub(super) struct Nested {
     files: Files,
     /// In the order of [`Store::ALL`].
     records: [Box<dyn Records>; Store::ALL.len()],
@@ -22,7 +22,11 @@ pub struct Nested {
 impl Nested {
     /// The system below a container's root directory. `still` is asked when that is open: before, the PID may
     /// have become another's.
-    pub fn open(proc: &ProcRoot, container: &Container, still: impl FnOnce(Pid) -> bool) -> Option<Nested> {
+    pub(super) fn open(
+        proc: &ProcRoot,
+        container: &Container,
+        still: impl FnOnce(Pid) -> bool,
+    ) -> Option<Nested> {
         let init = container.init?;
         let files = inside(proc, init, Account::of_owner(container.owner, init.as_raw()))?;
         let records = Store::ALL.map(Store::records);
@@ -30,7 +34,7 @@ impl Nested {
     }
 
     /// The container of a candidate. Its PIDs are those of that pid namespace, and mean nothing here.
-    pub fn load(&self, candidate: &Candidate<'_>, outer: &Rc<Container>) -> Option<Rc<Container>> {
+    pub(super) fn load(&self, candidate: &Candidate<'_>, outer: &Rc<Container>) -> Option<Rc<Container>> {
         let loaded = candidate.stores.iter().find_map(|&store| {
             let records = &self.records[store as usize];
             records.load(&self.files, &candidate.id).into_iter().next()
@@ -50,7 +54,7 @@ impl Nested {
 /// The files that a process sees; none if its file system is known to be one that need not answer. Of others it is
 /// not known: overlayfs hides what it lies over.
 #[must_use]
-pub fn inside(proc: &ProcRoot, pid: Pid, account: Account) -> Option<Files> {
+pub(crate) fn inside(proc: &ProcRoot, pid: Pid, account: Account) -> Option<Files> {
     if may_hang(proc, pid) { None } else { Files::of_container(&proc.of(pid, "root"), account).ok() }
 }
 

@@ -20,7 +20,7 @@ struct Linux {
 }
 
 /// The seccomp profile that the container was started with. None where no file tells.
-pub fn seccomp(files: &Files, container: &Container) -> Option<Profile> {
+pub(crate) fn seccomp(files: &Files, container: &Container) -> Option<Profile> {
     let files = match container.owner {
         0 => files.clone(),
         user => files.of_user(user),

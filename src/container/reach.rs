@@ -14,7 +14,7 @@ use crate::sys;
 
 /// What of a file is of interest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Meta {
+pub(super) struct Meta {
     pub device: u64,
     pub inode: u64,
     pub mode: u32,
@@ -24,7 +24,7 @@ pub struct Meta {
 }
 
 impl Meta {
-    pub fn of(file: &File) -> nix::Result<Meta> {
+    pub(super) fn of(file: &File) -> nix::Result<Meta> {
         let meta =
             file.metadata().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
         Ok(Meta {
@@ -37,7 +37,7 @@ impl Meta {
         })
     }
 
-    pub fn is_file(&self) -> bool {
+    pub(super) fn is_file(&self) -> bool {
         self.mode & libc::S_IFMT == libc::S_IFREG
     }
 
@@ -62,13 +62,13 @@ impl Meta {
 }
 
 /// A file that was opened: by this process, or else by the other, where it is the one opened last.
-pub struct Opened {
+pub(super) struct Opened {
     pub meta: Meta,
     pub file: Option<File>,
 }
 
 impl Opened {
-    pub fn new(file: File) -> nix::Result<Opened> {
+    pub(super) fn new(file: File) -> nix::Result<Opened> {
         Ok(Opened { meta: Meta::of(&file)?, file: Some(file) })
     }
 }

@@ -429,7 +429,7 @@ fn init_key(container: &Container) -> InitKey {
 /// Is what is known of one process true of all in its group and pid namespace? Helpers of Flatpak's and snapd's
 /// share the group of what they help.
 #[must_use]
-pub fn is_of_group(tag: &Tag) -> bool {
+pub(crate) fn is_of_group(tag: &Tag) -> bool {
     match tag.how {
         How::State => true,
         How::Cgroup => !matches!(tag.container.runtime, Runtime::Flatpak | Runtime::Snap),

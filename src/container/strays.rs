@@ -34,14 +34,14 @@ const HELPERS: [&str; 1] = ["xdg-dbus-proxy"];
 type FileId = ((u32, u32), u64);
 
 /// What a process has that the host has not.
-pub struct Own {
+pub(super) struct Own {
     pid_ns: Option<u64>,
     net_ns: Option<u64>,
     /// Its root directory is another than ours. Not looked for where a pid namespace says as much.
     root: bool,
 }
 
-pub struct Strays {
+pub(super) struct Strays {
     host: Host,
     /// Names of network namespaces.
     files: Files,
@@ -71,7 +71,7 @@ struct ByNamespaces {
 }
 
 impl Strays {
-    pub fn new(proc: &ProcRoot, files: &Files) -> Strays {
+    pub(super) fn new(proc: &ProcRoot, files: &Files) -> Strays {
         Strays {
             host: Host::new(proc),
             files: files.clone(),
@@ -82,7 +82,7 @@ impl Strays {
     }
 
     /// What the process has of its own; nothing for most.
-    pub fn look(&self, proc: &ProcRoot, pid: Pid, space: PidNs) -> Option<Own> {
+    pub(super) fn look(&self, proc: &ProcRoot, pid: Pid, space: PidNs) -> Option<Own> {
         let pid_ns = match space {
             PidNs::Procs => None,
             PidNs::Own => other(namespace(proc, pid, Kind::Pid), self.host.pid_ns),
@@ -97,11 +97,11 @@ impl Strays {
     }
 
     /// Have the containers been told of that records know?
-    pub fn is_taught(&self) -> bool {
+    pub(super) fn is_taught(&self) -> bool {
         self.known.is_some()
     }
 
-    pub fn teach(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
+    pub(super) fn teach(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
         let known = self.known.get_or_insert_default();
         for container in containers {
             let of = |kind: Kind| {
@@ -120,7 +120,7 @@ impl Strays {
     }
 
     /// The container with these namespaces that a record tells of.
-    pub fn recorded(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
+    pub(super) fn recorded(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
         let container = self.known.as_mut()?.of(proc, pid, own, mnt_ns)?;
         // The first process is the one that the record means; the others share its namespaces.
@@ -129,7 +129,7 @@ impl Strays {
     }
 
     /// The container that nobody but the kernel tells of.
-    pub fn unrecorded(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
+    pub(super) fn unrecorded(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
         if own.pid_ns.is_none() && !own.root {
             let name = self.net_names.get(&own.net_ns?)?.clone();
             let make = || Container {

@@ -31,14 +31,14 @@ pub enum Target {
 }
 
 /// A container's init process, held so that its PID cannot become another's unseen.
-pub struct Held {
+pub(crate) struct Held {
     pub pid: Pid,
     pub pidfd: Option<OwnedFd>,
 }
 
 /// What the target is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// To run something in it or in its control groups. An unverified one needs its `?`.
     Enter,
     /// To look at it. That it is unverified is said.
@@ -46,7 +46,7 @@ pub enum Purpose {
 }
 
 /// The way from TARGET to a process, for all applets: what a container's name may do depends on the purpose.
-pub struct Lookup<'a> {
+pub(crate) struct Lookup<'a> {
     /// The applet's, before messages.
     name: &'a str,
     purpose: Purpose,
@@ -210,7 +210,7 @@ fn split_runtime(word: &str) -> (Option<Runtime>, &str) {
 }
 
 /// The one running container that `word` means.
-pub fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Container>> {
+pub(crate) fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Container>> {
     // Some have no record: nested ones, sandboxes, and those of which only the group can be read.
     let mut found = Vec::new();
     for scans in [is_marked(word), !is_marked(word)] {
@@ -270,12 +270,12 @@ fn precise(container: &Container, among: &[Rc<Container>]) -> String {
 
 impl<'a> Lookup<'a> {
     #[must_use]
-    pub fn new(name: &'a str, purpose: Purpose) -> Lookup<'a> {
+    pub(crate) fn new(name: &'a str, purpose: Purpose) -> Lookup<'a> {
         Lookup { name, purpose, said: RefCell::default() }
     }
 
     /// The process that is meant, the first one of a container, held by a pidfd where the kernel has them.
-    pub fn held(&self, proc: &ProcRoot, target: &Target) -> Result<Held> {
+    pub(crate) fn held(&self, proc: &ProcRoot, target: &Target) -> Result<Held> {
         match target {
             Target::Pid { pid, inode } => numbered(*pid, *inode),
             Target::Container(word) => {
@@ -286,7 +286,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// The process that `word` means, a container's init or with `@CPID` another in it, held.
-    pub fn process(&self, resolver: &mut Resolver<'_>, word: &str) -> Result<Held> {
+    pub(crate) fn process(&self, resolver: &mut Resolver<'_>, word: &str) -> Result<Held> {
         let (name, cpid) = match inside(word) {
             Some((name, cpid)) => (name, Some(cpid)),
             None => (word, None),
@@ -318,7 +318,7 @@ impl<'a> Lookup<'a> {
 
 /// Why an unverified container needs its `?`; nothing if the word has it.
 #[must_use]
-pub fn unverified(container: &Container, word: &str) -> Option<String> {
+pub(crate) fn unverified(container: &Container, word: &str) -> Option<String> {
     let shown = || text::escape(container.label().as_bytes()).into_owned();
     (is_unverified(container) && !is_marked(word)).then(|| {
         format!(
@@ -342,7 +342,7 @@ fn to_type(container: &Container, cpid: Option<i32>) -> String {
 
 /// Whose container it is, when it is not the caller's or root's. No form of a word says that.
 #[must_use]
-pub fn of_another_user(
+pub(crate) fn of_another_user(
     container: &Container,
     word: &str,
     passwd: impl FnOnce() -> Vec<u8>,
@@ -366,13 +366,13 @@ fn inside(word: &str) -> Option<(&str, i32)> {
 
 /// The word for the container alone.
 #[must_use]
-pub fn without_cpid(word: &str) -> &str {
+pub(crate) fn without_cpid(word: &str) -> &str {
     inside(word).map_or(word, |(word, _)| word)
 }
 
 /// Holds the container's init process. Its identity is checked after the pidfd is open: before, the PID may
 /// have become another's.
-pub fn hold(resolver: &Resolver<'_>, container: &Container) -> Result<Held> {
+pub(crate) fn hold(resolver: &Resolver<'_>, container: &Container) -> Result<Held> {
     let pid = container.init.ok_or_else(|| match container.runtime {
         Runtime::Netns => {
             let name = text::escape(container.id.as_bytes()).into_owned();
@@ -433,7 +433,7 @@ fn is_member(resolver: &mut Resolver<'_>, container: &Container, pid: Pid) -> bo
 }
 
 #[must_use]
-pub fn no_process(container: &Container, cpid: i32) -> anyhow::Error {
+pub(crate) fn no_process(container: &Container, cpid: i32) -> anyhow::Error {
     anyhow!("container {} has no process {cpid}", text::escape(container.label().as_bytes()))
 }
 

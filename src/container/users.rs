@@ -31,7 +31,7 @@ impl User {
 }
 
 /// Those with a runtime directory, and those with data of programs in their homes.
-pub fn find(files: &Files) -> Vec<User> {
+pub(super) fn find(files: &Files) -> Vec<User> {
     const RUN: &str = "/run/user";
     // 4294967295 is (uid_t) -1, which no user and no file has.
     let is_users = |uid: &u32| *uid != 0 && *uid != u32::MAX;
@@ -51,7 +51,7 @@ pub fn find(files: &Files) -> Vec<User> {
 }
 
 /// Where file systems are mounted, and which of them a server or a process of somebody's stands behind.
-pub struct Mounts(Vec<Mount>);
+pub(super) struct Mounts(Vec<Mount>);
 
 struct Mount {
     place: PathBuf,
@@ -62,7 +62,7 @@ struct Mount {
 }
 
 impl Mounts {
-    pub fn read() -> Mounts {
+    pub(super) fn read() -> Mounts {
         let text = std::fs::read_to_string(ProcRoot::default().own("mountinfo")).unwrap_or_default();
         Mounts::parse(&text)
     }
@@ -72,12 +72,12 @@ impl Mounts {
     }
 
     /// May a look at that path take for ever?
-    pub fn may_hang(&self, path: &Path) -> bool {
+    pub(super) fn may_hang(&self, path: &Path) -> bool {
         self.around(path).is_some_and(|mount| mount.served)
     }
 
     /// The mount point that a path lies below, if a link on the way to it may lead to a server.
-    pub fn to_stay_on(&self, path: &Path) -> Option<&Path> {
+    pub(super) fn to_stay_on(&self, path: &Path) -> Option<&Path> {
         let mount = self.around(path).filter(|_| self.0.iter().any(|mount| mount.trap));
         mount.map(|mount| mount.place.as_path())
     }
@@ -90,7 +90,7 @@ impl Mounts {
 }
 
 /// Is it a kind of file system that a server or a process answers for? That of fuseblk is root's.
-pub fn is_served(kind: &[u8]) -> bool {
+pub(super) fn is_served(kind: &[u8]) -> bool {
     const SERVED: [&str; 8] = ["9p", "afs", "autofs", "ceph", "cifs", "fuse", "nfs", "smb3"];
     SERVED.iter().any(|served| kind.starts_with(served.as_bytes())) && kind != b"fuseblk"
 }

@@ -20,82 +20,82 @@ use crate::proc::ProcRoot;
 /// The inode of the first user namespace, on every kernel.
 const FIRST_USER_NS: u64 = 4_026_531_837;
 
-pub struct Facts<'a> {
+pub(super) struct Facts<'a> {
     pub proc: &'a ProcRoot,
     status: Option<String>,
     mounts: OnceCell<Option<Vec<MountInfo>>>,
 }
 
 impl<'a> Facts<'a> {
-    pub fn new(proc: &'a ProcRoot) -> Facts<'a> {
+    pub(super) fn new(proc: &'a ProcRoot) -> Facts<'a> {
         Facts { proc, status: text(proc, &proc.own("status")), mounts: OnceCell::new() }
     }
 
     /// Is there anything to see?
-    pub fn seen(&self) -> bool {
+    pub(super) fn seen(&self) -> bool {
         self.status.is_some()
     }
 
     /// A file below /proc.
-    pub fn text(&self, path: &Path) -> Option<String> {
+    pub(super) fn text(&self, path: &Path) -> Option<String> {
         text(self.proc, path)
     }
 
     /// The number that `/proc/sys/NAME` holds.
-    pub fn sysctl(&self, name: &str) -> Option<u64> {
+    pub(super) fn sysctl(&self, name: &str) -> Option<u64> {
         self.text(&self.proc.path().join("sys").join(name))?.trim().parse().ok()
     }
 
     /// A field of our `/proc/self/status`.
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
         field(self.status.as_deref()?, name)
     }
 
     /// A field of another process's.
-    pub fn field_of(&self, pid: Pid, name: &str) -> Option<String> {
+    pub(super) fn field_of(&self, pid: Pid, name: &str) -> Option<String> {
         field(&self.text(&self.proc.of(pid, "status"))?, name).map(str::to_owned)
     }
 
-    pub fn euid(&self) -> Option<u32> {
+    pub(super) fn euid(&self) -> Option<u32> {
         self.field("Uid")?.split_whitespace().nth(1)?.parse().ok()
     }
 
     /// Are we without this capability, in our own user namespace?
-    pub fn lacks(&self, capability: Capability) -> Option<bool> {
+    pub(super) fn lacks(&self, capability: Capability) -> Option<bool> {
         Some(mask(self.field("CapEff")?)? & capability.bitmask() == 0)
     }
 
     /// A seccomp filter judges our system calls.
-    pub fn filtered(&self) -> Option<bool> {
+    pub(super) fn filtered(&self) -> Option<bool> {
         Some(self.field("Seccomp")? == "2")
     }
 
     /// The profile or context that a security module has us in, if it is more than `unconfined`.
-    pub fn label(&self) -> Option<String> {
+    pub(super) fn label(&self) -> Option<String> {
         let own = |file| self.text(&self.proc.own(file));
         let label = own("attr/apparmor/current").or_else(|| own("attr/current"))?;
         let label = label.trim_end_matches(['\0', '\n']);
         (!label.is_empty() && label != "unconfined").then(|| label.to_owned())
     }
 
-    pub fn mounts(&self) -> Option<&[MountInfo]> {
+    pub(super) fn mounts(&self) -> Option<&[MountInfo]> {
         let read = || self.text(&self.proc.own("mountinfo")).map(|text| parse_mounts(&text));
         self.mounts.get_or_init(read).as_deref()
     }
 
     /// The ids that our user namespace has: the inner sides of its map.
-    pub fn own_ids(&self, file: &str) -> Option<Vec<Range>> {
+    pub(super) fn own_ids(&self, file: &str) -> Option<Vec<Range>> {
         self.text(&self.proc.own(file)).map(|text| Range::identity_of(&text))
     }
 
     /// Are we in the user namespace that the system began with?
-    pub fn in_first_user_ns(&self) -> Option<bool> {
+    pub(super) fn in_first_user_ns(&self) -> Option<bool> {
         let meta = std::fs::metadata(self.proc.own(&Kind::User.link())).ok()?;
         Some(meta.ino() == FIRST_USER_NS)
     }
 
     /// A namespace of our own.
-    pub fn own_ns(&self, kind: Kind) -> Option<OwnedFd> {
+    pub(super) fn own_ns(&self, kind: Kind) -> Option<OwnedFd> {
         ns::open_file(&self.proc.own(&kind.link())).ok()
     }
 }
@@ -118,12 +118,12 @@ fn field<'t>(status: &'t str, name: &str) -> Option<&'t str> {
 }
 
 /// A set of capabilities as status shows it.
-pub fn mask(digits: &str) -> Option<u64> {
+pub(super) fn mask(digits: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
 /// Lines of kinds that the parser does not know are of no interest here. The parser makes maps of std.
-pub fn parse_mounts(text: &str) -> Vec<MountInfo> {
+pub(super) fn parse_mounts(text: &str) -> Vec<MountInfo> {
     if !crate::sys::keyed::std_maps_work() {
         return Vec::new();
     }

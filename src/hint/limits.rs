@@ -25,7 +25,7 @@ fn setting(kind: Kind) -> String {
 }
 
 /// ENOSPC: a limit of this user namespace or of one above, each of them counting by user.
-pub fn used_up(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn used_up(case: &Case<'_>) -> Option<Finding> {
     let limits: Vec<(Kind, Option<u64>)> = case
         .operation
         .kinds()
@@ -61,7 +61,7 @@ pub fn used_up(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// Kinds that this kernel has not, and since when others have them.
-pub fn kernel(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn kernel(case: &Case<'_>) -> Option<Finding> {
     if !case.facts.seen() {
         return None;
     }
@@ -88,7 +88,7 @@ pub fn kernel(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// The capability that the call takes.
-pub fn capability(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
     let needed: &[Capability] = match case.operation {
         Operation::Chroot => &[Capability::CAP_SYS_CHROOT],
         Operation::Process { kinds, .. } if kinds.contains(&Kind::Mnt) => {
@@ -119,7 +119,7 @@ pub fn capability(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// A root directory that is not that of the mount namespace: no user namespace can be made there.
-pub fn in_chroot(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn in_chroot(case: &Case<'_>) -> Option<Finding> {
     const REMEDY: &str = "the kernel makes no user namespace there; make it outside, or enter the directory by \
                           pivot_root(2) in place of chroot(2)";
     if sys::is_mount_root(c"/") == Some(false) {
@@ -150,7 +150,7 @@ fn root_seen_by_others(case: &Case<'_>) -> Option<Option<PathBuf>> {
 }
 
 /// A user without an id in the own user namespace owns nothing, a new one neither.
-pub fn unmapped(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn unmapped(case: &Case<'_>) -> Option<Finding> {
     let euid = case.facts.euid()?;
     let ids = case.facts.own_ids("uid_map")?;
     let mapped = ids.iter().any(|range| range.contains(euid));
@@ -165,7 +165,7 @@ pub fn unmapped(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// Debian's switch.
-pub fn userns_clone(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn userns_clone(case: &Case<'_>) -> Option<Finding> {
     if case.facts.sysctl("kernel/unprivileged_userns_clone") != Some(0) {
         return Some(No);
     }
@@ -178,7 +178,7 @@ const APPARMOR: &str = "give this program an AppArmor profile with 'userns,' in 
                         root: sysctl kernel.apparmor_restrict_unprivileged_userns=0";
 
 /// Ubuntu's: user namespaces for programs with a profile that allows them.
-pub fn apparmor(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn apparmor(case: &Case<'_>) -> Option<Finding> {
     if case.facts.sysctl("kernel/apparmor_restrict_unprivileged_userns") != Some(1) {
         return Some(No);
     }
@@ -198,7 +198,7 @@ fn unprivileged(case: &Case<'_>, words: &str) -> Option<Finding> {
 }
 
 /// Ubuntu lets unshare(2) succeed, and takes away the capabilities of the namespace by a profile.
-pub fn apparmor_after(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn apparmor_after(case: &Case<'_>) -> Option<Finding> {
     let profile = case.facts.label().filter(|label| label.starts_with("unprivileged_userns"));
     Some(match profile {
         Some(_) => Sure(format!(
@@ -230,7 +230,7 @@ fn probe(operation: &Operation) -> Option<(&'static str, Errno, Errno)> {
     })
 }
 
-pub fn seccomp(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn seccomp(case: &Case<'_>) -> Option<Finding> {
     if !case.facts.filtered()? {
         return Some(No);
     }
@@ -244,7 +244,7 @@ pub fn seccomp(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-pub fn module(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn module(case: &Case<'_>) -> Option<Finding> {
     Some(match case.facts.label() {
         Some(label) => Perhaps(format!("a rule of the security module, which has us as '{label}'")),
         None => No,

@@ -23,7 +23,7 @@ fn ranges<'c>(case: &'c Case<'_>) -> Option<(Which, &'c [Range])> {
 }
 
 /// A map is written once.
-pub fn written(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn written(case: &Case<'_>) -> Option<Finding> {
     let Operation::Map { file, .. } = case.operation else { return None };
     Some(match case.facts.text(file)?.trim().is_empty() {
         true => No,
@@ -32,7 +32,7 @@ pub fn written(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// Who is mapped outside must have an id there.
-pub fn not_ours(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn not_ours(case: &Case<'_>) -> Option<Finding> {
     let Operation::Map { which, ranges, helper: true, .. } = case.operation else { return None };
     let own = case.facts.own_ids(which.file())?;
     let first = ranges.iter().find(|range| !covered(&own, range));
@@ -49,7 +49,7 @@ pub fn not_ours(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// Is every outer id one that we have?
-pub fn covered(own: &[Range], range: &Range) -> bool {
+pub(super) fn covered(own: &[Range], range: &Range) -> bool {
     let (mut next, end) = (u64::from(range.outer), u64::from(range.outer) + u64::from(range.count));
     while next < end {
         let Ok(id) = u32::try_from(next) else { return false };
@@ -74,7 +74,7 @@ fn name(which: Which) -> &'static str {
 }
 
 /// A map of other ids than one's own takes a capability outside; one of root there takes another since Linux 5.12.
-pub fn capability(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
     let Operation::Map { which, ranges, helper: true, .. } = case.operation else { return None };
     let needed = match which {
         Which::Users => Capability::CAP_SETUID,
@@ -93,7 +93,7 @@ pub fn capability(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// A page, and five lines before Linux 4.15.
-pub fn too_many(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn too_many(case: &Case<'_>) -> Option<Finding> {
     let most = if ns::kernel() < (4, 15) { 5 } else { 340 };
     let (which, ranges) = ranges(case)?;
     let lines = ranges.len();
@@ -107,7 +107,7 @@ pub fn too_many(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// No id may be in a map twice, on either side, and no range may be empty.
-pub fn overlap(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn overlap(case: &Case<'_>) -> Option<Finding> {
     let (which, ranges) = ranges(case)?;
     let kind = name(which);
     if ranges.iter().any(|range| range.count == 0) {
@@ -130,7 +130,7 @@ pub fn overlap(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// `deny` is for good, in all user namespaces below too.
-pub fn denied_before(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn denied_before(case: &Case<'_>) -> Option<Finding> {
     let word = case.facts.text(&case.facts.proc.own("setgroups"))?;
     let mapped = !case.facts.own_ids("gid_map")?.is_empty();
     Some(match (word.trim(), mapped) {
@@ -142,7 +142,7 @@ pub fn denied_before(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-pub fn no_grant(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn no_grant(case: &Case<'_>) -> Option<Finding> {
     let Operation::Grant { which, user } = case.operation else { return None };
     let (file, option) = match which {
         Which::Users => (which.grants(), "--add-subuids"),
@@ -154,7 +154,7 @@ pub fn no_grant(case: &Case<'_>) -> Option<Finding> {
     )))
 }
 
-pub fn no_mapper(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn no_mapper(case: &Case<'_>) -> Option<Finding> {
     let (which, _) = ranges(case)?;
     let program = which.program();
     Some(match found(program) {
@@ -173,7 +173,7 @@ fn found(program: &str) -> Option<PathBuf> {
 }
 
 /// It is somebody's who may write maps: root's with the set-user-ID bit, or with capabilities in the file.
-pub fn weak_mapper(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn weak_mapper(case: &Case<'_>) -> Option<Finding> {
     let (which, _) = ranges(case)?;
     let file = found(which.program())?;
     let meta = std::fs::metadata(&file).ok()?;
@@ -204,7 +204,7 @@ fn on_nosuid(file: &Path) -> bool {
 }
 
 /// Every range must be the own id or within one line for the user.
-pub fn not_granted(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn not_granted(case: &Case<'_>) -> Option<Finding> {
     let (which, ranges) = ranges(case)?;
     let euid = nix::unistd::geteuid().as_raw();
     let own = match which {

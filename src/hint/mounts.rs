@@ -12,7 +12,7 @@ use crate::isolation::operation::Operation;
 use Finding::{No, Perhaps, Sure};
 
 /// A new proc shows the pid namespace that we are in, and is for who has capabilities over that.
-pub fn foreign_pid_ns(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn foreign_pid_ns(case: &Case<'_>) -> Option<Finding> {
     let pid_ns = case.facts.own_ns(Kind::Pid)?;
     Some(match ns::owner_of(&pid_ns) {
         // The owner is ours, or below: or we could not be shown it.
@@ -30,7 +30,7 @@ pub fn foreign_pid_ns(case: &Case<'_>) -> Option<Finding> {
 const EMPTY: [&str; 2] = ["sys/fs/binfmt_misc", "fs/nfsd"];
 
 /// In a user namespace proc can be mounted where another is seen whole: nothing hidden is to come to light.
-pub fn masked(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn masked(case: &Case<'_>) -> Option<Finding> {
     if case.facts.in_first_user_ns() == Some(true) {
         return Some(No);
     }
@@ -72,14 +72,14 @@ fn covering(proc: &MountInfo, mounts: &[MountInfo]) -> Vec<PathBuf> {
 }
 
 /// Since Linux 6.7 each user namespace has a binfmt_misc.
-pub fn binfmt(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn binfmt(case: &Case<'_>) -> Option<Finding> {
     Some(match (ns::kernel() < (6, 7), case.facts.in_first_user_ns()?) {
         (true, false) => Sure("user namespaces have binfmt_misc since Linux 6.7 only".to_owned()),
         _ => No,
     })
 }
 
-pub fn no_binfmt(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn no_binfmt(case: &Case<'_>) -> Option<Finding> {
     let systems = case.facts.text(&case.facts.proc.path().join("filesystems"))?;
     Some(match systems.lines().any(|line| line.split_whitespace().last() == Some("binfmt_misc")) {
         true => No,
@@ -88,7 +88,7 @@ pub fn no_binfmt(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// The place of a mount in others is a property of mounts, which a directory is not.
-pub fn root_is_no_mount(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn root_is_no_mount(case: &Case<'_>) -> Option<Finding> {
     let root = case.facts.mounts()?.iter().any(|mount| mount.mount_point == Path::new("/"));
     Some(match root {
         true => No,
@@ -107,7 +107,7 @@ fn file<'c>(case: &'c Case<'_>) -> Option<(Kind, &'c Path)> {
     }
 }
 
-pub fn no_file(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn no_file(case: &Case<'_>) -> Option<Finding> {
     let (_, file) = file(case)?;
     Some(match std::fs::symlink_metadata(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -118,7 +118,7 @@ pub fn no_file(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// What is kept of pid is the namespace of children: there is none before the first.
-pub fn no_child(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn no_child(case: &Case<'_>) -> Option<Finding> {
     let Operation::Keep { kind, source, .. } = case.operation else { return None };
     Some(match *kind == Kind::Pid && std::fs::read_link(source).is_err() {
         true => Sure("a pid namespace is there once it has a process: add --fork".to_owned()),
@@ -127,7 +127,7 @@ pub fn no_child(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// A mount namespace is not kept where the mount would be passed on into it.
-pub fn shared(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn shared(case: &Case<'_>) -> Option<Finding> {
     let (kind, file) = file(case)?;
     if kind != Kind::Mnt {
         return Some(No);

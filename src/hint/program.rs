@@ -28,7 +28,7 @@ const MACHINES: [(u16, &str); 10] = [
 
 /// Why execve(2) refused this file with that errno.
 #[must_use]
-pub fn not_started(file: &Path, errno: Errno) -> Option<String> {
+pub(super) fn not_started(file: &Path, errno: Errno) -> Option<String> {
     let shown = file.display();
     let meta = std::fs::metadata(file).ok()?;
     match errno {

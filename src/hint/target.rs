@@ -55,7 +55,7 @@ fn same(one: &OwnedFd, other: &OwnedFd) -> bool {
     id(one).is_some() && id(one) == id(other)
 }
 
-pub fn gone(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
     if !case.facts.seen() {
         return None;
     }
@@ -95,7 +95,7 @@ fn hides(case: &Case<'_>) -> bool {
     mount.is_some_and(hides)
 }
 
-pub fn hidden(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn hidden(case: &Case<'_>) -> Option<Finding> {
     let pid = pid(case)?;
     Some(match hides(case) && !case.facts.proc.of(pid, "").exists() {
         true => Perhaps(format!("process {pid} is hidden from us: /proc is mounted with hidepid; be root")),
@@ -104,7 +104,7 @@ pub fn hidden(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// A namespace is entered with the capabilities that we have in the user namespace which owns it.
-pub fn other_user_ns(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn other_user_ns(case: &Case<'_>) -> Option<Finding> {
     let own = case.facts.own_ns(Kind::User)?;
     let namespaces = namespaces(case);
     if let Some((_, user)) = namespaces.iter().find(|(kind, _)| *kind == Kind::User) {
@@ -146,7 +146,7 @@ fn owned_by_another(case: &Case<'_>, user: &OwnedFd) -> Option<Finding> {
 }
 
 /// Who looks into a process must be its user and have all of its capabilities, or CAP_SYS_PTRACE (ptrace(2)).
-pub fn stronger(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn stronger(case: &Case<'_>) -> Option<Finding> {
     if matches!(case.operation, Operation::File { .. }) {
         return None; // a file is open: whose it was does not matter
     }
@@ -196,7 +196,7 @@ fn stands_above(case: &Case<'_>, pid: Pid) -> Option<bool> {
     Some(theirs != ours && theirs.lines().any(foreign))
 }
 
-pub fn same_user_ns(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn same_user_ns(case: &Case<'_>) -> Option<Finding> {
     if !case.operation.kinds().contains(&Kind::User) {
         return Some(No);
     }
@@ -209,7 +209,7 @@ pub fn same_user_ns(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-pub fn threads(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn threads(case: &Case<'_>) -> Option<Finding> {
     let threads: u32 = case.facts.field("Threads")?.parse().ok()?;
     let matters = case.operation.kinds().contains(&Kind::User);
     Some(match threads {
@@ -221,7 +221,7 @@ pub fn threads(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// A pid namespace is entered from above or from itself.
-pub fn not_below(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn not_below(case: &Case<'_>) -> Option<Finding> {
     if !case.operation.kinds().contains(&Kind::Pid) {
         return Some(No);
     }
@@ -247,7 +247,7 @@ pub fn not_below(case: &Case<'_>) -> Option<Finding> {
     }
 }
 
-pub fn other_kind(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn other_kind(case: &Case<'_>) -> Option<Finding> {
     let Operation::File { fd: Some(fd), kind } = case.operation else { return None };
     Some(match ns::kind_of(fd) {
         Some(other) if other == *kind => No,

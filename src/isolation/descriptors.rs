@@ -8,18 +8,18 @@ use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockTy
 use crate::sys;
 
 /// A pair of connected sockets; both are closed when a program is executed.
-pub fn channel() -> nix::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn channel() -> nix::Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
 }
 
-pub fn send<const N: usize>(to: &OwnedFd, descriptors: [&OwnedFd; N]) -> nix::Result<()> {
+pub(crate) fn send<const N: usize>(to: &OwnedFd, descriptors: [&OwnedFd; N]) -> nix::Result<()> {
     let numbers = descriptors.map(AsRawFd::as_raw_fd);
     let message = [ControlMessage::ScmRights(&numbers)];
     sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(b"d")], &message, MsgFlags::MSG_NOSIGNAL, None).map(drop)
 }
 
 /// Any number of them, none as well.
-pub fn send_all(to: BorrowedFd<'_>, descriptors: &[OwnedFd]) -> nix::Result<()> {
+pub(crate) fn send_all(to: BorrowedFd<'_>, descriptors: &[OwnedFd]) -> nix::Result<()> {
     let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let message = [ControlMessage::ScmRights(&numbers)];
     let message = if numbers.is_empty() { &[] } else { &message[..] };
@@ -27,11 +27,11 @@ pub fn send_all(to: BorrowedFd<'_>, descriptors: &[OwnedFd]) -> nix::Result<()> 
 }
 
 /// None when the other side has ended without sending that many.
-pub fn receive<const N: usize>(from: &OwnedFd) -> Option<[OwnedFd; N]> {
+pub(crate) fn receive<const N: usize>(from: &OwnedFd) -> Option<[OwnedFd; N]> {
     receive_all(from.as_fd())?.try_into().ok()
 }
 
 /// All of one message. None when the other side has ended without sending one, or this process has no room for them.
-pub fn receive_all(from: BorrowedFd<'_>) -> Option<Vec<OwnedFd>> {
+pub(crate) fn receive_all(from: BorrowedFd<'_>) -> Option<Vec<OwnedFd>> {
     sys::receive_descriptors(from)
 }

@@ -15,7 +15,7 @@ use crate::proc::{ProcRoot, Scan, Status, vanished};
 use crate::sys::{self, PidfdInfo};
 
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
-pub struct Identity {
+pub(crate) struct Identity {
     pub ppid: Option<i32>,
     /// The effective user.
     pub euid: Option<u32>,
@@ -30,20 +30,20 @@ pub struct Identity {
 
 /// How to find out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Way {
+pub(crate) enum Way {
     /// By pidfds where they tell.
     #[default]
     Best,
     Files,
 }
 
-pub struct Identify {
+pub(crate) struct Identify {
     pub scan: Scan,
     by_pidfd: Option<ByPidfd>,
 }
 
 impl Identify {
-    pub fn new(proc: &ProcRoot, way: Way) -> nix::Result<Identify> {
+    pub(crate) fn new(proc: &ProcRoot, way: Way) -> nix::Result<Identify> {
         let by_pidfd = match way {
             Way::Best => ByPidfd::new(proc),
             Way::Files => None,
@@ -52,13 +52,13 @@ impl Identify {
     }
 
     /// The group of the process that was last asked for, as it is now.
-    pub fn group_now(&self) -> Option<u64> {
+    pub(crate) fn group_now(&self) -> Option<u64> {
         let info = sys::pidfd_info(self.by_pidfd.as_ref()?.last.as_ref()?).ok()?;
         (info.mask & PidfdInfo::CGROUP != 0).then_some(info.cgroup)
     }
 
     /// Of a process that has gone, the errno says so; of one that we may not look into, what is known.
-    pub fn of(&mut self, pid: Pid) -> nix::Result<Identity> {
+    pub(crate) fn of(&mut self, pid: Pid) -> nix::Result<Identity> {
         if let Some(by_pidfd) = &mut self.by_pidfd
             && let Some(identity) = by_pidfd.of(&self.scan, pid)?
         {
@@ -74,7 +74,7 @@ impl Identify {
 
 impl Identity {
     #[must_use]
-    pub fn of_status(status: &Status) -> Identity {
+    pub(crate) fn of_status(status: &Status) -> Identity {
         Identity {
             ppid: status.ppid,
             euid: status.euid,

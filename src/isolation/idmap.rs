@@ -177,7 +177,7 @@ pub fn arguments(map: &[Range]) -> Vec<String> {
 }
 
 /// Writes a map of several ranges, in the one write that the kernel allows.
-pub fn write_map(path: &Path, which: Which, map: &[Range]) -> Result<()> {
+pub(crate) fn write_map(path: &Path, which: Which, map: &[Range]) -> Result<()> {
     let operation = || Operation::Map { which, file: path.to_owned(), ranges: map.to_vec(), helper: true };
     let mut text = String::new();
     for range in map {
@@ -192,7 +192,7 @@ pub fn write_map(path: &Path, which: Which, map: &[Range]) -> Result<()> {
 }
 
 /// Writes a map of one id, from inside the new user namespace.
-pub fn write_single(path: &Path, which: Which, single: Single) -> Result<()> {
+pub(crate) fn write_single(path: &Path, which: Which, single: Single) -> Result<()> {
     let range = Range { inner: Some(single.inner), outer: single.outer, count: 1 };
     let operation = || Operation::Map { which, file: path.to_owned(), ranges: vec![range], helper: false };
     write_file(path, &format!("{} {} 1", single.inner, single.outer), operation)
@@ -213,7 +213,7 @@ fn put(path: &Path, text: &[u8]) -> std::io::Result<()> {
 }
 
 /// `allow` or `deny`.
-pub fn write_setgroups(path: &Path, word: &str) -> Result<()> {
+pub(crate) fn write_setgroups(path: &Path, word: &str) -> Result<()> {
     match write_file(path, word, || Operation::Setgroups) {
         // Before Linux 3.19 there is no such file, and nothing to deny.
         Err(_) if !path.exists() => Ok(()),
@@ -222,7 +222,7 @@ pub fn write_setgroups(path: &Path, word: &str) -> Result<()> {
 }
 
 /// A range from the grants of root to the user.
-pub fn granted_to(user: &[u8], uid: u32, which: Which) -> Result<Range> {
+pub(crate) fn granted_to(user: &[u8], uid: u32, which: Which) -> Result<Range> {
     let file = which.grants();
     let text = std::fs::read(file).with_context(|| format!("could not open '{file}'"))?;
     Range::granted(&text, user, uid).ok_or_else(|| {

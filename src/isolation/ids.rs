@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-pub type ById<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+pub(crate) type ById<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
 
 /// Numbers that follow each other, spread over all 64 bits.
 #[derive(Default)]
-pub struct Spread(u64);
+pub(crate) struct Spread(u64);
 
 impl Hasher for Spread {
     fn write(&mut self, bytes: &[u8]) {

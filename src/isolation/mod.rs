@@ -2,16 +2,16 @@
 //!
 //! Nothing here prints, ends the process or knows an applet.
 
-pub mod capabilities;
-pub mod cgroup;
-pub mod descriptors;
-pub mod identity;
-pub mod idmap;
-pub mod ids;
-pub mod kind;
-pub mod mounts;
-pub mod ns;
-pub mod operation;
-pub mod seccomp;
+pub(crate) mod capabilities;
+pub(crate) mod cgroup;
+pub(crate) mod descriptors;
+pub(crate) mod identity;
+pub(crate) mod idmap;
+pub(crate) mod ids;
+pub(crate) mod kind;
+pub(crate) mod mounts;
+pub(crate) mod ns;
+pub(crate) mod operation;
+pub(crate) mod seccomp;
 mod syscalls;
-pub mod tracers;
+pub(crate) mod tracers;

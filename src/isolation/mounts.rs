@@ -22,7 +22,7 @@ use crate::proc::Status;
 use crate::sys::{self, mounts};
 
 /// A copy of all our mounts, from which nothing is passed on to others.
-pub fn private() -> Result<()> {
+pub(crate) fn private() -> Result<()> {
     sys::unshare(Kind::Mnt.flag()).context("unshare of the mount namespace failed")?;
     make_private(Path::new("/"))
 }
@@ -34,7 +34,7 @@ fn make_private(path: &Path) -> Result<()> {
 }
 
 /// A new proc, of the pid namespace that we are in.
-pub fn mount_proc(directory: &Path) -> Result<()> {
+pub(crate) fn mount_proc(directory: &Path) -> Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_NODEV;
     mount(Some("proc"), directory, Some("proc"), flags, None::<&str>)
         .with_context(|| format!("mount {} failed", directory.display()))
@@ -44,7 +44,7 @@ pub fn mount_proc(directory: &Path) -> Result<()> {
 /// pid namespace: the one that `member`, a process of it, has this number in. It is attached nowhere.
 ///
 /// Only a member of a pid namespace can mount a new proc of it (proc(5)).
-pub fn proc_of(pid_ns: u64, member: i32, directory: &Path) -> Option<OwnedFd> {
+pub(crate) fn proc_of(pid_ns: u64, member: i32, directory: &Path) -> Option<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let proc = open(directory, flags, Mode::empty()).ok()?;
     // A file system of someone else's may look the same, and let us wait.
@@ -65,7 +65,7 @@ pub fn proc_of(pid_ns: u64, member: i32, directory: &Path) -> Option<OwnedFd> {
 ///
 /// Mounts are copied only by who is in their mount namespace, and we cannot come back from there when we are
 /// root of a user namespace alone. So a child goes there and hands the tree over.
-pub fn tree_of(mnt_ns: &OwnedFd, root: &OwnedFd) -> Result<OwnedFd> {
+pub(crate) fn tree_of(mnt_ns: &OwnedFd, root: &OwnedFd) -> Result<OwnedFd> {
     let (ours, childs) = descriptors::channel().context("socketpair failed")?;
     match sys::fork().context("fork failed")? {
         ForkResult::Child => {
@@ -91,7 +91,7 @@ fn hand_over(mnt_ns: &OwnedFd, root: &OwnedFd, to: &OwnedFd) -> nix::Result<()> 
 
 /// Attaches a tree at `path`, in a mount namespace that is ours alone. A directory that is not there is not
 /// made on the host, see [`cover`].
-pub fn attach(tree: &OwnedFd, path: &Path) -> Result<()> {
+pub(crate) fn attach(tree: &OwnedFd, path: &Path) -> Result<()> {
     if !path.is_dir() {
         make_way(path)?;
     }

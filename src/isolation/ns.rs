@@ -19,7 +19,7 @@ use crate::sys;
 
 /// Namespaces to enter: those of one process, and those held open one by one.
 #[derive(Default)]
-pub struct Set {
+pub(crate) struct Set {
     /// The process, and the kinds to take from it with one setns(2).
     pub process: Option<(OwnedFd, Vec<Kind>)>,
     pub files: Vec<(Kind, OwnedFd)>,
@@ -27,14 +27,14 @@ pub struct Set {
 
 impl Set {
     /// This file and no other for the kind.
-    pub fn replace(&mut self, kind: Kind, fd: OwnedFd) {
+    pub(crate) fn replace(&mut self, kind: Kind, fd: OwnedFd) {
         self.files.retain(|(other, _)| *other != kind);
         self.files.push((kind, fd));
     }
 }
 
 /// Opens a file, closed when a program is executed.
-pub fn open_file(path: &Path) -> Result<OwnedFd> {
+pub(crate) fn open_file(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     open(path, flags, Mode::empty())
         .with_context(|| refused(format!("cannot open {}", path.display()), Operation::Open(path.to_owned())))
@@ -43,7 +43,7 @@ pub fn open_file(path: &Path) -> Result<OwnedFd> {
 /// Opens the file behind a descriptor of a process, or at a mount point, if it is a namespace. Anything else is not
 /// opened: that could wait for a pipe, or for the server of a file system.
 #[must_use]
-pub fn open_if_namespace(dir: impl AsFd, path: &CStr) -> Option<(OwnedFd, u64)> {
+pub(crate) fn open_if_namespace(dir: impl AsFd, path: &CStr) -> Option<(OwnedFd, u64)> {
     let named = openat(dir, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
     let (device, inode) = sys::file_id(&named, c"").ok()?;
     let (nsfs, _) = sys::file_id(AT_FDCWD, c"/proc/self/ns/net").ok()?;
@@ -52,18 +52,18 @@ pub fn open_if_namespace(dir: impl AsFd, path: &CStr) -> Option<(OwnedFd, u64)> 
 }
 
 /// Opens a namespace by the id that the kernel gave it for good, which is not its inode.
-pub fn open_id(id: u64) -> Result<OwnedFd> {
+pub(crate) fn open_id(id: u64) -> Result<OwnedFd> {
     sys::open_namespace(id).with_context(|| format!("cannot open namespace of id {id}"))
 }
 
 /// Is the kind there on this kernel?
 #[must_use]
-pub fn known(proc: &ProcRoot, kind: Kind) -> bool {
+pub(crate) fn known(proc: &ProcRoot, kind: Kind) -> bool {
     std::fs::symlink_metadata(proc.own(&kind.link())).is_ok()
 }
 
 /// Are we in the user namespace of `pid`? Entering one's own is refused by the kernel (setns(2), EINVAL).
-pub fn same_user_ns(proc: &ProcRoot, pid: Pid) -> Result<bool> {
+pub(crate) fn same_user_ns(proc: &ProcRoot, pid: Pid) -> Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let id = |path: &Path| {
         let meta = std::fs::metadata(path).with_context(|| format!("stat of {} failed", path.display()))?;
@@ -75,53 +75,53 @@ pub fn same_user_ns(proc: &ProcRoot, pid: Pid) -> Result<bool> {
 
 /// setns(2) takes a pidfd since Linux 5.8; pidfds themselves are from 5.3.
 #[must_use]
-pub fn setns_takes_pidfd() -> bool {
+pub(crate) fn setns_takes_pidfd() -> bool {
     kernel() >= (5, 8)
 }
 
 /// Version of the running kernel.
 #[must_use]
-pub fn kernel() -> (u32, u32) {
+pub(crate) fn kernel() -> (u32, u32) {
     let release = uname().ok().map(|uts| uts.release().to_string_lossy().into_owned()).unwrap_or_default();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// The user namespace above: of a user namespace its parent, of any other its owner.
-pub fn parent_user_ns(fd: &OwnedFd) -> Result<OwnedFd> {
+pub(crate) fn parent_user_ns(fd: &OwnedFd) -> Result<OwnedFd> {
     owner_of(fd).context("failed to open parent namespace")
 }
 
 /// The user namespace that owns this namespace, and of a user namespace the parent.
-pub fn owner_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
+pub(crate) fn owner_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
     sys::namespace_owner(fd)
 }
 
 /// The parent of a pid or user namespace.
-pub fn parent_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
+pub(crate) fn parent_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
     sys::namespace_parent(fd)
 }
 
 /// Of which kind the namespace behind a descriptor is.
 #[must_use]
-pub fn kind_of(fd: &OwnedFd) -> Option<Kind> {
+pub(crate) fn kind_of(fd: &OwnedFd) -> Option<Kind> {
     let flag = sys::namespace_type(fd).ok()?;
     Kind::ALL.into_iter().find(|kind| kind.flag() == flag)
 }
 
 /// Who made a user namespace.
 #[must_use]
-pub fn owner_uid(fd: &OwnedFd) -> Option<u32> {
+pub(crate) fn owner_uid(fd: &OwnedFd) -> Option<u32> {
     sys::namespace_owner_uid(fd).ok()
 }
 
 /// The user namespace of the process behind a pidfd; an error before Linux 6.11.
-pub fn user_ns_of(pidfd: &OwnedFd) -> nix::Result<OwnedFd> {
+pub(crate) fn user_ns_of(pidfd: &OwnedFd) -> nix::Result<OwnedFd> {
     sys::pidfd_user_namespace(pidfd)
 }
 
 /// The network namespace of a socket that another process holds as its descriptor `fd`.
-pub fn net_ns_of_socket(pidfd: &OwnedFd, fd: i32) -> Result<OwnedFd> {
+pub(crate) fn net_ns_of_socket(pidfd: &OwnedFd, fd: i32) -> Result<OwnedFd> {
     use std::os::fd::AsRawFd;
     let holder = pidfd.as_raw_fd();
     let socket = sys::pidfd_getfd(pidfd, fd).with_context(|| format!("pidfd_getfd({holder}, {fd})"))?;
@@ -131,18 +131,18 @@ pub fn net_ns_of_socket(pidfd: &OwnedFd, fd: i32) -> Result<OwnedFd> {
 
 impl Set {
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.process.as_ref().is_none_or(|(_, kinds)| kinds.is_empty())
     }
 
     #[must_use]
-    pub fn contains(&self, kind: Kind) -> bool {
+    pub(crate) fn contains(&self, kind: Kind) -> bool {
         self.process.as_ref().is_some_and(|(_, kinds)| kinds.contains(&kind))
             || self.files.iter().any(|(other, _)| *other == kind)
     }
 
     /// Takes one kind out of it, to be entered at another time.
-    pub fn split_off(&mut self, kind: Kind) -> Result<Set> {
+    pub(crate) fn split_off(&mut self, kind: Kind) -> Result<Set> {
         let mut split = Set::default();
         if let Some((pidfd, kinds)) = &mut self.process
             && kinds.contains(&kind)
@@ -163,7 +163,7 @@ impl Set {
     /// namespaces with the capabilities from outside, which root of that container could not (its user
     /// namespace may own only some of them). An ordinary user has capabilities for them only once inside the
     /// user namespace: [`Self::enter_rest`].
-    pub fn enter_with_ours(&mut self) {
+    pub(crate) fn enter_with_ours(&mut self) {
         if let Some((pidfd, kinds)) = &mut self.process {
             let (user, rest): (Vec<Kind>, Vec<Kind>) = kinds.iter().partition(|&&kind| kind == Kind::User);
             if !rest.is_empty() && sys::setns(&*pidfd, mask(&rest)).is_ok() {
@@ -176,13 +176,13 @@ impl Set {
 
     /// Is nothing left but the user namespace, if that?
     #[must_use]
-    pub fn only_user_left(&self) -> bool {
+    pub(crate) fn only_user_left(&self) -> bool {
         let process = self.process.iter().flat_map(|(_, kinds)| kinds);
         process.chain(self.files.iter().map(|(kind, _)| kind)).all(|kind| *kind == Kind::User)
     }
 
     /// Enters the user namespace and then what is left, and now failure counts.
-    pub fn enter_rest(&mut self) -> Result<()> {
+    pub(crate) fn enter_rest(&mut self) -> Result<()> {
         if let Some((pidfd, kinds)) = &self.process
             && !kinds.is_empty()
         {
@@ -210,7 +210,7 @@ impl Set {
 /// refused as a loop. Youth goes by an id, and since Linux 6.18 each processor hands out ids of its own: then
 /// the new one may count as older. The processor that gave the old id gives higher ones only, so another
 /// namespace is made on each until one is younger.
-pub fn unshare(kinds: &[Kind], keep_mnt: bool) -> Result<()> {
+pub(crate) fn unshare(kinds: &[Kind], keep_mnt: bool) -> Result<()> {
     let before = if keep_mnt { own_mnt_id() } else { None };
     sys::unshare(mask(kinds))?;
     let Some(before) = before else { return Ok(()) };
@@ -241,13 +241,13 @@ fn own_mnt_id() -> Option<u64> {
     sys::mount_namespace_id(file).ok()
 }
 
-pub fn mask(kinds: &[Kind]) -> c_int {
+pub(crate) fn mask(kinds: &[Kind]) -> c_int {
     kinds.iter().fold(0, |mask, kind| mask | kind.flag())
 }
 
 /// The host name that another process sees. No file tells it: we go there to ask, and come back.
 #[must_use]
-pub fn hostname(proc: &ProcRoot, pid: Pid) -> Option<String> {
+pub(crate) fn hostname(proc: &ProcRoot, pid: Pid) -> Option<String> {
     let home = open_file(&ProcRoot::default().own(&Kind::Uts.link())).ok()?;
     let there = open_file(&proc.of(pid, &Kind::Uts.link())).ok()?;
     sys::setns(&there, Kind::Uts.flag()).ok()?;
@@ -258,12 +258,12 @@ pub fn hostname(proc: &ProcRoot, pid: Pid) -> Option<String> {
 
 /// A pidfd where the kernel has them. Not to have one is no failure: files below /proc serve as well.
 #[must_use]
-pub fn pidfd(pid: Pid) -> Option<OwnedFd> {
+pub(crate) fn pidfd(pid: Pid) -> Option<OwnedFd> {
     sys::pidfd_open(pid).ok()
 }
 
 /// Does the process that the pidfd was opened for still run? Then what was opened by its number is its own.
-pub fn still(pidfd: &OwnedFd) -> nix::Result<()> {
+pub(crate) fn still(pidfd: &OwnedFd) -> nix::Result<()> {
     match sys::pidfd_alive(pidfd) {
         Err(Errno::ESRCH) => Err(Errno::ESRCH),
         _ => Ok(()), // EPERM is alive too

@@ -78,7 +78,7 @@ pub struct Refused {
 }
 
 /// Context for an errno.
-pub fn refused(message: impl Into<String>, operation: Operation) -> Refused {
+pub(crate) fn refused(message: impl Into<String>, operation: Operation) -> Refused {
     Refused { message: message.into(), operation }
 }
 

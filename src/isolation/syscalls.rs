@@ -89,7 +89,7 @@ const COMMON: &str = "\
     open_tree_attr";
 
 /// AUDIT_ARCH_*, what the kernel tells a filter of the machine that a call is made for. None where we know no names.
-pub const AUDIT_ARCH: Option<u32> = if cfg!(target_arch = "x86_64") {
+pub(super) const AUDIT_ARCH: Option<u32> = if cfg!(target_arch = "x86_64") {
     Some(0xc000_003e)
 } else if cfg!(target_arch = "aarch64") {
     Some(0xc000_00b7)
@@ -98,7 +98,7 @@ pub const AUDIT_ARCH: Option<u32> = if cfg!(target_arch = "x86_64") {
 };
 
 /// Every call that we know: number and name.
-pub fn all() -> impl Iterator<Item = (u32, &'static str)> {
+pub(super) fn all() -> impl Iterator<Item = (u32, &'static str)> {
     let first = FIRST.split_ascii_whitespace().enumerate();
     let common = COMMON.split_ascii_whitespace().enumerate().map(|(at, name)| (COMMON_FROM + at, name));
     first

@@ -26,7 +26,7 @@ const DEEPEST: usize = 33;
 ///
 /// A process that may gain the capability counts: by its bounding set. Processes that enter later from outside
 /// are not known.
-pub fn find(proc: &ProcRoot, pid_ns: &OwnedFd, user_ns: &OwnedFd) -> Result<Option<Pid>> {
+pub(crate) fn find(proc: &ProcRoot, pid_ns: &OwnedFd, user_ns: &OwnedFd) -> Result<Option<Pid>> {
     let own_pid_ns = own_id(proc, Kind::Pid)?;
     let seen_from: Vec<u64> = up(pid_ns)?.into_iter().take_while(|&id| id != own_pid_ns).collect();
     if seen_from.is_empty() {
@@ -63,7 +63,7 @@ fn own_id(proc: &ProcRoot, kind: Kind) -> Result<u64> {
 }
 
 /// The number that `/proc/PID/ns/KIND` shows.
-pub fn inode(fd: &OwnedFd) -> Result<u64> {
+pub(crate) fn inode(fd: &OwnedFd) -> Result<u64> {
     Ok(fstat(fd).context("stat of a namespace failed")?.st_ino)
 }
 

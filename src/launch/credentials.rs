@@ -152,10 +152,10 @@ fn inner(map: &[u8], outer: u32) -> Option<u32> {
 }
 
 /// Our own files in proc as they were outside: inside there may be no proc, or one that somebody made up.
-pub struct Outside(pub OwnedFd);
+pub(crate) struct Outside(pub OwnedFd);
 
 impl Outside {
-    pub fn write(&self, file: &str, text: &[u8]) -> nix::Result<()> {
+    pub(crate) fn write(&self, file: &str, text: &[u8]) -> nix::Result<()> {
         let path = format!("self/{file}");
         let fd = openat(&self.0, path.as_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
         // Something that is mounted over it takes the bytes and does nothing.

@@ -23,11 +23,11 @@ use crate::text;
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
 /// What the program is given in place of our own environment; `NAME=VALUE` each.
-pub type Environment = Vec<OsString>;
+pub(crate) type Environment = Vec<OsString>;
 
 /// Replaces us by the program, or by the user's shell when none is named. Comes back only to say why not.
 #[must_use]
-pub fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
+pub(crate) fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
     let mut args = ExecArgs {
         argv: strings(command),
         envp: environment.map_or_else(sys::environment, |environment| strings(&environment)),
@@ -45,7 +45,7 @@ pub fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
 
 /// Replaces us by the program in a file that is open already, as `command`. Comes back only to say why not.
 #[must_use]
-pub fn exec_file(file: &OwnedFd, command: &[OsString], environment: Option<Environment>) -> Exit {
+pub(crate) fn exec_file(file: &OwnedFd, command: &[OsString], environment: Option<Environment>) -> Exit {
     let environment = environment.map_or_else(sys::environment, |environment| strings(&environment));
     let name = command.first().map(OsString::as_os_str).unwrap_or_default();
     exec_failed(name, Vec::new(), self_exe::execute(file, &strings(command), &environment))
@@ -53,7 +53,7 @@ pub fn exec_file(file: &OwnedFd, command: &[OsString], environment: Option<Envir
 
 /// Our own environment, to be added to.
 #[must_use]
-pub fn own_environment() -> Environment {
+pub(crate) fn own_environment() -> Environment {
     sys::environment().into_iter().map(|entry| OsString::from_vec(entry.into_bytes())).collect()
 }
 
@@ -171,7 +171,7 @@ pub fn parse_environ(text: &[u8]) -> Environment {
 ///
 /// The terminal's signals to stop come to us and the child at once. We stop only once it has: stopped between
 /// being told so and acting on it, we would stop again when the shell has us both go on.
-pub fn stand_in_for(child: Pid) -> Result<u8, Exit> {
+pub(crate) fn stand_in_for(child: Pid) -> Result<u8, Exit> {
     let stops: SigSet = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU].into_iter().collect();
     let mask = stops.thread_swap_mask(SigmaskHow::SIG_BLOCK).context("sigprocmask block failed")?;
     let status = follow(child);
@@ -193,7 +193,7 @@ fn follow(child: Pid) -> Result<u8, Exit> {
 }
 
 /// Ends as the child did, so that whoever waits for us learns it.
-pub fn as_child(ended: Ended) -> Result<u8, Exit> {
+pub(crate) fn as_child(ended: Ended) -> Result<u8, Exit> {
     match ended {
         Ended::Exited(status) => return Ok(status),
         Ended::Killed(signal) => sys::die_of(signal),
@@ -203,7 +203,7 @@ pub fn as_child(ended: Ended) -> Result<u8, Exit> {
 }
 
 /// What ties a parent and its child together: whose death ends whom, and which signals are passed on.
-pub struct Guardian {
+pub(crate) struct Guardian {
     /// The signal that the child gets when the parent dies, and the parent itself to see if it already has.
     kill_child: Option<(i32, OwnedFd)>,
     /// The signals that are passed on to the child.
@@ -211,7 +211,7 @@ pub struct Guardian {
 }
 
 impl Guardian {
-    pub fn new(kill_child: Option<i32>, forward: &'static [Signal]) -> Result<Guardian> {
+    pub(crate) fn new(kill_child: Option<i32>, forward: &'static [Signal]) -> Result<Guardian> {
         let kill_child = kill_child
             .map(|signal| sys::pidfd_open(Pid::this()).map(|parent| (signal, parent)))
             .transpose()
@@ -221,7 +221,7 @@ impl Guardian {
 
     /// Before the fork: SIGINT and SIGTERM are for the child, they shall not end the parent that waits; and
     /// none that is to be passed on is lost before there is somebody to pass it to. Gives the mask as it was.
-    pub fn block(&self) -> Result<SigSet> {
+    pub(crate) fn block(&self) -> Result<SigSet> {
         let mut signals = self.awaited();
         signals.add(Signal::SIGINT);
         signals.add(Signal::SIGTERM);
@@ -230,7 +230,7 @@ impl Guardian {
 
     /// In the child, and again after every change of credentials, which makes the kernel forget
     /// (PR_SET_PDEATHSIG(2const)).
-    pub fn watch(&self) -> Result<()> {
+    pub(crate) fn watch(&self) -> Result<()> {
         let Some((signal, parent)) = &self.kill_child else { return Ok(()) };
         sys::set_parent_death_signal(*signal).context("prctl failed")?;
         // Readable once it has ended: it may have before we asked.
@@ -244,7 +244,7 @@ impl Guardian {
 
     /// Waits for the child, and ends as it did. What came in meanwhile stays blocked: it was the child's to
     /// heed, and is not to be our end after the child's.
-    pub fn stand_in_for(&self, child: Pid) -> Result<u8, Exit> {
+    pub(crate) fn stand_in_for(&self, child: Pid) -> Result<u8, Exit> {
         match self.wait(child, None)? {
             Some(ended) => as_child(ended),
             None => Err(anyhow!("child exit failed").into()), // no time was set
@@ -253,7 +253,7 @@ impl Guardian {
 
     /// Waits for the child and passes signals on; none when it still runs at `deadline`. Signals are taken one
     /// by one and not handled: none can come at a bad moment.
-    pub fn wait(&self, child: Pid, deadline: Option<Instant>) -> Result<Option<Ended>> {
+    pub(crate) fn wait(&self, child: Pid, deadline: Option<Instant>) -> Result<Option<Ended>> {
         if self.forward.is_empty() && deadline.is_none() {
             return sys::wait(child, 0).context("waitpid failed").map(Some);
         }
@@ -285,13 +285,13 @@ impl Guardian {
 }
 
 /// Ends a child that must not run.
-pub fn end(child: Pid) {
+pub(crate) fn end(child: Pid) {
     _ = kill(child, Signal::SIGKILL);
     _ = sys::wait(child, 0);
 }
 
 /// With SIGCHLD ignored children leave no status behind, and a caller may have left us that.
-pub fn reset_sigchld() -> Result<()> {
+pub(crate) fn reset_sigchld() -> Result<()> {
     sys::default_action(Signal::SIGCHLD).context("cannot reset SIGCHLD")
 }
 

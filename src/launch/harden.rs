@@ -12,17 +12,17 @@ use crate::proc::ProcRoot;
 use crate::sys;
 
 /// Descriptors by number, other than 0, 1 and 2.
-pub type Numbers = BTreeSet<c_uint>;
+pub(crate) type Numbers = BTreeSet<c_uint>;
 
 /// Until a program is executed nobody who is not root outside can trace us, or open our descriptors, our
 /// directories and our program through /proc (CVE-2016-9962). The kernel undoes it with execve(2), when what
 /// is to be closed has been; a change of credentials may undo it, so it is said again after one.
-pub fn hide() -> Result<()> {
+pub(crate) fn hide() -> Result<()> {
     prctl::set_dumpable(false).context("prctl failed")
 }
 
 /// Which of the descriptors that we were started with the program gets: 0, 1, 2 and these.
-pub fn pass_only(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
+pub(crate) fn pass_only(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
     for (first, last) in ranges_between(passed) {
         match sys::set_close_on_exec_range(first, last) {
             Ok(()) => {}
@@ -38,7 +38,7 @@ pub fn pass_only(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
 /// # Safety
 /// No value that owns or borrows one of the others is used or dropped any more in this process.
 #[allow(unsafe_code)] // passes on what sys::close_range asks of its caller
-pub unsafe fn keep_only(kept: &Numbers) {
+pub(crate) unsafe fn keep_only(kept: &Numbers) {
     for (first, last) in ranges_between(kept) {
         // SAFETY: the caller promises it for all descriptors that are not kept, and the range has none of these.
         unsafe { sys::close_range(first, last) };
@@ -74,13 +74,13 @@ fn one_by_one(proc: &ProcRoot, passed: &Numbers) -> Result<()> {
 
 /// Is it a descriptor that we were started with? Those that we opened ourselves are to be closed on exec.
 #[must_use]
-pub fn inherited(fd: c_uint) -> bool {
+pub(crate) fn inherited(fd: c_uint) -> bool {
     sys::descriptor_flags(fd).is_ok_and(|flags| flags & libc::FD_CLOEXEC == 0)
 }
 
 /// Is the working directory below the root? A container can lead us out of itself through a link to
 /// /proc/self/fd/N, or with an init whose own directory is outside (CVE-2024-21626).
-pub fn inside() -> Result<()> {
+pub(crate) fn inside() -> Result<()> {
     let mut buffer = [0; libc::PATH_MAX as usize];
     match sys::working_directory(&mut buffer) {
         Ok(path) if path.starts_with(b"/") => Ok(()),
@@ -92,7 +92,7 @@ pub fn inside() -> Result<()> {
 }
 
 /// Holds a process where there are no pidfds: its directory in proc dies with it, whoever gets its number.
-pub fn still_there(directory: &OwnedFd) -> bool {
+pub(crate) fn still_there(directory: &OwnedFd) -> bool {
     sys::file_id(directory, c"stat").is_ok()
 }
 

@@ -10,7 +10,7 @@ use nix::unistd::{ForkResult, Pid, pipe2, read, write};
 
 use crate::sys::{self, Ended};
 
-pub struct Helper {
+pub(crate) struct Helper {
     pid: Pid,
     go: Option<OwnedFd>,
 }
@@ -18,7 +18,7 @@ pub struct Helper {
 impl Helper {
     /// Forks a child that runs `work` when released and exits with the status it gives. If we end before,
     /// the pipe does too and the child goes quietly.
-    pub fn start(work: impl FnOnce() -> u8) -> Result<Helper> {
+    pub(crate) fn start(work: impl FnOnce() -> u8) -> Result<Helper> {
         let (wait, go) = pipe2(OFlag::O_CLOEXEC).context("pipe failed")?;
         match sys::fork().context("fork failed")? {
             ForkResult::Parent { child } => Ok(Helper { pid: child, go: Some(go) }),
@@ -32,7 +32,7 @@ impl Helper {
     }
 
     /// Lets it act, and gives its status. One that a signal killed has not done its work.
-    pub fn release(mut self) -> Result<u8> {
+    pub(crate) fn release(mut self) -> Result<u8> {
         if let Some(go) = self.go.take() {
             write(&go, b"g").context("failed to tell the helper process to go on")?;
         }

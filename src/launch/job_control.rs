@@ -15,25 +15,25 @@ use super::exec::as_child;
 use crate::exit::Exit;
 use crate::sys::{self, Ended, Stdio};
 
-pub struct Foreground(());
+pub(crate) struct Foreground(());
 
 impl Foreground {
     /// Before the fork: are we a job of our own, in front, and wholly on the terminal?
     #[must_use]
-    pub fn ours() -> Option<Foreground> {
+    pub(crate) fn ours() -> Option<Foreground> {
         let terminals = Stdio::ALL.iter().all(|fd| isatty(fd) == Ok(true));
         (terminals && getpgrp() == Pid::this() && in_front()).then_some(Foreground(()))
     }
 
     /// In the child: a group of its own, in front.
-    pub fn begin(&self) -> Result<()> {
+    pub(crate) fn begin(&self) -> Result<()> {
         let this = Pid::from_raw(0);
         setpgid(this, this).context("setpgid failed")?;
         put_in_front(Pid::this()).context("tcsetpgrp failed")
     }
 
     /// In the parent: stops with the child, goes on with it, and ends as it did.
-    pub fn stand_in_for(self, child: Pid) -> Result<u8, Exit> {
+    pub(crate) fn stand_in_for(self, child: Pid) -> Result<u8, Exit> {
         loop {
             match sys::wait(child, libc::WUNTRACED).context("waitpid failed")? {
                 Ended::Stopped => {

@@ -1,10 +1,10 @@
 //! Starting a program among namespaces and control groups: its credentials, its terminal, and the parent that waits.
 
-pub mod credentials;
-pub mod exec;
-pub mod harden;
-pub mod helper;
-pub mod job_control;
-pub mod pty;
-pub mod self_exe;
-pub mod sibling;
+pub(crate) mod credentials;
+pub(crate) mod exec;
+pub(crate) mod harden;
+pub(crate) mod helper;
+pub(crate) mod job_control;
+pub(crate) mod pty;
+pub(crate) mod self_exe;
+pub(crate) mod sibling;

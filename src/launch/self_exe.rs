@@ -23,14 +23,14 @@ const OWN: &str = "/proc/self/exe";
 /// Could somebody write to the file that we run from? Not through a read-only mount (EROFS), and a file that
 /// we may not write to (EACCES) is not written to by those in a container of ours: they may no more than we.
 #[must_use]
-pub fn exposed() -> bool {
+pub(crate) fn exposed() -> bool {
     access(OWN, AccessFlags::W_OK).is_ok() && !open_own().is_ok_and(|file| is_sealed(&file))
 }
 
 /// What we run from, to be executed instead of it. The file seen through a read-only mount of its own, which
 /// is attached nowhere: nobody can find it to make it writable again. To start anew from it costs 150
 /// microseconds; from a copy in memory, where mounts are not allowed or before Linux 5.12, 600.
-pub fn shielded() -> Result<OwnedFd> {
+pub(crate) fn shielded() -> Result<OwnedFd> {
     let own =
         open(OWN, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("cannot open /proc/self/exe")?;
     match read_only_view(&own) {
@@ -46,7 +46,7 @@ fn read_only_view(own: &OwnedFd) -> nix::Result<OwnedFd> {
 }
 
 /// A copy in memory that nobody can change, not we either.
-pub fn sealed() -> Result<OwnedFd> {
+pub(crate) fn sealed() -> Result<OwnedFd> {
     // Since Linux 6.3 a file in memory is to be said to be a program (memfd_create(2)).
     let executable = MFdFlags::from_bits_retain(libc::MFD_EXEC);
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
@@ -83,7 +83,7 @@ fn is_sealed(file: &File) -> bool {
 }
 
 /// Executes the file behind a descriptor. Comes back only with the reason why not.
-pub fn execute(file: impl AsFd, argv: &[CString], environment: &[CString]) -> Errno {
+pub(crate) fn execute(file: impl AsFd, argv: &[CString], environment: &[CString]) -> Errno {
     match execveat(file, c"", argv, environment, AtFlags::AT_EMPTY_PATH) {
         Err(errno) => errno,
         Ok(never) => match never {},

@@ -23,9 +23,9 @@ const NO_ROOM: i32 = -1;
 
 /// The PID of the program's process, from the intermediate process to the one that waits. It is handed over in
 /// memory that the program's process does not get: a pipe would be a descriptor of its.
-pub struct Birth(SharedNumber);
+pub(crate) struct Birth(SharedNumber);
 
-pub enum Started {
+pub(crate) enum Started {
     /// The program's process, a child of this one.
     Program(Pid),
     /// The intermediate process has ended without starting it, and has said why.
@@ -35,27 +35,27 @@ pub enum Started {
 }
 
 impl Birth {
-    pub fn new() -> Result<Birth> {
+    pub(crate) fn new() -> Result<Birth> {
         SharedNumber::new().map(Birth).context("mmap failed")
     }
 
     /// In the intermediate process, at first: children do not get the memory.
-    pub fn keep_from_children(&self) -> Result<()> {
+    pub(crate) fn keep_from_children(&self) -> Result<()> {
         self.0.keep_from_children().context("madvise failed")
     }
 
     /// In the intermediate process: starts the program's process.
-    pub fn fork(&self) -> nix::Result<ForkResult> {
+    pub(crate) fn fork(&self) -> nix::Result<ForkResult> {
         sys::fork_sibling(&self.0)
     }
 
     /// In the intermediate process: it cannot be started in the control groups that were joined.
-    pub fn no_room(&self) {
+    pub(crate) fn no_room(&self) {
         self.0.set(NO_ROOM);
     }
 
     /// In the process that waits.
-    pub fn wait(&self, intermediate: Pid) -> Result<Started> {
+    pub(crate) fn wait(&self, intermediate: Pid) -> Result<Started> {
         let ended = sys::wait(intermediate, 0).context("waitpid failed")?;
         Ok(match self.0.get() {
             0 => Started::Not(ended),
@@ -66,7 +66,7 @@ impl Birth {
 
     /// The same, with `place` called for the program's process before it can run. The kernel stops it at birth,
     /// because this process traces the one that clones it. `go` is what the intermediate process waits for.
-    pub fn wait_and_place(
+    pub(crate) fn wait_and_place(
         &self,
         intermediate: Pid,
         go: OwnedFd,

@@ -1,11 +1,11 @@
 //! What applets print with: text made safe, trees, colour, JSON, and a stdout that may be full.
 
-pub mod filter;
-pub mod json;
-pub mod sheet;
-pub mod style;
-pub mod table;
-pub mod tree;
+pub(crate) mod filter;
+pub(crate) mod json;
+pub(crate) mod sheet;
+pub(crate) mod style;
+pub(crate) mod table;
+pub(crate) mod tree;
 
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 
 /// stdout, in large writes. The first failure is kept and told once, by [`Out::finish`].
-pub struct Out {
+pub(crate) struct Out {
     buffer: Vec<u8>,
     failure: Option<Errno>,
     /// Kept whole for the caller, and not written.
@@ -25,22 +25,22 @@ impl Out {
     const FULL: usize = 64 * 1024;
 
     #[must_use]
-    pub fn stdout() -> Self {
+    pub(crate) fn stdout() -> Self {
         Out { buffer: Vec::new(), failure: None, kept: false }
     }
 
     /// What is printed is for [`Out::into_bytes`].
     #[must_use]
-    pub fn kept() -> Self {
+    pub(crate) fn kept() -> Self {
         Out { buffer: Vec::new(), failure: None, kept: true }
     }
 
     #[must_use]
-    pub fn into_bytes(mut self) -> Vec<u8> {
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
         std::mem::take(&mut self.buffer)
     }
 
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= Self::FULL && !self.kept {
             self.flush_all();
@@ -48,22 +48,22 @@ impl Out {
     }
 
     /// One of those that stand between others.
-    pub fn byte(&mut self, byte: u8) {
+    pub(crate) fn byte(&mut self, byte: u8) {
         self.buffer.push(byte);
     }
 
-    pub fn blanks(&mut self, count: usize) {
+    pub(crate) fn blanks(&mut self, count: usize) {
         self.buffer.resize(self.buffer.len() + count, b' ');
     }
 
     /// Writes what there is, before another program or process goes on with this stdout.
-    pub fn drain(&mut self) -> Result<()> {
+    pub(crate) fn drain(&mut self) -> Result<()> {
         self.flush_all();
         self.outcome()
     }
 
     /// Writes what is left. A stdout that was closed, or whose reader has gone, is not our failure.
-    pub fn finish(mut self) -> Result<()> {
+    pub(crate) fn finish(mut self) -> Result<()> {
         self.flush_all();
         self.outcome()
     }

@@ -13,7 +13,7 @@ use crate::text;
 
 /// What stands in a cell.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// Not known, or there is none: `-`, and null in JSON.
     None,
     Number(i64),
@@ -29,22 +29,22 @@ pub enum Value<'a> {
 
 impl<'a> Value<'a> {
     #[must_use]
-    pub fn text(text: &'a str) -> Value<'a> {
+    pub(crate) fn text(text: &'a str) -> Value<'a> {
         Value::Bytes(Cow::Borrowed(text.as_bytes()))
     }
 
     #[must_use]
-    pub fn maybe(text: Option<&'a str>) -> Value<'a> {
+    pub(crate) fn maybe(text: Option<&'a str>) -> Value<'a> {
         text.map_or(Value::None, Value::text)
     }
 
     #[must_use]
-    pub fn owned(text: String) -> Value<'a> {
+    pub(crate) fn owned(text: String) -> Value<'a> {
         Value::Bytes(Cow::Owned(text.into_bytes()))
     }
 
     #[must_use]
-    pub fn number<T: TryInto<i64>>(number: Option<T>) -> Value<'a> {
+    pub(crate) fn number<T: TryInto<i64>>(number: Option<T>) -> Value<'a> {
         number.and_then(|number| number.try_into().ok()).map_or(Value::None, Value::Number)
     }
 
@@ -102,7 +102,7 @@ impl Serialize for Value<'_> {
 }
 
 /// The rows, by their numbers, and what is in them.
-pub trait Source {
+pub(crate) trait Source {
     fn rows(&self) -> usize;
 
     fn cell(&self, row: usize, column: usize) -> Value<'_>;
@@ -123,7 +123,7 @@ pub trait Source {
     }
 }
 
-pub struct Sheet<'a> {
+pub(crate) struct Sheet<'a> {
     pub columns: &'a [&'static Column],
     /// The column that the tree is drawn in.
     pub tree: Option<usize>,
@@ -135,7 +135,7 @@ pub struct Sheet<'a> {
 
 impl Sheet<'_> {
     /// For people: columns as wide as what they hold, a blank between them, nothing padded at the end.
-    pub fn print(&self, out: &mut Out, source: &impl Source) {
+    pub(crate) fn print(&self, out: &mut Out, source: &impl Source) {
         let widths: Vec<usize> = (0..self.columns.len()).map(|column| self.measure(source, column)).collect();
         if self.headings {
             self.head(out, &widths);
@@ -154,7 +154,7 @@ impl Sheet<'_> {
     }
 
     /// One blank between cells and no other: whatever could be taken for one is escaped.
-    pub fn print_raw(&self, out: &mut Out, source: &impl Source) {
+    pub(crate) fn print_raw(&self, out: &mut Out, source: &impl Source) {
         if self.headings {
             let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
             out.push(names.join(" ").as_bytes());
@@ -174,7 +174,12 @@ impl Sheet<'_> {
     }
 
     /// An object with one list, a row a line. Members are called as the columns, in small letters.
-    pub fn print_json(&self, out: &mut Out, source: &impl Source, key: &str) -> serde_json::Result<()> {
+    pub(crate) fn print_json(
+        &self,
+        out: &mut Out,
+        source: &impl Source,
+        key: &str,
+    ) -> serde_json::Result<()> {
         let names: Vec<String> = self.columns.iter().map(|column| column.name.to_ascii_lowercase()).collect();
         _ = write!(out, "{{\"{key}\":[");
         for row in 0..source.rows() {

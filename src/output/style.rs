@@ -11,7 +11,7 @@ use crate::sys;
 
 /// `--color`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub enum When {
+pub(crate) enum When {
     #[default]
     Auto,
     Always,
@@ -21,7 +21,7 @@ pub enum When {
 impl When {
     /// The word as given to `--color`; none means `always`, as with ls(1).
     #[must_use]
-    pub fn parse(word: Option<&OsStr>) -> Option<When> {
+    pub(crate) fn parse(word: Option<&OsStr>) -> Option<When> {
         match word.map(OsStr::as_bytes) {
             None | Some(b"always") => Some(When::Always),
             Some(b"auto") => Some(When::Auto),
@@ -31,7 +31,7 @@ impl When {
     }
 
     /// The same, or what is wrong with it.
-    pub fn of_option(word: Option<&OsStr>) -> anyhow::Result<When> {
+    pub(crate) fn of_option(word: Option<&OsStr>) -> anyhow::Result<When> {
         let shown = || crate::text::shown(word.unwrap_or_default()).into_owned();
         When::parse(word)
             .ok_or_else(|| anyhow::anyhow!("unsupported colour mode '{}' (auto, always, never)", shown()))
@@ -39,7 +39,7 @@ impl When {
 
     /// Auto colours a terminal that can, unless NO_COLOR says otherwise (no-color.org).
     #[must_use]
-    pub fn on_stdout(self) -> bool {
+    pub(crate) fn on_stdout(self) -> bool {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         match self {
@@ -52,24 +52,24 @@ impl When {
 
 /// Paints, or leaves as it is.
 #[derive(Clone, Copy)]
-pub struct Painter {
+pub(crate) struct Painter {
     pub colour: bool,
 }
 
 impl Painter {
     #[must_use]
-    pub fn heading(self, text: &str) -> Cow<'_, str> {
+    pub(crate) fn heading(self, text: &str) -> Cow<'_, str> {
         self.paint(text, Style::new().bold())
     }
 
     #[must_use]
-    pub fn faint(self, text: &str) -> Cow<'_, str> {
+    pub(crate) fn faint(self, text: &str) -> Cow<'_, str> {
         self.paint(text, Style::new().dimmed())
     }
 
     /// A colour by name, so that one container has one colour in every run.
     #[must_use]
-    pub fn container<'a>(self, text: &'a str, name: &str) -> Cow<'a, str> {
+    pub(crate) fn container<'a>(self, text: &'a str, name: &str) -> Cow<'a, str> {
         const COLOURS: [AnsiColors; 6] = [
             AnsiColors::Cyan,
             AnsiColors::Green,
@@ -93,7 +93,7 @@ impl Painter {
 /// Columns of the terminal that stdout is; none when it is no terminal. One that does not know its size has
 /// what COLUMNS says, else 80.
 #[must_use]
-pub fn stdout_columns() -> Option<usize> {
+pub(crate) fn stdout_columns() -> Option<usize> {
     let stdout = std::io::stdout();
     let told = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0);
     stdout.is_terminal().then(|| sys::terminal_width(&stdout).or_else(told).unwrap_or(80))
@@ -101,13 +101,13 @@ pub fn stdout_columns() -> Option<usize> {
 
 /// Lines of the terminal that stdout is, if it knows.
 #[must_use]
-pub fn stdout_lines() -> Option<usize> {
+pub(crate) fn stdout_lines() -> Option<usize> {
     sys::window_size(std::io::stdout()).map(|size| usize::from(size.ws_row)).filter(|&lines| lines > 0)
 }
 
 /// May lines be drawn in Unicode? As setlocale(3) decides: the first of these that is set.
 #[must_use]
-pub fn unicode() -> bool {
+pub(crate) fn unicode() -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()
         .find_map(|name| std::env::var_os(name).filter(|value| !value.is_empty()));

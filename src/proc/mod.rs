@@ -7,10 +7,13 @@ mod stat;
 mod status;
 
 pub use credentials::Credentials;
-pub use passwd::{Login, Users, groups_with, homes, id_of, name_of, open_plain};
-pub use scan::{Scan, entries};
-pub use stat::{Stat, TICKS};
-pub use status::{Status, number};
+pub(crate) use passwd::open_plain;
+pub use passwd::{Login, Users, groups_with, homes, id_of, name_of};
+pub(crate) use scan::{Scan, entries};
+pub use stat::Stat;
+pub(crate) use stat::TICKS;
+pub use status::Status;
+pub(crate) use status::number;
 
 use std::path::{Path, PathBuf};
 
@@ -82,12 +85,12 @@ impl ProcRoot {
 
 /// Does the host fail, and not the process? Then what could not be read is not just another's, or gone.
 #[must_use]
-pub fn broken(errno: Errno) -> bool {
+pub(crate) fn broken(errno: Errno) -> bool {
     matches!(errno, Errno::EIO | Errno::ENOMEM | Errno::ENOSYS | Errno::EMFILE | Errno::ENFILE)
 }
 
 /// Has the process gone? Between the listing of /proc and a read of it that is everyday business.
 #[must_use]
-pub fn vanished(errno: Errno) -> bool {
+pub(crate) fn vanished(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ESRCH)
 }

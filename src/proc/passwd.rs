@@ -16,7 +16,7 @@ use super::status::number;
 ///
 /// Opening a device can have effects (a watchdog starts, a tape rewinds), so the file is looked at first. Of a
 /// file that is exchanged in between, what was opened is not used.
-pub fn open_plain(path: impl AsRef<Path>) -> std::io::Result<File> {
+pub(crate) fn open_plain(path: impl AsRef<Path>) -> std::io::Result<File> {
     // Not by std's OpenOptions: musl counts O_PATH to the access mode, and std takes that out of custom flags.
     let open = |flags| open(path.as_ref(), flags | OFlag::O_CLOEXEC, Mode::empty()).map(File::from);
     let seen = open(OFlag::O_PATH)?.metadata()?;

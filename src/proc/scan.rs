@@ -11,7 +11,7 @@ use nix::unistd::{Pid, read};
 use super::ProcRoot;
 use crate::sys;
 
-pub struct Scan {
+pub(crate) struct Scan {
     dir: OwnedFd,
     buffer: Vec<u8>,
 }
@@ -20,14 +20,14 @@ impl Scan {
     /// Longest file that is read: an argument list can be megabytes, nobody reads past this.
     const LONGEST: usize = 128 * 1024;
 
-    pub fn new(proc: &ProcRoot) -> nix::Result<Scan> {
+    pub(crate) fn new(proc: &ProcRoot) -> nix::Result<Scan> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = open(proc.path(), flags, Mode::empty())?;
         Ok(Scan { dir, buffer: vec![0; 16 * 1024] })
     }
 
     /// Every process of now, in order of PID.
-    pub fn pids(proc: &ProcRoot) -> std::io::Result<Vec<Pid>> {
+    pub(crate) fn pids(proc: &ProcRoot) -> std::io::Result<Vec<Pid>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = open(proc.path(), flags, Mode::empty())?;
         let (mut pids, mut buffer) = (Vec::new(), vec![0; 32 * 1024]);
@@ -42,20 +42,20 @@ impl Scan {
     }
 
     /// What `/proc/PID/LINK` says, cut to the buffer.
-    pub fn link<'a>(&self, pid: Pid, link: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
+    pub(crate) fn link<'a>(&self, pid: Pid, link: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
         let mut path = [0; 48];
         sys::read_link_at(&self.dir, c_path(&mut path, pid, link)?, buffer)
     }
 
     /// `/proc/PID/FILE` itself, open.
-    pub fn open(&self, pid: Pid, file: &str) -> nix::Result<OwnedFd> {
+    pub(crate) fn open(&self, pid: Pid, file: &str) -> nix::Result<OwnedFd> {
         let mut path = [0; 48];
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         openat(&self.dir, c_path(&mut path, pid, file)?, flags, Mode::empty())
     }
 
     /// `/proc/PID/FILE`, up to [`Self::LONGEST`]; valid until the next read.
-    pub fn read(&mut self, pid: Pid, file: &str) -> nix::Result<&[u8]> {
+    pub(crate) fn read(&mut self, pid: Pid, file: &str) -> nix::Result<&[u8]> {
         let mut path = [0; 48];
         // In another system's root it may be anything: no link is followed, no pipe waited for.
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
@@ -97,7 +97,7 @@ fn c_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, file: &str) -> nix::Result<&'a
 }
 
 /// The names in what getdents64(2) gave.
-pub fn entries(mut raw: &[u8]) -> impl Iterator<Item = &CStr> {
+pub(crate) fn entries(mut raw: &[u8]) -> impl Iterator<Item = &CStr> {
     // struct linux_dirent64: inode 8 bytes, offset 8, length of the record 2, type 1, name and its NUL.
     std::iter::from_fn(move || {
         let length = usize::from(u16::from_ne_bytes([*raw.get(16)?, *raw.get(17)?]));

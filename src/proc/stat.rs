@@ -22,7 +22,7 @@ pub struct Stat {
 }
 
 /// Ticks in a second: USER_HZ, on every architecture that Rust knows.
-pub const TICKS: u64 = 100;
+pub(crate) const TICKS: u64 = 100;
 
 impl Stat {
     /// `PID (COMM) STATE PPID …`; none of a text that is cut off.

@@ -53,12 +53,12 @@ impl Status {
     }
 }
 
-pub fn fields(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn fields(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| b.is_ascii_whitespace()).filter(|field| !field.is_empty())
 }
 
 /// A decimal number. Bytes, as std parses only `str`.
-pub fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
+pub(crate) fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 

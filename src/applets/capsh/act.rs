@@ -16,7 +16,7 @@ use crate::isolation::capabilities::{Mask, all, name, number};
 use crate::text;
 
 /// `--mode` shows it, `--mode=NAME` sets it.
-pub fn mode(shell: &mut Shell, word: Option<&OsStr>) -> Result<(), Exit> {
+pub(super) fn mode(shell: &mut Shell, word: Option<&OsStr>) -> Result<(), Exit> {
     let Some(word) = word else {
         let mode = mode_of_own(shell.last)?;
         shell.out.push(format!("Mode: {}\n", mode.name()).as_bytes());
@@ -34,7 +34,7 @@ pub fn mode(shell: &mut Shell, word: Option<&OsStr>) -> Result<(), Exit> {
     })
 }
 
-pub fn caps(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn caps(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let word = text::shown(word);
     let Some(flags) = Flags::parse(&word, shell.last) else {
         return Err(fail(format!("unable to interpret [--caps={word}]")));
@@ -53,7 +53,7 @@ fn widen(shell: &Shell) {
     }
 }
 
-pub fn inheritable(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn inheritable(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let refused = |what, errno| failed(what, errno);
     let before = own::flags().map_err(|errno| refused("Capabilities not available", errno))?;
     let inheritable = set_of(&text::shown(word), shell.last)
@@ -74,7 +74,7 @@ fn set_of(word: &str, last: u8) -> Option<Mask> {
     }
 }
 
-pub fn drop_bound(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn drop_bound(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let word = text::shown(word);
     let last = shell.last;
     let work = || -> Result<(), Exit> {
@@ -103,17 +103,17 @@ fn each(word: &str, work: impl Fn(&str, u8) -> Result<(), Exit>) -> Result<(), E
     Ok(())
 }
 
-pub fn iab(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn iab(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let word = text::shown(word);
     let iab = Iab::parse(&word).ok_or_else(|| fail(format!("iab: '{word}' malformed")))?;
     own::set_iab(iab, shell.last).map_err(|errno| failed("unable to set IAB tuple", errno))
 }
 
-pub fn add_ambient(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn add_ambient(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     change_ambient(shell, word, "raise", own::raise_ambient)
 }
 
-pub fn remove_ambient(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn remove_ambient(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     change_ambient(shell, word, "clear", own::lower_ambient)
 }
 
@@ -135,29 +135,29 @@ fn change_ambient(
     })
 }
 
-pub fn no_ambient(shell: &mut Shell) -> Result<(), Exit> {
+pub(super) fn no_ambient(shell: &mut Shell) -> Result<(), Exit> {
     match own::ambient(shell.last).map_err(|errno| failed("cannot read the ambient set", errno))? {
         0 => Ok(()),
         _ => own::clear_ambient().map_err(|_| fail("failed to reset ambient set")),
     }
 }
 
-pub fn securebits(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn securebits(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let bits = integer("--secbits", word)?;
     own::set_securebits(bits).map_err(|_| fail(format!("failed to set securebits to 0{bits:o}/0x{bits:x}")))
 }
 
-pub fn keep(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn keep(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let value = integer("--keep", word)?;
     own::set_keep(value).map_err(|errno| failed(&format!("prctl(PR_SET_KEEPCAPS, {value}) failed"), errno))
 }
 
-pub fn no_new_privs(_: &mut Shell) -> Result<(), Exit> {
+pub(super) fn no_new_privs(_: &mut Shell) -> Result<(), Exit> {
     own::set_no_new_privs().map_err(|errno| failed("unable to set no-new-privs", errno))
 }
 
 /// Outside is left for good: the working directory is the new root.
-pub fn chroot(shell: &mut Shell, path: &OsStr) -> Result<(), Exit> {
+pub(super) fn chroot(shell: &mut Shell, path: &OsStr) -> Result<(), Exit> {
     let done = own::with(SYS_CHROOT, || change_root(Path::new(path)).and_then(|()| chdir("/")))
         .map_err(|errno| failed("unable to raise CAP_SYS_CHROOT", errno))?;
     shell.moved = true;

@@ -17,7 +17,7 @@ use crate::isolation::ns;
 use crate::proc::{ProcRoot, vanished};
 use crate::text;
 
-pub fn print(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn print(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let proc = ProcRoot::default();
     let shown = || format!("--print={}", text::shown(word));
     let target = Target::parse(word).with_context(shown)?;

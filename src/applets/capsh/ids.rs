@@ -11,23 +11,23 @@ use crate::isolation::capabilities::own;
 use crate::proc::{Login, groups_with, id_of};
 use crate::text;
 
-pub fn uid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn uid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let id = integer("--uid", word)?;
     setuid(Uid::from_raw(id)).map_err(|errno| failed(&format!("Failed to set uid={id}"), errno))
 }
 
-pub fn cap_uid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn cap_uid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let id = integer("--cap-uid", word)?;
     own::set_user(Uid::from_raw(id)).map_err(|errno| failed(&format!("Failed to cap_setuid({id})"), errno))
 }
 
-pub fn gid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn gid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let id = integer("--gid", word)?;
     setgid(Gid::from_raw(id)).map_err(|errno| failed(&format!("Failed to set gid={id}"), errno))
 }
 
 /// Numbers and names between commas; empty ones are passed over.
-pub fn groups(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn groups(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let file = std::fs::read("/etc/group").unwrap_or_default();
     let mut groups = Vec::new();
     for name in word.as_bytes().split(|&b| b == b',').filter(|name| !name.is_empty()) {
@@ -43,7 +43,7 @@ pub fn groups(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
 }
 
 /// As a login would, but what is permitted stays so.
-pub fn user(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn user(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let name = text::shown(word);
     let file = std::fs::read("/etc/passwd").unwrap_or_default();
     let login =

@@ -237,7 +237,7 @@ static GRAMMAR: Grammar<Shell> = Grammar {
     ],
 };
 
-pub fn run(call: &Call) -> Outcome {
+pub(crate) fn run(call: &Call) -> Outcome {
     let mut shell = Shell {
         out: Out::stdout(),
         last: last()?,
@@ -279,7 +279,7 @@ fn walk(call: &Call, shell: &mut Shell) -> Outcome {
 }
 
 #[must_use]
-pub fn options(name: &'static str, about: &'static str) -> clap::Command {
+pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
     GRAMMAR.command(name, about)
 }
 

@@ -20,7 +20,7 @@ const SHELL: &str = "/bin/bash";
 const PLAIN_SHELL: &str = "/bin/sh";
 
 /// Replaces us by the shell; comes back only to say why not.
-pub fn shell(shell: &mut Shell, arguments: &[OsString]) -> Exit {
+pub(super) fn shell(shell: &mut Shell, arguments: &[OsString]) -> Exit {
     if let Err(error) = shell.out.drain() {
         return error.into();
     }
@@ -37,7 +37,7 @@ pub fn shell(shell: &mut Shell, arguments: &[OsString]) -> Exit {
 
 /// Replaces us by capsh. In the root that we came from it is this very file; in another it is the one that our
 /// name leads to there.
-pub fn again(shell: &mut Shell, call: &Call, arguments: &[OsString]) -> Exit {
+pub(super) fn again(shell: &mut Shell, call: &Call, arguments: &[OsString]) -> Exit {
     if let Err(error) = shell.out.drain() {
         return error.into();
     }
@@ -57,7 +57,7 @@ pub fn again(shell: &mut Shell, call: &Call, arguments: &[OsString]) -> Exit {
 }
 
 /// In a child, and ends as that does.
-pub fn child(shell: &mut Shell, work: impl FnOnce(&mut Shell) -> Exit) -> Outcome {
+pub(super) fn child(shell: &mut Shell, work: impl FnOnce(&mut Shell) -> Exit) -> Outcome {
     shell.out.drain()?;
     exec::reset_sigchld()?;
     let child = match sys::fork().map_err(|errno| failed("child failed to start", errno))? {
@@ -101,7 +101,7 @@ fn environment(shell: &Shell) -> Vec<CString> {
 
 // --- the child of --forkfor -----------------------------------------------------------------------------------
 
-pub fn fork_for(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn fork_for(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     if shell.child.is_some() {
         return Err(fail("already forked"));
     }
@@ -123,7 +123,7 @@ pub fn fork_for(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     }
 }
 
-pub fn kill_it(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn kill_it(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let signal = integer("--killit signo", word)?;
     let Some(child) = shell.child else { return Err(fail("no forked process to kill")) };
     let number = i32::try_from(signal).unwrap_or(i32::MAX);
@@ -142,7 +142,7 @@ pub fn kill_it(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
 }
 
 /// After a failure nothing of ours stays, as far as we may still end it.
-pub fn end_child(shell: &mut Shell) {
+pub(super) fn end_child(shell: &mut Shell) {
     if let Some(child) = shell.child.take() {
         _ = kill(child, Signal::SIGKILL);
     }

@@ -41,11 +41,11 @@ impl Own {
     }
 }
 
-pub fn mode_of_own(last: u8) -> Result<Mode, Exit> {
+pub(super) fn mode_of_own(last: u8) -> Result<Mode, Exit> {
     Own::read(last)?.mode()
 }
 
-pub fn print(shell: &mut Shell, target: Option<&OsStr>) -> Result<(), Exit> {
+pub(super) fn print(shell: &mut Shell, target: Option<&OsStr>) -> Result<(), Exit> {
     if let Some(word) = target {
         return card::print(shell, word);
     }
@@ -67,7 +67,7 @@ pub fn print(shell: &mut Shell, target: Option<&OsStr>) -> Result<(), Exit> {
 }
 
 /// The first four lines, of anybody.
-pub fn sets(flags: Flags, bounding: Mask, ambient: Mask, iab: Iab, last: u8) -> String {
+pub(super) fn sets(flags: Flags, bounding: Mask, ambient: Mask, iab: Iab, last: u8) -> String {
     format!(
         "Current: {}\nBounding set ={}\nAmbient set ={}\nCurrent IAB: {}\n",
         flags.text(last),
@@ -103,20 +103,20 @@ fn identity() -> Result<String, Exit> {
     Ok(format!("uid={uid} euid={euid}\ngid={}\ngroups={}\n", group(gid.as_raw()), groups.join(",")))
 }
 
-pub fn current(shell: &mut Shell) -> Result<(), Exit> {
+pub(super) fn current(shell: &mut Shell) -> Result<(), Exit> {
     let own = Own::read(shell.last)?;
     let (flags, iab) = (own.flags.text(shell.last), own.iab().text(shell.last));
     shell.out.push(format!("Current: {flags}\nCurrent IAB: {iab}\n").as_bytes());
     Ok(())
 }
 
-pub fn modes(shell: &mut Shell) -> Result<(), Exit> {
+pub(super) fn modes(shell: &mut Shell) -> Result<(), Exit> {
     let names: Vec<&str> = Mode::ALL.iter().skip(1).map(|mode| mode.name()).collect();
     shell.out.push(format!("Supported modes: {}\n", names.join(" ")).as_bytes());
     Ok(())
 }
 
-pub fn decode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn decode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let digits = word.to_str().unwrap_or_default();
     let digits = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")).unwrap_or(digits);
     let hexadecimal = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
@@ -131,7 +131,7 @@ pub fn decode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
-pub fn encode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn encode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let names = text::shown(word);
     let mask = match &*names {
         "all" => Ok(all(shell.last)),
@@ -142,7 +142,7 @@ pub fn encode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
-pub fn explain(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn explain(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     match word.to_str().and_then(number) {
         Some(number) => {
             shell.out.push(explanation(number).as_bytes());
@@ -164,7 +164,7 @@ fn explanation(number: u8) -> String {
     text
 }
 
-pub fn suggest(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn suggest(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let wanted = word.to_string_lossy().to_lowercase();
     let has = |number: &u8| {
         let row = &TABLE[usize::from(*number)];
@@ -193,15 +193,15 @@ fn in_flags(word: &OsStr, of: fn(&Flags) -> Mask, why: &'static str) -> Result<(
     each(word, |number| Ok((of(&flags) >> number & 1 == 0).then_some(why)))
 }
 
-pub fn has_permitted(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn has_permitted(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     in_flags(word, |flags| flags.permitted, "not permitted")
 }
 
-pub fn has_inheritable(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn has_inheritable(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     in_flags(word, |flags| flags.inheritable, "not inheritable")
 }
 
-pub fn has_ambient(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn has_ambient(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     each(word, |number| match own::is_ambient(number) {
         Ok(true) => Ok(None),
         Ok(false) | Err(Errno::EINVAL) => Ok(Some("not in ambient vector")),
@@ -210,14 +210,14 @@ pub fn has_ambient(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
 }
 
 /// What the kernel does not know is in no set of it; theirs says it is.
-pub fn has_bound(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn has_bound(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     each(word, |number| match own::bound(number) {
         Ok(answer) => Ok((answer != Some(true)).then_some("not in bounding vector")),
         Err(errno) => Err(failed("cannot read the bounding set", errno)),
     })
 }
 
-pub fn knows_ambient(_: &mut Shell) -> Result<(), Exit> {
+pub(super) fn knows_ambient(_: &mut Shell) -> Result<(), Exit> {
     match own::is_ambient(0) {
         Ok(_) => Ok(()),
         Err(Errno::EINVAL) => Err(fail("ambient set not supported")),
@@ -225,7 +225,7 @@ pub fn knows_ambient(_: &mut Shell) -> Result<(), Exit> {
     }
 }
 
-pub fn has_no_new_privs(_: &mut Shell) -> Result<(), Exit> {
+pub(super) fn has_no_new_privs(_: &mut Shell) -> Result<(), Exit> {
     match own::no_new_privs() {
         Ok(true) => Ok(()),
         Ok(false) => Err(fail("no-new-privs not set")),
@@ -233,7 +233,7 @@ pub fn has_no_new_privs(_: &mut Shell) -> Result<(), Exit> {
     }
 }
 
-pub fn supports(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn supports(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let last = shell.last;
     for name in text::shown(word).split(',') {
         let number = number(name).ok_or_else(|| fail(format!("cap[{name}] not recognized by library")))?;
@@ -244,12 +244,12 @@ pub fn supports(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
-pub fn is_uid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn is_uid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let uids = getresuid().context("cannot read the user ids")?;
     same("uid", uids.real.as_raw(), integer("--is-uid", word)?)
 }
 
-pub fn is_gid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn is_gid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let gids = getresgid().context("cannot read the group ids")?;
     same("gid", gids.real.as_raw(), integer("--is-gid", word)?)
 }
@@ -258,7 +258,7 @@ fn same(what: &str, got: u32, want: u32) -> Result<(), Exit> {
     if got == want { Ok(()) } else { Err(fail(format!("{what}: got={got}, want={want}"))) }
 }
 
-pub fn in_mode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn in_mode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let got = mode_of_own(shell.last)?.name();
     let want = text::shown(word);
     if got == want {
@@ -269,7 +269,7 @@ pub fn in_mode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
 }
 
 /// It has been said on stdout.
-pub fn silent() -> Exit {
+pub(super) fn silent() -> Exit {
     Exit::Message { status: 1, text: String::new() }
 }
 

@@ -30,7 +30,7 @@ const TIMED_OUT: u8 = 124;
 /// Between being asked to end and being killed.
 const GRACE: Duration = Duration::from_secs(5);
 
-pub fn act(name: &'static str, request: &Request, program: &[OsString]) -> Outcome {
+pub(super) fn act(name: &'static str, request: &Request, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
     if request.dry_run {
         return show(&plan(&proc, request, program)?, request, program);

@@ -21,7 +21,7 @@ const IDLE: &[u8] = b"libcgroup_systemd_idle_thread";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Tells cgrulesengd to leave this process where it is, and if `sticky` its children too. Most hosts have none.
-pub fn leave_alone(sticky: bool) -> Result<()> {
+pub(super) fn leave_alone(sticky: bool) -> Result<()> {
     let Ok(mut socket) = UnixStream::connect(SOCKET) else { return Ok(()) };
     let failed = || format!("cannot register with cgrulesengd at {SOCKET}");
     socket.set_read_timeout(Some(PATIENCE)).with_context(failed)?;
@@ -37,13 +37,13 @@ pub fn leave_alone(sticky: bool) -> Result<()> {
 
 /// `SLICE/SCOPE`, when one was made the default.
 #[must_use]
-pub fn default_group() -> Option<PathBuf> {
+pub(super) fn default_group() -> Option<PathBuf> {
     let text = std::fs::read_to_string(DEFAULT_GROUP).ok()?;
     tidy(text.trim_end().as_ref()).ok().filter(|path| path.components().count() == 2)
 }
 
 /// Ends the process that kept the scope alive until there was something to run in it.
-pub fn replace_idle(proc: &ProcRoot, groups: &[Group]) -> Result<()> {
+pub(super) fn replace_idle(proc: &ProcRoot, groups: &[Group]) -> Result<()> {
     let mut idle = Vec::new();
     for group in groups {
         let text = std::fs::read_to_string(group.directory().join("cgroup.procs")).unwrap_or_default();

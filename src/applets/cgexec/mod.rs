@@ -207,7 +207,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
     ],
 };
 
-pub fn run(call: &Call) -> Outcome {
+pub(crate) fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let program = GRAMMAR.parse(call, &mut request)?;
     if program.is_empty() {
@@ -218,7 +218,7 @@ pub fn run(call: &Call) -> Outcome {
 }
 
 #[must_use]
-pub fn options(name: &'static str, about: &'static str) -> clap::Command {
+pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
     GRAMMAR.command(name, about)
 }
 

@@ -15,7 +15,7 @@ use crate::proc::ProcRoot;
 use crate::sys;
 
 #[derive(Debug, Default)]
-pub struct Plan {
+pub(super) struct Plan {
     /// In the order of joining.
     pub groups: Vec<Group>,
     /// What is missing of them, and what is to be set in them.
@@ -24,7 +24,7 @@ pub struct Plan {
     pub stays: bool,
 }
 
-pub fn plan(proc: &ProcRoot, request: &Request, program: &[OsString]) -> Result<Plan> {
+pub(super) fn plan(proc: &ProcRoot, request: &Request, program: &[OsString]) -> Result<Plan> {
     let host = Hierarchies::read(proc)?;
     if let Some(target) = &request.like {
         return like(proc, &host, target);

@@ -16,13 +16,13 @@ use crate::sys::Ended;
 use crate::text;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub(super) enum Form {
     Text,
     Json,
 }
 
 impl Form {
-    pub fn parse(word: Option<&OsStr>) -> Result<Form> {
+    pub(super) fn parse(word: Option<&OsStr>) -> Result<Form> {
         match word.map(OsStr::as_bytes) {
             None | Some(b"text") => Ok(Form::Text),
             Some(b"json") => Ok(Form::Json),
@@ -32,14 +32,14 @@ impl Form {
 }
 
 /// What stood in the groups when the program started.
-pub struct Watch {
+pub(super) struct Watch {
     start: Instant,
     before: Option<Usage>,
     ceilings: Ceilings,
 }
 
 /// What the groups said when it had ended.
-pub struct Measured {
+pub(super) struct Measured {
     wall: Duration,
     usage: Usage,
     limit_of: Option<PathBuf>,
@@ -48,12 +48,12 @@ pub struct Measured {
 
 impl Watch {
     /// Of groups that we made all is the program's.
-    pub fn start(groups: &[Group], made: bool) -> Watch {
+    pub(super) fn start(groups: &[Group], made: bool) -> Watch {
         let before = (!made).then(|| Usage::read(groups));
         Watch { before, ceilings: Ceilings::read(groups), start: Instant::now() }
     }
 
-    pub fn finish(self, groups: &[Group]) -> Measured {
+    pub(super) fn finish(self, groups: &[Group]) -> Measured {
         let wall = self.start.elapsed();
         let usage = Usage::read(groups);
         let usage = self.before.as_ref().map_or(usage.clone(), |before| usage.since(before));
@@ -64,12 +64,12 @@ impl Watch {
 }
 
 impl Measured {
-    pub fn ended(self, program: &[OsString], ended: Ended) -> Report<'_> {
+    pub(super) fn ended(self, program: &[OsString], ended: Ended) -> Report<'_> {
         Report { program, ended, measured: self }
     }
 }
 
-pub struct Report<'a> {
+pub(super) struct Report<'a> {
     program: &'a [OsString],
     ended: Ended,
     measured: Measured,
@@ -110,7 +110,7 @@ struct Stalled {
 }
 
 impl Report<'_> {
-    pub fn render(&self, form: Form) -> Result<String> {
+    pub(super) fn render(&self, form: Form) -> Result<String> {
         match form {
             Form::Text => Ok(self.text()),
             Form::Json => {

@@ -23,7 +23,7 @@ enum Who {
 }
 
 #[derive(Debug, PartialEq, Eq, Clone)]
-pub struct Rule {
+pub(super) struct Rule {
     who: Who,
     /// The program as it is called, or the last part of that.
     program: Option<Vec<u8>>,
@@ -34,7 +34,7 @@ pub struct Rule {
 }
 
 /// For whom, and what.
-pub struct Caller<'a> {
+pub(super) struct Caller<'a> {
     pub uid: u32,
     pub gid: u32,
     pub pid: i32,
@@ -47,7 +47,7 @@ pub struct Caller<'a> {
 
 /// Where a rule sends the program.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Destination {
+pub(super) struct Destination {
     pub controllers: String,
     pub path: PathBuf,
     /// Its name came from a template: it is made when it is missing.
@@ -55,7 +55,7 @@ pub struct Destination {
 }
 
 /// The rules of this host.
-pub fn read() -> Result<Vec<Rule>> {
+pub(super) fn read() -> Result<Vec<Rule>> {
     let mut files = vec![PathBuf::from(FILE)];
     let entries = crate::sys::directory::list(Path::new(DIRECTORY)).unwrap_or_default().into_iter();
     let mut more: Vec<PathBuf> =
@@ -151,7 +151,7 @@ fn split(line: &[u8]) -> Vec<Vec<u8>> {
 
 /// Where the first rule that fits sends the caller, with those that say the same user again. None when he stays.
 #[must_use]
-pub fn destinations(rules: &[Rule], caller: &Caller<'_>) -> Vec<Destination> {
+pub(super) fn destinations(rules: &[Rule], caller: &Caller<'_>) -> Vec<Destination> {
     let fits = |rule: &Rule| caller.is(&rule.who) && caller.runs(rule);
     let Some(first) = rules.iter().position(|rule| rule.who != Who::Ditto && fits(rule)) else {
         return Vec::new();

@@ -14,13 +14,13 @@ const MANY: usize = 500;
 
 /// What was read: of each process where it stands among the command lines, or why not.
 #[derive(Default)]
-pub struct Ahead {
+pub(super) struct Ahead {
     found: Vec<(i32, nix::Result<Range<usize>>)>,
 }
 
 impl Ahead {
     /// None where it would not pay: for few processes, or on one processor.
-    pub fn start(proc: &ProcRoot, pids: &[Pid]) -> Option<JoinHandle<(Ahead, Commands)>> {
+    pub(super) fn start(proc: &ProcRoot, pids: &[Pid]) -> Option<JoinHandle<(Ahead, Commands)>> {
         if pids.len() < MANY
             || std::thread::available_parallelism().is_ok_and(|processors| processors.get() < 2)
         {
@@ -42,7 +42,7 @@ impl Ahead {
     }
 
     /// None of a process that was not read.
-    pub fn of(&self, pid: i32) -> Option<nix::Result<Range<usize>>> {
+    pub(super) fn of(&self, pid: i32) -> Option<nix::Result<Range<usize>>> {
         let at = self.found.binary_search_by_key(&pid, |(pid, _)| *pid).ok()?;
         Some(self.found[at].1.clone())
     }

@@ -15,7 +15,7 @@ use crate::output::tree::Forest;
 use crate::proc::{Stat, Users};
 use crate::text;
 
-pub struct Cells<'a> {
+pub(super) struct Cells<'a> {
     pub found: &'a Found,
     pub forest: &'a Forest,
     pub columns: &'a [Id],
@@ -70,7 +70,7 @@ fn title(seen: &Seen) -> String {
 }
 
 /// Of long digits those that people use.
-pub fn short(id: &str) -> &str {
+pub(super) fn short(id: &str) -> &str {
     let digits = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
     if digits { id.get(..12).unwrap_or(id) } else { id }
 }
@@ -196,7 +196,7 @@ impl Cells<'_> {
 }
 
 /// What is the same for every process of a container.
-pub fn of_container(id: Id, container: &crate::container::Container) -> Value<'_> {
+pub(super) fn of_container(id: Id, container: &crate::container::Container) -> Value<'_> {
     match id {
         Id::Runtime => Value::text(container.runtime.name()),
         Id::Engine => Value::text(container.engine),

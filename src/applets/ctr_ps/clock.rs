@@ -5,7 +5,7 @@ use crate::sys;
 
 /// What a process's times are counted from.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Clock {
+pub(super) struct Clock {
     /// Seconds since the boot; none where proc does not tell.
     pub uptime: Option<u64>,
     /// When that was, in seconds since 1970.
@@ -14,7 +14,7 @@ pub struct Clock {
 
 impl Clock {
     #[must_use]
-    pub fn read(proc: &ProcRoot) -> Clock {
+    pub(super) fn read(proc: &ProcRoot) -> Clock {
         let file = |name: &str| std::fs::read(proc.path().join(name)).unwrap_or_default();
         let uptime = file("uptime").split(|&b| b == b'.').next().and_then(number);
         let boot = file("stat").split(|&b| b == b'\n').find_map(|line| number(line.strip_prefix(b"btime ")?));
@@ -23,19 +23,19 @@ impl Clock {
 
     /// When that was, for ticks since the boot.
     #[must_use]
-    pub fn epoch(self, start: u64) -> Option<i64> {
+    pub(super) fn epoch(self, start: u64) -> Option<i64> {
         self.boot?.checked_add(i64::try_from(start / TICKS).ok()?)
     }
 
     /// How many seconds ago.
     #[must_use]
-    pub fn age(self, start: u64) -> Option<u64> {
+    pub(super) fn age(self, start: u64) -> Option<u64> {
         Some(self.uptime?.saturating_sub(start / TICKS))
     }
 
     /// Its hour if it was today, the day if it was this year, else the year.
     #[must_use]
-    pub fn stime(self, start: u64) -> Option<String> {
+    pub(super) fn stime(self, start: u64) -> Option<String> {
         const MONTHS: [&str; 12] =
             ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let then = sys::local_time(self.epoch(start)?)?;
@@ -50,21 +50,21 @@ impl Clock {
 
     /// Whole, in local time.
     #[must_use]
-    pub fn start(self, start: u64) -> Option<String> {
+    pub(super) fn start(self, start: u64) -> Option<String> {
         local(self.epoch(start)?)
     }
 }
 
 /// `2026-11-22 14:38:03`
 #[must_use]
-pub fn local(epoch: i64) -> Option<String> {
+pub(super) fn local(epoch: i64) -> Option<String> {
     let t = sys::local_time(epoch)?;
     Some(format!("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", t.year, t.month, t.day, t.hour, t.minute, t.second))
 }
 
 /// `[DD-]HH:MM:SS`
 #[must_use]
-pub fn cpu_time(ticks: u64) -> String {
+pub(super) fn cpu_time(ticks: u64) -> String {
     duration(ticks / TICKS)
 }
 
@@ -76,14 +76,14 @@ fn duration(seconds: u64) -> String {
 
 /// `[[DD-]HH:]MM:SS`
 #[must_use]
-pub fn elapsed(seconds: u64) -> String {
+pub(super) fn elapsed(seconds: u64) -> String {
     let whole = duration(seconds);
     whole.strip_prefix("00:").map_or(whole.clone(), str::to_owned)
 }
 
 /// In two units at most: `45s`, `12m`, `3h12m`, `5d4h`.
 #[must_use]
-pub fn ago(seconds: u64) -> String {
+pub(super) fn ago(seconds: u64) -> String {
     let pair = |(big, unit): (u64, &str), (small, part): (u64, &str)| match small {
         0 => format!("{big}{unit}"),
         _ => format!("{big}{unit}{small}{part}"),
@@ -99,13 +99,13 @@ pub fn ago(seconds: u64) -> String {
 
 /// Tenths of a percent of one CPU since it began.
 #[must_use]
-pub fn share(ticks: u64, age: u64) -> u64 {
+pub(super) fn share(ticks: u64, age: u64) -> u64 {
     ticks.saturating_mul(1_000).checked_div(TICKS.saturating_mul(age)).unwrap_or(0)
 }
 
 /// A terminal by its device number; none for 0.
 #[must_use]
-pub fn tty(device: i32) -> Option<String> {
+pub(super) fn tty(device: i32) -> Option<String> {
     #[expect(clippy::cast_sign_loss, reason = "a device number is 32 bits")]
     let device = device as u32;
     let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xf_ff00));

@@ -9,7 +9,7 @@ use crate::text;
 /// In the order of `--list-columns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::enum_variant_names)] // a container has an id
-pub enum Id {
+pub(super) enum Id {
     User,
     Uid,
     Ruid,
@@ -58,37 +58,37 @@ pub enum Id {
 }
 
 /// What must be read of a process before a cell can be made; 0 when what it is listed by is enough.
-pub mod needs {
-    pub const STAT: u16 = 1;
-    pub const STATE: u16 = 2;
-    pub const CGROUP: u16 = 4;
-    pub const NS: u16 = 8;
-    pub const LSM: u16 = 16;
-    pub const OOM: u16 = 32;
-    pub const UID_MAP: u16 = 64;
-    pub const PASSWD: u16 = 128;
+pub(super) mod needs {
+    pub(crate) const STAT: u16 = 1;
+    pub(crate) const STATE: u16 = 2;
+    pub(crate) const CGROUP: u16 = 4;
+    pub(crate) const NS: u16 = 8;
+    pub(crate) const LSM: u16 = 16;
+    pub(crate) const OOM: u16 = 32;
+    pub(crate) const UID_MAP: u16 = 64;
+    pub(crate) const PASSWD: u16 = 128;
     /// How it came into its container: its ancestors must be known.
-    pub const VIA: u16 = 256;
-    pub const NAME: u16 = 512;
-    pub const COMMAND: u16 = 1024;
+    pub(crate) const VIA: u16 = 256;
+    pub(crate) const NAME: u16 = 512;
+    pub(crate) const COMMAND: u16 = 1024;
 }
 use needs::{CGROUP, COMMAND, LSM, NAME, NS, OOM, PASSWD, STAT, STATE, UID_MAP, VIA};
 
-pub const fn number(name: &'static str, help: &'static str) -> Column {
+pub(super) const fn number(name: &'static str, help: &'static str) -> Column {
     Column { name, help, align: Align::Right, json: Json::Number, hint: 0, truncate: false, wrap: false }
 }
 
-pub const fn words(name: &'static str, help: &'static str) -> Column {
+pub(super) const fn words(name: &'static str, help: &'static str) -> Column {
     Column { align: Align::Left, json: Json::String, ..number(name, help) }
 }
 
 /// Text that reads as a number.
-pub const fn figure(name: &'static str, help: &'static str) -> Column {
+pub(super) const fn figure(name: &'static str, help: &'static str) -> Column {
     Column { json: Json::String, ..number(name, help) }
 }
 
 /// The table.
-pub static COLUMNS: [(Id, Column, u16); 52] = [
+pub(super) static COLUMNS: [(Id, Column, u16); 52] = [
     (Id::User, words("USER", "effective user, on the host"), 0),
     (Id::Uid, number("UID", "its number"), 0),
     (Id::Ruid, number("RUID", "number of the real user, on the host"), STATE),
@@ -143,9 +143,9 @@ pub static COLUMNS: [(Id, Column, u16); 52] = [
     (Id::Command, words("COMMAND", "command line (ARGS is the same)"), COMMAND),
 ];
 
-pub const DEFAULT: &[Id] = &[Id::User, Id::Pid, Id::Cpid, Id::Container, Id::Command];
+pub(super) const DEFAULT: &[Id] = &[Id::User, Id::Pid, Id::Cpid, Id::Container, Id::Command];
 
-pub const JSON: &[Id] = &[
+pub(super) const JSON: &[Id] = &[
     Id::Pid,
     Id::Ppid,
     Id::Cpid,
@@ -162,10 +162,10 @@ pub const JSON: &[Id] = &[
     Id::Command,
 ];
 
-pub const FULL: &[Id] =
+pub(super) const FULL: &[Id] =
     &[Id::User, Id::Pid, Id::Ppid, Id::C, Id::Stime, Id::Tty, Id::Time, Id::Cpid, Id::Container, Id::Command];
 
-pub const SECURITY: &[Id] =
+pub(super) const SECURITY: &[Id] =
     &[Id::User, Id::Pid, Id::Container, Id::Capdiff, Id::Seccomp, Id::Nnp, Id::Lsm, Id::Command];
 
 impl Id {
@@ -174,18 +174,18 @@ impl Id {
     }
 
     #[must_use]
-    pub fn column(self) -> &'static Column {
+    pub(super) fn column(self) -> &'static Column {
         &self.row().1
     }
 
     #[must_use]
-    pub fn needs(self) -> u16 {
+    pub(super) fn needs(self) -> u16 {
         self.row().2
     }
 }
 
 /// The columns of one name: in any case, `ns` for all kinds of namespaces.
-pub fn named(name: &str) -> Vec<Id> {
+pub(super) fn named(name: &str) -> Vec<Id> {
     let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
     let all = COLUMNS.iter().map(|row| row.0);
     match () {
@@ -197,7 +197,7 @@ pub fn named(name: &str) -> Vec<Id> {
 
 /// `-o LIST`: replaces the default columns, or with a `+` before it is put before the last of them. `named` finds those of a
 /// name.
-pub fn parse<T: Clone>(list: &str, default: &[T], named: impl Fn(&str) -> Vec<T>) -> Result<Vec<T>> {
+pub(super) fn parse<T: Clone>(list: &str, default: &[T], named: impl Fn(&str) -> Vec<T>) -> Result<Vec<T>> {
     let (mut columns, names) = match list.strip_prefix('+') {
         Some(names) => (default.to_vec(), names),
         None => (Vec::new(), list),

@@ -8,7 +8,7 @@ use crate::container::Container;
 use crate::isolation::ids::ById;
 
 /// A container with processes.
-pub struct Seen {
+pub(super) struct Seen {
     pub container: Rc<Container>,
     /// As it is shown, before control characters are escaped.
     pub label: String,
@@ -22,7 +22,7 @@ pub struct Seen {
 }
 
 #[derive(Default)]
-pub struct Containers {
+pub(super) struct Containers {
     pub all: Vec<Seen>,
     /// The same object mostly: then nothing of it is compared. Held, so that no other gets its address.
     by_address: ById<*const Container, (Rc<Container>, usize)>,
@@ -32,7 +32,7 @@ pub struct Containers {
 
 impl Containers {
     /// Its number.
-    pub fn number(&mut self, container: &Rc<Container>) -> usize {
+    pub(super) fn number(&mut self, container: &Rc<Container>) -> usize {
         if let Some((_, known)) = self.by_address.get(&Rc::as_ptr(container)) {
             return *known;
         }
@@ -54,12 +54,12 @@ impl Containers {
     }
 
     /// The container and those around it, by their numbers.
-    pub fn chain(&self, number: usize) -> impl Iterator<Item = usize> {
+    pub(super) fn chain(&self, number: usize) -> impl Iterator<Item = usize> {
         std::iter::successors(Some(number), |number| self.all.get(*number).and_then(|seen| seen.outer))
     }
 
     /// Counts processes, and finds first ones that no record names.
-    pub fn complete(&mut self, processes: &[Process]) {
+    pub(super) fn complete(&mut self, processes: &[Process]) {
         for process in processes {
             let Some(own) = process.container else { continue };
             let mut around = Some(own);

@@ -17,7 +17,7 @@ use crate::isolation::kind::{Kind, parse_link};
 use crate::proc::{ProcRoot, Scan, Stat, Status, Users, number, vanished};
 
 #[derive(Default)]
-pub struct Facts {
+pub(super) struct Facts {
     pub stat: Option<Stat>,
     /// What it may do; none of a status that is cut off.
     pub state: Option<State>,
@@ -32,7 +32,7 @@ pub struct Facts {
     pub name: Vec<u8>,
 }
 
-pub struct Reader<'a> {
+pub(super) struct Reader<'a> {
     proc: &'a ProcRoot,
     scan: Scan,
     needs: u16,
@@ -45,7 +45,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(
+    pub(super) fn new(
         (proc, scan): (&'a ProcRoot, Scan),
         (needs, no_args): (u16, bool),
         (ahead, commands): (Ahead, Commands),
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Fails when the process has gone.
-    pub fn read(&mut self, process: &mut Process) -> nix::Result<()> {
+    pub(super) fn read(&mut self, process: &mut Process) -> nix::Result<()> {
         if self.needs & !(needs::COMMAND | needs::VIA) != 0 {
             process.facts = Some(Box::new(self.facts(process)?));
         }
@@ -136,27 +136,27 @@ impl<'a> Reader<'a> {
     }
 
     /// The command lines of all that were read.
-    pub fn into_commands(self) -> Commands {
+    pub(super) fn into_commands(self) -> Commands {
         self.commands
     }
 }
 
 /// Command lines, one behind the other: there are tens of thousands.
 #[derive(Default)]
-pub struct Commands(Vec<u8>);
+pub(super) struct Commands(Vec<u8>);
 
 impl Commands {
     /// As it stands, control characters and all.
-    pub fn of(&self, process: &Process) -> &[u8] {
+    pub(super) fn of(&self, process: &Process) -> &[u8] {
         self.at(&process.command)
     }
 
-    pub fn at(&self, range: &Range<usize>) -> &[u8] {
+    pub(super) fn at(&self, range: &Range<usize>) -> &[u8] {
         self.0.get(range.clone()).unwrap_or_default()
     }
 
     /// The argument list in one line: the NULs between arguments are blanks.
-    pub fn add(&mut self, cmdline: &[u8]) -> Range<usize> {
+    pub(super) fn add(&mut self, cmdline: &[u8]) -> Range<usize> {
         let end = cmdline.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
         let range = self.add_name(&cmdline[..end]);
         self.0[range.clone()].iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');

@@ -18,7 +18,7 @@ use crate::isolation::ids::ById;
 use crate::proc::{ProcRoot, Scan, broken, vanished};
 
 /// A process to show. There may be tens of thousands.
-pub struct Process {
+pub(super) struct Process {
     pub pid: i32,
     pub ppid: Option<i32>,
     /// The PID in its own pid namespace.
@@ -36,7 +36,7 @@ pub struct Process {
 }
 
 /// What is to be found out.
-pub struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     pub selection: &'a Selection,
     pub way: Way,
     /// See [`super::columns::needs`].
@@ -51,7 +51,7 @@ impl Wanted<'_> {
     }
 }
 
-pub struct Found {
+pub(super) struct Found {
     pub list: Vec<Process>,
     pub commands: Commands,
     pub containers: Containers,
@@ -61,7 +61,7 @@ pub struct Found {
     pub missing: Vec<i32>,
 }
 
-pub fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Found> {
+pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Found> {
     let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
     let needs_all = wanted.needs & needs::VIA != 0 || wanted.selection.needs_all();
     let pids: Vec<Pid> = match (&wanted.selection.pids[..], needs_all) {

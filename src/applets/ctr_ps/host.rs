@@ -8,7 +8,7 @@ use super::Request;
 use crate::container::Files;
 use crate::proc::{ProcRoot, Users};
 
-pub struct Host {
+pub(super) struct Host {
     pub proc: ProcRoot,
     pub files: Files,
     pub passwd: Vec<u8>,
@@ -16,7 +16,7 @@ pub struct Host {
 }
 
 impl Host {
-    pub fn new(request: &Request) -> Result<Host> {
+    pub(super) fn new(request: &Request) -> Result<Host> {
         let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
         let files = Files::new(&root)?;
         let proc = match (&request.proc_root, &request.root) {

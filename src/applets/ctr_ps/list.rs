@@ -19,7 +19,7 @@ use crate::proc::{ProcRoot, Stat, Users};
 
 /// A column of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
+pub(super) enum Of {
     /// As processes have it.
     Same(Id),
     Init,
@@ -31,7 +31,7 @@ pub enum Of {
     Group,
 }
 
-pub static COLUMNS: [(Of, Column); 21] = [
+pub(super) static COLUMNS: [(Of, Column); 21] = [
     (Of::Same(Id::Container), words("CONTAINER", "RUNTIME:NAME; of nested ones all, outermost first")),
     (Of::Same(Id::Runtime), words("RUNTIME", "what made it")),
     (Of::Same(Id::Engine), words("ENGINE", "what does the work behind it")),
@@ -55,7 +55,7 @@ pub static COLUMNS: [(Of, Column); 21] = [
     (Of::Group, words("CGROUP", "its own control group")),
 ];
 
-pub const DEFAULT: &[Of] = &[
+pub(super) const DEFAULT: &[Of] = &[
     Of::Same(Id::Container),
     Of::Same(Id::Id),
     Of::Same(Id::Owner),
@@ -70,27 +70,27 @@ pub const DEFAULT: &[Of] = &[
 
 impl Of {
     #[must_use]
-    pub fn column(self) -> &'static Column {
+    pub(super) fn column(self) -> &'static Column {
         COLUMNS.iter().find(|row| row.0 == self).map_or(&COLUMNS[0].1, |row| &row.1)
     }
 }
 
 #[must_use]
-pub fn named(name: &str) -> Vec<Of> {
+pub(super) fn named(name: &str) -> Vec<Of> {
     let found = COLUMNS.iter().find(|row| row.1.name.eq_ignore_ascii_case(name));
     found.map(|row| row.0).into_iter().collect()
 }
 
 /// How cells are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub(super) enum Form {
     People,
     /// Whole numbers and names.
     Raw,
     Json,
 }
 
-pub struct List<'a> {
+pub(super) struct List<'a> {
     pub proc: &'a ProcRoot,
     pub containers: &'a Containers,
     /// Those to list, by number.
@@ -106,7 +106,7 @@ pub struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    pub fn new(
+    pub(super) fn new(
         proc: &'a ProcRoot,
         found: &'a Found,
         selection: &Selection,

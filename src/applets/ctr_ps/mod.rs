@@ -296,7 +296,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
     ],
 };
 
-pub fn run(call: &Call) -> Outcome {
+pub(crate) fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let operands = GRAMMAR.parse(call, &mut request)?;
     if request.list_columns {
@@ -330,7 +330,7 @@ pub fn run(call: &Call) -> Outcome {
 }
 
 #[must_use]
-pub fn options(name: &'static str, about: &'static str) -> clap::Command {
+pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
     GRAMMAR.command(name, about)
 }
 

@@ -8,7 +8,7 @@ use crate::isolation::capabilities::{Mask, all, bits};
 
 /// The capabilities of a set.
 #[must_use]
-pub fn names(set: Mask) -> String {
+pub(super) fn names(set: Mask) -> String {
     match set {
         0 => "none".to_owned(),
         _ if is_all(set) => "all".to_owned(),
@@ -24,7 +24,7 @@ fn is_all(set: Mask) -> bool {
 /// What a container's bounding set has besides the runtime's default, and what it lacks of that; none where
 /// no default is known. Of several defaults the nearest counts: packagers change them.
 #[must_use]
-pub fn against_default(container: &Container, set: Mask) -> Option<String> {
+pub(super) fn against_default(container: &Container, set: Mask) -> Option<String> {
     if is_all(set) {
         return Some("all".to_owned());
     }
@@ -60,7 +60,7 @@ fn defaults(container: &Container) -> &'static [&'static str] {
 
 /// The mode as status has it.
 #[must_use]
-pub fn seccomp(mode: u8) -> Option<&'static str> {
+pub(super) fn seccomp(mode: u8) -> Option<&'static str> {
     ["off", "strict", "filter"].get(usize::from(mode)).copied()
 }
 

@@ -15,7 +15,7 @@ use crate::text;
 
 /// What was asked for; of several kinds a process must fit each.
 #[derive(Default)]
-pub struct Selection {
+pub(super) struct Selection {
     /// Words for containers, as the user wrote them.
     pub containers: Vec<String>,
     pub pids: Vec<i32>,
@@ -30,26 +30,26 @@ pub struct Selection {
 impl Selection {
     /// Are all processes needed to tell which are shown?
     #[must_use]
-    pub fn needs_all(&self) -> bool {
+    pub(super) fn needs_all(&self) -> bool {
         let both = !self.pids.is_empty() && !self.containers.is_empty();
         both || !self.vias.is_empty()
     }
 
     /// Are all processes shown, but for threads of the kernel?
     #[must_use]
-    pub fn is_all(&self) -> bool {
+    pub(super) fn is_all(&self) -> bool {
         self.containers.is_empty() && self.runtimes.is_empty() && !self.contained && !self.by_process()
     }
 
     /// Is a thread of the kernel shown that has this PID?
     #[must_use]
-    pub fn may_be_kernels(&self, pid: i32) -> bool {
+    pub(super) fn may_be_kernels(&self, pid: i32) -> bool {
         self.kernel_threads || self.pids.contains(&pid)
     }
 
     /// Are processes asked for by what they are themselves, and not by their containers?
     #[must_use]
-    pub fn by_process(&self) -> bool {
+    pub(super) fn by_process(&self) -> bool {
         !(self.pids.is_empty() && self.users.is_empty() && self.hows.is_empty() && self.vias.is_empty())
     }
 
@@ -67,7 +67,7 @@ impl Selection {
 }
 
 /// The containers that are asked for.
-pub struct Chosen {
+pub(super) struct Chosen {
     /// None is: all are shown, and what is in none.
     none: bool,
     /// By number; with a PID inside, only that process.
@@ -78,7 +78,7 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    pub fn new(list: &[Process], containers: &Containers, selection: &Selection) -> Result<Chosen> {
+    pub(super) fn new(list: &[Process], containers: &Containers, selection: &Selection) -> Result<Chosen> {
         let mut words = Vec::new();
         let mut named = Vec::new();
         if !selection.containers.is_empty() {
@@ -108,7 +108,7 @@ impl Chosen {
     }
 
     /// Is this process to be shown?
-    pub fn shows(&self, containers: &Containers, selection: &Selection, process: &Process) -> bool {
+    pub(super) fn shows(&self, containers: &Containers, selection: &Selection, process: &Process) -> bool {
         let among = match process.container {
             Some(container) => self.has(containers, container),
             None => self.none,
@@ -117,7 +117,7 @@ impl Chosen {
     }
 
     /// Is it, or one around it, among them?
-    pub fn has(&self, containers: &Containers, number: usize) -> bool {
+    pub(super) fn has(&self, containers: &Containers, number: usize) -> bool {
         let word = |number| self.words.is_empty() || self.words.iter().any(|(word, _)| *word == number);
         let runtime = |number: usize| {
             self.runtimes.is_empty() || self.runtimes.contains(&containers.all[number].container.runtime)
@@ -177,12 +177,12 @@ fn is_pid(word: &str) -> bool {
 }
 
 /// The words of a list: `a,b c`.
-pub fn words(list: &OsStr) -> impl Iterator<Item = &OsStr> {
+pub(super) fn words(list: &OsStr) -> impl Iterator<Item = &OsStr> {
     let separator = |byte: &u8| matches!(byte, b',' | b' ' | b'\t' | b'\n');
     list.as_bytes().split(separator).filter(|word| !word.is_empty()).map(OsStr::from_bytes)
 }
 
-pub fn pids(list: &OsStr) -> Result<Vec<i32>> {
+pub(super) fn pids(list: &OsStr) -> Result<Vec<i32>> {
     let pid = |word: &OsStr| {
         let pid = word.to_str().and_then(|word| word.parse().ok()).filter(|&pid: &i32| pid > 0);
         pid.ok_or_else(|| anyhow!("'{}' is no PID", text::shown(word)))
@@ -194,7 +194,7 @@ pub fn pids(list: &OsStr) -> Result<Vec<i32>> {
     Ok(pids)
 }
 
-pub fn runtimes(list: &OsStr) -> Result<Vec<Runtime>> {
+pub(super) fn runtimes(list: &OsStr) -> Result<Vec<Runtime>> {
     let runtime = |word: &OsStr| {
         let known = word.to_str().and_then(Runtime::from_name);
         known.ok_or_else(|| anyhow!("no runtime '{}' (there are {})", text::shown(word), Runtime::names()))
@@ -203,7 +203,7 @@ pub fn runtimes(list: &OsStr) -> Result<Vec<Runtime>> {
 }
 
 /// `--how`: how containers are known, and how processes came in, in one list.
-pub fn hows(list: &OsStr, selection: &mut Selection) -> Result<()> {
+pub(super) fn hows(list: &OsStr, selection: &mut Selection) -> Result<()> {
     for word in words(list) {
         let name = word.to_str().unwrap_or_default();
         match (How::from_name(name), Via::from_name(name)) {
@@ -219,7 +219,7 @@ pub fn hows(list: &OsStr, selection: &mut Selection) -> Result<()> {
 }
 
 /// A user's number, by the name in passwd or as it is.
-pub fn users(list: &OsStr, passwd: &[u8]) -> Result<Vec<u32>> {
+pub(super) fn users(list: &OsStr, passwd: &[u8]) -> Result<Vec<u32>> {
     let user = |word: &OsStr| {
         let number = || word.to_str()?.parse().ok();
         let id = crate::proc::id_of(passwd, word.as_bytes()).or_else(number);

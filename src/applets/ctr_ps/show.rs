@@ -18,7 +18,7 @@ use crate::proc::{ProcRoot, Users};
 use crate::text;
 
 /// The processes.
-pub fn processes(
+pub(super) fn processes(
     out: &mut Out,
     found: &Found,
     request: &Request,
@@ -47,7 +47,7 @@ pub fn processes(
 }
 
 /// The containers.
-pub fn containers(
+pub(super) fn containers(
     out: &mut Out,
     found: &Found,
     request: &Request,
@@ -73,7 +73,7 @@ pub fn containers(
 }
 
 /// The columns there are.
-pub fn list_columns(request: &Request) -> Result<(), Exit> {
+pub(super) fn list_columns(request: &Request) -> Result<(), Exit> {
     let of_processes = || columns::COLUMNS.iter().map(|row| &row.1).collect();
     let of_containers = || list::COLUMNS.iter().map(|row| &row.1).collect();
     let columns: Vec<&Column> = if request.list { of_containers() } else { of_processes() };

@@ -10,13 +10,13 @@ use crate::isolation::cgroup::{self, Hierarchies, Membership};
 use crate::proc::{ProcRoot, number};
 
 /// The groups of a container that are its own.
-pub struct Groups {
+pub(super) struct Groups {
     lines: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Groups {
     /// By one of its processes; none if that is in no group of its container's own.
-    pub fn of(proc: &ProcRoot, pid: Pid, container: &Container) -> Option<Groups> {
+    pub(super) fn of(proc: &ProcRoot, pid: Pid, container: &Container) -> Option<Groups> {
         let text = proc.read(pid, "cgroup").ok()?;
         let own = |line: Membership<'_>| {
             let group = group_of(std::str::from_utf8(line.path).ok()?, container)?;
@@ -27,13 +27,13 @@ impl Groups {
     }
 
     /// Its path: in the unified hierarchy, if it has one there.
-    pub fn path(&self) -> Option<&[u8]> {
+    pub(super) fn path(&self) -> Option<&[u8]> {
         let unified = self.lines.iter().find(|(controllers, _)| controllers.is_empty());
         unified.or(self.lines.first()).map(|(_, path)| path.as_slice())
     }
 
     /// Bytes in use, without what the kernel would give back at once: as `docker stats` counts.
-    pub fn memory(&self, mounted: &Hierarchies) -> Option<u64> {
+    pub(super) fn memory(&self, mounted: &Hierarchies) -> Option<u64> {
         let directory = self.directory(mounted, "memory")?;
         let (used, cache) = match directory.version {
             Version::One => ("memory.usage_in_bytes", "total_inactive_file"),
@@ -44,7 +44,7 @@ impl Groups {
     }
 
     /// The least limit of its group and those above; none where there is none.
-    pub fn limit(&self, mounted: &Hierarchies) -> Option<u64> {
+    pub(super) fn limit(&self, mounted: &Hierarchies) -> Option<u64> {
         let directory = self.directory(mounted, "memory")?;
         match directory.version {
             Version::One => {
@@ -57,7 +57,7 @@ impl Groups {
     }
 
     /// Is it frozen? None when that cannot be read.
-    pub fn paused(&self, mounted: &Hierarchies) -> Option<bool> {
+    pub(super) fn paused(&self, mounted: &Hierarchies) -> Option<bool> {
         let directory = self.directory(mounted, "freezer")?;
         match directory.version {
             Version::One => read(&directory.path.join("freezer.state")).map(|state| state != b"THAWED"),
@@ -126,7 +126,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 
 /// `1.5G`, with a digit after the point below ten.
 #[must_use]
-pub fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["B", "K", "M", "G", "T", "P", "E"];
     let mut unit = 0;
     let mut tenths = u128::from(bytes) * 10;

@@ -5,7 +5,7 @@ use super::gather::Process;
 use crate::container::How;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
+pub(super) enum Via {
     /// The container's first process.
     Init,
     /// A descendant of that.
@@ -18,7 +18,7 @@ pub enum Via {
 
 impl Via {
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Via::Init => "init",
             Via::Fork => "fork",
@@ -28,13 +28,13 @@ impl Via {
     }
 
     #[must_use]
-    pub fn from_name(name: &str) -> Option<Via> {
+    pub(super) fn from_name(name: &str) -> Option<Via> {
         [Via::Init, Via::Fork, Via::Exec, Via::Ns].into_iter().find(|via| via.name() == name)
     }
 }
 
 /// Of every process. They stand in the order of their PIDs; the parent's may be higher.
-pub fn find(list: &mut [Process], containers: &Containers) {
+pub(super) fn find(list: &mut [Process], containers: &Containers) {
     for at in 0..list.len() {
         // Nothing to tell, and so nothing to find it by for those below.
         if list[at].container.is_none_or(|number| containers.all[number].init.is_none()) {

@@ -16,7 +16,7 @@ const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[H";
 const LEAVE: &[u8] = b"\x1b[?25h\x1b[?1049l";
 
 /// Seconds, with a point maybe: a tenth of one at least.
-pub fn interval(word: Option<&OsStr>) -> Result<Duration> {
+pub(super) fn interval(word: Option<&OsStr>) -> Result<Duration> {
     let Some(word) = word else { return Ok(Duration::from_secs(2)) };
     let seconds = word.to_str().and_then(|word| word.parse::<f64>().ok());
     let seconds = seconds.filter(|seconds| (0.1..=1e6).contains(seconds));
@@ -26,7 +26,10 @@ pub fn interval(word: Option<&OsStr>) -> Result<Duration> {
 }
 
 /// Never ends by itself.
-pub fn watch(interval: Duration, mut frame: impl FnMut(&mut Out) -> Result<(), Exit>) -> Result<(), Exit> {
+pub(super) fn watch(
+    interval: Duration,
+    mut frame: impl FnMut(&mut Out) -> Result<(), Exit>,
+) -> Result<(), Exit> {
     let terminal = std::io::stdout().is_terminal();
     if terminal {
         sys::on_end_write(LEAVE)?;

@@ -149,7 +149,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
     ],
 };
 
-pub fn run(call: &Call) -> Outcome {
+pub(crate) fn run(call: &Call) -> Outcome {
     let mut request = Request {
         form: Form::Text,
         style: Style::Short,
@@ -200,7 +200,7 @@ fn walk(call: &Call, request: &mut Request) -> Outcome {
 }
 
 #[must_use]
-pub fn options(name: &'static str, about: &'static str) -> clap::Command {
+pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
     GRAMMAR.command(name, about)
 }
 

@@ -15,7 +15,7 @@ use crate::output::json as output_json;
 use crate::text;
 
 /// As the original prints it; the target is shown as it was given.
-pub fn line(request: &mut Request, word: &OsStr, flags: &str) {
+pub(super) fn line(request: &mut Request, word: &OsStr, flags: &str) {
     let word = text::shown(word);
     let line = match request.style {
         Style::Short => format!("{word}: {flags}\n"),
@@ -29,7 +29,7 @@ pub fn line(request: &mut Request, word: &OsStr, flags: &str) {
 }
 
 /// The sets and what programs inherit. In short: without what says nothing.
-pub fn iab(request: &mut Request, word: &OsStr, sets: &Sets) {
+pub(super) fn iab(request: &mut Request, word: &OsStr, sets: &Sets) {
     let iab = sets.iab();
     let last = request.last;
     let verbose = !matches!(request.style, Style::Short);
@@ -46,7 +46,7 @@ pub fn iab(request: &mut Request, word: &OsStr, sets: &Sets) {
 }
 
 /// `web: docker default +NET_ADMIN -MKNOD`.
-pub fn diff(request: &mut Request, word: &OsStr, process: &Process, base: &Base) {
+pub(super) fn diff(request: &mut Request, word: &OsStr, process: &Process, base: &Base) {
     let sets = &process.state.sets;
     let last = request.last;
     let said = |mask: Mask, of: Of| match base {
@@ -68,7 +68,7 @@ pub fn diff(request: &mut Request, word: &OsStr, process: &Process, base: &Base)
 }
 
 /// The usual sets: name, mask, where it stands.
-pub fn baselines(request: &mut Request) {
+pub(super) fn baselines(request: &mut Request) {
     let width = BASELINES.iter().map(|baseline| baseline.name.len()).max().unwrap_or(0);
     for baseline in &BASELINES {
         let mask = baseline.mask(request.last);
@@ -88,7 +88,7 @@ const SETS: [(&str, Of); 5] = [
 ];
 
 /// A line for each capability that is in any of the sets; then the threads that differ.
-pub fn table(request: &mut Request, word: &OsStr, process: &Process) {
+pub(super) fn table(request: &mut Request, word: &OsStr, process: &Process) {
     let comm = text::escape(&process.state.name);
     let heading = format!("{} ({comm})", text::shown(word));
     one_table(request, &heading, &process.state);
@@ -203,7 +203,7 @@ impl May {
     }
 }
 
-pub fn json(request: &mut Request) -> Result<(), Exit> {
+pub(super) fn json(request: &mut Request) -> Result<(), Exit> {
     let processes = std::mem::take(&mut request.processes);
     request.out.push(b"{\"processes\":[");
     for (i, (word, process)) in processes.iter().enumerate() {
@@ -247,7 +247,7 @@ fn record<'a>(word: &'a OsStr, process: &'a Process, last: u8) -> Record<'a> {
 }
 
 /// The sets in quotes and in brackets, each only where it says something.
-pub fn quoted(sets: &Sets, last: u8) -> String {
+pub(super) fn quoted(sets: &Sets, last: u8) -> String {
     let flags = sets.flags().text(last);
     let iab = sets.iab();
     let mut text = String::new();

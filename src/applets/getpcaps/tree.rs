@@ -17,7 +17,7 @@ use crate::proc::{Scan, vanished};
 use crate::text;
 
 /// Below the targets that were found, or all of them if none was asked for.
-pub fn show(request: &mut Request, some: bool) -> Result<(), Exit> {
+pub(super) fn show(request: &mut Request, some: bool) -> Result<(), Exit> {
     let mut states: HashMap<Pid, State> = HashMap::default();
     let mut pids = Vec::new();
     for pid in Scan::pids(&request.proc)? {

@@ -30,7 +30,7 @@ struct Person {
     command: String,
 }
 
-pub struct Cells<'a> {
+pub(super) struct Cells<'a> {
     proc: &'a ProcRoot,
     found: &'a Found,
     relations: Vec<Relation>,
@@ -44,7 +44,7 @@ pub struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    pub fn new(
+    pub(super) fn new(
         proc: &'a ProcRoot,
         files: &'a Files,
         found: &'a Found,
@@ -66,7 +66,7 @@ impl<'a> Cells<'a> {
         })
     }
 
-    pub fn cell(&self, id: Id, at: usize, pid: Option<Pid>) -> Option<String> {
+    pub(super) fn cell(&self, id: Id, at: usize, pid: Option<Pid>) -> Option<String> {
         let namespace = &self.found.namespaces[at];
         match id {
             Id::Ns => Some(namespace.inode.to_string()),
@@ -98,18 +98,18 @@ impl<'a> Cells<'a> {
     }
 
     #[must_use]
-    pub fn ppid(&self, pid: Pid) -> Option<Pid> {
+    pub(super) fn ppid(&self, pid: Pid) -> Option<Pid> {
         self.person(pid).ppid.map(Pid::from_raw)
     }
 
     /// The namespace that owns one, if it is listed.
     #[must_use]
-    pub fn owner(&self, at: usize) -> Option<usize> {
+    pub(super) fn owner(&self, at: usize) -> Option<usize> {
         self.found.find(Kind::User, self.relation(at).owner)
     }
 
     #[must_use]
-    pub fn parent(&self, at: usize) -> Option<usize> {
+    pub(super) fn parent(&self, at: usize) -> Option<usize> {
         self.found.find(self.found.namespaces[at].kind, self.relation(at).parent)
     }
 

@@ -23,7 +23,7 @@ use crate::proc::{ProcRoot, Scan, broken, entries};
 use crate::sys;
 
 /// What keeps a namespace alive besides processes in it.
-pub enum Holder {
+pub(super) enum Holder {
     Descriptor {
         pid: Pid,
         fd: i32,
@@ -36,7 +36,7 @@ pub enum Holder {
     },
 }
 
-pub struct Namespace {
+pub(super) struct Namespace {
     pub kind: Kind,
     pub inode: u64,
     /// Processes in it, in order of PID; only the first unless members are asked for.
@@ -50,7 +50,7 @@ pub struct Namespace {
 }
 
 /// What to look for.
-pub struct Wanted {
+pub(super) struct Wanted {
     pub kinds: Vec<Kind>,
     pub descriptors: bool,
     /// The namespace all of whose members are wanted.
@@ -60,18 +60,18 @@ pub struct Wanted {
 }
 
 #[derive(Default)]
-pub struct Found {
+pub(super) struct Found {
     pub namespaces: Vec<Namespace>,
     by_id: HashMap<(Kind, u64), usize>,
 }
 
 impl Found {
     #[must_use]
-    pub fn find(&self, kind: Kind, inode: u64) -> Option<usize> {
+    pub(super) fn find(&self, kind: Kind, inode: u64) -> Option<usize> {
         self.by_id.get(&(kind, inode)).copied()
     }
 
-    pub fn of(&mut self, kind: Kind, inode: u64) -> usize {
+    pub(super) fn of(&mut self, kind: Kind, inode: u64) -> usize {
         *self.by_id.entry((kind, inode)).or_insert_with(|| {
             self.namespaces.push(Namespace {
                 kind,
@@ -88,7 +88,7 @@ impl Found {
 
     /// By inode, as they are listed.
     #[must_use]
-    pub fn in_order(&self) -> Vec<usize> {
+    pub(super) fn in_order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.namespaces.len()).collect();
         order.sort_by_key(|&at| (self.namespaces[at].inode, self.namespaces[at].kind));
         order
@@ -96,7 +96,7 @@ impl Found {
 }
 
 /// The inner error is of the list of mounts, which has a status of its own.
-pub fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<std::io::Result<Found>> {
+pub(super) fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<std::io::Result<Found>> {
     let cannot = || format!("cannot read {}", proc.path().display());
     let pids = Scan::pids(proc).with_context(cannot)?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -333,7 +333,7 @@ fn mounts(text: &[u8], wanted: &Wanted, found: &mut Found) {
 impl Namespace {
     /// A descriptor of it, whatever it is that keeps it.
     #[must_use]
-    pub fn open(&self, proc: &ProcRoot) -> Option<OwnedFd> {
+    pub(super) fn open(&self, proc: &ProcRoot) -> Option<OwnedFd> {
         let file = |path: PathBuf| ns::open_file(&path).ok();
         let of_member = self.members.first().and_then(|pid| file(proc.of(*pid, &self.kind.link())));
         of_member.or_else(|| self.mounts.iter().find_map(|path| held(path))).or_else(|| match &self.holder {

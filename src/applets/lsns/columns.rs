@@ -4,7 +4,7 @@ use crate::output::table::{Align, Column, Json};
 
 /// In the order of `--output-all`; then ours, which are shown only when named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Id {
+pub(super) enum Id {
     Ns,
     Type,
     Path,
@@ -38,7 +38,7 @@ const fn text(name: &'static str, help: &'static str) -> Column {
 }
 
 /// The table: a row for each [`Id`], in its order.
-pub static COLUMNS: [(Id, Column); 21] = [
+pub(super) static COLUMNS: [(Id, Column); 21] = [
     (Id::Ns, number("NS", 10, "namespace identifier (inode number)")),
     (Id::Type, Column { hint: 5, ..text("TYPE", "kind of namespace") }),
     (Id::Path, text("PATH", "path to the namespace")),
@@ -66,17 +66,17 @@ pub static COLUMNS: [(Id, Column); 21] = [
 ];
 
 /// How many of the table are the original's.
-pub const ORIGINAL: usize = 13;
+pub(super) const ORIGINAL: usize = 13;
 
 impl Id {
     #[must_use]
-    pub fn column(self) -> &'static Column {
+    pub(super) fn column(self) -> &'static Column {
         &COLUMNS[self as usize].1
     }
 
     /// By name, in any case.
     #[must_use]
-    pub fn find(name: &str) -> Option<Id> {
+    pub(super) fn find(name: &str) -> Option<Id> {
         COLUMNS.iter().find(|(_, column)| column.name.eq_ignore_ascii_case(name)).map(|(id, _)| *id)
     }
 }
@@ -86,14 +86,14 @@ const MOST: usize = 26;
 
 /// What is wrong with a list of columns; the original is silent about some of it.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Wrong {
+pub(super) enum Wrong {
     /// The rest of the list from the name that is none.
     Unknown(String),
     Silent,
 }
 
 /// `-o LIST`: replaces the default columns, or with a `+` before it is added to them.
-pub fn parse(list: &str, default: &[Id]) -> Result<Vec<Id>, Wrong> {
+pub(super) fn parse(list: &str, default: &[Id]) -> Result<Vec<Id>, Wrong> {
     let (mut columns, names) = match list.strip_prefix('+') {
         Some(names) => (default.to_vec(), names),
         None => (Vec::new(), list),

@@ -12,13 +12,13 @@ use crate::proc::ProcRoot;
 
 /// Of one namespace; an inode of 0 is none, or one that we may not see.
 #[derive(Default, Clone, Copy)]
-pub struct Relation {
+pub(super) struct Relation {
     pub parent: u64,
     pub owner: u64,
 }
 
 /// Relations of all namespaces. With `ghosts`, parents and owners that nothing else showed are added.
-pub fn relate(proc: &ProcRoot, found: &mut Found, kinds: &[Kind], ghosts: bool) -> Vec<Relation> {
+pub(super) fn relate(proc: &ProcRoot, found: &mut Found, kinds: &[Kind], ghosts: bool) -> Vec<Relation> {
     let mut relations = Vec::new();
     while relations.len() < found.namespaces.len() {
         let at = relations.len();
@@ -46,7 +46,7 @@ pub fn relate(proc: &ProcRoot, found: &mut Found, kinds: &[Kind], ghosts: bool) 
 }
 
 /// Asks the kernel, over rtnetlink(7), what id our network namespace knows others by.
-pub struct NetIds(Option<OwnedFd>);
+pub(super) struct NetIds(Option<OwnedFd>);
 
 const RTM_GETNSID: u16 = 90;
 const NETNSA_NSID: u16 = 1;
@@ -54,14 +54,14 @@ const NETNSA_FD: u16 = 3;
 
 impl NetIds {
     #[must_use]
-    pub fn new() -> NetIds {
+    pub(super) fn new() -> NetIds {
         let flags = SockFlag::SOCK_CLOEXEC;
         NetIds(socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute).ok())
     }
 
     /// `unassigned`, or the number; none when the kernel does not tell.
     #[must_use]
-    pub fn of(&self, namespace: &OwnedFd) -> Option<String> {
+    pub(super) fn of(&self, namespace: &OwnedFd) -> Option<String> {
         let socket = self.0.as_ref()?;
         let mut request = Vec::with_capacity(28);
         request.extend_from_slice(&28_u32.to_ne_bytes()); // nlmsghdr: length, type, flags, sequence, port

@@ -27,14 +27,14 @@ use crate::text;
 
 const NO_MOUNTS: u8 = 32;
 
-pub fn list_columns(request: &Request) -> Outcome {
+pub(super) fn list_columns(request: &Request) -> Outcome {
     let mut out = Out::stdout();
     let columns: Vec<&Column> = COLUMNS.iter().map(|(_, column)| column).collect();
     table::print_columns(&mut out, &columns, "lsns-columns", &layout(request, "lsns-columns", None));
     Ok(out.finish().map(|()| 0)?)
 }
 
-pub fn list(name: &str, request: &Request, operand: Option<Operand>, columns: &[Id]) -> Outcome {
+pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, columns: &[Id]) -> Outcome {
     let proc = request.proc_root.as_ref().map(ProcRoot::new).unwrap_or_default();
     let filter = request.filter.as_deref().map(|expression| parse_filter(name, expression)).transpose()?;
     let task = match (&request.task, &operand) {

@@ -37,7 +37,7 @@ use crate::text;
 /// Where the program finds the container's root with `--host-root`.
 const CTR_ROOT: &str = "CTR_ROOT";
 
-pub fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
+pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
     let lookup = Lookup::new(name, Purpose::Enter);
     let target = request.target.as_ref().map(|target| match target {
@@ -77,7 +77,7 @@ pub fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
 }
 
 /// What is on its way to be the program.
-pub struct Entry<'a> {
+pub(super) struct Entry<'a> {
     pub name: &'a str,
     pub request: &'a Request,
     pub opened: Opened,
@@ -86,25 +86,25 @@ pub struct Entry<'a> {
 }
 
 /// All that is left to do is to execute the program.
-pub struct Ready {
+pub(super) struct Ready {
     environment: Option<Environment>,
     image: Option<OwnedFd>,
 }
 
 impl Entry<'_> {
     /// The same, for a child to go on with; this one keeps nothing open.
-    pub fn take(&mut self) -> Self {
+    pub(super) fn take(&mut self) -> Self {
         Entry { opened: std::mem::take(&mut self.opened), user: self.user, ..*self }
     }
 
     /// The user that the program runs as, if it is another.
-    pub fn becomes(&self) -> Option<u32> {
+    pub(super) fn becomes(&self) -> Option<u32> {
         self.opened.likeness.as_ref().map(|likeness| likeness.persona.uid).or(self.user.uid)
     }
 
     /// Enters the namespaces, the root and the directory; mounts what the program alone is to see. The pid
     /// namespace comes as late as the others allow: a helper that is forked after it is a member of it.
-    pub fn enter(&mut self) -> Result<()> {
+    pub(super) fn enter(&mut self) -> Result<()> {
         let (request, opened) = (self.request, &mut self.opened);
         // Tried while we may: in the user namespace setgroups(2) can be denied. Reported only when both tries fail.
         let other_groups = self.user.enters || (opened.user_ns && opened.likeness.is_some());
@@ -136,7 +136,7 @@ impl Entry<'_> {
     }
 
     /// A group that may have no more processes takes this one, as it is there already.
-    pub fn join_groups(&mut self) -> Result<()> {
+    pub(super) fn join_groups(&mut self) -> Result<()> {
         for group in &self.opened.groups {
             match cgroup::join(group).context("cannot join the control group of the target") {
                 Err(error) if may_stay_out(self.request) => stays_out(self.name, &error),
@@ -148,12 +148,12 @@ impl Entry<'_> {
 
     /// Must the program's process mount proc, with rights that the program does not get? Else it is born with
     /// no more than those.
-    pub fn finishes_inside(&self) -> bool {
+    pub(super) fn finishes_inside(&self) -> bool {
         self.opened.proc_at.is_some() && self.opened.is_restricted(self.request)
     }
 
     /// Becomes what the program is to be. From here on nothing is held of the outside but what the program gets.
-    pub fn settle(mut self) -> Result<Ready> {
+    pub(super) fn settle(mut self) -> Result<Ready> {
         let (request, opened) = (self.request, &mut self.opened);
         opened.set.enter_rest()?;
         if let Some(directory) = opened.environ_of.take() {
@@ -197,7 +197,7 @@ impl Entry<'_> {
 
 impl Ready {
     /// Comes back only with the reason why not.
-    pub fn execute(self, request: &Request, program: &[OsString]) -> Exit {
+    pub(super) fn execute(self, request: &Request, program: &[OsString]) -> Exit {
         match self.image {
             Some(image) => exec::exec_file(&image, program, self.environment),
             // A search for a container of that name would read the state files of all containers in this process.
@@ -390,7 +390,7 @@ fn change_directory(request: &Request, opened: &Opened) -> Result<()> {
 
 /// Who the program runs as.
 #[derive(Clone, Copy)]
-pub struct Credentials {
+pub(super) struct Credentials {
     /// A user namespace is entered, and its root is to be become.
     enters: bool,
     pub uid: Option<u32>,

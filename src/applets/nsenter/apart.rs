@@ -23,7 +23,7 @@ use crate::launch::exec;
 use crate::sys::{self, Ended};
 
 /// A result that can be handed from one process to another.
-pub trait Portable: Sized {
+pub(super) trait Portable: Sized {
     fn pack(self) -> (Vec<u8>, Vec<OwnedFd>);
     /// None: it is no result of this kind.
     fn unpack(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Self>;
@@ -43,7 +43,7 @@ impl std::error::Error for Failed {}
 
 /// Does the work in a child if the program's process will be seen by a container's. A failure of the child ends in
 /// [`outcome`].
-pub fn apart<T: Portable>(request: &Request, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn apart<T: Portable>(request: &Request, work: impl FnOnce() -> Result<T>) -> Result<T> {
     if !request.is_seen_inside() || !children_stay() {
         return work();
     }
@@ -69,7 +69,7 @@ pub fn apart<T: Portable>(request: &Request, work: impl FnOnce() -> Result<T>) -
 }
 
 /// How the program ends after this error: as the child that failed, or with what there is to say.
-pub fn outcome(error: Error) -> Outcome {
+pub(super) fn outcome(error: Error) -> Outcome {
     match error.downcast_ref() {
         Some(Failed(ended)) => exec::as_child(*ended),
         None => Err(error.into()),

@@ -20,7 +20,7 @@ use crate::launch::pty::{Outside, Pair, lead_session};
 use crate::launch::sibling::{Birth, Started};
 use crate::sys;
 
-pub fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program: &[OsString]) -> Outcome {
+pub(super) fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program: &[OsString]) -> Outcome {
     exec::reset_sigchld()?;
     let job = if terminal.is_none() { Foreground::ours() } else { None };
     let mut outcome = Attempt::new(&mut entry, &mut terminal, job.as_ref(), Place::Inherited).run(program)?;

@@ -36,7 +36,7 @@ const SHELLS: [&str; 6] = ["/bin/sh", "/bin/bash", "/bin/dash", "/bin/zsh", "/us
 
 /// The first variable that has another program or library run than the caller's own environment would.
 /// Usual values of PATH and SHELL do no harm.
-pub fn chooses(environment: &Environment, named: bool) -> Option<&str> {
+pub(super) fn chooses(environment: &Environment, named: bool) -> Option<&str> {
     environment.iter().find_map(|entry| {
         let at = entry.as_bytes().iter().position(|&b| b == b'=')?;
         let name = std::str::from_utf8(&entry.as_bytes()[..at]).ok()?;

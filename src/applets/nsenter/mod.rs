@@ -330,7 +330,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
     ],
 };
 
-pub fn run(call: &Call) -> Outcome {
+pub(crate) fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let program = GRAMMAR.parse(call, &mut request)?;
     request.settle(&program)?;
@@ -358,7 +358,7 @@ fn run_shielded(call: &Call) -> Exit {
 }
 
 #[must_use]
-pub fn options(name: &'static str, about: &'static str) -> clap::Command {
+pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
     GRAMMAR.command(name, about)
 }
 

@@ -31,7 +31,7 @@ use crate::proc::{ProcRoot, Status};
 
 /// What is opened outside for use inside.
 #[derive(Default)]
-pub struct Opened {
+pub(super) struct Opened {
     pub set: Set,
     /// The target, where the kernel has pidfds.
     pub pidfd: Option<OwnedFd>,
@@ -64,13 +64,13 @@ pub struct Opened {
 
 impl Opened {
     /// Does the program run with less than what enters?
-    pub fn is_restricted(&self, request: &Request) -> bool {
+    pub(super) fn is_restricted(&self, request: &Request) -> bool {
         self.likeness.is_some() || self.user_ns || request.uid.is_some() || request.gid.is_some()
     }
 }
 
 /// What `--as-container` is to become.
-pub struct Likeness {
+pub(super) struct Likeness {
     pub persona: Persona,
     /// Nobody in its user namespace may change groups.
     pub groups_denied: bool,
@@ -80,7 +80,12 @@ pub struct Likeness {
     pub oom_score_adj: Option<Vec<u8>>,
 }
 
-pub fn open_all(name: &str, proc: &ProcRoot, request: &Request, target: Option<Held>) -> Result<Opened> {
+pub(super) fn open_all(
+    name: &str,
+    proc: &ProcRoot,
+    request: &Request,
+    target: Option<Held>,
+) -> Result<Opened> {
     let pid = target.as_ref().map(|held| held.pid);
     let number_is_held = pid.filter(|_| target.as_ref().is_some_and(|held| held.pidfd.is_none()));
     let held_by_proc = number_is_held.and_then(|pid| ns::open_file(&proc.of(pid, "")).ok());
@@ -210,11 +215,11 @@ fn namespace(proc: &ProcRoot, kind: Kind, request: &Request, pid: Option<Pid>) -
 
 /// Users may enter containers of their own whose control groups they may not join: those are the system's to
 /// hand out. Who asks for them by name is told that it failed.
-pub fn may_stay_out(request: &Request) -> bool {
+pub(super) fn may_stay_out(request: &Request) -> bool {
     !request.join_cgroup && !geteuid().is_root()
 }
 
-pub fn stays_out(name: &str, error: &anyhow::Error) {
+pub(super) fn stays_out(name: &str, error: &anyhow::Error) {
     exit::warn(
         name,
         &format!(
@@ -344,7 +349,7 @@ fn open_environment(proc: &ProcRoot, path: &Path, opened: &mut Opened) -> Result
     Ok(())
 }
 
-pub fn read_environ(directory: &OwnedFd) -> Result<Vec<u8>> {
+pub(super) fn read_environ(directory: &OwnedFd) -> Result<Vec<u8>> {
     let failed = "cannot open the environment of the target";
     let fd =
         openat(directory, "environ", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).context(failed)?;
@@ -440,7 +445,7 @@ fn user_parent(proc: &ProcRoot, opened: &Opened, pid: Option<Pid>) -> Result<Own
 
 /// An option needs a process, and none is given.
 #[derive(Debug)]
-pub struct NoTarget;
+pub(super) struct NoTarget;
 
 impl fmt::Display for NoTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -449,7 +454,7 @@ impl fmt::Display for NoTarget {
 }
 
 /// `nsenter web -- COMMAND` is what other tools would have: here the first operand is the program.
-pub fn meant_as_target(request: &Request) -> impl Fn() -> Option<String> + Send + Sync + 'static {
+pub(super) fn meant_as_target(request: &Request) -> impl Fn() -> Option<String> + Send + Sync + 'static {
     let word = request.program.clone().and_then(|program| program.into_string().ok());
     let inside = request.enters_files() && request.target.is_some();
     move || {

@@ -19,7 +19,7 @@ use crate::text;
 type Done = Result<(), Exit>;
 
 impl Request {
-    pub fn namespace(&mut self, kind: Kind, file: Option<&OsStr>) -> Done {
+    pub(super) fn namespace(&mut self, kind: Kind, file: Option<&OsStr>) -> Done {
         match file {
             None if self.kinds.contains(&kind) => {}
             None => self.kinds.push(kind),
@@ -41,7 +41,7 @@ fn nsid(word: &OsStr) -> Result<u64, Exit> {
     cli::number(word, "").map_err(|_| anyhow!("failed to parse nsid: {}", text::shown(word)).into())
 }
 
-pub fn target(request: &mut Request, word: &OsStr) -> Done {
+pub(super) fn target(request: &mut Request, word: &OsStr) -> Done {
     if request.target.is_some() {
         return Err(anyhow!("option --target may be given only once").into());
     }
@@ -52,17 +52,17 @@ pub fn target(request: &mut Request, word: &OsStr) -> Done {
     Ok(())
 }
 
-pub fn socket(request: &mut Request, word: &OsStr) -> Done {
+pub(super) fn socket(request: &mut Request, word: &OsStr) -> Done {
     request.net_socket = Some(cli::number::<i32>(word, "failed to parse file descriptor")?);
     Ok(())
 }
 
-pub fn uid(request: &mut Request, word: &OsStr) -> Done {
+pub(super) fn uid(request: &mut Request, word: &OsStr) -> Done {
     request.uid = Some(id(word, "failed to parse uid")?);
     Ok(())
 }
 
-pub fn gid(request: &mut Request, word: &OsStr) -> Done {
+pub(super) fn gid(request: &mut Request, word: &OsStr) -> Done {
     request.gid = Some(id(word, "failed to parse gid")?);
     Ok(())
 }
@@ -71,7 +71,7 @@ fn id(word: &OsStr, problem: &str) -> Result<Id, Exit> {
     if word == "follow" { Ok(Id::Follow) } else { Ok(Id::Number(cli::number(word, problem)?)) }
 }
 
-pub fn wd(request: &mut Request, path: Option<&OsStr>) -> Done {
+pub(super) fn wd(request: &mut Request, path: Option<&OsStr>) -> Done {
     if request.wdns.is_some() {
         return Err(anyhow!("options --wdns and --wd cannot be combined").into());
     }
@@ -80,7 +80,7 @@ pub fn wd(request: &mut Request, path: Option<&OsStr>) -> Done {
 }
 
 /// Without a path it leaves the directory as it is.
-pub fn wdns(request: &mut Request, path: Option<&OsStr>) -> Done {
+pub(super) fn wdns(request: &mut Request, path: Option<&OsStr>) -> Done {
     if !matches!(request.wd, Directory::Unchanged) {
         return Err(anyhow!("options --wd and --wdns cannot be combined").into());
     }
@@ -88,7 +88,7 @@ pub fn wdns(request: &mut Request, path: Option<&OsStr>) -> Done {
     Ok(())
 }
 
-pub fn root(request: &mut Request, path: Option<&OsStr>) -> Done {
+pub(super) fn root(request: &mut Request, path: Option<&OsStr>) -> Done {
     request.root = open_directory(path)?;
     Ok(())
 }
@@ -100,17 +100,17 @@ fn open_directory(path: Option<&OsStr>) -> Result<Directory, Exit> {
     }
 }
 
-pub fn user(request: &mut Request, word: &OsStr) -> Done {
+pub(super) fn user(request: &mut Request, word: &OsStr) -> Done {
     request.user = Some(word.to_os_string());
     Ok(())
 }
 
-pub fn host_root(request: &mut Request, directory: Option<&OsStr>) -> Done {
+pub(super) fn host_root(request: &mut Request, directory: Option<&OsStr>) -> Done {
     request.host_root = Some(absolute("--host-root", directory, "/run/ctrbox/root")?);
     Ok(())
 }
 
-pub fn mount_proc(request: &mut Request, directory: Option<&OsStr>) -> Done {
+pub(super) fn mount_proc(request: &mut Request, directory: Option<&OsStr>) -> Done {
     request.mount_proc = Some(absolute("--mount-proc", directory, "/proc")?);
     Ok(())
 }
@@ -127,7 +127,7 @@ fn absolute(option: &str, directory: Option<&OsStr>, default: &str) -> Result<Pa
 }
 
 /// `3`, `3,5`, `3-7`: descriptors that we were started with.
-pub fn pass_fds(request: &mut Request, list: &OsStr) -> Done {
+pub(super) fn pass_fds(request: &mut Request, list: &OsStr) -> Done {
     for word in list.as_bytes().split(|&b| b == b',').map(OsStr::from_bytes) {
         let problem = "failed to parse file descriptors";
         let (first, last) = match word.as_bytes().iter().position(|&b| b == b'-') {

@@ -12,7 +12,7 @@ use crate::launch::harden::Numbers;
 
 /// What the command line asks for. Files are open already: an error of theirs comes in its turn.
 #[derive(Default)]
-pub struct Request {
+pub(super) struct Request {
     pub target: Option<Target>,
     pub all: bool,
     /// Kinds to take from the target.
@@ -47,7 +47,7 @@ pub struct Request {
 }
 
 #[derive(Default)]
-pub enum Directory {
+pub(super) enum Directory {
     #[default]
     Unchanged,
     OfTarget,
@@ -55,14 +55,14 @@ pub enum Directory {
 }
 
 #[derive(Clone, Copy)]
-pub enum Id {
+pub(super) enum Id {
     Number(u32),
     /// The owner of the target.
     Follow,
 }
 
 /// What is asked of the system before it can be decided what `--all` means.
-pub struct Facts {
+pub(super) struct Facts {
     /// The target's user namespace is not ours, so it can be entered.
     pub other_user_ns: bool,
     /// Kinds that this kernel has; for who is not root, those in which the target is elsewhere than we: what is
@@ -74,7 +74,7 @@ pub struct Facts {
 
 impl Request {
     /// What options bring along, and which do not go together. Before anything is done.
-    pub fn settle(&mut self, operands: &[OsString]) -> Result<()> {
+    pub(super) fn settle(&mut self, operands: &[OsString]) -> Result<()> {
         if self.applet && operands.is_empty() {
             bail!("option --applet needs the name of an applet ('ctrbox --list' names all)");
         }
@@ -105,7 +105,7 @@ impl Request {
 
     /// Does it name the kind, one way or another? (`--all` takes it from the target.)
     #[must_use]
-    pub fn names(&self, kind: Kind) -> bool {
+    pub(super) fn names(&self, kind: Kind) -> bool {
         self.all || self.kinds.contains(&kind) || self.has_file(kind)
     }
 
@@ -115,27 +115,27 @@ impl Request {
 
     /// Does the program come from another root than ours?
     #[must_use]
-    pub fn enters_files(&self) -> bool {
+    pub(super) fn enters_files(&self) -> bool {
         self.host_root.is_none() && (self.names(Kind::Mnt) || !matches!(self.root, Directory::Unchanged))
     }
 
     /// Is the program the container's own, or can processes of the container see it? Then it gets no
     /// descriptor that it is not to have.
     #[must_use]
-    pub fn among_others(&self) -> bool {
+    pub(super) fn among_others(&self) -> bool {
         self.enters_files() || self.names(Kind::Pid) || self.names(Kind::User) || self.user_parent
     }
 
     /// Can the container's processes see the program's process before it is executed?
     #[must_use]
-    pub fn is_seen_inside(&self) -> bool {
+    pub(super) fn is_seen_inside(&self) -> bool {
         self.names(Kind::Pid) && !self.no_fork
     }
 
     /// The kinds to take from the target: those asked for, or all that this kernel has. Our own user namespace
     /// cannot be entered, so `--all` leaves it out. With the host's files we stay root of the host as well:
     /// as root of the container we could be traced by its processes, which would have the host's files then.
-    pub fn wanted(&self, facts: impl FnOnce() -> Result<Facts>) -> Result<Vec<Kind>> {
+    pub(super) fn wanted(&self, facts: impl FnOnce() -> Result<Facts>) -> Result<Vec<Kind>> {
         let mut kinds = self.kinds.clone();
         if self.all {
             let facts = facts()?;
@@ -152,7 +152,7 @@ impl Request {
     }
 
     /// Where proc is to be mounted, if it is: for the pid namespace that is entered.
-    pub fn proc_at(&self, enters_pid: bool) -> Result<Option<PathBuf>> {
+    pub(super) fn proc_at(&self, enters_pid: bool) -> Result<Option<PathBuf>> {
         match (&self.mount_proc, &self.host_root) {
             (Some(_), _) if !enters_pid => bail!("option --mount-proc needs a pid namespace to enter (-p)"),
             (Some(directory), _) => Ok(Some(directory.clone())),

@@ -28,7 +28,7 @@ const FAILURE: u8 = 1;
 /// <linux/magic.h>
 const BINFMTFS_MAGIC: FsType = FsType(0x4249_4e4d);
 
-pub fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
+pub(super) fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
     let me = Pid::this();
     let request = &plan.request;

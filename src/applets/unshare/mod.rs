@@ -213,14 +213,14 @@ static GRAMMAR: Grammar<Request> = Grammar {
     ],
 };
 
-pub fn run(call: &Call) -> Outcome {
+pub(crate) fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let program = GRAMMAR.parse(call, &mut request)?;
     act::act(call.name, request.plan()?, &program)
 }
 
 #[must_use]
-pub fn options(name: &'static str, about: &'static str) -> clap::Command {
+pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
     GRAMMAR.command(name, about)
 }
 

@@ -15,17 +15,17 @@ use crate::launch::exec::Environment;
 use crate::proc::{ProcRoot, Users, id_of};
 
 /// Where binfmt_misc is mounted unless told otherwise.
-pub const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
+pub(super) const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
 
 /// The options of one of the two maps.
 #[derive(Default)]
-pub struct Ids {
+pub(super) struct Ids {
     pub single: Option<u32>,
     pub ranges: Vec<Range>,
 }
 
 #[derive(Default)]
-pub struct Request {
+pub(super) struct Request {
     pub kinds: Vec<Kind>,
     pub files: Vec<(Kind, OsString)>,
     pub fork: bool,
@@ -52,7 +52,7 @@ pub struct Request {
 
 /// Of the mounts in a new mount namespace, all of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Propagation(pub Option<MsFlags>);
+pub(super) struct Propagation(pub Option<MsFlags>);
 
 impl Default for Propagation {
     fn default() -> Self {
@@ -62,7 +62,7 @@ impl Default for Propagation {
 
 /// Who writes a map, and which.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Map {
+pub(super) enum Map {
     None,
     /// One id: the process writes it itself once inside.
     Own(Single),
@@ -70,21 +70,21 @@ pub enum Map {
     Helper(Vec<Range>),
 }
 
-pub struct Plan {
+pub(super) struct Plan {
     pub request: Request,
     pub users: Map,
     pub groups: Map,
 }
 
 impl Request {
-    pub fn add(&mut self, kind: Kind) {
+    pub(super) fn add(&mut self, kind: Kind) {
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);
         }
     }
 
     /// The last file of a kind counts.
-    pub fn unshare(&mut self, kind: Kind, file: Option<&OsStr>) -> Result<(), crate::exit::Exit> {
+    pub(super) fn unshare(&mut self, kind: Kind, file: Option<&OsStr>) -> Result<(), crate::exit::Exit> {
         self.add(kind);
         if let Some(file) = file {
             self.files.retain(|(other, _)| *other != kind);
@@ -94,12 +94,12 @@ impl Request {
     }
 
     #[must_use]
-    pub fn has(&self, kind: Kind) -> bool {
+    pub(super) fn has(&self, kind: Kind) -> bool {
         self.kinds.contains(&kind)
     }
 
     /// Ids are asked for by calls that can say that they failed.
-    pub fn plan(mut self) -> Result<Plan> {
+    pub(super) fn plan(mut self) -> Result<Plan> {
         if (self.monotonic.is_some() || self.boottime.is_some()) && !self.has(Kind::Time) {
             bail!("options --monotonic and --boottime require unsharing of a time namespace (-T)");
         }
@@ -126,7 +126,7 @@ fn map(ids: Ids, current: u32, owned: bool) -> Map {
 }
 
 /// What root grants to us of users or groups.
-pub fn granted(which: Which) -> Result<Range> {
+pub(super) fn granted(which: Which) -> Result<Range> {
     let uid = getresuid()?.effective.as_raw();
     let users = Users::read(std::fs::File::open("/etc/passwd"));
     let user = users.get(uid).ok_or_else(|| anyhow!("you (user {uid}) don't exist."))?;
@@ -134,7 +134,7 @@ pub fn granted(which: Which) -> Result<Range> {
 }
 
 /// Every id that we have, as itself.
-pub fn own_ids(which: Which) -> Result<Vec<Range>> {
+pub(super) fn own_ids(which: Which) -> Result<Vec<Range>> {
     let path = ProcRoot::default().own(which.file());
     let text =
         std::fs::read_to_string(&path).with_context(|| format!("could not open '{}'", path.display()))?;
@@ -142,7 +142,7 @@ pub fn own_ids(which: Which) -> Result<Vec<Range>> {
 }
 
 /// A number, or a name in a file like /etc/passwd. The highest number is no id: it means "none" to the kernel.
-pub fn id_or_name(word: &OsStr, file: &str) -> Result<u32> {
+pub(super) fn id_or_name(word: &OsStr, file: &str) -> Result<u32> {
     let numeric = word.to_str().is_some_and(|word| {
         let digits = word.trim_start().trim_start_matches(['+', '-']);
         !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
@@ -154,7 +154,7 @@ pub fn id_or_name(word: &OsStr, file: &str) -> Result<u32> {
     id.filter(|&id| id != u32::MAX).ok_or_else(|| Error::from(Errno::EINVAL))
 }
 
-pub fn propagation(word: &str) -> Option<Propagation> {
+pub(super) fn propagation(word: &str) -> Option<Propagation> {
     match word {
         "slave" => Some(Propagation(Some(MsFlags::MS_SLAVE))),
         "private" => Some(Propagation(Some(MsFlags::MS_PRIVATE))),
@@ -165,7 +165,7 @@ pub fn propagation(word: &str) -> Option<Propagation> {
 }
 
 /// The variables of ours that a comma separated list names.
-pub fn chosen_variables(list: &OsStr) -> Environment {
+pub(super) fn chosen_variables(list: &OsStr) -> Environment {
     let names = list.as_bytes().split(|&b| b == b',').filter(|name| !name.is_empty());
     let values = names.filter_map(|name| {
         let name = OsStr::from_bytes(name);

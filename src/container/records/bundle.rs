@@ -10,7 +10,7 @@ use crate::container::{Container, Files};
 
 /// The parts of `config.json` that tell whose container it is.
 #[derive(Deserialize, Default)]
-pub struct Spec {
+pub(super) struct Spec {
     #[serde(default)]
     pub hostname: Option<String>,
     #[serde(default)]
@@ -33,36 +33,36 @@ struct Mount {
 }
 
 impl Spec {
-    pub fn read(files: &Files, path: &str) -> Option<Spec> {
+    pub(super) fn read(files: &Files, path: &str) -> Option<Spec> {
         let (spec, modified) = files.json_dated::<Spec>(path)?;
         Some(Spec { path: Some(path.to_owned()), modified: Some(modified), ..spec })
     }
 
-    pub fn annotation(&self, name: &str) -> Option<&str> {
+    pub(super) fn annotation(&self, name: &str) -> Option<&str> {
         self.annotations.as_ref()?.get(name).map(String::as_str)
     }
 
     /// The annotations that no program wrote for itself: all but those that begin like one of `but`.
-    pub fn labels(&self, but: &[&str]) -> Vec<(String, String)> {
+    pub(super) fn labels(&self, but: &[&str]) -> Vec<(String, String)> {
         let all = self.annotations.iter().flatten();
         let of_user = all.filter(|(name, _)| !but.iter().any(|prefix| name.starts_with(prefix)));
         of_user.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     /// What is mounted on a path of the container.
-    pub fn source(&self, destination: &str) -> Option<&str> {
+    pub(super) fn source(&self, destination: &str) -> Option<&str> {
         let mut mounts = self.mounts.iter().flatten();
         mounts.find(|mount| mount.destination == destination).map(|mount| mount.source.as_str())
     }
 
-    pub fn hostname(&self) -> Option<String> {
+    pub(super) fn hostname(&self) -> Option<String> {
         self.hostname.clone().filter(|name| !name.is_empty())
     }
 }
 
 /// The first process of a container, and what tells it from a later one of the same number.
 #[derive(Default)]
-pub struct Init {
+pub(super) struct Init {
     pub pid: Option<Pid>,
     pub start: Option<u64>,
     pub noted: Option<i64>,
@@ -70,19 +70,19 @@ pub struct Init {
 
 impl Init {
     /// From a file that holds the PID alone.
-    pub fn from_file(files: &Files, path: &str) -> Option<Init> {
+    pub(super) fn from_file(files: &Files, path: &str) -> Option<Init> {
         let (pid, noted) = files.number_dated(path).filter(|(pid, _)| *pid > 0)?;
         Some(Init { pid: Some(Pid::from_raw(pid)), start: None, noted: Some(noted) })
     }
 
-    pub fn give(self, container: &mut Container) {
+    pub(super) fn give(self, container: &mut Container) {
         (container.init, container.init_start, container.init_noted) = (self.pid, self.start, self.noted);
     }
 }
 
 /// runc's `DIRECTORY/ID/state.json`.
 #[derive(Deserialize)]
-pub struct Runc {
+pub(super) struct Runc {
     #[serde(default)]
     init_process_pid: i32,
     #[serde(default)]
@@ -94,7 +94,7 @@ pub struct Runc {
 }
 
 #[derive(Deserialize, Default)]
-pub struct RuncConfig {
+pub(super) struct RuncConfig {
     #[serde(default)]
     pub hostname: String,
     /// The annotations, as `NAME=VALUE`, and `bundle=PATH`.
@@ -103,26 +103,26 @@ pub struct RuncConfig {
 }
 
 impl Runc {
-    pub fn read(files: &Files, directory: &str, id: &str) -> Option<Runc> {
+    pub(super) fn read(files: &Files, directory: &str, id: &str) -> Option<Runc> {
         files.json(&format!("{directory}/{id}/state.json"))
     }
 
-    pub fn init(&self) -> Init {
+    pub(super) fn init(&self) -> Init {
         Init { pid: pid(self.init_process_pid), start: self.init_process_start, noted: None }
     }
 
-    pub fn bundle(&self) -> Option<&str> {
+    pub(super) fn bundle(&self) -> Option<&str> {
         self.labels().find(|(name, _)| *name == "bundle").map(|(_, path)| path)
     }
 
-    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(super) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.config.labels.iter().flatten().filter_map(|label| label.split_once('='))
     }
 }
 
 /// crun's `DIRECTORY/ID/status`.
 #[derive(Deserialize)]
-pub struct Crun {
+pub(super) struct Crun {
     #[serde(default)]
     pid: i32,
     /// Since crun 0.15.
@@ -135,18 +135,18 @@ pub struct Crun {
 }
 
 impl Crun {
-    pub fn read(files: &Files, directory: &str, id: &str) -> Option<Crun> {
+    pub(super) fn read(files: &Files, directory: &str, id: &str) -> Option<Crun> {
         files.json(&format!("{directory}/{id}/status"))
     }
 
-    pub fn init(&self) -> Init {
+    pub(super) fn init(&self) -> Init {
         Init { pid: pid(self.pid), start: self.start.filter(|&start| start > 0), noted: None }
     }
 }
 
 /// youki's `DIRECTORY/ID/state.json`, after its documentation. It has no start time.
 #[derive(Deserialize)]
-pub struct Youki {
+pub(super) struct Youki {
     #[serde(default)]
     pid: Option<i32>,
     #[serde(default)]
@@ -156,7 +156,7 @@ pub struct Youki {
 }
 
 impl Youki {
-    pub fn read(files: &Files, directory: &str, id: &str) -> Option<(Youki, Init)> {
+    pub(super) fn read(files: &Files, directory: &str, id: &str) -> Option<(Youki, Init)> {
         let path = format!("{directory}/{id}/state.json");
         let (state, noted) = files.json_dated::<Youki>(&path)?;
         let init = Init { pid: state.pid.and_then(pid), start: None, noted: Some(noted) };

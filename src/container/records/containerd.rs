@@ -25,7 +25,7 @@ const TASKS: &str = "io.containerd.runtime.v2.task";
 
 /// The namespaces there are, read once: most control groups only look like one of containerd's.
 #[derive(Default)]
-pub struct Containerd {
+pub(super) struct Containerd {
     namespaces: OnceCell<Vec<Namespace>>,
 }
 

@@ -17,7 +17,7 @@ use crate::container::{Container, Files, Runtime, seconds};
 const TRACES: [&str; 3] = ["/run/crio", "/var/lib/crio", "/etc/crio"];
 
 #[derive(Default)]
-pub struct CriO {
+pub(super) struct CriO {
     storages: OnceCell<Vec<Storage>>,
 }
 

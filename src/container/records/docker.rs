@@ -63,7 +63,7 @@ struct Inner {
 
 /// The places where there are containers, looked for once.
 #[derive(Default)]
-pub struct Docker {
+pub(super) struct Docker {
     roots: OnceCell<Vec<Place>>,
     tasks: OnceCell<Vec<Place>>,
 }
@@ -148,7 +148,7 @@ fn of_root(files: &Files, root: &str, owner: u32) -> Vec<Place> {
 }
 
 /// Where the `config.json` of a container of theirs may be.
-pub fn configs(files: &Files, container: &Container) -> Vec<String> {
+pub(crate) fn configs(files: &Files, container: &Container) -> Vec<String> {
     let docker = Docker::default();
     let places = docker.tasks(files).iter().filter(|place| place.owner == container.owner);
     places.map(|place| format!("{}/{}/config.json", place.directory, container.id)).collect()

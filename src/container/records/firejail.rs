@@ -8,7 +8,7 @@ use crate::container::{Container, Files, Runtime, rfc3339};
 const SANDBOXES: &str = "/run/firejail/sandbox";
 const NAMES: &str = "/run/firejail/name";
 
-pub struct Firejail;
+pub(super) struct Firejail;
 
 impl Records for Firejail {
     fn ids(&self, files: &Files) -> Vec<String> {

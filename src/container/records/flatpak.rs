@@ -9,7 +9,7 @@ use crate::container::users::User;
 use crate::container::{Container, Files, Runtime, rfc3339};
 use crate::isolation::kind::Kind;
 
-pub struct Flatpak;
+pub(super) struct Flatpak;
 
 /// bwrap(1) --info-fd.
 #[derive(Deserialize)]

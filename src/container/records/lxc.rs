@@ -18,7 +18,7 @@ const DAEMONS: [(Runtime, &str, &str); 3] = [
 ];
 
 #[derive(Default)]
-pub struct Lxc {
+pub(super) struct Lxc {
     places: OnceCell<Vec<Place>>,
 }
 

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 const MACHINES: &str = "/run/systemd/machines";
 
-pub struct Machined;
+pub(super) struct Machined;
 
 impl Records for Machined {
     /// `unit:NAME` beside them are links to the same.

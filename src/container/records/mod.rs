@@ -13,7 +13,7 @@ mod podman;
 mod snap;
 mod storage;
 
-pub use docker::configs as docker_configs;
+pub(super) use docker::configs as docker_configs;
 
 use crate::container::{Container, Files};
 use containerd::Containerd;
@@ -28,7 +28,7 @@ use podman::Podman;
 use snap::Snap;
 
 /// The files of one runtime. They are read when somebody asks, and lists of them once.
-pub trait Records {
+pub(super) trait Records {
     /// Every id there is a record of, stopped containers too.
     fn ids(&self, files: &Files) -> Vec<String>;
 
@@ -39,7 +39,7 @@ pub trait Records {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Store {
+pub(super) enum Store {
     Containerd,
     CriO,
     Docker,
@@ -53,7 +53,7 @@ pub enum Store {
 }
 
 impl Store {
-    pub const ALL: [Store; 10] = [
+    pub(super) const ALL: [Store; 10] = [
         Store::Containerd,
         Store::CriO,
         Store::Docker,
@@ -66,7 +66,7 @@ impl Store {
         Store::Snap,
     ];
 
-    pub fn records(self) -> Box<dyn Records> {
+    pub(super) fn records(self) -> Box<dyn Records> {
         match self {
             Store::Containerd => Box::new(Containerd::default()),
             Store::CriO => Box::new(CriO::default()),

@@ -14,7 +14,7 @@ const RUNTIMES: [(Runtime, &str); 3] =
     [(Runtime::Runc, "runc"), (Runtime::Crun, "crun"), (Runtime::Youki, "youki")];
 
 #[derive(Default)]
-pub struct Oci {
+pub(super) struct Oci {
     places: OnceCell<Vec<Place>>,
     podman: Podman,
 }

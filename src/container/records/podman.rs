@@ -14,7 +14,7 @@ use crate::container::{Container, Files, Runtime, seconds};
 
 /// The lists, read once: one file names all containers of a storage driver.
 #[derive(Default)]
-pub struct Podman {
+pub(super) struct Podman {
     stores: OnceCell<Vec<(Storage, HashMap<String, Listed>)>>,
 }
 
@@ -84,7 +84,7 @@ impl Podman {
     }
 
     /// The working container of buildah whose id begins like this: the host name of what runs in it.
-    pub fn working(&self, files: &Files, owner: u32, hostname: &str) -> Option<Container> {
+    pub(super) fn working(&self, files: &Files, owner: u32, hostname: &str) -> Option<Container> {
         let of_owner = self.stores(files).iter().filter(|(storage, _)| storage.owner == owner);
         let mut found = of_owner.flat_map(|(storage, listed)| {
             let ids = listed.keys().filter(|id| hostname.len() == 12 && id.starts_with(hostname));

@@ -8,7 +8,7 @@ use crate::isolation::kind::Kind;
 
 const NAMESPACES: &str = "/run/snapd/ns";
 
-pub struct Snap;
+pub(super) struct Snap;
 
 impl Records for Snap {
     fn ids(&self, files: &Files) -> Vec<String> {

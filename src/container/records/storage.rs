@@ -4,7 +4,7 @@
 use crate::container::Files;
 use crate::container::users::User;
 
-pub struct Storage {
+pub(super) struct Storage {
     pub graph: String,
     pub run: String,
     /// `overlay-containers`, `vfs-containers`.
@@ -20,7 +20,7 @@ const RUN: &str = "/run/containers/storage";
 
 impl Storage {
     /// root's, where they are now and where they were told to be.
-    pub fn of_system(files: &Files) -> Vec<Storage> {
+    pub(super) fn of_system(files: &Files) -> Vec<Storage> {
         let told =
             Settings::read(files, &["/etc/containers/storage.conf", "/usr/share/containers/storage.conf"]);
         let graph = told.graph.unwrap_or_else(|| GRAPH.to_owned());
@@ -34,7 +34,7 @@ impl Storage {
     }
 
     /// The same of a user who is not root.
-    pub fn of_user(files: &Files, user: &User) -> Vec<Storage> {
+    pub(super) fn of_user(files: &Files, user: &User) -> Vec<Storage> {
         let own = user.home(".config/containers/storage.conf");
         let mut told = own.map(|path| Settings::read(&files.of_user(user.uid), &[&path])).unwrap_or_default();
         if told.graph.is_none() {
@@ -65,7 +65,7 @@ impl Storage {
     }
 
     /// The one that a bundle lies in: `GRAPHROOT/DRIVER-containers/ID/userdata`.
-    pub fn of_bundle(files: &Files, bundle: &str, runtimes: &str, owner: u32) -> Option<Storage> {
+    pub(super) fn of_bundle(files: &Files, bundle: &str, runtimes: &str, owner: u32) -> Option<Storage> {
         let (directory, _) = bundle.strip_suffix("/userdata")?.rsplit_once('/')?;
         let (graph, directory) = directory.rsplit_once('/')?;
         let there = graph.starts_with('/') && directory.ends_with("-containers") && !files.may_hang(graph);
@@ -74,18 +74,18 @@ impl Storage {
     }
 
     /// Is there anything of that container's below RUNROOT?
-    pub fn has_running(&self, id: &str) -> bool {
+    pub(super) fn has_running(&self, id: &str) -> bool {
         let mut directories = self.directories.iter();
         directories.any(|directory| self.files.exists(&format!("{}/{directory}/{id}", self.run)))
     }
 
     /// A container's files that stay.
-    pub fn kept(&self, directory: &str, id: &str, file: &str) -> String {
+    pub(super) fn kept(&self, directory: &str, id: &str, file: &str) -> String {
         format!("{}/{directory}/{id}/userdata/{file}", self.graph)
     }
 
     /// Those that the next boot removes.
-    pub fn running(&self, directory: &str, id: &str, file: &str) -> String {
+    pub(super) fn running(&self, directory: &str, id: &str, file: &str) -> String {
         format!("{}/{directory}/{id}/userdata/{file}", self.run)
     }
 }

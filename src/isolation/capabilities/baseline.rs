@@ -3,7 +3,7 @@
 use super::text::short_name;
 use super::{Mask, all, bits};
 
-pub struct Baseline {
+pub(crate) struct Baseline {
     /// As `--diff=` takes it.
     pub name: &'static str,
     /// As it is told.
@@ -19,7 +19,7 @@ enum Kind {
 }
 
 /// The more usual ones first: of two that are as near the first is named.
-pub static BASELINES: [Baseline; 8] = [
+pub(crate) static BASELINES: [Baseline; 8] = [
     Baseline { name: "all", label: "all", kind: Kind::AllBut(0), source: "the kernel; --privileged" },
     Baseline {
         name: "docker",
@@ -63,12 +63,12 @@ pub static BASELINES: [Baseline; 8] = [
 
 impl Baseline {
     #[must_use]
-    pub fn find(name: &str) -> Option<&'static Baseline> {
+    pub(crate) fn find(name: &str) -> Option<&'static Baseline> {
         BASELINES.iter().find(|baseline| baseline.name == name)
     }
 
     #[must_use]
-    pub fn mask(&self, last: u8) -> Mask {
+    pub(crate) fn mask(&self, last: u8) -> Mask {
         match self.kind {
             Kind::These(mask) => mask & all(last),
             Kind::AllBut(mask) => all(last) & !mask,
@@ -81,7 +81,7 @@ const NEAR: u32 = 6;
 
 /// The nearest baseline, if one is near enough to say more than the names themselves would.
 #[must_use]
-pub fn nearest(mask: Mask, last: u8) -> Option<&'static Baseline> {
+pub(crate) fn nearest(mask: Mask, last: u8) -> Option<&'static Baseline> {
     let distance = |baseline: &Baseline| (baseline.mask(last) ^ mask).count_ones();
     let nearest = BASELINES.iter().min_by_key(|baseline| distance(baseline))?;
     let far = distance(nearest);
@@ -90,7 +90,7 @@ pub fn nearest(mask: Mask, last: u8) -> Option<&'static Baseline> {
 
 /// `docker default +NET_ADMIN -MKNOD`.
 #[must_use]
-pub fn difference(label: &str, base: Mask, mask: Mask) -> String {
+pub(crate) fn difference(label: &str, base: Mask, mask: Mask) -> String {
     let mut text = label.to_owned();
     for (sign, numbers) in [('+', mask & !base), ('-', base & !mask)] {
         for number in bits(numbers) {
@@ -104,7 +104,7 @@ pub fn difference(label: &str, base: Mask, mask: Mask) -> String {
 
 /// A set in as few words: `none`, a baseline and what differs from it, or its names.
 #[must_use]
-pub fn describe(mask: Mask, last: u8) -> String {
+pub(crate) fn describe(mask: Mask, last: u8) -> String {
     match nearest(mask, last) {
         _ if mask == 0 => "none".to_owned(),
         Some(all_) if all_.mask(last) == mask && all_.name == "all" => format!("all {}", mask.count_ones()),

@@ -4,7 +4,7 @@ use super::Mask;
 use super::text::Flags;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileCapabilities {
+pub(crate) struct FileCapabilities {
     pub flags: Flags,
     /// Of version 3: they count in the user namespace whose root this user is, outside.
     pub rootid: Option<u32>,
@@ -13,7 +13,7 @@ pub struct FileCapabilities {
 /// struct vfs_ns_cap_data, little-endian: version and a flag, then permitted and inheritable of 32 each, twice
 /// since version 2, then the user id of version 3. None: no such thing.
 #[must_use]
-pub fn parse(raw: &[u8]) -> Option<FileCapabilities> {
+pub(crate) fn parse(raw: &[u8]) -> Option<FileCapabilities> {
     let word = |at: usize| Some(u32::from_le_bytes(raw.get(4 * at..4 * at + 4)?.try_into().ok()?));
     let half = |at: usize| word(at).map(Mask::from);
     let magic = word(0)?;

@@ -5,7 +5,7 @@ use super::own::{self, securebits};
 use super::text::Flags;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     Uncertain,
     NoPriv,
     Pure1eInit,
@@ -15,10 +15,11 @@ pub enum Mode {
 
 impl Mode {
     /// By the number that libcap gives them; all but the first can be set.
-    pub const ALL: [Mode; 5] = [Mode::Uncertain, Mode::NoPriv, Mode::Pure1eInit, Mode::Pure1e, Mode::Hybrid];
+    pub(crate) const ALL: [Mode; 5] =
+        [Mode::Uncertain, Mode::NoPriv, Mode::Pure1eInit, Mode::Pure1e, Mode::Hybrid];
 
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Mode::Uncertain => "UNCERTAIN",
             Mode::NoPriv => "NOPRIV",
@@ -29,13 +30,13 @@ impl Mode {
     }
 
     #[must_use]
-    pub fn settable(name: &str) -> Option<Mode> {
+    pub(crate) fn settable(name: &str) -> Option<Mode> {
         Mode::ALL.into_iter().skip(1).find(|mode| mode.name() == name)
     }
 
     /// What `bits` and the sets amount to.
     #[must_use]
-    pub fn guess(bits: u32, flags: Flags, bounding: Mask, ambient: Mask) -> Mode {
+    pub(crate) fn guess(bits: u32, flags: Flags, bounding: Mask, ambient: Mask) -> Mode {
         match bits {
             0 => Mode::Hybrid,
             securebits::PURE if ambient != 0 => Mode::Uncertain,
@@ -47,7 +48,7 @@ impl Mode {
     }
 
     /// Puts this process into the mode; nothing is effective afterwards.
-    pub fn set(self, last: u8) -> nix::Result<()> {
+    pub(crate) fn set(self, last: u8) -> nix::Result<()> {
         let mut flags = own::flags()?;
         own::set_flags(Flags { effective: flags.effective | own::SETPCAP, ..flags })?;
         if self == Mode::Hybrid {

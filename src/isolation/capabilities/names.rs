@@ -1,7 +1,7 @@
 //! THE table of capabilities: number, name and what each is good for (capabilities(7)).
 
 /// A row; its number is its place in [`TABLE`].
-pub struct Capability {
+pub(crate) struct Capability {
     pub name: &'static str,
     /// What a process may do with it, in lines of 60 letters.
     pub help: &'static [&'static str],
@@ -12,7 +12,7 @@ const fn row(name: &'static str, help: &'static [&'static str]) -> Capability {
 }
 
 /// All that have a name as of Linux 6.18, by number.
-pub static TABLE: [Capability; 41] = [
+pub(crate) static TABLE: [Capability; 41] = [
     row("cap_chown", &["Give any file to any user and group."]),
     row(
         "cap_dac_override",
@@ -192,7 +192,7 @@ pub static TABLE: [Capability; 41] = [
 /// The number of a name: in any case, or a number below 64 as strtoul(3) reads it (`0x1f`, `017`). Nothing may
 /// follow: theirs takes `cap_kill,cap_chown` for cap_kill.
 #[must_use]
-pub fn number(word: &str) -> Option<u8> {
+pub(crate) fn number(word: &str) -> Option<u8> {
     let named = TABLE.iter().position(|row| row.name.eq_ignore_ascii_case(word));
     let number = named.or_else(|| {
         let digit = word.starts_with(|first: char| first.is_ascii_digit());
@@ -217,7 +217,7 @@ pub fn integer(word: &str) -> Option<u64> {
 }
 
 /// `cap_chown`; what has no name is its number.
-pub fn push_name(text: &mut String, number: u8) {
+pub(super) fn push_name(text: &mut String, number: u8) {
     match TABLE.get(usize::from(number)) {
         Some(row) => text.push_str(row.name),
         None => text.push_str(&number.to_string()),
@@ -225,7 +225,7 @@ pub fn push_name(text: &mut String, number: u8) {
 }
 
 #[must_use]
-pub fn name(number: u8) -> String {
+pub(crate) fn name(number: u8) -> String {
     let mut text = String::new();
     push_name(&mut text, number);
     text

@@ -7,17 +7,17 @@ use super::text::{Flags, Iab};
 use super::{Mask, TABLE, all, bits};
 use crate::sys;
 
-pub const SETGID: Mask = 1 << 6;
-pub const SETUID: Mask = 1 << 7;
-pub const SETPCAP: Mask = 1 << 8;
-pub const SYS_CHROOT: Mask = 1 << 18;
+pub(crate) const SETGID: Mask = 1 << 6;
+pub(crate) const SETUID: Mask = 1 << 7;
+pub(crate) const SETPCAP: Mask = 1 << 8;
+pub(crate) const SYS_CHROOT: Mask = 1 << 18;
 
-pub mod securebits {
+pub(crate) mod securebits {
     /// noroot, no_setuid_fixup and no_cap_ambient_raise on; these and keep_caps locked.
-    pub const PURE: u32 = 0xef;
+    pub(crate) const PURE: u32 = 0xef;
 
     /// The bits that are told, and their names; the bit above each locks it.
-    pub const NAMES: [(u32, &str); 4] =
+    pub(crate) const NAMES: [(u32, &str); 4] =
         [(0, "noroot"), (2, "no-suid-fixup"), (4, "keep-caps"), (6, "no-ambient-raise")];
 }
 
@@ -39,13 +39,13 @@ pub fn last() -> nix::Result<u8> {
 }
 
 /// Of a process or thread; 0 is this one.
-pub fn flags_of(pid: Pid) -> nix::Result<Flags> {
+pub(crate) fn flags_of(pid: Pid) -> nix::Result<Flags> {
     let halves = sys::capget(pid)?;
     let whole = |low: usize| Mask::from(halves[low]) | Mask::from(halves[low + 3]) << 32;
     Ok(Flags { effective: whole(0), permitted: whole(1), inheritable: whole(2) })
 }
 
-pub fn flags() -> nix::Result<Flags> {
+pub(crate) fn flags() -> nix::Result<Flags> {
     flags_of(Pid::from_raw(0))
 }
 
@@ -57,7 +57,7 @@ pub fn set_flags(flags: Flags) -> nix::Result<()> {
 }
 
 /// Is it in the bounding set? None: the kernel does not know it.
-pub fn bound(number: u8) -> nix::Result<Option<bool>> {
+pub(crate) fn bound(number: u8) -> nix::Result<Option<bool>> {
     match sys::bounding_set_read(number) {
         Ok(answer) => Ok(Some(answer)),
         Err(Errno::EINVAL) => Ok(None),
@@ -65,7 +65,7 @@ pub fn bound(number: u8) -> nix::Result<Option<bool>> {
     }
 }
 
-pub fn bounding(last: u8) -> nix::Result<Mask> {
+pub(crate) fn bounding(last: u8) -> nix::Result<Mask> {
     set_of(last, |number| Ok(bound(number)? == Some(true)))
 }
 
@@ -73,48 +73,48 @@ fn set_of(last: u8, is_in: impl Fn(u8) -> nix::Result<bool>) -> nix::Result<Mask
     bits(all(last)).try_fold(0, |mask, number| Ok(mask | Mask::from(is_in(number)?) << number))
 }
 
-pub fn drop_bound(number: u8) -> nix::Result<()> {
+pub(crate) fn drop_bound(number: u8) -> nix::Result<()> {
     sys::bounding_set_drop(number)
 }
 
 /// Is it ambient? An error where the kernel has no such thing, or no such capability.
-pub fn is_ambient(number: u8) -> nix::Result<bool> {
+pub(crate) fn is_ambient(number: u8) -> nix::Result<bool> {
     sys::ambient_is_set(number)
 }
 
 /// Empty before Linux 4.3, which did not have it.
-pub fn ambient(last: u8) -> nix::Result<Mask> {
+pub(crate) fn ambient(last: u8) -> nix::Result<Mask> {
     set_of(last, |number| match is_ambient(number) {
         Err(Errno::EINVAL) => Ok(false),
         answer => answer,
     })
 }
 
-pub fn raise_ambient(number: u8) -> nix::Result<()> {
+pub(crate) fn raise_ambient(number: u8) -> nix::Result<()> {
     sys::ambient_raise(number)
 }
 
-pub fn lower_ambient(number: u8) -> nix::Result<()> {
+pub(crate) fn lower_ambient(number: u8) -> nix::Result<()> {
     sys::ambient_lower(number)
 }
 
-pub fn clear_ambient() -> nix::Result<()> {
+pub(crate) fn clear_ambient() -> nix::Result<()> {
     sys::ambient_clear()
 }
 
-pub fn securebits() -> nix::Result<u32> {
+pub(crate) fn securebits() -> nix::Result<u32> {
     sys::securebits()
 }
 
-pub fn set_securebits(bits: u32) -> nix::Result<()> {
+pub(crate) fn set_securebits(bits: u32) -> nix::Result<()> {
     sys::set_securebits(bits)
 }
 
-pub fn set_keep(value: u32) -> nix::Result<()> {
+pub(crate) fn set_keep(value: u32) -> nix::Result<()> {
     sys::set_keep_caps(value)
 }
 
-pub fn no_new_privs() -> nix::Result<bool> {
+pub(crate) fn no_new_privs() -> nix::Result<bool> {
     nix::sys::prctl::get_no_new_privs()
 }
 
@@ -124,7 +124,7 @@ pub fn set_no_new_privs() -> nix::Result<()> {
 
 /// Does something with `mask` effective, and makes what was effective so again. Nothing is asked for when it is
 /// effective already. Err of the first: it could not be made so.
-pub fn with<T>(mask: Mask, work: impl FnOnce() -> T) -> Result<T, Errno> {
+pub(crate) fn with<T>(mask: Mask, work: impl FnOnce() -> T) -> Result<T, Errno> {
     let before = flags()?;
     if before.effective & mask == mask {
         return Ok(work());
@@ -136,7 +136,7 @@ pub fn with<T>(mask: Mask, work: impl FnOnce() -> T) -> Result<T, Errno> {
 }
 
 /// Becomes the user and keeps what is permitted; nothing is effective afterwards (cap_setuid(3)).
-pub fn set_user(uid: Uid) -> nix::Result<()> {
+pub(crate) fn set_user(uid: Uid) -> nix::Result<()> {
     let before = flags()?;
     match set_keep(1) {
         Ok(()) | Err(Errno::EPERM) => {} // locked, it is not needed or does not help
@@ -149,7 +149,7 @@ pub fn set_user(uid: Uid) -> nix::Result<()> {
 }
 
 /// Becomes the groups; nothing is effective afterwards (cap_setgroups(3)).
-pub fn set_groups(gid: nix::unistd::Gid, groups: &[nix::unistd::Gid]) -> nix::Result<()> {
+pub(crate) fn set_groups(gid: nix::unistd::Gid, groups: &[nix::unistd::Gid]) -> nix::Result<()> {
     let before = flags()?;
     set_flags(Flags { effective: before.effective | SETGID, ..before })?;
     let done = nix::unistd::setgid(gid).and_then(|()| nix::unistd::setgroups(groups));
@@ -158,7 +158,7 @@ pub fn set_groups(gid: nix::unistd::Gid, groups: &[nix::unistd::Gid]) -> nix::Re
 }
 
 /// Sets all three of what programs inherit; the bounding set can only lose (cap_iab_set_proc(3)).
-pub fn set_iab(iab: Iab, last: u8) -> nix::Result<()> {
+pub(crate) fn set_iab(iab: Iab, last: u8) -> nix::Result<()> {
     let before = flags()?;
     let known = all(last);
     let inheritable = iab.inheritable & known;

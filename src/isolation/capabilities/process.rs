@@ -16,7 +16,7 @@ use crate::isolation::ns;
 use crate::proc::ProcRoot;
 use crate::sys;
 
-pub struct Process {
+pub(crate) struct Process {
     pub pid: Pid,
     /// Of its first thread.
     pub state: State,
@@ -27,7 +27,7 @@ pub struct Process {
     pub program: Option<Program>,
 }
 
-pub struct UserNs {
+pub(crate) struct UserNs {
     pub inode: u64,
     /// Is it the one we are in?
     pub ours: bool,
@@ -36,21 +36,21 @@ pub struct UserNs {
 }
 
 /// What it executes.
-pub struct Program {
+pub(crate) struct Program {
     pub path: PathBuf,
     /// What its file gives; an error when that cannot be read.
     pub gives: Result<Option<FileCapabilities>, Errno>,
 }
 
 impl Process {
-    pub fn read(proc: &ProcRoot, pid: Pid) -> std::io::Result<Process> {
+    pub(crate) fn read(proc: &ProcRoot, pid: Pid) -> std::io::Result<Process> {
         let state = State::read(proc, pid, None)?;
         let others = if state.threads > 1 { others(proc, pid, &state)? } else { Vec::new() };
         Ok(Process { pid, others, user_ns: UserNs::of(proc, pid), program: None, state })
     }
 
     /// The same with what its program's file gives.
-    pub fn whole(proc: &ProcRoot, pid: Pid) -> std::io::Result<Process> {
+    pub(crate) fn whole(proc: &ProcRoot, pid: Pid) -> std::io::Result<Process> {
         let process = Process::read(proc, pid)?;
         Ok(Process { program: Program::of(proc, pid), ..process })
     }
@@ -78,7 +78,7 @@ fn others(proc: &ProcRoot, pid: Pid, first: &State) -> std::io::Result<Vec<(Vec<
 impl UserNs {
     /// None: we may not look.
     #[must_use]
-    pub fn of(proc: &ProcRoot, pid: Pid) -> Option<UserNs> {
+    pub(crate) fn of(proc: &ProcRoot, pid: Pid) -> Option<UserNs> {
         let path = proc.of(pid, &Kind::User.link());
         let inode = std::fs::metadata(&path).ok()?.ino();
         let ours = std::fs::metadata(proc.own(&Kind::User.link())).ok()?.ino() == inode;
@@ -88,7 +88,7 @@ impl UserNs {
 
     /// `only inside user namespace 4026532333, owned by uid 1000`; nothing of our own.
     #[must_use]
-    pub fn limits(&self) -> Option<String> {
+    pub(crate) fn limits(&self) -> Option<String> {
         let owner = self.owner.map(|uid| format!(", owned by uid {uid}")).unwrap_or_default();
         (!self.ours).then(|| format!("only inside user namespace {}{owner}", self.inode))
     }
@@ -113,7 +113,7 @@ impl Program {
 impl Program {
     /// Why it is not known what the file gives.
     #[must_use]
-    pub fn unknown(&self) -> Option<String> {
+    pub(crate) fn unknown(&self) -> Option<String> {
         match self.gives {
             Ok(_) => None,
             Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem may be FUSE".to_owned()),

@@ -165,7 +165,7 @@ fn push_list(text: &mut String, mask: Mask) {
 
 /// `cap_chown,cap_kill,41`.
 #[must_use]
-pub fn list(mask: Mask) -> String {
+pub(crate) fn list(mask: Mask) -> String {
     let mut text = String::new();
     push_list(&mut text, mask);
     text
@@ -238,7 +238,7 @@ impl Iab {
 
 /// `net_admin` as runtimes write it: `NET_ADMIN`.
 #[must_use]
-pub fn short_name(number: u8) -> String {
+pub(crate) fn short_name(number: u8) -> String {
     match TABLE.get(usize::from(number)) {
         Some(row) => row.name.trim_start_matches("cap_").to_ascii_uppercase(),
         None => number.to_string(),

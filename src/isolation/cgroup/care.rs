@@ -32,16 +32,16 @@ use crate::sys::{self, FileLock, directory};
 const LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Undo {
+pub(crate) enum Undo {
     Group(PathBuf),
     Controllers(PathBuf, Vec<String>),
     /// Whoever finds it empty removes it.
     Family(PathBuf),
 }
 
-pub type Journal = Vec<Undo>;
+pub(super) type Journal = Vec<Undo>;
 
-pub struct Care {
+pub(crate) struct Care {
     journal: Journal,
     locks: Vec<FileLock>,
     watcher: Pid,
@@ -50,7 +50,7 @@ pub struct Care {
 
 impl Care {
     /// `kill`: should we die, what runs in the groups is to be ended, not waited for.
-    pub fn start(kill: bool) -> Result<Care> {
+    pub(crate) fn start(kill: bool) -> Result<Care> {
         let (read, pipe) = pipe2(OFlag::O_CLOEXEC).context("pipe failed")?;
         match sys::fork().context("fork failed")? {
             ForkResult::Parent { child } => {
@@ -68,21 +68,21 @@ impl Care {
     }
 
     /// Before it is done.
-    pub fn note(&mut self, undo: Undo) -> Result<()> {
+    pub(crate) fn note(&mut self, undo: Undo) -> Result<()> {
         self.tell(&encode(&undo))?;
         self.journal.push(undo);
         Ok(())
     }
 
     /// The last one noted was not done, or is undone.
-    pub fn forget(&mut self) -> Result<()> {
+    pub(crate) fn forget(&mut self) -> Result<()> {
         self.journal.pop();
         self.tell(b"-")
     }
 
     /// From now on it is used by us. Of a lock that is held for long nobody of ours is the holder: go without.
     /// False when it is not there.
-    pub fn hold(&mut self, directory: &Path) -> bool {
+    pub(crate) fn hold(&mut self, directory: &Path) -> bool {
         for _ in 0..100 {
             let Ok(file) = directory_file(directory) else { return false };
             match FileLock::take(file, false, false) {
@@ -98,14 +98,14 @@ impl Care {
     }
 
     /// The same of all directories of a group that are there. Of v1 nothing is changed at the mount point.
-    pub fn hold_above(&mut self, group: &Group) {
+    pub(crate) fn hold_above(&mut self, group: &Group) {
         let paths: Vec<&Path> = group.path.ancestors().collect();
         let mut paths = paths.into_iter().rev().filter(|path| group.v2 || !path.as_os_str().is_empty());
         _ = paths.all(|path| self.hold(&group.mount_point.join(path)));
     }
 
     /// Takes back what was done so far; what cannot be is left noted.
-    pub fn retreat(&mut self) -> Result<()> {
+    pub(crate) fn retreat(&mut self) -> Result<()> {
         self.locks.clear();
         while let Some(last) = self.journal.last() {
             if !undo(last, false)? {
@@ -117,18 +117,18 @@ impl Care {
     }
 
     /// Asks what runs in the groups that were made to end; false when none was made.
-    pub fn ask(&self) -> bool {
+    pub(crate) fn ask(&self) -> bool {
         signal_all(&made(&self.journal), Signal::SIGTERM);
         !made(&self.journal).is_empty()
     }
 
     /// Ends what runs in the groups that were made.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         end_all(&made(&self.journal), LIMIT);
     }
 
     /// The same, of what does not end by itself until `deadline`.
-    pub fn kill_at(&self, deadline: Instant) {
+    pub(crate) fn kill_at(&self, deadline: Instant) {
         let groups = made(&self.journal);
         while let Some(group) = groups.iter().find(|group| !processes(group).is_empty()) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -140,7 +140,7 @@ impl Care {
     }
 
     /// Everything goes. Gives the group in which something still runs: the watcher waits for that to end.
-    pub fn end(mut self) -> Result<Option<PathBuf>> {
+    pub(crate) fn end(mut self) -> Result<Option<PathBuf>> {
         let outcome = self.retreat();
         let left = match self.journal.last() {
             // Where another run is as well, the processes may be its own.
@@ -156,7 +156,7 @@ impl Care {
     }
 
     /// Everything stays.
-    pub fn dismiss(self) {
+    pub(crate) fn dismiss(self) {
         _ = self.tell(b"."); // it has gone: so be it
         // It goes when the pipe ends, at the latest with us.
         if sys::close(self.pipe).is_ok() {

@@ -20,7 +20,7 @@ const FAMILY: &str = "ctrbox";
 
 /// One thing to do before a process can run in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     Make(PathBuf),
     /// The group of all fresh ones, which goes with the last of them.
     Family(PathBuf),
@@ -32,7 +32,7 @@ pub enum Step {
 }
 
 /// What is missing of a group: directories, and of v2 the controllers it is wanted for.
-pub fn steps(group: &Group) -> Result<Vec<Step>> {
+pub(crate) fn steps(group: &Group) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     let mut directory = group.mount_point.clone();
     let cpuset = !group.v2 && group.controllers.iter().any(|name| name == "cpuset");
@@ -74,7 +74,7 @@ fn unset(path: &Path) -> bool {
 }
 
 /// Does a step, and has `care` know before how to undo it.
-pub fn make(step: &Step, care: &mut Care) -> Result<()> {
+pub(crate) fn make(step: &Step, care: &mut Care) -> Result<()> {
     match step {
         Step::Make(directory) => make_directory(directory, Undo::Group(directory.clone()), care),
         Step::Family(directory) => make_directory(directory, Undo::Family(directory.clone()), care),
@@ -183,7 +183,7 @@ fn set(file: &Path, value: &str) -> Result<()> {
 }
 
 /// One write(2): the kernel takes a value whole. Not created, not truncated.
-pub fn write(path: &Path, value: &str) -> nix::Result<()> {
+pub(super) fn write(path: &Path, value: &str) -> nix::Result<()> {
     let flags = nix::fcntl::OFlag::O_WRONLY | nix::fcntl::OFlag::O_CLOEXEC;
     let file = nix::fcntl::open(path, flags, Mode::empty())?;
     nix::unistd::write(&file, value.as_bytes()).map(drop)
@@ -191,7 +191,7 @@ pub fn write(path: &Path, value: &str) -> nix::Result<()> {
 
 /// A group of our own in each hierarchy that one of the controllers is in: below the group we are in, of v2
 /// below the nearest one that may give the controllers to groups below it.
-pub fn fresh(proc: &ProcRoot, host: &Hierarchies, controllers: &[String]) -> Result<Vec<Group>> {
+pub(crate) fn fresh(proc: &ProcRoot, host: &Hierarchies, controllers: &[String]) -> Result<Vec<Group>> {
     let own = host.groups_of(proc, Pid::this())?;
     let mut groups = host.groups(&controllers.join(","), Path::new(""), None)?;
     if controllers.iter().any(String::is_empty) && !groups.iter().any(|group| group.v2) {

@@ -14,7 +14,7 @@ use crate::sys;
 
 /// The processes of a group and of all below it.
 #[must_use]
-pub fn processes(directory: &Path) -> Vec<Pid> {
+pub(super) fn processes(directory: &Path) -> Vec<Pid> {
     let mut found = Vec::new();
     for directory in tree(directory) {
         let text = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
@@ -26,7 +26,7 @@ pub fn processes(directory: &Path) -> Vec<Pid> {
 
 /// The group and all below it, the deepest first.
 #[must_use]
-pub fn tree(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn tree(directory: &Path) -> Vec<PathBuf> {
     let mut all = vec![directory.to_path_buf()];
     let mut next = 0;
     // Without recursion: who runs in a group chooses the depth.
@@ -40,7 +40,7 @@ pub fn tree(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Kills every process in the groups and waits until they are gone; false when some are not after `limit`.
-pub fn end_all(groups: &[PathBuf], limit: Duration) -> bool {
+pub(super) fn end_all(groups: &[PathBuf], limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     loop {
         let running: Vec<&PathBuf> = groups.iter().filter(|group| !processes(group).is_empty()).collect();
@@ -72,7 +72,7 @@ fn freeze(groups: &[PathBuf], frozen: bool) {
 
 /// Once to each process of the groups. By pidfd where there are any: between the reading of a PID and the signal it
 /// may become another's.
-pub fn signal_all(groups: &[PathBuf], signal: Signal) {
+pub(super) fn signal_all(groups: &[PathBuf], signal: Signal) {
     let all = || {
         let mut pids: Vec<Pid> = groups.iter().flat_map(|group| processes(group)).collect();
         pids.sort_unstable();
@@ -92,7 +92,7 @@ pub fn signal_all(groups: &[PathBuf], signal: Signal) {
 }
 
 /// Until the group may be empty, or as long as the limit allows.
-pub fn wait(group: &Path, limit: Duration) {
+pub(super) fn wait(group: &Path, limit: Duration) {
     let Some(pid) = processes(group).first().copied() else { return };
     let millis = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
     match sys::pidfd_open(pid) {

@@ -170,7 +170,7 @@ impl Hierarchies {
 }
 
 /// Without slashes that mean nothing, and the first. A way up is refused: the group would be another's.
-pub fn tidy(path: &Path) -> Result<PathBuf> {
+pub(crate) fn tidy(path: &Path) -> Result<PathBuf> {
     let mut tidy = PathBuf::new();
     for component in path.components() {
         match component {
@@ -183,7 +183,7 @@ pub fn tidy(path: &Path) -> Result<PathBuf> {
 }
 
 /// The words of a file of one line.
-pub fn words(path: &Path) -> std::io::Result<Vec<String>> {
+pub(super) fn words(path: &Path) -> std::io::Result<Vec<String>> {
     let mut text = String::with_capacity(256);
     std::fs::File::open(path)?.read_to_string(&mut text)?;
     Ok(text.split_ascii_whitespace().map(str::to_owned).collect())

@@ -17,28 +17,28 @@ use crate::proc::ProcRoot;
 use crate::sys;
 
 /// Moves the process that calls into the group whose `cgroup.procs` or `tasks` this is.
-pub fn join(entrance: &OwnedFd) -> nix::Result<()> {
+pub(crate) fn join(entrance: &OwnedFd) -> nix::Result<()> {
     nix::unistd::write(entrance, b"0").map(drop)
 }
 
 /// Moves another process there.
-pub fn put(entrance: &OwnedFd, pid: Pid) -> nix::Result<()> {
+pub(crate) fn put(entrance: &OwnedFd, pid: Pid) -> nix::Result<()> {
     nix::unistd::write(entrance, pid.to_string().as_bytes()).map(drop)
 }
 
 /// The group's entrance, for [`enter`]: a group that is not there is known before any is joined.
-pub fn open(group: &Group) -> Result<OwnedFd> {
+pub(crate) fn open(group: &Group) -> Result<OwnedFd> {
     let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
     nix::fcntl::open(&group.entrance(), flags, Mode::empty()).map_err(|errno| cannot_join(group, errno))
 }
 
-pub fn enter(group: &Group, entrance: &OwnedFd) -> Result<()> {
+pub(crate) fn enter(group: &Group, entrance: &OwnedFd) -> Result<()> {
     join(entrance).map_err(|errno| cannot_join(group, errno))
 }
 
 /// Forks a child that begins its life in a v2 group; none where that is not to be had. Filters of system calls
 /// say EPERM or ENOSYS, kernels before 5.7 EINVAL or E2BIG.
-pub fn fork_into(group: &Group) -> Result<Option<ForkResult>> {
+pub(crate) fn fork_into(group: &Group) -> Result<Option<ForkResult>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let directory = nix::fcntl::open(&group.directory(), flags, Mode::empty())
         .map_err(|errno| cannot_join(group, errno))?;
@@ -55,13 +55,13 @@ pub fn fork_into(group: &Group) -> Result<Option<ForkResult>> {
 
 /// An errno with what would help.
 #[derive(Debug)]
-pub struct Refused {
+pub(crate) struct Refused {
     pub errno: Errno,
     cure: String,
 }
 
 impl Refused {
-    pub fn new(errno: Errno, cure: impl Into<String>) -> Refused {
+    pub(crate) fn new(errno: Errno, cure: impl Into<String>) -> Refused {
         Refused { errno, cure: cure.into() }
     }
 }
@@ -75,7 +75,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-pub fn cannot_join(group: &Group, errno: Errno) -> Error {
+pub(super) fn cannot_join(group: &Group, errno: Errno) -> Error {
     let refused = Refused::new(errno, cure(group, errno));
     Error::new(refused).context(format!("{}: cannot join {}", group.shown(), group.directory().display()))
 }
@@ -144,6 +144,6 @@ fn common_ancestor(group: &Group) -> Option<PathBuf> {
 }
 
 /// May we write to it? By the ids that count.
-pub fn writable(path: &Path) -> bool {
+pub(super) fn writable(path: &Path) -> bool {
     faccessat(nix::fcntl::AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS).is_ok()
 }

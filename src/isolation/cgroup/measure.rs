@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::group::Group;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counter {
+pub(crate) enum Counter {
     /// Microseconds, as all times here.
     User,
     System,
@@ -74,12 +74,12 @@ const ROWS: [Row; 16] = [
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Usage([Option<u64>; ROWS.len()]);
+pub(crate) struct Usage([Option<u64>; ROWS.len()]);
 
 impl Usage {
     /// Of the groups of one run, at most one a hierarchy.
     #[must_use]
-    pub fn read(groups: &[Group]) -> Usage {
+    pub(crate) fn read(groups: &[Group]) -> Usage {
         Usage(ROWS.map(|row| {
             let v2 = groups.iter().find(|group| group.v2);
             let from_v2 = v2.and_then(|group| number(&group.directory(), &row.v2));
@@ -94,7 +94,7 @@ impl Usage {
 
     /// The part that came after `before`. A peak cannot be told apart: it is not measured then.
     #[must_use]
-    pub fn since(mut self, before: &Usage) -> Usage {
+    pub(crate) fn since(mut self, before: &Usage) -> Usage {
         for (row, (now, before)) in ROWS.iter().zip(self.0.iter_mut().zip(before.0)) {
             *now = match (*now, before) {
                 (Some(now), Some(before)) if !row.peak => now.checked_sub(before),
@@ -106,7 +106,7 @@ impl Usage {
     }
 
     #[must_use]
-    pub fn of(&self, counter: Counter) -> Option<u64> {
+    pub(crate) fn of(&self, counter: Counter) -> Option<u64> {
         let at = ROWS.iter().position(|row| row.counter == counter)?;
         self.0[at]
     }
@@ -131,11 +131,11 @@ fn parse(text: &str, word: &str) -> Option<u64> {
 
 /// How often the limit of a group was reached and nothing could be reclaimed: of ours, and of those above it.
 #[derive(Debug, Default)]
-pub struct Ceilings(Vec<(PathBuf, Option<u64>)>);
+pub(crate) struct Ceilings(Vec<(PathBuf, Option<u64>)>);
 
 impl Ceilings {
     #[must_use]
-    pub fn read(groups: &[Group]) -> Ceilings {
+    pub(crate) fn read(groups: &[Group]) -> Ceilings {
         let Some(group) = groups.iter().find(|group| group.controllers.iter().any(|name| name == "memory"))
         else {
             return Ceilings::default();
@@ -150,7 +150,7 @@ impl Ceilings {
 
     /// The nearest group whose limit was reached since `self` was read.
     #[must_use]
-    pub fn reached(&self, groups: &[Group]) -> Option<PathBuf> {
+    pub(crate) fn reached(&self, groups: &[Group]) -> Option<PathBuf> {
         let now = Ceilings::read(groups);
         let before =
             |path: &Path| self.0.iter().find(|(other, _)| other == path).and_then(|(_, times)| *times);

@@ -26,7 +26,7 @@ const PTMX: [&str; 2] = ["/dev/ptmx", "/dev/pts/ptmx"];
 const PTMX_DEVICE: (u64, u64) = (5, 2);
 
 /// What is held of the outside, before namespaces are entered.
-pub struct Outside {
+pub(crate) struct Outside {
     /// Our terminal, if we have one.
     terminal: Option<OwnedFd>,
     /// Those of our standard descriptors that the program gets its terminal in place of: the terminals, or,
@@ -38,20 +38,20 @@ pub struct Outside {
 }
 
 /// The new terminal: the program's side and ours.
-pub struct Pair {
+pub(crate) struct Pair {
     master: OwnedFd,
     slave: OwnedFd,
 }
 
 /// A pair, and our own terminal.
-pub struct Session {
+pub(crate) struct Session {
     terminal: Option<OwnedFd>,
     master: OwnedFd,
     slave: OwnedFd,
 }
 
 impl Outside {
-    pub fn hold(proc: &ProcRoot) -> Result<Outside> {
+    pub(crate) fn hold(proc: &ProcRoot) -> Result<Outside> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let directory = open(proc.path(), flags, Mode::empty())
             .with_context(|| format!("cannot open {}", proc.path().display()))?;
@@ -64,7 +64,7 @@ impl Outside {
 
     /// Makes the terminal where this process is now, so that programs find it by its name there; where that has
     /// none to give, outside. It begins with the settings of our own.
-    pub fn open(&self) -> Result<Pair> {
+    pub(crate) fn open(&self) -> Result<Pair> {
         let inside = makers();
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let pair = |maker: &OwnedFd| {
@@ -96,7 +96,7 @@ impl Outside {
 
     /// Gives this process the program's side in place of our terminal, and `user` owns it. Gives a standard
     /// descriptor of it, for [`lead_session`].
-    pub fn replace_by(&self, pair: &Pair, user: Option<u32>) -> Result<Stdio> {
+    pub(crate) fn replace_by(&self, pair: &Pair, user: Option<u32>) -> Result<Stdio> {
         if let Some(user) = user {
             // Refused in a user namespace that does not know us: then it is as it is without.
             let user = Some(Uid::from_raw(user));
@@ -110,32 +110,32 @@ impl Outside {
 
     /// For the process that waits.
     #[must_use]
-    pub fn session(self, pair: Pair) -> Session {
+    pub(crate) fn session(self, pair: Pair) -> Session {
         Session { terminal: self.terminal, master: pair.master, slave: pair.slave }
     }
 }
 
 impl Pair {
-    pub fn send(&self, to: &OwnedFd) -> Result<()> {
+    pub(crate) fn send(&self, to: &OwnedFd) -> Result<()> {
         descriptors::send(to, [&self.master, &self.slave]).context("cannot hand over the new terminal")
     }
 
     /// None when the sender has ended without one.
     #[must_use]
-    pub fn receive(from: &OwnedFd) -> Option<Pair> {
+    pub(crate) fn receive(from: &OwnedFd) -> Option<Pair> {
         descriptors::receive(from).map(|[master, slave]| Pair { master, slave })
     }
 }
 
 /// In the program's process: a session of its own on the terminal that it has as `standard`.
-pub fn lead_session(standard: Stdio) -> Result<()> {
+pub(crate) fn lead_session(standard: Stdio) -> Result<()> {
     setsid().context("setsid failed")?;
     sys::set_controlling_tty(standard).context("cannot control the new terminal")
 }
 
 impl Session {
     /// Passes on what is typed and what is shown until the child ends, and ends as it did.
-    pub fn stand_in_for(self, child: Pid) -> Result<u8, Exit> {
+    pub(crate) fn stand_in_for(self, child: Pid) -> Result<u8, Exit> {
         relay::run(self, child)
     }
 }

@@ -62,7 +62,7 @@ enum End {
     Us(i32),
 }
 
-pub fn run(session: Session, child: Pid) -> Result<u8, Exit> {
+pub(super) fn run(session: Session, child: Pid) -> Result<u8, Exit> {
     let signals = watched();
     signals.thread_block().context("sigprocmask block failed")?;
     let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC);

@@ -10,7 +10,7 @@ use super::lex::Relation;
 use crate::sys::Regex;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     Text,
     Number,
     Float,
@@ -18,7 +18,7 @@ pub enum Kind {
 }
 
 #[derive(Debug)]
-pub enum Literal {
+pub(super) enum Literal {
     Text(String),
     Number(u64),
     Float(f64),
@@ -26,7 +26,7 @@ pub enum Literal {
 }
 
 #[derive(Debug)]
-pub enum Step {
+pub(super) enum Step {
     Literal(Literal),
     /// By its place among the names.
     Column(usize),
@@ -56,11 +56,11 @@ enum Datum<'d> {
 const BLANKS: [char; 6] = [' ', '\t', '\n', '\x0b', '\x0c', '\r'];
 
 impl Literal {
-    pub fn text(text: &str) -> Literal {
+    pub(super) fn text(text: &str) -> Literal {
         Literal::Text(text.trim_matches(BLANKS).to_owned())
     }
 
-    pub fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         match self {
             Literal::Text(_) => Kind::Text,
             Literal::Number(_) => Kind::Number,
@@ -80,7 +80,7 @@ impl Literal {
 }
 
 /// `column` gives a value by its place. Err: a text that should have been a number, or too large for one.
-pub fn run<'d>(steps: &'d [Step], column: &dyn Fn(usize) -> (Value<'d>, Kind)) -> Result<bool, Errno> {
+pub(super) fn run<'d>(steps: &'d [Step], column: &dyn Fn(usize) -> (Value<'d>, Kind)) -> Result<bool, Errno> {
     let mut stack: Vec<Datum<'d>> = Vec::new();
     let mut at = 0;
     while let Some(step) = steps.get(at) {

@@ -4,7 +4,7 @@ use crate::errno;
 use nix::errno::Errno;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Token<'e> {
+pub(super) enum Token<'e> {
     End,
     Number(u64),
     /// A number too large once its suffix is counted in: its text.
@@ -23,7 +23,7 @@ pub enum Token<'e> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Binary {
+pub(super) enum Binary {
     And,
     Or,
     Compare(Relation),
@@ -32,7 +32,7 @@ pub enum Binary {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
+pub(super) enum Relation {
     Equal,
     NotEqual,
     Less,
@@ -75,7 +75,7 @@ const SIGNS: [(&str, Token<'static>); 13] = [
 
 impl Token<'_> {
     /// As the messages call it.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Token::End => "end of file",
             Token::Number(_) => "NUMBER",
@@ -104,22 +104,22 @@ impl Token<'_> {
 }
 
 /// What the original says of a number that is too large.
-pub fn too_large(text: &str) -> String {
+pub(super) fn too_large(text: &str) -> String {
     format!("\"{text}\" token error: {}", errno::strerror(Errno::ERANGE as i32))
 }
 
-pub struct Lexer<'e> {
+pub(super) struct Lexer<'e> {
     rest: &'e str,
 }
 
 impl<'e> Lexer<'e> {
-    pub fn new(expression: &'e str) -> Self {
+    pub(super) fn new(expression: &'e str) -> Self {
         Lexer { rest: expression }
     }
 
     /// What is no word at all is passed over like a blank: `PID = 1` is `PID 1`, `-1` is `1`. The original
     /// does so too, and writes it to stdout, which we do not.
-    pub fn next(&mut self) -> Token<'e> {
+    pub(super) fn next(&mut self) -> Token<'e> {
         while let Some(letter) = self.rest.chars().next() {
             let token = match letter {
                 '"' | '\'' => self.text(letter),

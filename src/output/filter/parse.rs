@@ -28,7 +28,7 @@ enum Open {
 }
 
 #[derive(Default)]
-pub struct Parser {
+pub(super) struct Parser {
     pub steps: Vec<Step>,
     /// As first written, in order; case makes no difference.
     pub names: Vec<String>,
@@ -37,7 +37,7 @@ pub struct Parser {
 
 impl Parser {
     /// `kind` tells a column's type. Err: what the original says.
-    pub fn parse(mut self, expression: &str, kind: &dyn Fn(&str) -> Kind) -> Result<Parser, String> {
+    pub(super) fn parse(mut self, expression: &str, kind: &dyn Fn(&str) -> Kind) -> Result<Parser, String> {
         let mut lexer = Lexer::new(expression);
         loop {
             self.operand(&mut lexer, kind)?;

@@ -12,7 +12,7 @@ const BYTES: u32 = 0x10_ff00;
 
 /// The text of a cell.
 #[must_use]
-pub fn cell(bytes: &[u8]) -> String {
+pub(crate) fn cell(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         if chunk.valid().chars().any(|letter| byte(letter).is_some()) {
@@ -35,12 +35,12 @@ fn letter_of(byte: u8) -> Option<char> {
 }
 
 /// The byte that travels as this letter.
-pub fn byte(letter: char) -> Option<u8> {
+pub(super) fn byte(letter: char) -> Option<u8> {
     u32::from(letter).checked_sub(BYTES).and_then(|byte| u8::try_from(byte).ok())
 }
 
 /// As people see it. A backslash before an x is escaped too: nobody can forge a `\xNN`.
-pub fn human(text: &str, unicode: bool) -> Cow<'_, str> {
+pub(super) fn human(text: &str, unicode: bool) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\') {
         return Cow::Borrowed(text); // nearly always
     }
@@ -62,7 +62,7 @@ pub fn human(text: &str, unicode: bool) -> Cow<'_, str> {
 }
 
 /// For programs that split at blanks: graphic ASCII stays, without the backslash.
-pub fn raw(out: &mut Out, text: &str) {
+pub(crate) fn raw(out: &mut Out, text: &str) {
     let safe = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
     if text.bytes().all(safe) {
         return out.push(text.as_bytes());

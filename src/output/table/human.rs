@@ -7,7 +7,7 @@ use super::{Align, Column, Layout, Row, escape};
 use crate::output::Out;
 use crate::text;
 
-pub fn print(out: &mut Out, columns: &[&Column], rows: &[Row], walk: &Walk, layout: &Layout) {
+pub(super) fn print(out: &mut Out, columns: &[&Column], rows: &[Row], walk: &Walk, layout: &Layout) {
     let mut widths = widths(columns, rows, walk, layout);
     fit(&mut widths, columns, layout);
     let table = Table { columns, layout, widths };

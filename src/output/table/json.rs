@@ -10,7 +10,7 @@ use super::{Column, Json, Row, escape};
 use crate::output::Out;
 use crate::text::unprintable;
 
-pub fn print(out: &mut Out, columns: &[&Column], rows: &[Row], walk: &Walk, key: &str) {
+pub(super) fn print(out: &mut Out, columns: &[&Column], rows: &[Row], walk: &Walk, key: &str) {
     let names: Vec<String> = columns.iter().map(|column| column.name.to_ascii_lowercase()).collect();
     out.push(b"{\n");
     indent(out, 1);

@@ -14,23 +14,23 @@ use std::borrow::Cow;
 
 use super::Out;
 use super::style::Painter;
-pub use escape::{cell, raw as raw_cell};
+pub(crate) use escape::{cell, raw as raw_cell};
 use walk::Walk;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Align {
+pub(crate) enum Align {
     Left,
     Right,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Json {
+pub(crate) enum Json {
     String,
     Number,
 }
 
 #[derive(Debug)]
-pub struct Column {
+pub(crate) struct Column {
     pub name: &'static str,
     pub help: &'static str,
     pub align: Align,
@@ -44,7 +44,7 @@ pub struct Column {
 }
 
 #[derive(Clone, Default, Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// One for each column; [`cell`] makes them of bytes. Nothing and the empty text are the same.
     pub cells: Vec<Option<String>>,
     /// Index of the parent in the rows.
@@ -52,7 +52,7 @@ pub struct Row {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Form {
+pub(crate) enum Form {
     Human,
     Raw,
     /// With the key of the list that holds the rows.
@@ -60,7 +60,7 @@ pub enum Form {
 }
 
 #[derive(Clone, Copy)]
-pub struct Layout {
+pub(crate) struct Layout {
     pub form: Form,
     pub headings: bool,
     /// The column that shows the tree; without it the parents of the rows do not count.
@@ -76,7 +76,7 @@ pub struct Layout {
     pub paint: for<'a> fn(Painter, &str, &'a str) -> Cow<'a, str>,
 }
 
-pub fn print(out: &mut Out, columns: &[&Column], rows: &[Row], layout: &Layout) {
+pub(crate) fn print(out: &mut Out, columns: &[&Column], rows: &[Row], layout: &Layout) {
     let walk = Walk::new(rows, layout.tree.is_some());
     match layout.form {
         Form::Json(key) => json::print(out, columns, rows, &walk, key),
@@ -87,7 +87,7 @@ pub fn print(out: &mut Out, columns: &[&Column], rows: &[Row], layout: &Layout) 
 }
 
 /// The columns there are (`--list-columns`); `key` names the list in JSON.
-pub fn print_columns(out: &mut Out, columns: &[&Column], key: &'static str, layout: &Layout) {
+pub(crate) fn print_columns(out: &mut Out, columns: &[&Column], key: &'static str, layout: &Layout) {
     const HOLDER: Column = plain("HOLDER", Align::Right);
     const TYPE: Column = plain("TYPE", Align::Left);
     const DESCRIPTION: Column = plain("DESCRIPTION", Align::Left);

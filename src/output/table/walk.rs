@@ -3,7 +3,7 @@
 use super::Row;
 
 /// A row, and where it stands in the tree.
-pub struct Node {
+pub(super) struct Node {
     pub row: usize,
     pub depth: usize,
     /// No sibling follows.
@@ -11,19 +11,19 @@ pub struct Node {
     pub parent: bool,
 }
 
-pub struct Walk {
+pub(super) struct Walk {
     pub nodes: Vec<Node>,
 }
 
 /// Levels that are drawn or indented; deeper ones only say how much deeper they are, so that a chain of
 /// ten thousand processes costs ten thousand lines and not their square. (libsmartcols draws them all.)
-pub const DRAWN: usize = 256;
+pub(super) const DRAWN: usize = 256;
 
 const NONE: usize = usize::MAX;
 
 impl Walk {
     /// Roots and children keep the order of the rows. The first of a cycle counts as a root: no row is lost.
-    pub fn new(rows: &[Row], tree: bool) -> Self {
+    pub(super) fn new(rows: &[Row], tree: bool) -> Self {
         if !tree || rows.iter().all(|row| row.parent.is_none()) {
             let flat = |row| Node { row, depth: 0, last: true, parent: false };
             return Walk { nodes: (0..rows.len()).map(flat).collect() };
@@ -38,7 +38,7 @@ impl Walk {
         Walk { nodes }
     }
 
-    pub fn branches(&self, unicode: bool) -> Branches {
+    pub(super) fn branches(&self, unicode: bool) -> Branches {
         let (branch, last, line) = if unicode { ("├─", "└─", "│ ") } else { ("|-", "`-", "| ") };
         Branches { branch, last, line, open: Vec::new(), head: String::new(), below: false }
     }
@@ -90,7 +90,7 @@ impl Links {
 }
 
 /// What stands before the text of the row that was entered last.
-pub struct Branches {
+pub(super) struct Branches {
     branch: &'static str,
     last: &'static str,
     line: &'static str,
@@ -101,7 +101,7 @@ pub struct Branches {
 }
 
 impl Branches {
-    pub fn enter(&mut self, node: &Node) {
+    pub(super) fn enter(&mut self, node: &Node) {
         self.open.truncate(node.depth.saturating_sub(1));
         self.head.clear();
         self.below = node.parent;
@@ -113,12 +113,12 @@ impl Branches {
     }
 
     /// Before the first line of the row.
-    pub fn head(&self) -> &str {
+    pub(super) fn head(&self) -> &str {
         &self.head
     }
 
     /// Before its other lines, where only the lines to rows below go on.
-    pub fn turn_to_tail(&mut self) {
+    pub(super) fn turn_to_tail(&mut self) {
         self.head.clear();
         self.draw();
         if self.below {
@@ -137,7 +137,7 @@ impl Branches {
 }
 
 /// Terminal columns of the head of a row.
-pub fn width(depth: usize) -> usize {
+pub(super) fn width(depth: usize) -> usize {
     match depth.saturating_sub(1).checked_sub(DRAWN) {
         None | Some(0) => 2 * depth,
         Some(more) => 2 * (DRAWN + 1) + "[+]".len() + more.ilog10() as usize + 1,

@@ -9,7 +9,8 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::hierarchy::Hierarchies;
 
-pub use parse::{cpu_weight, cpus, cpuset, hugetlb, io_max, memory, memory_high, pids, raw, size, swap_max};
+pub use parse::{cpu_weight, cpus, cpuset, hugetlb, io_max, pids, raw, size};
+pub(crate) use parse::{memory, memory_high, swap_max};
 
 /// A control file, by its name on v2 or on v1, and what to write to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Setting {
 
 /// A setting in the words of this host, and the controller whose group it is written in (none: v2 itself).
 #[derive(Debug, PartialEq, Eq)]
-pub struct Write {
+pub(crate) struct Write {
     pub controller: String,
     pub setting: Setting,
 }
@@ -65,7 +66,7 @@ const TABLE: [Row; 14] = [
 
 /// Does the group have a limit of that controller that is not what a new group has?
 #[must_use]
-pub fn limited(group: &Path, controller: &str) -> bool {
+pub(crate) fn limited(group: &Path, controller: &str) -> bool {
     let prefix = format!("{controller}.");
     if controller == "hugetlb" {
         let entries = crate::sys::directory::list(group).unwrap_or_default();
@@ -80,7 +81,7 @@ pub fn limited(group: &Path, controller: &str) -> bool {
 }
 
 /// The settings as this host has them.
-pub fn here(host: &Hierarchies, settings: &[Setting]) -> Result<Vec<Write>> {
+pub(crate) fn here(host: &Hierarchies, settings: &[Setting]) -> Result<Vec<Write>> {
     let version = |controller: &str| host.of(controller).map(super::Hierarchy::is_v2);
     let unknown = |controller: &str| host.groups(controller, Path::new(""), None).err();
     translate(settings, &version).map_err(|(error, controller)| {

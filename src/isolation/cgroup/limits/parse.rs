@@ -49,15 +49,15 @@ fn scaled(digits: &str, unit: u64) -> Option<u64> {
     whole.checked_add(u64::try_from(u128::from(number(part)?) * u128::from(unit) / of).ok()?)
 }
 
-pub fn memory(word: &OsStr) -> Result<Setting> {
+pub(crate) fn memory(word: &OsStr) -> Result<Setting> {
     Ok(Setting::new("memory.max", size(word)?))
 }
 
-pub fn memory_high(word: &OsStr) -> Result<Setting> {
+pub(crate) fn memory_high(word: &OsStr) -> Result<Setting> {
     Ok(Setting::new("memory.high", size(word)?))
 }
 
-pub fn swap_max(word: &OsStr) -> Result<Setting> {
+pub(crate) fn swap_max(word: &OsStr) -> Result<Setting> {
     Ok(Setting::new("memory.swap.max", size(word)?))
 }
 
