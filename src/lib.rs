@@ -2,14 +2,14 @@
 //!
 //! The map of the house, from the street inwards; imports go downwards only:
 //!
-//! - [`applet`]: the table of applets; finds the one that argv names and runs it
-//! - [`applets`]: one file an applet: parse, decide, act
-//! - [`container`]: whose process is this? cgroup path, checked against the runtimes' state files
-//! - [`isolation`]: namespaces and control groups: what containers are made of; never prints
-//! - [`aside`]: work that may hang, done by another process
-//! - [`mod@proc`]: what /proc says, and the one scan of it
-//! - [`cli`], [`exit`], [`output`]: options as getopt reads them, errors and statuses, tables and trees
-//! - [`sys`], [`errno`]: system calls and the unsafe code; errors in the words of glibc
+//! - `applet`: the table of applets; finds the one that argv names and runs it
+//! - `applets`: one file an applet: parse, decide, act
+//! - `container`: whose process is this? cgroup path, checked against the runtimes' state files
+//! - `isolation`: namespaces and control groups: what containers are made of; never prints
+//! - `aside`: work that may hang, done by another process
+//! - `proc`: what /proc says, and the one scan of it
+//! - `cli`, `exit`, `output`: options as getopt reads them, errors and statuses, tables and trees
+//! - `sys`, `errno`: system calls and the unsafe code; errors in the words of glibc
 
 // Allowed in sys, for the C main in main.rs, and where a single function of this kind is called that closes
 // descriptors by number.

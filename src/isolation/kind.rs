@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 
 /// In the order of entering. The user namespace is first here: it gives the capabilities that the others
-/// ask for. Whoever has capabilities enough enters it last all the same, see [`super::ns::Set`]. Of the
+/// ask for. Whoever has capabilities enough enters it last all the same, see `ns::Set`. Of the
 /// rest, mnt comes late, so that paths in messages still mean what they did, and time last: it takes
 /// effect for children and needs nothing of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

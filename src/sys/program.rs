@@ -11,7 +11,7 @@ use nix::errno::Errno;
 /// allocator).
 static NO_LOCKS: AtomicBool = AtomicBool::new(cfg!(test));
 
-/// Makes the calls work that are not sound beside any other thread: the forks and [`wipe_environment`]. Without
+/// Makes the calls work that are not sound beside any other thread: the forks and `wipe_environment`. Without
 /// this promise they fail with EDEADLK.
 ///
 /// # Safety
