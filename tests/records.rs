@@ -257,7 +257,8 @@ fn warnings_do_not_quote_files() {
     let path = format!("var/lib/docker/containers/{WEB}/config.v2.json");
     layout.file(&path, r#"{"Name":["SECRET"],"State":"SECRET"}"#);
     let problems = layout.look(|resolver| {
-        resolver.of_cgroup(format!("0::/system.slice/docker-{WEB}.scope\n").as_bytes());
+        let text = format!("0::/system.slice/docker-{WEB}.scope\n");
+        resolver.of(nix::unistd::Pid::from_raw(100), text.as_bytes(), false);
         resolver.problems()
     });
     assert_eq!(problems.len(), 1, "{problems:?}");

@@ -131,11 +131,6 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The container that the text of a `/proc/PID/cgroup` tells.
-    pub fn of_cgroup(&mut self, text: &[u8]) -> Option<Tag> {
-        self.answer(text, None).0
-    }
-
     /// The container that its line of the unified hierarchy tells, whatever the others say.
     pub fn of_unified(&mut self, text: &[u8]) -> Option<Tag> {
         let path = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
