@@ -17,17 +17,6 @@ use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Status};
 use crate::sys;
 
-/// Programs that make containers and of which no file tells: the name of the file, and what they make.
-const MAKERS: [(&str, Runtime); 7] = [
-    ("bwrap", Runtime::Bwrap),
-    ("firejail", Runtime::Firejail),
-    ("starter", Runtime::Apptainer),
-    ("starter-suid", Runtime::Apptainer),
-    ("buildah", Runtime::Buildah),
-    ("lxc-start", Runtime::Lxc),
-    ("systemd-nspawn", Runtime::Nspawn),
-];
-
 /// Helpers that are shut in for their own safety, and are nobody's container.
 const HELPERS: [&str; 1] = ["xdg-dbus-proxy"];
 
@@ -228,9 +217,8 @@ impl ByNamespace {
                 init = Some(at);
             }
             let program = program(proc, &self.files, at);
-            let row = MAKERS.iter().find(|(name, _)| program.as_deref() == Some(name));
-            if let Some((_, runtime)) = row {
-                maker = Some((*runtime, at));
+            if let Some(runtime) = program.as_deref().and_then(Runtime::of_program) {
+                maker = Some((runtime, at));
             }
             match status.ppid {
                 Some(parent) if inside && parent > 0 => at = Pid::from_raw(parent),
@@ -375,7 +363,7 @@ fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
     let exe = proc.of(pid, "exe");
     let path = std::fs::read_link(&exe).ok()?;
     let name = path.file_name()?.to_str()?;
-    if !MAKERS.iter().any(|row| row.0 == name) && !HELPERS.contains(&name) {
+    if Runtime::of_program(name).is_none() && !HELPERS.contains(&name) {
         return None;
     }
     // The path is of the process's own mounts, and here it may lead anywhere.

@@ -1,9 +1,10 @@
-//! What the path of a control group says about containers: the table of forms.
+//! What the path of a control group says about containers.
 
 use std::borrow::Cow;
 
 use super::Runtime;
 use super::runtimes::Store;
+use super::spec::{After, CgroupForm, IdShape, forms};
 
 /// A component of a path that may be a container's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,91 +19,6 @@ pub(super) struct Candidate<'a> {
     /// Is the name so particular that it is worth showing without any record that vouches for it?
     pub particular: bool,
 }
-
-/// What stands before the component.
-#[derive(Clone, Copy)]
-enum After {
-    Anything,
-    Is(&'static str),
-    /// `pod0123…`, and not `pod` alone.
-    Begins(&'static str),
-    /// Two above.
-    Below(&'static str),
-}
-
-/// What an id looks like.
-#[derive(Clone, Copy)]
-enum Shape {
-    /// 64 hexadecimal digits.
-    Hex,
-    /// Letters, digits and `._-`; so never a path of its own.
-    Word,
-    /// The same in systemd's escapes, as `\x2d` for a `-`.
-    Escaped,
-    /// A UUID, and whatever follows.
-    Uuid,
-}
-
-struct Form {
-    after: After,
-    prefix: &'static str,
-    suffix: &'static str,
-    shape: Shape,
-    stores: &'static [Store],
-    runtime: Runtime,
-}
-
-impl Form {
-    const fn new(
-        (after, prefix, suffix): (After, &'static str, &'static str),
-        shape: Shape,
-        stores: &'static [Store],
-        runtime: Runtime,
-    ) -> Form {
-        Form { after, prefix, suffix, shape, stores, runtime }
-    }
-}
-
-/// The forms that are particular, the first that fits counts. `.scope` and `.service` are of the systemd
-/// driver, the others of the cgroupfs driver.
-const FORMS: &[Form] = {
-    use After::{Anything, Begins, Below, Is};
-    use Shape::{Escaped, Hex, Uuid, Word};
-    use Store::{Containerd, CriO, Docker, Lxc, Machined, Oci, Podman, Snap};
-    &[
-        Form::new((Anything, "docker-", ".scope"), Hex, &[Docker], Runtime::Docker),
-        Form::new((Anything, "cri-containerd-", ".scope"), Hex, &[Containerd, Docker], Runtime::K8s),
-        Form::new((Anything, "crio-", ".scope"), Hex, &[CriO], Runtime::K8s),
-        Form::new((Anything, "crio-", ""), Hex, &[CriO], Runtime::K8s),
-        Form::new((Anything, "libpod-", ".scope"), Hex, &[Podman], Runtime::Podman), // crun adds a group `container`
-        Form::new((Anything, "libpod-", ""), Hex, &[Podman], Runtime::Podman),
-        Form::new((Anything, "libpod-payload-", ""), Hex, &[Podman], Runtime::Podman), // --cgroups=split, quadlet
-        Form::new((Anything, "nerdctl-", ".scope"), Hex, &[Containerd], Runtime::Nerdctl),
-        Form::new((Anything, "buildah-", ".scope"), Word, &[Podman], Runtime::Buildah),
-        Form::new((Anything, "runc-", ".scope"), Word, &[Oci], Runtime::Runc),
-        Form::new((Anything, "crun-", ".scope"), Word, &[Oci], Runtime::Crun),
-        Form::new((Anything, "youki-", ".scope"), Word, &[Oci], Runtime::Youki),
-        Form::new((Anything, "machine-", ".scope"), Escaped, &[Machined], Runtime::Nspawn),
-        Form::new((Anything, "systemd-nspawn@", ".service"), Escaped, &[Machined], Runtime::Nspawn),
-        Form::new((Anything, "lxc.payload.", ""), Word, &[Lxc], Runtime::Lxc),
-        Form::new((Is("lxc.payload"), "", ""), Word, &[Lxc], Runtime::Lxc),
-        Form::new((Is("lxc"), "", ""), Word, &[Lxc], Runtime::Lxc), // before LXC 4
-        Form::new((Anything, "app-flatpak-", ".scope"), Word, &[], Runtime::Flatpak),
-        Form::new((Anything, "snap.", ".scope"), Word, &[Snap], Runtime::Snap),
-        Form::new((Anything, "snap.", ".service"), Word, &[Snap], Runtime::Snap),
-        Form::new((Is("docker"), "", ""), Hex, &[Docker], Runtime::Docker),
-        Form::new((Begins("pod"), "", ""), Hex, &[Containerd, CriO, Docker], Runtime::K8s),
-        Form::new((Is("actions_job"), "", ""), Hex, &[Docker], Runtime::Actions),
-        Form::new((Is("ecs"), "", ""), Hex, &[Docker], Runtime::Ecs),
-        Form::new((Below("ecs"), "", ""), Hex, &[Docker], Runtime::Ecs),
-        Form::new((Below("ecs"), "", ""), Word, &[], Runtime::Ecs), // Fargate: TASK-NUMBER
-        Form::new((Is("garden"), "", ""), Word, &[], Runtime::Garden),
-        Form::new((Is("buildkit"), "", ""), Word, &[], Runtime::Buildkit),
-        Form::new((Is("mesos"), "", ""), Uuid, &[], Runtime::Mesos),
-        Form::new((Is("nomad"), "", ""), Uuid, &[], Runtime::Nomad),
-        Form::new((Below("nomad.slice"), "", ".scope"), Uuid, &[], Runtime::Nomad),
-    ]
-};
 
 /// Who may have made a group that has an id for its name, and nothing else that tells.
 const ANYBODY: &[Store] = &[Store::Docker, Store::Containerd, Store::CriO, Store::Podman, Store::Oci];
@@ -155,10 +71,10 @@ impl<'a> Component<'a> {
     fn claims(&self) -> [Option<Candidate<'a>>; 2] {
         let group = self.group;
         let claim = |stores, runtime, id, particular| Candidate { stores, runtime, id, group, particular };
-        let form = FORMS.iter().find_map(|form| Some((form, form.id(self)?)));
+        let form = forms().find_map(|(form, runtime)| Some((form, runtime, form.id(self)?)));
         let is_name = is_name(self.name);
-        let own = if let Some((form, id)) = form {
-            Some(claim(form.stores, form.runtime, id, true))
+        let own = if let Some((form, runtime, id)) = form {
+            Some(claim(form.stores, runtime, id, true))
         } else if let Some(id) = after_colons(self.name) {
             // A kubelet with the systemd driver over a runtime with the cgroupfs driver.
             Some(claim(&[Store::Containerd, Store::CriO], Runtime::K8s, id.into(), true))
@@ -175,7 +91,7 @@ impl<'a> Component<'a> {
     }
 }
 
-impl Form {
+impl CgroupForm {
     fn id<'a>(&self, component: &Component<'a>) -> Option<Cow<'a, str>> {
         let here = match self.after {
             After::Anything => true,
@@ -188,13 +104,13 @@ impl Form {
     }
 }
 
-impl Shape {
+impl IdShape {
     fn read(self, id: &str) -> Option<Cow<'_, str>> {
         let fits = match self {
-            Shape::Hex => is_id(id),
-            Shape::Word => is_name(id),
-            Shape::Uuid => is_name(id) && id.get(..36).is_some_and(is_uuid),
-            Shape::Escaped => return unescape(id).filter(|name| is_name(name)).map(Cow::Owned),
+            IdShape::Hex => is_id(id),
+            IdShape::Word => is_name(id),
+            IdShape::Uuid => is_name(id) && id.get(..36).is_some_and(is_uuid),
+            IdShape::Escaped => return unescape(id).filter(|name| is_name(name)).map(Cow::Owned),
         };
         fits.then_some(Cow::Borrowed(id))
     }

@@ -12,6 +12,7 @@ mod nested;
 pub(crate) mod profile;
 mod resolver;
 mod runtimes;
+mod spec;
 pub(crate) mod target;
 mod verify;
 
@@ -21,6 +22,8 @@ pub(crate) use nested::inside;
 pub use resolver::Resolver;
 pub(crate) use resolver::is_of_group;
 
+pub use spec::Runtime;
+
 use std::fmt;
 use std::rc::Rc;
 
@@ -29,90 +32,7 @@ use nix::unistd::Pid;
 use crate::isolation::cgroup;
 use crate::proc::ns::Kind;
 
-/// What made the container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Runtime {
-    Actions,
-    /// Nobody known: a pid namespace or a root directory of its own, and no record anywhere.
-    Anon,
-    Apptainer,
-    Buildah,
-    Buildkit,
-    Bwrap,
-    Containerd,
-    Crun,
-    Docker,
-    Ecs,
-    Firejail,
-    Flatpak,
-    Garden,
-    Incus,
-    K8s,
-    Libvirt,
-    Lxc,
-    Lxd,
-    Mesos,
-    Nerdctl,
-    /// A network namespace with a name, as ip-netns(8) makes them.
-    Netns,
-    Nomad,
-    Nspawn,
-    Podman,
-    Runc,
-    Snap,
-    Youki,
-}
-
-/// The names, as they stand before the colon, in the order of the enum.
-const NAMES: [(Runtime, &str); 27] = [
-    (Runtime::Actions, "actions"),
-    (Runtime::Anon, "anon"),
-    (Runtime::Apptainer, "apptainer"),
-    (Runtime::Buildah, "buildah"),
-    (Runtime::Buildkit, "buildkit"),
-    (Runtime::Bwrap, "bwrap"),
-    (Runtime::Containerd, "containerd"),
-    (Runtime::Crun, "crun"),
-    (Runtime::Docker, "docker"),
-    (Runtime::Ecs, "ecs"),
-    (Runtime::Firejail, "firejail"),
-    (Runtime::Flatpak, "flatpak"),
-    (Runtime::Garden, "garden"),
-    (Runtime::Incus, "incus"),
-    (Runtime::K8s, "k8s"),
-    (Runtime::Libvirt, "libvirt"),
-    (Runtime::Lxc, "lxc"),
-    (Runtime::Lxd, "lxd"),
-    (Runtime::Mesos, "mesos"),
-    (Runtime::Nerdctl, "nerdctl"),
-    (Runtime::Netns, "netns"),
-    (Runtime::Nomad, "nomad"),
-    (Runtime::Nspawn, "nspawn"),
-    (Runtime::Podman, "podman"),
-    (Runtime::Runc, "runc"),
-    (Runtime::Snap, "snap"),
-    (Runtime::Youki, "youki"),
-];
-
-impl Runtime {
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        NAMES[self as usize].1
-    }
-
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Runtime> {
-        NAMES.iter().find(|row| row.1 == name).map(|row| row.0)
-    }
-
-    /// All of them, for a message.
-    #[must_use]
-    pub fn names() -> String {
-        NAMES.map(|row| row.1).join(", ")
-    }
-}
-
-/// IdentifiedBy we know.
+/// How a container was identified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdentifiedBy {
     /// The runtime's state on disk, and its init process is in this control group.
@@ -213,11 +133,6 @@ impl Container {
         let texts = texts.into_iter().chain([&self.created, &self.config]).flatten().map(String::len);
         let labels = self.labels.iter().map(|(name, value)| name.len() + value.len() + files::NODE);
         size_of::<Container>() + self.id.len() + texts.chain(labels).sum::<usize>()
-    }
-
-    /// Can it be alive though its record names no process? LXC and snapd write none down.
-    fn runs_without_init_noted(&self) -> bool {
-        matches!(self.runtime, Runtime::Incus | Runtime::Lxc | Runtime::Lxd | Runtime::Snap)
     }
 
     /// `NAMESPACE/POD` of Kubernetes.
@@ -333,15 +248,6 @@ impl fmt::Display for Container {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_table_of_runtimes_is_in_the_order_of_the_enum() {
-        for (at, (runtime, name)) in NAMES.iter().enumerate() {
-            assert_eq!((*runtime as usize, runtime.name()), (at, *name));
-            assert_eq!(Runtime::from_name(name), Some(*runtime));
-        }
-        assert!(NAMES.is_sorted_by_key(|row| row.1));
-    }
 
     #[test]
     fn times_to_the_second() {

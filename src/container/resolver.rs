@@ -366,7 +366,7 @@ impl<'a> Resolver<'a> {
         let alive = match container.init {
             Some(init) => verify::alive(self.proc, init, &container, &groups),
             // Of LXC no file tells the PID; the group does.
-            None => container.runs_without_init_noted(),
+            None => !container.runtime.spec().names_init,
         };
         (alive && files.keep(&container.id, container.size()))
             .then(|| Known { container: Rc::new(container), groups })

@@ -1,6 +1,6 @@
 //! What a process may do, in words.
 
-use crate::container::{Container, Runtime};
+use crate::container::Container;
 use crate::isolation::capabilities::baseline::{Baseline, difference};
 use crate::isolation::capabilities::own::last;
 use crate::isolation::capabilities::text::short_name;
@@ -39,23 +39,9 @@ pub(super) fn against_default(container: &Container, set: Mask) -> Option<String
 }
 
 fn defaults(container: &Container) -> &'static [&'static str] {
-    match (container.runtime, container.engine) {
-        (_, "cri-o") => &["crio"],
-        (Runtime::Podman | Runtime::Buildah, _) => &["podman", "podman-4.4", "docker"],
-        (
-            Runtime::Docker
-            | Runtime::Containerd
-            | Runtime::K8s
-            | Runtime::Nerdctl
-            | Runtime::Ecs
-            | Runtime::Actions
-            | Runtime::Buildkit,
-            _,
-        ) => &["docker"],
-        (Runtime::Runc | Runtime::Crun | Runtime::Youki, _) => &["runc"],
-        (Runtime::Nspawn, _) => &["nspawn"],
-        (Runtime::Lxc | Runtime::Lxd | Runtime::Incus, _) => &["lxc"],
-        _ => &[],
+    match container.engine {
+        "cri-o" => &["crio"],
+        _ => container.runtime.spec().capabilities,
     }
 }
 
@@ -68,6 +54,7 @@ pub(super) fn seccomp(mode: u8) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::Runtime;
 
     #[test]
     fn sets_in_words() {

@@ -81,7 +81,7 @@ pub(super) fn named(name: &str) -> Vec<Of> {
     found.map(|row| row.0).into_iter().collect()
 }
 
-/// IdentifiedBy cells are written.
+/// How cells are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     People,

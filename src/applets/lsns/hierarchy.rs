@@ -1,4 +1,4 @@
-//! IdentifiedBy namespaces hang together: parents, owners, and the ids that the network gives to others'.
+//! How namespaces are related: parents, owners, and the ids that the network gives to others'.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 

@@ -42,7 +42,7 @@ pub(super) trait StateReader {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Store {
+pub(crate) enum Store {
     Containerd,
     CriO,
     Docker,
