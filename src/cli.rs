@@ -365,6 +365,7 @@ mod tests {
                 Ok(format!("{} | {}", seen.0.join(" "), rest.join(OsStr::new(" ")).to_string_lossy()))
             }
             Err(Exit::Usage(words)) => Err(words),
+            Err(Exit::Text(text)) => Err(format!("Text: {text}")),
             Err(other) => Err(format!("{other:?}")),
         }
     }
