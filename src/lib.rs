@@ -13,7 +13,12 @@
 
 // Allowed in sys, for the C main in main.rs, and where a single function of this kind is called that closes
 // descriptors by number.
-#![deny(unsafe_code, unreachable_pub)]
+#![deny(
+    unsafe_code,
+    unreachable_pub,
+    clippy::undocumented_unsafe_blocks,
+    clippy::multiple_unsafe_ops_per_block
+)]
 #![cfg_attr(
     not(test),
     deny(

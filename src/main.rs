@@ -3,7 +3,11 @@
 //! Not `fn main`: the start-up code std puts before that ignores SIGPIPE, opens /dev/null over closed
 //! descriptors and maps a signal stack. The programs we start would inherit the first two.
 #![no_main]
-#![deny(clippy::disallowed_methods)]
+#![deny(
+    clippy::disallowed_methods,
+    clippy::undocumented_unsafe_blocks,
+    clippy::multiple_unsafe_ops_per_block
+)]
 #![allow(unsafe_code, clippy::not_unsafe_ptr_arg_deref)] // C's main cannot be an unsafe fn
 
 use std::ffi::{c_char, c_int};

@@ -38,7 +38,9 @@ fn imports() -> BTreeMap<Module, BTreeSet<Module>> {
     let module = |path: &Path| {
         let path = path.strip_prefix(&src).expect("below src").with_extension("");
         let mut parts: Module = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-        parts.pop_if(|part| part == "mod");
+        if parts.last().is_some_and(|part| part == "mod") {
+            parts.pop();
+        }
         parts
     };
     let modules: BTreeSet<Module> = files.iter().map(|path| module(path)).collect();
@@ -179,5 +181,5 @@ fn the_reader_of_imports_sees_what_there_is() {
     let imports = imports();
     assert!(imports.len() > 100, "{}", imports.len());
     let act = ["applets", "nsenter", "act"].map(str::to_owned).to_vec();
-    assert!(imports[&act].contains(&["exit".to_owned()].to_vec()));
+    assert!(imports[&act].iter().any(|to| *to == ["exit"]));
 }
