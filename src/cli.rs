@@ -99,6 +99,27 @@ pub(crate) struct Grammar<P: 'static> {
     /// Does the first operand end the options? (`+` in getopt's terms: a program and its own options follow.)
     pub stops_at_operand: bool,
     pub options: &'static [Opt<P>],
+    /// Headings of the options in help and manual: the long name of the first option below each.
+    pub groups: &'static [(&'static str, &'static str)],
+}
+
+/// What the shells complete for a value, by its name in the option tables.
+fn value_hint(value: &str) -> clap::ValueHint {
+    match value {
+        "file" => clap::ValueHint::FilePath,
+        "dir" => clap::ValueHint::DirPath,
+        "user" | "uid|name" => clap::ValueHint::Username,
+        _ => clap::ValueHint::Unknown,
+    }
+}
+
+/// The values that there are, where these are few.
+fn choices(value: &str) -> &'static [&'static str] {
+    match value {
+        "when" => &["auto", "always", "never"],
+        "signame" => &["HUP", "INT", "QUIT", "KILL", "TERM", "USR1", "USR2"],
+        _ => &[],
+    }
 }
 
 impl<P> Grammar<P> {
@@ -138,7 +159,7 @@ impl<P> Grammar<P> {
             (Effect::Required(set) | Effect::Attached(set), Some(value)) => set(request, value)?,
             (Effect::Optional(set) | Effect::OptionalLong(set), value) => set(request, value)?,
             (Effect::Required(_) | Effect::Attached(_), None) | (_, Some(_)) => return Ok(false),
-            _ => Walk { grammar: self, call, next: 0 }.flag(opt, request)?,
+            _ => Walk { grammar: self, call, next: 0 }.flag(opt, false, request)?,
         }
         Ok(true)
     }
@@ -146,8 +167,19 @@ impl<P> Grammar<P> {
     /// The same table as clap knows it, without what is hidden.
     #[must_use]
     pub(crate) fn command(&self, name: &'static str, about: &'static str) -> clap::Command {
+        let mut heading = None;
         let options = self.options.iter().filter(|opt| !opt.hidden).map(|opt| {
-            let arg = clap::Arg::new(opt.long).long(opt.long).help(opt.help);
+            let group = self.groups.iter().find(|(first, _)| *first == opt.long);
+            heading = group.map(|(_, heading)| *heading).or(heading);
+            let arg = clap::Arg::new(opt.long).long(opt.long).help(opt.help).help_heading(heading);
+            let arg = if opt.value.is_empty() { arg } else { arg.value_hint(value_hint(opt.value)) };
+            let arg = match choices(opt.value) {
+                [] => arg,
+                values => {
+                    let values = clap::builder::PossibleValuesParser::new(values);
+                    arg.hide_possible_values(true).value_parser(values)
+                }
+            };
             let arg = match opt.short {
                 Some(letter) => arg.short(letter),
                 None => arg,
@@ -246,7 +278,7 @@ impl<'a, P> Walk<'a, P> {
             _ if value.is_some() => {
                 Err(self.usage(&format!("option '{}' doesn't allow an argument", shown())))
             }
-            _ => self.flag(opt, request),
+            _ => self.flag(opt, false, request),
         }
     }
 
@@ -269,18 +301,24 @@ impl<'a, P> Walk<'a, P> {
                     };
                 }
                 Effect::Optional(set) => return set(request, rest),
-                _ => self.flag(opt, request)?,
+                _ => self.flag(opt, true, request)?,
             }
         }
         Ok(())
     }
 
     /// An option that stands alone.
-    fn flag(&self, opt: &Opt<P>, request: &mut P) -> Result<(), Exit> {
+    fn flag(&self, opt: &Opt<P>, by_letter: bool, request: &mut P) -> Result<(), Exit> {
         match opt.effect {
-            Effect::Help => Err(Exit::Text(
-                self.grammar.command(self.call.name, self.call.about).render_help().to_string(),
-            )),
+            Effect::Help => {
+                let command = self.grammar.command(self.call.name, self.call.about);
+                // By its letter it is short: one list without headings.
+                let mut command = match by_letter {
+                    true => command.mut_args(|arg| arg.help_heading("Options")),
+                    false => command.after_help(format!("The manual page {} says more.", self.call.name)),
+                };
+                Err(Exit::Text(command.render_help().to_string()))
+            }
             Effect::Version => {
                 Err(Exit::Text(format!("{} from ctrbox {}\n", self.call.name, env!("CARGO_PKG_VERSION"))))
             }
@@ -353,8 +391,10 @@ mod tests {
         Opt::help(),
         Opt::version(),
     ];
-    static PROGRAM: Grammar<Seen> = Grammar { usage: "", stops_at_operand: true, options: &OPTIONS };
-    static LIST: Grammar<Seen> = Grammar { usage: "", stops_at_operand: false, options: &OPTIONS };
+    static PROGRAM: Grammar<Seen> =
+        Grammar { usage: "", stops_at_operand: true, options: &OPTIONS, groups: &[] };
+    static LIST: Grammar<Seen> =
+        Grammar { usage: "", stops_at_operand: false, options: &OPTIONS, groups: &[] };
 
     fn parse(grammar: &'static Grammar<Seen>, args: &[&str]) -> Result<String, String> {
         let args = args.iter().map(OsString::from).collect();

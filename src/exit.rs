@@ -25,7 +25,7 @@ pub enum Exit {
     Failed { status: Option<u8>, error: Error, hint: Option<Hint> },
     /// Another program has reported what failed; there may be a hint to add.
     Reported { status: u8, refused: Refused },
-    /// A message in the form of getopt(3), which begins with argv[0] and not with the applet's name.
+    /// A message in the form of getopt(3), which begins with `argv[0]` and not with the applet's name.
     Usage(String),
     /// A message that begins with no name; empty if there is nothing more to report.
     Message { status: u8, text: String },

@@ -6,7 +6,7 @@
 //! - [`applets`]: one file an applet: parse, decide, act
 //! - [`container`]: whose process is this? cgroup path, checked against the runtimes' state files
 //! - [`isolation`]: namespaces and control groups: what containers are made of; never prints
-//! - [`aside`]: work that may hang, done by another process
+//! - [`access`]: work that may hang, done by another process
 //! - [`mod@proc`]: what /proc says, and the one scan of it
 //! - [`cli`], [`exit`], [`output`]: options as getopt reads them, errors and statuses, tables and trees
 //! - [`sys`], [`errno`]: system calls and the unsafe code; errors in the words of glibc

@@ -333,11 +333,11 @@ fn pipes_stay_pipes_and_without_a_terminal_one_is_made() {
     // stdout is a pipe, the others are a terminal: it stays one.
     let mut terminal = Terminal::new();
     let mut command = own(&holder, &script("test -t 0 && test -t 2 && ! test -t 1 && echo piped"));
-    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe");
     let mut child = terminal.start_with_stdout(&mut command, writer.into());
     drop(command);
     let (status, seen) = terminal.end_of(&mut child);
-    assert_eq!(std::io::read_to_string(reader).expect("text"), "piped\n");
+    assert_eq!(std::io::read_to_string(std::fs::File::from(reader)).expect("text"), "piped\n");
     assert!(status.success() && seen.is_empty(), "{seen}");
 }
 

@@ -5,8 +5,10 @@ complete -c ctr-ps -s u -l user -d 'only processes of these users' -r
 complete -c ctr-ps -l how -d 'only what came in so (init, fork, exec, ns) or is known so (state, cgroup, namespace, anonymous)' -r
 complete -c ctr-ps -s o -l output -d 'columns to print; with a + before the list, besides the default, whose last stays last' -r
 complete -c ctr-ps -l watch -d 'anew every SEC seconds (2) until interrupted' -r
-complete -c ctr-ps -l color -d 'colour the output: auto, always or never' -r
-complete -c ctr-ps -l root -d 'look at the system whose root directory is mounted at DIR' -r
+complete -c ctr-ps -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c ctr-ps -l root -d 'look at the system whose root directory is mounted at DIR' -r -f -a "(__fish_complete_directories)"
 complete -c ctr-ps -s C -l only-containers -d 'only processes in containers'
 complete -c ctr-ps -l init -d 'only the first process of each container'
 complete -c ctr-ps -s k -l kernel-threads -d 'list the threads of the kernel too'

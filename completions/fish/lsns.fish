@@ -3,7 +3,9 @@ complete -c lsns -s p -l task -d 'only namespaces of this process or container' 
 complete -c lsns -s Q -l filter -d 'only what the expression is true for' -r
 complete -c lsns -s t -l type -d 'only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable' -r
 complete -c lsns -s T -l tree -d 'tree by parent, owner (default) or process' -r
-complete -c lsns -l color -d 'colour the output: auto, always or never' -r
+complete -c lsns -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c lsns -s J -l json -d 'print JSON'
 complete -c lsns -s l -l list -d 'print a list, no tree'
 complete -c lsns -s u -l notruncate -d 'never cut text'

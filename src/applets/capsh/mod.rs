@@ -242,6 +242,13 @@ static GRAMMAR: Grammar<Shell> = Grammar {
         Opt::help(),
         Opt::version(),
     ],
+    groups: &[
+        ("print", "Show"),
+        ("has-p", "Check"),
+        ("caps", "Change"),
+        ("forkfor", "Programs"),
+        ("quiet", "Other options"),
+    ],
 };
 
 pub(crate) fn run(call: &Call) -> Outcome {

@@ -205,6 +205,13 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::help(),
         Opt::version(),
     ],
+    groups: &[
+        ("group", "Groups"),
+        ("create", "Life of the groups and the program"),
+        ("memory", "Limits"),
+        ("report", "Report"),
+        ("dry-run", "Other options"),
+    ],
 };
 
 pub(crate) fn run(call: &Call) -> Outcome {

@@ -295,6 +295,14 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::help(),
         Opt::version(),
     ],
+    groups: &[
+        ("container", "Selection"),
+        ("list", "Lists and trees"),
+        ("output", "Columns"),
+        ("json", "Output"),
+        ("watch", "Display"),
+        ("verbose", "Other options"),
+    ],
 };
 
 pub(crate) fn run(call: &Call) -> Outcome {

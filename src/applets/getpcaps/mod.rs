@@ -148,6 +148,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::help(),
         Opt::version(),
     ],
+    groups: &[("iab", "Form of the output"), ("diff", "Comparison"), ("json", "Other options")],
 };
 
 pub(crate) fn run(call: &Call) -> Outcome {

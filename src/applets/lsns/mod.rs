@@ -176,6 +176,13 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::help(),
         Opt::version(),
     ],
+    groups: &[
+        ("json", "Output"),
+        ("persistent", "Selection"),
+        ("raw", "Layout"),
+        ("type", "More selection and layout"),
+        ("help", "Other options"),
+    ],
 };
 
 pub(crate) fn run(call: &Call) -> Outcome {

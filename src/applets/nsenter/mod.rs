@@ -331,6 +331,15 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::help(),
         Opt::version(),
     ],
+    groups: &[
+        ("all", "Target and namespaces"),
+        ("setuid", "Ids and capabilities"),
+        ("root", "Files, directories and environment"),
+        ("no-fork", "Process and terminal"),
+        ("join-cgroup", "As the container"),
+        ("host-root", "Host programs and safety"),
+        ("help", "Other options"),
+    ],
 };
 
 pub(crate) fn run(call: &Call) -> Outcome {

@@ -211,6 +211,16 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::help(),
         Opt::version(),
     ],
+    groups: &[
+        ("mount", "Namespaces"),
+        ("fork", "Process"),
+        ("mount-proc", "Mounts"),
+        ("map-user", "User namespace"),
+        ("root", "Directories and ids"),
+        ("monotonic", "Clocks"),
+        ("clear-env", "Environment"),
+        ("help", "Other options"),
+    ],
 };
 
 pub(crate) fn run(call: &Call) -> Outcome {

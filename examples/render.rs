@@ -1,7 +1,8 @@
-//! Manual pages and completions are made from the option tables and the applets' head comments, committed,
-//! and compared here. `make docs` writes them anew.
+//! Renders manual pages and completions from the option tables and the applets' head comments: `make docs`. With
+//! `--check` it writes nothing, and fails if a file of the project differs: `make lint`.
 
-mod common;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use clap_complete::Shell;
 use ctrbox::testing::applet::{self, APPLETS};
@@ -27,29 +28,49 @@ fn pages() -> Vec<Page> {
     for applet in &APPLETS {
         let module = applet.name.replace('-', "_");
         let file = format!("src/applets/{module}.rs");
-        let source =
-            if common::project(&file).exists() { file } else { format!("src/applets/{module}/mod.rs") };
+        let source = if project(&file).exists() { file } else { format!("src/applets/{module}/mod.rs") };
         pages.push(Page { name: applet.name, section: applet.section, command: applet.command(), source });
     }
     pages
 }
 
-#[test]
-fn manual_pages() {
-    let pages = pages();
-    for page in &pages {
-        common::golden(&format!("man/{}.{}", page.name, page.section), &manual(page));
+fn main() -> std::process::ExitCode {
+    let check = std::env::args().any(|arg| arg == "--check");
+    let files: BTreeMap<String, String> = manuals().chain(completions()).collect();
+    let mut stale: Vec<String> = left_over(&files);
+    for (name, text) in &files {
+        if std::fs::read_to_string(project(name)).is_ok_and(|old| old == *text) {
+            continue;
+        }
+        match check {
+            true => stale.push(name.clone()),
+            false => std::fs::write(project(name), text).unwrap_or_else(|error| panic!("{name}: {error}")),
+        }
     }
-    let known: Vec<String> = pages.iter().map(|page| format!("{}.{}", page.name, page.section)).collect();
-    for entry in std::fs::read_dir(common::project("man")).expect("man/") {
-        let name = entry.expect("an entry").file_name().into_string().expect("a name");
-        assert!(known.contains(&name), "man/{name} is of no applet");
+    for name in &stale {
+        eprintln!("{name} is stale: make docs writes it, or it belongs to no applet");
     }
+    std::process::ExitCode::from(u8::from(!stale.is_empty()))
 }
 
-#[test]
-fn completions() {
-    for page in pages() {
+/// A file of the project.
+fn project(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Pages of no applet.
+fn left_over(files: &BTreeMap<String, String>) -> Vec<String> {
+    let entries = std::fs::read_dir(project("man")).expect("man/").flatten();
+    let names = entries.map(|entry| format!("man/{}", entry.file_name().to_string_lossy()));
+    names.filter(|name| !files.contains_key(name)).collect()
+}
+
+fn manuals() -> impl Iterator<Item = (String, String)> {
+    pages().into_iter().map(|page| (format!("man/{}.{}", page.name, page.section), manual(&page)))
+}
+
+fn completions() -> impl Iterator<Item = (String, String)> {
+    pages().into_iter().flat_map(|page| {
         let mut command = page.command;
         if page.name == "ctrbox" {
             for applet in &APPLETS {
@@ -57,18 +78,18 @@ fn completions() {
             }
             command = command.disable_help_subcommand(true);
         }
-        for (shell, file) in [
+        [
             (Shell::Bash, format!("completions/bash/{}", page.name)),
             (Shell::Zsh, format!("completions/zsh/_{}", page.name)),
             (Shell::Fish, format!("completions/fish/{}.fish", page.name)),
-        ] {
+        ]
+        .map(|(shell, file)| {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command.clone(), page.name, &mut script);
             let script = String::from_utf8(script).expect("text");
-            let script: String = script.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-            common::golden(&file, &script);
-        }
-    }
+            (file, script.lines().map(|line| format!("{}\n", line.trim_end())).collect())
+        })
+    })
 }
 
 /// man(7), with the sections in the order of man-pages(7).
@@ -76,7 +97,8 @@ fn manual(page: &Page) -> String {
     let about = page.command.get_about().map(ToString::to_string).unwrap_or_default();
     let title = page.name.to_uppercase();
     let version = env!("CARGO_PKG_VERSION");
-    let mut man = format!(".TH {title} {} {RELEASED} \"ctrbox {version}\" \"User Commands\"\n", page.section);
+    let manual = if page.section == 8 { "System Administration" } else { "User Commands" };
+    let mut man = format!(".TH {title} {} {RELEASED} \"ctrbox {version}\" \"{manual}\"\n", page.section);
     man += &format!(".SH NAME\n{} \\- {}\n", escape(page.name), escape(&about));
     man += ".SH SYNOPSIS\n";
     man += &synopsis(page);
@@ -115,8 +137,13 @@ fn synopsis(page: &Page) -> String {
 
 fn options(command: &clap::Command) -> String {
     let mut text = ".SH OPTIONS\n".to_owned();
+    let mut heading = None;
     for arg in command.get_arguments() {
         let Some(long) = arg.get_long() else { continue };
+        if arg.get_help_heading() != heading {
+            heading = arg.get_help_heading();
+            text += &format!(".SS {}\n", escape(heading.unwrap_or("Other options")));
+        }
         let short = arg.get_short().map(|letter| format!("\\fB\\-{letter}\\fR, ")).unwrap_or_default();
         let takes = arg.get_action().takes_values();
         let value =
@@ -143,7 +170,7 @@ fn capital(text: &str) -> String {
 
 /// The head comment: (heading, text as man(7)) each; what stands before the first heading is the first.
 fn sections(page: &Page) -> Vec<(String, String)> {
-    let source = std::fs::read_to_string(common::project(&page.source)).expect("the source");
+    let source = std::fs::read_to_string(project(&page.source)).expect("the source");
     let comment = source.lines().map_while(|line| line.strip_prefix("//!"));
     let mut sections = vec![(String::new(), String::new())];
     let mut verbatim = false;
