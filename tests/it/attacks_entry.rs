@@ -6,8 +6,8 @@ use crate::common;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::common::nsenter::{failure, of, printed};
-use crate::common::process::{Holder, Piped, limited, namespaces};
+use crate::common::nsenter::of;
+use crate::common::process::{Holder, Piped, failure, limited, namespaces, printed};
 use crate::common::{program, skip, stdout};
 
 const WATCH: &str = "CTRBOX_TEST_WATCH";
@@ -102,7 +102,7 @@ impl Kind {
         let mut command = program("nsenter");
         command.args(["-t", &container.pid.to_string(), "-p", "-m", "setpriv", &self.bounding()]);
         command.args(["--inh-caps=-all"]).arg(exe);
-        command.args(["watcher", "--exact", "--nocapture", "--test-threads=1"]);
+        command.args(["attacks_entry::watcher", "--exact", "--nocapture", "--test-threads=1"]);
         command.env(WATCH, format!("{allowed:x}"));
         let mut piped = Piped::new(&mut command);
         while piped.line() != "watching" {}

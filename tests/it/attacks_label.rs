@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::common::nsenter::{in_scratch, nsenter};
 use crate::common::process::{Holder, Piped, fed, limited, namespaces};
-use crate::common::{Scratch, program, skip, stderr, stdout, there};
+use crate::common::{Scratch, program, skip, stderr, stdout, there, unique};
 
 /// A profile of AppArmor, loaded until the value is dropped.
 struct Profile(String);
@@ -21,7 +21,7 @@ impl Profile {
             skip(test, "needs apparmor_parser");
             return None;
         }
-        let profile = Profile(format!("ctrbox-test-{}-{test}", std::process::id()));
+        let profile = Profile(unique(test));
         let loaded = profile.parser("-a");
         if !loaded.status.success() {
             skip(test, &format!("no profile can be loaded: {}", stderr(&loaded).trim()));

@@ -100,7 +100,7 @@ fn watch(container: &Holder, control: &str, secret: &str) -> Piped {
     let mut command = program(binary().to_str().expect("a plain path"));
     command.args(["nsenter", "-t", &container.pid.to_string(), "-p", "-m", "setpriv", BOUNDING]);
     command.arg("--inh-caps=-all").arg(std::env::current_exe().expect("this program"));
-    command.args(["watcher", "--exact", "--nocapture", "--test-threads=1"]);
+    command.args(["attacks_memory::watcher", "--exact", "--nocapture", "--test-threads=1"]);
     let mut piped = Piped::new(command.env(WATCH, format!("{control} {secret}")));
     while piped.line() != "watching" {}
     piped

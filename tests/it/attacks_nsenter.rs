@@ -6,10 +6,10 @@ use crate::common;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::nsenter::{failure, in_scratch, of, printed, refused, script};
-use crate::common::process::{Holder, fed, limited, namespaces};
+use crate::common::nsenter::{in_scratch, of, refused, script};
+use crate::common::process::{Holder, failure, fed, limited, namespaces, printed};
 use crate::common::terminal::Terminal;
-use crate::common::{Scratch, program, root, skip, stderr, stdout, there};
+use crate::common::{Scratch, program, root, skip, stderr, stdout, there, until};
 
 /// The mounts of a process, to see that an attack left none.
 fn mounts(holder: &Holder) -> String {
@@ -49,11 +49,9 @@ fn a_made_up_proc_is_never_written_to() {
         command.args(["--as-container", "sh", "-c", said]);
         let mut piped = common::process::Piped::new(&mut command);
         let score = format!("/proc/{}/oom_score_adj", piped.line());
-        let start = std::time::Instant::now();
-        while std::fs::read_to_string(&score).expect("a score") != "321\n" {
-            assert!(start.elapsed().as_secs() < 60, "{way}: the score is not the target's");
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        until(&format!("{way}: the score becomes the target's"), || {
+            std::fs::read_to_string(&score).expect("a score") == "321\n"
+        });
         piped.end_of_input();
         assert_eq!(mounts(&holder), before, "{way}");
         for file in files {

@@ -5,9 +5,8 @@ use crate::common;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use crate::common::cgexec::{Inside, Name, cgexec, directory, failure, mounted, path_in, possible};
-use crate::common::process::{copy_of_binary, limited};
-use crate::common::unshare::printed;
+use crate::common::cgexec::{Inside, Name, cgexec, directory, mounted, path_in, possible};
+use crate::common::process::{copy_of_binary, failure, limited, printed};
 use crate::common::{Scratch, program, stderr, stdout};
 
 const SHOW: [&str; 2] = ["cat", "/proc/self/cgroup"];
@@ -153,7 +152,7 @@ fn what_is_not_ones_own_is_told() {
     if !possible("cgexec") {
         return;
     }
-    const NOBODY: u32 = 65534;
+    const UNPRIVILEGED_UID: u32 = 65534;
     let name = Name::new("user");
     let group = name.make("pids", "");
     let scratch = Scratch::new("cgexec-user");
@@ -161,7 +160,7 @@ fn what_is_not_ones_own_is_told() {
     copy_of_binary(&binary);
     let user = || {
         let mut command = program(binary.to_str().expect("text"));
-        command.arg("cgexec").uid(NOBODY).gid(NOBODY).current_dir("/");
+        command.arg("cgexec").uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID).current_dir("/");
         command
     };
     let spec = name.spec("pids");
@@ -173,7 +172,7 @@ fn what_is_not_ones_own_is_told() {
     refused(user().args(["-g", &format!("{spec}/x"), "--create", "true"]), &["Permission denied", told]);
     // Given to the user, it is enough of v1; of v2 the one above both must be his as well.
     for file in [&group, &entrance] {
-        std::os::unix::fs::chown(file, Some(NOBODY), None).expect("chown");
+        std::os::unix::fs::chown(file, Some(UNPRIVILEGED_UID), None).expect("chown");
     }
     if v2("pids") {
         let above = mounted("pids").expect("mounted").0.join("cgroup.procs");

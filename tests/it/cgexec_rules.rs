@@ -2,15 +2,16 @@
 //! of the test's own.
 
 use crate::common;
+use crate::common::process::{failure, printed};
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::Scratch;
-use crate::common::cgexec::{Name, cgexec, failure, path_in, possible};
-use crate::common::unshare::{apart, bind, printed};
+use crate::common::cgexec::{Name, cgexec, path_in, possible};
+use crate::common::unshare::{apart, bind};
+use crate::common::{HANG, Scratch};
 
 const SHOW: [&str; 2] = ["cat", "/proc/self/cgroup"];
 
@@ -120,7 +121,7 @@ fn the_daemon_is_told() {
         };
         let (plain, sticky) = (pid(&[]), pid(&["--sticky"]));
         let (status, message) = failure(cgexec().args(["-s", "-g", "pids:/", "true"]));
-        let next = || seen.recv_timeout(std::time::Duration::from_secs(60)).expect("the daemon is told");
+        let next = || seen.recv_timeout(HANG).expect("the daemon is told");
         assert_eq!([next(), next()], [(plain, 0), (sticky, 1)]);
         assert_eq!(status, Some(125));
         assert!(message.contains("cannot register with cgrulesengd"), "{message}");
@@ -169,7 +170,7 @@ fn the_idle_process_of_a_scope_is_replaced() {
         let arguments = std::fs::read(format!("/proc/{}/cmdline", idle.pid())).unwrap_or_default();
         arguments.starts_with(b"libcgroup_systemd_idle_thread\0")
     };
-    common::cgexec::until("it is idle", is_idle);
+    common::until("it is idle", is_idle);
     assert!(group.exists());
     printed(cgexec().args(["-r", "-g", &spec, "true"]));
     let end = idle.0.wait().expect("its end");

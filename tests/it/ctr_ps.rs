@@ -7,11 +7,12 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 
 use crate::common::ctr_ps::{
-    Host, UNPRIVILEGED, WEB, containers, ctr_ps, failure, harmless, of, printed, processes, scope, state,
-    text, uncoloured, unverified,
+    Host, WEB, containers, ctr_ps, harmless, of, processes, scope, state, text, uncoloured, unverified,
 };
-use crate::common::process::{Inherited, Piped, copy_of_binary, inheriting, limited};
-use crate::common::{Scratch, binary, golden, program, project, root, skip, stderr, stdout, there};
+use crate::common::process::{Inherited, Piped, copy_of_binary, failure, inheriting, limited, printed};
+use crate::common::{
+    Scratch, UNPRIVILEGED_UID, binary, golden, program, project, root, skip, stderr, stdout, there,
+};
 use serde_json::Value;
 
 const HOSTS: [&str; 2] = ["hybrid", "systemd-v2"];
@@ -277,7 +278,7 @@ fn an_ordinary_user_sees_every_process_and_no_error() {
     copy_of_binary(&copy);
     let unprivileged = || {
         let mut command = program(copy.to_str().expect("text"));
-        command.arg("ctr-ps").uid(UNPRIVILEGED).gid(UNPRIVILEGED).current_dir("/");
+        command.arg("ctr-ps").uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID).current_dir("/");
         command
     };
     let before = live();

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 
 use crate::common::ctr_ps::{
-    DB, Host, UNPRIVILEGED, WEB, containers, ctr_ps, failure, harmless, of, printed, processes, scope, state,
-    text, uncoloured, unverified,
+    DB, Host, WEB, containers, ctr_ps, harmless, of, processes, scope, state, text, uncoloured, unverified,
 };
-use crate::common::process::limited;
-use crate::common::{Scratch, root, skip, stderr};
+use crate::common::process::{failure, limited, printed};
+use crate::common::{Scratch, UNPRIVILEGED_UID, root, skip, stderr};
 
 #[test]
 fn names_and_arguments_that_would_move_the_cursor() {
@@ -201,7 +200,7 @@ fn state_files_that_are_no_state_files() {
     if root() {
         let (pid, id) = add();
         let file = host.docker(&id, state("bad", pid));
-        std::os::unix::fs::chown(&file, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).expect("chown");
+        std::os::unix::fs::chown(&file, Some(UNPRIVILEGED_UID), Some(UNPRIVILEGED_UID)).expect("chown");
     } else {
         skip("ctr-ps-owner", "needs root");
     }

@@ -1,192 +1,61 @@
-//! Manual pages and completions are made from the option tables and the applets' head comments, committed,
-//! and compared here. `make docs` writes them anew.
+//! The manual pages and completions in the tree are those that `make docs` writes, and the tests that SECURITY.md
+//! names exist.
 
-use crate::common;
+use std::collections::BTreeSet;
 
-use clap_complete::Shell;
-use ctrbox::applet::{self, APPLETS};
+use crate::common::{difference, project};
 
-/// On the pages, as "date of last change": of the release, so that a rebuild changes nothing.
-const RELEASED: &str = "2026-11-22";
+#[path = "../docs/render.rs"]
+mod render;
 
-struct Page {
-    name: &'static str,
-    section: u8,
-    command: clap::Command,
-    /// Source file whose head comment is the prose.
-    source: String,
-}
-
-fn pages() -> Vec<Page> {
-    let mut pages = vec![Page {
-        name: "ctrbox",
-        section: 1,
-        command: applet::command(),
-        source: "src/applets/mod.rs".to_owned(),
-    }];
-    for applet in &APPLETS {
-        let module = applet.name.replace('-', "_");
-        let file = format!("src/applets/{module}.rs");
-        let source =
-            if common::project(&file).exists() { file } else { format!("src/applets/{module}/mod.rs") };
-        pages.push(Page { name: applet.name, section: applet.section, command: applet.command(), source });
+fn not_stale(files: &[render::Rendered], directories: &[&str]) {
+    for (path, rendered) in files {
+        let found = std::fs::read_to_string(project(path)).unwrap_or_default();
+        let difference = difference(&found, rendered);
+        assert!(
+            difference.is_none(),
+            "{path} is stale, `make docs` writes it anew\n{}",
+            difference.unwrap_or_default()
+        );
     }
-    pages
+    let known: BTreeSet<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+    for directory in directories {
+        for entry in std::fs::read_dir(project(directory)).expect("a directory") {
+            let name = entry.expect("an entry").file_name().into_string().expect("a name");
+            let path = format!("{directory}/{name}");
+            assert!(known.contains(path.as_str()), "{path} is of no applet");
+        }
+    }
 }
 
 #[test]
 fn manual_pages() {
-    let pages = pages();
-    for page in &pages {
-        common::golden(&format!("man/{}.{}", page.name, page.section), &manual(page));
-    }
-    let known: Vec<String> = pages.iter().map(|page| format!("{}.{}", page.name, page.section)).collect();
-    for entry in std::fs::read_dir(common::project("man")).expect("man/") {
-        let name = entry.expect("an entry").file_name().into_string().expect("a name");
-        assert!(known.contains(&name), "man/{name} is of no applet");
-    }
+    not_stale(&render::manual_pages(), &["man"]);
 }
 
 #[test]
 fn completions() {
-    for page in pages() {
-        let mut command = page.command;
-        if page.name == "ctrbox" {
-            for applet in &APPLETS {
-                command = command.subcommand(applet.command().override_usage("")); // the box completes them too
+    not_stale(&render::completions(), &["completions/bash", "completions/zsh", "completions/fish"]);
+}
+
+/// (`file`, `test`, `test`; `file`, `test`): a module of these tests, or a file below src/.
+#[test]
+fn tests_that_security_md_names_exist() {
+    let text = std::fs::read_to_string(project("SECURITY.md")).expect("SECURITY.md");
+    let mut count = 0;
+    for group in text.split("(`").skip(1).filter_map(|rest| rest.split_once(')')).map(|(group, _)| group) {
+        for part in group.split("; ") {
+            let mut names = part.split(", ").map(|name| name.trim_matches('`'));
+            let file = names.next().expect("a file");
+            let path =
+                if file.ends_with(".rs") { format!("src/{file}") } else { format!("tests/it/{file}.rs") };
+            let source =
+                std::fs::read_to_string(project(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+            for test in names.filter(|name| *name != "all its tests") {
+                assert!(source.contains(&format!("fn {test}(")), "{path} has no {test}");
+                count += 1;
             }
-            command = command.disable_help_subcommand(true);
-        }
-        for (shell, file) in [
-            (Shell::Bash, format!("completions/bash/{}", page.name)),
-            (Shell::Zsh, format!("completions/zsh/_{}", page.name)),
-            (Shell::Fish, format!("completions/fish/{}.fish", page.name)),
-        ] {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command.clone(), page.name, &mut script);
-            let script = String::from_utf8(script).expect("text");
-            let script: String = script.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-            common::golden(&file, &script);
         }
     }
-}
-
-/// man(7), with the sections in the order of man-pages(7).
-fn manual(page: &Page) -> String {
-    let about = page.command.get_about().map(ToString::to_string).unwrap_or_default();
-    let title = page.name.to_uppercase();
-    let version = env!("CARGO_PKG_VERSION");
-    let mut man = format!(".TH {title} {} {RELEASED} \"ctrbox {version}\" \"User Commands\"\n", page.section);
-    man += &format!(".SH NAME\n{} \\- {}\n", escape(page.name), escape(&about));
-    man += ".SH SYNOPSIS\n";
-    man += &synopsis(page);
-    let prose = sections(page);
-    man += &format!(".SH DESCRIPTION\n{}", prose[0].1);
-    man += &options(&page.command);
-    if page.name == "ctrbox" {
-        man += ".SH APPLETS\n";
-        for applet in &APPLETS {
-            man += &format!(
-                ".TP\n.BR {} ({})\n{}.\n",
-                escape(applet.name),
-                applet.section,
-                capital(applet.about)
-            );
-        }
-    }
-    for (heading, text) in &prose[1..] {
-        man += &format!(".SH {}\n{text}", heading.to_uppercase());
-    }
-    man
-}
-
-fn synopsis(page: &Page) -> String {
-    let usage = page.command.clone().render_usage().to_string();
-    let usage = usage.trim_start_matches("Usage:");
-    let lines: Vec<String> = usage
-        .lines()
-        .map(|line| {
-            let (name, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
-            format!(".B {}\n{}\n", escape(name), escape(rest))
-        })
-        .collect();
-    lines.join(".br\n")
-}
-
-fn options(command: &clap::Command) -> String {
-    let mut text = ".SH OPTIONS\n".to_owned();
-    for arg in command.get_arguments() {
-        let Some(long) = arg.get_long() else { continue };
-        let short = arg.get_short().map(|letter| format!("\\fB\\-{letter}\\fR, ")).unwrap_or_default();
-        let takes = arg.get_action().takes_values();
-        let value =
-            arg.get_value_names().filter(|_| takes).map(|names| names[0].to_string()).unwrap_or_default();
-        let value = match (takes, arg.is_require_equals_set()) {
-            (false, _) => String::new(),
-            (true, true) if arg.get_num_args().is_none_or(|range| range.min_values() > 0) => {
-                format!("=\\fI{}\\fR", escape(&value))
-            }
-            (true, true) => format!("[=\\fI{}\\fR]", escape(&value)),
-            (true, false) => format!(" \\fI{}\\fR", escape(&value)),
-        };
-        let help = capital(&arg.get_help().map(ToString::to_string).unwrap_or_default());
-        text += &format!(".TP\n{short}\\fB\\-\\-{}\\fR{value}\n{help}.\n", escape(long));
-    }
-    text
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    escape(&format!("{first}{}", letters.as_str()))
-}
-
-/// The head comment: (heading, text as man(7)) each; what stands before the first heading is the first.
-fn sections(page: &Page) -> Vec<(String, String)> {
-    let source = std::fs::read_to_string(common::project(&page.source)).expect("the source");
-    let comment = source.lines().map_while(|line| line.strip_prefix("//!"));
-    let mut sections = vec![(String::new(), String::new())];
-    let mut verbatim = false;
-    let mut fresh = true; // does a paragraph begin?
-    for line in comment.map(|line| line.strip_prefix(' ').unwrap_or(line)) {
-        let text = &mut sections.last_mut().expect("a section").1;
-        if line.starts_with("```") {
-            verbatim = !verbatim;
-            *text += if verbatim { ".PP\n.RS 4\n.nf\n" } else { ".fi\n.RE\n" };
-            fresh = true;
-        } else if verbatim {
-            *text += &format!("{}\n", escape(line));
-        } else if let Some(heading) = line.strip_prefix("# ") {
-            sections.push((heading.to_owned(), String::new()));
-            fresh = true;
-        } else if line.is_empty() {
-            fresh = true;
-        } else {
-            if fresh && !text.is_empty() {
-                *text += ".PP\n";
-            }
-            fresh = false;
-            *text += &format!("{}\n", inline(line));
-        }
-    }
-    sections
-}
-
-/// `code` in bold.
-fn inline(line: &str) -> String {
-    let parts: Vec<String> = line
-        .split('`')
-        .enumerate()
-        .map(|(i, part)| if i % 2 == 1 { format!("\\fB{}\\fR", escape(part)) } else { escape(part) })
-        .collect();
-    guard(&parts.concat())
-}
-
-/// A dot or quote that begins a line would be a request.
-fn guard(line: &str) -> String {
-    if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line.to_owned() }
-}
-
-fn escape(text: &str) -> String {
-    guard(&text.replace('\\', "\\e").replace('-', "\\-"))
+    assert!(count > 20, "{count} tests are named");
 }

@@ -9,8 +9,10 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::process::{Holder, executable, limited, namespaces};
-use crate::common::unshare::{NOBODY, Public, STRANGER, apart, possible, replace, unshare, without_pids};
-use crate::common::{Running, Scratch, binary, program, skip, stderr, stdout, there};
+use crate::common::unshare::{Public, STRANGER, apart, possible, replace, unshare, without_pids};
+use crate::common::{
+    Running, Scratch, UNPRIVILEGED_UID, binary, program, skip, stderr, stdout, there, until,
+};
 use ctrbox::hint::hint_for;
 use ctrbox::isolation::kind::Kind;
 use ctrbox::isolation::operation::Operation;
@@ -70,14 +72,14 @@ fn people_get_the_hint_too() {
     }
     let public = Public::new("hints-terminal");
     for (word, hint) in [("", true), ("never", false)] {
-        let pty = nix::pty::openpty(None, None).expect("a terminal");
+        let (master, slave) = crate::common::terminal::pair().expect("a terminal");
         let mut command = public.unshare(STRANGER);
-        command.args(["-n", "true"]).env("CTRBOX_HINTS", word).stderr(pty.slave);
+        command.args(["-n", "true"]).env("CTRBOX_HINTS", word).stderr(slave);
         let status = command.status().expect("it runs");
         drop(command);
         assert_eq!(status.code(), Some(1));
         let mut text = Vec::new();
-        _ = std::fs::File::from(pty.master).read_to_end(&mut text); // ends with an error: nobody has it open
+        _ = std::fs::File::from(master).read_to_end(&mut text); // ends with an error: nobody has it open
         let text = String::from_utf8_lossy(&text).into_owned();
         assert!(text.contains("Operation not permitted"), "{text}");
         assert_eq!(text.contains("hint: CAP_SYS_ADMIN"), hint, "{text}");
@@ -333,7 +335,7 @@ fn who_grants_ids() {
     std::fs::create_dir(&empty).expect("a directory");
     apart(|| {
         replace(&public.at(""), "/etc/subuid", "somebody:1:2\n");
-        let user = || public.unshare(NOBODY);
+        let user = || public.unshare(UNPRIVILEGED_UID);
         hinted(
             user().args(["--map-users=auto", "true"]),
             &["/etc/subuid grants user nobody nothing", "usermod"],
@@ -369,8 +371,8 @@ fn targets_that_cannot_be_entered() {
     hinted(nsenter().args([&format!("--net={}", holder.file("ns/uts")), "true"]), &["is a uts namespace"]);
     let public = Public::new("hints-targets");
     let mut command = program(public.at("ctrbox").to_str().expect("text"));
-    command.args(["nsenter", "-t", &pid, "-n", "true"]).uid(NOBODY).gid(NOBODY);
-    hinted(&mut command, &[&format!("process {pid} is of user 0 and we are {NOBODY}")]);
+    command.args(["nsenter", "-t", &pid, "-n", "true"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID);
+    hinted(&mut command, &[&format!("process {pid} is of user 0 and we are {UNPRIVILEGED_UID}")]);
     let file = public.at("kept");
     std::fs::write(&file, "").expect("a file");
     hinted(
@@ -404,9 +406,7 @@ fn a_zombie_is_no_target() {
     }
     let mut child = program("true").spawn().expect("a process");
     let state = format!("/proc/{}/stat", child.id());
-    while !std::fs::read_to_string(&state).expect("its state").contains(") Z ") {
-        std::thread::yield_now();
-    }
+    until("true ends", || std::fs::read_to_string(&state).expect("its state").contains(") Z "));
     let pid = child.id().to_string();
     let (_, hint) = told(common::applet("nsenter").args(["-t", &pid, "-n", "true"]));
     child.wait().expect("its status");

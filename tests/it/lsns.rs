@@ -1,9 +1,8 @@
 //! `lsns`: forms, columns, trees, filters and what it refuses, on namespaces that the tests make themselves.
 
 use crate::common::lsns::{fine, inode, lsns, row, rows, says, settled, wrong};
-use crate::common::process::{Holder, link, namespaces};
+use crate::common::process::{Holder, link, namespaces, printed};
 use crate::common::program;
-use crate::common::unshare::printed;
 
 /// Alone in a uts and an ipc namespace. Its command is `cat`.
 fn cat() -> Holder {

@@ -6,8 +6,8 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use crate::common::lsns::{fine, inode, inode_of, lsns, row, rows, says, wrong};
-use crate::common::process::{Holder, limited, link, namespaces};
-use crate::common::unshare::{apart, bind, printed};
+use crate::common::process::{Holder, limited, link, namespaces, printed};
+use crate::common::unshare::{apart, bind};
 use crate::common::{Scratch, applet, program, skip, stderr, there};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::common::lsns::{fine, inode, lsns, said, says, settled};
-use crate::common::process::{Holder, limited, link, namespaces};
-use crate::common::unshare::{NOBODY, Public, apart, printed};
-use crate::common::{Running, Scratch, binary, program, project, root, skip, stderr, stdout, there};
+use crate::common::process::{Holder, limited, link, namespaces, printed};
+use crate::common::unshare::{Public, apart};
+use crate::common::{
+    Running, Scratch, UNPRIVILEGED_UID, binary, program, project, root, skip, stderr, stdout, there, unique,
+};
+use ctrbox::isolation::kind::Kind;
 use nix::mount::{MsFlags, mount};
-
-const KINDS: [&str; 8] = ["mnt", "net", "pid", "uts", "ipc", "user", "cgroup", "time"];
 
 /// A /proc made by hand. Its links to namespaces lead nowhere.
 struct Proc(Scratch);
@@ -19,7 +20,7 @@ struct Proc(Scratch);
 impl Proc {
     fn new(name: &str) -> Proc {
         // In memory where that can be: it is many files.
-        let memory = PathBuf::from(format!("/dev/shm/ctrbox-test-{name}-{}", std::process::id()));
+        let memory = Path::new("/dev/shm").join(unique(name));
         let proc = match std::fs::create_dir(&memory) {
             Ok(()) => Proc(Scratch(memory)),
             Err(_) => Proc(Scratch::new(name)),
@@ -111,10 +112,10 @@ fn system_calls_grow_with_the_processes() {
     let calls = |count: u32| -> u32 {
         let proc = Proc::new(&format!("lsns-strace-{count}"));
         for pid in 1..=count {
-            let links: Vec<(&str, u64)> = KINDS
-                .iter()
+            let links: Vec<(&str, u64)> = Kind::ALL
+                .into_iter()
                 .zip(4_026_550_000..)
-                .map(|(kind, ns)| (*kind, ns + 10 * u64::from(pid % 7)))
+                .map(|(kind, ns)| (kind.proc_name(), ns + 10 * u64::from(pid % 7)))
                 .collect();
             proc.process(pid, 0, &links);
         }
@@ -366,7 +367,7 @@ fn processes_that_come_and_go() {
 /// `lsns` by nobody.
 fn by_nobody(public: &Public, arguments: &[&str]) -> Command {
     let mut command = program(public.at("ctrbox").to_str().expect("text"));
-    command.arg("lsns").args(arguments).uid(NOBODY).gid(NOBODY).current_dir("/");
+    command.arg("lsns").args(arguments).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID).current_dir("/");
     command
 }
 
@@ -386,14 +387,20 @@ fn an_ordinary_user() {
     assert_eq!(said(&missing), (Some(1), String::new(), format!("lsns: not found namespace: {ns}\n")));
     // Its own are, in whatever is asked of them.
     let mut own = program("setpriv");
-    own.args([&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups", "unshare", "-U"]);
+    own.args([
+        &format!("--reuid={UNPRIVILEGED_UID}"),
+        &format!("--regid={UNPRIVILEGED_UID}"),
+        "--clear-groups",
+        "unshare",
+        "-U",
+    ]);
     if !there("setpriv") || !limited(own.arg("true")).status.success() {
         return skip(name, "an ordinary user may not make user namespaces here");
     }
     let mut own = program("setpriv");
     own.args([
-        &format!("--reuid={NOBODY}"),
-        &format!("--regid={NOBODY}"),
+        &format!("--reuid={UNPRIVILEGED_UID}"),
+        &format!("--regid={UNPRIVILEGED_UID}"),
         "--clear-groups",
         "unshare",
         "-U",
@@ -406,7 +413,7 @@ fn an_ordinary_user() {
         let arguments =
             ["-p", &pid, "-t", kind, "-r", "-n", "-l", "-o", "NS,TYPE,NPROCS,PID,UID,COMMAND,USERS"];
         let out = printed(&mut by_nobody(&public, &arguments));
-        assert_eq!(out, format!("{} {kind} 1 {pid} {NOBODY} cat {rest}\n", inode(&own.link(kind))));
+        assert_eq!(out, format!("{} {kind} 1 {pid} {UNPRIVILEGED_UID} cat {rest}\n", inode(&own.link(kind))));
     }
     for arguments in [&["-T"][..], &["-J"], &["-P"], &["--output-all"], &["-t", "net"]] {
         assert_eq!(said(&limited(&mut by_nobody(&public, arguments))).2, "", "{arguments:?}");

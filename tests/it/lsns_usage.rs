@@ -7,8 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
 
 use crate::common::lsns::{await_cat, fine, inode, lsns, said, says, wrong};
-use crate::common::process::{Holder, limited, namespaces};
-use crate::common::unshare::printed;
+use crate::common::process::{Holder, limited, namespaces, printed};
 use crate::common::{program, skip, stderr, stdout, there};
 
 #[test]

@@ -1,13 +1,17 @@
 //! One binary, many names: how a call finds its applet, and what all applets do alike.
 
+use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::common::process::{Inherited, copy_of_binary, executed, inheriting, limited};
-use crate::common::{Scratch, binary, ctrbox, program, stderr, stdout};
+use crate::common::{Scratch, binary, ctrbox, program, stderr, stdout, until};
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use nix::unistd::pipe2;
 
 const UNKNOWN: i32 = 127;
 
@@ -201,8 +205,13 @@ fn a_closed_stdout_is_nobodys_news() {
 fn a_reader_that_has_gone_gets_no_message() {
     for args in [&["--help"][..], &["ctr-ps"], &["ctr-ps", "--forest"], &["ctr-ps", "--json"]] {
         for ignored in [vec![], vec![Signal::SIGPIPE]] {
-            let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+            let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
             drop(reader);
+            // A child that another test forks has it until it executes its program.
+            until("nobody has the reader", || {
+                let mut state = [PollFd::new(writer.as_fd(), PollFlags::empty())];
+                poll(&mut state, PollTimeout::ZERO).expect("poll") > 0
+            });
             let mut command = ctrbox();
             command.args(args).stdout(writer).stderr(Stdio::piped());
             let inherited = Inherited { ignored: ignored.clone(), ..Inherited::default() };

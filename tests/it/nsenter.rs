@@ -5,10 +5,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
-use crate::common::nsenter::{
-    ALL, KINDS, NOBODY, failure, in_scratch, links, nsenter, of, printed, readlinks, refused,
-};
-use crate::common::process::{Holder, limited, link, namespaces, pidfd_inode};
+use crate::common::nsenter::{ALL, KINDS, NO_PID, in_scratch, links, nsenter, of, readlinks, refused};
+use crate::common::process::{Holder, failure, limited, link, namespaces, pidfd_inode, printed};
 use crate::common::{Scratch, program, root, skip};
 use nix::unistd::Pid;
 
@@ -155,8 +153,8 @@ fn a_process_is_named_with_the_inode_of_its_pidfd() {
             format!("failed to obtain a valid file descriptor for PID {}: No such process", holder.pid);
         assert_eq!(failure(nsenter().args(["-u", "-t", &target(wrong), "true"])), refused(&expected));
     }
-    let gone = format!("{NOBODY}:{inode}");
-    let expected = format!("failed to obtain a valid file descriptor for PID {NOBODY}: No such process");
+    let gone = format!("{NO_PID}:{inode}");
+    let expected = format!("failed to obtain a valid file descriptor for PID {NO_PID}: No such process");
     assert_eq!(failure(nsenter().args(["-u", "-t", &gone, "true"])), refused(&expected));
     for word in ["x", "", "-1", "1x", "99999999999999999999999"] {
         let (status, message) =
@@ -184,14 +182,14 @@ fn what_is_wrong_with_a_target() {
     assert_eq!(failure(nsenter().args(["-t", &own, "--target=1", "-u", "true"])), twice);
 
     for (option, file) in [("-u", "ns/uts"), ("-n", "ns/net"), ("-w", "cwd"), ("-r", "root")] {
-        let expected = refused(&format!("cannot open /proc/{NOBODY}/{file}: No such file or directory"));
-        assert_eq!(failure(nsenter().args(["-t", NOBODY, option, "true"])), expected, "{option}");
+        let expected = refused(&format!("cannot open /proc/{NO_PID}/{file}: No such file or directory"));
+        assert_eq!(failure(nsenter().args(["-t", NO_PID, option, "true"])), expected, "{option}");
     }
-    let (status, message) = failure(nsenter().args(["-t", NOBODY, "-a", "true"]));
+    let (status, message) = failure(nsenter().args(["-t", NO_PID, "-a", "true"]));
     assert_eq!(status, Some(1));
     assert_eq!(
         message,
-        format!("nsenter: stat of /proc/{NOBODY}/ns/user failed: No such file or directory\n")
+        format!("nsenter: stat of /proc/{NO_PID}/ns/user failed: No such file or directory\n")
     );
 
     for args in

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::nsenter::{failure, nsenter, of, printed, refused};
-use crate::common::process::{Holder, Piped, change_of, fed, limited, namespaces};
-use crate::common::{program, skip, stdout};
+use crate::common::nsenter::{nsenter, of, refused};
+use crate::common::process::{Holder, Piped, change_of, failure, fed, limited, namespaces, printed};
+use crate::common::{HANG, program, skip, stdout, unique};
 use nix::sys::wait::WaitStatus;
 
 /// Control groups made below those of this test, one in each hierarchy where that is allowed.
@@ -57,7 +57,7 @@ impl Drop for Groups {
         // A process that was killed can be in its group for a moment after its parent has gone.
         let gone = |directory: &PathBuf| std::fs::remove_dir(directory).is_ok() || !directory.exists();
         let start = std::time::Instant::now();
-        while !self.directories.iter().all(gone) && start.elapsed().as_secs() < 10 {
+        while !self.directories.iter().all(gone) && start.elapsed() < HANG {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
     }
@@ -68,7 +68,7 @@ fn the_control_groups_of_the_target_are_joined_by_the_program_alone() {
     if !namespaces("nsenter-cgroup") {
         return;
     }
-    let name = format!("ctrbox-test-{}", std::process::id());
+    let name = unique("nsenter-cgroup");
     let groups = Groups::new(&name); // first, so that it ends last
     if groups.directories.is_empty() {
         skip("nsenter-cgroup", "no control group can be made below our own");
@@ -114,7 +114,7 @@ fn a_container_at_its_limit_of_processes_can_be_entered() {
     if !namespaces("nsenter-cgroup-full") {
         return;
     }
-    let groups = Groups::new(&format!("ctrbox-test-full-{}", std::process::id()));
+    let groups = Groups::new(&unique("nsenter-cgroup-full"));
     let Some(limit) = groups.directories.iter().map(|d| d.join("pids.max")).find(|file| file.exists()) else {
         skip("nsenter-cgroup-full", "no control group of ours limits processes");
         return;

@@ -7,11 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::nsenter::{
-    UNPRIVILEGED, failure, in_scratch, links, nsenter, of, printed, readlinks, refused,
-};
-use crate::common::process::{Holder, copy_of_binary, limited, link, namespaces};
-use crate::common::{Scratch, program, skip, stderr, stdout, there};
+use crate::common::nsenter::{in_scratch, links, nsenter, of, readlinks, refused};
+use crate::common::process::{Holder, copy_of_binary, failure, limited, link, namespaces, printed};
+use crate::common::{Scratch, UNPRIVILEGED_UID, program, skip, stderr, stdout, there};
 
 /// What /proc/PID/status says of who a process is.
 fn identity(status: &str) -> String {
@@ -109,8 +107,8 @@ fn ids_are_those_of_the_user_namespace() {
         return;
     }
     let mut unshare = program("unshare");
-    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED);
-    if !limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED)).status.success() {
+    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID);
+    if !limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED_UID)).status.success() {
         skip("nsenter-as-user-ns", "ordinary users may not make user namespaces here");
         return;
     }
@@ -140,7 +138,7 @@ fn ids_are_those_of_the_user_namespace() {
     let copy = scratch.0.join("ctrbox");
     copy_of_binary(&copy);
     let mut mine = program(copy.to_str().expect("text"));
-    mine.uid(UNPRIVILEGED).gid(UNPRIVILEGED).current_dir("/").args([
+    mine.uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID).current_dir("/").args([
         "nsenter",
         "-t",
         &holder.pid.to_string(),
@@ -267,8 +265,8 @@ fn the_hosts_files_for_an_ordinary_user() {
         let mut unshare = program("unshare");
         unshare
             .args(["-U", "-r", "-m", "-n", "-p", "-f", "--kill-child"])
-            .uid(UNPRIVILEGED)
-            .gid(UNPRIVILEGED);
+            .uid(UNPRIVILEGED_UID)
+            .gid(UNPRIVILEGED_UID);
         unshare
     };
     if !limited(unshare().arg("true")).status.success() {
@@ -281,7 +279,7 @@ fn the_hosts_files_for_an_ordinary_user() {
     let holder = Holder::by(&mut unshare(), &setup);
     let script = format!("cat $CTR_ROOT{only}/mark; ls {only} | wc -l; echo /proc/[0-9]* | cut -c1-8");
     let mut mine = program(copy.to_str().expect("text"));
-    mine.uid(UNPRIVILEGED).gid(UNPRIVILEGED).current_dir("/");
+    mine.uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID).current_dir("/");
     mine.args([
         "nsenter",
         "-t",

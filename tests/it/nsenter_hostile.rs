@@ -8,11 +8,10 @@ use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use crate::common::nsenter::{UNPRIVILEGED, failure, in_scratch, nsenter, of, printed, refused, script};
-use crate::common::process::{Holder, copy_of_binary, fed, limited, link, namespaces};
-use crate::common::{Running, Scratch, binary, program, skip, stderr, stdout};
+use crate::common::nsenter::{in_scratch, nsenter, of, refused, script};
+use crate::common::process::{Holder, copy_of_binary, failure, fed, limited, link, namespaces, printed};
+use crate::common::{Running, Scratch, UNPRIVILEGED_UID, binary, program, skip, stderr, stdout, until};
 use nix::errno::Errno;
 
 /// A program that waits inside: it is to open a pipe there that nobody writes to.
@@ -23,11 +22,8 @@ impl Waiting {
     fn new(command: &mut Command, holder: &Holder, kind: &str) -> Waiting {
         let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
         let waiting = Waiting(Running(child));
-        let (there, start) = (holder.link(kind), Instant::now());
-        while link(&waiting.0.pid().to_string(), kind) != there {
-            assert!(start.elapsed() < Duration::from_secs(60), "{command:?} does not enter");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let there = holder.link(kind);
+        until(&format!("{command:?} enters"), || link(&waiting.0.pid().to_string(), kind) == there);
         waiting
     }
 
@@ -133,13 +129,15 @@ fn an_ordinary_users_program_cannot_be_overwritten() {
     let (pipe, roots, own) = (fifo(&scratch), scratch.0.join("roots"), scratch.0.join("own"));
     copy_of_binary(&roots);
     copy_of_binary(&own);
-    let user = nix::unistd::Uid::from_raw(UNPRIVILEGED);
+    let user = nix::unistd::Uid::from_raw(UNPRIVILEGED_UID);
     nix::unistd::chown(&own, Some(user), None).expect("a change of owner");
     let mut command = program("unshare");
-    command.args(["-U", "-r", "-m"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED);
-    if !limited(program("unshare").args(["-U", "-r", "-m", "true"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED))
-        .status
-        .success()
+    command.args(["-U", "-r", "-m"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID);
+    if !limited(
+        program("unshare").args(["-U", "-r", "-m", "true"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID),
+    )
+    .status
+    .success()
     {
         skip("nsenter-overwritten-user", "ordinary users may not make user namespaces here");
         return;
@@ -148,7 +146,7 @@ fn an_ordinary_users_program_cannot_be_overwritten() {
     let entered = |binary: &Path| {
         let mut command = Command::new(binary);
         command.arg0("ctrbox").args(["nsenter", &format!("-t{}", holder.pid), "-U", "-m"]);
-        command.args([&format!("-W{pipe}"), "true"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+        command.args([&format!("-W{pipe}"), "true"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID);
         Waiting::new(&mut command, &holder, "mnt")
     };
     let waiting = entered(&own);

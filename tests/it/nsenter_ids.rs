@@ -5,11 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use crate::common::nsenter::{
-    ALL, KINDS, UNPRIVILEGED, failure, in_scratch, links, nsenter, of, printed, refused,
-};
-use crate::common::process::{Holder, copy_of_binary, limited, namespaces};
-use crate::common::{Scratch, program, skip, there};
+use crate::common::nsenter::{ALL, KINDS, in_scratch, links, nsenter, of, refused};
+use crate::common::process::{Holder, copy_of_binary, failure, limited, namespaces, printed};
+use crate::common::{Scratch, UNPRIVILEGED_UID, program, skip, there};
 
 /// A holder in a root directory of its own (`new`), with its working directory (`new/work`) there.
 struct Rooted {
@@ -196,7 +194,7 @@ fn an_ordinary_user_enters_namespaces_of_their_own() {
     copy_of_binary(&copy);
     let unprivileged = |path: &str| {
         let mut command = program(path);
-        command.uid(UNPRIVILEGED).gid(UNPRIVILEGED).current_dir("/");
+        command.uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID).current_dir("/");
         command
     };
     if !limited(unprivileged("unshare").args(["-U", "true"])).status.success() {

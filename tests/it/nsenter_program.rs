@@ -6,9 +6,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::nsenter::{ALL, failure, in_scratch, nsenter, of, printed, script};
+use crate::common::nsenter::{ALL, in_scratch, nsenter, of, script};
 use crate::common::process::{
-    Holder, Inherited, Piped, change_of, executed, fed, inheriting, limited, link, namespaces,
+    Holder, Inherited, Piped, change_of, executed, failure, fed, inheriting, limited, link, namespaces,
+    printed,
 };
 use crate::common::{Scratch, program, skip, stderr, stdout, there};
 use nix::sys::signal::{Signal, kill};

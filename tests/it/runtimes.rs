@@ -7,11 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::common::containers::{
-    Row, Stopped, Up, children, host_link, link, parent_and_innermost, prefix, processes, settled, this,
-    value, wait_for,
+    Row, Stopped, Up, host_link, link, parent_and_innermost, prefix, processes, settled, this, value,
 };
-use crate::common::process::limited;
-use crate::common::{applet, program, skip, stderr, stdout, there};
+use crate::common::process::{children, limited};
+use crate::common::{applet, program, skip, stderr, stdout, there, until};
 use serde_json::Value;
 
 /// Held by the tests that need a daemon: one of them stops it for a while.
@@ -133,7 +132,7 @@ impl Facts {
 
 fn all_is_right(up: &Up, runtime: &str, facts: impl Fn(&Row) -> Facts) {
     for row in &up.rows {
-        wait_for("init's child", || {
+        until("init's child", || {
             row.is_bare() || row.name.ends_with("-infra") || !children(row.pid).is_empty()
         });
     }
@@ -144,7 +143,7 @@ fn all_is_right(up: &Up, runtime: &str, facts: impl Fn(&Row) -> Facts) {
 
     for row in up.rows.iter().filter(|row| !row.is_bare()) {
         let added = up.exec(row);
-        wait_for("the added process's child", || !children(added).is_empty());
+        until("the added process's child", || !children(added).is_empty());
         let tagged = processes().of_container(runtime, &row.id);
         assert!(tagged.contains(&added), "{added}, added to {}, is not among {tagged:?}", row.name);
         as_the_runtime_would(row, &row.full_name(runtime), added);

@@ -4,11 +4,10 @@
 use std::collections::BTreeSet;
 
 use crate::common::containers::{
-    Listing, Row, Up, children, host_link, link, members, parent_and_innermost, prefix, processes, this,
-    wait_for,
+    Listing, Row, Up, host_link, link, members, parent_and_innermost, prefix, processes, this,
 };
-use crate::common::process::limited;
-use crate::common::{applet, stderr, stdout};
+use crate::common::process::{children, limited};
+use crate::common::{applet, stderr, stdout, until};
 use serde_json::Value;
 
 /// What a runtime's rows should look like in `ctr-ps --json`.
@@ -75,12 +74,12 @@ fn flatpak() {
 fn all_is_right(looks: &Looks) {
     let Some(up) = Up::new(looks.script, &prefix(looks.script)) else { return };
     for row in &up.rows {
-        wait_for("init's child", || is_infra(row) || !children(row.pid).is_empty());
+        until("init's child", || is_infra(row) || !children(row.pid).is_empty());
     }
     check(looks, &up);
     for row in up.rows.iter().filter(|row| !is_infra(row)) {
         let added = up.exec(row);
-        wait_for("the added process's child", || !children(added).is_empty());
+        until("the added process's child", || !children(added).is_empty());
         assert!(tagged_like(&processes(), row).contains(&added), "{added}, added to {}", row.name);
     }
     check(looks, &up);
@@ -128,7 +127,7 @@ fn check(looks: &Looks, up: &Up) {
 fn quiet(up: &Up) -> Listing {
     let now = || up.rows.iter().map(members).collect::<Vec<_>>();
     let mut result = None;
-    wait_for("containers without comings and goings", || {
+    until("containers without comings and goings", || {
         let before = now();
         result = Some(processes());
         before == now()

@@ -4,8 +4,8 @@ use crate::common;
 
 use std::os::unix::fs::symlink;
 
-use crate::common::ctr_ps::{ctr_ps, printed, processes};
-use crate::common::process::{Holder, limited, namespaces};
+use crate::common::ctr_ps::{ctr_ps, processes};
+use crate::common::process::{Holder, limited, namespaces, printed};
 use crate::common::{Scratch, applet, binary, program, stderr, stdout};
 use serde_json::Value;
 

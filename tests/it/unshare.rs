@@ -6,11 +6,9 @@ use crate::common;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
-use crate::common::process::{Inherited, executed, fed, inheriting, limited, link};
-use crate::common::unshare::{
-    KINDS, NOBODY, Public, STRANGER, apart, failure, possible, printed, refused, replace, unshare,
-};
-use crate::common::{program, stderr, stdout, there};
+use crate::common::process::{Inherited, executed, fed, inheriting, limited, link, printed};
+use crate::common::unshare::{KINDS, Public, STRANGER, apart, failure, possible, refused, replace, unshare};
+use crate::common::{UNPRIVILEGED_UID, program, stderr, stdout, there};
 use nix::sys::signal::Signal;
 
 fn links(command: &mut Command) -> String {
@@ -52,7 +50,7 @@ fn an_ordinary_user_needs_a_user_namespace() {
         return;
     }
     let public = Public::new("unshare-user");
-    for user in [NOBODY, STRANGER] {
+    for user in [UNPRIVILEGED_UID, STRANGER] {
         for (short, _, name) in KINDS {
             let mut command = public.unshare(user);
             if name == "user" {
@@ -203,9 +201,9 @@ fn what_is_no_id() {
     }
     let public = Public::new("unshare-no-id");
     let denied = |what: &str| refused(&format!("{what} failed: Operation not permitted"));
-    assert_eq!(failure(public.unshare(NOBODY).args(["-S0", "true"])), denied("setuid()"));
-    assert_eq!(failure(public.unshare(NOBODY).args(["-G65534", "true"])), denied("setgroups"));
-    assert_eq!(printed(public.unshare(NOBODY).args(["-S65534", "id", "-u"])), "65534\n");
+    assert_eq!(failure(public.unshare(UNPRIVILEGED_UID).args(["-S0", "true"])), denied("setuid()"));
+    assert_eq!(failure(public.unshare(UNPRIVILEGED_UID).args(["-G65534", "true"])), denied("setgroups"));
+    assert_eq!(printed(public.unshare(UNPRIVILEGED_UID).args(["-S65534", "id", "-u"])), "65534\n");
 }
 
 #[test]
@@ -348,7 +346,7 @@ fn without_a_program_a_login_shell() {
             assert_eq!(said(&mut unshare(), None, options), shell("granted"));
             assert_eq!(said(&mut unshare(), Some(""), options), shell("granted"));
             // Of the real user; the passwd file names none for this one, and the other is not in it.
-            assert_eq!(said(&mut public.unshare(NOBODY), None, options[..0].as_ref()), shell("sh"));
+            assert_eq!(said(&mut public.unshare(UNPRIVILEGED_UID), None, options[..0].as_ref()), shell("sh"));
             assert_eq!(said(&mut public.unshare(STRANGER), None, &[]), shell("sh"));
         }
         assert_eq!(said(&mut unshare(), Some(&own), &["--clear-env"]), shell("granted"));

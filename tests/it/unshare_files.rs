@@ -3,11 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::process::limited;
-use crate::common::unshare::{
-    KINDS, NOBODY, Public, apart, failure, mount_namespace_id, possible, printed, refused, unshare,
-};
-use crate::common::{Scratch, applet, skip};
+use crate::common::process::{limited, printed};
+use crate::common::unshare::{KINDS, Public, apart, failure, mount_namespace_id, possible, refused, unshare};
+use crate::common::{Scratch, UNPRIVILEGED_UID, applet, skip};
 use nix::mount::{MntFlags, umount2};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -269,7 +267,11 @@ fn what_cannot_be_kept() {
             let option = format!("--{kind}={}", path.display());
             let link = if kind == "mount" { "mnt" } else { kind };
             let expected = why(link, path.to_str().expect("text"), "Operation not permitted");
-            assert_eq!(failure(public.unshare(NOBODY).args(["-r", &option, "true"])), expected, "{option}");
+            assert_eq!(
+                failure(public.unshare(UNPRIVILEGED_UID).args(["-r", &option, "true"])),
+                expected,
+                "{option}"
+            );
         }
         assert_eq!(kept(&there), None);
         assert_eq!(std::fs::read(Path::new(&there)).expect("it"), b"");

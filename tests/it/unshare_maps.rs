@@ -5,12 +5,11 @@ use crate::common;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::process::{executable, limited};
+use crate::common::process::{executable, limited, printed};
 use crate::common::unshare::{
-    NOBODY, Public, Ready, STRANGER, apart, failure, possible, printed, refused, replace, unshare,
-    without_pids,
+    Public, Ready, STRANGER, apart, failure, possible, refused, replace, unshare, without_pids,
 };
-use crate::common::{skip, stderr, stdout, there};
+use crate::common::{UNPRIVILEGED_UID, skip, stderr, stdout, there};
 
 /// Of /etc/passwd and /etc/subuid as a test makes them.
 const GRANTED: u32 = 61001;
@@ -85,7 +84,7 @@ fn a_single_id() {
         (&["--map-user=5", "--setgroups=deny"], "5 ME 1||deny"),
         (&["--map-user=5", "--setgroups=allow"], "5 ME 1||allow"),
     ] {
-        for user in [0, NOBODY, STRANGER] {
+        for user in [0, UNPRIVILEGED_UID, STRANGER] {
             let found = if user == 0 { by_root(options) } else { maps(public.unshare(user).args(options)) };
             assert_eq!(found, inside.replace("ME", &user.to_string()), "{options:?} as {user}");
         }
@@ -294,16 +293,16 @@ fn who_has_no_grant() {
         let by = |user, option: &str| failure(public.unshare(user).args([option, "true"]));
         for option in ["--map-auto", "--map-subids", "--map-users=auto", "--map-users=subids"] {
             let expected = refused("no line matching user \"nobody\" in /etc/subuid");
-            assert_eq!(by(NOBODY, option), expected, "{option}");
+            assert_eq!(by(UNPRIVILEGED_UID, option), expected, "{option}");
             assert_eq!(by(STRANGER, option), refused("you (user 54321) don't exist."), "{option}");
         }
         // Under the user's name, never the group's.
         assert_eq!(
-            by(NOBODY, "--map-groups=auto"),
+            by(UNPRIVILEGED_UID, "--map-groups=auto"),
             refused("no line matching user \"nobody\" in /etc/subgid")
         );
         // Said when the option is read: the next one is not.
-        let mut command = public.unshare(NOBODY);
+        let mut command = public.unshare(UNPRIVILEGED_UID);
         let (_, message) = failure(command.args(["--map-auto", "--no-such-option", "true"]));
         assert!(message.starts_with("unshare: no line matching"), "{message}");
     });
@@ -389,7 +388,11 @@ fn somebody_elses_namespace() {
     let public = Public::new("unshare-owner");
     let denied = refused("setgroups failed: Operation not permitted");
     for options in [&["--owner=65534:65534"][..], &["--owner=0:0", "-r"], &["--owner=65534:65534", "-f"]] {
-        assert_eq!(failure(public.unshare(NOBODY).args(options).arg("true")), denied, "{options:?}");
+        assert_eq!(
+            failure(public.unshare(UNPRIVILEGED_UID).args(options).arg("true")),
+            denied,
+            "{options:?}"
+        );
     }
     for word in ["", "1", "1:", ":1", "x:1", "1:x", "root:root", "1:2:3", "-1:1", "1:4294967296", "1,2"] {
         let (status, message) = failure(unshare().args(["--owner", word, "true"]));

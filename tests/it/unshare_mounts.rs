@@ -3,11 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::process::{executable, limited, link};
-use crate::common::unshare::{
-    NOBODY, Public, STRANGER, apart, bind, failure, possible, printed, refused, unshare,
-};
-use crate::common::{Scratch, program, skip, stderr, stdout};
+use crate::common::process::{executable, limited, link, printed};
+use crate::common::unshare::{Public, STRANGER, apart, bind, failure, possible, refused, unshare};
+use crate::common::{Scratch, UNPRIVILEGED_UID, program, skip, stderr, stdout};
 use nix::mount::{MsFlags, mount};
 
 fn mounted(source: &str, target: &Path, flags: MsFlags) {
@@ -134,7 +132,7 @@ fn proc_is_that_of_the_new_pid_namespace() {
     assert_eq!(failure(unshare().args(["--mount-proc=", "true"])), why(" failed: No such file or directory"));
     // It takes a pid namespace of one's own.
     assert_eq!(
-        failure(public.unshare(NOBODY).args(["-r", "--mount-proc", "true"])),
+        failure(public.unshare(UNPRIVILEGED_UID).args(["-r", "--mount-proc", "true"])),
         why("/proc failed: Operation not permitted")
     );
 }
@@ -217,11 +215,13 @@ fn root_and_working_directory() {
             why(&format!("directory to {there}: No such file or directory"))
         );
         assert_eq!(
-            failure(public.unshare(NOBODY).args(["-R/", "true"])),
+            failure(public.unshare(UNPRIVILEGED_UID).args(["-R/", "true"])),
             why("root directory to '/': Operation not permitted")
         );
         assert_eq!(
-            printed(public.unshare(NOBODY).args(["-r", "-R", "/usr", "-w/bin", "/bin/sh", "-c", "pwd"])),
+            printed(
+                public.unshare(UNPRIVILEGED_UID).args(["-r", "-R", "/usr", "-w/bin", "/bin/sh", "-c", "pwd"])
+            ),
             "/bin\n"
         );
     });
@@ -288,7 +288,7 @@ fn binary_formats_of_ones_own() {
     // The namespaces are implied; the pid namespace that proc needs is not.
     let why = |what: &str| refused(what);
     assert_eq!(
-        failure(public.unshare(NOBODY).args(["--mount-binfmt", "true"])),
+        failure(public.unshare(UNPRIVILEGED_UID).args(["--mount-binfmt", "true"])),
         why("mount /proc failed: Operation not permitted")
     );
     assert_eq!(

@@ -6,8 +6,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use crate::common::process::{Inherited, change_of, inheriting, limited};
-use crate::common::unshare::{Leash, NOBODY, Public, Ready, STRANGER, failure, possible, refused, unshare};
-use crate::common::{Scratch, skip, stderr, stdout, there};
+use crate::common::unshare::{Leash, Public, Ready, STRANGER, failure, possible, refused, unshare};
+use crate::common::{Scratch, UNPRIVILEGED_UID, skip, stderr, stdout, there};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
@@ -49,7 +49,7 @@ fn kill_child_kills_the_child() {
     for options in [&["-U"][..], &["-r"], &["-c", "--keep-caps"], &["-rp", "--mount-proc"]] {
         dies_with_its_parent(public.unshare(STRANGER).arg("--kill-child").args(options));
     }
-    dies_with_its_parent(public.unshare(NOBODY).arg("--kill-child"));
+    dies_with_its_parent(public.unshare(UNPRIVILEGED_UID).arg("--kill-child"));
 }
 
 /// The kernel forgets whose death counts when the ids change; the original does not say it again.
@@ -311,7 +311,7 @@ fn no_helper_is_left_behind() {
     std::fs::write(&file, "").expect("a file");
     let kept = |kind: &str| format!("--{kind}={}", file.display());
     let maps = ["--map-users=0:0:2", "--map-groups=0:0:2"];
-    for user in [NOBODY, STRANGER] {
+    for user in [UNPRIVILEGED_UID, STRANGER] {
         fails(public.unshare(user).args(["--owner=65534:65534", "-r", "true"]), 1);
         fails(public.unshare(user).args(["--owner=65534:65534", "true"]).args([&kept("user")]), 1);
         fails(public.unshare(user).arg(kept("mount")).arg("true"), 1);

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::cgexec::{Name, controller};
-use crate::common::nsenter::UNPRIVILEGED;
 use crate::common::process::{Holder, copy_of_binary, limited, link, namespaces};
-use crate::common::{Scratch, program, skip, stderr, stdout, there};
+use crate::common::{Scratch, UNPRIVILEGED_UID, program, skip, stderr, stdout, there};
 
 /// A control group `docker-ID.scope` with an ordinary user's process in it, and no record of Docker's.
 struct Claim {
@@ -21,7 +20,7 @@ struct Claim {
 
 /// A process in a pid namespace of its own.
 fn inhabitant() -> Holder {
-    let uid = UNPRIVILEGED.to_string();
+    let uid = UNPRIVILEGED_UID.to_string();
     let options = ["-m", "-p", "-f", "setpriv", "--reuid", &uid, "--regid", &uid, "--clear-groups"];
     Holder::new(&options, "")
 }
@@ -101,7 +100,7 @@ impl Callers {
             command
         };
         let mut ordinary = command();
-        ordinary.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+        ordinary.uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID);
         [command(), ordinary]
     }
 
@@ -156,13 +155,14 @@ fn nsenter_enters_an_unverified_container_by_its_question_mark_only() {
 fn an_ordinary_user_enters_by_the_question_mark() {
     let test = "unverified-ordinary";
     let Some(controller) = controller(test) else { return };
-    let made = limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED));
+    let made =
+        limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID));
     if !made.status.success() {
         return skip(test, "ordinary users may not make user namespaces here");
     }
     let name = Name::new(test);
     let mut unshare = program("unshare");
-    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID);
     let claim = Claim { holder: Holder::by(&mut unshare, ""), id: id(7), controller, _name: name };
     claim.join(&claim._name, &claim.holder);
     let callers = Callers::new(test);
@@ -304,24 +304,25 @@ fn whose_another_users_container_is() {
     if !namespaces(test) {
         return;
     }
-    let made = limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED));
+    let made = limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED_UID));
     if !made.status.success() {
         return skip(test, "ordinary users may not make user namespaces here");
     }
     let callers = Callers::new(test);
     let mut unshare = program("unshare");
-    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID);
     let holder = Holder::by(&mut unshare, "");
     let id = format!("ctrbox-claim-{}", std::process::id());
-    let run = format!("/run/user/{UNPRIVILEGED}");
-    let setup = record(&run, &id, holder.pid) + &format!("chown -R {UNPRIVILEGED}:{UNPRIVILEGED} {run}\n");
+    let run = format!("/run/user/{UNPRIVILEGED_UID}");
+    let setup =
+        record(&run, &id, holder.pid) + &format!("chown -R {UNPRIVILEGED_UID}:{UNPRIVILEGED_UID} {run}\n");
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = passwd.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
-        (fields.get(2) == Some(&UNPRIVILEGED.to_string().as_str())).then(|| fields[0].to_owned())
+        (fields.get(2) == Some(&UNPRIVILEGED_UID.to_string().as_str())).then(|| fields[0].to_owned())
     });
-    let whose =
-        name.map_or(format!("uid {UNPRIVILEGED}"), |name| format!("user {name} (uid {UNPRIVILEGED})"));
+    let whose = name
+        .map_or(format!("uid {UNPRIVILEGED_UID}"), |name| format!("user {name} (uid {UNPRIVILEGED_UID})"));
     for word in [id.clone(), format!("runc:{id}")] {
         for (applet, arguments) in [
             ("nsenter", format!("-U -p -t {word} true")),
@@ -339,7 +340,7 @@ fn whose_another_users_container_is() {
         }
     }
     // The owner knows.
-    let own = format!("{setup}exec setpriv --reuid={UNPRIVILEGED} --clear-groups \"$0\" getpcaps {id}");
+    let own = format!("{setup}exec setpriv --reuid={UNPRIVILEGED_UID} --clear-groups \"$0\" getpcaps {id}");
     if there("setpriv") {
         let (status, _, message) = ran(&mut in_own_run(&callers, &own));
         assert_eq!((status, message.as_str()), (Some(0), ""));
@@ -463,19 +464,19 @@ fn a_users_record_takes_no_id_of_roots() {
     if !namespaces(test) {
         return;
     }
-    let made = limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED));
+    let made = limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED_UID));
     if !made.status.success() {
         return skip(test, "ordinary users may not make user namespaces here");
     }
     let callers = Callers::new(test);
     let mut unshare = program("unshare");
-    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID);
     let (users, roots) = (Holder::by(&mut unshare, ""), Holder::new(&["-n", "-m", "-p", "-f"], ""));
     let id = id(12);
-    let run = format!("/run/user/{UNPRIVILEGED}");
+    let run = format!("/run/user/{UNPRIVILEGED_UID}");
     for word in [id.clone(), id[..12].to_owned(), id[..6].to_owned()] {
         let setup = record(&run, &word, users.pid)
-            + &format!("chown -R {UNPRIVILEGED}:{UNPRIVILEGED} {run}\n")
+            + &format!("chown -R {UNPRIVILEGED_UID}:{UNPRIVILEGED_UID} {run}\n")
             + &record("/run", &id, roots.pid);
         for word in [word.clone(), format!("runc:{word}")] {
             let script = format!("{setup}exec \"$0\" nsenter -n -t '{word}' readlink /proc/self/ns/net");

@@ -3,15 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::process::{Piped, heeding, limited, namespaces};
-use super::{applet, root, skip, stderr, stdout, there};
-
-const LIMIT: Duration = Duration::from_secs(60);
+use super::{HANG, applet, root, skip, stderr, there, unique};
 
 pub fn cgexec() -> Command {
     applet("cgexec")
@@ -49,9 +47,7 @@ pub fn possible(test: &str) -> bool {
         skip(test, "needs root");
         return false;
     }
-    static PROBES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let number = PROBES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let probe = pids.join(format!("ctrbox-test-{}-probe{number}", std::process::id()));
+    let probe = pids.join(unique("probe"));
     if let Err(error) = std::fs::create_dir(&probe) {
         skip(test, &format!("no control group can be made here: {error}"));
         return false;
@@ -70,8 +66,7 @@ pub fn controller(test: &str) -> Option<&'static str> {
         return None;
     }
     let writable = |controller: &&str| {
-        let probe =
-            mounted(controller).map(|(at, _)| at.join(format!("ctrbox-test-{}-{test}", std::process::id())));
+        let probe = mounted(controller).map(|(at, _)| at.join(unique(test)));
         probe.is_some_and(|probe| {
             let made = std::fs::create_dir(&probe).is_ok();
             made && std::fs::remove_dir(&probe).is_ok()
@@ -89,9 +84,7 @@ pub struct Name(pub String);
 
 impl Name {
     pub fn new(test: &str) -> Name {
-        let name = Name(format!("ctrbox-test-{}-{test}", std::process::id()));
-        name.clear();
-        name
+        Name(unique(test))
     }
 
     /// The directory of the group, or one below it, there or not.
@@ -128,7 +121,7 @@ impl Name {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
             below.iter().for_each(|group| _ = std::fs::remove_dir(group));
-            if start.elapsed() > LIMIT {
+            if start.elapsed() > HANG {
                 break;
             }
         }
@@ -209,26 +202,10 @@ impl Inside {
     }
 }
 
-/// Waits for what must come without a further event from us.
-pub fn until(what: &str, done: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < LIMIT, "{what}: not after {LIMIT:?}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 /// Is that process there, and no zombie?
 pub fn runs(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
-}
-
-/// Status and message of a failure; nothing is printed.
-pub fn failure(command: &mut Command) -> (Option<i32>, String) {
-    let output = limited(command);
-    assert_eq!(stdout(&output), "", "{command:?}");
-    (output.status.code(), stderr(&output))
 }
 
 /// The report as JSON, the last line on stderr.

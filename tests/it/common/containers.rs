@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::process::limited;
-use super::{applet, program, project, skip, stderr, stdout};
+use super::{applet, program, project, skip, stderr, stdout, until};
 
 // --- what ctr-ps says --------------------------------------------------------------------------------------
 
@@ -52,8 +51,7 @@ pub fn value(text: &Option<String>) -> Value {
 // --- what the kernel says ----------------------------------------------------------------------------------
 
 pub fn link(pid: i32, kind: &str) -> String {
-    let link = std::fs::read_link(format!("/proc/{pid}/ns/{kind}"));
-    link.expect("a namespace").to_string_lossy().into_owned()
+    super::process::link(&pid.to_string(), kind)
 }
 
 pub fn host_link(kind: &str) -> String {
@@ -89,7 +87,7 @@ pub fn this() -> i32 {
 /// The same before and after ctr-ps looked.
 pub fn settled(row: &Row) -> (BTreeSet<i32>, Listing) {
     let mut result = None;
-    wait_for("a container without comings and goings", || {
+    until("a container without comings and goings", || {
         let before = members(row);
         let listing = processes();
         let settled = before == members(row);
@@ -109,20 +107,6 @@ pub fn parent_and_innermost(pid: i32) -> (i32, i32) {
     (last("PPid:"), last("NSpid:"))
 }
 
-pub fn children(pid: i32) -> Vec<i32> {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    let children = std::fs::read_to_string(path).unwrap_or_default();
-    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
-}
-
-pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Daemons that do not answer, until the value is dropped.
 pub struct Stopped(pub Vec<i32>);
 
@@ -131,7 +115,7 @@ impl Stopped {
         let stopped = Stopped(pids);
         for &pid in &stopped.0 {
             kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("a daemon");
-            wait_for("a daemon to stop", || {
+            until("a daemon to stop", || {
                 let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
                 status.contains("State:\tT")
             });
@@ -231,7 +215,7 @@ impl Up {
         assert!(output.status.success(), "exec in {}: {}", row.name, stderr(&output));
         let wanted = shell.join("\0") + "\0";
         let mut added = None;
-        wait_for("the added process", || {
+        until("the added process", || {
             let is_it = |pid: &i32| {
                 std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|argv| argv == wanted.as_bytes())
             };

@@ -6,10 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::process::limited;
-use super::{Scratch, applet, stderr, stdout};
-
-pub const UNPRIVILEGED: u32 = 65534;
+use super::process::printed;
+use super::{Scratch, applet};
 
 pub fn ctr_ps() -> Command {
     let mut command = applet("ctr-ps");
@@ -21,24 +19,6 @@ pub fn of(root: &Path) -> Command {
     let mut command = ctr_ps();
     command.arg("--root").arg(root);
     command
-}
-
-/// What it prints when all is well.
-pub fn printed(command: &mut Command) -> String {
-    let output = limited(command);
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{command:?}: {:?}: {}",
-        output.status,
-        stderr(&output)
-    );
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-pub fn failure(command: &mut Command) -> (Option<i32>, String) {
-    let output = limited(command);
-    assert_eq!(stdout(&output), "", "{command:?}");
-    (output.status.code(), stderr(&output))
 }
 
 /// The processes of a JSON output, by PID.

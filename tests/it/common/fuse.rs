@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::process::Piped;
-use super::{program, skip};
+use super::{HANG, program, skip};
 
 /// After that the connection ends though it still hangs, so that whoever waits for it gets an error.
-const GIVES_UP: Duration = Duration::from_secs(30);
+const GIVES_UP: Duration = HANG.checked_div(2).expect("not by 0");
 
 /// A file or, without content, a directory: by its path, as `/etc/passwd`.
 pub type Tree = Vec<(&'static str, Option<Vec<u8>>)>;

@@ -2,11 +2,9 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
-use super::process::{Holder, limited};
-use super::unshare::printed;
-use super::{applet, stderr, stdout};
+use super::process::{Holder, limited, printed};
+use super::{applet, stderr, stdout, until};
 
 pub fn lsns(arguments: &[&str]) -> Command {
     let mut command = applet("lsns");
@@ -66,9 +64,7 @@ pub fn settled(holder: Holder) -> Holder {
 
 /// Until a process has become `cat`.
 pub fn await_cat(pid: &str) {
-    let start = Instant::now();
-    while !std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == b"cat\n") {
-        assert!(start.elapsed() < Duration::from_secs(60), "{pid} is no cat");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until("the process executes cat", || {
+        std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == b"cat\n")
+    });
 }

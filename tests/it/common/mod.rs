@@ -1,5 +1,4 @@
 //! What the tests share: the binary, skipping with a reason, golden files, a place to work in.
-#![allow(dead_code)] // every test file uses its part
 
 pub mod cgexec;
 pub mod compat;
@@ -15,6 +14,15 @@ pub mod unshare;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long something may take before it counts as hanging. No test waits for it unless it fails, and on a host with
+/// a load of 30 it is still far away.
+pub const HANG: Duration = Duration::from_secs(300);
+
+/// nobody: a user without any right.
+pub const UNPRIVILEGED_UID: u32 = 65534;
 
 /// The binary under test: the one that ships when CTRBOX_BIN names it (`make test` does), else cargo's.
 pub fn binary() -> PathBuf {
@@ -97,18 +105,36 @@ pub fn golden(path: &str, actual: &str) {
         return;
     }
     let expected = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        expected == actual,
-        "{path} is stale (`make docs` writes it anew, look at the difference)\n{}",
-        first_difference(&expected, actual)
-    );
+    if let Some(difference) = difference(&expected, actual) {
+        panic!("{path} differs (`make bless` writes it anew, look at the difference)\n{difference}");
+    }
 }
 
-fn first_difference(expected: &str, actual: &str) -> String {
+/// The first line that differs.
+pub fn difference(expected: &str, actual: &str) -> Option<String> {
+    if expected == actual {
+        return None;
+    }
     let at = expected.lines().zip(actual.lines()).position(|(a, b)| a != b);
     let line = at.unwrap_or_else(|| expected.lines().count().min(actual.lines().count()));
     let show = |text: &str| text.lines().nth(line).unwrap_or("(end)").to_owned();
-    format!("line {}:\n  expected: {}\n  actual:   {}", line + 1, show(expected), show(actual))
+    Some(format!("line {}:\n  expected: {}\n  actual:   {}", line + 1, show(expected), show(actual)))
+}
+
+/// A name that no other value of this run and no other run has.
+pub fn unique(name: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("ctrbox-test-{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Waits for a state that no event announces.
+#[track_caller]
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < HANG, "{what}: not after {HANG:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// A directory of this test's own, removed with the value.
@@ -116,8 +142,7 @@ pub struct Scratch(pub PathBuf);
 
 impl Scratch {
     pub fn new(name: &str) -> Scratch {
-        let path = std::env::temp_dir().join(format!("ctrbox-test-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
+        let path = std::env::temp_dir().join(unique(name));
         std::fs::create_dir_all(&path).expect("a scratch directory");
         Scratch(path)
     }

@@ -3,24 +3,17 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::process::{Holder, executable, limited, link};
-use super::{Scratch, applet, stderr, stdout};
+use super::process::{Holder, executable, link, printed};
+use super::{Scratch, applet, unshare};
 
-pub use super::unshare::printed;
-
-pub const KINDS: [(&str, &str, &str); 7] = [
-    ("-C", "--cgroup", "cgroup"),
-    ("-i", "--ipc", "ipc"),
-    ("-u", "--uts", "uts"),
-    ("-n", "--net", "net"),
-    ("-p", "--pid", "pid"),
-    ("-m", "--mount", "mnt"),
-    ("-T", "--time", "time"),
-];
+/// As [`unshare::KINDS`], without the user namespace.
+pub const KINDS: [unshare::KindRow; 7] = {
+    let [_user, others @ ..] = unshare::KINDS;
+    others
+};
 pub const ALL: [&str; 8] = ["-C", "-i", "-u", "-n", "-m", "-T", "-p", "-f"];
 /// No process has it: the kernel's largest PID is one less.
-pub const NOBODY: &str = "4194304";
-pub const UNPRIVILEGED: u32 = 65534;
+pub const NO_PID: &str = "4194304";
 
 pub fn nsenter() -> Command {
     applet("nsenter")
@@ -30,13 +23,6 @@ pub fn of(holder: &Holder) -> Command {
     let mut command = nsenter();
     command.args(["-t", &holder.pid.to_string()]);
     command
-}
-
-/// Status and message of a failure; nothing is printed.
-pub fn failure(command: &mut Command) -> (Option<i32>, String) {
-    let output = limited(command);
-    assert_eq!(stdout(&output), "", "{command:?}");
-    (output.status.code(), stderr(&output))
 }
 
 pub fn refused(message: &str) -> (Option<i32>, String) {

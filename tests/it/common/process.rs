@@ -13,10 +13,7 @@ use nix::sys::signal::{SigHandler, SigSet, Signal, kill, killpg, signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::{program, root, skip, there};
-
-/// How long something may take before it counts as hanging. No test waits for it unless it fails.
-const LIMIT: Duration = Duration::from_secs(60);
+use super::{HANG, program, root, skip, stderr, stdout, there};
 
 /// The output of a command that is killed, with all it started, when it hangs.
 pub fn limited(command: &mut Command) -> Output {
@@ -32,7 +29,7 @@ pub fn fed(command: &mut Command, input: Option<&[u8]>) -> Output {
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let group = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
     let (done, wait) = mpsc::channel::<()>();
-    let watch = std::thread::spawn(move || match wait.recv_timeout(LIMIT) {
+    let watch = std::thread::spawn(move || match wait.recv_timeout(HANG) {
         Err(RecvTimeoutError::Timeout) => killpg(group, Signal::SIGKILL).is_ok(),
         _ => false,
     });
@@ -45,13 +42,35 @@ pub fn fed(command: &mut Command, input: Option<&[u8]>) -> Output {
     output.unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
+/// What it prints when it succeeds and has nothing to say on stderr.
+#[track_caller]
+pub fn printed(command: &mut Command) -> String {
+    let output = limited(command);
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{command:?}: {:?}: {}",
+        output.status,
+        stderr(&output)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Status and message of a failure; nothing is printed. The output is read to its end: a process that was left
+/// behind has it open, and this would hang.
+#[track_caller]
+pub fn failure(command: &mut Command) -> (Option<i32>, String) {
+    let output = limited(command);
+    assert_eq!(stdout(&output), "", "{command:?}");
+    (output.status.code(), stderr(&output))
+}
+
 /// An executable file with that content and mode. A process of its own writes it: were it open for writing
 /// here, a child that another thread of the tests forks would have it open too, and executing it be ETXTBSY.
 pub fn executable(path: &Path, content: &[u8], mode: u32) {
     let mut command = program("sh");
     command.args(["-c", "cat >\"$0\" && chmod \"$1\" \"$0\""]).arg(path).arg(format!("{mode:o}"));
     let output = fed(&mut command, Some(content));
-    assert!(output.status.success(), "{}: {}", path.display(), super::stderr(&output));
+    assert!(output.status.success(), "{}: {}", path.display(), stderr(&output));
 }
 
 /// A copy of the binary, where anybody can execute it.
@@ -71,7 +90,7 @@ pub fn change_of(pid: i32) -> WaitStatus {
             Ok(status) => return status,
             Err(errno) => panic!("waiting for {pid}: {errno}"),
         }
-        assert!(start.elapsed() < LIMIT, "{pid} hangs");
+        assert!(start.elapsed() < HANG, "{pid} hangs");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -154,9 +173,10 @@ impl Holder {
         assert_eq!(piped.line(), "ready", "{command:?} did not start");
         piped.answers();
         let parent = piped.pid();
-        let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-        let pid = children.ok().and_then(|text| text.trim().parse().ok());
-        Holder { piped, pid: pid.unwrap_or_else(|| panic!("{command:?} has no child")) }
+        match children(parent)[..] {
+            [pid] => Holder { piped, pid },
+            ref other => panic!("{command:?} has not one child: {other:?}"),
+        }
     }
 
     /// A program that has said its PID, and ends with its stdin.
@@ -182,13 +202,20 @@ impl Drop for Holder {
         self.piped.end_of_input();
         let start = Instant::now();
         while matches!(self.piped.child.try_wait(), Ok(None)) {
-            if start.elapsed() > LIMIT / 6 {
+            if start.elapsed() > HANG / 6 {
                 let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
                 break;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// The children of the first thread of a process.
+pub fn children(pid: i32) -> Vec<i32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let children = std::fs::read_to_string(path).unwrap_or_default();
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// A process's link to a namespace.

@@ -1,17 +1,37 @@
 //! A terminal that a test is the user of: what is typed, what is seen, and how it is set.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::{OpenptyResult, Winsize, openpty};
+use nix::pty::Winsize;
 use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
 use nix::unistd::{Pid, read, tcgetpgrp, write};
 
-/// How long something may take before it counts as hanging. No test waits for it unless it fails.
-const LIMIT: Duration = Duration::from_secs(60);
+use super::{HANG, until};
+
+/// Master and slave of a new terminal. Both are close-on-exec from the start, which openpty(3) does not offer: children
+/// of other tests would hold them.
+pub fn pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let mut options = File::options();
+    let options = options.read(true).write(true).custom_flags(libc::O_NOCTTY);
+    let master = OwnedFd::from(options.open("/dev/ptmx")?);
+    let unlocked = 0;
+    // SAFETY: the request reads an int.
+    if unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked) } < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: the request takes an int and returns a new descriptor, which nobody else owns.
+    match unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags) } {
+        slave if slave >= 0 => Ok((master, unsafe { OwnedFd::from_raw_fd(slave) })),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
 
 pub struct Terminal {
     master: Option<OwnedFd>,
@@ -21,9 +41,10 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn new() -> Terminal {
-        let size = Winsize { ws_row: 31, ws_col: 101, ws_xpixel: 0, ws_ypixel: 0 };
-        let OpenptyResult { master, slave } = openpty(&size, None).expect("a terminal");
-        Terminal { master: Some(master), slave, seen: String::new() }
+        let (master, slave) = pair().expect("a terminal");
+        let terminal = Terminal { master: Some(master), slave, seen: String::new() };
+        terminal.resize(31, 101);
+        terminal
     }
 
     fn master(&self) -> &OwnedFd {
@@ -72,7 +93,7 @@ impl Terminal {
                 let rest = self.seen.split_off(at + words.len());
                 return std::mem::replace(&mut self.seen, rest);
             }
-            assert!(start.elapsed() < LIMIT, "{words:?} does not come: {:?}", self.seen);
+            assert!(start.elapsed() < HANG, "{words:?} does not come: {:?}", self.seen);
             self.more();
         }
     }
@@ -101,7 +122,7 @@ impl Terminal {
             if let (Some(status), false) = (ended, more) {
                 return (status, std::mem::take(&mut self.seen));
             }
-            assert!(start.elapsed() < LIMIT, "it does not end: {:?}", self.seen);
+            assert!(start.elapsed() < HANG, "it does not end: {:?}", self.seen);
         }
     }
 
@@ -122,15 +143,7 @@ impl Terminal {
 
     /// Waits until it is raw, or until it is not.
     pub fn becomes_raw(&self, raw: bool) {
-        let start = Instant::now();
-        while self.is_raw() != raw {
-            assert!(start.elapsed() < LIMIT, "it does not become raw={raw}");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    pub fn foreground(&self) -> Pid {
-        tcgetpgrp(self.master()).expect("a process group")
+        until(&format!("the terminal becomes raw={raw}"), || self.is_raw() == raw);
     }
 
     /// `/dev/pts/7`

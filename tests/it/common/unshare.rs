@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use ctrbox::isolation::kind::Kind;
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,27 +14,25 @@ use nix::sched::{CloneFlags, unshare as unshare_thread};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, pipe2};
 
-use super::process::{copy_of_binary, limited};
-use super::{Scratch, applet, binary, root, skip, stderr, stdout};
+use super::process::copy_of_binary;
+use super::{HANG, Scratch, applet, binary, root, skip};
 
 /// (short option, long option, name below /proc/PID/ns)
-pub const KINDS: [(&str, &str, &str); 8] = [
-    ("-U", "--user", "user"),
-    ("-C", "--cgroup", "cgroup"),
-    ("-i", "--ipc", "ipc"),
-    ("-u", "--uts", "uts"),
-    ("-n", "--net", "net"),
-    ("-p", "--pid", "pid"),
-    ("-m", "--mount", "mnt"),
-    ("-T", "--time", "time"),
+pub type KindRow = (&'static str, &'static str, &'static str);
+
+pub const KINDS: [KindRow; 8] = [
+    ("-U", "--user", Kind::User.proc_name()),
+    ("-C", "--cgroup", Kind::Cgroup.proc_name()),
+    ("-i", "--ipc", Kind::Ipc.proc_name()),
+    ("-u", "--uts", Kind::Uts.proc_name()),
+    ("-n", "--net", Kind::Net.proc_name()),
+    ("-p", "--pid", Kind::Pid.proc_name()),
+    ("-m", "--mount", Kind::Mnt.proc_name()),
+    ("-T", "--time", Kind::Time.proc_name()),
 ];
 
-/// Nobody in particular, whom /etc/passwd knows, and somebody whom it does not.
-pub const NOBODY: u32 = 65534;
+/// A user who is not in /etc/passwd.
 pub const STRANGER: u32 = 54321;
-
-/// How long something may take before it counts as hanging. No test waits for it unless it fails.
-const LIMIT: u16 = 60_000;
 
 pub fn unshare() -> Command {
     applet("unshare")
@@ -67,24 +66,11 @@ impl Public {
     }
 }
 
-/// What it prints when all is well.
-pub fn printed(command: &mut Command) -> String {
-    let output = limited(command);
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{command:?}: {:?}: {}",
-        output.status,
-        stderr(&output)
-    );
-    stdout(&output)
-}
-
-/// Status and message of a failure; nothing is printed. The output is read to its end: had a process been
-/// left behind, a helper or the program, it would have that open and this would hang.
+/// As [`process::failure`](super::process::failure), with `PID` for numbers of processes.
+#[track_caller]
 pub fn failure(command: &mut Command) -> (Option<i32>, String) {
-    let output = limited(command);
-    assert_eq!(stdout(&output), "", "{command:?}");
-    (output.status.code(), without_pids(&stderr(&output)))
+    let (status, message) = super::process::failure(command);
+    (status, without_pids(&message))
 }
 
 pub fn refused(message: &str) -> (Option<i32>, String) {
@@ -190,7 +176,7 @@ impl Leash {
 
     /// All of them have ended, or do it now without being told.
     pub fn ends(&self) {
-        assert!(self.over(LIMIT.into()), "something is left running");
+        assert!(self.over(PollTimeout::try_from(HANG).expect("a time")), "something is left running");
     }
 }
 
