@@ -34,17 +34,16 @@ lint: ## formatting, clippy, rustdoc, pages, scripts, completions, stale generat
 	cargo fmt --all --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --locked --no-deps --document-private-items --quiet
-	cargo run --locked --quiet --example render -- --check
 	./lint.sh
 
 msrv: ## does it build with the Rust that Cargo.toml promises? (rustup)
 	cargo +$(MSRV) check --locked --all-targets
 
 docs: ## write man/ and completions/ anew
-	cargo run --locked --quiet --example render
+	cargo run --locked --quiet --example docs
 
-bless: build ## write the golden files of behaviour anew: read git diff then
-	CTRBOX_BLESS=1 CTRBOX_BIN=$(CURDIR)/$(BIN) cargo test --locked --test ctr_ps
+bless: ## write tests/golden/ anew, what ctr-ps prints of hosts in files: look at the difference
+	CTRBOX_BLESS=1 cargo test --locked --test it -- --exact ctr_ps::golden_outputs_of_two_hosts
 
 bench: build ## against ps and lsns, on hosts of 100, 2,000 and 10,000 processes (root)
 	CTRBOX_BIN=$(CURDIR)/$(BIN) cargo bench --locked --bench scan
