@@ -194,7 +194,7 @@ fn swapper_in(container: &Holder, outside: &Outside) -> Piped {
     let exe = std::env::current_exe().expect("this program");
     let mut command = program("nsenter");
     command.args(["-t", &container.pid.to_string(), "-m"]).args(LESS).arg(exe);
-    command.args(["swapper", "--exact", "--nocapture", "--test-threads=1"]);
+    command.args(["attacks_races::swapper", "--exact", "--nocapture", "--test-threads=1"]);
     command.env(SWAP, format!("{} {}", outside.path("own"), outside.by_magic("host")));
     let mut piped = Piped::new(&mut command);
     while piped.line() != "swapped" {}
