@@ -13,7 +13,8 @@ static ALLOCATOR: ctrbox::Allocator = ctrbox::Allocator;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    // SAFETY: clippy.toml forbids threads, except one whose comment says why it keeps this promise. No dependency starts one.
+    // SAFETY: clippy.toml forbids threads, except one whose comment says why it keeps this promise. No dependency
+    // starts a thread.
     unsafe { ctrbox::promise_no_locks() };
     // SAFETY: the C runtime hands main an argv of argc strings that live as long as the process.
     let argv = unsafe { ctrbox::arguments(argc, argv, ctrbox::announce) };
