@@ -90,7 +90,7 @@ pub static APPLETS: [Applet; 7] = [
     },
 ];
 
-/// The name of the binary itself, when argv[0] names no applet.
+/// The name of the binary itself, when `argv[0]` names no applet.
 const BOX: &str = "ctrbox";
 const UNKNOWN_APPLET: u8 = 127;
 
@@ -140,7 +140,7 @@ fn call(applet: &Applet, argv0: OsString, args: Vec<OsString>) -> u8 {
     report(applet.name, applet.failure, (applet.run)(&call))
 }
 
-/// The last component of argv[0], without the dash that login(1) puts before a shell's name.
+/// The last component of `argv[0]`, without the dash that login(1) puts before a shell's name.
 fn called(argv0: &OsStr) -> &OsStr {
     let bytes = argv0.as_bytes();
     let base = bytes.rsplit(|&b| b == b'/').next().unwrap_or(bytes);

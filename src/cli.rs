@@ -18,7 +18,7 @@ pub struct Call {
     /// The name of the applet in the table.
     pub name: &'static str,
     pub about: &'static str,
-    /// argv[0]. The messages of getopt begin with it.
+    /// `argv[0]`. The messages of getopt begin with it.
     pub argv0: OsString,
     /// The rest of argv.
     pub args: Vec<OsString>,

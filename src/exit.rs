@@ -25,7 +25,7 @@ pub enum Exit {
     Failed { status: Option<u8>, error: Error, hint: Option<Hint> },
     /// Another program has already reported the error. Only a hint may be added.
     Reported { status: u8, refused: Refused },
-    /// A message in the form of getopt(3), which begins with argv[0] and not with the name of the applet.
+    /// A message in the form of getopt(3), which begins with `argv[0]` and not with the name of the applet.
     Usage(String),
     /// A message without a name before it. Empty: nothing more to report.
     Message { status: u8, text: String },

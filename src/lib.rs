@@ -20,6 +20,8 @@
 
 // unsafe_code is allowed in sys, for the C main in main.rs, and at each call of an unsafe function of sys or access.
 #![deny(unsafe_code, unreachable_pub)]
+// The documentation is for work on ctrbox: build it with --document-private-items.
+#![allow(rustdoc::private_intra_doc_links)]
 #![cfg_attr(
     not(test),
     deny(

@@ -1,5 +1,5 @@
 //! The process of a program that is a member of another pid namespace, or has a terminal of its own: what
-//! the process that waits, the intermediate one and the program's do, see [`sibling`].
+//! the process that waits, the intermediate one and the program's do, see [`crate::launch::sibling`].
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;

@@ -30,7 +30,7 @@ pub(crate) struct Capable {
 pub(crate) struct UserNs {
     pub inode: u64,
     /// Is it the user namespace of this process?
-    pub ours: bool,
+    pub is_own: bool,
     /// The user who created it.
     pub owner: Option<u32>,
 }
@@ -80,16 +80,16 @@ impl UserNs {
     pub(crate) fn read(process: Process<'_>) -> Option<UserNs> {
         let path = process.ns_path(Kind::User);
         let inode = std::fs::metadata(&path).ok()?.ino();
-        let ours = std::fs::metadata(process.root.own(&Kind::User.link())).ok()?.ino() == inode;
+        let is_own = std::fs::metadata(process.root.own(&Kind::User.link())).ok()?.ino() == inode;
         let owner = ns::open_file(&path).ok().and_then(|fd| ns::owner_uid(&fd));
-        Some(UserNs { inode, ours, owner })
+        Some(UserNs { inode, is_own, owner })
     }
 
     /// `only inside user namespace 4026532333, owned by uid 1000`; None for the user namespace of this process.
     #[must_use]
     pub(crate) fn limits(&self) -> Option<String> {
         let owner = self.owner.map(|uid| format!(", owned by uid {uid}")).unwrap_or_default();
-        (!self.ours).then(|| format!("only inside user namespace {}{owner}", self.inode))
+        (!self.is_own).then(|| format!("only inside user namespace {}{owner}", self.inode))
     }
 }
 

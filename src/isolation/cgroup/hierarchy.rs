@@ -84,7 +84,7 @@ impl Hierarchies {
         })
     }
 
-    /// `cgroup.procs` of every group of `pid` that this process is not in, opened for [`super::join`].
+    /// `cgroup.procs` of every group of `pid` that this process is not in, opened for [`super::join()`].
     pub fn open_groups(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<OwnedFd>> {
         let path = proc.of(pid, "cgroup");
         let text = std::fs::read(&path).with_context(|| format!("cannot open {}", path.display()))?;
