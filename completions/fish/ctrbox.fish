@@ -24,7 +24,7 @@ function __fish_ctrbox_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c ctrbox -n "__fish_ctrbox_needs_command" -l list -d 'name every applet, one a line'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -l list -d 'list the applets, one per line'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "capsh" -d 'show and change capabilities, and run a shell with them'

@@ -409,7 +409,7 @@ impl<'a> Resolver<'a> {
         let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return inits };
         for pid in Scan::pids(self.proc).unwrap_or_default() {
             // Few have that number, and only of those more is read.
-            let identity = identify.of(pid).unwrap_or_default();
+            let identity = identify.identify(pid).unwrap_or_default();
             if !identity.own_pid_ns || identity.cpid != Some(1) {
                 continue;
             }

@@ -132,7 +132,7 @@ fn refusals_name_the_group_and_the_cure() {
         refused(cgexec().args(["-g", bad, "true"]), &[&format!("'{bad}' is not CONTROLLERS:PATH")]);
     }
     refused(cgexec().args(["--like", "4194304", "true"]), &["4194304"]);
-    refused(cgexec().args(["-m", "x", "true"]), &["'x' is no size"]);
+    refused(cgexec().args(["-m", "x", "true"]), &["'x' is not a size"]);
     refused(cgexec().args(["-g", "pids:/", "--kill", "true"]), &["--kill", "--create"]);
     refused(cgexec().args(["--set", "nosuch.max=1", "true"]), &["'nosuch' is not mounted"]);
     refused(cgexec().args(["-g", "pids:/", "--report=xml", "true"]), &["'xml'"]);
@@ -166,9 +166,9 @@ fn what_is_not_ones_own_is_told() {
     let spec = name.spec("pids");
     let entrance = group.join(if v2("pids") { "cgroup.procs" } else { "tasks" });
     let shown = entrance.to_str().expect("text");
-    refused(user().args(["-g", &spec, "true"]), &["Permission denied", shown, "is not yours to write"]);
-    refused(user().args(["-m", "10M", "true"]), &["not yours to write"]);
-    let told = if v2("pids") { "is not delegated to you" } else { "not yours to write" };
+    refused(user().args(["-g", &spec, "true"]), &["Permission denied", shown, "is not writable by you"]);
+    refused(user().args(["-m", "10M", "true"]), &["not writable by you"]);
+    let told = if v2("pids") { "is not delegated to you" } else { "not writable by you" };
     refused(user().args(["-g", &format!("{spec}/x"), "--create", "true"]), &["Permission denied", told]);
     // Given to the user, it is enough of v1; of v2 the one above both must be his as well.
     for file in [&group, &entrance] {
@@ -177,7 +177,7 @@ fn what_is_not_ones_own_is_told() {
     if v2("pids") {
         let above = mounted("pids").expect("mounted").0.join("cgroup.procs");
         let above = above.to_str().expect("text").to_owned();
-        refused(user().args(["-g", &spec, "true"]), &[&above, "is not yours to write", "systemd-run"]);
+        refused(user().args(["-g", &spec, "true"]), &[&above, "is not writable by you", "systemd-run"]);
     } else {
         let joined = printed(user().args(["-g", &spec]).args(SHOW));
         assert_eq!(path_in(&joined, "pids"), Some(format!("/{}", name.0).as_str()));

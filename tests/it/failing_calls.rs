@@ -157,7 +157,8 @@ fn refused(name: &str, arguments: &[&str], calls: &[Refused], status: i32, words
 #[test]
 fn capabilities_that_the_kernel_does_not_tell_are_not_made_up() {
     let read = [Refused(libc::SYS_prctl, Some((0, libc::PR_CAPBSET_READ.unsigned_abs())))];
-    let words = |name| format!("{name}: cannot tell which capabilities the kernel has: Input/output error\n");
+    let words =
+        |name| format!("{name}: cannot find out which capabilities the kernel has: Input/output error\n");
     for arguments in [&["0"][..], &["--iab", "0"], &["--table", "0"], &["--json", "0"], &["--tree"]] {
         refused("getpcaps", arguments, &read, 1, &words("getpcaps"));
     }

@@ -102,7 +102,7 @@ fn limits_of_user_namespaces() {
     hinted(&mut within(&["-r"], above), &["user.max_uts_namespaces", "or in a user namespace above"]);
     let user = "echo 0 >/proc/sys/user/max_user_namespaces; exec $0 unshare -U true";
     hinted(&mut within(&["-r"], user), &["user.max_user_namespaces is 0 here"]);
-    hinted(&mut within(&["-U"], "exec $0 unshare -U true"), &["our user has no id in the user namespace"]);
+    hinted(&mut within(&["-U"], "exec $0 unshare -U true"), &["has no id in its user namespace"]);
 }
 
 /// Makes the bounding set, and with it what root gets on exec, lack a capability.
@@ -124,7 +124,7 @@ fn a_missing_capability_has_a_name() {
     const CAP_SYS_CHROOT: libc::c_ulong = 18;
     const CAP_SYS_ADMIN: libc::c_ulong = 21;
     const CAP_SETFCAP: libc::c_ulong = 31;
-    let left = "root has been left without";
+    let left = "root has been started without it";
     for options in [&["-n"][..], &["-m"], &["-ui"]] {
         let mut command = unshare();
         hinted(
@@ -139,7 +139,7 @@ fn a_missing_capability_has_a_name() {
     hinted(without(&mut command, CAP_SETUID), &["CAP_SETUID is missing", left]);
     let mut command = unshare();
     command.args(["--map-users=0:0:10", "true"]);
-    hinted(without(&mut command, CAP_SETFCAP), &["to map user 0 takes CAP_SETFCAP"]);
+    hinted(without(&mut command, CAP_SETFCAP), &["mapping user 0 requires CAP_SETFCAP"]);
     let mut command = common::applet("nsenter");
     let holder = Holder::new(&["-u", "-m"], "");
     command.args(["-t", &holder.pid.to_string(), "-m", "-u", "true"]);
@@ -181,10 +181,10 @@ fn a_chroot_has_no_user_namespaces() {
             command.arg(root).arg(&own).arg("unshare").args(options).arg("true");
             command
         };
-        hinted(&mut at(&plain, &["-U"]), &["we are in a chroot"]);
+        hinted(&mut at(&plain, &["-U"]), &["this process is in a chroot"]);
         hinted(
             &mut at(&plain, &["-m"]),
-            &["the root directory is no mount point", "--propagation unchanged"],
+            &["the root directory is not a mount point", "--propagation unchanged"],
         );
         // On a mount point it is seen by who has another root: we do, and wait for it.
         let mounted = scratch.0.join("mounted");
@@ -192,7 +192,7 @@ fn a_chroot_has_no_user_namespaces() {
         let (none, tmpfs) = (Some("none"), Some("tmpfs"));
         mount(none, &mounted, tmpfs, MsFlags::empty(), None::<&str>).expect("a tmpfs");
         jail(&mounted);
-        let place = format!("we are in a chroot, {}:", mounted.display());
+        let place = format!("this process is in a chroot, {}:", mounted.display());
         // A thread's mounts are shown below its process only; so somebody else looks on from outside.
         let looker = Running(program("sleep").arg("1000").spawn().expect("a process"));
         hinted(&mut at(&mounted, &["-U"]), &[&place]);
@@ -231,7 +231,7 @@ fn a_seccomp_filter_is_proved() {
     if !possible("hints-seccomp") {
         return;
     }
-    let refuses = |call: &str| format!("a seccomp filter refuses {call}(2) to us");
+    let refuses = |call: &str| format!("a seccomp filter refuses {call}(2);");
     for options in [&["-U"][..], &["-n"], &["-m", "--propagation", "unchanged"]] {
         let mut command = unshare();
         hinted(filtered(command.args(options).arg("true"), libc::SYS_unshare), &[&refuses("unshare")]);
@@ -302,7 +302,10 @@ fn maps_that_are_refused() {
         return;
     }
     let lines = (0..341).map(|n| format!("--map-users={n}:{n}:1"));
-    hinted(unshare().args(lines).arg("true"), &["that are 341 ranges of user ids, and the kernel takes 340"]);
+    hinted(
+        unshare().args(lines).arg("true"),
+        &["the map has 341 ranges of user ids, and the kernel accepts 340"],
+    );
     let far = (0..341).map(|n| format!("--map-users={}:{}:1", 4_000_000_000_u32 + n, n));
     hinted(unshare().args(far).arg("true"), &["341 ranges"]); // more than a page
     hinted(
@@ -317,11 +320,11 @@ fn maps_that_are_refused() {
     let ids = "exec $0 unshare --map-users=0:0:10 true";
     hinted(
         &mut within(&["--map-users=0:0:5", "--map-groups=0:0:5"], ids),
-        &["user ids 0-9 exist in the user"],
+        &["user ids 0-9 exist in the user namespace of this process"],
     );
     hinted(
         &mut within(&["-r"], "exec $0 unshare -U --setgroups allow true"),
-        &["setgroups(2) is denied already"],
+        &["setgroups(2) is already denied"],
     );
 }
 
@@ -338,10 +341,10 @@ fn who_grants_ids() {
         let user = || public.unshare(UNPRIVILEGED_UID);
         hinted(
             user().args(["--map-users=auto", "true"]),
-            &["/etc/subuid grants user nobody nothing", "usermod"],
+            &["/etc/subuid grants user nobody no ids", "usermod"],
         );
         let range = "--map-users=0:100000:10";
-        let none = ["without newuidmap, which is not in PATH", "uidmap"];
+        let none = ["needs newuidmap to map more than the own id, and it is not in PATH", "uidmap"];
         hinted(user().args([range, "true"]).env("PATH", &empty), &none);
         executable(&empty.join("newuidmap"), b"#!/bin/sh\nexit 1\n", 0o755);
         let mut command = user();
@@ -367,17 +370,20 @@ fn targets_that_cannot_be_entered() {
     let holder = Holder::new(&["-n", "-u"], "");
     let pid = holder.pid.to_string();
     hinted(nsenter().args(["-t", "4194304", "-n", "true"]), &["there is no process 4194304"]);
-    hinted(nsenter().args(["-t", &pid, "-U", "true"]), &["already; leave --user out"]);
+    hinted(nsenter().args(["-t", &pid, "-U", "true"]), &["already in that user namespace; omit --user"]);
     hinted(nsenter().args([&format!("--net={}", holder.file("ns/uts")), "true"]), &["is a uts namespace"]);
     let public = Public::new("hints-targets");
     let mut command = program(public.at("ctrbox").to_str().expect("text"));
     command.args(["nsenter", "-t", &pid, "-n", "true"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID);
-    hinted(&mut command, &[&format!("process {pid} is of user 0 and we are {UNPRIVILEGED_UID}")]);
+    hinted(
+        &mut command,
+        &[&format!("process {pid} belongs to user 0, and this process runs as user {UNPRIVILEGED_UID}")],
+    );
     let file = public.at("kept");
     std::fs::write(&file, "").expect("a file");
     hinted(
         nsenter().args([&format!("--net={}", file.display()), "true"]),
-        &["no namespace; one that was kept"],
+        &["not a namespace; the one kept there"],
     );
     // A child namespace does not lead out of itself.
     let out = format!("exec $0 nsenter --net=/proc/{pid}/ns/net --no-fork true");
@@ -393,10 +399,10 @@ fn targets_that_cannot_be_entered() {
     });
     hinted(
         &mut within(&["-r"], &out),
-        &[&format!("process {pid} is in a user namespace that is not below ours")],
+        &[&format!("process {pid} is in a user namespace that is not below this one")],
     );
     let up = format!("exec 9<{}; exec $0 nsenter --pid=/proc/self/fd/9 true", holder.file("ns/pid"));
-    hinted(&mut within(&["-pf"], &up), &["its pid namespace is not ours and not below ours"]);
+    hinted(&mut within(&["-pf"], &up), &["its pid namespace is not below this one"]);
 }
 
 #[test]
@@ -426,8 +432,8 @@ fn programs_that_are_there_and_do_not_run() {
         command
     };
     executable(&at("script"), b"#!/no/such/sh -e\n", 0o755);
-    hinted(&mut run("script"), &["is there, but its interpreter /no/such/sh is not"]);
-    hinted(unshare().arg("script").env("PATH", &scratch.0), &["its interpreter /no/such/sh is not"]);
+    hinted(&mut run("script"), &["exists, but its interpreter /no/such/sh does not"]);
+    hinted(unshare().arg("script").env("PATH", &scratch.0), &["its interpreter /no/such/sh does not"]);
     executable(&at("plain"), b"", 0o644);
     hinted(&mut run("plain"), &["is not executable", "chmod +x"]);
     hinted(&mut run(""), &["is a directory"]);
@@ -437,7 +443,7 @@ fn programs_that_are_there_and_do_not_run() {
         Some(start) => {
             loader[start + 1..start + 3].copy_from_slice(b"XX");
             executable(&at("loader"), &loader, 0o755);
-            hinted(&mut run("loader"), &["is there, but its loader /", "/XX-linux", "static"]);
+            hinted(&mut run("loader"), &["exists, but its loader /", "/XX-linux", "static"]);
         }
         None => skip("hints-loader", "/bin/true names no loader"),
     }
@@ -470,7 +476,7 @@ fn other_hosts_settings() {
     };
     let debian = [("self/status", ORDINARY), all, ("sys/kernel/unprivileged_userns_clone", "0\n")];
     let words = say("debian", user(), Errno::EPERM, &debian);
-    assert!(words.starts_with("kernel.unprivileged_userns_clone is 0: only root"), "{words}");
+    assert!(words.starts_with("kernel.unprivileged_userns_clone is 0: only root may"), "{words}");
     let ubuntu = ("sys/kernel/apparmor_restrict_unprivileged_userns", "1\n");
     let words = say("ubuntu", user(), Errno::EACCES, &[("self/status", ORDINARY), all, ubuntu]);
     assert!(
@@ -481,9 +487,9 @@ fn other_hosts_settings() {
     let label = ("self/attr/apparmor/current", "docker-default (enforce)\n");
     let words = say("profile", user(), Errno::EACCES, &[("self/status", ORDINARY), all, ubuntu, label]);
     assert!(words.starts_with("perhaps kernel.apparmor_restrict"), "{words}");
-    assert!(words.contains("has us as 'docker-default (enforce)'"), "{words}");
+    assert!(words.contains("confines this process as 'docker-default (enforce)'"), "{words}");
     let words = say("root", user(), Errno::EPERM, &[("self/status", ROOT), all, ubuntu, debian[2]]);
-    assert!(words.starts_with("the reason is not to be seen from here: not our ids, kernel"), "{words}");
+    assert!(words.starts_with("the cause cannot be found from here: not unmapped ids, kernel"), "{words}");
     // unshare(2) has succeeded, and then:
     let taken = ("self/attr/current", "unprivileged_userns (enforce)\n");
     let map = || Operation::Map {
@@ -494,21 +500,21 @@ fn other_hosts_settings() {
     };
     for asked in [map(), Operation::Proc, Operation::Chroot, Operation::Propagation, Operation::Setgroups] {
         let words = say("taken", asked, Errno::EPERM, &[("self/status", ROOT), taken]);
-        assert!(words.contains("AppArmor took its capabilities (profile unprivileged_userns)"), "{words}");
+        assert!(words.contains("AppArmor removed its capabilities (profile unprivileged_userns)"), "{words}");
     }
     let threads = ROOT.replace("Threads:\t1", "Threads:\t7");
     let enter = Operation::File { fd: None, kind: Kind::User };
     let words = say("threads", enter, Errno::EINVAL, &[("self/status", &threads), ("self/ns/user", "")]);
-    assert!(words.contains("we have 7 threads"), "{words}");
+    assert!(words.contains("this process has 7 threads"), "{words}");
     let kernel = [("self/status", ROOT), ("self/ns/user", "")];
     let words = say("kernel", Operation::Unshare(vec![Kind::User, Kind::Time]), Errno::EINVAL, &kernel);
-    assert_eq!(words, "this kernel has no time namespaces, which came with Linux 5.6 (CONFIG_TIME_NS)");
+    assert_eq!(words, "this kernel has no time namespaces, which Linux 5.6 added (CONFIG_TIME_NS)");
     // A filter that nothing proves to be the one.
     let filtered = ROOT.replace("Seccomp:\t0", "Seccomp:\t2");
     let words = say("filter", user(), Errno::EPERM, &[("self/status", &filtered), all]);
-    assert!(words.starts_with("perhaps a seccomp filter, as we have one (not "), "{words}");
+    assert!(words.starts_with("perhaps a seccomp filter: this process has one (not "), "{words}");
     let words = say("blind", user(), Errno::EPERM, &[]);
-    assert_eq!(words, "/proc cannot be read here, so the reason cannot be looked up");
+    assert_eq!(words, "/proc cannot be read here, so the cause cannot be found");
 }
 
 #[test]

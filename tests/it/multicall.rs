@@ -116,7 +116,7 @@ fn list_help_and_version() {
 
 #[test]
 fn an_unknown_applet_is_refused_with_the_nearest_name() {
-    let known = "('ctrbox --list' names all)";
+    let known = "('ctrbox --list' lists them)";
     assert_eq!(
         says(ctrbox().arg("nsentr")),
         wrong(UNKNOWN, &format!("ctrbox: no applet 'nsentr', did you mean 'nsenter'? {known}\n"))
@@ -134,7 +134,7 @@ fn a_hostile_name_is_shown_harmless() {
     use std::os::unix::ffi::OsStrExt;
     let name = std::ffi::OsStr::from_bytes(b"x\x1b[2J\n\xff\xe2\x80\xae");
     let shown = r"x\x1b[2J\x0a\xff\u{202e}";
-    let expected = wrong(UNKNOWN, &format!("ctrbox: no applet '{shown}' ('ctrbox --list' names all)\n"));
+    let expected = wrong(UNKNOWN, &format!("ctrbox: no applet '{shown}' ('ctrbox --list' lists them)\n"));
     assert_eq!(says(ctrbox().arg(name)), expected);
     assert_eq!(says(ctrbox().arg0(name).arg("--version")), expected);
     let long = "n".repeat(100_000);
@@ -150,7 +150,7 @@ fn the_box_may_be_renamed_but_a_link_of_an_unknown_name_is_no_box() {
     let renamed = renamed.to_str().expect("text");
     assert_eq!(says(program(renamed).arg("--list")), fine(&list()));
     assert_eq!(says(program(renamed).args(["nsenter", "-V"])), fine(&version_of("nsenter")));
-    let expected = wrong(UNKNOWN, "ctrbox: no applet 'lsblk' ('ctrbox --list' names all)\n");
+    let expected = wrong(UNKNOWN, "ctrbox: no applet 'lsblk' ('ctrbox --list' lists them)\n");
     assert_eq!(says(linked(&scratch.0, "lsblk").arg("--list")), expected);
     assert_eq!(says(linked(&scratch.0, "nsenter2").arg("--version")).0, Some(UNKNOWN));
 }

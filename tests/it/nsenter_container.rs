@@ -388,7 +388,7 @@ fn applets_where_there_is_no_file_at_all() {
     assert_eq!(unknown.status.code(), Some(127));
     assert!(stderr(&unknown).contains("did you mean 'nsenter'?"), "{}", stderr(&unknown));
     let none = run(&["--applet"]);
-    let needs = "nsenter: option --applet needs the name of an applet ('ctrbox --list' names all)\n";
+    let needs = "nsenter: option --applet needs the name of an applet ('ctrbox --list' lists them)\n";
     assert_eq!((none.status.code(), stderr(&none).as_str()), (Some(1), needs));
     assert_eq!(stdout(&run(&["--as-container", "--applet", "unshare", "--version"])).lines().count(), 1);
     // Host tools see it, and its files.

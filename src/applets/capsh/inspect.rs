@@ -84,7 +84,7 @@ fn in_short(sets: &Sets, user_ns: Option<&UserNs>, last: u8) -> String {
 fn user_ns(user_ns: Option<&UserNs>) -> String {
     match user_ns {
         None => "unknown".to_owned(),
-        Some(UserNs { inode, ours: true, .. }) => format!("{inode}, ours"),
+        Some(UserNs { inode, is_own: true, .. }) => format!("{inode}, ours"),
         Some(UserNs { inode, owner: Some(uid), .. }) => format!("{inode}, owned by uid {uid}"),
         Some(UserNs { inode, .. }) => inode.to_string(),
     }

@@ -196,7 +196,7 @@ fn start(
 
 /// Asks all that runs in groups of ours to end, then makes them.
 fn time_is_up(guardian: &ChildSupervisor, child: Pid, care: &CleanupGuard) -> Result<Ended> {
-    if !care.ask() {
+    if !care.terminate() {
         _ = kill(child, Signal::SIGTERM);
     }
     let deadline = Instant::now() + GRACE;

@@ -109,7 +109,7 @@ fn give(host: &Hierarchies, groups: &mut [Group], writes: &[Write]) -> Result<()
 
 /// Which of the groups is of the limit's controller?
 fn group_for(host: &Hierarchies, groups: &[Group], write: &Write) -> Result<usize> {
-    let hierarchy = host.of(&write.controller);
+    let hierarchy = host.hierarchy_of(&write.controller);
     let mount_point = hierarchy.map(|hierarchy| &hierarchy.mount_point);
     groups.iter().position(|group| Some(&group.mount_point) == mount_point).with_context(|| {
         let name = &write.controller;
@@ -130,12 +130,12 @@ fn fresh(proc: &ProcRoot, host: &Hierarchies, request: &Request, writes: &[Write
     let mut more = Vec::new();
     if host.v2().is_some() {
         wanted.push(String::new()); // for ending it, for pressure, and to start inside
-    } else if request.kill && host.of("freezer").is_some() {
+    } else if request.kill && host.hierarchy_of("freezer").is_some() {
         wanted.push("freezer".to_owned());
     }
     if request.report.is_some() {
         let counted = ["cpu", "cpuacct", "memory", "pids"];
-        more.extend(counted.into_iter().filter(|name| host.of(name).is_some()).map(str::to_owned));
+        more.extend(counted.into_iter().filter(|name| host.hierarchy_of(name).is_some()).map(str::to_owned));
     }
     if wanted.is_empty() && more.is_empty() {
         wanted = host.mounted();

@@ -57,7 +57,7 @@ impl Watch {
         let wall = self.start.elapsed();
         let usage = Usage::read(groups);
         let usage = self.before.as_ref().map_or(usage.clone(), |before| usage.since(before));
-        let killed = usage.of(Counter::OomKills).is_some_and(|kills| kills > 0);
+        let killed = usage.get(Counter::OomKills).is_some_and(|kills| kills > 0);
         let limit_of = killed.then(|| self.ceilings.reached(groups)).flatten();
         Measured { wall, usage, limit_of, groups: groups.iter().map(Group::directory).collect() }
     }
@@ -123,7 +123,7 @@ impl Report<'_> {
     }
 
     fn of(&self, counter: Counter) -> Option<u64> {
-        self.measured.usage.of(counter)
+        self.measured.usage.get(counter)
     }
 
     fn pressure(&self) -> Pressure {

@@ -62,7 +62,7 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
     let mut containers = Containers::default();
     let mut list = Vec::with_capacity(pids.len());
     for pid in pids {
-        let Ok(identity) = whose.identify.of(pid) else { continue };
+        let Ok(identity) = whose.identify.identify(pid) else { continue };
         if identity.kernel_thread && !wanted.selection.may_be_kernels(pid.as_raw()) {
             continue;
         }

@@ -229,7 +229,7 @@ fn record<'a>(word: &'a OsStr, process: &'a Capable, last: u8) -> Record<'a> {
         securebits: None,
         user_namespace: process.user_ns.as_ref().map(|ns| Namespace {
             id: ns.inode,
-            ours: ns.ours,
+            ours: ns.is_own,
             owner: ns.owner,
         }),
         program: program.map(|program| text::utf8(program.path.as_os_str().as_bytes())),

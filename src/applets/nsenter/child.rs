@@ -22,7 +22,7 @@ use crate::sys;
 
 pub(super) fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program: &[OsString]) -> Outcome {
     exec::reset_sigchld()?;
-    let job = if terminal.is_none() { JobControl::ours() } else { None };
+    let job = if terminal.is_none() { JobControl::detect() } else { None };
     let mut outcome = Attempt::new(&mut entry, &mut terminal, job.as_ref(), Place::Inherited).run(program)?;
     if matches!(outcome.0, Started::NoRoom) {
         outcome = Attempt::new(&mut entry, &mut terminal, job.as_ref(), Place::Given).run(program)?;

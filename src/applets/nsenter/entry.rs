@@ -68,14 +68,14 @@ impl Entry<'_> {
         self.groups_dropped = !other_groups || nix::unistd::setgroups(&[]).is_ok();
 
         let mut pid_set = opened.set.split_off(Kind::Pid)?;
-        opened.set.enter_with_ours();
+        opened.set.enter_permitted();
         // What is to be mounted is so with the capabilities that have served so far, or with those that the user
         // namespace gives.
         let mounts = opened.proc_at.is_some() || opened.other_root.is_some();
         let user_later = mounts && opened.set.only_user_left();
         let mut tree = if user_later { container_tree(opened)? } else { None };
         if user_later || opened.other_root.is_none() {
-            pid_set.enter_with_ours();
+            pid_set.enter_permitted();
         }
         if !user_later {
             opened.set.enter_rest()?;

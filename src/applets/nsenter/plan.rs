@@ -76,7 +76,7 @@ impl Request {
     /// What options bring along, and which do not go together. Before anything is done.
     pub(super) fn settle(&mut self, operands: &[OsString]) -> Result<()> {
         if self.applet && operands.is_empty() {
-            bail!("option --applet needs the name of an applet ('ctrbox --list' names all)");
+            bail!("option --applet needs the name of an applet ('ctrbox --list' lists them)");
         }
         self.program = operands.first().cloned();
         self.as_container |= self.user.is_some();

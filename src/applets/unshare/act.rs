@@ -71,7 +71,7 @@ pub(super) fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outco
         }
         return Err(become_program(&proc, plan, program, None));
     }
-    let job = if shell(program) && !request.forward_signals { JobControl::ours() } else { None };
+    let job = if shell(program) && !request.forward_signals { JobControl::detect() } else { None };
     let mask = guardian.block()?;
     match sys::fork().context("fork failed")? {
         ForkResult::Child => {
