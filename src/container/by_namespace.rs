@@ -10,7 +10,7 @@ use nix::fcntl::AT_FDCWD;
 use nix::unistd::Pid;
 
 use super::cgroup_path::candidates;
-use super::verify::{made_by, namespace, start_of};
+use super::verify::{is_owned_by, namespace, start_time};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines};
 use crate::isolation::ns;
 use crate::proc::ns::Kind;
@@ -97,73 +97,79 @@ impl ByNamespace {
     }
 
     /// Have the containers been told of that records know?
-    pub(super) fn is_taught(&self) -> bool {
+    pub(super) fn is_filled(&self) -> bool {
         self.known.is_some()
     }
 
     /// Containers that can share a namespace, as those of a pod do. Any number of records can name one process.
     const MOST_OF_ONE: usize = 64;
 
-    pub(super) fn teach(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
+    pub(super) fn fill(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
         let known = self.known.get_or_insert_default();
         let add = |there: &mut Vec<Rc<Container>>, container: &Rc<Container>| {
             if there.len() < Self::MOST_OF_ONE {
                 there.push(container.clone());
             }
         };
-        let mut of_process: HashMap<Pid, usize> = HashMap::default();
+        let mut by_init: HashMap<Pid, usize> = HashMap::default();
         for container in containers {
             let named = container.init.map_or(0, |init| {
-                let named = of_process.entry(init).or_default();
+                let named = by_init.entry(init).or_default();
                 *named += 1;
                 *named
             });
             if named > Self::MOST_OF_ONE && container.owner != 0 {
                 continue;
             }
-            let of = |kind: Kind| {
+            let id_of = |kind: Kind| {
                 let noted = container.namespaces.iter().find(|(noted, _)| *noted == kind).map(|(_, id)| *id);
                 noted.or_else(|| namespace(proc, container.init?, kind))
             };
             // A record vouches for the namespaces that are its owner's, and not for those he was let into.
-            let his = |kind| container.init.is_none_or(|init| made_by(proc, init, kind, container.owner));
-            if let Some(id) = of(Kind::Pid).filter(|id| Some(*id) != self.host.pid_ns && his(Kind::Pid)) {
+            let is_owners =
+                |kind| container.init.is_none_or(|init| is_owned_by(proc, init, kind, container.owner));
+            if let Some(id) =
+                id_of(Kind::Pid).filter(|id| Some(*id) != self.host.pid_ns && is_owners(Kind::Pid))
+            {
                 add(known.pid.entry(id).or_default(), container);
             }
-            if let Some(id) = of(Kind::Mnt).filter(|id| Some(*id) != self.host.mnt_ns && his(Kind::Mnt)) {
+            if let Some(id) =
+                id_of(Kind::Mnt).filter(|id| Some(*id) != self.host.mnt_ns && is_owners(Kind::Mnt))
+            {
                 add(known.mnt.entry(id).or_default(), container);
             }
         }
     }
 
     /// The container with these namespaces that a record tells of.
-    pub(super) fn recorded(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
+    pub(super) fn with_state(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
-        let container = self.known.as_mut()?.of(proc, pid, own, mnt_ns)?;
+        let container = self.known.as_mut()?.find(proc, pid, own, mnt_ns)?;
         // The first process is the one that the record means; the others share its namespaces.
-        let how = if container.init == Some(pid) { container.how } else { IdentifiedBy::Namespace };
-        Some(Tag { container, how })
+        let identified_by =
+            if container.init == Some(pid) { container.identified_by } else { IdentifiedBy::Namespace };
+        Some(Tag { container, identified_by })
     }
 
     /// The container that nobody but the kernel tells of.
-    pub(super) fn unrecorded(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
+    pub(super) fn without_state(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
         if own.pid_ns.is_none() && !own.root {
             let name = self.net_names.get(&own.net_ns?)?.clone();
             let make = || Container {
                 name: Some(name.clone()),
-                how: IdentifiedBy::Namespace,
+                identified_by: IdentifiedBy::Namespace,
                 ..Container::new(Runtime::Netns, name.clone())
             };
             let container =
                 self.found.entry(format!("net {name}")).or_insert_with(|| Rc::new(make())).clone();
-            return Some(Tag { container, how: IdentifiedBy::Namespace });
+            return Some(Tag { container, identified_by: IdentifiedBy::Namespace });
         }
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
         // Who waits outside for a container that he made stands with it: his children are inside.
-        let for_children = || other(parse(&proc.of(pid, "ns/pid_for_children")), self.host.pid_ns);
+        let for_children = || other(ns_inode(&proc.path_of(pid, "ns/pid_for_children")), self.host.pid_ns);
         let id = match own.pid_ns.or_else(for_children).or_else(mnt_ns) {
             Some(id) => id.to_string(),
-            None => std::fs::read_link(proc.of(pid, "root")).ok()?.to_string_lossy().into_owned(),
+            None => std::fs::read_link(proc.path_of(pid, "root")).ok()?.to_string_lossy().into_owned(),
         };
         let container = match self.found.get(&id) {
             Some(container) => container.clone(),
@@ -179,14 +185,14 @@ impl ByNamespace {
         {
             return None;
         }
-        Some(Tag { how: container.how, container })
+        Some(Tag { identified_by: container.identified_by, container })
     }
 
     /// A container that no record tells of: what made it, by the program that stands above it, and its init.
     fn describe(&self, proc: &ProcRoot, pid: Pid, own: &Own, id: &str) -> Container {
         let (maker, init) = self.climb(proc, pid, own);
         let init = init.or_else(|| first_child(proc, pid, id)).or(own.pid_ns.is_none().then_some(pid));
-        let (runtime, how) = match maker {
+        let (runtime, identified_by) = match maker {
             Some((runtime, _)) => (runtime, IdentifiedBy::Namespace),
             None => (Runtime::Anon, IdentifiedBy::Anonymous),
         };
@@ -200,9 +206,9 @@ impl ByNamespace {
             name,
             hostname: if other_uts { ns::hostname(proc, pid) } else { None },
             init,
-            init_start: init.and_then(|init| start_of(proc, init)),
+            init_start: init.and_then(|init| start_time(proc, init)),
             owner: self.owner(proc, pid),
-            how,
+            identified_by,
             ..Container::new(runtime, machine.unwrap_or_else(|| id.to_owned()))
         }
     }
@@ -211,7 +217,7 @@ impl ByNamespace {
     fn owner(&self, proc: &ProcRoot, pid: Pid) -> u32 {
         let user_ns = other(namespace(proc, pid, Kind::User), self.host.user_ns);
         let maker =
-            user_ns.and_then(|_| ns::owner_uid(&ns::open_file(&proc.of(pid, &Kind::User.link())).ok()?));
+            user_ns.and_then(|_| ns::owner_uid(&ns::open_file(&proc.path_of(pid, &Kind::User.link())).ok()?));
         let euid = || Status::parse(&proc.read(pid, "status").ok()?).euid;
         maker.or_else(euid).unwrap_or_default()
     }
@@ -246,11 +252,12 @@ impl Host {
     /// container there is none of the kernel.
     fn new(proc: &ProcRoot) -> Host {
         let kthreadd = Pid::from_raw(2);
-        let is_kernels = proc.read(kthreadd, "status").is_ok_and(|text| Status::parse(&text).kernel_thread);
-        let models = [is_kernels.then_some(kthreadd), Some(Pid::from_raw(1))];
+        let is_kernel_thread =
+            proc.read(kthreadd, "status").is_ok_and(|text| Status::parse(&text).kernel_thread);
+        let host_pids = [is_kernel_thread.then_some(kthreadd), Some(Pid::from_raw(1))];
         let id = |kind| {
-            let own = || parse(&proc.own(&Kind::link(kind)));
-            models.into_iter().flatten().find_map(|pid| namespace(proc, pid, kind)).or_else(own)
+            let own = || ns_inode(&proc.own(&Kind::link(kind)));
+            host_pids.into_iter().flatten().find_map(|pid| namespace(proc, pid, kind)).or_else(own)
         };
         Host {
             pid_ns: id(Kind::Pid),
@@ -258,27 +265,27 @@ impl Host {
             net_ns: id(Kind::Net),
             uts_ns: id(Kind::Uts),
             user_ns: id(Kind::User),
-            root: models
+            root: host_pids
                 .into_iter()
                 .flatten()
                 .find_map(|pid| root_of(proc, pid))
-                .or_else(|| file_id(&proc.own("root")).filter(|_| !in_container(proc))),
+                .or_else(|| file_id(&proc.own("root")).filter(|_| !ctrbox_is_in_container(proc))),
         }
     }
 }
 
 /// Are we in a container ourselves, one that shows the host's processes? Then our root is not theirs.
-fn in_container(proc: &ProcRoot) -> bool {
+fn ctrbox_is_in_container(proc: &ProcRoot) -> bool {
     let own = std::fs::read(proc.own("cgroup")).unwrap_or_default();
     let first = proc.read(Pid::from_raw(1), "cgroup").unwrap_or_default();
     // In a control group namespace of our own, the groups above it begin so.
     let above = cgroup_lines(&first).any(|path| path.starts_with("/.."));
-    above || cgroup_lines(&own).flat_map(candidates).any(|candidate| candidate.particular)
+    above || cgroup_lines(&own).flat_map(candidates).any(|candidate| candidate.distinctive)
 }
 
 impl ByNamespaces {
     /// The container whose namespaces these are. Pods share some: then the pair counts, or nothing does.
-    fn of(
+    fn find(
         &mut self,
         proc: &ProcRoot,
         pid: Pid,
@@ -308,7 +315,7 @@ impl ByNamespaces {
         if let Some(answer) = self.around.get(&pid_ns) {
             return answer.clone();
         }
-        let mut fd = ns::open_file(&proc.of(pid, &Kind::Pid.link())).ok();
+        let mut fd = ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok();
         let above = std::iter::from_fn(|| {
             fd = ns::parent_of(fd.as_ref()?).ok();
             Some(nix::sys::stat::fstat(fd.as_ref()?).ok()?.st_ino)
@@ -348,7 +355,7 @@ fn net_names(files: &Files) -> HashMap<u64, String> {
 
 /// Its root directory, as far as that is known without asking a file server that may hang.
 fn root_of(proc: &ProcRoot, pid: Pid) -> Option<FileId> {
-    file_id(&proc.of(pid, "root"))
+    file_id(&proc.path_of(pid, "root"))
 }
 
 fn file_id(path: &Path) -> Option<FileId> {
@@ -364,7 +371,7 @@ fn c_path(path: &Path) -> Option<std::ffi::CString> {
     std::ffi::CString::new(path.as_os_str().as_bytes()).ok()
 }
 
-fn parse(link: &Path) -> Option<u64> {
+fn ns_inode(link: &Path) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
     crate::proc::ns::parse_link(std::fs::read_link(link).ok()?.as_os_str().as_bytes())
 }
@@ -372,7 +379,7 @@ fn parse(link: &Path) -> Option<u64> {
 /// The name of the program that a process runs, if its file is root's: then nobody else chose the name. The
 /// process may see any file there in mounts of its own, so it must be that file for us too.
 fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
-    let exe = proc.of(pid, "exe");
+    let exe = proc.path_of(pid, "exe");
     let path = std::fs::read_link(&exe).ok()?;
     let name = path.file_name()?.to_str()?;
     if !MAKERS.iter().any(|row| row.0 == name) && !HELPERS.contains(&name) {
@@ -380,12 +387,12 @@ fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
     }
     // The path is of the process's own mounts, and here it may lead anywhere.
     let owner = || Status::parse(&proc.read(pid, "status").unwrap_or_default()).euid.unwrap_or_default();
-    let is_ours = |known: &sys::Known| {
+    let is_that_file = |known: &sys::Known| {
         let files = files.of_user(owner());
         files.is_same(path.to_str().unwrap_or_default(), known.device, known.inode)
     };
     let trusted = match known(&exe) {
-        Ok(known) => known.uid == 0 && known.mode & 0o022 == 0 && is_ours(&known),
+        Ok(known) => known.uid == 0 && known.mode & 0o022 == 0 && is_that_file(&known),
         Err(Errno::ENOENT) => true, // a link in files that show another system's processes
         // FUSE refuses even root. An ordinary user sees programs of their own only.
         Err(_) => !nix::unistd::geteuid().is_root(),

@@ -15,8 +15,8 @@ pub(super) struct Candidate<'a> {
     pub id: Cow<'a, str>,
     /// The path up to the component of the id, and with it.
     pub group: &'a str,
-    /// Is the name so particular that it is worth showing without any record that vouches for it?
-    pub particular: bool,
+    /// Is the name so distinctive that it is worth showing without any record that vouches for it?
+    pub distinctive: bool,
 }
 
 /// What stands before the component.
@@ -63,7 +63,7 @@ impl Form {
     }
 }
 
-/// The forms that are particular, the first that fits counts. `.scope` and `.service` are of the systemd
+/// The forms that are distinctive, the first that fits counts. `.scope` and `.service` are of the systemd
 /// driver, the others of the cgroupfs driver.
 const FORMS: &[Form] = {
     use After::{Anything, Begins, Below, Is};
@@ -105,14 +105,14 @@ const FORMS: &[Form] = {
 };
 
 /// Who may have made a group that has an id for its name, and nothing else that tells.
-const ANYBODY: &[Store] = &[Store::Docker, Store::Containerd, Store::CriO, Store::Podman, Store::Oci];
+const ANY_RUNTIME: &[Store] = &[Store::Docker, Store::Containerd, Store::CriO, Store::Podman, Store::Oci];
 
 /// A component of a path, and where it stands.
 struct Component<'a> {
     name: &'a str,
     parent: &'a str,
     /// The parent's parent.
-    above: &'a str,
+    grandparent: &'a str,
     /// The path up to this component and with it.
     group: &'a str,
     /// The part of the path that is the parent and this component.
@@ -132,7 +132,7 @@ pub(super) fn candidates(path: &str) -> impl Iterator<Item = Candidate<'_>> {
 }
 
 fn components(path: &str) -> impl Iterator<Item = Component<'_>> {
-    let (mut above, mut parent) = (0..0, 0..0);
+    let (mut grandparent, mut parent) = (0..0, 0..0);
     let mut next = 0;
     std::iter::from_fn(move || {
         next += path.get(next..)?.find(|letter| letter != '/')?;
@@ -140,11 +140,11 @@ fn components(path: &str) -> impl Iterator<Item = Component<'_>> {
         let component = Component {
             name: &path[next..end],
             parent: &path[parent.clone()],
-            above: &path[above.clone()],
+            grandparent: &path[grandparent.clone()],
             group: &path[..end],
             pair: &path[parent.start..end],
         };
-        above = std::mem::replace(&mut parent, next..end);
+        grandparent = std::mem::replace(&mut parent, next..end);
         next = end;
         Some(component)
     })
@@ -154,7 +154,7 @@ impl<'a> Component<'a> {
     /// What it may be.
     fn claims(&self) -> [Option<Candidate<'a>>; 2] {
         let group = self.group;
-        let claim = |stores, runtime, id, particular| Candidate { stores, runtime, id, group, particular };
+        let claim = |stores, runtime, id, distinctive| Candidate { stores, runtime, id, group, distinctive };
         let form = FORMS.iter().find_map(|form| Some((form, form.id(self)?)));
         let is_name = is_name(self.name);
         let own = if let Some((form, id)) = form {
@@ -163,7 +163,7 @@ impl<'a> Component<'a> {
             // A kubelet with the systemd driver over a runtime with the cgroupfs driver.
             Some(claim(&[Store::Containerd, Store::CriO], Runtime::K8s, id.into(), true))
         } else if is_id(self.name) {
-            Some(claim(ANYBODY, Runtime::Docker, self.name.into(), false)) // any --cgroup-parent
+            Some(claim(ANY_RUNTIME, Runtime::Docker, self.name.into(), false)) // any --cgroup-parent
         } else {
             // runc's and crun's ids may be any word.
             is_name.then(|| claim(&[Store::Oci], Runtime::Runc, self.name.into(), false))
@@ -181,7 +181,7 @@ impl Form {
             After::Anything => true,
             After::Is(name) => component.parent == name,
             After::Begins(name) => component.parent.len() > name.len() && component.parent.starts_with(name),
-            After::Below(name) => component.above == name,
+            After::Below(name) => component.grandparent == name,
         };
         let id = component.name.strip_prefix(self.prefix).filter(|_| here)?;
         self.shape.read(id.strip_suffix(self.suffix)?)
@@ -247,10 +247,10 @@ mod tests {
     const B: &str = "55ff83edf74c99c1da16bce22b5b99c496a047a311b92c8bcd4d24b077660efd";
     const UUID: &str = "0b3f5a52-1111-2222-3333-4444deadbeef";
 
-    /// (runtime, id, group) of what is particular, the deepest first.
+    /// (runtime, id, group) of what is distinctive, the deepest first.
     fn found(path: &str) -> Vec<(Runtime, String, &str)> {
-        let particular = candidates(path).filter(|c| c.particular);
-        particular
+        let distinctive = candidates(path).filter(|c| c.distinctive);
+        distinctive
             .map(|c| (c.runtime, c.id.into_owned(), c.group))
             .collect::<Vec<_>>()
             .into_iter()
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn nested_ones_from_the_outside_in() {
         let path = format!("/docker/{A}/kubelet/kubepods/pod12/{B}/x");
-        let ids: Vec<_> = candidates(&path).filter(|c| c.particular).map(|c| c.id).collect();
+        let ids: Vec<_> = candidates(&path).filter(|c| c.distinctive).map(|c| c.id).collect();
         assert_eq!(ids, [A, B]);
     }
 
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn words_are_weak_and_never_lead_out_of_a_directory() {
         let path = "/default/rt-ctr-one";
-        let weak: Vec<_> = candidates(path).map(|c| (c.id.into_owned(), c.particular)).collect();
+        let weak: Vec<_> = candidates(path).map(|c| (c.id.into_owned(), c.distinctive)).collect();
         let expected = ["default", "rt-ctr-one", "default/rt-ctr-one"].map(|id| (id.to_owned(), false));
         assert_eq!(weak, expected);
         for path in ["/../..", "/./..", "/a b/\u{e4}"] {

@@ -140,7 +140,7 @@ impl IdentifiedBy {
     pub fn from_name(name: &str) -> Option<IdentifiedBy> {
         [IdentifiedBy::State, IdentifiedBy::Cgroup, IdentifiedBy::Namespace, IdentifiedBy::Anonymous]
             .into_iter()
-            .find(|how| how.name() == name)
+            .find(|way| way.name() == name)
     }
 }
 
@@ -175,7 +175,7 @@ pub struct Container {
     pub config: Option<String>,
     /// Namespaces that the state says are its own; all that is known of it, for some runtimes.
     pub namespaces: Vec<(Kind, u64)>,
-    pub how: IdentifiedBy,
+    pub identified_by: IdentifiedBy,
     /// The container that this one runs in.
     pub outer: Option<Rc<Container>>,
 }
@@ -202,7 +202,7 @@ impl Container {
             init_noted: None,
             config: None,
             namespaces: Vec::new(),
-            how: IdentifiedBy::State,
+            identified_by: IdentifiedBy::State,
             outer: None,
         }
     }
@@ -259,7 +259,7 @@ impl Container {
     #[must_use]
     pub fn key(&self) -> String {
         let links = self.chain().map(|link| {
-            let claim = if link.how == IdentifiedBy::Cgroup { "?" } else { "" };
+            let claim = if link.identified_by == IdentifiedBy::Cgroup { "?" } else { "" };
             format!("{}:{}:{}{claim}", link.runtime.name(), link.owner, link.id)
         });
         links.collect::<Vec<_>>().join("\0")
@@ -285,7 +285,7 @@ pub enum PidNs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
     pub container: Rc<Container>,
-    pub how: IdentifiedBy,
+    pub identified_by: IdentifiedBy,
 }
 
 /// The paths in the text of a `/proc/PID/cgroup` that are text.
@@ -326,7 +326,7 @@ impl fmt::Display for Container {
             Some(name) => f.write_str(name)?,
             None => f.write_str(self.id.get(..12).unwrap_or(&self.id))?,
         }
-        f.write_str(if self.how == IdentifiedBy::Cgroup { "?" } else { "" })
+        f.write_str(if self.identified_by == IdentifiedBy::Cgroup { "?" } else { "" })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::proc::mountinfo::mounts;
 pub(super) struct Nested {
     files: Files,
     /// In the order of [`Store::ALL`].
-    records: [Box<dyn StateReader>; Store::ALL.len()],
+    readers: [Box<dyn StateReader>; Store::ALL.len()],
 }
 
 impl Nested {
@@ -31,15 +31,15 @@ impl Nested {
         let init = container.init?;
         let files = inside(proc, init, Account::of_owner(container.owner, init.as_raw()))?;
         let files = files.below(host, container.owner)?;
-        let records = Store::ALL.map(Store::records);
-        still(init).then_some(Nested { files, records })
+        let readers = Store::ALL.map(Store::reader);
+        still(init).then_some(Nested { files, readers })
     }
 
     /// The container of a candidate. Its PIDs are those of that pid namespace, and mean nothing here.
     pub(super) fn load(&self, candidate: &Candidate<'_>, outer: &Rc<Container>) -> Option<Rc<Container>> {
         let loaded = candidate.stores.iter().find_map(|&store| {
-            let records = &self.records[store as usize];
-            records.load(&self.files, &candidate.id).into_iter().next()
+            let reader = &self.readers[store as usize];
+            reader.load(&self.files, &candidate.id).into_iter().next()
         })?;
         if !self.files.keep(&loaded.id, loaded.size()) {
             return None;
@@ -60,7 +60,7 @@ impl Nested {
 /// not known: overlayfs hides what it lies over.
 #[must_use]
 pub(crate) fn inside(proc: &ProcRoot, pid: Pid, account: Account) -> Option<Files> {
-    if may_hang(proc, pid) { None } else { Files::of_container(&proc.of(pid, "root"), account).ok() }
+    if may_hang(proc, pid) { None } else { Files::of_container(&proc.path_of(pid, "root"), account).ok() }
 }
 
 /// A file system served by a process of that container could make us wait for ever. One of lxcfs lies over

@@ -114,7 +114,7 @@ fn is_marked(word: &str) -> bool {
 }
 
 fn is_unverified(container: &Container) -> bool {
-    container.how == IdentifiedBy::Cgroup
+    container.identified_by == IdentifiedBy::Cgroup
 }
 
 /// Those of `all` that `word` means. With the `?` of ctr-ps an unverified container goes first, so that the word
@@ -442,7 +442,7 @@ fn in_container(resolver: &mut Resolver<'_>, container: &Container, init: &Held,
 
 fn is_member(resolver: &mut Resolver<'_>, container: &Container, pid: Pid) -> bool {
     let cgroup = resolver.proc().read(pid, "cgroup").unwrap_or_default();
-    let tag = resolver.of_in(pid, &cgroup, PidNs::Procs);
+    let tag = resolver.resolve_in(pid, &cgroup, PidNs::Procs);
     tag.is_some_and(|tag| tag.container.key() == container.key())
 }
 
@@ -560,7 +560,7 @@ mod tests {
         let named =
             |id: &str| Container { name: Some("web".to_owned()), ..Container::new(Runtime::Docker, id) };
         let of_user = Rc::new(Container { owner: 1000, ..named("abcd1") });
-        let claimed = Rc::new(Container { how: IdentifiedBy::Cgroup, ..named("abcd2") });
+        let claimed = Rc::new(Container { identified_by: IdentifiedBy::Cgroup, ..named("abcd2") });
         let (one, two) = (Rc::new(named("abcd3")), Rc::new(named("abcd4")));
         let ids = |all: &[&Rc<Container>], word: &str| {
             let all: Vec<Rc<Container>> = all.iter().map(|one| (*one).clone()).collect();
@@ -595,7 +595,10 @@ mod tests {
         let of_user = |container: Container| Container { owner: 1000, ..container };
         let web = || of_kind(Runtime::Docker, &id, "web");
         let app = || pod("beef00", "shop/web/app");
-        let claim = || Container { how: IdentifiedBy::Cgroup, ..Container::new(Runtime::Docker, id.clone()) };
+        let claim = || Container {
+            identified_by: IdentifiedBy::Cgroup,
+            ..Container::new(Runtime::Docker, id.clone())
+        };
         let is_found = |real: &Container, squatter: Container, word: &str| {
             let all = [Rc::new(squatter), Rc::new(real.clone())];
             for all in [[all[0].clone(), all[1].clone()], [all[1].clone(), all[0].clone()]] {
@@ -647,8 +650,10 @@ mod tests {
     fn the_question_mark_means_the_unverified_container_and_nothing_else_does() {
         let id = "0123456789ab".to_owned() + &"cd".repeat(26);
         let verified = made(Runtime::Docker, &id, "web");
-        let unverified =
-            Rc::new(Container { how: IdentifiedBy::Cgroup, ..Container::new(Runtime::Docker, &*id) });
+        let unverified = Rc::new(Container {
+            identified_by: IdentifiedBy::Cgroup,
+            ..Container::new(Runtime::Docker, &*id)
+        });
         let nested = Rc::new(Container { outer: Some(verified.clone()), ..(*unverified).clone() });
         let of = |all: &[&Rc<Container>], word: &str| {
             let all: Vec<Rc<Container>> = all.iter().map(|one| (*one).clone()).collect();
@@ -669,7 +674,7 @@ mod tests {
         }
         // A label is cut where an id is long.
         let long = Rc::new(Container {
-            how: IdentifiedBy::Cgroup,
+            identified_by: IdentifiedBy::Cgroup,
             ..Container::new(Runtime::Lxc, "my-long-container")
         });
         for word in ["lxc:my-long-cont?", "lxc:my-long-cont", "lxc:my-long-container", "my-long-container?"] {
@@ -679,14 +684,15 @@ mod tests {
 
     #[test]
     fn what_is_said_of_an_unverified_container() {
-        let unverified = |id: &str, how| Container { how, ..Container::new(Runtime::Docker, id) };
+        let unverified =
+            |id: &str, identified_by| Container { identified_by, ..Container::new(Runtime::Docker, id) };
         let claim = unverified("0123456789abcdef", IdentifiedBy::Cgroup);
         for (word, said) in [("0123456789ab", true), ("docker:0123456789ab", true), ("0123456789ab?", false)]
         {
             assert_eq!(super::unverified(&claim, word).is_some(), said, "{word}");
         }
-        for how in [IdentifiedBy::State, IdentifiedBy::Namespace, IdentifiedBy::Anonymous] {
-            assert_eq!(super::unverified(&unverified("0123456789abcdef", how), "0123"), None);
+        for identified_by in [IdentifiedBy::State, IdentifiedBy::Namespace, IdentifiedBy::Anonymous] {
+            assert_eq!(super::unverified(&unverified("0123456789abcdef", identified_by), "0123"), None);
         }
         assert_eq!(
             to_type(&claim, &[], Some(7)),
@@ -708,8 +714,9 @@ mod tests {
 
     #[test]
     fn several_unverified_containers_are_told_apart_by_forms_that_are_accepted() {
-        let long =
-            |id: &str| Rc::new(Container { how: IdentifiedBy::Cgroup, ..Container::new(Runtime::Lxc, id) });
+        let long = |id: &str| {
+            Rc::new(Container { identified_by: IdentifiedBy::Cgroup, ..Container::new(Runtime::Lxc, id) })
+        };
         let all = [long("my-container-1"), long("my-container-2")];
         let found = matching(&all, "lxc:my-container?");
         assert_eq!(found.len(), 2);

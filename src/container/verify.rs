@@ -11,46 +11,47 @@ use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, number};
 
 /// The control groups of `init` that carry the id of its container, each up to the component of the id.
-pub(super) fn groups_of(proc: &ProcRoot, init: Pid, container: &Container) -> Vec<String> {
-    proc.read(init, "cgroup").map(|text| groups_in(&text, container)).unwrap_or_default()
+pub(super) fn groups_with_id(proc: &ProcRoot, init: Pid, container: &Container) -> Vec<String> {
+    proc.read(init, "cgroup").map(|text| groups_with_id_in(&text, container)).unwrap_or_default()
 }
 
 /// The same, of the text of its cgroup file.
-pub(super) fn groups_in(text: &[u8], container: &Container) -> Vec<String> {
-    let id = bare(container.group.as_ref().unwrap_or(&container.id));
+pub(super) fn groups_with_id_in(text: &[u8], container: &Container) -> Vec<String> {
+    let id = without_namespace(container.group.as_ref().unwrap_or(&container.id));
     // A user may give a record any id, that of a group in which others are too. Below his slice all is his.
-    let users = format!("/user.slice/user-{}.slice/", container.owner);
-    let his = |group: &str| container.owner == 0 || group.starts_with(&users);
-    let of_it = cgroup_lines(text).flat_map(candidates);
-    let of_it = of_it.filter(|candidate| bare(&candidate.id) == id && his(candidate.group));
-    let mut groups: Vec<String> = of_it.map(|candidate| candidate.group.to_owned()).collect();
+    let slice = format!("/user.slice/user-{}.slice/", container.owner);
+    let is_owners = |group: &str| container.owner == 0 || group.starts_with(&slice);
+    let matching = cgroup_lines(text).flat_map(candidates);
+    let matching =
+        matching.filter(|candidate| without_namespace(&candidate.id) == id && is_owners(candidate.group));
+    let mut groups: Vec<String> = matching.map(|candidate| candidate.group.to_owned()).collect();
     groups.sort();
     groups.dedup();
     groups
 }
 
 /// The id without containerd's namespace.
-fn bare(id: &str) -> &str {
+fn without_namespace(id: &str) -> &str {
     id.rsplit('/').next().unwrap_or_default()
 }
 
 /// Does the init process that a record names live, and is it the one that the record means? What the record says
 /// of its start and its namespaces must be true; and groups that carry the container's id vouch for it, or of one
 /// that has none the time when it began.
-pub(super) fn alive(proc: &ProcRoot, init: Pid, container: &Container, groups: &[String]) -> bool {
-    belongs(proc, init, container.owner)
-        && container.init_start.is_none_or(|noted| start_of(proc, init) == Some(noted))
+pub(super) fn is_running(proc: &ProcRoot, init: Pid, container: &Container, groups: &[String]) -> bool {
+    belongs_to_owner(proc, init, container.owner)
+        && container.init_start.is_none_or(|noted| start_time(proc, init) == Some(noted))
         && has_namespaces(proc, init, container)
-        && (!groups.is_empty() || began_in_time(proc, init, container))
+        && (!groups.is_empty() || start_time_confirms(proc, init, container))
 }
 
-fn began_in_time(proc: &ProcRoot, init: Pid, container: &Container) -> bool {
-    let before = |noted| start_of(proc, init).is_some_and(|start| began_before(proc, start, noted));
+fn start_time_confirms(proc: &ProcRoot, init: Pid, container: &Container) -> bool {
+    let before = |noted| start_time(proc, init).is_some_and(|start| began_before(proc, start, noted));
     container.init_start.is_some() || container.init_noted.is_some_and(before)
 }
 
 /// When a process began, in clock ticks since the boot: the 22nd field of its stat. Its name may hold anything.
-pub(super) fn start_of(proc: &ProcRoot, pid: Pid) -> Option<u64> {
+pub(super) fn start_time(proc: &ProcRoot, pid: Pid) -> Option<u64> {
     let text = proc.read(pid, "stat").ok()?;
     let name_ends = text.iter().rposition(|&b| b == b')')?;
     text[name_ends..].split(|&b| b == b' ').nth(20).and_then(number)
@@ -73,13 +74,13 @@ fn has_namespaces(proc: &ProcRoot, pid: Pid, container: &Container) -> bool {
 
 /// A user's record vouches for that user's processes alone: those in a user namespace that he made. (Somebody
 /// else's container may well run as him.) Where no namespace tells, as in files, by who they run as.
-fn belongs(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
+fn belongs_to_owner(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
     if owner == 0 {
         return true;
     }
-    let mut makers = makers(proc, pid).peekable();
-    if makers.peek().is_some() {
-        return makers.any(|maker| maker == owner);
+    let mut owners = user_ns_owners(proc, pid).peekable();
+    if owners.peek().is_some() {
+        return owners.any(|user| user == owner);
     }
     let text = proc.read(pid, "status").unwrap_or_default();
     let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Uid:"));
@@ -88,27 +89,27 @@ fn belongs(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
 }
 
 /// Is a namespace of his, where one of that kind tells? Those that he made a user namespace for.
-pub(super) fn made_by(proc: &ProcRoot, pid: Pid, kind: Kind, owner: u32) -> bool {
+pub(super) fn is_owned_by(proc: &ProcRoot, pid: Pid, kind: Kind, owner: u32) -> bool {
     if owner == 0 {
         return true;
     }
-    let Ok(fd) = ns::open_file(&proc.of(pid, &kind.link())) else { return true };
-    around(ns::owner_of(&fd).ok()).any(|maker| maker == owner)
+    let Ok(fd) = ns::open_file(&proc.path_of(pid, &kind.link())) else { return true };
+    owners_up_from(ns::owner_of(&fd).ok()).any(|user| user == owner)
 }
 
 /// Who made the user namespace of a process, and those around it.
-fn makers(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = u32> {
-    around(ns::open_file(&proc.of(pid, &Kind::User.link())).ok())
+fn user_ns_owners(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = u32> {
+    owners_up_from(ns::open_file(&proc.path_of(pid, &Kind::User.link())).ok())
 }
 
-fn around(user_ns: Option<OwnedFd>) -> impl Iterator<Item = u32> {
+fn owners_up_from(user_ns: Option<OwnedFd>) -> impl Iterator<Item = u32> {
     std::iter::successors(user_ns, |fd| ns::parent_of(fd).ok()).take(32).filter_map(|fd| ns::owner_uid(&fd))
 }
 
 /// The id of one of its namespaces.
 pub(super) fn namespace(proc: &ProcRoot, pid: Pid, kind: Kind) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
-    let link = std::fs::read_link(proc.of(pid, &kind.link())).ok()?;
+    let link = std::fs::read_link(proc.path_of(pid, &kind.link())).ok()?;
     parse_link(link.as_os_str().as_bytes())
 }
 
@@ -121,10 +122,10 @@ mod tests {
     fn a_record_means_one_process_and_no_later_one_of_that_number() {
         let proc = ProcRoot::default();
         let this = Pid::this();
-        let start = start_of(&proc, this).expect("own stat");
+        let start = start_time(&proc, this).expect("own stat");
         let with = |init_start, init_noted| {
             let container = Container { init_start, init_noted, ..Container::new(Runtime::Runc, "x") };
-            alive(&proc, this, &container, &[])
+            is_running(&proc, this, &container, &[])
         };
         assert!(with(Some(start), None));
         assert!(!with(Some(start + 1), None));
@@ -133,10 +134,10 @@ mod tests {
         assert!(!with(None, None), "nothing tells");
         let other =
             Container { owner: 4_000_000_000, init_start: Some(start), ..Container::new(Runtime::Runc, "x") };
-        assert!(!alive(&proc, this, &other, &["/docker/x".to_owned()]), "another user's record");
+        assert!(!is_running(&proc, this, &other, &["/docker/x".to_owned()]), "another user's record");
         let namespaces = vec![(Kind::Net, 1)];
         let elsewhere =
             Container { namespaces, init_start: Some(start), ..Container::new(Runtime::Runc, "x") };
-        assert!(!alive(&proc, this, &elsewhere, &[]));
+        assert!(!is_running(&proc, this, &elsewhere, &[]));
     }
 }

@@ -44,7 +44,7 @@ fn namespaces(case: &Case<'_>) -> Vec<(Kind, OwnedFd)> {
         Operation::Process { kinds, .. } => {
             let Some(pid) = pid(case) else { return Vec::new() };
             let open =
-                |&kind: &Kind| Some((kind, ns::open_file(&case.facts.proc.of(pid, &kind.link())).ok()?));
+                |&kind: &Kind| Some((kind, ns::open_file(&case.facts.proc.path_of(pid, &kind.link())).ok()?));
             kinds.iter().filter_map(open).collect()
         }
         _ => Vec::new(),
@@ -64,7 +64,7 @@ pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
         return matches!(case.operation, Operation::Process { .. })
             .then(|| Sure("the target has ended".to_owned()));
     };
-    if !case.facts.proc.of(pid, "").exists() {
+    if !case.facts.proc.path_of(pid, "").exists() {
         let words = match (case.operation, hides(case)) {
             (Operation::Process { .. }, _) => "the target has ended".to_owned(),
             (_, true) => return None, // it may be there: see `hidden`
@@ -98,7 +98,7 @@ fn hides(case: &Case<'_>) -> bool {
 
 pub(super) fn hidden(case: &Case<'_>) -> Option<Finding> {
     let pid = pid(case)?;
-    Some(match hides(case) && !case.facts.proc.of(pid, "").exists() {
+    Some(match hides(case) && !case.facts.proc.path_of(pid, "").exists() {
         true => Perhaps(format!("process {pid} is hidden from us: /proc is mounted with hidepid; be root")),
         false => No,
     })
@@ -186,7 +186,7 @@ pub(super) fn stronger(case: &Case<'_>) -> Option<Finding> {
 /// Another's map shows as outer ids those that we call so: our own map when it is in our user namespace, and
 /// ids of ours when it is below.
 fn stands_above(case: &Case<'_>, pid: Pid) -> Option<bool> {
-    let theirs = case.facts.text(&case.facts.proc.of(pid, "uid_map"))?;
+    let theirs = case.facts.text(&case.facts.proc.path_of(pid, "uid_map"))?;
     let ours = case.facts.text(&case.facts.proc.own("uid_map"))?;
     let ids = Range::identity_of(ours.as_bytes());
     let foreign = |line: Extent| !covered(&ids, &Range { inner: None, outer: line.outer, count: line.count });

@@ -56,7 +56,7 @@ impl ProcRoot {
 
     /// `FILE` of the process: `/proc/PID/FILE`.
     #[must_use]
-    pub fn of(&self, pid: Pid, file: &str) -> PathBuf {
+    pub fn path_of(&self, pid: Pid, file: &str) -> PathBuf {
         self.0.join(pid.to_string()).join(file)
     }
 
@@ -69,7 +69,7 @@ impl ProcRoot {
     /// The whole file; of what is no file, nothing: it is not waited for. EFBIG beyond [`Self::LARGEST`].
     pub fn read(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let file = openat(AT_FDCWD, &self.of(pid, file), flags, Mode::empty())?;
+        let file = openat(AT_FDCWD, &self.path_of(pid, file), flags, Mode::empty())?;
         let (mut text, mut filled) = (vec![0; 4096], 0); // most are shorter, and none tells its length
         loop {
             match read(&file, &mut text[filled..]) {

@@ -28,7 +28,7 @@ impl Process<'_> {
     /// `/proc/PID/FILE`
     #[must_use]
     pub fn path(&self, file: &str) -> PathBuf {
-        self.root.of(self.pid, file)
+        self.root.path_of(self.pid, file)
     }
 
     pub fn read(&self, file: &str) -> Result<Vec<u8>> {

@@ -11,7 +11,7 @@ pub(crate) enum Cost {
     /// Files and directories opened, and what a check of a record costs in them.
     Look,
     /// Directories with records of containers.
-    Place,
+    StateDir,
     /// Entries of directories and of lists of containers.
     Name,
     /// Bytes read.
@@ -25,7 +25,7 @@ pub(crate) enum Cost {
 /// In the order of the enum. A user with a thousand running containers stays below all of them.
 const LIMITS: [(Cost, usize); 6] = [
     (Cost::Look, 16_000),
-    (Cost::Place, 64),
+    (Cost::StateDir, 64),
     (Cost::Name, 10_000),
     (Cost::Byte, 48 << 20),
     (Cost::Kept, 6 << 20),

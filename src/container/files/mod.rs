@@ -48,7 +48,7 @@ pub struct Names {
     /// Root's directory, and there are more names than these, or it cannot be listed.
     more: bool,
     /// Was it counted as a place with records?
-    placed: Cell<bool>,
+    counted: Cell<bool>,
 }
 
 impl Names {
@@ -72,7 +72,7 @@ type Listings = HashMap<(Option<u32>, String), Rc<Names>>;
 pub(super) struct System {
     path: PathBuf,
     /// None for our own root: plain paths do.
-    pub(super) below: Option<OwnedFd>,
+    pub(super) root_fd: Option<OwnedFd>,
     /// Of the root directory: his files count as root's do.
     owner: u32,
     users: OnceCell<Vec<User>>,
@@ -115,12 +115,12 @@ impl Files {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let directory = open(root, flags, Mode::empty()).with_context(cannot)?;
         let owner = sys::known(&directory, c"").with_context(cannot)?.uid;
-        let below = (root != Path::new("/")).then_some(directory);
+        let root_fd = (root != Path::new("/")).then_some(directory);
         let path = root.to_path_buf();
         let budget = account.map(|_| Rc::new(Budget::new("this container".to_owned())));
         let system = System {
             path,
-            below,
+            root_fd,
             owner,
             users: OnceCell::new(),
             mounts: OnceCell::new(),
@@ -151,7 +151,7 @@ impl Files {
             uid => Some(host.budget_of(uid)),
         };
         let files = Files { budget, warnings: host.warnings.clone(), ..self };
-        files.spend("", Cost::Place, 1).then_some(files)
+        files.spend("", Cost::StateDir, 1).then_some(files)
     }
 
     fn budget_of(&self, uid: u32) -> Rc<Budget> {
@@ -210,7 +210,7 @@ impl Files {
         let (length, modified) = self.read_into(path, &mut text, self.largest())?;
         let value = serde_json::from_slice(&text[..length]);
         release(&mut text);
-        value.map_or_else(|error| self.complain(path, &bad_json(&error)), |value| Some((value, modified)))
+        value.map_or_else(|error| self.reject(path, &bad_json(&error)), |value| Some((value, modified)))
     }
 
     /// The elements of a list of containers, one by one until `take` wants no more. What it got is not to be
@@ -223,7 +223,7 @@ impl Files {
         let each = Each::new(|element| self.spend(path, Cost::Name, 1) && take(element));
         let done = each.deserialize(&mut json).and_then(|()| json.end());
         release(&mut text);
-        done.map_or_else(|error| self.complain(path, &bad_json(&error)), Some)
+        done.map_or_else(|error| self.reject(path, &bad_json(&error)), Some)
     }
 
     /// The file's only number, a PID, and when it was written.
@@ -232,7 +232,7 @@ impl Files {
         let (length, modified) = self.read_into(path, &mut text, self.largest())?;
         match std::str::from_utf8(&text[..length]).ok().and_then(|text| text.trim().parse().ok()) {
             Some(number) => Some((number, modified)),
-            None => self.complain(path, "not a number"),
+            None => self.reject(path, "not a number"),
         }
     }
 
@@ -253,13 +253,13 @@ impl Files {
         let Opened { meta, file } =
             self.open(path, if self.may_wait() { OFlag::O_PATH } else { OFlag::O_RDONLY })?;
         if !meta.is_file() {
-            return self.complain(path, "not a regular file");
+            return self.reject(path, "not a regular file");
         }
-        if let Some(problem) = self.foreign(path, &meta) {
-            return self.complain(path, problem);
+        if let Some(problem) = self.owner_problem(path, &meta) {
+            return self.reject(path, problem);
         }
         if meta.size > largest {
-            return self.complain(path, "too large to be a state file");
+            return self.reject(path, "too large to be a state file");
         }
         let size = usize::try_from(meta.size).unwrap_or(usize::MAX);
         if !self.spend(path, Cost::Byte, size) || file.is_none() && !self.spend(path, Cost::Look, 1) {
@@ -275,16 +275,16 @@ impl Files {
                     Ok(text.len())
                 }
                 Err(Errno::EACCES | Errno::EPERM) if self.user.is_some() => return None,
-                Err(errno) => Err(why(errno)),
+                Err(errno) => Err(describe(errno)),
             },
         };
         let length = match filled {
             Ok(length) => length,
-            Err(problem) => return self.complain(path, &problem),
+            Err(problem) => return self.reject(path, &problem),
         };
         // It may have grown since, or not say its size.
         if length as u64 > largest || !self.spend(path, Cost::Byte, length.saturating_sub(size)) {
-            return self.complain(path, "too large to be a state file");
+            return self.reject(path, "too large to be a state file");
         }
         Some((length, meta.modified))
     }
@@ -310,11 +310,11 @@ impl Files {
     }
 
     /// A directory with records of containers, if there are any and it is not one too many of that user's.
-    pub fn place(&self, path: &str) -> Option<Rc<Names>> {
+    pub fn state_dir(&self, path: &str) -> Option<Rc<Names>> {
         let names = self.names(path);
         let there = names.more || !names.all.is_empty();
-        let placed = there && (names.placed.replace(true) || self.spend(path, Cost::Place, 1));
-        placed.then_some(names)
+        let counted = there && (names.counted.replace(true) || self.spend(path, Cost::StateDir, 1));
+        counted.then_some(names)
     }
 
     fn read_names(&self, path: &str) -> Names {
@@ -326,12 +326,12 @@ impl Files {
                 // A directory can let root's records be read and not be listed.
                 let denied = matches!(errno, Errno::EACCES | Errno::EPERM);
                 names.more = self.budget.is_none() && denied;
-                return if names.more { names } else { self.failed(path, errno).unwrap_or(names) };
+                return if names.more { names } else { self.report_errno(path, errno).unwrap_or(names) };
             }
         };
         if found.len() > most && self.budget.is_none() {
             names.more = true;
-            self.complain::<()>(path, "too many names, the rest is left out");
+            self.reject::<()>(path, "too many names, the rest is left out");
         }
         // Whatever is there counts, even if it can be no name.
         let kept = found.iter().map(|name| name.len() + 2 * NODE).sum(); // beside the name its place in an index
@@ -367,9 +367,7 @@ impl Files {
     pub fn is_same(&self, path: &str, (major, minor): (u32, u32), inode: u64) -> bool {
         let device = libc::makedev(major, minor);
         !self.may_hang(path)
-            && self
-                .opened_exact(path)
-                .is_ok_and(|here| (here.meta.device, here.meta.inode) == (device, inode))
+            && self.open_exact(path).is_ok_and(|here| (here.meta.device, here.meta.inode) == (device, inode))
     }
 
     /// Where a path of that system really is, its links followed there.
@@ -393,7 +391,7 @@ impl Files {
     }
 
     /// What is wrong with the owner of a file.
-    fn foreign(&self, path: &str, meta: &Meta) -> Option<&'static str> {
+    fn owner_problem(&self, path: &str, meta: &Meta) -> Option<&'static str> {
         let of_root = meta.uid == 0 || meta.uid == self.system.owner;
         match self.user {
             None if of_root => None,
@@ -403,7 +401,7 @@ impl Files {
             Some(_)
                 if of_root
                     && self.spend(path, Cost::Look, 1)
-                    && self.opened_exact(path).is_ok_and(|exact| exact.meta == *meta) =>
+                    && self.open_exact(path).is_ok_and(|exact| exact.meta == *meta) =>
             {
                 None
             }
@@ -414,7 +412,7 @@ impl Files {
     /// Opens a file of a path without symbolic links, and does not read it.
     pub(super) fn open_exact_here(&self, path: &str) -> nix::Result<File> {
         let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
-        let fd = match &self.system.below {
+        let fd = match &self.system.root_fd {
             None => openat2(AT_FDCWD, path, how.resolve(ResolveFlag::RESOLVE_NO_SYMLINKS)),
             Some(root) => {
                 let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
@@ -429,7 +427,7 @@ impl Files {
         if path.len() > Self::LONGEST_PATH || !self.spend(path, Cost::Look, 1) {
             return None;
         }
-        self.opened(path, flags).map_or_else(|errno| self.failed(path, errno), Some)
+        self.open_file(path, flags).map_or_else(|errno| self.report_errno(path, errno), Some)
     }
 
     /// Opens a file without waiting for it (it may be a pipe).
@@ -438,10 +436,10 @@ impl Files {
         if !flags.contains(OFlag::O_PATH) {
             flags |= OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         }
-        let fd = match &self.system.below {
-            None => match self.user.and_then(|_| self.mounts().to_stay_on(Path::new(path))) {
+        let fd = match &self.system.root_fd {
+            None => match self.user.and_then(|_| self.mounts().mount_to_stay_on(Path::new(path))) {
                 None => open_plain(path, flags),
-                Some(mount) => stay_on(mount, path, flags),
+                Some(mount) => open_on_mount(mount, path, flags),
             },
             // Links in that root mean that root, not ours (openat2(2), since Linux 5.6).
             Some(root) => {
@@ -453,16 +451,16 @@ impl Files {
     }
 
     /// What is not there is everyday business.
-    fn failed<T>(&self, path: &str, errno: Errno) -> Option<T> {
+    fn report_errno<T>(&self, path: &str, errno: Errno) -> Option<T> {
         match errno {
             Errno::ENOENT | Errno::ENOTDIR => None,
             // Other users' business, when we are one.
             Errno::EACCES | Errno::EPERM if self.user.is_some() => None,
-            errno => self.complain(path, &why(errno)),
+            errno => self.reject(path, &describe(errno)),
         }
     }
 
-    fn complain<T>(&self, path: &str, problem: &str) -> Option<T> {
+    fn reject<T>(&self, path: &str, problem: &str) -> Option<T> {
         if self.budget.as_ref().is_none_or(|budget| budget.take(Cost::Warning, 1)) {
             self.warn(path, problem);
         }
@@ -499,7 +497,7 @@ fn release(text: &mut Vec<u8>) {
     }
 }
 
-fn why(errno: Errno) -> String {
+fn describe(errno: Errno) -> String {
     match errno {
         Errno::ETIMEDOUT => "its file system does not answer in time".to_owned(),
         errno => crate::errno::strerror(errno as i32),
@@ -544,7 +542,7 @@ fn fill(file: &mut File, size: u64, largest: u64, text: &mut Vec<u8>) -> std::io
 }
 
 /// A user's link may lead to a file system that he answers for, or a server that is gone.
-fn stay_on(mount: &Path, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
+fn open_on_mount(mount: &Path, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
     let base = open(mount, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     let rest = Path::new(path).strip_prefix(mount).map_err(|_| Errno::EXDEV)?;
     let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { rest };
@@ -552,7 +550,7 @@ fn stay_on(mount: &Path, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
 }
 
 /// What a descriptor stands for that names it only, to be read.
-pub(super) fn reopened(file: &File) -> nix::Result<File> {
+pub(super) fn reopen(file: &File) -> nix::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     open(&own_descriptor(file), flags, Mode::empty()).map(File::from)
 }
@@ -599,11 +597,11 @@ mod tests {
 
     #[test]
     fn no_link_leads_to_another_mount_where_that_may_hang() {
-        let open = |path: &str| stay_on(Path::new("/"), path, OFlag::O_RDONLY | OFlag::O_CLOEXEC);
+        let open = |path: &str| open_on_mount(Path::new("/"), path, OFlag::O_RDONLY | OFlag::O_CLOEXEC);
         assert!(open("/").is_ok());
         assert_eq!(open("/proc/self/status").map(drop), Err(Errno::EXDEV));
         assert_eq!(
-            stay_on(Path::new("/proc"), "/proc/self/root/etc", OFlag::O_PATH).map(drop),
+            open_on_mount(Path::new("/proc"), "/proc/self/root/etc", OFlag::O_PATH).map(drop),
             Err(Errno::EXDEV)
         );
     }
@@ -665,7 +663,7 @@ mod tests {
         assert!(files.names("run").iter().next().is_none());
         std::fs::write(dir.0.join("run/late"), "").expect("a file");
         assert!(!files.names("run").may_have("late"));
-        assert!(files.place("run").is_none(), "there is nothing in it");
+        assert!(files.state_dir("run").is_none(), "there is nothing in it");
 
         let most = Cost::Name.limit();
         for number in 0..=most {
@@ -684,14 +682,14 @@ mod tests {
         let me = nix::unistd::geteuid().as_raw();
         let root = Files::new(&dir.0).expect("a root");
         let files = root.of_user(me);
-        let most = Cost::Place.limit();
+        let most = Cost::StateDir.limit();
         for number in 0..=most {
             std::fs::create_dir_all(dir.0.join(format!("{number}/x"))).expect("a directory");
         }
-        let found = |path: &str| files.place(path).is_some();
+        let found = |path: &str| files.state_dir(path).is_some();
         assert!((0..10 * most).all(|_| found("0")));
         assert!((0..most).all(|number| found(&number.to_string())));
         assert!(!found(&most.to_string()));
-        assert!(root.place("0").is_some());
+        assert!(root.state_dir("0").is_some());
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    pub(super) fn of(file: &File) -> nix::Result<Meta> {
+    pub(super) fn read(file: &File) -> nix::Result<Meta> {
         let meta =
             file.metadata().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
         Ok(Meta {
@@ -70,7 +70,7 @@ pub(super) struct Opened {
 
 impl Opened {
     pub(super) fn new(file: File) -> nix::Result<Opened> {
-        Ok(Opened { meta: Meta::of(&file)?, file: Some(file) })
+        Ok(Opened { meta: Meta::read(&file)?, file: Some(file) })
     }
 }
 
@@ -125,19 +125,19 @@ impl Files {
         self.account().is_some()
     }
 
-    pub(super) fn opened(&self, path: &str, flags: OFlag) -> nix::Result<Opened> {
+    pub(super) fn open_file(&self, path: &str, flags: OFlag) -> nix::Result<Opened> {
         match self.may_wait() {
             false => Opened::new(self.open_here(path, flags)?),
-            true => self.opened_aside(Request::Open(flags), path),
+            true => self.open_by_helper(Request::Open(flags), path),
         }
     }
 
     /// By a path without symbolic links.
-    pub(super) fn opened_exact(&self, path: &str) -> nix::Result<Opened> {
-        self.opened_aside(Request::OpenExact, path)
+    pub(super) fn open_exact(&self, path: &str) -> nix::Result<Opened> {
+        self.open_by_helper(Request::OpenExact, path)
     }
 
-    fn opened_aside(&self, request: Request, path: &str) -> nix::Result<Opened> {
+    fn open_by_helper(&self, request: Request, path: &str) -> nix::Result<Opened> {
         let answer = self.ask(request, path)?;
         Ok(Opened { meta: Meta::from_bytes(&answer).ok_or(Errno::EIO)?, file: None })
     }
@@ -172,7 +172,7 @@ impl Files {
     /// Is the path known to lead nowhere, from a look into directories of root's alone? No process is needed for that.
     pub(super) fn is_missing(&self, path: &str) -> bool {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let root = match &self.system.below {
+        let root = match &self.system.root_fd {
             Some(root) => root.try_clone().ok(),
             None => open("/", flags, Mode::empty()).ok(),
         };
@@ -194,13 +194,13 @@ impl Files {
     fn ask(&self, request: Request, path: &str) -> nix::Result<Vec<u8>> {
         let account = self.account().unwrap_or(Account::User(0));
         self.mounts(); // read once, and not by each process anew
-        let mut place = self.system.access.borrow_mut();
-        let mut process = match place.take() {
+        let mut slot = self.system.access.borrow_mut();
+        let mut process = match slot.take() {
             Some(process) => process,
             None => self.start()?,
         };
         let mut answer = process.ask(account, &request.to_bytes(self.user, path))?;
-        *place = Some(process);
+        *slot = Some(process);
         let errno = *answer.first_chunk().ok_or(Errno::EIO)?;
         match i32::from_ne_bytes(errno) {
             0 => {
@@ -213,7 +213,7 @@ impl Files {
 
     #[allow(unsafe_code)] // AccessProcess::start
     fn start(&self) -> nix::Result<AccessProcess> {
-        let root: Vec<_> = self.system.below.iter().map(AsFd::as_fd).collect();
+        let root: Vec<_> = self.system.root_fd.iter().map(AsFd::as_fd).collect();
         let mut server = Server { files: self.clone(), last: None };
         let serve = move |request: &[u8]| match server.answer(request) {
             Ok(answer) => [&[0; 4], &answer[..]].concat(),
@@ -252,7 +252,7 @@ impl Server {
                 return Ok(names.join("\0").into_bytes());
             }
         };
-        let meta = Meta::of(&file)?;
+        let meta = Meta::read(&file)?;
         self.last = Some(Last { file, is_read: false });
         Ok(meta.to_bytes())
     }
@@ -260,7 +260,7 @@ impl Server {
     fn next_part(&mut self, length: u64) -> nix::Result<Vec<u8>> {
         let last = self.last.as_mut().ok_or(Errno::EINVAL)?;
         if !last.is_read {
-            *last = Last { file: super::reopened(&last.file)?, is_read: true };
+            *last = Last { file: super::reopen(&last.file)?, is_read: true };
         }
         let mut part = Vec::new();
         match (&last.file).take(length).read_to_end(&mut part) {
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!((of_user.read("/etc"), of_user.read("/dev/null")), (None, None));
         assert_eq!(files.warnings().len(), 2, "neither is a file: {:?}", files.warnings());
         assert!(
-            of_user.opened("/proc/self/root/etc", OFlag::O_PATH).is_err_and(|errno| errno == Errno::ELOOP)
+            of_user.open_file("/proc/self/root/etc", OFlag::O_PATH).is_err_and(|errno| errno == Errno::ELOOP)
         );
     }
 }

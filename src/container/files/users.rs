@@ -54,11 +54,11 @@ pub(crate) fn find(files: &Files) -> Vec<User> {
 pub(crate) struct Mounts(Vec<Mount>);
 
 struct Mount {
-    place: PathBuf,
+    point: PathBuf,
     /// Answered by a server or a process, which need not answer.
     served: bool,
     /// The same, and it may be met on the way to somewhere else.
-    trap: bool,
+    crossable: bool,
 }
 
 impl Mounts {
@@ -76,27 +76,27 @@ impl Mounts {
     }
 
     /// The mount point that a path lies below, if a link on the way to it may lead to a server.
-    pub(crate) fn to_stay_on(&self, path: &Path) -> Option<&Path> {
-        let mount = self.around(path).filter(|_| self.0.iter().any(|mount| mount.trap));
-        mount.map(|mount| mount.place.as_path())
+    pub(crate) fn mount_to_stay_on(&self, path: &Path) -> Option<&Path> {
+        let mount = self.around(path).filter(|_| self.0.iter().any(|mount| mount.crossable));
+        mount.map(|mount| mount.point.as_path())
     }
 
     /// The last of those mounted at one place lies over the others.
     fn around(&self, path: &Path) -> Option<&Mount> {
-        let around = self.0.iter().filter(|mount| path.starts_with(&mount.place));
-        around.max_by_key(|mount| mount.place.as_os_str().len())
+        let around = self.0.iter().filter(|mount| path.starts_with(&mount.point));
+        around.max_by_key(|mount| mount.point.as_os_str().len())
     }
 }
 
 fn mount(line: &mountinfo::Mount<'_>) -> Mount {
-    let place = mountinfo::unescape(line.point);
+    let point = mountinfo::unescape(line.point);
     let served = line.is_served();
-    let trap = match line.kind.starts_with(b"fuse") {
+    let crossable = match line.kind.starts_with(b"fuse") {
         // Nobody but its owner gets in, not even root; or it is root's own.
         true => line.has_option("allow_other") && !line.has_option("user_id=0"),
-        false => !place.starts_with("/proc"),
+        false => !point.starts_with("/proc"),
     };
-    Mount { place, served, trap: served && trap }
+    Mount { point, served, crossable: served && crossable }
 }
 
 #[cfg(test)]
@@ -108,14 +108,14 @@ mod tests {
         let lines = "1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / /home rw shared:1 - nfs4 server:/home rw\n\
                      3 2 0:3 / /home/near rw - ext4 /dev/vdb rw\n4 1 0:4 / /with\\040space rw - fuse.sshfs x rw";
         let mounts = Mounts::parse(lines.as_bytes());
-        for (path, far) in [
+        for (path, hangs) in [
             ("/home/x", true),
             ("/home/near", false),
             ("/homes", false),
             ("/", false),
             ("/with space/x", true),
         ] {
-            assert_eq!(mounts.may_hang(Path::new(path)), far, "{path}");
+            assert_eq!(mounts.may_hang(Path::new(path)), hangs, "{path}");
         }
     }
 
@@ -123,7 +123,7 @@ mod tests {
     fn links_are_kept_from_servers_where_there_are_any() {
         let stay = |line: &str| {
             let mounts = Mounts::parse(format!("1 0 0:1 / / rw - ext4 /dev/vda rw\n{line}").as_bytes());
-            mounts.to_stay_on(Path::new("/home/u/x")).map(Path::to_owned)
+            mounts.mount_to_stay_on(Path::new("/home/u/x")).map(Path::to_owned)
         };
         for line in [
             "2 1 0:2 / /proc/sys/fs/binfmt_misc rw - autofs systemd-1 rw",

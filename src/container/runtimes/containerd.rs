@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::StateReader;
 use super::bundle::{Init, Spec};
-use super::places::{Places, StateDir};
+use super::state_dirs::{ListIds, StateDirs};
 use crate::container::cgroup_path::is_name;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, rfc3339};
@@ -29,7 +29,7 @@ const TASKS: &str = "io.containerd.runtime.v2.task";
 /// The namespaces there are, read once: most control groups only look like one of containerd's.
 #[derive(Default)]
 pub(super) struct Containerd {
-    namespaces: OnceCell<Places<Namespace>>,
+    namespaces: OnceCell<StateDirs<Namespace>>,
 }
 
 struct Namespace {
@@ -41,7 +41,7 @@ struct Namespace {
     owner: u32,
 }
 
-impl StateDir for Namespace {
+impl ListIds for Namespace {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.ids.iter())
     }
@@ -74,7 +74,7 @@ impl StateReader for Containerd {
 
 impl Containerd {
     /// Kubernetes' come first.
-    fn namespaces(&self, files: &Files) -> &Places<Namespace> {
+    fn namespaces(&self, files: &Files) -> &StateDirs<Namespace> {
         self.namespaces.get_or_init(|| {
             let mut all = Vec::new();
             for state in STATES {
@@ -86,7 +86,7 @@ impl Containerd {
                 all.extend(namespaces(&files.of_user(user.uid), &tasks, user.uid));
             }
             all.sort_by_key(|namespace| (namespace.owner, namespace.name != CRI));
-            Places::new(all)
+            StateDirs::new(all)
         })
     }
 }
@@ -95,7 +95,7 @@ fn namespaces(files: &Files, tasks: &str, owner: u32) -> Vec<Namespace> {
     let names = files.list(tasks).into_iter().filter(|name| name != MOBY && is_name(name));
     let namespace = |name: String| {
         let directory = format!("{tasks}/{name}");
-        let ids = files.place(&directory)?;
+        let ids = files.state_dir(&directory)?;
         Some(Namespace { name, directory, ids, files: files.clone(), owner })
     };
     names.filter_map(namespace).collect()

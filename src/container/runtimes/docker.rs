@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 
 use super::bundle::{self, Init, Spec};
-use super::places::{self, Places};
+use super::state_dirs::{ListIds, StateDirs};
 use super::{StateReader, bounded};
 use crate::container::cgroup_path::is_id;
 use crate::container::files::Names;
@@ -68,8 +68,8 @@ struct Inner {
 /// The places where there are containers, looked for once.
 #[derive(Default)]
 pub(super) struct Docker {
-    roots: OnceCell<Places<StateDir>>,
-    tasks: OnceCell<Places<StateDir>>,
+    roots: OnceCell<StateDirs<StateDir>>,
+    tasks: OnceCell<StateDirs<StateDir>>,
 }
 
 /// A directory that has one for each container.
@@ -80,7 +80,7 @@ struct StateDir {
     owner: u32,
 }
 
-impl places::StateDir for StateDir {
+impl ListIds for StateDir {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.names.iter())
     }
@@ -97,51 +97,52 @@ impl StateReader for Docker {
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let found = self.roots(files).with(id).filter_map(|place| place.load(id));
+        let found = self.roots(files).with(id).filter_map(|dir| dir.load(id));
         let found: Vec<Container> = found.collect();
         if found.is_empty() {
-            return self.tasks(files).with(id).filter_map(|place| place.load_elsewhere(id)).collect();
+            return self.tasks(files).with(id).filter_map(|dir| dir.load_elsewhere(id)).collect();
         }
         found
     }
 }
 
 impl Docker {
-    fn roots(&self, files: &Files) -> &Places<StateDir> {
+    fn roots(&self, files: &Files) -> &StateDirs<StateDir> {
         self.roots.get_or_init(|| {
             let mut all: Vec<StateDir> = Vec::new();
             for (root, settings) in ROOTS {
-                let told = data_root(files, settings);
-                for root in [Some(root.to_owned()), told].into_iter().flatten() {
+                let configured = data_root(files, settings);
+                for root in [Some(root.to_owned()), configured].into_iter().flatten() {
                     all.extend(of_root(files, &root, 0));
                 }
             }
             for user in files.users() {
                 let files = files.of_user(user.uid);
-                let told = user.home(".config/docker/daemon.json").and_then(|path| data_root(&files, &path));
-                for root in user.home(".local/share/docker").into_iter().chain(told) {
+                let configured =
+                    user.home(".config/docker/daemon.json").and_then(|path| data_root(&files, &path));
+                for root in user.home(".local/share/docker").into_iter().chain(configured) {
                     all.extend(of_root(&files, &root, user.uid));
                 }
             }
-            Places::new(all)
+            StateDirs::new(all)
         })
     }
 
     /// Of what runs, whatever its data root is.
-    fn tasks(&self, files: &Files) -> &Places<StateDir> {
+    fn tasks(&self, files: &Files) -> &StateDirs<StateDir> {
         self.tasks.get_or_init(|| {
-            let of_system = TASKS.iter().map(|state| place(files, &format!("{state}/{MOBY}"), 0));
+            let of_system = TASKS.iter().map(|state| state_dir(files, &format!("{state}/{MOBY}"), 0));
             let of_users = files.users().iter().map(|user| {
                 let state = user.run("docker/containerd/daemon");
-                place(&files.of_user(user.uid), &format!("{state}/{MOBY}"), user.uid)
+                state_dir(&files.of_user(user.uid), &format!("{state}/{MOBY}"), user.uid)
             });
-            Places::new(of_system.chain(of_users).flatten().collect())
+            StateDirs::new(of_system.chain(of_users).flatten().collect())
         })
     }
 }
 
-fn place(files: &Files, directory: &str, owner: u32) -> Option<StateDir> {
-    let names = files.place(directory)?;
+fn state_dir(files: &Files, directory: &str, owner: u32) -> Option<StateDir> {
+    let names = files.state_dir(directory)?;
     Some(StateDir { directory: directory.to_owned(), names, files: files.clone(), owner })
 }
 
@@ -156,14 +157,14 @@ fn of_root(files: &Files, root: &str, owner: u32) -> Vec<StateDir> {
     let remapped = |name: &String| name.split_once('.').is_some_and(|(uid, gid)| number(uid) && number(gid));
     let below = files.list(root).into_iter().filter(remapped).map(|name| format!("/{name}"));
     let all = std::iter::once(String::new()).chain(below);
-    all.filter_map(|name| place(files, &format!("{root}{name}/containers"), owner)).collect()
+    all.filter_map(|name| state_dir(files, &format!("{root}{name}/containers"), owner)).collect()
 }
 
 /// Where the `config.json` of a container of theirs may be.
 pub(crate) fn configs(files: &Files, container: &Container) -> Vec<String> {
     let docker = Docker::default();
-    let places = docker.tasks(files).iter().filter(|place| place.owner == container.owner);
-    places.map(|place| format!("{}/{}/config.json", place.directory, container.id)).collect()
+    let state_dirs = docker.tasks(files).iter().filter(|dir| dir.owner == container.owner);
+    state_dirs.map(|dir| format!("{}/{}/config.json", dir.directory, container.id)).collect()
 }
 
 impl StateDir {
@@ -189,7 +190,7 @@ impl StateDir {
         let init = Init::from_file(&self.files, &format!("{bundle}/init.pid")).unwrap_or_default();
         let file = bundle::FILES.into_iter().find_map(|file| spec.source(file));
         let containers = file.and_then(|file| Some(file.split_once(&format!("/{id}/"))?.0.to_owned()));
-        let named = containers.and_then(|directory| place(&self.files, &directory, self.owner)?.load(id));
+        let named = containers.and_then(|directory| state_dir(&self.files, &directory, self.owner)?.load(id));
         let mut container = named.unwrap_or_else(|| Container {
             hostname: spec.hostname(),
             owner: self.owner,

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use super::StateReader;
-use super::places::{self, Places};
+use super::state_dirs::{ListIds, StateDirs};
 use crate::container::cgroup_path::is_name;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime};
@@ -22,7 +22,7 @@ const DAEMONS: [(Runtime, &str, &str); 3] = [
 
 #[derive(Default)]
 pub(super) struct Lxc {
-    places: OnceCell<Places<StateDir>>,
+    state_dirs: OnceCell<StateDirs<StateDir>>,
 }
 
 struct StateDir {
@@ -35,7 +35,7 @@ struct StateDir {
     owner: u32,
 }
 
-impl places::StateDir for StateDir {
+impl ListIds for StateDir {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.names.iter())
     }
@@ -47,34 +47,34 @@ impl places::StateDir for StateDir {
 
 impl StateReader for Lxc {
     fn ids(&self, files: &Files) -> Vec<String> {
-        self.places(files).ids().filter(|name| is_name(name)).map(str::to_owned).collect()
+        self.state_dirs(files).ids().filter(|name| is_name(name)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        self.places(files).with(id).filter_map(|place| place.load(id)).collect()
+        self.state_dirs(files).with(id).filter_map(|dir| dir.load(id)).collect()
     }
 }
 
 impl Lxc {
-    fn places(&self, files: &Files) -> &Places<StateDir> {
-        self.places.get_or_init(|| {
+    fn state_dirs(&self, files: &Files) -> &StateDirs<StateDir> {
+        self.state_dirs.get_or_init(|| {
             let mut all: Vec<StateDir> = Vec::new();
             for (runtime, directory, settings) in DAEMONS {
                 let directory = format!("{directory}/containers");
                 all.extend(StateDir::new(runtime, directory, settings.to_owned(), files, 0));
             }
-            let told = lxcpath(files, "/etc/lxc/lxc.conf");
-            for directory in [Some(LXC.to_owned()), told].into_iter().flatten() {
+            let configured = lxcpath(files, "/etc/lxc/lxc.conf");
+            for directory in [Some(LXC.to_owned()), configured].into_iter().flatten() {
                 all.extend(StateDir::of_lxc(directory, files, 0));
             }
             for user in files.users() {
                 let files = files.of_user(user.uid);
-                let told = user.home(".config/lxc/lxc.conf").and_then(|path| lxcpath(&files, &path));
-                for directory in user.home(".local/share/lxc").into_iter().chain(told) {
+                let configured = user.home(".config/lxc/lxc.conf").and_then(|path| lxcpath(&files, &path));
+                for directory in user.home(".local/share/lxc").into_iter().chain(configured) {
                     all.extend(StateDir::of_lxc(directory, &files, user.uid));
                 }
             }
-            Places::new(all)
+            StateDirs::new(all)
         })
     }
 }
@@ -93,7 +93,7 @@ impl StateDir {
         files: &Files,
         owner: u32,
     ) -> Option<StateDir> {
-        let names = files.place(&directory)?;
+        let names = files.state_dir(&directory)?;
         Some(StateDir { runtime, directory, names, settings, files: files.clone(), owner })
     }
 

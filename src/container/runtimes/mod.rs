@@ -10,9 +10,9 @@ mod flatpak;
 mod lxc;
 mod machined;
 mod oci;
-mod places;
 mod podman;
 mod snap;
+mod state_dirs;
 mod storage;
 
 pub(super) use bounded::Each;
@@ -69,7 +69,7 @@ impl Store {
         Store::Snap,
     ];
 
-    pub(super) fn records(self) -> Box<dyn StateReader> {
+    pub(super) fn reader(self) -> Box<dyn StateReader> {
         match self {
             Store::Containerd => Box::new(Containerd::default()),
             Store::CriO => Box::new(CriO::default()),

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::StateReader;
 use super::bundle::{Crun, Init, Runc, Spec, Youki};
-use super::places::{self, Places};
 use super::podman::Podman;
+use super::state_dirs::{ListIds, StateDirs};
 use crate::container::cgroup_path::is_name;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, seconds};
@@ -17,7 +17,7 @@ const RUNTIMES: [(Runtime, &str); 3] =
 
 #[derive(Default)]
 pub(super) struct Oci {
-    places: OnceCell<Places<StateDir>>,
+    state_dirs: OnceCell<StateDirs<StateDir>>,
     podman: Podman,
 }
 
@@ -30,7 +30,7 @@ struct StateDir {
     owner: u32,
 }
 
-impl places::StateDir for StateDir {
+impl ListIds for StateDir {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.ids.iter())
     }
@@ -53,18 +53,18 @@ struct State {
 
 impl StateReader for Oci {
     fn ids(&self, files: &Files) -> Vec<String> {
-        self.places(files).ids().filter(|id| is_name(id)).map(str::to_owned).collect()
+        self.state_dirs(files).ids().filter(|id| is_name(id)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let here = self.places(files).with(id).filter(|_| is_name(id));
-        here.filter_map(|place| self.container(files, place, id)).collect()
+        let here = self.state_dirs(files).with(id).filter(|_| is_name(id));
+        here.filter_map(|dir| self.container(files, dir, id)).collect()
     }
 }
 
 impl Oci {
-    fn places(&self, files: &Files) -> &Places<StateDir> {
-        self.places.get_or_init(|| {
+    fn state_dirs(&self, files: &Files) -> &StateDirs<StateDir> {
+        self.state_dirs.get_or_init(|| {
             let mut all = Vec::new();
             for (runtime, name) in RUNTIMES {
                 all.extend(StateDir::new(runtime, format!("/run/{name}"), files.clone(), 0));
@@ -74,12 +74,12 @@ impl Oci {
                     all.extend(StateDir::new(runtime, user.run(name), files.of_user(user.uid), user.uid));
                 }
             }
-            Places::new(all)
+            StateDirs::new(all)
         })
     }
 
-    fn container(&self, files: &Files, place: &StateDir, id: &str) -> Option<Container> {
-        let state = place.state(id)?;
+    fn container(&self, files: &Files, dir: &StateDir, id: &str) -> Option<Container> {
+        let state = dir.state(id)?;
         // Podman's and CRI-O's, as they say; they have records of their own.
         if state.manager.is_some() {
             return None;
@@ -90,14 +90,14 @@ impl Oci {
             created: seconds(&state.created),
             labels: state.labels,
             config: state.config,
-            owner: place.owner,
-            ..Container::new(place.runtime, id)
+            owner: dir.owner,
+            ..Container::new(dir.runtime, id)
         };
         if id.starts_with("buildah-") {
             // The step of a build has the beginning of its working container's id for host name.
             container.runtime = Runtime::Buildah;
             let hostname = container.hostname.as_deref().unwrap_or_default();
-            if let Some(working) = self.podman.working(files, place.owner, hostname) {
+            if let Some(working) = self.podman.working(files, dir.owner, hostname) {
                 let group = Some(id.to_owned());
                 let Container { name, image, id, .. } = working;
                 container = Container { name, image, id, group, ..container };
@@ -112,7 +112,7 @@ impl Oci {
 
 impl StateDir {
     fn new(runtime: Runtime, directory: String, files: Files, owner: u32) -> Option<StateDir> {
-        let ids = files.place(&directory)?;
+        let ids = files.state_dir(&directory)?;
         Some(StateDir { runtime, directory, ids, files, owner })
     }
 

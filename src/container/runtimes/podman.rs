@@ -9,7 +9,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Deserializer};
 
 use super::bundle::{Crun, Init, Runc, Spec};
-use super::places::{Places, StateDir};
+use super::state_dirs::{ListIds, StateDirs};
 use super::storage::Storage;
 use super::{StateReader, bounded};
 use crate::container::cgroup_path::is_id;
@@ -20,7 +20,7 @@ use crate::sys::keyed::HashSet;
 /// The lists, read once: one file names all containers of a storage driver.
 #[derive(Default)]
 pub(super) struct Podman {
-    stores: OnceCell<Places<Store>>,
+    stores: OnceCell<StateDirs<Store>>,
 }
 
 /// By id.
@@ -31,7 +31,7 @@ struct Store {
     listed: List,
 }
 
-impl StateDir for Store {
+impl ListIds for Store {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.listed.keys())
     }
@@ -96,7 +96,7 @@ impl StateReader for Podman {
 }
 
 impl Podman {
-    fn stores(&self, files: &Files) -> &Places<Store> {
+    fn stores(&self, files: &Files) -> &StateDirs<Store> {
         self.stores.get_or_init(|| {
             let of_users = files.users().iter().flat_map(|user| Storage::of_user(files, user));
             let all = Storage::of_system(files).into_iter().chain(of_users);
@@ -107,7 +107,7 @@ impl Podman {
                 let found = elsewhere(&files, run, owner, &of_owner);
                 all.extend(found);
             }
-            Places::new(all)
+            StateDirs::new(all)
         })
     }
 
@@ -161,8 +161,8 @@ fn elsewhere(files: &Files, runtimes: &str, owner: u32, stores: &[&Store]) -> Ve
                 _ => Runc::read(files, &directory, &id).and_then(|runc| runc.bundle().map(str::to_owned)),
             };
             let Some(bundle) = bundle else { continue };
-            let place = Storage::place_of(&bundle).filter(|(graph, _)| graphs.insert((*graph).to_owned()));
-            let storage = place.and_then(|place| Storage::of_bundle(files, place, runtimes, owner));
+            let dir = Storage::graph_of(&bundle).filter(|(graph, _)| graphs.insert((*graph).to_owned()));
+            let storage = dir.and_then(|dir| Storage::of_bundle(files, dir, runtimes, owner));
             let store = storage.map(Store::new);
             known.extend(store.iter().flat_map(|store| store.listed.keys().cloned()));
             found.extend(store);

@@ -21,40 +21,47 @@ const RUN: &str = "/run/containers/storage";
 impl Storage {
     /// root's, where they are now and where they were told to be.
     pub(super) fn of_system(files: &Files) -> Vec<Storage> {
-        let told =
+        let configured =
             Settings::read(files, &["/etc/containers/storage.conf", "/usr/share/containers/storage.conf"]);
-        let graph = told.graph.unwrap_or_else(|| GRAPH.to_owned());
-        let run = told.run.unwrap_or_else(|| RUN.to_owned());
+        let graph = configured.graph.unwrap_or_else(|| GRAPH.to_owned());
+        let run = configured.run.unwrap_or_else(|| RUN.to_owned());
         let default = Storage::new(files, GRAPH, RUN, "/run", 0);
-        let told = Storage::new(files, &graph, &run, "/run", 0);
-        [default, told.filter(|told| (told.graph.as_str(), told.run.as_str()) != (GRAPH, RUN))]
-            .into_iter()
-            .flatten()
-            .collect()
+        let configured = Storage::new(files, &graph, &run, "/run", 0);
+        [
+            default,
+            configured
+                .filter(|configured| (configured.graph.as_str(), configured.run.as_str()) != (GRAPH, RUN)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     /// The same of a user who is not root.
     pub(super) fn of_user(files: &Files, user: &User) -> Vec<Storage> {
         let own = user.home(".config/containers/storage.conf");
-        let mut told = own.map(|path| Settings::read(&files.of_user(user.uid), &[&path])).unwrap_or_default();
-        if told.graph.is_none() {
+        let mut configured =
+            own.map(|path| Settings::read(&files.of_user(user.uid), &[&path])).unwrap_or_default();
+        if configured.graph.is_none() {
             let for_all = Settings::read(files, &["/etc/containers/storage.conf"]);
-            told.graph = for_all.rootless;
+            configured.graph = for_all.rootless;
         }
         let default = user.home(".local/share/containers/storage");
-        let told_graph =
-            told.graph.and_then(|path| expand(&path, user)).filter(|path| Some(path) != default.as_ref());
-        let told_run = told.run.and_then(|path| expand(&path, user));
-        let run = told_run.unwrap_or_else(|| user.run("containers"));
+        let configured_graph = configured
+            .graph
+            .and_then(|path| expand(&path, user))
+            .filter(|path| Some(path) != default.as_ref());
+        let configured_run = configured.run.and_then(|path| expand(&path, user));
+        let run = configured_run.unwrap_or_else(|| user.run("containers"));
         let files = files.of_user(user.uid);
-        let graphs = default.into_iter().chain(told_graph);
+        let graphs = default.into_iter().chain(configured_graph);
         graphs.filter_map(|graph| Storage::new(&files, &graph, &run, &user.run, user.uid)).collect()
     }
 
     fn new(files: &Files, graph: &str, run: &str, runtimes: &str, owner: u32) -> Option<Storage> {
         let mut directories: Vec<String> = files.list(graph);
         directories.retain(|name| {
-            name.ends_with("-containers") && files.place(&format!("{graph}/{name}")).is_some()
+            name.ends_with("-containers") && files.state_dir(&format!("{graph}/{name}")).is_some()
         });
         (!directories.is_empty()).then(|| Storage {
             graph: graph.to_owned(),
@@ -67,7 +74,7 @@ impl Storage {
     }
 
     /// GRAPHROOT and directory of a bundle: `GRAPHROOT/DRIVER-containers/ID/userdata`.
-    pub(super) fn place_of(bundle: &str) -> Option<(&str, &str)> {
+    pub(super) fn graph_of(bundle: &str) -> Option<(&str, &str)> {
         let (directory, _) = bundle.strip_suffix("/userdata")?.rsplit_once('/')?;
         let (graph, directory) = directory.rsplit_once('/')?;
         (graph.starts_with('/') && directory.ends_with("-containers")).then_some((graph, directory))
@@ -131,13 +138,13 @@ impl Settings {
                 section = line;
             } else if let Some((name, value)) = line.split_once('=').filter(|_| section == "[storage]") {
                 let value = value.trim().trim_matches(['"', '\'']);
-                let place = match name.trim() {
+                let dir = match name.trim() {
                     "graphroot" => &mut settings.graph,
                     "runroot" => &mut settings.run,
                     "rootless_storage_path" => &mut settings.rootless,
                     _ => continue,
                 };
-                *place = Some(value.to_owned()).filter(|value| !value.is_empty());
+                *dir = Some(value.to_owned()).filter(|value| !value.is_empty());
             }
         }
         settings

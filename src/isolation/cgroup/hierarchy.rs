@@ -86,7 +86,7 @@ impl Hierarchies {
 
     /// `cgroup.procs` of every group that `pid` is in and we are not, open for [`super::join`].
     pub fn open_groups(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<OwnedFd>> {
-        let path = proc.of(pid, "cgroup");
+        let path = proc.path_of(pid, "cgroup");
         let text = std::fs::read(&path).with_context(|| format!("cannot open {}", path.display()))?;
         let ours = std::fs::read(proc.own("cgroup")).unwrap_or_default();
         let others = parse(&text).filter(|membership| !parse(&ours).any(|own| own == *membership));

@@ -1,11 +1,11 @@
-//! Places with records, and which of them has one of an id.
+//! StateDirs with records, and which of them has one of an id.
 
 use std::rc::Rc;
 
 use crate::sys::keyed::HashMap;
 
 /// Has records of containers.
-pub(super) trait StateDir {
+pub(super) trait ListIds {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_>;
 
     /// May there be one of an id that is not among these?
@@ -16,21 +16,21 @@ pub(super) trait StateDir {
 
 /// All places of a store. Those that have an id are found by one look-up: their owners choose how many places and
 /// how many ids there are, and no place is asked for an id that it has not.
-pub(super) struct Places<P> {
+pub(super) struct StateDirs<P> {
     all: Vec<P>,
     by_id: HashMap<Rc<str>, Vec<usize>>,
     /// Those that may have any.
     unlisted: Vec<usize>,
 }
 
-impl<P: StateDir> Places<P> {
-    pub(super) fn new(all: Vec<P>) -> Places<P> {
+impl<P: ListIds> StateDirs<P> {
+    pub(super) fn new(all: Vec<P>) -> StateDirs<P> {
         let mut by_id: HashMap<Rc<str>, Vec<usize>> = HashMap::default();
-        for (at, place) in all.iter().enumerate().filter(|(_, place)| !place.may_have_more()) {
-            place.ids().for_each(|id| by_id.entry(id.clone()).or_default().push(at));
+        for (at, dir) in all.iter().enumerate().filter(|(_, dir)| !dir.may_have_more()) {
+            dir.ids().for_each(|id| by_id.entry(id.clone()).or_default().push(at));
         }
         let unlisted = (0..all.len()).filter(|&at| all[at].may_have_more()).collect();
-        Places { all, by_id, unlisted }
+        StateDirs { all, by_id, unlisted }
     }
 
     /// In the order of the places.
@@ -43,7 +43,7 @@ impl<P: StateDir> Places<P> {
 
     /// Every id, each once for every place that has it.
     pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
-        self.all.iter().flat_map(StateDir::ids).map(|id| &**id)
+        self.all.iter().flat_map(ListIds::ids).map(|id| &**id)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &P> {
@@ -55,9 +55,9 @@ impl<P: StateDir> Places<P> {
 mod tests {
     use super::*;
 
-    struct Cache(&'static str, Vec<Rc<str>>, bool);
+    struct Dir(&'static str, Vec<Rc<str>>, bool);
 
-    impl StateDir for Cache {
+    impl ListIds for Dir {
         fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
             Box::new(self.1.iter())
         }
@@ -69,13 +69,11 @@ mod tests {
 
     #[test]
     fn those_that_have_it_in_their_order() {
-        let cache =
-            |name, ids: &[&str], more| Cache(name, ids.iter().map(|&id| Rc::from(id)).collect(), more);
-        let all =
-            vec![cache("a", &["1", "2"], false), cache("b", &["1"], true), cache("c", &["2", "1"], false)];
-        let places = Places::new(all);
-        let with = |id: &str| places.with(id).map(|cache| cache.0).collect::<String>();
+        let dir = |name, ids: &[&str], more| Dir(name, ids.iter().map(|&id| Rc::from(id)).collect(), more);
+        let all = vec![dir("a", &["1", "2"], false), dir("b", &["1"], true), dir("c", &["2", "1"], false)];
+        let state_dirs = StateDirs::new(all);
+        let with = |id: &str| state_dirs.with(id).map(|dir| dir.0).collect::<String>();
         assert_eq!([with("1"), with("2"), with("3")], ["abc", "abc", "b"]);
-        assert_eq!(places.ids().collect::<String>(), "12121");
+        assert_eq!(state_dirs.ids().collect::<String>(), "12121");
     }
 }
