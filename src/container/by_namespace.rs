@@ -1,5 +1,5 @@
-//! Processes whose control group proves nothing: containers of users that have none of their own, sandboxes,
-//! what somebody moved in with nsenter(1), and what has namespaces that nobody claims.
+//! Identifies processes by their namespaces if their control group does not: rootless containers without a group of
+//! their own, sandboxes, processes that entered with nsenter(1), and namespaces that no runtime claims.
 
 use crate::sys::keyed::HashMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Status};
 use crate::sys;
 
-/// Programs that make containers and of which no file tells: the name of the file, and what they make.
+/// Programs that create containers and write no state file: the file name of the program, and the runtime.
 const MAKERS: [(&str, Runtime); 7] = [
     ("bwrap", Runtime::Bwrap),
     ("firejail", Runtime::Firejail),
@@ -28,16 +28,16 @@ const MAKERS: [(&str, Runtime); 7] = [
     ("systemd-nspawn", Runtime::Nspawn),
 ];
 
-/// Helpers that are shut in for their own safety, and are nobody's container.
+/// Helper programs in sandboxes of their own, which are not containers.
 const HELPERS: [&str; 1] = ["xdg-dbus-proxy"];
 
 type FileId = ((u32, u32), u64);
 
-/// What a process has that the host has not.
+/// Namespaces and root directory of a process that differ from the host's.
 pub(super) struct Own {
     pid_ns: Option<u64>,
     net_ns: Option<u64>,
-    /// Its root directory is another than ours. Not looked for where a pid namespace says as much.
+    /// Its root directory differs from the host's. Not checked if the pid namespace differs: that suffices.
     root: bool,
 }
 
@@ -47,11 +47,11 @@ pub(super) struct ByNamespace {
     files: Files,
     net_names: HashMap<u64, String>,
     known: Option<ByNamespaces>,
-    /// Those that no record tells of, by what makes one of them.
+    /// Containers without a state file, by the key that groups their processes.
     found: HashMap<String, Rc<Container>>,
 }
 
-/// What is shared by the host's own processes.
+/// The namespaces and the root directory of the host.
 struct Host {
     pid_ns: Option<u64>,
     mnt_ns: Option<u64>,
@@ -66,7 +66,7 @@ struct Host {
 struct ByNamespaces {
     pid: HashMap<u64, Vec<Rc<Container>>>,
     mnt: HashMap<u64, Vec<Rc<Container>>>,
-    /// Answers for pid namespaces that are nobody's init's.
+    /// Answers for pid namespaces that belong to no known init process.
     around: HashMap<u64, Option<Rc<Container>>>,
 }
 
@@ -81,7 +81,7 @@ impl ByNamespace {
         }
     }
 
-    /// What the process has of its own; nothing for most.
+    /// What of the process differs from the host; None for most processes.
     pub(super) fn look(&self, proc: &ProcRoot, pid: Pid, space: PidNs) -> Option<Own> {
         let pid_ns = match space {
             PidNs::Procs => None,
@@ -96,12 +96,12 @@ impl ByNamespace {
         (own.pid_ns.is_some() || own.root || own.net_ns.is_some()).then_some(own)
     }
 
-    /// Have the containers been told of that records know?
+    /// Was [`Self::fill`] called?
     pub(super) fn is_filled(&self) -> bool {
         self.known.is_some()
     }
 
-    /// Containers that can share a namespace, as those of a pod do. Any number of records can name one process.
+    /// The most containers that share a namespace, as those of a pod do. Any number of state files can name one process.
     const MOST_OF_ONE: usize = 64;
 
     pub(super) fn fill(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
@@ -125,7 +125,7 @@ impl ByNamespace {
                 let noted = container.namespaces.iter().find(|(noted, _)| *noted == kind).map(|(_, id)| *id);
                 noted.or_else(|| namespace(proc, container.init?, kind))
             };
-            // A record vouches for the namespaces that are its owner's, and not for those he was let into.
+            // A state file confirms only namespaces of its owner, and none that the process merely entered.
             let is_owners =
                 |kind| container.init.is_none_or(|init| is_owned_by(proc, init, kind, container.owner));
             if let Some(id) =
@@ -141,17 +141,17 @@ impl ByNamespace {
         }
     }
 
-    /// The container with these namespaces that a record tells of.
+    /// The container with these namespaces that has a state file.
     pub(super) fn with_state(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
         let container = self.known.as_mut()?.find(proc, pid, own, mnt_ns)?;
-        // The first process is the one that the record means; the others share its namespaces.
+        // The state file names the init process; the others share its namespaces.
         let identified_by =
             if container.init == Some(pid) { container.identified_by } else { IdentifiedBy::Namespace };
         Some(Tag { container, identified_by })
     }
 
-    /// The container that nobody but the kernel tells of.
+    /// The container that only the kernel shows, as it has no state file.
     pub(super) fn without_state(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
         if own.pid_ns.is_none() && !own.root {
             let name = self.net_names.get(&own.net_ns?)?.clone();
@@ -165,7 +165,7 @@ impl ByNamespace {
             return Some(Tag { container, identified_by: IdentifiedBy::Namespace });
         }
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
-        // Who waits outside for a container that he made stands with it: his children are inside.
+        // A process that waits outside for the container it created counts as part of it: its children are inside.
         let for_children = || other(ns_inode(&proc.path_of(pid, "ns/pid_for_children")), self.host.pid_ns);
         let id = match own.pid_ns.or_else(for_children).or_else(mnt_ns) {
             Some(id) => id.to_string(),
@@ -179,7 +179,7 @@ impl ByNamespace {
                 container
             }
         };
-        // What nobody known has made needs no look at each of its processes.
+        // If no known program created the container, skip the check of each process.
         let may_help = container.runtime != Runtime::Anon || own.pid_ns.is_none();
         if may_help && HELPERS.iter().any(|helper| program(proc, &self.files, pid).as_deref() == Some(helper))
         {
@@ -188,9 +188,10 @@ impl ByNamespace {
         Some(Tag { identified_by: container.identified_by, container })
     }
 
-    /// A container that no record tells of: what made it, by the program that stands above it, and its init.
+    /// Describes a container without a state file: the runtime, from the program of an ancestor process, and its init
+    /// process.
     fn describe(&self, proc: &ProcRoot, pid: Pid, own: &Own, id: &str) -> Container {
-        let (maker, init) = self.climb(proc, pid, own);
+        let (maker, init) = self.find_maker_and_init(proc, pid, own);
         let init = init.or_else(|| first_child(proc, pid, id)).or(own.pid_ns.is_none().then_some(pid));
         let (runtime, identified_by) = match maker {
             Some((runtime, _)) => (runtime, IdentifiedBy::Namespace),
@@ -213,7 +214,7 @@ impl ByNamespace {
         }
     }
 
-    /// Whose container it is: who made its user namespace, else who the process is.
+    /// The owner of a container: the owner of its user namespace, else the euid of the process.
     fn owner(&self, proc: &ProcRoot, pid: Pid) -> u32 {
         let user_ns = other(namespace(proc, pid, Kind::User), self.host.user_ns);
         let maker =
@@ -222,8 +223,14 @@ impl ByNamespace {
         maker.or_else(euid).unwrap_or_default()
     }
 
-    /// Up from a process to the first that has nothing of its own: who made the container, and its init.
-    fn climb(&self, proc: &ProcRoot, pid: Pid, own: &Own) -> (Option<(Runtime, Pid)>, Option<Pid>) {
+    /// Walks from a process up to the first ancestor without namespaces of its own. Finds the program that created the
+    /// container, and its init process.
+    fn find_maker_and_init(
+        &self,
+        proc: &ProcRoot,
+        pid: Pid,
+        own: &Own,
+    ) -> (Option<(Runtime, Pid)>, Option<Pid>) {
         let (mut maker, mut init) = (None, None);
         let mut at = pid;
         for _ in 0..64 {
@@ -248,8 +255,8 @@ impl ByNamespace {
 }
 
 impl Host {
-    /// By a thread of the kernel, which nobody moves. PID 1 may be out of reach even for root, and in a
-    /// container there is none of the kernel.
+    /// Reads the namespaces of kthreadd, which no user can move. Without it (in a container) those of PID 1, whose links
+    /// may be unreadable even for root.
     fn new(proc: &ProcRoot) -> Host {
         let kthreadd = Pid::from_raw(2);
         let is_kernel_thread =
@@ -274,17 +281,17 @@ impl Host {
     }
 }
 
-/// Are we in a container ourselves, one that shows the host's processes? Then our root is not theirs.
+/// Does ctrbox run in a container that shows the host's processes? Then its root directory is not the host's.
 fn ctrbox_is_in_container(proc: &ProcRoot) -> bool {
     let own = std::fs::read(proc.own("cgroup")).unwrap_or_default();
     let first = proc.read(Pid::from_raw(1), "cgroup").unwrap_or_default();
-    // In a control group namespace of our own, the groups above it begin so.
+    // In another cgroup namespace, paths of groups above its root begin with /..
     let above = cgroup_lines(&first).any(|path| path.starts_with("/.."));
     above || cgroup_lines(&own).flat_map(candidates).any(|candidate| candidate.distinctive)
 }
 
 impl ByNamespaces {
-    /// The container whose namespaces these are. Pods share some: then the pair counts, or nothing does.
+    /// The container with these namespaces. Containers of a pod share some: then both namespaces must match.
     fn find(
         &mut self,
         proc: &ProcRoot,
@@ -307,7 +314,7 @@ impl ByNamespaces {
         }
     }
 
-    /// The container in whose pid namespace that of the process lies, at any depth.
+    /// The container whose pid namespace is an ancestor of the process's.
     fn around(&mut self, proc: &ProcRoot, pid: Pid, pid_ns: u64) -> Option<Rc<Container>> {
         if self.pid.is_empty() {
             return None;
@@ -335,7 +342,7 @@ fn other(id: Option<u64>, hosts: Option<u64>) -> Option<u64> {
     id.filter(|_| id != hosts)
 }
 
-/// The first process of the pid namespace that a process has made for its children.
+/// PID 1 of the pid namespace that a process created for its children.
 fn first_child(proc: &ProcRoot, pid: Pid, pid_ns: &str) -> Option<Pid> {
     let text = proc.read(pid, &format!("task/{pid}/children")).ok()?;
     let children = text.split(|&b| b == b' ').filter_map(crate::proc::number).map(Pid::from_raw);
@@ -346,14 +353,15 @@ fn first_child(proc: &ProcRoot, pid: Pid, pid_ns: &str) -> Option<Pid> {
     children.into_iter().find(|&child| own(child) && first(child))
 }
 
-/// The names that ip-netns(8) gave.
+/// The names of network namespaces that ip-netns(8) created, by inode.
 fn net_names(files: &Files) -> HashMap<u64, String> {
     const NAMED: &str = "/run/netns";
     let names = files.list(NAMED).into_iter();
     names.filter_map(|name| Some((files.inode(&format!("{NAMED}/{name}"))?, name))).collect()
 }
 
-/// Its root directory, as far as that is known without asking a file server that may hang.
+/// Device and inode of the root directory of a process, if they are known without a request to a file server, which
+/// can block.
 fn root_of(proc: &ProcRoot, pid: Pid) -> Option<FileId> {
     file_id(&proc.path_of(pid, "root"))
 }
@@ -376,8 +384,8 @@ fn ns_inode(link: &Path) -> Option<u64> {
     crate::proc::ns::parse_link(std::fs::read_link(link).ok()?.as_os_str().as_bytes())
 }
 
-/// The name of the program that a process runs, if its file is root's: then nobody else chose the name. The
-/// process may see any file there in mounts of its own, so it must be that file for us too.
+/// The name of the program that a process runs, if root owns its file: then no user chose the name. The process can
+/// have other mounts, so the path must lead to the same file for ctrbox.
 fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
     let exe = proc.path_of(pid, "exe");
     let path = std::fs::read_link(&exe).ok()?;
@@ -385,7 +393,7 @@ fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
     if !MAKERS.iter().any(|row| row.0 == name) && !HELPERS.contains(&name) {
         return None;
     }
-    // The path is of the process's own mounts, and here it may lead anywhere.
+    // The path is one in the mount namespace of the process. Here it can lead anywhere.
     let owner = || Status::parse(&proc.read(pid, "status").unwrap_or_default()).euid.unwrap_or_default();
     let is_that_file = |known: &sys::Known| {
         let files = files.of_user(owner());
@@ -393,14 +401,14 @@ fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
     };
     let trusted = match known(&exe) {
         Ok(known) => known.uid == 0 && known.mode & 0o022 == 0 && is_that_file(&known),
-        Err(Errno::ENOENT) => true, // a link in files that show another system's processes
-        // FUSE refuses even root. An ordinary user sees programs of their own only.
+        Err(Errno::ENOENT) => true, // a symbolic link in a copy of another system's /proc
+        // FUSE refuses even root. An ordinary user sees only their own programs.
         Err(_) => !nix::unistd::geteuid().is_root(),
     };
     trusted.then(|| name.to_owned())
 }
 
-/// The name that systemd-nspawn(1) was given, by its arguments. They are root's own word.
+/// The machine name in the arguments of systemd-nspawn(1), which runs as root.
 fn machine(proc: &ProcRoot, nspawn: Pid) -> Option<String> {
     let status = Status::parse(&proc.read(nspawn, "status").ok()?);
     if status.euid != Some(0) {

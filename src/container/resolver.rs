@@ -1,4 +1,4 @@
-//! From a process to its container, and to all containers: candidates looked up and checked, each once.
+//! Finds the container of a process, and all containers. Looks up and checks each candidate once.
 
 use std::collections::hash_map::Entry;
 use std::rc::Rc;
@@ -15,11 +15,11 @@ use crate::proc::id_hash::ById;
 use crate::proc::{ProcRoot, Scan, Status};
 use crate::sys::keyed::{HashMap, HashSet};
 
-/// What a record says of an id, and what the kernel says to that.
+/// A container from a state file, after the check against the kernel.
 #[derive(Clone)]
 struct Checked {
     container: Rc<Container>,
-    /// The groups where its init process really is, in whatever hierarchy, up to the component of the id.
+    /// The groups of its init process in any hierarchy, each cut after the component with the id.
     groups: Vec<String>,
 }
 
@@ -32,15 +32,15 @@ struct Init {
     pid: Pid,
     start: Option<u64>,
     group: String,
-    /// First processes in other control groups with the same id, one a group.
+    /// First processes in other control groups with the same id, one per group.
     rivals: Vec<(Pid, String)>,
 }
 
-/// A store, and what it was asked for.
+/// The reader of a store, and its results so far.
 struct Cache {
     reader: Box<dyn StateReader>,
     known: HashMap<String, Rc<[Checked]>>,
-    /// How many of these there is no record of.
+    /// How many of the known ids have no state file.
     unknown: usize,
 }
 
@@ -50,11 +50,11 @@ impl Cache {
     }
 }
 
-/// What the text of a cgroup file tells.
+/// The result for the text of a cgroup file.
 struct Answer {
     tag: Option<Tag>,
-    /// It tells of a container for which neither a record nor namespaces speak: the first process of the group
-    /// in each of these pid namespaces was asked for all.
+    /// The pid namespaces in which neither a state file nor namespaces confirm the container. One process of the group
+    /// in each of them was checked; the result holds for the others.
     unverified_in: Vec<PidNs>,
 }
 
@@ -65,28 +65,29 @@ pub struct Resolver<'a> {
     caches: Vec<Cache>,
     /// Answers by the whole text of a cgroup file: most processes share it with others.
     by_text: HashMap<Vec<u8>, Answer>,
-    /// The same by one path: hierarchies share them, and the host's is in nearly every text.
+    /// Answers by a single path. Hierarchies share paths, and the host's path is in nearly every text.
     by_path: HashMap<String, Option<Rc<Container>>>,
-    /// Bytes of the texts.
+    /// The size of the texts in `by_text`, in bytes.
     remembered: usize,
-    /// StateReader inside of containers, by what tells the container from all others.
+    /// State readers for nested containers, by the key of the outer container.
     nested: HashMap<String, Option<Nested>>,
-    /// First processes of containers, once somebody needed them.
+    /// First processes of containers, once they are needed.
     inits: Option<Inits>,
     by_namespace: Option<ByNamespace>,
-    /// The process whose cgroup file is being looked at, and the text: mostly it is the one that the record names.
+    /// The process that is being resolved, and the text of its cgroup file. Often it is the init process of the state
+    /// file; then the file need not be read again.
     current: Option<(Pid, Vec<u8>)>,
 }
 
 impl<'a> Resolver<'a> {
-    /// Pid namespaces of one group that are remembered; beyond, each process is asked.
+    /// Pid namespaces remembered for one group. Beyond that number each process is checked.
     const MOST_PID_NS: usize = 64;
-    /// Ids without a record that are remembered; others are looked up again in lists of names.
+    /// Ids without a state file that are remembered. Others are looked up again.
     const MOST_UNKNOWN: usize = 4_096;
-    /// Bytes of cgroup files for which answers are remembered.
+    /// Bytes of cgroup files whose answers are remembered.
     const MOST_ANSWERS: usize = 4 << 20;
-    /// Containers in containers. What is deeper belongs to the last: a path has room for hundreds of names that
-    /// look like containers', and a user can make thousands of such groups.
+    /// The deepest nesting of containers. Deeper processes belong to the last one. A path has room for hundreds of names
+    /// that look like containers, and a user can create thousands of such groups.
     const DEEPEST: usize = 8;
 
     #[must_use]
@@ -105,20 +106,20 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The container of a process, by the text of its `/proc/PID/cgroup`, and by its namespaces where that
-    /// proves nothing. `own_pid_ns`: has it a pid namespace other than that of proc?
+    /// The container of a process, from the text of its `/proc/PID/cgroup`. If that does not verify a container, its
+    /// namespaces decide. `own_pid_ns`: is its pid namespace another one than that of the proc mount?
     pub fn resolve(&mut self, pid: Pid, cgroup: &[u8], own_pid_ns: bool) -> Option<Tag> {
         self.resolve_in(pid, cgroup, if own_pid_ns { PidNs::Own } else { PidNs::Procs })
     }
 
-    /// The same for who knows more of its pid namespace.
+    /// The same for a caller that may know which pid namespace it is.
     pub fn resolve_in(&mut self, pid: Pid, cgroup: &[u8], pid_ns: PidNs) -> Option<Tag> {
         let (by_group, unverified_in) = self.by_cgroup(cgroup, Some((pid, pid_ns)));
         match &by_group {
             None => self.resolve_by_namespace(pid, pid_ns, false),
             Some(tag) if tag.identified_by == IdentifiedBy::State || unverified_in => by_group,
             Some(tag) => {
-                // A name that nobody vouches for still says more than none. Namespaces may vouch for it.
+                // An unverified name is better than none. Namespaces may identify the container.
                 let by_namespace = self.resolve_by_namespace(pid, pid_ns, true);
                 if by_namespace.is_none() && is_of_group(tag) {
                     let answer = self.by_text.get_mut(cgroup);
@@ -133,14 +134,15 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The container that its line of the unified hierarchy tells, whatever the others say.
+    /// The container from the line of the unified hierarchy alone.
     pub fn resolve_unified(&mut self, text: &[u8]) -> Option<Tag> {
         let path = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
         let container = self.innermost(std::str::from_utf8(path).ok()?)?;
         Some(Tag { identified_by: container.identified_by, container })
     }
 
-    /// The same for a process, and was one like it asked for more in vain?
+    /// The container from the text of a cgroup file. The flag: are the namespaces of this group and pid namespace known
+    /// to identify nothing more?
     fn by_cgroup(&mut self, text: &[u8], process: Option<(Pid, PidNs)>) -> (Option<Tag>, bool) {
         if let Some(answer) = self.by_text.get(text) {
             let unverified_in = process.is_some_and(|(_, pid_ns)| answer.unverified_in.contains(&pid_ns));
@@ -161,7 +163,7 @@ impl<'a> Resolver<'a> {
         (tag, false)
     }
 
-    /// Every container that runs now and of which there is a record that we can read.
+    /// Every running container with a readable state file.
     pub fn all(&mut self) -> Vec<Rc<Container>> {
         let mut all = self.all_with_state();
         all.retain(|container| container.init.is_some());
@@ -169,7 +171,7 @@ impl<'a> Resolver<'a> {
         all
     }
 
-    /// The same in no order, and those too of which no process is known.
+    /// The same, unsorted, with containers of which no process is known.
     fn all_with_state(&mut self) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
         for store in Store::ALL {
@@ -184,10 +186,10 @@ impl<'a> Resolver<'a> {
         all
     }
 
-    /// Every container that a process is in now: those without records too.
+    /// Every container that has a process now, with or without a state file.
     pub fn scan(&mut self) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
-        let mut seen: ById<*const Container, Rc<Container>> = ById::default(); // mostly it is the same object
+        let mut seen: ById<*const Container, Rc<Container>> = ById::default(); // most tags share one object
         let mut keys: HashSet<String> = HashSet::default();
         let (Ok(pids), Ok(mut scan)) = (Scan::pids(self.proc), Scan::new(self.proc)) else { return all };
         for pid in pids {
@@ -217,13 +219,13 @@ impl<'a> Resolver<'a> {
         self.files.read("/etc/passwd").unwrap_or_default()
     }
 
-    /// StateReader that could not be used so far.
+    /// The problems with state files so far.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         self.files.warnings()
     }
 
-    /// Is `pid` the init process of that container still? PIDs are recycled, groups and start times tell.
+    /// Is `pid` still the init process of that container? The kernel reuses PIDs; groups and start times show it.
     #[must_use]
     pub fn is_init(&self, container: &Container, pid: Pid) -> bool {
         match (container.init_start, container.identified_by) {
@@ -236,7 +238,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// By what the process has of its own. `claimed`: a group has a name for it, and only a record says more.
+    /// The container of a process by its namespaces and root directory. `claimed`: the control group has a name that
+    /// looks like a container; then only a container with a state file is a better answer.
     fn resolve_by_namespace(&mut self, pid: Pid, pid_ns: PidNs, claimed: bool) -> Option<Tag> {
         let mut by_namespace =
             self.by_namespace.take().unwrap_or_else(|| ByNamespace::new(self.proc, self.files));
@@ -251,7 +254,8 @@ impl<'a> Resolver<'a> {
         answer
     }
 
-    /// Of the hierarchies' paths the one with the most containers verified; where all are alike, the first.
+    /// The container from the path with the most verified containers, among the paths of all hierarchies; the first of
+    /// equal ones.
     fn resolve_text(&mut self, text: &[u8]) -> Option<Rc<Container>> {
         let mut paths: Vec<&str> = Vec::new();
         cgroup_lines(text).for_each(|path| {
@@ -290,7 +294,7 @@ impl<'a> Resolver<'a> {
             }
             let here = self.verified(&candidate).map(|container| nest(&container, outer.as_ref()));
             let here = here.or_else(|| self.inside(outer.as_ref()?, &candidate));
-            // Not twice the same, where two components carry its id.
+            // Two components can have the id of one container: count it once.
             if outer.as_ref().zip(here.as_ref()).is_some_and(|(outer, here)| outer.id == here.id) {
                 continue;
             }
@@ -303,7 +307,7 @@ impl<'a> Resolver<'a> {
         outer
     }
 
-    /// The container of a candidate that a record vouches for.
+    /// The container of a candidate that a state file confirms.
     fn verified(&mut self, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
         candidate.stores.iter().find_map(|&store| {
             let known = self.lookup(store, &candidate.id);
@@ -311,14 +315,14 @@ impl<'a> Resolver<'a> {
                 let there = known.groups.iter().any(|group| group == candidate.group);
                 there || is_in_runtime_group(candidate, &known.container)
             });
-            // Two in one group: their namespaces tell.
+            // Two containers in one group: their namespaces decide.
             here.next().filter(|_| here.next().is_none()).map(|known| known.container.clone())
         })
     }
 
-    /// The container of a candidate that a record inside of the container around it tells of.
+    /// The container of a candidate, from a state file inside the container around it.
     fn inside(&mut self, outer: &Rc<Container>, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
-        // Words alone are too weak here: any group of an init system inside would be looked up.
+        // A name that is any word is too weak here: it would look up every group of an init system inside.
         if outer.identified_by == IdentifiedBy::Cgroup
             || !(candidate.distinctive || candidate.stores.contains(&Store::Docker))
         {
@@ -335,8 +339,8 @@ impl<'a> Resolver<'a> {
         nested.load(candidate, outer)
     }
 
-    /// Those that are alive of whom records have this id: runtimes of one store, and users, choose ids without
-    /// asking each other.
+    /// The running containers with this id in a store. There can be several: runtimes that share a store, and users,
+    /// choose ids independently.
     fn lookup(&mut self, store: Store, id: &str) -> Rc<[Checked]> {
         let cache = &self.caches[store as usize];
         if let Some(known) = cache.known.get(id) {
@@ -347,7 +351,7 @@ impl<'a> Resolver<'a> {
         let claims = records.into_iter().filter_map(|container| self.check(container));
         let known: Rc<[Checked]> = claims.collect();
         let cache = &mut self.caches[store as usize];
-        // Any part of a group's path is looked up, and users make groups of any name.
+        // Every component of a group's path is looked up, and users create groups of any name.
         if !unknown || cache.unknown < Self::MOST_UNKNOWN {
             cache.unknown += usize::from(unknown);
             cache.known.insert(id.to_owned(), known.clone());
@@ -370,15 +374,15 @@ impl<'a> Resolver<'a> {
         let groups = groups.unwrap_or_default();
         let alive = match container.init {
             Some(init) => verify::is_running(self.proc, init, &container, &groups),
-            // Of LXC no file tells the PID; the group does.
+            // LXC writes the PID to no file; the group identifies it.
             None => container.runs_without_init_noted(),
         };
         (alive && files.keep(&container.id, container.size()))
             .then(|| Checked { container: Rc::new(container), groups })
     }
 
-    /// Looks for the init processes of containers whose records do not tell: the first PID of a pid namespace,
-    /// in a group of that container.
+    /// Finds the init processes of containers whose state files do not name them: PID 1 of a pid namespace, in a group of
+    /// that container.
     fn find_inits(&mut self, all: &mut [Rc<Container>]) {
         if all.iter().all(|container| container.init.is_some()) {
             return;
@@ -387,7 +391,7 @@ impl<'a> Resolver<'a> {
             Some(inits) => inits,
             None => self.first_processes(),
         };
-        // Only outermost containers are in that map. The record of a nested one may name any id, also that of a
+        // That map contains only outermost containers. The state file of a nested one can name any id, also that of a
         // container of the host.
         let wanted = |container: &&mut Rc<Container>| container.init.is_none() && container.outer.is_none();
         for container in all.iter_mut().filter(wanted) {
@@ -399,8 +403,8 @@ impl<'a> Resolver<'a> {
         self.inits = Some(inits);
     }
 
-    /// First processes of an unverified container, one for each control group that has its id: whoever owns a
-    /// delegated group can repeat the name of another group.
+    /// The first processes of an unverified container, one for each control group with its id: the owner of a delegated
+    /// group can repeat the name of another group.
     #[must_use]
     pub fn claimants(&self, container: &Container) -> Vec<Pid> {
         let init = self.inits.as_ref().and_then(|inits| inits.get(&init_key(container)));
@@ -410,17 +414,17 @@ impl<'a> Resolver<'a> {
         [init.pid].into_iter().chain(init.rivals.iter().map(|(pid, _)| *pid)).collect()
     }
 
-    /// Who has PID 1 one pid namespace further in, by the container that is told by the group.
+    /// The processes with PID 1 one pid namespace further in, by the container of their group.
     fn first_processes(&mut self) -> Inits {
         let mut inits = Inits::default();
         let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return inits };
         for pid in Scan::pids(self.proc).unwrap_or_default() {
-            // Few have that number, and only of those more is read.
+            // Few processes are PID 1. Only their other files are read.
             let identity = identify.of(pid).unwrap_or_default();
             if !identity.own_pid_ns || identity.cpid != Some(1) {
                 continue;
             }
-            // The start time comes first: a process that still has it later is the one that the rest was read of.
+            // Read the start time first. If it is the same later, the other values belong to this process.
             let start = verify::start_time(self.proc, pid);
             let status = identify.scan.read(pid, "status").map(Status::parse).unwrap_or_default();
             if status.nspid.len() != 2 {
@@ -436,8 +440,8 @@ impl<'a> Resolver<'a> {
         inits
     }
 
-    /// The outermost container of a group, and the path of that group, without a look into any container: the
-    /// rest of the path may be made inside.
+    /// The outermost container of a path, and its group. Ignores state files inside containers: the container itself can
+    /// create the rest of the path.
     fn outermost(&mut self, text: &[u8]) -> Option<(InitKey, String)> {
         let mut claimed = None;
         for candidate in cgroup_lines(text).flat_map(candidates) {
@@ -454,7 +458,7 @@ impl<'a> Resolver<'a> {
 }
 
 impl Init {
-    /// More than a few need no listing.
+    /// More are not listed in the message.
     const MOST_RIVALS: usize = 8;
 
     fn rival(&mut self, pid: Pid, group: String) {
@@ -470,8 +474,8 @@ fn init_key(container: &Container) -> InitKey {
     (container.runtime, container.id.clone(), owner)
 }
 
-/// Is what is known of one process true of all in its group and pid namespace? Helpers of Flatpak's and snapd's
-/// share the group of what they help.
+/// Does the result for one process hold for all processes in its group and pid namespace? Helper processes of Flatpak
+/// and snapd run in the group of the application, outside of its container.
 #[must_use]
 pub(crate) fn is_of_group(tag: &Tag) -> bool {
     match tag.identified_by {
@@ -481,7 +485,7 @@ pub(crate) fn is_of_group(tag: &Tag) -> bool {
     }
 }
 
-/// Is a group where nobody but its runtime could have made it? For those whose records name no process.
+/// Can only the runtime (root, or that user) have created the group? For containers whose state files name no process.
 fn is_in_runtime_group(candidate: &Candidate<'_>, container: &Container) -> bool {
     let above = candidate.group.rsplit_once('/').map_or("", |(above, _)| above);
     let of_user = format!("/user.slice/user-{}.slice/", container.owner);
