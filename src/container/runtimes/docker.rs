@@ -1,4 +1,4 @@
-//! Docker: `ROOT/containers/ID/config.v2.json`, written by the daemon whenever something changes.
+//! Docker: `ROOT/containers/ID/config.v2.json`, which dockerd writes at every change.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -14,14 +14,14 @@ use crate::container::cgroup_path::is_id;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, seconds};
 
-/// Where the daemon keeps its data, and where it may be told to keep it elsewhere. The snap is told so.
+/// The default data root of dockerd, and the file that can name another one; the same for the snap.
 const ROOTS: [(&str, &str); 2] = [
     ("/var/lib/docker", "/etc/docker/daemon.json"),
     ("/var/snap/docker/common/var-lib-docker", "/var/snap/docker/current/config/daemon.json"),
 ];
 
-/// Where containerd has the bundles of what runs: its own directory, the daemon's when that starts one of
-/// its own, the snap's.
+/// State directories of containerd with the bundles of running containers: containerd's own, the one of a containerd
+/// that dockerd started, the snap's.
 const TASKS: [&str; 3] =
     ["/run/containerd", "/run/docker/containerd/daemon", "/run/snap.docker/containerd/daemon"];
 const MOBY: &str = "io.containerd.runtime.v2.task/moby";
@@ -30,7 +30,7 @@ const MOBY: &str = "io.containerd.runtime.v2.task/moby";
 struct Settings {
     #[serde(rename = "data-root", default, deserialize_with = "bounded::optional_text")]
     data_root: Option<String>,
-    /// Its name before Docker 17.05.
+    /// The name of `data-root` before Docker 17.05.
     #[serde(default, deserialize_with = "bounded::optional_text")]
     graph: Option<String>,
 }
@@ -65,14 +65,14 @@ struct Inner {
     labels: Option<BTreeMap<String, String>>,
 }
 
-/// The places where there are containers, looked for once.
+/// The directories with containers, searched once.
 #[derive(Default)]
 pub(super) struct Docker {
     roots: OnceCell<StateDirs<StateDir>>,
     tasks: OnceCell<StateDirs<StateDir>>,
 }
 
-/// A directory that has one for each container.
+/// A directory with one subdirectory for each container.
 struct StateDir {
     directory: String,
     names: Rc<Names>,
@@ -113,7 +113,7 @@ impl Docker {
             for (root, settings) in ROOTS {
                 let configured = data_root(files, settings);
                 for root in [Some(root.to_owned()), configured].into_iter().flatten() {
-                    all.extend(of_root(files, &root, 0));
+                    all.extend(dirs_of_root(files, &root, 0));
                 }
             }
             for user in files.users() {
@@ -121,14 +121,14 @@ impl Docker {
                 let configured =
                     user.home(".config/docker/daemon.json").and_then(|path| data_root(&files, &path));
                 for root in user.home(".local/share/docker").into_iter().chain(configured) {
-                    all.extend(of_root(&files, &root, user.uid));
+                    all.extend(dirs_of_root(&files, &root, user.uid));
                 }
             }
             StateDirs::new(all)
         })
     }
 
-    /// Of what runs, whatever its data root is.
+    /// The bundles of running containers, for any data root.
     fn tasks(&self, files: &Files) -> &StateDirs<StateDir> {
         self.tasks.get_or_init(|| {
             let of_system = TASKS.iter().map(|state| state_dir(files, &format!("{state}/{MOBY}"), 0));
@@ -151,8 +151,8 @@ fn data_root(files: &Files, path: &str) -> Option<String> {
     settings.data_root.or(settings.graph).filter(|root| root.starts_with('/'))
 }
 
-/// The containers of a data root. With userns-remap the daemon keeps all below `ROOT/UID.GID`.
-fn of_root(files: &Files, root: &str, owner: u32) -> Vec<StateDir> {
+/// The containers of a data root. With userns-remap dockerd stores them below `ROOT/UID.GID`.
+fn dirs_of_root(files: &Files, root: &str, owner: u32) -> Vec<StateDir> {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let remapped = |name: &String| name.split_once('.').is_some_and(|(uid, gid)| number(uid) && number(gid));
     let below = files.list(root).into_iter().filter(remapped).map(|name| format!("/{name}"));
@@ -160,7 +160,7 @@ fn of_root(files: &Files, root: &str, owner: u32) -> Vec<StateDir> {
     all.filter_map(|name| state_dir(files, &format!("{root}{name}/containers"), owner)).collect()
 }
 
-/// Where the `config.json` of a container of theirs may be.
+/// The possible paths of the `config.json` of a container.
 pub(crate) fn configs(files: &Files, container: &Container) -> Vec<String> {
     let docker = Docker::default();
     let state_dirs = docker.tasks(files).iter().filter(|dir| dir.owner == container.owner);
@@ -176,14 +176,14 @@ impl StateDir {
         let (config, modified) = self.files.json_dated::<Config>(&path)?;
         let mut container = Container { owner: self.owner, ..container(id, config) };
         if self.owner != 0 {
-            // Without root there may be no control group that tells. (The daemon writes that file again
-            // later on, so of root's this would be too weak.)
+            // A rootless container may have no control group that confirms it. (dockerd writes the file again later, so
+            // for root's containers its time would be too weak.)
             container.init_noted = Some(modified);
         }
         Some(container)
     }
 
-    /// One whose data root was told to the daemon alone: the bundle names files of it.
+    /// A container whose data root is only in the arguments of dockerd: the bundle contains paths of that directory.
     fn load_elsewhere(&self, id: &str) -> Option<Container> {
         let bundle = format!("{}/{id}", self.directory);
         let spec = Spec::read(&self.files, &format!("{bundle}/config.json"))?;
@@ -196,7 +196,7 @@ impl StateDir {
             owner: self.owner,
             ..Container::new(Runtime::Docker, id)
         });
-        init.give(&mut container);
+        init.store_in(&mut container);
         Some(container)
     }
 }
@@ -212,14 +212,14 @@ fn container(id: &str, config: Config) -> Container {
         init,
         ..Container::new(Runtime::Docker, id)
     };
-    of_kubernetes(&mut container, &labels);
-    of_ecs(&mut container, &labels);
+    set_kubernetes_names(&mut container, &labels);
+    set_ecs_names(&mut container, &labels);
     container.labels = labels.into_iter().collect();
     container
 }
 
-/// A kubelet over dockerd (cri-dockerd) writes down in labels what it asked for.
-fn of_kubernetes(container: &mut Container, labels: &BTreeMap<String, String>) {
+/// A kubelet with dockerd (cri-dockerd) writes pod and container into labels.
+fn set_kubernetes_names(container: &mut Container, labels: &BTreeMap<String, String>) {
     let label = |name: &str| labels.get(&format!("io.kubernetes.{name}")).cloned();
     let sandbox = label("docker.type").is_some_and(|kind| kind == "podsandbox");
     let name = label("container.name").or_else(|| sandbox.then(|| "POD".to_owned()));
@@ -231,8 +231,8 @@ fn of_kubernetes(container: &mut Container, labels: &BTreeMap<String, String>) {
     }
 }
 
-/// The agent of Amazon ECS does the same.
-fn of_ecs(container: &mut Container, labels: &BTreeMap<String, String>) {
+/// The agent of Amazon ECS writes task and container into labels.
+fn set_ecs_names(container: &mut Container, labels: &BTreeMap<String, String>) {
     let label = |name: &str| labels.get(&format!("com.amazonaws.ecs.{name}"));
     if let (Some(family), Some(name)) = (label("task-definition-family"), label("container-name")) {
         container.runtime = Runtime::Ecs;

@@ -1,5 +1,5 @@
-//! Flatpak: `/run/user/UID/.flatpak/INSTANCE/`, with `info`, as the application sees it too, and
-//! `bwrapinfo.json`, which names its first process and its namespaces. They stay when it has ended.
+//! Flatpak: `/run/user/UID/.flatpak/INSTANCE/` with `info`, which the application sees too, and `bwrapinfo.json`, which
+//! has the first process and its namespaces. The files may remain after the end of the application.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use crate::container::files::users::User;
 use crate::container::{Container, Files, Runtime, rfc3339};
 use crate::proc::ns::Kind;
 
-/// Below a user's runtime directory.
+/// The directory of instances, below a user's runtime directory.
 const INSTANCES: &str = ".flatpak";
 
 #[derive(Default)]
@@ -36,7 +36,7 @@ impl ListIds for StateDir {
     }
 }
 
-/// bwrap(1) --info-fd.
+/// The output of bwrap(1) --info-fd.
 #[derive(Deserialize)]
 struct Bwrap {
     #[serde(rename = "child-pid", default)]
@@ -98,7 +98,7 @@ fn container(dir: &StateDir, id: &str) -> Option<Container> {
     })
 }
 
-/// A value of an ini file.
+/// A value in a section of an ini file.
 fn value(text: &str, section: &str, name: &str) -> Option<String> {
     let lines = text.lines().skip_while(|line| *line != section).skip(1);
     let mut here = lines.take_while(|line| !line.starts_with('['));

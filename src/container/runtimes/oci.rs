@@ -1,5 +1,5 @@
-//! Containers that somebody made with runc, crun or youki by hand, and the steps of builds: what those
-//! runtimes write down of all that they run. What others manage is told by the others' records.
+//! Containers created directly with runc, crun or youki, and the steps of image builds, from the state files of those
+//! runtimes. Containers of an engine are skipped: the engine has its own state files.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -21,7 +21,8 @@ pub(super) struct Oci {
     podman: Podman,
 }
 
-/// A state directory of a runtime, and what is in it. Listed once: any control group may have an id's name.
+/// A state directory of a runtime, and its entries. It is listed once, as the name of any control group can look like
+/// an id.
 struct StateDir {
     runtime: Runtime,
     directory: String,
@@ -40,7 +41,7 @@ impl ListIds for StateDir {
     }
 }
 
-/// What is common to the three.
+/// The fields that the three runtimes have in common.
 struct State {
     init: Init,
     created: String,
@@ -80,7 +81,7 @@ impl Oci {
 
     fn container(&self, files: &Files, dir: &StateDir, id: &str) -> Option<Container> {
         let state = dir.state(id)?;
-        // Podman's and CRI-O's, as they say; they have records of their own.
+        // Podman and CRI-O name themselves here; they have their own state files.
         if state.manager.is_some() {
             return None;
         }
@@ -94,7 +95,7 @@ impl Oci {
             ..Container::new(dir.runtime, id)
         };
         if id.starts_with("buildah-") {
-            // The step of a build has the beginning of its working container's id for host name.
+            // The host name of a build step is the beginning of the id of buildah's working container.
             container.runtime = Runtime::Buildah;
             let hostname = container.hostname.as_deref().unwrap_or_default();
             if let Some(working) = self.podman.working(files, dir.owner, hostname) {
@@ -105,7 +106,7 @@ impl Oci {
         } else if state.bundle.contains("/buildkit/") {
             container.runtime = Runtime::Buildkit;
         }
-        state.init.give(&mut container);
+        state.init.store_in(&mut container);
         Some(container)
     }
 }
@@ -118,13 +119,13 @@ impl StateDir {
 
     fn state(&self, id: &str) -> Option<State> {
         match self.runtime {
-            Runtime::Crun => self.of_crun(id),
-            Runtime::Youki => self.of_youki(id),
-            _ => self.of_runc(id),
+            Runtime::Crun => self.crun(id),
+            Runtime::Youki => self.youki(id),
+            _ => self.runc(id),
         }
     }
 
-    fn of_runc(&self, id: &str) -> Option<State> {
+    fn runc(&self, id: &str) -> Option<State> {
         let runc = Runc::read(&self.files, &self.directory, id)?;
         let label = |wanted: &str| {
             let found = runc.labels().find(|(name, _)| *name == wanted);
@@ -149,15 +150,15 @@ impl StateDir {
         })
     }
 
-    fn of_crun(&self, id: &str) -> Option<State> {
+    fn crun(&self, id: &str) -> Option<State> {
         let crun = Crun::read(&self.files, &self.directory, id)?;
-        // A copy of the one in the bundle, which old versions did not make.
+        // crun copies it from the bundle; old versions do not.
         let spec = Spec::read(&self.files, &format!("{}/{id}/config.json", self.directory));
         let spec = spec.or_else(|| self.spec(&crun.bundle)).unwrap_or_default();
         Some(State::new(crun.init(), crun.created, crun.bundle, &spec))
     }
 
-    fn of_youki(&self, id: &str) -> Option<State> {
+    fn youki(&self, id: &str) -> Option<State> {
         let (youki, init) = Youki::read(&self.files, &self.directory, id)?;
         let spec = self.spec(&youki.bundle).unwrap_or_default();
         Some(State::new(init, youki.created.unwrap_or_default(), youki.bundle, &spec))

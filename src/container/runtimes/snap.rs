@@ -1,5 +1,5 @@
 //! Snaps: `/run/snapd/ns/NAME.mnt` is the mount namespace that all processes of the snap NAME share. Its
-//! control groups are called `snap.NAME.APP-UUID.scope` and `snap.NAME.APP.service`.
+//! control groups are `snap.NAME.APP-UUID.scope` and `snap.NAME.APP.service`.
 
 use super::StateReader;
 use crate::container::cgroup_path::is_name;
@@ -16,7 +16,7 @@ impl StateReader for Snap {
         all.filter_map(|name| name.strip_suffix(".mnt").map(str::to_owned)).filter(|id| is_name(id)).collect()
     }
 
-    /// By `NAME` or what begins with `NAME.`; no snap's name has a dot in it.
+    /// By `NAME` or `NAME.ANYTHING`: the name of a snap contains no dot.
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
         let name = id.split('.').next().unwrap_or_default();
         let file = format!("{name}.mnt");

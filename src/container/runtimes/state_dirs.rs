@@ -4,22 +4,22 @@ use std::rc::Rc;
 
 use crate::sys::keyed::HashMap;
 
-/// Has records of containers.
+/// A directory, or list, of state files.
 pub(super) trait ListIds {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_>;
 
-    /// May there be one of an id that is not among these?
+    /// Can it contain ids that [`Self::ids`] does not list?
     fn may_have_more(&self) -> bool {
         false
     }
 }
 
-/// All places of a store. Those that have an id are found by one look-up: their owners choose how many places and
-/// how many ids there are, and no place is asked for an id that it has not.
+/// All state directories of a store. One look-up finds those with an id: users control the number of directories and
+/// of ids, so a search in each directory could take too long.
 pub(super) struct StateDirs<P> {
     all: Vec<P>,
     by_id: HashMap<Rc<str>, Vec<usize>>,
-    /// Those that may have any.
+    /// Directories that can contain any id.
     unlisted: Vec<usize>,
 }
 
@@ -33,7 +33,7 @@ impl<P: ListIds> StateDirs<P> {
         StateDirs { all, by_id, unlisted }
     }
 
-    /// In the order of the places.
+    /// The directories that may contain the id, in their order.
     pub(super) fn with(&self, id: &str) -> impl Iterator<Item = &P> {
         let mut found = self.unlisted.clone();
         found.extend(self.by_id.get(id).into_iter().flatten());
@@ -41,7 +41,7 @@ impl<P: ListIds> StateDirs<P> {
         found.into_iter().map(|at| &self.all[at])
     }
 
-    /// Every id, each once for every place that has it.
+    /// Every id, once for each directory that has it.
     pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
         self.all.iter().flat_map(ListIds::ids).map(|id| &**id)
     }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_have_it_in_their_order() {
+    fn directories_with_an_id_are_found_in_their_order() {
         let dir = |name, ids: &[&str], more| Dir(name, ids.iter().map(|&id| Rc::from(id)).collect(), more);
         let all = vec![dir("a", &["1", "2"], false), dir("b", &["1"], true), dir("c", &["2", "1"], false)];
         let state_dirs = StateDirs::new(all);
