@@ -1,4 +1,4 @@
-//! StateDirs with records, and which of them has one of an id.
+//! The state directories of a store, indexed by container id.
 
 use std::rc::Rc;
 
