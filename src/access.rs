@@ -66,8 +66,8 @@ impl Account {
 
     fn left(self) -> Duration {
         let spent = spent();
-        let own = spent.by_account.get(&self).copied().unwrap_or_default();
-        MOST.saturating_sub(own).min(MOST_OF_ALL.saturating_sub(spent.by_all))
+        let used = spent.by_account.get(&self).copied().unwrap_or_default();
+        MOST.saturating_sub(used).min(MOST_OF_ALL.saturating_sub(spent.by_all))
     }
 
     fn spend(self, time: Duration) {

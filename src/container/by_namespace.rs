@@ -34,7 +34,7 @@ const HELPERS: [&str; 1] = ["xdg-dbus-proxy"];
 type FileId = ((u32, u32), u64);
 
 /// Namespaces and root directory of a process that differ from the host's.
-pub(super) struct Own {
+pub(super) struct OwnNamespaces {
     pid_ns: Option<u64>,
     net_ns: Option<u64>,
     /// Its root directory differs from the host's. Not checked if the pid namespace differs: that suffices.
@@ -82,7 +82,7 @@ impl ByNamespace {
     }
 
     /// What of the process differs from the host; None for most processes.
-    pub(super) fn look(&self, proc: &ProcRoot, pid: Pid, space: PidNs) -> Option<Own> {
+    pub(super) fn own_namespaces(&self, proc: &ProcRoot, pid: Pid, space: PidNs) -> Option<OwnNamespaces> {
         let pid_ns = match space {
             PidNs::Procs => None,
             PidNs::Own => other(namespace(proc, pid, Kind::Pid), self.host.pid_ns),
@@ -92,7 +92,7 @@ impl ByNamespace {
         let root = pid_ns.is_none() && root_of(proc, pid).is_some_and(is_other);
         let net_ns = || namespace(proc, pid, Kind::Net).filter(|id| self.net_names.contains_key(id));
         let net_ns = if self.net_names.is_empty() { None } else { other(net_ns(), self.host.net_ns) };
-        let own = Own { pid_ns, net_ns, root };
+        let own = OwnNamespaces { pid_ns, net_ns, root };
         (own.pid_ns.is_some() || own.root || own.net_ns.is_some()).then_some(own)
     }
 
@@ -102,28 +102,29 @@ impl ByNamespace {
     }
 
     /// The most containers that share a namespace, as those of a pod do. Any number of state files can name one process.
-    const MOST_OF_ONE: usize = 64;
+    const MOST_SHARING: usize = 64;
 
     pub(super) fn fill(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
         let known = self.known.get_or_insert_default();
-        let add = |there: &mut Vec<Rc<Container>>, container: &Rc<Container>| {
-            if there.len() < Self::MOST_OF_ONE {
-                there.push(container.clone());
+        let add = |list: &mut Vec<Rc<Container>>, container: &Rc<Container>| {
+            if list.len() < Self::MOST_SHARING {
+                list.push(container.clone());
             }
         };
         let mut by_init: HashMap<Pid, usize> = HashMap::default();
         for container in containers {
-            let named = container.init.map_or(0, |init| {
-                let named = by_init.entry(init).or_default();
-                *named += 1;
-                *named
+            let same_init = container.init.map_or(0, |init| {
+                let count = by_init.entry(init).or_default();
+                *count += 1;
+                *count
             });
-            if named > Self::MOST_OF_ONE && container.owner != 0 {
+            if same_init > Self::MOST_SHARING && container.owner != 0 {
                 continue;
             }
             let id_of = |kind: Kind| {
-                let noted = container.namespaces.iter().find(|(noted, _)| *noted == kind).map(|(_, id)| *id);
-                noted.or_else(|| namespace(proc, container.init?, kind))
+                let recorded =
+                    container.namespaces.iter().find(|(recorded, _)| *recorded == kind).map(|(_, id)| *id);
+                recorded.or_else(|| namespace(proc, container.init?, kind))
             };
             // A state file confirms only namespaces of its owner, and none that the process merely entered.
             let is_owners =
@@ -142,7 +143,7 @@ impl ByNamespace {
     }
 
     /// The container with these namespaces that has a state file.
-    pub(super) fn with_state(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
+    pub(super) fn with_state(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Option<Tag> {
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
         let container = self.known.as_mut()?.find(proc, pid, own, mnt_ns)?;
         // The state file names the init process; the others share its namespaces.
@@ -152,7 +153,7 @@ impl ByNamespace {
     }
 
     /// The container that only the kernel shows, as it has no state file.
-    pub(super) fn without_state(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
+    pub(super) fn without_state(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Option<Tag> {
         if own.pid_ns.is_none() && !own.root {
             let name = self.net_names.get(&own.net_ns?)?.clone();
             let make = || Container {
@@ -180,8 +181,9 @@ impl ByNamespace {
             }
         };
         // If no known program created the container, skip the check of each process.
-        let may_help = container.runtime != Runtime::Anon || own.pid_ns.is_none();
-        if may_help && HELPERS.iter().any(|helper| program(proc, &self.files, pid).as_deref() == Some(helper))
+        let may_be_helper = container.runtime != Runtime::Anon || own.pid_ns.is_none();
+        if may_be_helper
+            && HELPERS.iter().any(|helper| program(proc, &self.files, pid).as_deref() == Some(helper))
         {
             return None;
         }
@@ -190,7 +192,7 @@ impl ByNamespace {
 
     /// Describes a container without a state file: the runtime, from the program of an ancestor process, and its init
     /// process.
-    fn describe(&self, proc: &ProcRoot, pid: Pid, own: &Own, id: &str) -> Container {
+    fn describe(&self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces, id: &str) -> Container {
         let (maker, init) = self.find_maker_and_init(proc, pid, own);
         let init = init.or_else(|| first_child(proc, pid, id)).or(own.pid_ns.is_none().then_some(pid));
         let (runtime, identified_by) = match maker {
@@ -229,24 +231,28 @@ impl ByNamespace {
         &self,
         proc: &ProcRoot,
         pid: Pid,
-        own: &Own,
+        own: &OwnNamespaces,
     ) -> (Option<(Runtime, Pid)>, Option<Pid>) {
         let (mut maker, mut init) = (None, None);
-        let mut at = pid;
+        let mut current = pid;
         for _ in 0..64 {
-            let Ok(status) = proc.read(at, "status").map(|text| Status::parse(&text)) else { break };
+            let Ok(status) = proc.read(current, "status").map(|text| Status::parse(&text)) else { break };
             let own_pid_ns = status.nspid.len() > 1;
-            let inside = own_pid_ns || self.look(proc, at, PidNs::Procs).is_some_and(|own| own.root);
-            if own_pid_ns && status.nspid.last() == Some(&1) && namespace(proc, at, Kind::Pid) == own.pid_ns {
-                init = Some(at);
+            let inside =
+                own_pid_ns || self.own_namespaces(proc, current, PidNs::Procs).is_some_and(|own| own.root);
+            if own_pid_ns
+                && status.nspid.last() == Some(&1)
+                && namespace(proc, current, Kind::Pid) == own.pid_ns
+            {
+                init = Some(current);
             }
-            let program = program(proc, &self.files, at);
+            let program = program(proc, &self.files, current);
             let row = MAKERS.iter().find(|(name, _)| program.as_deref() == Some(name));
             if let Some((_, runtime)) = row {
-                maker = Some((*runtime, at));
+                maker = Some((*runtime, current));
             }
             match status.ppid {
-                Some(parent) if inside && parent > 0 => at = Pid::from_raw(parent),
+                Some(parent) if inside && parent > 0 => current = Pid::from_raw(parent),
                 _ => break,
             }
         }
@@ -263,8 +269,8 @@ impl Host {
             proc.read(kthreadd, "status").is_ok_and(|text| Status::parse(&text).kernel_thread);
         let host_pids = [is_kernel_thread.then_some(kthreadd), Some(Pid::from_raw(1))];
         let id = |kind| {
-            let own = || ns_inode(&proc.own(&Kind::link(kind)));
-            host_pids.into_iter().flatten().find_map(|pid| namespace(proc, pid, kind)).or_else(own)
+            let of_ctrbox = || ns_inode(&proc.own(&Kind::link(kind)));
+            host_pids.into_iter().flatten().find_map(|pid| namespace(proc, pid, kind)).or_else(of_ctrbox)
         };
         Host {
             pid_ns: id(Kind::Pid),
@@ -283,11 +289,12 @@ impl Host {
 
 /// Does ctrbox run in a container that shows the host's processes? Then its root directory is not the host's.
 fn ctrbox_is_in_container(proc: &ProcRoot) -> bool {
-    let own = std::fs::read(proc.own("cgroup")).unwrap_or_default();
+    let own_groups = std::fs::read(proc.own("cgroup")).unwrap_or_default();
     let first = proc.read(Pid::from_raw(1), "cgroup").unwrap_or_default();
     // In another cgroup namespace, paths of groups above its root begin with /..
-    let above = cgroup_lines(&first).any(|path| path.starts_with("/.."));
-    above || cgroup_lines(&own).flat_map(candidates).any(|candidate| candidate.distinctive)
+    let is_below_host_root = cgroup_lines(&first).any(|path| path.starts_with("/.."));
+    is_below_host_root
+        || cgroup_lines(&own_groups).flat_map(candidates).any(|candidate| candidate.distinctive)
 }
 
 impl ByNamespaces {
@@ -296,7 +303,7 @@ impl ByNamespaces {
         &mut self,
         proc: &ProcRoot,
         pid: Pid,
-        own: &Own,
+        own: &OwnNamespaces,
         mnt_ns: impl FnOnce() -> Option<u64>,
     ) -> Option<Rc<Container>> {
         let by_pid = own.pid_ns.and_then(|id| self.pid.get(&id)).map_or(&[][..], Vec::as_slice);
@@ -346,11 +353,11 @@ fn other(id: Option<u64>, hosts: Option<u64>) -> Option<u64> {
 fn first_child(proc: &ProcRoot, pid: Pid, pid_ns: &str) -> Option<Pid> {
     let text = proc.read(pid, &format!("task/{pid}/children")).ok()?;
     let children = text.split(|&b| b == b' ').filter_map(crate::proc::number).map(Pid::from_raw);
-    let own = |child: Pid| namespace(proc, child, Kind::Pid).is_some_and(|id| id.to_string() == pid_ns);
-    let first = |child: Pid| {
+    let is_in_ns = |child: Pid| namespace(proc, child, Kind::Pid).is_some_and(|id| id.to_string() == pid_ns);
+    let is_first = |child: Pid| {
         proc.read(child, "status").is_ok_and(|text| Status::parse(&text).nspid.last() == Some(&1))
     };
-    children.into_iter().find(|&child| own(child) && first(child))
+    children.into_iter().find(|&child| is_in_ns(child) && is_first(child))
 }
 
 /// The names of network namespaces that ip-netns(8) created, by inode.

@@ -156,7 +156,7 @@ impl<'a> Component<'a> {
         let claim = |stores, runtime, id, distinctive| Candidate { stores, runtime, id, group, distinctive };
         let form = FORMS.iter().find_map(|form| Some((form, form.id(self)?)));
         let is_name = is_name(self.name);
-        let own = if let Some((form, id)) = form {
+        let by_name = if let Some((form, id)) = form {
             Some(claim(form.stores, form.runtime, id, true))
         } else if let Some(id) = after_colons(self.name) {
             // A kubelet with the systemd driver and a runtime with the cgroupfs driver.
@@ -168,21 +168,21 @@ impl<'a> Component<'a> {
             is_name.then(|| claim(&[Store::Oci], Runtime::Runc, self.name.into(), false))
         };
         // So can that of containerd's own clients: /NAMESPACE/ID.
-        let pair = (is_name && self::is_name(self.parent))
+        let by_pair = (is_name && self::is_name(self.parent))
             .then(|| claim(&[Store::Containerd], Runtime::Containerd, self.pair.into(), false));
-        [own, pair]
+        [by_name, by_pair]
     }
 }
 
 impl Form {
     fn id<'a>(&self, component: &Component<'a>) -> Option<Cow<'a, str>> {
-        let here = match self.after {
+        let position_matches = match self.after {
             After::Anything => true,
             After::Is(name) => component.parent == name,
             After::Begins(name) => component.parent.len() > name.len() && component.parent.starts_with(name),
             After::Below(name) => component.grandparent == name,
         };
-        let id = component.name.strip_prefix(self.prefix).filter(|_| here)?;
+        let id = component.name.strip_prefix(self.prefix).filter(|_| position_matches)?;
         self.shape.read(id.strip_suffix(self.suffix)?)
     }
 }

@@ -170,7 +170,7 @@ pub struct Container {
     /// The start time of that process, in clock ticks since boot, if the state file has it.
     pub init_start: Option<u64>,
     /// The time at which the PID was written, in seconds since 1970. A process that started later is another one.
-    pub init_noted: Option<i64>,
+    pub init_written: Option<i64>,
     /// The path of the OCI `config.json` that it was started with, if the state file leads to one.
     pub config: Option<String>,
     /// Its namespaces, from the state file. Some runtimes write nothing else.
@@ -199,7 +199,7 @@ impl Container {
             owner: 0,
             init: None,
             init_start: None,
-            init_noted: None,
+            init_written: None,
             config: None,
             namespaces: Vec::new(),
             identified_by: IdentifiedBy::State,
@@ -216,7 +216,7 @@ impl Container {
     }
 
     /// Can it run although its state file names no process? LXC and snapd write no PID.
-    fn runs_without_init_noted(&self) -> bool {
+    fn runs_without_known_init(&self) -> bool {
         matches!(self.runtime, Runtime::Incus | Runtime::Lxc | Runtime::Lxd | Runtime::Snap)
     }
 

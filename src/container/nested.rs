@@ -49,7 +49,7 @@ impl Nested {
         Some(Rc::new(Container {
             init: None,
             init_start: None,
-            init_noted: None,
+            init_written: None,
             namespaces: Vec::new(),
             owner: outer.owner, // root inside is the owner of the outer container
             outer: Some(outer.clone()),

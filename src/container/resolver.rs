@@ -243,12 +243,13 @@ impl<'a> Resolver<'a> {
     fn resolve_by_namespace(&mut self, pid: Pid, pid_ns: PidNs, claimed: bool) -> Option<Tag> {
         let mut by_namespace =
             self.by_namespace.take().unwrap_or_else(|| ByNamespace::new(self.proc, self.files));
-        let answer = by_namespace.look(self.proc, pid, pid_ns).and_then(|own| {
+        let answer = by_namespace.own_namespaces(self.proc, pid, pid_ns).and_then(|own| {
             if !by_namespace.is_filled() {
                 by_namespace.fill(self.proc, &self.all_with_state());
             }
-            let recorded = by_namespace.with_state(self.proc, pid, &own);
-            recorded.or_else(|| if claimed { None } else { by_namespace.without_state(self.proc, pid, &own) })
+            let with_state = by_namespace.with_state(self.proc, pid, &own);
+            with_state
+                .or_else(|| if claimed { None } else { by_namespace.without_state(self.proc, pid, &own) })
         });
         self.by_namespace = Some(by_namespace);
         answer
@@ -292,13 +293,13 @@ impl<'a> Resolver<'a> {
             if outer.as_ref().is_some_and(|outer| outer.chain().count() == Self::DEEPEST) {
                 break;
             }
-            let here = self.verified(&candidate).map(|container| nest(&container, outer.as_ref()));
-            let here = here.or_else(|| self.inside(outer.as_ref()?, &candidate));
+            let found = self.verified(&candidate).map(|container| nest(&container, outer.as_ref()));
+            let found = found.or_else(|| self.nested_container(outer.as_ref()?, &candidate));
             // Two components can have the id of one container: count it once.
-            if outer.as_ref().zip(here.as_ref()).is_some_and(|(outer, here)| outer.id == here.id) {
+            if outer.as_ref().zip(found.as_ref()).is_some_and(|(outer, found)| outer.id == found.id) {
                 continue;
             }
-            match here {
+            match found {
                 Some(container) => outer = Some(container),
                 None if candidate.distinctive => outer = Some(Rc::new(unverified(&candidate, outer))),
                 None => {}
@@ -311,17 +312,21 @@ impl<'a> Resolver<'a> {
     fn verified(&mut self, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
         candidate.stores.iter().find_map(|&store| {
             let known = self.lookup(store, &candidate.id);
-            let mut here = known.iter().filter(|known| {
-                let there = known.groups.iter().any(|group| group == candidate.group);
-                there || is_in_runtime_group(candidate, &known.container)
+            let mut confirmed = known.iter().filter(|known| {
+                let in_group = known.groups.iter().any(|group| group == candidate.group);
+                in_group || is_in_runtime_group(candidate, &known.container)
             });
             // Two containers in one group: their namespaces decide.
-            here.next().filter(|_| here.next().is_none()).map(|known| known.container.clone())
+            confirmed.next().filter(|_| confirmed.next().is_none()).map(|known| known.container.clone())
         })
     }
 
     /// The container of a candidate, from a state file inside the container around it.
-    fn inside(&mut self, outer: &Rc<Container>, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
+    fn nested_container(
+        &mut self,
+        outer: &Rc<Container>,
+        candidate: &Candidate<'_>,
+    ) -> Option<Rc<Container>> {
         // A name that is any word is too weak here: it would look up every group of an init system inside.
         if outer.identified_by == IdentifiedBy::Cgroup
             || !(candidate.distinctive || candidate.stores.contains(&Store::Docker))
@@ -346,9 +351,9 @@ impl<'a> Resolver<'a> {
         if let Some(known) = cache.known.get(id) {
             return known.clone();
         }
-        let records = cache.reader.load(self.files, id);
-        let unknown = records.is_empty();
-        let claims = records.into_iter().filter_map(|container| self.check(container));
+        let loaded = cache.reader.load(self.files, id);
+        let unknown = loaded.is_empty();
+        let claims = loaded.into_iter().filter_map(|container| self.check(container));
         let known: Rc<[Checked]> = claims.collect();
         let cache = &mut self.caches[store as usize];
         // Every component of a group's path is looked up, and users create groups of any name.
@@ -375,7 +380,7 @@ impl<'a> Resolver<'a> {
         let alive = match container.init {
             Some(init) => verify::is_running(self.proc, init, &container, &groups),
             // LXC writes the PID to no file; the group identifies it.
-            None => container.runs_without_init_noted(),
+            None => container.runs_without_known_init(),
         };
         (alive && files.keep(&container.id, container.size()))
             .then(|| Checked { container: Rc::new(container), groups })

@@ -170,15 +170,15 @@ fn matches_in_rank(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
     if let Some(service) = word.strip_prefix("compose:") {
         return find(&|container| container.compose_service().as_deref() == Some(service));
     }
-    let whole = find_any(&|container| container.label() == typed);
+    let same_label = find_any(&|container| container.label() == typed);
     let exact = |container: &Container| container.name.as_deref() == Some(name) || container.id == name;
     // RUNTIME:NAME as ctr-ps prints it means exactly that container, even if other names end in the same part.
-    if whole.len() == 1 {
-        return whole;
+    if same_label.len() == 1 {
+        return same_label;
     }
     let named = |container: &Container| {
-        let own = container.name.as_deref().unwrap_or_default();
-        own == name || own.rsplit('/').next() == Some(name)
+        let full_name = container.name.as_deref().unwrap_or_default();
+        full_name == name || full_name.rsplit('/').next() == Some(name)
     };
     let of_pod = |container: &Container| container.pod_name().as_deref() == Some(name);
     let begins = |container: &Container| name.len() >= SHORTEST_ID && container.id.starts_with(name);
@@ -278,7 +278,7 @@ impl<'a> Lookup<'a> {
     /// The process of a target: for a container its init process. With a pidfd if the kernel supports it.
     pub(crate) fn held(&self, proc: &ProcRoot, target: &Target) -> Result<Held> {
         match target {
-            Target::Pid { pid, inode } => numbered(*pid, *inode),
+            Target::Pid { pid, inode } => by_pid(*pid, *inode),
             Target::Container(word) => {
                 let files = Files::new(Path::new("/"))?;
                 self.process(&mut Resolver::new(proc, &files), word)
@@ -420,23 +420,23 @@ fn ended(container: &Container) -> anyhow::Error {
 /// The process that has `cpid` in the pid namespace of a container's init.
 fn in_container(resolver: &mut Resolver<'_>, container: &Container, init: &Held, cpid: i32) -> Result<Held> {
     let proc = resolver.proc().clone();
-    let there = namespace(&proc, init.pid, Kind::Pid);
+    let init_pid_ns = namespace(&proc, init.pid, Kind::Pid);
     // The namespace was read by PID, so check that the PID still means the init process.
     if init.pidfd.as_ref().is_some_and(|pidfd| ns::still(pidfd).is_err()) {
         return Err(ended(container));
     }
-    let mut is_it = |pid: Pid| {
+    let mut is_wanted = |pid: Pid| {
         let status = proc.read(pid, "status").map(|text| Status::parse(&text)).unwrap_or_default();
-        let numbered = status.nspid.last() == Some(&cpid);
+        let has_cpid = status.nspid.last() == Some(&cpid);
         // A container that shares the pid namespace of proc shares it with all processes of the host.
-        let own = status.nspid.len() > 1;
-        numbered
-            && there.is_some()
-            && namespace(&proc, pid, Kind::Pid) == there
-            && (own || pid == init.pid || is_member(resolver, container, pid))
+        let has_own_pid_ns = status.nspid.len() > 1;
+        has_cpid
+            && init_pid_ns.is_some()
+            && namespace(&proc, pid, Kind::Pid) == init_pid_ns
+            && (has_own_pid_ns || pid == init.pid || is_member(resolver, container, pid))
     };
-    let pid = Scan::pids(&proc)?.into_iter().find(|&pid| is_it(pid));
-    let held = pid.map(|pid| Held { pid, pidfd: ns::pidfd(pid) }).filter(|held| is_it(held.pid));
+    let pid = Scan::pids(&proc)?.into_iter().find(|&pid| is_wanted(pid));
+    let held = pid.map(|pid| Held { pid, pidfd: ns::pidfd(pid) }).filter(|held| is_wanted(held.pid));
     held.ok_or_else(|| no_process(container, cpid))
 }
 
@@ -452,10 +452,11 @@ pub(crate) fn no_process(container: &Container, cpid: i32) -> anyhow::Error {
 }
 
 /// A process by PID. If an inode is given, its pidfd must have that inode.
-fn numbered(pid: Pid, inode: Option<u64>) -> Result<Held> {
+fn by_pid(pid: Pid, inode: Option<u64>) -> Result<Held> {
     let pidfd = ns::pidfd(pid);
-    let is = |inode: u64| pidfd.as_ref().is_some_and(|fd| fstat(fd).is_ok_and(|stat| stat.st_ino == inode));
-    if inode.is_some_and(|inode| !is(inode)) {
+    let has_inode =
+        |inode: u64| pidfd.as_ref().is_some_and(|fd| fstat(fd).is_ok_and(|stat| stat.st_ino == inode));
+    if inode.is_some_and(|inode| !has_inode(inode)) {
         return Err(anyhow::Error::from(Errno::ESRCH)
             .context(format!("failed to obtain a valid file descriptor for PID {pid}")));
     }

@@ -42,14 +42,14 @@ fn without_namespace(id: &str) -> &str {
 /// the start time must confirm the process.
 pub(super) fn is_running(proc: &ProcRoot, init: Pid, container: &Container, groups: &[String]) -> bool {
     belongs_to_owner(proc, init, container.owner)
-        && container.init_start.is_none_or(|noted| start_time(proc, init) == Some(noted))
+        && container.init_start.is_none_or(|start| start_time(proc, init) == Some(start))
         && has_namespaces(proc, init, container)
         && (!groups.is_empty() || start_time_confirms(proc, init, container))
 }
 
 fn start_time_confirms(proc: &ProcRoot, init: Pid, container: &Container) -> bool {
-    let before = |noted| start_time(proc, init).is_some_and(|start| began_before(proc, start, noted));
-    container.init_start.is_some() || container.init_noted.is_some_and(before)
+    let before = |written| start_time(proc, init).is_some_and(|start| started_before(proc, start, written));
+    container.init_start.is_some() || container.init_written.is_some_and(before)
 }
 
 /// The start time of a process, in clock ticks since boot: field 22 of its stat. The name before it can contain any
@@ -61,14 +61,15 @@ pub(super) fn start_time(proc: &ProcRoot, pid: Pid) -> Option<u64> {
 }
 
 /// Both times have a resolution of a second, and the boot time can be off by one.
-fn began_before(proc: &ProcRoot, start: u64, noted: i64) -> bool {
+fn started_before(proc: &ProcRoot, start: u64, written: i64) -> bool {
     const TICKS: u64 = 100; // USER_HZ, on every architecture that Rust knows
     let boot = std::fs::read(proc.path().join("stat")).ok().and_then(|text| {
         let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"btime "))?;
         number::<i64>(line)
     });
-    let began = i64::try_from(start / TICKS).ok().zip(boot).and_then(|(start, boot)| boot.checked_add(start));
-    began.is_some_and(|began| began <= noted.saturating_add(2))
+    let started =
+        i64::try_from(start / TICKS).ok().zip(boot).and_then(|(start, boot)| boot.checked_add(start));
+    started.is_some_and(|started| started <= written.saturating_add(2))
 }
 
 fn has_namespaces(proc: &ProcRoot, pid: Pid, container: &Container) -> bool {
@@ -127,8 +128,8 @@ mod tests {
         let proc = ProcRoot::default();
         let this = Pid::this();
         let start = start_time(&proc, this).expect("own stat");
-        let with = |init_start, init_noted| {
-            let container = Container { init_start, init_noted, ..Container::new(Runtime::Runc, "x") };
+        let with = |init_start, init_written| {
+            let container = Container { init_start, init_written, ..Container::new(Runtime::Runc, "x") };
             is_running(&proc, this, &container, &[])
         };
         assert!(with(Some(start), None));

@@ -82,8 +82,8 @@ impl Users {
 
     #[must_use]
     pub fn get(&self, uid: u32) -> Option<&User> {
-        let at = self.all.binary_search_by_key(&uid, |(uid, _)| *uid).ok()?;
-        self.all.get(at).map(|(_, user)| user)
+        let index = self.all.binary_search_by_key(&uid, |(uid, _)| *uid).ok()?;
+        self.all.get(index).map(|(_, user)| user)
     }
 }
 

@@ -313,8 +313,8 @@ impl Files {
     /// The names in a state directory. None if it is empty, or if that user has too many state directories.
     pub fn state_dir(&self, path: &str) -> Option<Rc<Names>> {
         let names = self.names(path);
-        let there = names.more || !names.all.is_empty();
-        let counted = there && (names.counted.replace(true) || self.spend(path, Cost::StateDir, 1));
+        let has_entries = names.more || !names.all.is_empty();
+        let counted = has_entries && (names.counted.replace(true) || self.spend(path, Cost::StateDir, 1));
         counted.then_some(names)
     }
 
@@ -682,7 +682,7 @@ mod tests {
 
     #[test]
     fn state_directories_are_counted_once() {
-        let dir = Dir::new("places");
+        let dir = Dir::new("state-dirs");
         let me = nix::unistd::geteuid().as_raw();
         let root = Files::new(&dir.0).expect("a root");
         let files = root.of_user(me);

@@ -34,18 +34,18 @@ impl User {
 pub(crate) fn find(files: &Files) -> Vec<User> {
     const RUN: &str = "/run/user";
     // 4294967295 is (uid_t) -1, which is not a valid uid.
-    let is_users = |uid: &u32| *uid != 0 && *uid != u32::MAX;
-    let uid = |name: &String| number::<u32>(name.as_bytes()).filter(is_users);
-    let present: BTreeSet<u32> = files.list(RUN).iter().filter_map(uid).collect();
+    let is_valid = |uid: &u32| *uid != 0 && *uid != u32::MAX;
+    let uid = |name: &String| number::<u32>(name.as_bytes()).filter(is_valid);
+    let with_runtime_dir: BTreeSet<u32> = files.list(RUN).iter().filter_map(uid).collect();
     let passwd = files.read("/etc/passwd").unwrap_or_default();
-    let near = |home: &str| home.starts_with('/') && home != "/" && !files.may_hang(home);
-    let mut homes: BTreeMap<u32, String> = homes(&passwd).filter(|(_, home)| near(home)).collect();
+    let is_local_home = |home: &str| home.starts_with('/') && home != "/" && !files.may_hang(home);
+    let mut homes: BTreeMap<u32, String> = homes(&passwd).filter(|(_, home)| is_local_home(home)).collect();
     let has_data = |uid: u32, home: &str| {
         let data = format!("{home}/.local/share");
         !files.is_missing(&data) && files.of_user(uid).exists(&data)
     };
-    homes.retain(|uid, home| is_users(uid) && (present.contains(uid) || has_data(*uid, home)));
-    let all: BTreeSet<u32> = present.into_iter().chain(homes.keys().copied()).collect();
+    homes.retain(|uid, home| is_valid(uid) && (with_runtime_dir.contains(uid) || has_data(*uid, home)));
+    let all: BTreeSet<u32> = with_runtime_dir.into_iter().chain(homes.keys().copied()).collect();
     let user = |uid: u32| User { uid, home: homes.get(&uid).cloned(), run: format!("{RUN}/{uid}") };
     all.into_iter().take(MOST).map(user).collect()
 }

@@ -89,18 +89,18 @@ impl Spec {
 pub(super) struct Init {
     pub pid: Option<Pid>,
     pub start: Option<u64>,
-    pub noted: Option<i64>,
+    pub written: Option<i64>,
 }
 
 impl Init {
     /// From a file that contains only the PID.
     pub(super) fn from_file(files: &Files, path: &str) -> Option<Init> {
-        let (pid, noted) = files.number_dated(path).filter(|(pid, _)| *pid > 0)?;
-        Some(Init { pid: Some(Pid::from_raw(pid)), start: None, noted: Some(noted) })
+        let (pid, written) = files.number_dated(path).filter(|(pid, _)| *pid > 0)?;
+        Some(Init { pid: Some(Pid::from_raw(pid)), start: None, written: Some(written) })
     }
 
     pub(super) fn store_in(self, container: &mut Container) {
-        (container.init, container.init_start, container.init_noted) = (self.pid, self.start, self.noted);
+        (container.init, container.init_start, container.init_written) = (self.pid, self.start, self.written);
     }
 }
 
@@ -132,7 +132,7 @@ impl Runc {
     }
 
     pub(super) fn init(&self) -> Init {
-        Init { pid: pid(self.init_process_pid), start: self.init_process_start, noted: None }
+        Init { pid: pid(self.init_process_pid), start: self.init_process_start, written: None }
     }
 
     pub(super) fn bundle(&self) -> Option<&str> {
@@ -164,7 +164,7 @@ impl Crun {
     }
 
     pub(super) fn init(&self) -> Init {
-        Init { pid: pid(self.pid), start: self.start.filter(|&start| start > 0), noted: None }
+        Init { pid: pid(self.pid), start: self.start.filter(|&start| start > 0), written: None }
     }
 }
 
@@ -182,8 +182,8 @@ pub(super) struct Youki {
 impl Youki {
     pub(super) fn read(files: &Files, directory: &str, id: &str) -> Option<(Youki, Init)> {
         let path = format!("{directory}/{id}/state.json");
-        let (state, noted) = files.json_dated::<Youki>(&path)?;
-        let init = Init { pid: state.pid.and_then(pid), start: None, noted: Some(noted) };
+        let (state, written) = files.json_dated::<Youki>(&path)?;
+        let init = Init { pid: state.pid.and_then(pid), start: None, written: Some(written) };
         Some((state, init))
     }
 }

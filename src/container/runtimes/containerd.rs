@@ -66,9 +66,9 @@ impl StateReader for Containerd {
             Some((name, id)) => (Some(name), id),
             None => (None, id),
         };
-        let here = self.namespaces(files).with(id);
-        let here = here.filter(|namespace| name.is_none_or(|name| namespace.name == name));
-        here.filter_map(|namespace| namespace.load(id)).collect()
+        let found = self.namespaces(files).with(id);
+        let found = found.filter(|namespace| name.is_none_or(|name| namespace.name == name));
+        found.filter_map(|namespace| namespace.load(id)).collect()
     }
 }
 

@@ -110,13 +110,13 @@ fn container(storage: &Storage, directory: &str, id: &str) -> Option<Container> 
 /// The init process, from the state file of CRI-O, of conmon, or of the OCI runtime.
 fn init(storage: &Storage, directory: &str, id: &str) -> Init {
     let files = &storage.files;
-    let own = || {
+    let crio = || {
         let state: State = files.json(&storage.kept(directory, id, "state.json"))?;
         let pid = (state.pid > 0).then(|| Pid::from_raw(state.pid))?;
-        Some(Init { pid: Some(pid), start: state.start.parse().ok(), noted: None })
+        Some(Init { pid: Some(pid), start: state.start.parse().ok(), written: None })
     };
     let conmon = || Init::from_file(files, &storage.running(directory, id, "pidfile"));
     let crun = || Some(Crun::read(files, &format!("{}/crun", storage.runtimes), id)?.init());
     let runc = || Some(Runc::read(files, &format!("{}/runc", storage.runtimes), id)?.init());
-    own().or_else(conmon).or_else(crun).or_else(runc).unwrap_or_default()
+    crio().or_else(conmon).or_else(crun).or_else(runc).unwrap_or_default()
 }

@@ -178,7 +178,7 @@ impl StateDir {
         if self.owner != 0 {
             // A rootless container may have no control group that confirms it. (dockerd writes the file again later, so
             // for root's containers its time would be too weak.)
-            container.init_noted = Some(modified);
+            container.init_written = Some(modified);
         }
         Some(container)
     }

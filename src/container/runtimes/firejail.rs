@@ -30,7 +30,7 @@ fn container(files: &Files, id: &str) -> Option<Container> {
     let name = String::from_utf8_lossy(&name).trim_end().to_owned();
     let mut container = Container {
         name: Some(name).filter(|name| !name.is_empty()),
-        created: init.noted.map(rfc3339),
+        created: init.written.map(rfc3339),
         ..Container::new(Runtime::Firejail, id)
     };
     init.store_in(&mut container);

@@ -57,8 +57,8 @@ impl StateReader for Flatpak {
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let here = self.state_dirs(files).with(id).filter(|_| is_instance(id));
-        here.filter_map(|dir| container(dir, id)).collect()
+        let found = self.state_dirs(files).with(id).filter(|_| is_instance(id));
+        found.filter_map(|dir| container(dir, id)).collect()
     }
 }
 
@@ -81,7 +81,7 @@ fn is_instance(name: &str) -> bool {
 fn container(dir: &StateDir, id: &str) -> Option<Container> {
     let (files, directory) = (&dir.files, format!("{}/{id}", dir.directory));
     let path = format!("{directory}/bwrapinfo.json");
-    let (bwrap, noted) = files.json_dated::<Bwrap>(&path)?;
+    let (bwrap, written) = files.json_dated::<Bwrap>(&path)?;
     let info = files.read(&format!("{directory}/info")).unwrap_or_default();
     let info = String::from_utf8_lossy(&info);
     let namespaces =
@@ -89,10 +89,10 @@ fn container(dir: &StateDir, id: &str) -> Option<Container> {
     Some(Container {
         name: value(&info, "[Application]", "name"),
         image: value(&info, "[Application]", "runtime"),
-        created: Some(rfc3339(noted)),
+        created: Some(rfc3339(written)),
         owner: dir.owner,
         init: (bwrap.pid > 0).then(|| Pid::from_raw(bwrap.pid)),
-        init_noted: Some(noted),
+        init_written: Some(written),
         namespaces: namespaces.into_iter().filter_map(|(kind, id)| Some((kind, id?))).collect(),
         ..Container::new(Runtime::Flatpak, id)
     })
@@ -101,7 +101,7 @@ fn container(dir: &StateDir, id: &str) -> Option<Container> {
 /// A value in a section of an ini file.
 fn value(text: &str, section: &str, name: &str) -> Option<String> {
     let lines = text.lines().skip_while(|line| *line != section).skip(1);
-    let mut here = lines.take_while(|line| !line.starts_with('['));
-    let value = here.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let mut found = lines.take_while(|line| !line.starts_with('['));
+    let value = found.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     value.filter(|value| !value.is_empty()).map(str::to_owned)
 }

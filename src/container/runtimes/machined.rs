@@ -42,7 +42,7 @@ fn container(files: &Files, name: &str) -> Option<Container> {
         group: Some(name.to_owned()),
         created: micros.map(|micros| rfc3339(micros / 1_000_000)),
         init: leader.map(Pid::from_raw),
-        init_noted: files.modified(&path),
+        init_written: files.modified(&path),
         ..Container::new(runtime, id)
     })
 }

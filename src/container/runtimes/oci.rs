@@ -58,8 +58,8 @@ impl StateReader for Oci {
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let here = self.state_dirs(files).with(id).filter(|_| is_name(id));
-        here.filter_map(|dir| self.container(files, dir, id)).collect()
+        let found = self.state_dirs(files).with(id).filter(|_| is_name(id));
+        found.filter_map(|dir| self.container(files, dir, id)).collect()
     }
 }
 

@@ -229,11 +229,12 @@ fn container(storage: &Storage, all: &List, id: &str) -> Option<Container> {
         }
         Some(_) => None,
         None => {
-            let own: Buildah = storage.files.json(&storage.kept(&listed.directory, id, "buildah.json"))?;
+            let buildah: Buildah =
+                storage.files.json(&storage.kept(&listed.directory, id, "buildah.json"))?;
             container.runtime = Runtime::Buildah;
             container.engine = Runtime::Buildah.name();
-            container.name = own.name.or(container.name);
-            container.image = own.image;
+            container.name = buildah.name.or(container.name);
+            container.image = buildah.image;
             Some(container)
         }
     }

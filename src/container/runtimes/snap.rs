@@ -20,8 +20,8 @@ impl StateReader for Snap {
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
         let name = id.split('.').next().unwrap_or_default();
         let file = format!("{name}.mnt");
-        let there = files.names(NAMESPACES).may_have(&file);
-        let inode = there.then(|| files.inode(&format!("{NAMESPACES}/{file}"))).flatten();
+        let exists = files.names(NAMESPACES).may_have(&file);
+        let inode = exists.then(|| files.inode(&format!("{NAMESPACES}/{file}"))).flatten();
         let container = inode.map(|inode| Container {
             name: Some(name.to_owned()),
             namespaces: vec![(Kind::Mnt, inode)],

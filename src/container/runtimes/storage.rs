@@ -39,9 +39,9 @@ impl Storage {
 
     /// The storage of a user who is not root.
     pub(super) fn of_user(files: &Files, user: &User) -> Vec<Storage> {
-        let own = user.home(".config/containers/storage.conf");
+        let users_file = user.home(".config/containers/storage.conf");
         let mut configured =
-            own.map(|path| Settings::read(&files.of_user(user.uid), &[&path])).unwrap_or_default();
+            users_file.map(|path| Settings::read(&files.of_user(user.uid), &[&path])).unwrap_or_default();
         if configured.graph.is_none() {
             let for_all = Settings::read(files, &["/etc/containers/storage.conf"]);
             configured.graph = for_all.rootless;
@@ -87,8 +87,8 @@ impl Storage {
         runtimes: &str,
         owner: u32,
     ) -> Option<Storage> {
-        let there = !files.may_hang(graph);
-        let storage = there.then(|| Storage::new(files, graph, "", runtimes, owner))?;
+        let is_local = !files.may_hang(graph);
+        let storage = is_local.then(|| Storage::new(files, graph, "", runtimes, owner))?;
         storage.filter(|storage| storage.directories.iter().any(|known| known == directory))
     }
 
@@ -100,8 +100,8 @@ impl Storage {
 
     /// Can it contain files of that container?
     pub(super) fn may_have(&self, directory: &str, id: &str) -> bool {
-        let there = |root: &str| self.files.names(&format!("{root}/{directory}")).may_have(id);
-        there(&self.graph) || there(&self.run)
+        let has = |root: &str| self.files.names(&format!("{root}/{directory}")).may_have(id);
+        has(&self.graph) || has(&self.run)
     }
 
     /// The path of a file of a container that survives a reboot.
