@@ -53,7 +53,7 @@ impl<'a> Facts<'a> {
 
     /// A field of `/proc/PID/status`.
     pub(super) fn field_of(&self, pid: Pid, name: &str) -> Option<String> {
-        field(&self.text(&self.proc.of(pid, "status"))?, name).map(str::to_owned)
+        field(&self.text(&self.proc.path_of(pid, "status"))?, name).map(str::to_owned)
     }
 
     pub(super) fn euid(&self) -> Option<u32> {

@@ -45,7 +45,7 @@ fn namespaces(case: &Case<'_>) -> Vec<(Kind, OwnedFd)> {
         Operation::Process { kinds, .. } => {
             let Some(pid) = pid(case) else { return Vec::new() };
             let open =
-                |&kind: &Kind| Some((kind, ns::open_file(&case.facts.proc.of(pid, &kind.link())).ok()?));
+                |&kind: &Kind| Some((kind, ns::open_file(&case.facts.proc.path_of(pid, &kind.link())).ok()?));
             kinds.iter().filter_map(open).collect()
         }
         _ => Vec::new(),
@@ -65,7 +65,7 @@ pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
         return matches!(case.operation, Operation::Process { .. })
             .then(|| Sure("the target has ended".to_owned()));
     };
-    if !case.facts.proc.of(pid, "").exists() {
+    if !case.facts.proc.path_of(pid, "").exists() {
         let words = match (case.operation, hides(case)) {
             (Operation::Process { .. }, _) => "the target has ended".to_owned(),
             (_, true) => return None, // it may exist: see `hidden`
@@ -99,7 +99,7 @@ fn hides(case: &Case<'_>) -> bool {
 
 pub(super) fn hidden(case: &Case<'_>) -> Option<Finding> {
     let pid = pid(case)?;
-    Some(match hides(case) && !case.facts.proc.of(pid, "").exists() {
+    Some(match hides(case) && !case.facts.proc.path_of(pid, "").exists() {
         true => Perhaps(format!("process {pid} is hidden: /proc is mounted with hidepid; be root")),
         false => No,
     })
@@ -187,7 +187,7 @@ pub(super) fn stronger(case: &Case<'_>) -> Option<Finding> {
 /// A process reads the outer ids of another's map as ids of its own user namespace. For a process in the same user
 /// namespace the kernel shows the same map; for one below, outer ids that exist here.
 fn stands_above(case: &Case<'_>, pid: Pid) -> Option<bool> {
-    let target = case.facts.text(&case.facts.proc.of(pid, "uid_map"))?;
+    let target = case.facts.text(&case.facts.proc.path_of(pid, "uid_map"))?;
     let own = case.facts.text(&case.facts.proc.own("uid_map"))?;
     let ids = Range::identity_of(own.as_bytes());
     let foreign = |line: Extent| !covered(&ids, &Range { inner: None, outer: line.outer, count: line.count });

@@ -70,7 +70,7 @@ pub(crate) fn same_user_ns(proc: &ProcRoot, pid: Pid) -> Result<bool> {
         Ok::<_, anyhow::Error>((meta.dev(), meta.ino()))
     };
     let link = Kind::User.link();
-    Ok(id(&proc.of(pid, &link))? == id(&proc.own(&link))?)
+    Ok(id(&proc.path_of(pid, &link))? == id(&proc.own(&link))?)
 }
 
 /// setns(2) accepts a pidfd since Linux 5.8; pidfds exist since 5.3.
@@ -247,7 +247,7 @@ pub(crate) fn mask(kinds: &[Kind]) -> c_int {
 #[must_use]
 pub(crate) fn hostname(proc: &ProcRoot, pid: Pid) -> Option<String> {
     let home = open_file(&ProcRoot::default().own(&Kind::Uts.link())).ok()?;
-    let there = open_file(&proc.of(pid, &Kind::Uts.link())).ok()?;
+    let there = open_file(&proc.path_of(pid, &Kind::Uts.link())).ok()?;
     sys::setns(&there, Kind::Uts.flag()).ok()?;
     let name = nix::unistd::gethostname();
     sys::setns(&home, Kind::Uts.flag()).ok()?;

@@ -119,7 +119,8 @@ fn one_warning_and_ids_when_the_limit_is_reached() {
     let line = lines.find(|line| line.split_whitespace().next() == Some("100")).expect("the process");
     assert!(line.ends_with(&shown), "{line}");
     let errors = stderr(&output);
-    let limits = errors.lines().filter(|line| line.contains("limit for the records of user 1234 reached"));
+    let limits =
+        errors.lines().filter(|line| line.contains("limit for the state files of user 1234 reached"));
     assert_eq!(limits.count(), 1, "{errors}");
 }
 

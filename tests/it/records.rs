@@ -71,7 +71,7 @@ fn a_container_inside_of_a_container_by_the_records_inside() {
     assert_eq!(chain, ["k8s:prod/shop/web", "docker:node"]);
     // The PIDs in there are others: 77 of the host is nobody's.
     layout.process(77, 0, "/", START);
-    assert_eq!(layout.tag(77).map(|tag| tag.how), Some(IdentifiedBy::Anonymous));
+    assert_eq!(layout.tag(77).map(|tag| tag.identified_by), Some(IdentifiedBy::Anonymous));
 }
 
 // --- who may say what --------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ fn warnings_do_not_quote_files() {
     layout.file(&path, r#"{"Name":["SECRET"],"State":"SECRET"}"#);
     let problems = layout.look(|resolver| {
         let text = format!("0::/system.slice/docker-{WEB}.scope\n");
-        resolver.of(nix::unistd::Pid::from_raw(100), text.as_bytes(), false);
+        resolver.resolve(nix::unistd::Pid::from_raw(100), text.as_bytes(), false);
         resolver.problems()
     });
     assert_eq!(problems.len(), 1, "{problems:?}");

@@ -66,7 +66,7 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
         if identity.kernel_thread && !wanted.selection.may_be_kernels(pid.as_raw()) {
             continue;
         }
-        let cannot = || format!("cannot read {}", proc.of(pid, "cgroup").display());
+        let cannot = || format!("cannot read {}", proc.path_of(pid, "cgroup").display());
         let tag = whose.tag(pid, &identity).with_context(cannot)?;
         list.push(Process {
             pid: pid.as_raw(),
@@ -75,7 +75,7 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
             uid: identity.euid,
             kernel_thread: identity.kernel_thread,
             container: tag.as_ref().map(|tag| containers.number(&tag.container)),
-            how: tag.map(|tag| tag.how),
+            how: tag.map(|tag| tag.identified_by),
             via: None,
             command: 0..0,
             details: None,
@@ -123,20 +123,20 @@ impl Tagger<'_> {
                 return Ok(Some(tag.clone()));
             }
             if let Some(text) = self.texts.get(&group.0) {
-                return Ok(self.resolver.of_in(pid, text, space));
+                return Ok(self.resolver.resolve_in(pid, text, space));
             }
         }
         let text = match self.identify.scan.read(pid, "cgroup") {
             Err(errno) if broken(errno) => return Err(errno),
             read => read.unwrap_or_default(),
         };
-        let tag = self.resolver.of_in(pid, text, space);
+        let tag = self.resolver.resolve_in(pid, text, space);
         if identity.group.is_some() {
             // Where there is the unified hierarchy only.
             let alone = text.starts_with(b"0::") && cgroup::parse(text).count() == 1;
             let sure = tag.as_ref().filter(|tag| is_of_group(tag));
             // If the unified one says the same, so neither another has more to say, nor namespaces did.
-            let mut same = || self.resolver.of_unified(text).as_ref() == sure;
+            let mut same = || self.resolver.resolve_unified(text).as_ref() == sure;
             let sure = sure.filter(|_| same());
             if alone || sure.is_some() {
                 let text = alone.then(|| text.to_vec());

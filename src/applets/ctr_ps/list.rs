@@ -156,7 +156,7 @@ impl<'a> List<'a> {
                 Some(user) => Value::Bytes(user.name.as_slice().into()),
                 None => Value::owned(container.owner.to_string()),
             },
-            (Id::IdentifiedBy, _) => Value::text(IdentifiedBy::name(container.how)),
+            (Id::IdentifiedBy, _) => Value::text(IdentifiedBy::name(container.identified_by)),
             (Id::Labels, Form::People) if container.labels.is_empty() => Value::None,
             _ => of_container(id, container),
         }

@@ -72,7 +72,7 @@ impl<'a> Cells<'a> {
         match id {
             Id::Ns => Some(namespace.inode.to_string()),
             Id::Type => Some(namespace.kind.proc_name().to_owned()),
-            Id::Path => pid.map(|pid| self.proc.of(pid, &namespace.kind.link()).display().to_string()),
+            Id::Path => pid.map(|pid| self.proc.path_of(pid, &namespace.kind.link()).display().to_string()),
             Id::Nprocs => Some(namespace.nprocs.to_string()),
             Id::Pid => pid.map(|pid| pid.to_string()),
             Id::Ppid => self.person(pid?).ppid.map(|ppid| ppid.to_string()),
@@ -158,7 +158,7 @@ impl<'a> Cells<'a> {
             }
             _ => comm,
         };
-        let uid = std::fs::metadata(self.proc.of(pid, "")).ok().map(|meta| meta.uid());
+        let uid = std::fs::metadata(self.proc.path_of(pid, "")).ok().map(|meta| meta.uid());
         Person { uid, ppid, command: smartcols::cell(&command) }
     }
 
@@ -180,7 +180,7 @@ impl<'a> Cells<'a> {
         let ask = || {
             let mut scan = self.scan.borrow_mut();
             let own_pid_ns = Status::parse(scan.read(pid, "status").ok()?).nspid.len() > 1;
-            let tag = self.resolver.borrow_mut().of(pid, scan.read(pid, "cgroup").ok()?, own_pid_ns);
+            let tag = self.resolver.borrow_mut().resolve(pid, scan.read(pid, "cgroup").ok()?, own_pid_ns);
             tag.map(|tag| tag.container)
         };
         self.containers.borrow_mut().entry(pid).or_insert_with(ask).clone()

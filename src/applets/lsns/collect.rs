@@ -109,7 +109,7 @@ pub(super) fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<std::i
         }
     }
     if let Some((pid, errno)) = walk.broken {
-        let path = proc.of(pid, "ns");
+        let path = proc.path_of(pid, "ns");
         return Err(errno).with_context(|| format!("cannot read {}", path.display()));
     }
     let mut found = walk.found;
@@ -327,9 +327,9 @@ impl Namespace {
     #[must_use]
     pub(super) fn open(&self, proc: &ProcRoot) -> Option<OwnedFd> {
         let file = |path: PathBuf| ns::open_file(&path).ok();
-        let of_member = self.members.first().and_then(|pid| file(proc.of(*pid, &self.kind.link())));
+        let of_member = self.members.first().and_then(|pid| file(proc.path_of(*pid, &self.kind.link())));
         of_member.or_else(|| self.mounts.iter().find_map(|path| held(path))).or_else(|| match &self.holder {
-            Some(Holder::Descriptor { pid, fd }) => held(&proc.of(*pid, &format!("fd/{fd}"))),
+            Some(Holder::Descriptor { pid, fd }) => held(&proc.path_of(*pid, &format!("fd/{fd}"))),
             Some(Holder::Socket { namespace, .. }) => namespace.as_fd().try_clone_to_owned().ok(),
             None => self.implicit.as_ref()?.try_clone().ok(),
         })

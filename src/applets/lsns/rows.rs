@@ -129,7 +129,7 @@ fn shown(proc: &ProcRoot, request: &Request, found: &Found, task: Option<Pid>) -
 fn of_task(proc: &ProcRoot, pid: Pid) -> Result<HashSet<(Kind, u64)>> {
     let mut all = HashSet::default();
     for kind in Kind::ALL {
-        let path = proc.of(pid, &kind.link());
+        let path = proc.path_of(pid, &kind.link());
         match std::fs::read_link(&path).map_err(|error| (error.raw_os_error().map(Errno::from_raw), error)) {
             Err((Some(errno), error)) if broken(errno) => {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));

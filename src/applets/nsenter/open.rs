@@ -88,13 +88,13 @@ pub(super) fn open_all(
 ) -> Result<Opened> {
     let pid = target.as_ref().map(|held| held.pid);
     let number_is_held = pid.filter(|_| target.as_ref().is_some_and(|held| held.pidfd.is_none()));
-    let held_by_proc = number_is_held.and_then(|pid| ns::open_file(&proc.of(pid, "")).ok());
+    let held_by_proc = number_is_held.and_then(|pid| ns::open_file(&proc.path_of(pid, "")).ok());
     let mut opened = Opened { label: security_context(proc, request, pid)?, ..Opened::default() };
     open_namespaces(proc, request, target, &mut opened)?;
 
     let of_target = |file: &str| -> Result<PathBuf> {
         let pid = pid.ok_or_else(|| anyhow!("neither filename nor target pid supplied for {file}"))?;
-        Ok(proc.of(pid, file))
+        Ok(proc.path_of(pid, file))
     };
     // A container's own working directory is in its own root.
     let (root, wd) = match (request.as_container, &request.root, &request.wd) {
@@ -115,7 +115,7 @@ pub(super) fn open_all(
         open_environment(proc, &of_target("environ")?, &mut opened)?;
     }
     if [request.uid, request.gid].iter().flatten().any(|id| matches!(id, Id::Follow)) {
-        let path = proc.of(pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?, "");
+        let path = proc.path_of(pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?, "");
         let meta = std::fs::metadata(&path).with_context(|| format!("cannot open {}", path.display()))?;
         opened.owner = (meta.uid(), meta.gid());
     }
@@ -213,7 +213,7 @@ fn program_tracer(
 fn namespace(proc: &ProcRoot, kind: Kind, request: &Request, pid: Option<Pid>) -> Result<Option<OwnedFd>> {
     match (request.files.iter().find(|(other, _)| *other == kind), pid) {
         (Some((_, fd)), _) => Ok(Some(fd.try_clone()?)),
-        (None, Some(pid)) => ns::open_file(&proc.of(pid, &kind.link())).map(Some),
+        (None, Some(pid)) => ns::open_file(&proc.path_of(pid, &kind.link())).map(Some),
         (None, None) => Ok(None),
     }
 }
@@ -281,10 +281,11 @@ fn container_credentials(
     user_ns: bool,
 ) -> Result<ContainerCredentials> {
     let read = |file: &str| {
-        proc.read(pid, file).with_context(|| format!("cannot read {}", proc.of(pid, file).display()))
+        proc.read(pid, file).with_context(|| format!("cannot read {}", proc.path_of(pid, file).display()))
     };
-    let mut credentials = ProcessCredentials::parse(&read("status")?)
-        .ok_or_else(|| anyhow!("{} does not say who the process is", proc.of(pid, "status").display()))?;
+    let mut credentials = ProcessCredentials::parse(&read("status")?).ok_or_else(|| {
+        anyhow!("{} does not say who the process is", proc.path_of(pid, "status").display())
+    })?;
     let mut groups_denied = false;
     if user_ns {
         credentials.translate(&read("uid_map")?, &read("gid_map")?)?;
@@ -333,8 +334,8 @@ fn filter(name: &str, proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<
     let groups = proc.read(pid, "cgroup").map_err(|error| crate::errno::cause(&error))?;
     let status = proc.read(pid, "status").map_err(|error| crate::errno::cause(&error))?;
     let own_pid_ns = Status::parse(&status).nspid.len() > 1;
-    let known = |tag: &Tag| matches!(tag.how, IdentifiedBy::State | IdentifiedBy::Namespace);
-    let tag = resolver.of(pid, &groups, own_pid_ns).filter(known).ok_or_else(unknown)?;
+    let known = |tag: &Tag| matches!(tag.identified_by, IdentifiedBy::State | IdentifiedBy::Namespace);
+    let tag = resolver.resolve(pid, &groups, own_pid_ns).filter(known).ok_or_else(unknown)?;
     let profile = profile::seccomp(&files, &tag.container).ok_or_else(unknown)?;
     let cannot = |what: String| format!("its profile has {what}, which cannot be made anew");
     Filter::build(&profile).map(Some).map_err(cannot)
@@ -355,7 +356,7 @@ fn is_of_another_user(proc: &ProcRoot, pid: Pid) -> bool {
 
 /// Does this link of the process's directory in /proc say the same as the caller's own?
 fn shares(proc: &ProcRoot, pid: Pid, link: &str) -> bool {
-    match (std::fs::read_link(proc.own(link)), std::fs::read_link(proc.of(pid, link))) {
+    match (std::fs::read_link(proc.own(link)), std::fs::read_link(proc.path_of(pid, link))) {
         (Ok(own), Ok(other)) => own == other,
         _ => false,
     }
@@ -448,7 +449,7 @@ fn open_namespaces(
         }
         (_, Some(pid)) => {
             for kind in kinds {
-                opened.set.files.push((kind, ns::open_file(&proc.of(pid, &kind.link()))?));
+                opened.set.files.push((kind, ns::open_file(&proc.path_of(pid, &kind.link()))?));
             }
         }
         (_, None) => {}
@@ -466,7 +467,7 @@ fn user_parent(proc: &ProcRoot, opened: &Opened, pid: Option<Pid>) -> Result<Own
     }
     match (opened.set.files.first(), pid) {
         (Some((_, fd)), _) => ns::parent_user_ns(fd),
-        (None, Some(pid)) => ns::parent_user_ns(&ns::open_file(&proc.of(pid, &Kind::User.link()))?),
+        (None, Some(pid)) => ns::parent_user_ns(&ns::open_file(&proc.path_of(pid, &Kind::User.link()))?),
         (None, None) => Err(anyhow::Error::msg(NoTarget)),
     }
 }

@@ -140,7 +140,7 @@ fn write_maps(proc: &ProcRoot, pid: Pid, plan: &Plan) -> Outcome {
         .collect();
     if nix::unistd::getresuid()?.effective.is_root() {
         for (which, map) in maps {
-            idmap::write_map(&proc.of(pid, which.file()), which, map)?;
+            idmap::write_map(&proc.path_of(pid, which.file()), which, map)?;
         }
         return Ok(0);
     }
@@ -180,7 +180,7 @@ fn keep(proc: &ProcRoot, pid: Pid, request: &Request) -> Result<()> {
             Kind::Pid | Kind::Time => format!("{}_for_children", kind.link()),
             _ => kind.link(),
         };
-        let source = proc.of(pid, &link);
+        let source = proc.path_of(pid, &link);
         mount(Some(&source), file.as_os_str(), None::<&str>, MsFlags::MS_BIND, None::<&str>).with_context(
             || {
                 let words = format!("mount {} on {} failed", source.display(), Path::new(file).display());

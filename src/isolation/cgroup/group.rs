@@ -159,7 +159,7 @@ impl Hierarchies {
 
     /// The groups of a process, in every visible hierarchy.
     pub fn groups_of(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<Group>> {
-        let file = proc.of(pid, "cgroup");
+        let file = proc.path_of(pid, "cgroup");
         let text = std::fs::read(&file).with_context(|| format!("cannot open {}", file.display()))?;
         let found = parse(&text).filter_map(|membership| {
             let (hierarchy, path) = self.place(membership)?;

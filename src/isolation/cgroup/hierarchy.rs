@@ -86,7 +86,7 @@ impl Hierarchies {
 
     /// `cgroup.procs` of every group of `pid` that this process is not in, opened for [`super::join()`].
     pub fn open_groups(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<OwnedFd>> {
-        let path = proc.of(pid, "cgroup");
+        let path = proc.path_of(pid, "cgroup");
         let text = std::fs::read(&path).with_context(|| format!("cannot open {}", path.display()))?;
         let own = std::fs::read(proc.own("cgroup")).unwrap_or_default();
         let others = parse(&text).filter(|membership| !parse(&own).any(|own| own == *membership));

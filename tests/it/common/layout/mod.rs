@@ -95,7 +95,7 @@ impl Layout {
 
     fn tag_by(&self, resolver: &mut Resolver<'_>, pid: i64) -> Option<Tag> {
         let text = std::fs::read(self.host.root().join(format!("proc/{pid}/cgroup"))).expect("a cgroup");
-        resolver.of(Pid::from_raw(i32::try_from(pid).expect("a pid")), &text, true)
+        resolver.resolve(Pid::from_raw(i32::try_from(pid).expect("a pid")), &text, true)
     }
 
     /// The container that a record proves to be this process'.
@@ -105,7 +105,7 @@ impl Layout {
 
     pub fn proven_by(&self, resolver: &mut Resolver<'_>, pid: i64) -> Option<Rc<Container>> {
         let tag = self.tag_by(resolver, pid);
-        tag.filter(|tag| matches!(tag.how, IdentifiedBy::State | IdentifiedBy::Namespace))
+        tag.filter(|tag| matches!(tag.identified_by, IdentifiedBy::State | IdentifiedBy::Namespace))
             .map(|tag| tag.container)
     }
 
@@ -132,7 +132,7 @@ impl Expected {
         assert_eq!(container.owner, self.owner, "{}", self.shown);
         let untold =
             matches!(container.runtime, Runtime::Incus | Runtime::Lxc | Runtime::Lxd | Runtime::Snap);
-        if container.how != IdentifiedBy::Cgroup && !untold {
+        if container.identified_by != IdentifiedBy::Cgroup && !untold {
             assert_eq!(container.init.map(|init| i64::from(init.as_raw())), Some(pid), "{}", self.shown);
         }
         for (found, expected, what) in [
