@@ -1,32 +1,34 @@
-//! `lsns` lists the namespaces of this host: those that processes are in, those that a descriptor or a socket
-//! keeps, and those that are mounted somewhere. It is the `lsns` of util-linux, with more columns and in
-//! linear time.
+//! `lsns` lists the namespaces of this host: those that have processes, those that a descriptor or a socket keeps
+//! alive, and those that are mounted. It takes the options of the `lsns` of util-linux, has more columns and runs
+//! in linear time.
 //!
-//! NS is the inode number of a namespace, which an operand takes too: then the processes in that namespace are
-//! listed. PID is the lowest in it, and COMMAND that process's. A namespace without processes has neither.
+//! NS is the inode number of a namespace. With such a number as operand, lsns lists the processes in that
+//! namespace. PID is the lowest PID in a namespace, and COMMAND the command line of that process. For a namespace
+//! without processes both are empty.
 //!
-//! TARGET, an operand or of `--task`, may be a container as well: its name, `RUNTIME:NAME` or the beginning of
-//! its id, as nsenter(1) takes it. Then the namespaces of its first process are listed.
-//! When no state file confirms the container, or it belongs to a user who is neither the caller nor root, a line on
-//! standard error says so.
+//! TARGET, as an operand or with `--task`, may be a container: its name, `RUNTIME:NAME` or the first digits of its
+//! id, as for nsenter(1). lsns then lists the namespaces of the container's first process. If no state file
+//! confirms the container, or the container belongs to a user other than root and the caller, lsns reports that on
+//! standard error.
 //!
-//! Some columns are shown only when named. CONTAINER, RUNTIME, POD and IMAGE say whose namespace it is:
-//! every container with a process in it, by the files that the runtimes keep on disk. NETNAME is the name that
-//! ip-netns(8) gave it, USERS the map of a user namespace, HELDBY what keeps a namespace that no process is in.
+//! Some columns are shown only when named. CONTAINER, RUNTIME, POD and IMAGE show every container that has a
+//! process in the namespace, from the files that the runtimes keep on disk. NETNAME is the name that ip-netns(8)
+//! gave the namespace, USERS the id map of a user namespace, and HELDBY what keeps a namespace without processes
+//! alive.
 //!
-//! To find what only descriptors keep, the open files of all processes are looked at, which is about half of
-//! the work; `--no-fd-scan` leaves that out, and misses such namespaces. Processes that we may not look into,
-//! as an ordinary user, are missing as well.
+//! To find namespaces that only descriptors keep alive, lsns looks at the open files of all processes. This is
+//! about half of its work. `--no-fd-scan` skips it and misses such namespaces. For an ordinary user, lsns also
+//! misses processes that the user may not inspect.
 //!
 //! # Filter
 //!
-//! EXPR of `--filter` is as in scols-filter(5): names of columns, numbers and strings, compared with `==`, `!=`,
-//! `<`, `<=`, `>`, `>=`, or with `=~` and `!~` for regular expressions, joined by `&&`, `||`, `!` and
-//! parentheses: `NPROCS > 1 && TYPE == "net"`.
+//! EXPR of `--filter` has the syntax of scols-filter(5). It compares names of columns, numbers and strings with
+//! `==`, `!=`, `<`, `<=`, `>`, `>=`, or with `=~` and `!~` for regular expressions. `&&`, `||`, `!` and parentheses
+//! join comparisons: `NPROCS > 1 && TYPE == "net"`.
 //!
 //! # Exit status
 //!
-//! 0; 1 on failure; 32 if the list of mounts cannot be read.
+//! 0 on success; 1 on failure; 32 if the list of mounts cannot be read.
 //!
 //! # Examples
 //!
@@ -36,7 +38,7 @@
 //! lsns -t net -o +CONTAINER
 //! ```
 //!
-//! Who keeps a namespace that nobody is in:
+//! What keeps namespaces without processes alive:
 //!
 //! ```text
 //! lsns -P -o NS,TYPE,HELDBY
