@@ -1,6 +1,6 @@
 //! The steps of nsenter. The order matters: nsenter first opens everything that must be opened outside. From then on
-//! no other process can inspect this one. Then it enters the namespaces and the rest, see [`super::entry`], and executes
-//! the program. For another pid namespace, it creates the program's process last, see [`super::child`].
+//! no other process can inspect this one. Then it enters the namespaces and the rest, see [`super::entry`], and
+//! executes the program. For another pid namespace, it creates the program's process last, see [`super::child`].
 
 use std::ffi::OsString;
 

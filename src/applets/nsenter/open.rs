@@ -185,8 +185,8 @@ fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened
         let option = if request.host_root.is_some() { "--host-root" } else { "--mount-proc" };
         bail!(
             "option {option} is not safe here: process {tracer} of the container could trace the program and \
-             reach the host's files through /proc/PID/root (leave the pid namespace out: -n, -i, -u and so on in place of -a; \
-             or use --force)"
+             reach the host's files through /proc/PID/root (leave the pid namespace out: -n, -i, -u and so on in \
+             place of -a; or use --force)"
         );
     }
     if let Some(pid) = pid {

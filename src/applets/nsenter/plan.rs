@@ -10,7 +10,8 @@ use crate::container::target::Target;
 use crate::launch::harden::Numbers;
 use crate::proc::ns::Kind;
 
-/// The request of the command line. Options open their files at once, so that errors appear in the order of the options.
+/// The request of the command line. Options open their files at once, so that errors appear in the order of the
+/// options.
 #[derive(Default)]
 pub(super) struct Request {
     pub target: Option<Target>,

@@ -63,7 +63,7 @@ pub(super) fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outco
     set_clocks(&proc, request)?;
 
     let forward: &[Signal] = if request.forward_signals { &[Signal::SIGINT, Signal::SIGTERM] } else { &[] };
-    let guardian = ChildSupervisor::new(request.kill_child, forward)?;
+    let supervisor = ChildSupervisor::new(request.kill_child, forward)?;
     if !request.fork {
         match keep_in_files(&proc, own_pid, request, binder)? {
             0 => {}
@@ -73,15 +73,15 @@ pub(super) fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outco
     }
     let job =
         if is_interactive_shell(program) && !request.forward_signals { JobControl::ours() } else { None };
-    let mask = guardian.block()?;
+    let mask = supervisor.block()?;
     match sys::fork().context("fork failed")? {
         ForkResult::Child => {
             mask.thread_set_mask().context("sigprocmask failed")?;
-            guardian.watch()?;
+            supervisor.watch()?;
             if let Some(job) = job {
                 job.begin()?;
             }
-            Err(become_program(&proc, plan, program, Some(&guardian)))
+            Err(become_program(&proc, plan, program, Some(&supervisor)))
         }
         ForkResult::Parent { child } => {
             let kept = keep_in_files(&proc, own_pid, request, binder);
@@ -91,14 +91,14 @@ pub(super) fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outco
             }
             match job {
                 Some(job) => job.stand_in_for(child),
-                None => guardian.stand_in_for(child),
+                None => supervisor.stand_in_for(child),
             }
         }
     }
 }
 
-/// Is the program an interactive shell? Then job control lets the keys that stop and interrupt reach it. The kernel
-/// does not deliver these signals to any other process 1, so unshare must receive them itself.
+/// Is the program an interactive shell? Such a process 1 handles the signals of the keys that stop and interrupt. The
+/// kernel drops these signals for a process 1 without handlers, so then unshare must receive them itself.
 fn is_interactive_shell(program: &[OsString]) -> bool {
     match program {
         [] => true,
@@ -197,9 +197,9 @@ fn become_program(
     proc: &ProcRoot,
     plan: Plan,
     program: &[OsString],
-    guardian: Option<&ChildSupervisor>,
+    supervisor: Option<&ChildSupervisor>,
 ) -> Exit {
-    match settle(proc, &plan, guardian) {
+    match settle(proc, &plan, supervisor) {
         Ok(()) => {}
         Err(error) => return error.into(),
     }
@@ -217,7 +217,7 @@ fn become_program(
     exec::exec(program, environment)
 }
 
-fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&ChildSupervisor>) -> Result<()> {
+fn settle(proc: &ProcRoot, plan: &Plan, supervisor: Option<&ChildSupervisor>) -> Result<()> {
     let request = &plan.request;
     if let Map::Own(single) = plan.users {
         idmap::write_single(&proc.own(Which::Users.file()), Which::Users, single)?;
@@ -250,8 +250,8 @@ fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&ChildSupervisor>) -> R
     }
     take_ids(request)?;
     // The kernel clears the parent death signal when the credentials change.
-    if let Some(guardian) = guardian {
-        guardian.watch()?;
+    if let Some(supervisor) = supervisor {
+        supervisor.watch()?;
     }
     if request.keep_caps && request.has(Kind::User) {
         capabilities::keep()?;
