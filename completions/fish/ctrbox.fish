@@ -24,7 +24,7 @@ function __fish_ctrbox_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c ctrbox -n "__fish_ctrbox_needs_command" -l list -d 'list the applets, one per line'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -l list -d 'name every applet, one a line'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "capsh" -d 'show and change capabilities, and run a shell with them'
@@ -91,7 +91,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l io-max -d 'limi
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l hugetlb -d 'limit huge pages, as SIZE or PAGESIZE:SIZE' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l set -d 'write to a control file' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l report -d 'say in the end what was used, as text or json' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l report-file -d 'write the report to this file' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l report-file -d 'write the report to this file' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s s -l sticky -d 'tell cgrulesengd to leave the program\'s children alone too'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s b -l from-root -d 'ignore the default group of libcgroup for systemd (/run/libcgroup/systemd)'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s r -l replace-idle -d 'end the process by which libcgroup keeps a systemd scope'
@@ -108,10 +108,8 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s u -l user -d 'o
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l how -d 'only what came in so (init, fork, exec, ns) or is known so (state, cgroup, namespace, anonymous)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s o -l output -d 'columns to print; with a + before the list, besides the default, whose last stays last' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l watch -d 'anew every SEC seconds (2) until interrupted' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l root -d 'look at the system whose root directory is mounted at DIR' -r -f -a "(__fish_complete_directories)"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l color -d 'colour the output: auto, always or never' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l root -d 'look at the system whose root directory is mounted at DIR' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s C -l only-containers -d 'only processes in containers'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l init -d 'only the first process of each container'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s k -l kernel-threads -d 'list the threads of the kernel too'
@@ -142,86 +140,78 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l license -d 's
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l usage -d 'the same as --help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -s V -l version -d 'show the version'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s o -l output -d 'columns to print; with a + before the list, besides the default' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s p -l task -d 'only namespaces of this process or container' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s Q -l filter -d 'only what the expression is true for' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s t -l type -d 'only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s T -l tree -d 'tree by parent, owner (default) or process' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
-always\t''
-never\t''"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s o -l output -d 'columns to print; a list that begins with + is added to the default' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s p -l task -d 'list only namespaces of this process or container' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s Q -l filter -d 'list only rows for which the expression is true' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s t -l type -d 'list only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s T -l tree -d 'print a tree by parent, owner (default) or process' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -l color -d 'colour the output: auto, always or never' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s J -l json -d 'print JSON'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s l -l list -d 'print a list, no tree'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s u -l notruncate -d 'never cut text'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s l -l list -d 'print a list instead of a tree'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s u -l notruncate -d 'do not truncate text'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s n -l noheadings -d 'print no headings'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -l output-all -d 'print all columns of the original'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s P -l persistent -d 'only namespaces without processes'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s r -l raw -d 'print raw: blanks between cells, no layout'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s W -l nowrap -d 'one line a namespace, lists with commas'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s H -l list-columns -d 'list the columns there are'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -l no-fd-scan -d 'do not look for namespaces that only descriptors keep'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -l output-all -d 'print all columns of util-linux'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s P -l persistent -d 'list only namespaces without processes'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s r -l raw -d 'print raw: one blank between cells, no layout'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s W -l nowrap -d 'print one line per namespace, with commas in lists'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s H -l list-columns -d 'list the available columns'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -l no-fd-scan -d 'do not search for namespaces that only descriptors keep alive'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s t -l target -d 'process or container to take namespaces from' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s m -l mount -d 'enter the mount namespace' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s u -l uts -d 'enter the UTS namespace (host name)' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s i -l ipc -d 'enter the System V IPC namespace' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s n -l net -d 'enter the network namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s m -l mount -d 'enter the mount namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s u -l uts -d 'enter the UTS namespace (host name)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s i -l ipc -d 'enter the System V IPC namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s n -l net -d 'enter the network namespace' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s N -l net-socket -d 'enter the network namespace of the target\'s socket' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s p -l pid -d 'enter the pid namespace' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s C -l cgroup -d 'enter the cgroup namespace' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s U -l user -d 'enter the user namespace' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s T -l time -d 'enter the time namespace' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s S -l setuid -d 'set the user id inside, or follow the target\'s' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s G -l setgid -d 'set the group id inside, or follow the target\'s' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s r -l root -d 'set the root directory' -r -f -a "(__fish_complete_directories)"
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s w -l wd -d 'set the working directory' -r -f -a "(__fish_complete_directories)"
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s W -l wdns -d 'set the working directory, as seen inside' -r -f -a "(__fish_complete_directories)"
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l as -d 'run as another user of the container: USER or USER:GROUP, names or numbers' -r -f -a "(__fish_complete_users)"
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l host-root -d 'keep the host\'s files; the container\'s root is at dir (/run/ctrbox/root)' -r -f -a "(__fish_complete_directories)"
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l mount-proc -d 'mount the proc of the entered pid namespace at dir (/proc), for the program alone' -r -f -a "(__fish_complete_directories)"
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l pass-fds -d 'file descriptors that the program gets besides 0, 1 and 2' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s p -l pid -d 'enter the pid namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s C -l cgroup -d 'enter the cgroup namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s U -l user -d 'enter the user namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s T -l time -d 'enter the time namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s S -l setuid -d 'set the user id: a number, or follow to take the target\'s' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s G -l setgid -d 'set the group id: a number, or follow to take the target\'s' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s r -l root -d 'set the root directory' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s w -l wd -d 'set the working directory' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s W -l wdns -d 'set the working directory, as seen in the entered namespaces' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l as -d 'run as another user of the container: USER or USER:GROUP, names or numbers' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l host-root -d 'keep the host\'s files; mount the container\'s root at dir (default /run/ctrbox/root)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l mount-proc -d 'mount proc of the entered pid namespace at dir (default /proc), for the program alone' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l pass-fds -d 'pass these file descriptors to the program besides 0, 1 and 2' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s a -l all -d 'enter all namespaces of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l user-parent -d 'enter the parent of the user namespace'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l preserve-credentials -d 'do not touch user and group ids'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l preserve-credentials -d 'do not change user and group ids'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l keep-caps -d 'retain capabilities granted in the user namespace'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s e -l env -d 'take the environment of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s F -l no-fork -d 'do not fork before executing the program'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l new-tty -d 'run the program on a terminal of its own'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s c -l join-cgroup -d 'join the control groups of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s Z -l follow-context -d 'take the SELinux context of the target'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l as-container -d 'run as the container\'s first process does: ids, capabilities, filters, groups'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l applet -d 'the program is an applet of ctrbox, which need not be in the container'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l force -d 'do what is refused because a process of the container could take hold of the program'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l as-container -d 'run with the ids, capabilities, seccomp filter and control groups of the target'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l applet -d 'run an applet of ctrbox, which need not exist in the container'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l force -d 'skip the safety checks of --host-root, --mount-proc and --env'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s V -l version -d 'show the version'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s m -l mount -d 'unshare the mount namespace' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s u -l uts -d 'unshare the UTS namespace (host name)' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s i -l ipc -d 'unshare the System V IPC namespace' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s n -l net -d 'unshare the network namespace' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s p -l pid -d 'unshare the pid namespace' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s U -l user -d 'unshare the user namespace' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s C -l cgroup -d 'unshare the cgroup namespace' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s T -l time -d 'unshare the time namespace' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l kill-child -d 'when dying, kill the child (implies --fork)' -r -f -a "HUP\t''
-INT\t''
-QUIT\t''
-KILL\t''
-TERM\t''
-USR1\t''
-USR2\t''"
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l mount-proc -d 'mount proc first (implies --mount)' -r -f -a "(__fish_complete_directories)"
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l mount-binfmt -d 'mount binfmt_misc first (implies --user and --mount)' -r -f -a "(__fish_complete_directories)"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s m -l mount -d 'unshare the mount namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s u -l uts -d 'unshare the UTS namespace (host name)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s i -l ipc -d 'unshare the System V IPC namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s n -l net -d 'unshare the network namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s p -l pid -d 'unshare the pid namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s U -l user -d 'unshare the user namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s C -l cgroup -d 'unshare the cgroup namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s T -l time -d 'unshare the time namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l kill-child -d 'send a signal to the child when unshare dies (implies --fork)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l mount-proc -d 'mount proc first (implies --mount)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l mount-binfmt -d 'mount binfmt_misc first (implies --user and --mount)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s l -l load-interp -d 'register a binary format in the namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-user -d 'map the current user to this one (implies --user)' -r -f -a "(__fish_complete_users)"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-user -d 'map the current user to this user (implies --user)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-users -d 'map a range of users (implies --user)' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-group -d 'map the current group to this one (implies --user)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-group -d 'map the current group to this group (implies --user)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-groups -d 'map a range of groups (implies --user)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l owner -d 'user and group that own the user namespace (implies --user)' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l propagation -d 'slave, shared, private or unchanged: of the mounts' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l propagation -d 'propagation of the mounts: slave, shared, private or unchanged' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l setgroups -d 'allow or deny setgroups(2) in the user namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s R -l root -d 'run the program with this root directory' -r -f -a "(__fish_complete_directories)"
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s w -l wd -d 'change the working directory' -r -f -a "(__fish_complete_directories)"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s R -l root -d 'run the program with this root directory' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s w -l wd -d 'change the working directory' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s S -l setuid -d 'set the user id in the namespace' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s G -l setgid -d 'set the group id in the namespace' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l monotonic -d 'offset of the monotonic clock in seconds' -r
@@ -232,7 +222,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l forward-signal
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s r -l map-root-user -d 'map the current user to root (implies --user)'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s c -l map-current-user -d 'map the current user to itself (implies --user)'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-auto -d 'map the ids that /etc/subuid and /etc/subgid grant (implies --user)'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-subids -d 'the same, every id to itself (implies --user)'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-subids -d 'like --map-auto, with every id mapped to itself (implies --user)'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l keep-caps -d 'retain capabilities granted in the user namespace'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l clear-env -d 'clear the environment'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s h -l help -d 'show this help'

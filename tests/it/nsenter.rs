@@ -211,7 +211,7 @@ fn what_is_wrong_with_a_target() {
         assert_eq!(failure(nsenter().args(args)), refused("no namespace specified"), "{args:?}");
     }
     let hinted = failure(nsenter().args(["-t", &own, "true"]).env("CTRBOX_HINTS", "always"));
-    let hint = "hint: -a enters all namespaces of the target, -n its network alone (see --help)";
+    let hint = "hint: -a enters all namespaces of the target, -n only its network namespace (see --help)";
     assert_eq!(hinted, (Some(1), format!("nsenter: no namespace specified\n{hint}\n")));
     let (status, message) = failure(nsenter().args(["-t", "no-such\x1bcontainer\n", "-u", "true"]));
     assert_eq!(status, Some(1));

@@ -129,9 +129,7 @@ fn ids_are_those_of_the_user_namespace() {
     // Without its user namespace its capabilities would be the host's.
     assert_eq!(
         failure(of(&holder).args(["-m", "--as-container", "true"])),
-        refused(
-            "--as-container needs the target's user namespace too (--user, or no namespace named at all)"
-        )
+        refused("--as-container needs the target's user namespace too (add --user, or name no namespace)")
     );
     // By its owner, who may not mount or change groups.
     let scratch = Scratch::new("nsenter-as-user-ns");
