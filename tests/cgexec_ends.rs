@@ -54,7 +54,7 @@ fn what_is_left_may_run_on_and_its_group_goes_with_it() {
     let script = "sleep 1000 >/dev/null 2>&1 & echo $!";
     let output = limited(cgexec().args(["-g", &name.spec("pids"), "--create", "sh", "-c", script]));
     let left: i32 = stdout(&output).trim().parse().expect("a PID");
-    assert!(stderr(&output).contains("something still runs in"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("processes still run in"), "{}", stderr(&output));
     assert!(output.status.success() && processes(&group).contains(&left));
     signal(left, Signal::SIGKILL);
     until("the group of what was left goes", || !group.exists());
@@ -154,7 +154,7 @@ fn time_is_up() {
     let script = "cat /proc/self/cgroup; sleep 1000 & sleep 1000";
     let output = limited(cgexec().args(["--pids", "20", "--timeout", "0.3", "sh", "-c", script]));
     assert_eq!(output.status.code(), Some(124));
-    assert_eq!(stderr(&output), "cgexec: it was ended after 0.3 s, as --timeout has it\n");
+    assert_eq!(stderr(&output), "cgexec: the program was ended after 0.3 s (--timeout)\n");
     let group = directory(&stdout(&output), "pids");
     until("its group goes", || !group.exists());
     let output = limited(cgexec().args(["-g", "pids:/", "--timeout", "0.1s", "sleep", "1000"]));

@@ -44,8 +44,8 @@ pub(super) fn caps(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     own::set_flags(flags).map_err(|_| fail(format!("Unable to set capabilities [--caps={word}]")))
 }
 
-/// Tries to make CAP_SETPCAP effective: it allows to add capabilities to the inheritable set that are not permitted.
-/// A failure is ignored.
+/// Tries to make CAP_SETPCAP effective: with it, capabilities that are not permitted can be made inheritable.
+/// Ignores a failure.
 fn raise_setpcap(shell: &Shell) {
     let own = own::flags().ok().filter(|flags| !shell.strict && flags.effective & SETPCAP == 0);
     if let Some(flags) = own {

@@ -154,7 +154,7 @@ use crate::text;
 use columns::Id;
 use gather::{Found, Wanted, gather};
 use host::Host;
-use list::Of;
+use list::ListColumn;
 use select::Selection;
 
 #[derive(Default)]
@@ -347,14 +347,14 @@ pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command 
 /// The columns to print.
 enum Columns {
     Processes(Vec<Id>),
-    Containers(Vec<Of>),
+    Containers(Vec<ListColumn>),
 }
 
 impl Columns {
     fn new(request: &Request) -> Result<Columns> {
         let json = request.form == Form::Json;
         if request.list {
-            let all: Vec<Of> = list::COLUMNS.iter().map(|row| row.0).collect();
+            let all: Vec<ListColumn> = list::COLUMNS.iter().map(|row| row.0).collect();
             let default = if json { &all } else { list::DEFAULT };
             let list = request.columns.as_ref().map(|list| columns::parse(list, default, list::named));
             return Ok(Columns::Containers(list.transpose()?.unwrap_or_else(|| default.to_vec())));
@@ -372,7 +372,7 @@ impl Columns {
         match self {
             Columns::Processes(columns) => columns.contains(&id),
             Columns::Containers(columns) => {
-                columns.iter().any(|column| matches!(column, Of::Same(same) if *same == id))
+                columns.iter().any(|column| matches!(column, ListColumn::Same(same) if *same == id))
             }
         }
     }

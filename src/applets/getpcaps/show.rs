@@ -23,7 +23,8 @@ pub(super) fn line(request: &mut Request, word: &OsStr, flags: &str) {
         Style::Verbose => format!("Capabilities for '{word}': {flags}\n"),
         Style::Legacy => {
             _ = request.out.drain(); // a failed write is reported at the end
-            return exit::say(&format!("Capabilities for `{word}': {flags}")); // libcap prints this form on standard error
+            // libcap prints this form on standard error.
+            return exit::say(&format!("Capabilities for `{word}': {flags}"));
         }
     };
     request.out.push(line.as_bytes());
