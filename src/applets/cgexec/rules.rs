@@ -153,7 +153,7 @@ fn split(line: &[u8]) -> Vec<Vec<u8>> {
 /// are.
 #[must_use]
 pub(super) fn destinations(rules: &[Rule], caller: &Caller<'_>) -> Vec<Destination> {
-    let fits = |rule: &Rule| caller.is(&rule.who) && caller.runs(rule);
+    let fits = |rule: &Rule| caller.matches(&rule.who) && caller.runs(rule);
     let Some(first) = rules.iter().position(|rule| rule.who != Who::Ditto && fits(rule)) else {
         return Vec::new();
     };
@@ -169,7 +169,7 @@ pub(super) fn destinations(rules: &[Rule], caller: &Caller<'_>) -> Vec<Destinati
 }
 
 impl Caller<'_> {
-    fn is(&self, who: &Who) -> bool {
+    fn matches(&self, who: &Who) -> bool {
         match who {
             Who::Anybody => true,
             Who::Ditto => false,

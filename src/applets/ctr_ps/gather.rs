@@ -57,7 +57,7 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
     let mut tagger = Tagger {
         identify: Identify::new(proc, wanted.way).with_context(unreadable)?,
         resolver: Resolver::new(proc, files),
-        proven: ById::default(),
+        verified: ById::default(),
         texts: ById::default(),
     };
     let mut containers = Containers::default();
@@ -104,7 +104,7 @@ struct Tagger<'a> {
     identify: Identify,
     resolver: Resolver<'a>,
     /// The verified containers, by the ids of the control group and the pid namespace.
-    proven: ById<(u64, u64), Tag>,
+    verified: ById<(u64, u64), Tag>,
     /// The content of /proc/PID/cgroup, by the id of the group. Used only on hosts with one hierarchy.
     texts: ById<u64, Vec<u8>>,
 }
@@ -121,7 +121,7 @@ impl Tagger<'_> {
             (true, Some((_, id))) => PidNs::Id(id),
         };
         if let Some(group) = identity.group {
-            if let Some(tag) = self.proven.get(&group) {
+            if let Some(tag) = self.verified.get(&group) {
                 return Ok(Some(tag.clone()));
             }
             if let Some(text) = self.texts.get(&group.0) {
@@ -159,7 +159,7 @@ impl Tagger<'_> {
             self.texts.insert(group.0, text);
         }
         if let Some(tag) = sure {
-            self.proven.insert(group, tag);
+            self.verified.insert(group, tag);
         }
     }
 }
