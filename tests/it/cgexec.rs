@@ -106,7 +106,7 @@ fn it_becomes_the_program() {
     }
     let (status, message) = failure(&mut cgexec());
     assert_eq!(status, Some(125));
-    assert!(message.contains("no program is named"), "{message}");
+    assert!(message.contains("no program given"), "{message}");
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn what_is_made_goes_and_what_was_there_stays() {
     let spec = format!("pids:{}/was", name.0);
     printed(cgexec().args(["-g", &spec, "--create", "--pids", "9", "true"]));
     assert_eq!(std::fs::read_to_string(before.join("pids.max")).expect("a limit"), "9\n");
-    refused(cgexec().args(["-g", &spec, "--create", "--kill", "true"]), &["is there already"]);
+    refused(cgexec().args(["-g", &spec, "--create", "--kill", "true"]), &["already exists"]);
     let output = limited(cgexec().args(["-g", &format!("{spec}/kept"), "--create", "--keep", "true"]));
     assert!(output.status.success() && stderr(&output).contains("kept: "), "{}", stderr(&output));
     assert!(before.join("kept").exists());

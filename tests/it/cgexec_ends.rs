@@ -53,7 +53,7 @@ fn what_is_left_may_run_on_and_its_group_goes_with_it() {
     let script = "sleep 1000 >/dev/null 2>&1 & echo $!";
     let output = limited(cgexec().args(["-g", &name.spec("pids"), "--create", "sh", "-c", script]));
     let left: i32 = stdout(&output).trim().parse().expect("a PID");
-    assert!(stderr(&output).contains("something still runs in"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("processes still run in"), "{}", stderr(&output));
     assert!(output.status.success() && processes(&group).contains(&left));
     signal(left, Signal::SIGKILL);
     until("the group of what was left goes", || !group.exists());
@@ -155,7 +155,7 @@ fn time_is_up() {
     let output = (0..9).map(|power| format!("{}", 0.3 * f64::from(1 << power))).find_map(|limit| {
         let output = limited(cgexec().args(["--pids", "20", "--timeout", &limit, "sh", "-c", script]));
         assert_eq!(output.status.code(), Some(124));
-        let message = format!("cgexec: it was ended after {limit} s, as --timeout has it\n");
+        let message = format!("cgexec: the program was ended after {limit} s (--timeout)\n");
         assert_eq!(stderr(&output), message);
         output.stdout.ends_with(b"\n").then_some(output)
     });

@@ -86,7 +86,7 @@ fn mistakes_in_rules_are_told_with_their_line() {
         let (_, message) = told(cgexec().arg("true"));
         assert_eq!(
             message,
-            "cgexec: /etc/cgrules.conf, line 2: a rule is: user[:program] controllers destination [options]\n"
+            "cgexec: /etc/cgrules.conf, line 2: expected user[:program] controllers destination [options]\n"
         );
         std::fs::write("/etc/cgrules.conf", format!("* pids {}\n", name.0)).expect("rules");
         let (status, message) = told(cgexec().arg("true"));

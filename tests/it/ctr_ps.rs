@@ -203,7 +203,7 @@ fn containers_by_name_runtime_and_beginning_of_the_id() {
     assert_eq!(failure(of(&root).args(["-q", "-c", "rt-web", "-c", "nosuch"])).0, Some(1));
     let odd = std::ffi::OsStr::from_bytes(b"\xff\x1b[2J");
     let (status, message) = failure(of(&root).arg("-c").arg(odd));
-    assert_eq!((status, message.as_str()), (Some(1), "ctr-ps: '\\xff\\x1b[2J' names no container\n"));
+    assert_eq!((status, message.as_str()), (Some(1), "ctr-ps: '\\xff\\x1b[2J' is not a container name\n"));
     let (_, message) = failure(of(&root).args(["-c", "a\nb\u{202e}c"]));
     assert!(message.contains(r"'a\x0ab\u{202e}c'"), "{message}");
 }

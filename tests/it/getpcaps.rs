@@ -81,7 +81,10 @@ fn the_usual_sets_are_listed_and_a_wrong_name_gets_the_list() {
     assert!(list.lines().any(|line| line.starts_with("docker     00000000a80425fb moby ")), "{list}");
     let output = failure("getpcaps", &["--diff=doker", "0"]);
     let message = stderr(&output);
-    assert!(message.starts_with("getpcaps: --diff=doker is none of all, docker, podman, "), "{message}");
+    assert!(
+        message.starts_with("getpcaps: --diff=doker is neither a baseline (all, docker, podman, "),
+        "{message}"
+    );
 }
 
 #[test]
@@ -99,11 +102,9 @@ fn one_that_is_no_longer_root_may_nothing_but_can_get_something() {
     assert_eq!(json["bounding"]["names"], serde_json::json!(["cap_kill", "cap_net_raw"]));
     assert_eq!(json["securebits"], Value::Null);
     let card = said("capsh", &[&format!("--print={pid}")]);
-    assert!(
-        card.contains(
-            "\nSecurebits: unknown, only the process itself can ask (no-new-privs=1)\nuid=1 euid=1\n"
-        )
-    );
+    assert!(card.contains(
+        "\nSecurebits: unknown, only the process itself can read them (no-new-privs=1)\nuid=1 euid=1\n"
+    ));
 }
 
 #[test]
@@ -189,7 +190,7 @@ fn what_the_file_gives_is_told() {
     assert_eq!(json["program_capabilities"], "cap_net_raw=ep");
     assert_eq!((&json["program_rootid"], &json["program_error"]), (&Value::Null, &Value::Null));
     let card = said("capsh", &[&format!("--print={}", plain.pid())]);
-    assert!(card.contains(&format!("\nProgram: {path}, gives cap_net_raw=ep\n")), "{card}");
+    assert!(card.contains(&format!("\nProgram: {path}, file capabilities cap_net_raw=ep\n")), "{card}");
 
     drop(plain);
     assert!(setcap(&["-n", "100000", "cap_kill=p", path]), "a root id");
@@ -200,7 +201,7 @@ fn what_the_file_gives_is_told() {
         (&"cap_kill=p".into(), &100_000.into())
     );
     let card = said("capsh", &[&format!("--print={}", rooted.pid())]);
-    assert!(card.contains(" gives cap_kill=p where uid 100000 is root\n"), "{card}");
+    assert!(card.contains(" file capabilities cap_kill=p where uid 100000 is root\n"), "{card}");
     // The file is found though its name leads nowhere any more.
     std::fs::remove_file(&file).expect("removed");
     assert_eq!(record(&rooted.pid().to_string())["program_capabilities"], "cap_kill=p");
