@@ -5,8 +5,10 @@ complete -c ctr-ps -s u -l user -d 'only processes of these users' -r
 complete -c ctr-ps -l how -d 'only processes of this origin (init, fork, exec, ns) or identification (state, cgroup, namespace, anonymous)' -r
 complete -c ctr-ps -s o -l output -d 'columns to print; +LIST adds columns before the last default one' -r
 complete -c ctr-ps -l watch -d 'repeat every SEC seconds (default 2) until interrupted' -r
-complete -c ctr-ps -l color -d 'colour the output: auto, always or never' -r
-complete -c ctr-ps -l root -d 'inspect the system whose root directory is mounted at DIR' -r
+complete -c ctr-ps -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c ctr-ps -l root -d 'inspect the system whose root directory is mounted at DIR' -r -f -a "(__fish_complete_directories)"
 complete -c ctr-ps -s C -l only-containers -d 'only processes in containers'
 complete -c ctr-ps -l init -d 'only the first process of each container'
 complete -c ctr-ps -s k -l kernel-threads -d 'also list kernel threads'

@@ -24,7 +24,7 @@ function __fish_ctrbox_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c ctrbox -n "__fish_ctrbox_needs_command" -l list -d 'name every applet, one a line'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -l list -d 'list the applets, one per line'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "capsh" -d 'show and change capabilities, and run a shell with them'
@@ -91,7 +91,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l io-max -d 'limi
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l hugetlb -d 'limit huge pages, as SIZE or PAGESIZE:SIZE' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l set -d 'write a value to a control file' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l report -d 'report at the end what the program used, as text or json' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l report-file -d 'write the report to this file' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l report-file -d 'write the report to this file' -r -F
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s s -l sticky -d 'tell cgrulesengd to leave the program\'s children alone too'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s b -l from-root -d 'ignore the default group of libcgroup for systemd (/run/libcgroup/systemd)'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s r -l replace-idle -d 'end the idle process that keeps a systemd scope of libcgroup alive'
@@ -108,8 +108,10 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s u -l user -d 'o
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l how -d 'only processes of this origin (init, fork, exec, ns) or identification (state, cgroup, namespace, anonymous)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s o -l output -d 'columns to print; +LIST adds columns before the last default one' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l watch -d 'repeat every SEC seconds (default 2) until interrupted' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l color -d 'colour the output: auto, always or never' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l root -d 'inspect the system whose root directory is mounted at DIR' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l root -d 'inspect the system whose root directory is mounted at DIR' -r -f -a "(__fish_complete_directories)"
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s C -l only-containers -d 'only processes in containers'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l init -d 'only the first process of each container'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s k -l kernel-threads -d 'also list kernel threads'
@@ -145,7 +147,9 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s p -l task -d 'lis
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s Q -l filter -d 'list only rows for which the expression is true' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s t -l type -d 'list only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s T -l tree -d 'print a tree by parent, owner (default) or process' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -l color -d 'colour the output: auto, always or never' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s J -l json -d 'print JSON'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s l -l list -d 'print a list instead of a tree'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s u -l notruncate -d 'do not truncate text'
@@ -159,23 +163,23 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -l no-fd-scan -d 'do
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s t -l target -d 'process or container to take namespaces from' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s m -l mount -d 'enter the mount namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s u -l uts -d 'enter the UTS namespace (host name)' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s i -l ipc -d 'enter the System V IPC namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s n -l net -d 'enter the network namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s m -l mount -d 'enter the mount namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s u -l uts -d 'enter the UTS namespace (host name)' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s i -l ipc -d 'enter the System V IPC namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s n -l net -d 'enter the network namespace' -r -F
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s N -l net-socket -d 'enter the network namespace of the target\'s socket' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s p -l pid -d 'enter the pid namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s C -l cgroup -d 'enter the cgroup namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s U -l user -d 'enter the user namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s T -l time -d 'enter the time namespace' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s p -l pid -d 'enter the pid namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s C -l cgroup -d 'enter the cgroup namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s U -l user -d 'enter the user namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s T -l time -d 'enter the time namespace' -r -F
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s S -l setuid -d 'set the user id: a number, or follow to take the target\'s' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s G -l setgid -d 'set the group id: a number, or follow to take the target\'s' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s r -l root -d 'set the root directory' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s w -l wd -d 'set the working directory' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s W -l wdns -d 'set the working directory, as seen in the entered namespaces' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l as -d 'run as another user of the container: USER or USER:GROUP, names or numbers' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l host-root -d 'keep the host\'s files; mount the container\'s root at dir (default /run/ctrbox/root)' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l mount-proc -d 'mount proc of the entered pid namespace at dir (default /proc), for the program alone' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s r -l root -d 'set the root directory' -r -f -a "(__fish_complete_directories)"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s w -l wd -d 'set the working directory' -r -f -a "(__fish_complete_directories)"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s W -l wdns -d 'set the working directory, as seen in the entered namespaces' -r -f -a "(__fish_complete_directories)"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l as -d 'run as another user of the container: USER or USER:GROUP, names or numbers' -r -f -a "(__fish_complete_users)"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l host-root -d 'keep the host\'s files; mount the container\'s root at dir (default /run/ctrbox/root)' -r -f -a "(__fish_complete_directories)"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l mount-proc -d 'mount proc of the entered pid namespace at dir (default /proc), for the program alone' -r -f -a "(__fish_complete_directories)"
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l pass-fds -d 'pass these file descriptors to the program besides 0, 1 and 2' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s a -l all -d 'enter all namespaces of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l user-parent -d 'enter the parent of the user namespace'
@@ -191,27 +195,33 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l applet -d 'run
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l force -d 'skip the safety checks of --host-root, --mount-proc and --env'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s V -l version -d 'show the version'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s m -l mount -d 'unshare the mount namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s u -l uts -d 'unshare the UTS namespace (host name)' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s i -l ipc -d 'unshare the System V IPC namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s n -l net -d 'unshare the network namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s p -l pid -d 'unshare the pid namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s U -l user -d 'unshare the user namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s C -l cgroup -d 'unshare the cgroup namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s T -l time -d 'unshare the time namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l kill-child -d 'send a signal to the child when unshare dies (implies --fork)' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l mount-proc -d 'mount proc first (implies --mount)' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l mount-binfmt -d 'mount binfmt_misc first (implies --user and --mount)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s m -l mount -d 'unshare the mount namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s u -l uts -d 'unshare the UTS namespace (host name)' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s i -l ipc -d 'unshare the System V IPC namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s n -l net -d 'unshare the network namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s p -l pid -d 'unshare the pid namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s U -l user -d 'unshare the user namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s C -l cgroup -d 'unshare the cgroup namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s T -l time -d 'unshare the time namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l kill-child -d 'send a signal to the child when unshare dies (implies --fork)' -r -f -a "HUP\t''
+INT\t''
+QUIT\t''
+KILL\t''
+TERM\t''
+USR1\t''
+USR2\t''"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l mount-proc -d 'mount proc first (implies --mount)' -r -f -a "(__fish_complete_directories)"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l mount-binfmt -d 'mount binfmt_misc first (implies --user and --mount)' -r -f -a "(__fish_complete_directories)"
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s l -l load-interp -d 'register a binary format in the namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-user -d 'map the current user to this user (implies --user)' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-user -d 'map the current user to this user (implies --user)' -r -f -a "(__fish_complete_users)"
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-users -d 'map a range of users (implies --user)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-group -d 'map the current group to this group (implies --user)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l map-groups -d 'map a range of groups (implies --user)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l owner -d 'user and group that own the user namespace (implies --user)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l propagation -d 'propagation of the mounts: slave, shared, private or unchanged' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l setgroups -d 'allow or deny setgroups(2) in the user namespace' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s R -l root -d 'run the program with this root directory' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s w -l wd -d 'change the working directory' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s R -l root -d 'run the program with this root directory' -r -f -a "(__fish_complete_directories)"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s w -l wd -d 'change the working directory' -r -f -a "(__fish_complete_directories)"
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s S -l setuid -d 'set the user id in the namespace' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s G -l setgid -d 'set the group id in the namespace' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l monotonic -d 'offset of the monotonic clock in seconds' -r

@@ -3,7 +3,9 @@ complete -c lsns -s p -l task -d 'list only namespaces of this process or contai
 complete -c lsns -s Q -l filter -d 'list only rows for which the expression is true' -r
 complete -c lsns -s t -l type -d 'list only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable' -r
 complete -c lsns -s T -l tree -d 'print a tree by parent, owner (default) or process' -r
-complete -c lsns -l color -d 'colour the output: auto, always or never' -r
+complete -c lsns -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c lsns -s J -l json -d 'print JSON'
 complete -c lsns -s l -l list -d 'print a list instead of a tree'
 complete -c lsns -s u -l notruncate -d 'do not truncate text'
