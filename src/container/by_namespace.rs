@@ -32,8 +32,8 @@ pub(super) struct OwnNamespaces {
 
 pub(super) struct ByNamespace {
     host: Host,
-    /// Names of network namespaces.
     files: Files,
+    /// Names of network namespaces, by inode.
     net_names: HashMap<u64, String>,
     known: Option<ByNamespaces>,
     /// Containers without a state file, by the key that groups their processes.
@@ -70,7 +70,7 @@ impl ByNamespace {
         }
     }
 
-    /// What of the process differs from the host; None for most processes.
+    /// The namespaces and the root directory that differ from the host's; None if none differs, as for most processes.
     pub(super) fn own_namespaces(&self, proc: &ProcRoot, pid: Pid, space: PidNs) -> Option<OwnNamespaces> {
         let pid_ns = match space {
             PidNs::Procs => None,
@@ -403,7 +403,7 @@ fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
     trusted.then(|| name.to_owned())
 }
 
-/// The machine name in the arguments of systemd-nspawn(1), which runs as root.
+/// The machine name in the arguments of systemd-nspawn(1). Only those of root's process are trusted.
 fn machine(proc: &ProcRoot, nspawn: Pid) -> Option<String> {
     let status = Status::parse(&proc.read(nspawn, "status").ok()?);
     if status.euid != Some(0) {

@@ -60,7 +60,7 @@ pub(super) fn start_time(proc: &ProcRoot, pid: Pid) -> Option<u64> {
     text[name_ends..].split(|&b| b == b' ').nth(20).and_then(number)
 }
 
-/// Both times have a resolution of a second, and the boot time can be off by one.
+/// Did the process start before `written`? Both times have a resolution of a second, and the boot time can be off by one.
 fn started_before(proc: &ProcRoot, start: u64, written: i64) -> bool {
     const TICKS: u64 = 100; // USER_HZ, on every architecture that Rust knows
     let boot = std::fs::read(proc.path().join("stat")).ok().and_then(|text| {

@@ -219,7 +219,7 @@ fn container(storage: &Storage, all: &List, id: &str) -> Option<Container> {
         config: spec.path.clone(),
         ..Container::new(Runtime::Podman, id)
     };
-    // CRI-O and Podman write each other's annotations.
+    // CRI-O and Podman write each other's annotations; this one names the manager.
     match spec.annotation("io.container.manager") {
         Some("libpod") => {
             container.pod = pod(storage, all, listed, &spec);

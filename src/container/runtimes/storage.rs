@@ -104,12 +104,12 @@ impl Storage {
         has(&self.graph) || has(&self.run)
     }
 
-    /// The path of a file of a container that survives a reboot.
+    /// The path of a container's file below GRAPHROOT, which survives a reboot.
     pub(super) fn kept(&self, directory: &str, id: &str, file: &str) -> String {
         format!("{}/{directory}/{id}/userdata/{file}", self.graph)
     }
 
-    /// The path of a file of a container that a reboot removes.
+    /// The path of a container's file below RUNROOT, which a reboot removes.
     pub(super) fn running(&self, directory: &str, id: &str, file: &str) -> String {
         format!("{}/{directory}/{id}/userdata/{file}", self.run)
     }
