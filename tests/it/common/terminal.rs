@@ -10,7 +10,7 @@ use std::time::Instant;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::Winsize;
 use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
-use nix::unistd::{Pid, read, tcgetpgrp, write};
+use nix::unistd::{read, write};
 
 use super::{HANG, until};
 
