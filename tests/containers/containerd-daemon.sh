@@ -3,7 +3,7 @@
 : "${state:?}" "${here:?}"
 
 containerd_socket=/run/containerd/containerd.sock
-ctr_() { timeout 60 ctr -a "$containerd_socket" "$@"; }
+ctr_() { timeout 300 ctr -a "$containerd_socket" "$@"; }
 containerd_answers() { [ -S "$containerd_socket" ] && timeout 10 ctr -a "$containerd_socket" --connect-timeout 5s version; }
 # (the CRI plugin runs each pod's first container from this image; cri.sh loads it)
 pause_image=localhost/ctrbox-test:pause
@@ -38,10 +38,10 @@ containerd_stopped() {
 # task_pid NS ID
 task_pid() { ctr_ -n "$1" tasks ls | awk -v id="$2" '$1 == id { print $2 }'; }
 
-cri_() { timeout 90 python3 "$here/cri.py" "$containerd_socket" "$@"; }
+cri_() { timeout 300 python3 "$here/cri.py" "$containerd_socket" "$@"; }
 # (not `ctr images rm`, for the CRI plugin adds names of its own, as soon as it has heard of the image)
 remove_cri_image() {
     if cri_image_is_gone "$1"; then return 0; fi
-    wait_for 20 cri_ image "$1" && cri_ remove-image "$1" && cri_image_is_gone "$1"
+    wait_for 200 cri_ image "$1" && cri_ remove-image "$1" && cri_image_is_gone "$1"
 }
 cri_image_is_gone() { [ -z "$(ctr_ -n k8s.io images ls -q "name==$1")" ]; }

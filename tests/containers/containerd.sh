@@ -31,7 +31,7 @@ down_containerd() {
         ctr_rm "$prefix" "$prefix-two"
         if namespace_exists "$prefix"; then
             # (not empty until its garbage has been collected)
-            wait_for 30 ctr_ namespaces rm "$prefix" || complain "cannot remove the namespace $prefix"
+            wait_for 300 ctr_ namespaces rm "$prefix" || complain "cannot remove the namespace $prefix"
             # The daemon leaves the namespace's directory.
             rmdir "/run/containerd/io.containerd.runtime.v2.task/$prefix" 2>/dev/null || true
         fi

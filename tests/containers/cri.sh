@@ -17,7 +17,7 @@ up_cri() {
     local sandbox id name
     need ctr python3 curl
     locked daemon_use containerd
-    wait_for 20 cri_ version || skip "the containerd that runs has no CRI plugin"
+    wait_for 60 cri_ version || skip "the containerd that runs has no CRI plugin"
     make_image "$work/image.tar" "$image"
     ctr_ -n k8s.io images import "$work/image.tar"
     if daemon_is_ours containerd; then
@@ -27,8 +27,8 @@ up_cri() {
         skip "the containerd that runs lacks its pause image, $(cri_ pause-image)"
     fi
     # (the plugin hears of them by and by)
-    wait_for 20 cri_ image "$image"
-    wait_for 20 cri_ image "$(cri_ pause-image)"
+    wait_for 200 cri_ image "$image"
+    wait_for 200 cri_ image "$(cri_ pause-image)"
 
     sandbox=$(cri_ run-pod "$pod_ns" "$pod" "$pod_uid" "$pod_cgroup" "$pod_logs")
     row "$pod_ns/$pod/POD" "$sandbox" "$(task_pid k8s.io "$sandbox")"

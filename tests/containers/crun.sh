@@ -12,7 +12,7 @@ up_crun() {
 # (it refuses to run where there is a cgroup2 beside the others: it is shown none)
 crun_() {
     # shellcheck disable=SC2016
-    timeout 60 unshare -m --propagation slave sh -c '
+    timeout 300 unshare -m --propagation slave sh -c '
         if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
         exec crun "$@"' sh "$@"
 }

@@ -26,7 +26,7 @@ daemons_docker() { daemon_processes docker; }
 down_docker() {
     if [ -d "$state/daemon.docker" ]; then locked daemon_use docker || true; fi # a dead one leaves containers behind
     if docker_answers; then
-        docker_ ps -aq --no-trunc --filter "label=$label" | tee -a "$work/ids" | xargs -r timeout 60 docker -H "$docker_socket" rm -f -v || true
+        docker_ ps -aq --no-trunc --filter "label=$label" | tee -a "$work/ids" | xargs -r timeout 300 docker -H "$docker_socket" rm -f -v || true
         [ -z "$(docker_ ps -aq --filter "label=$label")" ] || complain "containers of $prefix are still there"
         [ -z "$(docker_ image ls -q "$image")" ] || docker_ image rm "$image" || complain "cannot remove $image"
     elif [ -s "$work/ids" ]; then
@@ -38,8 +38,8 @@ down_docker() {
 # --- the daemon
 
 docker_socket=unix:///run/docker.sock
-docker_() { timeout 60 docker -H "$docker_socket" "$@"; }
-docker_answers() { timeout 10 docker -H "$docker_socket" version; }
+docker_() { timeout 300 docker -H "$docker_socket" "$@"; }
+docker_answers() { timeout 60 docker -H "$docker_socket" version; }
 docker_start() {
     need dockerd containerd runc
     local pid containers config

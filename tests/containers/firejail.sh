@@ -13,7 +13,7 @@ firejail_run() {
     shift
     spawn "$name" firejail --quiet --noprofile --name="$name" "$@" "$work/rootfs/bin/busybox" sh -c 'sleep 1000000 & exec sleep 1000001'
     outer=$(spawned "$name")
-    wait_for 20 test -s "/run/firejail/sandbox/$outer" || die "$name does not start: $(tail -n 3 "$work/$name.log")"
+    wait_for 200 test -s "/run/firejail/sandbox/$outer" || die "$name does not start: $(tail -n 3 "$work/$name.log")"
     row "$name" "$outer" "$(tr -dc 0-9 <"/run/firejail/sandbox/$outer")"
 }
 exec_firejail() {

@@ -55,7 +55,7 @@ flatpak_run() {
     spawn "$name" setpriv --reuid "$own_user" --regid "$own_user" --init-groups env -i HOME="$work/home" \
         USER="$own_user" LOGNAME="$own_user" XDG_RUNTIME_DIR="/run/user/$own_uid" PATH=/usr/bin:/bin \
         dbus-run-session -- sh -c 'cd && DBUS_SYSTEM_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS exec flatpak run --user --no-a11y-bus org.ctrbox.Test'
-    wait_for 20 flatpak_runs "$name" || die "$name does not start: $(tail -n 3 "$work/$name.log")"
+    wait_for 200 flatpak_runs "$name" || die "$name does not start: $(tail -n 3 "$work/$name.log")"
     init=$(flatpak_init "$name")
     row "$name" "$(sed -n 's/^instance-id=//p' "/proc/$init/root/.flatpak-info")" "$init"
 }

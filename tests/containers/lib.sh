@@ -100,7 +100,7 @@ end_up() {
     local pid start
     read -r pid start <"$work/up" && is_alive "$pid" "$start" || return 0
     kill -STOP "$pid"
-    wait_for 10 is_stopped "$pid"
+    wait_for 100 is_stopped "$pid"
     descendants "$pid" >"$work/up.commands"
     kill -KILL "$pid"
     while read -r pid start; do
@@ -116,7 +116,7 @@ spawn() {
     shift
     # shellcheck disable=SC2016
     setsid sh -c 'echo $$ $(cut -d" " -f22 /proc/$$/stat) >"$0" && exec "$@"' "$work/spawned.$name" "$@" </dev/null >"$work/$name.log" 2>&1 &
-    wait_for 10 test -s "$work/spawned.$name" || die "$name does not start"
+    wait_for 100 test -s "$work/spawned.$name" || die "$name does not start"
 }
 spawned() { cut -d' ' -f1 "$work/spawned.$1"; }
 # end_spawned - all of them, each with what is below it
@@ -143,7 +143,7 @@ are_dead() {
 }
 # first_child PID - the first process below it, waited for
 first_child() {
-    wait_for 10 has_child "$1" || die "$1 starts nothing: $(tail -n 3 "$work"/*.log)"
+    wait_for 100 has_child "$1" || die "$1 starts nothing: $(tail -n 3 "$work"/*.log)"
     children "$1" | head -n 1
 }
 has_child() { [ -n "$(children "$1")" ]; }
@@ -195,7 +195,7 @@ daemon_use() {
         "$1_start"
     fi
     touch "$dir/users/$user"
-    wait_for 60 daemon_is_up_or_dead "$1" || true
+    wait_for 300 daemon_is_up_or_dead "$1" || true
     if ! "$1_answers"; then
         tail -n 20 "$dir/log" >&2
         die "$1 does not start"
@@ -231,7 +231,7 @@ daemon_leave() {
         read -r pid start <"$dir/pid"
         kill -TERM "$pid"
         wait_for 30 is_dead "$pid" "$start" || kill -KILL "$pid"
-        wait_for 10 is_dead "$pid" "$start"
+        wait_for 100 is_dead "$pid" "$start"
         "$1_stopped"
     fi
     rm -rf "$dir"

@@ -18,8 +18,8 @@ lxc.net.0.type = empty
 lxc.apparmor.profile = unconfined
 lxc.mount.auto = proc:mixed
 CONFIG
-    timeout 60 lxc-start -n "$lxc_name" -d -o "$work/lxc.log" || die "$(grep ERROR "$work/lxc.log" | tail -n 3)"
-    row "$lxc_name" "$lxc_name" "$(timeout 10 lxc-info -n "$lxc_name" -p -H)"
+    timeout 300 lxc-start -n "$lxc_name" -d -o "$work/lxc.log" || die "$(grep ERROR "$work/lxc.log" | tail -n 3)"
+    row "$lxc_name" "$lxc_name" "$(timeout 100 lxc-info -n "$lxc_name" -p -H)"
 }
 exec_lxc() {
     local name=$1
@@ -29,8 +29,8 @@ exec_lxc() {
 daemons_lxc() { cut -d' ' -f4 "/proc/$(lxc-info -n "$lxc_name" -p -H)/stat"; }
 down_lxc() {
     [ -e "$lxc_dir" ] || return 0
-    if timeout 10 lxc-info -n "$lxc_name" -s -H | grep -q RUNNING; then
-        timeout 60 lxc-stop -k -n "$lxc_name" || complain "cannot stop $lxc_name"
+    if timeout 100 lxc-info -n "$lxc_name" -s -H | grep -q RUNNING; then
+        timeout 300 lxc-stop -k -n "$lxc_name" || complain "cannot stop $lxc_name"
     fi
     rm -rf "$lxc_dir"
     remove_cgroup_tree "lxc.payload.$lxc_name"

@@ -23,7 +23,7 @@ nspawn_run() {
     nspawn_row "$name"
 }
 nspawn_row() {
-    wait_for 20 nspawn_runs "$1" || die "$1 does not start: $(tail -n 3 "$work/$1.log")"
+    wait_for 200 nspawn_runs "$1" || die "$1 does not start: $(tail -n 3 "$work/$1.log")"
     row "$1" "$1" "$(nspawn_init "$1")"
 }
 nspawn_init() { children "$(spawned "$1")" | head -n 1; }

@@ -43,7 +43,7 @@ down_podman() {
         podman_ pod rm -f -t 0 "$prefix-pod" || complain "cannot remove $prefix-pod"
         remove_cgroup_tree "libpod_parent/$pod_id"
     fi
-    podman_ ps -aq --filter "label=$label" | xargs -r timeout 60 podman rm -f -v -t 0 || true
+    podman_ ps -aq --filter "label=$label" | xargs -r timeout 300 podman rm -f -v -t 0 || true
     [ -z "$(podman_ ps -aq --filter "label=$label")" ] || complain "containers of $prefix are still there"
     if podman_ image exists "$image"; then podman_ image rm "$image" || complain "cannot remove $image"; fi
     # (each conmon starts a last podman that cleans up)
@@ -52,7 +52,7 @@ down_podman() {
     remove_cgroup libpod_parent
 }
 
-podman_() { timeout 60 podman "$@"; }
+podman_() { timeout 300 podman "$@"; }
 # podman_setup - settings of our own: without CAP_SYS_RESOURCE nobody gets podman's default limits
 podman_setup() {
     {

@@ -38,7 +38,7 @@ rootless_setup() {
     } >"$work/containers.conf"
     chmod 644 "$work/containers.conf"
 }
-rootless_() { as_user env CONTAINERS_CONF="$work/containers.conf" timeout 60 podman --log-level=error --storage-driver=vfs "$@"; }
+rootless_() { as_user env CONTAINERS_CONF="$work/containers.conf" timeout 300 podman --log-level=error --storage-driver=vfs "$@"; }
 exec_rootless() {
     rootless_setup
     rootless_ exec -d "$@"

@@ -9,7 +9,7 @@ up_runc() {
     need runc
     oci_up runc_
 }
-runc_() { timeout 60 runc "$@"; }
+runc_() { timeout 300 runc "$@"; }
 exec_runc() {
     local id=$1
     shift

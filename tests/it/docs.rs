@@ -38,21 +38,22 @@ fn completions() {
     not_stale(&render::completions(), &["completions/bash", "completions/zsh", "completions/fish"]);
 }
 
-/// (`file`, `test`, `test`; `file`, `test`): a module of these tests, or a file below src/.
+/// (`file`, `test`, `test`; `file`, `test`): a module of these tests, or a file below src/ or src/applets/.
 #[test]
 fn tests_that_security_md_names_exist() {
     let text = std::fs::read_to_string(project("SECURITY.md")).expect("SECURITY.md");
     let mut count = 0;
-    for group in text.split("(`").skip(1).filter_map(|rest| rest.split_once(')')).map(|(group, _)| group) {
-        for part in group.split("; ") {
+    for row in text.lines().filter(|line| line.starts_with('|')) {
+        let groups = row.split("(`").skip(1).filter_map(|rest| rest.split_once(')'));
+        for part in groups.flat_map(|(group, _)| group.split("; ")) {
             let mut names = part.split(", ").map(|name| name.trim_matches('`'));
             let file = names.next().expect("a file");
-            let path =
-                if file.ends_with(".rs") { format!("src/{file}") } else { format!("tests/it/{file}.rs") };
-            let source =
-                std::fs::read_to_string(project(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+            let places =
+                ["tests/it/{}.rs", "src/{}", "src/applets/{}"].map(|place| place.replace("{}", file));
+            let source = places.iter().find_map(|place| std::fs::read_to_string(project(place)).ok());
+            let source = source.unwrap_or_else(|| panic!("there is no file {file}"));
             for test in names.filter(|name| *name != "all its tests") {
-                assert!(source.contains(&format!("fn {test}(")), "{path} has no {test}");
+                assert!(source.contains(&format!("fn {test}(")), "{file} has no {test}");
                 count += 1;
             }
         }
