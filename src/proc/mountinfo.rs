@@ -43,12 +43,13 @@ pub(crate) fn mounts(text: &[u8]) -> impl Iterator<Item = Mount<'_>> {
 }
 
 fn mount(line: &[u8]) -> Option<Mount<'_>> {
-    // Read the last three fields from the end, as the number of tags varies.
-    let mut last = line.rsplitn(4, |&b| b == b' ');
-    let (options, _source, kind, rest) = (last.next()?, last.next()?, last.next()?, last.next()?);
-    let mut first = rest.split(|&b| b == b' ').skip(2);
+    // Blanks in paths are escaped, so the first lone dash ends the tags. The kind may be the end of a line that is cut.
+    let dash = line.windows(3).position(|part| part == b" - ")?;
+    let mut first = line[..dash].split(|&b| b == b' ').skip(2);
     let (device, root, point) = (first.next()?, first.next()?, first.next()?);
-    (first.last() == Some(b"-")).then_some(Mount { device, root, point, kind, options })
+    let mut last = line[dash + 3..].split(|&b| b == b' ');
+    let (kind, _source) = (last.next()?, last.next());
+    Some(Mount { device, root, point, kind, options: last.next().unwrap_or_default() })
 }
 
 /// Decodes the octal escapes of mountinfo: `\040` for a blank.
@@ -90,7 +91,7 @@ mod tests {
     fn complete_lines_are_parsed() {
         let text =
             b"36 31 0:33 /a\\040b /mnt/c\\011 rw,noatime shared:7 master:1 - fuse.x src rw,allow_other\n\
-            1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / /cut rw - ext4\n\n";
+            1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / /cut rw\n\n";
         let all: Vec<Mount<'_>> = mounts(text).collect();
         assert_eq!(all.len(), 2);
         assert_eq!((all[0].device, all[0].kind), (&b"0:33"[..], &b"fuse.x"[..]));

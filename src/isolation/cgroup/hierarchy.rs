@@ -122,7 +122,7 @@ fn hierarchy(mount: Mount<'_>) -> Option<Hierarchy> {
     let named = |option: &&[u8]| CONTROLLERS.contains(option) || option.starts_with(b"name=");
     let mut controllers: Vec<String> = match mount.kind {
         b"cgroup2" => Vec::new(),
-        b"cgroup" => {
+        b"cgroup" if !mount.options.is_empty() => {
             let names = mount.options.split(|&b| b == b',').filter(named);
             names.map(|name| String::from_utf8_lossy(name).into_owned()).collect()
         }
