@@ -3,6 +3,7 @@
 ARCH    := $(shell uname -m)
 MUSL    := $(ARCH)-unknown-linux-musl
 BIN     := target/release/ctrbox
+MSRV    := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 prefix  := /usr/local
 bindir  := $(prefix)/bin
 mandir  := $(prefix)/share/man
@@ -26,16 +27,23 @@ run: build ## the processes of this host, each with its container
 check: ## does it compile?
 	cargo check --all-targets --locked
 
-test: build ## all tests, with the binary that ships
-	CTRBOX_BIN=$(CURDIR)/$(BIN) cargo test --locked
+test: build ## all tests, with the binary that ships; all failures are reported
+	CTRBOX_BIN=$(CURDIR)/$(BIN) cargo test --locked --no-fail-fast
 
-lint: ## formatting, clippy, pages, scripts, completions
+lint: ## formatting, clippy, rustdoc, pages, scripts, completions, stale generated files
 	cargo fmt --all --check
 	cargo clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --locked --no-deps --document-private-items --quiet
 	./lint.sh
 
-docs: ## write man/, completions/ and the golden files anew
-	CTRBOX_BLESS=1 cargo test --locked --test docs --test ctr_ps
+msrv: ## does it build with the Rust that Cargo.toml promises? (rustup)
+	cargo +$(MSRV) check --locked --all-targets
+
+docs: ## write man/ and completions/ anew
+	cargo run --locked --quiet --example docs
+
+bless: ## write tests/golden/ anew, what ctr-ps prints of hosts in files: look at the difference
+	CTRBOX_BLESS=1 cargo test --locked --test it -- --exact ctr_ps::golden_outputs_of_two_hosts
 
 bench: build ## against ps and lsns, on hosts of 100, 2,000 and 10,000 processes (root)
 	CTRBOX_BIN=$(CURDIR)/$(BIN) cargo bench --locked --bench scan
@@ -60,5 +68,5 @@ uninstall: ## what install put there
 clean: ## what building made
 	cargo clean
 
-.PHONY: help build run check test lint docs bench install uninstall clean
+.PHONY: help build run check test lint msrv docs bless bench install uninstall clean
 .DEFAULT_GOAL := help

@@ -1,17 +1,17 @@
-//! Work that may never end, done by another process.
+//! Accesses that can block without limit, in a helper process.
 //!
-//! Who serves a file system decides when an access to it ends: any user may mount FUSE, and overlayfs over it, in a
-//! user namespace of their own. A directory or a file of a local file system can block as well: the kernel holds
-//! its lock while a read or a write of it waits for memory that is mapped from FUSE. Such a wait cannot be
-//! interrupted, and a process does not end before its last thread does. So another process makes the access; after
-//! a time limit this one goes on without it.
+//! The server of a file system decides when an access to it ends. Any user can mount FUSE, and overlayfs on top of it, in
+//! their own user namespace. An access to a local file or directory can block too: the kernel holds its lock while a read
+//! or a write of it waits for memory that is mapped from FUSE. Such a wait cannot be interrupted, and a process does not
+//! end before its last thread does. So a helper process makes the access, and this process continues without it after a
+//! time limit.
 //!
-//! The limit counts time in which the other process is blocked, and CPU time above what an ordinary access takes: a
-//! path through many long symbolic links costs milliseconds of it. Time in which it waits for a CPU does not count: on
-//! a busy host the same files give the same answer.
+//! The limit counts the time in which the helper is blocked, and the CPU time above that of an ordinary access: a path
+//! through many long symbolic links takes milliseconds. Time in which the helper waits for a CPU does not count, so the
+//! same files give the same answer on a busy host.
 //!
-//! That process is in a session of its own, and has no descriptor but what it needs. While it is stuck nothing waits for
-//! it, neither this process nor who reads its output, and its end sends no signal. It ends when the access does.
+//! The helper has its own session, and only the descriptors that it needs. Nothing waits for a blocked helper: neither
+//! this process, nor a reader of its output. The end of the helper sends no signal. It ends when its access ends.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -30,20 +30,20 @@ use nix::unistd::{ForkResult, Pid, chdir, setsid};
 
 use crate::sys;
 
-/// On whose account time is spent: nobody uses up that of others.
+/// The account for blocked time. Each has its own limit, so no user can use up the time of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Account {
     User(u32),
-    /// A container of root's, by the PID of a process in it.
+    /// A container of root, by the PID of a process in it.
     Container(i32),
 }
 
-/// How long all answers together may block, or compute beyond what is ordinary: those of one account, and those of all.
+/// The longest counted time of all answers together: for one account, and for all accounts.
 const MOST: Duration = Duration::from_secs(3);
 const MOST_OF_ALL: Duration = Duration::from_secs(12);
-/// How long one answer may take on the busiest host, in which the process that makes the access hardly runs.
+/// The longest time for one answer, for a host so busy that the helper hardly runs.
 const LONGEST: Duration = Duration::from_secs(60);
-/// How often this process looks whether the other one is blocked.
+/// The interval at which this process checks whether the helper is blocked.
 const SLICE: Duration = Duration::from_millis(50);
 
 struct Spent {
@@ -51,7 +51,7 @@ struct Spent {
     by_all: Duration,
 }
 
-/// Not of the thread: musl has little room for that without mmap(2).
+/// Not thread-local: musl has little room for thread-local data without mmap(2).
 static SPENT: Mutex<Spent> = Mutex::new(Spent { by_account: BTreeMap::new(), by_all: Duration::ZERO });
 
 fn spent() -> MutexGuard<'static, Spent> {
@@ -59,7 +59,7 @@ fn spent() -> MutexGuard<'static, Spent> {
 }
 
 impl Account {
-    /// That of the owner of a container, and of root's containers each has its own.
+    /// The account of the owner of a container. Each container of root has its own.
     #[must_use]
     pub fn of_owner(owner: u32, process: i32) -> Account {
         if owner == 0 { Account::Container(process) } else { Account::User(owner) }
@@ -67,8 +67,8 @@ impl Account {
 
     fn left(self) -> Duration {
         let spent = spent();
-        let own = spent.by_account.get(&self).copied().unwrap_or_default();
-        MOST.saturating_sub(own).min(MOST_OF_ALL.saturating_sub(spent.by_all))
+        let used = spent.by_account.get(&self).copied().unwrap_or_default();
+        MOST.saturating_sub(used).min(MOST_OF_ALL.saturating_sub(spent.by_all))
     }
 
     fn spend(self, time: Duration) {
@@ -78,49 +78,49 @@ impl Account {
     }
 }
 
-/// A process that answers requests, one after the other.
+/// A helper process that answers requests, one after the other.
 pub(crate) struct AccessProcess {
     child: Pid,
     socket: UnixStream,
     buffer: Vec<u8>,
-    /// It waits for a request.
+    /// The helper waits for a request.
     idle: bool,
 }
 
 impl AccessProcess {
-    /// `serve` has of the descriptors of this process those of `keep` alone, and `/` for a working directory.
+    /// Starts a helper that answers with `serve`. It has only the descriptors in `keep`, and `/` as working directory.
     ///
     /// # Safety
-    /// `serve` uses and drops no value that owns or borrows another descriptor which was opened before.
-    #[allow(unsafe_code)] // descriptors are closed by number: also those that have no owner here
+    /// `serve` uses and drops no value that owns or borrows another descriptor opened before.
+    #[allow(unsafe_code)] // descriptors are closed by number, also those without an owner in this process
     pub(crate) unsafe fn start(
         keep: &[BorrowedFd<'_>],
         mut serve: impl FnMut(&[u8]) -> Vec<u8>,
     ) -> nix::Result<AccessProcess> {
-        // Another pid namespace for children is a container's, which must not see this one.
+        // If children go to another pid namespace, it is that of a container, which must not see the helper.
         if !children_stay() {
             return Err(Errno::EPERM);
         }
-        let (own, its) = UnixStream::pair().map_err(errno_of)?;
+        let (socket, helper_socket) = UnixStream::pair().map_err(errno_of)?;
         match sys::fork_silent()? {
             ForkResult::Parent { child } => {
-                Ok(AccessProcess { child, socket: own, buffer: Vec::new(), idle: true })
+                Ok(AccessProcess { child, socket, buffer: Vec::new(), idle: true })
             }
             ForkResult::Child => {
                 let mut kept: Vec<_> = keep.iter().map(AsRawFd::as_raw_fd).collect();
-                kept.push(its.as_raw_fd());
-                // SAFETY: the caller promises it for `serve`; nothing else runs in this child, which ends by exit_now.
+                kept.push(helper_socket.as_raw_fd());
+                // SAFETY: the caller promises it for `serve`; nothing else runs in this child, which ends with exit_now.
                 unsafe { sys::close_others(&mut kept) };
                 _ = setsid();
                 _ = chdir("/");
-                _ = answer_all(&its, &mut serve);
+                _ = answer_all(&helper_socket, &mut serve);
                 sys::exit_now(0)
             }
         }
     }
 
-    /// The answer. ETIMEDOUT: there is none in the time that the account has left. After an error the process is of
-    /// no more use: another answer may be on the way.
+    /// Sends a request and waits for the answer. ETIMEDOUT: no answer within the time that the account has left. After an
+    /// error the helper must not be used again, as a late answer can arrive.
     pub(crate) fn ask(&mut self, account: Account, request: &[u8]) -> nix::Result<Vec<u8>> {
         let limit = account.left();
         let answer = match limit.is_zero() {
@@ -128,7 +128,7 @@ impl AccessProcess {
             false => self.send(request).and_then(|()| self.receive(limit)),
         };
         self.idle = answer.is_ok();
-        // An answer begins with the time that counts.
+        // An answer begins with the counted time of the access.
         let split = answer.and_then(|mut answer| match answer.split_first_chunk::<8>() {
             Some((counted, _)) => {
                 let counted = Duration::from_nanos(u64::from_ne_bytes(*counted));
@@ -157,14 +157,14 @@ impl AccessProcess {
     fn receive(&mut self, limit: Duration) -> nix::Result<Vec<u8>> {
         self.buffer.clear();
         let mut part = [0; 16 * 1024];
-        let mut patience = Patience { blocked: limit, end: Instant::now() + LONGEST };
+        let mut time_left = TimeLeft { blocked: limit, end: Instant::now() + LONGEST };
         loop {
             if is_whole(&self.buffer) {
                 let mut answer = std::mem::take(&mut self.buffer);
                 answer.drain(..4);
                 return Ok(answer);
             }
-            self.wait(&mut patience)?;
+            self.wait(&mut time_left)?;
             match (&self.socket).read(&mut part) {
                 Ok(0) => return Err(Errno::ECONNRESET),
                 Ok(read) => self.buffer.extend_from_slice(&part[..read]),
@@ -174,39 +174,41 @@ impl AccessProcess {
         }
     }
 
-    /// Waits until there is something to read.
-    fn wait(&self, patience: &mut Patience) -> nix::Result<()> {
+    /// Waits until the socket is readable.
+    fn wait(&self, time_left: &mut TimeLeft) -> nix::Result<()> {
         loop {
-            let slice = SLICE.min(patience.blocked).max(Duration::from_millis(1));
+            let slice = SLICE.min(time_left.blocked).max(Duration::from_millis(1));
             let limit = PollTimeout::try_from(slice).unwrap_or(PollTimeout::MAX);
             match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], limit) {
-                // Not the time that went by: this process may have waited for a CPU itself.
-                Ok(0) if is_blocked(self.child) => patience.blocked = patience.blocked.saturating_sub(slice),
+                // Subtract the slice, not the elapsed time: this process can have waited for a CPU.
+                Ok(0) if is_blocked(self.child) => {
+                    time_left.blocked = time_left.blocked.saturating_sub(slice)
+                }
                 Ok(0) | Err(Errno::EINTR) => {}
                 Ok(_) => return Ok(()),
                 Err(errno) => return Err(errno),
             }
-            if patience.blocked.is_zero() || patience.end <= Instant::now() {
+            if time_left.blocked.is_zero() || time_left.end <= Instant::now() {
                 return Err(Errno::ETIMEDOUT);
             }
         }
     }
 }
 
-/// How much longer an answer is waited for: in which the other process is blocked, and at all.
-struct Patience {
+/// The time left for an answer: in which the helper may be blocked, and in total.
+struct TimeLeft {
     blocked: Duration,
     end: Instant,
 }
 
-/// Does that process wait for something else than a CPU? proc_pid_stat(5).
+/// Is the process blocked, neither running nor waiting for a CPU? See proc_pid_stat(5).
 fn is_blocked(child: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-    // The name, in parentheses, is that of this program.
+    // The name in parentheses is that of ctrbox, so it contains no parenthesis.
     stat.rsplit_once(") ").is_none_or(|(_, fields)| !fields.starts_with('R'))
 }
 
-/// What tells how much time since then counts.
+/// Measures how long this process is blocked from a start on.
 struct Stopwatch {
     start: Instant,
     running: Duration,
@@ -214,9 +216,9 @@ struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// An access that takes no longer did not block for long, or not often enough to matter: accesses are counted.
+    /// A shorter access counts as no time. The number of accesses is limited, so that time stays small.
     const SHORT: Duration = Duration::from_micros(100);
-    /// CPU time that an ordinary access takes at most. Of a user's thousands of accesses, more each would be minutes.
+    /// The CPU time of an ordinary access. A user can cause thousands of accesses.
     const ORDINARY: Duration = Duration::from_micros(250);
 
     fn start(schedstat: Option<&File>) -> Stopwatch {
@@ -234,14 +236,14 @@ impl Stopwatch {
     }
 }
 
-/// CPU time of this process.
+/// The CPU time of this process.
 fn running() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-/// How long this process waited for a CPU: the second number of /proc/self/schedstat, in nanoseconds (Linux
-/// Documentation/scheduler/sched-stats.rst). A kernel without CONFIG_SCHED_INFO has no such file; that time counts as
-/// blocked then.
+/// The time for which this process waited for a CPU: the second number of /proc/self/schedstat, in nanoseconds (Linux
+/// Documentation/scheduler/sched-stats.rst). A kernel without CONFIG_SCHED_INFO has no such file; then that time counts
+/// as blocked.
 fn delayed(schedstat: Option<&File>) -> Duration {
     let mut text = [0; 64];
     let read = schedstat.and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
@@ -251,7 +253,8 @@ fn delayed(schedstat: Option<&File>) -> Duration {
 }
 
 impl Drop for AccessProcess {
-    /// An idle one ends when its socket does. Another may be stuck in the kernel, and dies when it returns from there.
+    /// An idle helper ends when its socket is shut down. Another can be blocked in the kernel, and is killed when it
+    /// returns from there.
     fn drop(&mut self) {
         if self.idle {
             _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
@@ -263,19 +266,19 @@ impl Drop for AccessProcess {
     }
 }
 
-/// Are children to be in the pid namespace of this process?
+/// Will children be in the pid namespace of this process?
 pub(crate) fn children_stay() -> bool {
     const CHILDREN: &str = "/proc/self/ns/pid_for_children";
     let id = |link: &str| std::fs::read_link(link).ok();
-    // Before Linux 4.12 the kernel has no such link; until the first child is there, it leads nowhere.
+    // The link exists since Linux 4.12. After unshare(2) it is empty until the first child exists.
     id(CHILDREN) == id("/proc/self/ns/pid") || std::fs::symlink_metadata(CHILDREN).is_err()
 }
 
-/// One piece of work, by a process of its own.
+/// Runs one function in a helper process.
 ///
 /// # Safety
-/// `work` uses and drops no value that owns or borrows a descriptor which was opened before.
-#[allow(unsafe_code)] // as it is for AccessProcess::start
+/// `work` uses and drops no value that owns or borrows a descriptor opened before.
+#[allow(unsafe_code)] // AccessProcess::start
 pub(crate) unsafe fn once(account: Account, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Vec<u8>> {
     let mut work = Some(work);
     let serve = |_: &[u8]| work.take().map(|work| work()).unwrap_or_default();
@@ -297,14 +300,14 @@ fn answer_all(mut socket: &UnixStream, serve: &mut dyn FnMut(&[u8]) -> Vec<u8>) 
     }
 }
 
-/// The parts in one message, after their length.
+/// One message: the length of all parts, then the parts.
 fn framed(parts: &[&[u8]]) -> Vec<u8> {
     let length = parts.iter().map(|part| part.len()).sum::<usize>();
     let length = u32::try_from(length).unwrap_or(0).to_ne_bytes();
     [&[&length[..]], parts].concat().concat()
 }
 
-/// Is all of the message there?
+/// Is the message complete?
 fn is_whole(buffer: &[u8]) -> bool {
     let length = buffer.split_first_chunk::<4>().map(|(length, _)| u32::from_ne_bytes(*length) as usize);
     length.is_some_and(|length| buffer.len() - 4 >= length)
@@ -325,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_come_whole() {
+    fn answers_arrive_complete() {
         let mut process = start(|request| request.repeat(1000));
         for request in [&b""[..], b"x", b"two words", &[7; 4000]] {
             assert_eq!(process.ask(Account::User(1), request), Ok(request.repeat(1000)));
@@ -333,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_answer_is_waited_for_once() {
+    fn the_time_limit_holds_for_all_requests_of_an_account() {
         let silent = |_: &[u8]| loop {
             std::thread::park();
         };
@@ -344,11 +347,15 @@ mod tests {
         }
         assert!(begin.elapsed() < MOST * 2);
         let mut process = start(<[u8]>::to_vec);
-        assert_eq!(process.ask(Account::User(3), b"x"), Ok(b"x".to_vec()), "others have their own time");
+        assert_eq!(
+            process.ask(Account::User(3), b"x"),
+            Ok(b"x".to_vec()),
+            "other accounts have their own time"
+        );
     }
 
     #[test]
-    fn accesses_that_compute_long_are_not_repeated_for_ever() {
+    fn accesses_that_take_much_cpu_time_end_at_the_limit() {
         let mut process = start(|_| {
             let begin = running();
             while running() < begin + Duration::from_millis(20) {}
@@ -360,14 +367,14 @@ mod tests {
     }
 
     #[test]
-    fn it_has_no_descriptor_of_this_process() {
+    fn the_helper_has_only_the_descriptors_it_needs() {
         let count = || {
             let names = std::fs::read_dir("/proc/self/fd").map(Iterator::count).unwrap_or(0);
             vec![u8::try_from(names).unwrap_or(u8::MAX)]
         };
         let _more: Vec<_> = (0..20).map(|_| std::fs::File::open("/dev/null").expect("a file")).collect();
         // Three of /dev/null, the socket, schedstat, and the directory that is being read.
-        // SAFETY: the directory is opened by the work itself.
+        // SAFETY: the function itself opens the directory.
         assert_eq!(unsafe { once(Account::User(4), count) }, Ok(vec![6]));
     }
 }

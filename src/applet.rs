@@ -12,19 +12,19 @@ use crate::text;
 /// A row of the table. Dispatch, `--list`, `--help`, man pages, completions and `make install` all come from it.
 pub struct Applet {
     pub name: &'static str,
-    /// Section of the manual its page stands in.
+    /// Section of the manual of its page.
     pub section: u8,
-    /// Status of a failure of our own, usage errors included.
+    /// Exit status when the applet itself fails, usage errors included.
     pub failure: u8,
     /// What it does, in one line.
     pub about: &'static str,
     pub run: fn(&Call) -> Outcome,
-    /// The options as clap shows them, given name and line. See [`Applet::command`].
+    /// The options for clap, given `name` and `about`. See [`Applet::command`].
     pub options: fn(&'static str, &'static str) -> clap::Command,
 }
 
 impl Applet {
-    /// Built for `--help`, pages and completions only: parsing needs none.
+    /// Only for `--help`, man pages and completions; the parser does not use clap.
     #[must_use]
     pub fn command(&self) -> clap::Command {
         (self.options)(self.name, self.about)
@@ -90,7 +90,7 @@ pub static APPLETS: [Applet; 7] = [
     },
 ];
 
-/// Not a row: what the binary is when no applet's name calls it.
+/// The name of the binary itself, when `argv[0]` names no applet.
 const BOX: &str = "ctrbox";
 const UNKNOWN_APPLET: u8 = 127;
 
@@ -98,7 +98,7 @@ pub(crate) fn find(name: &OsStr) -> Option<&'static Applet> {
     APPLETS.iter().find(|applet| applet.name.as_bytes() == name.as_bytes())
 }
 
-/// Which program this is, should there be no memory even for its arguments.
+/// Sets the name and status for an out-of-memory error before the arguments are allocated.
 pub fn announce(argv0: &OsStr) {
     if let Some(applet) = find(called(argv0)) {
         sys::memory::program_is(applet.name, applet.failure);
@@ -113,7 +113,7 @@ pub fn run(mut argv: Vec<OsString>) -> u8 {
     if let Some(applet) = find(&name) {
         return call(applet, argv0, argv);
     }
-    // A binary renamed to ctrbox-0.1 is the box still; a link of another name is an applet we lack.
+    // A binary renamed to ctrbox-0.1 still acts as ctrbox. A link of any other name means an unknown applet.
     if !name.as_bytes().starts_with(BOX.as_bytes()) {
         return report(BOX, UNKNOWN_APPLET, Err(unknown(&name)));
     }
@@ -140,7 +140,7 @@ fn call(applet: &Applet, argv0: OsString, args: Vec<OsString>) -> u8 {
     report(applet.name, applet.failure, (applet.run)(&call))
 }
 
-/// The last component of argv[0], without the dash that login(1) puts before a shell's name.
+/// The last component of `argv[0]`, without the dash that login(1) puts before a shell's name.
 fn called(argv0: &OsStr) -> &OsStr {
     let bytes = argv0.as_bytes();
     let base = bytes.rsplit(|&b| b == b'/').next().unwrap_or(bytes);
@@ -151,7 +151,7 @@ fn unknown(name: &OsStr) -> Exit {
     let shown = text::shown(name);
     let hint =
         nearest(&name.to_string_lossy()).map(|near| format!(", did you mean '{near}'?")).unwrap_or_default();
-    Exit::from(anyhow::anyhow!("no applet '{shown}'{hint} ('{BOX} --list' names all)"))
+    Exit::from(anyhow::anyhow!("no applet '{shown}'{hint} ('{BOX} --list' lists them)"))
 }
 
 fn nearest(name: &str) -> Option<&'static str> {
@@ -159,15 +159,15 @@ fn nearest(name: &str) -> Option<&'static str> {
     (near.0 <= 1 + near.1.len() / 3).then_some(near.1)
 }
 
-/// Levenshtein's: insertions, removals and exchanges that make `b` of `a`. Names are short; so is the table.
+/// Levenshtein distance: insertions, deletions and substitutions that turn `a` into `b`.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().take(64).enumerate() {
         let mut corner = std::mem::replace(&mut row[0], i + 1);
         for (j, y) in b.bytes().enumerate() {
-            let exchanged = corner + usize::from(x != y);
+            let substituted = corner + usize::from(x != y);
             corner = row[j + 1];
-            row[j + 1] = exchanged.min(corner + 1).min(row[j] + 1);
+            row[j + 1] = substituted.min(corner + 1).min(row[j] + 1);
         }
     }
     row[b.len()]
@@ -184,11 +184,11 @@ fn help() -> String {
     format!("{}\nApplets:\n{rows}", command.render_help())
 }
 
-/// The box itself as clap sees it: for `--help`, its page and its completions.
+/// The `ctrbox` command itself for clap: for `--help`, its man page and its completions.
 #[must_use]
 pub fn command() -> clap::Command {
     clap::Command::new(BOX)
-        .about("see into containers and work in them, with no container tooling and no daemon")
+        .about("see into containers and work in them, without container tooling and without a daemon")
         .version(env!("CARGO_PKG_VERSION"))
         .override_usage(format!("{BOX} APPLET [argument...]\n       {BOX} --list | --help | --version"))
         .disable_help_flag(true)
@@ -197,7 +197,7 @@ pub fn command() -> clap::Command {
             clap::Arg::new("list")
                 .long("list")
                 .action(clap::ArgAction::SetTrue)
-                .help("name every applet, one a line"),
+                .help("list the applets, one per line"),
         )
         .arg(
             clap::Arg::new("help")
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_finger_finds_the_applet_and_nonsense_finds_none() {
+    fn a_typo_finds_the_nearest_applet() {
         assert_eq!(nearest("nsentr"), Some("nsenter"));
         assert_eq!(nearest("ctrps"), Some("ctr-ps"));
         assert_eq!(nearest("mount"), None);

@@ -1,9 +1,9 @@
-//! Options the getopt_long way, from one table an applet.
+//! Options as getopt_long(3) parses them, from one table per applet.
 //!
-//! clap is not getopt: it has no abbreviations that are ambiguous, no values glued to a letter that may
-//! also stand alone, no effect in the order given, other words and another status for a mistake; and
-//! building its `Command` costs more than a whole run of `nsenter`. So the table is ours and parsing walks
-//! it; clap is given the same table where its work is wanted: `--help`, manual pages and completions.
+//! clap cannot replace getopt_long. It has no ambiguous abbreviations, no optional value attached to a letter
+//! (`-nFILE`), no effects in the order of the options, and other messages and another exit status for errors.
+//! Building its `Command` also costs more than a whole run of `nsenter`. So this file has its own table and parser,
+//! and clap gets the same table for `--help`, man pages and completions.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -15,26 +15,26 @@ use crate::text;
 
 /// A call of an applet.
 pub struct Call {
-    /// The applet, as the table has it.
+    /// The name of the applet in the table.
     pub name: &'static str,
     pub about: &'static str,
-    /// What it was called as: getopt's messages begin with it.
+    /// `argv[0]`. The messages of getopt begin with it.
     pub argv0: OsString,
     /// The rest of argv.
     pub args: Vec<OsString>,
 }
 
-/// What an option does to the request `P` that the applet gathers, at its place among the others.
+/// What an option does to the request `P` that the applet builds, in the order of the options.
 pub(crate) enum Effect<P> {
     Help,
     Version,
     Flag(fn(&mut P) -> Result<(), Exit>),
     Required(fn(&mut P, &OsStr) -> Result<(), Exit>),
-    /// The same, and it must be attached: `--drop=LIST`.
+    /// Requires a value, which must be attached: `--drop=LIST`.
     Attached(fn(&mut P, &OsStr) -> Result<(), Exit>),
-    /// The value must be attached: `--net=FILE`, `-nFILE`.
+    /// Takes an optional value, which must be attached: `--net=FILE`, `-nFILE`.
     Optional(fn(&mut P, Option<&OsStr>) -> Result<(), Exit>),
-    /// The same, but nothing can be attached to the letter.
+    /// Takes an optional value, attached to the long name only.
     OptionalLong(fn(&mut P, Option<&OsStr>) -> Result<(), Exit>),
 }
 
@@ -42,11 +42,11 @@ pub(crate) enum Effect<P> {
 pub(crate) struct Opt<P> {
     pub short: Option<char>,
     pub long: &'static str,
-    /// What the value is called in help and manual.
+    /// Name of the value in help and man page.
     pub value: &'static str,
     pub help: &'static str,
     pub hidden: bool,
-    /// Not the original's: it leaves the abbreviations that scripts may use as they are.
+    /// The original tool lacks this option. It does not make abbreviations of the original's options ambiguous.
     pub added: bool,
     pub effect: Effect<P>,
 }
@@ -62,7 +62,7 @@ impl<P> Opt<P> {
         Opt { short, long, value: "", help, hidden: false, added: false, effect }
     }
 
-    /// Names the value.
+    /// Sets the name of the value.
     #[must_use]
     pub(crate) const fn takes(mut self, value: &'static str) -> Self {
         self.value = value;
@@ -94,15 +94,36 @@ impl<P> Opt<P> {
 
 /// An applet's command line.
 pub(crate) struct Grammar<P: 'static> {
-    /// What follows the name in the usage line.
+    /// The text after the name in the usage line.
     pub usage: &'static str,
-    /// Does the first operand end the options? (`+` in getopt's terms: a program and its own options follow.)
+    /// Does the first operand end the options (`+` in getopt)? A program and its own options follow.
     pub stops_at_operand: bool,
     pub options: &'static [Opt<P>],
+    /// Headings of the options in help and manual: the long name of the first option below each.
+    pub groups: &'static [(&'static str, &'static str)],
+}
+
+/// What the shells complete for a value, by its name in the option tables.
+fn value_hint(value: &str) -> clap::ValueHint {
+    match value {
+        "file" => clap::ValueHint::FilePath,
+        "dir" => clap::ValueHint::DirPath,
+        "user" | "uid|name" => clap::ValueHint::Username,
+        _ => clap::ValueHint::Unknown,
+    }
+}
+
+/// The values that there are, where these are few.
+fn choices(value: &str) -> &'static [&'static str] {
+    match value {
+        "when" => &["auto", "always", "never"],
+        "signame" => &["HUP", "INT", "QUIT", "KILL", "TERM", "USR1", "USR2"],
+        _ => &[],
+    }
 }
 
 impl<P> Grammar<P> {
-    /// Applies every option to `request`, in order; the operands come back.
+    /// Applies every option to `request`, in order, and returns the operands.
     pub(crate) fn parse(&self, call: &Call, request: &mut P) -> Result<Vec<OsString>, Exit> {
         let mut walk = Walk { grammar: self, call, next: 0 };
         let mut operands = Vec::new();
@@ -124,8 +145,8 @@ impl<P> Grammar<P> {
         Ok(operands)
     }
 
-    /// Applies the option that `word` is, by its whole name, for programs that know no abbreviations: `--name`,
-    /// `--name=value`, `-h`. False: it is none, or has a value too many or too few.
+    /// Applies the option `word` by its whole name, for programs without abbreviations: `--name`, `--name=value`,
+    /// `-h`. Returns false if there is no such option, or if a value is missing or not allowed.
     pub(crate) fn apply(&self, call: &Call, word: &OsStr, request: &mut P) -> Result<bool, Exit> {
         let (name, value) = split(word.as_bytes());
         let is_it = |opt: &&Opt<P>| match name {
@@ -138,16 +159,27 @@ impl<P> Grammar<P> {
             (Effect::Required(set) | Effect::Attached(set), Some(value)) => set(request, value)?,
             (Effect::Optional(set) | Effect::OptionalLong(set), value) => set(request, value)?,
             (Effect::Required(_) | Effect::Attached(_), None) | (_, Some(_)) => return Ok(false),
-            _ => Walk { grammar: self, call, next: 0 }.flag(opt, request)?,
+            _ => Walk { grammar: self, call, next: 0 }.flag(opt, false, request)?,
         }
         Ok(true)
     }
 
-    /// The same table as clap knows it, without what is hidden.
+    /// The same table for clap, without hidden options.
     #[must_use]
     pub(crate) fn command(&self, name: &'static str, about: &'static str) -> clap::Command {
+        let mut heading = None;
         let options = self.options.iter().filter(|opt| !opt.hidden).map(|opt| {
-            let arg = clap::Arg::new(opt.long).long(opt.long).help(opt.help);
+            let group = self.groups.iter().find(|(first, _)| *first == opt.long);
+            heading = group.map(|(_, heading)| *heading).or(heading);
+            let arg = clap::Arg::new(opt.long).long(opt.long).help(opt.help).help_heading(heading);
+            let arg = if opt.value.is_empty() { arg } else { arg.value_hint(value_hint(opt.value)) };
+            let arg = match choices(opt.value) {
+                [] => arg,
+                values => {
+                    let values = clap::builder::PossibleValuesParser::new(values);
+                    arg.hide_possible_values(true).value_parser(values)
+                }
+            };
             let arg = match opt.short {
                 Some(letter) => arg.short(letter),
                 None => arg,
@@ -186,8 +218,8 @@ impl<P> Grammar<P> {
     }
 }
 
-/// A number as strtoumax(3) reads the whole of one: decimal, white space and a `+` before it. Out of range,
-/// negative ones too, is told apart from not a number.
+/// Reads a whole word as a decimal number, as strtoumax(3) does: white space and `+` may come before it. A number out
+/// of range, or negative, gives another error than a word that is not a number.
 pub(crate) fn number<T: TryFrom<u64>>(word: &OsStr, problem: &str) -> Result<T, anyhow::Error> {
     let shown = format!("{problem}: '{}'", text::shown(word));
     let digits =
@@ -203,19 +235,19 @@ pub(crate) fn number<T: TryFrom<u64>>(word: &OsStr, problem: &str) -> Result<T, 
     value.ok_or_else(|| anyhow::Error::from(Errno::ERANGE).context(shown))
 }
 
-/// The effect of most flags.
+/// The effect of most flags: sets a field to true.
 pub(crate) fn set(flag: &mut bool) -> Result<(), Exit> {
     *flag = true;
     Ok(())
 }
 
-/// `-n=FILE`: the sign that a long option needs is forgiven after a letter.
+/// `-n=FILE`: a letter also accepts the `=` of a long option.
 #[must_use]
 pub(crate) fn unglued(value: &OsStr) -> &OsStr {
     OsStr::from_bytes(value.as_bytes().strip_prefix(b"=").unwrap_or(value.as_bytes()))
 }
 
-/// `NAME=VALUE`, the value as far as there is one.
+/// Splits `NAME=VALUE`; the value may be missing.
 fn split(text: &[u8]) -> (&[u8], Option<&OsStr>) {
     match text.iter().position(|&b| b == b'=') {
         Some(at) => (&text[..at], Some(OsStr::from_bytes(&text[at + 1..]))),
@@ -246,11 +278,11 @@ impl<'a, P> Walk<'a, P> {
             _ if value.is_some() => {
                 Err(self.usage(&format!("option '{}' doesn't allow an argument", shown())))
             }
-            _ => self.flag(opt, request),
+            _ => self.flag(opt, false, request),
         }
     }
 
-    /// A cluster: flags, then maybe a letter that takes what is left as its value.
+    /// A cluster: flags, and perhaps a last letter that takes the rest as its value.
     fn letters(&mut self, cluster: &[u8], request: &mut P) -> Result<(), Exit> {
         for (i, &letter) in cluster.iter().enumerate() {
             let known = |opt: &&Opt<P>| opt.short == Some(char::from(letter));
@@ -269,28 +301,35 @@ impl<'a, P> Walk<'a, P> {
                     };
                 }
                 Effect::Optional(set) => return set(request, rest),
-                _ => self.flag(opt, request)?,
+                _ => self.flag(opt, true, request)?,
             }
         }
         Ok(())
     }
 
-    /// An option that stands alone.
-    fn flag(&self, opt: &Opt<P>, request: &mut P) -> Result<(), Exit> {
+    /// An option without a value.
+    fn flag(&self, opt: &Opt<P>, by_letter: bool, request: &mut P) -> Result<(), Exit> {
         match opt.effect {
-            Effect::Help => Err(Exit::Text(
-                self.grammar.command(self.call.name, self.call.about).render_help().to_string(),
-            )),
+            Effect::Help => {
+                let command = self.grammar.command(self.call.name, self.call.about);
+                // By its letter it is short: one list without headings.
+                let mut command = match by_letter {
+                    true => command.mut_args(|arg| arg.help_heading("Options")),
+                    false => command.after_help(format!("The manual page {} says more.", self.call.name)),
+                };
+                Err(Exit::Text(command.render_help().to_string()))
+            }
             Effect::Version => {
                 Err(Exit::Text(format!("{} from ctrbox {}\n", self.call.name, env!("CARGO_PKG_VERSION"))))
             }
             Effect::Flag(set) => set(request),
             Effect::OptionalLong(set) => set(request, None),
-            Effect::Required(_) | Effect::Attached(_) | Effect::Optional(_) => Ok(()), // not without a look for their value
+            Effect::Required(_) | Effect::Attached(_) | Effect::Optional(_) => Ok(()), // never called without a value
         }
     }
 
-    /// The option of exactly that name, else the only one that begins so: of the original's, else of ours.
+    /// The option of exactly this name, else the only one that it abbreviates. Options of the original tool come
+    /// before those that ctrbox added.
     fn find_long(&self, name: &[u8], text: &[u8]) -> Result<&'static Opt<P>, Exit> {
         let options = self.grammar.options;
         if let Some(opt) = options.iter().find(|opt| opt.long.as_bytes() == name) {
@@ -300,22 +339,22 @@ impl<'a, P> Walk<'a, P> {
             let known = options.iter().filter(move |opt| !opt.hidden && opt.added == added);
             known.filter(|opt| opt.long.as_bytes().starts_with(name)).collect::<Vec<_>>()
         };
-        let mut begin_so = begin(false);
-        if begin_so.is_empty() {
-            begin_so = begin(true);
+        let mut matching = begin(false);
+        if matching.is_empty() {
+            matching = begin(true);
         }
-        match begin_so[..] {
+        match matching[..] {
             [opt] => Ok(opt),
             [] => Err(self.usage(&format!("unrecognized option '--{}'", text::escape(text)))),
             _ => {
-                let names: String = begin_so.iter().map(|opt| format!(" '--{}'", opt.long)).collect();
+                let names: String = matching.iter().map(|opt| format!(" '--{}'", opt.long)).collect();
                 let text = text::escape(text);
                 Err(self.usage(&format!("option '--{text}' is ambiguous; possibilities:{names}")))
             }
         }
     }
 
-    /// The next argument, as a value: whatever it looks like.
+    /// Takes the next argument as a value, even if it looks like an option.
     fn take(&mut self) -> Option<&'a OsStr> {
         let arg = self.call.args.get(self.next)?;
         self.next += 1;
@@ -353,8 +392,10 @@ mod tests {
         Opt::help(),
         Opt::version(),
     ];
-    static PROGRAM: Grammar<Seen> = Grammar { usage: "", stops_at_operand: true, options: &OPTIONS };
-    static LIST: Grammar<Seen> = Grammar { usage: "", stops_at_operand: false, options: &OPTIONS };
+    static PROGRAM: Grammar<Seen> =
+        Grammar { usage: "", stops_at_operand: true, options: &OPTIONS, groups: &[] };
+    static LIST: Grammar<Seen> =
+        Grammar { usage: "", stops_at_operand: false, options: &OPTIONS, groups: &[] };
 
     fn parse(grammar: &'static Grammar<Seen>, args: &[&str]) -> Result<String, String> {
         let args = args.iter().map(OsString::from).collect();
@@ -381,14 +422,18 @@ mod tests {
         assert_eq!(ok(&["-ua", "--uts=f", "--uts", "x"]), r#"u=None a=None u=Some("f") u=None | x"#);
         assert_eq!(ok(&["--mount", "x"]), "m=None | x");
         assert_eq!(ok(&["--mount=", "--targ=1=2"]), r#"m=Some("") t=Some("1=2") | "#);
-        assert_eq!(ok(&["--tar=1", "--ne"]), r#"t=Some("1") new=None | "#, "the original's come first");
+        assert_eq!(
+            ok(&["--tar=1", "--ne"]),
+            r#"t=Some("1") new=None | "#,
+            "options of the original tool come first"
+        );
         assert_eq!(ok(&["-a", "--", "-a"]), "a=None | -a");
         assert_eq!(ok(&["-", "-a"]), " | - -a");
         assert_eq!(parse(&LIST, &["x", "-a", "y", "--", "-a"]).expect("parses"), "a=None | x y -a");
     }
 
     #[test]
-    fn mistakes_are_told_in_the_words_of_getopt() {
+    fn errors_use_the_words_of_getopt() {
         let wrong = |args: &[&str]| parse(&PROGRAM, args).expect_err("a mistake");
         assert_eq!(wrong(&["-ax"]), "/bin/x: invalid option -- 'x'");
         assert_eq!(wrong(&["-u/x"]), "/bin/x: invalid option -- '/'");
@@ -417,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn help_acts_where_it_stands() {
+    fn help_applies_in_the_order_of_the_options() {
         assert!(parse(&PROGRAM, &["--help", "--foo"]).expect_err("help").starts_with("Text"));
         assert_eq!(
             parse(&PROGRAM, &["--foo", "--help"]).expect_err("x"),

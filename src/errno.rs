@@ -1,11 +1,11 @@
-//! What glibc calls an errno. Scripts match on these words, and musl's C library and the crates have others.
+//! The messages of glibc for errno values. Scripts match on them; musl and the crates use other words.
 
 use anyhow::Error;
 use nix::errno::Errno;
 
 use crate::text;
 
-/// By number, from 1 (the generic numbers of Linux, errno(3)); empty where there is none.
+/// By number, from 1 (the generic numbers of Linux, errno(3)). Empty: the number is not used.
 const WORDS: [&str; 133] = [
     "Operation not permitted",                           // 1 EPERM
     "No such file or directory",                         // 2 ENOENT
@@ -157,7 +157,7 @@ pub(crate) fn chain(error: &Error) -> String {
     error.chain().map(escaped).collect::<Vec<_>>().join(": ")
 }
 
-/// One error in these words.
+/// One error; an errno in the words of [`strerror`].
 pub(crate) fn cause(cause: &(dyn std::error::Error + 'static)) -> String {
     number(cause).map_or_else(|| cause.to_string(), strerror)
 }
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     #[cfg(target_env = "gnu")]
-    fn the_words_of_glibc() {
+    fn messages_are_those_of_glibc() {
         for errno in -1..=200 {
             let glibc = std::io::Error::from_raw_os_error(errno).to_string();
             let glibc = glibc.split(" (os error").next().unwrap_or_default().to_owned();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_follow_their_context_in_the_words_of_the_c_library() {
+    fn causes_follow_their_context_in_the_words_of_glibc() {
         let io = std::io::Error::from_raw_os_error(34);
         let error = Err::<(), _>(io).context("cannot count").context("counting").expect_err("an error");
         assert_eq!(chain(&error), "counting: cannot count: Numerical result out of range");

@@ -1,4 +1,4 @@
-//! How a run ends: one type for it, and the one place that writes to stderr.
+//! How a run ends: one type for it, and the one function that writes to stderr.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -14,20 +14,20 @@ use crate::output::Out;
 use crate::proc::ProcRoot;
 use crate::text;
 
-/// What an applet returns: the status it ends with, or why it could not.
+/// What an applet returns: its exit status, or why it failed.
 pub(crate) type Outcome = Result<u8, Exit>;
 
-/// Looks for a reason. Called only where hints are wanted: to look for one costs something.
+/// Looks for the cause of an error. Called only when hints are shown, because the search takes time.
 pub(crate) type Hint = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 pub enum Exit {
-    /// `name: context: cause` to stderr; the applet's own failure status unless one is given.
+    /// `name: context: cause` to stderr. The status is the applet's failure status unless one is given.
     Failed { status: Option<u8>, error: Error, hint: Option<Hint> },
-    /// Another program has reported what failed; there may be a hint to add.
+    /// Another program has already reported the error. Only a hint may be added.
     Reported { status: u8, refused: Refused },
-    /// A message in the form of getopt(3), which begins with argv[0] and not with the applet's name.
+    /// A message in the form of getopt(3), which begins with `argv[0]` and not with the name of the applet.
     Usage(String),
-    /// A message that begins with no name; empty if there is nothing more to report.
+    /// A message without a name before it. Empty: nothing more to report.
     Message { status: u8, text: String },
     /// `--help` and `--version`: to stdout, status 0.
     Text(String),
@@ -49,7 +49,7 @@ impl Exit {
         }
     }
 
-    /// With a hint that is printed if the failed operation has none.
+    /// Adds a hint that is printed when the failed operation has none.
     #[must_use]
     pub fn or_hint(mut self, other: impl Fn() -> Option<String> + Send + Sync + 'static) -> Exit {
         if let Exit::Failed { hint, .. } = &mut self {
@@ -59,7 +59,7 @@ impl Exit {
     }
 }
 
-/// So that `?` works on every error.
+/// `?` works on every error.
 impl<E: Into<Error>> From<E> for Exit {
     fn from(error: E) -> Self {
         Exit::Failed { status: None, error: error.into(), hint: None }
@@ -72,7 +72,7 @@ impl fmt::Debug for Exit {
     }
 }
 
-/// Reports `outcome` and returns its status, or that of a stdout that cannot be written.
+/// Reports `outcome` and returns its status, or the failure status if stdout cannot be written.
 pub(crate) fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
     match outcome {
         Ok(status) => status,
@@ -113,23 +113,24 @@ pub(crate) fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
     }
 }
 
-/// A line to stderr while work goes on.
+/// Reports a problem on stderr; the run continues.
 pub(crate) fn warn(name: &str, message: &str) {
     complain(&format!("{name}: {message}"));
 }
 
-/// The same as it is: the original's words, a report of several lines.
+/// Writes words to stderr unchanged: a message of the original tool, or a report of several lines.
 pub(crate) fn say(words: &str) {
     complain(words);
 }
 
-/// One write, so that lines of several processes do not mix. A stderr that cannot be written is nobody's news.
-/// Messages quote paths and names that others chose: nothing in them reaches the terminal as a command.
+/// One write(2), so that lines of several processes do not mix. An error of stderr cannot be reported and is ignored.
+/// Messages quote paths and names that other users choose; they are escaped, so that no control sequence reaches the
+/// terminal.
 fn complain(line: &str) {
     let _ = nix::unistd::write(std::io::stderr(), format!("{}\n", text::escape_lines(line)).as_bytes());
 }
 
-/// What CTRBOX_HINTS says. To be called before the environment is wiped; the first answer counts.
+/// The value of CTRBOX_HINTS. Must be called before the environment is wiped; the first result is kept.
 pub(crate) fn hints_asked_for() -> Option<bool> {
     static ASKED_FOR: OnceLock<Option<bool>> = OnceLock::new();
     *ASKED_FOR.get_or_init(|| match std::env::var_os("CTRBOX_HINTS") {
@@ -143,7 +144,7 @@ fn reason(refused: &Refused, errno: Errno) -> Option<String> {
     hint_for(&refused.operation, errno, &ProcRoot::default())
 }
 
-/// Hints are for people: a script gets the messages of the original tools and no more. CTRBOX_HINTS overrides that.
+/// Hints are for people. A script gets only the messages of the original tools. CTRBOX_HINTS overrides this.
 fn shown_hint(reason: impl Fn() -> Option<String>) -> Option<String> {
     let wanted = hints_asked_for().unwrap_or_else(|| std::io::stderr().is_terminal());
     let reason = if wanted { reason() } else { None };

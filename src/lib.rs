@@ -1,24 +1,37 @@
 //! ctrbox: see into Linux containers and work in them, with one static binary and no daemon.
 //!
-//! The map of the house, from the street inwards; imports go downwards only:
+//! The layers, from the top down. A layer uses only those below it; tests/layers.rs lists the allowed uses and checks
+//! them.
 //!
-//! - [`applet`]: the table of applets; finds the one that argv names and runs it
-//! - [`applets`]: one file an applet: parse, decide, act
-//! - [`container`]: whose process is this? cgroup path, checked against the runtimes' state files
-//! - [`isolation`]: namespaces and control groups: what containers are made of; never prints
-//! - [`aside`]: work that may hang, done by another process
-//! - [`mod@proc`]: what /proc says, and the one scan of it
-//! - [`cli`], [`exit`], [`output`]: options as getopt reads them, errors and statuses, tables and trees
-//! - [`sys`], [`errno`]: system calls and the unsafe code; errors in the words of glibc
+//! - [`mod@applet`]: the table of applets; finds the one that argv names and runs it
+//! - [`applets`]: one module per applet: its options, what it does, its output
+//! - [`cli`]: options as getopt_long(3) parses them
+//! - [`launch`]: starts a program in namespaces and control groups: credentials, terminal, the waiting parent
+//! - [`container`]: finds the container of a process, and confirms it by the state files of the runtimes
+//! - [`exit`]: errors, messages on stderr and exit statuses
+//! - [`hint`]: finds out why the kernel refused an operation
+//! - [`isolation`]: what containers are made of: namespaces, id maps, mounts, filters, capabilities, control groups
+//! - [`output`]: tables, trees, colour and JSON on stdout
+//! - [`access`]: file accesses that may block, made by another process with a time limit
+//! - [`mod@proc`]: reads /proc
+//! - [`mod@errno`]: the messages of glibc for errno values
+//! - [`text`]: escapes and measures text for the terminal
+//! - [`sys`]: system calls, and the only unsafe code; every layer may use it
 
-// Allowed in sys, for the C main in main.rs, and where a single function of this kind is called that closes
-// descriptors by number.
-#![deny(unsafe_code, unreachable_pub)]
+// unsafe_code is allowed in sys, for the C main in main.rs, and at each call of an unsafe function of sys or access.
+#![deny(
+    unsafe_code,
+    unreachable_pub,
+    clippy::undocumented_unsafe_blocks,
+    clippy::multiple_unsafe_ops_per_block
+)]
+// The documentation is for work on ctrbox: build it with --document-private-items.
+#![allow(rustdoc::private_intra_doc_links)]
 #![cfg_attr(
     not(test),
     deny(
-        clippy::print_stdout, // it panics when stdout is full: output::Out does not
-        clippy::print_stderr, // exit::report is the one place that speaks there
+        clippy::print_stdout, // panics when stdout is full; output::Out does not
+        clippy::print_stderr, // only exit writes to stderr
         clippy::unwrap_used,
         clippy::expect_used,
         clippy::panic,
@@ -45,7 +58,7 @@ pub use applet::{announce, run};
 pub use sys::memory::Allocator;
 pub use sys::{arguments, promise_no_locks};
 
-/// What the tests of this project use of the library. It is no interface: it may change with each commit.
+/// The parts of the library that the tests of this project use. It is not an API: it may change with each commit.
 #[doc(hidden)]
 pub mod testing {
     pub use crate::sys::promise_no_locks;

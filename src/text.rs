@@ -1,4 +1,4 @@
-//! Names that others chose, made fit to print: a process may call itself anything.
+//! Makes text from other processes safe to print: a process can give itself any name.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -7,14 +7,14 @@ use std::os::unix::ffi::OsStrExt;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// For messages and tables: what would move the cursor, turn the writing direction or hide, as `\xNN` or
-/// `\u{NNNN}`; so do bytes that are no UTF-8.
+/// For messages and tables. Characters that move the cursor, change the writing direction or are invisible become
+/// `\xNN` or `\u{NNNN}`; bytes that are not UTF-8 become `\xNN`.
 #[must_use]
 pub(crate) fn escape(bytes: &[u8]) -> Cow<'_, str> {
     measured(bytes).0
 }
 
-/// The same, and the columns it takes.
+/// The same as [`escape`], and its width in columns.
 #[must_use]
 pub fn measured(bytes: &[u8]) -> (Cow<'_, str>, usize) {
     match std::str::from_utf8(bytes) {
@@ -27,19 +27,20 @@ pub fn measured(bytes: &[u8]) -> (Cow<'_, str>, usize) {
     }
 }
 
-/// Is it printed as it stands, a column for each byte? Nearly always, and cheap to see.
+/// Is every byte printable ASCII, so that it is printed unchanged in one column? This is the common case, and cheap
+/// to check.
 #[must_use]
 pub(crate) fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// For a text of several lines: as [`escape`], but lines and tabs stay.
+/// For a text of several lines: as [`escape`], but keeps newlines and tabs.
 #[must_use]
 pub(crate) fn escape_lines(text: &str) -> Cow<'_, str> {
-    escape_if(text.as_bytes(), |letter| !matches!(letter, '\n' | '\t') && unprintable(letter))
+    escape_if(text.as_bytes(), |character| !matches!(character, '\n' | '\t') && unprintable(character))
 }
 
-/// For JSON, whose strings can hold all but bytes that are no UTF-8.
+/// For JSON: its strings can hold everything except bytes that are not UTF-8.
 #[must_use]
 pub(crate) fn utf8(bytes: &[u8]) -> Cow<'_, str> {
     escape_if(bytes, |_| false)
@@ -50,22 +51,22 @@ pub(crate) fn shown(name: &OsStr) -> Cow<'_, str> {
     escape(name.as_bytes())
 }
 
-/// Columns on a terminal.
+/// Width in columns of a terminal.
 #[must_use]
 pub fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
 
-/// The longest beginning that fits `columns`.
+/// The longest prefix that fits into `columns`.
 #[must_use]
 pub fn cut(text: &str, columns: usize) -> &str {
     if text.len() <= columns {
-        return text; // no letter is wider than its bytes are many
+        return text; // no character has more columns than bytes
     }
     let mut left = columns;
-    for (at, letter) in text.char_indices() {
-        // The selector of the coloured form makes the letter before it a column wider.
-        let width = letter.width().unwrap_or(0) + usize::from(letter == '\u{fe0f}');
+    for (at, character) in text.char_indices() {
+        // VARIATION SELECTOR-16 makes the character before it one column wider.
+        let width = character.width().unwrap_or(0) + usize::from(character == '\u{fe0f}');
         match left.checked_sub(width) {
             Some(rest) => left = rest,
             None => return &text[..at],
@@ -80,11 +81,11 @@ fn escape_if(bytes: &[u8], hide: fn(char) -> bool) -> Cow<'_, str> {
     }
     let mut safe = String::with_capacity(bytes.len() + 16);
     for chunk in bytes.utf8_chunks() {
-        for letter in chunk.valid().chars() {
-            match letter {
-                _ if !hide(letter) => safe.push(letter),
-                _ if letter.is_ascii() => _ = write!(safe, "\\x{:02x}", u32::from(letter)),
-                _ => _ = write!(safe, "\\u{{{:04x}}}", u32::from(letter)),
+        for character in chunk.valid().chars() {
+            match character {
+                _ if !hide(character) => safe.push(character),
+                _ if character.is_ascii() => _ = write!(safe, "\\x{:02x}", u32::from(character)),
+                _ => _ = write!(safe, "\\u{{{:04x}}}", u32::from(character)),
             }
         }
         for byte in chunk.invalid() {
@@ -94,10 +95,10 @@ fn escape_if(bytes: &[u8], hide: fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Control characters, line separators, direction marks (CVE-2021-42574) and what has no width.
-pub fn unprintable(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter,
+/// Control characters, line separators, direction marks (CVE-2021-42574) and characters without width.
+pub fn unprintable(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_moves_the_cursor_or_lies_about_order_is_escaped() {
+    fn control_and_direction_characters_are_escaped() {
         assert_eq!(escape(b"plain \xc3\xa4 text"), "plain ä text");
         assert_eq!(escape(b"a\x1b[2Jb\nc\x7f"), r"a\x1b[2Jb\x0ac\x7f");
         assert_eq!(escape("x\u{202e}y\u{200b}z\u{85}".as_bytes()), r"x\u{202e}y\u{200b}z\u{0085}");
@@ -117,13 +118,13 @@ mod tests {
     }
 
     #[test]
-    fn json_keeps_what_is_utf8() {
+    fn json_keeps_valid_utf8() {
         assert_eq!(utf8(b"a\nb"), "a\nb");
         assert_eq!(utf8(b"a\xffb"), r"a\xffb");
     }
 
     #[test]
-    fn wide_letters_are_never_cut_in_two() {
+    fn wide_characters_are_not_split() {
         assert_eq!(width("日本"), 4);
         assert_eq!(cut("日本", 3), "日");
         assert_eq!(cut("abc", 2), "ab");

@@ -1,10 +1,10 @@
-complete -c getpcaps -l diff -d 'what is more and less than the nearest usual set, or than this one or another target' -r
-complete -c getpcaps -l iab -d 'show what programs inherit too'
-complete -c getpcaps -l legacy -d 'the oldest form of output, to stderr'
-complete -c getpcaps -l ugly -d 'the same'
-complete -c getpcaps -l verbose -d 'a longer form of output'
-complete -c getpcaps -l table -d 'all five sets side by side: effective, permitted, inheritable, bounding, ambient'
-complete -c getpcaps -l tree -d 'processes as a tree, of the targets or of all, with what each may do'
+complete -c getpcaps -l diff -d 'show the difference from the nearest baseline, or from this baseline or target' -r
+complete -c getpcaps -l iab -d 'also show what programs inherit'
+complete -c getpcaps -l legacy -d 'use the oldest output format, on standard error'
+complete -c getpcaps -l ugly -d 'the same as --legacy'
+complete -c getpcaps -l verbose -d 'use a longer output format'
+complete -c getpcaps -l table -d 'show all five sets side by side: effective, permitted, inheritable, bounding, ambient'
+complete -c getpcaps -l tree -d 'show the targets and their descendants, or all processes, as a tree'
 complete -c getpcaps -l json -d 'print JSON'
 complete -c getpcaps -l license -d 'show the license'
 complete -c getpcaps -l usage -d 'the same as --help'

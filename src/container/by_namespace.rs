@@ -1,5 +1,5 @@
-//! Processes whose control group proves nothing: containers of users that have none of their own, sandboxes,
-//! what somebody moved in with nsenter(1), and what has namespaces that nobody claims.
+//! Identifies processes by their namespaces if their control group does not: rootless containers without a group of
+//! their own, sandboxes, processes that entered with nsenter(1), and namespaces that no runtime claims.
 
 use crate::sys::keyed::HashMap;
 use std::path::Path;
@@ -10,34 +10,23 @@ use nix::fcntl::AT_FDCWD;
 use nix::unistd::Pid;
 
 use super::cgroup_path::candidates;
-use super::verify::{made_by, namespace, start_of};
+use super::verify::{is_owned_by, namespace, start_time};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines};
 use crate::isolation::ns;
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Status};
 use crate::sys;
 
-/// Programs that make containers and of which no file tells: the name of the file, and what they make.
-const MAKERS: [(&str, Runtime); 7] = [
-    ("bwrap", Runtime::Bwrap),
-    ("firejail", Runtime::Firejail),
-    ("starter", Runtime::Apptainer),
-    ("starter-suid", Runtime::Apptainer),
-    ("buildah", Runtime::Buildah),
-    ("lxc-start", Runtime::Lxc),
-    ("systemd-nspawn", Runtime::Nspawn),
-];
-
-/// Helpers that are shut in for their own safety, and are nobody's container.
+/// Helper programs in sandboxes of their own, which are not containers.
 const HELPERS: [&str; 1] = ["xdg-dbus-proxy"];
 
 type FileId = ((u32, u32), u64);
 
-/// What a process has that the host has not.
-pub(super) struct Own {
+/// Namespaces and root directory of a process that differ from the host's.
+pub(super) struct OwnNamespaces {
     pid_ns: Option<u64>,
     net_ns: Option<u64>,
-    /// Its root directory is another than ours. Not looked for where a pid namespace says as much.
+    /// Its root directory differs from the host's. Not checked if the pid namespace differs: that suffices.
     root: bool,
 }
 
@@ -47,11 +36,11 @@ pub(super) struct ByNamespace {
     files: Files,
     net_names: HashMap<u64, String>,
     known: Option<ByNamespaces>,
-    /// Those that no record tells of, by what makes one of them.
+    /// Containers without a state file, by the key that groups their processes.
     found: HashMap<String, Rc<Container>>,
 }
 
-/// What is shared by the host's own processes.
+/// The namespaces and the root directory of the host.
 struct Host {
     pid_ns: Option<u64>,
     mnt_ns: Option<u64>,
@@ -66,7 +55,7 @@ struct Host {
 struct ByNamespaces {
     pid: HashMap<u64, Vec<Rc<Container>>>,
     mnt: HashMap<u64, Vec<Rc<Container>>>,
-    /// Answers for pid namespaces that are nobody's init's.
+    /// Answers for pid namespaces that belong to no known init process.
     around: HashMap<u64, Option<Rc<Container>>>,
 }
 
@@ -81,8 +70,8 @@ impl ByNamespace {
         }
     }
 
-    /// What the process has of its own; nothing for most.
-    pub(super) fn look(&self, proc: &ProcRoot, pid: Pid, space: PidNs) -> Option<Own> {
+    /// What of the process differs from the host; None for most processes.
+    pub(super) fn own_namespaces(&self, proc: &ProcRoot, pid: Pid, space: PidNs) -> Option<OwnNamespaces> {
         let pid_ns = match space {
             PidNs::Procs => None,
             PidNs::Own => other(namespace(proc, pid, Kind::Pid), self.host.pid_ns),
@@ -92,78 +81,85 @@ impl ByNamespace {
         let root = pid_ns.is_none() && root_of(proc, pid).is_some_and(is_other);
         let net_ns = || namespace(proc, pid, Kind::Net).filter(|id| self.net_names.contains_key(id));
         let net_ns = if self.net_names.is_empty() { None } else { other(net_ns(), self.host.net_ns) };
-        let own = Own { pid_ns, net_ns, root };
+        let own = OwnNamespaces { pid_ns, net_ns, root };
         (own.pid_ns.is_some() || own.root || own.net_ns.is_some()).then_some(own)
     }
 
-    /// Have the containers been told of that records know?
-    pub(super) fn is_taught(&self) -> bool {
+    /// Was [`Self::fill`] called?
+    pub(super) fn is_filled(&self) -> bool {
         self.known.is_some()
     }
 
-    /// Containers that can share a namespace, as those of a pod do. Any number of records can name one process.
-    const MOST_OF_ONE: usize = 64;
+    /// The most containers that share a namespace, as those of a pod do. Any number of state files can name one process.
+    const MOST_SHARING: usize = 64;
 
-    pub(super) fn teach(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
+    pub(super) fn fill(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
         let known = self.known.get_or_insert_default();
-        let add = |there: &mut Vec<Rc<Container>>, container: &Rc<Container>| {
-            if there.len() < Self::MOST_OF_ONE {
-                there.push(container.clone());
+        let add = |list: &mut Vec<Rc<Container>>, container: &Rc<Container>| {
+            if list.len() < Self::MOST_SHARING {
+                list.push(container.clone());
             }
         };
-        let mut of_process: HashMap<Pid, usize> = HashMap::default();
+        let mut by_init: HashMap<Pid, usize> = HashMap::default();
         for container in containers {
-            let named = container.init.map_or(0, |init| {
-                let named = of_process.entry(init).or_default();
-                *named += 1;
-                *named
+            let same_init = container.init.map_or(0, |init| {
+                let count = by_init.entry(init).or_default();
+                *count += 1;
+                *count
             });
-            if named > Self::MOST_OF_ONE && container.owner != 0 {
+            if same_init > Self::MOST_SHARING && container.owner != 0 {
                 continue;
             }
-            let of = |kind: Kind| {
-                let noted = container.namespaces.iter().find(|(noted, _)| *noted == kind).map(|(_, id)| *id);
-                noted.or_else(|| namespace(proc, container.init?, kind))
+            let id_of = |kind: Kind| {
+                let recorded =
+                    container.namespaces.iter().find(|(recorded, _)| *recorded == kind).map(|(_, id)| *id);
+                recorded.or_else(|| namespace(proc, container.init?, kind))
             };
-            // A record vouches for the namespaces that are its owner's, and not for those he was let into.
-            let his = |kind| container.init.is_none_or(|init| made_by(proc, init, kind, container.owner));
-            if let Some(id) = of(Kind::Pid).filter(|id| Some(*id) != self.host.pid_ns && his(Kind::Pid)) {
+            // A state file confirms only namespaces of its owner, and none that the process merely entered.
+            let is_owners =
+                |kind| container.init.is_none_or(|init| is_owned_by(proc, init, kind, container.owner));
+            if let Some(id) =
+                id_of(Kind::Pid).filter(|id| Some(*id) != self.host.pid_ns && is_owners(Kind::Pid))
+            {
                 add(known.pid.entry(id).or_default(), container);
             }
-            if let Some(id) = of(Kind::Mnt).filter(|id| Some(*id) != self.host.mnt_ns && his(Kind::Mnt)) {
+            if let Some(id) =
+                id_of(Kind::Mnt).filter(|id| Some(*id) != self.host.mnt_ns && is_owners(Kind::Mnt))
+            {
                 add(known.mnt.entry(id).or_default(), container);
             }
         }
     }
 
-    /// The container with these namespaces that a record tells of.
-    pub(super) fn recorded(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
+    /// The container with these namespaces that has a state file.
+    pub(super) fn with_state(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Option<Tag> {
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
-        let container = self.known.as_mut()?.of(proc, pid, own, mnt_ns)?;
-        // The first process is the one that the record means; the others share its namespaces.
-        let how = if container.init == Some(pid) { container.how } else { IdentifiedBy::Namespace };
-        Some(Tag { container, how })
+        let container = self.known.as_mut()?.find(proc, pid, own, mnt_ns)?;
+        // The state file names the init process; the others share its namespaces.
+        let identified_by =
+            if container.init == Some(pid) { container.identified_by } else { IdentifiedBy::Namespace };
+        Some(Tag { container, identified_by })
     }
 
-    /// The container that nobody but the kernel tells of.
-    pub(super) fn unrecorded(&mut self, proc: &ProcRoot, pid: Pid, own: &Own) -> Option<Tag> {
+    /// The container that only the kernel shows, as it has no state file.
+    pub(super) fn without_state(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Option<Tag> {
         if own.pid_ns.is_none() && !own.root {
             let name = self.net_names.get(&own.net_ns?)?.clone();
             let make = || Container {
                 name: Some(name.clone()),
-                how: IdentifiedBy::Namespace,
+                identified_by: IdentifiedBy::Namespace,
                 ..Container::new(Runtime::Netns, name.clone())
             };
             let container =
                 self.found.entry(format!("net {name}")).or_insert_with(|| Rc::new(make())).clone();
-            return Some(Tag { container, how: IdentifiedBy::Namespace });
+            return Some(Tag { container, identified_by: IdentifiedBy::Namespace });
         }
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
-        // Who waits outside for a container that he made stands with it: his children are inside.
-        let for_children = || other(parse(&proc.of(pid, "ns/pid_for_children")), self.host.pid_ns);
+        // A process that waits outside for the container it created counts as part of it: its children are inside.
+        let for_children = || other(ns_inode(&proc.path_of(pid, "ns/pid_for_children")), self.host.pid_ns);
         let id = match own.pid_ns.or_else(for_children).or_else(mnt_ns) {
             Some(id) => id.to_string(),
-            None => std::fs::read_link(proc.of(pid, "root")).ok()?.to_string_lossy().into_owned(),
+            None => std::fs::read_link(proc.path_of(pid, "root")).ok()?.to_string_lossy().into_owned(),
         };
         let container = match self.found.get(&id) {
             Some(container) => container.clone(),
@@ -173,20 +169,22 @@ impl ByNamespace {
                 container
             }
         };
-        // What nobody known has made needs no look at each of its processes.
-        let may_help = container.runtime != Runtime::Anon || own.pid_ns.is_none();
-        if may_help && HELPERS.iter().any(|helper| program(proc, &self.files, pid).as_deref() == Some(helper))
+        // If no known program created the container, skip the check of each process.
+        let may_be_helper = container.runtime != Runtime::Anon || own.pid_ns.is_none();
+        if may_be_helper
+            && HELPERS.iter().any(|helper| program(proc, &self.files, pid).as_deref() == Some(helper))
         {
             return None;
         }
-        Some(Tag { how: container.how, container })
+        Some(Tag { identified_by: container.identified_by, container })
     }
 
-    /// A container that no record tells of: what made it, by the program that stands above it, and its init.
-    fn describe(&self, proc: &ProcRoot, pid: Pid, own: &Own, id: &str) -> Container {
-        let (maker, init) = self.climb(proc, pid, own);
+    /// Describes a container without a state file: the runtime, from the program of an ancestor process, and its init
+    /// process.
+    fn describe(&self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces, id: &str) -> Container {
+        let (maker, init) = self.find_maker_and_init(proc, pid, own);
         let init = init.or_else(|| first_child(proc, pid, id)).or(own.pid_ns.is_none().then_some(pid));
-        let (runtime, how) = match maker {
+        let (runtime, identified_by) = match maker {
             Some((runtime, _)) => (runtime, IdentifiedBy::Namespace),
             None => (Runtime::Anon, IdentifiedBy::Anonymous),
         };
@@ -200,40 +198,49 @@ impl ByNamespace {
             name,
             hostname: if other_uts { ns::hostname(proc, pid) } else { None },
             init,
-            init_start: init.and_then(|init| start_of(proc, init)),
+            init_start: init.and_then(|init| start_time(proc, init)),
             owner: self.owner(proc, pid),
-            how,
+            identified_by,
             ..Container::new(runtime, machine.unwrap_or_else(|| id.to_owned()))
         }
     }
 
-    /// Whose container it is: who made its user namespace, else who the process is.
+    /// The owner of a container: the owner of its user namespace, else the euid of the process.
     fn owner(&self, proc: &ProcRoot, pid: Pid) -> u32 {
         let user_ns = other(namespace(proc, pid, Kind::User), self.host.user_ns);
         let maker =
-            user_ns.and_then(|_| ns::owner_uid(&ns::open_file(&proc.of(pid, &Kind::User.link())).ok()?));
+            user_ns.and_then(|_| ns::owner_uid(&ns::open_file(&proc.path_of(pid, &Kind::User.link())).ok()?));
         let euid = || Status::parse(&proc.read(pid, "status").ok()?).euid;
         maker.or_else(euid).unwrap_or_default()
     }
 
-    /// Up from a process to the first that has nothing of its own: who made the container, and its init.
-    fn climb(&self, proc: &ProcRoot, pid: Pid, own: &Own) -> (Option<(Runtime, Pid)>, Option<Pid>) {
+    /// Walks from a process up to the first ancestor without namespaces of its own. Finds the program that created the
+    /// container, and its init process.
+    fn find_maker_and_init(
+        &self,
+        proc: &ProcRoot,
+        pid: Pid,
+        own: &OwnNamespaces,
+    ) -> (Option<(Runtime, Pid)>, Option<Pid>) {
         let (mut maker, mut init) = (None, None);
-        let mut at = pid;
+        let mut current = pid;
         for _ in 0..64 {
-            let Ok(status) = proc.read(at, "status").map(|text| Status::parse(&text)) else { break };
+            let Ok(status) = proc.read(current, "status").map(|text| Status::parse(&text)) else { break };
             let own_pid_ns = status.nspid.len() > 1;
-            let inside = own_pid_ns || self.look(proc, at, PidNs::Procs).is_some_and(|own| own.root);
-            if own_pid_ns && status.nspid.last() == Some(&1) && namespace(proc, at, Kind::Pid) == own.pid_ns {
-                init = Some(at);
+            let inside =
+                own_pid_ns || self.own_namespaces(proc, current, PidNs::Procs).is_some_and(|own| own.root);
+            if own_pid_ns
+                && status.nspid.last() == Some(&1)
+                && namespace(proc, current, Kind::Pid) == own.pid_ns
+            {
+                init = Some(current);
             }
-            let program = program(proc, &self.files, at);
-            let row = MAKERS.iter().find(|(name, _)| program.as_deref() == Some(name));
-            if let Some((_, runtime)) = row {
-                maker = Some((*runtime, at));
+            let program = program(proc, &self.files, current);
+            if let Some(runtime) = program.as_deref().and_then(Runtime::of_program) {
+                maker = Some((runtime, current));
             }
             match status.ppid {
-                Some(parent) if inside && parent > 0 => at = Pid::from_raw(parent),
+                Some(parent) if inside && parent > 0 => current = Pid::from_raw(parent),
                 _ => break,
             }
         }
@@ -242,15 +249,16 @@ impl ByNamespace {
 }
 
 impl Host {
-    /// By a thread of the kernel, which nobody moves. PID 1 may be out of reach even for root, and in a
-    /// container there is none of the kernel.
+    /// Reads the namespaces of kthreadd, which no user can move. Without it (in a container) those of PID 1, whose links
+    /// may be unreadable even for root.
     fn new(proc: &ProcRoot) -> Host {
         let kthreadd = Pid::from_raw(2);
-        let is_kernels = proc.read(kthreadd, "status").is_ok_and(|text| Status::parse(&text).kernel_thread);
-        let models = [is_kernels.then_some(kthreadd), Some(Pid::from_raw(1))];
+        let is_kernel_thread =
+            proc.read(kthreadd, "status").is_ok_and(|text| Status::parse(&text).kernel_thread);
+        let host_pids = [is_kernel_thread.then_some(kthreadd), Some(Pid::from_raw(1))];
         let id = |kind| {
-            let own = || parse(&proc.own(&Kind::link(kind)));
-            models.into_iter().flatten().find_map(|pid| namespace(proc, pid, kind)).or_else(own)
+            let of_ctrbox = || ns_inode(&proc.own(&Kind::link(kind)));
+            host_pids.into_iter().flatten().find_map(|pid| namespace(proc, pid, kind)).or_else(of_ctrbox)
         };
         Host {
             pid_ns: id(Kind::Pid),
@@ -258,31 +266,32 @@ impl Host {
             net_ns: id(Kind::Net),
             uts_ns: id(Kind::Uts),
             user_ns: id(Kind::User),
-            root: models
+            root: host_pids
                 .into_iter()
                 .flatten()
                 .find_map(|pid| root_of(proc, pid))
-                .or_else(|| file_id(&proc.own("root")).filter(|_| !in_container(proc))),
+                .or_else(|| file_id(&proc.own("root")).filter(|_| !ctrbox_is_in_container(proc))),
         }
     }
 }
 
-/// Are we in a container ourselves, one that shows the host's processes? Then our root is not theirs.
-fn in_container(proc: &ProcRoot) -> bool {
-    let own = std::fs::read(proc.own("cgroup")).unwrap_or_default();
+/// Does ctrbox run in a container that shows the host's processes? Then its root directory is not the host's.
+fn ctrbox_is_in_container(proc: &ProcRoot) -> bool {
+    let own_groups = std::fs::read(proc.own("cgroup")).unwrap_or_default();
     let first = proc.read(Pid::from_raw(1), "cgroup").unwrap_or_default();
-    // In a control group namespace of our own, the groups above it begin so.
-    let above = cgroup_lines(&first).any(|path| path.starts_with("/.."));
-    above || cgroup_lines(&own).flat_map(candidates).any(|candidate| candidate.particular)
+    // In another cgroup namespace, paths of groups above its root begin with /..
+    let is_below_host_root = cgroup_lines(&first).any(|path| path.starts_with("/.."));
+    is_below_host_root
+        || cgroup_lines(&own_groups).flat_map(candidates).any(|candidate| candidate.distinctive)
 }
 
 impl ByNamespaces {
-    /// The container whose namespaces these are. Pods share some: then the pair counts, or nothing does.
-    fn of(
+    /// The container with these namespaces. Containers of a pod share some: then both namespaces must match.
+    fn find(
         &mut self,
         proc: &ProcRoot,
         pid: Pid,
-        own: &Own,
+        own: &OwnNamespaces,
         mnt_ns: impl FnOnce() -> Option<u64>,
     ) -> Option<Rc<Container>> {
         let by_pid = own.pid_ns.and_then(|id| self.pid.get(&id)).map_or(&[][..], Vec::as_slice);
@@ -300,7 +309,7 @@ impl ByNamespaces {
         }
     }
 
-    /// The container in whose pid namespace that of the process lies, at any depth.
+    /// The container whose pid namespace is an ancestor of the process's.
     fn around(&mut self, proc: &ProcRoot, pid: Pid, pid_ns: u64) -> Option<Rc<Container>> {
         if self.pid.is_empty() {
             return None;
@@ -308,7 +317,7 @@ impl ByNamespaces {
         if let Some(answer) = self.around.get(&pid_ns) {
             return answer.clone();
         }
-        let mut fd = ns::open_file(&proc.of(pid, &Kind::Pid.link())).ok();
+        let mut fd = ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok();
         let above = std::iter::from_fn(|| {
             fd = ns::parent_of(fd.as_ref()?).ok();
             Some(nix::sys::stat::fstat(fd.as_ref()?).ok()?.st_ino)
@@ -328,27 +337,28 @@ fn other(id: Option<u64>, hosts: Option<u64>) -> Option<u64> {
     id.filter(|_| id != hosts)
 }
 
-/// The first process of the pid namespace that a process has made for its children.
+/// PID 1 of the pid namespace that a process created for its children.
 fn first_child(proc: &ProcRoot, pid: Pid, pid_ns: &str) -> Option<Pid> {
     let text = proc.read(pid, &format!("task/{pid}/children")).ok()?;
     let children = text.split(|&b| b == b' ').filter_map(crate::proc::number).map(Pid::from_raw);
-    let own = |child: Pid| namespace(proc, child, Kind::Pid).is_some_and(|id| id.to_string() == pid_ns);
-    let first = |child: Pid| {
+    let is_in_ns = |child: Pid| namespace(proc, child, Kind::Pid).is_some_and(|id| id.to_string() == pid_ns);
+    let is_first = |child: Pid| {
         proc.read(child, "status").is_ok_and(|text| Status::parse(&text).nspid.last() == Some(&1))
     };
-    children.into_iter().find(|&child| own(child) && first(child))
+    children.into_iter().find(|&child| is_in_ns(child) && is_first(child))
 }
 
-/// The names that ip-netns(8) gave.
+/// The names of network namespaces that ip-netns(8) created, by inode.
 fn net_names(files: &Files) -> HashMap<u64, String> {
     const NAMED: &str = "/run/netns";
     let names = files.list(NAMED).into_iter();
     names.filter_map(|name| Some((files.inode(&format!("{NAMED}/{name}"))?, name))).collect()
 }
 
-/// Its root directory, as far as that is known without asking a file server that may hang.
+/// Device and inode of the root directory of a process, if they are known without a request to a file server, which
+/// can block.
 fn root_of(proc: &ProcRoot, pid: Pid) -> Option<FileId> {
-    file_id(&proc.of(pid, "root"))
+    file_id(&proc.path_of(pid, "root"))
 }
 
 fn file_id(path: &Path) -> Option<FileId> {
@@ -364,36 +374,36 @@ fn c_path(path: &Path) -> Option<std::ffi::CString> {
     std::ffi::CString::new(path.as_os_str().as_bytes()).ok()
 }
 
-fn parse(link: &Path) -> Option<u64> {
+fn ns_inode(link: &Path) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
     crate::proc::ns::parse_link(std::fs::read_link(link).ok()?.as_os_str().as_bytes())
 }
 
-/// The name of the program that a process runs, if its file is root's: then nobody else chose the name. The
-/// process may see any file there in mounts of its own, so it must be that file for us too.
+/// The name of the program that a process runs, if root owns its file: then no user chose the name. The process can
+/// have other mounts, so the path must lead to the same file for ctrbox.
 fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
-    let exe = proc.of(pid, "exe");
+    let exe = proc.path_of(pid, "exe");
     let path = std::fs::read_link(&exe).ok()?;
     let name = path.file_name()?.to_str()?;
-    if !MAKERS.iter().any(|row| row.0 == name) && !HELPERS.contains(&name) {
+    if Runtime::of_program(name).is_none() && !HELPERS.contains(&name) {
         return None;
     }
-    // The path is of the process's own mounts, and here it may lead anywhere.
+    // The path is one in the mount namespace of the process. Here it can lead anywhere.
     let owner = || Status::parse(&proc.read(pid, "status").unwrap_or_default()).euid.unwrap_or_default();
-    let is_ours = |known: &sys::Known| {
+    let is_that_file = |known: &sys::Known| {
         let files = files.of_user(owner());
         files.is_same(path.to_str().unwrap_or_default(), known.device, known.inode)
     };
     let trusted = match known(&exe) {
-        Ok(known) => known.uid == 0 && known.mode & 0o022 == 0 && is_ours(&known),
-        Err(Errno::ENOENT) => true, // a link in files that show another system's processes
-        // FUSE refuses even root. An ordinary user sees programs of their own only.
+        Ok(known) => known.uid == 0 && known.mode & 0o022 == 0 && is_that_file(&known),
+        Err(Errno::ENOENT) => true, // a symbolic link in a copy of another system's /proc
+        // FUSE refuses even root. An ordinary user sees only their own programs.
         Err(_) => !nix::unistd::geteuid().is_root(),
     };
     trusted.then(|| name.to_owned())
 }
 
-/// The name that systemd-nspawn(1) was given, by its arguments. They are root's own word.
+/// The machine name in the arguments of systemd-nspawn(1), which runs as root.
 fn machine(proc: &ProcRoot, nspawn: Pid) -> Option<String> {
     let status = Status::parse(&proc.read(nspawn, "status").ok()?);
     if status.euid != Some(0) {

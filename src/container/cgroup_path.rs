@@ -1,130 +1,45 @@
-//! What the path of a control group says about containers: the table of forms.
+//! What the path of a control group says about containers.
 
 use std::borrow::Cow;
 
 use super::Runtime;
 use super::runtimes::Store;
+use super::spec::{After, CgroupForm, IdShape, forms};
 
-/// A component of a path that may be a container's.
+/// A component of a path that may be the group of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Candidate<'a> {
-    /// Whose records may vouch for it, the likeliest first.
+    /// The stores whose state files may confirm it, the likeliest first.
     pub stores: &'static [Store],
-    /// What it is called when none does.
+    /// The runtime to show if none does.
     pub runtime: Runtime,
     pub id: Cow<'a, str>,
-    /// The path up to the component of the id, and with it.
+    /// The path up to and including the component with the id.
     pub group: &'a str,
-    /// Is the name so particular that it is worth showing without any record that vouches for it?
-    pub particular: bool,
+    /// Is the name so distinctive that ctrbox shows it even if no state file confirms it?
+    pub distinctive: bool,
 }
 
-/// What stands before the component.
-#[derive(Clone, Copy)]
-enum After {
-    Anything,
-    Is(&'static str),
-    /// `pod0123…`, and not `pod` alone.
-    Begins(&'static str),
-    /// Two above.
-    Below(&'static str),
-}
+/// The stores to look in for a group whose name is an id alone.
+const ANY_RUNTIME: &[Store] = &[Store::Docker, Store::Containerd, Store::CriO, Store::Podman, Store::Oci];
 
-/// What an id looks like.
-#[derive(Clone, Copy)]
-enum Shape {
-    /// 64 hexadecimal digits.
-    Hex,
-    /// Letters, digits and `._-`; so never a path of its own.
-    Word,
-    /// The same in systemd's escapes, as `\x2d` for a `-`.
-    Escaped,
-    /// A UUID, and whatever follows.
-    Uuid,
-}
-
-struct Form {
-    after: After,
-    prefix: &'static str,
-    suffix: &'static str,
-    shape: Shape,
-    stores: &'static [Store],
-    runtime: Runtime,
-}
-
-impl Form {
-    const fn new(
-        (after, prefix, suffix): (After, &'static str, &'static str),
-        shape: Shape,
-        stores: &'static [Store],
-        runtime: Runtime,
-    ) -> Form {
-        Form { after, prefix, suffix, shape, stores, runtime }
-    }
-}
-
-/// The forms that are particular, the first that fits counts. `.scope` and `.service` are of the systemd
-/// driver, the others of the cgroupfs driver.
-const FORMS: &[Form] = {
-    use After::{Anything, Begins, Below, Is};
-    use Shape::{Escaped, Hex, Uuid, Word};
-    use Store::{Containerd, CriO, Docker, Lxc, Machined, Oci, Podman, Snap};
-    &[
-        Form::new((Anything, "docker-", ".scope"), Hex, &[Docker], Runtime::Docker),
-        Form::new((Anything, "cri-containerd-", ".scope"), Hex, &[Containerd, Docker], Runtime::K8s),
-        Form::new((Anything, "crio-", ".scope"), Hex, &[CriO], Runtime::K8s),
-        Form::new((Anything, "crio-", ""), Hex, &[CriO], Runtime::K8s),
-        Form::new((Anything, "libpod-", ".scope"), Hex, &[Podman], Runtime::Podman), // crun adds a group `container`
-        Form::new((Anything, "libpod-", ""), Hex, &[Podman], Runtime::Podman),
-        Form::new((Anything, "libpod-payload-", ""), Hex, &[Podman], Runtime::Podman), // --cgroups=split, quadlet
-        Form::new((Anything, "nerdctl-", ".scope"), Hex, &[Containerd], Runtime::Nerdctl),
-        Form::new((Anything, "buildah-", ".scope"), Word, &[Podman], Runtime::Buildah),
-        Form::new((Anything, "runc-", ".scope"), Word, &[Oci], Runtime::Runc),
-        Form::new((Anything, "crun-", ".scope"), Word, &[Oci], Runtime::Crun),
-        Form::new((Anything, "youki-", ".scope"), Word, &[Oci], Runtime::Youki),
-        Form::new((Anything, "machine-", ".scope"), Escaped, &[Machined], Runtime::Nspawn),
-        Form::new((Anything, "systemd-nspawn@", ".service"), Escaped, &[Machined], Runtime::Nspawn),
-        Form::new((Anything, "lxc.payload.", ""), Word, &[Lxc], Runtime::Lxc),
-        Form::new((Is("lxc.payload"), "", ""), Word, &[Lxc], Runtime::Lxc),
-        Form::new((Is("lxc"), "", ""), Word, &[Lxc], Runtime::Lxc), // before LXC 4
-        Form::new((Anything, "app-flatpak-", ".scope"), Word, &[], Runtime::Flatpak),
-        Form::new((Anything, "snap.", ".scope"), Word, &[Snap], Runtime::Snap),
-        Form::new((Anything, "snap.", ".service"), Word, &[Snap], Runtime::Snap),
-        Form::new((Is("docker"), "", ""), Hex, &[Docker], Runtime::Docker),
-        Form::new((Begins("pod"), "", ""), Hex, &[Containerd, CriO, Docker], Runtime::K8s),
-        Form::new((Is("actions_job"), "", ""), Hex, &[Docker], Runtime::Actions),
-        Form::new((Is("ecs"), "", ""), Hex, &[Docker], Runtime::Ecs),
-        Form::new((Below("ecs"), "", ""), Hex, &[Docker], Runtime::Ecs),
-        Form::new((Below("ecs"), "", ""), Word, &[], Runtime::Ecs), // Fargate: TASK-NUMBER
-        Form::new((Is("garden"), "", ""), Word, &[], Runtime::Garden),
-        Form::new((Is("buildkit"), "", ""), Word, &[], Runtime::Buildkit),
-        Form::new((Is("mesos"), "", ""), Uuid, &[], Runtime::Mesos),
-        Form::new((Is("nomad"), "", ""), Uuid, &[], Runtime::Nomad),
-        Form::new((Below("nomad.slice"), "", ".scope"), Uuid, &[], Runtime::Nomad),
-    ]
-};
-
-/// Who may have made a group that has an id for its name, and nothing else that tells.
-const ANYBODY: &[Store] = &[Store::Docker, Store::Containerd, Store::CriO, Store::Podman, Store::Oci];
-
-/// A component of a path, and where it stands.
+/// A component of a path, with its context.
 struct Component<'a> {
     name: &'a str,
     parent: &'a str,
-    /// The parent's parent.
-    above: &'a str,
-    /// The path up to this component and with it.
+    grandparent: &'a str,
+    /// The path up to and including this component.
     group: &'a str,
-    /// The part of the path that is the parent and this component.
+    /// `PARENT/NAME`, a part of the path.
     pair: &'a str,
 }
 
-/// Groups of a path that are looked at. No runtime makes as many, and a path has room for two thousand.
+/// The most components of a path that are checked. No runtime nests as deep, and a path has room for two thousand.
 const DEEPEST: usize = 64;
 
 /// The candidates of a path, outermost first.
 pub(super) fn candidates(path: &str) -> impl Iterator<Item = Candidate<'_>> {
-    // nspawn itself sits beside its payload, and is no part of the container.
+    // The group of nspawn itself is beside that of the payload, and not part of the container.
     let supervisor = path.rsplit('/').next() == Some("supervisor");
     let claims =
         components(path).take(DEEPEST).flat_map(|component| component.claims().into_iter().flatten());
@@ -132,7 +47,7 @@ pub(super) fn candidates(path: &str) -> impl Iterator<Item = Candidate<'_>> {
 }
 
 fn components(path: &str) -> impl Iterator<Item = Component<'_>> {
-    let (mut above, mut parent) = (0..0, 0..0);
+    let (mut grandparent, mut parent) = (0..0, 0..0);
     let mut next = 0;
     std::iter::from_fn(move || {
         next += path.get(next..)?.find(|letter| letter != '/')?;
@@ -140,61 +55,61 @@ fn components(path: &str) -> impl Iterator<Item = Component<'_>> {
         let component = Component {
             name: &path[next..end],
             parent: &path[parent.clone()],
-            above: &path[above.clone()],
+            grandparent: &path[grandparent.clone()],
             group: &path[..end],
             pair: &path[parent.start..end],
         };
-        above = std::mem::replace(&mut parent, next..end);
+        grandparent = std::mem::replace(&mut parent, next..end);
         next = end;
         Some(component)
     })
 }
 
 impl<'a> Component<'a> {
-    /// What it may be.
+    /// The candidates that this component may stand for.
     fn claims(&self) -> [Option<Candidate<'a>>; 2] {
         let group = self.group;
-        let claim = |stores, runtime, id, particular| Candidate { stores, runtime, id, group, particular };
-        let form = FORMS.iter().find_map(|form| Some((form, form.id(self)?)));
+        let claim = |stores, runtime, id, distinctive| Candidate { stores, runtime, id, group, distinctive };
+        let form = forms().find_map(|(form, runtime)| Some((form, runtime, form.id(self)?)));
         let is_name = is_name(self.name);
-        let own = if let Some((form, id)) = form {
-            Some(claim(form.stores, form.runtime, id, true))
+        let by_name = if let Some((form, runtime, id)) = form {
+            Some(claim(form.stores, runtime, id, true))
         } else if let Some(id) = after_colons(self.name) {
-            // A kubelet with the systemd driver over a runtime with the cgroupfs driver.
+            // A kubelet with the systemd driver and a runtime with the cgroupfs driver.
             Some(claim(&[Store::Containerd, Store::CriO], Runtime::K8s, id.into(), true))
         } else if is_id(self.name) {
-            Some(claim(ANYBODY, Runtime::Docker, self.name.into(), false)) // any --cgroup-parent
+            Some(claim(ANY_RUNTIME, Runtime::Docker, self.name.into(), false)) // any --cgroup-parent
         } else {
-            // runc's and crun's ids may be any word.
+            // The id of runc and crun can be any word.
             is_name.then(|| claim(&[Store::Oci], Runtime::Runc, self.name.into(), false))
         };
-        // So may those of containerd's own clients: /NAMESPACE/ID.
-        let pair = (is_name && self::is_name(self.parent))
+        // So can that of containerd's own clients: /NAMESPACE/ID.
+        let by_pair = (is_name && self::is_name(self.parent))
             .then(|| claim(&[Store::Containerd], Runtime::Containerd, self.pair.into(), false));
-        [own, pair]
+        [by_name, by_pair]
     }
 }
 
-impl Form {
+impl CgroupForm {
     fn id<'a>(&self, component: &Component<'a>) -> Option<Cow<'a, str>> {
-        let here = match self.after {
+        let position_matches = match self.after {
             After::Anything => true,
             After::Is(name) => component.parent == name,
             After::Begins(name) => component.parent.len() > name.len() && component.parent.starts_with(name),
-            After::Below(name) => component.above == name,
+            After::Below(name) => component.grandparent == name,
         };
-        let id = component.name.strip_prefix(self.prefix).filter(|_| here)?;
+        let id = component.name.strip_prefix(self.prefix).filter(|_| position_matches)?;
         self.shape.read(id.strip_suffix(self.suffix)?)
     }
 }
 
-impl Shape {
+impl IdShape {
     fn read(self, id: &str) -> Option<Cow<'_, str>> {
         let fits = match self {
-            Shape::Hex => is_id(id),
-            Shape::Word => is_name(id),
-            Shape::Uuid => is_name(id) && id.get(..36).is_some_and(is_uuid),
-            Shape::Escaped => return unescape(id).filter(|name| is_name(name)).map(Cow::Owned),
+            IdShape::Hex => is_id(id),
+            IdShape::Word => is_name(id),
+            IdShape::Uuid => is_name(id) && id.get(..36).is_some_and(is_uuid),
+            IdShape::Escaped => return unescape(id).filter(|name| is_name(name)).map(Cow::Owned),
         };
         fits.then_some(Cow::Borrowed(id))
     }
@@ -207,7 +122,7 @@ fn after_colons(component: &str) -> Option<&str> {
     (matches!(maker, "cri-containerd" | "crio") && is_id(id)).then_some(id)
 }
 
-/// systemd's escapes in the names of units: `\xNN` (systemd.unit(5)).
+/// Decodes systemd's escapes in names of units: `\xNN` (systemd.unit(5)).
 fn unescape(escaped: &str) -> Option<String> {
     let mut parts = escaped.split("\\x");
     let mut name = parts.next()?.to_owned();
@@ -231,7 +146,7 @@ fn is_uuid(text: &str) -> bool {
         && parts.next().is_none()
 }
 
-/// An identifier as runtimes allow them; so never a path of its own.
+/// Is it an identifier that runtimes allow? Such a name cannot contain a path.
 pub(super) fn is_name(text: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'@');
     text.len() <= 255
@@ -247,10 +162,10 @@ mod tests {
     const B: &str = "55ff83edf74c99c1da16bce22b5b99c496a047a311b92c8bcd4d24b077660efd";
     const UUID: &str = "0b3f5a52-1111-2222-3333-4444deadbeef";
 
-    /// (runtime, id, group) of what is particular, the deepest first.
+    /// (runtime, id, group) of distinctive candidates, the deepest first.
     fn found(path: &str) -> Vec<(Runtime, String, &str)> {
-        let particular = candidates(path).filter(|c| c.particular);
-        particular
+        let distinctive = candidates(path).filter(|c| c.distinctive);
+        distinctive
             .map(|c| (c.runtime, c.id.into_owned(), c.group))
             .collect::<Vec<_>>()
             .into_iter()
@@ -259,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn every_layout_that_runtimes_make() {
+    fn every_layout_of_the_runtimes_is_recognized() {
         for (path, runtime, id) in [
             (format!("/docker/{A}"), Runtime::Docker, A),
             (format!("/system.slice/docker-{A}.scope"), Runtime::Docker, A),
@@ -303,14 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn nested_ones_from_the_outside_in() {
+    fn nested_containers_are_listed_outermost_first() {
         let path = format!("/docker/{A}/kubelet/kubepods/pod12/{B}/x");
-        let ids: Vec<_> = candidates(&path).filter(|c| c.particular).map(|c| c.id).collect();
+        let ids: Vec<_> = candidates(&path).filter(|c| c.distinctive).map(|c| c.id).collect();
         assert_eq!(ids, [A, B]);
     }
 
     #[test]
-    fn monitors_and_near_misses_are_no_containers() {
+    fn monitors_and_similar_names_are_not_containers() {
         for path in [
             "/".to_owned(),
             String::new(),
@@ -333,9 +248,9 @@ mod tests {
     }
 
     #[test]
-    fn words_are_weak_and_never_lead_out_of_a_directory() {
+    fn plain_words_are_not_distinctive_and_cannot_contain_a_path() {
         let path = "/default/rt-ctr-one";
-        let weak: Vec<_> = candidates(path).map(|c| (c.id.into_owned(), c.particular)).collect();
+        let weak: Vec<_> = candidates(path).map(|c| (c.id.into_owned(), c.distinctive)).collect();
         let expected = ["default", "rt-ctr-one", "default/rt-ctr-one"].map(|id| (id.to_owned(), false));
         assert_eq!(weak, expected);
         for path in ["/../..", "/./..", "/a b/\u{e4}"] {

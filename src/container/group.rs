@@ -1,14 +1,14 @@
-//! The control group that is a container's own, among those above and below it.
+//! The control group of a container as a whole, as opposed to groups above and below it.
 
 use super::Container;
 use super::cgroup_path::candidates;
 
-/// The part of a path up to the component that carries the container's id; none when none does.
+/// The part of a path up to the component with the container's id; None if no component has it.
 #[must_use]
 pub fn group_of<'a>(path: &'a str, container: &Container) -> Option<&'a str> {
-    let bare = |id: &str| id.rsplit('/').next().unwrap_or_default().to_owned(); // without containerd's namespace
-    let id = bare(container.group.as_ref().unwrap_or(&container.id));
-    candidates(path).find(|candidate| bare(&candidate.id) == id).map(|candidate| candidate.group)
+    let without_namespace = |id: &str| id.rsplit('/').next().unwrap_or_default().to_owned(); // of containerd
+    let id = without_namespace(container.group.as_ref().unwrap_or(&container.id));
+    candidates(path).find(|candidate| without_namespace(&candidate.id) == id).map(|candidate| candidate.group)
 }
 
 #[cfg(test)]
@@ -17,7 +17,7 @@ mod tests {
     use crate::container::Runtime;
 
     #[test]
-    fn a_container_is_the_whole_of_its_group() {
+    fn the_group_of_a_container_ends_with_its_id() {
         let group = |path, id| group_of(path, &Container::new(Runtime::Lxc, id)).map(str::to_owned);
         assert_eq!(group("/lxc.payload.web/init.scope", "web").as_deref(), Some("/lxc.payload.web"));
         assert_eq!(group("/default/one", "default/one").as_deref(), Some("/default/one"));

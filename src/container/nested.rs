@@ -1,6 +1,7 @@
-//! Containers in containers: the records that a runtime inside of one keeps, read through its root directory.
+//! Nested containers: reads the state files of a runtime inside a container through the root directory of that
+//! container.
 //!
-//! What they say is the outer container's own word, and counts for what is inside of it only.
+//! The outer container controls these files. They count only for processes inside it.
 
 use std::rc::Rc;
 
@@ -16,12 +17,12 @@ use crate::proc::mountinfo::mounts;
 pub(super) struct Nested {
     files: Files,
     /// In the order of [`Store::ALL`].
-    records: [Box<dyn StateReader>; Store::ALL.len()],
+    readers: [Box<dyn StateReader>; Store::ALL.len()],
 }
 
 impl Nested {
-    /// The system below a container's root directory. `still` is asked when that is open: before, the PID may
-    /// have become another's.
+    /// Opens the system below a container's root directory. `still` runs after that directory is open: before, another
+    /// process could have taken the PID.
     pub(super) fn open(
         proc: &ProcRoot,
         host: &Files,
@@ -31,15 +32,16 @@ impl Nested {
         let init = container.init?;
         let files = inside(proc, init, Account::of_owner(container.owner, init.as_raw()))?;
         let files = files.below(host, container.owner)?;
-        let records = Store::ALL.map(Store::records);
-        still(init).then_some(Nested { files, records })
+        let readers = Store::ALL.map(Store::reader);
+        still(init).then_some(Nested { files, readers })
     }
 
-    /// The container of a candidate. Its PIDs are those of that pid namespace, and mean nothing here.
+    /// The container of a candidate. The PIDs in its state file belong to the inner pid namespace, so they are
+    /// dropped.
     pub(super) fn load(&self, candidate: &Candidate<'_>, outer: &Rc<Container>) -> Option<Rc<Container>> {
         let loaded = candidate.stores.iter().find_map(|&store| {
-            let records = &self.records[store as usize];
-            records.load(&self.files, &candidate.id).into_iter().next()
+            let reader = &self.readers[store as usize];
+            reader.load(&self.files, &candidate.id).into_iter().next()
         })?;
         if !self.files.keep(&loaded.id, loaded.size()) {
             return None;
@@ -47,24 +49,24 @@ impl Nested {
         Some(Rc::new(Container {
             init: None,
             init_start: None,
-            init_noted: None,
+            init_written: None,
             namespaces: Vec::new(),
-            owner: outer.owner, // root inside is whoever the outer one belongs to
+            owner: outer.owner, // root inside is the owner of the outer container
             outer: Some(outer.clone()),
             ..loaded
         }))
     }
 }
 
-/// The files that a process sees; none if its file system is known to be one that need not answer. Of others it is
-/// not known: overlayfs hides what it lies over.
+/// The files that a process sees; None if one of its file systems is known to be able to block. Others can block
+/// too: overlayfs hides its lower file systems.
 #[must_use]
 pub(crate) fn inside(proc: &ProcRoot, pid: Pid, account: Account) -> Option<Files> {
-    if may_hang(proc, pid) { None } else { Files::of_container(&proc.of(pid, "root"), account).ok() }
+    if may_hang(proc, pid) { None } else { Files::of_container(&proc.path_of(pid, "root"), account).ok() }
 }
 
-/// A file system served by a process of that container could make us wait for ever. One of lxcfs lies over
-/// files of /proc and /sys, where no records are.
+/// A file system that a process of the container serves can block ctrbox without limit. lxcfs is mounted over files
+/// of /proc and /sys, which contain no state files.
 fn may_hang(proc: &ProcRoot, init: Pid) -> bool {
     let Ok(text) = proc.read(init, "mountinfo") else { return true };
     mounts(&text).any(|mount| {

@@ -1,5 +1,4 @@
-//! What a container's program may ask of the kernel, as its runtime was told: `linux.seccomp` of the OCI
-//! `config.json`.
+//! The seccomp profile of a container: `linux.seccomp` of the OCI `config.json`.
 
 use serde::Deserialize;
 
@@ -19,15 +18,16 @@ struct Linux {
     seccomp: Option<Profile>,
 }
 
-/// The seccomp profile that the container was started with. None where no file tells.
+/// The seccomp profile that the container was started with. None if no file has it.
 pub(crate) fn seccomp(files: &Files, container: &Container) -> Option<Profile> {
     let files = match container.owner {
         0 => files.clone(),
         user => files.of_user(user),
     };
-    // Docker's record does not say where the rest is, for it may be that of a kubelet or of ECS.
-    let elsewhere = || docker_configs(&files, container);
-    let paths = container.config.clone().map_or_else(elsewhere, |path| vec![path]);
+    // Docker's state file has no path of the bundle. This covers containers of a kubelet and of ECS too, as dockerd
+    // runs them.
+    let default_paths = || docker_configs(&files, container);
+    let paths = container.config.clone().map_or_else(default_paths, |path| vec![path]);
     let specs = paths.iter().filter_map(|path| files.json::<Spec>(path));
     specs.into_iter().find_map(|spec| spec.linux?.seccomp)
 }

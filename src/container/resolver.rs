@@ -1,4 +1,4 @@
-//! From a process to its container, and to all containers: candidates looked up and checked, each once.
+//! Finds the container of a process, and all containers. Looks up and checks each candidate once.
 
 use std::collections::hash_map::Entry;
 use std::rc::Rc;
@@ -15,11 +15,11 @@ use crate::proc::id_hash::ById;
 use crate::proc::{ProcRoot, Scan, Status};
 use crate::sys::keyed::{HashMap, HashSet};
 
-/// What a record says of an id, and what the kernel says to that.
+/// A container from a state file, after the check against the kernel.
 #[derive(Clone)]
-struct Known {
+struct Checked {
     container: Rc<Container>,
-    /// The groups where its init process really is, in whatever hierarchy, up to the component of the id.
+    /// The groups of its init process in any hierarchy, each cut after the component with the id.
     groups: Vec<String>,
 }
 
@@ -32,30 +32,30 @@ struct Init {
     pid: Pid,
     start: Option<u64>,
     group: String,
-    /// First processes in other control groups with the same id, one a group.
+    /// First processes in other control groups with the same id, one per group.
     rivals: Vec<(Pid, String)>,
 }
 
-/// A store, and what it was asked for.
+/// The reader of a store, and its results so far.
 struct Cache {
-    records: Box<dyn StateReader>,
-    known: HashMap<String, Rc<[Known]>>,
-    /// How many of these there is no record of.
+    reader: Box<dyn StateReader>,
+    known: HashMap<String, Rc<[Checked]>>,
+    /// How many of the known ids have no state file.
     unknown: usize,
 }
 
 impl Cache {
     fn new(store: Store) -> Cache {
-        Cache { records: store.records(), known: HashMap::default(), unknown: 0 }
+        Cache { reader: store.reader(), known: HashMap::default(), unknown: 0 }
     }
 }
 
-/// What the text of a cgroup file tells.
+/// The result for the text of a cgroup file.
 struct Answer {
     tag: Option<Tag>,
-    /// It tells of a container for which neither a record nor namespaces speak: the first process of the group
-    /// in each of these pid namespaces was asked for all.
-    unvouched: Vec<PidNs>,
+    /// The pid namespaces in which neither a state file nor namespaces confirm the container. One process of the group
+    /// in each of them was checked; the result holds for the others.
+    unverified_in: Vec<PidNs>,
 }
 
 pub struct Resolver<'a> {
@@ -65,28 +65,29 @@ pub struct Resolver<'a> {
     caches: Vec<Cache>,
     /// Answers by the whole text of a cgroup file: most processes share it with others.
     by_text: HashMap<Vec<u8>, Answer>,
-    /// The same by one path: hierarchies share them, and the host's is in nearly every text.
+    /// Answers by a single path. Hierarchies share paths, and the host's path is in nearly every text.
     by_path: HashMap<String, Option<Rc<Container>>>,
-    /// Bytes of the texts.
+    /// The size of the texts in `by_text`, in bytes.
     remembered: usize,
-    /// StateReader inside of containers, by what tells the container from all others.
+    /// State readers for nested containers, by the key of the outer container.
     nested: HashMap<String, Option<Nested>>,
-    /// First processes of containers, once somebody needed them.
+    /// First processes of containers, once they are needed.
     inits: Option<Inits>,
     by_namespace: Option<ByNamespace>,
-    /// The process whose cgroup file is being looked at, and the text: mostly it is the one that the record names.
-    asked: Option<(Pid, Vec<u8>)>,
+    /// The process that is being resolved, and the text of its cgroup file. Often it is the init process of the state
+    /// file; then the file need not be read again.
+    current: Option<(Pid, Vec<u8>)>,
 }
 
 impl<'a> Resolver<'a> {
-    /// Pid namespaces of one group that are remembered; beyond, each process is asked.
-    const MOST_SPACES: usize = 64;
-    /// Ids without a record that are remembered; others are looked up again in lists of names.
+    /// Pid namespaces remembered for one group. Beyond that number each process is checked.
+    const MOST_PID_NS: usize = 64;
+    /// Ids without a state file that are remembered. Others are looked up again.
     const MOST_UNKNOWN: usize = 4_096;
-    /// Bytes of cgroup files for which answers are remembered.
+    /// Bytes of cgroup files whose answers are remembered.
     const MOST_ANSWERS: usize = 4 << 20;
-    /// Containers in containers. What is deeper belongs to the last: a path has room for hundreds of names that
-    /// look like containers', and a user can make thousands of such groups.
+    /// The deepest nesting of containers. Deeper processes belong to the last one. A path has room for hundreds of names
+    /// that look like containers, and a user can create thousands of such groups.
     const DEEPEST: usize = 8;
 
     #[must_use]
@@ -101,75 +102,80 @@ impl<'a> Resolver<'a> {
             nested: HashMap::default(),
             inits: None,
             by_namespace: None,
-            asked: None,
+            current: None,
         }
     }
 
-    /// The container of a process, by the text of its `/proc/PID/cgroup`, and by its namespaces where that
-    /// proves nothing. `own_pid_ns`: has it a pid namespace other than that of proc?
-    pub fn of(&mut self, pid: Pid, cgroup: &[u8], own_pid_ns: bool) -> Option<Tag> {
-        self.of_in(pid, cgroup, if own_pid_ns { PidNs::Own } else { PidNs::Procs })
+    /// The container of a process, from the text of its `/proc/PID/cgroup`. If that does not verify a container, its
+    /// namespaces decide. `own_pid_ns`: is its pid namespace another one than that of the proc mount?
+    pub fn resolve(&mut self, pid: Pid, cgroup: &[u8], own_pid_ns: bool) -> Option<Tag> {
+        self.resolve_in(pid, cgroup, if own_pid_ns { PidNs::Own } else { PidNs::Procs })
     }
 
-    /// The same for who knows more of its pid namespace.
-    pub fn of_in(&mut self, pid: Pid, cgroup: &[u8], space: PidNs) -> Option<Tag> {
-        let (by_group, unvouched) = self.answer(cgroup, Some((pid, space)));
+    /// The same for a caller that may know which pid namespace it is.
+    pub fn resolve_in(&mut self, pid: Pid, cgroup: &[u8], pid_ns: PidNs) -> Option<Tag> {
+        let (by_group, unverified_in) = self.by_cgroup(cgroup, Some((pid, pid_ns)));
         match &by_group {
-            None => self.stray(pid, space, false),
-            Some(tag) if tag.how == IdentifiedBy::State || unvouched => by_group,
+            None => self.resolve_by_namespace(pid, pid_ns, false),
+            Some(tag) if tag.identified_by == IdentifiedBy::State || unverified_in => by_group,
             Some(tag) => {
-                // A name that nobody vouches for still says more than none. Namespaces may vouch for it.
-                let vouched = self.stray(pid, space, true);
-                if vouched.is_none() && is_of_group(tag) {
+                // An unverified name is better than none. Namespaces may identify the container.
+                let by_namespace = self.resolve_by_namespace(pid, pid_ns, true);
+                if by_namespace.is_none() && is_of_group(tag) {
                     let answer = self.by_text.get_mut(cgroup);
-                    if let Some(answer) = answer.filter(|answer| answer.unvouched.len() < Self::MOST_SPACES) {
-                        answer.unvouched.push(space);
+                    if let Some(answer) =
+                        answer.filter(|answer| answer.unverified_in.len() < Self::MOST_PID_NS)
+                    {
+                        answer.unverified_in.push(pid_ns);
                     }
                 }
-                vouched.or(by_group)
+                by_namespace.or(by_group)
             }
         }
     }
 
-    /// The container that its line of the unified hierarchy tells, whatever the others say.
-    pub fn of_unified(&mut self, text: &[u8]) -> Option<Tag> {
+    /// The container from the line of the unified hierarchy alone.
+    pub fn resolve_unified(&mut self, text: &[u8]) -> Option<Tag> {
         let path = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
-        let container = self.in_path(std::str::from_utf8(path).ok()?)?;
-        Some(Tag { how: container.how, container })
+        let container = self.innermost(std::str::from_utf8(path).ok()?)?;
+        Some(Tag { identified_by: container.identified_by, container })
     }
 
-    /// The same for a process, and was one like it asked for more in vain?
-    fn answer(&mut self, text: &[u8], of: Option<(Pid, PidNs)>) -> (Option<Tag>, bool) {
+    /// The container from the text of a cgroup file. The flag: are the namespaces of this group and pid namespace known
+    /// to identify nothing more?
+    fn by_cgroup(&mut self, text: &[u8], process: Option<(Pid, PidNs)>) -> (Option<Tag>, bool) {
         if let Some(answer) = self.by_text.get(text) {
-            let unvouched = of.is_some_and(|(_, space)| answer.unvouched.contains(&space));
-            return (answer.tag.clone(), unvouched);
+            let unverified_in = process.is_some_and(|(_, pid_ns)| answer.unverified_in.contains(&pid_ns));
+            return (answer.tag.clone(), unverified_in);
         }
-        self.asked = of.map(|(pid, _)| (pid, text.to_vec()));
-        let tag = self.ask(text).map(|container| Tag { how: container.how, container });
-        self.asked = None;
+        self.current = process.map(|(pid, _)| (pid, text.to_vec()));
+        let tag = self
+            .resolve_text(text)
+            .map(|container| Tag { identified_by: container.identified_by, container });
+        self.current = None;
         self.remembered += text.len();
         if self.remembered > Self::MOST_ANSWERS {
             self.remembered = text.len();
             self.by_text.clear();
             self.by_path.clear();
         }
-        self.by_text.insert(text.to_vec(), Answer { tag: tag.clone(), unvouched: Vec::new() });
+        self.by_text.insert(text.to_vec(), Answer { tag: tag.clone(), unverified_in: Vec::new() });
         (tag, false)
     }
 
-    /// Every container that runs now and of which there is a record that we can read.
+    /// Every running container with a readable state file.
     pub fn all(&mut self) -> Vec<Rc<Container>> {
-        let mut all = self.recorded();
+        let mut all = self.all_with_state();
         all.retain(|container| container.init.is_some());
         all.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
         all
     }
 
-    /// The same in no order, and those too of which no process is known.
-    fn recorded(&mut self) -> Vec<Rc<Container>> {
+    /// The same, unsorted, with containers of which no process is known.
+    fn all_with_state(&mut self) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
         for store in Store::ALL {
-            let mut ids = self.caches[store as usize].records.ids(self.files);
+            let mut ids = self.caches[store as usize].reader.ids(self.files);
             ids.sort_unstable();
             ids.dedup();
             for id in ids {
@@ -180,10 +186,10 @@ impl<'a> Resolver<'a> {
         all
     }
 
-    /// Every container that a process is in now: those without records too.
+    /// Every container that has a process now, with or without a state file.
     pub fn scan(&mut self) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
-        let mut seen: ById<*const Container, Rc<Container>> = ById::default(); // mostly it is the same object
+        let mut seen: ById<*const Container, Rc<Container>> = ById::default(); // most tags share one object
         let mut keys: HashSet<String> = HashSet::default();
         let (Ok(pids), Ok(mut scan)) = (Scan::pids(self.proc), Scan::new(self.proc)) else { return all };
         for pid in pids {
@@ -192,7 +198,7 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             let Ok(cgroup) = scan.read(pid, "cgroup") else { continue };
-            let Some(tag) = self.of(pid, cgroup, status.nspid.len() > 1) else { continue };
+            let Some(tag) = self.resolve(pid, cgroup, status.nspid.len() > 1) else { continue };
             let is_new = seen.insert(Rc::as_ptr(&tag.container), tag.container.clone()).is_none();
             if is_new && keys.insert(tag.container.key()) {
                 all.push(tag.container);
@@ -213,42 +219,45 @@ impl<'a> Resolver<'a> {
         self.files.read("/etc/passwd").unwrap_or_default()
     }
 
-    /// StateReader that could not be used so far.
+    /// The problems with state files so far.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         self.files.warnings()
     }
 
-    /// Is `pid` the init process of that container still? PIDs are recycled, groups and start times tell.
+    /// Is `pid` still the init process of that container? The kernel reuses PIDs; groups and start times show it.
     #[must_use]
     pub fn is_init(&self, container: &Container, pid: Pid) -> bool {
-        match (container.init_start, container.how) {
-            (Some(start), _) => verify::start_of(self.proc, pid) == Some(start),
+        match (container.init_start, container.identified_by) {
+            (Some(start), _) => verify::start_time(self.proc, pid) == Some(start),
             (None, IdentifiedBy::State) => {
-                let groups = verify::groups_of(self.proc, pid, container);
-                verify::alive(self.proc, pid, container, &groups)
+                let groups = verify::groups_with_id(self.proc, pid, container);
+                verify::is_running(self.proc, pid, container, &groups)
             }
             (None, _) => false,
         }
     }
 
-    /// By what the process has of its own. `claimed`: a group has a name for it, and only a record says more.
-    fn stray(&mut self, pid: Pid, space: PidNs, claimed: bool) -> Option<Tag> {
+    /// The container of a process by its namespaces and root directory. `claimed`: the control group has a name that
+    /// looks like a container; then only a container with a state file is a better answer.
+    fn resolve_by_namespace(&mut self, pid: Pid, pid_ns: PidNs, claimed: bool) -> Option<Tag> {
         let mut by_namespace =
             self.by_namespace.take().unwrap_or_else(|| ByNamespace::new(self.proc, self.files));
-        let answer = by_namespace.look(self.proc, pid, space).and_then(|own| {
-            if !by_namespace.is_taught() {
-                by_namespace.teach(self.proc, &self.recorded());
+        let answer = by_namespace.own_namespaces(self.proc, pid, pid_ns).and_then(|own| {
+            if !by_namespace.is_filled() {
+                by_namespace.fill(self.proc, &self.all_with_state());
             }
-            let recorded = by_namespace.recorded(self.proc, pid, &own);
-            recorded.or_else(|| if claimed { None } else { by_namespace.unrecorded(self.proc, pid, &own) })
+            let with_state = by_namespace.with_state(self.proc, pid, &own);
+            with_state
+                .or_else(|| if claimed { None } else { by_namespace.without_state(self.proc, pid, &own) })
         });
         self.by_namespace = Some(by_namespace);
         answer
     }
 
-    /// Of the hierarchies' paths the one with the most containers proven; where all are alike, the first.
-    fn ask(&mut self, text: &[u8]) -> Option<Rc<Container>> {
+    /// The container from the path with the most verified containers, among the paths of all hierarchies; the first of
+    /// equal ones.
+    fn resolve_text(&mut self, text: &[u8]) -> Option<Rc<Container>> {
         let mut paths: Vec<&str> = Vec::new();
         cgroup_lines(text).for_each(|path| {
             if !paths.contains(&path) {
@@ -257,9 +266,10 @@ impl<'a> Resolver<'a> {
         });
         let mut best: Option<((usize, usize), Rc<Container>)> = None;
         for path in paths {
-            let Some(container) = self.in_path(path) else { continue };
-            let proven = container.chain().filter(|link| link.how != IdentifiedBy::Cgroup).count();
-            let rank = (proven, container.chain().count());
+            let Some(container) = self.innermost(path) else { continue };
+            let verified =
+                container.chain().filter(|link| link.identified_by != IdentifiedBy::Cgroup).count();
+            let rank = (verified, container.chain().count());
             if best.as_ref().is_none_or(|(best, _)| rank > *best) {
                 best = Some((rank, container));
             }
@@ -268,54 +278,58 @@ impl<'a> Resolver<'a> {
     }
 
     /// The innermost container of a path, with those around it.
-    fn in_path(&mut self, path: &str) -> Option<Rc<Container>> {
+    fn innermost(&mut self, path: &str) -> Option<Rc<Container>> {
         if let Some(answer) = self.by_path.get(path) {
             return answer.clone();
         }
-        let answer = self.look_along(path);
+        let answer = self.resolve_path(path);
         self.by_path.insert(path.to_owned(), answer.clone());
         answer
     }
 
-    fn look_along(&mut self, path: &str) -> Option<Rc<Container>> {
+    fn resolve_path(&mut self, path: &str) -> Option<Rc<Container>> {
         let mut outer: Option<Rc<Container>> = None;
         for candidate in candidates(path) {
             if outer.as_ref().is_some_and(|outer| outer.chain().count() == Self::DEEPEST) {
                 break;
             }
-            let here = self.proven(&candidate).map(|container| within(&container, outer.as_ref()));
-            let here = here.or_else(|| self.inside(outer.as_ref()?, &candidate));
-            // Not twice the same, where two components carry its id.
-            if outer.as_ref().zip(here.as_ref()).is_some_and(|(outer, here)| outer.id == here.id) {
+            let found = self.verified(&candidate).map(|container| nest(&container, outer.as_ref()));
+            let found = found.or_else(|| self.nested_container(outer.as_ref()?, &candidate));
+            // Two components can have the id of one container: count it once.
+            if outer.as_ref().zip(found.as_ref()).is_some_and(|(outer, found)| outer.id == found.id) {
                 continue;
             }
-            match here {
+            match found {
                 Some(container) => outer = Some(container),
-                None if candidate.particular => outer = Some(Rc::new(unproven(&candidate, outer))),
+                None if candidate.distinctive => outer = Some(Rc::new(unverified(&candidate, outer))),
                 None => {}
             }
         }
         outer
     }
 
-    /// The container of a candidate that a record vouches for.
-    fn proven(&mut self, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
+    /// The container of a candidate that a state file confirms.
+    fn verified(&mut self, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
         candidate.stores.iter().find_map(|&store| {
             let known = self.lookup(store, &candidate.id);
-            let mut here = known.iter().filter(|known| {
-                let there = known.groups.iter().any(|group| group == candidate.group);
-                there || placed(candidate, &known.container)
+            let mut confirmed = known.iter().filter(|known| {
+                let in_group = known.groups.iter().any(|group| group == candidate.group);
+                in_group || is_in_runtime_group(candidate, &known.container)
             });
-            // Two in one group: their namespaces tell.
-            here.next().filter(|_| here.next().is_none()).map(|known| known.container.clone())
+            // Two containers in one group: their namespaces decide.
+            confirmed.next().filter(|_| confirmed.next().is_none()).map(|known| known.container.clone())
         })
     }
 
-    /// The container of a candidate that a record inside of the container around it tells of.
-    fn inside(&mut self, outer: &Rc<Container>, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
-        // Words alone are too weak here: any group of an init system inside would be looked up.
-        if outer.how == IdentifiedBy::Cgroup
-            || !(candidate.particular || candidate.stores.contains(&Store::Docker))
+    /// The container of a candidate, from a state file inside the container around it.
+    fn nested_container(
+        &mut self,
+        outer: &Rc<Container>,
+        candidate: &Candidate<'_>,
+    ) -> Option<Rc<Container>> {
+        // A name that is any word is too weak here: it would look up every group of an init system inside.
+        if outer.identified_by == IdentifiedBy::Cgroup
+            || !(candidate.distinctive || candidate.stores.contains(&Store::Docker))
         {
             return None;
         }
@@ -330,19 +344,19 @@ impl<'a> Resolver<'a> {
         nested.load(candidate, outer)
     }
 
-    /// Those that are alive of whom records have this id: runtimes of one store, and users, choose ids without
-    /// asking each other.
-    fn lookup(&mut self, store: Store, id: &str) -> Rc<[Known]> {
+    /// The running containers with this id in a store. There can be several: runtimes that share a store, and users,
+    /// choose ids independently.
+    fn lookup(&mut self, store: Store, id: &str) -> Rc<[Checked]> {
         let cache = &self.caches[store as usize];
         if let Some(known) = cache.known.get(id) {
             return known.clone();
         }
-        let records = cache.records.load(self.files, id);
-        let unknown = records.is_empty();
-        let claims = records.into_iter().filter_map(|container| self.check(container));
-        let known: Rc<[Known]> = claims.collect();
+        let loaded = cache.reader.load(self.files, id);
+        let unknown = loaded.is_empty();
+        let claims = loaded.into_iter().filter_map(|container| self.check(container));
+        let known: Rc<[Checked]> = claims.collect();
         let cache = &mut self.caches[store as usize];
-        // Any part of a group's path is looked up, and users make groups of any name.
+        // Every component of a group's path is looked up, and users create groups of any name.
         if !unknown || cache.unknown < Self::MOST_UNKNOWN {
             cache.unknown += usize::from(unknown);
             cache.known.insert(id.to_owned(), known.clone());
@@ -350,7 +364,7 @@ impl<'a> Resolver<'a> {
         known
     }
 
-    fn check(&self, container: Container) -> Option<Known> {
+    fn check(&self, container: Container) -> Option<Checked> {
         let files = match container.owner {
             0 => self.files.clone(),
             user => self.files.of_user(user),
@@ -358,22 +372,22 @@ impl<'a> Resolver<'a> {
         if container.init.is_some() && !files.may_check(&container.id) {
             return None;
         }
-        let groups = container.init.map(|init| match &self.asked {
-            Some((pid, text)) if *pid == init => verify::groups_in(text, &container),
-            _ => verify::groups_of(self.proc, init, &container),
+        let groups = container.init.map(|init| match &self.current {
+            Some((pid, text)) if *pid == init => verify::groups_with_id_in(text, &container),
+            _ => verify::groups_with_id(self.proc, init, &container),
         });
         let groups = groups.unwrap_or_default();
         let alive = match container.init {
-            Some(init) => verify::alive(self.proc, init, &container, &groups),
-            // Of LXC no file tells the PID; the group does.
-            None => container.runs_without_init_noted(),
+            Some(init) => verify::is_running(self.proc, init, &container, &groups),
+            // LXC writes the PID to no file; the group identifies it.
+            None => !container.runtime.spec().names_init,
         };
         (alive && files.keep(&container.id, container.size()))
-            .then(|| Known { container: Rc::new(container), groups })
+            .then(|| Checked { container: Rc::new(container), groups })
     }
 
-    /// Looks for the init processes of containers whose records do not tell: the first PID of a pid namespace,
-    /// in a group of that container.
+    /// Finds the init processes of containers whose state files do not name them: PID 1 of a pid namespace, in a group of
+    /// that container.
     fn find_inits(&mut self, all: &mut [Rc<Container>]) {
         if all.iter().all(|container| container.init.is_some()) {
             return;
@@ -382,7 +396,7 @@ impl<'a> Resolver<'a> {
             Some(inits) => inits,
             None => self.first_processes(),
         };
-        // Only outermost containers are in that map. The record of a nested one may name any id, also that of a
+        // That map contains only outermost containers. The state file of a nested one can name any id, also that of a
         // container of the host.
         let wanted = |container: &&mut Rc<Container>| container.init.is_none() && container.outer.is_none();
         for container in all.iter_mut().filter(wanted) {
@@ -394,27 +408,29 @@ impl<'a> Resolver<'a> {
         self.inits = Some(inits);
     }
 
-    /// First processes of an unverified container, one for each control group that has its id: whoever owns a
-    /// delegated group can repeat the name of another group.
+    /// The first processes of an unverified container, one for each control group with its id: the owner of a delegated
+    /// group can repeat the name of another group.
     #[must_use]
     pub fn claimants(&self, container: &Container) -> Vec<Pid> {
         let init = self.inits.as_ref().and_then(|inits| inits.get(&init_key(container)));
-        let Some(init) = init.filter(|_| container.how == IdentifiedBy::Cgroup) else { return Vec::new() };
+        let Some(init) = init.filter(|_| container.identified_by == IdentifiedBy::Cgroup) else {
+            return Vec::new();
+        };
         [init.pid].into_iter().chain(init.rivals.iter().map(|(pid, _)| *pid)).collect()
     }
 
-    /// Who has PID 1 one pid namespace further in, by the container that is told by the group.
+    /// The processes with PID 1 one pid namespace further in, by the container of their group.
     fn first_processes(&mut self) -> Inits {
         let mut inits = Inits::default();
         let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return inits };
         for pid in Scan::pids(self.proc).unwrap_or_default() {
-            // Few have that number, and only of those more is read.
-            let identity = identify.of(pid).unwrap_or_default();
+            // Few processes are PID 1. Only their other files are read.
+            let identity = identify.identify(pid).unwrap_or_default();
             if !identity.own_pid_ns || identity.cpid != Some(1) {
                 continue;
             }
-            // The start time comes first: a process that still has it later is the one that the rest was read of.
-            let start = verify::start_of(self.proc, pid);
+            // Read the start time first. If it is the same later, the other values belong to this process.
+            let start = verify::start_time(self.proc, pid);
             let status = identify.scan.read(pid, "status").map(Status::parse).unwrap_or_default();
             if status.nspid.len() != 2 {
                 continue;
@@ -429,15 +445,15 @@ impl<'a> Resolver<'a> {
         inits
     }
 
-    /// The outermost container of a group, and the path of that group, without a look into any container: the
-    /// rest of the path may be made inside.
+    /// The outermost container of a path, and its group. Ignores state files inside containers: the container itself can
+    /// create the rest of the path.
     fn outermost(&mut self, text: &[u8]) -> Option<(InitKey, String)> {
         let mut claimed = None;
         for candidate in cgroup_lines(text).flat_map(candidates) {
-            if let Some(container) = self.proven(&candidate) {
+            if let Some(container) = self.verified(&candidate) {
                 return Some((init_key(&container), candidate.group.to_owned()));
             }
-            if candidate.particular && claimed.is_none() {
+            if candidate.distinctive && claimed.is_none() {
                 let group = candidate.group.to_owned();
                 claimed = Some(((candidate.runtime, candidate.id.into_owned(), None), group));
             }
@@ -447,7 +463,7 @@ impl<'a> Resolver<'a> {
 }
 
 impl Init {
-    /// More than a few need no listing.
+    /// More are not listed in the message.
     const MOST_RIVALS: usize = 8;
 
     fn rival(&mut self, pid: Pid, group: String) {
@@ -459,23 +475,23 @@ impl Init {
 }
 
 fn init_key(container: &Container) -> InitKey {
-    let owner = (container.how != IdentifiedBy::Cgroup).then_some(container.owner);
+    let owner = (container.identified_by != IdentifiedBy::Cgroup).then_some(container.owner);
     (container.runtime, container.id.clone(), owner)
 }
 
-/// Is what is known of one process true of all in its group and pid namespace? Helpers of Flatpak's and snapd's
-/// share the group of what they help.
+/// Does the result for one process hold for all processes in its group and pid namespace? Helper processes of Flatpak
+/// and snapd run in the group of the application, outside of its container.
 #[must_use]
 pub(crate) fn is_of_group(tag: &Tag) -> bool {
-    match tag.how {
+    match tag.identified_by {
         IdentifiedBy::State => true,
         IdentifiedBy::Cgroup => !matches!(tag.container.runtime, Runtime::Flatpak | Runtime::Snap),
         IdentifiedBy::Namespace | IdentifiedBy::Anonymous => false,
     }
 }
 
-/// Is a group where nobody but its runtime could have made it? For those whose records name no process.
-fn placed(candidate: &Candidate<'_>, container: &Container) -> bool {
+/// Can only the runtime (root, or that user) have created the group? For containers whose state files name no process.
+fn is_in_runtime_group(candidate: &Candidate<'_>, container: &Container) -> bool {
     let above = candidate.group.rsplit_once('/').map_or("", |(above, _)| above);
     let of_user = format!("/user.slice/user-{}.slice/", container.owner);
     container.init.is_none()
@@ -485,13 +501,17 @@ fn placed(candidate: &Candidate<'_>, container: &Container) -> bool {
         }
 }
 
-fn within(container: &Rc<Container>, outer: Option<&Rc<Container>>) -> Rc<Container> {
+fn nest(container: &Rc<Container>, outer: Option<&Rc<Container>>) -> Rc<Container> {
     match outer {
         None => container.clone(),
         Some(outer) => Rc::new(Container { outer: Some(outer.clone()), ..(**container).clone() }),
     }
 }
 
-fn unproven(candidate: &Candidate<'_>, outer: Option<Rc<Container>>) -> Container {
-    Container { how: IdentifiedBy::Cgroup, outer, ..Container::new(candidate.runtime, candidate.id.clone()) }
+fn unverified(candidate: &Candidate<'_>, outer: Option<Rc<Container>>) -> Container {
+    Container {
+        identified_by: IdentifiedBy::Cgroup,
+        outer,
+        ..Container::new(candidate.runtime, candidate.id.clone())
+    }
 }

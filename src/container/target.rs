@@ -1,4 +1,4 @@
-//! TARGET as the user writes it: a PID, a container by name or id, or a process by its PID in a container.
+//! TARGET on the command line: a PID, a container by name or id, or a process by its PID in a container.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -24,38 +24,38 @@ use crate::text;
 pub enum Target {
     Pid {
         pid: Pid,
-        /// Inode of its pidfd, which no other process gets before the next boot.
+        /// Inode of its pidfd, which no other process gets until the next boot.
         inode: Option<u64>,
     },
     Container(String),
 }
 
-/// A container's init process, held so that its PID cannot become another's unseen.
+/// A process with its pidfd, so that ctrbox notices if another process takes the PID.
 pub(crate) struct Held {
     pub pid: Pid,
     pub pidfd: Option<OwnedFd>,
 }
 
-/// What the target is wanted for.
+/// The purpose for which a target is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To run something in it or in its control groups. An unverified one needs its `?`.
+    /// To run a program in it or in its control groups. An unverified container needs its `?`.
     Enter,
-    /// To look at it. That it is unverified is said.
+    /// To read its state. A warning says that it is unverified.
     Read,
 }
 
-/// The way from TARGET to a process, for all applets: what a container's name may do depends on the purpose.
+/// Resolves TARGET to a process, for all applets.
 pub(crate) struct Lookup<'a> {
-    /// The applet's, before messages.
+    /// The name of the applet, for messages.
     name: &'a str,
     purpose: Purpose,
-    /// Each message is written once.
-    said: RefCell<BTreeSet<String>>,
+    /// Messages already printed: each is printed once.
+    printed: RefCell<BTreeSet<String>>,
 }
 
 impl Target {
-    /// `PID`, `PID:INODE`, `NAME`, `RUNTIME:NAME`, `ID`. The errno is what a number is refused with.
+    /// `PID`, `PID:INODE`, `NAME`, `RUNTIME:NAME`, `ID`. The errno is the reason for an invalid number.
     pub fn parse(word: &OsStr) -> Result<Target, Errno> {
         let word = word.to_str().ok_or(Errno::EINVAL)?;
         let (pid, inode) = match word.split_once(':') {
@@ -73,7 +73,7 @@ impl Target {
                 let pid = in_range(pid, "")?.ok_or(Errno::ERANGE)?;
                 Ok(Target::Pid { pid, inode: Some(inode) })
             }
-            // More digits than a number holds: the beginning of an id may be all digits.
+            // Too many digits for a number: the beginning of an id can be all digits.
             (Some(Err(_)), None) if begins_id(word) => Ok(Target::Container(word.to_owned())),
             (Some(Err(errno)), _) => Err(errno),
             (None, _) if word.is_empty() => Err(Errno::EINVAL),
@@ -82,14 +82,14 @@ impl Target {
     }
 }
 
-/// Least digits that are taken for the beginning of an id.
+/// The least number of characters that can stand for an id.
 const SHORTEST_ID: usize = 4;
 
 fn begins_id(word: &str) -> bool {
     word.len() >= SHORTEST_ID && word.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// strtoimax(3) of a whole word: leading white space, a sign, digits. None when it is no number at all.
+/// Parses a whole word as strtoimax(3) does: leading white space, a sign, digits. None if it is not a number.
 fn decimal(word: &str) -> Option<Result<i64, Errno>> {
     let digits = word.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let unsigned = digits.strip_prefix(['+', '-']).unwrap_or(digits);
@@ -99,7 +99,7 @@ fn decimal(word: &str) -> Option<Result<i64, Errno>> {
     Some(digits.parse().map_err(|_| Errno::ERANGE))
 }
 
-/// A PID, or nothing for a number that is none but may begin an id.
+/// A PID, or None for a number that is not a PID but can be the beginning of an id.
 fn in_range(number: i64, word: &str) -> Result<Option<Pid>, Errno> {
     match i32::try_from(number) {
         Ok(pid) if pid > 0 => Ok(Some(Pid::from_raw(pid))),
@@ -108,58 +108,58 @@ fn in_range(number: i64, word: &str) -> Result<Option<Pid>, Errno> {
     }
 }
 
-/// Does the word end in the mark that ctr-ps shows after an unverified container?
+/// Does the word end in `?`, which ctr-ps prints after an unverified container?
 fn is_marked(word: &str) -> bool {
     word.ends_with('?')
 }
 
 fn is_unverified(container: &Container) -> bool {
-    container.how == IdentifiedBy::Cgroup
+    container.identified_by == IdentifiedBy::Cgroup
 }
 
-/// Those of `all` that `word` means. With the `?` of ctr-ps an unverified container goes first, so that the word
-/// means the line it was copied from; without it a verified one does.
+/// The containers that match `word`. If it ends in `?`, unverified containers win over verified ones, so that a word
+/// copied from ctr-ps means the line it came from; else verified ones win.
 #[must_use]
 pub fn matching(all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
     if is_marked(word) {
         let unverified: Vec<_> = all.iter().filter(|container| is_unverified(container)).cloned().collect();
-        let found = meant(&unverified, word);
+        let found = best_matches(&unverified, word);
         if !found.is_empty() {
             return found;
         }
     }
-    meant(all, word)
+    best_matches(all, word)
 }
 
-/// Anybody may choose a name or an id that another has. So that nobody takes it away, in whatever form it is
-/// typed, all forms are tried on those of the best rank first.
-fn meant(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
+/// The matches with the best rank. Several containers can share a name or an id. To prevent that a user hijacks one,
+/// ctrbox tries all forms of the word on containers of the best rank first.
+fn best_matches(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
     let ranks: BTreeSet<Rank> = all.iter().map(|container| rank(container)).collect();
-    let of = |wanted: Rank| -> Vec<Rc<Container>> {
+    let with_rank = |wanted: Rank| -> Vec<Rc<Container>> {
         all.iter().filter(|container| rank(container) == wanted).cloned().collect()
     };
     ranks
         .into_iter()
-        .map(|rank| named_so(&of(rank), typed))
+        .map(|rank| matches_in_rank(&with_rank(rank), typed))
         .find(|found| !found.is_empty())
         .unwrap_or_default()
 }
 
-/// The smaller, the better.
+/// Smaller is better.
 type Rank = (bool, bool, bool);
 
-/// What a record in a container says is the word of that container alone, so one of the host goes before it. One
-/// that is verified goes before one that is not, whose owner nobody knows; and root's goes before a user's.
+/// Containers of the host win over nested ones, as only the outer container confirms those. Verified ones win over
+/// unverified ones, whose owner is unknown. Root's win over users'.
 fn rank(container: &Container) -> Rank {
     (container.outer.is_some(), is_unverified(container), container.owner != 0)
 }
 
-/// The first of these ways that finds any counts.
-fn named_so(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
+/// Tries several ways to match, and returns the result of the first that finds a container.
+fn matches_in_rank(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
     let word = typed.strip_suffix('?').unwrap_or(typed);
     let (runtime, name) = split_runtime(word);
     if name.is_empty() {
-        return Vec::new(); // some containers have no name, and an empty word is none
+        return Vec::new(); // an empty word would match containers without a name
     }
     let of_runtime = |container: &Container| runtime.is_none_or(|runtime| container.runtime == runtime);
     let find_any = |fits: &dyn Fn(&Container) -> bool| -> Vec<Rc<Container>> {
@@ -170,19 +170,19 @@ fn named_so(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
     if let Some(service) = word.strip_prefix("compose:") {
         return find(&|container| container.compose_service().as_deref() == Some(service));
     }
-    let whole = find_any(&|container| container.label() == typed);
+    let same_label = find_any(&|container| container.label() == typed);
     let exact = |container: &Container| container.name.as_deref() == Some(name) || container.id == name;
-    // RUNTIME:NAME as ctr-ps prints it means that one, even if others end in the same part.
-    if whole.len() == 1 {
-        return whole;
+    // RUNTIME:NAME as ctr-ps prints it means exactly that container, even if other names end in the same part.
+    if same_label.len() == 1 {
+        return same_label;
     }
     let named = |container: &Container| {
-        let own = container.name.as_deref().unwrap_or_default();
-        own == name || own.rsplit('/').next() == Some(name)
+        let full_name = container.name.as_deref().unwrap_or_default();
+        full_name == name || full_name.rsplit('/').next() == Some(name)
     };
     let of_pod = |container: &Container| container.pod_name().as_deref() == Some(name);
     let begins = |container: &Container| name.len() >= SHORTEST_ID && container.id.starts_with(name);
-    // The label of an unverified container without its mark: never before one that has this name or id.
+    // The label of an unverified container without its `?`: a container with this name or id wins.
     let unmarked = |container: &Container| container.label().strip_suffix('?') == Some(word);
     let precise = if runtime.is_some() { find(&exact) } else { Vec::new() };
     [
@@ -197,7 +197,7 @@ fn named_so(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
     .unwrap_or_default()
 }
 
-/// A pod with one container means that one, not its pause process. Of several, none is meant more.
+/// For a pod with one container besides the pause container, that container; else all of them.
 fn only_payload(pod: Vec<Rc<Container>>) -> Vec<Rc<Container>> {
     let payload: Vec<_> = pod.iter().filter(|container| !container.is_pause()).cloned().collect();
     if payload.len() == 1 { payload } else { pod }
@@ -209,9 +209,9 @@ fn split_runtime(word: &str) -> (Option<Runtime>, &str) {
     known.unwrap_or((None, word))
 }
 
-/// The one running container that `word` means.
+/// The one running container that matches `word`.
 pub(crate) fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Container>> {
-    // Some have no record: nested ones, sandboxes, and those of which only the group can be read.
+    // A scan also finds containers without a readable state file: nested ones, sandboxes, unverified ones.
     let mut found = Vec::new();
     for scans in [is_marked(word), !is_marked(word)] {
         if found.is_empty() {
@@ -220,7 +220,7 @@ pub(crate) fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Co
         }
     }
     one(&found, word).map_err(|error| match (found.is_empty(), resolver.problems().first()) {
-        // Perhaps it is there, and its name is in a file that we may not read.
+        // It may run, with its name in a file that the caller may not read.
         (true, Some(problem)) => {
             let problem = text::escape(problem.as_bytes());
             anyhow!("{error}; some state files cannot be read, so names may be missing: {problem}")
@@ -229,13 +229,13 @@ pub(crate) fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Co
     })
 }
 
-/// Of several that were found those that the word names as one: a pod's, or the replicas of a compose service.
+/// The containers that the word names as a group: those of a pod, or the replicas of a compose service.
 #[must_use]
 pub fn group(found: &[Rc<Container>], word: &str) -> Option<Vec<Rc<Container>>> {
     let (_, name) = split_runtime(word);
     let (first, others) = found.split_first()?;
     let of_pod = || found.iter().all(|container| container.pod_name().as_deref() == Some(name));
-    // Two clusters on one host, or two users, may each have one of that name.
+    // Two clusters on one host, or two users, can each have a group of that name.
     let around = |container: &Container| container.outer.as_ref().map(|outer| outer.key());
     let alike = |other: &Rc<Container>| other.owner == first.owner && around(other) == around(first);
     let named = word.starts_with("compose:") || of_pod();
@@ -246,7 +246,7 @@ pub fn group(found: &[Rc<Container>], word: &str) -> Option<Vec<Rc<Container>>> 
     Some(if payload.is_empty() { found.to_vec() } else { payload })
 }
 
-/// The only one found, or why there is not one.
+/// The only container found; else an error that says why there is none, or lists the candidates.
 pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
     let shown = text::escape(word.as_bytes());
     match found {
@@ -259,7 +259,7 @@ pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
     }
 }
 
-/// A form that means this one alone: `RUNTIME:NAME`, with the id where two share that.
+/// A word that matches this container only: `RUNTIME:NAME`, or `RUNTIME:ID` if two share the name.
 fn precise(container: &Container, among: &[Rc<Container>]) -> String {
     let name = container.label();
     if among.iter().filter(|other| other.label() == name).count() > 1 {
@@ -272,13 +272,13 @@ fn precise(container: &Container, among: &[Rc<Container>]) -> String {
 impl<'a> Lookup<'a> {
     #[must_use]
     pub(crate) fn new(name: &'a str, purpose: Purpose) -> Lookup<'a> {
-        Lookup { name, purpose, said: RefCell::default() }
+        Lookup { name, purpose, printed: RefCell::default() }
     }
 
-    /// The process that is meant, the first one of a container, held by a pidfd where the kernel has them.
+    /// The process of a target: for a container its init process. With a pidfd if the kernel supports it.
     pub(crate) fn held(&self, proc: &ProcRoot, target: &Target) -> Result<Held> {
         match target {
-            Target::Pid { pid, inode } => numbered(*pid, *inode),
+            Target::Pid { pid, inode } => by_pid(*pid, *inode),
             Target::Container(word) => {
                 let files = Files::new(Path::new("/"))?;
                 self.process(&mut Resolver::new(proc, &files), word)
@@ -286,7 +286,7 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// The process that `word` means, a container's init or with `@CPID` another in it, held.
+    /// The process that `word` names: the init process of a container, or with `@CPID` another process in it.
     pub(crate) fn process(&self, resolver: &mut Resolver<'_>, word: &str) -> Result<Held> {
         let (name, cpid) = match inside(word) {
             Some((name, cpid)) => (name, Some(cpid)),
@@ -298,7 +298,7 @@ impl<'a> Lookup<'a> {
         })?;
         let unverified = unverified(&container, name);
         if let (Some(problem), Purpose::Enter) = (&unverified, self.purpose) {
-            bail!("{problem}; {}", to_type(&container, &resolver.scan(), cpid));
+            bail!("{problem}; {}", how_to_enter(&container, &resolver.scan(), cpid));
         }
         let init = hold(resolver, &container)?;
         let held = match cpid {
@@ -313,14 +313,14 @@ impl<'a> Lookup<'a> {
     }
 
     fn say(&self, note: String) {
-        if !self.said.borrow().contains(&note) {
+        if !self.printed.borrow().contains(&note) {
             exit::warn(self.name, &note);
-            self.said.borrow_mut().insert(note);
+            self.printed.borrow_mut().insert(note);
         }
     }
 }
 
-/// Why an unverified container needs its `?`; nothing if the word has it.
+/// Explains that a container is unverified; None if it is verified, or if the word ends in `?`.
 #[must_use]
 pub(crate) fn unverified(container: &Container, word: &str) -> Option<String> {
     let shown = || text::escape(container.label().as_bytes()).into_owned();
@@ -333,10 +333,10 @@ pub(crate) fn unverified(container: &Container, word: &str) -> Option<String> {
     })
 }
 
-/// The word that enters an unverified container.
-fn to_type(container: &Container, all: &[Rc<Container>], cpid: Option<i32>) -> String {
+/// Says how to enter an unverified container.
+fn how_to_enter(container: &Container, all: &[Rc<Container>], cpid: Option<i32>) -> String {
     let label = precise(container, all) + &cpid.map(|cpid| format!("@{cpid}")).unwrap_or_default();
-    // Of a nested container no first process is known.
+    // The init process of a nested container is unknown.
     let is_known = container.outer.is_none();
     match is_known && text::is_plain(label.as_bytes()) && !label.contains('\'') {
         true => format!("to enter it, type '{label}' with the quotes (the shell expands ?)"),
@@ -344,7 +344,7 @@ fn to_type(container: &Container, all: &[Rc<Container>], cpid: Option<i32>) -> S
     }
 }
 
-/// Whose container it is, when it is not the caller's or root's. No form of a word says that.
+/// Names the owner of a container, unless that is root or the caller. No form of TARGET shows the owner.
 #[must_use]
 pub(crate) fn of_another_user(
     container: &Container,
@@ -368,7 +368,7 @@ fn inside(word: &str) -> Option<(&str, i32)> {
     (!word.is_empty()).then_some((word, cpid))
 }
 
-/// Only a container is followed by `@CPID`. A PID is a target by itself.
+/// Refuses a PID before `@CPID`, which is allowed after a container only.
 pub(crate) fn refuse_pid(word: &str) -> Result<()> {
     match Target::parse(OsStr::new(word)) {
         Ok(Target::Pid { .. }) => {
@@ -378,14 +378,14 @@ pub(crate) fn refuse_pid(word: &str) -> Result<()> {
     }
 }
 
-/// The word for the container alone.
+/// The word without `@CPID`.
 #[must_use]
 pub(crate) fn without_cpid(word: &str) -> &str {
     inside(word).map_or(word, |(word, _)| word)
 }
 
-/// Holds the container's init process. Its identity is checked after the pidfd is open: before, the PID may
-/// have become another's.
+/// Opens a pidfd of the container's init process. Checks the identity after that: before, another process could have
+/// taken the PID.
 pub(crate) fn hold(resolver: &Resolver<'_>, container: &Container) -> Result<Held> {
     let pid = container.init.ok_or_else(|| match container.runtime {
         Runtime::Netns => {
@@ -420,29 +420,29 @@ fn ended(container: &Container) -> anyhow::Error {
 /// The process that has `cpid` in the pid namespace of a container's init.
 fn in_container(resolver: &mut Resolver<'_>, container: &Container, init: &Held, cpid: i32) -> Result<Held> {
     let proc = resolver.proc().clone();
-    let there = namespace(&proc, init.pid, Kind::Pid);
-    // The namespace was read by PID.
+    let init_pid_ns = namespace(&proc, init.pid, Kind::Pid);
+    // The namespace was read by PID, so check that the PID still means the init process.
     if init.pidfd.as_ref().is_some_and(|pidfd| ns::still(pidfd).is_err()) {
         return Err(ended(container));
     }
-    let mut is_it = |pid: Pid| {
+    let mut is_wanted = |pid: Pid| {
         let status = proc.read(pid, "status").map(|text| Status::parse(&text)).unwrap_or_default();
-        let numbered = status.nspid.last() == Some(&cpid);
+        let has_cpid = status.nspid.last() == Some(&cpid);
         // A container that shares the pid namespace of proc shares it with all processes of the host.
-        let own = status.nspid.len() > 1;
-        numbered
-            && there.is_some()
-            && namespace(&proc, pid, Kind::Pid) == there
-            && (own || pid == init.pid || is_member(resolver, container, pid))
+        let has_own_pid_ns = status.nspid.len() > 1;
+        has_cpid
+            && init_pid_ns.is_some()
+            && namespace(&proc, pid, Kind::Pid) == init_pid_ns
+            && (has_own_pid_ns || pid == init.pid || is_member(resolver, container, pid))
     };
-    let pid = Scan::pids(&proc)?.into_iter().find(|&pid| is_it(pid));
-    let held = pid.map(|pid| Held { pid, pidfd: ns::pidfd(pid) }).filter(|held| is_it(held.pid));
+    let pid = Scan::pids(&proc)?.into_iter().find(|&pid| is_wanted(pid));
+    let held = pid.map(|pid| Held { pid, pidfd: ns::pidfd(pid) }).filter(|held| is_wanted(held.pid));
     held.ok_or_else(|| no_process(container, cpid))
 }
 
 fn is_member(resolver: &mut Resolver<'_>, container: &Container, pid: Pid) -> bool {
     let cgroup = resolver.proc().read(pid, "cgroup").unwrap_or_default();
-    let tag = resolver.of_in(pid, &cgroup, PidNs::Procs);
+    let tag = resolver.resolve_in(pid, &cgroup, PidNs::Procs);
     tag.is_some_and(|tag| tag.container.key() == container.key())
 }
 
@@ -451,11 +451,12 @@ pub(crate) fn no_process(container: &Container, cpid: i32) -> anyhow::Error {
     anyhow!("container {} has no process {cpid}", text::escape(container.label().as_bytes()))
 }
 
-/// A process by PID, where an inode is given the one that has that pidfd.
-fn numbered(pid: Pid, inode: Option<u64>) -> Result<Held> {
+/// A process by PID. If an inode is given, its pidfd must have that inode.
+fn by_pid(pid: Pid, inode: Option<u64>) -> Result<Held> {
     let pidfd = ns::pidfd(pid);
-    let is = |inode: u64| pidfd.as_ref().is_some_and(|fd| fstat(fd).is_ok_and(|stat| stat.st_ino == inode));
-    if inode.is_some_and(|inode| !is(inode)) {
+    let has_inode =
+        |inode: u64| pidfd.as_ref().is_some_and(|fd| fstat(fd).is_ok_and(|stat| stat.st_ino == inode));
+    if inode.is_some_and(|inode| !has_inode(inode)) {
         return Err(anyhow::Error::from(Errno::ESRCH)
             .context(format!("failed to obtain a valid file descriptor for PID {pid}")));
     }
@@ -475,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_pids_and_words_are_containers() {
+    fn numbers_are_pids_and_other_words_are_containers() {
         assert_eq!(parse("42"), pid(42, None));
         assert_eq!(parse(" +42"), pid(42, None));
         assert_eq!(parse("0042"), pid(42, None));
@@ -488,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn no_process_has_such_a_number() {
+    fn invalid_pids_are_refused() {
         for word in
             ["0", "-1", "-99999999999", "-99999999999999999999999", "99999999999999999999:5", "4294967296:5"]
         {
@@ -504,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn names_come_before_beginnings_of_ids() {
+    fn names_win_over_id_prefixes() {
         let all = [
             made(Runtime::Docker, "cafe00", "web"),
             made(Runtime::K8s, "beef00", "ns/pod/web"),
@@ -549,18 +550,18 @@ mod tests {
         assert_eq!(ids("k8s:shop/web/POD"), ["1111"]);
         assert_eq!(ids("compose:blog/db"), ["aaaa"]);
         assert_eq!(ids("compose:blog/web"), [""; 0]);
-        assert_eq!(ids("blog-db-1"), ["aaaa"], "the host's, and not one that somebody named so inside");
+        assert_eq!(ids("blog-db-1"), ["aaaa"], "the host's container, not a nested one of that name");
         assert_eq!(ids("docker:blog-db-1"), ["aaaa"], "the form that ctr-ps prints is exact");
         assert_eq!(ids("docker:blog-db-1/docker:blog-db-1"), ["bbbb"]);
         assert_eq!(ids("docker:bbbb?"), ["bbbb"]);
     }
 
     #[test]
-    fn nobody_takes_a_name_away() {
+    fn verified_containers_of_root_win_over_others_of_the_same_name() {
         let named =
             |id: &str| Container { name: Some("web".to_owned()), ..Container::new(Runtime::Docker, id) };
         let of_user = Rc::new(Container { owner: 1000, ..named("abcd1") });
-        let claimed = Rc::new(Container { how: IdentifiedBy::Cgroup, ..named("abcd2") });
+        let claimed = Rc::new(Container { identified_by: IdentifiedBy::Cgroup, ..named("abcd2") });
         let (one, two) = (Rc::new(named("abcd3")), Rc::new(named("abcd4")));
         let ids = |all: &[&Rc<Container>], word: &str| {
             let all: Vec<Rc<Container>> = all.iter().map(|one| (*one).clone()).collect();
@@ -574,10 +575,10 @@ mod tests {
         }
     }
 
-    /// A container, or a user, gives its own containers the name, the id, the beginning of the id, the pod or
-    /// the service of another.
+    /// A container, or a user, gives its own containers the name, the id, the id prefix, the pod or the service of another
+    /// container.
     #[test]
-    fn no_form_of_a_word_means_who_took_a_name_from_a_better_rank() {
+    fn a_container_of_a_worse_rank_cannot_take_over_any_form_of_a_name() {
         let id = "0123456789ab".to_owned() + &"cd".repeat(26);
         let compose = |name: &str, value: &str| (format!("com.docker.compose.{name}"), value.to_owned());
         let of_kind = |runtime, id: &str, name: &str| Container {
@@ -595,7 +596,10 @@ mod tests {
         let of_user = |container: Container| Container { owner: 1000, ..container };
         let web = || of_kind(Runtime::Docker, &id, "web");
         let app = || pod("beef00", "shop/web/app");
-        let claim = || Container { how: IdentifiedBy::Cgroup, ..Container::new(Runtime::Docker, id.clone()) };
+        let claim = || Container {
+            identified_by: IdentifiedBy::Cgroup,
+            ..Container::new(Runtime::Docker, id.clone())
+        };
         let is_found = |real: &Container, squatter: Container, word: &str| {
             let all = [Rc::new(squatter), Rc::new(real.clone())];
             for all in [[all[0].clone(), all[1].clone()], [all[1].clone(), all[0].clone()]] {
@@ -642,74 +646,82 @@ mod tests {
         }
     }
 
-    /// ID as `docker ps` prints it has the length of the label's.
+    /// An id as `docker ps` prints it is as long as the id in a label.
     #[test]
-    fn the_question_mark_means_the_unverified_container_and_nothing_else_does() {
+    fn only_a_question_mark_selects_the_unverified_container() {
         let id = "0123456789ab".to_owned() + &"cd".repeat(26);
         let verified = made(Runtime::Docker, &id, "web");
-        let unverified =
-            Rc::new(Container { how: IdentifiedBy::Cgroup, ..Container::new(Runtime::Docker, &*id) });
+        let unverified = Rc::new(Container {
+            identified_by: IdentifiedBy::Cgroup,
+            ..Container::new(Runtime::Docker, &*id)
+        });
         let nested = Rc::new(Container { outer: Some(verified.clone()), ..(*unverified).clone() });
-        let of = |all: &[&Rc<Container>], word: &str| {
+        let labels = |all: &[&Rc<Container>], word: &str| {
             let all: Vec<Rc<Container>> = all.iter().map(|one| (*one).clone()).collect();
             matching(&all, word).iter().map(|container| container.label()).collect::<Vec<_>>()
         };
         let all = [&nested, &unverified, &verified];
         for word in ["web", "docker:web", "0123456789ab", "docker:0123456789ab", "docker:01234567", &id] {
-            assert_eq!(of(&all, word), ["docker:web"], "{word}");
+            assert_eq!(labels(&all, word), ["docker:web"], "{word}");
         }
         for word in ["0123456789ab?", "docker:0123456789ab?", "0123456?", &format!("docker:{id}?")] {
-            assert_eq!(of(&all, word), ["docker:0123456789ab?"], "{word}");
-            assert_eq!(of(&[&verified], word), ["docker:web"], "{word}: it has ended");
+            assert_eq!(labels(&all, word), ["docker:0123456789ab?"], "{word}");
+            assert_eq!(
+                labels(&[&verified], word),
+                ["docker:web"],
+                "{word}: the unverified container has ended"
+            );
         }
-        assert_eq!(of(&all, "docker:web/docker:0123456789ab?"), ["docker:web/docker:0123456789ab?"]);
-        assert_eq!(of(&all, "docker:web/docker:0123456789ab"), ["docker:web/docker:0123456789ab?"]);
+        assert_eq!(labels(&all, "docker:web/docker:0123456789ab?"), ["docker:web/docker:0123456789ab?"]);
+        assert_eq!(labels(&all, "docker:web/docker:0123456789ab"), ["docker:web/docker:0123456789ab?"]);
         for word in ["docker:web?", "web?"] {
-            assert_eq!(of(&all, word), ["docker:web"], "{word}");
+            assert_eq!(labels(&all, word), ["docker:web"], "{word}");
         }
-        // A label is cut where an id is long.
+        // A label contains only the beginning of a long id.
         let long = Rc::new(Container {
-            how: IdentifiedBy::Cgroup,
+            identified_by: IdentifiedBy::Cgroup,
             ..Container::new(Runtime::Lxc, "my-long-container")
         });
         for word in ["lxc:my-long-cont?", "lxc:my-long-cont", "lxc:my-long-container", "my-long-container?"] {
-            assert_eq!(of(&[&long], word), ["lxc:my-long-cont?"], "{word}");
+            assert_eq!(labels(&[&long], word), ["lxc:my-long-cont?"], "{word}");
         }
     }
 
     #[test]
-    fn what_is_said_of_an_unverified_container() {
-        let unverified = |id: &str, how| Container { how, ..Container::new(Runtime::Docker, id) };
+    fn messages_about_an_unverified_container() {
+        let unverified =
+            |id: &str, identified_by| Container { identified_by, ..Container::new(Runtime::Docker, id) };
         let claim = unverified("0123456789abcdef", IdentifiedBy::Cgroup);
         for (word, said) in [("0123456789ab", true), ("docker:0123456789ab", true), ("0123456789ab?", false)]
         {
             assert_eq!(super::unverified(&claim, word).is_some(), said, "{word}");
         }
-        for how in [IdentifiedBy::State, IdentifiedBy::Namespace, IdentifiedBy::Anonymous] {
-            assert_eq!(super::unverified(&unverified("0123456789abcdef", how), "0123"), None);
+        for identified_by in [IdentifiedBy::State, IdentifiedBy::Namespace, IdentifiedBy::Anonymous] {
+            assert_eq!(super::unverified(&unverified("0123456789abcdef", identified_by), "0123"), None);
         }
         assert_eq!(
-            to_type(&claim, &[], Some(7)),
+            how_to_enter(&claim, &[], Some(7)),
             "to enter it, type 'docker:0123456789ab?@7' with the quotes (the shell expands ?)"
         );
-        // Two ids that begin alike have the same label.
+        // Two ids with the same beginning have the same label.
         let alike = [Rc::new(claim.clone()), Rc::new(unverified("0123456789abffff", IdentifiedBy::Cgroup))];
         assert_eq!(
-            to_type(&claim, &alike, None),
+            how_to_enter(&claim, &alike, None),
             "to enter it, type 'docker:0123456789abcdef?' with the quotes (the shell expands ?)"
         );
         let by_pid = "to enter it, name one of its processes by PID";
         let outer = Rc::new(Container::new(Runtime::Docker, "web"));
-        assert_eq!(to_type(&Container { outer: Some(outer), ..claim }, &[], None), by_pid);
+        assert_eq!(how_to_enter(&Container { outer: Some(outer), ..claim }, &[], None), by_pid);
         for id in ["it's", "a\x1bb", "\u{202e}"] {
-            assert_eq!(to_type(&unverified(id, IdentifiedBy::Cgroup), &[], None), by_pid, "{id:?}");
+            assert_eq!(how_to_enter(&unverified(id, IdentifiedBy::Cgroup), &[], None), by_pid, "{id:?}");
         }
     }
 
     #[test]
-    fn several_unverified_containers_are_told_apart_by_forms_that_are_accepted() {
-        let long =
-            |id: &str| Rc::new(Container { how: IdentifiedBy::Cgroup, ..Container::new(Runtime::Lxc, id) });
+    fn the_candidates_for_an_ambiguous_word_are_listed_in_forms_that_are_accepted() {
+        let long = |id: &str| {
+            Rc::new(Container { identified_by: IdentifiedBy::Cgroup, ..Container::new(Runtime::Lxc, id) })
+        };
         let all = [long("my-container-1"), long("my-container-2")];
         let found = matching(&all, "lxc:my-container?");
         assert_eq!(found.len(), 2);
@@ -721,20 +733,20 @@ mod tests {
     }
 
     #[test]
-    fn whose_is_said_when_it_is_neither_the_callers_nor_roots() {
-        let of = |owner| {
+    fn the_owner_is_named_unless_it_is_root_or_the_caller() {
+        let warning_for = |owner| {
             let container = Container { owner, ..Container::new(Runtime::Podman, "0123") };
             of_another_user(&container, "web", || b"root:x:0:0\nbo\x1bb:x:4000001:1::/:\n".to_vec())
         };
-        assert_eq!(of(0), None);
-        assert_eq!(of(getuid().as_raw()), None);
-        let said = |whose: &str| Some(format!("'web' is the container podman:0123 of {whose}"));
-        assert_eq!(of(4_000_001), said("user bo\\x1bb (uid 4000001)"));
-        assert_eq!(of(4_000_002), said("uid 4000002"));
+        assert_eq!(warning_for(0), None);
+        assert_eq!(warning_for(getuid().as_raw()), None);
+        let expected = |whose: &str| Some(format!("'web' is the container podman:0123 of {whose}"));
+        assert_eq!(warning_for(4_000_001), expected("user bo\\x1bb (uid 4000001)"));
+        assert_eq!(warning_for(4_000_002), expected("uid 4000002"));
     }
 
     #[test]
-    fn a_process_by_its_number_inside() {
+    fn container_and_pid_are_split_at_the_last_at_sign() {
         assert_eq!(inside("web@17"), Some(("web", 17)));
         assert_eq!(inside("k8s:a/b/c@1"), Some(("k8s:a/b/c", 1)));
         for word in ["web", "web@", "@17", "web@x", "web@-1", "web@0"] {

@@ -1,4 +1,4 @@
-//! What the kernel says to a record: does the init process that it names live, and is it that container's?
+//! Checks a state file against the kernel: does its init process run, and does it belong to that container?
 
 use std::os::fd::OwnedFd;
 
@@ -10,76 +10,82 @@ use crate::isolation::ns;
 use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, number};
 
-/// The control groups of `init` that carry the id of its container, each up to the component of the id.
-pub(super) fn groups_of(proc: &ProcRoot, init: Pid, container: &Container) -> Vec<String> {
-    proc.read(init, "cgroup").map(|text| groups_in(&text, container)).unwrap_or_default()
+/// The control groups of `init` whose path contains the id of its container, each cut after the component with the
+/// id.
+pub(super) fn groups_with_id(proc: &ProcRoot, init: Pid, container: &Container) -> Vec<String> {
+    proc.read(init, "cgroup").map(|text| groups_with_id_in(&text, container)).unwrap_or_default()
 }
 
-/// The same, of the text of its cgroup file.
-pub(super) fn groups_in(text: &[u8], container: &Container) -> Vec<String> {
-    let id = bare(container.group.as_ref().unwrap_or(&container.id));
-    // A user may give a record any id, that of a group in which others are too. Below his slice all is his.
-    let users = format!("/user.slice/user-{}.slice/", container.owner);
-    let his = |group: &str| container.owner == 0 || group.starts_with(&users);
-    let of_it = cgroup_lines(text).flat_map(candidates);
-    let of_it = of_it.filter(|candidate| bare(&candidate.id) == id && his(candidate.group));
-    let mut groups: Vec<String> = of_it.map(|candidate| candidate.group.to_owned()).collect();
+/// The same from the text of the cgroup file of the process.
+pub(super) fn groups_with_id_in(text: &[u8], container: &Container) -> Vec<String> {
+    let id = without_namespace(container.group.as_ref().unwrap_or(&container.id));
+    // A user can write any id into a state file, including another container's. Accept only groups below that
+    // user's slice.
+    let slice = format!("/user.slice/user-{}.slice/", container.owner);
+    let is_owners = |group: &str| container.owner == 0 || group.starts_with(&slice);
+    let matching = cgroup_lines(text).flat_map(candidates);
+    let matching =
+        matching.filter(|candidate| without_namespace(&candidate.id) == id && is_owners(candidate.group));
+    let mut groups: Vec<String> = matching.map(|candidate| candidate.group.to_owned()).collect();
     groups.sort();
     groups.dedup();
     groups
 }
 
-/// The id without containerd's namespace.
-fn bare(id: &str) -> &str {
+/// The id without the namespace of containerd.
+fn without_namespace(id: &str) -> &str {
     id.rsplit('/').next().unwrap_or_default()
 }
 
-/// Does the init process that a record names live, and is it the one that the record means? What the record says
-/// of its start and its namespaces must be true; and groups that carry the container's id vouch for it, or of one
-/// that has none the time when it began.
-pub(super) fn alive(proc: &ProcRoot, init: Pid, container: &Container, groups: &[String]) -> bool {
-    belongs(proc, init, container.owner)
-        && container.init_start.is_none_or(|noted| start_of(proc, init) == Some(noted))
+/// Does the init process of a state file run, and is it still the same process? The start time and the namespaces
+/// in the state file must match. In addition, a control group must contain the container's id; without such a group
+/// the start time must confirm the process.
+pub(super) fn is_running(proc: &ProcRoot, init: Pid, container: &Container, groups: &[String]) -> bool {
+    belongs_to_owner(proc, init, container.owner)
+        && container.init_start.is_none_or(|start| start_time(proc, init) == Some(start))
         && has_namespaces(proc, init, container)
-        && (!groups.is_empty() || began_in_time(proc, init, container))
+        && (!groups.is_empty() || start_time_confirms(proc, init, container))
 }
 
-fn began_in_time(proc: &ProcRoot, init: Pid, container: &Container) -> bool {
-    let before = |noted| start_of(proc, init).is_some_and(|start| began_before(proc, start, noted));
-    container.init_start.is_some() || container.init_noted.is_some_and(before)
+fn start_time_confirms(proc: &ProcRoot, init: Pid, container: &Container) -> bool {
+    let before = |written| start_time(proc, init).is_some_and(|start| started_before(proc, start, written));
+    container.init_start.is_some() || container.init_written.is_some_and(before)
 }
 
-/// When a process began, in clock ticks since the boot: the 22nd field of its stat. Its name may hold anything.
-pub(super) fn start_of(proc: &ProcRoot, pid: Pid) -> Option<u64> {
+/// The start time of a process, in clock ticks since boot: field 22 of its stat. The name before it can contain any
+/// byte.
+pub(super) fn start_time(proc: &ProcRoot, pid: Pid) -> Option<u64> {
     let text = proc.read(pid, "stat").ok()?;
     let name_ends = text.iter().rposition(|&b| b == b')')?;
     text[name_ends..].split(|&b| b == b' ').nth(20).and_then(number)
 }
 
-/// Both times are known to the second, and the boot's may be one off.
-fn began_before(proc: &ProcRoot, start: u64, noted: i64) -> bool {
+/// Both times have a resolution of a second, and the boot time can be off by one.
+fn started_before(proc: &ProcRoot, start: u64, written: i64) -> bool {
     const TICKS: u64 = 100; // USER_HZ, on every architecture that Rust knows
     let boot = std::fs::read(proc.path().join("stat")).ok().and_then(|text| {
         let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"btime "))?;
         number::<i64>(line)
     });
-    let began = i64::try_from(start / TICKS).ok().zip(boot).and_then(|(start, boot)| boot.checked_add(start));
-    began.is_some_and(|began| began <= noted.saturating_add(2))
+    let started =
+        i64::try_from(start / TICKS).ok().zip(boot).and_then(|(start, boot)| boot.checked_add(start));
+    started.is_some_and(|started| started <= written.saturating_add(2))
 }
 
 fn has_namespaces(proc: &ProcRoot, pid: Pid, container: &Container) -> bool {
     container.namespaces.iter().all(|&(kind, id)| namespace(proc, pid, kind) == Some(id))
 }
 
-/// A user's record vouches for that user's processes alone: those in a user namespace that he made. (Somebody
-/// else's container may well run as him.) Where no namespace tells, as in files, by who they run as.
-fn belongs(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
+/// A user's state file confirms only processes in a user namespace that this user created. The uid of the process
+/// is no proof: a container of another user can run under it. It counts only where the namespace cannot be read, as in
+/// a copy of /proc.
+fn belongs_to_owner(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
     if owner == 0 {
         return true;
     }
-    let mut makers = makers(proc, pid).peekable();
-    if makers.peek().is_some() {
-        return makers.any(|maker| maker == owner);
+    let mut owners = user_ns_owners(proc, pid).peekable();
+    if owners.peek().is_some() {
+        return owners.any(|user| user == owner);
     }
     let text = proc.read(pid, "status").unwrap_or_default();
     let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Uid:"));
@@ -87,28 +93,28 @@ fn belongs(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
     ids.next().and_then(number::<u32>) == Some(owner)
 }
 
-/// Is a namespace of his, where one of that kind tells? Those that he made a user namespace for.
-pub(super) fn made_by(proc: &ProcRoot, pid: Pid, kind: Kind, owner: u32) -> bool {
+/// Does a namespace of the process belong to a user namespace of `owner`? True if it cannot be read.
+pub(super) fn is_owned_by(proc: &ProcRoot, pid: Pid, kind: Kind, owner: u32) -> bool {
     if owner == 0 {
         return true;
     }
-    let Ok(fd) = ns::open_file(&proc.of(pid, &kind.link())) else { return true };
-    around(ns::owner_of(&fd).ok()).any(|maker| maker == owner)
+    let Ok(fd) = ns::open_file(&proc.path_of(pid, &kind.link())) else { return true };
+    owners_up_from(ns::owner_of(&fd).ok()).any(|user| user == owner)
 }
 
-/// Who made the user namespace of a process, and those around it.
-fn makers(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = u32> {
-    around(ns::open_file(&proc.of(pid, &Kind::User.link())).ok())
+/// The owners of the user namespace of a process and of its ancestors.
+fn user_ns_owners(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = u32> {
+    owners_up_from(ns::open_file(&proc.path_of(pid, &Kind::User.link())).ok())
 }
 
-fn around(user_ns: Option<OwnedFd>) -> impl Iterator<Item = u32> {
+fn owners_up_from(user_ns: Option<OwnedFd>) -> impl Iterator<Item = u32> {
     std::iter::successors(user_ns, |fd| ns::parent_of(fd).ok()).take(32).filter_map(|fd| ns::owner_uid(&fd))
 }
 
-/// The id of one of its namespaces.
+/// The inode of a namespace of the process.
 pub(super) fn namespace(proc: &ProcRoot, pid: Pid, kind: Kind) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
-    let link = std::fs::read_link(proc.of(pid, &kind.link())).ok()?;
+    let link = std::fs::read_link(proc.path_of(pid, &kind.link())).ok()?;
     parse_link(link.as_os_str().as_bytes())
 }
 
@@ -118,25 +124,25 @@ mod tests {
     use crate::container::Runtime;
 
     #[test]
-    fn a_record_means_one_process_and_no_later_one_of_that_number() {
+    fn a_state_file_does_not_match_a_later_process_with_the_same_pid() {
         let proc = ProcRoot::default();
         let this = Pid::this();
-        let start = start_of(&proc, this).expect("own stat");
-        let with = |init_start, init_noted| {
-            let container = Container { init_start, init_noted, ..Container::new(Runtime::Runc, "x") };
-            alive(&proc, this, &container, &[])
+        let start = start_time(&proc, this).expect("own stat");
+        let with = |init_start, init_written| {
+            let container = Container { init_start, init_written, ..Container::new(Runtime::Runc, "x") };
+            is_running(&proc, this, &container, &[])
         };
         assert!(with(Some(start), None));
         assert!(!with(Some(start + 1), None));
         assert!(with(None, Some(i64::MAX)), "a file may claim any time");
-        assert!(!with(None, Some(0)), "written down before this process began");
-        assert!(!with(None, None), "nothing tells");
+        assert!(!with(None, Some(0)), "written before this process started");
+        assert!(!with(None, None), "nothing confirms the process");
         let other =
             Container { owner: 4_000_000_000, init_start: Some(start), ..Container::new(Runtime::Runc, "x") };
-        assert!(!alive(&proc, this, &other, &["/docker/x".to_owned()]), "another user's record");
+        assert!(!is_running(&proc, this, &other, &["/docker/x".to_owned()]), "another user's state file");
         let namespaces = vec![(Kind::Net, 1)];
         let elsewhere =
             Container { namespaces, init_start: Some(start), ..Container::new(Runtime::Runc, "x") };
-        assert!(!alive(&proc, this, &elsewhere, &[]));
+        assert!(!is_running(&proc, this, &elsewhere, &[]));
     }
 }

@@ -1,4 +1,4 @@
-//! What the checks look at: our own process as /proc shows it, sysctl settings, mounts.
+//! The data that the checks read: this process in /proc, sysctl settings, mounts.
 
 use std::cell::OnceCell;
 use std::fs::File;
@@ -17,7 +17,7 @@ use crate::proc::idmap::Range;
 use crate::proc::mountinfo::{self, MountInfo};
 use crate::proc::ns::Kind;
 
-/// The inode of the first user namespace, on every kernel.
+/// The inode of the initial user namespace, on every kernel.
 const FIRST_USER_NS: u64 = 4_026_531_837;
 
 pub(super) struct Facts<'a> {
@@ -31,8 +31,8 @@ impl<'a> Facts<'a> {
         Facts { proc, status: text(proc, &proc.own("status")), mounts: OnceCell::new() }
     }
 
-    /// Is there anything to see?
-    pub(super) fn seen(&self) -> bool {
+    /// Could /proc be read?
+    pub(super) fn is_readable(&self) -> bool {
         self.status.is_some()
     }
 
@@ -46,31 +46,31 @@ impl<'a> Facts<'a> {
         self.text(&self.proc.path().join("sys").join(name))?.trim().parse().ok()
     }
 
-    /// A field of our `/proc/self/status`.
+    /// A field of `/proc/self/status`.
     pub(super) fn field(&self, name: &str) -> Option<&str> {
         field(self.status.as_deref()?, name)
     }
 
-    /// A field of another process's.
+    /// A field of `/proc/PID/status`.
     pub(super) fn field_of(&self, pid: Pid, name: &str) -> Option<String> {
-        field(&self.text(&self.proc.of(pid, "status"))?, name).map(str::to_owned)
+        field(&self.text(&self.proc.path_of(pid, "status"))?, name).map(str::to_owned)
     }
 
     pub(super) fn euid(&self) -> Option<u32> {
         self.field("Uid")?.split_whitespace().nth(1)?.parse().ok()
     }
 
-    /// Are we without this capability, in our own user namespace?
+    /// Does this process lack the capability in its own user namespace?
     pub(super) fn lacks(&self, capability: Capability) -> Option<bool> {
         Some(mask(self.field("CapEff")?)? & capability.bitmask() == 0)
     }
 
-    /// A seccomp filter judges our system calls.
+    /// Does a seccomp filter apply to this process?
     pub(super) fn filtered(&self) -> Option<bool> {
         Some(self.field("Seccomp")? == "2")
     }
 
-    /// The profile or context that a security module has us in, if it is more than `unconfined`.
+    /// The profile or context that a security module applies to this process, unless it is `unconfined`.
     pub(super) fn label(&self) -> Option<String> {
         let own = |file| self.text(&self.proc.own(file));
         let label = own("attr/apparmor/current").or_else(|| own("attr/current"))?;
@@ -83,24 +83,24 @@ impl<'a> Facts<'a> {
         self.mounts.get_or_init(read).as_deref()
     }
 
-    /// The ids that our user namespace has: the inner sides of its map.
+    /// The ids that exist in the own user namespace: the inner sides of its map.
     pub(super) fn own_ids(&self, file: &str) -> Option<Vec<Range>> {
         self.text(&self.proc.own(file)).map(|text| Range::identity_of(text.as_bytes()))
     }
 
-    /// Are we in the user namespace that the system began with?
+    /// Is this process in the initial user namespace?
     pub(super) fn in_first_user_ns(&self) -> Option<bool> {
         let meta = std::fs::metadata(self.proc.own(&Kind::User.link())).ok()?;
         Some(meta.ino() == FIRST_USER_NS)
     }
 
-    /// A namespace of our own.
+    /// A namespace of this process.
     pub(super) fn own_ns(&self, kind: Kind) -> Option<OwnedFd> {
         ns::open_file(&self.proc.own(&kind.link())).ok()
     }
 }
 
-/// A file of proc, and no other: a container may have mounted anything over it, and what is no file is not waited for.
+/// Reads a file of procfs only: a container can mount anything over it, and a FIFO would block.
 fn text(proc: &ProcRoot, path: &Path) -> Option<String> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     let mut file: File = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;

@@ -1,4 +1,4 @@
-//! Limits and rules that stand between a process and new namespaces: settings of the host, filters, capabilities.
+//! Limits and rules that prevent new namespaces: settings of the host, filters, capabilities.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::sys;
 
 use Finding::{No, Perhaps, Sure};
 
-/// How deep the kernel lets pid and user namespaces be nested.
+/// The kernel's limit for the nesting of pid and user namespaces.
 const DEEPEST: u32 = 32;
 
 /// `user.max_net_namespaces`
@@ -24,7 +24,7 @@ fn setting(kind: Kind) -> String {
     format!("max_{}_namespaces", kind.proc_name())
 }
 
-/// ENOSPC: a limit of this user namespace or of one above, each of them counting by user.
+/// ENOSPC: a limit of this user namespace or of an ancestor is reached. Each of them counts per user.
 pub(super) fn used_up(case: &Case<'_>) -> Option<Finding> {
     let limits: Vec<(Kind, Option<u64>)> = case
         .operation
@@ -55,26 +55,26 @@ pub(super) fn used_up(case: &Case<'_>) -> Option<Finding> {
         list(&shown)
     );
     if limits.iter().any(|(kind, _)| matches!(kind, Kind::User | Kind::Pid)) {
-        words += &format!("; or they are nested {DEEPEST} deep already");
+        words += &format!("; or they are already nested {DEEPEST} levels deep");
     }
     Some(Sure(words))
 }
 
-/// Kinds that this kernel has not, and since when others have them.
+/// Kinds of namespaces that this kernel lacks, and the version that added them.
 pub(super) fn kernel(case: &Case<'_>) -> Option<Finding> {
-    if !case.facts.seen() {
+    if !case.facts.is_readable() {
         return None;
     }
-    let operation: Vec<Kind> = match case.operation {
+    let kinds: Vec<Kind> = match case.operation {
         Operation::Open(path) => Kind::ALL.into_iter().filter(|kind| path.ends_with(kind.link())).collect(),
         other => other.kinds().to_vec(),
     };
     let missing = |kind: &Kind| !ns::known(case.facts.proc, *kind);
-    Some(match operation.into_iter().find(missing) {
+    Some(match kinds.into_iter().find(missing) {
         Some(kind) => {
             let since = match kind {
-                Kind::Time => ", which came with Linux 5.6",
-                Kind::Cgroup => ", which came with Linux 4.6",
+                Kind::Time => ", which Linux 5.6 added",
+                Kind::Cgroup => ", which Linux 4.6 added",
                 _ => "",
             };
             let name = kind.proc_name();
@@ -87,7 +87,7 @@ pub(super) fn kernel(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// The capability that the call takes.
+/// The capability that the call requires.
 pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
     let needed: &[Capability] = match case.operation {
         Operation::Chroot => &[Capability::CAP_SYS_CHROOT],
@@ -95,7 +95,7 @@ pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
             &[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT]
         }
         Operation::File { kind: Kind::Mnt, .. } => &[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT],
-        // To enter a user namespace takes them in there: its owner has them.
+        // The capabilities are needed in the user namespace that is entered; its owner has them there.
         Operation::Process { kinds, .. } if kinds.contains(&Kind::User) => return None,
         Operation::File { kind: Kind::User, .. } => return None,
         _ => &[Capability::CAP_SYS_ADMIN],
@@ -110,35 +110,37 @@ pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
         return Some(No);
     }
     let remedy = match (case.facts.euid(), case.operation) {
-        (Some(0), _) => "root has been left without, as in a container; start that with more (--cap-add)",
+        (Some(0), _) => {
+            "root has been started without it, as in a container; start the container with more (--cap-add)"
+        }
         (_, Operation::Process { .. } | Operation::File { .. }) => "be root, as by sudo(8)",
-        _ => "be root, as by sudo(8), or have a user namespace too: unshare --map-root-user",
+        _ => "be root, as by sudo(8), or make a user namespace too: unshare --map-root-user",
     };
     let is = if missing.len() == 1 { "is" } else { "are" };
     Some(Sure(format!("{} {is} missing; {remedy}", list(&missing))))
 }
 
-/// A root directory that is not that of the mount namespace: no user namespace can be made there.
+/// Is the root directory not that of the mount namespace? The kernel makes no user namespace there.
 pub(super) fn in_chroot(case: &Case<'_>) -> Option<Finding> {
     const REMEDY: &str = "the kernel makes no user namespace there; make it outside, or enter the directory by \
                           pivot_root(2) in place of chroot(2)";
     if sys::is_mount_root(c"/") == Some(false) {
-        return Some(Sure(format!("we are in a chroot: {REMEDY}")));
+        return Some(Sure(format!("this process is in a chroot: {REMEDY}")));
     }
     Some(match root_seen_by_others(case)? {
-        Some(place) => Sure(format!("we are in a chroot, {}: {REMEDY}", place.display())),
+        Some(place) => Sure(format!("this process is in a chroot, {}: {REMEDY}", place.display())),
         None => No,
     })
 }
 
-/// Where another process of our mount namespace, with a root above, sees our root mounted.
+/// Where another process of this mount namespace, whose root is above, sees the root of this process mounted.
 fn root_seen_by_others(case: &Case<'_>) -> Option<Option<PathBuf>> {
     let root = case.facts.mounts()?.iter().rfind(|mount| mount.mount_point == Path::new("/"))?.mnt_id;
     for process in crate::sys::directory::list(case.facts.proc.path()).ok()? {
         let Some(text) = case.facts.text(&case.facts.proc.path().join(process.name).join("mountinfo")) else {
             continue;
         };
-        // The parser is slow; the number of the mount begins its line.
+        // The parser is slow. A line begins with the id of its mount.
         let begin = format!("{root} ");
         let Some(line) = text.lines().find(|line| line.starts_with(&begin)) else { continue };
         let other = mountinfo::parse(line).pop().map(|mount| mount.mount_point);
@@ -149,7 +151,7 @@ fn root_seen_by_others(case: &Case<'_>) -> Option<Option<PathBuf>> {
     Some(None)
 }
 
-/// A user without an id in the own user namespace owns nothing, a new one neither.
+/// A user whose id is not mapped in the own user namespace cannot own a new one.
 pub(super) fn unmapped(case: &Case<'_>) -> Option<Finding> {
     let euid = case.facts.euid()?;
     let ids = case.facts.own_ids("uid_map")?;
@@ -157,19 +159,19 @@ pub(super) fn unmapped(case: &Case<'_>) -> Option<Finding> {
     Some(match mapped {
         true => No,
         false => Sure(
-            "our user has no id in the user namespace that we are in, so it can own none; map it there, \
+            "the user of this process has no id in its user namespace, so they cannot own one; map the id there, \
              as unshare --map-root-user does"
                 .to_owned(),
         ),
     })
 }
 
-/// Debian's switch.
+/// Debian's sysctl.
 pub(super) fn userns_clone(case: &Case<'_>) -> Option<Finding> {
     if case.facts.sysctl("kernel/unprivileged_userns_clone") != Some(0) {
         return Some(No);
     }
-    let words = "kernel.unprivileged_userns_clone is 0: only root makes user namespaces; be root, or as \
+    let words = "kernel.unprivileged_userns_clone is 0: only root may make user namespaces; be root, or as \
                  root: sysctl kernel.unprivileged_userns_clone=1";
     unprivileged(case, words)
 }
@@ -177,7 +179,7 @@ pub(super) fn userns_clone(case: &Case<'_>) -> Option<Finding> {
 const APPARMOR: &str = "give this program an AppArmor profile with 'userns,' in /etc/apparmor.d, be root, or as \
                         root: sysctl kernel.apparmor_restrict_unprivileged_userns=0";
 
-/// Ubuntu's: user namespaces for programs with a profile that allows them.
+/// Ubuntu's sysctl: only programs with a profile that allows it may make user namespaces.
 pub(super) fn apparmor(case: &Case<'_>) -> Option<Finding> {
     if case.facts.sysctl("kernel/apparmor_restrict_unprivileged_userns") != Some(1) {
         return Some(No);
@@ -185,7 +187,7 @@ pub(super) fn apparmor(case: &Case<'_>) -> Option<Finding> {
     let words = format!("kernel.apparmor_restrict_unprivileged_userns is 1; {APPARMOR}");
     match case.facts.label() {
         None => unprivileged(case, &words),
-        Some(_) => Some(Perhaps(words)), // it has a profile: that may allow it
+        Some(_) => Some(Perhaps(words)), // the profile may allow it
     }
 }
 
@@ -197,19 +199,20 @@ fn unprivileged(case: &Case<'_>, words: &str) -> Option<Finding> {
     })
 }
 
-/// Ubuntu lets unshare(2) succeed, and takes away the capabilities of the namespace by a profile.
+/// On Ubuntu unshare(2) succeeds, and then a profile removes the capabilities in the new user namespace.
 pub(super) fn apparmor_after(case: &Case<'_>) -> Option<Finding> {
     let profile = case.facts.label().filter(|label| label.starts_with("unprivileged_userns"));
     Some(match profile {
         Some(_) => Sure(format!(
-            "the user namespace was made, but AppArmor took its capabilities (profile unprivileged_userns); \
+            "the user namespace was made, but AppArmor removed its capabilities (profile unprivileged_userns); \
              {APPARMOR}"
         )),
         None => No,
     })
 }
 
-/// Which system call it was, made again with arguments that the kernel refuses before all else, and with what.
+/// Repeats the system call with arguments that the kernel refuses before any other check. Returns its name, the errno
+/// of this attempt, and the errno that the kernel gives when no filter interferes.
 fn probe(operation: &Operation) -> Option<(&'static str, Errno, Errno)> {
     let outcome = |result: nix::Result<()>| result.err().unwrap_or(Errno::UnknownErrno);
     let nowhere = Path::new("");
@@ -237,16 +240,18 @@ pub(super) fn seccomp(case: &Case<'_>) -> Option<Finding> {
     let (call, errno, expected) = probe(case.operation)?;
     Some(match errno {
         _ if errno == case.errno && errno != expected => Sure(format!(
-            "a seccomp filter refuses {call}(2) to us; start the container or service with another \
+            "a seccomp filter refuses {call}(2); start the container or service with another filter \
              (docker, podman: --security-opt seccomp=FILE; systemd: RestrictNamespaces=, SystemCallFilter=)"
         )),
-        _ => Perhaps("a seccomp filter, as we have one".to_owned()),
+        _ => Perhaps("a seccomp filter: this process has one".to_owned()),
     })
 }
 
 pub(super) fn module(case: &Case<'_>) -> Option<Finding> {
     Some(match case.facts.label() {
-        Some(label) => Perhaps(format!("a rule of the security module, which has us as '{label}'")),
+        Some(label) => {
+            Perhaps(format!("a rule of the security module, which confines this process as '{label}'"))
+        }
         None => No,
     })
 }

@@ -1,4 +1,4 @@
-//! What stands between a process and a map of ids (user_namespaces(7)), and between a user and newuidmap(1).
+//! Why an id map is refused (user_namespaces(7)), or newuidmap(1) fails.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -22,17 +22,17 @@ fn ranges<'c>(case: &'c Case<'_>) -> Option<(Which, &'c [Range])> {
     }
 }
 
-/// A map is written once.
+/// A map can be written only once.
 pub(super) fn written(case: &Case<'_>) -> Option<Finding> {
     let Operation::Map { file, .. } = case.operation else { return None };
     Some(match case.facts.text(file)?.trim().is_empty() {
         true => No,
-        false => Sure(format!("{} has been written already, and can be once only", file.display())),
+        false => Sure(format!("{} has already been written, and can be written only once", file.display())),
     })
 }
 
-/// Who is mapped outside must have an id there.
-pub(super) fn not_ours(case: &Case<'_>) -> Option<Finding> {
+/// Every outer id must exist in the parent user namespace.
+pub(super) fn missing_outside(case: &Case<'_>) -> Option<Finding> {
     let Operation::Map { which, ranges, helper: true, .. } = case.operation else { return None };
     let own = case.facts.own_ids(which.file())?;
     let first = ranges.iter().find(|range| !covered(&own, range));
@@ -40,7 +40,7 @@ pub(super) fn not_ours(case: &Case<'_>) -> Option<Finding> {
     Some(match first {
         None => No,
         Some(range) => Sure(format!(
-            "not all of the {kind} ids {} exist in the user namespace that we are in; /proc/self/{} shows \
+            "not all of the {kind} ids {} exist in the user namespace of this process; /proc/self/{} lists \
              those that do",
             shown(range),
             which.file()
@@ -48,7 +48,7 @@ pub(super) fn not_ours(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// Is every outer id one that we have?
+/// Are all outer ids within `ids`?
 pub(super) fn covered(own: &[Range], range: &Range) -> bool {
     let (mut next, end) = (u64::from(range.outer), u64::from(range.outer) + u64::from(range.count));
     while next < end {
@@ -73,7 +73,8 @@ fn name(which: Which) -> &'static str {
     }
 }
 
-/// A map of other ids than one's own takes a capability outside; one of root there takes another since Linux 5.12.
+/// A map of ids other than the own one needs a capability in the parent user namespace. A map of its user 0 needs
+/// another one since Linux 5.12.
 pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
     let Operation::Map { which, ranges, helper: true, .. } = case.operation else { return None };
     let needed = match which {
@@ -81,37 +82,38 @@ pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
         Which::Groups => Capability::CAP_SETGID,
     };
     let of_root = *which == Which::Users && ranges.iter().any(|range| range.outer == 0 && range.count > 0);
-    let rest = "root has been left without, as in a container; start that with more (--cap-add)";
+    let rest =
+        "root has been started without it, as in a container; start the container with more (--cap-add)";
     Some(if case.facts.lacks(needed)? {
         Sure(format!("{needed} is missing; {rest}"))
     } else if of_root && ns::kernel() >= (5, 12) && case.facts.lacks(Capability::CAP_SETFCAP)? {
         let needed = Capability::CAP_SETFCAP;
-        Sure(format!("to map user 0 takes {needed}, which is missing; {rest}, or leave 0 out of the map"))
+        Sure(format!("mapping user 0 requires {needed}, which is missing; {rest}, or leave 0 out of the map"))
     } else {
         No
     })
 }
 
-/// A page, and five lines before Linux 4.15.
+/// The limit is one page, and five lines before Linux 4.15.
 pub(super) fn too_many(case: &Case<'_>) -> Option<Finding> {
     let most = if ns::kernel() < (4, 15) { 5 } else { 340 };
     let (which, ranges) = ranges(case)?;
     let lines = ranges.len();
     Some(match lines > most {
         true => Sure(format!(
-            "that are {lines} ranges of {} ids, and the kernel takes {most}; join neighbours into one",
+            "the map has {lines} ranges of {} ids, and the kernel accepts {most}; join adjacent ranges",
             name(which)
         )),
         false => No,
     })
 }
 
-/// No id may be in a map twice, on either side, and no range may be empty.
+/// An id must not be in a map twice, on either side, and no range may be empty.
 pub(super) fn overlap(case: &Case<'_>) -> Option<Finding> {
     let (which, ranges) = ranges(case)?;
     let kind = name(which);
     if ranges.iter().any(|range| range.count == 0) {
-        return Some(Sure(format!("a range of {kind} ids is empty: its count must be 1 at least")));
+        return Some(Sure(format!("a range of {kind} ids is empty: its count must be at least 1")));
     }
     let within =
         |start: u32, count: u32, id: u32| id >= start && u64::from(id) < u64::from(start) + u64::from(count);
@@ -129,15 +131,17 @@ pub(super) fn overlap(case: &Case<'_>) -> Option<Finding> {
     Some(No)
 }
 
-/// `deny` is for good, in all user namespaces below too.
+/// `deny` is permanent, also in all user namespaces below.
 pub(super) fn denied_before(case: &Case<'_>) -> Option<Finding> {
     let word = case.facts.text(&case.facts.proc.own("setgroups"))?;
     let mapped = !case.facts.own_ids("gid_map")?.is_empty();
     Some(match (word.trim(), mapped) {
         ("deny", _) => {
-            Sure("setgroups(2) is denied already, here or in a user namespace above, for good".to_owned())
+            Sure("setgroups(2) is already denied permanently, here or in a user namespace above".to_owned())
         }
-        (_, true) => Sure("groups are mapped already, and after that it cannot be changed".to_owned()),
+        (_, true) => {
+            Sure("group ids are already mapped; after that the setting cannot be changed".to_owned())
+        }
         _ => No,
     })
 }
@@ -149,7 +153,7 @@ pub(super) fn no_grant(case: &Case<'_>) -> Option<Finding> {
         Which::Groups => (which.grants(), "--add-subgids"),
     };
     Some(Sure(format!(
-        "{file} grants user {user} nothing; as root: usermod {option} 100000-165535 {user} (ids that no other \
+        "{file} grants user {user} no ids; as root: usermod {option} 100000-165535 {user} (ids that no other \
          line there has)"
     )))
 }
@@ -160,19 +164,19 @@ pub(super) fn no_mapper(case: &Case<'_>) -> Option<Finding> {
     Some(match found(program) {
         Some(_) => No,
         None => Sure(format!(
-            "only root maps more than the own id without {program}, which is not in PATH; install it (Debian: \
+            "an ordinary user needs {program} to map more than the own id, and it is not in PATH; install it (Debian: \
              uidmap, Fedora, SUSE, Alpine: shadow-utils, shadow, shadow-subids)"
         )),
     })
 }
 
-/// A program by PATH.
+/// Finds a program in PATH.
 fn found(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
-/// It is somebody's who may write maps: root's with the set-user-ID bit, or with capabilities in the file.
+/// The program must be able to write maps: set-user-ID root, or file capabilities.
 pub(super) fn weak_mapper(case: &Case<'_>) -> Option<Finding> {
     let (which, _) = ranges(case)?;
     let file = found(which.program())?;
@@ -183,11 +187,11 @@ pub(super) fn weak_mapper(case: &Case<'_>) -> Option<Finding> {
         Sure(format!("{shown} is not set-user-ID root and has no capabilities; as root: chmod u+s {shown}"))
     } else if case.facts.field("NoNewPrivs") == Some("1") {
         Sure(format!(
-            "no_new_privs is set on us, so {shown} gets no rights of root (systemd: NoNewPrivileges=, docker: \
+            "no_new_privs is set on this process, so {shown} does not run as root (systemd: NoNewPrivileges=, docker: \
              --security-opt no-new-privileges)"
         ))
     } else if on_nosuid(&file) {
-        Sure(format!("{shown} is on a file system mounted nosuid, so it gets no rights of root"))
+        Sure(format!("{shown} is on a file system mounted nosuid, so it does not run as root"))
     } else {
         No
     })
@@ -203,7 +207,7 @@ fn on_nosuid(file: &Path) -> bool {
     statvfs(file).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOSUID))
 }
 
-/// Every range must be the own id or within one line for the user.
+/// Every range must be the own id, or lie within one line for the user.
 pub(super) fn not_granted(case: &Case<'_>) -> Option<Finding> {
     let (which, ranges) = ranges(case)?;
     let euid = nix::unistd::geteuid().as_raw();
@@ -218,7 +222,7 @@ pub(super) fn not_granted(case: &Case<'_>) -> Option<Finding> {
     let allowed = |range: &Range| (range.outer == own && range.count == 1) || covered(&grants, range);
     Some(match ranges.iter().find(|range| !allowed(range)) {
         None => No,
-        // There may be others who grant, by nsswitch.conf: then the file does not say it all.
+        // nsswitch.conf may name other sources of grants; then the file does not list all of them.
         Some(range) => Perhaps(format!(
             "{file} does not grant the {} ids {} to user {}",
             name(which),

@@ -1,4 +1,4 @@
-//! What stands between a process and a mount.
+//! Why a mount is refused.
 
 use std::path::{Path, PathBuf};
 
@@ -11,25 +11,25 @@ use crate::proc::ns::Kind;
 
 use Finding::{No, Perhaps, Sure};
 
-/// A new proc shows the pid namespace that we are in, and is for who has capabilities over that.
+/// A new proc shows the pid namespace of the process that mounts it, which needs CAP_SYS_ADMIN over that namespace.
 pub(super) fn foreign_pid_ns(case: &Case<'_>) -> Option<Finding> {
     let pid_ns = case.facts.own_ns(Kind::Pid)?;
     Some(match ns::owner_of(&pid_ns) {
-        // The owner is ours, or below: or we could not be shown it.
+        // The owner is the own user namespace or one below; the ioctl fails for any other.
         Ok(_) => No,
         Err(nix::errno::Errno::EPERM) => Sure(
-            "a new /proc shows the pid namespace that we are in, and that belongs to a user namespace above; \
-             make one of our own: --pid --fork"
+            "a new /proc shows the pid namespace of this process, which belongs to a user namespace above; \
+             make a new pid namespace: --pid --fork"
                 .to_owned(),
         ),
         Err(_) => return None,
     })
 }
 
-/// Directories of proc made to be mounted on: nothing is hidden by that.
+/// Directories of proc that exist as mount points: a mount there hides nothing.
 const EMPTY: [&str; 2] = ["sys/fs/binfmt_misc", "fs/nfsd"];
 
-/// In a user namespace proc can be mounted where another is seen whole: nothing hidden is to come to light.
+/// A user namespace may mount proc only if another proc is fully visible: hidden parts must not become visible.
 pub(super) fn masked(case: &Case<'_>) -> Option<Finding> {
     if case.facts.in_first_user_ns() == Some(true) {
         return Some(No);
@@ -43,25 +43,25 @@ pub(super) fn masked(case: &Case<'_>) -> Option<Finding> {
         if over.is_empty() && !proc.mount_options.contains_key("ro") {
             return Some(No);
         }
-        hidden.extend(over.into_iter().filter(|path| *path != proc.mount_point)); // a newer one is there then
+        hidden.extend(over.into_iter().filter(|path| *path != proc.mount_point)); // a newer proc is mounted there
     }
     let shown: Vec<String> = hidden.iter().map(|path| path.display().to_string()).collect();
     let why = match (procs.is_empty(), shown.is_empty()) {
-        (true, _) => "no proc is mounted here that is seen whole".to_owned(),
+        (true, _) => "no proc is mounted here that is fully visible".to_owned(),
         (false, true) => "/proc is mounted read-only here".to_owned(),
         (false, false) => format!("parts of /proc are covered here ({})", list(&shown)),
     };
     let words = format!(
-        "{why}, and then the kernel lets a user namespace mount no other; start the container without that \
+        "{why}, and then the kernel lets no user namespace mount another; start the container without that \
          (docker: --security-opt systempaths=unconfined, podman: --security-opt unmask=ALL, Kubernetes: \
          procMount: Unmasked)"
     );
-    // Covers of our own would not count, but who makes them?
+    // Mounts made by this process itself would not count, but no one makes them.
     let alone = case.facts.filtered() == Some(false) && case.facts.label().is_none();
     Some(if alone { Sure(words) } else { Perhaps(words) })
 }
 
-/// The mounts on this one that hide something of it.
+/// The mounts that hide a part of this one.
 fn covering(proc: &MountInfo, mounts: &[MountInfo]) -> Vec<PathBuf> {
     let over = mounts.iter().filter(|mount| mount.pid == proc.mnt_id);
     let empty = |mount: &MountInfo| {
@@ -71,10 +71,10 @@ fn covering(proc: &MountInfo, mounts: &[MountInfo]) -> Vec<PathBuf> {
     over.filter(|mount| !empty(mount)).map(|mount| mount.mount_point.clone()).collect()
 }
 
-/// Since Linux 6.7 each user namespace has a binfmt_misc.
+/// Each user namespace has its own binfmt_misc since Linux 6.7.
 pub(super) fn binfmt(case: &Case<'_>) -> Option<Finding> {
     Some(match (ns::kernel() < (6, 7), case.facts.in_first_user_ns()?) {
-        (true, false) => Sure("user namespaces have binfmt_misc since Linux 6.7 only".to_owned()),
+        (true, false) => Sure("user namespaces have their own binfmt_misc only since Linux 6.7".to_owned()),
         _ => No,
     })
 }
@@ -83,17 +83,17 @@ pub(super) fn no_binfmt(case: &Case<'_>) -> Option<Finding> {
     let systems = case.facts.text(&case.facts.proc.path().join("filesystems"))?;
     Some(match systems.lines().any(|line| line.split_whitespace().last() == Some("binfmt_misc")) {
         true => No,
-        false => Sure("this kernel has no binfmt_misc loaded; as root: modprobe binfmt_misc".to_owned()),
+        false => Sure("the module binfmt_misc is not loaded; as root: modprobe binfmt_misc".to_owned()),
     })
 }
 
-/// The place of a mount in others is a property of mounts, which a directory is not.
+/// Propagation is a property of mounts, and a directory that is not a mount has none.
 pub(super) fn root_is_no_mount(case: &Case<'_>) -> Option<Finding> {
     let root = case.facts.mounts()?.iter().any(|mount| mount.mount_point == Path::new("/"));
     Some(match root {
         true => No,
         false => Sure(
-            "the root directory is no mount point, as in a chroot; say --propagation unchanged, or bind mount \
+            "the root directory is not a mount point, as in a chroot; use --propagation unchanged, or bind mount \
              the directory on itself before chroot(8)"
                 .to_owned(),
         ),
@@ -117,16 +117,16 @@ pub(super) fn no_file(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// What is kept of pid is the namespace of children: there is none before the first.
+/// The pid namespace that is kept is the one of the children: it does not exist before the first child.
 pub(super) fn no_child(case: &Case<'_>) -> Option<Finding> {
     let Operation::Keep { kind, source, .. } = case.operation else { return None };
     Some(match *kind == Kind::Pid && std::fs::read_link(source).is_err() {
-        true => Sure("a pid namespace is there once it has a process: add --fork".to_owned()),
+        true => Sure("a pid namespace exists only once it has a process: add --fork".to_owned()),
         false => No,
     })
 }
 
-/// A mount namespace is not kept where the mount would be passed on into it.
+/// A mount namespace cannot be kept at a place from where the mount would propagate into it.
 pub(super) fn shared(case: &Case<'_>) -> Option<Finding> {
     let (kind, file) = file(case)?;
     if kind != Kind::Mnt {

@@ -1,4 +1,4 @@
-//! Why a program could not be started, though its file is there.
+//! Why a program could not be started although its file exists.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-/// What is read of a file: `#!` lines are shorter, headers of programs too.
+/// The number of bytes that are read from a file: enough for a `#!` line and for an ELF header.
 const HEAD: usize = 4096;
 
-/// Machines by their number in ELF headers, as uname(1) has them.
+/// Machines by their number in ELF headers, with the names of uname(1).
 const MACHINES: [(u16, &str); 10] = [
     (3, "i386"),
     (8, "mips"),
@@ -26,7 +26,7 @@ const MACHINES: [(u16, &str); 10] = [
     (258, "loongarch64"),
 ];
 
-/// Why execve(2) refused this file with that errno.
+/// Why execve(2) failed on this file with this errno.
 #[must_use]
 pub(super) fn not_started(file: &Path, errno: Errno) -> Option<String> {
     let shown = file.display();
@@ -44,7 +44,7 @@ pub(super) fn not_started(file: &Path, errno: Errno) -> Option<String> {
     }
 }
 
-/// The interpreter is missing that the file names, or it is of another machine.
+/// The interpreter that the file names is missing, or the file is for another machine.
 fn unfit(path: &Path) -> Option<String> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
@@ -58,19 +58,19 @@ fn unfit(path: &Path) -> Option<String> {
     }
     let elf = Elf::parse(&head)?;
     if let Some((machine, here)) = elf.foreign() {
-        return Some(format!("{shown} is a program for {machine}, and this machine is {here}"));
+        return Some(format!("{shown} is a program for {machine}, but this machine is {here}"));
     }
     let loader = elf.interpreter(&file)?;
     let words = absent(&shown, "loader", &loader)?;
-    Some(format!("{words}; it was built for another libc or distribution: a static program needs none"))
+    Some(format!("{words}; it was built for another libc or distribution; a static program needs no loader"))
 }
 
 fn absent(shown: &std::path::Display<'_>, what: &str, name: &Path) -> Option<String> {
     let gone = !name.as_os_str().is_empty() && !name.exists();
-    gone.then(|| format!("{shown} is there, but its {what} {} is not", name.display()))
+    gone.then(|| format!("{shown} exists, but its {what} {} does not", name.display()))
 }
 
-/// The header of a program (elf(5)), as far as it is read here.
+/// An ELF header (elf(5)): only the fields that are needed here.
 struct Elf<'a> {
     head: &'a [u8],
     wide: bool,
@@ -89,22 +89,22 @@ impl Elf<'_> {
         Some(if self.little { field.iter().rev().fold(0, join) } else { field.iter().fold(0, join) })
     }
 
-    /// Its machine, if it is not ours.
+    /// The machine of the program, if it cannot run on this one.
     fn foreign(&self) -> Option<(String, &'static str)> {
         let number = u16::try_from(self.number(18, 2)?).ok()?;
         let here = std::env::consts::ARCH;
         let name = MACHINES.iter().find(|(known, _)| *known == number).map(|(_, name)| *name);
-        let ours = match (here, name) {
+        let runs_here = match (here, name) {
             ("x86_64", Some("i386" | "x86_64")) | ("aarch64", Some("arm" | "aarch64")) => true,
             (_, Some(name)) => {
                 here.starts_with(name) || (name.starts_with("ppc") && here.starts_with("powerpc"))
             }
-            (_, None) => true, // who knows
+            (_, None) => true, // unknown: do not claim it
         };
-        (!ours).then(|| (name.unwrap_or_default().to_owned(), here))
+        (!runs_here).then(|| (name.unwrap_or_default().to_owned(), here))
     }
 
-    /// What PT_INTERP names.
+    /// The path in PT_INTERP.
     fn interpreter(&self, file: &File) -> Option<PathBuf> {
         const PT_INTERP: u64 = 3;
         let (table, entry, count) = match self.wide {
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_cut_anywhere_and_rubbish_are_read_to_nothing() {
+    fn truncated_and_random_headers_are_ignored() {
         let own = std::fs::read("/proc/self/exe").expect("our own program");
         let file = File::open("/proc/self/exe").expect("our own program");
         for end in 0..256.min(own.len()) {

@@ -1,4 +1,4 @@
-//! Descriptors that are handed from one process to another over a socket.
+//! Hands descriptors from one process to another over a socket.
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -7,7 +7,7 @@ use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockTy
 
 use crate::sys;
 
-/// A pair of connected sockets; both are closed when a program is executed.
+/// A pair of connected sockets with close-on-exec.
 pub(crate) fn channel() -> nix::Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
 }
@@ -18,7 +18,7 @@ pub(crate) fn send<const N: usize>(to: &OwnedFd, descriptors: [&OwnedFd; N]) -> 
     sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(b"d")], &message, MsgFlags::MSG_NOSIGNAL, None).map(drop)
 }
 
-/// Any number of them, none as well.
+/// Any number of descriptors, also none.
 pub(crate) fn send_all(to: BorrowedFd<'_>, descriptors: &[OwnedFd]) -> nix::Result<()> {
     let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let message = [ControlMessage::ScmRights(&numbers)];
@@ -26,12 +26,13 @@ pub(crate) fn send_all(to: BorrowedFd<'_>, descriptors: &[OwnedFd]) -> nix::Resu
     sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(b"d")], message, MsgFlags::MSG_NOSIGNAL, None).map(drop)
 }
 
-/// None when the other side has ended without sending that many.
+/// None when the sender has ended without sending that many.
 pub(crate) fn receive<const N: usize>(from: &OwnedFd) -> Option<[OwnedFd; N]> {
     receive_all(from.as_fd())?.try_into().ok()
 }
 
-/// All of one message. None when the other side has ended without sending one, or this process has no room for them.
+/// All descriptors of one message. None when the sender has ended without sending one, or when they exceed
+/// RLIMIT_NOFILE.
 pub(crate) fn receive_all(from: BorrowedFd<'_>) -> Option<Vec<OwnedFd>> {
     sys::receive_descriptors(from)
 }

@@ -1,6 +1,6 @@
-//! Who a process is: parent, user, PID in its own pid namespace, control group. Told by files on every
-//! kernel, and by pidfds in two thirds of the time where the kernel has that (PIDFD_GET_INFO, Linux 6.13).
-//! Both give the same answers.
+//! The identity of a process: parent, user, PID in its own pid namespace, control group. Read from files on every
+//! kernel, and from pidfds in two thirds of the time if the kernel supports that (PIDFD_GET_INFO, Linux 6.13). Both
+//! give the same results.
 
 use std::os::fd::OwnedFd;
 
@@ -21,17 +21,17 @@ pub(crate) struct Identity {
     pub euid: Option<u32>,
     /// The PID in its own pid namespace.
     pub cpid: Option<i32>,
-    /// Is that another than the one that proc shows?
+    /// Does it differ from the PID that proc shows?
     pub own_pid_ns: bool,
     pub kernel_thread: bool,
-    /// Of its group in the unified hierarchy, and its pid namespace; by pidfd only.
+    /// The ids of its group in the unified hierarchy and of its pid namespace; by pidfd only.
     pub group: Option<(u64, u64)>,
 }
 
-/// How to find out.
+/// The source of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Way {
-    /// By pidfds where they tell.
+    /// Pidfds if the kernel supports it, else files.
     #[default]
     Best,
     Files,
@@ -51,16 +51,16 @@ impl Identify {
         Ok(Identify { scan: Scan::new(proc)?, by_pidfd })
     }
 
-    /// The group of the process that was last asked for, as it is now.
+    /// The current group of the process that was identified last.
     pub(crate) fn group_now(&self) -> Option<u64> {
         let info = sys::pidfd_info(self.by_pidfd.as_ref()?.last.as_ref()?).ok()?;
         (info.mask & PidfdInfo::CGROUP != 0).then_some(info.cgroup)
     }
 
-    /// Of a process that has gone, the errno says so; of one that we may not look into, what is known.
-    pub(crate) fn of(&mut self, pid: Pid) -> nix::Result<Identity> {
+    /// An error if the process has ended. If it cannot be read, the fields that are known.
+    pub(crate) fn identify(&mut self, pid: Pid) -> nix::Result<Identity> {
         if let Some(by_pidfd) = &mut self.by_pidfd {
-            if let Some(identity) = by_pidfd.of(&self.scan, pid)? {
+            if let Some(identity) = by_pidfd.identify(&self.scan, pid)? {
                 return Ok(identity);
             }
         }
@@ -86,25 +86,26 @@ impl Identity {
     }
 }
 
-/// What asking by pidfd needs.
+/// The state for reading by pidfd.
 struct ByPidfd {
-    /// The pid namespace of this process, and of its proc.
+    /// The pid namespace of this process and of its proc.
     own: u64,
-    /// Open pid namespaces, some: descriptors are few.
+    /// Open pid namespaces; only some, because descriptors are limited.
     spaces: ById<u64, OwnedFd>,
-    /// How many at most.
+    /// The largest number of open ones.
     most: usize,
-    /// The process that was last asked for.
+    /// The process that was identified last.
     last: Option<OwnedFd>,
 }
 
 impl ByPidfd {
-    /// Namespaces that are kept open. Processes of one container have PIDs near each other mostly.
+    /// The largest number of namespaces that are kept open. Processes of one container mostly have PIDs near each
+    /// other.
     const OPEN: usize = 100;
-    /// Of the descriptors that this process may have, one in so many.
+    /// At most one in so many of the descriptors that this process may have.
     const SHARE: u64 = 8;
 
-    /// None where the kernel has none of it, or where proc shows other PIDs than our own.
+    /// None if the kernel lacks a request, or if proc shows the PIDs of another pid namespace.
     fn new(proc: &ProcRoot) -> Option<ByPidfd> {
         let this = Pid::this();
         let status = Status::parse(&std::fs::read(proc.own("status")).ok()?);
@@ -120,8 +121,8 @@ impl ByPidfd {
         (complete(&info, this) && same).then(|| ByPidfd { own, spaces: ById::default(), most, last: None })
     }
 
-    /// None where only the files tell.
-    fn of(&mut self, scan: &Scan, pid: Pid) -> nix::Result<Option<Identity>> {
+    /// None if only the files have the data.
+    fn identify(&mut self, scan: &Scan, pid: Pid) -> nix::Result<Option<Identity>> {
         self.last = None;
         let asked = sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_info(self.last.insert(pidfd)));
         let info = match asked {
@@ -129,9 +130,9 @@ impl ByPidfd {
             Err(Errno::ESRCH) => return Err(Errno::ESRCH),
             Err(_) => return Ok(None),
         };
-        // Threads of the kernel are children of PID 2, and not all children of PID 2 are threads of it.
-        let maybe_kernels = info.ppid == 2 || pid.as_raw() == 2;
-        if maybe_kernels || !complete(&info, pid) {
+        // Kernel threads are children of PID 2, but not every child of PID 2 is a kernel thread.
+        let maybe_kernel_thread = info.ppid == 2 || pid.as_raw() == 2;
+        if maybe_kernel_thread || !complete(&info, pid) {
             return Ok(None);
         }
         let mut buffer = [0; 64];
@@ -161,7 +162,7 @@ impl ByPidfd {
                 self.spaces.clear();
             }
             let fd = scan.open(pid, "ns/pid").ok()?;
-            // The process may have ended since, and the number be another's.
+            // The process may have ended, and another one may have its PID: ask the descriptor.
             let inode = nix::sys::stat::fstat(&fd).ok()?.st_ino;
             self.spaces.insert(inode, fd);
         }
@@ -179,9 +180,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_say_the_same_of_this_process() {
+    fn both_ways_agree_on_this_process() {
         let proc = ProcRoot::default();
-        let by = |way| Identify::new(&proc, way).expect("opens").of(Pid::this()).expect("is there");
+        let by = |way| Identify::new(&proc, way).expect("opens").identify(Pid::this()).expect("is there");
         let files = by(Way::Files);
         assert_eq!(Identity { group: None, ..by(Way::Best) }, files);
         assert_eq!(files.ppid, Some(nix::unistd::getppid().as_raw()));
@@ -189,15 +190,15 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_not_there_has_gone() {
+    fn a_missing_process_has_vanished() {
         for way in [Way::Best, Way::Files] {
             let mut identify = Identify::new(&ProcRoot::default(), way).expect("opens");
-            assert!(identify.of(Pid::from_raw(i32::MAX)).is_err_and(vanished));
+            assert!(identify.identify(Pid::from_raw(i32::MAX)).is_err_and(vanished));
         }
     }
 
     #[test]
-    fn another_systems_proc_is_read_by_files() {
+    fn a_foreign_proc_is_read_by_files() {
         assert!(ByPidfd::new(&ProcRoot::new("/nonexistent")).is_none());
     }
 }

@@ -1,5 +1,5 @@
-//! User and group id maps of user namespaces (user_namespaces(7)): as the user writes them, as /etc/subuid
-//! grants them, joined with a single id, and as the kernel takes them.
+//! User and group id maps of user namespaces (user_namespaces(7)): given by the user, granted by /etc/subuid,
+//! combined with a single id, and written for the kernel.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -9,10 +9,10 @@ use anyhow::{Context, Error, Result};
 use super::operation::{Operation, refused};
 use crate::proc::idmap::{Range, Single, Which};
 
-/// The kernel takes no more than a page, in one write.
+/// The kernel accepts at most one page, in one write.
 const LARGEST: usize = 4096;
 
-/// The single id first, then the ranges around it: neither its inner nor its outer id can be mapped twice.
+/// The single id first, then the ranges without it: no inner or outer id may be mapped twice.
 #[must_use]
 pub fn join(single: Option<Single>, ranges: &[Range]) -> Vec<Range> {
     let Some(single) = single else {
@@ -25,13 +25,14 @@ pub fn join(single: Option<Single>, ranges: &[Range]) -> Vec<Range> {
     joined
 }
 
-/// Skips the single's ids, which makes three pieces of the range at most. An id that has no place left is
-/// the last; of a range with a start of its own that one is given up, not moved past the end.
+/// Skips the inner and the outer id of the single mapping, which splits the range into three pieces at most. The
+/// range continues after a skipped id, so its last id has no place. For a range with a given start that id is
+/// dropped, not moved past the end.
 fn split(single: Single, range: Range, pieces: &mut Vec<Range>) {
     let (skip_inner, skip_outer) = (u64::from(single.inner), u64::from(single.outer));
     let (mut inner, mut outer) = (u64::from(range.inner.unwrap_or(0)), u64::from(range.outer));
     let mut left = u64::from(range.count);
-    let within = |start: u64, id: u64| (start..=start + left).contains(&id); // its end counts, as with util-linux
+    let within = |start: u64, id: u64| (start..=start + left).contains(&id); // the end is included, as in util-linux
     if range.inner.is_some() && (within(inner, skip_inner) || within(outer, skip_outer)) {
         left = left.saturating_sub(1);
     }
@@ -51,7 +52,7 @@ fn split(single: Single, range: Range, pieces: &mut Vec<Range>) {
     }
 }
 
-/// The numbers of a map, one after the other: arguments of newuidmap(1).
+/// The numbers of a map in sequence: arguments of newuidmap(1).
 #[must_use]
 pub fn arguments(map: &[Range]) -> Vec<String> {
     let numbers = map.iter().flat_map(|range| [range.inner.unwrap_or(0), range.outer, range.count]);
@@ -80,7 +81,7 @@ pub(crate) fn write_single(path: &Path, which: Which, single: Single) -> Result<
     write_file(path, &format!("{} {} 1", single.inner, single.outer), operation)
 }
 
-/// Writes a setting of a process: opened and written with the originals' messages.
+/// Writes a setting of a process, with the error messages of util-linux.
 fn write_file(path: &Path, text: &str, operation: impl Fn() -> Operation) -> Result<()> {
     let mut file = std::fs::OpenOptions::new()
         .write(true)
@@ -97,13 +98,13 @@ fn put(path: &Path, text: &[u8]) -> std::io::Result<()> {
 /// `allow` or `deny`.
 pub(crate) fn write_setgroups(path: &Path, word: &str) -> Result<()> {
     match write_file(path, word, || Operation::Setgroups) {
-        // Before Linux 3.19 there is no such file, and nothing to deny.
+        // Before Linux 3.19 the file does not exist, and nothing has to be denied.
         Err(_) if !path.exists() => Ok(()),
         result => result,
     }
 }
 
-/// A range from the grants of root to the user.
+/// The range that root grants to the user.
 pub(crate) fn granted_to(user: &[u8], uid: u32, which: Which) -> Result<Range> {
     let file = which.grants();
     let text = std::fs::read(file).with_context(|| format!("could not open '{file}'"))?;
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_id_takes_its_place_from_the_ranges() {
+    fn a_single_id_is_removed_from_the_ranges() {
         let auto = Range { inner: None, outer: 100_000, count: 65_536 };
         let joined = |inner, outer, ranges: &[Range]| join(Some(Single { inner, outer }), ranges);
         assert_eq!(joined(0, 1001, &[auto]), [range(0, 1001, 1), range(1, 100_000, 65_536)]);

@@ -1,6 +1,6 @@
 //! What containers are made of: namespaces, id maps, mounts, filters, capabilities and control groups.
 //!
-//! Nothing here prints, ends the process or knows an applet.
+//! This code does not print, does not exit and knows no applet.
 
 pub(crate) mod capabilities;
 pub(crate) mod cgroup;

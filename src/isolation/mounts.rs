@@ -1,4 +1,4 @@
-//! Mounts that are seen by one program only: in a mount namespace of its own, which ends with it.
+//! Mounts that only one program sees: in a mount namespace of its own, which ends with it.
 
 use std::ffi::{CString, OsStr};
 use std::fs::DirBuilder;
@@ -21,7 +21,7 @@ use crate::proc::Status;
 use crate::proc::ns::{Kind, parse_link};
 use crate::sys::{self, mounts};
 
-/// A copy of all our mounts, from which nothing is passed on to others.
+/// Makes a new mount namespace, from which no mount propagates to others.
 pub(crate) fn private() -> Result<()> {
     sys::unshare(Kind::Mnt.flag()).context("unshare of the mount namespace failed")?;
     make_private(Path::new("/"))
@@ -33,25 +33,25 @@ fn make_private(path: &Path) -> Result<()> {
         .with_context(|| format!("cannot make the mounts below {} private", path.display()))
 }
 
-/// A new proc, of the pid namespace that we are in.
+/// Mounts a new proc of the pid namespace of this process.
 pub(crate) fn mount_proc(directory: &Path) -> Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_NODEV;
     mount(Some("proc"), directory, Some("proc"), flags, None::<&str>)
         .with_context(|| format!("mount {} failed", directory.display()))
 }
 
-/// A copy of the proc that is mounted on `directory`, without what covers parts of it, when it is the proc of a
-/// pid namespace: the one that `member`, a process of it, has this number in. It is attached nowhere.
+/// A copy of the proc that is mounted on `directory`, without mounts over parts of it, if it is the proc of the pid
+/// namespace in which `member` has this PID. The copy is detached.
 ///
 /// Only a member of a pid namespace can mount a new proc of it (proc(5)).
 pub(crate) fn proc_of(pid_ns: u64, member: i32, directory: &Path) -> Option<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let proc = open(directory, flags, Mode::empty()).ok()?;
-    // A file system of someone else's may look the same, and let us wait.
+    // Another file system may look the same, and block.
     if fstatfs(&proc).ok()?.filesystem_type() != PROC_SUPER_MAGIC {
         return None;
     }
-    // Nothing that is mounted over parts of it: that may be made up, or a pipe that lets us wait.
+    // Without mounts over parts of it: those may show false data, or be a FIFO that blocks.
     let own = |file: &str, flags| {
         let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_XDEV);
         openat2(&proc, format!("{member}/{file}").as_str(), how).ok()
@@ -59,29 +59,29 @@ pub(crate) fn proc_of(pid_ns: u64, member: i32, directory: &Path) -> Option<Owne
     let link = readlinkat(&own("ns", OFlag::O_PATH | OFlag::O_DIRECTORY)?, "pid").ok()?;
     let mut text = Vec::new();
     std::fs::File::from(own("status", OFlag::O_RDONLY)?).read_to_end(&mut text).ok()?;
-    // Seen from a pid namespace above it has several numbers.
+    // Seen from an ancestor pid namespace, a process has several PIDs.
     let the_one = parse_link(link.as_bytes()) == Some(pid_ns) && Status::parse(&text).nspid == [member];
     the_one.then(|| mounts::clone_tree(&proc, c"", false).ok())?
 }
 
-/// A root directory with all that is mounted below it, as a tree that is attached nowhere.
+/// A root directory with all mounts below it, as a detached tree.
 ///
-/// Mounts are copied only by who is in their mount namespace, and we cannot come back from there when we are
-/// root of a user namespace alone. So a child goes there and hands the tree over.
+/// Only a process in their mount namespace can copy mounts. A process that is root of a user namespace alone cannot
+/// come back from there. So a child enters it and sends the tree.
 pub(crate) fn tree_of(mnt_ns: &OwnedFd, root: &OwnedFd) -> Result<OwnedFd> {
-    let (ours, childs) = descriptors::channel().context("socketpair failed")?;
+    let (receiver, sender) = descriptors::channel().context("socketpair failed")?;
     match sys::fork().context("fork failed")? {
         ForkResult::Child => {
-            let failed = hand_over(mnt_ns, root, &childs).err().map_or(0, |errno| errno as i32);
+            let failed = hand_over(mnt_ns, root, &sender).err().map_or(0, |errno| errno as i32);
             std::process::exit(failed & 0xff);
         }
         ForkResult::Parent { child } => {
-            drop(childs);
-            let tree = descriptors::receive(&ours).map(|[tree]| tree);
+            drop(sender);
+            let tree = descriptors::receive(&receiver).map(|[tree]| tree);
             let ended = sys::wait(child, 0).context("waitpid failed")?;
             tree.ok_or_else(|| match ended {
                 sys::Ended::Exited(errno) if errno != 0 => Errno::from_raw(i32::from(errno)).into(),
-                _ => anyhow!("the process that was to copy the mounts was ended"),
+                _ => anyhow!("the process that copies the mounts was killed"),
             })
         }
     }
@@ -92,8 +92,8 @@ fn hand_over(mnt_ns: &OwnedFd, root: &OwnedFd, to: &OwnedFd) -> nix::Result<()> 
     descriptors::send(to, [&mounts::clone_tree(root, c"", true)?])
 }
 
-/// Attaches a tree at `path`, in a mount namespace that is ours alone. A directory that is not there is not
-/// made on the host, see [`cover`].
+/// Attaches a tree at `path`, in a mount namespace of this process alone. A missing directory is not created on the
+/// host, see [`cover`].
 pub(crate) fn attach(tree: &OwnedFd, path: &Path) -> Result<()> {
     if !path.is_dir() {
         make_way(path)?;
@@ -109,7 +109,7 @@ fn make_way(path: &Path) -> Result<()> {
         Some(directory) if directory != Path::new("/") => cover(directory)?,
         _ => {
             return Err(anyhow!(
-                "cannot mount on {}: no such directory (make it, or name one below /run)",
+                "cannot mount on {}: no such directory (create it, or use one below /run)",
                 path.display()
             ));
         }
@@ -118,8 +118,8 @@ fn make_way(path: &Path) -> Result<()> {
     made.with_context(|| format!("cannot make {}", path.display()))
 }
 
-/// Puts a file system of our own over a directory, with all that is in the directory bound into it. So names
-/// can be added that nobody else sees.
+/// Mounts a tmpfs over a directory and binds all its entries into it. So names can be added that no other mount
+/// namespace sees.
 fn cover(directory: &Path) -> Result<()> {
     let shown = directory.display();
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -133,7 +133,7 @@ fn cover(directory: &Path) -> Result<()> {
     for name in names {
         let path = directory.join(&name);
         match bind(&old, &name, &path) {
-            // Gone meanwhile, or not ours to see.
+            // Removed meanwhile, or not accessible.
             Ok(()) | Err(Errno::ENOENT | Errno::EACCES | Errno::EPERM) => {}
             Err(errno) => return Err(errno).with_context(|| format!("cannot bind {}", path.display())),
         }

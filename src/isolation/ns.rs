@@ -1,4 +1,4 @@
-//! Namespaces: open them by process or path, and enter a set of them.
+//! Opens namespaces by process or path, and enters a set of them.
 
 use std::ffi::{CStr, c_int};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -17,31 +17,31 @@ use crate::proc::ProcRoot;
 use crate::proc::ns::Kind;
 use crate::sys;
 
-/// Namespaces to enter: those of one process, and those held open one by one.
+/// Namespaces to enter: those of one process, and files that are open.
 #[derive(Default)]
 pub(crate) struct Set {
-    /// The process, and the kinds to take from it with one setns(2).
+    /// The process, and the kinds of its namespaces to enter with one setns(2).
     pub process: Option<(OwnedFd, Vec<Kind>)>,
     pub files: Vec<(Kind, OwnedFd)>,
 }
 
 impl Set {
-    /// This file and no other for the kind.
+    /// This file must be used for the kind.
     pub(crate) fn replace(&mut self, kind: Kind, fd: OwnedFd) {
         self.files.retain(|(other, _)| *other != kind);
         self.files.push((kind, fd));
     }
 }
 
-/// Opens a file, closed when a program is executed.
+/// Opens a file with close-on-exec.
 pub(crate) fn open_file(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     open(path, flags, Mode::empty())
         .with_context(|| refused(format!("cannot open {}", path.display()), Operation::Open(path.to_owned())))
 }
 
-/// Opens the file behind a descriptor of a process, or at a mount point, if it is a namespace. Anything else is not
-/// opened: that could wait for a pipe, or for the server of a file system.
+/// Opens a descriptor of a process, or a mount point, only if it is a namespace. Opening anything else could wait for
+/// a FIFO, or for the server of a file system.
 #[must_use]
 pub(crate) fn open_if_namespace(dir: impl AsFd, path: &CStr) -> Option<(OwnedFd, u64)> {
     let named = openat(dir, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
@@ -51,18 +51,18 @@ pub(crate) fn open_if_namespace(dir: impl AsFd, path: &CStr) -> Option<(OwnedFd,
     (device == nsfs).then(|| open_file(Path::new(&own)).ok()).flatten().map(|opened| (opened, inode))
 }
 
-/// Opens a namespace by the id that the kernel gave it for good, which is not its inode.
+/// Opens a namespace by its permanent id, which is not its inode.
 pub(crate) fn open_id(id: u64) -> Result<OwnedFd> {
     sys::open_namespace(id).with_context(|| format!("cannot open namespace of id {id}"))
 }
 
-/// Is the kind there on this kernel?
+/// Does this kernel have the kind?
 #[must_use]
 pub(crate) fn known(proc: &ProcRoot, kind: Kind) -> bool {
     std::fs::symlink_metadata(proc.own(&kind.link())).is_ok()
 }
 
-/// Are we in the user namespace of `pid`? Entering one's own is refused by the kernel (setns(2), EINVAL).
+/// Is this process in the user namespace of `pid`? The kernel refuses to enter the own one (setns(2), EINVAL).
 pub(crate) fn same_user_ns(proc: &ProcRoot, pid: Pid) -> Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let id = |path: &Path| {
@@ -70,10 +70,10 @@ pub(crate) fn same_user_ns(proc: &ProcRoot, pid: Pid) -> Result<bool> {
         Ok::<_, anyhow::Error>((meta.dev(), meta.ino()))
     };
     let link = Kind::User.link();
-    Ok(id(&proc.of(pid, &link))? == id(&proc.own(&link))?)
+    Ok(id(&proc.path_of(pid, &link))? == id(&proc.own(&link))?)
 }
 
-/// setns(2) takes a pidfd since Linux 5.8; pidfds themselves are from 5.3.
+/// setns(2) accepts a pidfd since Linux 5.8; pidfds exist since 5.3.
 #[must_use]
 pub(crate) fn setns_takes_pidfd() -> bool {
     kernel() >= (5, 8)
@@ -87,12 +87,12 @@ pub(crate) fn kernel() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// The user namespace above: of a user namespace its parent, of any other its owner.
+/// For a user namespace its parent, for any other its owner.
 pub(crate) fn parent_user_ns(fd: &OwnedFd) -> Result<OwnedFd> {
     owner_of(fd).context("failed to open parent namespace")
 }
 
-/// The user namespace that owns this namespace, and of a user namespace the parent.
+/// The user namespace that owns this namespace; for a user namespace, its parent.
 pub(crate) fn owner_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
     sys::namespace_owner(fd)
 }
@@ -102,14 +102,14 @@ pub(crate) fn parent_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
     sys::namespace_parent(fd)
 }
 
-/// Of which kind the namespace behind a descriptor is.
+/// The kind of the namespace behind a descriptor.
 #[must_use]
 pub(crate) fn kind_of(fd: &OwnedFd) -> Option<Kind> {
     let flag = sys::namespace_type(fd).ok()?;
     Kind::ALL.into_iter().find(|kind| kind.flag() == flag)
 }
 
-/// Who made a user namespace.
+/// The user who created a user namespace.
 #[must_use]
 pub(crate) fn owner_uid(fd: &OwnedFd) -> Option<u32> {
     sys::namespace_owner_uid(fd).ok()
@@ -120,7 +120,7 @@ pub(crate) fn user_ns_of(pidfd: &OwnedFd) -> nix::Result<OwnedFd> {
     sys::pidfd_user_namespace(pidfd)
 }
 
-/// The network namespace of a socket that another process holds as its descriptor `fd`.
+/// The network namespace of a socket that is descriptor `fd` of another process.
 pub(crate) fn net_ns_of_socket(pidfd: &OwnedFd, fd: i32) -> Result<OwnedFd> {
     use std::os::fd::AsRawFd;
     let holder = pidfd.as_raw_fd();
@@ -141,7 +141,7 @@ impl Set {
             || self.files.iter().any(|(other, _)| *other == kind)
     }
 
-    /// Takes one kind out of it, to be entered at another time.
+    /// Removes one kind, to be entered separately.
     pub(crate) fn split_off(&mut self, kind: Kind) -> Result<Set> {
         let mut split = Set::default();
         if let Some((pidfd, kinds)) = self.process.as_mut().filter(|(_, kinds)| kinds.contains(&kind)) {
@@ -155,13 +155,14 @@ impl Set {
         Ok(split)
     }
 
-    /// Enters what the capabilities that we have reach, all but the user namespace; what fails is left.
+    /// Enters all namespaces, except the user namespace, that the current capabilities allow. Those that fail stay in
+    /// the set.
     ///
-    /// Entering goes twice over, as no single order serves everybody. Root enters a rootless container's
-    /// namespaces with the capabilities from outside, which root of that container could not (its user
-    /// namespace may own only some of them). An ordinary user has capabilities for them only once inside the
-    /// user namespace: [`Self::enter_rest`].
-    pub(crate) fn enter_with_ours(&mut self) {
+    /// Namespaces are entered in two passes, because no single order works for everyone. Root enters the namespaces
+    /// of a rootless container with the capabilities from outside; root of that container could not (its user
+    /// namespace may own only some of them). An ordinary user has capabilities for them only inside the user
+    /// namespace: [`Self::enter_rest`].
+    pub(crate) fn enter_permitted(&mut self) {
         if let Some((pidfd, kinds)) = &mut self.process {
             let (user, rest): (Vec<Kind>, Vec<Kind>) = kinds.iter().partition(|&&kind| kind == Kind::User);
             if !rest.is_empty() && sys::setns(&*pidfd, mask(&rest)).is_ok() {
@@ -172,17 +173,17 @@ impl Set {
         self.files.retain(|(kind, fd)| *kind == Kind::User || sys::setns(fd, kind.flag()).is_err());
     }
 
-    /// Is nothing left but the user namespace, if that?
+    /// Is the set empty, or is only the user namespace left?
     #[must_use]
     pub(crate) fn only_user_left(&self) -> bool {
         let process = self.process.iter().flat_map(|(_, kinds)| kinds);
         process.chain(self.files.iter().map(|(kind, _)| kind)).all(|kind| *kind == Kind::User)
     }
 
-    /// Enters the user namespace and then what is left, and now failure counts.
+    /// Enters the user namespace and then all that is left. A failure is an error.
     pub(crate) fn enter_rest(&mut self) -> Result<()> {
         if let Some((pidfd, kinds)) = self.process.as_ref().filter(|(_, kinds)| !kinds.is_empty()) {
-            // The kernel enters the user namespace first, and all or none.
+            // The kernel enters the user namespace first, and enters either all or none.
             sys::setns(pidfd, mask(kinds)).with_context(|| {
                 let operation = Operation::Process { pidfd: pidfd.try_clone().ok(), kinds: kinds.clone() };
                 refused("reassociate to namespaces failed", operation)
@@ -200,12 +201,12 @@ impl Set {
     }
 }
 
-/// Moves us into new namespaces. The user namespace comes first, by the kernel's own order.
+/// Moves this process into new namespaces. The kernel makes the user namespace first.
 ///
-/// A mount namespace that is to be kept in a file must be younger than the one the file is in, or the bind is
-/// refused as a loop. Youth goes by an id, and since Linux 6.18 each processor hands out ids of its own: then
-/// the new one may count as older. The processor that gave the old id gives higher ones only, so another
-/// namespace is made on each until one is younger.
+/// The kernel binds a mount namespace to a file only if it is younger than the mount namespace of the file; otherwise
+/// the mount would be a loop. It compares ids. Since Linux 6.18 each CPU allocates ids from its own batch, so that a
+/// new namespace may have a lower id. The CPU that gave the old id gives only higher ones, so a namespace is made on
+/// each CPU until one is younger.
 pub(crate) fn unshare(kinds: &[Kind], keep_mnt: bool) -> Result<()> {
     let before = if keep_mnt { own_mnt_id() } else { None };
     sys::unshare(mask(kinds))?;
@@ -219,7 +220,7 @@ pub(crate) fn unshare(kinds: &[Kind], keep_mnt: bool) -> Result<()> {
     for cpu in 0..CpuSet::count() {
         let mut one = CpuSet::new();
         one.set(cpu)?;
-        // Refused where there is no such processor, or our cpuset lacks it. Others than were allowed count.
+        // Fails if there is no such CPU, or the cpuset lacks it. CPUs that were not allowed before also count.
         if sched_setaffinity(this_process, &one).is_ok() {
             sys::unshare(Kind::Mnt.flag())?;
             if younger() {
@@ -231,7 +232,7 @@ pub(crate) fn unshare(kinds: &[Kind], keep_mnt: bool) -> Result<()> {
     Ok(())
 }
 
-/// The id of our mount namespace, where the kernel tells it (since Linux 6.10).
+/// The id of the mount namespace of this process (since Linux 6.10).
 fn own_mnt_id() -> Option<u64> {
     let file = open_file(&ProcRoot::default().own(&Kind::Mnt.link())).ok()?;
     sys::mount_namespace_id(file).ok()
@@ -241,27 +242,28 @@ pub(crate) fn mask(kinds: &[Kind]) -> c_int {
     kinds.iter().fold(0, |mask, kind| mask | kind.flag())
 }
 
-/// The host name that another process sees. No file tells it: we go there to ask, and come back.
+/// The host name that another process sees. No file shows it: this process enters the UTS namespace, reads it, and
+/// returns.
 #[must_use]
 pub(crate) fn hostname(proc: &ProcRoot, pid: Pid) -> Option<String> {
     let home = open_file(&ProcRoot::default().own(&Kind::Uts.link())).ok()?;
-    let there = open_file(&proc.of(pid, &Kind::Uts.link())).ok()?;
+    let there = open_file(&proc.path_of(pid, &Kind::Uts.link())).ok()?;
     sys::setns(&there, Kind::Uts.flag()).ok()?;
     let name = nix::unistd::gethostname();
     sys::setns(&home, Kind::Uts.flag()).ok()?;
     name.ok()?.into_string().ok()
 }
 
-/// A pidfd where the kernel has them. Not to have one is no failure: files below /proc serve as well.
+/// A pidfd, if the kernel has them. None is not an error: the files below /proc are used instead.
 #[must_use]
 pub(crate) fn pidfd(pid: Pid) -> Option<OwnedFd> {
     sys::pidfd_open(pid).ok()
 }
 
-/// Does the process that the pidfd was opened for still run? Then what was opened by its number is its own.
+/// Does the process of the pidfd still run? Then files that were opened by its PID belong to it.
 pub(crate) fn still(pidfd: &OwnedFd) -> nix::Result<()> {
     match sys::pidfd_alive(pidfd) {
         Err(Errno::ESRCH) => Err(Errno::ESRCH),
-        _ => Ok(()), // EPERM is alive too
+        _ => Ok(()), // with EPERM it also runs
     }
 }

@@ -1,4 +1,4 @@
-//! What was asked of the kernel and refused. An error carries it, so that a hint can say why.
+//! The operation that the kernel refused. An error carries it, so that a hint can show the cause.
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::proc::idmap::{Range, Which};
 use crate::proc::ns::Kind;
 
-/// What was asked of the kernel, or of a program that stands between it and us.
+/// An operation of the kernel, or of a program that acts for it.
 pub enum Operation {
     /// unshare(2)
     Unshare(Vec<Kind>),
@@ -36,7 +36,7 @@ pub enum Operation {
         source: PathBuf,
         file: PathBuf,
     },
-    /// write(2) of a map, by ourselves inside or by a helper outside
+    /// write(2) of a map, by this process inside or by a helper outside
     Map {
         which: Which,
         file: PathBuf,
@@ -55,12 +55,12 @@ pub enum Operation {
         which: Which,
         ranges: Vec<Range>,
     },
-    /// execve(2), and the files that the program's name may mean
+    /// execve(2), and the candidate files for the program's name
     Execute(Vec<PathBuf>),
 }
 
 impl Operation {
-    /// The namespaces that it is about.
+    /// The namespaces of the operation.
     #[must_use]
     pub fn kinds(&self) -> &[Kind] {
         match self {

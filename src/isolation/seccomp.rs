@@ -1,4 +1,4 @@
-//! A runtime's seccomp profile (OCI's `linux.seccomp`), made a filter again: what libseccomp made of it when
+//! Builds a seccomp filter from a runtime's profile (OCI's `linux.seccomp`), like the one that libseccomp built when
 //! the container was started.
 
 use serde::Deserialize;
@@ -39,13 +39,13 @@ struct Arg {
     op: String,
 }
 
-/// Instructions, ready to be installed.
+/// BPF instructions of the filter.
 pub struct Filter {
     program: Vec<libc::sock_filter>,
     flags: u32,
 }
 
-/// What the kernel does with a call: SECCOMP_RET_*.
+/// The result of a filter: SECCOMP_RET_*.
 type Action = u32;
 const ALLOW: Action = 0x7fff_0000;
 const ERRNO: Action = 0x0005_0000;
@@ -54,14 +54,14 @@ const ERRNO: Action = 0x0005_0000;
 const LONGEST: usize = 4096;
 
 impl Filter {
-    /// Err: what is in the profile that we cannot do.
+    /// Err: the part of the profile that is not supported.
     pub fn build(profile: &Profile) -> Result<Filter, String> {
         let arch = syscalls::AUDIT_ARCH.ok_or("the system calls of this machine are not known")?;
         let default = action(&profile.default_action, profile.default_errno_ret)?;
         let mut flags = 0;
         for flag in &profile.flags {
             flags |= match flag.as_str() {
-                "SECCOMP_FILTER_FLAG_TSYNC" => 0, // we have one thread
+                "SECCOMP_FILTER_FLAG_TSYNC" => 0, // ctrbox has one thread
                 "SECCOMP_FILTER_FLAG_LOG" => 2,
                 "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => 4,
                 other => return Err(format!("flag {other}")),
@@ -74,7 +74,7 @@ impl Filter {
         Ok(Filter { program, flags })
     }
 
-    /// For another process of this program.
+    /// Serializes the filter for another process of ctrbox.
     pub fn to_bytes(&self) -> Vec<u8> {
         let instructions = self.program.iter().flat_map(|one| {
             let ([c, d], [a, b, e, f]) = (one.code.to_ne_bytes(), one.k.to_ne_bytes());
@@ -83,7 +83,7 @@ impl Filter {
         self.flags.to_ne_bytes().into_iter().chain(instructions).collect()
     }
 
-    /// What [`Filter::to_bytes`] gave.
+    /// Reads the result of [`Filter::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Option<Filter> {
         let (flags, rest) = bytes.split_first_chunk::<4>()?;
         let instruction = |one: &[u8]| {
@@ -109,12 +109,12 @@ fn action(name: &str, errno: Option<u32>) -> Result<Action, String> {
         "SCMP_ACT_KILL_PROCESS" => 0x8000_0000,
         "SCMP_ACT_TRAP" => 0x0003_0000,
         "SCMP_ACT_LOG" => 0x7ffc_0000,
-        // Somebody else is to decide on each call, and we do not know who.
+        // A user-space supervisor decides on each call, and ctrbox does not know it.
         other => return Err(format!("action {other}")),
     })
 }
 
-/// What is to be done with one system call.
+/// The decision for one system call.
 #[derive(Default, Clone)]
 struct Decision {
     always: Option<Action>,
@@ -122,9 +122,9 @@ struct Decision {
     when: Vec<(Vec<Arg>, Action)>,
 }
 
-/// Calls of another machine (32-bit programs) get the default, which is stricter than profiles are: their
-/// numbers are others. So do those that nobody knew when the profile was made, but with the errno that makes
-/// programs try an older call.
+/// Calls of another architecture (32-bit programs) get the default action, because their numbers differ. This is
+/// stricter than the profile. System calls newer than the profile also get it, but with ENOSYS, so that programs try
+/// an older call.
 fn program(profile: &Profile, arch: u32, default: Action) -> Result<Vec<libc::sock_filter>, String> {
     let mut decisions: std::collections::BTreeMap<u32, Decision> = std::collections::BTreeMap::new();
     let mut conditional = 0;
@@ -135,7 +135,7 @@ fn program(profile: &Profile, arch: u32, default: Action) -> Result<Vec<libc::so
             if rule.args.is_empty() {
                 decision.always = Some(action);
             } else {
-                // Each is an instruction at least: whoever writes a profile does not choose how long this takes.
+                // Each rule is at least one instruction. This limits the time for a large profile.
                 conditional += rule.args.len();
                 if conditional > LONGEST {
                     return Err("too many rules".to_owned());
@@ -148,12 +148,12 @@ fn program(profile: &Profile, arch: u32, default: Action) -> Result<Vec<libc::so
     let newest = decisions.keys().next_back().copied().unwrap_or(0);
 
     let mut code = vec![load(ARCH), jump(EQUAL, arch, 1, 0), ret(default), load(NUMBER)];
-    // x32 programs use the same machine's name, and numbers of their own.
+    // x32 programs have the same architecture value, but their own numbers.
     code.extend([jump(AT_LEAST, 0x4000_0000, 0, 1), ret(default)]);
     code.extend([jump(GREATER, newest, 0, 1), ret(newer)]);
     for (number, decision) in decisions.iter().filter(|(_, decision)| decision.always.is_none()) {
         let tests = conditions(decision, default)?;
-        // Too far for a jump of eight bits: over an instruction that jumps as far as it takes.
+        // Too far for an 8-bit jump: jump over a long jump instead.
         code.push(jump(EQUAL, *number, 1, 0));
         code.push(instruction(JUMP, u32::try_from(tests.len()).unwrap_or(u32::MAX), 0, 0));
         code.extend(tests);
@@ -165,7 +165,8 @@ fn program(profile: &Profile, arch: u32, default: Action) -> Result<Vec<libc::so
     Ok(code)
 }
 
-/// Several conditions on one argument are alternatives, as runc has it: libseccomp takes one for each.
+/// Several conditions on one argument are alternatives, as in runc: libseccomp accepts only one per argument and
+/// rule.
 fn alternatives(args: &[Arg]) -> Box<dyn Iterator<Item = Vec<Arg>> + '_> {
     let twice = args.iter().any(|arg| args.iter().filter(|other| other.index == arg.index).count() > 1);
     match twice {
@@ -174,7 +175,7 @@ fn alternatives(args: &[Arg]) -> Box<dyn Iterator<Item = Vec<Arg>> + '_> {
     }
 }
 
-/// Runs of calls that are treated alike.
+/// Merges consecutive calls with the same decision.
 fn ranges(decisions: &std::collections::BTreeMap<u32, Decision>) -> impl Iterator<Item = (u32, u32, Action)> {
     let mut runs: Vec<(u32, u32, Action)> = Vec::new();
     for (&number, action) in decisions.iter().filter_map(|(n, decision)| Some((n, decision.always?))) {
@@ -194,7 +195,7 @@ const GREATER: u32 = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
 const AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
 const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
 
-/// The list of instructions for a call of which it depends on the arguments; ends in an answer.
+/// The instructions for a call whose result depends on its arguments; they end with a result.
 fn conditions(decision: &Decision, default: Action) -> Result<Vec<libc::sock_filter>, String> {
     let mut code = Vec::new();
     for (args, action) in &decision.when {
@@ -202,7 +203,7 @@ fn conditions(decision: &Decision, default: Action) -> Result<Vec<libc::sock_fil
         for arg in args {
             tests.push(compare(arg)?);
         }
-        // Each test jumps past this rule's answer when it does not hold.
+        // Each test jumps past the result of this rule when it fails.
         let mut rule = Vec::new();
         let length: usize = tests.iter().flatten().map(Test::len).sum::<usize>() + 1;
         for test in tests.iter().flatten() {
@@ -216,13 +217,13 @@ fn conditions(decision: &Decision, default: Action) -> Result<Vec<libc::sock_fil
     Ok(code)
 }
 
-/// A comparison of half an argument: the kernel's instructions have 32 bits. Loads, masks if it must, jumps.
+/// Compares one half of an argument, because BPF instructions have 32 bits: loads, applies the mask, jumps.
 struct Test {
     offset: u32,
     mask: Option<u32>,
     code: u32,
     value: u32,
-    /// Must it hold, or must it not?
+    /// Must the comparison hold, or fail?
     holds: bool,
 }
 
@@ -231,7 +232,7 @@ impl Test {
         2 + usize::from(self.mask.is_some())
     }
 
-    /// When it fails, `past` instructions are skipped after it.
+    /// If the test fails, skips `past` instructions after it.
     fn write(&self, code: &mut Vec<libc::sock_filter>, past: u8) {
         code.push(load(self.offset));
         code.extend(self.mask.map(|mask| instruction(AND, mask, 0, 0)));
@@ -240,12 +241,12 @@ impl Test {
     }
 }
 
-/// EQ and MASKED_EQ are what profiles are made of. Of the others those that one half can decide are done.
+/// Profiles mostly use EQ and MASKED_EQ. Of the other operators, only those are supported that one half decides.
 fn compare(arg: &Arg) -> Result<Vec<Test>, String> {
     if arg.index > 5 {
         return Err(format!("argument {}", arg.index));
     }
-    // struct seccomp_data: number, machine, instruction pointer, six arguments of 64 bits.
+    // struct seccomp_data: number, architecture, instruction pointer, six arguments of 64 bits.
     let low = 16 + 8 * arg.index + if cfg!(target_endian = "big") { 4 } else { 0 };
     let high = 16 + 8 * arg.index + if cfg!(target_endian = "big") { 0 } else { 4 };
     let half = |offset, mask: u64, value: u64, shift: u32| Test {
@@ -266,8 +267,8 @@ fn compare(arg: &Arg) -> Result<Vec<Test>, String> {
         ("SCMP_CMP_MASKED_EQ", _) => Ok(both(arg.value, arg.value_two & arg.value)),
         ("SCMP_CMP_LT", Ok(value)) => Ok(one(AT_LEAST, value, false)),
         ("SCMP_CMP_LE", Ok(value)) => Ok(one(GREATER, value, false)),
-        // Either half may differ: tests that must all hold cannot say so. The kernel gives the calls that
-        // profiles do this to (socket's family) 32 bits of the argument.
+        // Either half may differ, which tests that must all hold cannot express. Profiles compare only arguments of
+        // 32 bits in this way (the family of socket(2)).
         ("SCMP_CMP_NE", Ok(value)) => {
             Ok(vec![Test { offset: low, mask: None, code: EQUAL, value, holds: false }])
         }
@@ -296,7 +297,7 @@ fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
 mod tests {
     use super::*;
 
-    /// What the kernel would answer: the few instructions that we use, over one struct seccomp_data.
+    /// Simulates the filter: the instructions that it uses, on one struct seccomp_data.
     fn answer(filter: &Filter, number: i64, args: [u64; 6], arch: u32) -> Action {
         let mut data = Vec::new();
         data.extend(u32::try_from(number).expect("a number").to_le_bytes());
@@ -325,7 +326,7 @@ mod tests {
     }
 
     fn build(text: &str) -> Result<Filter, String> {
-        // By way of another process as well.
+        // Also tests the serialization.
         let filter = Filter::build(&serde_json::from_str(text).expect("a profile"))?;
         Ok(Filter::from_bytes(&filter.to_bytes()).expect("the same filter"))
     }
@@ -333,7 +334,7 @@ mod tests {
     const EPERM: Action = ERRNO | 1;
     const ENOSYS: Action = ERRNO | 38;
 
-    /// As Docker's is made.
+    /// In the form of Docker's profile.
     const PROFILE: &str = r#"{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1,
         "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"], "syscalls": [
         {"names": ["read", "write", "close", "openat", "not_a_call", "statx"], "action": "SCMP_ACT_ALLOW"},
@@ -371,12 +372,12 @@ mod tests {
         assert_eq!(call(libc::SYS_clone3, 0, 0), ENOSYS);
         assert_eq!(call(libc::SYS_mseal, 0, 0), 0x7ffc_0000);
         assert_eq!(call(libc::SYS_mseal + 1, 0, 0), ENOSYS, "newer than the profile");
-        assert_eq!(answer(&filter, libc::SYS_read, [0; 6], 0x4000_0003), EPERM, "another machine's");
+        assert_eq!(answer(&filter, libc::SYS_read, [0; 6], 0x4000_0003), EPERM, "another architecture");
         assert_eq!(call(0x4000_0000 | libc::SYS_read, 0, 0), EPERM, "x32");
     }
 
     #[test]
-    fn what_cannot_be_made_is_said() {
+    fn unsupported_parts_are_reported() {
         let with = |part: &str| build(&format!(r#"{{"defaultAction": "SCMP_ACT_ALLOW", {part}}}"#)).err();
         assert_eq!(with(r#""syscalls": []"#), None);
         let rule = |rest: &str| with(&format!(r#""syscalls": [{{"names": ["read"], {rest}}}]"#));
@@ -394,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_a_filter_to_the_kernel() {
+    fn the_kernel_accepts_the_filter() {
         use nix::sys::wait::{WaitStatus, waitpid};
         use nix::unistd::ForkResult;
         let allow = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
@@ -404,7 +405,7 @@ mod tests {
             ForkResult::Child => {
                 _ = nix::sys::prctl::set_no_new_privs();
                 let installed = filter.install().is_ok();
-                // (as a PID the errno, for it has none to fail with)
+                // (it returns the errno as a PID, because getppid cannot fail)
                 let refused = nix::unistd::getppid().as_raw() < 0 || nix::errno::Errno::last_raw() == 42;
                 std::process::exit(i32::from(!(installed && refused)));
             }

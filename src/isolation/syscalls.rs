@@ -1,6 +1,6 @@
-//! The names of system calls, as profiles for seccomp(2) have them. The numbers are their places in the lists.
+//! The names of system calls in seccomp(2) profiles. The index in a list is the number of the call.
 
-/// From 0; `-` where there is none.
+/// From 0; `-` for an unused number.
 #[cfg(target_arch = "x86_64")]
 const FIRST: &str = "\
     read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction \
@@ -39,7 +39,7 @@ const FIRST: &str = "\
     bpf execveat userfaultfd membarrier mlock2 copy_file_range preadv2 pwritev2 pkey_mprotect pkey_alloc \
     pkey_free statx io_pgetevents rseq";
 
-/// From 0; `-` where there is none.
+/// From 0; `-` for an unused number.
 #[cfg(target_arch = "aarch64")]
 const FIRST: &str = "\
     io_setup io_destroy io_submit io_cancel io_getevents setxattr lsetxattr fsetxattr getxattr lgetxattr \
@@ -76,7 +76,7 @@ const FIRST: &str = "\
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const FIRST: &str = "";
 
-/// Since Linux 5.1 a new call has the same number everywhere.
+/// Since Linux 5.1 new calls have the same number on all architectures.
 const COMMON_FROM: usize = 424;
 /// From 424.
 const COMMON: &str = "\
@@ -88,7 +88,7 @@ const COMMON: &str = "\
     lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat \
     open_tree_attr";
 
-/// AUDIT_ARCH_*, what the kernel tells a filter of the machine that a call is made for. None where we know no names.
+/// AUDIT_ARCH_*: the architecture of a call, as the kernel passes it to a filter. None if this file lacks its names.
 pub(super) const AUDIT_ARCH: Option<u32> = if cfg!(target_arch = "x86_64") {
     Some(0xc000_003e)
 } else if cfg!(target_arch = "aarch64") {
@@ -97,7 +97,7 @@ pub(super) const AUDIT_ARCH: Option<u32> = if cfg!(target_arch = "x86_64") {
     None
 };
 
-/// Every call that we know: number and name.
+/// All known calls: number and name.
 pub(super) fn all() -> impl Iterator<Item = (u32, &'static str)> {
     let first = FIRST.split_ascii_whitespace().enumerate();
     let common = COMMON.split_ascii_whitespace().enumerate().map(|(at, name)| (COMMON_FROM + at, name));

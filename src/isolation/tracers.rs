@@ -1,8 +1,8 @@
-//! Who in a container could trace a program of this host that is put next to it, and so reach what it holds.
+//! Finds processes of a container that could trace a host program started next to them, and so reach what it holds.
 //!
-//! `/proc/PID/root`, `cwd`, `fd` and `exe` of a process are open to whoever may trace it (proc(5)): a process
-//! with CAP_SYS_PTRACE in its user namespace, or one of the same user that has all its capabilities
-//! (ptrace(2), "Ptrace access mode checking").
+//! `/proc/PID/root`, `cwd`, `fd` and `exe` are open to any process that may trace that process (proc(5)): one with
+//! CAP_SYS_PTRACE in its user namespace, or one of the same user with all its capabilities (ptrace(2), "Ptrace access
+//! mode checking").
 
 use std::os::fd::OwnedFd;
 
@@ -17,22 +17,22 @@ use crate::proc::{Credentials, Mask, ProcRoot, Scan};
 
 /// CAP_SYS_PTRACE of capabilities(7).
 const SYS_PTRACE: Mask = 1 << 19;
-/// The kernel nests pid and user namespaces 32 deep.
+/// The kernel's limit for nested pid and user namespaces.
 const DEEPEST: usize = 33;
 
 /// A process that sees the pid namespace and could trace a program that this process starts there with its
-/// capabilities and in `user_ns`. None also where the pid namespace is this process's own: all its
-/// processes see each other anyway.
+/// capabilities and in `user_ns`. None if the pid namespace is this process's own: all its processes see each other
+/// anyway.
 ///
-/// A process that may gain the capability counts: by its bounding set. Processes that enter later from outside
-/// are not known.
+/// A process that may gain the capability counts: its bounding set is checked. Processes that enter later from
+/// outside are not known.
 pub(crate) fn find(proc: &ProcRoot, pid_ns: &OwnedFd, user_ns: &OwnedFd) -> Result<Option<Pid>> {
     let own_pid_ns = own_id(proc, Kind::Pid)?;
-    let seen_from: Vec<u64> = up(pid_ns)?.into_iter().take_while(|&id| id != own_pid_ns).collect();
+    let seen_from: Vec<u64> = ancestors(pid_ns)?.into_iter().take_while(|&id| id != own_pid_ns).collect();
     if seen_from.is_empty() {
         return Ok(None);
     }
-    let above = up(user_ns)?;
+    let above = ancestors(user_ns)?;
     let permitted = own::flags().context("cannot read capabilities")?.permitted;
     let mut scan = Scan::new(proc).context("cannot read /proc")?;
     for pid in Scan::pids(proc).context("cannot read /proc")? {
@@ -40,7 +40,7 @@ pub(crate) fn find(proc: &ProcRoot, pid_ns: &OwnedFd, user_ns: &OwnedFd) -> Resu
         if !inside {
             continue;
         }
-        // A process that ends meanwhile has nothing to read. Of one whose user namespace is not told, the worst.
+        // A process that has ended cannot be read. If its user namespace is not visible, assume the worst.
         let in_charge = link(&scan, pid, Kind::User).is_none_or(|id| above.contains(&id));
         let Ok(status) = scan.read(pid, "status") else { continue };
         let gains =
@@ -68,9 +68,9 @@ pub(crate) fn inode(fd: &OwnedFd) -> Result<u64> {
 }
 
 /// The namespace and those above it, as far as this process may see them.
-fn up(of: &OwnedFd) -> Result<Vec<u64>> {
-    let mut ids = vec![inode(of)?];
-    let mut next = ns::parent_of(of);
+fn ancestors(namespace: &OwnedFd) -> Result<Vec<u64>> {
+    let mut ids = vec![inode(namespace)?];
+    let mut next = ns::parent_of(namespace);
     while let Ok(parent) = next {
         ids.push(inode(&parent)?);
         if ids.len() > DEEPEST {

@@ -1,4 +1,5 @@
-//! Who a process is, and becoming the same: ids, capabilities, what it may never gain, its label, its filter.
+//! The credentials of a process, and how to take them: ids, capabilities, bounding set, security label, seccomp
+//! filter.
 
 use std::fs::File;
 use std::io::Write;
@@ -19,7 +20,8 @@ use crate::isolation::seccomp::Filter;
 use crate::proc::Credentials;
 use crate::proc::idmap::inner_of;
 
-/// From `/proc/PID/status`; the ids as our user namespace has them until [`ProcessCredentials::translate`].
+/// Read from `/proc/PID/status`. The ids are those of the reader's user namespace until
+/// [`ProcessCredentials::translate`].
 #[derive(Debug, PartialEq, Eq, Clone)]
 pub struct ProcessCredentials {
     pub uid: u32,
@@ -31,12 +33,12 @@ pub struct ProcessCredentials {
     pub bounding: u64,
     pub ambient: u64,
     pub no_new_privs: bool,
-    /// Seccomp filters that it runs under.
+    /// The number of its seccomp filters.
     pub filters: u32,
 }
 
 impl ProcessCredentials {
-    /// None of a text that is not whole: what is missing would be guessed.
+    /// None if the text is incomplete: missing values must not be guessed.
     #[must_use]
     pub fn parse(status: &[u8]) -> Option<ProcessCredentials> {
         let all = Credentials::parse(status)?;
@@ -50,23 +52,23 @@ impl ProcessCredentials {
             bounding: all.sets.bounding,
             ambient: all.sets.ambient,
             no_new_privs: all.no_new_privs?,
-            // Without seccomp in the kernel there is no such line. Before 5.9 there is no count.
+            // A kernel without seccomp has no such line; before Linux 5.9 there is no count.
             filters: if all.seccomp == Some(2) { all.filters.unwrap_or(1) } else { 0 },
         })
     }
 
-    /// The ids as the process's own user namespace has them, by its uid_map and gid_map as we read them.
+    /// Translates the ids to the process's own user namespace, by its uid_map and gid_map as this process reads them.
     pub fn translate(&mut self, uid_map: &[u8], gid_map: &[u8]) -> Result<()> {
         let unmapped = |what: &str, id: u32| anyhow!("{what} {id} is not mapped in the user namespace");
         self.uid = inner_of(uid_map, self.uid).ok_or_else(|| unmapped("user", self.uid))?;
         self.gid = inner_of(gid_map, self.gid).ok_or_else(|| unmapped("group", self.gid))?;
-        // Groups that have no name inside cannot be taken along.
+        // Groups that are not mapped inside cannot be kept.
         self.groups = self.groups.iter().filter_map(|&group| inner_of(gid_map, group)).collect();
         Ok(())
     }
 
-    /// The same container as another user. Its root has what the container may have at most; others have
-    /// nothing, as after any setuid(2).
+    /// Another user of the same container. Its root gets the bounding set; any other user gets no capabilities, as
+    /// after setuid(2).
     pub fn become_user(&mut self, uid: u32) {
         if uid == self.uid {
             return;
@@ -77,8 +79,8 @@ impl ProcessCredentials {
         self.ambient = 0;
     }
 
-    /// Becomes that. The filter comes while we may still set it, and as late as that allows: what comes after
-    /// it must be allowed by it.
+    /// Takes the credentials. The filter is installed as late as possible while this process may still install it,
+    /// because the filter must allow every later system call.
     pub fn take(&self, filter: Option<Filter>, groups_denied: bool) -> Result<()> {
         let mut filter = filter;
         if let Some(filter) = filter.take_if(|_| !self.no_new_privs) {
@@ -90,7 +92,7 @@ impl ProcessCredentials {
         }
         self.take_ids(groups_denied)?;
         self.take_capabilities()?;
-        harden::hide()?; // the kernel has forgotten it over the change of ids
+        harden::hide()?; // a change of ids resets it
         if self.no_new_privs {
             prctl::set_no_new_privs().context("cannot set no_new_privs")?;
         }
@@ -103,7 +105,7 @@ impl ProcessCredentials {
     fn take_ids(&self, groups_denied: bool) -> Result<()> {
         prctl::set_keepcaps(true).context("prctl failed")?;
         let groups: Vec<Gid> = self.groups.iter().copied().map(Gid::from_raw).collect();
-        // Where nobody may change them, those from outside have been given up before, if we might.
+        // If setgroups(2) is denied, the caller's groups were dropped before, if that was possible.
         if !groups_denied && getgroups().ok().as_ref() != Some(&groups) {
             setgroups(&groups).context("setgroups failed")?;
         }
@@ -112,17 +114,17 @@ impl ProcessCredentials {
         prctl::set_keepcaps(false).context("prctl failed")
     }
 
-    /// What we have not ourselves cannot be had by the program either.
+    /// The program cannot get capabilities that this process lacks.
     fn take_capabilities(&self) -> Result<()> {
-        let ours = own::flags().context("cannot read capabilities")?;
-        let permitted = self.permitted & ours.permitted;
+        let current = own::flags().context("cannot read capabilities")?;
+        let permitted = self.permitted & current.permitted;
         let flags = Flags {
             permitted,
             effective: self.effective & permitted,
-            inheritable: self.inheritable & (ours.inheritable | ours.permitted),
+            inheritable: self.inheritable & (current.inheritable | current.permitted),
         };
-        // In two steps: what is permitted up to here may be needed to add to the inheritable ones.
-        own::set_flags(Flags { permitted: ours.permitted, effective: ours.permitted, ..flags })
+        // Two steps: adding to the inheritable set may require capabilities that the second step removes.
+        own::set_flags(Flags { permitted: current.permitted, effective: current.permitted, ..flags })
             .and_then(|()| own::set_flags(flags))
             .context("cannot set capabilities")?;
         for number in bits(self.ambient & permitted & flags.inheritable) {
@@ -132,14 +134,14 @@ impl ProcessCredentials {
     }
 }
 
-/// Our own files in proc as they were outside: inside there may be no proc, or one that somebody made up.
+/// Files of this process in the proc outside the container: inside there may be no proc, or a forged one.
 pub(crate) struct Outside(pub OwnedFd);
 
 impl Outside {
     pub(crate) fn write(&self, file: &str, text: &[u8]) -> nix::Result<()> {
         let path = format!("self/{file}");
         let fd = openat(&self.0, path.as_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-        // Something that is mounted over it takes the bytes and does nothing.
+        // A file that is mounted over it would accept the bytes without effect.
         if fstatfs(&fd)?.filesystem_type() != PROC_SUPER_MAGIC {
             return Err(Errno::EXDEV);
         }
@@ -148,9 +150,10 @@ impl Outside {
     }
 }
 
-/// What a security module is to be told so that the next program runs under this label.
+/// The text to write for a security module, so that the next program runs under this label.
 ///
-/// AppArmor says `docker-default (enforce)` and wants `exec docker-default`; SELinux takes what it said.
+/// AppArmor shows `docker-default (enforce)` and expects `exec docker-default`; SELinux expects the text that it
+/// shows.
 #[must_use]
 pub fn label_to_write(current: &[u8], apparmor: bool) -> Option<Vec<u8>> {
     let label = current.trim_ascii_end();
@@ -165,7 +168,7 @@ pub fn label_to_write(current: &[u8], apparmor: bool) -> Option<Vec<u8>> {
     (!name.is_empty() && name != b"unconfined").then(|| [b"exec ", name].concat())
 }
 
-/// A user as `--as` names one.
+/// A user for `--as`.
 #[derive(Debug, PartialEq, Eq, Clone)]
 pub struct User {
     pub uid: u32,
@@ -174,8 +177,8 @@ pub struct User {
     pub home: Option<Vec<u8>>,
 }
 
-/// `USER` or `USER:GROUP`, names or numbers, by the text of /etc/passwd and /etc/group. A number need not be
-/// there; its group is 0 then, as all runtimes have it.
+/// `USER` or `USER:GROUP`, names or numbers, looked up in the text of /etc/passwd and /etc/group. A number may be
+/// missing there; its group is then 0, as in all runtimes.
 pub fn find_user(word: &[u8], passwd: &[u8], group: &[u8]) -> Result<User> {
     let shown = |word: &[u8]| crate::text::escape(word).into_owned();
     let (user, wanted_group) = match word.iter().position(|&b| b == b':') {
@@ -192,12 +195,13 @@ pub fn find_user(word: &[u8], passwd: &[u8], group: &[u8]) -> Result<User> {
         None => by_number().map_or((None, None), |(uid, line)| (Some(uid), line)),
     };
     if user.is_empty() {
-        bail!("no user is named in '{}' (USER or USER:GROUP, names or numbers)", shown(word));
+        bail!("'{}' names no user (USER or USER:GROUP, names or numbers)", shown(word));
     }
     let Some(uid) = uid else { bail!("no user '{}' in /etc/passwd inside", shown(user)) };
     let mut found = User { uid, gid: 0, groups: Vec::new(), home: None };
     if let Some(line) = line {
-        let no_group = || anyhow!("the group of user '{}' in /etc/passwd inside is no number", shown(user));
+        let no_group =
+            || anyhow!("the group of user '{}' in /etc/passwd inside is not a number", shown(user));
         found.gid = number(line[3]).ok_or_else(no_group)?;
         found.home = Some(line[5].to_vec()).filter(|home| !home.is_empty());
         let member = |list: &[u8]| list.split(|&b| b == b',').any(|name| name == line[0]);
@@ -219,7 +223,7 @@ fn fields(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
 
 fn number(digits: &[u8]) -> Option<u32> {
     let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    // The last one means "no change" to setuid(2).
+    // The largest number means "no change" to setuid(2).
     std::str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok().filter(|&id| id != u32::MAX)
 }
 
@@ -232,7 +236,7 @@ mod tests {
         CapBnd:\t00000000a80425fb\nCapAmb:\t0000000000000001\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t3\n";
 
     #[test]
-    fn who_a_process_is_by_its_status() {
+    fn credentials_are_read_from_status() {
         let credentials = ProcessCredentials::parse(STATUS).expect("whole");
         assert_eq!((credentials.uid, credentials.gid, &credentials.groups[..]), (1000, 100, &[4, 100][..]));
         assert_eq!((credentials.permitted, credentials.effective, credentials.ambient), (0xa804_25fb, 0, 1));
@@ -246,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_those_of_the_user_namespace() {
+    fn ids_are_translated_to_the_user_namespace() {
         let mut credentials = ProcessCredentials::parse(STATUS).expect("whole");
         let map = b"         0       1000          1\n         1     100000      65536\n";
         credentials.translate(map, b"0 0 4294967295\n").expect("mapped");
@@ -258,14 +262,14 @@ mod tests {
     #[test]
     fn another_user_of_the_same_container() {
         let credentials = ProcessCredentials::parse(STATUS).expect("whole");
-        let of = |uid| {
+        let sets_as = |uid| {
             let mut other = credentials.clone();
             other.become_user(uid);
             (other.permitted, other.effective, other.bounding, other.ambient)
         };
-        assert_eq!(of(1000), (0xa804_25fb, 0, 0xa804_25fb, 1), "the same one keeps all");
-        assert_eq!(of(0), (0xa804_25fb, 0xa804_25fb, 0xa804_25fb, 0));
-        assert_eq!(of(7), (0, 0, 0xa804_25fb, 0));
+        assert_eq!(sets_as(1000), (0xa804_25fb, 0, 0xa804_25fb, 1), "the same one keeps all");
+        assert_eq!(sets_as(0), (0xa804_25fb, 0xa804_25fb, 0xa804_25fb, 0));
+        assert_eq!(sets_as(7), (0, 0, 0xa804_25fb, 0));
     }
 
     #[test]
@@ -298,9 +302,9 @@ mod tests {
         for word in ["", "nobody", "bad", "web:none", "web:", ":0", "-1", "4294967295", "4294967296"] {
             assert!(find(word).is_err(), "{word}");
         }
-        assert_eq!(find_user(b"0", b"", b"").expect("a number will do").uid, 0);
+        assert_eq!(find_user(b"0", b"", b"").expect("a number needs no entry").uid, 0);
         assert!(find_user(b"root", b"", b"").is_err());
         let error = find_user(b":5", b"", b"").expect_err("no user").to_string();
-        assert_eq!(error, "no user is named in ':5' (USER or USER:GROUP, names or numbers)");
+        assert_eq!(error, "':5' names no user (USER or USER:GROUP, names or numbers)");
     }
 }

@@ -1,4 +1,4 @@
-//! Starting the program: exec(3)'s search, the default shell, and standing in for a child.
+//! Executes the program: the search of exec(3), the default shell, and a parent that acts for its child.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,13 +19,13 @@ use crate::proc::{Users, open_plain};
 use crate::sys::{self, Ended};
 use crate::text;
 
-/// Where the program is looked for without a PATH, as glibc has it.
+/// The search path without PATH, as in glibc.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
-/// What the program is given in place of our own environment; `NAME=VALUE` each.
+/// The environment for the program, in place of the current one; `NAME=VALUE` each.
 pub(crate) type Environment = Vec<OsString>;
 
-/// Replaces us by the program, or by the user's shell when none is named. Comes back only to say why not.
+/// Executes the program, or the user's shell if none is given. Returns only on failure.
 #[must_use]
 pub(crate) fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
     let mut args = ExecArgs {
@@ -43,7 +43,7 @@ pub(crate) fn exec(command: &[OsString], environment: Option<Environment>) -> Ex
     }
 }
 
-/// Replaces us by the program in a file that is open already, as `command`. Comes back only to say why not.
+/// Executes the program in an open file, with `command` as argv. Returns only on failure.
 #[must_use]
 pub(crate) fn exec_file(file: &OwnedFd, command: &[OsString], environment: Option<Environment>) -> Exit {
     let environment = environment.map_or_else(sys::environment, |environment| strings(&environment));
@@ -51,32 +51,32 @@ pub(crate) fn exec_file(file: &OwnedFd, command: &[OsString], environment: Optio
     exec_failed(name, Vec::new(), self_exe::execute(file, &strings(command), &environment))
 }
 
-/// Our own environment, to be added to.
+/// The environment of this process, to which entries can be added.
 #[must_use]
 pub(crate) fn own_environment() -> Environment {
     sys::environment().into_iter().map(|entry| OsString::from_vec(entry.into_bytes())).collect()
 }
 
-/// A program that could not be started: 127 when it is not there, 126 when it is but cannot run.
+/// A program could not be started: status 127 if it does not exist, 126 if it exists but cannot run.
 fn exec_failed(program: &OsStr, files: Vec<PathBuf>, errno: Errno) -> Exit {
     let status = if errno == Errno::ENOENT { 127 } else { 126 };
     let message = format!("failed to execute {}", text::shown(program));
     Exit::failed(status, Error::from(errno).context(refused(message, Operation::Execute(files))))
 }
 
-/// As the kernel takes them; what came from argv or the environment has no NUL in it.
+/// C strings. Text from argv or the environment contains no NUL.
 fn strings(list: &[OsString]) -> Vec<CString> {
     list.iter().filter_map(|text| CString::new(text.as_bytes()).ok()).collect()
 }
 
-/// What the program is started with, whichever file it turns out to be.
+/// The arguments and the environment of the program, for every candidate file.
 struct ExecArgs {
     argv: Vec<CString>,
     envp: Vec<CString>,
 }
 
 impl ExecArgs {
-    /// execvpe(3) as glibc has it. Not the C library's own, as musl's knows no script without `#!`.
+    /// execvpe(3) as in glibc. Not the function of the C library, because musl's does not run scripts without `#!`.
     fn search(&self, name: &[u8]) -> Errno {
         let mut denied = false;
         let mut last = Errno::ENOENT;
@@ -97,7 +97,7 @@ impl ExecArgs {
         exec_failed(program, files.map(|file| PathBuf::from(OsString::from_vec(file))).collect(), errno)
     }
 
-    /// A script without `#!` is the shell's to read, as POSIX has it for execvp(3).
+    /// The shell runs a script without `#!`, as POSIX requires of execvp(3).
     fn try_file(&self, file: &[u8]) -> Errno {
         match (self.execute(file), CString::new(file)) {
             (Errno::ENOEXEC, Ok(script)) => {
@@ -109,7 +109,7 @@ impl ExecArgs {
         }
     }
 
-    /// execve(2); comes back only with the reason why not.
+    /// execve(2). Returns the errno.
     fn execute(&self, file: &[u8]) -> Errno {
         let Ok(path) = CString::new(file) else { return Errno::ENOENT };
         match execve(&path, &self.argv, &self.envp) {
@@ -118,7 +118,7 @@ impl ExecArgs {
         }
     }
 
-    /// $SHELL, else the shell of the real user in /etc/passwd as it is seen now, else /bin/sh.
+    /// $SHELL, else the shell of the real user in the /etc/passwd that is visible now, else /bin/sh.
     fn default_shell(&self) -> OsString {
         let from_passwd = || {
             let users = Users::read(open_plain("/etc/passwd"));
@@ -134,7 +134,7 @@ impl ExecArgs {
     }
 }
 
-/// The files that a program's name may mean, in their order.
+/// The candidate files for a program's name, in order.
 fn candidates(name: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
     let below = |directory: &[u8]| match directory {
         b"" => name.to_vec(),
@@ -147,9 +147,10 @@ fn candidates(name: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
     }
 }
 
-/// The environment that a process was started with, from `/proc/PID/environ`.
+/// The initial environment of a process, from `/proc/PID/environ`.
 ///
-/// Of several entries of one name the last counts; what is no `NAME=VALUE` is dropped. The order is turned
+/// The last of several entries with one name is used; entries that are not `NAME=VALUE` are dropped. The order is
+/// reversed, as in util-linux: it is visible in the output of env(1).
 /// round, as util-linux does: it is visible in the output of env(1).
 #[must_use]
 pub fn parse_environ(text: &[u8]) -> Environment {
@@ -167,10 +168,12 @@ pub fn parse_environ(text: &[u8]) -> Environment {
     environment
 }
 
-/// Waits for the child, stopping and going on with it, and gives its status. Killed: so are we, by the same signal.
+/// Waits for the child and returns its status; stops and continues together with it. If a signal killed the child,
+/// this process dies by the same signal.
 ///
-/// The terminal's signals to stop come to us and the child at once. We stop only once it has: stopped between
-/// being told so and acting on it, we would stop again when the shell has us both go on.
+/// The terminal sends its stop signals to both processes at once. This process blocks them and stops only after the
+/// child has. Otherwise it could be stopped by the terminal before it sees that the child stopped, and would stop a
+/// second time when the shell continues both.
 pub(crate) fn stand_in_for(child: Pid) -> Result<u8, Exit> {
     let stops: SigSet = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU].into_iter().collect();
     let mask = stops.thread_swap_mask(SigmaskHow::SIG_BLOCK).context("sigprocmask block failed")?;
@@ -183,7 +186,7 @@ fn follow(child: Pid) -> Result<u8, Exit> {
     loop {
         match sys::wait(child, libc::WUNTRACED).context("waitpid failed")? {
             Ended::Stopped => {
-                // Job control sees us, not the child: stop as it did, and wake it when we are woken.
+                // The shell sees this process, not the child: stop like the child, and continue the child afterwards.
                 kill(Pid::this(), Signal::SIGSTOP)?;
                 kill(child, Signal::SIGCONT)?;
             }
@@ -192,21 +195,21 @@ fn follow(child: Pid) -> Result<u8, Exit> {
     }
 }
 
-/// Ends as the child did, so that whoever waits for us learns it.
+/// Ends in the same way as the child, for the parent of this process.
 pub(crate) fn as_child(ended: Ended) -> Result<u8, Exit> {
     match ended {
         Ended::Exited(status) => return Ok(status),
         Ended::Killed(signal) => sys::die_of(signal),
         Ended::Stopped | Ended::StillRunning => {}
     }
-    Err(anyhow!("child exit failed").into()) // it died of a signal that does not end us
+    Err(anyhow!("child exit failed").into()) // the child died of a signal that does not end this process
 }
 
-/// What ties a parent and its child together: whose death ends whom, and which signals are passed on.
+/// Connects a parent and its child: the signal when the parent dies, and the signals that are forwarded.
 pub(crate) struct ChildSupervisor {
-    /// The signal that the child gets when the parent dies, and the parent itself to see if it already has.
+    /// The signal for the child when the parent dies, and a pidfd of the parent to check whether it has died already.
     kill_child: Option<(i32, OwnedFd)>,
-    /// The signals that are passed on to the child.
+    /// The signals that are forwarded to the child.
     forward: &'static [Signal],
 }
 
@@ -219,8 +222,9 @@ impl ChildSupervisor {
         Ok(ChildSupervisor { kill_child, forward })
     }
 
-    /// Before the fork: SIGINT and SIGTERM are for the child, they shall not end the parent that waits; and
-    /// none that is to be passed on is lost before there is somebody to pass it to. Gives the mask as it was.
+    /// Must be called before the fork. Blocks SIGINT and SIGTERM, which are for the child and must not end the
+    /// waiting parent, and all forwarded signals, so that none is lost before the child exists. Returns the previous
+    /// mask.
     pub(crate) fn block(&self) -> Result<SigSet> {
         let mut signals = self.awaited();
         signals.add(Signal::SIGINT);
@@ -228,12 +232,12 @@ impl ChildSupervisor {
         signals.thread_swap_mask(SigmaskHow::SIG_BLOCK).context("sigprocmask block failed")
     }
 
-    /// In the child, and again after every change of credentials, which makes the kernel forget
+    /// Must be called in the child, and again after every change of credentials, which clears the setting
     /// (PR_SET_PDEATHSIG(2const)).
     pub(crate) fn watch(&self) -> Result<()> {
         let Some((signal, parent)) = &self.kill_child else { return Ok(()) };
         sys::set_parent_death_signal(*signal).context("prctl failed")?;
-        // Readable once it has ended: it may have before we asked.
+        // The pidfd is readable if the parent ended before the call.
         let mut ended = [PollFd::new(parent.as_fd(), PollFlags::POLLIN)];
         match poll(&mut ended, PollTimeout::ZERO) {
             Ok(0) => Ok(()),
@@ -242,17 +246,17 @@ impl ChildSupervisor {
         }
     }
 
-    /// Waits for the child, and ends as it did. What came in meanwhile stays blocked: it was the child's to
-    /// heed, and is not to be our end after the child's.
+    /// Waits for the child, and ends in the same way. Signals that arrive meanwhile stay blocked: they were for the
+    /// child, and must not end this process after it.
     pub(crate) fn stand_in_for(&self, child: Pid) -> Result<u8, Exit> {
         match self.wait(child, None)? {
             Some(ended) => as_child(ended),
-            None => Err(anyhow!("child exit failed").into()), // no time was set
+            None => Err(anyhow!("child exit failed").into()), // there was no deadline
         }
     }
 
-    /// Waits for the child and passes signals on; none when it still runs at `deadline`. Signals are taken one
-    /// by one and not handled: none can come at a bad moment.
+    /// Waits for the child and forwards signals; None if it still runs at `deadline`. Signals are read one by one,
+    /// not handled, so none interrupts the work.
     pub(crate) fn wait(&self, child: Pid, deadline: Option<Instant>) -> Result<Option<Ended>> {
         if self.forward.is_empty() && deadline.is_none() {
             return sys::wait(child, 0).context("waitpid failed").map(Some);
@@ -267,7 +271,7 @@ impl ChildSupervisor {
                         ended => return Ok(Some(ended)),
                     }
                 }
-                // A key of the terminal is for all of the job: the child has it already.
+                // A key of the terminal signals the whole foreground group: the child already has it.
                 Ok(Some((_, true))) | Err(Errno::EINTR) => {}
                 Ok(Some((signal, false))) => _ = kill(child, Signal::try_from(signal)?),
                 Err(errno) => return Err(errno).context("sigtimedwait failed"),
@@ -284,21 +288,21 @@ impl ChildSupervisor {
     }
 }
 
-/// Ends a child that must not run.
+/// Kills a child that must not run.
 pub(crate) fn end(child: Pid) {
     _ = kill(child, Signal::SIGKILL);
     _ = sys::wait(child, 0);
 }
 
-/// With SIGCHLD ignored children leave no status behind, and a caller may have left us that.
+/// If SIGCHLD is ignored, children leave no status. A caller may have set that.
 pub(crate) fn reset_sigchld() -> Result<()> {
     sys::default_action(Signal::SIGCHLD).context("cannot reset SIGCHLD")
 }
 
-/// The number of a signal by its name: any case, `SIG` before it or not, `RTMIN+N`, `RTMAX-N`. No numbers.
+/// The number of a signal by its name: any case, with or without `SIG`, `RTMIN+N`, `RTMAX-N`. No numbers.
 #[must_use]
 pub fn signal_number(name: &str) -> Option<i32> {
-    // As programs see them: the C library keeps the first two of the kernel's, 32 and 33.
+    // The C library reserves the first two real-time signals of the kernel, 32 and 33.
     const RTMIN: i32 = 34;
     const RTMAX: i32 = 64;
     let upper = name.to_ascii_uppercase();
@@ -324,7 +328,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn environ_last_of_a_name_counts_and_the_order_turns() {
+    fn environ_keeps_the_last_entry_of_a_name_and_reverses_the_order() {
         let environment = parse_environ(b"A=1\0B=2\0A=3\0rubbish\0=x\0C=\0\0");
         assert_eq!(environment, ["C=", "A=3", "B=2"]);
         assert!(parse_environ(b"").is_empty());
@@ -355,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_not_there_is_127_and_one_that_cannot_run_126() {
+    fn a_missing_program_is_127_and_one_that_cannot_run_is_126() {
         let status = |errno| match exec_failed(OsStr::new("x"), Vec::new(), errno) {
             Exit::Failed { status, .. } => status,
             other => panic!("{other:?}"),
@@ -366,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_nowhere_is_enoent_and_a_directory_denied() {
+    fn a_missing_program_is_enoent_and_a_directory_is_eacces() {
         let args = exec_args(&["PATH=/nonexistent:/etc"]);
         for (name, errno) in [
             ("no-such-program", Errno::ENOENT),

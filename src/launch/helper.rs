@@ -1,5 +1,5 @@
-//! A child that stays behind in the old namespaces and acts when told to: to write maps or to keep
-//! namespaces in files is not allowed, or means something else, from inside the new ones.
+//! A child that stays in the old namespaces and acts when it is released. Writing maps and keeping namespaces in
+//! files is not allowed, or means something else, inside the new namespaces.
 
 use std::os::fd::OwnedFd;
 
@@ -16,25 +16,25 @@ pub(crate) struct Helper {
 }
 
 impl Helper {
-    /// Forks a child that runs `work` when released and exits with the status it gives. If we end before,
-    /// the pipe does too and the child goes quietly.
+    /// Forks a child that runs `work` when released, and exits with its status. If this process ends before, the pipe
+    /// closes and the child exits without work.
     pub(crate) fn start(work: impl FnOnce() -> u8) -> Result<Helper> {
         let (wait, go) = pipe2(OFlag::O_CLOEXEC).context("pipe failed")?;
         match sys::fork().context("fork failed")? {
             ForkResult::Parent { child } => Ok(Helper { pid: child, go: Some(go) }),
             ForkResult::Child => {
-                // Our own end, or its end would never come.
+                // The write end of the child: while it is open, the pipe never closes.
                 let closed = sys::close(go).is_ok();
-                let status = if closed && told(&wait) { work() } else { u8::from(!closed) };
+                let status = if closed && released(&wait) { work() } else { u8::from(!closed) };
                 std::process::exit(i32::from(status));
             }
         }
     }
 
-    /// Lets it act, and gives its status. One that a signal killed has not done its work.
+    /// Releases the child, and returns its status; 1 if a signal killed it.
     pub(crate) fn release(mut self) -> Result<u8> {
         if let Some(go) = self.go.take() {
-            write(&go, b"g").context("failed to tell the helper process to go on")?;
+            write(&go, b"g").context("failed to release the helper process")?;
         }
         match sys::wait(self.pid, 0).context("waitpid failed")? {
             Ended::Exited(status) => Ok(status),
@@ -43,7 +43,7 @@ impl Helper {
     }
 }
 
-/// Not released: end the child, and wait, so that nothing is left behind.
+/// If it was not released, closes the pipe and waits for the child, so that no process is left.
 impl Drop for Helper {
     fn drop(&mut self) {
         if self.go.take().is_some_and(|go| sys::close(go).is_ok()) {
@@ -52,7 +52,7 @@ impl Drop for Helper {
     }
 }
 
-fn told(wait: &OwnedFd) -> bool {
+fn released(wait: &OwnedFd) -> bool {
     let mut word = [0];
     loop {
         match read(wait, &mut word) {

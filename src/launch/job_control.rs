@@ -1,10 +1,10 @@
 //! The terminal, for a program in another pid namespace.
 //!
-//! A shell there does not see our process group: to it that is number 0, which it cannot put back in front when
-//! it ends; dash then complains and loses its exit status. As a job of an interactive shell we have our group
-//! to ourselves, so the program can have one of its own, in front. Our shell sees to the terminal when we stop
-//! or end, as after any job. In scripts and pipelines nothing is changed: who else is in the group is to get
-//! the signals of the keys as well.
+//! A shell there does not see the process group of this process: it reads 0, and cannot restore it as foreground
+//! group when it exits; dash then prints an error and loses its exit status. As a job of an interactive shell, this
+//! process has a process group of its own, so the program can have its own foreground group. The shell restores the
+//! terminal when this process stops or ends, as after any job. In scripts and pipelines nothing is changed: other
+//! processes in the group must get the signals of the keys too.
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -18,28 +18,29 @@ use crate::sys::{self, Ended, Stdio};
 pub(crate) struct JobControl(());
 
 impl JobControl {
-    /// Before the fork: are we a job of our own, in front, and wholly on the terminal?
+    /// Must be called before the fork. None unless this process is a job of its own, in the foreground, with the
+    /// terminal as stdin, stdout and stderr.
     #[must_use]
-    pub(crate) fn ours() -> Option<JobControl> {
+    pub(crate) fn detect() -> Option<JobControl> {
         let terminals = Stdio::ALL.iter().all(|fd| isatty(fd) == Ok(true));
-        (terminals && getpgrp() == Pid::this() && in_front()).then_some(JobControl(()))
+        (terminals && getpgrp() == Pid::this() && in_foreground()).then_some(JobControl(()))
     }
 
-    /// In the child: a group of its own, in front.
+    /// In the child: makes it a process group of its own, in the foreground.
     pub(crate) fn begin(&self) -> Result<()> {
         let this = Pid::from_raw(0);
         setpgid(this, this).context("setpgid failed")?;
-        put_in_front(Pid::this()).context("tcsetpgrp failed")
+        set_foreground(Pid::this()).context("tcsetpgrp failed")
     }
 
-    /// In the parent: stops with the child, goes on with it, and ends as it did.
+    /// In the parent: stops and continues with the child, and ends in the same way.
     pub(crate) fn stand_in_for(self, child: Pid) -> Result<u8, Exit> {
         loop {
             match sys::wait(child, libc::WUNTRACED).context("waitpid failed")? {
                 Ended::Stopped => {
                     kill(Pid::this(), Signal::SIGSTOP)?;
-                    if in_front() {
-                        put_in_front(child).context("tcsetpgrp failed")?;
+                    if in_foreground() {
+                        set_foreground(child).context("tcsetpgrp failed")?;
                     }
                     match killpg(child, Signal::SIGCONT) {
                         Ok(()) | Err(Errno::ESRCH | Errno::EPERM) => {}
@@ -52,12 +53,12 @@ impl JobControl {
     }
 }
 
-fn in_front() -> bool {
+fn in_foreground() -> bool {
     tcgetpgrp(Stdio::Input).is_ok_and(|group| group == getpgrp())
 }
 
-/// Who is not in front is stopped for trying, unless the signal is blocked.
-fn put_in_front(group: Pid) -> nix::Result<()> {
+/// SIGTTOU stops a background process that calls tcsetpgrp(3), unless the signal is blocked.
+fn set_foreground(group: Pid) -> nix::Result<()> {
     let mut stop = SigSet::empty();
     stop.add(Signal::SIGTTOU);
     let mask = stop.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)?;

@@ -1,4 +1,5 @@
-//! Starting a program among namespaces and control groups: its credentials, its terminal, and the parent that waits.
+//! Starts a program in namespaces and control groups: its credentials, its terminal, and the parent that waits for
+//! it.
 
 pub(crate) mod credentials;
 pub(crate) mod exec;

@@ -1,9 +1,9 @@
-//! Our own program as a file that nobody inside a container can write to.
+//! The ctrbox program as a file that no process inside a container can write to.
 //!
 //! A program in the container may be a link to /proc/self/exe, or a script that names it as interpreter. Then
-//! execve(2) starts us once more, inside, and for that moment the container's processes can open
-//! /proc/PID/exe: they keep it, wait until we have ended, open it for writing and have the host's binary
-//! (CVE-2019-5736). So what /proc/self/exe leads to must be read-only for good before a container is entered.
+//! execve(2) starts ctrbox once more, inside, and for that moment the container's processes can open /proc/PID/exe.
+//! They keep it, wait until ctrbox has ended, open it for writing and overwrite the host's binary (CVE-2019-5736). So
+//! the file behind /proc/self/exe must be read-only for good before a container is entered.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -20,16 +20,16 @@ use crate::sys::mounts;
 
 const OWN: &str = "/proc/self/exe";
 
-/// Could somebody write to the file that we run from? Not through a read-only mount (EROFS), and a file that
-/// we may not write to (EACCES) is not written to by those in a container of ours: they may no more than we.
+/// Could a container write to the program file? Not through a read-only mount (EROFS). If this process may not write
+/// to the file (EACCES), neither may the processes of a container that the same user owns.
 #[must_use]
 pub(crate) fn exposed() -> bool {
     access(OWN, AccessFlags::W_OK).is_ok() && !open_own().is_ok_and(|file| is_sealed(&file))
 }
 
-/// What we run from, to be executed instead of it. The file seen through a read-only mount of its own, which
-/// is attached nowhere: nobody can find it to make it writable again. To start anew from it costs 150
-/// microseconds; from a copy in memory, where mounts are not allowed or before Linux 5.12, 600.
+/// A protected file to execute instead of the program file. It is the file on a read-only mount of its own, which is
+/// detached: no process can find it to make it writable again. A restart from it takes 150 microseconds. Where mounts
+/// are not allowed, or before Linux 5.12, it is a copy in memory, which takes 600.
 pub(crate) fn shielded() -> Result<OwnedFd> {
     let own =
         open(OWN, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("cannot open /proc/self/exe")?;
@@ -45,9 +45,9 @@ fn read_only_view(own: &OwnedFd) -> nix::Result<OwnedFd> {
     Ok(view)
 }
 
-/// A copy in memory that nobody can change, not we either.
+/// A copy in memory that no process can change, not even this one.
 pub(crate) fn sealed() -> Result<OwnedFd> {
-    // Since Linux 6.3 a file in memory is to be said to be a program (memfd_create(2)).
+    // Since Linux 6.3 an executable memfd should have a flag (memfd_create(2)).
     let executable = MFdFlags::from_bits_retain(libc::MFD_EXEC);
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let copy = memfd_create("ctrbox", flags | executable).or_else(|errno| match errno {
@@ -57,16 +57,16 @@ pub(crate) fn sealed() -> Result<OwnedFd> {
     let copy = copy.context("memfd_create failed")?;
     let mut own = open_own()?;
     let mut file = File::from(copy);
-    std::io::copy(&mut own, &mut file).context("cannot copy our own program into memory")?;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(all_seals())).context("cannot seal our own program")?;
+    std::io::copy(&mut own, &mut file).context("cannot copy /proc/self/exe into memory")?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(all_seals())).context("cannot seal the copy of /proc/self/exe")?;
     read_only(&file)
 }
 
-/// Another descriptor of the file, which cannot be written by.
+/// Another descriptor of the file, opened read-only.
 fn read_only(file: &File) -> Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    open(path.as_str(), flags, Mode::empty()).context("cannot open our own program")
+    open(path.as_str(), flags, Mode::empty()).context("cannot open the copy of /proc/self/exe")
 }
 
 fn open_own() -> Result<File> {
@@ -82,7 +82,7 @@ fn is_sealed(file: &File) -> bool {
         .is_ok_and(|seals| SealFlag::from_bits_truncate(seals).contains(all_seals()))
 }
 
-/// Executes the file behind a descriptor. Comes back only with the reason why not.
+/// Executes the file behind a descriptor. Returns only on failure.
 pub(crate) fn execute(file: impl AsFd, argv: &[CString], environment: &[CString]) -> Errno {
     match execveat(file, c"", argv, environment, AtFlags::AT_EMPTY_PATH) {
         Err(errno) => errno,
@@ -97,10 +97,10 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     #[test]
-    fn a_sealed_copy_is_ours_byte_for_byte_and_cannot_be_changed() {
+    fn a_sealed_copy_is_identical_and_cannot_be_changed() {
         let copy = File::from(sealed().expect("a copy"));
         assert!(is_sealed(&copy));
-        let (own, length) = (open_own().expect("our program"), copy.metadata().expect("its size").len());
+        let (own, length) = (open_own().expect("own program"), copy.metadata().expect("its size").len());
         assert_eq!(own.metadata().expect("its size").len(), length);
         let (mut a, mut b) = ([0; 4096], [0; 4096]);
         for at in [0, length / 2, length - 4096] {
@@ -113,8 +113,8 @@ mod tests {
         let reopened = File::options().write(true).open(format!("/proc/self/fd/{}", copy.as_raw_fd()));
         assert!(
             !reopened.is_ok_and(|mut file| file.write(b"x").is_ok()),
-            "sealed for who opens it anew, too"
+            "sealed also after opening it again"
         );
-        assert!(!is_sealed(&open_own().expect("our program")));
+        assert!(!is_sealed(&open_own().expect("own program")));
     }
 }

@@ -1,11 +1,10 @@
-//! Starts the program's process in another pid namespace so that it holds nothing of the host from its birth.
+//! Starts the program's process in another pid namespace so that it never holds anything of the host.
 //!
-//! What is a member of a container's pid namespace can be seen there from its first moment, and a container
-//! with CAP_SYS_PTRACE can take its descriptors, its directories and its capabilities (ptrace(2), "Ptrace access
-//! mode checking"; PR_SET_DUMPABLE does not prevent that). So three processes take part. The one that was
-//! started waits, outside. An intermediate process, outside as well, enters the other namespaces, becomes all
-//! that the program is to be and closes all descriptors. Then it clones the program's process, as a child of the
-//! one that waits, and ends.
+//! The processes of a container's pid namespace see a new member from its first moment. A container with
+//! CAP_SYS_PTRACE can take its descriptors, directories and capabilities (ptrace(2), "Ptrace access mode checking";
+//! PR_SET_DUMPABLE does not prevent that). So three processes take part. The first one waits, outside. An
+//! intermediate process, outside as well, enters the other namespaces, takes the credentials of the program and
+//! closes all descriptors. Then it clones the program's process, as a child of the waiting process, and exits.
 
 use std::os::fd::OwnedFd;
 
@@ -18,19 +17,19 @@ use nix::unistd::{ForkResult, Pid};
 use super::exec;
 use crate::sys::{self, Ended, SharedNumber};
 
-/// What the intermediate process reports in place of a PID: a control group has no room for one more process.
+/// Reported in place of a PID: the pids limit of a control group is reached.
 const NO_ROOM: i32 = -1;
 
-/// The PID of the program's process, from the intermediate process to the one that waits. It is handed over in
-/// memory that the program's process does not get: a pipe would be a descriptor of its.
+/// The PID of the program's process, from the intermediate process to the waiting one. It is passed in memory that
+/// the program's process does not have; a pipe would be a descriptor in it.
 pub(crate) struct Birth(SharedNumber);
 
 pub(crate) enum Started {
     /// The program's process, a child of this one.
     Program(Pid),
-    /// The intermediate process has ended without starting it, and has said why.
+    /// The intermediate process has ended without starting it, and has reported why.
     Not(Ended),
-    /// The control groups that it joined have no room for one more process.
+    /// The pids limit of the joined control groups is reached.
     NoRoom,
 }
 
@@ -39,7 +38,7 @@ impl Birth {
         SharedNumber::new().map(Birth).context("mmap failed")
     }
 
-    /// In the intermediate process, at first: children do not get the memory.
+    /// In the intermediate process, first: children do not get the memory.
     pub(crate) fn keep_from_children(&self) -> Result<()> {
         self.0.keep_from_children().context("madvise failed")
     }
@@ -49,12 +48,12 @@ impl Birth {
         sys::fork_sibling(&self.0)
     }
 
-    /// In the intermediate process: it cannot be started in the control groups that were joined.
+    /// In the intermediate process: the pids limit of the joined control groups is reached.
     pub(crate) fn no_room(&self) {
         self.0.set(NO_ROOM);
     }
 
-    /// In the process that waits.
+    /// In the waiting process.
     pub(crate) fn wait(&self, intermediate: Pid) -> Result<Started> {
         let ended = sys::wait(intermediate, 0).context("waitpid failed")?;
         Ok(match self.0.get() {
@@ -64,8 +63,8 @@ impl Birth {
         })
     }
 
-    /// The same, with `place` called for the program's process before it can run. The kernel stops it at birth,
-    /// because this process traces the one that clones it. `go` is what the intermediate process waits for.
+    /// The same, but calls `place` for the program's process before it can run. The kernel stops it at birth, because
+    /// this process traces the one that clones it. The intermediate process waits for `go`.
     pub(crate) fn wait_and_place(
         &self,
         intermediate: Pid,
@@ -93,8 +92,8 @@ impl Birth {
     }
 }
 
-/// Waits until the traced process has forked; signals for it are passed on. False when it ends before; then it
-/// can still be waited for.
+/// Waits until the traced process has forked; its signals are passed on. False if it ends before; then it can still
+/// be waited for.
 fn forks(traced: Pid) -> Result<bool> {
     let fork = Event::PTRACE_EVENT_FORK as i32;
     loop {
@@ -115,7 +114,7 @@ fn forks(traced: Pid) -> Result<bool> {
     }
 }
 
-/// Waits for the stop that the kernel puts a traced child into at birth.
+/// Waits for the stop of a traced child at its birth.
 fn stopped(child: Pid) -> Result<()> {
     loop {
         match waitpid(child, Some(WaitPidFlag::__WALL)) {

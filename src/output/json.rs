@@ -1,4 +1,5 @@
-//! JSON that is safe on a terminal too: what would move the cursor or turn the text round is `\u` escaped.
+//! JSON that is safe on a terminal: characters that move the cursor or change the writing direction are escaped as
+//! `\u`.
 
 use std::io::{self, Write};
 
@@ -15,7 +16,7 @@ pub fn write(out: &mut impl Write, value: &impl Serialize) -> serde_json::Result
 struct Safe;
 
 impl Formatter for Safe {
-    /// serde_json has escaped the ASCII control characters before; these are what is left.
+    /// serde_json has already escaped the ASCII control characters; this escapes the others.
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
         if !fragment.contains(unprintable) {
             return out.write_all(fragment.as_bytes());
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_string_comes_back_and_none_of_it_is_raw() {
+    fn escaped_strings_read_back_unchanged() {
         let text = "a\x1b[2J\u{85}b\u{202e}c\u{e0001}d\x7f\u{e4}\"\\";
         let mut json = Vec::new();
         write(&mut json, &text).expect("JSON");

@@ -1,5 +1,5 @@
-//! Tables of which nothing is kept: each cell is asked for when columns are measured, and again when its
-//! line is printed. So ten thousand rows cost no memory, and a cell knows its type.
+//! Tables that store no cells: each cell is computed when its column is measured, and again when its line is printed.
+//! So ten thousand rows need no memory, and a cell has a type.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -11,18 +11,18 @@ use super::style::Painter;
 use super::{Out, json};
 use crate::text;
 
-/// What stands in a cell.
+/// The content of a cell.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value<'a> {
-    /// Not known, or there is none: `-`, and null in JSON.
+    /// Unknown or missing: `-`, and null in JSON.
     None,
     Number(i64),
-    /// With one digit after the point.
+    /// With one digit after the decimal point.
     Tenths(u64),
     Flag(bool),
-    /// As it stands, control characters and all.
+    /// Not escaped yet: may contain control characters.
     Bytes(Cow<'a, [u8]>),
-    /// Names and what they stand for: an object in JSON, `name=text,…` elsewhere.
+    /// Names and values: an object in JSON, `name=text,…` elsewhere.
     Pairs(&'a [(String, String)]),
     List(Vec<String>),
 }
@@ -48,7 +48,7 @@ impl<'a> Value<'a> {
         number.and_then(|number| number.try_into().ok()).map_or(Value::None, Value::Number)
     }
 
-    /// For people: safe on a terminal.
+    /// The text for people, safe on a terminal.
     fn shown(&self) -> Cow<'_, str> {
         let list = |texts: Vec<String>, between| text::escape(texts.join(between).as_bytes()).into_owned();
         match self {
@@ -65,7 +65,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The same, and the columns it takes.
+    /// The same, and its width in columns.
     fn measured(&self) -> (Cow<'_, str>, usize) {
         if let Value::Bytes(bytes) = self {
             return text::measured(bytes);
@@ -101,23 +101,23 @@ impl Serialize for Value<'_> {
     }
 }
 
-/// The rows, by their numbers, and what is in them.
+/// The rows, by index, and their content.
 pub(crate) trait Source {
     fn rows(&self) -> usize;
 
     fn cell(&self, row: usize, column: usize) -> Value<'_>;
 
-    /// The lines of a tree before the text of [`LazyTable::tree`], and how many columns they take.
+    /// The tree lines before the text of [`LazyTable::tree`], and their width in columns.
     fn lines(&self, _row: usize) -> (&str, usize) {
         ("", 0)
     }
 
-    /// A heading of its own before the row.
+    /// A heading before the row.
     fn section(&self, _row: usize) -> Option<Cow<'_, str>> {
         None
     }
 
-    /// The name by which a cell is coloured.
+    /// The name that determines the colour of a cell.
     fn colour(&self, _row: usize, _column: usize) -> Option<&str> {
         None
     }
@@ -125,16 +125,16 @@ pub(crate) trait Source {
 
 pub(crate) struct LazyTable<'a> {
     pub columns: &'a [&'static Column],
-    /// The column that the tree is drawn in.
+    /// The column that contains the tree.
     pub tree: Option<usize>,
     pub headings: bool,
-    /// Columns of the terminal: lines are cut there.
+    /// The width of the terminal in columns: lines are cut there.
     pub width: Option<usize>,
     pub painter: Painter,
 }
 
 impl LazyTable<'_> {
-    /// For people: columns as wide as what they hold, a blank between them, nothing padded at the end.
+    /// For people: columns as wide as their content, separated by one blank, without trailing blanks.
     pub(crate) fn print(&self, out: &mut Out, source: &impl Source) {
         let widths: Vec<usize> = (0..self.columns.len()).map(|column| self.measure(source, column)).collect();
         if self.headings {
@@ -153,7 +153,7 @@ impl LazyTable<'_> {
         }
     }
 
-    /// One blank between cells and no other: whatever could be taken for one is escaped.
+    /// Exactly one blank between cells: blanks in cells are escaped.
     pub(crate) fn print_raw(&self, out: &mut Out, source: &impl Source) {
         if self.headings {
             let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
@@ -173,7 +173,7 @@ impl LazyTable<'_> {
         }
     }
 
-    /// An object with one list, a row a line. Members are called as the columns, in small letters.
+    /// An object with one list, one row per line. The keys are the names of the columns in lower case.
     pub(crate) fn print_json(
         &self,
         out: &mut Out,
@@ -190,7 +190,7 @@ impl LazyTable<'_> {
         Ok(())
     }
 
-    /// Of the widest cell. What is left of the last column does not count.
+    /// The width of the widest cell. The last column needs no width if it is aligned left.
     fn measure(&self, source: &impl Source, column: usize) -> usize {
         let heading = if self.headings { self.columns[column].name.len() } else { 0 };
         if self.last(column) && self.columns[column].align == Align::Left {
@@ -267,16 +267,16 @@ impl LazyTable<'_> {
     }
 }
 
-/// What of a text of so many columns fits those that are left.
+/// The part of a text of this width that fits into the remaining columns.
 fn fitting(text: &str, width: usize, left: usize) -> (&str, usize) {
     if width <= left {
         return (text, width);
     }
     let text = text::cut(text, left);
-    (text, text::width(text).min(left)) // letters that join may count otherwise than each alone
+    (text, text::width(text).min(left)) // joined characters may have another width than their sum
 }
 
-/// A number in a buffer: there are tens of thousands.
+/// Formats a number without allocating, because there are tens of thousands.
 fn decimal(number: i64, buffer: &mut [u8; 20]) -> &str {
     let (mut at, mut rest) = (buffer.len(), number.unsigned_abs());
     loop {
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_a_row() {
+    fn rows_in_every_output_format() {
         let people = printed(|out| sheet(None).print(out, &Two));
         let expected = "N TEXT        TEXT\n7 a b\\x1b\\xff yes\n\nsecond\n- 日本        x/y\n";
         assert_eq!(people, expected);
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_the_terminal() {
+    fn lines_are_cut_at_the_width_of_the_terminal() {
         for width in 0..20 {
             let cut = printed(|out| sheet(Some(width)).print(out, &Two));
             for line in cut.lines() {

@@ -1,4 +1,4 @@
-//! What applets print with: text made safe, trees, colour, JSON, and a stdout that may be full.
+//! Output for applets: tables, trees, colour, JSON, and a stdout that may be full.
 
 pub(crate) mod filter;
 pub(crate) mod json;
@@ -13,11 +13,11 @@ use std::os::fd::AsFd;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 
-/// stdout, in large writes. The first failure is kept and told once, by [`Out::finish`].
+/// Buffers stdout. The first error is kept, and [`Out::finish`] returns it.
 pub(crate) struct Out {
     buffer: Vec<u8>,
     failure: Option<Errno>,
-    /// Kept whole for the caller, and not written.
+    /// Keeps everything for the caller, and writes nothing.
     kept: bool,
 }
 
@@ -29,7 +29,7 @@ impl Out {
         Out { buffer: Vec::new(), failure: None, kept: false }
     }
 
-    /// What is printed is for [`Out::into_bytes`].
+    /// A buffer for [`Out::into_bytes`].
     #[must_use]
     pub(crate) fn kept() -> Self {
         Out { buffer: Vec::new(), failure: None, kept: true }
@@ -47,7 +47,7 @@ impl Out {
         }
     }
 
-    /// One of those that stand between others.
+    /// Appends one byte, without a check whether the buffer is full.
     pub(crate) fn byte(&mut self, byte: u8) {
         self.buffer.push(byte);
     }
@@ -56,13 +56,13 @@ impl Out {
         self.buffer.resize(self.buffer.len() + count, b' ');
     }
 
-    /// Writes what there is, before another program or process goes on with this stdout.
+    /// Writes the buffer before another program or process uses this stdout.
     pub(crate) fn drain(&mut self) -> Result<()> {
         self.flush_all();
         self.outcome()
     }
 
-    /// Writes what is left. A stdout that was closed, or whose reader has gone, is not our failure.
+    /// Writes the rest. A closed stdout (EBADF), or one without a reader (EPIPE), is not an error.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.flush_all();
         self.outcome()
@@ -88,7 +88,7 @@ impl Out {
     }
 }
 
-/// What was printed before an error is written, in whatever way the error leaves the applet.
+/// Writes the output before an error, even if the applet returns early.
 impl Drop for Out {
     fn drop(&mut self) {
         if !self.kept {
@@ -97,7 +97,7 @@ impl Drop for Out {
     }
 }
 
-/// So that `write!` works; it never fails here.
+/// For `write!`; it never fails here.
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.push(bytes);

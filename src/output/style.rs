@@ -1,4 +1,4 @@
-//! When to colour, and the few styles there are.
+//! When to use colour, and the styles.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -9,7 +9,7 @@ use owo_colors::{AnsiColors, DynColors, OwoColorize, Style};
 
 use crate::sys;
 
-/// `--color`.
+/// The argument of `--color`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(crate) enum When {
     #[default]
@@ -19,7 +19,7 @@ pub(crate) enum When {
 }
 
 impl When {
-    /// The word as given to `--color`; none means `always`, as with ls(1).
+    /// Parses the argument of `--color`; without one it means `always`, as in ls(1).
     #[must_use]
     pub(crate) fn parse(word: Option<&OsStr>) -> Option<When> {
         match word.map(OsStr::as_bytes) {
@@ -30,14 +30,14 @@ impl When {
         }
     }
 
-    /// The same, or what is wrong with it.
+    /// The same, with an error message.
     pub(crate) fn of_option(word: Option<&OsStr>) -> anyhow::Result<When> {
         let shown = || crate::text::shown(word.unwrap_or_default()).into_owned();
         When::parse(word)
             .ok_or_else(|| anyhow::anyhow!("unsupported colour mode '{}' (auto, always, never)", shown()))
     }
 
-    /// Auto colours a terminal that can, unless NO_COLOR says otherwise (no-color.org).
+    /// `Auto` colours a terminal that supports it, unless NO_COLOR is set (no-color.org).
     #[must_use]
     pub(crate) fn on_stdout(self) -> bool {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -50,7 +50,7 @@ impl When {
     }
 }
 
-/// Paints, or leaves as it is.
+/// Applies styles, or leaves the text unchanged.
 #[derive(Clone, Copy)]
 pub(crate) struct Painter {
     pub colour: bool,
@@ -67,7 +67,7 @@ impl Painter {
         self.paint(text, Style::new().dimmed())
     }
 
-    /// A colour by name, so that one container has one colour in every run.
+    /// Chooses a colour by name, so that a container has the same colour in every run.
     #[must_use]
     pub(crate) fn container<'a>(self, text: &'a str, name: &str) -> Cow<'a, str> {
         const COLOURS: [AnsiColors; 6] = [
@@ -90,22 +90,23 @@ impl Painter {
     }
 }
 
-/// Columns of the terminal that stdout is; none when it is no terminal. One that does not know its size has
-/// what COLUMNS says, else 80.
+/// The columns of the terminal on stdout; None if stdout is not a terminal. If the terminal has no size, the value of
+/// COLUMNS, else 80.
 #[must_use]
 pub(crate) fn stdout_columns() -> Option<usize> {
     let stdout = std::io::stdout();
-    let told = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0);
-    stdout.is_terminal().then(|| sys::terminal_width(&stdout).or_else(told).unwrap_or(80))
+    let from_variable = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0);
+    stdout.is_terminal().then(|| sys::terminal_width(&stdout).or_else(from_variable).unwrap_or(80))
 }
 
-/// Lines of the terminal that stdout is, if it knows.
+/// The lines of the terminal on stdout, if it has a size.
 #[must_use]
 pub(crate) fn stdout_lines() -> Option<usize> {
     sys::window_size(std::io::stdout()).map(|size| usize::from(size.ws_row)).filter(|&lines| lines > 0)
 }
 
-/// May lines be drawn in Unicode? As setlocale(3) decides: the first of these that is set.
+/// Does the locale use UTF-8, so that lines may be drawn in Unicode? As in setlocale(3), the first variable that is
+/// set counts.
 #[must_use]
 pub(crate) fn unicode() -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"]
@@ -122,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colour_words() {
+    fn colour_modes() {
         assert_eq!(When::parse(None), Some(When::Always));
         assert_eq!(When::parse(Some(OsStr::new("never"))), Some(When::Never));
         assert_eq!(When::parse(Some(OsStr::new("sometimes"))), None);
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn no_colour_leaves_the_text_alone() {
+    fn without_colour_the_text_is_unchanged() {
         let plain = Painter { colour: false };
         assert_eq!(plain.container("docker:web", "web"), "docker:web");
         let painted = Painter { colour: true }.container("docker:web", "web");

@@ -1,8 +1,8 @@
-//! A parent relation drawn as a forest.
+//! Draws a parent relation as a forest.
 
 use std::ops::Range;
 
-/// What branches are drawn with.
+/// The characters of the branches.
 #[derive(Clone, Copy)]
 pub struct Glyphs {
     branch: &'static str,
@@ -12,7 +12,7 @@ pub struct Glyphs {
 }
 
 impl Glyphs {
-    /// Columns of each.
+    /// The width of each in columns.
     const WIDTH: usize = 3;
 
     #[must_use]
@@ -25,11 +25,11 @@ impl Glyphs {
     }
 }
 
-/// Nodes in the order of their rows, and the lines that stand before each.
+/// Nodes in the order of their rows, and the tree lines before each.
 #[derive(Default)]
 pub struct Forest {
     pub rows: Vec<Row>,
-    /// The lines, one piece after the other: there are tens of thousands of rows.
+    /// The lines of all rows in one string, because there are tens of thousands of rows.
     lines: String,
 }
 
@@ -37,12 +37,12 @@ pub struct Forest {
 pub struct Row {
     pub node: usize,
     lines: Range<usize>,
-    /// Columns that the lines take.
+    /// The width of the lines in columns.
     width: usize,
 }
 
-/// Levels that are drawn; deeper ones say how much deeper they are, so that a chain of ten thousand
-/// processes costs ten thousand lines and not their square.
+/// The number of levels that are drawn. Deeper rows show how much deeper they are, so that a chain of ten thousand
+/// processes takes time in proportion to its length, not to its square.
 const DRAWN: usize = 32;
 
 impl Forest {
@@ -51,9 +51,9 @@ impl Forest {
         self.rows.push(Row { node, lines: 0..0, width: 0 });
     }
 
-    /// Adds nodes by their ids, in ascending order, each with the id of its parent. Roots and children keep the
-    /// order of the nodes. A node whose parent is not there is a root; so is the first of a cycle (ids are read
-    /// one after the other, and a recycled one can make two processes each other's parent).
+    /// Adds nodes by their ids, in ascending order, each with the id of its parent. Roots and children keep the order
+    /// of the nodes. A node whose parent is missing is a root. So is the first node of a cycle: processes are read
+    /// one after the other, and with a reused PID two processes can be each other's parent.
     pub fn grow(&mut self, ids: &[i32], parents: &[i32], glyphs: Glyphs) {
         let parent: Vec<Option<usize>> = (0..ids.len())
             .map(|node| ids.binary_search(&parents[node]).ok().filter(|&parent| parent != node))
@@ -72,7 +72,7 @@ impl Forest {
         }
     }
 
-    /// What stands before a row, and how many columns that takes.
+    /// The lines before a row, and their width in columns.
     #[must_use]
     pub fn lines(&self, row: &Row) -> (&str, usize) {
         (self.lines.get(row.lines.clone()).unwrap_or_default(), row.width)
@@ -89,7 +89,7 @@ impl Forest {
             width += deeper.len();
         }
         self.lines.push_str(if last { glyphs.last } else { glyphs.branch });
-        // Siblings mostly have the same.
+        // Most siblings have the same lines.
         let above = self.rows.last().map(|row| row.lines.clone()).unwrap_or_default();
         let same = self.lines[above.clone()] == self.lines[start..];
         let lines = if same { above } else { start..self.lines.len() };
@@ -100,7 +100,7 @@ impl Forest {
     }
 }
 
-/// Every node's first child and next sibling.
+/// The first child and the next sibling of every node.
 struct Links {
     child: Vec<usize>,
     next: Vec<usize>,
@@ -116,10 +116,10 @@ struct Drawing<'a> {
 }
 
 impl Drawing<'_> {
-    /// Depth first with a stack of our own: the depth is in the hands of whoever forks.
+    /// Depth first, with an explicit stack: any process chooses the depth by forking.
     fn tree(&mut self, root: usize) {
         let mut stack = vec![(root, 0_usize)];
-        let mut lines: Vec<bool> = Vec::new(); // for each level: does its line go on below?
+        let mut lines: Vec<bool> = Vec::new(); // for each level: does its line continue below?
         while let Some((node, depth)) = stack.pop() {
             if std::mem::replace(&mut self.seen[node], true) {
                 continue;
@@ -178,12 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_and_a_self_parent_lose_nobody() {
+    fn a_cycle_and_a_self_parent_keep_all_nodes() {
         assert_eq!(draw(&[(2, 3), (3, 2), (4, 4)]), ["4", "2", "`- 3"]);
     }
 
     #[test]
-    fn a_long_chain_stays_linear() {
+    fn a_long_chain_takes_linear_time() {
         let chain: Vec<(i32, i32)> = (1..=20_000).map(|pid| (pid, pid - 1)).collect();
         let rows = draw(&chain);
         assert_eq!(rows.len(), 20_000);

@@ -1,26 +1,26 @@
-//! What a process may do, by its `/proc/PID/status`: users, capabilities, filters.
+//! The credentials of a process from `/proc/PID/status`: ids, capabilities, seccomp.
 
 /// A set of capabilities: bit N is capability N.
 pub type Mask = u64;
 
-/// The five sets.
+/// The five capability sets.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Sets {
     pub effective: Mask,
     pub permitted: Mask,
     pub inheritable: Mask,
     pub bounding: Mask,
-    /// Empty before Linux 4.3, which did not have it.
+    /// Empty before Linux 4.3, which introduced it.
     pub ambient: Mask,
 }
 
-/// A process or thread. What is None was not told: cut off, or the kernel is too old.
+/// The credentials of a process or thread. None: the text is truncated, or the kernel is too old.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// comm, as the kernel escapes it here.
+    /// comm as escaped by the kernel.
     pub name: Vec<u8>,
     pub ppid: i32,
-    /// Real, effective, saved, of the filesystem.
+    /// Real, effective, saved, filesystem.
     pub uids: Vec<u32>,
     pub gids: Vec<u32>,
     pub groups: Vec<u32>,
@@ -30,16 +30,16 @@ pub struct Credentials {
     pub no_new_privs: Option<bool>,
     /// 0 disabled, 1 strict, 2 filter.
     pub seccomp: Option<u8>,
-    /// How many filters; None before Linux 5.9.
+    /// The number of seccomp filters; None before Linux 5.9.
     pub filters: Option<u32>,
 }
 
 impl Credentials {
-    /// None: not one of the sets is in it that every kernel tells.
+    /// None if a capability set is missing that every kernel shows.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Credentials> {
         let mut all = Credentials::default();
-        let mut told = 0;
+        let mut found = 0;
         for line in text.split(|&b| b == b'\n') {
             let Some(colon) = line.iter().position(|&b| b == b':') else { continue };
             let value = line[colon + 1..].trim_ascii();
@@ -51,17 +51,17 @@ impl Credentials {
                 b"CapBnd" => &mut sets.bounding,
                 b"CapAmb" => &mut sets.ambient,
                 key => {
-                    all.other(key, value);
+                    all.set_field(key, value);
                     continue;
                 }
             };
             *set = mask(value)?;
-            told += 1;
+            found += 1;
         }
-        (told >= 4).then_some(all)
+        (found >= 4).then_some(all)
     }
 
-    fn other(&mut self, key: &[u8], value: &[u8]) {
+    fn set_field(&mut self, key: &[u8], value: &[u8]) {
         match key {
             b"Name" => self.name = value.to_vec(),
             b"PPid" => self.ppid = numbers(value).next().unwrap_or(0),
@@ -78,7 +78,7 @@ impl Credentials {
     }
 }
 
-/// 16 digits as the kernel writes them.
+/// Parses 16 hexadecimal digits as the kernel writes them.
 fn mask(digits: &[u8]) -> Option<Mask> {
     let digits = std::str::from_utf8(digits).ok()?;
     Mask::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))
@@ -98,7 +98,7 @@ mod tests {
         CapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000004\nNoNewPrivs:\t1\nSeccomp:\t2\n";
 
     #[test]
-    fn a_contained_process() {
+    fn a_process_in_a_container_is_parsed() {
         let state = Credentials::parse(STATUS).expect("a state");
         let sets = Sets {
             inheritable: 1,
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_one_is_none_or_right() {
+    fn a_truncated_status_gives_none_or_complete_sets() {
         for end in 0..STATUS.len() {
             if let Some(state) = Credentials::parse(&STATUS[..end]) {
                 assert_eq!(state.sets.permitted, 0xa804_25fb);

@@ -1,12 +1,12 @@
-//! Maps by numbers that the kernel gives out: inodes of namespaces, ids of control groups. Nobody chooses
-//! them, so none need be guarded against those who would make them collide, which costs more than the rest.
+//! Hash maps with keys that the kernel assigns: inodes of namespaces, ids of control groups. Users do not choose these
+//! keys, so the hash needs no protection against chosen collisions, which would cost more than the rest of a look-up.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 pub(crate) type ById<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 
-/// Numbers that follow each other, spread over all 64 bits.
+/// Spreads consecutive numbers over all 64 bits.
 #[derive(Default)]
 pub(crate) struct IdHasher(u64);
 
@@ -16,7 +16,7 @@ impl Hasher for IdHasher {
     }
 
     fn write_u64(&mut self, number: u64) {
-        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15; // 2^64 by the golden ratio
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15; // 2^64 divided by the golden ratio
         self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(GOLDEN);
     }
 
@@ -25,7 +25,7 @@ impl Hasher for IdHasher {
     }
 
     fn finish(&self) -> u64 {
-        self.0.rotate_left(32) // the upper bits depend on all that was written, and maps use the lower ones
+        self.0.rotate_left(32) // the upper bits depend on the whole input, but maps use the lower ones
     }
 }
 
@@ -34,12 +34,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_are_spread() {
+    fn consecutive_numbers_are_spread() {
         let hash = |pair: (u64, u64)| {
-            let mut spread = IdHasher::default();
-            spread.write_u64(pair.0);
-            spread.write_u64(pair.1);
-            spread.finish()
+            let mut hasher = IdHasher::default();
+            hasher.write_u64(pair.0);
+            hasher.write_u64(pair.1);
+            hasher.finish()
         };
         for mask in [0xfff_u64, 0xfe00_0000_0000_0000] {
             let slots: std::collections::HashSet<u64> =

@@ -1,8 +1,9 @@
-//! User and group id maps (user_namespaces(7)): /proc/PID/uid_map and gid_map, and ranges as users and /etc/subuid write them.
+//! User and group id maps (user_namespaces(7)): /proc/PID/uid_map and gid_map, and ranges on the command line and in
+//! /etc/subuid.
 
 use super::status::{fields, number};
 
-/// Which of the two maps.
+/// The map of users or of groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
     Users,
@@ -10,7 +11,7 @@ pub enum Which {
 }
 
 impl Which {
-    /// Below /proc/PID.
+    /// The name of the file below /proc/PID.
     #[must_use]
     pub const fn file(self) -> &'static str {
         match self {
@@ -19,7 +20,7 @@ impl Which {
         }
     }
 
-    /// What root grants to users. Both are looked up by the name of the user, never the group's.
+    /// The file with the ranges that root grants to users. Both files have names of users, not of groups.
     #[must_use]
     pub const fn grants(self) -> &'static str {
         match self {
@@ -28,7 +29,7 @@ impl Which {
         }
     }
 
-    /// The program that writes the map for who may not (newuidmap(1)).
+    /// The set-user-ID program that writes the map for an ordinary user (newuidmap(1)).
     #[must_use]
     pub const fn program(self) -> &'static str {
         match self {
@@ -38,16 +39,16 @@ impl Which {
     }
 }
 
-/// `count` ids from `inner` inside are those from `outer` outside.
+/// Maps `count` ids from `inner` inside to `outer` outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
-    /// None: from 0, around what else is mapped.
+    /// None: from 0, except for ids that other ranges map.
     pub inner: Option<u32>,
     pub outer: u32,
     pub count: u32,
 }
 
-/// One id, `inner` inside, `outer` outside.
+/// Maps one id, `inner` inside to `outer` outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Single {
     pub inner: u32,
@@ -65,10 +66,10 @@ impl Range {
             (_, &[outer, inner, count]) => (inner, outer, count),
             _ => return None,
         };
-        Some(Range { inner: Some(scanned(inner)?), outer: scanned(outer)?, count: scanned(count)? })
+        Some(Range { inner: Some(scan_u32(inner)?), outer: scan_u32(outer)?, count: scan_u32(count)? })
     }
 
-    /// Every id inside that a map has, as itself.
+    /// Ranges that map every inner id of a map to itself.
     #[must_use]
     pub fn identity_of(map: &[u8]) -> Vec<Range> {
         extents(map)
@@ -76,19 +77,19 @@ impl Range {
             .collect()
     }
 
-    /// Is it one of the ids outside?
+    /// Is it one of the outer ids?
     #[must_use]
     pub fn contains(&self, id: u32) -> bool {
         id.checked_sub(self.outer).is_some_and(|offset| offset < self.count)
     }
 
-    /// What the first line for `user` (by name or number) in the text of /etc/subuid grants.
+    /// The range in the first line for `user` (by name or number) in the text of /etc/subuid.
     #[must_use]
     pub fn granted(text: &[u8], user: &[u8], uid: u32) -> Option<Range> {
         Range::all_granted(text, user, uid).next()
     }
 
-    /// What all of them do.
+    /// The ranges in all lines for `user`.
     pub fn all_granted(text: &[u8], user: &[u8], uid: u32) -> impl Iterator<Item = Range> {
         text.split(|&b| b == b'\n').filter_map(move |line| {
             let fields: Vec<&[u8]> = line.split(|&b| b == b':').collect();
@@ -102,8 +103,8 @@ impl Range {
     }
 }
 
-/// As scanf(3) reads %u: white space, a sign, digits; modulo 2^32.
-fn scanned(text: &str) -> Option<u32> {
+/// Parses a number as scanf(3) does for %u: white space, a sign, digits; modulo 2^32.
+fn scan_u32(text: &str) -> Option<u32> {
     let digits = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let (negative, digits) = match digits.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -114,12 +115,12 @@ fn scanned(text: &str) -> Option<u32> {
     }
     let value = digits.parse::<u64>().unwrap_or(u64::MAX);
     let value = if negative { value.wrapping_neg() } else { value };
-    #[allow(clippy::cast_possible_truncation)] // that is what %u does
+    #[allow(clippy::cast_possible_truncation)] // as %u does
     Some(value as u32)
 }
 
-/// A line of /proc/PID/uid_map or gid_map: `count` ids from `inner` inside are those from `outer` in the user
-/// namespace of the reader, or of the parent if that is the same.
+/// A line of /proc/PID/uid_map or gid_map. It maps `count` ids from `inner` inside to `outer` in the user namespace of
+/// the reader, or in the parent user namespace if the reader is in the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub inner: u32,
@@ -127,7 +128,7 @@ pub(crate) struct Extent {
     pub count: u32,
 }
 
-/// The lines of a map that are complete.
+/// The complete lines of a map.
 pub(crate) fn extents(map: &[u8]) -> impl Iterator<Item = Extent> {
     map.split(|&b| b == b'\n').filter_map(|line| {
         let mut numbers = fields(line).map(number);
@@ -135,7 +136,7 @@ pub(crate) fn extents(map: &[u8]) -> impl Iterator<Item = Extent> {
     })
 }
 
-/// The id inside for one outside.
+/// The inner id for an outer one.
 #[must_use]
 pub(crate) fn inner_of(map: &[u8], outer: u32) -> Option<u32> {
     extents(map).find_map(|line| {
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_of_writing_a_range() {
+    fn ranges_with_colons_and_with_commas() {
         assert_eq!(Range::parse("0:1000:5"), Some(range(0, 1000, 5)));
         assert_eq!(Range::parse("1000,0,5"), Some(range(0, 1000, 5)));
         assert_eq!(Range::parse(" 1: +2: 4294967297"), Some(range(1, 2, 1)));
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_through_a_map() {
+    fn outer_ids_are_mapped_to_inner_ids() {
         let map = b"         0       1000          1\n         1     100000      65536\ncut 1\n";
         assert_eq!(inner_of(map, 1000), Some(0));
         assert_eq!(inner_of(map, 100_005), Some(6));

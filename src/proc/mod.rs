@@ -1,4 +1,4 @@
-//! What /proc says: parsers of bytes, and the files they come from below a [`ProcRoot`].
+//! Reads and parses files of /proc, below a [`ProcRoot`].
 
 mod credentials;
 pub(crate) mod id_hash;
@@ -29,7 +29,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, read};
 
-/// Where proc is mounted. A value, so that another host's /proc can be read from files.
+/// The mount point of proc, or a directory with a copy of another host's /proc.
 #[derive(Debug, Clone)]
 pub struct ProcRoot(PathBuf);
 
@@ -40,8 +40,8 @@ impl Default for ProcRoot {
 }
 
 impl ProcRoot {
-    /// More than any honest file of a process: a process can extend its environ and cmdline to terabytes
-    /// (PR_SET_MM_MAP), and its mountinfo to hundreds of megabytes.
+    /// The largest file that is read. A hostile process can extend its environ and cmdline to terabytes (PR_SET_MM_MAP),
+    /// and its mountinfo to hundreds of megabytes.
     pub const LARGEST: u64 = 16 << 20;
 
     #[must_use]
@@ -54,23 +54,23 @@ impl ProcRoot {
         &self.0
     }
 
-    /// `FILE` of the process: `/proc/PID/FILE`.
+    /// `/proc/PID/FILE`
     #[must_use]
-    pub fn of(&self, pid: Pid, file: &str) -> PathBuf {
+    pub fn path_of(&self, pid: Pid, file: &str) -> PathBuf {
         self.0.join(pid.to_string()).join(file)
     }
 
-    /// `FILE` of the process that asks: `/proc/self/FILE`.
+    /// `/proc/self/FILE`
     #[must_use]
     pub fn own(&self, file: &str) -> PathBuf {
         self.0.join("self").join(file)
     }
 
-    /// The whole file; of what is no file, nothing: it is not waited for. EFBIG beyond [`Self::LARGEST`].
+    /// Reads a whole file without blocking: in a copy of /proc it can be a pipe. EFBIG beyond [`Self::LARGEST`].
     pub fn read(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let file = openat(AT_FDCWD, &self.of(pid, file), flags, Mode::empty())?;
-        let (mut text, mut filled) = (vec![0; 4096], 0); // most are shorter, and none tells its length
+        let file = openat(AT_FDCWD, &self.path_of(pid, file), flags, Mode::empty())?;
+        let (mut text, mut filled) = (vec![0; 4096], 0); // most files are shorter, and none reports its size
         loop {
             match read(&file, &mut text[filled..]) {
                 Ok(0) => break,
@@ -90,13 +90,13 @@ impl ProcRoot {
     }
 }
 
-/// Does the host fail, and not the process? Then what could not be read is not just another's, or gone.
+/// Is it an error of the host? Other errors mean that the process has ended, or belongs to another user.
 #[must_use]
 pub(crate) fn broken(errno: Errno) -> bool {
     matches!(errno, Errno::EIO | Errno::ENOMEM | Errno::ENOSYS | Errno::EMFILE | Errno::ENFILE)
 }
 
-/// Has the process gone? Between the listing of /proc and a read of it that is everyday business.
+/// Has the process ended? That is normal between the listing of /proc and a read.
 #[must_use]
 pub(crate) fn vanished(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ESRCH)

@@ -1,8 +1,8 @@
 //! /proc/PID/mountinfo (proc_pid_mountinfo(5)).
 //!
-//! [`mounts`] gives fields of lines without a copy: `lsns`, and the search for control groups in a short run, read
-//! hundreds of lines and need two of them; the procfs crate's parser takes 20 times the instructions for a line.
-//! [`parse`], by that crate, is for hints, which look at everything.
+//! [`mounts`] returns fields without a copy. `lsns`, and the search for control groups in a short run, read hundreds of
+//! lines and need two; the parser of the procfs crate needs 20 times the instructions for a line. [`parse`] uses that
+//! crate, for hints, which need all fields.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -10,21 +10,21 @@ use std::path::PathBuf;
 
 pub(crate) use procfs::process::{MountInfo, MountOptFields};
 
-/// A line: `ID PARENT DEVICE ROOT POINT OPTIONS [TAG…] - KIND SOURCE OPTIONS`. Paths as they stand there, escaped.
+/// A line: `ID PARENT DEVICE ROOT POINT OPTIONS [TAG…] - KIND SOURCE OPTIONS`. Paths are escaped, see [`unescape`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mount<'a> {
     /// `MAJOR:MINOR`
     pub device: &'a [u8],
     pub root: &'a [u8],
     pub point: &'a [u8],
-    /// The type of the file system.
+    /// The file system type.
     pub kind: &'a [u8],
-    /// Those of the file system, not of the mount.
+    /// The options of the file system, not of the mount.
     pub options: &'a [u8],
 }
 
 impl Mount<'_> {
-    /// Does a server or a process answer for this file system, which need not answer? That of fuseblk is root's.
+    /// Does a server or a process serve this file system, and can it fail to answer? Only root mounts fuseblk.
     #[must_use]
     pub(crate) fn is_served(&self) -> bool {
         const SERVED: [&[u8]; 8] = [b"9p", b"afs", b"autofs", b"ceph", b"cifs", b"fuse", b"nfs", b"smb3"];
@@ -37,13 +37,13 @@ impl Mount<'_> {
     }
 }
 
-/// The lines that are complete.
+/// The complete lines.
 pub(crate) fn mounts(text: &[u8]) -> impl Iterator<Item = Mount<'_>> {
     text.split(|&b| b == b'\n').filter_map(mount)
 }
 
 fn mount(line: &[u8]) -> Option<Mount<'_>> {
-    // The last three from the end: how many tags there are does not matter then.
+    // Read the last three fields from the end, as the number of tags varies.
     let mut last = line.rsplitn(4, |&b| b == b' ');
     let (options, _source, kind, rest) = (last.next()?, last.next()?, last.next()?, last.next()?);
     let mut first = rest.split(|&b| b == b' ').skip(2);
@@ -51,7 +51,7 @@ fn mount(line: &[u8]) -> Option<Mount<'_>> {
     (first.last() == Some(b"-")).then_some(Mount { device, root, point, kind, options })
 }
 
-/// mountinfo's octal escapes: `\040` for a blank.
+/// Decodes the octal escapes of mountinfo: `\040` for a blank.
 #[must_use]
 pub fn unescape(field: &[u8]) -> PathBuf {
     let mut plain = Vec::with_capacity(field.len());
@@ -72,8 +72,8 @@ pub fn unescape(field: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(plain))
 }
 
-/// Everything of all lines that the procfs crate understands. Its parser makes maps of std, which need random numbers
-/// of the kernel.
+/// All fields of all lines that the procfs crate understands. Empty if the kernel gives no random numbers, as the crate
+/// uses maps of std, which need them.
 #[must_use]
 pub(crate) fn parse(text: &str) -> Vec<MountInfo> {
     if !crate::sys::keyed::std_maps_work() {
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_of_lines() {
+    fn complete_lines_are_parsed() {
         let text =
             b"36 31 0:33 /a\\040b /mnt/c\\011 rw,noatime shared:7 master:1 - fuse.x src rw,allow_other\n\
             1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / /cut rw - ext4\n\n";

@@ -2,10 +2,9 @@
 
 use std::ffi::c_int;
 
-/// In the order of entering. The user namespace is first here: it gives the capabilities that the others
-/// ask for. Whoever has capabilities enough enters it last all the same, see `isolation::ns::Set`. Of the
-/// rest, mnt comes late, so that paths in messages still mean what they did, and time last: it takes
-/// effect for children and needs nothing of the others.
+/// In the order in which they are entered. The user namespace is first, as it gives the capabilities that the others
+/// require. A caller that already has them enters it last, see `isolation::ns::Set`. The mount namespace comes late, so
+/// that paths in messages stay valid. The time namespace is last: it affects only children, and no other needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     User,
@@ -22,19 +21,19 @@ impl Kind {
     pub const ALL: [Kind; 8] =
         [Kind::User, Kind::Cgroup, Kind::Ipc, Kind::Uts, Kind::Net, Kind::Pid, Kind::Mnt, Kind::Time];
 
-    /// Its name below /proc/PID/ns.
+    /// The name below /proc/PID/ns.
     #[must_use]
     pub const fn proc_name(self) -> &'static str {
         self.row().0
     }
 
-    /// Its CLONE_NEW flag, as setns(2) and unshare(2) take it.
+    /// The CLONE_NEW flag for setns(2) and unshare(2).
     #[must_use]
     pub const fn flag(self) -> c_int {
         self.row().1
     }
 
-    /// `/proc/PID/ns/NAME` without the process: `ns/NAME`.
+    /// `ns/NAME`, the path below /proc/PID.
     #[must_use]
     pub fn link(self) -> String {
         format!("ns/{}", self.proc_name())
@@ -54,10 +53,10 @@ impl Kind {
     }
 }
 
-/// The inode in what a namespace's link says: `net:[4026531840]`.
+/// The inode in the text of a namespace link, `net:[4026531840]`.
 #[must_use]
 pub fn parse_link(text: &[u8]) -> Option<u64> {
-    // Read by the hundred thousand, so by hand.
+    // Parsed by hand: a scan reads hundreds of thousands of links.
     let start = text.iter().position(|&b| b == b'[')? + 1;
     let digits = text.get(start..)?.strip_suffix(b"]").filter(|digits| !digits.is_empty())?;
     digits.iter().try_fold(0_u64, |number, &digit| match digit {
@@ -71,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_the_running_kernel() {
+    fn names_match_the_running_kernel() {
         for kind in Kind::ALL {
             let link = format!("/proc/self/{}", kind.link());
             if let Ok(target) = std::fs::read_link(&link) {

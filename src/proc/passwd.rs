@@ -1,4 +1,4 @@
-//! User names from /etc/passwd by hand: a static binary has no NSS to ask, and must not block on one.
+//! Parses /etc/passwd and /etc/group by hand: a static binary has no NSS, and NSS can block.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,14 +13,14 @@ use nix::sys::stat::Mode;
 
 use super::status::number;
 
-/// Opens a file that a container may have put there: nothing but a regular file, and no pipe is waited for.
+/// Opens a regular file that a container can have created. Refuses other types, and does not wait for a pipe.
 ///
-/// Opening a device can have effects (a watchdog starts, a tape rewinds), so the file is looked at first. Of a
-/// file that is exchanged in between, what was opened is not used. A link to /proc/PID/root and its like would lead
-/// out of the container, where the container itself may not go.
+/// Opening a device can have effects (a watchdog starts, a tape rewinds), so the type is checked first. If another file
+/// takes its place before the open, the opened file is refused. Magic links of /proc, like /proc/PID/root, are not
+/// followed: they lead out of the container, to files that it cannot reach itself.
 pub(crate) fn open_plain(path: impl AsRef<Path>) -> std::io::Result<File> {
-    let restricts = open_without_magic(Path::new("/"), OFlag::O_PATH).is_ok(); // (openat2(2), since Linux 5.6)
-    // Not by std's OpenOptions: musl counts O_PATH to the access mode, and std takes that out of custom flags.
+    let restricts = open_without_magic(Path::new("/"), OFlag::O_PATH).is_ok(); // openat2(2), since Linux 5.6
+    // Not with OpenOptions of std: in musl O_ACCMODE includes O_PATH, and std removes O_ACCMODE from custom flags.
     let open = |flags| match restricts {
         true => open_without_magic(path.as_ref(), flags).map(File::from),
         false => open(path.as_ref(), flags | OFlag::O_CLOEXEC, Mode::empty()).map(File::from),
@@ -42,10 +42,10 @@ fn open_without_magic(path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
     openat2(AT_FDCWD, path, how)
 }
 
-/// Who has which uid. The first line of a uid counts, as with getpwuid(3).
+/// Users by uid. The first line of a uid counts, as with getpwuid(3).
 #[derive(Default)]
 pub struct Users {
-    /// In the order of the uids.
+    /// Sorted by uid.
     all: Vec<(u32, User)>,
 }
 
@@ -55,7 +55,7 @@ pub struct User {
 }
 
 impl Users {
-    /// Reads /etc/passwd or a file like it. Without it nobody has a name.
+    /// Reads a file in the format of /etc/passwd. Empty if it cannot be read.
     #[must_use]
     pub fn read(file: std::io::Result<impl Read>) -> Users {
         let mut text = Vec::new();
@@ -82,12 +82,12 @@ impl Users {
 
     #[must_use]
     pub fn get(&self, uid: u32) -> Option<&User> {
-        let at = self.all.binary_search_by_key(&uid, |(uid, _)| *uid).ok()?;
-        self.all.get(at).map(|(_, user)| user)
+        let index = self.all.binary_search_by_key(&uid, |(uid, _)| *uid).ok()?;
+        self.all.get(index).map(|(_, user)| user)
     }
 }
 
-/// Who has which home, from the text of /etc/passwd.
+/// The uid and the home directory of each user, from the text of /etc/passwd.
 pub fn homes(text: &[u8]) -> impl Iterator<Item = (u32, String)> {
     text.split(|&b| b == b'\n').filter_map(|line| {
         let mut fields = line.split(|&b| b == b':');
@@ -97,7 +97,7 @@ pub fn homes(text: &[u8]) -> impl Iterator<Item = (u32, String)> {
     })
 }
 
-/// The id of a name, from the text of /etc/passwd or /etc/group: both have it as third field.
+/// The id for a name, from the text of /etc/passwd or /etc/group: the third field in both.
 #[must_use]
 pub fn id_of(text: &[u8], name: &[u8]) -> Option<u32> {
     text.split(|&b| b == b'\n').find_map(|line| {
@@ -107,7 +107,7 @@ pub fn id_of(text: &[u8], name: &[u8]) -> Option<u32> {
     })
 }
 
-/// The name of an id, from the text of /etc/group or /etc/passwd.
+/// The name for an id, from the text of /etc/group or /etc/passwd.
 #[must_use]
 pub fn name_of(text: &[u8], id: u32) -> Option<&[u8]> {
     text.split(|&b| b == b'\n').find_map(|line| {
@@ -117,7 +117,7 @@ pub fn name_of(text: &[u8], id: u32) -> Option<&[u8]> {
     })
 }
 
-/// Who a user becomes by logging in.
+/// The ids and the home directory of a user at login.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Login {
     pub uid: u32,
@@ -141,7 +141,7 @@ impl Login {
     }
 }
 
-/// The group of a user and those that name him (getgrouplist(3)).
+/// The user's own group, and the groups whose members include the user (getgrouplist(3)).
 #[must_use]
 pub fn groups_with(text: &[u8], user: &[u8], own: u32) -> Vec<u32> {
     let mut groups = vec![own];
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_line_of_a_uid_counts_and_rubbish_is_passed_over() {
+    fn first_line_of_a_uid_counts_and_invalid_lines_are_skipped() {
         let users = Users::parse(
             b"root:x:0:0:r:/root:/bin/bash\ntoor:x:0:0:::/bin/sh\n:x:5::::\nx:y\nb\xff:x:7:7:::/s\n+\n",
         );
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn who_a_login_makes_one() {
+    fn ids_and_groups_of_a_login() {
         let passwd = b"a:x:1:1\nwww:x:33:34::/var/www:/bin/sh\nwww:x:1:1::/:/\n";
         let login = Login { uid: 33, gid: 34, home: b"/var/www".to_vec() };
         assert_eq!(Login::find(passwd, b"www"), Some(login));

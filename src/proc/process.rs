@@ -10,7 +10,7 @@ use super::idmap::Which;
 use super::ns::{Kind, parse_link};
 use super::{Credentials, ProcRoot, Stat, Status};
 
-/// A PID below a [`ProcRoot`]. It says nothing of whether there is such a process: each read tells.
+/// A PID below a [`ProcRoot`]. The process need not exist: each read can fail.
 #[derive(Debug, Clone, Copy)]
 pub struct Process<'a> {
     pub root: &'a ProcRoot,
@@ -28,7 +28,7 @@ impl Process<'_> {
     /// `/proc/PID/FILE`
     #[must_use]
     pub fn path(&self, file: &str) -> PathBuf {
-        self.root.of(self.pid, file)
+        self.root.path_of(self.pid, file)
     }
 
     pub fn read(&self, file: &str) -> Result<Vec<u8>> {
@@ -43,21 +43,21 @@ impl Process<'_> {
         self.credentials_in("status")
     }
 
-    /// Of one of its threads.
+    /// The credentials of one of its threads.
     pub fn thread_credentials(&self, thread: Pid) -> Result<Credentials> {
         self.credentials_in(&format!("task/{thread}/status"))
     }
 
     fn credentials_in(&self, file: &str) -> Result<Credentials> {
-        let cut = || Error::new(ErrorKind::UnexpectedEof, "its status lacks the capabilities");
-        Credentials::parse(&self.read(file)?).ok_or_else(cut)
+        let incomplete = || Error::new(ErrorKind::UnexpectedEof, "its status lacks the capabilities");
+        Credentials::parse(&self.read(file)?).ok_or_else(incomplete)
     }
 
     pub fn stat(&self) -> Option<Stat> {
         Stat::parse(&self.read("stat").ok()?)
     }
 
-    /// When it began, in ticks of 1/100 s since the boot.
+    /// The start time, in ticks of 1/100 s since boot.
     #[must_use]
     pub fn start_time(&self) -> Option<u64> {
         self.stat().map(|stat| stat.start)
@@ -81,7 +81,7 @@ impl Process<'_> {
         self.read(which.file())
     }
 
-    /// The inode of one of its namespaces, by what the link says.
+    /// The inode of one of its namespaces, from the text of the link.
     #[must_use]
     pub fn ns(&self, kind: Kind) -> Option<u64> {
         let link = std::fs::read_link(self.ns_path(kind)).ok()?;
@@ -93,7 +93,7 @@ impl Process<'_> {
         self.path(&kind.link())
     }
 
-    /// Its children, where the kernel lists them (CONFIG_PROC_CHILDREN).
+    /// Its children, if the kernel lists them (CONFIG_PROC_CHILDREN).
     #[must_use]
     pub fn children(&self) -> Vec<Pid> {
         let text = self.read(&format!("task/{}/children", self.pid)).unwrap_or_default();
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process() {
+    fn files_of_this_process_are_read() {
         let root = ProcRoot::default();
         let this = root.process(Pid::this());
         assert_eq!(this.status().expect("a status").ppid, Some(Pid::parent().as_raw()));

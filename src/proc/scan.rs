@@ -1,4 +1,4 @@
-//! The walk over every process: one descriptor for /proc, one buffer, three system calls a file.
+//! Reads files of every process: one descriptor for /proc, one buffer, three system calls per file.
 
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
@@ -17,7 +17,7 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// Longest file that is read: an argument list can be megabytes, nobody reads past this.
+    /// Files are cut to this length. An argument list can have megabytes.
     const LONGEST: usize = 128 * 1024;
 
     pub(crate) fn new(proc: &ProcRoot) -> nix::Result<Scan> {
@@ -26,7 +26,7 @@ impl Scan {
         Ok(Scan { dir, buffer: vec![0; 16 * 1024] })
     }
 
-    /// Every process of now, in order of PID.
+    /// The PIDs of all processes, sorted.
     pub(crate) fn pids(proc: &ProcRoot) -> std::io::Result<Vec<Pid>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = open(proc.path(), flags, Mode::empty())?;
@@ -41,23 +41,23 @@ impl Scan {
         Ok(pids)
     }
 
-    /// What `/proc/PID/LINK` says, cut to the buffer.
+    /// The text of the link `/proc/PID/LINK`, cut to the buffer.
     pub(crate) fn link<'a>(&self, pid: Pid, link: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
         let mut path = [0; 48];
         sys::read_link_at(&self.dir, c_path(&mut path, pid, link)?, buffer)
     }
 
-    /// `/proc/PID/FILE` itself, open.
+    /// Opens `/proc/PID/FILE`.
     pub(crate) fn open(&self, pid: Pid, file: &str) -> nix::Result<OwnedFd> {
         let mut path = [0; 48];
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         openat(&self.dir, c_path(&mut path, pid, file)?, flags, Mode::empty())
     }
 
-    /// `/proc/PID/FILE`, up to [`Self::LONGEST`]; valid until the next read.
+    /// The content of `/proc/PID/FILE`, cut to [`Self::LONGEST`].
     pub(crate) fn read(&mut self, pid: Pid, file: &str) -> nix::Result<&[u8]> {
         let mut path = [0; 48];
-        // In another system's root it may be anything: no link is followed, no pipe waited for.
+        // In a copy of /proc the file can be anything: follow no link, and do not wait for a pipe.
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
         let fd = openat(&self.dir, c_path(&mut path, pid, file)?, flags, Mode::empty())?;
         let mut filled = 0;
@@ -68,7 +68,7 @@ impl Scan {
                 Err(Errno::EINTR) => continue,
                 Err(errno) => return Err(errno),
             }
-            // proc makes these files whole at the first read: a read that left room has seen the end.
+            // proc writes these files whole at the first read: a read that leaves room in the buffer has reached the end.
             if filled < self.buffer.len() || filled >= Self::LONGEST {
                 break;
             }
@@ -78,7 +78,7 @@ impl Scan {
     }
 }
 
-/// `PID/FILE` by hand: it is made several times for each process there is.
+/// `PID/FILE`, written without allocation, as it is needed several times for each process.
 fn c_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, file: &str) -> nix::Result<&'a CStr> {
     let (mut at, mut rest) = (10, pid.as_raw().unsigned_abs());
     loop {
@@ -96,7 +96,7 @@ fn c_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, file: &str) -> nix::Result<&'a
     CStr::from_bytes_until_nul(&buffer[at..]).map_err(|_| Errno::ENAMETOOLONG)
 }
 
-/// The names in what getdents64(2) gave.
+/// The names in the result of getdents64(2).
 pub(crate) fn entries(mut raw: &[u8]) -> impl Iterator<Item = &CStr> {
     // struct linux_dirent64: inode 8 bytes, offset 8, length of the record 2, type 1, name and its NUL.
     std::iter::from_fn(move || {
@@ -107,7 +107,7 @@ pub(crate) fn entries(mut raw: &[u8]) -> impl Iterator<Item = &CStr> {
     })
 }
 
-/// A PID as the kernel writes it: no sign, no leading zero.
+/// Parses a PID as the kernel writes it: no sign, no leading zero.
 fn pid(name: &str) -> Option<Pid> {
     let pid = name.parse::<i32>().ok().filter(|&pid| pid > 0)?;
     name.starts_with(|first: char| matches!(first, '1'..='9')).then_some(Pid::from_raw(pid))
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_process_directories() {
+    fn only_names_of_process_directories_are_pids() {
         assert_eq!(pid("4194304"), Some(Pid::from_raw(4_194_304)));
         for name in ["0", "-5", "+1", "01", "", "self", "1x", "99999999999"] {
             assert_eq!(pid(name), None, "{name}");
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn this_very_process_is_found_and_read() {
+    fn this_process_is_found_and_read() {
         let proc = ProcRoot::default();
         assert!(Scan::pids(&proc).expect("a listing").contains(&Pid::this()));
         let mut scan = Scan::new(&proc).expect("/proc opens");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_larger_than_the_buffer_is_read_on_and_then_cut() {
+    fn a_file_is_cut_at_the_longest_length_only() {
         let dir = std::env::temp_dir().join(format!("ctrbox-scan-{}", std::process::id()));
         std::fs::create_dir_all(dir.join("7")).expect("a directory");
         for (size, expected) in [(20_000, 20_000), (1 << 20, Scan::LONGEST)] {

@@ -1,11 +1,11 @@
-//! `/proc/PID/stat`: what a process is at, and what it has used.
+//! `/proc/PID/stat`: the state of a process and its resource usage.
 
 use super::number;
 
-/// In the kernel's units: ticks of 1/100 s, pages, bytes.
+/// Values in the kernel's units: ticks of 1/100 s, pages, bytes.
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 pub struct Stat {
-    /// comm, byte by byte: it may hold anything.
+    /// comm, not escaped: it can contain any byte.
     pub name: Vec<u8>,
     pub state: u8,
     pub ppid: Option<i32>,
@@ -15,21 +15,21 @@ pub struct Stat {
     pub ticks: u64,
     pub nice: i64,
     pub threads: u64,
-    /// When it began, in ticks since the boot.
+    /// The start time, in ticks since boot.
     pub start: u64,
     pub vsize: u64,
     pub rss: u64,
 }
 
-/// Ticks in a second: USER_HZ, on every architecture that Rust knows.
+/// Ticks per second: USER_HZ, on every architecture that Rust supports.
 pub(crate) const TICKS: u64 = 100;
 
 impl Stat {
-    /// `PID (COMM) STATE PPID …`; none of a text that is cut off.
+    /// Parses `PID (COMM) STATE PPID …`. None for a truncated text.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Stat> {
         let open = text.iter().position(|&b| b == b'(')?;
-        let close = text.iter().rposition(|&b| b == b')')?; // `) ` may be in the name too
+        let close = text.iter().rposition(|&b| b == b')')?; // the name can contain `) ` too
         let fields: Vec<&[u8]> = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).collect();
         // The state is field 3 in proc_pid_stat(5).
         let field = |at: usize| fields.get(at - 3).copied();
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_may_hold_anything() {
+    fn the_name_can_contain_parentheses() {
         let text = b"7 (a) S 1) R 3 7 7 34816 7 4194304 1 0 0 0 5 6 0 0 20 -5 2 0 99 4096 25 18446744073709551615 1\n";
         let stat = Stat::parse(text).expect("parses");
         assert_eq!(stat.name, b"a) S 1");

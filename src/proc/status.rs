@@ -1,17 +1,17 @@
-//! `/proc/PID/status`, by hand: it is read for every process there is, and the procfs crate's parser
-//! takes five times the instructions for fields that are not asked for.
+//! Parses `/proc/PID/status` by hand. It is read for every process, and the parser of the procfs crate needs five times
+//! the instructions, for fields that are not needed.
 
-/// The fields that a list of processes needs. Of a truncated file, those that were there.
+/// The fields that a list of processes needs. A truncated file gives the fields before the cut.
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 pub struct Status {
-    /// comm, as the kernel escapes it here: `\n` for a newline, `\\` for a backslash.
+    /// comm as escaped by the kernel: `\n` for a newline, `\\` for a backslash.
     pub name: Vec<u8>,
     /// R, S, D, T, t, Z, X, I.
     pub state: u8,
     pub ppid: Option<i32>,
-    /// The effective user, as ps shows it.
+    /// The effective uid, which ps shows.
     pub euid: Option<u32>,
-    /// PIDs from this proc's pid namespace (first) to the process's own (last).
+    /// PIDs in nested pid namespaces, from that of the proc mount (first) to that of the process (last).
     pub nspid: Vec<i32>,
     pub kernel_thread: bool,
 }
@@ -37,13 +37,13 @@ impl Status {
                 b"Kthread" => kthread = Some(value == b"1"), // since Linux 6.8
                 b"VmPeak" | b"VmSize" => {
                     memory = true;
-                    break; // nothing that is asked for stands below
+                    break; // no needed field follows
                 }
                 _ => {}
             }
         }
-        // Before 6.8: a thread of the kernel is kthreadd (PID 2) or its child, and has no memory map.
-        // A zombie has none either.
+        // Before Linux 6.8: a kernel thread is kthreadd (PID 2) or its child, and has no memory map. A zombie has none
+        // either.
         status.kernel_thread = kthread.unwrap_or_else(|| {
             let pid = status.nspid.first().copied();
             let kthreadd = pid == Some(2) && status.name == b"kthreadd";
@@ -57,7 +57,7 @@ pub(super) fn fields(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| b.is_ascii_whitespace()).filter(|field| !field.is_empty())
 }
 
-/// A decimal number. Bytes, as std parses only `str`.
+/// Parses a decimal number from bytes; std parses only `str`.
 pub(crate) fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
@@ -92,11 +92,11 @@ mod tests {
             Status::parse(b"Name:\tx) \\nUid:\\t0 S \xff\nState:\tZ (zombie)\nPPid:\t2\nNSpid:\t77\n");
         assert_eq!(status.name, b"x) \\nUid:\\t0 S \xff");
         assert_eq!(status.euid, None);
-        assert!(!status.kernel_thread, "a zombie child of PID 2 is no kernel thread");
+        assert!(!status.kernel_thread, "a zombie child of PID 2 is not a kernel thread");
     }
 
     #[test]
-    fn kernel_threads_by_the_kernels_word_and_without_it() {
+    fn kernel_threads_are_found_with_and_without_kthread() {
         assert!(Status::parse(b"Name:\tkworker/0:1\nState:\tI (idle)\nPPid:\t2\nNSpid:\t8\n").kernel_thread);
         assert!(Status::parse(b"Name:\tkthreadd\nState:\tS (s)\nPPid:\t0\nNSpid:\t2\n").kernel_thread);
         assert!(Status::parse(b"Name:\tx\nPPid:\t1\nNSpid:\t9\nKthread:\t1\n").kernel_thread);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn every_truncation_and_rubbish_parse_to_something() {
+    fn truncated_and_invalid_files_do_not_panic() {
         for end in 0..CONTAINED.len() {
             let _ = Status::parse(&CONTAINED[..end]);
         }

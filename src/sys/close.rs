@@ -1,4 +1,4 @@
-//! Descriptors are closed: one by its owner, or many by number.
+//! Closes descriptors: one that is owned, or many by number.
 
 use std::ffi::c_uint;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
@@ -6,17 +6,17 @@ use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 
-/// close(2), and whether it is closed: a filter may refuse the call.
+/// close(2). An error means that the descriptor is still open: a seccomp filter may refuse the call.
 pub(crate) fn close(fd: OwnedFd) -> nix::Result<()> {
     let fd = fd.into_raw_fd();
     // SAFETY: the owner has given the descriptor up, so nothing else closes or uses it.
     let Err(errno) = Errno::result(unsafe { libc::close(fd) }) else { return Ok(()) };
     let number = c_uint::try_from(fd).map_err(|_| Errno::EBADF)?;
-    // Of a number that is no descriptor any more this is an error.
+    // F_GETFD fails when the descriptor is closed, as Linux does even if close(2) reports an error.
     if super::descriptor_flags(number).is_ok() { Err(errno) } else { Ok(()) }
 }
 
-/// Closes all descriptors and puts /dev/null in the place of the first three.
+/// Closes all descriptors and opens /dev/null as the first three.
 ///
 /// # Safety
 /// No value that owns or borrows a descriptor is used or dropped any more in this process.
@@ -29,11 +29,11 @@ pub(crate) unsafe fn close_all() {
     open_null();
 }
 
-/// Closes all descriptors but these, and puts /dev/null in the place of the first three that were closed.
+/// Closes all descriptors except those in `keep`, and opens /dev/null in place of the first three if they are closed.
 ///
 /// # Safety
-/// No value that owns or borrows a descriptor which is not in `keep` is used or dropped any more in this process. A
-/// forked child that ends by [`super::exit_now`] can promise this.
+/// No value that owns or borrows a descriptor outside `keep` is used or dropped any more in this process. A
+/// forked child that ends with [`super::exit_now`] can promise this.
 pub(crate) unsafe fn close_others(keep: &mut [RawFd]) {
     keep.sort_unstable();
     let mut from = 0;
@@ -54,7 +54,7 @@ pub(crate) unsafe fn close_others(keep: &mut [RawFd]) {
     open_null();
 }
 
-/// Fills free numbers up to 2 with /dev/null. Descriptors of this process stay as they are.
+/// Opens /dev/null as each closed descriptor up to 2. Open descriptors stay as they are.
 fn open_null() {
     // SAFETY: the path is a C string. Each new descriptor has no owner: it takes the place of stdin, stdout or stderr,
     // or of the first number after them, and stays open.

@@ -1,4 +1,4 @@
-//! Flags, copies and locks of descriptors.
+//! Flags and copies of descriptors, and locks on files.
 
 use std::ffi::c_uint;
 use std::fs::File;
@@ -9,8 +9,8 @@ use nix::fcntl::{FcntlArg, fcntl};
 
 use super::owned;
 
-/// One of the three descriptors that every program is started with. Where it was started without, calls fail with
-/// EBADF, or concern what was opened in its place.
+/// One of the three standard descriptors. If it was closed when the program started, calls fail with EBADF, or concern
+/// the file that was opened in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stdio {
     Input = 0,
@@ -29,7 +29,7 @@ impl Stdio {
 
 impl AsFd for Stdio {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: these three numbers are always to be had in this way: std's Stdin, Stdout and Stderr give the same.
+        // SAFETY: std's Stdin, Stdout and Stderr implement AsFd in the same way for these three numbers.
         unsafe { BorrowedFd::borrow_raw(self.number()) }
     }
 }
@@ -41,33 +41,33 @@ pub(crate) fn duplicate_above_stdio(fd: impl AsFd) -> nix::Result<OwnedFd> {
     unsafe { owned(copy.into()) }
 }
 
-/// Marks all open descriptors from `first` to `last` to be closed when a program is executed
+/// Sets the close-on-exec flag of all open descriptors from `first` to `last`
 /// (close_range(2), with this flag since Linux 5.11).
 pub(crate) fn set_close_on_exec_range(first: c_uint, last: c_uint) -> nix::Result<()> {
-    // SAFETY: with this flag nothing is closed now: every owner in this process keeps its descriptor.
+    // SAFETY: with this flag the call closes nothing: every owner in this process keeps its descriptor.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC) };
     Errno::result(result).map(drop)
 }
 
-/// The flags of a descriptor by number, which may be nobody's: fcntl(2) F_GETFD.
+/// The flags of a descriptor by number, also if no value owns it: fcntl(2) F_GETFD.
 pub(crate) fn descriptor_flags(fd: c_uint) -> nix::Result<i32> {
     let fd = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
-    // SAFETY: F_GETFD changes nothing; of a number that is no descriptor it gives an error.
+    // SAFETY: F_GETFD changes nothing; a number that is not a descriptor gives an error.
     Errno::result(unsafe { libc::fcntl(fd, libc::F_GETFD) })
 }
 
-/// Sets FD_CLOEXEC by number, where close_range(2) has no flag for it.
+/// Sets FD_CLOEXEC by number, for kernels where close_range(2) has no flag for it.
 pub(crate) fn set_close_on_exec(fd: c_uint) -> nix::Result<()> {
     let fd = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
-    // SAFETY: nothing is closed now: the owner of the descriptor, if it has one here, keeps it.
+    // SAFETY: the call closes nothing: an owner of the descriptor keeps it.
     Errno::result(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }).map(drop)
 }
 
-/// A lock on a whole file (flock(2)), given back when it is dropped. (nix's own panics where that fails.)
+/// A lock on a whole file (flock(2)), released on drop. (nix's `Flock` panics if the release fails.)
 pub(crate) struct FileLock(File);
 
 impl FileLock {
-    /// `exclusive`: nobody else may have one; `patient`: it is waited for. EWOULDBLOCK: others have it.
+    /// `exclusive`: an exclusive lock, else a shared one. `patient`: waits for it, else fails with EWOULDBLOCK.
     pub(crate) fn take(file: File, exclusive: bool, patient: bool) -> nix::Result<FileLock> {
         let kind = if exclusive { libc::LOCK_EX } else { libc::LOCK_SH };
         let wait = if patient { 0 } else { libc::LOCK_NB };
@@ -82,7 +82,7 @@ impl FileLock {
     }
 }
 
-/// At once, though a child may have a copy of the descriptor. Where that fails the last copy's end does it.
+/// Releases the lock although a child may have a copy of the descriptor. If that fails, closing the last copy does it.
 impl Drop for FileLock {
     fn drop(&mut self) {
         // SAFETY: as in `take`.

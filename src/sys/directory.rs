@@ -1,4 +1,4 @@
-//! Listings of directories. std's abort the program when closedir(3) fails.
+//! Directory listings. std's `ReadDir` aborts the program when closedir(3) fails.
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::ops::ControlFlow;
@@ -12,15 +12,15 @@ use nix::sys::stat::{Mode, SFlag, fstatat};
 
 use super::get_dents;
 
-/// A name in a directory.
+/// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) name: OsString,
-    /// A directory itself, not a link to one.
+    /// True for a directory, false for a link to one.
     pub(crate) is_directory: bool,
 }
 
-/// Everything in a directory but `.` and `..`, in no order.
+/// All entries of a directory except `.` and `..`, in no particular order.
 pub(crate) fn list(path: &Path) -> std::io::Result<Vec<Entry>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let directory = openat(AT_FDCWD, path, flags, Mode::empty())?;
@@ -32,7 +32,7 @@ pub(crate) fn list(path: &Path) -> std::io::Result<Vec<Entry>> {
     Ok(all)
 }
 
-/// The same of an open one, until `work` has seen enough.
+/// The same for an open directory, until `work` breaks.
 pub(crate) fn each(directory: impl AsFd, mut work: impl FnMut(Entry) -> ControlFlow<()>) -> nix::Result<()> {
     let mut buffer = vec![0; 32 * 1024];
     loop {
@@ -65,7 +65,7 @@ fn is_directory(directory: impl AsFd, name: &CStr) -> bool {
     stat.is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits())
 }
 
-/// The first of struct linux_dirent64: inode 8 bytes, offset 8, length of the record 2, type 1, name and its NUL.
+/// Splits off the first struct linux_dirent64: inode 8 bytes, offset 8, record length 2, type 1, name with its NUL.
 fn first(raw: &[u8]) -> Option<(&CStr, u8, &[u8])> {
     let length = usize::from(u16::from_ne_bytes([*raw.get(16)?, *raw.get(17)?]));
     let (record, rest) = raw.split_at_checked(length)?;
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_in_a_directory() {
+    fn listing_of_a_directory() {
         let dir = std::env::temp_dir().join(format!("ctrbox-directory-{}", std::process::id()));
         std::fs::create_dir_all(dir.join("below")).expect("a directory");
         std::fs::write(dir.join("file"), "").expect("a file");

@@ -1,4 +1,4 @@
-//! Files and directories: what the kernel says of them into buffers of the caller, and without waiting for servers.
+//! Data of files and directories in buffers of the caller, and without waiting for the server of a file system.
 
 use std::ffi::{CStr, c_int};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::filled;
 
-/// readlinkat(2): what the link says, cut to the buffer.
+/// readlinkat(2): the target of the link, truncated to the buffer.
 pub(crate) fn read_link_at<'a>(dir: impl AsFd, name: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
     let dir = dir.as_fd().as_raw_fd();
     // SAFETY: the name is a C string; the kernel writes no more than the buffer's length into it.
@@ -23,7 +23,7 @@ pub(crate) fn get_xattr<'a>(path: &CStr, name: &CStr, buffer: &'a mut [u8]) -> n
     filled(buffer, length as _)
 }
 
-/// getdents64(2): raw entries, as many as fit; none at the end.
+/// getdents64(2): as many raw entries as fit; empty at the end.
 pub(crate) fn get_dents(dir: impl AsFd, buffer: &mut [u8]) -> nix::Result<&[u8]> {
     let dir = dir.as_fd().as_raw_fd();
     // SAFETY: the kernel writes no more than the buffer's length into it.
@@ -31,15 +31,15 @@ pub(crate) fn get_dents(dir: impl AsFd, buffer: &mut [u8]) -> nix::Result<&[u8]>
     filled(buffer, length)
 }
 
-/// getcwd(2) itself: that of glibc searches on where the kernel says `(unreachable)`, and may find what is
-/// only alike.
+/// The system call getcwd(2). glibc's function searches for the directory when the kernel reports `(unreachable)`,
+/// and may find another one that looks the same.
 pub(crate) fn working_directory(buffer: &mut [u8]) -> nix::Result<&[u8]> {
     // SAFETY: the kernel writes no more than the buffer's length into it.
     let length = unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) };
     filled(buffer, length)
 }
 
-/// What is known of a file without asking the server of its file system.
+/// What the kernel knows of a file without asking the server of its file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) device: (u32, u32),
@@ -48,8 +48,8 @@ pub(crate) struct Known {
     pub(crate) mode: u16,
 }
 
-/// statx(2) with AT_STATX_DONT_SYNC: what the kernel has at hand, so that FUSE, and overlayfs on it, is not waited
-/// for. An empty name means the file of the descriptor.
+/// statx(2) with AT_STATX_DONT_SYNC: uses cached data, so that it does not wait for FUSE, or overlayfs on top of it.
+/// An empty name means the file of the descriptor.
 pub(crate) fn known(dir: impl AsFd, name: &CStr) -> nix::Result<Known> {
     let empty = if name.is_empty() { libc::AT_EMPTY_PATH } else { 0 };
     let mask = libc::STATX_INO | libc::STATX_UID | libc::STATX_MODE;
@@ -66,12 +66,12 @@ fn statx(dir: RawFd, name: &CStr, flags: c_int, mask: u32) -> nix::Result<libc::
     Ok(found)
 }
 
-/// Device and inode of what a name leads to, in the same way.
+/// Device and inode of the file that a name leads to, with the same flag.
 pub(crate) fn file_id(dir: impl AsFd, name: &CStr) -> nix::Result<((u32, u32), u64)> {
     known(dir, name).map(|known| (known.device, known.inode))
 }
 
-/// Is this directory the root of a mount? Linux tells since 5.8.
+/// Is this directory the root of a mount? None before Linux 5.8, which added the attribute.
 #[must_use]
 pub(crate) fn is_mount_root(path: &CStr) -> Option<bool> {
     const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
@@ -80,7 +80,7 @@ pub(crate) fn is_mount_root(path: &CStr) -> Option<bool> {
     is_known.then_some(found.stx_attributes & STATX_ATTR_MOUNT_ROOT != 0)
 }
 
-/// Has the file an extended attribute of this name (getxattr(2)), one that is not empty?
+/// Does the file have a non-empty extended attribute of this name (getxattr(2))?
 #[must_use]
 pub(crate) fn has_attribute(path: &CStr, name: &CStr) -> bool {
     // SAFETY: path and name are C strings; with a size of 0 nothing is written.

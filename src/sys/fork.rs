@@ -1,6 +1,6 @@
-//! Children. The child of a process with several threads has only the thread that forked: a lock that another one
-//! held stays locked in it for good. So each of these fails with EDEADLK unless it was promised that there is no such
-//! lock ([`super::promise_no_locks`]), and holds that of the allocator until there are two processes.
+//! Forks. The child of a process with several threads has only the thread that forked: a lock held by another thread
+//! stays locked in the child forever. So each of these functions fails with EDEADLK unless
+//! [`super::promise_no_locks`] was called, and holds the lock of the allocator until there are two processes.
 
 use std::ffi::{c_int, c_long, c_uint, c_void};
 use std::os::fd::{AsFd, AsRawFd};
@@ -20,7 +20,7 @@ pub(crate) fn fork() -> nix::Result<ForkResult> {
     unsafe { nix::unistd::fork() }
 }
 
-/// clone(2) without a signal for the parent at the end: no wait(2) sees this child but [`super::wait`] with `__WALL`.
+/// clone(2) without a signal for the parent at the end: only [`super::wait`] with `__WALL` sees this child.
 pub(crate) fn fork_silent() -> nix::Result<ForkResult> {
     no_locks()?;
     let _held = memory::hold();
@@ -30,7 +30,7 @@ pub(crate) fn fork_silent() -> nix::Result<ForkResult> {
     forked(unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0, 0) })
 }
 
-/// clone3(2) with CLONE_INTO_CGROUP, since Linux 5.7, else a fork: the child is in that v2 group from its first moment.
+/// clone3(2) with CLONE_INTO_CGROUP, since Linux 5.7: the child starts in that v2 group. An error before.
 pub(crate) fn fork_into(group: impl AsFd) -> nix::Result<ForkResult> {
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
     no_locks()?;
@@ -46,9 +46,9 @@ pub(crate) fn fork_into(group: impl AsFd) -> nix::Result<ForkResult> {
     forked(unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size) })
 }
 
-/// clone(2) with CLONE_PARENT: a fork whose child is a child of this process's parent, which waits for it. The
-/// kernel writes its PID to `pid` before it runs. In the child `pid` is not mapped if it was kept from children:
-/// the child must not use it then.
+/// clone(2) with CLONE_PARENT: the child becomes a child of this process's parent, which waits for it. The kernel
+/// writes its PID to `pid` before it runs. If [`SharedNumber::keep_from_children`] was called, `pid` is not mapped in
+/// the child, and the child must not use it.
 pub(crate) fn fork_sibling(pid: &SharedNumber) -> nix::Result<ForkResult> {
     no_locks()?;
     let _held = memory::hold();

@@ -1,11 +1,12 @@
-//! Hash maps that need no system call. std asks getrandom(2) for the key of its own, and aborts when that fails.
+//! Hash maps that need no system call. std calls getrandom(2) for the key of its hash maps, and aborts when that
+//! fails.
 
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
 pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, Keyed>;
 pub(crate) type HashSet<K> = std::collections::HashSet<K, Keyed>;
 
-/// SipHash with a secret before each value: nobody can choose names that collide.
+/// SipHash with a secret before each value, so that other users cannot choose names that collide.
 #[derive(Clone)]
 pub(crate) struct Keyed([u8; 16]);
 
@@ -31,7 +32,7 @@ impl BuildHasher for Keyed {
     }
 }
 
-/// Can maps of std be made, as other crates do? Their key comes from getrandom(2).
+/// Can std's hash maps be created, as other crates do? Their key comes from getrandom(2).
 #[must_use]
 pub(crate) fn std_maps_work() -> bool {
     let mut byte = 0_u8;
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_secret_is_of_this_process_and_counts() {
+    fn the_secret_is_one_per_process_and_changes_the_hash() {
         let secret = Keyed::default();
         assert_ne!(secret.0, [0; 16]);
         assert_eq!(secret.hash_one("x"), Keyed::default().hash_one("x"));

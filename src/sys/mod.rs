@@ -1,8 +1,8 @@
 //! System calls that neither std nor nix offers in a safe form, and the only unsafe code of the library.
 //!
-//! Each function is one call with one fixed request, and makes its result a `Result`; a decision is elsewhere. A
-//! function is safe when no argument can break memory safety or the ownership of a descriptor. What remains is an
-//! `unsafe fn` that says what its caller promises.
+//! Each function makes one call with one fixed request, and returns a `Result`. Decisions are made elsewhere. A
+//! function is safe when no argument can break memory safety or the ownership of a descriptor. Any other function is
+//! an `unsafe fn` whose `# Safety` section says what its caller promises.
 #![allow(unsafe_code)]
 
 mod capability;
@@ -63,14 +63,14 @@ use nix::errno::Errno;
 /// The new descriptor that a system call has returned.
 ///
 /// # Safety
-/// `result` is the return value of a call that, when it succeeds, makes a descriptor, and nothing else owns it.
+/// `result` is the return value of a call that, when it succeeds, makes a new descriptor without another owner.
 unsafe fn owned(result: c_long) -> nix::Result<OwnedFd> {
     let fd = Errno::result(result)?;
     // SAFETY: the caller promises that this number is a new descriptor without an owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
-/// The part of a buffer that a system call has filled in.
+/// The part of a buffer that a system call has filled.
 fn filled(buffer: &[u8], length: c_long) -> nix::Result<&[u8]> {
     let length = usize::try_from(Errno::result(length)?).unwrap_or(0);
     Ok(buffer.get(..length).unwrap_or_default())

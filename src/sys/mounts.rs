@@ -1,4 +1,4 @@
-//! Mounts by descriptor: open_tree(2), move_mount(2) since Linux 5.2, mount_setattr(2) since 5.12.
+//! Mounts by descriptor: open_tree(2) and move_mount(2) since Linux 5.2, mount_setattr(2) since 5.12.
 
 use std::ffi::{CStr, c_int, c_uint};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -11,8 +11,8 @@ const OPEN_TREE_CLONE: c_uint = 1;
 const MOVE_MOUNT_F_EMPTY_PATH: c_uint = 4;
 const MOUNT_ATTR_RDONLY: u64 = 1;
 
-/// A copy of the mount that `name` below `dir` is on, cut to it, with the mounts below when `recursive`.
-/// It is attached nowhere, and gone with its last descriptor.
+/// Copies the mount that contains `name` below `dir`, with `name` as its root; with the mounts below it if
+/// `recursive`. The copy is detached and disappears with its last descriptor.
 pub(crate) fn clone_tree(dir: impl AsFd, name: &CStr, recursive: bool) -> nix::Result<OwnedFd> {
     let below = if recursive { libc::AT_RECURSIVE } else { 0 };
     let at = (libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::O_CLOEXEC | below) as c_uint;
@@ -23,7 +23,7 @@ pub(crate) fn clone_tree(dir: impl AsFd, name: &CStr, recursive: bool) -> nix::R
     unsafe { owned(result) }
 }
 
-/// Attaches a tree at `path`, whose last part is not followed when it is a link.
+/// Attaches a tree at `path`. A symbolic link at the end of the path is not followed.
 pub(crate) fn attach(tree: impl AsFd, path: &CStr) -> nix::Result<()> {
     let tree = tree.as_fd().as_raw_fd();
     let (from, to) = (c"".as_ptr(), path.as_ptr());
@@ -34,7 +34,7 @@ pub(crate) fn attach(tree: impl AsFd, path: &CStr) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
-/// Makes a mount read-only: the one a tree's descriptor is of, and no other.
+/// Makes one mount read-only: the root of the tree, without the mounts below it.
 pub(crate) fn make_read_only(tree: impl AsFd) -> nix::Result<()> {
     #[repr(C)]
     struct Attributes {

@@ -1,6 +1,6 @@
-//! Namespaces behind descriptors: ioctl_nsfs(2), and the same of pidfds and sockets.
+//! Namespaces behind descriptors: ioctl_nsfs(2), and similar requests for pidfds and sockets.
 //!
-//! What is no namespace, pidfd or socket refuses these requests (ENOTTY). Each function has one request.
+//! Any other file refuses these requests (ENOTTY). Each function has one request.
 
 use std::ffi::{c_int, c_ulong};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -13,15 +13,15 @@ use super::owned;
 /// An ioctl(2) that takes no argument and returns a new descriptor.
 ///
 /// # Safety
-/// `request` is such a one.
+/// `request` takes no argument and returns a new descriptor.
 unsafe fn ioctl_fd(fd: impl AsFd, request: c_ulong) -> nix::Result<OwnedFd> {
-    // SAFETY: the caller promises that there is no argument; null is no memory of this process.
+    // SAFETY: the caller promises that there is no argument; null is not an address of this process.
     let result = unsafe { libc::syscall(libc::SYS_ioctl, fd.as_fd().as_raw_fd(), request, 0) };
     // SAFETY: the caller promises that the result is a new descriptor.
     unsafe { owned(result) }
 }
 
-/// NS_GET_USERNS: the user namespace that owns this namespace, and of a user namespace the parent.
+/// NS_GET_USERNS: the user namespace that owns this namespace; for a user namespace, its parent.
 pub(crate) fn namespace_owner(namespace: impl AsFd) -> nix::Result<OwnedFd> {
     const NS_GET_USERNS: c_ulong = 0xb701;
     // SAFETY: the request takes no argument and returns a new descriptor.
@@ -35,7 +35,7 @@ pub(crate) fn namespace_parent(namespace: impl AsFd) -> nix::Result<OwnedFd> {
     unsafe { ioctl_fd(namespace, NS_GET_PARENT) }
 }
 
-/// PIDFD_GET_USER_NAMESPACE, since Linux 6.11: that of the process behind a pidfd.
+/// PIDFD_GET_USER_NAMESPACE, since Linux 6.11: the user namespace of the process behind a pidfd.
 pub(crate) fn pidfd_user_namespace(pidfd: impl AsFd) -> nix::Result<OwnedFd> {
     const PIDFD_GET_USER_NAMESPACE: c_ulong = 0xff09;
     // SAFETY: the request takes no argument and returns a new descriptor.
@@ -53,12 +53,12 @@ pub(crate) fn socket_namespace(socket: impl AsFd) -> nix::Result<OwnedFd> {
 pub(crate) fn namespace_type(namespace: impl AsFd) -> nix::Result<c_int> {
     const NS_GET_NSTYPE: c_ulong = 0xb703;
     let fd = namespace.as_fd().as_raw_fd();
-    // SAFETY: the request takes no argument and returns a number; a null pointer is no memory of this process.
+    // SAFETY: the request takes no argument and returns a number; null is not an address of this process.
     let flag = unsafe { libc::syscall(libc::SYS_ioctl, fd, NS_GET_NSTYPE, 0) };
     Errno::result(flag).map(|flag| c_int::try_from(flag).unwrap_or(0))
 }
 
-/// NS_GET_OWNER_UID: who made a user namespace.
+/// NS_GET_OWNER_UID: the user who created a user namespace.
 pub(crate) fn namespace_owner_uid(namespace: impl AsFd) -> nix::Result<u32> {
     const NS_GET_OWNER_UID: c_ulong = 0xb704;
     let mut uid = 0_u32;
@@ -78,7 +78,7 @@ pub(crate) fn mount_namespace_id(namespace: impl AsFd) -> nix::Result<u64> {
     Ok(id)
 }
 
-/// NS_GET_PID_IN_PIDNS, since Linux 6.11: the PID there of a process that is `pid` here.
+/// NS_GET_PID_IN_PIDNS, since Linux 6.11: the PID in that namespace of the process with PID `pid` in this one.
 pub(crate) fn pid_in_namespace(namespace: impl AsFd, pid: Pid) -> nix::Result<c_int> {
     const NS_GET_PID_IN_PIDNS: c_ulong = 0x8004_b708; // _IOR(0xb7, 8, int)
     let fd = namespace.as_fd().as_raw_fd();
@@ -87,11 +87,11 @@ pub(crate) fn pid_in_namespace(namespace: impl AsFd, pid: Pid) -> nix::Result<c_
     Errno::result(inner).map(|inner| c_int::try_from(inner).unwrap_or(0))
 }
 
-/// open_by_handle_at(2) of a namespace by its id alone, below the root of nsfs; since Linux 6.19.
+/// open_by_handle_at(2): opens a namespace by its id alone, on nsfs; since Linux 6.19.
 pub(crate) fn open_namespace(id: u64) -> nix::Result<OwnedFd> {
     const FD_NSFS_ROOT: c_int = -10003;
     const FILEID_NSFS: c_int = 0xf1;
-    /// struct file_handle with a struct nsfs_file_handle in it; type and inode 0: whatever they are.
+    /// struct file_handle with a struct nsfs_file_handle in it; type and inode 0 match any.
     #[repr(C)]
     struct Handle {
         bytes: u32,

@@ -1,4 +1,4 @@
-//! Processes held by descriptors, and what the kernel tells of them so.
+//! Processes by pidfd, and what the kernel reports about them.
 
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -30,7 +30,7 @@ pub(crate) fn pidfd_alive(pidfd: impl AsFd) -> nix::Result<()> {
     pidfd_signal(pidfd, 0)
 }
 
-/// pidfd_send_signal(2), since Linux 5.1; 0 only asks.
+/// pidfd_send_signal(2), since Linux 5.1; signal 0 only checks that the process exists.
 pub(crate) fn pidfd_signal(pidfd: impl AsFd, signal: c_int) -> nix::Result<()> {
     let fd = pidfd.as_fd().as_raw_fd();
     // SAFETY: a null siginfo is allowed; the call uses no memory of this process then.
@@ -38,13 +38,13 @@ pub(crate) fn pidfd_signal(pidfd: impl AsFd, signal: c_int) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
-/// struct pidfd_info, as Linux 6.13 has it; later ones are longer, and fill in what fits.
+/// struct pidfd_info of Linux 6.13. Later versions are longer; the kernel fills in what fits.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub(crate) struct PidfdInfo {
-    /// What is asked for, and then what was filled in.
+    /// Set to the requested fields; the kernel sets it to those that it filled in.
     pub(crate) mask: u64,
-    /// The id of its group in the unified hierarchy.
+    /// The id of its control group in the unified hierarchy.
     pub(crate) cgroup: u64,
     pub(crate) pid: u32,
     pub(crate) tgid: u32,

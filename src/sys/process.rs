@@ -1,4 +1,4 @@
-//! This process and its children: memory that they share, how they end, the namespaces they are in.
+//! This process and its children: memory that they share, how they end, their namespaces.
 
 use std::ffi::{c_int, c_void};
 use std::os::fd::AsFd;
@@ -12,11 +12,11 @@ use nix::unistd::Pid;
 /// A number in memory that this process shares with children that it forks later.
 pub(crate) struct SharedNumber(NonNull<AtomicI32>);
 
-/// Enough for the number; the kernel maps whole pages.
+/// Size of the mapping. The kernel maps whole pages.
 const LENGTH: usize = size_of::<AtomicI32>();
 
 impl SharedNumber {
-    /// Zero.
+    /// A new number, 0.
     pub(crate) fn new() -> nix::Result<SharedNumber> {
         let (protection, flags) =
             (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
@@ -70,17 +70,17 @@ impl Drop for SharedNumber {
     }
 }
 
-/// How a child is, or ended. nix's own has no room for real-time signals.
+/// How a child has ended or stopped. nix's `WaitStatus` cannot hold real-time signals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
     Exited(u8),
     Killed(c_int),
     Stopped,
-    /// Asked not to wait: it runs.
+    /// With WNOHANG: it still runs.
     StillRunning,
 }
 
-/// waitpid(2), begun anew when a signal interrupts it.
+/// waitpid(2), restarted when a signal interrupts it.
 pub(crate) fn wait(child: Pid, options: c_int) -> nix::Result<Ended> {
     loop {
         let mut status = 0;
@@ -99,13 +99,13 @@ pub(crate) fn wait(child: Pid, options: c_int) -> nix::Result<Ended> {
     }
 }
 
-/// _exit(2): the process ends here, and nothing is dropped or written any more.
+/// _exit(2): ends the process without dropping values or writing buffers.
 pub(crate) fn exit_now(status: c_int) -> ! {
     // SAFETY: the process ends; no code of it runs after that.
     unsafe { libc::_exit(status) }
 }
 
-/// Is this process scheduled in real time? (sched(7))
+/// Does this process have a real-time scheduling policy (sched(7))?
 #[must_use]
 pub(crate) fn is_realtime() -> bool {
     // SAFETY: the call takes a PID and returns a number; it uses no memory of this process.
@@ -113,18 +113,18 @@ pub(crate) fn is_realtime() -> bool {
     matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR)
 }
 
-/// setns(2) with any bits: nix's `CloneFlags` has no name for CLONE_NEWTIME.
+/// setns(2) with any flags: nix's `CloneFlags` has no name for CLONE_NEWTIME.
 pub(crate) fn setns(fd: impl AsFd, flags: c_int) -> nix::Result<()> {
     nix::sched::setns(fd, CloneFlags::from_bits_retain(flags))
 }
 
-/// unshare(2), in the same way.
+/// unshare(2) with any flags, for the same reason.
 pub(crate) fn unshare(flags: c_int) -> nix::Result<()> {
     nix::sched::unshare(CloneFlags::from_bits_retain(flags))
 }
 
-/// unshare(2) with one more flag, which it does not have. The kernel refuses that before all else with EINVAL,
-/// unless a seccomp filter was asked first.
+/// unshare(2) with an invalid flag added. The kernel refuses this with EINVAL before any other check. A seccomp
+/// filter, if there is one, decides before.
 pub(crate) fn unshare_nothing(flags: c_int) -> nix::Result<()> {
     unshare(flags | libc::CLONE_PTRACE)
 }

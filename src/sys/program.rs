@@ -1,4 +1,4 @@
-//! What the C library hands to a program: its arguments and its environment; and the promise what other threads do not do.
+//! The arguments and the environment of the program, and the promise that no other thread holds a lock.
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 
-/// Was [`promise_no_locks`] called? Unit tests fork as well: each runs in a thread of the test harness, whose
-/// other threads neither use the environment nor hold a lock that the child takes (glibc takes care of that of its
+/// Was [`promise_no_locks`] called? Unit tests fork too: each runs in a thread of the test harness, whose other
+/// threads neither use the environment nor hold a lock that the child takes (glibc handles the lock of its own
 /// allocator).
 static NO_LOCKS: AtomicBool = AtomicBool::new(cfg!(test));
 
-/// Makes the calls work that are not sound beside any other thread: the forks and [`wipe_environment`]. Without
-/// this promise they fail with EDEADLK.
+/// Allows the calls that are unsound beside other threads: the forks and [`wipe_environment`]. Without this promise
+/// they fail with EDEADLK.
 ///
 /// # Safety
 /// From now on no other thread of this process takes a lock that a forked child could wait for, except that of
@@ -21,12 +21,12 @@ pub unsafe fn promise_no_locks() {
     NO_LOCKS.store(true, Ordering::Relaxed);
 }
 
-/// EDEADLK: it was not promised.
+/// EDEADLK if [`promise_no_locks`] was not called.
 pub(super) fn no_locks() -> nix::Result<()> {
     if NO_LOCKS.load(Ordering::Relaxed) { Ok(()) } else { Err(Errno::EDEADLK) }
 }
 
-/// argv as Rust strings. `announce` gets the first before memory is allocated.
+/// argv as Rust strings. `announce` gets the first one before memory is allocated.
 ///
 /// # Safety
 /// `argv` points to `argc` pointers to C strings, which nothing changes during this call.
@@ -80,7 +80,7 @@ unsafe fn each_entry(mut work: impl FnMut(*mut *mut c_char, *mut c_char)) {
     }
 }
 
-/// The environment of this process entry by entry, also what is not `NAME=VALUE`, which std leaves out.
+/// All entries of the environment, also those that are not `NAME=VALUE`, which std omits.
 #[must_use]
 pub(crate) fn environment() -> Vec<CString> {
     let mut entries = Vec::new();
@@ -94,8 +94,8 @@ pub(crate) fn environment() -> Vec<CString> {
     entries
 }
 
-/// Overwrites the environment that this process was started with, which also is its `/proc/PID/environ`, and
-/// leaves it with none.
+/// Overwrites the initial environment of this process, which is also its `/proc/PID/environ`, and removes all
+/// entries.
 pub(crate) fn wipe_environment() -> nix::Result<()> {
     no_locks()?;
     let wipe = |place: *mut *mut c_char, entry: *mut c_char| {

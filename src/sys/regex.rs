@@ -1,12 +1,12 @@
-//! The C library's regular expressions: those that lsns(8) has always had.
+//! The regular expressions of the C library, which util-linux uses for the filters of lsns(8).
 
 use std::ffi::{CStr, CString, c_int};
 
-/// A POSIX extended regular expression, as regcomp(3) has them.
+/// A POSIX extended regular expression (regcomp(3)).
 pub(crate) struct Regex(libc::regex_t);
 
 impl Regex {
-    /// Err: the C library's words. What follows a NUL is not seen, as in C.
+    /// Err: the message of the C library. A NUL ends the pattern, as in C.
     pub(crate) fn new(pattern: &str) -> Result<Regex, String> {
         let mut regex = std::mem::MaybeUninit::uninit();
         let flags = libc::REG_EXTENDED | libc::REG_NOSUB;
@@ -20,7 +20,7 @@ impl Regex {
 
     #[must_use]
     pub(crate) fn matches(&self, text: &str) -> bool {
-        // SAFETY: a compiled regex and a C string; with no room for matches none are written.
+        // SAFETY: a compiled regex and a C string; with room for 0 matches, none are written.
         unsafe { libc::regexec(&raw const self.0, c_string(text).as_ptr(), 0, std::ptr::null_mut(), 0) == 0 }
     }
 }
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Regex {
     }
 }
 
-/// From here on this thread's regexes take a letter of several bytes for one. The C library has this locale
+/// From now on the regexes of this thread treat a UTF-8 character as one character. The C library has this locale
 /// built in, so no file of the host is read.
 pub(crate) fn utf8_letters() {
     // SAFETY: the name is a C string; null asks for a new locale.
@@ -51,12 +51,12 @@ pub(crate) fn utf8_letters() {
 
 fn regex_error(code: c_int) -> String {
     let mut text = [0_u8; 256];
-    // SAFETY: regerror writes at most the length it is given, and a NUL; no regex is needed for the words.
+    // SAFETY: regerror writes at most the length it is given, and a NUL; it needs no regex for the message.
     unsafe { libc::regerror(code, std::ptr::null(), text.as_mut_ptr().cast(), text.len()) };
     CStr::from_bytes_until_nul(&text).unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Up to the first NUL.
+/// The text up to the first NUL.
 fn c_string(text: &str) -> CString {
     CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()
 }

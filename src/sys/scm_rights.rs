@@ -1,15 +1,15 @@
-//! Descriptors that come over a socket (unix(7), SCM_RIGHTS).
+//! Receives descriptors over a socket (unix(7), SCM_RIGHTS).
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
-/// As many as the kernel sends at once (SCM_MAX_FD of unix(7)).
+/// The kernel's limit for one message (SCM_MAX_FD of unix(7)).
 const MOST: usize = 253;
 
-/// The descriptors of one message of one byte, closed on exec. None when the other side has ended without sending
-/// one, or this process has no room for them.
+/// The descriptors of one message of one byte, with close-on-exec. None when the sender has ended without sending
+/// one, or when the descriptors exceed RLIMIT_NOFILE.
 pub(crate) fn receive_descriptors(from: BorrowedFd<'_>) -> Option<Vec<OwnedFd>> {
     let mut byte = [0];
     let mut bytes = [IoSliceMut::new(&mut byte)];

@@ -4,7 +4,7 @@ use std::ffi::c_uint;
 
 use nix::errno::Errno;
 
-/// Installs a filter for good, with its SECCOMP_FILTER_FLAG bits.
+/// Installs a filter, which cannot be removed. `flags` are SECCOMP_FILTER_FLAG bits.
 pub(crate) fn install_filter(program: &mut [libc::sock_filter], flags: c_uint) -> nix::Result<()> {
     let len = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
     let program = libc::sock_fprog { len, filter: program.as_mut_ptr() };

@@ -1,4 +1,4 @@
-//! Signals by number, as nix has no room for real-time ones, and a handler that writes.
+//! Signals by number, because nix cannot hold real-time signals, and a handler that writes to stdout.
 
 use std::ffi::c_int;
 use std::sync::OnceLock;
@@ -9,14 +9,14 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
-/// sigtimedwait(2): the next of the signals, and whether the kernel sent it, as for a key of the terminal. None
-/// when the time is up.
+/// sigtimedwait(2): the next signal, and whether the kernel sent it, as for a key of the terminal. None
+/// when the time has expired.
 pub(crate) fn next_signal(set: &SigSet, limit: Option<Duration>) -> nix::Result<Option<(c_int, bool)>> {
     let limit = limit.map(TimeSpec::from);
     let limit = limit.as_ref().map_or(std::ptr::null(), |limit| std::ptr::from_ref(limit.as_ref()));
     // SAFETY: siginfo_t is plain data, for which zeros are a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    // SAFETY: set and limit live during the call, a null limit means none; the kernel writes to a whole siginfo.
+    // SAFETY: set and limit live during the call; null means no limit; the kernel writes a whole siginfo_t.
     match Errno::result(unsafe { libc::sigtimedwait(set.as_ref(), &raw mut info, limit) }) {
         Ok(signal) => Ok(Some((signal, info.si_code == libc::SI_KERNEL))),
         Err(Errno::EAGAIN) => Ok(None),
@@ -24,7 +24,7 @@ pub(crate) fn next_signal(set: &SigSet, limit: Option<Duration>) -> nix::Result<
     }
 }
 
-/// Does this process ignore the signal? (One that is blocked as well would still be kept for it.)
+/// Does this process ignore the signal?
 #[must_use]
 pub(crate) fn is_ignored(signal: c_int) -> bool {
     // SAFETY: sigaction has a handler address, a set and flags, for which zeros are values (SIG_DFL is zero).
@@ -34,58 +34,58 @@ pub(crate) fn is_ignored(signal: c_int) -> bool {
     result == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
-/// What [`on_end_write`] was given.
-static LAST_WORDS: OnceLock<&[u8]> = OnceLock::new();
+/// The bytes that [`on_end_write`] got.
+static FINAL_BYTES: OnceLock<&[u8]> = OnceLock::new();
 
-/// From now on these bytes go to stdout before a signal ends or stops this process, which it still does.
-/// Signals that were ignored stay so.
-pub(crate) fn on_end_write(words: &'static [u8]) -> nix::Result<()> {
-    _ = LAST_WORDS.set(words);
+/// From now on these bytes are written to stdout before a signal terminates or stops this process.
+/// Ignored signals stay ignored.
+pub(crate) fn on_end_write(bytes: &'static [u8]) -> nix::Result<()> {
+    _ = FINAL_BYTES.set(bytes);
     let all = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP];
     for signal in all.into_iter().filter(|signal| !is_ignored(*signal as c_int)) {
         let once = if signal == Signal::SIGTSTP { SaFlags::empty() } else { SaFlags::SA_RESETHAND };
-        let action = SigAction::new(SigHandler::Handler(last_words), once, SigSet::empty());
+        let action = SigAction::new(SigHandler::Handler(write_and_raise), once, SigSet::empty());
         // SAFETY: the handler makes only calls that signal-safety(7) allows, and reads a OnceLock that is set by now.
         unsafe { sigaction(signal, &action) }?;
     }
     Ok(())
 }
 
-/// What ends the process is raised again: the handler was for once.
-extern "C" fn last_words(signal: c_int) {
-    let words = LAST_WORDS.get().copied().unwrap_or_default();
-    let interrupted = Errno::last(); // after a stop the interrupted code goes on, and reads its own errno
-    // SAFETY: write is async-signal-safe, and reads no more than the words.
-    unsafe { libc::write(libc::STDOUT_FILENO, words.as_ptr().cast(), words.len()) };
+/// Writes the bytes and raises the signal again. SA_RESETHAND has restored the default action by then.
+extern "C" fn write_and_raise(signal: c_int) {
+    let bytes = FINAL_BYTES.get().copied().unwrap_or_default();
+    let interrupted = Errno::last(); // after a stop the interrupted code continues, and reads its own errno
+    // SAFETY: write is async-signal-safe, and reads no more than the bytes.
+    unsafe { libc::write(libc::STDOUT_FILENO, bytes.as_ptr().cast(), bytes.len()) };
     // SAFETY: raise is async-signal-safe and uses no memory of this process.
     unsafe { libc::raise(if signal == libc::SIGTSTP { libc::SIGSTOP } else { signal }) };
     interrupted.set();
 }
 
-/// Ends this process by a signal, whatever was done with it: set to default and let through.
+/// Ends this process by a signal, even if it is ignored, handled or blocked.
 pub(crate) fn die_of(signal: c_int) {
-    // SAFETY: SIG_DFL is no handler, so no code of this process runs when the signal comes.
+    // SAFETY: SIG_DFL is not a handler, so no code of this process runs when the signal arrives.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
     // SAFETY: a sigset_t has only integers, for which zeros are a value.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: the set is a whole sigset_t.
     unsafe { libc::sigemptyset(&raw mut set) };
-    // SAFETY: as above; an error for a number that is no signal leaves the set as it is.
+    // SAFETY: as above; an invalid signal number gives an error and leaves the set unchanged.
     unsafe { libc::sigaddset(&raw mut set, signal) };
-    // SAFETY: the set is read; the old one is not wanted, which null says.
+    // SAFETY: the set is read; null means that the old one is not returned.
     unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };
     _ = kill(Pid::this(), signal);
 }
 
-/// Sets a signal back to what the kernel does with it.
+/// Restores the default action of a signal.
 pub(crate) fn default_action(signal: Signal) -> nix::Result<()> {
-    // SAFETY: SIG_DFL is no handler, so no code of this process runs when the signal comes.
+    // SAFETY: SIG_DFL is not a handler, so no code of this process runs when the signal arrives.
     unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }.map(drop)
 }
 
 /// PR_SET_PDEATHSIG(2const), by number.
 pub(crate) fn set_parent_death_signal(signal: c_int) -> nix::Result<()> {
-    // SAFETY: this operation takes a number; an error for one that is no signal.
+    // SAFETY: this operation takes a number; an invalid one gives an error.
     Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) }).map(drop)
 }
 
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_handler_leaves_errno_alone() {
         Errno::EDOM.set();
-        last_words(12_345); // no such signal: to raise it fails
+        write_and_raise(12_345); // not a signal: raise fails
         assert_eq!(Errno::last(), Errno::EDOM);
     }
 }

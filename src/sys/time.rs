@@ -1,4 +1,4 @@
-//! The local time, and to wait.
+//! Local time and sleep.
 
 use std::ffi::c_int;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::time::TimeSpec;
 
-/// A time of the day in the local time zone.
+/// A date and time in the local time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LocalTime {
     pub(crate) year: i64,
-    /// From 1.
+    /// From 1 to 12.
     pub(crate) month: u8,
     pub(crate) day: u8,
     pub(crate) hour: u8,
@@ -18,7 +18,7 @@ pub(crate) struct LocalTime {
     pub(crate) second: u8,
 }
 
-/// localtime_r(3): of seconds since 1970.
+/// localtime_r(3): converts seconds since 1970.
 #[must_use]
 pub(crate) fn local_time(epoch: i64) -> Option<LocalTime> {
     // SAFETY: a tm has integers, and a pointer for which null is a value.
@@ -38,12 +38,12 @@ pub(crate) fn local_time(epoch: i64) -> Option<LocalTime> {
     })
 }
 
-/// nanosleep(2). std's sleep aborts when that fails.
+/// nanosleep(2). std's sleep aborts when the call fails.
 pub(crate) fn sleep(time: Duration) -> nix::Result<()> {
     let mut left = *TimeSpec::from(time.min(Duration::from_secs(1 << 32))).as_ref();
     loop {
         let wanted = left;
-        // SAFETY: the kernel reads a timespec, and writes another, what is left, when a signal comes.
+        // SAFETY: the kernel reads a timespec, and writes the remaining time to another when a signal arrives.
         match Errno::result(unsafe { libc::nanosleep(&raw const wanted, &raw mut left) }) {
             Err(Errno::EINTR) => {}
             result => return result.map(drop),

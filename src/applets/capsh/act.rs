@@ -1,4 +1,4 @@
-//! The options that change what this process may do.
+//! The options that change the capabilities and the root directory of this process.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::isolation::capabilities::{all, name, number};
 use crate::proc::Mask;
 use crate::text;
 
-/// `--mode` shows it, `--mode=NAME` sets it.
+/// `--mode` shows the mode, `--mode=NAME` sets it.
 pub(super) fn mode(shell: &mut Shell, word: Option<&OsStr>) -> Result<(), Exit> {
     let Some(word) = word else {
         let mode = mode_of_own(shell.last)?;
@@ -40,12 +40,13 @@ pub(super) fn caps(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let Some(flags) = Flags::parse(&word, shell.last) else {
         return Err(fail(format!("unable to interpret [--caps={word}]")));
     };
-    widen(shell);
+    raise_setpcap(shell);
     own::set_flags(flags).map_err(|_| fail(format!("Unable to set capabilities [--caps={word}]")))
 }
 
-/// With CAP_SETPCAP effective more may become inheritable than is permitted; a try does no harm.
-fn widen(shell: &Shell) {
+/// Tries to make CAP_SETPCAP effective: with it, capabilities that are not permitted can be made inheritable.
+/// Ignores a failure.
+fn raise_setpcap(shell: &Shell) {
     let own = own::flags().ok().filter(|flags| !shell.strict && flags.effective & SETPCAP == 0);
     if let Some(flags) = own {
         _ = own::set_flags(Flags { effective: flags.effective | SETPCAP, ..flags });
@@ -53,17 +54,16 @@ fn widen(shell: &Shell) {
 }
 
 pub(super) fn inheritable(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
-    let refused = |what, errno| failed(what, errno);
-    let before = own::flags().map_err(|errno| refused("Capabilities not available", errno))?;
-    let inheritable = set_of(&text::shown(word), shell.last)
-        .ok_or_else(|| refused("Fatal error internalizing capabilities", Errno::EINVAL))?;
-    widen(shell);
+    let before = own::flags().map_err(|errno| failed("Capabilities not available", errno))?;
+    let inheritable = parse_set(&text::shown(word), shell.last)
+        .ok_or_else(|| failed("Fatal error internalizing capabilities", Errno::EINVAL))?;
+    raise_setpcap(shell);
     own::set_flags(Flags { inheritable, ..before })
-        .map_err(|errno| refused("Unable to set inheritable capabilities", errno))
+        .map_err(|errno| failed("Unable to set inheritable capabilities", errno))
 }
 
-/// Names, `all`, or nothing by the name of `none` or an empty text.
-fn set_of(word: &str, last: u8) -> Option<Mask> {
+/// Parses names and `all`. `none` and an empty text are the empty set.
+fn parse_set(word: &str, last: u8) -> Option<Mask> {
     match word {
         "" | "none" => Some(0),
         word => word.split(',').try_fold(0, |mask, name| match name.eq_ignore_ascii_case("all") {
@@ -93,7 +93,7 @@ pub(super) fn drop_bound(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     own::with(SETPCAP, work).map_err(|errno| failed("unable to raise CAP_SETPCAP for BSET changes", errno))?
 }
 
-/// Of names between commas; empty ones are passed over.
+/// Calls `work` for each name in a list separated by commas. Skips empty names.
 fn each(word: &str, work: impl Fn(&str, u8) -> Result<(), Exit>) -> Result<(), Exit> {
     for name in word.split(',').filter(|name| !name.is_empty()) {
         let number = number(name).ok_or_else(|| fail(format!("capability [{name}] is unknown to libcap")))?;
@@ -155,7 +155,7 @@ pub(super) fn no_new_privs(_: &mut Shell) -> Result<(), Exit> {
     own::set_no_new_privs().map_err(|errno| failed("unable to set no-new-privs", errno))
 }
 
-/// Outside is left for good: the working directory is the new root.
+/// Changes the working directory to the new root too, so that no directory outside stays reachable.
 pub(super) fn chroot(shell: &mut Shell, path: &OsStr) -> Result<(), Exit> {
     let done = own::with(SYS_CHROOT, || change_root(Path::new(path)).and_then(|()| chdir("/")))
         .map_err(|errno| failed("unable to raise CAP_SYS_CHROOT", errno))?;

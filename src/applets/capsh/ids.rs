@@ -26,7 +26,7 @@ pub(super) fn gid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     setgid(Gid::from_raw(id)).map_err(|errno| failed(&format!("Failed to set gid={id}"), errno))
 }
 
-/// Numbers and names between commas; empty ones are passed over.
+/// Sets the groups from a list of numbers and names separated by commas. Skips empty entries.
 pub(super) fn groups(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let file = std::fs::read("/etc/group").unwrap_or_default();
     let mut groups = Vec::new();
@@ -42,7 +42,7 @@ pub(super) fn groups(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     setgroups(&groups).map_err(|_| fail("Failed to setgroups."))
 }
 
-/// As a login would, but what is permitted stays so.
+/// Sets the IDs and groups as a login does, but keeps the permitted set.
 pub(super) fn user(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let name = text::shown(word);
     let file = std::fs::read("/etc/passwd").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `--print=TARGET`: all that decides what another process may do.
+//! `--print=TARGET`: the capabilities of another process, and what limits or extends them.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::{Context, anyhow};
 use nix::errno::Errno;
 
-use super::sets::in_lines;
+use super::sets::first_lines;
 use super::{Shell, fail};
 use crate::container::target::{Lookup, Purpose, Target};
 use crate::exit::Exit;
@@ -34,17 +34,17 @@ pub(super) fn print(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     if let Some(pidfd) = &held.pidfd {
         ns::still(pidfd).map_err(|_| fail(format!("capsh: process {} has ended", held.pid)))?;
     }
-    shell.out.push(card(&process, shell.last).as_bytes());
+    shell.out.push(describe_process(&process, shell.last).as_bytes());
     Ok(())
 }
 
-fn card(process: &Capable, last: u8) -> String {
+fn describe_process(process: &Capable, last: u8) -> String {
     let state = &process.state;
     let sets = &state.sets;
     let mut text = format!("Process: {} ({})\n", process.pid, text::escape(&state.name));
-    text += &in_lines(sets.flags(), sets.bounding, sets.ambient, sets.iab(), last);
+    text += &first_lines(sets.flags(), sets.bounding, sets.ambient, sets.iab(), last);
     let limited = state.no_new_privs.map_or("?".to_owned(), |on| u8::from(on).to_string());
-    _ = writeln!(text, "Securebits: unknown, only the process itself can ask (no-new-privs={limited})");
+    _ = writeln!(text, "Securebits: unknown, only the process itself can read them (no-new-privs={limited})");
     text += &identity(state);
     _ = writeln!(text, "In short: {}", in_short(sets, process.user_ns.as_ref(), last));
     _ = writeln!(text, "User namespace: {}", user_ns(process.user_ns.as_ref()));
@@ -57,7 +57,7 @@ fn card(process: &Capable, last: u8) -> String {
     text
 }
 
-/// The names are not told: they may be another's in there.
+/// Shows numbers only: in the container the names may be different.
 fn identity(state: &Credentials) -> String {
     let id = |ids: &[u32], at: usize| ids.get(at).map_or("?".to_owned(), ToString::to_string);
     let groups: Vec<String> = state.groups.iter().map(ToString::to_string).collect();
@@ -84,7 +84,7 @@ fn in_short(sets: &Sets, user_ns: Option<&UserNs>, last: u8) -> String {
 fn user_ns(user_ns: Option<&UserNs>) -> String {
     match user_ns {
         None => "unknown".to_owned(),
-        Some(UserNs { inode, ours: true, .. }) => format!("{inode}, ours"),
+        Some(UserNs { inode, is_own: true, .. }) => format!("{inode}, the caller's"),
         Some(UserNs { inode, owner: Some(uid), .. }) => format!("{inode}, owned by uid {uid}"),
         Some(UserNs { inode, .. }) => inode.to_string(),
     }
@@ -94,12 +94,12 @@ fn program(program: Option<&Program>, last: u8) -> String {
     let Some(program) = program else { return "none or unknown".to_owned() };
     let path = text::escape(program.path.as_os_str().as_bytes());
     match &program.gives {
-        Ok(None) => format!("{path}, gives nothing"),
+        Ok(None) => format!("{path}, no file capabilities"),
         Ok(Some(file)) => {
-            let whose = file.rootid.map(|uid| format!(" where uid {uid} is root")).unwrap_or_default();
-            format!("{path}, gives {}{whose}", file.flags.text(last))
+            let scope = file.rootid.map(|uid| format!(" where uid {uid} is root")).unwrap_or_default();
+            format!("{path}, file capabilities {}{scope}", file.flags.text(last))
         }
-        Err(_) => format!("{path}, what it gives is unknown: {}", program.unknown().unwrap_or_default()),
+        Err(_) => format!("{path}, file capabilities unknown: {}", program.unknown().unwrap_or_default()),
     }
 }
 
@@ -107,7 +107,7 @@ fn threads(process: &Capable, last: u8) -> String {
     let mut text = String::new();
     let differing: usize = process.others.iter().map(|(threads, _)| threads.len()).sum();
     if process.state.threads > 1 && differing == 0 {
-        _ = writeln!(text, "Threads: {}, all alike", process.state.threads);
+        _ = writeln!(text, "Threads: {}, all the same", process.state.threads);
     }
     for (threads, state) in &process.others {
         let ids: Vec<String> = threads.iter().map(ToString::to_string).collect();

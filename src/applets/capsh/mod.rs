@@ -1,30 +1,31 @@
-//! `capsh` shows the capabilities that it has itself, tests and changes them, and runs a shell with what is left.
-//! It is libcap's; besides, it shows those of any process or container.
+//! `capsh` shows, tests and changes its own capabilities, and runs a shell with the result. It is compatible with
+//! the capsh of libcap, and can also show the capabilities of any process or container.
 //!
-//! Options act one by one in the order given, `--print` and the tests too, and the first that fails ends it. They
-//! are written in full and joined to their value: `--drop=cap_net_raw`. LIST is of names with commas between
-//! them, in any case, or numbers. TEXT is that of cap_from_text(3): clauses of names and what is to be done with
-//! them, `cap_chown,cap_kill=ep cap_net_raw+i`, where no name or `all` means all. IAB is that of cap_iab(3):
-//! `cap_kill` inheritable, `^cap_kill` ambient as well, `!cap_kill` dropped from the bounding set.
+//! Options, `--print` and the tests included, act one by one in the order given; the first that fails ends capsh.
+//! Option names cannot be abbreviated, and a value is joined to its option: `--drop=cap_net_raw`. LIST is names, in
+//! upper or lower case, or numbers, separated by commas. TEXT has the form of cap_from_text(3): clauses of names, an
+//! operator and flags, `cap_chown,cap_kill=ep cap_net_raw+i`, where no name or `all` means all capabilities. IAB has
+//! the form of cap_iab(3): `cap_kill` is inheritable, `^cap_kill` is ambient as well, `!cap_kill` is dropped from the
+//! bounding set.
 //!
-//! One of four words may end the options, and what stands behind it is the program's. `--` becomes a shell with
-//! these arguments: /bin/bash unless `--shell` says another, and where there is no bash, /bin/sh. `==` becomes
-//! capsh with these arguments again: then one sees what an execve(2) leaves of the capabilities. `-+` and `=+` do
-//! the same in a child and end with its status.
+//! One of four words may end the options; the words after it are arguments. `--` executes a shell with these
+//! arguments: the one of `--shell`, or /bin/bash, or /bin/sh if there is no bash. `==` executes capsh again with
+//! these arguments, which shows the capabilities that remain after an execve(2). `-+` and `=+` do the same in a child
+//! process, and exit with its status.
 //!
 //! TARGET of `--print` is a PID or a container that runs on this host: its name, `RUNTIME:NAME` or the beginning
-//! of its id, as nsenter(1) takes it. What is told of it besides the sets: which usual set they are nearest to
-//! (docker, podman, cri-o, ...), whether they count in a user namespace only and who owns that, what the file of the
-//! program gives, and the threads that differ. The securebits of a process nobody but itself can ask for; for
-//! others they are said to be unknown.
+//! of its id, as nsenter(1) takes it. Besides the sets, capsh shows the nearest baseline (docker, podman, cri-o,
+//! ...), whether the capabilities apply only in a user namespace and who owns it, the capabilities of the program's
+//! file, and the threads that differ. Only a process itself can read its securebits; for another process they are
+//! shown as unknown.
 //! When no state file confirms the container, or it belongs to a user who is neither the caller nor root, a line on
 //! standard error says so.
 //!
-//! Users and groups are those of /etc/passwd and /etc/group.
+//! User and group names are looked up in /etc/passwd and /etc/group.
 //!
 //! # Exit status
 //!
-//! 0; 1 if an option fails or a test is not met; that of the program.
+//! 0 on success; 1 if an option or a test fails; otherwise the status of the program.
 //!
 //! # Examples
 //!
@@ -34,14 +35,14 @@
 //! capsh --drop=cap_net_raw --
 //! ```
 //!
-//! What the process of a container may do, and what a mask out of its /proc/PID/status means:
+//! The capabilities of a container, and the names in a mask from /proc/PID/status:
 //!
 //! ```text
 //! capsh --print=web
 //! capsh --decode=00000000a80425fb
 //! ```
 //!
-//! An ordinary user with one capability, which programs keep:
+//! Run a program as an ordinary user, with one capability that it keeps:
 //!
 //! ```text
 //! capsh --keep=1 --user=www --inh=cap_net_bind_service --addamb=cap_net_bind_service -- -c ./server
@@ -69,20 +70,20 @@ use crate::isolation::capabilities::last;
 use crate::output::Out;
 use crate::text;
 
-/// What the options have made of it so far.
+/// The state that the options change.
 struct Shell {
     out: Out,
-    /// The last capability that the kernel has.
+    /// The highest capability number of the kernel.
     last: u8,
-    /// The sets are not widened by what CAP_SETPCAP would allow.
+    /// Do not raise CAP_SETPCAP to change the sets.
     strict: bool,
     shell: Option<OsString>,
-    /// Leave HOME and USER alone.
+    /// Do not change HOME and USER.
     keep_environment: bool,
     home_and_user: Option<(OsString, OsString)>,
-    /// Paths are of another root by now.
+    /// `--chroot` has changed the root directory.
     moved: bool,
-    /// That of `--forkfor`.
+    /// The child of `--forkfor`.
     child: Option<Pid>,
 }
 
@@ -90,11 +91,11 @@ static GRAMMAR: Grammar<Shell> = Grammar {
     usage: "[option...] [-- | -+ | == | =+ [argument...]]",
     stops_at_operand: false,
     options: &[
-        // of this process
+        // this process
         Opt::new(
             None,
             "print",
-            "show capabilities and all that bears on them, of this process or of another",
+            "show the capabilities of this process, or of another process or container",
             Effect::OptionalLong(query::print),
         )
         .takes("target"),
@@ -102,130 +103,187 @@ static GRAMMAR: Grammar<Shell> = Grammar {
         Opt::new(
             None,
             "mode",
-            "show libcap's name for the arrangement, or arrange things so",
+            "show the libcap mode of this process, or set it",
             Effect::OptionalLong(act::mode),
         )
         .takes("mode"),
-        Opt::new(None, "modes", "list these modes", Effect::Flag(query::modes)),
-        // of capabilities in general
+        Opt::new(None, "modes", "list the libcap modes", Effect::Flag(query::modes)),
+        // capabilities in general
+        Opt::new(None, "decode", "show the names in a hexadecimal mask", Effect::Attached(query::decode))
+            .takes("mask"),
         Opt::new(
             None,
-            "decode",
-            "the names in a mask, which is hexadecimal",
-            Effect::Attached(query::decode),
+            "encode",
+            "show the mask of these names; the prefix cap_ is optional",
+            Effect::Attached(query::encode),
         )
-        .takes("mask"),
-        Opt::new(None, "encode", "the mask of names; they may lack cap_", Effect::Attached(query::encode))
-            .takes("list"),
-        Opt::new(None, "explain", "what a capability is for", Effect::Attached(query::explain)).takes("cap"),
+        .takes("list"),
+        Opt::new(None, "explain", "explain a capability", Effect::Attached(query::explain)).takes("cap"),
         Opt::new(
             None,
             "suggest",
-            "the capabilities whose explanation has this in it",
+            "explain the capabilities whose explanation contains this text",
             Effect::Attached(query::suggest),
         )
         .takes("text"),
         // tests
-        Opt::new(None, "has-p", "fail unless this is permitted", Effect::Attached(query::has_permitted))
-            .takes("cap"),
-        Opt::new(None, "has-i", "fail unless it is inheritable", Effect::Attached(query::has_inheritable))
-            .takes("cap"),
-        Opt::new(None, "has-a", "fail unless it is ambient", Effect::Attached(query::has_ambient))
-            .takes("cap"),
-        Opt::new(None, "has-b", "fail unless it is in the bounding set", Effect::Attached(query::has_bound))
-            .takes("cap"),
+        Opt::new(
+            None,
+            "has-p",
+            "fail unless this capability is permitted",
+            Effect::Attached(query::has_permitted),
+        )
+        .takes("cap"),
+        Opt::new(
+            None,
+            "has-i",
+            "fail unless this capability is inheritable",
+            Effect::Attached(query::has_inheritable),
+        )
+        .takes("cap"),
+        Opt::new(
+            None,
+            "has-a",
+            "fail unless this capability is ambient",
+            Effect::Attached(query::has_ambient),
+        )
+        .takes("cap"),
+        Opt::new(
+            None,
+            "has-b",
+            "fail unless this capability is in the bounding set",
+            Effect::Attached(query::has_bound),
+        )
+        .takes("cap"),
         Opt::new(
             None,
             "has-ambient",
-            "fail unless the kernel has ambient capabilities",
+            "fail unless the kernel supports ambient capabilities",
             Effect::Flag(query::knows_ambient),
         ),
         Opt::new(
             None,
             "has-no-new-privs",
-            "fail unless programs can gain nothing",
+            "fail unless no_new_privs is set",
             Effect::Flag(query::has_no_new_privs),
         ),
-        Opt::new(None, "supports", "fail unless the kernel has this", Effect::Attached(query::supports))
-            .takes("cap"),
-        Opt::new(None, "is-uid", "fail unless this is our user", Effect::Attached(query::is_uid))
+        Opt::new(
+            None,
+            "supports",
+            "fail unless the kernel supports this capability",
+            Effect::Attached(query::supports),
+        )
+        .takes("cap"),
+        Opt::new(None, "is-uid", "fail unless this is the real user ID", Effect::Attached(query::is_uid))
             .takes("uid"),
-        Opt::new(None, "is-gid", "fail unless this is our group", Effect::Attached(query::is_gid))
+        Opt::new(None, "is-gid", "fail unless this is the real group ID", Effect::Attached(query::is_gid))
             .takes("gid"),
-        Opt::new(None, "inmode", "fail unless this is the mode", Effect::Attached(query::in_mode))
+        Opt::new(None, "inmode", "fail unless this is the libcap mode", Effect::Attached(query::in_mode))
             .takes("mode"),
         // changes
-        Opt::new(None, "caps", "set effective, permitted and inheritable", Effect::Attached(act::caps))
-            .takes("text"),
-        Opt::new(None, "iab", "set what programs inherit", Effect::Attached(act::iab)).takes("iab"),
-        Opt::new(None, "inh", "set what is inheritable; or all, or none", Effect::Attached(act::inheritable))
-            .takes("list"),
-        Opt::new(None, "drop", "drop from the bounding set; or all", Effect::Attached(act::drop_bound))
-            .takes("list"),
-        Opt::new(None, "addamb", "make ambient; or all", Effect::Attached(act::add_ambient)).takes("list"),
-        Opt::new(None, "delamb", "make no longer ambient; or all", Effect::Attached(act::remove_ambient))
-            .takes("list"),
-        Opt::new(None, "noamb", "make nothing ambient", Effect::Flag(act::no_ambient)),
+        Opt::new(
+            None,
+            "caps",
+            "set the effective, permitted and inheritable sets",
+            Effect::Attached(act::caps),
+        )
+        .takes("text"),
+        Opt::new(None, "iab", "set the inheritable, ambient and bounding sets", Effect::Attached(act::iab))
+            .takes("iab"),
+        Opt::new(
+            None,
+            "inh",
+            "set the inheritable set; all and none are allowed",
+            Effect::Attached(act::inheritable),
+        )
+        .takes("list"),
+        Opt::new(
+            None,
+            "drop",
+            "drop from the bounding set; all is allowed",
+            Effect::Attached(act::drop_bound),
+        )
+        .takes("list"),
+        Opt::new(
+            None,
+            "addamb",
+            "add to the ambient set; all is allowed",
+            Effect::Attached(act::add_ambient),
+        )
+        .takes("list"),
+        Opt::new(
+            None,
+            "delamb",
+            "remove from the ambient set; all is allowed",
+            Effect::Attached(act::remove_ambient),
+        )
+        .takes("list"),
+        Opt::new(None, "noamb", "clear the ambient set", Effect::Flag(act::no_ambient)),
         Opt::new(None, "secbits", "set the securebits", Effect::Attached(act::securebits)).takes("bits"),
         Opt::new(
             None,
             "keep",
-            "keep what is permitted when the user changes: 1, or not: 0",
+            "1: keep the permitted set when the user ID changes; 0: do not",
             Effect::Attached(act::keep),
         )
         .takes("flag"),
         Opt::new(
             None,
             "no-new-privs",
-            "let programs gain nothing when they are executed",
+            "set no_new_privs: an execve(2) grants no privileges",
             Effect::Flag(act::no_new_privs),
         ),
         Opt::new(
             None,
             "strict",
-            "leave out, or again not, what CAP_SETPCAP would help with in --caps, --drop and --inh",
+            "do not raise CAP_SETPCAP for --caps, --drop and --inh; given again, raise it",
             Effect::Flag(|shell| {
                 shell.strict = !shell.strict;
                 Ok(())
             }),
         ),
-        Opt::new(None, "uid", "set the user", Effect::Attached(ids::uid)).takes("uid"),
-        Opt::new(None, "cap-uid", "set the user and stay permitted what is", Effect::Attached(ids::cap_uid))
-            .takes("uid"),
-        Opt::new(None, "gid", "set the group", Effect::Attached(ids::gid)).takes("gid"),
+        Opt::new(None, "uid", "set the user ID", Effect::Attached(ids::uid)).takes("uid"),
+        Opt::new(
+            None,
+            "cap-uid",
+            "set the user ID and keep the permitted set",
+            Effect::Attached(ids::cap_uid),
+        )
+        .takes("uid"),
+        Opt::new(None, "gid", "set the group ID", Effect::Attached(ids::gid)).takes("gid"),
         Opt::new(None, "groups", "set the supplementary groups", Effect::Attached(ids::groups)).takes("list"),
         Opt::new(
             None,
             "user",
-            "become this user, with all groups, and stay permitted what is",
+            "set the user ID and all groups of this user, and keep the permitted set",
             Effect::Attached(ids::user),
         )
         .takes("name"),
         Opt::new(
             None,
             "noenv",
-            "leave HOME and USER alone at --user",
+            "do not change HOME and USER with --user",
             Effect::Flag(|shell| set(&mut shell.keep_environment)),
         ),
-        Opt::new(None, "chroot", "set the root directory", Effect::Attached(act::chroot)).takes("path"),
+        Opt::new(None, "chroot", "change the root directory", Effect::Attached(act::chroot)).takes("path"),
         Opt::new(
             None,
             "forkfor",
-            "start a child that sleeps so many seconds",
+            "start a child that sleeps for this many seconds",
             Effect::Attached(start::fork_for),
         )
         .takes("seconds"),
         Opt::new(
             None,
             "killit",
-            "send the child this signal and wait for its end",
+            "send this signal to the child and wait until it ends",
             Effect::Attached(start::kill_it),
         )
         .takes("signal"),
         Opt::new(
             None,
             "shell",
-            "run this for a shell",
+            "execute this program as the shell",
             Effect::Attached(|shell: &mut Shell, path: &OsStr| {
                 shell.shell = Some(path.to_os_string());
                 Ok(())
@@ -235,12 +293,19 @@ static GRAMMAR: Grammar<Shell> = Grammar {
         Opt::new(
             None,
             "quiet",
-            "nothing; the original leaves out a check if this comes first",
+            "ignored; libcap skips a check if this option comes first",
             Effect::Flag(|_| Ok(())),
         ),
         Opt::new(None, "license", "show the license", Effect::Flag(|_| Err(license()))),
         Opt::help(),
         Opt::version(),
+    ],
+    groups: &[
+        ("print", "Show"),
+        ("has-p", "Check"),
+        ("caps", "Change"),
+        ("forkfor", "Programs"),
+        ("quiet", "Other options"),
     ],
 };
 
@@ -258,7 +323,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
     match walk(call, &mut shell) {
         Ok(status) => Ok(shell.out.finish().map(|()| status)?),
         Err(exit) => {
-            _ = shell.out.drain(); // what was asked for before
+            _ = shell.out.drain(); // print the output of the options before
             if !matches!(exit, Exit::Text(_)) {
                 start::end_child(&mut shell);
             }
@@ -291,20 +356,20 @@ pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command 
 }
 
 fn license() -> Exit {
-    Exit::Text("capsh of ctrbox: MIT or Apache-2.0, as you like\n".to_owned())
+    Exit::Text("capsh of ctrbox: MIT or Apache-2.0, at your option\n".to_owned())
 }
 
-/// An end in the original's words.
+/// A failure with a message of libcap.
 fn fail(words: impl Into<String>) -> Exit {
     Exit::Message { status: 1, text: words.into() }
 }
 
-/// The same, with the reason behind.
+/// The same, followed by the cause.
 fn failed(what: &str, errno: nix::errno::Errno) -> Exit {
     fail(format!("{what}: {}", crate::errno::strerror(errno as i32)))
 }
 
-/// A number as strtoul(3) reads it, in the room that it has. Theirs is cut to 32 bits: 4294967296 is root.
+/// A number as strtoul(3) reads it, but at most 32 bits. libcap truncates it: 4294967296 becomes 0, which is root.
 fn integer(option: &str, word: &OsStr) -> Result<u32, Exit> {
     let number = word.to_str().and_then(crate::isolation::capabilities::integer);
     match number.map(u32::try_from) {

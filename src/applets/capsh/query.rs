@@ -1,4 +1,4 @@
-//! What capsh says: of itself, of capabilities, and whether something is so.
+//! The options that show and test capabilities.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use anyhow::Context;
 use nix::errno::Errno;
 use nix::unistd::{getgroups, getresgid, getresuid};
 
-use super::sets::in_lines;
+use super::sets::first_lines;
 use super::{Shell, fail, failed, inspect, integer};
 use crate::exit::Exit;
 use crate::isolation::capabilities::mode::Mode;
@@ -18,7 +18,7 @@ use crate::proc::Mask;
 use crate::proc::{Users, name_of};
 use crate::text;
 
-/// The sets of this process. By system calls: in a new root there may be no /proc.
+/// The sets of this process. They are read by system calls: after `--chroot` there may be no /proc.
 struct Own {
     flags: Flags,
     bounding: Mask,
@@ -54,7 +54,7 @@ pub(super) fn print(shell: &mut Shell, target: Option<&OsStr>) -> Result<(), Exi
     let own = Own::read(shell.last)?;
     let bits = own::securebits().context("cannot read the securebits")?;
     let limited = own::no_new_privs().context("cannot read no_new_privs")?;
-    let mut text = in_lines(own.flags, own.bounding, own.ambient, own.iab(), shell.last);
+    let mut text = first_lines(own.flags, own.bounding, own.ambient, own.iab(), shell.last);
     _ = writeln!(text, "Securebits: {} (no-new-privs={})", in_three_bases(bits), u8::from(limited));
     for (bit, name) in securebits::NAMES {
         let on = if bits >> bit & 1 == 1 { "yes" } else { "no" };
@@ -68,7 +68,7 @@ pub(super) fn print(shell: &mut Shell, target: Option<&OsStr>) -> Result<(), Exi
     Ok(())
 }
 
-/// `057/0x2f/6'b101111`, as the original and people who design chips write it.
+/// `057/0x2f/6'b101111`: octal, hexadecimal, and binary in Verilog's form, as libcap prints it.
 fn in_three_bases(bits: u32) -> String {
     let width = (32 - bits.leading_zeros()).max(1);
     format!("0{bits:o}/0x{bits:x}/{width}'b{bits:b}")
@@ -87,7 +87,7 @@ fn identity() -> Result<String, Exit> {
     };
     let groups = getgroups().context("cannot read the groups")?;
     let groups: Vec<String> = groups.iter().map(|gid| group(gid.as_raw())).collect();
-    // Calls that can say that they failed, as getuid(2) cannot: a filter may make it so.
+    // getuid(2) cannot report an error, but a seccomp filter may make it fail.
     let uids = getresuid().context("cannot read the user ids")?;
     let gid = getresgid().context("cannot read the group ids")?.real;
     let (uid, euid) = (user(uids.real.as_raw()), user(uids.effective.as_raw()));
@@ -166,22 +166,22 @@ pub(super) fn suggest(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
-// --- tests: silent when it is so --------------------------------------------------------------------------
+// --- tests: they print nothing on success --------------------------------------------------------------------------
 
-/// All of the list must be so; the original looks at the first name and says yes to the others.
-fn each(word: &OsStr, why_not: impl Fn(u8) -> Result<Option<&'static str>, Exit>) -> Result<(), Exit> {
+/// Requires every name of the list. libcap tests only the first name and accepts the others.
+fn each(word: &OsStr, test: impl Fn(u8) -> Result<Option<&'static str>, Exit>) -> Result<(), Exit> {
     for name in text::shown(word).split(',') {
         let number = number(name).ok_or_else(|| fail(format!("cap[{name}] not recognized by library")))?;
-        if let Some(why) = why_not(number)? {
+        if let Some(why) = test(number)? {
             return Err(fail(format!("cap[{name}] {why}")));
         }
     }
     Ok(())
 }
 
-fn in_flags(word: &OsStr, of: fn(&Flags) -> Mask, why: &'static str) -> Result<(), Exit> {
+fn in_flags(word: &OsStr, set: fn(&Flags) -> Mask, why: &'static str) -> Result<(), Exit> {
     let flags = own::flags().context("failed to get process capabilities")?;
-    each(word, |number| Ok((of(&flags) >> number & 1 == 0).then_some(why)))
+    each(word, |number| Ok((set(&flags) >> number & 1 == 0).then_some(why)))
 }
 
 pub(super) fn has_permitted(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
@@ -200,7 +200,7 @@ pub(super) fn has_ambient(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     })
 }
 
-/// What the kernel does not know is in no set of it; theirs says it is.
+/// A capability that the kernel does not know is in no set. libcap reports that it is in the bounding set.
 pub(super) fn has_bound(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     each(word, |number| match own::bound(number) {
         Ok(answer) => Ok((answer != Some(true)).then_some("not in bounding vector")),
@@ -259,7 +259,7 @@ pub(super) fn in_mode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     Err(silent())
 }
 
-/// It has been said on stdout.
+/// A failure that was reported on standard output.
 pub(super) fn silent() -> Exit {
     Exit::Message { status: 1, text: String::new() }
 }
@@ -277,10 +277,10 @@ mod tests {
     }
 
     #[test]
-    fn explanations_stand_under_their_name() {
+    fn an_explanation_follows_the_name() {
         let text = explanation(0);
         assert!(
-            text.starts_with("cap_chown (0) [/proc/self/status:CapXXX: 0x0000000000000001]\n\n    G"),
+            text.starts_with("cap_chown (0) [/proc/self/status:CapXXX: 0x0000000000000001]\n\n    C"),
             "{text}"
         );
         assert_eq!(explanation(63), "<unsupported> (63) [/proc/self/status:CapXXX: 0x8000000000000000]\n");

@@ -1,4 +1,4 @@
-//! Programs and children that capsh starts.
+//! The programs and children that capsh starts.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -16,10 +16,10 @@ use crate::sys::{self, Ended};
 use crate::text;
 
 const SHELL: &str = "/bin/bash";
-/// Where that is missing.
+/// Used if bash is missing.
 const PLAIN_SHELL: &str = "/bin/sh";
 
-/// Replaces us by the shell; comes back only to say why not.
+/// Executes the shell. Returns only on failure.
 pub(super) fn shell(shell: &mut Shell, arguments: &[OsString]) -> Exit {
     if let Err(error) = shell.out.drain() {
         return error.into();
@@ -35,8 +35,8 @@ pub(super) fn shell(shell: &mut Shell, arguments: &[OsString]) -> Exit {
     failed(&format!("execve '{}' failed", text::shown(&path)), errno)
 }
 
-/// Replaces us by capsh. In the root that we came from it is this very file; in another it is the one that our
-/// name leads to there.
+/// Executes capsh again: this very file, or after `--chroot` the file that the name of this process leads to in the new
+/// root.
 pub(super) fn again(shell: &mut Shell, call: &Call, arguments: &[OsString]) -> Exit {
     if let Err(error) = shell.out.drain() {
         return error.into();
@@ -47,7 +47,7 @@ pub(super) fn again(shell: &mut Shell, call: &Call, arguments: &[OsString]) -> E
         if let Ok(path) = std::fs::read_link("/proc/self/exe") {
             execute(path.as_os_str(), &argv, &environment(shell));
         }
-        execute(OsStr::new("/proc/self/exe"), &argv, &environment(shell)); // its file may be gone
+        execute(OsStr::new("/proc/self/exe"), &argv, &environment(shell)); // the file may have been removed
     }
     let entries = environment(shell).into_iter().map(|entry| OsString::from_vec(entry.into_bytes()));
     match exec::exec(&argv, Some(entries.collect())) {
@@ -56,14 +56,14 @@ pub(super) fn again(shell: &mut Shell, call: &Call, arguments: &[OsString]) -> E
     }
 }
 
-/// In a child, and ends as that does.
+/// Runs `work` in a child and returns the child's status.
 pub(super) fn child(shell: &mut Shell, work: impl FnOnce(&mut Shell) -> Exit) -> Outcome {
     shell.out.drain()?;
     exec::reset_sigchld()?;
     let child = match sys::fork().map_err(|errno| failed("child failed to start", errno))? {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
-            shell.child = None; // the parent's
+            shell.child = None; // it is a child of the parent
             return Err(work(shell));
         }
     };
@@ -85,7 +85,7 @@ fn execute(path: &OsStr, argv: &[OsString], environment: &[CString]) -> Errno {
     }
 }
 
-/// Ours, with HOME and USER of `--user` where there are such.
+/// The environment of this process. `--user` changes HOME and USER if they are set.
 fn environment(shell: &Shell) -> Vec<CString> {
     let mut environment = sys::environment();
     let Some((home, user)) = &shell.home_and_user else { return environment };
@@ -130,18 +130,18 @@ pub(super) fn kill_it(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     sys::kill(child, number).map_err(|errno| failed("Unable to kill child process", errno))?;
     let ended = sys::wait(child, 0).map_err(|errno| failed("failed to wait", errno))?;
     shell.child = None;
-    let by = match ended {
+    let got = match ended {
         Ended::Killed(signal) => signal,
         _ => 0,
     };
-    if by == number {
+    if got == number {
         Ok(())
     } else {
-        Err(fail(format!("child terminated with odd signal ({number} != {by})")))
+        Err(fail(format!("child terminated with odd signal ({number} != {got})")))
     }
 }
 
-/// After a failure nothing of ours stays, as far as we may still end it.
+/// Kills the child of `--forkfor` after a failure, if this process still may.
 pub(super) fn end_child(shell: &mut Shell) {
     if let Some(child) = shell.child.take() {
         _ = kill(child, Signal::SIGKILL);

@@ -1,5 +1,5 @@
-//! What cgexec does: groups are made and limited, then the program starts in them; then, if we did not become
-//! it, we wait, report, and undo.
+//! Creates and limits the groups and starts the program in them. If cgexec does not become the program, it then
+//! waits for the program, reports, and removes what it created.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -25,9 +25,9 @@ use crate::sys::{self, Ended};
 use crate::text;
 
 const FORWARD: &[Signal] = &[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
-/// As timeout(1) has it.
+/// The status of timeout(1).
 const TIMED_OUT: u8 = 124;
-/// Between being asked to end and being killed.
+/// The time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) fn act(name: &'static str, request: &Request, program: &[OsString]) -> Outcome {
@@ -40,30 +40,30 @@ pub(super) fn act(name: &'static str, request: &Request, program: &[OsString]) -
     }
     let plan = plan(&proc, request, program)?;
     if !plan.steps.is_empty() {
-        let mut care = CleanupGuard::start(false)?;
-        carry_out(&plan, &mut care).or_else(|error| {
-            care.rollback()?;
+        let mut cleanup = CleanupGuard::start(false)?;
+        create(&plan, &mut cleanup).or_else(|error| {
+            cleanup.rollback()?;
             Err(error)
         })?;
-        care.disarm();
+        cleanup.disarm();
     }
     Err(become_program(&proc, request, &plan.groups, program))
 }
 
-/// Comes back only with the reason why not.
+/// Executes the program. Returns only on failure.
 fn become_program(proc: &ProcRoot, request: &Request, groups: &[Group], program: &[OsString]) -> Exit {
-    match settle(proc, request, groups) {
+    match join_groups(proc, request, groups) {
         Ok(()) => exec::exec(program, None),
         Err(error) => error.into(),
     }
 }
 
-/// Joins the groups, all of which are known to be there before the first is joined.
-fn settle(proc: &ProcRoot, request: &Request, groups: &[Group]) -> Result<()> {
+/// Joins the groups. Opens all of them before it joins the first, so that a missing group changes nothing.
+fn join_groups(proc: &ProcRoot, request: &Request, groups: &[Group]) -> Result<()> {
     daemon::leave_alone(request.sticky)?;
-    let entrances = groups.iter().map(cgroup::open).collect::<Result<Vec<OwnedFd>>>()?;
-    for (group, entrance) in groups.iter().zip(&entrances) {
-        cgroup::enter(group, entrance)?;
+    let files = groups.iter().map(cgroup::open).collect::<Result<Vec<OwnedFd>>>()?;
+    for (group, file) in groups.iter().zip(&files) {
+        cgroup::enter(group, file)?;
     }
     if request.replace_idle {
         daemon::replace_idle(proc, groups)?;
@@ -73,11 +73,11 @@ fn settle(proc: &ProcRoot, request: &Request, groups: &[Group]) -> Result<()> {
 
 fn wait_for(name: &'static str, proc: &ProcRoot, request: &Request, program: &[OsString]) -> Outcome {
     exec::reset_sigchld()?;
-    let guardian = ChildSupervisor::new(None, FORWARD)?;
-    // From here on no signal ends us before what we make has been undone.
-    let mask = guardian.block()?;
-    let mut care = CleanupGuard::start(request.kill)?;
-    let begun = establish(proc, request, program, &mut care).and_then(|plan| {
+    let supervisor = ChildSupervisor::new(None, FORWARD)?;
+    // From here on no signal ends this process before it has removed what it creates.
+    let mask = supervisor.block()?;
+    let mut cleanup = CleanupGuard::start(request.kill)?;
+    let begun = plan_and_create(proc, request, program, &mut cleanup).and_then(|plan| {
         let watch = request.report.map(|_| Watch::start(&plan.groups, request.makes()));
         let started = start(proc, request, &plan.groups, program, &mask)?;
         Ok((plan, watch, started))
@@ -86,50 +86,50 @@ fn wait_for(name: &'static str, proc: &ProcRoot, request: &Request, program: &[O
         Ok((plan, watch, Started::Parent(child, failure))) => (plan, watch, child, failure),
         Ok((_, _, Started::Failed(exit))) => return Err(exit),
         Err(error) => {
-            clean_up(name, care);
+            clean_up(name, cleanup);
             return Err(error.into());
         }
     };
     let deadline = request.timeout.map(|limit| Instant::now() + limit);
-    let ended = guardian.wait(child, deadline).and_then(|ended| match ended {
+    let ended = supervisor.wait(child, deadline).and_then(|ended| match ended {
         Some(ended) => Ok((ended, false)),
-        None => time_is_up(&guardian, child, &care).map(|ended| (ended, true)),
+        None => time_is_up(&supervisor, child, &cleanup).map(|ended| (ended, true)),
     });
     if request.kill {
-        care.kill();
+        cleanup.kill();
     }
     let report = watch.map(|watch| watch.finish(&plan.groups));
     if request.keep && ended.is_ok() && !failure.is_some_and(|failure| failed(&failure)) {
-        keep(name, &plan, care);
+        keep(name, &plan, cleanup);
     } else {
-        clean_up(name, care);
+        clean_up(name, cleanup);
     }
     let (ended, timed_out) = ended?;
     if let (Some(report), Some(form)) = (report, request.report) {
-        tell(request, &report.ended(program, ended), form)?;
+        write_report(request, &report.ended(program, ended), form)?;
     }
     match (timed_out, request.timeout) {
         (true, Some(limit)) => {
-            let error = anyhow!("it was ended after {} s, as --timeout has it", limit.as_secs_f64());
+            let error = anyhow!("the program was ended after {} s (--timeout)", limit.as_secs_f64());
             Err(Exit::failed(TIMED_OUT, error))
         }
         _ => exec::as_child(ended),
     }
 }
 
-/// Groups that another run removes at the same moment are made anew.
-fn establish(
+/// Creates the groups. Tries again if another run removes one of them at the same time.
+fn plan_and_create(
     proc: &ProcRoot,
     request: &Request,
     program: &[OsString],
-    care: &mut CleanupGuard,
+    cleanup: &mut CleanupGuard,
 ) -> Result<Plan> {
     let mut tries = 0;
     loop {
-        let outcome = plan(proc, request, program).and_then(|plan| carry_out(&plan, care).map(|()| plan));
+        let outcome = plan(proc, request, program).and_then(|plan| create(&plan, cleanup).map(|()| plan));
         match outcome {
-            Err(error) if request.makes() && tries < vanished(&error) => {
-                care.rollback()?;
+            Err(error) if request.makes() && tries < tries_after(&error) => {
+                cleanup.rollback()?;
                 tries += 1;
                 _ = sys::sleep(Duration::from_millis(1));
             }
@@ -138,9 +138,9 @@ fn establish(
     }
 }
 
-/// Did a directory go between two of our steps, or come? How often that is worth another try: a file that is not
-/// there may be one that this kernel does not have.
-fn vanished(error: &Error) -> u32 {
+/// The number of tries after an error that a concurrent run can cause by creating or removing a directory. For
+/// ENOENT it is lower: the kernel may not have the file at all.
+fn tries_after(error: &Error) -> u32 {
     let refused = error.chain().find_map(|cause| cause.downcast_ref::<Refused>());
     match refused.map(|refused| refused.errno) {
         Some(Errno::ENODEV | Errno::EEXIST) => 100,
@@ -149,21 +149,21 @@ fn vanished(error: &Error) -> u32 {
     }
 }
 
-fn carry_out(plan: &Plan, care: &mut CleanupGuard) -> Result<()> {
+fn create(plan: &Plan, cleanup: &mut CleanupGuard) -> Result<()> {
     for group in plan.groups.iter().filter(|_| !plan.stays) {
-        care.hold_above(group);
+        cleanup.hold_above(group);
     }
-    plan.steps.iter().try_for_each(|step| cgroup::make(step, care))
+    plan.steps.iter().try_for_each(|step| cgroup::make(step, cleanup))
 }
 
 enum Started {
-    /// What can be read, once it has ended, says that it did not become the program.
+    /// The child writes a byte to the pipe if it cannot execute the program.
     Parent(Pid, Option<OwnedFd>),
-    /// In the child, which could not become the program.
+    /// Returned in the child, which could not execute the program.
     Failed(Exit),
 }
 
-/// Of v2 the child begins its life inside, if the kernel can do that.
+/// Starts the child: directly inside the v2 group, if the kernel supports it.
 fn start(
     proc: &ProcRoot,
     request: &Request,
@@ -174,13 +174,13 @@ fn start(
     let pipe = request.keep.then(|| pipe2(OFlag::O_CLOEXEC)).transpose().context("pipe failed")?;
     let (failure, fails) = pipe.unzip();
     let v2 = groups.iter().find(|group| group.v2);
-    let inside = v2.and_then(|group| cgroup::fork_into(group).transpose()).transpose()?;
-    let begun_inside = inside.is_some();
-    match inside.map_or_else(|| sys::fork().context("fork failed"), Ok)? {
+    let forked = v2.and_then(|group| cgroup::fork_into(group).transpose()).transpose()?;
+    let born_inside = forked.is_some();
+    match forked.map_or_else(|| sys::fork().context("fork failed"), Ok)? {
         ForkResult::Parent { child } => Ok(Started::Parent(child, failure)),
         ForkResult::Child => {
             let rest: Vec<Group> =
-                groups.iter().filter(|group| !(group.v2 && begun_inside)).cloned().collect();
+                groups.iter().filter(|group| !(group.v2 && born_inside)).cloned().collect();
             let unmasked = mask.thread_set_mask().context("sigprocmask failed");
             let exit = match unmasked {
                 Ok(()) => become_program(proc, request, &rest, program),
@@ -194,14 +194,14 @@ fn start(
     }
 }
 
-/// Asks all that runs in groups of ours to end, then makes them.
-fn time_is_up(guardian: &ChildSupervisor, child: Pid, care: &CleanupGuard) -> Result<Ended> {
-    if !care.ask() {
+/// Sends SIGTERM to all processes in the groups that cgexec created, and SIGKILL after the grace period.
+fn time_is_up(supervisor: &ChildSupervisor, child: Pid, cleanup: &CleanupGuard) -> Result<Ended> {
+    if !cleanup.terminate() {
         _ = kill(child, Signal::SIGTERM);
     }
     let deadline = Instant::now() + GRACE;
-    let ended = guardian.wait(child, Some(deadline))?;
-    care.kill_at(deadline);
+    let ended = supervisor.wait(child, Some(deadline))?;
+    cleanup.kill_at(deadline);
     if let Some(ended) = ended {
         return Ok(ended);
     }
@@ -213,27 +213,27 @@ fn failed(failure: &OwnedFd) -> bool {
     nix::unistd::read(failure, &mut [0]) == Ok(1)
 }
 
-fn keep(name: &str, plan: &Plan, care: CleanupGuard) {
+fn keep(name: &str, plan: &Plan, cleanup: CleanupGuard) {
     let kept: Vec<String> = plan.groups.iter().map(|group| shown(&group.directory())).collect();
     warn(name, &format!("kept: {}", kept.join(" ")));
-    care.disarm();
+    cleanup.disarm();
 }
 
-fn clean_up(name: &str, care: CleanupGuard) {
-    match care.end() {
+fn clean_up(name: &str, cleanup: CleanupGuard) {
+    match cleanup.end() {
         Ok(None) => {}
         Ok(Some(group)) => {
             let group = shown(&group);
             warn(
                 name,
-                &format!("something still runs in {group}, which is removed when that ends (--kill ends it)"),
+                &format!("processes still run in {group}; it is removed when they end (--kill kills them)"),
             );
         }
         Err(error) => warn(name, &crate::errno::chain(&error)),
     }
 }
 
-fn tell(request: &Request, report: &Report<'_>, form: super::report::Form) -> Result<()> {
+fn write_report(request: &Request, report: &Report<'_>, form: super::report::Form) -> Result<()> {
     let text = report.render(form)?;
     match &request.report_file {
         Some(file) => std::fs::write(file, text)
@@ -245,13 +245,13 @@ fn tell(request: &Request, report: &Report<'_>, form: super::report::Form) -> Re
     }
 }
 
-/// Controllers put on or off for the groups below one.
+/// The shell command that enables (`+`) or disables (`-`) controllers for the child groups of a directory.
 fn switched<T: std::fmt::Display>(sign: char, directory: &Path, names: &[T]) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("{sign}{name}")).collect();
     format!("echo {} >{}", names.join(" "), shown(&directory.join("cgroup.subtree_control")))
 }
 
-/// Line by line what would be done, in the words of a shell.
+/// Prints the steps as shell commands, for `--dry-run`.
 fn show(plan: &Plan, request: &Request, program: &[OsString]) -> Outcome {
     let mut out = Out::stdout();
     for step in &plan.steps {

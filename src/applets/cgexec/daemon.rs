@@ -1,4 +1,5 @@
-//! What libcgroup has besides groups: the daemon that moves processes by rules, and the process that keeps a scope.
+//! The processes of libcgroup: the daemon that moves processes by rules, and the idle process that keeps a scope
+//! alive.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,13 +15,14 @@ use crate::proc::ProcRoot;
 
 const SOCKET: &str = "/var/run/cgred.socket";
 const ANSWER: &[u8] = b"SUCCESS_STORE_PID";
-/// Written by `cgcreate -S`: the group that all paths begin at.
+/// Written by `cgcreate -S`: the group to which all paths are relative.
 const DEFAULT_GROUP: &str = "/var/run/libcgroup/systemd";
 const IDLE: &[u8] = b"libcgroup_systemd_idle_thread";
-/// A daemon that hangs shall not hang us.
+/// A daemon that hangs must not block cgexec.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Tells cgrulesengd to leave this process where it is, and if `sticky` its children too. Most hosts have none.
+/// Tells cgrulesengd to leave this process where it is, and with `sticky` its children too. Most hosts do not run the
+/// daemon.
 pub(super) fn leave_alone(sticky: bool) -> Result<()> {
     let Ok(mut socket) = UnixStream::connect(SOCKET) else { return Ok(()) };
     let failed = || format!("cannot register with cgrulesengd at {SOCKET}");
@@ -30,19 +32,19 @@ pub(super) fn leave_alone(sticky: bool) -> Result<()> {
     let mut answer = [0; ANSWER.len()];
     socket.read_exact(&mut answer).with_context(failed)?;
     if answer != *ANSWER {
-        bail!("{}: it refused", failed());
+        bail!("{}: the daemon refused", failed());
     }
     Ok(())
 }
 
-/// `SLICE/SCOPE`, when one was made the default.
+/// `SLICE/SCOPE`, if libcgroup has a default group.
 #[must_use]
 pub(super) fn default_group() -> Option<PathBuf> {
     let text = std::fs::read_to_string(DEFAULT_GROUP).ok()?;
     tidy(text.trim_end().as_ref()).ok().filter(|path| path.components().count() == 2)
 }
 
-/// Ends the process that kept the scope alive until there was something to run in it.
+/// Ends the idle process that kept the scope alive until a program runs in it.
 pub(super) fn replace_idle(proc: &ProcRoot, groups: &[Group]) -> Result<()> {
     let mut idle = Vec::new();
     for group in groups {
@@ -57,7 +59,9 @@ pub(super) fn replace_idle(proc: &ProcRoot, groups: &[Group]) -> Result<()> {
     }
     match idle[..] {
         [pid] => kill(pid, Signal::SIGTERM).with_context(|| format!("cannot end the idle process {pid}")),
-        [] => bail!("no libcgroup_systemd_idle_thread runs in the groups: -r is for a scope of cgcreate -c"),
+        [] => {
+            bail!("no libcgroup_systemd_idle_thread runs in the groups: -r needs a scope made by cgcreate -c")
+        }
         _ => bail!("several libcgroup_systemd_idle_thread run in the groups"),
     }
 }

@@ -1,77 +1,77 @@
-//! `cgexec` runs a program in control groups. It is the `cgexec` of libcgroup, with the work that is done around
-//! it by hand: to make the group, to set its limits, to say what was used, to end what is left, and to remove it.
+//! `cgexec` runs a program in control groups. It is compatible with the cgexec of libcgroup, and can also create a
+//! group, set its limits, report what the program used, kill the remaining processes and remove the group.
 //!
-//! `-g` names groups that exist, as often as is needed. CONTROLLERS is a list with commas, `*` for all that are
-//! mounted, `name=systemd` for a hierarchy that has no controller, or nothing for the v2 group whatever its
-//! controllers. PATH begins at the mount point of the hierarchy. Controllers of v1 and v2 may be mixed. The
-//! program takes our place then: same PID, terminal and signals.
+//! `-g` names groups that exist, and may be given several times. CONTROLLERS is a list separated by commas, `*` for
+//! all mounted controllers, `name=systemd` for a hierarchy without controllers, or empty for the v2 group without
+//! regard to its controllers. PATH is relative to the mount point of the hierarchy. Controllers of v1 and v2 may be
+//! mixed. cgexec then executes the program in its own place: the PID, the terminal and the signals stay the same.
 //!
-//! With neither `-g`, `--like` nor an option that asks for a group of the program's own, the groups are those that
-//! the first fitting rule of /etc/cgrules.conf and /etc/cgrules.d/* gives, see cgrules.conf(5). When no rule fits,
-//! the program runs where we are; when there is no file of rules, cgexec fails. A group whose name comes from a template (`%u` and such) is made if it is
-//! missing; /etc/cgconfig.conf is not read for it.
+//! Without `-g`, `--like` and any option that needs a new group, the groups come from the first matching rule in
+//! /etc/cgrules.conf and /etc/cgrules.d/*, see cgrules.conf(5). If no rule matches, the program runs in the groups of
+//! the caller. If there is no rules file, cgexec fails. A group whose name comes from a template (such as `%u`) is
+//! created if it is missing; cgexec does not read /etc/cgconfig.conf for it.
 //!
-//! TARGET of `--like` is a PID or a container, as nsenter(1) takes it. The control groups of a container that
-//! ctr-ps(1) shows with a question mark are joined only if the question mark is part of TARGET
-//! (`--like 'docker:0123456789ab?'`, with quotes): no state file confirms it, and any user can make one like that.
-//! Otherwise cgexec exits with status 125. When a container belongs to a user who is neither the caller nor root,
-//! a line on standard error says to whom.
+//! TARGET of `--like` is a PID or a container, as nsenter(1) takes it. If ctr-ps(1) shows a container with a question
+//! mark, no state file confirms it, and any user can make one like it. cgexec joins the control groups of such a
+//! container only if TARGET includes the question mark (`--like 'docker:0123456789ab?'`, in quotes); otherwise cgexec
+//! exits with status 125. If a container belongs to a user who is neither the caller nor root, a line on standard
+//! error names the owner.
 //!
-//! # A group of its own
+//! # New groups
 //!
-//! `--create` makes the groups that are missing, those above them too, turns on their controllers on the way and,
-//! of v1, gives a new cpuset what its parent has. Without `-g` the group is a fresh one, `ctrbox/PID` below the
-//! one we are in or, of v2, the nearest above that may have groups below it; a limit, `--report` and `--kill` ask
-//! for that by themselves, `--timeout` does not. On v2 the program starts inside the group, where the kernel can do that.
+//! `--create` creates the groups that are missing and their missing parents, and enables their controllers on the
+//! way. A new v1 cpuset gets the values of its parent. Without `-g`, cgexec creates a new group `ctrbox/PID` below the
+//! caller's group, or, on v2, below the nearest ancestor that may have child groups. A limit, `--report` and `--kill`
+//! imply this; `--timeout` does not. On v2 the program starts inside the group, if the kernel supports it.
 //!
-//! cgexec then waits, passes on SIGTERM, SIGINT and SIGHUP, and ends as the program does. What was made is removed
-//! at the end, controllers that were turned on are turned off, unless somebody else needs them by now. Something
-//! of the program's may still run in the group: that is left alone, and the group is removed when it has ended, by
-//! a process that stays behind for it; or with `--kill` it is ended too. The same is done when cgexec is killed.
-//! A group that was there before is never removed, but limits that were asked for are set in it, and stay.
+//! cgexec then waits, forwards SIGTERM, SIGINT and SIGHUP, and exits as the program does. At the end it removes the
+//! groups that it created, and disables the controllers that it enabled, unless they are in use by then. If
+//! processes still run in a group, cgexec leaves them alone, and a background process removes the group when they
+//! have ended. With `--kill`, cgexec kills them instead. The same happens if cgexec itself is killed. cgexec never
+//! removes a group that existed before; limits that it sets there stay.
 //!
 //! # Limits
 //!
-//! They are the same on v1 and v2. SIZE is in bytes or has a unit: `512M`, `1.5G`; K is 1024. `max` is no limit.
-//! `--set` takes every other control file by its name on v2, or what v1 alone has. A limit that v1 has in another
-//! form is translated (memory.max, memory.swap.max, cpu.max, cpu.weight, cpuset, pids.max, io.max, hugetlb), one
-//! that it does not have is an error, and nothing is run. On v1 swap is limited together with memory, so that
-//! `--swap` needs `--memory`.
+//! The limit options are the same on v1 and v2. SIZE is in bytes or has a unit: `512M`, `1.5G`; K is 1024. `max`
+//! means no limit. `--set` writes to any other control file, by its v2 name or, if only v1 has it, by its v1 name. On
+//! v1, cgexec translates a limit that has another form there (memory.max, memory.swap.max, cpu.max, cpu.weight,
+//! cpuset, pids.max, io.max, hugetlb). If v1 has no such limit, cgexec fails and does not run the program. v1 limits
+//! swap only together with memory, so `--swap` needs `--memory` there.
 //!
 //! # Report
 //!
-//! `--report` writes to the standard error, when the program has ended, what its groups used: time, the peaks of
-//! memory and processes, how often its processors were taken away, who was killed for want of memory and the
-//! limit of which group that was, and how long it stood still for lack of processors, memory or devices. What the
-//! kernel or the groups do not measure is `not measured`, and `null` in JSON; a peak of a group that was there
-//! before is not measured either.
+//! When the program has ended, `--report` writes to standard error what its groups used: CPU time, the peaks of
+//! memory and processes, how often the CPU limit throttled it, the OOM kills and the group whose limit caused them,
+//! and how long it stalled for CPU, memory or I/O. A value that the kernel or the groups do not measure is
+//! `not measured`, and `null` in JSON. The peaks of a group that existed before are not measured.
 //!
 //! # Exit status
 //!
-//! That of the program; when a signal killed a program that we waited for, cgexec dies of the same signal. 124 if
-//! `--timeout` ended it, 127 if it is not found, 126 if it cannot be executed, 125 if cgexec fails.
+//! The status of the program. If cgexec waits for the program and a signal kills it, cgexec dies of the same signal.
+//! 124 if `--timeout` ended the program, 127 if the program is not found, 126 if it cannot be executed, 125 if cgexec
+//! fails.
 //!
 //! # Examples
 //!
-//! In groups that exist:
+//! Run a program in groups that exist:
 //!
 //! ```text
 //! cgexec -g cpu,memory:web -g pids:small make
 //! ```
 //!
-//! With limits, and what it used at the end:
+//! Run a program with limits, and report what it used:
 //!
 //! ```text
 //! cgexec -m 512M --cpus 1.5 --pids 100 --report make -j8
 //! ```
 //!
-//! Nothing of it stays, whatever it starts:
+//! Run tests, and leave no process behind:
 //!
 //! ```text
 //! cgexec --kill --timeout 10m ./run-tests
 //! ```
 //!
-//! A shell that counts as the container `web` does:
+//! Run a shell in the control groups of the container `web`:
 //!
 //! ```text
 //! cgexec --like web sh
@@ -127,8 +127,13 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Required(spec),
         )
         .takes("controllers:path"),
-        Opt::new(None, "like", "run in all groups of this process or container", Effect::Required(like))
-            .takes("target"),
+        Opt::new(
+            None,
+            "like",
+            "run in the control groups of this process or container",
+            Effect::Required(like),
+        )
+        .takes("target"),
         Opt::new(
             Some('s'),
             "sticky",
@@ -144,40 +149,50 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('r'),
             "replace-idle",
-            "end the process by which libcgroup keeps a systemd scope",
+            "end the idle process that keeps a systemd scope of libcgroup alive",
             Effect::Flag(|r| set(&mut r.replace_idle)),
         ),
         Opt::new(
             None,
             "create",
-            "make the groups, and remove them in the end",
+            "create the missing groups, and remove them at the end",
             Effect::Flag(|r| set(&mut r.create)),
         ),
-        Opt::new(None, "keep", "leave the groups that were made", Effect::Flag(|r| set(&mut r.keep))),
+        Opt::new(
+            None,
+            "keep",
+            "do not remove the groups that were created",
+            Effect::Flag(|r| set(&mut r.keep)),
+        ),
         Opt::new(
             None,
             "kill",
-            "end all that is left in the groups when the program has ended",
+            "kill the processes that remain in the groups when the program has ended",
             Effect::Flag(|r| set(&mut r.kill)),
         ),
-        Opt::new(None, "timeout", "end it after this time (10, 1.5s, 5m, 2h, 1d)", Effect::Required(timeout))
-            .takes("duration"),
+        Opt::new(
+            None,
+            "timeout",
+            "end the program after this time (10, 1.5s, 5m, 2h, 1d)",
+            Effect::Required(timeout),
+        )
+        .takes("duration"),
         limit(Some('m'), "memory", "limit memory", "size", |r, v| r.limit(limits::memory(v)?)),
-        limit(None, "memory-high", "slow down above so much memory (v2)", "size", |r, v| {
+        limit(None, "memory-high", "throttle above this much memory (v2)", "size", |r, v| {
             r.limit(limits::memory_high(v)?)
         }),
         limit(None, "swap", "limit swap", "size", |r, v| r.limit(limits::swap_max(v)?)),
-        limit(None, "cpus", "limit time to that of so many processors", "number", |r, v| {
+        limit(None, "cpus", "limit CPU time to this many processors", "number", |r, v| {
             r.limit(limits::cpus(v)?)
         }),
         limit(
             None,
             "cpu-weight",
-            "share of contended processors (1 to 10000, 100 is usual)",
+            "share of CPU time under contention (1 to 10000, default 100)",
             "weight",
             |r, v| r.limit(limits::cpu_weight(v)?),
         ),
-        limit(None, "cpuset", "run on these processors only", "list", |r, v| r.limit(limits::cpuset(v)?)),
+        limit(None, "cpuset", "run only on these processors", "list", |r, v| r.limit(limits::cpuset(v)?)),
         limit(None, "pids", "limit the number of processes and threads", "number", |r, v| {
             r.limit(limits::pids(v)?)
         }),
@@ -191,19 +206,31 @@ static GRAMMAR: Grammar<Request> = Grammar {
         limit(None, "hugetlb", "limit huge pages, as SIZE or PAGESIZE:SIZE", "size", |r, v| {
             r.limit(limits::hugetlb(v)?)
         }),
-        limit(None, "set", "write to a control file", "file=value", |r, v| r.limit(limits::raw(v)?)),
-        Opt::new(None, "report", "say in the end what was used, as text or json", Effect::Optional(report))
-            .takes("form"),
+        limit(None, "set", "write a value to a control file", "file=value", |r, v| r.limit(limits::raw(v)?)),
+        Opt::new(
+            None,
+            "report",
+            "report at the end what the program used, as text or json",
+            Effect::Optional(report),
+        )
+        .takes("form"),
         Opt::new(None, "report-file", "write the report to this file", Effect::Required(report_file))
             .takes("file"),
         Opt::new(
             Some('n'),
             "dry-run",
-            "only show what would be made, written and run",
+            "only show what would be created, written and run",
             Effect::Flag(|r| set(&mut r.dry_run)),
         ),
         Opt::help(),
         Opt::version(),
+    ],
+    groups: &[
+        ("group", "Groups"),
+        ("create", "Life of the groups and the program"),
+        ("memory", "Limits"),
+        ("report", "Report"),
+        ("dry-run", "Other options"),
     ],
 };
 
@@ -211,7 +238,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let program = GRAMMAR.parse(call, &mut request)?;
     if program.is_empty() {
-        return Err(Exit::Usage(format!("{}: no program is named", text::shown(&call.argv0))));
+        return Err(Exit::Usage(format!("{}: no program given", text::shown(&call.argv0))));
     }
     request.check()?;
     act::act(call.name, &request, &program)
@@ -235,7 +262,7 @@ const fn limit(
 }
 
 impl Request {
-    /// The last one of a file counts; of io.max there is one a device.
+    /// The last setting of a file wins. io.max takes one setting for each device.
     fn limit(&mut self, setting: Setting) -> Result<(), Exit> {
         let same = |old: &Setting| old.file == setting.file && setting.file != "io.max";
         self.limits.retain(|old| !same(old));
@@ -243,17 +270,17 @@ impl Request {
         Ok(())
     }
 
-    /// Is a group of the program's own asked for, when none is named?
+    /// Does an option need a new group, if no group is given?
     fn own_group(&self) -> bool {
         self.create || self.keep || self.kill || self.report.is_some() || !self.limits.is_empty()
     }
 
-    /// Are groups to be made?
+    /// Does cgexec create groups?
     fn makes(&self) -> bool {
         self.create || (self.specs.is_empty() && self.like.is_none() && self.own_group())
     }
 
-    /// Do we wait for the program, or become it?
+    /// Does cgexec wait for the program, instead of becoming it?
     fn waits(&self) -> bool {
         self.makes() || self.report.is_some() || self.timeout.is_some()
     }
@@ -264,12 +291,12 @@ impl Request {
         }
         if self.like.is_some() && (!self.specs.is_empty() || self.own_group()) {
             bail!(
-                "--like joins the groups of another: it cannot be combined with -g, --create, limits or --report"
+                "--like joins existing groups: it cannot be combined with -g, --create, limits or --report"
             );
         }
         if (self.kill || self.keep) && !self.makes() {
             let option = if self.kill { "--kill" } else { "--keep" };
-            bail!("{option} is for groups that we make: add --create, or leave out -g");
+            bail!("{option} needs groups that cgexec creates: add --create, or omit -g");
         }
         Ok(())
     }
@@ -298,7 +325,7 @@ fn like(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
 }
 
 fn timeout(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
-    let wrong = || anyhow!("'{}' is no duration (10, 1.5s, 5m, 2h, 1d)", text::shown(word));
+    let wrong = || anyhow!("invalid duration '{}' (10, 1.5s, 5m, 2h, 1d)", text::shown(word));
     request.timeout = Some(word.to_str().and_then(duration).ok_or_else(wrong)?);
     Ok(())
 }

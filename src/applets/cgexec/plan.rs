@@ -1,4 +1,4 @@
-//! Which groups, and what is to be written where. Nothing is changed here.
+//! Plans which groups to join, create and limit. Changes nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -18,9 +18,9 @@ use crate::sys;
 pub(super) struct Plan {
     /// In the order of joining.
     pub groups: Vec<Group>,
-    /// What is missing of them, and what is to be set in them.
+    /// The directories to create and the values to write.
     pub steps: Vec<Step>,
-    /// The groups were made by a rule's template: they stay.
+    /// The groups come from a rule: they are not removed.
     pub stays: bool,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn plan(proc: &ProcRoot, request: &Request, program: &[OsString]) -> 
     by_rules(&host, program)
 }
 
-/// Held while its groups are read, so that they are its own and no later process's.
+/// Holds the process while its groups are read: its PID could be reused meanwhile.
 fn like(proc: &ProcRoot, host: &Hierarchies, target: &Target) -> Result<Plan> {
     let held = Lookup::new("cgexec", Purpose::Enter).held(proc, target)?;
     let groups = host.groups_of(proc, held.pid)?;
@@ -47,7 +47,7 @@ fn like(proc: &ProcRoot, host: &Hierarchies, target: &Target) -> Result<Plan> {
         ns::still(pidfd).with_context(|| format!("process {} has ended", held.pid))?;
     }
     if groups.is_empty() {
-        bail!("process {} is in no group that we see", held.pid);
+        bail!("process {} is in no visible control group", held.pid);
     }
     Ok(Plan { groups, ..Plan::default() })
 }
@@ -64,13 +64,13 @@ fn named(host: &Hierarchies, request: &Request, writes: &[Write]) -> Result<Plan
         }
     }
     if request.waits() {
-        one_a_hierarchy(&groups)?;
+        check_hierarchies(&groups)?;
     }
-    give(host, &mut groups, writes)?;
+    add_controllers(host, &mut groups, writes)?;
     let mut steps = Vec::new();
     for group in groups.iter().filter(|_| request.create) {
         if request.kill && group.directory().is_dir() {
-            bail!("{} is there already: --kill would end what others run in it", group.shown());
+            bail!("{} already exists: --kill would kill the other processes in it", group.shown());
         }
         steps.extend(cgroup::steps(group)?);
     }
@@ -83,11 +83,11 @@ fn add(to: &mut Vec<String>, names: Vec<String>) {
     to.extend(new);
 }
 
-fn one_a_hierarchy(groups: &[Group]) -> Result<()> {
+fn check_hierarchies(groups: &[Group]) -> Result<()> {
     for (at, group) in groups.iter().enumerate() {
         if let Some(other) = groups[..at].iter().find(|other| other.mount_point == group.mount_point) {
             bail!(
-                "{} and {} are of one hierarchy: a process is in one of them only",
+                "{} and {} are in the same hierarchy: a process can be in only one of them",
                 other.shown(),
                 group.shown()
             );
@@ -96,8 +96,8 @@ fn one_a_hierarchy(groups: &[Group]) -> Result<()> {
     Ok(())
 }
 
-/// Of v2 a group has the controllers that are asked for, so those of limits are wanted too.
-fn give(host: &Hierarchies, groups: &mut [Group], writes: &[Write]) -> Result<()> {
+/// A v2 group gets only the controllers that are requested: add those of the limits.
+fn add_controllers(host: &Hierarchies, groups: &mut [Group], writes: &[Write]) -> Result<()> {
     for write in writes {
         let group = group_for(host, groups, write)?;
         if !write.controller.is_empty() && !groups[group].controllers.contains(&write.controller) {
@@ -107,13 +107,13 @@ fn give(host: &Hierarchies, groups: &mut [Group], writes: &[Write]) -> Result<()
     Ok(())
 }
 
-/// Which of the groups is of the limit's controller?
+/// The group in the hierarchy of a limit's controller.
 fn group_for(host: &Hierarchies, groups: &[Group], write: &Write) -> Result<usize> {
-    let hierarchy = host.of(&write.controller);
+    let hierarchy = host.hierarchy_of(&write.controller);
     let mount_point = hierarchy.map(|hierarchy| &hierarchy.mount_point);
     groups.iter().position(|group| Some(&group.mount_point) == mount_point).with_context(|| {
         let name = &write.controller;
-        format!("{}: no group of '{name}' is named, add one: -g {name}:PATH", write.setting.file)
+        format!("{}: no group given for controller '{name}': add -g {name}:PATH", write.setting.file)
     })
 }
 
@@ -129,13 +129,13 @@ fn fresh(proc: &ProcRoot, host: &Hierarchies, request: &Request, writes: &[Write
     let mut wanted: Vec<String> = writes.iter().map(|write| write.controller.clone()).collect();
     let mut more = Vec::new();
     if host.v2().is_some() {
-        wanted.push(String::new()); // for ending it, for pressure, and to start inside
-    } else if request.kill && host.of("freezer").is_some() {
+        wanted.push(String::new()); // to kill the group, to read its pressure, and to start inside it
+    } else if request.kill && host.hierarchy_of("freezer").is_some() {
         wanted.push("freezer".to_owned());
     }
     if request.report.is_some() {
         let counted = ["cpu", "cpuacct", "memory", "pids"];
-        more.extend(counted.into_iter().filter(|name| host.of(name).is_some()).map(str::to_owned));
+        more.extend(counted.into_iter().filter(|name| host.hierarchy_of(name).is_some()).map(str::to_owned));
     }
     if wanted.is_empty() && more.is_empty() {
         wanted = host.mounted();
@@ -143,7 +143,7 @@ fn fresh(proc: &ProcRoot, host: &Hierarchies, request: &Request, writes: &[Write
     wanted.sort();
     wanted.dedup();
     let all: Vec<String> = [wanted.clone(), more].concat();
-    // What is only to be measured may be lacking.
+    // Controllers that only measure are optional.
     let groups = cgroup::fresh(proc, host, &all).or_else(|_| cgroup::fresh(proc, host, &wanted))?;
     let mut plan = Plan::default();
     for group in &groups {

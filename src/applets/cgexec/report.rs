@@ -1,4 +1,4 @@
-//! What was used, told at the end.
+//! The report of `--report`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -26,19 +26,19 @@ impl Form {
         match word.map(OsStr::as_bytes) {
             None | Some(b"text") => Ok(Form::Text),
             Some(b"json") => Ok(Form::Json),
-            Some(other) => bail!("unsupported form of report '{}' (text, json)", text::escape(other)),
+            Some(other) => bail!("unsupported report format '{}' (text, json)", text::escape(other)),
         }
     }
 }
 
-/// What stood in the groups when the program started.
+/// The state of the groups when the program starts.
 pub(super) struct Watch {
     start: Instant,
     before: Option<Usage>,
     ceilings: Ceilings,
 }
 
-/// What the groups said when it had ended.
+/// The usage when the program has ended.
 pub(super) struct Measured {
     wall: Duration,
     usage: Usage,
@@ -47,7 +47,7 @@ pub(super) struct Measured {
 }
 
 impl Watch {
-    /// Of groups that we made all is the program's.
+    /// In groups that cgexec created, all usage is the program's: no initial values are needed.
     pub(super) fn start(groups: &[Group], made: bool) -> Watch {
         let before = (!made).then(|| Usage::read(groups));
         Watch { before, ceilings: Ceilings::read(groups), start: Instant::now() }
@@ -57,7 +57,7 @@ impl Watch {
         let wall = self.start.elapsed();
         let usage = Usage::read(groups);
         let usage = self.before.as_ref().map_or(usage.clone(), |before| usage.since(before));
-        let killed = usage.of(Counter::OomKills).is_some_and(|kills| kills > 0);
+        let killed = usage.get(Counter::OomKills).is_some_and(|kills| kills > 0);
         let limit_of = killed.then(|| self.ceilings.reached(groups)).flatten();
         Measured { wall, usage, limit_of, groups: groups.iter().map(Group::directory).collect() }
     }
@@ -122,12 +122,12 @@ impl Report<'_> {
         }
     }
 
-    fn of(&self, counter: Counter) -> Option<u64> {
-        self.measured.usage.of(counter)
+    fn counter(&self, counter: Counter) -> Option<u64> {
+        self.measured.usage.get(counter)
     }
 
     fn pressure(&self) -> Pressure {
-        let stalled = |some, full| Stalled { some_usec: self.of(some), full_usec: self.of(full) };
+        let stalled = |some, full| Stalled { some_usec: self.counter(some), full_usec: self.counter(full) };
         Pressure {
             cpu: stalled(Counter::CpuSome, Counter::CpuFull),
             memory: stalled(Counter::MemorySome, Counter::MemoryFull),
@@ -151,16 +151,16 @@ impl Report<'_> {
             status: if let Ended::Exited(status) = self.ended { Some(status) } else { None },
             signal: self.signal(),
             wall_usec: u64::try_from(self.measured.wall.as_micros()).unwrap_or(u64::MAX),
-            user_usec: self.of(Counter::User),
-            system_usec: self.of(Counter::System),
-            memory_peak: self.of(Counter::MemoryPeak),
-            swap_peak: self.of(Counter::SwapPeak),
-            pids_peak: self.of(Counter::PidsPeak),
-            pids_refused: self.of(Counter::PidsRefused),
-            periods: self.of(Counter::Periods),
-            throttled: self.of(Counter::Throttled),
-            throttled_usec: self.of(Counter::ThrottledTime),
-            oom_kills: self.of(Counter::OomKills),
+            user_usec: self.counter(Counter::User),
+            system_usec: self.counter(Counter::System),
+            memory_peak: self.counter(Counter::MemoryPeak),
+            swap_peak: self.counter(Counter::SwapPeak),
+            pids_peak: self.counter(Counter::PidsPeak),
+            pids_refused: self.counter(Counter::PidsRefused),
+            periods: self.counter(Counter::Periods),
+            throttled: self.counter(Counter::Throttled),
+            throttled_usec: self.counter(Counter::ThrottledTime),
+            oom_kills: self.counter(Counter::OomKills),
             oom_limit_of: self.measured.limit_of.as_ref().map(|path| text::utf8(path.as_os_str().as_bytes())),
             pressure: self.pressure(),
         }
@@ -177,18 +177,18 @@ impl Report<'_> {
             ("command", shown.join(" ")),
             ("ended", ended),
             ("wall", seconds(u64::try_from(self.measured.wall.as_micros()).unwrap_or(u64::MAX))),
-            ("user", or_not(self.of(Counter::User).map(seconds))),
-            ("system", or_not(self.of(Counter::System).map(seconds))),
-            ("memory peak", or_not(self.of(Counter::MemoryPeak).map(size))),
-            ("swap peak", or_not(self.of(Counter::SwapPeak).map(size))),
+            ("user", or_not(self.counter(Counter::User).map(seconds))),
+            ("system", or_not(self.counter(Counter::System).map(seconds))),
+            ("memory peak", or_not(self.counter(Counter::MemoryPeak).map(size))),
+            ("swap peak", or_not(self.counter(Counter::SwapPeak).map(size))),
             ("throttled", or_not(self.throttled())),
-            ("pids peak", or_not(self.of(Counter::PidsPeak).map(|peak| peak.to_string()))),
-            ("pids refused", or_not(self.of(Counter::PidsRefused).map(|times| times.to_string()))),
+            ("pids peak", or_not(self.counter(Counter::PidsPeak).map(|peak| peak.to_string()))),
+            ("pids refused", or_not(self.counter(Counter::PidsRefused).map(|times| times.to_string()))),
             ("oom kills", or_not(self.kills())),
         ];
         let Pressure { cpu, memory, io } = self.pressure();
         for (name, stalled) in [("cpu stall", cpu), ("memory stall", memory), ("io stall", io)] {
-            let full = stalled.full_usec.map(|full| format!(", all of it {}", seconds(full)));
+            let full = stalled.full_usec.map(|full| format!(", full {}", seconds(full)));
             let some = stalled.some_usec.map(|some| seconds(some) + &full.unwrap_or_default());
             lines.push((name, or_not(some)));
         }
@@ -196,24 +196,24 @@ impl Report<'_> {
     }
 
     fn throttled(&self) -> Option<String> {
-        let (times, periods) = (self.of(Counter::Throttled)?, self.of(Counter::Periods)?);
-        let time = self.of(Counter::ThrottledTime).map(|time| format!(", {}", seconds(time)));
+        let (times, periods) = (self.counter(Counter::Throttled)?, self.counter(Counter::Periods)?);
+        let time = self.counter(Counter::ThrottledTime).map(|time| format!(", {}", seconds(time)));
         Some(format!("in {times} of {periods} periods{}", time.unwrap_or_default()))
     }
 
-    /// How many, and whose limit it was.
+    /// The number of OOM kills, and the group whose limit caused them.
     fn kills(&self) -> Option<String> {
-        let kills = self.of(Counter::OomKills)?;
-        let whose = match &self.measured.limit_of {
+        let kills = self.counter(Counter::OomKills)?;
+        let cause = match &self.measured.limit_of {
             _ if kills == 0 => String::new(),
             Some(path) => {
                 let own = self.measured.groups.contains(path);
                 let path = text::shown(path.as_os_str());
                 if own { format!(", by its own limit ({path})") } else { format!(", by the limit of {path}") }
             }
-            None => ", by no limit of a group that we see: the host had no memory left".to_owned(),
+            None => ", by no limit of a visible group: the host ran out of memory".to_owned(),
         };
-        Some(format!("{kills}{whose}"))
+        Some(format!("{kills}{cause}"))
     }
 }
 

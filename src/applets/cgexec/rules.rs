@@ -18,14 +18,14 @@ enum Who {
     Anybody,
     User(Vec<u8>),
     Group(Vec<u8>),
-    /// `%`: whom the rule before is for.
+    /// `%`: the same as in the rule before.
     Ditto,
 }
 
 #[derive(Debug, PartialEq, Eq, Clone)]
 pub(super) struct Rule {
     who: Who,
-    /// The program as it is called, or the last part of that.
+    /// The program's path as given, or its base name.
     program: Option<Vec<u8>>,
     pub controllers: String,
     destination: Vec<u8>,
@@ -33,14 +33,14 @@ pub(super) struct Rule {
     ignore_realtime: bool,
 }
 
-/// For whom, and what.
+/// The user, group and program that rules are matched against.
 pub(super) struct Caller<'a> {
     pub uid: u32,
     pub gid: u32,
     pub pid: i32,
     pub realtime: bool,
     pub program: &'a OsStr,
-    /// The texts of /etc/passwd and /etc/group.
+    /// The contents of /etc/passwd and /etc/group.
     pub passwd: &'a [u8],
     pub group: &'a [u8],
 }
@@ -50,11 +50,11 @@ pub(super) struct Caller<'a> {
 pub(super) struct Destination {
     pub controllers: String,
     pub path: PathBuf,
-    /// Its name came from a template: it is made when it is missing.
+    /// The path comes from a template: the group is created if it is missing.
     pub template: bool,
 }
 
-/// The rules of this host.
+/// Reads the rules of this host.
 pub(super) fn read() -> Result<Vec<Rule>> {
     let mut files = vec![PathBuf::from(FILE)];
     let entries = crate::sys::directory::list(Path::new(DIRECTORY)).unwrap_or_default().into_iter();
@@ -69,7 +69,7 @@ pub(super) fn read() -> Result<Vec<Rule>> {
             Ok(text) => rules.extend(parse(&text, &file)?),
             Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) && !needed => {}
             Err(error) => {
-                let how = "name groups with -g or --like, or ask for a new one with --create, --kill, --report or a limit";
+                let how = "give a group with -g or --like, or create one with --create, --kill, --report or a limit";
                 return Err(anyhow!(error).context(format!("cannot read {FILE} ({how})")));
             }
         }
@@ -92,7 +92,7 @@ fn parse_line(line: &[u8]) -> Result<Option<Rule>> {
         if words.is_empty() {
             return Ok(None);
         }
-        bail!("a rule is: user[:program] controllers destination [options]");
+        bail!("expected user[:program] controllers destination [options]");
     };
     let (who, program) = match who.iter().position(|&b| b == b':') {
         Some(at) => (&who[..at], Some(who[at + 1..].to_vec()).filter(|program| !program.is_empty())),
@@ -107,7 +107,7 @@ fn parse_line(line: &[u8]) -> Result<Option<Rule>> {
     let mut rule = Rule {
         who,
         program,
-        controllers: String::from_utf8(controllers.clone()).context("a controller is no text")?,
+        controllers: String::from_utf8(controllers.clone()).context("the controller name is not UTF-8")?,
         destination: destination.clone(),
         ignore: false,
         ignore_realtime: false,
@@ -122,7 +122,7 @@ fn parse_line(line: &[u8]) -> Result<Option<Rule>> {
     Ok(Some(rule))
 }
 
-/// Words between blanks; quotes hold one together, `#` where one would begin ends the line.
+/// Words separated by blanks. Quotes may contain blanks. A `#` at the beginning of a word starts a comment.
 fn split(line: &[u8]) -> Vec<Vec<u8>> {
     let mut words: Vec<Vec<u8>> = Vec::new();
     let (mut inside, mut quoted) = (false, false);
@@ -149,10 +149,11 @@ fn split(line: &[u8]) -> Vec<Vec<u8>> {
     words
 }
 
-/// Where the first rule that fits sends the caller, with those that say the same user again. None when he stays.
+/// The destinations of the first matching rule and of the `%` rules after it. None if the caller stays where they
+/// are.
 #[must_use]
 pub(super) fn destinations(rules: &[Rule], caller: &Caller<'_>) -> Vec<Destination> {
-    let fits = |rule: &Rule| caller.is(&rule.who) && caller.runs(rule);
+    let fits = |rule: &Rule| caller.matches(&rule.who) && caller.runs(rule);
     let Some(first) = rules.iter().position(|rule| rule.who != Who::Ditto && fits(rule)) else {
         return Vec::new();
     };
@@ -168,7 +169,7 @@ pub(super) fn destinations(rules: &[Rule], caller: &Caller<'_>) -> Vec<Destinati
 }
 
 impl Caller<'_> {
-    fn is(&self, who: &Who) -> bool {
+    fn matches(&self, who: &Who) -> bool {
         match who {
             Who::Anybody => true,
             Who::Ditto => false,
@@ -196,7 +197,7 @@ impl Caller<'_> {
         line.split(|&b| b == b':').next().map(<[u8]>::to_vec)
     }
 
-    /// The path, and whether there was a template in it. What has no name is a number, as in libcgroup.
+    /// The path, and whether it contains a template. An ID without a name is shown as a number, as in libcgroup.
     fn expand(&self, destination: &[u8]) -> (OsString, bool) {
         let number = |number: &dyn std::fmt::Display| number.to_string().into_bytes();
         let mut path = Vec::new();
@@ -233,11 +234,11 @@ fn base(program: &[u8]) -> &[u8] {
     program.rsplit(|&b| b == b'/').next().unwrap_or(program)
 }
 
-/// Who is in a group, by the last field of its line.
+/// The members of a group: the last field of its line.
 fn members<'a>(text: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let lines = text.split(|&b| b == b'\n').map(|line| line.split(|&b| b == b':').collect::<Vec<_>>());
-    let of = lines.filter(move |fields| fields.len() >= 4 && fields[0] == name);
-    of.flat_map(|fields| fields[3].split(|&b| b == b','))
+    let found = lines.filter(move |fields| fields.len() >= 4 && fields[0] == name);
+    found.flat_map(|fields| fields[3].split(|&b| b == b','))
 }
 
 #[cfg(test)]
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_fits_counts() {
+    fn the_first_matching_rule_wins() {
         let rules = "peter cpu test1/\n%\tmemory test2/ # and\n@students:cp devices cp\n\n#x\n* * default/\n";
         assert_eq!(sent(rules, &caller(1000, "ls")), ["cpu:test1/", "memory:test2/"]);
         assert_eq!(sent(rules, &caller(0, "ls")), ["*:default/"]);
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_by_name_or_as_they_are_called() {
+    fn programs_match_by_path_or_base_name() {
         let rules = "*:cp cpu a\n*:/bin/ls cpu b\n*:\"Web Browser\" cpu \"c d\"\n* cpu e\n";
         for (program, to) in [
             ("cp", "cpu:a"),
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_left_alone() {
+    fn ignore_options_leave_the_caller_where_they_are() {
         assert_eq!(sent("root cpu a ignore\n* cpu b\n", &caller(0, "x")), [""; 0]);
         assert_eq!(sent("root cpu a ignore_rt\n", &caller(0, "x")), ["cpu:a"]);
         let realtime = Caller { realtime: true, ..caller(0, "x") };
@@ -308,10 +309,10 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_by_line() {
+    fn errors_name_the_line() {
         let wrong =
             |rules: &str| format!("{:#}", parse(rules.as_bytes(), Path::new("f")).expect_err("a mistake"));
-        assert!(wrong("* cpu a\n\n* cpu\n").starts_with("f, line 3: a rule is"));
+        assert!(wrong("* cpu a\n\n* cpu\n").starts_with("f, line 3: expected user"));
         assert_eq!(wrong("* cpu a foo"), "f, line 1: unsupported option 'foo'");
         for cut in 0..20 {
             let _ = parse(&b"@x:\"y z\" cpu \"a b\" ignore"[..cut], Path::new("f"));

@@ -1,13 +1,13 @@
-//! What a process may do, in words.
+//! Capability sets and seccomp modes in words.
 
-use crate::container::{Container, Runtime};
+use crate::container::Container;
 use crate::isolation::capabilities::baseline::{Baseline, difference};
 use crate::isolation::capabilities::own::last;
 use crate::isolation::capabilities::text::short_name;
 use crate::isolation::capabilities::{all, bits};
 use crate::proc::Mask;
 
-/// The capabilities of a set.
+/// The names of the capabilities in a set.
 #[must_use]
 pub(super) fn names(set: Mask) -> String {
     match set {
@@ -17,13 +17,13 @@ pub(super) fn names(set: Mask) -> String {
     }
 }
 
-/// Where the kernel does not say which there are, no set is known to be all of them.
+/// Has the set all capabilities of the kernel? No, if the kernel does not report its highest one.
 fn is_all(set: Mask) -> bool {
     last().is_ok_and(|last| set == all(last))
 }
 
-/// What a container's bounding set has besides the runtime's default, and what it lacks of that; none where
-/// no default is known. Of several defaults the nearest counts: packagers change them.
+/// The difference between a container's bounding set and the default of its runtime. None if no default is known. If
+/// the runtime has several defaults, because packagers change it, the nearest one is the base.
 #[must_use]
 pub(super) fn against_default(container: &Container, set: Mask) -> Option<String> {
     if is_all(set) {
@@ -39,27 +39,13 @@ pub(super) fn against_default(container: &Container, set: Mask) -> Option<String
 }
 
 fn defaults(container: &Container) -> &'static [&'static str] {
-    match (container.runtime, container.engine) {
-        (_, "cri-o") => &["crio"],
-        (Runtime::Podman | Runtime::Buildah, _) => &["podman", "podman-4.4", "docker"],
-        (
-            Runtime::Docker
-            | Runtime::Containerd
-            | Runtime::K8s
-            | Runtime::Nerdctl
-            | Runtime::Ecs
-            | Runtime::Actions
-            | Runtime::Buildkit,
-            _,
-        ) => &["docker"],
-        (Runtime::Runc | Runtime::Crun | Runtime::Youki, _) => &["runc"],
-        (Runtime::Nspawn, _) => &["nspawn"],
-        (Runtime::Lxc | Runtime::Lxd | Runtime::Incus, _) => &["lxc"],
-        _ => &[],
+    match container.engine {
+        "cri-o" => &["crio"],
+        _ => container.runtime.spec().capabilities,
     }
 }
 
-/// The mode as status has it.
+/// The name of a seccomp mode of /proc/PID/status.
 #[must_use]
 pub(super) fn seccomp(mode: u8) -> Option<&'static str> {
     ["off", "strict", "filter"].get(usize::from(mode)).copied()
@@ -68,23 +54,24 @@ pub(super) fn seccomp(mode: u8) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::Runtime;
 
     #[test]
-    fn sets_in_words() {
+    fn names_of_sets() {
         assert_eq!(names(0), "none");
         assert_eq!(names(all(last().expect("the last"))), "all");
         assert_eq!(names(0x21), "CHOWN,KILL");
     }
 
     #[test]
-    fn what_a_container_has_besides_the_default() {
-        let of = |runtime, set| against_default(&Container::new(runtime, "x"), set);
+    fn differences_from_the_default() {
+        let diff = |runtime, set| against_default(&Container::new(runtime, "x"), set);
         let docker = 0xa804_25fb;
-        assert_eq!(of(Runtime::Docker, docker).as_deref(), Some("default"));
-        assert_eq!(of(Runtime::Podman, docker).as_deref(), Some("default"), "Debian's");
-        assert_eq!(of(Runtime::Docker, docker | 1 << 21).as_deref(), Some("+SYS_ADMIN"));
-        assert_eq!(of(Runtime::Docker, (docker | 1 << 12) & !1).as_deref(), Some("+NET_ADMIN,-CHOWN"));
-        assert_eq!(of(Runtime::Docker, all(last().expect("the last"))).as_deref(), Some("all"));
-        assert_eq!(of(Runtime::Anon, 1), None);
+        assert_eq!(diff(Runtime::Docker, docker).as_deref(), Some("default"));
+        assert_eq!(diff(Runtime::Podman, docker).as_deref(), Some("default"), "Debian's");
+        assert_eq!(diff(Runtime::Docker, docker | 1 << 21).as_deref(), Some("+SYS_ADMIN"));
+        assert_eq!(diff(Runtime::Docker, (docker | 1 << 12) & !1).as_deref(), Some("+NET_ADMIN,-CHOWN"));
+        assert_eq!(diff(Runtime::Docker, all(last().expect("the last"))).as_deref(), Some("all"));
+        assert_eq!(diff(Runtime::Anon, 1), None);
     }
 }

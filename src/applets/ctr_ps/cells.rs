@@ -1,4 +1,4 @@
-//! What stands in the cells of processes.
+//! The values of the cells in the table of processes.
 
 use std::borrow::Cow;
 
@@ -22,9 +22,9 @@ pub(super) struct Cells<'a> {
     pub columns: &'a [Id],
     pub users: &'a Users,
     pub clock: Clock,
-    /// For programs: no marks, no unit, and a container's name alone.
+    /// JSON: no `?`, no units, and the container's name without the runtime.
     pub json: bool,
-    /// A heading before the first process of each container.
+    /// Print a heading before the first process of each container.
     pub by_container: bool,
 }
 
@@ -51,13 +51,13 @@ impl Source for Cells<'_> {
     }
 
     fn colour(&self, row: usize, column: usize) -> Option<&str> {
-        let of_container = matches!(self.columns[column], Id::Container | Id::Name);
+        let names_container = matches!(self.columns[column], Id::Container | Id::Name);
         let process = self.process(row);
-        self.seen(process.container).filter(|_| of_container).map(|seen| seen.container.id.as_str())
+        self.seen(process.container).filter(|_| names_container).map(|seen| seen.container.id.as_str())
     }
 }
 
-/// The heading of a container's processes.
+/// The heading above a container's processes.
 fn title(seen: &Seen) -> String {
     let container = &seen.container;
     let named = container.name.as_deref().is_some_and(|name| name != container.id);
@@ -70,7 +70,7 @@ fn title(seen: &Seen) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
 
-/// Of long digits those that people use.
+/// The first 12 digits of an id of 64 hexadecimal digits; other ids unchanged.
 pub(super) fn short(id: &str) -> &str {
     let digits = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
     if digits { id.get(..12).unwrap_or(id) } else { id }
@@ -105,7 +105,7 @@ impl Cells<'_> {
             Id::Owner => container().map_or(Value::None, |container| self.user(container.owner)),
             Id::IdentifiedBy => Value::maybe(process.how.map(IdentifiedBy::name)),
             Id::Origin => Value::maybe(process.via.map(super::process::Origin::name)),
-            Id::Command => Value::Bytes(Cow::Borrowed(self.found.commands.of(process))),
+            Id::Command => Value::Bytes(Cow::Borrowed(self.found.commands.line(process))),
             Id::Runtime
             | Id::Engine
             | Id::Name
@@ -116,7 +116,7 @@ impl Cells<'_> {
             | Id::Hostname
             | Id::Labels
             | Id::Created
-            | Id::Chain => container().map_or(Value::None, |container| of_container(id, container)),
+            | Id::Chain => container().map_or(Value::None, |container| container_value(id, container)),
             _ => details.map_or(Value::None, |details| self.fact(id, process, details)),
         }
     }
@@ -199,8 +199,8 @@ impl Cells<'_> {
     }
 }
 
-/// What is the same for every process of a container.
-pub(super) fn of_container(id: Id, container: &crate::container::Container) -> Value<'_> {
+/// The value of a column that is the same for all processes of a container.
+pub(super) fn container_value(id: Id, container: &crate::container::Container) -> Value<'_> {
     match id {
         Id::Runtime => Value::text(container.runtime.name()),
         Id::Engine => Value::text(container.engine),
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_long_digits_are_cut() {
+    fn only_long_hexadecimal_ids_are_shortened() {
         assert_eq!(short(&"a1".repeat(32)), "a1a1a1a1a1a1");
         assert_eq!(short("default/redis"), "default/redis");
     }

@@ -1,14 +1,14 @@
-//! Times: when something began, how long ago that is, and what it used, in the forms of ps(1).
+//! Start times, ages and CPU times, in the formats of ps(1).
 
 use crate::proc::{ProcRoot, TICKS, number};
 use crate::sys;
 
-/// What a process's times are counted from.
+/// The time of the boot and the time since, to which a process's times are relative.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Clock {
-    /// Seconds since the boot; none where proc does not tell.
+    /// Seconds since the boot. None if /proc/uptime cannot be read.
     pub uptime: Option<u64>,
-    /// When that was, in seconds since 1970.
+    /// The time of the boot, in seconds since 1970.
     pub boot: Option<i64>,
 }
 
@@ -21,19 +21,19 @@ impl Clock {
         Clock { uptime, boot }
     }
 
-    /// When that was, for ticks since the boot.
+    /// The time in seconds since 1970, for a start time in ticks since the boot.
     #[must_use]
     pub(super) fn epoch(self, start: u64) -> Option<i64> {
         self.boot?.checked_add(i64::try_from(start / TICKS).ok()?)
     }
 
-    /// How many seconds ago.
+    /// Seconds since the start time.
     #[must_use]
     pub(super) fn age(self, start: u64) -> Option<u64> {
         Some(self.uptime?.saturating_sub(start / TICKS))
     }
 
-    /// Its hour if it was today, the day if it was this year, else the year.
+    /// The time of day if the process started today, the day if it started this year, otherwise the year.
     #[must_use]
     pub(super) fn stime(self, start: u64) -> Option<String> {
         const MONTHS: [&str; 12] =
@@ -48,7 +48,7 @@ impl Clock {
         })
     }
 
-    /// Whole, in local time.
+    /// Date and time of the start, in local time.
     #[must_use]
     pub(super) fn start(self, start: u64) -> Option<String> {
         local(self.epoch(start)?)
@@ -81,7 +81,7 @@ pub(super) fn elapsed(seconds: u64) -> String {
     whole.strip_prefix("00:").map_or(whole.clone(), str::to_owned)
 }
 
-/// In two units at most: `45s`, `12m`, `3h12m`, `5d4h`.
+/// At most two units: `45s`, `12m`, `3h12m`, `5d4h`.
 #[must_use]
 pub(super) fn ago(seconds: u64) -> String {
     let pair = |(big, unit): (u64, &str), (small, part): (u64, &str)| match small {
@@ -97,13 +97,13 @@ pub(super) fn ago(seconds: u64) -> String {
     }
 }
 
-/// Tenths of a percent of one CPU since it began.
+/// CPU time since the start, in tenths of a percent of one CPU.
 #[must_use]
 pub(super) fn share(ticks: u64, age: u64) -> u64 {
     ticks.saturating_mul(1_000).checked_div(TICKS.saturating_mul(age)).unwrap_or(0)
 }
 
-/// A terminal by its device number; none for 0.
+/// The name of a terminal with this device number. None for 0.
 #[must_use]
 pub(super) fn tty(device: i32) -> Option<String> {
     #[expect(clippy::cast_sign_loss, reason = "a device number is 32 bits")]
@@ -141,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn times_beyond_the_end_of_time_are_not_known() {
+    fn times_that_overflow_are_none() {
         let clock = Clock { uptime: Some(u64::MAX), boot: Some(i64::MAX) };
         assert_eq!((clock.epoch(u64::MAX), clock.stime(0), clock.start(u64::MAX)), (None, None, None));
         assert_eq!(clock.epoch(99), Some(i64::MAX));
     }
 
     #[test]
-    fn terminals_by_their_numbers() {
+    fn terminal_names() {
         let shown = |device| tty(device).unwrap_or_default();
         assert_eq!(
             [0, 0x8800, 0x8805, 0x0020_108a, 0x0401, 0x0440].map(shown),

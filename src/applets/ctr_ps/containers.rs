@@ -1,4 +1,4 @@
-//! The containers that processes are in, each once, whatever way it was found.
+//! The containers of the processes. Each container has one entry, however many ways it was found.
 
 use crate::sys::keyed::HashMap;
 use std::rc::Rc;
@@ -10,28 +10,30 @@ use crate::proc::id_hash::ById;
 /// A container with processes.
 pub(super) struct Seen {
     pub container: Rc<Container>,
-    /// As it is shown, before control characters are escaped.
+    /// The name as shown, with control characters not yet escaped.
     pub label: String,
+    /// The container that this one is nested in.
     pub outer: Option<usize>,
-    /// Its first process, by the runtime's word; else the one that has PID 1 inside.
+    /// The first process: from the state file, otherwise the process with PID 1 inside.
     pub init: Option<i32>,
-    /// One of its processes.
+    /// Any process of the container.
     pub member: Option<i32>,
-    /// Processes in it and in those nested in it.
+    /// The number of processes, those in nested containers included.
     pub processes: usize,
 }
 
 #[derive(Default)]
 pub(super) struct Containers {
     pub all: Vec<Seen>,
-    /// The same object mostly: then nothing of it is compared. Held, so that no other gets its address.
+    /// Most lookups are for the same object, and need no comparison. The `Rc` is kept, so that the address is not
+    /// reused.
     by_address: ById<*const Container, (Rc<Container>, usize)>,
     /// See [`Container::key`].
     by_key: HashMap<String, usize>,
 }
 
 impl Containers {
-    /// Its number.
+    /// The number of a container, which is added if it is new.
     pub(super) fn number(&mut self, container: &Rc<Container>) -> usize {
         if let Some((_, known)) = self.by_address.get(&Rc::as_ptr(container)) {
             return *known;
@@ -53,12 +55,12 @@ impl Containers {
         number
     }
 
-    /// The container and those around it, by their numbers.
+    /// The numbers of a container and of those it is nested in, innermost first.
     pub(super) fn chain(&self, number: usize) -> impl Iterator<Item = usize> {
         std::iter::successors(Some(number), |number| self.all.get(*number).and_then(|seen| seen.outer))
     }
 
-    /// Counts processes, and finds first ones that no record names.
+    /// Counts the processes, and finds the first process of containers whose state file does not name it.
     pub(super) fn complete(&mut self, processes: &[Process]) {
         for process in processes {
             let Some(own) = process.container else { continue };

@@ -1,4 +1,4 @@
-//! What is read of a process only when a column needs it.
+//! Reads the files of a process that only some columns need.
 
 use crate::sys::keyed::HashMap;
 
@@ -21,22 +21,22 @@ pub(super) struct Reader<'a> {
     scan: Scan,
     needs: u16,
     no_args: bool,
-    /// Of containers, by their numbers.
+    /// The users of each container, by the container's number.
     passwd: HashMap<usize, Users>,
-    /// Memory that more of these may take.
+    /// The memory that further lists of users may take.
     passwd_left: usize,
     commands: Commands,
-    /// Command lines that are there already.
+    /// The command lines that the second thread has read.
     ahead: Ahead,
 }
 
-/// Memory for the lists of users of all containers, and of one: whoever is in there writes them.
+/// The limits of memory for the users of all containers, and of one. A container controls the size of its passwd.
 const MOST_PASSWD: usize = 8 << 20;
 const MOST_PASSWD_OF_ONE: usize = 1 << 20;
 
-/// The first lines of a list of users that take so much memory, and how much.
-fn beginning(text: &[u8], most: usize) -> (&[u8], usize) {
-    const LINE: usize = 128; // beside its text
+/// The first lines of a passwd file that fit into `most` bytes of memory, and the memory they take.
+fn first_lines(text: &[u8], most: usize) -> (&[u8], usize) {
+    const LINE: usize = 128; // the cost of a line besides its text
     let (mut end, mut memory) = (0, 0);
     for line in text.split_inclusive(|&b| b == b'\n') {
         if memory + line.len() + LINE > most {
@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Fails when the process has gone.
+    /// Fails if the process has ended.
     pub(super) fn read(&mut self, process: &mut Process) -> nix::Result<()> {
         if self.needs & !(needs::COMMAND | needs::VIA) != 0 {
             process.details = Some(Box::new(self.details(process)?));
@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
         let pid = Pid::from_raw(process.pid);
         let mut details = Details::default();
         if self.wants(needs::STAT) {
-            details.stat = here(self.scan.read(pid, "stat"))?.and_then(Stat::parse);
+            details.stat = if_alive(self.scan.read(pid, "stat"))?.and_then(Stat::parse);
         }
         if self.wants(needs::STATE | needs::NAME) {
             let text = status(self.scan.read(pid, "status"))?;
@@ -89,18 +89,18 @@ impl<'a> Reader<'a> {
             details.name = Status::parse(text).name;
         }
         if self.wants(needs::CGROUP) {
-            details.cgroup = here(self.scan.read(pid, "cgroup"))?.and_then(deepest);
+            details.cgroup = if_alive(self.scan.read(pid, "cgroup"))?.and_then(deepest);
         }
         if self.wants(needs::NS) {
             details.namespaces = Kind::ALL.map(|kind| self.namespace(pid, kind));
         }
         if self.wants(needs::LSM) {
-            // EINVAL where no module has labels
+            // EINVAL if no security module has labels
             let label = self.scan.read(pid, "attr/current").ok().map(label);
             details.lsm = label.filter(|label| !label.is_empty());
         }
         if self.wants(needs::OOM) {
-            let text = here(self.scan.read(pid, "oom_score"))?;
+            let text = if_alive(self.scan.read(pid, "oom_score"))?;
             details.oom_score = text.and_then(|text| number(text.trim_ascii()));
         }
         if self.wants(needs::UID_MAP) {
@@ -120,14 +120,14 @@ impl<'a> Reader<'a> {
         parse_link(self.scan.link(pid, &kind.link(), &mut [0; 64]).ok()?)
     }
 
-    /// By the passwd of the container, read below its root directory.
+    /// The user's name in the passwd file of the container, which is read below the process's root directory.
     fn user_inside(&mut self, process: &Process, uid: u32) -> Option<Vec<u8>> {
         let container = process.container.filter(|_| process.how != Some(IdentifiedBy::Cgroup))?;
         let users = self.passwd.entry(container).or_insert_with(|| {
             let account = Account::of_owner(process.uid.unwrap_or(0), process.pid);
             let files = inside(self.proc, Pid::from_raw(process.pid), account);
             let text = files.and_then(|files| files.read("/etc/passwd")).unwrap_or_default();
-            let (text, memory) = beginning(&text, MOST_PASSWD_OF_ONE.min(self.passwd_left));
+            let (text, memory) = first_lines(&text, MOST_PASSWD_OF_ONE.min(self.passwd_left));
             self.passwd_left -= memory;
             Users::parse(text)
         });
@@ -138,10 +138,10 @@ impl<'a> Reader<'a> {
         let pid = Pid::from_raw(process.pid);
         let arguments = !process.kernel_thread && !self.no_args;
         if arguments {
-            let read = self.ahead.of(process.pid);
+            let read = self.ahead.get(process.pid);
             let read =
                 read.unwrap_or_else(|| self.scan.read(pid, "cmdline").map(|line| self.commands.add(line)));
-            process.command = here(read)?.unwrap_or_default();
+            process.command = if_alive(read)?.unwrap_or_default();
         }
         if process.command.is_empty() {
             let status = Status::parse(status(self.scan.read(pid, "status"))?);
@@ -151,14 +151,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The command lines of all that were read.
+    /// The command lines that were read.
     pub(super) fn into_commands(self) -> Commands {
         self.commands
     }
 }
 
-/// What cannot be read is not there; but a process that has gone is an error. (ENOENT may be an old kernel's.)
-fn here<T>(read: nix::Result<T>) -> nix::Result<Option<T>> {
+/// An unreadable file is None, but ESRCH, which shows that the process has ended, is an error. ENOENT is not: an
+/// old kernel may lack the file.
+fn if_alive<T>(read: nix::Result<T>) -> nix::Result<Option<T>> {
     match read {
         Err(Errno::ESRCH) => Err(Errno::ESRCH),
         Err(_) => Ok(None),
@@ -166,7 +167,7 @@ fn here<T>(read: nix::Result<T>) -> nix::Result<Option<T>> {
     }
 }
 
-/// Every process has this file.
+/// The content of status, which every process has: ENOENT, too, shows that the process has ended.
 fn status(read: nix::Result<&[u8]>) -> nix::Result<&[u8]> {
     match read {
         Err(errno) if vanished(errno) => Err(errno),
@@ -174,13 +175,13 @@ fn status(read: nix::Result<&[u8]>) -> nix::Result<&[u8]> {
     }
 }
 
-/// Without arguments: a kernel thread, a zombie, or a process that wiped them.
+/// The name in brackets, for a process without arguments: a kernel thread, a zombie, or a process that erased them.
 fn bracketed(status: &Status) -> Vec<u8> {
     let defunct: &[u8] = if status.state == b'Z' { b" <defunct>" } else { b"" };
     [b"[", &status.name[..], b"]", defunct].concat()
 }
 
-/// Of the hierarchies' paths the one that says most.
+/// The deepest path among the hierarchies: it is the most specific.
 fn deepest(text: &[u8]) -> Option<Vec<u8>> {
     let mut best: &[u8] = b"";
     for line in cgroup::parse(text).filter(|line| !line.path.is_empty()) {
@@ -192,7 +193,7 @@ fn deepest(text: &[u8]) -> Option<Vec<u8>> {
     Some(best.to_vec()).filter(|best| !best.is_empty())
 }
 
-/// SELinux ends it with a NUL, AppArmor with a newline.
+/// The security label without its end, which is a NUL from SELinux and a newline from AppArmor.
 fn label(text: &[u8]) -> Vec<u8> {
     let end = text.iter().rposition(|b| !matches!(b, 0 | b'\n')).map_or(0, |last| last + 1);
     text[..end].to_vec()
@@ -217,14 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_arguments_is_shown_by_its_name() {
+    fn a_process_without_arguments_is_shown_by_name() {
         let status = |state| Status { name: b"sl)eep".to_vec(), state, ..Status::default() };
         assert_eq!(bracketed(&status(b'S')), b"[sl)eep]");
         assert_eq!(bracketed(&status(b'Z')), b"[sl)eep] <defunct>");
     }
 
     #[test]
-    fn users_through_a_map() {
+    fn user_ids_are_mapped() {
         let map = b"         0     100000      65536\n     65536       1000          1\n";
         assert_eq!(inner_of(map, 100_033), Some(33));
         assert_eq!(inner_of(map, 1000), Some(65_536));
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deepest_group_and_labels_of_modules() {
+    fn deepest_groups_and_security_labels() {
         let deep = |text: &[u8]| deepest(text).map(|path| String::from_utf8_lossy(&path).into_owned());
         assert_eq!(deep(b"9:pids:/a\n1:name=systemd:/a/b\n0::/\n").as_deref(), Some("/a/b"));
         assert_eq!(deep(b"9:pids:/\n0::/x\n").as_deref(), Some("/x"));

@@ -1,4 +1,5 @@
-//! The processes: first who each is and whose, then of those that are to be shown what their columns need.
+//! Gathers the processes: first the identity and container of each, then, for those that are shown, what the columns
+//! need.
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
@@ -16,7 +17,7 @@ use crate::isolation::identity::{Identify, Identity, Way};
 use crate::proc::id_hash::ById;
 use crate::proc::{ProcRoot, Scan, broken, vanished};
 
-/// What is to be found out.
+/// What to gather.
 pub(super) struct Wanted<'a> {
     pub selection: &'a Selection,
     pub way: Way,
@@ -26,7 +27,7 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Are the command lines of all wanted?
+    /// Are the command lines of all processes needed? Then they are read ahead.
     fn reads_ahead(&self) -> bool {
         self.needs & needs::COMMAND != 0 && !self.no_args && self.selection.is_all()
     }
@@ -36,9 +37,9 @@ pub(super) struct Found {
     pub list: Vec<Process>,
     pub commands: Commands,
     pub containers: Containers,
-    /// Those that were asked for.
+    /// The selected containers.
     pub chosen: Filter,
-    /// Of PIDs that were asked for, those that are none.
+    /// The selected PIDs that do not exist.
     pub missing: Vec<i32>,
 }
 
@@ -53,21 +54,21 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
         bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
     }
     let ahead = wanted.reads_ahead().then(|| Ahead::start(proc, &pids)).flatten();
-    let mut whose = Tagger {
+    let mut tagger = Tagger {
         identify: Identify::new(proc, wanted.way).with_context(unreadable)?,
         resolver: Resolver::new(proc, files),
-        proven: ById::default(),
+        verified: ById::default(),
         texts: ById::default(),
     };
     let mut containers = Containers::default();
     let mut list = Vec::with_capacity(pids.len());
     for pid in pids {
-        let Ok(identity) = whose.identify.of(pid) else { continue };
-        if identity.kernel_thread && !wanted.selection.may_be_kernels(pid.as_raw()) {
+        let Ok(identity) = tagger.identify.identify(pid) else { continue };
+        if identity.kernel_thread && !wanted.selection.shows_kernel_thread(pid.as_raw()) {
             continue;
         }
-        let cannot = || format!("cannot read {}", proc.of(pid, "cgroup").display());
-        let tag = whose.tag(pid, &identity).with_context(cannot)?;
+        let cannot = || format!("cannot read {}", proc.path_of(pid, "cgroup").display());
+        let tag = tagger.tag(pid, &identity).with_context(cannot)?;
         list.push(Process {
             pid: pid.as_raw(),
             ppid: identity.ppid,
@@ -75,7 +76,7 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
             uid: identity.euid,
             kernel_thread: identity.kernel_thread,
             container: tag.as_ref().map(|tag| containers.number(&tag.container)),
-            how: tag.map(|tag| tag.how),
+            how: tag.map(|tag| tag.identified_by),
             via: None,
             command: 0..0,
             details: None,
@@ -85,30 +86,31 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
     if needs_all {
         origin::find(&mut list, &containers);
     }
-    let asked = wanted.selection.pids.iter().copied();
+    let selected = wanted.selection.pids.iter().copied();
     let missing =
-        asked.filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_err()).collect();
+        selected.filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_err()).collect();
     let chosen = Filter::new(&list, &containers, wanted.selection)?;
     list.retain(|process| chosen.shows(&containers, wanted.selection, process));
     let ahead = ahead.and_then(|thread| thread.join().ok()).unwrap_or_default();
-    let mut reader = Reader::new((proc, whose.identify.scan), (wanted.needs, wanted.no_args), ahead);
+    let mut reader = Reader::new((proc, tagger.identify.scan), (wanted.needs, wanted.no_args), ahead);
     if wanted.needs != 0 {
         list.retain_mut(|process| reader.read(process).map_or_else(|errno| !vanished(errno), |()| true));
     }
     Ok(Found { list, commands: reader.into_commands(), containers, chosen, missing })
 }
 
+/// Finds the container of each process.
 struct Tagger<'a> {
     identify: Identify,
     resolver: Resolver<'a>,
-    /// What is known of a control group and a pid namespace for sure, by their ids.
-    proven: ById<(u64, u64), Tag>,
-    /// What the cgroup files say of a group, by its id: where there is one hierarchy alone.
+    /// The verified containers, by the ids of the control group and the pid namespace.
+    verified: ById<(u64, u64), Tag>,
+    /// The content of /proc/PID/cgroup, by the id of the group. Used only on hosts with one hierarchy.
     texts: ById<u64, Vec<u8>>,
 }
 
 impl Tagger<'_> {
-    /// Most processes are in the group of another: then its file is not read again.
+    /// Most processes share a group with another process: the cgroup file is then not read again.
     fn tag(&mut self, pid: Pid, identity: &Identity) -> nix::Result<Option<Tag>> {
         if identity.kernel_thread {
             return Ok(None);
@@ -119,24 +121,25 @@ impl Tagger<'_> {
             (true, Some((_, id))) => PidNs::Id(id),
         };
         if let Some(group) = identity.group {
-            if let Some(tag) = self.proven.get(&group) {
+            if let Some(tag) = self.verified.get(&group) {
                 return Ok(Some(tag.clone()));
             }
             if let Some(text) = self.texts.get(&group.0) {
-                return Ok(self.resolver.of_in(pid, text, space));
+                return Ok(self.resolver.resolve_in(pid, text, space));
             }
         }
         let text = match self.identify.scan.read(pid, "cgroup") {
             Err(errno) if broken(errno) => return Err(errno),
             read => read.unwrap_or_default(),
         };
-        let tag = self.resolver.of_in(pid, text, space);
+        let tag = self.resolver.resolve_in(pid, text, space);
         if identity.group.is_some() {
-            // Where there is the unified hierarchy only.
+            // Is the unified hierarchy the only one?
             let alone = text.starts_with(b"0::") && cgroup::parse(text).count() == 1;
             let sure = tag.as_ref().filter(|tag| is_of_group(tag));
-            // If the unified one says the same, so neither another has more to say, nor namespaces did.
-            let mut same = || self.resolver.of_unified(text).as_ref() == sure;
+            // Cache the container only if the unified hierarchy alone identifies it: then neither v1 nor namespaces
+            // matter.
+            let mut same = || self.resolver.resolve_unified(text).as_ref() == sure;
             let sure = sure.filter(|_| same());
             if alone || sure.is_some() {
                 let text = alone.then(|| text.to_vec());
@@ -146,9 +149,9 @@ impl Tagger<'_> {
         Ok(tag)
     }
 
-    /// For the next process of that group.
+    /// Caches what was found, for the next process in the group.
     fn learn(&mut self, identity: &Identity, text: Option<Vec<u8>>, sure: Option<Tag>) {
-        // It may have moved before its file was read.
+        // The process may have moved to another group before its file was read.
         let Some(group) = identity.group.filter(|group| self.identify.group_now() == Some(group.0)) else {
             return;
         };
@@ -156,7 +159,7 @@ impl Tagger<'_> {
             self.texts.insert(group.0, text);
         }
         if let Some(tag) = sure {
-            self.proven.insert(group, tag);
+            self.verified.insert(group, tag);
         }
     }
 }

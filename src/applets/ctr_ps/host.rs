@@ -1,4 +1,4 @@
-//! The host that is looked at: this one, or one whose root directory `--root` names.
+//! The inspected host: this one, or the one whose root directory is given with `--root`.
 
 use std::path::PathBuf;
 

@@ -1,10 +1,10 @@
-//! `--list`: a line for each container.
+//! `--list`: the table of containers.
 
 use std::cell::OnceCell;
 
 use nix::unistd::Pid;
 
-use super::cells::{of_container, short};
+use super::cells::{container_value, short};
 use super::clock::{self, Clock};
 use super::columns::{Id, number, words};
 use super::containers::{Containers, Seen};
@@ -19,8 +19,8 @@ use crate::proc::{ProcRoot, Stat, Users};
 
 /// A column of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
-    /// As processes have it.
+pub(super) enum ListColumn {
+    /// The same as for processes.
     Same(Id),
     Init,
     Procs,
@@ -31,44 +31,53 @@ pub(super) enum Of {
     Group,
 }
 
-pub(super) static COLUMNS: [(Of, Column); 21] = [
-    (Of::Same(Id::Container), words("CONTAINER", "RUNTIME:NAME; of nested ones all, outermost first")),
-    (Of::Same(Id::Runtime), words("RUNTIME", "what made it")),
-    (Of::Same(Id::Engine), words("ENGINE", "what does the work behind it")),
-    (Of::Same(Id::Name), words("NAME", "its name alone")),
-    (Of::Same(Id::Id), words("ID", "the runtime's id")),
-    (Of::Same(Id::Image), words("IMAGE", "its image")),
-    (Of::Same(Id::Pod), words("POD", "its pod")),
-    (Of::Same(Id::PodNamespace), words("POD_NAMESPACE", "Kubernetes' namespace of the pod")),
-    (Of::Same(Id::Hostname), words("HOSTNAME", "host name inside")),
-    (Of::Same(Id::Labels), words("LABELS", "its labels")),
-    (Of::Same(Id::Owner), words("OWNER", "who runs it: root, or the user of a rootless one")),
-    (Of::Same(Id::Created), words("CREATED", "when it was made")),
-    (Of::Same(Id::Chain), words("CHAIN", "it and those around it, outermost first")),
-    (Of::Same(Id::IdentifiedBy), words("HOW", "how it is known: state, cgroup, namespace, anonymous")),
-    (Of::Init, number("PID", "its first process, on the host")),
-    (Of::Procs, number("PROCS", "processes, those of nested ones too")),
-    (Of::Memory, number("MEMORY", "memory in use, without what can be given back at once")),
-    (Of::Limit, number("LIMIT", "the least limit of memory that holds for it")),
-    (Of::Started, Column { align: Align::Right, ..words("STARTED", "how long ago its first process began") }),
-    (Of::Status, words("STATUS", "running or paused")),
-    (Of::Group, words("CGROUP", "its own control group")),
+pub(super) static COLUMNS: [(ListColumn, Column); 21] = [
+    (
+        ListColumn::Same(Id::Container),
+        words("CONTAINER", "RUNTIME:NAME; for nested containers all names, outermost first"),
+    ),
+    (ListColumn::Same(Id::Runtime), words("RUNTIME", "runtime that created the container")),
+    (ListColumn::Same(Id::Engine), words("ENGINE", "engine below the runtime")),
+    (ListColumn::Same(Id::Name), words("NAME", "name without the runtime")),
+    (ListColumn::Same(Id::Id), words("ID", "id that the runtime gave the container")),
+    (ListColumn::Same(Id::Image), words("IMAGE", "image")),
+    (ListColumn::Same(Id::Pod), words("POD", "pod")),
+    (ListColumn::Same(Id::PodNamespace), words("POD_NAMESPACE", "Kubernetes namespace of the pod")),
+    (ListColumn::Same(Id::Hostname), words("HOSTNAME", "host name inside the container")),
+    (ListColumn::Same(Id::Labels), words("LABELS", "labels")),
+    (ListColumn::Same(Id::Owner), words("OWNER", "owner: root, or the user of a rootless container")),
+    (ListColumn::Same(Id::Created), words("CREATED", "when the container was created")),
+    (ListColumn::Same(Id::Chain), words("CHAIN", "the container and those it is nested in, outermost first")),
+    (
+        ListColumn::Same(Id::IdentifiedBy),
+        words("HOW", "how the container is identified: state, cgroup, namespace, anonymous"),
+    ),
+    (ListColumn::Init, number("PID", "first process, as PID on the host")),
+    (ListColumn::Procs, number("PROCS", "number of processes, those in nested containers included")),
+    (ListColumn::Memory, number("MEMORY", "memory in use, without cache that can be reclaimed at once")),
+    (ListColumn::Limit, number("LIMIT", "lowest memory limit that applies to the container")),
+    (
+        ListColumn::Started,
+        Column { align: Align::Right, ..words("STARTED", "how long ago the first process started") },
+    ),
+    (ListColumn::Status, words("STATUS", "running or paused")),
+    (ListColumn::Group, words("CGROUP", "control group of the container")),
 ];
 
-pub(super) const DEFAULT: &[Of] = &[
-    Of::Same(Id::Container),
-    Of::Same(Id::Id),
-    Of::Same(Id::Owner),
-    Of::Init,
-    Of::Procs,
-    Of::Memory,
-    Of::Limit,
-    Of::Started,
-    Of::Status,
-    Of::Same(Id::Image),
+pub(super) const DEFAULT: &[ListColumn] = &[
+    ListColumn::Same(Id::Container),
+    ListColumn::Same(Id::Id),
+    ListColumn::Same(Id::Owner),
+    ListColumn::Init,
+    ListColumn::Procs,
+    ListColumn::Memory,
+    ListColumn::Limit,
+    ListColumn::Started,
+    ListColumn::Status,
+    ListColumn::Same(Id::Image),
 ];
 
-impl Of {
+impl ListColumn {
     #[must_use]
     pub(super) fn column(self) -> &'static Column {
         COLUMNS.iter().find(|row| row.0 == self).map_or(&COLUMNS[0].1, |row| &row.1)
@@ -76,16 +85,16 @@ impl Of {
 }
 
 #[must_use]
-pub(super) fn named(name: &str) -> Vec<Of> {
+pub(super) fn named(name: &str) -> Vec<ListColumn> {
     let found = COLUMNS.iter().find(|row| row.1.name.eq_ignore_ascii_case(name));
     found.map(|row| row.0).into_iter().collect()
 }
 
-/// IdentifiedBy cells are written.
+/// The format of the cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     People,
-    /// Whole numbers and names.
+    /// Exact numbers and full names.
     Raw,
     Json,
 }
@@ -93,16 +102,16 @@ pub(super) enum Form {
 pub(super) struct List<'a> {
     pub proc: &'a ProcRoot,
     pub containers: &'a Containers,
-    /// Those to list, by number.
+    /// The numbers of the listed containers.
     pub rows: Vec<usize>,
-    pub columns: &'a [Of],
+    pub columns: &'a [ListColumn],
     pub users: &'a Users,
     pub clock: Clock,
     pub form: Form,
     mounted: OnceCell<Hierarchies>,
     groups: Vec<OnceCell<Option<Groups>>>,
-    /// What was read for a cell: it is asked for twice.
-    made: Vec<OnceCell<Value<'static>>>,
+    /// The values that were read for cells: the table requests each cell twice.
+    cached: Vec<OnceCell<Value<'static>>>,
 }
 
 impl<'a> List<'a> {
@@ -110,7 +119,7 @@ impl<'a> List<'a> {
         proc: &'a ProcRoot,
         found: &'a Found,
         selection: &Selection,
-        (columns, form): (&'a [Of], Form),
+        (columns, form): (&'a [ListColumn], Form),
         users: &'a Users,
     ) -> Self {
         let containers = &found.containers;
@@ -121,9 +130,9 @@ impl<'a> List<'a> {
         let mut rows: Vec<usize> = (0..containers.all.len()).filter(shown).collect();
         rows.sort_by_key(|&number| (&containers.all[number].label, containers.all[number].init));
         let groups = rows.iter().map(|_| OnceCell::new()).collect();
-        let made = (0..rows.len() * columns.len()).map(|_| OnceCell::new()).collect();
+        let cached = (0..rows.len() * columns.len()).map(|_| OnceCell::new()).collect();
         let (clock, mounted) = (Clock::read(proc), OnceCell::new());
-        List { proc, containers, rows, columns, users, clock, form, mounted, groups, made }
+        List { proc, containers, rows, columns, users, clock, form, mounted, groups, cached }
     }
 
     fn seen(&self, row: usize) -> &Seen {
@@ -133,7 +142,7 @@ impl<'a> List<'a> {
     fn groups(&self, row: usize) -> Option<&Groups> {
         let read = || {
             let seen = self.seen(row);
-            Groups::of(self.proc, Pid::from_raw(seen.init.or(seen.member)?), &seen.container)
+            Groups::find(self.proc, Pid::from_raw(seen.init.or(seen.member)?), &seen.container)
         };
         self.groups[row].get_or_init(read).as_ref()
     }
@@ -156,29 +165,29 @@ impl<'a> List<'a> {
                 Some(user) => Value::Bytes(user.name.as_slice().into()),
                 None => Value::owned(container.owner.to_string()),
             },
-            (Id::IdentifiedBy, _) => Value::text(IdentifiedBy::name(container.how)),
+            (Id::IdentifiedBy, _) => Value::text(IdentifiedBy::name(container.identified_by)),
             (Id::Labels, Form::People) if container.labels.is_empty() => Value::None,
-            _ => of_container(id, container),
+            _ => container_value(id, container),
         }
     }
 
-    /// What must be read from files.
-    fn make(&self, row: usize, of: Of) -> Value<'static> {
+    /// The value of a cell for which files must be read.
+    fn read_value(&self, row: usize, column: ListColumn) -> Value<'static> {
         let groups = self.groups(row);
-        match of {
-            Of::Memory => self.size(groups.and_then(|groups| groups.memory(self.mounted()))),
-            Of::Limit => self.size(groups.and_then(|groups| groups.limit(self.mounted()))),
-            Of::Started => self.started(self.seen(row)),
-            Of::Status => match groups.map(|groups| groups.paused(self.mounted())) {
+        match column {
+            ListColumn::Memory => self.size(groups.and_then(|groups| groups.memory(self.mounted()))),
+            ListColumn::Limit => self.size(groups.and_then(|groups| groups.limit(self.mounted()))),
+            ListColumn::Started => self.started(self.seen(row)),
+            ListColumn::Status => match groups.map(|groups| groups.paused(self.mounted())) {
                 Some(None) => Value::None,
                 Some(Some(true)) => Value::text("paused"),
                 Some(Some(false)) | None => Value::text("running"),
             },
-            Of::Group => match groups.and_then(Groups::path) {
+            ListColumn::Group => match groups.and_then(Groups::path) {
                 Some(path) => Value::Bytes(path.to_vec().into()),
                 None => Value::None,
             },
-            Of::Same(_) | Of::Init | Of::Procs => Value::None,
+            ListColumn::Same(_) | ListColumn::Init | ListColumn::Procs => Value::None,
         }
     }
 
@@ -210,16 +219,18 @@ impl Source for List<'_> {
     fn cell(&self, row: usize, column: usize) -> Value<'_> {
         let seen = self.seen(row);
         match self.columns[column] {
-            Of::Same(id) => self.same(id, seen),
-            Of::Init => Value::number(seen.init),
-            Of::Procs => Value::number(Some(seen.processes)),
-            of => self.made[row * self.columns.len() + column].get_or_init(|| self.make(row, of)).clone(),
+            ListColumn::Same(id) => self.same(id, seen),
+            ListColumn::Init => Value::number(seen.init),
+            ListColumn::Procs => Value::number(Some(seen.processes)),
+            other => self.cached[row * self.columns.len() + column]
+                .get_or_init(|| self.read_value(row, other))
+                .clone(),
         }
     }
 
     fn colour(&self, row: usize, column: usize) -> Option<&str> {
-        let of_container = matches!(self.columns[column], Of::Same(Id::Container | Id::Name));
-        of_container.then(|| self.seen(row).container.id.as_str())
+        let names_container = matches!(self.columns[column], ListColumn::Same(Id::Container | Id::Name));
+        names_container.then(|| self.seen(row).container.id.as_str())
     }
 }
 
@@ -228,10 +239,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_column_has_its_row() {
-        for (of, column) in &COLUMNS {
-            assert_eq!(of.column().name, column.name, "{of:?} stands twice");
-            assert_eq!(named(&column.name.to_lowercase()), [*of]);
+    fn every_column_has_one_row() {
+        for (id, column) in &COLUMNS {
+            assert_eq!(id.column().name, column.name, "{id:?} has two rows");
+            assert_eq!(named(&column.name.to_lowercase()), [*id]);
         }
     }
 }

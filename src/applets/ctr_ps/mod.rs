@@ -1,104 +1,108 @@
-//! `ctr-ps` lists the processes of this host, each with the container it runs in, whatever made the
-//! container: Docker, containerd, Kubernetes, Podman, LXC, nspawn and many more, root's and ordinary users'.
-//! No daemon is asked: control groups and namespaces say which container, and the runtimes' files on disk say
-//! its name. So it works when daemons are stopped or hang, in one step, for all of them at once.
+//! `ctr-ps` lists the processes of this host, each with the container it runs in. It knows the containers of
+//! Docker, containerd, Kubernetes, Podman, LXC, systemd-nspawn and many more, of root and of ordinary users.
+//! It asks no daemon. Control groups and namespaces show which container a process is in, and the runtimes'
+//! state files on disk give the container's name. So it also works when a daemon is stopped or hangs.
 //!
-//! Columns: USER, the effective user on the host; PID on the host; CPID, the PID in the process's own pid
-//! namespace, which is what its log says; CONTAINER, as `RUNTIME:NAME`, or `-` for the host's own processes;
-//! COMMAND with its arguments, or the process's name in brackets if it has none. `-o` chooses among many more
-//! (`-H` lists them), `-f` has those of `ps -ef`, `--security` what the process may do.
+//! The default columns are USER, the effective user on the host; PID, the PID on the host; CPID, the PID in the
+//! process's own pid namespace, which is the one in the container's logs; CONTAINER, as `RUNTIME:NAME`, or `-` for
+//! a process of the host; and COMMAND, the command line, or the process's name in brackets if it has no arguments.
+//! `-o` selects other columns (`-H` lists them). `-f` selects the columns of `ps -ef` and the container.
+//! `--security` selects the columns that show what a process may do.
 //!
-//! With `-l` the containers are listed, all runtimes' in one table: MEMORY is what is in use without what the
-//! kernel can take back at once, LIMIT the least one of the control groups that the container is in, STARTED
-//! that of its first process.
+//! `-l` lists the containers of all runtimes in one table. MEMORY is the memory in use, without the cache that the
+//! kernel can reclaim at once. LIMIT is the lowest memory limit of the container's control group and the groups
+//! above it. STARTED is how long ago the container's first process started.
 //!
 //! # Containers
 //!
-//! NAME is what the runtime calls the container: `docker:web`, `podman:db`; with containerd's namespace for
-//! what was started with ctr(1): `containerd:default/redis`; `k8s:NAMESPACE/POD/CONTAINER` for Kubernetes,
-//! where the container POD is the pod's own pause process. Of a container in a container both are shown, the
-//! outer one first: `docker:kind/k8s:shop/web-1/app`. What nobody known has made is `anon:` and the number of
-//! its namespace; `-l` adds its host name.
+//! NAME is what the runtime calls the container: `docker:web`, `podman:db`. For containers started with ctr(1) it
+//! includes containerd's namespace: `containerd:default/redis`. For Kubernetes it is
+//! `k8s:NAMESPACE/POD/CONTAINER`, where the container POD is the pod's pause process. For nested containers all
+//! names are shown, the outermost first: `docker:kind/k8s:shop/web-1/app`. A container of an unknown runtime is
+//! shown as `anon:` and the number of its namespace; `-l` adds its host name.
 //!
-//! `-c` takes that form, as nsenter(1) does: NAME, `RUNTIME:NAME`, the beginning of an id (4 digits or more),
-//! `NAMESPACE/POD`, `compose:PROJECT/SERVICE`, or the PID of any process in the container. With `@CPID` after any of
-//! these but a PID (`web@17`), it is the one process that has this PID inside. A container is shown with those that run in it, a pod with all its
-//! containers but the pause process, and a service with all its replicas. Of several with one name, root's is
-//! meant before a user's and the host's before one inside of a container; the PID always tells them apart.
+//! `-c` selects containers and takes the same TARGET as nsenter(1): NAME, `RUNTIME:NAME`, the beginning of an id (at
+//! least 4 digits), `NAMESPACE/POD`, `compose:PROJECT/SERVICE`, or the PID of any process in the container. `@CPID`
+//! after any of these except a PID (`web@17`) selects the one process that has this PID inside the container. A
+//! container is shown together with the containers nested in it, a pod with all its containers except the pause
+//! process, and a service with all its replicas. When several containers share a name, root's wins over a user's,
+//! and the host's wins over a nested one; a PID is always unambiguous.
 //!
-//! A control group's name alone is no proof. Where no state on disk vouches for it, because it is not
-//! readable for us or because somebody made a group of that name, the first digits of the id are shown with a
-//! question mark: `docker:0123456789ab?`. To nsenter(1) and `cgexec --like` the question mark must be given, in
-//! quotes; `-c` takes the container without it, and says on standard error that it is unverified if no column
-//! does. A line there also says to whom a container of another user belongs, if the column OWNER is not shown.
-//! The column HOW says how each is known: `state`, by the runtime's files
-//! and the control group; `cgroup`, by that name alone; `namespace`, by the namespaces it shares with a
-//! container that is known; `anonymous`, by namespaces that nobody claims.
+//! The name of a control group alone is no proof. If no readable state file confirms a container, it is
+//! unverified: any user may have made a control group of that name. Such a container is shown by the first digits
+//! of its id and a question mark: `docker:0123456789ab?`. nsenter(1) and `cgexec --like` accept it only with the
+//! question mark, in quotes. `-c` also accepts it without the question mark, and then reports on standard error that
+//! the container is unverified, unless a column shows it. If a container belongs to another user and the
+//! column OWNER is not shown, a line on standard error names the owner.
 //!
-//! The column VIA says how a process came into its container: `init` is its first process, `fork` descends
-//! from that, `exec` came later into its control group (docker exec, a probe), and `ns` into its namespaces
-//! alone (nsenter(1)). `--how` takes the words of both columns.
+//! The column HOW shows how a container is identified: `state`, by the runtime's state files and the control group;
+//! `cgroup`, by the name of the control group alone; `namespace`, by namespaces that the process shares with an
+//! identified container; `anonymous`, by namespaces that belong to no identified container.
 //!
-//! Control characters and the like in names and arguments are shown as `\xNN` or `\u{NNNN}`. Lines are cut to
-//! the width of a terminal, and are whole elsewhere or with `-w`.
+//! The column VIA shows how a process came into its container: `init` is the container's first process, `fork` is a
+//! descendant of it, `exec` joined the control group later (docker exec, a health check), and `ns` joined only
+//! the namespaces (nsenter(1)). `--how` takes the values of both columns.
+//!
+//! Control characters and similar characters in names and arguments are shown as `\xNN` or `\u{NNNN}`. On a
+//! terminal, lines are cut to its width, unless `-w` is given.
 //!
 //! # Exit status
 //!
-//! 0; 1 on failure, when no container matches what `-c` names, and with `-p` when none of the processes is in
-//! a container or one of them is not there.
+//! 0 on success; 1 on failure, if no container matches `-c`, and with `-p` if none of the processes is in a
+//! container or one of them does not exist.
 //!
 //! # Examples
 //!
-//! Who runs what, as a tree:
+//! The tree of processes, each with its container:
 //!
 //! ```text
 //! ctr-ps --forest
 //! ```
 //!
-//! Every container of this host, and what it takes:
+//! All containers of this host, with their memory use:
 //!
 //! ```text
 //! ctr-ps -l
 //! ```
 //!
-//! Which container is this? The log, top(1) or dmesg(1) named process 4711:
+//! The container of process 4711, which a log, top(1) or dmesg(1) named:
 //!
 //! ```text
 //! ctr-ps -p 4711
 //! ```
 //!
-//! The log of the container `web` complains of its process 17:
+//! The process that is number 17 in the log of the container `web`:
 //!
 //! ```text
 //! ctr-ps -c web@17
 //! ```
 //!
-//! What came into containers from outside, and may have been forgotten there:
+//! Processes that were started in containers from outside, and how long ago:
 //!
 //! ```text
 //! ctr-ps --how exec,ns -o +via,elapsed
 //! ```
 //!
-//! Who may do more than the runtime gives by default, or has no filter:
+//! How the capabilities of each container differ from the runtime's default, and whether it has a seccomp filter:
 //!
 //! ```text
 //! ctr-ps -C --init --security
 //! ```
 //!
-//! What takes the memory, anew every second:
+//! The memory and CPU use of a container's processes, every second:
 //!
 //! ```text
 //! ctr-ps -c web -o pid,rss,cpu,command --watch=1
 //! ```
 //!
-//! The host hangs, and so does ps(1): names alone, as reading command lines waits for a process that is stuck
-//! in its memory:
+//! On a host where ps(1) hangs: show process names only. Reading the command line of a process can block while
+//! its memory is locked:
 //!
 //! ```text
 //! ctr-ps --no-args --forest
 //! ```
 //!
-//! Kill what is left of a container:
+//! Kill the remaining processes of a container:
 //!
 //! ```text
 //! ctr-ps -q -c docker:web | xargs kill
@@ -106,11 +110,11 @@
 //!
 //! # JSON
 //!
-//! `{"processes": [...]}`, in the order of the lines, with the members pid, ppid, cpid, user, runtime,
-//! container (the NAME), id, pod, pod_namespace, image, engine, chain, how and command; null where there is none.
-//! With `-o`, what that names. `{"containers": [...]}` with `-l`. Numbers are numbers: memory in bytes, times in
-//! seconds. The id of containerd's containers has the namespace before it. Bytes that are no UTF-8 are written
-//! `\xNN`.
+//! `{"processes": [...]}`, in the order of the lines. The members are pid, ppid, cpid, user, runtime, container (the
+//! NAME), id, pod, pod_namespace, image, engine, chain, how and command; a missing value is null. With `-o`, the
+//! members are the selected columns. With `-l`, `{"containers": [...]}`. Numbers are JSON numbers: memory in bytes,
+//! times in seconds. The id of a container of containerd begins with its namespace. Bytes that are not UTF-8 are
+//! written as `\xNN`.
 //!
 //! # See also
 //!
@@ -150,13 +154,13 @@ use crate::text;
 use columns::Id;
 use gather::{Found, Wanted, gather};
 use host::Host;
-use list::Of;
+use list::ListColumn;
 use select::Selection;
 
 #[derive(Default)]
 struct Request {
     selection: Selection,
-    /// As they were given: whose they are is looked up in the passwd of the host that is looked at.
+    /// As given: they are looked up in the passwd file of the inspected host.
     users: Vec<OsString>,
     list: bool,
     forest: bool,
@@ -176,7 +180,7 @@ struct Request {
     way: Way,
 }
 
-/// How the answer is printed.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Form {
     #[default]
@@ -217,83 +221,91 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "how",
-            "only what came in so (init, fork, exec, ns) or is known so (state, cgroup, namespace, anonymous)",
+            "only processes of this origin (init, fork, exec, ns) or identification (state, cgroup, namespace, anonymous)",
             Effect::Required(how),
         )
         .takes("list"),
         Opt::new(
             Some('k'),
             "kernel-threads",
-            "list the threads of the kernel too",
+            "also list kernel threads",
             Effect::Flag(|r| set(&mut r.selection.kernel_threads)),
         ),
-        Opt::new(Some('l'), "list", "list containers, not processes", Effect::Flag(|r| set(&mut r.list))),
-        Opt::new(None, "forest", "draw the tree of processes", Effect::Flag(|r| set(&mut r.forest))),
+        Opt::new(Some('l'), "list", "list containers instead of processes", Effect::Flag(|r| set(&mut r.list))),
+        Opt::new(None, "forest", "draw the process tree", Effect::Flag(|r| set(&mut r.forest))),
         Opt::new(
             None,
             "by-container",
-            "container after container, with a heading each",
+            "group the processes by container, with a heading for each",
             Effect::Flag(|r| set(&mut r.by_container)),
         ),
         Opt::new(
             Some('o'),
             "output",
-            "columns to print; with a + before the list, besides the default, whose last stays last",
+            "columns to print; +LIST adds columns before the last default one",
             Effect::Required(output),
         )
         .takes("list"),
         Opt::new(
             Some('H'),
             "list-columns",
-            "list the columns there are; with -l those of containers",
+            "list the available columns; with -l those of containers",
             Effect::Flag(|r| set(&mut r.list_columns)),
         ),
         Opt::new(
             Some('f'),
             "full",
-            "the columns of ps -ef, and the container",
+            "print the columns of ps -ef and the container",
             Effect::Flag(|r| preset(r, columns::FULL)),
         ),
         Opt::new(
             None,
             "security",
-            "capabilities, seccomp, security module",
+            "print capabilities, seccomp mode and security label",
             Effect::Flag(|r| preset(r, columns::SECURITY)),
         ),
         Opt::new(Some('J'), "json", "print JSON", Effect::Flag(|r| form(r, Form::Json))),
-        Opt::new(Some('r'), "raw", "print raw: blanks between cells, no layout", Effect::Flag(|r| form(r, Form::Raw))),
-        Opt::new(Some('q'), "quiet", "print PIDs only; with -l containers only", Effect::Flag(|r| form(r, Form::Quiet))),
+        Opt::new(Some('r'), "raw", "print raw: cells separated by blanks, not aligned", Effect::Flag(|r| form(r, Form::Raw))),
+        Opt::new(Some('q'), "quiet", "print only PIDs; with -l only containers", Effect::Flag(|r| form(r, Form::Quiet))),
         Opt::new(Some('n'), "noheadings", "print no headings", Effect::Flag(|r| set(&mut r.no_headings))),
         Opt::new(Some('w'), "wide", "never cut lines", Effect::Flag(|r| set(&mut r.wide))),
         Opt::new(
             None,
             "no-args",
-            "print names in place of command lines, and read none: that can hang",
+            "print process names only; do not read /proc/PID/cmdline, which can block",
             Effect::Flag(|r| set(&mut r.no_args)),
         ),
-        Opt::new(None, "watch", "anew every SEC seconds (2) until interrupted", Effect::Optional(watch))
+        Opt::new(None, "watch", "repeat every SEC seconds (default 2) until interrupted", Effect::Optional(watch))
             .takes("sec"),
         Opt::new(None, "color", "colour the output: auto, always or never", Effect::Optional(colour))
             .takes("when"),
         Opt::new(
             Some('v'),
             "verbose",
-            "say which state files could not be used",
+            "report the state files that could not be used",
             Effect::Flag(|r| set(&mut r.verbose)),
         ),
         Opt::new(
             None,
             "root",
-            "look at the system whose root directory is mounted at DIR",
+            "inspect the system whose root directory is mounted at DIR",
             Effect::Required(root),
         )
         .takes("dir"),
-        Opt::new(None, "proc-root", "read this in place of /proc", Effect::Required(proc_root))
+        Opt::new(None, "proc-root", "read this directory instead of /proc", Effect::Required(proc_root))
             .takes("dir")
             .hidden(),
-        Opt::new(None, "portable", "ask files where pidfds would tell", Effect::Flag(portable)).hidden(),
+        Opt::new(None, "portable", "read files instead of using pidfds", Effect::Flag(portable)).hidden(),
         Opt::help(),
         Opt::version(),
+    ],
+    groups: &[
+        ("container", "Selection"),
+        ("list", "Lists and trees"),
+        ("output", "Columns"),
+        ("json", "Output"),
+        ("watch", "Display"),
+        ("verbose", "Other options"),
     ],
 };
 
@@ -310,7 +322,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
     }
     let columns = Columns::new(&request)?;
     if let Some(interval) = request.watch {
-        // Who has logged in meanwhile, and what was mounted, is looked for anew.
+        // Users and mounts may have changed: read them again for each frame.
         let frame = |out: &mut Out| answer(out, &Host::new(&request)?, &request, &columns).map(drop);
         return watch::watch(interval, frame).map(|()| 0);
     }
@@ -321,7 +333,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
             host.files.warnings().iter().for_each(say);
         }
     };
-    // A container that is not found may have its name in a file that cannot be read.
+    // The name of a container that is not found may be in a file that cannot be read.
     let found = answer(&mut out, &host, &request, &columns).inspect_err(|_| problems())?;
     out.finish()?;
     for note in notes(&found, &host, &request, &columns) {
@@ -331,8 +343,8 @@ pub(crate) fn run(call: &Call) -> Outcome {
         warn(call.name, &format!("no process {pid}"));
     }
     problems();
-    let hosts = || found.list.iter().all(|process| process.container.is_none());
-    Ok(u8::from(!request.selection.pids.is_empty() && (!found.missing.is_empty() || hosts())))
+    let none_contained = || found.list.iter().all(|process| process.container.is_none());
+    Ok(u8::from(!request.selection.pids.is_empty() && (!found.missing.is_empty() || none_contained())))
 }
 
 #[must_use]
@@ -340,23 +352,23 @@ pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command 
     GRAMMAR.command(name, about)
 }
 
-/// What is printed.
+/// The columns to print.
 enum Columns {
     Processes(Vec<Id>),
-    Containers(Vec<Of>),
+    Containers(Vec<ListColumn>),
 }
 
 impl Columns {
     fn new(request: &Request) -> Result<Columns> {
         let json = request.form == Form::Json;
         if request.list {
-            let all: Vec<Of> = list::COLUMNS.iter().map(|row| row.0).collect();
+            let all: Vec<ListColumn> = list::COLUMNS.iter().map(|row| row.0).collect();
             let default = if json { &all } else { list::DEFAULT };
             let list = request.columns.as_ref().map(|list| columns::parse(list, default, list::named));
             return Ok(Columns::Containers(list.transpose()?.unwrap_or_else(|| default.to_vec())));
         }
         let default = request.preset.unwrap_or(if json { columns::JSON } else { columns::DEFAULT });
-        // The heading has it.
+        // The heading shows the container.
         let headed = request.by_container && request.form == Form::People;
         let default: Vec<Id> =
             default.iter().copied().filter(|id| !(headed && *id == Id::Container)).collect();
@@ -368,7 +380,7 @@ impl Columns {
         match self {
             Columns::Processes(columns) => columns.contains(&id),
             Columns::Containers(columns) => {
-                columns.iter().any(|column| matches!(column, Of::Same(same) if *same == id))
+                columns.iter().any(|column| matches!(column, ListColumn::Same(same) if *same == id))
             }
         }
     }
@@ -381,7 +393,7 @@ impl Columns {
     }
 }
 
-/// What the words of `-c` do not say of their containers, and no column that is printed.
+/// Notes on the containers that `-c` selects: facts that neither the word given nor a printed column shows.
 fn notes(found: &Found, host: &Host, request: &Request, columns: &Columns) -> BTreeSet<String> {
     let prints = |id: Id| request.form != Form::Quiet && columns.has(id);
     let marked = prints(Id::Container) || prints(Id::IdentifiedBy);
@@ -400,7 +412,7 @@ fn notes(found: &Found, host: &Host, request: &Request, columns: &Columns) -> BT
     notes
 }
 
-/// Looks, and prints what there is.
+/// Reads the processes once and prints them.
 fn answer(out: &mut Out, host: &Host, request: &Request, columns: &Columns) -> Result<Found, Exit> {
     let wanted = Wanted {
         selection: &request.selection,
@@ -417,7 +429,7 @@ fn answer(out: &mut Out, host: &Host, request: &Request, columns: &Columns) -> R
     Ok(found)
 }
 
-/// Operands are more of what `-p` or `-c` began.
+/// Operands are further values of `-p` or of `-c`.
 fn more(call: &Call, request: &mut Request, operands: &[OsString]) -> Result<(), Exit> {
     for operand in operands {
         match (request.selection.pids.is_empty(), request.selection.containers.is_empty()) {
@@ -431,7 +443,7 @@ fn more(call: &Call, request: &mut Request, operands: &[OsString]) -> Result<(),
 
 fn unexpected(call: &Call, operand: &OsString) -> Exit {
     let (argv0, operand) = (text::shown(&call.argv0), text::shown(operand));
-    Exit::Usage(format!("{argv0}: unexpected argument '{operand}' (a container is given with -c)"))
+    Exit::Usage(format!("{argv0}: unexpected argument '{operand}' (to select a container, use -c)"))
 }
 
 fn root(request: &mut Request, path: &OsStr) -> Result<(), Exit> {
@@ -451,7 +463,7 @@ fn portable(request: &mut Request) -> Result<(), Exit> {
 
 fn container(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
     let Some(word) = word.to_str().filter(|word| !word.split(',').all(str::is_empty)) else {
-        return Err(anyhow!("'{}' names no container", text::shown(word)).into());
+        return Err(anyhow!("'{}' is not a container name", text::shown(word)).into());
     };
     request.selection.containers.push(word.to_owned());
     Ok(())
@@ -494,7 +506,7 @@ fn preset(request: &mut Request, columns: &'static [Id]) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Of `-q` and another the other counts: it prints PIDs too.
+/// `-q` gives way to another format, which prints PIDs too.
 fn form(request: &mut Request, form: Form) -> Result<(), Exit> {
     request.form = match (request.form, form) {
         (Form::People | Form::Quiet, form) => form,

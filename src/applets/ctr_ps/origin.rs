@@ -1,22 +1,23 @@
-//! How a process came into its container: with its init process, or later.
+//! Finds the origin of each process: how it came into its container.
 
 use super::containers::Containers;
 use super::process::{Origin, Process};
 use crate::container::IdentifiedBy;
 
-/// Of every process. They stand in the order of their PIDs; the parent's may be higher.
+/// Sets the origin of every process. The list is sorted by PID; the PID of a parent may be higher than the child's.
 pub(super) fn find(list: &mut [Process], containers: &Containers) {
     for at in 0..list.len() {
-        // Nothing to tell, and so nothing to find it by for those below.
+        // Without a known first process the origin is unknown.
         if list[at].container.is_none_or(|number| containers.all[number].init.is_none()) {
             continue;
         }
-        // Up to the first that is known already, or to none; then down again. A cycle ends where it began.
+        // Go up to the first ancestor whose origin is known or that has no parent here, then down again. A cycle ends
+        // at the process where it began.
         let mut path = vec![at];
-        let mut above = None;
+        let mut parent_origin = None;
         while let Some(&last) = path.last() {
             if list[last].via.is_some() {
-                above = list[last].via;
+                parent_origin = list[last].via;
                 path.pop();
                 break;
             }
@@ -26,13 +27,13 @@ pub(super) fn find(list: &mut [Process], containers: &Containers) {
             }
         }
         while let Some(last) = path.pop() {
-            above = of(&list[last], above, containers);
-            list[last].via = above;
+            parent_origin = origin_of(&list[last], parent_origin, containers);
+            list[last].via = parent_origin;
         }
     }
 }
 
-/// Its parent, if that is in the same container, and the process is not the first there.
+/// The parent of a process, if it is in the same container and the process is not the first one there.
 fn parent(list: &[Process], containers: &Containers, at: usize) -> Option<usize> {
     let process = &list[at];
     let init = containers.all[process.container?].init;
@@ -41,7 +42,8 @@ fn parent(list: &[Process], containers: &Containers, at: usize) -> Option<usize>
     (list[parent].container == process.container).then_some(parent)
 }
 
-fn of(process: &Process, parent: Option<Origin>, containers: &Containers) -> Option<Origin> {
+/// The origin of a process, by that of its parent.
+fn origin_of(process: &Process, parent: Option<Origin>, containers: &Containers) -> Option<Origin> {
     let init = containers.all[process.container?].init?;
     let later = match process.how {
         Some(IdentifiedBy::State | IdentifiedBy::Cgroup) => Origin::Exec,
@@ -76,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn first_ones_their_descendants_and_who_came_later() {
+    fn origins_of_init_descendants_and_later_processes() {
         let mut containers = Containers::default();
         let init = Some(nix::unistd::Pid::from_raw(10));
         let web = containers.number(&Rc::new(Container { init, ..Container::new(Runtime::Docker, "web") }));

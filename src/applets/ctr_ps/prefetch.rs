@@ -1,5 +1,5 @@
-//! Command lines, read by a second thread while the first finds out whose the processes are: nearly all of the
-//! time is the kernel's, which has a processor for each.
+//! Reads command lines in a second thread while the first thread identifies the processes. Nearly all of the time is
+//! spent in the kernel, which can serve both threads in parallel.
 
 use std::ops::Range;
 use std::thread::{Builder, JoinHandle};
@@ -9,17 +9,17 @@ use nix::unistd::Pid;
 use super::process::Commands;
 use crate::proc::{ProcRoot, Scan};
 
-/// Fewer are read before a thread has started.
+/// Fewer command lines are read faster than a thread starts.
 const MANY: usize = 500;
 
-/// What was read: of each process where it stands among the command lines, or why not.
+/// For each process, the range of its command line in [`Commands`], or the error.
 #[derive(Default)]
 pub(super) struct Ahead {
     found: Vec<(i32, nix::Result<Range<usize>>)>,
 }
 
 impl Ahead {
-    /// None where it would not pay: for few processes, or on one processor.
+    /// None if a thread would not pay: with few processes, or on one processor.
     pub(super) fn start(proc: &ProcRoot, pids: &[Pid]) -> Option<JoinHandle<(Ahead, Commands)>> {
         if pids.len() < MANY
             || std::thread::available_parallelism().is_ok_and(|processors| processors.get() < 2)
@@ -36,13 +36,14 @@ impl Ahead {
             }
             (ahead, commands)
         };
-        // It reads files and allocates: the allocator's lock is the only one that it takes. The first thread may fork.
+        // The first thread may fork meanwhile. This one takes no lock except the allocator's: it only reads files and
+        // allocates.
         #[allow(clippy::disallowed_methods)]
         Builder::new().stack_size(256 * 1024).spawn(read).ok()
     }
 
-    /// None of a process that was not read.
-    pub(super) fn of(&self, pid: i32) -> Option<nix::Result<Range<usize>>> {
+    /// None for a process that was not read.
+    pub(super) fn get(&self, pid: i32) -> Option<nix::Result<Range<usize>>> {
         let at = self.found.binary_search_by_key(&pid, |(pid, _)| *pid).ok()?;
         Some(self.found[at].1.clone())
     }
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_process_and_what_was_wrong_with_it() {
+    fn every_process_has_its_command_line_or_an_error() {
         let dir = std::env::temp_dir().join(format!("ctrbox-ahead-{}", std::process::id()));
         let pids: Vec<Pid> = (1..=MANY as i32).map(|at| Pid::from_raw(at * 3)).collect();
         for pid in pids.iter().filter(|pid| pid.as_raw() % 2 == 1) {
@@ -65,7 +66,7 @@ mod tests {
         // On one processor nothing is read ahead.
         if let Some(thread) = Ahead::start(&proc, &pids) {
             let (ahead, commands) = thread.join().expect("it ends");
-            let line = |pid| ahead.of(pid).map(|found| found.map(|range| commands.at(&range).to_vec()));
+            let line = |pid| ahead.get(pid).map(|found| found.map(|range| commands.at(&range).to_vec()));
             assert_eq!(line(9), Some(Ok(b"sleep 9".to_vec())));
             assert_eq!(line(6), Some(Err(nix::errno::Errno::ENOENT)));
             assert_eq!(line(1), None);

@@ -1,4 +1,4 @@
-//! A process to show, and what is known of it.
+//! A process to show, and its details.
 
 use std::ops::Range;
 
@@ -6,15 +6,16 @@ use crate::container::IdentifiedBy;
 use crate::proc::ns::Kind;
 use crate::proc::{Credentials, Stat};
 
+/// How a process came into its container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// The container's first process.
     Init,
-    /// A descendant of that.
+    /// A descendant of the first process.
     Fork,
-    /// Started from outside, in the container's control group: exec, attach, a health check.
+    /// Started from outside in the container's control group: docker exec, a health check.
     Exec,
-    /// Started from outside, and in its namespaces alone: nsenter(1).
+    /// Started from outside in the container's namespaces only: nsenter(1).
     Ns,
 }
 
@@ -35,7 +36,7 @@ impl Origin {
     }
 }
 
-/// A process to show. There may be tens of thousands.
+/// A process to show. Kept small, as there may be tens of thousands.
 pub(super) struct Process {
     pub pid: i32,
     pub ppid: Option<i32>,
@@ -44,19 +45,20 @@ pub(super) struct Process {
     /// The effective user.
     pub uid: Option<u32>,
     pub kernel_thread: bool,
-    /// Its number among the containers.
+    /// The number of its container.
     pub container: Option<usize>,
     pub how: Option<IdentifiedBy>,
     pub via: Option<Origin>,
-    /// Where it stands in [`super::gather::Found::commands`].
+    /// The range of its command line in [`super::gather::Found::commands`].
     pub command: Range<usize>,
     pub details: Option<Box<Details>>,
 }
 
+/// What only some columns need.
 #[derive(Default)]
 pub(super) struct Details {
     pub stat: Option<Stat>,
-    /// What it may do; none of a status that is cut off.
+    /// IDs and capabilities. None if the status file is truncated.
     pub state: Option<Credentials>,
     pub cgroup: Option<Vec<u8>>,
     /// In the order of [`Kind::ALL`].
@@ -69,13 +71,13 @@ pub(super) struct Details {
     pub name: Vec<u8>,
 }
 
-/// Command lines, one behind the other: there are tens of thousands.
+/// All command lines in one buffer: there may be tens of thousands.
 #[derive(Default)]
 pub(super) struct Commands(pub(super) Vec<u8>);
 
 impl Commands {
-    /// As it stands, control characters and all.
-    pub(super) fn of(&self, process: &Process) -> &[u8] {
+    /// The command line of a process, with control characters not escaped.
+    pub(super) fn line(&self, process: &Process) -> &[u8] {
         self.at(&process.command)
     }
 
@@ -83,7 +85,7 @@ impl Commands {
         self.0.get(range.clone()).unwrap_or_default()
     }
 
-    /// The argument list in one line: the NULs between arguments are blanks.
+    /// Adds a command line. The NULs between arguments become blanks.
     pub(super) fn add(&mut self, cmdline: &[u8]) -> Range<usize> {
         let end = cmdline.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
         let range = self.add_name(&cmdline[..end]);

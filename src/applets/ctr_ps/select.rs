@@ -1,4 +1,4 @@
-//! Which processes are shown.
+//! Selects the processes that are shown.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,10 +12,10 @@ use crate::container::target::{self, Target};
 use crate::container::{Container, IdentifiedBy, Runtime};
 use crate::text;
 
-/// What was asked for; of several kinds a process must fit each.
+/// The selection on the command line. A process must match every option that is given.
 #[derive(Default)]
 pub(super) struct Selection {
-    /// Words for containers, as the user wrote them.
+    /// The targets of `-c`, as the user wrote them.
     pub containers: Vec<String>,
     pub pids: Vec<i32>,
     pub users: Vec<u32>,
@@ -27,26 +27,26 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// Are all processes needed to tell which are shown?
+    /// Must all processes be read to select some?
     #[must_use]
     pub(super) fn needs_all(&self) -> bool {
         let both = !self.pids.is_empty() && !self.containers.is_empty();
         both || !self.vias.is_empty()
     }
 
-    /// Are all processes shown, but for threads of the kernel?
+    /// Are all processes except kernel threads shown?
     #[must_use]
     pub(super) fn is_all(&self) -> bool {
         self.containers.is_empty() && self.runtimes.is_empty() && !self.contained && !self.by_process()
     }
 
-    /// Is a thread of the kernel shown that has this PID?
+    /// Is a kernel thread with this PID shown?
     #[must_use]
-    pub(super) fn may_be_kernels(&self, pid: i32) -> bool {
+    pub(super) fn shows_kernel_thread(&self, pid: i32) -> bool {
         self.kernel_threads || self.pids.contains(&pid)
     }
 
-    /// Are processes asked for by what they are themselves, and not by their containers?
+    /// Are processes selected by their own attributes, and not only by their containers?
     #[must_use]
     pub(super) fn by_process(&self) -> bool {
         !(self.pids.is_empty() && self.users.is_empty() && self.hows.is_empty() && self.vias.is_empty())
@@ -65,13 +65,13 @@ impl Selection {
     }
 }
 
-/// The containers that are asked for.
+/// The containers that are selected.
 pub(super) struct Filter {
-    /// None is: all are shown, and what is in none.
+    /// No container is selected: processes outside of containers are shown too.
     none: bool,
-    /// By number; with a PID inside, only that process.
+    /// The containers of `-c`, by number. With a PID inside the container, only this process is selected.
     words: Vec<(usize, Option<i32>)>,
-    /// The same by the words as the user wrote them, but for PIDs.
+    /// The same, with the words that the user wrote. PIDs are omitted: they are unambiguous.
     pub named: Vec<(String, usize)>,
     runtimes: Vec<Runtime>,
 }
@@ -92,7 +92,7 @@ impl Filter {
             for word in &selection.containers {
                 match find(word) {
                     Ok(found) => words.extend(found),
-                    // A list; but a name may have commas.
+                    // The word may be a list. It is tried as a name first, as a name may contain commas.
                     Err(_) if word.contains(',') => {
                         for word in word.split(',').filter(|word| !word.is_empty()) {
                             words.extend(find(word)?);
@@ -106,7 +106,7 @@ impl Filter {
         Ok(Filter { none, words, named, runtimes: selection.runtimes.clone() })
     }
 
-    /// Is this process to be shown?
+    /// Is the process shown?
     pub(super) fn shows(&self, containers: &Containers, selection: &Selection, process: &Process) -> bool {
         let among = match process.container {
             Some(container) => self.has(containers, container),
@@ -115,7 +115,7 @@ impl Filter {
         among && self.fits_cpid(containers, process) && selection.fits(process)
     }
 
-    /// Is it, or one around it, among them?
+    /// Is the container, or one that it is nested in, selected?
     pub(super) fn has(&self, containers: &Containers, number: usize) -> bool {
         let word = |number| self.words.is_empty() || self.words.iter().any(|(word, _)| *word == number);
         let runtime = |number: usize| {
@@ -135,8 +135,8 @@ impl Filter {
     }
 }
 
-/// The container that a word means: by PID the one that the process is in; with `@CPID` one process. Several
-/// where it names a pod, or a service of compose.
+/// The containers that a word of `-c` selects. A PID selects the container of the process, `@CPID` one process, and
+/// the name of a pod or compose service all of its containers.
 fn find(
     list: &[Process],
     containers: &Containers,
@@ -149,7 +149,7 @@ fn find(
     };
     if let Ok(Target::Pid { pid, inode: None }) = Target::parse(OsStr::new(word)) {
         let process = list.iter().find(|process| process.pid == pid.as_raw());
-        // A PID that is in no container may still be the beginning of an id.
+        // Digits that are the PID of no process in a container may still be the beginning of an id.
         match process.map(|process| process.container) {
             Some(Some(container)) => return Ok(vec![(container, None)]),
             Some(None) if target::matching(all, word).is_empty() => {
@@ -182,7 +182,7 @@ fn is_pid(word: &str) -> bool {
     matches!(Target::parse(OsStr::new(word)), Ok(Target::Pid { inode: None, .. }))
 }
 
-/// The words of a list: `a,b c`.
+/// The words of a list, separated by commas or white space.
 pub(super) fn words(list: &OsStr) -> impl Iterator<Item = &OsStr> {
     let separator = |byte: &u8| matches!(byte, b',' | b' ' | b'\t' | b'\n');
     list.as_bytes().split(separator).filter(|word| !word.is_empty()).map(OsStr::from_bytes)
@@ -191,11 +191,11 @@ pub(super) fn words(list: &OsStr) -> impl Iterator<Item = &OsStr> {
 pub(super) fn pids(list: &OsStr) -> Result<Vec<i32>> {
     let pid = |word: &OsStr| {
         let pid = word.to_str().and_then(|word| word.parse().ok()).filter(|&pid: &i32| pid > 0);
-        pid.ok_or_else(|| anyhow!("'{}' is no PID", text::shown(word)))
+        pid.ok_or_else(|| anyhow!("invalid PID '{}'", text::shown(word)))
     };
     let pids = words(list).map(pid).collect::<Result<Vec<i32>>>()?;
     if pids.is_empty() {
-        bail!("'{}' is no PID", text::shown(list));
+        bail!("invalid PID '{}'", text::shown(list));
     }
     Ok(pids)
 }
@@ -203,12 +203,12 @@ pub(super) fn pids(list: &OsStr) -> Result<Vec<i32>> {
 pub(super) fn runtimes(list: &OsStr) -> Result<Vec<Runtime>> {
     let runtime = |word: &OsStr| {
         let known = word.to_str().and_then(Runtime::from_name);
-        known.ok_or_else(|| anyhow!("no runtime '{}' (there are {})", text::shown(word), Runtime::names()))
+        known.ok_or_else(|| anyhow!("unknown runtime '{}' ({})", text::shown(word), Runtime::names()))
     };
     words(list).map(runtime).collect()
 }
 
-/// `--how`: how containers are known, and how processes came in, in one list.
+/// Parses the list of `--how`: identifications of containers and origins of processes.
 pub(super) fn hows(list: &OsStr, selection: &mut Selection) -> Result<()> {
     for word in words(list) {
         let name = word.to_str().unwrap_or_default();
@@ -224,7 +224,7 @@ pub(super) fn hows(list: &OsStr, selection: &mut Selection) -> Result<()> {
     Ok(())
 }
 
-/// A user's number, by the name in passwd or as it is.
+/// Parses a list of users: names in `passwd`, or numbers.
 pub(super) fn users(list: &OsStr, passwd: &[u8]) -> Result<Vec<u32>> {
     let user = |word: &OsStr| {
         let number = || word.to_str()?.parse().ok();

@@ -1,4 +1,4 @@
-//! The answer: as a table or a forest, by container, raw, JSON, PIDs alone.
+//! Prints the processes or containers: as a table, tree, raw text, JSON or PIDs.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use super::cells::Cells;
 use super::clock::Clock;
 use super::columns::{self, Id};
 use super::gather::Found;
-use super::list::{self, List, Of};
+use super::list::{self, List, ListColumn};
 use super::process::Process;
 use super::{Form, Request};
 use crate::exit::Exit;
@@ -18,7 +18,7 @@ use crate::output::tree::{Forest, Glyphs};
 use crate::proc::{ProcRoot, Users};
 use crate::text;
 
-/// The processes.
+/// Prints the processes.
 pub(super) fn processes(
     out: &mut Out,
     found: &Found,
@@ -47,12 +47,12 @@ pub(super) fn processes(
     print(out, &cells, request, (&columns, tree), "processes")
 }
 
-/// The containers.
+/// Prints the containers.
 pub(super) fn containers(
     out: &mut Out,
     found: &Found,
     request: &Request,
-    columns: &[Of],
+    columns: &[ListColumn],
     (proc, users): (&ProcRoot, &Users),
 ) -> Result<(), Exit> {
     let form = match request.form {
@@ -69,11 +69,11 @@ pub(super) fn containers(
         }
         return Ok(());
     }
-    let columns: Vec<&Column> = columns.iter().map(|of| of.column()).collect();
+    let columns: Vec<&Column> = columns.iter().map(|id| id.column()).collect();
     print(out, &list, request, (&columns, None), "containers")
 }
 
-/// The columns there are.
+/// Prints the available columns.
 pub(super) fn list_columns(request: &Request) -> Result<(), Exit> {
     let of_processes = || columns::COLUMNS.iter().map(|row| &row.1).collect();
     let of_containers = || list::COLUMNS.iter().map(|row| &row.1).collect();
@@ -127,7 +127,7 @@ fn order(found: &Found, request: &Request) -> Forest {
         arrange(&mut forest, &found.list, &all, request.forest);
         return forest;
     }
-    // Containers by their names, the host last.
+    // Containers are sorted by name; the host comes last.
     let label = |node: usize| {
         let container = found.list[node].container;
         (container.is_none(), container.map(|number| (&found.containers.all[number].label, number)))
@@ -139,7 +139,7 @@ fn order(found: &Found, request: &Request) -> Forest {
     forest
 }
 
-/// Adds some of the processes, in the order of their PIDs.
+/// Adds rows for some of the processes, in the order of their PIDs.
 fn arrange(to: &mut Forest, list: &[Process], nodes: &[usize], forest: bool) {
     if !forest {
         return nodes.iter().for_each(|&node| to.flat(node));

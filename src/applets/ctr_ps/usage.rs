@@ -1,5 +1,5 @@
-//! What a container's control groups say of it: memory, its limit, and whether it is paused. On v1, v2 and
-//! hybrid hosts.
+//! Reads a container's control groups: memory, its limit, and whether the container is paused. On v1, v2 and hybrid
+//! hosts.
 
 use std::path::{Path, PathBuf};
 
@@ -9,14 +9,15 @@ use crate::container::{Container, group_of};
 use crate::isolation::cgroup::{self, Hierarchies, Membership};
 use crate::proc::{ProcRoot, number};
 
-/// The groups of a container that are its own.
+/// The container's own control groups.
 pub(super) struct Groups {
+    /// Controllers and path in each hierarchy.
     lines: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Groups {
-    /// By one of its processes; none if that is in no group of its container's own.
-    pub(super) fn of(proc: &ProcRoot, pid: Pid, container: &Container) -> Option<Groups> {
+    /// Finds the groups by a process of the container. None if the process is in none of the container's own groups.
+    pub(super) fn find(proc: &ProcRoot, pid: Pid, container: &Container) -> Option<Groups> {
         let text = proc.read(pid, "cgroup").ok()?;
         let own = |line: Membership<'_>| {
             let group = group_of(std::str::from_utf8(line.path).ok()?, container)?;
@@ -26,13 +27,13 @@ impl Groups {
         (!lines.is_empty()).then_some(Groups { lines })
     }
 
-    /// Its path: in the unified hierarchy, if it has one there.
+    /// The path in the unified hierarchy, or in the first one if there is none.
     pub(super) fn path(&self) -> Option<&[u8]> {
         let unified = self.lines.iter().find(|(controllers, _)| controllers.is_empty());
         unified.or(self.lines.first()).map(|(_, path)| path.as_slice())
     }
 
-    /// Bytes in use, without what the kernel would give back at once: as `docker stats` counts.
+    /// Memory in use in bytes, without inactive file cache, as `docker stats` counts it.
     pub(super) fn memory(&self, mounted: &Hierarchies) -> Option<u64> {
         let directory = self.directory(mounted, "memory")?;
         let (used, cache) = match directory.version {
@@ -43,20 +44,20 @@ impl Groups {
         Some(used.saturating_sub(directory.field("memory.stat", cache).unwrap_or(0)))
     }
 
-    /// The least limit of its group and those above; none where there is none.
+    /// The lowest limit of the group and its ancestors. None if there is no limit.
     pub(super) fn limit(&self, mounted: &Hierarchies) -> Option<u64> {
         let directory = self.directory(mounted, "memory")?;
         match directory.version {
             Version::One => {
                 directory.field("memory.stat", "hierarchical_memory_limit").filter(|&limit| limit < 1 << 62)
-            } // "none" is 2^63 less a page
+            } // without a limit it is 2^63 less a page
             Version::Two => {
                 directory.upwards().filter_map(|above| number_in(&above.join("memory.max"))).min()
             }
         }
     }
 
-    /// Is it frozen? None when that cannot be read.
+    /// Is the group frozen? None if this cannot be read.
     pub(super) fn paused(&self, mounted: &Hierarchies) -> Option<bool> {
         let directory = self.directory(mounted, "freezer")?;
         match directory.version {
@@ -65,7 +66,7 @@ impl Groups {
         }
     }
 
-    /// Where a controller is: in a hierarchy of its own, else in the unified one.
+    /// The directory of a controller: in its v1 hierarchy, otherwise in the unified one.
     fn directory(&self, mounted: &Hierarchies, controller: &str) -> Option<Directory> {
         let has =
             |controllers: &[u8]| controllers.split(|&b| b == b',').any(|name| name == controller.as_bytes());
@@ -87,7 +88,7 @@ enum Version {
 
 struct Directory {
     path: PathBuf,
-    /// Below the root of the hierarchy.
+    /// The number of levels below the root of the hierarchy.
     depth: usize,
     version: Version,
 }
@@ -97,7 +98,7 @@ impl Directory {
         number_in(&self.path.join(file))
     }
 
-    /// The number after a name: `inactive_file 4096`.
+    /// The number after a name in a file with lines like `inactive_file 4096`.
     fn field(&self, file: &str, name: &str) -> Option<u64> {
         let text = read(&self.path.join(file))?;
         text.split(|&b| b == b'\n').find_map(|line| {
@@ -106,7 +107,7 @@ impl Directory {
         })
     }
 
-    /// This and those above.
+    /// This directory and its ancestors in the hierarchy.
     fn upwards(&self) -> impl Iterator<Item = &Path> {
         self.path.ancestors().take(self.depth)
     }
@@ -124,7 +125,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     std::fs::read(path).ok().map(|text| text.trim_ascii().to_vec())
 }
 
-/// `1.5G`, with a digit after the point below ten.
+/// A size such as `1.5G`. Numbers below ten have one decimal.
 #[must_use]
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["B", "K", "M", "G", "T", "P", "E"];

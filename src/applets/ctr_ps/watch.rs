@@ -1,4 +1,4 @@
-//! `--watch`: the answer anew every so often, on the whole of a terminal, or one after the other into a pipe.
+//! `--watch`: repeats the output, on the whole screen of a terminal, or one after the other into a pipe.
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
@@ -11,21 +11,21 @@ use crate::output::{Out, style};
 use crate::sys;
 use crate::text;
 
-/// The other screen, no cursor; the first column of the first line.
+/// Switch to the alternate screen, hide the cursor, and move it to the top left corner.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[H";
 const LEAVE: &[u8] = b"\x1b[?25h\x1b[?1049l";
 
-/// Seconds, with a point maybe: a tenth of one at least.
+/// Parses the interval: seconds, maybe with a fraction, at least 0.1.
 pub(super) fn interval(word: Option<&OsStr>) -> Result<Duration> {
     let Some(word) = word else { return Ok(Duration::from_secs(2)) };
     let seconds = word.to_str().and_then(|word| word.parse::<f64>().ok());
     let seconds = seconds.filter(|seconds| (0.1..=1e6).contains(seconds));
     seconds
         .map(Duration::from_secs_f64)
-        .ok_or_else(|| anyhow!("'{}' is no number of seconds from 0.1 on", text::shown(word)))
+        .ok_or_else(|| anyhow!("invalid interval '{}': expected seconds, at least 0.1", text::shown(word)))
 }
 
-/// Never ends by itself.
+/// Repeats until a signal or an error ends it.
 pub(super) fn watch(
     interval: Duration,
     mut frame: impl FnMut(&mut Out) -> Result<(), Exit>,
@@ -53,13 +53,13 @@ pub(super) fn watch(
     }
 }
 
-/// As many lines as there is room for.
+/// Prints as many lines as fit on the screen.
 fn screen(out: &mut Out, text: &[u8]) {
     let lines = style::stdout_lines().unwrap_or(24).saturating_sub(1);
     out.push(ENTER);
     for line in text.split_inclusive(|&b| b == b'\n').take(lines) {
         out.push(line.strip_suffix(b"\n").unwrap_or(line));
-        out.push(b"\x1b[K\r\n"); // and nothing of what was there before
+        out.push(b"\x1b[K\r\n"); // erase the rest of the previous line
     }
     out.push(b"\x1b[J");
 }
@@ -70,11 +70,11 @@ mod tests {
 
     #[test]
     fn intervals() {
-        let of = |word: &str| interval(Some(OsStr::new(word))).ok();
+        let parsed = |word: &str| interval(Some(OsStr::new(word))).ok();
         assert_eq!(interval(None).ok(), Some(Duration::from_secs(2)));
-        assert_eq!(of("0.5"), Some(Duration::from_millis(500)));
+        assert_eq!(parsed("0.5"), Some(Duration::from_millis(500)));
         for word in ["", "0", "-1", "x", "inf", "NaN", "1e9"] {
-            assert_eq!(of(word), None, "{word}");
+            assert_eq!(parsed(word), None, "{word}");
         }
     }
 }

@@ -1,39 +1,40 @@
-//! `getpcaps` shows what processes may do: their capabilities, in the text of cap_from_text(3). It is libcap's,
-//! with containers for processes and with answers to what one wants to know of them.
+//! `getpcaps` shows the capabilities of processes, in the text form of cap_from_text(3). It is compatible with the
+//! getpcaps of libcap, and also takes containers, compares sets and shows more details.
 //!
 //! TARGET is a PID, where 0 is `getpcaps` itself, or a container that runs on this host: its name,
-//! `RUNTIME:NAME` or the beginning of its id, as nsenter(1) takes it. Of a container its first process is shown.
+//! `RUNTIME:NAME` or the beginning of its id, as nsenter(1) takes it. For a container its first process is shown.
 //! When no state file confirms the container, or it belongs to a user who is neither the caller nor root, a line on
 //! standard error says so.
 //!
-//! Options act on the targets that follow them, `--tree` and `--json` on all. A target that cannot be shown is
-//! told, and the others are shown.
+//! An option applies to the targets that follow it; `--tree` and `--json` apply to all targets. If a target cannot be
+//! shown, getpcaps reports the error and continues with the next.
 //!
-//! In the text `=ep` is everything that the kernel has, effective and permitted; `cap_kill+i` adds to what stands
-//! before, `cap_kill-ep` takes away. That of `--iab` says what programs inherit: `cap_kill` is inheritable,
-//! `^cap_kill` ambient as well, `!cap_kill` gone from the bounding set for good.
+//! In the text `=ep` means that all capabilities of the kernel are effective and permitted. `cap_kill+i` adds to the
+//! clauses before it, `cap_kill-ep` removes from them. `--iab` adds the text form of cap_iab(3), which shows what
+//! programs inherit: `cap_kill` is inheritable, `^cap_kill` is ambient as well, `!cap_kill` is not in the bounding set.
 //!
-//! # What a container may do
+//! # Comparison with a baseline
 //!
-//! `--diff` names the usual set that is nearest, and what is there more and less. First comes what is permitted;
-//! the bounding set, the most that a program in there can ever get, follows when it is another. `--diff=BASE`
-//! compares with one: all, docker (containerd gives the same, so Kubernetes on it), podman, podman-4.4, crio, runc,
-//! nspawn, lxc, or another TARGET. `--diff=list` shows these sets, and where they stand.
+//! `--diff` names the nearest baseline, and the capabilities that the process has in addition to it (`+`) or lacks
+//! (`-`). The permitted set comes first. The bounding set, which limits what programs can gain, follows if it
+//! differs. `--diff=BASE` compares with one baseline: all, docker (also the default of containerd, and so of
+//! Kubernetes), podman, podman-4.4, crio, runc, nspawn, lxc, or with another TARGET. `--diff=list` lists the
+//! baselines and their sources.
 //!
-//! Capabilities in a user namespace count only there. `--diff` and `--json` tell it and who owns it.
+//! Capabilities in a user namespace apply only in it. `--diff` and `--json` show that namespace and its owner.
 //!
-//! Threads can have capabilities of their own; `--table`, `--tree` and `--json` show those that differ from
-//! their process. `--json` has the rest as well: what the program's file gives (and, where it does so in the user
-//! namespaces of one root only, whose: program_rootid), no_new_privs, seccomp. The securebits of a process nobody
-//! but itself can ask for, they are null.
+//! Threads can have capabilities that differ from those of their process. `--table`, `--tree` and `--json` show the
+//! threads that differ. `--json` also shows the capabilities of the program's file, no_new_privs and seccomp. If the
+//! file's capabilities apply only in user namespaces of one root user, program_rootid is that user. Only a process
+//! itself can read its securebits; they are null.
 //!
 //! # Exit status
 //!
-//! 0; 1 if a target could not be shown.
+//! 0 on success; 1 if a target cannot be shown.
 //!
 //! # Examples
 //!
-//! What two containers may do, in few words:
+//! The capabilities of two containers, compared with the nearest baseline:
 //!
 //! ```text
 //! $ getpcaps --diff web db
@@ -41,7 +42,7 @@
 //! db: all 41, only inside user namespace 4026532333, owned by uid 1000
 //! ```
 //!
-//! All processes, each with what it may do:
+//! The tree of all processes, each with its capabilities:
 //!
 //! ```text
 //! getpcaps --tree
@@ -82,7 +83,7 @@ struct Request {
     proc: ProcRoot,
     lookup: Lookup<'static>,
     last: u8,
-    /// For what is printed when all targets are known.
+    /// The targets of `--tree` and `--json`, which print at the end.
     processes: Vec<(OsString, Capable)>,
 }
 
@@ -101,12 +102,12 @@ enum Style {
     Verbose,
 }
 
-/// What sets are compared with.
+/// The base of `--diff`.
 #[derive(Clone)]
 enum Base {
     Nearest,
     Named(&'static Baseline),
-    /// Another's: its name, and the sets.
+    /// Another target: its name and its sets.
     Other(String, Sets),
 }
 
@@ -114,32 +115,32 @@ static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[option...] target...",
     stops_at_operand: false,
     options: &[
-        Opt::new(None, "iab", "show what programs inherit too", Effect::Flag(|r| set(&mut r.iab))),
+        Opt::new(None, "iab", "also show what programs inherit", Effect::Flag(|r| set(&mut r.iab))),
         Opt::new(
             None,
             "legacy",
-            "the oldest form of output, to stderr",
+            "use the oldest output format, on standard error",
             Effect::Flag(|r| style(r, Style::Legacy)),
         ),
-        Opt::new(None, "ugly", "the same", Effect::Flag(|r| style(r, Style::Legacy))),
-        Opt::new(None, "verbose", "a longer form of output", Effect::Flag(|r| style(r, Style::Verbose))),
+        Opt::new(None, "ugly", "the same as --legacy", Effect::Flag(|r| style(r, Style::Legacy))),
+        Opt::new(None, "verbose", "use a longer output format", Effect::Flag(|r| style(r, Style::Verbose))),
         Opt::new(
             None,
             "table",
-            "all five sets side by side: effective, permitted, inheritable, bounding, ambient",
+            "show all five sets side by side: effective, permitted, inheritable, bounding, ambient",
             Effect::Flag(|r| form(r, Form::Table)),
         ),
         Opt::new(
             None,
             "diff",
-            "what is more and less than the nearest usual set, or than this one or another target",
+            "show the difference from the nearest baseline, or from this baseline or target",
             Effect::OptionalLong(diff),
         )
         .takes("base"),
         Opt::new(
             None,
             "tree",
-            "processes as a tree, of the targets or of all, with what each may do",
+            "show the targets and their descendants, or all processes, as a tree",
             Effect::Flag(|r| set(&mut r.tree)),
         ),
         Opt::new(None, "json", "print JSON", Effect::Flag(|r| form(r, Form::Json))),
@@ -148,6 +149,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::help(),
         Opt::version(),
     ],
+    groups: &[("iab", "Form of the output"), ("diff", "Comparison"), ("json", "Other options")],
 };
 
 pub(crate) fn run(call: &Call) -> Outcome {
@@ -169,7 +171,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
     match outcome {
         Ok(status) => Ok(request.out.finish().map(|()| status)?),
         Err(exit) => {
-            _ = request.out.drain(); // what was found out before stands
+            _ = request.out.drain(); // print the targets before
             Err(exit)
         }
     }
@@ -233,10 +235,11 @@ fn diff(request: &mut Request, base: Option<&OsStr>) -> Result<(), Exit> {
     form(request, Form::Diff(base))
 }
 
-/// Neither a usual set nor a target.
+/// The word is neither a baseline nor a target.
 fn no_base(word: &OsStr, exit: Exit) -> Exit {
     let names: Vec<&str> = BASELINES.iter().map(|baseline| baseline.name).collect();
-    let why = format!("--diff={} is none of {}, nor a target", text::shown(word), names.join(", "));
+    let why =
+        format!("--diff={} is neither a baseline ({}) nor a target", text::shown(word), names.join(", "));
     match exit {
         Exit::Failed { error, .. } => error.context(why).into(),
         Exit::Message { text: words, .. } => anyhow!(words).context(why).into(),
@@ -245,11 +248,11 @@ fn no_base(word: &OsStr, exit: Exit) -> Exit {
 }
 
 fn license() -> Exit {
-    Exit::Text("getpcaps of ctrbox: MIT or Apache-2.0, as you like\n".to_owned())
+    Exit::Text("getpcaps of ctrbox: MIT or Apache-2.0, at your option\n".to_owned())
 }
 
 impl Request {
-    /// Shows it, or keeps it for the end.
+    /// Shows a target, or keeps it for the end.
     fn target(&mut self, word: &OsStr) -> Result<(), Exit> {
         let plain = matches!(self.form, Form::Text) && !self.tree;
         if let Some(Ok(pid)) = number(word).filter(|_| plain && !self.iab) {
@@ -281,7 +284,7 @@ impl Request {
         match number(word) {
             Some(Ok(pid)) if pid.as_raw() == 0 => Ok(Held { pid: Pid::this(), pidfd: None }),
             Some(Ok(pid)) => Ok(Held { pid, pidfd: ns::pidfd(pid) }),
-            // The beginning of an id can be all digits; if none begins so the number was wrong.
+            // The beginning of an id can be all digits. If no id begins with them, the number is wrong.
             Some(Err(errno)) => {
                 let target = Target::parse(word).map_err(|_| unparsed(word, errno))?;
                 self.lookup.held(&self.proc, &target).map_err(|_| unparsed(word, errno))
@@ -293,7 +296,7 @@ impl Request {
         }
     }
 
-    /// What `read` finds below /proc, if it is certainly this process's.
+    /// Runs `read` on a process, and checks afterwards that its PID was not reused meanwhile.
     fn read<T>(&self, held: &Held, read: impl Fn(Process<'_>) -> std::io::Result<T>) -> Result<T, Exit> {
         let gone = |errno| failed(held.pid, errno);
         let found = read(self.proc.process(held.pid)).map_err(|error| {
@@ -320,8 +323,8 @@ fn unparsed(word: &OsStr, errno: Errno) -> Exit {
     Exit::Message { status: 1, text: format!("Cannot parse pid {}: ({cause})", text::shown(word)) }
 }
 
-/// A PID as strtol(3) reads the whole of one. None: it is a word. What is neither, an unknown option or nothing,
-/// is refused as the original does.
+/// A PID as strtol(3) reads a whole word. None if it is another word. An unknown option and an empty word are
+/// errors, as in libcap.
 fn number(word: &OsStr) -> Option<Result<Pid, Errno>> {
     let bytes = word.as_bytes().trim_ascii_start();
     let digits = bytes.strip_prefix(b"-").or_else(|| bytes.strip_prefix(b"+")).unwrap_or(bytes);

@@ -1,4 +1,4 @@
-//! A process in a line, a table or an object.
+//! Shows a process as a line, a table or a JSON object.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -15,21 +15,22 @@ use crate::output::json as output_json;
 use crate::proc::{Credentials, Sets};
 use crate::text;
 
-/// As the original prints it; the target is shown as it was given.
+/// The output of libcap's getpcaps, with the target as given.
 pub(super) fn line(request: &mut Request, word: &OsStr, flags: &str) {
     let word = text::shown(word);
     let line = match request.style {
         Style::Short => format!("{word}: {flags}\n"),
         Style::Verbose => format!("Capabilities for '{word}': {flags}\n"),
         Style::Legacy => {
-            _ = request.out.drain(); // a failure is reported at the end
-            return exit::say(&format!("Capabilities for `{word}': {flags}")); // it was always so
+            _ = request.out.drain(); // a failed write is reported at the end
+            // libcap prints this form on standard error.
+            return exit::say(&format!("Capabilities for `{word}': {flags}"));
         }
     };
     request.out.push(line.as_bytes());
 }
 
-/// The sets and what programs inherit. In short: without what says nothing.
+/// The output of `--iab`. The short style omits sets that have the default value.
 pub(super) fn iab(request: &mut Request, word: &OsStr, sets: &Sets) {
     let iab = sets.iab();
     let last = request.last;
@@ -46,20 +47,20 @@ pub(super) fn iab(request: &mut Request, word: &OsStr, sets: &Sets) {
     request.out.push(line.as_bytes());
 }
 
-/// `web: docker default +NET_ADMIN -MKNOD`.
+/// The output of `--diff`: `web: docker default +NET_ADMIN -MKNOD`.
 pub(super) fn diff(request: &mut Request, word: &OsStr, process: &Capable, base: &Base) {
     let sets = &process.state.sets;
     let last = request.last;
-    let said = |mask: Mask, of: Of| match base {
+    let compare = |mask: Mask, select: Select| match base {
         Base::Nearest => describe(mask, last),
         Base::Named(baseline) => difference(baseline.label, baseline.mask(last), mask),
-        Base::Other(label, other) => difference(label, of(other), mask),
+        Base::Other(label, other) => difference(label, select(other), mask),
     };
-    let permitted = said(sets.permitted, |sets| sets.permitted);
+    let permitted = compare(sets.permitted, |sets| sets.permitted);
     let mut line = match (sets.permitted == sets.bounding, sets.permitted) {
         (true, _) => permitted,
-        (false, 0) => format!("none, at most {}", said(sets.bounding, |sets| sets.bounding)),
-        (false, _) => format!("{permitted}, at most {}", said(sets.bounding, |sets| sets.bounding)),
+        (false, 0) => format!("none, at most {}", compare(sets.bounding, |sets| sets.bounding)),
+        (false, _) => format!("{permitted}, at most {}", compare(sets.bounding, |sets| sets.bounding)),
     };
     if let Some(limits) = process.user_ns.as_ref().and_then(UserNs::limits) {
         line += &format!(", {limits}");
@@ -68,7 +69,7 @@ pub(super) fn diff(request: &mut Request, word: &OsStr, process: &Capable, base:
     request.out.push(line.as_bytes());
 }
 
-/// The usual sets: name, mask, where it stands.
+/// The output of `--diff=list`: name, mask and source of each baseline.
 pub(super) fn baselines(request: &mut Request) {
     let width = BASELINES.iter().map(|baseline| baseline.name.len()).max().unwrap_or(0);
     for baseline in &BASELINES {
@@ -78,9 +79,10 @@ pub(super) fn baselines(request: &mut Request) {
     }
 }
 
-type Of = fn(&Sets) -> Mask;
+/// Selects one of the five sets.
+type Select = fn(&Sets) -> Mask;
 
-const SETS: [(&str, Of); 5] = [
+const SETS: [(&str, Select); 5] = [
     ("EFF", |sets| sets.effective),
     ("PRM", |sets| sets.permitted),
     ("INH", |sets| sets.inheritable),
@@ -88,7 +90,7 @@ const SETS: [(&str, Of); 5] = [
     ("AMB", |sets| sets.ambient),
 ];
 
-/// A line for each capability that is in any of the sets; then the threads that differ.
+/// The output of `--table`: a line for each capability in any of the sets, then the threads that differ.
 pub(super) fn table(request: &mut Request, word: &OsStr, process: &Capable) {
     let comm = text::escape(&process.state.name);
     let heading = format!("{} ({comm})", text::shown(word));
@@ -102,7 +104,7 @@ pub(super) fn table(request: &mut Request, word: &OsStr, process: &Capable) {
 
 fn one_table(request: &mut Request, heading: &str, state: &Credentials) {
     let sets = &state.sets;
-    let any = SETS.iter().fold(0, |any, (_, of)| any | of(sets));
+    let any = SETS.iter().fold(0, |any, (_, select)| any | select(sets));
     let names: Vec<String> = bits(any).map(name).collect();
     let width = names.iter().map(String::len).max().unwrap_or(0).max(text::width(heading));
     let out = &mut request.out;
@@ -111,7 +113,7 @@ fn one_table(request: &mut Request, heading: &str, state: &Credentials) {
     out.blanks(width - text::width(heading) + 1);
     out.push(format!("{columns}\n").as_bytes());
     for (number, name) in bits(any).zip(&names) {
-        let cells = SETS.map(|(_, of)| if of(sets) >> number & 1 == 1 { "  x" } else { "  -" });
+        let cells = SETS.map(|(_, select)| if select(sets) >> number & 1 == 1 { "  x" } else { "  -" });
         out.push(format!("{name:width$} {}\n", cells.join(" ")).as_bytes());
     }
     if any == 0 {
@@ -127,21 +129,21 @@ struct Record<'a> {
     uid: Option<u32>,
     euid: Option<u32>,
     #[serde(flatten)]
-    may: May,
-    /// Nobody can ask for another's.
+    rights: Rights,
+    /// Always null: only a process itself can read its securebits.
     securebits: Option<u32>,
     user_namespace: Option<Namespace>,
     program: Option<std::borrow::Cow<'a, str>>,
     program_capabilities: Option<String>,
     program_rootid: Option<u32>,
-    /// Why what the program's file gives is not known.
+    /// Why the capabilities of the program's file are unknown.
     program_error: Option<String>,
     threads: Vec<Threads>,
 }
 
-/// What can differ from thread to thread.
+/// The attributes that each thread has.
 #[derive(Serialize)]
-struct May {
+struct Rights {
     text: String,
     iab: String,
     effective: Names,
@@ -149,7 +151,7 @@ struct May {
     inheritable: Names,
     bounding: Names,
     ambient: Names,
-    /// The usual set that is nearest to what is permitted, and the same of the bounding set.
+    /// The permitted set in words, relative to the nearest baseline.
     permitted_words: String,
     bounding_words: String,
     baseline: Option<&'static str>,
@@ -174,15 +176,15 @@ struct Namespace {
 struct Threads {
     ids: Vec<i32>,
     #[serde(flatten)]
-    may: May,
+    rights: Rights,
 }
 
-impl May {
-    fn of(state: &Credentials, last: u8) -> May {
+impl Rights {
+    fn new(state: &Credentials, last: u8) -> Rights {
         let sets = &state.sets;
         let names =
             |mask: Mask| Names { mask: format!("{mask:016x}"), names: bits(mask).map(name).collect() };
-        May {
+        Rights {
             text: sets.flags().text(last),
             iab: sets.iab().text(last),
             effective: names(sets.effective),
@@ -225,11 +227,11 @@ fn record<'a>(word: &'a OsStr, process: &'a Capable, last: u8) -> Record<'a> {
         name: text::utf8(&state.name),
         uid: state.uids.first().copied(),
         euid: state.uids.get(1).copied(),
-        may: May::of(state, last),
+        rights: Rights::new(state, last),
         securebits: None,
         user_namespace: process.user_ns.as_ref().map(|ns| Namespace {
             id: ns.inode,
-            ours: ns.ours,
+            ours: ns.is_own,
             owner: ns.owner,
         }),
         program: program.map(|program| text::utf8(program.path.as_os_str().as_bytes())),
@@ -241,13 +243,13 @@ fn record<'a>(word: &'a OsStr, process: &'a Capable, last: u8) -> Record<'a> {
             .iter()
             .map(|(ids, state)| Threads {
                 ids: ids.iter().map(|id| id.as_raw()).collect(),
-                may: May::of(state, last),
+                rights: Rights::new(state, last),
             })
             .collect(),
     }
 }
 
-/// The sets in quotes and in brackets, each only where it says something.
+/// The sets in quotes and the IAB text in brackets. Sets with the default value are omitted.
 pub(super) fn quoted(sets: &Sets, last: u8) -> String {
     let flags = sets.flags().text(last);
     let iab = sets.iab();
@@ -262,8 +264,8 @@ pub(super) fn quoted(sets: &Sets, last: u8) -> String {
     text
 }
 
-/// The same text, or when most of the bounding set is gone, what is left of it: a list of 38 that are blocked
-/// is for nobody's eyes.
+/// The IAB text. If most of the bounding set is dropped, the rest of it is shown instead: a list of 38 dropped
+/// capabilities is hard to read.
 fn short(iab: &captext::Iab, last: u8) -> String {
     let known = all(last);
     let blocked = iab.blocked & known;

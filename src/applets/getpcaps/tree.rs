@@ -1,4 +1,4 @@
-//! The processes as a tree, each with what it may do: captree(8)'s.
+//! `--tree`: the tree of processes, each with its capabilities, as captree(8) shows it.
 
 use crate::sys::keyed::HashMap;
 
@@ -16,8 +16,8 @@ use crate::proc::Credentials;
 use crate::proc::{Scan, vanished};
 use crate::text;
 
-/// Below the targets that were found, or all of them if none was asked for.
-pub(super) fn show(request: &mut Request, some: bool) -> Result<(), Exit> {
+/// Shows the targets and their descendants, or all processes if no target is given.
+pub(super) fn show(request: &mut Request, by_target: bool) -> Result<(), Exit> {
     let mut states: HashMap<Pid, Credentials> = HashMap::default();
     let mut pids = Vec::new();
     for pid in Scan::pids(&request.proc)? {
@@ -32,7 +32,7 @@ pub(super) fn show(request: &mut Request, some: bool) -> Result<(), Exit> {
             Err(_) => {}
         }
     }
-    if some {
+    if by_target {
         let mut below: HashMap<Pid, bool> = HashMap::default();
         below.extend(request.processes.iter().map(|(_, process)| (process.pid, true)));
         pids.retain(|&pid| is_below(pid, &mut below, &states));
@@ -54,7 +54,7 @@ pub(super) fn show(request: &mut Request, some: bool) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Those that differ, in lines of their own.
+/// A line for each group of threads that differ from the process.
 fn threads(request: &mut Request, pid: Pid, prefix: &str) {
     let Ok(process) = Capable::read(request.proc.process(pid)) else { return };
     for (ids, state) in &process.others {
@@ -67,26 +67,26 @@ fn threads(request: &mut Request, pid: Pid, prefix: &str) {
     }
 }
 
-/// One that is gone by now, one that others may not look at, and one whose status is cut off.
+/// The process has ended, or the caller may not read it, or its status is truncated.
 fn may_be_left_out(error: &std::io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     errno.is_none_or(|errno| vanished(errno) || matches!(errno, Errno::EACCES | Errno::EPERM))
 }
 
-/// Is it one of the roots or below one? What is known of those above is kept in `below`, so that each is asked
-/// once. A cycle (numbers are read one after the other, and reused) ends it.
+/// Is the process a target or a descendant of one? `below` caches the answers, so that each process is checked
+/// once. A cycle ends the search: PIDs are read one after the other and may be reused meanwhile.
 fn is_below(pid: Pid, below: &mut HashMap<Pid, bool>, states: &HashMap<Pid, Credentials>) -> bool {
-    let (mut way, mut next) = (Vec::new(), pid);
+    let (mut path, mut next) = (Vec::new(), pid);
     let answer = loop {
         if let Some(&answer) = below.get(&next) {
             break answer;
         }
         let Some(state) = states.get(&next) else { break false };
-        below.insert(next, false); // met again on this way it is a cycle
-        way.push(next);
+        below.insert(next, false); // if it is met again on this path, there is a cycle
+        path.push(next);
         next = Pid::from_raw(state.ppid);
     };
-    below.extend(way.into_iter().map(|pid| (pid, answer)));
+    below.extend(path.into_iter().map(|pid| (pid, answer)));
     answer
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chain_of_a_hundred_thousand_and_a_cycle() {
+    fn a_long_chain_and_a_cycle() {
         let mut states: HashMap<Pid, Credentials> = HashMap::default();
         let mut child =
             |pid, ppid| states.insert(Pid::from_raw(pid), Credentials { ppid, ..Credentials::default() });
@@ -104,8 +104,8 @@ mod tests {
         child(200_002, 200_001);
         let mut below: HashMap<Pid, bool> = HashMap::default();
         below.insert(Pid::from_raw(50_000), true);
-        let mut is = |pid| is_below(Pid::from_raw(pid), &mut below, &states);
-        assert_eq!((1..=100_000).filter(|&pid| is(pid)).count(), 50_001);
-        assert!(!is(200_001) && !is(200_002) && !is(7_000_000));
+        let mut check = |pid| is_below(Pid::from_raw(pid), &mut below, &states);
+        assert_eq!((1..=100_000).filter(|&pid| check(pid)).count(), 50_001);
+        assert!(!check(200_001) && !check(200_002) && !check(7_000_000));
     }
 }

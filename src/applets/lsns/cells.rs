@@ -1,4 +1,4 @@
-//! What stands in the cells, read when it is asked for and kept when it may be asked for again.
+//! The contents of the cells. They are read on demand, and cached if they may be needed again.
 
 use crate::sys::keyed::HashMap;
 use std::cell::{OnceCell, RefCell};
@@ -21,11 +21,11 @@ use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Scan, Status, Users};
 use crate::text;
 
-/// Where ip-netns(8) mounts what it names.
+/// The directories in which ip-netns(8) mounts named network namespaces.
 const NETNS: [&str; 2] = ["/run/netns", "/var/run/netns"];
 
-/// A process that is shown.
-struct Person {
+/// The details of a process that is shown.
+struct ProcessInfo {
     uid: Option<u32>,
     ppid: Option<i32>,
     command: String,
@@ -38,7 +38,7 @@ pub(super) struct Cells<'a> {
     one_line: bool,
     users: Users,
     scan: RefCell<Scan>,
-    people: RefCell<HashMap<Pid, Rc<Person>>>,
+    processes: RefCell<HashMap<Pid, Rc<ProcessInfo>>>,
     resolver: RefCell<Resolver<'a>>,
     containers: RefCell<HashMap<Pid, Option<Rc<Container>>>>,
     net_ids: OnceCell<NetIds>,
@@ -60,7 +60,7 @@ impl<'a> Cells<'a> {
             relations,
             one_line,
             users: Users::parse(&files.read("/etc/passwd").unwrap_or_default()),
-            people: RefCell::default(),
+            processes: RefCell::default(),
             resolver: RefCell::new(Resolver::new(proc, files)),
             containers: RefCell::default(),
             net_ids: OnceCell::new(),
@@ -72,11 +72,11 @@ impl<'a> Cells<'a> {
         match id {
             Id::Ns => Some(namespace.inode.to_string()),
             Id::Type => Some(namespace.kind.proc_name().to_owned()),
-            Id::Path => pid.map(|pid| self.proc.of(pid, &namespace.kind.link()).display().to_string()),
+            Id::Path => pid.map(|pid| self.proc.path_of(pid, &namespace.kind.link()).display().to_string()),
             Id::Nprocs => Some(namespace.nprocs.to_string()),
             Id::Pid => pid.map(|pid| pid.to_string()),
-            Id::Ppid => self.person(pid?).ppid.map(|ppid| ppid.to_string()),
-            Id::Command => pid.map(|pid| self.person(pid).command.clone()),
+            Id::Ppid => self.process(pid?).ppid.map(|ppid| ppid.to_string()),
+            Id::Command => pid.map(|pid| self.process(pid).command.clone()),
             Id::Uid => self.uid(at, pid).map(|uid| uid.to_string()),
             Id::User => self.uid(at, pid).map(|uid| self.user(uid)),
             Id::Netnsid => self.netnsid(namespace),
@@ -86,13 +86,13 @@ impl<'a> Cells<'a> {
             Id::Pns => Some(self.relation(at).parent.to_string()),
             Id::Ons => Some(self.relation(at).owner.to_string()),
             Id::Netname => netname(namespace),
-            Id::Container => self.of_containers(namespace, |container| Some(container.to_string())),
+            Id::Container => self.of_each_container(namespace, |container| Some(container.to_string())),
             Id::Runtime => {
-                self.of_containers(namespace, |container| Some(container.runtime.name().to_owned()))
+                self.of_each_container(namespace, |container| Some(container.runtime.name().to_owned()))
             }
-            Id::Pod => self.of_containers(namespace, |container| container.pod.clone()),
-            Id::Image => self.of_containers(namespace, |container| container.image.clone()),
-            Id::Created => self.of_containers(namespace, |container| container.created.clone()),
+            Id::Pod => self.of_each_container(namespace, |container| container.pod.clone()),
+            Id::Image => self.of_each_container(namespace, |container| container.image.clone()),
+            Id::Created => self.of_each_container(namespace, |container| container.created.clone()),
             Id::Users => self.uid_map(namespace),
             Id::Heldby => held_by(namespace),
         }
@@ -100,10 +100,10 @@ impl<'a> Cells<'a> {
 
     #[must_use]
     pub(super) fn ppid(&self, pid: Pid) -> Option<Pid> {
-        self.person(pid).ppid.map(Pid::from_raw)
+        self.process(pid).ppid.map(Pid::from_raw)
     }
 
-    /// The namespace that owns one, if it is listed.
+    /// The user namespace that owns this one, if it is listed.
     #[must_use]
     pub(super) fn owner(&self, at: usize) -> Option<usize> {
         self.found.find(Kind::User, self.relation(at).owner)
@@ -118,10 +118,10 @@ impl<'a> Cells<'a> {
         self.relations.get(at).copied().unwrap_or_default()
     }
 
-    /// The process's user; of a namespace without any, who made it.
+    /// The user of the process; without a process, the owner of the namespace's user namespace.
     fn uid(&self, at: usize, pid: Option<Pid>) -> Option<u32> {
         if let Some(pid) = pid {
-            return self.person(pid).uid;
+            return self.process(pid).uid;
         }
         let namespace = &self.found.namespaces[at];
         let fd = namespace.open(self.proc)?;
@@ -138,56 +138,56 @@ impl<'a> Cells<'a> {
         }
     }
 
-    fn person(&self, pid: Pid) -> Rc<Person> {
-        self.people.borrow_mut().entry(pid).or_insert_with(|| Rc::new(self.read_person(pid))).clone()
+    fn process(&self, pid: Pid) -> Rc<ProcessInfo> {
+        self.processes.borrow_mut().entry(pid).or_insert_with(|| Rc::new(self.read_process(pid))).clone()
     }
 
-    fn read_person(&self, pid: Pid) -> Person {
+    fn read_process(&self, pid: Pid) -> ProcessInfo {
         let mut scan = self.scan.borrow_mut();
         let stat = scan.read(pid, "stat").unwrap_or_default();
-        // PID (COMM) STATE PPID: the name may hold anything, `) ` too; what is after the last is not its.
+        // PID (COMM) STATE PPID: COMM may contain any byte, also `) `. The last `)` ends it.
         let open = stat.iter().position(|&b| b == b'(').map_or(0, |at| at + 1);
         let close = stat.iter().rposition(|&b| b == b')').unwrap_or(stat.len());
         let ppid = stat.get(close + 1..).unwrap_or_default().split(|&b| b == b' ').nth(2);
         let ppid = ppid.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
         let comm = stat.get(open..close).unwrap_or_default().to_vec();
-        // Without its last byte, which is a NUL; those between arguments are blanks.
+        // The NUL at the end is dropped; a NUL between arguments becomes a blank.
         let command = match scan.read(pid, "cmdline") {
             Ok([arguments @ .., _]) if !arguments.is_empty() => {
                 arguments.iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect()
             }
             _ => comm,
         };
-        let uid = std::fs::metadata(self.proc.of(pid, "")).ok().map(|meta| meta.uid());
-        Person { uid, ppid, command: smartcols::cell(&command) }
+        let uid = std::fs::metadata(self.proc.path_of(pid, "")).ok().map(|meta| meta.uid());
+        ProcessInfo { uid, ppid, command: smartcols::cell(&command) }
     }
 
     fn netnsid(&self, namespace: &Namespace) -> Option<String> {
         if namespace.kind != Kind::Net {
             return None;
         }
-        self.net_ids.get_or_init(NetIds::new).of(&namespace.open(self.proc)?)
+        self.net_ids.get_or_init(NetIds::new).id_of(&namespace.open(self.proc)?)
     }
 
-    /// Several values in one cell: a line each, or with commas.
+    /// Several values in one cell, separated by newlines or commas.
     fn joined(&self, values: impl Iterator<Item = String>) -> Option<String> {
         let values: Vec<String> = values.collect();
-        let between = if self.one_line { "," } else { "\n" };
-        (!values.is_empty()).then(|| values.join(between))
+        let separator = if self.one_line { "," } else { "\n" };
+        (!values.is_empty()).then(|| values.join(separator))
     }
 
     fn container(&self, pid: Pid) -> Option<Rc<Container>> {
-        let ask = || {
+        let identify = || {
             let mut scan = self.scan.borrow_mut();
             let own_pid_ns = Status::parse(scan.read(pid, "status").ok()?).nspid.len() > 1;
-            let tag = self.resolver.borrow_mut().of(pid, scan.read(pid, "cgroup").ok()?, own_pid_ns);
+            let tag = self.resolver.borrow_mut().resolve(pid, scan.read(pid, "cgroup").ok()?, own_pid_ns);
             tag.map(|tag| tag.container)
         };
-        self.containers.borrow_mut().entry(pid).or_insert_with(ask).clone()
+        self.containers.borrow_mut().entry(pid).or_insert_with(identify).clone()
     }
 
-    /// Of every container with a process in the namespace, each value once.
-    fn of_containers(
+    /// The values of all containers with a process in the namespace, without duplicates.
+    fn of_each_container(
         &self,
         namespace: &Namespace,
         value: fn(&Container) -> Option<String>,
@@ -196,7 +196,7 @@ impl<'a> Cells<'a> {
         let mut last = None;
         for container in namespace.members.iter().filter_map(|pid| self.container(*pid)) {
             if last.as_ref().is_some_and(|last| Rc::ptr_eq(last, &container)) {
-                continue; // processes of one container stand together
+                continue; // processes of one container are mostly adjacent
             }
             values.extend(value(&container).filter(|value| !values.contains(value)));
             last = Some(container);

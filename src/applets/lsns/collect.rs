@@ -1,7 +1,7 @@
-//! Which namespaces there are, and who is in them: one walk over /proc, then the mounts.
+//! Finds namespaces and their processes: one walk over /proc, then the mounts.
 //!
-//! Reading a link tells a namespace's inode without making the kernel build that inode, which stat(2) does:
-//! it costs half. A descriptor is opened once a namespace, by who asks, not once a process.
+//! readlink(2) returns a namespace's inode number at half the cost of stat(2), for which the kernel must create the
+//! inode. A namespace is opened once, on demand, not once per process.
 
 use crate::sys::keyed::{HashMap, HashSet, Keyed};
 use std::ffi::{CStr, CString};
@@ -22,13 +22,13 @@ use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, Scan, broken, entries};
 use crate::sys;
 
-/// What keeps a namespace alive besides processes in it.
+/// A descriptor or socket that keeps a namespace alive without processes in it.
 pub(super) enum Holder {
     Descriptor {
         pid: Pid,
         fd: i32,
     },
-    /// A socket that was made in it; its namespace, opened.
+    /// A socket that was made in the namespace, and a descriptor of the namespace.
     Socket {
         pid: Pid,
         fd: i32,
@@ -39,23 +39,23 @@ pub(super) enum Holder {
 pub(super) struct Namespace {
     pub kind: Kind,
     pub inode: u64,
-    /// Processes in it, in order of PID; only the first unless members are asked for.
+    /// Processes in it, in order of PID; only the first unless [`Wanted`] asks for all.
     pub members: Vec<Pid>,
     pub nprocs: usize,
     pub holder: Option<Holder>,
-    /// Where it is mounted, in the order of the mounts.
+    /// Its mount points, in the order of mountinfo.
     pub mounts: Vec<PathBuf>,
-    /// Known through another only: its parent or what it owns.
+    /// A descriptor of it, if it is known only as parent or owner of another namespace.
     pub implicit: Option<OwnedFd>,
 }
 
-/// What to look for.
+/// What to search for.
 pub(super) struct Wanted {
     pub kinds: Vec<Kind>,
     pub descriptors: bool,
-    /// The namespace all of whose members are wanted.
+    /// Collect all members of this namespace.
     pub members_of: Option<u64>,
-    /// Or of all namespaces.
+    /// Collect all members of every namespace.
     pub all_members: bool,
 }
 
@@ -71,7 +71,8 @@ impl Found {
         self.by_id.get(&(kind, inode)).copied()
     }
 
-    pub(super) fn of(&mut self, kind: Kind, inode: u64) -> usize {
+    /// The index of a namespace, which is added if it is new.
+    pub(super) fn entry(&mut self, kind: Kind, inode: u64) -> usize {
         *self.by_id.entry((kind, inode)).or_insert_with(|| {
             self.namespaces.push(Namespace {
                 kind,
@@ -86,7 +87,7 @@ impl Found {
         })
     }
 
-    /// By inode, as they are listed.
+    /// Indices in the order of the listing: by inode, then by kind.
     #[must_use]
     pub(super) fn in_order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.namespaces.len()).collect();
@@ -95,7 +96,7 @@ impl Found {
     }
 }
 
-/// The inner error is of the list of mounts, which has a status of its own.
+/// The inner error is a failure to read the list of mounts, which has an exit status of its own.
 pub(super) fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<std::io::Result<Found>> {
     let cannot = || format!("cannot read {}", proc.path().display());
     let pids = Scan::pids(proc).with_context(cannot)?;
@@ -105,11 +106,11 @@ pub(super) fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<std::i
     for (at, &pid) in pids.iter().enumerate() {
         walk.links(pid);
         if wanted.descriptors {
-            walk.descriptors(at, pid); // at once, while what the kernel looked up for the process is at hand
+            walk.descriptors(at, pid); // directly after links(): the kernel has the process's /proc entries cached
         }
     }
     if let Some((pid, errno)) = walk.broken {
-        let path = proc.of(pid, "ns");
+        let path = proc.path_of(pid, "ns");
         return Err(errno).with_context(|| format!("cannot read {}", path.display()));
     }
     let mut found = walk.found;
@@ -123,19 +124,19 @@ struct Walk<'a> {
     dir: OwnedFd,
     wanted: &'a Wanted,
     names: Vec<(Kind, CString)>,
-    /// Of each kind the namespace of the process before: mostly it is this one's too.
+    /// For each kind the namespace of the previous process, which is mostly the same.
     last: Vec<Option<(u64, usize)>>,
     found: Found,
-    /// Where the host failed: a list without it would be wrong.
+    /// The first process with an error of the host. A list without it would be wrong.
     broken: Option<(Pid, Errno)>,
     seen_sockets: HashSet<Vec<u8>>,
-    /// The mount namespace of each process, in order, as far as it was read.
+    /// The mount namespace of each process, in order, if it was read.
     mnt_of: Vec<Option<u64>>,
-    /// Hashes of (mount namespace, path) of descriptors that were looked at.
+    /// Hashes of (mount namespace, path) of descriptors that were examined.
     seen_paths: HashSet<u64>,
     hashes: Keyed,
     last_path: (u64, Vec<u8>),
-    /// The device of namespaces, nsfs.
+    /// The device number of nsfs, the file system of namespaces.
     nsfs: Option<(u32, u32)>,
     entries: Vec<u8>,
 }
@@ -163,14 +164,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A directory of a process.
+    /// Opens a directory of a process.
     fn open(&self, pid: Pid, name: &str, flags: OFlag) -> nix::Result<OwnedFd> {
         let path = format!("{pid}/{name}");
         openat(&self.dir, path.as_str(), flags | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
     }
 
-    /// None when the process has gone or is not visible to the caller.
-    fn there<T>(&mut self, pid: Pid, read: nix::Result<T>) -> Option<T> {
+    /// Records an error of the host. None on any error, also when the process has ended or is not visible to the
+    /// caller.
+    fn checked<T>(&mut self, pid: Pid, read: nix::Result<T>) -> Option<T> {
         if let Some(errno) = read.as_ref().err().copied().filter(|&errno| broken(errno)) {
             self.broken.get_or_insert((pid, errno));
         }
@@ -180,18 +182,18 @@ impl<'a> Walk<'a> {
     fn links(&mut self, pid: Pid) {
         self.mnt_of.push(None);
         let ns = self.open(pid, "ns", OFlag::O_PATH);
-        let Some(ns) = self.there(pid, ns) else { return };
+        let Some(ns) = self.checked(pid, ns) else { return };
         let mut buffer = [0; 64];
         for at in 0..self.names.len() {
             let (kind, name) = &self.names[at];
             let (kind, link) = (*kind, sys::read_link_at(&ns, name, &mut buffer).map(parse_link));
-            let Some(inode) = self.there(pid, link).flatten() else { continue };
+            let Some(inode) = self.checked(pid, link).flatten() else { continue };
             if let (Kind::Mnt, Some(mnt)) = (kind, self.mnt_of.last_mut()) {
                 *mnt = Some(inode);
             }
             let number = match self.last[at] {
                 Some((last, number)) if last == inode => number,
-                _ => self.found.of(kind, inode),
+                _ => self.found.entry(kind, inode),
             };
             self.last[at] = Some((inode, number));
             let namespace = &mut self.found.namespaces[number];
@@ -203,15 +205,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Namespaces that a process holds by a descriptor, or by a socket of another network namespace.
+    /// Finds namespaces that a process holds by a descriptor, or by a socket of another network namespace.
     fn descriptors(&mut self, at: usize, pid: Pid) {
         let dir = self.open(pid, "fd", OFlag::O_RDONLY);
-        let Some(dir) = self.there(pid, dir) else { return };
+        let Some(dir) = self.checked(pid, dir) else { return };
         let mut buffer = [0; 4096];
         let mut pidfd = None;
         let mut mnt = self.mnt_of.get(at).copied().flatten();
         let mut listing = std::mem::take(&mut self.entries);
-        // proc fills the buffer while entries fit: one that has room left has them all.
+        // proc fills the buffer until an entry does not fit: a buffer with room left has all entries.
         while let Ok(read) = sys::get_dents(&dir, &mut listing) {
             let length = read.len();
             for name in entries(read).filter(|name| !name.to_bytes().starts_with(b".")) {
@@ -220,7 +222,7 @@ impl<'a> Walk<'a> {
                 match target {
                     [b'/', ..] => {
                         let mnt = *mnt.get_or_insert_with(|| self.mount_namespace(pid));
-                        if self.worth_a_look(mnt, target) {
+                        if self.must_examine(mnt, target) {
                             self.maybe_namespace(pid, fd, &dir, name);
                         }
                     }
@@ -238,19 +240,20 @@ impl<'a> Walk<'a> {
         self.entries = listing;
     }
 
-    /// Descriptors of namespaces that were opened where they are mounted have that path for a name, and `/` when
-    /// it is mounted no more. Within a mount namespace one path is one file: it is looked at once.
-    fn worth_a_look(&mut self, mnt: u64, path: &[u8]) -> bool {
+    /// Must a descriptor with this path be examined? The link of a namespace descriptor that was opened at a mount
+    /// point is that path, or `/` after an unmount. Within a mount namespace one path is one file, so each path is
+    /// examined once.
+    fn must_examine(&mut self, mnt: u64, path: &[u8]) -> bool {
         if path == b"/" {
             return true;
         }
-        let again = self.last_path.0 == mnt && self.last_path.1 == path; // stdin, stdout and stderr
-        if !again {
+        let repeated = self.last_path.0 == mnt && self.last_path.1 == path; // stdin, stdout and stderr
+        if !repeated {
             self.last_path.0 = mnt;
             self.last_path.1.clear();
             self.last_path.1.extend_from_slice(path);
         }
-        !again && self.seen_paths.insert(self.hashes.hash_one((mnt, path)))
+        !repeated && self.seen_paths.insert(self.hashes.hash_one((mnt, path)))
     }
 
     fn mount_namespace(&self, pid: Pid) -> u64 {
@@ -265,23 +268,23 @@ impl<'a> Walk<'a> {
         if Some(device) != self.nsfs {
             return;
         }
-        // By now the descriptor may be of another file.
+        // The descriptor may refer to another file by now.
         let Some((opened, inode)) = ns::open_if_namespace(dir, name) else { return };
         let kind = ns::kind_of(&opened).filter(|kind| self.wanted.kinds.contains(kind));
         if let Some(kind) = kind {
-            let at = self.found.of(kind, inode);
+            let at = self.found.entry(kind, inode);
             self.found.namespaces[at].holder.get_or_insert(Holder::Descriptor { pid, fd });
         }
     }
 
     fn namespace_file(&mut self, pid: Pid, fd: i32, target: &[u8]) {
         if let Some((kind, inode)) = self.link(target) {
-            let at = self.found.of(kind, inode);
+            let at = self.found.entry(kind, inode);
             self.found.namespaces[at].holder.get_or_insert(Holder::Descriptor { pid, fd });
         }
     }
 
-    /// A socket is looked into once, however many processes have it.
+    /// Each socket is examined once, even if several processes have it.
     fn socket(&mut self, pid: Pid, fd: i32, target: Vec<u8>, pidfd: &mut Option<OwnedFd>) {
         if !self.wanted.kinds.contains(&Kind::Net) || !self.seen_sockets.insert(target) {
             return;
@@ -292,11 +295,11 @@ impl<'a> Walk<'a> {
         let Some(holder) = pidfd else { return };
         let Ok(namespace) = ns::net_ns_of_socket(holder, fd) else { return };
         let Ok(stat) = nix::sys::stat::fstat(&namespace) else { return };
-        let at = self.found.of(Kind::Net, stat.st_ino);
+        let at = self.found.entry(Kind::Net, stat.st_ino);
         self.found.namespaces[at].holder.get_or_insert(Holder::Socket { pid, fd, namespace });
     }
 
-    /// `net:[4026531840]`, of a kind that is wanted.
+    /// Parses `net:[4026531840]`, if the kind is wanted.
     fn link(&self, text: &[u8]) -> Option<(Kind, u64)> {
         self.names.iter().find_map(|(kind, name)| {
             let rest = text.strip_prefix(name.to_bytes())?.strip_prefix(b":")?;
@@ -305,14 +308,14 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The lines of mountinfo that are of nsfs: their root names the namespace.
+/// Adds the nsfs lines of mountinfo. Their root field names the namespace.
 fn mounts(text: &[u8], wanted: &Wanted, found: &mut Found) {
     for mount in mountinfo::mounts(text).filter(|mount| mount.kind == b"nsfs") {
         let kind = wanted.kinds.iter().find(|kind| {
             mount.root.strip_prefix(kind.proc_name().as_bytes()).is_some_and(|rest| rest.starts_with(b":["))
         });
         if let (Some(kind), Some(inode)) = (kind, parse_link(mount.root)) {
-            let at = found.of(*kind, inode);
+            let at = found.entry(*kind, inode);
             let target = mountinfo::unescape(mount.point);
             let mounts = &mut found.namespaces[at].mounts;
             if !mounts.contains(&target) {
@@ -323,20 +326,22 @@ fn mounts(text: &[u8], wanted: &Wanted, found: &mut Found) {
 }
 
 impl Namespace {
-    /// A descriptor of it, whatever it is that keeps it.
+    /// Opens the namespace through anything that keeps it alive.
     #[must_use]
     pub(super) fn open(&self, proc: &ProcRoot) -> Option<OwnedFd> {
         let file = |path: PathBuf| ns::open_file(&path).ok();
-        let of_member = self.members.first().and_then(|pid| file(proc.of(*pid, &self.kind.link())));
-        of_member.or_else(|| self.mounts.iter().find_map(|path| held(path))).or_else(|| match &self.holder {
-            Some(Holder::Descriptor { pid, fd }) => held(&proc.of(*pid, &format!("fd/{fd}"))),
-            Some(Holder::Socket { namespace, .. }) => namespace.as_fd().try_clone_to_owned().ok(),
-            None => self.implicit.as_ref()?.try_clone().ok(),
+        let by_member = self.members.first().and_then(|pid| file(proc.path_of(*pid, &self.kind.link())));
+        by_member.or_else(|| self.mounts.iter().find_map(|path| open_nsfs(path))).or_else(|| {
+            match &self.holder {
+                Some(Holder::Descriptor { pid, fd }) => open_nsfs(&proc.path_of(*pid, &format!("fd/{fd}"))),
+                Some(Holder::Socket { namespace, .. }) => namespace.as_fd().try_clone_to_owned().ok(),
+                None => self.implicit.as_ref()?.try_clone().ok(),
+            }
         })
     }
 }
 
-fn held(path: &Path) -> Option<OwnedFd> {
+fn open_nsfs(path: &Path) -> Option<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes()).ok()?;
     ns::open_if_namespace(AT_FDCWD, &path).map(|(opened, _)| opened)
 }

@@ -1,8 +1,8 @@
-//! The columns: names, what they hold, how they are shown; and `-o`'s list of them.
+//! The columns: names, contents and layout; and the list of `-o`.
 
 use crate::output::smartcols::{Align, Column, Json};
 
-/// In the order of `--output-all`; then ours, which are shown only when named.
+/// In the order of `--output-all`; then the columns of ctrbox, which are shown only when named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Id {
     Ns,
@@ -28,7 +28,7 @@ pub(super) enum Id {
     Heldby,
 }
 
-/// Least widths on a terminal are the original's.
+/// `hint` is the minimal width on a terminal, as in util-linux.
 const fn number(name: &'static str, hint: usize, help: &'static str) -> Column {
     Column { name, help, align: Align::Right, json: Json::Number, hint, truncate: false, wrap: false }
 }
@@ -60,13 +60,16 @@ pub(super) static COLUMNS: [(Id, Column); 21] = [
     (Id::Runtime, text("RUNTIME", "runtimes of these containers")),
     (Id::Pod, text("POD", "pods of these containers")),
     (Id::Image, text("IMAGE", "images of these containers")),
-    (Id::Created, text("CREATED", "when these containers were made")),
+    (Id::Created, text("CREATED", "creation times of these containers")),
     (Id::Users, text("USERS", "uid map of a user namespace: INNER:OUTER:COUNT")),
-    (Id::Heldby, text("HELDBY", "what keeps a namespace without processes: file, descriptor or socket")),
+    (
+        Id::Heldby,
+        text("HELDBY", "what keeps a namespace without processes alive: file, descriptor or socket"),
+    ),
 ];
 
-/// How many of the table are the original's.
-pub(super) const ORIGINAL: usize = 13;
+/// The number of columns that util-linux has.
+pub(super) const UTIL_LINUX_COLUMNS: usize = 13;
 
 impl Id {
     #[must_use]
@@ -81,18 +84,18 @@ impl Id {
     }
 }
 
-/// Most columns that one list may have, those it is added to included.
-const MOST: usize = 26;
+/// The maximal number of columns, including the defaults that a list is added to.
+const MAX_COLUMNS: usize = 26;
 
-/// What is wrong with a list of columns; the original is silent about some of it.
+/// An error in a list of columns. util-linux prints no message for some errors.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
-    /// The rest of the list from the name that is none.
+    /// The rest of the list, from the unknown name on.
     Unknown(String),
     Silent,
 }
 
-/// `-o LIST`: replaces the default columns, or with a `+` before it is added to them.
+/// `-o LIST` replaces the default columns, `-o +LIST` adds to them.
 pub(super) fn parse(list: &str, default: &[Id]) -> Result<Vec<Id>, Wrong> {
     let (mut columns, names) = match list.strip_prefix('+') {
         Some(names) => (default.to_vec(), names),
@@ -102,7 +105,7 @@ pub(super) fn parse(list: &str, default: &[Id]) -> Result<Vec<Id>, Wrong> {
     while !rest.is_empty() {
         // A comma at the very end belongs to the name before it, and makes that unknown.
         let end = rest.find(',').filter(|&comma| comma + 1 < rest.len()).unwrap_or(rest.len());
-        if end == 0 || columns.len() >= MOST {
+        if end == 0 || columns.len() >= MAX_COLUMNS {
             return Err(Wrong::Silent);
         }
         columns.push(Id::find(&rest[..end]).ok_or_else(|| Wrong::Unknown(rest.to_owned()))?);

@@ -1,4 +1,4 @@
-//! IdentifiedBy namespaces hang together: parents, owners, and the ids that the network gives to others'.
+//! Relations between namespaces: parents, owners, and the ids by which a network namespace knows others.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -10,14 +10,14 @@ use crate::isolation::ns;
 use crate::proc::ProcRoot;
 use crate::proc::ns::Kind;
 
-/// Of one namespace; an inode of 0 is none, or one that we may not see.
+/// The relations of one namespace. An inode of 0 means that there is none, or that the caller may not see it.
 #[derive(Default, Clone, Copy)]
 pub(super) struct Relation {
     pub parent: u64,
     pub owner: u64,
 }
 
-/// Relations of all namespaces. With `implicits`, parents and owners that nothing else showed are added.
+/// The relations of all namespaces. With `implicits`, it adds parents and owners that were not found otherwise.
 pub(super) fn relate(proc: &ProcRoot, found: &mut Found, kinds: &[Kind], implicits: bool) -> Vec<Relation> {
     let mut relations = Vec::new();
     while relations.len() < found.namespaces.len() {
@@ -29,23 +29,23 @@ pub(super) fn relate(proc: &ProcRoot, found: &mut Found, kinds: &[Kind], implici
             Kind::User | Kind::Pid => fd.as_ref().and_then(|fd| ns::parent_of(fd).ok()),
             _ => None,
         };
-        let mut seen = |relative: Option<OwnedFd>, kind: Kind| {
+        let mut inode_of = |relative: Option<OwnedFd>, kind: Kind| {
             let Some(inode) = relative.as_ref().and_then(|fd| fstat(fd).ok()).map(|stat| stat.st_ino) else {
                 return 0;
             };
             if implicits && kinds.contains(&kind) && found.find(kind, inode).is_none() {
-                let implicit = found.of(kind, inode);
+                let implicit = found.entry(kind, inode);
                 found.namespaces[implicit].implicit = relative;
             }
             inode
         };
-        let relation = Relation { parent: seen(parent, kind), owner: seen(owner, Kind::User) };
+        let relation = Relation { parent: inode_of(parent, kind), owner: inode_of(owner, Kind::User) };
         relations.push(relation);
     }
     relations
 }
 
-/// Asks the kernel, over rtnetlink(7), what id our network namespace knows others by.
+/// Asks the kernel, over rtnetlink(7), for the ids by which the caller's network namespace knows others.
 pub(super) struct NetIds(Option<OwnedFd>);
 
 const RTM_GETNSID: u16 = 90;
@@ -59,9 +59,9 @@ impl NetIds {
         NetIds(socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute).ok())
     }
 
-    /// `unassigned`, or the number; none when the kernel does not tell.
+    /// `unassigned`, or the number. None if the kernel does not answer.
     #[must_use]
-    pub(super) fn of(&self, namespace: &OwnedFd) -> Option<String> {
+    pub(super) fn id_of(&self, namespace: &OwnedFd) -> Option<String> {
         let socket = self.0.as_ref()?;
         let mut request = Vec::with_capacity(28);
         request.extend_from_slice(&28_u32.to_ne_bytes()); // nlmsghdr: length, type, flags, sequence, port
@@ -82,7 +82,7 @@ impl NetIds {
     }
 }
 
-/// The id in an answer.
+/// The id in a reply of the kernel.
 fn parse(reply: &[u8]) -> Option<i32> {
     let word = |at: usize| Some(u16::from_ne_bytes(reply.get(at..at + 2)?.try_into().ok()?));
     if word(4)? != RTM_GETNSID - 2 {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_and_what_is_none() {
+    fn replies_are_parsed_and_errors_are_not() {
         let mut reply = vec![0; 20];
         reply[4] = 88;
         reply.extend_from_slice(&[8, 0, 9, 0, 1, 1, 1, 1]);

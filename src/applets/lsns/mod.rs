@@ -1,32 +1,34 @@
-//! `lsns` lists the namespaces of this host: those that processes are in, those that a descriptor or a socket
-//! keeps, and those that are mounted somewhere. It is the `lsns` of util-linux, with more columns and in
-//! linear time.
+//! `lsns` lists the namespaces of this host: those that have processes, those that a descriptor or a socket keeps
+//! alive, and those that are mounted. It takes the options of the `lsns` of util-linux, has more columns and runs
+//! in linear time.
 //!
-//! NS is the inode number of a namespace, which an operand takes too: then the processes in that namespace are
-//! listed. PID is the lowest in it, and COMMAND that process's. A namespace without processes has neither.
+//! NS is the inode number of a namespace. With such a number as operand, lsns lists the processes in that
+//! namespace. PID is the lowest PID in a namespace, and COMMAND the command line of that process. For a namespace
+//! without processes both are empty.
 //!
-//! TARGET, an operand or of `--task`, may be a container as well: its name, `RUNTIME:NAME` or the beginning of
-//! its id, as nsenter(1) takes it. Then the namespaces of its first process are listed.
-//! When no state file confirms the container, or it belongs to a user who is neither the caller nor root, a line on
-//! standard error says so.
+//! TARGET, as an operand or with `--task`, may be a container: its name, `RUNTIME:NAME` or the first digits of its
+//! id, as for nsenter(1). lsns then lists the namespaces of the container's first process. If no state file
+//! confirms the container, or the container belongs to a user other than root and the caller, lsns reports that on
+//! standard error.
 //!
-//! Some columns are shown only when named. CONTAINER, RUNTIME, POD and IMAGE say whose namespace it is:
-//! every container with a process in it, by the files that the runtimes keep on disk. NETNAME is the name that
-//! ip-netns(8) gave it, USERS the map of a user namespace, HELDBY what keeps a namespace that no process is in.
+//! Some columns are shown only when named. CONTAINER, RUNTIME, POD and IMAGE show every container that has a
+//! process in the namespace, from the files that the runtimes keep on disk. NETNAME is the name that ip-netns(8)
+//! gave the namespace, USERS the uid map of a user namespace, and HELDBY what keeps a namespace without processes
+//! alive.
 //!
-//! To find what only descriptors keep, the open files of all processes are looked at, which is about half of
-//! the work; `--no-fd-scan` leaves that out, and misses such namespaces. Processes that we may not look into,
-//! as an ordinary user, are missing as well.
+//! To find namespaces that only descriptors keep alive, lsns looks at the open files of all processes. This is
+//! about half of its work. `--no-fd-scan` skips it and misses such namespaces. For an ordinary user, lsns also
+//! misses processes that the user may not inspect.
 //!
 //! # Filter
 //!
-//! EXPR of `--filter` is as in scols-filter(5): names of columns, numbers and strings, compared with `==`, `!=`,
-//! `<`, `<=`, `>`, `>=`, or with `=~` and `!~` for regular expressions, joined by `&&`, `||`, `!` and
-//! parentheses: `NPROCS > 1 && TYPE == "net"`.
+//! EXPR of `--filter` has the syntax of scols-filter(5). It compares names of columns, numbers and strings with
+//! `==`, `!=`, `<`, `<=`, `>`, `>=`, or with `=~` and `!~` for regular expressions. `&&`, `||`, `!` and parentheses
+//! join comparisons: `NPROCS > 1 && TYPE == "net"`.
 //!
 //! # Exit status
 //!
-//! 0; 1 on failure; 32 if the list of mounts cannot be read.
+//! 0 on success; 1 on failure; 32 if the list of mounts cannot be read.
 //!
 //! # Examples
 //!
@@ -36,7 +38,7 @@
 //! lsns -t net -o +CONTAINER
 //! ```
 //!
-//! Who keeps a namespace that nobody is in:
+//! What keeps namespaces without processes alive:
 //!
 //! ```text
 //! lsns -P -o NS,TYPE,HELDBY
@@ -86,7 +88,7 @@ struct Request {
     proc_root: Option<OsString>,
 }
 
-/// What a row hangs below.
+/// The relation that decides the parent of a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Tree {
     Parent,
@@ -107,74 +109,96 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('l'),
             "list",
-            "print a list, no tree",
+            "print a list instead of a tree",
             Effect::Flag(|r| exclude(r.tree.is_some(), "tree", "list", &mut r.list)),
         ),
-        Opt::new(Some('u'), "notruncate", "never cut text", Effect::Flag(|r| set(&mut r.no_truncate))),
+        Opt::new(Some('u'), "notruncate", "do not truncate text", Effect::Flag(|r| set(&mut r.no_truncate))),
         Opt::new(Some('n'), "noheadings", "print no headings", Effect::Flag(|r| set(&mut r.no_headings))),
         Opt::new(
             Some('o'),
             "output",
-            "columns to print; with a + before the list, besides the default",
+            "columns to print; a list that begins with + is added to the default",
             Effect::Required(output),
         )
         .takes("list"),
         Opt::new(
             None,
             "output-all",
-            "print all columns of the original",
+            "print all columns of util-linux",
             Effect::Flag(|r| set(&mut r.all_columns)),
         ),
         Opt::new(
             Some('P'),
             "persistent",
-            "only namespaces without processes",
+            "list only namespaces without processes",
             Effect::Flag(|r| exclude(r.task.is_some(), "task", "persistent", &mut r.persistent)),
         ),
-        Opt::new(Some('p'), "task", "only namespaces of this process or container", Effect::Required(task))
-            .takes("target"),
-        Opt::new(Some('Q'), "filter", "only what the expression is true for", Effect::Required(filter))
-            .takes("expr"),
+        Opt::new(
+            Some('p'),
+            "task",
+            "list only namespaces of this process or container",
+            Effect::Required(task),
+        )
+        .takes("target"),
+        Opt::new(
+            Some('Q'),
+            "filter",
+            "list only rows for which the expression is true",
+            Effect::Required(filter),
+        )
+        .takes("expr"),
         Opt::new(
             Some('r'),
             "raw",
-            "print raw: blanks between cells, no layout",
+            "print raw: one blank between cells, no layout",
             Effect::Flag(|r| exclude(r.json, "json", "raw", &mut r.raw)),
         ),
         Opt::new(
             Some('W'),
             "nowrap",
-            "one line a namespace, lists with commas",
+            "print one line per namespace, with commas in lists",
             Effect::Flag(|r| set(&mut r.no_wrap)),
         ),
         Opt::new(
             Some('t'),
             "type",
-            "only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable",
+            "list only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable",
             Effect::Required(kind),
         )
         .takes("type"),
-        Opt::new(Some('T'), "tree", "tree by parent, owner (default) or process", Effect::Optional(tree))
-            .takes("rel"),
+        Opt::new(
+            Some('T'),
+            "tree",
+            "print a tree by parent, owner (default) or process",
+            Effect::Optional(tree),
+        )
+        .takes("rel"),
         Opt::new(
             Some('H'),
             "list-columns",
-            "list the columns there are",
+            "list the available columns",
             Effect::Flag(|r| set(&mut r.list_columns)),
         ),
         Opt::new(
             None,
             "no-fd-scan",
-            "do not look for namespaces that only descriptors keep",
+            "do not search for namespaces that only descriptors keep alive",
             Effect::Flag(|r| set(&mut r.no_fd_scan)),
         ),
         Opt::new(None, "color", "colour the output: auto, always or never", Effect::Optional(colour))
             .takes("when"),
-        Opt::new(None, "proc-root", "read this in place of /proc", Effect::Required(proc_root))
+        Opt::new(None, "proc-root", "read this directory instead of /proc", Effect::Required(proc_root))
             .takes("dir")
             .hidden(),
         Opt::help(),
         Opt::version(),
+    ],
+    groups: &[
+        ("json", "Output"),
+        ("persistent", "Selection"),
+        ("raw", "Layout"),
+        ("type", "More selection and layout"),
+        ("help", "Other options"),
     ],
 };
 
@@ -188,7 +212,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
     if operand.is_some() && request.task.is_some() {
         return Err(anyhow!("--task is mutually exclusive with <namespace>").into());
     }
-    let columns = match request.chosen(matches!(operand, Some(Operand::Namespace(_)))) {
+    let columns = match request.chosen_columns(matches!(operand, Some(Operand::Namespace(_)))) {
         Ok(columns) => columns,
         Err(Wrong::Unknown(name)) => {
             return Err(anyhow!("unknown column: {}", text::escape(name.as_bytes())).into());
@@ -203,7 +227,7 @@ pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command 
     GRAMMAR.command(name, about)
 }
 
-/// What stands after the options.
+/// The operand.
 enum Operand {
     /// The inode of a namespace.
     Namespace(u64),
@@ -211,8 +235,8 @@ enum Operand {
 }
 
 impl Operand {
-    /// What begins like a number is one, and wrong if it is not: but the beginning of an id may be long digits
-    /// and letters.
+    /// A word that begins like a number must be a number. The exception is a long hexadecimal word with letters, which
+    /// may be the beginning of a container id.
     fn parse(word: &OsStr) -> Result<Operand> {
         let first = word.to_str().and_then(|word| word.trim_start().bytes().next());
         let numeric = first.is_none_or(|first| first.is_ascii_digit() || matches!(first, b'+' | b'-'));
@@ -235,11 +259,11 @@ impl Request {
         }
     }
 
-    fn chosen(&self, operand: bool) -> Result<Vec<Id>, Wrong> {
+    fn chosen_columns(&self, operand: bool) -> Result<Vec<Id>, Wrong> {
         let network = self.kinds.contains(&Kind::Net);
         let default: Vec<Id> = match (operand, network) {
             _ if self.all_columns => {
-                columns::COLUMNS[..columns::ORIGINAL].iter().map(|(id, _)| *id).collect()
+                columns::COLUMNS[..columns::UTIL_LINUX_COLUMNS].iter().map(|(id, _)| *id).collect()
             }
             (true, _) => vec![Id::Pid, Id::Ppid, Id::User, Id::Command],
             (false, true) => {
@@ -254,7 +278,7 @@ impl Request {
     }
 }
 
-/// Of two options that exclude each other the second is refused; the message has them as they were given.
+/// Refuses the second of two options that exclude each other. The message names them in the order given.
 fn exclude(given: bool, first: &str, second: &str, flag: &mut bool) -> Result<(), Exit> {
     if given {
         return Err(anyhow!("options --{first} and --{second} cannot be combined").into());
@@ -307,7 +331,7 @@ fn proc_root(request: &mut Request, path: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
-/// `-p`: numbers as the original refuses them, words are containers.
+/// The operand of `-p`. It refuses numbers as util-linux does. None for any other word, which names a container.
 fn task_pid(word: &OsStr) -> Result<Option<Pid>> {
     let digits = word.to_str().is_some_and(|word| {
         let digits = word.trim_start().trim_start_matches(['+', '-']);

@@ -1,4 +1,4 @@
-//! From namespaces to rows: which are shown, what hangs below what, and what stands in the cells.
+//! Makes rows from namespaces: which are shown, their tree and their cells.
 
 use crate::sys::keyed::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -61,8 +61,8 @@ pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, colu
         let words = format!("failed to parse {}", proc.own("mountinfo").display());
         Exit::failed(NO_MOUNTS, anyhow::Error::from(error).context(words))
     })?;
-    // A task's and a namespace's processes are shown as they are; the tree of relations is of namespaces.
-    // All columns are no tree's, unless one is asked for or it is a namespace's processes.
+    // The default is a tree of processes. `--output-all` prints a list, unless `--tree` is given or the operand is a
+    // namespace.
     let flat = request.list || (request.all_columns && inode.is_none());
     let tree = request.tree.or((!flat).then_some(Tree::Process));
     let related = matches!(tree, Some(Tree::Owner | Tree::Parent));
@@ -78,14 +78,14 @@ pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, colu
         columns,
         tree,
         lines: Vec::new(),
-        of_process: HashMap::default(),
-        of_namespace: HashMap::default(),
+        line_of_process: HashMap::default(),
+        line_of_namespace: HashMap::default(),
     };
     match inode {
         Some(inode) if inode != 0 => rows.members(&found, inode)?,
         _ => rows.namespaces(&found, &shown(&proc, request, &found, task.as_ref().map(|held| held.pid))?)?,
     }
-    // The namespaces of a container were read by the PID of its first process.
+    // The namespaces of a container were read by the PID of its first process, which is valid only if it still runs.
     if let Some(Held { pid, pidfd: Some(pidfd) }) = &task {
         ns::still(pidfd).with_context(|| format!("process {pid} has ended"))?;
     }
@@ -102,7 +102,7 @@ fn parse_filter(name: &str, expression: &str) -> Result<Filter> {
     })
 }
 
-/// The process that a word means: a number, or a container's first, which is held.
+/// The process of a target: a PID, or the first process of a container, held by a pidfd.
 fn resolve(name: &str, proc: &ProcRoot, word: &OsStr) -> Result<Held> {
     if let Some(pid) = task_pid(word)? {
         return Ok(Held { pid, pidfd: None });
@@ -113,9 +113,9 @@ fn resolve(name: &str, proc: &ProcRoot, word: &OsStr) -> Result<Held> {
     Lookup::new(name, Purpose::Read).process(&mut Resolver::new(proc, &files), target)
 }
 
-/// Those to show, by inode.
+/// The indices of the namespaces to show, in the order of the listing.
 fn shown(proc: &ProcRoot, request: &Request, found: &Found, task: Option<Pid>) -> Result<Vec<usize>> {
-    let of_task = task.map(|pid| of_task(proc, pid)).transpose()?;
+    let of_task = task.map(|pid| namespaces_of(proc, pid)).transpose()?;
     let keep = |at: &usize| {
         let namespace = &found.namespaces[*at];
         let by_task = of_task.as_ref().is_none_or(|links| links.contains(&(namespace.kind, namespace.inode)));
@@ -125,11 +125,11 @@ fn shown(proc: &ProcRoot, request: &Request, found: &Found, task: Option<Pid>) -
     Ok(found.in_order().into_iter().filter(keep).collect())
 }
 
-/// The namespaces of a task, as far as we may see them.
-fn of_task(proc: &ProcRoot, pid: Pid) -> Result<HashSet<(Kind, u64)>> {
+/// The namespaces of a task that the caller may see.
+fn namespaces_of(proc: &ProcRoot, pid: Pid) -> Result<HashSet<(Kind, u64)>> {
     let mut all = HashSet::default();
     for kind in Kind::ALL {
-        let path = proc.of(pid, &kind.link());
+        let path = proc.path_of(pid, &kind.link());
         match std::fs::read_link(&path).map_err(|error| (error.raw_os_error().map(Errno::from_raw), error)) {
             Err((Some(errno), error)) if broken(errno) => {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
@@ -150,9 +150,10 @@ struct Rows<'a> {
     columns: &'a [Id],
     tree: Option<Tree>,
     lines: Vec<Row>,
-    /// The last line of a process: what its children's lines hang below.
-    of_process: HashMap<Pid, usize>,
-    of_namespace: HashMap<usize, Option<usize>>,
+    /// The last line of each process, the parent of the lines of its children.
+    line_of_process: HashMap<Pid, usize>,
+    /// The line of each namespace that was visited. None if the filter hides it.
+    line_of_namespace: HashMap<usize, Option<usize>>,
 }
 
 impl Rows<'_> {
@@ -163,40 +164,40 @@ impl Rows<'_> {
         })
     }
 
-    /// A line after that of the namespace it hangs below, which comes first whatever its inode.
+    /// Adds the line of a namespace, after those of its ancestors in the tree, whatever their inodes.
     fn namespace_below(&mut self, found: &Found, at: usize) -> Result<()> {
-        // From the namespace up to the first that has its line; then down again. No recursion: the depth of
-        // user namespaces is limited by the kernel, what /proc says is not.
+        // Walks up to the first visited namespace, then down again. A loop, not recursion: the kernel limits the depth
+        // of user namespaces, but the contents of /proc may claim any depth.
         let mut chain = vec![at];
         while let Some(&last) = chain.last() {
-            if self.of_namespace.contains_key(&last) {
+            if self.line_of_namespace.contains_key(&last) {
                 break;
             }
-            self.of_namespace.insert(last, None);
+            self.line_of_namespace.insert(last, None);
             match self.before(last) {
                 Some(before) if !chain.contains(&before) => chain.push(before),
                 _ => break,
             }
         }
         for at in chain.into_iter().rev() {
-            if self.of_namespace.get(&at).is_some_and(Option::is_some) {
+            if self.line_of_namespace.get(&at).is_some_and(Option::is_some) {
                 continue;
             }
             let upper = match self.tree {
                 Some(Tree::Owner) => self.cells.owner(at),
                 _ => self.cells.parent(at),
             };
-            let upper = upper.and_then(|upper| self.of_namespace.get(&upper).copied().flatten());
+            let upper = upper.and_then(|upper| self.line_of_namespace.get(&upper).copied().flatten());
             let count = self.lines.len();
             self.add(at, found.namespaces[at].members.first().copied(), upper)?;
             let line = (self.lines.len() > count).then_some(count);
-            self.of_namespace.insert(at, line);
+            self.line_of_namespace.insert(at, line);
         }
         Ok(())
     }
 
-    /// What is listed before a namespace: what it hangs below, or in a tree of parents the owner of one that
-    /// has no parent.
+    /// The namespace to list before this one: its parent in the tree. In a tree of parents, a namespace without a
+    /// parent comes after its owner.
     fn before(&self, at: usize) -> Option<usize> {
         match self.tree {
             Some(Tree::Owner) => self.cells.owner(at),
@@ -204,7 +205,7 @@ impl Rows<'_> {
         }
     }
 
-    /// Every process of one namespace.
+    /// Adds every process of one namespace.
     fn members(&mut self, found: &Found, inode: u64) -> Result<()> {
         let at = found.namespaces.iter().position(|namespace| namespace.inode == inode);
         let at = at.ok_or_else(|| anyhow!("not found namespace: {inode}"))?;
@@ -225,8 +226,8 @@ impl Rows<'_> {
             }
         }
         if let Some(pid) = pid.filter(|_| self.tree == Some(Tree::Process)) {
-            parent = self.cells.ppid(pid).and_then(|ppid| self.of_process.get(&ppid).copied());
-            self.of_process.insert(pid, self.lines.len());
+            parent = self.cells.ppid(pid).and_then(|ppid| self.line_of_process.get(&ppid).copied());
+            self.line_of_process.insert(pid, self.lines.len());
         }
         let cells = self.columns.iter().map(|id| self.cells.cell(*id, at, pid)).collect();
         self.lines.push(Row { cells, parent });
@@ -234,12 +235,12 @@ impl Rows<'_> {
     }
 
     fn print(self, request: &Request) -> Outcome {
-        let wanted = match self.tree {
+        let tree_column = match self.tree {
             Some(Tree::Process) => Some(Id::Command),
             Some(Tree::Owner | Tree::Parent) => Some(Id::Ns),
             None => None,
         };
-        let tree = self.columns.iter().position(|id| Some(*id) == wanted);
+        let tree = self.columns.iter().position(|id| Some(*id) == tree_column);
         let columns: Vec<&Column> = self.columns.iter().map(|id| id.column()).collect();
         let mut out = Out::stdout();
         smartcols::print(&mut out, &columns, &self.lines, &layout(request, "namespaces", tree));

@@ -1,6 +1,6 @@
-//! What nsenter does, in the order that matters: everything that needs the outside is opened first; from then on
-//! no other process can look into this one; then come the namespaces and the rest, see [`super::entry`], and the
-//! program. A program in another pid namespace gets its process last, see [`super::child`].
+//! The steps of nsenter. The order matters: nsenter first opens everything that must be opened outside. From then on
+//! no other process can inspect this one. Then it enters the namespaces and the rest, see [`super::entry`], and
+//! executes the program. For another pid namespace, it creates the program's process last, see [`super::child`].
 
 use std::ffi::OsString;
 
@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use super::child;
 use super::entry::{Credentials, Entry};
 use super::lookup::{self, in_child};
-use super::open::{NoTarget, meant_as_target, open_all};
+use super::open::{NoTarget, hint_container_name, open_all};
 use super::plan::Request;
 use crate::container::target::{Lookup, Purpose, Target};
 use crate::exit::{self, Exit, Outcome};
@@ -28,23 +28,25 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
     let opened = match opened {
         Ok(opened) => opened,
         Err(error) if error.is::<NoTarget>() => {
-            return Err(Exit::from(error).or_hint(meant_as_target(request)));
+            return Err(Exit::from(error).or_hint(hint_container_name(request)));
         }
         Err(error) => return lookup::outcome(error),
     };
     let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
     if opened.set.is_empty() {
-        let (meant, has_target) = (meant_as_target(request), request.target.is_some());
-        let hint = || "-a enters all namespaces of the target, -n its network alone (see --help)".to_owned();
+        let (name_hint, has_target) = (hint_container_name(request), request.target.is_some());
+        let hint = || {
+            "-a enters all namespaces of the target, -n only its network namespace (see --help)".to_owned()
+        };
         let error = Exit::from(anyhow!("no namespace specified"));
-        return Err(error.or_hint(move || meant().or_else(|| has_target.then(hint))));
+        return Err(error.or_hint(move || name_hint().or_else(|| has_target.then(hint))));
     }
-    if request.among_others() {
+    if request.is_exposed() {
         harden::pass_only(&proc, &request.pass_fds)?;
     }
     harden::hide()?;
-    _ = exit::hints_asked_for(); // the environment may be wiped
-    let user = Credentials::of(request, &opened);
+    _ = exit::hints_asked_for(); // reads CTRBOX_HINTS before the environment is wiped
+    let user = Credentials::resolve(request, &opened);
     let mut entry = Entry { name, request, opened, user, groups_dropped: true };
     if entry.opened.fork || terminal.is_some() {
         return child::start(entry, terminal, program);

@@ -1,5 +1,5 @@
-//! The process of a program that is a member of another pid namespace, or has a terminal of its own: what
-//! the process that waits, the intermediate one and the program's do, see [`sibling`].
+//! Runs a program as a child: in another pid namespace, or on a terminal of its own. Three processes take part: the
+//! one that waits, the intermediate one and the program's, see [`crate::launch::sibling`].
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -22,7 +22,7 @@ use crate::sys;
 
 pub(super) fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program: &[OsString]) -> Outcome {
     exec::reset_sigchld()?;
-    let job = if terminal.is_none() { JobControl::ours() } else { None };
+    let job = if terminal.is_none() { JobControl::detect() } else { None };
     let mut outcome = Attempt::new(&mut entry, &mut terminal, job.as_ref(), Place::Inherited).run(program)?;
     if matches!(outcome.0, Started::NoRoom) {
         outcome = Attempt::new(&mut entry, &mut terminal, job.as_ref(), Place::Given).run(program)?;
@@ -42,10 +42,10 @@ pub(super) fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program
 /// How the program's process gets into the control groups of the target.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// It is born there, as the intermediate process has joined them.
+    /// The intermediate process joins them first, and the program's process is created in them.
     Inherited,
-    /// The process that waits puts it there before it runs. A group that has as many processes as it may have
-    /// takes it so.
+    /// The process that waits moves it there before it runs. A group that has reached its pids.max accepts a
+    /// process that is moved, but none that is forked in it.
     Given,
 }
 
@@ -66,8 +66,8 @@ impl<'a, 'b> Attempt<'a, 'b> {
         Attempt { entry, terminal, job, place }
     }
 
-    /// In the process that waits: what came of it, and the program's new terminal. In the two others: why they
-    /// failed.
+    /// Returns the result and the program's new terminal in the process that waits, and the reason of a failure in
+    /// the two others.
     fn run(self, program: &[OsString]) -> Result<(Started, Option<Pair>), Exit> {
         let birth = Birth::new()?;
         let (wait, go) = match self.place {
@@ -101,8 +101,8 @@ impl<'a, 'b> Attempt<'a, 'b> {
         }
     }
 
-    /// Comes back in the program's process, and only with the reason why the program is not executed; in the
-    /// intermediate process with an error.
+    /// Returns only on failure: in the program's process the reason why the program is not executed, in the
+    /// intermediate process an error.
     fn intermediate(
         self,
         birth: Birth,
@@ -112,7 +112,7 @@ impl<'a, 'b> Attempt<'a, 'b> {
     ) -> Result<Exit> {
         birth.keep_from_children()?;
         if let Some(go) = go {
-            wait_for_end(&go).context("cannot wait for the process that waits")?;
+            wait_for_end(&go).context("cannot wait for the parent process")?;
         }
         let mut entry = self.entry.take();
         let request = entry.request;
@@ -134,7 +134,7 @@ impl<'a, 'b> Attempt<'a, 'b> {
         let ready = if finishes_inside { Err(entry) } else { Ok(entry.settle()?) };
 
         match birth.fork() {
-            Ok(ForkResult::Child) => std::mem::forget(birth), // its memory is not there
+            Ok(ForkResult::Child) => std::mem::forget(birth), // the child does not have its memory
             Ok(ForkResult::Parent { .. }) => std::process::exit(0),
             Err(Errno::EAGAIN) if grouped => {
                 birth.no_room();
@@ -156,7 +156,7 @@ impl<'a, 'b> Attempt<'a, 'b> {
     }
 }
 
-/// Until the other end of the pipe is closed.
+/// Returns when the other end of the pipe is closed.
 fn wait_for_end(pipe: &OwnedFd) -> nix::Result<()> {
     loop {
         match read(pipe, &mut [0]) {

@@ -1,4 +1,4 @@
-//! A process on its way to be the program: namespaces, root and directory, mounts, control groups, credentials.
+//! Turns a process into the program: namespaces, root and working directory, mounts, control groups, credentials.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -12,7 +12,9 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, chdir, chroot, fchdir, getuid, setgid, setuid};
 
 use super::environ;
-use super::open::{ContainerCredentials, Opened, may_stay_out, meant_as_target, read_environ, stays_out};
+use super::open::{
+    ContainerCredentials, Opened, hint_container_name, may_skip_groups, read_environ, warn_not_joined,
+};
 use super::plan::{Directory, Id, Request};
 use crate::exit::Exit;
 use crate::isolation::capabilities::own;
@@ -26,10 +28,10 @@ use crate::proc::open_plain;
 use crate::sys;
 use crate::text;
 
-/// Where the program finds the container's root with `--host-root`.
+/// The variable with the path of the container's root, for `--host-root`.
 const CTR_ROOT: &str = "CTR_ROOT";
 
-/// What is on its way to be the program.
+/// A process that becomes the program.
 pub(super) struct Entry<'a> {
     pub name: &'a str,
     pub request: &'a Request,
@@ -38,19 +40,19 @@ pub(super) struct Entry<'a> {
     pub groups_dropped: bool,
 }
 
-/// All that is left to do is to execute the program.
+/// The result of [`Entry::settle`]: only the execution of the program is left.
 pub(super) struct Ready {
     environment: Option<Environment>,
     image: Option<OwnedFd>,
 }
 
 impl Entry<'_> {
-    /// The same, for a child to go on with; this one keeps nothing open.
+    /// Moves the open descriptors to a new value, with which a child continues.
     pub(super) fn take(&mut self) -> Self {
         Entry { opened: std::mem::take(&mut self.opened), user: self.user, ..*self }
     }
 
-    /// The user that the program runs as, if it is another.
+    /// The user that the program runs as, if it is not the caller.
     pub(super) fn becomes(&self) -> Option<u32> {
         self.opened
             .container_credentials
@@ -59,23 +61,25 @@ impl Entry<'_> {
             .or(self.user.uid)
     }
 
-    /// Enters the namespaces, the root and the directory; mounts what the program alone is to see. The pid
-    /// namespace comes as late as the others allow: a helper that is forked after it is a member of it.
+    /// Enters the namespaces, the root and the working directory, and mounts what only the program may see. It
+    /// enters the pid namespace as late as the others allow, because helpers that are forked afterwards are members
+    /// of it.
     pub(super) fn enter(&mut self) -> Result<()> {
         let (request, opened) = (self.request, &mut self.opened);
-        // Tried while we may: in the user namespace setgroups(2) can be denied. Reported only when both tries fail.
+        // The user namespace may deny setgroups(2), so this is a first attempt outside. A failure is reported only if
+        // the second attempt, inside, fails too.
         let other_groups = self.user.enters || (opened.user_ns && opened.container_credentials.is_some());
         self.groups_dropped = !other_groups || nix::unistd::setgroups(&[]).is_ok();
 
         let mut pid_set = opened.set.split_off(Kind::Pid)?;
-        opened.set.enter_with_ours();
-        // What is to be mounted is so with the capabilities that have served so far, or with those that the user
-        // namespace gives.
+        opened.set.enter_permitted();
+        // Mounting uses the caller's capabilities if they were sufficient so far, else those that the user namespace
+        // gives.
         let mounts = opened.proc_at.is_some() || opened.other_root.is_some();
         let user_later = mounts && opened.set.only_user_left();
         let mut tree = if user_later { container_tree(opened)? } else { None };
         if user_later || opened.other_root.is_none() {
-            pid_set.enter_with_ours();
+            pid_set.enter_permitted();
         }
         if !user_later {
             opened.set.enter_rest()?;
@@ -92,24 +96,25 @@ impl Entry<'_> {
         pid_set.enter_rest()
     }
 
-    /// A group that may have no more processes takes this one, as it is there already.
+    /// Joins with this process itself: a group that has reached its pids.max still accepts an existing process.
     pub(super) fn join_groups(&mut self) -> Result<()> {
         for group in &self.opened.groups {
             match cgroup::join(group).context("cannot join the control group of the target") {
-                Err(error) if may_stay_out(self.request) => stays_out(self.name, &error),
+                Err(error) if may_skip_groups(self.request) => warn_not_joined(self.name, &error),
                 joined => joined?,
             }
         }
         Ok(())
     }
 
-    /// Must the program's process mount proc, with rights that the program does not get? Else it is born with
-    /// no more than those.
+    /// Must the program's process mount proc, with rights that the program does not get? If not, it is created with
+    /// the program's rights.
     pub(super) fn finishes_inside(&self) -> bool {
         self.opened.proc_at.is_some() && self.opened.is_restricted(self.request)
     }
 
-    /// Becomes what the program is to be. From here on nothing is held of the outside but what the program gets.
+    /// Applies the program's environment, label and credentials. Afterwards this process holds nothing of the outside
+    /// except what the program gets.
     pub(super) fn settle(mut self) -> Result<Ready> {
         let (request, opened) = (self.request, &mut self.opened);
         opened.set.enter_rest()?;
@@ -132,7 +137,7 @@ impl Entry<'_> {
             Some(container_credentials) => {
                 apply_credentials(request, opened, container_credentials, &mut environment)?
             }
-            None => self.user.become_it(self.groups_dropped)?,
+            None => self.user.apply(self.groups_dropped)?,
         }
         if request.keep_caps && opened.user_ns {
             capabilities::keep()?;
@@ -141,12 +146,12 @@ impl Entry<'_> {
             give_up_what_exec_takes()?;
         }
         let ready = Ready { environment, image: opened.image.take() };
-        let (fork, among_others) = (opened.fork, request.among_others());
+        let (fork, exposed) = (opened.fork, request.is_exposed());
         drop(self.opened);
         if request.environment {
             sys::wipe_environment().context("cannot wipe the environment")?;
         }
-        if fork && among_others {
+        if fork && exposed {
             let image = ready.image.iter().filter_map(|image| u32::try_from(image.as_raw_fd()).ok());
             close_all_but(&request.pass_fds.iter().copied().chain(image).collect());
         }
@@ -155,28 +160,29 @@ impl Entry<'_> {
 }
 
 impl Ready {
-    /// Comes back only with the reason why not.
+    /// Returns only on failure, with the reason.
     pub(super) fn execute(self, request: &Request, program: &[OsString]) -> Exit {
         match self.image {
             Some(image) => exec::exec_file(&image, program, self.environment),
-            // A search for a container of that name would read the state files of all containers in this process.
+            // The hint would read the state files of all containers into the memory of this process, which the
+            // container may see.
             None if request.is_seen_inside() => exec::exec(program, self.environment),
-            None => exec::exec(program, self.environment).or_hint(meant_as_target(request)),
+            None => exec::exec(program, self.environment).or_hint(hint_container_name(request)),
         }
     }
 }
 
-/// For [`Entry::settle`], at its end.
-#[allow(unsafe_code)] // descriptors are closed by number: also those that have no owner here
+/// The last step of [`Entry::settle`].
+#[allow(unsafe_code)] // it closes descriptors by number, including those without an owner in this process
 fn close_all_but(kept: &harden::Numbers) {
-    // SAFETY: what this process has opened belonged to `Entry::opened`, to the new terminal or to the socket and the
-    // pipe to the process that waits. All of these are dropped by now, and the image alone is left, which is kept.
+    // SAFETY: the descriptors that this process opened belonged to `Entry::opened`, to the new terminal, or to the
+    // socket and the pipe to the process that waits. All of these are dropped. Only the image is left, and it is kept.
     unsafe { harden::keep_only(kept) };
 }
 
-/// A program of the host, with the rights of the caller, is not to be of the container's choice.
+/// The container must not choose which program of the host runs with the caller's rights.
 fn refuse_choice_of_programs(request: &Request, environment: &Environment) -> Result<()> {
-    match environ::chooses(environment, request.program.is_some()) {
+    match environ::choosing_variable(environment, request.program.is_some()) {
         Some(name) => bail!(
             "option --env is not safe here: {name} of the target would choose which files of the host are executed \
              (add -m to enter the target's files, or use --force)"
@@ -185,8 +191,8 @@ fn refuse_choice_of_programs(request: &Request, environment: &Environment) -> Re
     }
 }
 
-/// The process that the program gets is seen inside before it is executed. Till then it has no more
-/// capabilities than execve(2) will leave it (capabilities(7), "Transformation of capabilities").
+/// The container sees the program's process before it executes the program. So this process keeps only the
+/// capabilities that execve(2) will leave it (capabilities(7), "Transformation of capabilities during execve()").
 fn give_up_what_exec_takes() -> Result<()> {
     let flags = own::flags().context("cannot read capabilities")?;
     let last = own::last().context("cannot read capabilities")?;
@@ -205,7 +211,7 @@ fn give_up_what_exec_takes() -> Result<()> {
     own::set_flags(less).context("cannot set capabilities")
 }
 
-/// The container's files, as they are in its mount namespace.
+/// A copy of the container's mounts, from its mount namespace.
 fn container_tree(opened: &Opened) -> Result<Option<OwnedFd>> {
     let copy = |(mnt_ns, root): &(OwnedFd, OwnedFd)| {
         mounts::tree_of(mnt_ns, root).context("cannot copy the mounts of the target")
@@ -213,14 +219,14 @@ fn container_tree(opened: &Opened) -> Result<Option<OwnedFd>> {
     opened.other_root.as_ref().map(copy).transpose()
 }
 
-/// What is mounted is seen by the program alone, and gone with it. A new proc is left to the program's process,
-/// as only a member of the pid namespace can mount it. Where that is to have fewer rights, the proc that is
-/// there already serves, if it is the right one.
+/// Only the program sees these mounts, and they disappear when it ends. The program's process mounts a new proc
+/// itself, because only a member of the pid namespace can. If that process must have fewer rights, an existing proc
+/// mount of the same pid namespace is used, if there is one.
 fn mount_for_program(request: &Request, opened: &mut Opened, tree: Option<&OwnedFd>) -> Result<()> {
-    let mut there = None;
+    let mut mounted = None;
     if let (true, Some(directory)) = (opened.is_restricted(request), &opened.proc_at) {
-        there = opened.member.and_then(|(pid_ns, number)| mounts::proc_of(pid_ns, number, directory));
-        if let (None, Some(tracer), false) = (&there, opened.tracer, request.force) {
+        mounted = opened.member.and_then(|(pid_ns, number)| mounts::proc_of(pid_ns, number, directory));
+        if let (None, Some(tracer), false) = (&mounted, opened.tracer, request.force) {
             bail!(
                 "option --mount-proc is not safe here: process {tracer} of the container could trace the process \
                  that mounts (leave --mount-proc out, or use --force)"
@@ -231,7 +237,7 @@ fn mount_for_program(request: &Request, opened: &mut Opened, tree: Option<&Owned
     if let (Some(tree), Some(directory)) = (tree, &request.host_root) {
         mounts::attach(tree, directory)?;
     }
-    if let Some(proc) = there {
+    if let Some(proc) = mounted {
         if let Some(directory) = opened.proc_at.take() {
             mounts::attach(&proc, &directory)?;
         }
@@ -239,8 +245,8 @@ fn mount_for_program(request: &Request, opened: &mut Opened, tree: Option<&Owned
     Ok(())
 }
 
-/// Who of the container the program is to be. Its files tell, so they are read inside, and decide no more than
-/// that.
+/// Determines the container's user that the program runs as. The names come from the container's files, so they are
+/// read inside and decide nothing else.
 fn choose_user(request: &Request, opened: &mut Opened, ids: &Credentials) -> Result<()> {
     let Some(ContainerCredentials { credentials, home, .. }) = &mut opened.container_credentials else {
         return Ok(());
@@ -266,7 +272,7 @@ fn choose_user(request: &Request, opened: &mut Opened, ids: &Credentials) -> Res
     Ok(())
 }
 
-/// Becomes what the container is, or another user of it.
+/// Applies the credentials of the container, or of another user of it.
 fn apply_credentials(
     request: &Request,
     opened: &Opened,
@@ -280,7 +286,8 @@ fn apply_credentials(
     container_credentials.credentials.take(container_credentials.filter, container_credentials.groups_denied)
 }
 
-/// As runtimes do: HOME is the user's, unless the container was started with another. And the terminal is ours.
+/// Sets HOME and TERM as runtimes do: HOME is the user's home directory unless the container was started with another.
+/// TERM is the caller's, because the terminal is.
 fn add_home(environment: &mut Environment, home: Option<Vec<u8>>, another: bool) {
     if another || !has_variable(environment, "HOME") {
         let home = home.unwrap_or_else(|| b"/".to_vec());
@@ -304,7 +311,7 @@ fn names(entry: &OsStr, name: &str) -> bool {
     entry.as_bytes().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
 }
 
-/// Of a file that is not there, nothing.
+/// The contents of a file, or nothing if it cannot be read.
 fn read_plain(path: &str) -> Vec<u8> {
     let mut text = Vec::new();
     match open_plain(path).and_then(|file| file.take(8 << 20).read_to_end(&mut text)) {
@@ -313,14 +320,14 @@ fn read_plain(path: &str) -> Vec<u8> {
     }
 }
 
-/// Where the program begins is inside its root, unless a directory outside was named for it (`--wd=DIR`).
+/// The program's working directory must be inside its root, unless the caller named one outside (`--wd=DIR`).
 fn change_directory(request: &Request, opened: &Opened) -> Result<()> {
     let mut wd = opened.wd.as_ref().map(OwnedFd::try_clone).transpose()?;
-    let mut ours = false;
+    let mut from_caller = false;
     if let Some(root) = &opened.root {
         if wd.is_none() && request.wdns.is_none() {
             wd = Some(ns::open_file(Path::new("."))?);
-            ours = true;
+            from_caller = true;
         }
         fchdir(root).context("change directory by root file descriptor failed")?;
         chroot(".").with_context(|| refused("chroot failed", Operation::Chroot))?;
@@ -337,7 +344,7 @@ fn change_directory(request: &Request, opened: &Opened) -> Result<()> {
     match harden::inside() {
         _ if named_outside || !request.enters_files() => Ok(()),
         Ok(_) => Ok(()),
-        Err(_) if ours => chdir("/").context("cannot change directory to /"),
+        Err(_) if from_caller => chdir("/").context("cannot change directory to /"),
         Err(error) => {
             chdir("/").context("cannot change directory to /")?;
             let shown = match &request.wdns {
@@ -349,31 +356,31 @@ fn change_directory(request: &Request, opened: &Opened) -> Result<()> {
     }
 }
 
-/// Who the program runs as.
+/// The ids that the program runs with.
 #[derive(Clone, Copy)]
 pub(super) struct Credentials {
-    /// A user namespace is entered, and its root is to be become.
+    /// A user namespace is entered, and the program becomes root in it.
     enters: bool,
     pub uid: Option<u32>,
     pub gid: Option<u32>,
 }
 
 impl Credentials {
-    pub(super) fn of(request: &Request, opened: &Opened) -> Credentials {
+    pub(super) fn resolve(request: &Request, opened: &Opened) -> Credentials {
         let enters = opened.user_ns && !request.preserve_credentials && !request.as_container;
-        let resolve = |id: Option<Id>, owner: u32| match id {
+        let number = |id: Option<Id>, owner: u32| match id {
             Some(Id::Number(number)) => Some(number),
             Some(Id::Follow) => Some(owner),
             None => enters.then_some(0),
         };
         Credentials {
             enters,
-            uid: resolve(request.uid, opened.owner.0),
-            gid: resolve(request.gid, opened.owner.1),
+            uid: number(request.uid, opened.owner.0),
+            gid: number(request.gid, opened.owner.1),
         }
     }
 
-    fn become_it(&self, groups_dropped: bool) -> Result<()> {
+    fn apply(&self, groups_dropped: bool) -> Result<()> {
         if let Some(gid) = self.gid {
             match nix::unistd::setgroups(&[]) {
                 Err(errno) if !groups_dropped => return Err(errno).context("setgroups failed"),
@@ -384,7 +391,7 @@ impl Credentials {
         if let Some(uid) = self.uid {
             setuid(Uid::from_raw(uid)).context("setuid() failed")?;
         }
-        // The kernel may have undone it over that.
+        // A change of ids may make the kernel reset the dumpable flag.
         harden::hide()
     }
 }
@@ -406,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn home_is_the_containers_unless_another_user_is_asked_for() {
+    fn home_of_the_container_stays_unless_another_user_is_named() {
         let user = || Some(b"/srv".to_vec());
         let home = |entries: &[&str], user: Option<Vec<u8>>, another| {
             let mut some = environment(entries);

@@ -1,11 +1,11 @@
-//! Which variables of another process's environment choose the programs that run.
+//! Finds variables of another process's environment that choose which programs run.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::launch::exec::Environment;
 
-/// Names, or the beginnings of names that end in `*`: of the dynamic loader, of shells and of interpreters.
+/// Variables of the dynamic loader, of shells and of interpreters. A `*` at the end stands for any rest of the name.
 const CODE: [&str; 22] = [
     "LD_*",
     "GCONV_PATH",
@@ -34,9 +34,9 @@ const DIRECTORIES: [&str; 6] =
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 const SHELLS: [&str; 6] = ["/bin/sh", "/bin/bash", "/bin/dash", "/bin/zsh", "/usr/bin/bash", "/usr/bin/zsh"];
 
-/// The first variable that has another program or library run than the caller's own environment would.
-/// Usual values of PATH and SHELL do no harm.
-pub(super) fn chooses(environment: &Environment, named: bool) -> Option<&str> {
+/// The first variable that makes another program or library run than the caller's own environment does.
+/// Usual values of PATH and SHELL are harmless.
+pub(super) fn choosing_variable(environment: &Environment, program_named: bool) -> Option<&str> {
     environment.iter().find_map(|entry| {
         let at = entry.as_bytes().iter().position(|&b| b == b'=')?;
         let name = std::str::from_utf8(&entry.as_bytes()[..at]).ok()?;
@@ -45,8 +45,8 @@ pub(super) fn chooses(environment: &Environment, named: bool) -> Option<&str> {
         let harmless = own.as_deref() == Some(value)
             || match name {
                 "PATH" => is_usual_path(value, own),
-                "SHELL" => named || SHELLS.iter().any(|shell| value == *shell),
-                _ => !CODE.iter().any(|pattern| fits(name, pattern)),
+                "SHELL" => program_named || SHELLS.iter().any(|shell| value == *shell),
+                _ => !CODE.iter().any(|pattern| matches_pattern(name, pattern)),
             };
         (!harmless).then_some(name)
     })
@@ -61,7 +61,7 @@ fn is_usual_path(value: &OsStr, own: Option<OsString>) -> bool {
     value.as_bytes().split(|&b| b == b':').all(usual)
 }
 
-fn fits(name: &str, pattern: &str) -> bool {
+fn matches_pattern(name: &str, pattern: &str) -> bool {
     pattern.strip_suffix('*').map_or(name == pattern, |beginning| name.starts_with(beginning))
 }
 
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn variables_that_choose_code() {
         let one = |entry: &str, named| {
-            chooses(&vec![OsString::from("A=1"), OsString::from(entry)], named).map(str::to_owned)
+            choosing_variable(&vec![OsString::from("A=1"), OsString::from(entry)], named).map(str::to_owned)
         };
         for entry in
             ["LD_PRELOAD=x", "LD_AUDIT=", "PATH=/proc/7/root/bin", "PATH=/bin:", "PERL5OPT=x", "ENV=x"]

@@ -1,9 +1,9 @@
-//! What looks at others than the target is done by a process apart.
+//! Does work that reads data of other containers in a separate process.
 //!
-//! The program's process begins with a copy of the memory of the one that was started. A container with
-//! CAP_SYS_PTRACE can read it before the program is executed, heap that was freed included. To find a target by its
-//! name the state files of all containers are read, with their labels and environments. So a child reads them, in
-//! the pid namespace of the caller, where the container does not see it, and hands back the result alone.
+//! The program's process starts with a copy of nsenter's memory. A container with CAP_SYS_PTRACE can read that memory
+//! before the program is executed, including freed heap. To find a target by name, ctrbox reads the state files of all
+//! containers, with their labels and environments. So a child reads them and hands back only the result. The child is
+//! in the caller's pid namespace, where the container does not see it.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -25,11 +25,11 @@ use crate::sys::{self, Ended};
 /// A result that can be handed from one process to another.
 pub(super) trait Portable: Sized {
     fn pack(self) -> (Vec<u8>, Vec<OwnedFd>);
-    /// None: it is no result of this kind.
+    /// None if the bytes are not a result of this type.
     fn unpack(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Self>;
 }
 
-/// The child has failed, and has said why.
+/// The child has failed, and has printed the reason.
 #[derive(Debug)]
 struct Failed(Ended);
 
@@ -41,8 +41,8 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// Does the work in a child if the program's process will be seen by a container's. A failure of the child ends in
-/// [`outcome`].
+/// Does the work in a child if the container's processes will see the program's process. [`outcome`] handles a
+/// failure of the child.
 pub(super) fn in_child<T: Portable>(request: &Request, work: impl FnOnce() -> Result<T>) -> Result<T> {
     if !request.is_seen_inside() || !children_stay() {
         return work();
@@ -61,14 +61,14 @@ pub(super) fn in_child<T: Portable>(request: &Request, work: impl FnOnce() -> Re
             let received = receive(&own);
             let ended = sys::wait(child, libc::__WALL).context("waitpid failed")?;
             match ended {
-                Ended::Exited(0) => received?.context("an incomplete result of the child"),
+                Ended::Exited(0) => received?.context("the result of the child is incomplete"),
                 _ => Err(Failed(ended).into()),
             }
         }
     }
 }
 
-/// How the program ends after this error: as the child that failed, or with what there is to say.
+/// The outcome after this error: the status of the child that failed, or the error itself.
 pub(super) fn outcome(error: Error) -> Outcome {
     match error.downcast_ref() {
         Some(Failed(ended)) => exec::as_child(*ended),
@@ -78,7 +78,7 @@ pub(super) fn outcome(error: Error) -> Outcome {
 
 fn hand_over(socket: &UnixStream, result: impl Portable) -> Result<()> {
     let (bytes, given) = result.pack();
-    let failed = "cannot hand over a result";
+    let failed = "cannot send a result";
     descriptors::send_all(socket.as_fd(), &given).context(failed)?;
     (&*socket).write_all(&bytes).context(failed)
 }

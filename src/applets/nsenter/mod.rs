@@ -1,132 +1,142 @@
-//! `nsenter` enters namespaces of another process and runs a program there, by default a login shell. It is
-//! the `nsenter` of util-linux with more: the target may be a container, the program may run as the container
-//! runs, or with the host's tools beside it, and nothing of us is left for a hostile container to take.
+//! `nsenter` enters namespaces of another process and runs a program there, by default a login shell. It takes the
+//! options of the `nsenter` of util-linux and adds to them: the target may be a container, the program may run with
+//! the container's credentials and limits, or with the host's files and programs. It exposes no host descriptor,
+//! binary or memory to the container.
 //!
-//! TARGET is a PID; a PID and the inode of its pidfd (`PID:INODE`), which no later process can have; or a
-//! container that runs on this host: by its name, by `RUNTIME:NAME` as ctr-ps(1) prints it, by the first
-//! digits of its id, four at least, by `NAMESPACE/POD` or by `compose:PROJECT/SERVICE`. The namespaces are those
-//! of the container's first process, or of the process with the PID 17 in it when `@17` follows (`web@17`). Names come
-//! from files on disk; no daemon is asked, so it works when they are stopped or hang. A name that two
-//! containers share is refused, with the names that tell them apart; but root's is meant before a user's, and
-//! the host's before one inside of a container.
+//! TARGET is a PID; a PID with the inode of its pidfd (`PID:INODE`), which no later process can have; or a
+//! container that runs on this host. A container is given by its name, by `RUNTIME:NAME` as ctr-ps(1) prints it, by
+//! the first digits of its id (at least four), by `NAMESPACE/POD` or by `compose:PROJECT/SERVICE`. nsenter enters
+//! the namespaces of the container's first process. With `@17` after the container (`web@17`) it enters those of
+//! the process that has the PID 17 in the container.
 //!
-//! A container that no state file confirms is shown by ctr-ps(1) with a question mark. Any user with a delegated
-//! control group can make one like that. nsenter enters it only if the question mark is part of TARGET
-//! (`-t 'docker:0123456789ab?'`, with quotes, as `?` is a pattern of the shell); otherwise it says what is
-//! unverified and exits with status 1. To an ordinary user who cannot read root's state files, root's containers
-//! are unverified. If several control groups have the name of an unverified container, nsenter lists the PIDs of
-//! their first processes and enters none. When a container belongs to a user who is neither the caller nor root,
-//! a line on standard error says to whom. A PID is entered without any of this.
+//! nsenter finds names in files on disk. It asks no daemon, so it works when a daemon is stopped or hangs. When
+//! several containers share a name, root's win over users', and the host's over those nested in a container. When
+//! that leaves more than one, nsenter refuses the name and lists names that are unambiguous.
 //!
-//! Without a program nsenter runs the shell that `$SHELL` names, else the one of /etc/passwd as it is seen
-//! in the entered namespaces, else /bin/sh.
+//! If no state file confirms a container, ctr-ps(1) shows it with a question mark. Any user with a delegated
+//! control group can make such a container. nsenter enters it only if the question mark is part of TARGET
+//! (`-t 'docker:0123456789ab?'`; quote it, because `?` is a pattern of the shell). Otherwise nsenter reports what
+//! is unverified and exits with status 1. An ordinary user cannot read root's state files, so root's containers are
+//! unverified for them. If several control groups have the name of an unverified container, nsenter lists the PIDs
+//! of their first processes and enters none. If a container belongs to a user other than root and the caller,
+//! nsenter names that user on standard error. None of these checks applies to a PID.
 //!
-//! Options act in the order given. A namespace may be named by a file (`--net=/run/netns/blue`), or since
-//! Linux 6.19 by its id (`--net=:ID`; a path that begins with a colon needs `./` before it), and then needs no
-//! target. Namespaces are entered with the privileges we have as far as they reach, then the user
-//! namespace, then the rest. Unless the user namespace is left out or `--preserve-credentials` is given, the
-//! program runs as user and group 0 of it.
+//! Without a program nsenter runs the shell in `$SHELL`. If that is not set, it runs the shell that /etc/passwd has
+//! for the user, as seen in the entered namespaces, or else /bin/sh.
 //!
-//! With `--new-tty` the program gets a terminal of its own and none of ours reaches it: it cannot type into
-//! ours or read from it. It leads a session there; what is typed, what is shown and the size of the window are
-//! passed on, and our terminal is as it was when nsenter ends or stops. (SIGKILL alone leaves it raw: type
-//! `stty sane`.) The terminal is made in the entered mount namespace where that can be, so that programs find
-//! it by name. Those of stdin, stdout and stderr that are no terminal stay as they are; when none is one, the
-//! program's terminal takes the place of all, fed from stdin and shown on stdout.
+//! Options act in the order given. A namespace may be given as a file (`--net=/run/netns/blue`) or, since Linux
+//! 6.19, by its id (`--net=:ID`). No target is needed then. A path that begins with a colon needs `./` before it.
+//! nsenter enters as many namespaces as the caller's privileges allow, then the user namespace, then the rest. When
+//! it enters a user namespace, the program runs as user and group 0 of that namespace, unless
+//! `--preserve-credentials` is given.
 //!
-//! When a pid namespace is entered the program runs as a child, so that it is a member of it. nsenter then
-//! waits, stops and continues with the child, and ends as it does.
+//! With `--new-tty` the program gets a new terminal and no access to the caller's terminal: it cannot read from it
+//! or type into it. The program leads a session on the new terminal. nsenter passes on input, output and the size
+//! of the window. It restores the caller's terminal when it ends or stops. (After SIGKILL the terminal stays raw:
+//! type `stty sane`.) Where possible, the new terminal is made in the entered mount namespace, so that programs
+//! find it by name. It replaces those of stdin, stdout and stderr that are terminals; the others stay as they are.
+//! When none is a terminal, it replaces all three, and nsenter copies stdin to it and its output to stdout.
+//!
+//! When nsenter enters a pid namespace, it runs the program as a child, because only a child becomes a member of
+//! that namespace. nsenter waits for the child, stops and continues with it, and exits as it does.
 //!
 //! # As the container runs
 //!
-//! Namespaces are half of a container. A program that is only moved into them has all capabilities of root
-//! outside. `--as-container` makes it what a program is that the runtime itself adds: it takes from the target
-//! user, group and groups, the sets of capabilities, no_new_privs, the label of AppArmor or SELinux, the control
-//! groups, oom_score_adj, environment, working directory and root directory. HOME is set from the container's
-//! /etc/passwd if the environment has none, and TERM is ours. Without any option that names a namespace it
-//! means `--all` as well.
+//! Namespaces are half of a container. A program that only enters them keeps all capabilities of root on the host.
+//! `--as-container` gives the program the attributes of a program that the runtime starts in the container. They
+//! are those of the target: user, group and supplementary groups, capability sets, no_new_privs, the label of
+//! AppArmor or SELinux, control groups, oom_score_adj, environment, working directory and root directory. If the
+//! environment has no HOME, nsenter sets it from the container's /etc/passwd; if it has no TERM, nsenter sets the
+//! caller's. Without any option that names a namespace, `--as-container` implies `--all`.
 //!
-//! The seccomp filter is made anew from the profile that the runtime wrote down (Docker, containerd,
-//! Kubernetes, Podman). Where there is none, or more than one, or it has what cannot be made anew, nsenter says
-//! so in a warning and the program runs without it.
+//! nsenter rebuilds the seccomp filter from the profile in the runtime's state (Docker, containerd, Kubernetes,
+//! Podman). When it finds no profile, or cannot rebuild the profile, it prints a warning and the program runs
+//! without the filter. When the target has several filters, it prints a warning and the program runs with the
+//! runtime's filter only.
 //!
-//! `--as USER` does the same as another user of the container: USER or `USER:GROUP`, names or numbers, by its own
-//! /etc/passwd and /etc/group. Its user 0 has the capabilities that the container may have at most, others have
-//! none.
+//! `--as USER` does the same for another user of the container. USER or `USER:GROUP` are names or numbers, from the
+//! container's /etc/passwd and /etc/group. User 0 gets the capabilities of the container's bounding set; other
+//! users get none.
 //!
 //! # Without tools inside
 //!
-//! `--host-root` enters the namespaces that are asked for, but stays with the host's files and programs. The
-//! container's root directory is seen at DIR, by default /run/ctrbox/root, which the variable CTR_ROOT names;
-//! /proc is that of the container's pid namespace. Both are mounted for the program alone: neither host nor
-//! container sees them, and they are gone when it ends. Where DIR is not there, nothing is made on the host: the
-//! directory above is covered with a copy that has it. With `--host-root` root enters no user namespace
-//! unless it is named (`--user`), because processes of the container may look into a program that is no
-//! more than root of the container, and by its /proc/PID/root have the host's files. It needs Linux 5.2.
+//! `--host-root` enters the requested namespaces, but keeps the host's files and programs. The container's root
+//! directory is mounted at DIR, by default /run/ctrbox/root. The variable CTR_ROOT contains this path. /proc is
+//! that of the container's pid namespace. Both mounts exist for the program alone: neither host nor container sees
+//! them, and they disappear when the program ends. If DIR does not exist, nsenter makes nothing on the host: it
+//! covers the nearest directory above DIR with a copy that contains DIR.
 //!
-//! `--mount-proc` mounts the right /proc alone, for a pid namespace that is entered: in a copy of the mount
-//! namespace that only the program is in. With `--as-container` that is the proc which is mounted there already,
-//! without what covers parts of it.
+//! With `--host-root`, root enters no user namespace unless `--user` is given. Processes of the container can trace
+//! a program that is only root of the container, and can reach the host's files through its /proc/PID/root.
+//! `--host-root` needs Linux 5.2.
 //!
-//! `--host-root`, and `--mount-proc` without the container's files, are safe when no process that sees the
-//! program can trace it. With the pid namespace (`-p`, `-a`) nsenter looks at each process of that namespace and
-//! of those between it and the caller's: one with CAP_SYS_PTRACE in its bounding or permitted set, in the user
-//! namespace of the program or one above it, could open /proc/PID/root. Then nsenter refuses. Leave the pid
-//! namespace out in that case (`-n`, `-i`, `-u` and so on in place of `-a`): no process of the container sees the
-//! program then. A process with more rights that enters the container later is not known to nsenter. `--force`
-//! does it all the same, and turns off the check of `--env` too (see below).
+//! `--mount-proc` mounts only the /proc of the entered pid namespace, in a copy of the mount namespace that only
+//! the program is in. With `--as-container` it takes the proc that the container has mounted already, without the
+//! mounts that cover parts of it.
 //!
-//! Plain `-p` without `-m` or `-r` has the same danger and is not refused, as scripts use it: the program keeps
-//! the host's root, and a container with CAP_SYS_PTRACE can reach it while the program runs.
+//! `--host-root`, and `--mount-proc` without the container's files, are safe when no process that sees the program
+//! can trace it. If the pid namespace is entered (`-p`, `-a`), nsenter checks each process of that namespace and of
+//! those between it and the caller's. A process that has CAP_SYS_PTRACE in its bounding or permitted set, in the
+//! user namespace of the program or one above it, could open /proc/PID/root. nsenter then refuses to run the
+//! program. In this case, leave the pid namespace out (`-n`, `-i`, `-u` and so on in place of `-a`): then no
+//! process of the container sees the program. nsenter does not know about a process with more rights that enters
+//! the container later. `--force` skips this check and the check of `--env` (see below).
 //!
-//! `--applet` runs an applet of ctrbox, with no file of it in the container: the program and its arguments are
-//! those of the applet. It is executed from a sealed copy in memory. ctr-ps(1) needs a /proc; in a
-//! container without one `--mount-proc` gives it that, if there is a directory to mount it on.
+//! Plain `-p` without `-m` or `-r` has the same risk. nsenter does not refuse it, because scripts use it. The
+//! program keeps the host's root directory, and a container with CAP_SYS_PTRACE can reach it while the program
+//! runs.
+//!
+//! `--applet` runs an applet of ctrbox. The program and its arguments are the name and the arguments of the applet.
+//! The container needs no file of ctrbox: the applet is executed from a sealed copy in memory. ctr-ps(1) needs a
+//! /proc. In a container without one, `--mount-proc` provides it, if there is a directory to mount it on.
 //!
 //! # Next to hostile containers
 //!
-//! The target is held by a pidfd from the start, and what was opened by its PID counts only if it still runs
-//! after that. While nsenter enters, no process can trace it or see its files by /proc, except root outside. (A
-//! container with CAP_SYS_PTRACE in the caller's user namespace is no exception: it does not see that process.)
+//! nsenter holds the target by a pidfd from the start. It uses what it opened by PID only if the target still runs
+//! afterwards. While nsenter enters, only root outside the container can trace it or see its files through /proc.
+//! (A container with CAP_SYS_PTRACE in the caller's user namespace cannot do so either: it does not see that
+//! process.)
 //!
-//! When a pid namespace is entered, the program's process is seen in it from its birth. It is the last that is
-//! made: from its birth it has the descriptors 0, 1, 2 and those of `--pass-fds`, the root and the working
-//! directory of the program, and no more capabilities than execve(2) leaves the program. With `--env`,
-//! `--as-container` and `--as` its memory holds nothing of the caller's environment. `--applet` adds one
-//! descriptor, of a sealed copy of ctrbox, that is read-only and closed on exec. Where the target is in the
-//! caller's own pid namespace, its processes see all this from the start.
+//! When nsenter enters a pid namespace, the program's process is visible in it from its creation. nsenter creates
+//! this process last. From its creation the process has the descriptors 0, 1, 2 and those of `--pass-fds`, the root
+//! and the working directory of the program, and no more capabilities than execve(2) leaves the program. With
+//! `--env`, `--as-container` and `--as` its memory contains nothing of the caller's environment. `--applet` adds
+//! one descriptor: a sealed copy of ctrbox, which is read-only and closed on exec. If the target is in the caller's
+//! own pid namespace, its processes see all of these steps from the start.
 //!
-//! With `--mount-proc` and fewer rights for the program, the process that mounts a new proc has the caller's
-//! capabilities for that moment. nsenter does so only where no process of the container could trace it.
+//! With `--mount-proc`, when the program gets fewer rights than the caller, the process that mounts a new proc has
+//! the caller's capabilities during the mount. nsenter does this only if no process of the container could trace
+//! that process.
 //!
-//! When a mount namespace is entered or another root set, nsenter runs from a read-only view of its own file, or a
-//! sealed copy in memory, so that a program inside that leads back to /proc/self/exe finds nothing to overwrite.
-//! The working directory is then checked to be inside the new root, whatever links led to it. (A directory that
-//! is named with `--wd=DIR` is opened outside, and stays a way out: that is what it is for.) PATH is searched
-//! inside.
+//! When nsenter enters a mount namespace or sets another root, it runs from a read-only view of its own file, or
+//! from a sealed copy in memory. So a program in the container that is a link to /proc/self/exe cannot overwrite
+//! the binary. nsenter then checks that the working directory is inside the new root, whatever links led to it. (A
+//! directory that is given with `--wd=DIR` is opened outside and stays a way out of the root: this is its purpose.)
+//! nsenter searches PATH in the new root.
 //!
-//! A program that is the container's or that its processes can see (`--mount`, `--pid`, `--user`, `--root`)
-//! gets the file descriptors 0, 1 and 2 and no others. `--pass-fds` names those it is to have: `3`, `3,5`, `3-7`.
+//! A program of the container, or one that its processes can see (`--mount`, `--pid`, `--user`, `--root`), gets the
+//! file descriptors 0, 1 and 2 and no others. `--pass-fds` adds descriptors: `3`, `3,5`, `3-7`.
 //!
-//! `--env` is refused when the program is one of the host's files and a variable of the target would choose which
-//! files of the host are executed: PATH and SHELL with unusual values, LD_PRELOAD, BASH_ENV, PYTHONPATH and such.
-//! So it is with a target that has files of its own which are not entered, and with a process of another user or in
-//! another user namespace that has the caller's files. An environment of more than 6 MB is refused too.
+//! nsenter refuses `--env` when the program is one of the host's files and a variable of the target would choose
+//! which files of the host are executed: PATH and SHELL with unusual values, LD_PRELOAD, BASH_ENV, PYTHONPATH and
+//! such. This applies to a target whose own files are not entered, and to a process that has the caller's files but
+//! belongs to another user or another user namespace. nsenter also refuses an environment of more than 6 MB.
 //!
-//! Control groups are joined only with `--join-cgroup` or `--as-container`, and only by the program, not by
-//! the nsenter that waits. So a container whose limit of processes or memory is used up can be entered still.
+//! nsenter joins control groups only with `--join-cgroup` or `--as-container`. Only the program joins them, not the
+//! nsenter that waits. So a container that has reached its limit of processes or memory can still be entered.
 //!
 //! # Hints
 //!
-//! When the kernel refuses something, its reason is looked for and said with the remedy in a line after the
-//! message that begins with `hint:`: a limit, a setting of the host, a missing capability, a filter, a mount. That is for
-//! people, so it is done where standard error is a terminal. With `CTRBOX_HINTS=always` in the environment it
-//! is done everywhere, with `CTRBOX_HINTS=never` nowhere. What is not certain begins with `perhaps`.
+//! When the kernel refuses an operation, nsenter looks for the reason: a limit, a setting of the host, a missing
+//! capability, a filter, a mount. It prints the reason and the remedy after the message, in a line that begins with
+//! `hint:`. A hint that is not certain begins with `perhaps`. Hints are for people, so they are printed only if
+//! standard error is a terminal. With `CTRBOX_HINTS=always` in the environment they are always printed, with
+//! `CTRBOX_HINTS=never` never.
 //!
 //! # Exit status
 //!
-//! That of the program; when a signal killed it, nsenter dies of the same signal. 127 if the program is not
-//! found, 126 if it cannot be executed, 1 if nsenter fails.
+//! The exit status of the program. If a signal killed the program, nsenter dies of the same signal. 127 if the
+//! program is not found, 126 if it cannot be executed, 1 if nsenter fails.
 //!
 //! # Examples
 //!
@@ -136,7 +146,7 @@
 //! nsenter -t web -n ip addr
 //! ```
 //!
-//! A shell in the Docker container `db`, although Podman has one of that name too:
+//! A shell in the Docker container `db`, when Podman has a container of that name too:
 //!
 //! ```text
 //! nsenter -t docker:db -a
@@ -218,21 +228,21 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('S'),
             "setuid",
-            "set the user id inside, or follow the target's",
+            "set the user id: a number, or follow to take the target's",
             Effect::Required(uid),
         )
         .takes("uid"),
         Opt::new(
             Some('G'),
             "setgid",
-            "set the group id inside, or follow the target's",
+            "set the group id: a number, or follow to take the target's",
             Effect::Required(gid),
         )
         .takes("gid"),
         Opt::new(
             None,
             "preserve-credentials",
-            "do not touch user and group ids",
+            "do not change user and group ids",
             Effect::Flag(|r| set(&mut r.preserve_credentials)),
         ),
         Opt::new(
@@ -243,7 +253,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         ),
         directory('r', "root", "set the root directory", root),
         directory('w', "wd", "set the working directory", wd),
-        directory('W', "wdns", "set the working directory, as seen inside", wdns),
+        directory('W', "wdns", "set the working directory, as seen in the entered namespaces", wdns),
         Opt::new(
             Some('e'),
             "env",
@@ -278,7 +288,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "as-container",
-            "run as the container's first process does: ids, capabilities, filters, groups",
+            "run with the ids, capabilities, seccomp filter and control groups of the target",
             Effect::Flag(|r: &mut Request| set(&mut r.as_container)),
         )
         .added(),
@@ -293,7 +303,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "host-root",
-            "keep the host's files; the container's root is at dir (/run/ctrbox/root)",
+            "keep the host's files; mount the container's root at dir (default /run/ctrbox/root)",
             Effect::Optional(host_root),
         )
         .takes("dir")
@@ -301,7 +311,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "mount-proc",
-            "mount the proc of the entered pid namespace at dir (/proc), for the program alone",
+            "mount proc of the entered pid namespace at dir (default /proc), for the program alone",
             Effect::Optional(mount_proc),
         )
         .takes("dir")
@@ -309,14 +319,14 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "applet",
-            "the program is an applet of ctrbox, which need not be in the container",
+            "run an applet of ctrbox, which need not exist in the container",
             Effect::Flag(|r: &mut Request| set(&mut r.applet)),
         )
         .added(),
         Opt::new(
             None,
             "pass-fds",
-            "file descriptors that the program gets besides 0, 1 and 2",
+            "pass these file descriptors to the program besides 0, 1 and 2",
             Effect::Required(pass_fds),
         )
         .takes("list")
@@ -324,12 +334,21 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "force",
-            "do what is refused because a process of the container could take hold of the program",
+            "skip the safety checks of --host-root, --mount-proc and --env",
             Effect::Flag(|r: &mut Request| set(&mut r.force)),
         )
         .added(),
         Opt::help(),
         Opt::version(),
+    ],
+    groups: &[
+        ("all", "Target and namespaces"),
+        ("setuid", "Ids and capabilities"),
+        ("root", "Files, directories and environment"),
+        ("no-fork", "Process and terminal"),
+        ("join-cgroup", "As the container"),
+        ("host-root", "Host programs and safety"),
+        ("help", "Other options"),
     ],
 };
 
@@ -341,7 +360,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
         if self_exe::exposed() {
             return Err(run_shielded(call));
         }
-        // What was executed by a descriptor has the descriptor's number for a name.
+        // The name of a program that was executed by a descriptor is the descriptor's number.
         if let Ok(name) = CString::new(call.name) {
             _ = prctl::set_name(&name);
         }
@@ -349,8 +368,8 @@ pub(crate) fn run(call: &Call) -> Outcome {
     act::act(call.name, &request, &program)
 }
 
-/// Begins again, from a file that nobody in the container can write to. Options have been found to be right;
-/// what they opened is closed by that, and opened once more.
+/// Executes ctrbox again, from a file that no process in the container can write to. The options are valid by now.
+/// What they opened is closed by the execution and opened again.
 fn run_shielded(call: &Call) -> Exit {
     let image = match self_exe::shielded() {
         Ok(image) => image,

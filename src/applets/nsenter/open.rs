@@ -1,5 +1,5 @@
-//! All that needs the outside is opened before anything is entered, in util-linux's order: it decides which
-//! of several mistakes is told.
+//! Opens everything that must be opened outside, before any namespace is entered. The order is that of util-linux: it
+//! decides which of several errors is reported.
 
 use std::fmt;
 use std::fs::File;
@@ -33,46 +33,47 @@ use crate::proc::{ProcRoot, Status};
 #[derive(Default)]
 pub(super) struct Opened {
     pub set: Set,
-    /// The target, where the kernel has pidfds.
+    /// A pidfd of the target, if the kernel has pidfds.
     pub pidfd: Option<OwnedFd>,
     pub root: Option<OwnedFd>,
     pub wd: Option<OwnedFd>,
     pub environment: Option<Environment>,
-    /// The environment is that of a container or of another user, and the program is one of the caller's files.
+    /// The environment is of a container or of another user, and the program is one of the caller's files.
     pub foreign_choice: bool,
-    /// The target's directory in proc, when its environment can be read from inside its user namespace only.
+    /// The target's directory in proc, if its environment can be read only from inside its user namespace.
     pub environ_of: Option<OwnedFd>,
     pub groups: Vec<OwnedFd>,
-    /// What a security module is to be told, and its file below /proc/self.
+    /// The file below /proc/self that sets the security label, and what to write to it.
     pub label: Option<(&'static str, Vec<u8>)>,
     pub own: Option<Outside>,
-    /// Owner of the target's /proc directory, for `follow`.
+    /// The owner of the target's /proc directory, for `follow`.
     pub owner: (u32, u32),
     pub user_ns: bool,
     pub fork: bool,
     pub container_credentials: Option<ContainerCredentials>,
     pub proc_at: Option<PathBuf>,
-    /// The pid namespace that is entered, and the number that the target has there.
+    /// The inode of the pid namespace that is entered, and the PID that the target has there.
     pub member: Option<(u64, i32)>,
-    /// A process that could trace the program, or what mounts for it; looked for where that matters.
+    /// A process that could trace the process that mounts proc. Searched for only if that process has more rights than
+    /// the program.
     pub tracer: Option<Pid>,
     /// The target's mount namespace and root directory, for `--host-root`.
     pub other_root: Option<(OwnedFd, OwnedFd)>,
-    /// Our own program, for `--applet`.
+    /// A copy of ctrbox's own file, for `--applet`.
     pub image: Option<OwnedFd>,
 }
 
 impl Opened {
-    /// Does the program run with less than what enters?
+    /// Does the program run with fewer rights than nsenter?
     pub(super) fn is_restricted(&self, request: &Request) -> bool {
         self.container_credentials.is_some() || self.user_ns || request.uid.is_some() || request.gid.is_some()
     }
 }
 
-/// What `--as-container` is to become.
+/// The credentials that `--as-container` applies.
 pub(super) struct ContainerCredentials {
     pub credentials: ProcessCredentials,
-    /// Nobody in its user namespace may change groups.
+    /// setgroups(2) is denied in its user namespace.
     pub groups_denied: bool,
     pub filter: Option<Filter>,
     /// The user's home directory inside.
@@ -88,15 +89,15 @@ pub(super) fn open_all(
 ) -> Result<Opened> {
     let pid = target.as_ref().map(|held| held.pid);
     let number_is_held = pid.filter(|_| target.as_ref().is_some_and(|held| held.pidfd.is_none()));
-    let held_by_proc = number_is_held.and_then(|pid| ns::open_file(&proc.of(pid, "")).ok());
+    let held_by_proc = number_is_held.and_then(|pid| ns::open_file(&proc.path_of(pid, "")).ok());
     let mut opened = Opened { label: security_context(proc, request, pid)?, ..Opened::default() };
     open_namespaces(proc, request, target, &mut opened)?;
 
-    let of_target = |file: &str| -> Result<PathBuf> {
+    let target_file = |file: &str| -> Result<PathBuf> {
         let pid = pid.ok_or_else(|| anyhow!("neither filename nor target pid supplied for {file}"))?;
-        Ok(proc.of(pid, file))
+        Ok(proc.path_of(pid, file))
     };
-    // A container's own working directory is in its own root.
+    // The container's working directory is valid only in the container's root.
     let (root, wd) = match (request.as_container, &request.root, &request.wd) {
         (true, Directory::Unchanged, wd) if request.enters_files() => {
             let unchanged = matches!(wd, Directory::Unchanged) && request.wdns.is_none();
@@ -104,18 +105,18 @@ pub(super) fn open_all(
         }
         (_, root, wd) => (root, wd),
     };
-    opened.root = directory(root, || ns::open_file(&of_target("root")?))?;
-    opened.wd = directory(wd, || ns::open_file(&of_target("cwd")?))?;
+    opened.root = open_directory(root, || ns::open_file(&target_file("root")?))?;
+    opened.wd = open_directory(wd, || ns::open_file(&target_file("cwd")?))?;
     if request.environment {
         opened.foreign_choice = pid.is_some_and(|pid| {
             let own_files = has_own_files(proc, pid);
             let runs_its_own = own_files && request.enters_files();
             !runs_its_own && (own_files || is_of_another_user(proc, pid))
         });
-        open_environment(proc, &of_target("environ")?, &mut opened)?;
+        open_environment(proc, &target_file("environ")?, &mut opened)?;
     }
     if [request.uid, request.gid].iter().flatten().any(|id| matches!(id, Id::Follow)) {
-        let path = proc.of(pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?, "");
+        let path = proc.path_of(pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?, "");
         let meta = std::fs::metadata(&path).with_context(|| format!("cannot open {}", path.display()))?;
         opened.owner = (meta.uid(), meta.gid());
     }
@@ -123,8 +124,8 @@ pub(super) fn open_all(
         let pid = pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?;
         let open = || Hierarchies::read(proc)?.open_groups(proc, pid);
         opened.groups = in_child(request, || match open() {
-            Err(error) if may_stay_out(request) => {
-                stays_out(name, &error);
+            Err(error) if may_skip_groups(request) => {
+                warn_not_joined(name, &error);
                 Ok(Vec::new())
             }
             groups => groups,
@@ -144,8 +145,8 @@ pub(super) fn open_all(
         opened.own = Some(Outside(directory.with_context(|| format!("cannot open {shown}"))?));
     }
     if request.host_root.is_some() {
-        let mnt = ns::open_file(&of_target(&Kind::Mnt.link())?)?;
-        opened.other_root = Some((mnt, ns::open_file(&of_target("root")?)?));
+        let mnt = ns::open_file(&target_file(&Kind::Mnt.link())?)?;
+        opened.other_root = Some((mnt, ns::open_file(&target_file("root")?)?));
     }
     if opened.set.contains(Kind::Pid) {
         look_for_tracers(proc, request, pid, &mut opened)?;
@@ -153,7 +154,7 @@ pub(super) fn open_all(
     if request.applet {
         opened.image = Some(self_exe::sealed().or_else(|_| self_exe::shielded())?);
     }
-    // All that was opened by number so far is this process's, or the number has been another's.
+    // If the target still runs, its PID was never reused, so everything opened by PID so far is the target's.
     let ended = |pid| anyhow::Error::from(Errno::ESRCH).context(format!("process {pid} has ended"));
     match (&opened.pidfd, &held_by_proc, pid) {
         (Some(pidfd), _, Some(pid)) => ns::still(pidfd).map_err(|_| ended(pid))?,
@@ -163,8 +164,8 @@ pub(super) fn open_all(
     Ok(opened)
 }
 
-/// A program with the host's files that a container's processes can see must be safe from them: the host's root
-/// is open to whoever may trace it.
+/// Refuses a program with the host's files if a process of the container could trace it: a process that may trace it
+/// can open the host's root.
 fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened: &mut Opened) -> Result<()> {
     let keeps_root = !request.enters_files() && (request.host_root.is_some() || request.mount_proc.is_some());
     let mounts_for_less = opened.proc_at.is_some() && opened.is_restricted(request);
@@ -183,9 +184,9 @@ fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened
     if let Some(tracer) = tracer {
         let option = if request.host_root.is_some() { "--host-root" } else { "--mount-proc" };
         bail!(
-            "option {option} is not safe here: process {tracer} of the container could trace the program, and have \
-             the host's files by /proc/PID/root (leave the pid namespace out: -n, -i, -u and so on in place of -a; \
-             or use --force)"
+            "option {option} is not safe here: process {tracer} of the container could trace the program and \
+             reach the host's files through /proc/PID/root (leave the pid namespace out: -n, -i, -u and so on in \
+             place of -a; or use --force)"
         );
     }
     if let Some(pid) = pid {
@@ -196,7 +197,7 @@ fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened
     Ok(())
 }
 
-/// Who could trace the program, in the user namespace that it will be in. Those above it count as well.
+/// A process that could trace the program in its user namespace or from an ancestor of it.
 fn program_tracer(
     proc: &ProcRoot,
     request: &Request,
@@ -209,22 +210,22 @@ fn program_tracer(
     in_child(request, || tracers::find(proc, pid_ns, &user_ns))
 }
 
-/// The namespace of this kind that is entered: by the file that was named, else the target's.
+/// The namespace of this kind that is entered: from the file that an option names, else the target's.
 fn namespace(proc: &ProcRoot, kind: Kind, request: &Request, pid: Option<Pid>) -> Result<Option<OwnedFd>> {
     match (request.files.iter().find(|(other, _)| *other == kind), pid) {
         (Some((_, fd)), _) => Ok(Some(fd.try_clone()?)),
-        (None, Some(pid)) => ns::open_file(&proc.of(pid, &kind.link())).map(Some),
+        (None, Some(pid)) => ns::open_file(&proc.path_of(pid, &kind.link())).map(Some),
         (None, None) => Ok(None),
     }
 }
 
-/// Users may enter containers of their own whose control groups they may not join: those are the system's to
-/// hand out. Who asks for them by name is told that it failed.
-pub(super) fn may_stay_out(request: &Request) -> bool {
+/// An ordinary user may enter their own container although they may not join its control groups, which the system
+/// manages. With `--join-cgroup` a failure to join stays an error.
+pub(super) fn may_skip_groups(request: &Request) -> bool {
     !request.join_cgroup && !geteuid().is_root()
 }
 
-pub(super) fn stays_out(name: &str, error: &anyhow::Error) {
+pub(super) fn warn_not_joined(name: &str, error: &anyhow::Error) {
     exit::warn(
         name,
         &format!(
@@ -234,7 +235,7 @@ pub(super) fn stays_out(name: &str, error: &anyhow::Error) {
     );
 }
 
-/// What `--follow-context` is to set; without SELinux there is nothing to follow.
+/// The label that `--follow-context` sets. None without SELinux.
 fn security_context(
     proc: &ProcRoot,
     request: &Request,
@@ -252,7 +253,7 @@ fn selinux() -> bool {
     Path::new("/sys/fs/selinux/enforce").exists()
 }
 
-/// The label of the target, and where to say that the program is to have it. None where no module has labels.
+/// The label of the target, and the file that sets it for the program. None if no security module has labels.
 fn label(proc: &ProcRoot, pid: Pid) -> Result<Option<(&'static str, Vec<u8>)>> {
     let cannot = "cannot read the security label of the target";
     if selinux() {
@@ -272,7 +273,7 @@ fn label(proc: &ProcRoot, pid: Pid) -> Result<Option<(&'static str, Vec<u8>)>> {
     Ok(label_to_write(&current, true).map(|label| (write, label)))
 }
 
-/// Who the target is. Ids are those inside when its user namespace is entered.
+/// The credentials of the target. If its user namespace is entered, the ids are those inside.
 fn container_credentials(
     name: &str,
     proc: &ProcRoot,
@@ -281,17 +282,18 @@ fn container_credentials(
     user_ns: bool,
 ) -> Result<ContainerCredentials> {
     let read = |file: &str| {
-        proc.read(pid, file).with_context(|| format!("cannot read {}", proc.of(pid, file).display()))
+        proc.read(pid, file).with_context(|| format!("cannot read {}", proc.path_of(pid, file).display()))
     };
-    let mut credentials = ProcessCredentials::parse(&read("status")?)
-        .ok_or_else(|| anyhow!("{} does not say who the process is", proc.of(pid, "status").display()))?;
+    let mut credentials = ProcessCredentials::parse(&read("status")?).ok_or_else(|| {
+        anyhow!("{} does not contain the credentials of the process", proc.path_of(pid, "status").display())
+    })?;
     let mut groups_denied = false;
     if user_ns {
         credentials.translate(&read("uid_map")?, &read("gid_map")?)?;
         groups_denied = read("setgroups")?.starts_with(b"deny");
     } else if !ns::same_user_ns(proc, pid)? {
-        // Its capabilities are for its own user namespace; here they would be the host's.
-        bail!("--as-container needs the target's user namespace too (--user, or no namespace named at all)");
+        // Its capabilities are valid only in its user namespace. Here they would be capabilities on the host.
+        bail!("--as-container needs the target's user namespace too (add --user, or name no namespace)");
     }
     let filters = credentials.filters;
     let filter = in_child(request, || {
@@ -314,38 +316,38 @@ fn container_credentials(
     })
 }
 
-/// The target's seccomp filter, made anew from what its runtime wrote down. Err: why it cannot be.
+/// The target's seccomp filter, rebuilt from the profile in its runtime's state. Err: why it cannot be rebuilt.
 fn filter(name: &str, proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<Filter>, String> {
     match filters {
         0 => return Ok(None),
         1 => {}
-        // The runtime's is the first. What a process adds to it can only forbid more.
+        // The runtime's filter is the first. A filter that a process adds can only forbid more.
         several => exit::warn(
             name,
             &format!(
-                "warning: the target has {several} seccomp filters; the program runs with the runtime's alone"
+                "warning: the target has {several} seccomp filters; the program runs with the runtime's filter only"
             ),
         ),
     }
-    let unknown = || "no runtime's state says what it is".to_owned();
+    let unknown = || "no state file of a runtime contains its profile".to_owned();
     let files = Files::new(Path::new("/")).map_err(|error| crate::errno::chain(&error))?;
     let mut resolver = Resolver::new(proc, &files);
     let groups = proc.read(pid, "cgroup").map_err(|error| crate::errno::cause(&error))?;
     let status = proc.read(pid, "status").map_err(|error| crate::errno::cause(&error))?;
     let own_pid_ns = Status::parse(&status).nspid.len() > 1;
-    let known = |tag: &Tag| matches!(tag.how, IdentifiedBy::State | IdentifiedBy::Namespace);
-    let tag = resolver.of(pid, &groups, own_pid_ns).filter(known).ok_or_else(unknown)?;
+    let known = |tag: &Tag| matches!(tag.identified_by, IdentifiedBy::State | IdentifiedBy::Namespace);
+    let tag = resolver.resolve(pid, &groups, own_pid_ns).filter(known).ok_or_else(unknown)?;
     let profile = profile::seccomp(&files, &tag.container).ok_or_else(unknown)?;
-    let cannot = |what: String| format!("its profile has {what}, which cannot be made anew");
+    let cannot = |what: String| format!("its profile has {what}, which cannot be rebuilt");
     Filter::build(&profile).map(Some).map_err(cannot)
 }
 
-/// Are its mounts or its root other than the caller's?
+/// Does the process have other mounts or another root than the caller?
 fn has_own_files(proc: &ProcRoot, pid: Pid) -> bool {
     !shares(proc, pid, &Kind::Mnt.link()) || !shares(proc, pid, "root")
 }
 
-/// May a user other than root and the caller have chosen its environment?
+/// Could a user other than root and the caller have chosen its environment?
 fn is_of_another_user(proc: &ProcRoot, pid: Pid) -> bool {
     let trusted = [0, nix::unistd::geteuid().as_raw()];
     let credentials = proc.process(pid).credentials();
@@ -353,15 +355,15 @@ fn is_of_another_user(proc: &ProcRoot, pid: Pid) -> bool {
         || !shares(proc, pid, &Kind::User.link())
 }
 
-/// Does this link of the process's directory in /proc say the same as the caller's own?
+/// Does this link in the process's /proc directory have the same value as the caller's own?
 fn shares(proc: &ProcRoot, pid: Pid, link: &str) -> bool {
-    match (std::fs::read_link(proc.own(link)), std::fs::read_link(proc.of(pid, link))) {
+    match (std::fs::read_link(proc.own(link)), std::fs::read_link(proc.path_of(pid, link))) {
         (Ok(own), Ok(other)) => own == other,
         _ => false,
     }
 }
 
-/// Some environments can be read from inside the user namespace only: root's there, to the user outside.
+/// A user outside can read the environment of their container's root only from inside its user namespace.
 fn open_environment(proc: &ProcRoot, path: &Path, opened: &mut Opened) -> Result<()> {
     match File::open(path).and_then(read_bounded) {
         Ok(text) => opened.environment = Some(exec::parse_environ(&text)),
@@ -381,8 +383,8 @@ pub(super) fn read_environ(directory: &OwnedFd) -> Result<Vec<u8>> {
     read_bounded(File::from(fd)).context(failed)
 }
 
-/// A process can say that its environment is all of its memory (PR_SET_MM(2const)). More than this execve(2)
-/// takes from nobody: three quarters of 8 MB.
+/// A process can declare all of its memory to be its environment (PR_SET_MM(2const)). So the size is bounded, by the
+/// limit of execve(2): three quarters of 8 MB.
 fn read_bounded(file: File) -> std::io::Result<Vec<u8>> {
     const MOST: u64 = 6 << 20;
     let mut text = Vec::new();
@@ -397,11 +399,11 @@ fn facts(proc: &ProcRoot, request: &Request, pid: Option<Pid>) -> Result<Facts> 
     if request.as_container && pid.is_none() {
         return Err(anyhow::Error::msg(NoTarget));
     }
-    // 0 is nobody's: what it says is that a target is missing, in the words of util-linux.
+    // No process has PID 0: it yields the message of util-linux for a missing target.
     let other_user_ns = !ns::same_user_ns(proc, pid.unwrap_or(Pid::from_raw(0)))?;
     let root = geteuid().is_root();
-    let ours = |kind: Kind| pid.is_some_and(|pid| shares(proc, pid, &kind.link()));
-    let known = Kind::ALL.into_iter().filter(|kind| ns::known(proc, *kind) && (root || !ours(*kind)));
+    let shared = |kind: Kind| pid.is_some_and(|pid| shares(proc, pid, &kind.link()));
+    let known = Kind::ALL.into_iter().filter(|kind| ns::known(proc, *kind) && (root || !shared(*kind)));
     Ok(Facts { other_user_ns, known: known.collect(), root })
 }
 
@@ -416,8 +418,8 @@ fn open_namespaces(
     }
     let pid = target.as_ref().map(|held| held.pid);
     let mut kinds = request.wanted(|| facts(proc, request, pid))?;
-    let parent_of_nobody = request.user_parent && request.files.is_empty();
-    let needs_target = !kinds.is_empty() || request.net_socket.is_some() || parent_of_nobody;
+    let parent_of_target = request.user_parent && request.files.is_empty();
+    let needs_target = !kinds.is_empty() || request.net_socket.is_some() || parent_of_target;
     if pid.is_none() && needs_target {
         return Err(anyhow::Error::msg(NoTarget));
     }
@@ -448,7 +450,7 @@ fn open_namespaces(
         }
         (_, Some(pid)) => {
             for kind in kinds {
-                opened.set.files.push((kind, ns::open_file(&proc.of(pid, &kind.link()))?));
+                opened.set.files.push((kind, ns::open_file(&proc.path_of(pid, &kind.link()))?));
             }
         }
         (_, None) => {}
@@ -456,7 +458,7 @@ fn open_namespaces(
     Ok(())
 }
 
-/// The user namespace above that of the file given, of the target, or of the first namespace there is.
+/// The parent of the user namespace of the given file, of the target, or of the first namespace in the set.
 fn user_parent(proc: &ProcRoot, opened: &Opened, pid: Option<Pid>) -> Result<OwnedFd> {
     if let Some((_, fd)) = opened.set.files.iter().find(|(kind, _)| *kind == Kind::User) {
         return ns::parent_user_ns(fd);
@@ -466,12 +468,12 @@ fn user_parent(proc: &ProcRoot, opened: &Opened, pid: Option<Pid>) -> Result<Own
     }
     match (opened.set.files.first(), pid) {
         (Some((_, fd)), _) => ns::parent_user_ns(fd),
-        (None, Some(pid)) => ns::parent_user_ns(&ns::open_file(&proc.of(pid, &Kind::User.link()))?),
+        (None, Some(pid)) => ns::parent_user_ns(&ns::open_file(&proc.path_of(pid, &Kind::User.link()))?),
         (None, None) => Err(anyhow::Error::msg(NoTarget)),
     }
 }
 
-/// An option needs a process, and none is given.
+/// The error of an option that needs a target when none is given.
 #[derive(Debug)]
 pub(super) struct NoTarget;
 
@@ -481,25 +483,25 @@ impl fmt::Display for NoTarget {
     }
 }
 
-/// `nsenter web -- COMMAND` is what other tools would have: here the first operand is the program.
-pub(super) fn meant_as_target(request: &Request) -> impl Fn() -> Option<String> + Send + Sync + 'static {
+/// A hint for `nsenter web -- COMMAND`, the syntax of other tools: here the first operand is the program.
+pub(super) fn hint_container_name(request: &Request) -> impl Fn() -> Option<String> + Send + Sync + 'static {
     let word = request.program.clone().and_then(|program| program.into_string().ok());
     let inside = request.enters_files() && request.target.is_some();
     move || {
-        // Once inside, the files that name containers would be the container's own.
+        // After entering, the state files would be the container's own.
         let word = word.as_deref().filter(|_| !inside)?;
         let files = Files::new(Path::new("/")).ok()?;
         let proc = ProcRoot::default();
         let container = target::container(&mut Resolver::new(&proc, &files), word).ok()?;
         let name = container.label();
         Some(format!(
-            "'{word}' is the container {name}; the first operand is the program, so: nsenter -t {word} -a COMMAND"
+            "'{word}' is the container {name}, but the first operand is the program: use nsenter -t {word} -a COMMAND"
         ))
     }
 }
 
-fn directory(of: &Directory, target: impl Fn() -> Result<OwnedFd>) -> Result<Option<OwnedFd>> {
-    match of {
+fn open_directory(choice: &Directory, target: impl Fn() -> Result<OwnedFd>) -> Result<Option<OwnedFd>> {
+    match choice {
         Directory::Unchanged => Ok(None),
         Directory::OfTarget => target().map(Some),
         Directory::Open(fd) => Ok(Some(fd.try_clone()?)),

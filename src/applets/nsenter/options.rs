@@ -1,4 +1,4 @@
-//! What each option does to the request.
+//! The effect of each option on the request.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -79,7 +79,7 @@ pub(super) fn wd(request: &mut Request, path: Option<&OsStr>) -> Done {
     Ok(())
 }
 
-/// Without a path it leaves the directory as it is.
+/// Without a path the working directory stays as it is.
 pub(super) fn wdns(request: &mut Request, path: Option<&OsStr>) -> Done {
     if !matches!(request.wd, Directory::Unchanged) {
         return Err(anyhow!("options --wd and --wdns cannot be combined").into());
@@ -126,7 +126,7 @@ fn absolute(option: &str, directory: Option<&OsStr>, default: &str) -> Result<Pa
     }
 }
 
-/// `3`, `3,5`, `3-7`: descriptors that we were started with.
+/// `3`, `3,5`, `3-7`: descriptors that nsenter was started with.
 pub(super) fn pass_fds(request: &mut Request, list: &OsStr) -> Done {
     for word in list.as_bytes().split(|&b| b == b',').map(OsStr::from_bytes) {
         let problem = "failed to parse file descriptors";

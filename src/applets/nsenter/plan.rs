@@ -1,4 +1,4 @@
-//! What the command line asks for, and what is to be done for it: no system call that changes anything.
+//! The request of the command line, and the plan that follows from it. No system call here changes anything.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -10,19 +10,20 @@ use crate::container::target::Target;
 use crate::launch::harden::Numbers;
 use crate::proc::ns::Kind;
 
-/// What the command line asks for. Files are open already: an error of theirs comes in its turn.
+/// The request of the command line. Options open their files at once, so that errors appear in the order of the
+/// options.
 #[derive(Default)]
 pub(super) struct Request {
     pub target: Option<Target>,
     pub all: bool,
-    /// Kinds to take from the target.
+    /// Kinds of namespaces to take from the target.
     pub kinds: Vec<Kind>,
     pub files: Vec<(Kind, OwnedFd)>,
     pub net_socket: Option<i32>,
     pub user_parent: bool,
     pub root: Directory,
     pub wd: Directory,
-    /// A path to change to once inside.
+    /// A path to change to after entering.
     pub wdns: Option<Option<OsString>>,
     pub uid: Option<Id>,
     pub gid: Option<Id>,
@@ -34,10 +35,10 @@ pub(super) struct Request {
     pub join_cgroup: bool,
     pub follow_context: bool,
     pub as_container: bool,
-    /// A user of the container's own.
+    /// A user of the container, from `--as`.
     pub user: Option<OsString>,
     pub pass_fds: Numbers,
-    /// Where the container's root is to be seen.
+    /// The mount point of the container's root.
     pub host_root: Option<PathBuf>,
     pub mount_proc: Option<PathBuf>,
     pub applet: bool,
@@ -61,29 +62,29 @@ pub(super) enum Id {
     Follow,
 }
 
-/// What is asked of the system before it can be decided what `--all` means.
+/// The facts of the system that decide what `--all` means.
 pub(super) struct Facts {
-    /// The target's user namespace is not ours, so it can be entered.
+    /// The target's user namespace is not the caller's, so it can be entered.
     pub other_user_ns: bool,
-    /// Kinds that this kernel has; for who is not root, those in which the target is elsewhere than we: what is
-    /// ours already need not be entered, and may not be.
+    /// For root: the kinds that this kernel has. For an ordinary user: only those in which the target's namespace
+    /// differs from the caller's; setns(2) to the caller's own would fail.
     pub known: Vec<Kind>,
-    /// We are root, and need no user namespace to enter others.
+    /// The caller is root, and needs no user namespace to enter others.
     pub root: bool,
 }
 
 impl Request {
-    /// What options bring along, and which do not go together. Before anything is done.
+    /// Adds what options imply, and refuses those that exclude each other. Called before anything is done.
     pub(super) fn settle(&mut self, operands: &[OsString]) -> Result<()> {
         if self.applet && operands.is_empty() {
-            bail!("option --applet needs the name of an applet ('ctrbox --list' names all)");
+            bail!("option --applet needs the name of an applet ('ctrbox --list' lists them)");
         }
         self.program = operands.first().cloned();
         self.as_container |= self.user.is_some();
         if self.host_root.is_some() {
             if self.as_container {
-                // The container's processes may trace what has no more capabilities than they, and would have
-                // the host's files by its /proc/PID/root.
+                // The container's processes may trace a process that has no more capabilities than they have, and
+                // could reach the host's files through its /proc/PID/root.
                 bail!("options --host-root and --as-container cannot be combined");
             }
             if !matches!(self.root, Directory::Unchanged) {
@@ -103,7 +104,7 @@ impl Request {
         Ok(())
     }
 
-    /// Does it name the kind, one way or another? (`--all` takes it from the target.)
+    /// Does any option name this kind? (`--all` takes it from the target.)
     #[must_use]
     pub(super) fn names(&self, kind: Kind) -> bool {
         self.all || self.kinds.contains(&kind) || self.has_file(kind)
@@ -113,16 +114,16 @@ impl Request {
         self.files.iter().any(|(other, _)| *other == kind)
     }
 
-    /// Does the program come from another root than ours?
+    /// Does the program run with another root than the caller's?
     #[must_use]
     pub(super) fn enters_files(&self) -> bool {
         self.host_root.is_none() && (self.names(Kind::Mnt) || !matches!(self.root, Directory::Unchanged))
     }
 
-    /// Is the program the container's own, or can processes of the container see it? Then it gets no
-    /// descriptor that it is not to have.
+    /// Is the program the container's own, or can processes of the container see it? Then it gets only the
+    /// descriptors that are passed on purpose.
     #[must_use]
-    pub(super) fn among_others(&self) -> bool {
+    pub(super) fn is_exposed(&self) -> bool {
         self.enters_files() || self.names(Kind::Pid) || self.names(Kind::User) || self.user_parent
     }
 
@@ -132,9 +133,9 @@ impl Request {
         self.names(Kind::Pid) && !self.no_fork
     }
 
-    /// The kinds to take from the target: those asked for, or all that this kernel has. Our own user namespace
-    /// cannot be entered, so `--all` leaves it out. With the host's files we stay root of the host as well:
-    /// as root of the container we could be traced by its processes, which would have the host's files then.
+    /// The kinds to take from the target: those that are named, or all that this kernel has. setns(2) fails for the
+    /// caller's own user namespace, so `--all` leaves it out. With `--host-root` the program also stays root of the
+    /// host: the container's processes could trace root of the container and reach the host's files through it.
     pub(super) fn wanted(&self, facts: impl FnOnce() -> Result<Facts>) -> Result<Vec<Kind>> {
         let mut kinds = self.kinds.clone();
         if self.all {
@@ -151,7 +152,7 @@ impl Request {
         Ok(kinds)
     }
 
-    /// Where proc is to be mounted, if it is: for the pid namespace that is entered.
+    /// The mount point of proc for the entered pid namespace, if it is mounted.
     pub(super) fn proc_at(&self, enters_pid: bool) -> Result<Option<PathBuf>> {
         match (&self.mount_proc, &self.host_root) {
             (Some(_), _) if !enters_pid => bail!("option --mount-proc needs a pid namespace to enter (-p)"),
@@ -175,27 +176,27 @@ mod tests {
     }
 
     #[test]
-    fn all_are_all_but_our_own_user_namespace() {
+    fn all_leaves_out_the_callers_own_user_namespace() {
         assert_eq!(all().wanted(facts(true, true)).expect("kinds"), Kind::ALL);
         let without = all().wanted(facts(false, true)).expect("kinds");
         assert!(!without.contains(&Kind::User) && without.len() == Kind::ALL.len() - 1);
         let asked = Request { kinds: vec![Kind::Net, Kind::User, Kind::Net], ..Request::default() };
-        assert_eq!(asked.wanted(|| bail!("not asked for")).expect("kinds"), [Kind::User, Kind::Net]);
+        assert_eq!(asked.wanted(|| bail!("must not be called")).expect("kinds"), [Kind::User, Kind::Net]);
     }
 
     #[test]
-    fn with_the_hosts_files_root_stays_the_hosts() {
+    fn host_root_keeps_root_out_of_the_user_namespace() {
         let request = || Request { host_root: Some(PathBuf::from("/x")), ..all() };
         let kinds = |request: Request, root| request.wanted(facts(true, root)).expect("kinds");
         assert!(!kinds(request(), true).iter().any(|kind| matches!(kind, Kind::User | Kind::Mnt)));
         let ordinary = kinds(request(), false);
         assert!(ordinary.contains(&Kind::User) && !ordinary.contains(&Kind::Mnt));
         let asked = Request { kinds: vec![Kind::User, Kind::Mnt], ..request() };
-        assert!(kinds(asked, true).contains(&Kind::User), "asked for by its name");
+        assert!(kinds(asked, true).contains(&Kind::User), "named by an option");
     }
 
     #[test]
-    fn what_options_bring_along() {
+    fn options_imply_and_exclude_others() {
         let settled = |mut request: Request| request.settle(&[OsString::from("x")]).map(|()| request);
         let one = settled(Request { user: Some(OsString::from("web")), ..Request::default() }).expect("fine");
         assert!(one.as_container && one.all && one.environment);
@@ -214,12 +215,12 @@ mod tests {
     }
 
     #[test]
-    fn who_is_next_to_the_program() {
-        let of = |kind| Request { kinds: vec![kind], ..Request::default() };
-        assert!(of(Kind::Mnt).enters_files() && of(Kind::Mnt).among_others());
-        assert!(!of(Kind::Pid).enters_files() && of(Kind::Pid).among_others());
-        assert!(!of(Kind::Net).among_others());
+    fn kinds_that_expose_the_program() {
+        let entering = |kind| Request { kinds: vec![kind], ..Request::default() };
+        assert!(entering(Kind::Mnt).enters_files() && entering(Kind::Mnt).is_exposed());
+        assert!(!entering(Kind::Pid).enters_files() && entering(Kind::Pid).is_exposed());
+        assert!(!entering(Kind::Net).is_exposed());
         let host = Request { host_root: Some(PathBuf::from("/x")), ..all() };
-        assert!(!host.enters_files() && host.among_others());
+        assert!(!host.enters_files() && host.is_exposed());
     }
 }

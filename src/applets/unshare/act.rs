@@ -1,6 +1,6 @@
-//! What unshare does, in the order that matters. Helpers are forked first, while the old namespaces are
-//! ours; then the namespaces are made; then maps, clocks, the child, what is kept in files; and last, in the
-//! process that is to be the program, mounts, root, ids and environment.
+//! The steps of unshare. The order matters: it forks helpers first, in the old namespaces; then it makes the new
+//! namespaces; then come id maps, clocks, the child and the files that keep namespaces. Mounts, root, ids and
+//! environment come last, in the process that becomes the program.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -31,21 +31,21 @@ const BINFMTFS_MAGIC: FsType = FsType(0x4249_4e4d);
 
 pub(super) fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
-    let me = Pid::this();
+    let own_pid = Pid::this();
     let request = &plan.request;
     exec::reset_sigchld()?;
 
-    // A namespace of mounts or users has no say over the mounts outside, where the files are.
-    let apart = request.has(Kind::Mnt) || request.has(Kind::User);
-    let binder = match apart && !request.files.is_empty() {
+    // The files are on mounts outside, which a process in a new mount or user namespace cannot change.
+    let needs_binder = request.has(Kind::Mnt) || request.has(Kind::User);
+    let binder = match needs_binder && !request.files.is_empty() {
         true => Some(Helper::start(|| {
-            report(name, FAILURE, keep(&proc, me, request).map(|()| 0).map_err(Exit::from))
+            report(name, FAILURE, keep(&proc, own_pid, request).map(|()| 0).map_err(Exit::from))
         })?),
         false => None,
     };
     let mapper = match (&plan.users, &plan.groups) {
         (Map::Helper(_), _) | (_, Map::Helper(_)) => {
-            Some(Helper::start(|| report(name, FAILURE, write_maps(&proc, me, &plan)))?)
+            Some(Helper::start(|| report(name, FAILURE, write_maps(&proc, own_pid, &plan)))?)
         }
         _ => None,
     };
@@ -63,42 +63,43 @@ pub(super) fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outco
     set_clocks(&proc, request)?;
 
     let forward: &[Signal] = if request.forward_signals { &[Signal::SIGINT, Signal::SIGTERM] } else { &[] };
-    let guardian = ChildSupervisor::new(request.kill_child, forward)?;
+    let supervisor = ChildSupervisor::new(request.kill_child, forward)?;
     if !request.fork {
-        match keep_in_files(&proc, me, request, binder)? {
+        match keep_in_files(&proc, own_pid, request, binder)? {
             0 => {}
             status => return Ok(status),
         }
         return Err(become_program(&proc, plan, program, None));
     }
-    let job = if shell(program) && !request.forward_signals { JobControl::ours() } else { None };
-    let mask = guardian.block()?;
+    let job =
+        if is_interactive_shell(program) && !request.forward_signals { JobControl::detect() } else { None };
+    let mask = supervisor.block()?;
     match sys::fork().context("fork failed")? {
         ForkResult::Child => {
             mask.thread_set_mask().context("sigprocmask failed")?;
-            guardian.watch()?;
+            supervisor.watch()?;
             if let Some(job) = job {
                 job.begin()?;
             }
-            Err(become_program(&proc, plan, program, Some(&guardian)))
+            Err(become_program(&proc, plan, program, Some(&supervisor)))
         }
         ForkResult::Parent { child } => {
-            let kept = keep_in_files(&proc, me, request, binder);
+            let kept = keep_in_files(&proc, own_pid, request, binder);
             if !matches!(kept, Ok(0)) {
-                exec::end(child); // it would run on, unseen
+                exec::end(child); // without this, it would continue to run unattended
                 return kept.map_err(Exit::from);
             }
             match job {
                 Some(job) => job.stand_in_for(child),
-                None => guardian.stand_in_for(child),
+                None => supervisor.stand_in_for(child),
             }
         }
     }
 }
 
-/// Is it an interactive shell? Only such a process 1 heeds the keys that stop and interrupt. Of any other the
-/// kernel keeps these signals away, and then they should at least come to us.
-fn shell(program: &[OsString]) -> bool {
+/// Is the program an interactive shell? Such a process 1 handles the signals of the keys that stop and interrupt. The
+/// kernel drops these signals for a process 1 without handlers, so then unshare must receive them itself.
+fn is_interactive_shell(program: &[OsString]) -> bool {
     match program {
         [] => true,
         [one] => one.to_string_lossy().ends_with("sh"),
@@ -129,7 +130,7 @@ fn set_clocks(proc: &ProcRoot, request: &Request) -> Result<()> {
     Ok(())
 }
 
-/// The helper's work: root writes the maps itself, for others newuidmap and newgidmap do.
+/// The work of the helper: it writes the maps as root; for other users newuidmap and newgidmap write them.
 fn write_maps(proc: &ProcRoot, pid: Pid, plan: &Plan) -> Outcome {
     let maps: Vec<_> = [(Which::Users, &plan.users), (Which::Groups, &plan.groups)]
         .into_iter()
@@ -140,7 +141,7 @@ fn write_maps(proc: &ProcRoot, pid: Pid, plan: &Plan) -> Outcome {
         .collect();
     if nix::unistd::getresuid()?.effective.is_root() {
         for (which, map) in maps {
-            idmap::write_map(&proc.of(pid, which.file()), which, map)?;
+            idmap::write_map(&proc.path_of(pid, which.file()), which, map)?;
         }
         return Ok(0);
     }
@@ -165,7 +166,7 @@ fn run_mapper(pid: Pid, which: Which, map: &[Range]) -> Outcome {
     }
 }
 
-/// The status is the helper's, which has said why it is not 0.
+/// Returns the status of the helper, which has printed the reason if it is not 0.
 fn keep_in_files(proc: &ProcRoot, pid: Pid, request: &Request, binder: Option<Helper>) -> Result<u8> {
     match binder {
         None => keep(proc, pid, request).map(|()| 0),
@@ -173,14 +174,14 @@ fn keep_in_files(proc: &ProcRoot, pid: Pid, request: &Request, binder: Option<He
     }
 }
 
-/// Bind mounts the namespaces that are to be kept. Of pid and time it is the children's.
+/// Bind mounts the namespaces to keep. For pid and time these are the namespaces of the children.
 fn keep(proc: &ProcRoot, pid: Pid, request: &Request) -> Result<()> {
     for (kind, file) in &request.files {
         let link = match kind {
             Kind::Pid | Kind::Time => format!("{}_for_children", kind.link()),
             _ => kind.link(),
         };
-        let source = proc.of(pid, &link);
+        let source = proc.path_of(pid, &link);
         mount(Some(&source), file.as_os_str(), None::<&str>, MsFlags::MS_BIND, None::<&str>).with_context(
             || {
                 let words = format!("mount {} on {} failed", source.display(), Path::new(file).display());
@@ -191,14 +192,14 @@ fn keep(proc: &ProcRoot, pid: Pid, request: &Request) -> Result<()> {
     Ok(())
 }
 
-/// The steps of the process that is to be the program; comes back only with the reason why it is not.
+/// The steps of the process that becomes the program. Returns only on failure, with the reason.
 fn become_program(
     proc: &ProcRoot,
     plan: Plan,
     program: &[OsString],
-    guardian: Option<&ChildSupervisor>,
+    supervisor: Option<&ChildSupervisor>,
 ) -> Exit {
-    match settle(proc, &plan, guardian) {
+    match settle(proc, &plan, supervisor) {
         Ok(()) => {}
         Err(error) => return error.into(),
     }
@@ -210,13 +211,13 @@ fn become_program(
                 kept.push(entry);
             }
         }
-        kept.reverse(); // as util-linux does: env(1) shows it
+        kept.reverse(); // the order of util-linux, which env(1) shows
         kept
     });
     exec::exec(program, environment)
 }
 
-fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&ChildSupervisor>) -> Result<()> {
+fn settle(proc: &ProcRoot, plan: &Plan, supervisor: Option<&ChildSupervisor>) -> Result<()> {
     let request = &plan.request;
     if let Map::Own(single) = plan.users {
         idmap::write_single(&proc.own(Which::Users.file()), Which::Users, single)?;
@@ -232,7 +233,7 @@ fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&ChildSupervisor>) -> R
             .with_context(|| refused("cannot change root filesystem propagation", Operation::Propagation))?;
     }
     let interpreter = request.load_interp.as_deref();
-    let early = interpreter.filter(|format| request.root.is_some() && fixed(format));
+    let early = interpreter.filter(|format| request.root.is_some() && has_fixed_flag(format));
     if let Some(format) = early {
         mount_binfmt(OsStr::new(BINFMT))?;
         register(Path::new(BINFMT), format)?;
@@ -248,9 +249,9 @@ fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&ChildSupervisor>) -> R
         }
     }
     take_ids(request)?;
-    // A change of credentials makes the kernel forget whose death is to kill us.
-    if let Some(guardian) = guardian {
-        guardian.watch()?;
+    // The kernel clears the parent death signal when the credentials change.
+    if let Some(supervisor) = supervisor {
+        supervisor.watch()?;
     }
     if request.keep_caps && request.has(Kind::User) {
         capabilities::keep()?;
@@ -258,7 +259,7 @@ fn settle(proc: &ProcRoot, plan: &Plan, guardian: Option<&ChildSupervisor>) -> R
     Ok(())
 }
 
-/// An ordinary user may map a group only after giving up setgroups(2).
+/// An ordinary user may map a group only after they deny setgroups(2).
 fn write_group(proc: &ProcRoot, single: Single) -> Result<()> {
     idmap::write_setgroups(&proc.own("setgroups"), "deny")?;
     idmap::write_single(&proc.own(Which::Groups.file()), Which::Groups, single)
@@ -281,7 +282,7 @@ fn change_root(request: &Request) -> Result<()> {
 }
 
 fn mount_proc(directory: &OsStr, request: &Request) -> Result<()> {
-    // Where mounts are passed on, the new proc would cover the old one outside as well.
+    // If the mounts propagate, the new proc would also cover the old one outside.
     if request.root.is_none() && request.propagation != Propagation::default() {
         let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
         match mount(Some("none"), directory, None::<&str>, private, None::<&str>) {
@@ -305,14 +306,15 @@ fn mount_binfmt(directory: &OsStr) -> Result<()> {
     })
 }
 
-/// Does the format have the flag F? Then its interpreter is opened now, and must be before the root changes.
-fn fixed(format: &OsStr) -> bool {
+/// Does the format have the flag F? Then the kernel opens its interpreter at registration, which must come before the
+/// root changes.
+fn has_fixed_flag(format: &OsStr) -> bool {
     let text = format.to_string_lossy();
     text.rsplit(':').next().is_some_and(|flags| flags.contains('F'))
 }
 
-/// Below `--root` the directory may belong to others, who can exchange it after the mount: written is only to
-/// a file of binfmt_misc, and none is made or truncated.
+/// Writes only to a file of binfmt_misc, and creates or truncates no file: below `--root` the directory may belong to
+/// another user, who can replace it after the mount.
 fn register(directory: &Path, format: &OsStr) -> Result<()> {
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::OpenOptionsExt;
@@ -344,7 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_format_is_written_to_binfmt_misc_alone() {
+    fn a_format_is_written_only_to_binfmt_misc() {
         let directory = std::env::temp_dir().join(format!("ctrbox-register-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory");
         let file = directory.join("register");
@@ -352,14 +354,14 @@ mod tests {
         let missing = attempt() && !file.exists();
         std::fs::write(&file, "kept").expect("a file");
         let redirected = attempt() && std::fs::read(&file).is_ok_and(|text| text == b"kept");
-        std::fs::remove_dir_all(&directory).expect("its end");
+        std::fs::remove_dir_all(&directory).expect("removal");
         assert!(missing && redirected, "{missing} {redirected}");
     }
 
     #[test]
     fn the_flag_that_opens_an_interpreter_early() {
-        assert!(fixed(OsStr::new(":x:M::MZ::/bin/i:OCF")));
-        assert!(!fixed(OsStr::new(":F:M::MZ::/bin/F:")));
-        assert!(!fixed(OsStr::new("")));
+        assert!(has_fixed_flag(OsStr::new(":x:M::MZ::/bin/i:OCF")));
+        assert!(!has_fixed_flag(OsStr::new(":F:M::MZ::/bin/F:")));
+        assert!(!has_fixed_flag(OsStr::new("")));
     }
 }

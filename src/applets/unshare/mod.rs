@@ -1,32 +1,34 @@
-//! `unshare` makes new namespaces and runs a program in them, by default a login shell. It is the `unshare`
-//! of util-linux.
+//! `unshare` makes new namespaces and runs a program in them, by default a login shell. It takes the options of the
+//! `unshare` of util-linux.
 //!
-//! A namespace can be kept in a file, `--net=FILE`, where it is bind mounted and stays after the program has
-//! ended; nsenter(1) enters it with the same option. umount(8) lets it go.
+//! `--net=FILE` keeps a namespace: unshare bind mounts it on FILE, where it stays after the program ends. The
+//! options of the other namespaces do the same. nsenter(1) enters the namespace with the same option, and umount(8)
+//! releases it.
 //!
-//! A new pid namespace is for children only: without `--fork` the program is not in it, its first child is
-//! process 1 there, and once that has ended no process can be made any more.
+//! Only children enter a new pid namespace. Without `--fork` the program is not in it. Its first child becomes
+//! process 1 there; when that child has ended, no process can be made in the namespace any more.
 //!
-//! In a new user namespace nobody has an id until ids are mapped. `--map-root-user` and
-//! `--map-current-user` map our own, which is allowed to everybody. `--map-users` and `--map-groups` map
-//! ranges: `INNER:OUTER:COUNT`, `OUTER,INNER,COUNT`, `auto` (what /etc/subuid or /etc/subgid grants us),
-//! `subids` (the same, as they are) or `all` (every id that we have, as it is). They can be given several
-//! times. Root writes ranges itself; for others newuidmap(1) and newgidmap(1) do.
+//! In a new user namespace no id is mapped at first. `--map-root-user` and `--map-current-user` map the caller's
+//! own ids, which every user may do. `--map-users` and `--map-groups` map ranges: `INNER:OUTER:COUNT`,
+//! `OUTER,INNER,COUNT`, `auto` (the range that /etc/subuid or /etc/subgid grants the caller), `subids` (the same
+//! range, each id to itself) or `all` (every id that the caller's user namespace has, each to itself). They can be
+//! given several times. Root writes the ranges itself; for other users newuidmap(1) and newgidmap(1) write them.
 //!
-//! A new mount namespace is made private, so that what is mounted in it stays in it; `--propagation` says
-//! otherwise.
+//! unshare makes a new mount namespace private: mounts that are made in it stay in it. `--propagation` changes
+//! this.
 //!
 //! # Hints
 //!
-//! When the kernel refuses something, its reason is looked for and said with the remedy in a line after the
-//! message that begins with `hint:`: a limit, a setting of the host, a missing capability, a filter, a mount. That is for
-//! people, so it is done where standard error is a terminal. With `CTRBOX_HINTS=always` in the environment it
-//! is done everywhere, with `CTRBOX_HINTS=never` nowhere. What is not certain begins with `perhaps`.
+//! When the kernel refuses an operation, unshare looks for the reason: a limit, a setting of the host, a missing
+//! capability, a filter, a mount. It prints the reason and the remedy after the message, in a line that begins with
+//! `hint:`. A hint that is not certain begins with `perhaps`. Hints are for people, so they are printed only if
+//! standard error is a terminal. With `CTRBOX_HINTS=always` in the environment they are always printed, with
+//! `CTRBOX_HINTS=never` never.
 //!
 //! # Exit status
 //!
-//! That of the program; with `--fork`, when a signal killed it, unshare dies of the same signal. 127 if the
-//! program is not found, 126 if it cannot be executed, 1 if unshare fails.
+//! The exit status of the program. With `--fork`, if a signal killed the program, unshare dies of the same signal.
+//! 127 if the program is not found, 126 if it cannot be executed, 1 if unshare fails.
 //!
 //! # Examples
 //!
@@ -78,7 +80,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "kill-child",
-            "when dying, kill the child (implies --fork)",
+            "send a signal to the child when unshare dies (implies --fork)",
             Effect::Optional(kill_child),
         )
         .takes("signame"),
@@ -107,7 +109,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "map-user",
-            "map the current user to this one (implies --user)",
+            "map the current user to this user (implies --user)",
             Effect::Required(map_user),
         )
         .takes("uid|name"),
@@ -121,7 +123,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "map-group",
-            "map the current group to this one (implies --user)",
+            "map the current group to this group (implies --user)",
             Effect::Required(map_group),
         )
         .takes("gid|name"),
@@ -153,7 +155,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "map-subids",
-            "the same, every id to itself (implies --user)",
+            "like --map-auto, with every id mapped to itself (implies --user)",
             Effect::Flag(map_subids),
         ),
         Opt::new(
@@ -166,7 +168,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "propagation",
-            "slave, shared, private or unchanged: of the mounts",
+            "propagation of the mounts: slave, shared, private or unchanged",
             Effect::Required(propagation),
         )
         .takes("mode"),
@@ -211,6 +213,16 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::help(),
         Opt::version(),
     ],
+    groups: &[
+        ("mount", "Namespaces"),
+        ("fork", "Process"),
+        ("mount-proc", "Mounts"),
+        ("map-user", "User namespace"),
+        ("root", "Directories and ids"),
+        ("monotonic", "Clocks"),
+        ("clear-env", "Environment"),
+        ("help", "Other options"),
+    ],
 };
 
 pub(crate) fn run(call: &Call) -> Outcome {
@@ -224,7 +236,7 @@ pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command 
     GRAMMAR.command(name, about)
 }
 
-/// Only the long form takes a file: `-m/path` is a cluster of letters to util-linux, and so it is here.
+/// Only the long form takes a file: `-m/path` is a cluster of short options, as in util-linux.
 const fn kind(
     letter: char,
     long: &'static str,
@@ -267,7 +279,7 @@ fn mount_binfmt(request: &mut Request, directory: Option<&OsStr>) -> Result<(), 
     Ok(())
 }
 
-/// The default place of binfmt_misc lies in proc, which must be of the new namespaces then.
+/// The default directory of binfmt_misc is in proc, so the proc of the new namespaces must be mounted.
 fn default_binfmt(request: &mut Request) {
     request.mount_binfmt = Some(OsString::from(plan::BINFMT));
     request.mount_proc.get_or_insert_with(|| OsString::from("/proc"));
@@ -387,7 +399,7 @@ fn boottime(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Seconds, which may be negative.
+/// An offset in seconds, which may be negative.
 fn offset(word: &OsStr, clock: &str) -> Result<i64, Error> {
     let problem = format!("failed to parse {clock} offset");
     let negative = word.to_str().and_then(|word| word.trim_start().strip_prefix('-'));
@@ -400,7 +412,7 @@ fn offset(word: &OsStr, clock: &str) -> Result<i64, Error> {
     format!("-{digits}").parse().map_err(|_| out_of_range())
 }
 
-/// Values are those of now, when the option is read. Also a list in which nothing matches clears the rest.
+/// Takes the values when the option is read. A list that matches no variable also clears the environment.
 fn whitelist(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
     request.clear_env = true;
     request.keep_env.extend(plan::chosen_variables(list));

@@ -1,4 +1,4 @@
-//! What the command line asks for, and what is to be done for it: no system call that changes anything.
+//! The request of the command line, and the plan that follows from it. No system call here changes anything.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -15,10 +15,10 @@ use crate::proc::idmap::{Range, Single, Which};
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Users, id_of};
 
-/// Where binfmt_misc is mounted unless told otherwise.
+/// The default mount point of binfmt_misc.
 pub(super) const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
 
-/// The options of one of the two maps.
+/// The options of one id map, of users or of groups.
 #[derive(Default)]
 pub(super) struct Ids {
     pub single: Option<u32>,
@@ -51,7 +51,7 @@ pub(super) struct Request {
     pub keep_env: Environment,
 }
 
-/// Of the mounts in a new mount namespace, all of them.
+/// The propagation of all mounts in a new mount namespace. None leaves it unchanged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Propagation(pub Option<MsFlags>);
 
@@ -61,13 +61,13 @@ impl Default for Propagation {
     }
 }
 
-/// Who writes a map, and which.
+/// An id map, and the process that writes it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Map {
     None,
-    /// One id: the process writes it itself once inside.
+    /// One id, which the process writes itself in the new user namespace.
     Own(Single),
-    /// Ranges: a helper outside does.
+    /// Ranges, which a helper outside writes.
     Helper(Vec<Range>),
 }
 
@@ -84,7 +84,7 @@ impl Request {
         }
     }
 
-    /// The last file of a kind counts.
+    /// A later file of the same kind replaces an earlier one.
     pub(super) fn unshare(&mut self, kind: Kind, file: Option<&OsStr>) -> Result<(), crate::exit::Exit> {
         self.add(kind);
         if let Some(file) = file {
@@ -99,7 +99,7 @@ impl Request {
         self.kinds.contains(&kind)
     }
 
-    /// Ids are asked for by calls that can say that they failed.
+    /// Reads the ids with getresuid(2) and getresgid(2), because they can report a failure (getuid(2) cannot).
     pub(super) fn plan(mut self) -> Result<Plan> {
         if (self.monotonic.is_some() || self.boottime.is_some()) && !self.has(Kind::Time) {
             bail!("options --monotonic and --boottime require unsharing of a time namespace (-T)");
@@ -110,13 +110,13 @@ impl Request {
         if self.setgroups == Some("allow") && matches!(groups, Map::Own(_)) {
             bail!("options --setgroups=allow and --map-group are mutually exclusive");
         }
-        // In the order of binding, which is that of entering.
+        // The files are bound in the order in which namespaces are entered.
         self.files.sort_by_key(|(kind, _)| *kind);
         Ok(Plan { request: self, users, groups })
     }
 }
 
-/// A single id among ranges is one of them; alone, it needs the helper only if somebody else is to own it all.
+/// A single id joins the ranges. Alone, it needs the helper only if another user owns the namespace (`--owner`).
 fn map(ids: Ids, current: u32, owned: bool) -> Map {
     let single = ids.single.map(|inner| Single { inner, outer: current });
     match (single, ids.ranges.is_empty()) {
@@ -126,7 +126,7 @@ fn map(ids: Ids, current: u32, owned: bool) -> Map {
     }
 }
 
-/// What root grants to us of users or groups.
+/// The range of users or groups that /etc/subuid or /etc/subgid grants the caller.
 pub(super) fn granted(which: Which) -> Result<Range> {
     let uid = getresuid()?.effective.as_raw();
     let users = Users::read(std::fs::File::open("/etc/passwd"));
@@ -134,14 +134,14 @@ pub(super) fn granted(which: Which) -> Result<Range> {
     idmap::granted_to(&user.name, uid, which)
 }
 
-/// Every id that we have, as itself.
+/// Every id of the caller's user namespace, mapped to itself.
 pub(super) fn own_ids(which: Which) -> Result<Vec<Range>> {
     let path = ProcRoot::default().own(which.file());
     let text = std::fs::read(&path).with_context(|| format!("could not open '{}'", path.display()))?;
     Ok(Range::identity_of(&text))
 }
 
-/// A number, or a name in a file like /etc/passwd. The highest number is no id: it means "none" to the kernel.
+/// A number, or a name in a file like /etc/passwd. The highest number is not an id: the kernel uses it for "none".
 pub(super) fn id_or_name(word: &OsStr, file: &str) -> Result<u32> {
     let numeric = word.to_str().is_some_and(|word| {
         let digits = word.trim_start().trim_start_matches(['+', '-']);
@@ -164,7 +164,7 @@ pub(super) fn propagation(word: &str) -> Option<Propagation> {
     }
 }
 
-/// The variables of ours that a comma separated list names.
+/// The caller's variables that a comma-separated list names.
 pub(super) fn chosen_variables(list: &OsStr) -> Environment {
     let names = list.as_bytes().split(|&b| b == b',').filter(|name| !name.is_empty());
     let values = names.filter_map(|name| {
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_writes_which_map() {
+    fn single_ids_are_written_by_the_process_and_ranges_by_the_helper() {
         let ids = |single, ranges: &[Range]| Ids { single, ranges: ranges.to_vec() };
         let range = Range { inner: Some(10), outer: 20, count: 5 };
         let single = Single { inner: 0, outer: 7 };

@@ -1,17 +1,17 @@
-//! How much of one user's files, or of the files in one container, is read. Their owner chooses how many there
-//! are and how large, and must not choose how long root's ctrbox runs or how much memory it takes.
+//! Limits how much of one user's files, or of the files in one container, is read. The owner controls their number and
+//! size, and must not control the run time or the memory of root's ctrbox.
 //!
-//! The limits are counts, never times: the same files give the same answer on every host.
+//! The limits are counts, never times, so the same files give the same answer on every host.
 
 use std::cell::Cell;
 
-/// What is counted.
+/// A quantity with a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cost {
-    /// Files and directories opened, and what a check of a record costs in them.
+    /// Opened files and directories; the check of a state file counts as several.
     Look,
-    /// Directories with records of containers.
-    Place,
+    /// State directories.
+    StateDir,
     /// Entries of directories and of lists of containers.
     Name,
     /// Bytes read.
@@ -25,15 +25,14 @@ pub(crate) enum Cost {
 /// In the order of the enum. A user with a thousand running containers stays below all of them.
 const LIMITS: [(Cost, usize); 6] = [
     (Cost::Look, 16_000),
-    (Cost::Place, 64),
+    (Cost::StateDir, 64),
     (Cost::Name, 10_000),
     (Cost::Byte, 48 << 20),
     (Cost::Kept, 6 << 20),
     (Cost::Warning, 100),
 ];
 
-/// Opens that the check of one record's init process may cost: of its control groups, user namespace and start, and
-/// of the time of the boot.
+/// Opens for the check of an init process: its control groups, its user namespace, its start time, and the boot time.
 pub(super) const CHECK: usize = 4;
 
 #[cfg(test)]
@@ -44,27 +43,27 @@ impl Cost {
 }
 
 pub(crate) struct Budget {
-    /// Whose files these are, for the warning.
-    pub whose: String,
+    /// The owner of the files, for the warning.
+    pub owner: String,
     left: [Cell<usize>; LIMITS.len()],
     over: Cell<bool>,
 }
 
-/// May it be spent?
+/// The result of [`Budget::spend`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spent {
     Yes,
-    /// No, and this is the first time: somebody should be warned.
+    /// No, for the first time: the caller prints a warning.
     First,
     No,
 }
 
 impl Budget {
-    pub(crate) fn new(whose: String) -> Budget {
-        Budget { whose, left: LIMITS.map(|(_, limit)| Cell::new(limit)), over: Cell::new(false) }
+    pub(crate) fn new(owner: String) -> Budget {
+        Budget { owner, left: LIMITS.map(|(_, limit)| Cell::new(limit)), over: Cell::new(false) }
     }
 
-    /// When one of the counts is used up, all are: the rest of the records is not read.
+    /// Counts a cost. If one count reaches its limit, all later costs are refused: the other state files are not read.
     pub(crate) fn spend(&self, cost: Cost, count: usize) -> Spent {
         if self.over.get() {
             return Spent::No;
@@ -80,7 +79,7 @@ impl Budget {
         self.left[cost as usize].get()
     }
 
-    /// The same for what may be left out alone.
+    /// Counts a cost that, beyond its limit, refuses no other cost.
     pub(crate) fn take(&self, cost: Cost, count: usize) -> bool {
         let left = &self.left[cost as usize];
         match left.get().checked_sub(count) {
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn one_count_that_is_used_up_ends_all() {
+    fn one_limit_that_is_reached_refuses_all_costs() {
         let budget = Budget::new("x".to_owned());
         assert_eq!(budget.spend(Cost::Byte, 16 << 20), Spent::Yes);
         assert_eq!(budget.spend(Cost::Byte, 32 << 20), Spent::Yes);
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_too_many_ends_nothing() {
+    fn too_many_warnings_refuse_no_other_cost() {
         let budget = Budget::new("x".to_owned());
         assert_eq!((0..200).filter(|_| budget.take(Cost::Warning, 1)).count(), 100);
         assert_eq!(budget.spend(Cost::Look, 1), Spent::Yes);

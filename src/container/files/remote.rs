@@ -1,4 +1,4 @@
-//! How files of users and of containers are reached: by another process, as an access to them may never end.
+//! Accesses files of users and of containers in a helper process, as an access to them can block without limit.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,7 +13,7 @@ use super::Files;
 use crate::access::{AccessProcess, Account};
 use crate::sys;
 
-/// What of a file is of interest.
+/// The metadata of a file that ctrbox uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Meta {
     pub device: u64,
@@ -25,7 +25,7 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    pub(super) fn of(file: &File) -> nix::Result<Meta> {
+    pub(super) fn read(file: &File) -> nix::Result<Meta> {
         let meta =
             file.metadata().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
         Ok(Meta {
@@ -62,7 +62,7 @@ impl Meta {
     }
 }
 
-/// A file that was opened: by this process, or else by the other, where it is the one opened last.
+/// An open file: in this process, or in the helper process as the last one that it opened.
 pub(super) struct Opened {
     pub meta: Meta,
     pub file: Option<File>,
@@ -70,19 +70,19 @@ pub(super) struct Opened {
 
 impl Opened {
     pub(super) fn new(file: File) -> nix::Result<Opened> {
-        Ok(Opened { meta: Meta::of(&file)?, file: Some(file) })
+        Ok(Opened { meta: Meta::read(&file)?, file: Some(file) })
     }
 }
 
 #[derive(Clone, Copy)]
 enum Request {
-    /// With flags of open(2).
+    /// Open a file, with flags of open(2).
     Open(OFlag),
-    /// The same, and no symbolic link is followed on the way.
+    /// Open a file; fail if the path contains a symbolic link.
     OpenExact,
-    /// The next part of the content of the file that was opened last, of at most this length.
+    /// Read the next part of the file opened last, with at most this length.
     Content(u64),
-    /// The first names of a directory.
+    /// List the first names of a directory.
     Names(usize),
 }
 
@@ -115,35 +115,35 @@ impl Request {
 }
 
 impl Files {
-    /// Whose time an access takes, if it may take any.
+    /// The account for the time that an access takes; None for files that cannot block.
     fn account(&self) -> Option<Account> {
         self.user.map(Account::User).or(self.system.account)
     }
 
-    /// Are these files of somebody who could let this process wait?
+    /// Can the owner of these files make an access block?
     pub(super) fn may_wait(&self) -> bool {
         self.account().is_some()
     }
 
-    pub(super) fn opened(&self, path: &str, flags: OFlag) -> nix::Result<Opened> {
+    pub(super) fn open_file(&self, path: &str, flags: OFlag) -> nix::Result<Opened> {
         match self.may_wait() {
             false => Opened::new(self.open_here(path, flags)?),
-            true => self.opened_aside(Request::Open(flags), path),
+            true => self.open_by_helper(Request::Open(flags), path),
         }
     }
 
-    /// By a path without symbolic links.
-    pub(super) fn opened_exact(&self, path: &str) -> nix::Result<Opened> {
-        self.opened_aside(Request::OpenExact, path)
+    /// Opens a path that contains no symbolic links.
+    pub(super) fn open_exact(&self, path: &str) -> nix::Result<Opened> {
+        self.open_by_helper(Request::OpenExact, path)
     }
 
-    fn opened_aside(&self, request: Request, path: &str) -> nix::Result<Opened> {
+    fn open_by_helper(&self, request: Request, path: &str) -> nix::Result<Opened> {
         let answer = self.ask(request, path)?;
         Ok(Opened { meta: Meta::from_bytes(&answer).ok_or(Errno::EIO)?, file: None })
     }
 
-    /// What is in the file that the other process opened last, and at most one byte more than `largest`. In parts:
-    /// on the way there are copies of each.
+    /// The content of the file that the helper opened last, at most one byte more than `largest`. It is sent in parts, as
+    /// each is copied several times.
     pub(super) fn content(&self, largest: u64) -> nix::Result<Vec<u8>> {
         let mut content = Vec::new();
         loop {
@@ -156,7 +156,7 @@ impl Files {
         }
     }
 
-    /// The first names in a directory; one that is no text is empty.
+    /// The first names in a directory. A name that is not UTF-8 is empty.
     pub(super) fn first_names(&self, path: &str, most: usize) -> nix::Result<Vec<String>> {
         if !self.may_wait() {
             return self.names_here(path, most);
@@ -169,10 +169,10 @@ impl Files {
         Ok(names.map(|name| String::from_utf8(name.to_vec()).unwrap_or_default()).collect())
     }
 
-    /// Is the path known to lead nowhere, from a look into directories of root's alone? No process is needed for that.
+    /// Does the path not exist, as far as directories of root show? That needs no helper process.
     pub(super) fn is_missing(&self, path: &str) -> bool {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let root = match &self.system.below {
+        let root = match &self.system.root_fd {
             Some(root) => root.try_clone().ok(),
             None => open("/", flags, Mode::empty()).ok(),
         };
@@ -193,14 +193,14 @@ impl Files {
 
     fn ask(&self, request: Request, path: &str) -> nix::Result<Vec<u8>> {
         let account = self.account().unwrap_or(Account::User(0));
-        self.mounts(); // read once, and not by each process anew
-        let mut place = self.system.access.borrow_mut();
-        let mut process = match place.take() {
+        self.mounts(); // read once here, not by each helper process
+        let mut slot = self.system.access.borrow_mut();
+        let mut process = match slot.take() {
             Some(process) => process,
             None => self.start()?,
         };
         let mut answer = process.ask(account, &request.to_bytes(self.user, path))?;
-        *place = Some(process);
+        *slot = Some(process);
         let errno = *answer.first_chunk().ok_or(Errno::EIO)?;
         match i32::from_ne_bytes(errno) {
             0 => {
@@ -213,19 +213,19 @@ impl Files {
 
     #[allow(unsafe_code)] // AccessProcess::start
     fn start(&self) -> nix::Result<AccessProcess> {
-        let root: Vec<_> = self.system.below.iter().map(AsFd::as_fd).collect();
+        let root: Vec<_> = self.system.root_fd.iter().map(AsFd::as_fd).collect();
         let mut server = Server { files: self.clone(), last: None };
         let serve = move |request: &[u8]| match server.answer(request) {
             Ok(answer) => [&[0; 4], &answer[..]].concat(),
             Err(errno) => (errno as i32).to_ne_bytes().to_vec(),
         };
-        // SAFETY: `Files` owns the directories of `below`, which are kept, and the sockets of other such processes,
-        // which the server does not ask; `last` is opened by the server itself.
+        // SAFETY: `Files` owns the directory `root_fd`, which is kept, and sockets of other helper processes, which the
+        // server does not use; the server itself opens `last`.
         unsafe { AccessProcess::start(&root, serve) }
     }
 }
 
-/// The other process.
+/// The state of the helper process.
 struct Server {
     files: Files,
     last: Option<Last>,
@@ -233,7 +233,7 @@ struct Server {
 
 struct Last {
     file: File,
-    /// Else the descriptor only names it.
+    /// Is it open for reading? Else the descriptor is O_PATH.
     is_read: bool,
 }
 
@@ -252,7 +252,7 @@ impl Server {
                 return Ok(names.join("\0").into_bytes());
             }
         };
-        let meta = Meta::of(&file)?;
+        let meta = Meta::read(&file)?;
         self.last = Some(Last { file, is_read: false });
         Ok(meta.to_bytes())
     }
@@ -260,7 +260,7 @@ impl Server {
     fn next_part(&mut self, length: u64) -> nix::Result<Vec<u8>> {
         let last = self.last.as_mut().ok_or(Errno::EINVAL)?;
         if !last.is_read {
-            *last = Last { file: super::reopened(&last.file)?, is_read: true };
+            *last = Last { file: super::reopen(&last.file)?, is_read: true };
         }
         let mut part = Vec::new();
         match (&last.file).take(length).read_to_end(&mut part) {
@@ -275,21 +275,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sent_is_what_arrives() {
+    fn requests_and_answers_survive_encoding() {
         let meta = Meta { device: 1, inode: u64::MAX, mode: 0o100_644, uid: 7, size: 1 << 40, modified: -5 };
         assert_eq!(meta.to_bytes().len(), 40);
         assert_eq!(Meta::from_bytes(&meta.to_bytes()), Some(meta));
         assert_eq!(Meta::from_bytes(&meta.to_bytes()[1..]), None);
-        let sent = Request::Open(OFlag::O_PATH | OFlag::O_CLOEXEC).to_bytes(Some(u32::MAX), "/a b");
-        let arrived = Request::from_bytes(&sent).expect("a request");
-        assert!(matches!(arrived.0, Request::Open(flags) if flags == OFlag::O_PATH | OFlag::O_CLOEXEC));
-        assert_eq!((arrived.1, arrived.2), (Some(u32::MAX), "/a b"));
-        let sent = Request::Names(50).to_bytes(None, "");
-        assert!(matches!(Request::from_bytes(&sent), Some((Request::Names(50), None, ""))));
+        let bytes = Request::Open(OFlag::O_PATH | OFlag::O_CLOEXEC).to_bytes(Some(u32::MAX), "/a b");
+        let decoded = Request::from_bytes(&bytes).expect("a request");
+        assert!(matches!(decoded.0, Request::Open(flags) if flags == OFlag::O_PATH | OFlag::O_CLOEXEC));
+        assert_eq!((decoded.1, decoded.2), (Some(u32::MAX), "/a b"));
+        let bytes = Request::Names(50).to_bytes(None, "");
+        assert!(matches!(Request::from_bytes(&bytes), Some((Request::Names(50), None, ""))));
     }
 
     #[test]
-    fn what_is_missing_in_a_directory_of_roots() {
+    fn missing_paths_in_directories_of_root_are_known() {
         let files = Files::new(std::path::Path::new("/")).expect("a root");
         assert!(files.is_missing("/no-such-directory/.local/share"));
         assert!(!files.is_missing("/proc/self"));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_says_the_same() {
+    fn the_helper_process_gives_the_same_answers() {
         let files = Files::new(std::path::Path::new("/")).expect("a root");
         let of_user = files.of_user(0);
         assert_eq!(of_user.read("/etc/passwd"), files.read("/etc/passwd"));
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!((of_user.read("/etc"), of_user.read("/dev/null")), (None, None));
         assert_eq!(files.warnings().len(), 2, "neither is a file: {:?}", files.warnings());
         assert!(
-            of_user.opened("/proc/self/root/etc", OFlag::O_PATH).is_err_and(|errno| errno == Errno::ELOOP)
+            of_user.open_file("/proc/self/root/etc", OFlag::O_PATH).is_err_and(|errno| errno == Errno::ELOOP)
         );
     }
 }

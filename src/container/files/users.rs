@@ -1,4 +1,4 @@
-//! Users who may run containers without being root, and where those keep their state.
+//! Users who can run rootless containers, and the directories of their state files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,59 +6,59 @@ use std::path::{Path, PathBuf};
 use super::Files;
 use crate::proc::{ProcRoot, homes, mountinfo, number};
 
-/// More than log in to any host; each costs a look into his home.
+/// More users than log in to any host. Each costs an access to their home directory.
 const MOST: usize = 1_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub uid: u32,
-    /// None where /etc/passwd does not tell, or where looking there may take for ever.
+    /// The home directory. None if /etc/passwd has none, or if an access to it can block without limit.
     pub home: Option<String>,
     /// `XDG_RUNTIME_DIR`.
     pub run: String,
 }
 
 impl User {
-    /// A path below his home.
+    /// A path below the home directory.
     pub fn home(&self, path: &str) -> Option<String> {
         self.home.as_ref().map(|home| format!("{home}/{path}"))
     }
 
-    /// A path below his runtime directory.
+    /// A path below the runtime directory.
     pub fn run(&self, path: &str) -> String {
         format!("{}/{path}", self.run)
     }
 }
 
-/// Those with a runtime directory, and those with data of programs in their homes.
+/// Finds users with a runtime directory, or with `.local/share` in their home directory.
 pub(crate) fn find(files: &Files) -> Vec<User> {
     const RUN: &str = "/run/user";
-    // 4294967295 is (uid_t) -1, which no user and no file has.
-    let is_users = |uid: &u32| *uid != 0 && *uid != u32::MAX;
-    let uid = |name: &String| number::<u32>(name.as_bytes()).filter(is_users);
-    let present: BTreeSet<u32> = files.list(RUN).iter().filter_map(uid).collect();
+    // 4294967295 is (uid_t) -1, which is not a valid uid.
+    let is_valid = |uid: &u32| *uid != 0 && *uid != u32::MAX;
+    let uid = |name: &String| number::<u32>(name.as_bytes()).filter(is_valid);
+    let with_runtime_dir: BTreeSet<u32> = files.list(RUN).iter().filter_map(uid).collect();
     let passwd = files.read("/etc/passwd").unwrap_or_default();
-    let near = |home: &str| home.starts_with('/') && home != "/" && !files.may_hang(home);
-    let mut homes: BTreeMap<u32, String> = homes(&passwd).filter(|(_, home)| near(home)).collect();
+    let is_local_home = |home: &str| home.starts_with('/') && home != "/" && !files.may_hang(home);
+    let mut homes: BTreeMap<u32, String> = homes(&passwd).filter(|(_, home)| is_local_home(home)).collect();
     let has_data = |uid: u32, home: &str| {
         let data = format!("{home}/.local/share");
         !files.is_missing(&data) && files.of_user(uid).exists(&data)
     };
-    homes.retain(|uid, home| is_users(uid) && (present.contains(uid) || has_data(*uid, home)));
-    let all: BTreeSet<u32> = present.into_iter().chain(homes.keys().copied()).collect();
+    homes.retain(|uid, home| is_valid(uid) && (with_runtime_dir.contains(uid) || has_data(*uid, home)));
+    let all: BTreeSet<u32> = with_runtime_dir.into_iter().chain(homes.keys().copied()).collect();
     let user = |uid: u32| User { uid, home: homes.get(&uid).cloned(), run: format!("{RUN}/{uid}") };
     all.into_iter().take(MOST).map(user).collect()
 }
 
-/// Where file systems are mounted, and which of them a server or a process of somebody's stands behind.
+/// The mount points, and which file systems a server or a process serves.
 pub(crate) struct Mounts(Vec<Mount>);
 
 struct Mount {
-    place: PathBuf,
-    /// Answered by a server or a process, which need not answer.
+    point: PathBuf,
+    /// A server or a process serves it, and may not answer.
     served: bool,
-    /// The same, and it may be met on the way to somewhere else.
-    trap: bool,
+    /// It is served, and a path on another file system can lead into it.
+    crossable: bool,
 }
 
 impl Mounts {
@@ -70,33 +70,33 @@ impl Mounts {
         Mounts(mountinfo::mounts(text).map(|line| mount(&line)).collect())
     }
 
-    /// May a look at that path take for ever?
+    /// Can an access to that path block without limit?
     pub(crate) fn may_hang(&self, path: &Path) -> bool {
         self.around(path).is_some_and(|mount| mount.served)
     }
 
-    /// The mount point that a path lies below, if a link on the way to it may lead to a server.
-    pub(crate) fn to_stay_on(&self, path: &Path) -> Option<&Path> {
-        let mount = self.around(path).filter(|_| self.0.iter().any(|mount| mount.trap));
-        mount.map(|mount| mount.place.as_path())
+    /// The mount point above a path, if a symbolic link in the path can lead to a served file system.
+    pub(crate) fn mount_to_stay_on(&self, path: &Path) -> Option<&Path> {
+        let mount = self.around(path).filter(|_| self.0.iter().any(|mount| mount.crossable));
+        mount.map(|mount| mount.point.as_path())
     }
 
-    /// The last of those mounted at one place lies over the others.
+    /// The innermost mount that contains a path. Of several at one mount point, the last one covers the others.
     fn around(&self, path: &Path) -> Option<&Mount> {
-        let around = self.0.iter().filter(|mount| path.starts_with(&mount.place));
-        around.max_by_key(|mount| mount.place.as_os_str().len())
+        let around = self.0.iter().filter(|mount| path.starts_with(&mount.point));
+        around.max_by_key(|mount| mount.point.as_os_str().len())
     }
 }
 
 fn mount(line: &mountinfo::Mount<'_>) -> Mount {
-    let place = mountinfo::unescape(line.point);
+    let point = mountinfo::unescape(line.point);
     let served = line.is_served();
-    let trap = match line.kind.starts_with(b"fuse") {
-        // Nobody but its owner gets in, not even root; or it is root's own.
+    let crossable = match line.kind.starts_with(b"fuse") {
+        // Without allow_other only its owner gets in, not even root. With user_id=0 root serves it.
         true => line.has_option("allow_other") && !line.has_option("user_id=0"),
-        false => !place.starts_with("/proc"),
+        false => !point.starts_with("/proc"),
     };
-    Mount { place, served, trap: served && trap }
+    Mount { point, served, crossable: served && crossable }
 }
 
 #[cfg(test)]
@@ -104,26 +104,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_home_on_a_file_server_is_left_alone() {
+    fn homes_on_a_file_server_can_hang() {
         let lines = "1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / /home rw shared:1 - nfs4 server:/home rw\n\
                      3 2 0:3 / /home/near rw - ext4 /dev/vdb rw\n4 1 0:4 / /with\\040space rw - fuse.sshfs x rw";
         let mounts = Mounts::parse(lines.as_bytes());
-        for (path, far) in [
+        for (path, hangs) in [
             ("/home/x", true),
             ("/home/near", false),
             ("/homes", false),
             ("/", false),
             ("/with space/x", true),
         ] {
-            assert_eq!(mounts.may_hang(Path::new(path)), far, "{path}");
+            assert_eq!(mounts.may_hang(Path::new(path)), hangs, "{path}");
         }
     }
 
     #[test]
-    fn links_are_kept_from_servers_where_there_are_any() {
+    fn paths_stay_on_their_mount_if_a_served_file_system_exists() {
         let stay = |line: &str| {
             let mounts = Mounts::parse(format!("1 0 0:1 / / rw - ext4 /dev/vda rw\n{line}").as_bytes());
-            mounts.to_stay_on(Path::new("/home/u/x")).map(Path::to_owned)
+            mounts.mount_to_stay_on(Path::new("/home/u/x")).map(Path::to_owned)
         };
         for line in [
             "2 1 0:2 / /proc/sys/fs/binfmt_misc rw - autofs systemd-1 rw",

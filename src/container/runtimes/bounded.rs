@@ -1,4 +1,4 @@
-//! Parts of JSON whose size somebody else chooses. What is too long or too many is passed over without a copy.
+//! Reads parts of JSON whose size a user controls. Skips values that are too long or too many without a copy.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,15 +8,15 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-/// A path has at most this length, and no name, image or host name is longer.
+/// The longest path; no name, image or host name is longer.
 const LONGEST: usize = 4096;
-/// Of a label. Kubernetes allows no more for all annotations of a pod.
+/// The longest value of a label. Kubernetes allows no more for all annotations of a pod.
 const LONGEST_VALUE: usize = 256 << 10;
-/// Of one container: labels, and bytes of all together.
+/// The most labels of one container, and the most bytes of all its labels.
 const MOST_LABELS: usize = 10_000;
 const LARGEST_LABELS: usize = 1 << 20;
 
-/// Calls a function with a string of the JSON. Of one with escapes there is a single copy, serde's own.
+/// Calls a function with a string of the JSON. A string with escapes is copied once, by serde.
 struct Str<F>(F);
 
 impl<T, F: FnOnce(&str) -> T> Visitor<'_> for Str<F> {
@@ -43,12 +43,12 @@ fn at_most(longest: usize) -> impl FnOnce(&str) -> Option<String> {
     move |text| (text.len() <= longest).then(|| text.to_owned())
 }
 
-/// None if it is too long to be copied once more.
+/// The string; None if it is too long for another copy.
 pub(super) fn short(text: &str) -> Option<&str> {
     (text.len() <= LONGEST_VALUE).then_some(text)
 }
 
-/// What a function makes of a string.
+/// The result of a function for a string.
 pub(super) fn read<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     make: impl FnOnce(&str) -> T,
@@ -74,7 +74,7 @@ pub(super) fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     Ok(Option::<Text>::deserialize(deserializer)?.and_then(|text| text.0))
 }
 
-/// How much more of one container's labels is kept.
+/// The number and the bytes of labels that may still be kept.
 struct Room {
     labels: usize,
     bytes: usize,
@@ -165,7 +165,7 @@ pub(super) fn lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     Ok(Option::<Lines>::deserialize(deserializer)?.map(|lines| lines.0))
 }
 
-/// Gives the elements of a list to a function one by one, until that wants no more.
+/// Passes the elements of a list to a function, until it returns false.
 pub(crate) struct Each<T, F>(F, PhantomData<T>);
 
 impl<T, F: FnMut(T) -> bool> Each<T, F> {
@@ -221,52 +221,52 @@ mod tests {
     }
 
     #[test]
-    fn what_is_small_is_kept() {
+    fn small_values_are_kept() {
         let found = record(
             r#"{"text":"a\u0062","optional":"c","labels":{"d":"e"},"lines":["f","g"],"more":{"x":[1]}}"#,
         );
-        let found = found.expect("a record");
+        let found = found.expect("a state file");
         assert_eq!((found.text.as_str(), found.optional.as_deref()), ("ab", Some("c")));
         assert_eq!(found.labels.expect("labels")["d"], "e");
         assert_eq!(found.lines.expect("lines"), ["f", "g"]);
-        let found = record(r#"{"optional":null,"labels":null,"lines":null}"#).expect("a record");
+        let found = record(r#"{"optional":null,"labels":null,"lines":null}"#).expect("a state file");
         assert!(found.optional.is_none() && found.labels.is_none() && found.lines.is_none());
     }
 
     #[test]
-    fn what_is_no_string_is_an_error() {
+    fn other_types_than_strings_are_an_error() {
         for json in [r#"{"text":5}"#, r#"{"optional":[]}"#, r#"{"labels":{"a":1}}"#, r#"{"lines":[1]}"#] {
             assert!(record(json).is_none(), "{json}");
         }
     }
 
     #[test]
-    fn what_is_too_long_is_left_out_alone() {
+    fn only_values_that_are_too_long_are_left_out() {
         let long = "x".repeat(LONGEST_VALUE + 1);
         let json = format!(
             r#"{{"text":"{long}","optional":"{long}","labels":{{"{long}":"a","b":"{long}","c":"d"}},"lines":["{long}","e"]}}"#
         );
-        let found = record(&json).expect("a record");
+        let found = record(&json).expect("a state file");
         assert_eq!((found.text.as_str(), found.optional), ("", None));
         assert_eq!(found.labels.expect("labels").into_iter().collect::<Vec<_>>(), [("c".into(), "d".into())]);
         assert_eq!(found.lines.expect("lines"), ["e"]);
     }
 
     #[test]
-    fn what_is_too_many_is_cut() {
+    fn too_many_values_are_cut() {
         let labels: Vec<String> = (0..2 * MOST_LABELS).map(|n| format!(r#""{n}":"""#)).collect();
         let json = format!(r#"{{"labels":{{{}}},"text":"after"}}"#, labels.join(","));
-        let found = record(&json).expect("a record");
+        let found = record(&json).expect("a state file");
         assert_eq!(found.labels.expect("labels").len(), MOST_LABELS);
         assert_eq!(found.text, "after");
         let value = "x".repeat(LONGEST_VALUE);
         let lines = vec![format!("\"{value}\""); 100];
-        let found = record(&format!(r#"{{"lines":[{}]}}"#, lines.join(","))).expect("a record");
+        let found = record(&format!(r#"{{"lines":[{}]}}"#, lines.join(","))).expect("a state file");
         assert_eq!(found.lines.expect("lines").len(), LARGEST_LABELS / LONGEST_VALUE);
     }
 
     #[test]
-    fn a_list_one_by_one() {
+    fn the_elements_of_a_list_are_passed_until_the_function_returns_false() {
         let mut seen = Vec::new();
         let each = Each::new(|number: u32| {
             seen.push(number);

@@ -1,5 +1,4 @@
-//! What OCI runtimes and those who call them agree on: `config.json`, and the runtimes' own word for the
-//! init process.
+//! The files that OCI runtimes share: `config.json` of the bundle, and the state files with the init process.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use super::bounded;
 use crate::container::{Container, Files};
 
-/// The parts of `config.json` that tell whose container it is.
+/// The parts of `config.json` that identify the container.
 #[derive(Deserialize, Default)]
 pub(super) struct Spec {
     #[serde(default, deserialize_with = "bounded::optional_text")]
@@ -19,7 +18,7 @@ pub(super) struct Spec {
     annotations: Option<BTreeMap<String, String>>,
     #[serde(default, deserialize_with = "files_of_daemon")]
     mounts: Option<Vec<Mount>>,
-    /// Where it was read, and when it was written.
+    /// The path of the file, and the time of its last change.
     #[serde(skip)]
     pub path: Option<String>,
     #[serde(skip)]
@@ -34,10 +33,10 @@ struct Mount {
     source: String,
 }
 
-/// What dockerd mounts into a container from the container's own directory.
+/// Files that dockerd mounts into a container from the container's state directory.
 pub(super) const FILES: [&str; 3] = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
 
-/// Of the mounts, however many there are, one of each of those.
+/// The first mount on each path of [`FILES`].
 fn files_of_daemon<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Mount>>, D::Error> {
     struct Found(Vec<Mount>);
     impl<'de> Deserialize<'de> for Found {
@@ -67,14 +66,14 @@ impl Spec {
         self.annotations.as_ref()?.get(name).map(String::as_str)
     }
 
-    /// The annotations that no program wrote for itself: all but those that begin like one of `but`.
-    pub(super) fn labels(&self, but: &[&str]) -> Vec<(String, String)> {
+    /// The annotations that the user set: all whose name begins with none of the `internal` prefixes.
+    pub(super) fn labels(&self, internal: &[&str]) -> Vec<(String, String)> {
         let all = self.annotations.iter().flatten();
-        let of_user = all.filter(|(name, _)| !but.iter().any(|prefix| name.starts_with(prefix)));
+        let of_user = all.filter(|(name, _)| !internal.iter().any(|prefix| name.starts_with(prefix)));
         of_user.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
-    /// What is mounted on a path of the container.
+    /// The source of the mount on a path of the container.
     pub(super) fn source(&self, destination: &str) -> Option<&str> {
         let mut mounts = self.mounts.iter().flatten();
         mounts.find(|mount| mount.destination == destination).map(|mount| mount.source.as_str())
@@ -85,23 +84,23 @@ impl Spec {
     }
 }
 
-/// The first process of a container, and what tells it from a later one of the same number.
+/// The init process of a container, with values that distinguish it from a later process with the same PID.
 #[derive(Default)]
 pub(super) struct Init {
     pub pid: Option<Pid>,
     pub start: Option<u64>,
-    pub noted: Option<i64>,
+    pub written: Option<i64>,
 }
 
 impl Init {
-    /// From a file that holds the PID alone.
+    /// From a file that contains only the PID.
     pub(super) fn from_file(files: &Files, path: &str) -> Option<Init> {
-        let (pid, noted) = files.number_dated(path).filter(|(pid, _)| *pid > 0)?;
-        Some(Init { pid: Some(Pid::from_raw(pid)), start: None, noted: Some(noted) })
+        let (pid, written) = files.number_dated(path).filter(|(pid, _)| *pid > 0)?;
+        Some(Init { pid: Some(Pid::from_raw(pid)), start: None, written: Some(written) })
     }
 
-    pub(super) fn give(self, container: &mut Container) {
-        (container.init, container.init_start, container.init_noted) = (self.pid, self.start, self.noted);
+    pub(super) fn store_in(self, container: &mut Container) {
+        (container.init, container.init_start, container.init_written) = (self.pid, self.start, self.written);
     }
 }
 
@@ -133,7 +132,7 @@ impl Runc {
     }
 
     pub(super) fn init(&self) -> Init {
-        Init { pid: pid(self.init_process_pid), start: self.init_process_start, noted: None }
+        Init { pid: pid(self.init_process_pid), start: self.init_process_start, written: None }
     }
 
     pub(super) fn bundle(&self) -> Option<&str> {
@@ -165,11 +164,11 @@ impl Crun {
     }
 
     pub(super) fn init(&self) -> Init {
-        Init { pid: pid(self.pid), start: self.start.filter(|&start| start > 0), noted: None }
+        Init { pid: pid(self.pid), start: self.start.filter(|&start| start > 0), written: None }
     }
 }
 
-/// youki's `DIRECTORY/ID/state.json`, after its documentation. It has no start time.
+/// youki's `DIRECTORY/ID/state.json`, according to its documentation. It has no start time.
 #[derive(Deserialize)]
 pub(super) struct Youki {
     #[serde(default)]
@@ -183,8 +182,8 @@ pub(super) struct Youki {
 impl Youki {
     pub(super) fn read(files: &Files, directory: &str, id: &str) -> Option<(Youki, Init)> {
         let path = format!("{directory}/{id}/state.json");
-        let (state, noted) = files.json_dated::<Youki>(&path)?;
-        let init = Init { pid: state.pid.and_then(pid), start: None, noted: Some(noted) };
+        let (state, written) = files.json_dated::<Youki>(&path)?;
+        let init = Init { pid: state.pid.and_then(pid), start: None, written: Some(written) };
         Some((state, init))
     }
 }

@@ -1,23 +1,23 @@
 //! containerd: the bundle of every running task, `STATE/io.containerd.runtime.v2.task/NAMESPACE/ID/`, with
-//! `init.pid` and the OCI `config.json`. Kubernetes' annotations in that name pod, container and image;
-//! nerdctl's name the container.
+//! `init.pid` and the OCI `config.json`. In `config.json`, annotations of Kubernetes name pod, container and image;
+//! those of nerdctl name the container.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 
 use super::StateReader;
 use super::bundle::{Init, Spec};
-use super::places::{Places, StateDir};
+use super::state_dirs::{ListIds, StateDirs};
 use crate::container::cgroup_path::is_name;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, rfc3339};
 
 /// The namespace of the CRI plugin: Kubernetes.
 const CRI: &str = "k8s.io";
-/// Docker's; its containers are told by Docker's own files.
+/// The namespace of Docker, whose containers are read from Docker's own files.
 const MOBY: &str = "moby";
 
-/// State directories: containerd's own, k3s' and RKE2's, MicroK8s', k0s'.
+/// State directories of containerd, k3s and RKE2, MicroK8s, and k0s.
 const STATES: [&str; 4] = [
     "/run/containerd",
     "/run/k3s/containerd",
@@ -26,22 +26,22 @@ const STATES: [&str; 4] = [
 ];
 const TASKS: &str = "io.containerd.runtime.v2.task";
 
-/// The namespaces there are, read once: most control groups only look like one of containerd's.
+/// The namespaces, listed once: many control groups only look like those of containerd.
 #[derive(Default)]
 pub(super) struct Containerd {
-    namespaces: OnceCell<Places<Namespace>>,
+    namespaces: OnceCell<StateDirs<Namespace>>,
 }
 
 struct Namespace {
     name: String,
-    /// Of its tasks.
+    /// The directory of its tasks.
     directory: String,
     ids: Rc<Names>,
     files: Files,
     owner: u32,
 }
 
-impl StateDir for Namespace {
+impl ListIds for Namespace {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.ids.iter())
     }
@@ -60,33 +60,33 @@ impl StateReader for Containerd {
         all.collect()
     }
 
-    /// By `NAMESPACE/ID`, or the ID alone, which may be in any.
+    /// By `NAMESPACE/ID`, or by the id alone in any namespace.
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
         let (name, id) = match id.split_once('/') {
             Some((name, id)) => (Some(name), id),
             None => (None, id),
         };
-        let here = self.namespaces(files).with(id);
-        let here = here.filter(|namespace| name.is_none_or(|name| namespace.name == name));
-        here.filter_map(|namespace| namespace.load(id)).collect()
+        let found = self.namespaces(files).with(id);
+        let found = found.filter(|namespace| name.is_none_or(|name| namespace.name == name));
+        found.filter_map(|namespace| namespace.load(id)).collect()
     }
 }
 
 impl Containerd {
-    /// Kubernetes' come first.
-    fn namespaces(&self, files: &Files) -> &Places<Namespace> {
+    /// The namespaces, that of Kubernetes first.
+    fn namespaces(&self, files: &Files) -> &StateDirs<Namespace> {
         self.namespaces.get_or_init(|| {
             let mut all = Vec::new();
             for state in STATES {
                 all.extend(namespaces(files, &format!("{state}/{TASKS}"), 0));
             }
             for user in files.users() {
-                // rootlesskit shows that directory to containerd as /run/containerd.
+                // rootlesskit mounts that directory on /run/containerd.
                 let tasks = format!("{}/{TASKS}", user.run("containerd"));
                 all.extend(namespaces(&files.of_user(user.uid), &tasks, user.uid));
             }
             all.sort_by_key(|namespace| (namespace.owner, namespace.name != CRI));
-            Places::new(all)
+            StateDirs::new(all)
         })
     }
 }
@@ -95,7 +95,7 @@ fn namespaces(files: &Files, tasks: &str, owner: u32) -> Vec<Namespace> {
     let names = files.list(tasks).into_iter().filter(|name| name != MOBY && is_name(name));
     let namespace = |name: String| {
         let directory = format!("{tasks}/{name}");
-        let ids = files.place(&directory)?;
+        let ids = files.state_dir(&directory)?;
         Some(Namespace { name, directory, ids, files: files.clone(), owner })
     };
     names.filter_map(namespace).collect()
@@ -108,34 +108,34 @@ impl Namespace {
         let spec = Spec::read(&self.files, &format!("{bundle}/config.json")).unwrap_or_default();
         let mut container = Container {
             hostname: spec.hostname(),
-            // The bundle is written when the task is made, and not again.
+            // The bundle is written once, when the task is created.
             created: spec.modified.map(rfc3339),
             owner: self.owner,
             config: spec.path.clone(),
             ..Container::new(Runtime::Containerd, format!("{}/{id}", self.name))
         };
         match spec.annotation("nerdctl/name") {
-            Some(name) => of_nerdctl(&mut container, id, name, &self.name, &spec),
-            None if self.name == CRI => of_kubernetes(&mut container, id, &spec),
+            Some(name) => set_nerdctl_names(&mut container, id, name, &self.name, &spec),
+            None if self.name == CRI => set_kubernetes_names(&mut container, id, &spec),
             None => {
                 container.name = Some(container.id.clone());
                 container.labels = spec.labels(&[]);
             }
         }
-        init.give(&mut container);
+        init.store_in(&mut container);
         Some(container)
     }
 }
 
-fn of_kubernetes(container: &mut Container, id: &str, spec: &Spec) {
+fn set_kubernetes_names(container: &mut Container, id: &str, spec: &Spec) {
     let cri = |name: &str| spec.annotation(&format!("io.kubernetes.cri.{name}")).map(str::to_owned);
-    container.runtime = Runtime::K8s; // and the engine stays containerd
+    container.runtime = Runtime::K8s; // the engine stays containerd
     id.clone_into(&mut container.id);
     container.pod = cri("sandbox-name");
     container.pod_namespace = cri("sandbox-namespace");
     container.image = cri("image-name");
     container.labels = spec.labels(&["io.kubernetes.cri."]);
-    // The sandbox itself, the pause process: `POD`, as the kubelet has always called it.
+    // The sandbox, which runs the pause process, is named `POD`, as the kubelet has always named it.
     let name = cri("container-name").unwrap_or_else(|| "POD".to_owned());
     container.name = match (&container.pod_namespace, &container.pod) {
         (Some(namespace), Some(pod)) => Some(format!("{namespace}/{pod}/{name}")),
@@ -143,8 +143,8 @@ fn of_kubernetes(container: &mut Container, id: &str, spec: &Spec) {
     };
 }
 
-/// nerdctl passes on the labels of a container as annotations, its own too (pkg/labels of its source).
-fn of_nerdctl(container: &mut Container, id: &str, name: &str, namespace: &str, spec: &Spec) {
+/// nerdctl writes all labels of a container, its own too, as annotations (pkg/labels in its source).
+fn set_nerdctl_names(container: &mut Container, id: &str, name: &str, namespace: &str, spec: &Spec) {
     container.runtime = Runtime::Nerdctl;
     id.clone_into(&mut container.id);
     container.name = match namespace {

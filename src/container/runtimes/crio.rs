@@ -1,5 +1,5 @@
 //! CRI-O: the bundle of each container, in the storage that it shares with Podman, with annotations that name
-//! pod, container and image. After its source and documentation: no host of it was at hand.
+//! pod, container and image. According to its source and documentation; not tested on a host with CRI-O.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use super::storage::Storage;
 use crate::container::cgroup_path::is_id;
 use crate::container::{Container, Files, Runtime, seconds};
 
-/// One of these is there wherever CRI-O was started.
+/// At least one of these paths exists on every host on which CRI-O was started.
 const TRACES: [&str; 3] = ["/run/crio", "/var/lib/crio", "/etc/crio"];
 
 #[derive(Default)]
@@ -21,12 +21,12 @@ pub(super) struct CriO {
     storages: OnceCell<Vec<Storage>>,
 }
 
-/// CRI-O's own `state.json`.
+/// `state.json` of CRI-O.
 #[derive(Deserialize)]
 struct State {
     #[serde(rename = "initPid", default)]
     pid: i32,
-    /// Field 22 of its stat, as text.
+    /// Field 22 of /proc/PID/stat, as text.
     #[serde(rename = "initStartTime", default)]
     start: String,
 }
@@ -34,7 +34,7 @@ struct State {
 impl StateReader for CriO {
     fn ids(&self, files: &Files) -> Vec<String> {
         if !TRACES.iter().any(|trace| files.exists(trace)) {
-            return Vec::new(); // of Podman alone: its records need not be read for our sake
+            return Vec::new(); // the storage belongs to Podman alone: do not read its state files
         }
         let storages = self.storages(files).iter();
         let all = storages.flat_map(|storage| {
@@ -82,11 +82,11 @@ fn container(storage: &Storage, directory: &str, id: &str) -> Option<Container> 
     // k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT, without CONTAINER for the sandbox.
     let mut parts = crio("Name").unwrap_or_default().split('_').skip(1).map(str::to_owned);
     let sandbox = kind == "sandbox";
-    let name_there = if sandbox { None } else { parts.next() };
-    let (pod_there, namespace_there) = (parts.next(), parts.next());
-    let name = if sandbox { Some("POD".to_owned()) } else { name.or(name_there) };
-    let pod = pod.or(pod_there);
-    let namespace = namespace.or(namespace_there);
+    let container_in_name = if sandbox { None } else { parts.next() };
+    let (pod_in_name, namespace_in_name) = (parts.next(), parts.next());
+    let name = if sandbox { Some("POD".to_owned()) } else { name.or(container_in_name) };
+    let pod = pod.or(pod_in_name);
+    let namespace = namespace.or(namespace_in_name);
 
     let mut container = Container {
         engine: "cri-o",
@@ -103,20 +103,20 @@ fn container(storage: &Storage, directory: &str, id: &str) -> Option<Container> 
         config: spec.path.clone(),
         ..Container::new(Runtime::K8s, id)
     };
-    init(storage, directory, id).give(&mut container);
+    init(storage, directory, id).store_in(&mut container);
     Some(container)
 }
 
-/// The init process: as CRI-O wrote it down, or conmon, or the OCI runtime.
+/// The init process, from the state file of CRI-O, of conmon, or of the OCI runtime.
 fn init(storage: &Storage, directory: &str, id: &str) -> Init {
     let files = &storage.files;
-    let own = || {
+    let crio = || {
         let state: State = files.json(&storage.kept(directory, id, "state.json"))?;
         let pid = (state.pid > 0).then(|| Pid::from_raw(state.pid))?;
-        Some(Init { pid: Some(pid), start: state.start.parse().ok(), noted: None })
+        Some(Init { pid: Some(pid), start: state.start.parse().ok(), written: None })
     };
     let conmon = || Init::from_file(files, &storage.running(directory, id, "pidfile"));
     let crun = || Some(Crun::read(files, &format!("{}/crun", storage.runtimes), id)?.init());
     let runc = || Some(Runc::read(files, &format!("{}/runc", storage.runtimes), id)?.init());
-    own().or_else(conmon).or_else(crun).or_else(runc).unwrap_or_default()
+    crio().or_else(conmon).or_else(crun).or_else(runc).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Docker: `ROOT/containers/ID/config.v2.json`, written by the daemon whenever something changes.
+//! Docker: `ROOT/containers/ID/config.v2.json`, which dockerd writes at every change.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -8,20 +8,20 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 
 use super::bundle::{self, Init, Spec};
-use super::places::{self, Places};
+use super::state_dirs::{ListIds, StateDirs};
 use super::{StateReader, bounded};
 use crate::container::cgroup_path::is_id;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, seconds};
 
-/// Where the daemon keeps its data, and where it may be told to keep it elsewhere. The snap is told so.
+/// The default data root of dockerd, and the file that can name another one; the same for the snap.
 const ROOTS: [(&str, &str); 2] = [
     ("/var/lib/docker", "/etc/docker/daemon.json"),
     ("/var/snap/docker/common/var-lib-docker", "/var/snap/docker/current/config/daemon.json"),
 ];
 
-/// Where containerd has the bundles of what runs: its own directory, the daemon's when that starts one of
-/// its own, the snap's.
+/// State directories of containerd with the bundles of running containers: containerd's own, the one of a containerd
+/// that dockerd started, the snap's.
 const TASKS: [&str; 3] =
     ["/run/containerd", "/run/docker/containerd/daemon", "/run/snap.docker/containerd/daemon"];
 const MOBY: &str = "io.containerd.runtime.v2.task/moby";
@@ -30,7 +30,7 @@ const MOBY: &str = "io.containerd.runtime.v2.task/moby";
 struct Settings {
     #[serde(rename = "data-root", default, deserialize_with = "bounded::optional_text")]
     data_root: Option<String>,
-    /// Its name before Docker 17.05.
+    /// The name of `data-root` before Docker 17.05.
     #[serde(default, deserialize_with = "bounded::optional_text")]
     graph: Option<String>,
 }
@@ -65,14 +65,14 @@ struct Inner {
     labels: Option<BTreeMap<String, String>>,
 }
 
-/// The places where there are containers, looked for once.
+/// The directories with containers, searched once.
 #[derive(Default)]
 pub(super) struct Docker {
-    roots: OnceCell<Places<StateDir>>,
-    tasks: OnceCell<Places<StateDir>>,
+    roots: OnceCell<StateDirs<StateDir>>,
+    tasks: OnceCell<StateDirs<StateDir>>,
 }
 
-/// A directory that has one for each container.
+/// A directory with one subdirectory for each container.
 struct StateDir {
     directory: String,
     names: Rc<Names>,
@@ -80,7 +80,7 @@ struct StateDir {
     owner: u32,
 }
 
-impl places::StateDir for StateDir {
+impl ListIds for StateDir {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.names.iter())
     }
@@ -97,51 +97,52 @@ impl StateReader for Docker {
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let found = self.roots(files).with(id).filter_map(|place| place.load(id));
+        let found = self.roots(files).with(id).filter_map(|dir| dir.load(id));
         let found: Vec<Container> = found.collect();
         if found.is_empty() {
-            return self.tasks(files).with(id).filter_map(|place| place.load_elsewhere(id)).collect();
+            return self.tasks(files).with(id).filter_map(|dir| dir.load_elsewhere(id)).collect();
         }
         found
     }
 }
 
 impl Docker {
-    fn roots(&self, files: &Files) -> &Places<StateDir> {
+    fn roots(&self, files: &Files) -> &StateDirs<StateDir> {
         self.roots.get_or_init(|| {
             let mut all: Vec<StateDir> = Vec::new();
             for (root, settings) in ROOTS {
-                let told = data_root(files, settings);
-                for root in [Some(root.to_owned()), told].into_iter().flatten() {
-                    all.extend(of_root(files, &root, 0));
+                let configured = data_root(files, settings);
+                for root in [Some(root.to_owned()), configured].into_iter().flatten() {
+                    all.extend(dirs_of_root(files, &root, 0));
                 }
             }
             for user in files.users() {
                 let files = files.of_user(user.uid);
-                let told = user.home(".config/docker/daemon.json").and_then(|path| data_root(&files, &path));
-                for root in user.home(".local/share/docker").into_iter().chain(told) {
-                    all.extend(of_root(&files, &root, user.uid));
+                let configured =
+                    user.home(".config/docker/daemon.json").and_then(|path| data_root(&files, &path));
+                for root in user.home(".local/share/docker").into_iter().chain(configured) {
+                    all.extend(dirs_of_root(&files, &root, user.uid));
                 }
             }
-            Places::new(all)
+            StateDirs::new(all)
         })
     }
 
-    /// Of what runs, whatever its data root is.
-    fn tasks(&self, files: &Files) -> &Places<StateDir> {
+    /// The bundles of running containers, for any data root.
+    fn tasks(&self, files: &Files) -> &StateDirs<StateDir> {
         self.tasks.get_or_init(|| {
-            let of_system = TASKS.iter().map(|state| place(files, &format!("{state}/{MOBY}"), 0));
+            let of_system = TASKS.iter().map(|state| state_dir(files, &format!("{state}/{MOBY}"), 0));
             let of_users = files.users().iter().map(|user| {
                 let state = user.run("docker/containerd/daemon");
-                place(&files.of_user(user.uid), &format!("{state}/{MOBY}"), user.uid)
+                state_dir(&files.of_user(user.uid), &format!("{state}/{MOBY}"), user.uid)
             });
-            Places::new(of_system.chain(of_users).flatten().collect())
+            StateDirs::new(of_system.chain(of_users).flatten().collect())
         })
     }
 }
 
-fn place(files: &Files, directory: &str, owner: u32) -> Option<StateDir> {
-    let names = files.place(directory)?;
+fn state_dir(files: &Files, directory: &str, owner: u32) -> Option<StateDir> {
+    let names = files.state_dir(directory)?;
     Some(StateDir { directory: directory.to_owned(), names, files: files.clone(), owner })
 }
 
@@ -150,20 +151,20 @@ fn data_root(files: &Files, path: &str) -> Option<String> {
     settings.data_root.or(settings.graph).filter(|root| root.starts_with('/'))
 }
 
-/// The containers of a data root. With userns-remap the daemon keeps all below `ROOT/UID.GID`.
-fn of_root(files: &Files, root: &str, owner: u32) -> Vec<StateDir> {
+/// The containers of a data root. With userns-remap dockerd stores them below `ROOT/UID.GID`.
+fn dirs_of_root(files: &Files, root: &str, owner: u32) -> Vec<StateDir> {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let remapped = |name: &String| name.split_once('.').is_some_and(|(uid, gid)| number(uid) && number(gid));
     let below = files.list(root).into_iter().filter(remapped).map(|name| format!("/{name}"));
     let all = std::iter::once(String::new()).chain(below);
-    all.filter_map(|name| place(files, &format!("{root}{name}/containers"), owner)).collect()
+    all.filter_map(|name| state_dir(files, &format!("{root}{name}/containers"), owner)).collect()
 }
 
-/// Where the `config.json` of a container of theirs may be.
+/// The possible paths of the `config.json` of a container.
 pub(crate) fn configs(files: &Files, container: &Container) -> Vec<String> {
     let docker = Docker::default();
-    let places = docker.tasks(files).iter().filter(|place| place.owner == container.owner);
-    places.map(|place| format!("{}/{}/config.json", place.directory, container.id)).collect()
+    let state_dirs = docker.tasks(files).iter().filter(|dir| dir.owner == container.owner);
+    state_dirs.map(|dir| format!("{}/{}/config.json", dir.directory, container.id)).collect()
 }
 
 impl StateDir {
@@ -175,27 +176,27 @@ impl StateDir {
         let (config, modified) = self.files.json_dated::<Config>(&path)?;
         let mut container = Container { owner: self.owner, ..container(id, config) };
         if self.owner != 0 {
-            // Without root there may be no control group that tells. (The daemon writes that file again
-            // later on, so of root's this would be too weak.)
-            container.init_noted = Some(modified);
+            // A rootless container may have no control group that confirms it. (dockerd writes the file again later, so
+            // for root's containers its time would be too weak.)
+            container.init_written = Some(modified);
         }
         Some(container)
     }
 
-    /// One whose data root was told to the daemon alone: the bundle names files of it.
+    /// A container whose data root is only in the arguments of dockerd: the bundle contains paths of that directory.
     fn load_elsewhere(&self, id: &str) -> Option<Container> {
         let bundle = format!("{}/{id}", self.directory);
         let spec = Spec::read(&self.files, &format!("{bundle}/config.json"))?;
         let init = Init::from_file(&self.files, &format!("{bundle}/init.pid")).unwrap_or_default();
         let file = bundle::FILES.into_iter().find_map(|file| spec.source(file));
         let containers = file.and_then(|file| Some(file.split_once(&format!("/{id}/"))?.0.to_owned()));
-        let named = containers.and_then(|directory| place(&self.files, &directory, self.owner)?.load(id));
+        let named = containers.and_then(|directory| state_dir(&self.files, &directory, self.owner)?.load(id));
         let mut container = named.unwrap_or_else(|| Container {
             hostname: spec.hostname(),
             owner: self.owner,
             ..Container::new(Runtime::Docker, id)
         });
-        init.give(&mut container);
+        init.store_in(&mut container);
         Some(container)
     }
 }
@@ -211,14 +212,14 @@ fn container(id: &str, config: Config) -> Container {
         init,
         ..Container::new(Runtime::Docker, id)
     };
-    of_kubernetes(&mut container, &labels);
-    of_ecs(&mut container, &labels);
+    set_kubernetes_names(&mut container, &labels);
+    set_ecs_names(&mut container, &labels);
     container.labels = labels.into_iter().collect();
     container
 }
 
-/// A kubelet over dockerd (cri-dockerd) writes down in labels what it asked for.
-fn of_kubernetes(container: &mut Container, labels: &BTreeMap<String, String>) {
+/// A kubelet with dockerd (cri-dockerd) writes pod and container into labels.
+fn set_kubernetes_names(container: &mut Container, labels: &BTreeMap<String, String>) {
     let label = |name: &str| labels.get(&format!("io.kubernetes.{name}")).cloned();
     let sandbox = label("docker.type").is_some_and(|kind| kind == "podsandbox");
     let name = label("container.name").or_else(|| sandbox.then(|| "POD".to_owned()));
@@ -230,8 +231,8 @@ fn of_kubernetes(container: &mut Container, labels: &BTreeMap<String, String>) {
     }
 }
 
-/// The agent of Amazon ECS does the same.
-fn of_ecs(container: &mut Container, labels: &BTreeMap<String, String>) {
+/// The agent of Amazon ECS writes task and container into labels.
+fn set_ecs_names(container: &mut Container, labels: &BTreeMap<String, String>) {
     let label = |name: &str| labels.get(&format!("com.amazonaws.ecs.{name}"));
     if let (Some(family), Some(name)) = (label("task-definition-family"), label("container-name")) {
         container.runtime = Runtime::Ecs;

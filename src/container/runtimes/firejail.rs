@@ -1,5 +1,5 @@
-//! firejail: `/run/firejail/name/PID` has the name of the sandbox that the process PID looks after,
-//! `/run/firejail/sandbox/PID` its first process. They may stay when it has ended.
+//! firejail: for a sandbox with supervisor PID, `/run/firejail/name/PID` has its name, and `/run/firejail/sandbox/PID` its
+//! first process. The files may remain after the end of the sandbox.
 
 use super::StateReader;
 use super::bundle::Init;
@@ -30,9 +30,9 @@ fn container(files: &Files, id: &str) -> Option<Container> {
     let name = String::from_utf8_lossy(&name).trim_end().to_owned();
     let mut container = Container {
         name: Some(name).filter(|name| !name.is_empty()),
-        created: init.noted.map(rfc3339),
+        created: init.written.map(rfc3339),
         ..Container::new(Runtime::Firejail, id)
     };
-    init.give(&mut container);
+    init.store_in(&mut container);
     Some(container)
 }

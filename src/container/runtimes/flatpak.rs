@@ -1,5 +1,5 @@
-//! Flatpak: `/run/user/UID/.flatpak/INSTANCE/`, with `info`, as the application sees it too, and
-//! `bwrapinfo.json`, which names its first process and its namespaces. They stay when it has ended.
+//! Flatpak: `/run/user/UID/.flatpak/INSTANCE/` with `info`, which the application sees too, and `bwrapinfo.json`, which
+//! has the first process and its namespaces. The files may remain after the end of the application.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -8,18 +8,18 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 
 use super::StateReader;
-use super::places::{self, Places};
+use super::state_dirs::{ListIds, StateDirs};
 use crate::container::files::Names;
 use crate::container::files::users::User;
 use crate::container::{Container, Files, Runtime, rfc3339};
 use crate::proc::ns::Kind;
 
-/// Below a user's runtime directory.
+/// The directory of instances, below a user's runtime directory.
 const INSTANCES: &str = ".flatpak";
 
 #[derive(Default)]
 pub(super) struct Flatpak {
-    places: OnceCell<Places<StateDir>>,
+    state_dirs: OnceCell<StateDirs<StateDir>>,
 }
 
 /// The instances of a user.
@@ -30,13 +30,13 @@ struct StateDir {
     owner: u32,
 }
 
-impl places::StateDir for StateDir {
+impl ListIds for StateDir {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.names.iter())
     }
 }
 
-/// bwrap(1) --info-fd.
+/// The output of bwrap(1) --info-fd.
 #[derive(Deserialize)]
 struct Bwrap {
     #[serde(rename = "child-pid", default)]
@@ -53,23 +53,23 @@ struct Bwrap {
 
 impl StateReader for Flatpak {
     fn ids(&self, files: &Files) -> Vec<String> {
-        self.places(files).ids().filter(|name| is_instance(name)).map(str::to_owned).collect()
+        self.state_dirs(files).ids().filter(|name| is_instance(name)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let here = self.places(files).with(id).filter(|_| is_instance(id));
-        here.filter_map(|place| container(place, id)).collect()
+        let found = self.state_dirs(files).with(id).filter(|_| is_instance(id));
+        found.filter_map(|dir| container(dir, id)).collect()
     }
 }
 
 impl Flatpak {
-    fn places(&self, files: &Files) -> &Places<StateDir> {
-        self.places.get_or_init(|| {
-            let place = |user: &User| {
+    fn state_dirs(&self, files: &Files) -> &StateDirs<StateDir> {
+        self.state_dirs.get_or_init(|| {
+            let dir = |user: &User| {
                 let (directory, files) = (user.run(INSTANCES), files.of_user(user.uid));
-                Some(StateDir { names: files.place(&directory)?, directory, files, owner: user.uid })
+                Some(StateDir { names: files.state_dir(&directory)?, directory, files, owner: user.uid })
             };
-            Places::new(files.users().iter().filter_map(place).collect())
+            StateDirs::new(files.users().iter().filter_map(dir).collect())
         })
     }
 }
@@ -78,10 +78,10 @@ fn is_instance(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn container(place: &StateDir, id: &str) -> Option<Container> {
-    let (files, directory) = (&place.files, format!("{}/{id}", place.directory));
+fn container(dir: &StateDir, id: &str) -> Option<Container> {
+    let (files, directory) = (&dir.files, format!("{}/{id}", dir.directory));
     let path = format!("{directory}/bwrapinfo.json");
-    let (bwrap, noted) = files.json_dated::<Bwrap>(&path)?;
+    let (bwrap, written) = files.json_dated::<Bwrap>(&path)?;
     let info = files.read(&format!("{directory}/info")).unwrap_or_default();
     let info = String::from_utf8_lossy(&info);
     let namespaces =
@@ -89,19 +89,19 @@ fn container(place: &StateDir, id: &str) -> Option<Container> {
     Some(Container {
         name: value(&info, "[Application]", "name"),
         image: value(&info, "[Application]", "runtime"),
-        created: Some(rfc3339(noted)),
-        owner: place.owner,
+        created: Some(rfc3339(written)),
+        owner: dir.owner,
         init: (bwrap.pid > 0).then(|| Pid::from_raw(bwrap.pid)),
-        init_noted: Some(noted),
+        init_written: Some(written),
         namespaces: namespaces.into_iter().filter_map(|(kind, id)| Some((kind, id?))).collect(),
         ..Container::new(Runtime::Flatpak, id)
     })
 }
 
-/// A value of an ini file.
+/// A value in a section of an ini file.
 fn value(text: &str, section: &str, name: &str) -> Option<String> {
     let lines = text.lines().skip_while(|line| *line != section).skip(1);
-    let mut here = lines.take_while(|line| !line.starts_with('['));
-    let value = here.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let mut found = lines.take_while(|line| !line.starts_with('['));
+    let value = found.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     value.filter(|value| !value.is_empty()).map(str::to_owned)
 }

@@ -1,19 +1,19 @@
-//! LXC: a directory with a file `config` for each container, root's and every user's; LXD and Incus: a
-//! directory of links for all projects. No file tells the init process: the core finds it by its group.
+//! LXC of root and of every user: a directory with a file `config` for each container. LXD and Incus: a directory of
+//! links for all projects. No file has the init process: the resolver finds it by its group.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 
 use super::StateReader;
-use super::places::{self, Places};
+use super::state_dirs::{ListIds, StateDirs};
 use crate::container::cgroup_path::is_name;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime};
 
 const LXC: &str = "/var/lib/lxc";
 
-/// The daemons' directories: what is in `containers` there are links into storage pools, which need not be
-/// mounted. The second is where the daemon writes the settings of what it starts.
+/// Directories of the daemons. The first has `containers/` with links into storage pools, which may not be mounted. In
+/// the second the daemon writes the settings of containers that it starts.
 const DAEMONS: [(Runtime, &str, &str); 3] = [
     (Runtime::Incus, "/var/lib/incus", "/run/incus"),
     (Runtime::Lxd, "/var/snap/lxd/common/lxd", "/var/snap/lxd/common/lxd/logs"),
@@ -22,12 +22,12 @@ const DAEMONS: [(Runtime, &str, &str); 3] = [
 
 #[derive(Default)]
 pub(super) struct Lxc {
-    places: OnceCell<Places<StateDir>>,
+    state_dirs: OnceCell<StateDirs<StateDir>>,
 }
 
 struct StateDir {
     runtime: Runtime,
-    /// One with all containers, as they are called in control groups.
+    /// The directory with all containers. Names are the same as in control groups.
     directory: String,
     names: Rc<Names>,
     settings: String,
@@ -35,7 +35,7 @@ struct StateDir {
     owner: u32,
 }
 
-impl places::StateDir for StateDir {
+impl ListIds for StateDir {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.names.iter())
     }
@@ -47,39 +47,39 @@ impl places::StateDir for StateDir {
 
 impl StateReader for Lxc {
     fn ids(&self, files: &Files) -> Vec<String> {
-        self.places(files).ids().filter(|name| is_name(name)).map(str::to_owned).collect()
+        self.state_dirs(files).ids().filter(|name| is_name(name)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        self.places(files).with(id).filter_map(|place| place.load(id)).collect()
+        self.state_dirs(files).with(id).filter_map(|dir| dir.load(id)).collect()
     }
 }
 
 impl Lxc {
-    fn places(&self, files: &Files) -> &Places<StateDir> {
-        self.places.get_or_init(|| {
+    fn state_dirs(&self, files: &Files) -> &StateDirs<StateDir> {
+        self.state_dirs.get_or_init(|| {
             let mut all: Vec<StateDir> = Vec::new();
             for (runtime, directory, settings) in DAEMONS {
                 let directory = format!("{directory}/containers");
                 all.extend(StateDir::new(runtime, directory, settings.to_owned(), files, 0));
             }
-            let told = lxcpath(files, "/etc/lxc/lxc.conf");
-            for directory in [Some(LXC.to_owned()), told].into_iter().flatten() {
-                all.extend(StateDir::of_lxc(directory, files, 0));
+            let configured = lxcpath(files, "/etc/lxc/lxc.conf");
+            for directory in [Some(LXC.to_owned()), configured].into_iter().flatten() {
+                all.extend(StateDir::lxc(directory, files, 0));
             }
             for user in files.users() {
                 let files = files.of_user(user.uid);
-                let told = user.home(".config/lxc/lxc.conf").and_then(|path| lxcpath(&files, &path));
-                for directory in user.home(".local/share/lxc").into_iter().chain(told) {
-                    all.extend(StateDir::of_lxc(directory, &files, user.uid));
+                let configured = user.home(".config/lxc/lxc.conf").and_then(|path| lxcpath(&files, &path));
+                for directory in user.home(".local/share/lxc").into_iter().chain(configured) {
+                    all.extend(StateDir::lxc(directory, &files, user.uid));
                 }
             }
-            Places::new(all)
+            StateDirs::new(all)
         })
     }
 }
 
-/// lxc.system.conf(5): where the containers are.
+/// The directory of the containers, from lxc.system.conf(5).
 fn lxcpath(files: &Files, path: &str) -> Option<String> {
     let text = files.read(path)?;
     value(&String::from_utf8_lossy(&text), &["lxc.lxcpath"]).filter(|path| path.starts_with('/'))
@@ -93,11 +93,11 @@ impl StateDir {
         files: &Files,
         owner: u32,
     ) -> Option<StateDir> {
-        let names = files.place(&directory)?;
+        let names = files.state_dir(&directory)?;
         Some(StateDir { runtime, directory, names, settings, files: files.clone(), owner })
     }
 
-    fn of_lxc(directory: String, files: &Files, owner: u32) -> Option<StateDir> {
+    fn lxc(directory: String, files: &Files, owner: u32) -> Option<StateDir> {
         StateDir::new(Runtime::Lxc, directory.clone(), directory, files, owner)
     }
 
@@ -105,7 +105,7 @@ impl StateDir {
         let mut container = Container { owner: self.owner, ..Container::new(self.runtime, id) };
         let file = match self.runtime {
             Runtime::Lxc => "config",
-            // A link in there is proof enough.
+            // The link shows that the container exists.
             _ => {
                 self.files.is_there(&format!("{}/{id}", self.directory)).then_some(())?;
                 "lxc.conf"
@@ -118,7 +118,7 @@ impl StateDir {
         }
         let text = text.unwrap_or_default();
         container.hostname = value(&String::from_utf8_lossy(&text), &["lxc.uts.name", "lxc.utsname"]);
-        // A project other than `default` stands before the name, and neither can have that character in it.
+        // The name of a project other than `default` is a prefix. Neither name can contain an underscore.
         container.name = match (self.runtime, id.split_once('_')) {
             (Runtime::Lxd | Runtime::Incus, Some((project, name))) => Some(format!("{project}/{name}")),
             _ => Some(id.to_owned()),
@@ -127,7 +127,7 @@ impl StateDir {
     }
 }
 
-/// The value of the last line that sets one of these.
+/// The value of the last line that sets one of the names.
 fn value(text: &str, names: &[&str]) -> Option<String> {
     let mut values = text.lines().filter_map(|line| {
         let (name, value) = line.split_once('=')?;

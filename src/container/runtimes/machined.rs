@@ -1,5 +1,5 @@
-//! Machines that are registered with systemd-machined: `/run/systemd/machines/NAME`, lines of `KEY=value`.
-//! systemd-nspawn's containers, and libvirt's virtual machines and containers.
+//! Machines registered with systemd-machined: containers of systemd-nspawn, virtual machines and containers of libvirt.
+//! `/run/systemd/machines/NAME` has lines of `KEY=value`.
 
 use super::StateReader;
 use crate::container::cgroup_path::is_name;
@@ -12,7 +12,7 @@ const MACHINES: &str = "/run/systemd/machines";
 pub(super) struct Machined;
 
 impl StateReader for Machined {
-    /// `unit:NAME` beside them are links to the same.
+    /// Skips the links `unit:NAME` to the same files.
     fn ids(&self, files: &Files) -> Vec<String> {
         files.list(MACHINES).into_iter().filter(|name| is_name(name)).collect()
     }
@@ -42,12 +42,12 @@ fn container(files: &Files, name: &str) -> Option<Container> {
         group: Some(name.to_owned()),
         created: micros.map(|micros| rfc3339(micros / 1_000_000)),
         init: leader.map(Pid::from_raw),
-        init_noted: files.modified(&path),
+        init_written: files.modified(&path),
         ..Container::new(runtime, id)
     })
 }
 
-/// libvirt registers `web` as `qemu-3-web`, where 3 counts what was started.
+/// libvirt registers `web` as `qemu-3-web`, with a counter of started machines.
 fn own_name(name: &str, libvirt: bool) -> &str {
     let mut parts = name.splitn(3, '-');
     match (parts.next(), parts.next(), parts.next()) {

@@ -1,4 +1,4 @@
-//! What runtimes write down of their containers: the table of those whose files we read.
+//! Readers of the runtimes' state files, one for each store.
 
 mod bounded;
 mod bundle;
@@ -10,9 +10,9 @@ mod flatpak;
 mod lxc;
 mod machined;
 mod oci;
-mod places;
 mod podman;
 mod snap;
+mod state_dirs;
 mod storage;
 
 pub(super) use bounded::Each;
@@ -30,19 +30,19 @@ use oci::Oci;
 use podman::Podman;
 use snap::Snap;
 
-/// The files of one runtime. They are read when somebody asks, and lists of them once.
+/// Reads the state files of one store. Files are read when they are needed; directories are listed once.
 pub(super) trait StateReader {
-    /// Every id there is a record of, stopped containers too.
+    /// Every id that has a state file, stopped containers too.
     fn ids(&self, files: &Files) -> Vec<String>;
 
-    /// What is written of this one: root's word first, and then that of users, several of whom may say that
-    /// it is theirs. The init process is as the record has it: whether it lives, and is that container's
-    /// still, is for the caller to find out.
+    /// The containers with this id: root's first, then those of users; several users can have a container with the same
+    /// id. The init process is the one in the state file. The caller must check that it still runs and belongs to the
+    /// container.
     fn load(&self, files: &Files, id: &str) -> Vec<Container>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Store {
+pub(crate) enum Store {
     Containerd,
     CriO,
     Docker,
@@ -69,7 +69,7 @@ impl Store {
         Store::Snap,
     ];
 
-    pub(super) fn records(self) -> Box<dyn StateReader> {
+    pub(super) fn reader(self) -> Box<dyn StateReader> {
         match self {
             Store::Containerd => Box::new(Containerd::default()),
             Store::CriO => Box::new(CriO::default()),

@@ -1,13 +1,13 @@
-//! Containers that somebody made with runc, crun or youki by hand, and the steps of builds: what those
-//! runtimes write down of all that they run. What others manage is told by the others' records.
+//! Containers created directly with runc, crun or youki, and the steps of image builds, from the state files of those
+//! runtimes. Containers of an engine are skipped: the engine has its own state files.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 
 use super::StateReader;
 use super::bundle::{Crun, Init, Runc, Spec, Youki};
-use super::places::{self, Places};
 use super::podman::Podman;
+use super::state_dirs::{ListIds, StateDirs};
 use crate::container::cgroup_path::is_name;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, seconds};
@@ -17,11 +17,12 @@ const RUNTIMES: [(Runtime, &str); 3] =
 
 #[derive(Default)]
 pub(super) struct Oci {
-    places: OnceCell<Places<StateDir>>,
+    state_dirs: OnceCell<StateDirs<StateDir>>,
     podman: Podman,
 }
 
-/// A state directory of a runtime, and what is in it. Listed once: any control group may have an id's name.
+/// A state directory of a runtime, and its entries. It is listed once, as the name of any control group can look like
+/// an id.
 struct StateDir {
     runtime: Runtime,
     directory: String,
@@ -30,7 +31,7 @@ struct StateDir {
     owner: u32,
 }
 
-impl places::StateDir for StateDir {
+impl ListIds for StateDir {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.ids.iter())
     }
@@ -40,7 +41,7 @@ impl places::StateDir for StateDir {
     }
 }
 
-/// What is common to the three.
+/// The fields that the three runtimes have in common.
 struct State {
     init: Init,
     created: String,
@@ -53,18 +54,18 @@ struct State {
 
 impl StateReader for Oci {
     fn ids(&self, files: &Files) -> Vec<String> {
-        self.places(files).ids().filter(|id| is_name(id)).map(str::to_owned).collect()
+        self.state_dirs(files).ids().filter(|id| is_name(id)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let here = self.places(files).with(id).filter(|_| is_name(id));
-        here.filter_map(|place| self.container(files, place, id)).collect()
+        let found = self.state_dirs(files).with(id).filter(|_| is_name(id));
+        found.filter_map(|dir| self.container(files, dir, id)).collect()
     }
 }
 
 impl Oci {
-    fn places(&self, files: &Files) -> &Places<StateDir> {
-        self.places.get_or_init(|| {
+    fn state_dirs(&self, files: &Files) -> &StateDirs<StateDir> {
+        self.state_dirs.get_or_init(|| {
             let mut all = Vec::new();
             for (runtime, name) in RUNTIMES {
                 all.extend(StateDir::new(runtime, format!("/run/{name}"), files.clone(), 0));
@@ -74,13 +75,13 @@ impl Oci {
                     all.extend(StateDir::new(runtime, user.run(name), files.of_user(user.uid), user.uid));
                 }
             }
-            Places::new(all)
+            StateDirs::new(all)
         })
     }
 
-    fn container(&self, files: &Files, place: &StateDir, id: &str) -> Option<Container> {
-        let state = place.state(id)?;
-        // Podman's and CRI-O's, as they say; they have records of their own.
+    fn container(&self, files: &Files, dir: &StateDir, id: &str) -> Option<Container> {
+        let state = dir.state(id)?;
+        // Podman and CRI-O name themselves here; they have their own state files.
         if state.manager.is_some() {
             return None;
         }
@@ -90,14 +91,14 @@ impl Oci {
             created: seconds(&state.created),
             labels: state.labels,
             config: state.config,
-            owner: place.owner,
-            ..Container::new(place.runtime, id)
+            owner: dir.owner,
+            ..Container::new(dir.runtime, id)
         };
         if id.starts_with("buildah-") {
-            // The step of a build has the beginning of its working container's id for host name.
+            // The host name of a build step is the beginning of the id of buildah's working container.
             container.runtime = Runtime::Buildah;
             let hostname = container.hostname.as_deref().unwrap_or_default();
-            if let Some(working) = self.podman.working(files, place.owner, hostname) {
+            if let Some(working) = self.podman.working(files, dir.owner, hostname) {
                 let group = Some(id.to_owned());
                 let Container { name, image, id, .. } = working;
                 container = Container { name, image, id, group, ..container };
@@ -105,26 +106,26 @@ impl Oci {
         } else if state.bundle.contains("/buildkit/") {
             container.runtime = Runtime::Buildkit;
         }
-        state.init.give(&mut container);
+        state.init.store_in(&mut container);
         Some(container)
     }
 }
 
 impl StateDir {
     fn new(runtime: Runtime, directory: String, files: Files, owner: u32) -> Option<StateDir> {
-        let ids = files.place(&directory)?;
+        let ids = files.state_dir(&directory)?;
         Some(StateDir { runtime, directory, ids, files, owner })
     }
 
     fn state(&self, id: &str) -> Option<State> {
         match self.runtime {
-            Runtime::Crun => self.of_crun(id),
-            Runtime::Youki => self.of_youki(id),
-            _ => self.of_runc(id),
+            Runtime::Crun => self.crun(id),
+            Runtime::Youki => self.youki(id),
+            _ => self.runc(id),
         }
     }
 
-    fn of_runc(&self, id: &str) -> Option<State> {
+    fn runc(&self, id: &str) -> Option<State> {
         let runc = Runc::read(&self.files, &self.directory, id)?;
         let label = |wanted: &str| {
             let found = runc.labels().find(|(name, _)| *name == wanted);
@@ -149,15 +150,15 @@ impl StateDir {
         })
     }
 
-    fn of_crun(&self, id: &str) -> Option<State> {
+    fn crun(&self, id: &str) -> Option<State> {
         let crun = Crun::read(&self.files, &self.directory, id)?;
-        // A copy of the one in the bundle, which old versions did not make.
+        // crun copies it from the bundle; old versions do not.
         let spec = Spec::read(&self.files, &format!("{}/{id}/config.json", self.directory));
         let spec = spec.or_else(|| self.spec(&crun.bundle)).unwrap_or_default();
         Some(State::new(crun.init(), crun.created, crun.bundle, &spec))
     }
 
-    fn of_youki(&self, id: &str) -> Option<State> {
+    fn youki(&self, id: &str) -> Option<State> {
         let (youki, init) = Youki::read(&self.files, &self.directory, id)?;
         let spec = self.spec(&youki.bundle).unwrap_or_default();
         Some(State::new(init, youki.created.unwrap_or_default(), youki.bundle, &spec))

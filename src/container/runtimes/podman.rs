@@ -1,5 +1,5 @@
-//! Podman, root's and every user's: the list of containers in its storage, conmon's word for the init
-//! process. buildah keeps its working containers in the same lists.
+//! Podman of root and of every user: the list of containers in its storage, and the init process from conmon or the OCI
+//! runtime. buildah has its working containers in the same lists.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Deserializer};
 
 use super::bundle::{Crun, Init, Runc, Spec};
-use super::places::{Places, StateDir};
+use super::state_dirs::{ListIds, StateDirs};
 use super::storage::Storage;
 use super::{StateReader, bounded};
 use crate::container::cgroup_path::is_id;
@@ -17,13 +17,13 @@ use crate::container::files::NODE;
 use crate::container::{Container, Files, Runtime, seconds};
 use crate::sys::keyed::HashSet;
 
-/// The lists, read once: one file names all containers of a storage driver.
+/// The lists, read once: one file contains all containers of a storage driver.
 #[derive(Default)]
 pub(super) struct Podman {
-    stores: OnceCell<Places<Store>>,
+    stores: OnceCell<StateDirs<Store>>,
 }
 
-/// By id.
+/// Entries by id.
 type List = BTreeMap<Rc<str>, Listed>;
 
 struct Store {
@@ -31,13 +31,13 @@ struct Store {
     listed: List,
 }
 
-impl StateDir for Store {
+impl ListIds for Store {
     fn ids(&self) -> Box<dyn Iterator<Item = &Rc<str>> + '_> {
         Box::new(self.listed.keys())
     }
 }
 
-/// Of a container; Podman's are shorter.
+/// The longest name of a container that is read. Podman's are shorter.
 const LONGEST_NAME: usize = 4096;
 
 struct Listed {
@@ -65,13 +65,13 @@ struct Metadata {
     image_name: Option<String>,
 }
 
-/// JSON again, in a string.
+/// Parses JSON in a JSON string.
 fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metadata, D::Error> {
     let parse = |text: &str| serde_json::from_str(text).ok();
     bounded::read(deserializer, |text| bounded::short(text).and_then(parse).unwrap_or_default())
 }
 
-/// buildah's own file, after its source (`Builder`).
+/// buildah's state file, according to its source (`Builder`).
 #[derive(Deserialize)]
 struct Buildah {
     #[serde(default, deserialize_with = "bounded::optional_text")]
@@ -80,8 +80,8 @@ struct Buildah {
     name: Option<String>,
 }
 
-/// Annotations that Podman writes itself.
-const OWN: [&str; 4] =
+/// Annotations that Podman itself writes.
+const INTERNAL: [&str; 4] =
     ["io.podman.", "io.kubernetes.cri-o.", "io.container.manager", "org.opencontainers.image."];
 
 impl StateReader for Podman {
@@ -96,7 +96,7 @@ impl StateReader for Podman {
 }
 
 impl Podman {
-    fn stores(&self, files: &Files) -> &Places<Store> {
+    fn stores(&self, files: &Files) -> &StateDirs<Store> {
         self.stores.get_or_init(|| {
             let of_users = files.users().iter().flat_map(|user| Storage::of_user(files, user));
             let all = Storage::of_system(files).into_iter().chain(of_users);
@@ -104,16 +104,16 @@ impl Podman {
             let of_users = files.users().iter().map(|user| (files.of_user(user.uid), &*user.run, user.uid));
             for (files, run, owner) in std::iter::once((files.clone(), "/run", 0)).chain(of_users) {
                 let of_owner: Vec<&Store> = all.iter().filter(|store| store.storage.owner == owner).collect();
-                let found = elsewhere(&files, run, owner, &of_owner);
+                let found = stores_of_bundles(&files, run, owner, &of_owner);
                 all.extend(found);
             }
-            Places::new(all)
+            StateDirs::new(all)
         })
     }
 
-    /// The working container of buildah whose id begins like this: the host name of what runs in it.
+    /// The working container of buildah whose id begins with this host name.
     pub(super) fn working(&self, files: &Files, owner: u32, hostname: &str) -> Option<Container> {
-        /// No two ids begin alike, unless somebody made them so.
+        /// Random ids have different beginnings. A user can create ids that do not.
         const MOST_ALIKE: usize = 4;
         if hostname.len() != 12 {
             return None;
@@ -136,18 +136,18 @@ impl Store {
         Store { storage, listed }
     }
 
-    /// CRI-O's too, which are in no list.
+    /// Also the ids of CRI-O, which are in no list.
     fn every_id(&self) -> impl Iterator<Item = Rc<str>> {
         let running = self.storage.running_ids().into_iter().map(Rc::from);
         self.listed.keys().cloned().chain(running)
     }
 }
 
-/// Storage that only a command line named, or in a home that /etc/passwd does not tell: of what runs, the OCI
-/// runtime wrote down where its bundle is.
-fn elsewhere(files: &Files, runtimes: &str, owner: u32, stores: &[&Store]) -> Vec<Store> {
+/// Storage that only a command line names, or in a home directory that is not in /etc/passwd: for running containers the
+/// state file of the OCI runtime has the path of the bundle.
+fn stores_of_bundles(files: &Files, runtimes: &str, owner: u32, stores: &[&Store]) -> Vec<Store> {
     let mut known: HashSet<Rc<str>> = stores.iter().flat_map(|store| store.every_id()).collect();
-    // Each is looked at once, whatever number of bundles are said to be there.
+    // Each storage is read once, for any number of bundles in it.
     let mut graphs: HashSet<String> = stores.iter().map(|store| store.storage.graph.clone()).collect();
     let mut found: Vec<Store> = Vec::new();
     for runtime in ["crun", "runc"] {
@@ -161,8 +161,8 @@ fn elsewhere(files: &Files, runtimes: &str, owner: u32, stores: &[&Store]) -> Ve
                 _ => Runc::read(files, &directory, &id).and_then(|runc| runc.bundle().map(str::to_owned)),
             };
             let Some(bundle) = bundle else { continue };
-            let place = Storage::place_of(&bundle).filter(|(graph, _)| graphs.insert((*graph).to_owned()));
-            let storage = place.and_then(|place| Storage::of_bundle(files, place, runtimes, owner));
+            let dir = Storage::graph_of(&bundle).filter(|(graph, _)| graphs.insert((*graph).to_owned()));
+            let storage = dir.and_then(|dir| Storage::of_bundle(files, dir, runtimes, owner));
             let store = storage.map(Store::new);
             known.extend(store.iter().flat_map(|store| store.listed.keys().cloned()));
             found.extend(store);
@@ -172,7 +172,7 @@ fn elsewhere(files: &Files, runtimes: &str, owner: u32, stores: &[&Store]) -> Ve
 }
 
 fn list(storage: &Storage, directory: &str) -> Vec<(Rc<str>, Listed)> {
-    // Those that go with the next boot (--rm), and all of a transient store, stand apart since Podman 4.4.
+    // Since Podman 4.4, containers that do not survive a reboot (--rm, a transient store) are in separate lists.
     let lists = [
         format!("{}/{directory}/containers.json", storage.graph),
         format!("{}/{directory}/volatile-containers.json", storage.graph),
@@ -219,27 +219,28 @@ fn container(storage: &Storage, all: &List, id: &str) -> Option<Container> {
         config: spec.path.clone(),
         ..Container::new(Runtime::Podman, id)
     };
-    // CRI-O writes the same annotations, and Podman CRI-O's.
+    // CRI-O and Podman write each other's annotations.
     match spec.annotation("io.container.manager") {
         Some("libpod") => {
             container.pod = pod(storage, all, listed, &spec);
-            container.labels = spec.labels(&OWN);
-            init(storage, &listed.directory, id).give(&mut container);
+            container.labels = spec.labels(&INTERNAL);
+            init(storage, &listed.directory, id).store_in(&mut container);
             Some(container)
         }
         Some(_) => None,
         None => {
-            let own: Buildah = storage.files.json(&storage.kept(&listed.directory, id, "buildah.json"))?;
+            let buildah: Buildah =
+                storage.files.json(&storage.kept(&listed.directory, id, "buildah.json"))?;
             container.runtime = Runtime::Buildah;
             container.engine = Runtime::Buildah.name();
-            container.name = own.name.or(container.name);
-            container.image = own.image;
+            container.name = buildah.name.or(container.name);
+            container.image = buildah.image;
             Some(container)
         }
     }
 }
 
-/// The pod's name stands in Podman's database alone; its infra container has it as host name.
+/// The name of the pod is only in Podman's database, but the infra container has it as host name.
 fn pod(storage: &Storage, all: &List, listed: &Listed, spec: &Spec) -> Option<String> {
     if let Some(infra) = spec.annotation("io.kubernetes.cri-o.SandboxID").filter(|id| is_id(id)) {
         return self::spec(storage, &all.get(infra)?.directory, infra)?.hostname();
@@ -254,8 +255,8 @@ fn spec(storage: &Storage, directory: &str, id: &str) -> Option<Spec> {
     kept.or_else(|| Spec::read(&storage.files, &storage.running(directory, id, "config.json")))
 }
 
-/// The init process: of root's as conmon wrote it down, for a control group tells the rest; of users' as
-/// the OCI runtime did, with the start time.
+/// The init process. For root's containers from conmon, as the control group confirms it; for users' containers from
+/// the OCI runtime, whose state file has the start time.
 fn init(storage: &Storage, directory: &str, id: &str) -> Init {
     let files = &storage.files;
     let conmon = || Init::from_file(files, &storage.running(directory, id, "pidfile"));

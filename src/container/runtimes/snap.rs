@@ -1,5 +1,5 @@
 //! Snaps: `/run/snapd/ns/NAME.mnt` is the mount namespace that all processes of the snap NAME share. Its
-//! control groups are called `snap.NAME.APP-UUID.scope` and `snap.NAME.APP.service`.
+//! control groups are `snap.NAME.APP-UUID.scope` and `snap.NAME.APP.service`.
 
 use super::StateReader;
 use crate::container::cgroup_path::is_name;
@@ -16,12 +16,12 @@ impl StateReader for Snap {
         all.filter_map(|name| name.strip_suffix(".mnt").map(str::to_owned)).filter(|id| is_name(id)).collect()
     }
 
-    /// By `NAME` or what begins with `NAME.`; no snap's name has a dot in it.
+    /// By `NAME` or `NAME.ANYTHING`: the name of a snap contains no dot.
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
         let name = id.split('.').next().unwrap_or_default();
         let file = format!("{name}.mnt");
-        let there = files.names(NAMESPACES).may_have(&file);
-        let inode = there.then(|| files.inode(&format!("{NAMESPACES}/{file}"))).flatten();
+        let exists = files.names(NAMESPACES).may_have(&file);
+        let inode = exists.then(|| files.inode(&format!("{NAMESPACES}/{file}"))).flatten();
         let container = inode.map(|inode| Container {
             name: Some(name.to_owned()),
             namespaces: vec![(Kind::Mnt, inode)],

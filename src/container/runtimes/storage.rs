@@ -1,5 +1,5 @@
-//! The storage that Podman, buildah and CRI-O share: `GRAPHROOT/DRIVER-containers/ID/userdata`, the same
-//! below RUNROOT for what runs, and where storage.conf(5) puts both.
+//! The storage that Podman, buildah and CRI-O share: `GRAPHROOT/DRIVER-containers/ID/userdata`, and the same path below
+//! RUNROOT for running containers. storage.conf(5) sets both roots.
 
 use crate::container::Files;
 use crate::container::files::users::User;
@@ -9,7 +9,7 @@ pub(super) struct Storage {
     pub run: String,
     /// `overlay-containers`, `vfs-containers`.
     pub directories: Vec<String>,
-    /// Where OCI runtimes write down what runs, without their names: `/run`.
+    /// The directory with the state directories of OCI runtimes: `/run`.
     pub runtimes: String,
     pub files: Files,
     pub owner: u32,
@@ -19,42 +19,49 @@ const GRAPH: &str = "/var/lib/containers/storage";
 const RUN: &str = "/run/containers/storage";
 
 impl Storage {
-    /// root's, where they are now and where they were told to be.
+    /// Root's storage: the default one and the configured one. A changed setting does not move existing containers.
     pub(super) fn of_system(files: &Files) -> Vec<Storage> {
-        let told =
+        let configured =
             Settings::read(files, &["/etc/containers/storage.conf", "/usr/share/containers/storage.conf"]);
-        let graph = told.graph.unwrap_or_else(|| GRAPH.to_owned());
-        let run = told.run.unwrap_or_else(|| RUN.to_owned());
+        let graph = configured.graph.unwrap_or_else(|| GRAPH.to_owned());
+        let run = configured.run.unwrap_or_else(|| RUN.to_owned());
         let default = Storage::new(files, GRAPH, RUN, "/run", 0);
-        let told = Storage::new(files, &graph, &run, "/run", 0);
-        [default, told.filter(|told| (told.graph.as_str(), told.run.as_str()) != (GRAPH, RUN))]
-            .into_iter()
-            .flatten()
-            .collect()
+        let configured = Storage::new(files, &graph, &run, "/run", 0);
+        [
+            default,
+            configured
+                .filter(|configured| (configured.graph.as_str(), configured.run.as_str()) != (GRAPH, RUN)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
-    /// The same of a user who is not root.
+    /// The storage of a user who is not root.
     pub(super) fn of_user(files: &Files, user: &User) -> Vec<Storage> {
-        let own = user.home(".config/containers/storage.conf");
-        let mut told = own.map(|path| Settings::read(&files.of_user(user.uid), &[&path])).unwrap_or_default();
-        if told.graph.is_none() {
+        let users_file = user.home(".config/containers/storage.conf");
+        let mut configured =
+            users_file.map(|path| Settings::read(&files.of_user(user.uid), &[&path])).unwrap_or_default();
+        if configured.graph.is_none() {
             let for_all = Settings::read(files, &["/etc/containers/storage.conf"]);
-            told.graph = for_all.rootless;
+            configured.graph = for_all.rootless;
         }
         let default = user.home(".local/share/containers/storage");
-        let told_graph =
-            told.graph.and_then(|path| expand(&path, user)).filter(|path| Some(path) != default.as_ref());
-        let told_run = told.run.and_then(|path| expand(&path, user));
-        let run = told_run.unwrap_or_else(|| user.run("containers"));
+        let configured_graph = configured
+            .graph
+            .and_then(|path| expand(&path, user))
+            .filter(|path| Some(path) != default.as_ref());
+        let configured_run = configured.run.and_then(|path| expand(&path, user));
+        let run = configured_run.unwrap_or_else(|| user.run("containers"));
         let files = files.of_user(user.uid);
-        let graphs = default.into_iter().chain(told_graph);
+        let graphs = default.into_iter().chain(configured_graph);
         graphs.filter_map(|graph| Storage::new(&files, &graph, &run, &user.run, user.uid)).collect()
     }
 
     fn new(files: &Files, graph: &str, run: &str, runtimes: &str, owner: u32) -> Option<Storage> {
         let mut directories: Vec<String> = files.list(graph);
         directories.retain(|name| {
-            name.ends_with("-containers") && files.place(&format!("{graph}/{name}")).is_some()
+            name.ends_with("-containers") && files.state_dir(&format!("{graph}/{name}")).is_some()
         });
         (!directories.is_empty()).then(|| Storage {
             graph: graph.to_owned(),
@@ -66,43 +73,43 @@ impl Storage {
         })
     }
 
-    /// GRAPHROOT and directory of a bundle: `GRAPHROOT/DRIVER-containers/ID/userdata`.
-    pub(super) fn place_of(bundle: &str) -> Option<(&str, &str)> {
+    /// Splits the path of a bundle, `GRAPHROOT/DRIVER-containers/ID/userdata`, into GRAPHROOT and directory.
+    pub(super) fn graph_of(bundle: &str) -> Option<(&str, &str)> {
         let (directory, _) = bundle.strip_suffix("/userdata")?.rsplit_once('/')?;
         let (graph, directory) = directory.rsplit_once('/')?;
         (graph.starts_with('/') && directory.ends_with("-containers")).then_some((graph, directory))
     }
 
-    /// The one that a bundle lies in.
+    /// The storage that contains a bundle.
     pub(super) fn of_bundle(
         files: &Files,
         (graph, directory): (&str, &str),
         runtimes: &str,
         owner: u32,
     ) -> Option<Storage> {
-        let there = !files.may_hang(graph);
-        let storage = there.then(|| Storage::new(files, graph, "", runtimes, owner))?;
+        let is_local = !files.may_hang(graph);
+        let storage = is_local.then(|| Storage::new(files, graph, "", runtimes, owner))?;
         storage.filter(|storage| storage.directories.iter().any(|known| known == directory))
     }
 
-    /// Ids of containers that have something below RUNROOT.
+    /// Ids of containers with a directory below RUNROOT.
     pub(super) fn running_ids(&self) -> Vec<String> {
         let below = |directory: &String| self.files.list(&format!("{}/{directory}", self.run));
         self.directories.iter().flat_map(below).collect()
     }
 
-    /// Can there be anything of that container's?
+    /// Can it contain files of that container?
     pub(super) fn may_have(&self, directory: &str, id: &str) -> bool {
-        let there = |root: &str| self.files.names(&format!("{root}/{directory}")).may_have(id);
-        there(&self.graph) || there(&self.run)
+        let has = |root: &str| self.files.names(&format!("{root}/{directory}")).may_have(id);
+        has(&self.graph) || has(&self.run)
     }
 
-    /// A container's files that stay.
+    /// The path of a file of a container that survives a reboot.
     pub(super) fn kept(&self, directory: &str, id: &str, file: &str) -> String {
         format!("{}/{directory}/{id}/userdata/{file}", self.graph)
     }
 
-    /// Those that the next boot removes.
+    /// The path of a file of a container that a reboot removes.
     pub(super) fn running(&self, directory: &str, id: &str, file: &str) -> String {
         format!("{}/{directory}/{id}/userdata/{file}", self.run)
     }
@@ -117,7 +124,7 @@ struct Settings {
 }
 
 impl Settings {
-    /// The first file that is there counts.
+    /// Reads the first file that exists.
     fn read(files: &Files, paths: &[&str]) -> Settings {
         let text = paths.iter().find_map(|path| files.read(path)).unwrap_or_default();
         Settings::parse(&String::from_utf8_lossy(&text))
@@ -131,20 +138,20 @@ impl Settings {
                 section = line;
             } else if let Some((name, value)) = line.split_once('=').filter(|_| section == "[storage]") {
                 let value = value.trim().trim_matches(['"', '\'']);
-                let place = match name.trim() {
+                let dir = match name.trim() {
                     "graphroot" => &mut settings.graph,
                     "runroot" => &mut settings.run,
                     "rootless_storage_path" => &mut settings.rootless,
                     _ => continue,
                 };
-                *place = Some(value.to_owned()).filter(|value| !value.is_empty());
+                *dir = Some(value.to_owned()).filter(|value| !value.is_empty());
             }
         }
         settings
     }
 }
 
-/// A path that is meant for every user.
+/// Expands $HOME and $UID in a path of storage.conf(5).
 fn expand(path: &str, user: &User) -> Option<String> {
     let path = match &user.home {
         Some(home) => path.replace("$HOME", home),
@@ -159,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_and_paths_for_everybody() {
+    fn settings_are_parsed_and_paths_expanded() {
         let text = "graphroot = '/no'\n[storage]\n driver=\"overlay\"\n graphroot = \"/srv/c\"\n#runroot = \"/x\"\n\
                     rootless_storage_path = \"/srv/$UID/c\"\nrunroot = \"\"\n[storage.options]\ngraphroot = 'x'\n";
         let settings = Settings::parse(text);

@@ -1,16 +1,16 @@
-//! The sets that runtimes give by default, and how far a set is from one.
+//! The default sets of runtimes, and how far a set differs from one.
 
 use super::text::short_name;
 use super::{all, bits};
 use crate::proc::Mask;
 
 pub(crate) struct Baseline {
-    /// As `--diff=` takes it.
+    /// The name for `--diff=`.
     pub name: &'static str,
-    /// As it is told.
+    /// The name in output.
     pub label: &'static str,
     kind: Kind,
-    /// Where it stands.
+    /// The source of the set.
     pub source: &'static str,
 }
 
@@ -19,7 +19,7 @@ enum Kind {
     AllBut(Mask),
 }
 
-/// The more usual ones first: of two that are as near the first is named.
+/// The more common ones first: of two equally near ones, the first is used.
 pub(crate) static BASELINES: [Baseline; 8] = [
     Baseline { name: "all", label: "all", kind: Kind::AllBut(0), source: "the kernel; --privileged" },
     Baseline {
@@ -77,10 +77,10 @@ impl Baseline {
     }
 }
 
-/// Most capabilities that a set may have more or less than a baseline and still be called after it.
+/// The most capabilities that may differ from a baseline for a set to be described by it.
 const NEAR: u32 = 6;
 
-/// The nearest baseline, if one is near enough to say more than the names themselves would.
+/// The nearest baseline, if that describes the set more briefly than the names.
 #[must_use]
 pub(crate) fn nearest(mask: Mask, last: u8) -> Option<&'static Baseline> {
     let distance = |baseline: &Baseline| (baseline.mask(last) ^ mask).count_ones();
@@ -103,7 +103,7 @@ pub(crate) fn difference(label: &str, base: Mask, mask: Mask) -> String {
     text
 }
 
-/// A set in as few words: `none`, a baseline and what differs from it, or its names.
+/// A short description of a set: `none`, a baseline and the differences from it, or the names.
 #[must_use]
 pub(crate) fn describe(mask: Mask, last: u8) -> String {
     match nearest(mask, last) {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_in_few_words() {
+    fn short_descriptions_of_sets() {
         let docker = mask("docker");
         for (mask, words) in [
             (0, "none"),

@@ -1,4 +1,4 @@
-//! The capabilities that a file gives to the program in it: its extended attribute `security.capability`.
+//! File capabilities: the extended attribute `security.capability` of a program.
 
 use super::text::Flags;
 use crate::proc::Mask;
@@ -6,12 +6,12 @@ use crate::proc::Mask;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileCapabilities {
     pub flags: Flags,
-    /// Of version 3: they count in the user namespace whose root this user is, outside.
+    /// Version 3: they apply in the user namespace whose root is this user outside.
     pub rootid: Option<u32>,
 }
 
-/// struct vfs_ns_cap_data, little-endian: version and a flag, then permitted and inheritable of 32 each, twice
-/// since version 2, then the user id of version 3. None: no such thing.
+/// struct vfs_ns_cap_data, little-endian: version and a flag; permitted and inheritable with 32 bits each, twice
+/// since version 2; the user id of version 3. None: invalid.
 #[must_use]
 pub(crate) fn parse(raw: &[u8]) -> Option<FileCapabilities> {
     let word = |at: usize| Some(u32::from_le_bytes(raw.get(4 * at..4 * at + 4)?.try_into().ok()?));
@@ -31,7 +31,7 @@ pub(crate) fn parse(raw: &[u8]) -> Option<FileCapabilities> {
         permitted |= half(3)? << 32;
         inheritable |= half(4)? << 32;
     }
-    // One flag for all: what is permitted at all becomes effective when the program starts.
+    // One flag for all: all permitted capabilities become effective when the program starts.
     let effective = if magic & 1 == 1 { permitted | inheritable } else { 0 };
     Some(FileCapabilities { flags: Flags { effective, inheritable, permitted }, rootid })
 }
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_and_truncations_are_none() {
+    fn invalid_and_truncated_attributes_are_rejected() {
         let whole = raw(&[0x0300_0001, 1, 0, 0, 0, 7]);
         for end in 0..whole.len() {
             assert_eq!(parse(&whole[..end]), None);

@@ -1,4 +1,4 @@
-//! Capabilities (capabilities(7)): names, sets, their text, what is usual, and the own process's.
+//! Capabilities (capabilities(7)): names, sets, their text forms, default sets, and those of this process.
 
 pub(crate) mod baseline;
 pub(crate) mod file;
@@ -16,12 +16,12 @@ use crate::proc::Mask;
 pub use names::integer;
 pub(crate) use names::{TABLE, name, number};
 
-/// The numbers in a set, ascending.
+/// The numbers in a set, in ascending order.
 pub(crate) fn bits(mask: Mask) -> impl Iterator<Item = u8> {
     (0..64).filter(move |number| mask >> number & 1 == 1)
 }
 
-/// Every capability up to the last that the kernel has.
+/// Every capability up to the last one of the kernel.
 #[must_use]
 pub const fn all(last: u8) -> Mask {
     u64::MAX >> (63 - if last > 63 { 63 } else { last })
@@ -29,10 +29,10 @@ pub const fn all(last: u8) -> Mask {
 
 /// The last capability that the kernel has.
 pub(crate) fn last() -> Result<u8> {
-    own::last().context("cannot tell which capabilities the kernel has")
+    own::last().context("cannot find out which capabilities the kernel has")
 }
 
-/// Makes what is permitted ambient, so that a program that is not root's keeps it.
+/// Makes all permitted capabilities ambient, so that a program of an ordinary user keeps them.
 pub(crate) fn keep() -> Result<()> {
     let failed = |set: &str| format!("failed to set the {set} capabilities");
     let permitted = caps::read(None, CapSet::Permitted).with_context(|| failed("permitted"))?;

@@ -1,4 +1,4 @@
-//! libcap's modes: arrangements of securebits and sets that have a name (cap_get_mode(3)).
+//! The modes of libcap: named combinations of securebits and sets (cap_get_mode(3)).
 
 use super::own::{self, securebits};
 use super::text::Flags;
@@ -14,7 +14,7 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// By the number that libcap gives them; all but the first can be set.
+    /// In the order of libcap's numbers; all but the first can be set.
     pub(crate) const ALL: [Mode; 5] =
         [Mode::Uncertain, Mode::NoPriv, Mode::Pure1eInit, Mode::Pure1e, Mode::Hybrid];
 
@@ -34,7 +34,7 @@ impl Mode {
         Mode::ALL.into_iter().skip(1).find(|mode| mode.name() == name)
     }
 
-    /// What `bits` and the sets amount to.
+    /// The mode for `bits` and the sets.
     #[must_use]
     pub(crate) fn guess(bits: u32, flags: Flags, bounding: Mask, ambient: Mask) -> Mode {
         match bits {
@@ -47,7 +47,7 @@ impl Mode {
         }
     }
 
-    /// Puts this process into the mode; nothing is effective afterwards.
+    /// Puts this process into the mode; afterwards no capability is effective.
     pub(crate) fn set(self, last: u8) -> nix::Result<()> {
         let mut flags = own::flags()?;
         own::set_flags(Flags { effective: flags.effective | own::SETPCAP, ..flags })?;

@@ -1,9 +1,9 @@
-//! THE table of capabilities: number, name and what each is good for (capabilities(7)).
+//! The table of capabilities: number, name and what each one allows (capabilities(7)).
 
-/// A row; its number is its place in [`TABLE`].
+/// A row; its index in [`TABLE`] is the number.
 pub(crate) struct Capability {
     pub name: &'static str,
-    /// What a process may do with it, in lines of 60 letters.
+    /// What it allows, in lines of at most 60 characters.
     pub help: &'static [&'static str],
 }
 
@@ -11,30 +11,30 @@ const fn row(name: &'static str, help: &'static [&'static str]) -> Capability {
     Capability { name, help }
 }
 
-/// All that have a name as of Linux 6.18, by number.
+/// All named capabilities of Linux 6.18, by number.
 pub(crate) static TABLE: [Capability; 41] = [
-    row("cap_chown", &["Give any file to any user and group."]),
+    row("cap_chown", &["Change the user and group of any file."]),
     row(
         "cap_dac_override",
         &[
             "Read and write any file and search any directory, and",
-            "execute a file that anybody may execute, whatever the",
-            "modes and access control lists say.",
+            "execute any file with an execute bit, regardless of modes",
+            "and access control lists.",
         ],
     ),
     row(
         "cap_dac_read_search",
         &[
-            "Read any file and search any directory, whatever their",
-            "modes say, and open files by handle: with the latter a",
-            "container reaches every file of a filesystem that it has",
-            "one file of.",
+            "Read any file and search any directory, regardless of",
+            "modes, and open files by handle: with the latter a",
+            "container reaches every file of a filesystem of which it",
+            "has one file.",
         ],
     ),
     row(
         "cap_fowner",
         &[
-            "Do with any file what its owner may: change its mode,",
+            "Act as the owner of any file: change its mode,",
             "times, flags and access control list, and remove it from",
             "a directory with the sticky bit.",
         ],
@@ -42,8 +42,8 @@ pub(crate) static TABLE: [Capability; 41] = [
     row(
         "cap_fsetid",
         &[
-            "Keep the set-user-ID and set-group-ID bits of a file that",
-            "is written to, and set the latter for a group that one is",
+            "Keep the set-user-ID and set-group-ID bits of a modified",
+            "file, and set the latter for a group that the process is",
             "not in.",
         ],
     ),
@@ -51,35 +51,29 @@ pub(crate) static TABLE: [Capability; 41] = [
     row(
         "cap_setgid",
         &[
-            "Become any group, drop and take any supplementary groups,",
-            "claim any group on a socket, and write the group map of a",
+            "Become any group, set any supplementary groups,",
+            "send any group ID over a socket, and write the group map of a",
             "user namespace.",
         ],
     ),
     row(
         "cap_setuid",
-        &["Become any user, claim any user on a socket, and write the", "user map of a user namespace."],
+        &["Become any user, send any user ID over a socket, and write", "the user map of a user namespace."],
     ),
     row(
         "cap_setpcap",
         &[
-            "Drop capabilities from the own bounding set, take any of",
-            "that set into the own inheritable set, and change the own",
-            "securebits. It never gives what is not permitted already.",
+            "Drop capabilities from the bounding set, add any of that",
+            "set to the inheritable set, and change the securebits.",
+            "It never adds to the permitted set.",
         ],
     ),
     row(
         "cap_linux_immutable",
-        &[
-            "Change the attributes of files that forbid to change them",
-            "or let them grow only (chattr +i, +a).",
-        ],
+        &["Set and clear the immutable and append-only attributes of", "files (chattr +i, +a)."],
     ),
-    row(
-        "cap_net_bind_service",
-        &["Bind to the ports below 1024 (or what", "ip_unprivileged_port_start says)."],
-    ),
-    row("cap_net_broadcast", &["Nothing: the kernel does not ask for it."]),
+    row("cap_net_bind_service", &["Bind to ports below 1024 (or below", "ip_unprivileged_port_start)."]),
+    row("cap_net_broadcast", &["Nothing: the kernel does not check it."]),
     row(
         "cap_net_admin",
         &[
@@ -98,14 +92,14 @@ pub(crate) static TABLE: [Capability; 41] = [
     row("cap_ipc_lock", &["Lock memory beyond RLIMIT_MEMLOCK, and use huge pages."]),
     row(
         "cap_ipc_owner",
-        &["Use any System V message queue, semaphore and shared", "memory, whatever its mode says."],
+        &["Use any System V message queue, semaphore and shared", "memory, regardless of its mode."],
     ),
-    row("cap_sys_module", &["Load and remove modules of the kernel: everything."]),
+    row("cap_sys_module", &["Load and remove kernel modules, which allows everything."]),
     row(
         "cap_sys_rawio",
         &[
-            "Talk to hardware past its driver: I/O ports, /dev/mem,",
-            "/proc/kcore, any SCSI command, registers of the processor.",
+            "Access hardware without a driver: I/O ports, /dev/mem,",
+            "/proc/kcore, any SCSI command, registers of the CPU.",
         ],
     ),
     row("cap_sys_chroot", &["Change the root directory, and enter mount and time", "namespaces."]),
@@ -113,55 +107,52 @@ pub(crate) static TABLE: [Capability; 41] = [
         "cap_sys_ptrace",
         &[
             "Trace, read and write the memory of any process, take its",
-            "descriptors, and look at what else /proc has of it.",
+            "descriptors, and read its protected files in /proc.",
         ],
     ),
     row("cap_sys_pacct", &["Turn process accounting on and off."]),
     row(
         "cap_sys_admin",
         &[
-            "Most of what root may, and what no other capability has:",
+            "Most privileges of root that no other capability covers:",
             "mount and unmount, make and enter namespaces, set host and",
             "domain name, quotas, swap, the encryption of disks, trusted",
             "extended attributes, load any BPF program, trace any device.",
-            "With it a container is no boundary.",
+            "With it a container is not a boundary.",
         ],
     ),
     row("cap_sys_boot", &["Reboot, and load another kernel to boot (kexec)."]),
     row(
         "cap_sys_nice",
         &[
-            "Give any process any priority, real-time scheduling,",
-            "processors, I/O class, and move its memory among nodes.",
+            "Set for any process: priority, real-time scheduling,",
+            "CPU affinity, I/O class, NUMA placement of its memory.",
         ],
     ),
     row(
         "cap_sys_resource",
         &[
-            "Raise hard limits and go beyond limits: of processes,",
-            "disk quotas, space kept for root, consoles, message queues.",
-            "It also lowers oom_score_adj.",
+            "Raise hard limits, and exceed limits: of processes,",
+            "disk quotas, space reserved for root, consoles, queues.",
+            "It also allows lowering oom_score_adj.",
         ],
     ),
     row("cap_sys_time", &["Set the clocks."]),
     row("cap_sys_tty_config", &["Configure terminals, and hang one up (vhangup)."]),
-    row("cap_mknod", &["Make device files. What may be opened of them the device", "control group decides."]),
-    row("cap_lease", &["Take leases on any file: to be told before others open it."]),
+    row(
+        "cap_mknod",
+        &["Create device files. The device control group decides", "which of them may be opened."],
+    ),
+    row("cap_lease", &["Take leases on any file (fcntl(2), F_SETLEASE)."]),
     row("cap_audit_write", &["Write to the audit log of the kernel (login, sudo, su)."]),
     row("cap_audit_control", &["Turn auditing on and off, and set its rules."]),
-    row(
-        "cap_setfcap",
-        &["Give files capabilities, and map the parent's user 0 into a", "new user namespace."],
-    ),
-    row("cap_mac_override", &["Go beyond what the access control of Smack allows."]),
+    row("cap_setfcap", &["Set file capabilities, and map the parent's user 0 into a", "new user namespace."]),
+    row("cap_mac_override", &["Bypass the access control of Smack."]),
     row(
         "cap_mac_admin",
         &["Configure mandatory access control: Smack, and labels", "unknown to the policy of SELinux."],
     ),
-    row(
-        "cap_syslog",
-        &["Read and clear the log of the kernel, and see addresses", "of the kernel in /proc."],
-    ),
+    row("cap_syslog", &["Read and clear the kernel log, and see kernel addresses in", "/proc."]),
     row("cap_wake_alarm", &["Set timers that wake up the system."]),
     row("cap_block_suspend", &["Keep the system from going to sleep."]),
     row("cap_audit_read", &["Read the audit log of the kernel as it is written."]),
@@ -175,22 +166,19 @@ pub(crate) static TABLE: [Capability; 41] = [
     ),
     row(
         "cap_bpf",
-        &[
-            "Load BPF programs and make maps. For some programs",
-            "cap_perfmon or cap_net_admin is needed besides.",
-        ],
+        &["Load BPF programs and create maps. Some programs also", "need cap_perfmon or cap_net_admin."],
     ),
     row(
         "cap_checkpoint_restore",
         &[
-            "Freeze processes to files and bring them back (CRIU):",
-            "choose PIDs, see what memory is mapped from.",
+            "Checkpoint and restore processes (CRIU): choose PIDs, and",
+            "see the files that memory is mapped from.",
         ],
     ),
 ];
 
-/// The number of a name: in any case, or a number below 64 as strtoul(3) reads it (`0x1f`, `017`). Nothing may
-/// follow: theirs takes `cap_kill,cap_chown` for cap_kill.
+/// The number for a name: in any case, or a number below 64 as strtoul(3) reads it (`0x1f`, `017`). Nothing may
+/// follow; libcap accepts `cap_kill,cap_chown` as cap_kill.
 #[must_use]
 pub(crate) fn number(word: &str) -> Option<u8> {
     let named = TABLE.iter().position(|row| row.name.eq_ignore_ascii_case(word));
@@ -201,7 +189,7 @@ pub(crate) fn number(word: &str) -> Option<u8> {
     u8::try_from(number).ok().filter(|number| *number < 64)
 }
 
-/// The whole word as strtoul(3) reads it with base 0. None: it does not, or the number has no room.
+/// The whole word as strtoul(3) reads it with base 0. None if it is not a number, or too large.
 #[must_use]
 pub fn integer(word: &str) -> Option<u64> {
     let word = word.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
@@ -216,7 +204,7 @@ pub fn integer(word: &str) -> Option<u64> {
     plain.then(|| u64::from_str_radix(digits, radix).ok())?
 }
 
-/// `cap_chown`; what has no name is its number.
+/// `cap_chown`; a capability without a name is shown as its number.
 pub(super) fn push_name(text: &mut String, number: u8) {
     match TABLE.get(usize::from(number)) {
         Some(row) => text.push_str(row.name),
@@ -236,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_numbers_lead_to_each_other() {
+    fn names_and_numbers_convert_both_ways() {
         for n in 0..64 {
             assert_eq!(number(&name(n)), Some(n));
             assert_eq!(number(&name(n).to_uppercase()), Some(n));

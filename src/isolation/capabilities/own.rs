@@ -1,4 +1,4 @@
-//! This process's own: capget(2), capset(2) and what prctl(2) has besides.
+//! Capabilities of this process: capget(2), capset(2) and prctl(2).
 
 use nix::errno::Errno;
 use nix::unistd::{Pid, Uid, setuid};
@@ -13,16 +13,16 @@ pub(crate) const SETPCAP: Mask = 1 << 8;
 pub(crate) const SYS_CHROOT: Mask = 1 << 18;
 
 pub(crate) mod securebits {
-    /// noroot, no_setuid_fixup and no_cap_ambient_raise on; these and keep_caps locked.
+    /// noroot, no_setuid_fixup and no_cap_ambient_raise are set; these and keep_caps are locked.
     pub(crate) const PURE: u32 = 0xef;
 
-    /// The bits that are told, and their names; the bit above each locks it.
+    /// The bits that are shown, and their names. The next higher bit locks each.
     pub(crate) const NAMES: [(u32, &str); 4] =
         [(0, "noroot"), (2, "no-suid-fixup"), (4, "keep-caps"), (6, "no-ambient-raise")];
 }
 
-/// The last capability that the kernel has: asked for, for two calls where it has those of our table. An error
-/// where it does not say: a set may not be shown as if it were known.
+/// The last capability of the kernel. Takes two calls if it is the last one of the table. An error if the kernel does
+/// not report it: an unknown set must not be shown as known.
 pub fn last() -> nix::Result<u8> {
     let newest = TABLE.len() as u8 - 1;
     let mut last = newest;
@@ -38,7 +38,7 @@ pub fn last() -> nix::Result<u8> {
     Ok(last)
 }
 
-/// Of a process or thread; 0 is this one.
+/// Sets of a process or thread; 0 is this one.
 pub(crate) fn flags_of(pid: Pid) -> nix::Result<Flags> {
     let halves = sys::capget(pid)?;
     let whole = |low: usize| Mask::from(halves[low]) | Mask::from(halves[low + 3]) << 32;
@@ -49,14 +49,14 @@ pub(crate) fn flags() -> nix::Result<Flags> {
     flags_of(Pid::from_raw(0))
 }
 
-#[allow(clippy::cast_possible_truncation)] // halves
+#[allow(clippy::cast_possible_truncation)] // splits into halves
 pub fn set_flags(flags: Flags) -> nix::Result<()> {
     let low = [flags.effective, flags.permitted, flags.inheritable].map(|mask| mask as u32);
     let high = [flags.effective, flags.permitted, flags.inheritable].map(|mask| (mask >> 32) as u32);
     sys::capset([low[0], low[1], low[2], high[0], high[1], high[2]])
 }
 
-/// Is it in the bounding set? None: the kernel does not know it.
+/// Is it in the bounding set? None if the kernel does not know it.
 pub(crate) fn bound(number: u8) -> nix::Result<Option<bool>> {
     match sys::bounding_set_read(number) {
         Ok(answer) => Ok(Some(answer)),
@@ -77,12 +77,12 @@ pub(crate) fn drop_bound(number: u8) -> nix::Result<()> {
     sys::bounding_set_drop(number)
 }
 
-/// Is it ambient? An error where the kernel has no such thing, or no such capability.
+/// Is it ambient? An error if the kernel lacks ambient capabilities, or this capability.
 pub(crate) fn is_ambient(number: u8) -> nix::Result<bool> {
     sys::ambient_is_set(number)
 }
 
-/// Empty before Linux 4.3, which did not have it.
+/// Empty before Linux 4.3, which added ambient capabilities.
 pub(crate) fn ambient(last: u8) -> nix::Result<Mask> {
     set_of(last, |number| match is_ambient(number) {
         Err(Errno::EINVAL) => Ok(false),
@@ -122,8 +122,8 @@ pub fn set_no_new_privs() -> nix::Result<()> {
     nix::sys::prctl::set_no_new_privs()
 }
 
-/// Does something with `mask` effective, and makes what was effective so again. Nothing is asked for when it is
-/// effective already. Err of the first: it could not be made so.
+/// Runs an operation with `mask` effective, and restores the effective set. Makes no system call if the set is
+/// already effective. The outer Err: it could not be made effective.
 pub(crate) fn with<T>(mask: Mask, work: impl FnOnce() -> T) -> Result<T, Errno> {
     let before = flags()?;
     if before.effective & mask == mask {
@@ -135,11 +135,11 @@ pub(crate) fn with<T>(mask: Mask, work: impl FnOnce() -> T) -> Result<T, Errno> 
     Ok(result)
 }
 
-/// Becomes the user and keeps what is permitted; nothing is effective afterwards (cap_setuid(3)).
+/// Changes the user and keeps the permitted set; afterwards no capability is effective (cap_setuid(3)).
 pub(crate) fn set_user(uid: Uid) -> nix::Result<()> {
     let before = flags()?;
     match set_keep(1) {
-        Ok(()) | Err(Errno::EPERM) => {} // locked, it is not needed or does not help
+        Ok(()) | Err(Errno::EPERM) => {} // keep_caps is locked: not needed, or without effect
         Err(errno) => return Err(errno),
     }
     let done = set_flags(Flags { effective: before.effective | SETUID, ..before }).and_then(|()| setuid(uid));
@@ -148,7 +148,7 @@ pub(crate) fn set_user(uid: Uid) -> nix::Result<()> {
     done.and(lowered)
 }
 
-/// Becomes the groups; nothing is effective afterwards (cap_setgroups(3)).
+/// Changes the groups; afterwards no capability is effective (cap_setgroups(3)).
 pub(crate) fn set_groups(gid: nix::unistd::Gid, groups: &[nix::unistd::Gid]) -> nix::Result<()> {
     let before = flags()?;
     set_flags(Flags { effective: before.effective | SETGID, ..before })?;
@@ -157,7 +157,8 @@ pub(crate) fn set_groups(gid: nix::unistd::Gid, groups: &[nix::unistd::Gid]) -> 
     done.and(lowered)
 }
 
-/// Sets all three of what programs inherit; the bounding set can only lose (cap_iab_set_proc(3)).
+/// Sets the inheritable, ambient and bounding sets. The bounding set can only lose capabilities
+/// (cap_iab_set_proc(3)).
 pub(crate) fn set_iab(iab: Iab, last: u8) -> nix::Result<()> {
     let before = flags()?;
     let known = all(last);

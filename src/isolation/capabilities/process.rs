@@ -1,4 +1,4 @@
-//! All that decides what a process may do, as far as others can see it.
+//! Everything that limits what a process may do, as far as another process can read it.
 
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
@@ -18,27 +18,27 @@ use crate::sys;
 
 pub(crate) struct Capable {
     pub pid: Pid,
-    /// Of its first thread.
+    /// The state of its first thread.
     pub state: Credentials,
-    /// Threads whose state is another, together with those they share it with.
+    /// Threads with another state, grouped by state.
     pub others: Vec<(Vec<Pid>, Credentials)>,
     pub user_ns: Option<UserNs>,
-    /// Only when the whole is asked for.
+    /// Only from [`Capable::whole`].
     pub program: Option<Program>,
 }
 
 pub(crate) struct UserNs {
     pub inode: u64,
-    /// Is it the one we are in?
-    pub ours: bool,
-    /// Who made it.
+    /// Is it the user namespace of this process?
+    pub is_own: bool,
+    /// The user who created it.
     pub owner: Option<u32>,
 }
 
-/// What it executes.
+/// The program that it executes.
 pub(crate) struct Program {
     pub path: PathBuf,
-    /// What its file gives; an error when that cannot be read.
+    /// The file capabilities; an error when they cannot be read.
     pub gives: Result<Option<FileCapabilities>, Errno>,
 }
 
@@ -46,16 +46,16 @@ impl Capable {
     pub(crate) fn read(process: Process<'_>) -> std::io::Result<Capable> {
         let state = process.credentials()?;
         let others = if state.threads > 1 { others(process, &state)? } else { Vec::new() };
-        Ok(Capable { pid: process.pid, others, user_ns: UserNs::of(process), program: None, state })
+        Ok(Capable { pid: process.pid, others, user_ns: UserNs::read(process), program: None, state })
     }
 
-    /// The same with what its program's file gives.
+    /// The same, with the capabilities of the program's file.
     pub(crate) fn whole(process: Process<'_>) -> std::io::Result<Capable> {
-        Ok(Capable { program: Program::of(process), ..Capable::read(process)? })
+        Ok(Capable { program: Program::read(process), ..Capable::read(process)? })
     }
 }
 
-/// The threads that differ. One that ends meanwhile is passed over.
+/// The threads that differ. A thread that has ended is skipped.
 fn others(process: Process<'_>, first: &Credentials) -> std::io::Result<Vec<(Vec<Pid>, Credentials)>> {
     let may = |state: &Credentials| (state.sets, state.no_new_privs, state.seccomp);
     let mut groups: Vec<(Vec<Pid>, Credentials)> = Vec::new();
@@ -75,32 +75,32 @@ fn others(process: Process<'_>, first: &Credentials) -> std::io::Result<Vec<(Vec
 }
 
 impl UserNs {
-    /// None: we may not look.
+    /// None if this process may not read it.
     #[must_use]
-    pub(crate) fn of(process: Process<'_>) -> Option<UserNs> {
+    pub(crate) fn read(process: Process<'_>) -> Option<UserNs> {
         let path = process.ns_path(Kind::User);
         let inode = std::fs::metadata(&path).ok()?.ino();
-        let ours = std::fs::metadata(process.root.own(&Kind::User.link())).ok()?.ino() == inode;
+        let is_own = std::fs::metadata(process.root.own(&Kind::User.link())).ok()?.ino() == inode;
         let owner = ns::open_file(&path).ok().and_then(|fd| ns::owner_uid(&fd));
-        Some(UserNs { inode, ours, owner })
+        Some(UserNs { inode, is_own, owner })
     }
 
-    /// `only inside user namespace 4026532333, owned by uid 1000`; nothing of our own.
+    /// `only inside user namespace 4026532333, owned by uid 1000`; None for the user namespace of this process.
     #[must_use]
     pub(crate) fn limits(&self) -> Option<String> {
         let owner = self.owner.map(|uid| format!(", owned by uid {uid}")).unwrap_or_default();
-        (!self.ours).then(|| format!("only inside user namespace {}{owner}", self.inode))
+        (!self.is_own).then(|| format!("only inside user namespace {}{owner}", self.inode))
     }
 }
 
 impl Program {
-    /// None for a thread of the kernel, and of a process that we may not look into.
-    fn of(process: Process<'_>) -> Option<Program> {
+    /// None for a kernel thread, and for a process that this process may not read.
+    fn read(process: Process<'_>) -> Option<Program> {
         let exe = process.path("exe");
         let path = std::fs::read_link(&exe).ok()?;
-        // By the link itself: what its text names may be another file by now, or one of another root.
+        // Uses the link itself: the path that it shows may lead to another file by now, or below another root.
         let link = CString::new(exe.as_os_str().as_bytes()).ok()?;
-        let gives = match asks_a_program(process, &link) {
+        let gives = match is_on_fuse(process, &link) {
             Ok(true) => Err(Errno::EREMOTEIO),
             Ok(false) => given(process.pid, &link),
             Err(errno) => Err(errno),
@@ -110,21 +110,21 @@ impl Program {
 }
 
 impl Program {
-    /// Why it is not known what the file gives.
+    /// Why the file capabilities are not known.
     #[must_use]
     pub(crate) fn unknown(&self) -> Option<String> {
         match self.gives {
             Ok(_) => None,
-            Err(Errno::EREMOTEIO) => Some("not asked for, its filesystem may be FUSE".to_owned()),
+            Err(Errno::EREMOTEIO) => Some("not read, because its filesystem may be FUSE".to_owned()),
             Err(Errno::ETIMEDOUT) => Some("its filesystem does not answer in time".to_owned()),
             Err(errno) => Some(crate::errno::strerror(errno as i32)),
         }
     }
 }
 
-/// Is the file on a filesystem whose answers a program gives (FUSE)? One in a container could let us wait forever.
-/// Where the file is, the kernel tells without asking.
-fn asks_a_program(process: Process<'_>, file: &CStr) -> nix::Result<bool> {
+/// Is the file on FUSE, where a program answers requests? A program in a container could block the reader forever.
+/// The kernel reports the file system without asking the program.
+fn is_on_fuse(process: Process<'_>, file: &CStr) -> nix::Result<bool> {
     let ((major, minor), _) = sys::file_id(nix::fcntl::AT_FDCWD, file)?;
     let device = format!("{major}:{minor}");
     let unknown = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
@@ -132,14 +132,14 @@ fn asks_a_program(process: Process<'_>, file: &CStr) -> nix::Result<bool> {
     Ok(mounts(&text).any(|mount| mount.device == device.as_bytes() && mount.kind.starts_with(b"fuse")))
 }
 
-/// What lies below overlayfs is not known: another process asks for it, and is waited for a limited time.
+/// The file system below overlayfs is unknown: another process reads the attribute, with a time limit.
 #[allow(unsafe_code)] // access::once
 fn given(pid: Pid, file: &CStr) -> Result<Option<FileCapabilities>, Errno> {
     let ask = || match sys::get_xattr(file, c"security.capability", &mut [0; 64]) {
         Ok(raw) => [&0_i32.to_ne_bytes(), raw].concat(),
         Err(errno) => (errno as i32).to_ne_bytes().to_vec(),
     };
-    // SAFETY: the work has a path and no descriptor.
+    // SAFETY: the closure holds a path and no descriptor.
     let answer = unsafe { access::once(Account::Container(pid.as_raw()), ask) }?;
     let (errno, raw) = answer.split_first_chunk().ok_or(Errno::EIO)?;
     match Errno::from_raw(i32::from_ne_bytes(*errno)) {

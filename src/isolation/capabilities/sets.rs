@@ -1,4 +1,4 @@
-//! The sets of a process, as libcap groups them.
+//! The sets of a process, grouped as in libcap.
 
 use super::text::{Flags, Iab};
 use crate::proc::Sets;

@@ -1,13 +1,14 @@
-//! Capabilities as text, both ways: cap_to_text(3) and cap_from_text(3), and the IAB form of cap_iab(3).
+//! Capabilities as text, in both directions: cap_to_text(3) and cap_from_text(3), and the IAB form of cap_iab(3).
 //!
-//! What is here was found by feeding libcap 2.66 and 2.78 sets and texts of all shapes; tests/compat_caps.rs
+//! The rules were found by testing libcap 2.66 and 2.78 with many sets and texts; tests/compat_caps.rs repeats this
+//! with the installed version.
 //! does it again with the one that is installed.
 
 use super::names::{number, push_name};
 use super::{TABLE, all, bits};
 use crate::proc::Mask;
 
-/// The three sets that the text of cap_from_text(3) tells.
+/// The three sets in the text form of cap_from_text(3).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Flags {
     pub effective: Mask,
@@ -15,13 +16,13 @@ pub struct Flags {
     pub permitted: Mask,
 }
 
-/// Which of the sets a capability is in: one of eight combinations.
+/// The sets that a capability is in: one of eight combinations.
 const E: u8 = 1;
 const P: u8 = 2;
 const I: u8 = 4;
 
 impl Flags {
-    fn of(&self, number: u8) -> u8 {
+    fn flags_of(&self, number: u8) -> u8 {
         let is_in = |mask: Mask, flag| if mask >> number & 1 == 1 { flag } else { 0 };
         is_in(self.effective, E) | is_in(self.permitted, P) | is_in(self.inheritable, I)
     }
@@ -34,14 +35,14 @@ impl Flags {
         }
     }
 
-    /// The combination that most of the kernel's capabilities have goes first, as `=ep`; groups of others
-    /// follow, said by what they have besides and lack. Of equals the one with fewer flags counts as the
-    /// commonest; what the kernel does not know stands last, said outright.
+    /// The combination of most of the kernel's capabilities comes first, as `=ep`. Other groups follow, with the
+    /// flags that they add or lack. Of equally common combinations the one with fewer flags is used. Capabilities
+    /// that the kernel does not know come last, with all their flags.
     #[must_use]
     pub fn text(&self, last: u8) -> String {
         let mut members: [Mask; 8] = [0; 8];
         for number in 0..64 {
-            members[usize::from(self.of(number))] |= 1 << number;
+            members[usize::from(self.flags_of(number))] |= 1 << number;
         }
         let known = all(last);
         let count = |flags: u8| (members[usize::from(flags)] & known).count_ones();
@@ -79,8 +80,8 @@ impl Flags {
         text
     }
 
-    /// Clauses between white space, each a list of names, `all` or nothing for all of them, and actions
-    /// `=ei`, `+p`, `-p`. None: this is not the language.
+    /// Clauses separated by white space: a list of names, `all`, or nothing for all; then actions `=ei`, `+p`, `-p`.
+    /// None if the text is invalid.
     #[must_use]
     pub fn parse(text: &str, last: u8) -> Option<Flags> {
         let mut flags = Flags::default();
@@ -91,10 +92,10 @@ impl Flags {
 
     fn apply(&mut self, clause: &str, last: u8) -> Option<()> {
         let (names, mut actions) = clause.split_at(clause.find(['=', '+', '-'])?);
-        let everybody = all(last);
+        let all_names = all(last);
         let mask = match names {
-            "" => everybody,
-            names => names.split(',').try_fold(0, |mask, name| joined(mask, name, everybody))?,
+            "" => all_names,
+            names => names.split(',').try_fold(0, |mask, name| joined(mask, name, all_names))?,
         };
         if let Some(rest) = actions.strip_prefix('=') {
             let (letters, rest) = rest.split_at(rest.find(['=', '+', '-']).unwrap_or(rest.len()));
@@ -105,7 +106,7 @@ impl Flags {
             return None;
         }
         if names.is_empty() && !actions.is_empty() {
-            return None; // `=p+i` is none of theirs, though `all=p+i` is
+            return None; // libcap refuses `=p+i`, but accepts `all=p+i`
         }
         while !actions.is_empty() {
             let on = match actions.as_bytes()[0] {
@@ -123,10 +124,10 @@ impl Flags {
     }
 }
 
-/// After another name `all` stands for itself: what has no name is forgotten, as libcap does.
-fn joined(mask: Mask, name: &str, everybody: Mask) -> Option<Mask> {
+/// `all` after another name means all named capabilities; unnamed ones before it are lost, as in libcap.
+fn joined(mask: Mask, name: &str, all_names: Mask) -> Option<Mask> {
     if name.eq_ignore_ascii_case("all") {
-        return Some(everybody);
+        return Some(all_names);
     }
     number(name).map(|number| mask | 1 << number)
 }
@@ -172,7 +173,7 @@ pub(crate) fn list(mask: Mask) -> String {
     text
 }
 
-/// The mask of such a list; the names may lack `cap_`. Err: what is no capability.
+/// The mask for such a list; the prefix `cap_` is optional. Err: the word that is not a capability.
 pub fn parse_list(text: &str) -> Result<Mask, String> {
     text.split(',').map(str::trim).filter(|name| !name.is_empty()).try_fold(0, |mask, name| {
         let short = || number(&format!("cap_{name}"));
@@ -180,12 +181,12 @@ pub fn parse_list(text: &str) -> Result<Mask, String> {
     })
 }
 
-/// What a program inherits and what it can never get, as cap_iab(3) has it.
+/// What a program inherits and what it can never gain, in the form of cap_iab(3).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Iab {
     pub inheritable: Mask,
     pub ambient: Mask,
-    /// Those that are NOT in the bounding set.
+    /// Capabilities that are NOT in the bounding set.
     pub blocked: Mask,
 }
 
@@ -211,7 +212,7 @@ impl Iab {
         text
     }
 
-    /// Names with marks before them, separated by commas. A comma or marks of nothing may end the list.
+    /// Names with marks before them, separated by commas. The list may end with a comma or with marks without a name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Iab> {
         let mut iab = Iab::default();
@@ -237,7 +238,7 @@ impl Iab {
     }
 }
 
-/// `net_admin` as runtimes write it: `NET_ADMIN`.
+/// `net_admin` in the form of runtimes: `NET_ADMIN`.
 #[must_use]
 pub(crate) fn short_name(number: u8) -> String {
     match TABLE.get(usize::from(number)) {
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_commonest_goes_first() {
+    fn the_most_common_combination_comes_first() {
         let all = all(LAST);
         for (e, i, p, text) in [
             (0, 0, 0, "="),
@@ -274,7 +275,7 @@ mod tests {
         }
     }
 
-    /// xorshift64*, from a fixed seed: the same masks in every run.
+    /// xorshift64* with a fixed seed: the same masks in every run.
     fn masks() -> impl FnMut() -> Mask {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         move || {
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn written_text_reads_back() {
         let mut mask = masks();
         for round in 0..5_000 {
             let thin = if round % 2 == 0 { mask() & mask() & mask() } else { u64::MAX };
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_are_none() {
+    fn invalid_texts_are_rejected() {
         for text in [
             "cap_chown",
             "cap_chown+",
@@ -348,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_for_people() {
+    fn lists_with_short_names() {
         assert_eq!(parse_list("cap_chown, net_raw ,41"), Ok(1 | 1 << 13 | 1 << 41));
         assert_eq!(parse_list("NET_RAW"), Ok(1 << 13));
         assert_eq!(parse_list(""), Ok(0));

@@ -1,11 +1,11 @@
-//! What was made for a run goes with it, however it ends: by itself, by a signal, even by SIGKILL.
+//! Removes what was created for a run, however the run ends: by itself, by a signal, even by SIGKILL.
 //!
-//! A child of ours, the watcher, holds a pipe. What we are about to make is noted there before it is made; the
-//! pipe's end without a word of ours means that we died, and the watcher undoes what was noted. It does so too
-//! when we end while something still runs in a group: then it waits for that.
+//! A child process, the watcher, holds the read end of a pipe. Each change is written to the pipe before it is made.
+//! If the pipe closes without a final message, this process has died, and the watcher undoes the changes. It also
+//! does so when this process exits while processes still run in a group: then it waits for them to end.
 //!
-//! Several runs may use a directory that one of them made, or a controller that one of them turned on. Who uses
-//! a directory holds a shared lock on it (flock(2)); only with an exclusive one is anything undone there.
+//! Several runs may use a directory that one of them created, or a controller that one of them enabled. Every user of
+//! a directory holds a shared lock on it (flock(2)); changes are undone only with an exclusive lock.
 
 use std::fs::File;
 use std::io::Read;
@@ -27,14 +27,14 @@ use super::group::{Group, words, write};
 use super::limits;
 use crate::sys::{self, FileLock, directory};
 
-/// How long what is killed may take to be gone.
+/// How long killed processes may take to disappear.
 const LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Undo {
     Group(PathBuf),
     Controllers(PathBuf, Vec<String>),
-    /// Whoever finds it empty removes it.
+    /// Removed by the last run that finds it empty.
     Family(PathBuf),
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct CleanupGuard {
 }
 
 impl CleanupGuard {
-    /// `kill`: should we die, what runs in the groups is to be ended, not waited for.
+    /// `kill`: if this process dies, the watcher kills the processes in the groups, instead of waiting for them.
     pub(crate) fn start(kill: bool) -> Result<CleanupGuard> {
         let (read, pipe) = pipe2(OFlag::O_CLOEXEC).context("pipe failed")?;
         match sys::fork().context("fork failed")? {
@@ -56,7 +56,7 @@ impl CleanupGuard {
                 Ok(CleanupGuard { journal: Vec::new(), locks: Vec::new(), watcher: child, pipe })
             }
             ForkResult::Child => {
-                // Our own end, or its end would never come.
+                // The write end of the child: while it is open, the pipe never closes.
                 let closed = sys::close(pipe);
                 if closed.is_ok() {
                     watch(read, kill);
@@ -66,21 +66,21 @@ impl CleanupGuard {
         }
     }
 
-    /// Before it is done.
+    /// Must be called before the change is made.
     pub(crate) fn note(&mut self, undo: Undo) -> Result<()> {
-        self.tell(&encode(&undo))?;
+        self.send(&encode(&undo))?;
         self.journal.push(undo);
         Ok(())
     }
 
-    /// The last one noted was not done, or is undone.
+    /// Removes the last note: the change failed, or is undone.
     pub(crate) fn forget(&mut self) -> Result<()> {
         self.journal.pop();
-        self.tell(b"-")
+        self.send(b"-")
     }
 
-    /// From now on it is used by us. Of a lock that is held for long nobody of ours is the holder: go without.
-    /// False when it is not there.
+    /// Marks a directory as used by this run, with a shared lock. If the lock stays taken for 200 ms, another program
+    /// holds it; continue without it. Returns false if the directory does not exist.
     pub(crate) fn hold(&mut self, directory: &Path) -> bool {
         for _ in 0..100 {
             let Ok(file) = directory_file(directory) else { return false };
@@ -96,14 +96,15 @@ impl CleanupGuard {
         true
     }
 
-    /// The same of all directories of a group that are there. Of v1 nothing is changed at the mount point.
+    /// Does the same for all existing directories from the root to the group. On v1 the mount point is never changed,
+    /// so it is skipped.
     pub(crate) fn hold_above(&mut self, group: &Group) {
         let paths: Vec<&Path> = group.path.ancestors().collect();
         let mut paths = paths.into_iter().rev().filter(|path| group.v2 || !path.as_os_str().is_empty());
         _ = paths.all(|path| self.hold(&group.mount_point.join(path)));
     }
 
-    /// Takes back what was done so far; what cannot be is left noted.
+    /// Undoes the changes so far. A change that cannot be undone stays noted.
     pub(crate) fn rollback(&mut self) -> Result<()> {
         self.locks.clear();
         while let Some(last) = self.journal.last() {
@@ -115,18 +116,18 @@ impl CleanupGuard {
         Ok(())
     }
 
-    /// Asks what runs in the groups that were made to end; false when none was made.
-    pub(crate) fn ask(&self) -> bool {
+    /// Sends SIGTERM to all processes in the created groups. False if no group was created.
+    pub(crate) fn terminate(&self) -> bool {
         signal_all(&made(&self.journal), Signal::SIGTERM);
         !made(&self.journal).is_empty()
     }
 
-    /// Ends what runs in the groups that were made.
+    /// Kills the processes in the created groups.
     pub(crate) fn kill(&self) {
         end_all(&made(&self.journal), LIMIT);
     }
 
-    /// The same, of what does not end by itself until `deadline`.
+    /// The same, for processes that still run at `deadline`.
     pub(crate) fn kill_at(&self, deadline: Instant) {
         let groups = made(&self.journal);
         while let Some(group) = groups.iter().find(|group| !processes(group).is_empty()) {
@@ -138,11 +139,11 @@ impl CleanupGuard {
         }
     }
 
-    /// Everything goes. Gives the group in which something still runs: the watcher waits for that to end.
+    /// Undoes everything. Returns the group in which a process still runs: the watcher waits for its end.
     pub(crate) fn end(mut self) -> Result<Option<PathBuf>> {
         let outcome = self.rollback();
         let left = match self.journal.last() {
-            // Where another run is as well, the processes may be its own.
+            // If another run also uses the group, the processes may belong to it.
             Some(Undo::Group(group)) if !processes(group).is_empty() => {
                 matches!(exclusive(group, false), Lock::Held(_)).then(|| group.clone())
             }
@@ -154,21 +155,21 @@ impl CleanupGuard {
         outcome.map(|()| left)
     }
 
-    /// Everything stays.
+    /// Keeps everything.
     pub(crate) fn disarm(self) {
-        _ = self.tell(b"."); // it has gone: so be it
-        // It goes when the pipe ends, at the latest with us.
+        _ = self.send(b"."); // the watcher may have died
+        // The watcher ends when the pipe closes, at the latest when this process ends.
         if sys::close(self.pipe).is_ok() {
-            _ = sys::wait(self.watcher, 0); // nobody to wait for where SIGCHLD is ignored
+            _ = sys::wait(self.watcher, 0); // there is no child to wait for if SIGCHLD is ignored
         }
     }
 
-    fn tell(&self, words: &[u8]) -> Result<()> {
-        nix::unistd::write(&self.pipe, words).map(drop).context("the process that cleans up has gone")
+    fn send(&self, bytes: &[u8]) -> Result<()> {
+        nix::unistd::write(&self.pipe, bytes).map(drop).context("the process that cleans up has gone")
     }
 }
 
-/// The groups that were made.
+/// The groups that were created.
 fn made(journal: &Journal) -> Vec<PathBuf> {
     let group = |undo: &Undo| match undo {
         Undo::Group(directory) => Some(directory.clone()),
@@ -193,7 +194,7 @@ fn encode(undo: &Undo) -> Vec<u8> {
     }
 }
 
-/// None when all is to stay.
+/// None if everything is kept.
 fn decode(mut text: &[u8]) -> Option<Journal> {
     let mut journal = Journal::new();
     while let [kind, rest @ ..] = text {
@@ -221,25 +222,26 @@ fn decode(mut text: &[u8]) -> Option<Journal> {
 }
 
 /// For the watcher.
-#[allow(unsafe_code)] // descriptors are closed by number: also those that have no owner here
+#[allow(unsafe_code)] // closes descriptors by number, also those without an owner here
 fn close_descriptors() {
     // SAFETY: the watcher's only descriptor of its own was read to its end and dropped. It was forked, and exits
-    // without a return to the functions that called `Care::start`: their values are neither used nor dropped.
+    // without returning to the functions that called `CleanupGuard::start`: their values are neither used nor
+    // dropped.
     unsafe { sys::close_all() };
 }
 
-/// The watcher's life.
+/// The main function of the watcher.
 fn watch(pipe: OwnedFd, kill: bool) {
-    // Not to be ended with the others of a job or terminal, by whatever signal.
+    // Signals for the job or the terminal must not end it.
     _ = SigSet::all().thread_set_mask();
     _ = nix::unistd::setsid();
-    // The hang-up alone is waited for: notes shall not wake us.
+    // Polls only for the hang-up, so that notes do not wake the watcher.
     let mut end = [PollFd::new(std::os::fd::AsFd::as_fd(&pipe), PollFlags::empty())];
     while !matches!(poll(&mut end, PollTimeout::NONE), Ok(1)) {}
     let mut text = Vec::new();
     _ = File::from(pipe).read_to_end(&mut text);
     let Some(journal) = decode(&text) else { return };
-    // Whoever waits for the end of our caller's output is not to wait for us.
+    // A process that waits for the end of the caller's output must not wait for the watcher.
     close_descriptors();
     _ = nix::sys::prctl::set_name(c"cgexec-cleanup");
     if kill {
@@ -250,11 +252,11 @@ fn watch(pipe: OwnedFd, kill: bool) {
     }
 }
 
-/// False when that must wait, for others to end or for what runs in a group; `patient`: it is waited for.
+/// False if undoing must wait for other runs, or for processes in a group. `patient`: waits for them.
 fn undo(entry: &Undo, patient: bool) -> Result<bool> {
     match entry {
         Undo::Group(directory) => remove(directory, patient),
-        Undo::Controllers(directory, names) => Ok(put_back(directory, names, patient)),
+        Undo::Controllers(directory, names) => Ok(disable(directory, names, patient)),
         Undo::Family(directory) => {
             if let Lock::Held(_lock) = exclusive(directory, false) {
                 _ = std::fs::remove_dir(directory);
@@ -299,18 +301,18 @@ fn remove(directory: &Path, patient: bool) -> Result<bool> {
             }
             wait(directory, Duration::MAX);
         }
-        // Groups that what ran here made for itself.
+        // Groups that the program created itself.
         let below = tree(directory);
         let below = below.iter().filter(|below| *below != directory);
         below.for_each(|below| _ = std::fs::remove_dir(below));
-        // What has ended is still counted for a moment.
+        // The kernel counts ended processes for a moment longer.
         _ = sys::sleep(Duration::from_millis(tries.min(10)));
     }
-    Ok(patient) // by now it will not go: the watcher gives up, others leave it to the watcher
+    Ok(patient) // still busy: the watcher gives up, this process leaves it to the watcher
 }
 
-/// Turns the controllers off again, unless a group of somebody else's needs them by now.
-fn put_back(directory: &Path, names: &[String], patient: bool) -> bool {
+/// Disables the controllers again, unless another group needs them.
+fn disable(directory: &Path, names: &[String], patient: bool) -> bool {
     let _lock = match exclusive(directory, patient) {
         Lock::Gone => return true,
         Lock::Others => return false,
@@ -320,9 +322,9 @@ fn put_back(directory: &Path, names: &[String], patient: bool) -> bool {
     let children: Vec<PathBuf> =
         children.filter(|entry| entry.is_directory).map(|entry| directory.join(entry.name)).collect();
     for name in names {
-        let given =
+        let enabled_below =
             |child: &PathBuf| words(&child.join("cgroup.subtree_control")).is_ok_and(|on| on.contains(name));
-        if !children.iter().any(|child| given(child) || limits::limited(child, name)) {
+        if !children.iter().any(|child| enabled_below(child) || limits::limited(child, name)) {
             _ = write(&directory.join("cgroup.subtree_control"), &format!("-{name}"));
         }
     }
@@ -334,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_watcher_reads_what_was_noted() {
+    fn the_watcher_reads_the_notes() {
         let all = [
             Undo::Controllers("/a".into(), vec!["cpu".into(), "pids".into()]),
             Undo::Family("/a/b\n c".into()),

@@ -1,4 +1,4 @@
-//! Making groups: what is missing, step by step, and doing it with a note of how to undo it.
+//! Creates groups: finds the missing parts step by step, and notes how to undo each step.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -15,23 +15,23 @@ use super::join::{Refused, writable};
 use crate::proc::ProcRoot;
 use crate::text;
 
-/// Below the group that we are in, every fresh group is in one of this name.
+/// The name of the parent of all fresh groups, below the group of this process.
 const FAMILY: &str = "ctrbox";
 
-/// One thing to do before a process can run in a group.
+/// One step before a process can run in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     Make(PathBuf),
-    /// The group of all fresh ones, which goes with the last of them.
+    /// The parent of all fresh groups, removed together with the last of them.
     Family(PathBuf),
-    /// cgroup.subtree_control: what the groups below are to have.
+    /// cgroup.subtree_control: controllers to enable for the groups below.
     Enable(PathBuf, Vec<String>),
-    /// What a new cpuset of v1 has none of, from its parent.
+    /// Copies the values that a new v1 cpuset lacks from its parent.
     Seed(PathBuf),
     Set(PathBuf, String),
 }
 
-/// What is missing of a group: directories, and of v2 the controllers it is wanted for.
+/// The missing parts of a group: directories, and on v2 the controllers.
 pub(crate) fn steps(group: &Group) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     let mut directory = group.mount_point.clone();
@@ -68,74 +68,74 @@ pub(crate) fn steps(group: &Group) -> Result<Vec<Step>> {
 
 const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
 
-/// Empty, or not there yet.
+/// Is the file empty or missing?
 fn unset(path: &Path) -> bool {
     words(path).map_or(true, |words| words.is_empty())
 }
 
-/// Does a step, and has `care` know before how to undo it.
-pub(crate) fn make(step: &Step, care: &mut CleanupGuard) -> Result<()> {
+/// Makes a step. The guard gets the note how to undo it before.
+pub(crate) fn make(step: &Step, guard: &mut CleanupGuard) -> Result<()> {
     match step {
-        Step::Make(directory) => make_directory(directory, Undo::Group(directory.clone()), care),
-        Step::Family(directory) => make_directory(directory, Undo::Family(directory.clone()), care),
-        Step::Enable(directory, controllers) => enable(directory, controllers, care),
+        Step::Make(directory) => make_directory(directory, Undo::Group(directory.clone()), guard),
+        Step::Family(directory) => make_directory(directory, Undo::Family(directory.clone()), guard),
+        Step::Enable(directory, controllers) => enable(directory, controllers, guard),
         Step::Seed(directory) => seed(directory),
         Step::Set(file, value) => set(file, value),
     }
 }
 
-fn make_directory(directory: &Path, undo: Undo, care: &mut CleanupGuard) -> Result<()> {
+fn make_directory(directory: &Path, undo: Undo, guard: &mut CleanupGuard) -> Result<()> {
     let shared = matches!(undo, Undo::Family(_));
-    care.note(undo)?;
+    guard.note(undo)?;
     let made = nix::unistd::mkdir(directory, Mode::from_bits_truncate(0o755));
     let Some(errno) = made.err().filter(|errno| !(shared && *errno == Errno::EEXIST)) else {
-        care.hold(directory);
+        guard.hold(directory);
         return Ok(());
     };
-    care.forget()?;
+    guard.forget()?;
     let parent = directory.parent().unwrap_or(directory).display();
-    let cure = match errno {
+    let remedy = match errno {
         Errno::EACCES | Errno::EPERM => format!(
-            "{parent} is not yours to write; name a group that is (-g), or start inside a delegated one: \
+            "{parent} is not writable by you; name a group that is (-g), or start inside a delegated one: \
              systemd-run --user --scope -p Delegate=yes"
         ),
-        Errno::EROFS => "control groups are mounted read-only here, as containers have them".to_owned(),
+        Errno::EROFS => "control groups are mounted read-only here, as in a container".to_owned(),
         Errno::EAGAIN => {
-            "a group above limits how many there are: cgroup.max.descendants, cgroup.max.depth".to_owned()
+            "a group above limits the number of groups: cgroup.max.descendants, cgroup.max.depth".to_owned()
         }
         _ => String::new(),
     };
-    Err(Error::new(Refused::new(errno, cure)).context(format!("cannot make {}", directory.display())))
+    Err(Error::new(Refused::new(errno, remedy)).context(format!("cannot make {}", directory.display())))
 }
 
-fn enable(directory: &Path, controllers: &[String], care: &mut CleanupGuard) -> Result<()> {
+fn enable(directory: &Path, controllers: &[String], guard: &mut CleanupGuard) -> Result<()> {
     let file = directory.join("cgroup.subtree_control");
-    let on = words(&file).unwrap_or_default(); // somebody may have been faster
+    let on = words(&file).unwrap_or_default(); // another process may have enabled some
     let off: Vec<String> = controllers.iter().filter(|name| !on.contains(name)).cloned().collect();
     if off.is_empty() {
         return Ok(());
     }
     let text: Vec<String> = off.iter().map(|name| format!("+{name}")).collect();
-    // That of the family goes with it.
+    // Removing the parent of all fresh groups also disables its controllers.
     let stays = directory.file_name().is_none_or(|name| name.as_bytes() != FAMILY.as_bytes());
     if stays {
-        care.note(Undo::Controllers(directory.to_path_buf(), off.clone()))?;
+        guard.note(Undo::Controllers(directory.to_path_buf(), off.clone()))?;
     }
     let Err(errno) = write(&file, &text.join(" ")) else { return Ok(()) };
     if stays {
-        care.forget()?;
+        guard.forget()?;
     }
     let shown = directory.display();
-    let cure = match errno {
+    let remedy = match errno {
         Errno::EBUSY => format!(
-            "{shown} has processes of its own, and a v2 group with those gives none of its controllers to \
+            "{shown} has processes of its own, and such a v2 group cannot enable controllers for \
              groups below: move them into a group below it first"
         ),
-        Errno::ENOENT => format!("{shown}/cgroup.controllers lacks it: a group above does not give it"),
+        Errno::ENOENT => format!("{shown}/cgroup.controllers lacks it: a group above does not enable it"),
         Errno::EACCES | Errno::EPERM => format!("{shown} is not delegated to you"),
         _ => String::new(),
     };
-    Err(Error::new(Refused::new(errno, cure)).context(format!(
+    Err(Error::new(Refused::new(errno, remedy)).context(format!(
         "cannot write {} to {}",
         text.join(" "),
         file.display()
@@ -164,26 +164,26 @@ fn set(file: &Path, value: &str) -> Result<()> {
         let there = words(&file.with_file_name("cgroup.controllers")).ok()?;
         (!there.iter().any(|known| Some(known.as_bytes()) == name && known != "cgroup")).then_some(())
     };
-    let cure = match errno {
+    let remedy = match errno {
         Errno::ENOENT if lacking().is_some() => {
-            "the group is not given that controller; --create turns it on"
+            "that controller is not enabled for the group; --create enables it"
         }
-        Errno::ENOENT => "this kernel or group has no such limit",
-        Errno::EINVAL | Errno::ERANGE => "the kernel takes no such value there",
+        Errno::ENOENT => "this kernel or group does not have this limit",
+        Errno::EINVAL | Errno::ERANGE => "the kernel rejects this value",
         Errno::EACCES | Errno::EPERM => {
-            "the group is not yours, or its limit is above that of a group over it"
+            "the group is not writable by you, or the limit exceeds that of a group above it"
         }
-        Errno::EBUSY => "more than that is in use",
+        Errno::EBUSY => "the current use is higher",
         Errno::ENODEV | Errno::ENXIO => "there is no such device",
         _ => "",
     };
     let value = text::escape(value.as_bytes());
-    Err(Error::new(Refused::new(errno, cure))
+    Err(Error::new(Refused::new(errno, remedy))
         .context(format!("cannot write '{value}' to {}", file.display())))
 }
 
-/// A group of our own in each hierarchy that one of the controllers is in: below the group we are in, of v2
-/// below the nearest one that may give the controllers to groups below it.
+/// A new group in each hierarchy of the controllers: below the group of this process; on v2 below the nearest group
+/// above it that can enable the controllers for its children.
 pub(crate) fn fresh(proc: &ProcRoot, host: &Hierarchies, controllers: &[String]) -> Result<Vec<Group>> {
     let own = host.groups_of(proc, Pid::this())?;
     let mut groups = host.groups(&controllers.join(","), Path::new(""), None)?;
@@ -193,7 +193,7 @@ pub(crate) fn fresh(proc: &ProcRoot, host: &Hierarchies, controllers: &[String])
     for group in &mut groups {
         let own = own.iter().find(|own| own.mount_point == group.mount_point);
         let own = own.map(|own| own.path.clone()).unwrap_or_default();
-        group.path = if group.v2 { giving(group, &own)? } else { own };
+        group.path = if group.v2 { parent_for(group, &own)? } else { own };
     }
     let pid = Pid::this();
     let names = (0_u32..).map(|n| if n == 0 { format!("{pid}") } else { format!("{pid}.{n}") });
@@ -210,8 +210,9 @@ pub(crate) fn fresh(proc: &ProcRoot, host: &Hierarchies, controllers: &[String])
     Ok(groups)
 }
 
-/// The nearest of our own group and those above it where a group can be made that has the controllers.
-fn giving(group: &Group, own: &Path) -> Result<PathBuf> {
+/// The nearest group, from the group of this process upwards, below which a group with the controllers can be
+/// created.
+fn parent_for(group: &Group, own: &Path) -> Result<PathBuf> {
     let mut obstacles = Vec::new();
     for path in own.ancestors() {
         match obstacle(&group.at(path.to_path_buf())) {
@@ -220,7 +221,7 @@ fn giving(group: &Group, own: &Path) -> Result<PathBuf> {
         }
     }
     Err(anyhow!(
-        "no group of ours can have one below it with {}: {} (name a delegated one with -g, or start inside one: \
+        "no group from the current one upwards can have a child with {}: {} (name a delegated one with -g, or start inside one: \
          systemd-run --user --scope -p Delegate=yes)",
         if group.controllers.is_empty() { "processes".to_owned() } else { group.controllers.join(" ") },
         obstacles.join("; ")
@@ -231,7 +232,7 @@ fn obstacle(at: &Group) -> Option<String> {
     let directory = at.directory();
     let shown = directory.display();
     if !writable(&directory) || !writable(&at.entrance()) {
-        return Some(format!("{shown} is not yours to write"));
+        return Some(format!("{shown} is not writable by you"));
     }
     let there = words(&directory.join("cgroup.controllers")).unwrap_or_default();
     if let Some(lacking) = at.controllers.iter().find(|name| !there.contains(name)) {
@@ -241,11 +242,11 @@ fn obstacle(at: &Group) -> Option<String> {
     if at.controllers.iter().all(|name| on.contains(name)) {
         return None;
     }
-    // The root of all has no cgroup.type, and may have processes beside controllers given away.
+    // The root group has no cgroup.type, and may have processes and enable controllers at the same time.
     let root = !directory.join("cgroup.type").exists();
     if !root && !unset(&directory.join("cgroup.procs")) {
         return Some(format!("{shown} has processes of its own"));
     }
     let control = directory.join("cgroup.subtree_control");
-    (!writable(&control)).then(|| format!("{} is not yours to write", control.display()))
+    (!writable(&control)).then(|| format!("{} is not writable by you", control.display()))
 }

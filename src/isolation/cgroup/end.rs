@@ -1,4 +1,4 @@
-//! Ending all that runs in groups, and waiting until nothing does.
+//! Kills all processes in groups, and waits until none is left.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use super::group::write;
 use crate::sys;
 
-/// The processes of a group and of all below it.
+/// The processes of a group and of all groups below it.
 #[must_use]
 pub(super) fn processes(directory: &Path) -> Vec<Pid> {
     let mut found = Vec::new();
@@ -20,16 +20,16 @@ pub(super) fn processes(directory: &Path) -> Vec<Pid> {
         let text = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
         found.extend(text.lines().filter_map(|line| line.parse().ok()).map(Pid::from_raw));
     }
-    found.retain(|pid| pid.as_raw() > 0); // 0: of a pid namespace that we do not see into
+    found.retain(|pid| pid.as_raw() > 0); // 0: a process of a pid namespace that is not visible here
     found
 }
 
-/// The group and all below it, the deepest first.
+/// The group and all groups below it, the deepest first.
 #[must_use]
 pub(super) fn tree(directory: &Path) -> Vec<PathBuf> {
     let mut all = vec![directory.to_path_buf()];
     let mut next = 0;
-    // Without recursion: who runs in a group chooses the depth.
+    // Without recursion: programs in a group choose the depth.
     while let Some(above) = all.get(next).cloned() {
         let entries = sys::directory::list(&above).unwrap_or_default().into_iter();
         all.extend(entries.filter(|entry| entry.is_directory).map(|entry| above.join(entry.name)));
@@ -39,7 +39,7 @@ pub(super) fn tree(directory: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// Kills every process in the groups and waits until they are gone; false when some are not after `limit`.
+/// Kills every process in the groups and waits until they are gone. False if some remain after `limit`.
 pub(super) fn end_all(groups: &[PathBuf], limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     loop {
@@ -51,7 +51,7 @@ pub(super) fn end_all(groups: &[PathBuf], limit: Duration) -> bool {
             return false;
         }
         for group in &running {
-            // All at once, and none can fork away; since Linux 5.14.
+            // Kills all at once, so that none can fork meanwhile; since Linux 5.14.
             if write(&group.join("cgroup.kill"), "1").is_err() {
                 freeze(groups, true);
                 signal_all(std::slice::from_ref(*group), Signal::SIGKILL);
@@ -62,7 +62,7 @@ pub(super) fn end_all(groups: &[PathBuf], limit: Duration) -> bool {
     }
 }
 
-/// Those of v1's freezer and of v2, as far as there are any.
+/// Uses the freezer of v1 and of v2, whichever exists.
 fn freeze(groups: &[PathBuf], frozen: bool) {
     for group in groups {
         _ = write(&group.join("freezer.state"), if frozen { "FROZEN" } else { "THAWED" });
@@ -70,8 +70,8 @@ fn freeze(groups: &[PathBuf], frozen: bool) {
     }
 }
 
-/// Once to each process of the groups. By pidfd where there are any: between the reading of a PID and the signal it
-/// may become another's.
+/// Signals each process of the groups once. By pidfd if the kernel has them: the PID may be reused between reading
+/// and signalling.
 pub(super) fn signal_all(groups: &[PathBuf], signal: Signal) {
     let all = || {
         let mut pids: Vec<Pid> = groups.iter().flat_map(|group| processes(group)).collect();
@@ -91,7 +91,7 @@ pub(super) fn signal_all(groups: &[PathBuf], signal: Signal) {
     }
 }
 
-/// Until the group may be empty, or as long as the limit allows.
+/// Waits until a process of the group ends, or until the limit.
 pub(super) fn wait(group: &Path, limit: Duration) {
     let Some(pid) = processes(group).first().copied() else { return };
     let millis = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);

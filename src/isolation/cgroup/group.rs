@@ -1,4 +1,4 @@
-//! A group as somebody names it, `CONTROLLERS:PATH`, and where that is on this host.
+//! A group in the user's form, `CONTROLLERS:PATH`, and its directory on this host.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -12,16 +12,16 @@ use super::hierarchy::{Hierarchies, Hierarchy, parse};
 use crate::proc::ProcRoot;
 use crate::text;
 
-/// A directory below the mount point of a hierarchy; it need not exist.
+/// A directory below the mount point of a hierarchy; it may not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// Those it is wanted for. Of v1 it has more when its hierarchy does; none when only membership counts.
+    /// The requested controllers. On v1 the hierarchy may have more. Empty if only membership matters.
     pub controllers: Vec<String>,
     pub v2: bool,
     pub mount_point: PathBuf,
-    /// From there, without a slash before it; empty for the root.
+    /// Relative to the mount point, without a leading slash; empty for the root.
     pub path: PathBuf,
-    /// Of our choice and for one run, in the group of all such.
+    /// Created for one run, with a name that ctrbox chose.
     pub fresh: bool,
 }
 
@@ -29,7 +29,7 @@ impl Group {
     #[must_use]
     pub fn directory(&self) -> PathBuf {
         if self.path.as_os_str().is_empty() {
-            return self.mount_point.clone(); // a join would add a slash
+            return self.mount_point.clone(); // `join` would add a slash
         }
         self.mount_point.join(&self.path)
     }
@@ -40,8 +40,8 @@ impl Group {
         Group { path, ..self.clone() }
     }
 
-    /// What a process is written to. `tasks` may be given to a user while `cgroup.procs` is not (cgcreate -t);
-    /// we have one thread, so that it is the same.
+    /// The file that a PID is written to. A user may have write permission for `tasks` but not for `cgroup.procs`
+    /// (cgcreate -t). ctrbox has one thread, so both have the same effect.
     #[must_use]
     pub fn entrance(&self) -> PathBuf {
         self.directory().join(if self.v2 { "cgroup.procs" } else { "tasks" })
@@ -72,16 +72,16 @@ impl Hierarchies {
         self.0.iter().find(|hierarchy| hierarchy.is_v2())
     }
 
-    /// What the v2 hierarchy has, as far as v1 does not have it.
+    /// The controllers of the v2 hierarchy that are not mounted on v1.
     #[must_use]
     pub fn v2_controllers(&self) -> Vec<String> {
         let list = self.v2().and_then(|v2| words(&v2.mount_point.join("cgroup.controllers")).ok());
         list.unwrap_or_default()
     }
 
-    /// The hierarchy that a controller is mounted in: `pids`, `name=systemd`, and nothing for v2 itself.
+    /// The hierarchy of a controller: `pids`, `name=systemd`; the empty name means v2.
     #[must_use]
-    pub fn of(&self, controller: &str) -> Option<&Hierarchy> {
+    pub fn hierarchy_of(&self, controller: &str) -> Option<&Hierarchy> {
         if controller.is_empty() {
             return self.v2();
         }
@@ -89,7 +89,7 @@ impl Hierarchies {
         v1.or_else(|| self.v2().filter(|_| self.v2_controllers().iter().any(|name| name == controller)))
     }
 
-    /// The controllers there are, hierarchies that have only a name left out.
+    /// All controllers, without named hierarchies.
     #[must_use]
     pub fn mounted(&self) -> Vec<String> {
         let v1 = self.0.iter().flat_map(|hierarchy| hierarchy.controllers.iter());
@@ -98,8 +98,8 @@ impl Hierarchies {
         all
     }
 
-    /// The groups that `CONTROLLERS:PATH` names, one a hierarchy. `below` is put before every path in whose
-    /// hierarchy it exists.
+    /// The groups that `CONTROLLERS:PATH` names, one per hierarchy. In a hierarchy where `below` exists, it is put
+    /// before the path.
     pub fn named(&self, spec: &OsStr, below: Option<&Path>) -> Result<Vec<Group>> {
         let bad = || format!("'{}' is not CONTROLLERS:PATH", text::shown(spec));
         let bytes = spec.as_bytes();
@@ -112,7 +112,7 @@ impl Hierarchies {
         self.groups(names, &path, below)
     }
 
-    /// The same in two words, the path tidy.
+    /// The same with the two parts separate and the path normalized.
     pub fn groups(&self, controllers: &str, path: &Path, below: Option<&Path>) -> Result<Vec<Group>> {
         let mut names: Vec<String> = Vec::new();
         for name in controllers.split(',').filter(|name| !name.is_empty()) {
@@ -129,7 +129,7 @@ impl Hierarchies {
         }
         let mut groups: Vec<Group> = Vec::new();
         for name in names {
-            let hierarchy = self.of(&name).ok_or_else(|| self.not_mounted(&name))?;
+            let hierarchy = self.hierarchy_of(&name).ok_or_else(|| self.not_mounted(&name))?;
             let known = groups.iter_mut().find(|group| group.mount_point == hierarchy.mount_point);
             let named = Some(name).filter(|name| !name.is_empty());
             if let Some(group) = known {
@@ -157,9 +157,9 @@ impl Hierarchies {
         }
     }
 
-    /// The groups that a process is in, of every hierarchy that we see.
+    /// The groups of a process, in every visible hierarchy.
     pub fn groups_of(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<Group>> {
-        let file = proc.of(pid, "cgroup");
+        let file = proc.path_of(pid, "cgroup");
         let text = std::fs::read(&file).with_context(|| format!("cannot open {}", file.display()))?;
         let found = parse(&text).filter_map(|membership| {
             let (hierarchy, path) = self.place(membership)?;
@@ -169,7 +169,7 @@ impl Hierarchies {
     }
 }
 
-/// Without slashes that mean nothing, and the first. A way up is refused: the group would be another's.
+/// Removes the leading and redundant slashes. `..` is refused, because it would name another group.
 pub(crate) fn tidy(path: &Path) -> Result<PathBuf> {
     let mut tidy = PathBuf::new();
     for component in path.components() {
@@ -182,14 +182,14 @@ pub(crate) fn tidy(path: &Path) -> Result<PathBuf> {
     Ok(tidy)
 }
 
-/// The words of a file of one line.
+/// The words in a file of one line.
 pub(super) fn words(path: &Path) -> std::io::Result<Vec<String>> {
     let mut text = String::with_capacity(256);
     std::fs::File::open(path)?.read_to_string(&mut text)?;
     Ok(text.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
-/// One write(2): the kernel takes a value whole. Not created, not truncated.
+/// One write(2), because the kernel takes a whole value. Does not create or truncate the file.
 pub(super) fn write(path: &Path, value: &str) -> nix::Result<()> {
     let flags = nix::fcntl::OFlag::O_WRONLY | nix::fcntl::OFlag::O_CLOEXEC;
     let file = nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty())?;
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_group_is_told() {
+    fn invalid_group_names_are_reported() {
         for bad in ["pids", "", "pids:", ":"] {
             assert!(named(bad).expect_err("an error").starts_with(&format!("'{bad}' is not")), "{bad}");
         }

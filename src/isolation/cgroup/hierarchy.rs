@@ -1,4 +1,4 @@
-//! Which groups a process is in, and where their directories are, on v1, v2 and hybrid hosts.
+//! The groups of a process and their directories, on v1, v2 and hybrid hosts.
 
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -18,16 +18,16 @@ use crate::proc::mountinfo::{Mount, mounts, unescape};
 pub struct Membership<'a> {
     /// `cpu,cpuacct`, `name=systemd`; empty for v2.
     pub controllers: &'a [u8],
-    /// From the root of the hierarchy, as far as our cgroup namespace shows it.
+    /// From the root of the hierarchy, as the cgroup namespace of the reader shows it.
     pub path: &'a [u8],
 }
 
-/// The lines of `/proc/PID/cgroup`. A path may hold anything but a newline, colons too.
+/// The lines of `/proc/PID/cgroup`. A path may contain any byte except a newline, also colons.
 pub fn parse(text: &[u8]) -> impl Iterator<Item = Membership<'_>> {
     text.split(|&b| b == b'\n').filter_map(|line| {
         let mut fields = line.splitn(3, |&b| b == b':');
         let (_id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-        // What the kernel puts after the path of a group that was removed under a zombie.
+        // The kernel adds this to the path of a removed group in which a zombie is left.
         let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
         Some(Membership { controllers, path })
     })
@@ -38,7 +38,7 @@ pub fn parse(text: &[u8]) -> impl Iterator<Item = Membership<'_>> {
 pub struct Hierarchy {
     /// As in `/proc/PID/cgroup`; none for v2.
     pub controllers: Vec<String>,
-    /// The group that is seen at the mount point.
+    /// The group that is visible at the mount point.
     pub root: PathBuf,
     pub mount_point: PathBuf,
 }
@@ -47,36 +47,36 @@ pub struct Hierarchy {
 pub struct Hierarchies(pub Vec<Hierarchy>);
 
 impl Hierarchies {
-    /// Those that we see mounted.
+    /// The hierarchies that are mounted and visible.
     pub fn read(proc: &ProcRoot) -> Result<Hierarchies> {
         let path = proc.own("mountinfo");
-        // Of a file of proc nobody knows the length: with little room it takes a dozen of reads.
+        // Files of proc do not report their length. Without a large buffer, reading takes a dozen calls.
         let mut text = Vec::with_capacity(1 << 15);
         let read = std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut text));
         read.with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Hierarchies::parse(&text))
     }
 
-    /// From the text of `/proc/PID/mountinfo`.
+    /// Parses the text of `/proc/PID/mountinfo`.
     #[must_use]
     pub fn parse(mountinfo: &[u8]) -> Hierarchies {
         Hierarchies(mounts(mountinfo).filter_map(hierarchy).collect())
     }
 
-    /// The directory of a group, if its hierarchy is mounted and the group lies below what the mount shows.
+    /// The directory of a group, if its hierarchy is mounted and the mount shows the group.
     #[must_use]
-    pub fn directory(&self, of: Membership<'_>) -> Option<PathBuf> {
-        let (hierarchy, below) = self.place(of)?;
+    pub fn directory(&self, membership: Membership<'_>) -> Option<PathBuf> {
+        let (hierarchy, below) = self.place(membership)?;
         Some(hierarchy.mount_point.join(below))
     }
 
-    /// The hierarchy of a group, and its path from the mount point.
+    /// The hierarchy of a group, and the path of the group relative to the mount point.
     #[must_use]
-    pub fn place<'a>(&'a self, of: Membership<'a>) -> Option<(&'a Hierarchy, &'a Path)> {
+    pub fn place<'a>(&'a self, membership: Membership<'a>) -> Option<(&'a Hierarchy, &'a Path)> {
         let mut wanted: Vec<&[u8]> =
-            of.controllers.split(|&b| b == b',').filter(|name| !name.is_empty()).collect();
+            membership.controllers.split(|&b| b == b',').filter(|name| !name.is_empty()).collect();
         wanted.sort_unstable();
-        let path = Path::new(std::ffi::OsStr::from_bytes(of.path));
+        let path = Path::new(std::ffi::OsStr::from_bytes(membership.path));
         self.0.iter().find_map(|hierarchy| {
             let same = hierarchy.controllers.iter().map(String::as_bytes).eq(wanted.iter().copied());
             let below = path.strip_prefix(&hierarchy.root).ok().filter(|_| same)?;
@@ -84,12 +84,12 @@ impl Hierarchies {
         })
     }
 
-    /// `cgroup.procs` of every group that `pid` is in and we are not, open for [`super::join`].
+    /// `cgroup.procs` of every group of `pid` that this process is not in, opened for [`super::join()`].
     pub fn open_groups(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<OwnedFd>> {
-        let path = proc.of(pid, "cgroup");
+        let path = proc.path_of(pid, "cgroup");
         let text = std::fs::read(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        let ours = std::fs::read(proc.own("cgroup")).unwrap_or_default();
-        let others = parse(&text).filter(|membership| !parse(&ours).any(|own| own == *membership));
+        let own = std::fs::read(proc.own("cgroup")).unwrap_or_default();
+        let others = parse(&text).filter(|membership| !parse(&own).any(|own| own == *membership));
         let directories = others.filter_map(|membership| self.directory(membership));
         directories
             .map(|directory| {
@@ -101,7 +101,7 @@ impl Hierarchies {
     }
 }
 
-/// The hierarchy that is mounted there.
+/// The hierarchy that a mount shows.
 fn hierarchy(mount: Mount<'_>) -> Option<Hierarchy> {
     const CONTROLLERS: [&[u8]; 14] = [
         b"cpu",
@@ -145,7 +145,7 @@ mod tests {
     const UNIFIED: &[u8] = b"30 23 0:26 /a /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
 
     #[test]
-    fn memberships_keep_colons_and_lose_the_kernels_note() {
+    fn memberships_keep_colons_and_drop_the_deleted_mark() {
         let text = b"2:cpu,cpuacct:/a:b/c\n1:name=systemd:/x (deleted)\n0::/\nrubbish\n3:x\n";
         let found: Vec<_> = parse(text).map(|m| (m.controllers, m.path)).collect();
         assert_eq!(found, [(&b"cpu,cpuacct"[..], &b"/a:b/c"[..]), (b"name=systemd", b"/x"), (b"", b"/")]);

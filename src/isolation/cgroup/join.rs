@@ -1,4 +1,4 @@
-//! Moving a process into groups, and why that is refused.
+//! Moves processes into groups, and finds out why the kernel refuses it.
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -16,17 +16,17 @@ use crate::errno;
 use crate::proc::ProcRoot;
 use crate::sys;
 
-/// Moves the process that calls into the group whose `cgroup.procs` or `tasks` this is.
+/// Moves this process into the group of an open `cgroup.procs` or `tasks`.
 pub(crate) fn join(entrance: &OwnedFd) -> nix::Result<()> {
     nix::unistd::write(entrance, b"0").map(drop)
 }
 
-/// Moves another process there.
+/// Moves another process into the group.
 pub(crate) fn put(entrance: &OwnedFd, pid: Pid) -> nix::Result<()> {
     nix::unistd::write(entrance, pid.to_string().as_bytes()).map(drop)
 }
 
-/// The group's entrance, for [`enter`]: a group that is not there is known before any is joined.
+/// Opens the entrance of the group for [`enter`]. So a missing group is found before any group is joined.
 pub(crate) fn open(group: &Group) -> Result<OwnedFd> {
     let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
     nix::fcntl::open(&group.entrance(), flags, Mode::empty()).map_err(|errno| cannot_join(group, errno))
@@ -36,8 +36,8 @@ pub(crate) fn enter(group: &Group, entrance: &OwnedFd) -> Result<()> {
     join(entrance).map_err(|errno| cannot_join(group, errno))
 }
 
-/// Forks a child that begins its life in a v2 group; none where that is not to be had. Filters of system calls
-/// say EPERM or ENOSYS, kernels before 5.7 EINVAL or E2BIG.
+/// Forks a child that starts in a v2 group; None if that is not possible. A seccomp filter gives EPERM or ENOSYS, a
+/// kernel before 5.7 EINVAL or E2BIG.
 pub(crate) fn fork_into(group: &Group) -> Result<Option<ForkResult>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let directory = nix::fcntl::open(&group.directory(), flags, Mode::empty())
@@ -46,44 +46,45 @@ pub(crate) fn fork_into(group: &Group) -> Result<Option<ForkResult>> {
         Ok(forked) => Ok(Some(forked)),
         Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL | Errno::E2BIG) => Ok(None),
         Err(errno @ Errno::EAGAIN) => {
-            let refused = Refused::new(errno, "a limit of processes is reached: pids.max, here or above");
+            let refused =
+                Refused::new(errno, "a limit of processes is reached: pids.max of the group or of one above");
             Err(Error::new(refused).context(format!("{}: cannot start a process", group.shown())))
         }
         Err(errno) => Err(cannot_join(group, errno)),
     }
 }
 
-/// An errno with what would help.
+/// An errno with a remedy.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub errno: Errno,
-    cure: String,
+    remedy: String,
 }
 
 impl Refused {
-    pub(crate) fn new(errno: Errno, cure: impl Into<String>) -> Refused {
-        Refused { errno, cure: cure.into() }
+    pub(crate) fn new(errno: Errno, remedy: impl Into<String>) -> Refused {
+        Refused { errno, remedy: remedy.into() }
     }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&errno::strerror(self.errno as i32))?;
-        if self.cure.is_empty() { Ok(()) } else { write!(f, " ({})", self.cure) }
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, " ({})", self.remedy) }
     }
 }
 
 impl std::error::Error for Refused {}
 
 pub(super) fn cannot_join(group: &Group, errno: Errno) -> Error {
-    let refused = Refused::new(errno, cure(group, errno));
+    let refused = Refused::new(errno, remedy(group, errno));
     Error::new(refused).context(format!("{}: cannot join {}", group.shown(), group.directory().display()))
 }
 
-fn cure(group: &Group, errno: Errno) -> String {
+fn remedy(group: &Group, errno: Errno) -> String {
     let directory = group.directory();
     match errno {
-        Errno::ENOENT | Errno::ENODEV => "the group does not exist; --create makes it".to_owned(),
+        Errno::ENOENT | Errno::ENODEV => "the group does not exist; --create creates it".to_owned(),
         Errno::EACCES | Errno::EPERM => not_delegated(group),
         Errno::ENOSPC => {
             let empty = ["cpuset.cpus", "cpuset.mems"].map(|file| (file, directory.join(file)));
@@ -97,14 +98,14 @@ fn cure(group: &Group, errno: Errno) -> String {
         Errno::EBUSY if group.v2 => {
             let on = words(&directory.join("cgroup.subtree_control")).unwrap_or_default();
             format!(
-                "it gives controllers to groups below it ({}), and processes may only be in those: join one of them",
+                "it enables controllers for groups below it ({}), so processes may only be in those: join one of them",
                 on.join(" ")
             )
         }
         Errno::EOPNOTSUPP if group.v2 => {
             let kind = std::fs::read_to_string(directory.join("cgroup.type")).unwrap_or_default();
             format!(
-                "its cgroup.type is '{}': a whole process may join a domain or a threaded domain only",
+                "its cgroup.type is '{}': a process may join only a domain or a threaded domain",
                 kind.trim_end()
             )
         }
@@ -112,8 +113,8 @@ fn cure(group: &Group, errno: Errno) -> String {
     }
 }
 
-/// Of v2 one must be able to write to the group's cgroup.procs and to that of the nearest common ancestor of
-/// where the process is and where it goes (cgroups(7), "Delegation containment").
+/// On v2 a process needs write permission for cgroup.procs of the target group and of the nearest common ancestor of
+/// source and target (cgroups(7), "Delegation containment").
 fn not_delegated(group: &Group) -> String {
     let entrance = group.entrance();
     let refusing = if writable(&entrance) {
@@ -123,18 +124,18 @@ fn not_delegated(group: &Group) -> String {
     };
     match refusing.filter(|file| !writable(file)) {
         Some(file) if group.v2 => format!(
-            "{} is not yours to write: a process is moved by who owns the group it goes to and the \
+            "{} is not writable by you: to move a process, you need write permission for the target group and the \
              nearest group above both; start inside a delegated one: systemd-run --user --scope",
             file.display()
         ),
         Some(file) => {
-            format!("{} is not yours to write: root gives it with chown or cgcreate -t", file.display())
+            format!("{} is not writable by you: root can allow it with chown or cgcreate -t", file.display())
         }
-        None => "the process is not yours to move, or a policy forbids it".to_owned(),
+        None => "you may not move the process, or a policy forbids it".to_owned(),
     }
 }
 
-/// The deepest directory that is above our own group and above the one we go to.
+/// The deepest directory above both the group of this process and the target group.
 fn common_ancestor(group: &Group) -> Option<PathBuf> {
     let proc = ProcRoot::default();
     let own = Hierarchies::read(&proc).ok()?.groups_of(&proc, Pid::this()).ok()?;
@@ -143,7 +144,7 @@ fn common_ancestor(group: &Group) -> Option<PathBuf> {
     Some(group.mount_point.join(shared.map(|(component, _)| component).collect::<PathBuf>()))
 }
 
-/// May we write to it? By the ids that count.
+/// May this process write to it? Checks the effective ids.
 pub(super) fn writable(path: &Path) -> bool {
     faccessat(nix::fcntl::AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS).is_ok()
 }

@@ -1,4 +1,4 @@
-//! What a group used: counters of v1 and v2 alike. What a kernel does not count is not there, and never 0.
+//! Resource use of a group, from counters of v1 and v2. A counter that the kernel lacks is None, never 0.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use super::group::Group;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counter {
-    /// Microseconds, as all times here.
+    /// In microseconds, as all times here.
     User,
     System,
     MemoryPeak,
@@ -15,7 +15,7 @@ pub(crate) enum Counter {
     Throttled,
     ThrottledTime,
     PidsPeak,
-    /// Forks that the limit of processes refused.
+    /// Forks that pids.max refused.
     PidsRefused,
     OomKills,
     CpuSome,
@@ -26,15 +26,15 @@ pub(crate) enum Counter {
     IoFull,
 }
 
-/// Where a number stands: the file, and the word before it; no word where the file is the number.
+/// The place of a number: the file, and the word before it; empty if the file has only the number.
 struct At(&'static str, &'static str);
 
 struct Row {
     counter: Counter,
     v2: At,
-    /// With what v1's number is divided by to have v2's unit.
+    /// The divisor from the unit of v1 to that of v2.
     v1: Option<(&'static str, At, u64)>,
-    /// A highest value so far, and no count.
+    /// A maximum, not a count.
     peak: bool,
 }
 
@@ -77,7 +77,7 @@ const ROWS: [Row; 16] = [
 pub(crate) struct Usage([Option<u64>; ROWS.len()]);
 
 impl Usage {
-    /// Of the groups of one run, at most one a hierarchy.
+    /// Reads the groups of one run, at most one per hierarchy.
     #[must_use]
     pub(crate) fn read(groups: &[Group]) -> Usage {
         Usage(ROWS.map(|row| {
@@ -92,7 +92,7 @@ impl Usage {
         }))
     }
 
-    /// The part that came after `before`. A peak cannot be told apart: it is not measured then.
+    /// The use since `before`. A peak has no part of its own, so it is None.
     #[must_use]
     pub(crate) fn since(mut self, before: &Usage) -> Usage {
         for (row, (now, before)) in ROWS.iter().zip(self.0.iter_mut().zip(before.0)) {
@@ -106,7 +106,7 @@ impl Usage {
     }
 
     #[must_use]
-    pub(crate) fn of(&self, counter: Counter) -> Option<u64> {
+    pub(crate) fn get(&self, counter: Counter) -> Option<u64> {
         let at = ROWS.iter().position(|row| row.counter == counter)?;
         self.0[at]
     }
@@ -129,7 +129,7 @@ fn parse(text: &str, word: &str) -> Option<u64> {
     line.split(' ').find_map(|pair| pair.strip_prefix(field)?.strip_prefix('=')?.parse().ok())
 }
 
-/// How often the limit of a group was reached and nothing could be reclaimed: of ours, and of those above it.
+/// How often the limit of a group was reached and nothing could be reclaimed: the group itself, and those above it.
 #[derive(Debug, Default)]
 pub(crate) struct Ceilings(Vec<(PathBuf, Option<u64>)>);
 
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_in_files_of_every_form() {
+    fn numbers_are_read_from_every_file_format() {
         assert_eq!(parse("42\n", ""), Some(42));
         assert_eq!(parse("max\n", ""), None);
         assert_eq!(parse("nr_periods 5\nnr_throttled 3\n", "nr_throttled"), Some(3));
@@ -181,17 +181,17 @@ mod tests {
     }
 
     #[test]
-    fn of_a_group_that_was_there_before_only_counts_count() {
+    fn for_an_existing_group_only_counts_are_measured() {
         let mut before = Usage([None; ROWS.len()]);
         let mut now = before.clone();
         (before.0[0], now.0[0]) = (Some(5), Some(7));
         (before.0[2], now.0[2]) = (Some(5), Some(7));
         now.0[4] = Some(1);
         let part = now.since(&before);
-        assert_eq!(part.of(Counter::User), Some(2));
-        assert_eq!(part.of(Counter::MemoryPeak), None);
-        assert_eq!(part.of(Counter::Periods), Some(1));
-        assert_eq!(part.of(Counter::SwapPeak), None);
+        assert_eq!(part.get(Counter::User), Some(2));
+        assert_eq!(part.get(Counter::MemoryPeak), None);
+        assert_eq!(part.get(Counter::Periods), Some(1));
+        assert_eq!(part.get(Counter::SwapPeak), None);
     }
 
     #[test]

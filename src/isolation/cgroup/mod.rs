@@ -1,4 +1,4 @@
-//! Control groups: where they are, and what is done with them.
+//! Control groups: find, create, limit, join, measure and end them.
 
 mod cleanup;
 mod create;

@@ -1,8 +1,8 @@
-//! A terminal of its own for a program, and the relay between that and ours.
+//! A terminal of its own for a program, and the relay to the caller's terminal.
 //!
-//! A program that is given our terminal can type into it (TIOCSTI), read what we type later, and leave it in
-//! any state. Given a pseudoterminal it can do that to itself alone: it leads a session of its own there, and
-//! no descriptor of ours reaches it.
+//! A program with the caller's terminal can insert input (TIOCSTI), read what the user types later, and leave it in
+//! any state. With a pseudoterminal it can do that only to its own terminal: it leads a session of its own there, and
+//! has no descriptor of the caller's terminal.
 
 mod raw;
 mod relay;
@@ -20,30 +20,30 @@ use crate::isolation::descriptors;
 use crate::proc::ProcRoot;
 use crate::sys::{self, Stdio};
 
-/// Where the makers of pseudoterminals are.
+/// The paths of the pseudoterminal multiplexer.
 const PTMX: [&str; 2] = ["/dev/ptmx", "/dev/pts/ptmx"];
-/// TTYAUX_MAJOR and its minor: whichever file has these numbers is the maker, and no other device.
+/// TTYAUX_MAJOR and its minor: the device numbers that identify the multiplexer.
 const PTMX_DEVICE: (u64, u64) = (5, 2);
 
-/// What is held of the outside, before namespaces are entered.
+/// Resources from outside, opened before namespaces are entered.
 pub(crate) struct Outside {
-    /// Our terminal, if we have one.
+    /// The caller's terminal, if there is one.
     terminal: Option<OwnedFd>,
-    /// Those of our standard descriptors that the program gets its terminal in place of: the terminals, or,
-    /// when none is one, all.
+    /// The standard descriptors that are replaced by the new terminal: those that are a terminal, or all three if
+    /// none is.
     replaced: Vec<Stdio>,
-    /// /proc: descriptors are opened anew through it, also where there is none.
+    /// /proc: reopens descriptors also where no proc is mounted.
     proc: OwnedFd,
     makers: Vec<OwnedFd>,
 }
 
-/// The new terminal: the program's side and ours.
+/// The two sides of the new terminal.
 pub(crate) struct Pair {
     master: OwnedFd,
     slave: OwnedFd,
 }
 
-/// A pair, and our own terminal.
+/// The new terminal and the caller's.
 pub(crate) struct Session {
     terminal: Option<OwnedFd>,
     master: OwnedFd,
@@ -62,8 +62,8 @@ impl Outside {
         Ok(Outside { terminal, replaced, proc, makers: makers() })
     }
 
-    /// Makes the terminal where this process is now, so that programs find it by its name there; where that has
-    /// none to give, outside. It begins with the settings of our own.
+    /// Creates the terminal inside, so that programs find it by its name there. If that fails, creates it outside. It
+    /// starts with the settings of the caller's terminal.
     pub(crate) fn open(&self) -> Result<Pair> {
         let inside = makers();
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
@@ -75,14 +75,14 @@ impl Outside {
         let mut last = nix::errno::Errno::ENOENT;
         for maker in inside.iter().chain(&self.makers) {
             match pair(maker) {
-                Ok((master, slave)) => return Ok(self.like_ours(Pair { master, slave })),
+                Ok((master, slave)) => return Ok(self.with_settings(Pair { master, slave })),
                 Err(errno) => last = errno,
             }
         }
         Err(last).context("cannot make a terminal")
     }
 
-    fn like_ours(&self, pair: Pair) -> Pair {
+    fn with_settings(&self, pair: Pair) -> Pair {
         if let Some(terminal) = &self.terminal {
             if let Ok(settings) = tcgetattr(terminal) {
                 _ = tcsetattr(&pair.slave, SetArg::TCSANOW, &settings);
@@ -94,11 +94,11 @@ impl Outside {
         pair
     }
 
-    /// Gives this process the program's side in place of our terminal, and `user` owns it. Gives a standard
-    /// descriptor of it, for [`lead_session`].
+    /// Replaces the standard descriptors by the program's side, and makes `user` its owner. Returns one of these
+    /// descriptors, for [`lead_session`].
     pub(crate) fn replace_by(&self, pair: &Pair, user: Option<u32>) -> Result<Stdio> {
         if let Some(user) = user {
-            // Refused in a user namespace that does not know us: then it is as it is without.
+            // Fails in a user namespace where the owner's id is not mapped: then the owner stays.
             let user = Some(Uid::from_raw(user));
             _ = fchownat(&pair.slave, "", user, None::<Gid>, AtFlags::AT_EMPTY_PATH);
         }
@@ -108,7 +108,7 @@ impl Outside {
         Ok(self.replaced[0])
     }
 
-    /// For the process that waits.
+    /// For the waiting process.
     #[must_use]
     pub(crate) fn session(self, pair: Pair) -> Session {
         Session { terminal: self.terminal, master: pair.master, slave: pair.slave }
@@ -120,21 +120,21 @@ impl Pair {
         descriptors::send(to, [&self.master, &self.slave]).context("cannot hand over the new terminal")
     }
 
-    /// None when the sender has ended without one.
+    /// None if the sender has ended without sending one.
     #[must_use]
     pub(crate) fn receive(from: &OwnedFd) -> Option<Pair> {
         descriptors::receive(from).map(|[master, slave]| Pair { master, slave })
     }
 }
 
-/// In the program's process: a session of its own on the terminal that it has as `standard`.
+/// In the program's process: starts a session with the terminal of `standard`.
 pub(crate) fn lead_session(standard: Stdio) -> Result<()> {
     setsid().context("setsid failed")?;
-    sys::set_controlling_tty(standard).context("cannot control the new terminal")
+    sys::set_controlling_tty(standard).context("cannot make the new terminal the controlling terminal")
 }
 
 impl Session {
-    /// Passes on what is typed and what is shown until the child ends, and ends as it did.
+    /// Relays input and output until the child ends, and ends in the same way.
     pub(crate) fn stand_in_for(self, child: Pid) -> Result<u8, Exit> {
         relay::run(self, child)
     }
@@ -153,7 +153,7 @@ fn own_fd(fd: i32) -> String {
     format!("self/fd/{fd}")
 }
 
-/// Out of the way of the standard descriptors, which may have been closed when we were started.
+/// Moves it above the standard descriptors, which may be closed at the start.
 fn above_standard(fd: OwnedFd) -> nix::Result<OwnedFd> {
     match fd.as_raw_fd() {
         0..=2 => sys::duplicate_above_stdio(&fd),
@@ -161,8 +161,8 @@ fn above_standard(fd: OwnedFd) -> nix::Result<OwnedFd> {
     }
 }
 
-/// Makers of pseudoterminals as they are seen here. Only looked at: a container may have put any device there,
-/// and some do harm when opened.
+/// Multiplexers that are visible here. They are opened with O_PATH only: a container may have put any device there,
+/// and opening some devices does harm.
 fn makers() -> Vec<OwnedFd> {
     let genuine = |fd: &OwnedFd| {
         fstat(fd).is_ok_and(|stat| {
@@ -174,11 +174,11 @@ fn makers() -> Vec<OwnedFd> {
     PTMX.iter().filter_map(look).filter(genuine).filter_map(|fd| above_standard(fd).ok()).collect()
 }
 
-/// Our terminal opened anew, so that we can have it non-blocking without our caller's being so. Where we may
-/// not open it, as after su(1), a copy serves.
+/// Opens the caller's terminal again, so that it can be non-blocking without changing the caller's descriptor. If
+/// opening is not allowed, as after su(1), a copy is used.
 fn own_terminal(proc: &OwnedFd, fd: Stdio) -> Result<OwnedFd> {
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let opened = openat(proc, own_fd(fd.number()).as_str(), flags, Mode::empty());
     let terminal = opened.or_else(|_| sys::duplicate_above_stdio(fd)).and_then(above_standard);
-    terminal.context("cannot open our terminal")
+    terminal.context("cannot open the caller's terminal")
 }

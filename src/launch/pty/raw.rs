@@ -1,4 +1,4 @@
-//! Our terminal while its keys are the program's: raw, and as it was again whenever we let it go.
+//! The caller's terminal: raw while the program gets its input, with its former settings at all other times.
 
 use std::os::fd::OwnedFd;
 
@@ -7,7 +7,7 @@ use nix::unistd::{getpgrp, tcgetpgrp};
 
 pub(super) struct Raw {
     terminal: OwnedFd,
-    /// As it was when we came.
+    /// The settings at the start.
     saved: Option<Termios>,
     raw: bool,
 }
@@ -22,22 +22,22 @@ impl Raw {
         &self.terminal
     }
 
-    /// May we read from it and set it? Not in the background. Where it does not control our session, always.
-    pub(super) fn is_ours(&self) -> bool {
+    /// May this process read from it and set it? Not in the background. Always if it does not control the session.
+    pub(super) fn is_usable(&self) -> bool {
         tcgetpgrp(&self.terminal).is_ok_and(|group| group == getpgrp()) || tcgetpgrp(&self.terminal).is_err()
     }
 
-    /// In the background it is left alone: it is another's then.
+    /// Does nothing in the background: then another process uses the terminal.
     pub(super) fn take(&mut self) {
-        let Some(saved) = self.saved.as_ref().filter(|_| self.is_ours()) else { return };
+        let Some(saved) = self.saved.as_ref().filter(|_| self.is_usable()) else { return };
         let mut settings = saved.clone();
         cfmakeraw(&mut settings);
         self.raw = tcsetattr(&self.terminal, SetArg::TCSANOW, &settings).is_ok();
     }
 
     pub(super) fn give_back(&mut self) {
-        if let Some(saved) = self.saved.as_ref().filter(|_| self.raw && self.is_ours()) {
-            // Not after what is still to be shown: that may be stopped for good.
+        if let Some(saved) = self.saved.as_ref().filter(|_| self.raw && self.is_usable()) {
+            // Does not wait for pending output, which may be stopped forever.
             _ = tcsetattr(&self.terminal, SetArg::TCSANOW, saved);
         }
         self.raw = false;

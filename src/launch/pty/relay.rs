@@ -1,7 +1,7 @@
-//! Between two terminals: bytes both ways, the size of the window, stopping and ending.
+//! Relays between two terminals: bytes in both directions, the window size, stop and end.
 //!
-//! One loop on poll(2). Signals are blocked and come as bytes of a signalfd(2), so that none comes at a bad
-//! moment and the terminal is given back before any of them ends us.
+//! One loop on poll(2). Signals are blocked and read from a signalfd(2), so that none interrupts the work and the
+//! terminal is restored before a signal ends this process.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -19,15 +19,15 @@ use crate::exit::Exit;
 use crate::launch::exec::as_child;
 use crate::sys::{self, Ended, Stdio};
 
-/// What is kept for a reader that is slower than its writer; then the writer waits.
+/// The buffer size for a slow reader; when it is full, the writer waits.
 const ROOM: usize = 64 * 1024;
-/// What a write may take that poll(2) called possible, and not block: of a pipe (PIPE_BUF) and of a terminal.
+/// The most bytes that a write does not block for after poll(2): for a pipe (PIPE_BUF) and for a terminal.
 const PIPE: usize = 4096;
 const TERMINAL: usize = 256;
-/// VEOF: what ends the input that a terminal gives, at the beginning of a line.
+/// VEOF: ends the input of a terminal, at the beginning of a line.
 const END_OF_INPUT: u8 = 4;
 
-/// Signals that say something of us, not of a bug: those end us where they stand.
+/// Signals of a fault in this process: they are not blocked, and end it at once.
 const FAULTS: [Signal; 7] = [
     Signal::SIGSEGV,
     Signal::SIGBUS,
@@ -40,17 +40,17 @@ const FAULTS: [Signal; 7] = [
 
 struct Relay {
     master: OwnedFd,
-    /// Open as long as the child runs, so that the terminal outlives moments in which nobody has it open.
+    /// Open while the child runs, so that the terminal stays when no other process has it open.
     slave: Option<OwnedFd>,
-    /// Our own terminal; without, stdin and stdout serve.
+    /// The caller's terminal; without one, stdin and stdout are used.
     own: Option<Raw>,
-    /// What was typed, to the program. None once there is no more.
+    /// Input for the program. `input` is false after its end.
     typed: Vec<u8>,
     input: bool,
-    /// What the program shows, to us.
+    /// Output of the program.
     shown: Vec<u8>,
     output: bool,
-    /// How much may be written to us at once.
+    /// The most bytes in one write to the caller.
     most: usize,
     at_line_start: bool,
     hung_up: bool,
@@ -58,8 +58,8 @@ struct Relay {
 
 enum End {
     Child(Ended),
-    /// By a signal to us, or because the terminal has gone.
-    Us(i32),
+    /// By a signal to this process, or because the caller's terminal has hung up.
+    Relay(i32),
 }
 
 pub(super) fn run(session: Session, child: Pid) -> Result<u8, Exit> {
@@ -88,32 +88,32 @@ pub(super) fn run(session: Session, child: Pid) -> Result<u8, Exit> {
     };
     relay.attach();
     let end = relay.until_the_end(&signals, child);
-    drop(relay); // gives the terminal back, and hangs up the program's
+    drop(relay); // restores the caller's terminal and closes the program's
     match end? {
         End::Child(ended) => as_child(ended),
-        End::Us(signal) => {
+        End::Relay(signal) => {
             sys::die_of(signal);
             Ok(128_u8.saturating_add(u8::try_from(signal).unwrap_or(0)))
         }
     }
 }
 
-/// All but those that tell of a bug of ours, and those that our caller had us ignore.
+/// All signals except those of a fault, and those that the caller ignores.
 fn watched() -> SigSet {
     let mut signals = SigSet::all();
     FAULTS.into_iter().for_each(|fault| signals.remove(fault));
     let ignored = Signal::iterator().filter(|&signal| sys::is_ignored(signal as i32));
     ignored.for_each(|signal| signals.remove(signal));
-    // A reader of our output that goes is seen by the write; SIGCHLD is what we wait for.
+    // SIGPIPE: write(2) reports the error. SIGCHLD: the child.
     signals.add(Signal::SIGPIPE);
     signals.add(Signal::SIGCHLD);
-    // A copy of the terminal's settings from the background must not stop us.
+    // Setting the terminal from the background must not stop this process.
     signals.add(Signal::SIGTTOU);
     signals
 }
 
 impl Relay {
-    /// The terminal is ours, at first or again.
+    /// The caller's terminal is available, at first or again.
     fn attach(&mut self) {
         if let Some(own) = &mut self.own {
             own.take();
@@ -128,8 +128,8 @@ impl Relay {
     }
 
     fn until_the_end(&mut self, signals: &SignalFd, child: Pid) -> Result<End> {
-        // It may have ended before we listened.
-        if let Some(end) = self.look_after(child)? {
+        // The child may have ended before the signals were blocked.
+        if let Some(end) = self.check_child(child)? {
             return self.finish(signals, end);
         }
         loop {
@@ -138,7 +138,7 @@ impl Relay {
                 let signal = i32::try_from(info.ssi_signo).unwrap_or(0);
                 match Signal::try_from(signal) {
                     Ok(Signal::SIGCHLD) => {
-                        if let Some(end) = self.look_after(child)? {
+                        if let Some(end) = self.check_child(child)? {
                             return self.finish(signals, end);
                         }
                     }
@@ -146,22 +146,22 @@ impl Relay {
                     Ok(Signal::SIGCONT) => self.attach(),
                     Ok(Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU) => self.stop()?,
                     Ok(Signal::SIGURG | Signal::SIGPIPE) => {}
-                    _ => return Ok(End::Us(signal)),
+                    _ => return Ok(End::Relay(signal)),
                 }
             }
             if self.hung_up {
-                return Ok(End::Us(libc::SIGHUP));
+                return Ok(End::Relay(libc::SIGHUP));
             }
         }
     }
 
-    /// Has the child ended? One that stopped stops us, and goes on when we do.
-    fn look_after(&mut self, child: Pid) -> Result<Option<Ended>> {
+    /// Has the child ended? If it has stopped, this process stops too, and continues it afterwards.
+    fn check_child(&mut self, child: Pid) -> Result<Option<Ended>> {
         loop {
             match sys::wait(child, libc::WNOHANG | libc::WUNTRACED).context("waitpid failed")? {
                 Ended::StillRunning => return Ok(None),
                 Ended::Stopped => {
-                    self.show_what_there_is();
+                    self.show_available();
                     self.stop()?;
                     kill(child, Signal::SIGCONT)?;
                 }
@@ -170,7 +170,7 @@ impl Relay {
         }
     }
 
-    /// Comes back when we are told to go on.
+    /// Returns when this process is continued.
     fn stop(&mut self) -> Result<()> {
         if let Some(own) = &mut self.own {
             own.give_back();
@@ -180,13 +180,13 @@ impl Relay {
         Ok(())
     }
 
-    /// What the program has written is shown still. What others have it open for is not waited for.
+    /// Shows the output that the program has written. Does not wait for other processes that have the terminal open.
     fn finish(&mut self, signals: &SignalFd, ended: Ended) -> Result<End> {
         self.slave = None;
         self.input = false;
         self.typed.clear();
         loop {
-            // All that was written before its end is there to be read.
+            // Everything that was written before its end can be read now.
             while self.shown.len() < ROOM && self.fetch_shown() {}
             if !self.output {
                 self.shown.clear();
@@ -199,39 +199,39 @@ impl Relay {
                 let signal = i32::try_from(info.ssi_signo).unwrap_or(0);
                 let deadly = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
                 if deadly.contains(&signal) {
-                    return Ok(End::Us(signal));
+                    return Ok(End::Relay(signal));
                 }
             }
         }
     }
 
-    /// Waits until something can be done, and does it once.
+    /// Waits until something can be relayed, and relays once.
     fn pass_on(&mut self, signals: &SignalFd) -> Result<()> {
-        let ours = self.own.as_ref().is_none_or(Raw::is_ours);
-        let reads = self.input && ours && self.typed.len() < ROOM;
+        let usable = self.own.as_ref().is_none_or(Raw::is_usable);
+        let reads = self.input && usable && self.typed.len() < ROOM;
         let shows = self.output && !self.shown.is_empty();
         let mut of_master = PollFlags::empty();
         of_master.set(PollFlags::POLLIN, self.slave.is_some() && (self.shown.len() < ROOM || !self.output));
         of_master.set(PollFlags::POLLOUT, !self.typed.is_empty());
-        // What is of no interest is not asked for at all: its hang-up would be told again and again.
-        let asked = [
+        // Files that are not needed are not polled: a hang-up would be reported again and again.
+        let wanted = [
             (true, signals.as_fd(), PollFlags::POLLIN),
             (!of_master.is_empty(), self.master.as_fd(), of_master),
             (reads, self.end(&Stdio::Input), PollFlags::POLLIN),
             (shows, self.end(&Stdio::Output), PollFlags::POLLOUT),
         ];
-        let mut polled: Vec<PollFd<'_>> = asked
+        let mut polled: Vec<PollFd<'_>> = wanted
             .iter()
-            .filter(|(wanted, ..)| *wanted)
+            .filter(|(is_polled, ..)| *is_polled)
             .map(|&(_, fd, flags)| PollFd::new(fd, flags))
             .collect();
         match poll(&mut polled, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno).context("poll failed"),
         }
-        let mut told = polled.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
-        let answers = asked.map(|(wanted, ..)| match wanted {
-            true => told.next().unwrap_or(PollFlags::empty()),
+        let mut events = polled.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        let answers = wanted.map(|(is_polled, ..)| match is_polled {
+            true => events.next().unwrap_or(PollFlags::empty()),
             false => PollFlags::empty(),
         });
         let [_, of_master, of_input, of_output] = answers;
@@ -250,12 +250,12 @@ impl Relay {
         Ok(())
     }
 
-    /// Our terminal, or the standard descriptor that stands for it.
+    /// The caller's terminal, or the standard descriptor in its place.
     fn end(&self, standard: &'static Stdio) -> BorrowedFd<'_> {
         self.own.as_ref().map_or(standard.as_fd(), |own| own.terminal().as_fd())
     }
 
-    /// Reads what the program has written; false: nothing at the moment.
+    /// Reads output of the program. False if there is none at the moment.
     fn fetch_shown(&mut self) -> bool {
         let mut buffer = [0; PIPE];
         match read(&self.master, &mut buffer) {
@@ -282,19 +282,19 @@ impl Relay {
                 self.at_line_start = buffer[length - 1] == b'\n';
             }
             Some(_) if hang_up => self.hung_up = true,
-            // Somebody has made it cooked again, or we were pushed to the background.
+            // Another process has left raw mode, or this process was moved to the background.
             Some(_) => {}
             None => {
                 self.input = false;
-                // The first of two hands over an unfinished line.
+                // The first of two ends an unfinished line.
                 let times = if self.at_line_start { 1 } else { 2 };
                 self.typed.extend(std::iter::repeat_n(END_OF_INPUT, times));
             }
         }
     }
 
-    /// As far as that goes at once.
-    fn show_what_there_is(&mut self) {
+    /// Shows as much as possible without waiting.
+    fn show_available(&mut self) {
         while self.shown.len() < ROOM && self.fetch_shown() {}
         let mut left = usize::MAX;
         while self.output && self.shown.len() < left {
@@ -305,14 +305,14 @@ impl Relay {
 
     fn show(&mut self) {
         let fd = self.own.as_ref().map_or(Stdio::Output.as_fd(), |own| own.terminal().as_fd());
-        // Nobody is there to show it to any more: the program is not to wait for that.
+        // The reader has gone: the program must not wait for it.
         if !put(fd, &mut self.shown, self.most) {
             self.output = false;
         }
     }
 }
 
-/// Writes some of it; false: it cannot be written at all.
+/// Writes a part. False if writing is impossible.
 fn put(fd: impl AsFd, bytes: &mut Vec<u8>, most: usize) -> bool {
     match write(fd, &bytes[..bytes.len().min(most)]) {
         Ok(written) => {

@@ -1,4 +1,4 @@
-//! The steps of an expression, worked out for one row on a stack of values.
+//! Evaluates the steps of an expression for one row, on a stack of values.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -28,23 +28,23 @@ pub(super) enum Literal {
 #[derive(Debug)]
 pub(super) enum Step {
     Literal(Literal),
-    /// By its place among the names.
+    /// The index of its name.
     Column(usize),
-    /// Of the value on top.
+    /// Converts the top value to a boolean.
     Truth,
     Not,
-    /// For `and` and `or`: goes on at `to` when the truth of the left side settles the result.
+    /// For `and` and `or`: jumps to `to` if the left side determines the result.
     Skip {
         when: bool,
         to: usize,
     },
     Compare(Relation, Kind),
     Match(Regex, bool),
-    /// A regular expression against what has no text: fails, but only where it is reached.
+    /// A regular expression against a value that is not a text: an error, but only when it is reached.
     Invalid,
 }
 
-/// A value on its way; `None`: the row has none.
+/// A value during evaluation; `None`: the row has none.
 enum Datum<'d> {
     Text(Option<Cow<'d, str>>),
     Number(Option<u64>),
@@ -52,7 +52,7 @@ enum Datum<'d> {
     Bool(Option<bool>),
 }
 
-/// `isspace` of C: what texts are stripped of at both ends before anything is done with them.
+/// `isspace` of C: texts are stripped of these at both ends before they are used.
 const BLANKS: [char; 6] = [' ', '\t', '\n', '\x0b', '\x0c', '\r'];
 
 impl Literal {
@@ -79,7 +79,7 @@ impl Literal {
     }
 }
 
-/// `column` gives a value by its place. Err: a text that should have been a number, or too large for one.
+/// `column` returns a value by index. Err: a text is not a number as required, or the number is too large.
 pub(super) fn run<'d>(steps: &'d [Step], column: &dyn Fn(usize) -> (Value<'d>, Kind)) -> Result<bool, Errno> {
     let mut stack: Vec<Datum<'d>> = Vec::new();
     let mut at = 0;
@@ -89,7 +89,7 @@ pub(super) fn run<'d>(steps: &'d [Step], column: &dyn Fn(usize) -> (Value<'d>, K
             Step::Literal(literal) => literal.datum(),
             Step::Column(place) => Datum::new(column(*place)),
             step => {
-                // Never empty: the parser writes a step after those of its operands.
+                // Never empty: the parser writes a step after its operands.
                 let Some(top) = stack.pop() else { return Err(Errno::EINVAL) };
                 match step {
                     Step::Compare(relation, kind) => {
@@ -101,7 +101,7 @@ pub(super) fn run<'d>(steps: &'d [Step], column: &dyn Fn(usize) -> (Value<'d>, K
                     Step::Skip { when, to } => {
                         let left = top.truth();
                         if left != *when {
-                            continue; // the right side alone decides
+                            continue; // the result is that of the right side
                         }
                         at = *to;
                         truth(left)
@@ -133,7 +133,7 @@ impl<'d> Datum<'d> {
         }
     }
 
-    /// Is there anything? Neither "0" nor "false" is nothing, as texts.
+    /// Is there a value? As texts, "0" and "false" count as empty.
     fn truth(&self) -> bool {
         match self {
             Datum::Text(text) => text.as_ref().is_some_and(|text| !text.is_empty()),
@@ -143,7 +143,7 @@ impl<'d> Datum<'d> {
         }
     }
 
-    /// No text stays none; no number is 0 as soon as it is anything but a number. (So it is in the original.)
+    /// A missing text stays missing; a missing number becomes 0 when it is converted, as in util-linux.
     fn cast(self, kind: Kind) -> Result<Datum<'d>, Errno> {
         Ok(match (kind, self) {
             (Kind::Text, datum @ Datum::Text(_)) => datum,
@@ -160,7 +160,7 @@ impl<'d> Datum<'d> {
 
     fn to_float(&self) -> f64 {
         match self {
-            Datum::Text(_) => 0.0, // cast() has its own way with texts
+            Datum::Text(_) => 0.0, // cast() handles texts itself
             Datum::Number(number) => number.unwrap_or(0) as f64,
             Datum::Float(float) => float.unwrap_or(0.0),
             Datum::Bool(truth) => f64::from(u8::from(*truth == Some(true))),
@@ -177,13 +177,14 @@ impl<'d> Datum<'d> {
     }
 }
 
-/// Both of one kind. Texts: none is less than any, and equal to none. Else with none nothing holds, not even `!=`.
+/// Both have the same kind. A missing text is less than any text, and equal to a missing one. For other kinds no
+/// comparison with a missing value is true, not even `!=`.
 fn compare(left: Datum<'_>, right: Datum<'_>, relation: Relation) -> bool {
     let order = match (left, right) {
         (Datum::Text(left), Datum::Text(right)) => Some(left.cmp(&right)),
         (Datum::Number(Some(left)), Datum::Number(Some(right))) => Some(left.cmp(&right)),
         (Datum::Bool(Some(left)), Datum::Bool(Some(right))) => Some(left.cmp(&right)),
-        // "nan" may be the text of a row: it differs from all.
+        // "nan" may be the text of a row: it is unequal to everything.
         (Datum::Float(Some(left)), Datum::Float(Some(right))) => match left.partial_cmp(&right) {
             None => return relation == Relation::NotEqual,
             order => order,
@@ -200,7 +201,7 @@ fn compare(left: Datum<'_>, right: Datum<'_>, relation: Relation) -> bool {
     })
 }
 
-/// As strtoumax(3) to the last letter, but nothing below 0.
+/// Like strtoumax(3) on the whole text, but without negative numbers.
 fn number(text: &str) -> Result<u64, Errno> {
     let negative = text.strip_prefix('-');
     let digits = negative.or(text.strip_prefix('+')).unwrap_or(text);
@@ -213,7 +214,7 @@ fn number(text: &str) -> Result<u64, Errno> {
     }
 }
 
-/// As strtold(3) to the last letter; of hexadecimal floats we make nothing.
+/// Like strtold(3) on the whole text, without hexadecimal floats.
 fn float(text: &str) -> Result<f64, Errno> {
     let float: f64 = text.parse().map_err(|_| Errno::EINVAL)?;
     let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
@@ -222,12 +223,12 @@ fn float(text: &str) -> Result<f64, Errno> {
     if rounded_away || too_large { Err(Errno::ERANGE) } else { Ok(float) }
 }
 
-/// `1`, `true` in any case, and whatever begins with a y.
+/// `1`, `true` in any case, and any text that begins with y.
 fn means_true(text: &str) -> bool {
     text == "1" || text.eq_ignore_ascii_case("true") || text.starts_with(['y', 'Y'])
 }
 
-/// As `%g` of printf(3): six digits, no trailing zeros.
+/// Like `%g` of printf(3): six digits, no trailing zeros.
 fn general(float: f64) -> String {
     let shortened = |text: &str| match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),

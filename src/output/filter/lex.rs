@@ -1,4 +1,4 @@
-//! The words of a filter expression.
+//! The tokens of a filter expression.
 
 use crate::errno;
 use nix::errno::Errno;
@@ -7,7 +7,7 @@ use nix::errno::Errno;
 pub(super) enum Token<'e> {
     End,
     Number(u64),
-    /// A number too large once its suffix is counted in: its text.
+    /// A number that is too large with its suffix: its text.
     TooLarge(&'e str),
     Float(f64),
     Text(&'e str),
@@ -18,7 +18,7 @@ pub(super) enum Token<'e> {
     Binary(Binary),
     Open,
     Close,
-    /// A `'` without its other half. (A `"` alone is passed over, as by the original.)
+    /// A `'` without a closing one. (A single `"` is skipped, as in util-linux.)
     Quote,
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Binary {
     And,
     Or,
     Compare(Relation),
-    /// `=~`, or `!~` when false.
+    /// `=~`, or `!~` if false.
     Match(bool),
 }
 
@@ -41,7 +41,7 @@ pub(super) enum Relation {
     GreaterEqual,
 }
 
-/// What is spelt with letters: in small or in capital ones, never mixed. All else is a column.
+/// Keywords: all lower or all upper case, never mixed. Any other word is a column.
 const WORDS: [(&str, &str, Token<'static>); 11] = [
     ("and", "AND", Token::Binary(Binary::And)),
     ("or", "OR", Token::Binary(Binary::Or)),
@@ -74,7 +74,7 @@ const SIGNS: [(&str, Token<'static>); 13] = [
 ];
 
 impl Token<'_> {
-    /// As the messages call it.
+    /// The name of a token in messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Token::End => "end of file",
@@ -103,7 +103,7 @@ impl Token<'_> {
     }
 }
 
-/// What the original says of a number that is too large.
+/// The message of util-linux for a number that is too large.
 pub(super) fn too_large(text: &str) -> String {
     format!("\"{text}\" token error: {}", errno::strerror(Errno::ERANGE as i32))
 }
@@ -117,8 +117,8 @@ impl<'e> Lexer<'e> {
         Lexer { rest: expression }
     }
 
-    /// What is no word at all is passed over like a blank: `PID = 1` is `PID 1`, `-1` is `1`. The original
-    /// does so too, and writes it to stdout, which we do not.
+    /// Characters that begin no token are skipped like blanks: `PID = 1` is `PID 1`, `-1` is `1`. So does util-linux,
+    /// which also prints them to stdout; ctrbox does not.
     pub(super) fn next(&mut self) -> Token<'e> {
         while let Some(letter) = self.rest.chars().next() {
             let token = match letter {
@@ -141,9 +141,9 @@ impl<'e> Lexer<'e> {
         taken
     }
 
-    /// How many of the first letters are such, from `from` on.
-    fn run(&self, from: usize, such: fn(u8) -> bool) -> usize {
-        self.rest.bytes().skip(from).take_while(|byte| such(*byte)).count()
+    /// The number of consecutive bytes from `from` on that match.
+    fn run(&self, from: usize, matches: fn(u8) -> bool) -> usize {
+        self.rest.bytes().skip(from).take_while(|byte| matches(*byte)).count()
     }
 
     fn sign(&mut self) -> Option<Token<'e>> {
@@ -153,13 +153,13 @@ impl<'e> Lexer<'e> {
     }
 
     fn word(&mut self) -> Token<'e> {
-        let of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.%:/-".contains(&byte);
-        let word = self.take(self.run(0, of_name));
+        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.%:/-".contains(&byte);
+        let word = self.take(self.run(0, in_name));
         let known = WORDS.iter().find(|(small, capital, _)| word == *small || word == *capital);
         known.map_or(Token::Column(word), |(_, _, token)| *token)
     }
 
-    /// From quote to quote on one line; there is no escape.
+    /// The text between two quotes on one line; there is no escape character.
     fn text(&mut self, quote: char) -> Option<Token<'e>> {
         let inside = &self.rest[1..];
         match inside.find([quote, '\n']) {
@@ -186,7 +186,7 @@ impl<'e> Lexer<'e> {
             let text = self.take(digits + 1 + decimals);
             return Token::Float(text.parse().unwrap_or(f64::INFINITY));
         }
-        // Too large without a suffix is the largest there is, as in the original.
+        // A number that is too large without a suffix becomes the maximum, as in util-linux.
         let number: u64 = self.rest[..digits].parse().unwrap_or(u64::MAX);
         let after = &self.rest[digits..];
         let power = after.chars().next().and_then(|letter| "KMGTPEZY".find(letter));

@@ -1,12 +1,13 @@
-//! Filter expressions, as scols-filter(5) of util-linux has them: `NPROCS > 1 and TYPE == "net"`.
+//! Filter expressions, as in scols-filter(5) of util-linux: `NPROCS > 1 and TYPE == "net"`.
 //!
-//! What the manual leaves open is as libsmartcols 2.42.4 does it, found by trying:
+//! Where the manual is unclear, the behaviour is that of libsmartcols 2.42.4, found by tests:
 //!
-//! - `and` and `or` bind alike, from the left; `not` binds closest of all, so `not A == B` is `(not A) == B`.
-//! - Letters that begin no word are passed over, `=` and `-` among them: `PID > -1` is `PID > 1`.
-//! - Texts, the pattern of a regular expression too, are stripped of blanks at both ends.
-//! - Two sides are compared as numbers, texts, floats or booleans by the rules of `parse::common`; a text
-//!   that should be a number and is none ends the program, unless `and` or `or` has passed it by.
+//! - `and` and `or` have the same precedence, from left to right. `not` binds closest, so `not A == B` is
+//!   `(not A) == B`.
+//! - Characters that begin no token are skipped, `=` and `-` among them: `PID > -1` is `PID > 1`.
+//! - Texts, also the pattern of a regular expression, are stripped of blanks at both ends.
+//! - Two sides are compared as numbers, texts, floats or booleans by the rules of `parse::common`. A text that should
+//!   be a number but is not ends the program, unless `and` or `or` has skipped it.
 
 mod eval;
 mod lex;
@@ -21,7 +22,7 @@ use nix::errno::Errno;
 use eval::{Kind, Step};
 use parse::Parser;
 
-/// What a row has in a column. A column of numbers gives `Number` or `None`, others `Text` or `None`.
+/// The value of a column in a row. A column of numbers returns `Number` or `None`, any other one `Text` or `None`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
     None,
@@ -36,11 +37,11 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// `columns`: name and whether the column is a number; their case does not matter.
-    /// Err: the original's messages, a line each, without the program's name.
+    /// `columns`: the names, and whether a column has numbers; the case of names does not matter. Err: the messages
+    /// of util-linux, one per line, without the name of the program.
     pub fn parse(expression: &str, columns: &[(&str, bool)]) -> Result<Filter, Vec<String>> {
         if expression.is_empty() {
-            return Ok(Filter { steps: Vec::new(), columns: Vec::new() }); // everything
+            return Ok(Filter { steps: Vec::new(), columns: Vec::new() }); // matches every row
         }
         if super::style::unicode() {
             crate::sys::utf8_letters();
@@ -53,7 +54,7 @@ impl Filter {
         let parser = Parser::default()
             .parse(expression, &kind)
             .map_err(|why| vec![format!("failed to parse \"{expression}\": {why}")])?;
-        // Only now: a syntax error goes before an unknown name.
+        // Checked last: util-linux reports a syntax error before an unknown name.
         let known = |name: &String| match find(name) {
             Some((known, _)) => Ok(((*known).to_owned(), kind(name))),
             None => Err(vec![format!("unknown column: {name}"), "failed to initialize filter".to_owned()]),
@@ -62,14 +63,14 @@ impl Filter {
         Ok(Filter { steps: parser.steps, columns })
     }
 
-    /// Names of the columns it reads, as the table spells them.
+    /// The names of the columns that it reads, spelled as in the table.
     #[must_use]
     pub fn columns(&self) -> Vec<String> {
         self.columns.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// Err: a value is not of the type it is compared as (the original: `failed to apply filter: Invalid
-    /// argument`, and ends).
+    /// Err: a value does not have the type for its comparison (util-linux then prints `failed to apply filter:
+    /// Invalid argument`, and exits).
     pub fn evaluate<'a>(&self, value: &dyn Fn(&str) -> Value<'a>) -> Result<bool, Errno> {
         let column = |place: usize| match self.columns.get(place) {
             Some((name, kind)) => (value(name), *kind),

@@ -1,20 +1,21 @@
-//! From an expression to the steps that work it out.
+//! Translates an expression to steps for evaluation.
 //!
-//! A stack of what is still open stands in for recursion, so depth costs memory alone; and as it grows and
-//! shrinks like that of the original's generated parser, the limit on depth is the same.
+//! An explicit stack of open parts replaces recursion, so that depth costs only memory. It grows and shrinks like the
+//! stack of the generated parser in util-linux, so the limit on depth is the same.
 
 use super::eval::{Kind, Literal, Step};
 use super::lex::{Binary, Lexer, Token, too_large};
 use crate::sys::Regex;
 
-/// The original's: a stack of 10,000 with one place for the state it starts in and none for a full one.
+/// The limit of util-linux: a stack of 10,000, less one place for the start state and one because it must not be
+/// full.
 const DEEPEST: usize = 9_998;
 
-/// An operand whose steps are written.
+/// An operand whose steps are complete.
 #[derive(Clone, Copy)]
 struct Operand {
     kind: Kind,
-    /// A column: it gives way to the other side's type.
+    /// A column takes the type of the other side.
     column: bool,
 }
 
@@ -23,20 +24,20 @@ enum Open {
     Parenthesis,
     Not,
     Operand(Operand),
-    /// And where the step stands that skips the right side.
+    /// The operator, and the index of the step that skips the right side.
     Binary(Binary, usize),
 }
 
 #[derive(Default)]
 pub(super) struct Parser {
     pub steps: Vec<Step>,
-    /// As first written, in order; case makes no difference.
+    /// In order of their first use, spelled as there; case does not matter.
     pub names: Vec<String>,
     open: Vec<Open>,
 }
 
 impl Parser {
-    /// `kind` tells a column's type. Err: what the original says.
+    /// `kind` returns the type of a column. Err: the message of util-linux.
     pub(super) fn parse(mut self, expression: &str, kind: &dyn Fn(&str) -> Kind) -> Result<Parser, String> {
         let mut lexer = Lexer::new(expression);
         loop {
@@ -47,7 +48,7 @@ impl Parser {
         }
     }
 
-    /// Any number of `not` and `(`, then a value.
+    /// Parses any number of `not` and `(`, then a value.
     fn operand(&mut self, lexer: &mut Lexer<'_>, kind: &dyn Fn(&str) -> Kind) -> Result<(), String> {
         loop {
             let literal = match lexer.next() {
@@ -81,7 +82,7 @@ impl Parser {
         }
     }
 
-    /// Any number of `)`, then an operator or the end.
+    /// Parses any number of `)`, then an operator or the end.
     fn operator<'e>(&mut self, lexer: &mut Lexer<'e>) -> Result<Token<'e>, String> {
         loop {
             let token = lexer.next();
@@ -116,7 +117,7 @@ impl Parser {
         if self.open.len() > DEEPEST { Err("memory exhausted".to_owned()) } else { Ok(()) }
     }
 
-    /// An operand is complete; `not` binds closer than any other operator: `not A == B` is `(not A) == B`.
+    /// Completes an operand. `not` binds closer than any other operator: `not A == B` is `(not A) == B`.
     fn value(&mut self, operand: Operand) -> Result<(), String> {
         self.shift(Open::Operand(operand))?;
         self.negate();
@@ -131,19 +132,19 @@ impl Parser {
         }
     }
 
-    /// `(` A becomes A.
+    /// Replaces `(` A by A.
     fn close(&mut self) -> Result<(), String> {
         let [.., Open::Parenthesis, Open::Operand(operand)] = self.open[..] else {
             return Err(format!("{}, expecting end of file", unexpected(Token::Close)));
         };
-        self.shift(Open::Parenthesis)?; // only for the limit: the original has it on its stack too
+        self.shift(Open::Parenthesis)?; // only for the limit: util-linux also has it on its stack
         self.open.truncate(self.open.len() - 3);
         self.open.push(Open::Operand(operand));
         self.negate();
         Ok(())
     }
 
-    /// Completes the operators, back to a parenthesis, that bind as closely or closer: all are left-associative.
+    /// Completes the operators back to a parenthesis that bind at least as closely: all are left-associative.
     fn reduce(&mut self, least: u8) -> Result<(), String> {
         while let [.., Open::Operand(left), Open::Binary(binary, skip), Open::Operand(right)] = self.open[..]
         {
@@ -181,8 +182,8 @@ impl Parser {
         Ok(())
     }
 
-    /// The right side must be a string as such. For others the original says "(null)", dies of SIGSEGV, or
-    /// fails when it comes to a row, as their types are.
+    /// The right side must be a string literal. For anything else util-linux, depending on the type, prints "(null)",
+    /// crashes with SIGSEGV, or fails at the first row.
     fn regex(&mut self, right: Operand) -> Result<Regex, String> {
         match self.steps.pop() {
             Some(Step::Literal(Literal::Text(pattern))) if !right.column => Regex::new(&pattern),
@@ -203,7 +204,7 @@ fn unexpected(token: Token<'_>) -> String {
     format!("syntax error, unexpected {}", token.name())
 }
 
-/// `and` and `or` bind alike, left to right: `A or B and C` is `(A or B) and C`.
+/// `and` and `or` have the same precedence, from left to right: `A or B and C` is `(A or B) and C`.
 fn precedence(binary: Binary) -> u8 {
     match binary {
         Binary::And | Binary::Or => 1,
@@ -211,8 +212,8 @@ fn precedence(binary: Binary) -> u8 {
     }
 }
 
-/// The type two sides are compared as: a float when both are numbers, else the left one's, but a column
-/// follows what is no column.
+/// The type of a comparison: float for a number and a float, else the type of the left side. A column takes the type
+/// of a side that is not a column.
 fn common(left: Operand, right: Operand) -> Kind {
     match (left.kind, right.kind) {
         (Kind::Number, Kind::Float) => Kind::Float,

@@ -1,4 +1,4 @@
-//! Expressions with what libsmartcols 2.42.4 makes of them.
+//! Expressions, and the results of libsmartcols 2.42.4.
 
 use super::*;
 
@@ -6,7 +6,7 @@ const COLUMNS: [(&str, bool); 2] = [("N", true), ("S", false)];
 const NUMBERS: [Option<u64>; 3] = [None, Some(0), Some(2)];
 const TEXTS: [Option<&str>; 4] = [None, Some(""), Some("2"), Some(" net ")];
 
-/// By number and, within it, by text. 1 and 0: matches or not; E and R: EINVAL and ERANGE.
+/// By number, and for each number by text. 1 and 0: matches or not; E and R: EINVAL and ERANGE.
 const RESULTS: &[(&str, &str)] = &[
     ("N", "0000 0000 1111"),
     ("S", "0011 0011 0011"),
@@ -103,7 +103,7 @@ const RESULTS: &[(&str, &str)] = &[
     (r#""é" == 'é'"#, "1111 1111 1111"),
 ];
 
-/// The message, or the first column that is unknown.
+/// The message, or the first unknown column.
 const MESSAGES: &[(&str, &str)] = &[
     ("N = = 2", "syntax error, unexpected NUMBER, expecting end of file"),
     (r#""a"b""#, "syntax error, unexpected HOLDER, expecting end of file"),
@@ -168,7 +168,7 @@ fn parsed(expression: &str) -> Filter {
     Filter::parse(expression, &COLUMNS).unwrap_or_else(|why| panic!("{expression}: {why:?}"))
 }
 
-/// What it makes of the row.
+/// The result for the row.
 fn result(filter: &Filter, number: Option<u64>, text: Option<&str>) -> char {
     let value = |name: &str| match name {
         "N" => number.map_or(Value::None, Value::Number),
@@ -209,7 +209,7 @@ fn complaints() {
     }
 }
 
-/// Where the original says "(null)", crashes, or fails at the first row.
+/// For these util-linux prints "(null)", crashes, or fails at the first row.
 #[test]
 fn a_pattern_is_a_string() {
     for side in ["N", "S", "1", "(1.5)", "TRUE", "not \"a\"", "(\"a\" == \"a\")"] {
@@ -236,18 +236,18 @@ fn columns_by_the_names_of_the_table() {
 }
 
 #[test]
-fn nothing_is_everything() {
+fn an_empty_expression_matches_everything() {
     assert_eq!(result(&parsed(""), None, None), '1');
 }
 
 #[test]
-fn what_cannot_be_compared_does_not_match() {
+fn incomparable_values_do_not_match() {
     assert!(!parsed("S == 1").evaluate(&|_| Value::Text("x".into())).unwrap_or(false));
     assert!(parsed("S == 1").evaluate(&|_| Value::Text("1".into())).unwrap_or(false));
 }
 
 #[test]
-fn as_deep_as_the_original() {
+fn the_limit_on_depth_is_that_of_util_linux() {
     let nested = |depth: usize| format!("{}1{}", "(".repeat(depth), ")".repeat(depth));
     assert_eq!(result(&parsed(&nested(9996)), None, None), '1');
     assert_eq!(complaint(&nested(9997)), "memory exhausted");
@@ -256,7 +256,7 @@ fn as_deep_as_the_original() {
     assert_eq!(complaint(&"1 == (".repeat(1_000_000)), "memory exhausted");
 }
 
-/// Operators in a row are no depth; the original's stack overflows here.
+/// A chain of operators has no depth; util-linux's stack overflows here.
 #[test]
 fn any_length() {
     assert_eq!(result(&parsed(&format!("{}1", "1 == ".repeat(200_000))), None, None), '1');
@@ -265,7 +265,7 @@ fn any_length() {
 }
 
 #[test]
-fn letters_of_several_bytes_in_patterns() {
+fn multibyte_characters_in_patterns() {
     crate::sys::utf8_letters();
     assert_eq!(result(&parsed("\"é\" =~ '^.$'"), None, None), '1');
 }

@@ -1,4 +1,4 @@
-//! For people: columns as wide as what they hold, one blank between them, nothing padded at the end.
+//! For people: columns as wide as their content, separated by one blank, without trailing blanks.
 
 use unicode_width::UnicodeWidthChar;
 
@@ -21,7 +21,7 @@ pub(super) fn print(out: &mut Out, columns: &[&Column], rows: &[Row], walk: &Wal
     }
 }
 
-/// Of the widest cell, the heading included.
+/// The width of the widest cell, including the heading.
 fn widths(columns: &[&Column], rows: &[Row], walk: &Walk, layout: &Layout) -> Vec<usize> {
     let heading = |column: &&Column| if layout.headings { width(column.name) } else { 0 };
     let mut widths: Vec<usize> = columns.iter().map(heading).collect();
@@ -37,10 +37,10 @@ fn widths(columns: &[&Column], rows: &[Row], walk: &Walk, layout: &Layout) -> Ve
     widths
 }
 
-/// Columns take the width of their hint, if they are narrower; then, as the terminal needs it (and all
-/// of it where there is none), this room is given back, but only by columns whose cells are no wider
-/// than their headings: so does libsmartcols. Then columns are cut. What does not fit even so runs on
-/// in the next line of the terminal.
+/// First, columns take the width of their hint, if they are narrower. Then this extra width is removed as far as the
+/// terminal requires it (all of it if there is no terminal), but only from columns whose cells are not wider than
+/// their headings, as in libsmartcols. Then columns are cut. What still does not fit continues in the next line of
+/// the terminal.
 fn fit(widths: &mut [usize], columns: &[&Column], layout: &Layout) {
     let heading = |i: usize| if layout.headings { width(columns[i].name) } else { 1 };
     let mut rooms = vec![0; widths.len()];
@@ -53,7 +53,7 @@ fn fit(widths: &mut [usize], columns: &[&Column], layout: &Layout) {
     let whole = widths.iter().sum::<usize>() + widths.len().saturating_sub(1);
     let mut excess = layout.width.map_or(usize::MAX, |terminal| whole.saturating_sub(terminal));
     while excess > 0 {
-        // of the columns with most room the first
+        // the first of the columns with the most extra width
         let Some((i, room)) = rooms.iter_mut().enumerate().rev().max_by_key(|(_, room)| **room) else {
             break;
         };
@@ -99,7 +99,7 @@ impl Table<'_> {
             for (i, cell) in cells.iter_mut().enumerate() {
                 let head = match self.layout.tree == Some(i) {
                     true if line == 0 => text::cut(branches.head(), self.widths[i]),
-                    true => branches.head(), // never cut: so does libsmartcols
+                    true => branches.head(), // never cut, as in libsmartcols
                     false => "",
                 };
                 let text = cell.next().unwrap_or("");
@@ -151,7 +151,7 @@ fn lines<'a>(column: &Column, text: &'a str) -> impl Iterator<Item = &'a str> {
     text.split(separator)
 }
 
-/// As wcwidth(3) adds up; letters that join to one are not drawn as one by every terminal.
+/// The sum of wcwidth(3), because not every terminal draws joined characters as one.
 fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.chars().filter_map(UnicodeWidthChar::width).sum() }
 }

@@ -1,7 +1,7 @@
-//! libsmartcols' JSON: indented by three blanks, objects joined by `},{`, children nested in their parents.
+//! The JSON of libsmartcols: indented by three blanks, objects joined by `},{`, children nested in their parents.
 //!
-//! Of a cell with several lines 2.42 prints the first alone, and then blanks and branches of the tree, which
-//! is no JSON any more; here the lines are one string joined by `\n`, as 2.38 has it.
+//! For a cell with several lines, version 2.42 prints only the first line, then blanks and branches of the tree,
+//! which is not valid JSON. Here the lines are one string joined by `\n`, as in 2.38.
 
 use std::io::Write;
 
@@ -34,7 +34,7 @@ pub(super) fn print(out: &mut Out, columns: &[&Column], rows: &[Row], walk: &Wal
     out.push(b"]\n}\n");
 }
 
-/// A sibling goes on in the line that closed the one before.
+/// A sibling continues in the line that closed the previous one.
 fn open(out: &mut Out, node: &Node, previous: Option<&Node>) {
     match previous {
         Some(previous) if previous.depth >= node.depth => out.push(b",{\n"),

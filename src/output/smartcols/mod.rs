@@ -1,7 +1,7 @@
-//! Tables as libsmartcols prints them: for people, raw, and JSON; flat or as a tree.
+//! Tables in the formats of libsmartcols: for people, raw, and JSON; flat or as a tree.
 //!
-//! What is here was found by feeding libsmartcols 2.42 tables of all shapes; the tests hold its answers.
-//! Everything is linear in the rows: cells are measured once and written once, straight into [`Out`].
+//! The rules were found by testing libsmartcols 2.42 with many tables; the tests contain its results. The time is
+//! linear in the number of rows: cells are measured once and written once, directly to [`Out`].
 
 mod escape;
 mod human;
@@ -35,19 +35,19 @@ pub(crate) struct Column {
     pub help: &'static str,
     pub align: Align,
     pub json: Json,
-    /// How wide it is to be if there is room, even when its cells are not; 0 for no matter.
+    /// The preferred width if there is room, even if its cells are narrower; 0 for none.
     pub hint: usize,
-    /// May be cut when the terminal is too narrow.
+    /// May be cut if the terminal is too narrow.
     pub truncate: bool,
-    /// Cells hold several lines, separated by '\n'.
+    /// Cells have several lines, separated by '\n'.
     pub wrap: bool,
 }
 
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Row {
-    /// One for each column; [`cell`] makes them of bytes. Nothing and the empty text are the same.
+    /// One for each column; [`cell`] makes them from bytes. A missing cell is the empty text.
     pub cells: Vec<Option<String>>,
-    /// Index of the parent in the rows.
+    /// The index of the parent in the rows.
     pub parent: Option<usize>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Row {
 pub(crate) enum Form {
     Human,
     Raw,
-    /// With the key of the list that holds the rows.
+    /// With the key of the list of rows.
     Json(&'static str),
 }
 
@@ -63,16 +63,16 @@ pub(crate) enum Form {
 pub(crate) struct Layout {
     pub form: Form,
     pub headings: bool,
-    /// The column that shows the tree; without it the parents of the rows do not count.
+    /// The column that contains the tree; without it, parents are ignored.
     pub tree: Option<usize>,
-    /// May letters and lines be other than ASCII?
+    /// May text and tree lines contain non-ASCII characters?
     pub unicode: bool,
-    /// Columns of the terminal; nothing is cut without it.
+    /// The columns of the terminal; without it nothing is cut.
     pub width: Option<usize>,
-    /// May columns that can be cut really be?
+    /// Are columns with [`Column::truncate`] cut?
     pub truncate: bool,
     pub painter: Painter,
-    /// Paints the text of a cell, given the name of its column, without changing its width.
+    /// Styles the text of a cell by the name of its column, without changing its width.
     pub paint: for<'a> fn(Painter, &str, &'a str) -> Cow<'a, str>,
 }
 
@@ -80,13 +80,13 @@ pub(crate) fn print(out: &mut Out, columns: &[&Column], rows: &[Row], layout: &L
     let walk = Walk::new(rows, layout.tree.is_some());
     match layout.form {
         Form::Json(key) => json::print(out, columns, rows, &walk, key),
-        _ if rows.is_empty() => {} // not even headings
+        _ if rows.is_empty() => {} // without headings
         Form::Human => human::print(out, columns, rows, &walk, layout),
         Form::Raw => raw(out, columns, rows, &walk, layout),
     }
 }
 
-/// The columns there are (`--list-columns`); `key` names the list in JSON.
+/// Lists all columns (`--list-columns`); `key` names the list in JSON.
 pub(crate) fn print_columns(out: &mut Out, columns: &[&Column], key: &'static str, layout: &Layout) {
     const HOLDER: Column = plain("HOLDER", Align::Right);
     const TYPE: Column = plain("TYPE", Align::Left);
@@ -113,8 +113,8 @@ const fn plain(name: &'static str, align: Align) -> Column {
     Column { name, help: "", align, json: Json::String, hint: 0, truncate: false, wrap: false }
 }
 
-/// One blank between cells, also round empty ones; whatever could be taken for a separator is escaped,
-/// and so are the lines of the tree.
+/// Exactly one blank between cells, also around empty ones. Separators in cells are escaped, and so are the tree
+/// lines.
 fn raw(out: &mut Out, columns: &[&Column], rows: &[Row], walk: &Walk, layout: &Layout) {
     if layout.headings {
         let names = columns.iter().map(|column| column.name);

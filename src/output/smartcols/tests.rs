@@ -1,4 +1,4 @@
-//! What libsmartcols 2.42.4 answered, unless a test says otherwise.
+//! Expected output is that of libsmartcols 2.42.4, unless a test says otherwise.
 
 use std::borrow::Cow;
 
@@ -57,7 +57,7 @@ fn columns_are_as_wide_as_needed_and_the_last_is_not_padded() {
 }
 
 #[test]
-fn a_cell_of_many_lines_costs_their_number_and_not_its_square() {
+fn a_cell_of_many_lines_takes_linear_time() {
     let many = vec!["x"; 200_000].join("\n");
     let mut out = Out::kept();
     print(&mut out, &[&NS, &NSFS], &[row(None, &["1", &many])], &LAYOUT);
@@ -106,7 +106,7 @@ fn without_a_tree_parents_do_not_count() {
 }
 
 #[test]
-fn raw_escapes_what_is_not_graphic_ascii_and_the_branches_too() {
+fn raw_escapes_everything_but_graphic_ascii() {
     let layout = Layout { form: Form::Raw, tree: Some(0), ..LAYOUT };
     let rows = [row(None, &["1", "a b", ""]), row(Some(0), &["2", "", "\\é\t"])];
     assert_eq!(
@@ -141,7 +141,7 @@ fn json() {
 }
 
 #[test]
-fn what_is_no_fair_letter_is_told_byte_by_byte() {
+fn unsafe_characters_are_escaped_byte_by_byte() {
     assert_eq!(
         escaped(Form::Human, true, b"a\x1b\t\x7f\xff\\x41 \\y"),
         "a\\x1b\\x09\\x7f\\xff\\x5cx41 \\y\n"
@@ -151,9 +151,9 @@ fn what_is_no_fair_letter_is_told_byte_by_byte() {
     assert_eq!(escaped(Form::Raw, true, b"\xff\\ "), "\\xff\\x5c\\x20\n");
 }
 
-/// libsmartcols prints both as they are.
+/// libsmartcols does not escape these.
 #[test]
-fn ours_what_turns_the_writing_or_is_no_utf8() {
+fn ctrbox_also_escapes_direction_characters_and_invalid_utf8() {
     assert_eq!(escaped(Form::Human, true, "a\u{202e}b".as_bytes()), "a\\xe2\\x80\\xaeb\n");
     assert!(escaped(Form::Json("t"), true, b"\xff\xe2\x80\xae").contains(r#""type": "\\xff\u202e""#));
     assert_eq!(escaped(Form::Human, true, "\u{10ffff}".as_bytes()), "\\xf4\\x8f\\xbf\\xbf\n");
@@ -172,7 +172,7 @@ fn a_narrow_terminal_cuts_but_never_below_the_heading() {
 }
 
 #[test]
-fn hints_give_room_that_only_columns_of_short_cells_give_back() {
+fn width_hints_are_removed_only_from_columns_with_short_cells() {
     let columns: [&Column; 3] = [&Column { hint: 10, ..NS }, &Column { hint: 5, ..TYPE }, &COMMAND];
     let rows = [row(None, &["1", "mnt", "12345678"])];
     let on = |width, headings| printed(&columns, &rows, Layout { width, headings, ..LAYOUT });
@@ -183,7 +183,7 @@ fn hints_give_room_that_only_columns_of_short_cells_give_back() {
     assert_eq!(on(None, false), "1 mnt   12345678\n");
 }
 
-/// Of `lsns --list-columns`.
+/// The output of `lsns --list-columns`.
 #[test]
 fn the_list_of_columns() {
     let columns = [&Column { help: "namespace identifier", ..NS }, &Column { help: "its kind", ..TYPE }];
@@ -199,9 +199,9 @@ fn the_list_of_columns() {
     assert!(json.starts_with(start), "{json}");
 }
 
-/// No answer of libsmartcols: it draws all of a chain, and never sees a cycle.
+/// Not the output of libsmartcols, which draws every level and never sees a cycle.
 #[test]
-fn ours_cycles_lose_no_row_and_chains_stay_linear() {
+fn ctrbox_keeps_all_rows_of_cycles_and_takes_linear_time_for_chains() {
     let cycle = [row(Some(1), &["1"]), row(Some(0), &["2"]), row(Some(2), &["3"])];
     let tree = Layout { tree: Some(0), headings: false, ..LAYOUT };
     assert_eq!(printed(&[&NS], &cycle, tree), "3\n1\n└─2\n");

@@ -1,12 +1,12 @@
-//! The rows in the order of printing, and the lines of the tree before each.
+//! The rows in print order, and the tree lines before each.
 
 use super::Row;
 
-/// A row, and where it stands in the tree.
+/// A row and its position in the tree.
 pub(super) struct Node {
     pub row: usize,
     pub depth: usize,
-    /// No sibling follows.
+    /// It is the last sibling.
     pub last: bool,
     pub parent: bool,
 }
@@ -15,14 +15,15 @@ pub(super) struct Walk {
     pub nodes: Vec<Node>,
 }
 
-/// Levels that are drawn or indented; deeper ones only say how much deeper they are, so that a chain of
-/// ten thousand processes costs ten thousand lines and not their square. (libsmartcols draws them all.)
+/// The number of levels that are drawn. Deeper rows show how much deeper they are, so that a chain of ten thousand
+/// processes takes time in proportion to its length, not to its square. (libsmartcols draws all levels.)
 pub(super) const DRAWN: usize = 256;
 
 const NONE: usize = usize::MAX;
 
 impl Walk {
-    /// Roots and children keep the order of the rows. The first of a cycle counts as a root: no row is lost.
+    /// Roots and children keep the order of the rows. The first row of a cycle counts as a root, so that no row is
+    /// lost.
     pub(super) fn new(rows: &[Row], tree: bool) -> Self {
         if !tree || rows.iter().all(|row| row.parent.is_none()) {
             let flat = |row| Node { row, depth: 0, last: true, parent: false };
@@ -44,7 +45,7 @@ impl Walk {
     }
 }
 
-/// Every row's first child and next sibling.
+/// The first child and the next sibling of every row.
 struct Links {
     roots: Vec<bool>,
     child: Vec<usize>,
@@ -67,7 +68,7 @@ impl Links {
         links
     }
 
-    /// Depth first, with a stack of our own: the depth is in the hands of whoever forks.
+    /// Depth first, with an explicit stack: any process chooses the depth by forking.
     fn visit(&self, root: usize, seen: &mut [bool], nodes: &mut Vec<Node>) {
         let mut stack = vec![(root, 0)];
         while let Some((row, depth)) = stack.pop() {
@@ -89,12 +90,12 @@ impl Links {
     }
 }
 
-/// What stands before the text of the row that was entered last.
+/// The tree lines before the text of the row entered last.
 pub(super) struct Branches {
     branch: &'static str,
     last: &'static str,
     line: &'static str,
-    /// For each level above: do its lines go on below?
+    /// For each level above: does its line continue below?
     open: Vec<bool>,
     head: String,
     below: bool,
@@ -117,7 +118,7 @@ impl Branches {
         &self.head
     }
 
-    /// Before its other lines, where only the lines to rows below go on.
+    /// Before its other lines: only the tree lines to later rows continue there.
     pub(super) fn turn_to_tail(&mut self) {
         self.head.clear();
         self.draw();
@@ -136,7 +137,7 @@ impl Branches {
     }
 }
 
-/// Terminal columns of the head of a row.
+/// The width of the tree lines of a row in columns.
 pub(super) fn width(depth: usize) -> usize {
     match depth.saturating_sub(1).checked_sub(DRAWN) {
         None | Some(0) => 2 * depth,

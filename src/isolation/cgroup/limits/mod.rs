@@ -1,4 +1,4 @@
-//! Limits: one vocabulary, that of v2, and what it is on v1.
+//! Limits: named as on v2, and translated to v1.
 
 mod parse;
 
@@ -12,7 +12,7 @@ use super::hierarchy::Hierarchies;
 pub use parse::{cpu_weight, cpus, cpuset, hugetlb, io_max, pids, raw, size};
 pub(crate) use parse::{memory, memory_high, swap_max};
 
-/// A control file, by its name on v2 or on v1, and what to write to it.
+/// A control file, with its v2 or v1 name, and the value to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     pub file: String,
@@ -26,7 +26,7 @@ impl Setting {
     }
 }
 
-/// A setting in the words of this host, and the controller whose group it is written in (none: v2 itself).
+/// A setting with the names of this host, and the controller of the group it is written in (empty: v2 itself).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Write {
     pub controller: String,
@@ -35,8 +35,8 @@ pub(crate) struct Write {
 
 type Translate = fn(&str, &[Setting]) -> Result<Vec<Setting>>;
 
-/// A row: a file of v2, what stands in it when nothing was set, and v1's controller and files, where there are
-/// any that mean the same.
+/// A row: a file of v2, its default value, and the controller and files of v1 with the same meaning, if there are
+/// any.
 struct Row {
     file: &'static str,
     unset: &'static str,
@@ -64,7 +64,7 @@ const TABLE: [Row; 14] = [
     Row { file: "io.latency", unset: "", v1: None },
 ];
 
-/// Does the group have a limit of that controller that is not what a new group has?
+/// Does the group have a limit of this controller that differs from the default?
 #[must_use]
 pub(crate) fn limited(group: &Path, controller: &str) -> bool {
     let prefix = format!("{controller}.");
@@ -80,9 +80,9 @@ pub(crate) fn limited(group: &Path, controller: &str) -> bool {
     values.any(|(row, text)| text.is_ok_and(|text| text.trim_end() != row.unset))
 }
 
-/// The settings as this host has them.
+/// The settings with the names of this host.
 pub(crate) fn here(host: &Hierarchies, settings: &[Setting]) -> Result<Vec<Write>> {
-    let version = |controller: &str| host.of(controller).map(super::Hierarchy::is_v2);
+    let version = |controller: &str| host.hierarchy_of(controller).map(super::Hierarchy::is_v2);
     let unknown = |controller: &str| host.groups(controller, Path::new(""), None).err();
     translate(settings, &version).map_err(|(error, controller)| {
         controller
@@ -93,7 +93,7 @@ pub(crate) fn here(host: &Hierarchies, settings: &[Setting]) -> Result<Vec<Write
 
 type Failure = (anyhow::Error, Option<String>);
 
-/// `version` says of a controller whether it is v2's; none when it is not mounted.
+/// `version` returns whether a controller is on v2; None if it is not mounted.
 fn translate(settings: &[Setting], version: &dyn Fn(&str) -> Option<bool>) -> Result<Vec<Write>, Failure> {
     let mut writes = Vec::new();
     for setting in settings {
@@ -110,7 +110,7 @@ fn translate(settings: &[Setting], version: &dyn Fn(&str) -> Option<bool>) -> Re
             (Some(false), Some(None)) => {
                 let file = &setting.file;
                 return Err((
-                    anyhow!("{file} is of v2, and v1, which has {prefix} here, has nothing like it"),
+                    anyhow!("{file} exists only on v2, but controller {prefix} is mounted on v1 here"),
                     None,
                 ));
             }
@@ -134,12 +134,12 @@ fn one(file: &str, value: impl Into<String>) -> Vec<Setting> {
     vec![Setting::new(file, value)]
 }
 
-/// v1 has -1 for no limit.
+/// v1 uses -1 for no limit.
 fn bytes(value: &str) -> &str {
     if value == "max" { "-1" } else { value }
 }
 
-/// `2MB` of `hugetlb.2MB.max`
+/// `2MB` in `hugetlb.2MB.max`
 fn huge_page(file: &str) -> Option<&str> {
     file.strip_prefix("hugetlb.")?.strip_suffix(".max")
 }
@@ -151,8 +151,8 @@ fn swap(value: &str, all: &[Setting]) -> Result<Vec<Setting>> {
         return Ok(one(FILE, "-1"));
     }
     let memory = all.iter().find(|setting| setting.file == "memory.max" && setting.value != "max");
-    let memory =
-        memory.context("v1 limits memory and swap together: a limit of swap needs one of memory (-m) too")?;
+    let memory = memory
+        .context("v1 limits memory and swap together: a swap limit requires a memory limit (-m) too")?;
     let number = |value: &str| size(OsStr::new(value))?.parse::<u64>().context("not a size");
     Ok(one(FILE, number(value)?.saturating_add(number(&memory.value)?).to_string()))
 }
@@ -166,13 +166,13 @@ fn quota(value: &str, _: &[Setting]) -> Result<Vec<Setting>> {
     Ok(vec![Setting::new("cpu.cfs_period_us", period), Setting::new("cpu.cfs_quota_us", quota)])
 }
 
-/// v2's default of 100 is v1's of 1024.
+/// The default is 100 on v2 and 1024 on v1.
 fn shares(value: &str, _: &[Setting]) -> Result<Vec<Setting>> {
-    let weight: u64 = value.trim().parse().map_err(|_| anyhow!("cpu.weight '{value}' is no number"))?;
+    let weight: u64 = value.trim().parse().map_err(|_| anyhow!("cpu.weight '{value}' is not a number"))?;
     Ok(one("cpu.shares", (weight.saturating_mul(1024) / 100).clamp(2, 262_144).to_string()))
 }
 
-/// `8:0 rbps=1 wiops=2`: a file each; v1 has 0 for no limit.
+/// `8:0 rbps=1 wiops=2`: one file each; v1 uses 0 for no limit.
 fn throttle(value: &str, _: &[Setting]) -> Result<Vec<Setting>> {
     let (device, limits) = value.split_once(' ').context("io.max needs a device and limits")?;
     let mut settings = Vec::new();
@@ -183,7 +183,7 @@ fn throttle(value: &str, _: &[Setting]) -> Result<Vec<Setting>> {
             "wbps" => "blkio.throttle.write_bps_device",
             "riops" => "blkio.throttle.read_iops_device",
             "wiops" => "blkio.throttle.write_iops_device",
-            _ => bail!("io.max: '{key}' is none of rbps, wbps, riops, wiops"),
+            _ => bail!("io.max: '{key}' is not one of rbps, wbps, riops, wiops"),
         };
         let number = if number == "max" { "0" } else { number };
         settings.push(Setting::new(file, format!("{device} {number}")));
@@ -195,7 +195,7 @@ fn throttle(value: &str, _: &[Setting]) -> Result<Vec<Setting>> {
 mod tests {
     use super::*;
 
-    /// Everything on v1 but hugetlb, as hybrid hosts may have it; no rdma.
+    /// All controllers on v1 except hugetlb, as on some hybrid hosts; no rdma.
     fn on_v1(settings: &[(&str, &str)]) -> Result<Vec<String>, String> {
         let settings: Vec<Setting> =
             settings.iter().map(|(file, value)| Setting::new(*file, *value)).collect();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_v2_calls_it_on_v1() {
+    fn v2_settings_on_v1() {
         for (file, value, v1) in [
             ("memory.max", "512", &["memory: memory.limit_in_bytes=512"][..]),
             ("memory.max", "max", &["memory: memory.limit_in_bytes=-1"]),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_v1_cannot_is_an_error() {
+    fn settings_without_a_v1_form_are_errors() {
         for (file, value) in [
             ("memory.high", "1"),
             ("io.weight", "5"),

@@ -1,4 +1,4 @@
-//! Limits as options have them: sizes, processors, devices.
+//! Limits in the form of options: sizes, CPUs, devices.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -9,9 +9,9 @@ use nix::sys::stat::{major, minor};
 use super::Setting;
 use crate::text;
 
-/// `512M`, `1.5G`, `1024`, `max`: in bytes, K being 1024.
+/// `512M`, `1.5G`, `1024`, `max`: in bytes, K means 1024.
 pub fn size(word: &OsStr) -> Result<String> {
-    let wrong = || anyhow!("'{}' is no size (512M, 1.5G, max)", text::shown(word));
+    let wrong = || anyhow!("'{}' is not a size (512M, 1.5G, max)", text::shown(word));
     let lower = word.to_str().ok_or_else(wrong)?.to_ascii_lowercase();
     if lower == "max" {
         return Ok(lower);
@@ -32,7 +32,7 @@ pub fn size(word: &OsStr) -> Result<String> {
     Ok(scaled.to_string())
 }
 
-/// A number with or without a point, times `unit`, rounded down.
+/// A number, perhaps with a decimal point, times `unit`, rounded down.
 fn scaled(digits: &str, unit: u64) -> Option<u64> {
     let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
     let number =
@@ -44,9 +44,9 @@ fn scaled(digits: &str, unit: u64) -> Option<u64> {
     if !part.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let part = part.get(..9).unwrap_or(part); // all digits, so no letter is cut
-    let of = 10_u128.pow(u32::try_from(part.len()).ok()?);
-    whole.checked_add(u64::try_from(u128::from(number(part)?) * u128::from(unit) / of).ok()?)
+    let part = part.get(..9).unwrap_or(part); // all ASCII digits, so a cut is safe
+    let denominator = 10_u128.pow(u32::try_from(part.len()).ok()?);
+    whole.checked_add(u64::try_from(u128::from(number(part)?) * u128::from(unit) / denominator).ok()?)
 }
 
 pub(crate) fn memory(word: &OsStr) -> Result<Setting> {
@@ -61,16 +61,16 @@ pub(crate) fn swap_max(word: &OsStr) -> Result<Setting> {
     Ok(Setting::new("memory.swap.max", size(word)?))
 }
 
-/// `1.5` processors in a period of 100 ms; the kernel's least is 1 ms of it.
+/// `1.5` CPUs in a period of 100 ms; the kernel's minimum is 1 ms.
 pub fn cpus(word: &OsStr) -> Result<Setting> {
-    let wrong = || anyhow!("'{}' is no number of processors (0.5, 2, max)", text::shown(word));
+    let wrong = || anyhow!("'{}' is not a number of CPUs (0.5, 2, max)", text::shown(word));
     let text = word.to_str().ok_or_else(wrong)?;
     if text == "max" {
         return Ok(Setting::new("cpu.max", "max 100000"));
     }
     let quota = scaled(text, 100_000).ok_or_else(wrong)?;
     if quota < 1_000 {
-        bail!("'{text}' processors are too few: 0.01 is the least");
+        bail!("'{text}' CPUs are too few: the minimum is 0.01");
     }
     Ok(Setting::new("cpu.max", format!("{quota} 100000")))
 }
@@ -79,7 +79,7 @@ pub fn cpu_weight(word: &OsStr) -> Result<Setting> {
     let weight = word.to_str().and_then(|word| word.parse::<u32>().ok());
     match weight.filter(|weight| (1..=10_000).contains(weight)) {
         Some(weight) => Ok(Setting::new("cpu.weight", weight.to_string())),
-        None => bail!("'{}' is no weight from 1 to 10000", text::shown(word)),
+        None => bail!("'{}' is not a weight from 1 to 10000", text::shown(word)),
     }
 }
 
@@ -93,18 +93,18 @@ pub fn cpuset(word: &OsStr) -> Result<Setting> {
     });
     match list {
         Some(list) => Ok(Setting::new("cpuset.cpus", list)),
-        None => bail!("'{}' is no list of processors (0-1,4)", text::shown(word)),
+        None => bail!("'{}' is not a list of CPUs (0-1,4)", text::shown(word)),
     }
 }
 
 pub fn pids(word: &OsStr) -> Result<Setting> {
     match word.to_str() {
         Some(text) if text == "max" || text.parse::<u32>().is_ok() => Ok(Setting::new("pids.max", text)),
-        _ => bail!("'{}' is no number of processes", text::shown(word)),
+        _ => bail!("'{}' is not a number of processes", text::shown(word)),
     }
 }
 
-/// `DEV:rbps=10M,wiops=100`, DEV a path or `MAJOR:MINOR`.
+/// `DEV:rbps=10M,wiops=100`, where DEV is a path or `MAJOR:MINOR`.
 pub fn io_max(word: &OsStr) -> Result<Setting> {
     let wrong = || anyhow!("'{}' is not DEVICE:rbps=SIZE,wbps=SIZE,riops=N,wiops=N", text::shown(word));
     let (device, limits) = word.to_str().and_then(|text| text.rsplit_once(':')).ok_or_else(wrong)?;
@@ -127,12 +127,12 @@ fn device_number(device: &str) -> Result<String> {
     let shown = text::escape(device.as_bytes());
     let meta = std::fs::metadata(device).with_context(|| format!("cannot find the device {shown}"))?;
     if !meta.file_type().is_block_device() {
-        bail!("{shown} is no block device");
+        bail!("{shown} is not a block device");
     }
     Ok(format!("{}:{}", major(meta.rdev()), minor(meta.rdev())))
 }
 
-/// `SIZE`, of pages of the size that the kernel prefers, or `2M:SIZE`.
+/// `SIZE`, for the default huge page size of the kernel, or `2M:SIZE`.
 pub fn hugetlb(word: &OsStr) -> Result<Setting> {
     let text = word.to_str().unwrap_or_default();
     let (page, limit) = match text.split_once(':') {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_files_of_v2() {
+    fn options_set_files_of_v2() {
         let word = OsStr::new;
         assert_eq!(value(cpus(word("1.5"))), Ok("cpu.max=150000 100000".into()));
         assert_eq!(value(cpus(word("0.01"))), Ok("cpu.max=1000 100000".into()));

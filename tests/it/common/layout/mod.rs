@@ -1,0 +1,167 @@
+//! Hosts of our making with the records of runtimes on them, each after a layout that a runtime documents.
+
+pub mod engines;
+pub mod machines;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use ctrbox::testing::container::{Container, Files, IdentifiedBy, Resolver, Runtime, Tag};
+use ctrbox::testing::proc::ProcRoot;
+use nix::unistd::Pid;
+
+use super::ctr_ps::Host;
+
+pub const UUID: &str = "0b3f5a52-1111-2222-3333-4444deadbeef";
+pub const USER: u32 = 1234;
+pub const START: u64 = 777;
+
+/// A host, and what should be found on it: PID of an init process, and its container.
+pub struct Layout {
+    pub host: Host,
+    pub expected: BTreeMap<i64, Expected>,
+    next: i64,
+}
+
+#[derive(Default, Clone)]
+pub struct Expected {
+    pub shown: String,
+    pub id: String,
+    pub engine: &'static str,
+    pub pod: Option<&'static str>,
+    pub image: Option<&'static str>,
+    pub hostname: Option<&'static str>,
+    pub label: Option<(&'static str, &'static str)>,
+    pub owner: u32,
+}
+
+pub fn id(number: u32) -> String {
+    format!("{number:064x}")
+}
+
+impl Layout {
+    pub fn new(name: &str) -> Layout {
+        let host = Host::new(name);
+        host.file("etc/passwd", format!("root:x:0:0::/root:/bin/sh\nu:x:{USER}:{USER}::/home/u:/bin/sh\n"));
+        host.file("proc/stat", "cpu 0\nbtime 1000000000\n");
+        std::fs::create_dir_all(host.root().join(format!("run/user/{USER}"))).expect("a directory");
+        Layout { host, expected: BTreeMap::new(), next: 100 }
+    }
+
+    pub fn file(&self, path: impl AsRef<str>, content: impl AsRef<[u8]>) -> PathBuf {
+        self.host.file(path.as_ref(), content)
+    }
+
+    /// A process that no host could have had when a record of now was written, if it began `late`.
+    pub fn process(&self, pid: i64, uid: u32, cgroup: &str, start: u64) {
+        self.host.process(pid, 1, cgroup, b"x\0");
+        let status = format!(
+            "Name:\tx\nState:\tS (sleeping)\nPid:\t{pid}\nPPid:\t1\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n\
+             NSpid:\t{pid}\t1\nVmPeak:\t 100 kB\n"
+        );
+        self.file(format!("proc/{pid}/status"), status);
+        let stat = format!("{pid} (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {start} 0 0\n");
+        self.file(format!("proc/{pid}/stat"), stat);
+        std::fs::create_dir_all(self.host.root().join(format!("proc/{pid}/ns"))).expect("a directory");
+        for (kind, id) in
+            [("pid", 10_000 + pid), ("mnt", 20_000 + pid), ("net", 30_000 + pid), ("ipc", 40_000 + pid)]
+        {
+            let link = self.host.root().join(format!("proc/{pid}/ns/{kind}"));
+            _ = std::fs::remove_file(&link);
+            symlink(format!("{kind}:[{id}]"), link).expect("a link");
+        }
+    }
+
+    /// An init process in a control group, and what it should be found to be.
+    pub fn expect(&mut self, cgroup: &str, expected: Expected) -> i64 {
+        let pid = self.next;
+        self.next += 1;
+        self.process(pid, expected.owner, cgroup, START);
+        self.expected.insert(pid, expected);
+        pid
+    }
+
+    pub fn look<T>(&self, look: impl FnOnce(&mut Resolver<'_>) -> T) -> T {
+        let proc = ProcRoot::new(self.host.root().join("proc"));
+        let files = Files::new(self.host.root()).expect("a root");
+        look(&mut Resolver::new(&proc, &files))
+    }
+
+    pub fn tag(&self, pid: i64) -> Option<Tag> {
+        self.look(|resolver| self.tag_by(resolver, pid))
+    }
+
+    fn tag_by(&self, resolver: &mut Resolver<'_>, pid: i64) -> Option<Tag> {
+        let text = std::fs::read(self.host.root().join(format!("proc/{pid}/cgroup"))).expect("a cgroup");
+        resolver.resolve(Pid::from_raw(i32::try_from(pid).expect("a pid")), &text, true)
+    }
+
+    /// The container that a record proves to be this process'.
+    pub fn proven(&self, pid: i64) -> Option<Rc<Container>> {
+        self.look(|resolver| self.proven_by(resolver, pid))
+    }
+
+    pub fn proven_by(&self, resolver: &mut Resolver<'_>, pid: i64) -> Option<Rc<Container>> {
+        let tag = self.tag_by(resolver, pid);
+        tag.filter(|tag| matches!(tag.identified_by, IdentifiedBy::State | IdentifiedBy::Namespace))
+            .map(|tag| tag.container)
+    }
+
+    pub fn all_is_found(&self) {
+        for (pid, expected) in &self.expected {
+            let tag = self.tag(*pid).unwrap_or_else(|| panic!("{pid}: {} is not found", expected.shown));
+            expected.is(*pid, &tag.container);
+        }
+    }
+
+    pub fn all(&self) -> Vec<Rc<Container>> {
+        self.look(|resolver| resolver.all())
+    }
+}
+
+impl Expected {
+    pub fn new(shown: impl Into<String>, id: impl Into<String>, engine: &'static str) -> Expected {
+        Expected { shown: shown.into(), id: id.into(), engine, ..Expected::default() }
+    }
+
+    pub fn is(&self, pid: i64, container: &Container) {
+        assert_eq!((container.to_string(), &container.id), (self.shown.clone(), &self.id), "{pid}");
+        assert_eq!(container.engine, self.engine, "{}", self.shown);
+        assert_eq!(container.owner, self.owner, "{}", self.shown);
+        let untold =
+            matches!(container.runtime, Runtime::Incus | Runtime::Lxc | Runtime::Lxd | Runtime::Snap);
+        if container.identified_by != IdentifiedBy::Cgroup && !untold {
+            assert_eq!(container.init.map(|init| i64::from(init.as_raw())), Some(pid), "{}", self.shown);
+        }
+        for (found, expected, what) in [
+            (container.pod.as_deref(), self.pod, "pod"),
+            (container.image.as_deref(), self.image, "image"),
+            (container.hostname.as_deref(), self.hostname, "hostname"),
+        ] {
+            assert_eq!(found, expected, "{what} of {}", self.shown);
+        }
+        if let Some((name, value)) = self.label {
+            let label = (name.to_owned(), value.to_owned());
+            assert!(container.labels.contains(&label), "{}: {:?}", self.shown, container.labels);
+        }
+    }
+}
+
+/// A name, and what puts the records and processes on a host.
+type Make = (&'static str, fn(&mut Layout));
+
+pub const LAYOUTS: [Make; 11] = [
+    ("docker", engines::of_docker),
+    ("docker-rootless", engines::of_docker_without_root),
+    ("containerd", engines::of_containerd),
+    ("crio", engines::of_crio),
+    ("podman", engines::of_podman),
+    ("oci", machines::of_oci),
+    ("lxc", machines::of_lxc),
+    ("machined", machines::of_machined),
+    ("sandboxes", machines::of_sandboxes),
+    ("groups", machines::of_groups),
+    ("snap", machines::of_snaps),
+];

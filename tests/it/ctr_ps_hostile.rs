@@ -1,0 +1,514 @@
+//! ctr-ps over hosts that lie.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+
+use crate::common::ctr_ps::{
+    DB, Host, WEB, containers, ctr_ps, harmless, of, processes, scope, state, text, uncoloured, unverified,
+};
+use crate::common::process::{failure, limited, printed};
+use crate::common::{Scratch, UNPRIVILEGED_UID, root, skip, stderr};
+
+#[test]
+fn names_and_arguments_that_would_move_the_cursor() {
+    let host = Host::new("ctr-ps-text");
+    let hostile: [(i64, &[u8], &[u8]); 12] = [
+        (10, b"x\\n9999 (y) ", b""),
+        (11, b"x) R 1 1 1", b"x) R 1 1 1\0--\0"),
+        (12, b"esc\x1b[31m", b"\x1b]0;owned\x07\x1b[2J\x1b[H\0\x1b[31mred\0"),
+        (13, b"\xff\xfe\xe2\x82", b"\xff\xfe\xe2\x82\0ok\0"),
+        (14, b"bidi", "\u{202e}gnp.exe\u{2066}\0\u{200f}\u{200b}\u{feff}\0".as_bytes()),
+        (15, b"lines", b"one\ntwo\rthree\x0bfour\x0cfive\x85\0"),
+        (16, b"c1", "\u{9b}31m\u{85}\u{2028}\u{2029}\0".as_bytes()),
+        (17, b"wide", "日本語 \u{301}\u{1f600}\0".as_bytes()),
+        (18, b"quote\"\\", b"\"},{\"pid\":1,\"x\":\"\\\0"),
+        (19, b"", b""),
+        (20, b"nuls", b"\0\0\0\0"),
+        (21, b"tab\there", b"\t\x08\x08\x7f\0"),
+    ];
+    for (pid, name, cmdline) in hostile {
+        host.named(pid, 1, name, "/init.scope", cmdline);
+    }
+    host.file("etc/passwd", b"ev\x1b[31mil\xff:x:0:0::/:/bin/sh\nroot:x:0:0:root:/root:/bin/bash\n");
+    for options in [&[][..], &["--forest"], &["-n"], &["--color=never"], &["--forest", "-k"]] {
+        let table = printed(of(host.root()).args(options));
+        harmless(&table);
+        let headings = usize::from(!options.contains(&"-n"));
+        assert_eq!(table.lines().count(), hostile.len() + 1 + headings, "{options:?}\n{table}");
+        let lines = table.lines().skip(headings);
+        assert!(lines.clone().all(|line| line.starts_with(r"ev\x1b[31mil\xff ")), "{table}");
+    }
+    harmless(&uncoloured(&printed(of(host.root()).args(["--color=always", "--forest"]))));
+
+    let json = printed(of(host.root()).arg("--json"));
+    assert!(json.bytes().all(|byte| byte >= b' ' || byte == b'\n'), "{json:?}");
+    let found = processes(&json);
+    assert_eq!(found.len(), hostile.len() + 1);
+    let command = |pid: i64| text(&found[&pid], "command").to_owned();
+    assert_eq!(command(10), "[x\\n9999 (y)]");
+    assert_eq!(command(12), "\x1b]0;owned\x07\x1b[2J\x1b[H \x1b[31mred");
+    assert_eq!(command(13), r"\xff\xfe\xe2\x82 ok");
+    assert_eq!(command(17), "日本語 \u{301}\u{1f600}");
+    assert_eq!(command(18), "\"},{\"pid\":1,\"x\":\"\\");
+    assert_eq!((command(19), command(20)), ("[]".to_owned(), "[nuls]".to_owned()));
+}
+
+#[test]
+fn containers_with_hostile_names() {
+    let host = Host::new("ctr-ps-names");
+    let names = ["web\x1b[2J", "a b", "x\ny", "\u{202e}gpj", "docker:web", "../../etc", "?", "-", "\"\\", ""];
+    for (at, name) in (0_u8..).zip(names) {
+        let id = format!("{at:02x}").repeat(32);
+        let pid = 100 + i64::from(at);
+        host.docker(&id, state(name, pid));
+        host.process(pid, 1, &scope(&id), b"sleep\x001\0");
+    }
+    for options in [&[][..], &["--forest"]] {
+        let table = printed(of(host.root()).args(options));
+        harmless(&table);
+        assert_eq!(table.lines().count(), names.len() + 2, "{table}");
+        for shown in [r"docker:web\x1b[2J", r"docker:x\x0ay", r"docker:\u{202e}gpj", "docker:a b"] {
+            assert!(table.contains(shown), "{shown} in {table}");
+        }
+    }
+    let found = host.json();
+    for (pid, name) in (100..).zip(names).filter(|(_, name)| !name.is_empty()) {
+        assert_eq!((text(&found[&pid], "runtime"), text(&found[&pid], "container")), ("docker", name));
+    }
+    // A name that is like another's form takes nothing from it.
+    let pids = |word: &str| printed(of(host.root()).args(["-q", "-c", word]));
+    assert_eq!(pids("docker:docker:web"), "104\n");
+    assert_eq!(pids("web\x1b[2J"), "100\n");
+}
+
+#[test]
+fn a_huge_argument_list() {
+    let host = Host::new("ctr-ps-huge");
+    host.process(10, 1, "/init.scope", &b"argument\0".repeat(500_000));
+    host.process(11, 10, "/init.scope", &vec![0; 300_000]);
+    // /proc/PID/cgroup has at most PATH_MAX of a path.
+    host.process(12, 11, &format!("/{}", "x/".repeat(2000)), &vec![b'\x1b'; 300_000]);
+    let table = printed(&mut of(host.root()));
+    harmless(&table);
+    assert_eq!(table.lines().count(), 5);
+    assert!(table.len() < 2_000_000, "{}", table.len());
+    assert_eq!(host.json().len(), 4);
+}
+
+#[test]
+fn files_of_processes_that_are_cut_off_or_no_files() {
+    let host = Host::new("ctr-ps-cut");
+    let whole = std::fs::read(host.root().join("proc/1/status")).expect("a status");
+    let cgroup = format!("0::{}\n", scope(WEB));
+    for end in 0..whole.len() {
+        let pid = 1000 + i64::try_from(end).expect("a number");
+        host.process(pid, 1, "/", b"");
+        host.file(&format!("proc/{pid}/status"), &whole[..end]);
+        host.file(&format!("proc/{pid}/cgroup"), &cgroup.as_bytes()[..end.min(cgroup.len())]);
+    }
+    // No file at all is a process that has gone.
+    std::fs::create_dir_all(host.root().join("proc/20")).expect("a directory");
+    std::fs::create_dir_all(host.root().join("proc/21/status")).expect("a directory");
+    for name in ["self", "0x10", "12a", "-5", "+7", "99999999999999", "net", "é"] {
+        std::fs::create_dir_all(host.root().join("proc").join(name)).expect("a directory");
+    }
+    host.process(22, 1, "/", b"x\0");
+    host.file("proc/22/status", b"PPid:\t99999999999\nUid:\t-1 x\nNSpid:\tx\n\xff\xff:\n:\n");
+    host.file("proc/22/cgroup", b"\xff\n::\n0:\n:::::\n\0\0");
+    host.process(23, 1, "/", b"y\0");
+    std::fs::remove_file(host.root().join("proc/23/cgroup")).expect("removed");
+    std::fs::remove_file(host.root().join("proc/23/cmdline")).expect("removed");
+    let json = host.json();
+    assert!(!json.contains_key(&20) && json.contains_key(&21) && json.contains_key(&23));
+    assert!(json[&22]["ppid"].is_null() && json[&22]["user"].is_null());
+    assert_eq!(text(&json[&23], "command"), "[prog]");
+    assert!(json.keys().all(|&pid| pid > 0), "{:?}", json.keys());
+    harmless(&printed(of(host.root()).args(["--forest", "-k"])));
+    assert!(containers(of(host.root()).arg("-k")).len() >= whole.len());
+}
+
+#[test]
+fn state_files_that_are_no_state_files() {
+    let host = Host::new("ctr-ps-state");
+    let good = state("good", 100);
+    let mut next = 0_i64;
+    let mut ids: BTreeMap<i64, String> = BTreeMap::new();
+    let mut add = || {
+        let (pid, id) = (100 + next, format!("{next:02x}").repeat(32));
+        next += 1;
+        host.process(pid, 1, &scope(&id), b"sleep\x001\0");
+        ids.insert(pid, id.clone());
+        (pid, id)
+    };
+    let (first, id) = add();
+    host.docker(&id, &good);
+    for end in [0, 1, good.len() / 2, good.len() - 1] {
+        let (_, id) = add();
+        host.docker(&id, &good[..end]);
+    }
+    let long = format!("[{}", "[".repeat(200_000));
+    for text in [
+        "null",
+        "[]",
+        "42",
+        "\"x\"",
+        "{}",
+        "{\"Name\":5}",
+        "{\"State\":[]}",
+        "{\"State\":null}",
+        &long,
+        "{\"State\":{\"Pid\":\"100\",\"Running\":true}}",
+        "{\"State\":{\"Pid\":99999999999,\"Running\":true}}",
+    ] {
+        let (_, id) = add();
+        host.docker(&id, text);
+    }
+    for pid in ["-1", "0", "100.5", "1e2"] {
+        let (_, id) = add();
+        host.docker(&id, format!(r#"{{"Name":"/bad","State":{{"Running":true,"Pid":{pid}}}}}"#));
+    }
+    let (pid, id) = add();
+    host.docker(&id, state("bad", pid).replace("true", "false"));
+    // What waits for a writer.
+    let (_, id) = add();
+    let file = host.docker(&id, "");
+    std::fs::remove_file(&file).expect("removed");
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::from_bits_truncate(0o644)).expect("a fifo");
+    // A link out of that root, to a file that is good.
+    let elsewhere = Scratch::new("ctr-ps-elsewhere");
+    let (pid, id) = add();
+    let outside = elsewhere.0.join("outside.json");
+    std::fs::write(&outside, state("bad", pid)).expect("a file");
+    let file = host.docker(&id, "");
+    std::fs::remove_file(&file).expect("removed");
+    symlink(&outside, &file).expect("a link");
+    let (pid, id) = add();
+    std::fs::write(elsewhere.0.join("config.v2.json"), state("bad", pid)).expect("a file");
+    symlink(&elsewhere.0, host.root().join("var/lib/docker/containers").join(&id)).expect("a link");
+    let (_, id) = add();
+    let file = host.docker(&id, "");
+    std::fs::remove_file(&file).expect("removed");
+    symlink(&file, &file).expect("a link to itself");
+    // Larger than any state file is.
+    let (pid, id) = add();
+    let file = host.docker(&id, state("bad", pid));
+    std::fs::OpenOptions::new().write(true).open(&file).and_then(|f| f.set_len(1 << 30)).expect("sparse");
+    let (_, id) = add();
+    std::fs::create_dir_all(host.root().join(format!("var/lib/docker/containers/{id}/config.v2.json")))
+        .expect("a directory");
+    // Somebody else's: whoever may write there may not say who is who.
+    if root() {
+        let (pid, id) = add();
+        let file = host.docker(&id, state("bad", pid));
+        std::os::unix::fs::chown(&file, Some(UNPRIVILEGED_UID), Some(UNPRIVILEGED_UID)).expect("chown");
+    } else {
+        skip("ctr-ps-owner", "needs root");
+    }
+    let shown = host.containers();
+    assert_eq!(shown[&first], "docker:good");
+    for (pid, id) in ids.iter().skip(1) {
+        assert_eq!(shown[pid], unverified(id), "{pid}");
+    }
+    for process in host.json().values().filter(|process| process["pid"] != first) {
+        assert!(process["container"].is_null(), "{process}");
+    }
+    // Nobody is told unless asked; then each of them is.
+    for (options, status) in [(&["-q", "-v"][..], 0), (&["-q", "-v", "-c", "nosuch"], 1)] {
+        let output = limited(of(host.root()).args(options));
+        assert_eq!(output.status.code(), Some(status), "{options:?}");
+        let told = stderr(&output);
+        harmless(&told);
+        for problem in ["not a regular file", "too large to be a state file"] {
+            assert!(told.contains(problem), "{options:?}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_control_group_of_a_containers_name_is_no_proof() {
+    let host = Host::new("ctr-ps-forged");
+    host.docker(WEB, state("web", 100));
+    host.docker(DB, state("db", 200));
+    host.process(100, 1, &scope(WEB), b"web\0");
+    host.process(200, 1, &scope(DB), b"db\0");
+    // The container's own, and groups that it makes below.
+    host.process(101, 100, &scope(WEB), b"own\0");
+    host.process(102, 100, &format!("{}/app/worker", scope(WEB)), b"below\0");
+    // A user's delegated group of that very name, and other places where anybody may make one.
+    host.process(300, 1, &format!("/user.slice/user-1000.slice/docker-{WEB}.scope"), b"forged\0");
+    host.process(301, 1, &format!("/docker/{WEB}"), b"forged\0");
+    host.process(302, 1, &format!("/docker-{WEB}.scope"), b"forged\0");
+    host.process(303, 1, &format!("/user.slice{}", scope(WEB)), b"forged\0");
+    host.process(304, 1, &format!("/machine.slice/libpod-{WEB}.scope"), b"forged\0");
+    // One container that claims to be another: it stays what it is.
+    host.process(305, 200, &format!("{}/docker-{WEB}.scope", scope(DB)), b"claims\0");
+    host.process(306, 200, &format!("{}{}", scope(DB), scope(WEB)), b"claims\0");
+    // In two hierarchies at once, each saying another name.
+    host.process(307, 1, "/", b"both\0");
+    host.file("proc/307/cgroup", format!("2:pids:/user.slice/docker-{WEB}.scope\n0::{}\n", scope(DB)));
+    // Near misses.
+    host.process(308, 1, &format!("/system.slice/docker-{}.scope", &WEB[1..]), b"near\0");
+    host.process(309, 1, &format!("/system.slice/docker-{}.scope", WEB.to_uppercase()), b"near\0");
+    host.process(310, 1, &format!("/system.slice/docker-{WEB}.scope/../docker-{DB}.scope"), b"dots\0");
+
+    let shown = host.containers();
+    for pid in [100, 101, 102] {
+        assert_eq!(shown[&pid], "docker:web", "{pid}");
+    }
+    for pid in [200, 307] {
+        assert_eq!(shown[&pid], "docker:db", "{pid}");
+    }
+    for pid in [305, 306] {
+        assert_eq!(shown[&pid], format!("docker:db/{}", unverified(WEB)), "{pid}");
+    }
+    for pid in [300, 301, 302, 303] {
+        assert!(shown[&pid] == unverified(WEB) || shown[&pid] == "-", "{pid}: {}", shown[&pid]);
+    }
+    assert_eq!(shown[&304], format!("podman:{}?", &WEB[..12]));
+    assert_eq!((shown[&308].as_str(), shown[&309].as_str()), ("-", "-"));
+    let own = printed(of(host.root()).args(["-q", "-c", "web"]));
+    assert!(own.starts_with("100\n101\n102\n"), "{own}");
+    assert!(!own.contains("30"), "forged ones are not among them: {own}");
+}
+
+#[test]
+fn an_init_process_that_is_not_there_any_more() {
+    let host = Host::new("ctr-ps-recycled");
+    // The PID is another's now.
+    host.docker(WEB, state("web", 100));
+    host.process(100, 1, "/user.slice/user-1000.slice/session-1.scope", b"somebody\0");
+    host.process(101, 1, &scope(WEB), b"left behind\0");
+    // It is nobody's.
+    host.docker(DB, state("db", 200));
+    host.process(201, 1, &scope(DB), b"left behind\0");
+    let shown = host.containers();
+    assert_eq!(shown[&100], "-");
+    assert_eq!(shown[&101], unverified(WEB));
+    assert_eq!(shown[&201], unverified(DB));
+    assert_eq!(failure(of(host.root()).args(["-c", "web"])).0, Some(1));
+    // It is another container's.
+    host.docker(DB, state("db", 100));
+    host.process(100, 1, &scope(DB), b"db\0");
+    let shown = host.containers();
+    assert_eq!((shown[&100].as_str(), shown[&201].as_str()), ("docker:db", "docker:db"));
+    assert_eq!(shown[&101], unverified(WEB));
+}
+
+#[test]
+fn cycles_and_deep_chains_lose_nobody() {
+    let host = Host::new("ctr-ps-chain");
+    for pid in 2..=2000 {
+        host.process(pid, pid - 1, "/init.scope", b"x\0");
+    }
+    host.process(5000, 5001, "/", b"a\0");
+    host.process(5001, 5000, "/", b"b\0");
+    host.process(5002, 5002, "/", b"c\0");
+    host.process(5003, 4999, "/", b"d\0");
+    host.process(5004, -7, "/", b"e\0");
+    host.process(5005, 5000, "/", b"f\0");
+    let mut forest: Vec<i64> = printed(of(host.root()).args(["-q", "--forest"]))
+        .lines()
+        .map(|line| line.parse().expect("a pid"))
+        .collect();
+    forest.sort_unstable();
+    assert_eq!(forest, (1..=2000).chain(5000..=5005).collect::<Vec<i64>>());
+    let table = printed(of(host.root()).args(["--forest", "-n"]));
+    assert!(table.lines().all(|line| line.chars().count() < 250), "lines stay short");
+    assert!(table.len() < 1_000_000, "and so does the whole: {}", table.len());
+    assert_eq!(host.json().len(), 2006);
+}
+
+#[test]
+fn no_processes_are_an_error_with_a_reason() {
+    let scratch = Scratch::new("ctr-ps-empty");
+    let dir = scratch.0.display().to_string();
+    let (status, message) = failure(&mut of(&scratch.0));
+    assert_eq!(status, Some(1));
+    let expected = format!("ctr-ps: cannot read {dir}/proc: is proc mounted there?\n");
+    assert_eq!(message, expected);
+    std::fs::create_dir(scratch.0.join("proc")).expect("a directory");
+    std::fs::create_dir(scratch.0.join("proc/sys")).expect("a directory");
+    for options in [&[][..], &["--json"], &["-q"], &["--forest"], &["-c", "web"]] {
+        let (status, message) = failure(of(&scratch.0).args(options));
+        assert_eq!(status, Some(1));
+        assert_eq!(
+            message,
+            format!("ctr-ps: there are no processes in {dir}/proc: is proc mounted there?\n")
+        );
+    }
+    std::fs::write(scratch.0.join("file"), "").expect("a file");
+    for (root, why) in [("missing", "No such file or directory"), ("file", "Not a directory")] {
+        let (status, message) = failure(&mut of(&scratch.0.join(root)));
+        assert_eq!((status, message), (Some(1), format!("ctr-ps: cannot open {dir}/{root}: {why}\n")));
+    }
+    assert_eq!(failure(ctr_ps().args(["--root", ""])).0, Some(1));
+    assert_eq!(failure(ctr_ps().args(["--proc-root", "/no/such"])).0, Some(1));
+}
+
+/// Only who may write to another system's root directory can do that, but it need not be a friend's.
+#[test]
+fn a_pipe_among_the_files_of_a_process_is_not_waited_for() {
+    let host = Host::new("ctr-ps-pipe");
+    for (pid, name) in [(10, "status"), (11, "cgroup"), (12, "cmdline")] {
+        host.process(pid, 1, "/", b"x\0");
+        let file = host.root().join(format!("proc/{pid}/{name}"));
+        std::fs::remove_file(&file).expect("removed");
+        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::from_bits_truncate(0o644)).expect("a fifo");
+    }
+    assert!(printed(of(host.root()).arg("-q")).starts_with("1\n"));
+}
+
+/// The kernel names them in decimal, without sign or leading zero. `ctr-ps -q` may go to xargs kill.
+#[test]
+fn only_a_number_as_the_kernel_writes_it_is_a_pid() {
+    let host = Host::new("ctr-ps-numbers");
+    let status = std::fs::read(host.root().join("proc/1/status")).expect("a status");
+    for name in ["+1", "01", "0", "-5"] {
+        host.file(&format!("proc/{name}/status"), &status);
+    }
+    assert_eq!(printed(of(host.root()).arg("-q")), "1\n");
+}
+
+/// The `proc` of another system is not this one's, whatever is a link there.
+#[test]
+fn a_link_does_not_lead_out_of_the_root() {
+    let host = Host::new("ctr-ps-link");
+    std::fs::rename(host.root().join("proc"), host.root().join("other")).expect("renamed");
+    symlink("/proc", host.root().join("proc")).expect("a link");
+    assert_eq!(failure(&mut of(host.root())).0, Some(1));
+    std::fs::remove_file(host.root().join("proc")).expect("removed");
+    symlink("/other", host.root().join("proc")).expect("a link");
+    assert_eq!(printed(of(host.root()).arg("-q")), "1\n");
+}
+
+/// A process in a pid namespace of its own, as root or a user, that began at a time.
+fn contained(host: &Host, pid: i64, cgroup: &str, uid: u32) {
+    host.process(pid, 1, cgroup, b"sleep\x001\0");
+    let status = format!(
+        "Name:\tprog\nState:\tS (sleeping)\nPPid:\t1\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\nNSpid:\t{pid}\t1\nVmPeak:\t1 kB\n"
+    );
+    host.file(&format!("proc/{pid}/status"), status);
+    let stat = format!("{pid} (prog) S 1{} 5000 0 0\n", " 0".repeat(17));
+    host.file(&format!("proc/{pid}/stat"), stat);
+}
+
+fn runc(directory: &str, id: &str, pid: i64, start: u64) -> (String, String) {
+    let state = format!(
+        r#"{{"id":"{id}","init_process_pid":{pid},"init_process_start":{start},"config":{{"labels":["bundle=/x"]}}}}"#
+    );
+    (format!("{directory}/runc/{id}/state.json"), state)
+}
+
+#[test]
+fn a_first_process_in_a_group_that_claims_to_be_nested() {
+    let host = Host::new("ctr-ps-round");
+    host.file("var/lib/lxc/web/config", "lxc.uts.name = web\n");
+    contained(&host, 100, &format!("/lxc.payload.web/docker/{WEB}"), 0);
+    assert_eq!(host.containers()[&100], format!("lxc:web/{}", unverified(WEB)));
+}
+
+#[test]
+fn a_start_time_that_is_noted_must_be_true() {
+    let host = Host::new("ctr-ps-start");
+    contained(&host, 100, "/job", 0);
+    let (path, state) = runc("run", "job", 100, 4999);
+    host.file(&path, state);
+    assert_eq!(host.containers()[&100], "-");
+    let (path, state) = runc("run", "job", 100, 5000);
+    host.file(&path, state);
+    assert_eq!(host.containers()[&100], "runc:job");
+}
+
+#[test]
+fn words_that_mean_nobody_select_nobody() {
+    let host = Host::new("ctr-ps-nobody");
+    host.process(100, 1, &scope(WEB), b"sleep\x001\0");
+    assert_eq!(host.containers()[&100], unverified(WEB), "it has no name");
+    for word in ["", ",", ",,", "?", "@1", "docker:", "docker:?"] {
+        let (status, message) = failure(of(host.root()).args(["-q", "-c", word]));
+        assert_eq!(status, Some(1), "{word}: {message}");
+    }
+}
+
+#[test]
+fn a_pod_of_pause_processes_alone() {
+    let host = Host::new("ctr-ps-pauses");
+    for (pid, id) in [(100, WEB), (101, DB)] {
+        let group = format!("/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope");
+        host.process(pid, 1, &group, b"/pause\0");
+        let bundle = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{id}");
+        host.file(&format!("{bundle}/init.pid"), pid.to_string());
+        let names = r#""io.kubernetes.cri.sandbox-name":"web","io.kubernetes.cri.sandbox-namespace":"ns""#;
+        host.file(&format!("{bundle}/config.json"), format!(r#"{{"annotations":{{{names}}}}}"#));
+    }
+    assert_eq!(printed(of(host.root()).args(["-q", "-c", "ns/web"])), "100\n101\n");
+}
+
+#[test]
+fn a_user_vouches_for_his_own_and_takes_no_name_away() {
+    if !root() {
+        return skip("ctr-ps-users", "needs root, to give files away");
+    }
+    const BOB: u32 = 1000;
+    let host = Host::new("ctr-ps-users");
+    host.file("etc/passwd", "root:x:0:0::/root:/bin/sh\nbob:x:1000:1000::/home/bob:/bin/sh\n");
+    // One name, twice; and groups that others are in.
+    contained(&host, 100, "/web", 0);
+    contained(&host, 200, "/user.slice/user-1000.slice/web", BOB);
+    contained(&host, 300, "/system.slice/job", BOB);
+    host.process(301, 1, "/system.slice/sshd.service", b"sshd\0");
+    let of_root = runc("run", "web", 100, 5000);
+    let of_bob = runc("run/user/1000", "web", 200, 5000);
+    let shared = runc("run/user/1000", "system.slice", 300, 4999);
+    for (path, state) in [of_root, of_bob, shared] {
+        let file = host.file(&path, state);
+        if path.contains("user") {
+            for path in file.ancestors().take(4) {
+                std::os::unix::fs::chown(path, Some(BOB), Some(BOB)).expect("given away");
+            }
+        }
+    }
+    let found = host.containers();
+    assert_eq!((found[&100].as_str(), found[&200].as_str()), ("runc:web", "runc:web"));
+    assert_ne!(found[&300], "runc:system.slice");
+    assert_eq!(found[&301], "-");
+    assert_eq!(
+        printed(of(host.root()).args(["-n", "-o", "pid,owner", "-C", "-p", "100,200"])),
+        "100 root\n200 bob\n"
+    );
+    assert_eq!(printed(of(host.root()).args(["-q", "-c", "runc:web"])), "100\n", "root's is meant");
+    assert_eq!(
+        printed(of(host.root()).args(["-q", "-l"])).lines().filter(|line| *line == "runc:web").count(),
+        2
+    );
+}
+
+/// 4294967295 is (uid_t) -1: to chown(2) it means no change, and no process or file has it.
+#[test]
+fn no_user_has_the_uid_that_is_none() {
+    for uid in [u32::MAX, 60_000] {
+        let host = Host::new("ctr-ps-no-uid");
+        host.file("etc/passwd", format!("root:x:0:0::/root:/bin/sh\nnone:x:{uid}:1::/home/none:/bin/sh\n"));
+        contained(&host, 100, &format!("/user.slice/user-{uid}.slice/web"), uid);
+        let (path, state) = runc(&format!("run/user/{uid}"), "web", 100, 5000);
+        host.file(&path, state);
+        let shown = host.containers()[&100].clone();
+        assert_eq!(shown == "runc:web", uid != u32::MAX && root(), "{uid}: {shown}");
+    }
+}
+
+/// `docker:` and the id as docker(1) prints it is the label of an unverified container but for its mark.
+#[test]
+fn an_unverified_container_does_not_take_the_id_of_a_verified_one() {
+    let host = Host::new("ctr-ps-id");
+    host.docker(WEB, state("web", 100));
+    host.process(100, 1, &scope(WEB), b"web\0");
+    host.process(300, 1, &format!("/user.slice/user-1000.slice/docker-{WEB}.scope"), b"forged\0");
+    let pids = |word: &str| printed(of(host.root()).args(["-q", "-c", word]));
+    for word in [WEB, &WEB[..12], &format!("docker:{}", &WEB[..12]), &format!("docker:{WEB}"), "web"] {
+        assert_eq!(pids(word), "100\n", "{word}");
+    }
+    for word in [&unverified(WEB), &format!("{}?", &WEB[..12]), &format!("docker:{WEB}?")] {
+        assert_eq!(pids(word), "300\n", "{word}");
+    }
+}

@@ -1,0 +1,133 @@
+//! File systems that stop answering: whoever looks at them goes on without them.
+
+use crate::common;
+
+use crate::common::fuse::{Fuse, Tree};
+use crate::common::process::{limited, namespaces};
+use crate::common::{applet, binary, program, stderr, stdout};
+
+/// The files of a container with a program of that name, on overlayfs over FUSE.
+fn container(name: &'static str) -> Option<Fuse> {
+    let shell = std::fs::read("/bin/sh").expect("a shell");
+    let passwd = Some(b"root:x:0:0::/:/bin/sh\n".to_vec());
+    let mut tree: Tree = vec![(name, Some(shell)), ("/etc", None), ("/etc/passwd", passwd)];
+    tree.extend(["/bin", "/lib", "/lib64", "/usr"].map(|directory| (directory, None)));
+    let script = format!(
+        "mkdir $work/none $work/root
+         mount -t overlay -o lowerdir=$fuse:$work/none none $work/root
+         for d in bin lib lib64 usr; do [ ! -d /$d ] || mount --rbind /$d $work/root/$d; done
+         cat $work/root{name} >/dev/null
+         umount -l $fuse
+         exec chroot $work/root {name} -c 'echo ready; read -r end'"
+    );
+    // As an ordinary user may: all of it is in a user namespace.
+    Fuse::hanging(&["-U", "-r", "-m", "-p", "-f", "--kill-child"], tree, &script)
+}
+
+#[test]
+fn the_program_and_the_root_of_a_process_are_not_waited_for() {
+    if !namespaces("hanging containers") {
+        return;
+    }
+    // The name of a program that makes containers: it is looked at more closely.
+    let Some(fuse) = container("/bwrap") else { return };
+    let pid = fuse.pid.to_string();
+    let pid_ns = common::process::link(&pid, "pid");
+    let id: String = pid_ns.chars().filter(char::is_ascii_digit).collect();
+    let ids = |options: &[&str]| {
+        let output = limited(applet("ctr-ps").args(["-n", "-o", "pid,id"]).args(options));
+        let all = stdout(&output);
+        let mut lines = all.lines().map(str::split_whitespace);
+        lines.find_map(|mut words| (words.next()? == pid).then(|| words.next().unwrap_or("").to_owned()))
+    };
+    for options in [&[][..], &["--portable"], &["-p", &pid]] {
+        assert_eq!(ids(options).as_deref(), Some(id.as_str()), "{options:?}");
+        assert!(fuse.nobody_hung(), "ctr-ps {options:?} hung");
+    }
+    let target = format!("anon:{id}");
+    let entered = limited(applet("nsenter").args(["-t", &target, "-p", "true"]));
+    assert_eq!((entered.status.code(), stderr(&entered)), (Some(0), String::new()));
+    assert!(fuse.nobody_hung(), "nsenter hung");
+    let listed = limited(applet("lsns").args(["-n", "-o", "ns", "-p", &pid]));
+    assert!(stdout(&listed).contains(&id), "{}", stdout(&listed));
+    assert!(fuse.nobody_hung(), "lsns hung");
+}
+
+#[test]
+fn the_users_of_a_container_are_not_waited_for() {
+    if !namespaces("hanging users") {
+        return;
+    }
+    let Some(fuse) = container("/program") else { return };
+    let pid = fuse.pid.to_string();
+    let shown = limited(applet("ctr-ps").args(["-n", "-o", "pid,cuser", "-p", &pid]));
+    assert!(stdout(&shown).trim_start().starts_with(&pid), "{} {}", stdout(&shown), stderr(&shown));
+    assert!(fuse.nobody_hung(), "ctr-ps hung");
+}
+
+#[test]
+fn capabilities_of_a_program_are_not_waited_for() {
+    if !namespaces("hanging programs") {
+        return;
+    }
+    let Some(fuse) = container("/program") else { return };
+    let pid = fuse.pid.to_string();
+    let print = format!("--print={pid}");
+    for (name, options) in [("getpcaps", &["--json", &pid][..]), ("capsh", &[&print])] {
+        let shown = limited(applet(name).args(options));
+        let unknown = "its filesystem does not answer in time";
+        assert!(stdout(&shown).contains(unknown), "{name} {}{}", stdout(&shown), stderr(&shown));
+        assert!(fuse.nobody_hung(), "{name} hung");
+    }
+}
+
+/// ctr-ps in the mounts of the process.
+fn looks_from(fuse: &Fuse) -> (String, String) {
+    let mounts = format!("--mount=/proc/{}/ns/mnt", fuse.pid);
+    let output =
+        limited(program("nsenter").arg(mounts).arg(binary()).args(["ctr-ps", "-v", "-n", "-o", "pid"]));
+    (stdout(&output), stderr(&output))
+}
+
+#[test]
+fn records_of_a_user_are_not_waited_for() {
+    if !namespaces("hanging records") {
+        return;
+    }
+    // Two users have the same: the second costs its own time, and no more.
+    let script = "mount -t tmpfs none /run; mkdir -p $work/none /run/user/4242 /run/user/4243
+        for user in 4242 4243; do
+            mount -t overlay -o lowerdir=$fuse:$work/none none /run/user/$user
+        done
+        umount -l $fuse; echo ready; read -r end";
+    let tree = vec![("/runc", None), ("/containers", None)];
+    let Some(fuse) = Fuse::hanging(&["-m"], tree, script) else { return };
+    let (shown, warned) = looks_from(&fuse);
+    assert!(shown.lines().any(|line| line.trim() == fuse.pid.to_string()), "{shown}");
+    for user in ["/run/user/4242/", "/run/user/4243/"] {
+        let warned = |line: &str| line.contains(user) && line.contains("does not answer in time");
+        assert!(looks_from(&fuse).1.lines().any(warned), "{user}");
+    }
+    assert!(warned.contains("does not answer"), "{warned}");
+    assert!(fuse.nobody_hung(), "ctr-ps hung");
+}
+
+#[test]
+fn links_of_a_user_to_files_of_processes_are_not_followed() {
+    if !namespaces("links to hanging containers") {
+        return;
+    }
+    let Some(fuse) = container("/program") else { return };
+    let script = format!(
+        "mount -t tmpfs none /run; mkdir -p /run/user/4242
+         for name in runc crun containers docker; do ln -s /proc/{}/root /run/user/4242/$name; done
+         chown -h -R 4242 /run/user/4242
+         exec \"$0\" ctr-ps -v -n -o pid",
+        fuse.pid
+    );
+    let output = limited(program("unshare").args(["-m", "sh", "-ec", &script]).arg(binary()));
+    let shown = stdout(&output);
+    assert!(shown.lines().any(|line| line.trim() == fuse.pid.to_string()), "{shown}{}", stderr(&output));
+    assert!(!stderr(&output).contains("in time"), "{}", stderr(&output));
+    assert!(fuse.nobody_hung(), "ctr-ps hung");
+}

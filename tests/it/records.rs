@@ -1,0 +1,264 @@
+//! What runtimes write down of their containers, one layout after the other, on a host of our making.
+//!
+//! The layouts are after the runtimes' documentation and sources. Those of docker, containerd, Kubernetes over
+//! containerd, Podman, LXC and systemd-nspawn stand captured in tests/fixtures, those of runc, crun, flatpak and
+//! firejail were seen; the others were not: CRI-O, nerdctl, LXD, Incus, libvirt, ECS, youki, buildah, buildkit,
+//! snap, Nomad, Garden, Mesos, GitHub's actions_job, docker and containerd without root.
+
+use std::os::unix::fs::{chown, symlink};
+use std::path::PathBuf;
+
+use crate::common::ctr_ps::WEB;
+use crate::common::layout::engines::{config, of_docker_without_root, of_podman};
+use crate::common::layout::machines::runc;
+use crate::common::layout::{Expected, LAYOUTS, Layout, START, USER, id};
+use crate::common::{root, skip};
+use ctrbox::testing::container::{IdentifiedBy, Runtime};
+
+const POD: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
+
+#[test]
+fn every_layout_is_read() {
+    for (name, make) in LAYOUTS {
+        let mut layout = Layout::new(&format!("records-{name}"));
+        make(&mut layout);
+        layout.all_is_found();
+    }
+}
+
+/// All at once on one host: no store takes another's for its own.
+#[test]
+fn every_layout_beside_the_others() {
+    let mut layout = Layout::new("records-all");
+    LAYOUTS.iter().for_each(|(_, make)| make(&mut layout));
+    layout.all_is_found();
+    // What runs and is proven, each once, by name.
+    let mut listed: Vec<String> = layout.all().iter().map(ToString::to_string).collect();
+    let of_records =
+        |expected: &&Expected| !expected.shown.ends_with('?') && !expected.shown.starts_with("snap:");
+    let mut expected: Vec<String> =
+        layout.expected.values().filter(of_records).map(|expected| expected.shown.clone()).collect();
+    listed.sort();
+    expected.sort();
+    // (LXC's are found by their groups)
+    assert_eq!(listed, expected);
+}
+
+/// A node of kind is a docker container, and has a containerd inside.
+#[test]
+fn a_container_inside_of_a_container_by_the_records_inside() {
+    let mut layout = Layout::new("records-kind");
+    let node = Expected {
+        image: Some("img:1"),
+        hostname: Some("node-host"),
+        ..Expected::new("docker:node", WEB, "docker")
+    };
+    let node = layout.expect(&format!("/system.slice/docker-{WEB}.scope"), node);
+    layout.file(format!("var/lib/docker/containers/{WEB}/config.v2.json"), config("node", node, "{}"));
+    layout.file(format!("proc/{node}/mountinfo"), "1 0 0:1 / / rw - overlay overlay rw\n");
+    let inside = format!("proc/{node}/root/run/containerd/io.containerd.runtime.v2.task/k8s.io/{POD}");
+    layout.file(format!("{inside}/init.pid"), "77");
+    layout.file(
+        format!("{inside}/config.json"),
+        r#"{"annotations":{"io.kubernetes.cri.container-name":"web","io.kubernetes.cri.sandbox-name":"shop","io.kubernetes.cri.sandbox-namespace":"prod"}}"#,
+    );
+    let group = format!(
+        "/system.slice/docker-{WEB}.scope/kubelet.slice/kubelet-kubepods-pod1.slice/cri-containerd-{POD}.scope"
+    );
+    layout.process(900, 0, &group, START);
+    let tag = layout.tag(900).expect("a container");
+    let chain: Vec<String> = tag.container.chain().map(ToString::to_string).collect();
+    assert_eq!(chain, ["k8s:prod/shop/web", "docker:node"]);
+    // The PIDs in there are others: 77 of the host is nobody's.
+    layout.process(77, 0, "/", START);
+    assert_eq!(layout.tag(77).map(|tag| tag.identified_by), Some(IdentifiedBy::Anonymous));
+}
+
+// --- who may say what --------------------------------------------------------------------------------------
+
+/// The process that has the number now began at another time than the record says, or after it was written.
+#[test]
+fn a_recycled_pid_is_nobodys() {
+    let late = 400 * 365 * 86_400 * 100;
+    for (name, make) in LAYOUTS {
+        if matches!(name, "lxc" | "snap" | "groups") {
+            continue; // no process is named there
+        }
+        let mut layout = Layout::new(&format!("records-stale-{name}"));
+        make(&mut layout);
+        for (pid, expected) in layout.expected.clone() {
+            layout.process(pid, expected.owner, "/user.slice/session-1.scope", late);
+            let found = layout.proven(pid);
+            assert!(found.is_none(), "{}: {found:?}", expected.shown);
+        }
+        assert_eq!(layout.all(), [], "{name}");
+    }
+}
+
+/// What a user writes says nothing of root's processes, nor of another user's.
+#[test]
+fn a_users_records_are_for_his_processes() {
+    for (name, make) in LAYOUTS {
+        let mut layout = Layout::new(&format!("records-foreign-{name}"));
+        make(&mut layout);
+        let own: Vec<i64> =
+            layout.expected.iter().filter(|(_, of)| of.owner == USER).map(|(pid, _)| *pid).collect();
+        for pid in own.into_iter().filter(|_| name != "lxc") {
+            let cgroup = std::fs::read_to_string(layout.host.root().join(format!("proc/{pid}/cgroup")))
+                .expect("a cgroup");
+            for uid in [0, USER + 1] {
+                layout.process(pid, uid, cgroup.trim_start_matches("0::").trim_end(), START);
+                let found = layout.proven(pid);
+                assert!(found.is_none(), "{pid} of {uid}: {found:?}");
+            }
+        }
+    }
+}
+
+/// Two say that an id is theirs: the one whose process lives there is right.
+#[test]
+fn a_users_record_does_not_hide_anothers() {
+    let mut layout = Layout::new("records-shadow");
+    of_docker_without_root(&mut layout);
+    let other = USER - 1; // comes first
+    let passwd = format!("v:x:{other}:{other}::/home/v:/bin/sh\nu:x:{USER}:{USER}::/home/u:/bin/sh\n");
+    layout.file("etc/passwd", passwd);
+    let path = format!("home/v/.local/share/docker/containers/{}/config.v2.json", id(20));
+    layout.file(path, config("forged", 1, "{}"));
+    layout.all_is_found();
+}
+
+/// Runtimes choose ids without asking each other; in one group, the namespaces tell.
+#[test]
+fn one_id_of_two_runtimes() {
+    for (name, group) in [("apart", "/same.slice/two"), ("together", "/same")] {
+        let mut layout = Layout::new(&format!("records-same-{name}"));
+        let one = layout.expect("/same", Expected::new("runc:same", "same", "runc"));
+        let other = layout.expect(group, Expected::new("crun:same", "same", "crun"));
+        runc(&layout, "run/runc", "same", one, "/b", "/b/rootfs");
+        let status = format!(r#"{{"pid":{other},"process-start-time":{START},"bundle":"/b"}}"#);
+        layout.file("run/crun/same/status", status);
+        layout.all_is_found();
+        let mut all: Vec<String> = layout.all().iter().map(ToString::to_string).collect();
+        all.sort();
+        assert_eq!(all, ["crun:same", "runc:same"]);
+    }
+}
+
+#[test]
+fn files_of_somebody_else_and_links_to_them_are_not_read() {
+    if !root() {
+        skip("records-owner", "needs root, to give files away");
+        return;
+    }
+    let mut layout = Layout::new("records-owner");
+    of_podman(&mut layout);
+    of_docker_without_root(&mut layout);
+    let of_user = |layout: &Layout| {
+        layout.expected.iter().filter(|(_, of)| of.owner == USER).map(|(pid, _)| *pid).collect::<Vec<_>>()
+    };
+    let users = of_user(&layout);
+    assert_eq!(users.len(), 5);
+    // Each file of the user's as on a real host.
+    let homes = ["home/u", &format!("run/user/{USER}"), &format!("srv/{USER}")]
+        .map(|path| layout.host.root().join(path));
+    let each = |change: &dyn Fn(&PathBuf)| homes.iter().flat_map(files_below).for_each(|file| change(&file));
+    each(&|file| chown(file, Some(USER), Some(USER)).expect("chown"));
+    layout.all_is_found();
+    // Somebody else's.
+    each(&|file| chown(file, Some(USER + 1), Some(USER + 1)).expect("chown"));
+    for pid in &users {
+        assert_eq!(layout.proven(*pid), None);
+    }
+    // root's, where a link leads to it.
+    each(&|file| {
+        chown(file, Some(0), Some(0)).expect("chown");
+        let away = layout.host.root().join("secret");
+        std::fs::create_dir_all(&away).expect("a directory");
+        let away = away.join(file.to_string_lossy().replace('/', "_"));
+        std::fs::rename(file, &away).expect("renamed");
+        let inside = PathBuf::from("/").join(away.strip_prefix(layout.host.root()).expect("below"));
+        symlink(inside, file).expect("a link");
+    });
+    for pid in &users {
+        assert_eq!(layout.proven(*pid), None);
+    }
+    // And a user's own, where root's should be.
+    let root = ["var/lib/containers", "run/containers", "srv/graph", "srv/run", "data"]
+        .map(|path| layout.host.root().join(path));
+    for file in root.iter().flat_map(files_below) {
+        chown(file, Some(USER), Some(USER)).expect("chown");
+    }
+    let all = layout.all();
+    let mut of_root = all.iter().filter(|one| one.runtime == Runtime::Podman && one.owner == 0);
+    assert_eq!(of_root.next(), None);
+}
+
+fn files_below(directory: &PathBuf) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let kind = entry.file_type().expect("a type");
+        if kind.is_dir() {
+            all.extend(files_below(&entry.path()));
+        } else if kind.is_file() {
+            all.push(entry.path());
+        }
+    }
+    all
+}
+
+/// Whatever stands in a file of records: no panic, and nobody is taken for somebody else.
+#[test]
+fn hostile_files() {
+    let deep = "[".repeat(100_000);
+    let texts: [&[u8]; 9] = [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"42",
+        b"\"\xff\xfe\"",
+        b"[{\"id\":5}]",
+        b"{\"State\":[],\"annotations\":7}",
+        deep.as_bytes(),
+    ];
+    for (name, make) in LAYOUTS {
+        let mut layout = Layout::new(&format!("records-hostile-{name}"));
+        make(&mut layout);
+        let top = ["var", "run", "etc", "srv", "home", "opt"].map(|name| layout.host.root().join(name));
+        for file in top.iter().flat_map(files_below) {
+            let good = std::fs::read(&file).expect("a file");
+            for bad in
+                texts.into_iter().chain([&good[..good.len() / 2], &good[..good.len().saturating_sub(1)]])
+            {
+                std::fs::write(&file, bad).expect("written");
+                layout.look(|resolver| {
+                    for (pid, expected) in &layout.expected {
+                        let Some(found) = layout.proven_by(resolver, *pid) else { continue };
+                        let init = found.init.map(|init| i64::from(init.as_raw()));
+                        let same = init == Some(*pid) || init.is_none() && found.id == expected.id;
+                        assert!(same, "{} is {found} by {}", expected.shown, file.display());
+                    }
+                });
+            }
+            std::fs::write(&file, &good).expect("written");
+        }
+        layout.all_is_found();
+    }
+}
+
+/// A problem is told by file and kind; what stands in a file may be a secret.
+#[test]
+fn warnings_do_not_quote_files() {
+    let layout = Layout::new("records-warnings");
+    layout.process(100, 0, &format!("/system.slice/docker-{WEB}.scope"), START);
+    let path = format!("var/lib/docker/containers/{WEB}/config.v2.json");
+    layout.file(&path, r#"{"Name":["SECRET"],"State":"SECRET"}"#);
+    let problems = layout.look(|resolver| {
+        let text = format!("0::/system.slice/docker-{WEB}.scope\n");
+        resolver.resolve(nix::unistd::Pid::from_raw(100), text.as_bytes(), false);
+        resolver.problems()
+    });
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].ends_with("config.v2.json: not the JSON that was expected (line 1)"), "{problems:?}");
+}

@@ -1,0 +1,170 @@
+//! Containers that no record tells of: which processes are in one, by namespaces and roots alone.
+
+use crate::common;
+
+use std::os::unix::fs::symlink;
+
+use crate::common::ctr_ps::{ctr_ps, processes};
+use crate::common::process::{Holder, limited, namespaces, printed};
+use crate::common::{Scratch, applet, binary, program, stderr, stdout};
+use serde_json::Value;
+
+/// What ctr-ps says of a process.
+fn row(pid: i32) -> Value {
+    let all = processes(&printed(ctr_ps().arg("--json")));
+    all.get(&i64::from(pid)).unwrap_or_else(|| panic!("{pid} is not listed")).clone()
+}
+
+fn inode(link: &str) -> String {
+    link.chars().filter(char::is_ascii_digit).collect()
+}
+
+#[test]
+fn a_pid_namespace_of_its_own_is_a_container_of_nobody() {
+    if !namespaces("anonymous containers") {
+        return;
+    }
+    let holder =
+        Holder::new(&["-p", "-u", "-f", "--kill-child"], "hostname box; sleep 1000 & trap \"kill $!\" EXIT");
+    let found = row(holder.pid);
+    assert_eq!(found["runtime"], "anon", "{found}");
+    assert_eq!(found["id"], inode(&holder.link("pid")).as_str(), "{found}");
+    let target = format!("anon:{}", inode(&holder.link("pid")));
+    let entered = limited(applet("nsenter").args(["-t", &target, "-u", "hostname"]));
+    assert_eq!((stdout(&entered).as_str(), stderr(&entered).as_str()), ("box\n", ""));
+    // By its number in there, 1, it is the same process.
+    let target = format!("{target}@1");
+    let entered = limited(applet("nsenter").args(["-t", &target, "-u", "hostname"]));
+    assert_eq!((stdout(&entered).as_str(), stderr(&entered).as_str()), ("box\n", ""));
+    let missing = format!("anon:{}@99999", inode(&holder.link("pid")));
+    let refused = limited(applet("nsenter").args(["-t", &missing, "-u", "hostname"]));
+    assert!(stderr(&refused).contains("has no process 99999"), "{}", stderr(&refused));
+    assert_eq!(refused.status.code(), Some(1));
+}
+
+#[test]
+fn it_belongs_to_who_made_its_user_namespace_or_runs_it() {
+    if !namespaces("owners of anonymous containers") {
+        return;
+    }
+    let owner = |options: &[&str], command: &str| {
+        let holder = Holder::by(program(command).args(options), ":");
+        printed(ctr_ps().args(["-n", "-o", "owner", "-p", &holder.pid.to_string()])).trim().to_owned()
+    };
+    let nobody = [
+        "--reuid",
+        "65534",
+        "--regid",
+        "65534",
+        "--clear-groups",
+        "unshare",
+        "-r",
+        "-p",
+        "-f",
+        "--kill-child",
+    ];
+    for (options, command, expected) in
+        [(&["-p", "-f", "--kill-child"][..], "unshare", "root"), (&nobody, "setpriv", "nobody")]
+    {
+        assert_eq!(owner(options, command), expected, "{options:?}");
+    }
+}
+
+#[test]
+fn other_namespaces_alone_make_no_container() {
+    if !namespaces("hardened processes") {
+        return;
+    }
+    // As of a service with PrivateTmp, PrivateNetwork, ProtectHostname and the like.
+    let private = "mount -t tmpfs none /tmp";
+    for (options, setup) in
+        [(&["-m", "-n", "-u", "-i", "-C"][..], private), (&["-U"], ":"), (&["-T", "-f", "--kill-child"], ":")]
+    {
+        let holder = Holder::new(options, setup);
+        assert_eq!(row(holder.pid)["runtime"], Value::Null, "{options:?}");
+    }
+}
+
+/// A process with a root directory and mounts of its own, and nothing else.
+fn with_changed_root(root: &Scratch) -> Holder {
+    for name in ["bin", "lib", "lib64", "usr", "proc", "etc"] {
+        let own = std::path::Path::new("/").join(name);
+        let there = root.0.join(name);
+        match std::fs::read_link(&own) {
+            Ok(target) => symlink(target, there).expect("a link"),
+            Err(_) => std::fs::create_dir(there).expect("a directory"),
+        }
+    }
+    let path = root.0.display();
+    // The directories are bound where only this mount namespace sees them.
+    let bind = format!(
+        "for d in bin lib lib64 usr; do [ -L \"{path}/$d\" ] || [ ! -d /$d ] || mount --bind /$d \"{path}/$d\"; done; exec chroot \"{path}\" sh -c 'echo '$pid'; exec cat'"
+    );
+    Holder::new(&["-m"], &bind)
+}
+
+#[test]
+fn a_changed_root_is_a_container_and_the_one_who_waits_outside_is_its_own() {
+    if !namespaces("changed roots") {
+        return;
+    }
+    let root = Scratch::new("strays-root");
+    let holder = with_changed_root(&root);
+    let found = row(holder.pid);
+    assert_eq!(found["runtime"], "anon", "{found}");
+    assert_eq!(found["id"], inode(&holder.link("mnt")).as_str(), "{found}");
+}
+
+#[test]
+fn a_container_by_namespaces_does_not_take_its_group_with_it() {
+    if !namespaces("groups of containers by namespaces") {
+        return;
+    }
+    let root = Scratch::new("strays-boxed-root");
+    let boxed = with_changed_root(&root);
+    let host = [(); 2].map(|()| Holder::by(&mut program("env"), ":"));
+    let stat = std::fs::read_to_string(boxed.file("stat")).expect("its stat");
+    let start = stat.rsplit(')').next().and_then(|rest| rest.split(' ').nth(20)).expect("a start time");
+    let files = Scratch::new("strays-boxed");
+    let state = files.0.join("run/runc/boxed");
+    std::fs::create_dir_all(&state).expect("a directory");
+    let record = format!(r#"{{"id":"boxed","init_process_pid":{},"init_process_start":{start}}}"#, boxed.pid);
+    std::fs::write(state.join("state.json"), record).expect("a record");
+    // As on a host with the unified hierarchy alone, and all three in one session.
+    std::fs::write(files.0.join("cgroup"), "0::/user.slice/session\n").expect("a file");
+    let script = r#"for p in $3 $4 $5; do mount --bind "$2/cgroup" /proc/$p/cgroup; done
+        exec "$1" ctr-ps --root "$2" --proc-root /proc -n -o pid,container $6"#;
+    let pids = [boxed.pid, host[0].pid, host[1].pid];
+    for way in ["", "--portable"] {
+        let mut command = program("unshare");
+        command.args(["-m", "sh", "-ec", script, "sh"]).arg(binary()).arg(&files.0);
+        let shown = stdout(&limited(
+            command.args(pids.map(|pid| pid.to_string())).args(Some(way).filter(|way| !way.is_empty())),
+        ));
+        let of = |pid: i32| {
+            let mut words = shown.lines().map(str::split_whitespace);
+            words.find_map(|mut words| (words.next()? == pid.to_string()).then(|| words.next())?)
+        };
+        assert_eq!(pids.map(of), [Some("runc:boxed"), Some("-"), Some("-")], "{way}\n{shown}");
+    }
+}
+
+#[test]
+fn a_network_namespace_with_a_name() {
+    if !namespaces("named network namespaces") {
+        return;
+    }
+    // A /run of its own, and ctr-ps in it: the host's is left alone.
+    let script = r#"
+        mount -t tmpfs none /run; mkdir /run/netns; : >/run/netns/blue
+        unshare -n sh -c 'mount --bind /proc/self/ns/net /run/netns/blue; exec sleep 1000' &
+        trap "kill $!" EXIT
+        while [ "$(readlink /proc/$!/ns/net)" = "$(readlink /proc/self/ns/net)" ] || ! grep -q ' /run/netns/blue ' /proc/self/mountinfo; do :; done
+        "$0" ctr-ps --json | grep "\"pid\":$!,"
+    "#;
+    let output = limited(common::program("unshare").args(["-m", "sh", "-ec", script]).arg(common::binary()));
+    let line = stdout(&output);
+    let found: Value = serde_json::from_str(line.trim().trim_end_matches(','))
+        .unwrap_or_else(|error| panic!("{error}: {line:?} {}", stderr(&output)));
+    assert_eq!((&found["runtime"], &found["container"]), (&Value::from("netns"), &Value::from("blue")));
+}
