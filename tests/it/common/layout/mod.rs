@@ -41,6 +41,14 @@ pub fn id(number: u32) -> String {
     format!("{number:064x}")
 }
 
+/// For readers of files in child processes.
+#[allow(unsafe_code)]
+fn allow_forks() {
+    // SAFETY: the other threads are those of the test harness and of other tests. None changes the environment; the C
+    // library takes care of its allocator's lock, and a child that reads files takes no other.
+    unsafe { ctrbox::testing::promise_no_locks() };
+}
+
 impl Layout {
     pub fn new(name: &str) -> Layout {
         let host = Host::new(name);
@@ -84,6 +92,7 @@ impl Layout {
     }
 
     pub fn look<T>(&self, look: impl FnOnce(&mut Resolver<'_>) -> T) -> T {
+        allow_forks();
         let proc = ProcRoot::new(self.host.root().join("proc"));
         let files = Files::new(self.host.root()).expect("a root");
         look(&mut Resolver::new(&proc, &files))
