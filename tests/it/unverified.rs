@@ -298,24 +298,29 @@ fn record(directory: &str, id: &str, pid: i32) -> String {
     format!("mkdir -p {directory}/runc/{id}\necho '{state}' >{directory}/runc/{id}/state.json\n")
 }
 
+/// The namespaces of a container that an ordinary user has started; none where they may not.
+fn of_an_ordinary_user(test: &str) -> Option<Holder> {
+    let made = limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED_UID));
+    if !made.status.success() {
+        skip(test, "ordinary users may not make user namespaces here");
+        return None;
+    }
+    let mut unshare = program("unshare");
+    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID);
+    Some(Holder::by(&mut unshare, ""))
+}
+
 #[test]
 fn whose_another_users_container_is() {
     let test = "unverified-owner";
     if !namespaces(test) {
         return;
     }
-    let made = limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED_UID));
-    if !made.status.success() {
-        return skip(test, "ordinary users may not make user namespaces here");
-    }
+    let Some(users) = of_an_ordinary_user(test) else { return };
     let callers = Callers::new(test);
-    let mut unshare = program("unshare");
-    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID);
-    let holder = Holder::by(&mut unshare, "");
     let id = format!("ctrbox-claim-{}", std::process::id());
     let run = format!("/run/user/{UNPRIVILEGED_UID}");
-    let setup =
-        record(&run, &id, holder.pid) + &format!("chown -R {UNPRIVILEGED_UID}:{UNPRIVILEGED_UID} {run}\n");
+    let setup = record(&run, &id, users.pid) + &format!("chown -R {UNPRIVILEGED_UID}:{UNPRIVILEGED_UID} {run}\n");
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = passwd.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
@@ -464,14 +469,9 @@ fn a_users_record_takes_no_id_of_roots() {
     if !namespaces(test) {
         return;
     }
-    let made = limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED_UID));
-    if !made.status.success() {
-        return skip(test, "ordinary users may not make user namespaces here");
-    }
+    let Some(users) = of_an_ordinary_user(test) else { return };
     let callers = Callers::new(test);
-    let mut unshare = program("unshare");
-    unshare.args(["-U", "-r", "-m", "-p", "-f"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID);
-    let (users, roots) = (Holder::by(&mut unshare, ""), Holder::new(&["-n", "-m", "-p", "-f"], ""));
+    let roots = Holder::new(&["-n", "-m", "-p", "-f"], "");
     let id = id(12);
     let run = format!("/run/user/{UNPRIVILEGED_UID}");
     for word in [id.clone(), id[..12].to_owned(), id[..6].to_owned()] {
