@@ -224,7 +224,10 @@ fn a_limit_that_the_host_has_not_runs_nothing() {
     }
     refused(cgexec().args(["--memory-high", "5M", "echo", "x"]), &["memory.high", "v1"]);
     refused(cgexec().args(["--swap", "5M", "echo", "x"]), &["memory and swap together", "-m"]);
-    refused(cgexec().args(["--set", "memory.nosuch=1", "echo", "x"]), &["memory.nosuch", "no such limit"]);
+    refused(
+        cgexec().args(["--set", "memory.nosuch=1", "echo", "x"]),
+        &["memory.nosuch", "does not have this limit"],
+    );
 }
 
 #[test]

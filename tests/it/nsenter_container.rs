@@ -221,7 +221,7 @@ fn a_place_for_the_containers_root_that_will_not_do() {
     let says = |options: &[&str]| failure(of(&holder).args(options).arg("true"));
     let relative = "option --host-root needs an absolute path, other than /: 'x'";
     assert_eq!(says(&["-a", "--host-root=x"]), refused(relative));
-    let nowhere = "cannot mount on /ctrbox-no-such: no such directory (make it, or name one below /run)";
+    let nowhere = "cannot mount on /ctrbox-no-such: no such directory (create it, or use one below /run)";
     assert_eq!(says(&["-a", "--host-root=/ctrbox-no-such"]), refused(nowhere));
     let both = |a: &str, b: &str| refused(&format!("options {a} and {b} cannot be combined"));
     assert_eq!(says(&["-a", "--host-root", "--as-container"]), both("--host-root", "--as-container"));

@@ -320,7 +320,8 @@ fn whose_another_users_container_is() {
     let callers = Callers::new(test);
     let id = format!("ctrbox-claim-{}", std::process::id());
     let run = format!("/run/user/{UNPRIVILEGED_UID}");
-    let setup = record(&run, &id, users.pid) + &format!("chown -R {UNPRIVILEGED_UID}:{UNPRIVILEGED_UID} {run}\n");
+    let setup =
+        record(&run, &id, users.pid) + &format!("chown -R {UNPRIVILEGED_UID}:{UNPRIVILEGED_UID} {run}\n");
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = passwd.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();

@@ -50,12 +50,24 @@ pub fn program(name: &str) -> Command {
 }
 
 fn clean(mut command: Command) -> Command {
+    static SIGNALS: std::sync::Once = std::sync::Once::new();
+    SIGNALS.call_once(not_ignored);
     command
         .stdin(Stdio::null())
         .env("LC_ALL", "C.UTF-8")
         .env_remove("NO_COLOR")
         .env_remove("POSIXLY_CORRECT");
     command
+}
+
+/// Programs inherit what is ignored (nohup: SIGHUP; `&` in a script: SIGINT, SIGQUIT): then no test of a
+/// signal could pass.
+fn not_ignored() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    for number in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
+        // SAFETY: no handler is installed.
+        unsafe { signal(number, SigHandler::SigDfl) }.expect("signal");
+    }
 }
 
 /// Says that a test does not run here, by name and reason. Where CTRBOX_REQUIRE names it, that is a failure.
