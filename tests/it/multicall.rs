@@ -113,7 +113,6 @@ fn list_help_and_version() {
         // -h lists the same options, without the headings.
         let (status, short, nothing) = says(ctrbox().args([applet, "-h"]));
         assert_eq!((status, nothing.as_str()), (Some(0), ""), "{applet}");
-        assert!(short.lines().count() < help.lines().count(), "{short}");
         for option in help.split_whitespace().filter(|word| word.starts_with("--")) {
             assert!(short.contains(option), "{applet} -h has no {option}");
         }
