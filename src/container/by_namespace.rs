@@ -86,6 +86,24 @@ impl ByNamespace {
         (own.pid_ns.is_some() || own.root || own.net_ns.is_some()).then_some(own)
     }
 
+    pub(super) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Is the namespace of the process the host's? True if it cannot be read, as in a copy of /proc.
+    pub(super) fn is_in_host_ns(&self, proc: &ProcRoot, pid: Pid, kind: Kind) -> bool {
+        let hosts = match kind {
+            Kind::User => self.host.user_ns,
+            _ => self.host.mnt_ns,
+        };
+        namespace(proc, pid, kind).is_none_or(|id| hosts.is_none_or(|host| id == host))
+    }
+
+    /// Forgets the containers with a state file, as there are new state files.
+    pub(super) fn empty(&mut self) {
+        self.known = None;
+    }
+
     /// Was [`Self::fill`] called?
     pub(super) fn is_filled(&self) -> bool {
         self.known.is_some()
@@ -183,6 +201,9 @@ impl ByNamespace {
     /// Describes a container without a state file: the runtime, from the program of an ancestor process, and its init
     /// process.
     fn describe(&self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces, id: &str) -> Container {
+        if let Some(container) = self.named_by_lxc(proc, &self.files, pid) {
+            return Container { identified_by: IdentifiedBy::Namespace, ..container };
+        }
         let (maker, init) = self.find_maker_and_init(proc, pid, own);
         let init = init.or_else(|| first_child(proc, pid, id)).or(own.pid_ns.is_none().then_some(pid));
         let (runtime, identified_by) = match maker {
@@ -383,12 +404,19 @@ fn ns_inode(link: &Path) -> Option<u64> {
 /// The name of the program that a process runs, if root owns its file: then no user chose the name. The process can
 /// have other mounts, so the path must lead to the same file for ctrbox.
 fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
+    trusted_program(proc, files, pid, |name| Runtime::of_program(name).is_some() || HELPERS.contains(&name))
+}
+
+/// The same for a name that fits.
+pub(super) fn trusted_program(
+    proc: &ProcRoot,
+    files: &Files,
+    pid: Pid,
+    fits: impl Fn(&str) -> bool,
+) -> Option<String> {
     let exe = proc.path_of(pid, "exe");
     let path = std::fs::read_link(&exe).ok()?;
-    let name = path.file_name()?.to_str()?;
-    if Runtime::of_program(name).is_none() && !HELPERS.contains(&name) {
-        return None;
-    }
+    let name = path.file_name()?.to_str().filter(|name| fits(name))?;
     // The path is one in the mount namespace of the process. Here it can lead anywhere.
     let owner = || Status::parse(&proc.read(pid, "status").unwrap_or_default()).euid.unwrap_or_default();
     let is_that_file = |known: &sys::Known| {

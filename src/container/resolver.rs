@@ -8,11 +8,11 @@ use nix::unistd::Pid;
 use super::by_namespace::ByNamespace;
 use super::cgroup_path::{Candidate, candidates};
 use super::nested::Nested;
-use super::runtimes::{StateReader, Store};
+use super::runtimes::{self, StateReader, Store};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines, verify};
 use crate::isolation::identity::{Identify, Way};
 use crate::proc::id_hash::ById;
-use crate::proc::{ProcRoot, Scan, Status};
+use crate::proc::{ProcRoot, Scan, Status, number};
 use crate::sys::keyed::{HashMap, HashSet};
 
 /// A container from a state file, after the check against the kernel.
@@ -73,10 +73,16 @@ pub struct Resolver<'a> {
     nested: HashMap<String, Option<Nested>>,
     /// First processes of containers, once they are needed.
     inits: Option<Inits>,
+    /// Containers that a monitor names, by control group; without one, by the PID of the init process.
+    monitored: HashMap<String, Option<Rc<Container>>>,
+    /// How often the monitor was sought of a container that is in no state file.
+    sought: HashMap<*const Container, usize>,
     by_namespace: Option<ByNamespace>,
     /// The process that is being resolved, and the text of its cgroup file. Often it is the init process of the state
     /// file; then the file need not be read again.
     current: Option<(Pid, Vec<u8>)>,
+    /// Is [`Self::first_processes`] running?
+    finds_inits: bool,
 }
 
 impl<'a> Resolver<'a> {
@@ -86,6 +92,8 @@ impl<'a> Resolver<'a> {
     const MOST_UNKNOWN: usize = 4_096;
     /// Bytes of cgroup files whose answers are remembered.
     const MOST_ANSWERS: usize = 4 << 20;
+    /// Processes of one container for which the monitor is sought: some came from elsewhere.
+    const MOST_SOUGHT: usize = 4;
     /// The deepest nesting of containers. Deeper processes belong to the last one. A path has room for hundreds of names
     /// that look like containers, and a user can create thousands of such groups.
     const DEEPEST: usize = 8;
@@ -101,8 +109,11 @@ impl<'a> Resolver<'a> {
             remembered: 0,
             nested: HashMap::default(),
             inits: None,
+            monitored: HashMap::default(),
+            sought: HashMap::default(),
             by_namespace: None,
             current: None,
+            finds_inits: false,
         }
     }
 
@@ -114,6 +125,43 @@ impl<'a> Resolver<'a> {
 
     /// The same for a caller that may know which pid namespace it is.
     pub fn resolve_in(&mut self, pid: Pid, cgroup: &[u8], pid_ns: PidNs) -> Option<Tag> {
+        let tag = self.resolve_known(pid, cgroup, pid_ns);
+        match &tag {
+            Some(found) if self.finds_state_files(pid, found) => self.resolve_known(pid, cgroup, pid_ns),
+            _ => tag,
+        }
+    }
+
+    /// Does the monitor above a process lead to state files that were not read yet?
+    fn finds_state_files(&mut self, pid: Pid, tag: &Tag) -> bool {
+        if !matches!(tag.identified_by, IdentifiedBy::Anonymous | IdentifiedBy::Cgroup) {
+            return false;
+        }
+        let sought = self.sought.entry(Rc::as_ptr(&tag.container)).or_default();
+        *sought += 1;
+        if *sought > Self::MOST_SOUGHT {
+            return false;
+        }
+        let proc = self.proc;
+        let tasks = self.by_namespace().tasks_above(proc, pid);
+        if !tasks.is_some_and(|tasks| runtimes::add_tasks(self.files, tasks)) {
+            return false;
+        }
+        for store in [Store::Containerd, Store::Docker] {
+            self.caches[store as usize] = Cache::new(store);
+        }
+        self.by_text.clear();
+        self.by_path.clear();
+        self.inits = None;
+        self.by_namespace().empty();
+        true
+    }
+
+    fn by_namespace(&mut self) -> &mut ByNamespace {
+        self.by_namespace.get_or_insert_with(|| ByNamespace::new(self.proc, self.files))
+    }
+
+    fn resolve_known(&mut self, pid: Pid, cgroup: &[u8], pid_ns: PidNs) -> Option<Tag> {
         let (by_group, unverified_in) = self.by_cgroup(cgroup, Some((pid, pid_ns)));
         match &by_group {
             None => self.resolve_by_namespace(pid, pid_ns, false),
@@ -183,6 +231,12 @@ impl<'a> Resolver<'a> {
             }
         }
         self.find_inits(&mut all);
+        // In no directory that is listed.
+        for container in self.monitored.values().flatten().filter(|container| container.id.contains('/')) {
+            if !all.iter().any(|known| known.key() == container.key()) {
+                all.push(container.clone());
+            }
+        }
         all
     }
 
@@ -311,14 +365,46 @@ impl<'a> Resolver<'a> {
     /// The container of a candidate that a state file confirms.
     fn verified(&mut self, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
         candidate.stores.iter().find_map(|&store| {
+            if store == Store::Lxc {
+                return self.monitored(candidate);
+            }
             let known = self.lookup(store, &candidate.id);
             let mut confirmed = known.iter().filter(|known| {
                 let in_group = known.groups.iter().any(|group| group == candidate.group);
-                in_group || is_in_runtime_group(candidate, &known.container)
+                in_group || known.container.owner == 0 && is_group_of_guest(candidate)
             });
             // Two containers in one group: their namespaces decide.
             confirmed.next().filter(|_| confirmed.next().is_none()).map(|known| known.container.clone())
         })
+    }
+
+    /// The container of a candidate of LXC, LXD or Incus: no state file says which container has the group, or whether
+    /// it runs. The monitor does.
+    fn monitored(&mut self, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
+        if let Some(known) = self.monitored.get(candidate.group) {
+            return known.clone();
+        }
+        let named = self.current.as_ref().map(|(pid, _)| *pid).and_then(|pid| self.named_by_lxc(pid));
+        let found = named.filter(|container| has_group(container, candidate)).map(|container| {
+            let name = container.id.rsplit('/').next();
+            let group = (name != Some(&candidate.id)).then(|| candidate.id.clone().into_owned());
+            Rc::new(Container { group, ..container })
+        });
+        if found.is_some() {
+            self.monitored.insert(candidate.group.to_owned(), found.clone());
+        } else if self.inits.is_none() && !self.finds_inits {
+            // The process came from elsewhere. Others of that group may be below the monitor.
+            let inits = self.first_processes();
+            self.inits = Some(inits);
+            let found = self.monitored.entry(candidate.group.to_owned()).or_default();
+            return found.clone();
+        }
+        found
+    }
+
+    fn named_by_lxc(&mut self, pid: Pid) -> Option<Container> {
+        let (proc, files) = (self.proc, self.files);
+        self.by_namespace().named_by_lxc(proc, files, pid)
     }
 
     /// The container of a candidate, from a state file inside the container around it.
@@ -353,7 +439,7 @@ impl<'a> Resolver<'a> {
         }
         let loaded = cache.reader.load(self.files, id);
         let unknown = loaded.is_empty();
-        let claims = loaded.into_iter().filter_map(|container| self.check(container));
+        let claims = loaded.into_iter().filter_map(|container| self.check(store, container));
         let known: Rc<[Checked]> = claims.collect();
         let cache = &mut self.caches[store as usize];
         // Every component of a group's path is looked up, and users create groups of any name.
@@ -364,7 +450,7 @@ impl<'a> Resolver<'a> {
         known
     }
 
-    fn check(&self, container: Container) -> Option<Checked> {
+    fn check(&self, store: Store, mut container: Container) -> Option<Checked> {
         let files = match container.owner {
             0 => self.files.clone(),
             user => self.files.of_user(user),
@@ -377,10 +463,13 @@ impl<'a> Resolver<'a> {
             _ => verify::groups_with_id(self.proc, init, &container),
         });
         let groups = groups.unwrap_or_default();
+        if groups.is_empty() && container.init_start.is_none() && container.init_written.is_none() {
+            self.caches[store as usize].reader.date_init(self.files, &mut container);
+        }
         let alive = match container.init {
             Some(init) => verify::is_running(self.proc, init, &container, &groups),
-            // LXC writes the PID to no file; the group identifies it.
-            None => !container.runtime.spec().names_init,
+            // LXC writes the PID to no file.
+            None => !container.runtime.spec().names_init || container.has_guest,
         };
         (alive && files.keep(&container.id, container.size()))
             .then(|| Checked { container: Rc::new(container), groups })
@@ -389,7 +478,7 @@ impl<'a> Resolver<'a> {
     /// Finds the init processes of containers whose state files do not name them: PID 1 of a pid namespace, in a group of
     /// that container.
     fn find_inits(&mut self, all: &mut [Rc<Container>]) {
-        if all.iter().all(|container| container.init.is_some()) {
+        if all.iter().all(|container| container.init.is_some() || container.has_guest) {
             return;
         }
         let inits = match self.inits.take() {
@@ -421,6 +510,15 @@ impl<'a> Resolver<'a> {
 
     /// The processes with PID 1 one pid namespace further in, by the container of their group.
     fn first_processes(&mut self) -> Inits {
+        let current = self.current.take();
+        self.finds_inits = true;
+        let inits = self.find_first_processes();
+        self.finds_inits = false;
+        self.current = current;
+        inits
+    }
+
+    fn find_first_processes(&mut self) -> Inits {
         let mut inits = Inits::default();
         let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return inits };
         for pid in Scan::pids(self.proc).unwrap_or_default() {
@@ -435,14 +533,23 @@ impl<'a> Resolver<'a> {
             if status.nspid.len() != 2 {
                 continue;
             }
-            let Ok(cgroup) = identify.scan.read(pid, "cgroup") else { continue };
-            let Some((container, group)) = self.outermost(cgroup) else { continue };
+            let Ok(cgroup) = identify.scan.read(pid, "cgroup").map(<[u8]>::to_vec) else { continue };
+            self.current = Some((pid, cgroup.clone()));
+            let found = self.outermost(&cgroup).or_else(|| self.outside_of_its_group(pid));
+            let Some((container, group)) = found else { continue };
             match inits.entry(container) {
                 Entry::Vacant(entry) => _ = entry.insert(Init { pid, start, group, rivals: Vec::new() }),
                 Entry::Occupied(mut entry) => entry.get_mut().rival(pid, group),
             }
         }
         inits
+    }
+
+    /// The container of LXC whose init process left its group.
+    fn outside_of_its_group(&mut self, pid: Pid) -> Option<(InitKey, String)> {
+        let container = Rc::new(self.named_by_lxc(pid)?);
+        self.monitored.insert(pid.to_string(), Some(container.clone()));
+        Some((init_key(&container), String::new()))
     }
 
     /// The outermost container of a path, and its group. Ignores state files inside containers: the container itself can
@@ -490,15 +597,31 @@ pub(crate) fn is_of_group(tag: &Tag) -> bool {
     }
 }
 
-/// Can only the runtime (root, or that user) have created the group? For containers whose state files name no process.
-fn is_in_runtime_group(candidate: &Candidate<'_>, container: &Container) -> bool {
+/// Is it the group that the monitor of this container made? LXC adds a number if another container has the name. Only
+/// root, or that user, can have created the group.
+fn has_group(container: &Container, candidate: &Candidate<'_>) -> bool {
+    let name = container.id.rsplit('/').next().unwrap_or_default();
+    let number = match candidate.id.strip_prefix(name) {
+        Some("") => Some(1),
+        Some(rest) => rest
+            .strip_prefix('-')
+            .filter(|number| !number.starts_with('0'))
+            .and_then(|text| number(text.as_bytes())),
+        None => None,
+    };
     let above = candidate.group.rsplit_once('/').map_or("", |(above, _)| above);
-    let of_user = format!("/user.slice/user-{}.slice/", container.owner);
-    container.init.is_none()
-        && match container.owner {
-            0 => matches!(above, "" | "/lxc" | "/lxc.payload"),
-            _ => above.starts_with(&of_user),
-        }
+    let is_owners = match container.owner {
+        0 => matches!(above, "" | "/lxc" | "/lxc.payload"),
+        owner => above.starts_with(&format!("/user.slice/user-{owner}.slice/")),
+    };
+    is_owners && number.is_some_and(|number: u32| (1..1000).contains(&number))
+}
+
+/// Is it the group of a virtual machine, at a place where only root can create one?
+fn is_group_of_guest(candidate: &Candidate<'_>) -> bool {
+    let mut parts = candidate.group.split('/').skip(1);
+    let of_kubelet = parts.next().is_some_and(|first| first.starts_with("kube"));
+    candidate.of_guest && (of_kubelet || parts.count() == 1)
 }
 
 fn nest(container: &Rc<Container>, outer: Option<&Rc<Container>>) -> Rc<Container> {

@@ -103,7 +103,7 @@ pub(super) fn is_owned_by(proc: &ProcRoot, pid: Pid, kind: Kind, owner: u32) -> 
 }
 
 /// The owners of the user namespace of a process and of its ancestors.
-fn user_ns_owners(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = u32> {
+pub(super) fn user_ns_owners(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = u32> {
     owners_up_from(ns::open_file(&proc.path_of(pid, &Kind::User.link())).ok())
 }
 

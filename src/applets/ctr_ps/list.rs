@@ -4,14 +4,14 @@ use std::cell::OnceCell;
 
 use nix::unistd::Pid;
 
-use super::cells::{container_value, short};
+use super::cells::container_value;
 use super::clock::{self, Clock};
 use super::columns::{Id, number, words};
 use super::containers::{Containers, Seen};
 use super::gather::Found;
 use super::select::Selection;
 use super::usage::{Groups, size};
-use crate::container::{IdentifiedBy, rfc3339};
+use crate::container::{IdentifiedBy, rfc3339, short};
 use crate::isolation::cgroup::Hierarchies;
 use crate::output::lazy_table::{Source, Value};
 use crate::output::smartcols::{Align, Column};

@@ -83,6 +83,8 @@ pub(super) struct System {
     pub(super) access: RefCell<Option<AccessProcess>>,
     /// The limits for the files of users, by uid.
     budgets: RefCell<HashMap<u32, Rc<Budget>>>,
+    /// Directories of containerd's tasks that shims led to.
+    found_tasks: RefCell<Vec<String>>,
     /// Listed directories: each is read once.
     listings: RefCell<Listings>,
     /// The content of the last file: one buffer serves thousands of files.
@@ -97,6 +99,8 @@ impl Files {
     const LARGEST_LIST_OF_USER: u64 = 8 << 20;
     /// More names than a host has containers.
     const MOST_NAMES: usize = 50_000;
+    /// More daemons than a host runs.
+    const MOST_FOUND_TASKS: usize = 64;
     const MOST_WARNINGS: usize = 1_000;
     /// The kernel refuses longer paths.
     const LONGEST_PATH: usize = 4095;
@@ -128,6 +132,7 @@ impl Files {
             account,
             access: RefCell::default(),
             budgets: RefCell::default(),
+            found_tasks: RefCell::default(),
             listings: RefCell::default(),
             text: RefCell::default(),
         };
@@ -173,6 +178,21 @@ impl Files {
                 false
             }
         }
+    }
+
+    /// Directories with the bundles of containerd's tasks, other than the usual ones.
+    pub fn found_tasks(&self) -> Vec<String> {
+        self.system.found_tasks.borrow().clone()
+    }
+
+    /// Adds one of them. False if it is known, or if there are too many.
+    pub fn add_tasks(&self, directory: String) -> bool {
+        let mut found = self.system.found_tasks.borrow_mut();
+        let is_new = found.len() < Self::MOST_FOUND_TASKS && !found.contains(&directory);
+        if is_new {
+            found.push(directory);
+        }
+        is_new
     }
 
     /// Counts bytes that stay in memory.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::StateReader;
 use super::state_dirs::{ListIds, StateDirs};
-use crate::container::cgroup_path::is_name;
+use crate::container::cgroup_path::is_file_name;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime};
 
@@ -47,7 +47,7 @@ impl ListIds for StateDir {
 
 impl StateReader for Lxc {
     fn ids(&self, files: &Files) -> Vec<String> {
-        self.state_dirs(files).ids().filter(|name| is_name(name)).map(str::to_owned).collect()
+        self.state_dirs(files).ids().filter(|name| is_file_name(name)).map(str::to_owned).collect()
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
@@ -79,6 +79,44 @@ impl Lxc {
     }
 }
 
+/// Where a monitor finds the container that it names.
+pub(crate) struct LxcPath<'a> {
+    /// The directory of the containers. None for the configured one.
+    pub path: Option<&'a str>,
+    /// Whose program the monitor runs.
+    pub daemon: Option<Runtime>,
+}
+
+/// The container that a monitor of this user names.
+pub(crate) fn of_monitor(files: &Files, owner: u32, place: &LxcPath<'_>, name: &str) -> Option<Container> {
+    if !is_file_name(name) {
+        return None;
+    }
+    let lxc = Lxc::default();
+    let path = place.path.map(|path| path.trim_end_matches('/'));
+    let fits = |dir: &&StateDir| match path {
+        Some(path) => dir.directory == path,
+        None => dir.runtime == Runtime::Lxc,
+    };
+    let known = lxc.state_dirs(files).iter().filter(|dir| dir.owner == owner).find(fits);
+    if let Some(dir) = known {
+        let unread = || (owner == 0).then(|| dir.unread(name));
+        return dir.load(name).or_else(unread);
+    }
+    // It is in no directory that ctrbox knows of, so a name alone could mean two containers.
+    let path = path.filter(|path| path.starts_with('/'))?;
+    let (runtime, settings) = match (place.daemon, path.strip_suffix("/containers")) {
+        (Some(daemon @ (Runtime::Incus | Runtime::Lxd)), Some(directory)) => {
+            (daemon, format!("{directory}/run"))
+        }
+        _ => (Runtime::Lxc, path.to_owned()),
+    };
+    let files = if owner == 0 { files.clone() } else { files.of_user(owner) };
+    let dir = StateDir { runtime, directory: path.to_owned(), names: Rc::default(), settings, files, owner };
+    let container = dir.load(name).or_else(|| (owner == 0).then(|| dir.unread(name)))?;
+    Some(Container { id: format!("{path}/{name}"), ..container })
+}
+
 /// The directory of the containers, from lxc.system.conf(5).
 fn lxcpath(files: &Files, path: &str) -> Option<String> {
     let text = files.read(path)?;
@@ -101,8 +139,18 @@ impl StateDir {
         StateDir::new(Runtime::Lxc, directory.clone(), directory, files, owner)
     }
 
+    /// The container without anything that its state files say.
+    fn unread(&self, id: &str) -> Container {
+        // The name of a project other than `default` is a prefix. Neither name can contain an underscore.
+        let name = match (self.runtime, id.split_once('_')) {
+            (Runtime::Lxd | Runtime::Incus, Some((project, name))) => format!("{project}/{name}"),
+            _ => id.to_owned(),
+        };
+        Container { owner: self.owner, name: Some(name), ..Container::new(self.runtime, id) }
+    }
+
     fn load(&self, id: &str) -> Option<Container> {
-        let mut container = Container { owner: self.owner, ..Container::new(self.runtime, id) };
+        let mut container = self.unread(id);
         let file = match self.runtime {
             Runtime::Lxc => "config",
             // The link shows that the container exists.
@@ -118,11 +166,6 @@ impl StateDir {
         }
         let text = text.unwrap_or_default();
         container.hostname = value(&String::from_utf8_lossy(&text), &["lxc.uts.name", "lxc.utsname"]);
-        // The name of a project other than `default` is a prefix. Neither name can contain an underscore.
-        container.name = match (self.runtime, id.split_once('_')) {
-            (Runtime::Lxd | Runtime::Incus, Some((project, name))) => Some(format!("{project}/{name}")),
-            _ => Some(id.to_owned()),
-        };
         Some(container)
     }
 }

@@ -17,6 +17,7 @@ mod storage;
 
 pub(super) use bounded::Each;
 pub(super) use docker::configs as docker_configs;
+pub(super) use lxc::{LxcPath, of_monitor};
 
 use crate::container::{Container, Files};
 use containerd::Containerd;
@@ -39,6 +40,22 @@ pub(super) trait StateReader {
     /// id. The init process is the one in the state file. The caller must check that it still runs and belongs to the
     /// container.
     fn load(&self, files: &Files, id: &str) -> Vec<Container>;
+
+    /// Reads the time at which the PID was written, if that is in another file: for an init process that no control
+    /// group confirms.
+    fn date_init(&self, _files: &Files, _container: &mut Container) {}
+}
+
+/// Adds a directory with the bundles of containerd's tasks to those that the readers search. False if it is known.
+pub(super) fn add_tasks(files: &Files, directory: String) -> bool {
+    let known = containerd::STATES
+        .iter()
+        .chain(&docker::STATES)
+        .map(|state| format!("{state}/{}", containerd::TASKS));
+    let is_known = known.into_iter().any(|known| {
+        files.locate(&known).is_some_and(|path| path.ends_with(directory.trim_start_matches('/')))
+    });
+    !is_known && files.add_tasks(directory)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -32,6 +32,18 @@ pub fn of_oci(layout: &mut Layout) {
     let bundle = "/var/lib/docker/buildkit/executor/ax7wnlqv6lkbpr7bwtg7pdbf9";
     runc(layout, "run/runc", "ax7wnlqv6lkbpr7bwtg7pdbf9", pid, bundle, bundle);
 
+    for (number, id) in ["_job", "job,x", ".job", "job+1"].into_iter().enumerate() {
+        let bundle = format!("/srv/odd-{number}");
+        let pid = layout.expect(&format!("/{id}"), Expected::new(format!("runc:{id}"), id, "runc"));
+        runc(layout, "run/runc", id, pid, &bundle, &bundle);
+    }
+    for id in ["job~t", "job:t", "a job", "j\u{f6}b", "~", "job\\x2dt"] {
+        let group = format!("/system.slice/crun-{id}.scope");
+        let pid = layout.expect(&group, Expected::new(format!("crun:{id}"), id, "crun"));
+        let status = format!(r#"{{"pid":{pid},"process-start-time":{START},"bundle":"/b"}}"#);
+        layout.file(format!("run/crun/{id}/status"), status);
+    }
+
     let pid = layout.expect(
         "/crun-1",
         Expected { hostname: Some("c1"), label, ..Expected::new("crun:crun-1", "crun-1", "crun") },
@@ -150,7 +162,7 @@ pub fn of_sandboxes(layout: &mut Layout) {
 
 /// Known by the name of the control group alone, which nothing vouches for.
 pub fn of_groups(layout: &mut Layout) {
-    let short = |id: &str| id[..12.min(id.len())].to_owned();
+    let short = |id: &str| if id == WEB { id[..12].to_owned() } else { id.to_owned() };
     for (runtime, group, id) in [
         ("nomad", format!("/nomad/{UUID}"), UUID.to_owned()),
         ("nomad", format!("/nomad.slice/share.slice/{UUID}.web.scope"), format!("{UUID}.web")),
