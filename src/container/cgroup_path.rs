@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Runtime;
 use super::runtimes::Store;
-use super::spec::{After, CgroupForm, IdShape, forms};
+use super::spec::{After, CgroupForm, IdShape, KATA_OVERHEAD, forms};
 
 /// A component of a path that may be the group of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,10 +22,8 @@ pub(super) struct Candidate<'a> {
     pub of_guest: bool,
 }
 
-/// What Kata Containers puts before the name of the group for the virtual machine. Its other processes can be in a
-/// group below [`KATA_OVERHEAD`].
+/// What Kata Containers puts before the name of the group for the virtual machine.
 const KATA: &str = "kata_";
-pub(super) const KATA_OVERHEAD: &str = "kata_overhead";
 
 /// The stores to look in for a group whose name is an id alone.
 const ANY_RUNTIME: &[Store] = &[Store::Docker, Store::Containerd, Store::CriO, Store::Podman, Store::Oci];

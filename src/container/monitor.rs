@@ -56,6 +56,14 @@ impl ByNamespace {
         None
     }
 
+    /// The init process above a process, or itself, whose monitor has ended, or is not in a copy of /proc.
+    pub(super) fn init_without_monitor(&self, proc: &ProcRoot, pid: Pid) -> Option<Pid> {
+        let is_first = |status: &Status| status.nspid.len() == 2 && status.nspid.last() == Some(&1);
+        let (init, status) = ancestors(proc, pid).find(|(_, status)| is_first(status))?;
+        let parent = Pid::from_raw(status.ppid.filter(|&parent| parent > 1).unwrap_or_default());
+        (parent.as_raw() == 0 || proc.read(parent, "status").is_err()).then_some(init)
+    }
+
     /// The directory of all tasks of the containerd whose shim is above a process.
     pub(super) fn tasks_above(&self, proc: &ProcRoot, pid: Pid) -> Option<String> {
         ancestors(proc, pid).find_map(|(current, status)| {

@@ -384,7 +384,9 @@ impl<'a> Resolver<'a> {
         if let Some(known) = self.monitored.get(candidate.group) {
             return known.clone();
         }
-        let named = self.current.as_ref().map(|(pid, _)| *pid).and_then(|pid| self.named_by_lxc(pid));
+        let current = self.current.as_ref().map(|(pid, _)| *pid);
+        let named =
+            current.and_then(|pid| self.named_by_lxc(pid).or_else(|| self.named_by_group(candidate, pid)));
         let found = named.filter(|container| has_group(container, candidate)).map(|container| {
             let name = container.id.rsplit('/').next();
             let group = (name != Some(&candidate.id)).then(|| candidate.id.clone().into_owned());
@@ -405,6 +407,17 @@ impl<'a> Resolver<'a> {
     fn named_by_lxc(&mut self, pid: Pid) -> Option<Container> {
         let (proc, files) = (self.proc, self.files);
         self.by_namespace().named_by_lxc(proc, files, pid)
+    }
+
+    /// The container of LXC with the name of the group, if its monitor has ended.
+    fn named_by_group(&mut self, candidate: &Candidate<'_>, pid: Pid) -> Option<Container> {
+        let proc = self.proc;
+        let init = self.by_namespace().init_without_monitor(proc, pid)?;
+        let known = self.lookup(Store::Lxc, &candidate.id);
+        let container =
+            known.iter().map(|known| &known.container).find(|known| has_group(known, candidate))?;
+        let init_start = verify::start_time(proc, init);
+        Some(Container { init: Some(init), init_start, ..(**container).clone() })
     }
 
     /// The container of a candidate, from a state file inside the container around it.

@@ -2,7 +2,6 @@
 //!
 //! A new runtime is a row here and, if it has state files, a file in `runtimes/`.
 
-use super::cgroup_path::KATA_OVERHEAD;
 use super::runtimes::Store;
 
 /// What made the container.
@@ -102,6 +101,9 @@ const fn form(
 const fn spec(runtime: Runtime, name: &'static str) -> RuntimeSpec {
     RuntimeSpec { runtime, name, forms: &[], capabilities: &[], programs: &[], names_init: true }
 }
+
+/// Kata Containers: the group above those of processes that are on the host because of a virtual machine.
+pub(super) const KATA_OVERHEAD: &str = "kata_overhead";
 
 /// The table, in the order of the enum.
 pub(crate) static RUNTIMES: [RuntimeSpec; 27] = {

@@ -677,13 +677,13 @@ mod tests {
         for word in ["docker:web?", "web?"] {
             assert_eq!(labels(&all, word), ["docker:web"], "{word}");
         }
-        // A label contains only the beginning of a long id.
+        // A label contains only the beginning of a hexadecimal id.
         let long = Rc::new(Container {
             identified_by: IdentifiedBy::Cgroup,
             ..Container::new(Runtime::Lxc, "my-long-container")
         });
         for word in ["lxc:my-long-cont?", "lxc:my-long-cont", "lxc:my-long-container", "my-long-container?"] {
-            assert_eq!(labels(&[&long], word), ["lxc:my-long-cont?"], "{word}");
+            assert_eq!(labels(&[&long], word), ["lxc:my-long-container?"], "{word}");
         }
     }
 
@@ -691,7 +691,8 @@ mod tests {
     fn messages_about_an_unverified_container() {
         let unverified =
             |id: &str, identified_by| Container { identified_by, ..Container::new(Runtime::Docker, id) };
-        let claim = unverified("0123456789abcdef", IdentifiedBy::Cgroup);
+        let id = |end: &str| format!("0123456789ab{end:0>52}");
+        let claim = unverified(&id("cdef"), IdentifiedBy::Cgroup);
         for (word, said) in [("0123456789ab", true), ("docker:0123456789ab", true), ("0123456789ab?", false)]
         {
             assert_eq!(super::unverified(&claim, word).is_some(), said, "{word}");
@@ -704,10 +705,10 @@ mod tests {
             "to enter it, type 'docker:0123456789ab?@7' with the quotes (the shell expands ?)"
         );
         // Two ids with the same beginning have the same label.
-        let alike = [Rc::new(claim.clone()), Rc::new(unverified("0123456789abffff", IdentifiedBy::Cgroup))];
+        let alike = [Rc::new(claim.clone()), Rc::new(unverified(&id("ffff"), IdentifiedBy::Cgroup))];
         assert_eq!(
             how_to_enter(&claim, &alike, None),
-            "to enter it, type 'docker:0123456789abcdef?' with the quotes (the shell expands ?)"
+            format!("to enter it, type 'docker:{}?' with the quotes (the shell expands ?)", id("cdef"))
         );
         let by_pid = "to enter it, name one of its processes by PID";
         let outer = Rc::new(Container::new(Runtime::Docker, "web"));
