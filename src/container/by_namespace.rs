@@ -10,7 +10,7 @@ use nix::fcntl::AT_FDCWD;
 use nix::unistd::Pid;
 
 use super::cgroup_path::candidates;
-use super::verify::{is_owned_by, namespace, start_time};
+use super::verify::{first_in_pid_ns, is_owned_by, namespace, start_time};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines};
 use crate::access::Lines;
 use crate::isolation::ns;
@@ -205,6 +205,7 @@ impl ByNamespace {
             return Container { identified_by: IdentifiedBy::Namespace, ..container };
         }
         let (maker, init) = self.find_maker_and_init(proc, pid, own);
+        let init = init.or_else(|| first_in_pid_ns(proc, pid).filter(|_| own.pid_ns.is_some()));
         let init = init.or_else(|| first_child(proc, pid, id)).or(own.pid_ns.is_none().then_some(pid));
         let (runtime, identified_by) = match maker {
             Some((runtime, _)) => (runtime, IdentifiedBy::Namespace),

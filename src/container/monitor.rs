@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::by_namespace::{ByNamespace, trusted_program};
 use super::files::Files;
 use super::runtimes::{LxcPath, of_monitor};
-use super::verify::{start_time, user_ns_owners};
+use super::verify::{first_in_pid_ns, start_time, user_ns_owners};
 use super::{Container, Runtime};
 use crate::access::Lines;
 use crate::proc::ns::Kind;
@@ -31,6 +31,10 @@ struct Outside {
 impl ByNamespace {
     /// The container that LXC's monitor above a process names, with its init process.
     pub(super) fn named_by_lxc(&self, proc: &ProcRoot, files: &Files, pid: Pid) -> Option<Container> {
+        self.named_above(proc, files, pid).or_else(|| self.named_above(proc, files, entered(proc, pid)?))
+    }
+
+    fn named_above(&self, proc: &ProcRoot, files: &Files, pid: Pid) -> Option<Container> {
         let mut init = None;
         for (current, status) in ancestors(proc, pid) {
             if status.nspid.len() < 2 {
@@ -66,6 +70,10 @@ impl ByNamespace {
 
     /// The directory of all tasks of the containerd whose shim is above a process.
     pub(super) fn tasks_above(&self, proc: &ProcRoot, pid: Pid) -> Option<String> {
+        self.tasks_of_shim(proc, pid).or_else(|| self.tasks_of_shim(proc, entered(proc, pid)?))
+    }
+
+    fn tasks_of_shim(&self, proc: &ProcRoot, pid: Pid) -> Option<String> {
         ancestors(proc, pid).find_map(|(current, status)| {
             // A shim can have been replaced by a newer version: then the name of its file ends in ` (deleted)`.
             let is_outside = status.nspid.len() < 2 && exe_name(proc, current)?.starts_with(SHIM);
@@ -127,6 +135,11 @@ impl Outside {
     fn may_say(&self, proc: &ProcRoot, init: Pid) -> bool {
         self.owner == 0 || user_ns_owners(proc, init).any(|owner| owner == self.owner)
     }
+}
+
+/// The first process of the pid namespace that a process entered: it is below the monitor.
+fn entered(proc: &ProcRoot, pid: Pid) -> Option<Pid> {
+    first_in_pid_ns(proc, pid).filter(|first| *first != pid)
 }
 
 /// Programs that have LXC's monitor as a child. Other programs can use its library.

@@ -8,7 +8,7 @@ use super::cgroup_path::candidates;
 use super::{Container, cgroup_lines};
 use crate::isolation::ns;
 use crate::proc::ns::{Kind, parse_link};
-use crate::proc::{ProcRoot, number};
+use crate::proc::{ProcRoot, Status, number};
 
 /// The control groups of `init` whose path contains the id of its container, each cut after the component with the
 /// id.
@@ -116,6 +116,15 @@ pub(super) fn namespace(proc: &ProcRoot, pid: Pid, kind: Kind) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
     let link = std::fs::read_link(proc.path_of(pid, &kind.link())).ok()?;
     parse_link(link.as_os_str().as_bytes())
+}
+
+/// The first process of the pid namespace of a process, where the kernel can say it.
+pub(super) fn first_in_pid_ns(proc: &ProcRoot, pid: Pid) -> Option<Pid> {
+    let first = ns::first_process(&ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok()?).ok()?;
+    // The mount of proc can show another pid namespace than the one of this process.
+    let is_first = namespace(proc, first, Kind::Pid) == namespace(proc, pid, Kind::Pid)
+        && Status::parse(&proc.read(first, "status").ok()?).nspid.last() == Some(&1);
+    is_first.then_some(first)
 }
 
 #[cfg(test)]

@@ -102,6 +102,11 @@ pub(crate) fn parent_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
     sys::namespace_parent(fd)
 }
 
+/// The process with PID 1 in a pid namespace, as the caller sees it.
+pub(crate) fn first_process(fd: &OwnedFd) -> nix::Result<Pid> {
+    sys::first_process(fd)
+}
+
 /// The kind of the namespace behind a descriptor.
 #[must_use]
 pub(crate) fn kind_of(fd: &OwnedFd) -> Option<Kind> {
