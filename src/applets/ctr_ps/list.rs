@@ -142,7 +142,7 @@ impl<'a> List<'a> {
     fn groups(&self, row: usize) -> Option<&Groups> {
         let read = || {
             let seen = self.seen(row);
-            Groups::find(self.proc, Pid::from_raw(seen.init.or(seen.member)?), &seen.container)
+            Groups::find(self.proc, Pid::from_raw(seen.first()?), &seen.container)
         };
         self.groups[row].get_or_init(read).as_ref()
     }
@@ -200,7 +200,7 @@ impl<'a> List<'a> {
 
     fn started(&self, seen: &Seen) -> Value<'static> {
         let start = || {
-            let text = self.proc.read(Pid::from_raw(seen.init?), "stat").ok()?;
+            let text = self.proc.read(Pid::from_raw(seen.first()?), "stat").ok()?;
             Stat::parse(&text).map(|stat| stat.start)
         };
         let text = start().and_then(|start| match self.form {
@@ -220,7 +220,7 @@ impl Source for List<'_> {
         let seen = self.seen(row);
         match self.columns[column] {
             ListColumn::Same(id) => self.same(id, seen),
-            ListColumn::Init => Value::number(seen.init),
+            ListColumn::Init => Value::number(seen.first()),
             ListColumn::Procs => Value::number(Some(seen.processes)),
             other => self.cached[row * self.columns.len() + column]
                 .get_or_init(|| self.read_value(row, other))

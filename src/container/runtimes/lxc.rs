@@ -8,7 +8,7 @@ use super::StateReader;
 use super::state_dirs::{ListIds, StateDirs};
 use crate::container::cgroup_path::is_file_name;
 use crate::container::files::Names;
-use crate::container::{Container, Files, Runtime};
+use crate::container::{Container, Files, Runtime, seconds};
 
 const LXC: &str = "/var/lib/lxc";
 
@@ -164,10 +164,37 @@ impl StateDir {
         if self.runtime == Runtime::Lxc && text.is_none() {
             return None;
         }
+        if self.runtime != Runtime::Lxc {
+            self.read_backup(&mut container, id);
+        }
         let text = text.unwrap_or_default();
         container.hostname = value(&String::from_utf8_lossy(&text), &["lxc.uts.name", "lxc.utsname"]);
         Some(container)
     }
+}
+
+impl StateDir {
+    /// Image and time of creation from `backup.yaml`, which LXD and Incus write at every change of the settings. It is in
+    /// a storage pool, which may not be mounted.
+    fn read_backup(&self, container: &mut Container, id: &str) {
+        let Some(text) = self.files.read(&format!("{}/{id}/backup.yaml", self.directory)) else { return };
+        let text = String::from_utf8_lossy(&text);
+        let value = |depth: usize, name: &str| yaml_value(&text, depth, name);
+        container.image = value(4, "image.description").or_else(|| value(4, "volatile.base_image"));
+        container.created = value(2, "created_at").and_then(|time| seconds(&time));
+    }
+}
+
+/// The value of a name at that depth of the first mapping of a YAML file. The daemons write one line for each of the
+/// values that ctrbox needs, with two spaces for each level.
+fn yaml_value(text: &str, depth: usize, name: &str) -> Option<String> {
+    let first = text.lines().skip(1).take_while(|line| line.starts_with(' '));
+    let mut values = first.filter_map(|line| {
+        let rest = line.strip_prefix(&" ".repeat(depth))?.strip_prefix(name)?.strip_prefix(": ")?;
+        let quoted = rest.strip_prefix(['"', '\'']).and_then(|rest| rest.strip_suffix(['"', '\'']));
+        Some(quoted.unwrap_or(rest).to_owned())
+    });
+    values.next().filter(|value| !value.is_empty())
 }
 
 /// The value of the last line that sets one of the names.
@@ -177,4 +204,20 @@ fn value(text: &str, names: &[&str]) -> Option<String> {
         names.contains(&name.trim()).then(|| value.trim().trim_matches('"'))
     });
     values.next_back().filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_the_first_mapping_are_read() {
+        let text = "container:\n  config:\n    image.description: 'Alpine 3.20 (x)'\n    volatile.base_image: c4\n  \
+                    created_at: 2026-11-25T08:32:55.05Z\nvolume:\n  created_at: 2020-01-01T00:00:00Z\n  name: x\n";
+        assert_eq!(yaml_value(text, 4, "image.description").as_deref(), Some("Alpine 3.20 (x)"));
+        assert_eq!(yaml_value(text, 4, "volatile.base_image").as_deref(), Some("c4"));
+        assert_eq!(yaml_value(text, 2, "created_at").as_deref(), Some("2026-11-25T08:32:55.05Z"));
+        assert_eq!(yaml_value(text, 2, "name"), None, "that of another mapping");
+        assert_eq!(yaml_value("container:\n  name:\n", 2, "name"), None);
+    }
 }

@@ -195,7 +195,8 @@ fn entries(storage: &Storage, directory: &str, path: &str) -> Vec<(Rc<str>, List
                 .into_iter()
                 .next()
                 .filter(|name| name.len() <= LONGEST_NAME),
-            image: entry.metadata.image_name,
+            // The infra container of a pod has none since Podman 5.
+            image: entry.metadata.image_name.filter(|image| !image.is_empty()),
             created: seconds(&entry.created),
         };
         let texts = [listed.name.as_ref(), listed.image.as_ref(), listed.created.as_ref()];
@@ -234,7 +235,7 @@ fn container(storage: &Storage, all: &List, id: &str) -> Option<Container> {
             container.runtime = Runtime::Buildah;
             container.engine = Runtime::Buildah.name();
             container.name = buildah.name.or(container.name);
-            container.image = buildah.image;
+            container.image = buildah.image.filter(|image| !image.is_empty());
             Some(container)
         }
     }

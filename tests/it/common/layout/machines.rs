@@ -78,15 +78,44 @@ pub fn of_lxc(layout: &mut Layout) {
             "var/lib/incus" => ("incus", "run/incus"),
             _ => ("lxd", "var/snap/lxd/common/lxd/logs"),
         };
-        let expected =
-            Expected { hostname: Some("inside"), ..Expected::new(format!("{runtime}:{name}"), id, runtime) };
-        layout.expect(&format!("/lxc.payload.{id}"), expected);
+        // The image of `four` is known by its description, and that of `two` by its fingerprint.
+        let image = match id {
+            "shop_four" => Some("Alpine 3.20 amd64"),
+            "shop_two" => Some("c423dd21"),
+            _ => None,
+        };
+        if let Some(image) = image {
+            let description =
+                if id == "shop_four" { "    image.description: Alpine 3.20 amd64\n" } else { "" };
+            let text = format!(
+                "container:\n  config:\n{description}    volatile.base_image: c423dd21\n  created_at: 2026-11-25T08:32:55.05Z\n"
+            );
+            layout.file(format!("{directory}/storage-pools/default/containers/{id}/backup.yaml"), text);
+        }
+        let expected = Expected {
+            hostname: Some("inside"),
+            image,
+            ..Expected::new(format!("{runtime}:{name}"), id, runtime)
+        };
+        let pid = layout.expect(&format!("/lxc.payload.{id}"), expected);
+        layout.monitor(pid, 0, &format!("[lxc monitor] /{directory}/containers {id}"));
         std::fs::create_dir_all(layout.host.root().join(directory).join("containers")).expect("a directory");
         // Into a storage pool that is mounted elsewhere.
         let link = layout.host.root().join(format!("{directory}/containers/{id}"));
         symlink(format!("/{directory}/storage-pools/default/containers/{id}"), link).expect("a link");
         layout.file(format!("{settings}/{id}/lxc.conf"), "lxc.uts.name = outside\nlxc.uts.name = inside\n");
     }
+    // Of the next three no record is in a directory that is listed, or the record is not the one of the group's name.
+    let pid = layout.expect("/lxc.payload.apart", Expected::new("lxc:apart", "/mnt/a b/apart", "lxc"));
+    layout.monitor(pid, 0, "[lxc monitor] /mnt/a b apart");
+    layout.file("mnt/a b/apart/config", "");
+    let pid = layout.expect("/lxc.payload.db-1", Expected::new("lxc:db", "db", "lxc"));
+    layout.monitor(pid, 0, "[lxc monitor] /var/lib/lxc db");
+    for name in ["db", "db-1", "gone"] {
+        layout.file(format!("var/lib/lxc/{name}/config"), "");
+    }
+    let pid = layout.expect("/system.slice/ssh.service", Expected::new("lxc:gone", "gone", "lxc"));
+    layout.monitor(pid, 0, "[lxc monitor] /var/lib/lxc gone");
     let old = Expected { hostname: Some("old"), ..Expected::new("lxc:old", "old", "lxc") };
     layout.expect("/lxc/old", old);
     layout.file("var/lib/lxc/old/config", "# x\nlxc.utsname = old\n");
