@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::by_namespace::{ByNamespace, trusted_program};
 use super::files::Files;
 use super::runtimes::{LxcPath, of_monitor};
-use super::verify::{first_in_pid_ns, start_time, user_ns_owners};
+use super::verify::{belongs_to_owner, first_in_pid_ns, start_time};
 use super::{Container, Runtime};
 use crate::access::Lines;
 use crate::proc::ns::Kind;
@@ -102,12 +102,16 @@ impl ByNamespace {
     }
 
     fn lxc_container(&self, proc: &ProcRoot, files: &Files, monitor: &Outside) -> Option<Container> {
-        // A user can block reads of the memory of their process.
+        let program = || exe_name(proc, monitor.pid).and_then(|name| Runtime::of_program(&name));
         let line = match monitor.owner {
             0 => proc.read(monitor.pid, "cmdline").ok()?,
-            _ => Lines::one(proc, monitor.pid).ok()?,
+            // A user can have any number of such processes, and block reads of their memory.
+            user => {
+                let is_lxc = exe_name(proc, monitor.pid).is_some_and(|name| is_lxc(&name));
+                let may_read = is_lxc && files.of_user(user).may_check("LXC's monitor");
+                may_read.then(|| Lines::one(proc, monitor.pid).ok())??
+            }
         };
-        let program = || exe_name(proc, monitor.pid).and_then(|name| Runtime::of_program(&name));
         let (path, name) = match line.strip_prefix(TITLE) {
             Some(title) => {
                 let title = String::from_utf8_lossy(title);
@@ -133,7 +137,7 @@ impl ByNamespace {
 impl Outside {
     /// May it say what the container with this init process is?
     fn may_say(&self, proc: &ProcRoot, init: Pid) -> bool {
-        self.owner == 0 || user_ns_owners(proc, init).any(|owner| owner == self.owner)
+        belongs_to_owner(proc, init, self.owner)
     }
 }
 

@@ -79,7 +79,7 @@ fn has_namespaces(proc: &ProcRoot, pid: Pid, container: &Container) -> bool {
 /// A user's state file confirms only processes in a user namespace that this user created. The uid of the process
 /// is no proof: a container of another user can run under it. It counts only where the namespace cannot be read, as in
 /// a copy of /proc.
-fn belongs_to_owner(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
+pub(super) fn belongs_to_owner(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
     if owner == 0 {
         return true;
     }
@@ -103,7 +103,7 @@ pub(super) fn is_owned_by(proc: &ProcRoot, pid: Pid, kind: Kind, owner: u32) -> 
 }
 
 /// The owners of the user namespace of a process and of its ancestors.
-pub(super) fn user_ns_owners(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = u32> {
+fn user_ns_owners(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = u32> {
     owners_up_from(ns::open_file(&proc.path_of(pid, &Kind::User.link())).ok())
 }
 

@@ -31,6 +31,7 @@ mod lsns;
 mod lsns_kept;
 mod lsns_proc;
 mod lsns_usage;
+mod monitors;
 mod multicall;
 mod mutated;
 mod new_tty;

@@ -98,8 +98,11 @@ pub(crate) fn of_monitor(files: &Files, owner: u32, place: &LxcPath<'_>, name: &
         Some(path) => dir.directory == path,
         None => dir.runtime == Runtime::Lxc,
     };
-    let known = lxc.state_dirs(files).iter().filter(|dir| dir.owner == owner).find(fits);
-    if let Some(dir) = known {
+    let mut known = lxc.state_dirs(files).iter();
+    if path.is_some() && owner != 0 && known.any(|dir| dir.owner != owner && fits(&dir)) {
+        return None; // the directory of another user
+    }
+    if let Some(dir) = lxc.state_dirs(files).iter().filter(|dir| dir.owner == owner).find(fits) {
         let unread = || (owner == 0).then(|| dir.unread(name));
         return dir.load(name).or_else(unread);
     }

@@ -84,7 +84,7 @@ pub fn of_lxc(layout: &mut Layout) {
             "shop_two" => Some("c423dd21"),
             _ => None,
         };
-        if let Some(image) = image {
+        if image.is_some() {
             let description =
                 if id == "shop_four" { "    image.description: Alpine 3.20 amd64\n" } else { "" };
             let text = format!(
