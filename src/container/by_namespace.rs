@@ -201,11 +201,14 @@ impl ByNamespace {
     /// Describes a container without a state file: the runtime, from the program of an ancestor process, and its init
     /// process.
     fn describe(&self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces, id: &str) -> Container {
-        if let Some(container) = self.named_by_lxc(proc, &self.files, pid) {
+        // The program that made the container is above its first process, but not above one that entered.
+        let first = own.pid_ns.and_then(|_| first_in_pid_ns(proc, pid));
+        let (maker, init) = self.find_maker_and_init(proc, first.unwrap_or(pid), own);
+        let is_lxc = matches!(maker, Some((Runtime::Incus | Runtime::Lxc | Runtime::Lxd, _)));
+        let named = is_lxc.then(|| self.named_by_lxc(proc, &self.files, init.unwrap_or(pid))).flatten();
+        if let Some(container) = named {
             return Container { identified_by: IdentifiedBy::Namespace, ..container };
         }
-        let (maker, init) = self.find_maker_and_init(proc, pid, own);
-        let init = init.or_else(|| first_in_pid_ns(proc, pid).filter(|_| own.pid_ns.is_some()));
         let init = init.or_else(|| first_child(proc, pid, id)).or(own.pid_ns.is_none().then_some(pid));
         let (runtime, identified_by) = match maker {
             Some((runtime, _)) => (runtime, IdentifiedBy::Namespace),

@@ -70,10 +70,6 @@ impl ByNamespace {
 
     /// The directory of all tasks of the containerd whose shim is above a process.
     pub(super) fn tasks_above(&self, proc: &ProcRoot, pid: Pid) -> Option<String> {
-        self.tasks_of_shim(proc, pid).or_else(|| self.tasks_of_shim(proc, entered(proc, pid)?))
-    }
-
-    fn tasks_of_shim(&self, proc: &ProcRoot, pid: Pid) -> Option<String> {
         ancestors(proc, pid).find_map(|(current, status)| {
             // A shim can have been replaced by a newer version: then the name of its file ends in ` (deleted)`.
             let is_outside = status.nspid.len() < 2 && exe_name(proc, current)?.starts_with(SHIM);

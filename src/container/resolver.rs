@@ -92,8 +92,8 @@ impl<'a> Resolver<'a> {
     const MOST_UNKNOWN: usize = 4_096;
     /// Bytes of cgroup files whose answers are remembered.
     const MOST_ANSWERS: usize = 4 << 20;
-    /// Processes of one container for which the monitor is sought: some came from elsewhere.
-    const MOST_SOUGHT: usize = 4;
+    /// Processes of one container above which the monitor is sought.
+    const MOST_SOUGHT: usize = 2;
     /// The deepest nesting of containers. Deeper processes belong to the last one. A path has room for hundreds of names
     /// that look like containers, and a user can create thousands of such groups.
     const DEEPEST: usize = 8;
@@ -143,7 +143,9 @@ impl<'a> Resolver<'a> {
             return false;
         }
         let proc = self.proc;
-        let tasks = self.by_namespace().tasks_above(proc, pid);
+        // The first process is below the monitor; another one may have come from elsewhere.
+        let below = tag.container.init.filter(|_| *sought == 1).unwrap_or(pid);
+        let tasks = self.by_namespace().tasks_above(proc, below);
         if !tasks.is_some_and(|tasks| runtimes::add_tasks(self.files, tasks)) {
             return false;
         }

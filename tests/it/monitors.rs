@@ -3,9 +3,10 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::common::ctr_ps::WEB;
-use crate::common::layout::engines::{bundle, config};
+use crate::common::ctr_ps::{DB, WEB, of, unverified};
+use crate::common::layout::engines::{bundle, config, podman};
 use crate::common::layout::{Expected, Layout, START, USER, id};
+use crate::common::process::printed;
 
 const LATE: u64 = 400 * 365 * 86_400 * 100;
 
@@ -249,4 +250,41 @@ fn tasks_of_amazon_ecs() {
         layout.process(pid + 500, 0, &group, START);
         assert_eq!(layout.tag(pid + 500).map(|tag| tag.identified_by.name()), Some("state"), "{group}");
     }
+}
+
+// --- values of the list ------------------------------------------------------------------------------------
+
+/// Without a pid namespace of its own no process has PID 1: the one that the others come from stands for it.
+#[test]
+fn an_unproven_container_in_the_hosts_pid_namespace_has_a_first_process() {
+    let layout = Layout::new("monitors-head");
+    let group = format!("/system.slice/docker-{WEB}.scope");
+    for (pid, parent) in [(299, 300), (300, 40), (301, 300)] {
+        layout.host.process(pid, parent, &group, b"x\0");
+        layout.file(
+            format!("proc/{pid}/stat"),
+            format!("{pid} (x) S {parent} 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {START} 0 0\n"),
+        );
+    }
+    layout.host.process(40, 1, "/", b"shim\0");
+    layout.file("proc/uptime", "9000.00 9000.00\n");
+    let list = printed(of(layout.host.root()).args(["-l", "--json"]));
+    let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
+    let container = &list["containers"][0];
+    assert_eq!(container["pid"], 300, "{container}");
+    assert!(container["started"].is_string(), "{container}");
+    let text = printed(of(layout.host.root()).args(["-l", "-n", "-o", "container,pid"]));
+    assert_eq!(text.split_whitespace().collect::<Vec<_>>(), [unverified(WEB).as_str(), "300"]);
+}
+
+/// Podman 5 writes an empty name for the image of a pod's infra container.
+#[test]
+fn an_empty_name_of_an_image_is_no_image() {
+    let mut layout = Layout::new("monitors-infra");
+    let pid = process(&mut layout, &format!("/machine.slice/libpod-{DB}.scope"));
+    podman(&layout, "var/lib/containers/storage", "run/containers/storage", DB, "infra", pid);
+    let list = "var/lib/containers/storage/overlay-containers/containers.json";
+    assert_eq!(layout.proven(pid).expect("a container").image.as_deref(), Some("img:1"));
+    layout.replace(list, "img:1", "");
+    assert_eq!(layout.proven(pid).expect("a container").image, None);
 }
