@@ -239,7 +239,8 @@ impl Helper {
                 Ok(Seen::Running) => return End::Failed,
                 Ok(Seen::Blocked) => {
                     let count = each(self.answers.bytes()).count();
-                    let Some(pid) = pids.get(count) else { continue };
+                    // All is read, but this process could not close its copy of the helper's socket.
+                    let Some(pid) = pids.get(count) else { return End::Ended };
                     let account = account_of(proc, *pid);
                     account.spend(SLICE);
                     if account.left().is_zero() {
