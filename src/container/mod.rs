@@ -8,6 +8,7 @@ mod by_namespace;
 mod cgroup_path;
 mod files;
 mod group;
+pub(crate) mod matching;
 mod nested;
 pub(crate) mod profile;
 mod resolver;

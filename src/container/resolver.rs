@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use nix::unistd::Pid;
 
-use super::by_namespace::ByNamespace;
+use super::by_namespace::{ByNamespace, OwnNamespaces};
 use super::cgroup_path::{Candidate, candidates};
 use super::nested::Nested;
 use super::runtimes::{StateReader, Store};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines, verify};
 use crate::isolation::identity::{Identify, Way};
+use crate::proc::ns::Kind;
 use crate::proc::id_hash::ById;
 use crate::proc::{ProcRoot, Scan, Status};
 use crate::sys::keyed::{HashMap, HashSet};
@@ -36,18 +37,42 @@ struct Init {
     rivals: Vec<(Pid, String)>,
 }
 
+/// Whose state files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Those of root. Users are not searched for.
+    Root,
+    Everyone,
+}
+
 /// The reader of a store, and its results so far.
 struct Cache {
     reader: Box<dyn StateReader>,
+    files: Files,
     known: HashMap<String, Rc<[Checked]>>,
     /// How many of the known ids have no state file.
     unknown: usize,
 }
 
 impl Cache {
-    fn new(store: Store) -> Cache {
-        Cache { reader: store.reader(), known: HashMap::default(), unknown: 0 }
+    fn new(store: Store, files: Files) -> Cache {
+        Cache { reader: store.reader(), files, known: HashMap::default(), unknown: 0 }
     }
+
+    /// In the order of [`Store::ALL`].
+    fn of_all_stores(files: &Files) -> Vec<Cache> {
+        Store::ALL.into_iter().map(|store| Cache::new(store, files.clone())).collect()
+    }
+}
+
+/// The containers to look for in the state files.
+pub(super) struct Asked<'a> {
+    pub stores: &'a [Store],
+    /// The only id, if it is known.
+    pub id: Option<&'a str>,
+    /// The name, or the beginning of the id.
+    pub name: Option<&'a str>,
+    pub selects: &'a dyn Fn(&Container) -> bool,
 }
 
 /// The result for the text of a cgroup file.
@@ -61,8 +86,12 @@ struct Answer {
 pub struct Resolver<'a> {
     proc: &'a ProcRoot,
     files: &'a Files,
-    /// In the order of [`Store::ALL`].
     caches: Vec<Cache>,
+    /// The same for root's state files alone.
+    caches_of_root: Vec<Cache>,
+    /// Are few processes resolved? Then state files of users are read only where a user's container is possible, and
+    /// /proc is scanned only if nothing else leads to an answer.
+    few: bool,
     /// Answers by the whole text of a cgroup file: most processes share it with others.
     by_text: HashMap<Vec<u8>, Answer>,
     /// Answers by a single path. Hierarchies share paths, and the host's path is in nearly every text.
@@ -74,6 +103,8 @@ pub struct Resolver<'a> {
     /// First processes of containers, once they are needed.
     inits: Option<Inits>,
     by_namespace: Option<ByNamespace>,
+    /// For few processes: the containers whose state files name no init process, which is not known yet.
+    without_init: Vec<Rc<Container>>,
     /// The process that is being resolved, and the text of its cgroup file. Often it is the init process of the state
     /// file; then the file need not be read again.
     current: Option<(Pid, Vec<u8>)>,
@@ -95,15 +126,24 @@ impl<'a> Resolver<'a> {
         Resolver {
             proc,
             files,
-            caches: Store::ALL.into_iter().map(Cache::new).collect(),
+            caches: Cache::of_all_stores(files),
+            caches_of_root: Cache::of_all_stores(&files.without_users()),
+            few: false,
             by_text: HashMap::default(),
             by_path: HashMap::default(),
             remembered: 0,
             nested: HashMap::default(),
             inits: None,
             by_namespace: None,
+            without_init: Vec::new(),
             current: None,
         }
+    }
+
+    /// A resolver for few processes. [`Self::new`] is for all of them.
+    #[must_use]
+    pub fn for_few(proc: &'a ProcRoot, files: &'a Files) -> Self {
+        Resolver { few: true, ..Resolver::new(proc, files) }
     }
 
     /// The container of a process, from the text of its `/proc/PID/cgroup`. If that does not verify a container, its
@@ -165,24 +205,71 @@ impl<'a> Resolver<'a> {
 
     /// Every running container with a readable state file.
     pub fn all(&mut self) -> Vec<Rc<Container>> {
-        let mut all = self.all_with_state();
+        let mut all = self.all_with_state(Whose::Everyone);
+        self.find_inits(&mut all);
         all.retain(|container| container.init.is_some());
         all.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
         all
     }
 
-    /// The same, unsorted, with containers of which no process is known.
-    fn all_with_state(&mut self) -> Vec<Rc<Container>> {
+    /// Every container with a state file, also those whose state file does not name the init process.
+    fn all_with_state(&mut self, whose: Whose) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
         for store in Store::ALL {
-            let mut ids = self.caches[store as usize].reader.ids(self.files);
-            ids.sort_unstable();
-            ids.dedup();
+            for id in self.ids(whose, store, None) {
+                all.extend(self.lookup(whose, store, &id).iter().map(|known| known.container.clone()));
+            }
+        }
+        all
+    }
+
+    /// The ids in a store, each once; with a name only those that can have it.
+    fn ids(&mut self, whose: Whose, store: Store, name: Option<&str>) -> Vec<String> {
+        let cache = self.cache(whose, store);
+        let mut ids = match name {
+            Some(name) => cache.reader.ids_for(&cache.files, name),
+            None => cache.reader.ids(&cache.files),
+        };
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    fn cache(&mut self, whose: Whose, store: Store) -> &mut Cache {
+        match whose {
+            Whose::Root => &mut self.caches_of_root[store as usize],
+            Whose::Everyone => &mut self.caches[store as usize],
+        }
+    }
+
+    /// The running containers that `asked` selects by their state files. Only those are checked, and only for those an
+    /// init process is searched for.
+    pub(super) fn by_record(&mut self, whose: Whose, asked: &Asked<'_>) -> Vec<Rc<Container>> {
+        let mut all: Vec<Rc<Container>> = Vec::new();
+        for &store in asked.stores {
+            let ids = match asked.id {
+                Some(id) => vec![id.to_owned()],
+                None => self.ids(whose, store, asked.name),
+            };
             for id in ids {
-                all.extend(self.lookup(store, &id).iter().map(|known| known.container.clone()));
+                let known = match self.cache(whose, store).known.get(&id) {
+                    Some(known) => known.clone(),
+                    None => {
+                        let cache = self.cache(whose, store);
+                        let loaded = cache.reader.load(&cache.files, &id);
+                        if !loaded.iter().any(asked.selects) {
+                            continue;
+                        }
+                        self.check_all(whose, store, &id, loaded)
+                    }
+                };
+                let selected = known.iter().filter(|known| (asked.selects)(&known.container));
+                all.extend(selected.map(|known| known.container.clone()));
             }
         }
         self.find_inits(&mut all);
+        all.retain(|container| container.init.is_some());
+        all.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
         all
     }
 
@@ -244,15 +331,48 @@ impl<'a> Resolver<'a> {
         let mut by_namespace =
             self.by_namespace.take().unwrap_or_else(|| ByNamespace::new(self.proc, self.files));
         let answer = by_namespace.own_namespaces(self.proc, pid, pid_ns).and_then(|own| {
-            if !by_namespace.is_filled() {
-                by_namespace.fill(self.proc, &self.all_with_state());
-            }
+            self.fill(&mut by_namespace, pid, &own);
             let with_state = by_namespace.with_state(self.proc, pid, &own);
             with_state
                 .or_else(|| if claimed { None } else { by_namespace.without_state(self.proc, pid, &own) })
         });
         self.by_namespace = Some(by_namespace);
         answer
+    }
+
+    /// Fills in the containers whose state files can confirm the namespaces of a process.
+    fn fill(&mut self, by_namespace: &mut ByNamespace, pid: Pid, own: &OwnNamespaces) {
+        let whose = self.whose_namespaces(pid);
+        if !by_namespace.is_filled_with(whose) {
+            let mut all = self.all_with_state(whose);
+            if self.few {
+                let without_init = all.iter().filter(|container| container.init.is_none());
+                self.without_init = without_init.cloned().collect();
+            } else {
+                self.find_inits(&mut all);
+            }
+            by_namespace.fill(self.proc, whose, &all);
+        }
+        if !self.without_init.is_empty() {
+            let found = self.inits_around(pid, own);
+            by_namespace.add(self.proc, &found);
+        }
+    }
+
+    /// Finds the init processes of containers whose state files do not name them, where they can share a namespace with
+    /// this process.
+    fn inits_around(&mut self, pid: Pid, own: &OwnNamespaces) -> Vec<Rc<Container>> {
+        let mut all = std::mem::take(&mut self.without_init);
+        match own.first_processes(self.proc, pid) {
+            Some(pids) => {
+                let inits = self.inits_among(&pids);
+                set_inits(&mut all, &inits);
+            }
+            None => self.find_inits(&mut all),
+        }
+        let (found, without) = all.into_iter().partition(|container| container.init.is_some());
+        self.without_init = without;
+        found
     }
 
     /// The container from the path with the most verified containers, among the paths of all hierarchies; the first of
@@ -310,8 +430,9 @@ impl<'a> Resolver<'a> {
 
     /// The container of a candidate that a state file confirms.
     fn verified(&mut self, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
+        let whose = self.whose_group(candidate.group);
         candidate.stores.iter().find_map(|&store| {
-            let known = self.lookup(store, &candidate.id);
+            let known = self.lookup(whose, store, &candidate.id);
             let mut confirmed = known.iter().filter(|known| {
                 let in_group = known.groups.iter().any(|group| group == candidate.group);
                 in_group || is_in_runtime_group(candidate, &known.container)
@@ -319,6 +440,17 @@ impl<'a> Resolver<'a> {
             // Two containers in one group: their namespaces decide.
             confirmed.next().filter(|_| confirmed.next().is_none()).map(|known| known.container.clone())
         })
+    }
+
+    /// A user's state file confirms only groups below the slice of that user.
+    fn whose_group(&self, group: &str) -> Whose {
+        if self.few && !group.starts_with(verify::SLICE_OF_USERS) { Whose::Root } else { Whose::Everyone }
+    }
+
+    /// A user's state file confirms only namespaces of that user. Is any user but root the owner of these?
+    fn whose_namespaces(&self, pid: Pid) -> Whose {
+        let of_root = |kind| verify::is_owned_by_root_alone(self.proc, pid, kind);
+        if self.few && of_root(Kind::Pid) && of_root(Kind::Mnt) { Whose::Root } else { Whose::Everyone }
     }
 
     /// The container of a candidate, from a state file inside the container around it.
@@ -346,16 +478,21 @@ impl<'a> Resolver<'a> {
 
     /// The running containers with this id in a store. There can be several: runtimes that share a store, and users,
     /// choose ids independently.
-    fn lookup(&mut self, store: Store, id: &str) -> Rc<[Checked]> {
-        let cache = &self.caches[store as usize];
+    fn lookup(&mut self, whose: Whose, store: Store, id: &str) -> Rc<[Checked]> {
+        let cache = self.cache(whose, store);
         if let Some(known) = cache.known.get(id) {
             return known.clone();
         }
-        let loaded = cache.reader.load(self.files, id);
+        let loaded = cache.reader.load(&cache.files, id);
+        self.check_all(whose, store, id, loaded)
+    }
+
+    /// Checks the containers with this id in a store, and remembers the result.
+    fn check_all(&mut self, whose: Whose, store: Store, id: &str, loaded: Vec<Container>) -> Rc<[Checked]> {
         let unknown = loaded.is_empty();
         let claims = loaded.into_iter().filter_map(|container| self.check(container));
         let known: Rc<[Checked]> = claims.collect();
-        let cache = &mut self.caches[store as usize];
+        let cache = self.cache(whose, store);
         // Every component of a group's path is looked up, and users create groups of any name.
         if !unknown || cache.unknown < Self::MOST_UNKNOWN {
             cache.unknown += usize::from(unknown);
@@ -396,15 +533,7 @@ impl<'a> Resolver<'a> {
             Some(inits) => inits,
             None => self.first_processes(),
         };
-        // That map contains only outermost containers. The state file of a nested one can name any id, also that of a
-        // container of the host.
-        let wanted = |container: &&mut Rc<Container>| container.init.is_none() && container.outer.is_none();
-        for container in all.iter_mut().filter(wanted) {
-            if let Some(init) = inits.get(&init_key(container)) {
-                let (init, init_start) = (Some(init.pid), init.start);
-                *container = Rc::new(Container { init, init_start, ..(**container).clone() });
-            }
-        }
+        set_inits(all, &inits);
         self.inits = Some(inits);
     }
 
@@ -421,22 +550,28 @@ impl<'a> Resolver<'a> {
 
     /// The processes with PID 1 one pid namespace further in, by the container of their group.
     fn first_processes(&mut self) -> Inits {
-        let mut inits = Inits::default();
-        let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return inits };
-        for pid in Scan::pids(self.proc).unwrap_or_default() {
-            // Few processes are PID 1. Only their other files are read.
+        let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return Inits::default() };
+        let mut pids = Scan::pids(self.proc).unwrap_or_default();
+        // Few processes are PID 1. Only their other files are read.
+        pids.retain(|&pid| {
             let identity = identify.identify(pid).unwrap_or_default();
-            if !identity.own_pid_ns || identity.cpid != Some(1) {
-                continue;
-            }
+            identity.own_pid_ns && identity.cpid == Some(1)
+        });
+        self.inits_among(&pids)
+    }
+
+    /// The same among these processes.
+    fn inits_among(&mut self, pids: &[Pid]) -> Inits {
+        let mut inits = Inits::default();
+        for &pid in pids {
             // Read the start time first. If it is the same later, the other values belong to this process.
             let start = verify::start_time(self.proc, pid);
-            let status = identify.scan.read(pid, "status").map(Status::parse).unwrap_or_default();
-            if status.nspid.len() != 2 {
+            let status = self.proc.read(pid, "status").map(|text| Status::parse(&text)).unwrap_or_default();
+            if status.nspid.len() != 2 || status.nspid.last() != Some(&1) {
                 continue;
             }
-            let Ok(cgroup) = identify.scan.read(pid, "cgroup") else { continue };
-            let Some((container, group)) = self.outermost(cgroup) else { continue };
+            let Ok(cgroup) = self.proc.read(pid, "cgroup") else { continue };
+            let Some((container, group)) = self.outermost(&cgroup) else { continue };
             match inits.entry(container) {
                 Entry::Vacant(entry) => _ = entry.insert(Init { pid, start, group, rivals: Vec::new() }),
                 Entry::Occupied(mut entry) => entry.get_mut().rival(pid, group),
@@ -474,6 +609,18 @@ impl Init {
     }
 }
 
+/// Sets the init processes of containers that have none yet. The map contains only outermost containers: the state file
+/// of a nested one can name any id, also that of a container of the host.
+fn set_inits(all: &mut [Rc<Container>], inits: &Inits) {
+    let wanted = |container: &&mut Rc<Container>| container.init.is_none() && container.outer.is_none();
+    for container in all.iter_mut().filter(wanted) {
+        if let Some(init) = inits.get(&init_key(container)) {
+            let (init, init_start) = (Some(init.pid), init.start);
+            *container = Rc::new(Container { init, init_start, ..(**container).clone() });
+        }
+    }
+}
+
 fn init_key(container: &Container) -> InitKey {
     let owner = (container.identified_by != IdentifiedBy::Cgroup).then_some(container.owner);
     (container.runtime, container.id.clone(), owner)
@@ -493,7 +640,7 @@ pub(crate) fn is_of_group(tag: &Tag) -> bool {
 /// Can only the runtime (root, or that user) have created the group? For containers whose state files name no process.
 fn is_in_runtime_group(candidate: &Candidate<'_>, container: &Container) -> bool {
     let above = candidate.group.rsplit_once('/').map_or("", |(above, _)| above);
-    let of_user = format!("/user.slice/user-{}.slice/", container.owner);
+    let of_user = format!("{}{}.slice/", verify::SLICE_OF_USERS, container.owner);
     container.init.is_none()
         && match container.owner {
             0 => matches!(above, "" | "/lxc" | "/lxc.payload"),

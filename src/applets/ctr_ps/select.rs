@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow, bail};
 
 use super::containers::Containers;
 use super::process::{Origin, Process};
+use crate::container::matching::{self, matching};
 use crate::container::target::{self, Target};
 use crate::container::{Container, IdentifiedBy, Runtime};
 use crate::text;
@@ -152,29 +153,29 @@ fn find(
         // Digits that are the PID of no process in a container may still be the beginning of an id.
         match process.map(|process| process.container) {
             Some(Some(container)) => return Ok(vec![(container, None)]),
-            Some(None) if target::matching(all, word).is_empty() => {
+            Some(None) if matching(all, word).is_empty() => {
                 bail!("process {word} is in no container")
             }
             _ => {}
         }
     }
-    let found = target::matching(all, word);
+    let found = matching(all, word);
     let inside = word.rsplit_once('@').and_then(|(word, cpid)| Some((word, cpid.parse::<i32>().ok()?)));
     if let Some((word, cpid)) = inside.filter(|_| found.is_empty()) {
-        let found = target::matching(all, word);
+        let found = matching(all, word);
         if found.is_empty() {
             target::refuse_pid(word)?;
         }
-        let container = target::one(&found, word)?;
+        let container = matching::one(&found, word)?;
         let number = number(&container)?;
         if !list.iter().any(|process| process.container == Some(number) && process.cpid == Some(cpid)) {
             return Err(target::no_process(&container, cpid));
         }
         return Ok(vec![(number, Some(cpid))]);
     }
-    match target::group(&found, word) {
+    match matching::group(&found, word) {
         Some(group) => group.iter().map(|container| Ok((number(container)?, None))).collect(),
-        None => Ok(vec![(number(&target::one(&found, word)?)?, None)]),
+        None => Ok(vec![(number(&matching::one(&found, word)?)?, None)]),
     }
 }
 

@@ -110,7 +110,7 @@ fn resolve(name: &str, proc: &ProcRoot, word: &OsStr) -> Result<Held> {
     let target = word.to_str().filter(|word| !word.is_empty());
     let target = target.ok_or_else(|| anyhow!("invalid PID argument: '{}'", text::shown(word)))?;
     let files = Files::new(Path::new("/"))?;
-    Lookup::new(name, Purpose::Read).process(&mut Resolver::new(proc, &files), target)
+    Lookup::new(name, Purpose::Read).process(&mut Resolver::for_few(proc, &files), target)
 }
 
 /// The indices of the namespaces to show, in the order of the listing.

@@ -37,6 +37,8 @@ pub struct Files {
     pub(super) user: Option<u32>,
     /// The limits for files whose owner is not root of this host.
     pub(super) budget: Option<Rc<Budget>>,
+    /// Are the directories of users left out?
+    without_users: bool,
     /// Problems with files. Those in a container are added to the host's.
     pub(super) warnings: Rc<RefCell<Vec<String>>>,
 }
@@ -131,7 +133,13 @@ impl Files {
             listings: RefCell::default(),
             text: RefCell::default(),
         };
-        Ok(Files { system: Rc::new(system), user: None, budget, warnings: Rc::default() })
+        Ok(Files {
+            system: Rc::new(system),
+            user: None,
+            budget,
+            without_users: false,
+            warnings: Rc::default(),
+        })
     }
 
     /// The same files, read for a user: only files of that user count, or those that root put there.
@@ -185,8 +193,17 @@ impl Files {
         self.spend(id, Cost::Look, budget::CHECK)
     }
 
+    /// The same files without the directories of users: to find those costs accesses to every home directory.
+    #[must_use]
+    pub fn without_users(&self) -> Files {
+        Files { without_users: true, ..self.clone() }
+    }
+
     /// The users who can have rootless containers.
     pub fn users(&self) -> &[User] {
+        if self.without_users {
+            return &[];
+        }
         self.system.users.get_or_init(|| users::find(self))
     }
 
