@@ -12,7 +12,7 @@ use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
 use super::cgroup_path::candidates;
-use super::resolver::Whose;
+use super::runtimes::Whose;
 use super::verify::{is_owned_by, namespace, start_time};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines};
 use crate::isolation::ns;
@@ -38,10 +38,11 @@ impl OwnNamespaces {
     /// find the processes with which it shares a namespace.
     pub(super) fn first_processes(&self, proc: &ProcRoot, pid: Pid) -> Option<Vec<Pid>> {
         const DEEPEST: usize = 32; // MAX_PID_NS_LEVEL of the kernel
-        let mut pid_ns = ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok().filter(|_| self.pid_ns.is_some())?;
+        let mut pid_ns =
+            ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok().filter(|_| self.pid_ns.is_some())?;
         let mut found = Vec::new();
         for _ in 0..DEEPEST {
-            match ns::first_process(&pid_ns) {
+            match ns::process_of(&pid_ns, 1) {
                 Ok(first) if is_first(proc, first, &pid_ns) => found.push(first),
                 Ok(_) => return None, // the proc mount is of another pid namespace
                 Err(Errno::ESRCH) => {}

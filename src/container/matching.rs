@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use anyhow::{Result, bail};
+use nix::unistd::getuid;
 
-use super::resolver::{Asked, Whose};
 use super::cgroup_path::is_id;
-use super::runtimes::Store;
+use super::resolver::Asked;
+use super::runtimes::{Store, Whose};
 use super::{Container, IdentifiedBy, Resolver, Runtime};
 use crate::text;
 
@@ -86,7 +87,7 @@ fn matches_in_rank(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
         let full_name = container.name.as_deref().unwrap_or_default();
         full_name == name || full_name.rsplit('/').next() == Some(name)
     };
-    let of_pod = |container: &Container| container.pod_name().as_deref() == Some(name);
+    let of_pod = |container: &Container| container.is_in_pod(name);
     let begins = |container: &Container| name.len() >= SHORTEST_ID && container.id.starts_with(name);
     // The label of an unverified container without its `?`: a container with this name or id wins.
     let unmarked = |container: &Container| container.label().strip_suffix('?') == Some(word);
@@ -120,7 +121,7 @@ fn split_runtime(word: &str) -> (Option<Runtime>, &str) {
 pub fn group(found: &[Rc<Container>], word: &str) -> Option<Vec<Rc<Container>>> {
     let (_, name) = split_runtime(word);
     let (first, others) = found.split_first()?;
-    let of_pod = || found.iter().all(|container| container.pod_name().as_deref() == Some(name));
+    let of_pod = || found.iter().all(|container| container.is_in_pod(name));
     // Two clusters on one host, or two users, can each have a group of that name.
     let around = |container: &Container| container.outer.as_ref().map(|outer| outer.key());
     let alike = |other: &Rc<Container>| other.owner == first.owner && around(other) == around(first);
@@ -167,6 +168,25 @@ pub(super) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>
         }
     }
     if found.is_empty() && !is_marked(word) { scan(resolver) } else { found }
+}
+
+/// The container that has a number as its name. Only root's and the caller's own count: others could give any number to
+/// their containers.
+pub(crate) fn named(all: &[Rc<Container>], number: i32) -> Option<Rc<Container>> {
+    let number = number.to_string();
+    let is_own = |container: &Container| container.owner == 0 || container.owner == getuid().as_raw();
+    let fits = |container: &&Rc<Container>| {
+        let trusted = container.outer.is_none() && !is_unverified(container) && is_own(container);
+        trusted && container.name.as_deref() == Some(&*number)
+    };
+    all.iter().find(fits).cloned()
+}
+
+/// The same among root's state files, and with `everyone` among all of them.
+pub(super) fn find_named(resolver: &mut Resolver<'_>, number: i32, everyone: bool) -> Option<Rc<Container>> {
+    let word = number.to_string();
+    let mut look = |whose| named(&by_record(resolver, whose, &word), number);
+    look(Whose::Root).or_else(|| if everyone { look(Whose::Everyone) } else { None })
 }
 
 /// The containers with a state file that match `word`.

@@ -1,6 +1,7 @@
 //! Finds the container of a process, and all containers. Looks up and checks each candidate once.
 
 use std::collections::hash_map::Entry;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use nix::unistd::Pid;
@@ -8,11 +9,12 @@ use nix::unistd::Pid;
 use super::by_namespace::{ByNamespace, OwnNamespaces};
 use super::cgroup_path::{Candidate, candidates};
 use super::nested::Nested;
-use super::runtimes::{StateReader, Store};
+use super::runtimes::{StateReader, Store, Whose};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines, verify};
 use crate::isolation::identity::{Identify, Way};
-use crate::proc::ns::Kind;
+use crate::isolation::ns;
 use crate::proc::id_hash::ById;
+use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Scan, Status};
 use crate::sys::keyed::{HashMap, HashSet};
 
@@ -35,14 +37,6 @@ struct Init {
     group: String,
     /// First processes in other control groups with the same id, one per group.
     rivals: Vec<(Pid, String)>,
-}
-
-/// Whose state files are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// Those of root. Users are not searched for.
-    Root,
-    Everyone,
 }
 
 /// The reader of a store, and its results so far.
@@ -105,6 +99,8 @@ pub struct Resolver<'a> {
     by_namespace: Option<ByNamespace>,
     /// For few processes: the containers whose state files name no init process, which is not known yet.
     without_init: Vec<Rc<Container>>,
+    /// The pidfds of init processes in state files that a word selects.
+    held: HashMap<Pid, Option<OwnedFd>>,
     /// The process that is being resolved, and the text of its cgroup file. Often it is the init process of the state
     /// file; then the file need not be read again.
     current: Option<(Pid, Vec<u8>)>,
@@ -117,6 +113,8 @@ impl<'a> Resolver<'a> {
     const MOST_UNKNOWN: usize = 4_096;
     /// Bytes of cgroup files whose answers are remembered.
     const MOST_ANSWERS: usize = 4 << 20;
+    /// More containers with one name have no pidfds. They are checked again.
+    const MOST_HELD: usize = 16;
     /// The deepest nesting of containers. Deeper processes belong to the last one. A path has room for hundreds of names
     /// that look like containers, and a user can create thousands of such groups.
     const DEEPEST: usize = 8;
@@ -136,6 +134,7 @@ impl<'a> Resolver<'a> {
             inits: None,
             by_namespace: None,
             without_init: Vec::new(),
+            held: HashMap::default(),
             current: None,
         }
     }
@@ -256,10 +255,15 @@ impl<'a> Resolver<'a> {
                     Some(known) => known.clone(),
                     None => {
                         let cache = self.cache(whose, store);
-                        let loaded = cache.reader.load(&cache.files, &id);
-                        if !loaded.iter().any(asked.selects) {
+                        let selected = |all: &[Container]| all.iter().any(asked.selects);
+                        if cache.reader.load_names(&cache.files, &id).is_some_and(|all| !selected(&all)) {
                             continue;
                         }
+                        let loaded = cache.reader.load(&cache.files, &id);
+                        if !selected(&loaded) {
+                            continue;
+                        }
+                        self.hold_inits(&loaded);
                         self.check_all(whose, store, &id, loaded)
                     }
                 };
@@ -278,6 +282,7 @@ impl<'a> Resolver<'a> {
         let mut all: Vec<Rc<Container>> = Vec::new();
         let mut seen: ById<*const Container, Rc<Container>> = ById::default(); // most tags share one object
         let mut keys: HashSet<String> = HashSet::default();
+        let mut nested: HashMap<String, Vec<(usize, Pid)>> = HashMap::default();
         let (Ok(pids), Ok(mut scan)) = (Scan::pids(self.proc), Scan::new(self.proc)) else { return all };
         for pid in pids {
             let Ok(status) = scan.read(pid, "status").map(Status::parse) else { continue };
@@ -286,13 +291,36 @@ impl<'a> Resolver<'a> {
             }
             let Ok(cgroup) = scan.read(pid, "cgroup") else { continue };
             let Some(tag) = self.resolve(pid, cgroup, status.nspid.len() > 1) else { continue };
+            if tag.container.outer.is_some() && status.nspid.len() > 1 && status.nspid.last() == Some(&1) {
+                nested.entry(tag.container.key()).or_default().push((status.nspid.len(), pid));
+            }
             let is_new = seen.insert(Rc::as_ptr(&tag.container), tag.container.clone()).is_none();
             if is_new && keys.insert(tag.container.key()) {
                 all.push(tag.container);
             }
         }
         self.find_inits(&mut all);
+        for container in all.iter_mut().filter(|container| container.outer.is_some()) {
+            let first = nested.get(&container.key()).and_then(|pids| self.first_inside(container, pids));
+            if let Some((init, init_start)) = first {
+                let (init, init_start) = (Some(init), Some(init_start));
+                *container = Rc::new(Container { init, init_start, ..(**container).clone() });
+            }
+        }
         all
+    }
+
+    /// The init process of a nested container, among the processes with PID 1 in their pid namespaces: the outermost of
+    /// them. None if there are several.
+    fn first_inside(&mut self, container: &Container, pids: &[(usize, Pid)]) -> Option<(Pid, u64)> {
+        let outermost = pids.iter().map(|(depth, _)| *depth).min()?;
+        let mut first = pids.iter().filter(|(depth, _)| *depth == outermost).map(|(_, pid)| *pid);
+        let pid = first.next().filter(|_| first.next().is_none())?;
+        // The start time is read before the rest is checked again: the PID may be another process's by now.
+        let start = verify::start_time(self.proc, pid)?;
+        let cgroup = self.proc.read(pid, "cgroup").ok()?;
+        let tag = self.resolve(pid, &cgroup, true)?;
+        (tag.container.key() == container.key()).then_some((pid, start))
     }
 
     #[must_use]
@@ -499,6 +527,20 @@ impl<'a> Resolver<'a> {
             cache.known.insert(id.to_owned(), known.clone());
         }
         known
+    }
+
+    /// Opens pidfds before a check, which then holds for the process behind the pidfd.
+    fn hold_inits(&mut self, containers: &[Container]) {
+        for pid in containers.iter().filter_map(|container| container.init) {
+            if self.held.len() < Self::MOST_HELD {
+                self.held.entry(pid).or_insert_with(|| ns::pidfd(pid));
+            }
+        }
+    }
+
+    /// The pidfd of an init process that was checked after the pidfd was opened.
+    pub(super) fn checked_pidfd(&mut self, pid: Pid) -> Option<OwnedFd> {
+        self.held.remove(&pid).flatten()
     }
 
     fn check(&self, container: Container) -> Option<Checked> {

@@ -128,7 +128,12 @@ impl<'a> Lookup<'a> {
     /// The process of a target: for a container its init process. With a pidfd if the kernel supports it.
     pub(crate) fn held(&self, proc: &ProcRoot, target: &Target) -> Result<Held> {
         match target {
-            Target::Pid { pid, inode } => by_pid(*pid, *inode),
+            Target::Pid { pid, inode } => {
+                if inode.is_none() {
+                    hint_at_container(proc, *pid);
+                }
+                by_pid(*pid, *inode)
+            }
             Target::Container(word) => {
                 let files = Files::new(Path::new("/"))?;
                 self.process(&mut Resolver::for_few(proc, &files), word)
@@ -142,10 +147,14 @@ impl<'a> Lookup<'a> {
             Some((name, cpid)) => (name, Some(cpid)),
             None => (word, None),
         };
-        let container = container(resolver, name).or_else(|error| match cpid {
-            Some(_) => refuse_pid(name).and(Err(error)),
-            None => Err(error),
-        })?;
+        let container = match (container(resolver, name), cpid) {
+            (Ok(container), _) => container,
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(cpid)) => {
+                refuse_pid(name)?;
+                return self.among(resolver, name, cpid).ok_or(error);
+            }
+        };
         let unverified = unverified(&container, name);
         if let (Some(problem), Purpose::Enter) = (&unverified, self.purpose) {
             bail!("{problem}; {}", how_to_enter(&container, &resolver.scan(), cpid));
@@ -160,6 +169,26 @@ impl<'a> Lookup<'a> {
             self.say(note);
         }
         Ok(held)
+    }
+
+    /// The process in a pod, or among the replicas of a service, if one process alone has that PID inside.
+    fn among(&self, resolver: &mut Resolver<'_>, word: &str, cpid: i32) -> Option<Held> {
+        let found = matching::find(resolver, word);
+        let group = matching::group(&found, word)?;
+        let mut held: Vec<Held> = Vec::new();
+        for container in group.iter().filter(|container| !is_unverified(container)) {
+            let found =
+                hold(resolver, container).and_then(|init| in_container(resolver, container, &init, cpid));
+            // Containers that share a pid namespace lead to the same process.
+            held.extend(found.ok().filter(|found| held.iter().all(|known| known.pid != found.pid)));
+        }
+        let only = held.pop().filter(|_| held.is_empty())?;
+        group
+            .iter()
+            .filter_map(|container| of_another_user(container, word, || resolver.passwd()))
+            .take(1)
+            .for_each(|note| self.say(note));
+        Some(only)
     }
 
     fn say(&self, note: String) {
@@ -186,8 +215,8 @@ pub(crate) fn unverified(container: &Container, word: &str) -> Option<String> {
 /// Says how to enter an unverified container.
 fn how_to_enter(container: &Container, all: &[Rc<Container>], cpid: Option<i32>) -> String {
     let label = precise(container, all) + &cpid.map(|cpid| format!("@{cpid}")).unwrap_or_default();
-    // The init process of a nested container is unknown.
-    let is_known = container.outer.is_none();
+    // The init process of a nested container may be unknown.
+    let is_known = container.outer.is_none() || container.init.is_some();
     match is_known && text::is_plain(label.as_bytes()) && !label.contains('\'') {
         true => format!("to enter it, type '{label}' with the quotes (the shell expands ?)"),
         false => "to enter it, name one of its processes by PID".to_owned(),
@@ -236,17 +265,16 @@ pub(crate) fn without_cpid(word: &str) -> &str {
 
 /// Opens a pidfd of the container's init process. Checks the identity after that: before, another process could have
 /// taken the PID.
-pub(crate) fn hold(resolver: &Resolver<'_>, container: &Container) -> Result<Held> {
+fn hold(resolver: &mut Resolver<'_>, container: &Container) -> Result<Held> {
     let pid = container.init.ok_or_else(|| match container.runtime {
         Runtime::Netns => {
             let name = text::escape(container.id.as_bytes()).into_owned();
             anyhow!("a network namespace by name is entered with --net=/run/netns/{name}")
         }
-        _ if container.outer.is_some() => anyhow!(
+        _ => anyhow!(
             "the first process of {} is not known: name one of its processes by PID",
             text::escape(container.label().as_bytes())
         ),
-        _ => ended(container),
     })?;
     if let claimants @ [_, _, ..] = &resolver.claimants(container)[..] {
         let pids: Vec<String> = claimants.iter().map(ToString::to_string).collect();
@@ -256,11 +284,25 @@ pub(crate) fn hold(resolver: &Resolver<'_>, container: &Container) -> Result<Hel
             pids.join(" ")
         );
     }
+    if let Some(pidfd) = resolver.checked_pidfd(pid) {
+        return Ok(Held { pid, pidfd: Some(pidfd) });
+    }
     let pidfd = ns::pidfd(pid);
     if !resolver.is_init(container, pid) {
         return Err(ended(container));
     }
     Ok(Held { pid, pidfd })
+}
+
+/// A number means a process. Names the container that has this number as its name.
+pub(crate) fn hint_at_container(proc: &ProcRoot, pid: Pid) {
+    exit::hint(|| {
+        let files = Files::new(Path::new("/")).ok()?;
+        let is_missing = !proc.path_of(pid, "").exists();
+        let found = matching::find_named(&mut Resolver::for_few(proc, &files), pid.as_raw(), is_missing)?;
+        let other = found.init != Some(pid);
+        other.then(|| format!("{pid} means the process with this PID; to name the container: {found}"))
+    });
 }
 
 fn ended(container: &Container) -> anyhow::Error {
@@ -285,7 +327,13 @@ fn in_container(resolver: &mut Resolver<'_>, container: &Container, init: &Held,
             && namespace(&proc, pid, Kind::Pid) == init_pid_ns
             && (has_own_pid_ns || pid == init.pid || is_member(resolver, container, pid))
     };
-    let pid = Scan::pids(&proc)?.into_iter().find(|&pid| is_wanted(pid));
+    // The kernel may know it. It is another process if proc is mounted for another pid namespace.
+    let pid_ns = ns::open_file(&proc.path_of(init.pid, &Kind::Pid.link())).ok();
+    let known = pid_ns.and_then(|pid_ns| ns::process_of(&pid_ns, cpid).ok());
+    let pid = match known.filter(|&pid| is_wanted(pid)) {
+        Some(pid) => Some(pid),
+        None => Scan::pids(&proc)?.into_iter().find(|&pid| is_wanted(pid)),
+    };
     let held = pid.map(|pid| Held { pid, pidfd: ns::pidfd(pid) }).filter(|held| is_wanted(held.pid));
     held.ok_or_else(|| no_process(container, cpid))
 }

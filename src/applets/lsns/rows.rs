@@ -13,7 +13,7 @@ use super::collect::{Found, Wanted, collect};
 use super::columns::{COLUMNS, Id};
 use super::hierarchy::relate;
 use super::{Operand, Request, Tree, task_pid};
-use crate::container::target::{Held, Lookup, Purpose};
+use crate::container::target::{Held, Lookup, Purpose, hint_at_container};
 use crate::container::{Files, Resolver};
 use crate::exit::{self, Exit, Outcome};
 use crate::isolation::ns;
@@ -105,6 +105,7 @@ fn parse_filter(name: &str, expression: &str) -> Result<Filter> {
 /// The process of a target: a PID, or the first process of a container, held by a pidfd.
 fn resolve(name: &str, proc: &ProcRoot, word: &OsStr) -> Result<Held> {
     if let Some(pid) = task_pid(word)? {
+        hint_at_container(proc, pid);
         return Ok(Held { pid, pidfd: None });
     }
     let target = word.to_str().filter(|word| !word.is_empty());

@@ -60,19 +60,26 @@ impl StateReader for Containerd {
         all.collect()
     }
 
-    /// By `NAMESPACE/ID`, or by the id alone in any namespace.
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
+        self.with(files, id).filter_map(|(namespace, id)| namespace.load(id)).collect()
+    }
+
+    fn load_names(&self, files: &Files, id: &str) -> Option<Vec<Container>> {
+        Some(self.with(files, id).map(|(namespace, id)| namespace.describe(id)).collect())
+    }
+}
+
+impl Containerd {
+    /// The namespaces with a task, by `NAMESPACE/ID`, or by the id alone in any namespace.
+    fn with<'a>(&'a self, files: &Files, id: &'a str) -> impl Iterator<Item = (&'a Namespace, &'a str)> {
         let (name, id) = match id.split_once('/') {
             Some((name, id)) => (Some(name), id),
             None => (None, id),
         };
         let found = self.namespaces(files).with(id);
-        let found = found.filter(|namespace| name.is_none_or(|name| namespace.name == name));
-        found.filter_map(|namespace| namespace.load(id)).collect()
+        found.filter(move |found| name.is_none_or(|name| found.name == name)).map(move |found| (found, id))
     }
-}
 
-impl Containerd {
     /// The namespaces, that of Kubernetes first.
     fn namespaces(&self, files: &Files) -> &StateDirs<Namespace> {
         self.namespaces.get_or_init(|| {
@@ -105,6 +112,14 @@ impl Namespace {
     fn load(&self, id: &str) -> Option<Container> {
         let bundle = format!("{}/{id}", self.directory);
         let init = Init::from_file(&self.files, &format!("{bundle}/init.pid"))?;
+        let mut container = self.describe(id);
+        init.store_in(&mut container);
+        Some(container)
+    }
+
+    /// The container without its init process.
+    fn describe(&self, id: &str) -> Container {
+        let bundle = format!("{}/{id}", self.directory);
         let spec = Spec::read(&self.files, &format!("{bundle}/config.json")).unwrap_or_default();
         let mut container = Container {
             hostname: spec.hostname(),
@@ -122,8 +137,7 @@ impl Namespace {
                 container.labels = spec.labels(&[]);
             }
         }
-        init.store_in(&mut container);
-        Some(container)
+        container
     }
 }
 
