@@ -92,6 +92,9 @@ pub struct Resolver<'a> {
     by_path: HashMap<String, Option<Rc<Container>>>,
     /// The size of the texts in `by_text`, in bytes.
     remembered: usize,
+    /// Containers that a control group names inside of another container, by the key of that container and the text of
+    /// the cgroup file.
+    inside: HashMap<(String, Vec<u8>), Rc<Container>>,
     /// State readers for nested containers, by the key of the outer container.
     nested: HashMap<String, Option<Nested>>,
     /// First processes of containers, once they are needed.
@@ -130,6 +133,7 @@ impl<'a> Resolver<'a> {
             by_text: HashMap::default(),
             by_path: HashMap::default(),
             remembered: 0,
+            inside: HashMap::default(),
             nested: HashMap::default(),
             inits: None,
             by_namespace: None,
@@ -159,7 +163,8 @@ impl<'a> Resolver<'a> {
             Some(tag) if tag.identified_by == IdentifiedBy::State || unverified_in => by_group,
             Some(tag) => {
                 // An unverified name is better than none. Namespaces may identify the container.
-                let by_namespace = self.resolve_by_namespace(pid, pid_ns, true);
+                let around = self.resolve_by_namespace(pid, pid_ns, true);
+                let by_namespace = around.map(|around| self.claimed_inside(around, pid, cgroup));
                 if by_namespace.is_none() && is_of_group(tag) {
                     let answer = self.by_text.get_mut(cgroup);
                     if let Some(answer) =
@@ -368,6 +373,33 @@ impl<'a> Resolver<'a> {
         answer
     }
 
+    /// The container that a control group names, for a process that runs in a pid namespace below that of `around`. With
+    /// the host's cgroup tree in a container, the groups of its containers are not below its own group.
+    fn claimed_inside(&mut self, around: Tag, pid: Pid, cgroup: &[u8]) -> Tag {
+        let pid_ns = |pid| verify::namespace(self.proc, pid, Kind::Pid);
+        let outer = &around.container;
+        if outer.init.is_none_or(|init| pid_ns(pid).is_none() || pid_ns(init) == pid_ns(pid)) {
+            return around;
+        }
+        let key = (outer.key(), cgroup.to_vec());
+        let container = match self.inside.get(&key) {
+            Some(known) => known.clone(),
+            None => {
+                let paths = cgroup_lines(cgroup).map(|path| self.resolve_path(path, Some(outer.clone())));
+                let deepest = paths.flatten().max_by_key(|container| container.chain().count());
+                let container = deepest.unwrap_or_else(|| outer.clone());
+                if self.inside.len() < Self::MOST_UNKNOWN {
+                    self.inside.insert(key, container.clone());
+                }
+                container
+            }
+        };
+        match Rc::ptr_eq(&container, outer) {
+            true => around,
+            false => Tag { identified_by: container.identified_by, container },
+        }
+    }
+
     /// Fills in the containers whose state files can confirm the namespaces of a process.
     fn fill(&mut self, by_namespace: &mut ByNamespace, pid: Pid, own: &OwnNamespaces) {
         let whose = self.whose_namespaces(pid);
@@ -430,20 +462,23 @@ impl<'a> Resolver<'a> {
         if let Some(answer) = self.by_path.get(path) {
             return answer.clone();
         }
-        let answer = self.resolve_path(path);
+        let answer = self.resolve_path(path, None);
         self.by_path.insert(path.to_owned(), answer.clone());
         answer
     }
 
-    fn resolve_path(&mut self, path: &str) -> Option<Rc<Container>> {
-        let mut outer: Option<Rc<Container>> = None;
+    /// The innermost container of a path, inside of `outer`.
+    fn resolve_path(&mut self, path: &str, mut outer: Option<Rc<Container>>) -> Option<Rc<Container>> {
         for candidate in candidates(path) {
             if outer.as_ref().is_some_and(|outer| outer.chain().count() == Self::DEEPEST) {
                 break;
             }
+            // Two components can have the id of one container: count it once.
+            if outer.as_ref().is_some_and(|outer| has_id(outer, &candidate.id)) {
+                continue;
+            }
             let found = self.verified(&candidate).map(|container| nest(&container, outer.as_ref()));
             let found = found.or_else(|| self.nested_container(outer.as_ref()?, &candidate));
-            // Two components can have the id of one container: count it once.
             if outer.as_ref().zip(found.as_ref()).is_some_and(|(outer, found)| outer.id == found.id) {
                 continue;
             }
@@ -677,6 +712,10 @@ pub(crate) fn is_of_group(tag: &Tag) -> bool {
         IdentifiedBy::Cgroup => !matches!(tag.container.runtime, Runtime::Flatpak | Runtime::Snap),
         IdentifiedBy::Namespace | IdentifiedBy::Anonymous => false,
     }
+}
+
+fn has_id(container: &Container, id: &str) -> bool {
+    container.id == id || container.group.as_deref() == Some(id)
 }
 
 /// Can only the runtime (root, or that user) have created the group? For containers whose state files name no process.
