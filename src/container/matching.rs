@@ -161,13 +161,17 @@ pub(super) fn precise(container: &Container, among: &[Rc<Container>]) -> String 
 pub(super) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>> {
     let scan = |resolver: &mut Resolver<'_>| matching(&resolver.scan(), word);
     let mut found = if is_marked(word) { scan(resolver) } else { Vec::new() };
-    // Root's containers win over those of users, so users' state files need not be read if root's answer.
-    for whose in [Whose::Root, Whose::Everyone] {
-        if found.is_empty() {
-            found = by_record(resolver, whose, word);
-        }
+    if found.is_empty() {
+        found = find_by_record(resolver, word);
     }
     if found.is_empty() && !is_marked(word) { scan(resolver) } else { found }
+}
+
+/// The containers with a state file that match `word`. Root's win over those of users, so users' state files are read
+/// only if root's do not answer.
+pub fn find_by_record(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>> {
+    let found = by_record(resolver, Whose::Root, word);
+    if found.is_empty() { by_record(resolver, Whose::Everyone, word) } else { found }
 }
 
 /// The container that has a number as its name. Only root's and the caller's own count: others could give any number to
@@ -189,7 +193,6 @@ pub(super) fn find_named(resolver: &mut Resolver<'_>, number: i32, everyone: boo
     look(Whose::Root).or_else(|| if everyone { look(Whose::Everyone) } else { None })
 }
 
-/// The containers with a state file that match `word`.
 fn by_record(resolver: &mut Resolver<'_>, whose: Whose, word: &str) -> Vec<Rc<Container>> {
     let bare = word.strip_suffix('?').unwrap_or(word);
     let (runtime, name) = split_runtime(bare);
@@ -198,7 +201,7 @@ fn by_record(resolver: &mut Resolver<'_>, whose: Whose, word: &str) -> Vec<Rc<Co
     let is_pattern = bare.starts_with("compose:") || name.is_empty();
     let name = Some(name).filter(|_| !is_pattern);
     let asked = Asked { stores, name, id: None, selects: &selects };
-    // A whole id is in the name of the state file. Nobody names a container by the id of another one.
+    // A whole id leads to the state file. As with docker(1), it wins over the same word as a name.
     if let Some(id) = name.filter(|name| is_id(name)) {
         let found = resolver.by_record(whose, &Asked { id: Some(id), ..asked });
         if !found.is_empty() {
@@ -266,6 +269,42 @@ mod tests {
         assert_eq!(ids("docker:blog-db-1"), ["aaaa"], "the form that ctr-ps prints is exact");
         assert_eq!(ids("docker:blog-db-1/docker:blog-db-1"), ["bbbb"]);
         assert_eq!(ids("docker:bbbb?"), ["bbbb"]);
+    }
+
+    #[test]
+    fn a_pod_of_podman_is_named_without_a_namespace() {
+        let part = |id: &str, name: &str| {
+            let named = Container { name: Some(name.to_owned()), ..Container::new(Runtime::Podman, id) };
+            Rc::new(Container { pod: Some("shop".to_owned()), ..named })
+        };
+        let (infra, web, db) = (part("1111", "1111-infra"), part("2222", "web"), part("3333", "db"));
+        let ids = |all: &[Rc<Container>]| all.iter().map(|c| c.id.clone()).collect::<Vec<_>>();
+        for word in ["shop", "podman:shop"] {
+            assert_eq!(ids(&matching(&[infra.clone(), web.clone()], word)), ["2222"], "{word}");
+            let several = matching(&[infra.clone(), web.clone(), db.clone()], word);
+            assert_eq!(ids(&group(&several, word).expect("a pod")), ["2222", "3333"], "{word}");
+            let named = made(Runtime::Podman, "4444", "shop");
+            assert_eq!(
+                ids(&matching(&[infra.clone(), web.clone(), named], word)),
+                ["4444"],
+                "{word}: a name"
+            );
+        }
+        assert!(matching(&[infra, web], "docker:shop").is_empty());
+    }
+
+    #[test]
+    fn a_number_is_a_name_of_roots_verified_containers_on_the_host_only() {
+        let base = || Container { name: Some("361".to_owned()), ..Container::new(Runtime::Docker, "cafe00") };
+        let is_named = |container: Container| named(&[Rc::new(container)], 361).is_some();
+        assert!(is_named(base()));
+        assert!(!is_named(Container { owner: 4_000_001, ..base() }));
+        assert!(!is_named(Container { identified_by: IdentifiedBy::Cgroup, ..base() }));
+        assert!(!is_named(Container {
+            outer: Some(Rc::new(Container::new(Runtime::Docker, "kind"))),
+            ..base()
+        }));
+        assert!(!is_named(Container { name: Some("3610".to_owned()), ..base() }));
     }
 
     #[test]
