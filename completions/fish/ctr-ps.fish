@@ -23,7 +23,7 @@ complete -c ctr-ps -s r -l raw -d 'print raw: cells separated by blanks, not ali
 complete -c ctr-ps -s q -l quiet -d 'print only PIDs; with -l only containers'
 complete -c ctr-ps -s n -l noheadings -d 'print no headings'
 complete -c ctr-ps -s w -l wide -d 'never cut lines'
-complete -c ctr-ps -l no-args -d 'print process names only; do not read /proc/PID/cmdline, which can block'
+complete -c ctr-ps -l no-args -d 'print process names only; do not read /proc/PID/cmdline'
 complete -c ctr-ps -s v -l verbose -d 'report the state files that could not be used'
 complete -c ctr-ps -s h -l help -d 'show this help'
 complete -c ctr-ps -s V -l version -d 'show the version'

@@ -126,7 +126,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s r -l raw -d 'pr
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s q -l quiet -d 'print only PIDs; with -l only containers'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s n -l noheadings -d 'print no headings'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s w -l wide -d 'never cut lines'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l no-args -d 'print process names only; do not read /proc/PID/cmdline, which can block'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l no-args -d 'print process names only; do not read /proc/PID/cmdline'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s v -l verbose -d 'report the state files that could not be used'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s V -l version -d 'show the version'

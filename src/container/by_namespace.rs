@@ -15,6 +15,7 @@ use super::cgroup_path::candidates;
 use super::runtimes::Whose;
 use super::verify::{is_owned_by, namespace, start_time};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines};
+use crate::access::Lines;
 use crate::isolation::ns;
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Status};
@@ -445,7 +446,7 @@ fn machine(proc: &ProcRoot, nspawn: Pid) -> Option<String> {
     if status.euid != Some(0) {
         return None;
     }
-    let text = proc.read(nspawn, "cmdline").ok()?;
+    let text = Lines::one(proc, nspawn).ok()?;
     let mut arguments = text.split(|&b| b == 0);
     while let Some(argument) = arguments.next() {
         let value = match argument {

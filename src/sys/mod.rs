@@ -21,6 +21,7 @@ mod program;
 mod regex;
 mod scm_rights;
 mod seccomp;
+mod shared;
 mod signal;
 mod terminal;
 mod time;
@@ -49,6 +50,7 @@ pub(crate) use program::{environment, wipe_environment};
 pub(crate) use regex::{Regex, utf8_letters};
 pub(crate) use scm_rights::receive_descriptors;
 pub(crate) use seccomp::install_filter;
+pub(crate) use shared::SharedBytes;
 pub(crate) use signal::{
     default_action, die_of, is_ignored, kill, next_signal, on_end_write, set_parent_death_signal,
 };

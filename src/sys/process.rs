@@ -18,14 +18,7 @@ const LENGTH: usize = size_of::<AtomicI32>();
 impl SharedNumber {
     /// A new number, 0.
     pub(crate) fn new() -> nix::Result<SharedNumber> {
-        let (protection, flags) =
-            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-        // SAFETY: without MAP_FIXED the kernel chooses an address where nothing is mapped yet.
-        let address = unsafe { libc::mmap(std::ptr::null_mut(), LENGTH, protection, flags, -1, 0) };
-        if address == libc::MAP_FAILED {
-            return Err(Errno::last());
-        }
-        NonNull::new(address.cast()).map(SharedNumber).ok_or(Errno::ENOMEM)
+        super::shared::map(LENGTH).map(|address| SharedNumber(address.cast()))
     }
 
     fn number(&self) -> &AtomicI32 {

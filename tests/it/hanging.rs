@@ -131,3 +131,47 @@ fn links_of_a_user_to_files_of_processes_are_not_followed() {
     assert!(!stderr(&output).contains("in time"), "{}", stderr(&output));
     assert!(fuse.nobody_hung(), "ctr-ps hung");
 }
+
+/// The files with the arguments and the environment of process 1 of a pid namespace hang, as those of a process do that
+/// keeps its memory locked. In a mount namespace of its own, so that nobody else waits.
+fn locked_memory() -> Option<Fuse> {
+    let tree = vec![("/held", Some(b"sh\0".to_vec()))];
+    let script = "mount -t proc none /proc
+        for file in cmdline environ; do mount --bind $fuse/held /proc/1/$file; done
+        sleep 1000 & exec 4<&0; echo ready; read -r end <&4";
+    Fuse::hanging(&["-m", "-p", "-f", "--kill-child"], tree, script)
+}
+
+/// An applet, run among the processes of the namespace.
+fn looks_at(fuse: &Fuse, words: &[&str]) -> (Option<i32>, String, String) {
+    let pid = fuse.pid.to_string();
+    let mut command = program("nsenter");
+    command.args(["-t", &pid, "-m", "-p"]).arg(binary()).args(words);
+    let output = limited(&mut command);
+    (output.status.code(), stdout(&output), stderr(&output))
+}
+
+#[test]
+fn processes_whose_memory_is_locked_are_not_waited_for() {
+    if !namespaces("locked memory") {
+        return;
+    }
+    let Some(fuse) = locked_memory() else { return };
+    let warned = "cannot read the arguments of process 1: its memory is locked\n";
+    let list = ["-n", "-o", "pid,command"];
+    for options in [&[][..], &["--portable"], &["-p", "1"]] {
+        let (status, shown, message) = looks_at(&fuse, &[&["ctr-ps"], &list[..], options].concat());
+        assert!(shown.lines().any(|line| line.trim() == "1 [sh]"), "{options:?}: {shown}{message}");
+        if options.is_empty() {
+            assert!(shown.contains("sleep 1000"), "the arguments of others are read: {shown}");
+        }
+        assert_eq!(message, format!("ctr-ps: {warned}"), "{options:?}");
+        assert_eq!(status, Some(u8::from(options.len() == 2).into()));
+    }
+    let (status, shown, message) = looks_at(&fuse, &["lsns", "-n", "-t", "pid", "-o", "pid,command"]);
+    assert_eq!((status, shown.trim(), message), (Some(0), "1 sh", format!("lsns: {warned}")));
+    let refused = "nsenter: cannot read the environment of process 1: its memory is locked\n";
+    let entered = looks_at(&fuse, &["nsenter", "-t", "1", "-u", "-e", "true"]);
+    assert_eq!(entered, (Some(1), String::new(), refused.to_owned()));
+    assert!(fuse.nobody_hung(), "somebody hung");
+}

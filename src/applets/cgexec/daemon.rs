@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::access::Reading;
 use crate::isolation::cgroup::{Group, tidy};
 use crate::proc::ProcRoot;
 
@@ -49,8 +50,10 @@ pub(super) fn replace_idle(proc: &ProcRoot, groups: &[Group]) -> Result<()> {
     let mut idle = Vec::new();
     for group in groups {
         let text = std::fs::read_to_string(group.directory().join("cgroup.procs")).unwrap_or_default();
-        for pid in text.lines().filter_map(|line| line.parse().ok()).map(Pid::from_raw) {
-            let arguments = proc.read(pid, "cmdline").unwrap_or_default();
+        let pids: Vec<Pid> = text.lines().filter_map(|line| line.parse().ok()).map(Pid::from_raw).collect();
+        let lines = Reading::start(proc, pids.clone()).finish();
+        for pid in pids {
+            let arguments = lines.get(pid).unwrap_or_default();
             let program = arguments.split(|&b| b == 0).next().unwrap_or_default();
             if program.ends_with(IDLE) && !idle.contains(&pid) {
                 idle.push(pid);

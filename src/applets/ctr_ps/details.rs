@@ -6,9 +6,8 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::columns::needs;
-use super::prefetch::Ahead;
 use super::process::{Commands, Details, Process};
-use crate::access::Account;
+use crate::access::{Account, Lines};
 use crate::container::{IdentifiedBy, inside};
 use crate::isolation::cgroup;
 use crate::proc::Credentials;
@@ -26,8 +25,6 @@ pub(super) struct Reader<'a> {
     /// The memory that further lists of users may take.
     passwd_left: usize,
     commands: Commands,
-    /// The command lines that the second thread has read.
-    ahead: Ahead,
 }
 
 /// The limits of memory for the users of all containers, and of one. A container controls the size of its passwd.
@@ -52,7 +49,7 @@ impl<'a> Reader<'a> {
     pub(super) fn new(
         (proc, scan): (&'a ProcRoot, Scan),
         (needs, no_args): (u16, bool),
-        (ahead, commands): (Ahead, Commands),
+        lines: Lines,
     ) -> Self {
         Reader {
             proc,
@@ -61,8 +58,7 @@ impl<'a> Reader<'a> {
             no_args,
             passwd: HashMap::default(),
             passwd_left: MOST_PASSWD,
-            commands,
-            ahead,
+            commands: Commands::new(lines),
         }
     }
 
@@ -138,9 +134,7 @@ impl<'a> Reader<'a> {
         let pid = Pid::from_raw(process.pid);
         let arguments = !process.kernel_thread && !self.no_args;
         if arguments {
-            let read = self.ahead.get(process.pid);
-            let read =
-                read.unwrap_or_else(|| self.scan.read(pid, "cmdline").map(|line| self.commands.add(line)));
+            let read = self.commands.arguments(pid);
             process.command = if_alive(read)?.unwrap_or_default();
         }
         if process.command.is_empty() {
@@ -202,20 +196,6 @@ fn label(text: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn arguments_are_joined_and_trailing_nuls_dropped() {
-        let arguments = |cmdline| {
-            let mut commands = Commands(b"before".to_vec());
-            let range = commands.add(cmdline);
-            commands.0[range].to_vec()
-        };
-        assert_eq!(arguments(b"sleep\x001000\0"), b"sleep 1000");
-        assert_eq!(arguments(b"nginx: master\0\0\0"), b"nginx: master");
-        assert_eq!(arguments(b"a\0\0b\0"), b"a  b");
-        assert_eq!(arguments(b"\0\0"), b"");
-        assert_eq!(arguments(b""), b"");
-    }
 
     #[test]
     fn a_process_without_arguments_is_shown_by_name() {

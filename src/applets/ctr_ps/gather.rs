@@ -8,9 +8,9 @@ use super::columns::needs;
 use super::containers::Containers;
 use super::details::Reader;
 use super::origin;
-use super::prefetch::Ahead;
 use super::process::{Commands, Process};
 use super::select::{Filter, Selection};
+use crate::access::{Lines, Reading};
 use crate::container::{Files, PidNs, Resolver, Tag, is_of_group};
 use crate::isolation::cgroup;
 use crate::isolation::identity::{Identify, Identity, Way};
@@ -27,9 +27,8 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Are the command lines of all processes needed? Then they are read ahead.
-    fn reads_ahead(&self) -> bool {
-        self.needs & needs::COMMAND != 0 && !self.no_args && self.selection.is_all()
+    fn command_lines(&self) -> bool {
+        self.needs & needs::COMMAND != 0 && !self.no_args
     }
 }
 
@@ -41,6 +40,8 @@ pub(super) struct Found {
     pub chosen: Filter,
     /// The selected PIDs that do not exist.
     pub missing: Vec<i32>,
+    /// The processes whose arguments cannot be read because their memory is locked.
+    pub locked: Vec<i32>,
 }
 
 pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Found> {
@@ -54,7 +55,9 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
     if pids.is_empty() {
         bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
     }
-    let ahead = wanted.reads_ahead().then(|| Ahead::start(proc, &pids)).flatten();
+    // If all are shown, all are read while they are identified.
+    let reading =
+        (wanted.command_lines() && wanted.selection.is_all()).then(|| Reading::start(proc, pids.clone()));
     let mut tagger = Tagger {
         identify: Identify::new(proc, wanted.way).with_context(unreadable)?,
         resolver: if few { Resolver::for_few(proc, files) } else { Resolver::new(proc, files) },
@@ -92,12 +95,23 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
         selected.filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_err()).collect();
     let chosen = Filter::new(&list, &containers, wanted.selection)?;
     list.retain(|process| chosen.shows(&containers, wanted.selection, process));
-    let ahead = ahead.and_then(|thread| thread.join().ok()).unwrap_or_default();
-    let mut reader = Reader::new((proc, tagger.identify.scan), (wanted.needs, wanted.no_args), ahead);
+    let lines = match reading {
+        Some(reading) => reading.finish(),
+        None if wanted.command_lines() => Reading::start(proc, with_arguments(&list)).finish(),
+        None => Lines::default(),
+    };
+    let locked =
+        lines.locked().filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_ok()).collect();
+    let mut reader = Reader::new((proc, tagger.identify.scan), (wanted.needs, wanted.no_args), lines);
     if wanted.needs != 0 {
         list.retain_mut(|process| reader.read(process).map_or_else(|errno| !vanished(errno), |()| true));
     }
-    Ok(Found { list, commands: reader.into_commands(), containers, chosen, missing })
+    Ok(Found { list, commands: reader.into_commands(), containers, chosen, missing, locked })
+}
+
+fn with_arguments(list: &[Process]) -> Vec<Pid> {
+    let all = list.iter().filter(|process| !process.kernel_thread);
+    all.map(|process| Pid::from_raw(process.pid)).collect()
 }
 
 /// Finds the container of each process.

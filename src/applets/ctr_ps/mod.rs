@@ -131,7 +131,6 @@ mod gather;
 mod host;
 mod list;
 mod origin;
-mod prefetch;
 mod process;
 mod select;
 mod show;
@@ -145,6 +144,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
+use crate::access;
 use crate::cli::{Call, Effect, Grammar, Opt, set, unglued};
 use crate::container::target;
 use crate::exit::{Exit, Outcome, warn};
@@ -273,7 +273,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "no-args",
-            "print process names only; do not read /proc/PID/cmdline, which can block",
+            "print process names only; do not read /proc/PID/cmdline",
             Effect::Flag(|r| set(&mut r.no_args)),
         ),
         Opt::new(None, "watch", "repeat every SEC seconds (default 2) until interrupted", Effect::Optional(watch))
@@ -399,7 +399,7 @@ fn notes(found: &Found, host: &Host, request: &Request, columns: &Columns) -> BT
     let prints = |id: Id| request.form != Form::Quiet && columns.has(id);
     let marked = prints(Id::Container) || prints(Id::IdentifiedBy);
     let headed = request.by_container && request.form == Form::People;
-    let mut notes = BTreeSet::new();
+    let mut notes: BTreeSet<String> = access::note_of_locked(&found.locked).into_iter().collect();
     for (word, number) in &found.chosen.named {
         let container = &found.containers.all[*number].container;
         let word = target::without_cpid(word);

@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use nix::unistd::Pid;
+
+use crate::access::Lines;
 use crate::container::IdentifiedBy;
 use crate::proc::ns::Kind;
 use crate::proc::{Credentials, Stat};
@@ -73,29 +76,59 @@ pub(super) struct Details {
 
 /// All command lines in one buffer: there may be tens of thousands.
 #[derive(Default)]
-pub(super) struct Commands(pub(super) Vec<u8>);
+pub(super) struct Commands(Lines);
 
 impl Commands {
+    #[must_use]
+    pub(super) fn new(lines: Lines) -> Commands {
+        Commands(lines)
+    }
+
     /// The command line of a process, with control characters not escaped.
     pub(super) fn line(&self, process: &Process) -> &[u8] {
-        self.at(&process.command)
+        self.0.text().get(process.command.clone()).unwrap_or_default()
     }
 
-    pub(super) fn at(&self, range: &Range<usize>) -> &[u8] {
-        self.0.get(range.clone()).unwrap_or_default()
-    }
-
-    /// Adds a command line. The NULs between arguments become blanks.
-    pub(super) fn add(&mut self, cmdline: &[u8]) -> Range<usize> {
-        let end = cmdline.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
-        let range = self.add_name(&cmdline[..end]);
-        self.0[range.clone()].iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');
-        range
+    /// The arguments of a process. The NULs between them become blanks.
+    pub(super) fn arguments(&mut self, pid: Pid) -> nix::Result<Range<usize>> {
+        let mut range = self.0.range(pid)?;
+        let line = &mut self.0.text_mut()[range.clone()];
+        let end = joined(line);
+        range.end = range.start + end;
+        Ok(range)
     }
 
     pub(super) fn add_name(&mut self, name: &[u8]) -> Range<usize> {
-        let start = self.0.len();
-        self.0.extend_from_slice(name);
-        start..self.0.len()
+        let text = self.0.text_mut();
+        let start = text.len();
+        text.extend_from_slice(name);
+        start..text.len()
+    }
+}
+
+/// Replaces the NULs between arguments by blanks. Returns the length without the NULs at the end.
+fn joined(line: &mut [u8]) -> usize {
+    let end = line.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
+    line[..end].iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_joined_and_trailing_nuls_dropped() {
+        let arguments = |cmdline: &[u8]| {
+            let mut line = cmdline.to_vec();
+            let end = joined(&mut line);
+            line.truncate(end);
+            line
+        };
+        assert_eq!(arguments(b"sleep\x001000\0"), b"sleep 1000");
+        assert_eq!(arguments(b"nginx: master\0\0\0"), b"nginx: master");
+        assert_eq!(arguments(b"a\0\0b\0"), b"a  b");
+        assert_eq!(arguments(b"\0\0"), b"");
+        assert_eq!(arguments(b""), b"");
     }
 }

@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use super::collect::{Found, Holder, Namespace};
 use super::columns::Id;
 use super::hierarchy::{NetIds, Relation};
+use crate::access::{Lines, Reading};
 use crate::container::{Container, Files, Resolver};
 use crate::isolation::ns;
 use crate::output::smartcols;
@@ -28,7 +29,7 @@ const NETNS: [&str; 2] = ["/run/netns", "/var/run/netns"];
 struct ProcessInfo {
     uid: Option<u32>,
     ppid: Option<i32>,
-    command: String,
+    name: Vec<u8>,
 }
 
 pub(super) struct Cells<'a> {
@@ -36,12 +37,15 @@ pub(super) struct Cells<'a> {
     found: &'a Found,
     relations: Vec<Relation>,
     one_line: bool,
+    /// The only namespace that is shown, with all members.
+    only: Option<u64>,
     users: Users,
     scan: RefCell<Scan>,
     processes: RefCell<HashMap<Pid, Rc<ProcessInfo>>>,
     resolver: RefCell<Resolver<'a>>,
     containers: RefCell<HashMap<Pid, Option<Rc<Container>>>>,
     net_ids: OnceCell<NetIds>,
+    lines: OnceCell<Lines>,
 }
 
 impl<'a> Cells<'a> {
@@ -50,7 +54,7 @@ impl<'a> Cells<'a> {
         files: &'a Files,
         found: &'a Found,
         relations: Vec<Relation>,
-        one_line: bool,
+        (one_line, only): (bool, Option<u64>),
     ) -> Result<Self> {
         let scan = Scan::new(proc).with_context(|| format!("cannot read {}", proc.path().display()))?;
         Ok(Cells {
@@ -59,11 +63,13 @@ impl<'a> Cells<'a> {
             found,
             relations,
             one_line,
+            only,
             users: Users::parse(&files.read("/etc/passwd").unwrap_or_default()),
             processes: RefCell::default(),
             resolver: RefCell::new(Resolver::new(proc, files)),
             containers: RefCell::default(),
             net_ids: OnceCell::new(),
+            lines: OnceCell::new(),
         })
     }
 
@@ -76,7 +82,7 @@ impl<'a> Cells<'a> {
             Id::Nprocs => Some(namespace.nprocs.to_string()),
             Id::Pid => pid.map(|pid| pid.to_string()),
             Id::Ppid => self.process(pid?).ppid.map(|ppid| ppid.to_string()),
-            Id::Command => pid.map(|pid| self.process(pid).command.clone()),
+            Id::Command => pid.map(|pid| self.command(pid)),
             Id::Uid => self.uid(at, pid).map(|uid| uid.to_string()),
             Id::User => self.uid(at, pid).map(|uid| self.user(uid)),
             Id::Netnsid => self.netnsid(namespace),
@@ -150,16 +156,30 @@ impl<'a> Cells<'a> {
         let close = stat.iter().rposition(|&b| b == b')').unwrap_or(stat.len());
         let ppid = stat.get(close + 1..).unwrap_or_default().split(|&b| b == b' ').nth(2);
         let ppid = ppid.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        let comm = stat.get(open..close).unwrap_or_default().to_vec();
-        // The NUL at the end is dropped; a NUL between arguments becomes a blank.
-        let command = match scan.read(pid, "cmdline") {
-            Ok([arguments @ .., _]) if !arguments.is_empty() => {
-                arguments.iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect()
-            }
-            _ => comm,
-        };
+        let name = stat.get(open..close).unwrap_or_default().to_vec();
         let uid = std::fs::metadata(self.proc.path_of(pid, "")).ok().map(|meta| meta.uid());
-        ProcessInfo { uid, ppid, command: smartcols::cell(&command) }
+        ProcessInfo { uid, ppid, name }
+    }
+
+    /// The arguments of the process, or its name. The NUL at the end is dropped; a NUL between arguments becomes a
+    /// blank.
+    fn command(&self, pid: Pid) -> String {
+        let lines = self
+            .lines
+            .get_or_init(|| Reading::start(self.proc, self.found.shown_members(self.only)).finish());
+        match lines.get(pid) {
+            Ok([arguments @ .., _]) if !arguments.is_empty() => {
+                let blank = |&byte: &u8| if byte == 0 { b' ' } else { byte };
+                smartcols::cell(&arguments.iter().map(blank).collect::<Vec<u8>>())
+            }
+            _ => smartcols::cell(&self.process(pid).name),
+        }
+    }
+
+    /// The processes whose arguments cannot be read because their memory is locked.
+    #[must_use]
+    pub(super) fn locked(&self) -> Vec<i32> {
+        self.lines.get().map(|lines| lines.locked().collect()).unwrap_or_default()
     }
 
     fn netnsid(&self, namespace: &Namespace) -> Option<String> {

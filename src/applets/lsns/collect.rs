@@ -87,6 +87,20 @@ impl Found {
         })
     }
 
+    /// The processes that are shown, sorted: the members of the namespace `only`, or the first member of each.
+    #[must_use]
+    pub(super) fn shown_members(&self, only: Option<u64>) -> Vec<Pid> {
+        let all = self.namespaces.iter().flat_map(|namespace| match only {
+            Some(inode) if inode != namespace.inode => &[],
+            Some(_) => &namespace.members[..],
+            None => &namespace.members[..namespace.members.len().min(1)],
+        });
+        let mut pids: Vec<Pid> = all.copied().collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    }
+
     /// Indices in the order of the listing: by inode, then by kind.
     #[must_use]
     pub(super) fn in_order(&self) -> Vec<usize> {

@@ -13,6 +13,7 @@ use super::collect::{Found, Wanted, collect};
 use super::columns::{COLUMNS, Id};
 use super::hierarchy::relate;
 use super::{Operand, Request, Tree, task_pid};
+use crate::access;
 use crate::container::target::{Held, Lookup, Purpose, hint_at_container};
 use crate::container::{Files, Resolver};
 use crate::exit::{self, Exit, Outcome};
@@ -71,7 +72,8 @@ pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, colu
         false => Vec::new(),
     };
     let files = Files::new(Path::new("/"))?;
-    let cells = Cells::new(&proc, &files, &found, relations, request.no_wrap || request.raw)?;
+    let only = inode.filter(|inode| *inode != 0);
+    let cells = Cells::new(&proc, &files, &found, relations, (request.no_wrap || request.raw, only))?;
     let mut rows = Rows {
         cells,
         filter,
@@ -81,15 +83,20 @@ pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, colu
         line_of_process: HashMap::default(),
         line_of_namespace: HashMap::default(),
     };
-    match inode {
-        Some(inode) if inode != 0 => rows.members(&found, inode)?,
-        _ => rows.namespaces(&found, &shown(&proc, request, &found, task.as_ref().map(|held| held.pid))?)?,
+    match only {
+        Some(inode) => rows.members(&found, inode)?,
+        None => {
+            rows.namespaces(&found, &shown(&proc, request, &found, task.as_ref().map(|held| held.pid))?)?
+        }
     }
     // The namespaces of a container were read by the PID of its first process, which is valid only if it still runs.
     if let Some(Held { pid, pidfd: Some(pidfd) }) = &task {
         ns::still(pidfd).with_context(|| format!("process {pid} has ended"))?;
     }
-    rows.print(request)
+    let locked = rows.cells.locked();
+    let outcome = rows.print(request);
+    access::note_of_locked(&locked).iter().for_each(|note| exit::warn(name, note));
+    outcome
 }
 
 fn parse_filter(name: &str, expression: &str) -> Result<Filter> {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use nix::unistd::{Pid, geteuid};
 
 use super::lookup::in_child;
 use super::plan::{Directory, Facts, Id, Request};
+use crate::access;
 use crate::container::target::{self, Held};
 use crate::container::{Files, IdentifiedBy, Resolver, Tag, profile};
 use crate::exit;
@@ -93,10 +94,9 @@ pub(super) fn open_all(
     let mut opened = Opened { label: security_context(proc, request, pid)?, ..Opened::default() };
     open_namespaces(proc, request, target, &mut opened)?;
 
-    let target_file = |file: &str| -> Result<PathBuf> {
-        let pid = pid.ok_or_else(|| anyhow!("neither filename nor target pid supplied for {file}"))?;
-        Ok(proc.path_of(pid, file))
-    };
+    let pid_for =
+        |file: &str| pid.ok_or_else(|| anyhow!("neither filename nor target pid supplied for {file}"));
+    let target_file = |file: &str| -> Result<PathBuf> { Ok(proc.path_of(pid_for(file)?, file)) };
     // The container's working directory is valid only in the container's root.
     let (root, wd) = match (request.as_container, &request.root, &request.wd) {
         (true, Directory::Unchanged, wd) if request.enters_files() => {
@@ -113,7 +113,7 @@ pub(super) fn open_all(
             let runs_its_own = own_files && request.enters_files();
             !runs_its_own && (own_files || is_of_another_user(proc, pid))
         });
-        open_environment(proc, &target_file("environ")?, &mut opened)?;
+        open_environment(proc, pid_for("environ")?, &mut opened)?;
     }
     if [request.uid, request.gid].iter().flatten().any(|id| matches!(id, Id::Follow)) {
         let path = proc.path_of(pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?, "");
@@ -364,14 +364,19 @@ fn shares(proc: &ProcRoot, pid: Pid, link: &str) -> bool {
 }
 
 /// A user outside can read the environment of their container's root only from inside its user namespace.
-fn open_environment(proc: &ProcRoot, path: &Path, opened: &mut Opened) -> Result<()> {
-    match File::open(path).and_then(read_bounded) {
+fn open_environment(proc: &ProcRoot, pid: Pid, opened: &mut Opened) -> Result<()> {
+    match access::environment(proc, pid) {
         Ok(text) => opened.environment = Some(exec::parse_environ(&text)),
         Err(error) if opened.user_ns && error.kind() == ErrorKind::PermissionDenied => {
-            let directory = path.parent().unwrap_or(proc.path());
-            opened.environ_of = Some(ns::open_file(directory)?);
+            opened.environ_of = Some(ns::open_file(&proc.path_of(pid, ""))?);
         }
-        Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
+        Err(error) if error.raw_os_error() == Some(Errno::ETIMEDOUT as i32) => {
+            bail!("cannot read the environment of process {pid}: its memory is locked");
+        }
+        Err(error) => {
+            let path = proc.path_of(pid, "environ");
+            return Err(error).with_context(|| format!("cannot open {}", path.display()));
+        }
     }
     Ok(())
 }
@@ -380,19 +385,7 @@ pub(super) fn read_environ(directory: &OwnedFd) -> Result<Vec<u8>> {
     let failed = "cannot open the environment of the target";
     let fd =
         openat(directory, "environ", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).context(failed)?;
-    read_bounded(File::from(fd)).context(failed)
-}
-
-/// A process can declare all of its memory to be its environment (PR_SET_MM(2const)). So the size is bounded, by the
-/// limit of execve(2): three quarters of 8 MB.
-fn read_bounded(file: File) -> std::io::Result<Vec<u8>> {
-    const MOST: u64 = 6 << 20;
-    let mut text = Vec::new();
-    file.take(MOST + 1).read_to_end(&mut text)?;
-    match text.len() as u64 > MOST {
-        true => Err(Errno::E2BIG.into()),
-        false => Ok(text),
-    }
+    access::read_environment(File::from(fd)).context(failed)
 }
 
 fn facts(proc: &ProcRoot, request: &Request, pid: Option<Pid>) -> Result<Facts> {

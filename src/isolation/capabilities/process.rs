@@ -140,7 +140,7 @@ fn given(pid: Pid, file: &CStr) -> Result<Option<FileCapabilities>, Errno> {
         Err(errno) => (errno as i32).to_ne_bytes().to_vec(),
     };
     // SAFETY: the closure holds a path and no descriptor.
-    let answer = unsafe { access::once(Account::Container(pid.as_raw()), ask) }?;
+    let answer = unsafe { access::once(Account::of_owner(0, pid.as_raw()), ask) }?;
     let (errno, raw) = answer.split_first_chunk().ok_or(Errno::EIO)?;
     match Errno::from_raw(i32::from_ne_bytes(*errno)) {
         Errno::UnknownErrno => file::parse(raw).map(Some).ok_or(Errno::EINVAL),

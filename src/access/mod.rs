@@ -13,6 +13,10 @@
 //! The helper has its own session, and only the descriptors that it needs. Nothing waits for a blocked helper: neither
 //! this process, nor a reader of its output. The end of the helper sends no signal. It ends when its access ends.
 
+mod arguments;
+
+pub(crate) use arguments::{Lines, Reading, environment, note_of_locked, read_environment};
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -34,8 +38,8 @@ use crate::sys;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Account {
     User(u32),
-    /// A container of root, by the PID of a process in it.
-    Container(i32),
+    /// A container of root, by the number of its pid namespace or the PID of a process in it.
+    Container(u64),
 }
 
 /// The longest counted time of all answers together: for one account, and for all accounts.
@@ -54,6 +58,12 @@ struct Spent {
 /// Not thread-local: musl has little room for thread-local data without mmap(2).
 static SPENT: Mutex<Spent> = Mutex::new(Spent { by_account: BTreeMap::new(), by_all: Duration::ZERO });
 
+/// Has no process of some account to be waited for any more?
+fn is_an_account_used_up() -> bool {
+    let spent = spent();
+    spent.by_all >= MOST_OF_ALL || spent.by_account.values().any(|used| *used >= MOST)
+}
+
 fn spent() -> MutexGuard<'static, Spent> {
     SPENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -62,7 +72,7 @@ impl Account {
     /// The account of the owner of a container. Each container of root has its own.
     #[must_use]
     pub fn of_owner(owner: u32, process: i32) -> Account {
-        if owner == 0 { Account::Container(process) } else { Account::User(owner) }
+        if owner == 0 { Account::Container(process.unsigned_abs().into()) } else { Account::User(owner) }
     }
 
     fn left(self) -> Duration {
@@ -92,11 +102,27 @@ impl AccessProcess {
     ///
     /// # Safety
     /// `serve` uses and drops no value that owns or borrows another descriptor opened before.
-    #[allow(unsafe_code)] // descriptors are closed by number, also those without an owner in this process
+    #[allow(unsafe_code)] // see spawn
     pub(crate) unsafe fn start(
         keep: &[BorrowedFd<'_>],
         mut serve: impl FnMut(&[u8]) -> Vec<u8>,
     ) -> nix::Result<AccessProcess> {
+        // SAFETY: the caller promises it.
+        unsafe { AccessProcess::spawn(keep, |socket| _ = answer_all(socket, &mut serve)) }
+    }
+
+    /// Starts a helper that runs `work` and ends. It takes no request.
+    ///
+    /// # Safety
+    /// As for [`Self::start`].
+    #[allow(unsafe_code)] // see spawn
+    unsafe fn start_once(work: impl FnOnce()) -> nix::Result<AccessProcess> {
+        // SAFETY: the caller promises it.
+        unsafe { AccessProcess::spawn(&[], |_| work()) }
+    }
+
+    #[allow(unsafe_code)] // descriptors are closed by number, also those without an owner in this process
+    unsafe fn spawn(keep: &[BorrowedFd<'_>], work: impl FnOnce(&UnixStream)) -> nix::Result<AccessProcess> {
         // If children go to another pid namespace, it is that of a container, which must not see the helper.
         if !children_stay() {
             return Err(Errno::EPERM);
@@ -109,11 +135,11 @@ impl AccessProcess {
             ForkResult::Child => {
                 let mut kept: Vec<_> = keep.iter().map(AsRawFd::as_raw_fd).collect();
                 kept.push(helper_socket.as_raw_fd());
-                // SAFETY: the caller promises it for `serve`; nothing else runs in this child, which ends with exit_now.
+                // SAFETY: the caller promises it for `work`; nothing else runs in this child, which ends with exit_now.
                 unsafe { sys::close_others(&mut kept) };
                 _ = setsid();
                 _ = chdir("/");
-                _ = answer_all(&helper_socket, &mut serve);
+                work(&helper_socket);
                 sys::exit_now(0)
             }
         }
@@ -174,25 +200,48 @@ impl AccessProcess {
         }
     }
 
+    /// Waits for this time for the end of a helper that takes no request.
+    fn look(&mut self, time: Duration) -> nix::Result<Seen> {
+        let seen = self.poll(time)?;
+        self.idle = matches!(seen, Seen::Answer);
+        Ok(seen)
+    }
+
     /// Waits until the socket is readable.
     fn wait(&self, time_left: &mut TimeLeft) -> nix::Result<()> {
         loop {
             let slice = SLICE.min(time_left.blocked).max(Duration::from_millis(1));
-            let limit = PollTimeout::try_from(slice).unwrap_or(PollTimeout::MAX);
-            match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], limit) {
+            match self.poll(slice)? {
+                Seen::Answer => return Ok(()),
                 // Subtract the slice, not the elapsed time: this process can have waited for a CPU.
-                Ok(0) if is_blocked(self.child) => {
-                    time_left.blocked = time_left.blocked.saturating_sub(slice)
-                }
-                Ok(0) | Err(Errno::EINTR) => {}
-                Ok(_) => return Ok(()),
-                Err(errno) => return Err(errno),
+                Seen::Blocked => time_left.blocked = time_left.blocked.saturating_sub(slice),
+                Seen::Running => {}
             }
             if time_left.blocked.is_zero() || time_left.end <= Instant::now() {
                 return Err(Errno::ETIMEDOUT);
             }
         }
     }
+
+    fn poll(&self, time: Duration) -> nix::Result<Seen> {
+        let limit = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], limit) {
+            Ok(0) if is_blocked(self.child) => Ok(Seen::Blocked),
+            Ok(0) | Err(Errno::EINTR) => Ok(Seen::Running),
+            Ok(_) => Ok(Seen::Answer),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// What a helper does.
+#[derive(Clone, Copy)]
+enum Seen {
+    /// Its answer, or its end, can be received.
+    Answer,
+    Running,
+    /// Neither running nor waiting for a CPU.
+    Blocked,
 }
 
 /// The time left for an answer: in which the helper may be blocked, and in total.
