@@ -8,6 +8,7 @@ mod by_namespace;
 mod cgroup_path;
 mod files;
 mod group;
+pub(crate) mod matching;
 mod monitor;
 mod nested;
 pub(crate) mod profile;
@@ -143,6 +144,15 @@ impl Container {
     #[must_use]
     pub fn pod_name(&self) -> Option<String> {
         Some(format!("{}/{}", self.pod_namespace.as_ref()?, self.pod.as_ref()?))
+    }
+
+    /// Is it part of that pod: `NAMESPACE/POD` of Kubernetes, `POD` of Podman?
+    #[must_use]
+    pub fn is_in_pod(&self, name: &str) -> bool {
+        match &self.pod_namespace {
+            Some(_) => self.pod_name().as_deref() == Some(name),
+            None => self.pod.as_deref() == Some(name),
+        }
     }
 
     /// Is it the pause container, which only keeps the namespaces of a pod?

@@ -1,17 +1,20 @@
 //! Finds the container of a process, and all containers. Looks up and checks each candidate once.
 
 use std::collections::hash_map::Entry;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use nix::unistd::Pid;
 
-use super::by_namespace::ByNamespace;
+use super::by_namespace::{ByNamespace, OwnNamespaces};
 use super::cgroup_path::{Candidate, candidates};
 use super::nested::Nested;
-use super::runtimes::{self, StateReader, Store};
+use super::runtimes::{self, StateReader, Store, Whose};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines, verify};
 use crate::isolation::identity::{Identify, Way};
+use crate::isolation::ns;
 use crate::proc::id_hash::ById;
+use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Scan, Status, number};
 use crate::sys::keyed::{HashMap, HashSet};
 
@@ -39,15 +42,31 @@ struct Init {
 /// The reader of a store, and its results so far.
 struct Cache {
     reader: Box<dyn StateReader>,
+    files: Files,
     known: HashMap<String, Rc<[Checked]>>,
     /// How many of the known ids have no state file.
     unknown: usize,
 }
 
 impl Cache {
-    fn new(store: Store) -> Cache {
-        Cache { reader: store.reader(), known: HashMap::default(), unknown: 0 }
+    fn new(store: Store, files: Files) -> Cache {
+        Cache { reader: store.reader(), files, known: HashMap::default(), unknown: 0 }
     }
+
+    /// In the order of [`Store::ALL`].
+    fn of_all_stores(files: &Files) -> Vec<Cache> {
+        Store::ALL.into_iter().map(|store| Cache::new(store, files.clone())).collect()
+    }
+}
+
+/// The containers to look for in the state files.
+pub(super) struct Asked<'a> {
+    pub stores: &'a [Store],
+    /// The only id, if it is known.
+    pub id: Option<&'a str>,
+    /// The name, or the beginning of the id.
+    pub name: Option<&'a str>,
+    pub selects: &'a dyn Fn(&Container) -> bool,
 }
 
 /// The result for the text of a cgroup file.
@@ -61,14 +80,21 @@ struct Answer {
 pub struct Resolver<'a> {
     proc: &'a ProcRoot,
     files: &'a Files,
-    /// In the order of [`Store::ALL`].
     caches: Vec<Cache>,
+    /// The same for root's state files alone.
+    caches_of_root: Vec<Cache>,
+    /// Are few processes resolved? Then state files of users are read only where a user's container is possible, and
+    /// /proc is scanned only if nothing else leads to an answer.
+    few: bool,
     /// Answers by the whole text of a cgroup file: most processes share it with others.
     by_text: HashMap<Vec<u8>, Answer>,
     /// Answers by a single path. Hierarchies share paths, and the host's path is in nearly every text.
     by_path: HashMap<String, Option<Rc<Container>>>,
     /// The size of the texts in `by_text`, in bytes.
     remembered: usize,
+    /// Containers that a control group names inside of another container, by the key of that container and the text of
+    /// the cgroup file.
+    inside: HashMap<(String, Vec<u8>), Rc<Container>>,
     /// State readers for nested containers, by the key of the outer container.
     nested: HashMap<String, Option<Nested>>,
     /// First processes of containers, once they are needed.
@@ -78,10 +104,14 @@ pub struct Resolver<'a> {
     /// How often the monitor was sought of a container that is in no state file.
     sought: HashMap<*const Container, usize>,
     by_namespace: Option<ByNamespace>,
+    /// For few processes: the containers whose state files name no init process, which is not known yet.
+    without_init: Vec<Rc<Container>>,
+    /// The pidfds of init processes in state files that a word selects.
+    held: HashMap<Pid, Option<OwnedFd>>,
     /// The process that is being resolved, and the text of its cgroup file. Often it is the init process of the state
     /// file; then the file need not be read again.
     current: Option<(Pid, Vec<u8>)>,
-    /// Is [`Self::first_processes`] running?
+    /// Is [`Self::inits_among`] running?
     finds_inits: bool,
 }
 
@@ -94,6 +124,8 @@ impl<'a> Resolver<'a> {
     const MOST_ANSWERS: usize = 4 << 20;
     /// Processes of one container above which the monitor is sought.
     const MOST_SOUGHT: usize = 2;
+    /// More containers with one name have no pidfds. They are checked again.
+    const MOST_HELD: usize = 16;
     /// The deepest nesting of containers. Deeper processes belong to the last one. A path has room for hundreds of names
     /// that look like containers, and a user can create thousands of such groups.
     const DEEPEST: usize = 8;
@@ -103,18 +135,29 @@ impl<'a> Resolver<'a> {
         Resolver {
             proc,
             files,
-            caches: Store::ALL.into_iter().map(Cache::new).collect(),
+            caches: Cache::of_all_stores(files),
+            caches_of_root: Cache::of_all_stores(&files.without_users()),
+            few: false,
             by_text: HashMap::default(),
             by_path: HashMap::default(),
             remembered: 0,
+            inside: HashMap::default(),
             nested: HashMap::default(),
             inits: None,
             monitored: HashMap::default(),
             sought: HashMap::default(),
             by_namespace: None,
+            without_init: Vec::new(),
+            held: HashMap::default(),
             current: None,
             finds_inits: false,
         }
+    }
+
+    /// A resolver for few processes. [`Self::new`] is for all of them.
+    #[must_use]
+    pub fn for_few(proc: &'a ProcRoot, files: &'a Files) -> Self {
+        Resolver { few: true, ..Resolver::new(proc, files) }
     }
 
     /// The container of a process, from the text of its `/proc/PID/cgroup`. If that does not verify a container, its
@@ -149,11 +192,15 @@ impl<'a> Resolver<'a> {
         if !tasks.is_some_and(|tasks| runtimes::add_tasks(self.files, tasks)) {
             return false;
         }
-        for store in [Store::Containerd, Store::Docker] {
-            self.caches[store as usize] = Cache::new(store);
+        for caches in [&mut self.caches, &mut self.caches_of_root] {
+            for store in [Store::Containerd, Store::Docker] {
+                let cache = &mut caches[store as usize];
+                *cache = Cache::new(store, cache.files.clone());
+            }
         }
         self.by_text.clear();
         self.by_path.clear();
+        self.inside.clear();
         self.inits = None;
         self.by_namespace().empty();
         true
@@ -170,7 +217,8 @@ impl<'a> Resolver<'a> {
             Some(tag) if tag.identified_by == IdentifiedBy::State || unverified_in => by_group,
             Some(tag) => {
                 // An unverified name is better than none. Namespaces may identify the container.
-                let by_namespace = self.resolve_by_namespace(pid, pid_ns, true);
+                let around = self.resolve_by_namespace(pid, pid_ns, true);
+                let by_namespace = around.map(|around| self.claimed_inside(around, pid, cgroup));
                 if by_namespace.is_none() && is_of_group(tag) {
                     let answer = self.by_text.get_mut(cgroup);
                     if let Some(answer) =
@@ -215,30 +263,91 @@ impl<'a> Resolver<'a> {
 
     /// Every running container with a readable state file.
     pub fn all(&mut self) -> Vec<Rc<Container>> {
-        let mut all = self.all_with_state();
+        let mut all = self.all_with_state(Whose::Everyone);
+        self.find_inits(&mut all);
+        all.extend(self.monitored_elsewhere(&all));
         all.retain(|container| container.init.is_some());
         all.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
         all
     }
 
-    /// The same, unsorted, with containers of which no process is known.
-    fn all_with_state(&mut self) -> Vec<Rc<Container>> {
+    /// The containers that a monitor names, in no directory that is listed, without those in `all`.
+    fn monitored_elsewhere(&self, all: &[Rc<Container>]) -> Vec<Rc<Container>> {
+        let elsewhere = self.monitored.values().flatten().filter(|container| container.id.contains('/'));
+        let mut found: Vec<Rc<Container>> = Vec::new();
+        for container in elsewhere {
+            if !all.iter().chain(&found).any(|known| known.key() == container.key()) {
+                found.push(container.clone());
+            }
+        }
+        found
+    }
+
+    /// Every container with a state file, also those whose state file does not name the init process.
+    fn all_with_state(&mut self, whose: Whose) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
         for store in Store::ALL {
-            let mut ids = self.caches[store as usize].reader.ids(self.files);
-            ids.sort_unstable();
-            ids.dedup();
+            for id in self.ids(whose, store, None) {
+                all.extend(self.lookup(whose, store, &id).iter().map(|known| known.container.clone()));
+            }
+        }
+        all
+    }
+
+    /// The ids in a store, each once; with a name only those that can have it.
+    fn ids(&mut self, whose: Whose, store: Store, name: Option<&str>) -> Vec<String> {
+        let cache = self.cache(whose, store);
+        let mut ids = match name {
+            Some(name) => cache.reader.ids_for(&cache.files, name),
+            None => cache.reader.ids(&cache.files),
+        };
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    fn cache(&mut self, whose: Whose, store: Store) -> &mut Cache {
+        match whose {
+            Whose::Root => &mut self.caches_of_root[store as usize],
+            Whose::Everyone => &mut self.caches[store as usize],
+        }
+    }
+
+    /// The running containers that `asked` selects by their state files. Only those are checked, and only for those an
+    /// init process is searched for.
+    pub(super) fn by_record(&mut self, whose: Whose, asked: &Asked<'_>) -> Vec<Rc<Container>> {
+        let mut all: Vec<Rc<Container>> = Vec::new();
+        for &store in asked.stores {
+            let ids = match asked.id {
+                Some(id) => vec![id.to_owned()],
+                None => self.ids(whose, store, asked.name),
+            };
             for id in ids {
-                all.extend(self.lookup(store, &id).iter().map(|known| known.container.clone()));
+                let known = match self.cache(whose, store).known.get(&id) {
+                    Some(known) => known.clone(),
+                    None => {
+                        let cache = self.cache(whose, store);
+                        let selected = |all: &[Container]| all.iter().any(asked.selects);
+                        if cache.reader.load_names(&cache.files, &id).is_some_and(|all| !selected(&all)) {
+                            continue;
+                        }
+                        let loaded = cache.reader.load(&cache.files, &id);
+                        if !selected(&loaded) {
+                            continue;
+                        }
+                        self.hold_inits(&loaded);
+                        self.check_all(whose, store, &id, loaded)
+                    }
+                };
+                let selected = known.iter().filter(|known| (asked.selects)(&known.container));
+                all.extend(selected.map(|known| known.container.clone()));
             }
         }
         self.find_inits(&mut all);
-        // In no directory that is listed.
-        for container in self.monitored.values().flatten().filter(|container| container.id.contains('/')) {
-            if !all.iter().any(|known| known.key() == container.key()) {
-                all.push(container.clone());
-            }
-        }
+        let monitored = self.monitored_elsewhere(&all);
+        all.extend(monitored.into_iter().filter(|container| (asked.selects)(container)));
+        all.retain(|container| container.init.is_some());
+        all.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
         all
     }
 
@@ -247,6 +356,7 @@ impl<'a> Resolver<'a> {
         let mut all: Vec<Rc<Container>> = Vec::new();
         let mut seen: ById<*const Container, Rc<Container>> = ById::default(); // most tags share one object
         let mut keys: HashSet<String> = HashSet::default();
+        let mut nested: HashMap<String, Vec<(usize, Pid)>> = HashMap::default();
         let (Ok(pids), Ok(mut scan)) = (Scan::pids(self.proc), Scan::new(self.proc)) else { return all };
         for pid in pids {
             let Ok(status) = scan.read(pid, "status").map(Status::parse) else { continue };
@@ -255,13 +365,36 @@ impl<'a> Resolver<'a> {
             }
             let Ok(cgroup) = scan.read(pid, "cgroup") else { continue };
             let Some(tag) = self.resolve(pid, cgroup, status.nspid.len() > 1) else { continue };
+            if tag.container.outer.is_some() && status.nspid.len() > 1 && status.nspid.last() == Some(&1) {
+                nested.entry(tag.container.key()).or_default().push((status.nspid.len(), pid));
+            }
             let is_new = seen.insert(Rc::as_ptr(&tag.container), tag.container.clone()).is_none();
             if is_new && keys.insert(tag.container.key()) {
                 all.push(tag.container);
             }
         }
         self.find_inits(&mut all);
+        for container in all.iter_mut().filter(|container| container.outer.is_some()) {
+            let first = nested.get(&container.key()).and_then(|pids| self.first_inside(container, pids));
+            if let Some((init, init_start)) = first {
+                let (init, init_start) = (Some(init), Some(init_start));
+                *container = Rc::new(Container { init, init_start, ..(**container).clone() });
+            }
+        }
         all
+    }
+
+    /// The init process of a nested container, among the processes with PID 1 in their pid namespaces: the outermost of
+    /// them. None if there are several.
+    fn first_inside(&mut self, container: &Container, pids: &[(usize, Pid)]) -> Option<(Pid, u64)> {
+        let outermost = pids.iter().map(|(depth, _)| *depth).min()?;
+        let mut first = pids.iter().filter(|(depth, _)| *depth == outermost).map(|(_, pid)| *pid);
+        let pid = first.next().filter(|_| first.next().is_none())?;
+        // The start time is read before the rest is checked again: the PID may be another process's by now.
+        let start = verify::start_time(self.proc, pid)?;
+        let cgroup = self.proc.read(pid, "cgroup").ok()?;
+        let tag = self.resolve(pid, &cgroup, true)?;
+        (tag.container.key() == container.key()).then_some((pid, start))
     }
 
     #[must_use]
@@ -300,15 +433,76 @@ impl<'a> Resolver<'a> {
         let mut by_namespace =
             self.by_namespace.take().unwrap_or_else(|| ByNamespace::new(self.proc, self.files));
         let answer = by_namespace.own_namespaces(self.proc, pid, pid_ns).and_then(|own| {
-            if !by_namespace.is_filled() {
-                by_namespace.fill(self.proc, &self.all_with_state());
-            }
+            self.fill(&mut by_namespace, pid, &own);
             let with_state = by_namespace.with_state(self.proc, pid, &own);
             with_state
                 .or_else(|| if claimed { None } else { by_namespace.without_state(self.proc, pid, &own) })
         });
         self.by_namespace = Some(by_namespace);
         answer
+    }
+
+    /// The container that a control group names, for a process that runs in a pid namespace below that of `around`. With
+    /// the host's cgroup tree in a container, the groups of its containers are not below its own group.
+    fn claimed_inside(&mut self, around: Tag, pid: Pid, cgroup: &[u8]) -> Tag {
+        let pid_ns = |pid| verify::namespace(self.proc, pid, Kind::Pid);
+        let outer = &around.container;
+        if outer.init.is_none_or(|init| pid_ns(pid).is_none() || pid_ns(init) == pid_ns(pid)) {
+            return around;
+        }
+        let key = (outer.key(), cgroup.to_vec());
+        let container = match self.inside.get(&key) {
+            Some(known) => known.clone(),
+            None => {
+                let paths = cgroup_lines(cgroup).map(|path| self.resolve_path(path, Some(outer.clone())));
+                let deepest = paths.flatten().max_by_key(|container| container.chain().count());
+                let container = deepest.unwrap_or_else(|| outer.clone());
+                if self.inside.len() < Self::MOST_UNKNOWN {
+                    self.inside.insert(key, container.clone());
+                }
+                container
+            }
+        };
+        match Rc::ptr_eq(&container, outer) {
+            true => around,
+            false => Tag { identified_by: container.identified_by, container },
+        }
+    }
+
+    /// Fills in the containers whose state files can confirm the namespaces of a process.
+    fn fill(&mut self, by_namespace: &mut ByNamespace, pid: Pid, own: &OwnNamespaces) {
+        let whose = self.whose_namespaces(pid);
+        if !by_namespace.is_filled_with(whose) {
+            let mut all = self.all_with_state(whose);
+            if self.few {
+                let without_init = all.iter().filter(|container| container.init.is_none());
+                self.without_init = without_init.cloned().collect();
+            } else {
+                self.find_inits(&mut all);
+                all.extend(self.monitored_elsewhere(&all));
+            }
+            by_namespace.fill(self.proc, whose, &all);
+        }
+        if !self.without_init.is_empty() {
+            let found = self.inits_around(pid, own);
+            by_namespace.add(self.proc, &found);
+        }
+    }
+
+    /// Finds the init processes of containers whose state files do not name them, where they can share a namespace with
+    /// this process.
+    fn inits_around(&mut self, pid: Pid, own: &OwnNamespaces) -> Vec<Rc<Container>> {
+        let mut all = std::mem::take(&mut self.without_init);
+        match own.first_processes(self.proc, pid) {
+            Some(pids) => {
+                let inits = self.inits_among(&pids);
+                set_inits(&mut all, &inits);
+            }
+            None => self.find_inits(&mut all),
+        }
+        let (found, without) = all.into_iter().partition(|container| container.init.is_some());
+        self.without_init = without;
+        found
     }
 
     /// The container from the path with the most verified containers, among the paths of all hierarchies; the first of
@@ -338,20 +532,23 @@ impl<'a> Resolver<'a> {
         if let Some(answer) = self.by_path.get(path) {
             return answer.clone();
         }
-        let answer = self.resolve_path(path);
+        let answer = self.resolve_path(path, None);
         self.by_path.insert(path.to_owned(), answer.clone());
         answer
     }
 
-    fn resolve_path(&mut self, path: &str) -> Option<Rc<Container>> {
-        let mut outer: Option<Rc<Container>> = None;
+    /// The innermost container of a path, inside of `outer`.
+    fn resolve_path(&mut self, path: &str, mut outer: Option<Rc<Container>>) -> Option<Rc<Container>> {
         for candidate in candidates(path) {
             if outer.as_ref().is_some_and(|outer| outer.chain().count() == Self::DEEPEST) {
                 break;
             }
+            // Two components can have the id of one container: count it once.
+            if outer.as_ref().is_some_and(|outer| has_id(outer, &candidate.id)) {
+                continue;
+            }
             let found = self.verified(&candidate).map(|container| nest(&container, outer.as_ref()));
             let found = found.or_else(|| self.nested_container(outer.as_ref()?, &candidate));
-            // Two components can have the id of one container: count it once.
             if outer.as_ref().zip(found.as_ref()).is_some_and(|(outer, found)| outer.id == found.id) {
                 continue;
             }
@@ -366,11 +563,12 @@ impl<'a> Resolver<'a> {
 
     /// The container of a candidate that a state file confirms.
     fn verified(&mut self, candidate: &Candidate<'_>) -> Option<Rc<Container>> {
+        let whose = self.whose_group(candidate.group);
         candidate.stores.iter().find_map(|&store| {
             if store == Store::Lxc {
                 return self.monitored(candidate);
             }
-            let known = self.lookup(store, &candidate.id);
+            let known = self.lookup(whose, store, &candidate.id);
             let mut confirmed = known.iter().filter(|known| {
                 let in_group = known.groups.iter().any(|group| group == candidate.group);
                 in_group || known.container.owner == 0 && is_group_of_guest(candidate)
@@ -413,13 +611,24 @@ impl<'a> Resolver<'a> {
 
     /// The container of LXC with the name of the group, if its monitor has ended.
     fn named_by_group(&mut self, candidate: &Candidate<'_>, pid: Pid) -> Option<Container> {
-        let proc = self.proc;
+        let (proc, whose) = (self.proc, self.whose_group(candidate.group));
         let init = self.by_namespace().init_without_monitor(proc, pid)?;
-        let known = self.lookup(Store::Lxc, &candidate.id);
+        let known = self.lookup(whose, Store::Lxc, &candidate.id);
         let container =
             known.iter().map(|known| &known.container).find(|known| has_group(known, candidate))?;
         let init_start = verify::start_time(proc, init);
         Some(Container { init: Some(init), init_start, ..(**container).clone() })
+    }
+
+    /// A user's state file confirms only groups below the slice of that user.
+    fn whose_group(&self, group: &str) -> Whose {
+        if self.few && !group.starts_with(verify::SLICE_OF_USERS) { Whose::Root } else { Whose::Everyone }
+    }
+
+    /// A user's state file confirms only namespaces of that user. Is any user but root the owner of these?
+    fn whose_namespaces(&self, pid: Pid) -> Whose {
+        let of_root = |kind| verify::is_owned_by_root_alone(self.proc, pid, kind);
+        if self.few && of_root(Kind::Pid) && of_root(Kind::Mnt) { Whose::Root } else { Whose::Everyone }
     }
 
     /// The container of a candidate, from a state file inside the container around it.
@@ -447,22 +656,41 @@ impl<'a> Resolver<'a> {
 
     /// The running containers with this id in a store. There can be several: runtimes that share a store, and users,
     /// choose ids independently.
-    fn lookup(&mut self, store: Store, id: &str) -> Rc<[Checked]> {
-        let cache = &self.caches[store as usize];
+    fn lookup(&mut self, whose: Whose, store: Store, id: &str) -> Rc<[Checked]> {
+        let cache = self.cache(whose, store);
         if let Some(known) = cache.known.get(id) {
             return known.clone();
         }
-        let loaded = cache.reader.load(self.files, id);
+        let loaded = cache.reader.load(&cache.files, id);
+        self.check_all(whose, store, id, loaded)
+    }
+
+    /// Checks the containers with this id in a store, and remembers the result.
+    fn check_all(&mut self, whose: Whose, store: Store, id: &str, loaded: Vec<Container>) -> Rc<[Checked]> {
         let unknown = loaded.is_empty();
         let claims = loaded.into_iter().filter_map(|container| self.check(store, container));
         let known: Rc<[Checked]> = claims.collect();
-        let cache = &mut self.caches[store as usize];
+        let cache = self.cache(whose, store);
         // Every component of a group's path is looked up, and users create groups of any name.
         if !unknown || cache.unknown < Self::MOST_UNKNOWN {
             cache.unknown += usize::from(unknown);
             cache.known.insert(id.to_owned(), known.clone());
         }
         known
+    }
+
+    /// Opens pidfds before a check, which then holds for the process behind the pidfd.
+    fn hold_inits(&mut self, containers: &[Container]) {
+        for pid in containers.iter().filter_map(|container| container.init) {
+            if self.held.len() < Self::MOST_HELD {
+                self.held.entry(pid).or_insert_with(|| ns::pidfd(pid));
+            }
+        }
+    }
+
+    /// The pidfd of an init process that was checked after the pidfd was opened.
+    pub(super) fn checked_pidfd(&mut self, pid: Pid) -> Option<OwnedFd> {
+        self.held.remove(&pid).flatten()
     }
 
     fn check(&self, store: Store, mut container: Container) -> Option<Checked> {
@@ -500,15 +728,7 @@ impl<'a> Resolver<'a> {
             Some(inits) => inits,
             None => self.first_processes(),
         };
-        // That map contains only outermost containers. The state file of a nested one can name any id, also that of a
-        // container of the host.
-        let wanted = |container: &&mut Rc<Container>| container.init.is_none() && container.outer.is_none();
-        for container in all.iter_mut().filter(wanted) {
-            if let Some(init) = inits.get(&init_key(container)) {
-                let (init, init_start) = (Some(init.pid), init.start);
-                *container = Rc::new(Container { init, init_start, ..(**container).clone() });
-            }
-        }
+        set_inits(all, &inits);
         self.inits = Some(inits);
     }
 
@@ -525,30 +745,36 @@ impl<'a> Resolver<'a> {
 
     /// The processes with PID 1 one pid namespace further in, by the container of their group.
     fn first_processes(&mut self) -> Inits {
+        let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return Inits::default() };
+        let mut pids = Scan::pids(self.proc).unwrap_or_default();
+        // Few processes are PID 1. Only their other files are read.
+        pids.retain(|&pid| {
+            let identity = identify.identify(pid).unwrap_or_default();
+            identity.own_pid_ns && identity.cpid == Some(1)
+        });
+        self.inits_among(&pids)
+    }
+
+    /// The same among these processes.
+    fn inits_among(&mut self, pids: &[Pid]) -> Inits {
         let current = self.current.take();
-        self.finds_inits = true;
-        let inits = self.find_first_processes();
-        self.finds_inits = false;
+        let within = std::mem::replace(&mut self.finds_inits, true);
+        let inits = self.find_inits_among(pids);
+        self.finds_inits = within;
         self.current = current;
         inits
     }
 
-    fn find_first_processes(&mut self) -> Inits {
+    fn find_inits_among(&mut self, pids: &[Pid]) -> Inits {
         let mut inits = Inits::default();
-        let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return inits };
-        for pid in Scan::pids(self.proc).unwrap_or_default() {
-            // Few processes are PID 1. Only their other files are read.
-            let identity = identify.identify(pid).unwrap_or_default();
-            if !identity.own_pid_ns || identity.cpid != Some(1) {
-                continue;
-            }
+        for &pid in pids {
             // Read the start time first. If it is the same later, the other values belong to this process.
             let start = verify::start_time(self.proc, pid);
-            let status = identify.scan.read(pid, "status").map(Status::parse).unwrap_or_default();
-            if status.nspid.len() != 2 {
+            let status = self.proc.read(pid, "status").map(|text| Status::parse(&text)).unwrap_or_default();
+            if status.nspid.len() != 2 || status.nspid.last() != Some(&1) {
                 continue;
             }
-            let Ok(cgroup) = identify.scan.read(pid, "cgroup").map(<[u8]>::to_vec) else { continue };
+            let Ok(cgroup) = self.proc.read(pid, "cgroup") else { continue };
             self.current = Some((pid, cgroup.clone()));
             let found = self.outermost(&cgroup).or_else(|| self.outside_of_its_group(pid));
             let Some((container, group)) = found else { continue };
@@ -596,6 +822,18 @@ impl Init {
     }
 }
 
+/// Sets the init processes of containers that have none yet. The map contains only outermost containers: the state file
+/// of a nested one can name any id, also that of a container of the host.
+fn set_inits(all: &mut [Rc<Container>], inits: &Inits) {
+    let wanted = |container: &&mut Rc<Container>| container.init.is_none() && container.outer.is_none();
+    for container in all.iter_mut().filter(wanted) {
+        if let Some(init) = inits.get(&init_key(container)) {
+            let (init, init_start) = (Some(init.pid), init.start);
+            *container = Rc::new(Container { init, init_start, ..(**container).clone() });
+        }
+    }
+}
+
 fn init_key(container: &Container) -> InitKey {
     let owner = (container.identified_by != IdentifiedBy::Cgroup).then_some(container.owner);
     (container.runtime, container.id.clone(), owner)
@@ -610,6 +848,10 @@ pub(crate) fn is_of_group(tag: &Tag) -> bool {
         IdentifiedBy::Cgroup => !matches!(tag.container.runtime, Runtime::Flatpak | Runtime::Snap),
         IdentifiedBy::Namespace | IdentifiedBy::Anonymous => false,
     }
+}
+
+fn has_id(container: &Container, id: &str) -> bool {
+    container.id == id || container.group.as_deref() == Some(id)
 }
 
 /// Is it the group that the monitor of this container made? LXC adds a number if another container has the name. Only
@@ -627,7 +869,7 @@ fn has_group(container: &Container, candidate: &Candidate<'_>) -> bool {
     let above = candidate.group.rsplit_once('/').map_or("", |(above, _)| above);
     let is_owners = match container.owner {
         0 => matches!(above, "" | "/lxc" | "/lxc.payload"),
-        owner => above.starts_with(&format!("/user.slice/user-{owner}.slice/")),
+        owner => above.starts_with(&format!("{}{owner}.slice/", verify::SLICE_OF_USERS)),
     };
     is_owners && number.is_some_and(|number: u32| (1..1000).contains(&number))
 }

@@ -58,15 +58,6 @@ pub(crate) fn namespace_type(namespace: impl AsFd) -> nix::Result<c_int> {
     Errno::result(flag).map(|flag| c_int::try_from(flag).unwrap_or(0))
 }
 
-/// NS_GET_TGID_FROM_PIDNS, since Linux 6.11: the process with PID 1 in a pid namespace, as the caller sees it.
-pub(crate) fn first_process(pid_namespace: impl AsFd) -> nix::Result<Pid> {
-    const NS_GET_TGID_FROM_PIDNS: c_ulong = 0x8004_b707; // _IOR(0xb7, 7, int)
-    let fd = pid_namespace.as_fd().as_raw_fd();
-    // SAFETY: the argument of the request is a number, and so is its result.
-    let pid = unsafe { libc::syscall(libc::SYS_ioctl, fd, NS_GET_TGID_FROM_PIDNS, 1) };
-    Errno::result(pid).map(|pid| Pid::from_raw(libc::pid_t::try_from(pid).unwrap_or(0)))
-}
-
 /// NS_GET_OWNER_UID: the user who created a user namespace.
 pub(crate) fn namespace_owner_uid(namespace: impl AsFd) -> nix::Result<u32> {
     const NS_GET_OWNER_UID: c_ulong = 0xb704;
@@ -85,6 +76,17 @@ pub(crate) fn mount_namespace_id(namespace: impl AsFd) -> nix::Result<u64> {
     // SAFETY: the request writes 64 bits, as its number says.
     Errno::result(unsafe { libc::syscall(libc::SYS_ioctl, fd, NS_GET_MNTNS_ID, &raw mut id) })?;
     Ok(id)
+}
+
+/// NS_GET_TGID_FROM_PIDNS, since Linux 6.11: the PID in the caller's pid namespace of the process with PID `inner` in that
+/// one.
+pub(crate) fn pid_from_namespace(namespace: impl AsFd, inner: c_int) -> nix::Result<Pid> {
+    const NS_GET_TGID_FROM_PIDNS: c_ulong = 0x8004_b707; // _IOR(0xb7, 7, int)
+    let fd = namespace.as_fd().as_raw_fd();
+    // SAFETY: the request takes a PID in place of an address, and returns a number.
+    let outer = unsafe { libc::syscall(libc::SYS_ioctl, fd, NS_GET_TGID_FROM_PIDNS, inner) };
+    let outer = Errno::result(outer)?;
+    i32::try_from(outer).map(Pid::from_raw).map_err(|_| Errno::ESRCH)
 }
 
 /// NS_GET_PID_IN_PIDNS, since Linux 6.11: the PID in that namespace of the process with PID `pid` in this one.

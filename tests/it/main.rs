@@ -46,6 +46,7 @@ mod records;
 mod runtimes;
 mod runtimes_local;
 mod strays;
+mod targets;
 mod unshare;
 mod unshare_files;
 mod unshare_maps;

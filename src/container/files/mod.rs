@@ -37,6 +37,8 @@ pub struct Files {
     pub(super) user: Option<u32>,
     /// The limits for files whose owner is not root of this host.
     pub(super) budget: Option<Rc<Budget>>,
+    /// Are the directories of users left out?
+    without_users: bool,
     /// Problems with files. Those in a container are added to the host's.
     pub(super) warnings: Rc<RefCell<Vec<String>>>,
 }
@@ -74,7 +76,7 @@ pub(super) struct System {
     /// The root directory of another system. None for that of this process, where plain paths suffice.
     pub(super) root_fd: Option<OwnedFd>,
     /// The owner of the root directory. Their files count as root's do.
-    owner: u32,
+    owner: OnceCell<u32>,
     users: OnceCell<Vec<User>>,
     mounts: OnceCell<Mounts>,
     /// For the files of a container: the account for the time that accesses take.
@@ -89,6 +91,12 @@ pub(super) struct System {
     listings: RefCell<Listings>,
     /// The content of the last file: one buffer serves thousands of files.
     text: RefCell<Vec<u8>>,
+}
+
+impl System {
+    fn owner(&self) -> u32 {
+        *self.owner.get_or_init(|| sys::known(AT_FDCWD, c"/").map_or(0, |root| root.uid))
+    }
 }
 
 impl Files {
@@ -116,11 +124,15 @@ impl Files {
 
     fn open_root(root: &Path, account: Option<Account>) -> Result<Files> {
         let cannot = || format!("cannot open {}", root.display());
-        // The root directory of a container is a link in /proc. O_PATH sends no request to a file server.
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = open(root, flags, Mode::empty()).with_context(cannot)?;
-        let owner = sys::known(&directory, c"").with_context(cannot)?.uid;
-        let root_fd = (root != Path::new("/")).then_some(directory);
+        let owner = OnceCell::new();
+        let mut root_fd = None;
+        if root != Path::new("/") {
+            // The root directory of a container is a link in /proc. O_PATH sends no request to a file server.
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            let directory = open(root, flags, Mode::empty()).with_context(cannot)?;
+            _ = owner.set(sys::known(&directory, c"").with_context(cannot)?.uid);
+            root_fd = Some(directory);
+        }
         let path = root.to_path_buf();
         let budget = account.map(|_| Rc::new(Budget::new("this container".to_owned())));
         let system = System {
@@ -136,7 +148,13 @@ impl Files {
             listings: RefCell::default(),
             text: RefCell::default(),
         };
-        Ok(Files { system: Rc::new(system), user: None, budget, warnings: Rc::default() })
+        Ok(Files {
+            system: Rc::new(system),
+            user: None,
+            budget,
+            without_users: false,
+            warnings: Rc::default(),
+        })
     }
 
     /// The same files, read for a user: only files of that user count, or those that root put there.
@@ -205,8 +223,17 @@ impl Files {
         self.spend(id, Cost::Look, budget::CHECK)
     }
 
+    /// The same files without the directories of users: to find those costs accesses to every home directory.
+    #[must_use]
+    pub fn without_users(&self) -> Files {
+        Files { without_users: true, ..self.clone() }
+    }
+
     /// The users who can have rootless containers.
     pub fn users(&self) -> &[User] {
+        if self.without_users {
+            return &[];
+        }
         self.system.users.get_or_init(|| users::find(self))
     }
 
@@ -413,7 +440,7 @@ impl Files {
 
     /// The problem with the owner of a file, if there is one.
     fn owner_problem(&self, path: &str, meta: &Meta) -> Option<&'static str> {
-        let of_root = meta.uid == 0 || meta.uid == self.system.owner;
+        let of_root = meta.uid == 0 || meta.uid == self.system.owner();
         match self.user {
             None if of_root => None,
             None => Some("does not belong to root"),

@@ -60,19 +60,26 @@ impl StateReader for Containerd {
         all.collect()
     }
 
-    /// By `NAMESPACE/ID`, or by the id alone in any namespace.
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
+        self.with(files, id).filter_map(|(namespace, id)| namespace.load(id)).collect()
+    }
+
+    fn load_names(&self, files: &Files, id: &str) -> Option<Vec<Container>> {
+        Some(self.with(files, id).filter_map(|(namespace, id)| namespace.describe(id, false)).collect())
+    }
+}
+
+impl Containerd {
+    /// The namespaces with a task, by `NAMESPACE/ID`, or by the id alone in any namespace.
+    fn with<'a>(&'a self, files: &Files, id: &'a str) -> impl Iterator<Item = (&'a Namespace, &'a str)> {
         let (name, id) = match id.split_once('/') {
             Some((name, id)) => (Some(name), id),
             None => (None, id),
         };
         let found = self.namespaces(files).with(id);
-        let found = found.filter(|namespace| name.is_none_or(|name| namespace.name == name));
-        found.filter_map(|namespace| namespace.load(id)).collect()
+        found.filter(move |found| name.is_none_or(|name| found.name == name)).map(move |found| (found, id))
     }
-}
 
-impl Containerd {
     /// The namespaces, that of Kubernetes first.
     fn namespaces(&self, files: &Files) -> &StateDirs<Namespace> {
         self.namespaces.get_or_init(|| {
@@ -106,15 +113,23 @@ impl Namespace {
     fn load(&self, id: &str) -> Option<Container> {
         let bundle = format!("{}/{id}", self.directory);
         let init = Init::from_file(&self.files, &format!("{bundle}/init.pid"));
-        let spec = Spec::read(&self.files, &format!("{bundle}/config.json"));
-        if init.is_none() && spec.is_none()
+        let mut container = self.describe(id, init.is_none())?;
+        init.unwrap_or_default().store_in(&mut container);
+        Some(container)
+    }
+
+    /// The container without its init process; `has_guest`: its state files name none. None for a container of Docker,
+    /// and if there is no state file.
+    fn describe(&self, id: &str, has_guest: bool) -> Option<Container> {
+        let spec = Spec::read(&self.files, &format!("{}/{id}/config.json", self.directory));
+        if spec.is_none() && has_guest
             || spec.as_ref().is_some_and(|spec| spec.directory_of_docker(id).is_some())
         {
             return None;
         }
         let spec = spec.unwrap_or_default();
         let mut container = Container {
-            has_guest: init.is_none(),
+            has_guest,
             hostname: spec.hostname(),
             // The bundle is written once, when the task is created.
             created: spec.modified.map(rfc3339),
@@ -135,7 +150,6 @@ impl Namespace {
                 container.labels = spec.labels(&[]);
             }
         }
-        init.unwrap_or_default().store_in(&mut container);
         Some(container)
     }
 }

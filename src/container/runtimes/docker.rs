@@ -183,9 +183,11 @@ fn data_root(files: &Files, path: &str) -> Option<String> {
 /// The containers of a data root. With userns-remap dockerd stores them below `ROOT/UID.GID`.
 fn dirs_of_root(files: &Files, root: &str, owner: u32) -> Vec<StateDir> {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let remapped = |name: &String| name.split_once('.').is_some_and(|(uid, gid)| number(uid) && number(gid));
-    let below = files.list(root).into_iter().filter(remapped).map(|name| format!("/{name}"));
-    let all = std::iter::once(String::new()).chain(below);
+    let remapped = |name: &str| name.split_once('.').is_some_and(|(uid, gid)| number(uid) && number(gid));
+    let names = files.names(root);
+    let containers = names.may_have("containers").then(String::new);
+    let below = names.iter().filter(|name| remapped(name)).map(|name| format!("/{name}"));
+    let all = containers.into_iter().chain(below);
     all.filter_map(|name| state_dir(files, &format!("{root}{name}/containers"), owner)).collect()
 }
 

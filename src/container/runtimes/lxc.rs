@@ -50,6 +50,14 @@ impl StateReader for Lxc {
         self.state_dirs(files).ids().filter(|name| is_file_name(name)).map(str::to_owned).collect()
     }
 
+    /// The name is the id, or `PROJECT/NAME` for `PROJECT_NAME`.
+    fn ids_for(&self, files: &Files, name: &str) -> Vec<String> {
+        let last = name.rsplit('/').next().unwrap_or_default();
+        let mut ids = self.ids(files);
+        ids.retain(|id| id.contains(last));
+        ids
+    }
+
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
         self.state_dirs(files).with(id).filter_map(|dir| dir.load(id)).collect()
     }

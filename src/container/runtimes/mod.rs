@@ -19,7 +19,7 @@ pub(super) use bounded::Each;
 pub(super) use docker::configs as docker_configs;
 pub(super) use lxc::{LxcPath, of_monitor};
 
-use crate::container::{Container, Files};
+use crate::container::{Container, Files, Runtime};
 use containerd::Containerd;
 use crio::CriO;
 use docker::Docker;
@@ -35,6 +35,19 @@ use snap::Snap;
 pub(super) trait StateReader {
     /// Every id that has a state file, stopped containers too.
     fn ids(&self, files: &Files) -> Vec<String>;
+
+    /// The ids of containers that can have this name, or an id that begins with it, as far as that is known without their
+    /// state files.
+    fn ids_for(&self, files: &Files, name: &str) -> Vec<String> {
+        _ = name;
+        self.ids(files)
+    }
+
+    /// The containers with this id, without their init processes, if that takes fewer files.
+    fn load_names(&self, files: &Files, id: &str) -> Option<Vec<Container>> {
+        _ = (files, id);
+        None
+    }
 
     /// The containers with this id: root's first, then those of users; several users can have a container with the same
     /// id. The init process is the one in the state file. The caller must check that it still runs and belongs to the
@@ -72,6 +85,14 @@ pub(crate) enum Store {
     Snap,
 }
 
+/// Whose state files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Those of root. Users are not searched for.
+    Root,
+    Everyone,
+}
+
 impl Store {
     pub(super) const ALL: [Store; 10] = [
         Store::Containerd,
@@ -85,6 +106,24 @@ impl Store {
         Store::Podman,
         Store::Snap,
     ];
+
+    /// The stores with the containers of a runtime; all stores if it has none.
+    pub(super) fn of_runtime(runtime: Option<Runtime>) -> &'static [Store] {
+        match runtime {
+            Some(Runtime::Docker | Runtime::Ecs | Runtime::Actions) => &[Store::Docker],
+            Some(Runtime::K8s) => &[Store::Containerd, Store::CriO, Store::Docker],
+            Some(Runtime::Containerd | Runtime::Nerdctl) => &[Store::Containerd],
+            Some(Runtime::Podman) => &[Store::Podman],
+            Some(Runtime::Buildah) => &[Store::Oci, Store::Podman],
+            Some(Runtime::Runc | Runtime::Crun | Runtime::Youki | Runtime::Buildkit) => &[Store::Oci],
+            Some(Runtime::Lxc | Runtime::Lxd | Runtime::Incus) => &[Store::Lxc],
+            Some(Runtime::Nspawn | Runtime::Libvirt) => &[Store::Machined],
+            Some(Runtime::Snap) => &[Store::Snap],
+            Some(Runtime::Flatpak) => &[Store::Flatpak],
+            Some(Runtime::Firejail) => &[Store::Firejail],
+            _ => &Store::ALL,
+        }
+    }
 
     pub(super) fn reader(self) -> Box<dyn StateReader> {
         match self {

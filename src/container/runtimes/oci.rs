@@ -57,6 +57,13 @@ impl StateReader for Oci {
         self.state_dirs(files).ids().filter(|id| is_file_name(id)).map(str::to_owned).collect()
     }
 
+    /// The name is the id. Build steps have the name of a working container.
+    fn ids_for(&self, files: &Files, name: &str) -> Vec<String> {
+        let mut ids = self.ids(files);
+        ids.retain(|id| id.starts_with(name) || id.starts_with("buildah-"));
+        ids
+    }
+
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
         let found = self.state_dirs(files).with(id).filter(|_| is_file_name(id));
         found.filter_map(|dir| self.container(files, dir, id)).collect()
