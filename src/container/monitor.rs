@@ -65,7 +65,7 @@ impl ByNamespace {
         let is_first = |status: &Status| status.nspid.len() == 2 && status.nspid.last() == Some(&1);
         let (init, status) = ancestors(proc, pid).find(|(_, status)| is_first(status))?;
         let parent = Pid::from_raw(status.ppid.filter(|&parent| parent > 1).unwrap_or_default());
-        (parent.as_raw() == 0 || proc.read(parent, "status").is_err()).then_some(init)
+        (parent.as_raw() == 0 || proc.process(parent).status_text().is_err()).then_some(init)
     }
 
     /// The directory of all tasks of the containerd whose shim is above a process.
@@ -87,7 +87,7 @@ impl ByNamespace {
     /// The process, if it is in the initial user namespace, all its ids are those of one user, and either its mounts are
     /// the host's or it runs a wanted program from a file of root.
     fn outside(&self, proc: &ProcRoot, pid: Pid, is_wanted: impl Fn(&str) -> bool) -> Option<Outside> {
-        let text = proc.read(pid, "status").ok()?;
+        let text = proc.process(pid).status_text().ok()?;
         let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
         let mut ids = line.split(u8::is_ascii_whitespace).filter(|id| !id.is_empty()).map(number::<u32>);
         let owner = ids.next()??;
@@ -100,7 +100,7 @@ impl ByNamespace {
     fn lxc_container(&self, proc: &ProcRoot, files: &Files, monitor: &Outside) -> Option<Container> {
         let program = || exe_name(proc, monitor.pid).and_then(|name| Runtime::of_program(&name));
         let line = match monitor.owner {
-            0 => proc.read(monitor.pid, "cmdline").ok()?,
+            0 => proc.process(monitor.pid).command_line().ok()?,
             // A user can have any number of such processes, and block reads of their memory.
             user => {
                 let is_lxc = exe_name(proc, monitor.pid).is_some_and(|name| is_lxc(&name));
@@ -152,7 +152,7 @@ fn ancestors(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = (Pid, Status)> {
     let mut next = Some(pid);
     std::iter::from_fn(move || {
         let current = next?;
-        let status = Status::parse(&proc.read(current, "status").ok()?);
+        let status = proc.process(current).status().ok()?;
         next = status.ppid.filter(|&parent| parent > 0).map(Pid::from_raw);
         Some((current, status))
     })

@@ -143,7 +143,7 @@ impl Tagger<'_> {
                 return Ok(self.resolver.resolve_in(pid, text, space));
             }
         }
-        let text = match self.identify.scan.read(pid, "cgroup") {
+        let text = match self.identify.scan.cgroup(pid) {
             Err(errno) if broken(errno) => return Err(errno),
             read => read.unwrap_or_default(),
         };
