@@ -1,7 +1,7 @@
 //! Identifies processes by their namespaces if their control group does not: rootless containers without a group of
 //! their own, sandboxes, processes that entered with nsenter(1), and namespaces that no runtime claims.
 
-use crate::sys::keyed::HashMap;
+use crate::sys::keyed::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
@@ -68,6 +68,8 @@ pub(super) struct ByNamespace {
     known: Option<(Whose, ByNamespaces)>,
     /// Containers without a state file, by the key that groups their processes.
     found: HashMap<String, Rc<Container>>,
+    /// Processes without a shim of containerd above them.
+    pub(super) below_no_shim: HashSet<Pid>,
 }
 
 /// The namespaces and the root directory of the host.
@@ -97,6 +99,7 @@ impl ByNamespace {
             net_names: net_names(files),
             known: None,
             found: HashMap::default(),
+            below_no_shim: HashSet::default(),
         }
     }
 

@@ -15,6 +15,8 @@ use crate::access::Lines;
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Status, number};
 
+/// The most processes that are remembered to have no shim above them.
+const MOST_SEEN: usize = 4_096;
 /// The deepest tree of processes that is searched.
 const DEEPEST: usize = 64;
 const TITLE: &[u8] = b"[lxc monitor] ";
@@ -68,20 +70,37 @@ impl ByNamespace {
         (parent.as_raw() == 0 || proc.process(parent).status_text().is_err()).then_some(init)
     }
 
-    /// The directory of all tasks of the containerd whose shim is above a process.
-    pub(super) fn tasks_above(&self, proc: &ProcRoot, pid: Pid) -> Option<String> {
-        ancestors(proc, pid).find_map(|(current, status)| {
-            // A shim can have been replaced by a newer version: then the name of its file ends in ` (deleted)`.
-            let is_outside = status.nspid.len() < 2 && exe_name(proc, current)?.starts_with(SHIM);
-            let shim = is_outside.then(|| self.outside(proc, current, |name| name.starts_with(SHIM)))??;
-            if shim.owner != 0 {
-                return None;
+    /// The directory of all tasks of the containerd whose shim is above a process. Containers mostly share the processes
+    /// above them: each of these is looked at once.
+    pub(super) fn tasks_above(&mut self, proc: &ProcRoot, pid: Pid) -> Option<String> {
+        let (mut next, mut seen) = (Some(pid), Vec::new());
+        while let Some(current) = next.filter(|pid| seen.len() < DEEPEST && !self.below_no_shim.contains(pid))
+        {
+            let Ok(status) = proc.process(current).status() else { break };
+            let tasks = self.tasks_of_shim(proc, current, &status);
+            if tasks.is_some() {
+                return tasks;
             }
-            let bundle = std::fs::read_link(proc.path_of(current, "cwd")).ok()?;
-            let tasks = bundle.parent()?.parent()?;
-            let is_tasks = tasks.is_absolute() && tasks.file_name()?.to_str()?.starts_with(TASKS);
-            is_tasks.then(|| tasks.to_str().map(str::to_owned))?
-        })
+            seen.push(current);
+            next = status.ppid.filter(|&parent| parent > 0).map(Pid::from_raw);
+        }
+        if self.below_no_shim.len() < MOST_SEEN {
+            self.below_no_shim.extend(seen);
+        }
+        None
+    }
+
+    fn tasks_of_shim(&self, proc: &ProcRoot, pid: Pid, status: &Status) -> Option<String> {
+        // A shim can have been replaced by a newer version: then the name of its file ends in ` (deleted)`.
+        let is_outside = status.nspid.len() < 2 && exe_name(proc, pid)?.starts_with(SHIM);
+        let shim = is_outside.then(|| self.outside(proc, pid, |name| name.starts_with(SHIM)))??;
+        if shim.owner != 0 {
+            return None;
+        }
+        let bundle = std::fs::read_link(proc.path_of(pid, "cwd")).ok()?;
+        let tasks = bundle.parent()?.parent()?;
+        let is_tasks = tasks.is_absolute() && tasks.file_name()?.to_str()?.starts_with(TASKS);
+        is_tasks.then(|| tasks.to_str().map(str::to_owned))?
     }
 
     /// The process, if it is in the initial user namespace, all its ids are those of one user, and either its mounts are
