@@ -8,6 +8,7 @@ mod attacks_memory;
 mod attacks_nsenter;
 mod attacks_output;
 mod attacks_races;
+mod attacks_stops;
 mod cgexec;
 mod cgexec_ends;
 mod cgexec_rules;

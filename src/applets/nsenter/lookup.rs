@@ -59,7 +59,7 @@ pub(super) fn in_child<T: Portable>(request: &Request, work: impl FnOnce() -> Re
         ForkResult::Parent { child } => {
             drop(other);
             let received = receive(&own);
-            let ended = sys::wait(child, libc::__WALL).context("waitpid failed")?;
+            let ended = sys::wait_for_step(child, libc::__WALL).context("waitpid failed")?;
             match ended {
                 Ended::Exited(0) => received?.context("the result of the child is incomplete"),
                 _ => Err(Failed(ended).into()),

@@ -3,6 +3,7 @@
 mod cleanup;
 mod create;
 mod end;
+mod frozen;
 mod group;
 mod hierarchy;
 mod join;
