@@ -6,22 +6,20 @@
 //! intermediate process, outside as well, enters the other namespaces, takes the credentials of the program and
 //! closes all descriptors. Then it clones the program's process, as a child of the waiting process, and exits.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::ptrace::{self, Event, Options};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
 use super::exec;
+use super::step::until_readable;
 use crate::sys::{self, Ended, SharedNumber};
 
 /// Reported in place of a PID: the pids limit of a control group is reached.
 const NO_ROOM: i32 = -1;
-/// In milliseconds. An intermediate process takes a few.
-const LATE: u16 = 250;
 
 /// The PID of the program's process, from the intermediate process to the waiting one. It is passed in memory that
 /// the program's process does not have; a pipe would be a descriptor in it.
@@ -57,13 +55,10 @@ impl Birth {
     }
 
     /// In the waiting process. `late` is called from time to time while the intermediate process has not ended.
-    pub(crate) fn wait(&self, intermediate: Pid, mut late: impl FnMut()) -> Result<Started> {
+    pub(crate) fn wait(&self, intermediate: Pid, late: impl FnMut()) -> Result<Started> {
         // Without pidfds, before Linux 5.3, it only waits.
         if let Ok(pidfd) = sys::pidfd_open(intermediate) {
-            while !has_ended_within(&pidfd, LATE.into())? {
-                sys::continue_step(intermediate).context("waitpid failed")?;
-                late();
-            }
+            until_readable(&pidfd, intermediate, late).context("waitpid failed")?;
         }
         let ended = sys::wait_for_step(intermediate, 0).context("waitpid failed")?;
         Ok(match self.0.get() {
@@ -99,14 +94,6 @@ impl Birth {
         _ = ptrace::detach(intermediate, None);
         let started = self.wait(intermediate, || {})?;
         placed.map(|()| started)
-    }
-}
-
-fn has_ended_within(pidfd: &OwnedFd, time: PollTimeout) -> Result<bool> {
-    match poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], time) {
-        Ok(events) => Ok(events > 0),
-        Err(Errno::EINTR) => Ok(false),
-        Err(errno) => Err(errno).context("poll failed"),
     }
 }
 

@@ -255,7 +255,7 @@ const ENTRIES: [&[&str]; 9] = [
     &["-p", "--new-tty"],
     &["--as-container"],
     &["--as", "7:8"],
-    &["-a", "--host-root"],
+    &["-a", "--host-root", "--force"],
     &["-a", "--applet"],
     &["-p", "-m", "--mount-proc"],
     &["-p", "-c", "--new-tty"],
