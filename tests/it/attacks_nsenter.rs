@@ -395,6 +395,37 @@ fn hostile_lists_of_users() {
     }
 }
 
+/// Lines of millions of fields, and a user in as many groups as the kernel allows, cost little more than the files.
+#[test]
+fn long_lists_of_users_cost_little_memory() {
+    if !namespaces("attacks-long-passwd") {
+        return;
+    }
+    let scratch = Scratch::new("attacks-long-passwd");
+    let path = |name: &str| in_scratch(&scratch, name);
+    std::fs::write(path("passwd"), format!("root:x:0:0::/:{}\nweb:x:7:7::/:\n", ":".repeat(7 << 20)))
+        .expect("a file");
+    let groups: String = (0..65_536).map(|at| format!("g{at}:x:{at}:web\n")).collect();
+    std::fs::write(path("group"), groups).expect("a file");
+    let bind = |name: &str| format!("mount --bind {} /etc/{name}\n", path(name));
+    let holder = Holder::new(&["-m"], &[bind("passwd"), bind("group")].concat());
+    let pid = holder.pid.to_string();
+    let shows = ["sed", "-n", "/^Uid\\|^Groups/p", "/proc/self/status"];
+    let arguments = [&["nsenter", "-t", &pid, "--as", "web"][..], &shows].concat();
+    let output = limited(&mut with_memory(64_000, &arguments));
+    let shown = stdout(&output);
+    assert!(shown.starts_with("Uid:\t7\t7\t7\t7\n"), "{}", stderr(&output));
+    assert_eq!(shown.split_whitespace().count(), 2 + 4 + 65_536);
+    // One more than the kernel allows: it says no, and root's groups are not kept instead.
+    let more = "mount --bind \"$1/group\" /etc/group; echo more:x:70000:web >>/etc/group";
+    let output = limited(of(&holder).args(["-m", "sh", "-c", more, "sh"]).arg(&scratch.0));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        failure(of(&holder).args(["--as", "web", "true"])),
+        refused("setgroups failed: Invalid argument")
+    );
+}
+
 /// The highest id means "no change" to the kernel's calls, which would leave the program root.
 #[test]
 fn the_id_that_means_no_change_is_refused_everywhere() {
