@@ -342,6 +342,47 @@ fn endless_environment_is_refused() {
     }
 }
 
+/// The kernel writes all supplementary groups of a process, up to 65,536, before its PIDs in its status.
+#[test]
+fn a_process_in_many_groups_is_not_hidden_and_costs_little_memory() {
+    let test = "attacks-many-groups";
+    if !namespaces(test) {
+        return;
+    }
+    if !there("python3") {
+        skip(test, "needs python3");
+        return;
+    }
+    const SCRIPT: &str = r#"
+import os, sys, signal
+os.setgroups(range(1000000000, 1000030000))
+for each in range(300):
+    if os.fork() == 0:
+        os.close(0)
+        os.close(1)
+        signal.pause()
+os.execvp(sys.argv[1], sys.argv[1:])
+"#;
+    let options = ["-p", "-f", "-m", "--mount-proc", "--kill-child", "python3", "-c", SCRIPT];
+    let holder = Holder::by_child(program("unshare").args(options));
+    let pid = holder.pid.to_string();
+    let id: String = holder.link("pid").chars().filter(char::is_ascii_digit).collect();
+    let target = format!("anon:{id}");
+    assert_eq!(printed(of(&holder).args(["-p", "echo", "there"])), "there\n");
+    let mut by_name = common::applet("nsenter");
+    assert_eq!(printed(by_name.args(["-t", &target, "-p", "echo", "there"])), "there\n");
+    let listed = stdout(&limited(common::applet("ctr-ps").args(["-l", "-n", "-o", "id"])));
+    assert!(listed.lines().any(|line| line.trim() == id), "{listed}");
+    for options in
+        [&["-n", "-o", "cpid,id", "-p", &pid][..], &["--portable", "-n", "-o", "cpid,id", "-p", &pid]]
+    {
+        let shown = stdout(&limited(common::applet("ctr-ps").args(options)));
+        assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), ["1", &id], "{options:?}");
+    }
+    let output = limited(&mut with_memory(24_000, &["getpcaps", "--tree", &pid]));
+    assert_eq!(stdout(&output).lines().count(), 301, "{}", stderr(&output));
+}
+
 /// What a container may put in place of its lists of users is neither waited for nor believed.
 #[test]
 fn hostile_lists_of_users() {
