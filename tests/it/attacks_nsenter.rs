@@ -584,3 +584,53 @@ fn numbers_that_are_taken_again() {
     assert!(!text.contains("MIXED"), "{text}");
     assert!(text.contains("again"), "no number was taken again: {text}");
 }
+
+/// The same for a container by name: what takes the number of its first process is not entered, because the record
+/// says when that started.
+#[test]
+fn a_name_never_leads_to_a_number_that_is_taken_again() {
+    if !namespaces("attacks-name-reuse") {
+        return;
+    }
+    let script = r#"
+        mount -t proc proc /proc || exit 0
+        mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /var/lib; mkdir -p /run/runc/web
+        echo 100 >/proc/sys/kernel/ns_last_pid || { echo cannot; exit 0; }
+        ids() { echo "$(readlink /proc/$1/ns/uts) $(readlink /proc/$1/ns/ipc)"; }
+        sleeps() { until [ "$(readlink /proc/$1/exe)" = "$(readlink -f "$(command -v sleep)")" ]; do :; done; }
+        start() { cut -d ' ' -f 22 /proc/$1/stat; }
+        for target in web runc:web; do for round in $(seq 40); do
+            echo 1000 >/proc/sys/kernel/ns_last_pid
+            unshare -u -i sleep 100 & victim=$!
+            sleeps $victim
+            first=$(ids $victim) began=$(start $victim)
+            echo "{\"id\":\"web\",\"init_process_pid\":$victim,\"init_process_start\":$began,\"config\":{\"labels\":[]}}" >/run/runc/web/state.json
+            # A process that starts now starts later, by the clock of the kernel.
+            until sleep 0 & wait $!; [ "$(cut -d ' ' -f 1 /proc/uptime | tr -d .)" -gt $((began + 1)) ]; do :; done
+            "$0" nsenter -t $target -u -i sh -c 'echo "in $(readlink /proc/self/ns/uts) $(readlink /proc/self/ns/ipc)"' >/run/out 2>/dev/null & entering=$!
+            spin=0; while [ $spin -lt $((round * 40)) ]; do spin=$((spin + 1)); done
+            kill -9 $victim; wait $victim
+            echo $((victim - 1)) >/proc/sys/kernel/ns_last_pid
+            unshare -u -i sleep 100 & decoy=$!
+            wait $entering
+            sleeps $decoy
+            entered=$(cat /run/out)
+            case $entered in
+            '') echo "refused $([ $victim = $decoy ] && echo again)" ;;
+            "in $first") echo entered ;;
+            *) echo "WRONG $entered, first $first, second $(ids $decoy)" ;;
+            esac
+            kill -9 $decoy; wait $decoy
+        done; done
+    "#;
+    let mut command = program("unshare");
+    command.args(["-p", "-f", "-m", "--kill-child", "sh", "-c", script]).arg(common::binary());
+    let text = stdout(&limited(&mut command));
+    if text.starts_with("cannot") || text.is_empty() {
+        skip("attacks-name-reuse", "numbers of processes cannot be chosen here");
+        return;
+    }
+    assert!(!text.contains("WRONG"), "{text}");
+    assert!(text.contains("refused again"), "no number was taken again: {text}");
+    assert!(text.contains("entered"), "it was never early enough: {text}");
+}
