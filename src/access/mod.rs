@@ -15,7 +15,7 @@
 
 mod arguments;
 
-pub(crate) use arguments::{Lines, Reading, environment, note_of_locked, read_environment};
+pub(crate) use arguments::{Lines, Reading, account_of, environment, note_of_locked, read_environment};
 
 use std::collections::BTreeMap;
 use std::fs::File;

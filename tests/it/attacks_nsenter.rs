@@ -634,3 +634,58 @@ fn a_name_never_leads_to_a_number_that_is_taken_again() {
     assert!(text.contains("refused again"), "no number was taken again: {text}");
     assert!(text.contains("entered"), "it was never early enough: {text}");
 }
+
+/// Processes can share one table of descriptors, which costs a user nothing: lsns examines a part, and says so.
+#[test]
+fn endless_descriptors_are_not_all_examined() {
+    let test = "attacks-descriptors";
+    if !namespaces(test) {
+        return;
+    }
+    if !there("python3") {
+        skip(test, "needs python3");
+        return;
+    }
+    const SCRIPT: &str = r#"
+import ctypes, os, resource, signal
+libc = ctypes.CDLL(None)
+os.setgroups([])
+os.setgid(4242)
+os.setuid(4242)
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+table = 0
+try:
+    while True:
+        table = os.dup(2)
+except OSError:
+    pass
+# CLONE_FILES | SIGCHLD
+for each in range(1500000 // table + 1):
+    if libc.syscall(56, 0x400 | 17, 0, 0, 0, 0) == 0:
+        signal.pause()
+os.write(1, b"%d %d\n" % (os.getpid(), table * each))
+os.read(0, 1)
+"#;
+    if !cfg!(target_arch = "x86_64") {
+        skip(test, "the number of clone(2) is that of x86_64");
+        return;
+    }
+    let mut command = program("unshare");
+    let script = format!("mount -t proc proc /proc; exec python3 -c '{SCRIPT}'");
+    command.args(["-m", "-p", "-f", "--kill-child", "sh", "-c", &script]);
+    let mut piped = common::process::Piped::new(&mut command);
+    assert!(!piped.line().is_empty(), "it started");
+    let [child] = common::process::children(piped.pid())[..] else { panic!("one child") };
+    let inside = |arguments: &[&str]| {
+        let mut command = program("nsenter");
+        command.args(["-t", &child.to_string(), "-m", "-p"]).arg(common::binary()).args(arguments);
+        limited(&mut command)
+    };
+    let output = inside(&["lsns", "-n", "-t", "net", "-o", "ns"]);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.starts_with("lsns: not all descriptors of process "), "{said}");
+    assert_eq!(stderr(&inside(&["lsns", "-n", "--no-fd-scan", "-o", "ns"])), "", "none is examined");
+    piped.end_of_input();
+}

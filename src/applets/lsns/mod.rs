@@ -17,7 +17,8 @@
 //! alive.
 //!
 //! To find namespaces that only descriptors keep alive, lsns looks at the open files of all processes. This is
-//! about half of its work. `--no-fd-scan` skips it and misses such namespaces. For an ordinary user, lsns also
+//! about half of its work. `--no-fd-scan` skips it and misses such namespaces. The number of files that lsns looks at is
+//! limited for each user and each container; when a limit is reached, lsns says so on standard error. For an ordinary user, lsns also
 //! misses processes that the user may not inspect.
 //!
 //! # Filter

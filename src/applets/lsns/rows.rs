@@ -62,6 +62,12 @@ pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, colu
         let words = format!("failed to parse {}", proc.own("mountinfo").display());
         Exit::failed(NO_MOUNTS, anyhow::Error::from(error).context(words))
     })?;
+    if let Some(pid) = found.unexamined {
+        exit::warn(
+            name,
+            &format!("not all descriptors of process {pid}, or of its user's others, were examined"),
+        );
+    }
     // The default is a tree of processes. `--output-all` prints a list, unless `--tree` is given or the operand is a
     // namespace.
     let flat = request.list || (request.all_columns && inode.is_none());
