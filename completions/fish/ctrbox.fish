@@ -192,7 +192,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s c -l join-cgro
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s Z -l follow-context -d 'take the SELinux context of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l as-container -d 'run with the ids, capabilities, seccomp filter and control groups of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l applet -d 'run an applet of ctrbox, which need not exist in the container'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l force -d 'skip the safety checks of --host-root, --mount-proc and --env'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l force -d 'skip the safety checks of --host-root, --mount-proc, --env and frozen groups'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s m -l mount -d 'unshare the mount namespace' -r -F
