@@ -13,6 +13,7 @@ pub(crate) mod profile;
 mod resolver;
 mod runtimes;
 mod spec;
+mod tagger;
 pub(crate) mod target;
 mod verify;
 
@@ -20,7 +21,8 @@ pub use files::Files;
 pub use group::group_of;
 pub(crate) use nested::inside;
 pub use resolver::Resolver;
-pub(crate) use resolver::is_of_group;
+use resolver::is_of_group;
+pub(crate) use tagger::Tagger;
 
 pub use spec::Runtime;
 

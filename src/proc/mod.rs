@@ -1,5 +1,6 @@
 //! Reads and parses files of /proc, below a [`ProcRoot`].
 
+pub(crate) mod clock;
 mod credentials;
 pub(crate) mod id_hash;
 pub(crate) mod idmap;
