@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::applets::{capsh, cgexec, ctr_ps, getpcaps, lsns, nsenter, unshare};
+use crate::applets::{capsh, cgexec, ctr_inspect, ctr_ps, getpcaps, lsns, nsenter, unshare};
 use crate::cli::Call;
 use crate::exit::{Exit, Outcome, report};
 use crate::sys;
@@ -31,7 +31,7 @@ impl Applet {
     }
 }
 
-pub static APPLETS: [Applet; 7] = [
+pub static APPLETS: [Applet; 8] = [
     Applet {
         name: "capsh",
         section: 1,
@@ -47,6 +47,14 @@ pub static APPLETS: [Applet; 7] = [
         about: "run a program in control groups, and limit, measure and end it there",
         run: cgexec::run,
         options: cgexec::options,
+    },
+    Applet {
+        name: "ctr-inspect",
+        section: 1,
+        failure: 1,
+        about: "show what isolates a container, what limits it and what it may do",
+        run: ctr_inspect::run,
+        options: ctr_inspect::options,
     },
     Applet {
         name: "ctr-ps",

@@ -1,11 +1,13 @@
 //! Control groups: find, create, limit, join, measure and end them.
 
+pub(crate) mod chain;
 mod cleanup;
 mod create;
 mod end;
 mod group;
 mod hierarchy;
 mod join;
+pub(crate) mod kills;
 pub(crate) mod limits;
 pub(crate) mod measure;
 

@@ -1,0 +1,96 @@
+//! The report of one target: all sections that are asked for.
+
+use serde::Serialize;
+
+use super::identity::{self, Commands, Identity};
+use super::limits::{self, Limits};
+use super::namespaces::{self, HostNamespaces, Namespaces, entered};
+use super::privileges::{self, Privileges};
+use super::scan::{Subject, World};
+use super::unknown::{Unknown, Unknowns};
+
+/// The parts of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    Identity,
+    Namespaces,
+    Limits,
+    Privileges,
+}
+
+impl Section {
+    pub(super) const ALL: [Section; 4] =
+        [Section::Identity, Section::Namespaces, Section::Limits, Section::Privileges];
+
+    #[must_use]
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Section::Identity => "identity",
+            Section::Namespaces => "namespaces",
+            Section::Limits => "limits",
+            Section::Privileges => "privileges",
+        }
+    }
+}
+
+/// A section that is not asked for is null.
+#[derive(Serialize, Debug)]
+pub(super) struct Report {
+    pub identity: Option<Identity>,
+    pub namespaces: Option<Namespaces>,
+    pub limits: Option<Limits>,
+    pub privileges: Option<Privileges>,
+    pub unknown: Vec<Unknown>,
+}
+
+/// The documents of all targets.
+pub(super) struct Builder<'a> {
+    world: &'a World<'a>,
+    sections: &'a [Section],
+    host: HostNamespaces,
+    commands: Commands,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(world: &'a World<'a>, sections: &'a [Section], subjects: &[Subject]) -> Builder<'a> {
+        let mut pids: Vec<i32> = Vec::new();
+        for subject in subjects {
+            pids.push(subject.pid);
+            pids.extend(subject.container.into_iter().flat_map(|number| entered(world, number)));
+        }
+        let host = HostNamespaces::read(world.proc);
+        Builder { world, sections, host, commands: Commands::read(world, pids) }
+    }
+
+    /// The processes whose arguments could not be read.
+    pub(super) fn locked(&self) -> Vec<i32> {
+        self.commands.locked()
+    }
+
+    /// None if the process ended meanwhile.
+    pub(super) fn report(&self, subject: Subject) -> Option<Report> {
+        let (world, unknown) = (self.world, Unknowns::default());
+        let wants = |section| self.sections.contains(&section);
+        let groups = limits::Reader::new(world, subject, &unknown);
+        let paused = wants(Section::Identity) && groups.frozen() == Some(true);
+        let found = wants(Section::Namespaces)
+            .then(|| namespaces::read(world, subject, &self.host, &self.commands, &unknown));
+        let report = Report {
+            identity: wants(Section::Identity)
+                .then(|| identity::read(world, subject, &self.commands, paused)),
+            limits: wants(Section::Limits).then(|| groups.read()),
+            privileges: wants(Section::Privileges).then(|| {
+                let inode = world
+                    .proc
+                    .process(nix::unistd::Pid::from_raw(subject.pid))
+                    .ns(crate::proc::ns::Kind::User);
+                let on_host = inode.and_then(|inode| self.host.is(crate::proc::ns::Kind::User, inode));
+                privileges::read(world, subject, on_host, &unknown)
+            }),
+            namespaces: found,
+            unknown: Vec::new(),
+        };
+        drop(groups);
+        (!world.has_ended(subject.pid)).then(|| Report { unknown: unknown.into_list(), ..report })
+    }
+}

@@ -1,0 +1,262 @@
+//! `ctr-inspect`: what the kernel has for containers that this test makes.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::common::cgexec::{Name, mounted};
+use crate::common::process::{Holder, limited, namespaces};
+use crate::common::{UNPRIVILEGED_UID, applet, program, skip, stderr, stdout, there};
+
+fn inspect(arguments: &[&str]) -> Output {
+    limited(applet("ctr-inspect").args(arguments))
+}
+
+/// The reports of `-J`.
+fn reports(arguments: &[&str]) -> Vec<Value> {
+    let output = inspect(&[&["-J"], arguments].concat());
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    json["containers"].as_array().expect("a list").clone()
+}
+
+fn report(arguments: &[&str]) -> Value {
+    let mut all = reports(arguments);
+    assert_eq!(all.len(), 1, "{arguments:?}");
+    all.remove(0)
+}
+
+fn of(holder: &Holder) -> Value {
+    report(&[&holder.pid.to_string()])
+}
+
+fn inode(holder: &Holder, kind: &str) -> u64 {
+    let link = holder.link(kind);
+    link.split(['[', ']']).nth(1).expect("an inode").parse().expect("a number")
+}
+
+/// A group for the controller with a limit, removed with the value; None where there is none.
+fn limited_group(test: &str, controller: &str, files: (&str, &str), value: &str) -> Option<(Name, bool)> {
+    let Some((_, v2)) = mounted(controller) else {
+        skip(test, "needs a mounted controller that this test may use");
+        return None;
+    };
+    let name = Name::new(test);
+    let group = name.make(controller, "outer/inner");
+    let file = if v2 { files.1 } else { files.0 };
+    let written = std::fs::write(group.parent().expect("a parent").join(file), value);
+    if written.is_err() {
+        skip(test, "the controller cannot be used in a new group");
+        return None;
+    }
+    Some((name, v2))
+}
+
+#[test]
+fn own_and_shared_namespaces() {
+    if !namespaces("own_and_shared_namespaces") {
+        return;
+    }
+    let one = Holder::new(&["-m", "-p", "-f", "-u", "-n"], "");
+    let pid = one.pid.to_string();
+    let join = ["--target", &pid, "--net"];
+    let two = Holder::by(program("nsenter").args(join).args(["unshare", "-m", "-p", "-f"]), "");
+    let (first, second) = (of(&one), of(&two));
+    for kind in ["mnt", "pid", "uts"] {
+        let found = &first["namespaces"][kind];
+        assert_eq!(found["own"], true, "{kind}: {found}");
+        assert_eq!(found["host"], false, "{kind}");
+        assert_eq!(found["inode"], inode(&one, kind), "{kind}");
+    }
+    for kind in ["ipc", "user"] {
+        assert_eq!(first["namespaces"][kind]["host"], true, "{kind}");
+        assert_eq!(first["namespaces"][kind]["own"], false, "{kind}");
+    }
+    let net = &first["namespaces"]["net"];
+    assert_eq!((&net["own"], &net["host"]), (&Value::Bool(false), &Value::Bool(false)), "{net}");
+    assert_eq!(net["shared_with"], serde_json::json!([second["identity"]["container"]]));
+    assert_eq!(second["namespaces"]["uts"]["host"], true);
+}
+
+#[test]
+fn id_maps_and_clocks() {
+    if !namespaces("id_maps_and_clocks") {
+        return;
+    }
+    let holder = Holder::new(&["-m", "-p", "-f", "-U", "--map-root-user", "-T", "--monotonic=7200"], "");
+    let found = of(&holder);
+    let map = &found["namespaces"]["uid_map"][0];
+    assert_eq!((&map["inside"], &map["outside"], &map["count"]), (&0.into(), &0.into(), &1.into()));
+    assert_eq!(found["namespaces"]["time_offsets"]["monotonic"], 7200.0);
+    assert_eq!(found["privileges"]["root_on_host"], false, "root inside alone");
+    assert_eq!(found["privileges"]["uid"], 0);
+    let text = stdout(&inspect(&[&holder.pid.to_string()]));
+    assert!(text.contains("monotonic +7200 s"), "{text}");
+    assert!(text.contains("0 inside is 0"), "{text}");
+}
+
+#[test]
+fn who_entered_from_outside_is_named() {
+    if !namespaces("who_entered_from_outside_is_named") {
+        return;
+    }
+    let holder = Holder::new(&["-m", "-p", "-f"], "");
+    let pid = holder.pid.to_string();
+    assert_eq!(of(&holder)["namespaces"]["foreign"], serde_json::json!([]));
+    let guest = Holder::by(program("nsenter").args(["--target", &pid, "--mount", "--pid"]), "");
+    let found = of(&holder);
+    let foreign = found["namespaces"]["foreign"].as_array().expect("a list");
+    assert!(foreign.iter().any(|process| process["pid"] == guest.pid), "{foreign:?}");
+}
+
+#[test]
+fn the_limit_of_a_group_above_binds() {
+    let test = "the_limit_of_a_group_above_binds";
+    if !namespaces(test) {
+        return;
+    }
+    let Some((name, _)) = limited_group(test, "pids", ("pids.max", "pids.max"), "77") else { return };
+    let inner = name.make("pids", "outer/inner");
+    let holder = Holder::new(&["-m", "-p", "-f"], "");
+    std::fs::write(inner.join("cgroup.procs"), holder.pid.to_string()).expect("moved");
+    let found = of(&holder);
+    let pids = &found["limits"]["pids"];
+    assert_eq!(pids["limit"], 77, "{pids}");
+    assert_eq!(pids["limit_own"], Value::Null, "{pids}");
+    let by = pids["limit_by"].as_str().expect("a group");
+    assert!(by.ends_with("/outer"), "{by}");
+    assert_eq!(pids["own"], true, "the group has no other process: {pids}");
+    // Another process joins: the numbers are no longer the container's.
+    let other = Holder::by(&mut program("env"), "");
+    std::fs::write(inner.join("cgroup.procs"), other.pid.to_string()).expect("moved");
+    let found = of(&holder);
+    assert_eq!(found["limits"]["pids"]["own"], false);
+    assert_eq!(found["limits"]["cgroup"]["own"], false);
+    assert_eq!(found["limits"]["processes"]["count"], 1);
+    let text = stdout(&inspect(&[&holder.pid.to_string()]));
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("which other processes share"), "{text}");
+    drop((holder, other));
+}
+
+#[test]
+fn a_memory_limit_and_its_use() {
+    let test = "a_memory_limit_and_its_use";
+    if !namespaces(test) {
+        return;
+    }
+    let files = ("memory.limit_in_bytes", "memory.max");
+    let Some((name, _)) = limited_group(test, "memory", files, "67108864") else { return };
+    let inner = name.make("memory", "outer/inner");
+    let holder = Holder::new(&["-m", "-p", "-f"], "");
+    std::fs::write(inner.join("cgroup.procs"), holder.pid.to_string()).expect("moved");
+    let memory = &of(&holder)["limits"]["memory"];
+    assert_eq!((&memory["limit"], &memory["limit_own"]), (&67_108_864.into(), &Value::Null), "{memory}");
+    assert!(memory["limit_by"].as_str().is_some_and(|by| by.ends_with("/outer")), "{memory}");
+    assert!(memory["usage"].is_u64() && memory["percent"].is_number(), "{memory}");
+    assert_eq!(memory["kills"], serde_json::json!([]));
+    drop(holder);
+}
+
+#[test]
+fn privileges_of_the_process_that_is_meant() {
+    let test = "privileges_of_the_process_that_is_meant";
+    if !namespaces(test) || !there("setpriv") {
+        return;
+    }
+    let uid = UNPRIVILEGED_UID.to_string();
+    let user =
+        ["-m", "-p", "-f", "setpriv", "--reuid", &uid, "--regid", &uid, "--clear-groups", "--no-new-privs"];
+    let holder = Holder::new(&user, "");
+    let found = of(&holder);
+    let privileges = &found["privileges"];
+    assert_eq!(privileges["uid_host"], UNPRIVILEGED_UID);
+    assert_eq!(privileges["effective"]["mask"], "0000000000000000");
+    assert_eq!(privileges["effective"]["names"], serde_json::json!([]));
+    assert_eq!(privileges["no_new_privs"], true);
+    assert_eq!(privileges["seccomp"], "off");
+    assert_eq!(privileges["root_on_host"], false);
+    assert_eq!(privileges["securebits"], Value::Null);
+    let reasons = found["unknown"].as_array().expect("a list");
+    assert!(reasons.iter().any(|one| one["path"] == "privileges.securebits"), "{reasons:?}");
+}
+
+#[test]
+fn targets_that_are_missing_do_not_hide_the_others() {
+    let this = std::process::id().to_string();
+    let output = inspect(&["-J", "-s", "identity", "no-such-container-here", &this, &this]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("'no-such-container-here'"), "{}", stderr(&output));
+    let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let all = json["containers"].as_array().expect("a list");
+    assert_eq!(all.len(), 1, "one process is shown once");
+    assert_eq!(all[0]["identity"]["pid"], std::process::id());
+    assert_eq!(all[0]["limits"], Value::Null, "a section that is left out");
+    assert_eq!(inspect(&["2147483647"]).status.code(), Some(1));
+}
+
+#[test]
+fn wrong_calls_are_refused() {
+    for (arguments, part) in [(&[][..], "no target given"), (&["-s", "all", "1"], "unknown section 'all'")] {
+        let output = inspect(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+}
+
+/// Everything that an ordinary user may not read is null, with a reason.
+#[test]
+fn an_ordinary_user_is_told_what_is_unknown() {
+    let test = "an_ordinary_user_is_told_what_is_unknown";
+    if !namespaces(test) || !there("setpriv") {
+        return;
+    }
+    let holder = Holder::new(&["-m", "-p", "-f", "-u"], "");
+    let uid = UNPRIVILEGED_UID.to_string();
+    let copy = crate::common::Scratch::new(test);
+    let binary = copy.0.join("ctrbox");
+    crate::common::process::copy_of_binary(&binary);
+    crate::common::process::limited(Command::new("chmod").arg("755").arg(&copy.0));
+    let mut command = program("setpriv");
+    command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups"]).arg(&binary);
+    let output = limited(command.args(["ctr-inspect", "-J", &holder.pid.to_string()]));
+    if !output.status.success() && stderr(&output).contains("Permission denied") {
+        return skip(test, "the directory of the binary is not open to others");
+    }
+    let json: Value =
+        serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+    let found = &json["containers"][0];
+    assert_eq!(found["namespaces"]["net"]["inode"], Value::Null);
+    assert_eq!(found["namespaces"]["net"]["own"], Value::Null);
+    let reasons = found["unknown"].as_array().expect("a list");
+    for path in ["namespaces.net", "namespaces.hostname"] {
+        assert!(reasons.iter().any(|one| one["path"] == path), "{path}: {reasons:?}");
+    }
+}
+
+/// Names that would move the cursor come out escaped, and lines fit into 80 columns.
+#[test]
+fn the_text_is_safe_and_fits() {
+    if !namespaces("the_text_is_safe_and_fits") {
+        return;
+    }
+    let holder = Holder::by(
+        program("unshare").args([
+            "-m",
+            "-p",
+            "-f",
+            "-u",
+            "env",
+            "-i",
+            "sh",
+            "-c",
+            "exec \"$@\"",
+            "\x1b[2J\u{202e}evil",
+        ]),
+        "",
+    );
+    let text = stdout(&inspect(&["-a", &holder.pid.to_string()]));
+    crate::common::ctr_ps::harmless(&text);
+    let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
+    assert!(long.is_empty(), "{long:?}");
+}
