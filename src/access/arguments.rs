@@ -295,7 +295,7 @@ pub(crate) fn read_environment(file: File) -> std::io::Result<Vec<u8>> {
 
 /// The account for the memory of a process: that of the user who made its user namespace, else of its pid namespace,
 /// else of its user.
-fn account_of(proc: &ProcRoot, pid: Pid) -> Account {
+pub(super) fn account_of(proc: &ProcRoot, pid: Pid) -> Account {
     let process = proc.process(pid);
     if let Some(user) = maker(proc, pid).filter(|uid| *uid != 0) {
         return Account::User(user);

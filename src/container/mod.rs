@@ -13,6 +13,7 @@ pub(crate) mod profile;
 mod resolver;
 mod runtimes;
 mod spec;
+pub(crate) mod stop;
 mod tagger;
 pub(crate) mod target;
 mod verify;

@@ -9,6 +9,7 @@ pub(crate) mod ns;
 mod passwd;
 mod process;
 mod scan;
+pub(crate) mod signals;
 mod stat;
 mod status;
 

@@ -260,3 +260,117 @@ fn the_text_is_safe_and_fits() {
     let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
     assert!(long.is_empty(), "{long:?}");
 }
+
+/// Of `sh -c`, a first process with a handler, and one that waits with sigtimedwait(2) or does not.
+#[test]
+fn what_the_first_process_does_with_signals() {
+    let test = "what_the_first_process_does_with_signals";
+    if !namespaces(test) {
+        return;
+    }
+    let signals = |holder: &Holder| {
+        let init = of(holder)["processes"]["init"].clone();
+        assert_eq!(init["is_init"], true, "{init}");
+        init["signals"].clone()
+    };
+    let plain = Holder::new(&["-m", "-p", "-f"], "trap - TERM HUP");
+    assert_eq!(signals(&plain)["TERM"], "dropped");
+    let ignoring = Holder::new(&["-m", "-p", "-f"], "trap '' TERM");
+    assert_eq!(
+        (&signals(&ignoring)["TERM"], &signals(&ignoring)["HUP"]),
+        (&"ignored".into(), &"dropped".into())
+    );
+    let host = report(&["-s", "processes", &std::process::id().to_string()]);
+    assert_eq!(host["processes"]["init"]["is_init"], false);
+    assert_eq!(host["processes"]["count"], 1);
+}
+
+#[test]
+fn a_wait_for_signals_counts_as_a_handler() {
+    let test = "a_wait_for_signals_counts_as_a_handler";
+    if !namespaces(test) || !there("python3") {
+        return skip(test, "needs root, unshare(1) and python3");
+    }
+    let script = "import os, signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n\
+        print(os.readlink('/proc/self'), flush=True)\nsignal.sigtimedwait([signal.SIGTERM], 1000000)\n";
+    let mut piped = crate::common::process::Piped::new(program("unshare").args([
+        "-m",
+        "-p",
+        "-f",
+        "--kill-child",
+        "python3",
+        "-c",
+        script,
+    ]));
+    // proc is the host's, so it shows the PID there.
+    let pid = piped.line();
+    let waits = || {
+        let place = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+        place.starts_with("do_sigtimedwait")
+    };
+    crate::common::until("the wait", waits);
+    let init = report(&["-s", "processes", &pid])["processes"]["init"].clone();
+    assert_eq!(init["signals"]["TERM"], "handled", "{init}");
+    assert_eq!(init["signals"]["HUP"], "dropped", "{init}");
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(pid.parse().expect("a PID")),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .expect("killed");
+}
+
+#[test]
+fn mounts_of_the_host_and_deleted_files() {
+    let test = "mounts_of_the_host_and_deleted_files";
+    if !namespaces(test) {
+        return;
+    }
+    let scratch = crate::common::Scratch::new(test);
+    let directory = scratch.0.display().to_string();
+    let setup = format!(
+        "mkdir {directory}/bind {directory}/data && mount --bind {directory}/data {directory}/bind\n\
+         mount -o remount,bind,ro {directory}/bind && mount -t tmpfs inner {directory}/data\n\
+         dd if=/dev/zero of={directory}/gone bs=4096 count=300 2>/dev/null\n\
+         exec 9<{directory}/gone && rm {directory}/gone"
+    );
+    let holder = Holder::new(&["-m", "-p", "-f"], &setup);
+    let files = &report(&["-s", "files", &holder.pid.to_string()])["files"];
+    let mounts = files["mounts"].as_array().expect("mounts");
+    let at = |name: &str| {
+        let target = format!("{directory}/{name}");
+        mounts
+            .iter()
+            .find(|mount| mount["target"] == *target)
+            .unwrap_or_else(|| panic!("{target}: {mounts:?}"))
+    };
+    let bind = at("bind");
+    assert_eq!((&bind["read_only"], &bind["from_host"]), (&true.into(), &true.into()), "{bind}");
+    assert_eq!(bind["source"], format!("{directory}/data"));
+    assert_eq!((&at("data")["from_host"], &at("data")["fstype"]), (&false.into(), &"tmpfs".into()));
+    let deleted = files["deleted"].as_array().expect("a list");
+    let is_memory =
+        std::process::Command::new("stat").args(["-f", "-c", "%T", &directory]).output().expect("stat");
+    if stdout(&is_memory).trim() != "tmpfs" {
+        let gone = deleted.iter().find(|file| file["path"] == format!("{directory}/gone")).expect("the file");
+        assert_eq!((&gone["fd"], &gone["size"]), (&9.into(), &(300 * 4096).into()));
+    }
+}
+
+#[test]
+fn the_tree_of_processes_and_how_they_came() {
+    if !namespaces("the_tree_of_processes_and_how_they_came") {
+        return;
+    }
+    let holder = Holder::new(&["-m", "-p", "-f"], "sleep 1000 & :");
+    let guest = Holder::by(program("nsenter").args(["-t", &holder.pid.to_string(), "-m", "-p"]), "");
+    let processes = &report(&["-s", "processes", &holder.pid.to_string()])["processes"];
+    let list = processes["list"].as_array().expect("a list");
+    let via = |pid: i32| list.iter().find(|one| one["pid"] == pid).map(|one| one["via"].clone());
+    assert_eq!(via(holder.pid), Some("init".into()), "{list:?}");
+    assert_eq!(via(guest.pid), Some("ns".into()), "{list:?}");
+    assert!(list.iter().any(|one| one["via"] == "fork" && one["ppid"] == holder.pid), "{list:?}");
+    assert_eq!(list[0]["cpid"], 1);
+    assert!(list[0]["fds"].as_u64().is_some_and(|fds| fds >= 3), "{list:?}");
+    assert_eq!(processes["count"], list.len());
+    drop(guest);
+}

@@ -197,6 +197,17 @@ pub(super) struct Sums {
     pub cpu_seconds: Option<f64>,
 }
 
+impl Rlimit {
+    /// From the text of `/proc/PID/limits`.
+    pub(super) fn of_open_files(text: &[u8]) -> Rlimit {
+        let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Max open files"));
+        let mut words =
+            line.unwrap_or_default().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let mut value = || words.next().and_then(number::<u64>);
+        Rlimit { soft: value(), hard: value() }
+    }
+}
+
 /// The container's own group of each controller, or the group that it shares.
 struct Own {
     place: Place,
@@ -603,11 +614,7 @@ impl<'a> Reader<'a> {
     fn open_files(&self) -> Rlimit {
         let read = self.world.proc.read(Pid::from_raw(self.subject.pid), "limits");
         let Some(text) = self.unknown.known("limits.rlimits", read) else { return Rlimit::default() };
-        let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Max open files"));
-        let mut values =
-            line.unwrap_or_default().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let mut value = || values.next().and_then(number::<u64>);
-        Rlimit { soft: value(), hard: value() }
+        Rlimit::of_open_files(&text)
     }
 
     fn sums(&self) -> Sums {

@@ -23,11 +23,19 @@
 //! and which files of /proc and /sys are covered. The capabilities in the text are the bounding set: what a program in
 //! the container can have at most.
 //!
+//! `files`: the root file system and its layers; mounts that show a part of the host, with what can be written below a
+//! read-only one; deleted files that processes still hold open and that take room on a disk.
+//!
+//! `processes`: the tree of processes with their PIDs inside; how many are zombies; open files against the limit; what the first
+//! process does with signals. The kernel drops a signal for the first process of a pid namespace if the process does
+//! not handle it (pid_namespaces(7)): `dropped`. `handled` means that the program gets the signal, not that it ends.
+//!
 //! What the caller's rights or the kernel withhold is listed as `unknown`, with the reason. It is never shown as 0.
 //!
 //! # JSON
 //!
-//! `{"host": …, "boot_id": …, "containers": [{"identity", "namespaces", "limits", "privileges", "unknown"}]}`. An
+//! `{"host": …, "boot_id": …, "containers": [{"identity", "namespaces", "limits", "privileges", "files", "processes",
+//! "unknown"}]}`. An
 //! unknown value is null, and a section that `-s` leaves out is null. Sizes are in bytes, times in seconds or as RFC
 //! 3339, CPUs as numbers; `total` of a pressure is in microseconds, as the kernel has it. `limits.cgroup.own` is false if other
 //! processes share a control group of the container. `limit_by` and `quota_by` are the paths of the groups that set
@@ -61,10 +69,12 @@
 //!
 //! ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), capabilities(7), cgroups(7), namespaces(7)
 
+mod files;
 mod identity;
 mod limits;
 mod namespaces;
 mod privileges;
+mod processes;
 mod report;
 mod scan;
 mod show;
@@ -105,7 +115,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('s'),
             "section",
-            "only these: identity, namespaces, limits, privileges",
+            "only these: identity, namespaces, limits, privileges, files, processes",
             Effect::Required(section),
         )
         .takes("list"),

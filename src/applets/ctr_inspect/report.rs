@@ -1,11 +1,15 @@
 //! The report of one target: all sections that are asked for.
 
+use std::cell::OnceCell;
+
 use serde::Serialize;
 
+use super::files::{self, Files, HostMounts};
 use super::identity::{self, Commands, Identity};
 use super::limits::{self, Limits};
 use super::namespaces::{self, HostNamespaces, Namespaces, entered};
 use super::privileges::{self, Privileges};
+use super::processes::{self, Processes};
 use super::scan::{Subject, World};
 use super::unknown::{Unknown, Unknowns};
 
@@ -16,11 +20,19 @@ pub(super) enum Section {
     Namespaces,
     Limits,
     Privileges,
+    Files,
+    Processes,
 }
 
 impl Section {
-    pub(super) const ALL: [Section; 4] =
-        [Section::Identity, Section::Namespaces, Section::Limits, Section::Privileges];
+    pub(super) const ALL: [Section; 6] = [
+        Section::Identity,
+        Section::Namespaces,
+        Section::Limits,
+        Section::Privileges,
+        Section::Files,
+        Section::Processes,
+    ];
 
     #[must_use]
     pub(super) const fn name(self) -> &'static str {
@@ -29,6 +41,8 @@ impl Section {
             Section::Namespaces => "namespaces",
             Section::Limits => "limits",
             Section::Privileges => "privileges",
+            Section::Files => "files",
+            Section::Processes => "processes",
         }
     }
 }
@@ -40,6 +54,8 @@ pub(super) struct Report {
     pub namespaces: Option<Namespaces>,
     pub limits: Option<Limits>,
     pub privileges: Option<Privileges>,
+    pub files: Option<Files>,
+    pub processes: Option<Processes>,
     pub unknown: Vec<Unknown>,
 }
 
@@ -48,6 +64,7 @@ pub(super) struct Builder<'a> {
     world: &'a World<'a>,
     sections: &'a [Section],
     host: HostNamespaces,
+    host_mounts: OnceCell<HostMounts>,
     commands: Commands,
 }
 
@@ -56,10 +73,14 @@ impl<'a> Builder<'a> {
         let mut pids: Vec<i32> = Vec::new();
         for subject in subjects {
             pids.push(subject.pid);
-            pids.extend(subject.container.into_iter().flat_map(|number| entered(world, number)));
+            let Some(number) = subject.container else { continue };
+            match sections.contains(&Section::Processes) {
+                true => pids.extend(world.members(number).map(|process| process.pid)),
+                false => pids.extend(entered(world, number)),
+            }
         }
-        let host = HostNamespaces::read(world.proc);
-        Builder { world, sections, host, commands: Commands::read(world, pids) }
+        let (host, host_mounts) = (HostNamespaces::read(world.proc), OnceCell::new());
+        Builder { world, sections, host, host_mounts, commands: Commands::read(world, pids) }
     }
 
     /// The processes whose arguments could not be read.
@@ -87,6 +108,12 @@ impl<'a> Builder<'a> {
                 let on_host = inode.and_then(|inode| self.host.is(crate::proc::ns::Kind::User, inode));
                 privileges::read(world, subject, on_host, &unknown)
             }),
+            files: wants(Section::Files).then(|| {
+                let host = self.host_mounts.get_or_init(|| HostMounts::read(world));
+                files::read(world, subject, host, &unknown)
+            }),
+            processes: wants(Section::Processes)
+                .then(|| processes::read(world, subject, &self.commands, &unknown)),
             namespaces: found,
             unknown: Vec::new(),
         };

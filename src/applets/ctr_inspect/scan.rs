@@ -46,6 +46,7 @@ impl Known {
 /// The inspected host.
 pub(super) struct World<'a> {
     pub proc: &'a ProcRoot,
+    pub files: &'a Files,
     pub mounted: Hierarchies,
     /// Reads links of many processes.
     pub links: Scan,
@@ -79,6 +80,7 @@ impl<'a> World<'a> {
         let passwd = files.read("/etc/passwd").unwrap_or_default();
         let mut world = World {
             proc,
+            files,
             links: Scan::new(proc).with_context(unreadable)?,
             mounted: Hierarchies::read(proc).unwrap_or_default(),
             clock: Clock::read(proc),

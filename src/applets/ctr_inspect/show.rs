@@ -1,10 +1,13 @@
 //! A report for people: aligned lines that fit the terminal.
 
 use std::fmt::Write;
+use std::path::Path;
 
+use super::files::{Files, Mounted};
 use super::limits::{Limits, Pressure};
 use super::namespaces::{Extent, Namespaces, ORDER};
 use super::privileges::Privileges;
+use super::processes::Processes;
 use super::report::Report;
 use super::unknown::Unknown;
 use crate::output::Out;
@@ -15,6 +18,8 @@ use crate::text;
 
 /// The last kills that are shown.
 const MOST_KILLS: usize = 3;
+/// The processes that are shown without -a.
+const MOST_PROCESSES: usize = 20;
 /// The width of the labels at the left.
 const LABEL: usize = 11;
 
@@ -35,6 +40,12 @@ impl Page<'_> {
         }
         if let Some(privileges) = &report.privileges {
             self.privileges(privileges, all);
+        }
+        if let Some(files) = &report.files {
+            self.files(files, all);
+        }
+        if let Some(processes) = &report.processes {
+            self.processes(processes, all);
         }
         self.unknown(&report.unknown, all);
     }
@@ -337,6 +348,115 @@ impl Page<'_> {
                     self.words(label, &list);
                 }
             }
+        }
+    }
+
+    fn files(&mut self, files: &Files, all: bool) {
+        let mut parts = Vec::new();
+        parts.extend(files.root.fstype.as_ref().map(|fstype| {
+            let mode = if files.root.read_only == Some(true) { "read-only" } else { "rw" };
+            format!("/ {} {mode}", text::escape(fstype.as_bytes()))
+        }));
+        let overlay = files.root.overlay.as_ref();
+        let upper = overlay.and_then(|overlay| overlay.upper.as_deref());
+        let path = upper.or(files.root.path.as_deref());
+        let what = if upper.is_some() { "upper " } else { "" };
+        parts.extend(path.map(|path| format!("{what}{}", short_path(path))));
+        if !parts.is_empty() {
+            self.line("files", &parts);
+        }
+        if let Some(overlay) = overlay.filter(|_| all) {
+            overlay.lower.iter().for_each(|layer| self.line("  layer", &[short_path(layer)]));
+        }
+        self.mounts(files, all);
+        for file in files.deleted.iter().flatten().filter(|file| all || file.bytes >= 1 << 20) {
+            let path = text::escape(file.path.as_bytes());
+            let line =
+                format!("{} still taken by {path} (pid {}, fd {})", size(file.bytes), file.pid, file.fd);
+            self.sentence("  deleted", &line);
+        }
+        if let Some(cwd) = files.cwd.as_ref().filter(|cwd| cwd.starts_with("(unreachable)")) {
+            let words =
+                format!("its working directory is outside its root: {}", text::escape(cwd.as_bytes()));
+            let words = self.painter.alarm(&words).into_owned();
+            self.sentence("  cwd", &words);
+        }
+    }
+
+    /// Those that show a part of the host. What came along below one is counted.
+    fn mounts(&mut self, files: &Files, all: bool) {
+        const USUAL: [&str; 5] =
+            ["/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/sbin/docker-init", "/run/.containerenv"];
+        let on_host = files.root.path.as_deref() == Some("/");
+        let is_hosts = |mount: &&Mounted| on_host && mount.source == mount.target;
+        let from_host = files.mounts.iter().filter(|mount| mount.from_host);
+        let (same, from_host): (Vec<&Mounted>, Vec<&Mounted>) = from_host.partition(is_hosts);
+        if !same.is_empty() {
+            self.line("  mounts", &[format!("{} as on the host", same.len())]);
+        }
+        let is_below = |mount: &Mounted, other: &Mounted| {
+            mount.target != other.target && Path::new(&mount.target).starts_with(&other.target)
+        };
+        for mount in &from_host {
+            let is_usual = USUAL.contains(&mount.target.as_str());
+            if !all && (is_usual || from_host.iter().any(|other| is_below(mount, other))) {
+                continue;
+            }
+            let mode = if mount.read_only { "ro" } else { "rw" };
+            let below = from_host.iter().filter(|other| is_below(other, mount)).count() as u64;
+            let more =
+                if below > 0 && !all { format!(", {} below", many(below, "mount")) } else { String::new() };
+            let paths = (short_path(&mount.source), short_path(&mount.target));
+            self.sentence("  mount", &format!("{} -> {} {mode}{more}", paths.0, paths.1));
+            if !mount.writable_below.is_empty() {
+                let below = few(&mount.writable_below);
+                let words = self.painter.alarm("can be written below it:").into_owned();
+                self.sentence("", &format!("{words} {below}"));
+            }
+        }
+    }
+
+    fn processes(&mut self, processes: &Processes, all: bool) {
+        if let Some(init) = &processes.init {
+            let mut parts = Vec::new();
+            let stop = init.stop_signal.as_deref();
+            for name in stop
+                .into_iter()
+                .chain(["TERM", "HUP", "INT", "QUIT"].into_iter().filter(|name| stop != Some(name)))
+            {
+                let verdict = init.signals.get(name).copied().unwrap_or_default();
+                parts.push(format!("SIG{name} {verdict}"));
+            }
+            self.line("signals", &parts);
+        }
+        let zombies = processes.zombies;
+        if zombies > 0 {
+            self.line("processes", &[many(processes.count, "process"), many(zombies, "zombie")]);
+        } else {
+            self.line("processes", &[processes.count.to_string()]);
+        }
+        let most = if all { usize::MAX } else { MOST_PROCESSES };
+        for process in processes.list.iter().take(most) {
+            let cpid = process.cpid.filter(|cpid| *cpid != process.pid).map(|cpid| cpid.to_string());
+            let state = process.state.as_deref().unwrap_or("?");
+            let via = process.via.filter(|via| matches!(*via, "exec" | "ns"));
+            let via = via.map(|via| format!("({via}) ")).unwrap_or_default();
+            let command = process.command.clone().unwrap_or_default();
+            let fds = process.fds.zip(process.fds_limit).filter(|(fds, limit)| *fds * 10 >= *limit * 8);
+            let fds = fds.map(|(fds, limit)| format!("[{fds} of {limit} open files] ")).unwrap_or_default();
+            let line = format!(
+                "{:>9} {:>5} {state}  {}{via}{fds}{}",
+                process.pid,
+                cpid.unwrap_or_default(),
+                "  ".repeat(process.depth.min(10)),
+                text::escape(command.as_bytes())
+            );
+            self.out.push(text::cut(&line, self.columns).as_bytes());
+            self.out.push(b"\n");
+        }
+        if processes.list.len() > most {
+            let line = format!("{:>9} more (-a shows them)\n", processes.list.len() - most);
+            self.out.push(line.as_bytes());
         }
     }
 
