@@ -52,7 +52,7 @@ pub static APPLETS: [Applet; 8] = [
         name: "ctr-inspect",
         section: 1,
         failure: 1,
-        about: "show what isolates a container, what limits it and what it may do",
+        about: "show what isolates a container, what limits it, and what is odd about it",
         run: ctr_inspect::run,
         options: ctr_inspect::options,
     },

@@ -374,3 +374,97 @@ fn the_tree_of_processes_and_how_they_came() {
     assert_eq!(processes["count"], list.len());
     drop(guest);
 }
+
+fn finding<'a>(report: &'a Value, id: &str) -> Option<&'a Value> {
+    report["findings"].as_array().expect("findings").iter().find(|one| one["id"] == id)
+}
+
+#[test]
+fn findings_have_a_reason_and_a_remedy() {
+    let test = "findings_have_a_reason_and_a_remedy";
+    if !namespaces(test) {
+        return;
+    }
+    let holder = Holder::new(&["-m", "-p", "-f", "-T", "--boottime=3600"], "");
+    let pid = holder.pid.to_string();
+    let found = report(&["-f", &pid]);
+    assert_eq!(found["limits"], Value::Null, "-f leaves out what is not odd");
+    let clock = finding(&found, "clock-offset").expect("a finding");
+    assert_eq!(clock["severity"], "note");
+    for key in ["text", "why", "do"] {
+        assert!(clock[key].as_str().is_some_and(|text| !text.is_empty()), "{key}: {clock}");
+    }
+    assert_eq!(clock["evidence"][0]["path"], "namespaces.time_offsets");
+    let hidden = stdout(&inspect(&["-f", &pid]));
+    assert!(!hidden.contains("clock-offset") && hidden.contains("notes: -a)"), "{hidden}");
+    let shown = stdout(&inspect(&["-f", "-a", &pid]));
+    assert!(shown.contains("clock-offset") && shown.contains("why:"), "{shown}");
+    // What any process of root has is no high finding of a sandbox that is not known.
+    assert_eq!(inspect(&["--exit-status", &pid]).status.code(), Some(0));
+}
+
+#[test]
+fn a_full_limit_of_processes_is_high() {
+    let test = "a_full_limit_of_processes_is_high";
+    if !namespaces(test) {
+        return;
+    }
+    let Some((name, _)) = limited_group(test, "pids", ("pids.max", "pids.max"), "4") else { return };
+    let inner = name.make("pids", "outer/inner");
+    let holder = Holder::new(&["-m", "-p", "-f"], "for n in 1 2 3; do sleep 1000 & done");
+    let pid = holder.pid.to_string();
+    for pid in crate::common::process::children(holder.pid).into_iter().chain([holder.pid]) {
+        std::fs::write(inner.join("cgroup.procs"), pid.to_string()).expect("moved");
+    }
+    let found = report(&[&pid]);
+    let full = finding(&found, "pids-near-limit").unwrap_or_else(|| panic!("{}", found["findings"]));
+    assert_eq!(full["severity"], "high");
+    assert_eq!(inspect(&["--exit-status", &pid]).status.code(), Some(2));
+    assert_eq!(inspect(&["--exit-status", &pid, "no-such-container-here"]).status.code(), Some(1));
+    let text = stdout(&inspect(&[&pid]));
+    assert!(text.contains("!! pids-near-limit"), "{text}");
+}
+
+#[test]
+fn zombies_of_the_first_process_are_found() {
+    let test = "zombies_of_the_first_process_are_found";
+    if !namespaces(test) || !there("python3") {
+        return skip(test, "needs root, unshare(1) and python3");
+    }
+    let script = "import os\n\
+        child = os.fork()\n\
+        if child == 0: os._exit(0)\n\
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)\n\
+        print(os.readlink('/proc/self'), flush=True)\nimport sys\nsys.stdin.read()\n";
+    let mut piped = crate::common::process::Piped::new(program("unshare").args([
+        "-m",
+        "-p",
+        "-f",
+        "--kill-child",
+        "python3",
+        "-c",
+        script,
+    ]));
+    let pid = piped.line();
+    let found = report(&["-s", "limits,processes", &pid]);
+    assert_eq!(found["processes"]["zombies"], 1, "{}", found["processes"]);
+    assert_eq!(found["limits"]["pids"]["zombies"], 1);
+    assert_eq!(finding(&found, "pid1-does-not-reap").expect("a finding")["severity"], "medium");
+    piped.end_of_input();
+}
+
+#[test]
+fn a_working_directory_inside_is_none_of_the_hosts() {
+    if !namespaces("a_working_directory_inside_is_none_of_the_hosts") {
+        return;
+    }
+    let inside = Holder::new(&["-m", "-p", "-f"], "");
+    let found = report(&["-s", "files", &inside.pid.to_string()]);
+    assert_eq!(found["files"]["cwd_outside"], false);
+    assert!(finding(&found, "cwd-outside").is_none());
+    // The working directory is on a mount that is detached: no mount inside leads there.
+    let detached = Holder::new(&["-m", "-p", "-f"], "mount -t tmpfs t /mnt && cd /mnt && umount -l /mnt");
+    let found = report(&["-s", "files", &detached.pid.to_string()]);
+    assert_eq!(found["files"]["cwd_outside"], true);
+    assert_eq!(finding(&found, "cwd-outside").expect("a finding")["severity"], "high");
+}

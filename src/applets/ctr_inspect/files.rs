@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use serde::Serialize;
 
@@ -21,6 +24,8 @@ pub(super) struct Files {
     /// Deleted files that processes hold open, and that still take room on a disk.
     pub deleted: Option<Vec<Deleted>>,
     pub cwd: Option<String>,
+    /// Is the working directory on no mount that the process can see?
+    pub cwd_outside: Option<bool>,
 }
 
 #[derive(Serialize, Debug, Default)]
@@ -98,6 +103,7 @@ pub(super) fn read(world: &World<'_>, subject: Subject, host: &HostMounts, unkno
         mounts: all_mounts(&text, host),
         deleted: deleted(world, subject, unknown),
         cwd: unknown.known("files.cwd", std::fs::read_link(process.path("cwd"))).map(|path| shown(&path)),
+        cwd_outside: cwd_outside(world, subject, &text),
     }
 }
 
@@ -223,6 +229,20 @@ fn on_host(point: &Path, mount: &Mount<'_>, host: &HostMounts) -> Option<PathBuf
         return None;
     }
     host.path(mount.device, &unescape(mount.root))
+}
+
+/// Ids of mounts are unique on the host. The link shows only a path, which can be that of a directory inside too.
+fn cwd_outside(world: &World<'_>, subject: Subject, mountinfo: &[u8]) -> Option<bool> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let cwd = world.proc.path_of(Pid::from_raw(subject.pid), "cwd");
+    let cwd = open(&cwd, flags, Mode::empty()).ok()?;
+    let text = std::fs::read(format!("/proc/self/fdinfo/{}", cwd.as_raw_fd())).ok()?;
+    let id = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"))?.trim_ascii();
+    if mountinfo.is_empty() || id.is_empty() {
+        return None;
+    }
+    let has_id = |line: &[u8]| line.split(|&b| b == b' ').next() == Some(id);
+    Some(!mountinfo.split(|&b| b == b'\n').any(has_id))
 }
 
 /// Files in memory take no room on a disk. A file that several descriptors hold counts once.

@@ -32,10 +32,23 @@
 //!
 //! What the caller's rights or the kernel withhold is listed as `unknown`, with the reason. It is never shown as 0.
 //!
+//! # Findings
+//!
+//! What is odd is shown first: `!!` for what hurts now or gives the host away (high), `!` for what is likely to hurt
+//! (medium). Notes are true of many containers: `-a` shows them. `-f` shows only the findings, with the reason and the
+//! remedy. With `-s` only the sections that it names are judged, unless `-f` is given.
+//!
+//! A finding has an id: `privileged`, `dangerous-capability`, `seccomp-off`, `lsm-off`, `runtime-socket`,
+//! `host-root-mounted`, `proc-writable`, `host-user-ns-root`, `shares-host-pid`, `shares-host-net`, `shares-host-ipc`,
+//! `shares-host-uts`, `shares-host-user`; `no-memory-limit`, `no-pids-limit`, `memory-near-limit`, `memory-pressure`,
+//! `oom-kill`, `cpu-throttled`, `cpus-seen`, `pids-near-limit`, `pids-denied`, `fds-near-limit`, `deleted-files`;
+//! `pid1-drops-sigterm`, `pid1-does-not-reap`, `zombies`, `frozen`, `foreign-process`, `exec-leftover`, `clock-offset`,
+//! `cwd-outside`; `unknown`.
+//!
 //! # JSON
 //!
 //! `{"host": …, "boot_id": …, "containers": [{"identity", "namespaces", "limits", "privileges", "files", "processes",
-//! "unknown"}]}`. An
+//! "findings": [{"id", "severity", "text", "evidence", "why", "do"}], "unknown"}]}`. An
 //! unknown value is null, and a section that `-s` leaves out is null. Sizes are in bytes, times in seconds or as RFC
 //! 3339, CPUs as numbers; `total` of a pressure is in microseconds, as the kernel has it. `limits.cgroup.own` is false if other
 //! processes share a control group of the container. `limit_by` and `quota_by` are the paths of the groups that set
@@ -43,7 +56,8 @@
 //!
 //! # Exit status
 //!
-//! 0 on success; 1 on failure, or if a target does not exist.
+//! 0 on success; 1 on failure, or if a target does not exist; with `--exit-status` 2 if there is a finding of high
+//! severity.
 //!
 //! # Examples
 //!
@@ -59,6 +73,12 @@
 //! ctr-inspect -s limits -J shop/web | jq '.containers[].limits.memory | .limit, .limit_by'
 //! ```
 //!
+//! What is wrong with all containers of Docker:
+//!
+//! ```text
+//! ctr-inspect -f $(ctr-ps -l -q --runtime docker)
+//! ```
+//!
 //! What a process that top(1) shows may do:
 //!
 //! ```text
@@ -70,6 +90,7 @@
 //! ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), capabilities(7), cgroups(7), namespaces(7)
 
 mod files;
+mod findings;
 mod identity;
 mod limits;
 mod namespaces;
@@ -78,6 +99,7 @@ mod processes;
 mod report;
 mod scan;
 mod show;
+mod sockets;
 mod unknown;
 
 use std::ffi::OsStr;
@@ -95,6 +117,7 @@ use crate::output::style::{self, Painter, When};
 use crate::output::{Out, json};
 use crate::proc::ProcRoot;
 use crate::text;
+use findings::{Finding, Severity};
 use report::{Builder, Report, Section};
 use scan::{Subject, World};
 use show::Page;
@@ -103,6 +126,8 @@ use show::Page;
 struct Request {
     sections: Vec<Section>,
     all: bool,
+    findings: bool,
+    exit_status: bool,
     json: bool,
     colour: When,
     root: Option<PathBuf>,
@@ -120,10 +145,22 @@ static GRAMMAR: Grammar<Request> = Grammar {
         )
         .takes("list"),
         Opt::new(
+            Some('f'),
+            "findings",
+            "show only what is odd, why it matters and what to do",
+            Effect::Flag(|r| set(&mut r.findings)),
+        ),
+        Opt::new(
             Some('a'),
             "all",
-            "show details that most containers have in common",
+            "also show notes, and details that most containers have in common",
             Effect::Flag(|r| set(&mut r.all)),
+        ),
+        Opt::new(
+            None,
+            "exit-status",
+            "status 2 if there is a finding of high severity",
+            Effect::Flag(|r| set(&mut r.exit_status)),
         ),
         Opt::new(Some('J'), "json", "print JSON", Effect::Flag(|r| set(&mut r.json))),
         Opt::new(None, "color", "colour the output: auto, always or never", Effect::Optional(colour))
@@ -147,7 +184,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
     if words.is_empty() {
         return Err(Exit::Usage(format!("{}: no target given", text::shown(&call.argv0))));
     }
-    if request.sections.is_empty() {
+    if request.sections.is_empty() || request.findings {
         request.sections = Section::ALL.to_vec();
     }
     let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
@@ -160,12 +197,18 @@ pub(crate) fn run(call: &Call) -> Outcome {
     let mut reports = Vec::new();
     for subject in &subjects {
         match builder.report(*subject) {
+            Some(report) if request.findings => reports.push(report.only_findings()),
             Some(report) => reports.push(report),
             None => {
                 warn(call.name, &format!("process {} has ended", subject.pid));
                 status = 1;
             }
         }
+    }
+    let is_high = |finding: &Finding| finding.severity == Severity::High;
+    if request.exit_status && status == 0 && reports.iter().any(|report| report.findings.iter().any(is_high))
+    {
+        status = 2;
     }
     let mut out = Out::stdout();
     match request.json {
@@ -256,6 +299,10 @@ fn pages(out: &mut Out, reports: &[Report], request: &Request) {
         if at > 0 {
             out.push(b"\n");
         }
-        Page { out: &mut *out, painter, columns }.report(report, request.all);
+        let mut page = Page { out: &mut *out, painter, columns };
+        match request.findings {
+            true => page.reasons(report, request.all),
+            false => page.report(report, request.all),
+        }
     }
 }

@@ -43,6 +43,9 @@ pub(super) struct Privileges {
     pub securebits: Option<u32>,
     /// The LSMs of the host.
     pub host_lsms: Vec<String>,
+    /// Is its user namespace the host's?
+    #[serde(skip)]
+    pub on_host: bool,
     /// The bounding set relative to the baseline, in words.
     #[serde(skip)]
     pub words: String,
@@ -108,6 +111,7 @@ pub(super) fn read(
         uncovered: covers.uncovered,
         securebits: None,
         host_lsms: host_lsms(),
+        on_host: user_ns_is_hosts == Some(true),
         words: words(&state, base, last),
     }
 }

@@ -289,7 +289,8 @@ mod tests {
 
     #[test]
     fn children_come_below_their_parents() {
-        let seen = |pid, ppid| Seen { pid, ppid: Some(ppid), cpid: None, container: Some(0), how: None };
+        let seen =
+            |pid, ppid| Seen { pid, ppid: Some(ppid), cpid: None, uid: None, container: Some(0), how: None };
         let all = [seen(3, 9), seen(5, 1), seen(6, 5), seen(9, 5), seen(20, 21), seen(21, 20)];
         let members: Vec<&Seen> = all.iter().collect();
         let order: Vec<(i32, usize)> =

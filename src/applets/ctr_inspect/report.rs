@@ -5,12 +5,14 @@ use std::cell::OnceCell;
 use serde::Serialize;
 
 use super::files::{self, Files, HostMounts};
+use super::findings::{self, Finding};
 use super::identity::{self, Commands, Identity};
 use super::limits::{self, Limits};
 use super::namespaces::{self, HostNamespaces, Namespaces, entered};
 use super::privileges::{self, Privileges};
 use super::processes::{self, Processes};
 use super::scan::{Subject, World};
+use super::sockets::RuntimeSockets;
 use super::unknown::{Unknown, Unknowns};
 
 /// The parts of a report.
@@ -56,6 +58,8 @@ pub(super) struct Report {
     pub privileges: Option<Privileges>,
     pub files: Option<Files>,
     pub processes: Option<Processes>,
+    /// The worst first.
+    pub findings: Vec<Finding>,
     pub unknown: Vec<Unknown>,
 }
 
@@ -65,7 +69,17 @@ pub(super) struct Builder<'a> {
     sections: &'a [Section],
     host: HostNamespaces,
     host_mounts: OnceCell<HostMounts>,
+    sockets: OnceCell<RuntimeSockets>,
     commands: Commands,
+}
+
+impl Report {
+    /// Keeps who it is about, and the findings.
+    pub(super) fn only_findings(self) -> Report {
+        let (identity, findings, unknown) = (self.identity, self.findings, self.unknown);
+        let (namespaces, limits, privileges, files, processes) = (None, None, None, None, None);
+        Report { identity, namespaces, limits, privileges, files, processes, findings, unknown }
+    }
 }
 
 impl<'a> Builder<'a> {
@@ -80,7 +94,14 @@ impl<'a> Builder<'a> {
             }
         }
         let (host, host_mounts) = (HostNamespaces::read(world.proc), OnceCell::new());
-        Builder { world, sections, host, host_mounts, commands: Commands::read(world, pids) }
+        Builder {
+            world,
+            sections,
+            host,
+            host_mounts,
+            sockets: OnceCell::new(),
+            commands: Commands::read(world, pids),
+        }
     }
 
     /// The processes whose arguments could not be read.
@@ -115,9 +136,19 @@ impl<'a> Builder<'a> {
             processes: wants(Section::Processes)
                 .then(|| processes::read(world, subject, &self.commands, &unknown)),
             namespaces: found,
+            findings: Vec::new(),
             unknown: Vec::new(),
         };
         drop(groups);
-        (!world.has_ended(subject.pid)).then(|| Report { unknown: unknown.into_list(), ..report })
+        if world.has_ended(subject.pid) {
+            return None;
+        }
+        let mut report = Report { unknown: unknown.into_list(), ..report };
+        let sockets = self.sockets.get_or_init(|| match report.files {
+            Some(_) => RuntimeSockets::read(world),
+            None => RuntimeSockets::none(),
+        });
+        report.findings = findings::judge(world, subject, &report, sockets);
+        Some(report)
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Seen {
     pub ppid: Option<i32>,
     /// The PID in its own pid namespace.
     pub cpid: Option<i32>,
+    /// The effective user.
+    pub uid: Option<u32>,
     /// The number of its container in [`World::containers`].
     pub container: Option<usize>,
     pub how: Option<IdentifiedBy>,
@@ -104,8 +106,8 @@ impl<'a> World<'a> {
                 }
                 None => (None, None),
             };
-            let (ppid, cpid) = (identity.ppid, identity.cpid);
-            world.processes.push(Seen { pid: pid.as_raw(), ppid, cpid, container, how });
+            let (ppid, cpid, uid) = (identity.ppid, identity.cpid, identity.euid);
+            world.processes.push(Seen { pid: pid.as_raw(), ppid, cpid, uid, container, how });
         }
         world.find_first_processes();
         world.problems = files.warnings();

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::files::{Files, Mounted};
+use super::findings::{Finding, Severity};
 use super::limits::{Limits, Pressure};
 use super::namespaces::{Extent, Namespaces, ORDER};
 use super::privileges::Privileges;
@@ -32,6 +33,7 @@ pub(super) struct Page<'a> {
 impl Page<'_> {
     pub(super) fn report(&mut self, report: &Report, all: bool) {
         self.heading(report);
+        self.findings(&report.findings, all, false);
         if let Some(namespaces) = &report.namespaces {
             self.namespaces(namespaces);
         }
@@ -48,6 +50,43 @@ impl Page<'_> {
             self.processes(processes, all);
         }
         self.unknown(&report.unknown, all);
+    }
+
+    /// The findings alone, with their reasons.
+    pub(super) fn reasons(&mut self, report: &Report, all: bool) {
+        self.heading(report);
+        self.findings(&report.findings, all, true);
+    }
+
+    fn findings(&mut self, findings: &[Finding], all: bool, with_reasons: bool) {
+        let is_shown = |finding: &&Finding| all || finding.severity != Severity::Note;
+        for finding in findings.iter().filter(is_shown) {
+            let mark = match finding.severity {
+                Severity::High => "!!",
+                Severity::Medium => "! ",
+                Severity::Note => "  ",
+            };
+            let head = format!("  {mark} {:<18} ", finding.id);
+            let width = head.len();
+            let head = match finding.severity {
+                Severity::Note => head,
+                _ => self.painter.alarm(&head).into_owned(),
+            };
+            let text = text::escape(finding.text.as_bytes()).into_owned();
+            let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            self.flow_after(&head, width, &words, (1, width));
+            if with_reasons {
+                self.sentence("     why:", finding.why);
+                self.sentence("     do:", finding.remedy);
+            }
+        }
+        let notes = findings.iter().filter(|finding| finding.severity == Severity::Note).count() as u64;
+        if notes > 0 && !all {
+            let line = format!("  ({}: -a)\n", many(notes, "note"));
+            self.out.push(self.painter.faint(&line).as_bytes());
+        } else if findings.is_empty() && with_reasons {
+            self.out.push(b"  nothing found\n");
+        }
     }
 
     fn heading(&mut self, report: &Report) {
@@ -375,12 +414,6 @@ impl Page<'_> {
                 format!("{} still taken by {path} (pid {}, fd {})", size(file.bytes), file.pid, file.fd);
             self.sentence("  deleted", &line);
         }
-        if let Some(cwd) = files.cwd.as_ref().filter(|cwd| cwd.starts_with("(unreachable)")) {
-            let words =
-                format!("its working directory is outside its root: {}", text::escape(cwd.as_bytes()));
-            let words = self.painter.alarm(&words).into_owned();
-            self.sentence("  cwd", &words);
-        }
     }
 
     /// Those that show a part of the host. What came along below one is counted.
@@ -501,22 +534,22 @@ impl Page<'_> {
         } else {
             self.painter.heading(&padded).into_owned()
         };
-        self.flow_after(&first, width, parts, gap);
+        self.flow_after(&first, width, parts, (gap, LABEL));
     }
 
     fn flow(&mut self, first: &str, width: usize, parts: &[String], gap: usize) {
         let first = format!("{first}{}", " ".repeat(gap));
-        self.flow_after(&first, width + gap, parts, gap);
+        self.flow_after(&first, width + gap, parts, (gap, LABEL));
     }
 
-    fn flow_after(&mut self, first: &str, width: usize, parts: &[String], gap: usize) {
+    fn flow_after(&mut self, first: &str, width: usize, parts: &[String], (gap, indent): (usize, usize)) {
         let mut text = first.to_owned();
         let (mut column, mut is_first) = (width, true);
         for part in parts {
             let part_width = text::width(&uncoloured(part));
             if !is_first && column + gap + part_width > self.columns {
-                _ = write!(text, "\n{}", " ".repeat(LABEL));
-                (column, is_first) = (LABEL, true);
+                _ = write!(text, "\n{}", " ".repeat(indent));
+                (column, is_first) = (indent, true);
             }
             let space = if is_first { 0 } else { gap };
             _ = write!(text, "{}{part}", " ".repeat(space));
@@ -543,7 +576,7 @@ fn short(id: &str) -> &str {
 }
 
 /// A path of a group, with long ids cut.
-fn short_path(path: &str) -> String {
+pub(super) fn short_path(path: &str) -> String {
     let cut = |part: &str| {
         let digits = part
             .bytes()
