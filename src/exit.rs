@@ -118,6 +118,13 @@ pub(crate) fn warn(name: &str, message: &str) {
     complain(&format!("{name}: {message}"));
 }
 
+/// Prints a hint that belongs to no error.
+pub(crate) fn hint(reason: impl Fn() -> Option<String>) {
+    if let Some(hint) = shown_hint(reason) {
+        complain(&hint);
+    }
+}
+
 /// Writes words to stderr unchanged: a message of the original tool, or a report of several lines.
 pub(crate) fn say(words: &str) {
     complain(words);

@@ -2,15 +2,18 @@
 //! their own, sandboxes, processes that entered with nsenter(1), and namespaces that no runtime claims.
 
 use crate::sys::keyed::HashMap;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
 use super::cgroup_path::candidates;
-use super::verify::{is_owned_by, namespace, start_time};
+use super::runtimes::Whose;
+use super::verify::{first_in_pid_ns, is_owned_by, namespace, start_time};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines};
 use crate::access::Lines;
 use crate::isolation::ns;
@@ -31,12 +34,38 @@ pub(super) struct OwnNamespaces {
     root: bool,
 }
 
+impl OwnNamespaces {
+    /// The first processes of the pid namespace of a process, and of those around it. None: only a scan of /proc can
+    /// find the processes with which it shares a namespace.
+    pub(super) fn first_processes(&self, proc: &ProcRoot, pid: Pid) -> Option<Vec<Pid>> {
+        const DEEPEST: usize = 32; // MAX_PID_NS_LEVEL of the kernel
+        let mut pid_ns =
+            ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok().filter(|_| self.pid_ns.is_some())?;
+        let mut found = Vec::new();
+        for _ in 0..DEEPEST {
+            match ns::process_of(&pid_ns, 1) {
+                Ok(first) if is_first(proc, first, &pid_ns) => found.push(first),
+                Ok(_) => return None, // the proc mount is of another pid namespace
+                Err(Errno::ESRCH) => {}
+                Err(_) => return None,
+            }
+            let Ok(parent) = ns::parent_of(&pid_ns) else { break };
+            pid_ns = parent;
+        }
+        Some(found)
+    }
+}
+
+fn is_first(proc: &ProcRoot, pid: Pid, pid_ns: &OwnedFd) -> bool {
+    fstat(pid_ns).is_ok_and(|stat| namespace(proc, pid, Kind::Pid) == Some(stat.st_ino))
+}
+
 pub(super) struct ByNamespace {
     host: Host,
     files: Files,
     /// Names of network namespaces, by inode.
     net_names: HashMap<u64, String>,
-    known: Option<ByNamespaces>,
+    known: Option<(Whose, ByNamespaces)>,
     /// Containers without a state file, by the key that groups their processes.
     found: HashMap<String, Rc<Container>>,
 }
@@ -86,16 +115,41 @@ impl ByNamespace {
         (own.pid_ns.is_some() || own.root || own.net_ns.is_some()).then_some(own)
     }
 
-    /// Was [`Self::fill`] called?
-    pub(super) fn is_filled(&self) -> bool {
-        self.known.is_some()
+    pub(super) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Is the namespace of the process the host's? True if it cannot be read, as in a copy of /proc.
+    pub(super) fn is_in_host_ns(&self, proc: &ProcRoot, pid: Pid, kind: Kind) -> bool {
+        let hosts = match kind {
+            Kind::User => self.host.user_ns,
+            _ => self.host.mnt_ns,
+        };
+        namespace(proc, pid, kind).is_none_or(|id| hosts.is_none_or(|host| id == host))
+    }
+
+    /// Forgets the containers with a state file, as there are new state files.
+    pub(super) fn empty(&mut self) {
+        self.known = None;
+    }
+
+    /// Was [`Self::fill`] called with at least these containers?
+    pub(super) fn is_filled_with(&self, whose: Whose) -> bool {
+        self.known.as_ref().is_some_and(|(known, _)| *known == whose || *known == Whose::Everyone)
     }
 
     /// The most containers that share a namespace, as those of a pod do. Any number of state files can name one process.
     const MOST_SHARING: usize = 64;
 
-    pub(super) fn fill(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
-        let known = self.known.get_or_insert_default();
+    /// Forgets the containers so far.
+    pub(super) fn fill(&mut self, proc: &ProcRoot, whose: Whose, containers: &[Rc<Container>]) {
+        self.known = Some((whose, ByNamespaces::default()));
+        self.add(proc, containers);
+    }
+
+    pub(super) fn add(&mut self, proc: &ProcRoot, containers: &[Rc<Container>]) {
+        let Some((_, known)) = self.known.as_mut().filter(|_| !containers.is_empty()) else { return };
+        known.around.clear();
         let add = |list: &mut Vec<Rc<Container>>, container: &Rc<Container>| {
             if list.len() < Self::MOST_SHARING {
                 list.push(container.clone());
@@ -135,7 +189,7 @@ impl ByNamespace {
     /// The container with these namespaces that has a state file.
     pub(super) fn with_state(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Option<Tag> {
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
-        let container = self.known.as_mut()?.find(proc, pid, own, mnt_ns)?;
+        let container = self.known.as_mut()?.1.find(proc, pid, own, mnt_ns)?;
         // The state file names the init process; the others share its namespaces.
         let identified_by =
             if container.init == Some(pid) { container.identified_by } else { IdentifiedBy::Namespace };
@@ -183,7 +237,14 @@ impl ByNamespace {
     /// Describes a container without a state file: the runtime, from the program of an ancestor process, and its init
     /// process.
     fn describe(&self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces, id: &str) -> Container {
-        let (maker, init) = self.find_maker_and_init(proc, pid, own);
+        // The program that made the container is above its first process, but not above one that entered.
+        let first = own.pid_ns.and_then(|_| first_in_pid_ns(proc, pid));
+        let (maker, init) = self.find_maker_and_init(proc, first.unwrap_or(pid), own);
+        let is_lxc = matches!(maker, Some((Runtime::Incus | Runtime::Lxc | Runtime::Lxd, _)));
+        let named = is_lxc.then(|| self.named_by_lxc(proc, &self.files, init.unwrap_or(pid))).flatten();
+        if let Some(container) = named {
+            return Container { identified_by: IdentifiedBy::Namespace, ..container };
+        }
         let init = init.or_else(|| first_child(proc, pid, id)).or(own.pid_ns.is_none().then_some(pid));
         let (runtime, identified_by) = match maker {
             Some((runtime, _)) => (runtime, IdentifiedBy::Namespace),
@@ -321,7 +382,7 @@ impl ByNamespaces {
         let mut fd = ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok();
         let above = std::iter::from_fn(|| {
             fd = ns::parent_of(fd.as_ref()?).ok();
-            Some(nix::sys::stat::fstat(fd.as_ref()?).ok()?.st_ino)
+            Some(fstat(fd.as_ref()?).ok()?.st_ino)
         });
         let mut containers = above.map(|id| self.pid.get(&id).map(Vec::as_slice));
         let answer = containers.find_map(|known| match known {
@@ -383,12 +444,19 @@ fn ns_inode(link: &Path) -> Option<u64> {
 /// The name of the program that a process runs, if root owns its file: then no user chose the name. The process can
 /// have other mounts, so the path must lead to the same file for ctrbox.
 fn program(proc: &ProcRoot, files: &Files, pid: Pid) -> Option<String> {
+    trusted_program(proc, files, pid, |name| Runtime::of_program(name).is_some() || HELPERS.contains(&name))
+}
+
+/// The same for a name that fits.
+pub(super) fn trusted_program(
+    proc: &ProcRoot,
+    files: &Files,
+    pid: Pid,
+    fits: impl Fn(&str) -> bool,
+) -> Option<String> {
     let exe = proc.path_of(pid, "exe");
     let path = std::fs::read_link(&exe).ok()?;
-    let name = path.file_name()?.to_str()?;
-    if Runtime::of_program(name).is_none() && !HELPERS.contains(&name) {
-        return None;
-    }
+    let name = path.file_name()?.to_str().filter(|name| fits(name))?;
     // The path is one in the mount namespace of the process. Here it can lead anywhere.
     let owner = || Status::parse(&proc.read(pid, "status").unwrap_or_default()).euid.unwrap_or_default();
     let is_that_file = |known: &sys::Known| {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Runtime;
 use super::runtimes::Store;
-use super::spec::{After, CgroupForm, IdShape, forms};
+use super::spec::{After, CgroupForm, IdShape, KATA_OVERHEAD, forms};
 
 /// A component of a path that may be the group of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,7 +18,12 @@ pub(super) struct Candidate<'a> {
     pub group: &'a str,
     /// Is the name so distinctive that ctrbox shows it even if no state file confirms it?
     pub distinctive: bool,
+    /// Is it the group of a virtual machine in which the container runs?
+    pub of_guest: bool,
 }
+
+/// What Kata Containers puts before the name of the group for the virtual machine.
+const KATA: &str = "kata_";
 
 /// The stores to look in for a group whose name is an id alone.
 const ANY_RUNTIME: &[Store] = &[Store::Docker, Store::Containerd, Store::CriO, Store::Podman, Store::Oci];
@@ -68,10 +73,25 @@ fn components(path: &str) -> impl Iterator<Item = Component<'_>> {
 impl<'a> Component<'a> {
     /// The candidates that this component may stand for.
     fn claims(&self) -> [Option<Candidate<'a>>; 2] {
+        if let Some(name) = self.name.strip_prefix(KATA).filter(|_| self.name != KATA_OVERHEAD) {
+            let host = Component { name, ..*self };
+            let claims = host.claims_of_name(true);
+            return claims.map(|claim| claim.filter(|claim| claim.distinctive || is_id(&claim.id)));
+        }
+        self.claims_of_name(self.parent == KATA_OVERHEAD)
+    }
+
+    fn claims_of_name(&self, of_guest: bool) -> [Option<Candidate<'a>>; 2] {
         let group = self.group;
-        let claim = |stores, runtime, id, distinctive| Candidate { stores, runtime, id, group, distinctive };
+        let claim = |stores, runtime, id, distinctive| Candidate {
+            stores,
+            runtime,
+            id,
+            group,
+            distinctive,
+            of_guest,
+        };
         let form = forms().find_map(|(form, runtime)| Some((form, runtime, form.id(self)?)));
-        let is_name = is_name(self.name);
         let by_name = if let Some((form, runtime, id)) = form {
             Some(claim(form.stores, runtime, id, true))
         } else if let Some(id) = after_colons(self.name) {
@@ -80,11 +100,11 @@ impl<'a> Component<'a> {
         } else if is_id(self.name) {
             Some(claim(ANY_RUNTIME, Runtime::Docker, self.name.into(), false)) // any --cgroup-parent
         } else {
-            // The id of runc and crun can be any word.
-            is_name.then(|| claim(&[Store::Oci], Runtime::Runc, self.name.into(), false))
+            // crun takes any id that can be the name of a file.
+            is_file_name(self.name).then(|| claim(&[Store::Oci], Runtime::Runc, self.name.into(), false))
         };
-        // So can that of containerd's own clients: /NAMESPACE/ID.
-        let by_pair = (is_name && self::is_name(self.parent))
+        // containerd's own clients: /NAMESPACE/ID.
+        let by_pair = (is_name(self.name) && is_name(self.parent))
             .then(|| claim(&[Store::Containerd], Runtime::Containerd, self.pair.into(), false));
         [by_name, by_pair]
     }
@@ -107,7 +127,8 @@ impl IdShape {
     fn read(self, id: &str) -> Option<Cow<'_, str>> {
         let fits = match self {
             IdShape::Hex => is_id(id),
-            IdShape::Word => is_name(id),
+            IdShape::Word => is_file_name(id),
+            IdShape::TaskNumber => task_of(id).is_some(),
             IdShape::Uuid => is_name(id) && id.get(..36).is_some_and(is_uuid),
             IdShape::Escaped => return unescape(id).filter(|name| is_name(name)).map(Cow::Owned),
         };
@@ -138,15 +159,32 @@ pub(super) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
 }
 
+/// The task in the id of a container of Amazon ECS.
+pub(super) fn task_of(id: &str) -> Option<&str> {
+    id.split_once('-').filter(|(task, number)| is_hex(task) && is_number(number)).map(|(task, _)| task)
+}
+
+fn is_hex(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
 fn is_uuid(text: &str) -> bool {
     let mut parts = text.split('-');
     let lengths = [8, 4, 4, 4, 12];
-    let hex = |part: &str| part.bytes().all(|b| b.is_ascii_hexdigit());
-    lengths.into_iter().all(|length| parts.next().is_some_and(|part| part.len() == length && hex(part)))
+    lengths.into_iter().all(|length| parts.next().is_some_and(|part| part.len() == length && is_hex(part)))
         && parts.next().is_none()
 }
 
-/// Is it an identifier that runtimes allow? Such a name cannot contain a path.
+/// Can it be the name of a file? Such an id cannot contain a path.
+pub(super) fn is_file_name(text: &str) -> bool {
+    !matches!(text, "" | "." | "..") && text.len() <= 255 && !text.contains(['/', '\0'])
+}
+
+/// Is it an identifier that most runtimes allow? Such a name cannot contain a path.
 pub(super) fn is_name(text: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'@');
     text.len() <= 255
@@ -199,6 +237,14 @@ mod tests {
             ("/system.slice/snap.lxd.daemon.service".to_owned(), Runtime::Snap, "lxd.daemon"),
             (format!("/ecs/0123abcd/{A}"), Runtime::Ecs, A),
             ("/ecs/0123abcd/0123abcd-7".to_owned(), Runtime::Ecs, "0123abcd-7"),
+            (
+                format!("/ecs/{}-0265927825", &A[..32]),
+                Runtime::Ecs,
+                "aeb29a15315aa34748c89a0c8ba54026-0265927825",
+            ),
+            (format!("/kubepods/besteffort/pod1111-22/kata_{A}"), Runtime::K8s, A),
+            (format!("/kata_overhead/{A}"), Runtime::K8s, A),
+            (format!("/system.slice/kata_kubepods-pod1_2.slice:cri-containerd:{A}"), Runtime::K8s, A),
             (format!("/actions_job/{A}"), Runtime::Actions, A),
             ("/garden/8f8c".to_owned(), Runtime::Garden, "8f8c"),
             (
@@ -240,6 +286,8 @@ mod tests {
             "/machine.slice/machine-a.scope/supervisor".to_owned(),
             "/machine.slice/machine-a\\x2.scope".to_owned(),
             "/machine.slice/machine-a\\x2f..\\x2fb.scope".to_owned(),
+            "/kata_overhead".to_owned(),
+            "/kata_web".to_owned(),
             "/mesos/agent".to_owned(),
             "/nomad.slice/share.slice".to_owned(),
         ] {
@@ -253,9 +301,16 @@ mod tests {
         let weak: Vec<_> = candidates(path).map(|c| (c.id.into_owned(), c.distinctive)).collect();
         let expected = ["default", "rt-ctr-one", "default/rt-ctr-one"].map(|id| (id.to_owned(), false));
         assert_eq!(weak, expected);
-        for path in ["/../..", "/./..", "/a b/\u{e4}"] {
+        for path in ["/../..", "/./.."] {
             assert!(candidates(path).next().is_none(), "{path}");
         }
         assert_eq!(candidates("/a/..").count(), 1);
+        for id in ["_a", ".a", "a,b", "a:b", "a~b", "a b", "\u{e4}", "a\\x2db"] {
+            let path = format!("/{id}/x");
+            assert_eq!(candidates(&path).next().map(|c| c.id.into_owned()).as_deref(), Some(id));
+            for prefix in ["runc-", "crun-"] {
+                assert_eq!(found(&format!("/system.slice/{prefix}{id}.scope"))[0].1, id);
+            }
+        }
     }
 }

@@ -8,6 +8,8 @@ mod by_namespace;
 mod cgroup_path;
 mod files;
 mod group;
+pub(crate) mod matching;
+mod monitor;
 mod nested;
 pub(crate) mod profile;
 mod resolver;
@@ -96,6 +98,8 @@ pub struct Container {
     pub init_written: Option<i64>,
     /// The path of the OCI `config.json` that it was started with, if the state file leads to one.
     pub config: Option<String>,
+    /// It runs in a virtual machine, so none of its own processes is on this host.
+    pub has_guest: bool,
     /// Its namespaces, from the state file. Some runtimes write nothing else.
     pub namespaces: Vec<(Kind, u64)>,
     pub identified_by: IdentifiedBy,
@@ -124,6 +128,7 @@ impl Container {
             init_start: None,
             init_written: None,
             config: None,
+            has_guest: false,
             namespaces: Vec::new(),
             identified_by: IdentifiedBy::State,
             outer: None,
@@ -142,6 +147,15 @@ impl Container {
     #[must_use]
     pub fn pod_name(&self) -> Option<String> {
         Some(format!("{}/{}", self.pod_namespace.as_ref()?, self.pod.as_ref()?))
+    }
+
+    /// Is it part of that pod: `NAMESPACE/POD` of Kubernetes, `POD` of Podman?
+    #[must_use]
+    pub fn is_in_pod(&self, name: &str) -> bool {
+        match &self.pod_namespace {
+            Some(_) => self.pod_name().as_deref() == Some(name),
+            None => self.pod.as_deref() == Some(name),
+        }
     }
 
     /// Is it the pause container, which only keeps the namespaces of a pod?
@@ -211,6 +225,12 @@ fn cgroup_lines(text: &[u8]) -> impl Iterator<Item = &str> {
     cgroup::parse(text).filter_map(|line| std::str::from_utf8(line.path).ok())
 }
 
+/// The first 12 digits of an id of 64 hexadecimal digits; other ids unchanged.
+#[must_use]
+pub(crate) fn short(id: &str) -> &str {
+    if cgroup_path::is_id(id) { &id[..12] } else { id }
+}
+
 /// A time as runtimes write it (RFC 3339), cut to seconds.
 fn seconds(time: &str) -> Option<String> {
     let whole = time.get(..19).filter(|whole| whole.is_ascii())?;
@@ -239,10 +259,12 @@ impl fmt::Display for Container {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.runtime.name())?;
         match &self.name {
-            // No runtime allows a colon in a name. With one, a name could look like a chain of containers.
-            Some(name) if self.runtime != Runtime::Anon => f.write_str(&name.replace(':', "\\x3a"))?,
+            // With a slash and a colon, a name could look like a chain of containers. No runtime allows both.
+            Some(name) if self.runtime != Runtime::Anon && name.contains('/') => {
+                f.write_str(&name.replace(':', "\\x3a"))?;
+            }
             Some(name) => f.write_str(name)?,
-            None => f.write_str(self.id.get(..12).unwrap_or(&self.id))?,
+            None => f.write_str(short(&self.id))?,
         }
         f.write_str(if self.identified_by == IdentifiedBy::Cgroup { "?" } else { "" })
     }
@@ -251,6 +273,26 @@ impl fmt::Display for Container {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_long_hexadecimal_ids_are_shortened() {
+        assert_eq!(short(&"a1".repeat(32)), "a1a1a1a1a1a1");
+        assert_eq!(short("default/redis"), "default/redis");
+        let of_lxc = Container {
+            identified_by: IdentifiedBy::Cgroup,
+            ..Container::new(Runtime::Lxc, "a-long-machine")
+        };
+        assert_eq!(of_lxc.to_string(), "lxc:a-long-machine?");
+    }
+
+    #[test]
+    fn a_name_cannot_look_like_a_chain() {
+        let named = |name: &str| {
+            Container { name: Some(name.to_owned()), ..Container::new(Runtime::Crun, "x") }.to_string()
+        };
+        assert_eq!(named("a:b"), "crun:a:b");
+        assert_eq!(named("a/docker:b"), "crun:a/docker\\x3ab");
+    }
 
     #[test]
     fn times_are_cut_to_seconds() {

@@ -51,6 +51,7 @@ impl Nested {
             init_start: None,
             init_written: None,
             namespaces: Vec::new(),
+            config: None,       // a path inside
             owner: outer.owner, // root inside is the owner of the outer container
             outer: Some(outer.clone()),
             ..loaded

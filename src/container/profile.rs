@@ -21,7 +21,7 @@ struct Linux {
 /// The seccomp profile that the container was started with. None if no file has it.
 pub(crate) fn seccomp(files: &Files, container: &Container) -> Option<Profile> {
     let files = match container.owner {
-        0 => files.clone(),
+        0 => files.without_users(),
         user => files.of_user(user),
     };
     // Docker's state file has no path of the bundle. This covers containers of a kubelet and of ECS too, as dockerd

@@ -69,10 +69,12 @@ pub(crate) enum After {
 pub(crate) enum IdShape {
     /// 64 hexadecimal digits.
     Hex,
-    /// Letters, digits and `._-`; so never a path of its own.
+    /// What can be the name of a file; so never a path of its own.
     Word,
     /// The same in systemd's escapes, as `\x2d` for a `-`.
     Escaped,
+    /// The hexadecimal digits of a task of Amazon ECS, `-`, and a number.
+    TaskNumber,
     /// A UUID, and whatever follows.
     Uuid,
 }
@@ -100,10 +102,13 @@ const fn spec(runtime: Runtime, name: &'static str) -> RuntimeSpec {
     RuntimeSpec { runtime, name, forms: &[], capabilities: &[], programs: &[], names_init: true }
 }
 
+/// Kata Containers: the group above those of processes that are on the host because of a virtual machine.
+pub(super) const KATA_OVERHEAD: &str = "kata_overhead";
+
 /// The table, in the order of the enum.
 pub(crate) static RUNTIMES: [RuntimeSpec; 27] = {
     use After::{Anything, Begins, Below, Is};
-    use IdShape::{Escaped, Hex, Uuid, Word};
+    use IdShape::{Escaped, Hex, TaskNumber, Uuid, Word};
     use Store::{Containerd, CriO, Docker, Lxc, Machined, Oci, Podman, Snap};
     const DOCKERS: &[&str] = &["docker"];
     const RUNCS: &[&str] = &["runc"];
@@ -146,7 +151,9 @@ pub(crate) static RUNTIMES: [RuntimeSpec; 27] = {
             forms: &[
                 form((Is("ecs"), "", ""), Hex, &[Docker]),
                 form((Below("ecs"), "", ""), Hex, &[Docker]),
-                form((Below("ecs"), "", ""), Word, &[]), // Fargate: TASK-NUMBER
+                // Fargate and managed instances, with containerd: TASK-NUMBER
+                form((Is("ecs"), "", ""), TaskNumber, &[Containerd]),
+                form((Below("ecs"), "", ""), TaskNumber, &[Containerd]),
             ],
             capabilities: DOCKERS,
             ..spec(Runtime::Ecs, "ecs")
@@ -157,13 +164,19 @@ pub(crate) static RUNTIMES: [RuntimeSpec; 27] = {
             ..spec(Runtime::Flatpak, "flatpak")
         },
         RuntimeSpec { forms: &[form((Is("garden"), "", ""), Word, &[])], ..spec(Runtime::Garden, "garden") },
-        RuntimeSpec { capabilities: LXCS, names_init: false, ..spec(Runtime::Incus, "incus") },
+        RuntimeSpec {
+            capabilities: LXCS,
+            programs: &["incusd"],
+            names_init: false,
+            ..spec(Runtime::Incus, "incus")
+        },
         RuntimeSpec {
             forms: &[
                 form((Anything, "cri-containerd-", ".scope"), Hex, &[Containerd, Docker]),
                 form((Anything, "crio-", ".scope"), Hex, &[CriO]),
                 form((Anything, "crio-", ""), Hex, &[CriO]),
                 form((Begins("pod"), "", ""), Hex, &[Containerd, CriO, Docker]),
+                form((Is(KATA_OVERHEAD), "", ""), Hex, &[Containerd, CriO]),
             ],
             capabilities: DOCKERS,
             ..spec(Runtime::K8s, "k8s")
@@ -176,11 +189,16 @@ pub(crate) static RUNTIMES: [RuntimeSpec; 27] = {
                 form((Is("lxc"), "", ""), Word, &[Lxc]), // before LXC 4
             ],
             capabilities: LXCS,
-            programs: &["lxc-start"],
+            programs: &["lxc-start", "lxc-execute"],
             names_init: false,
             ..spec(Runtime::Lxc, "lxc")
         },
-        RuntimeSpec { capabilities: LXCS, names_init: false, ..spec(Runtime::Lxd, "lxd") },
+        RuntimeSpec {
+            capabilities: LXCS,
+            programs: &["lxd"],
+            names_init: false,
+            ..spec(Runtime::Lxd, "lxd")
+        },
         RuntimeSpec { forms: &[form((Is("mesos"), "", ""), Uuid, &[])], ..spec(Runtime::Mesos, "mesos") },
         RuntimeSpec {
             forms: &[form((Anything, "nerdctl-", ".scope"), Hex, &[Containerd])],

@@ -8,7 +8,10 @@ use super::cgroup_path::candidates;
 use super::{Container, cgroup_lines};
 use crate::isolation::ns;
 use crate::proc::ns::{Kind, parse_link};
-use crate::proc::{ProcRoot, number};
+use crate::proc::{ProcRoot, Status, number};
+
+/// The beginning of the path of a group that belongs to a user.
+pub(super) const SLICE_OF_USERS: &str = "/user.slice/user-";
 
 /// The control groups of `init` whose path contains the id of its container, each cut after the component with the
 /// id.
@@ -21,7 +24,7 @@ pub(super) fn groups_with_id_in(text: &[u8], container: &Container) -> Vec<Strin
     let id = without_namespace(container.group.as_ref().unwrap_or(&container.id));
     // A user can write any id into a state file, including another container's. Accept only groups below that
     // user's slice.
-    let slice = format!("/user.slice/user-{}.slice/", container.owner);
+    let slice = format!("{SLICE_OF_USERS}{}.slice/", container.owner);
     let is_owners = |group: &str| container.owner == 0 || group.starts_with(&slice);
     let matching = cgroup_lines(text).flat_map(candidates);
     let matching =
@@ -79,7 +82,7 @@ fn has_namespaces(proc: &ProcRoot, pid: Pid, container: &Container) -> bool {
 /// A user's state file confirms only processes in a user namespace that this user created. The uid of the process
 /// is no proof: a container of another user can run under it. It counts only where the namespace cannot be read, as in
 /// a copy of /proc.
-fn belongs_to_owner(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
+pub(super) fn belongs_to_owner(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
     if owner == 0 {
         return true;
     }
@@ -102,6 +105,13 @@ pub(super) fn is_owned_by(proc: &ProcRoot, pid: Pid, kind: Kind, owner: u32) -> 
     owners_up_from(ns::owner_of(&fd).ok()).any(|user| user == owner)
 }
 
+/// Does a namespace of the process belong to root's user namespaces only? False if it cannot be read.
+pub(super) fn is_owned_by_root_alone(proc: &ProcRoot, pid: Pid, kind: Kind) -> bool {
+    let user_ns = ns::open_file(&proc.path_of(pid, &kind.link())).ok().and_then(|fd| ns::owner_of(&fd).ok());
+    let mut owners = owners_up_from(user_ns).peekable();
+    owners.peek().is_some() && owners.all(|user| user == 0)
+}
+
 /// The owners of the user namespace of a process and of its ancestors.
 fn user_ns_owners(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = u32> {
     owners_up_from(ns::open_file(&proc.path_of(pid, &Kind::User.link())).ok())
@@ -116,6 +126,15 @@ pub(super) fn namespace(proc: &ProcRoot, pid: Pid, kind: Kind) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
     let link = std::fs::read_link(proc.path_of(pid, &kind.link())).ok()?;
     parse_link(link.as_os_str().as_bytes())
+}
+
+/// The first process of the pid namespace of a process, where the kernel can say it.
+pub(super) fn first_in_pid_ns(proc: &ProcRoot, pid: Pid) -> Option<Pid> {
+    let first = ns::process_of(&ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok()?, 1).ok()?;
+    // The mount of proc can show another pid namespace than the one of this process.
+    let is_first = namespace(proc, first, Kind::Pid) == namespace(proc, pid, Kind::Pid)
+        && Status::parse(&proc.read(first, "status").ok()?).nspid.last() == Some(&1);
+    is_first.then_some(first)
 }
 
 #[cfg(test)]

@@ -102,6 +102,11 @@ pub(crate) fn parent_of(fd: &OwnedFd) -> nix::Result<OwnedFd> {
     sys::namespace_parent(fd)
 }
 
+/// The process that has this PID in a pid namespace. ENOTTY: the kernel is older than Linux 6.11.
+pub(crate) fn process_of(pid_ns: &OwnedFd, inner: i32) -> nix::Result<Pid> {
+    sys::pid_from_namespace(pid_ns, inner)
+}
+
 /// The kind of the namespace behind a descriptor.
 #[must_use]
 pub(crate) fn kind_of(fd: &OwnedFd) -> Option<Kind> {

@@ -41,7 +41,7 @@ pub(crate) use file::{
 pub(crate) use fork::{fork, fork_into, fork_sibling, fork_silent};
 pub(crate) use nsfs::{
     mount_namespace_id, namespace_owner, namespace_owner_uid, namespace_parent, namespace_type,
-    open_namespace, pid_in_namespace, pidfd_user_namespace, socket_namespace,
+    open_namespace, pid_from_namespace, pid_in_namespace, pidfd_user_namespace, socket_namespace,
 };
 pub(crate) use pidfd::{PidfdInfo, pidfd_alive, pidfd_getfd, pidfd_info, pidfd_open, pidfd_signal};
 pub(crate) use process::{Ended, SharedNumber, exit_now, is_realtime, setns, unshare, unshare_nothing, wait};

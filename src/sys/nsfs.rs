@@ -78,6 +78,17 @@ pub(crate) fn mount_namespace_id(namespace: impl AsFd) -> nix::Result<u64> {
     Ok(id)
 }
 
+/// NS_GET_TGID_FROM_PIDNS, since Linux 6.11: the PID in the caller's pid namespace of the process with PID `inner` in that
+/// one.
+pub(crate) fn pid_from_namespace(namespace: impl AsFd, inner: c_int) -> nix::Result<Pid> {
+    const NS_GET_TGID_FROM_PIDNS: c_ulong = 0x8004_b707; // _IOR(0xb7, 7, int)
+    let fd = namespace.as_fd().as_raw_fd();
+    // SAFETY: the request takes a PID in place of an address, and returns a number.
+    let outer = unsafe { libc::syscall(libc::SYS_ioctl, fd, NS_GET_TGID_FROM_PIDNS, inner) };
+    let outer = Errno::result(outer)?;
+    i32::try_from(outer).map(Pid::from_raw).map_err(|_| Errno::ESRCH)
+}
+
 /// NS_GET_PID_IN_PIDNS, since Linux 6.11: the PID in that namespace of the process with PID `pid` in this one.
 pub(crate) fn pid_in_namespace(namespace: impl AsFd, pid: Pid) -> nix::Result<c_int> {
     const NS_GET_PID_IN_PIDNS: c_ulong = 0x8004_b708; // _IOR(0xb7, 8, int)

@@ -7,13 +7,15 @@
 
 use std::os::unix::fs::{chown, symlink};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use crate::common::ctr_ps::WEB;
 use crate::common::layout::engines::{config, of_docker_without_root, of_podman};
 use crate::common::layout::machines::runc;
 use crate::common::layout::{Expected, LAYOUTS, Layout, START, USER, id};
 use crate::common::{root, skip};
-use ctrbox::testing::container::{IdentifiedBy, Runtime};
+use ctrbox::testing::container::target::{find_by_record, matching};
+use ctrbox::testing::container::{Container, IdentifiedBy, Runtime};
 
 const POD: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 
@@ -42,6 +44,23 @@ fn every_layout_beside_the_others() {
     expected.sort();
     // (LXC's are found by their groups)
     assert_eq!(listed, expected);
+    // Each by each of its names, as a target, from fewer records: the same as among all of them.
+    let all = layout.all();
+    // A monitor names those that are in no directory which is listed.
+    let is_listed =
+        |container: &&Rc<Container>| container.runtime.name() != "lxc" || !container.id.contains('/');
+    for container in all.iter().filter(is_listed) {
+        let (label, id) = (container.label(), container.id.clone());
+        let name = container.name.clone().unwrap_or_else(|| id.clone());
+        let last = name.rsplit('/').next().expect("a part").to_owned();
+        let pod = container.pod_name().unwrap_or_else(|| id[..id.len().min(12)].to_owned());
+        for word in [&label, &name, &last, &pod, &id, &format!("{}:{id}", container.runtime.name())] {
+            let keys = |found: Vec<Rc<Container>>| found.iter().map(|found| found.key()).collect::<Vec<_>>();
+            let found = keys(layout.look(|resolver| find_by_record(resolver, word)));
+            assert_eq!(found, keys(matching(&all, word)), "{word} for {label}");
+            assert!(!found.is_empty(), "{word} for {label}");
+        }
+    }
 }
 
 /// A node of kind is a docker container, and has a containerd inside.

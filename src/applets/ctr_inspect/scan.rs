@@ -5,6 +5,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result, anyhow, bail};
 use nix::unistd::Pid;
 
+use crate::container::matching;
 use crate::container::target::{self, Target};
 use crate::container::{Container, Files, IdentifiedBy, Resolver, Tag, Tagger};
 use crate::isolation::cgroup::Hierarchies;
@@ -195,10 +196,10 @@ impl<'a> World<'a> {
             target::refuse_pid(name)?;
         }
         let all: Vec<Rc<Container>> = self.containers.iter().map(|known| known.container.clone()).collect();
-        let found = target::matching(&all, name);
-        let chosen = match target::group(&found, name) {
+        let found = matching::matching(&all, name);
+        let chosen = match matching::group(&found, name) {
             Some(group) => group,
-            None => vec![target::one(&found, name).map_err(|error| self.unnamed(error, found.is_empty()))?],
+            None => vec![matching::one(&found, name).map_err(|error| self.unnamed(error, found.is_empty()))?],
         };
         let mut notes = Vec::new();
         let mut subjects = Vec::new();

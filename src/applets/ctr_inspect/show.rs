@@ -11,6 +11,7 @@ use super::privileges::Privileges;
 use super::processes::Processes;
 use super::report::Report;
 use super::unknown::Unknown;
+use crate::container::short;
 use crate::output::Out;
 use crate::output::size::size;
 use crate::output::style::Painter;
@@ -567,12 +568,6 @@ fn uncoloured(text: &str) -> String {
     plain.push_str(parts.next().unwrap_or_default());
     parts.for_each(|part| plain.push_str(part.split_once('m').map_or("", |(_, rest)| rest)));
     plain
-}
-
-/// The first digits of a long hexadecimal id.
-fn short(id: &str) -> &str {
-    let hexadecimal = id.len() >= 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    if hexadecimal { &id[..12] } else { id }
 }
 
 /// A path of a group, with long ids cut.

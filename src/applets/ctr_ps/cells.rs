@@ -8,7 +8,7 @@ use super::containers::Seen;
 use super::gather::Found;
 use super::process::Details;
 use super::process::Process;
-use crate::container::IdentifiedBy;
+use crate::container::{IdentifiedBy, short};
 use crate::output::lazy_table::{Source, Value};
 use crate::output::tree::Forest;
 use crate::proc::clock::{self, Clock};
@@ -68,12 +68,6 @@ fn title(seen: &Seen) -> String {
         container.hostname.as_ref().map(|name| format!("({name})")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
-}
-
-/// The first 12 digits of an id of 64 hexadecimal digits; other ids unchanged.
-pub(super) fn short(id: &str) -> &str {
-    let digits = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    if digits { id.get(..12).unwrap_or(id) } else { id }
 }
 
 impl Cells<'_> {
@@ -218,16 +212,5 @@ pub(super) fn container_value(id: Id, container: &crate::container::Container) -
             Value::List(chain)
         }
         _ => Value::None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_long_hexadecimal_ids_are_shortened() {
-        assert_eq!(short(&"a1".repeat(32)), "a1a1a1a1a1a1");
-        assert_eq!(short("default/redis"), "default/redis");
     }
 }

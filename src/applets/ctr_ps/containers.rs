@@ -16,8 +16,8 @@ pub(super) struct Seen {
     pub outer: Option<usize>,
     /// The first process: from the state file, otherwise the process with PID 1 inside.
     pub init: Option<i32>,
-    /// Any process of the container.
-    pub member: Option<i32>,
+    /// The process that the others come from, as far as they are listed.
+    pub head: Option<i32>,
     /// The number of processes, those in nested containers included.
     pub processes: usize,
 }
@@ -30,6 +30,13 @@ pub(super) struct Containers {
     by_address: ById<*const Container, (Rc<Container>, usize)>,
     /// See [`Container::key`].
     by_key: HashMap<String, usize>,
+}
+
+impl Seen {
+    /// The process that stands for the container.
+    pub(super) fn first(&self) -> Option<i32> {
+        self.init.or(self.head)
+    }
 }
 
 impl Containers {
@@ -45,7 +52,7 @@ impl Containers {
                 label: container.label(),
                 outer,
                 init: container.init.map(nix::unistd::Pid::as_raw),
-                member: None,
+                head: None,
                 processes: 0,
                 container: container.clone(),
             }),
@@ -70,9 +77,24 @@ impl Containers {
                 around = self.all[number].outer;
             }
             let seen = &mut self.all[own];
-            seen.member = seen.member.or(Some(process.pid));
             if process.cpid == Some(1) && seen.init.is_none() {
                 seen.init = Some(process.pid);
+            }
+        }
+        self.find_heads(processes);
+    }
+
+    /// Finds the first process, in the order of the list, whose parent is not in the container.
+    fn find_heads(&mut self, processes: &[Process]) {
+        let wanted = |process: &&Process| process.container.is_some_and(|own| self.all[own].init.is_none());
+        let members: Vec<&Process> = processes.iter().filter(wanted).collect();
+        let all: HashMap<i32, Option<usize>> =
+            members.iter().map(|process| (process.pid, process.container)).collect();
+        for process in members {
+            let is_head = process.ppid.and_then(|parent| all.get(&parent)) != Some(&process.container);
+            if let Some(number) = process.container.filter(|_| is_head) {
+                let seen = &mut self.all[number];
+                seen.head = seen.head.or(Some(process.pid));
             }
         }
     }

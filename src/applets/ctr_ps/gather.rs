@@ -45,9 +45,10 @@ pub(super) struct Found {
 pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Found> {
     let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
     let needs_all = wanted.needs & needs::VIA != 0 || wanted.selection.needs_all();
-    let pids: Vec<Pid> = match (&wanted.selection.pids[..], needs_all) {
-        (pids @ [_, ..], false) => pids.iter().copied().map(Pid::from_raw).collect(),
-        _ => Scan::pids(proc).with_context(unreadable)?,
+    let few = !needs_all && !wanted.selection.pids.is_empty();
+    let pids: Vec<Pid> = match few {
+        true => wanted.selection.pids.iter().copied().map(Pid::from_raw).collect(),
+        false => Scan::pids(proc).with_context(unreadable)?,
     };
     if pids.is_empty() {
         bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
@@ -56,7 +57,8 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
     let reading =
         (wanted.command_lines() && wanted.selection.is_all()).then(|| Reading::start(proc, pids.clone()));
     let identify = Identify::new(proc, wanted.way).with_context(unreadable)?;
-    let mut tagger = Tagger::new(identify, Resolver::new(proc, files));
+    let resolver = if few { Resolver::for_few(proc, files) } else { Resolver::new(proc, files) };
+    let mut tagger = Tagger::new(identify, resolver);
     let mut containers = Containers::default();
     let mut list = Vec::with_capacity(pids.len());
     for pid in pids {

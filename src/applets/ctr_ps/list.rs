@@ -4,13 +4,13 @@ use std::cell::OnceCell;
 
 use nix::unistd::Pid;
 
-use super::cells::{container_value, short};
+use super::cells::container_value;
 use super::columns::{Id, number, words};
 use super::containers::{Containers, Seen};
 use super::gather::Found;
 use super::select::Selection;
 use super::usage::Groups;
-use crate::container::{IdentifiedBy, rfc3339};
+use crate::container::{IdentifiedBy, rfc3339, short};
 use crate::isolation::cgroup::Hierarchies;
 use crate::output::lazy_table::{Source, Value};
 use crate::output::size::size;
@@ -143,7 +143,7 @@ impl<'a> List<'a> {
     fn groups(&self, row: usize) -> Option<&Groups> {
         let read = || {
             let seen = self.seen(row);
-            Groups::find(self.proc, Pid::from_raw(seen.init.or(seen.member)?), &seen.container)
+            Groups::find(self.proc, Pid::from_raw(seen.first()?), &seen.container)
         };
         self.groups[row].get_or_init(read).as_ref()
     }
@@ -201,7 +201,7 @@ impl<'a> List<'a> {
 
     fn started(&self, seen: &Seen) -> Value<'static> {
         let start = || {
-            let text = self.proc.read(Pid::from_raw(seen.init?), "stat").ok()?;
+            let text = self.proc.read(Pid::from_raw(seen.first()?), "stat").ok()?;
             Stat::parse(&text).map(|stat| stat.start)
         };
         let text = start().and_then(|start| match self.form {
@@ -221,7 +221,7 @@ impl Source for List<'_> {
         let seen = self.seen(row);
         match self.columns[column] {
             ListColumn::Same(id) => self.same(id, seen),
-            ListColumn::Init => Value::number(seen.init),
+            ListColumn::Init => Value::number(seen.first()),
             ListColumn::Procs => Value::number(Some(seen.processes)),
             other => self.cached[row * self.columns.len() + column]
                 .get_or_init(|| self.read_value(row, other))

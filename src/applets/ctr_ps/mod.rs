@@ -22,11 +22,12 @@
 //! shown as `anon:` and the number of its namespace; `-l` adds its host name.
 //!
 //! `-c` selects containers and takes the same TARGET as nsenter(1): NAME, `RUNTIME:NAME`, the beginning of an id (at
-//! least 4 digits), `NAMESPACE/POD`, `compose:PROJECT/SERVICE`, or the PID of any process in the container. `@CPID`
-//! after any of these except a PID (`web@17`) selects the one process that has this PID inside the container. A
+//! least 4 digits), `NAMESPACE/POD`, the name of a pod of Podman, `compose:PROJECT/SERVICE`, or the PID of any process
+//! in the container. If a container of root or of the caller has a number as its name, that container wins over the
+//! process with this PID (for nsenter(1) and the other applets a number is always a PID). `@CPID` after any of these except a PID (`web@17`) selects the one process that has this PID inside the container. A
 //! container is shown together with the containers nested in it, a pod with all its containers except the pause
 //! process, and a service with all its replicas. When several containers share a name, root's wins over a user's,
-//! and the host's wins over a nested one; a PID is always unambiguous.
+//! and the host's wins over a nested one.
 //!
 //! The name of a control group alone is no proof. If no readable state file confirms a container, it is
 //! unverified: any user may have made a control group of that name. Such a container is shown by the first digits

@@ -8,8 +8,10 @@ use anyhow::{Result, anyhow, bail};
 
 use super::containers::Containers;
 use super::process::{Origin, Process};
+use crate::container::matching::{self, matching};
 use crate::container::target::{self, Target};
 use crate::container::{Container, IdentifiedBy, Runtime};
+use crate::exit;
 use crate::text;
 
 /// The selection on the command line. A process must match every option that is given.
@@ -84,7 +86,7 @@ impl Filter {
             let all: Vec<Rc<Container>> = containers.all.iter().map(|seen| seen.container.clone()).collect();
             let mut find = |word: &str| {
                 let found = find(list, containers, &all, word)?;
-                if !is_pid(word) {
+                if pid(word).is_none_or(|pid| matching::named(&all, pid).is_some()) {
                     named.extend(found.iter().map(|(number, _)| (word.to_owned(), *number)));
                 }
                 Ok::<_, anyhow::Error>(found)
@@ -147,39 +149,55 @@ fn find(
         let same = |seen: &super::containers::Seen| Rc::ptr_eq(&seen.container, container);
         containers.all.iter().position(same).ok_or_else(|| anyhow!("no such container"))
     };
-    if let Ok(Target::Pid { pid, inode: None }) = Target::parse(OsStr::new(word)) {
-        let process = list.iter().find(|process| process.pid == pid.as_raw());
+    if let Some(pid) = pid(word) {
+        let process = list.iter().find(|process| process.pid == pid);
+        if let Some(container) = matching::named(all, pid) {
+            let also = || format!("{pid} is the container {container}; -p {pid} means the process");
+            exit::hint(|| process.map(|_| also()));
+            return Ok(vec![(number(&container)?, None)]);
+        }
         // Digits that are the PID of no process in a container may still be the beginning of an id.
         match process.map(|process| process.container) {
             Some(Some(container)) => return Ok(vec![(container, None)]),
-            Some(None) if target::matching(all, word).is_empty() => {
+            Some(None) if matching(all, word).is_empty() => {
                 bail!("process {word} is in no container")
             }
             _ => {}
         }
     }
-    let found = target::matching(all, word);
+    let found = matching(all, word);
     let inside = word.rsplit_once('@').and_then(|(word, cpid)| Some((word, cpid.parse::<i32>().ok()?)));
     if let Some((word, cpid)) = inside.filter(|_| found.is_empty()) {
-        let found = target::matching(all, word);
+        let found = matching(all, word);
         if found.is_empty() {
             target::refuse_pid(word)?;
         }
-        let container = target::one(&found, word)?;
-        let number = number(&container)?;
-        if !list.iter().any(|process| process.container == Some(number) && process.cpid == Some(cpid)) {
-            return Err(target::no_process(&container, cpid));
-        }
-        return Ok(vec![(number, Some(cpid))]);
+        // Of the containers of a pod, one alone may have a process with that number.
+        let group = match matching::group(&found, word) {
+            Some(group) => group,
+            None => vec![matching::one(&found, word)?],
+        };
+        let numbers = group.iter().map(number).collect::<Result<Vec<usize>>>()?;
+        let has = |number: &usize| {
+            list.iter().any(|process| process.container == Some(*number) && process.cpid == Some(cpid))
+        };
+        return match numbers.iter().filter(|number| has(number)).collect::<Vec<_>>()[..] {
+            [] => Err(target::no_process(&group[0], cpid)),
+            [one] => Ok(vec![(*one, Some(cpid))]),
+            _ => Err(matching::one(&group, word).err().unwrap_or_else(|| anyhow!("no such container"))),
+        };
     }
-    match target::group(&found, word) {
+    match matching::group(&found, word) {
         Some(group) => group.iter().map(|container| Ok((number(container)?, None))).collect(),
-        None => Ok(vec![(number(&target::one(&found, word)?)?, None)]),
+        None => Ok(vec![(number(&matching::one(&found, word)?)?, None)]),
     }
 }
 
-fn is_pid(word: &str) -> bool {
-    matches!(Target::parse(OsStr::new(word)), Ok(Target::Pid { inode: None, .. }))
+fn pid(word: &str) -> Option<i32> {
+    match Target::parse(OsStr::new(word)) {
+        Ok(Target::Pid { pid, inode: None }) => Some(pid.as_raw()),
+        _ => None,
+    }
 }
 
 /// The words of a list, separated by commas or white space.

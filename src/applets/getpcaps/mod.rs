@@ -63,7 +63,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::cli::{Call, Effect, Grammar, Opt, set};
-use crate::container::target::{Held, Lookup, Purpose, Target};
+use crate::container::target::{Held, Lookup, Purpose, Target, hint_at_container};
 use crate::exit::{self, Exit, Outcome};
 use crate::isolation::capabilities::baseline::{BASELINES, Baseline};
 use crate::isolation::capabilities::process::Capable;
@@ -255,6 +255,9 @@ impl Request {
     /// Shows a target, or keeps it for the end.
     fn target(&mut self, word: &OsStr) -> Result<(), Exit> {
         let plain = matches!(self.form, Form::Text) && !self.tree;
+        if let Some(Ok(pid)) = number(word).filter(|number| number.is_ok_and(|pid| pid.as_raw() > 0)) {
+            hint_at_container(&self.proc, pid);
+        }
         if let Some(Ok(pid)) = number(word).filter(|_| plain && !self.iab) {
             let flags = own::flags_of(pid).map_err(|errno| failed(pid, errno))?;
             show::line(self, word, &flags.text(self.last));

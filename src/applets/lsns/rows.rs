@@ -14,7 +14,7 @@ use super::columns::{COLUMNS, Id};
 use super::hierarchy::relate;
 use super::{Operand, Request, Tree, task_pid};
 use crate::access;
-use crate::container::target::{Held, Lookup, Purpose};
+use crate::container::target::{Held, Lookup, Purpose, hint_at_container};
 use crate::container::{Files, Resolver};
 use crate::exit::{self, Exit, Outcome};
 use crate::isolation::ns;
@@ -112,12 +112,13 @@ fn parse_filter(name: &str, expression: &str) -> Result<Filter> {
 /// The process of a target: a PID, or the first process of a container, held by a pidfd.
 fn resolve(name: &str, proc: &ProcRoot, word: &OsStr) -> Result<Held> {
     if let Some(pid) = task_pid(word)? {
+        hint_at_container(proc, pid);
         return Ok(Held { pid, pidfd: None });
     }
     let target = word.to_str().filter(|word| !word.is_empty());
     let target = target.ok_or_else(|| anyhow!("invalid PID argument: '{}'", text::shown(word)))?;
     let files = Files::new(Path::new("/"))?;
-    Lookup::new(name, Purpose::Read).process(&mut Resolver::new(proc, &files), target)
+    Lookup::new(name, Purpose::Read).process(&mut Resolver::for_few(proc, &files), target)
 }
 
 /// The indices of the namespaces to show, in the order of the listing.

@@ -5,9 +5,11 @@
 //!
 //! TARGET is a PID; a PID with the inode of its pidfd (`PID:INODE`), which no later process can have; or a
 //! container that runs on this host. A container is given by its name, by `RUNTIME:NAME` as ctr-ps(1) prints it, by
-//! the first digits of its id (at least four), by `NAMESPACE/POD` or by `compose:PROJECT/SERVICE`. nsenter enters
-//! the namespaces of the container's first process. With `@17` after the container (`web@17`) it enters those of
-//! the process that has the PID 17 in the container.
+//! the first digits of its id (at least four), by `NAMESPACE/POD`, by the name of a pod of Podman or by
+//! `compose:PROJECT/SERVICE`. nsenter enters the namespaces of the container's first process. With `@17` after the
+//! container (`web@17`) it enters those of the process that has the PID 17 in the container; after a pod, if one
+//! process of the pod has that PID. A number is always a PID: for a container whose name is a number, write
+//! `RUNTIME:NAME`, as in `docker:361`.
 //!
 //! nsenter finds names in files on disk. It asks no daemon, so it works when a daemon is stopped or hangs. When
 //! several containers share a name, root's win over users', and the host's over those nested in a container. When

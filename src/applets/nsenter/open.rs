@@ -331,7 +331,7 @@ fn filter(name: &str, proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<
     }
     let unknown = || "no state file of a runtime contains its profile".to_owned();
     let files = Files::new(Path::new("/")).map_err(|error| crate::errno::chain(&error))?;
-    let mut resolver = Resolver::new(proc, &files);
+    let mut resolver = Resolver::for_few(proc, &files);
     let groups = proc.read(pid, "cgroup").map_err(|error| crate::errno::cause(&error))?;
     let status = proc.read(pid, "status").map_err(|error| crate::errno::cause(&error))?;
     let own_pid_ns = Status::parse(&status).nspid.len() > 1;
@@ -485,7 +485,7 @@ pub(super) fn hint_container_name(request: &Request) -> impl Fn() -> Option<Stri
         let word = word.as_deref().filter(|_| !inside)?;
         let files = Files::new(Path::new("/")).ok()?;
         let proc = ProcRoot::default();
-        let container = target::container(&mut Resolver::new(&proc, &files), word).ok()?;
+        let container = target::container(&mut Resolver::for_few(&proc, &files), word).ok()?;
         let name = container.label();
         Some(format!(
             "'{word}' is the container {name}, but the first operand is the program: use nsenter -t {word} -a COMMAND"

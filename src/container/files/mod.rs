@@ -37,6 +37,8 @@ pub struct Files {
     pub(super) user: Option<u32>,
     /// The limits for files whose owner is not root of this host.
     pub(super) budget: Option<Rc<Budget>>,
+    /// Are the directories of users left out?
+    without_users: bool,
     /// Problems with files. Those in a container are added to the host's.
     pub(super) warnings: Rc<RefCell<Vec<String>>>,
 }
@@ -74,7 +76,7 @@ pub(super) struct System {
     /// The root directory of another system. None for that of this process, where plain paths suffice.
     pub(super) root_fd: Option<OwnedFd>,
     /// The owner of the root directory. Their files count as root's do.
-    owner: u32,
+    owner: OnceCell<u32>,
     users: OnceCell<Vec<User>>,
     mounts: OnceCell<Mounts>,
     /// For the files of a container: the account for the time that accesses take.
@@ -83,10 +85,18 @@ pub(super) struct System {
     pub(super) access: RefCell<Option<AccessProcess>>,
     /// The limits for the files of users, by uid.
     budgets: RefCell<HashMap<u32, Rc<Budget>>>,
+    /// Directories of containerd's tasks that shims led to.
+    found_tasks: RefCell<Vec<String>>,
     /// Listed directories: each is read once.
     listings: RefCell<Listings>,
     /// The content of the last file: one buffer serves thousands of files.
     text: RefCell<Vec<u8>>,
+}
+
+impl System {
+    fn owner(&self) -> u32 {
+        *self.owner.get_or_init(|| sys::known(AT_FDCWD, c"/").map_or(0, |root| root.uid))
+    }
 }
 
 impl Files {
@@ -97,6 +107,8 @@ impl Files {
     const LARGEST_LIST_OF_USER: u64 = 8 << 20;
     /// More names than a host has containers.
     const MOST_NAMES: usize = 50_000;
+    /// More daemons than a host runs.
+    const MOST_FOUND_TASKS: usize = 64;
     const MOST_WARNINGS: usize = 1_000;
     /// The kernel refuses longer paths.
     const LONGEST_PATH: usize = 4095;
@@ -112,11 +124,15 @@ impl Files {
 
     fn open_root(root: &Path, account: Option<Account>) -> Result<Files> {
         let cannot = || format!("cannot open {}", root.display());
-        // The root directory of a container is a link in /proc. O_PATH sends no request to a file server.
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = open(root, flags, Mode::empty()).with_context(cannot)?;
-        let owner = sys::known(&directory, c"").with_context(cannot)?.uid;
-        let root_fd = (root != Path::new("/")).then_some(directory);
+        let owner = OnceCell::new();
+        let mut root_fd = None;
+        if root != Path::new("/") {
+            // The root directory of a container is a link in /proc. O_PATH sends no request to a file server.
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            let directory = open(root, flags, Mode::empty()).with_context(cannot)?;
+            _ = owner.set(sys::known(&directory, c"").with_context(cannot)?.uid);
+            root_fd = Some(directory);
+        }
         let path = root.to_path_buf();
         let budget = account.map(|_| Rc::new(Budget::new("this container".to_owned())));
         let system = System {
@@ -128,10 +144,17 @@ impl Files {
             account,
             access: RefCell::default(),
             budgets: RefCell::default(),
+            found_tasks: RefCell::default(),
             listings: RefCell::default(),
             text: RefCell::default(),
         };
-        Ok(Files { system: Rc::new(system), user: None, budget, warnings: Rc::default() })
+        Ok(Files {
+            system: Rc::new(system),
+            user: None,
+            budget,
+            without_users: false,
+            warnings: Rc::default(),
+        })
     }
 
     /// The same files, read for a user: only files of that user count, or those that root put there.
@@ -175,6 +198,21 @@ impl Files {
         }
     }
 
+    /// Directories with the bundles of containerd's tasks, other than the usual ones.
+    pub fn found_tasks(&self) -> Vec<String> {
+        self.system.found_tasks.borrow().clone()
+    }
+
+    /// Adds one of them. False if it is known, or if there are too many.
+    pub fn add_tasks(&self, directory: String) -> bool {
+        let mut found = self.system.found_tasks.borrow_mut();
+        let is_new = found.len() < Self::MOST_FOUND_TASKS && !found.contains(&directory);
+        if is_new {
+            found.push(directory);
+        }
+        is_new
+    }
+
     /// Counts bytes that stay in memory.
     pub fn keep(&self, path: &str, bytes: usize) -> bool {
         self.spend(path, Cost::Kept, bytes)
@@ -185,8 +223,17 @@ impl Files {
         self.spend(id, Cost::Look, budget::CHECK)
     }
 
+    /// The same files without the directories of users: to find those costs accesses to every home directory.
+    #[must_use]
+    pub fn without_users(&self) -> Files {
+        Files { without_users: true, ..self.clone() }
+    }
+
     /// The users who can have rootless containers.
     pub fn users(&self) -> &[User] {
+        if self.without_users {
+            return &[];
+        }
         self.system.users.get_or_init(|| users::find(self))
     }
 
@@ -393,7 +440,7 @@ impl Files {
 
     /// The problem with the owner of a file, if there is one.
     fn owner_problem(&self, path: &str, meta: &Meta) -> Option<&'static str> {
-        let of_root = meta.uid == 0 || meta.uid == self.system.owner;
+        let of_root = meta.uid == 0 || meta.uid == self.system.owner();
         match self.user {
             None if of_root => None,
             None => Some("does not belong to root"),

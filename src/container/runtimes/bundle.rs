@@ -79,6 +79,13 @@ impl Spec {
         mounts.find(|mount| mount.destination == destination).map(|mount| mount.source.as_str())
     }
 
+    /// The directory of dockerd with all its containers, if dockerd made the container.
+    pub(super) fn directory_of_docker(&self, id: &str) -> Option<&str> {
+        let file = FILES.into_iter().find_map(|file| self.source(file))?;
+        let (directory, _) = file.split_once(&format!("/{id}/"))?;
+        directory.ends_with("/containers").then_some(directory)
+    }
+
     pub(super) fn hostname(&self) -> Option<String> {
         self.hostname.clone().filter(|name| !name.is_empty())
     }

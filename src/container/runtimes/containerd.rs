@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::StateReader;
 use super::bundle::{Init, Spec};
 use super::state_dirs::{ListIds, StateDirs};
-use crate::container::cgroup_path::is_name;
+use crate::container::cgroup_path::{is_name, task_of};
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, rfc3339};
 
@@ -17,14 +17,14 @@ const CRI: &str = "k8s.io";
 /// The namespace of Docker, whose containers are read from Docker's own files.
 const MOBY: &str = "moby";
 
-/// State directories of containerd, k3s and RKE2, MicroK8s, and k0s.
-const STATES: [&str; 4] = [
+/// State directories of containerd, k3s and RKE2, MicroK8s, and k0s. The working directory of a shim leads to others.
+pub(super) const STATES: [&str; 4] = [
     "/run/containerd",
     "/run/k3s/containerd",
     "/var/snap/microk8s/common/run/containerd",
     "/run/k0s/containerd",
 ];
-const TASKS: &str = "io.containerd.runtime.v2.task";
+pub(super) const TASKS: &str = "io.containerd.runtime.v2.task";
 
 /// The namespaces, listed once: many control groups only look like those of containerd.
 #[derive(Default)]
@@ -60,25 +60,33 @@ impl StateReader for Containerd {
         all.collect()
     }
 
-    /// By `NAMESPACE/ID`, or by the id alone in any namespace.
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
+        self.with(files, id).filter_map(|(namespace, id)| namespace.load(id)).collect()
+    }
+
+    fn load_names(&self, files: &Files, id: &str) -> Option<Vec<Container>> {
+        Some(self.with(files, id).filter_map(|(namespace, id)| namespace.describe(id, false)).collect())
+    }
+}
+
+impl Containerd {
+    /// The namespaces with a task, by `NAMESPACE/ID`, or by the id alone in any namespace.
+    fn with<'a>(&'a self, files: &Files, id: &'a str) -> impl Iterator<Item = (&'a Namespace, &'a str)> {
         let (name, id) = match id.split_once('/') {
             Some((name, id)) => (Some(name), id),
             None => (None, id),
         };
         let found = self.namespaces(files).with(id);
-        let found = found.filter(|namespace| name.is_none_or(|name| namespace.name == name));
-        found.filter_map(|namespace| namespace.load(id)).collect()
+        found.filter(move |found| name.is_none_or(|name| found.name == name)).map(move |found| (found, id))
     }
-}
 
-impl Containerd {
     /// The namespaces, that of Kubernetes first.
     fn namespaces(&self, files: &Files) -> &StateDirs<Namespace> {
         self.namespaces.get_or_init(|| {
             let mut all = Vec::new();
-            for state in STATES {
-                all.extend(namespaces(files, &format!("{state}/{TASKS}"), 0));
+            let tasks = STATES.iter().map(|state| format!("{state}/{TASKS}"));
+            for tasks in tasks.chain(files.found_tasks()) {
+                all.extend(namespaces(files, &tasks, 0));
             }
             for user in files.users() {
                 // rootlesskit mounts that directory on /run/containerd.
@@ -104,9 +112,24 @@ fn namespaces(files: &Files, tasks: &str, owner: u32) -> Vec<Namespace> {
 impl Namespace {
     fn load(&self, id: &str) -> Option<Container> {
         let bundle = format!("{}/{id}", self.directory);
-        let init = Init::from_file(&self.files, &format!("{bundle}/init.pid"))?;
-        let spec = Spec::read(&self.files, &format!("{bundle}/config.json")).unwrap_or_default();
+        let init = Init::from_file(&self.files, &format!("{bundle}/init.pid"));
+        let mut container = self.describe(id, init.is_none())?;
+        init.unwrap_or_default().store_in(&mut container);
+        Some(container)
+    }
+
+    /// The container without its init process; `has_guest`: its state files name none. None for a container of Docker,
+    /// and if there is no state file.
+    fn describe(&self, id: &str, has_guest: bool) -> Option<Container> {
+        let spec = Spec::read(&self.files, &format!("{}/{id}/config.json", self.directory));
+        if spec.is_none() && has_guest
+            || spec.as_ref().is_some_and(|spec| spec.directory_of_docker(id).is_some())
+        {
+            return None;
+        }
+        let spec = spec.unwrap_or_default();
         let mut container = Container {
+            has_guest,
             hostname: spec.hostname(),
             // The bundle is written once, when the task is created.
             created: spec.modified.map(rfc3339),
@@ -117,12 +140,16 @@ impl Namespace {
         match spec.annotation("nerdctl/name") {
             Some(name) => set_nerdctl_names(&mut container, id, name, &self.name, &spec),
             None if self.name == CRI => set_kubernetes_names(&mut container, id, &spec),
+            None if task_of(id).is_some_and(|task| task.len() == 32) => {
+                container.runtime = Runtime::Ecs; // the engine stays containerd
+                id.clone_into(&mut container.id);
+                container.labels = spec.labels(&[]);
+            }
             None => {
                 container.name = Some(container.id.clone());
                 container.labels = spec.labels(&[]);
             }
         }
-        init.store_in(&mut container);
         Some(container)
     }
 }

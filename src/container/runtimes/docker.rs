@@ -7,7 +7,8 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 use serde::Deserialize;
 
-use super::bundle::{self, Init, Spec};
+use super::bundle::{Init, Spec};
+use super::containerd::TASKS;
 use super::state_dirs::{ListIds, StateDirs};
 use super::{StateReader, bounded};
 use crate::container::cgroup_path::is_id;
@@ -22,9 +23,11 @@ const ROOTS: [(&str, &str); 2] = [
 
 /// State directories of containerd with the bundles of running containers: containerd's own, the one of a containerd
 /// that dockerd started, the snap's.
-const TASKS: [&str; 3] =
+pub(super) const STATES: [&str; 3] =
     ["/run/containerd", "/run/docker/containerd/daemon", "/run/snap.docker/containerd/daemon"];
-const MOBY: &str = "io.containerd.runtime.v2.task/moby";
+/// The namespace of Docker in containerd. An option of dockerd can name another one.
+const MOBY: &str = "/moby";
+const CRI: &str = "/k8s.io";
 
 #[derive(Deserialize)]
 struct Settings {
@@ -104,9 +107,28 @@ impl StateReader for Docker {
         }
         found
     }
+
+    /// dockerd writes its state file again and again, but the file with the PID in the bundle is written once.
+    fn date_init(&self, files: &Files, container: &mut Container) {
+        let mut all = self.bundles(files, container);
+        let dated = all.find_map(|(dir, bundle)| Init::from_file(&dir.files, &format!("{bundle}/init.pid")));
+        drop(all);
+        if let Some(init) = dated.filter(|init| init.pid == container.init) {
+            container.init_written = init.written;
+        }
+    }
 }
 
 impl Docker {
+    fn bundles<'a>(
+        &'a self,
+        files: &Files,
+        container: &'a Container,
+    ) -> impl Iterator<Item = (&'a StateDir, String)> {
+        let state_dirs = self.tasks(files).with(&container.id).filter(|dir| dir.owner == container.owner);
+        state_dirs.map(|dir| (dir, format!("{}/{}", dir.directory, container.id)))
+    }
+
     fn roots(&self, files: &Files) -> &StateDirs<StateDir> {
         self.roots.get_or_init(|| {
             let mut all: Vec<StateDir> = Vec::new();
@@ -131,14 +153,21 @@ impl Docker {
     /// The bundles of running containers, for any data root.
     fn tasks(&self, files: &Files) -> &StateDirs<StateDir> {
         self.tasks.get_or_init(|| {
-            let of_system = TASKS.iter().map(|state| state_dir(files, &format!("{state}/{MOBY}"), 0));
-            let of_users = files.users().iter().map(|user| {
+            let system = STATES.iter().map(|state| format!("{state}/{TASKS}")).chain(files.found_tasks());
+            let of_system = system.flat_map(|tasks| namespaces(files, &tasks));
+            let of_users = files.users().iter().filter_map(|user| {
                 let state = user.run("docker/containerd/daemon");
-                state_dir(&files.of_user(user.uid), &format!("{state}/{MOBY}"), user.uid)
+                state_dir(&files.of_user(user.uid), &format!("{state}/{TASKS}{MOBY}"), user.uid)
             });
-            StateDirs::new(of_system.chain(of_users).flatten().collect())
+            StateDirs::new(of_system.chain(of_users).collect())
         })
     }
+}
+
+/// The namespaces of containerd that can be Docker's.
+fn namespaces(files: &Files, tasks: &str) -> Vec<StateDir> {
+    let directories = files.list(tasks).into_iter().map(|name| format!("{tasks}/{name}"));
+    directories.filter(|path| !path.ends_with(CRI)).filter_map(|path| state_dir(files, &path, 0)).collect()
 }
 
 fn state_dir(files: &Files, directory: &str, owner: u32) -> Option<StateDir> {
@@ -154,17 +183,18 @@ fn data_root(files: &Files, path: &str) -> Option<String> {
 /// The containers of a data root. With userns-remap dockerd stores them below `ROOT/UID.GID`.
 fn dirs_of_root(files: &Files, root: &str, owner: u32) -> Vec<StateDir> {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let remapped = |name: &String| name.split_once('.').is_some_and(|(uid, gid)| number(uid) && number(gid));
-    let below = files.list(root).into_iter().filter(remapped).map(|name| format!("/{name}"));
-    let all = std::iter::once(String::new()).chain(below);
+    let remapped = |name: &str| name.split_once('.').is_some_and(|(uid, gid)| number(uid) && number(gid));
+    let names = files.names(root);
+    let containers = names.may_have("containers").then(String::new);
+    let below = names.iter().filter(|name| remapped(name)).map(|name| format!("/{name}"));
+    let all = containers.into_iter().chain(below);
     all.filter_map(|name| state_dir(files, &format!("{root}{name}/containers"), owner)).collect()
 }
 
 /// The possible paths of the `config.json` of a container.
 pub(crate) fn configs(files: &Files, container: &Container) -> Vec<String> {
     let docker = Docker::default();
-    let state_dirs = docker.tasks(files).iter().filter(|dir| dir.owner == container.owner);
-    state_dirs.map(|dir| format!("{}/{}/config.json", dir.directory, container.id)).collect()
+    docker.bundles(files, container).map(|(_, bundle)| format!("{bundle}/config.json")).collect()
 }
 
 impl StateDir {
@@ -177,7 +207,7 @@ impl StateDir {
         let mut container = Container { owner: self.owner, ..container(id, config) };
         if self.owner != 0 {
             // A rootless container may have no control group that confirms it. (dockerd writes the file again later, so
-            // for root's containers its time would be too weak.)
+            // for root's containers its time would be too weak: see `date_init`.)
             container.init_written = Some(modified);
         }
         Some(container)
@@ -188,9 +218,11 @@ impl StateDir {
         let bundle = format!("{}/{id}", self.directory);
         let spec = Spec::read(&self.files, &format!("{bundle}/config.json"))?;
         let init = Init::from_file(&self.files, &format!("{bundle}/init.pid")).unwrap_or_default();
-        let file = bundle::FILES.into_iter().find_map(|file| spec.source(file));
-        let containers = file.and_then(|file| Some(file.split_once(&format!("/{id}/"))?.0.to_owned()));
-        let named = containers.and_then(|directory| state_dir(&self.files, &directory, self.owner)?.load(id));
+        let containers = spec.directory_of_docker(id);
+        if containers.is_none() && !self.directory.ends_with(MOBY) {
+            return None; // of another client of containerd
+        }
+        let named = containers.and_then(|directory| state_dir(&self.files, directory, self.owner)?.load(id));
         let mut container = named.unwrap_or_else(|| Container {
             hostname: spec.hostname(),
             owner: self.owner,

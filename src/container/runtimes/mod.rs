@@ -17,8 +17,9 @@ mod storage;
 
 pub(super) use bounded::Each;
 pub(super) use docker::configs as docker_configs;
+pub(super) use lxc::{LxcPath, of_monitor};
 
-use crate::container::{Container, Files};
+use crate::container::{Container, Files, Runtime};
 use containerd::Containerd;
 use crio::CriO;
 use docker::Docker;
@@ -35,10 +36,39 @@ pub(super) trait StateReader {
     /// Every id that has a state file, stopped containers too.
     fn ids(&self, files: &Files) -> Vec<String>;
 
+    /// The ids of containers that can have this name, or an id that begins with it, as far as that is known without their
+    /// state files.
+    fn ids_for(&self, files: &Files, name: &str) -> Vec<String> {
+        _ = name;
+        self.ids(files)
+    }
+
+    /// The containers with this id, without their init processes, if that takes fewer files.
+    fn load_names(&self, files: &Files, id: &str) -> Option<Vec<Container>> {
+        _ = (files, id);
+        None
+    }
+
     /// The containers with this id: root's first, then those of users; several users can have a container with the same
     /// id. The init process is the one in the state file. The caller must check that it still runs and belongs to the
     /// container.
     fn load(&self, files: &Files, id: &str) -> Vec<Container>;
+
+    /// Reads the time at which the PID was written, if that is in another file: for an init process that no control
+    /// group confirms.
+    fn date_init(&self, _files: &Files, _container: &mut Container) {}
+}
+
+/// Adds a directory with the bundles of containerd's tasks to those that the readers search. False if it is known.
+pub(super) fn add_tasks(files: &Files, directory: String) -> bool {
+    let known = containerd::STATES
+        .iter()
+        .chain(&docker::STATES)
+        .map(|state| format!("{state}/{}", containerd::TASKS));
+    let is_known = known.into_iter().any(|known| {
+        files.locate(&known).is_some_and(|path| path.ends_with(directory.trim_start_matches('/')))
+    });
+    !is_known && files.add_tasks(directory)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +85,14 @@ pub(crate) enum Store {
     Snap,
 }
 
+/// Whose state files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Those of root. Users are not searched for.
+    Root,
+    Everyone,
+}
+
 impl Store {
     pub(super) const ALL: [Store; 10] = [
         Store::Containerd,
@@ -68,6 +106,24 @@ impl Store {
         Store::Podman,
         Store::Snap,
     ];
+
+    /// The stores with the containers of a runtime; all stores if it has none.
+    pub(super) fn of_runtime(runtime: Option<Runtime>) -> &'static [Store] {
+        match runtime {
+            Some(Runtime::Docker | Runtime::Ecs | Runtime::Actions) => &[Store::Docker],
+            Some(Runtime::K8s) => &[Store::Containerd, Store::CriO, Store::Docker],
+            Some(Runtime::Containerd | Runtime::Nerdctl) => &[Store::Containerd],
+            Some(Runtime::Podman) => &[Store::Podman],
+            Some(Runtime::Buildah) => &[Store::Oci, Store::Podman],
+            Some(Runtime::Runc | Runtime::Crun | Runtime::Youki | Runtime::Buildkit) => &[Store::Oci],
+            Some(Runtime::Lxc | Runtime::Lxd | Runtime::Incus) => &[Store::Lxc],
+            Some(Runtime::Nspawn | Runtime::Libvirt) => &[Store::Machined],
+            Some(Runtime::Snap) => &[Store::Snap],
+            Some(Runtime::Flatpak) => &[Store::Flatpak],
+            Some(Runtime::Firejail) => &[Store::Firejail],
+            _ => &Store::ALL,
+        }
+    }
 
     pub(super) fn reader(self) -> Box<dyn StateReader> {
         match self {

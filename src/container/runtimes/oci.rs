@@ -8,7 +8,7 @@ use super::StateReader;
 use super::bundle::{Crun, Init, Runc, Spec, Youki};
 use super::podman::Podman;
 use super::state_dirs::{ListIds, StateDirs};
-use crate::container::cgroup_path::is_name;
+use crate::container::cgroup_path::is_file_name;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, seconds};
 
@@ -54,11 +54,18 @@ struct State {
 
 impl StateReader for Oci {
     fn ids(&self, files: &Files) -> Vec<String> {
-        self.state_dirs(files).ids().filter(|id| is_name(id)).map(str::to_owned).collect()
+        self.state_dirs(files).ids().filter(|id| is_file_name(id)).map(str::to_owned).collect()
+    }
+
+    /// The name is the id. Build steps have the name of a working container.
+    fn ids_for(&self, files: &Files, name: &str) -> Vec<String> {
+        let mut ids = self.ids(files);
+        ids.retain(|id| id.starts_with(name) || id.starts_with("buildah-"));
+        ids
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        let found = self.state_dirs(files).with(id).filter(|_| is_name(id));
+        let found = self.state_dirs(files).with(id).filter(|_| is_file_name(id));
         found.filter_map(|dir| self.container(files, dir, id)).collect()
     }
 }

@@ -89,6 +89,19 @@ impl StateReader for Podman {
         self.stores(files).ids().map(str::to_owned).collect()
     }
 
+    /// The list has the names. The name of a pod is in other files.
+    fn ids_for(&self, files: &Files, name: &str) -> Vec<String> {
+        let fitting = |store: &Store| -> Vec<String> {
+            let has_pods = store.listed.values().any(Listed::is_infra);
+            let fits = |id: &str, listed: &Listed| {
+                has_pods || id.starts_with(name) || listed.name.as_deref() == Some(name)
+            };
+            let fitting = store.listed.iter().filter(|(id, listed)| fits(id, listed));
+            fitting.map(|(id, _)| id.to_string()).collect()
+        };
+        self.stores(files).iter().flat_map(fitting).collect()
+    }
+
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
         let stores = self.stores(files).with(id);
         stores.filter_map(|store| container(&store.storage, &store.listed, id)).collect()
@@ -195,7 +208,8 @@ fn entries(storage: &Storage, directory: &str, path: &str) -> Vec<(Rc<str>, List
                 .into_iter()
                 .next()
                 .filter(|name| name.len() <= LONGEST_NAME),
-            image: entry.metadata.image_name,
+            // The infra container of a pod has none since Podman 5.
+            image: entry.metadata.image_name.filter(|image| !image.is_empty()),
             created: seconds(&entry.created),
         };
         let texts = [listed.name.as_ref(), listed.image.as_ref(), listed.created.as_ref()];
@@ -234,7 +248,7 @@ fn container(storage: &Storage, all: &List, id: &str) -> Option<Container> {
             container.runtime = Runtime::Buildah;
             container.engine = Runtime::Buildah.name();
             container.name = buildah.name.or(container.name);
-            container.image = buildah.image;
+            container.image = buildah.image.filter(|image| !image.is_empty());
             Some(container)
         }
     }
@@ -245,9 +259,15 @@ fn pod(storage: &Storage, all: &List, listed: &Listed, spec: &Spec) -> Option<St
     if let Some(infra) = spec.annotation("io.kubernetes.cri-o.SandboxID").filter(|id| is_id(id)) {
         return self::spec(storage, &all.get(infra)?.directory, infra)?.hostname();
     }
-    let is_infra = listed.name.as_ref().is_some_and(|name| name.ends_with("-infra"))
-        || listed.image.as_ref().is_some_and(|image| image.contains("podman-pause"));
-    spec.hostname().filter(|_| is_infra)
+    spec.hostname().filter(|_| listed.is_infra())
+}
+
+impl Listed {
+    /// Is it the infra container of a pod?
+    fn is_infra(&self) -> bool {
+        self.name.as_ref().is_some_and(|name| name.ends_with("-infra"))
+            || self.image.as_ref().is_some_and(|image| image.contains("podman-pause"))
+    }
 }
 
 fn spec(storage: &Storage, directory: &str, id: &str) -> Option<Spec> {

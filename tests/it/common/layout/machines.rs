@@ -32,6 +32,18 @@ pub fn of_oci(layout: &mut Layout) {
     let bundle = "/var/lib/docker/buildkit/executor/ax7wnlqv6lkbpr7bwtg7pdbf9";
     runc(layout, "run/runc", "ax7wnlqv6lkbpr7bwtg7pdbf9", pid, bundle, bundle);
 
+    for (number, id) in ["_job", "job,x", ".job", "job+1"].into_iter().enumerate() {
+        let bundle = format!("/srv/odd-{number}");
+        let pid = layout.expect(&format!("/{id}"), Expected::new(format!("runc:{id}"), id, "runc"));
+        runc(layout, "run/runc", id, pid, &bundle, &bundle);
+    }
+    for id in ["job~t", "job:t", "a job", "j\u{f6}b", "~", "job\\x2dt"] {
+        let group = format!("/system.slice/crun-{id}.scope");
+        let pid = layout.expect(&group, Expected::new(format!("crun:{id}"), id, "crun"));
+        let status = format!(r#"{{"pid":{pid},"process-start-time":{START},"bundle":"/b"}}"#);
+        layout.file(format!("run/crun/{id}/status"), status);
+    }
+
     let pid = layout.expect(
         "/crun-1",
         Expected { hostname: Some("c1"), label, ..Expected::new("crun:crun-1", "crun-1", "crun") },
@@ -66,15 +78,44 @@ pub fn of_lxc(layout: &mut Layout) {
             "var/lib/incus" => ("incus", "run/incus"),
             _ => ("lxd", "var/snap/lxd/common/lxd/logs"),
         };
-        let expected =
-            Expected { hostname: Some("inside"), ..Expected::new(format!("{runtime}:{name}"), id, runtime) };
-        layout.expect(&format!("/lxc.payload.{id}"), expected);
+        // The image of `four` is known by its description, and that of `two` by its fingerprint.
+        let image = match id {
+            "shop_four" => Some("Alpine 3.20 amd64"),
+            "shop_two" => Some("c423dd21"),
+            _ => None,
+        };
+        if image.is_some() {
+            let description =
+                if id == "shop_four" { "    image.description: Alpine 3.20 amd64\n" } else { "" };
+            let text = format!(
+                "container:\n  config:\n{description}    volatile.base_image: c423dd21\n  created_at: 2026-11-25T08:32:55.05Z\n"
+            );
+            layout.file(format!("{directory}/storage-pools/default/containers/{id}/backup.yaml"), text);
+        }
+        let expected = Expected {
+            hostname: Some("inside"),
+            image,
+            ..Expected::new(format!("{runtime}:{name}"), id, runtime)
+        };
+        let pid = layout.expect(&format!("/lxc.payload.{id}"), expected);
+        layout.monitor(pid, 0, &format!("[lxc monitor] /{directory}/containers {id}"));
         std::fs::create_dir_all(layout.host.root().join(directory).join("containers")).expect("a directory");
         // Into a storage pool that is mounted elsewhere.
         let link = layout.host.root().join(format!("{directory}/containers/{id}"));
         symlink(format!("/{directory}/storage-pools/default/containers/{id}"), link).expect("a link");
         layout.file(format!("{settings}/{id}/lxc.conf"), "lxc.uts.name = outside\nlxc.uts.name = inside\n");
     }
+    // Of the next three no record is in a directory that is listed, or the record is not the one of the group's name.
+    let pid = layout.expect("/lxc.payload.apart", Expected::new("lxc:apart", "/mnt/a b/apart", "lxc"));
+    layout.monitor(pid, 0, "[lxc monitor] /mnt/a b apart");
+    layout.file("mnt/a b/apart/config", "");
+    let pid = layout.expect("/lxc.payload.db-1", Expected::new("lxc:db", "db", "lxc"));
+    layout.monitor(pid, 0, "[lxc monitor] /var/lib/lxc db");
+    for name in ["db", "db-1", "gone"] {
+        layout.file(format!("var/lib/lxc/{name}/config"), "");
+    }
+    let pid = layout.expect("/system.slice/ssh.service", Expected::new("lxc:gone", "gone", "lxc"));
+    layout.monitor(pid, 0, "[lxc monitor] /var/lib/lxc gone");
     let old = Expected { hostname: Some("old"), ..Expected::new("lxc:old", "old", "lxc") };
     layout.expect("/lxc/old", old);
     layout.file("var/lib/lxc/old/config", "# x\nlxc.utsname = old\n");
@@ -150,7 +191,7 @@ pub fn of_sandboxes(layout: &mut Layout) {
 
 /// Known by the name of the control group alone, which nothing vouches for.
 pub fn of_groups(layout: &mut Layout) {
-    let short = |id: &str| id[..12.min(id.len())].to_owned();
+    let short = |id: &str| if id == WEB { id[..12].to_owned() } else { id.to_owned() };
     for (runtime, group, id) in [
         ("nomad", format!("/nomad/{UUID}"), UUID.to_owned()),
         ("nomad", format!("/nomad.slice/share.slice/{UUID}.web.scope"), format!("{UUID}.web")),

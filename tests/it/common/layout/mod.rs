@@ -82,6 +82,28 @@ impl Layout {
         }
     }
 
+    /// Puts a process outside of all containers above another one.
+    pub fn monitor(&self, pid: i64, uid: u32, title: &str) -> i64 {
+        let above = pid + 100_000;
+        self.host.process(above, 1, &format!("/lxc.monitor.{pid}"), format!("{title}\0").as_bytes());
+        self.replace(
+            &format!("proc/{above}/status"),
+            "Uid:\t0\t0\t0\t0",
+            &format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}"),
+        );
+        let status = format!("proc/{pid}/status");
+        let text = std::fs::read_to_string(self.host.root().join(&status)).expect("a status");
+        self.file(&status, text.replace("PPid:\t1\n", &format!("PPid:\t{above}\n")));
+        above
+    }
+
+    /// Replaces a part of a file.
+    pub fn replace(&self, path: &str, part: &str, by: &str) {
+        let text = std::fs::read_to_string(self.host.root().join(path)).expect("a file");
+        assert!(text.contains(part), "{path}: {text}");
+        self.file(path, text.replace(part, by));
+    }
+
     /// An init process in a control group, and what it should be found to be.
     pub fn expect(&mut self, cgroup: &str, expected: Expected) -> i64 {
         let pid = self.next;

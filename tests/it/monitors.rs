@@ -1,0 +1,290 @@
+//! What monitor processes above a container say, and what the state files of init processes outside of their groups do.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::common::ctr_ps::{DB, WEB, of, unverified};
+use crate::common::layout::engines::{bundle, config, podman};
+use crate::common::layout::{Expected, Layout, START, USER, id};
+use crate::common::process::printed;
+
+const LATE: u64 = 400 * 365 * 86_400 * 100;
+
+/// What a process is shown as.
+fn shown(layout: &Layout, pid: i64) -> Option<String> {
+    layout.tag(pid).map(|tag| tag.container.label())
+}
+
+fn link(layout: &Layout, path: &str, target: impl AsRef<Path>) {
+    let path = layout.host.root().join(path);
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+    _ = std::fs::remove_file(&path);
+    symlink(target, path).expect("a link");
+}
+
+fn process(layout: &mut Layout, cgroup: &str) -> i64 {
+    layout.expect(cgroup, Expected::default())
+}
+
+// --- LXC ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn the_title_of_roots_monitor_wins_over_the_name_of_the_group() {
+    let mut layout = Layout::new("monitors-lxc");
+    for name in ["web", "web-1", "other"] {
+        layout.file(format!("var/lib/lxc/{name}/config"), "");
+    }
+    let one = process(&mut layout, "/lxc.payload.web-1");
+    layout.monitor(one, 0, "[lxc monitor] /var/lib/lxc web");
+    assert_eq!(shown(&layout, one).as_deref(), Some("lxc:web"));
+    // LXC adds numbers from 1 to 999 only, and never changes the name otherwise.
+    for group in ["web-0", "web-01", "web-1000", "web1", "web-", "web-x", "xweb"] {
+        let wrong = process(&mut layout, &format!("/lxc.payload.{group}"));
+        layout.monitor(wrong, 0, "[lxc monitor] /var/lib/lxc other");
+        assert_eq!(shown(&layout, wrong), Some(format!("lxc:{group}?")));
+    }
+}
+
+#[test]
+fn a_record_of_a_stopped_container_proves_nothing() {
+    let mut layout = Layout::new("monitors-lxc-stopped");
+    layout.file("var/lib/lxc/web/config", "");
+    let pid = process(&mut layout, "/lxc.payload.web");
+    // The process above it is no monitor.
+    layout.monitor(pid, 0, "unshare\0--pid\0--fork");
+    assert_eq!(shown(&layout, pid).as_deref(), Some("lxc:web?"));
+    assert_eq!(layout.all(), []);
+}
+
+#[test]
+fn only_a_monitor_of_root_outside_of_containers_is_believed() {
+    let title = "[lxc monitor] /var/lib/lxc web";
+    let claim = Some("lxc:web?".to_owned());
+    let mut layout = Layout::new("monitors-lxc-forged");
+    layout.file("var/lib/lxc/web/config", "");
+    let pid = process(&mut layout, "/lxc.payload.web");
+    let above = layout.monitor(pid, 0, title);
+    assert_eq!(shown(&layout, pid).as_deref(), Some("lxc:web"));
+    for (what, part, by) in [
+        ("a user", "Uid:\t0\t0\t0\t0", "Uid:\t1234\t1234\t1234\t1234"),
+        ("a program with the set-user-ID bit", "Uid:\t0\t0\t0\t0", "Uid:\t1234\t0\t0\t0"),
+    ] {
+        layout.monitor(pid, 0, title);
+        layout.replace(&format!("proc/{above}/status"), part, by);
+        assert_eq!(shown(&layout, pid), claim, "{what}");
+    }
+    // PID 1 shows the host's namespaces.
+    for kind in ["user", "mnt"] {
+        layout.monitor(pid, 0, title);
+        link(&layout, &format!("proc/1/ns/{kind}"), format!("{kind}:[5]"));
+        link(&layout, &format!("proc/{above}/ns/{kind}"), format!("{kind}:[5]"));
+        assert_eq!(shown(&layout, pid).as_deref(), Some("lxc:web"), "the host's {kind} namespace");
+        link(&layout, &format!("proc/{above}/ns/{kind}"), format!("{kind}:[6]"));
+        assert_eq!(shown(&layout, pid), claim, "another {kind} namespace");
+        link(&layout, &format!("proc/{above}/ns/{kind}"), format!("{kind}:[5]"));
+    }
+    // Other mounts than the host's, but LXC's own program, as in the snap of LXD.
+    link(&layout, &format!("proc/{above}/ns/mnt"), "mnt:[6]");
+    link(&layout, &format!("proc/{above}/exe"), "/snap/lxd/1/bin/lxd");
+    assert_eq!(shown(&layout, pid).as_deref(), Some("lxc:web"));
+    // A group that another user can make.
+    let pid = process(&mut layout, &format!("/user.slice/user-{USER}.slice/lxc.payload.web"));
+    layout.monitor(pid, 0, title);
+    let found = layout.tag(pid).expect("a container");
+    assert_ne!(found.identified_by, ctrbox::testing::container::IdentifiedBy::State);
+}
+
+#[test]
+fn a_monitor_of_a_user_names_a_container_of_that_user() {
+    let mut layout = Layout::new("monitors-lxc-user");
+    layout.file("home/u/.local/share/lxc/mine/config", "");
+    layout.file("var/lib/lxc/web/config", "");
+    let group = |name: &str| format!("/user.slice/user-{USER}.slice/user@{USER}.service/lxc.payload.{name}");
+    let mine = Expected { owner: USER, ..Expected::new("lxc:mine", "mine", "lxc") };
+    let pid = layout.expect(&group("mine-2"), mine);
+    let above = layout.monitor(pid, USER, "[lxc monitor] /home/u/.local/share/lxc mine");
+    link(&layout, &format!("proc/{above}/exe"), "/usr/bin/lxc-start");
+    layout.all_is_found();
+    // Root's container, or one without a state file, is not the user's to name.
+    for title in ["/var/lib/lxc web", "/home/u/.local/share/lxc none"] {
+        let name = title.rsplit(' ').next().expect("a name");
+        let pid = layout.expect(&group(name), Expected { owner: USER, ..Expected::default() });
+        let above = layout.monitor(pid, USER, &format!("[lxc monitor] {title}"));
+        link(&layout, &format!("proc/{above}/exe"), "/usr/bin/lxc-start");
+        assert_eq!(shown(&layout, pid), Some(format!("lxc:{name}?")));
+    }
+}
+
+// --- containerd --------------------------------------------------------------------------------------------
+
+/// A container in a state directory that ctrbox does not know of, and its shim.
+fn elsewhere(layout: &mut Layout, namespace: &str, id: &str, group: &str) -> (i64, i64) {
+    let pid = process(layout, group);
+    bundle(layout, "system/run/other", namespace, id, pid, "{}");
+    let shim = layout.monitor(pid, 0, "/usr/bin/containerd-shim-runc-v2\0-namespace\0x");
+    link(layout, &format!("proc/{shim}/exe"), "/usr/bin/containerd-shim-runc-v2");
+    let cwd = format!("/system/run/other/io.containerd.runtime.v2.task/{namespace}/{id}");
+    link(layout, &format!("proc/{shim}/cwd"), cwd);
+    (pid, shim)
+}
+
+#[test]
+fn the_working_directory_of_a_shim_leads_to_the_state_files() {
+    let mut layout = Layout::new("monitors-shim");
+    let (pid, shim) = elsewhere(&mut layout, "talos", "one", "/system/one");
+    assert_eq!(shown(&layout, pid).as_deref(), Some("containerd:talos/one"));
+    // Then its other containers are known as well, and those of a second client.
+    let other = process(&mut layout, "/talos/two");
+    bundle(&layout, "system/run/other", "talos", "two", other, "{}");
+    layout.look(|resolver| {
+        let names: Vec<String> = resolver.scan().iter().map(|container| container.label()).collect();
+        assert_eq!(names, ["containerd:talos/one", "containerd:talos/two"]);
+        assert_eq!(resolver.all().len(), 2);
+    });
+    // After an update the file of a shim that still runs is gone.
+    link(&layout, &format!("proc/{shim}/exe"), "/usr/bin/containerd-shim-runc-v2 (deleted)");
+    assert_eq!(shown(&layout, pid).as_deref(), Some("containerd:talos/one"));
+    for uids in ["1234\t1234\t1234\t1234", "1234\t0\t0\t0"] {
+        layout.replace(&format!("proc/{shim}/status"), "Uid:\t0\t0\t0\t0", &format!("Uid:\t{uids}"));
+        assert_eq!(shown(&layout, pid), Some(format!("anon:{}", 10_000 + pid)), "{uids}");
+        layout.replace(&format!("proc/{shim}/status"), &format!("Uid:\t{uids}"), "Uid:\t0\t0\t0\t0");
+    }
+    link(&layout, &format!("proc/{shim}/exe"), "/usr/bin/sleep");
+    assert_eq!(shown(&layout, pid), Some(format!("anon:{}", 10_000 + pid)));
+}
+
+/// dockerd has options for the data root, the namespace in containerd, and the state directory.
+#[test]
+fn docker_with_everything_elsewhere() {
+    let mut layout = Layout::new("monitors-docker");
+    let container = id(7);
+    let group = format!("/docker/{container}");
+    for (namespace, state) in [("private", "run/containerd"), ("moby", "system/run/other")] {
+        let (pid, _) = elsewhere(&mut layout, namespace, &container, &group);
+        let spec = format!(
+            r#"{{"mounts":[{{"destination":"/etc/hosts","source":"/srv/data/containers/{container}/hosts"}}]}}"#
+        );
+        bundle(&layout, state, namespace, &container, pid, &spec);
+        layout.file(format!("srv/data/containers/{container}/config.v2.json"), config("web", pid, "{}"));
+        assert_eq!(shown(&layout, pid).as_deref(), Some("docker:web"), "{namespace}");
+        layout.process(pid, 0, "/", LATE);
+        std::fs::remove_dir_all(layout.host.root().join(state)).expect("removed");
+    }
+}
+
+#[test]
+fn an_init_process_of_docker_outside_of_its_group() {
+    let mut layout = Layout::new("monitors-moved");
+    let pid = process(&mut layout, "/system.slice/ssh.service");
+    layout.file(format!("var/lib/docker/containers/{WEB}/config.v2.json"), config("web", pid, "{}"));
+    assert_eq!(shown(&layout, pid), Some(format!("anon:{}", 10_000 + pid)), "nothing dates the process");
+    bundle(&layout, "run/docker/containerd/daemon", "moby", WEB, pid, "{}");
+    assert_eq!(shown(&layout, pid).as_deref(), Some("docker:web"));
+    assert_eq!(layout.tag(pid).map(|tag| tag.identified_by.name()), Some("state"));
+    // A process that is in the group still.
+    layout.process(900, 0, &format!("/docker/{WEB}"), START);
+    link(&layout, "proc/900/ns/pid", format!("pid:[{}]", 10_000 + pid));
+    assert_eq!(shown(&layout, 900).as_deref(), Some("docker:web"));
+    // A later process has the PID.
+    layout.process(pid, 0, "/system.slice/ssh.service", LATE);
+    assert_eq!(shown(&layout, pid), Some(format!("anon:{}", 10_000 + pid)));
+    // The bundle names another process.
+    layout.process(pid, 0, "/system.slice/ssh.service", START);
+    bundle(&layout, "run/docker/containerd/daemon", "moby", WEB, 900, "{}");
+    assert_eq!(shown(&layout, pid), Some(format!("anon:{}", 10_000 + pid)));
+}
+
+// --- guests and tasks --------------------------------------------------------------------------------------
+
+#[test]
+fn the_virtual_machine_of_a_pod() {
+    let mut layout = Layout::new("monitors-kata");
+    let sandbox = id(9);
+    let spec = r#"{"annotations":{"io.kubernetes.cri.container-type":"sandbox","io.kubernetes.cri.sandbox-name":"shop",
+        "io.kubernetes.cri.sandbox-namespace":"prod"}}"#;
+    // Kata's shim writes no PID.
+    let directory = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{sandbox}");
+    layout.file(format!("{directory}/config.json"), spec);
+    let at = |layout: &mut Layout, group: String| {
+        let pid = process(layout, &group);
+        layout.replace(
+            &format!("proc/{pid}/status"),
+            &format!("NSpid:\t{pid}\t1"),
+            &format!("NSpid:\t{pid}"),
+        );
+        shown(layout, pid)
+    };
+    for group in [
+        format!("/kubepods/besteffort/pod1-2/kata_{sandbox}"),
+        format!("/kubepods.slice/kubepods-pod1_2.slice/kata_{sandbox}"),
+        format!("/kata_overhead/{sandbox}"),
+        format!("/system.slice/kata_kubepods-pod1_2.slice:cri-containerd:{sandbox}"),
+    ] {
+        assert_eq!(at(&mut layout, group.clone()).as_deref(), Some("k8s:prod/shop/POD"), "{group}");
+    }
+    let claim = format!("k8s:{}?", &sandbox[..12]);
+    for group in [
+        format!("/user.slice/user-{USER}.slice/pod1-2/kata_{sandbox}"),
+        format!("/user.slice/user-{USER}.slice/kata_overhead/{sandbox}"),
+        // Not the group of the machine: the runtime would have named an init process.
+        format!("/kubepods/besteffort/pod1-2/{sandbox}"),
+    ] {
+        assert_eq!(at(&mut layout, group.clone()), Some(claim.clone()), "{group}");
+    }
+    assert_eq!(layout.all(), [], "it has no process here");
+}
+
+/// Fargate and managed instances: containerd, with ids of the task and a number.
+#[test]
+fn tasks_of_amazon_ecs() {
+    let mut layout = Layout::new("monitors-ecs");
+    let task = "cafe0265927825aaaaaaaaaaaaaaaaaa";
+    for (group, id) in [
+        (format!("/ecs/{task}/{task}-0265927825"), format!("{task}-0265927825")),
+        (format!("/ecs/{task}-2531612879"), format!("{task}-2531612879")),
+    ] {
+        let pid = layout.expect(&group, Expected::new(format!("ecs:{id}"), &id, "containerd"));
+        bundle(&layout, "run/containerd", "default", &id, pid, "{}");
+        layout.all_is_found();
+        // What the runtime put there is in the container by its group.
+        layout.process(pid + 500, 0, &group, START);
+        assert_eq!(layout.tag(pid + 500).map(|tag| tag.identified_by.name()), Some("state"), "{group}");
+    }
+}
+
+// --- values of the list ------------------------------------------------------------------------------------
+
+/// Without a pid namespace of its own no process has PID 1: the one that the others come from stands for it.
+#[test]
+fn an_unproven_container_in_the_hosts_pid_namespace_has_a_first_process() {
+    let layout = Layout::new("monitors-head");
+    let group = format!("/system.slice/docker-{WEB}.scope");
+    for (pid, parent) in [(299, 300), (300, 40), (301, 300)] {
+        layout.host.process(pid, parent, &group, b"x\0");
+        layout.file(
+            format!("proc/{pid}/stat"),
+            format!("{pid} (x) S {parent} 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {START} 0 0\n"),
+        );
+    }
+    layout.host.process(40, 1, "/", b"shim\0");
+    layout.file("proc/uptime", "9000.00 9000.00\n");
+    let list = printed(of(layout.host.root()).args(["-l", "--json"]));
+    let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
+    let container = &list["containers"][0];
+    assert_eq!(container["pid"], 300, "{container}");
+    assert!(container["started"].is_string(), "{container}");
+    let text = printed(of(layout.host.root()).args(["-l", "-n", "-o", "container,pid"]));
+    assert_eq!(text.split_whitespace().collect::<Vec<_>>(), [unverified(WEB).as_str(), "300"]);
+}
+
+/// Podman 5 writes an empty name for the image of a pod's infra container.
+#[test]
+fn an_empty_name_of_an_image_is_no_image() {
+    let mut layout = Layout::new("monitors-infra");
+    let pid = process(&mut layout, &format!("/machine.slice/libpod-{DB}.scope"));
+    podman(&layout, "var/lib/containers/storage", "run/containers/storage", DB, "infra", pid);
+    let list = "var/lib/containers/storage/overlay-containers/containers.json";
+    assert_eq!(layout.proven(pid).expect("a container").image.as_deref(), Some("img:1"));
+    layout.replace(list, "img:1", "");
+    assert_eq!(layout.proven(pid).expect("a container").image, None);
+}

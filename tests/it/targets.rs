@@ -1,0 +1,237 @@
+//! A container as the target: what the look-up costs, numbers as names, pods, and containers in containers.
+
+use std::process::Command;
+
+use crate::common::cgexec::{Name, controller};
+use crate::common::process::{Holder, limited, namespaces};
+use crate::common::{binary, program, skip, stderr, stdout, there};
+
+/// Starts processes, and writes the records of a runc container `web` and of a stopped LXC container. `$web` is the
+/// first process of `web`, `$bare` is in a container without a record.
+const HOST: &str = r#"
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /var/lib
+for number in $(seq "$1"); do sleep 1000 & done
+child() { found=; until [ -n "$found" ]; do found=$(cut -d ' ' -f 1 "/proc/$1/task/$1/children"); done; }
+unshare -n -m -p -f sleep 1000 &
+child "$!"
+web=$found
+start=$(cut -d ' ' -f 22 "/proc/$web/stat")
+mkdir -p /run/runc/web /run/runc/db /var/lib/lxc/stopped
+echo "{\"id\":\"web\",\"init_process_pid\":$web,\"init_process_start\":$start,\"config\":{\"labels\":[]}}" >/run/runc/web/state.json
+echo '{"id":"db","init_process_pid":1,"init_process_start":1,"config":{"labels":[]}}' >/run/runc/db/state.json
+echo 'lxc.uts.name = stopped' >/var/lib/lxc/stopped/config
+unshare -m -p -f sleep 1000 &
+child "$!"
+bare=$found
+"#;
+
+fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// Runs a script on a host of its own with `count` more processes. `$0` is the program.
+fn on_host(count: usize, script: &str) -> Command {
+    let mut command = program("unshare");
+    let script = format!("{HOST}{script}");
+    command.args(["-m", "-p", "-f", "--mount-proc", "sh", "-ec", &script]).arg(binary());
+    command.arg(count.to_string()).current_dir("/");
+    command
+}
+
+/// The system calls of each line of arguments.
+fn calls(count: usize, lines: &[&str]) -> Vec<usize> {
+    let count_one = |line: &&str| {
+        format!(
+            "strace -f -o /run/calls \"$0\" {line} >/run/out 2>&1 || {{ cat /run/out; exit 1; }}\nwc -l </run/calls\n"
+        )
+    };
+    let script: String = lines.iter().map(count_one).collect();
+    let output = limited(&mut on_host(count, &script));
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+    stdout(&output).lines().map(|line| line.trim().parse().expect("a number")).collect()
+}
+
+fn traceable(test: &str) -> bool {
+    let traces =
+        there("strace") && limited(program("strace").args(["-o", "/dev/null", "true"])).status.success();
+    if !traces {
+        skip(test, "needs strace(1) that may trace");
+    }
+    traces && namespaces(test)
+}
+
+#[test]
+fn a_target_costs_the_same_on_a_host_with_many_processes() {
+    if !traceable("targets-cost") {
+        return;
+    }
+    let lines = [
+        "nsenter -t \"$web\" -n true",
+        "nsenter -t runc:web -n true",
+        "nsenter -t web -n true",
+        "nsenter -t web@1 -n true",
+        "getpcaps web",
+        "ctr-ps -p \"$web\"",
+        "ctr-ps -p \"$bare\"",
+    ];
+    let [few, many] = [50, 500].map(|count| calls(count, &lines));
+    println!("system calls: {few:?}");
+    // Before Linux 6.11 the kernel does not tell which process has a PID in a namespace.
+    let scans = |line: &str| line.contains('@') || line.contains("$bare");
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| kernel() >= (6, 11) || !scans(line)) {
+        // A helper process of ctr-ps may be waited for once more.
+        let slack = if line.starts_with("ctr-ps") { 20 } else { 0 };
+        assert!(many[at].abs_diff(few[at]) <= slack, "{line}: {} calls, and {}", few[at], many[at]);
+    }
+    let pid = few[0];
+    // By prefix one store is read: two directories, the records of root, and the init process of one.
+    assert!(few[1] <= pid + 40, "{} for runc:web, {pid} for its PID", few[1]);
+    assert!(few[2] <= pid + 100, "{} for web, {pid} for its PID", few[2]);
+    assert!(
+        few[5] <= 300 && (few[6] <= 300 || kernel() < (6, 11)),
+        "{} and {} for a process",
+        few[5],
+        few[6]
+    );
+}
+
+/// One store only, and of the other containers in it no more than the record.
+#[test]
+fn a_target_costs_one_record_more_for_each_container_in_the_store() {
+    if !traceable("targets-records") {
+        return;
+    }
+    let more = "for number in $(seq 20); do mkdir -p /run/runc/web$number; cp /run/runc/db/state.json /run/runc/web$number; done\n";
+    let line = "nsenter -t runc:web -n true";
+    let count = |setup: &str| {
+        let script = format!("{setup}strace -f -o /run/calls \"$0\" {line}\nwc -l </run/calls");
+        let output = limited(&mut on_host(1, &script));
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output).trim().parse::<usize>().expect("a number")
+    };
+    let (few, many) = (count(""), count(more));
+    assert!(many <= few + 4 * 20, "{few} calls, and {many} with 20 more containers");
+}
+
+/// The name of a container is a number: of ctr-ps it means the container, elsewhere the process.
+#[test]
+fn a_number_as_the_name_of_a_container() {
+    let test = "targets-number";
+    if !namespaces(test) {
+        return;
+    }
+    let renamed = "number=$bare\nmv /run/runc/web \"/run/runc/$number\"\n\
+                   sed -i \"s/\\\"web\\\"/\\\"$number\\\"/\" /run/runc/$number/state.json\n\
+                   export CTRBOX_HINTS=always\n\
+                   shown() { sed \"s/\\b$number\\b/N/g; s/\\b$web\\b/W/g\"; }\n";
+    let run = |line: &str| {
+        let output = limited(&mut on_host(1, &format!("{renamed}{{ {line}; }} 2>&1 | shown")));
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let hint = "hint: N means the process with this PID; to name the container: runc:N\n";
+    assert_eq!(
+        run("\"$0\" ctr-ps -n -c \"$number\" -o pid,container"),
+        "hint: N is the container runc:N; -p N means the process\nW runc:N\n"
+    );
+    for line in [
+        "\"$0\" nsenter -t \"$number\" -n true",
+        "\"$0\" cgexec --like \"$number\" true",
+        "\"$0\" capsh --print=\"$number\" >/dev/null",
+        "\"$0\" getpcaps \"$number\" 2>&1 >/dev/null | head -n 1",
+        "\"$0\" lsns -p \"$number\" >/dev/null",
+    ] {
+        assert_eq!(run(line), hint, "{line}");
+    }
+    assert_eq!(run("CTRBOX_HINTS=never \"$0\" nsenter -t \"$number\" -n true"), "", "no hint for a script");
+    assert_eq!(run("\"$0\" nsenter -t \"runc:$number\" -n true"), "");
+    assert_eq!(run("\"$0\" nsenter -t \"$web\" -n true"), "", "no container has this name");
+    let gone = run("\"$0\" nsenter -t 4194000 -n true || mv /run/runc/$number /run/runc/4194000\n\
+                    sed -i 's/\"id\":\"[0-9]*\"/\"id\":\"4194000\"/' /run/runc/4194000/state.json\n\
+                    \"$0\" nsenter -t 4194000 -n true || true");
+    assert!(gone.contains("to name the container: runc:4194000\n"), "{gone}");
+}
+
+fn docker(id: &str, name: &str, pid: i32) -> String {
+    let state = format!(r#"{{"Name":"/{name}","State":{{"Running":true,"Pid":{pid}}},"Config":{{}}}}"#);
+    let directory = format!("/var/lib/docker/containers/{id}");
+    format!("mkdir -p {directory}\necho '{state}' >{directory}/config.v2.json\n")
+}
+
+/// The group of the inner container is below that of the outer one, or, with the host's tree in the outer container,
+/// beside it.
+#[test]
+fn a_container_in_a_container_is_a_target() {
+    let test = "targets-nested";
+    let Some(controller) = controller(test).filter(|_| namespaces(test)) else { return };
+    let name = Name::new(test);
+    let id = |number: u8| format!("d{number:x}{:08x}{}", std::process::id(), "c1".repeat(27));
+    let (outer_id, below_id, beside_id, unknown_id) = (id(1), id(2), id(3), id(4));
+    let records = docker(&below_id, "below", 7) + &docker(&beside_id, "beside", 8);
+    // The containers in it: the first child of each unshare is PID 1.
+    let inside = format!(
+        "mount -t tmpfs tmpfs /var/lib\n{records}for number in 1 2 3; do unshare -n -p -f sleep 1000 & done\n"
+    );
+    let outer = Holder::new(&["-m", "-p", "-f"], &inside);
+    let first_child = |pid: i32| {
+        let mut found = Vec::new();
+        crate::common::until("a child", || {
+            found = crate::common::process::children(pid);
+            !found.is_empty()
+        });
+        found
+    };
+    let unshares = || -> Vec<i32> {
+        let is_unshare = |pid: &i32| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == "unshare\n")
+        };
+        crate::common::process::children(outer.pid).into_iter().filter(is_unshare).collect()
+    };
+    crate::common::until("three containers", || unshares().len() == 3);
+    let inner: Vec<i32> = unshares().into_iter().map(|pid| first_child(pid)[0]).collect();
+    let join = |path: &str, pid: i32| {
+        std::fs::write(name.make(controller, path).join("cgroup.procs"), pid.to_string()).expect("moved");
+    };
+    join(&format!("docker/{outer_id}"), outer.pid);
+    join(&format!("docker/{outer_id}/docker/{below_id}"), inner[0]);
+    join(&format!("docker/{beside_id}"), inner[1]);
+    join(&format!("docker/{unknown_id}"), inner[2]);
+    let outer_name = format!("outer{}", std::process::id());
+    let setup = "mount -t tmpfs tmpfs /run\nmount -t tmpfs tmpfs /var/lib\n".to_owned()
+        + &docker(&outer_id, &outer_name, outer.pid);
+    let run = |arguments: &str| {
+        let script = format!("{setup}exec \"$0\" {arguments}");
+        let output =
+            limited(program("unshare").args(["-m", "sh", "-ec", &script]).arg(binary()).current_dir("/"));
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    let net =
+        |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/net")).expect("a link").display().to_string();
+    let chain = format!("docker:{outer_name}/");
+    for (at, inner_name, inner_id) in [(0, "below", &below_id), (1, "beside", &beside_id)] {
+        let (pid, label) = (inner[at], format!("{chain}docker:{inner_name}"));
+        let shown = run(&format!("ctr-ps -n -p {pid} -o container"));
+        assert_eq!(shown, (Some(0), label.clone() + "\n", String::new()));
+        for word in [label, format!("docker:{inner_name}"), inner_name.to_owned(), inner_id.to_owned()] {
+            let entered = run(&format!("nsenter -n -t {word} readlink /proc/self/ns/net"));
+            assert_eq!(entered, (Some(0), net(pid) + "\n", String::new()), "{word}");
+            let (status, _, message) = run(&format!("getpcaps {word}"));
+            assert_eq!((status, message.as_str()), (Some(0), ""), "{word}");
+        }
+    }
+    let label = format!("{chain}docker:{}?", &unknown_id[..12]);
+    let shown = run(&format!("ctr-ps -n -p {} -o container", inner[2]));
+    assert_eq!(shown, (Some(0), label.clone() + "\n", String::new()), "no record has it");
+    let (status, _, message) = run(&format!("nsenter -n -t {} true", &unknown_id[..12]));
+    assert_eq!(status, Some(1));
+    assert!(message.contains("is unverified") && !message.contains("ended"), "{message}");
+    let entered = run(&format!("nsenter -n -t '{label}' readlink /proc/self/ns/net"));
+    assert_eq!(entered, (Some(0), net(inner[2]) + "\n", String::new()));
+    // A process of the outer container itself that is in that group is of the outer container.
+    join(&format!("docker/{beside_id}"), unshares()[0]);
+    let shown = run(&format!("ctr-ps -n -p {} -o container", unshares()[0]));
+    assert_eq!(shown, (Some(0), format!("docker:{outer_name}\n"), String::new()));
+}
