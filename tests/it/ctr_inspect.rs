@@ -468,3 +468,30 @@ fn a_working_directory_inside_is_none_of_the_hosts() {
     assert_eq!(found["files"]["cwd_outside"], true);
     assert_eq!(finding(&found, "cwd-outside").expect("a finding")["severity"], "high");
 }
+
+#[test]
+fn only_what_differs_is_shown() {
+    if !namespaces("only_what_differs_is_shown") {
+        return;
+    }
+    let one = Holder::new(&["-m", "-p", "-f", "-u"], "");
+    let two = Holder::new(&["-m", "-p", "-f"], "trap '' TERM");
+    let (first, second) = (one.pid.to_string(), two.pid.to_string());
+    let output = inspect(&["-J", &first, "--diff", &second]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let all = json["differences"].as_array().expect("a list");
+    let at = |path: &str| all.iter().find(|one| one["path"] == path);
+    let uts = at("namespaces.uts.host").unwrap_or_else(|| panic!("{json}"));
+    assert_eq!((&uts["a"], &uts["b"]), (&false.into(), &true.into()));
+    let term = at("processes.init.signals.TERM").unwrap_or_else(|| panic!("{json}"));
+    assert_eq!(term["b"], "ignored");
+    assert!(at("namespaces.pid.host").is_none(), "the same in both: {json}");
+    assert!(all.iter().all(|one| !one["path"].as_str().unwrap_or_default().contains("usage")), "{json}");
+    let same = stdout(&inspect(&[&first, "--diff", &first]));
+    assert!(same.ends_with("no difference\n"), "{same}");
+    let host = stdout(&inspect(&["-s", "namespaces", &first, "--diff", "host"]));
+    assert!(host.contains("namespaces.uts.host"), "{host}");
+    let two_targets = inspect(&[&first, &second, "--diff", "host"]);
+    assert_eq!(two_targets.status.code(), Some(1));
+}

@@ -66,6 +66,27 @@ pub(super) struct Deleted {
     pub bytes: u64,
 }
 
+impl Mounted {
+    /// Runtimes mount these into most containers.
+    pub(super) fn is_usual(&self) -> bool {
+        const USUAL: [&str; 5] =
+            ["/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/sbin/docker-init", "/run/.containerenv"];
+        USUAL.contains(&self.target.as_str())
+    }
+}
+
+impl Files {
+    /// The mounts that show a part of the host; and how many more are the same as on the host, for a process that has
+    /// the host's root.
+    pub(super) fn parts_of_host(&self) -> (Vec<&Mounted>, usize) {
+        let on_host = self.root.path.as_deref() == Some("/");
+        let is_same = |mount: &&Mounted| on_host && mount.source == mount.target;
+        let all = self.mounts.iter().filter(|mount| mount.from_host);
+        let (same, others): (Vec<&Mounted>, Vec<&Mounted>) = all.partition(is_same);
+        (others, same.len())
+    }
+}
+
 /// Descriptors that are looked at.
 const MOST_DESCRIPTORS: usize = 100_000;
 

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::files::{Files, Mounted};
+use super::finding::{Evidence, Finding, Severity};
 use super::limits::Limits;
 use super::namespaces::Namespaces;
 use super::privileges::Privileges;
@@ -22,35 +22,6 @@ use crate::output::size::size;
 use crate::proc::Mask;
 use crate::proc::clock::ago;
 use crate::sys;
-
-#[derive(Serialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Severity {
-    /// True and worth knowing; also true of most containers.
-    Note,
-    /// Likely to hurt.
-    Medium,
-    /// Hurts now, or gives the host away.
-    High,
-}
-
-#[derive(Serialize, Debug, Clone)]
-pub(super) struct Finding {
-    pub id: &'static str,
-    pub severity: Severity,
-    pub text: String,
-    pub evidence: Vec<Evidence>,
-    pub why: &'static str,
-    #[serde(rename = "do")]
-    pub remedy: &'static str,
-}
-
-/// A value of the report.
-#[derive(Serialize, Debug, Clone)]
-pub(super) struct Evidence {
-    pub path: String,
-    pub value: Value,
-}
 
 /// For each id: why it matters, and what to do.
 const REASONS: &[(&str, &str, &str)] = &[

@@ -45,6 +45,12 @@
 //! `pid1-drops-sigterm`, `pid1-does-not-reap`, `zombies`, `frozen`, `foreign-process`, `exec-leftover`, `clock-offset`,
 //! `cwd-outside`; `unknown`.
 //!
+//! # Comparison
+//!
+//! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's
+//! first process). PIDs, ids, counters and times are not compared. Of two lists the text shows what only one has.
+//! With `--json`: `{"a", "b", "differences": [{"path", "a", "b"}]}`.
+//!
 //! # JSON
 //!
 //! `{"host": …, "boot_id": …, "containers": [{"identity", "namespaces", "limits", "privileges", "files", "processes",
@@ -79,6 +85,12 @@
 //! ctr-inspect -f $(ctr-ps -l -q --runtime docker)
 //! ```
 //!
+//! Why one replica works and the other does not:
+//!
+//! ```text
+//! ctr-inspect web-1 --diff web-2
+//! ```
+//!
 //! What a process that top(1) shows may do:
 //!
 //! ```text
@@ -89,7 +101,10 @@
 //!
 //! ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), capabilities(7), cgroups(7), namespaces(7)
 
+mod builder;
+mod diff;
 mod files;
+mod finding;
 mod findings;
 mod identity;
 mod limits;
@@ -102,7 +117,7 @@ mod show;
 mod sockets;
 mod unknown;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -117,8 +132,9 @@ use crate::output::style::{self, Painter, When};
 use crate::output::{Out, json};
 use crate::proc::ProcRoot;
 use crate::text;
-use findings::{Finding, Severity};
-use report::{Builder, Report, Section};
+use builder::Builder;
+use finding::{Finding, Severity};
+use report::{Report, Section};
 use scan::{Subject, World};
 use show::Page;
 
@@ -128,6 +144,7 @@ struct Request {
     all: bool,
     findings: bool,
     exit_status: bool,
+    diff: Option<OsString>,
     json: bool,
     colour: When,
     root: Option<PathBuf>,
@@ -162,6 +179,13 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "status 2 if there is a finding of high severity",
             Effect::Flag(|r| set(&mut r.exit_status)),
         ),
+        Opt::new(
+            None,
+            "diff",
+            "show only what differs between the target and this one; 'host' is the host",
+            Effect::Required(diff_with),
+        )
+        .takes("target"),
         Opt::new(Some('J'), "json", "print JSON", Effect::Flag(|r| set(&mut r.json))),
         Opt::new(None, "color", "colour the output: auto, always or never", Effect::Optional(colour))
             .takes("when"),
@@ -191,6 +215,9 @@ pub(crate) fn run(call: &Call) -> Outcome {
     let files = Files::new(&root)?;
     let proc = proc_of(&files, &request)?;
     let world = World::new(&proc, &files)?;
+    if let Some(other) = &request.diff {
+        return differences(call, &world, (&words, other), &request);
+    }
     let mut status = 0;
     let subjects = find(call, &world, &words, &mut status);
     let builder = Builder::new(&world, &request.sections, &subjects);
@@ -238,6 +265,11 @@ fn section(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
+fn diff_with(request: &mut Request, other: &OsStr) -> Result<(), Exit> {
+    request.diff = Some(other.to_owned());
+    Ok(())
+}
+
 fn colour(request: &mut Request, when: Option<&OsStr>) -> Result<(), Exit> {
     request.colour = When::of_option(when)?;
     Ok(())
@@ -255,7 +287,7 @@ fn proc_of(files: &Files, request: &Request) -> Result<ProcRoot> {
 }
 
 /// What the words mean, each container and process once. Reports those that mean nothing.
-fn find(call: &Call, world: &World<'_>, words: &[std::ffi::OsString], status: &mut u8) -> Vec<Subject> {
+fn find(call: &Call, world: &World<'_>, words: &[OsString], status: &mut u8) -> Vec<Subject> {
     let mut subjects: Vec<Subject> = Vec::new();
     for word in words {
         match world.find(word) {
@@ -272,6 +304,48 @@ fn find(call: &Call, world: &World<'_>, words: &[std::ffi::OsString], status: &m
         }
     }
     subjects
+}
+
+/// `--diff`
+fn differences(
+    call: &Call,
+    world: &World<'_>,
+    (words, other): (&[OsString], &OsStr),
+    request: &Request,
+) -> Outcome {
+    let [word] = words else {
+        return Err(anyhow!("--diff compares one target with another: {} are given", words.len()).into());
+    };
+    let one = |word: &OsStr| -> Result<Subject> {
+        let (found, notes) = world.find(word)?;
+        notes.iter().for_each(|note| warn(call.name, note));
+        match found[..] {
+            [subject] => Ok(subject),
+            _ => Err(anyhow!("'{}' means {} containers: name one", text::shown(word), found.len())),
+        }
+    };
+    let is_host = other == "host";
+    let (a, b) = (one(word)?, one(if is_host { OsStr::new("1") } else { other })?);
+    let builder = Builder::new(world, &request.sections, &[a, b]);
+    let report = |subject: Subject| {
+        builder.report(subject).ok_or_else(|| anyhow!("process {} has ended", subject.pid))
+    };
+    let label = |word: &OsStr, subject: Subject| match subject.container {
+        Some(number) => world.containers[number].label.clone(),
+        None => text::utf8(word.as_encoded_bytes()).into_owned(),
+    };
+    let (name_a, name_b) = (label(word, a), if is_host { "host".to_owned() } else { label(other, b) });
+    let diff = diff::compare((&report(a)?, &name_a), (&report(b)?, &name_b), is_host)?;
+    let mut out = Out::stdout();
+    match request.json {
+        true => diff.json(&mut out)?,
+        false => {
+            let painter = Painter { colour: request.colour.on_stdout() };
+            diff.text(&mut out, painter, style::stdout_columns().unwrap_or(80).max(40));
+        }
+    }
+    out.finish()?;
+    Ok(0)
 }
 
 #[derive(Serialize)]

@@ -1,19 +1,15 @@
-//! The report of one target: all sections that are asked for.
-
-use std::cell::OnceCell;
+//! The report of one target.
 
 use serde::Serialize;
 
-use super::files::{self, Files, HostMounts};
-use super::findings::{self, Finding};
-use super::identity::{self, Commands, Identity};
-use super::limits::{self, Limits};
-use super::namespaces::{self, HostNamespaces, Namespaces, entered};
-use super::privileges::{self, Privileges};
-use super::processes::{self, Processes};
-use super::scan::{Subject, World};
-use super::sockets::RuntimeSockets;
-use super::unknown::{Unknown, Unknowns};
+use super::files::Files;
+use super::finding::Finding;
+use super::identity::Identity;
+use super::limits::Limits;
+use super::namespaces::Namespaces;
+use super::privileges::Privileges;
+use super::processes::Processes;
+use super::unknown::Unknown;
 
 /// The parts of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,92 +59,11 @@ pub(super) struct Report {
     pub unknown: Vec<Unknown>,
 }
 
-/// The documents of all targets.
-pub(super) struct Builder<'a> {
-    world: &'a World<'a>,
-    sections: &'a [Section],
-    host: HostNamespaces,
-    host_mounts: OnceCell<HostMounts>,
-    sockets: OnceCell<RuntimeSockets>,
-    commands: Commands,
-}
-
 impl Report {
     /// Keeps who it is about, and the findings.
     pub(super) fn only_findings(self) -> Report {
         let (identity, findings, unknown) = (self.identity, self.findings, self.unknown);
         let (namespaces, limits, privileges, files, processes) = (None, None, None, None, None);
         Report { identity, namespaces, limits, privileges, files, processes, findings, unknown }
-    }
-}
-
-impl<'a> Builder<'a> {
-    pub(super) fn new(world: &'a World<'a>, sections: &'a [Section], subjects: &[Subject]) -> Builder<'a> {
-        let mut pids: Vec<i32> = Vec::new();
-        for subject in subjects {
-            pids.push(subject.pid);
-            let Some(number) = subject.container else { continue };
-            match sections.contains(&Section::Processes) {
-                true => pids.extend(world.members(number).map(|process| process.pid)),
-                false => pids.extend(entered(world, number)),
-            }
-        }
-        let (host, host_mounts) = (HostNamespaces::read(world.proc), OnceCell::new());
-        Builder {
-            world,
-            sections,
-            host,
-            host_mounts,
-            sockets: OnceCell::new(),
-            commands: Commands::read(world, pids),
-        }
-    }
-
-    /// The processes whose arguments could not be read.
-    pub(super) fn locked(&self) -> Vec<i32> {
-        self.commands.locked()
-    }
-
-    /// None if the process ended meanwhile.
-    pub(super) fn report(&self, subject: Subject) -> Option<Report> {
-        let (world, unknown) = (self.world, Unknowns::default());
-        let wants = |section| self.sections.contains(&section);
-        let groups = limits::Reader::new(world, subject, &unknown);
-        let paused = wants(Section::Identity) && groups.frozen() == Some(true);
-        let found = wants(Section::Namespaces)
-            .then(|| namespaces::read(world, subject, &self.host, &self.commands, &unknown));
-        let report = Report {
-            identity: wants(Section::Identity)
-                .then(|| identity::read(world, subject, &self.commands, paused)),
-            limits: wants(Section::Limits).then(|| groups.read()),
-            privileges: wants(Section::Privileges).then(|| {
-                let inode = world
-                    .proc
-                    .process(nix::unistd::Pid::from_raw(subject.pid))
-                    .ns(crate::proc::ns::Kind::User);
-                let on_host = inode.and_then(|inode| self.host.is(crate::proc::ns::Kind::User, inode));
-                privileges::read(world, subject, on_host, &unknown)
-            }),
-            files: wants(Section::Files).then(|| {
-                let host = self.host_mounts.get_or_init(|| HostMounts::read(world));
-                files::read(world, subject, host, &unknown)
-            }),
-            processes: wants(Section::Processes)
-                .then(|| processes::read(world, subject, &self.commands, &unknown)),
-            namespaces: found,
-            findings: Vec::new(),
-            unknown: Vec::new(),
-        };
-        drop(groups);
-        if world.has_ended(subject.pid) {
-            return None;
-        }
-        let mut report = Report { unknown: unknown.into_list(), ..report };
-        let sockets = self.sockets.get_or_init(|| match report.files {
-            Some(_) => RuntimeSockets::read(world),
-            None => RuntimeSockets::none(),
-        });
-        report.findings = findings::judge(world, subject, &report, sockets);
-        Some(report)
     }
 }

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use crate::container::matching;
 use crate::container::target::{self, Target};
 use crate::container::{Container, Files, IdentifiedBy, Resolver, Tag, Tagger};
+use crate::exit;
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::identity::{Identify, Way};
 use crate::proc::clock::Clock;
@@ -169,6 +170,7 @@ impl<'a> World<'a> {
                     target::Lookup::new("", target::Purpose::Read)
                         .held(self.proc, &Target::Pid { pid, inode })?;
                 }
+                self.hint_at_container(pid.as_raw());
                 Ok((vec![self.by_pid(pid.as_raw())?], Vec::new()))
             }
             Ok(Target::Container(word)) => self.by_name(&word),
@@ -182,6 +184,17 @@ impl<'a> World<'a> {
             false => anyhow!("no process {pid}"),
         })?;
         Ok(Subject { pid, container: process.container })
+    }
+
+    /// A container can have a number as its name.
+    fn hint_at_container(&self, pid: i32) {
+        exit::hint(|| {
+            let all: Vec<Rc<Container>> =
+                self.containers.iter().map(|known| known.container.clone()).collect();
+            let found =
+                matching::named(&all, pid).filter(|found| found.init.map(Pid::as_raw) != Some(pid))?;
+            Some(format!("{pid} means the process with this PID; to name the container: {found}"))
+        });
     }
 
     fn is_kernel_thread(&self, pid: i32) -> bool {

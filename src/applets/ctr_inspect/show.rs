@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::files::{Files, Mounted};
-use super::findings::{Finding, Severity};
+use super::finding::{Finding, Severity};
 use super::limits::{Limits, Pressure};
 use super::namespaces::{Extent, Namespaces, ORDER};
 use super::privileges::Privileges;
@@ -419,21 +419,15 @@ impl Page<'_> {
 
     /// Those that show a part of the host. What came along below one is counted.
     fn mounts(&mut self, files: &Files, all: bool) {
-        const USUAL: [&str; 5] =
-            ["/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/sbin/docker-init", "/run/.containerenv"];
-        let on_host = files.root.path.as_deref() == Some("/");
-        let is_hosts = |mount: &&Mounted| on_host && mount.source == mount.target;
-        let from_host = files.mounts.iter().filter(|mount| mount.from_host);
-        let (same, from_host): (Vec<&Mounted>, Vec<&Mounted>) = from_host.partition(is_hosts);
-        if !same.is_empty() {
-            self.line("  mounts", &[format!("{} as on the host", same.len())]);
+        let (from_host, same) = files.parts_of_host();
+        if same > 0 {
+            self.line("  mounts", &[format!("{same} as on the host")]);
         }
         let is_below = |mount: &Mounted, other: &Mounted| {
             mount.target != other.target && Path::new(&mount.target).starts_with(&other.target)
         };
         for mount in &from_host {
-            let is_usual = USUAL.contains(&mount.target.as_str());
-            if !all && (is_usual || from_host.iter().any(|other| is_below(mount, other))) {
+            if !all && (mount.is_usual() || from_host.iter().any(|other| is_below(mount, other))) {
                 continue;
             }
             let mode = if mount.read_only { "ro" } else { "rw" };
