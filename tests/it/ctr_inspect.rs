@@ -219,7 +219,10 @@ fn an_ordinary_user_is_told_what_is_unknown() {
     crate::common::process::limited(Command::new("chmod").arg("755").arg(&copy.0));
     let mut command = program("setpriv");
     command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups"]).arg(&binary);
-    let output = limited(command.args(["ctr-inspect", "-J", &holder.pid.to_string()]));
+    let pid = holder.pid.to_string();
+    let text = stdout(&limited(command.args(["ctr-inspect", &pid])));
+    assert!(!text.contains("nothing of its own"), "{text}");
+    let output = limited(command.arg("-J"));
     if !output.status.success() && stderr(&output).contains("Permission denied") {
         return skip(test, "the directory of the binary is not open to others");
     }

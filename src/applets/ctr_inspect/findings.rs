@@ -600,7 +600,7 @@ impl Judge<'_> {
         if let Some(init) = processes.init.as_ref().filter(|init| init.is_init && init.stops == Some(false)) {
             if stops && !self.is_pause {
                 let signal = init.stop_signal.as_deref().unwrap_or("TERM");
-                let verdict = init.signals.get(signal).copied().unwrap_or("dropped");
+                let verdict = init.signals.get(signal).copied().flatten().unwrap_or("dropped");
                 let cause = if verdict == "ignored" { "ignores it" } else { "has no handler" };
                 let text = format!("a stop sends SIG{signal}, and the first process {cause}");
                 let path = format!("processes.init.signals.{signal}");

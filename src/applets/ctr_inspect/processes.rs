@@ -46,7 +46,8 @@ pub(super) struct Init {
     pub cpid: Option<i32>,
     /// Does the kernel protect it as the first process of a pid namespace?
     pub is_init: bool,
-    pub signals: BTreeMap<String, &'static str>,
+    /// Null where it cannot be known.
+    pub signals: BTreeMap<String, Option<&'static str>>,
     /// The signal with which the runtime stops the container.
     pub stop_signal: Option<String>,
     /// Will that signal end it? Null if that is up to the program.
@@ -179,16 +180,17 @@ fn init(world: &World<'_>, subject: Subject, pid: i32, unknown: &Unknowns) -> Op
     let sets = SignalSets::parse(&status)?;
     let waiting = Waiting::read(world, pid, &sets, unknown);
     let verdict = |signal: i32| match () {
-        () if has(sets.ignored, signal) => "ignored",
-        () if has(sets.caught | waiting.blocked | waiting.awaited, signal) => "handled",
-        () if is_init => "dropped",
-        () => "default",
+        () if has(sets.ignored, signal) => Some("ignored"),
+        () if has(sets.caught | waiting.blocked | waiting.awaited, signal) => Some("handled"),
+        () if waiting.is_unsure => None,
+        () if is_init => Some("dropped"),
+        () => Some("default"),
     };
     let container = subject.container.map(|number| &world.containers[number].container);
     let stop = container.and_then(|container| stop_signal(world.files, container));
     let stop_number = stop.as_deref().and_then(signal_number);
     let stop_signal = stop_number.map(signal_name);
-    let mut signals: BTreeMap<String, &'static str> =
+    let mut signals: BTreeMap<String, Option<&'static str>> =
         SHOWN.into_iter().map(|(name, number)| (name.to_owned(), verdict(number))).collect();
     let mut stops = None;
     if let Some((number, name)) = stop_number.zip(stop_signal.clone()) {
@@ -196,8 +198,8 @@ fn init(world: &World<'_>, subject: Subject, pid: i32, unknown: &Unknowns) -> Op
         signals.insert(name, found);
         stops = match found {
             _ if number == libc::SIGKILL => Some(true),
-            "ignored" | "dropped" => Some(false),
-            "default" => Some(true),
+            Some("ignored" | "dropped") => Some(false),
+            Some("default") => Some(true),
             _ => None,
         };
     }
@@ -211,6 +213,8 @@ struct Waiting {
     blocked: SignalSet,
     /// What a thread waits for now, with rt_sigtimedwait(2).
     awaited: SignalSet,
+    /// Is it not known whether a thread waits?
+    is_unsure: bool,
 }
 
 impl Waiting {
@@ -218,7 +222,7 @@ impl Waiting {
 
     fn read(world: &World<'_>, pid: i32, sets: &SignalSets, unknown: &Unknowns) -> Waiting {
         let process = world.proc.process(Pid::from_raw(pid));
-        let mut waiting = Waiting { blocked: sets.blocked, awaited: 0 };
+        let mut waiting = Waiting { blocked: sets.blocked, ..Waiting::default() };
         let threads = crate::sys::directory::list(&process.path("task")).unwrap_or_default();
         for thread in threads.iter().take(Self::MOST_THREADS).filter_map(|thread| thread.name.to_str()) {
             let file = |name: &str| process.read(&format!("task/{thread}/{name}"));
@@ -232,14 +236,13 @@ impl Waiting {
             }
             let address = match file("syscall") {
                 Ok(text) => awaited_set(&text),
-                Err(_) if place.starts_with(b"do_sigtimedwait") => {
+                // It may wait for any signal.
+                Err(_) => {
                     let why = "only root can read which signals it waits for";
                     unknown.add("processes.init.signals", why);
-                    // tini and the like wait for all that can be waited for.
-                    waiting.awaited = SignalSet::MAX;
+                    waiting.is_unsure = true;
                     None
                 }
-                Err(_) => None,
             };
             let set = address.and_then(|address| memory::word(world.proc, Pid::from_raw(pid), address).ok());
             waiting.awaited |= set.unwrap_or(0);

@@ -127,11 +127,19 @@ impl Page<'_> {
             kinds.filter(|name| found.kinds.get(name).is_some_and(wanted)).collect::<Vec<_>>().join(" ")
         };
         let (own, hosts) = (of(&|one| one.own == Some(true)), of(&|one| one.host == Some(true)));
-        let mut parts = vec![if own.is_empty() { "in nothing of its own".to_owned() } else { own }];
+        let is_known = found.kinds.values().all(|one| one.own.is_some());
+        let mut parts = Vec::new();
+        match own.is_empty() {
+            true if is_known => parts.push("in nothing of its own".to_owned()),
+            true => {}
+            false => parts.push(own),
+        }
         if !hosts.is_empty() {
             parts.push(format!("the host's: {hosts}"));
         }
-        self.line("isolated", &parts);
+        if !parts.is_empty() {
+            self.line("isolated", &parts);
+        }
         let mut shared: Vec<(String, Vec<&str>)> = Vec::new();
         for kind in ORDER.iter().map(|kind| kind.proc_name()) {
             let Some(one) = found.kinds.get(kind).filter(|one| !one.shared_with.is_empty()) else { continue };
@@ -357,12 +365,15 @@ impl Page<'_> {
         let mut parts = Vec::new();
         parts.push(match (privileges.root_on_host, privileges.uid, privileges.uid_host) {
             (Some(true), ..) => "root on the host".to_owned(),
+            (_, Some(0), Some(0)) => "root".to_owned(),
             (_, Some(0), Some(host)) => format!("root inside, uid {host} on the host"),
             (_, Some(uid), Some(host)) if uid != host => format!("uid {uid} inside, {host} on the host"),
             (_, _, Some(host)) => format!("uid {host}"),
             _ => "uid unknown".to_owned(),
         });
-        parts.push(privileges.words.clone());
+        let is_limited = privileges.privileged.is_some() && !privileges.on_host && bounding.bits != 0;
+        let place = if is_limited { " in its user namespace" } else { "" };
+        parts.push(format!("{}{place}", privileges.words));
         parts.push(match (privileges.seccomp, privileges.seccomp_filters) {
             (Some("filter"), Some(count @ 2..)) => format!("seccomp: {count} filters"),
             (Some("filter"), _) => "seccomp on".to_owned(),
@@ -452,10 +463,12 @@ impl Page<'_> {
                 .into_iter()
                 .chain(["TERM", "HUP", "INT", "QUIT"].into_iter().filter(|name| stop != Some(name)))
             {
-                let verdict = init.signals.get(name).copied().unwrap_or_default();
-                parts.push(format!("SIG{name} {verdict}"));
+                let verdict = init.signals.get(name).copied().flatten();
+                parts.extend(verdict.map(|verdict| format!("SIG{name} {verdict}")));
             }
-            self.line("signals", &parts);
+            if !parts.is_empty() {
+                self.line("signals", &parts);
+            }
         }
         let zombies = processes.zombies;
         if zombies > 0 {
@@ -566,18 +579,13 @@ fn uncoloured(text: &str) -> String {
 
 /// A path of a group, with long ids cut.
 pub(super) fn short_path(path: &str) -> String {
+    const LONG: usize = 32;
+    const KEPT: usize = 12;
     let cut = |part: &str| {
-        let digits = part
-            .bytes()
-            .rev()
-            .skip_while(|b| !b.is_ascii_hexdigit())
-            .take_while(u8::is_ascii_hexdigit)
-            .count();
-        let end = part.bytes().rev().take_while(|b| !b.is_ascii_hexdigit()).count();
-        match part.len() - end {
-            last if digits >= 32 && part.is_ascii() => format!("{}…", &part[..last - digits + 12]),
-            _ => part.to_owned(),
-        }
+        let digits = |at: &usize| part.as_bytes()[*at..].iter().take_while(|b| b.is_ascii_hexdigit()).count();
+        // Whatever follows the id is cut too: `.scope`.
+        let id = (0..part.len()).find(|at| digits(at) >= LONG).filter(|_| part.is_ascii());
+        id.map_or_else(|| part.to_owned(), |at| format!("{}…", &part[..at + KEPT]))
     };
     let parts: Vec<String> = path.split('/').map(cut).collect();
     text::escape(parts.join("/").as_bytes()).into_owned()
