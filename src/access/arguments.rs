@@ -177,7 +177,7 @@ impl<'a> Reading<'a> {
     fn read_here(&mut self) {
         let mut scan = Scan::new(self.proc);
         for pid in std::mem::take(&mut self.left) {
-            let line = scan.as_mut().map_err(|errno| *errno).and_then(|scan| scan.read(pid, "cmdline"));
+            let line = scan.as_mut().map_err(|errno| *errno).and_then(|scan| scan.command_line(pid));
             self.lines.add(pid, line);
         }
     }
@@ -209,7 +209,7 @@ impl Helper {
         let read = || {
             let Ok(mut scan) = Scan::new(proc) else { return };
             for pid in pids {
-                let (errno, line) = match scan.read(*pid, "cmdline") {
+                let (errno, line) = match scan.command_line(*pid) {
                     Ok(line) => (0, line),
                     Err(errno) => (errno as i32, &[][..]),
                 };

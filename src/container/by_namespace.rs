@@ -1,7 +1,7 @@
 //! Identifies processes by their namespaces if their control group does not: rootless containers without a group of
 //! their own, sandboxes, processes that entered with nsenter(1), and namespaces that no runtime claims.
 
-use crate::sys::keyed::HashMap;
+use crate::sys::keyed::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
@@ -17,8 +17,8 @@ use super::verify::{first_in_pid_ns, is_owned_by, namespace, start_time};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines};
 use crate::access::Lines;
 use crate::isolation::ns;
+use crate::proc::ProcRoot;
 use crate::proc::ns::Kind;
-use crate::proc::{ProcRoot, Status};
 use crate::sys;
 
 /// Helper programs in sandboxes of their own, which are not containers.
@@ -68,6 +68,8 @@ pub(super) struct ByNamespace {
     known: Option<(Whose, ByNamespaces)>,
     /// Containers without a state file, by the key that groups their processes.
     found: HashMap<String, Rc<Container>>,
+    /// Processes without a shim of containerd above them.
+    pub(super) below_no_shim: HashSet<Pid>,
 }
 
 /// The namespaces and the root directory of the host.
@@ -97,6 +99,7 @@ impl ByNamespace {
             net_names: net_names(files),
             known: None,
             found: HashMap::default(),
+            below_no_shim: HashSet::default(),
         }
     }
 
@@ -272,7 +275,7 @@ impl ByNamespace {
         let user_ns = other(namespace(proc, pid, Kind::User), self.host.user_ns);
         let maker =
             user_ns.and_then(|_| ns::owner_uid(&ns::open_file(&proc.path_of(pid, &Kind::User.link())).ok()?));
-        let euid = || Status::parse(&proc.read(pid, "status").ok()?).euid;
+        let euid = || proc.process(pid).status().ok()?.euid;
         maker.or_else(euid).unwrap_or_default()
     }
 
@@ -287,7 +290,7 @@ impl ByNamespace {
         let (mut maker, mut init) = (None, None);
         let mut current = pid;
         for _ in 0..64 {
-            let Ok(status) = proc.read(current, "status").map(|text| Status::parse(&text)) else { break };
+            let Ok(status) = proc.process(current).status() else { break };
             let own_pid_ns = status.nspid.len() > 1;
             let inside =
                 own_pid_ns || self.own_namespaces(proc, current, PidNs::Procs).is_some_and(|own| own.root);
@@ -315,8 +318,7 @@ impl Host {
     /// may be unreadable even for root.
     fn new(proc: &ProcRoot) -> Host {
         let kthreadd = Pid::from_raw(2);
-        let is_kernel_thread =
-            proc.read(kthreadd, "status").is_ok_and(|text| Status::parse(&text).kernel_thread);
+        let is_kernel_thread = proc.process(kthreadd).status().is_ok_and(|status| status.kernel_thread);
         let host_pids = [is_kernel_thread.then_some(kthreadd), Some(Pid::from_raw(1))];
         let id = |kind| {
             let of_ctrbox = || ns_inode(&proc.own(&Kind::link(kind)));
@@ -401,13 +403,10 @@ fn other(id: Option<u64>, hosts: Option<u64>) -> Option<u64> {
 
 /// PID 1 of the pid namespace that a process created for its children.
 fn first_child(proc: &ProcRoot, pid: Pid, pid_ns: &str) -> Option<Pid> {
-    let text = proc.read(pid, &format!("task/{pid}/children")).ok()?;
-    let children = text.split(|&b| b == b' ').filter_map(crate::proc::number).map(Pid::from_raw);
     let is_in_ns = |child: Pid| namespace(proc, child, Kind::Pid).is_some_and(|id| id.to_string() == pid_ns);
-    let is_first = |child: Pid| {
-        proc.read(child, "status").is_ok_and(|text| Status::parse(&text).nspid.last() == Some(&1))
-    };
-    children.into_iter().find(|&child| is_in_ns(child) && is_first(child))
+    let is_first =
+        |child: Pid| proc.process(child).status().is_ok_and(|status| status.nspid.last() == Some(&1));
+    proc.process(pid).children().into_iter().find(|&child| is_in_ns(child) && is_first(child))
 }
 
 /// The names of network namespaces that ip-netns(8) created, by inode.
@@ -458,7 +457,7 @@ pub(super) fn trusted_program(
     let path = std::fs::read_link(&exe).ok()?;
     let name = path.file_name()?.to_str().filter(|name| fits(name))?;
     // The path is one in the mount namespace of the process. Here it can lead anywhere.
-    let owner = || Status::parse(&proc.read(pid, "status").unwrap_or_default()).euid.unwrap_or_default();
+    let owner = || proc.process(pid).status().unwrap_or_default().euid.unwrap_or_default();
     let is_that_file = |known: &sys::Known| {
         let files = files.of_user(owner());
         files.is_same(path.to_str().unwrap_or_default(), known.device, known.inode)
@@ -474,7 +473,7 @@ pub(super) fn trusted_program(
 
 /// The machine name in the arguments of systemd-nspawn(1). Only those of root's process are trusted.
 fn machine(proc: &ProcRoot, nspawn: Pid) -> Option<String> {
-    let status = Status::parse(&proc.read(nspawn, "status").ok()?);
+    let status = proc.process(nspawn).status().ok()?;
     if status.euid != Some(0) {
         return None;
     }

@@ -359,11 +359,11 @@ impl<'a> Resolver<'a> {
         let mut nested: HashMap<String, Vec<(usize, Pid)>> = HashMap::default();
         let (Ok(pids), Ok(mut scan)) = (Scan::pids(self.proc), Scan::new(self.proc)) else { return all };
         for pid in pids {
-            let Ok(status) = scan.read(pid, "status").map(Status::parse) else { continue };
+            let Ok(status) = scan.status_text(pid).map(Status::parse) else { continue };
             if status.kernel_thread {
                 continue;
             }
-            let Ok(cgroup) = scan.read(pid, "cgroup") else { continue };
+            let Ok(cgroup) = scan.cgroup(pid) else { continue };
             let Some(tag) = self.resolve(pid, cgroup, status.nspid.len() > 1) else { continue };
             if tag.container.outer.is_some() && status.nspid.len() > 1 && status.nspid.last() == Some(&1) {
                 nested.entry(tag.container.key()).or_default().push((status.nspid.len(), pid));
@@ -392,7 +392,7 @@ impl<'a> Resolver<'a> {
         let pid = first.next().filter(|_| first.next().is_none())?;
         // The start time is read before the rest is checked again: the PID may be another process's by now.
         let start = verify::start_time(self.proc, pid)?;
-        let cgroup = self.proc.read(pid, "cgroup").ok()?;
+        let cgroup = self.proc.process(pid).cgroup().ok()?;
         let tag = self.resolve(pid, &cgroup, true)?;
         (tag.container.key() == container.key()).then_some((pid, start))
     }
@@ -770,11 +770,11 @@ impl<'a> Resolver<'a> {
         for &pid in pids {
             // Read the start time first. If it is the same later, the other values belong to this process.
             let start = verify::start_time(self.proc, pid);
-            let status = self.proc.read(pid, "status").map(|text| Status::parse(&text)).unwrap_or_default();
+            let status = self.proc.process(pid).status().unwrap_or_default();
             if status.nspid.len() != 2 || status.nspid.last() != Some(&1) {
                 continue;
             }
-            let Ok(cgroup) = self.proc.read(pid, "cgroup") else { continue };
+            let Ok(cgroup) = self.proc.process(pid).cgroup() else { continue };
             self.current = Some((pid, cgroup.clone()));
             let found = self.outermost(&cgroup).or_else(|| self.outside_of_its_group(pid));
             let Some((container, group)) = found else { continue };

@@ -42,7 +42,7 @@ impl<'a> Tagger<'a> {
                 return Ok(self.resolver.resolve_in(pid, text, space));
             }
         }
-        let text = match self.identify.scan.read(pid, "cgroup") {
+        let text = match self.identify.scan.cgroup(pid) {
             Err(errno) if broken(errno) => return Err(errno),
             read => read.unwrap_or_default(),
         };

@@ -64,7 +64,7 @@ impl Identify {
                 return Ok(identity);
             }
         }
-        match self.scan.read(pid, "status") {
+        match self.scan.status_text(pid) {
             Ok(text) => Ok(Identity::of_status(&Status::parse(text))),
             Err(errno) if vanished(errno) => Err(errno),
             Err(_) => Ok(Identity::default()),

@@ -54,8 +54,39 @@ impl Scan {
         openat(&self.dir, c_path(&mut path, pid, file)?, flags, Mode::empty())
     }
 
+    pub(crate) fn status_text(&mut self, pid: Pid) -> nix::Result<&[u8]> {
+        self.read(pid, "status")
+    }
+
+    pub(crate) fn stat_text(&mut self, pid: Pid) -> nix::Result<&[u8]> {
+        self.read(pid, "stat")
+    }
+
+    /// The lines of its control groups, cgroup(7).
+    pub(crate) fn cgroup(&mut self, pid: Pid) -> nix::Result<&[u8]> {
+        self.read(pid, "cgroup")
+    }
+
+    /// The label that the security module gave it.
+    pub(crate) fn label(&mut self, pid: Pid) -> nix::Result<&[u8]> {
+        self.read(pid, "attr/current")
+    }
+
+    pub(crate) fn oom_score(&mut self, pid: Pid) -> nix::Result<&[u8]> {
+        self.read(pid, "oom_score")
+    }
+
+    pub(crate) fn uid_map(&mut self, pid: Pid) -> nix::Result<&[u8]> {
+        self.read(pid, "uid_map")
+    }
+
+    /// Its arguments, each ended by a NUL. This can block: only `access` calls it, in a process of its own.
+    pub(crate) fn command_line(&mut self, pid: Pid) -> nix::Result<&[u8]> {
+        self.read(pid, "cmdline")
+    }
+
     /// The content of `/proc/PID/FILE`, cut to [`Self::LONGEST`].
-    pub(crate) fn read(&mut self, pid: Pid, file: &str) -> nix::Result<&[u8]> {
+    fn read(&mut self, pid: Pid, file: &str) -> nix::Result<&[u8]> {
         let mut path = [0; 48];
         // In a copy of /proc the file can be anything: follow no link, and do not wait for a pipe.
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,7 @@ use serde::Serialize;
 use super::scan::{Subject, World};
 use super::unknown::Unknowns;
 use crate::proc::mountinfo::{Mount, mounts, unescape};
+use crate::proc::{mount_id, number};
 use crate::sys;
 use crate::text;
 
@@ -257,12 +257,11 @@ fn cwd_outside(world: &World<'_>, subject: Subject, mountinfo: &[u8]) -> Option<
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let cwd = world.proc.path_of(Pid::from_raw(subject.pid), "cwd");
     let cwd = open(&cwd, flags, Mode::empty()).ok()?;
-    let text = std::fs::read(format!("/proc/self/fdinfo/{}", cwd.as_raw_fd())).ok()?;
-    let id = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"))?.trim_ascii();
-    if mountinfo.is_empty() || id.is_empty() {
+    let id = mount_id(&cwd)?;
+    if mountinfo.is_empty() {
         return None;
     }
-    let has_id = |line: &[u8]| line.split(|&b| b == b' ').next() == Some(id);
+    let has_id = |line: &[u8]| line.split(|&b| b == b' ').next().and_then(number) == Some(id);
     Some(!mountinfo.split(|&b| b == b'\n').any(has_id))
 }
 

@@ -21,6 +21,7 @@ use crate::isolation::capabilities::{bits, number as capability};
 use crate::output::size::size;
 use crate::proc::Mask;
 use crate::proc::clock::ago;
+use crate::proc::covers::is_dangerous;
 use crate::sys;
 
 /// For each id: why it matters, and what to do.
@@ -283,9 +284,7 @@ impl Judge<'_> {
             let text = format!("not confined by {}", privileges.host_lsms.join(", "));
             self.add("lsm-off", severity, text, vec![("privileges.lsm.label", json!(label))]);
         }
-        const JUDGED: [&str; 4] = ["/proc/sys", "/proc/sysrq-trigger", "/proc/kcore", "/sys/firmware"];
-        let open: Vec<&String> =
-            privileges.uncovered.iter().filter(|path| JUDGED.contains(&path.as_str())).collect();
+        let open: Vec<&String> = privileges.uncovered.iter().filter(|path| is_dangerous(path)).collect();
         if privileges.on_host && !open.is_empty() {
             // A kubelet asks for masks; a container of a bare request has none.
             let has_any = !privileges.masked.is_empty() || !privileges.readonly.is_empty();

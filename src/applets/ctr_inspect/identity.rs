@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::scan::{Subject, World};
 use crate::access::{Lines, Reading};
 use crate::container::{IdentifiedBy, rfc3339};
-use crate::proc::Status;
 use crate::text;
 
 #[derive(Serialize, Debug, Default)]
@@ -105,8 +104,7 @@ impl Commands {
             let line: Vec<u8> = line[..end].iter().map(|&b| if b == 0 { b' ' } else { b }).collect();
             return Some(text::utf8(&line).into_owned());
         }
-        let status = world.proc.read(Pid::from_raw(pid), "status").ok()?;
-        let name = Status::parse(&status).name;
+        let name = world.proc.process(Pid::from_raw(pid)).status().ok()?.name;
         Some(format!("[{}]", text::utf8(&name)))
     }
 

@@ -435,9 +435,7 @@ impl<'a> Reader<'a> {
     }
 
     fn host_memory(&self) -> Option<u64> {
-        let text = std::fs::read(self.world.proc.path().join("meminfo")).ok()?;
-        let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"MemTotal:"))?;
-        number::<u64>(line.trim_ascii().strip_suffix(b" kB")?.trim_ascii()).map(|kb| kb * 1024)
+        self.world.proc.memory_total()
     }
 
     /// v1 counts memory and swap together.
@@ -463,7 +461,7 @@ impl<'a> Reader<'a> {
 
     fn cpu(&self) -> Cpu {
         let process = self.world.proc.process(Pid::from_raw(self.subject.pid));
-        let status = self.unknown.known("limits.cpu.cpuset", process.read("status")).unwrap_or_default();
+        let status = self.unknown.known("limits.cpu.cpuset", process.status_text()).unwrap_or_default();
         let cpuset = status.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Cpus_allowed_list:"));
         let cpuset = cpuset.map(|list| text::utf8(list.trim_ascii()).into_owned());
         let seen_cpus = cpuset.as_deref().map(count_of_list);
@@ -557,7 +555,7 @@ impl<'a> Reader<'a> {
     fn io_of_processes(&self) -> Io {
         let (mut read, mut written) = (0_u64, 0_u64);
         for pid in &self.members {
-            let text = match self.world.proc.read(Pid::from_raw(*pid), "io") {
+            let text = match self.world.proc.process(Pid::from_raw(*pid)).io() {
                 Ok(text) => text,
                 Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
                     self.unknown
@@ -612,7 +610,7 @@ impl<'a> Reader<'a> {
     }
 
     fn open_files(&self) -> Rlimit {
-        let read = self.world.proc.read(Pid::from_raw(self.subject.pid), "limits");
+        let read = self.world.proc.process(Pid::from_raw(self.subject.pid)).limits();
         let Some(text) = self.unknown.known("limits.rlimits", read) else { return Rlimit::default() };
         Rlimit::of_open_files(&text)
     }

@@ -125,7 +125,7 @@ use anyhow::{Result, anyhow};
 use serde::Serialize;
 
 use crate::access;
-use crate::cli::{Call, Effect, Grammar, Opt, set};
+use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
 use crate::container::Files;
 use crate::exit::{Exit, Outcome, warn};
 use crate::output::style::{self, Painter, When};
@@ -149,6 +149,15 @@ struct Request {
     colour: When,
     root: Option<PathBuf>,
 }
+
+pub(crate) static APPLET: Applet = Applet {
+    name: "ctr-inspect",
+    section: 1,
+    failure: 1,
+    about: "show what isolates a container, what limits it, and what is odd about it",
+    run,
+    grammar: &GRAMMAR,
+};
 
 static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[options] target...",
@@ -202,7 +211,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
     groups: &[("section", "Contents"), ("json", "Output"), ("root", "Other options")],
 };
 
-pub(crate) fn run(call: &Call) -> Outcome {
+fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let words = GRAMMAR.parse(call, &mut request)?;
     if words.is_empty() {
@@ -247,11 +256,6 @@ pub(crate) fn run(call: &Call) -> Outcome {
         warn(call.name, &note);
     }
     Ok(status)
-}
-
-#[must_use]
-pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
-    GRAMMAR.command(name, about)
 }
 
 fn section(request: &mut Request, list: &OsStr) -> Result<(), Exit> {

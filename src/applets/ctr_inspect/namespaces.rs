@@ -205,7 +205,7 @@ fn hostname(world: &World<'_>, subject: Subject, is_hosts: bool, unknown: &Unkno
 
 /// None before Linux 5.6.
 fn offsets(world: &World<'_>, subject: Subject, unknown: &Unknowns) -> Option<Offsets> {
-    let read = world.proc.read(Pid::from_raw(subject.pid), "timens_offsets");
+    let read = world.proc.process(Pid::from_raw(subject.pid)).clock_offsets();
     let text = unknown.maybe("namespaces.time_offsets", read)?;
     let of = |clock: &[u8]| {
         let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(clock))?;

@@ -1,7 +1,5 @@
 //! What the process may do: capabilities, seccomp, LSM, and what of /proc and /sys is covered.
 
-use std::path::Path;
-
 use nix::unistd::Pid;
 use serde::Serialize;
 
@@ -10,8 +8,8 @@ use super::unknown::Unknowns;
 use crate::container::Runtime;
 use crate::isolation::capabilities::baseline::{Baseline, difference, nearest};
 use crate::isolation::capabilities::{bits, last, name};
+use crate::proc::covers::Covers;
 use crate::proc::idmap::{Which, inner_of};
-use crate::proc::mountinfo::{Mount, mounts, unescape};
 use crate::proc::{Credentials, Mask};
 use crate::text;
 
@@ -86,7 +84,10 @@ pub(super) fn read(
     let names = |mask: Mask| bits(mask).map(name).collect::<Vec<_>>();
     let euid = state.uids.get(1).copied();
     let uid_map = process.id_map(Which::Users).unwrap_or_default();
-    let covers = Covers::read(world, subject, unknown);
+    let covers = unknown
+        .known("privileges.masked", process.mountinfo())
+        .map(|text| Covers::parse(&text))
+        .unwrap_or_default();
     let full = state.sets.bounding.count_ones() >= ALL;
     let off = state.seccomp == Some(0);
     Privileges {
@@ -147,13 +148,13 @@ fn words(state: &Credentials, base: Option<&Baseline>, last: u8) -> String {
 
 /// None without an LSM that labels processes.
 fn lsm(world: &World<'_>, subject: Subject, unknown: &Unknowns) -> Option<Lsm> {
-    let read = |file: &str| world.proc.read(Pid::from_raw(subject.pid), file);
-    for (file, kind) in [("attr/apparmor/current", "apparmor"), ("attr/selinux/current", "selinux")] {
-        if let Some(label) = read(file).ok().and_then(|text| label(&text)) {
+    let process = world.proc.process(Pid::from_raw(subject.pid));
+    for kind in ["apparmor", "selinux"] {
+        if let Some(label) = process.label_of(kind).ok().and_then(|text| label(&text)) {
             return Some(Lsm { kind, label });
         }
     }
-    match read("attr/current") {
+    match process.label() {
         Ok(text) => label(&text).map(|label| Lsm {
             kind: if label.split(':').count() >= 3 { "selinux" } else { "apparmor" },
             label,
@@ -175,104 +176,4 @@ fn host_lsms() -> Vec<String> {
     let list = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
     let labels = |name: &&str| matches!(*name, "apparmor" | "selinux" | "smack");
     list.trim().split(',').filter(labels).map(str::to_owned).collect()
-}
-
-/// The parts of /proc and /sys that mounts cover.
-#[derive(Default)]
-struct Covers {
-    masked: Vec<String>,
-    readonly: Vec<String>,
-    uncovered: Vec<String>,
-}
-
-/// What is judged. A path that the kernel does not have needs no cover.
-const JUDGED: [(&str, Cover); 7] = [
-    ("/proc/kcore", Cover::Mask),
-    ("/proc/keys", Cover::Mask),
-    ("/proc/timer_list", Cover::Mask),
-    ("/proc/sched_debug", Cover::Mask),
-    ("/sys/firmware", Cover::Mask),
-    ("/proc/sys", Cover::ReadOnly),
-    ("/proc/sysrq-trigger", Cover::ReadOnly),
-];
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Cover {
-    Mask,
-    ReadOnly,
-}
-
-impl Covers {
-    fn read(world: &World<'_>, subject: Subject, unknown: &Unknowns) -> Covers {
-        let process = world.proc.process(Pid::from_raw(subject.pid));
-        let Some(text) = unknown.known("privileges.masked", process.mountinfo()) else {
-            return Covers::default();
-        };
-        Covers::of(&text, |path| Path::new(path).symlink_metadata().is_ok())
-    }
-
-    fn of(mountinfo: &[u8], exists: impl Fn(&str) -> bool) -> Covers {
-        let mut covers = Covers::default();
-        let all: Vec<(String, Mount<'_>)> = mounts(mountinfo)
-            .map(|mount| (unescape(mount.point).to_string_lossy().into_owned(), mount))
-            .collect();
-        for (point, mount) in &all {
-            if !point.starts_with("/proc/") && !point.starts_with("/sys/") {
-                continue;
-            }
-            let is_kernels = matches!(mount.kind, b"proc" | b"sysfs");
-            let is_null = mount.root.ends_with(b"/null");
-            let is_empty = mount.kind == b"tmpfs" && (mount.is_read_only() || point.starts_with("/proc/"));
-            match () {
-                () if is_null || is_empty => covers.masked.push(point.clone()),
-                () if is_kernels && mount.is_read_only() => covers.readonly.push(point.clone()),
-                () => {}
-            }
-        }
-        for list in [&mut covers.masked, &mut covers.readonly] {
-            list.sort();
-            list.dedup();
-        }
-        // The last mount on a point, or on a directory above, is the one that counts.
-        let on = |path: &str| {
-            all.iter()
-                .rev()
-                .filter(|(point, _)| Path::new(path).starts_with(point))
-                .max_by_key(|(point, _)| point.len())
-        };
-        for (path, cover) in JUDGED {
-            let Some((_, mount)) = on(path) else { continue };
-            let is_kernels = matches!(mount.kind, b"proc" | b"sysfs");
-            let is_covered = !is_kernels || (cover == Cover::ReadOnly && mount.is_read_only());
-            if !is_covered && exists(path) {
-                covers.uncovered.push(path.to_owned());
-            }
-        }
-        covers
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn covered_parts_of_proc() {
-        let text = b"1 0 0:1 / / rw - overlay overlay rw\n\
-            2 1 0:2 / /proc rw - proc proc rw\n\
-            3 2 0:2 /sys /proc/sys ro - proc proc rw\n\
-            4 2 0:3 /null /proc/kcore rw - tmpfs tmpfs rw\n\
-            5 2 0:4 / /proc/acpi ro - tmpfs tmpfs ro\n\
-            6 1 0:5 / /sys ro - sysfs sysfs ro\n\
-            7 6 0:6 / /sys/firmware ro - tmpfs tmpfs ro\n\
-            8 6 0:7 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n";
-        let covers = Covers::of(text, |_| true);
-        assert_eq!(covers.masked, ["/proc/acpi", "/proc/kcore", "/sys/firmware"]);
-        assert_eq!(covers.readonly, ["/proc/sys"]);
-        let open = ["/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/sysrq-trigger"];
-        assert_eq!(covers.uncovered, open);
-        assert!(Covers::of(text, |_| false).uncovered.is_empty());
-        let none = Covers::of(b"1 0 0:1 / / rw - overlay overlay rw\n", |_| true);
-        assert!(none.uncovered.is_empty(), "without proc nothing of it is seen");
-    }
 }

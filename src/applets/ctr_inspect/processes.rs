@@ -123,7 +123,7 @@ fn open_files(world: &World<'_>, pid: i32, unknown: &Unknowns) -> Option<u64> {
 }
 
 fn open_files_limit(world: &World<'_>, pid: i32) -> Option<u64> {
-    let text = world.proc.read(Pid::from_raw(pid), "limits").ok()?;
+    let text = world.proc.process(Pid::from_raw(pid)).limits().ok()?;
     Rlimit::of_open_files(&text).soft
 }
 
@@ -176,7 +176,7 @@ fn init(world: &World<'_>, subject: Subject, pid: i32, unknown: &Unknowns) -> Op
     // Of a container with the host's pid namespace it is an ordinary process.
     let is_init = seen.cpid == Some(1);
     let process = world.proc.process(Pid::from_raw(pid));
-    let status = unknown.known("processes.init", process.read("status"))?;
+    let status = unknown.known("processes.init", process.status_text())?;
     let sets = SignalSets::parse(&status)?;
     let waiting = Waiting::read(world, pid, &sets, unknown);
     let verdict = |signal: i32| match () {
@@ -225,16 +225,15 @@ impl Waiting {
         let mut waiting = Waiting { blocked: sets.blocked, ..Waiting::default() };
         let threads = crate::sys::directory::list(&process.path("task")).unwrap_or_default();
         for thread in threads.iter().take(Self::MOST_THREADS).filter_map(|thread| thread.name.to_str()) {
-            let file = |name: &str| process.read(&format!("task/{thread}/{name}"));
-            let status = file("status").unwrap_or_default();
+            let status = process.thread_status(thread).unwrap_or_default();
             waiting.blocked &= SignalSets::parse(&status).map_or(0, |sets| sets.blocked);
             // Without rights the kernel shows 0 here, and refuses the other file.
-            let place = file("wchan").unwrap_or_default();
+            let place = process.waits_in(thread).unwrap_or_default();
             let may_wait = place.starts_with(b"do_sigtimedwait") || place == b"0" || place.is_empty();
             if !may_wait {
                 continue;
             }
-            let address = match file("syscall") {
+            let address = match process.system_call(thread) {
                 Ok(text) => awaited_set(&text),
                 // It may wait for any signal.
                 Err(_) => {

@@ -12,7 +12,7 @@ use crate::exit;
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::identity::{Identify, Way};
 use crate::proc::clock::Clock;
-use crate::proc::{ProcRoot, Scan, Status, Users, vanished};
+use crate::proc::{ProcRoot, Scan, Users, vanished};
 use crate::sys::keyed::HashMap;
 
 /// A process of the host or of a container. Threads of the kernel are not kept.
@@ -198,8 +198,7 @@ impl<'a> World<'a> {
     }
 
     fn is_kernel_thread(&self, pid: i32) -> bool {
-        let text = self.proc.read(Pid::from_raw(pid), "status").unwrap_or_default();
-        Status::parse(&text).kernel_thread
+        self.proc.process(Pid::from_raw(pid)).status().is_ok_and(|status| status.kernel_thread)
     }
 
     fn by_name(&self, typed: &str) -> Result<(Vec<Subject>, Vec<String>)> {
@@ -252,8 +251,7 @@ impl<'a> World<'a> {
 
     /// Has the process ended since the scan?
     pub(super) fn has_ended(&self, pid: i32) -> bool {
-        let read =
-            Scan::new(self.proc).and_then(|mut scan| scan.read(Pid::from_raw(pid), "status").map(|_| ()));
+        let read = Scan::new(self.proc).and_then(|mut scan| scan.status_text(Pid::from_raw(pid)).map(|_| ()));
         read.is_err_and(vanished)
     }
 }

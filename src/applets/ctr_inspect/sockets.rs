@@ -34,14 +34,14 @@ impl RuntimeSockets {
     }
 
     pub(super) fn read(world: &World<'_>) -> RuntimeSockets {
-        let first = world.proc.read(Pid::from_raw(1), "net/unix");
+        let first = world.proc.process(Pid::from_raw(1)).unix_sockets();
         let text = first.or_else(|_| std::fs::read(world.proc.own("net/unix"))).unwrap_or_default();
         let listening: BTreeMap<u64, PathBuf> = text.split(|&b| b == b'\n').filter_map(socket).collect();
         let mut found: Vec<(u32, PathBuf)> =
             listening.values().filter_map(|path| Some((usual_owner(path)?, path.clone()))).collect();
         for process in world.processes.iter().filter(|process| process.container.is_none()) {
             let pid = Pid::from_raw(process.pid);
-            let name = world.proc.read(pid, "comm").unwrap_or_default();
+            let name = world.proc.process(pid).name().unwrap_or_default();
             if !DAEMONS.contains(&name.trim_ascii_end()) {
                 continue;
             }

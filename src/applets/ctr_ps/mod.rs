@@ -144,7 +144,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 
 use crate::access;
-use crate::cli::{Call, Effect, Grammar, Opt, set, unglued};
+use crate::cli::{Applet, Call, Effect, Grammar, Opt, set, unglued};
 use crate::container::target;
 use crate::exit::{Exit, Outcome, warn};
 use crate::isolation::identity::Way;
@@ -190,6 +190,15 @@ enum Form {
     /// PIDs, or containers in their shortest exact form.
     Quiet,
 }
+
+pub(crate) static APPLET: Applet = Applet {
+    name: "ctr-ps",
+    section: 1,
+    failure: 1,
+    about: "list the processes of this host, each with the container it runs in",
+    run,
+    grammar: &GRAMMAR,
+};
 
 static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[options] [-p pid... | -c target...]",
@@ -309,7 +318,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
     ],
 };
 
-pub(crate) fn run(call: &Call) -> Outcome {
+fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let operands = GRAMMAR.parse(call, &mut request)?;
     if request.list_columns {
@@ -345,11 +354,6 @@ pub(crate) fn run(call: &Call) -> Outcome {
     problems();
     let none_contained = || found.list.iter().all(|process| process.container.is_none());
     Ok(u8::from(!request.selection.pids.is_empty() && (!found.missing.is_empty() || none_contained())))
-}
-
-#[must_use]
-pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
-    GRAMMAR.command(name, about)
 }
 
 /// The columns to print.

@@ -18,7 +18,7 @@ pub(super) struct Groups {
 impl Groups {
     /// Finds the groups by a process of the container. None if the process is in none of the container's own groups.
     pub(super) fn find(proc: &ProcRoot, pid: Pid, container: &Container) -> Option<Groups> {
-        let text = proc.read(pid, "cgroup").ok()?;
+        let text = proc.process(pid).cgroup().ok()?;
         let own = |line: Membership<'_>| {
             let group = group_of(std::str::from_utf8(line.path).ok()?, container)?;
             Some((line.controllers.to_vec(), group.as_bytes().to_vec()))

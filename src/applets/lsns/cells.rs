@@ -150,7 +150,7 @@ impl<'a> Cells<'a> {
 
     fn read_process(&self, pid: Pid) -> ProcessInfo {
         let mut scan = self.scan.borrow_mut();
-        let stat = scan.read(pid, "stat").unwrap_or_default();
+        let stat = scan.stat_text(pid).unwrap_or_default();
         // PID (COMM) STATE PPID: COMM may contain any byte, also `) `. The last `)` ends it.
         let open = stat.iter().position(|&b| b == b'(').map_or(0, |at| at + 1);
         let close = stat.iter().rposition(|&b| b == b')').unwrap_or(stat.len());
@@ -199,8 +199,8 @@ impl<'a> Cells<'a> {
     fn container(&self, pid: Pid) -> Option<Rc<Container>> {
         let identify = || {
             let mut scan = self.scan.borrow_mut();
-            let own_pid_ns = Status::parse(scan.read(pid, "status").ok()?).nspid.len() > 1;
-            let tag = self.resolver.borrow_mut().resolve(pid, scan.read(pid, "cgroup").ok()?, own_pid_ns);
+            let own_pid_ns = Status::parse(scan.status_text(pid).ok()?).nspid.len() > 1;
+            let tag = self.resolver.borrow_mut().resolve(pid, scan.cgroup(pid).ok()?, own_pid_ns);
             tag.map(|tag| tag.container)
         };
         self.containers.borrow_mut().entry(pid).or_insert_with(identify).clone()
@@ -229,7 +229,7 @@ impl<'a> Cells<'a> {
             return None;
         }
         let mut scan = self.scan.borrow_mut();
-        let map = scan.read(*namespace.members.first()?, "uid_map").ok()?;
+        let map = scan.uid_map(*namespace.members.first()?).ok()?;
         let ranges: Vec<String> =
             extents(map).map(|line| format!("{}:{}:{}", line.inner, line.outer, line.count)).collect();
         (!ranges.is_empty()).then(|| ranges.join(","))

@@ -60,7 +60,7 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::{Result, anyhow};
 use nix::unistd::Pid;
 
-use crate::cli::{self, Call, Effect, Grammar, Opt, set, unglued};
+use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, set, unglued};
 use crate::exit::{Exit, Outcome};
 use crate::output::style::When;
 use crate::proc::ns::Kind;
@@ -95,6 +95,9 @@ enum Tree {
     Owner,
     Process,
 }
+
+pub(crate) static APPLET: Applet =
+    Applet { name: "lsns", section: 8, failure: 1, about: "list namespaces", run, grammar: &GRAMMAR };
 
 static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[options] [namespace|target]",
@@ -202,7 +205,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
     ],
 };
 
-pub(crate) fn run(call: &Call) -> Outcome {
+fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let operands = GRAMMAR.parse(call, &mut request)?;
     if request.list_columns {
@@ -220,11 +223,6 @@ pub(crate) fn run(call: &Call) -> Outcome {
         Err(Wrong::Silent) => return Ok(1),
     };
     rows::list(call.name, &request, operand, &columns)
-}
-
-#[must_use]
-pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
-    GRAMMAR.command(name, about)
 }
 
 /// The operand.

@@ -187,12 +187,21 @@ use std::ffi::{CString, OsStr, OsString};
 
 use nix::sys::prctl;
 
-use crate::cli::{Call, Effect, Grammar, Opt, set};
+use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
 use crate::exit::{Exit, Outcome};
 use crate::launch::{exec, self_exe};
 use crate::proc::ns::Kind;
 use options::{gid, host_root, mount_proc, pass_fds, root, socket, target, uid, user, wd, wdns};
 use plan::Request;
+
+pub(crate) static APPLET: Applet = Applet {
+    name: "nsenter",
+    section: 1,
+    failure: 1,
+    about: "run a program in the namespaces of a process or container",
+    run,
+    grammar: &GRAMMAR,
+};
 
 static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[options] [program [argument...]]",
@@ -354,7 +363,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
     ],
 };
 
-pub(crate) fn run(call: &Call) -> Outcome {
+fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let program = GRAMMAR.parse(call, &mut request)?;
     request.settle(&program)?;
@@ -379,11 +388,6 @@ fn run_shielded(call: &Call) -> Exit {
     };
     let argv: Vec<OsString> = [&call.argv0].into_iter().chain(&call.args).cloned().collect();
     exec::exec_file(&image, &argv, None)
-}
-
-#[must_use]
-pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
-    GRAMMAR.command(name, about)
 }
 
 type Valued = fn(&mut Request, Option<&OsStr>) -> Result<(), Exit>;

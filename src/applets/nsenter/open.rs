@@ -190,7 +190,7 @@ fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened
         );
     }
     if let Some(pid) = pid {
-        let status = Status::parse(&proc.read(pid, "status")?);
+        let status = proc.process(pid).status()?;
         opened.member =
             status.nspid.last().copied().zip(Some(tracers::inode(&pid_ns)?)).map(|(n, id)| (id, n));
     }
@@ -245,7 +245,7 @@ fn security_context(
         return Ok(None);
     }
     let pid = pid.ok_or_else(|| anyhow!("no target PID specified for --follow-context"))?;
-    let label = proc.read(pid, "attr/current").context("failed to get the SELinux context")?;
+    let label = proc.process(pid).label().context("failed to get the SELinux context")?;
     Ok(Some(("attr/exec", label)))
 }
 
@@ -257,7 +257,7 @@ fn selinux() -> bool {
 fn label(proc: &ProcRoot, pid: Pid) -> Result<Option<(&'static str, Vec<u8>)>> {
     let cannot = "cannot read the security label of the target";
     if selinux() {
-        let current = proc.read(pid, "attr/current").context(cannot)?;
+        let current = proc.process(pid).label().context(cannot)?;
         return Ok(label_to_write(&current, false).map(|label| ("attr/exec", label)));
     }
     let enabled = std::fs::read("/sys/module/apparmor/parameters/enabled");
@@ -332,8 +332,8 @@ fn filter(name: &str, proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<
     let unknown = || "no state file of a runtime contains its profile".to_owned();
     let files = Files::new(Path::new("/")).map_err(|error| crate::errno::chain(&error))?;
     let mut resolver = Resolver::for_few(proc, &files);
-    let groups = proc.read(pid, "cgroup").map_err(|error| crate::errno::cause(&error))?;
-    let status = proc.read(pid, "status").map_err(|error| crate::errno::cause(&error))?;
+    let groups = proc.process(pid).cgroup().map_err(|error| crate::errno::cause(&error))?;
+    let status = proc.process(pid).status_text().map_err(|error| crate::errno::cause(&error))?;
     let own_pid_ns = Status::parse(&status).nspid.len() > 1;
     let known = |tag: &Tag| matches!(tag.identified_by, IdentifiedBy::State | IdentifiedBy::Namespace);
     let tag = resolver.resolve(pid, &groups, own_pid_ns).filter(known).ok_or_else(unknown)?;

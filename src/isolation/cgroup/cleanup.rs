@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -84,7 +85,10 @@ impl CleanupGuard {
     pub(crate) fn hold(&mut self, directory: &Path) -> bool {
         for _ in 0..100 {
             let Ok(file) = directory_file(directory) else { return false };
+            let inode = file.metadata().map(|meta| meta.ino()).ok();
             match FileLock::take(file, false, false) {
+                // Another run can have removed the directory before the lock was taken, and made a new one.
+                Ok(_) if std::fs::metadata(directory).map(|meta| meta.ino()).ok() != inode => {}
                 Ok(lock) => {
                     self.locks.push(lock);
                     break;
