@@ -375,6 +375,12 @@ fn the_tree_of_processes_and_how_they_came() {
     assert_eq!(list[0]["cpid"], 1);
     assert!(list[0]["fds"].as_u64().is_some_and(|fds| fds >= 3), "{list:?}");
     assert_eq!(processes["count"], list.len());
+    // A PID means its container, with the namespaces of that process.
+    let of_guest = of(&guest);
+    assert_eq!(of_guest["identity"]["pid"], holder.pid);
+    assert_eq!(of_guest["identity"]["target_pid"], guest.pid);
+    let text = stdout(&inspect(&[&guest.pid.to_string()]));
+    assert!(text.contains(&format!("process    {}", guest.pid)), "{text}");
     drop(guest);
 }
 

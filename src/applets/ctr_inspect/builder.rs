@@ -31,7 +31,7 @@ impl<'a> Builder<'a> {
     pub(super) fn new(world: &'a World<'a>, sections: &'a [Section], subjects: &[Subject]) -> Builder<'a> {
         let mut pids: Vec<i32> = Vec::new();
         for subject in subjects {
-            pids.push(subject.pid);
+            pids.extend([subject.pid, world.chief(*subject)]);
             let Some(number) = subject.container else { continue };
             match sections.contains(&Section::Processes) {
                 true => pids.extend(world.members(number).map(|process| process.pid)),

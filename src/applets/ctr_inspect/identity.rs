@@ -32,6 +32,9 @@ pub(super) struct Identity {
     pub pid: i32,
     pub cpid: Option<i32>,
     pub command: Option<String>,
+    /// The process whose namespaces and privileges are shown: another one if the target is a PID.
+    pub target_pid: i32,
+    pub target_command: Option<String>,
     pub shim_pid: Option<i32>,
     /// Seconds since the start.
     #[serde(skip)]
@@ -39,14 +42,17 @@ pub(super) struct Identity {
 }
 
 pub(super) fn read(world: &World<'_>, subject: Subject, commands: &Commands, paused: bool) -> Identity {
-    let pid = Pid::from_raw(subject.pid);
-    let seen = world.process(subject.pid);
+    let chief = world.chief(subject);
+    let pid = Pid::from_raw(chief);
+    let seen = world.process(chief);
     let start = world.proc.process(pid).start_time();
     let process = Identity {
         status: if paused { "paused" } else { "running" },
-        pid: subject.pid,
+        pid: chief,
+        target_pid: subject.pid,
+        target_command: (subject.pid != chief).then(|| commands.get(world, subject.pid)).flatten(),
         cpid: seen.and_then(|seen| seen.cpid),
-        command: commands.get(world, subject.pid),
+        command: commands.get(world, chief),
         age: start.and_then(|start| world.clock.age(start)),
         started: start.and_then(|start| world.clock.epoch(start)).map(rfc3339),
         ..Identity::default()

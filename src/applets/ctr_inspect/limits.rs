@@ -224,7 +224,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(world: &'a World<'a>, subject: Subject, unknown: &'a Unknowns) -> Reader<'a> {
-        let process = world.proc.process(Pid::from_raw(subject.pid));
+        let process = world.proc.process(Pid::from_raw(world.chief(subject)));
         let text = unknown.known("limits.cgroup", process.cgroup()).unwrap_or_default();
         let members = match subject.container {
             Some(number) => world.members(number).map(|process| process.pid).collect(),
@@ -460,7 +460,7 @@ impl<'a> Reader<'a> {
     }
 
     fn cpu(&self) -> Cpu {
-        let process = self.world.proc.process(Pid::from_raw(self.subject.pid));
+        let process = self.world.proc.process(Pid::from_raw(self.world.chief(self.subject)));
         let status = self.unknown.known("limits.cpu.cpuset", process.status_text()).unwrap_or_default();
         let cpuset = status.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Cpus_allowed_list:"));
         let cpuset = cpuset.map(|list| text::utf8(list.trim_ascii()).into_owned());
@@ -610,7 +610,7 @@ impl<'a> Reader<'a> {
     }
 
     fn open_files(&self) -> Rlimit {
-        let read = self.world.proc.process(Pid::from_raw(self.subject.pid)).limits();
+        let read = self.world.proc.process(Pid::from_raw(self.world.chief(self.subject))).limits();
         let Some(text) = self.unknown.known("limits.rlimits", read) else { return Rlimit::default() };
         Rlimit::of_open_files(&text)
     }

@@ -3,7 +3,7 @@
 //!
 //! TARGET is a container as ctr-ps(1) and nsenter(1) take it: NAME, `RUNTIME:NAME`, the beginning of an id,
 //! `NAMESPACE/POD`, `compose:PROJECT/SERVICE`; or `CONTAINER@CPID` or a PID. For a PID the report is that of its
-//! container, with the namespaces and privileges of that very process; it can also be a process of the host. For a
+//! container, with the namespaces, privileges and files of that very process; it can also be a process of the host. For a
 //! pod or a service all its containers are shown. If a target does not exist, the others are shown.
 //!
 //! # Sections

@@ -82,7 +82,7 @@ pub(super) fn read(
         list.push(one(world, process, depth, &members, commands, unknown));
     }
     let zombies = list.iter().filter(|process| process.state.as_deref() == Some("Z")).count() as u64;
-    let chief = subject.container.map_or(subject.pid, |number| world.containers[number].chief());
+    let chief = world.chief(subject);
     Processes { count: list.len() as u64, zombies, init: init(world, subject, chief, unknown), list }
 }
 

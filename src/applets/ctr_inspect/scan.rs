@@ -149,6 +149,11 @@ impl<'a> World<'a> {
         self.processes.binary_search_by_key(&pid, |process| process.pid).ok().map(|at| &self.processes[at])
     }
 
+    /// The process that stands for the container of a target; without one the process itself.
+    pub(super) fn chief(&self, subject: Subject) -> i32 {
+        subject.container.map_or(subject.pid, |number| self.containers[number].chief())
+    }
+
     /// Is a container this one, or nested in it?
     pub(super) fn is_within(&self, number: usize, outer: usize) -> bool {
         std::iter::successors(Some(number), |number| self.containers[*number].outer).any(|one| one == outer)

@@ -115,6 +115,13 @@ impl Page<'_> {
             let cut = text::cut(&command, room).to_owned();
             self.line("command", &[cut]);
         }
+        if identity.target_pid != identity.pid {
+            let command = identity.target_command.as_deref().unwrap_or_default();
+            let words = format!("{} {}", identity.target_pid, text::escape(command.as_bytes()));
+            let cut = text::cut(&words, self.columns.saturating_sub(LABEL)).to_owned();
+            self.line("process", &[cut]);
+            self.sentence("", "its namespaces, privileges and files are shown");
+        }
         let owner = identity.owner.as_deref().filter(|owner| *owner != "root");
         if let Some(owner) = owner.filter(|_| identity.container.is_some()) {
             self.line("owner", &[text::escape(owner.as_bytes()).into_owned()]);
