@@ -14,6 +14,7 @@
 //! this process, nor a reader of its output. The end of the helper sends no signal. It ends when its access ends.
 
 mod arguments;
+pub(crate) mod memory;
 
 pub(crate) use arguments::{Lines, Reading, account_of, environment, note_of_locked, read_environment};
 

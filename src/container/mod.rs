@@ -15,6 +15,8 @@ pub(crate) mod profile;
 mod resolver;
 mod runtimes;
 mod spec;
+pub(crate) mod stop;
+mod tagger;
 pub(crate) mod target;
 mod verify;
 
@@ -22,7 +24,8 @@ pub use files::Files;
 pub use group::group_of;
 pub(crate) use nested::inside;
 pub use resolver::Resolver;
-pub(crate) use resolver::is_of_group;
+use resolver::is_of_group;
+pub(crate) use tagger::Tagger;
 
 pub use spec::Runtime;
 

@@ -35,7 +35,7 @@ pub(crate) use descriptor::{
     FileLock, Stdio, descriptor_flags, duplicate_above_stdio, set_close_on_exec, set_close_on_exec_range,
 };
 pub(crate) use file::{
-    Known, file_id, get_dents, get_xattr, has_attribute, is_mount_root, known, read_link_at,
+    Extent, Known, extent, file_id, get_dents, get_xattr, has_attribute, is_mount_root, known, read_link_at,
     working_directory,
 };
 pub(crate) use fork::{fork, fork_into, fork_sibling, fork_silent};

@@ -123,7 +123,6 @@
 
 mod caps_text;
 mod cells;
-mod clock;
 mod columns;
 mod containers;
 mod details;

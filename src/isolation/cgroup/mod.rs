@@ -1,5 +1,6 @@
 //! Control groups: find, create, limit, join, measure and end them.
 
+pub(crate) mod chain;
 mod cleanup;
 mod create;
 mod end;
@@ -7,6 +8,7 @@ mod frozen;
 mod group;
 mod hierarchy;
 mod join;
+pub(crate) mod kills;
 pub(crate) mod limits;
 pub(crate) mod measure;
 
