@@ -201,6 +201,11 @@ impl ByNamespace {
 
     /// The container that only the kernel shows, as it has no state file.
     pub(super) fn without_state(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Option<Tag> {
+        // All threads of the kernel are in the host's pid namespace. kdevtmpfs has its own mount namespace and root.
+        let is_kernel_thread = || proc.process(pid).status().is_ok_and(|status| status.kernel_thread);
+        if own.pid_ns.is_none() && is_kernel_thread() {
+            return None;
+        }
         if own.pid_ns.is_none() && !own.root {
             let name = self.net_names.get(&own.net_ns?)?.clone();
             let make = || Container {
