@@ -1,5 +1,6 @@
 //! Finds the container of a process, and all containers. Looks up and checks each candidate once.
 
+use std::cell::RefCell;
 use std::collections::hash_map::Entry;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use super::cgroup_path::{Candidate, candidates};
 use super::nested::Nested;
 use super::runtimes::{self, StateReader, Store, Whose};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines, verify};
-use crate::isolation::identity::{Identify, Way};
+use crate::isolation::identity::{Walk, Way};
 use crate::isolation::ns;
 use crate::proc::id_hash::ById;
 use crate::proc::ns::Kind;
@@ -113,6 +114,8 @@ pub struct Resolver<'a> {
     current: Option<(Pid, Vec<u8>)>,
     /// Is [`Self::inits_among`] running?
     finds_inits: bool,
+    /// The walk of the caller over all processes.
+    walk: Option<&'a RefCell<Walk>>,
 }
 
 impl<'a> Resolver<'a> {
@@ -151,7 +154,14 @@ impl<'a> Resolver<'a> {
             held: HashMap::default(),
             current: None,
             finds_inits: false,
+            walk: None,
         }
+    }
+
+    /// A resolver for the processes of a walk over all. The walk must not be borrowed while a process is resolved.
+    #[must_use]
+    pub(crate) fn for_walk(proc: &'a ProcRoot, files: &'a Files, walk: &'a RefCell<Walk>) -> Self {
+        Resolver { walk: Some(walk), ..Resolver::new(proc, files) }
     }
 
     /// A resolver for few processes. [`Self::new`] is for all of them.
@@ -745,13 +755,15 @@ impl<'a> Resolver<'a> {
 
     /// The processes with PID 1 one pid namespace further in, by the container of their group.
     fn first_processes(&mut self) -> Inits {
-        let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return Inits::default() };
-        let mut pids = Scan::pids(self.proc).unwrap_or_default();
         // Few processes are PID 1. Only their other files are read.
-        pids.retain(|&pid| {
-            let identity = identify.identify(pid).unwrap_or_default();
-            identity.own_pid_ns && identity.cpid == Some(1)
-        });
+        let pids = match self.walk {
+            Some(walk) => walk.borrow_mut().first_processes().to_vec(),
+            None => {
+                let pids = Scan::pids(self.proc).unwrap_or_default();
+                let walk = Walk::new(self.proc, Way::Best, pids);
+                walk.map_or_else(|_| Vec::new(), |mut walk| walk.first_processes().to_vec())
+            }
+        };
         self.inits_among(&pids)
     }
 

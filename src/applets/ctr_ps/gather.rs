@@ -1,6 +1,8 @@
 //! Gathers the processes: first the identity and container of each, then, for those that are shown, what the columns
 //! need.
 
+use std::cell::RefCell;
+
 use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
 
@@ -13,7 +15,7 @@ use super::select::{Filter, Selection};
 use crate::access::{Lines, Reading};
 use crate::container::{Files, PidNs, Resolver, Tag, is_of_group};
 use crate::isolation::cgroup;
-use crate::isolation::identity::{Identify, Identity, Way};
+use crate::isolation::identity::{Identity, Walk, Way};
 use crate::proc::id_hash::ById;
 use crate::proc::{ProcRoot, Scan, broken, vanished};
 
@@ -58,16 +60,19 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
     // If all are shown, all are read while they are identified.
     let reading =
         (wanted.command_lines() && wanted.selection.is_all()).then(|| Reading::start(proc, pids.clone()));
+    let mut list = Vec::with_capacity(pids.len());
+    let walk = RefCell::new(Walk::new(proc, wanted.way, pids).with_context(unreadable)?);
     let mut tagger = Tagger {
-        identify: Identify::new(proc, wanted.way).with_context(unreadable)?,
-        resolver: if few { Resolver::for_few(proc, files) } else { Resolver::new(proc, files) },
+        walk: &walk,
+        scan: Scan::new(proc).with_context(unreadable)?,
+        resolver: if few { Resolver::for_few(proc, files) } else { Resolver::for_walk(proc, files, &walk) },
         verified: ById::default(),
         texts: ById::default(),
     };
     let mut containers = Containers::default();
-    let mut list = Vec::with_capacity(pids.len());
-    for pid in pids {
-        let Ok(identity) = tagger.identify.identify(pid) else { continue };
+    loop {
+        let next = walk.borrow_mut().next();
+        let Some((pid, identity)) = next else { break };
         if identity.kernel_thread && !wanted.selection.shows_kernel_thread(pid.as_raw()) {
             continue;
         }
@@ -102,7 +107,7 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
     };
     let locked =
         lines.locked().filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_ok()).collect();
-    let mut reader = Reader::new((proc, tagger.identify.scan), (wanted.needs, wanted.no_args), lines);
+    let mut reader = Reader::new((proc, tagger.scan), (wanted.needs, wanted.no_args), lines);
     if wanted.needs != 0 {
         list.retain_mut(|process| reader.read(process).map_or_else(|errno| !vanished(errno), |()| true));
     }
@@ -116,7 +121,8 @@ fn with_arguments(list: &[Process]) -> Vec<Pid> {
 
 /// Finds the container of each process.
 struct Tagger<'a> {
-    identify: Identify,
+    walk: &'a RefCell<Walk>,
+    scan: Scan,
     resolver: Resolver<'a>,
     /// The verified containers, by the ids of the control group and the pid namespace.
     verified: ById<(u64, u64), Tag>,
@@ -143,7 +149,7 @@ impl Tagger<'_> {
                 return Ok(self.resolver.resolve_in(pid, text, space));
             }
         }
-        let text = match self.identify.scan.cgroup(pid) {
+        let text = match self.scan.cgroup(pid) {
             Err(errno) if broken(errno) => return Err(errno),
             read => read.unwrap_or_default(),
         };
@@ -158,16 +164,16 @@ impl Tagger<'_> {
             let sure = sure.filter(|_| same());
             if alone || sure.is_some() {
                 let text = alone.then(|| text.to_vec());
-                self.learn(identity, text, sure.cloned());
+                self.learn(pid, identity, text, sure.cloned());
             }
         }
         Ok(tag)
     }
 
     /// Caches what was found, for the next process in the group.
-    fn learn(&mut self, identity: &Identity, text: Option<Vec<u8>>, sure: Option<Tag>) {
+    fn learn(&mut self, pid: Pid, identity: &Identity, text: Option<Vec<u8>>, sure: Option<Tag>) {
         // The process may have moved to another group before its file was read.
-        let Some(group) = identity.group.filter(|group| self.identify.group_now() == Some(group.0)) else {
+        let Some(group) = identity.group.filter(|group| self.walk.borrow().group_now(pid) == Some(group.0)) else {
             return;
         };
         if let Some(text) = text {
