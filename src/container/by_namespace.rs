@@ -68,6 +68,8 @@ pub(super) struct ByNamespace {
     known: Option<(Whose, ByNamespaces)>,
     /// Containers without a state file, by the key that groups their processes.
     found: HashMap<String, Rc<Container>>,
+    /// The ids of containers that have only another root, by mount namespace and root.
+    roots: HashMap<(u64, Option<FileId>), String>,
     /// Processes without a shim of containerd above them.
     pub(super) below_no_shim: HashSet<Pid>,
 }
@@ -99,6 +101,7 @@ impl ByNamespace {
             net_names: net_names(files),
             known: None,
             found: HashMap::default(),
+            roots: HashMap::default(),
             below_no_shim: HashSet::default(),
         }
     }
@@ -129,6 +132,25 @@ impl ByNamespace {
             _ => self.host.mnt_ns,
         };
         namespace(proc, pid, kind).is_none_or(|id| hosts.is_none_or(|host| id == host))
+    }
+
+    /// Is the process in a namespace that another process has and the host has not? True if that is not known.
+    pub(super) fn shares_with(&self, proc: &ProcRoot, pid: Pid, other: Pid) -> bool {
+        let host = &self.host;
+        let kinds = [
+            (Kind::Mnt, host.mnt_ns),
+            (Kind::Pid, host.pid_ns),
+            (Kind::Net, host.net_ns),
+            (Kind::Uts, host.uts_ns),
+            (Kind::User, host.user_ns),
+        ];
+        let mut has_own = false;
+        let shares = kinds.into_iter().any(|(kind, hosts)| {
+            let of_other = namespace(proc, other, kind).filter(|id| hosts.is_some() && Some(*id) != hosts);
+            has_own |= of_other.is_some();
+            of_other.is_some() && namespace(proc, pid, kind).is_none_or(|id| Some(id) == of_other)
+        });
+        shares || !has_own
     }
 
     /// Forgets the containers with a state file, as there are new state files.
@@ -220,9 +242,9 @@ impl ByNamespace {
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
         // A process that waits outside for the container it created counts as part of it: its children are inside.
         let for_children = || other(ns_inode(&proc.path_of(pid, "ns/pid_for_children")), self.host.pid_ns);
-        let id = match own.pid_ns.or_else(for_children).or_else(mnt_ns) {
+        let id = match own.pid_ns.or_else(for_children) {
             Some(id) => id.to_string(),
-            None => std::fs::read_link(proc.path_of(pid, "root")).ok()?.to_string_lossy().into_owned(),
+            None => self.id_by_root(proc, pid, mnt_ns())?,
         };
         let container = match self.found.get(&id) {
             Some(container) => container.clone(),
@@ -240,6 +262,24 @@ impl ByNamespace {
             return None;
         }
         Some(Tag { identified_by: container.identified_by, container })
+    }
+
+    /// The id of a container that has only another root directory: the number of its mount namespace, else the path. A
+    /// mount namespace that is a container can have further roots, as those of schroot(1): they have both.
+    fn id_by_root(&mut self, proc: &ProcRoot, pid: Pid, mnt_ns: Option<u64>) -> Option<String> {
+        let path = std::fs::read_link(proc.path_of(pid, "root")).ok()?.to_string_lossy().into_owned();
+        let Some(mnt_ns) = mnt_ns else { return Some(path) };
+        let root = root_of(proc, pid);
+        if let Some(id) = self.roots.get(&(mnt_ns, root)) {
+            return Some(id.clone());
+        }
+        // In a copy of the host's mounts the path leads to the same directory.
+        let owner = proc.process(pid).status().ok().and_then(|status| status.euid);
+        let files = self.files.of_user(owner.unwrap_or_default());
+        let of_host = root.is_some_and(|(device, inode)| files.is_same(&path, device, inode));
+        let id = if path == "/" || of_host { mnt_ns.to_string() } else { format!("{mnt_ns}{path}") };
+        self.roots.insert((mnt_ns, root), id.clone());
+        Some(id)
     }
 
     /// Describes a container without a state file: the runtime, from the program of an ancestor process, and its init
@@ -262,7 +302,7 @@ impl ByNamespace {
             Some((Runtime::Nspawn, nspawn)) => machine(proc, nspawn),
             _ => None,
         };
-        let name = machine.clone().or_else(|| id.starts_with('/').then(|| id.to_owned())); // a changed root alone
+        let name = machine.clone().or_else(|| id.contains('/').then(|| id.to_owned())); // a changed root alone
         let other_uts = other(namespace(proc, pid, Kind::Uts), self.host.uts_ns).is_some();
         Container {
             name,

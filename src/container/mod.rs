@@ -217,6 +217,13 @@ pub struct Tag {
     pub identified_by: IdentifiedBy,
 }
 
+impl Tag {
+    /// The process is identified in the way that its container is.
+    fn of(container: Rc<Container>) -> Tag {
+        Tag { identified_by: container.identified_by, container }
+    }
+}
+
 /// The paths in the text of a `/proc/PID/cgroup` that are valid UTF-8.
 fn cgroup_lines(text: &[u8]) -> impl Iterator<Item = &str> {
     cgroup::parse(text).filter_map(|line| std::str::from_utf8(line.path).ok())

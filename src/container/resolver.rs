@@ -12,6 +12,7 @@ use super::cgroup_path::{Candidate, candidates};
 use super::nested::Nested;
 use super::runtimes::{self, StateReader, Store, Whose};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines, verify};
+use crate::isolation::cgroup;
 use crate::isolation::identity::{Walk, Way};
 use crate::isolation::ns;
 use crate::proc::id_hash::ById;
@@ -73,6 +74,9 @@ pub(super) struct Asked<'a> {
 /// The result for the text of a cgroup file.
 struct Answer {
     tag: Option<Tag>,
+    /// Containers whose group the process is in, in fewer hierarchies than the init process. They come before the tag
+    /// for a process that shares a namespace with the init process.
+    partial: Rc<[Rc<Container>]>,
     /// The pid namespaces in which neither a state file nor namespaces confirm the container. One process of the group
     /// in each of them was checked; the result holds for the others.
     unverified_in: Vec<PidNs>,
@@ -221,7 +225,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn resolve_known(&mut self, pid: Pid, cgroup: &[u8], pid_ns: PidNs) -> Option<Tag> {
-        let (by_group, unverified_in) = self.by_cgroup(cgroup, Some((pid, pid_ns)));
+        let (by_group, unverified_in) = self.by_cgroup(cgroup, (pid, pid_ns));
         match &by_group {
             None => self.resolve_by_namespace(pid, pid_ns, false),
             Some(tag) if tag.identified_by == IdentifiedBy::State || unverified_in => by_group,
@@ -246,29 +250,67 @@ impl<'a> Resolver<'a> {
     pub fn resolve_unified(&mut self, text: &[u8]) -> Option<Tag> {
         let path = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
         let container = self.innermost(std::str::from_utf8(path).ok()?)?;
-        Some(Tag { identified_by: container.identified_by, container })
+        Some(Tag::of(container))
     }
 
     /// The container from the text of a cgroup file. The flag: are the namespaces of this group and pid namespace known
     /// to identify nothing more?
-    fn by_cgroup(&mut self, text: &[u8], process: Option<(Pid, PidNs)>) -> (Option<Tag>, bool) {
-        if let Some(answer) = self.by_text.get(text) {
-            let unverified_in = process.is_some_and(|(_, pid_ns)| answer.unverified_in.contains(&pid_ns));
-            return (answer.tag.clone(), unverified_in);
+    fn by_cgroup(&mut self, text: &[u8], process: (Pid, PidNs)) -> (Option<Tag>, bool) {
+        let (pid, pid_ns) = process;
+        if !self.by_text.contains_key(text) {
+            let answer = self.answer(text, pid);
+            self.remembered += text.len();
+            if self.remembered > Self::MOST_ANSWERS {
+                self.remembered = text.len();
+                self.by_text.clear();
+                self.by_path.clear();
+            }
+            self.by_text.insert(text.to_vec(), answer);
         }
-        self.current = process.map(|(pid, _)| (pid, text.to_vec()));
-        let tag = self
-            .resolve_text(text)
-            .map(|container| Tag { identified_by: container.identified_by, container });
+        let Some(answer) = self.by_text.get(text) else { return (None, false) };
+        let (tag, unverified_in) = (answer.tag.clone(), answer.unverified_in.contains(&pid_ns));
+        if answer.partial.is_empty() {
+            return (tag, unverified_in);
+        }
+        let (partial, proc) = (answer.partial.clone(), self.proc);
+        let is_inside = |container: &&Rc<Container>| {
+            container.init.is_some_and(|init| self.by_namespace().shares_with(proc, pid, init))
+        };
+        match partial.iter().find(is_inside) {
+            Some(container) => (Some(Tag::of(container.clone())), false),
+            None => (tag, unverified_in),
+        }
+    }
+
+    fn answer(&mut self, text: &[u8], pid: Pid) -> Answer {
+        self.current = Some((pid, text.to_vec()));
+        let mut containers = self.resolve_text(text).into_iter().peekable();
+        let mut partial = Vec::new();
+        while let Some(container) = containers.next_if(|container| self.is_partly_in(text, container)) {
+            partial.push(container);
+        }
         self.current = None;
-        self.remembered += text.len();
-        if self.remembered > Self::MOST_ANSWERS {
-            self.remembered = text.len();
-            self.by_text.clear();
-            self.by_path.clear();
+        Answer { tag: containers.next().map(Tag::of), partial: partial.into(), unverified_in: Vec::new() }
+    }
+
+    /// Is the process in the control groups of the init process in some hierarchies only? Root can put any process into
+    /// one group, to account or to limit it.
+    fn is_partly_in(&self, text: &[u8], container: &Container) -> bool {
+        let (Some(init), IdentifiedBy::State) = (container.init, container.identified_by) else {
+            return false;
+        };
+        if self.current.as_ref().is_some_and(|(pid, _)| *pid == init) || cgroup::parse(text).count() < 2 {
+            return false;
         }
-        self.by_text.insert(text.to_vec(), Answer { tag: tag.clone(), unverified_in: Vec::new() });
-        (tag, false)
+        let of_init = self.proc.process(init).cgroup().unwrap_or_default();
+        let groups = verify::groups_with_id_in(&of_init, container);
+        let is_below = |path: &[u8]| {
+            let below = |group: &String| path.strip_prefix(group.as_bytes());
+            groups.iter().filter_map(below).any(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        let of_init: HashMap<_, _> =
+            cgroup::parse(&of_init).map(|line| (line.controllers, is_below(line.path))).collect();
+        cgroup::parse(text).any(|line| of_init.get(line.controllers) == Some(&true) && !is_below(line.path))
     }
 
     /// Every running container with a readable state file.
@@ -515,26 +557,26 @@ impl<'a> Resolver<'a> {
         found
     }
 
-    /// The container from the path with the most verified containers, among the paths of all hierarchies; the first of
-    /// equal ones.
-    fn resolve_text(&mut self, text: &[u8]) -> Option<Rc<Container>> {
+    /// The containers of the paths of all hierarchies. The one with the most verified containers comes first; equal ones
+    /// are in the order of the paths.
+    fn resolve_text(&mut self, text: &[u8]) -> Vec<Rc<Container>> {
         let mut paths: Vec<&str> = Vec::new();
         cgroup_lines(text).for_each(|path| {
             if !paths.contains(&path) {
                 paths.push(path);
             }
         });
-        let mut best: Option<((usize, usize), Rc<Container>)> = None;
+        let mut found: Vec<Rc<Container>> = Vec::new();
         for path in paths {
-            let Some(container) = self.innermost(path) else { continue };
-            let verified =
-                container.chain().filter(|link| link.identified_by != IdentifiedBy::Cgroup).count();
-            let rank = (verified, container.chain().count());
-            if best.as_ref().is_none_or(|(best, _)| rank > *best) {
-                best = Some((rank, container));
-            }
+            let container = self.innermost(path);
+            found.extend(container.filter(|container| !found.contains(container)));
         }
-        best.map(|(_, container)| container)
+        found.sort_by_key(|container| {
+            let is_verified = |link: &&Container| link.identified_by != IdentifiedBy::Cgroup;
+            let verified = container.chain().filter(is_verified).count();
+            std::cmp::Reverse((verified, container.chain().count()))
+        });
+        found
     }
 
     /// The innermost container of a path, with those around it.

@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::common::ctr_ps::{DB, WEB, of, unverified};
+use crate::common::ctr_ps::{DB, WEB, containers, of, unverified};
 use crate::common::layout::engines::{bundle, config, podman};
 use crate::common::layout::{Expected, Layout, START, USER, id};
 use crate::common::process::printed;
@@ -250,6 +250,63 @@ fn tasks_of_amazon_ecs() {
         layout.process(pid + 500, 0, &group, START);
         assert_eq!(layout.tag(pid + 500).map(|tag| tag.identified_by.name()), Some("state"), "{group}");
     }
+}
+
+// --- groups of a container in some hierarchies -------------------------------------------------------------
+
+/// Root can put any process into one group of a container, to account it.
+#[test]
+fn a_process_of_the_host_in_one_group_of_a_container_is_not_in_it() {
+    let mut layout = Layout::new("monitors-one-group");
+    let group = |id: &str| format!("/docker/{id}");
+    let mut pids = Vec::new();
+    for (number, name) in [(1, "web"), (2, "db")] {
+        let pid = process(&mut layout, &group(&id(number)));
+        layout.file(
+            format!("var/lib/docker/containers/{}/config.v2.json", id(number)),
+            config(name, pid, "{}"),
+        );
+        pids.push(pid);
+    }
+    let [web, db] = pids[..] else { panic!("{pids:?}") };
+    for kind in ["pid", "mnt", "net"] {
+        link(&layout, &format!("proc/1/ns/{kind}"), format!("{kind}:[5]"));
+    }
+    let [of_web, of_db] = [1, 2].map(|number| group(&id(number)));
+    let groups = |pid: i64, memory: &str, pids: &str, unified: &str| {
+        layout
+            .file(format!("proc/{pid}/cgroup"), format!("3:memory:{memory}\n2:pids:{pids}\n0::{unified}\n"));
+    };
+    groups(web, &of_web, &of_web, "/system.slice/docker.service");
+    groups(db, &of_db, &of_db, "/system.slice/docker.service");
+    // Processes of the host, and one that shares the network of web.
+    let host = |pid: i64, net: u64| {
+        layout.host.process(pid, 1, "/", b"x\0");
+        for (kind, ns) in [("pid", 5), ("mnt", 5), ("net", net)] {
+            link(&layout, &format!("proc/{pid}/ns/{kind}"), format!("{kind}:[{ns}]"));
+        }
+    };
+    for (pid, net, memory, of_pids, unified) in [
+        (700, 5, &*of_web, "/", "/"),
+        (701, 5, "/", &*of_web, "/system.slice/docker.service"),
+        (702, 5, &*of_web, &*of_db, "/"),
+        // In all groups, or in a namespace of the container.
+        (710, 5, &*of_web, &*of_web, "/"),
+        (711, 30_000 + u64::try_from(web).expect("a PID"), "/", &*of_web, "/system.slice/docker.service"),
+        (712, 5, "/", &*of_web, "/system.slice/docker.service"),
+    ] {
+        host(pid, net);
+        groups(pid, memory, of_pids, unified);
+    }
+    // A process of web in a group of db.
+    layout.process(720, 0, "/", START);
+    link(&layout, "proc/720/ns/net", format!("net:[{}]", 30_000 + web));
+    groups(720, &of_db, &of_web, "/");
+    let listed = containers(&mut of(layout.host.root()));
+    let of_pid = |pid: i64| listed.get(&pid).map_or("", String::as_str);
+    assert_eq!([700, 701, 702, 712].map(of_pid), ["-"; 4], "{listed:?}");
+    assert_eq!([web, 710, 711, 720].map(of_pid), ["docker:web"; 4], "{listed:?}");
+    assert_eq!(of_pid(db), "docker:db");
 }
 
 // --- values of the list ------------------------------------------------------------------------------------

@@ -159,8 +159,9 @@ impl Tagger<'_> {
             let alone = text.starts_with(b"0::") && cgroup::parse(text).count() == 1;
             let sure = tag.as_ref().filter(|tag| is_of_group(tag));
             // Cache the container only if the unified hierarchy alone identifies it: then neither v1 nor namespaces
-            // matter.
-            let mut same = || self.resolver.resolve_unified(text).as_ref() == sure;
+            // matter. A process of the host can be in the container's group in some hierarchies only.
+            let mut same =
+                || (alone || identity.own_pid_ns) && self.resolver.resolve_unified(text).as_ref() == sure;
             let sure = sure.filter(|_| same());
             if alone || sure.is_some() {
                 let text = alone.then(|| text.to_vec());
@@ -173,7 +174,8 @@ impl Tagger<'_> {
     /// Caches what was found, for the next process in the group.
     fn learn(&mut self, pid: Pid, identity: &Identity, text: Option<Vec<u8>>, sure: Option<Tag>) {
         // The process may have moved to another group before its file was read.
-        let Some(group) = identity.group.filter(|group| self.walk.borrow().group_now(pid) == Some(group.0)) else {
+        let Some(group) = identity.group.filter(|group| self.walk.borrow().group_now(pid) == Some(group.0))
+        else {
             return;
         };
         if let Some(text) = text {
