@@ -384,6 +384,13 @@ impl Host {
     }
 }
 
+/// Does ctrbox run in a container that shows all processes of the host?
+#[must_use]
+pub(crate) fn is_in_container_of_host(proc: &ProcRoot) -> bool {
+    let kthreadd = proc.process(Pid::from_raw(2));
+    kthreadd.status().is_ok_and(|status| status.kernel_thread) && ctrbox_is_in_container(proc)
+}
+
 /// Does ctrbox run in a container that shows the host's processes? Then its root directory is not the host's.
 fn ctrbox_is_in_container(proc: &ProcRoot) -> bool {
     let own_groups = std::fs::read(proc.own("cgroup")).unwrap_or_default();

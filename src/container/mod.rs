@@ -18,6 +18,7 @@ mod spec;
 pub(crate) mod target;
 mod verify;
 
+pub(crate) use by_namespace::is_in_container_of_host;
 pub use files::Files;
 pub use group::group_of;
 pub(crate) use nested::inside;

@@ -1,6 +1,7 @@
 //! Finds the container of a process, and all containers. Looks up and checks each candidate once.
 
-use std::cell::RefCell;
+use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
 use std::collections::hash_map::Entry;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -12,7 +13,7 @@ use super::cgroup_path::{Candidate, candidates};
 use super::nested::Nested;
 use super::runtimes::{self, StateReader, Store, Whose};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines, verify};
-use crate::isolation::cgroup;
+use crate::isolation::cgroup::{self, View};
 use crate::isolation::identity::{Walk, Way};
 use crate::isolation::ns;
 use crate::proc::id_hash::ById;
@@ -120,6 +121,8 @@ pub struct Resolver<'a> {
     finds_inits: bool,
     /// The walk of the caller over all processes.
     walk: Option<&'a RefCell<Walk>>,
+    /// What the paths of control groups begin with, once that matters.
+    view: OnceCell<View>,
 }
 
 impl<'a> Resolver<'a> {
@@ -159,6 +162,7 @@ impl<'a> Resolver<'a> {
             current: None,
             finds_inits: false,
             walk: None,
+            view: OnceCell::new(),
         }
     }
 
@@ -220,6 +224,25 @@ impl<'a> Resolver<'a> {
         true
     }
 
+    /// The text of a cgroup file with paths from the root of each hierarchy.
+    fn from_root<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        match View::is_relative(text) {
+            true => self.view.get_or_init(|| View::read(self.proc)).from_root(text),
+            false => text.into(),
+        }
+    }
+
+    fn cgroup_of(&self, pid: Pid) -> std::io::Result<Vec<u8>> {
+        let text = self.proc.process(pid).cgroup()?;
+        Ok(self.from_root(&text).into_owned())
+    }
+
+    /// The control groups of a process with the id of a container.
+    fn groups_with_id(&self, pid: Pid, container: &Container) -> Vec<String> {
+        let text = self.cgroup_of(pid);
+        text.map(|text| verify::groups_with_id_in(&text, container)).unwrap_or_default()
+    }
+
     fn by_namespace(&mut self) -> &mut ByNamespace {
         self.by_namespace.get_or_insert_with(|| ByNamespace::new(self.proc, self.files))
     }
@@ -248,6 +271,7 @@ impl<'a> Resolver<'a> {
 
     /// The container from the line of the unified hierarchy alone.
     pub fn resolve_unified(&mut self, text: &[u8]) -> Option<Tag> {
+        let text = self.from_root(text);
         let path = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
         let container = self.innermost(std::str::from_utf8(path).ok()?)?;
         Some(Tag::of(container))
@@ -283,6 +307,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn answer(&mut self, text: &[u8], pid: Pid) -> Answer {
+        let text = &*self.from_root(text);
         self.current = Some((pid, text.to_vec()));
         let mut containers = self.resolve_text(text).into_iter().peekable();
         let mut partial = Vec::new();
@@ -302,7 +327,7 @@ impl<'a> Resolver<'a> {
         if self.current.as_ref().is_some_and(|(pid, _)| *pid == init) || cgroup::parse(text).count() < 2 {
             return false;
         }
-        let of_init = self.proc.process(init).cgroup().unwrap_or_default();
+        let of_init = self.cgroup_of(init).unwrap_or_default();
         let groups = verify::groups_with_id_in(&of_init, container);
         let is_below = |path: &[u8]| {
             let below = |group: &String| path.strip_prefix(group.as_bytes());
@@ -472,7 +497,7 @@ impl<'a> Resolver<'a> {
         match (container.init_start, container.identified_by) {
             (Some(start), _) => verify::start_time(self.proc, pid) == Some(start),
             (None, IdentifiedBy::State) => {
-                let groups = verify::groups_with_id(self.proc, pid, container);
+                let groups = self.groups_with_id(pid, container);
                 verify::is_running(self.proc, pid, container, &groups)
             }
             (None, _) => false,
@@ -506,7 +531,8 @@ impl<'a> Resolver<'a> {
         let container = match self.inside.get(&key) {
             Some(known) => known.clone(),
             None => {
-                let paths = cgroup_lines(cgroup).map(|path| self.resolve_path(path, Some(outer.clone())));
+                let cgroup = self.from_root(cgroup);
+                let paths = cgroup_lines(&cgroup).map(|path| self.resolve_path(path, Some(outer.clone())));
                 let deepest = paths.flatten().max_by_key(|container| container.chain().count());
                 let container = deepest.unwrap_or_else(|| outer.clone());
                 if self.inside.len() < Self::MOST_UNKNOWN {
@@ -755,7 +781,7 @@ impl<'a> Resolver<'a> {
         }
         let groups = container.init.map(|init| match &self.current {
             Some((pid, text)) if *pid == init => verify::groups_with_id_in(text, &container),
-            _ => verify::groups_with_id(self.proc, init, &container),
+            _ => self.groups_with_id(init, &container),
         });
         let groups = groups.unwrap_or_default();
         if groups.is_empty() && container.init_start.is_none() && container.init_written.is_none() {
@@ -828,7 +854,7 @@ impl<'a> Resolver<'a> {
             if status.nspid.len() != 2 || status.nspid.last() != Some(&1) {
                 continue;
             }
-            let Ok(cgroup) = self.proc.process(pid).cgroup() else { continue };
+            let Ok(cgroup) = self.cgroup_of(pid) else { continue };
             self.current = Some((pid, cgroup.clone()));
             let found = self.outermost(&cgroup).or_else(|| self.outside_of_its_group(pid));
             let Some((container, group)) = found else { continue };

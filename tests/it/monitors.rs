@@ -3,10 +3,11 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::common::ctr_ps::{DB, WEB, containers, of, unverified};
+use crate::common::ctr_ps::{DB, WEB, containers, ctr_ps, of, unverified};
 use crate::common::layout::engines::{bundle, config, podman};
 use crate::common::layout::{Expected, Layout, START, USER, id};
-use crate::common::process::printed;
+use crate::common::process::{limited, printed};
+use crate::common::stderr;
 
 const LATE: u64 = 400 * 365 * 86_400 * 100;
 
@@ -307,6 +308,65 @@ fn a_process_of_the_host_in_one_group_of_a_container_is_not_in_it() {
     assert_eq!([700, 701, 702, 712].map(of_pid), ["-"; 4], "{listed:?}");
     assert_eq!([web, 710, 711, 720].map(of_pid), ["docker:web"; 4], "{listed:?}");
     assert_eq!(of_pid(db), "docker:db");
+}
+
+// --- the host as a container with a cgroup namespace of its own sees it ------------------------------------
+
+/// A host whose hierarchies begin at `/../..`, as a pod of the host's pid namespace sees them.
+fn seen_from_a_pod(name: &str) -> Layout {
+    let layout = Layout::new(name);
+    layout.host.process(1, 0, "/../../../init.scope", b"init\0");
+    layout.host.process(2, 0, "/../../..", b"");
+    layout.replace("proc/2/status", "VmPeak:\t 100 kB\n", "Kthread:\t1\n");
+    layout
+}
+
+#[test]
+fn groups_are_found_from_another_cgroup_namespace() {
+    let mut layout = seen_from_a_pod("monitors-view");
+    layout.file("var/lib/lxc/web/config", "");
+    let web = process(&mut layout, "/../../../lxc.payload.web");
+    layout.monitor(web, 0, "[lxc monitor] /var/lib/lxc web");
+    let state = |name: &str, pid: i64| config(name, pid, "{}");
+    let docker = process(&mut layout, &format!("/../../../system.slice/docker-{WEB}.scope"));
+    layout.file(format!("var/lib/docker/containers/{WEB}/config.v2.json"), state("db", docker));
+    // What a user wrote down counts below the slice of that user.
+    let group =
+        format!("/../../../user.slice/user-{USER}.slice/user@{USER}.service/user.slice/docker-{DB}.scope");
+    let rootless = layout.expect(&group, Expected { owner: USER, ..Expected::default() });
+    layout.file(format!("home/u/.local/share/docker/containers/{DB}/config.v2.json"), state("own", rootless));
+    for (pid, name) in [(web, "lxc:web"), (docker, "docker:db"), (rootless, "docker:own")] {
+        assert_eq!(shown(&layout, pid).as_deref(), Some(name));
+        assert_eq!(layout.tag(pid).map(|tag| tag.identified_by.name()), Some("state"), "{name}");
+    }
+    // Not at the top: anybody can have made these groups.
+    layout.file("var/lib/lxc/other/config", "");
+    for above in ["/..", "/../..", "/../../../..", "/../../../x"] {
+        let other = process(&mut layout, &format!("{above}/lxc.payload.other"));
+        layout.monitor(other, 0, "[lxc monitor] /var/lib/lxc other");
+        assert_eq!(shown(&layout, other).as_deref(), Some("lxc:other?"), "{above}");
+    }
+}
+
+#[test]
+fn a_hint_says_why_names_are_missing_in_a_container() {
+    let layout = seen_from_a_pod("monitors-no-root");
+    layout.host.process(300, 1, &format!("/../../../system.slice/docker-{}.scope", id(77)), b"x\0");
+    let said = |arguments: &[&str]| {
+        let mut command = ctr_ps();
+        command.env("CTRBOX_HINTS", "always").args(["-n", "-o", "container"]).args(arguments);
+        stderr(&limited(command.arg("--proc-root").arg(layout.host.root().join("proc"))))
+    };
+    let hint = "mount the host's root directory";
+    for arguments in [&[][..], &["-c", "web"], &["-l"]] {
+        let said = said(arguments);
+        assert!(said.contains(hint) && said.contains("ctr-ps --root /host"), "{arguments:?}: {said}");
+    }
+    // Not where that would not help.
+    let root = layout.host.root().to_str().expect("text");
+    assert!(!said(&["--root", root]).contains(hint));
+    layout.file("proc/1/cgroup", "0::/init.scope\n");
+    assert!(!said(&[]).contains(hint), "on the host itself");
 }
 
 // --- values of the list ------------------------------------------------------------------------------------
