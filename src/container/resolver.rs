@@ -335,7 +335,13 @@ impl<'a> Resolver<'a> {
         };
         let of_init: HashMap<_, _> =
             cgroup::parse(&of_init).map(|line| (line.controllers, is_below(line.path))).collect();
-        cgroup::parse(text).any(|line| of_init.get(line.controllers) == Some(&true) && !is_below(line.path))
+        let is_shared = cgroup::parse(text)
+            .filter(|line| of_init.get(line.controllers) == Some(&true))
+            .map(|line| is_below(line.path));
+        // In none of them: the group beside those of the init process is its own, as `kata_SANDBOX` is.
+        let (mut shared, mut others) = (false, false);
+        is_shared.for_each(|is_shared| if is_shared { shared = true } else { others = true });
+        shared && others
     }
 
     /// Every running container with a readable state file.

@@ -235,6 +235,25 @@ fn the_virtual_machine_of_a_pod() {
     assert_eq!(layout.all(), [], "it has no process here");
 }
 
+/// The machine is in a group beside that of the init process, and that in one hierarchy only.
+#[test]
+fn the_virtual_machine_of_a_pod_in_one_hierarchy() {
+    let mut layout = Layout::new("monitors-kata-v1");
+    let sandbox = id(9);
+    let pod = "/kubepods/besteffort/pod1-2";
+    let init = process(&mut layout, &format!("{pod}/{sandbox}"));
+    let spec = r#"{"annotations":{"io.kubernetes.cri.container-type":"sandbox","io.kubernetes.cri.sandbox-name":"shop",
+        "io.kubernetes.cri.sandbox-namespace":"prod"}}"#;
+    bundle(&layout, "run/containerd", "k8s.io", &sandbox, init, spec);
+    layout.host.process(700, 1, "/", b"qemu\0");
+    let groups = |pid: i64, memory: &str, other: &str| {
+        layout.file(format!("proc/{pid}/cgroup"), format!("3:memory:{memory}\n2:pids:{other}\n0::/\n"));
+    };
+    groups(init, &format!("{pod}/{sandbox}"), &format!("{pod}/{sandbox}"));
+    groups(700, &format!("{pod}/kata_{sandbox}"), "/");
+    assert_eq!(shown(&layout, 700).as_deref(), Some("k8s:prod/shop/POD"));
+}
+
 /// Fargate and managed instances: containerd, with ids of the task and a number.
 #[test]
 fn tasks_of_amazon_ecs() {
