@@ -798,6 +798,10 @@ impl<'a> Resolver<'a> {
             // LXC writes the PID to no file.
             None => !container.runtime.spec().names_init || container.has_guest,
         };
+        let confirmed = |&helper: &Pid| {
+            verify::is_running(self.proc, helper, &Container { init_start: None, ..container.clone() }, &[])
+        };
+        container.helper = container.helper.filter(confirmed);
         (alive && files.keep(&container.id, container.size()))
             .then(|| Checked { container: Rc::new(container), groups })
     }

@@ -272,6 +272,136 @@ fn tasks_of_amazon_ecs() {
     }
 }
 
+// --- monitors with their own namespaces, sandboxes ----------------------------------------------------------
+
+/// A process in the host's pid namespace, with another root directory than the host's.
+struct Inside<'a> {
+    pid: i64,
+    parent: i64,
+    mnt: u64,
+    program: &'a str,
+    title: &'a str,
+}
+
+/// The namespaces and the root directory of the host.
+fn host_namespaces(layout: &Layout) {
+    for kind in ["pid", "mnt", "net", "uts", "user"] {
+        link(layout, &format!("proc/1/ns/{kind}"), format!("{kind}:[5]"));
+    }
+    link(layout, "proc/1/root", "/");
+}
+
+fn put(layout: &Layout, process: &Inside<'_>) {
+    let Inside { pid, parent, mnt, program, title } = *process;
+    layout.process(pid, USER, "/", START);
+    layout.replace(&format!("proc/{pid}/status"), &format!("NSpid:\t{pid}\t1"), &format!("NSpid:\t{pid}"));
+    link(layout, &format!("proc/{pid}/ns/pid"), "pid:[5]");
+    link(layout, &format!("proc/{pid}/ns/mnt"), format!("mnt:[{mnt}]"));
+    link(layout, &format!("proc/{pid}/root"), "/proc");
+    // Of this program no file is on any machine that runs the test: it counts as root's, as in a copy of /proc.
+    link(layout, &format!("proc/{pid}/exe"), format!("/nowhere/{program}"));
+    layout.file(format!("proc/{pid}/cmdline"), format!("{title}\0"));
+    below(layout, pid, parent);
+}
+
+fn below(layout: &Layout, pid: i64, parent: i64) {
+    layout.replace(&format!("proc/{pid}/status"), "PPid:\t1\n", &format!("PPid:\t{parent}\n"));
+    let children = format!("proc/{parent}/task/{parent}/children");
+    let before = std::fs::read_to_string(layout.host.root().join(&children)).unwrap_or_default();
+    layout.file(children, format!("{before}{pid} "));
+}
+
+#[test]
+fn one_run_of_apptainer_is_one_container() {
+    let layout = Layout::new("monitors-apptainer");
+    host_namespaces(&layout);
+    let process = |pid, parent, mnt, program, title| {
+        put(&layout, &Inside { pid, parent, mnt, program, title });
+    };
+    // Without a pid namespace, with a file server of the image, and a sandbox inside.
+    process(300, 1, 60, "starter", "Apptainer runtime parent: /srv/my images/a.sif ");
+    process(301, 300, 60, "squashfuse_ll", "squashfuse");
+    process(302, 300, 61, "sh", "sh");
+    process(303, 302, 61, "sleep", "sleep");
+    process(304, 302, 62, "sleep", "sleep");
+    // With one: appinit runs the same program.
+    process(310, 1, 70, "starter", "Apptainer runtime parent: b");
+    process(311, 310, 71, "starter", "appinit");
+    let appinit = "proc/311/status";
+    layout.replace(appinit, "NSpid:\t311", "NSpid:\t311\t1");
+    link(&layout, "proc/311/ns/pid", "pid:[72]");
+    // An instance, and another run in it: it has the namespaces of the instance.
+    process(320, 1, 80, "starter-suid", "Apptainer instance: u [web]");
+    process(321, 320, 81, "starter", "appinit");
+    // The starter from the shell of another container.
+    process(330, 1, 90, "sh", "sh");
+    process(331, 330, 91, "starter", "Apptainer runtime parent: c");
+    process(332, 331, 92, "sleep", "sleep");
+    // No title, no name.
+    process(340, 1, 93, "starter", "starter");
+    process(341, 340, 94, "sleep", "sleep");
+    let listed = containers(&mut of(layout.host.root()));
+    let of_pid = |pid: i64| listed.get(&pid).map_or("", String::as_str);
+    assert_eq!([300, 310, 320, 340].map(of_pid), ["-"; 4], "{listed:?}");
+    assert_eq!([301, 302, 303, 304].map(of_pid), ["apptainer:a.sif"; 4], "{listed:?}");
+    assert_eq!([311, 321].map(of_pid), ["apptainer:b", "apptainer:web"], "{listed:?}");
+    assert_eq!([330, 331].map(of_pid), ["anon:90/proc"; 2], "{listed:?}");
+    assert_eq!([332, 341].map(of_pid), ["apptainer:c", "apptainer:94"], "{listed:?}");
+    // The same id for all, also for a process that is looked at alone; its image is in the list.
+    for pid in [301, 302, 303, 304] {
+        let tag = layout.tag(pid).expect("a container");
+        let container = &tag.container;
+        assert_eq!((&*container.id, container.image.as_deref()), ("61", Some("a.sif")), "{pid}");
+        assert_eq!((container.owner, container.init.map(|init| init.as_raw())), (USER, Some(302)), "{pid}");
+    }
+}
+
+#[test]
+fn sandbox_and_gofer_of_gvisor_are_one_container() {
+    let layout = Layout::new("monitors-gvisor");
+    host_namespaces(&layout);
+    let process = |pid, parent, mnt, title| {
+        put(&layout, &Inside { pid, parent, mnt, program: "runsc", title });
+    };
+    process(400, 1, 50, "runsc\0run\0gv");
+    process(401, 400, 51, "runsc-gofer");
+    layout.replace("proc/401/status", "NSpid:\t401", "NSpid:\t401\t1");
+    link(&layout, "proc/401/ns/pid", "pid:[52]");
+    process(402, 400, 53, "runsc-sandbox");
+    process(403, 402, 53, "");
+    let state = |id: &str, sandbox: i64, gofer: i64| {
+        let text = format!(
+            r#"{{"id":"{id}","spec":{{"hostname":"inside","annotations":{{"who":"me"}}}},"bundleDir":"/srv/gv","status":"running",
+                "createdAt":"2001-09-09T01:46:47.894159102Z","goferPid":{gofer},"sandbox":{{"id":"{id}","pid":{sandbox}}}}}"#
+        );
+        layout.file(format!("run/runsc/{id}_sandbox:{id}.state"), text)
+    };
+    let shown = || [400, 401, 402, 403].map(|pid| shown(&layout, pid).unwrap_or_default());
+    // Without a state file in sight: one run is one container.
+    assert_eq!(shown(), ["", "gvisor:52", "gvisor:52", "gvisor:52"]);
+    let file = state("gv", 402, 401);
+    assert_eq!(shown(), ["", "gvisor:gv", "gvisor:gv", "gvisor:gv"]);
+    let tag = layout.tag(402).expect("a container");
+    assert_eq!(tag.identified_by.name(), "state");
+    assert_eq!(tag.container.hostname.as_deref(), Some("inside"));
+    assert_eq!(tag.container.created.as_deref(), Some("2001-09-09T01:46:47Z"));
+    let all = layout.all();
+    assert_eq!(all.iter().map(|container| &*container.id).collect::<Vec<_>>(), ["gv"]);
+    // `runsc create` waits for nothing: its parent has ended.
+    for pid in [401, 402] {
+        layout.replace(&format!("proc/{pid}/status"), "PPid:\t400", "PPid:\t1");
+    }
+    layout.file("proc/400/task/400/children", "");
+    assert_eq!(shown()[1..], ["gvisor:gv", "gvisor:gv", "gvisor:gv"]);
+    // The state file is stale, or of another container.
+    let stat = format!("402 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {LATE} 0 0\n");
+    layout.file("proc/402/stat", stat);
+    assert_eq!(shown()[2], "gvisor:53/proc");
+    layout.file("proc/402/stat", format!("402 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {START} 0 0\n"));
+    std::fs::rename(file, layout.host.root().join("run/runsc/x_sandbox:x.state")).expect("renamed");
+    assert_eq!(shown()[2], "gvisor:53/proc");
+}
+
 // --- groups of a container in some hierarchies -------------------------------------------------------------
 
 /// Root can put any process into one group of a container, to account it.
