@@ -66,10 +66,10 @@ fn is_first(proc: &ProcRoot, pid: Pid, pid_ns: &OwnedFd) -> bool {
 }
 
 pub(super) struct ByNamespace {
-    host: Host,
+    host: Rc<Host>,
     files: Files,
     /// Names of network namespaces, by inode.
-    net_names: HashMap<u64, String>,
+    net_names: Rc<HashMap<u64, String>>,
     known: Option<(Whose, ByNamespaces)>,
     /// Containers without a state file, by the key that groups their processes.
     found: HashMap<String, Rc<Container>>,
@@ -102,10 +102,19 @@ struct ByNamespaces {
 
 impl ByNamespace {
     pub(super) fn new(proc: &ProcRoot, files: &Files) -> ByNamespace {
+        ByNamespace::empty_of(Rc::new(Host::new(proc)), files.clone(), Rc::new(net_names(files)))
+    }
+
+    /// One that knows the same host, and no containers.
+    pub(super) fn of_same_host(&self) -> ByNamespace {
+        ByNamespace::empty_of(self.host.clone(), self.files.clone(), self.net_names.clone())
+    }
+
+    fn empty_of(host: Rc<Host>, files: Files, net_names: Rc<HashMap<u64, String>>) -> ByNamespace {
         ByNamespace {
-            host: Host::new(proc),
-            files: files.clone(),
-            net_names: net_names(files),
+            host,
+            files,
+            net_names,
             known: None,
             found: HashMap::default(),
             roots: HashMap::default(),

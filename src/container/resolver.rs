@@ -513,14 +513,15 @@ impl<'a> Resolver<'a> {
     /// The container of a process by its namespaces and root directory. `claimed`: the control group has a name that
     /// looks like a container; then only a container with a state file is a better answer.
     fn resolve_by_namespace(&mut self, pid: Pid, pid_ns: PidNs, claimed: bool) -> Option<Tag> {
-        let mut by_namespace =
-            self.by_namespace.take().unwrap_or_else(|| ByNamespace::new(self.proc, self.files));
-        let answer = by_namespace.own_namespaces(self.proc, pid, pid_ns).and_then(|own| {
-            self.fill(&mut by_namespace, pid, &own);
-            let with_state = by_namespace.with_state(self.proc, pid, &own);
-            with_state
-                .or_else(|| if claimed { None } else { by_namespace.without_state(self.proc, pid, &own) })
-        });
+        let proc = self.proc;
+        let own = self.by_namespace().own_namespaces(proc, pid, pid_ns)?;
+        // The search of first processes, below, needs one too.
+        let other = self.by_namespace().of_same_host();
+        let mut by_namespace = std::mem::replace(self.by_namespace(), other);
+        self.fill(&mut by_namespace, pid, &own);
+        let with_state = by_namespace.with_state(proc, pid, &own);
+        let answer =
+            with_state.or_else(|| if claimed { None } else { by_namespace.without_state(proc, pid, &own) });
         self.by_namespace = Some(by_namespace);
         answer
     }
