@@ -251,11 +251,11 @@ impl ByNamespace {
     /// The container that only the kernel shows, as it has no state file.
     pub(super) fn without_state(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Option<Tag> {
         if !self.is_monitor(proc, pid, own) {
-            return self.from_kernel(proc, pid, own);
+            return self.by_kernel(proc, pid, own);
         }
         // A monitor can have its own namespaces, but not those of its container. It is where its parent is.
         let (parent, own) = self.above_monitors(proc, pid)?;
-        self.with_state(proc, parent, &own).or_else(|| self.from_kernel(proc, parent, &own))
+        self.with_state(proc, parent, &own).or_else(|| self.by_kernel(proc, parent, &own))
     }
 
     /// Does the process run a program that stands above containers, and is one of its children in other namespaces?
@@ -282,7 +282,7 @@ impl ByNamespace {
         None
     }
 
-    fn from_kernel(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Option<Tag> {
+    fn by_kernel(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Option<Tag> {
         // All threads of the kernel are in the host's pid namespace. kdevtmpfs has its own mount namespace and root.
         let is_kernel_thread = || proc.process(pid).status().is_ok_and(|status| status.kernel_thread);
         if own.pid_ns.is_none() && is_kernel_thread() {

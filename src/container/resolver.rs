@@ -225,16 +225,16 @@ impl<'a> Resolver<'a> {
     }
 
     /// The text of a cgroup file with paths from the root of each hierarchy.
-    fn from_root<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+    fn absolute<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         match View::is_relative(text) {
-            true => self.view.get_or_init(|| View::read(self.proc)).from_root(text),
+            true => self.view.get_or_init(|| View::read(self.proc)).absolute(text),
             false => text.into(),
         }
     }
 
     fn cgroup_of(&self, pid: Pid) -> std::io::Result<Vec<u8>> {
         let text = self.proc.process(pid).cgroup()?;
-        Ok(self.from_root(&text).into_owned())
+        Ok(self.absolute(&text).into_owned())
     }
 
     /// The control groups of a process with the id of a container.
@@ -271,7 +271,7 @@ impl<'a> Resolver<'a> {
 
     /// The container from the line of the unified hierarchy alone.
     pub fn resolve_unified(&mut self, text: &[u8]) -> Option<Tag> {
-        let text = self.from_root(text);
+        let text = self.absolute(text);
         let path = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
         let container = self.innermost(std::str::from_utf8(path).ok()?)?;
         Some(Tag::of(container))
@@ -307,7 +307,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn answer(&mut self, text: &[u8], pid: Pid) -> Answer {
-        let text = &*self.from_root(text);
+        let text = &*self.absolute(text);
         self.current = Some((pid, text.to_vec()));
         let mut containers = self.resolve_text(text).into_iter().peekable();
         let mut partial = Vec::new();
@@ -538,7 +538,7 @@ impl<'a> Resolver<'a> {
         let container = match self.inside.get(&key) {
             Some(known) => known.clone(),
             None => {
-                let cgroup = self.from_root(cgroup);
+                let cgroup = self.absolute(cgroup);
                 let paths = cgroup_lines(&cgroup).map(|path| self.resolve_path(path, Some(outer.clone())));
                 let deepest = paths.flatten().max_by_key(|container| container.chain().count());
                 let container = deepest.unwrap_or_else(|| outer.clone());

@@ -348,7 +348,7 @@ fn run(call: &Call) -> Outcome {
     let found = answer(&mut out, &host, &request, &columns).map_err(|error| {
         problems();
         let hint = missing_names(&host, &request).filter(|_| !request.selection.containers.is_empty());
-        Exit::from(error).or_hint(move || hint.clone())
+        error.or_hint(move || hint.clone())
     })?;
     out.finish()?;
     for note in notes(&found, &host, &request, &columns) {

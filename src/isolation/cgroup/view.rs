@@ -30,21 +30,21 @@ impl View {
         View { levels: levels.filter(|(_, levels)| *levels > 0).collect() }
     }
 
-    /// Can a path be one that only [`Self::from_root`] makes absolute?
+    /// Can a path be one that only [`Self::absolute`] makes absolute?
     pub(crate) fn is_relative(text: &[u8]) -> bool {
         parse(text).any(|line| levels_up(line.path).0 > 0)
     }
 
     /// The text of a cgroup file with paths from the root of the hierarchy. Paths that do not begin there stay.
-    pub(crate) fn from_root<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+    pub(crate) fn absolute<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         if self.levels.is_empty() {
             return text.into();
         }
-        let lines = text.split_inclusive(|&b| b == b'\n').map(|line| self.line_from_root(line));
+        let lines = text.split_inclusive(|&b| b == b'\n').map(|line| self.absolute_line(line));
         lines.collect::<Vec<_>>().concat().into()
     }
 
-    fn line_from_root(&self, line: &[u8]) -> Vec<u8> {
+    fn absolute_line(&self, line: &[u8]) -> Vec<u8> {
         let Some(member) = parse(line).next() else { return line.to_vec() };
         let (levels, rest) = levels_up(member.path);
         let known = self.levels.iter().find(|(controllers, _)| controllers == member.controllers);
@@ -89,12 +89,12 @@ mod tests {
             ("2:cpu,cpuacct:/../../web", "2:cpu,cpuacct:/../../web"),
             ("x", "x"),
         ] {
-            let found = view.from_root(line.as_bytes());
+            let found = view.absolute(line.as_bytes());
             assert_eq!(String::from_utf8_lossy(&found), expected);
         }
         let text = b"3:pids:/../../a\n0::/../../../b\n";
-        assert_eq!(view.from_root(text), &b"3:pids:/a\n0::/b\n"[..]);
+        assert_eq!(view.absolute(text), &b"3:pids:/a\n0::/b\n"[..]);
         assert!(View::is_relative(text) && !View::is_relative(b"0::/..x\n"));
-        assert_eq!(View::default().from_root(text), &text[..]);
+        assert_eq!(View::default().absolute(text), &text[..]);
     }
 }
