@@ -1,16 +1,19 @@
 //! The containers of all processes, one after the other.
 
+use std::cell::RefCell;
+
 use nix::unistd::Pid;
 
 use super::{PidNs, Resolver, Tag, is_of_group};
 use crate::isolation::cgroup;
-use crate::isolation::identity::{Identify, Identity};
-use crate::proc::broken;
+use crate::isolation::identity::{Identity, Walk};
 use crate::proc::id_hash::ById;
+use crate::proc::{Scan, broken};
 
 /// Finds the container of each process.
 pub(crate) struct Tagger<'a> {
-    pub identify: Identify,
+    walk: &'a RefCell<Walk>,
+    pub scan: Scan,
     pub resolver: Resolver<'a>,
     /// The verified containers, by the ids of the control group and the pid namespace.
     verified: ById<(u64, u64), Tag>,
@@ -20,8 +23,8 @@ pub(crate) struct Tagger<'a> {
 
 impl<'a> Tagger<'a> {
     #[must_use]
-    pub(crate) fn new(identify: Identify, resolver: Resolver<'a>) -> Self {
-        Tagger { identify, resolver, verified: ById::default(), texts: ById::default() }
+    pub(crate) fn new(walk: &'a RefCell<Walk>, scan: Scan, resolver: Resolver<'a>) -> Self {
+        Tagger { walk, scan, resolver, verified: ById::default(), texts: ById::default() }
     }
 
     /// Most processes share a group with another process: the cgroup file is then not read again.
@@ -42,7 +45,7 @@ impl<'a> Tagger<'a> {
                 return Ok(self.resolver.resolve_in(pid, text, space));
             }
         }
-        let text = match self.identify.scan.cgroup(pid) {
+        let text = match self.scan.cgroup(pid) {
             Err(errno) if broken(errno) => return Err(errno),
             read => read.unwrap_or_default(),
         };
@@ -52,21 +55,23 @@ impl<'a> Tagger<'a> {
             let alone = text.starts_with(b"0::") && cgroup::parse(text).count() == 1;
             let sure = tag.as_ref().filter(|tag| is_of_group(tag));
             // Cache the container only if the unified hierarchy alone identifies it: then neither v1 nor namespaces
-            // matter.
-            let mut same = || self.resolver.resolve_unified(text).as_ref() == sure;
+            // matter. A process of the host can be in the container's group in some hierarchies only.
+            let mut same =
+                || (alone || identity.own_pid_ns) && self.resolver.resolve_unified(text).as_ref() == sure;
             let sure = sure.filter(|_| same());
             if alone || sure.is_some() {
                 let text = alone.then(|| text.to_vec());
-                self.learn(identity, text, sure.cloned());
+                self.learn(pid, identity, text, sure.cloned());
             }
         }
         Ok(tag)
     }
 
     /// Caches what was found, for the next process in the group.
-    fn learn(&mut self, identity: &Identity, text: Option<Vec<u8>>, sure: Option<Tag>) {
+    fn learn(&mut self, pid: Pid, identity: &Identity, text: Option<Vec<u8>>, sure: Option<Tag>) {
         // The process may have moved to another group before its file was read.
-        let Some(group) = identity.group.filter(|group| self.identify.group_now() == Some(group.0)) else {
+        let Some(group) = identity.group.filter(|group| self.walk.borrow().group_now(pid) == Some(group.0))
+        else {
             return;
         };
         if let Some(text) = text {

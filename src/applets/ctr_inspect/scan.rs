@@ -1,5 +1,6 @@
 //! One scan of all processes: their containers, and the containers' first processes.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -10,7 +11,7 @@ use crate::container::target::{self, Target};
 use crate::container::{Container, Files, IdentifiedBy, Resolver, Tag, Tagger};
 use crate::exit;
 use crate::isolation::cgroup::Hierarchies;
-use crate::isolation::identity::{Identify, Way};
+use crate::isolation::identity::{Walk, Way};
 use crate::proc::clock::Clock;
 use crate::proc::{ProcRoot, Scan, Users, vanished};
 use crate::sys::keyed::HashMap;
@@ -79,8 +80,10 @@ impl<'a> World<'a> {
         if pids.is_empty() {
             bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
         }
-        let identify = Identify::new(proc, Way::Best).with_context(unreadable)?;
-        let mut tagger = Tagger::new(identify, Resolver::new(proc, files));
+        let count = pids.len();
+        let walk = RefCell::new(Walk::new(proc, Way::Best, pids).with_context(unreadable)?);
+        let resolver = Resolver::for_walk(proc, files, &walk);
+        let mut tagger = Tagger::new(&walk, Scan::new(proc).with_context(unreadable)?, resolver);
         let passwd = files.read("/etc/passwd").unwrap_or_default();
         let mut world = World {
             proc,
@@ -90,13 +93,14 @@ impl<'a> World<'a> {
             clock: Clock::read(proc),
             users: Users::parse(&passwd),
             passwd,
-            processes: Vec::with_capacity(pids.len()),
+            processes: Vec::with_capacity(count),
             containers: Vec::new(),
             problems: Vec::new(),
         };
         let mut numbers = HashMap::default();
-        for pid in pids {
-            let Ok(identity) = tagger.identify.identify(pid) else { continue };
+        loop {
+            let next = walk.borrow_mut().next();
+            let Some((pid, identity)) = next else { break };
             if identity.kernel_thread {
                 continue;
             }

@@ -1,6 +1,8 @@
 //! Gathers the processes: first the identity and container of each, then, for those that are shown, what the columns
 //! need.
 
+use std::cell::RefCell;
+
 use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
 
@@ -12,7 +14,7 @@ use super::process::{Commands, Process};
 use super::select::{Filter, Selection};
 use crate::access::{Lines, Reading};
 use crate::container::{Files, Resolver, Tagger};
-use crate::isolation::identity::{Identify, Way};
+use crate::isolation::identity::{Walk, Way};
 use crate::proc::{ProcRoot, Scan, vanished};
 
 /// What to gather.
@@ -56,13 +58,14 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
     // If all are shown, all are read while they are identified.
     let reading =
         (wanted.command_lines() && wanted.selection.is_all()).then(|| Reading::start(proc, pids.clone()));
-    let identify = Identify::new(proc, wanted.way).with_context(unreadable)?;
-    let resolver = if few { Resolver::for_few(proc, files) } else { Resolver::new(proc, files) };
-    let mut tagger = Tagger::new(identify, resolver);
-    let mut containers = Containers::default();
     let mut list = Vec::with_capacity(pids.len());
-    for pid in pids {
-        let Ok(identity) = tagger.identify.identify(pid) else { continue };
+    let walk = RefCell::new(Walk::new(proc, wanted.way, pids).with_context(unreadable)?);
+    let resolver = if few { Resolver::for_few(proc, files) } else { Resolver::for_walk(proc, files, &walk) };
+    let mut tagger = Tagger::new(&walk, Scan::new(proc).with_context(unreadable)?, resolver);
+    let mut containers = Containers::default();
+    loop {
+        let next = walk.borrow_mut().next();
+        let Some((pid, identity)) = next else { break };
         if identity.kernel_thread && !wanted.selection.shows_kernel_thread(pid.as_raw()) {
             continue;
         }
@@ -97,7 +100,7 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
     };
     let locked =
         lines.locked().filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_ok()).collect();
-    let mut reader = Reader::new((proc, tagger.identify.scan), (wanted.needs, wanted.no_args), lines);
+    let mut reader = Reader::new((proc, tagger.scan), (wanted.needs, wanted.no_args), lines);
     if wanted.needs != 0 {
         list.retain_mut(|process| reader.read(process).map_or_else(|errno| !vanished(errno), |()| true));
     }

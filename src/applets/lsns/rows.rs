@@ -84,6 +84,7 @@ pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, colu
         cells,
         filter,
         columns,
+        exact: request.json || request.raw,
         tree,
         lines: Vec::new(),
         line_of_process: HashMap::default(),
@@ -162,6 +163,8 @@ struct Rows<'a> {
     cells: Cells<'a>,
     filter: Option<Filter>,
     columns: &'a [Id],
+    /// For programs: JSON, or raw.
+    exact: bool,
     tree: Option<Tree>,
     lines: Vec<Row>,
     /// The last line of each process, the parent of the lines of its children.
@@ -243,7 +246,11 @@ impl Rows<'_> {
             parent = self.cells.ppid(pid).and_then(|ppid| self.line_of_process.get(&ppid).copied());
             self.line_of_process.insert(pid, self.lines.len());
         }
-        let cells = self.columns.iter().map(|id| self.cells.cell(*id, at, pid)).collect();
+        let cell = |id: &Id| match self.exact {
+            true => self.cells.cell(*id, at, pid),
+            false => self.cells.cell_in_table(*id, at, pid),
+        };
+        let cells = self.columns.iter().map(cell).collect();
         self.lines.push(Row { cells, parent });
         Ok(())
     }
