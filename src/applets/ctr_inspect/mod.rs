@@ -53,11 +53,12 @@
 //!
 //! # JSON
 //!
-//! `{"host": …, "boot_id": …, "containers": [{"identity", "namespaces", "limits", "privileges", "files", "processes",
-//! "findings": [{"id", "severity", "text", "evidence", "why", "do"}], "unknown"}]}`. An
-//! unknown value is null, and a section that `-s` leaves out is null. Sizes are in bytes, times in seconds or as RFC
-//! 3339, CPUs as numbers; `total` of a pressure is in microseconds, as the kernel has it. `limits.cgroup.own` is false if other
-//! processes share a control group of the container. `limit_by` and `quota_by` are the paths of the groups that set
+//! `{"host", "boot_id", "containers": [CONTAINER, ...]}`. The keys of a container are `identity`, `namespaces`, `limits`,
+//! `privileges`, `files`, `processes`, `findings` and `unknown`; those of a finding are `id`, `severity`, `text`,
+//! `evidence`, `why` and `do`. An unknown value is null, and a section that `-s` leaves out is null. Sizes are in bytes,
+//! times in seconds or as RFC 3339, CPUs as numbers; `total` of a pressure is in microseconds, as the kernel has it.
+//! `limits.cgroup.own` is false if other processes share a control group of the container. `limit_by` and `quota_by` are
+//! the paths of the groups that set
 //! the limit; of groups with the same limit it is the outermost.
 //!
 //! # Exit status
