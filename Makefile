@@ -42,6 +42,11 @@ msrv: ## does it build with the Rust that Cargo.toml promises? (rustup)
 docs: ## write man/ and completions/ anew
 	cargo run --locked --quiet --example docs
 
+order: ## write start-order.ld anew: which functions a start runs (x86-64)
+	DEBUG=1 CARGO_TARGET_DIR=target/order ./build.sh
+	cargo run --locked --quiet --example order target/order/release/ctrbox >target/start-order.ld
+	mv target/start-order.ld start-order.ld
+
 bless: ## write tests/golden/ anew, what ctr-ps prints of hosts in files: look at the difference
 	CTRBOX_BLESS=1 cargo test --locked --test it -- --exact ctr_ps::golden_outputs_of_two_hosts
 
@@ -68,5 +73,5 @@ uninstall: ## what install put there
 clean: ## what building made
 	cargo clean
 
-.PHONY: help build run check test lint msrv docs bless bench install uninstall clean
+.PHONY: help build run check test lint msrv docs order bless bench install uninstall clean
 .DEFAULT_GOAL := help

@@ -49,21 +49,27 @@ if [ -n "${DEBUG:-}" ]; then
     flag -C force-unwind-tables=yes
 else
     # A sixth of the binary would be tables for unwinding, which std brings along and a program that aborts on a
-    # panic never reads, and relocations in their long form. GNU ld 2.38 and newer can leave out both.
+    # panic never reads, and relocations in their long form. GNU ld 2.38 and newer can leave out both, and put the
+    # functions of a start together (`make order`).
     case $target,$linker in
     *-musl,cc | *-musl,*-gcc)
         ld=$("$linker" -print-prog-name=ld)
         if "$ld" --help 2>/dev/null | grep -q pack-relative-relocs; then
             # rustc runs in this directory, so the path needs no directory's name, whatever blanks and commas that has.
-            flag -C link-arg=-Wl,-z,pack-relative-relocs,--no-eh-frame-hdr,-T,no-unwinding.ld
+            flag -C link-arg=-Wl,-z,pack-relative-relocs,--no-eh-frame-hdr,-T,no-unwinding.ld,-T,start-order.ld
         fi
         ;;
     esac
 fi
+# cargo does not know that the linker reads these files.
+built=$out/$target/release
+for script in no-unwinding.ld start-order.ld; do
+    [ -z "$(find "$script" -newer "$built/ctrbox" 2>/dev/null)" ] || rm -f "$built/ctrbox" "$built"/deps/ctrbox-*
+done
 CARGO_ENCODED_RUSTFLAGS=$flags
 export CARGO_ENCODED_RUSTFLAGS
 cargo build --release --locked --target "$target" --target-dir "$out"
 mkdir -p "$out/release"
 # By a rename: the binary there may be running, and somebody may start it at any moment.
-cp "$out/$target/release/ctrbox" "$out/release/ctrbox.new"
+cp "$built/ctrbox" "$out/release/ctrbox.new"
 mv "$out/release/ctrbox.new" "$out/release/ctrbox"
