@@ -54,7 +54,9 @@ fn main() {
 
     list.sort_by_key(|pattern| symbols.copies(pattern)); // stable: else in the order of their first instruction
 
-    println!("/* The functions of a start, next to each other: fewer pages are touched. Written by `make order`. */");
+    println!(
+        "/* The functions of a start, next to each other: fewer pages are touched. Written by `make order`. */"
+    );
     println!("SECTIONS\n{{\n  .text.start : {{");
     for pattern in list {
         println!("    *({pattern})");
@@ -99,6 +101,7 @@ impl Symbols {
 }
 
 /// The functions that run, in order; children are followed, and other programs are not.
+#[allow(clippy::zombie_processes)] // waitpid waits for it
 fn trace(binary: &str, words: &[String], symbols: &Symbols) -> Vec<String> {
     let mut command = Command::new(binary);
     command.args(words).stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
