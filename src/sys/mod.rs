@@ -49,7 +49,7 @@ pub(crate) use process::{
     wait_for_step,
 };
 pub use program::{arguments, promise_no_locks};
-pub(crate) use program::{environment, wipe_environment};
+pub(crate) use program::{environment, execute, wipe_environment};
 pub(crate) use regex::{Regex, utf8_letters};
 pub(crate) use scm_rights::receive_descriptors;
 pub(crate) use seccomp::install_filter;

@@ -94,6 +94,18 @@ pub(crate) fn environment() -> Vec<CString> {
     entries
 }
 
+/// execve(2) with the environment of this process. Returns the errno.
+pub(crate) fn execute(path: &CStr, argv: &[CString]) -> Errno {
+    let argv: Vec<*const c_char> =
+        argv.iter().map(|word| word.as_ptr()).chain(std::iter::once(std::ptr::null())).collect();
+    // SAFETY: environ is only read, see `environment`.
+    let environment = unsafe { list::environ };
+    // SAFETY: the path is a C string, and argv a list of C strings that a null pointer ends; so is the environment, or
+    // it is null, which the kernel takes as an empty list.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), environment.cast_const().cast()) };
+    Errno::last()
+}
+
 /// Overwrites the initial environment of this process, which is also its `/proc/PID/environ`, and removes all
 /// entries.
 pub(crate) fn wipe_environment() -> nix::Result<()> {
