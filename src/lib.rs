@@ -129,7 +129,7 @@ pub mod testing {
     }
     pub mod proc {
         pub use crate::proc::{
-            Credentials, Login, Mask, ProcRoot, Stat, Status, Users, groups_with, homes, id_of, name_of,
+            Credentials, Mask, ProcRoot, Stat, Status, Users, gid_of, groups, groups_with, id, uid_of, users,
         };
         pub mod idmap {
             pub use crate::proc::idmap::{Range, Single, Which};

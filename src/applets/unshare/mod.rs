@@ -300,14 +300,14 @@ fn load_interp(request: &mut Request, format: &OsStr) -> Result<(), Exit> {
 
 fn map_user(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
     request.add(Kind::User);
-    let id = plan::id_or_name(word, "/etc/passwd").with_context(|| unparsed("uid", word))?;
+    let id = plan::id_or_name(word, Which::Users).with_context(|| unparsed("uid", word))?;
     request.users.single = Some(id);
     Ok(())
 }
 
 fn map_group(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
     request.add(Kind::User);
-    let id = plan::id_or_name(word, "/etc/group").with_context(|| unparsed("gid", word))?;
+    let id = plan::id_or_name(word, Which::Groups).with_context(|| unparsed("gid", word))?;
     request.groups.single = Some(id);
     Ok(())
 }
