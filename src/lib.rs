@@ -1,6 +1,6 @@
 //! ctrbox: see into Linux containers and work in them, with one static binary and no daemon.
 //!
-//! The layers, from the top down. A layer uses only those below it; tests/layers.rs lists the allowed uses and checks
+//! The layers, from the top down. A layer uses only those below it; tests/it/layers.rs lists the allowed uses and checks
 //! them.
 //!
 //! - [`mod@applet`]: the table of applets; finds the one that argv names and runs it

@@ -1,9 +1,9 @@
-//! `ctrbox` is one program of many names, called applets. Linked to an applet's name it is that applet; the
-//! name can also be its first argument. It is linked statically and needs no other file, no daemon and no
-//! container tooling: copied to a Linux host it shows the containers there and lets one work in them.
+//! `ctrbox` is one program with several applets. A link to it with the name of an applet runs that applet; the
+//! name can also be the first argument. The program is static and needs no other file, no daemon and no container
+//! tooling: copy it to a Linux host to see the containers there and to work in them.
 //!
-//! A container is only a process with namespaces, control groups and a root directory of its own. The
-//! kernel tells all of these, and a few files of the container runtimes tell the names.
+//! A container is a process with its own namespaces, control groups and root directory. ctrbox reads these from
+//! the kernel, and the names from the state files of the container runtimes.
 //!
 //! # Exit status
 //!

@@ -161,7 +161,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('s'),
             "sticky",
-            "tell cgrulesengd to leave the program's children alone too",
+            "ask cgrulesengd to leave the program's children alone too",
             Effect::Flag(|r| set(&mut r.sticky)),
         ),
         Opt::new(

@@ -47,7 +47,7 @@ impl<'a> Groups<'a> {
     }
 
     #[must_use]
-    pub(crate) fn of(&self, controller: &str) -> Option<Place> {
+    pub(crate) fn place(&self, controller: &str) -> Option<Place> {
         self.lines.place(self.mounted, controller)
     }
 
@@ -227,7 +227,7 @@ mod tests {
         );
         let mounted = tree.mounted();
         let groups = Groups::new(&mounted, b"0::/a/b/c/d\n");
-        let place = groups.of("memory").expect("a group");
+        let place = groups.place("memory").expect("a group");
         assert_eq!(place.number("max"), Some(9));
         let least = place.least(|place| place.number("max")).expect("a limit");
         assert_eq!((least.value, least.place.path()), (5, PathBuf::from("/a")));
@@ -240,8 +240,8 @@ mod tests {
     #[test]
     fn groups_outside_of_the_namespace_have_no_place() {
         let mounted = Hierarchies::parse(b"1 2 0:1 / /c rw - cgroup2 cgroup2 rw\n");
-        assert_eq!(Groups::new(&mounted, b"0::/../x\n").of("memory"), None);
-        assert!(Groups::new(&mounted, b"0::/\n").of("memory").is_some_and(|place| place.is_root()));
+        assert_eq!(Groups::new(&mounted, b"0::/../x\n").place("memory"), None);
+        assert!(Groups::new(&mounted, b"0::/\n").place("memory").is_some_and(|place| place.is_root()));
     }
 
     #[test]
