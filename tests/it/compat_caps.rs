@@ -1,7 +1,7 @@
-//! The same command line to libcap's getpcaps, as the system has it, and to ours: stdout, message, status. And
-//! the text of sets and lists, both ways, for sets of all shapes: from libcap itself, called through Python.
+//! The same command lines for libcap's getpcaps, as the system has it, and for ctrbox: stdout, message, status. And
+//! the text of sets and lists, parsed and printed, compared with libcap itself, called through Python.
 //!
-//! The system's was 2.66 and 2.78 when these were written; where those two are apart is the usage alone.
+//! The system's was 2.66 and 2.78 when these were written; they differ in the usage only.
 
 use std::fmt::Write;
 
@@ -19,7 +19,7 @@ const CONTAINER: &str = "a word is a container";
 const EMPTY: &str = "nothing is no PID: theirs takes it for 0";
 const SELF: &str = "0 is oneself with --iab too: theirs fails";
 
-/// `$pid` is a process, `$gone` is nobody's.
+/// `$pid` is a process, `$gone` a PID without one.
 const ROWS: &[Row] = &[
     ("getpcaps", Differs(USAGE)),
     ("getpcaps 1", Same),

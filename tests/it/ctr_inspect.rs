@@ -1,4 +1,4 @@
-//! `ctr-inspect`: what the kernel has for containers that this test makes.
+//! `ctr-inspect` on containers that this test makes.
 
 use std::process::{Command, Output};
 

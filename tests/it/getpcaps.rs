@@ -1,4 +1,4 @@
-//! What getpcaps and capsh say of processes in odd states, beyond what libcap's programs do.
+//! The output of getpcaps and capsh for processes in unusual states, beyond the programs of libcap.
 
 use crate::common;
 
@@ -32,7 +32,7 @@ fn failure(applet_name: &str, arguments: &[&str]) -> Output {
     output
 }
 
-/// A process with all that root may have taken away but these; none where setpriv cannot be had.
+/// A process with only these of root's capabilities; None without setpriv.
 fn with_only(names: &str) -> Option<Holder> {
     if !root() || !there("setpriv") {
         skip("root", "only root can give capabilities, and setpriv(1) does it");
@@ -62,7 +62,7 @@ fn the_nearest_usual_set_is_named_with_what_differs() {
              -DAC_OVERRIDE -FOWNER -FSETID -SETGID -SETUID -SETPCAP -NET_BIND_SERVICE\n"
         )
     );
-    // Another process for a base, which options that follow do not change.
+    // Another process as base, which later options do not change.
     assert_eq!(
         said("getpcaps", &[&format!("--diff={more}"), &default]),
         format!("{default}: {more} -NET_ADMIN +MKNOD\n").replace("-NET_ADMIN +MKNOD", "+MKNOD -NET_ADMIN")
@@ -202,7 +202,7 @@ fn what_the_file_gives_is_told() {
     );
     let card = said("capsh", &[&format!("--print={}", rooted.pid())]);
     assert!(card.contains(" file capabilities cap_kill=p where uid 100000 is root\n"), "{card}");
-    // The file is found though its name leads nowhere any more.
+    // The file is found although its name no longer exists.
     std::fs::remove_file(&file).expect("removed");
     assert_eq!(record(&rooted.pid().to_string())["program_capabilities"], "cap_kill=p");
 }
@@ -342,7 +342,7 @@ fn ordinary_users_see_what_the_kernel_lets_them() {
     };
     let text = stdout(&as_user(&["getpcaps", &pid]));
     assert_eq!(text, said("getpcaps", &[&pid]));
-    // Whose namespace it is and what its program's file gives is not theirs to know: said, not guessed.
+    // An ordinary user cannot know the owner of the namespace and the capabilities of the file: null, not a guess.
     let output = as_user(&["capsh", &format!("--print={pid}")]);
     assert!(
         stdout(&output).contains("\nUser namespace: unknown\nProgram: none or unknown\n"),

@@ -1,4 +1,4 @@
-//! One binary, many names: how a call finds its applet, and what all applets do alike.
+//! One binary with many names: how a call finds its applet, and the behaviour that all applets share.
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
@@ -200,7 +200,7 @@ fn a_closed_stdout_is_nobodys_news() {
         let output = limited(inheriting(command.args(args), &closed));
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{args:?}");
     }
-    // Nothing of ours may land in a file that happens to be opened under the free number.
+    // No output may go to a file that happens to be opened under the free number.
     let mut command = ctrbox();
     let closed = Inherited { closed: vec![0, 1, 2], ..Inherited::default() };
     assert_eq!(limited(inheriting(command.args(["ctr-ps"]), &closed)).status.code(), Some(0));

@@ -1,5 +1,5 @@
-//! Every family of parsers over a few thousand mutations of real inputs, the same in every run: none panics,
-//! and what is printed of them is what it should be.
+//! Every parser on a few thousand mutations of real inputs, the same in every run: no parser panics,
+//! and the printed form is valid.
 
 use crate::common;
 
@@ -28,7 +28,7 @@ use ctrbox::testing::text;
 
 const ROUNDS: usize = 2_000;
 
-/// What breaks parsers: letters of several bytes, ends of number types, separators, what prints wrong.
+/// Input that breaks parsers: multi-byte characters, limits of number types, separators, unprintable characters.
 const WORDS: [&str; 40] = [
     "é",
     "日",
@@ -172,7 +172,7 @@ fn filters() {
             _ = filter.evaluate(&|_| value.clone());
         }
     });
-    // As deep as it likes: an error, and no end of the stack.
+    // Any depth is an error, not a stack overflow.
     for part in ["(", "not ", "PID and ", "PID == (", "!"] {
         _ = filter::Filter::parse(&part.repeat(100_000), &columns);
     }
@@ -228,7 +228,7 @@ fn users_groups_and_profiles() {
             _ = Filter::build(&profile);
         }
     });
-    // A profile does not choose how long it takes to read it.
+    // A profile cannot choose how long reading it takes.
     let argument = r#"{"index":0,"value":1,"op":"SCMP_CMP_EQ"}"#;
     let arguments = vec![argument; 100_000].join(",");
     let long = PROFILE.replace(r#"{"index":0,"value":40,"op":"SCMP_CMP_NE"}"#, &arguments);
