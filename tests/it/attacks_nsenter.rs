@@ -1,4 +1,4 @@
-//! Attacks of a container on nsenter: files of the container that lead elsewhere, terminals, signals, numbers
+//! Attacks of a container on nsenter: files of the container that lead elsewhere, terminals, signals, PIDs
 //! that another process gets.
 
 use crate::common;
@@ -33,7 +33,7 @@ fn a_made_up_proc_is_never_written_to() {
     for file in files {
         std::fs::write(format!("{fake}/self/{file}"), "untouched").expect("a file");
     }
-    // Each leaves the container without a proc that can be trusted, in another way.
+    // Each leaves the container without a trustworthy proc, in a different way.
     let ways = [
         format!("mount --bind {fake} /proc"),
         format!("mount -t tmpfs tmpfs /proc; ln -s {fake}/self /proc/self"),
@@ -43,7 +43,7 @@ fn a_made_up_proc_is_never_written_to() {
     for way in ways {
         let holder = Holder::new(&["-m"], &format!("echo 321 >/proc/self/oom_score_adj; {way}"));
         let before = mounts(&holder);
-        // The program says its number outside, and waits: its score is read there.
+        // The program prints its PID outside, and waits: its score is read there.
         let said = "echo $$; read -r line";
         let mut command = of(&holder);
         command.args(["--as-container", "sh", "-c", said]);
@@ -86,7 +86,7 @@ fn a_new_proc_is_mounted_inside_only() {
     for name in ["link", "cwd", "init"].map(str::to_owned).into_iter().chain(numbers) {
         let option = format!("--mount-proc={}", path(&name));
         let mut command = program("sh");
-        // The caller left a directory of the host open, and stands in one.
+        // The caller has a directory of the host open, and works in one.
         command
             .args(["-c", "exec \"$0\" nsenter \"$@\" 9<."])
             .arg(common::binary())
@@ -103,7 +103,7 @@ fn a_new_proc_is_mounted_inside_only() {
     assert_eq!(ours(&own()), ours(&outside));
 }
 
-/// /dev/ptmx and /dev/pts are the container's: a terminal is made by the kernel's maker, or not at all.
+/// /dev/ptmx and /dev/pts belong to the container: the kernel's ptmx makes the terminal, or none is made.
 #[test]
 fn a_terminal_comes_from_no_other_file() {
     if !namespaces("attacks-ptmx") {
@@ -137,7 +137,7 @@ fn a_terminal_comes_from_no_other_file() {
     }
 }
 
-/// Writes into the input of its terminal: of stdin, and of the one that controls it.
+/// Writes into the input of its terminal: stdin, and the controlling terminal.
 const TYPES: &str = r#"
     open(my $tty, "+<", "/dev/tty");
     for my $fd (\*STDIN, \*STDOUT, \*STDERR, $tty) {
@@ -146,7 +146,7 @@ const TYPES: &str = r#"
     print "done\n";
 "#;
 
-/// Bytes that whoever reads from the terminal next would get.
+/// Bytes that the next reader of the terminal would get.
 fn typed_ahead(terminal: &mut Terminal, container: &Holder, options: &[&str]) -> String {
     let line = "\"$@\"; stty -icanon min 0 time 5; echo next; cat; echo end";
     let mut command = program("sh");
@@ -217,7 +217,7 @@ fn environment_of_the_target_does_not_choose_programs_of_the_host() {
     }
 }
 
-/// PR_SET_MM_MAP: a process without any capability says that its environment is a terabyte of memory.
+/// PR_SET_MM_MAP: a process without capabilities declares a terabyte of memory as its environment.
 fn endless(test: &str) -> Option<Holder> {
     if !there("python3") {
         skip(test, "needs python3");
@@ -255,7 +255,7 @@ os.read(0, 1)
     }
 }
 
-/// A limit that no honest run comes near, so that one that reads without end fails at once.
+/// A limit far above a correct run, so that an endless read fails at once.
 fn with_memory(kilobytes: u32, arguments: &[&str]) -> Command {
     let mut command = program("sh");
     let line = format!("ulimit -v {kilobytes}; exec \"$@\"");
@@ -383,7 +383,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
     assert_eq!(stdout(&output).lines().count(), 301, "{}", stderr(&output));
 }
 
-/// What a container may put in place of its lists of users is neither waited for nor believed.
+/// The lists of users of a container can be any file: nsenter does not wait for them and does not trust them.
 #[test]
 fn hostile_lists_of_users() {
     if !namespaces("attacks-passwd") {
@@ -457,7 +457,7 @@ fn long_lists_of_users_cost_little_memory() {
     let shown = stdout(&output);
     assert!(shown.starts_with("Uid:\t7\t7\t7\t7\n"), "{}", stderr(&output));
     assert_eq!(shown.split_whitespace().count(), 2 + 4 + 65_536);
-    // One more than the kernel allows: it says no, and root's groups are not kept instead.
+    // One more than the kernel allows: the kernel refuses, and root's groups are not kept instead.
     let more = "mount --bind \"$1/group\" /etc/group; echo more:x:70000:web >>/etc/group";
     let output = limited(of(&holder).args(["-m", "sh", "-c", more, "sh"]).arg(&scratch.0));
     assert!(output.status.success(), "{}", stderr(&output));
@@ -523,7 +523,7 @@ fn the_id_that_means_no_change_is_refused_everywhere() {
     assert_eq!(printed(of(&holder).args(["--as", "num", "sh", "-c", "id -u; id -G"])), "7\n7\n");
 }
 
-/// A line with a group that is no number gives no other group, least of all root's.
+/// A line whose group is not a number gives no other group, in particular not root's.
 #[test]
 fn a_line_with_no_group_does_not_give_roots() {
     if !namespaces("attacks-no-group") {
@@ -539,8 +539,8 @@ fn a_line_with_no_group_does_not_give_roots() {
     }
 }
 
-/// In a pid namespace where numbers are given out by the attacker, a target ends while it is entered and another
-/// takes its number: the program is in the namespaces of one of them, never in some of each.
+/// In a pid namespace where the attacker chooses PIDs, a target ends while it is entered and another process takes
+/// its PID: the program is in the namespaces of one of them, never in some of each.
 #[test]
 fn numbers_that_are_taken_again() {
     if !namespaces("attacks-pid-reuse") {
@@ -585,8 +585,8 @@ fn numbers_that_are_taken_again() {
     assert!(text.contains("again"), "no number was taken again: {text}");
 }
 
-/// The same for a container by name: what takes the number of its first process is not entered, because the record
-/// says when that started.
+/// The same for a container by name: a process that takes the PID of its first process is not entered, because the
+/// state file has the start time.
 #[test]
 fn a_name_never_leads_to_a_number_that_is_taken_again() {
     if !namespaces("attacks-name-reuse") {
@@ -635,7 +635,7 @@ fn a_name_never_leads_to_a_number_that_is_taken_again() {
     assert!(text.contains("entered"), "it was never early enough: {text}");
 }
 
-/// Processes can share one table of descriptors, which costs a user nothing: lsns examines a part, and says so.
+/// Processes can share one table of descriptors, at no cost for a user: lsns examines a part, and reports that.
 #[test]
 fn endless_descriptors_are_not_all_examined() {
     let test = "attacks-descriptors";

@@ -1,6 +1,6 @@
 //! The same command lines for util-linux's nsenter, as the system has it, and for ctrbox: stdout, message, status.
 //!
-//! The system's is one of 2.38 to 2.41, we follow the newest: where those two are apart a row says so, and a
+//! The installed version is 2.38 to 2.41, and ctrbox follows the newest. Where those differ, a row says so; a
 //! row that says so without need is an error too.
 
 use crate::common::compat::{Bench, Differs, Row, Same, all_alike, comparable, rows_are_distinct};

@@ -1,5 +1,5 @@
 //! unshare in real namespaces: which ones are new, the program and its status, its ids, environment and
-//! descriptors. Files, maps, mounts and signals have tests of their own beside this one.
+//! descriptors. Files, maps, mounts and signals have their own test files.
 
 use crate::common;
 

@@ -134,7 +134,7 @@ pub fn replace(scratch: &Path, file: &str, content: &str) {
 }
 
 /// A pipe that a command and all its children have open; they hold its other end. Processes that still run when
-/// the value is dropped is killed.
+/// the value is dropped are killed.
 pub struct Leash {
     reader: OwnedFd,
     group: Pid,
