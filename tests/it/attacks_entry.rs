@@ -178,7 +178,7 @@ fn nothing_of_the_host_is_seen_in_a_process_that_enters() {
 }
 
 #[test]
-fn the_hosts_files_are_not_put_next_to_who_could_take_them() {
+fn host_root_is_refused_next_to_a_tracer() {
     if !possible("attacks-host-root") {
         return;
     }

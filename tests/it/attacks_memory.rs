@@ -117,7 +117,7 @@ fn record(id: &str, name: &str, pid: i32, secret: &str) -> String {
 }
 
 #[test]
-fn the_memory_of_a_process_that_enters_tells_nothing_of_other_containers() {
+fn the_memory_of_an_entering_process_has_nothing_of_other_containers() {
     let test = "attacks-memory";
     let Some(controller) = controller(test) else { return };
     let number = std::process::id();

@@ -19,7 +19,7 @@ fn mounts(holder: &Holder) -> String {
 /// The class of CVE-2025-31133, -52565 and -52881: what is written for the program (security label,
 /// oom_score_adj, control groups) must not be redirected by what the container mounts over /proc.
 #[test]
-fn a_made_up_proc_is_never_written_to() {
+fn a_forged_proc_is_not_written_to() {
     if !namespaces("attacks-made-up-proc") {
         return;
     }
@@ -166,7 +166,7 @@ fn typed_ahead(terminal: &mut Terminal, container: &Holder, options: &[&str]) ->
 
 /// TIOCSTI types for the user. It needs CAP_SYS_ADMIN where dev.tty.legacy_tiocsti is 0.
 #[test]
-fn nobody_types_for_us_into_a_terminal() {
+fn the_program_cannot_type_into_the_callers_terminal() {
     if !namespaces("attacks-tiocsti") {
         return;
     }
@@ -588,7 +588,7 @@ fn numbers_that_are_taken_again() {
 /// The same for a container by name: a process that takes the PID of its first process is not entered, because the
 /// state file has the start time.
 #[test]
-fn a_name_never_leads_to_a_number_that_is_taken_again() {
+fn a_name_does_not_lead_to_a_reused_pid() {
     if !namespaces("attacks-name-reuse") {
         return;
     }

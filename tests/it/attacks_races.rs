@@ -204,7 +204,7 @@ fn swapper_in(container: &Holder, outside: &Outside) -> Piped {
 /// The class of CVE-2025-31133, -52565 and -52881: while /proc, /etc/passwd, /dev and a directory are exchanged, no
 /// file of the host is written, made or mounted, and no directory of the host becomes the working directory.
 #[test]
-fn what_is_exchanged_on_the_way_leads_nowhere() {
+fn exchanged_files_lead_nowhere() {
     if !possible("attacks-swap") {
         return;
     }
@@ -258,7 +258,7 @@ fn what_is_exchanged_on_the_way_leads_nowhere() {
 
 /// The attack works without countermeasures: a program with root's rights opens what the links name.
 #[test]
-fn what_is_exchanged_leads_out_without_care() {
+fn exchanged_files_lead_out_without_protection() {
     if !possible("attacks-swap-control") {
         return;
     }

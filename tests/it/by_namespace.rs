@@ -21,7 +21,7 @@ fn inode(link: &str) -> String {
 }
 
 #[test]
-fn a_pid_namespace_of_its_own_is_a_container_of_nobody() {
+fn an_own_pid_namespace_is_an_anonymous_container() {
     if !namespaces("anonymous containers") {
         return;
     }
@@ -44,7 +44,7 @@ fn a_pid_namespace_of_its_own_is_a_container_of_nobody() {
 }
 
 #[test]
-fn it_belongs_to_who_made_its_user_namespace_or_runs_it() {
+fn the_owner_is_that_of_the_user_namespace_or_of_the_process() {
     if !namespaces("owners of anonymous containers") {
         return;
     }
@@ -105,7 +105,7 @@ fn with_changed_root(root: &Scratch) -> Holder {
 }
 
 #[test]
-fn a_changed_root_is_a_container_and_the_one_who_waits_outside_is_its_own() {
+fn a_changed_root_is_a_container_of_its_own() {
     if !namespaces("changed roots") {
         return;
     }

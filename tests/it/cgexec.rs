@@ -148,7 +148,7 @@ fn refusals_name_the_group_and_the_cure() {
 }
 
 #[test]
-fn what_is_not_ones_own_is_told() {
+fn groups_that_the_user_may_not_write_are_reported() {
     if !possible("cgexec") {
         return;
     }
@@ -231,7 +231,7 @@ fn a_limit_that_the_host_has_not_runs_nothing() {
 }
 
 #[test]
-fn what_is_made_goes_and_what_was_there_stays() {
+fn created_groups_are_removed_and_others_stay() {
     if !possible("cgexec") {
         return;
     }
@@ -276,7 +276,7 @@ fn controllers_are_turned_on_and_off_again() {
 }
 
 #[test]
-fn a_new_cpuset_has_what_its_parent_has() {
+fn a_new_cpuset_gets_the_values_of_its_parent() {
     if !possible("cgexec") || !matches!(mounted("cpuset"), Some((_, false))) {
         return;
     }

@@ -31,7 +31,7 @@ fn gone(groups: &[PathBuf]) -> bool {
 }
 
 #[test]
-fn what_is_left_is_killed() {
+fn remaining_processes_are_killed() {
     if !possible("cgexec") {
         return;
     }
@@ -44,7 +44,7 @@ fn what_is_left_is_killed() {
 }
 
 #[test]
-fn what_is_left_may_run_on_and_its_group_goes_with_it() {
+fn remaining_processes_may_run_on_and_their_group_ends_with_them() {
     if !possible("cgexec") {
         return;
     }
@@ -191,7 +191,7 @@ fn a_fork_bomb_is_held_and_counted() {
 }
 
 #[test]
-fn a_memory_hog_is_told_whose_limit_it_was() {
+fn an_oom_kill_is_reported_with_the_group_of_the_limit() {
     if !possible("cgexec") {
         return;
     }
@@ -219,7 +219,7 @@ fn a_memory_hog_is_told_whose_limit_it_was() {
 }
 
 #[test]
-fn a_busy_loop_is_throttled_and_that_is_told() {
+fn a_busy_loop_is_throttled_and_reported() {
     if !possible("cgexec") {
         return;
     }
@@ -240,7 +240,7 @@ fn a_busy_loop_is_throttled_and_that_is_told() {
 }
 
 #[test]
-fn what_is_not_measured_is_not_zero() {
+fn a_missing_measurement_is_not_zero() {
     if !possible("cgexec") || mounted("pids").expect("mounted").1 {
         return;
     }
@@ -277,7 +277,7 @@ fn descriptors_and_signals_are_as_they_were() {
 }
 
 #[test]
-fn a_program_in_the_background_holds_no_pipe_of_ours() {
+fn a_background_program_holds_no_pipe_of_cgexec() {
     if !possible("cgexec") {
         return;
     }

@@ -72,7 +72,7 @@ fn rules_choose_the_group() {
 }
 
 #[test]
-fn mistakes_in_rules_are_told_with_their_line() {
+fn mistakes_in_rules_are_reported_with_their_line() {
     if !possible("cgexec") {
         return;
     }
@@ -98,7 +98,7 @@ fn mistakes_in_rules_are_told_with_their_line() {
 }
 
 #[test]
-fn the_daemon_is_told() {
+fn the_daemon_is_asked_to_leave_the_program_alone() {
     if !possible("cgexec") {
         return;
     }

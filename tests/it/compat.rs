@@ -299,7 +299,7 @@ const FILES: &str = "echo 'echo \"script:$0:$*\"' >script && echo '#!/no/such' >
                      chmod 755 script nobang shell . .. && chmod 644 plain";
 
 #[test]
-fn the_systems_and_ours_say_the_same() {
+fn the_original_and_ctrbox_print_the_same() {
     if !namespaces("compat") {
         return;
     }

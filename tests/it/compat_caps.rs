@@ -263,7 +263,7 @@ fn texts(parts: &[&[&str]], rubbish: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn texts_mean_what_libcap_takes_them_for() {
+fn texts_are_parsed_as_by_libcap() {
     let last = own::last().expect("the last capability");
     let names = ["cap_chown", "CAP_Kill", "all", "ALL", "0", "40", "41", "63", "0x1f", "010", ""];
     let more = ["", "", ",cap_net_raw", ",all", ",7,cap_bpf"];
@@ -283,7 +283,7 @@ fn texts_mean_what_libcap_takes_them_for() {
 }
 
 #[test]
-fn lists_of_what_is_inherited_mean_what_libcap_takes_them_for() {
+fn iab_lists_are_parsed_as_by_libcap() {
     let last = own::last().expect("the last capability");
     let marks = ["", "", "!", "^", "%", "!^", "^!", "!%", "%^!", "^^"];
     let names = ["cap_chown", "CAP_Kill", "cap_net_raw", "0", "40", "41", "0x1f", "010"];

@@ -360,7 +360,7 @@ const ROWS: &[Row] = &[
 ];
 
 #[test]
-fn what_it_changes_is_the_same_as_libcaps() {
+fn changes_are_the_same_as_those_of_libcap() {
     if !libcap_comparable("capsh") {
         return;
     }
@@ -371,7 +371,7 @@ fn what_it_changes_is_the_same_as_libcaps() {
 
 /// Real sets of a real process, as large as possible: in its own user namespace it may inherit any capability.
 #[test]
-fn what_is_made_inheritable_and_ambient_is_told_as_libcaps_capsh_does() {
+fn inheritable_and_ambient_sets_are_printed_as_by_libcap() {
     if !libcap_comparable("capsh") {
         return;
     }

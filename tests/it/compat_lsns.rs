@@ -342,7 +342,7 @@ fn compare(name: &str, rows: &[Row]) {
 }
 
 #[test]
-fn the_systems_and_ours_say_the_same() {
+fn the_original_and_ctrbox_print_the_same() {
     compare("compat-lsns", ROWS);
 }
 

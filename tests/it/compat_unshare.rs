@@ -341,7 +341,7 @@ fn said(bench: &Bench, line: &str, whose: &str) -> String {
 }
 
 #[test]
-fn the_systems_and_ours_say_the_same() {
+fn the_original_and_ctrbox_print_the_same() {
     if !possible("compat-unshare") || !comparable("compat-unshare", "unshare", 38..=41) {
         return;
     }

@@ -272,7 +272,7 @@ fn a_control_group_of_a_containers_name_is_no_proof() {
 }
 
 #[test]
-fn an_init_process_that_is_not_there_any_more() {
+fn an_init_process_that_has_ended() {
     let host = Host::new("ctr-ps-recycled");
     // The PID belongs to another process now.
     host.docker(WEB, state("web", 100));
@@ -295,7 +295,7 @@ fn an_init_process_that_is_not_there_any_more() {
 }
 
 #[test]
-fn cycles_and_deep_chains_lose_nobody() {
+fn cycles_and_deep_chains_lose_no_process() {
     let host = Host::new("ctr-ps-chain");
     for pid in 2..=2000 {
         host.process(pid, pid - 1, "/init.scope", b"x\0");
@@ -408,7 +408,7 @@ fn a_first_process_in_a_group_that_claims_to_be_nested() {
 }
 
 #[test]
-fn a_start_time_that_is_noted_must_be_true() {
+fn a_start_time_in_a_state_file_must_match() {
     let host = Host::new("ctr-ps-start");
     contained(&host, 100, "/job", 0);
     let (path, state) = runc("run", "job", 100, 4999);
@@ -420,7 +420,7 @@ fn a_start_time_that_is_noted_must_be_true() {
 }
 
 #[test]
-fn words_that_mean_nobody_select_nobody() {
+fn words_without_a_process_select_none() {
     let host = Host::new("ctr-ps-nobody");
     host.process(100, 1, &scope(WEB), b"sleep\x001\0");
     assert_eq!(host.containers()[&100], unverified(WEB), "it has no name");
@@ -445,7 +445,7 @@ fn a_pod_of_pause_processes_alone() {
 }
 
 #[test]
-fn a_user_vouches_for_his_own_and_takes_no_name_away() {
+fn a_users_state_files_count_for_own_processes_and_hijack_no_name() {
     if !root() {
         return skip("ctr-ps-users", "needs root, to give files away");
     }
@@ -485,7 +485,7 @@ fn a_user_vouches_for_his_own_and_takes_no_name_away() {
 
 /// 4294967295 is (uid_t) -1: to chown(2) it means no change, and no process or file has it.
 #[test]
-fn no_user_has_the_uid_that_is_none() {
+fn the_invalid_uid_belongs_to_no_user() {
     for uid in [u32::MAX, 60_000] {
         let host = Host::new("ctr-ps-no-uid");
         host.file("etc/passwd", format!("root:x:0:0::/root:/bin/sh\nnone:x:{uid}:1::/home/none:/bin/sh\n"));

@@ -201,7 +201,7 @@ fn a_lock_that_cannot_be_given_back_leaves_the_programs_status() {
 }
 
 #[test]
-fn nobody_waits_for_a_pipe_that_could_not_be_closed() {
+fn a_pipe_that_cannot_be_closed_is_not_waited_for() {
     if !common::cgexec::possible("failing_calls") {
         return;
     }
@@ -225,7 +225,7 @@ fn a_pause_that_fails_ends_the_watch() {
 }
 
 #[test]
-fn what_capsh_could_not_print_is_a_failure_before_the_shell() {
+fn an_unprinted_output_is_a_failure_before_the_shell() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
     let mut command = of("capsh", &["--current", "--", "-c", "echo ran >&2"]);
     let output = command.stdout(full).output().expect("capsh");

@@ -88,7 +88,7 @@ fn the_usual_sets_are_listed_and_a_wrong_name_gets_the_list() {
 }
 
 #[test]
-fn one_that_is_no_longer_root_may_nothing_but_can_get_something() {
+fn a_former_root_has_no_capability_but_can_gain_some() {
     if !root() || !there("setpriv") {
         return skip("root", "only root can become another");
     }
@@ -108,7 +108,7 @@ fn one_that_is_no_longer_root_may_nothing_but_can_get_something() {
 }
 
 #[test]
-fn in_a_user_namespace_it_is_said_whose() {
+fn in_a_user_namespace_the_owner_is_shown() {
     if !namespaces("getpcaps") {
         return;
     }
@@ -165,7 +165,7 @@ fn threads_that_differ_are_shown() {
 
 /// A copy of cat with capabilities of its own, which it holds when it runs.
 #[test]
-fn what_the_file_gives_is_told() {
+fn file_capabilities_are_shown() {
     let setcap = |arguments: &[&str]| {
         let command = Path::new("/usr/sbin/setcap");
         command.exists() && limited(program("/usr/sbin/setcap").args(arguments)).status.success()
@@ -208,7 +208,7 @@ fn what_the_file_gives_is_told() {
 }
 
 #[test]
-fn a_table_has_a_line_for_each_that_is_somewhere() {
+fn a_table_has_a_line_for_each_capability_in_a_set() {
     if !root() || !there("setpriv") {
         return skip("root", "only root can give capabilities");
     }
@@ -229,7 +229,7 @@ fn a_table_has_a_line_for_each_that_is_somewhere() {
 }
 
 #[test]
-fn a_tree_of_one_has_its_children_and_nobody_else() {
+fn a_tree_of_one_process_has_only_its_children() {
     let mut parent = Piped::new(program("sh").args(["-c", "exec 3<&0; cat <&3 & echo $!; wait"]));
     let child = parent.line();
     let tree = said("getpcaps", &["--tree", &parent.pid().to_string()]);
@@ -295,7 +295,7 @@ fn all_of_a_list_must_be_so() {
 }
 
 #[test]
-fn targets_that_are_not_there_are_told_and_the_others_shown() {
+fn missing_targets_are_reported_and_the_others_shown() {
     let pid = std::process::id().to_string();
     let output = failure("getpcaps", &["ctrbox-no-such", &pid, "--json", "ctrbox-no-such", &pid]);
     assert!(stdout(&output).starts_with(&format!("{pid}: ")), "{}", stdout(&output));
@@ -325,7 +325,7 @@ fn a_full_stdout_is_a_failure() {
 }
 
 #[test]
-fn ordinary_users_see_what_the_kernel_lets_them() {
+fn ordinary_users_see_the_readable_sets() {
     if !root() || !there("setpriv") {
         return skip("root", "only root can become another");
     }

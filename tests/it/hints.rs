@@ -330,7 +330,7 @@ fn maps_that_are_refused() {
 }
 
 #[test]
-fn who_grants_ids() {
+fn sources_of_granted_ids() {
     if !possible("hints-grants") {
         return;
     }

@@ -215,7 +215,7 @@ fn src_proc_alone_reads_the_files_of_processes() {
 }
 
 #[test]
-fn the_reader_of_imports_sees_what_there_is() {
+fn the_reader_of_imports_finds_all_forms() {
     let text = "use crate::a::{b, c::{self, D as E}, f::*};\n// use crate::no;\nlet x = super::g::h();\n";
     let all: Vec<String> = paths(&code(text)).iter().map(|path| path.join("::")).collect();
     for path in ["crate::a::b", "crate::a::c::self", "crate::a::c::D", "super::g::h"] {

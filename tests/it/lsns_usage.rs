@@ -11,7 +11,7 @@ use crate::common::process::{Holder, limited, namespaces, printed};
 use crate::common::{program, skip, stderr, stdout, there};
 
 #[test]
-fn a_filter_that_is_wrong() {
+fn invalid_filters() {
     let parse = |expression: &str, why: &str| {
         assert_eq!(says(&["-Q", expression]), wrong(&format!("failed to parse \"{expression}\": {why}")));
     };
@@ -27,7 +27,7 @@ fn a_filter_that_is_wrong() {
 }
 
 #[test]
-fn what_is_refused() {
+fn refused_operations() {
     let both = |a: &str, b: &str| wrong(&format!("options --{a} and --{b} cannot be combined"));
     assert_eq!(says(&["-J", "-r"]), both("json", "raw"));
     assert_eq!(says(&["-r", "-J"]), both("raw", "json"));
@@ -67,7 +67,7 @@ fn what_is_refused() {
 }
 
 #[test]
-fn a_process_that_is_not_there() {
+fn a_missing_process() {
     // No PID is that large.
     assert_eq!(says(&["-p", "4194304"]), fine(""));
     assert_eq!(says(&["-p", "4194304", "-r", "-t", "net"]), fine(""));
@@ -193,7 +193,7 @@ fn a_terminal_cuts_commands_only() {
 }
 
 #[test]
-fn colours_only_when_told() {
+fn colours_only_on_request() {
     let me = std::process::id().to_string();
     let of = |more: &[&str]| printed(lsns(&["-p", &me, "-t", "uts", "-o", "NS"]).args(more));
     let plain = of(&[]);

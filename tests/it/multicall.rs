@@ -192,7 +192,7 @@ fn a_full_stdout_is_a_failure() {
 }
 
 #[test]
-fn a_closed_stdout_is_nobodys_news() {
+fn a_closed_stdout_is_not_reported() {
     for args in [&["--help"][..], &["--list"], &["ctr-ps"], &["ctr-ps", "--json"], &["nsenter", "--version"]]
     {
         let mut command = ctrbox();
@@ -207,7 +207,7 @@ fn a_closed_stdout_is_nobodys_news() {
 }
 
 #[test]
-fn a_reader_that_has_gone_gets_no_message() {
+fn a_closed_pipe_gets_no_message() {
     for args in [&["--help"][..], &["ctr-ps"], &["ctr-ps", "--forest"], &["ctr-ps", "--json"]] {
         for ignored in [vec![], vec![Signal::SIGPIPE]] {
             let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
@@ -238,7 +238,7 @@ fn a_reader_that_has_gone_gets_no_message() {
 }
 
 #[test]
-fn usage_errors_are_told_in_the_words_of_getopt() {
+fn usage_errors_have_the_words_of_getopt() {
     let scratch = Scratch::new("usage");
     drop(linked(&scratch.0, "nsenter"));
     let path = scratch.0.join("nsenter").display().to_string();

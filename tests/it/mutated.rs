@@ -237,7 +237,7 @@ fn users_groups_and_profiles() {
 }
 
 #[test]
-fn what_is_printed() {
+fn the_default_output() {
     mutated(&["plain ä text", "日本 x\u{202e}y", "a\\x41b\nc\u{1b}[2J", "👩‍👩‍👧"], |input| {
         let (shown, width) = text::measured(input);
         assert!(!shown.contains(text::unprintable), "{shown:?}");

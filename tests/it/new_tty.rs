@@ -35,7 +35,7 @@ fn script(text: &str) -> [&str; 3] {
 }
 
 #[test]
-fn a_terminal_of_its_own_like_ours() {
+fn a_new_terminal_like_the_callers() {
     if !namespaces("new-tty") {
         return;
     }
@@ -75,7 +75,7 @@ fn in_a_container_it_is_the_containers() {
 
 /// A device in place of ptmx that is no ptmx is not opened.
 #[test]
-fn what_is_no_terminal_is_left_alone() {
+fn other_files_than_terminals_are_left_alone() {
     if !namespaces("new-tty-hostile") {
         return;
     }
@@ -226,7 +226,7 @@ fn the_size_of_the_window_is_passed_on() {
 }
 
 #[test]
-fn our_terminal_is_as_it_was() {
+fn the_callers_terminal_is_restored() {
     if !namespaces("new-tty-restored") {
         return;
     }

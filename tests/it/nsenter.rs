@@ -196,7 +196,7 @@ fn a_process_is_named_with_the_inode_of_its_pidfd() {
 }
 
 #[test]
-fn what_is_wrong_with_a_target() {
+fn invalid_targets() {
     let own = std::process::id().to_string();
     let parse = |word: &str, why: &str| refused(&format!("failed to parse PID argument '{word}': {why}"));
     for word in ["0", "-1", "-99999999999"] {
@@ -279,7 +279,7 @@ fn a_process_that_has_ended_is_no_target() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file() {
+fn invalid_files() {
     let scratch = Scratch::new("nsenter-files");
     let missing = in_scratch(&scratch, "missing");
     let expected = refused(&format!("cannot open {missing}: No such file or directory"));

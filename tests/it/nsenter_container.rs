@@ -40,7 +40,7 @@ fn somebody(test: &str, options: &[&str]) -> Option<Holder> {
 }
 
 #[test]
-fn the_program_is_who_the_container_is() {
+fn the_program_gets_the_credentials_of_the_container() {
     let capabilities = "--bounding-set=-all,+chown,+kill,+setuid,+setgid,+setpcap";
     for options in [
         &["--reuid=1234", "--regid=2345", "--groups=7,8", "--no-new-privs"][..],
@@ -60,7 +60,7 @@ fn the_program_is_who_the_container_is() {
 }
 
 #[test]
-fn directory_environment_and_the_rest_of_it() {
+fn directory_environment_and_descriptors() {
     let Some(holder) = somebody("nsenter-as-rest", &["--reuid=1234", "--regid=2345", "--clear-groups"])
     else {
         return;

@@ -53,7 +53,7 @@ fn taken(holder: &Holder, of: &Waiting) -> String {
 }
 
 #[test]
-fn nobody_inside_can_look_into_us() {
+fn no_process_inside_can_trace_nsenter() {
     if !namespaces("nsenter-looked-into") {
         return;
     }
@@ -291,7 +291,7 @@ fn files_of_the_container_are_not_waited_for() {
 
 /// If the target has ended and been reaped, no other process is entered in its place.
 #[test]
-fn a_target_that_has_gone_is_no_other_process() {
+fn an_ended_target_is_no_other_process() {
     if !namespaces("nsenter-gone") {
         return;
     }

@@ -245,7 +245,7 @@ const SHAPES: [Shape; 17] = [
 ];
 
 #[test]
-fn nothing_that_a_user_writes_takes_much_memory() {
+fn the_state_files_of_a_user_take_little_memory() {
     let plain = most_memory(host("plain-memory", |_| ()).host.root());
     let places: Shape = ("places", |layout| places_and_ids(layout, 2_000));
     let grown = SHAPES.into_iter().chain([places]).map(|(name, write)| {

@@ -97,7 +97,7 @@ fn a_container_inside_of_a_container_by_the_records_inside() {
 
 /// The process with the PID began at another time than the state file says, or after the file was written.
 #[test]
-fn a_recycled_pid_is_nobodys() {
+fn a_recycled_pid_is_in_no_container() {
     let late = 400 * 365 * 86_400 * 100;
     for (name, make) in LAYOUTS {
         if matches!(name, "lxc" | "snap" | "groups") {
@@ -165,7 +165,7 @@ fn one_id_of_two_runtimes() {
 }
 
 #[test]
-fn files_of_somebody_else_and_links_to_them_are_not_read() {
+fn files_of_other_users_and_links_to_them_are_not_read() {
     if !root() {
         skip("records-owner", "needs root, to give files away");
         return;

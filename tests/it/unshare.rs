@@ -105,7 +105,7 @@ fn only_a_child_is_in_a_new_pid_namespace() {
 }
 
 #[test]
-fn a_child_only_where_one_is_asked_for() {
+fn a_child_only_with_fork() {
     if !possible("unshare-fork") {
         return;
     }
@@ -179,7 +179,7 @@ fn ids_are_set_last() {
 }
 
 #[test]
-fn what_is_no_id() {
+fn invalid_ids() {
     for (option, name) in [("-S", "uid"), ("-G", "gid")] {
         for word in ["x", "", "12x", "0x10", "root", " ", "-", "1 "] {
             let expected = refused(&format!("failed to parse {name}: '{word}'"));
@@ -238,7 +238,7 @@ fn clocks() {
 }
 
 #[test]
-fn what_is_wrong_with_an_offset() {
+fn invalid_offsets() {
     let range = "Numerical result out of range";
     for clock in ["monotonic", "boottime"] {
         let option = |word: &str| format!("--{clock}={word}");

@@ -234,7 +234,7 @@ fn the_file_is_bound_before_the_program_runs() {
 }
 
 #[test]
-fn what_cannot_be_kept() {
+fn namespaces_that_cannot_be_kept() {
     if !possible("unshare-files-wrong") {
         return;
     }

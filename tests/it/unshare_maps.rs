@@ -92,7 +92,7 @@ fn a_single_id() {
 }
 
 #[test]
-fn what_setgroups_excludes() {
+fn setgroups_excludes_other_options() {
     for word in ["", "x", "Allow", "allow ", "deny,allow"] {
         let expected = refused(&format!("unsupported --setgroups argument '{word}'"));
         assert_eq!(failure(unshare().args(["-U", "--setgroups", word, "true"])), expected);
@@ -137,7 +137,7 @@ fn names() {
 }
 
 #[test]
-fn what_is_no_id_to_map() {
+fn invalid_ids_to_map() {
     for (option, what) in [("--map-user", "uid"), ("--map-group", "gid")] {
         let said = |word: &str, why: &str| refused(&format!("failed to parse {what} '{word}': {why}"));
         for word in ["no such name", "", "4294967295", "0x1", "1x", "-", "1:2"] {
@@ -195,7 +195,7 @@ fn ranges_that_root_writes() {
 }
 
 #[test]
-fn what_is_no_range() {
+fn invalid_ranges() {
     for option in ["--map-users", "--map-groups"] {
         for word in [
             "", "x", "1", "1:2", "1,2", "1:2:3:4", "1,2,3,4", "1:2,3", "a:b:c", "1:2:3x", "::", "Auto", "ALL",
@@ -285,7 +285,7 @@ fn grants_to_users_by_newuidmap() {
 }
 
 #[test]
-fn who_has_no_grant() {
+fn users_without_a_grant() {
     if !possible("unshare-no-grant") {
         return;
     }
@@ -358,7 +358,7 @@ fn how_newuidmap_is_called() {
 }
 
 #[test]
-fn somebody_elses_namespace() {
+fn a_namespace_of_another_user() {
     if !possible("unshare-owner") {
         return;
     }

@@ -73,7 +73,7 @@ fn each_mode_of_propagation() {
 }
 
 #[test]
-fn what_is_no_mode_of_propagation() {
+fn invalid_modes_of_propagation() {
     for word in ["", "x", "Slave", "SHARED", "private ", "shared,slave", "rprivate"] {
         let expected = refused(&format!("unsupported propagation mode: {word}"));
         assert_eq!(failure(unshare().args(["--propagation", word, "true"])), expected);

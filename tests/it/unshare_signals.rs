@@ -93,7 +93,7 @@ fn kill_child_with_a_signal_of_choice() {
 }
 
 #[test]
-fn what_is_no_signal() {
+fn invalid_signals() {
     for name in ["9", "", "0", "RTMIN", "SIGRTMAX", "RTMIN+99", "KILLX", "SIG", " TERM", "TERM ", "-1"] {
         let expected = refused(&format!("unknown signal: {name}"));
         assert_eq!(failure(unshare().args([&format!("--kill-child={name}"), "true"])), expected);
@@ -126,7 +126,7 @@ fn without_it_the_child_lives_on() {
 }
 
 #[test]
-fn who_waits_blocks_two_signals_and_the_child_none() {
+fn the_parent_blocks_two_signals_and_the_child_none() {
     if !possible("unshare-blocks") {
         return;
     }
@@ -251,7 +251,7 @@ fn also_of_a_real_time_signal() {
 }
 
 #[test]
-fn also_of_one_that_was_ignored_or_blocked_at_the_start() {
+fn it_dies_of_a_signal_that_was_ignored_or_blocked_at_the_start() {
     if !possible("unshare-dies-ignored") {
         return;
     }

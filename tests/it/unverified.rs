@@ -206,7 +206,7 @@ fn cgexec_joins_an_unverified_container_by_its_question_mark_only() {
 }
 
 #[test]
-fn what_only_reads_says_once_that_it_is_unverified() {
+fn applets_that_only_read_report_once_that_it_is_unverified() {
     let Some(claim) = Claim::new("unverified-read", 3) else { return };
     let callers = Callers::new("unverified-read");
     let arguments = |applet: &str, word: &str| match applet {
@@ -311,7 +311,7 @@ fn of_an_ordinary_user(test: &str) -> Option<Holder> {
 }
 
 #[test]
-fn whose_another_users_container_is() {
+fn the_owner_of_another_users_container_is_named() {
     let test = "unverified-owner";
     if !namespaces(test) {
         return;
@@ -414,7 +414,7 @@ fn a_record_in_a_container_leads_to_no_container_of_the_host() {
 /// Root in a container gives its own containers the ids of others, also of one that is known only by its control
 /// group.
 #[test]
-fn a_record_in_a_container_takes_no_id() {
+fn a_state_file_in_a_container_hijacks_no_id() {
     let test = "unverified-nested-id";
     let Some(claim) = Claim::new(test, 8) else { return };
     let callers = Callers::new(test);
@@ -465,7 +465,7 @@ fn a_record_in_a_container_takes_no_id() {
 
 /// A user's container whose name is the id of a container of root.
 #[test]
-fn a_users_record_takes_no_id_of_roots() {
+fn a_users_state_file_hijacks_no_id_of_root() {
     let test = "unverified-users-id";
     if !namespaces(test) {
         return;
