@@ -22,7 +22,7 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
 /// Message and hint of a command that fails.
-fn told(command: &mut Command) -> (String, String) {
+fn message_and_hint(command: &mut Command) -> (String, String) {
     let output = limited(command.env("CTRBOX_HINTS", "always"));
     let text = without_pids(&stderr(&output));
     assert!(!output.status.success() && stdout(&output).is_empty(), "{command:?} {text}");
@@ -32,7 +32,7 @@ fn told(command: &mut Command) -> (String, String) {
 }
 
 fn hinted(command: &mut Command, words: &[&str]) {
-    let (message, hint) = told(command);
+    let (message, hint) = message_and_hint(command);
     for word in words {
         assert!(hint.contains(word), "{command:?}\n{message}\nhint: {hint}\nlacks: {word}");
     }
@@ -256,7 +256,7 @@ fn a_seccomp_filter_is_proved() {
         "exec setpriv --bounding-set -sys_admin \"$0\" unshare -n true",
     ]);
     command.arg(public.at("ctrbox"));
-    let (_, hint) = told(filtered(&mut command, libc::SYS_acct));
+    let (_, hint) = message_and_hint(filtered(&mut command, libc::SYS_acct));
     assert!(hint.starts_with("CAP_SYS_ADMIN is missing"), "{hint}");
 }
 
@@ -415,7 +415,7 @@ fn a_zombie_is_no_target() {
     let state = format!("/proc/{}/stat", child.id());
     until("true ends", || std::fs::read_to_string(&state).expect("its state").contains(") Z "));
     let pid = child.id().to_string();
-    let (_, hint) = told(common::applet("nsenter").args(["-t", &pid, "-n", "true"]));
+    let (_, hint) = message_and_hint(common::applet("nsenter").args(["-t", &pid, "-n", "true"]));
     child.wait().expect("its status");
     assert!(hint.contains("has ended"), "{hint}");
 }
