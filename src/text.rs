@@ -103,6 +103,19 @@ pub fn unprintable(character: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Writes a number in decimal at the end of `buffer`, without allocation. Returns where the digits begin.
+pub(crate) fn digits(number: u64, buffer: &mut [u8]) -> usize {
+    let (mut at, mut rest) = (buffer.len(), number);
+    loop {
+        at -= 1;
+        buffer[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return at;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

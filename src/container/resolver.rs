@@ -274,7 +274,7 @@ impl<'a> Resolver<'a> {
         let text = self.absolute(text);
         let path = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
         let container = self.innermost(std::str::from_utf8(path).ok()?)?;
-        Some(Tag::of(container))
+        Some(Tag::new(container))
     }
 
     /// The container from the text of a cgroup file. The flag: are the namespaces of this group and pid namespace known
@@ -301,7 +301,7 @@ impl<'a> Resolver<'a> {
             container.init.is_some_and(|init| self.by_namespace().shares_with(proc, pid, init))
         };
         match partial.iter().find(is_inside) {
-            Some(container) => (Some(Tag::of(container.clone())), false),
+            Some(container) => (Some(Tag::new(container.clone())), false),
             None => (tag, unverified_in),
         }
     }
@@ -315,7 +315,7 @@ impl<'a> Resolver<'a> {
             partial.push(container);
         }
         self.current = None;
-        Answer { tag: containers.next().map(Tag::of), partial: partial.into(), unverified_in: Vec::new() }
+        Answer { tag: containers.next().map(Tag::new), partial: partial.into(), unverified_in: Vec::new() }
     }
 
     /// Is the process in the control groups of the init process in some hierarchies only? Root can put any process into

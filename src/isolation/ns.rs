@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_int};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -21,7 +22,7 @@ use crate::sys;
 #[derive(Default)]
 pub(crate) struct Set {
     /// The process, and the kinds of its namespaces to enter with one setns(2).
-    pub process: Option<(OwnedFd, Vec<Kind>)>,
+    pub process: Option<(Rc<OwnedFd>, Vec<Kind>)>,
     pub files: Vec<(Kind, OwnedFd)>,
 }
 
@@ -151,7 +152,7 @@ impl Set {
         let mut split = Set::default();
         if let Some((pidfd, kinds)) = self.process.as_mut().filter(|(_, kinds)| kinds.contains(&kind)) {
             kinds.retain(|other| *other != kind);
-            split.process = Some((pidfd.try_clone()?, vec![kind]));
+            split.process = Some((Rc::clone(pidfd), vec![kind]));
         }
         let (taken, left) =
             std::mem::take(&mut self.files).into_iter().partition(|(other, _)| *other == kind);

@@ -278,15 +278,7 @@ fn fitting(text: &str, width: usize, left: usize) -> (&str, usize) {
 
 /// Formats a number without allocating, because there are tens of thousands.
 fn decimal(number: i64, buffer: &mut [u8; 20]) -> &str {
-    let (mut at, mut rest) = (buffer.len(), number.unsigned_abs());
-    loop {
-        at -= 1;
-        buffer[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
+    let mut at = text::digits(number.unsigned_abs(), buffer);
     if number < 0 {
         at -= 1;
         buffer[at] = b'-';

@@ -17,8 +17,8 @@ mod status;
 
 pub(crate) use credentials::Sets;
 pub use credentials::{Credentials, Mask};
-pub(crate) use passwd::open_plain;
-pub use passwd::{Login, Users, groups_with, homes, id_of, name_of};
+pub(crate) use passwd::{UserLine, group_name, open_plain};
+pub use passwd::{Users, gid_of, groups, groups_with, id, uid_of, users};
 pub(crate) use process::Process;
 pub(crate) use rare::mount_id;
 pub(crate) use scan::{Scan, entries};

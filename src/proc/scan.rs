@@ -10,6 +10,7 @@ use nix::unistd::{Pid, read};
 
 use super::ProcRoot;
 use crate::sys;
+use crate::text;
 
 pub(crate) struct Scan {
     dir: OwnedFd,
@@ -118,15 +119,7 @@ impl Scan {
 
 /// `PID/FILE`, written without allocation, as it is needed several times for each process.
 fn c_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, file: &str) -> nix::Result<&'a CStr> {
-    let (mut at, mut rest) = (10, pid.as_raw().unsigned_abs());
-    loop {
-        at -= 1;
-        buffer[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
+    let at = text::digits(pid.as_raw().unsigned_abs().into(), &mut buffer[..10]);
     buffer[10] = b'/';
     let end = 11 + file.len();
     buffer.get_mut(11..end).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(file.as_bytes());

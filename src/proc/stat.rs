@@ -1,4 +1,7 @@
 //! `/proc/PID/stat`: the state of a process and its resource usage.
+//!
+//! Parsed by hand: it is read for every process, and the parser of the procfs crate takes 17,500 instructions in place
+//! of 10,000.
 
 use super::number;
 

@@ -1,5 +1,5 @@
-//! A container with CAP_SYS_PTRACE or CAP_SYS_ADMIN watches the processes that nsenter puts into it: none has
-//! a descriptor, a capability or an environment of the host, from its birth on.
+//! A container with CAP_SYS_PTRACE or CAP_SYS_ADMIN watches the processes that nsenter puts into it: from its start
+//! none has a descriptor, a capability or an environment of the host.
 
 use crate::common;
 
@@ -14,11 +14,11 @@ const WATCH: &str = "CTRBOX_TEST_WATCH";
 const SECRET: &str = "CTRBOX_TEST_SECRET=of-the-caller";
 /// Entries for each combination of options; more for a long run.
 const ROUNDS: &str = "CTRBOX_TEST_ROUNDS";
-/// What no process in the container has, by what its link in /proc/PID/fd says. (Programs open libraries.)
+/// Descriptors that no process in the container may have, by the link in /proc/PID/fd. (Programs open libraries.)
 const OF_THE_HOST: [&str; 9] =
     ["/proc", "cgroup", "pidfd", "socket:", "pipe:", "anon_inode:", ":[", "/memfd:", "/dev/"];
 
-/// Not a test of its own: the watcher, which the container runs.
+/// Not a test: the watcher, which the container runs.
 #[test]
 fn watcher() {
     let Ok(allowed) = std::env::var(WATCH) else { return };
@@ -67,7 +67,7 @@ fn faults(pid: u32, allowed: u64) -> Vec<String> {
     faults
 }
 
-/// chown, dac_override, fowner, kill, setgid, setuid and what is added.
+/// chown, dac_override, fowner, kill, setgid, setuid and the added ones.
 struct Kind {
     added: &'static str,
     mask: u64,
@@ -153,7 +153,7 @@ fn nothing_of_the_host_is_seen_in_a_process_that_enters() {
             let container = kind.container();
             let mut watcher = kind.watch(&container, allowed);
             for options in options {
-                // Without -e the program has the caller's environment: there is no secret then.
+                // Without -e the program has the caller's environment, so there is no secret.
                 let own = options.contains(&"-e") || options[0].starts_with("--as");
                 for _ in 0..rounds() {
                     let mut command = of(&container);
@@ -166,7 +166,7 @@ fn nothing_of_the_host_is_seen_in_a_process_that_enters() {
                     assert!(output.status.success(), "{options:?}: {output:?}");
                 }
             }
-            // It sees what is there: a process with a descriptor that is not to be.
+            // The watcher works: it finds a process with a forbidden descriptor.
             let leak = "exec 9</proc/self/status && read -r word";
             let mut leaking = Piped::new(of(&container).args(["--as-container", "sh", "-c", leak]));
             let line = watcher.line();
@@ -178,7 +178,7 @@ fn nothing_of_the_host_is_seen_in_a_process_that_enters() {
 }
 
 #[test]
-fn the_hosts_files_are_not_put_next_to_who_could_take_them() {
+fn host_root_is_refused_next_to_a_tracer() {
     if !possible("attacks-host-root") {
         return;
     }
@@ -230,7 +230,7 @@ fn the_environment_of_a_container_chooses_no_program_of_the_host() {
     assert_eq!(printed(of(&container).args(["-n", "-e", "echo", "there"])), "there\n", "as any other");
 }
 
-/// A user's process has root's files: its environment would choose among these.
+/// A user's process has root's files: its environment would choose programs among them.
 #[test]
 fn the_environment_of_another_user_chooses_no_program() {
     if !namespaces("attacks-environment-user") {
@@ -252,7 +252,7 @@ fn the_environment_of_another_user_chooses_no_program() {
     }
 }
 
-/// ctrbox loads no library at all, and a program of the host with `--host-root` none of the container's.
+/// ctrbox loads no library, and with `--host-root` a program of the host loads no library of the container.
 #[test]
 fn libraries_of_the_container_are_not_loaded() {
     if !namespaces("attacks-libraries") {
@@ -260,7 +260,7 @@ fn libraries_of_the_container_are_not_loaded() {
     }
     let scratch = Scratch::new("attacks-libraries");
     let etc = in_scratch(&scratch, "etc");
-    // ld.so complains about a library that it is to load before all others and that is none.
+    // ld.so complains about an LD_PRELOAD file that is not a library.
     let setup = format!(
         "cp -a /etc/. {etc} 2>/dev/null || true
          echo /attack.so >{etc}/ld.so.preload
@@ -282,7 +282,7 @@ fn libraries_of_the_container_are_not_loaded() {
             "{options:?}"
         );
     }
-    // One mount hides all libraries, and the program that loads them.
+    // One mount hides all libraries and the dynamic loader.
     let hidden = limited(of(&container).args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/usr"]));
     assert!(hidden.status.success(), "{}", stderr(&hidden));
     if limited(of(&container).args(["-m", "/bin/true"])).status.success() {

@@ -1,4 +1,4 @@
-//! `ctr-inspect`: what the kernel has for containers that this test makes.
+//! `ctr-inspect` on containers that this test makes.
 
 use std::process::{Command, Output};
 
@@ -96,7 +96,7 @@ fn id_maps_and_clocks() {
 }
 
 #[test]
-fn who_entered_from_outside_is_named() {
+fn processes_that_entered_from_outside_are_named() {
     if !namespaces("who_entered_from_outside_is_named") {
         return;
     }
@@ -159,8 +159,8 @@ fn a_memory_limit_and_its_use() {
 }
 
 #[test]
-fn privileges_of_the_process_that_is_meant() {
-    let test = "privileges_of_the_process_that_is_meant";
+fn privileges_of_the_selected_process() {
+    let test = "privileges_of_the_selected_process";
     if !namespaces(test) || !there("setpriv") {
         return;
     }
@@ -206,8 +206,8 @@ fn wrong_calls_are_refused() {
 
 /// Everything that an ordinary user may not read is null, with a reason.
 #[test]
-fn an_ordinary_user_is_told_what_is_unknown() {
-    let test = "an_ordinary_user_is_told_what_is_unknown";
+fn an_ordinary_user_sees_what_is_unknown() {
+    let test = "an_ordinary_user_sees_what_is_unknown";
     if !namespaces(test) || !there("setpriv") {
         return;
     }
@@ -266,7 +266,7 @@ fn the_text_is_safe_and_fits() {
 
 /// Of `sh -c`, a first process with a handler, and one that waits with sigtimedwait(2) or does not.
 #[test]
-fn what_the_first_process_does_with_signals() {
+fn signals_of_the_first_process() {
     let test = "what_the_first_process_does_with_signals";
     if !namespaces(test) {
         return;
@@ -463,7 +463,7 @@ fn zombies_of_the_first_process_are_found() {
 }
 
 #[test]
-fn a_working_directory_inside_is_none_of_the_hosts() {
+fn a_working_directory_inside_is_not_reported() {
     if !namespaces("a_working_directory_inside_is_none_of_the_hosts") {
         return;
     }
@@ -479,7 +479,7 @@ fn a_working_directory_inside_is_none_of_the_hosts() {
 }
 
 #[test]
-fn only_what_differs_is_shown() {
+fn only_differences_are_shown() {
     if !namespaces("only_what_differs_is_shown") {
         return;
     }

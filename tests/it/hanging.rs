@@ -1,4 +1,4 @@
-//! File systems that stop answering: whoever looks at them goes on without them.
+//! File systems that do not answer: ctrbox continues without them.
 
 use crate::common;
 
@@ -20,7 +20,7 @@ fn container(name: &'static str) -> Option<Fuse> {
          umount -l $fuse
          exec chroot $work/root {name} -c 'echo ready; read -r end'"
     );
-    // As an ordinary user may: all of it is in a user namespace.
+    // As an ordinary user may: everything is in a user namespace.
     Fuse::hanging(&["-U", "-r", "-m", "-p", "-f", "--kill-child"], tree, &script)
 }
 
@@ -29,7 +29,7 @@ fn the_program_and_the_root_of_a_process_are_not_waited_for() {
     if !namespaces("hanging containers") {
         return;
     }
-    // The name of a program that makes containers: it is looked at more closely.
+    // The name of a program that makes containers, so more of its files are read.
     let Some(fuse) = container("/bwrap") else { return };
     let pid = fuse.pid.to_string();
     let pid_ns = common::process::link(&pid, "pid");
@@ -94,7 +94,7 @@ fn records_of_a_user_are_not_waited_for() {
     if !namespaces("hanging records") {
         return;
     }
-    // Two users have the same: the second costs its own time, and no more.
+    // Two users have the same: the second costs only its own time.
     let script = "mount -t tmpfs none /run; mkdir -p $work/none /run/user/4242 /run/user/4243
         for user in 4242 4243; do
             mount -t overlay -o lowerdir=$fuse:$work/none none /run/user/$user
@@ -132,8 +132,8 @@ fn links_of_a_user_to_files_of_processes_are_not_followed() {
     assert!(fuse.nobody_hung(), "ctr-ps hung");
 }
 
-/// The files with the arguments and the environment of process 1 of a pid namespace hang, as those of a process do that
-/// keeps its memory locked. In a mount namespace of its own, so that nobody else waits.
+/// The files with the arguments and the environment of process 1 of a pid namespace hang, like those of a process that
+/// keeps its memory locked. It runs in its own mount namespace, so that no other process waits.
 fn locked_memory() -> Option<Fuse> {
     let tree = vec![("/held", Some(b"sh\0".to_vec()))];
     let script = "mount -t proc none /proc

@@ -1,4 +1,4 @@
-//! A container as the target: what the look-up costs, numbers as names, pods, and containers in containers.
+//! A container as the target: the costs of the look-up, numbers as names, pods, and nested containers.
 
 use std::process::Command;
 
@@ -6,8 +6,8 @@ use crate::common::cgexec::{Name, controller};
 use crate::common::process::{Holder, limited, namespaces};
 use crate::common::{binary, program, skip, stderr, stdout, there};
 
-/// Starts processes, and writes the records of a runc container `web` and of a stopped LXC container. `$web` is the
-/// first process of `web`, `$bare` is in a container without a record.
+/// Starts processes, and writes the state files of a runc container `web` and of a stopped LXC container. `$web` is
+/// the first process of `web`, `$bare` is in a container without a state file.
 const HOST: &str = r#"
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/lib
@@ -32,7 +32,7 @@ fn kernel() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Runs a script on a host of its own with `count` more processes. `$0` is the program.
+/// Runs a script on a host made of files with `count` more processes. `$0` is the program.
 fn on_host(count: usize, script: &str) -> Command {
     let mut command = program("unshare");
     let script = format!("{HOST}{script}");
@@ -79,7 +79,7 @@ fn a_target_costs_the_same_on_a_host_with_many_processes() {
     ];
     let [few, many] = [50, 500].map(|count| calls(count, &lines));
     println!("system calls: {few:?}");
-    // Before Linux 6.11 the kernel does not tell which process has a PID in a namespace.
+    // Before Linux 6.11 the kernel has no request for the process with a PID in a namespace.
     let scans = |line: &str| line.contains('@') || line.contains("$bare");
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| kernel() >= (6, 11) || !scans(line)) {
         // A helper process of ctr-ps may be waited for once more.
@@ -87,7 +87,7 @@ fn a_target_costs_the_same_on_a_host_with_many_processes() {
         assert!(many[at].abs_diff(few[at]) <= slack, "{line}: {} calls, and {}", few[at], many[at]);
     }
     let pid = few[0];
-    // By prefix one store is read: two directories, the records of root, and the init process of one.
+    // By prefix one store is read: two directories, the state files of root, and the init process of one.
     assert!(few[1] <= pid + 40, "{} for runc:web, {pid} for its PID", few[1]);
     assert!(few[2] <= pid + 100, "{} for web, {pid} for its PID", few[2]);
     assert!(
@@ -98,7 +98,7 @@ fn a_target_costs_the_same_on_a_host_with_many_processes() {
     );
 }
 
-/// One store only, and of the other containers in it no more than the record.
+/// One store only, and of its other containers only the state file.
 #[test]
 fn a_target_costs_one_record_more_for_each_container_in_the_store() {
     if !traceable("targets-records") {
@@ -116,7 +116,7 @@ fn a_target_costs_one_record_more_for_each_container_in_the_store() {
     assert!(many <= few + 4 * 20, "{few} calls, and {many} with 20 more containers");
 }
 
-/// The name of a container is a number: of ctr-ps it means the container, elsewhere the process.
+/// The name of a container is a number: for ctr-ps it means the container, for other applets the process.
 #[test]
 fn a_number_as_the_name_of_a_container() {
     let test = "targets-number";
@@ -230,7 +230,7 @@ fn a_container_in_a_container_is_a_target() {
     assert!(message.contains("is unverified") && !message.contains("ended"), "{message}");
     let entered = run(&format!("nsenter -n -t '{label}' readlink /proc/self/ns/net"));
     assert_eq!(entered, (Some(0), net(inner[2]) + "\n", String::new()));
-    // A process of the outer container itself that is in that group is of the outer container.
+    // A process of the outer container that is in that group belongs to the outer container.
     join(&format!("docker/{beside_id}"), unshares()[0]);
     let shown = run(&format!("ctr-ps -n -p {} -o container", unshares()[0]));
     assert_eq!(shown, (Some(0), format!("docker:{outer_name}\n"), String::new()));

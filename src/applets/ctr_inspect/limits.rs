@@ -305,7 +305,7 @@ impl<'a> Reader<'a> {
     }
 
     fn own_group(&self, controller: &str) -> Option<Own> {
-        self.groups.of(controller).map(|place| self.own(place))
+        self.groups.place(controller).map(|place| self.own(place))
     }
 
     fn unified(&self) -> Option<Own> {

@@ -66,6 +66,23 @@
 //! 0 on success; 1 on failure, or if a target does not exist; with `--exit-status` 2 if there is a finding of high
 //! severity.
 //!
+//! # Environment
+//!
+//! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
+//! - `NO_COLOR`, `TERM`: with `--color=auto`, a NO_COLOR that is not empty or the TERM `dumb` turns colours off.
+//! - `COLUMNS`: the width of the output if standard output is a terminal without a size; 80 without a terminal.
+//! - `POSIXLY_CORRECT`: if set, options after the first operand are operands too.
+//!
+//! # Files
+//!
+//! - `/proc`: the processes, their namespaces, mounts, open files, credentials and limits. `--root=DIR` reads
+//!   DIR/proc.
+//! - State files of runtimes: the names of containers; ctrbox(1) lists the paths. `--root=DIR` reads them below DIR.
+//! - `/etc/passwd`: the names of users.
+//! - `/sys/fs/cgroup`: limits and use, where /proc/self/mountinfo says that control groups are mounted.
+//! - `/dev/kmsg`: the kernel's log: which processes the kernel killed because memory ran out.
+//! - `/sys/kernel/security/lsm`: the active security modules.
+//!
 //! # Examples
 //!
 //! Everything about a container:

@@ -52,6 +52,23 @@
 //! 0 on success; 1 on failure, if no container matches `-c`, and with `-p` if none of the processes is in a
 //! container or one of them does not exist.
 //!
+//! # Environment
+//!
+//! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
+//! - `NO_COLOR`, `TERM`: with `--color=auto`, a NO_COLOR that is not empty or the TERM `dumb` turns colours off.
+//! - `COLUMNS`: the width of the output if standard output is a terminal without a size.
+//! - `LC_ALL`, `LC_CTYPE`, `LANG`: the first that is not empty names the locale. If it uses UTF-8, trees are drawn
+//!   with its lines, else in ASCII.
+//! - `POSIXLY_CORRECT`: if set, options after the first operand are operands too.
+//!
+//! # Files
+//!
+//! - `/proc`: the processes. `--root=DIR` reads DIR/proc.
+//! - State files of runtimes: the names of containers; ctrbox(1) lists the paths. `--root=DIR` reads them below DIR.
+//! - `/etc/passwd`: the names of users; for the column CUSER that of the container.
+//! - `/sys/fs/cgroup`: memory, limits and state of containers (`-l`), where /proc/self/mountinfo says that control
+//!   groups are mounted.
+//!
 //! # Examples
 //!
 //! The tree of processes, each with its container:

@@ -246,7 +246,7 @@ pub(super) fn hows(list: &OsStr, selection: &mut Selection) -> Result<()> {
 pub(super) fn users(list: &OsStr, passwd: &[u8]) -> Result<Vec<u32>> {
     let user = |word: &OsStr| {
         let number = || word.to_str()?.parse().ok();
-        let id = crate::proc::id_of(passwd, word.as_bytes()).or_else(number);
+        let id = crate::proc::uid_of(passwd, word.as_bytes()).or_else(number);
         id.ok_or_else(|| anyhow!("user '{}' does not exist", text::shown(word)))
     };
     words(list).map(user).collect()
