@@ -35,11 +35,18 @@ const MOST_CHILDREN: usize = 64;
 pub(super) struct OwnNamespaces {
     pid_ns: Option<u64>,
     net_ns: Option<u64>,
+    /// Is the pid namespace known to be directly below the host's? Then no container is around it.
+    outermost: bool,
     /// Its root directory differs from the host's. Not checked if the pid namespace differs: that suffices.
     root: bool,
 }
 
 impl OwnNamespaces {
+    /// From a walk over all processes, which may know it.
+    pub(super) fn set_outermost(&mut self, is_outermost: impl Fn(u64) -> Option<bool>) {
+        self.outermost = self.pid_ns.and_then(is_outermost).unwrap_or_default();
+    }
+
     /// The first processes of the pid namespace of a process, and of those around it. None: only a scan of /proc can
     /// find the processes with which it shares a namespace.
     pub(super) fn first_processes(&self, proc: &ProcRoot, pid: Pid) -> Option<Vec<Pid>> {
@@ -132,9 +139,11 @@ impl ByNamespace {
         };
         let is_other = |root| Some(root) != self.host.root && self.host.root.is_some();
         let root = pid_ns.is_none() && root_of(proc, pid).is_some_and(is_other);
+        // The name of a network namespace counts only for a process without another namespace or root of its own.
+        let may_have_net_ns = pid_ns.is_none() && !root && !self.net_names.is_empty();
         let net_ns = || namespace(proc, pid, Kind::Net).filter(|id| self.net_names.contains_key(id));
-        let net_ns = if self.net_names.is_empty() { None } else { other(net_ns(), self.host.net_ns) };
-        let own = OwnNamespaces { pid_ns, net_ns, root };
+        let net_ns = if may_have_net_ns { other(net_ns(), self.host.net_ns) } else { None };
+        let own = OwnNamespaces { pid_ns, net_ns, root, outermost: false };
         (own.pid_ns.is_some() || own.root || own.net_ns.is_some()).then_some(own)
     }
 
@@ -507,7 +516,7 @@ impl ByNamespaces {
         match (both, by_mnt, own.pid_ns) {
             (Some(both), _, _) => Some(both.clone()),
             (None, [one], _) if by_pid.is_empty() => Some(one.clone()),
-            (None, _, Some(id)) if by_pid.is_empty() => self.around(proc, pid, id),
+            (None, _, Some(id)) if by_pid.is_empty() && !own.outermost => self.around(proc, pid, id),
             _ => None,
         }
     }

@@ -74,17 +74,22 @@ impl ByNamespace {
 
     /// The directory of all tasks of the containerd whose shim is above a process. Containers mostly share the processes
     /// above them: each of these is looked at once.
-    pub(super) fn tasks_above(&mut self, proc: &ProcRoot, pid: Pid) -> Option<String> {
+    pub(super) fn tasks_above(
+        &mut self,
+        proc: &ProcRoot,
+        pid: Pid,
+        known_parent: impl Fn(Pid) -> Option<i32>,
+    ) -> Option<String> {
         let (mut next, mut seen) = (Some(pid), Vec::new());
         while let Some(current) = next.filter(|pid| seen.len() < DEEPEST && !self.below_no_shim.contains(pid))
         {
-            let Ok(status) = proc.process(current).status() else { break };
-            let tasks = self.tasks_of_shim(proc, current, &status);
+            let tasks = self.tasks_of_shim(proc, current);
             if tasks.is_some() {
                 return tasks;
             }
             seen.push(current);
-            next = status.ppid.filter(|&parent| parent > 0).map(Pid::from_raw);
+            let parent = known_parent(current).or_else(|| proc.process(current).status().ok()?.ppid);
+            next = parent.filter(|&parent| parent > 0).map(Pid::from_raw);
         }
         if self.below_no_shim.len() < MOST_SEEN {
             self.below_no_shim.extend(seen);
@@ -92,9 +97,10 @@ impl ByNamespace {
         None
     }
 
-    fn tasks_of_shim(&self, proc: &ProcRoot, pid: Pid, status: &Status) -> Option<String> {
+    fn tasks_of_shim(&self, proc: &ProcRoot, pid: Pid) -> Option<String> {
         // A shim can have been replaced by a newer version: then the name of its file ends in ` (deleted)`.
-        let is_outside = status.nspid.len() < 2 && exe_name(proc, pid)?.starts_with(SHIM);
+        let is_shim = exe_name(proc, pid)?.starts_with(SHIM);
+        let is_outside = is_shim && proc.process(pid).status().ok()?.nspid.len() < 2;
         let shim = is_outside.then(|| self.outside(proc, pid, |name| name.starts_with(SHIM)))??;
         if shim.owner != 0 {
             return None;
