@@ -357,6 +357,11 @@ impl ByNamespace {
         // The program that made the container is above its first process, but not above one that entered.
         let first = own.pid_ns.and_then(|_| first_in_pid_ns(proc, pid));
         let (maker, init) = self.find_maker_and_init(proc, first.unwrap_or(pid), own);
+        // A monitor of LXC is outside. A daemon with namespaces of its own is in none of its containers.
+        let is_outside = |&(runtime, at): &(Runtime, Pid)| {
+            !is_of_lxc(runtime) || namespace(proc, at, Kind::Mnt) != namespace(proc, pid, Kind::Mnt)
+        };
+        let maker = maker.filter(is_outside);
         let of_one_run = maker.filter(|(runtime, _)| runtime.spec().runs_once);
         let Some((monitor, child)) = of_one_run.and_then(|(_, pid)| Some((pid, child_elsewhere(proc, pid)?)))
         else {
@@ -383,7 +388,7 @@ impl ByNamespace {
         init: Option<Pid>,
         id: &str,
     ) -> Container {
-        let is_lxc = matches!(maker, Some((Runtime::Incus | Runtime::Lxc | Runtime::Lxd, _)));
+        let is_lxc = maker.is_some_and(|(runtime, _)| is_of_lxc(runtime));
         let named = is_lxc.then(|| self.named_by_lxc(proc, &self.files, init.unwrap_or(pid))).flatten();
         if let Some(container) = named {
             return Container { identified_by: IdentifiedBy::Namespace, ..container };
@@ -542,6 +547,10 @@ impl ByNamespaces {
         self.around.insert(pid_ns, answer.clone());
         answer
     }
+}
+
+pub(super) fn is_of_lxc(runtime: Runtime) -> bool {
+    matches!(runtime, Runtime::Incus | Runtime::Lxc | Runtime::Lxd)
 }
 
 /// A namespace that is not the host's.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use nix::unistd::Pid;
 
-use super::by_namespace::{ByNamespace, trusted_program};
+use super::by_namespace::{ByNamespace, is_of_lxc, trusted_program};
 use super::files::Files;
 use super::runtimes::{LxcPath, of_monitor};
 use super::verify::{belongs_to_owner, first_in_pid_ns, start_time};
@@ -180,7 +180,7 @@ fn entered(proc: &ProcRoot, pid: Pid) -> Option<Pid> {
 
 /// Programs that have LXC's monitor as a child. Other programs can use its library.
 fn is_lxc(name: &str) -> bool {
-    matches!(Runtime::of_program(name), Some(Runtime::Incus | Runtime::Lxc | Runtime::Lxd))
+    Runtime::of_program(name).is_some_and(is_of_lxc)
 }
 
 /// A process and those above it.

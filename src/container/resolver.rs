@@ -484,6 +484,11 @@ impl<'a> Resolver<'a> {
         (tag.container.key() == container.key()).then_some((pid, start))
     }
 
+    /// The state files of all runtimes are sought.
+    pub(super) fn list_tops(&self) {
+        self.files.list_tops();
+    }
+
     #[must_use]
     pub fn proc(&self) -> &ProcRoot {
         self.proc

@@ -82,12 +82,7 @@ impl ProcRoot {
         self.read_until(pid, file, |has_room| has_room)
     }
 
-    fn read_until(
-        &self,
-        pid: Pid,
-        file: &str,
-        is_end: impl Fn(bool) -> bool,
-    ) -> std::io::Result<Vec<u8>> {
+    fn read_until(&self, pid: Pid, file: &str, is_end: impl Fn(bool) -> bool) -> std::io::Result<Vec<u8>> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = openat(AT_FDCWD, &self.path_of(pid, file), flags, Mode::empty())?;
         let (mut text, mut filled) = (vec![0; 4096], 0); // most files are shorter, and none reports its size

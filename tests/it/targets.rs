@@ -98,6 +98,37 @@ fn a_target_costs_the_same_on_a_host_with_many_processes() {
     );
 }
 
+/// Processes of the host, and in a container without a state file.
+#[test]
+fn all_processes_cost_twelve_system_calls_each() {
+    if !traceable("targets-all") {
+        return;
+    }
+    let calls = |sleeps: usize, inside: usize| {
+        // Each process inside says that it runs before it becomes sleep(1).
+        let script = format!(
+            "mkfifo /run/ready\nexec 3<>/run/ready\n\
+             unshare -m -p -f sh -c 'for number in $(seq {inside}); do sh -c \"echo >&3; exec sleep 1000\" & done; \
+             exec sleep 1000' &\n\
+             for number in $(seq {inside}); do read -r line <&3; done\n\
+             strace -f -o /run/calls \"$0\" ctr-ps --forest >/run/out\n\
+             grep -c sleep /run/out\ngrep -vcE 'fcntl|resumed' /run/calls\n"
+        );
+        let output = limited(&mut on_host(sleeps, &script));
+        assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+        let numbers: Vec<usize> =
+            stdout(&output).lines().map(|line| line.trim().parse().expect("a number")).collect();
+        (numbers[0], numbers[1])
+    };
+    // The program of a debug build looks at each descriptor once more before it closes it: fcntl(2) is not counted.
+    let few = calls(50, 10);
+    for many in [calls(450, 10), calls(50, 410)] {
+        println!("processes and system calls: {few:?} {many:?}");
+        assert_eq!(many.0, few.0 + 400, "{few:?} {many:?}");
+        assert!(many.1 <= few.1 + 12 * 400, "{few:?} {many:?}");
+    }
+}
+
 /// One store only, and of the other containers in it no more than the record.
 #[test]
 fn a_target_costs_one_record_more_for_each_container_in_the_store() {
