@@ -2,7 +2,6 @@
 //! their own, sandboxes, processes that entered with nsenter(1), and namespaces that no runtime claims.
 
 use crate::sys::keyed::{HashMap, HashSet};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -46,30 +45,6 @@ impl OwnNamespaces {
     pub(super) fn set_outermost(&mut self, is_outermost: impl Fn(u64) -> Option<bool>) {
         self.outermost = self.pid_ns.and_then(is_outermost).unwrap_or_default();
     }
-
-    /// The first processes of the pid namespace of a process, and of those around it. None: only a scan of /proc can
-    /// find the processes with which it shares a namespace.
-    pub(super) fn first_processes(&self, proc: &ProcRoot, pid: Pid) -> Option<Vec<Pid>> {
-        const DEEPEST: usize = 32; // MAX_PID_NS_LEVEL of the kernel
-        let mut pid_ns =
-            ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok().filter(|_| self.pid_ns.is_some())?;
-        let mut found = Vec::new();
-        for _ in 0..DEEPEST {
-            match ns::process_of(&pid_ns, 1) {
-                Ok(first) if is_first(proc, first, &pid_ns) => found.push(first),
-                Ok(_) => return None, // the proc mount is of another pid namespace
-                Err(Errno::ESRCH) => {}
-                Err(_) => return None,
-            }
-            let Ok(parent) = ns::parent_of(&pid_ns) else { break };
-            pid_ns = parent;
-        }
-        Some(found)
-    }
-}
-
-fn is_first(proc: &ProcRoot, pid: Pid, pid_ns: &OwnedFd) -> bool {
-    fstat(pid_ns).is_ok_and(|stat| namespace(proc, pid, Kind::Pid) == Some(stat.st_ino))
 }
 
 pub(super) struct ByNamespace {
@@ -177,6 +152,31 @@ impl ByNamespace {
             of_other.is_some() && namespace(proc, pid, kind).is_none_or(|id| Some(id) == of_other)
         });
         shares || !has_own
+    }
+
+    /// The first processes of the pid namespace of a process, and of those around it, without the host's. None: only a
+    /// scan of /proc can find the processes with which it shares a namespace.
+    pub(super) fn first_processes(&self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Option<Vec<Pid>> {
+        const DEEPEST: usize = 32; // MAX_PID_NS_LEVEL of the kernel
+        let mut pid_ns =
+            ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok().filter(|_| own.pid_ns.is_some())?;
+        let mut found = Vec::new();
+        for _ in 0..DEEPEST {
+            let id = fstat(&pid_ns).ok()?.st_ino;
+            match ns::process_of(&pid_ns, 1) {
+                Ok(first) => match namespace(proc, first, Kind::Pid) {
+                    // The links of the host's PID 1 may be unreadable even for root.
+                    None if Some(id) == self.host.pid_ns => break,
+                    Some(of_first) if of_first == id => found.push(first),
+                    _ => return None, // the proc mount is of another pid namespace
+                },
+                Err(Errno::ESRCH) => {}
+                Err(_) => return None,
+            }
+            let Ok(parent) = ns::parent_of(&pid_ns) else { break };
+            pid_ns = parent;
+        }
+        Some(found)
     }
 
     /// Forgets the containers with a state file, as there are new state files.

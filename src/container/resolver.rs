@@ -587,8 +587,9 @@ impl<'a> Resolver<'a> {
     /// Finds the init processes of containers whose state files do not name them, where they can share a namespace with
     /// this process.
     fn inits_around(&mut self, pid: Pid, own: &OwnNamespaces) -> Vec<Rc<Container>> {
+        let proc = self.proc;
         let mut all = std::mem::take(&mut self.without_init);
-        match own.first_processes(self.proc, pid) {
+        match self.by_namespace().first_processes(proc, pid, own) {
             Some(pids) => {
                 let inits = self.inits_among(&pids.into_iter().map(First::unknown).collect::<Vec<_>>());
                 self.set_inits(&mut all, &inits);

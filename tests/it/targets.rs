@@ -98,6 +98,24 @@ fn a_target_costs_the_same_on_a_host_with_many_processes() {
     );
 }
 
+/// In the pid namespace of the test, whose PID 1 may hide its namespaces even from root.
+#[test]
+fn a_process_in_a_container_without_a_state_file_needs_no_scan() {
+    if !traceable("targets-first") || kernel() < (6, 11) {
+        return;
+    }
+    let script = HOST.replace("sleep 1000 &", "sleep 60 & started=\"$started $!\"");
+    let line = "strace -f -o /run/calls \"$0\" ctr-ps -p \"$bare\" >/run/out\n\
+                grep -vcE 'fcntl|resumed' /run/calls\ngrep -c pidfd_open /run/calls\n";
+    let ends = "trap 'kill $started $web $bare' EXIT\n";
+    let mut command = program("unshare");
+    command.args(["-m", "sh", "-ec", &format!("started=\n{ends}{script}{line}")]).arg(binary()).arg("100");
+    let output = limited(&mut command);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let numbers: Vec<usize> = stdout(&output).lines().map(|line| line.parse().expect("a number")).collect();
+    assert!(numbers[0] <= 300 && numbers[1] < 50, "system calls, and pidfds: {numbers:?}");
+}
+
 /// Processes of the host, and in a container without a state file.
 #[test]
 fn all_processes_cost_twelve_system_calls_each() {
