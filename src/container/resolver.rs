@@ -123,6 +123,8 @@ pub struct Resolver<'a> {
     finds_inits: bool,
     /// The walk of the caller over all processes.
     walk: Option<&'a RefCell<Walk>>,
+    /// One process of each pid namespace, if the caller knows that.
+    members: Option<Vec<Pid>>,
     /// What the paths of control groups begin with, once that matters.
     view: OnceCell<View>,
 }
@@ -164,6 +166,7 @@ impl<'a> Resolver<'a> {
             current: None,
             finds_inits: false,
             walk: None,
+            members: None,
             view: OnceCell::new(),
         }
     }
@@ -172,6 +175,12 @@ impl<'a> Resolver<'a> {
     #[must_use]
     pub(crate) fn for_walk(proc: &'a ProcRoot, files: &'a Files, walk: &'a RefCell<Walk>) -> Self {
         Resolver { walk: Some(walk), ..Resolver::new(proc, files) }
+    }
+
+    /// A resolver for a caller that knows one process of each pid namespace, and so the first processes without a walk.
+    #[must_use]
+    pub(crate) fn for_members(proc: &'a ProcRoot, files: &'a Files, members: Vec<Pid>) -> Self {
+        Resolver { members: Some(members), ..Resolver::new(proc, files) }
     }
 
     /// A resolver for few processes. [`Self::new`] is for all of them.
@@ -848,13 +857,19 @@ impl<'a> Resolver<'a> {
         // Few processes are PID 1. Only their other files are read.
         let first = match self.walk {
             Some(walk) => walk.borrow_mut().first_processes().to_vec(),
-            None => {
+            None => self.first_of_members().unwrap_or_else(|| {
                 let pids = Scan::pids(self.proc).unwrap_or_default();
                 let walk = Walk::new(self.proc, Way::Best, pids);
                 walk.map_or_else(|_| Vec::new(), |mut walk| walk.first_processes().to_vec())
-            }
+            }),
         };
         self.inits_among(&first)
+    }
+
+    /// The first processes of the pid namespaces of known members. None: the kernel cannot say it of each (Linux 6.11).
+    fn first_of_members(&self) -> Option<Vec<First>> {
+        let first = |pid: &Pid| verify::first_in_pid_ns(self.proc, *pid).map(First::unknown);
+        self.members.as_ref()?.iter().map(first).collect()
     }
 
     /// The same among these processes.

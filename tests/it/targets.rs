@@ -104,16 +104,30 @@ fn a_process_in_a_container_without_a_state_file_needs_no_scan() {
     if !traceable("targets-first") || kernel() < (6, 11) {
         return;
     }
-    let script = HOST.replace("sleep 1000 &", "sleep 60 & started=\"$started $!\"");
+    let script = HOST.replace("sleep 1000 &", "sleep 60 & started=\"$started $!\"; ");
     let line = "strace -f -o /run/calls \"$0\" ctr-ps -p \"$bare\" >/run/out\n\
-                grep -vcE 'fcntl|resumed' /run/calls\ngrep -c pidfd_open /run/calls\n";
-    let ends = "trap 'kill $started $web $bare' EXIT\n";
+                grep -c pidfd_open /run/calls\n";
+    let ends = "trap 'kill -9 $web $bare $started' EXIT\n";
     let mut command = program("unshare");
     command.args(["-m", "sh", "-ec", &format!("started=\n{ends}{script}{line}")]).arg(binary()).arg("100");
     let output = limited(&mut command);
     assert!(output.status.success(), "{}", stderr(&output));
-    let numbers: Vec<usize> = stdout(&output).lines().map(|line| line.parse().expect("a number")).collect();
-    assert!(numbers[0] <= 300 && numbers[1] < 50, "system calls, and pidfds: {numbers:?}");
+    let pidfds: usize = stdout(&output).trim().parse().expect("a number");
+    assert!(pidfds < 50, "{pidfds} pidfds");
+}
+
+#[test]
+fn lsns_with_containers_walks_once() {
+    if !traceable("targets-lsns") || kernel() < (6, 11) {
+        return;
+    }
+    // A state file that names no init process makes the first processes of all pid namespaces of interest.
+    let script =
+        "strace -f -o /run/calls \"$0\" lsns -o NS,CONTAINER >/run/out\ngrep -c pidfd_open /run/calls || :\n";
+    let output = limited(&mut on_host(100, script));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let pidfds: usize = stdout(&output).trim().parse().expect("a number");
+    assert!(pidfds < 50, "{pidfds} pidfds");
 }
 
 /// Processes of the host, and in a container without a state file.
@@ -143,7 +157,8 @@ fn all_processes_cost_twelve_system_calls_each() {
     for many in [calls(450, 10), calls(50, 410)] {
         println!("processes and system calls: {few:?} {many:?}");
         assert_eq!(many.0, few.0 + 400, "{few:?} {many:?}");
-        assert!(many.1 <= few.1 + 12 * 400, "{few:?} {many:?}");
+        // The helper process that reads the arguments may be waited for a few times more.
+        assert!(many.1 <= few.1 + 12 * 400 + 100, "{few:?} {many:?}");
     }
 }
 
