@@ -130,6 +130,7 @@ impl ByNamespace {
     pub(super) fn is_in_host_ns(&self, proc: &ProcRoot, pid: Pid, kind: Kind) -> bool {
         let hosts = match kind {
             Kind::User => self.host.user_ns,
+            Kind::Pid => self.host.pid_ns,
             _ => self.host.mnt_ns,
         };
         namespace(proc, pid, kind).is_none_or(|id| hosts.is_none_or(|host| id == host))

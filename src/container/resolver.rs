@@ -867,9 +867,12 @@ impl<'a> Resolver<'a> {
     }
 
     /// The first processes of the pid namespaces of known members. None: the kernel cannot say it of each (Linux 6.11).
-    fn first_of_members(&self) -> Option<Vec<First>> {
-        let first = |pid: &Pid| verify::first_in_pid_ns(self.proc, *pid).map(First::unknown);
-        self.members.as_ref()?.iter().map(first).collect()
+    fn first_of_members(&mut self) -> Option<Vec<First>> {
+        let (proc, members) = (self.proc, self.members.clone()?);
+        // The host's PID 1 is in no container, and its links may be unreadable even for root.
+        let host = self.by_namespace();
+        let others = members.into_iter().filter(|pid| !host.is_in_host_ns(proc, *pid, Kind::Pid));
+        others.map(|pid| verify::first_in_pid_ns(proc, pid).map(First::unknown)).collect()
     }
 
     /// The same among these processes.
