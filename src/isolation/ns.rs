@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::stat::Mode;
 use nix::sys::utsname::uname;
@@ -37,7 +37,8 @@ impl Set {
 /// Opens a file with close-on-exec.
 pub(crate) fn open_file(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    open(path, flags, Mode::empty())
+    // open(3) of musl sets close-on-exec once more, with a further system call; openat(3) does not.
+    openat(AT_FDCWD, path, flags, Mode::empty())
         .with_context(|| refused(format!("cannot open {}", path.display()), Operation::Open(path.to_owned())))
 }
 

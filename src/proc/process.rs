@@ -40,11 +40,11 @@ impl Process<'_> {
     }
 
     pub(crate) fn status_text(&self) -> Result<Vec<u8>> {
-        self.read("status")
+        self.root.read_whole(self.pid, "status")
     }
 
     pub(crate) fn stat_text(&self) -> Result<Vec<u8>> {
-        self.read("stat")
+        self.root.read_whole(self.pid, "stat")
     }
 
     /// The label that the security module gave it.
@@ -78,7 +78,7 @@ impl Process<'_> {
 
     /// The lines of its control groups, cgroup(7).
     pub fn cgroup(&self) -> Result<Vec<u8>> {
-        self.read("cgroup")
+        self.root.read_whole(self.pid, "cgroup")
     }
 
     pub fn mountinfo(&self) -> Result<Vec<u8>> {

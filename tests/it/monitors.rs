@@ -357,6 +357,20 @@ fn one_run_of_apptainer_is_one_container() {
 }
 
 #[test]
+fn a_daemon_of_incus_is_in_none_of_its_containers() {
+    let layout = Layout::new("monitors-incusd");
+    host_namespaces(&layout);
+    let process = |pid, parent, mnt, program| {
+        put(&layout, &Inside { pid, parent, mnt, program, title: program });
+    };
+    process(300, 1, 60, "incusd");
+    process(301, 300, 60, "dnsmasq");
+    let listed = containers(&mut of(layout.host.root()));
+    let of_pid = |pid: i64| listed.get(&pid).map_or("", String::as_str);
+    assert_eq!([300, 301].map(of_pid), ["anon:60/proc"; 2], "{listed:?}");
+}
+
+#[test]
 fn sandbox_and_gofer_of_gvisor_are_one_container() {
     let layout = Layout::new("monitors-gvisor");
     host_namespaces(&layout);

@@ -45,7 +45,7 @@ fn on_host(count: usize, script: &str) -> Command {
 fn calls(count: usize, lines: &[&str]) -> Vec<usize> {
     let count_one = |line: &&str| {
         format!(
-            "strace -f -o /run/calls \"$0\" {line} >/run/out 2>&1 || {{ cat /run/out; exit 1; }}\nwc -l </run/calls\n"
+            "strace -f -o /run/calls \"$0\" {line} >/run/out 2>&1 || {{ cat /run/out; exit 1; }}\ngrep -vcE 'fcntl|resumed' /run/calls\n"
         )
     };
     let script: String = lines.iter().map(count_one).collect();
@@ -98,6 +98,70 @@ fn a_target_costs_the_same_on_a_host_with_many_processes() {
     );
 }
 
+/// In the pid namespace of the test, whose PID 1 may hide its namespaces even from root.
+#[test]
+fn a_process_in_a_container_without_a_state_file_needs_no_scan() {
+    if !traceable("targets-first") || kernel() < (6, 11) {
+        return;
+    }
+    let script = HOST.replace("sleep 1000 &", "sleep 60 & started=\"$started $!\"; ");
+    let line = "strace -f -o /run/calls \"$0\" ctr-ps -p \"$bare\" >/run/out\n\
+                grep -c pidfd_open /run/calls\n";
+    let ends = "trap 'kill -9 $web $bare $started' EXIT\n";
+    let mut command = program("unshare");
+    command.args(["-m", "sh", "-ec", &format!("started=\n{ends}{script}{line}")]).arg(binary()).arg("100");
+    let output = limited(&mut command);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let pidfds: usize = stdout(&output).trim().parse().expect("a number");
+    assert!(pidfds < 50, "{pidfds} pidfds");
+}
+
+#[test]
+fn lsns_with_containers_walks_once() {
+    if !traceable("targets-lsns") || kernel() < (6, 11) {
+        return;
+    }
+    // A state file that names no init process makes the first processes of all pid namespaces of interest.
+    let script =
+        "strace -f -o /run/calls \"$0\" lsns -o NS,CONTAINER >/run/out\ngrep -c pidfd_open /run/calls || :\n";
+    let output = limited(&mut on_host(100, script));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let pidfds: usize = stdout(&output).trim().parse().expect("a number");
+    assert!(pidfds < 50, "{pidfds} pidfds");
+}
+
+/// Processes of the host, and in a container without a state file.
+#[test]
+fn all_processes_cost_twelve_system_calls_each() {
+    if !traceable("targets-all") {
+        return;
+    }
+    let calls = |sleeps: usize, inside: usize| {
+        // Each process inside says that it runs before it becomes sleep(1).
+        let script = format!(
+            "mkfifo /run/ready\nexec 3<>/run/ready\n\
+             unshare -m -p -f sh -c 'for number in $(seq {inside}); do sh -c \"echo >&3; exec sleep 1000\" & done; \
+             exec sleep 1000' &\n\
+             for number in $(seq {inside}); do read -r line <&3; done\n\
+             strace -f -o /run/calls \"$0\" ctr-ps --forest >/run/out\n\
+             grep -c sleep /run/out\ngrep -vcE 'fcntl|resumed' /run/calls\n"
+        );
+        let output = limited(&mut on_host(sleeps, &script));
+        assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+        let numbers: Vec<usize> =
+            stdout(&output).lines().map(|line| line.trim().parse().expect("a number")).collect();
+        (numbers[0], numbers[1])
+    };
+    // The program of a debug build looks at each descriptor once more before it closes it: fcntl(2) is not counted.
+    let few = calls(50, 10);
+    for many in [calls(450, 10), calls(50, 410)] {
+        println!("processes and system calls: {few:?} {many:?}");
+        assert_eq!(many.0, few.0 + 400, "{few:?} {many:?}");
+        // The helper process that reads the arguments may be waited for a few times more.
+        assert!(many.1 <= few.1 + 12 * 400 + 100, "{few:?} {many:?}");
+    }
+}
+
 /// One store only, and of its other containers only the state file.
 #[test]
 fn a_target_costs_one_record_more_for_each_container_in_the_store() {
@@ -107,7 +171,7 @@ fn a_target_costs_one_record_more_for_each_container_in_the_store() {
     let more = "for number in $(seq 20); do mkdir -p /run/runc/web$number; cp /run/runc/db/state.json /run/runc/web$number; done\n";
     let line = "nsenter -t runc:web -n true";
     let count = |setup: &str| {
-        let script = format!("{setup}strace -f -o /run/calls \"$0\" {line}\nwc -l </run/calls");
+        let script = format!("{setup}strace -f -o /run/calls \"$0\" {line}\ngrep -vc fcntl /run/calls");
         let output = limited(&mut on_host(1, &script));
         assert!(output.status.success(), "{}", stderr(&output));
         stdout(&output).trim().parse::<usize>().expect("a number")
