@@ -683,7 +683,8 @@ os.read(0, 1)
         limited(&mut command)
     };
     // From outside, where the processes are a container.
-    let report = limited(applet("ctr-inspect").args(["-J", "-s", "processes,files", &child.to_string()]));
+    let report =
+        limited(common::applet("ctr-inspect").args(["-J", "-s", "processes,files", &child.to_string()]));
     for part in ["processes.list.fds", "files.deleted"] {
         let unknown = format!("\"path\":\"{part}\",\"why\":\"too many open files");
         assert!(stdout(&report).contains(&unknown), "{part}: {}", stderr(&report));

@@ -184,16 +184,15 @@ fn a_report_does_not_wait_for_locked_memory_or_an_execve() {
         return;
     }
     let number = libc::SYS_rt_sigtimedwait;
-    let waits = format!(
-        "echo do_sigtimedwait >$work/wchan; mount --bind $work/wchan /proc/1/task/1/wchan
-        echo {number} 0x1000 0x0 >$work/syscall; mount --bind $work/syscall /proc/1/task/1/syscall"
-    );
+    let waits = "echo do_sigtimedwait >$work/wchan; mount --bind $work/wchan /proc/1/task/1/wchan";
+    let call = format!("echo {number} 0x1000 0x0 >$work/syscall");
     let signals = "processes.init.signals";
-    let memory = format!("{waits}; mount --bind $fuse/held /proc/1/mem");
+    let held = |file: &str| format!("mount --bind $fuse/held /proc/1/{file}");
+    let call = format!("{waits}; {call}; mount --bind $work/syscall /proc/1/task/1/syscall");
     for (held, section, unknown) in [
-        (memory.as_str(), "processes", signals),
-        ("mount --bind $fuse/held /proc/1/task/1/syscall", "processes", signals),
-        ("mount --bind $fuse/held /proc/1/io; umount -R -l /sys/fs/cgroup || :", "limits", "limits.io"),
+        (format!("{call}; {}", held("mem")), "processes", signals),
+        (format!("{waits}; {}", held("task/1/syscall")), "processes", signals),
+        (format!("{}; umount -R -l /sys/fs/cgroup || :", held("io")), "limits", "limits.io"),
     ] {
         let tree = vec![("/held", Some(b"0 0x0\n".to_vec()))];
         let script = format!("mount -t proc none /proc; {held}\nexec 4<&0; echo ready; read -r end <&4");
