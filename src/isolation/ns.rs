@@ -17,6 +17,7 @@ use super::operation::{Operation, refused};
 use crate::proc::ProcRoot;
 use crate::proc::ns::Kind;
 use crate::sys;
+use crate::text;
 
 /// Namespaces to enter: those of one process, and files that are open.
 #[derive(Default)]
@@ -258,7 +259,7 @@ pub(crate) fn hostname(proc: &ProcRoot, pid: Pid) -> Option<String> {
     sys::setns(&there, Kind::Uts.flag()).ok()?;
     let name = nix::unistd::gethostname();
     sys::setns(&home, Kind::Uts.flag()).ok()?;
-    name.ok()?.into_string().ok()
+    Some(text::utf8(name.ok()?.as_encoded_bytes()).into_owned())
 }
 
 /// A pidfd, if the kernel has them. None is not an error: the files below /proc are used instead.

@@ -37,11 +37,6 @@ impl Process<'_> {
         self.rare(&format!("attr/{module}/current"))
     }
 
-    /// The unix sockets of its network namespace.
-    pub(crate) fn unix_sockets(&self) -> Result<Vec<u8>> {
-        self.rare("net/unix")
-    }
-
     pub(crate) fn thread_status(&self, thread: &str) -> Result<Vec<u8>> {
         self.rare(&format!("task/{thread}/status"))
     }

@@ -5,8 +5,8 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::common::cgexec::{Name, mounted};
-use crate::common::process::{Holder, limited, namespaces};
-use crate::common::{UNPRIVILEGED_UID, applet, program, skip, stderr, stdout, there};
+use crate::common::process::{Holder, Piped, limited, namespaces};
+use crate::common::{Scratch, UNPRIVILEGED_UID, applet, binary, program, skip, stderr, stdout, there};
 
 fn inspect(arguments: &[&str]) -> Output {
     limited(applet("ctr-inspect").args(arguments))
@@ -503,4 +503,56 @@ fn only_differences_are_shown() {
     assert!(host.contains("namespaces.uts.host"), "{host}");
     let two_targets = inspect(&[&first, &second, "--diff", "host"]);
     assert_eq!(two_targets.status.code(), Some(1));
+}
+
+/// Of mounts below each other, every read-only one could list all writable ones below it: the square of their number.
+#[test]
+fn endless_mounts_cost_little_memory() {
+    let test = "inspect-mounts";
+    if !namespaces(test) {
+        return;
+    }
+    if !there("python3") || !there("prlimit") {
+        skip(test, "needs python3 and prlimit");
+        return;
+    }
+    const SCRIPT: &str = r#"
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+BIND, READ_ONLY, REMOUNT = 4096, 1, 32
+def mount(target, flags=0):
+    if libc.mount(source, target, None, BIND | flags, None):
+        sys.exit(os.strerror(ctypes.get_errno()))
+os.chdir(sys.argv[1])
+os.mkdir("x")
+source = os.fsencode(os.getcwd())
+for at in range(1200):
+    mount(b"x")
+    if libc.mount(None, b"x", None, BIND | REMOUNT | READ_ONLY, None):
+        sys.exit(os.strerror(ctypes.get_errno()))
+    os.chdir("x")
+for at in range(1200):
+    mount(b"x")
+    os.chdir("x")
+print("ready", flush=True)
+sys.stdin.read()
+"#;
+    let scratch = Scratch::new(test);
+    let mut command = program("unshare");
+    command.args(["-m", "--propagation", "slave", "python3", "-c", SCRIPT]).arg(&scratch.0);
+    let mut piped = Piped::new(&mut command);
+    assert_eq!(piped.line(), "ready");
+    let pid = piped.pid().to_string();
+    for options in [&["-J"][..], &["-a"], &["-f"]] {
+        let mut command = program("prlimit");
+        command.arg("--as=300000000").arg(binary()).args(["ctr-inspect", "-s", "files"]).args(options);
+        let output = limited(command.arg(&pid));
+        assert!(output.status.success(), "{options:?}: {}", stderr(&output));
+    }
+    let all = report(&["-s", "files", &pid]);
+    let unknown = all["unknown"].to_string();
+    let writable = all["files"]["mounts"].as_array().expect("mounts").iter();
+    let names: usize = writable.map(|one| one["writable_below"].as_array().map_or(0, Vec::len)).sum();
+    assert!((1200..20_000).contains(&names), "{names}");
+    assert!(unknown.contains("files.mounts.writable_below"), "{unknown}");
 }

@@ -120,6 +120,7 @@
 //! ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), capabilities(7), cgroups(7), namespaces(7)
 
 mod builder;
+mod descriptors;
 mod diff;
 mod files;
 mod finding;

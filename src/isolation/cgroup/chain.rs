@@ -156,7 +156,7 @@ impl Place {
         while let Some(place) = all.get(next).cloned() {
             next += 1;
             let entries = crate::sys::directory::list(&place.directory()).unwrap_or_default();
-            for entry in entries.into_iter().filter(|entry| entry.is_directory) {
+            for entry in entries.into_iter().filter(|entry| entry.is_directory).take(MOST) {
                 all.push(Place { below: place.below.join(&entry.name), ..place.clone() });
             }
             if all.len() > MOST {
