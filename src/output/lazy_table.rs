@@ -2,13 +2,14 @@
 //! So ten thousand rows need no memory, and a cell has a type.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::io::Write;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::smartcols::{self, Align, Column};
 use super::style::Painter;
-use super::{Out, json};
+use super::{Out, filter, json};
 use crate::text;
 
 /// The content of a cell.
@@ -46,6 +47,45 @@ impl<'a> Value<'a> {
     #[must_use]
     pub(crate) fn number<T: TryInto<i64>>(number: Option<T>) -> Value<'a> {
         number.and_then(|number| number.try_into().ok()).map_or(Value::None, Value::Number)
+    }
+
+    /// The order for sorting: by number or by text. A missing value comes last, also if the order is reversed.
+    #[must_use]
+    pub(crate) fn order(&self, other: &Value<'_>, descending: bool) -> Ordering {
+        let number = |value: &Value<'_>| match value {
+            Value::Number(number) => Some(i128::from(*number) * 10),
+            Value::Tenths(tenths) => Some((*tenths).into()),
+            Value::Flag(flag) => Some((*flag).into()),
+            _ => None,
+        };
+        let order = match (self, other) {
+            (Value::None, Value::None) => return Ordering::Equal,
+            (Value::None, _) => return Ordering::Greater,
+            (_, Value::None) => return Ordering::Less,
+            (Value::Bytes(one), Value::Bytes(other)) => one.cmp(other),
+            _ => match (number(self), number(other)) {
+                (Some(one), Some(other)) => one.cmp(&other),
+                _ => self.shown().cmp(&other.shown()),
+            },
+        };
+        if descending { order.reverse() } else { order }
+    }
+
+    /// The value for a filter expression.
+    #[must_use]
+    pub(crate) fn for_filter(self) -> filter::Value<'a> {
+        match self {
+            Value::None => filter::Value::None,
+            Value::Number(number) => match u64::try_from(number) {
+                Ok(number) => filter::Value::Number(number),
+                #[expect(clippy::cast_precision_loss, reason = "a nice value")]
+                Err(_) => filter::Value::Float(number as f64),
+            },
+            #[expect(clippy::cast_precision_loss, reason = "percent")]
+            Value::Tenths(tenths) => filter::Value::Float(tenths as f64 / 10.0),
+            Value::Bytes(bytes) => filter::Value::Text(text::utf8(&bytes).into_owned().into()),
+            other => filter::Value::Text(other.shown().into_owned().into()),
+        }
     }
 
     /// The text for people, safe on a terminal.
@@ -173,21 +213,42 @@ impl LazyTable<'_> {
         }
     }
 
-    /// An object with one list, one row per line. The keys are the names of the columns in lower case.
+    /// An object with one list, one row per line. The keys are the names of the columns in lower case, and those of the
+    /// members that are the same in each row.
     pub(crate) fn print_json(
         &self,
         out: &mut Out,
         source: &impl Source,
         key: &str,
+        same: &[(&str, Option<String>)],
     ) -> serde_json::Result<()> {
-        let names: Vec<String> = self.columns.iter().map(|column| column.name.to_ascii_lowercase()).collect();
+        let names = self.keys();
         _ = write!(out, "{{\"{key}\":[");
         for row in 0..source.rows() {
             out.push(if row == 0 { b"\n" } else { b",\n" });
-            json::write(out, &Record { names: &names, source, row })?;
+            json::write(out, &Record { names: &names, source, row, same })?;
         }
         out.push(b"\n]}\n");
         Ok(())
+    }
+
+    /// The same objects, one a line and nothing else.
+    pub(crate) fn print_json_lines(
+        &self,
+        out: &mut Out,
+        source: &impl Source,
+        same: &[(&str, Option<String>)],
+    ) -> serde_json::Result<()> {
+        let names = self.keys();
+        for row in 0..source.rows() {
+            json::write(out, &Record { names: &names, source, row, same })?;
+            out.push(b"\n");
+        }
+        Ok(())
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.columns.iter().map(|column| column.name.to_ascii_lowercase()).collect()
     }
 
     /// The width of the widest cell. The last column needs no width if it is aligned left.
@@ -298,13 +359,17 @@ struct Record<'a, S> {
     names: &'a [String],
     source: &'a S,
     row: usize,
+    same: &'a [(&'a str, Option<String>)],
 }
 
 impl<S: Source> Serialize for Record<'_, S> {
     fn serialize<T: Serializer>(&self, to: T) -> Result<T::Ok, T::Error> {
-        let mut map = to.serialize_map(Some(self.names.len()))?;
+        let mut map = to.serialize_map(Some(self.names.len() + self.same.len()))?;
         for (column, name) in self.names.iter().enumerate() {
             map.serialize_entry(name, &self.source.cell(self.row, column))?;
+        }
+        for (name, value) in self.same {
+            map.serialize_entry(name, value)?;
         }
         map.end()
     }
@@ -373,10 +438,16 @@ mod tests {
         assert_eq!(people, expected);
         let raw = printed(|out| sheet(None).print_raw(out, &Two));
         assert!(raw.starts_with("N TEXT TEXT\n7 a\\x20b\\x1b\\xff yes\n- "), "{raw}");
-        let json = printed(|out| sheet(None).print_json(out, &Two, "all").expect("JSON"));
+        let json = printed(|out| {
+            sheet(None).print_json(out, &Two, "all", &[("host", Some("h".to_owned()))]).expect("JSON")
+        });
         let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
         assert_eq!(value["all"][0]["n"], 7);
         assert_eq!(value["all"][1]["n"], serde_json::Value::Null);
+        assert_eq!(value["all"][1]["host"], "h");
+        let lines = printed(|out| sheet(None).print_json_lines(out, &Two, &[]).expect("JSON"));
+        assert_eq!(lines.lines().count(), 2);
+        lines.lines().for_each(|line| drop(serde_json::from_str::<serde_json::Value>(line).expect("JSON")));
     }
 
     #[test]

@@ -87,6 +87,35 @@ impl Scan {
         self.read(pid, "cmdline")
     }
 
+    /// The stat of one thread.
+    pub(crate) fn thread_stat_text(&mut self, pid: Pid, thread: Pid) -> nix::Result<&[u8]> {
+        self.read(pid, &format!("task/{thread}/stat"))
+    }
+
+    /// The status of one thread.
+    pub(crate) fn thread_status_text(&mut self, pid: Pid, thread: Pid) -> nix::Result<&[u8]> {
+        self.read_to(Self::LONGEST_STATUS, pid, &format!("task/{thread}/status"))
+    }
+
+    /// The kernel function in which a thread waits; `0` for none.
+    pub(crate) fn waits_in(&mut self, pid: Pid, thread: Pid) -> nix::Result<&[u8]> {
+        self.read(pid, &format!("task/{thread}/wchan"))
+    }
+
+    /// The threads of a process, sorted, itself included.
+    pub(crate) fn threads(&mut self, pid: Pid) -> nix::Result<Vec<Pid>> {
+        let dir = self.open(pid, "task")?;
+        let mut threads = Vec::new();
+        loop {
+            match sys::get_dents(&dir, &mut self.buffer).map_err(|_| Errno::ESRCH)? {
+                [] => break,
+                raw => threads.extend(entries(raw).filter_map(|name| self::pid(name.to_str().ok()?))),
+            }
+        }
+        threads.sort_unstable();
+        Ok(threads)
+    }
+
     /// The content of `/proc/PID/FILE`, cut to [`Self::LONGEST`].
     fn read(&mut self, pid: Pid, file: &str) -> nix::Result<&[u8]> {
         self.read_to(Self::LONGEST, pid, file)

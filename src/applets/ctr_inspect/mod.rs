@@ -361,11 +361,7 @@ struct Document<'a> {
 }
 
 fn document(out: &mut Out, proc: &ProcRoot, reports: &[Report]) -> Result<()> {
-    let line = |file: &str| {
-        let text = std::fs::read(proc.path().join("sys/kernel").join(file)).ok()?;
-        Some(text::utf8(text.trim_ascii()).into_owned())
-    };
-    let document = Document { host: line("hostname"), boot_id: line("random/boot_id"), containers: reports };
+    let document = Document { host: proc.host_name(), boot_id: proc.boot_id(), containers: reports };
     json::write(out, &document)?;
     writeln!(out)?;
     Ok(())

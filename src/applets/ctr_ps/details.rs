@@ -75,17 +75,32 @@ impl<'a> Reader<'a> {
 
     fn details(&mut self, process: &Process) -> nix::Result<Details> {
         let pid = Pid::from_raw(process.pid);
+        let thread = process.thread.map(Pid::from_raw);
         let mut details = Details::default();
         if self.wants(needs::STAT) {
-            details.stat = if_alive(self.scan.stat_text(pid))?.and_then(Stat::parse);
+            let text = match thread {
+                None => self.scan.stat_text(pid),
+                Some(thread) => self.scan.thread_stat_text(pid, thread),
+            };
+            details.stat = if_alive(text)?.and_then(Stat::parse);
         }
         if self.wants(needs::STATE | needs::NAME) {
-            let text = status(self.scan.status_text(pid))?;
+            let text = status(self.status_text(pid, thread))?;
             details.state = Credentials::parse(text);
             details.name = Status::parse(text).name;
         }
         if self.wants(needs::CGROUP) {
             details.cgroup = if_alive(self.scan.cgroup(pid))?.and_then(deepest);
+        }
+        if self.wants(needs::CGROUPS) {
+            details.cgroups = if_alive(self.scan.cgroup(pid))?.map(<[u8]>::to_vec);
+        }
+        if self.wants(needs::WCHAN) {
+            let text = if_alive(self.scan.waits_in(pid, thread.unwrap_or(pid)))?;
+            details.wchan = text.map(<[u8]>::to_vec).filter(|name| !matches!(&name[..], b"" | b"0"));
+        }
+        if self.wants(needs::EXE) {
+            details.exe = self.scan.link(pid, "exe", &mut [0; 4096]).ok().map(<[u8]>::to_vec);
         }
         if self.wants(needs::NS) {
             details.namespaces = Kind::ALL.map(|kind| self.namespace(pid, kind));
@@ -106,6 +121,13 @@ impl<'a> Reader<'a> {
             details.cuser = details.cuid.and_then(|uid| self.user_inside(process, uid));
         }
         Ok(details)
+    }
+
+    fn status_text(&mut self, pid: Pid, thread: Option<Pid>) -> nix::Result<&[u8]> {
+        match thread {
+            None => self.scan.status_text(pid),
+            Some(thread) => self.scan.thread_status_text(pid, thread),
+        }
     }
 
     fn wants(&self, need: u16) -> bool {
@@ -132,6 +154,11 @@ impl<'a> Reader<'a> {
 
     fn command(&mut self, process: &mut Process) -> nix::Result<()> {
         let pid = Pid::from_raw(process.pid);
+        if let Some(thread) = process.thread {
+            let name = Status::parse(status(self.status_text(pid, Some(Pid::from_raw(thread))))?).name;
+            process.command = self.commands.add_name(&[b"{", &name[..], b"}"].concat());
+            return Ok(());
+        }
         let arguments = !process.kernel_thread && !self.no_args;
         if arguments {
             let read = self.commands.arguments(pid);
