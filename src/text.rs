@@ -106,8 +106,10 @@ pub fn unprintable(character: char) -> bool {
 /// The name that a mistyped word probably means. None if no name is near.
 #[must_use]
 pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let (far, name) = names.into_iter().map(|name| (distance(word, name), name)).min()?;
-    (far <= 1 + name.len() / 3 && far < name.len().max(word.len())).then_some(name)
+    let far = |name: &'n str| (distance(word, name), name);
+    let is_near =
+        |(far, name): &(usize, &str)| *far <= 1 + name.len() / 3 && *far < name.len().max(word.len());
+    names.into_iter().map(far).filter(is_near).min().map(|(_, name)| name)
 }
 
 /// Does the text match a pattern in which `*` stands for any text, and `?` for any character?
@@ -137,17 +139,22 @@ pub(crate) fn matches_glob(pattern: &str, text: &str) -> bool {
     pattern[at..].iter().all(|&letter| letter == '*')
 }
 
-/// Levenshtein distance: insertions, deletions and substitutions that turn `a` into `b`. Looks at 64 bytes of each.
+/// How many insertions, deletions, substitutions, and exchanges of neighbours turn `a` into `b`. Looks at 64 bytes of
+/// each.
 fn distance(a: &str, b: &str) -> usize {
-    let b = &b.as_bytes()[..b.len().min(64)];
+    let (a, b) = (&a.as_bytes()[..a.len().min(64)], &b.as_bytes()[..b.len().min(64)]);
+    let mut above: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().take(64).enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let substituted = corner + usize::from(x != *y);
-            corner = row[j + 1];
-            row[j + 1] = substituted.min(corner + 1).min(row[j] + 1);
+    for i in 0..a.len() {
+        let mut next = vec![i + 1];
+        for j in 0..b.len() {
+            let mut least = (row[j] + usize::from(a[i] != b[j])).min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                least = least.min(above[j - 1] + 1);
+            }
+            next.push(least);
         }
+        above = std::mem::replace(&mut row, next);
     }
     row[b.len()]
 }

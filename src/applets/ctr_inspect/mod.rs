@@ -128,7 +128,7 @@ use serde::Serialize;
 use crate::access;
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
 use crate::container::Files;
-use crate::exit::{Exit, Outcome, warn};
+use crate::exit::{self, Exit, Outcome, warn};
 use crate::output::style::{self, Painter, When};
 use crate::output::{Out, json};
 use crate::proc::ProcRoot;
@@ -350,6 +350,7 @@ fn differences(
         }
     }
     out.finish()?;
+    exit::hint_at_rights();
     Ok(0)
 }
 

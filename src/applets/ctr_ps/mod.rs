@@ -6,8 +6,12 @@
 //! The default columns are USER, the effective user on the host; PID, the PID on the host; CPID, the PID in the
 //! process's own pid namespace, which is the one in the container's logs; CONTAINER, as `RUNTIME:NAME`, or `-` for
 //! a process of the host; and COMMAND, the command line, or the process's name in brackets if it has no arguments.
-//! `-o` selects other columns (`-H` lists them). `-f` selects the columns of `ps -ef` and the container.
-//! `--security` selects the columns that show what a process may do.
+//! `-o` selects other columns (`-H` lists them); it takes the names of ps(1) too. `-f` selects the columns of `ps -ef`
+//! and the container. `--security` selects the columns that show what a process may do. `-T` adds a line for each
+//! thread that is not the first of its process, with its name in braces.
+//!
+//! An operand is a TARGET, as of `-c`: `ctr-ps web`. But `ax`, `axf`, `aux` and `auxf` mean what they mean to ps(1); a
+//! container of such a name needs `-c`.
 //!
 //! `-l` lists the containers of all runtimes in one table. MEMORY is the memory in use, without the cache that the
 //! kernel can reclaim at once. LIMIT is the lowest memory limit of the container's control group and the groups
@@ -21,7 +25,7 @@
 //! names are shown, the outermost first: `docker:kind/k8s:shop/web-1/app`. A container of an unknown runtime is
 //! shown as `anon:` and the number of its namespace; `-l` adds its host name.
 //!
-//! `-c` selects containers and takes the same TARGET as nsenter(1): NAME, `RUNTIME:NAME`, the beginning of an id (at
+//! `-c` selects containers. A TARGET with `*` selects all containers whose name matches: `web-*`. Else it takes the same TARGET as nsenter(1): NAME, `RUNTIME:NAME`, the beginning of an id (at
 //! least 4 digits), `NAMESPACE/POD`, the name of a pod of Podman, `compose:PROJECT/SERVICE`, or the PID of any process
 //! in the container. If a container of root or of the caller has a number as its name, that container wins over the
 //! process with this PID (for nsenter(1) and the other applets a number is always a PID). `@CPID` after any of these except a PID (`web@17`) selects the one process that has this PID inside the container. A
@@ -43,6 +47,39 @@
 //! The column VIA shows how a process came into its container: `init` is the container's first process, `fork` is a
 //! descendant of it, `exec` joined the control group later (docker exec, a health check), and `ns` joined only
 //! the namespaces (nsenter(1)). `--how` takes the values of both columns.
+//!
+//! # Filters
+//!
+//! Filters combine: a line must pass each of them. `--label` takes a KEY or `KEY=VALUE`, and can be given several times:
+//! the container must have all. `--name`, `--image`, `--pod-namespace`, `--project` and `--service` take a text in which
+//! `*` stands for any text and `?` for any character; if one is given several times, one of them must match. An image
+//! is also matched without its tag, and from any part of its path on: `nginx` matches `docker.io/library/nginx:1.27`.
+//! These filters also select the containers nested in the ones that match.
+//!
+//! `-Q` takes an expression with the names of columns, as `lsns -Q` does: `RSS > 100000 and CONTAINER =~ "^docker:"`. Values
+//! are those of JSON: bytes and seconds.
+//!
+//! # Options of ps
+//!
+//! `-e`, `-A`, `-a`, `-ef`, `-u`, `-p`, `--ppid`, `-o`, `-L`, `-T`, `--forest`, `--sort` and `-w` work as with ps(1). These
+//! letters mean something else here:
+//!
+//! ```text
+//!       ps                                   ctr-ps
+//! -C    processes of this name               only processes in containers
+//!                                            (-Q 'CMD == "NAME"')
+//! -H    a tree (--forest)                    list the columns
+//! -l    long format (-o)                     list containers
+//! -q    processes with these PIDs (-p)       print only PIDs
+//! -n    a file of kernel symbols             no headings
+//! -k    sort (--sort)                        also list kernel threads
+//! -c    scheduling information               a container
+//! -r    running processes                    raw output
+//!       (-Q 'STATE == "R"')
+//! CMD   command line (COMMAND)               name of the process
+//! ```
+//!
+//! `-t` is the terminal, as in ps; in nsenter(1) it is the target.
 //!
 //! Control characters and similar characters in names and arguments are shown as `\xNN` or `\u{NNNN}`. On a
 //! terminal, lines are cut to its width, unless `-w` is given.
@@ -90,6 +127,13 @@
 //! ctr-ps -C --init --security
 //! ```
 //!
+//! The processes with the most memory first, and those in no container:
+//!
+//! ```text
+//! ctr-ps aux --sort -rss
+//! ctr-ps --host
+//! ```
+//!
 //! The memory and CPU use of a container's processes, every second:
 //!
 //! ```text
@@ -113,7 +157,9 @@
 //!
 //! `{"processes": [...]}`, in the order of the lines. The members are pid, ppid, cpid, user, runtime, container (the
 //! NAME), id, pod, pod_namespace, image, engine, chain, how and command; a missing value is null. With `-o`, the
-//! members are the selected columns. With `-l`, `{"containers": [...]}`. Numbers are JSON numbers: memory in bytes,
+//! members are the selected columns. Each object also has `host`, the name of the host, and `boot_id`, so that the outputs of several hosts
+//! can be merged. `--jsonl` prints the same objects one a line, without the list around them. `docs/schema/ctr-ps.json` in the source is a
+//! JSON Schema. With `-l`, `{"containers": [...]}`. Numbers are JSON numbers: memory in bytes,
 //! times in seconds. The id of a container of containerd begins with its namespace. Bytes that are not UTF-8 are
 //! written as `\xNN`.
 //!
@@ -383,6 +429,7 @@ fn run(call: &Call) -> Outcome {
     more(&mut request, &operands)?;
     check(&request)?;
     let host = Host::new(&request)?;
+    bsd_after_a_dash(&mut request, &host);
     for list in &request.users {
         request.selection.users.extend(select::users(list, &host.passwd)?);
     }
@@ -419,6 +466,7 @@ fn run(call: &Call) -> Outcome {
     let is_unverified = |seen: &Seen| seen.container.identified_by == IdentifiedBy::Cgroup;
     let names_are_missing = found.containers.all.iter().any(is_unverified);
     exit::hint(|| missing_names(&host, &request).filter(|_| names_are_missing));
+    exit::hint_at_rights();
     let none_contained = || found.list.iter().all(|process| process.container.is_none());
     Ok(u8::from(!request.selection.pids.is_empty() && (!found.missing.is_empty() || none_contained())))
 }
@@ -566,6 +614,17 @@ fn more(request: &mut Request, operands: &[OsString]) -> Result<(), Exit> {
         }
     }
     Ok(())
+}
+
+/// `-aux` and `-auxf`: as in ps(1), these are `aux` and `auxf` if there is no user `x` or `xf`.
+fn bsd_after_a_dash(request: &mut Request, host: &Host) {
+    let [list] = &request.users[..] else { return };
+    let is_option = list == "x" || list == "xf";
+    if request.all && is_option && select::users(list, &host.passwd).is_err() {
+        request.preset = Some(columns::AUX);
+        request.forest |= list == "xf";
+        request.users.clear();
+    }
 }
 
 /// Refuses combinations that could only be ignored.
