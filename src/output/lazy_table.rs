@@ -273,7 +273,8 @@ impl LazyTable<'_> {
                 Align::Left => line.push_str(&format!("{name:width$}")),
             }
         }
-        let line = text::cut(&line, self.width.unwrap_or(usize::MAX)).to_owned();
+        // The heading of the last column can be empty.
+        let line = text::cut(line.trim_end(), self.width.unwrap_or(usize::MAX)).to_owned();
         out.push(self.painter.heading(&line).as_bytes());
         out.push(b"\n");
     }

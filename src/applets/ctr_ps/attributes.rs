@@ -6,8 +6,7 @@ use std::ffi::OsStr;
 use anyhow::{Result, anyhow};
 use nix::unistd::Pid;
 
-use super::containers::{Containers, Seen};
-use super::select::matches_name;
+use super::containers::{Containers, Seen, matches_name};
 use super::usage::Groups;
 use crate::container::Container;
 use crate::isolation::cgroup::Hierarchies;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use anyhow::{Result, anyhow, bail};
 
 use super::attributes::Attributes;
-use super::containers::Containers;
+use super::containers::{Containers, matches_name};
 use super::process::{Origin, Process};
 use crate::container::matching::{self, matching};
 use crate::container::target::{self, Target};
@@ -237,24 +237,17 @@ fn find(
     }
 }
 
-/// Does a pattern match the name of a container: as ctr-ps prints it, without the runtime, or its last part?
-pub(super) fn matches_name(pattern: &str, container: &Container) -> bool {
-    let name = container.name.as_deref();
-    let last = name.and_then(|name| name.rsplit('/').next());
-    let label = container.label();
-    [Some(label.as_str()), name, last].into_iter().flatten().any(|name| text::matches_glob(pattern, name))
-}
-
 /// No container has the name: the error suggests one that has nearly the name.
 fn none_of_name(containers: &Containers, word: &str) -> anyhow::Error {
-    let labels = containers.all.iter().map(|seen| seen.label.as_str());
+    // A runtime that is mistyped or another one does not matter, and makes no name alike.
+    let name = word.split_once(':').map_or(word, |(_, name)| name);
     let of_name = containers.all.iter().filter_map(|seen| seen.container.name.as_deref());
     let last = of_name.clone().filter_map(|name| name.rsplit('/').next());
-    let near = text::nearest(word, labels.chain(of_name).chain(last));
+    let near = text::nearest(name, of_name.chain(last));
     let is_it = |seen: &&super::containers::Seen| {
         let name = seen.container.name.as_deref();
         let last = name.and_then(|name| name.rsplit('/').next());
-        near.is_some() && (Some(seen.label.as_str()) == near || name == near || last == near)
+        near.is_some() && (name == near || last == near)
     };
     let plain = || matching::one(&[], word).err().unwrap_or_else(|| anyhow!("no such container"));
     let runtime = word.split_once(':').filter(|(runtime, _)| Runtime::from_name(runtime).is_none());
