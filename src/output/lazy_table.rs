@@ -222,11 +222,11 @@ impl LazyTable<'_> {
         key: &str,
         same: &[(&str, Option<String>)],
     ) -> serde_json::Result<()> {
-        let names = self.keys();
+        let (names, end, mut text) = (self.keys(), end_of_records(same)?, Vec::new());
         _ = write!(out, "{{\"{key}\":[");
         for row in 0..source.rows() {
             out.push(if row == 0 { b"\n" } else { b",\n" });
-            json::write(out, &Record { names: &names, source, row, same })?;
+            record(out, &mut text, &Record { names: &names, source, row }, &end)?;
         }
         out.push(b"\n]}\n");
         Ok(())
@@ -239,9 +239,9 @@ impl LazyTable<'_> {
         source: &impl Source,
         same: &[(&str, Option<String>)],
     ) -> serde_json::Result<()> {
-        let names = self.keys();
+        let (names, end, mut text) = (self.keys(), end_of_records(same)?, Vec::new());
         for row in 0..source.rows() {
-            json::write(out, &Record { names: &names, source, row, same })?;
+            record(out, &mut text, &Record { names: &names, source, row }, &end)?;
             out.push(b"\n");
         }
         Ok(())
@@ -356,21 +356,44 @@ fn decimal(number: i64, buffer: &mut [u8; 20]) -> &str {
     std::str::from_utf8(&buffer[at..]).unwrap_or_default()
 }
 
+/// The members that are the same in each object, written once: `,"host":"a"}`.
+fn end_of_records(same: &[(&str, Option<String>)]) -> serde_json::Result<Vec<u8>> {
+    let mut end = Vec::new();
+    for (name, value) in same {
+        end.push(b',');
+        json::write(&mut end, name)?;
+        end.push(b':');
+        json::write(&mut end, value)?;
+    }
+    end.push(b'}');
+    Ok(end)
+}
+
+/// Writes an object, and `end` in place of its last brace. No object is without members: there is always a column.
+fn record(
+    out: &mut Out,
+    text: &mut Vec<u8>,
+    record: &Record<'_, impl Source>,
+    end: &[u8],
+) -> serde_json::Result<()> {
+    text.clear();
+    json::write(text, record)?;
+    out.push(text.strip_suffix(b"}").unwrap_or(text));
+    out.push(end);
+    Ok(())
+}
+
 struct Record<'a, S> {
     names: &'a [String],
     source: &'a S,
     row: usize,
-    same: &'a [(&'a str, Option<String>)],
 }
 
 impl<S: Source> Serialize for Record<'_, S> {
     fn serialize<T: Serializer>(&self, to: T) -> Result<T::Ok, T::Error> {
-        let mut map = to.serialize_map(Some(self.names.len() + self.same.len()))?;
+        let mut map = to.serialize_map(Some(self.names.len()))?;
         for (column, name) in self.names.iter().enumerate() {
             map.serialize_entry(name, &self.source.cell(self.row, column))?;
-        }
-        for (name, value) in self.same {
-            map.serialize_entry(name, value)?;
         }
         map.end()
     }

@@ -175,6 +175,7 @@ pub(crate) fn entries(mut raw: &[u8]) -> impl Iterator<Item = &CStr> {
 }
 
 /// Parses a PID as the kernel writes it: no sign, no leading zero.
+#[inline]
 fn pid(name: &str) -> Option<Pid> {
     let pid = name.parse::<i32>().ok().filter(|&pid| pid > 0)?;
     name.starts_with(|first: char| matches!(first, '1'..='9')).then_some(Pid::from_raw(pid))

@@ -9,9 +9,6 @@ pub struct Stat {
     pub name: Vec<u8>,
     pub state: u8,
     pub ppid: Option<i32>,
-    /// Its process group and its session, by the PIDs of their leaders.
-    pub pgid: i32,
-    pub sid: i32,
     /// Its terminal as a device number; 0 for none.
     pub tty: i32,
     /// CPU time, in user mode and in the kernel.
@@ -40,8 +37,6 @@ impl Stat {
             name: text.get(open + 1..close)?.to_vec(),
             state: *field(3)?.first()?,
             ppid: number(field(4)?),
-            pgid: number(field(5)?)?,
-            sid: number(field(6)?)?,
             tty: number(field(7)?)?,
             ticks: number::<u64>(field(14)?)?.saturating_add(number(field(15)?)?),
             nice: number(field(19)?)?,
@@ -50,6 +45,14 @@ impl Stat {
             vsize: number(field(23)?)?,
             rss: number(field(24)?)?,
         })
+    }
+
+    /// Its process group and its session, by the PIDs of their leaders. Apart, as few columns need them.
+    #[must_use]
+    pub fn group_and_session(text: &[u8]) -> Option<(i32, i32)> {
+        let close = text.iter().rposition(|&b| b == b')')?;
+        let mut fields = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).skip(2);
+        Some((number(fields.next()?)?, number(fields.next()?)?))
     }
 }
 
@@ -63,7 +66,7 @@ mod tests {
         let stat = Stat::parse(text).expect("parses");
         assert_eq!(stat.name, b"a) S 1");
         assert_eq!((stat.state, stat.ppid, stat.tty), (b'R', Some(3), 34816));
-        assert_eq!((stat.pgid, stat.sid), (7, 7));
+        assert_eq!(Stat::group_and_session(b"7 (a) S 1) R 3 8 9 0"), Some((8, 9)));
         assert_eq!((stat.ticks, stat.nice, stat.threads), (11, -5, 2));
         assert_eq!((stat.start, stat.vsize, stat.rss), (99, 4096, 25));
         let most =

@@ -6,8 +6,7 @@ use super::caps_text;
 use super::columns::Id;
 use super::containers::Seen;
 use super::gather::Found;
-use super::process::Details;
-use super::process::Process;
+use super::process::{Details, Process, Rare};
 use crate::container::{IdentifiedBy, short};
 use crate::isolation::cgroup;
 use crate::output::lazy_table::{Source, Value};
@@ -163,13 +162,9 @@ impl Cells<'_> {
                 (None, Some(_)) => details.cuid.map_or(Value::None, |uid| Value::owned(uid.to_string())),
             },
             Id::Cgroup => bytes(&details.cgroup),
-            Id::Cgroups => details.cgroups.as_deref().map_or(Value::None, cgroups),
-            Id::PodUid => {
-                let own = || pod_uid(details.cgroups.as_deref()?);
-                process.container.and_then(|_| own()).map_or(Value::None, Value::owned)
+            Id::Cgroups | Id::PodUid | Id::Wchan | Id::Exe | Id::Pgid | Id::Sid => {
+                details.rare.as_deref().map_or(Value::None, |rare| rare_value(id, process, rare))
             }
-            Id::Wchan => bytes(&details.wchan),
-            Id::Exe => bytes(&details.exe),
             Id::Ns(kind) => {
                 let at = Kind::ALL.iter().position(|other| *other == kind);
                 Value::number(at.and_then(|at| details.namespaces[at]))
@@ -214,8 +209,6 @@ impl Cells<'_> {
             },
             Id::Time if self.facts.json => Value::Tenths(stat.ticks / 10),
             Id::Time => Value::owned(clock::cpu_time(stat.ticks)),
-            Id::Pgid => Value::Number(stat.pgid.into()),
-            Id::Sid => Value::Number(stat.sid.into()),
             Id::Mem => match self.facts.memory.filter(|memory| *memory > 0) {
                 Some(memory) => {
                     Value::Tenths(stat.rss.saturating_mul(page * 1024).saturating_mul(1000) / memory)
@@ -239,6 +232,22 @@ impl Cells<'_> {
 
     fn unknown(&self) -> Value<'_> {
         if self.facts.json { Value::None } else { Value::text("?") }
+    }
+}
+
+fn rare_value<'r>(id: Id, process: &Process, rare: &'r Rare) -> Value<'r> {
+    let bytes = |bytes: &'r Option<Vec<u8>>| bytes.as_deref().map_or(Value::None, |b| Value::Bytes(b.into()));
+    let cgroup = rare.cgroups.as_deref();
+    match id {
+        Id::Cgroups => cgroup.map_or(Value::None, cgroups),
+        Id::PodUid => {
+            let text = cgroup.filter(|_| process.container.is_some());
+            text.and_then(pod_uid).map_or(Value::None, Value::owned)
+        }
+        Id::Wchan => bytes(&rare.wchan),
+        Id::Exe => bytes(&rare.exe),
+        Id::Pgid => Value::number(rare.session.map(|(group, _)| group)),
+        _ => Value::number(rare.session.map(|(_, session)| session)),
     }
 }
 
@@ -285,5 +294,30 @@ pub(super) fn container_value(id: Id, container: &crate::container::Container) -
             Value::List(chain)
         }
         _ => Value::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_uid_of_a_pod_is_in_its_group() {
+        let uid = "0d5f1c4e-93a7-4a4f-8f7b-5a1f0c9d2e3b";
+        for path in [
+            format!("/kubepods/burstable/pod{uid}/0123"),
+            format!(
+                "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{}.slice/x.scope",
+                uid.replace('-', "_")
+            ),
+            format!("/kubelet/kubepods/pod{uid}"),
+        ] {
+            assert_eq!(pod_uid(format!("0::{path}\n").as_bytes()).as_deref(), Some(uid), "{path}");
+        }
+        for path in
+            [format!("/user.slice/pod{uid}"), "/kubepods/podx".to_owned(), "/kubepods/pods".to_owned()]
+        {
+            assert_eq!(pod_uid(format!("0::{path}\n").as_bytes()), None, "{path}");
+        }
     }
 }

@@ -85,8 +85,11 @@ pub(super) mod needs {
     pub(crate) const EXE: u16 = 4096;
     /// All lines of the cgroup file.
     pub(crate) const CGROUPS: u16 = 8192;
+    pub(crate) const SESSION: u16 = 16384;
 }
-use needs::{CGROUP, CGROUPS, COMMAND, EXE, LSM, NAME, NS, OOM, PASSWD, STAT, STATE, UID_MAP, VIA, WCHAN};
+use needs::{
+    CGROUP, CGROUPS, COMMAND, EXE, LSM, NAME, NS, OOM, PASSWD, SESSION, STAT, STATE, UID_MAP, VIA, WCHAN,
+};
 
 pub(super) const fn number(name: &'static str, help: &'static str) -> Column {
     Column { name, help, align: Align::Right, json: Json::Number, hint: 0, truncate: false, wrap: false }
@@ -114,8 +117,8 @@ pub(super) static COLUMNS: [(Id, Column, u16); 62] = [
     (Id::Tid, number("TID", "thread ID on the host; the PID for the first thread"), 0),
     (Id::Cpid, number("CPID", "PID in its own pid namespace"), 0),
     (Id::Ppid, number("PPID", "PID of the parent process on the host"), 0),
-    (Id::Pgid, number("PGID", "process group"), STAT),
-    (Id::Sid, number("SID", "session"), STAT),
+    (Id::Pgid, number("PGID", "process group"), SESSION),
+    (Id::Sid, number("SID", "session"), SESSION),
     (Id::Container, words("CONTAINER", "RUNTIME:NAME; for nested containers all names, outermost first"), 0),
     (Id::Runtime, words("RUNTIME", "runtime that created the container"), 0),
     (Id::Engine, words("ENGINE", "engine below the runtime, such as containerd below k8s"), 0),

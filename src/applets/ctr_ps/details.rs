@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::columns::needs;
-use super::process::{Commands, Details, Process};
+use super::process::{Commands, Details, Process, Rare};
 use crate::access::{Account, Lines};
 use crate::container::{IdentifiedBy, inside};
 use crate::isolation::cgroup;
@@ -92,16 +92,6 @@ impl<'a> Reader<'a> {
         if self.wants(needs::CGROUP) {
             details.cgroup = if_alive(self.scan.cgroup(pid))?.and_then(deepest);
         }
-        if self.wants(needs::CGROUPS) {
-            details.cgroups = if_alive(self.scan.cgroup(pid))?.map(<[u8]>::to_vec);
-        }
-        if self.wants(needs::WCHAN) {
-            let text = if_alive(self.scan.waits_in(pid, thread.unwrap_or(pid)))?;
-            details.wchan = text.map(<[u8]>::to_vec).filter(|name| !matches!(&name[..], b"" | b"0"));
-        }
-        if self.wants(needs::EXE) {
-            details.exe = self.scan.link(pid, "exe", &mut [0; 4096]).ok().map(<[u8]>::to_vec);
-        }
         if self.wants(needs::NS) {
             details.namespaces = Kind::ALL.map(|kind| self.namespace(pid, kind));
         }
@@ -120,7 +110,28 @@ impl<'a> Reader<'a> {
         if self.wants(needs::PASSWD) {
             details.cuser = details.cuid.and_then(|uid| self.user_inside(process, uid));
         }
+        if self.wants(needs::CGROUPS | needs::WCHAN | needs::EXE | needs::SESSION) {
+            details.rare = Some(Box::new(self.rare(pid, thread)?));
+        }
         Ok(details)
+    }
+
+    fn rare(&mut self, pid: Pid, thread: Option<Pid>) -> nix::Result<Rare> {
+        let mut rare = Rare::default();
+        if self.wants(needs::CGROUPS) {
+            rare.cgroups = if_alive(self.scan.cgroup(pid))?.map(<[u8]>::to_vec);
+        }
+        if self.wants(needs::WCHAN) {
+            let text = if_alive(self.scan.waits_in(pid, thread.unwrap_or(pid)))?;
+            rare.wchan = text.map(<[u8]>::to_vec).filter(|name| !matches!(&name[..], b"" | b"0"));
+        }
+        if self.wants(needs::EXE) {
+            rare.exe = self.scan.link(pid, "exe", &mut [0; 4096]).ok().map(<[u8]>::to_vec);
+        }
+        if self.wants(needs::SESSION) {
+            rare.session = if_alive(self.scan.stat_text(pid))?.and_then(Stat::group_and_session);
+        }
+        Ok(rare)
     }
 
     fn status_text(&mut self, pid: Pid, thread: Option<Pid>) -> nix::Result<&[u8]> {

@@ -44,6 +44,8 @@ pub(super) struct Found {
     pub missing: Vec<i32>,
     /// The selected PIDs that are those of threads, and the processes that they belong to.
     pub threads: Vec<(i32, i32)>,
+    /// What was read of each process; see [`super::columns::needs`].
+    pub needs: u16,
     /// The processes whose arguments cannot be read because their memory is locked.
     pub locked: Vec<i32>,
 }
@@ -121,7 +123,9 @@ fn gather_once(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fo
         selected.filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_err()).collect();
     threads.extend(missing.iter().filter_map(|&pid| thread_of(proc, pid)));
     let chosen = Filter::new(&list, &containers, wanted.selection, proc)?;
-    list.retain(|process| chosen.shows(&containers, wanted.selection, process));
+    if !wanted.selection.is_all() {
+        list.retain(|process| chosen.shows(&containers, wanted.selection, process));
+    }
     if !wanted.selection.terminals.is_empty() {
         list.retain(|process| is_on(&mut tagger.scan, process.pid, &wanted.selection.terminals));
     }
@@ -139,7 +143,16 @@ fn gather_once(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fo
     if wanted.needs != 0 {
         list.retain_mut(|process| reader.read(process).map_or_else(|errno| !vanished(errno), |()| true));
     }
-    Ok(Found { list, commands: reader.into_commands(), containers, chosen, missing, threads, locked })
+    Ok(Found {
+        list,
+        commands: reader.into_commands(),
+        containers,
+        chosen,
+        missing,
+        threads,
+        needs: wanted.needs,
+        locked,
+    })
 }
 
 /// The ID of a thread, and the process that it belongs to.

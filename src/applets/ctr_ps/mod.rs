@@ -498,13 +498,17 @@ struct View<T> {
 }
 
 impl<T: Copy + PartialEq> View<T> {
-    fn new(request: &Request, names: &Names<T>, columns: &[(&str, bool)]) -> Result<View<T>, Exit> {
+    fn new(
+        request: &Request,
+        names: &Names<T>,
+        columns: impl Fn() -> Vec<(&'static str, bool)>,
+    ) -> Result<View<T>, Exit> {
         let mut keys = Vec::new();
         for list in &request.sort {
             keys.extend(columns::sort_keys(list, names)?);
         }
         let parse = |expression: &String| {
-            Filter::parse(expression, columns)
+            Filter::parse(expression, &columns())
                 .map_err(|lines| anyhow!(text::escape_lines(&lines.join("\n")).into_owned()))
         };
         let filter = request.filter.as_ref().map(parse).transpose()?;
@@ -528,8 +532,8 @@ impl Columns {
             let all: Vec<ListColumn> = list::COLUMNS.iter().map(|row| row.0).collect();
             let default = if json { &all } else { list::DEFAULT };
             let picked = columns::parse(&request.columns, default, &list::NAMES)?;
-            let known = for_filter(list::COLUMNS.iter().map(|row| &row.1));
-            return Ok(Columns::Containers(picked, View::new(request, &list::NAMES, &known)?));
+            let known = || for_filter(list::COLUMNS.iter().map(|row| &row.1));
+            return Ok(Columns::Containers(picked, View::new(request, &list::NAMES, known)?));
         }
         let default = request.preset.unwrap_or(if json { columns::JSON } else { columns::DEFAULT });
         // The heading shows the container.
@@ -541,8 +545,8 @@ impl Columns {
             default.insert(after, Id::Tid);
         }
         let picked = columns::parse(&request.columns, &default, &columns::NAMES)?;
-        let known = for_filter(columns::COLUMNS.iter().map(|row| &row.1));
-        Ok(Columns::Processes(picked, View::new(request, &columns::NAMES, &known)?))
+        let known = || for_filter(columns::COLUMNS.iter().map(|row| &row.1));
+        Ok(Columns::Processes(picked, View::new(request, &columns::NAMES, known)?))
     }
 
     fn has(&self, id: Id) -> bool {

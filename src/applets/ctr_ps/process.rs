@@ -86,10 +86,6 @@ pub(super) struct Details {
     /// IDs and capabilities. None if the status file is truncated.
     pub state: Option<Credentials>,
     pub cgroup: Option<Vec<u8>>,
-    /// The text of its cgroup file.
-    pub cgroups: Option<Vec<u8>>,
-    pub wchan: Option<Vec<u8>>,
-    pub exe: Option<Vec<u8>>,
     /// In the order of [`Kind::ALL`].
     pub namespaces: [Option<u64>; Kind::ALL.len()],
     pub lsm: Option<Vec<u8>>,
@@ -98,6 +94,18 @@ pub(super) struct Details {
     pub cuid: Option<u32>,
     pub cuser: Option<Vec<u8>>,
     pub name: Vec<u8>,
+    pub rare: Option<Box<Rare>>,
+}
+
+/// What only columns that are seldom shown need.
+#[derive(Default)]
+pub(super) struct Rare {
+    /// The text of its cgroup file.
+    pub cgroups: Option<Vec<u8>>,
+    pub wchan: Option<Vec<u8>>,
+    pub exe: Option<Vec<u8>>,
+    /// Its process group and its session.
+    pub session: Option<(i32, i32)>,
 }
 
 /// All command lines in one buffer: there may be tens of thousands.

@@ -29,7 +29,7 @@ pub(super) fn processes(
     columns: &Picked<Id>,
     view: &View<Id>,
 ) -> Result<(), Exit> {
-    let facts = facts(host, &columns.ids, view, request.form == Form::Json);
+    let facts = facts((found, host), &columns.ids, view, request.form == Form::Json);
     let none = Forest::default();
     let exact = Facts { json: true, ..facts.clone() };
     let exact = Cells::new((found, &none), &columns.ids, &host.users, &exact);
@@ -53,11 +53,14 @@ pub(super) fn processes(
 }
 
 /// Reads what the columns that are printed, sorted by or filtered by need.
-fn facts(host: &Host, columns: &[Id], view: &View<Id>, json: bool) -> Facts {
+fn facts((found, host): (&Found, &Host), columns: &[Id], view: &View<Id>, json: bool) -> Facts {
     let uses = |wanted: Id| columns.iter().chain(&view.used).any(|id| *id == wanted);
-    let timed = columns.iter().chain(&view.used).any(|id| id.needs() & columns::needs::STAT != 0);
     Facts {
-        clock: if timed { Clock::read(&host.proc) } else { Clock::default() },
+        clock: if found.needs & columns::needs::STAT != 0 {
+            Clock::read(&host.proc)
+        } else {
+            Clock::default()
+        },
         memory: if uses(Id::Mem) { host.proc.memory_total() } else { None },
         groups: match uses(Id::Group) {
             true => host.files.read("/etc/group").unwrap_or_default(),
