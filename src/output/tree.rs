@@ -51,6 +51,11 @@ impl Forest {
         self.rows.push(Row { node, lines: 0..0, width: 0 });
     }
 
+    /// Adds rows without lines.
+    pub(crate) fn all_flat(&mut self, nodes: &[usize]) {
+        self.rows.extend(nodes.iter().map(|&node| Row { node, lines: 0..0, width: 0 }));
+    }
+
     /// Adds nodes by their ids, in ascending order, each with the id of its parent. Roots and children keep the order
     /// of the nodes. A node whose parent is missing is a root. So is the first node of a cycle: processes are read
     /// one after the other, and with a reused PID two processes can be each other's parent.

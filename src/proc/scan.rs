@@ -32,15 +32,7 @@ impl Scan {
     pub(crate) fn pids(proc: &ProcRoot) -> std::io::Result<Vec<Pid>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = open(proc.path(), flags, Mode::empty())?;
-        let (mut pids, mut buffer) = (Vec::new(), vec![0; 32 * 1024]);
-        loop {
-            match sys::get_dents(&dir, &mut buffer)? {
-                [] => break,
-                raw => pids.extend(entries(raw).filter_map(|name| pid(name.to_str().ok()?))),
-            }
-        }
-        pids.sort_unstable();
-        Ok(pids)
+        numbers_in(&dir)
     }
 
     /// The text of the link `/proc/PID/LINK`, cut to the buffer.
@@ -103,17 +95,9 @@ impl Scan {
     }
 
     /// The threads of a process, sorted, itself included.
-    pub(crate) fn threads(&mut self, pid: Pid) -> nix::Result<Vec<Pid>> {
+    pub(crate) fn threads(&self, pid: Pid) -> nix::Result<Vec<Pid>> {
         let dir = self.open(pid, "task")?;
-        let mut threads = Vec::new();
-        loop {
-            match sys::get_dents(&dir, &mut self.buffer).map_err(|_| Errno::ESRCH)? {
-                [] => break,
-                raw => threads.extend(entries(raw).filter_map(|name| self::pid(name.to_str().ok()?))),
-            }
-        }
-        threads.sort_unstable();
-        Ok(threads)
+        numbers_in(&dir).map_err(|_| Errno::ESRCH)
     }
 
     /// The content of `/proc/PID/FILE`, cut to [`Self::LONGEST`].
@@ -163,6 +147,19 @@ fn c_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, file: &str) -> nix::Result<&'a
     CStr::from_bytes_until_nul(&buffer[at..]).map_err(|_| Errno::ENAMETOOLONG)
 }
 
+/// The names in a directory that are numbers of processes or threads, sorted.
+fn numbers_in(dir: &OwnedFd) -> std::io::Result<Vec<Pid>> {
+    let (mut pids, mut buffer) = (Vec::new(), vec![0; 32 * 1024]);
+    loop {
+        match sys::get_dents(dir, &mut buffer)? {
+            [] => break,
+            raw => pids.extend(entries(raw).filter_map(|name| pid(name.to_str().ok()?))),
+        }
+    }
+    pids.sort_unstable();
+    Ok(pids)
+}
+
 /// The names in the result of getdents64(2).
 pub(crate) fn entries(mut raw: &[u8]) -> impl Iterator<Item = &CStr> {
     // struct linux_dirent64: inode 8 bytes, offset 8, length of the record 2, type 1, name and its NUL.
@@ -175,7 +172,6 @@ pub(crate) fn entries(mut raw: &[u8]) -> impl Iterator<Item = &CStr> {
 }
 
 /// Parses a PID as the kernel writes it: no sign, no leading zero.
-#[inline]
 fn pid(name: &str) -> Option<Pid> {
     let pid = name.parse::<i32>().ok().filter(|&pid| pid > 0)?;
     name.starts_with(|first: char| matches!(first, '1'..='9')).then_some(Pid::from_raw(pid))

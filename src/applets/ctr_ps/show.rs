@@ -237,16 +237,22 @@ fn order(found: &Found, request: &Request, nodes: &[usize]) -> Forest {
 /// Adds rows for some of the processes, in this order; in a tree, children of one parent are in this order.
 fn arrange(to: &mut Forest, list: &[Process], nodes: &[usize], forest: bool) {
     if !forest {
-        return nodes.iter().for_each(|&node| to.flat(node));
+        return to.all_flat(nodes);
     }
-    let first = to.rows.len();
+    let (first, glyphs) = (to.rows.len(), Glyphs::new(style::unicode()));
+    let ids = |nodes: &[usize]| nodes.iter().map(|&node| list[node].id()).collect::<Vec<i32>>();
+    let parents = |nodes: &[usize]| nodes.iter().map(|&node| list[node].parent()).collect::<Vec<i32>>();
+    let own = ids(nodes);
+    if own.is_sorted() {
+        to.grow(&own, &parents(nodes), glyphs);
+        to.rows[first..].iter_mut().for_each(|row| row.node = nodes[row.node]);
+        return;
+    }
     let mut places: Vec<usize> = (0..nodes.len()).collect();
-    places.sort_by_key(|&place| list[nodes[place]].id());
+    places.sort_by_key(|&place| own[place]);
     let sorted: Vec<usize> = places.iter().map(|&place| nodes[place]).collect();
-    let ids: Vec<i32> = sorted.iter().map(|&node| list[node].id()).collect();
-    let parents: Vec<i32> = sorted.iter().map(|&node| list[node].parent()).collect();
     let mut ordered = vec![0; nodes.len()];
     places.iter().enumerate().for_each(|(at, &place)| ordered[place] = at);
-    to.grow_in_order(&ids, &parents, ordered.iter().copied(), Glyphs::new(style::unicode()));
+    to.grow_in_order(&ids(&sorted), &parents(&sorted), ordered.iter().copied(), glyphs);
     to.rows[first..].iter_mut().for_each(|row| row.node = sorted[row.node]);
 }
