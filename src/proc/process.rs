@@ -52,6 +52,14 @@ impl Process<'_> {
         self.read("attr/current")
     }
 
+    /// The PID of the process, if this is the ID of a thread other than its first.
+    #[must_use]
+    pub(crate) fn process_of_thread(&self) -> Option<Pid> {
+        let text = self.status_text().ok()?;
+        let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Tgid:"))?;
+        super::number(line.trim_ascii()).map(Pid::from_raw).filter(|process| *process != self.pid)
+    }
+
     pub fn credentials(&self) -> Result<Credentials> {
         self.credentials_in("status")
     }

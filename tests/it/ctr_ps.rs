@@ -178,8 +178,12 @@ fn containers_by_name_runtime_and_beginning_of_the_id() {
         (Some(1), "ctr-ps: container docker:rt-web has no process 4000\n")
     );
     assert_eq!(pids(&["rt-ctr-two"]), "4657");
-    for word in ["nosuch", "rt-we", "podman:rt-web", "32e", "docker:", ":", "rt-web ", "*", "../rt-web", "-"]
-    {
+    for word in ["rt-we", "rt-wbe", "rt-web ", "podman:rt-web", "dcoker:rt-web"] {
+        let (status, message) = failure(of(&root).args(["-c", word]));
+        assert_eq!(status, Some(1), "{word}");
+        assert_eq!(message, format!("ctr-ps: no container '{word}'; did you mean docker:rt-web?\n"));
+    }
+    for word in ["nosuch", "32e", "docker:", ":", "-"] {
         let (status, message) = failure(of(&root).args(["-c", word]));
         assert_eq!(status, Some(1), "{word}");
         assert!(

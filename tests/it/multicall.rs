@@ -262,7 +262,7 @@ fn usage_errors_have_the_words_of_getopt() {
     }
     let expected = wrong(1, &format!("nsenter: unrecognized option '--foo'\n{tail}"));
     assert_eq!(says(ctrbox().args(["nsenter", "--foo"])), expected);
-    let (status, out, message) = says(ctrbox().args(["ctr-ps", "operand"]));
+    let (status, out, message) = says(ctrbox().args(["ctr-ps", "--list=1"]));
     assert_eq!((status, out.as_str()), (Some(1), ""));
     assert!(message.ends_with("Try 'ctr-ps --help' for more information.\n"), "{message}");
     let expected = r"ctr-ps: unrecognized option '--\x1b[31m\xff'";

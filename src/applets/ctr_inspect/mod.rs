@@ -146,7 +146,7 @@ use serde::Serialize;
 use crate::access;
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
 use crate::container::Files;
-use crate::exit::{Exit, Outcome, warn};
+use crate::exit::{self, Exit, Outcome, warn};
 use crate::output::style::{self, Painter, When};
 use crate::output::{Out, json};
 use crate::proc::ProcRoot;
@@ -368,6 +368,7 @@ fn differences(
         }
     }
     out.finish()?;
+    exit::hint_at_rights();
     Ok(0)
 }
 
@@ -379,11 +380,7 @@ struct Document<'a> {
 }
 
 fn document(out: &mut Out, proc: &ProcRoot, reports: &[Report]) -> Result<()> {
-    let line = |file: &str| {
-        let text = std::fs::read(proc.path().join("sys/kernel").join(file)).ok()?;
-        Some(text::utf8(text.trim_ascii()).into_owned())
-    };
-    let document = Document { host: line("hostname"), boot_id: line("random/boot_id"), containers: reports };
+    let document = Document { host: proc.host_name(), boot_id: proc.boot_id(), containers: reports };
     json::write(out, &document)?;
     writeln!(out)?;
     Ok(())
