@@ -13,7 +13,7 @@ use crate::output::lazy_table::{Source, Value};
 use crate::output::tree::Forest;
 use crate::proc::clock::{self, Clock};
 use crate::proc::ns::Kind;
-use crate::proc::{Stat, Users, name_of};
+use crate::proc::{Stat, Users, group_name};
 use crate::text;
 
 pub(super) struct Cells<'a> {
@@ -149,7 +149,7 @@ impl Cells<'_> {
                 uid.map_or(Value::None, |uid| self.user(*uid))
             }
             Id::Group => match state.and_then(|state| state.gids.get(1)) {
-                Some(&gid) => match name_of(&self.facts.groups, gid) {
+                Some(&gid) => match group_name(&self.facts.groups, gid) {
                     Some(name) => Value::Bytes(Cow::Borrowed(name)),
                     None => Value::owned(gid.to_string()),
                 },
