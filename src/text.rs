@@ -119,7 +119,8 @@ pub(crate) fn digits(number: u64, buffer: &mut [u8]) -> usize {
 /// The name that a mistyped word probably means. None if no name is near.
 #[must_use]
 pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let far = |name: &'n str| (distance(word, name), name);
+    // Of a long word the beginning decides.
+    let far = |name: &'n str| (strsim::osa_distance(cut(word, 64), cut(name, 64)), name);
     let is_near =
         |(far, name): &(usize, &str)| *far <= 1 + name.len() / 3 && *far < name.len().max(word.len());
     names.into_iter().map(far).filter(is_near).min().map(|(_, name)| name)
@@ -150,26 +151,6 @@ pub(crate) fn matches_glob(pattern: &str, text: &str) -> bool {
         }
     }
     pattern[at..].iter().all(|&letter| letter == '*')
-}
-
-/// How many insertions, deletions, substitutions, and exchanges of neighbours turn `a` into `b`. Looks at 64 bytes of
-/// each.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (&a.as_bytes()[..a.len().min(64)], &b.as_bytes()[..b.len().min(64)]);
-    let mut above: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for i in 0..a.len() {
-        let mut next = vec![i + 1];
-        for j in 0..b.len() {
-            let mut least = (row[j] + usize::from(a[i] != b[j])).min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
-                least = least.min(above[j - 1] + 1);
-            }
-            next.push(least);
-        }
-        above = std::mem::replace(&mut row, next);
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -216,7 +197,8 @@ mod tests {
 
     #[test]
     fn near_names() {
-        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(nearest("kitten", ["sitting"]), Some("sitting"), "three steps");
+        assert_eq!(nearest("kitten", ["sittings"]), None, "four steps, of which three are allowed");
         assert_eq!(nearest("wbe", ["db", "web"]), Some("web"));
         assert_eq!(nearest("x", ["C"]), None, "nothing in common");
         assert_eq!(nearest("", ["C", "pid"]), None);
