@@ -6,13 +6,12 @@ use crate::common;
 use std::process::Command;
 
 use crate::common::nsenter::{in_scratch, of, refused};
-use crate::common::process::{Holder, failure, limited, namespaces, printed};
-use crate::common::{Scratch, program, root, skip, stderr, stdout, there};
+use crate::common::process::{Holder, exceed_descriptors, failure, limited, namespaces, printed, python};
+use crate::common::{Scratch, program, root, skip, stderr, stdout};
 
 /// PR_SET_MM_MAP: a process without capabilities declares a terabyte of memory as its environment.
 fn endless(test: &str) -> Option<Holder> {
-    if !there("python3") {
-        skip(test, "needs python3");
+    if !python() {
         return None;
     }
     const SCRIPT: &str = r#"
@@ -85,11 +84,7 @@ fn endless_arguments_are_not_read_to_their_end() {
 #[test]
 fn endless_mounts_are_not_read_to_their_end() {
     let test = "attacks-endless-mounts";
-    if !namespaces(test) {
-        return;
-    }
-    if !there("python3") {
-        skip(test, "needs python3");
+    if !namespaces(test) || !python() {
         return;
     }
     let setup = r#"
@@ -138,11 +133,7 @@ fn endless_environment_is_refused() {
 #[test]
 fn a_process_in_many_groups_is_not_hidden_and_costs_little_memory() {
     let test = "attacks-many-groups";
-    if !namespaces(test) {
-        return;
-    }
-    if !there("python3") {
-        skip(test, "needs python3");
+    if !namespaces(test) || !python() {
         return;
     }
     const SCRIPT: &str = r#"
@@ -210,11 +201,7 @@ fn long_lists_of_users_cost_little_memory() {
 #[test]
 fn endless_descriptors_are_not_all_examined() {
     let test = "attacks-descriptors";
-    if !namespaces(test) {
-        return;
-    }
-    if !there("python3") {
-        skip(test, "needs python3");
+    if !namespaces(test) || !python() {
         return;
     }
     const SCRIPT: &str = r#"
@@ -242,6 +229,7 @@ os.read(0, 1)
         skip(test, "the number of clone(2) is that of x86_64");
         return;
     }
+    let _alone = exceed_descriptors(); // until the processes have ended: declared before them
     let mut command = program("unshare");
     let script = format!("mount -t proc proc /proc; exec python3 -c '{SCRIPT}'");
     command.args(["-m", "-p", "-f", "--kill-child", "sh", "-c", &script]);

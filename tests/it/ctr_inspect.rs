@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::common::cgexec::{Name, mounted};
-use crate::common::process::{Holder, Piped, limited, namespaces};
+use crate::common::process::{Holder, Piped, limited, namespaces, python};
 use crate::common::{Scratch, UNPRIVILEGED_UID, applet, binary, program, skip, stderr, stdout, there};
 
 fn inspect(arguments: &[&str]) -> Output {
@@ -288,24 +288,20 @@ fn signals_of_the_first_process() {
     assert_eq!(host["processes"]["count"], 1);
 }
 
+/// Python runs the script as the first process of a pid namespace. proc is the host's, so /proc/self is the PID there.
+fn first_process(script: &str) -> Piped {
+    Piped::new(program("unshare").args(["-m", "-p", "-f", "--kill-child", "python3", "-c", script]))
+}
+
 #[test]
 fn a_wait_for_signals_counts_as_a_handler() {
     let test = "a_wait_for_signals_counts_as_a_handler";
-    if !namespaces(test) || !there("python3") {
-        return skip(test, "needs root, unshare(1) and python3");
+    if !namespaces(test) || !python() {
+        return;
     }
     let script = "import os, signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n\
         print(os.readlink('/proc/self'), flush=True)\nsignal.sigtimedwait([signal.SIGTERM], 1000000)\n";
-    let mut piped = crate::common::process::Piped::new(program("unshare").args([
-        "-m",
-        "-p",
-        "-f",
-        "--kill-child",
-        "python3",
-        "-c",
-        script,
-    ]));
-    // proc is the host's, so it shows the PID there.
+    let mut piped = first_process(script);
     let pid = piped.line();
     let waits = || {
         let place = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
@@ -437,23 +433,15 @@ fn a_full_limit_of_processes_is_high() {
 #[test]
 fn zombies_of_the_first_process_are_found() {
     let test = "zombies_of_the_first_process_are_found";
-    if !namespaces(test) || !there("python3") {
-        return skip(test, "needs root, unshare(1) and python3");
+    if !namespaces(test) || !python() {
+        return;
     }
     let script = "import os\n\
         child = os.fork()\n\
         if child == 0: os._exit(0)\n\
         os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)\n\
         print(os.readlink('/proc/self'), flush=True)\nimport sys\nsys.stdin.read()\n";
-    let mut piped = crate::common::process::Piped::new(program("unshare").args([
-        "-m",
-        "-p",
-        "-f",
-        "--kill-child",
-        "python3",
-        "-c",
-        script,
-    ]));
+    let mut piped = first_process(script);
     let pid = piped.line();
     let found = report(&["-s", "limits,processes", &pid]);
     assert_eq!(found["processes"]["zombies"], 1, "{}", found["processes"]);

@@ -279,8 +279,8 @@ fn without_memory_there_is_one_line_and_the_applets_status() {
 
 #[test]
 fn every_errno_has_the_words_of_the_c_library() {
-    if !common::there("python3") {
-        return skip("python3", "there is no python3");
+    if !common::process::python() {
+        return;
     }
     let script = "import os\nfor n in range(1, 140): print(os.strerror(n))";
     let output = common::run(common::program("python3").args(["-c", script]));

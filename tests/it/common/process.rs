@@ -1,11 +1,13 @@
 //! Processes that tests start: a time limit, guards that end them, namespaces to enter.
 #![allow(unsafe_code)] // pre_exec and the calls that std and nix do not have
 
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -14,6 +16,36 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::{HANG, program, root, skip, stderr, stdout, there};
+
+/// lsns looks at the descriptors of all processes of the host, up to a limit, and reports when it reaches that. Every run
+/// of lsns shares this, and the test that exceeds the limit has it for itself.
+static DESCRIPTORS: RwLock<()> = RwLock::new(());
+
+thread_local! {
+    /// Does this thread have [`DESCRIPTORS`] for itself?
+    static EXCEEDS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on no other test runs lsns.
+pub struct Exceeding(#[allow(dead_code)] RwLockWriteGuard<'static, ()>);
+
+pub fn exceed_descriptors() -> Exceeding {
+    let alone = DESCRIPTORS.write().unwrap_or_else(PoisonError::into_inner);
+    EXCEEDS.set(true);
+    Exceeding(alone)
+}
+
+impl Drop for Exceeding {
+    fn drop(&mut self) {
+        EXCEEDS.set(false);
+    }
+}
+
+/// Does the command, or a script that it runs, name lsns?
+fn runs_lsns(command: &Command) -> bool {
+    let mut words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.any(|word| word.to_string_lossy().contains("lsns"))
+}
 
 /// The output of a command. If it hangs, it is killed with all its children.
 pub fn limited(command: &mut Command) -> Output {
@@ -25,6 +57,8 @@ pub fn fed(command: &mut Command, input: Option<&[u8]>) -> Output {
     if input.is_some() {
         command.stdin(Stdio::piped());
     }
+    let shares = runs_lsns(command) && !EXCEEDS.get();
+    let _shared = shares.then(|| DESCRIPTORS.read().unwrap_or_else(PoisonError::into_inner));
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let group = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
@@ -232,6 +266,15 @@ pub fn link(process: &str, kind: &str) -> String {
     let path = format!("/proc/{process}/ns/{kind}");
     let target = std::fs::read_link(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     target.to_string_lossy().into_owned()
+}
+
+/// Is python3 here? If not, prints that.
+pub fn python() -> bool {
+    let here = there("python3");
+    if !here {
+        skip("python3", "there is no python3");
+    }
+    here
 }
 
 /// Can namespaces be made here? If not, prints the reason.
