@@ -13,11 +13,11 @@ use ctrbox::testing::isolation::capabilities::text::{Flags, Iab};
 use ctrbox::testing::proc::Mask;
 
 const HELP: &str = "the text of --help, which goes to stdout";
-const LICENSE: &str = "our own license";
-const USAGE: &str = "the mistake is told; theirs prints all of its usage";
+const LICENSE: &str = "the license of ctrbox";
+const USAGE: &str = "the message names the mistake; libcap prints its whole usage";
 const CONTAINER: &str = "a word is a container";
-const EMPTY: &str = "nothing is no PID: theirs takes it for 0";
-const SELF: &str = "0 is oneself with --iab too: theirs fails";
+const EMPTY: &str = "an empty word is no PID; libcap takes it for 0";
+const SELF: &str = "0 is the calling process with --iab too; libcap fails";
 
 /// `$pid` is a process, `$gone` a PID without one.
 const ROWS: &[Row] = &[

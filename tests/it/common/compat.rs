@@ -66,7 +66,7 @@ pub fn libcap_comparable(name: &str) -> bool {
     root()
 }
 
-/// A directory: the program is in `ours` (ctrbox) and `theirs` (the system's), and `d` has what the rows use.
+/// A directory. Its `ours` has the program of ctrbox, `theirs` that of the system, and `d` the files for the rows.
 pub struct Bench(pub Scratch);
 
 impl Bench {
@@ -115,7 +115,7 @@ impl Bench {
 /// looks at. ctrbox gets none.
 const TRIES_OF_LSNS: usize = 20;
 
-/// The problem of a row; `said(line, whose)` is the output of the program of `theirs` or `ours`.
+/// The problem of a row. `said(line, directory)` runs the line with the program of that directory, and is its output.
 fn wrong((line, expect): &Row, said: impl Fn(&str, &str) -> String) -> Option<String> {
     let (mut theirs, ours) = (said(line, "theirs"), said(line, "ours"));
     match expect {
