@@ -21,6 +21,7 @@ pub(crate) mod target;
 mod verify;
 
 pub(crate) use by_namespace::is_in_container_of_host;
+pub(crate) use cgroup_path::pod_uid;
 pub use files::Files;
 pub use group::group_of;
 pub(crate) use monitor::is_gvisor;

@@ -7,7 +7,7 @@ use super::columns::Id;
 use super::containers::Seen;
 use super::gather::Found;
 use super::process::{Details, Process, Rare};
-use crate::container::{IdentifiedBy, short};
+use crate::container::{IdentifiedBy, pod_uid, short};
 use crate::isolation::cgroup;
 use crate::output::lazy_table::{Source, Value};
 use crate::output::tree::Forest;
@@ -242,7 +242,9 @@ fn rare_value<'r>(id: Id, process: &Process, rare: &'r Rare) -> Value<'r> {
         Id::Cgroups => cgroup.map_or(Value::None, cgroups),
         Id::PodUid => {
             let text = cgroup.filter(|_| process.container.is_some());
-            text.and_then(pod_uid).map_or(Value::None, Value::owned)
+            let paths = text.into_iter().flat_map(|text| cgroup::parse(text).map(|line| line.path));
+            let uid = paths.filter_map(|path| std::str::from_utf8(path).ok()).find_map(pod_uid);
+            uid.map_or(Value::None, Value::owned)
         }
         Id::Wchan => bytes(&rare.wchan),
         Id::Exe => bytes(&rare.exe),
@@ -258,21 +260,6 @@ fn cgroups(text: &[u8]) -> Value<'static> {
         lines if lines.is_empty() => Value::None,
         lines => Value::Bytes(lines.join(&b' ').into()),
     }
-}
-
-/// The UID of the pod in whose control group a process is: kubelet names the group `podUID`, or `...-podUID.slice` with
-/// `_` for `-`.
-pub(super) fn pod_uid(text: &[u8]) -> Option<String> {
-    cgroup::parse(text).find_map(|line| {
-        let path = std::str::from_utf8(line.path).ok()?;
-        path.split('/').find_map(|component| {
-            let name = component.strip_suffix(".slice").unwrap_or(component);
-            let at = if name == component { name.find("pod") } else { name.rfind("-pod").map(|at| at + 1) };
-            let uid = name.get(at? + 3..)?.replace('_', "-");
-            let digits = uid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-            (matches!(uid.len(), 32 | 36) && digits && path.contains("kubepods")).then_some(uid)
-        })
-    })
 }
 
 /// The value of a column that is the same for all processes of a container.
@@ -294,30 +281,5 @@ pub(super) fn container_value(id: Id, container: &crate::container::Container) -
             Value::List(chain)
         }
         _ => Value::None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_uid_of_a_pod_is_in_its_group() {
-        let uid = "0d5f1c4e-93a7-4a4f-8f7b-5a1f0c9d2e3b";
-        for path in [
-            format!("/kubepods/burstable/pod{uid}/0123"),
-            format!(
-                "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{}.slice/x.scope",
-                uid.replace('-', "_")
-            ),
-            format!("/kubelet/kubepods/pod{uid}"),
-        ] {
-            assert_eq!(pod_uid(format!("0::{path}\n").as_bytes()).as_deref(), Some(uid), "{path}");
-        }
-        for path in
-            [format!("/user.slice/pod{uid}"), "/kubepods/podx".to_owned(), "/kubepods/pods".to_owned()]
-        {
-            assert_eq!(pod_uid(format!("0::{path}\n").as_bytes()), None, "{path}");
-        }
     }
 }
