@@ -8,6 +8,7 @@ use anyhow::anyhow;
 
 use super::child;
 use super::entry::{Credentials, Entry};
+use super::inside;
 use super::lookup::{self, in_child};
 use super::open::{NoTarget, hint_container_name, open_all};
 use super::plan::Request;
@@ -25,7 +26,7 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         Target::Container(_) => in_child(request, || lookup.held(&proc, target)),
     });
     let opened = target.transpose().and_then(|target| open_all(name, &proc, request, target));
-    let opened = match opened {
+    let mut opened = match opened {
         Ok(opened) => opened,
         Err(error) if error.is::<NoTarget>() => {
             return Err(Exit::from(error).or_hint(hint_container_name(request)));
@@ -33,7 +34,7 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         Err(error) => return lookup::outcome(error),
     };
     let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
-    if opened.set.is_empty() {
+    if opened.set.is_empty() && !request.changes_the_program() {
         let (name_hint, has_target) = (hint_container_name(request), request.target.is_some());
         let hint = || {
             "-a enters all namespaces of the target, -n only its network namespace (see --help)".to_owned()
@@ -41,12 +42,13 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         let error = Exit::from(anyhow!("no namespace specified"));
         return Err(error.or_hint(move || name_hint().or_else(|| has_target.then(hint))));
     }
+    let user = Credentials::resolve(request, &opened);
+    opened.shell = inside::shell(&proc, request, &opened, &user);
+    opened.missing = if exit::hints_wanted() { inside::hint(request) } else { None };
     if request.is_exposed() {
         harden::pass_only(&proc, &request.pass_fds)?;
     }
     harden::hide()?;
-    _ = exit::hints_asked_for(); // reads CTRBOX_HINTS before the environment is wiped
-    let user = Credentials::resolve(request, &opened);
     let mut entry = Entry { name, request, opened, user, groups_dropped: true };
     if entry.opened.fork || terminal.is_some() {
         return child::start(entry, terminal, program);

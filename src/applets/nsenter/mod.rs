@@ -178,7 +178,9 @@ mod act;
 mod child;
 mod entry;
 mod environ;
+mod inside;
 mod lookup;
+mod nsswitch;
 mod open;
 mod options;
 mod plan;
@@ -317,6 +319,13 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Optional(mount_proc),
         )
         .takes("dir")
+        .added(),
+        Opt::new(
+            None,
+            "dns",
+            "resolve names of hosts as the container does, with the host's files",
+            Effect::Flag(|r: &mut Request| set(&mut r.dns)),
+        )
         .added(),
         Opt::new(
             None,

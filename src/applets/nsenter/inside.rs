@@ -1,0 +1,138 @@
+//! Reads files of the container before it is entered, with the limits of [`Files`]: from the root directory of the
+//! target, and only regular files of limited size. The container controls the content, so it decides only what the
+//! program of the container sees anyway: a path inside, or how names are resolved.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use nix::unistd::{AccessFlags, Pid, access, getuid};
+
+use super::entry::Credentials;
+use super::open::Opened;
+use super::plan::{Directory, Request};
+use crate::access::Account;
+use crate::container::Files;
+use crate::launch::credentials::find_user;
+use crate::launch::exec;
+use crate::proc::idmap::inner_of;
+use crate::proc::ns::Kind;
+use crate::proc::{ProcRoot, Users};
+use crate::text;
+
+/// The files that decide how names of hosts are resolved.
+pub(super) struct Dns {
+    pub resolv: Vec<u8>,
+    pub hosts: Vec<u8>,
+    pub nsswitch: Option<Vec<u8>>,
+}
+
+/// The shell of the program's user in /etc/passwd of the root that is entered, else /bin/sh. None if that root is not
+/// known, or if the program is named.
+pub(super) fn shell(
+    proc: &ProcRoot,
+    request: &Request,
+    opened: &Opened,
+    user: &Credentials,
+) -> Option<OsString> {
+    if request.program.is_some() || !request.enters_files() {
+        return None;
+    }
+    let (root, account) = root_of(proc, request, opened)?;
+    let passwd = Files::of_container(&root, account).ok()?.read("/etc/passwd").unwrap_or_default();
+    let uid = user_inside(proc, request, opened, user, &passwd);
+    let users = Users::parse(&passwd);
+    let of_user = uid.and_then(|uid| users.get(uid)).map(|user| user.shell.clone());
+    Some(of_user.filter(|shell| is_shell(shell)).unwrap_or_else(|| OsString::from("/bin/sh")))
+}
+
+/// An absolute path, and not that of a program that refuses logins.
+fn is_shell(shell: &OsString) -> bool {
+    let name = Path::new(shell).file_name().map(OsStr::as_bytes);
+    Path::new(shell).is_absolute() && !matches!(name, None | Some(b"nologin" | b"false" | b"true"))
+}
+
+/// The root directory that the program will have, as a path outside.
+fn root_of(proc: &ProcRoot, request: &Request, opened: &Opened) -> Option<(PathBuf, Account)> {
+    let account = Account::Container(opened.pid.map_or(0, |pid| pid.as_raw().unsigned_abs().into()));
+    if let (Directory::Open(_), Some(root)) = (&request.root, &opened.root) {
+        return Some((PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd())), account));
+    }
+    let of_file = request.files.iter().any(|(kind, _)| *kind == Kind::Mnt);
+    opened.pid.filter(|_| !of_file).map(|pid| (proc.path_of(pid, "root"), account))
+}
+
+/// The uid of the program in the user namespace that it will be in.
+fn user_inside(
+    proc: &ProcRoot,
+    request: &Request,
+    opened: &Opened,
+    user: &Credentials,
+    passwd: &[u8],
+) -> Option<u32> {
+    if let Some(word) = &request.user {
+        return find_user(word.as_bytes(), passwd, b"").ok().map(|user| user.uid);
+    }
+    let of_target = opened.container_credentials.as_ref().map(|target| target.credentials.uid);
+    if let Some(uid) = user.uid.or(of_target) {
+        return Some(uid);
+    }
+    let own = getuid().as_raw();
+    match opened.pid.filter(|_| opened.user_ns) {
+        Some(pid) => proc.read(pid, "uid_map").ok().and_then(|map| inner_of(&map, own)),
+        None => Some(own),
+    }
+}
+
+/// The hint for a program that does not exist in the entered root. None if no root is entered.
+pub(super) fn hint(request: &Request) -> Option<String> {
+    if !request.enters_files() {
+        return None;
+    }
+    let program = request.program.as_deref();
+    let shown = program.map_or("a shell".to_owned(), |program| format!("'{}'", text::shown(program)));
+    let place = match request.root {
+        Directory::Open(_) => "in the new root directory",
+        _ => "inside the container",
+    };
+    let mut remedies = Vec::new();
+    let has_target = request.target.is_some();
+    if has_target && program.is_none_or(exists_here) {
+        match (request.as_container, &request.root) {
+            (true, _) => remedies.push("-a --host-root in place of --as-container runs that of the host"),
+            (false, Directory::Unchanged) => remedies.push("--host-root runs that of the host"),
+            (false, _) => remedies.push("without -r that of the host runs"),
+        }
+        if !request.all && !request.as_container && request.names(Kind::Mnt) {
+            remedies.push("so does leaving -m out");
+        }
+    }
+    let by_path = program.is_some_and(|program| !program.as_bytes().contains(&b'/'));
+    if by_path && has_target && !request.environment {
+        remedies.push("-e searches the PATH of the target instead of the caller's");
+    }
+    let remedies = if remedies.is_empty() { String::new() } else { format!(": {}", remedies.join("; ")) };
+    Some(format!("{shown} was looked for {place}{remedies}"))
+}
+
+/// Does the caller have the program?
+fn exists_here(program: &OsStr) -> bool {
+    exec::files_of(program).iter().any(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
+}
+
+/// The files for `--dns`. A missing one counts as empty, as for the container's own programs.
+pub(super) fn dns(proc: &ProcRoot, pid: Pid) -> Result<Dns> {
+    let account = Account::Container(pid.as_raw().unsigned_abs().into());
+    let files = Files::of_container(&proc.path_of(pid, "root"), account)?;
+    let dns = Dns {
+        resolv: files.read("/etc/resolv.conf").unwrap_or_default(),
+        hosts: files.read("/etc/hosts").unwrap_or_default(),
+        nsswitch: files.read("/etc/nsswitch.conf"),
+    };
+    if let Some(problem) = files.warnings().first() {
+        bail!("cannot take the DNS configuration of the target: {problem}");
+    }
+    Ok(dns)
+}
