@@ -3,91 +3,22 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::applets::{capsh, cgexec, ctr_ps, getpcaps, lsns, nsenter, unshare};
-use crate::cli::Call;
-use crate::exit::{Exit, Outcome, report};
+use crate::applets::{capsh, cgexec, ctr_inspect, ctr_ps, getpcaps, lsns, nsenter, unshare};
+use crate::cli::{Applet, Call};
+use crate::exit::{Exit, report};
 use crate::sys;
 use crate::text;
 
-/// A row of the table. Dispatch, `--list`, `--help`, man pages, completions and `make install` all come from it.
-pub struct Applet {
-    pub name: &'static str,
-    /// Section of the manual of its page.
-    pub section: u8,
-    /// Exit status when the applet itself fails, usage errors included.
-    pub failure: u8,
-    /// What it does, in one line.
-    pub about: &'static str,
-    pub run: fn(&Call) -> Outcome,
-    /// The options for clap, given `name` and `about`. See [`Applet::command`].
-    pub options: fn(&'static str, &'static str) -> clap::Command,
-}
-
-impl Applet {
-    /// Only for `--help`, man pages and completions; the parser does not use clap.
-    #[must_use]
-    pub fn command(&self) -> clap::Command {
-        (self.options)(self.name, self.about)
-    }
-}
-
-pub static APPLETS: [Applet; 7] = [
-    Applet {
-        name: "capsh",
-        section: 1,
-        failure: 1,
-        about: "show and change capabilities, and run a shell with them",
-        run: capsh::run,
-        options: capsh::options,
-    },
-    Applet {
-        name: "cgexec",
-        section: 1,
-        failure: 125,
-        about: "run a program in control groups, and limit, measure and end it there",
-        run: cgexec::run,
-        options: cgexec::options,
-    },
-    Applet {
-        name: "ctr-ps",
-        section: 1,
-        failure: 1,
-        about: "list the processes of this host, each with the container it runs in",
-        run: ctr_ps::run,
-        options: ctr_ps::options,
-    },
-    Applet {
-        name: "getpcaps",
-        section: 8,
-        failure: 1,
-        about: "show the capabilities of processes and containers",
-        run: getpcaps::run,
-        options: getpcaps::options,
-    },
-    Applet {
-        name: "lsns",
-        section: 8,
-        failure: 1,
-        about: "list namespaces",
-        run: lsns::run,
-        options: lsns::options,
-    },
-    Applet {
-        name: "nsenter",
-        section: 1,
-        failure: 1,
-        about: "run a program in the namespaces of a process or container",
-        run: nsenter::run,
-        options: nsenter::options,
-    },
-    Applet {
-        name: "unshare",
-        section: 1,
-        failure: 1,
-        about: "run a program in new namespaces",
-        run: unshare::run,
-        options: unshare::options,
-    },
+/// In the order of their names. Dispatch, `--list`, `--help`, man pages, completions and `make install` all come from it.
+pub static APPLETS: &[&Applet] = &[
+    &capsh::APPLET,
+    &cgexec::APPLET,
+    &ctr_inspect::APPLET,
+    &ctr_ps::APPLET,
+    &getpcaps::APPLET,
+    &lsns::APPLET,
+    &nsenter::APPLET,
+    &unshare::APPLET,
 ];
 
 /// The name of the binary itself, when `argv[0]` names no applet.
@@ -95,7 +26,7 @@ const BOX: &str = "ctrbox";
 const UNKNOWN_APPLET: u8 = 127;
 
 pub(crate) fn find(name: &OsStr) -> Option<&'static Applet> {
-    APPLETS.iter().find(|applet| applet.name.as_bytes() == name.as_bytes())
+    APPLETS.iter().copied().find(|applet| applet.name.as_bytes() == name.as_bytes())
 }
 
 /// Sets the name and status for an out-of-memory error before the arguments are allocated.
@@ -237,7 +168,7 @@ mod tests {
 
     #[test]
     fn every_applet_builds_a_command_of_its_own_name() {
-        for applet in &APPLETS {
+        for applet in APPLETS {
             let command = applet.command();
             assert_eq!(command.get_name(), applet.name);
             command.debug_assert();

@@ -10,11 +10,37 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Outcome};
 use crate::text;
 
+/// A program of ctrbox. Each is defined in its own file; `applet::APPLETS` lists them.
+pub struct Applet {
+    pub name: &'static str,
+    /// Section of the manual of its page.
+    pub section: u8,
+    /// Exit status when the applet itself fails, usage errors included.
+    pub failure: u8,
+    /// What it does, in one line.
+    pub about: &'static str,
+    pub(crate) run: fn(&Call) -> Outcome,
+    pub(crate) grammar: &'static dyn Describe,
+}
+
+impl Applet {
+    /// Only for `--help`, man pages and completions; the parser does not use clap.
+    #[must_use]
+    pub fn command(&self) -> clap::Command {
+        self.grammar.command(self.name, self.about)
+    }
+}
+
+/// The options of an applet as clap renders them.
+pub(crate) trait Describe: Sync {
+    fn command(&self, name: &'static str, about: &'static str) -> clap::Command;
+}
+
 /// A call of an applet.
-pub struct Call {
+pub(crate) struct Call {
     /// The name of the applet in the table.
     pub name: &'static str,
     pub about: &'static str,
@@ -163,10 +189,11 @@ impl<P> Grammar<P> {
         }
         Ok(true)
     }
+}
 
+impl<P> Describe for Grammar<P> {
     /// The same table for clap, without hidden options.
-    #[must_use]
-    pub(crate) fn command(&self, name: &'static str, about: &'static str) -> clap::Command {
+    fn command(&self, name: &'static str, about: &'static str) -> clap::Command {
         let mut heading = None;
         let options = self.options.iter().filter(|opt| !opt.hidden).map(|opt| {
             let group = self.groups.iter().find(|(first, _)| *first == opt.long);

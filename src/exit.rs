@@ -20,7 +20,7 @@ pub(crate) type Outcome = Result<u8, Exit>;
 /// Looks for the cause of an error. Called only when hints are shown, because the search takes time.
 pub(crate) type Hint = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
-pub enum Exit {
+pub(crate) enum Exit {
     /// `name: context: cause` to stderr. The status is the applet's failure status unless one is given.
     Failed { status: Option<u8>, error: Error, hint: Option<Hint> },
     /// Another program has already reported the error. Only a hint may be added.
@@ -35,13 +35,13 @@ pub enum Exit {
 
 impl Exit {
     #[must_use]
-    pub fn failed(status: u8, error: Error) -> Exit {
+    pub(crate) fn failed(status: u8, error: Error) -> Exit {
         Exit::Failed { status: Some(status), error, hint: None }
     }
 
     /// The message.
     #[must_use]
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         match self {
             Exit::Failed { error, .. } => errno::chain(error),
             Exit::Reported { refused, .. } => refused.to_string(),
@@ -51,7 +51,7 @@ impl Exit {
 
     /// Adds a hint that is printed when the failed operation has none.
     #[must_use]
-    pub fn or_hint(mut self, other: impl Fn() -> Option<String> + Send + Sync + 'static) -> Exit {
+    pub(crate) fn or_hint(mut self, other: impl Fn() -> Option<String> + Send + Sync + 'static) -> Exit {
         if let Exit::Failed { hint, .. } = &mut self {
             *hint = Some(Box::new(other));
         }

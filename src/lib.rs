@@ -64,7 +64,8 @@ pub mod testing {
     pub use crate::sys::promise_no_locks;
 
     pub mod applet {
-        pub use crate::applet::{APPLETS, Applet, command};
+        pub use crate::applet::{APPLETS, command};
+        pub use crate::cli::Applet;
     }
     pub mod container {
         pub use crate::container::{Container, Files, IdentifiedBy, Resolver, Runtime, Tag, group_of};

@@ -177,7 +177,7 @@ impl<'a> Reading<'a> {
     fn read_here(&mut self) {
         let mut scan = Scan::new(self.proc);
         for pid in std::mem::take(&mut self.left) {
-            let line = scan.as_mut().map_err(|errno| *errno).and_then(|scan| scan.read(pid, "cmdline"));
+            let line = scan.as_mut().map_err(|errno| *errno).and_then(|scan| scan.command_line(pid));
             self.lines.add(pid, line);
         }
     }
@@ -209,7 +209,7 @@ impl Helper {
         let read = || {
             let Ok(mut scan) = Scan::new(proc) else { return };
             for pid in pids {
-                let (errno, line) = match scan.read(*pid, "cmdline") {
+                let (errno, line) = match scan.command_line(*pid) {
                     Ok(line) => (0, line),
                     Err(errno) => (errno as i32, &[][..]),
                 };
@@ -293,9 +293,9 @@ pub(crate) fn read_environment(file: File) -> std::io::Result<Vec<u8>> {
     if text.len() as u64 > MOST { Err(Errno::E2BIG.into()) } else { Ok(text) }
 }
 
-/// The account for the memory of a process: that of the user who made its user namespace, else of its pid namespace,
+/// The account for what a process makes others do: that of the user who made its user namespace, else of its pid namespace,
 /// else of its user.
-fn account_of(proc: &ProcRoot, pid: Pid) -> Account {
+pub(crate) fn account_of(proc: &ProcRoot, pid: Pid) -> Account {
     let process = proc.process(pid);
     if let Some(user) = maker(proc, pid).filter(|uid| *uid != 0) {
         return Account::User(user);

@@ -4,6 +4,8 @@
 //! Anybody can choose a title. It counts only for a process of root outside of all containers, and only for the
 //! container below it. That of a user's monitor counts like a state file of that user.
 
+use std::path::Path;
+
 use nix::unistd::Pid;
 
 use super::by_namespace::{ByNamespace, trusted_program};
@@ -15,6 +17,8 @@ use crate::access::Lines;
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Status, number};
 
+/// The most processes that are remembered to have no shim above them.
+const MOST_SEEN: usize = 4_096;
 /// The deepest tree of processes that is searched.
 const DEEPEST: usize = 64;
 const TITLE: &[u8] = b"[lxc monitor] ";
@@ -65,29 +69,46 @@ impl ByNamespace {
         let is_first = |status: &Status| status.nspid.len() == 2 && status.nspid.last() == Some(&1);
         let (init, status) = ancestors(proc, pid).find(|(_, status)| is_first(status))?;
         let parent = Pid::from_raw(status.ppid.filter(|&parent| parent > 1).unwrap_or_default());
-        (parent.as_raw() == 0 || proc.read(parent, "status").is_err()).then_some(init)
+        (parent.as_raw() == 0 || proc.process(parent).status_text().is_err()).then_some(init)
     }
 
-    /// The directory of all tasks of the containerd whose shim is above a process.
-    pub(super) fn tasks_above(&self, proc: &ProcRoot, pid: Pid) -> Option<String> {
-        ancestors(proc, pid).find_map(|(current, status)| {
-            // A shim can have been replaced by a newer version: then the name of its file ends in ` (deleted)`.
-            let is_outside = status.nspid.len() < 2 && exe_name(proc, current)?.starts_with(SHIM);
-            let shim = is_outside.then(|| self.outside(proc, current, |name| name.starts_with(SHIM)))??;
-            if shim.owner != 0 {
-                return None;
+    /// The directory of all tasks of the containerd whose shim is above a process. Containers mostly share the processes
+    /// above them: each of these is looked at once.
+    pub(super) fn tasks_above(&mut self, proc: &ProcRoot, pid: Pid) -> Option<String> {
+        let (mut next, mut seen) = (Some(pid), Vec::new());
+        while let Some(current) = next.filter(|pid| seen.len() < DEEPEST && !self.below_no_shim.contains(pid))
+        {
+            let Ok(status) = proc.process(current).status() else { break };
+            let tasks = self.tasks_of_shim(proc, current, &status);
+            if tasks.is_some() {
+                return tasks;
             }
-            let bundle = std::fs::read_link(proc.path_of(current, "cwd")).ok()?;
-            let tasks = bundle.parent()?.parent()?;
-            let is_tasks = tasks.is_absolute() && tasks.file_name()?.to_str()?.starts_with(TASKS);
-            is_tasks.then(|| tasks.to_str().map(str::to_owned))?
-        })
+            seen.push(current);
+            next = status.ppid.filter(|&parent| parent > 0).map(Pid::from_raw);
+        }
+        if self.below_no_shim.len() < MOST_SEEN {
+            self.below_no_shim.extend(seen);
+        }
+        None
+    }
+
+    fn tasks_of_shim(&self, proc: &ProcRoot, pid: Pid, status: &Status) -> Option<String> {
+        // A shim can have been replaced by a newer version: then the name of its file ends in ` (deleted)`.
+        let is_outside = status.nspid.len() < 2 && exe_name(proc, pid)?.starts_with(SHIM);
+        let shim = is_outside.then(|| self.outside(proc, pid, |name| name.starts_with(SHIM)))??;
+        if shim.owner != 0 {
+            return None;
+        }
+        let bundle = std::fs::read_link(proc.path_of(pid, "cwd")).ok()?;
+        let tasks = bundle.parent()?.parent()?;
+        let is_tasks = tasks.is_absolute() && tasks.file_name()?.to_str()?.starts_with(TASKS);
+        is_tasks.then(|| tasks.to_str().map(str::to_owned))?
     }
 
     /// The process, if it is in the initial user namespace, all its ids are those of one user, and either its mounts are
     /// the host's or it runs a wanted program from a file of root.
     fn outside(&self, proc: &ProcRoot, pid: Pid, is_wanted: impl Fn(&str) -> bool) -> Option<Outside> {
-        let text = proc.read(pid, "status").ok()?;
+        let text = proc.process(pid).status_text().ok()?;
         let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
         let mut ids = line.split(u8::is_ascii_whitespace).filter(|id| !id.is_empty()).map(number::<u32>);
         let owner = ids.next()??;
@@ -100,7 +121,7 @@ impl ByNamespace {
     fn lxc_container(&self, proc: &ProcRoot, files: &Files, monitor: &Outside) -> Option<Container> {
         let program = || exe_name(proc, monitor.pid).and_then(|name| Runtime::of_program(&name));
         let line = match monitor.owner {
-            0 => proc.read(monitor.pid, "cmdline").ok()?,
+            0 => proc.process(monitor.pid).command_line().ok()?,
             // A user can have any number of such processes, and block reads of their memory.
             user => {
                 let is_lxc = exe_name(proc, monitor.pid).is_some_and(|name| is_lxc(&name));
@@ -130,6 +151,15 @@ impl ByNamespace {
     }
 }
 
+/// Is it a process of gVisor, whose guests run on a kernel of their own? Reads nothing of other programs.
+#[must_use]
+pub(crate) fn is_gvisor(proc: &ProcRoot, pid: Pid) -> bool {
+    let is_its = |name: &str| Runtime::of_program(name) == Some(Runtime::Gvisor);
+    let files = || Files::new(Path::new("/")).ok();
+    exe_name(proc, pid).is_some_and(|name| is_its(&name))
+        && files().is_some_and(|files| trusted_program(proc, &files, pid, is_its).is_some())
+}
+
 impl Outside {
     /// May it say what the container with this init process is?
     fn may_say(&self, proc: &ProcRoot, init: Pid) -> bool {
@@ -152,7 +182,7 @@ fn ancestors(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = (Pid, Status)> {
     let mut next = Some(pid);
     std::iter::from_fn(move || {
         let current = next?;
-        let status = Status::parse(&proc.read(current, "status").ok()?);
+        let status = proc.process(current).status().ok()?;
         next = status.ppid.filter(|&parent| parent > 0).map(Pid::from_raw);
         Some((current, status))
     })

@@ -48,6 +48,7 @@ impl Nested {
         }
         Some(Rc::new(Container {
             init: None,
+            helper: None,
             init_start: None,
             init_written: None,
             namespaces: Vec::new(),
@@ -69,7 +70,7 @@ pub(crate) fn inside(proc: &ProcRoot, pid: Pid, account: Account) -> Option<File
 /// A file system that a process of the container serves can block ctrbox without limit. lxcfs is mounted over files
 /// of /proc and /sys, which contain no state files.
 fn may_hang(proc: &ProcRoot, init: Pid) -> bool {
-    let Ok(text) = proc.read(init, "mountinfo") else { return true };
+    let Ok(text) = proc.process(init).mountinfo() else { return true };
     mounts(&text).any(|mount| {
         mount.is_served() && !mount.point.starts_with(b"/proc") && !mount.point.starts_with(b"/sys")
     })

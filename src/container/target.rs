@@ -18,7 +18,7 @@ use super::{Container, Files, PidNs, Resolver, Runtime};
 use crate::exit;
 use crate::isolation::ns;
 use crate::proc::ns::Kind;
-use crate::proc::{ProcRoot, Scan, Status, name_of};
+use crate::proc::{ProcRoot, Scan, name_of};
 use crate::text;
 
 #[derive(Debug, PartialEq, Eq, Clone)]
@@ -318,7 +318,7 @@ fn in_container(resolver: &mut Resolver<'_>, container: &Container, init: &Held,
         return Err(ended(container));
     }
     let mut is_wanted = |pid: Pid| {
-        let status = proc.read(pid, "status").map(|text| Status::parse(&text)).unwrap_or_default();
+        let status = proc.process(pid).status().unwrap_or_default();
         let has_cpid = status.nspid.last() == Some(&cpid);
         // A container that shares the pid namespace of proc shares it with all processes of the host.
         let has_own_pid_ns = status.nspid.len() > 1;
@@ -339,7 +339,7 @@ fn in_container(resolver: &mut Resolver<'_>, container: &Container, init: &Held,
 }
 
 fn is_member(resolver: &mut Resolver<'_>, container: &Container, pid: Pid) -> bool {
-    let cgroup = resolver.proc().read(pid, "cgroup").unwrap_or_default();
+    let cgroup = resolver.proc().process(pid).cgroup().unwrap_or_default();
     let tag = resolver.resolve_in(pid, &cgroup, PidNs::Procs);
     tag.is_some_and(|tag| tag.container.key() == container.key())
 }

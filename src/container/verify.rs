@@ -8,18 +8,13 @@ use super::cgroup_path::candidates;
 use super::{Container, cgroup_lines};
 use crate::isolation::ns;
 use crate::proc::ns::{Kind, parse_link};
-use crate::proc::{ProcRoot, Status, number};
+use crate::proc::{ProcRoot, number};
 
 /// The beginning of the path of a group that belongs to a user.
 pub(super) const SLICE_OF_USERS: &str = "/user.slice/user-";
 
-/// The control groups of `init` whose path contains the id of its container, each cut after the component with the
-/// id.
-pub(super) fn groups_with_id(proc: &ProcRoot, init: Pid, container: &Container) -> Vec<String> {
-    proc.read(init, "cgroup").map(|text| groups_with_id_in(&text, container)).unwrap_or_default()
-}
-
-/// The same from the text of the cgroup file of the process.
+/// The control groups whose path contains the id of a container, each cut after the component with the id. From the
+/// text of the cgroup file of a process.
 pub(super) fn groups_with_id_in(text: &[u8], container: &Container) -> Vec<String> {
     let id = without_namespace(container.group.as_ref().unwrap_or(&container.id));
     // A user can write any id into a state file, including another container's. Accept only groups below that
@@ -58,7 +53,7 @@ fn start_time_confirms(proc: &ProcRoot, init: Pid, container: &Container) -> boo
 /// The start time of a process, in clock ticks since boot: field 22 of its stat. The name before it can contain any
 /// byte.
 pub(super) fn start_time(proc: &ProcRoot, pid: Pid) -> Option<u64> {
-    let text = proc.read(pid, "stat").ok()?;
+    let text = proc.process(pid).stat_text().ok()?;
     let name_ends = text.iter().rposition(|&b| b == b')')?;
     text[name_ends..].split(|&b| b == b' ').nth(20).and_then(number)
 }
@@ -90,7 +85,7 @@ pub(super) fn belongs_to_owner(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
     if owners.peek().is_some() {
         return owners.any(|user| user == owner);
     }
-    let text = proc.read(pid, "status").unwrap_or_default();
+    let text = proc.process(pid).status_text().unwrap_or_default();
     let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Uid:"));
     let mut ids = line.unwrap_or_default().trim_ascii().split(u8::is_ascii_whitespace);
     ids.next().and_then(number::<u32>) == Some(owner)
@@ -133,7 +128,7 @@ pub(super) fn first_in_pid_ns(proc: &ProcRoot, pid: Pid) -> Option<Pid> {
     let first = ns::process_of(&ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok()?, 1).ok()?;
     // The mount of proc can show another pid namespace than the one of this process.
     let is_first = namespace(proc, first, Kind::Pid) == namespace(proc, pid, Kind::Pid)
-        && Status::parse(&proc.read(first, "status").ok()?).nspid.last() == Some(&1);
+        && proc.process(first).status().ok()?.nspid.last() == Some(&1);
     is_first.then_some(first)
 }
 

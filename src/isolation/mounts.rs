@@ -77,8 +77,10 @@ pub(crate) fn tree_of(mnt_ns: &OwnedFd, root: &OwnedFd) -> Result<OwnedFd> {
         }
         ForkResult::Parent { child } => {
             drop(sender);
+            // First: while the child is stopped, nothing arrives. The message fits in any socket.
+            let ended = sys::wait_for_step(child, 0).context("waitpid failed")?;
             let tree = descriptors::receive(&receiver).map(|[tree]| tree);
-            received(tree, sys::wait(child, 0).context("waitpid failed")?)
+            received(tree, ended)
         }
     }
 }
@@ -98,8 +100,9 @@ pub(crate) fn files<const N: usize>(contents: impl FnOnce() -> [Vec<u8>; N]) -> 
         }
         ForkResult::Parent { child } => {
             drop(sender);
-            let trees = descriptors::receive_all(receiver.as_fd()).filter(|trees| trees.len() == N);
-            received(trees, sys::wait(child, 0).context("waitpid failed")?)
+            // First, as in tree_of.
+            let ended = sys::wait_for_step(child, 0).context("waitpid failed")?;
+            received(descriptors::receive_all(receiver.as_fd()).filter(|trees| trees.len() == N), ended)
         }
     }
 }

@@ -72,7 +72,7 @@ impl Operation {
 }
 
 /// The message of an error, with the operation that failed.
-pub struct Refused {
+pub(crate) struct Refused {
     message: String,
     pub operation: Operation,
 }

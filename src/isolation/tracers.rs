@@ -42,7 +42,7 @@ pub(crate) fn find(proc: &ProcRoot, pid_ns: &OwnedFd, user_ns: &OwnedFd) -> Resu
         }
         // A process that has ended cannot be read. If its user namespace is not visible, assume the worst.
         let in_charge = link(&scan, pid, Kind::User).is_none_or(|id| above.contains(&id));
-        let Ok(status) = scan.read(pid, "status") else { continue };
+        let Ok(status) = scan.status_text(pid) else { continue };
         let gains =
             Credentials::parse(status).map_or(Mask::MAX, |all| all.sets.bounding | all.sets.permitted);
         if in_charge && (gains & SYS_PTRACE != 0 || permitted & !gains == 0) {

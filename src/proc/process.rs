@@ -31,12 +31,25 @@ impl Process<'_> {
         self.root.path_of(self.pid, file)
     }
 
-    pub fn read(&self, file: &str) -> Result<Vec<u8>> {
+    fn read(&self, file: &str) -> Result<Vec<u8>> {
         self.root.read(self.pid, file)
     }
 
     pub fn status(&self) -> Result<Status> {
-        Ok(Status::parse(&self.read("status")?))
+        Ok(Status::parse(&self.status_text()?))
+    }
+
+    pub(crate) fn status_text(&self) -> Result<Vec<u8>> {
+        self.read("status")
+    }
+
+    pub(crate) fn stat_text(&self) -> Result<Vec<u8>> {
+        self.read("stat")
+    }
+
+    /// The label that the security module gave it.
+    pub(crate) fn label(&self) -> Result<Vec<u8>> {
+        self.read("attr/current")
     }
 
     pub fn credentials(&self) -> Result<Credentials> {
@@ -54,7 +67,7 @@ impl Process<'_> {
     }
 
     pub fn stat(&self) -> Option<Stat> {
-        Stat::parse(&self.read("stat").ok()?)
+        Stat::parse(&self.stat_text().ok()?)
     }
 
     /// The start time, in ticks of 1/100 s since boot.

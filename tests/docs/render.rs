@@ -28,7 +28,7 @@ fn pages() -> Vec<Page> {
         command: applet::command(),
         source: "src/applets/mod.rs".to_owned(),
     }];
-    for applet in &APPLETS {
+    for applet in APPLETS {
         let module = applet.name.replace('-', "_");
         let file = format!("src/applets/{module}.rs");
         let source = if project(&file).exists() { file } else { format!("src/applets/{module}/mod.rs") };
@@ -49,7 +49,7 @@ pub fn completions() -> Vec<Rendered> {
     for page in pages() {
         let mut command = page.command;
         if page.name == "ctrbox" {
-            for applet in &APPLETS {
+            for applet in APPLETS {
                 command = command.subcommand(applet.command().override_usage("")); // the box completes them too
             }
             command = command.disable_help_subcommand(true);
@@ -83,7 +83,7 @@ fn manual(page: &Page) -> String {
     man += &options(&page.command);
     if page.name == "ctrbox" {
         man += ".SH APPLETS\n";
-        for applet in &APPLETS {
+        for applet in APPLETS {
             man += &format!(
                 ".TP\n.BR {} ({})\n{}.\n",
                 escape(applet.name),

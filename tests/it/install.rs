@@ -54,7 +54,7 @@ fn everything_is_installed_and_uninstalled() {
     }
     assert_eq!(files(&scratch.0), expected);
 
-    for applet in &APPLETS {
+    for applet in APPLETS {
         let link = scratch.0.join("usr/bin").join(applet.name);
         let target = std::fs::read_link(&link).expect("a link");
         assert_eq!(target, Path::new("ctrbox"), "relative, so that DESTDIR is not in it");

@@ -170,6 +170,50 @@ fn no_files_use_each_other_in_a_circle() {
     }
 }
 
+/// Files of /proc that are named outside of src/proc, with the reason.
+const NAMED_ELSEWHERE: [(&str, &str); 11] = [
+    ("access/mod.rs", "/proc/self/schedstat"), // the helper measures itself
+    ("access/mod.rs", "/proc/{child}/stat"),   // the state of the helper, below no other root
+    ("access/mod.rs", "/proc/self/ns/pid"),
+    ("access/mod.rs", "/proc/self/ns/pid_for_children"),
+    ("applets/capsh/start.rs", "/proc/self/exe"), // to execute it again
+    ("launch/self_exe.rs", "/proc/self/exe"),
+    ("launch/self_exe.rs", "/proc/self/fd/{}"), // to open a descriptor anew
+    ("container/files/mod.rs", "/proc/self/fd/{}"),
+    ("isolation/ns.rs", "/proc/self/fd/{}"),
+    ("isolation/ns.rs", "/proc/self/ns/net"), // a file of nsfs
+    ("isolation/cgroup/limits/parse.rs", "/proc/meminfo"),
+];
+
+#[test]
+fn src_proc_alone_reads_the_files_of_processes() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    find(&src, &mut files);
+    let mut used = BTreeSet::new();
+    for path in files.iter().filter(|path| !path.starts_with(src.join("proc"))) {
+        let file = path.strip_prefix(&src).expect("below src").to_string_lossy().into_owned();
+        let code = code(&std::fs::read_to_string(path).expect("readable"));
+        for (at, _) in code.match_indices("\"/proc/") {
+            let literal = code[at + 1..].split('"').next().unwrap_or_default();
+            let row = NAMED_ELSEWHERE.iter().position(|row| *row == (file.as_str(), literal));
+            used.insert(row.unwrap_or_else(|| {
+                let known = literal.contains([' ', ',']) || literal.starts_with("/proc/sys/");
+                assert!(known, "{file} names {literal}: give it a reader in src/proc");
+                usize::MAX
+            }));
+        }
+        for (at, _) in code.match_indices(".read(") {
+            let arguments = code[at..].split(')').next().unwrap_or_default();
+            assert!(!arguments.contains(", \""), "{file} reads by name: {arguments}");
+        }
+    }
+    assert!(
+        (0..NAMED_ELSEWHERE.len()).all(|row| used.contains(&row)),
+        "the table has rows that nothing uses"
+    );
+}
+
 #[test]
 fn the_reader_of_imports_sees_what_there_is() {
     let text = "use crate::a::{b, c::{self, D as E}, f::*};\n// use crate::no;\nlet x = super::g::h();\n";

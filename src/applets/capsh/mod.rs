@@ -64,7 +64,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::Pid;
 
-use crate::cli::{Call, Effect, Grammar, Opt, set};
+use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
 use crate::exit::{Exit, Outcome};
 use crate::isolation::capabilities::last;
 use crate::output::Out;
@@ -86,6 +86,15 @@ struct Shell {
     /// The child of `--forkfor`.
     child: Option<Pid>,
 }
+
+pub(crate) static APPLET: Applet = Applet {
+    name: "capsh",
+    section: 1,
+    failure: 1,
+    about: "show and change capabilities, and run a shell with them",
+    run,
+    grammar: &GRAMMAR,
+};
 
 static GRAMMAR: Grammar<Shell> = Grammar {
     usage: "[option...] [-- | -+ | == | =+ [argument...]]",
@@ -309,7 +318,7 @@ static GRAMMAR: Grammar<Shell> = Grammar {
     ],
 };
 
-pub(crate) fn run(call: &Call) -> Outcome {
+fn run(call: &Call) -> Outcome {
     let mut shell = Shell {
         out: Out::stdout(),
         last: last()?,
@@ -348,11 +357,6 @@ fn walk(call: &Call, shell: &mut Shell) -> Outcome {
         }
     }
     Ok(0)
-}
-
-#[must_use]
-pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
-    GRAMMAR.command(name, about)
 }
 
 fn license() -> Exit {

@@ -41,7 +41,7 @@ pub(super) fn act(name: &'static str, request: &Request, program: &[OsString]) -
     let plan = plan(&proc, request, program)?;
     if !plan.steps.is_empty() {
         let mut cleanup = CleanupGuard::start(false)?;
-        create(&plan, &mut cleanup).or_else(|error| {
+        create(&plan, request.makes(), &mut cleanup).or_else(|error| {
             cleanup.rollback()?;
             Err(error)
         })?;
@@ -126,7 +126,8 @@ fn plan_and_create(
 ) -> Result<Plan> {
     let mut tries = 0;
     loop {
-        let outcome = plan(proc, request, program).and_then(|plan| create(&plan, cleanup).map(|()| plan));
+        let outcome = plan(proc, request, program)
+            .and_then(|plan| create(&plan, request.makes(), cleanup).map(|()| plan));
         match outcome {
             Err(error) if request.makes() && tries < tries_after(&error) => {
                 cleanup.rollback()?;
@@ -149,11 +150,17 @@ fn tries_after(error: &Error) -> u32 {
     }
 }
 
-fn create(plan: &Plan, cleanup: &mut CleanupGuard) -> Result<()> {
+fn create(plan: &Plan, makes: bool, cleanup: &mut CleanupGuard) -> Result<()> {
     for group in plan.groups.iter().filter(|_| !plan.stays) {
         cleanup.hold_above(group);
     }
-    plan.steps.iter().try_for_each(|step| cgroup::make(step, cleanup))
+    plan.steps.iter().try_for_each(|step| cgroup::make(step, cleanup))?;
+    // Another run can have removed a group after it was planned, before it was held.
+    let gone = plan.groups.iter().find(|group| makes && !group.directory().is_dir());
+    match gone {
+        Some(group) => Err(Error::new(Refused::new(Errno::ENODEV, "")).context(group.shown())),
+        None => Ok(()),
+    }
 }
 
 enum Started {

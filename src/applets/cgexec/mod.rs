@@ -92,7 +92,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::cli::{Call, Effect, Grammar, Opt, set};
+use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
 use crate::container::target::Target;
 use crate::exit::{Exit, Outcome};
 use crate::isolation::cgroup::limits::{self, Setting};
@@ -115,6 +115,15 @@ struct Request {
     report_file: Option<OsString>,
     dry_run: bool,
 }
+
+pub(crate) static APPLET: Applet = Applet {
+    name: "cgexec",
+    section: 1,
+    failure: 125,
+    about: "run a program in control groups, and limit, measure and end it there",
+    run,
+    grammar: &GRAMMAR,
+};
 
 static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[options] program [argument...]",
@@ -234,7 +243,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
     ],
 };
 
-pub(crate) fn run(call: &Call) -> Outcome {
+fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let program = GRAMMAR.parse(call, &mut request)?;
     if program.is_empty() {
@@ -242,11 +251,6 @@ pub(crate) fn run(call: &Call) -> Outcome {
     }
     request.check()?;
     act::act(call.name, &request, &program)
-}
-
-#[must_use]
-pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
-    GRAMMAR.command(name, about)
 }
 
 type Valued = fn(&mut Request, &OsStr) -> Result<(), Exit>;

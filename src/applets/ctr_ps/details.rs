@@ -77,30 +77,30 @@ impl<'a> Reader<'a> {
         let pid = Pid::from_raw(process.pid);
         let mut details = Details::default();
         if self.wants(needs::STAT) {
-            details.stat = if_alive(self.scan.read(pid, "stat"))?.and_then(Stat::parse);
+            details.stat = if_alive(self.scan.stat_text(pid))?.and_then(Stat::parse);
         }
         if self.wants(needs::STATE | needs::NAME) {
-            let text = status(self.scan.read(pid, "status"))?;
+            let text = status(self.scan.status_text(pid))?;
             details.state = Credentials::parse(text);
             details.name = Status::parse(text).name;
         }
         if self.wants(needs::CGROUP) {
-            details.cgroup = if_alive(self.scan.read(pid, "cgroup"))?.and_then(deepest);
+            details.cgroup = if_alive(self.scan.cgroup(pid))?.and_then(deepest);
         }
         if self.wants(needs::NS) {
             details.namespaces = Kind::ALL.map(|kind| self.namespace(pid, kind));
         }
         if self.wants(needs::LSM) {
             // EINVAL if no security module has labels
-            let label = self.scan.read(pid, "attr/current").ok().map(label);
+            let label = self.scan.label(pid).ok().map(label);
             details.lsm = label.filter(|label| !label.is_empty());
         }
         if self.wants(needs::OOM) {
-            let text = if_alive(self.scan.read(pid, "oom_score"))?;
+            let text = if_alive(self.scan.oom_score(pid))?;
             details.oom_score = text.and_then(|text| number(text.trim_ascii()));
         }
         if self.wants(needs::UID_MAP) {
-            details.cuid = process.uid.and_then(|uid| inner_of(self.scan.read(pid, "uid_map").ok()?, uid));
+            details.cuid = process.uid.and_then(|uid| inner_of(self.scan.uid_map(pid).ok()?, uid));
         }
         if self.wants(needs::PASSWD) {
             details.cuser = details.cuid.and_then(|uid| self.user_inside(process, uid));
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
             process.command = if_alive(read)?.unwrap_or_default();
         }
         if process.command.is_empty() {
-            let status = Status::parse(status(self.scan.read(pid, "status"))?);
+            let status = Status::parse(status(self.scan.status_text(pid))?);
             let name = if self.no_args && !process.kernel_thread { status.name } else { bracketed(&status) };
             process.command = self.commands.add_name(&name);
         }

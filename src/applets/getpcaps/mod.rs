@@ -62,7 +62,7 @@ use anyhow::anyhow;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::cli::{Call, Effect, Grammar, Opt, set};
+use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
 use crate::container::target::{Held, Lookup, Purpose, Target, hint_at_container};
 use crate::exit::{self, Exit, Outcome};
 use crate::isolation::capabilities::baseline::{BASELINES, Baseline};
@@ -111,6 +111,15 @@ enum Base {
     Other(String, Sets),
 }
 
+pub(crate) static APPLET: Applet = Applet {
+    name: "getpcaps",
+    section: 8,
+    failure: 1,
+    about: "show the capabilities of processes and containers",
+    run,
+    grammar: &GRAMMAR,
+};
+
 static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[option...] target...",
     stops_at_operand: false,
@@ -152,7 +161,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
     groups: &[("iab", "Form of the output"), ("diff", "Comparison"), ("json", "Other options")],
 };
 
-pub(crate) fn run(call: &Call) -> Outcome {
+fn run(call: &Call) -> Outcome {
     let mut request = Request {
         form: Form::Text,
         style: Style::Short,
@@ -200,11 +209,6 @@ fn walk(call: &Call, request: &mut Request) -> Outcome {
         show::json(request)?;
     }
     Ok(status)
-}
-
-#[must_use]
-pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
-    GRAMMAR.command(name, about)
 }
 
 fn style(request: &mut Request, style: Style) -> Result<(), Exit> {

@@ -12,12 +12,14 @@
 //! standard error.
 //!
 //! Some columns are shown only when named. CONTAINER, RUNTIME, POD and IMAGE show every container that has a
-//! process in the namespace, from the files that the runtimes keep on disk. NETNAME is the name that ip-netns(8)
-//! gave the namespace, USERS the uid map of a user namespace, and HELDBY what keeps a namespace without processes
-//! alive.
+//! process in the namespace, from the files that the runtimes keep on disk. In a table, CONTAINER shows `host +23`
+//! for a namespace of the host that 23 containers share; `--json` and `--raw` print all names. NETNAME is the name
+//! that ip-netns(8) gave the namespace, USERS the uid map of a user namespace, and HELDBY what keeps a namespace
+//! without processes alive.
 //!
 //! To find namespaces that only descriptors keep alive, lsns looks at the open files of all processes. This is
-//! about half of its work. `--no-fd-scan` skips it and misses such namespaces. For an ordinary user, lsns also
+//! about half of its work. `--no-fd-scan` skips it and misses such namespaces. The number of files that lsns looks at is
+//! limited for each user and each container; when a limit is reached, lsns says so on standard error. For an ordinary user, lsns also
 //! misses processes that the user may not inspect.
 //!
 //! # Filter
@@ -60,7 +62,7 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::{Result, anyhow};
 use nix::unistd::Pid;
 
-use crate::cli::{self, Call, Effect, Grammar, Opt, set, unglued};
+use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, set, unglued};
 use crate::exit::{Exit, Outcome};
 use crate::output::style::When;
 use crate::proc::ns::Kind;
@@ -95,6 +97,9 @@ enum Tree {
     Owner,
     Process,
 }
+
+pub(crate) static APPLET: Applet =
+    Applet { name: "lsns", section: 8, failure: 1, about: "list namespaces", run, grammar: &GRAMMAR };
 
 static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[options] [namespace|target]",
@@ -202,7 +207,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
     ],
 };
 
-pub(crate) fn run(call: &Call) -> Outcome {
+fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let operands = GRAMMAR.parse(call, &mut request)?;
     if request.list_columns {
@@ -220,11 +225,6 @@ pub(crate) fn run(call: &Call) -> Outcome {
         Err(Wrong::Silent) => return Ok(1),
     };
     rows::list(call.name, &request, operand, &columns)
-}
-
-#[must_use]
-pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
-    GRAMMAR.command(name, about)
 }
 
 /// The operand.

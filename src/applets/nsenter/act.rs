@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 
 use anyhow::anyhow;
+use nix::unistd::Pid;
 
 use super::child;
 use super::entry::{Credentials, Entry};
@@ -12,6 +13,7 @@ use super::inside;
 use super::lookup::{self, in_child};
 use super::open::{NoTarget, hint_container_name, open_all};
 use super::plan::Request;
+use crate::container::is_gvisor;
 use crate::container::target::{Lookup, Purpose, Target};
 use crate::exit::{self, Exit, Outcome};
 use crate::launch::harden;
@@ -42,6 +44,9 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         let error = Exit::from(anyhow!("no namespace specified"));
         return Err(error.or_hint(move || name_hint().or_else(|| has_target.then(hint))));
     }
+    if let Some(pid) = opened.pid.filter(|_| request.enters_files()) {
+        note_guest(name, &proc, request, pid);
+    }
     let user = Credentials::resolve(request, &opened);
     opened.shell = inside::shell(&proc, request, &opened, &user);
     opened.missing = if exit::hints_wanted() { inside::hint(request) } else { None };
@@ -59,5 +64,20 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
     match entry.settle() {
         Ok(ready) => Err(ready.execute(request, program)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Says that the processes of a container of gVisor cannot be entered. Who names a container expects them; a PID is that
+/// of the sandbox itself.
+fn note_guest(name: &str, proc: &ProcRoot, request: &Request, pid: Pid) {
+    let note = || {
+        format!(
+            "process {pid} is part of gVisor's sandbox: the container's processes run on gVisor's own kernel, not on \
+             this one, and nsenter cannot reach them; use runsc exec (docker exec, kubectl exec)"
+        )
+    };
+    match request.target {
+        Some(Target::Container(_)) if is_gvisor(proc, pid) => exit::warn(name, &note()),
+        _ => exit::hint(|| is_gvisor(proc, pid).then(note)),
     }
 }

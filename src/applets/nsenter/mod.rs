@@ -56,6 +56,10 @@
 //! without the filter. When the target has several filters, it prints a warning and the program runs with the
 //! runtime's filter only.
 //!
+//! If a control group of the target is frozen (`docker pause`), a program in it starts only when the group is thawed.
+//! So `--as-container` and `--join-cgroup` refuse to join it; with `--force` nsenter waits, and says for which group.
+//! `-a` enters a frozen container without joining its groups.
+//!
 //! `--as USER` does the same for another user of the container. USER or `USER:GROUP` are names or numbers, from the
 //! container's /etc/passwd and /etc/group. User 0 gets the capabilities of the container's bounding set; other
 //! users get none.
@@ -82,7 +86,7 @@
 //! user namespace of the program or one above it, could open /proc/PID/root. nsenter then refuses to run the
 //! program. In this case, leave the pid namespace out (`-n`, `-i`, `-u` and so on in place of `-a`): then no
 //! process of the container sees the program. nsenter does not know about a process with more rights that enters
-//! the container later. `--force` skips this check and the check of `--env` (see below).
+//! the container later. `--force` skips this check, the check of `--env` (see below) and that of frozen groups.
 //!
 //! Plain `-p` without `-m` or `-r` has the same risk. nsenter does not refuse it, because scripts use it. The
 //! program keeps the host's root directory, and a container with CAP_SYS_PTRACE can reach it while the program
@@ -189,12 +193,21 @@ use std::ffi::{CString, OsStr, OsString};
 
 use nix::sys::prctl;
 
-use crate::cli::{Call, Effect, Grammar, Opt, set};
+use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
 use crate::exit::{Exit, Outcome};
 use crate::launch::{exec, self_exe};
 use crate::proc::ns::Kind;
 use options::{gid, host_root, mount_proc, pass_fds, root, socket, target, uid, user, wd, wdns};
 use plan::Request;
+
+pub(crate) static APPLET: Applet = Applet {
+    name: "nsenter",
+    section: 1,
+    failure: 1,
+    about: "run a program in the namespaces of a process or container",
+    run,
+    grammar: &GRAMMAR,
+};
 
 static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[options] [program [argument...]]",
@@ -345,7 +358,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "force",
-            "skip the safety checks of --host-root, --mount-proc and --env",
+            "skip the safety checks of --host-root, --mount-proc, --env and frozen groups",
             Effect::Flag(|r: &mut Request| set(&mut r.force)),
         )
         .added(),
@@ -363,7 +376,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
     ],
 };
 
-pub(crate) fn run(call: &Call) -> Outcome {
+fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let program = GRAMMAR.parse(call, &mut request)?;
     request.settle(&program)?;
@@ -388,11 +401,6 @@ fn run_shielded(call: &Call) -> Exit {
     };
     let argv: Vec<OsString> = [&call.argv0].into_iter().chain(&call.args).cloned().collect();
     exec::exec_file(&image, &argv, None)
-}
-
-#[must_use]
-pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
-    GRAMMAR.command(name, about)
 }
 
 type Valued = fn(&mut Request, Option<&OsStr>) -> Result<(), Exit>;

@@ -31,6 +31,7 @@ use crate::launch::exec::{self, Environment};
 use crate::launch::{harden, self_exe};
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Status};
+use crate::text;
 
 /// What is opened outside for use inside.
 #[derive(Default)]
@@ -131,14 +132,7 @@ pub(super) fn open_all(
     }
     if request.join_cgroup || request.as_container {
         let pid = pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?;
-        let open = || Hierarchies::read(proc)?.open_groups(proc, pid);
-        opened.groups = in_child(request, || match open() {
-            Err(error) if may_skip_groups(request) => {
-                warn_not_joined(name, &error);
-                Ok(Vec::new())
-            }
-            groups => groups,
-        })?;
+        opened.groups = in_child(request, || open_groups(name, proc, request, pid))?;
     }
     if request.as_container {
         let pid = pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?;
@@ -207,7 +201,7 @@ fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened
         );
     }
     if let Some(pid) = pid {
-        let status = Status::parse(&proc.read(pid, "status")?);
+        let status = proc.process(pid).status()?;
         opened.member =
             status.nspid.last().copied().zip(Some(tracers::inode(&pid_ns)?)).map(|(n, id)| (id, n));
     }
@@ -233,6 +227,30 @@ fn namespace(proc: &ProcRoot, kind: Kind, request: &Request, pid: Option<Pid>) -
         (Some((_, fd)), _) => Ok(Some(fd.try_clone()?)),
         (None, Some(pid)) => ns::open_file(&proc.path_of(pid, &kind.link())).map(Some),
         (None, None) => Ok(None),
+    }
+}
+
+/// The groups to join.
+fn open_groups(name: &str, proc: &ProcRoot, request: &Request, pid: Pid) -> Result<Vec<OwnedFd>> {
+    let hierarchies = Hierarchies::read(proc)?;
+    let groups = match hierarchies.open_groups(proc, pid) {
+        Err(error) if may_skip_groups(request) => {
+            warn_not_joined(name, &error);
+            return Ok(Vec::new());
+        }
+        groups => groups?,
+    };
+    if groups.is_empty() || request.force {
+        return Ok(groups);
+    }
+    match hierarchies.frozen_group_of(proc, pid)? {
+        Some(group) => bail!(
+            "control group {} of the target is frozen (paused): a program in it starts when it is thawed ({}, or use \
+             --force)",
+            text::shown(group.directory().as_os_str()),
+            if request.join_cgroup { "leave --join-cgroup out" } else { "use -a in place of --as-container" }
+        ),
+        None => Ok(groups),
     }
 }
 
@@ -262,7 +280,7 @@ fn security_context(
         return Ok(None);
     }
     let pid = pid.ok_or_else(|| anyhow!("no target PID specified for --follow-context"))?;
-    let label = proc.read(pid, "attr/current").context("failed to get the SELinux context")?;
+    let label = proc.process(pid).label().context("failed to get the SELinux context")?;
     Ok(Some(("attr/exec", label)))
 }
 
@@ -274,7 +292,7 @@ fn selinux() -> bool {
 fn label(proc: &ProcRoot, pid: Pid) -> Result<Option<(&'static str, Vec<u8>)>> {
     let cannot = "cannot read the security label of the target";
     if selinux() {
-        let current = proc.read(pid, "attr/current").context(cannot)?;
+        let current = proc.process(pid).label().context(cannot)?;
         return Ok(label_to_write(&current, false).map(|label| ("attr/exec", label)));
     }
     let enabled = std::fs::read("/sys/module/apparmor/parameters/enabled");
@@ -349,8 +367,8 @@ fn filter(name: &str, proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<
     let unknown = || "no state file of a runtime contains its profile".to_owned();
     let files = Files::new(Path::new("/")).map_err(|error| crate::errno::chain(&error))?;
     let mut resolver = Resolver::for_few(proc, &files);
-    let groups = proc.read(pid, "cgroup").map_err(|error| crate::errno::cause(&error))?;
-    let status = proc.read(pid, "status").map_err(|error| crate::errno::cause(&error))?;
+    let groups = proc.process(pid).cgroup().map_err(|error| crate::errno::cause(&error))?;
+    let status = proc.process(pid).status_text().map_err(|error| crate::errno::cause(&error))?;
     let own_pid_ns = Status::parse(&status).nspid.len() > 1;
     let known = |tag: &Tag| matches!(tag.identified_by, IdentifiedBy::State | IdentifiedBy::Namespace);
     let tag = resolver.resolve(pid, &groups, own_pid_ns).filter(known).ok_or_else(unknown)?;

@@ -56,13 +56,22 @@ use std::ffi::{OsStr, OsString};
 use anyhow::{Context, Error, Result, anyhow};
 use nix::errno::Errno;
 
-use crate::cli::{self, Call, Effect, Grammar, Opt, set};
+use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, set};
 use crate::exit::{Exit, Outcome};
 use crate::launch::exec;
 use crate::proc::idmap::{Range, Which};
 use crate::proc::ns::Kind;
 use crate::text;
 use plan::{Ids, Request};
+
+pub(crate) static APPLET: Applet = Applet {
+    name: "unshare",
+    section: 1,
+    failure: 1,
+    about: "run a program in new namespaces",
+    run,
+    grammar: &GRAMMAR,
+};
 
 static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[options] [program [argument...]]",
@@ -225,15 +234,10 @@ static GRAMMAR: Grammar<Request> = Grammar {
     ],
 };
 
-pub(crate) fn run(call: &Call) -> Outcome {
+fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let program = GRAMMAR.parse(call, &mut request)?;
     act::act(call.name, request.plan()?, &program)
-}
-
-#[must_use]
-pub(crate) fn options(name: &'static str, about: &'static str) -> clap::Command {
-    GRAMMAR.command(name, about)
 }
 
 /// Only the long form takes a file: `-m/path` is a cluster of short options, as in util-linux.

@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -84,7 +85,10 @@ impl CleanupGuard {
     pub(crate) fn hold(&mut self, directory: &Path) -> bool {
         for _ in 0..100 {
             let Ok(file) = directory_file(directory) else { return false };
+            let inode = file.metadata().map(|meta| meta.ino()).ok();
             match FileLock::take(file, false, false) {
+                // Another run can have removed the directory before the lock was taken, and made a new one.
+                Ok(_) if std::fs::metadata(directory).map(|meta| meta.ino()).ok() != inode => {}
                 Ok(lock) => {
                     self.locks.push(lock);
                     break;
@@ -160,7 +164,7 @@ impl CleanupGuard {
         _ = self.send(b"."); // the watcher may have died
         // The watcher ends when the pipe closes, at the latest when this process ends.
         if sys::close(self.pipe).is_ok() {
-            _ = sys::wait(self.watcher, 0); // there is no child to wait for if SIGCHLD is ignored
+            _ = sys::wait_for_step(self.watcher, 0); // there is no child to wait for if SIGCHLD is ignored
         }
     }
 
