@@ -56,7 +56,7 @@ pub struct Single {
 }
 
 impl Range {
-    /// `INNER:OUTER:COUNT` or `OUTER,INNER,COUNT`. An INNER of -1, which is no id, leaves the choice as `auto` does.
+    /// `INNER:OUTER:COUNT` or `OUTER,INNER,COUNT`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Range> {
         let colons: Vec<&str> = text.split(':').collect();
@@ -66,12 +66,7 @@ impl Range {
             (_, &[outer, inner, count]) => (inner, outer, count),
             _ => return None,
         };
-        let inner = scan_u32(inner)?;
-        Some(Range {
-            inner: (inner != u32::MAX).then_some(inner),
-            outer: scan_u32(outer)?,
-            count: scan_u32(count)?,
-        })
+        Some(Range { inner: Some(scan_u32(inner)?), outer: scan_u32(outer)?, count: scan_u32(count)? })
     }
 
     /// Ranges that map every inner id of a map to itself.
@@ -163,7 +158,7 @@ mod tests {
         assert_eq!(Range::parse("0:1000:5"), Some(range(0, 1000, 5)));
         assert_eq!(Range::parse("1000,0,5"), Some(range(0, 1000, 5)));
         assert_eq!(Range::parse(" 1: +2: 4294967297"), Some(range(1, 2, 1)));
-        assert_eq!(Range::parse("-1:0:1"), Some(Range { inner: None, outer: 0, count: 1 }));
+        assert_eq!(Range::parse("-1:0:1"), Some(range(u32::MAX, 0, 1)));
         for text in ["", "1", "1:2", "1:2:3:4", "1:2,3", "a:b:c", "1:2:3x", "::"] {
             assert_eq!(Range::parse(text), None, "{text}");
         }
