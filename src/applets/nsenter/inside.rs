@@ -15,7 +15,9 @@ use super::open::Opened;
 use super::plan::{Directory, Request};
 use crate::access::Account;
 use crate::container::Files;
+use crate::isolation::ns;
 use crate::launch::credentials::find_user;
+
 use crate::launch::exec;
 use crate::proc::idmap::inner_of;
 use crate::proc::ns::Kind;
@@ -41,7 +43,11 @@ pub(super) fn shell(
         return None;
     }
     let (root, account) = root_of(proc, request, opened)?;
-    let passwd = Files::of_container(&root, account).ok()?.read("/etc/passwd").unwrap_or_default();
+    let files = Files::of_container(&root, account).ok()?.of_anyone();
+    let mut passwd = files.read("/etc/passwd").unwrap_or_default();
+    if opened.pidfd.as_ref().is_some_and(|pidfd| ns::still(pidfd).is_err()) {
+        passwd.clear(); // the PID may be another process's by now
+    }
     let uid = user_inside(proc, request, opened, user, &passwd);
     let users = Users::parse(&passwd);
     let of_user = uid.and_then(|uid| users.get(uid)).map(|user| user.shell.clone());
@@ -73,7 +79,8 @@ fn user_inside(
     passwd: &[u8],
 ) -> Option<u32> {
     if let Some(word) = &request.user {
-        return find_user(word.as_bytes(), passwd, b"").ok().map(|user| user.uid);
+        let name = word.as_bytes().split(|&b| b == b':').next().unwrap_or_default();
+        return find_user(name, passwd, b"").ok().map(|user| user.uid);
     }
     let of_target = opened.container_credentials.as_ref().map(|target| target.credentials.uid);
     if let Some(uid) = user.uid.or(of_target) {
@@ -125,7 +132,7 @@ fn exists_here(program: &OsStr) -> bool {
 /// The files for `--dns`. A missing one counts as empty, as for the container's own programs.
 pub(super) fn dns(proc: &ProcRoot, pid: Pid) -> Result<Dns> {
     let account = Account::Container(pid.as_raw().unsigned_abs().into());
-    let files = Files::of_container(&proc.path_of(pid, "root"), account)?;
+    let files = Files::of_container(&proc.path_of(pid, "root"), account)?.of_anyone();
     let dns = Dns {
         resolv: files.read("/etc/resolv.conf").unwrap_or_default(),
         hosts: files.read("/etc/hosts").unwrap_or_default(),

@@ -39,6 +39,8 @@ pub struct Files {
     pub(super) budget: Option<Rc<Budget>>,
     /// Are the directories of users left out?
     without_users: bool,
+    /// Files of every owner count.
+    of_anyone: bool,
     /// Problems with files. Those in a container are added to the host's.
     pub(super) warnings: Rc<RefCell<Vec<String>>>,
 }
@@ -153,6 +155,7 @@ impl Files {
             user: None,
             budget,
             without_users: false,
+            of_anyone: false,
             warnings: Rc::default(),
         })
     }
@@ -438,8 +441,17 @@ impl Files {
         self.warnings.borrow().clone()
     }
 
+    /// The same, but files of every owner count: for files that concern the container alone.
+    #[must_use]
+    pub fn of_anyone(self) -> Files {
+        Files { of_anyone: true, ..self }
+    }
+
     /// The problem with the owner of a file, if there is one.
     fn owner_problem(&self, path: &str, meta: &Meta) -> Option<&'static str> {
+        if self.of_anyone {
+            return None;
+        }
         let of_root = meta.uid == 0 || meta.uid == self.system.owner();
         match self.user {
             None if of_root => None,
