@@ -13,10 +13,11 @@ pub(crate) fn loopback_up(socket: impl AsFd) -> nix::Result<()> {
         *to = *from as libc::c_char;
     }
     // SAFETY: the kernel reads the name and writes the flags of an ifreq.
-    Errno::result(unsafe { libc::ioctl(socket, libc::SIOCGIFFLAGS, &raw mut device) })?;
+    Errno::result(unsafe { libc::syscall(libc::SYS_ioctl, socket, libc::SIOCGIFFLAGS, &raw mut device) })?;
     // SAFETY: the call before has written this member of the union; any value of it is a number.
     let flags = unsafe { device.ifr_ifru.ifru_flags };
     device.ifr_ifru.ifru_flags = flags | libc::IFF_UP as libc::c_short;
     // SAFETY: the kernel reads an ifreq.
-    Errno::result(unsafe { libc::ioctl(socket, libc::SIOCSIFFLAGS, &raw mut device) }).map(drop)
+    Errno::result(unsafe { libc::syscall(libc::SYS_ioctl, socket, libc::SIOCSIFFLAGS, &raw mut device) })
+        .map(drop)
 }
