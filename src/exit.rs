@@ -137,8 +137,8 @@ fn complain(line: &str) {
     let _ = nix::unistd::write(std::io::stderr(), format!("{}\n", text::escape_lines(line)).as_bytes());
 }
 
-/// The value of CTRBOX_HINTS. The first result is kept.
-fn hints_asked_for() -> Option<bool> {
+/// The value of CTRBOX_HINTS. Must be called before the environment is wiped; the first result is kept.
+pub(crate) fn hints_asked_for() -> Option<bool> {
     static ASKED_FOR: OnceLock<Option<bool>> = OnceLock::new();
     *ASKED_FOR.get_or_init(|| match std::env::var_os("CTRBOX_HINTS") {
         Some(word) if word == "always" => Some(true),
@@ -147,8 +147,7 @@ fn hints_asked_for() -> Option<bool> {
     })
 }
 
-/// Hints are for people. A script gets only the messages of the original tools. CTRBOX_HINTS overrides this. Must be
-/// called before the environment is wiped.
+/// Hints are for people. A script gets only the messages of the original tools. CTRBOX_HINTS overrides this.
 pub(crate) fn hints_wanted() -> bool {
     hints_asked_for().unwrap_or_else(|| std::io::stderr().is_terminal())
 }

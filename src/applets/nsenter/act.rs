@@ -49,7 +49,9 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
     }
     let user = Credentials::resolve(request, &opened);
     opened.shell = inside::shell(&proc, request, &opened, &user);
-    opened.missing = if exit::hints_wanted() { inside::hint(request) } else { None };
+    _ = exit::hints_asked_for(); // reads CTRBOX_HINTS before the environment is wiped
+    let hints = request.enters_files() && exit::hints_wanted();
+    opened.missing = hints.then(|| inside::hint(request));
     if request.is_exposed() {
         harden::pass_only(&proc, &request.pass_fds)?;
     }

@@ -51,7 +51,7 @@ pub(super) fn shell(
     let uid = user_inside(proc, request, opened, user, &passwd);
     let users = Users::parse(&passwd);
     let of_user = uid.and_then(|uid| users.get(uid)).map(|user| user.shell.clone());
-    Some(of_user.filter(|shell| is_shell(shell)).unwrap_or_else(|| OsString::from("/bin/sh")))
+    Some(of_user.filter(is_shell).unwrap_or_else(|| OsString::from("/bin/sh")))
 }
 
 /// An absolute path, and not that of a program that refuses logins.
@@ -93,11 +93,8 @@ fn user_inside(
     }
 }
 
-/// The hint for a program that does not exist in the entered root. None if no root is entered.
-pub(super) fn hint(request: &Request) -> Option<String> {
-    if !request.enters_files() {
-        return None;
-    }
+/// The hint for a program that does not exist in the entered root.
+pub(super) fn hint(request: &Request) -> String {
     let program = request.program.as_deref();
     let shown = program.map_or("a shell".to_owned(), |program| format!("'{}'", text::shown(program)));
     let place = match request.root {
@@ -121,7 +118,7 @@ pub(super) fn hint(request: &Request) -> Option<String> {
         remedies.push("-e searches the PATH of the target instead of the caller's");
     }
     let remedies = if remedies.is_empty() { String::new() } else { format!(": {}", remedies.join("; ")) };
-    Some(format!("{shown} was looked for {place}{remedies}"))
+    format!("{shown} was looked for {place}{remedies}")
 }
 
 /// Does the caller have the program?
