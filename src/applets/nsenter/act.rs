@@ -48,7 +48,7 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         note_guest(name, &proc, request, pid);
     }
     let user = Credentials::resolve(request, &opened);
-    opened.shell = inside::shell(&proc, request, &opened, &user);
+    opened.shell = inside::shell(&proc, request, &opened, user.uid);
     _ = exit::hints_asked_for(); // reads CTRBOX_HINTS before the environment is wiped
     let hints = request.enters_files() && exit::hints_wanted();
     opened.missing = hints.then(|| inside::hint(request));

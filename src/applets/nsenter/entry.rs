@@ -11,8 +11,8 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, chdir, chroot, fchdir, getuid, setgid, setuid};
 
+use super::dns;
 use super::environ;
-use super::nsswitch;
 use super::open::{
     ContainerCredentials, Opened, hint_container_name, may_skip_groups, read_environ, warn_not_joined,
 };
@@ -247,9 +247,9 @@ impl Trees {
         };
         let container = opened.other_root.as_ref().map(copy).transpose()?;
         let dns = match opened.dns.take() {
-            Some(dns) => mounts::files(|| {
-                let nsswitch = nsswitch::with_hosts_of(&read_plain(DNS_FILES[2]), dns.nsswitch.as_deref());
-                [dns.resolv, dns.hosts, nsswitch]
+            Some(files) => mounts::files(|| {
+                let nsswitch = dns::with_hosts_of(&read_plain(DNS_FILES[2]), files.nsswitch.as_deref());
+                [files.resolv, files.hosts, nsswitch]
             })
             .context("cannot make the files for --dns")?,
             None => Vec::new(),

@@ -1,16 +1,14 @@
-//! Reads files of the container before it is entered, with the limits of [`Files`]: from the root directory of the
-//! target, and only regular files of limited size. The container controls the content, so it decides only what the
-//! program of the container sees anyway: a path inside, or how names are resolved.
+//! What runs in another root directory: the shell if no program is named, and what helps if the program is missing. The
+//! list of users there is read before it is entered, with the limits of [`Files`]. The container controls the content,
+//! so it decides only on a path inside.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
-use nix::unistd::{AccessFlags, Pid, access, getuid};
+use nix::unistd::{AccessFlags, access, getuid};
 
-use super::entry::Credentials;
 use super::open::Opened;
 use super::plan::{Directory, Request};
 use crate::access::Account;
@@ -19,25 +17,18 @@ use crate::isolation::ns;
 use crate::launch::credentials::find_user;
 
 use crate::launch::exec;
-use crate::proc::idmap::inner_of;
+use crate::proc::idmap::{Which, inner_of};
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Users};
 use crate::text;
 
-/// The files that decide how names of hosts are resolved.
-pub(super) struct Dns {
-    pub resolv: Vec<u8>,
-    pub hosts: Vec<u8>,
-    pub nsswitch: Option<Vec<u8>>,
-}
-
 /// The shell of the program's user in /etc/passwd of the root that is entered, else /bin/sh. None if that root is not
-/// known, or if the program is named.
+/// known, or if the program is named. `uid`: the user that an option sets.
 pub(super) fn shell(
     proc: &ProcRoot,
     request: &Request,
     opened: &Opened,
-    user: &Credentials,
+    uid: Option<u32>,
 ) -> Option<OsString> {
     if request.program.is_some() || !request.enters_files() {
         return None;
@@ -48,7 +39,7 @@ pub(super) fn shell(
     if opened.pidfd.as_ref().is_some_and(|pidfd| ns::still(pidfd).is_err()) {
         passwd.clear(); // the PID may be another process's by now
     }
-    let uid = user_inside(proc, request, opened, user, &passwd);
+    let uid = user_inside(proc, request, opened, uid, &passwd);
     let users = Users::parse(&passwd);
     let of_user = uid.and_then(|uid| users.get(uid)).map(|user| user.shell.clone());
     Some(of_user.filter(is_shell).unwrap_or_else(|| OsString::from("/bin/sh")))
@@ -64,7 +55,7 @@ fn is_shell(shell: &OsString) -> bool {
 fn root_of(proc: &ProcRoot, request: &Request, opened: &Opened) -> Option<(PathBuf, Account)> {
     let account = Account::Container(opened.pid.map_or(0, |pid| pid.as_raw().unsigned_abs().into()));
     if let (Directory::Open(_), Some(root)) = (&request.root, &opened.root) {
-        return Some((PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd())), account));
+        return Some((proc.own(&format!("fd/{}", root.as_raw_fd())), account));
     }
     let of_file = request.files.iter().any(|(kind, _)| *kind == Kind::Mnt);
     opened.pid.filter(|_| !of_file).map(|pid| (proc.path_of(pid, "root"), account))
@@ -75,7 +66,7 @@ fn user_inside(
     proc: &ProcRoot,
     request: &Request,
     opened: &Opened,
-    user: &Credentials,
+    uid: Option<u32>,
     passwd: &[u8],
 ) -> Option<u32> {
     if let Some(word) = &request.user {
@@ -83,12 +74,12 @@ fn user_inside(
         return find_user(name, passwd, b"").ok().map(|user| user.uid);
     }
     let of_target = opened.container_credentials.as_ref().map(|target| target.credentials.uid);
-    if let Some(uid) = user.uid.or(of_target) {
+    if let Some(uid) = uid.or(of_target) {
         return Some(uid);
     }
     let own = getuid().as_raw();
     match opened.pid.filter(|_| opened.user_ns) {
-        Some(pid) => proc.read(pid, "uid_map").ok().and_then(|map| inner_of(&map, own)),
+        Some(pid) => proc.process(pid).id_map(Which::Users).ok().and_then(|map| inner_of(&map, own)),
         None => Some(own),
     }
 }
@@ -124,19 +115,4 @@ pub(super) fn hint(request: &Request) -> String {
 /// Does the caller have the program?
 fn exists_here(program: &OsStr) -> bool {
     exec::files_of(program).iter().any(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
-}
-
-/// The files for `--dns`. A missing one counts as empty, as for the container's own programs.
-pub(super) fn dns(proc: &ProcRoot, pid: Pid) -> Result<Dns> {
-    let account = Account::Container(pid.as_raw().unsigned_abs().into());
-    let files = Files::of_container(&proc.path_of(pid, "root"), account)?.of_anyone();
-    let dns = Dns {
-        resolv: files.read("/etc/resolv.conf").unwrap_or_default(),
-        hosts: files.read("/etc/hosts").unwrap_or_default(),
-        nsswitch: files.read("/etc/nsswitch.conf"),
-    };
-    if let Some(problem) = files.warnings().first() {
-        bail!("cannot take the DNS configuration of the target: {problem}");
-    }
-    Ok(dns)
 }

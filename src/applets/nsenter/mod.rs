@@ -192,11 +192,11 @@
 
 mod act;
 mod child;
+mod dns;
 mod entry;
 mod environ;
 mod inside;
 mod lookup;
-mod nsswitch;
 mod open;
 mod options;
 mod plan;

@@ -15,7 +15,7 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, geteuid};
 
-use super::inside::{self, Dns};
+use super::dns::{self, Dns};
 use super::lookup::in_child;
 use super::plan::{Directory, Facts, Id, Request};
 use crate::access;
@@ -152,7 +152,7 @@ pub(super) fn open_all(
         opened.other_root = Some((mnt, ns::open_file(&target_file("root")?)?));
     }
     if request.dns {
-        opened.dns = Some(inside::dns(proc, pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?)?);
+        opened.dns = Some(dns::read(proc, pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?)?);
     }
     if opened.set.contains(Kind::Pid) {
         look_for_tracers(proc, request, pid, &mut opened)?;

@@ -1,11 +1,41 @@
-//! The nsswitch.conf(5) for `--dns`.
+//! The files for `--dns`: how the container resolves names of hosts.
+
+use anyhow::{Result, bail};
+use nix::unistd::Pid;
+
+use crate::access::Account;
+use crate::container::Files;
+use crate::proc::ProcRoot;
+
+/// The contents of the container's files.
+pub(super) struct Dns {
+    pub resolv: Vec<u8>,
+    pub hosts: Vec<u8>,
+    pub nsswitch: Option<Vec<u8>>,
+}
+
+/// Reads the files before the container is entered, with the limits of [`Files`]. A missing one counts as empty, as for
+/// the container's own programs.
+pub(super) fn read(proc: &ProcRoot, pid: Pid) -> Result<Dns> {
+    let account = Account::Container(pid.as_raw().unsigned_abs().into());
+    let files = Files::of_container(&proc.path_of(pid, "root"), account)?.of_anyone();
+    let dns = Dns {
+        resolv: files.read("/etc/resolv.conf").unwrap_or_default(),
+        hosts: files.read("/etc/hosts").unwrap_or_default(),
+        nsswitch: files.read("/etc/nsswitch.conf"),
+    };
+    if let Some(problem) = files.warnings().first() {
+        bail!("cannot take the DNS configuration of the target: {problem}");
+    }
+    Ok(dns)
+}
 
 /// The services that need no process and no library besides the C library. The others ask a daemon of the host, which
 /// answers with the names of the host; and the C library loads a library that is named after the service, so a container
 /// must not choose them.
 const SERVICES: [&str; 2] = ["files", "dns"];
 
-/// The host's configuration, with the order in which the container looks for hosts.
+/// The nsswitch.conf(5) of the host, with the order in which the container looks for hosts.
 pub(super) fn with_hosts_of(host: &[u8], container: Option<&[u8]>) -> Vec<u8> {
     let services = container.and_then(|text| text.split(|&b| b == b'\n').find_map(hosts));
     let known = |word: &str| SERVICES.into_iter().find(|service| *service == word);
