@@ -10,17 +10,16 @@ use anyhow::{Context, Error, Result, anyhow};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
-use nix::unistd::{Pid, execve, getuid};
+use nix::unistd::{Pid, getuid};
 
-use super::self_exe;
 use crate::exit::Exit;
 use crate::isolation::operation::{Operation, refused};
 use crate::proc::{Users, open_plain};
-use crate::sys::{self, Ended};
+use crate::sys::{self, Ended, Image};
 use crate::text;
 
 /// The search path without PATH, as in glibc.
-const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// The status if the program does not exist.
 pub(crate) const NOT_FOUND: u8 = 127;
@@ -62,9 +61,10 @@ pub(crate) fn exec_inside(
 /// Executes the program in an open file, with `command` as argv. Returns only on failure.
 #[must_use]
 pub(crate) fn exec_file(file: &OwnedFd, command: &[OsString], environment: Option<Environment>) -> Exit {
-    let environment = environment.map_or_else(sys::environment, |environment| strings(&environment));
+    let environment = environment.as_deref().map(strings);
     let name = command.first().map(OsString::as_os_str).unwrap_or_default();
-    exec_failed(name, Vec::new(), self_exe::execute(file, &strings(command), &environment))
+    let errno = sys::execute(&Image::File(file.as_fd()), &strings(command), environment.as_deref());
+    exec_failed(name, Vec::new(), errno)
 }
 
 /// The environment of this process, to which entries can be added.
@@ -88,15 +88,13 @@ fn strings(list: &[OsString]) -> Vec<CString> {
 /// The arguments and the environment of the program, for every candidate file.
 struct ExecArgs {
     argv: Vec<CString>,
-    envp: Vec<CString>,
+    /// None: that of this process.
+    envp: Option<Vec<CString>>,
 }
 
 impl ExecArgs {
     fn new(command: &[OsString], environment: Option<Environment>) -> ExecArgs {
-        ExecArgs {
-            argv: strings(command),
-            envp: environment.map_or_else(sys::environment, |environment| strings(&environment)),
-        }
+        ExecArgs { argv: strings(command), envp: environment.as_deref().map(strings) }
     }
 
     /// Executes the first shell that exists, as a login shell. The error is that of the first.
@@ -118,7 +116,7 @@ impl ExecArgs {
     fn search(&self, name: &[u8]) -> Errno {
         let mut denied = false;
         let mut last = Errno::ENOENT;
-        for file in candidates(name, self.variable(b"PATH").unwrap_or(DEFAULT_PATH)) {
+        for file in candidates(name, self.path().as_bytes()) {
             last = self.try_file(&file);
             match last {
                 Errno::EACCES => denied = true,
@@ -130,8 +128,7 @@ impl ExecArgs {
     }
 
     fn failed(&self, program: &OsStr, errno: Errno) -> Exit {
-        let path = self.variable(b"PATH").unwrap_or(DEFAULT_PATH).to_vec();
-        let files = candidates(program.as_bytes(), &path).into_iter();
+        let files = candidates(program.as_bytes(), self.path().as_bytes()).into_iter();
         exec_failed(program, files.map(|file| PathBuf::from(OsString::from_vec(file))).collect(), errno)
     }
 
@@ -150,20 +147,24 @@ impl ExecArgs {
     /// execve(2). Returns the errno.
     fn execute(&self, file: &[u8]) -> Errno {
         let Ok(path) = CString::new(file) else { return Errno::ENOENT };
-        match execve(&path, &self.argv, &self.envp) {
-            Err(errno) => errno,
-            Ok(never) => match never {},
-        }
+        sys::execute(&Image::Path(&path), &self.argv, self.envp.as_deref())
     }
 
     /// $SHELL
     fn named_shell(&self) -> Option<OsString> {
-        let named = self.variable(b"SHELL").filter(|shell| !shell.is_empty());
-        named.map(|shell| OsStr::from_bytes(shell).to_os_string())
+        self.variable("SHELL").filter(|shell| !shell.is_empty())
     }
 
-    fn variable(&self, name: &[u8]) -> Option<&[u8]> {
-        self.envp.iter().find_map(|entry| entry.to_bytes().strip_prefix(name)?.strip_prefix(b"="))
+    fn path(&self) -> OsString {
+        self.variable("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH))
+    }
+
+    fn variable(&self, name: &str) -> Option<OsString> {
+        let Some(list) = &self.envp else { return std::env::var_os(name) };
+        let value = |entry: &CString| {
+            entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec)
+        };
+        list.iter().find_map(value).map(OsString::from_vec)
     }
 }
 
@@ -176,9 +177,8 @@ fn default_shell() -> OsString {
 
 /// The files that the name of a program means to the caller.
 pub(crate) fn files_of(program: &OsStr) -> Vec<PathBuf> {
-    let path = std::env::var_os("PATH");
-    let path = path.as_deref().map_or(DEFAULT_PATH, OsStr::as_bytes);
-    let files = candidates(program.as_bytes(), path).into_iter();
+    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
+    let files = candidates(program.as_bytes(), path.as_bytes()).into_iter();
     files.map(|file| PathBuf::from(OsString::from_vec(file))).collect()
 }
 
@@ -199,7 +199,6 @@ fn candidates(name: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
 ///
 /// The last of several entries with one name is used; entries that are not `NAME=VALUE` are dropped. The order is
 /// reversed, as in util-linux: it is visible in the output of env(1).
-/// round, as util-linux does: it is visible in the output of env(1).
 #[must_use]
 pub fn parse_environ(text: &[u8]) -> Environment {
     let mut environment: Environment = Vec::new();
@@ -396,14 +395,14 @@ mod tests {
 
     fn exec_args(environment: &[&str]) -> ExecArgs {
         let list = |words: &[&str]| strings(&words.iter().map(OsString::from).collect::<Vec<_>>());
-        ExecArgs { argv: list(&["x"]), envp: list(environment) }
+        ExecArgs { argv: list(&["x"]), envp: Some(list(environment)) }
     }
 
     #[test]
     fn variables_are_found_by_their_whole_name() {
         let args = exec_args(&["PATHX=1", "PATH=/a=b"]);
-        assert_eq!(args.variable(b"PATH"), Some(&b"/a=b"[..]));
-        assert_eq!(args.variable(b"PAT"), None);
+        assert_eq!(args.variable("PATH"), Some(OsString::from("/a=b")));
+        assert_eq!(args.variable("PAT"), None);
     }
 
     #[test]
