@@ -154,13 +154,16 @@ pub(crate) fn hints_asked_for() -> Option<bool> {
     })
 }
 
+/// Hints are for people. A script gets only the messages of the original tools. CTRBOX_HINTS overrides this.
+pub(crate) fn hints_wanted() -> bool {
+    hints_asked_for().unwrap_or_else(|| std::io::stderr().is_terminal())
+}
+
 fn reason(refused: &Refused, errno: Errno) -> Option<String> {
     hint_for(&refused.operation, errno, &ProcRoot::default())
 }
 
-/// Hints are for people. A script gets only the messages of the original tools. CTRBOX_HINTS overrides this.
 pub(crate) fn shown_hint(reason: impl Fn() -> Option<String>) -> Option<String> {
-    let wanted = hints_asked_for().unwrap_or_else(|| std::io::stderr().is_terminal());
-    let reason = if wanted { reason() } else { None };
+    let reason = if hints_wanted() { reason() } else { None };
     reason.map(|reason| format!("hint: {}", text::escape(reason.as_bytes())))
 }

@@ -46,6 +46,7 @@ mod new_tty;
 mod nsenter;
 mod nsenter_cgroup;
 mod nsenter_container;
+mod nsenter_dns;
 mod nsenter_hostile;
 mod nsenter_ids;
 mod nsenter_program;

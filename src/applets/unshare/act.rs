@@ -9,8 +9,9 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::statfs::{FsType, fstatfs};
-use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, setgid, setuid};
+use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, setgid, sethostname, setuid};
 
 use super::plan::{BINFMT, Map, Plan, Propagation, Request};
 use crate::exit::{Exit, Outcome, report};
@@ -24,6 +25,7 @@ use crate::proc::ProcRoot;
 use crate::proc::idmap::{Range, Single, Which};
 use crate::proc::ns::Kind;
 use crate::sys;
+use crate::text;
 
 const FAILURE: u8 = 1;
 /// <linux/magic.h>
@@ -228,6 +230,12 @@ fn settle(proc: &ProcRoot, plan: &Plan, supervisor: Option<&ChildSupervisor>) ->
     if let Some(word) = request.setgroups {
         idmap::write_setgroups(&proc.own("setgroups"), word)?;
     }
+    if let Some(name) = &request.hostname {
+        sethostname(name).with_context(|| format!("cannot set the host name to '{}'", text::shown(name)))?;
+    }
+    if request.loopback {
+        loopback_up().context("cannot set the loopback device up")?;
+    }
     if let (true, Propagation(Some(mode))) = (request.has(Kind::Mnt), request.propagation) {
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | mode, None::<&str>)
             .with_context(|| refused("cannot change root filesystem propagation", Operation::Propagation))?;
@@ -257,6 +265,11 @@ fn settle(proc: &ProcRoot, plan: &Plan, supervisor: Option<&ChildSupervisor>) ->
         capabilities::keep()?;
     }
     Ok(())
+}
+
+fn loopback_up() -> nix::Result<()> {
+    let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    sys::loopback_up(&socket)
 }
 
 /// An ordinary user may map a group only after they deny setgroups(2).
