@@ -9,8 +9,9 @@ use std::path::Path;
 
 use caps::Capability;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 
+use crate::isolation::capabilities::own;
 use crate::isolation::ns;
 use crate::proc::ProcRoot;
 use crate::proc::idmap::Range;
@@ -57,12 +58,72 @@ impl<'a> Facts<'a> {
     }
 
     pub(super) fn euid(&self) -> Option<u32> {
-        self.field("Uid")?.split_whitespace().nth(1)?.parse().ok()
+        match self.field("Uid") {
+            Some(ids) => ids.split_whitespace().nth(1)?.parse().ok(),
+            None => self.is_running().then(|| geteuid().as_raw()),
+        }
+    }
+
+    pub(super) fn egid(&self) -> Option<u32> {
+        self.field("Gid")?.split_whitespace().nth(1)?.parse().ok()
     }
 
     /// Does this process lack the capability in its own user namespace?
     pub(super) fn lacks(&self, capability: Capability) -> Option<bool> {
-        Some(mask(self.field("CapEff")?)? & capability.bitmask() == 0)
+        let effective = match self.field("CapEff") {
+            Some(digits) => mask(digits)?,
+            None if self.is_running() => own::flags().ok()?.effective, // there may be no /proc
+            None => return None,
+        };
+        Some(effective & capability.bitmask() == 0)
+    }
+
+    /// Can no program that this process executes get the capability?
+    fn is_out_of_bounds(&self, capability: Capability) -> bool {
+        let bounding = match self.field("CapBnd") {
+            Some(digits) => mask(digits),
+            None if self.is_running() => own::last().and_then(own::bounding).ok(),
+            None => None,
+        };
+        bounding.is_some_and(|bounding| bounding & capability.bitmask() == 0)
+    }
+
+    /// The remedy for a missing capability. sudo(8) is none where it cannot give the capability.
+    pub(super) fn by_root(&self, capability: Capability) -> &'static str {
+        let root = self.euid() == Some(0);
+        if self.is_out_of_bounds(capability) && !root {
+            return "it is not in the bounding set, so not even sudo(8) gives it; start the container with it \
+                    (--cap-add), or act from outside";
+        }
+        match self.field("NoNewPrivs") {
+            _ if root => {
+                "root has been started without it, as in a container; start the container with more (--cap-add)"
+            }
+            Some("1") => {
+                "no_new_privs is set on this process, so not even sudo(8) gives it (systemd: NoNewPrivileges=, \
+                 docker: --security-opt no-new-privileges)"
+            }
+            _ => "be root, as by sudo(8)",
+        }
+    }
+
+    /// `user 1000; be root or that user`. A user without an id in the own user namespace has no number here.
+    pub(super) fn other_user(&self, uid: u32) -> String {
+        let ids = self.own_ids("uid_map").unwrap_or_default();
+        let is_known = ids.is_empty() || ids.iter().any(|range| range.contains(uid));
+        let user = if is_known { format!("user {uid}") } else { "a user without an id here".to_owned() };
+        let be = if is_known { "be that user" } else { "enter it from outside" };
+        match self.lacks(Capability::CAP_SYS_ADMIN) {
+            Some(true) if is_known => {
+                format!("{user}; {be}, or have CAP_SYS_ADMIN: {}", self.by_root(Capability::CAP_SYS_ADMIN))
+            }
+            _ => format!("{user}; {be}"),
+        }
+    }
+
+    /// Is it the /proc of the running system, and not that of a test?
+    fn is_running(&self) -> bool {
+        self.proc.path() == ProcRoot::default().path()
     }
 
     /// Does a seccomp filter apply to this process?

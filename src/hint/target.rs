@@ -1,7 +1,8 @@
 //! Why another process or its namespaces cannot be used: its user namespace, its user, its capabilities, or that it
 //! has ended.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 
 use caps::Capability;
 use nix::sys::stat::fstat;
@@ -9,18 +10,20 @@ use nix::unistd::Pid;
 
 use super::facts::mask;
 use super::maps::covered;
-use super::{Case, Finding};
+use super::{Case, Finding, list};
+use crate::isolation::before::{Before, Namespace, Rights};
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
 use crate::proc::idmap::{Extent, Range, extents};
 use crate::proc::mountinfo::MountInfo;
 use crate::proc::ns::Kind;
 
-use Finding::{No, Perhaps, Sure};
+use Finding::{Answer, No, Perhaps, Sure};
 
 /// The PID of the target: the kernel shows it for a pidfd, and a path below /proc contains it.
 fn pid(case: &Case<'_>) -> Option<Pid> {
     let number = match case.operation {
+        Operation::Process { before: Some(before), .. } if before.target.is_some() => return before.target,
         Operation::Process { pidfd, .. } => {
             let file = format!("fdinfo/{}", pidfd.as_ref()?.as_raw_fd());
             let info = case.facts.text(&case.facts.proc.own(&file))?;
@@ -35,26 +38,73 @@ fn pid(case: &Case<'_>) -> Option<Pid> {
     Some(Pid::from_raw(number))
 }
 
-/// The namespaces of the operation, as far as this process may open them.
-fn namespaces(case: &Case<'_>) -> Vec<(Kind, OwnedFd)> {
+pub(super) fn before<'c>(case: &'c Case<'_>) -> Option<&'c Before> {
     match case.operation {
-        Operation::File { fd, kind } => {
-            let fd = fd.as_ref().and_then(|fd| fd.try_clone().ok());
-            fd.map(|fd| (*kind, fd)).into_iter().collect()
-        }
-        Operation::Process { kinds, .. } => {
-            let Some(pid) = pid(case) else { return Vec::new() };
-            let open =
-                |&kind: &Kind| Some((kind, ns::open_file(&case.facts.proc.path_of(pid, &kind.link())).ok()?));
-            kinds.iter().filter_map(open).collect()
-        }
-        _ => Vec::new(),
+        Operation::Process { before, .. } | Operation::File { before, .. } => before.as_deref(),
+        _ => None,
     }
 }
 
-fn same(one: &OwnedFd, other: &OwnedFd) -> bool {
-    let id = |fd: &OwnedFd| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).ok();
-    id(one).is_some() && id(one) == id(other)
+/// The namespaces of the operation, as they were seen before the first one was entered.
+fn namespaces<'c>(case: &'c Case<'_>, before: &'c Before) -> impl Iterator<Item = &'c Namespace> {
+    case.operation.kinds().iter().filter_map(|kind| before.of_kind(*kind))
+}
+
+/// `--net`
+fn option(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Mnt => "--mount",
+        Kind::Uts => "--uts",
+        Kind::Ipc => "--ipc",
+        Kind::Net => "--net",
+        Kind::Pid => "--pid",
+        Kind::Cgroup => "--cgroup",
+        Kind::User => "--user",
+        Kind::Time => "--time",
+    }
+}
+
+/// The kernel refuses to enter a namespace again without CAP_SYS_ADMIN over it.
+pub(super) fn already(case: &Case<'_>) -> Option<Finding> {
+    let before = before(case)?;
+    let refused = |namespace: &&Namespace| {
+        namespace.is_own
+            && namespace.kind != Kind::User
+            && matches!(namespace.rights, Rights::Lacking | Rights::Above)
+    };
+    let own: Vec<&Namespace> = namespaces(case, before).filter(refused).collect();
+    if own.is_empty() {
+        return Some(No);
+    }
+    let mut reasons = Vec::new();
+    let (waiting, plain): (Vec<&Namespace>, Vec<&Namespace>) =
+        own.into_iter().partition(|namespace| namespace.has_other_for_children);
+    if !plain.is_empty() {
+        let kinds: Vec<String> =
+            plain.iter().map(|namespace| namespace.kind.proc_name().to_owned()).collect();
+        let options: Vec<String> = plain.iter().map(|namespace| option(namespace.kind).to_owned()).collect();
+        let (s, them) = if plain.len() == 1 { ("", "it") } else { ("s", "them") };
+        reasons.push(format!(
+            "this process is already in the {} namespace{s} of the target, and may not enter {them} again; omit \
+             {} (in place of --all, name the other kinds)",
+            list(&kinds),
+            list(&options)
+        ));
+    }
+    if let ([first, ..], Some(pid)) = (&waiting[..], before.target) {
+        let kind = first.kind.proc_name();
+        reasons.push(match before.child {
+            Some(child) => format!(
+                "process {pid} is itself in the {kind} namespace of this process; only its children are in the \
+                 {kind} namespace that it made; enter that of its child: --target {child}"
+            ),
+            None => format!(
+                "process {pid} is itself in the {kind} namespace of this process; only its children are in the \
+                 {kind} namespace that it made; give the PID of a child"
+            ),
+        });
+    }
+    Some(Answer(reasons.join("; also, ")))
 }
 
 pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
@@ -105,83 +155,143 @@ pub(super) fn hidden(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// To enter a namespace, a process needs capabilities in the user namespace that owns it.
+/// To enter a namespace, a process needs CAP_SYS_ADMIN in the user namespace that owns it, and in its own.
 pub(super) fn other_user_ns(case: &Case<'_>) -> Option<Finding> {
-    let own = case.facts.own_ns(Kind::User)?;
-    let namespaces = namespaces(case);
-    if let Some((_, user)) = namespaces.iter().find(|(kind, _)| *kind == Kind::User) {
-        return owned_by_another(case, user);
+    let before = before(case)?;
+    let enters_user = before.of_kind(Kind::User).is_some();
+    // The user namespace is entered first, and separately from this one.
+    let inside = enters_user && !case.operation.kinds().contains(&Kind::User);
+    let reasons: Vec<String> = namespaces(case, before)
+        .filter(|namespace| !namespace.is_own)
+        .filter_map(|namespace| foreign(case, namespace, enters_user, inside))
+        .collect();
+    match reasons.first() {
+        Some(reason) => Some(Answer(reason.clone())),
+        None if namespaces(case, before).any(|namespace| namespace.rights == Rights::Unknown) => None,
+        None => Some(No),
     }
-    let (kind, fd) = namespaces.first()?;
-    let owner = match ns::owner_of(fd) {
-        Ok(owner) if same(&owner, &own) => return Some(No),
-        Ok(owner) => Some(owner),
-        Err(nix::errno::Errno::EPERM) => None, // not below the own one: the kernel does not show it
-        Err(_) => return None,
+}
+
+/// Why this namespace, which is not that of this process, cannot be entered.
+fn foreign(case: &Case<'_>, namespace: &Namespace, enters_user: bool, inside: bool) -> Option<String> {
+    let kind = namespace.kind.proc_name();
+    let belongs = match namespace.kind {
+        Kind::User => "its user namespace belongs".to_owned(),
+        _ => format!("its {kind} namespace belongs to a user namespace"),
     };
-    let name = kind.proc_name();
-    let uid = owner.as_ref().and_then(ns::owner_uid);
-    Some(match (uid, case.facts.euid()) {
-        (Some(uid), Some(euid)) if uid == euid => Sure(format!(
-            "its {name} namespace belongs to another user namespace of this user; enter that too: --user"
+    let too = if enters_user { "" } else { ", and enter that too: --user" };
+    match namespace.rights {
+        Rights::Above if namespace.kind == Kind::User => Some(
+            "its user namespace is not below that of this process; enter it from there, as from the host"
+                .to_owned(),
+        ),
+        Rights::Above => {
+            Some(format!("{belongs} that is not below this one; enter it from there, as from the host"))
+        }
+        Rights::Lacking if namespace.kind == Kind::User => None,
+        Rights::Lacking => Some(format!(
+            "its {kind} namespace belongs to the user namespace of this process, in which CAP_SYS_ADMIN is \
+             missing; {}",
+            case.facts.by_root(Capability::CAP_SYS_ADMIN)
         )),
-        (Some(uid), _) => Sure(format!(
-            "its {name} namespace belongs to a user namespace of user {uid}; be root or that user, and enter \
-             that too: --user"
+        Rights::OtherUser(uid) if namespace.kind == Kind::User => {
+            Some(format!("{belongs} to {}", case.facts.other_user(uid)))
+        }
+        Rights::OtherUser(uid) => Some(format!("{belongs} of {}{too}", case.facts.other_user(uid))),
+        Rights::Inside if !enters_user => {
+            Some(format!("its {kind} namespace belongs to another user namespace of this user; enter that too: --user"))
+        }
+        Rights::Inside if inside => Some(format!(
+            "its {kind} namespace belongs to a user namespace that is not the one entered, nor below it; enter \
+             that user namespace instead"
         )),
-        (None, _) => Sure(format!(
-            "its {name} namespace belongs to a user namespace that is not below this one; enter it from there, as \
-             from the host"
-        )),
-    })
+        Rights::Inside | Rights::Held | Rights::Unknown => None,
+    }
 }
 
-/// Its owner may enter it, and any process with CAP_SYS_ADMIN in a user namespace above.
-fn owned_by_another(case: &Case<'_>, user: &OwnedFd) -> Option<Finding> {
-    let (uid, euid) = (ns::owner_uid(user)?, case.facts.euid()?);
-    Some(match case.facts.lacks(Capability::CAP_SYS_ADMIN)? {
-        true if uid != euid => Sure(format!(
-            "its user namespace belongs to user {uid}, and this process runs as user {euid}; be root or that user"
-        )),
-        _ => No,
-    })
-}
-
-/// Access to a process requires the same user and all of its capabilities, or CAP_SYS_PTRACE (ptrace(2)).
+/// Access to a process requires the same user and group and all of its capabilities, or CAP_SYS_PTRACE (ptrace(2)).
 pub(super) fn stronger(case: &Case<'_>) -> Option<Finding> {
     if matches!(case.operation, Operation::File { .. }) {
         return None; // the file is open: access to the process is not needed
     }
+    if before(case).is_some_and(|before| before.access == Some(true)) {
+        return Some(No);
+    }
     let pid = pid(case)?;
     if stands_above(case, pid)? {
-        return Some(Sure(format!(
+        return Some(Answer(format!(
             "process {pid} is in a user namespace that is not below this one; enter it from there, as from the host"
         )));
     }
     if !case.facts.lacks(Capability::CAP_SYS_PTRACE)? {
         return Some(No);
     }
-    let uids = case.facts.field_of(pid, "Uid")?;
-    let euid = case.facts.euid()?;
-    if let Some(uid) = uids.split_whitespace().take(3).find(|uid| **uid != euid.to_string()) {
-        return Some(Sure(format!(
-            "process {pid} belongs to user {uid}, and this process runs as user {euid}; be root or that user (or have CAP_SYS_PTRACE)"
+    let by_root = case.facts.by_root(Capability::CAP_SYS_PTRACE);
+    let uid = case.facts.field_of(pid, "Uid")?;
+    if let Some((own, other)) = differing(case.facts.field("Uid")?, &uid) {
+        return Some(Answer(format!(
+            "process {pid} belongs to user {other}, and this process runs as user {own}; be that user, or have \
+             CAP_SYS_PTRACE: {by_root}"
         )));
     }
-    let target = mask(&case.facts.field_of(pid, "CapPrm")?)?;
-    let own = mask(case.facts.field("CapEff")?)?;
-    let names = caps::all();
-    let mut more: Vec<String> =
-        names.iter().filter(|cap| cap.bitmask() & target & !own != 0).map(ToString::to_string).collect();
-    more.sort();
-    Some(match more.is_empty() {
-        true => No,
-        // Only possible: in a user namespace below, the capabilities of the target do not matter.
-        false => Perhaps(format!(
-            "process {pid} has capabilities that this process lacks: {}; it needs them too, or CAP_SYS_PTRACE",
-            super::list(&more)
+    let gid = case.facts.field_of(pid, "Gid")?;
+    if let Some((own, other)) = differing(case.facts.field("Gid")?, &gid) {
+        return Some(Answer(format!(
+            "process {pid} runs with group {other}, and this process with group {own}; have that group, or \
+             CAP_SYS_PTRACE: {by_root}"
+        )));
+    }
+    Some(match stronger_sets(case, pid)? {
+        Some(words) => words,
+        None if is_hidden(case, pid, &uid) == Some(true) => Answer(format!(
+            "process {pid} is not dumpable (prctl(2), PR_SET_DUMPABLE), so only a process with CAP_SYS_PTRACE may \
+             look at it: {by_root}"
         )),
+        None => No,
     })
+}
+
+/// The own id, and an id of the target that is another: of its real, effective and saved ids.
+fn differing(own: &str, target: &str) -> Option<(String, String)> {
+    let own = own.split_whitespace().nth(1)?;
+    let other = target.split_whitespace().take(3).find(|id| *id != own)?;
+    Some((own.to_owned(), other.to_owned()))
+}
+
+/// The capabilities of the target that this process lacks. In a user namespace below they do not matter, but who owns
+/// that does.
+fn stronger_sets(case: &Case<'_>, pid: Pid) -> Option<Option<Finding>> {
+    let map = |path| case.facts.text(path);
+    if map(&case.facts.proc.path_of(pid, "uid_map"))? != map(&case.facts.proc.own("uid_map"))? {
+        return Some(Some(Perhaps(format!(
+            "process {pid} is in a user namespace that another user has made; be that user, or have \
+             CAP_SYS_PTRACE: {}",
+            case.facts.by_root(Capability::CAP_SYS_PTRACE)
+        ))));
+    }
+    let target = mask(&case.facts.field_of(pid, "CapPrm")?)?;
+    let own = mask(case.facts.field("CapPrm")?)?;
+    let mut more: Vec<String> = caps::all()
+        .iter()
+        .filter(|cap| cap.bitmask() & target & !own != 0)
+        .map(ToString::to_string)
+        .collect();
+    more.sort();
+    Some((!more.is_empty()).then(|| {
+        // Another user namespace can have the same map.
+        Perhaps(format!(
+            "process {pid} has capabilities that this process lacks: {}; have them too, or CAP_SYS_PTRACE: {}",
+            list(&more),
+            case.facts.by_root(Capability::CAP_SYS_PTRACE)
+        ))
+    }))
+}
+
+/// The files of a process that is not dumpable belong to root (proc(5)).
+fn is_hidden(case: &Case<'_>, pid: Pid, uid: &str) -> Option<bool> {
+    let meta = std::fs::metadata(case.facts.proc.path_of(pid, "status")).ok()?;
+    let euid: u32 = uid.split_whitespace().nth(1)?.parse().ok()?;
+    Some(meta.uid() != euid)
 }
 
 /// A process reads the outer ids of another's map as ids of its own user namespace. For a process in the same user
@@ -198,11 +308,10 @@ pub(super) fn same_user_ns(case: &Case<'_>) -> Option<Finding> {
     if !case.operation.kinds().contains(&Kind::User) {
         return Some(No);
     }
-    let own = case.facts.own_ns(Kind::User)?;
-    let namespaces = namespaces(case);
-    let (_, user) = namespaces.iter().find(|(kind, _)| *kind == Kind::User)?;
-    Some(match same(user, &own) {
-        true => Sure("this process is already in that user namespace; omit --user".to_owned()),
+    Some(match before(case)?.of_kind(Kind::User)?.is_own {
+        true => {
+            Answer("this process is already in that user namespace; omit --user".to_owned())
+        }
         false => No,
     })
 }
@@ -223,26 +332,12 @@ pub(super) fn not_below(case: &Case<'_>) -> Option<Finding> {
     if !case.operation.kinds().contains(&Kind::Pid) {
         return Some(No);
     }
-    let own = case.facts.own_ns(Kind::Pid)?;
-    let namespaces = namespaces(case);
-    let (_, wanted) = namespaces.iter().find(|(kind, _)| *kind == Kind::Pid)?;
-    let mut above = wanted.try_clone().ok()?;
-    loop {
-        if same(&above, &own) {
-            return Some(No);
-        }
-        match ns::parent_of(&above) {
-            Ok(parent) => above = parent,
-            // The kernel shows no ancestors above the own pid namespace.
-            Err(nix::errno::Errno::EPERM) => {
-                return Some(Sure(
-                    "its pid namespace is not below this one; enter it from above, as from the host"
-                        .to_owned(),
-                ));
-            }
-            Err(_) => return None,
-        }
-    }
+    Some(match before(case)?.of_kind(Kind::Pid)?.is_below? {
+        true => No,
+        false => Sure(
+            "its pid namespace is not below this one; enter it from above, as from the host".to_owned(),
+        ),
+    })
 }
 
 pub(super) fn other_kind(case: &Case<'_>) -> Option<Finding> {

@@ -2,6 +2,7 @@
 //!
 //! This code does not print, does not exit and knows no applet.
 
+pub(crate) mod before;
 pub(crate) mod capabilities;
 pub(crate) mod cgroup;
 pub(crate) mod descriptors;

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::before::Before;
 use crate::proc::idmap::{Range, Which};
 use crate::proc::ns::Kind;
 
@@ -15,11 +17,13 @@ pub enum Operation {
     Process {
         pidfd: Option<OwnedFd>,
         kinds: Vec<Kind>,
+        before: Option<Arc<Before>>,
     },
     /// setns(2), of a namespace's file
     File {
         fd: Option<OwnedFd>,
         kind: Kind,
+        before: Option<Arc<Before>>,
     },
     /// open(2) of a file of another process below /proc
     Open(PathBuf),
@@ -45,6 +49,22 @@ pub enum Operation {
     },
     /// write(2) of /proc/self/setgroups
     Setgroups,
+    /// fork(2). A pid namespace was entered for the children.
+    Fork {
+        entered: bool,
+    },
+    /// setgroups(2)
+    Groups {
+        /// setgroups(2) is denied in the user namespace that was entered, as seen before.
+        denied: Option<bool>,
+        remedy: &'static str,
+    },
+    /// setuid(2), setgid(2)
+    Id {
+        which: Which,
+        id: u32,
+        remedy: &'static str,
+    },
     /// A line for this user in /etc/subuid or /etc/subgid
     Grant {
         which: Which,

@@ -365,7 +365,7 @@ fn license() -> Exit {
 
 /// A failure with a message of libcap.
 fn fail(words: impl Into<String>) -> Exit {
-    Exit::Message { status: 1, text: words.into() }
+    Exit::Message { status: 1, text: words.into(), hint: None }
 }
 
 /// The same, followed by the cause.

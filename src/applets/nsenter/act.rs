@@ -3,6 +3,7 @@
 //! executes the program. For another pid namespace, it creates the program's process last, see [`super::child`].
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 
@@ -13,6 +14,7 @@ use super::open::{NoTarget, hint_container_name, open_all};
 use super::plan::Request;
 use crate::container::target::{Lookup, Purpose, Target};
 use crate::exit::{self, Exit, Outcome};
+use crate::isolation::before::Before;
 use crate::launch::harden;
 use crate::launch::pty::Outside;
 use crate::proc::ProcRoot;
@@ -24,8 +26,10 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         Target::Pid { .. } => lookup.held(&proc, target),
         Target::Container(_) => in_child(request, || lookup.held(&proc, target)),
     });
-    let opened = target.transpose().and_then(|target| open_all(name, &proc, request, target));
-    let opened = match opened {
+    let target = target.transpose();
+    let pid = target.as_ref().ok().and_then(|held| Some(held.as_ref()?.pid));
+    let opened = target.and_then(|target| open_all(name, &proc, request, target));
+    let mut opened = match opened {
         Ok(opened) => opened,
         Err(error) if error.is::<NoTarget>() => {
             return Err(Exit::from(error).or_hint(hint_container_name(request)));
@@ -41,11 +45,13 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         let error = Exit::from(anyhow!("no namespace specified"));
         return Err(error.or_hint(move || name_hint().or_else(|| has_target.then(hint))));
     }
+    if exit::hints_wanted() {
+        opened.set.before = Some(Arc::new(Before::look(&proc, pid, &opened.set)));
+    }
     if request.is_exposed() {
         harden::pass_only(&proc, &request.pass_fds)?;
     }
     harden::hide()?;
-    _ = exit::hints_asked_for(); // reads CTRBOX_HINTS before the environment is wiped
     let user = Credentials::resolve(request, &opened);
     let mut entry = Entry { name, request, opened, user, groups_dropped: true };
     if entry.opened.fork || terminal.is_some() {
