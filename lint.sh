@@ -28,7 +28,8 @@ silent() {
 
 for page in man/*; do
     if have mandoc; then silent "$page" mandoc -T lint -W warning "$page"; fi
-    if have groff; then silent "$page" sh -c 'groff -ww -man -Tutf8 "$1" 2>&1 >/dev/null' sh "$page"; fi
+    # A page is ASCII: what groff takes another byte for depends on the locale.
+    if have groff; then silent "$page" env LC_ALL=C sh -c 'groff -ww -man -Tutf8 "$1" 2>&1 >/dev/null' sh "$page"; fi
 done
 if have shellcheck; then
     git ls-files -co --exclude-standard | while read -r file; do

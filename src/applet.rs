@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::applets::{capsh, cgexec, ctr_ps, getpcaps, lsns, nsenter, unshare};
+use crate::applets::{capsh, cgexec, ctr_inspect, ctr_ps, getpcaps, lsns, nsenter, unshare};
 use crate::cli::{Applet, Call};
 use crate::exit::{Exit, report};
 use crate::sys;
@@ -13,6 +13,7 @@ use crate::text;
 pub static APPLETS: &[&Applet] = &[
     &capsh::APPLET,
     &cgexec::APPLET,
+    &ctr_inspect::APPLET,
     &ctr_ps::APPLET,
     &getpcaps::APPLET,
     &lsns::APPLET,

@@ -29,6 +29,7 @@ complete -c ctrbox -n "__fish_ctrbox_needs_command" -s h -l help -d 'show this h
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "capsh" -d 'show and change capabilities, and run a shell with them'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "cgexec" -d 'run a program in control groups, and limit, measure and end it there'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "ctr-inspect" -d 'show what isolates a container, what limits it, and what is odd about it'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "ctr-ps" -d 'list the processes of this host, each with the container it runs in'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "getpcaps" -d 'show the capabilities of processes and containers'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "lsns" -d 'list namespaces'
@@ -101,6 +102,18 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l kill -d 'kill t
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s n -l dry-run -d 'only show what would be created, written and run'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s V -l version -d 'show the version'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -s s -l section -d 'only these: identity, namespaces, limits, privileges, files, processes' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -l diff -d 'show only what differs between the target and this one; \'host\' is the host' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -l root -d 'inspect the system whose root directory is mounted at DIR' -r -f -a "(__fish_complete_directories)"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -s f -l findings -d 'show only what is odd, why it matters and what to do'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -s a -l all -d 'also show notes, and details that most containers have in common'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -l exit-status -d 'status 2 if there is a finding of high severity'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -s J -l json -d 'print JSON'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -s h -l help -d 'show this help'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s c -l container -d 'only these containers: NAME, RUNTIME:NAME, beginning of an id, PID, NS/POD, compose:PROJECT/SERVICE' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s p -l pid -d 'only these processes; status 1 if none is in a container' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l runtime -d 'only containers of these runtimes' -r
@@ -192,7 +205,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s c -l join-cgro
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s Z -l follow-context -d 'take the SELinux context of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l as-container -d 'run with the ids, capabilities, seccomp filter and control groups of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l applet -d 'run an applet of ctrbox, which need not exist in the container'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l force -d 'skip the safety checks of --host-root, --mount-proc and --env'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l force -d 'skip the safety checks of --host-root, --mount-proc, --env and frozen groups'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s m -l mount -d 'unshare the mount namespace' -r -F

@@ -28,6 +28,6 @@ complete -c nsenter -s c -l join-cgroup -d 'join the control groups of the targe
 complete -c nsenter -s Z -l follow-context -d 'take the SELinux context of the target'
 complete -c nsenter -l as-container -d 'run with the ids, capabilities, seccomp filter and control groups of the target'
 complete -c nsenter -l applet -d 'run an applet of ctrbox, which need not exist in the container'
-complete -c nsenter -l force -d 'skip the safety checks of --host-root, --mount-proc and --env'
+complete -c nsenter -l force -d 'skip the safety checks of --host-root, --mount-proc, --env and frozen groups'
 complete -c nsenter -s h -l help -d 'show this help'
 complete -c nsenter -s V -l version -d 'show the version'

@@ -293,9 +293,9 @@ pub(crate) fn read_environment(file: File) -> std::io::Result<Vec<u8>> {
     if text.len() as u64 > MOST { Err(Errno::E2BIG.into()) } else { Ok(text) }
 }
 
-/// The account for the memory of a process: that of the user who made its user namespace, else of its pid namespace,
+/// The account for what a process makes others do: that of the user who made its user namespace, else of its pid namespace,
 /// else of its user.
-fn account_of(proc: &ProcRoot, pid: Pid) -> Account {
+pub(crate) fn account_of(proc: &ProcRoot, pid: Pid) -> Account {
     let process = proc.process(pid);
     if let Some(user) = maker(proc, pid).filter(|uid| *uid != 0) {
         return Account::User(user);

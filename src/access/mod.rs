@@ -14,8 +14,9 @@
 //! this process, nor a reader of its output. The end of the helper sends no signal. It ends when its access ends.
 
 mod arguments;
+pub(crate) mod memory;
 
-pub(crate) use arguments::{Lines, Reading, environment, note_of_locked, read_environment};
+pub(crate) use arguments::{Lines, Reading, account_of, environment, note_of_locked, read_environment};
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -226,8 +227,16 @@ impl AccessProcess {
     fn poll(&self, time: Duration) -> nix::Result<Seen> {
         let limit = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], limit) {
-            Ok(0) if is_blocked(self.child) => Ok(Seen::Blocked),
-            Ok(0) | Err(Errno::EINTR) => Ok(Seen::Running),
+            Ok(0) => Ok(match state(self.child) {
+                b'R' => Seen::Running,
+                // Stopped by a signal: that is no fault of what it reads.
+                b'T' => {
+                    _ = sys::kill(self.child, libc::SIGCONT);
+                    Seen::Running
+                }
+                _ => Seen::Blocked,
+            }),
+            Err(Errno::EINTR) => Ok(Seen::Running),
             Ok(_) => Ok(Seen::Answer),
             Err(errno) => Err(errno),
         }
@@ -250,11 +259,12 @@ struct TimeLeft {
     end: Instant,
 }
 
-/// Is the process blocked, neither running nor waiting for a CPU? See proc_pid_stat(5).
-fn is_blocked(child: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+/// The letter of the state of a process (proc_pid_stat(5)): R if it runs or waits for a CPU. 0 if it cannot be read.
+fn state(child: Pid) -> u8 {
+    let stat = std::fs::read(format!("/proc/{child}/stat")).unwrap_or_default();
     // The name in parentheses is that of ctrbox, so it contains no parenthesis.
-    stat.rsplit_once(") ").is_none_or(|(_, fields)| !fields.starts_with('R'))
+    let end = stat.iter().rposition(|&b| b == b')').unwrap_or(stat.len());
+    stat.get(end + 2).copied().unwrap_or(0)
 }
 
 /// Measures how long this process is blocked from a start on.
@@ -302,16 +312,12 @@ fn delayed(schedstat: Option<&File>) -> Duration {
 }
 
 impl Drop for AccessProcess {
-    /// An idle helper ends when its socket is shut down. Another can be blocked in the kernel, and is killed when it
-    /// returns from there.
+    /// An idle helper ends when its socket is shut down; if it is stopped, by the signal. Another can be blocked in the
+    /// kernel, and is killed when it returns from there.
     fn drop(&mut self) {
-        if self.idle {
-            _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
-            _ = sys::wait(self.child, libc::__WALL);
-        } else {
-            _ = sys::kill(self.child, libc::SIGKILL);
-            _ = sys::wait(self.child, libc::__WALL | libc::WNOHANG);
-        }
+        _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
+        _ = sys::kill(self.child, libc::SIGKILL);
+        _ = sys::wait(self.child, libc::__WALL | if self.idle { 0 } else { libc::WNOHANG });
     }
 }
 

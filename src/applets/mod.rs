@@ -20,11 +20,12 @@
 //!
 //! # See also
 //!
-//! capsh(1), cgexec(1), ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), unshare(1), namespaces(7), cgroups(7)
+//! capsh(1), cgexec(1), ctr-inspect(1), ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), unshare(1), namespaces(7), cgroups(7)
 
 // Applets never import one another: what two need moves down, to `container`, `isolation` or `output`.
 pub(crate) mod capsh;
 pub(crate) mod cgexec;
+pub(crate) mod ctr_inspect;
 pub(crate) mod ctr_ps;
 pub(crate) mod getpcaps;
 pub(crate) mod lsns;

@@ -12,7 +12,7 @@ use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
 use super::cgroup_path::candidates;
-use super::runtimes::Whose;
+use super::runtimes::{Whose, image_of_starter};
 use super::verify::{first_in_pid_ns, is_owned_by, namespace, start_time};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines};
 use crate::access::Lines;
@@ -25,6 +25,11 @@ use crate::sys;
 const HELPERS: [&str; 1] = ["xdg-dbus-proxy"];
 
 type FileId = ((u32, u32), u64);
+
+/// The deepest tree of processes that is searched.
+const DEEPEST: usize = 64;
+/// The most children of a monitor that are looked at.
+const MOST_CHILDREN: usize = 64;
 
 /// Namespaces and root directory of a process that differ from the host's.
 pub(super) struct OwnNamespaces {
@@ -61,13 +66,17 @@ fn is_first(proc: &ProcRoot, pid: Pid, pid_ns: &OwnedFd) -> bool {
 }
 
 pub(super) struct ByNamespace {
-    host: Host,
+    host: Rc<Host>,
     files: Files,
     /// Names of network namespaces, by inode.
-    net_names: HashMap<u64, String>,
+    net_names: Rc<HashMap<u64, String>>,
     known: Option<(Whose, ByNamespaces)>,
     /// Containers without a state file, by the key that groups their processes.
     found: HashMap<String, Rc<Container>>,
+    /// The ids of containers that have only another root, by mount namespace and root.
+    roots: HashMap<(u64, Option<FileId>), String>,
+    /// Containers without a state file that are all that is below a monitor.
+    by_monitor: HashMap<Pid, Rc<Container>>,
     /// Processes without a shim of containerd above them.
     pub(super) below_no_shim: HashSet<Pid>,
 }
@@ -93,12 +102,23 @@ struct ByNamespaces {
 
 impl ByNamespace {
     pub(super) fn new(proc: &ProcRoot, files: &Files) -> ByNamespace {
+        ByNamespace::empty_of(Rc::new(Host::new(proc)), files.clone(), Rc::new(net_names(files)))
+    }
+
+    /// One that knows the same host, and no containers.
+    pub(super) fn of_same_host(&self) -> ByNamespace {
+        ByNamespace::empty_of(self.host.clone(), self.files.clone(), self.net_names.clone())
+    }
+
+    fn empty_of(host: Rc<Host>, files: Files, net_names: Rc<HashMap<u64, String>>) -> ByNamespace {
         ByNamespace {
-            host: Host::new(proc),
-            files: files.clone(),
-            net_names: net_names(files),
+            host,
+            files,
+            net_names,
             known: None,
             found: HashMap::default(),
+            roots: HashMap::default(),
+            by_monitor: HashMap::default(),
             below_no_shim: HashSet::default(),
         }
     }
@@ -129,6 +149,25 @@ impl ByNamespace {
             _ => self.host.mnt_ns,
         };
         namespace(proc, pid, kind).is_none_or(|id| hosts.is_none_or(|host| id == host))
+    }
+
+    /// Is the process in a namespace that another process has and the host has not? True if that is not known.
+    pub(super) fn shares_with(&self, proc: &ProcRoot, pid: Pid, other: Pid) -> bool {
+        let host = &self.host;
+        let kinds = [
+            (Kind::Mnt, host.mnt_ns),
+            (Kind::Pid, host.pid_ns),
+            (Kind::Net, host.net_ns),
+            (Kind::Uts, host.uts_ns),
+            (Kind::User, host.user_ns),
+        ];
+        let mut has_own = false;
+        let shares = kinds.into_iter().any(|(kind, hosts)| {
+            let of_other = namespace(proc, other, kind).filter(|id| hosts.is_some() && Some(*id) != hosts);
+            has_own |= of_other.is_some();
+            of_other.is_some() && namespace(proc, pid, kind).is_none_or(|id| Some(id) == of_other)
+        });
+        shares || !has_own
     }
 
     /// Forgets the containers with a state file, as there are new state files.
@@ -186,6 +225,16 @@ impl ByNamespace {
             {
                 add(known.mnt.entry(id).or_default(), container);
             }
+            let of_helper = |kind, hosts| {
+                let helper = container.helper.filter(|&pid| is_owned_by(proc, pid, kind, container.owner))?;
+                other(namespace(proc, helper, kind), hosts)
+            };
+            if let Some(id) = of_helper(Kind::Pid, self.host.pid_ns) {
+                add(known.pid.entry(id).or_default(), container);
+            }
+            if let Some(id) = of_helper(Kind::Mnt, self.host.mnt_ns) {
+                add(known.mnt.entry(id).or_default(), container);
+            }
         }
     }
 
@@ -201,6 +250,44 @@ impl ByNamespace {
 
     /// The container that only the kernel shows, as it has no state file.
     pub(super) fn without_state(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Option<Tag> {
+        if !self.is_monitor(proc, pid, own) {
+            return self.by_kernel(proc, pid, own);
+        }
+        // A monitor can have its own namespaces, but not those of its container. It is where its parent is.
+        let (parent, own) = self.above_monitors(proc, pid)?;
+        self.with_state(proc, parent, &own).or_else(|| self.by_kernel(proc, parent, &own))
+    }
+
+    /// Does the process run a program that stands above containers, and is one of its children in other namespaces?
+    fn is_monitor(&self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> bool {
+        own.pid_ns.is_none()
+            && own.root
+            && program(proc, &self.files, pid).as_deref().and_then(Runtime::of_program).is_some()
+            && child_elsewhere(proc, pid).is_some()
+    }
+
+    /// The first process above a monitor that is no monitor, and its namespaces. None if it is outside of all containers.
+    fn above_monitors(&self, proc: &ProcRoot, monitor: Pid) -> Option<(Pid, OwnNamespaces)> {
+        let mut current = monitor;
+        for _ in 0..DEEPEST {
+            let parent = proc.process(current).status().ok()?.ppid.filter(|&parent| parent > 1)?;
+            current = Pid::from_raw(parent);
+            let has_own_pid_ns = proc.process(current).status().ok()?.nspid.len() > 1;
+            let space = if has_own_pid_ns { PidNs::Own } else { PidNs::Procs };
+            let own = self.own_namespaces(proc, current, space)?;
+            if !self.is_monitor(proc, current, &own) {
+                return Some((current, own));
+            }
+        }
+        None
+    }
+
+    fn by_kernel(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Option<Tag> {
+        // All threads of the kernel are in the host's pid namespace. kdevtmpfs has its own mount namespace and root.
+        let is_kernel_thread = || proc.process(pid).status().is_ok_and(|status| status.kernel_thread);
+        if own.pid_ns.is_none() && is_kernel_thread() {
+            return None;
+        }
         if own.pid_ns.is_none() && !own.root {
             let name = self.net_names.get(&own.net_ns?)?.clone();
             let make = || Container {
@@ -215,14 +302,14 @@ impl ByNamespace {
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
         // A process that waits outside for the container it created counts as part of it: its children are inside.
         let for_children = || other(ns_inode(&proc.path_of(pid, "ns/pid_for_children")), self.host.pid_ns);
-        let id = match own.pid_ns.or_else(for_children).or_else(mnt_ns) {
+        let id = match own.pid_ns.or_else(for_children) {
             Some(id) => id.to_string(),
-            None => std::fs::read_link(proc.path_of(pid, "root")).ok()?.to_string_lossy().into_owned(),
+            None => self.id_by_root(proc, pid, mnt_ns())?,
         };
         let container = match self.found.get(&id) {
             Some(container) => container.clone(),
             None => {
-                let container = Rc::new(self.describe(proc, pid, own, &id));
+                let container = self.describe(proc, pid, own, &id);
                 self.found.insert(id, container.clone());
                 container
             }
@@ -237,30 +324,75 @@ impl ByNamespace {
         Some(Tag { identified_by: container.identified_by, container })
     }
 
+    /// The id of a container that has only another root directory: the number of its mount namespace, else the path. A
+    /// mount namespace that is a container can have further roots, as those of schroot(1): they have both.
+    fn id_by_root(&mut self, proc: &ProcRoot, pid: Pid, mnt_ns: Option<u64>) -> Option<String> {
+        let path = std::fs::read_link(proc.path_of(pid, "root")).ok()?.to_string_lossy().into_owned();
+        let Some(mnt_ns) = mnt_ns else { return Some(path) };
+        let root = root_of(proc, pid);
+        if let Some(id) = self.roots.get(&(mnt_ns, root)) {
+            return Some(id.clone());
+        }
+        // In a copy of the host's mounts the path leads to the same directory.
+        let owner = proc.process(pid).status().ok().and_then(|status| status.euid);
+        let files = self.files.of_user(owner.unwrap_or_default());
+        let of_host = root.is_some_and(|(device, inode)| files.is_same(&path, device, inode));
+        let id = if path == "/" || of_host { mnt_ns.to_string() } else { format!("{mnt_ns}{path}") };
+        self.roots.insert((mnt_ns, root), id.clone());
+        Some(id)
+    }
+
     /// Describes a container without a state file: the runtime, from the program of an ancestor process, and its init
     /// process.
-    fn describe(&self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces, id: &str) -> Container {
+    fn describe(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces, id: &str) -> Rc<Container> {
         // The program that made the container is above its first process, but not above one that entered.
         let first = own.pid_ns.and_then(|_| first_in_pid_ns(proc, pid));
         let (maker, init) = self.find_maker_and_init(proc, first.unwrap_or(pid), own);
+        let of_one_run = maker.filter(|(runtime, _)| runtime.spec().runs_once);
+        let Some((monitor, child)) = of_one_run.and_then(|(_, pid)| Some((pid, child_elsewhere(proc, pid)?)))
+        else {
+            let init = init.or_else(|| first_child(proc, pid, id)).or(own.pid_ns.is_none().then_some(pid));
+            return Rc::new(self.made_by(proc, pid, maker, init, id));
+        };
+        // All that is below the monitor is one container, whatever namespaces its processes have.
+        if let Some(container) = self.by_monitor.get(&monitor) {
+            return container.clone();
+        }
+        let pid_ns = other(namespace(proc, child, Kind::Pid), self.host.pid_ns);
+        let of_child = pid_ns.or_else(|| namespace(proc, child, Kind::Mnt));
+        let id = of_child.map_or_else(|| id.to_owned(), |id| id.to_string());
+        let container = Rc::new(self.made_by(proc, child, maker, Some(child), &id));
+        self.by_monitor.insert(monitor, container.clone());
+        container
+    }
+
+    fn made_by(
+        &self,
+        proc: &ProcRoot,
+        pid: Pid,
+        maker: Option<(Runtime, Pid)>,
+        init: Option<Pid>,
+        id: &str,
+    ) -> Container {
         let is_lxc = matches!(maker, Some((Runtime::Incus | Runtime::Lxc | Runtime::Lxd, _)));
         let named = is_lxc.then(|| self.named_by_lxc(proc, &self.files, init.unwrap_or(pid))).flatten();
         if let Some(container) = named {
             return Container { identified_by: IdentifiedBy::Namespace, ..container };
         }
-        let init = init.or_else(|| first_child(proc, pid, id)).or(own.pid_ns.is_none().then_some(pid));
         let (runtime, identified_by) = match maker {
             Some((runtime, _)) => (runtime, IdentifiedBy::Namespace),
             None => (Runtime::Anon, IdentifiedBy::Anonymous),
         };
-        let machine = match maker {
-            Some((Runtime::Nspawn, nspawn)) => machine(proc, nspawn),
-            _ => None,
+        let (machine, image) = match maker {
+            Some((Runtime::Nspawn, nspawn)) => (machine(proc, nspawn), None),
+            Some((Runtime::Apptainer, starter)) => (None, image_of_starter(proc, &self.files, starter)),
+            _ => (None, None),
         };
-        let name = machine.clone().or_else(|| id.starts_with('/').then(|| id.to_owned())); // a changed root alone
+        let root = || id.contains('/').then(|| id.to_owned()); // a changed root alone
         let other_uts = other(namespace(proc, pid, Kind::Uts), self.host.uts_ns).is_some();
         Container {
-            name,
+            name: machine.clone().or_else(|| image.clone()).or_else(root),
+            image,
             hostname: if other_uts { ns::hostname(proc, pid) } else { None },
             init,
             init_start: init.and_then(|init| start_time(proc, init)),
@@ -289,7 +421,7 @@ impl ByNamespace {
     ) -> (Option<(Runtime, Pid)>, Option<Pid>) {
         let (mut maker, mut init) = (None, None);
         let mut current = pid;
-        for _ in 0..64 {
+        for _ in 0..DEEPEST {
             let Ok(status) = proc.process(current).status() else { break };
             let own_pid_ns = status.nspid.len() > 1;
             let inside =
@@ -337,6 +469,13 @@ impl Host {
                 .or_else(|| file_id(&proc.own("root")).filter(|_| !ctrbox_is_in_container(proc))),
         }
     }
+}
+
+/// Does ctrbox run in a container that shows all processes of the host?
+#[must_use]
+pub(crate) fn is_in_container_of_host(proc: &ProcRoot) -> bool {
+    let kthreadd = proc.process(Pid::from_raw(2));
+    kthreadd.status().is_ok_and(|status| status.kernel_thread) && ctrbox_is_in_container(proc)
 }
 
 /// Does ctrbox run in a container that shows the host's processes? Then its root directory is not the host's.
@@ -399,6 +538,17 @@ impl ByNamespaces {
 /// A namespace that is not the host's.
 fn other(id: Option<u64>, hosts: Option<u64>) -> Option<u64> {
     id.filter(|_| id != hosts)
+}
+
+/// The first child that is in another mount or pid namespace than the process itself.
+fn child_elsewhere(proc: &ProcRoot, pid: Pid) -> Option<Pid> {
+    let ids = |pid: Pid| [Kind::Mnt, Kind::Pid].map(|kind| namespace(proc, pid, kind));
+    let own = ids(pid);
+    let is_elsewhere = |child: &Pid| {
+        let of_child = ids(*child);
+        own.iter().zip(&of_child).any(|(own, child)| own.is_some() && child.is_some() && own != child)
+    };
+    proc.process(pid).children().into_iter().take(MOST_CHILDREN).find(is_elsewhere)
 }
 
 /// PID 1 of the pid namespace that a process created for its children.

@@ -26,7 +26,8 @@ pub(super) struct Candidate<'a> {
 const KATA: &str = "kata_";
 
 /// The stores to look in for a group whose name is an id alone.
-const ANY_RUNTIME: &[Store] = &[Store::Docker, Store::Containerd, Store::CriO, Store::Podman, Store::Oci];
+const ANY_RUNTIME: &[Store] =
+    &[Store::Docker, Store::Containerd, Store::CriO, Store::Podman, Store::Oci, Store::Runsc];
 
 /// A component of a path, with its context.
 struct Component<'a> {
@@ -101,7 +102,8 @@ impl<'a> Component<'a> {
             Some(claim(ANY_RUNTIME, Runtime::Docker, self.name.into(), false)) // any --cgroup-parent
         } else {
             // crun takes any id that can be the name of a file.
-            is_file_name(self.name).then(|| claim(&[Store::Oci], Runtime::Runc, self.name.into(), false))
+            is_file_name(self.name)
+                .then(|| claim(&[Store::Oci, Store::Runsc], Runtime::Runc, self.name.into(), false))
         };
         // containerd's own clients: /NAMESPACE/ID.
         let by_pair = (is_name(self.name) && is_name(self.parent))

@@ -15,14 +15,19 @@ pub(crate) mod profile;
 mod resolver;
 mod runtimes;
 mod spec;
+pub(crate) mod stop;
+mod tagger;
 pub(crate) mod target;
 mod verify;
 
+pub(crate) use by_namespace::is_in_container_of_host;
 pub use files::Files;
 pub use group::group_of;
+pub(crate) use monitor::is_gvisor;
 pub(crate) use nested::inside;
 pub use resolver::Resolver;
-pub(crate) use resolver::is_of_group;
+use resolver::is_of_group;
+pub(crate) use tagger::Tagger;
 
 pub use spec::Runtime;
 
@@ -89,6 +94,8 @@ pub struct Container {
     pub owner: u32,
     /// Its init process, from the state file.
     pub init: Option<Pid>,
+    /// Another process that the runtime started for it in namespaces of its own, from the state file.
+    pub helper: Option<Pid>,
     /// The start time of that process, in clock ticks since boot, if the state file has it.
     pub init_start: Option<u64>,
     /// The time at which the PID was written, in seconds since 1970. A process that started later is another one.
@@ -122,6 +129,7 @@ impl Container {
             created: None,
             owner: 0,
             init: None,
+            helper: None,
             init_start: None,
             init_written: None,
             config: None,
@@ -217,6 +225,13 @@ pub struct Tag {
     pub identified_by: IdentifiedBy,
 }
 
+impl Tag {
+    /// The process is identified in the way that its container is.
+    fn of(container: Rc<Container>) -> Tag {
+        Tag { identified_by: container.identified_by, container }
+    }
+}
+
 /// The paths in the text of a `/proc/PID/cgroup` that are valid UTF-8.
 fn cgroup_lines(text: &[u8]) -> impl Iterator<Item = &str> {
     cgroup::parse(text).filter_map(|line| std::str::from_utf8(line.path).ok())
@@ -233,6 +248,28 @@ fn seconds(time: &str) -> Option<String> {
     let whole = time.get(..19).filter(|whole| whole.is_ascii())?;
     let zone = time.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
     Some(format!("{whole}{zone}"))
+}
+
+/// The time in seconds since 1970 of an RFC 3339 text.
+fn epoch(time: &str) -> Option<i64> {
+    let whole = seconds(time)?;
+    let number = |range: std::ops::Range<usize>| whole.get(range)?.parse::<i64>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let clock = number(11..13)? * 3_600 + number(14..16)? * 60 + number(17..19)?;
+    let zone = match whole.get(19..)? {
+        "Z" | "z" => 0,
+        zone => {
+            let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+            let ahead = hours.parse::<i64>().ok()?.checked_mul(3_600)?
+                + minutes.parse::<i64>().ok()?.checked_mul(60)?;
+            if zone.starts_with('-') { -ahead } else { ahead }
+        }
+    };
+    // As below: a year that begins in March.
+    let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let days = year * 365 + leap_days + (153 * month + 2) / 5 + day - 719_469;
+    Some((days * 86_400 + clock).saturating_sub(zone))
 }
 
 /// The RFC 3339 form of a time in seconds since 1970.
@@ -305,6 +342,11 @@ mod tests {
             (4_107_542_399, "2100-02-28T23:59:59Z"),
         ] {
             assert_eq!(rfc3339(epoch), time);
+            assert_eq!(super::epoch(time), Some(epoch));
         }
+        assert_eq!(super::epoch("2000-02-29T01:30:00.25+01:30"), Some(951_782_400));
+        assert_eq!(super::epoch("2000-02-28T22:30:00-01:30"), Some(951_782_400));
+        assert_eq!(super::epoch("2000-02-28"), None);
+        assert_eq!(super::epoch("2000-02-28T00:00:00+9223372036854775807:59"), None);
     }
 }

@@ -4,6 +4,8 @@
 //! Anybody can choose a title. It counts only for a process of root outside of all containers, and only for the
 //! container below it. That of a user's monitor counts like a state file of that user.
 
+use std::path::Path;
+
 use nix::unistd::Pid;
 
 use super::by_namespace::{ByNamespace, trusted_program};
@@ -147,6 +149,15 @@ impl ByNamespace {
         let place = LxcPath { path: path.as_deref(), daemon: program() };
         of_monitor(files, monitor.owner, &place, &name)
     }
+}
+
+/// Is it a process of gVisor, whose guests run on a kernel of their own? Reads nothing of other programs.
+#[must_use]
+pub(crate) fn is_gvisor(proc: &ProcRoot, pid: Pid) -> bool {
+    let is_its = |name: &str| Runtime::of_program(name) == Some(Runtime::Gvisor);
+    let files = || Files::new(Path::new("/")).ok();
+    exe_name(proc, pid).is_some_and(|name| is_its(&name))
+        && files().is_some_and(|files| trusted_program(proc, &files, pid, is_its).is_some())
 }
 
 impl Outside {

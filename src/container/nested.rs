@@ -48,6 +48,7 @@ impl Nested {
         }
         Some(Rc::new(Container {
             init: None,
+            helper: None,
             init_start: None,
             init_written: None,
             namespaces: Vec::new(),

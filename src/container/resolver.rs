@@ -1,5 +1,7 @@
 //! Finds the container of a process, and all containers. Looks up and checks each candidate once.
 
+use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
 use std::collections::hash_map::Entry;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -11,7 +13,8 @@ use super::cgroup_path::{Candidate, candidates};
 use super::nested::Nested;
 use super::runtimes::{self, StateReader, Store, Whose};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines, verify};
-use crate::isolation::identity::{Identify, Way};
+use crate::isolation::cgroup::{self, View};
+use crate::isolation::identity::{Walk, Way};
 use crate::isolation::ns;
 use crate::proc::id_hash::ById;
 use crate::proc::ns::Kind;
@@ -72,6 +75,9 @@ pub(super) struct Asked<'a> {
 /// The result for the text of a cgroup file.
 struct Answer {
     tag: Option<Tag>,
+    /// Containers whose group the process is in, in fewer hierarchies than the init process. They come before the tag
+    /// for a process that shares a namespace with the init process.
+    partial: Rc<[Rc<Container>]>,
     /// The pid namespaces in which neither a state file nor namespaces confirm the container. One process of the group
     /// in each of them was checked; the result holds for the others.
     unverified_in: Vec<PidNs>,
@@ -113,6 +119,10 @@ pub struct Resolver<'a> {
     current: Option<(Pid, Vec<u8>)>,
     /// Is [`Self::inits_among`] running?
     finds_inits: bool,
+    /// The walk of the caller over all processes.
+    walk: Option<&'a RefCell<Walk>>,
+    /// What the paths of control groups begin with, once that matters.
+    view: OnceCell<View>,
 }
 
 impl<'a> Resolver<'a> {
@@ -151,7 +161,15 @@ impl<'a> Resolver<'a> {
             held: HashMap::default(),
             current: None,
             finds_inits: false,
+            walk: None,
+            view: OnceCell::new(),
         }
+    }
+
+    /// A resolver for the processes of a walk over all. The walk must not be borrowed while a process is resolved.
+    #[must_use]
+    pub(crate) fn for_walk(proc: &'a ProcRoot, files: &'a Files, walk: &'a RefCell<Walk>) -> Self {
+        Resolver { walk: Some(walk), ..Resolver::new(proc, files) }
     }
 
     /// A resolver for few processes. [`Self::new`] is for all of them.
@@ -206,12 +224,31 @@ impl<'a> Resolver<'a> {
         true
     }
 
+    /// The text of a cgroup file with paths from the root of each hierarchy.
+    fn absolute<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        match View::is_relative(text) {
+            true => self.view.get_or_init(|| View::read(self.proc)).absolute(text),
+            false => text.into(),
+        }
+    }
+
+    fn cgroup_of(&self, pid: Pid) -> std::io::Result<Vec<u8>> {
+        let text = self.proc.process(pid).cgroup()?;
+        Ok(self.absolute(&text).into_owned())
+    }
+
+    /// The control groups of a process with the id of a container.
+    fn groups_with_id(&self, pid: Pid, container: &Container) -> Vec<String> {
+        let text = self.cgroup_of(pid);
+        text.map(|text| verify::groups_with_id_in(&text, container)).unwrap_or_default()
+    }
+
     fn by_namespace(&mut self) -> &mut ByNamespace {
         self.by_namespace.get_or_insert_with(|| ByNamespace::new(self.proc, self.files))
     }
 
     fn resolve_known(&mut self, pid: Pid, cgroup: &[u8], pid_ns: PidNs) -> Option<Tag> {
-        let (by_group, unverified_in) = self.by_cgroup(cgroup, Some((pid, pid_ns)));
+        let (by_group, unverified_in) = self.by_cgroup(cgroup, (pid, pid_ns));
         match &by_group {
             None => self.resolve_by_namespace(pid, pid_ns, false),
             Some(tag) if tag.identified_by == IdentifiedBy::State || unverified_in => by_group,
@@ -234,31 +271,77 @@ impl<'a> Resolver<'a> {
 
     /// The container from the line of the unified hierarchy alone.
     pub fn resolve_unified(&mut self, text: &[u8]) -> Option<Tag> {
+        let text = self.absolute(text);
         let path = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
         let container = self.innermost(std::str::from_utf8(path).ok()?)?;
-        Some(Tag { identified_by: container.identified_by, container })
+        Some(Tag::of(container))
     }
 
     /// The container from the text of a cgroup file. The flag: are the namespaces of this group and pid namespace known
     /// to identify nothing more?
-    fn by_cgroup(&mut self, text: &[u8], process: Option<(Pid, PidNs)>) -> (Option<Tag>, bool) {
-        if let Some(answer) = self.by_text.get(text) {
-            let unverified_in = process.is_some_and(|(_, pid_ns)| answer.unverified_in.contains(&pid_ns));
-            return (answer.tag.clone(), unverified_in);
+    fn by_cgroup(&mut self, text: &[u8], process: (Pid, PidNs)) -> (Option<Tag>, bool) {
+        let (pid, pid_ns) = process;
+        if !self.by_text.contains_key(text) {
+            let answer = self.answer(text, pid);
+            self.remembered += text.len();
+            if self.remembered > Self::MOST_ANSWERS {
+                self.remembered = text.len();
+                self.by_text.clear();
+                self.by_path.clear();
+            }
+            self.by_text.insert(text.to_vec(), answer);
         }
-        self.current = process.map(|(pid, _)| (pid, text.to_vec()));
-        let tag = self
-            .resolve_text(text)
-            .map(|container| Tag { identified_by: container.identified_by, container });
+        let Some(answer) = self.by_text.get(text) else { return (None, false) };
+        let (tag, unverified_in) = (answer.tag.clone(), answer.unverified_in.contains(&pid_ns));
+        if answer.partial.is_empty() {
+            return (tag, unverified_in);
+        }
+        let (partial, proc) = (answer.partial.clone(), self.proc);
+        let is_inside = |container: &&Rc<Container>| {
+            container.init.is_some_and(|init| self.by_namespace().shares_with(proc, pid, init))
+        };
+        match partial.iter().find(is_inside) {
+            Some(container) => (Some(Tag::of(container.clone())), false),
+            None => (tag, unverified_in),
+        }
+    }
+
+    fn answer(&mut self, text: &[u8], pid: Pid) -> Answer {
+        let text = &*self.absolute(text);
+        self.current = Some((pid, text.to_vec()));
+        let mut containers = self.resolve_text(text).into_iter().peekable();
+        let mut partial = Vec::new();
+        while let Some(container) = containers.next_if(|container| self.is_partly_in(text, container)) {
+            partial.push(container);
+        }
         self.current = None;
-        self.remembered += text.len();
-        if self.remembered > Self::MOST_ANSWERS {
-            self.remembered = text.len();
-            self.by_text.clear();
-            self.by_path.clear();
+        Answer { tag: containers.next().map(Tag::of), partial: partial.into(), unverified_in: Vec::new() }
+    }
+
+    /// Is the process in the control groups of the init process in some hierarchies only? Root can put any process into
+    /// one group, to account or to limit it.
+    fn is_partly_in(&self, text: &[u8], container: &Container) -> bool {
+        let (Some(init), IdentifiedBy::State) = (container.init, container.identified_by) else {
+            return false;
+        };
+        if self.current.as_ref().is_some_and(|(pid, _)| *pid == init) || cgroup::parse(text).count() < 2 {
+            return false;
         }
-        self.by_text.insert(text.to_vec(), Answer { tag: tag.clone(), unverified_in: Vec::new() });
-        (tag, false)
+        let of_init = self.cgroup_of(init).unwrap_or_default();
+        let groups = verify::groups_with_id_in(&of_init, container);
+        let is_below = |path: &[u8]| {
+            let below = |group: &String| path.strip_prefix(group.as_bytes());
+            groups.iter().filter_map(below).any(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        let of_init: HashMap<_, _> =
+            cgroup::parse(&of_init).map(|line| (line.controllers, is_below(line.path))).collect();
+        let is_shared = cgroup::parse(text)
+            .filter(|line| of_init.get(line.controllers) == Some(&true))
+            .map(|line| is_below(line.path));
+        // In none of them: the group beside those of the init process is its own, as `kata_SANDBOX` is.
+        let (mut shared, mut others) = (false, false);
+        is_shared.for_each(|is_shared| if is_shared { shared = true } else { others = true });
+        shared && others
     }
 
     /// Every running container with a readable state file.
@@ -420,7 +503,7 @@ impl<'a> Resolver<'a> {
         match (container.init_start, container.identified_by) {
             (Some(start), _) => verify::start_time(self.proc, pid) == Some(start),
             (None, IdentifiedBy::State) => {
-                let groups = verify::groups_with_id(self.proc, pid, container);
+                let groups = self.groups_with_id(pid, container);
                 verify::is_running(self.proc, pid, container, &groups)
             }
             (None, _) => false,
@@ -430,14 +513,15 @@ impl<'a> Resolver<'a> {
     /// The container of a process by its namespaces and root directory. `claimed`: the control group has a name that
     /// looks like a container; then only a container with a state file is a better answer.
     fn resolve_by_namespace(&mut self, pid: Pid, pid_ns: PidNs, claimed: bool) -> Option<Tag> {
-        let mut by_namespace =
-            self.by_namespace.take().unwrap_or_else(|| ByNamespace::new(self.proc, self.files));
-        let answer = by_namespace.own_namespaces(self.proc, pid, pid_ns).and_then(|own| {
-            self.fill(&mut by_namespace, pid, &own);
-            let with_state = by_namespace.with_state(self.proc, pid, &own);
-            with_state
-                .or_else(|| if claimed { None } else { by_namespace.without_state(self.proc, pid, &own) })
-        });
+        let proc = self.proc;
+        let own = self.by_namespace().own_namespaces(proc, pid, pid_ns)?;
+        // The search of first processes, below, needs one too.
+        let other = self.by_namespace().of_same_host();
+        let mut by_namespace = std::mem::replace(self.by_namespace(), other);
+        self.fill(&mut by_namespace, pid, &own);
+        let with_state = by_namespace.with_state(proc, pid, &own);
+        let answer =
+            with_state.or_else(|| if claimed { None } else { by_namespace.without_state(proc, pid, &own) });
         self.by_namespace = Some(by_namespace);
         answer
     }
@@ -454,7 +538,8 @@ impl<'a> Resolver<'a> {
         let container = match self.inside.get(&key) {
             Some(known) => known.clone(),
             None => {
-                let paths = cgroup_lines(cgroup).map(|path| self.resolve_path(path, Some(outer.clone())));
+                let cgroup = self.absolute(cgroup);
+                let paths = cgroup_lines(&cgroup).map(|path| self.resolve_path(path, Some(outer.clone())));
                 let deepest = paths.flatten().max_by_key(|container| container.chain().count());
                 let container = deepest.unwrap_or_else(|| outer.clone());
                 if self.inside.len() < Self::MOST_UNKNOWN {
@@ -505,26 +590,26 @@ impl<'a> Resolver<'a> {
         found
     }
 
-    /// The container from the path with the most verified containers, among the paths of all hierarchies; the first of
-    /// equal ones.
-    fn resolve_text(&mut self, text: &[u8]) -> Option<Rc<Container>> {
+    /// The containers of the paths of all hierarchies. The one with the most verified containers comes first; equal ones
+    /// are in the order of the paths.
+    fn resolve_text(&mut self, text: &[u8]) -> Vec<Rc<Container>> {
         let mut paths: Vec<&str> = Vec::new();
         cgroup_lines(text).for_each(|path| {
             if !paths.contains(&path) {
                 paths.push(path);
             }
         });
-        let mut best: Option<((usize, usize), Rc<Container>)> = None;
+        let mut found: Vec<Rc<Container>> = Vec::new();
         for path in paths {
-            let Some(container) = self.innermost(path) else { continue };
-            let verified =
-                container.chain().filter(|link| link.identified_by != IdentifiedBy::Cgroup).count();
-            let rank = (verified, container.chain().count());
-            if best.as_ref().is_none_or(|(best, _)| rank > *best) {
-                best = Some((rank, container));
-            }
+            let container = self.innermost(path);
+            found.extend(container.filter(|container| !found.contains(container)));
         }
-        best.map(|(_, container)| container)
+        found.sort_by_key(|container| {
+            let is_verified = |link: &&Container| link.identified_by != IdentifiedBy::Cgroup;
+            let verified = container.chain().filter(is_verified).count();
+            std::cmp::Reverse((verified, container.chain().count()))
+        });
+        found
     }
 
     /// The innermost container of a path, with those around it.
@@ -703,7 +788,7 @@ impl<'a> Resolver<'a> {
         }
         let groups = container.init.map(|init| match &self.current {
             Some((pid, text)) if *pid == init => verify::groups_with_id_in(text, &container),
-            _ => verify::groups_with_id(self.proc, init, &container),
+            _ => self.groups_with_id(init, &container),
         });
         let groups = groups.unwrap_or_default();
         if groups.is_empty() && container.init_start.is_none() && container.init_written.is_none() {
@@ -714,6 +799,10 @@ impl<'a> Resolver<'a> {
             // LXC writes the PID to no file.
             None => !container.runtime.spec().names_init || container.has_guest,
         };
+        let confirmed = |&helper: &Pid| {
+            verify::is_running(self.proc, helper, &Container { init_start: None, ..container.clone() }, &[])
+        };
+        container.helper = container.helper.filter(confirmed);
         (alive && files.keep(&container.id, container.size()))
             .then(|| Checked { container: Rc::new(container), groups })
     }
@@ -745,13 +834,15 @@ impl<'a> Resolver<'a> {
 
     /// The processes with PID 1 one pid namespace further in, by the container of their group.
     fn first_processes(&mut self) -> Inits {
-        let Ok(mut identify) = Identify::new(self.proc, Way::Best) else { return Inits::default() };
-        let mut pids = Scan::pids(self.proc).unwrap_or_default();
         // Few processes are PID 1. Only their other files are read.
-        pids.retain(|&pid| {
-            let identity = identify.identify(pid).unwrap_or_default();
-            identity.own_pid_ns && identity.cpid == Some(1)
-        });
+        let pids = match self.walk {
+            Some(walk) => walk.borrow_mut().first_processes().to_vec(),
+            None => {
+                let pids = Scan::pids(self.proc).unwrap_or_default();
+                let walk = Walk::new(self.proc, Way::Best, pids);
+                walk.map_or_else(|_| Vec::new(), |mut walk| walk.first_processes().to_vec())
+            }
+        };
         self.inits_among(&pids)
     }
 
@@ -774,7 +865,7 @@ impl<'a> Resolver<'a> {
             if status.nspid.len() != 2 || status.nspid.last() != Some(&1) {
                 continue;
             }
-            let Ok(cgroup) = self.proc.process(pid).cgroup() else { continue };
+            let Ok(cgroup) = self.cgroup_of(pid) else { continue };
             self.current = Some((pid, cgroup.clone()));
             let found = self.outermost(&cgroup).or_else(|| self.outside_of_its_group(pid));
             let Some((container, group)) = found else { continue };

@@ -21,6 +21,7 @@ pub enum Runtime {
     Firejail,
     Flatpak,
     Garden,
+    Gvisor,
     Incus,
     K8s,
     Libvirt,
@@ -48,6 +49,8 @@ pub(crate) struct RuntimeSpec {
     pub(crate) capabilities: &'static [&'static str],
     /// Programs that stand above its containers, by the name of the file, where no state file names the container.
     pub(crate) programs: &'static [&'static str],
+    /// Is everything below such a program one container?
+    pub(crate) runs_once: bool,
     /// Do its state files name the first process?
     pub(crate) names_init: bool,
 }
@@ -99,17 +102,25 @@ const fn form(
 }
 
 const fn spec(runtime: Runtime, name: &'static str) -> RuntimeSpec {
-    RuntimeSpec { runtime, name, forms: &[], capabilities: &[], programs: &[], names_init: true }
+    RuntimeSpec {
+        runtime,
+        name,
+        forms: &[],
+        capabilities: &[],
+        programs: &[],
+        runs_once: false,
+        names_init: true,
+    }
 }
 
 /// Kata Containers: the group above those of processes that are on the host because of a virtual machine.
 pub(super) const KATA_OVERHEAD: &str = "kata_overhead";
 
 /// The table, in the order of the enum.
-pub(crate) static RUNTIMES: [RuntimeSpec; 27] = {
+pub(crate) static RUNTIMES: [RuntimeSpec; 28] = {
     use After::{Anything, Begins, Below, Is};
     use IdShape::{Escaped, Hex, TaskNumber, Uuid, Word};
-    use Store::{Containerd, CriO, Docker, Lxc, Machined, Oci, Podman, Snap};
+    use Store::{Containerd, CriO, Docker, Lxc, Machined, Oci, Podman, Runsc, Snap};
     const DOCKERS: &[&str] = &["docker"];
     const RUNCS: &[&str] = &["runc"];
     const LXCS: &[&str] = &["lxc"];
@@ -120,7 +131,11 @@ pub(crate) static RUNTIMES: [RuntimeSpec; 27] = {
             ..spec(Runtime::Actions, "actions")
         },
         spec(Runtime::Anon, "anon"),
-        RuntimeSpec { programs: &["starter", "starter-suid"], ..spec(Runtime::Apptainer, "apptainer") },
+        RuntimeSpec {
+            programs: &["starter", "starter-suid"],
+            runs_once: true,
+            ..spec(Runtime::Apptainer, "apptainer")
+        },
         RuntimeSpec {
             forms: &[form((Anything, "buildah-", ".scope"), Word, &[Podman])],
             capabilities: &["podman", "podman-4.4", "docker"],
@@ -164,6 +179,13 @@ pub(crate) static RUNTIMES: [RuntimeSpec; 27] = {
             ..spec(Runtime::Flatpak, "flatpak")
         },
         RuntimeSpec { forms: &[form((Is("garden"), "", ""), Word, &[])], ..spec(Runtime::Garden, "garden") },
+        RuntimeSpec {
+            forms: &[form((Anything, "runsc-", ".scope"), Word, &[Runsc])],
+            capabilities: RUNCS,
+            programs: &["runsc"],
+            runs_once: true,
+            ..spec(Runtime::Gvisor, "gvisor")
+        },
         RuntimeSpec {
             capabilities: LXCS,
             programs: &["incusd"],

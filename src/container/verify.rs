@@ -13,13 +13,8 @@ use crate::proc::{ProcRoot, number};
 /// The beginning of the path of a group that belongs to a user.
 pub(super) const SLICE_OF_USERS: &str = "/user.slice/user-";
 
-/// The control groups of `init` whose path contains the id of its container, each cut after the component with the
-/// id.
-pub(super) fn groups_with_id(proc: &ProcRoot, init: Pid, container: &Container) -> Vec<String> {
-    proc.process(init).cgroup().map(|text| groups_with_id_in(&text, container)).unwrap_or_default()
-}
-
-/// The same from the text of the cgroup file of the process.
+/// The control groups whose path contains the id of a container, each cut after the component with the id. From the
+/// text of the cgroup file of a process.
 pub(super) fn groups_with_id_in(text: &[u8], container: &Container) -> Vec<String> {
     let id = without_namespace(container.group.as_ref().unwrap_or(&container.id));
     // A user can write any id into a state file, including another container's. Accept only groups below that

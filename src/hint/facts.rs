@@ -107,18 +107,26 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// `user 1000; be root or that user`. A user without an id in the own user namespace has no number here.
-    pub(super) fn other_user(&self, uid: u32) -> String {
-        let ids = self.own_ids("uid_map").unwrap_or_default();
-        let is_known = ids.is_empty() || ids.iter().any(|range| range.contains(uid));
-        let user = if is_known { format!("user {uid}") } else { "a user without an id here".to_owned() };
-        let be = if is_known { "be that user" } else { "enter it from outside" };
-        match self.lacks(Capability::CAP_SYS_ADMIN) {
-            Some(true) if is_known => {
-                format!("{user}; {be}, or have CAP_SYS_ADMIN: {}", self.by_root(Capability::CAP_SYS_ADMIN))
-            }
-            _ => format!("{user}; {be}"),
+    /// `user 1000`. A user without an id in the own user namespace has no number here.
+    pub(super) fn user(&self, uid: u32) -> String {
+        match self.is_mapped(uid) {
+            true => format!("user {uid}"),
+            false => "a user without an id here".to_owned(),
         }
+    }
+
+    /// `user 1000; be that user, or have CAP_SYS_ADMIN: be root, as by sudo(8)`
+    pub(super) fn other_user(&self, uid: u32) -> String {
+        let be = if self.is_mapped(uid) { "be that user" } else { "act from outside" };
+        format!(
+            "{}; {be}, or have CAP_SYS_ADMIN: {}",
+            self.user(uid),
+            self.by_root(Capability::CAP_SYS_ADMIN)
+        )
+    }
+
+    fn is_mapped(&self, uid: u32) -> bool {
+        self.own_ids("uid_map").is_none_or(|ids| ids.iter().any(|range| range.contains(uid)))
     }
 
     /// Is it the /proc of the running system, and not that of a test?

@@ -11,14 +11,14 @@ use nix::unistd::Pid;
 use super::facts::mask;
 use super::maps::covered;
 use super::{Case, Finding, list};
-use crate::isolation::before::{Before, Namespace, Rights};
+use crate::isolation::before::{Before, Namespace, Owner};
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
 use crate::proc::idmap::{Extent, Range, extents};
 use crate::proc::mountinfo::MountInfo;
 use crate::proc::ns::Kind;
 
-use Finding::{Answer, No, Perhaps, Sure};
+use Finding::{Answer, No, Perhaps};
 
 /// The PID of the target: the kernel shows it for a pidfd, and a path below /proc contains it.
 fn pid(case: &Case<'_>) -> Option<Pid> {
@@ -38,73 +38,169 @@ fn pid(case: &Case<'_>) -> Option<Pid> {
     Some(Pid::from_raw(number))
 }
 
-pub(super) fn before<'c>(case: &'c Case<'_>) -> Option<&'c Before> {
+/// The namespaces of the operation, if this process is still where it was before.
+pub(super) fn look(case: &Case<'_>) -> Option<Before> {
+    let proc = case.facts.proc;
     match case.operation {
-        Operation::Process { before, .. } | Operation::File { before, .. } => before.as_deref(),
+        Operation::Process { kinds, .. } => {
+            Some(Before::take(proc, Some(pid(case)?), kinds, std::iter::empty()))
+        }
+        Operation::File { fd: Some(fd), kind, .. } => {
+            Some(Before::take(proc, None, &[], std::iter::once((*kind, fd))))
+        }
         _ => None,
     }
 }
 
-/// The namespaces of the operation, as they were seen before the first one was entered.
-fn namespaces<'c>(case: &'c Case<'_>, before: &'c Before) -> impl Iterator<Item = &'c Namespace> {
+/// Does the run enter a user namespace, with this operation or another one?
+pub(super) fn enters_user_ns(case: &Case<'_>) -> bool {
+    case.operation.kinds().contains(&Kind::User)
+        || case.before().is_some_and(|before| before.of_kind(Kind::User).is_some())
+}
+
+/// The namespaces of the operation.
+fn namespaces<'c>(case: &'c Case<'_>, before: &'c Before) -> impl Iterator<Item = &'c Namespace> + Clone {
     case.operation.kinds().iter().filter_map(|kind| before.of_kind(*kind))
 }
 
 /// `--net`
-fn option(kind: Kind) -> &'static str {
+fn option(kind: Kind) -> String {
     match kind {
-        Kind::Mnt => "--mount",
-        Kind::Uts => "--uts",
-        Kind::Ipc => "--ipc",
-        Kind::Net => "--net",
-        Kind::Pid => "--pid",
-        Kind::Cgroup => "--cgroup",
-        Kind::User => "--user",
-        Kind::Time => "--time",
+        Kind::Mnt => "--mount".to_owned(),
+        _ => format!("--{}", kind.proc_name()),
     }
 }
 
-/// The kernel refuses to enter a namespace again without CAP_SYS_ADMIN over it.
-pub(super) fn already(case: &Case<'_>) -> Option<Finding> {
-    let before = before(case)?;
-    let refused = |namespace: &&Namespace| {
-        namespace.is_own
-            && namespace.kind != Kind::User
-            && matches!(namespace.rights, Rights::Lacking | Rights::Above)
-    };
-    let own: Vec<&Namespace> = namespaces(case, before).filter(refused).collect();
-    if own.is_empty() {
-        return Some(No);
+fn options(namespaces: &[&Namespace]) -> String {
+    list(&namespaces.iter().map(|namespace| option(namespace.kind)).collect::<Vec<String>>())
+}
+
+/// To enter a namespace, a process needs CAP_SYS_ADMIN in the user namespace that owns it, and in its own. If a user
+/// namespace is entered, it has them there, and in all below.
+pub(super) fn ownership(case: &Case<'_>) -> Option<Finding> {
+    let before = case.before()?;
+    let by_process = matches!(case.operation, Operation::Process { .. });
+    if by_process && before.access == Some(false) {
+        return None;
     }
+    let entered = before.of_kind(Kind::User);
+    if let Some(reason) = namespaces(case, before).find_map(|namespace| foreign_user_ns(case, namespace)) {
+        return Some(Answer(reason));
+    }
+    let others = namespaces(case, before).filter(|namespace| namespace.kind != Kind::User);
+    let refused = |namespace: &&Namespace| namespace.may_enter == Some(false) && !namespace.is_within_entered;
+    let (own, foreign): (Vec<&Namespace>, Vec<&Namespace>) =
+        others.clone().filter(refused).partition(|namespace| namespace.is_own);
+    // Root of this user namespace could enter the own ones again too: see `limits::capability`.
+    let root_may = |namespace: &&Namespace| entered.is_none() && namespace.owner == Owner::Own;
     let mut reasons = Vec::new();
+    if !foreign.iter().any(root_may) {
+        reasons.extend(already(before, &own, by_process));
+    }
+    let foreign: Vec<&Namespace> = foreign.into_iter().filter(|namespace| !root_may(namespace)).collect();
+    reasons.extend(foreign.first().and_then(|namespace| not_owned(case, namespace, entered.is_some())));
+    match reasons.is_empty() {
+        false => Some(Answer(reasons.join("; also, "))),
+        true if others.clone().any(|namespace| namespace.may_enter.is_none()) => None,
+        true => Some(divided(others, by_process).map_or(No, Answer)),
+    }
+}
+
+fn foreign_user_ns(case: &Case<'_>, namespace: &Namespace) -> Option<String> {
+    if namespace.kind != Kind::User || namespace.is_own || namespace.may_enter != Some(false) {
+        return None;
+    }
+    match namespace.owner {
+        Owner::Below(Some(uid)) => {
+            Some(format!("its user namespace belongs to {}", case.facts.other_user(uid)))
+        }
+        Owner::Above => Some(
+            "its user namespace is not below that of this process; enter it from there, as from the host"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// The kernel lets no process enter its own namespace again without CAP_SYS_ADMIN over it.
+fn already(before: &Before, own: &[&Namespace], by_process: bool) -> Vec<String> {
     let (waiting, plain): (Vec<&Namespace>, Vec<&Namespace>) =
-        own.into_iter().partition(|namespace| namespace.has_other_for_children);
+        own.iter().partition(|namespace| namespace.has_other_for_children);
+    let mut reasons = Vec::new();
     if !plain.is_empty() {
-        let kinds: Vec<String> =
-            plain.iter().map(|namespace| namespace.kind.proc_name().to_owned()).collect();
-        let options: Vec<String> = plain.iter().map(|namespace| option(namespace.kind).to_owned()).collect();
+        let kinds: Vec<String> = plain.iter().map(|one| one.kind.proc_name().to_owned()).collect();
         let (s, them) = if plain.len() == 1 { ("", "it") } else { ("s", "them") };
+        let whose = if by_process { " of the target" } else { "" };
         reasons.push(format!(
-            "this process is already in the {} namespace{s} of the target, and may not enter {them} again; omit \
-             {} (in place of --all, name the other kinds)",
+            "this process is already in the {} namespace{s}{whose}, and may not enter {them} again; omit {} (in place \
+             of --all, name the other namespaces)",
             list(&kinds),
-            list(&options)
+            options(&plain)
         ));
     }
     if let ([first, ..], Some(pid)) = (&waiting[..], before.target) {
         let kind = first.kind.proc_name();
-        reasons.push(match before.child {
-            Some(child) => format!(
-                "process {pid} is itself in the {kind} namespace of this process; only its children are in the \
-                 {kind} namespace that it made; enter that of its child: --target {child}"
-            ),
-            None => format!(
-                "process {pid} is itself in the {kind} namespace of this process; only its children are in the \
-                 {kind} namespace that it made; give the PID of a child"
-            ),
-        });
+        let remedy = match before.child {
+            Some(child) => format!("enter those of its child: --target {child}"),
+            None => "give the PID of a child".to_owned(),
+        };
+        reasons.push(format!(
+            "process {pid} is itself in the {kind} namespace of this process, and only its children are in the one \
+             that it made; {remedy}"
+        ));
     }
-    Some(Answer(reasons.join("; also, ")))
+    reasons
+}
+
+/// Why this namespace, which is not that of this process, cannot be entered. None if only a capability is missing.
+fn not_owned(case: &Case<'_>, namespace: &Namespace, enters_user: bool) -> Option<String> {
+    let kind = namespace.kind.proc_name();
+    let omit = option(namespace.kind);
+    match namespace.owner {
+        Owner::Above => Some(format!(
+            "its {kind} namespace belongs to a user namespace that is not below this one; enter it from there, as from \
+             the host"
+        )),
+        Owner::Own => enters_user.then(|| {
+            format!(
+                "its {kind} namespace belongs to the user namespace of this process, and not to the one that is \
+                 entered; be root, or omit {omit}"
+            )
+        }),
+        Owner::Below(uid) if enters_user => {
+            let of = uid.map(|uid| format!(" of {}", case.facts.user(uid))).unwrap_or_default();
+            Some(format!(
+                "its {kind} namespace belongs to a user namespace{of} that is not the one that is entered, nor below \
+                 it; enter that one, or omit {omit}"
+            ))
+        }
+        Owner::Below(Some(uid)) if case.facts.euid() == Some(uid) => Some(format!(
+            "its {kind} namespace belongs to another user namespace of this user; enter that too: --user"
+        )),
+        Owner::Below(Some(uid)) if case.facts.lacks(Capability::CAP_SYS_ADMIN) == Some(true) => Some(format!(
+            "its {kind} namespace belongs to a user namespace of {}, and enter that too: --user",
+            case.facts.other_user(uid)
+        )),
+        Owner::Below(_) | Owner::Unknown => None,
+    }
+}
+
+/// One setns(2) enters all or none. Some namespaces may be entered only with the rights from before, the others only
+/// with those in the user namespace that is entered.
+fn divided<'c>(namespaces: impl Iterator<Item = &'c Namespace> + Clone, by_process: bool) -> Option<String> {
+    let outside: Vec<&Namespace> =
+        namespaces.clone().filter(|one| one.may_enter == Some(true) && !one.is_within_entered).collect();
+    let inside: Vec<&Namespace> =
+        namespaces.filter(|one| one.may_enter == Some(false) && one.is_within_entered).collect();
+    if !by_process || outside.is_empty() || inside.is_empty() {
+        return None;
+    }
+    let (outside, inside) = (options(&outside), options(&inside));
+    Some(format!(
+        "{outside} can be entered only from outside of the user namespace, and {inside} only from inside; enter them \
+         one after the other: nsenter -t PID {} -- nsenter ...",
+        outside.replace(',', "").replace(" and ", " ")
+    ))
 }
 
 pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
@@ -113,7 +209,7 @@ pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
     }
     let Some(pid) = pid(case).filter(|pid| pid.as_raw() > 0) else {
         return matches!(case.operation, Operation::Process { .. })
-            .then(|| Sure("the target has ended".to_owned()));
+            .then(|| Answer("the target has ended".to_owned()));
     };
     if !case.facts.proc.path_of(pid, "").exists() {
         let words = match (case.operation, hides(case)) {
@@ -121,12 +217,12 @@ pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
             (_, true) => return None, // it may exist: see `hidden`
             (_, false) => format!("there is no process {pid} in this pid namespace, or it has ended"),
         };
-        return Some(Sure(words));
+        return Some(Answer(words));
     }
     match case.facts.field_of(pid, "State") {
         Some(state) if state.starts_with('Z') => {
             let parent = case.facts.field_of(pid, "PPid").unwrap_or_default();
-            Some(Sure(format!(
+            Some(Answer(format!(
                 "process {pid} has ended and no longer has namespaces; it is a zombie until its parent, \
                  {parent}, waits for it"
             )))
@@ -155,66 +251,12 @@ pub(super) fn hidden(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// To enter a namespace, a process needs CAP_SYS_ADMIN in the user namespace that owns it, and in its own.
-pub(super) fn other_user_ns(case: &Case<'_>) -> Option<Finding> {
-    let before = before(case)?;
-    let enters_user = before.of_kind(Kind::User).is_some();
-    // The user namespace is entered first, and separately from this one.
-    let inside = enters_user && !case.operation.kinds().contains(&Kind::User);
-    let reasons: Vec<String> = namespaces(case, before)
-        .filter(|namespace| !namespace.is_own)
-        .filter_map(|namespace| foreign(case, namespace, enters_user, inside))
-        .collect();
-    match reasons.first() {
-        Some(reason) => Some(Answer(reason.clone())),
-        None if namespaces(case, before).any(|namespace| namespace.rights == Rights::Unknown) => None,
-        None => Some(No),
-    }
-}
-
-/// Why this namespace, which is not that of this process, cannot be entered.
-fn foreign(case: &Case<'_>, namespace: &Namespace, enters_user: bool, inside: bool) -> Option<String> {
-    let kind = namespace.kind.proc_name();
-    let belongs = match namespace.kind {
-        Kind::User => "its user namespace belongs".to_owned(),
-        _ => format!("its {kind} namespace belongs to a user namespace"),
-    };
-    let too = if enters_user { "" } else { ", and enter that too: --user" };
-    match namespace.rights {
-        Rights::Above if namespace.kind == Kind::User => Some(
-            "its user namespace is not below that of this process; enter it from there, as from the host"
-                .to_owned(),
-        ),
-        Rights::Above => {
-            Some(format!("{belongs} that is not below this one; enter it from there, as from the host"))
-        }
-        Rights::Lacking if namespace.kind == Kind::User => None,
-        Rights::Lacking => Some(format!(
-            "its {kind} namespace belongs to the user namespace of this process, in which CAP_SYS_ADMIN is \
-             missing; {}",
-            case.facts.by_root(Capability::CAP_SYS_ADMIN)
-        )),
-        Rights::OtherUser(uid) if namespace.kind == Kind::User => {
-            Some(format!("{belongs} to {}", case.facts.other_user(uid)))
-        }
-        Rights::OtherUser(uid) => Some(format!("{belongs} of {}{too}", case.facts.other_user(uid))),
-        Rights::Inside if !enters_user => {
-            Some(format!("its {kind} namespace belongs to another user namespace of this user; enter that too: --user"))
-        }
-        Rights::Inside if inside => Some(format!(
-            "its {kind} namespace belongs to a user namespace that is not the one entered, nor below it; enter \
-             that user namespace instead"
-        )),
-        Rights::Inside | Rights::Held | Rights::Unknown => None,
-    }
-}
-
 /// Access to a process requires the same user and group and all of its capabilities, or CAP_SYS_PTRACE (ptrace(2)).
 pub(super) fn stronger(case: &Case<'_>) -> Option<Finding> {
     if matches!(case.operation, Operation::File { .. }) {
         return None; // the file is open: access to the process is not needed
     }
-    if before(case).is_some_and(|before| before.access == Some(true)) {
+    if case.before().is_some_and(|before| before.access == Some(true)) {
         return Some(No);
     }
     let pid = pid(case)?;
@@ -241,14 +283,7 @@ pub(super) fn stronger(case: &Case<'_>) -> Option<Finding> {
              CAP_SYS_PTRACE: {by_root}"
         )));
     }
-    Some(match stronger_sets(case, pid)? {
-        Some(words) => words,
-        None if is_hidden(case, pid, &uid) == Some(true) => Answer(format!(
-            "process {pid} is not dumpable (prctl(2), PR_SET_DUMPABLE), so only a process with CAP_SYS_PTRACE may \
-             look at it: {by_root}"
-        )),
-        None => No,
-    })
+    Some(more_capable(case, pid, &uid)?)
 }
 
 /// The own id, and an id of the target that is another: of its real, effective and saved ids.
@@ -258,33 +293,35 @@ fn differing(own: &str, target: &str) -> Option<(String, String)> {
     Some((own.to_owned(), other.to_owned()))
 }
 
-/// The capabilities of the target that this process lacks. In a user namespace below they do not matter, but who owns
-/// that does.
-fn stronger_sets(case: &Case<'_>, pid: Pid) -> Option<Option<Finding>> {
+/// A process of the same user and group: it has capabilities that this one lacks, or is not dumpable.
+fn more_capable(case: &Case<'_>, pid: Pid, uid: &str) -> Option<Finding> {
+    let by_root = case.facts.by_root(Capability::CAP_SYS_PTRACE);
     let map = |path| case.facts.text(path);
     if map(&case.facts.proc.path_of(pid, "uid_map"))? != map(&case.facts.proc.own("uid_map"))? {
-        return Some(Some(Perhaps(format!(
-            "process {pid} is in a user namespace that another user has made; be that user, or have \
-             CAP_SYS_PTRACE: {}",
-            case.facts.by_root(Capability::CAP_SYS_PTRACE)
-        ))));
+        return Some(Perhaps(format!(
+            "process {pid} is in a user namespace that another user has made; be that user, or have CAP_SYS_PTRACE: \
+             {by_root}"
+        )));
+    }
+    if is_hidden(case, pid, uid) == Some(true) {
+        return Some(Answer(format!(
+            "process {pid} is not dumpable (prctl(2), PR_SET_DUMPABLE), so only a process with CAP_SYS_PTRACE may \
+             look at it: {by_root}"
+        )));
     }
     let target = mask(&case.facts.field_of(pid, "CapPrm")?)?;
     let own = mask(case.facts.field("CapPrm")?)?;
-    let mut more: Vec<String> = caps::all()
-        .iter()
-        .filter(|cap| cap.bitmask() & target & !own != 0)
-        .map(ToString::to_string)
-        .collect();
-    more.sort();
-    Some((!more.is_empty()).then(|| {
-        // Another user namespace can have the same map.
-        Perhaps(format!(
-            "process {pid} has capabilities that this process lacks: {}; have them too, or CAP_SYS_PTRACE: {}",
-            list(&more),
-            case.facts.by_root(Capability::CAP_SYS_PTRACE)
-        ))
-    }))
+    let missing = caps::all().into_iter().filter(|cap| cap.bitmask() & target & !own != 0);
+    let mut names: Vec<String> = missing.map(|cap| cap.to_string()).collect();
+    names.sort();
+    Some(match names.is_empty() {
+        true => No,
+        // Another user namespace can have the same map; then the capabilities there do not matter.
+        false => Perhaps(format!(
+            "process {pid} has capabilities that this process lacks: {}; have them too, or CAP_SYS_PTRACE: {by_root}",
+            list(&names)
+        )),
+    })
 }
 
 /// The files of a process that is not dumpable belong to root (proc(5)).
@@ -308,10 +345,8 @@ pub(super) fn same_user_ns(case: &Case<'_>) -> Option<Finding> {
     if !case.operation.kinds().contains(&Kind::User) {
         return Some(No);
     }
-    Some(match before(case)?.of_kind(Kind::User)?.is_own {
-        true => {
-            Answer("this process is already in that user namespace; omit --user".to_owned())
-        }
+    Some(match case.before()?.of_kind(Kind::User)?.is_own {
+        true => Answer("this process is already in that user namespace; omit --user".to_owned()),
         false => No,
     })
 }
@@ -320,7 +355,7 @@ pub(super) fn threads(case: &Case<'_>) -> Option<Finding> {
     let threads: u32 = case.facts.field("Threads")?.parse().ok()?;
     let matters = case.operation.kinds().contains(&Kind::User);
     Some(match threads {
-        2.. if matters => Sure(format!(
+        2.. if matters => Answer(format!(
             "this process has {threads} threads, and only a process with one thread may enter it"
         )),
         _ => No,
@@ -332,20 +367,20 @@ pub(super) fn not_below(case: &Case<'_>) -> Option<Finding> {
     if !case.operation.kinds().contains(&Kind::Pid) {
         return Some(No);
     }
-    Some(match before(case)?.of_kind(Kind::Pid)?.is_below? {
+    Some(match case.before()?.of_kind(Kind::Pid)?.is_below? {
         true => No,
-        false => Sure(
+        false => Answer(
             "its pid namespace is not below this one; enter it from above, as from the host".to_owned(),
         ),
     })
 }
 
 pub(super) fn other_kind(case: &Case<'_>) -> Option<Finding> {
-    let Operation::File { fd: Some(fd), kind } = case.operation else { return None };
+    let Operation::File { fd: Some(fd), kind, .. } = case.operation else { return None };
     Some(match ns::kind_of(fd) {
         Some(other) if other == *kind => No,
-        Some(other) => Sure(format!("that file is a {} namespace", other.proc_name())),
-        None => Sure(match fstat(fd).ok()?.st_size {
+        Some(other) => Answer(format!("that file is a {} namespace", other.proc_name())),
+        None => Answer(match fstat(fd).ok()?.st_size {
             // A file made for a bind mount, with nothing mounted on it.
             0 => "that file is not a namespace; the one kept there is gone, or none was kept yet".to_owned(),
             _ => "that file is not a namespace".to_owned(),

@@ -1,5 +1,7 @@
-//! The namespaces to enter, as this process sees them before it enters the first one. Afterwards /proc may be that of
-//! the container, and the rights of this process are others. A hint compares and explains with this.
+//! What a hint needs to know about the namespaces to enter, as this process sees them before it enters the first one.
+//! Afterwards /proc may be that of the container, and the rights of this process are others.
+//!
+//! It holds numbers and answers, and no descriptor: the memory of this process may become visible in the container.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -8,12 +10,11 @@ use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use nix::unistd::{Pid, geteuid};
 
-use super::capabilities::own;
+use super::capabilities::own::{self, SYS_ADMIN, SYS_CHROOT};
 use super::ns::{self, Set};
 use crate::proc::ProcRoot;
+use crate::proc::idmap::{Range, Which};
 use crate::proc::ns::Kind;
-
-const SYS_ADMIN: u64 = 1 << 21;
 
 #[derive(Debug, Default)]
 pub struct Before {
@@ -26,6 +27,8 @@ pub struct Before {
     pub child: Option<Pid>,
     /// Does the target's user namespace deny setgroups(2)?
     pub groups_denied: Option<bool>,
+    uids: Option<Vec<Range>>,
+    gids: Option<Vec<Range>>,
 }
 
 #[derive(Debug)]
@@ -35,42 +38,65 @@ pub struct Namespace {
     pub is_own: bool,
     /// The target's children are in another one of this kind.
     pub has_other_for_children: bool,
-    pub rights: Rights,
+    /// The user namespace that owns it; for a user namespace, the namespace itself.
+    pub owner: Owner,
+    /// Is the owner the user namespace that is entered too, or below it? False if none is entered.
+    pub is_within_entered: bool,
+    /// May this process enter it with the rights that it has before? None if the kernel does not say it.
+    pub may_enter: Option<bool>,
     /// For a pid namespace: is it that of this process, or below it?
     pub is_below: Option<bool>,
+    /// For a pid namespace: has it a process 1 that runs?
+    pub has_init: Option<bool>,
 }
 
-/// The right to enter a namespace: CAP_SYS_ADMIN in the user namespace that owns it. For a user namespace, in itself.
+/// Where a user namespace stands, as seen from that of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rights {
-    Held,
-    /// The owner is the user namespace of this process, which has no CAP_SYS_ADMIN.
-    Lacking,
-    /// The owner is below, and belongs to the user of this process: they have the capability inside.
-    Inside,
-    /// The owner is below, and belongs to another user.
-    OtherUser(u32),
-    /// The owner is not below the user namespace of this process.
+pub enum Owner {
+    /// It is that of this process.
+    Own,
+    /// It is below. The user is who made the topmost one below that of this process: they have all capabilities in it.
+    Below(Option<u32>),
+    /// It is not below.
     Above,
     Unknown,
 }
 
 impl Before {
+    /// Takes the namespaces of a process, and those behind files.
     #[must_use]
     pub(crate) fn look(proc: &ProcRoot, target: Option<Pid>, set: &Set) -> Before {
-        let caller = Caller::new(proc);
+        let kinds = set.process.as_ref().map_or(&[][..], |(_, kinds)| kinds);
+        Before::take(proc, target, kinds, set.files.iter().map(|(kind, fd)| (*kind, fd)))
+    }
+
+    #[must_use]
+    pub(crate) fn take<'a>(
+        proc: &ProcRoot,
+        target: Option<Pid>,
+        kinds: &[Kind],
+        files: impl Iterator<Item = (Kind, &'a OwnedFd)> + Clone,
+    ) -> Before {
+        let open = |pid, link: &str| ns::open_file(&proc.path_of(pid, link)).ok();
         let mut before = Before { target, ..Before::default() };
-        for (kind, fd) in &set.files {
-            before.namespaces.extend(caller.as_ref().map(|caller| caller.namespace(*kind, fd)));
+        if let Some(pid) = target {
+            let map = |which: Which| proc.read(pid, which.file()).ok().map(|map| Range::identity_of(&map));
+            before.access = Some(open(pid, &Kind::User.link()).is_some());
+            let word = proc.read(pid, "setgroups").ok();
+            before.groups_denied = word.map(|word| word.trim_ascii() == b"deny");
+            (before.uids, before.gids) = (map(Which::Users), map(Which::Groups));
         }
+        let from_file = files.clone().find(|(kind, _)| *kind == Kind::User);
+        let entered = match (from_file, target) {
+            (Some((_, fd)), _) => fd.try_clone().ok(),
+            (None, Some(pid)) if kinds.contains(&Kind::User) => open(pid, &Kind::User.link()),
+            _ => None,
+        };
+        let Some(caller) = Caller::new(proc, entered) else { return before };
+        before.namespaces.extend(files.map(|(kind, fd)| caller.namespace(kind, fd)));
         let Some(pid) = target else { return before };
-        let open = |link: &str| ns::open_file(&proc.path_of(pid, link)).ok();
-        before.access = Some(open(&Kind::User.link()).is_some());
-        let word = proc.read(pid, "setgroups").ok();
-        before.groups_denied = word.map(|word| word.trim_ascii() == b"deny");
-        let Some(caller) = caller else { return before };
-        for &kind in set.process.iter().flat_map(|(_, kinds)| kinds) {
-            let Some(fd) = open(&kind.link()) else { continue };
+        for &kind in kinds {
+            let Some(fd) = open(pid, &kind.link()) else { continue };
             let mut namespace = caller.namespace(kind, &fd);
             if let Some(made) = for_children(proc, pid, kind).filter(|made| !same(made, &fd)) {
                 namespace.has_other_for_children = true;
@@ -85,76 +111,118 @@ impl Before {
     pub fn of_kind(&self, kind: Kind) -> Option<&Namespace> {
         self.namespaces.iter().find(|namespace| namespace.kind == kind)
     }
+
+    /// The ids that exist in the target's user namespace.
+    #[must_use]
+    pub fn ids(&self, which: Which) -> Option<&[Range]> {
+        match which {
+            Which::Users => self.uids.as_deref(),
+            Which::Groups => self.gids.as_deref(),
+        }
+    }
 }
 
 /// This process.
 struct Caller<'a> {
     proc: &'a ProcRoot,
     user_ns: OwnedFd,
-    is_admin: bool,
+    effective: u64,
+    /// The user namespace that is entered.
+    entered: Option<OwnedFd>,
 }
 
 impl Caller<'_> {
-    fn new(proc: &ProcRoot) -> Option<Caller<'_>> {
+    fn new(proc: &ProcRoot, entered: Option<OwnedFd>) -> Option<Caller<'_>> {
         let user_ns = ns::open_file(&proc.own(&Kind::User.link())).ok()?;
-        Some(Caller { proc, user_ns, is_admin: own::flags().ok()?.effective & SYS_ADMIN != 0 })
+        Some(Caller { proc, user_ns, effective: own::flags().ok()?.effective, entered })
+    }
+
+    fn has(&self, capability: u64) -> bool {
+        self.effective & capability != 0
     }
 
     fn namespace(&self, kind: Kind, fd: &OwnedFd) -> Namespace {
         let own = ns::open_file(&self.proc.own(&kind.link())).ok();
+        let owned_by = match kind {
+            Kind::User => fd.try_clone().map_err(|_| Errno::EMFILE),
+            _ => ns::owner_of(fd),
+        };
+        let within = |owner: &OwnedFd| {
+            self.entered.as_ref().is_some_and(|entered| is_below(owner, entered) == Some(true))
+        };
+        let owner = self.owner(owned_by.as_ref().map_err(|errno| *errno));
+        let own_pid_ns = own.as_ref().filter(|_| kind == Kind::Pid);
+        let is_below = own_pid_ns.and_then(|own| is_below(fd, own));
         Namespace {
             kind,
             is_own: own.as_ref().is_some_and(|own| same(own, fd)),
             has_other_for_children: false,
-            rights: self.rights(kind, fd),
-            is_below: own.filter(|_| kind == Kind::Pid).and_then(|own| is_below(fd, &own)),
+            owner,
+            is_within_entered: owned_by.as_ref().is_ok_and(within),
+            may_enter: self.may_enter(kind, owner),
+            is_below,
+            has_init: is_below.filter(|is_below| *is_below).and_then(|_| has_init(self.proc, fd)),
         }
     }
 
-    fn rights(&self, kind: Kind, fd: &OwnedFd) -> Rights {
-        let owner = match kind {
-            Kind::User => fd.try_clone().map_err(|_| Errno::EMFILE),
-            _ => ns::owner_of(fd),
-        };
-        let mut owner = match owner {
+    fn owner(&self, owner: Result<&OwnedFd, Errno>) -> Owner {
+        let unseen = |errno| if errno == Errno::EPERM { Owner::Above } else { Owner::Unknown };
+        let mut topmost = match owner.and_then(|fd| fd.try_clone().map_err(|_| Errno::EMFILE)) {
+            Ok(owner) if same(&owner, &self.user_ns) => return Owner::Own,
             Ok(owner) => owner,
-            Err(Errno::EPERM) => return Rights::Above,
-            Err(_) => return Rights::Unknown,
+            Err(errno) => return unseen(errno),
         };
-        if same(&owner, &self.user_ns) {
-            return if self.is_admin { Rights::Held } else { Rights::Lacking };
-        }
-        // The owner of the topmost one below the own user namespace has all capabilities in those below it.
         loop {
-            match ns::parent_of(&owner) {
-                Ok(parent) if same(&parent, &self.user_ns) => break,
-                Ok(parent) => owner = parent,
-                Err(Errno::EPERM) => return Rights::Above,
-                Err(_) => return Rights::Unknown,
+            match ns::parent_of(&topmost) {
+                Ok(parent) if same(&parent, &self.user_ns) => return Owner::Below(ns::owner_uid(&topmost)),
+                Ok(parent) => topmost = parent,
+                Err(errno) => return unseen(errno),
             }
         }
-        match ns::owner_uid(&owner) {
-            _ if self.is_admin => Rights::Held,
-            Some(uid) if uid == geteuid().as_raw() => Rights::Inside,
-            Some(uid) => Rights::OtherUser(uid),
-            None => Rights::Unknown,
+    }
+
+    /// setns(2) needs CAP_SYS_ADMIN in the owner. For a user namespace that is all. For another, it needs
+    /// CAP_SYS_ADMIN in the own user namespace too, and for a mount namespace CAP_SYS_CHROOT.
+    fn may_enter(&self, kind: Kind, owner: Owner) -> Option<bool> {
+        let own = self.has(SYS_ADMIN) && (kind != Kind::Mnt || self.has(SYS_CHROOT));
+        match (owner, kind) {
+            (Owner::Unknown, _) => None,
+            (Owner::Above, _) => Some(false),
+            (Owner::Below(_), Kind::User) if own => Some(true),
+            (Owner::Below(uid), Kind::User) => Some(uid? == geteuid().as_raw()),
+            (Owner::Own, Kind::User) => Some(false), // the kernel refuses to enter the own one
+            _ => Some(own),
         }
     }
 }
 
-/// None if the kernel does not say it.
-fn is_below(wanted: &OwnedFd, own: &OwnedFd) -> Option<bool> {
+/// Is the pid or user namespace the other one, or below it? None if the kernel does not say it.
+fn is_below(wanted: &OwnedFd, other: &OwnedFd) -> Option<bool> {
     let mut above = wanted.try_clone().ok()?;
     loop {
-        if same(&above, own) {
+        if same(&above, other) {
             return Some(true);
         }
         match ns::parent_of(&above) {
             Ok(parent) => above = parent,
-            // The kernel shows no ancestors above the own pid namespace.
+            // The kernel shows no ancestors above the own namespace.
             Err(Errno::EPERM) => return Some(false),
             Err(_) => return None,
         }
+    }
+}
+
+/// Does process 1 of a pid namespace below the own one run? After its end the kernel creates no process there. None
+/// before Linux 6.11.
+pub(crate) fn has_init(proc: &ProcRoot, pid_ns: &OwnedFd) -> Option<bool> {
+    match ns::process_of(pid_ns, 1) {
+        Ok(pid) => {
+            let stat = proc.read(pid, "stat").ok()?;
+            let after_name = stat.iter().rposition(|&b| b == b')')?;
+            Some(!matches!(stat.get(after_name + 2), Some(b'Z' | b'X')))
+        }
+        Err(Errno::ESRCH) => Some(false),
+        Err(_) => None,
     }
 }
 
@@ -174,7 +242,8 @@ fn is_in(link: &Path, namespace: &OwnedFd) -> bool {
     ns::open_file(link).is_ok_and(|fd| same(&fd, namespace))
 }
 
-fn same(one: impl AsFd, other: impl AsFd) -> bool {
+/// Are both descriptors of the same namespace?
+pub(crate) fn same(one: impl AsFd, other: impl AsFd) -> bool {
     let id = |fd| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).ok();
     let one = id(one.as_fd());
     one.is_some() && one == id(other.as_fd())

@@ -2,6 +2,7 @@
 //! kernel, and from pidfds in two thirds of the time if the kernel supports that (PIDFD_GET_INFO, Linux 6.13). Both
 //! give the same results.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
@@ -37,13 +38,60 @@ pub(crate) enum Way {
     Files,
 }
 
-pub(crate) struct Identify {
-    pub scan: Scan,
+struct Identify {
+    scan: Scan,
     by_pidfd: Option<ByPidfd>,
 }
 
+/// Identifies many processes in turn, each once. Who needs some of the processes to come first need not walk again.
+pub(crate) struct Walk {
+    identify: Identify,
+    /// Those that are not identified yet.
+    left: VecDeque<Pid>,
+    /// Those that are identified before their turn.
+    ahead: VecDeque<(Pid, Identity)>,
+    /// The processes with PID 1 in a pid namespace of their own.
+    first: Vec<Pid>,
+}
+
+impl Walk {
+    pub(crate) fn new(proc: &ProcRoot, way: Way, pids: Vec<Pid>) -> nix::Result<Walk> {
+        let (ahead, first) = (VecDeque::new(), Vec::new());
+        Ok(Walk { identify: Identify::new(proc, way)?, left: pids.into(), ahead, first })
+    }
+
+    /// The next process that has not ended.
+    pub(crate) fn next(&mut self) -> Option<(Pid, Identity)> {
+        self.ahead.pop_front().or_else(|| self.identify_next())
+    }
+
+    fn identify_next(&mut self) -> Option<(Pid, Identity)> {
+        while let Some(pid) = self.left.pop_front() {
+            let Ok(identity) = self.identify.identify(pid) else { continue };
+            if identity.own_pid_ns && identity.cpid == Some(1) {
+                self.first.push(pid);
+            }
+            return Some((pid, identity));
+        }
+        None
+    }
+
+    /// The processes with PID 1 in a pid namespace of their own, also those whose turn has not come.
+    pub(crate) fn first_processes(&mut self) -> &[Pid] {
+        while let Some(identified) = self.identify_next() {
+            self.ahead.push_back(identified);
+        }
+        &self.first
+    }
+
+    /// The current group of a process that was identified.
+    pub(crate) fn group_now(&self, pid: Pid) -> Option<u64> {
+        self.identify.group_now(pid)
+    }
+}
+
 impl Identify {
-    pub(crate) fn new(proc: &ProcRoot, way: Way) -> nix::Result<Identify> {
+    fn new(proc: &ProcRoot, way: Way) -> nix::Result<Identify> {
         let by_pidfd = match way {
             Way::Best => ByPidfd::new(proc),
             Way::Files => None,
@@ -51,14 +99,17 @@ impl Identify {
         Ok(Identify { scan: Scan::new(proc)?, by_pidfd })
     }
 
-    /// The current group of the process that was identified last.
-    pub(crate) fn group_now(&self) -> Option<u64> {
-        let info = sys::pidfd_info(self.by_pidfd.as_ref()?.last.as_ref()?).ok()?;
-        (info.mask & PidfdInfo::CGROUP != 0).then_some(info.cgroup)
+    /// The current group of a process.
+    fn group_now(&self, pid: Pid) -> Option<u64> {
+        let info = match self.by_pidfd.as_ref()?.last.as_ref() {
+            Some((last, pidfd)) if *last == pid => sys::pidfd_info(pidfd),
+            _ => sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_info(&pidfd)),
+        };
+        info.ok().filter(|info| info.mask & PidfdInfo::CGROUP != 0).map(|info| info.cgroup)
     }
 
     /// An error if the process has ended. If it cannot be read, the fields that are known.
-    pub(crate) fn identify(&mut self, pid: Pid) -> nix::Result<Identity> {
+    fn identify(&mut self, pid: Pid) -> nix::Result<Identity> {
         if let Some(by_pidfd) = &mut self.by_pidfd {
             if let Some(identity) = by_pidfd.identify(&self.scan, pid)? {
                 return Ok(identity);
@@ -95,7 +146,7 @@ struct ByPidfd {
     /// The largest number of open ones.
     most: usize,
     /// The process that was identified last.
-    last: Option<OwnedFd>,
+    last: Option<(Pid, OwnedFd)>,
 }
 
 impl ByPidfd {
@@ -124,7 +175,7 @@ impl ByPidfd {
     /// None if only the files have the data.
     fn identify(&mut self, scan: &Scan, pid: Pid) -> nix::Result<Option<Identity>> {
         self.last = None;
-        let asked = sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_info(self.last.insert(pidfd)));
+        let asked = sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_info(&self.last.insert((pid, pidfd)).1));
         let info = match asked {
             Ok(info) => info,
             Err(Errno::ESRCH) => return Err(Errno::ESRCH),
@@ -187,6 +238,22 @@ mod tests {
         assert_eq!(Identity { group: None, ..by(Way::Best) }, files);
         assert_eq!(files.ppid, Some(nix::unistd::getppid().as_raw()));
         assert!(!files.kernel_thread);
+    }
+
+    #[test]
+    fn a_walk_gives_each_process_once_and_in_order() {
+        let proc = ProcRoot::default();
+        let pids = vec![Pid::this(), Pid::parent(), Pid::from_raw(i32::MAX), Pid::this()];
+        let walk = || Walk::new(&proc, Way::Best, pids.clone()).expect("opens");
+        let all = |walk: &mut Walk| std::iter::from_fn(|| walk.next()).collect::<Vec<_>>();
+        let expected = all(&mut walk());
+        assert_eq!(expected.iter().map(|(pid, _)| *pid).collect::<Vec<_>>(), [pids[0], pids[1], pids[0]]);
+        let mut ahead = walk();
+        assert_eq!(ahead.next().as_ref(), Some(&expected[0]));
+        ahead.first_processes();
+        assert_eq!(all(&mut ahead), expected[1..]);
+        let group = expected[0].1.group.map(|(group, _)| group);
+        assert_eq!(ahead.group_now(Pid::this()), group);
     }
 
     #[test]

@@ -77,8 +77,9 @@ pub(crate) fn tree_of(mnt_ns: &OwnedFd, root: &OwnedFd) -> Result<OwnedFd> {
         }
         ForkResult::Parent { child } => {
             drop(sender);
+            // First: while the child is stopped, nothing arrives. The message fits in any socket.
+            let ended = sys::wait_for_step(child, 0).context("waitpid failed")?;
             let tree = descriptors::receive(&receiver).map(|[tree]| tree);
-            let ended = sys::wait(child, 0).context("waitpid failed")?;
             tree.ok_or_else(|| match ended {
                 sys::Ended::Exited(errno) if errno != 0 => Errno::from_raw(i32::from(errno)).into(),
                 _ => anyhow!("the process that copies the mounts was killed"),

@@ -201,7 +201,8 @@ impl Set {
         }
         for (kind, fd) in &self.files {
             sys::setns(fd, kind.flag()).with_context(|| {
-                let operation = Operation::File { fd: fd.try_clone().ok(), kind: *kind, before: self.before.clone() };
+                let operation =
+                    Operation::File { fd: fd.try_clone().ok(), kind: *kind, before: self.before.clone() };
                 refused(format!("reassociate to namespace '{}' failed", kind.link()), operation)
             })?;
         }

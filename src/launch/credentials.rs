@@ -217,8 +217,9 @@ pub fn find_user(word: &[u8], passwd: &[u8], group: &[u8]) -> Result<User> {
     Ok(found)
 }
 
+/// The fields of each line. A line of passwd has seven; what follows those stays one field, however long it is.
 fn fields(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
-    text.split(|&b| b == b'\n').map(|line| line.split(|&b| b == b':').collect())
+    text.split(|&b| b == b'\n').map(|line| line.splitn(8, |&b| b == b':').collect())
 }
 
 fn number(digits: &[u8]) -> Option<u32> {

@@ -3,7 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{ForkResult, Pid, pipe2, read, write};
@@ -31,14 +31,14 @@ impl Helper {
         }
     }
 
-    /// Releases the child, and returns its status; 1 if a signal killed it.
+    /// Releases the child, and returns its status.
     pub(crate) fn release(mut self) -> Result<u8> {
         if let Some(go) = self.go.take() {
             write(&go, b"g").context("failed to release the helper process")?;
         }
-        match sys::wait(self.pid, 0).context("waitpid failed")? {
+        match sys::wait_for_step(self.pid, 0).context("waitpid failed")? {
             Ended::Exited(status) => Ok(status),
-            _ => Ok(1),
+            _ => Err(anyhow!("the helper process was killed")),
         }
     }
 }
@@ -47,7 +47,7 @@ impl Helper {
 impl Drop for Helper {
     fn drop(&mut self) {
         if self.go.take().is_some_and(|go| sys::close(go).is_ok()) {
-            _ = sys::wait(self.pid, 0);
+            _ = sys::wait_for_step(self.pid, 0);
         }
     }
 }

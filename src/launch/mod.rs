@@ -9,3 +9,4 @@ pub(crate) mod job_control;
 pub(crate) mod pty;
 pub(crate) mod self_exe;
 pub(crate) mod sibling;
+pub(crate) mod step;

@@ -15,6 +15,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
 use super::exec;
+use super::step::until_readable;
 use crate::sys::{self, Ended, SharedNumber};
 
 /// Reported in place of a PID: the pids limit of a control group is reached.
@@ -53,9 +54,13 @@ impl Birth {
         self.0.set(NO_ROOM);
     }
 
-    /// In the waiting process.
-    pub(crate) fn wait(&self, intermediate: Pid) -> Result<Started> {
-        let ended = sys::wait(intermediate, 0).context("waitpid failed")?;
+    /// In the waiting process. `late` is called from time to time while the intermediate process has not ended.
+    pub(crate) fn wait(&self, intermediate: Pid, late: impl FnMut()) -> Result<Started> {
+        // Without pidfds, before Linux 5.3, it only waits.
+        if let Ok(pidfd) = sys::pidfd_open(intermediate) {
+            until_readable(&pidfd, intermediate, late).context("waitpid failed")?;
+        }
+        let ended = sys::wait_for_step(intermediate, 0).context("waitpid failed")?;
         Ok(match self.0.get() {
             0 => Started::Not(ended),
             NO_ROOM => Started::NoRoom,
@@ -78,7 +83,7 @@ impl Birth {
         }
         drop(go);
         if !forks(intermediate)? {
-            return self.wait(intermediate);
+            return self.wait(intermediate, || {});
         }
         let program = Pid::from_raw(self.0.get());
         let placed = stopped(program).and_then(|()| place(program));
@@ -87,7 +92,7 @@ impl Birth {
         }
         _ = ptrace::detach(program, None);
         _ = ptrace::detach(intermediate, None);
-        let started = self.wait(intermediate)?;
+        let started = self.wait(intermediate, || {})?;
         placed.map(|()| started)
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod filter;
 pub(crate) mod json;
 pub(crate) mod lazy_table;
+pub(crate) mod size;
 pub(crate) mod smartcols;
 pub(crate) mod style;
 pub(crate) mod tree;

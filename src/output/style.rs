@@ -67,6 +67,12 @@ impl Painter {
         self.paint(text, Style::new().dimmed())
     }
 
+    /// For what deserves attention.
+    #[must_use]
+    pub(crate) fn alarm(self, text: &str) -> Cow<'_, str> {
+        self.paint(text, Style::new().red().bold())
+    }
+
     /// Chooses a colour by name, so that a container has the same colour in every run.
     #[must_use]
     pub(crate) fn container<'a>(self, text: &'a str, name: &str) -> Cow<'a, str> {

@@ -1,5 +1,7 @@
 //! Reads and parses files of /proc, below a [`ProcRoot`].
 
+pub(crate) mod clock;
+pub(crate) mod covers;
 mod credentials;
 pub(crate) mod id_hash;
 pub(crate) mod idmap;
@@ -7,7 +9,9 @@ pub(crate) mod mountinfo;
 pub(crate) mod ns;
 mod passwd;
 mod process;
+mod rare;
 mod scan;
+pub(crate) mod signals;
 mod stat;
 mod status;
 
@@ -16,6 +20,7 @@ pub use credentials::{Credentials, Mask};
 pub(crate) use passwd::open_plain;
 pub use passwd::{Login, Users, groups_with, homes, id_of, name_of};
 pub(crate) use process::Process;
+pub(crate) use rare::mount_id;
 pub(crate) use scan::{Scan, entries};
 pub use stat::Stat;
 pub(crate) use stat::TICKS;

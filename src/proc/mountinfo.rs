@@ -17,8 +17,11 @@ pub(crate) struct Mount<'a> {
     pub device: &'a [u8],
     pub root: &'a [u8],
     pub point: &'a [u8],
+    /// The options of the mount: `ro,nosuid`.
+    pub flags: &'a [u8],
     /// The file system type.
     pub kind: &'a [u8],
+    pub source: &'a [u8],
     /// The options of the file system, not of the mount.
     pub options: &'a [u8],
 }
@@ -29,6 +32,12 @@ impl Mount<'_> {
     pub(crate) fn is_served(&self) -> bool {
         const SERVED: [&[u8]; 8] = [b"9p", b"afs", b"autofs", b"ceph", b"cifs", b"fuse", b"nfs", b"smb3"];
         SERVED.iter().any(|served| self.kind.starts_with(served)) && self.kind != b"fuseblk"
+    }
+
+    /// Does the mount itself refuse writes?
+    #[must_use]
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.flags.split(|&b| b == b',').any(|flag| flag == b"ro")
     }
 
     #[must_use]
@@ -46,10 +55,10 @@ fn mount(line: &[u8]) -> Option<Mount<'_>> {
     // Blanks in paths are escaped, so the first lone dash ends the tags. The kind may be the end of a line that is cut.
     let dash = line.windows(3).position(|part| part == b" - ")?;
     let mut first = line[..dash].split(|&b| b == b' ').skip(2);
-    let (device, root, point) = (first.next()?, first.next()?, first.next()?);
+    let (device, root, point, flags) = (first.next()?, first.next()?, first.next()?, first.next()?);
     let mut last = line[dash + 3..].split(|&b| b == b' ');
-    let (kind, _source) = (last.next()?, last.next());
-    Some(Mount { device, root, point, kind, options: last.next().unwrap_or_default() })
+    let (kind, source) = (last.next()?, last.next().unwrap_or_default());
+    Some(Mount { device, root, point, flags, kind, source, options: last.next().unwrap_or_default() })
 }
 
 /// Decodes the octal escapes of mountinfo: `\040` for a blank.

@@ -19,6 +19,8 @@ pub(crate) struct Scan {
 impl Scan {
     /// Files are cut to this length. An argument list can have megabytes.
     const LONGEST: usize = 128 * 1024;
+    /// A status is never cut: the fields after its 65,536 supplementary groups say which pid namespace a process is in.
+    const LONGEST_STATUS: usize = 1 << 20;
 
     pub(crate) fn new(proc: &ProcRoot) -> nix::Result<Scan> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -55,7 +57,7 @@ impl Scan {
     }
 
     pub(crate) fn status_text(&mut self, pid: Pid) -> nix::Result<&[u8]> {
-        self.read(pid, "status")
+        self.read_to(Self::LONGEST_STATUS, pid, "status")
     }
 
     pub(crate) fn stat_text(&mut self, pid: Pid) -> nix::Result<&[u8]> {
@@ -87,20 +89,25 @@ impl Scan {
 
     /// The content of `/proc/PID/FILE`, cut to [`Self::LONGEST`].
     fn read(&mut self, pid: Pid, file: &str) -> nix::Result<&[u8]> {
+        self.read_to(Self::LONGEST, pid, file)
+    }
+
+    fn read_to(&mut self, longest: usize, pid: Pid, file: &str) -> nix::Result<&[u8]> {
         let mut path = [0; 48];
         // In a copy of /proc the file can be anything: follow no link, and do not wait for a pipe.
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
         let fd = openat(&self.dir, c_path(&mut path, pid, file)?, flags, Mode::empty())?;
         let mut filled = 0;
         loop {
-            match read(&fd, &mut self.buffer[filled..]) {
+            let room = self.buffer.len().min(longest);
+            match read(&fd, &mut self.buffer[filled..room]) {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(Errno::EINTR) => continue,
                 Err(errno) => return Err(errno),
             }
             // proc writes these files whole at the first read: a read that leaves room in the buffer has reached the end.
-            if filled < self.buffer.len() || filled >= Self::LONGEST {
+            if filled < room || filled >= longest {
                 break;
             }
             self.buffer.resize(filled * 2, 0);

@@ -58,6 +58,31 @@ pub(crate) fn known(dir: impl AsFd, name: &CStr) -> nix::Result<Known> {
     Ok(Known { device, inode: found.stx_ino, uid: found.stx_uid, mode: found.stx_mode })
 }
 
+/// How much of a file system a file takes, from cached data too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) device: (u32, u32),
+    pub(crate) inode: u64,
+    pub(crate) links: u32,
+    pub(crate) size: u64,
+    /// In bytes.
+    pub(crate) allocated: u64,
+    pub(crate) is_regular: bool,
+}
+
+pub(crate) fn extent(path: &CStr) -> nix::Result<Extent> {
+    let mask = libc::STATX_BASIC_STATS;
+    let found = statx(libc::AT_FDCWD, path, libc::AT_STATX_DONT_SYNC, mask)?;
+    Ok(Extent {
+        device: (found.stx_dev_major, found.stx_dev_minor),
+        inode: found.stx_ino,
+        links: found.stx_nlink,
+        size: found.stx_size,
+        allocated: found.stx_blocks.saturating_mul(512),
+        is_regular: u32::from(found.stx_mode) & libc::S_IFMT == libc::S_IFREG,
+    })
+}
+
 fn statx(dir: RawFd, name: &CStr, flags: c_int, mask: u32) -> nix::Result<libc::statx> {
     // SAFETY: a statx has only integers, for which zeros are a value.
     let mut found: libc::statx = unsafe { std::mem::zeroed() };

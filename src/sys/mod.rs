@@ -35,7 +35,7 @@ pub(crate) use descriptor::{
     FileLock, Stdio, descriptor_flags, duplicate_above_stdio, set_close_on_exec, set_close_on_exec_range,
 };
 pub(crate) use file::{
-    Known, file_id, get_dents, get_xattr, has_attribute, is_mount_root, known, read_link_at,
+    Extent, Known, extent, file_id, get_dents, get_xattr, has_attribute, is_mount_root, known, read_link_at,
     working_directory,
 };
 pub(crate) use fork::{fork, fork_into, fork_sibling, fork_silent};
@@ -44,7 +44,10 @@ pub(crate) use nsfs::{
     open_namespace, pid_from_namespace, pid_in_namespace, pidfd_user_namespace, socket_namespace,
 };
 pub(crate) use pidfd::{PidfdInfo, pidfd_alive, pidfd_getfd, pidfd_info, pidfd_open, pidfd_signal};
-pub(crate) use process::{Ended, SharedNumber, exit_now, is_realtime, setns, unshare, unshare_nothing, wait};
+pub(crate) use process::{
+    Ended, SharedNumber, continue_step, exit_now, is_realtime, setns, unshare, unshare_nothing, wait,
+    wait_for_step,
+};
 pub use program::{arguments, promise_no_locks};
 pub(crate) use program::{environment, wipe_environment};
 pub(crate) use regex::{Regex, utf8_letters};

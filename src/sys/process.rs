@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 
 /// A number in memory that this process shares with children that it forks later.
@@ -89,6 +90,27 @@ pub(crate) fn wait(child: Pid, options: c_int) -> nix::Result<Ended> {
             }
             Ok(_) => {}
         }
+    }
+}
+
+/// The same for a child that is a step of ctrbox, not a program of the user. Whoever stops it, ctrbox continues it:
+/// nobody else would.
+pub(crate) fn wait_for_step(child: Pid, options: c_int) -> nix::Result<Ended> {
+    loop {
+        match wait(child, options | libc::WUNTRACED)? {
+            Ended::Stopped => _ = super::kill(child, libc::SIGCONT),
+            ended => return Ok(ended),
+        }
+    }
+}
+
+/// Continues such a child if it is stopped. Does not wait for it.
+pub(crate) fn continue_step(child: Pid) -> nix::Result<()> {
+    // Not WEXITED: its end is left for wait_for_step.
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
+    match nix::sys::wait::waitid(Id::Pid(child), flags)? {
+        WaitStatus::StillAlive => Ok(()),
+        _ => super::kill(child, libc::SIGCONT),
     }
 }
 

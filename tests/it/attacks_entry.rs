@@ -6,9 +6,9 @@ use crate::common;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::common::nsenter::of;
+use crate::common::nsenter::{in_scratch, of};
 use crate::common::process::{Holder, Piped, failure, limited, namespaces, printed};
-use crate::common::{program, skip, stdout};
+use crate::common::{Scratch, program, skip, stderr, stdout};
 
 const WATCH: &str = "CTRBOX_TEST_WATCH";
 const SECRET: &str = "CTRBOX_TEST_SECRET=of-the-caller";
@@ -249,5 +249,48 @@ fn the_environment_of_another_user_chooses_no_program() {
             said.contains("option --env is not safe here: LD_PRELOAD of the target"),
             "{options:?} {said}"
         );
+    }
+}
+
+/// ctrbox loads no library at all, and a program of the host with `--host-root` none of the container's.
+#[test]
+fn libraries_of_the_container_are_not_loaded() {
+    if !namespaces("attacks-libraries") {
+        return;
+    }
+    let scratch = Scratch::new("attacks-libraries");
+    let etc = in_scratch(&scratch, "etc");
+    // ld.so complains about a library that it is to load before all others and that is none.
+    let setup = format!(
+        "cp -a /etc/. {etc} 2>/dev/null || true
+         echo /attack.so >{etc}/ld.so.preload
+         mount --bind {etc} /etc"
+    );
+    std::fs::create_dir(&etc).expect("a directory");
+    let container = Holder::new(&["-m", "-p", "-f"], &setup);
+    let inside = limited(of(&container).args(["-m", "/bin/true"])); // the attack works
+    if !stderr(&inside).contains("/attack.so") {
+        skip("attacks-libraries", "the programs of this host are not linked with glibc");
+        return;
+    }
+    for options in
+        [&["-u", "--host-root"][..], &["-p", "--host-root", "--force"], &["-a", "--host-root", "--force"]]
+    {
+        assert_eq!(
+            printed(of(&container).args(options).args(["/bin/echo", "there"])),
+            "there\n",
+            "{options:?}"
+        );
+    }
+    // One mount hides all libraries, and the program that loads them.
+    let hidden = limited(of(&container).args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/usr"]));
+    assert!(hidden.status.success(), "{}", stderr(&hidden));
+    if limited(of(&container).args(["-m", "/bin/true"])).status.success() {
+        skip("attacks-libraries", "/usr is not the only place of libraries here");
+        return;
+    }
+    for options in [&["-a"][..], &["-m"], &["--as-container"]] {
+        let shown = printed(of(&container).args(options).args(["--applet", "getpcaps", "1"]));
+        assert!(shown.starts_with("1: "), "{options:?}: {shown}");
     }
 }

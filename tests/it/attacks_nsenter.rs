@@ -342,6 +342,47 @@ fn endless_environment_is_refused() {
     }
 }
 
+/// The kernel writes all supplementary groups of a process, up to 65,536, before its PIDs in its status.
+#[test]
+fn a_process_in_many_groups_is_not_hidden_and_costs_little_memory() {
+    let test = "attacks-many-groups";
+    if !namespaces(test) {
+        return;
+    }
+    if !there("python3") {
+        skip(test, "needs python3");
+        return;
+    }
+    const SCRIPT: &str = r#"
+import os, sys, signal
+os.setgroups(range(1000000000, 1000030000))
+for each in range(300):
+    if os.fork() == 0:
+        os.close(0)
+        os.close(1)
+        signal.pause()
+os.execvp(sys.argv[1], sys.argv[1:])
+"#;
+    let options = ["-p", "-f", "-m", "--mount-proc", "--kill-child", "python3", "-c", SCRIPT];
+    let holder = Holder::by_child(program("unshare").args(options));
+    let pid = holder.pid.to_string();
+    let id: String = holder.link("pid").chars().filter(char::is_ascii_digit).collect();
+    let target = format!("anon:{id}");
+    assert_eq!(printed(of(&holder).args(["-p", "echo", "there"])), "there\n");
+    let mut by_name = common::applet("nsenter");
+    assert_eq!(printed(by_name.args(["-t", &target, "-p", "echo", "there"])), "there\n");
+    let listed = stdout(&limited(common::applet("ctr-ps").args(["-l", "-n", "-o", "id"])));
+    assert!(listed.lines().any(|line| line.trim() == id), "{listed}");
+    for options in
+        [&["-n", "-o", "cpid,id", "-p", &pid][..], &["--portable", "-n", "-o", "cpid,id", "-p", &pid]]
+    {
+        let shown = stdout(&limited(common::applet("ctr-ps").args(options)));
+        assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), ["1", &id], "{options:?}");
+    }
+    let output = limited(&mut with_memory(24_000, &["getpcaps", "--tree", &pid]));
+    assert_eq!(stdout(&output).lines().count(), 301, "{}", stderr(&output));
+}
+
 /// What a container may put in place of its lists of users is neither waited for nor believed.
 #[test]
 fn hostile_lists_of_users() {
@@ -393,6 +434,37 @@ fn hostile_lists_of_users() {
         let _ = std::fs::remove_dir_all(path("etc"));
         std::fs::create_dir(path("etc")).expect("a directory");
     }
+}
+
+/// Lines of millions of fields, and a user in as many groups as the kernel allows, cost little more than the files.
+#[test]
+fn long_lists_of_users_cost_little_memory() {
+    if !namespaces("attacks-long-passwd") {
+        return;
+    }
+    let scratch = Scratch::new("attacks-long-passwd");
+    let path = |name: &str| in_scratch(&scratch, name);
+    std::fs::write(path("passwd"), format!("root:x:0:0::/:{}\nweb:x:7:7::/:\n", ":".repeat(7 << 20)))
+        .expect("a file");
+    let groups: String = (0..65_536).map(|at| format!("g{at}:x:{at}:web\n")).collect();
+    std::fs::write(path("group"), groups).expect("a file");
+    let bind = |name: &str| format!("mount --bind {} /etc/{name}\n", path(name));
+    let holder = Holder::new(&["-m"], &[bind("passwd"), bind("group")].concat());
+    let pid = holder.pid.to_string();
+    let shows = ["sed", "-n", "/^Uid\\|^Groups/p", "/proc/self/status"];
+    let arguments = [&["nsenter", "-t", &pid, "--as", "web"][..], &shows].concat();
+    let output = limited(&mut with_memory(64_000, &arguments));
+    let shown = stdout(&output);
+    assert!(shown.starts_with("Uid:\t7\t7\t7\t7\n"), "{}", stderr(&output));
+    assert_eq!(shown.split_whitespace().count(), 2 + 4 + 65_536);
+    // One more than the kernel allows: it says no, and root's groups are not kept instead.
+    let more = "mount --bind \"$1/group\" /etc/group; echo more:x:70000:web >>/etc/group";
+    let output = limited(of(&holder).args(["-m", "sh", "-c", more, "sh"]).arg(&scratch.0));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        failure(of(&holder).args(["--as", "web", "true"])),
+        refused("setgroups failed: Invalid argument")
+    );
 }
 
 /// The highest id means "no change" to the kernel's calls, which would leave the program root.
@@ -511,4 +583,109 @@ fn numbers_that_are_taken_again() {
     }
     assert!(!text.contains("MIXED"), "{text}");
     assert!(text.contains("again"), "no number was taken again: {text}");
+}
+
+/// The same for a container by name: what takes the number of its first process is not entered, because the record
+/// says when that started.
+#[test]
+fn a_name_never_leads_to_a_number_that_is_taken_again() {
+    if !namespaces("attacks-name-reuse") {
+        return;
+    }
+    let script = r#"
+        mount -t proc proc /proc || exit 0
+        mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /var/lib; mkdir -p /run/runc/web
+        echo 100 >/proc/sys/kernel/ns_last_pid || { echo cannot; exit 0; }
+        ids() { echo "$(readlink /proc/$1/ns/uts) $(readlink /proc/$1/ns/ipc)"; }
+        sleeps() { until [ "$(readlink /proc/$1/exe)" = "$(readlink -f "$(command -v sleep)")" ]; do :; done; }
+        start() { cut -d ' ' -f 22 /proc/$1/stat; }
+        for target in web runc:web; do for round in $(seq 40); do
+            echo 1000 >/proc/sys/kernel/ns_last_pid
+            unshare -u -i sleep 100 & victim=$!
+            sleeps $victim
+            first=$(ids $victim) began=$(start $victim)
+            echo "{\"id\":\"web\",\"init_process_pid\":$victim,\"init_process_start\":$began,\"config\":{\"labels\":[]}}" >/run/runc/web/state.json
+            # A process that starts now starts later, by the clock of the kernel.
+            until sleep 0 & wait $!; [ "$(cut -d ' ' -f 1 /proc/uptime | tr -d .)" -gt $((began + 1)) ]; do :; done
+            "$0" nsenter -t $target -u -i sh -c 'echo "in $(readlink /proc/self/ns/uts) $(readlink /proc/self/ns/ipc)"' >/run/out 2>/dev/null & entering=$!
+            spin=0; while [ $spin -lt $((round * 40)) ]; do spin=$((spin + 1)); done
+            kill -9 $victim; wait $victim
+            echo $((victim - 1)) >/proc/sys/kernel/ns_last_pid
+            unshare -u -i sleep 100 & decoy=$!
+            wait $entering
+            sleeps $decoy
+            entered=$(cat /run/out)
+            case $entered in
+            '') echo "refused $([ $victim = $decoy ] && echo again)" ;;
+            "in $first") echo entered ;;
+            *) echo "WRONG $entered, first $first, second $(ids $decoy)" ;;
+            esac
+            kill -9 $decoy; wait $decoy
+        done; done
+    "#;
+    let mut command = program("unshare");
+    command.args(["-p", "-f", "-m", "--kill-child", "sh", "-c", script]).arg(common::binary());
+    let text = stdout(&limited(&mut command));
+    if text.starts_with("cannot") || text.is_empty() {
+        skip("attacks-name-reuse", "numbers of processes cannot be chosen here");
+        return;
+    }
+    assert!(!text.contains("WRONG"), "{text}");
+    assert!(text.contains("refused again"), "no number was taken again: {text}");
+    assert!(text.contains("entered"), "it was never early enough: {text}");
+}
+
+/// Processes can share one table of descriptors, which costs a user nothing: lsns examines a part, and says so.
+#[test]
+fn endless_descriptors_are_not_all_examined() {
+    let test = "attacks-descriptors";
+    if !namespaces(test) {
+        return;
+    }
+    if !there("python3") {
+        skip(test, "needs python3");
+        return;
+    }
+    const SCRIPT: &str = r#"
+import ctypes, os, resource, signal
+libc = ctypes.CDLL(None)
+os.setgroups([])
+os.setgid(4242)
+os.setuid(4242)
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+table = 0
+try:
+    while True:
+        table = os.dup(2)
+except OSError:
+    pass
+# CLONE_FILES | SIGCHLD
+for each in range(1500000 // table + 1):
+    if libc.syscall(56, 0x400 | 17, 0, 0, 0, 0) == 0:
+        signal.pause()
+os.write(1, b"%d %d\n" % (os.getpid(), table * each))
+os.read(0, 1)
+"#;
+    if !cfg!(target_arch = "x86_64") {
+        skip(test, "the number of clone(2) is that of x86_64");
+        return;
+    }
+    let mut command = program("unshare");
+    let script = format!("mount -t proc proc /proc; exec python3 -c '{SCRIPT}'");
+    command.args(["-m", "-p", "-f", "--kill-child", "sh", "-c", &script]);
+    let mut piped = common::process::Piped::new(&mut command);
+    assert!(!piped.line().is_empty(), "it started");
+    let [child] = common::process::children(piped.pid())[..] else { panic!("one child") };
+    let inside = |arguments: &[&str]| {
+        let mut command = program("nsenter");
+        command.args(["-t", &child.to_string(), "-m", "-p"]).arg(common::binary()).args(arguments);
+        limited(&mut command)
+    };
+    let output = inside(&["lsns", "-n", "-t", "net", "-o", "ns"]);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.starts_with("lsns: not all descriptors of process "), "{said}");
+    assert_eq!(stderr(&inside(&["lsns", "-n", "--no-fd-scan", "-o", "ns"])), "", "none is examined");
+    piped.end_of_input();
 }

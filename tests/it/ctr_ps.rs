@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use crate::common::ctr_ps::{
     Host, WEB, containers, ctr_ps, harmless, of, processes, scope, state, text, uncoloured, unverified,
 };
+use crate::common::layout::{Layout, START};
 use crate::common::process::{Inherited, Piped, copy_of_binary, failure, inheriting, limited, printed};
 use crate::common::{
     Scratch, UNPRIVILEGED_UID, binary, golden, program, project, root, skip, stderr, stdout, there,
@@ -321,6 +322,46 @@ fn few_descriptors_and_a_closed_stdin_are_enough() {
     let script = "ulimit -n 16; exec \"$0\" ctr-ps -q --forest";
     let pids = printed(program("sh").args(["-c", script]).arg(binary()));
     assert!(pids.lines().any(|line| line == std::process::id().to_string()));
+}
+
+/// A state file that names no init process makes the first processes of all pid namespaces of interest.
+#[test]
+fn each_process_is_identified_once() {
+    const PROCESSES: i64 = 400;
+    let name = "strace";
+    if !there(name) {
+        return skip(name, "needs strace(1)");
+    }
+    if !limited(program(name).args(["-o", "/dev/null", "true"])).status.success() {
+        return skip(name, "strace may not trace here");
+    }
+    let layout = Layout::new("ctr-ps-once");
+    for pid in 1000..1000 + PROCESSES {
+        layout.host.process(pid, 1, "/system.slice/ssh.service", b"x\0");
+    }
+    layout.process(900, 0, "/system.slice/some.service", START);
+    let file = layout.host.root().join("calls");
+    let calls = |container: &str| -> i64 {
+        let mut command = program(name);
+        command.args(["-f", "-c", "-o"]).arg(&file).arg(binary());
+        let output = limited(command.args(["ctr-ps", "--forest", "--root"]).arg(layout.host.root()));
+        let table = stdout(&output);
+        assert_eq!(table.lines().count() as i64, PROCESSES + 3, "{table} {}", stderr(&output));
+        assert!(table.contains(container), "{table}");
+        let calls = std::fs::read_to_string(&file).expect("a table");
+        let total = calls.lines().find(|line| line.ends_with(" total")).expect("a sum");
+        total.split_whitespace().nth(3).and_then(|calls| calls.parse().ok()).expect("a number")
+    };
+    let without = calls("anon:10900");
+    layout.file("var/lib/lxc/web/config", "");
+    let with = calls("anon:10900");
+    assert!(with - without < PROCESSES, "{with} and {without} calls");
+    // The process in the group of LXC comes before the one that is below the monitor.
+    layout.process(901, 0, "/lxc.payload.web", START);
+    layout.process(905, 0, "/lxc.payload.web", START);
+    layout.monitor(905, 0, "[lxc monitor] /var/lib/lxc web");
+    let listed = containers(&mut of(layout.host.root()));
+    assert_eq!((&*listed[&901], &*listed[&905]), ("lxc:web", "lxc:web"));
 }
 
 #[test]

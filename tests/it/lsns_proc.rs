@@ -298,6 +298,63 @@ fn containers_of_recorded_processes() {
     assert_eq!(printed(lsns(&filtered).arg(&recorded)), "4026532487\n4026532561\n");
 }
 
+/// kdevtmpfs has its own mount namespace and root directory.
+#[test]
+fn a_kernel_thread_is_in_no_container() {
+    let proc = Proc::new("lsns-kernel-thread");
+    let status = |pid: u32, ppid: u32, rest: &str| {
+        let text = format!("Name:\tp{pid}\nState:\tS (s)\nPPid:\t{ppid}\nNSpid:\t{pid}\n{rest}");
+        proc.write(&format!("{pid}/status"), &text);
+        proc.write(&format!("{pid}/cgroup"), "0::/\n");
+    };
+    // A process that changed its root, as chroot(8) does, is in a container of its own.
+    for (pid, ppid, mnt, root, rest) in [
+        (1, 0, 10, "/", "VmPeak:\t1 kB\n"),
+        (2, 0, 10, "/", "Kthread:\t1\n"),
+        (25, 2, 11, "/dev", "Kthread:\t1\n"),
+        (26, 1, 12, "/dev", "Kthread:\t0\nVmPeak:\t1 kB\n"),
+    ] {
+        proc.process(pid, ppid, &[("mnt", mnt), ("net", 20)]);
+        status(pid, ppid, rest);
+        symlink(root, proc.at(&format!("{pid}/root"))).expect("a link");
+    }
+    let list = |format: &str| proc.list(&["-n", format, "-o", "NS,CONTAINER"]);
+    assert_eq!(list("-r"), "10 \n11 \n12 anon:12\n20 anon:12\n");
+    assert_eq!(
+        list("-l").split_whitespace().collect::<Vec<_>>(),
+        "10 11 12 anon:12 20 host +1".split(' ').collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn namespaces_of_the_host_show_how_many_containers_are_in_them() {
+    let recorded = project("tests/fixtures/hybrid/root/proc");
+    let list = |arguments: &[&str]| {
+        printed(
+            lsns(arguments).args(["-l", "-o", "TYPE,PID,CONTAINER,POD,IMAGE", "--proc-root"]).arg(&recorded),
+        )
+    };
+    let of_host = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        lines.filter(|line| line.split(' ').nth(1) == Some("2")).collect()
+    };
+    // Each container has its own mounts, and all have the host's users.
+    let exact = of_host(&list(&["-n", "-r", "-t", "mnt", "-t", "user"]));
+    assert_eq!(exact[0].trim_end(), "mnt 2");
+    let names = exact[1].strip_prefix("user 2 ").expect("names").split(',').count();
+    assert!(names > 10, "{exact:?}");
+    let table = of_host(&list(&["-n", "-t", "mnt", "-t", "user"]));
+    assert_eq!(table, ["mnt 2".to_owned(), format!("user 2 host +{names}")]);
+    let json = list(&["-J", "-t", "user"]);
+    assert!(json.contains(exact[1].strip_prefix("user 2 ").expect("names")), "{json}");
+    // A filter sees the names.
+    let filtered = list(&["-n", "-t", "user", "-Q", "CONTAINER =~ \"docker:\""]);
+    assert_eq!(of_host(&filtered), table[1..]);
+    // Other namespaces show the names.
+    let pods = list(&["-n", "-t", "net"]);
+    assert!(pods.contains("docker:32e6b376f333?,anon:4026532180"), "{pods}");
+}
+
 #[test]
 fn no_list_of_mounts() {
     let scratch = Scratch::new("lsns-no-mounts");

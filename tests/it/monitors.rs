@@ -3,10 +3,11 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::common::ctr_ps::{DB, WEB, of, unverified};
+use crate::common::ctr_ps::{DB, WEB, containers, ctr_ps, of, unverified};
 use crate::common::layout::engines::{bundle, config, podman};
 use crate::common::layout::{Expected, Layout, START, USER, id};
-use crate::common::process::printed;
+use crate::common::process::{limited, printed};
+use crate::common::stderr;
 
 const LATE: u64 = 400 * 365 * 86_400 * 100;
 
@@ -234,6 +235,25 @@ fn the_virtual_machine_of_a_pod() {
     assert_eq!(layout.all(), [], "it has no process here");
 }
 
+/// The machine is in a group beside that of the init process, and that in one hierarchy only.
+#[test]
+fn the_virtual_machine_of_a_pod_in_one_hierarchy() {
+    let mut layout = Layout::new("monitors-kata-v1");
+    let sandbox = id(9);
+    let pod = "/kubepods/besteffort/pod1-2";
+    let init = process(&mut layout, &format!("{pod}/{sandbox}"));
+    let spec = r#"{"annotations":{"io.kubernetes.cri.container-type":"sandbox","io.kubernetes.cri.sandbox-name":"shop",
+        "io.kubernetes.cri.sandbox-namespace":"prod"}}"#;
+    bundle(&layout, "run/containerd", "k8s.io", &sandbox, init, spec);
+    layout.host.process(700, 1, "/", b"qemu\0");
+    let groups = |pid: i64, memory: &str, other: &str| {
+        layout.file(format!("proc/{pid}/cgroup"), format!("3:memory:{memory}\n2:pids:{other}\n0::/\n"));
+    };
+    groups(init, &format!("{pod}/{sandbox}"), &format!("{pod}/{sandbox}"));
+    groups(700, &format!("{pod}/kata_{sandbox}"), "/");
+    assert_eq!(shown(&layout, 700).as_deref(), Some("k8s:prod/shop/POD"));
+}
+
 /// Fargate and managed instances: containerd, with ids of the task and a number.
 #[test]
 fn tasks_of_amazon_ecs() {
@@ -250,6 +270,252 @@ fn tasks_of_amazon_ecs() {
         layout.process(pid + 500, 0, &group, START);
         assert_eq!(layout.tag(pid + 500).map(|tag| tag.identified_by.name()), Some("state"), "{group}");
     }
+}
+
+// --- monitors with their own namespaces, sandboxes ----------------------------------------------------------
+
+/// A process in the host's pid namespace, with another root directory than the host's.
+struct Inside<'a> {
+    pid: i64,
+    parent: i64,
+    mnt: u64,
+    program: &'a str,
+    title: &'a str,
+}
+
+/// The namespaces and the root directory of the host.
+fn host_namespaces(layout: &Layout) {
+    for kind in ["pid", "mnt", "net", "uts", "user"] {
+        link(layout, &format!("proc/1/ns/{kind}"), format!("{kind}:[5]"));
+    }
+    link(layout, "proc/1/root", "/");
+}
+
+fn put(layout: &Layout, process: &Inside<'_>) {
+    let Inside { pid, parent, mnt, program, title } = *process;
+    layout.process(pid, USER, "/", START);
+    layout.replace(&format!("proc/{pid}/status"), &format!("NSpid:\t{pid}\t1"), &format!("NSpid:\t{pid}"));
+    link(layout, &format!("proc/{pid}/ns/pid"), "pid:[5]");
+    link(layout, &format!("proc/{pid}/ns/mnt"), format!("mnt:[{mnt}]"));
+    link(layout, &format!("proc/{pid}/root"), "/proc");
+    // Of this program no file is on any machine that runs the test: it counts as root's, as in a copy of /proc.
+    link(layout, &format!("proc/{pid}/exe"), format!("/nowhere/{program}"));
+    layout.file(format!("proc/{pid}/cmdline"), format!("{title}\0"));
+    below(layout, pid, parent);
+}
+
+fn below(layout: &Layout, pid: i64, parent: i64) {
+    layout.replace(&format!("proc/{pid}/status"), "PPid:\t1\n", &format!("PPid:\t{parent}\n"));
+    let children = format!("proc/{parent}/task/{parent}/children");
+    let before = std::fs::read_to_string(layout.host.root().join(&children)).unwrap_or_default();
+    layout.file(children, format!("{before}{pid} "));
+}
+
+#[test]
+fn one_run_of_apptainer_is_one_container() {
+    let layout = Layout::new("monitors-apptainer");
+    host_namespaces(&layout);
+    let process = |pid, parent, mnt, program, title| {
+        put(&layout, &Inside { pid, parent, mnt, program, title });
+    };
+    // Without a pid namespace, with a file server of the image, and a sandbox inside.
+    process(300, 1, 60, "starter", "Apptainer runtime parent: /srv/my images/a.sif ");
+    process(301, 300, 60, "squashfuse_ll", "squashfuse");
+    process(302, 300, 61, "sh", "sh");
+    process(303, 302, 61, "sleep", "sleep");
+    process(304, 302, 62, "sleep", "sleep");
+    // With one: appinit runs the same program.
+    process(310, 1, 70, "starter", "Apptainer runtime parent: b");
+    process(311, 310, 71, "starter", "appinit");
+    let appinit = "proc/311/status";
+    layout.replace(appinit, "NSpid:\t311", "NSpid:\t311\t1");
+    link(&layout, "proc/311/ns/pid", "pid:[72]");
+    // An instance, and another run in it: it has the namespaces of the instance.
+    process(320, 1, 80, "starter-suid", "Apptainer instance: u [web]");
+    process(321, 320, 81, "starter", "appinit");
+    // The starter from the shell of another container.
+    process(330, 1, 90, "sh", "sh");
+    process(331, 330, 91, "starter", "Apptainer runtime parent: c");
+    process(332, 331, 92, "sleep", "sleep");
+    // No title, no name.
+    process(340, 1, 93, "starter", "starter");
+    process(341, 340, 94, "sleep", "sleep");
+    let listed = containers(&mut of(layout.host.root()));
+    let of_pid = |pid: i64| listed.get(&pid).map_or("", String::as_str);
+    assert_eq!([300, 310, 320, 340].map(of_pid), ["-"; 4], "{listed:?}");
+    assert_eq!([301, 302, 303, 304].map(of_pid), ["apptainer:a.sif"; 4], "{listed:?}");
+    assert_eq!([311, 321].map(of_pid), ["apptainer:b", "apptainer:web"], "{listed:?}");
+    assert_eq!([330, 331].map(of_pid), ["anon:90/proc"; 2], "{listed:?}");
+    assert_eq!([332, 341].map(of_pid), ["apptainer:c", "apptainer:94"], "{listed:?}");
+    // The same id for all, also for a process that is looked at alone; its image is in the list.
+    for pid in [301, 302, 303, 304] {
+        let tag = layout.tag(pid).expect("a container");
+        let container = &tag.container;
+        assert_eq!((&*container.id, container.image.as_deref()), ("61", Some("a.sif")), "{pid}");
+        assert_eq!((container.owner, container.init.map(|init| init.as_raw())), (USER, Some(302)), "{pid}");
+    }
+}
+
+#[test]
+fn sandbox_and_gofer_of_gvisor_are_one_container() {
+    let layout = Layout::new("monitors-gvisor");
+    host_namespaces(&layout);
+    let process = |pid, parent, mnt, title| {
+        put(&layout, &Inside { pid, parent, mnt, program: "runsc", title });
+    };
+    process(400, 1, 50, "runsc\0run\0gv");
+    process(401, 400, 51, "runsc-gofer");
+    layout.replace("proc/401/status", "NSpid:\t401", "NSpid:\t401\t1");
+    link(&layout, "proc/401/ns/pid", "pid:[52]");
+    process(402, 400, 53, "runsc-sandbox");
+    process(403, 402, 53, "");
+    let state = |id: &str, sandbox: i64, gofer: i64| {
+        let text = format!(
+            r#"{{"id":"{id}","spec":{{"hostname":"inside","annotations":{{"who":"me"}}}},"bundleDir":"/srv/gv","status":"running",
+                "createdAt":"2001-09-09T01:46:47.894159102Z","goferPid":{gofer},"sandbox":{{"id":"{id}","pid":{sandbox}}}}}"#
+        );
+        layout.file(format!("run/runsc/{id}_sandbox:{id}.state"), text)
+    };
+    let shown = || [400, 401, 402, 403].map(|pid| shown(&layout, pid).unwrap_or_default());
+    // Without a state file in sight: one run is one container.
+    assert_eq!(shown(), ["", "gvisor:52", "gvisor:52", "gvisor:52"]);
+    let file = state("gv", 402, 401);
+    assert_eq!(shown(), ["", "gvisor:gv", "gvisor:gv", "gvisor:gv"]);
+    let tag = layout.tag(402).expect("a container");
+    assert_eq!(tag.identified_by.name(), "state");
+    assert_eq!(tag.container.hostname.as_deref(), Some("inside"));
+    assert_eq!(tag.container.created.as_deref(), Some("2001-09-09T01:46:47Z"));
+    let all = layout.all();
+    assert_eq!(all.iter().map(|container| &*container.id).collect::<Vec<_>>(), ["gv"]);
+    // `runsc create` waits for nothing: its parent has ended.
+    for pid in [401, 402] {
+        layout.replace(&format!("proc/{pid}/status"), "PPid:\t400", "PPid:\t1");
+    }
+    layout.file("proc/400/task/400/children", "");
+    assert_eq!(shown()[1..], ["gvisor:gv", "gvisor:gv", "gvisor:gv"]);
+    // The state file is stale, or of another container.
+    let stat = format!("402 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {LATE} 0 0\n");
+    layout.file("proc/402/stat", stat);
+    assert_eq!(shown()[2], "gvisor:53/proc");
+    layout.file("proc/402/stat", format!("402 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {START} 0 0\n"));
+    std::fs::rename(file, layout.host.root().join("run/runsc/x_sandbox:x.state")).expect("renamed");
+    assert_eq!(shown()[2], "gvisor:53/proc");
+}
+
+// --- groups of a container in some hierarchies -------------------------------------------------------------
+
+/// Root can put any process into one group of a container, to account it.
+#[test]
+fn a_process_of_the_host_in_one_group_of_a_container_is_not_in_it() {
+    let mut layout = Layout::new("monitors-one-group");
+    let group = |id: &str| format!("/docker/{id}");
+    let mut pids = Vec::new();
+    for (number, name) in [(1, "web"), (2, "db")] {
+        let pid = process(&mut layout, &group(&id(number)));
+        layout.file(
+            format!("var/lib/docker/containers/{}/config.v2.json", id(number)),
+            config(name, pid, "{}"),
+        );
+        pids.push(pid);
+    }
+    let [web, db] = pids[..] else { panic!("{pids:?}") };
+    for kind in ["pid", "mnt", "net"] {
+        link(&layout, &format!("proc/1/ns/{kind}"), format!("{kind}:[5]"));
+    }
+    let [of_web, of_db] = [1, 2].map(|number| group(&id(number)));
+    let groups = |pid: i64, memory: &str, pids: &str, unified: &str| {
+        layout
+            .file(format!("proc/{pid}/cgroup"), format!("3:memory:{memory}\n2:pids:{pids}\n0::{unified}\n"));
+    };
+    groups(web, &of_web, &of_web, "/system.slice/docker.service");
+    groups(db, &of_db, &of_db, "/system.slice/docker.service");
+    // Processes of the host, and one that shares the network of web.
+    let host = |pid: i64, net: u64| {
+        layout.host.process(pid, 1, "/", b"x\0");
+        for (kind, ns) in [("pid", 5), ("mnt", 5), ("net", net)] {
+            link(&layout, &format!("proc/{pid}/ns/{kind}"), format!("{kind}:[{ns}]"));
+        }
+    };
+    for (pid, net, memory, of_pids, unified) in [
+        (700, 5, &*of_web, "/", "/"),
+        (701, 5, "/", &*of_web, "/system.slice/docker.service"),
+        (702, 5, &*of_web, &*of_db, "/"),
+        // In all groups, or in a namespace of the container.
+        (710, 5, &*of_web, &*of_web, "/"),
+        (711, 30_000 + u64::try_from(web).expect("a PID"), "/", &*of_web, "/system.slice/docker.service"),
+        (712, 5, "/", &*of_web, "/system.slice/docker.service"),
+    ] {
+        host(pid, net);
+        groups(pid, memory, of_pids, unified);
+    }
+    // A process of web in a group of db.
+    layout.process(720, 0, "/", START);
+    link(&layout, "proc/720/ns/net", format!("net:[{}]", 30_000 + web));
+    groups(720, &of_db, &of_web, "/");
+    let listed = containers(&mut of(layout.host.root()));
+    let of_pid = |pid: i64| listed.get(&pid).map_or("", String::as_str);
+    assert_eq!([700, 701, 702, 712].map(of_pid), ["-"; 4], "{listed:?}");
+    assert_eq!([web, 710, 711, 720].map(of_pid), ["docker:web"; 4], "{listed:?}");
+    assert_eq!(of_pid(db), "docker:db");
+}
+
+// --- the host as a container with a cgroup namespace of its own sees it ------------------------------------
+
+/// A host whose hierarchies begin at `/../..`, as a pod of the host's pid namespace sees them.
+fn seen_from_a_pod(name: &str) -> Layout {
+    let layout = Layout::new(name);
+    layout.host.process(1, 0, "/../../../init.scope", b"init\0");
+    layout.host.process(2, 0, "/../../..", b"");
+    layout.replace("proc/2/status", "VmPeak:\t 100 kB\n", "Kthread:\t1\n");
+    layout
+}
+
+#[test]
+fn groups_are_found_from_another_cgroup_namespace() {
+    let mut layout = seen_from_a_pod("monitors-view");
+    layout.file("var/lib/lxc/web/config", "");
+    let web = process(&mut layout, "/../../../lxc.payload.web");
+    layout.monitor(web, 0, "[lxc monitor] /var/lib/lxc web");
+    let state = |name: &str, pid: i64| config(name, pid, "{}");
+    let docker = process(&mut layout, &format!("/../../../system.slice/docker-{WEB}.scope"));
+    layout.file(format!("var/lib/docker/containers/{WEB}/config.v2.json"), state("db", docker));
+    // What a user wrote down counts below the slice of that user.
+    let group =
+        format!("/../../../user.slice/user-{USER}.slice/user@{USER}.service/user.slice/docker-{DB}.scope");
+    let rootless = layout.expect(&group, Expected { owner: USER, ..Expected::default() });
+    layout.file(format!("home/u/.local/share/docker/containers/{DB}/config.v2.json"), state("own", rootless));
+    for (pid, name) in [(web, "lxc:web"), (docker, "docker:db"), (rootless, "docker:own")] {
+        assert_eq!(shown(&layout, pid).as_deref(), Some(name));
+        assert_eq!(layout.tag(pid).map(|tag| tag.identified_by.name()), Some("state"), "{name}");
+    }
+    // Not at the top: anybody can have made these groups.
+    layout.file("var/lib/lxc/other/config", "");
+    for above in ["/..", "/../..", "/../../../..", "/../../../x"] {
+        let other = process(&mut layout, &format!("{above}/lxc.payload.other"));
+        layout.monitor(other, 0, "[lxc monitor] /var/lib/lxc other");
+        assert_eq!(shown(&layout, other).as_deref(), Some("lxc:other?"), "{above}");
+    }
+}
+
+#[test]
+fn a_hint_says_why_names_are_missing_in_a_container() {
+    let layout = seen_from_a_pod("monitors-no-root");
+    layout.host.process(300, 1, &format!("/../../../system.slice/docker-{}.scope", id(77)), b"x\0");
+    let said = |arguments: &[&str]| {
+        let mut command = ctr_ps();
+        command.env("CTRBOX_HINTS", "always").args(["-n", "-o", "container"]).args(arguments);
+        stderr(&limited(command.arg("--proc-root").arg(layout.host.root().join("proc"))))
+    };
+    let hint = "mount the host's root directory";
+    for arguments in [&[][..], &["-c", "web"], &["-l"]] {
+        let said = said(arguments);
+        assert!(said.contains(hint) && said.contains("ctr-ps --root /host"), "{arguments:?}: {said}");
+    }
+    // Not where that would not help.
+    let root = layout.host.root().to_str().expect("text");
+    assert!(!said(&["--root", root]).contains(hint));
+    layout.file("proc/1/cgroup", "0::/init.scope\n");
+    assert!(!said(&[]).contains(hint), "on the host itself");
 }
 
 // --- values of the list ------------------------------------------------------------------------------------

@@ -6,9 +6,40 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 use crate::common::nsenter::{ALL, KINDS, NO_PID, in_scratch, links, nsenter, of, readlinks, refused};
-use crate::common::process::{Holder, failure, limited, link, namespaces, pidfd_inode, printed};
-use crate::common::{Scratch, program, root, skip};
+use crate::common::process::{Holder, Piped, failure, limited, link, namespaces, pidfd_inode, printed};
+use crate::common::{Scratch, program, root, skip, stderr, until};
 use nix::unistd::Pid;
+
+/// The sandbox is a process of the host, and none of its container's is.
+#[test]
+fn a_sandbox_of_gvisor_is_not_the_container() {
+    if !namespaces("nsenter-gvisor") {
+        return;
+    }
+    let scratch = Scratch::new("nsenter-gvisor");
+    let sandbox = scratch.0.join("runsc");
+    std::fs::copy("/bin/cat", &sandbox).expect("a copy");
+    let script = r#"exec 3<&0; unshare -m "$0" <&3 & echo $!; wait"#;
+    let mut piped = Piped::new(program("sh").args(["-c", script]).arg(&sandbox));
+    let pid = piped.line();
+    until("the process executes the copy", || {
+        std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == sandbox)
+    });
+    let said = |hints: &str, option: &str| {
+        stderr(&limited(nsenter().env("CTRBOX_HINTS", hints).args(["-t", &pid, option, "true"])))
+    };
+    assert!(said("always", "-m").contains("run on gVisor's own kernel"));
+    assert_eq!(said("never", "-m"), "");
+    assert_eq!(said("always", "-n"), "", "the network is the sandbox's");
+    let mount = format!("/proc/{pid}/ns/mnt");
+    assert_eq!(
+        stderr(&limited(nsenter().env("CTRBOX_HINTS", "always").args([&format!("-m{mount}"), "true"]))),
+        ""
+    );
+    // A user's program of that name is none.
+    std::os::unix::fs::chown(&sandbox, Some(1), None).expect("owned");
+    assert_eq!(said("always", "-m"), "");
+}
 
 #[test]
 fn every_kind_by_target_and_by_file_and_no_other() {

@@ -5,7 +5,8 @@ use crate::common;
 use std::os::unix::fs::symlink;
 
 use crate::common::ctr_ps::{ctr_ps, processes};
-use crate::common::process::{Holder, limited, namespaces, printed};
+use crate::common::lsns::await_cat;
+use crate::common::process::{Holder, Piped, limited, link, namespaces, printed};
 use crate::common::{Scratch, applet, binary, program, stderr, stdout};
 use serde_json::Value;
 
@@ -113,6 +114,40 @@ fn a_changed_root_is_a_container_and_the_one_who_waits_outside_is_its_own() {
     let found = row(holder.pid);
     assert_eq!(found["runtime"], "anon", "{found}");
     assert_eq!(found["id"], inode(&holder.link("mnt")).as_str(), "{found}");
+}
+
+/// As schroot(1) runs it in a container of an unknown runtime.
+#[test]
+fn each_root_in_a_foreign_mount_namespace_is_a_container() {
+    if !namespaces("roots in a mount namespace") {
+        return;
+    }
+    let scratch = Scratch::new("strays-roots");
+    let script = r#"mount -t tmpfs none "$0"; cd "$0"; mkdir a b old dev; : >dev/null
+        for r in . a b; do for d in bin lib lib64 usr; do
+            [ ! -d /$d ] || { mkdir $r/$d; mount --bind /$d $r/$d; }
+        done; done
+        pivot_root . old; exec 3<&0
+        for r in / /a /b /b; do chroot $r cat <&3 & echo $!; done; wait"#;
+    let mut command = program("unshare");
+    let mut piped = Piped::new(command.args(["-m", "sh", "-ec", script]).arg(&scratch.0));
+    let pids = [(); 4].map(|()| piped.line());
+    pids.iter().for_each(|pid| await_cat(pid));
+    let mnt = inode(&link(&pids[0], "mnt"));
+    let found = pids.each_ref().map(|pid| row(pid.parse().expect("a PID")));
+    let ids = [mnt.clone(), format!("{mnt}/a"), format!("{mnt}/b"), format!("{mnt}/b")];
+    assert_eq!(
+        found.each_ref().map(|row| row["id"].as_str().unwrap_or_default()),
+        ids.each_ref().map(|id| &**id)
+    );
+    // One that is asked for alone has the same name, and is a target by it.
+    for (pid, id) in pids.iter().zip(&ids) {
+        let shown = printed(ctr_ps().args(["-n", "-o", "container", "-p", pid]));
+        assert_eq!(shown.trim(), format!("anon:{id}"));
+        let listed = printed(ctr_ps().args(["-q", "-c", &format!("anon:{id}")]));
+        assert!(listed.lines().any(|line| line == pid), "{id}: {listed}");
+        assert!(id.ends_with('b') || listed.lines().all(|line| line == pid || id == &mnt), "{id}: {listed}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::isolation::cgroup::{self, Group, Hierarchies, Step};
 use crate::isolation::ns;
 use crate::proc::ProcRoot;
 use crate::sys;
+use crate::text;
 
 #[derive(Debug, Default)]
 pub(super) struct Plan {
@@ -48,6 +49,13 @@ fn like(proc: &ProcRoot, host: &Hierarchies, target: &Target) -> Result<Plan> {
     }
     if groups.is_empty() {
         bail!("process {} is in no visible control group", held.pid);
+    }
+    if let Some(group) = groups.iter().find(|group| group.is_frozen()) {
+        let directory = group.directory();
+        let shown = text::shown(directory.as_os_str());
+        bail!(
+            "control group {shown} of the target is frozen (paused): a program in it starts when it is thawed"
+        );
     }
     Ok(Plan { groups, ..Plan::default() })
 }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use super::caps_text;
-use super::clock::{self, Clock};
 use super::columns::Id;
 use super::containers::Seen;
 use super::gather::Found;
@@ -12,6 +11,7 @@ use super::process::Process;
 use crate::container::{IdentifiedBy, short};
 use crate::output::lazy_table::{Source, Value};
 use crate::output::tree::Forest;
+use crate::proc::clock::{self, Clock};
 use crate::proc::ns::Kind;
 use crate::proc::{Stat, Users};
 use crate::text;

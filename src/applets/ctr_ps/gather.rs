@@ -1,6 +1,8 @@
 //! Gathers the processes: first the identity and container of each, then, for those that are shown, what the columns
 //! need.
 
+use std::cell::RefCell;
+
 use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
 
@@ -11,11 +13,9 @@ use super::origin;
 use super::process::{Commands, Process};
 use super::select::{Filter, Selection};
 use crate::access::{Lines, Reading};
-use crate::container::{Files, PidNs, Resolver, Tag, is_of_group};
-use crate::isolation::cgroup;
-use crate::isolation::identity::{Identify, Identity, Way};
-use crate::proc::id_hash::ById;
-use crate::proc::{ProcRoot, Scan, broken, vanished};
+use crate::container::{Files, Resolver, Tagger};
+use crate::isolation::identity::{Walk, Way};
+use crate::proc::{ProcRoot, Scan, vanished};
 
 /// What to gather.
 pub(super) struct Wanted<'a> {
@@ -58,16 +58,14 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
     // If all are shown, all are read while they are identified.
     let reading =
         (wanted.command_lines() && wanted.selection.is_all()).then(|| Reading::start(proc, pids.clone()));
-    let mut tagger = Tagger {
-        identify: Identify::new(proc, wanted.way).with_context(unreadable)?,
-        resolver: if few { Resolver::for_few(proc, files) } else { Resolver::new(proc, files) },
-        verified: ById::default(),
-        texts: ById::default(),
-    };
-    let mut containers = Containers::default();
     let mut list = Vec::with_capacity(pids.len());
-    for pid in pids {
-        let Ok(identity) = tagger.identify.identify(pid) else { continue };
+    let walk = RefCell::new(Walk::new(proc, wanted.way, pids).with_context(unreadable)?);
+    let resolver = if few { Resolver::for_few(proc, files) } else { Resolver::for_walk(proc, files, &walk) };
+    let mut tagger = Tagger::new(&walk, Scan::new(proc).with_context(unreadable)?, resolver);
+    let mut containers = Containers::default();
+    loop {
+        let next = walk.borrow_mut().next();
+        let Some((pid, identity)) = next else { break };
         if identity.kernel_thread && !wanted.selection.shows_kernel_thread(pid.as_raw()) {
             continue;
         }
@@ -102,7 +100,7 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
     };
     let locked =
         lines.locked().filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_ok()).collect();
-    let mut reader = Reader::new((proc, tagger.identify.scan), (wanted.needs, wanted.no_args), lines);
+    let mut reader = Reader::new((proc, tagger.scan), (wanted.needs, wanted.no_args), lines);
     if wanted.needs != 0 {
         list.retain_mut(|process| reader.read(process).map_or_else(|errno| !vanished(errno), |()| true));
     }
@@ -112,69 +110,4 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
 fn with_arguments(list: &[Process]) -> Vec<Pid> {
     let all = list.iter().filter(|process| !process.kernel_thread);
     all.map(|process| Pid::from_raw(process.pid)).collect()
-}
-
-/// Finds the container of each process.
-struct Tagger<'a> {
-    identify: Identify,
-    resolver: Resolver<'a>,
-    /// The verified containers, by the ids of the control group and the pid namespace.
-    verified: ById<(u64, u64), Tag>,
-    /// The content of /proc/PID/cgroup, by the id of the group. Used only on hosts with one hierarchy.
-    texts: ById<u64, Vec<u8>>,
-}
-
-impl Tagger<'_> {
-    /// Most processes share a group with another process: the cgroup file is then not read again.
-    fn tag(&mut self, pid: Pid, identity: &Identity) -> nix::Result<Option<Tag>> {
-        if identity.kernel_thread {
-            return Ok(None);
-        }
-        let space = match (identity.own_pid_ns, identity.group) {
-            (false, _) => PidNs::Procs,
-            (true, None) => PidNs::Own,
-            (true, Some((_, id))) => PidNs::Id(id),
-        };
-        if let Some(group) = identity.group {
-            if let Some(tag) = self.verified.get(&group) {
-                return Ok(Some(tag.clone()));
-            }
-            if let Some(text) = self.texts.get(&group.0) {
-                return Ok(self.resolver.resolve_in(pid, text, space));
-            }
-        }
-        let text = match self.identify.scan.cgroup(pid) {
-            Err(errno) if broken(errno) => return Err(errno),
-            read => read.unwrap_or_default(),
-        };
-        let tag = self.resolver.resolve_in(pid, text, space);
-        if identity.group.is_some() {
-            // Is the unified hierarchy the only one?
-            let alone = text.starts_with(b"0::") && cgroup::parse(text).count() == 1;
-            let sure = tag.as_ref().filter(|tag| is_of_group(tag));
-            // Cache the container only if the unified hierarchy alone identifies it: then neither v1 nor namespaces
-            // matter.
-            let mut same = || self.resolver.resolve_unified(text).as_ref() == sure;
-            let sure = sure.filter(|_| same());
-            if alone || sure.is_some() {
-                let text = alone.then(|| text.to_vec());
-                self.learn(identity, text, sure.cloned());
-            }
-        }
-        Ok(tag)
-    }
-
-    /// Caches what was found, for the next process in the group.
-    fn learn(&mut self, identity: &Identity, text: Option<Vec<u8>>, sure: Option<Tag>) {
-        // The process may have moved to another group before its file was read.
-        let Some(group) = identity.group.filter(|group| self.identify.group_now() == Some(group.0)) else {
-            return;
-        };
-        if let Some(text) = text {
-            self.texts.insert(group.0, text);
-        }
-        if let Some(tag) = sure {
-            self.verified.insert(group, tag);
-        }
-    }
 }

@@ -5,16 +5,17 @@ use std::cell::OnceCell;
 use nix::unistd::Pid;
 
 use super::cells::container_value;
-use super::clock::{self, Clock};
 use super::columns::{Id, number, words};
 use super::containers::{Containers, Seen};
 use super::gather::Found;
 use super::select::Selection;
-use super::usage::{Groups, size};
+use super::usage::Groups;
 use crate::container::{IdentifiedBy, rfc3339, short};
 use crate::isolation::cgroup::Hierarchies;
 use crate::output::lazy_table::{Source, Value};
+use crate::output::size::size;
 use crate::output::smartcols::{Align, Column};
+use crate::proc::clock::{self, Clock};
 use crate::proc::{ProcRoot, Stat, Users};
 
 /// A column of the list.

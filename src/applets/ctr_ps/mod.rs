@@ -123,7 +123,6 @@
 
 mod caps_text;
 mod cells;
-mod clock;
 mod columns;
 mod containers;
 mod details;
@@ -146,13 +145,14 @@ use anyhow::{Result, anyhow};
 
 use crate::access;
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, set, unglued};
-use crate::container::target;
-use crate::exit::{Exit, Outcome, warn};
+use crate::container::{IdentifiedBy, is_in_container_of_host, target};
+use crate::exit::{self, Exit, Outcome, warn};
 use crate::isolation::identity::Way;
 use crate::output::Out;
 use crate::output::style::When;
 use crate::text;
 use columns::Id;
+use containers::Seen;
 use gather::{Found, Wanted, gather};
 use host::Host;
 use list::ListColumn;
@@ -344,7 +344,11 @@ fn run(call: &Call) -> Outcome {
         }
     };
     // The name of a container that is not found may be in a file that cannot be read.
-    let found = answer(&mut out, &host, &request, &columns).inspect_err(|_| problems())?;
+    let found = answer(&mut out, &host, &request, &columns).map_err(|error| {
+        problems();
+        let hint = missing_names(&host, &request).filter(|_| !request.selection.containers.is_empty());
+        error.or_hint(move || hint.clone())
+    })?;
     out.finish()?;
     for note in notes(&found, &host, &request, &columns) {
         warn(call.name, &note);
@@ -353,8 +357,22 @@ fn run(call: &Call) -> Outcome {
         warn(call.name, &format!("no process {pid}"));
     }
     problems();
+    let is_unverified = |seen: &Seen| seen.container.identified_by == IdentifiedBy::Cgroup;
+    let names_are_missing = found.containers.all.iter().any(is_unverified);
+    exit::hint(|| missing_names(&host, &request).filter(|_| names_are_missing));
     let none_contained = || found.list.iter().all(|process| process.container.is_none());
     Ok(u8::from(!request.selection.pids.is_empty() && (!found.missing.is_empty() || none_contained())))
+}
+
+/// Why no container has a name, in a container that shows the host's processes.
+fn missing_names(host: &Host, request: &Request) -> Option<String> {
+    let applies = request.root.is_none() && is_in_container_of_host(&host.proc);
+    applies.then(|| {
+        "the names of containers are in state files on the host, outside of this container: mount the host's root \
+         directory here, for example at /host (docker run -v /:/host:ro, or a hostPath volume of a pod), and use \
+         ctr-ps --root /host"
+            .to_owned()
+    })
 }
 
 /// The columns to print.

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use super::cells::Cells;
-use super::clock::Clock;
 use super::columns::{self, Id};
 use super::gather::Found;
 use super::list::{self, List, ListColumn};
@@ -15,6 +14,7 @@ use crate::output::lazy_table::{LazyTable, Source};
 use crate::output::smartcols::{self, Column, Layout};
 use crate::output::style::{self, Painter};
 use crate::output::tree::{Forest, Glyphs};
+use crate::proc::clock::Clock;
 use crate::proc::{ProcRoot, Users};
 use crate::text;
 

@@ -327,7 +327,11 @@ fn failed(pid: Pid, errno: Errno) -> Exit {
 
 fn unparsed(word: &OsStr, errno: Errno) -> Exit {
     let cause = crate::errno::strerror(errno as i32);
-    Exit::Message { status: 1, text: format!("Cannot parse pid {}: ({cause})", text::shown(word)), hint: None }
+    Exit::Message {
+        status: 1,
+        text: format!("Cannot parse pid {}: ({cause})", text::shown(word)),
+        hint: None,
+    }
 }
 
 /// A PID as strtol(3) reads a whole word. None if it is another word. An unknown option and an empty word are

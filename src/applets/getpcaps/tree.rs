@@ -23,7 +23,7 @@ pub(super) fn show(request: &mut Request, by_target: bool) -> Result<(), Exit> {
     for pid in Scan::pids(&request.proc)? {
         match request.proc.process(pid).credentials() {
             Ok(state) => {
-                states.insert(pid, state);
+                states.insert(pid, state.without_groups());
                 pids.push(pid);
             }
             Err(error) if !may_be_left_out(&error) => {

@@ -1,6 +1,6 @@
 //! The contents of the cells. They are read on demand, and cached if they may be needed again.
 
-use crate::sys::keyed::HashMap;
+use crate::sys::keyed::{HashMap, HashSet};
 use std::cell::{OnceCell, RefCell};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -31,6 +31,9 @@ struct ProcessInfo {
     ppid: Option<i32>,
     name: Vec<u8>,
 }
+
+/// What a column shows of a container.
+type Value = fn(&Container) -> Option<String>;
 
 pub(super) struct Cells<'a> {
     proc: &'a ProcRoot,
@@ -92,16 +95,41 @@ impl<'a> Cells<'a> {
             Id::Pns => Some(self.relation(at).parent.to_string()),
             Id::Ons => Some(self.relation(at).owner.to_string()),
             Id::Netname => netname(namespace),
-            Id::Container => self.of_each_container(namespace, |container| Some(container.to_string())),
-            Id::Runtime => {
-                self.of_each_container(namespace, |container| Some(container.runtime.name().to_owned()))
-            }
-            Id::Pod => self.of_each_container(namespace, |container| container.pod.clone()),
-            Id::Image => self.of_each_container(namespace, |container| container.image.clone()),
-            Id::Created => self.of_each_container(namespace, |container| container.created.clone()),
+            Id::Container => self.of_each_container(namespace, of_container),
+            Id::Runtime => self.of_each_container(namespace, of_runtime),
+            Id::Pod => self.of_each_container(namespace, of_pod),
+            Id::Image => self.of_each_container(namespace, of_image),
+            Id::Created => self.of_each_container(namespace, of_creation),
             Id::Users => self.uid_map(namespace),
             Id::Heldby => held_by(namespace),
         }
+    }
+
+    /// The text of a cell in a table. A namespace of the host is shared with containers without end: there their number
+    /// is enough.
+    pub(super) fn cell_in_table(&self, id: Id, at: usize, pid: Option<Pid>) -> Option<String> {
+        let namespace = &self.found.namespaces[at];
+        let (before, value): (_, Value) = match id {
+            Id::Container => ("host +", of_container),
+            Id::Pod => ("+", of_pod),
+            Id::Image => ("+", of_image),
+            Id::Created => ("+", of_creation),
+            _ => return self.cell(id, at, pid),
+        };
+        if !self.is_hosts(namespace) {
+            return self.cell(id, at, pid);
+        }
+        let count = self.values(namespace, value).len();
+        (count > 0).then(|| format!("{before}{count}"))
+    }
+
+    /// Is it a namespace of the host: of kthreadd, or of a PID 1 that is in no container?
+    fn is_hosts(&self, namespace: &Namespace) -> bool {
+        let has = |pid| namespace.members.binary_search(&pid).is_ok();
+        let is_kernel_thread =
+            |pid| self.scan.borrow_mut().status_text(pid).is_ok_and(|text| Status::parse(text).kernel_thread);
+        let (init, kthreadd) = (Pid::from_raw(1), Pid::from_raw(2));
+        has(init) && self.container(init).is_none() || has(kthreadd) && is_kernel_thread(kthreadd)
     }
 
     #[must_use]
@@ -199,29 +227,35 @@ impl<'a> Cells<'a> {
     fn container(&self, pid: Pid) -> Option<Rc<Container>> {
         let identify = || {
             let mut scan = self.scan.borrow_mut();
-            let own_pid_ns = Status::parse(scan.status_text(pid).ok()?).nspid.len() > 1;
+            let status = Status::parse(scan.status_text(pid).ok()?);
+            if status.kernel_thread {
+                return None;
+            }
+            let own_pid_ns = status.nspid.len() > 1;
             let tag = self.resolver.borrow_mut().resolve(pid, scan.cgroup(pid).ok()?, own_pid_ns);
             tag.map(|tag| tag.container)
         };
         self.containers.borrow_mut().entry(pid).or_insert_with(identify).clone()
     }
 
+    fn of_each_container(&self, namespace: &Namespace, value: Value) -> Option<String> {
+        let values = self.values(namespace, value);
+        (!values.is_empty()).then(|| text::escape(values.join(",").as_bytes()).into_owned())
+    }
+
     /// The values of all containers with a process in the namespace, without duplicates.
-    fn of_each_container(
-        &self,
-        namespace: &Namespace,
-        value: fn(&Container) -> Option<String>,
-    ) -> Option<String> {
+    fn values(&self, namespace: &Namespace, value: Value) -> Vec<String> {
         let mut values: Vec<String> = Vec::new();
+        let mut known: HashSet<String> = HashSet::default();
         let mut last = None;
         for container in namespace.members.iter().filter_map(|pid| self.container(*pid)) {
             if last.as_ref().is_some_and(|last| Rc::ptr_eq(last, &container)) {
                 continue; // processes of one container are mostly adjacent
             }
-            values.extend(value(&container).filter(|value| !values.contains(value)));
+            values.extend(value(&container).filter(|value| known.insert(value.clone())));
             last = Some(container);
         }
-        (!values.is_empty()).then(|| text::escape(values.join(",").as_bytes()).into_owned())
+        values
     }
 
     fn uid_map(&self, namespace: &Namespace) -> Option<String> {
@@ -234,6 +268,26 @@ impl<'a> Cells<'a> {
             extents(map).map(|line| format!("{}:{}:{}", line.inner, line.outer, line.count)).collect();
         (!ranges.is_empty()).then(|| ranges.join(","))
     }
+}
+
+fn of_container(container: &Container) -> Option<String> {
+    Some(container.to_string())
+}
+
+fn of_runtime(container: &Container) -> Option<String> {
+    Some(container.runtime.name().to_owned())
+}
+
+fn of_pod(container: &Container) -> Option<String> {
+    container.pod.clone()
+}
+
+fn of_image(container: &Container) -> Option<String> {
+    container.image.clone()
+}
+
+fn of_creation(container: &Container) -> Option<String> {
+    container.created.clone()
 }
 
 fn netname(namespace: &Namespace) -> Option<String> {

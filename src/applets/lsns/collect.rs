@@ -4,6 +4,7 @@
 //! inode. A namespace is opened once, on demand, not once per process.
 
 use crate::sys::keyed::{HashMap, HashSet, Keyed};
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::hash::BuildHasher;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,6 +17,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
+use crate::access::{self, Account};
 use crate::isolation::ns;
 use crate::proc::mountinfo;
 use crate::proc::ns::{Kind, parse_link};
@@ -62,6 +64,8 @@ pub(super) struct Wanted {
 #[derive(Default)]
 pub(super) struct Found {
     pub namespaces: Vec<Namespace>,
+    /// The first process whose descriptors were not all examined, because of [`Allowance`].
+    pub unexamined: Option<Pid>,
     by_id: HashMap<(Kind, u64), usize>,
 }
 
@@ -116,7 +120,7 @@ pub(super) fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<std::i
     let pids = Scan::pids(proc).with_context(cannot)?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let dir = open(proc.path(), flags, Mode::empty()).with_context(cannot)?;
-    let mut walk = Walk::new(dir, wanted);
+    let mut walk = Walk::new(proc, dir, wanted);
     for (at, &pid) in pids.iter().enumerate() {
         walk.links(pid);
         if wanted.descriptors {
@@ -134,7 +138,34 @@ pub(super) fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<std::i
     }))
 }
 
+/// How many descriptors are examined. Processes can share a table of a million descriptors, so a user could make lsns
+/// examine billions.
+#[derive(Default)]
+struct Allowance {
+    /// Beyond [`Allowance::FREE`] of each process.
+    spent: BTreeMap<Account, usize>,
+}
+
+impl Allowance {
+    /// Most processes have fewer.
+    const FREE: usize = 64;
+    /// Of the processes of one user or one container; of each process of root on the host.
+    const MOST: usize = 500_000;
+
+    /// May one more descriptor of a process be examined, after `done`? `account` is asked once for a process.
+    fn takes(&mut self, done: usize, account: impl FnOnce() -> Account) -> bool {
+        if done < Self::FREE {
+            return true;
+        }
+        let spent = self.spent.entry(account()).or_default();
+        *spent += 1;
+        *spent <= Self::MOST
+    }
+}
+
 struct Walk<'a> {
+    proc: &'a ProcRoot,
+    allowance: Allowance,
     dir: OwnedFd,
     wanted: &'a Wanted,
     names: Vec<(Kind, CString)>,
@@ -156,12 +187,14 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(dir: OwnedFd, wanted: &'a Wanted) -> Self {
+    fn new(proc: &'a ProcRoot, dir: OwnedFd, wanted: &'a Wanted) -> Self {
         let own = sys::file_id(&dir, c"self/ns/net").ok();
         let nsfs = own.map(|(device, _)| device);
         let names =
             wanted.kinds.iter().filter_map(|kind| Some((*kind, CString::new(kind.proc_name()).ok()?)));
         Walk {
+            proc,
+            allowance: Allowance::default(),
             dir,
             wanted,
             names: names.collect(),
@@ -227,10 +260,20 @@ impl<'a> Walk<'a> {
         let mut pidfd = None;
         let mut mnt = self.mnt_of.get(at).copied().flatten();
         let mut listing = std::mem::take(&mut self.entries);
+        let (mut done, mut account) = (0, None);
         // proc fills the buffer until an entry does not fit: a buffer with room left has all entries.
-        while let Ok(read) = sys::get_dents(&dir, &mut listing) {
+        'all: while let Ok(read) = sys::get_dents(&dir, &mut listing) {
             let length = read.len();
             for name in entries(read).filter(|name| !name.to_bytes().starts_with(b".")) {
+                let proc = self.proc;
+                if !self
+                    .allowance
+                    .takes(done, || *account.get_or_insert_with(|| access::account_of(proc, pid)))
+                {
+                    self.found.unexamined.get_or_insert(pid);
+                    break 'all;
+                }
+                done += 1;
                 let Ok(target) = sys::read_link_at(&dir, name, &mut buffer) else { continue };
                 let Some(fd) = name.to_str().ok().and_then(|name| name.parse().ok()) else { continue };
                 match target {

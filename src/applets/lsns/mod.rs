@@ -12,12 +12,14 @@
 //! standard error.
 //!
 //! Some columns are shown only when named. CONTAINER, RUNTIME, POD and IMAGE show every container that has a
-//! process in the namespace, from the files that the runtimes keep on disk. NETNAME is the name that ip-netns(8)
-//! gave the namespace, USERS the uid map of a user namespace, and HELDBY what keeps a namespace without processes
-//! alive.
+//! process in the namespace, from the files that the runtimes keep on disk. In a table, CONTAINER shows `host +23`
+//! for a namespace of the host that 23 containers share; `--json` and `--raw` print all names. NETNAME is the name
+//! that ip-netns(8) gave the namespace, USERS the uid map of a user namespace, and HELDBY what keeps a namespace
+//! without processes alive.
 //!
 //! To find namespaces that only descriptors keep alive, lsns looks at the open files of all processes. This is
-//! about half of its work. `--no-fd-scan` skips it and misses such namespaces. For an ordinary user, lsns also
+//! about half of its work. `--no-fd-scan` skips it and misses such namespaces. The number of files that lsns looks at is
+//! limited for each user and each container; when a limit is reached, lsns says so on standard error. For an ordinary user, lsns also
 //! misses processes that the user may not inspect.
 //!
 //! # Filter

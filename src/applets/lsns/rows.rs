@@ -62,6 +62,12 @@ pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, colu
         let words = format!("failed to parse {}", proc.own("mountinfo").display());
         Exit::failed(NO_MOUNTS, anyhow::Error::from(error).context(words))
     })?;
+    if let Some(pid) = found.unexamined {
+        exit::warn(
+            name,
+            &format!("not all descriptors of process {pid}, or of its user's others, were examined"),
+        );
+    }
     // The default is a tree of processes. `--output-all` prints a list, unless `--tree` is given or the operand is a
     // namespace.
     let flat = request.list || (request.all_columns && inode.is_none());
@@ -78,6 +84,7 @@ pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, colu
         cells,
         filter,
         columns,
+        exact: request.json || request.raw,
         tree,
         lines: Vec::new(),
         line_of_process: HashMap::default(),
@@ -156,6 +163,8 @@ struct Rows<'a> {
     cells: Cells<'a>,
     filter: Option<Filter>,
     columns: &'a [Id],
+    /// For programs: JSON, or raw.
+    exact: bool,
     tree: Option<Tree>,
     lines: Vec<Row>,
     /// The last line of each process, the parent of the lines of its children.
@@ -237,7 +246,11 @@ impl Rows<'_> {
             parent = self.cells.ppid(pid).and_then(|ppid| self.line_of_process.get(&ppid).copied());
             self.line_of_process.insert(pid, self.lines.len());
         }
-        let cells = self.columns.iter().map(|id| self.cells.cell(*id, at, pid)).collect();
+        let cell = |id: &Id| match self.exact {
+            true => self.cells.cell(*id, at, pid),
+            false => self.cells.cell_in_table(*id, at, pid),
+        };
+        let cells = self.columns.iter().map(cell).collect();
         self.lines.push(Row { cells, parent });
         Ok(())
     }

@@ -6,12 +6,14 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use nix::unistd::Pid;
 
 use super::child;
 use super::entry::{Credentials, Entry};
 use super::lookup::{self, in_child};
 use super::open::{NoTarget, hint_container_name, open_all};
 use super::plan::Request;
+use crate::container::is_gvisor;
 use crate::container::target::{Lookup, Purpose, Target};
 use crate::exit::{self, Exit, Outcome};
 use crate::isolation::before::Before;
@@ -27,9 +29,8 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         Target::Container(_) => in_child(request, || lookup.held(&proc, target)),
     });
     let target = target.transpose();
-    let pid = target.as_ref().ok().and_then(|held| Some(held.as_ref()?.pid));
-    let opened = target.and_then(|target| open_all(name, &proc, request, target));
-    let mut opened = match opened {
+    let pid = target.as_ref().ok().and_then(|target| Some(target.as_ref()?.pid));
+    let mut opened = match target.and_then(|target| open_all(name, &proc, request, target)) {
         Ok(opened) => opened,
         Err(error) if error.is::<NoTarget>() => {
             return Err(Exit::from(error).or_hint(hint_container_name(request)));
@@ -48,6 +49,9 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
     if exit::hints_wanted() {
         opened.set.before = Some(Arc::new(Before::look(&proc, pid, &opened.set)));
     }
+    if let Some(pid) = pid.filter(|_| request.enters_files()) {
+        note_guest(name, &proc, request, pid);
+    }
     if request.is_exposed() {
         harden::pass_only(&proc, &request.pass_fds)?;
     }
@@ -63,5 +67,20 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
     match entry.settle() {
         Ok(ready) => Err(ready.execute(request, program)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Says that the processes of a container of gVisor cannot be entered. Who names a container expects them; a PID is that
+/// of the sandbox itself.
+fn note_guest(name: &str, proc: &ProcRoot, request: &Request, pid: Pid) {
+    let note = || {
+        format!(
+            "process {pid} is part of gVisor's sandbox: the container's processes run on gVisor's own kernel, not on \
+             this one, and nsenter cannot reach them; use runsc exec (docker exec, kubectl exec)"
+        )
+    };
+    match request.target {
+        Some(Target::Container(_)) if is_gvisor(proc, pid) => exit::warn(name, &note()),
+        _ => exit::hint(|| is_gvisor(proc, pid).then(note)),
     }
 }

@@ -7,18 +7,22 @@ use std::os::fd::OwnedFd;
 use anyhow::{Context, Error, Result};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::unistd::{ForkResult, pipe2, read};
+use nix::unistd::{ForkResult, Pid, pipe2, read};
 
 use super::entry::Entry;
 use super::open::Opened;
-use crate::exit::{Exit, Outcome};
+use crate::exit::{self, Exit, Outcome};
+use crate::isolation::cgroup::{self, Hierarchies};
 use crate::isolation::descriptors::channel;
-use crate::isolation::{cgroup, mounts};
+use crate::isolation::mounts;
 use crate::launch::exec;
+use crate::launch::exec::ChildSupervisor;
 use crate::launch::job_control::JobControl;
 use crate::launch::pty::{Outside, Pair, lead_session};
 use crate::launch::sibling::{Birth, Started};
+use crate::proc::ProcRoot;
 use crate::sys;
+use crate::text;
 
 pub(super) fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program: &[OsString]) -> Outcome {
     exec::reset_sigchld()?;
@@ -80,8 +84,12 @@ impl<'a, 'b> Attempt<'a, 'b> {
                 .context("socketpair failed")?,
             None => (None, None),
         };
+        // Without pidfds, before Linux 5.3, the intermediate process goes on alone.
+        let supervisor = ChildSupervisor::new(Some(libc::SIGKILL), &[]).ok();
         match sys::fork().context("fork failed")? {
             ForkResult::Child => {
+                // If this process is interrupted, the program must not start later.
+                supervisor.map_or(Ok(()), |supervisor| supervisor.watch())?;
                 drop((receiver, go));
                 Err(self.intermediate(birth, wait, sender, program).unwrap_or_else(Exit::from))
             }
@@ -89,7 +97,10 @@ impl<'a, 'b> Attempt<'a, 'b> {
                 drop((sender, wait));
                 let groups = &self.entry.opened.groups;
                 let started = match go {
-                    None => birth.wait(child)?,
+                    None => {
+                        let mut late = FrozenNote { name: self.entry.name, said: groups.is_empty() };
+                        birth.wait(child, || late.say(child))?
+                    }
                     Some(go) => birth.wait_and_place(child, go, |pid| {
                         let mut groups = groups.iter();
                         let placed = groups.try_for_each(|group| cgroup::put(group, pid));
@@ -153,6 +164,28 @@ impl<'a, 'b> Attempt<'a, 'b> {
             job.begin()?;
         }
         Ok(ready.execute(request, program))
+    }
+}
+
+/// Says once why the program does not start: the container can freeze a group while it is joined.
+struct FrozenNote<'a> {
+    name: &'a str,
+    said: bool,
+}
+
+impl FrozenNote<'_> {
+    fn say(&mut self, intermediate: Pid) {
+        if self.said {
+            return;
+        }
+        let proc = ProcRoot::default();
+        let group =
+            Hierarchies::read(&proc).and_then(|all| all.frozen_group_of(&proc, intermediate)).ok().flatten();
+        if let Some(group) = group {
+            let directory = text::shown(group.directory().as_os_str()).into_owned();
+            exit::warn(self.name, &format!("the program starts when control group {directory} is thawed"));
+            self.said = true;
+        }
     }
 }
 

@@ -330,7 +330,7 @@ fn change_directory(request: &Request, opened: &Opened) -> Result<()> {
             from_caller = true;
         }
         fchdir(root).context("change directory by root file descriptor failed")?;
-        chroot(".").with_context(|| refused("chroot failed", Operation::Chroot))?;
+        chroot(".").with_context(|| refused("chroot failed", Operation::Chroot { entering: true }))?;
         chdir("/").context("cannot change directory to /")?;
     }
     if let Some(Some(path)) = &request.wdns {

@@ -20,6 +20,7 @@ use crate::exit::{self, Outcome};
 use crate::isolation::descriptors;
 use crate::isolation::seccomp::Filter;
 use crate::launch::exec;
+use crate::launch::step::until_readable;
 use crate::sys::{self, Ended};
 
 /// A result that can be handed from one process to another.
@@ -58,8 +59,8 @@ pub(super) fn in_child<T: Portable>(request: &Request, work: impl FnOnce() -> Re
         }
         ForkResult::Parent { child } => {
             drop(other);
-            let received = receive(&own);
-            let ended = sys::wait(child, libc::__WALL).context("waitpid failed")?;
+            let received = receive(&Channel { socket: own, child });
+            let ended = sys::wait_for_step(child, libc::__WALL).context("waitpid failed")?;
             match ended {
                 Ended::Exited(0) => received?.context("the result of the child is incomplete"),
                 _ => Err(Failed(ended).into()),
@@ -83,10 +84,31 @@ fn hand_over(socket: &UnixStream, result: impl Portable) -> Result<()> {
     (&*socket).write_all(&bytes).context(failed)
 }
 
-fn receive<T: Portable>(socket: &UnixStream) -> Result<Option<T>> {
-    let Some(given) = descriptors::receive_all(socket.as_fd()) else { return Ok(None) };
+/// From the child. It continues the child if somebody stops it meanwhile.
+struct Channel {
+    socket: UnixStream,
+    child: Pid,
+}
+
+impl Channel {
+    fn until_readable(&self) -> nix::Result<()> {
+        until_readable(&self.socket, self.child, || {})
+    }
+}
+
+impl Read for &Channel {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.until_readable()?;
+        (&self.socket).read(buffer)
+    }
+}
+
+fn receive<T: Portable>(mut from: &Channel) -> Result<Option<T>> {
+    let failed = "cannot read a result";
+    from.until_readable().context(failed)?;
+    let Some(given) = descriptors::receive_all(from.socket.as_fd()) else { return Ok(None) };
     let mut bytes = Vec::new();
-    (&*socket).read_to_end(&mut bytes).context("cannot read a result")?;
+    from.read_to_end(&mut bytes).context(failed)?;
     Ok(T::unpack(&bytes, given))
 }
 

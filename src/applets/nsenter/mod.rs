@@ -56,6 +56,10 @@
 //! without the filter. When the target has several filters, it prints a warning and the program runs with the
 //! runtime's filter only.
 //!
+//! If a control group of the target is frozen (`docker pause`), a program in it starts only when the group is thawed.
+//! So `--as-container` and `--join-cgroup` refuse to join it; with `--force` nsenter waits, and says for which group.
+//! `-a` enters a frozen container without joining its groups.
+//!
 //! `--as USER` does the same for another user of the container. USER or `USER:GROUP` are names or numbers, from the
 //! container's /etc/passwd and /etc/group. User 0 gets the capabilities of the container's bounding set; other
 //! users get none.
@@ -82,7 +86,7 @@
 //! user namespace of the program or one above it, could open /proc/PID/root. nsenter then refuses to run the
 //! program. In this case, leave the pid namespace out (`-n`, `-i`, `-u` and so on in place of `-a`): then no
 //! process of the container sees the program. nsenter does not know about a process with more rights that enters
-//! the container later. `--force` skips this check and the check of `--env` (see below).
+//! the container later. `--force` skips this check, the check of `--env` (see below) and that of frozen groups.
 //!
 //! Plain `-p` without `-m` or `-r` has the same risk. nsenter does not refuse it, because scripts use it. The
 //! program keeps the host's root directory, and a container with CAP_SYS_PTRACE can reach it while the program
@@ -345,7 +349,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "force",
-            "skip the safety checks of --host-root, --mount-proc and --env",
+            "skip the safety checks of --host-root, --mount-proc, --env and frozen groups",
             Effect::Flag(|r: &mut Request| set(&mut r.force)),
         )
         .added(),

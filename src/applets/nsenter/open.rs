@@ -29,6 +29,7 @@ use crate::launch::exec::{self, Environment};
 use crate::launch::{harden, self_exe};
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Status};
+use crate::text;
 
 /// What is opened outside for use inside.
 #[derive(Default)]
@@ -122,14 +123,7 @@ pub(super) fn open_all(
     }
     if request.join_cgroup || request.as_container {
         let pid = pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?;
-        let open = || Hierarchies::read(proc)?.open_groups(proc, pid);
-        opened.groups = in_child(request, || match open() {
-            Err(error) if may_skip_groups(request) => {
-                warn_not_joined(name, &error);
-                Ok(Vec::new())
-            }
-            groups => groups,
-        })?;
+        opened.groups = in_child(request, || open_groups(name, proc, request, pid))?;
     }
     if request.as_container {
         let pid = pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?;
@@ -216,6 +210,30 @@ fn namespace(proc: &ProcRoot, kind: Kind, request: &Request, pid: Option<Pid>) -
         (Some((_, fd)), _) => Ok(Some(fd.try_clone()?)),
         (None, Some(pid)) => ns::open_file(&proc.path_of(pid, &kind.link())).map(Some),
         (None, None) => Ok(None),
+    }
+}
+
+/// The groups to join.
+fn open_groups(name: &str, proc: &ProcRoot, request: &Request, pid: Pid) -> Result<Vec<OwnedFd>> {
+    let hierarchies = Hierarchies::read(proc)?;
+    let groups = match hierarchies.open_groups(proc, pid) {
+        Err(error) if may_skip_groups(request) => {
+            warn_not_joined(name, &error);
+            return Ok(Vec::new());
+        }
+        groups => groups?,
+    };
+    if groups.is_empty() || request.force {
+        return Ok(groups);
+    }
+    match hierarchies.frozen_group_of(proc, pid)? {
+        Some(group) => bail!(
+            "control group {} of the target is frozen (paused): a program in it starts when it is thawed ({}, or use \
+             --force)",
+            text::shown(group.directory().as_os_str()),
+            if request.join_cgroup { "leave --join-cgroup out" } else { "use -a in place of --as-container" }
+        ),
+        None => Ok(groups),
     }
 }
 

@@ -269,7 +269,10 @@ fn change_root(request: &Request) -> Result<()> {
     let shown = |path: &OsString| PathBuf::from(path).display().to_string();
     if let Some(root) = &request.root {
         chroot(root.as_os_str()).with_context(|| {
-            refused(format!("cannot change root directory to '{}'", shown(root)), Operation::Chroot)
+            refused(
+                format!("cannot change root directory to '{}'", shown(root)),
+                Operation::Chroot { entering: false },
+            )
         })?;
     }
     let wd = request.wd.clone().or_else(|| request.root.is_some().then(|| OsString::from("/")));

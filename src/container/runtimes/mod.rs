@@ -1,5 +1,6 @@
 //! Readers of the runtimes' state files, one for each store.
 
+mod apptainer;
 mod bounded;
 mod bundle;
 mod containerd;
@@ -11,10 +12,12 @@ mod lxc;
 mod machined;
 mod oci;
 mod podman;
+mod runsc;
 mod snap;
 mod state_dirs;
 mod storage;
 
+pub(super) use apptainer::image_of_starter;
 pub(super) use bounded::Each;
 pub(super) use docker::configs as docker_configs;
 pub(super) use lxc::{LxcPath, of_monitor};
@@ -29,6 +32,7 @@ use lxc::Lxc;
 use machined::Machined;
 use oci::Oci;
 use podman::Podman;
+use runsc::Runsc;
 use snap::Snap;
 
 /// Reads the state files of one store. Files are read when they are needed; directories are listed once.
@@ -82,6 +86,7 @@ pub(crate) enum Store {
     Machined,
     Oci,
     Podman,
+    Runsc,
     Snap,
 }
 
@@ -94,7 +99,7 @@ pub(super) enum Whose {
 }
 
 impl Store {
-    pub(super) const ALL: [Store; 10] = [
+    pub(super) const ALL: [Store; 11] = [
         Store::Containerd,
         Store::CriO,
         Store::Docker,
@@ -104,6 +109,7 @@ impl Store {
         Store::Machined,
         Store::Oci,
         Store::Podman,
+        Store::Runsc,
         Store::Snap,
     ];
 
@@ -136,6 +142,7 @@ impl Store {
             Store::Machined => Box::new(Machined),
             Store::Oci => Box::new(Oci::default()),
             Store::Podman => Box::new(Podman::default()),
+            Store::Runsc => Box::new(Runsc::default()),
             Store::Snap => Box::new(Snap),
         }
     }

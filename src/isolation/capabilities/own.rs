@@ -11,6 +11,7 @@ pub(crate) const SETGID: Mask = 1 << 6;
 pub(crate) const SETUID: Mask = 1 << 7;
 pub(crate) const SETPCAP: Mask = 1 << 8;
 pub(crate) const SYS_CHROOT: Mask = 1 << 18;
+pub(crate) const SYS_ADMIN: Mask = 1 << 21;
 
 pub(crate) mod securebits {
     /// noroot, no_setuid_fixup and no_cap_ambient_raise are set; these and keep_caps are locked.

@@ -20,7 +20,7 @@ pub(crate) struct Capable {
     pub pid: Pid,
     /// The state of its first thread.
     pub state: Credentials,
-    /// Threads with another state, grouped by state.
+    /// Threads with another state, grouped by state. Without their supplementary groups.
     pub others: Vec<(Vec<Pid>, Credentials)>,
     pub user_ns: Option<UserNs>,
     /// Only from [`Capable::whole`].
@@ -68,7 +68,7 @@ fn others(process: Process<'_>, first: &Credentials) -> std::io::Result<Vec<(Vec
         }
         match groups.iter_mut().find(|(_, other)| may(other) == may(&state)) {
             Some((threads, _)) => threads.push(thread),
-            None => groups.push((vec![thread], state)),
+            None => groups.push((vec![thread], state.without_groups())),
         }
     }
     Ok(groups)

@@ -1,13 +1,17 @@
 //! Control groups: find, create, limit, join, measure and end them.
 
+pub(crate) mod chain;
 mod cleanup;
 mod create;
 mod end;
+mod frozen;
 mod group;
 mod hierarchy;
 mod join;
+pub(crate) mod kills;
 pub(crate) mod limits;
 pub(crate) mod measure;
+mod view;
 
 pub(crate) use cleanup::CleanupGuard;
 pub(crate) use create::{Step, fresh, make, steps};
@@ -15,3 +19,4 @@ pub(crate) use group::{Group, tidy};
 pub use hierarchy::{Hierarchies, parse};
 pub(crate) use hierarchy::{Hierarchy, Membership};
 pub(crate) use join::{Refused, enter, fork_into, join, open, put};
+pub(crate) use view::View;

@@ -1,11 +1,11 @@
 //! Start times, ages and CPU times, in the formats of ps(1).
 
-use crate::proc::{ProcRoot, TICKS, number};
+use super::{ProcRoot, TICKS, number};
 use crate::sys;
 
 /// The time of the boot and the time since, to which a process's times are relative.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     /// Seconds since the boot. None if /proc/uptime cannot be read.
     pub uptime: Option<u64>,
     /// The time of the boot, in seconds since 1970.
@@ -14,7 +14,7 @@ pub(super) struct Clock {
 
 impl Clock {
     #[must_use]
-    pub(super) fn read(proc: &ProcRoot) -> Clock {
+    pub(crate) fn read(proc: &ProcRoot) -> Clock {
         let file = |name: &str| std::fs::read(proc.path().join(name)).unwrap_or_default();
         let uptime = file("uptime").split(|&b| b == b'.').next().and_then(number);
         let boot = file("stat").split(|&b| b == b'\n').find_map(|line| number(line.strip_prefix(b"btime ")?));
@@ -23,19 +23,19 @@ impl Clock {
 
     /// The time in seconds since 1970, for a start time in ticks since the boot.
     #[must_use]
-    pub(super) fn epoch(self, start: u64) -> Option<i64> {
+    pub(crate) fn epoch(self, start: u64) -> Option<i64> {
         self.boot?.checked_add(i64::try_from(start / TICKS).ok()?)
     }
 
     /// Seconds since the start time.
     #[must_use]
-    pub(super) fn age(self, start: u64) -> Option<u64> {
+    pub(crate) fn age(self, start: u64) -> Option<u64> {
         Some(self.uptime?.saturating_sub(start / TICKS))
     }
 
     /// The time of day if the process started today, the day if it started this year, otherwise the year.
     #[must_use]
-    pub(super) fn stime(self, start: u64) -> Option<String> {
+    pub(crate) fn stime(self, start: u64) -> Option<String> {
         const MONTHS: [&str; 12] =
             ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let then = sys::local_time(self.epoch(start)?)?;
@@ -50,21 +50,21 @@ impl Clock {
 
     /// Date and time of the start, in local time.
     #[must_use]
-    pub(super) fn start(self, start: u64) -> Option<String> {
+    pub(crate) fn start(self, start: u64) -> Option<String> {
         local(self.epoch(start)?)
     }
 }
 
 /// `2026-11-22 14:38:03`
 #[must_use]
-pub(super) fn local(epoch: i64) -> Option<String> {
+pub(crate) fn local(epoch: i64) -> Option<String> {
     let t = sys::local_time(epoch)?;
     Some(format!("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", t.year, t.month, t.day, t.hour, t.minute, t.second))
 }
 
 /// `[DD-]HH:MM:SS`
 #[must_use]
-pub(super) fn cpu_time(ticks: u64) -> String {
+pub(crate) fn cpu_time(ticks: u64) -> String {
     duration(ticks / TICKS)
 }
 
@@ -76,14 +76,14 @@ fn duration(seconds: u64) -> String {
 
 /// `[[DD-]HH:]MM:SS`
 #[must_use]
-pub(super) fn elapsed(seconds: u64) -> String {
+pub(crate) fn elapsed(seconds: u64) -> String {
     let whole = duration(seconds);
     whole.strip_prefix("00:").map_or(whole.clone(), str::to_owned)
 }
 
 /// At most two units: `45s`, `12m`, `3h12m`, `5d4h`.
 #[must_use]
-pub(super) fn ago(seconds: u64) -> String {
+pub(crate) fn ago(seconds: u64) -> String {
     let pair = |(big, unit): (u64, &str), (small, part): (u64, &str)| match small {
         0 => format!("{big}{unit}"),
         _ => format!("{big}{unit}{small}{part}"),
@@ -99,13 +99,13 @@ pub(super) fn ago(seconds: u64) -> String {
 
 /// CPU time since the start, in tenths of a percent of one CPU.
 #[must_use]
-pub(super) fn share(ticks: u64, age: u64) -> u64 {
+pub(crate) fn share(ticks: u64, age: u64) -> u64 {
     ticks.saturating_mul(1_000).checked_div(TICKS.saturating_mul(age)).unwrap_or(0)
 }
 
 /// The name of a terminal with this device number. None for 0.
 #[must_use]
-pub(super) fn tty(device: i32) -> Option<String> {
+pub(crate) fn tty(device: i32) -> Option<String> {
     #[expect(clippy::cast_sign_loss, reason = "a device number is 32 bits")]
     let device = device as u32;
     let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xf_ff00));

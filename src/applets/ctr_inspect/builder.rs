@@ -1,0 +1,96 @@
+//! Makes the reports of all targets.
+
+use std::cell::OnceCell;
+
+use nix::unistd::Pid;
+
+use super::files::{self, HostMounts};
+use super::findings;
+use super::identity::{self, Commands};
+use super::limits;
+use super::namespaces::{self, HostNamespaces, entered};
+use super::privileges;
+use super::processes;
+use super::report::{Report, Section};
+use super::scan::{Subject, World};
+use super::sockets::RuntimeSockets;
+use super::unknown::Unknowns;
+use crate::proc::ns::Kind;
+
+/// The documents of all targets.
+pub(super) struct Builder<'a> {
+    world: &'a World<'a>,
+    sections: &'a [Section],
+    host: HostNamespaces,
+    host_mounts: OnceCell<HostMounts>,
+    sockets: OnceCell<RuntimeSockets>,
+    commands: Commands,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(world: &'a World<'a>, sections: &'a [Section], subjects: &[Subject]) -> Builder<'a> {
+        let mut pids: Vec<i32> = Vec::new();
+        for subject in subjects {
+            pids.extend([subject.pid, world.chief(*subject)]);
+            let Some(number) = subject.container else { continue };
+            match sections.contains(&Section::Processes) {
+                true => pids.extend(world.members(number).map(|process| process.pid)),
+                false => pids.extend(entered(world, number)),
+            }
+        }
+        let (host, host_mounts) = (HostNamespaces::read(world.proc), OnceCell::new());
+        Builder {
+            world,
+            sections,
+            host,
+            host_mounts,
+            sockets: OnceCell::new(),
+            commands: Commands::read(world, pids),
+        }
+    }
+
+    /// The processes whose arguments could not be read.
+    pub(super) fn locked(&self) -> Vec<i32> {
+        self.commands.locked()
+    }
+
+    /// None if the process ended meanwhile.
+    pub(super) fn report(&self, subject: Subject) -> Option<Report> {
+        let (world, unknown) = (self.world, Unknowns::default());
+        let wants = |section| self.sections.contains(&section);
+        let groups = limits::Reader::new(world, subject, &unknown);
+        let paused = wants(Section::Identity) && groups.frozen() == Some(true);
+        let found = wants(Section::Namespaces)
+            .then(|| namespaces::read(world, subject, &self.host, &self.commands, &unknown));
+        let report = Report {
+            identity: wants(Section::Identity)
+                .then(|| identity::read(world, subject, &self.commands, paused)),
+            limits: wants(Section::Limits).then(|| groups.read()),
+            privileges: wants(Section::Privileges).then(|| {
+                let inode = world.proc.process(Pid::from_raw(subject.pid)).ns(Kind::User);
+                let on_host = inode.and_then(|inode| self.host.is(Kind::User, inode));
+                privileges::read(world, subject, on_host, &unknown)
+            }),
+            files: wants(Section::Files).then(|| {
+                let host = self.host_mounts.get_or_init(|| HostMounts::read(world));
+                files::read(world, subject, host, &unknown)
+            }),
+            processes: wants(Section::Processes)
+                .then(|| processes::read(world, subject, &self.commands, &unknown)),
+            namespaces: found,
+            findings: Vec::new(),
+            unknown: Vec::new(),
+        };
+        drop(groups);
+        if world.has_ended(subject.pid) {
+            return None;
+        }
+        let mut report = Report { unknown: unknown.into_list(), ..report };
+        let sockets = self.sockets.get_or_init(|| match report.files {
+            Some(_) => RuntimeSockets::read(world),
+            None => RuntimeSockets::none(),
+        });
+        report.findings = findings::judge(world, subject, &report, sockets);
+        Some(report)
+    }
+}

@@ -1,0 +1,250 @@
+//! What differs between two reports. PIDs, ids, counters and times are not compared.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::report::Report;
+use crate::output::size::size;
+use crate::output::style::Painter;
+use crate::output::{Out, json as output_json};
+use crate::text;
+
+/// What is compared: a path in the report, and all below it.
+const COMPARED: &[&str] = &[
+    "identity.runtime",
+    "identity.engine",
+    "identity.image",
+    "identity.labels",
+    "identity.owner",
+    "identity.how",
+    "identity.status",
+    "identity.command",
+    "namespaces.uid_map",
+    "namespaces.gid_map",
+    "namespaces.time_offsets",
+    "limits.cgroup.mode",
+    "limits.cgroup.own",
+    "limits.cgroup.frozen",
+    "limits.memory.limit",
+    "limits.memory.limit_own",
+    "limits.memory.high",
+    "limits.memory.swap_limit",
+    "limits.cpu.quota",
+    "limits.cpu.quota_own",
+    "limits.cpu.weight",
+    "limits.cpu.cpuset",
+    "limits.cpu.effective_cpus",
+    "limits.pids.limit",
+    "limits.pids.limit_own",
+    "limits.io.limits",
+    "limits.rlimits",
+    "privileges.effective.names",
+    "privileges.permitted.names",
+    "privileges.inheritable.names",
+    "privileges.bounding.names",
+    "privileges.ambient.names",
+    "privileges.baseline",
+    "privileges.seccomp",
+    "privileges.seccomp_filters",
+    "privileges.no_new_privs",
+    "privileges.lsm",
+    "privileges.uid",
+    "privileges.uid_host",
+    "privileges.root_on_host",
+    "privileges.privileged",
+    "privileges.masked",
+    "privileges.readonly",
+    "privileges.uncovered",
+    "files.root.fstype",
+    "files.root.read_only",
+    "processes.init.is_init",
+    "processes.init.signals",
+    "processes.init.stop_signal",
+    "processes.init.stops",
+];
+
+/// Values that are sizes, for people.
+const SIZES: &[&str] =
+    &["limits.memory.limit", "limits.memory.limit_own", "limits.memory.high", "limits.memory.swap_limit"];
+
+#[derive(Serialize, Debug)]
+pub(super) struct Diff {
+    pub a: String,
+    pub b: String,
+    pub differences: Vec<Difference>,
+}
+
+#[derive(Serialize, Debug, PartialEq)]
+pub(super) struct Difference {
+    pub path: String,
+    pub a: Value,
+    pub b: Value,
+}
+
+/// `b_is_host`: the namespaces of the host are its own, also where the kernel does not show them.
+pub(super) fn compare(
+    (a, name_a): (&Report, &str),
+    (b, name_b): (&Report, &str),
+    b_is_host: bool,
+) -> Result<Diff> {
+    let (left, mut right) = (flat(a)?, flat(b)?);
+    if b_is_host {
+        for (path, value) in &mut right {
+            if path.starts_with("namespaces.") && path.ends_with(".host") {
+                *value = json!(true);
+            }
+        }
+    }
+    let mut paths: Vec<&String> = left.keys().chain(right.keys()).collect();
+    paths.sort();
+    paths.dedup();
+    let value = |side: &BTreeMap<String, Value>, path: &str| side.get(path).cloned().unwrap_or(Value::Null);
+    let differences = paths
+        .into_iter()
+        .map(|path| Difference { path: path.clone(), a: value(&left, path), b: value(&right, path) })
+        .filter(|one| one.a != one.b)
+        .collect();
+    Ok(Diff { a: name_a.to_owned(), b: name_b.to_owned(), differences })
+}
+
+/// The compared values by their paths. Mounts are named by their place, findings by their id.
+fn flat(report: &Report) -> Result<BTreeMap<String, Value>> {
+    let whole = serde_json::to_value(report)?;
+    let mut found = BTreeMap::new();
+    for path in COMPARED {
+        let at = path.split('.').try_fold(&whole, |value, key| value.get(key));
+        at.into_iter().for_each(|value| leaves(path, value, &mut found));
+    }
+    for (kind, one) in report.namespaces.iter().flat_map(|all| &all.kinds) {
+        found.insert(format!("namespaces.{kind}.host"), json!(one.host));
+    }
+    let mounts = report.files.iter().flat_map(|files| files.parts_of_host().0);
+    for mount in mounts.filter(|mount| !mount.is_usual()) {
+        let value = json!({"source": mount.source, "fstype": mount.fstype, "read_only": mount.read_only});
+        found.insert(format!("files.mounts.{}", mount.target), value);
+    }
+    for finding in &report.findings {
+        found.insert(format!("findings.{}", finding.id), json!(finding.severity));
+    }
+    Ok(found)
+}
+
+/// Lists are compared as wholes.
+fn leaves(path: &str, value: &Value, found: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(members) if !members.is_empty() => each_member(path, members, found),
+        value => _ = found.insert(path.to_owned(), value.clone()),
+    }
+}
+
+fn each_member(path: &str, members: &Map<String, Value>, found: &mut BTreeMap<String, Value>) {
+    members.iter().for_each(|(key, value)| leaves(&format!("{path}.{key}"), value, found));
+}
+
+impl Diff {
+    pub(super) fn json(&self, out: &mut Out) -> Result<()> {
+        output_json::write(out, self)?;
+        writeln!(out)?;
+        Ok(())
+    }
+
+    /// Side by side where both fit, else below each other.
+    pub(super) fn text(&self, out: &mut Out, painter: Painter, columns: usize) {
+        let escaped = |text: &str| text::escape(text.as_bytes()).into_owned();
+        let rows: Vec<[String; 3]> = self
+            .differences
+            .iter()
+            .map(|one| {
+                let (a, b) = shown(&one.path, &one.a, &one.b);
+                [escaped(&one.path), escaped(&a), escaped(&b)]
+            })
+            .collect();
+        let heads = [String::new(), escaped(&self.a), escaped(&self.b)];
+        let room = columns.saturating_sub(4) / 3;
+        let short: Vec<&[String; 3]> =
+            rows.iter().filter(|row| row.iter().all(|cell| text::width(cell) <= room + 4)).collect();
+        let width = |at: usize| {
+            let cells = short.iter().map(|row| text::width(&row[at])).chain([text::width(&heads[at])]);
+            cells.max().unwrap_or(0)
+        };
+        let widths = [width(0), width(1)];
+        let pad =
+            |cell: &str, to: usize| format!("{cell}{}", " ".repeat(to.saturating_sub(text::width(cell))));
+        let head = format!("{}  {}  {}\n", pad("", widths[0]), pad(&heads[1], widths[1]), heads[2]);
+        out.push(painter.heading(&head).as_bytes());
+        for row in &rows {
+            let line = match short.iter().any(|other| std::ptr::eq(*other, row)) {
+                true => format!("{}  {}  {}\n", pad(&row[0], widths[0]), pad(&row[1], widths[1]), row[2]),
+                false => format!("{}\n  {}: {}\n  {}: {}\n", row[0], heads[1], row[1], heads[2], row[2]),
+            };
+            out.push(line.as_bytes());
+        }
+        if rows.is_empty() {
+            out.push(b"no difference\n");
+        }
+    }
+}
+
+/// For people: of two lists what only one has; sizes with units; `-` for what is unknown or not there.
+fn shown(path: &str, a: &Value, b: &Value) -> (String, String) {
+    if let (Value::Array(left), Value::Array(right)) = (a, b) {
+        let only = |these: &[Value], others: &[Value]| {
+            let missing: Vec<String> =
+                these.iter().filter(|one| !others.contains(one)).map(|one| plain(path, one)).collect();
+            if missing.is_empty() { "-".to_owned() } else { missing.join(" ") }
+        };
+        return (only(left, right), only(right, left));
+    }
+    (plain(path, a), plain(path, b))
+}
+
+fn plain(path: &str, value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) if SIZES.contains(&path) => {
+            number.as_u64().map_or_else(|| number.to_string(), size)
+        }
+        Value::Object(members) if members.contains_key("source") => {
+            let text = |key: &str| members.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let mode = if members.get("read_only") == Some(&Value::Bool(true)) { "ro" } else { "rw" };
+            format!("{} {mode}", text("source"))
+        }
+        Value::Array(all) => all.iter().map(|one| plain(path, one)).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_show_what_only_one_has() {
+        let (a, b) = shown("privileges.bounding.names", &json!(["x", "y"]), &json!(["y", "z"]));
+        assert_eq!((a.as_str(), b.as_str()), ("x", "z"));
+        let (a, b) = shown("limits.memory.limit", &json!(67_108_864), &Value::Null);
+        assert_eq!((a.as_str(), b.as_str()), ("64M", "-"));
+    }
+
+    #[test]
+    fn short_differences_are_side_by_side() {
+        let difference =
+            |path: &str, a: &str, b: &str| Difference { path: path.to_owned(), a: json!(a), b: json!(b) };
+        let long = "l".repeat(60);
+        let differences = vec![difference("p.q", "1", "22"), difference("r", &long, "x")];
+        let diff = Diff { a: "docker:web".to_owned(), b: "host".to_owned(), differences };
+        let mut out = Out::kept();
+        diff.text(&mut out, Painter { colour: false }, 80);
+        let text = String::from_utf8(out.into_bytes()).expect("text");
+        let expected =
+            format!("     docker:web  host\np.q  1           22\nr\n  docker:web: {long}\n  host: x\n");
+        assert_eq!(text, expected);
+    }
+}

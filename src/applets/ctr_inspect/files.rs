@@ -1,0 +1,370 @@
+//! What a container sees of file systems: its root, mounts from the host, deleted files that are still open.
+
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::Pid;
+use serde::Serialize;
+
+use super::scan::{Subject, World};
+use super::unknown::Unknowns;
+use crate::proc::mountinfo::{Mount, mounts, unescape};
+use crate::proc::{mount_id, number};
+use crate::sys;
+use crate::text;
+
+#[derive(Serialize, Debug, Default)]
+pub(super) struct Files {
+    pub root: Root,
+    pub mounts: Vec<Mounted>,
+    /// Deleted files that processes hold open, and that still take room on a disk.
+    pub deleted: Option<Vec<Deleted>>,
+    pub cwd: Option<String>,
+    /// Is the working directory on no mount that the process can see?
+    pub cwd_outside: Option<bool>,
+}
+
+#[derive(Serialize, Debug, Default)]
+pub(super) struct Root {
+    pub fstype: Option<String>,
+    pub read_only: Option<bool>,
+    pub overlay: Option<Overlay>,
+    /// Where the host has it.
+    pub path: Option<String>,
+}
+
+#[derive(Serialize, Debug, Default, PartialEq, Eq)]
+pub(super) struct Overlay {
+    pub upper: Option<String>,
+    pub work: Option<String>,
+    pub lower: Vec<String>,
+}
+
+#[derive(Serialize, Debug)]
+pub(super) struct Mounted {
+    pub target: String,
+    /// Of a mount from the host the path there, else what the mount has as its source.
+    pub source: String,
+    pub fstype: String,
+    pub read_only: bool,
+    pub from_host: bool,
+    /// Mounts below a read-only one that can be written.
+    pub writable_below: Vec<String>,
+}
+
+#[derive(Serialize, Debug)]
+pub(super) struct Deleted {
+    pub pid: i32,
+    pub fd: i32,
+    pub path: String,
+    pub size: u64,
+    /// What it takes on the disk.
+    pub bytes: u64,
+}
+
+impl Mounted {
+    /// Runtimes mount these into most containers.
+    pub(super) fn is_usual(&self) -> bool {
+        const USUAL: [&str; 5] =
+            ["/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/sbin/docker-init", "/run/.containerenv"];
+        USUAL.contains(&self.target.as_str())
+    }
+}
+
+impl Files {
+    /// The mounts that show a part of the host; and how many more are the same as on the host, for a process that has
+    /// the host's root.
+    pub(super) fn parts_of_host(&self) -> (Vec<&Mounted>, usize) {
+        let on_host = self.root.path.as_deref() == Some("/");
+        let is_same = |mount: &&Mounted| on_host && mount.source == mount.target;
+        let all = self.mounts.iter().filter(|mount| mount.from_host);
+        let (same, others): (Vec<&Mounted>, Vec<&Mounted>) = all.partition(is_same);
+        (others, same.len())
+    }
+}
+
+/// Descriptors that are looked at.
+const MOST_DESCRIPTORS: usize = 100_000;
+
+/// The mounts of the host, read once.
+pub(super) struct HostMounts(Vec<u8>);
+
+impl HostMounts {
+    pub(super) fn read(world: &World<'_>) -> HostMounts {
+        let first = world.proc.process(Pid::from_raw(1)).mountinfo();
+        HostMounts(first.or_else(|_| std::fs::read(world.proc.own("mountinfo"))).unwrap_or_default())
+    }
+
+    /// The path on the host of a part of a file system: by the mount that shows the smallest part with it.
+    fn path(&self, device: &[u8], root: &Path) -> Option<PathBuf> {
+        let mut best: Option<(usize, PathBuf)> = None;
+        for mount in mounts(&self.0).filter(|mount| mount.device == device) {
+            let shown = unescape(mount.root);
+            let Ok(below) = root.strip_prefix(&shown) else { continue };
+            let length = shown.as_os_str().len();
+            if best.as_ref().is_none_or(|(longest, _)| length > *longest) {
+                let point = unescape(mount.point);
+                let path = if below.as_os_str().is_empty() { point } else { point.join(below) };
+                best = Some((length, path));
+            }
+        }
+        best.map(|(_, path)| path)
+    }
+}
+
+pub(super) fn read(world: &World<'_>, subject: Subject, host: &HostMounts, unknown: &Unknowns) -> Files {
+    let process = world.proc.process(Pid::from_raw(subject.pid));
+    let text = unknown.known("files.mounts", process.mountinfo()).unwrap_or_default();
+    Files {
+        root: root(world, subject, host, &text, unknown),
+        mounts: all_mounts(&text, host),
+        deleted: deleted(world, subject, unknown),
+        cwd: unknown.known("files.cwd", std::fs::read_link(process.path("cwd"))).map(|path| shown(&path)),
+        cwd_outside: cwd_outside(world, subject, &text),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    text::utf8(path.as_os_str().as_bytes()).into_owned()
+}
+
+fn root(world: &World<'_>, subject: Subject, host: &HostMounts, text: &[u8], unknown: &Unknowns) -> Root {
+    let process = world.proc.process(Pid::from_raw(subject.pid));
+    // Of several mounts on the root the last one is seen. After chroot(2) there may be none.
+    let Some(mount) = mounts(text).filter(|mount| mount.point == b"/").last() else {
+        let path = unknown.known("files.root", std::fs::read_link(process.path("root")));
+        return Root { path: path.map(|path| shown(&path)), ..Root::default() };
+    };
+    let is_read_only = mount.is_read_only() || mount.has_option("ro");
+    Root {
+        fstype: Some(text::utf8(mount.kind).into_owned()),
+        read_only: Some(is_read_only),
+        overlay: (mount.kind == b"overlay").then(|| overlay(mount.options)),
+        path: host.path(mount.device, &unescape(mount.root)).map(|path| shown(&path)),
+    }
+}
+
+/// The layers, from the options of an overlay. Docker and containers-storage use short links: they are resolved.
+fn overlay(options: &[u8]) -> Overlay {
+    let mut found = Overlay::default();
+    for option in options.split(|&b| b == b',') {
+        let Some(equals) = option.iter().position(|&b| b == b'=') else { continue };
+        let value = &option[equals + 1..];
+        let path = |raw: &[u8]| shown(&resolved(&unescape(raw)));
+        match &option[..equals] {
+            b"upperdir" => found.upper = Some(path(value)),
+            b"workdir" => found.work = Some(path(value)),
+            b"lowerdir" => found.lower.extend(colon_list(value).iter().map(|raw| path(raw))),
+            // Newer kernels show each layer as an option.
+            b"lowerdir+" | b"datadir+" => found.lower.push(path(value)),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The parts between colons; a colon in a path has a backslash before it.
+fn colon_list(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut parts = vec![Vec::new()];
+    let mut bytes = text.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if bytes.peek() == Some(&b':') => {
+                bytes.next();
+                parts.iter_mut().last().into_iter().for_each(|part| part.push(b':'));
+            }
+            b':' => parts.push(Vec::new()),
+            byte => parts.iter_mut().last().into_iter().for_each(|part| part.push(byte)),
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// `…/overlay2/l/SHORT` is a link to the layer.
+fn resolved(path: &Path) -> PathBuf {
+    let is_short = path.parent().is_some_and(|parent| parent.ends_with("l"));
+    let link = if is_short { std::fs::read_link(path).ok() } else { None };
+    let layer = link.and_then(|link| {
+        let link = link.strip_prefix("..").ok()?;
+        Some(path.parent()?.parent()?.join(link))
+    });
+    layer.unwrap_or_else(|| path.to_path_buf())
+}
+
+/// Without the root. Of several mounts on one point the last one is seen.
+fn all_mounts(text: &[u8], host: &HostMounts) -> Vec<Mounted> {
+    let all: Vec<(PathBuf, Mount<'_>)> = mounts(text).map(|mount| (unescape(mount.point), mount)).collect();
+    let mut seen: BTreeSet<&Path> = BTreeSet::new();
+    let mut found = Vec::new();
+    for (point, mount) in all.iter().rev() {
+        if point == Path::new("/") || !seen.insert(point) {
+            continue;
+        }
+        let on_host = on_host(point, mount, host);
+        let is_read_only = mount.is_read_only();
+        let is_writable_below = |(below, other): &&(PathBuf, Mount<'_>)| {
+            below != point && below.starts_with(point) && !other.is_read_only() && !other.has_option("ro")
+        };
+        let writable: BTreeSet<String> = match is_read_only && on_host.is_some() {
+            true => all.iter().filter(is_writable_below).map(|(below, _)| shown(below)).collect(),
+            false => BTreeSet::new(),
+        };
+        found.push(Mounted {
+            target: shown(point),
+            from_host: on_host.is_some(),
+            source: on_host.map_or_else(|| text::utf8(mount.source).into_owned(), |path| shown(&path)),
+            fstype: text::utf8(mount.kind).into_owned(),
+            read_only: is_read_only || mount.has_option("ro"),
+            writable_below: writable.into_iter().collect(),
+        });
+    }
+    found.reverse();
+    found
+}
+
+/// The path on the host of a mount that shows a part of the host. The file systems of the kernel in their usual places
+/// are no such part, even if namespaces are shared.
+fn on_host(point: &Path, mount: &Mount<'_>, host: &HostMounts) -> Option<PathBuf> {
+    const KERNELS: [&[u8]; 9] = [
+        b"proc",
+        b"sysfs",
+        b"cgroup",
+        b"cgroup2",
+        b"mqueue",
+        b"devpts",
+        b"debugfs",
+        b"tracefs",
+        b"securityfs",
+    ];
+    let usual = ["/proc", "/sys", "/dev"].iter().any(|usual| point.starts_with(usual));
+    if usual && KERNELS.contains(&mount.kind) {
+        return None;
+    }
+    // Masks: /dev/null of the container over files of the kernel.
+    if point.starts_with("/proc") && mount.root.ends_with(b"/null") {
+        return None;
+    }
+    host.path(mount.device, &unescape(mount.root))
+}
+
+/// Ids of mounts are unique on the host. The link shows only a path, which can be that of a directory inside too.
+fn cwd_outside(world: &World<'_>, subject: Subject, mountinfo: &[u8]) -> Option<bool> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let cwd = world.proc.path_of(Pid::from_raw(subject.pid), "cwd");
+    let cwd = open(&cwd, flags, Mode::empty()).ok()?;
+    let id = mount_id(&cwd)?;
+    if mountinfo.is_empty() {
+        return None;
+    }
+    let has_id = |line: &[u8]| line.split(|&b| b == b' ').next().and_then(number) == Some(id);
+    Some(!mountinfo.split(|&b| b == b'\n').any(has_id))
+}
+
+/// Files in memory take no room on a disk. A file that several descriptors hold counts once.
+fn deleted(world: &World<'_>, subject: Subject, unknown: &Unknowns) -> Option<Vec<Deleted>> {
+    let members: Vec<i32> = match subject.container {
+        Some(number) => world.members(number).map(|process| process.pid).collect(),
+        None => vec![subject.pid],
+    };
+    let in_memory = memory_devices(world, subject.pid);
+    let (mut found, mut seen, mut left) = (Vec::new(), BTreeSet::new(), MOST_DESCRIPTORS);
+    for pid in members {
+        let directory = world.proc.path_of(Pid::from_raw(pid), "fd");
+        let entries = match sys::directory::list(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
+                unknown.add("files.deleted", "only their owner and root can list open files");
+                return None;
+            }
+            Err(_) => continue,
+        };
+        for entry in entries {
+            if left == 0 {
+                unknown.add("files.deleted", "too many open files: the rest is not looked at");
+                return Some(found);
+            }
+            left -= 1;
+            let link = directory.join(&entry.name);
+            let Some((path, extent)) = deleted_file(&link) else { continue };
+            if in_memory.contains(&extent.device) || !seen.insert((extent.device, extent.inode)) {
+                continue;
+            }
+            let fd = entry.name.to_str().and_then(|name| name.parse().ok()).unwrap_or(-1);
+            found.push(Deleted { pid, fd, path, size: extent.size, bytes: extent.allocated });
+        }
+    }
+    Some(found)
+}
+
+/// A name can end in ` (deleted)` by itself: the number of links decides.
+fn deleted_file(link: &Path) -> Option<(String, sys::Extent)> {
+    let target = std::fs::read_link(link).ok()?.into_os_string().into_vec();
+    let path = target.strip_suffix(b" (deleted)").filter(|path| path.starts_with(b"/"))?;
+    if path.starts_with(b"/memfd:") || path.starts_with(b"/SYSV") || path.starts_with(b"/dev/shm/") {
+        return None;
+    }
+    let extent = sys::extent(&CString::new(link.as_os_str().as_bytes()).ok()?).ok()?;
+    let path = shown(Path::new(&OsString::from_vec(path.to_vec())));
+    (extent.links == 0 && extent.is_regular).then_some((path, extent))
+}
+
+fn memory_devices(world: &World<'_>, pid: i32) -> BTreeSet<(u32, u32)> {
+    let text = world.proc.process(Pid::from_raw(pid)).mountinfo().unwrap_or_default();
+    let device = |mount: Mount<'_>| {
+        let (major, minor) = std::str::from_utf8(mount.device).ok()?.split_once(':')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    let in_memory =
+        |mount: &Mount<'_>| matches!(mount.kind, b"tmpfs" | b"ramfs" | b"hugetlbfs" | b"devtmpfs");
+    mounts(&text).filter(in_memory).filter_map(device).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_of_the_host_are_found_by_the_longest_part() {
+        let host = HostMounts(
+            b"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 8:1 /data /mnt/data rw - ext4 /dev/sda rw\n\
+            3 1 0:9 / /run rw - tmpfs tmpfs rw\n"
+                .to_vec(),
+        );
+        let path = |device: &[u8], root: &str| host.path(device, Path::new(root)).map(|path| shown(&path));
+        assert_eq!(path(b"8:1", "/srv/x").as_deref(), Some("/srv/x"));
+        assert_eq!(path(b"8:1", "/data/x").as_deref(), Some("/mnt/data/x"));
+        assert_eq!(path(b"0:9", "/docker.sock").as_deref(), Some("/run/docker.sock"));
+        assert_eq!(path(b"0:77", "/"), None);
+        let text = b"10 0 0:50 / / rw - overlay overlay rw,upperdir=/u,workdir=/w,lowerdir=/a\\134:b:/c\n\
+            11 10 8:1 / /host ro - ext4 /dev/sda rw\n12 11 0:9 / /host/run rw - tmpfs tmpfs rw\n\
+            13 10 0:60 / /proc rw - proc proc rw\n14 10 8:1 /srv /s rw - ext4 /dev/sda rw\n";
+        let all = all_mounts(text, &host);
+        let seen: Vec<(&str, &str, bool, bool)> = all
+            .iter()
+            .map(|one| (one.target.as_str(), one.source.as_str(), one.read_only, one.from_host))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("/host", "/", true, true),
+                ("/host/run", "/run", false, true),
+                ("/proc", "proc", false, false),
+                ("/s", "/srv", false, true),
+            ]
+        );
+        assert_eq!(all[0].writable_below, ["/host/run"]);
+    }
+
+    #[test]
+    fn layers_of_an_overlay() {
+        let found = overlay(b"rw,lowerdir=/a\\:b:/c,upperdir=/u\\040x,workdir=/w");
+        assert_eq!(found.lower, ["/a:b", "/c"]);
+        assert_eq!((found.upper.as_deref(), found.work.as_deref()), (Some("/u x"), Some("/w")));
+        assert_eq!(overlay(b"rw,lowerdir+=/a,lowerdir+=/b").lower, ["/a", "/b"]);
+    }
+}

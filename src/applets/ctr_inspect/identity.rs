@@ -1,0 +1,121 @@
+//! Who the container is, and what its first process runs.
+
+use std::collections::BTreeMap;
+
+use nix::unistd::Pid;
+use serde::Serialize;
+
+use super::scan::{Subject, World};
+use crate::access::{Lines, Reading};
+use crate::container::{IdentifiedBy, rfc3339};
+use crate::text;
+
+#[derive(Serialize, Debug, Default)]
+pub(super) struct Identity {
+    /// `RUNTIME:NAME`; for nested containers all names. Null for a process of the host.
+    pub container: Option<String>,
+    pub runtime: Option<&'static str>,
+    pub engine: Option<&'static str>,
+    pub name: Option<String>,
+    pub id: Option<String>,
+    pub image: Option<String>,
+    pub pod: Option<String>,
+    pub pod_namespace: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    pub owner: Option<String>,
+    pub created: Option<String>,
+    pub started: Option<String>,
+    pub chain: Vec<String>,
+    pub how: Option<&'static str>,
+    /// `running` or `paused`.
+    pub status: &'static str,
+    pub pid: i32,
+    pub cpid: Option<i32>,
+    pub command: Option<String>,
+    /// The process whose namespaces and privileges are shown: another one if the target is a PID.
+    pub target_pid: i32,
+    pub target_command: Option<String>,
+    pub shim_pid: Option<i32>,
+    /// Seconds since the start.
+    #[serde(skip)]
+    pub age: Option<u64>,
+}
+
+pub(super) fn read(world: &World<'_>, subject: Subject, commands: &Commands, paused: bool) -> Identity {
+    let chief = world.chief(subject);
+    let pid = Pid::from_raw(chief);
+    let seen = world.process(chief);
+    let start = world.proc.process(pid).start_time();
+    let process = Identity {
+        status: if paused { "paused" } else { "running" },
+        pid: chief,
+        target_pid: subject.pid,
+        target_command: (subject.pid != chief).then(|| commands.get(world, subject.pid)).flatten(),
+        cpid: seen.and_then(|seen| seen.cpid),
+        command: commands.get(world, chief),
+        age: start.and_then(|start| world.clock.age(start)),
+        started: start.and_then(|start| world.clock.epoch(start)).map(rfc3339),
+        ..Identity::default()
+    };
+    let Some(number) = subject.container else { return process };
+    let known = &world.containers[number];
+    let container = &known.container;
+    let owner = match world.users.get(container.owner) {
+        Some(user) => text::utf8(&user.name).into_owned(),
+        None => container.owner.to_string(),
+    };
+    let mut chain: Vec<String> = container.chain().map(ToString::to_string).collect();
+    chain.reverse();
+    Identity {
+        container: Some(known.label.clone()),
+        runtime: Some(container.runtime.name()),
+        engine: Some(container.engine),
+        name: container.name.clone(),
+        id: Some(container.id.clone()),
+        image: container.image.clone(),
+        pod: container.pod.clone(),
+        pod_namespace: container.pod_namespace.clone(),
+        labels: container.labels.iter().cloned().collect(),
+        owner: Some(owner),
+        created: container.created.clone(),
+        chain,
+        how: Some(IdentifiedBy::name(container.identified_by)),
+        shim_pid: known.init.and_then(|init| parent_outside(world, init, number)),
+        ..process
+    }
+}
+
+/// The parent of the first process, if it is not in the container: containerd-shim, conmon, bwrap.
+fn parent_outside(world: &World<'_>, init: i32, number: usize) -> Option<i32> {
+    let parent = world.process(world.process(init)?.ppid?)?;
+    let is_member = parent.container.is_some_and(|own| world.is_within(own, number));
+    (!is_member).then_some(parent.pid)
+}
+
+/// Command lines of processes, read at once by another process.
+pub(super) struct Commands(Lines);
+
+impl Commands {
+    pub(super) fn read(world: &World<'_>, mut pids: Vec<i32>) -> Commands {
+        pids.sort_unstable();
+        pids.dedup();
+        Commands(Reading::start(world.proc, pids.into_iter().map(Pid::from_raw).collect()).finish())
+    }
+
+    /// The arguments with blanks between them, else the name in brackets.
+    pub(super) fn get(&self, world: &World<'_>, pid: i32) -> Option<String> {
+        let line = self.0.get(Pid::from_raw(pid)).unwrap_or_default();
+        let end = line.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
+        if end > 0 {
+            let line: Vec<u8> = line[..end].iter().map(|&b| if b == 0 { b' ' } else { b }).collect();
+            return Some(text::utf8(&line).into_owned());
+        }
+        let name = world.proc.process(Pid::from_raw(pid)).status().ok()?.name;
+        Some(format!("[{}]", text::utf8(&name)))
+    }
+
+    /// The processes whose arguments cannot be read because their memory is locked.
+    pub(super) fn locked(&self) -> Vec<i32> {
+        self.0.locked().collect()
+    }
+}

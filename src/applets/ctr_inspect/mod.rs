@@ -1,0 +1,387 @@
+//! `ctr-inspect` shows what isolates a container, what limits it and what its processes may do: as the kernel has it
+//! now, for containers of all runtimes, and without asking a daemon.
+//!
+//! TARGET is a container as ctr-ps(1) and nsenter(1) take it: NAME, `RUNTIME:NAME`, the beginning of an id,
+//! `NAMESPACE/POD`, `compose:PROJECT/SERVICE`; or `CONTAINER@CPID` or a PID. For a PID the report is that of its
+//! container, with the namespaces, privileges and files of that very process; it can also be a process of the host. For a
+//! pod or a service all its containers are shown. If a target does not exist, the others are shown.
+//!
+//! # Sections
+//!
+//! `identity`: names, image, times, the first process.
+//!
+//! `namespaces`: which namespaces are the container's own, which are the host's, and which it shares with which other
+//! containers; the maps of user and group ids; the offsets of clocks; the processes that entered from outside
+//! (nsenter(1)).
+//!
+//! `limits`: for memory, CPU time, processes and devices the least limit of the container's control group and the
+//! groups above it, the group that sets it, and the use. Memory in use is without inactive file cache, as `docker
+//! stats` has it. If the control group is not the container's alone, as with some rootless containers and sandboxes,
+//! that is said, and sums over the container's processes are added.
+//!
+//! `privileges`: users, capabilities compared with the runtime's default, seccomp, no_new_privs, the label of the LSM,
+//! and which files of /proc and /sys are covered. The capabilities in the text are the bounding set: what a program in
+//! the container can have at most.
+//!
+//! `files`: the root file system and its layers; mounts that show a part of the host, with what can be written below a
+//! read-only one; deleted files that processes still hold open and that take room on a disk.
+//!
+//! `processes`: the tree of processes with their PIDs inside; how many are zombies; open files against the limit; what the first
+//! process does with signals. The kernel drops a signal for the first process of a pid namespace if the process does
+//! not handle it (pid_namespaces(7)): `dropped`. `handled` means that the program gets the signal, not that it ends.
+//!
+//! What the caller's rights or the kernel withhold is listed as `unknown`, with the reason. It is never shown as 0.
+//!
+//! # Findings
+//!
+//! What is odd is shown first: `!!` for what hurts now or gives the host away (high), `!` for what is likely to hurt
+//! (medium). Notes are true of many containers: `-a` shows them. `-f` shows only the findings, with the reason and the
+//! remedy. With `-s` only the sections that it names are judged, unless `-f` is given.
+//!
+//! A finding has an id: `privileged`, `dangerous-capability`, `seccomp-off`, `lsm-off`, `runtime-socket`,
+//! `host-root-mounted`, `proc-writable`, `host-user-ns-root`, `shares-host-pid`, `shares-host-net`, `shares-host-ipc`,
+//! `shares-host-uts`, `shares-host-user`; `no-memory-limit`, `no-pids-limit`, `memory-near-limit`, `memory-pressure`,
+//! `oom-kill`, `cpu-throttled`, `cpus-seen`, `pids-near-limit`, `pids-denied`, `fds-near-limit`, `deleted-files`;
+//! `pid1-drops-sigterm`, `pid1-does-not-reap`, `zombies`, `frozen`, `foreign-process`, `exec-leftover`, `clock-offset`,
+//! `cwd-outside`; `unknown`.
+//!
+//! # Comparison
+//!
+//! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's
+//! first process). PIDs, ids, counters and times are not compared. Of two lists the text shows what only one has.
+//! With `--json`: `{"a", "b", "differences": [{"path", "a", "b"}]}`.
+//!
+//! # JSON
+//!
+//! `{"host", "boot_id", "containers": [CONTAINER, ...]}`. The keys of a container are `identity`, `namespaces`, `limits`,
+//! `privileges`, `files`, `processes`, `findings` and `unknown`; those of a finding are `id`, `severity`, `text`,
+//! `evidence`, `why` and `do`. An unknown value is null, and a section that `-s` leaves out is null. Sizes are in bytes,
+//! times in seconds or as RFC 3339, CPUs as numbers; `total` of a pressure is in microseconds, as the kernel has it.
+//! `limits.cgroup.own` is false if other processes share a control group of the container. `limit_by` and `quota_by` are
+//! the paths of the groups that set
+//! the limit; of groups with the same limit it is the outermost.
+//!
+//! # Exit status
+//!
+//! 0 on success; 1 on failure, or if a target does not exist; with `--exit-status` 2 if there is a finding of high
+//! severity.
+//!
+//! # Examples
+//!
+//! Everything about a container:
+//!
+//! ```text
+//! ctr-inspect web
+//! ```
+//!
+//! Which control group limits the memory of a pod's containers, and to how much:
+//!
+//! ```text
+//! ctr-inspect -s limits -J shop/web | jq '.containers[].limits.memory | .limit, .limit_by'
+//! ```
+//!
+//! What is wrong with all containers of Docker:
+//!
+//! ```text
+//! ctr-inspect -f $(ctr-ps -l -q --runtime docker)
+//! ```
+//!
+//! Why one replica works and the other does not:
+//!
+//! ```text
+//! ctr-inspect web-1 --diff web-2
+//! ```
+//!
+//! What a process that top(1) shows may do:
+//!
+//! ```text
+//! ctr-inspect -s privileges 4711
+//! ```
+//!
+//! # See also
+//!
+//! ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), capabilities(7), cgroups(7), namespaces(7)
+
+mod builder;
+mod diff;
+mod files;
+mod finding;
+mod findings;
+mod identity;
+mod limits;
+mod namespaces;
+mod privileges;
+mod processes;
+mod report;
+mod scan;
+mod show;
+mod sockets;
+mod unknown;
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use serde::Serialize;
+
+use crate::access;
+use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
+use crate::container::Files;
+use crate::exit::{Exit, Outcome, warn};
+use crate::output::style::{self, Painter, When};
+use crate::output::{Out, json};
+use crate::proc::ProcRoot;
+use crate::text;
+use builder::Builder;
+use finding::{Finding, Severity};
+use report::{Report, Section};
+use scan::{Subject, World};
+use show::Page;
+
+#[derive(Default)]
+struct Request {
+    sections: Vec<Section>,
+    all: bool,
+    findings: bool,
+    exit_status: bool,
+    diff: Option<OsString>,
+    json: bool,
+    colour: When,
+    root: Option<PathBuf>,
+}
+
+pub(crate) static APPLET: Applet = Applet {
+    name: "ctr-inspect",
+    section: 1,
+    failure: 1,
+    about: "show what isolates a container, what limits it, and what is odd about it",
+    run,
+    grammar: &GRAMMAR,
+};
+
+static GRAMMAR: Grammar<Request> = Grammar {
+    usage: "[options] target...",
+    stops_at_operand: false,
+    options: &[
+        Opt::new(
+            Some('s'),
+            "section",
+            "only these: identity, namespaces, limits, privileges, files, processes",
+            Effect::Required(section),
+        )
+        .takes("list"),
+        Opt::new(
+            Some('f'),
+            "findings",
+            "show only what is odd, why it matters and what to do",
+            Effect::Flag(|r| set(&mut r.findings)),
+        ),
+        Opt::new(
+            Some('a'),
+            "all",
+            "also show notes, and details that most containers have in common",
+            Effect::Flag(|r| set(&mut r.all)),
+        ),
+        Opt::new(
+            None,
+            "exit-status",
+            "status 2 if there is a finding of high severity",
+            Effect::Flag(|r| set(&mut r.exit_status)),
+        ),
+        Opt::new(
+            None,
+            "diff",
+            "show only what differs between the target and this one; 'host' is the host",
+            Effect::Required(diff_with),
+        )
+        .takes("target"),
+        Opt::new(Some('J'), "json", "print JSON", Effect::Flag(|r| set(&mut r.json))),
+        Opt::new(None, "color", "colour the output: auto, always or never", Effect::Optional(colour))
+            .takes("when"),
+        Opt::new(
+            None,
+            "root",
+            "inspect the system whose root directory is mounted at DIR",
+            Effect::Required(root),
+        )
+        .takes("dir"),
+        Opt::help(),
+        Opt::version(),
+    ],
+    groups: &[("section", "Contents"), ("json", "Output"), ("root", "Other options")],
+};
+
+fn run(call: &Call) -> Outcome {
+    let mut request = Request::default();
+    let words = GRAMMAR.parse(call, &mut request)?;
+    if words.is_empty() {
+        return Err(Exit::Usage(format!("{}: no target given", text::shown(&call.argv0))));
+    }
+    if request.sections.is_empty() || request.findings {
+        request.sections = Section::ALL.to_vec();
+    }
+    let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
+    let files = Files::new(&root)?;
+    let proc = proc_of(&files, &request)?;
+    let world = World::new(&proc, &files)?;
+    if let Some(other) = &request.diff {
+        return differences(call, &world, (&words, other), &request);
+    }
+    let mut status = 0;
+    let subjects = find(call, &world, &words, &mut status);
+    let builder = Builder::new(&world, &request.sections, &subjects);
+    let mut reports = Vec::new();
+    for subject in &subjects {
+        match builder.report(*subject) {
+            Some(report) if request.findings => reports.push(report.only_findings()),
+            Some(report) => reports.push(report),
+            None => {
+                warn(call.name, &format!("process {} has ended", subject.pid));
+                status = 1;
+            }
+        }
+    }
+    let is_high = |finding: &Finding| finding.severity == Severity::High;
+    if request.exit_status && status == 0 && reports.iter().any(|report| report.findings.iter().any(is_high))
+    {
+        status = 2;
+    }
+    let mut out = Out::stdout();
+    match request.json {
+        true => document(&mut out, &proc, &reports)?,
+        false => pages(&mut out, &reports, &request),
+    }
+    out.finish()?;
+    if let Some(note) = access::note_of_locked(&builder.locked()) {
+        warn(call.name, &note);
+    }
+    Ok(status)
+}
+
+fn section(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
+    for word in list.to_string_lossy().split(',').filter(|word| !word.is_empty()) {
+        let section = Section::ALL.into_iter().find(|section| section.name() == word);
+        let names = || Section::ALL.map(Section::name).join(", ");
+        let unknown =
+            || anyhow!("unknown section '{}' (there are: {})", text::escape(word.as_bytes()), names());
+        request.sections.push(section.ok_or_else(unknown)?);
+    }
+    Ok(())
+}
+
+fn diff_with(request: &mut Request, other: &OsStr) -> Result<(), Exit> {
+    request.diff = Some(other.to_owned());
+    Ok(())
+}
+
+fn colour(request: &mut Request, when: Option<&OsStr>) -> Result<(), Exit> {
+    request.colour = When::of_option(when)?;
+    Ok(())
+}
+
+fn root(request: &mut Request, directory: &OsStr) -> Result<(), Exit> {
+    request.root = Some(directory.into());
+    Ok(())
+}
+
+fn proc_of(files: &Files, request: &Request) -> Result<ProcRoot> {
+    let Some(root) = &request.root else { return Ok(ProcRoot::default()) };
+    let missing = || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
+    Ok(ProcRoot::new(files.locate("/proc").ok_or_else(missing)?))
+}
+
+/// What the words mean, each container and process once. Reports those that mean nothing.
+fn find(call: &Call, world: &World<'_>, words: &[OsString], status: &mut u8) -> Vec<Subject> {
+    let mut subjects: Vec<Subject> = Vec::new();
+    for word in words {
+        match world.find(word) {
+            Ok((found, notes)) => {
+                notes.iter().for_each(|note| warn(call.name, note));
+                let is_new = |subject: &Subject| subjects.iter().all(|known| known.pid != subject.pid);
+                let new: Vec<Subject> = found.into_iter().filter(is_new).collect();
+                subjects.extend(new);
+            }
+            Err(error) => {
+                warn(call.name, &crate::errno::chain(&error));
+                *status = 1;
+            }
+        }
+    }
+    subjects
+}
+
+/// `--diff`
+fn differences(
+    call: &Call,
+    world: &World<'_>,
+    (words, other): (&[OsString], &OsStr),
+    request: &Request,
+) -> Outcome {
+    let [word] = words else {
+        return Err(anyhow!("--diff compares one target with another: {} are given", words.len()).into());
+    };
+    let one = |word: &OsStr| -> Result<Subject> {
+        let (found, notes) = world.find(word)?;
+        notes.iter().for_each(|note| warn(call.name, note));
+        match found[..] {
+            [subject] => Ok(subject),
+            _ => Err(anyhow!("'{}' means {} containers: name one", text::shown(word), found.len())),
+        }
+    };
+    let is_host = other == "host";
+    let (a, b) = (one(word)?, one(if is_host { OsStr::new("1") } else { other })?);
+    let builder = Builder::new(world, &request.sections, &[a, b]);
+    let report = |subject: Subject| {
+        builder.report(subject).ok_or_else(|| anyhow!("process {} has ended", subject.pid))
+    };
+    let label = |word: &OsStr, subject: Subject| match subject.container {
+        Some(number) => world.containers[number].label.clone(),
+        None => text::utf8(word.as_encoded_bytes()).into_owned(),
+    };
+    let (name_a, name_b) = (label(word, a), if is_host { "host".to_owned() } else { label(other, b) });
+    let diff = diff::compare((&report(a)?, &name_a), (&report(b)?, &name_b), is_host)?;
+    let mut out = Out::stdout();
+    match request.json {
+        true => diff.json(&mut out)?,
+        false => {
+            let painter = Painter { colour: request.colour.on_stdout() };
+            diff.text(&mut out, painter, style::stdout_columns().unwrap_or(80).max(40));
+        }
+    }
+    out.finish()?;
+    Ok(0)
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    host: Option<String>,
+    boot_id: Option<String>,
+    containers: &'a [Report],
+}
+
+fn document(out: &mut Out, proc: &ProcRoot, reports: &[Report]) -> Result<()> {
+    let line = |file: &str| {
+        let text = std::fs::read(proc.path().join("sys/kernel").join(file)).ok()?;
+        Some(text::utf8(text.trim_ascii()).into_owned())
+    };
+    let document = Document { host: line("hostname"), boot_id: line("random/boot_id"), containers: reports };
+    json::write(out, &document)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+fn pages(out: &mut Out, reports: &[Report], request: &Request) {
+    let painter = Painter { colour: request.colour.on_stdout() };
+    let columns = style::stdout_columns().unwrap_or(80).max(40);
+    for (at, report) in reports.iter().enumerate() {
+        if at > 0 {
+            out.push(b"\n");
+        }
+        let mut page = Page { out: &mut *out, painter, columns };
+        match request.findings {
+            true => page.reasons(report, request.all),
+            false => page.report(report, request.all),
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The processes of a container, and what its first one does with signals.
+
+use std::collections::BTreeMap;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde::Serialize;
+
+use super::identity::Commands;
+use super::limits::Rlimit;
+use super::scan::{Seen, Subject, World};
+use super::unknown::Unknowns;
+use crate::access::memory;
+use crate::container::IdentifiedBy;
+use crate::container::stop::stop_signal;
+use crate::proc::signals::{SignalSet, SignalSets, awaited_set, has};
+
+#[derive(Serialize, Debug, Default)]
+pub(super) struct Processes {
+    pub count: u64,
+    pub zombies: u64,
+    /// In the order of the tree.
+    pub list: Vec<Process>,
+    pub init: Option<Init>,
+}
+
+#[derive(Serialize, Debug)]
+pub(super) struct Process {
+    pub pid: i32,
+    pub cpid: Option<i32>,
+    pub ppid: Option<i32>,
+    pub state: Option<String>,
+    pub via: Option<&'static str>,
+    pub command: Option<String>,
+    /// Open descriptors, and the soft limit.
+    pub fds: Option<u64>,
+    pub fds_limit: Option<u64>,
+    pub age_seconds: Option<u64>,
+    #[serde(skip)]
+    pub depth: usize,
+}
+
+#[derive(Serialize, Debug)]
+pub(super) struct Init {
+    pub pid: i32,
+    pub cpid: Option<i32>,
+    /// Does the kernel protect it as the first process of a pid namespace?
+    pub is_init: bool,
+    /// Null where it cannot be known.
+    pub signals: BTreeMap<String, Option<&'static str>>,
+    /// The signal with which the runtime stops the container.
+    pub stop_signal: Option<String>,
+    /// Will that signal end it? Null if that is up to the program.
+    pub stops: Option<bool>,
+}
+
+/// The signals that are shown, by their places.
+const SHOWN: [(&str, i32); 6] = [
+    ("TERM", libc::SIGTERM),
+    ("HUP", libc::SIGHUP),
+    ("INT", libc::SIGINT),
+    ("QUIT", libc::SIGQUIT),
+    ("USR1", libc::SIGUSR1),
+    ("USR2", libc::SIGUSR2),
+];
+/// SIGRTMIN of glibc and musl, as programs name it.
+const RTMIN: i32 = 34;
+
+pub(super) fn read(
+    world: &World<'_>,
+    subject: Subject,
+    commands: &Commands,
+    unknown: &Unknowns,
+) -> Processes {
+    let mut members: Vec<&Seen> = match subject.container {
+        Some(number) => world.members(number).collect(),
+        None => world.process(subject.pid).into_iter().collect(),
+    };
+    members.sort_by_key(|process| process.pid);
+    let mut list = Vec::with_capacity(members.len());
+    for (process, depth) in in_tree(&members) {
+        list.push(one(world, process, depth, &members, commands, unknown));
+    }
+    let zombies = list.iter().filter(|process| process.state.as_deref() == Some("Z")).count() as u64;
+    let chief = world.chief(subject);
+    Processes { count: list.len() as u64, zombies, init: init(world, subject, chief, unknown), list }
+}
+
+fn one(
+    world: &World<'_>,
+    seen: &Seen,
+    depth: usize,
+    members: &[&Seen],
+    commands: &Commands,
+    unknown: &Unknowns,
+) -> Process {
+    let process = world.proc.process(Pid::from_raw(seen.pid));
+    let stat = process.stat();
+    let is_zombie = stat.as_ref().is_some_and(|stat| stat.state == b'Z');
+    Process {
+        pid: seen.pid,
+        cpid: seen.cpid,
+        ppid: seen.ppid,
+        via: via(world, seen, members),
+        command: commands.get(world, seen.pid),
+        fds: if is_zombie { None } else { open_files(world, seen.pid, unknown) },
+        fds_limit: if is_zombie { None } else { open_files_limit(world, seen.pid) },
+        age_seconds: stat.as_ref().and_then(|stat| world.clock.age(stat.start)),
+        state: stat.map(|stat| char::from(stat.state).to_string()),
+        depth,
+    }
+}
+
+fn open_files(world: &World<'_>, pid: i32, unknown: &Unknowns) -> Option<u64> {
+    match crate::sys::directory::list(&world.proc.path_of(Pid::from_raw(pid), "fd")) {
+        Ok(entries) => Some(entries.len() as u64),
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
+            unknown.add("processes.list.fds", "only their owner and root can list open files");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+fn open_files_limit(world: &World<'_>, pid: i32) -> Option<u64> {
+    let text = world.proc.process(Pid::from_raw(pid)).limits().ok()?;
+    Rlimit::of_open_files(&text).soft
+}
+
+/// How a process came into its container: see ctr-ps(1).
+fn via(world: &World<'_>, process: &Seen, members: &[&Seen]) -> Option<&'static str> {
+    let init = world.containers[process.container?].init?;
+    if process.pid == init {
+        return Some("init");
+    }
+    let find = |pid: i32| members.binary_search_by_key(&pid, |one| one.pid).ok().map(|at| members[at]);
+    let mut at = process;
+    for _ in 0..members.len() {
+        match at.ppid.and_then(find).filter(|parent| parent.container == process.container) {
+            Some(parent) if parent.pid == init => return Some("fork"),
+            Some(parent) => at = parent,
+            None => break,
+        }
+    }
+    Some(match process.how {
+        Some(IdentifiedBy::State | IdentifiedBy::Cgroup) => "exec",
+        _ => "ns",
+    })
+}
+
+/// Each process below its parent, with its depth. Those sorted by PID stay so among siblings.
+fn in_tree<'s>(members: &[&'s Seen]) -> Vec<(&'s Seen, usize)> {
+    let mut children: BTreeMap<i32, Vec<&'s Seen>> = BTreeMap::new();
+    let mut roots = Vec::new();
+    let is_member = |pid: i32| members.binary_search_by_key(&pid, |one| one.pid).is_ok();
+    for process in members {
+        match process.ppid.filter(|ppid| *ppid != process.pid && is_member(*ppid)) {
+            Some(ppid) => children.entry(ppid).or_default().push(process),
+            None => roots.push(*process),
+        }
+    }
+    let mut stack: Vec<(&Seen, usize)> = roots.into_iter().rev().map(|process| (process, 0)).collect();
+    let mut order = Vec::with_capacity(members.len());
+    while let Some((process, depth)) = stack.pop() {
+        order.push((process, depth));
+        let below = children.remove(&process.pid).unwrap_or_default();
+        stack.extend(below.into_iter().rev().map(|child| (child, depth + 1)));
+    }
+    // Parents and children were not read at one moment: what is left has a circle.
+    order.extend(children.into_values().flatten().map(|process| (process, 0)));
+    order
+}
+
+fn init(world: &World<'_>, subject: Subject, pid: i32, unknown: &Unknowns) -> Option<Init> {
+    let seen = world.process(pid)?;
+    // Of a container with the host's pid namespace it is an ordinary process.
+    let is_init = seen.cpid == Some(1);
+    let process = world.proc.process(Pid::from_raw(pid));
+    let status = unknown.known("processes.init", process.status_text())?;
+    let sets = SignalSets::parse(&status)?;
+    let waiting = Waiting::read(world, pid, &sets, unknown);
+    let verdict = |signal: i32| match () {
+        () if has(sets.ignored, signal) => Some("ignored"),
+        () if has(sets.caught | waiting.blocked | waiting.awaited, signal) => Some("handled"),
+        () if waiting.is_unsure => None,
+        () if is_init => Some("dropped"),
+        () => Some("default"),
+    };
+    let container = subject.container.map(|number| &world.containers[number].container);
+    let stop = container.and_then(|container| stop_signal(world.files, container));
+    let stop_number = stop.as_deref().and_then(signal_number);
+    let stop_signal = stop_number.map(signal_name);
+    let mut signals: BTreeMap<String, Option<&'static str>> =
+        SHOWN.into_iter().map(|(name, number)| (name.to_owned(), verdict(number))).collect();
+    let mut stops = None;
+    if let Some((number, name)) = stop_number.zip(stop_signal.clone()) {
+        let found = verdict(number);
+        signals.insert(name, found);
+        stops = match found {
+            _ if number == libc::SIGKILL => Some(true),
+            Some("ignored" | "dropped") => Some(false),
+            Some("default") => Some(true),
+            _ => None,
+        };
+    }
+    Some(Init { pid, cpid: seen.cpid, is_init, signals, stop_signal, stops })
+}
+
+/// Signals that no handler is set for, and that are taken nevertheless.
+#[derive(Default)]
+struct Waiting {
+    /// Blocked in all threads: signalfd(2) or sigwait(3) takes them.
+    blocked: SignalSet,
+    /// What a thread waits for now, with rt_sigtimedwait(2).
+    awaited: SignalSet,
+    /// Is it not known whether a thread waits?
+    is_unsure: bool,
+}
+
+impl Waiting {
+    const MOST_THREADS: usize = 256;
+
+    fn read(world: &World<'_>, pid: i32, sets: &SignalSets, unknown: &Unknowns) -> Waiting {
+        let process = world.proc.process(Pid::from_raw(pid));
+        let mut waiting = Waiting { blocked: sets.blocked, ..Waiting::default() };
+        let threads = crate::sys::directory::list(&process.path("task")).unwrap_or_default();
+        for thread in threads.iter().take(Self::MOST_THREADS).filter_map(|thread| thread.name.to_str()) {
+            let status = process.thread_status(thread).unwrap_or_default();
+            waiting.blocked &= SignalSets::parse(&status).map_or(0, |sets| sets.blocked);
+            // Without rights the kernel shows 0 here, and refuses the other file.
+            let place = process.waits_in(thread).unwrap_or_default();
+            let may_wait = place.starts_with(b"do_sigtimedwait") || place == b"0" || place.is_empty();
+            if !may_wait {
+                continue;
+            }
+            let address = match process.system_call(thread) {
+                Ok(text) => awaited_set(&text),
+                // It may wait for any signal.
+                Err(_) => {
+                    let why = "only root can read which signals it waits for";
+                    unknown.add("processes.init.signals", why);
+                    waiting.is_unsure = true;
+                    None
+                }
+            };
+            let set = address.and_then(|address| memory::word(world.proc, Pid::from_raw(pid), address).ok());
+            waiting.awaited |= set.unwrap_or(0);
+        }
+        waiting
+    }
+}
+
+/// `SIGTERM`, `TERM`, `15`, `RTMIN+3`.
+fn signal_number(word: &str) -> Option<i32> {
+    if let Ok(number) = word.parse::<i32>() {
+        return (1..=64).contains(&number).then_some(number);
+    }
+    let name = word.strip_prefix("SIG").unwrap_or(word);
+    if let Some(offset) = name.strip_prefix("RTMIN") {
+        let offset = if offset.is_empty() { 0 } else { offset.strip_prefix('+')?.parse().ok()? };
+        return Some(RTMIN + offset).filter(|number| *number <= 64);
+    }
+    format!("SIG{name}").parse::<Signal>().ok().map(|signal| signal as i32)
+}
+
+/// Without `SIG`.
+fn signal_name(number: i32) -> String {
+    match Signal::try_from(number) {
+        Ok(signal) => signal.as_str().trim_start_matches("SIG").to_owned(),
+        Err(_) if number >= RTMIN => format!("RTMIN+{}", number - RTMIN),
+        Err(_) => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_by_name_and_number() {
+        for (word, number, name) in
+            [("SIGQUIT", 3, "QUIT"), ("15", 15, "TERM"), ("PWR", 30, "PWR"), ("SIGRTMIN+3", 37, "RTMIN+3")]
+        {
+            assert_eq!(signal_number(word), Some(number), "{word}");
+            assert_eq!(signal_name(number), name);
+        }
+        for word in ["", "0", "99", "SIGX", "RTMIN+99", "RTMIN-1"] {
+            assert_eq!(signal_number(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn children_come_below_their_parents() {
+        let seen =
+            |pid, ppid| Seen { pid, ppid: Some(ppid), cpid: None, uid: None, container: Some(0), how: None };
+        let all = [seen(3, 9), seen(5, 1), seen(6, 5), seen(9, 5), seen(20, 21), seen(21, 20)];
+        let members: Vec<&Seen> = all.iter().collect();
+        let order: Vec<(i32, usize)> =
+            in_tree(&members).iter().map(|(one, depth)| (one.pid, *depth)).collect();
+        assert_eq!(order, [(5, 0), (6, 1), (9, 1), (3, 2), (21, 0), (20, 0)]);
+    }
+}

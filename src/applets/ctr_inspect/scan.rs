@@ -1,0 +1,266 @@
+//! One scan of all processes: their containers, and the containers' first processes.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::unistd::Pid;
+
+use crate::container::matching;
+use crate::container::target::{self, Target};
+use crate::container::{Container, Files, IdentifiedBy, Resolver, Tag, Tagger};
+use crate::exit;
+use crate::isolation::cgroup::Hierarchies;
+use crate::isolation::identity::{Walk, Way};
+use crate::proc::clock::Clock;
+use crate::proc::{ProcRoot, Scan, Users, vanished};
+use crate::sys::keyed::HashMap;
+
+/// A process of the host or of a container. Threads of the kernel are not kept.
+pub(super) struct Seen {
+    pub pid: i32,
+    pub ppid: Option<i32>,
+    /// The PID in its own pid namespace.
+    pub cpid: Option<i32>,
+    /// The effective user.
+    pub uid: Option<u32>,
+    /// The number of its container in [`World::containers`].
+    pub container: Option<usize>,
+    pub how: Option<IdentifiedBy>,
+}
+
+/// A container that has a process.
+pub(super) struct Known {
+    pub container: Rc<Container>,
+    pub label: String,
+    /// The numbers of the containers it is nested in.
+    outer: Option<usize>,
+    /// The first process: from the state file, otherwise the process with PID 1 inside.
+    pub init: Option<i32>,
+    /// Any process of it.
+    pub member: i32,
+}
+
+impl Known {
+    /// The process that stands for the container.
+    pub(super) fn chief(&self) -> i32 {
+        self.init.unwrap_or(self.member)
+    }
+}
+
+/// The inspected host.
+pub(super) struct World<'a> {
+    pub proc: &'a ProcRoot,
+    pub files: &'a Files,
+    pub mounted: Hierarchies,
+    /// Reads links of many processes.
+    pub links: Scan,
+    pub clock: Clock,
+    pub users: Users,
+    passwd: Vec<u8>,
+    /// Sorted by PID.
+    pub processes: Vec<Seen>,
+    pub containers: Vec<Known>,
+    /// Problems with state files.
+    pub problems: Vec<String>,
+}
+
+/// What a TARGET means.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject {
+    /// The process whose namespaces and privileges are shown.
+    pub pid: i32,
+    pub container: Option<usize>,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(proc: &'a ProcRoot, files: &'a Files) -> Result<World<'a>> {
+        let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
+        let pids = Scan::pids(proc).with_context(unreadable)?;
+        if pids.is_empty() {
+            bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
+        }
+        let count = pids.len();
+        let walk = RefCell::new(Walk::new(proc, Way::Best, pids).with_context(unreadable)?);
+        let resolver = Resolver::for_walk(proc, files, &walk);
+        let mut tagger = Tagger::new(&walk, Scan::new(proc).with_context(unreadable)?, resolver);
+        let passwd = files.read("/etc/passwd").unwrap_or_default();
+        let mut world = World {
+            proc,
+            files,
+            links: Scan::new(proc).with_context(unreadable)?,
+            mounted: Hierarchies::read(proc).unwrap_or_default(),
+            clock: Clock::read(proc),
+            users: Users::parse(&passwd),
+            passwd,
+            processes: Vec::with_capacity(count),
+            containers: Vec::new(),
+            problems: Vec::new(),
+        };
+        let mut numbers = HashMap::default();
+        loop {
+            let next = walk.borrow_mut().next();
+            let Some((pid, identity)) = next else { break };
+            if identity.kernel_thread {
+                continue;
+            }
+            let cannot = || format!("cannot read {}", proc.path_of(pid, "cgroup").display());
+            let tag = tagger.tag(pid, &identity).with_context(cannot)?;
+            let (container, how) = match &tag {
+                Some(Tag { container, identified_by }) => {
+                    (Some(world.number(container, pid.as_raw(), &mut numbers)), Some(*identified_by))
+                }
+                None => (None, None),
+            };
+            let (ppid, cpid, uid) = (identity.ppid, identity.cpid, identity.euid);
+            world.processes.push(Seen { pid: pid.as_raw(), ppid, cpid, uid, container, how });
+        }
+        world.find_first_processes();
+        world.problems = files.warnings();
+        Ok(world)
+    }
+
+    fn number(&mut self, container: &Rc<Container>, pid: i32, numbers: &mut HashMap<String, usize>) -> usize {
+        let key = container.key();
+        if let Some(number) = numbers.get(&key) {
+            let known = &mut self.containers[*number];
+            known.init = known.init.or(container.init.map(Pid::as_raw));
+            return *number;
+        }
+        let outer = container.outer.as_ref().map(|outer| self.number(outer, pid, numbers));
+        let (label, init) = (container.label(), container.init.map(Pid::as_raw));
+        self.containers.push(Known { container: container.clone(), label, outer, init, member: pid });
+        numbers.insert(key, self.containers.len() - 1);
+        self.containers.len() - 1
+    }
+
+    fn find_first_processes(&mut self) {
+        let mut has_member = vec![false; self.containers.len()];
+        for process in &self.processes {
+            let Some(number) = process.container else { continue };
+            let known = &mut self.containers[number];
+            // The process that was seen first may be in a nested container.
+            if !std::mem::replace(&mut has_member[number], true) {
+                known.member = process.pid;
+            }
+            if process.cpid == Some(1) && known.init.is_none() {
+                known.init = Some(process.pid);
+            }
+        }
+    }
+
+    pub(super) fn process(&self, pid: i32) -> Option<&Seen> {
+        self.processes.binary_search_by_key(&pid, |process| process.pid).ok().map(|at| &self.processes[at])
+    }
+
+    /// The process that stands for the container of a target; without one the process itself.
+    pub(super) fn chief(&self, subject: Subject) -> i32 {
+        subject.container.map_or(subject.pid, |number| self.containers[number].chief())
+    }
+
+    /// Is a container this one, or nested in it?
+    pub(super) fn is_within(&self, number: usize, outer: usize) -> bool {
+        std::iter::successors(Some(number), |number| self.containers[*number].outer).any(|one| one == outer)
+    }
+
+    /// The processes of a container and of those nested in it.
+    pub(super) fn members(&self, number: usize) -> impl Iterator<Item = &Seen> {
+        let within = move |process: &&Seen| process.container.is_some_and(|own| self.is_within(own, number));
+        self.processes.iter().filter(within)
+    }
+
+    /// What a word on the command line means, and what to say about it.
+    pub(super) fn find(&self, word: &std::ffi::OsStr) -> Result<(Vec<Subject>, Vec<String>)> {
+        let shown = || crate::text::shown(word).into_owned();
+        match Target::parse(word) {
+            Ok(Target::Pid { pid, inode }) => {
+                if inode.is_some() {
+                    // The number alone may be another process by now.
+                    target::Lookup::new("", target::Purpose::Read)
+                        .held(self.proc, &Target::Pid { pid, inode })?;
+                }
+                self.hint_at_container(pid.as_raw());
+                Ok((vec![self.by_pid(pid.as_raw())?], Vec::new()))
+            }
+            Ok(Target::Container(word)) => self.by_name(&word),
+            Err(errno) => Err(anyhow::Error::from(errno).context(format!("invalid target '{}'", shown()))),
+        }
+    }
+
+    fn by_pid(&self, pid: i32) -> Result<Subject> {
+        let process = self.process(pid).ok_or_else(|| match self.is_kernel_thread(pid) {
+            true => anyhow!("process {pid} is a thread of the kernel"),
+            false => anyhow!("no process {pid}"),
+        })?;
+        Ok(Subject { pid, container: process.container })
+    }
+
+    /// A container can have a number as its name.
+    fn hint_at_container(&self, pid: i32) {
+        exit::hint(|| {
+            let all: Vec<Rc<Container>> =
+                self.containers.iter().map(|known| known.container.clone()).collect();
+            let found =
+                matching::named(&all, pid).filter(|found| found.init.map(Pid::as_raw) != Some(pid))?;
+            Some(format!("{pid} means the process with this PID; to name the container: {found}"))
+        });
+    }
+
+    fn is_kernel_thread(&self, pid: i32) -> bool {
+        self.proc.process(Pid::from_raw(pid)).status().is_ok_and(|status| status.kernel_thread)
+    }
+
+    fn by_name(&self, typed: &str) -> Result<(Vec<Subject>, Vec<String>)> {
+        let name = target::without_cpid(typed);
+        let cpid = typed.strip_prefix(name).and_then(|rest| rest.strip_prefix('@')?.parse::<i32>().ok());
+        if cpid.is_some() {
+            target::refuse_pid(name)?;
+        }
+        let all: Vec<Rc<Container>> = self.containers.iter().map(|known| known.container.clone()).collect();
+        let found = matching::matching(&all, name);
+        let chosen = match matching::group(&found, name) {
+            Some(group) => group,
+            None => vec![matching::one(&found, name).map_err(|error| self.unnamed(error, found.is_empty()))?],
+        };
+        let mut notes = Vec::new();
+        let mut subjects = Vec::new();
+        for container in chosen {
+            notes.extend(target::unverified(&container, name));
+            notes.extend(target::of_another_user(&container, name, || self.passwd.clone()));
+            let key = container.key();
+            let at = self.containers.iter().position(|known| known.container.key() == key);
+            let number = at.context("the container has ended")?;
+            let pid = match cpid {
+                None => self.containers[number].chief(),
+                Some(cpid) => {
+                    self.inside(number, cpid).ok_or_else(|| target::no_process(&container, cpid))?
+                }
+            };
+            subjects.push(Subject { pid, container: Some(number) });
+        }
+        Ok((subjects, notes))
+    }
+
+    /// The container may run, with its name in a file that the caller may not read.
+    fn unnamed(&self, error: anyhow::Error, none: bool) -> anyhow::Error {
+        match self.problems.first().filter(|_| none) {
+            Some(problem) => {
+                let problem = crate::text::escape(problem.as_bytes());
+                anyhow!("{error}; some state files cannot be read, so names may be missing: {problem}")
+            }
+            None => error,
+        }
+    }
+
+    /// The process of a container that has this PID inside.
+    fn inside(&self, number: usize, cpid: i32) -> Option<i32> {
+        let has = |process: &&Seen| process.container == Some(number) && process.cpid == Some(cpid);
+        self.processes.iter().find(has).map(|process| process.pid)
+    }
+
+    /// Has the process ended since the scan?
+    pub(super) fn has_ended(&self, pid: i32) -> bool {
+        let read = Scan::new(self.proc).and_then(|mut scan| scan.status_text(Pid::from_raw(pid)).map(|_| ()));
+        read.is_err_and(vanished)
+    }
+}

@@ -1,0 +1,73 @@
+//! The signal with which a runtime stops a container, from its state files.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::runtimes::docker_configs;
+use super::{Container, Files, Runtime};
+
+/// The parts of the OCI `config.json`.
+#[derive(Deserialize, Default)]
+struct Spec {
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    mounts: Option<Vec<Mount>>,
+}
+
+#[derive(Deserialize)]
+struct Mount {
+    #[serde(default)]
+    destination: String,
+    #[serde(default)]
+    source: Option<String>,
+}
+
+/// The parts of Docker's `config.v2.json`.
+#[derive(Deserialize)]
+struct State {
+    #[serde(rename = "Config", default)]
+    config: Option<Inner>,
+}
+
+#[derive(Deserialize, Default)]
+struct Inner {
+    #[serde(rename = "StopSignal", default)]
+    stop_signal: Option<String>,
+}
+
+/// As the state file has it (`SIGQUIT`, `15`, `RTMIN+3`), else the runtime's default. None: the runtime does not send
+/// one and the same signal to all of its containers.
+pub(crate) fn stop_signal(files: &Files, container: &Container) -> Option<String> {
+    const TERM: &str = "TERM";
+    let files = match container.owner {
+        0 => files.clone(),
+        user => files.of_user(user),
+    };
+    match container.runtime {
+        Runtime::Docker | Runtime::K8s | Runtime::Podman | Runtime::Nerdctl | Runtime::Ecs => {
+            let of_spec = |path: &String| signal_of_spec(&files, &files.json::<Spec>(path)?, &container.id);
+            let paths =
+                container.config.clone().map_or_else(|| docker_configs(&files, container), |path| vec![path]);
+            paths.iter().find_map(of_spec).or_else(|| Some(TERM.to_owned()))
+        }
+        Runtime::Runc | Runtime::Crun | Runtime::Youki | Runtime::Containerd => Some(TERM.to_owned()),
+        Runtime::Lxc | Runtime::Lxd | Runtime::Incus => Some("PWR".to_owned()),
+        _ => None,
+    }
+}
+
+fn signal_of_spec(files: &Files, spec: &Spec, id: &str) -> Option<String> {
+    let annotated =
+        spec.annotations.as_ref().and_then(|all| all.get("org.opencontainers.image.stopSignal").cloned());
+    annotated.or_else(|| {
+        // dockerd mounts a file from the directory with its own state of the container.
+        let mounts = spec.mounts.as_ref()?;
+        let mount = mounts.iter().find(|mount| mount.destination == "/etc/hostname")?;
+        let directory = mount.source.as_ref()?.strip_suffix("/hostname")?;
+        let is_state = directory.rsplit('/').next() == Some(id);
+        let state = is_state.then(|| files.json::<State>(&format!("{directory}/config.v2.json")))??;
+        state.config?.stop_signal.filter(|signal| !signal.is_empty())
+    })
+}

@@ -1,0 +1,246 @@
+//! The groups of a process for reading: for each controller its group and those above it, on v1, v2 and hybrid hosts.
+
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use super::hierarchy::{Hierarchies, Membership, parse};
+use crate::proc::number;
+
+/// A group, for the files of one controller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub v2: bool,
+    mount_point: PathBuf,
+    /// The group that the mount shows at the mount point.
+    root: PathBuf,
+    /// Below the mount point.
+    below: PathBuf,
+}
+
+/// The lines of `/proc/PID/cgroup` and the mounted hierarchies.
+pub(crate) struct Groups<'a> {
+    mounted: &'a Hierarchies,
+    lines: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// The least value of a chain of groups, and the group that has it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Least<T> {
+    pub value: T,
+    pub place: Place,
+}
+
+impl<'a> Groups<'a> {
+    #[must_use]
+    pub(crate) fn new(mounted: &'a Hierarchies, text: &[u8]) -> Groups<'a> {
+        let lines = parse(text).map(|line| (line.controllers.to_vec(), line.path.to_vec()));
+        Groups { mounted, lines: lines.collect() }
+    }
+
+    /// The controllers (comma separated, empty for v2) and the path of each hierarchy.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.lines.iter().map(|(controllers, path)| (controllers.as_slice(), path.as_slice()))
+    }
+
+    /// The group whose files a controller has: in its v1 hierarchy, else in the unified one.
+    #[must_use]
+    pub(crate) fn of(&self, controller: &str) -> Option<Place> {
+        let has = |names: &[u8]| names.split(|&b| b == b',').any(|name| name == controller.as_bytes());
+        let v1 = self.lines.iter().find(|(names, _)| has(names));
+        match v1 {
+            Some((controllers, path)) => self.place(controllers, path),
+            None => self.unified(),
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn unified(&self) -> Option<Place> {
+        let (controllers, path) = self.lines.iter().find(|(names, _)| names.is_empty())?;
+        self.place(controllers, path)
+    }
+
+    /// None if no mount shows the group: it may be above the root of this process's cgroup namespace.
+    fn place(&self, controllers: &[u8], path: &[u8]) -> Option<Place> {
+        let outside = |path: &Path| path.components().any(|part| part == Component::ParentDir);
+        let (hierarchy, below) = self.mounted.place(Membership { controllers, path })?;
+        (!outside(below)).then(|| Place {
+            v2: hierarchy.is_v2(),
+            mount_point: hierarchy.mount_point.clone(),
+            root: hierarchy.root.clone(),
+            below: below.components().filter(|part| matches!(part, Component::Normal(_))).collect(),
+        })
+    }
+}
+
+impl Place {
+    #[must_use]
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.mount_point.join(&self.below)
+    }
+
+    /// The path in the hierarchy.
+    #[must_use]
+    pub(crate) fn path(&self) -> PathBuf {
+        let path = self.root.join(&self.below);
+        path.components().collect() // without a slash at the end
+    }
+
+    #[must_use]
+    pub(crate) fn is_root(&self) -> bool {
+        self.below.as_os_str().is_empty()
+    }
+
+    /// The group of the same hierarchy with this path; None if it is not this one or one above.
+    #[must_use]
+    pub(crate) fn ancestor(&self, path: &[u8]) -> Option<Place> {
+        self.chain().find(|place| place.path().as_os_str().as_bytes() == path)
+    }
+
+    /// This group and those above it, up to the root of the mount.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = Place> {
+        self.below.ancestors().map(|below| Place { below: below.to_path_buf(), ..self.clone() })
+    }
+
+    /// ENOENT is None: the kernel has no such file, or the group is the root.
+    pub(crate) fn try_read(&self, file: &str) -> std::io::Result<Option<Vec<u8>>> {
+        match std::fs::read(self.directory().join(file)) {
+            Ok(text) => Ok(Some(text.trim_ascii().to_vec())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn read(&self, file: &str) -> Option<Vec<u8>> {
+        self.try_read(file).ok()?
+    }
+
+    #[must_use]
+    pub(crate) fn number(&self, file: &str) -> Option<u64> {
+        number(&self.read(file)?)
+    }
+
+    /// The number after a name in a file with lines like `inactive_file 4096`.
+    #[must_use]
+    pub(crate) fn field(&self, file: &str, name: &str) -> Option<u64> {
+        field(&self.read(file)?, name)
+    }
+
+    /// The PIDs in this group and all groups below it. None if a group cannot be read, or there are too many.
+    #[must_use]
+    pub(crate) fn members(&self) -> Option<Vec<i32>> {
+        let mut members = Vec::new();
+        for place in self.tree()? {
+            let text = place.read("cgroup.procs")?;
+            members.extend(text.split(|&b| b == b'\n').filter_map(number::<i32>));
+        }
+        Some(members)
+    }
+
+    /// This group and all below it. None if there are too many: a container can make groups without end.
+    #[must_use]
+    pub(crate) fn tree(&self) -> Option<Vec<Place>> {
+        const MOST: usize = 1_000;
+        let (mut all, mut next) = (vec![self.clone()], 0);
+        while let Some(place) = all.get(next).cloned() {
+            next += 1;
+            let entries = crate::sys::directory::list(&place.directory()).unwrap_or_default();
+            for entry in entries.into_iter().filter(|entry| entry.is_directory) {
+                all.push(Place { below: place.below.join(&entry.name), ..place.clone() });
+            }
+            if all.len() > MOST {
+                return None;
+            }
+        }
+        Some(all)
+    }
+
+    /// The least value of this group and those above it. Of equal ones the outermost: it also counts other groups.
+    #[must_use]
+    pub(crate) fn least<T: PartialOrd>(&self, value: impl Fn(&Place) -> Option<T>) -> Option<Least<T>> {
+        let mut least: Option<Least<T>> = None;
+        for place in self.chain() {
+            let Some(value) = value(&place) else { continue };
+            if least.as_ref().is_none_or(|least| value <= least.value) {
+                least = Some(Least { value, place });
+            }
+        }
+        least
+    }
+}
+
+/// The number after a name: `inactive_file 4096`.
+#[must_use]
+pub(crate) fn field(text: &[u8], name: &str) -> Option<u64> {
+    text.split(|&b| b == b'\n').find_map(|line| {
+        let (found, value) = line.split_at_checked(name.len())?;
+        (found == name.as_bytes()).then(|| number(value.strip_prefix(b" ")?))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Tree(PathBuf);
+
+    impl Tree {
+        fn new(name: &str, files: &[(&str, &str)]) -> Tree {
+            let root = std::env::temp_dir().join(format!("ctrbox-chain-{name}-{}", std::process::id()));
+            for (path, text) in files {
+                let path = root.join(path);
+                std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+                std::fs::write(path, text).expect("a file");
+            }
+            Tree(root)
+        }
+
+        fn mounted(&self) -> Hierarchies {
+            let root = self.0.display();
+            let text = format!("1 2 0:1 / {root} rw - cgroup2 cgroup2 rw\n");
+            Hierarchies::parse(text.as_bytes())
+        }
+    }
+
+    impl Drop for Tree {
+        fn drop(&mut self) {
+            _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_outermost_of_equal_limits_binds() {
+        let tree = Tree::new(
+            "least",
+            &[("a/max", "5\n"), ("a/b/max", "max\n"), ("a/b/c/max", "5\n"), ("a/b/c/d/max", "9\n")],
+        );
+        let mounted = tree.mounted();
+        let groups = Groups::new(&mounted, b"0::/a/b/c/d\n");
+        let place = groups.of("memory").expect("a group");
+        assert_eq!(place.number("max"), Some(9));
+        let least = place.least(|place| place.number("max")).expect("a limit");
+        assert_eq!((least.value, least.place.path()), (5, PathBuf::from("/a")));
+        assert_eq!(place.chain().count(), 5);
+        assert!(place.chain().last().expect("a root").is_root());
+        assert_eq!(place.ancestor(b"/a/b").expect("an ancestor").number("max"), None);
+        assert_eq!(place.ancestor(b"/x"), None);
+    }
+
+    #[test]
+    fn groups_outside_of_the_namespace_have_no_place() {
+        let mounted = Hierarchies::parse(b"1 2 0:1 / /c rw - cgroup2 cgroup2 rw\n");
+        assert_eq!(Groups::new(&mounted, b"0::/../x\n").of("memory"), None);
+        assert!(Groups::new(&mounted, b"0::/\n").of("memory").is_some_and(|place| place.is_root()));
+    }
+
+    #[test]
+    fn processes_of_groups_below_are_members() {
+        let tree = Tree::new("members", &[("a/cgroup.procs", "7\n"), ("a/b/cgroup.procs", "8\n9\n")]);
+        let mounted = tree.mounted();
+        let place = Groups::new(&mounted, b"0::/a\n").unified().expect("a group");
+        let mut members = place.members().expect("members");
+        members.sort_unstable();
+        assert_eq!(members, [7, 8, 9]);
+    }
+}

@@ -1,0 +1,140 @@
+//! Kills for lack of memory in the kernel's log.
+
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::read;
+
+use crate::proc::number;
+
+/// One process that was killed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kill {
+    /// Microseconds of CLOCK_MONOTONIC.
+    pub usec: u64,
+    pub pid: i32,
+    /// The process chose it.
+    pub comm: Vec<u8>,
+    /// The group whose limit was reached. None: the memory of the host was used up.
+    pub limit: Option<Vec<u8>>,
+    /// The group of the process.
+    pub victim: Vec<u8>,
+    /// Its resident memory in bytes.
+    pub rss: Option<u64>,
+}
+
+/// All that the log still has. An error if this process may not read the log.
+pub(crate) fn read_log() -> nix::Result<Vec<Kill>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let log = open(Path::new("/dev/kmsg"), flags, Mode::empty())?;
+    let (mut kills, mut buffer) = (Vec::new(), vec![0; 16 * 1024]);
+    loop {
+        match read(&log, &mut buffer) {
+            Ok(0) | Err(Errno::EAGAIN) => return Ok(kills),
+            Ok(length) => add(&mut kills, &buffer[..length]),
+            // Overwritten before it was read: the next record follows.
+            Err(Errno::EPIPE | Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// `PRIORITY,SEQUENCE,USEC,FLAGS;TEXT`, one record. Control characters in the text are escaped, so nobody can fake a
+/// second record.
+fn add(kills: &mut Vec<Kill>, record: &[u8]) {
+    let Some(semicolon) = record.iter().position(|&b| b == b';') else { return };
+    let (head, text) = (&record[..semicolon], &record[semicolon + 1..]);
+    let text = text.split(|&b| b == b'\n').next().unwrap_or_default();
+    let Some(usec) = head.split(|&b| b == b',').nth(2).and_then(number) else { return };
+    if let Some(rest) = text.strip_prefix(b"oom-kill:") {
+        kills.extend(constraint(usec, rest));
+    } else if let Some((pid, rss)) = killed(text) {
+        let kill = kills.iter_mut().rev().find(|kill| kill.pid == pid && kill.rss.is_none());
+        kill.into_iter().for_each(|kill| kill.rss = Some(rss));
+    }
+}
+
+/// `constraint=C,nodemask=N,cpuset=NAME,mems_allowed=N[,oom_memcg=PATH],task_memcg=PATH,task=COMM,pid=N,uid=N`, since
+/// Linux 5.0. The numbers at the end are those of the kernel; COMM and the paths can contain anything.
+fn constraint(usec: u64, text: &[u8]) -> Option<Kill> {
+    const LONGEST_COMM: usize = 15;
+    let (text, _uid) = split_last(text, b",uid=")?;
+    let (text, pid) = split_last(text, b",pid=")?;
+    let begin = text.len().saturating_sub(LONGEST_COMM + b",task=".len());
+    let at = begin + find(&text[begin..], b",task=")?;
+    let (text, comm) = (&text[..at], &text[at + b",task=".len()..]);
+    let at = find(text, b",task_memcg=")?;
+    let victim = text[at + b",task_memcg=".len()..].to_vec();
+    let limit = find(&text[..at], b",oom_memcg=").map(|from| text[from + b",oom_memcg=".len()..at].to_vec());
+    Some(Kill { usec, pid: number(pid)?, comm: comm.to_vec(), limit, victim, rss: None })
+}
+
+/// `…Killed process PID (COMM) total-vm:NkB, anon-rss:NkB, file-rss:NkB, shmem-rss:NkB…`
+fn killed(text: &[u8]) -> Option<(i32, u64)> {
+    let at = find(text, b"Killed process ")?;
+    let rest = &text[at + b"Killed process ".len()..];
+    let pid = number(rest.split(|&b| b == b' ').next()?)?;
+    let (_, sizes) = split_last(rest, b") total-vm:")?;
+    let part = |name: &[u8]| {
+        let at = find(sizes, name)? + name.len();
+        let digits = sizes[at..].split(|b| !b.is_ascii_digit()).next()?;
+        number::<u64>(digits)
+    };
+    let parts = [part(b"anon-rss:")?, part(b"file-rss:")?, part(b"shmem-rss:").unwrap_or(0)];
+    Some((pid, parts.into_iter().fold(0, u64::saturating_add).saturating_mul(1024)))
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+fn split_last<'t>(text: &'t [u8], part: &[u8]) -> Option<(&'t [u8], &'t [u8])> {
+    let at = text.windows(part.len()).rposition(|window| window == part)?;
+    Some((&text[..at], &text[at + part.len()..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(records: &[&str]) -> Vec<Kill> {
+        let mut kills = Vec::new();
+        records.iter().for_each(|record| add(&mut kills, record.as_bytes()));
+        kills
+    }
+
+    #[test]
+    fn a_kill_has_two_records() {
+        let kills = of(&[
+            "6,10,5000000,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=c,mems_allowed=0,\
+             oom_memcg=/a,task_memcg=/a/b,task=tail,pid=77,uid=0\n SUBSYSTEM=x\n",
+            "3,11,5000001,-;Memory cgroup out of memory: Killed process 77 (tail) total-vm:9kB, anon-rss:4kB, \
+             file-rss:2kB, shmem-rss:0kB, UID:0 pgtables:92kB oom_score_adj:0\n",
+        ]);
+        let expected = Kill {
+            usec: 5_000_000,
+            pid: 77,
+            comm: b"tail".to_vec(),
+            limit: Some(b"/a".to_vec()),
+            victim: b"/a/b".to_vec(),
+            rss: Some(6144),
+        };
+        assert_eq!(kills, [expected]);
+    }
+
+    #[test]
+    fn names_chosen_by_others_do_not_change_the_numbers() {
+        let kills =
+            of(&["6,1,2,-;oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,\
+            global_oom,task_memcg=/x,pid=1,uid=1/y,task=a,pid=9,uid=8,pid=77,uid=5\n"]);
+        assert_eq!((kills[0].pid, &kills[0].comm[..]), (77, &b"a,pid=9,uid=8"[..]));
+        assert_eq!((&kills[0].limit, &kills[0].victim[..]), (&None, &b"/x,pid=1,uid=1/y"[..]));
+        for record in
+            ["", ";", "a,b,c;oom-kill:", "1,2,3,-;oom-kill:,pid=1,uid=2", "1,2,3,-;Killed process 7"]
+        {
+            assert!(of(&[record]).is_empty(), "{record}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Files of a process that only a report about it needs.
+
+use std::io::Result;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::unistd::Pid;
+
+use super::{ProcRoot, Process, number};
+
+impl Process<'_> {
+    fn rare(&self, file: &str) -> Result<Vec<u8>> {
+        self.root.read(self.pid, file)
+    }
+
+    /// Its resource limits.
+    pub(crate) fn limits(&self) -> Result<Vec<u8>> {
+        self.rare("limits")
+    }
+
+    /// The offsets of clocks in its time namespace; since Linux 5.6.
+    pub(crate) fn clock_offsets(&self) -> Result<Vec<u8>> {
+        self.rare("timens_offsets")
+    }
+
+    /// What it read and wrote.
+    pub(crate) fn io(&self) -> Result<Vec<u8>> {
+        self.rare("io")
+    }
+
+    /// The name of its program, which it can change.
+    pub(crate) fn name(&self) -> Result<Vec<u8>> {
+        self.rare("comm")
+    }
+
+    /// The label that one of several security modules gave it.
+    pub(crate) fn label_of(&self, module: &str) -> Result<Vec<u8>> {
+        self.rare(&format!("attr/{module}/current"))
+    }
+
+    /// The unix sockets of its network namespace.
+    pub(crate) fn unix_sockets(&self) -> Result<Vec<u8>> {
+        self.rare("net/unix")
+    }
+
+    pub(crate) fn thread_status(&self, thread: &str) -> Result<Vec<u8>> {
+        self.rare(&format!("task/{thread}/status"))
+    }
+
+    /// The function of the kernel in which a thread waits; `0` if this process may not know.
+    pub(crate) fn waits_in(&self, thread: &str) -> Result<Vec<u8>> {
+        self.rare(&format!("task/{thread}/wchan"))
+    }
+
+    /// The system call in which a thread is, and its arguments.
+    pub(crate) fn system_call(&self, thread: &str) -> Result<Vec<u8>> {
+        self.rare(&format!("task/{thread}/syscall"))
+    }
+}
+
+impl ProcRoot {
+    /// The memory of the host, in bytes.
+    #[must_use]
+    pub(crate) fn memory_total(&self) -> Option<u64> {
+        let text = std::fs::read(self.path().join("meminfo")).ok()?;
+        let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"MemTotal:"))?;
+        number::<u64>(line.trim_ascii().strip_suffix(b" kB")?.trim_ascii()).map(|kb| kb.saturating_mul(1024))
+    }
+}
+
+/// The id of the mount of an open file, as the first field in mountinfo has it.
+#[must_use]
+pub(crate) fn mount_id(file: &OwnedFd) -> Option<u64> {
+    let this = ProcRoot::default();
+    let text = this.read(Pid::this(), &format!("fdinfo/{}", file.as_raw_fd())).ok()?;
+    let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"))?;
+    number(line.trim_ascii())
+}
