@@ -120,7 +120,7 @@ pub(crate) fn warn(name: &str, message: &str) {
     complain(&format!("{name}: {message}"));
 }
 
-/// Why an operation was refused that is no error of the run.
+/// Prints why an operation was refused. The run goes on without it.
 pub(crate) fn hint_of(operation: &Operation, errno: Errno, proc: &ProcRoot) {
     hint(|| hint_for(operation, errno, proc));
 }
@@ -154,8 +154,12 @@ fn hints_asked_for() -> Option<bool> {
     })
 }
 
-/// Hints are for people. A script gets only the messages of the original tools. CTRBOX_HINTS overrides this. Must be
-/// called before the environment is wiped.
+/// Keeps the value of CTRBOX_HINTS. Must be called before the environment is wiped.
+pub(crate) fn note_hints() {
+    _ = hints_asked_for();
+}
+
+/// Hints are for people. A script gets only the messages of the original tools. CTRBOX_HINTS overrides this.
 pub(crate) fn hints_wanted() -> bool {
     hints_asked_for().unwrap_or_else(|| std::io::stderr().is_terminal())
 }

@@ -144,6 +144,12 @@ impl Set {
         self.files.is_empty() && self.process.as_ref().is_none_or(|(_, kinds)| kinds.is_empty())
     }
 
+    /// The number of namespaces.
+    #[must_use]
+    pub(crate) fn len(&self) -> usize {
+        self.files.len() + self.process.as_ref().map_or(0, |(_, kinds)| kinds.len())
+    }
+
     #[must_use]
     pub(crate) fn contains(&self, kind: Kind) -> bool {
         self.process.as_ref().is_some_and(|(_, kinds)| kinds.contains(&kind))

@@ -228,7 +228,7 @@ static GRAMMAR: Grammar<Shell> = Grammar {
         )
         .takes("list"),
         Opt::new(None, "noamb", "clear the ambient set", Effect::Flag(act::no_ambient)),
-        Opt::new(None, "secbits", "set the securebits", Effect::Attached(act::securebits)).takes("bits"),
+        Opt::new(None, "secbits", "set the securebits", Effect::Attached(act::set_securebits)).takes("bits"),
         Opt::new(
             None,
             "keep",

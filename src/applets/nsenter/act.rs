@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use super::child;
 use super::entry::{Credentials, Entry};
 use super::lookup::{self, in_child};
-use super::open::{NoTarget, hint_container_name, open_all};
+use super::open::{NoTarget, Opened, hint_container_name, open_all};
 use super::plan::Request;
 use crate::container::is_gvisor;
 use crate::container::target::{Lookup, Purpose, Target};
@@ -46,7 +46,7 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         let error = Exit::from(anyhow!("no namespace specified"));
         return Err(error.or_hint(move || name_hint().or_else(|| has_target.then(hint))));
     }
-    if exit::hints_wanted() {
+    if is_entered_in_steps(&opened) && exit::hints_wanted() {
         opened.set.before = Some(Arc::new(Before::look(&proc, pid, &opened.set)));
     }
     if let Some(pid) = pid.filter(|_| request.enters_files()) {
@@ -56,6 +56,7 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         harden::pass_only(&proc, &request.pass_fds)?;
     }
     harden::hide()?;
+    exit::note_hints(); // before the environment is wiped
     let user = Credentials::resolve(request, &opened);
     let mut entry = Entry { name, request, opened, user, groups_dropped: true };
     if entry.opened.fork || terminal.is_some() {
@@ -68,6 +69,11 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         Ok(ready) => Err(ready.execute(request, program)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Can a step fail after another one has changed what this process sees? Then hints need what it saw before.
+fn is_entered_in_steps(opened: &Opened) -> bool {
+    opened.set.len() > 1 || opened.root.is_some() || opened.other_root.is_some()
 }
 
 /// Says that the processes of a container of gVisor cannot be entered. Who names a container expects them; a PID is that
