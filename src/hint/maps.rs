@@ -259,12 +259,13 @@ pub(super) fn not_granted(case: &Case<'_>) -> Option<Finding> {
     let grants: Vec<Range> = Range::all_granted(&text, &user, uid).collect();
     let allowed = |range: &Range| (range.outer == own && range.count == 1) || covered(&grants, range);
     let Some(range) = ranges.iter().find(|range| !allowed(range)) else { return Some(No) };
-    let (kind, user) = (which.name(), quoted(&user));
-    let granted = match grants.is_empty() {
-        true => format!("no {kind} ids"),
-        false => shown_all(&grants),
-    };
-    let words = format!("{file} grants user {user} {granted}, and not {kind} {}", shown_ids(range));
+    let granted = if grants.is_empty() { "none".to_owned() } else { shown_all(&grants) };
+    let words = format!(
+        "{file} does not grant user {} the {} {}; it grants {granted}",
+        quoted(&user),
+        which.name(),
+        shown_ids(range)
+    );
     Some(match has_other_grants() {
         false => Answer(words),
         true => Perhaps(format!("{words} (but /etc/nsswitch.conf names another source of grants)")),

@@ -72,9 +72,6 @@ pub(super) fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outco
             0 => {}
             status => return Ok(status),
         }
-        if request.has(Kind::Pid) {
-            exit::hint(|| Some(NO_FORK.to_owned()));
-        }
         return Err(become_program(&proc, plan, program, None));
     }
     let job =
@@ -220,6 +217,9 @@ fn become_program(
         kept.reverse(); // the order of util-linux, which env(1) shows
         kept
     });
+    if request.kinds.contains(&Kind::Pid) && !request.fork {
+        exit::hint(|| exec::exists(program).then(|| NO_FORK.to_owned()));
+    }
     exec::exec(program, environment)
 }
 
