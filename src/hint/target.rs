@@ -167,13 +167,11 @@ fn not_owned(case: &Case<'_>, namespace: &Namespace, enters_user: bool) -> Optio
                  entered; be root, or omit {omit}"
             )
         }),
-        Owner::Below(uid) if enters_user => {
-            let of = uid.map(|uid| format!(" of {}", case.facts.user(uid))).unwrap_or_default();
-            Some(format!(
-                "its {kind} namespace belongs to a user namespace{of} that is not the one that is entered, nor below \
-                 it; enter that one, or omit {omit}"
-            ))
-        }
+        // The user namespace may have been entered by now, and then ids of users are those inside.
+        Owner::Below(_) if enters_user => Some(format!(
+            "its {kind} namespace belongs to a user namespace that is not the one that is entered, nor below it; enter \
+             that one, or omit {omit}"
+        )),
         Owner::Below(Some(uid)) if case.facts.euid() == Some(uid) => Some(format!(
             "its {kind} namespace belongs to another user namespace of this user; enter that too: --user"
         )),

@@ -88,7 +88,7 @@ fn a_namespace_of_another_owner_than_the_entered_user_namespace() {
     hinted(
         &mut enter(&public, target.pid, &["-U", &file]),
         &[
-            "its net namespace belongs to a user namespace of user",
+            "its net namespace belongs to a user namespace that is not the one that is entered",
             "nor below it; enter that one, or omit --net",
         ],
     );
