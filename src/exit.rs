@@ -161,7 +161,8 @@ pub(crate) fn note_hints() {
 
 /// Hints are for people. A script gets only the messages of the original tools. CTRBOX_HINTS overrides this.
 pub(crate) fn hints_wanted() -> bool {
-    hints_asked_for().unwrap_or_else(|| std::io::stderr().is_terminal())
+    static ON_TERMINAL: OnceLock<bool> = OnceLock::new();
+    hints_asked_for().unwrap_or_else(|| *ON_TERMINAL.get_or_init(|| std::io::stderr().is_terminal()))
 }
 
 fn reason(refused: &Refused, errno: Errno) -> Option<String> {

@@ -275,8 +275,8 @@ pub(super) fn not_granted(case: &Case<'_>) -> Option<Finding> {
 /// Does nsswitch.conf(5) name a source of grants in place of the files?
 fn has_other_grants() -> bool {
     let text = std::fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
-    let lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("subid:"));
-    lines.last().is_some_and(|sources| sources.trim() != "files")
+    let mut lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("subid:"));
+    lines.next_back().is_some_and(|sources| sources.trim() != "files")
 }
 
 fn quoted(user: &[u8]) -> String {
