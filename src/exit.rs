@@ -132,6 +132,13 @@ pub(crate) fn hint(reason: impl Fn() -> Option<String>) {
     }
 }
 
+/// For all applets that look at processes of other users: what the rights of an ordinary user do not show.
+pub(crate) fn hint_at_rights() {
+    hint(|| (!nix::unistd::geteuid().is_root()).then(|| RIGHTS.to_owned()));
+}
+
+const RIGHTS: &str = "not shown: namespaces and container names of other users; root sees more";
+
 /// Writes words to stderr unchanged: a message of the original tool, or a report of several lines.
 pub(crate) fn say(words: &str) {
     complain(words);
@@ -169,7 +176,7 @@ fn reason(refused: &Refused, errno: Errno) -> Option<String> {
     hint_for(&refused.operation, errno, &ProcRoot::default())
 }
 
-fn shown_hint(reason: impl Fn() -> Option<String>) -> Option<String> {
+pub(crate) fn shown_hint(reason: impl Fn() -> Option<String>) -> Option<String> {
     let reason = if hints_wanted() { reason() } else { None };
     reason.map(|reason| format!("hint: {}", text::escape(reason.as_bytes())))
 }

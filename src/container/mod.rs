@@ -227,7 +227,7 @@ pub struct Tag {
 
 impl Tag {
     /// The process is identified in the way that its container is.
-    fn of(container: Rc<Container>) -> Tag {
+    fn new(container: Rc<Container>) -> Tag {
         Tag { identified_by: container.identified_by, container }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::maps::shown_all;
 use super::{Case, Finding};
-use crate::isolation::before;
+use crate::isolation::look;
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
 use crate::proc::idmap::{Range, Which};
@@ -73,9 +73,9 @@ pub(super) fn no_init(case: &Case<'_>) -> Option<Finding> {
     }
     let link = |name: &str| ns::open_file(&case.facts.proc.own(name)).ok();
     let (own, children) = (link("ns/pid")?, link("ns/pid_for_children")?);
-    Some(match before::same(&own, &children) {
+    Some(match look::same(&own, &children) {
         true => No,
-        false => match before::has_init(case.facts.proc, &children) {
+        false => match look::has_init(case.facts.proc, &children) {
             Some(false) => Answer(words.to_owned()),
             Some(true) => No,
             None => Perhaps(words.to_owned()),

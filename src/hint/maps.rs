@@ -10,7 +10,7 @@ use super::{Case, Finding, list};
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
 use crate::proc::idmap::{Range, Which};
-use crate::proc::{Login, name_of};
+use crate::proc::users;
 use crate::text;
 
 use Finding::{Answer, No, Perhaps, Sure};
@@ -214,9 +214,8 @@ fn on_nosuid(file: &Path) -> bool {
 fn caller() -> (u32, Vec<u8>, Option<u32>) {
     let uid = nix::unistd::getuid().as_raw();
     let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
-    let login = name_of(&passwd, uid).and_then(|name| Some((name, Login::find(&passwd, name)?)));
-    match login {
-        Some((name, login)) => (uid, name.to_vec(), Some(login.gid)),
+    match users(&passwd).find(|line| line.uid == uid) {
+        Some(line) => (uid, line.name.to_vec(), line.gid),
         None => (uid, uid.to_string().into_bytes(), None),
     }
 }

@@ -12,6 +12,7 @@ use super::facts::mask;
 use super::maps::covered;
 use super::{Case, Finding, list};
 use crate::isolation::before::{Before, Namespace, Owner};
+use crate::isolation::look::take;
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
 use crate::proc::idmap::{Extent, Range, extents};
@@ -42,11 +43,9 @@ fn pid(case: &Case<'_>) -> Option<Pid> {
 pub(super) fn look(case: &Case<'_>) -> Option<Before> {
     let proc = case.facts.proc;
     match case.operation {
-        Operation::Process { kinds, .. } => {
-            Some(Before::take(proc, Some(pid(case)?), kinds, std::iter::empty()))
-        }
+        Operation::Process { kinds, .. } => Some(take(proc, Some(pid(case)?), kinds, std::iter::empty())),
         Operation::File { fd: Some(fd), kind, .. } => {
-            Some(Before::take(proc, None, &[], std::iter::once((*kind, fd))))
+            Some(take(proc, None, &[], std::iter::once((*kind, fd))))
         }
         _ => None,
     }

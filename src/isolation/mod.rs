@@ -8,6 +8,7 @@ pub(crate) mod cgroup;
 pub(crate) mod descriptors;
 pub(crate) mod identity;
 pub(crate) mod idmap;
+pub(crate) mod look;
 pub(crate) mod mounts;
 pub(crate) mod ns;
 pub(crate) mod operation;

@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::common::process::{Holder, children, limited, namespaces};
 use crate::common::unshare::{Public, apart, possible, unshare, without_pids};
 use crate::common::{Scratch, UNPRIVILEGED_UID, stderr};
-use crate::hints::{hinted, told, without};
+use crate::hints::{hinted, message_and_hint, without};
 
 const CAP_SYS_ADMIN: libc::c_ulong = 21;
 
@@ -58,17 +58,17 @@ fn namespaces_that_are_the_own_ones_are_named() {
     ] {
         let mut command = enter(&public, target.pid, options);
         if options.contains(&"-U") {
-            let (_, hint) = told(&mut command);
+            let (_, hint) = message_and_hint(&mut command);
             assert!(hint.contains(&already(kinds, omit)), "{options:?} {hint}");
             assert!(!hint.contains("be root") && !hint.contains("CAP_"), "{options:?} {hint}");
         } else {
             // The target has more capabilities, and only from inside its user namespace that does not matter.
-            let (_, hint) = told(&mut command);
+            let (_, hint) = message_and_hint(&mut command);
             assert!(hint.contains("--user") || hint.contains(&already(kinds, omit)), "{options:?} {hint}");
         }
     }
     // Another namespace, of the user namespace that is entered, is not named so.
-    let (_, hint) = told(&mut enter(&public, target.pid, &["-u"]));
+    let (_, hint) = message_and_hint(&mut enter(&public, target.pid, &["-u"]));
     assert!(!hint.contains("already"), "{hint}");
     assert!(
         hint.contains("belongs to another user namespace of this user; enter that too: --user"),
@@ -107,7 +107,7 @@ fn a_waiting_unshare_leads_to_its_child() {
     let after = stat.rsplit_once(") ").expect("a name").1;
     let waiting: i32 = after.split(' ').nth(1).expect("a parent").parse().expect("a PID");
     assert_eq!(children(waiting), [child.pid]);
-    let (_, hint) = told(&mut enter(&public, waiting, &["-U", "-m", "-p"]));
+    let (_, hint) = message_and_hint(&mut enter(&public, waiting, &["-U", "-m", "-p"]));
     assert!(
         hint.contains(&format!(
             "its children are in the one that it made; enter those of its child: --target {}",
@@ -175,7 +175,7 @@ fn a_pid_namespace_without_its_first_process() {
     let option = format!("--pid={}", file.display());
     apart(|| {
         assert!(limited(unshare().args([&option, "--fork", "true"])).status.success());
-        let (message, hint) = told(common::applet("nsenter").args([&option, "true"]));
+        let (message, hint) = message_and_hint(common::applet("nsenter").args([&option, "true"]));
         assert_eq!(message, "nsenter: fork failed: Cannot allocate memory");
         assert!(hint.contains("process 1 of the pid namespace has ended"), "{hint}");
         _ = nix::mount::umount(&file);
@@ -248,13 +248,13 @@ fn sudo_is_no_remedy_outside_the_bounding_set() {
     }
     let public = Public::new("hints-bounding");
     let mut command = public.unshare(UNPRIVILEGED_UID);
-    let (_, hint) = told(command.args(["-n", "true"]));
+    let (_, hint) = message_and_hint(command.args(["-n", "true"]));
     assert!(hint.contains("CAP_SYS_ADMIN is missing; be root, as by sudo(8)"), "{hint}");
     let mut command = common::program("setpriv");
     let user = UNPRIVILEGED_UID.to_string();
     command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
     command.arg(public.at("ctrbox")).args(["unshare", "-n", "true"]);
-    let (_, hint) = told(without(&mut command, CAP_SYS_ADMIN));
+    let (_, hint) = message_and_hint(without(&mut command, CAP_SYS_ADMIN));
     assert!(hint.contains("not in the bounding set") && !hint.contains("be root"), "{hint}");
 }
 

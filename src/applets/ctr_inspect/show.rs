@@ -1,9 +1,8 @@
 //! A report for people: aligned lines that fit the terminal.
 
 use std::fmt::Write;
-use std::path::Path;
 
-use super::files::{Files, Mounted};
+use super::files::{Files, Mounted, is_below};
 use super::finding::{Finding, Severity};
 use super::limits::{Limits, Pressure};
 use super::namespaces::{Extent, Namespaces, ORDER};
@@ -441,9 +440,7 @@ impl Page<'_> {
         if same > 0 {
             self.line("  mounts", &[format!("{same} as on the host")]);
         }
-        let is_below = |mount: &Mounted, other: &Mounted| {
-            mount.target != other.target && Path::new(&mount.target).starts_with(&other.target)
-        };
+        let is_below = |mount: &Mounted, other: &Mounted| is_below(&mount.target, &other.target);
         for mount in &from_host {
             if !all && (mount.is_usual() || from_host.iter().any(|other| is_below(mount, other))) {
                 continue;

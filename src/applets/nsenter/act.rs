@@ -16,7 +16,7 @@ use super::plan::Request;
 use crate::container::is_gvisor;
 use crate::container::target::{Lookup, Purpose, Target};
 use crate::exit::{self, Exit, Outcome};
-use crate::isolation::before::Before;
+use crate::isolation::look::look;
 use crate::launch::harden;
 use crate::launch::pty::Outside;
 use crate::proc::ProcRoot;
@@ -47,7 +47,7 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         return Err(error.or_hint(move || name_hint().or_else(|| has_target.then(hint))));
     }
     if is_entered_in_steps(&opened) && exit::hints_wanted() {
-        opened.set.before = Some(Arc::new(Before::look(&proc, pid, &opened.set)));
+        opened.set.before = Some(Arc::new(look(&proc, pid, &opened.set)));
     }
     if let Some(pid) = pid.filter(|_| request.enters_files()) {
         note_guest(name, &proc, request, pid);
