@@ -91,7 +91,7 @@ pub(super) struct System {
     found_tasks: RefCell<Vec<String>>,
     /// Listed directories: each is read once.
     listings: RefCell<Listings>,
-    /// What the directories of [`TOPS`] contain, once that is asked for.
+    /// What the directories in `tops` contain, once that is asked for.
     tops: Tops,
     /// The content of the last file: one buffer serves thousands of files.
     text: RefCell<Vec<u8>>,
