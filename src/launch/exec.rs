@@ -3,6 +3,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -56,6 +57,13 @@ pub(crate) fn exec_inside(
     let next = shell.map(OsStr::to_os_string).or_else(|| named.is_none().then(default_shell));
     let shells: Vec<OsString> = named.into_iter().chain(next).chain([OsString::from("/bin/sh")]).collect();
     args.first_shell(&shells)
+}
+
+/// Is there a file for the program? Without a program it is the shell.
+pub(crate) fn exists(command: &[OsString]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_file = |file: &Vec<u8>| Path::new(OsStr::from_bytes(file)).is_file();
+    command.first().is_none_or(|program| candidates(program.as_bytes(), path.as_bytes()).iter().any(is_file))
 }
 
 /// Executes the program in an open file, with `command` as argv. Returns only on failure.

@@ -33,6 +33,7 @@ mod failing_calls;
 mod getpcaps;
 mod hanging;
 mod hints;
+mod hints_entry;
 mod install;
 mod layers;
 mod lsns;

@@ -3,6 +3,7 @@
 //! executes the program. For another pid namespace, it creates the program's process last, see [`super::child`].
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use nix::unistd::Pid;
@@ -11,11 +12,12 @@ use super::child;
 use super::entry::{Credentials, Entry};
 use super::inside;
 use super::lookup::{self, in_child};
-use super::open::{NoTarget, hint_container_name, open_all};
+use super::open::{NoTarget, Opened, hint_container_name, open_all};
 use super::plan::Request;
 use crate::container::is_gvisor;
 use crate::container::target::{Lookup, Purpose, Target};
 use crate::exit::{self, Exit, Outcome};
+use crate::isolation::look::look;
 use crate::launch::harden;
 use crate::launch::pty::Outside;
 use crate::proc::ProcRoot;
@@ -44,6 +46,9 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         let error = Exit::from(anyhow!("no namespace specified"));
         return Err(error.or_hint(move || name_hint().or_else(|| has_target.then(hint))));
     }
+    if is_entered_in_steps(&opened) && exit::hints_wanted() {
+        opened.set.before = Some(Arc::new(look(&proc, opened.pid, &opened.set)));
+    }
     if let Some(pid) = opened.pid.filter(|_| request.enters_files()) {
         note_guest(name, &proc, request, pid);
     }
@@ -67,6 +72,11 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         Ok(ready) => Err(ready.execute(request, program)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Can a step fail after another one has changed what this process sees? Then hints need what it saw before.
+fn is_entered_in_steps(opened: &Opened) -> bool {
+    opened.set.len() > 1 || opened.root.is_some() || opened.other_root.is_some()
 }
 
 /// Says that the processes of a container of gVisor cannot be entered. Who names a container expects them; a PID is that

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{OFlag, open};
@@ -18,12 +19,14 @@ use super::open::{
 };
 use super::plan::{Directory, Id, Request};
 use crate::exit::Exit;
+use crate::isolation::before::Before;
 use crate::isolation::capabilities::own;
 use crate::isolation::operation::{Operation, refused};
 use crate::isolation::{capabilities, cgroup, mounts, ns};
 use crate::launch::credentials::find_user;
 use crate::launch::exec::{self, Environment};
 use crate::launch::harden;
+use crate::proc::idmap::Which;
 use crate::proc::ns::Kind;
 use crate::proc::open_plain;
 use crate::sys;
@@ -142,7 +145,7 @@ impl Entry<'_> {
             Some(container_credentials) => {
                 apply_credentials(request, opened, container_credentials, &mut environment)?
             }
-            None => self.user.apply(self.groups_dropped)?,
+            None => self.user.apply(self.groups_dropped, opened.set.before.as_ref())?,
         }
         if request.keep_caps && opened.user_ns {
             capabilities::keep()?;
@@ -375,7 +378,7 @@ fn change_directory(request: &Request, opened: &Opened) -> Result<()> {
             from_caller = true;
         }
         fchdir(root).context("change directory by root file descriptor failed")?;
-        chroot(".").with_context(|| refused("chroot failed", Operation::Chroot))?;
+        chroot(".").with_context(|| refused("chroot failed", Operation::Chroot { entering: true }))?;
         chdir("/").context("cannot change directory to /")?;
     }
     if let Some(Some(path)) = &request.wdns {
@@ -408,6 +411,8 @@ pub(super) struct Credentials {
     enters: bool,
     pub uid: Option<u32>,
     pub gid: Option<u32>,
+    /// What to do if the ids cannot be taken.
+    remedy: &'static str,
 }
 
 impl Credentials {
@@ -422,19 +427,33 @@ impl Credentials {
             enters,
             uid: number(request.uid, opened.owner.0),
             gid: number(request.gid, opened.owner.1),
+            remedy: match (request.uid, request.gid) {
+                (None, None) => "keep the own ids: --preserve-credentials",
+                _ if opened.user_ns => {
+                    "leave --setuid and --setgid out, and keep the own ids: --preserve-credentials"
+                }
+                _ => "leave --setuid and --setgid out",
+            },
         }
     }
 
-    fn apply(&self, groups_dropped: bool) -> Result<()> {
+    fn apply(&self, groups_dropped: bool, before: Option<&Arc<Before>>) -> Result<()> {
+        let of_id = |which, id| Operation::Id { which, id, before: before.cloned(), remedy: self.remedy };
         if let Some(gid) = self.gid {
             match nix::unistd::setgroups(&[]) {
-                Err(errno) if !groups_dropped => return Err(errno).context("setgroups failed"),
+                Err(errno) if !groups_dropped => {
+                    let operation =
+                        Operation::Groups { denied: false, before: before.cloned(), remedy: self.remedy };
+                    return Err(errno).with_context(|| refused("setgroups failed", operation));
+                }
                 _ => {}
             }
-            setgid(Gid::from_raw(gid)).context("setgid() failed")?;
+            setgid(Gid::from_raw(gid))
+                .with_context(|| refused("setgid() failed", of_id(Which::Groups, gid)))?;
         }
         if let Some(uid) = self.uid {
-            setuid(Uid::from_raw(uid)).context("setuid() failed")?;
+            setuid(Uid::from_raw(uid))
+                .with_context(|| refused("setuid() failed", of_id(Which::Users, uid)))?;
         }
         // A change of ids may make the kernel reset the dumpable flag.
         harden::hide()

@@ -26,7 +26,7 @@
 //! capability, a filter, a mount. It prints the reason and the remedy after the message, in a line that begins with
 //! `hint:`. A hint that is not certain begins with `perhaps`. Hints are for people, so they are printed only if
 //! standard error is a terminal. With `CTRBOX_HINTS=always` in the environment they are always printed, with
-//! `CTRBOX_HINTS=never` never.
+//! `CTRBOX_HINTS=never` never. `--pid` without `--fork` has a hint before the program starts.
 //!
 //! # Exit status
 //!
