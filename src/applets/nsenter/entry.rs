@@ -341,7 +341,10 @@ fn add_home(environment: &mut Environment, home: Option<Vec<u8>>, another: bool)
         let home = home.unwrap_or_else(|| b"/".to_vec());
         set_variable(environment, "HOME", OsStr::from_bytes(&home));
     }
-    if let (Some(term), false) = (std::env::var_os("TERM"), has_variable(environment, "TERM")) {
+    if has_variable(environment, "TERM") {
+        return; // that of the caller is not even copied
+    }
+    if let Some(term) = std::env::var_os("TERM") {
         set_variable(environment, "TERM", &term);
     }
 }
