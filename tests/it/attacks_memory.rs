@@ -7,8 +7,8 @@ use std::io::{BufRead, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::common::cgexec::{Name, controller};
 use crate::common;
+use crate::common::cgexec::{Name, controller};
 use crate::common::process::{Holder, Piped, limited, namespaces};
 use crate::common::{Scratch, binary, program, skip, stderr, there};
 
@@ -204,7 +204,9 @@ fn the_memory_of_an_entering_process_has_nothing_of_the_callers_environment() {
     let own = container_with(&["CTRBOX_TEST_TOKEN=x".to_owned(), "TERM=y".to_owned(), path]);
     let mut watcher = watch(&own, &name, &secret);
     let mut entries = 0;
-    for options in [&["-p", "-e"][..], &["-a", "-e"], &["-a", "-e", "--new-tty"], &["--as-container"], &["--as", "0"]] {
+    for options in
+        [&["-p", "-e"][..], &["-a", "-e"], &["-a", "-e", "--new-tty"], &["--as-container"], &["--as", "0"]]
+    {
         for hints in ["always", "never"] {
             entries += until_read(&mut watcher, &format!("{options:?} {hints}"), || {
                 let mut command = common::applet("nsenter");
@@ -222,7 +224,7 @@ fn the_memory_of_an_entering_process_has_nothing_of_the_callers_environment() {
 /// A directory at the end of long symbolic links, which the kernel follows for milliseconds. A process that searches a
 /// program there is not yet the program, and has little in its memory.
 fn far(scratch: &Scratch) -> String {
-    const LINKS: usize = 39;
+    const LINKS: usize = 18; // the kernel follows 40, and counts some of them twice
     for number in 0..LINKS {
         let to = format!("{}{}", "./".repeat(2_000), number + 1);
         std::os::unix::fs::symlink(to, scratch.0.join(number.to_string())).expect("a link");
