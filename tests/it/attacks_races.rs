@@ -4,7 +4,6 @@
 #![allow(unsafe_code)] // inotify and an exchange of names
 
 use std::ffi::CString;
-use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +12,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::common::nsenter::{in_scratch, of, refused};
 use crate::common::process::printed;
-use crate::common::process::{Holder, Piped, limited, namespaces};
+use crate::common::process::{Holder, Opens, Piped, limited, namespaces};
 use crate::common::{Scratch, program, skip, stderr, stdout, there};
 
 const SWAP: &str = "CTRBOX_TEST_SWAP";
@@ -296,7 +295,7 @@ fn an_exchanged_device_is_not_opened() {
     );
     let container = Holder::new(&["-m"], &setup);
     let [passwd, device] = ["etc/passwd", "etc/device"].map(|name| CString::new(path(name)).expect("a path"));
-    let opens = Opens::of(&device);
+    let opens = Opens::of(Path::new(&path("etc/device")));
     let ended = AtomicBool::new(false);
     let mut worked = 0;
     std::thread::scope(|scope| {
@@ -318,29 +317,9 @@ fn an_exchanged_device_is_not_opened() {
     assert!(worked > 0, "no program was started");
     assert!(!opens.any(), "the device was opened");
     // The watch works.
-    let other = CString::new(path("other")).expect("a path");
     let made = limited(program("mknod").arg(path("other")).args(["c", "1", "3"]));
     assert!(made.status.success(), "{}", stderr(&made));
-    let opens = Opens::of(&other);
+    let opens = Opens::of(Path::new(&path("other")));
     drop(std::fs::File::open(path("other")).expect("it opens"));
     assert!(opens.any(), "inotify(7) says nothing");
-}
-
-/// Watches whether a file is opened. O_PATH alone is no event.
-struct Opens(std::fs::File);
-
-impl Opens {
-    fn of(path: &CString) -> Opens {
-        // SAFETY: no memory is passed.
-        let fd = unsafe { libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC) };
-        // SAFETY: the path is a C string.
-        let watch = unsafe { libc::inotify_add_watch(fd, path.as_ptr(), libc::IN_OPEN) };
-        assert!(fd >= 0 && watch >= 0, "{:?}", std::io::Error::last_os_error());
-        // SAFETY: the descriptor is new, and nothing else owns it.
-        Opens(unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) })
-    }
-
-    fn any(&self) -> bool {
-        (&self.0).read(&mut [0; 4096]).is_ok()
-    }
 }

@@ -370,6 +370,17 @@ fn sources_of_granted_ids() {
                 user().args(["--map-users=0:400:10", "true"]),
                 &["ids 400-409; it grants 100000-100019 and 300"],
             );
+            let other = "but /etc/nsswitch.conf names another source of grants";
+            for (source, is_other) in
+                [("subid: files", false), ("passwd: files", false), ("subid: elsewhere", true)]
+            {
+                replace(&public.at(""), "/etc/nsswitch.conf", &format!("{source}\n"));
+                let (_, hint) = message_and_hint(user().args(["--map-users=0:400:10", "true"]));
+                assert!(hint.contains("does not grant user nobody the user ids 400-409"), "{source}: {hint}");
+                assert_eq!(hint.contains(other), is_other, "{source}: {hint}");
+                assert_eq!(hint.starts_with("perhaps"), is_other, "{source}: {hint}");
+            }
+            replace(&public.at(""), "/etc/nsswitch.conf", "passwd: files\n");
             hinted(
                 user().gid(1).args([range, "true"]),
                 &["this process has group 1, and newuidmap refuses any other than the group of user nobody"],
