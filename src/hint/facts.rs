@@ -4,19 +4,18 @@ use std::cell::OnceCell;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use caps::Capability;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{Pid, geteuid};
 
 use crate::isolation::capabilities::own;
 use crate::isolation::ns;
-use crate::proc::ProcRoot;
 use crate::proc::idmap::Range;
 use crate::proc::mountinfo::{self, MountInfo};
 use crate::proc::ns::Kind;
+use crate::proc::{ProcRoot, open_of_proc};
 
 /// The inode of the initial user namespace, on every kernel.
 const FIRST_USER_NS: u64 = 4_026_531_837;
@@ -169,16 +168,12 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Reads a file of procfs only: a container can mount anything over it, and a FIFO would block.
+/// Reads a file of procfs only: a container can mount anything over it.
 fn text(proc: &ProcRoot, path: &Path) -> Option<String> {
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    let mut file: File = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-    let running = proc.path() == ProcRoot::default().path();
-    if running && fstatfs(&file).ok()?.filesystem_type() != PROC_SUPER_MAGIC {
-        return None;
-    }
+    let is_running = proc.path() == ProcRoot::default().path();
+    let file = if is_running { open_of_proc(path) } else { File::open(path) };
     let mut text = Vec::new();
-    file.by_ref().take(ProcRoot::LARGEST).read_to_end(&mut text).ok()?;
+    file.ok()?.take(ProcRoot::LARGEST).read_to_end(&mut text).ok()?;
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 

@@ -139,10 +139,15 @@ pub(super) fn in_chroot(case: &Case<'_>) -> Option<Finding> {
 /// Where another process of this mount namespace, whose root is above, sees the root of this process mounted.
 fn root_seen_by_others(case: &Case<'_>) -> Option<Option<PathBuf>> {
     let root = case.facts.mounts()?.iter().rfind(|mount| mount.mount_point == Path::new("/"))?.mnt_id;
+    let mnt = Kind::Mnt.link();
+    let own = std::fs::read_link(case.facts.proc.own(&mnt)).ok()?;
     for process in crate::sys::directory::list(case.facts.proc.path()).ok()? {
-        let Some(text) = case.facts.text(&case.facts.proc.path().join(process.name).join("mountinfo")) else {
+        let directory = case.facts.proc.path().join(process.name);
+        // Others do not have that mount, and a container can have many processes with very many mounts.
+        if std::fs::read_link(directory.join(&mnt)).ok().as_ref() != Some(&own) {
             continue;
-        };
+        }
+        let Some(text) = case.facts.text(&directory.join("mountinfo")) else { continue };
         // The parser is slow. A line begins with the id of its mount.
         let begin = format!("{root} ");
         let Some(line) = text.lines().find(|line| line.starts_with(&begin)) else { continue };

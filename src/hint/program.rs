@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::statvfs::{FsFlags, statvfs};
+
+use crate::proc::open_plain;
 
 /// The number of bytes that are read from a file: enough for a `#!` line and for an ELF header.
 const HEAD: usize = 4096;
@@ -46,8 +48,7 @@ pub(super) fn not_started(file: &Path, errno: Errno) -> Option<String> {
 
 /// The interpreter that the file names is missing, or the file is for another machine.
 fn unfit(path: &Path) -> Option<String> {
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    let file = open_plain(path).ok()?;
     let mut head = Vec::new();
     (&file).take(HEAD as u64).read_to_end(&mut head).ok()?;
     let shown = path.display();

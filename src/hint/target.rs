@@ -101,7 +101,7 @@ pub(super) fn ownership(case: &Case<'_>) -> Option<Finding> {
     match reasons.is_empty() {
         false => Some(Answer(reasons.join("; also, "))),
         true if others.clone().any(|namespace| namespace.may_enter.is_none()) => None,
-        true => Some(divided(others, by_process).map_or(No, Answer)),
+        true => Some(No),
     }
 }
 
@@ -180,24 +180,6 @@ fn not_owned(case: &Case<'_>, namespace: &Namespace, enters_user: bool) -> Optio
         )),
         Owner::Below(_) | Owner::Unknown => None,
     }
-}
-
-/// One setns(2) enters all or none. Some namespaces may be entered only with the rights from before, the others only
-/// with those in the user namespace that is entered.
-fn divided<'c>(namespaces: impl Iterator<Item = &'c Namespace> + Clone, by_process: bool) -> Option<String> {
-    let outside: Vec<&Namespace> =
-        namespaces.clone().filter(|one| one.may_enter == Some(true) && !one.is_within_entered).collect();
-    let inside: Vec<&Namespace> =
-        namespaces.filter(|one| one.may_enter == Some(false) && one.is_within_entered).collect();
-    if !by_process || outside.is_empty() || inside.is_empty() {
-        return None;
-    }
-    let (outside, inside) = (options(&outside), options(&inside));
-    Some(format!(
-        "{outside} can be entered only from outside of the user namespace, and {inside} only from inside; enter them \
-         one after the other: nsenter -t PID {} -- nsenter ...",
-        outside.replace(',', "").replace(" and ", " ")
-    ))
 }
 
 pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {

@@ -186,6 +186,8 @@ impl Set {
             if !rest.is_empty() && sys::setns(&*pidfd, mask(&rest)).is_ok() {
                 *kinds = user;
             }
+            // One call enters all or none.
+            kinds.retain(|kind| *kind == Kind::User || sys::setns(&*pidfd, kind.flag()).is_err());
         }
         self.files.sort_by_key(|(kind, _)| *kind);
         self.files.retain(|(kind, fd)| *kind == Kind::User || sys::setns(fd, kind.flag()).is_err());
@@ -201,8 +203,7 @@ impl Set {
     /// Enters the user namespace and then all that is left. A failure is an error.
     pub(crate) fn enter_rest(&mut self) -> Result<()> {
         if let Some((pidfd, kinds)) = self.process.as_ref().filter(|(_, kinds)| !kinds.is_empty()) {
-            // The kernel enters the user namespace first, and enters either all or none.
-            sys::setns(pidfd, mask(kinds)).with_context(|| {
+            enter_with_user(pidfd, kinds).with_context(|| {
                 let (pidfd, before) = (pidfd.try_clone().ok(), self.before.clone());
                 let operation = Operation::Process { pidfd, kinds: kinds.clone(), before };
                 refused("reassociate to namespaces failed", operation)
@@ -219,6 +220,17 @@ impl Set {
         self.files.clear();
         Ok(())
     }
+}
+
+/// One call enters all or none, and checks the rights that this process has before it. Inside the user namespace it may
+/// have more.
+fn enter_with_user(pidfd: &OwnedFd, kinds: &[Kind]) -> nix::Result<()> {
+    let together = sys::setns(pidfd, mask(kinds));
+    if together != Err(Errno::EPERM) || kinds.len() < 2 || !kinds.contains(&Kind::User) {
+        return together;
+    }
+    let rest: Vec<Kind> = kinds.iter().copied().filter(|kind| *kind != Kind::User).collect();
+    sys::setns(pidfd, Kind::User.flag()).and_then(|()| sys::setns(pidfd, mask(&rest)))
 }
 
 /// Moves this process into new namespaces. The kernel makes the user namespace first.

@@ -18,7 +18,7 @@ use crate::isolation::capabilities::text::Flags;
 use crate::isolation::capabilities::{bits, own};
 use crate::isolation::seccomp::Filter;
 use crate::proc::idmap::inner_of;
-use crate::proc::{Credentials, gid_of, groups_with, id, users};
+use crate::proc::{Credentials, gid_of, groups_with, id, open_plain_by, users};
 
 /// Read from `/proc/PID/status`. The ids are those of the reader's user namespace until
 /// [`ProcessCredentials::translate`].
@@ -138,6 +138,11 @@ impl ProcessCredentials {
 pub(crate) struct Outside(pub OwnedFd);
 
 impl Outside {
+    /// Opens a regular file of the container.
+    pub(crate) fn open_plain(&self, path: &str) -> std::io::Result<File> {
+        open_plain_by(&self.0, path)
+    }
+
     pub(crate) fn write(&self, file: &str, text: &[u8]) -> nix::Result<()> {
         let path = format!("self/{file}");
         let fd = openat(&self.0, path.as_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;

@@ -8,6 +8,7 @@ pub(crate) mod idmap;
 pub(crate) mod mountinfo;
 pub(crate) mod ns;
 mod passwd;
+mod plain;
 mod process;
 mod rare;
 mod scan;
@@ -17,8 +18,9 @@ mod status;
 
 pub(crate) use credentials::Sets;
 pub use credentials::{Credentials, Mask};
-pub(crate) use passwd::{UserLine, group_name, open_plain};
+pub(crate) use passwd::{UserLine, group_name};
 pub use passwd::{Users, gid_of, groups, groups_with, id, uid_of, users};
+pub(crate) use plain::{open_of_proc, open_plain, open_plain_by};
 pub(crate) use process::Process;
 pub(crate) use rare::mount_id;
 pub(crate) use scan::{Scan, entries};

@@ -1,46 +1,10 @@
 //! Parses /etc/passwd and /etc/group by hand: a static binary has no NSS, and NSS can block.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::Mode;
 
 use super::status::number;
-
-/// Opens a regular file that a container can have created. Refuses other types, and does not wait for a pipe.
-///
-/// Opening a device can have effects (a watchdog starts, a tape rewinds), so the type is checked first. If another file
-/// takes its place before the open, the opened file is refused. Magic links of /proc, like /proc/PID/root, are not
-/// followed: they lead out of the container, to files that it cannot reach itself.
-pub(crate) fn open_plain(path: impl AsRef<Path>) -> std::io::Result<File> {
-    let restricts = open_without_magic(Path::new("/"), OFlag::O_PATH).is_ok(); // openat2(2), since Linux 5.6
-    // Not with OpenOptions of std: in musl O_ACCMODE includes O_PATH, and std removes O_ACCMODE from custom flags.
-    let open = |flags| match restricts {
-        true => open_without_magic(path.as_ref(), flags).map(File::from),
-        false => open(path.as_ref(), flags | OFlag::O_CLOEXEC, Mode::empty()).map(File::from),
-    };
-    let seen = open(OFlag::O_PATH)?.metadata()?;
-    if !seen.is_file() {
-        return Err(std::io::ErrorKind::InvalidInput.into());
-    }
-    let file = open(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
-    let opened = file.metadata()?;
-    match (opened.dev(), opened.ino()) == (seen.dev(), seen.ino()) {
-        true => Ok(file),
-        false => Err(std::io::ErrorKind::InvalidInput.into()),
-    }
-}
-
-fn open_without_magic(path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
-    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    openat2(AT_FDCWD, path, how)
-}
 
 /// A line of /etc/passwd.
 pub struct UserLine<'a> {

@@ -95,6 +95,23 @@ pub(crate) fn environment() -> Vec<CString> {
     entries
 }
 
+/// Looks at the value of a variable without a copy of it: a copy could be seen in the memory of a later process, also
+/// after it is freed.
+pub(crate) fn with_variable<T>(name: &[u8], look: impl Fn(Option<&[u8]>) -> T) -> T {
+    let mut result = None;
+    let compare = |_, entry: *mut c_char| {
+        // SAFETY: each entry is a C string, and nothing changes it during this call.
+        let entry = unsafe { CStr::from_ptr(entry) }.to_bytes();
+        let value = entry.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"="));
+        if let (Some(value), true) = (value, result.is_none()) {
+            result = Some(look(Some(value)));
+        }
+    };
+    // SAFETY: the environment is only read, as in `environment`.
+    unsafe { each_entry(compare) };
+    result.unwrap_or_else(|| look(None))
+}
+
 /// The program to execute.
 pub(crate) enum Image<'a> {
     Path(&'a CStr),

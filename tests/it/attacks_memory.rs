@@ -7,9 +7,10 @@ use std::io::{BufRead, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::common;
 use crate::common::cgexec::{Name, controller};
-use crate::common::process::{Holder, Piped, limited};
-use crate::common::{binary, program, stderr};
+use crate::common::process::{Holder, Piped, limited, namespaces};
+use crate::common::{Scratch, binary, program, skip, stderr, there};
 
 /// The text that each process must have, and the text that none may have.
 const WATCH: &str = "CTRBOX_TEST_WATCH_MEMORY";
@@ -84,6 +85,13 @@ fn container() -> Holder {
     Holder::by_child(unsafe { command.pre_exec(allow_all) })
 }
 
+/// A container with this environment.
+fn container_with(environment: &[String]) -> Holder {
+    let mut command = program("env");
+    command.args(environment).args(["unshare", "-p", "-f", "-m", "--mount-proc", "setpriv", BOUNDING]);
+    Holder::by_child(command.arg("--inh-caps=-all"))
+}
+
 /// A seccomp filter: `--as-container` looks for the state file that describes it.
 fn allow_all() -> std::io::Result<()> {
     let code = u16::try_from(libc::BPF_RET | libc::BPF_K).unwrap_or_default();
@@ -148,14 +156,6 @@ fn the_memory_of_an_entering_process_has_nothing_of_other_containers() {
     };
 
     let mut watcher = watch(&own, &name, &secret);
-    let mut found = || {
-        watcher.say("?\n");
-        let line = watcher.line();
-        let mut numbers = line.split(' ').filter_map(|word| word.parse::<u32>().ok());
-        let two = (numbers.next(), numbers.next());
-        (two.0.unwrap_or_else(|| panic!("no answer: {line}")), two.1)
-    };
-    let wanted = std::env::var(ROUNDS).ok().and_then(|n| n.parse().ok()).unwrap_or(3);
     let mut entries = 0;
     for options in [
         "-a",
@@ -169,21 +169,10 @@ fn the_memory_of_an_entering_process_has_nothing_of_other_containers() {
         "--as 0",
         "--as-container --join-cgroup --new-tty",
     ] {
-        let before = found().0;
-        let (mut tries, mut read) = (0, 0);
-        while read < wanted {
-            assert!(
-                tries < MOST * wanted,
-                "{options}: in {tries} entries the watcher has read {read} processes"
-            );
-            tries += 1;
+        entries += until_read(&mut watcher, options, || {
             let output = enter(&format!("{options} true"));
             assert!(output.status.success(), "{options}: {}", stderr(&output));
-            let (now, faults) = found();
-            assert_eq!(faults, Some(0), "{options}: of another container");
-            read = now - before;
-        }
-        entries += tries;
+        });
     }
     // A hint would need the state files of all containers, in the visible process.
     for (options, has_hint) in [("-n", true), ("-p", false), ("-p -F", true)] {
@@ -191,5 +180,82 @@ fn the_memory_of_an_entering_process_has_nothing_of_other_containers() {
         assert!(said.contains(&format!("failed to execute {secret}-name: ")), "{said}");
         assert_eq!(said.contains("hint: "), has_hint, "{options}: {said}");
     }
-    println!("{entries} entries, {} processes read", found().0);
+    println!("{entries} entries, {} processes read", found(&mut watcher).0);
+}
+
+/// The container names variables of the caller, which `-e` compares with its own; and hints look for the program in the
+/// caller's PATH.
+#[test]
+fn the_memory_of_an_entering_process_has_nothing_of_the_callers_environment() {
+    if !namespaces("attacks-memory-environment") {
+        return;
+    }
+    if !there("setpriv") {
+        return skip("attacks-memory-environment", "needs setpriv");
+    }
+    let number = std::process::id();
+    let (name, secret) = (format!("control{number}"), format!("secret{number}"));
+    // The allocator overwrites the beginning of memory that is freed.
+    let long = format!("/{}/{secret}", "long".repeat(50));
+    let scratch = Scratch::new("attacks-memory-environment");
+    let slow = far(&scratch);
+    // The caller has this directory in PATH too, so nothing chooses a program of the host.
+    let path = format!("PATH={0}:{0}:{0}:{0}:/usr/bin:/bin", slow);
+    let own = container_with(&["CTRBOX_TEST_TOKEN=x".to_owned(), "TERM=y".to_owned(), path]);
+    let mut watcher = watch(&own, &name, &secret);
+    let mut entries = 0;
+    for options in
+        [&["-p", "-e"][..], &["-a", "-e"], &["-a", "-e", "--new-tty"], &["--as-container"], &["--as", "0"]]
+    {
+        for hints in ["always", "never"] {
+            entries += until_read(&mut watcher, &format!("{options:?} {hints}"), || {
+                let mut command = common::applet("nsenter");
+                command.args(["-t", &own.pid.to_string()]).args(options).arg(&name);
+                command.env("CTRBOX_TEST_TOKEN", &long).env("TERM", &long);
+                command.env("PATH", format!("/usr/bin:/bin:{slow}:{long}")).env("CTRBOX_HINTS", hints);
+                let output = limited(&mut command);
+                assert_eq!(output.status.code(), Some(127), "{options:?}: {}", stderr(&output));
+            });
+        }
+    }
+    println!("{entries} entries, {} processes read", found(&mut watcher).0);
+}
+
+/// A directory at the end of long symbolic links, which the kernel follows for milliseconds. A process that searches a
+/// program there is not yet the program, and has little in its memory.
+fn far(scratch: &Scratch) -> String {
+    const LINKS: usize = 18; // the kernel follows 40, and counts some of them twice
+    for number in 0..LINKS {
+        let to = format!("{}{}", "./".repeat(2_000), number + 1);
+        std::os::unix::fs::symlink(to, scratch.0.join(number.to_string())).expect("a link");
+    }
+    std::fs::create_dir(scratch.0.join(LINKS.to_string())).expect("a directory");
+    scratch.0.join("0").to_str().expect("text").to_owned()
+}
+
+/// The number of processes that the watcher has read, and in how many the secret was.
+fn found(watcher: &mut Piped) -> (u32, u32) {
+    watcher.say("?\n");
+    let line = watcher.line();
+    let numbers: Vec<u32> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+    match numbers[..] {
+        [read, faults] => (read, faults),
+        _ => panic!("no answer: {line}"),
+    }
+}
+
+/// Enters until the watcher has read enough processes. Returns the number of entries.
+fn until_read(watcher: &mut Piped, what: &str, enter: impl Fn()) -> u32 {
+    let wanted = std::env::var(ROUNDS).ok().and_then(|n| n.parse().ok()).unwrap_or(3);
+    let before = found(watcher).0;
+    let (mut tries, mut read) = (0, 0);
+    while read < wanted {
+        assert!(tries < MOST * wanted, "{what}: in {tries} entries the watcher has read {read} processes");
+        tries += 1;
+        enter();
+        let (now, faults) = found(watcher);
+        assert_eq!(faults, 0, "{what}: the secret is in the memory");
+        read = now - before;
+    }
+    tries
 }

@@ -1,14 +1,18 @@
 //! A container that exchanges its files, links and mounts while nsenter enters, or that leads nsenter out of the
 //! container by links that the container itself may not follow.
 
+#![allow(unsafe_code)] // inotify and an exchange of names
+
+use std::ffi::CString;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::common::nsenter::{in_scratch, of, refused};
 use crate::common::process::printed;
-use crate::common::process::{Holder, Piped, limited, namespaces};
+use crate::common::process::{Holder, Opens, Piped, limited, namespaces};
 use crate::common::{Scratch, program, skip, stderr, stdout, there};
 
 const SWAP: &str = "CTRBOX_TEST_SWAP";
@@ -272,4 +276,50 @@ fn exchanged_files_lead_out_without_protection() {
     assert_eq!(stdout(&limited(&mut command)), "read\n");
     swapper.end_of_input();
     assert!(Path::new(&outside.path("host/file")).exists());
+}
+
+/// A device that takes the place of a file after nsenter has looked at its type is not opened: that alone can start a
+/// watchdog or rewind a tape.
+#[test]
+fn an_exchanged_device_is_not_opened() {
+    if !possible("attacks-device") {
+        return;
+    }
+    let rounds = std::env::var(ROUNDS).ok().and_then(|n| n.parse().ok()).unwrap_or(12) * 6;
+    let scratch = Scratch::new("attacks-device");
+    let path = |name: &str| in_scratch(&scratch, name);
+    let setup = format!(
+        "mkdir {0}; cp -a /etc/. {0} 2>/dev/null || true; rm -f {0}/passwd; mount --bind {0} /etc
+         echo 'web:x:7:8::/:/bin/sh' >/etc/passwd; mknod /etc/device c 1 3",
+        path("etc")
+    );
+    let container = Holder::new(&["-m"], &setup);
+    let [passwd, device] = ["etc/passwd", "etc/device"].map(|name| CString::new(path(name)).expect("a path"));
+    let opens = Opens::of(Path::new(&path("etc/device")));
+    let ended = AtomicBool::new(false);
+    let mut worked = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::SeqCst) {
+                let (at, flags) = (libc::AT_FDCWD, libc::RENAME_EXCHANGE);
+                // SAFETY: both are C strings.
+                unsafe { libc::renameat2(at, passwd.as_ptr(), at, device.as_ptr(), flags) };
+            }
+        });
+        for _ in 0..rounds {
+            for options in [&["--as", "web"][..], &["--as-container"]] {
+                let output = limited(of(&container).args(options).arg("true"));
+                worked += u32::from(output.status.success());
+            }
+        }
+        ended.store(true, Ordering::SeqCst);
+    });
+    assert!(worked > 0, "no program was started");
+    assert!(!opens.any(), "the device was opened");
+    // The watch works.
+    let made = limited(program("mknod").arg(path("other")).args(["c", "1", "3"]));
+    assert!(made.status.success(), "{}", stderr(&made));
+    let opens = Opens::of(Path::new(&path("other")));
+    drop(std::fs::File::open(path("other")).expect("it opens"));
+    assert!(opens.any(), "inotify(7) says nothing");
 }

@@ -201,6 +201,35 @@ fn a_chroot_has_no_user_namespaces() {
     });
 }
 
+/// The mounts of processes in other mount namespaces are not read: a container can have very many.
+#[test]
+fn a_chroot_is_looked_for_in_the_own_mount_namespace() {
+    let scratch = Scratch::new("hints-chroot-others");
+    let mount = |place: &str| format!("7 1 0:5 / {place} rw - tmpfs none rw\n");
+    let proc = proc(
+        &scratch,
+        &[
+            ("self/status", ROOT),
+            ("self/uid_map", "0 0 4294967295\n"),
+            ("self/mountinfo", &mount("/")),
+            ("5/mountinfo", &mount("/place")),
+        ],
+    );
+    let link = |process: &str, number: u32| {
+        let directory = scratch.0.join(process).join("ns");
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let path = directory.join("mnt");
+        _ = std::fs::remove_file(&path);
+        std::os::unix::fs::symlink(format!("mnt:[{number}]"), path).expect("a link");
+    };
+    link("self", 1);
+    for (number, is_own) in [(1, true), (2, false)] {
+        link("5", number);
+        let words = hint_for(&Operation::Unshare(vec![Kind::User]), Errno::EPERM, &proc).unwrap_or_default();
+        assert_eq!(words.starts_with("this process is in a chroot, /place:"), is_own, "{words}");
+    }
+}
+
 /// A seccomp filter that refuses one system call with EPERM.
 fn filtered(command: &mut Command, call: libc::c_long) -> &mut Command {
     const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
@@ -370,6 +399,17 @@ fn sources_of_granted_ids() {
                 user().args(["--map-users=0:400:10", "true"]),
                 &["ids 400-409; it grants 100000-100019 and 300"],
             );
+            let other = "but /etc/nsswitch.conf names another source of grants";
+            for (source, is_other) in
+                [("subid: files", false), ("passwd: files", false), ("subid: elsewhere", true)]
+            {
+                replace(&public.at(""), "/etc/nsswitch.conf", &format!("{source}\n"));
+                let (_, hint) = message_and_hint(user().args(["--map-users=0:400:10", "true"]));
+                assert!(hint.contains("does not grant user nobody the user ids 400-409"), "{source}: {hint}");
+                assert_eq!(hint.contains(other), is_other, "{source}: {hint}");
+                assert_eq!(hint.starts_with("perhaps"), is_other, "{source}: {hint}");
+            }
+            replace(&public.at(""), "/etc/nsswitch.conf", "passwd: files\n");
             hinted(
                 user().gid(1).args([range, "true"]),
                 &["this process has group 1, and newuidmap refuses any other than the group of user nobody"],

@@ -4,13 +4,15 @@
 use crate::common;
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
-use crate::common::process::{Holder, children, limited, namespaces};
+use crate::common::process::{Holder, Opens, Piped, children, limited, namespaces};
 use crate::common::unshare::{Public, apart, possible, unshare, without_pids};
 use crate::common::{Scratch, UNPRIVILEGED_UID, stderr};
 use crate::hints::{hinted, message_and_hint, without};
 
+const CAP_SYS_CHROOT: libc::c_ulong = 18;
 const CAP_SYS_ADMIN: libc::c_ulong = 21;
 
 /// Another applet by the user of the [`Public`] place.
@@ -182,6 +184,112 @@ fn a_pid_namespace_without_its_first_process() {
     });
     let living = Holder::by_child(unshare().args(["-pf", "--mount-proc"]));
     silent(common::applet("nsenter").args(["-t", &living.pid.to_string(), "-p", "true"]));
+}
+
+/// The reason is known although the /proc that is visible then is false: a device or a pipe. It is not opened.
+#[test]
+fn a_false_proc_in_the_container_is_not_opened() {
+    if !possible("hints-false-proc") {
+        return;
+    }
+    let scratch = Scratch::new("hints-false-proc");
+    let path = |name: &str| scratch.0.join(name).display().to_string();
+    let kept = path("pid");
+    std::fs::write(&kept, "").expect("a file");
+    let option = format!("--pid={kept}");
+    apart(|| {
+        assert!(limited(unshare().args([&option, "--fork", "true"])).status.success());
+        for (node, kind) in [("c 1 3", "device"), ("p", "pipe")] {
+            // A node by another path than the container's is the same one for inotify(7).
+            let own = path(kind);
+            let setup = format!(
+                "mknod {own} {node}; mkdir {own}-proc {own}-proc/self; mount --bind {own}-proc /proc\n\
+                for name in status uid_map gid_map mountinfo; do\n\
+                : >/proc/self/$name; mount --bind {own} /proc/self/$name; done"
+            );
+            let container = Holder::new(&["-m"], &setup);
+            let opens = Opens::of(Path::new(&own));
+            let mut command = common::applet("nsenter");
+            command.args(["-t", &container.pid.to_string(), "-m", &option, "true"]);
+            let (message, hint) = message_and_hint(&mut command);
+            assert_eq!(message, "nsenter: fork failed: Cannot allocate memory");
+            assert!(hint.starts_with("process 1 of the pid namespace has ended"), "{hint}");
+            assert!(!opens.any(), "{kind}: it was opened");
+        }
+        _ = nix::mount::umount(Path::new(&kept));
+    });
+    let living = Holder::by_child(unshare().args(["-pf", "-m", "--mount-proc"]));
+    silent(common::applet("nsenter").args(["-t", &living.pid.to_string(), "-p", "-m", "true"]));
+}
+
+/// One setns(2) enters all or none. The network namespace can be entered only from outside of the user namespace. Without
+/// CAP_SYS_CHROOT the mount namespace can be entered only from inside.
+#[test]
+fn namespaces_that_need_different_rights() {
+    if !possible("hints-divided") {
+        return;
+    }
+    let user = UNPRIVILEGED_UID.to_string();
+    let by_user = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups"];
+    let mut command = common::program("unshare");
+    let target = Holder::by(command.arg("-n").args(by_user).args(["unshare", "-r", "-m"]), "");
+    for drops in [true, false] {
+        for together in [&["-U", "-m", "-n"][..], &["-U", "-n"], &["-U", "-m"]] {
+            let mut command = common::applet("nsenter");
+            command.args(["-t", &target.pid.to_string()]).args(together).arg("true");
+            silent(if drops { without(&mut command, CAP_SYS_CHROOT) } else { &mut command });
+        }
+    }
+    let mut command = common::applet("nsenter");
+    command.args(["-t", &target.pid.to_string(), "-m", "true"]);
+    hinted(without(&mut command, CAP_SYS_CHROOT), &["CAP_SYS_CHROOT"]);
+}
+
+#[test]
+fn a_process_that_is_not_dumpable() {
+    if !possible("hints-dumpable") {
+        return;
+    }
+    let public = Public::new("hints-dumpable");
+    let user_id = UNPRIVILEGED_UID.to_string();
+    let by_user = ["setpriv", "--reuid", &user_id, "--regid", &user_id, "--clear-groups"];
+    // nsenter hides itself while it waits.
+    let container = Holder::by_child(public.unshare(UNPRIVILEGED_UID).args(["-r", "-pf"]));
+    let mut waits = user(&public, "nsenter");
+    waits.args(["--preserve-credentials", "-t", &container.pid.to_string(), "-U", "-p", "cat"]);
+    let mut plain = common::program(by_user[0]);
+    plain.args(&by_user[1..]).arg("cat");
+    for (command, is_hidden) in [(&mut waits, true), (&mut plain, false)] {
+        let mut target = Piped::new(command);
+        target.say("ready\n");
+        assert_eq!(target.line(), "ready");
+        let (_, hint) = message_and_hint(&mut enter(&public, target.pid(), &["-n"]));
+        let words = "is not dumpable (prctl(2), PR_SET_DUMPABLE), so only a process with CAP_SYS_PTRACE may";
+        assert_eq!(hint.contains(words), is_hidden, "{hint}");
+        assert_eq!(hint.contains("dumpable"), is_hidden, "{hint}");
+    }
+}
+
+#[test]
+fn a_group_without_an_id_owns_no_user_namespace() {
+    if !possible("hints-group") {
+        return;
+    }
+    let inner = |options: &[&str]| {
+        let mut command = unshare();
+        command.args(options).args(["sh", "-c", "exec $0 unshare -U true"]).arg(common::binary());
+        command
+    };
+    hinted(
+        &mut inner(&["--map-user=0"]),
+        &[
+            "the group of this process has no id in its user namespace",
+            "unshare --map-root-user or --map-group does",
+        ],
+    );
+    let (_, hint) = message_and_hint(&mut inner(&["--map-group=0"]));
+    assert!(hint.contains("the user of this process has no id") && !hint.contains("the group"), "{hint}");
+    silent(&mut inner(&["--map-user=0", "--map-group=0"]));
 }
 
 #[test]

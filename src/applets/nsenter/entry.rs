@@ -1,6 +1,7 @@
 //! Turns a process into the program: namespaces, root and working directory, mounts, control groups, credentials.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -251,7 +252,8 @@ impl Trees {
         let container = opened.other_root.as_ref().map(copy).transpose()?;
         let dns = match opened.dns.take() {
             Some(files) => mounts::files(|| {
-                let nsswitch = dns::with_hosts_of(&read_plain(DNS_FILES[2]), files.nsswitch.as_deref());
+                let nsswitch =
+                    dns::with_hosts_of(&text_of(open_plain(DNS_FILES[2])), files.nsswitch.as_deref());
                 [files.resolv, files.hosts, nsswitch]
             })
             .context("cannot make the files for --dns")?,
@@ -299,9 +301,10 @@ fn choose_user(request: &Request, opened: &mut Opened, ids: &Credentials) -> Res
     let Some(ContainerCredentials { credentials, home, .. }) = &mut opened.container_credentials else {
         return Ok(());
     };
-    let passwd = read_plain("/etc/passwd");
+    let list = |path: &str| opened.own.as_ref().map_or_else(Vec::new, |own| text_of(own.open_plain(path)));
+    let passwd = list("/etc/passwd");
     let found = match &request.user {
-        Some(word) => Some(find_user(word.as_bytes(), &passwd, &read_plain("/etc/group"))?),
+        Some(word) => Some(find_user(word.as_bytes(), &passwd, &list("/etc/group"))?),
         None => find_user(credentials.uid.to_string().as_bytes(), &passwd, b"").ok(),
     };
     if let (Some(user), Some(_)) = (&found, &request.user) {
@@ -341,7 +344,10 @@ fn add_home(environment: &mut Environment, home: Option<Vec<u8>>, another: bool)
         let home = home.unwrap_or_else(|| b"/".to_vec());
         set_variable(environment, "HOME", OsStr::from_bytes(&home));
     }
-    if let (Some(term), false) = (std::env::var_os("TERM"), has_variable(environment, "TERM")) {
+    if has_variable(environment, "TERM") {
+        return; // that of the caller is not even copied
+    }
+    if let Some(term) = std::env::var_os("TERM") {
         set_variable(environment, "TERM", &term);
     }
 }
@@ -360,9 +366,9 @@ fn names(entry: &OsStr, name: &str) -> bool {
 }
 
 /// The contents of a file, or nothing if it cannot be read.
-fn read_plain(path: &str) -> Vec<u8> {
+fn text_of(file: std::io::Result<File>) -> Vec<u8> {
     let mut text = Vec::new();
-    match open_plain(path).and_then(|file| file.take(8 << 20).read_to_end(&mut text)) {
+    match file.and_then(|file| file.take(8 << 20).read_to_end(&mut text)) {
         Ok(_) => text,
         Err(_) => Vec::new(),
     }

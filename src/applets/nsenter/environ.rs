@@ -1,9 +1,10 @@
 //! Finds variables of another process's environment that choose which programs run.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::launch::exec::Environment;
+use crate::sys;
 
 /// Variables of the dynamic loader, of shells and of interpreters. A `*` at the end stands for any rest of the name.
 const CODE: [&str; 22] = [
@@ -41,22 +42,23 @@ pub(super) fn choosing_variable(environment: &Environment, program_named: bool) 
         let at = entry.as_bytes().iter().position(|&b| b == b'=')?;
         let name = std::str::from_utf8(&entry.as_bytes()[..at]).ok()?;
         let value = OsStr::from_bytes(&entry.as_bytes()[at + 1..]);
-        let own = std::env::var_os(name);
-        let harmless = own.as_deref() == Some(value)
-            || match name {
-                "PATH" => is_usual_path(value, own),
-                "SHELL" => program_named || SHELLS.iter().any(|shell| value == *shell),
-                _ => !CODE.iter().any(|pattern| matches_pattern(name, pattern)),
-            };
+        // The target chooses the name, and may see the memory of the program's process.
+        let harmless = sys::with_variable(name.as_bytes(), |own| {
+            own == Some(value.as_bytes())
+                || match name {
+                    "PATH" => is_usual_path(value, own.unwrap_or_default()),
+                    "SHELL" => program_named || SHELLS.iter().any(|shell| value == *shell),
+                    _ => !CODE.iter().any(|pattern| matches_pattern(name, pattern)),
+                }
+        });
         (!harmless).then_some(name)
     })
 }
 
-fn is_usual_path(value: &OsStr, own: Option<OsString>) -> bool {
-    let own = own.unwrap_or_default();
+fn is_usual_path(value: &OsStr, own: &[u8]) -> bool {
     let usual = |directory: &[u8]| {
         DIRECTORIES.iter().any(|usual| directory == usual.as_bytes())
-            || own.as_bytes().split(|&b| b == b':').any(|usual| directory == usual)
+            || own.split(|&b| b == b':').any(|usual| directory == usual)
     };
     value.as_bytes().split(|&b| b == b':').all(usual)
 }
@@ -68,6 +70,7 @@ fn matches_pattern(name: &str, pattern: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
 
     #[test]
     fn variables_that_choose_code() {

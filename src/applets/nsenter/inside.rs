@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access, getuid};
 
+use super::lookup::in_child;
 use super::open::Opened;
 use super::plan::{Directory, Request};
 use crate::access::Account;
@@ -94,7 +95,7 @@ pub(super) fn hint(request: &Request) -> String {
     };
     let mut remedies = Vec::new();
     let has_target = request.target.is_some();
-    if has_target && program.is_none_or(exists_here) {
+    if has_target && program.is_none_or(|program| exists_here(request, program)) {
         match (request.as_container, &request.root) {
             (true, _) => remedies.push("-a --host-root in place of --as-container runs that of the host"),
             (false, Directory::Unchanged) => remedies.push("--host-root runs that of the host"),
@@ -112,7 +113,9 @@ pub(super) fn hint(request: &Request) -> String {
     format!("{shown} was looked for {place}{remedies}")
 }
 
-/// Does the caller have the program?
-fn exists_here(program: &OsStr) -> bool {
-    exec::files_of(program).iter().any(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
+/// Does the caller have the program? The container may see the memory of the program's process, which must not have the
+/// caller's PATH.
+fn exists_here(request: &Request, program: &OsStr) -> bool {
+    let is_program = |file: &PathBuf| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
+    in_child(request, || Ok(exec::files_of(program).iter().any(is_program))).unwrap_or(false)
 }

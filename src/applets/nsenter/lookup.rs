@@ -136,6 +136,16 @@ impl Portable for Option<Pid> {
     }
 }
 
+impl Portable for bool {
+    fn pack(self) -> (Vec<u8>, Vec<OwnedFd>) {
+        (vec![self.into()], Vec::new())
+    }
+
+    fn unpack(bytes: &[u8], _: Vec<OwnedFd>) -> Option<bool> {
+        bytes.first().map(|byte| *byte != 0)
+    }
+}
+
 impl Portable for Vec<OwnedFd> {
     fn pack(self) -> (Vec<u8>, Vec<OwnedFd>) {
         (Vec::new(), self)

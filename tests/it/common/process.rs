@@ -2,7 +2,9 @@
 #![allow(unsafe_code)] // pre_exec and the calls that std and nix do not have
 
 use std::cell::Cell;
-use std::io::{BufRead, BufReader, Write};
+use std::ffi::CString;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -383,4 +385,24 @@ pub fn pidfd_inode(pid: i32) -> Option<u64> {
     let inode = |fd: &OwnedFd| nix::sys::stat::fstat(fd).map(|stat| stat.st_ino).ok();
     // Before pidfs all pidfds had the one inode of anonymous files.
     inode(&pidfd).filter(|&own| Some(own) != inode(&anonymous))
+}
+
+/// Watches whether a file is opened. O_PATH alone is no event.
+pub struct Opens(std::fs::File);
+
+impl Opens {
+    pub fn of(path: &Path) -> Opens {
+        let path = CString::new(path.as_os_str().as_bytes()).expect("a path");
+        // SAFETY: no memory is passed.
+        let fd = unsafe { libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC) };
+        // SAFETY: the path is a C string.
+        let watch = unsafe { libc::inotify_add_watch(fd, path.as_ptr(), libc::IN_OPEN) };
+        assert!(fd >= 0 && watch >= 0, "{:?}", std::io::Error::last_os_error());
+        // SAFETY: the descriptor is new, and nothing else owns it.
+        Opens(unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) })
+    }
+
+    pub fn any(&self) -> bool {
+        (&self.0).read(&mut [0; 4096]).is_ok()
+    }
 }
