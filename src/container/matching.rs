@@ -146,6 +146,21 @@ pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
     }
 }
 
+/// The container whose name is nearly the word, for an error.
+pub(crate) fn nearest<'c>(
+    all: impl Iterator<Item = &'c Container> + Clone,
+    word: &str,
+) -> Option<&'c Container> {
+    // A runtime that is mistyped or another one does not matter, and makes no name alike.
+    let wanted = word.split_once(':').map_or(word, |(_, name)| name);
+    let names = |container: &'c Container| {
+        let name = container.name.as_deref();
+        [name, name.and_then(|name| name.rsplit('/').next())].into_iter().flatten()
+    };
+    let near = text::nearest(wanted, all.clone().flat_map(names))?;
+    all.into_iter().find(|container| names(container).any(|name| name == near))
+}
+
 /// A word that matches this container only: `RUNTIME:NAME`, or `RUNTIME:ID` if two share the name.
 pub(super) fn precise(container: &Container, among: &[Rc<Container>]) -> String {
     let name = container.label();

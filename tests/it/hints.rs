@@ -125,7 +125,7 @@ fn a_missing_capability_has_a_name() {
     const CAP_SYS_CHROOT: libc::c_ulong = 18;
     const CAP_SYS_ADMIN: libc::c_ulong = 21;
     const CAP_SETFCAP: libc::c_ulong = 31;
-    let left = "root has been started without it";
+    let left = "root lacks it here";
     for options in [&["-n"][..], &["-m"], &["-ui"]] {
         let mut command = unshare();
         hinted(
@@ -345,7 +345,7 @@ fn sources_of_granted_ids() {
             &["/etc/subuid grants user nobody no ids", "usermod"],
         );
         let range = "--map-users=0:100000:10";
-        let none = ["needs newuidmap to map more than the own id, and it is not in PATH", "uidmap"];
+        let none = ["needs newuidmap to map more than their own id, and it is not in PATH", "uidmap"];
         hinted(user().args([range, "true"]).env("PATH", &empty), &none);
         executable(&empty.join("newuidmap"), b"#!/bin/sh\nexit 1\n", 0o755);
         let mut command = user();
@@ -410,7 +410,7 @@ fn targets_that_cannot_be_entered() {
         let enter = format!("exec $0 nsenter {kept} true");
         hinted(
             &mut within(&["-r"], &enter),
-            &["its net namespace belongs to a user namespace that is not below"],
+            &["the net namespace belongs to a user namespace that is not below"],
         );
         _ = nix::mount::umount(&file);
     });
@@ -419,7 +419,7 @@ fn targets_that_cannot_be_entered() {
         &[&format!("process {pid} is in a user namespace that is not below this one")],
     );
     let up = format!("exec 9<{}; exec $0 nsenter --pid=/proc/self/fd/9 true", holder.file("ns/pid"));
-    hinted(&mut within(&["-pf"], &up), &["its pid namespace is not below this one"]);
+    hinted(&mut within(&["-pf"], &up), &["the pid namespace is not below this one"]);
 }
 
 #[test]
@@ -508,8 +508,8 @@ fn other_hosts_settings() {
     let words = say("root", user(), Errno::EPERM, &[("self/status", ROOT), all, ubuntu, debian[2]]);
     assert!(
         words.starts_with(
-            "the cause cannot be found from here. Ruled out: a user or group without an id in the own \
-                           user namespace, kernel.unprivileged_userns_clone, "
+            "the cause cannot be found from here. Ruled out: a user or group without an id in the user \
+             namespace of this process, kernel.unprivileged_userns_clone, "
         ),
         "{words}"
     );

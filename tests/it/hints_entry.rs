@@ -60,7 +60,7 @@ fn namespaces_that_are_the_own_ones_are_named() {
         if options.contains(&"-U") {
             let (_, hint) = message_and_hint(&mut command);
             assert!(hint.contains(&already(kinds, omit)), "{options:?} {hint}");
-            assert!(!hint.contains("be root") && !hint.contains("CAP_"), "{options:?} {hint}");
+            assert!(!hint.contains("run as root") && !hint.contains("CAP_"), "{options:?} {hint}");
         } else {
             // The target has more capabilities, and only from inside its user namespace that does not matter.
             let (_, hint) = message_and_hint(&mut command);
@@ -88,7 +88,7 @@ fn a_namespace_of_another_owner_than_the_entered_user_namespace() {
     hinted(
         &mut enter(&public, target.pid, &["-U", &file]),
         &[
-            "its net namespace belongs to a user namespace that is not the one that is entered",
+            "the net namespace belongs to a user namespace that is not the one that is entered",
             "nor below it; enter that one, or omit --net",
         ],
     );
@@ -115,7 +115,7 @@ fn a_waiting_unshare_leads_to_its_child() {
         )),
         "{hint}"
     );
-    assert!(!hint.contains("be root"), "{hint}");
+    assert!(!hint.contains("run as root"), "{hint}");
     silent(&mut enter(&public, child.pid, &["-U", "-m", "-p"]));
 }
 
@@ -249,13 +249,13 @@ fn sudo_is_no_remedy_outside_the_bounding_set() {
     let public = Public::new("hints-bounding");
     let mut command = public.unshare(UNPRIVILEGED_UID);
     let (_, hint) = message_and_hint(command.args(["-n", "true"]));
-    assert!(hint.contains("CAP_SYS_ADMIN is missing; be root, as by sudo(8)"), "{hint}");
+    assert!(hint.contains("CAP_SYS_ADMIN is missing; run as root, for example with sudo(8)"), "{hint}");
     let mut command = common::program("setpriv");
     let user = UNPRIVILEGED_UID.to_string();
     command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
     command.arg(public.at("ctrbox")).args(["unshare", "-n", "true"]);
     let (_, hint) = message_and_hint(without(&mut command, CAP_SYS_ADMIN));
-    assert!(hint.contains("not in the bounding set") && !hint.contains("be root"), "{hint}");
+    assert!(hint.contains("not in the bounding set") && !hint.contains("run as root"), "{hint}");
 }
 
 #[test]

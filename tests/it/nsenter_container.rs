@@ -91,7 +91,7 @@ fn directory_environment_and_descriptors() {
     assert_eq!(home, "/root\n", "that of the user, who is not the container's");
     assert_eq!(
         failure(of(&holder).args(["--as", "ctrbox-nobody", "true"])),
-        refused("no user 'ctrbox-nobody' in /etc/passwd inside")
+        refused("the container's /etc/passwd has no user 'ctrbox-nobody'")
     );
     let file = format!("-u{}", holder.file("ns/uts"));
     assert_eq!(failure(nsenter().args([&file, "--as-container", "true"])), (Some(1), no_target("environ")));

@@ -282,7 +282,7 @@ fn files_of_the_container_are_not_waited_for() {
     let holder = Holder::new(&["-m"], &setup);
     assert_eq!(
         failure(of(&holder).args(["--as", "web", "true"])),
-        refused("no user 'web' in /etc/passwd inside")
+        refused("the container's /etc/passwd has no user 'web'")
     );
     assert_eq!(printed(of(&holder).args(["--as", "7:8", "sh", "-c", "id -u; id -g"])), "7\n8\n");
     let output = fed(of(&holder).arg("-m").env_remove("SHELL"), Some(b"echo $0\n"));
