@@ -262,6 +262,26 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_nearly_right() {
+        let all = [
+            made(Runtime::Docker, "cafe00", "shop-web"),
+            made(Runtime::K8s, "beef00", "ns/pod/app"),
+            Rc::new(Container::new(Runtime::Podman, "feed00")),
+        ];
+        let near = |word: &str| nearest(all.iter().map(|one| &**one), word).map(|one| one.id.clone());
+        for (word, id) in [
+            ("shop-wbe", Some("cafe00")),
+            ("dokcer:shop-web", Some("cafe00")),
+            ("ns/pod/ap", Some("beef00")),
+            ("apq", Some("beef00")),
+            ("mail", None),
+            ("", None),
+        ] {
+            assert_eq!(near(word).as_deref(), id, "{word}");
+        }
+    }
+
+    #[test]
     fn pods_compose_services_and_labels() {
         let pod = |id: &str, name: &str| {
             let (namespace, pod) = ("shop".to_owned(), "web".to_owned());

@@ -374,6 +374,11 @@ fn sources_of_granted_ids() {
                 user().gid(1).args([range, "true"]),
                 &["this process has group 1, and newuidmap refuses any other than the group of user nobody"],
             );
+            replace(&public.at(""), "/etc/nsswitch.conf", "passwd: files\n");
+            let mut nameless = public.unshare(STRANGER);
+            let (_, hint) = message_and_hint(nameless.args([range, "true"]));
+            let reason = format!("/etc/passwd has no user with uid {STRANGER}, and newuidmap refuses");
+            assert!(hint.starts_with(&reason) && !hint.contains("subuid"), "{hint}");
         }
     });
 }
@@ -386,7 +391,16 @@ fn targets_that_cannot_be_entered() {
     let nsenter = || common::applet("nsenter");
     let holder = Holder::new(&["-n", "-u"], "");
     let pid = holder.pid.to_string();
-    hinted(nsenter().args(["-t", "4194304", "-n", "true"]), &["there is no process 4194304"]);
+    for options in ["-n", "-a", "-r", "-e", "-c"] {
+        hinted(nsenter().args(["-t", "4194304", options, "true"]), &["there is no process 4194304"]);
+    }
+    hinted(common::applet("cgexec").args(["--like", "4194304", "true"]), &["there is no process 4194304"]);
+    hinted(nsenter().args(["-a", "no-such-program"]), &["option -a needs a target"]);
+    // The parent of a user namespace that this process made is its own.
+    let below = Holder::new(&["-U"], "");
+    let mut parent = nsenter();
+    parent.args(["-t", &below.pid.to_string(), "--user-parent", "true"]);
+    hinted(&mut parent, &["already in that user namespace", "--user-parent"]);
     hinted(nsenter().args(["-t", &pid, "-U", "true"]), &["already in that user namespace; omit --user"]);
     hinted(nsenter().args([&format!("--net={}", holder.file("ns/uts")), "true"]), &["is a uts namespace"]);
     let public = Public::new("hints-targets");
@@ -513,6 +527,16 @@ fn other_hosts_settings() {
         ),
         "{words}"
     );
+    // A user namespace is a remedy only where one can be made.
+    let net = || Operation::Unshare(vec![Kind::Net]);
+    let (missing, remedy) = ("CAP_SYS_ADMIN is missing", "unshare --map-root-user");
+    let words = say("remedy", net(), Errno::EPERM, &[("self/status", ORDINARY), all]);
+    assert!(words.contains(missing) && words.contains(remedy), "{words}");
+    let none = ("sys/user/max_user_namespaces", "0\n");
+    for (name, setting) in [("remedy-none", none), ("remedy-debian", debian[2]), ("remedy-ubuntu", ubuntu)] {
+        let words = say(name, net(), Errno::EPERM, &[("self/status", ORDINARY), all, setting]);
+        assert!(words.contains(missing) && !words.contains(remedy), "{words}");
+    }
     // unshare(2) has succeeded, and then:
     let taken = ("self/attr/current", "unprivileged_userns (enforce)\n");
     let map = || Operation::Map {

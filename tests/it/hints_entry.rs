@@ -77,6 +77,44 @@ fn namespaces_that_are_the_own_ones_are_named() {
 }
 
 #[test]
+fn all_namespaces_are_the_callers_already() {
+    if !namespaces("hints-all") {
+        return;
+    }
+    let public = Public::new("hints-all");
+    let mut command = common::program("sh");
+    command.args(["-c", "exec \"$0\" nsenter -t $$ -a true"]).arg(public.at("ctrbox"));
+    command.uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID).current_dir("/").env("CTRBOX_HINTS", "always");
+    let output = limited(&mut command);
+    let text = stderr(&output);
+    let start = "nsenter: this process is already in all namespaces of process ";
+    assert!(output.status.code() == Some(1) && text.starts_with(start) && !text.contains("hint"), "{text}");
+}
+
+#[test]
+fn a_failure_on_a_new_terminal_is_shown() {
+    if !namespaces("hints-tty") {
+        return;
+    }
+    let public = Public::new("hints-tty");
+    let target = holder(&public, &["-r", "-u"]);
+    let enter = |hints: &str| {
+        let mut command = user(&public, "nsenter");
+        command.args(["-t", &target.pid.to_string(), "-U", "--new-tty", "true"]);
+        let output = limited(command.env("CTRBOX_HINTS", hints));
+        assert_eq!(output.status.code(), Some(1));
+        (common::stdout(&output), stderr(&output))
+    };
+    let message = "nsenter: setgroups failed: Operation not permitted\n";
+    assert_eq!(enter("never"), (String::new(), message.to_owned()));
+    // The new terminal is not the caller's: a script gets no hint.
+    assert_eq!(enter(""), (String::new(), message.to_owned()));
+    let (_, text) = enter("always");
+    let hint = text.strip_prefix(message).unwrap_or_else(|| panic!("{text}"));
+    assert!(hint.starts_with("hint: setgroups(2) is denied") && hint.lines().count() == 1, "{text}");
+}
+
+#[test]
 fn a_namespace_of_another_owner_than_the_entered_user_namespace() {
     if !namespaces("hints-owner") {
         return;
@@ -139,6 +177,10 @@ fn ids_that_cannot_be_taken() {
         );
         silent(&mut enter(&public, denied.pid, options));
     }
+    hinted(
+        common::applet("nsenter").args(["-t", &bare.pid.to_string(), "-u", "-S", "4294967295", "true"]),
+        &["4294967295 is not an id"],
+    );
     hinted(&mut by_user(bare.pid, &["-U"]), &["no group ids are mapped", "--preserve-credentials"]);
     // Root dropped its groups outside.
     let pid = denied.pid.to_string();
