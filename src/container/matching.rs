@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use nix::unistd::{geteuid, getuid};
 
 use super::cgroup_path::is_id;
-use super::resolver::Asked;
+use super::resolver::Query;
 use super::runtimes::{Store, Whose};
 use super::{Container, IdentifiedBy, Resolver, Runtime};
 use crate::text;
@@ -173,8 +173,8 @@ pub(super) fn precise(container: &Container, among: &[Rc<Container>]) -> String 
 
 /// The containers that match `word`. Reads as few state files as possible, and scans /proc only if no state file
 /// answers: containers without a readable state file are nested ones, sandboxes, those of a monitor or in a state directory
-/// elsewhere, and unverified ones. For root, a user's state file is no answer before that scan: one of root's may have
-/// the name.
+/// elsewhere, and unverified ones. For root, a user's state file counts only after that scan, because a container of root
+/// may have the name.
 pub(super) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>> {
     let scan = |resolver: &mut Resolver<'_>| matching(&resolver.scan(), word);
     let mut found = if is_marked(word) { scan(resolver) } else { Vec::new() };
@@ -223,15 +223,15 @@ fn by_record(resolver: &mut Resolver<'_>, whose: Whose, word: &str) -> Vec<Rc<Co
     let selects = |container: &Container| !matches_in_rank(&[Rc::new(container.clone())], word).is_empty();
     let is_pattern = bare.starts_with("compose:") || name.is_empty();
     let name = Some(name).filter(|_| !is_pattern);
-    let asked = Asked { stores, name, id: None, selects: &selects };
+    let query = Query { stores, name, id: None, selects: &selects };
     // A whole id leads to the state file. As with docker(1), it wins over the same word as a name.
     if let Some(id) = name.filter(|name| is_id(name)) {
-        let found = resolver.by_record(whose, &Asked { id: Some(id), ..asked });
+        let found = resolver.by_record(whose, &Query { id: Some(id), ..query });
         if !found.is_empty() {
             return matching(&found, word);
         }
     }
-    matching(&resolver.by_record(whose, &asked), word)
+    matching(&resolver.by_record(whose, &query), word)
 }
 
 #[cfg(test)]

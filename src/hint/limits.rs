@@ -123,7 +123,7 @@ pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
     Some(Answer(format!("{} {is} missing; {remedy}", list(&names))))
 }
 
-/// As far as settings and filters show. If not, a user namespace is no remedy.
+/// As far as settings and filters show. If it may not, the hint must not propose a user namespace.
 fn may_make_user_ns(case: &Case<'_>) -> bool {
     let sysctl = |name: &str| case.facts.sysctl(name);
     let is_filtered = || {

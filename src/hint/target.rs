@@ -131,8 +131,8 @@ fn already(before: &Before, own: &[&Namespace], by_process: bool) -> Vec<String>
         let (s, them) = if plain.len() == 1 { ("", "it") } else { ("s", "them") };
         let whose = if by_process { " of the target" } else { "" };
         reasons.push(format!(
-            "this process is already in the {} namespace{s}{whose}, and may not enter {them} again; omit {} (in place \
-             of --all, name the other namespaces)",
+            "this process is already in the {} namespace{s}{whose}, and may not enter {them} again; omit {} (or, in \
+             place of --all, name the other namespaces)",
             list(&kinds),
             options(&plain)
         ));
@@ -388,7 +388,7 @@ pub(super) fn other_kind(case: &Case<'_>) -> Option<Finding> {
         Some(other) => Answer(format!("that file is a {} namespace", other.proc_name())),
         None => Answer(match fstat(fd).ok()?.st_size {
             // A file made for a bind mount, with nothing mounted on it.
-            0 => "that file is not a namespace; the one kept there is gone, or none was kept yet".to_owned(),
+            0 => "that file is not a namespace: no namespace is mounted on it now".to_owned(),
             _ => "that file is not a namespace".to_owned(),
         }),
     })

@@ -46,7 +46,7 @@ fn open_without_magic(path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
 pub struct UserLine<'a> {
     pub name: &'a [u8],
     pub uid: u32,
-    /// None if it is no id.
+    /// None if the field is not an id.
     pub gid: Option<u32>,
     pub home: &'a [u8],
     /// The rest of the line, as with getpwent(3).

@@ -414,7 +414,7 @@ fn targets_that_cannot_be_entered() {
     std::fs::write(&file, "").expect("a file");
     hinted(
         nsenter().args([&format!("--net={}", file.display()), "true"]),
-        &["not a namespace; the one kept there"],
+        &["not a namespace: no namespace is mounted on it"],
     );
     // A child namespace does not lead out of itself.
     let out = format!("exec $0 nsenter --net=/proc/{pid}/ns/net --no-fork true");

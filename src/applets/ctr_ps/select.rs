@@ -215,7 +215,7 @@ fn find(
         if found.is_empty() {
             target::refuse_pid(word)?;
         }
-        // Of the containers of a pod, one alone may have a process with that number.
+        // If the word means a pod, perhaps only one of its containers has a process with that number.
         let group = match matching::group(&found, word) {
             Some(group) => group,
             None => vec![matching::one(&found, word)?],

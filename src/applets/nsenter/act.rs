@@ -91,8 +91,8 @@ fn is_entered_in_steps(opened: &Opened) -> bool {
     opened.set.len() > 1 || opened.root.is_some() || opened.other_root.is_some()
 }
 
-/// Says that the processes of a container of gVisor cannot be entered. Who names a container expects them; a PID is that
-/// of the sandbox itself.
+/// Says that the processes of a container of gVisor cannot be entered. A user who names a container expects to enter
+/// them; a PID means the sandbox itself.
 fn note_guest(name: &str, proc: &ProcRoot, request: &Request, pid: Pid) {
     let note = || {
         format!(
