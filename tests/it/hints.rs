@@ -395,6 +395,10 @@ fn targets_that_cannot_be_entered() {
         hinted(nsenter().args(["-t", "4194304", options, "true"]), &["there is no process 4194304"]);
     }
     hinted(common::applet("cgexec").args(["--like", "4194304", "true"]), &["there is no process 4194304"]);
+    hinted(
+        nsenter().args(["-t", &pid, "-m", "--wd=/no/such", "true"]),
+        &["a directory of the caller", "--wdns=/no/such"],
+    );
     hinted(nsenter().args(["-a", "no-such-program"]), &["option -a needs a target"]);
     // The parent of a user namespace that this process made is its own.
     let below = Holder::new(&["-U"], "");
