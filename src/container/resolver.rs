@@ -94,6 +94,7 @@ pub struct Resolver<'a> {
     /// Are few processes resolved? Then state files of users are read only where a user's container is possible, and
     /// /proc is scanned only if nothing else leads to an answer.
     few: bool,
+    last_scan: Vec<Rc<Container>>,
     /// Answers by the whole text of a cgroup file: most processes share it with others.
     by_text: HashMap<Vec<u8>, Answer>,
     /// Answers by a single path. Hierarchies share paths, and the host's path is in nearly every text.
@@ -152,6 +153,7 @@ impl<'a> Resolver<'a> {
             caches: Cache::of_all_stores(files),
             caches_of_root: Cache::of_all_stores(&files.without_users()),
             few: false,
+            last_scan: Vec::new(),
             by_text: HashMap::default(),
             by_path: HashMap::default(),
             remembered: 0,
@@ -477,7 +479,13 @@ impl<'a> Resolver<'a> {
                 *container = Rc::new(Container { init, init_start, ..(**container).clone() });
             }
         }
+        self.last_scan.clone_from(&all);
         all
+    }
+
+    /// The containers that the last [`Resolver::scan`] found, which may have taken long. Empty if there was none.
+    pub(super) fn last_scan(&self) -> &[Rc<Container>] {
+        &self.last_scan
     }
 
     /// The init process of a nested container, among the processes with PID 1 in their pid namespaces: the outermost of

@@ -116,9 +116,8 @@ pub(crate) fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Co
 }
 
 /// No container has the name. It may run, with its name in a file that the caller may not read.
-fn none_of_name(resolver: &mut Resolver<'_>, word: &str, error: &anyhow::Error) -> anyhow::Error {
-    let all = resolver.scan();
-    let near = matching::nearest(all.iter().map(|container| &**container), word);
+fn none_of_name(resolver: &Resolver<'_>, word: &str, error: &anyhow::Error) -> anyhow::Error {
+    let near = matching::nearest(resolver.last_scan().iter().map(|container| &**container), word);
     let near = near.map(|near| format!("; did you mean {}?", text::escape(near.label().as_bytes())));
     let problem = resolver.problems().first().map(|problem| {
         let problem = text::escape(problem.as_bytes());
