@@ -119,7 +119,7 @@ pub(crate) fn digits(number: u64, buffer: &mut [u8]) -> usize {
 /// The name that a mistyped word probably means. None if no name is near.
 #[must_use]
 pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    // Of a long word the beginning decides.
+    // Only the beginning of a long word is compared.
     let far = |name: &'n str| (strsim::osa_distance(cut(word, 64), cut(name, 64)), name);
     let is_near =
         |(far, name): &(usize, &str)| *far <= 1 + name.len() / 3 && *far < name.len().max(word.len());

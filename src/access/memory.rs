@@ -83,7 +83,7 @@ pub(crate) fn disk_bytes(proc: &ProcRoot, pids: &[i32]) -> nix::Result<(u64, u64
     Ok((u64::from_ne_bytes(*read), u64::from_ne_bytes(written)))
 }
 
-/// The targets of links whose paths the owner of the process chooses. The target of a file that is no link is empty.
+/// The targets of links whose paths the owner of the process chooses. The target is empty if the file is not a link.
 /// ETIMEDOUT: a file system does not answer.
 #[allow(unsafe_code)] // access::once
 pub(crate) fn links(

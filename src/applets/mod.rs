@@ -28,13 +28,13 @@
 //! - `/run/containerd`, `/run/k3s/containerd`, `/run/k0s/containerd`: containerd, nerdctl, Kubernetes; of MicroK8s
 //!   /var/snap/microk8s/common/run/containerd.
 //! - `/var/lib/containers/storage`, `/run/containers/storage`: Podman, buildah, CRI-O; or the directories that
-//!   /etc/containers/storage.conf or /usr/share/containers/storage.conf names. Of users
+//!   /etc/containers/storage.conf or /usr/share/containers/storage.conf names. For users:
 //!   ~/.local/share/containers/storage, or what ~/.config/containers/storage.conf names.
 //! - `/run/crio`, `/var/lib/crio`, `/etc/crio`: if one of them exists, the state files in the storage above can be
 //!   those of CRI-O.
-//! - `/run/runc`, `/run/crun`, `/run/youki`, `/run/runsc`: the OCI runtimes without an engine. Of users the same
+//! - `/run/runc`, `/run/crun`, `/run/youki`, `/run/runsc`: the OCI runtimes without an engine. For users: the same
 //!   names below /run/user/UID.
-//! - `/var/lib/lxc`, `/etc/lxc/lxc.conf`: LXC. Of users ~/.local/share/lxc and ~/.config/lxc/lxc.conf.
+//! - `/var/lib/lxc`, `/etc/lxc/lxc.conf`: LXC. For users: ~/.local/share/lxc and ~/.config/lxc/lxc.conf.
 //! - `/var/lib/incus`, `/run/incus`, `/var/lib/lxd`, `/run/lxd`, `/var/snap/lxd/common/lxd`: Incus and LXD.
 //! - `/run/systemd/machines`: systemd-nspawn and libvirt.
 //! - `/run/firejail`, `/run/snapd/ns`, `/run/user/UID/.flatpak`: firejail, snap, Flatpak.

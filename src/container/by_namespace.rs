@@ -276,7 +276,7 @@ impl ByNamespace {
             && child_elsewhere(proc, pid).is_some()
     }
 
-    /// The first process above a monitor that is no monitor, and its namespaces. None if it is outside of all containers.
+    /// The first process above a monitor that is not a monitor itself, and its namespaces. None if it is outside of all containers.
     fn above_monitors(&self, proc: &ProcRoot, monitor: Pid) -> Option<(Pid, OwnNamespaces)> {
         let mut current = monitor;
         for _ in 0..DEEPEST {

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use nix::unistd::{geteuid, getuid};
 
 use super::cgroup_path::is_id;
-use super::resolver::Asked;
+use super::resolver::Query;
 use super::runtimes::{Store, Whose};
 use super::{Container, IdentifiedBy, Resolver, Runtime};
 use crate::text;
@@ -146,6 +146,21 @@ pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
     }
 }
 
+/// The container whose name is nearly the word, for an error.
+pub(crate) fn nearest<'c>(
+    all: impl Iterator<Item = &'c Container> + Clone,
+    word: &str,
+) -> Option<&'c Container> {
+    // A runtime that is mistyped or another one does not matter, and makes no name alike.
+    let wanted = word.split_once(':').map_or(word, |(_, name)| name);
+    let names = |container: &'c Container| {
+        let name = container.name.as_deref();
+        [name, name.and_then(|name| name.rsplit('/').next())].into_iter().flatten()
+    };
+    let near = text::nearest(wanted, all.clone().flat_map(names))?;
+    all.into_iter().find(|container| names(container).any(|name| name == near))
+}
+
 /// A word that matches this container only: `RUNTIME:NAME`, or `RUNTIME:ID` if two share the name.
 pub(super) fn precise(container: &Container, among: &[Rc<Container>]) -> String {
     let name = container.label();
@@ -158,8 +173,8 @@ pub(super) fn precise(container: &Container, among: &[Rc<Container>]) -> String 
 
 /// The containers that match `word`. Reads as few state files as possible, and scans /proc only if no state file
 /// answers: containers without a readable state file are nested ones, sandboxes, those of a monitor or in a state directory
-/// elsewhere, and unverified ones. For root, a user's state file is no answer before that scan: one of root's may have
-/// the name.
+/// elsewhere, and unverified ones. For root, a user's state file counts only after that scan, because a container of root
+/// may have the name.
 pub(super) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>> {
     let scan = |resolver: &mut Resolver<'_>| matching(&resolver.scan(), word);
     let mut found = if is_marked(word) { scan(resolver) } else { Vec::new() };
@@ -208,15 +223,15 @@ fn by_record(resolver: &mut Resolver<'_>, whose: Whose, word: &str) -> Vec<Rc<Co
     let selects = |container: &Container| !matches_in_rank(&[Rc::new(container.clone())], word).is_empty();
     let is_pattern = bare.starts_with("compose:") || name.is_empty();
     let name = Some(name).filter(|_| !is_pattern);
-    let asked = Asked { stores, name, id: None, selects: &selects };
+    let query = Query { stores, name, id: None, selects: &selects };
     // A whole id leads to the state file. As with docker(1), it wins over the same word as a name.
     if let Some(id) = name.filter(|name| is_id(name)) {
-        let found = resolver.by_record(whose, &Asked { id: Some(id), ..asked });
+        let found = resolver.by_record(whose, &Query { id: Some(id), ..query });
         if !found.is_empty() {
             return matching(&found, word);
         }
     }
-    matching(&resolver.by_record(whose, &asked), word)
+    matching(&resolver.by_record(whose, &query), word)
 }
 
 #[cfg(test)]
@@ -244,6 +259,26 @@ mod tests {
         assert_eq!(ids("cafe0"), ["cafe00"]);
         assert_eq!(ids("bee"), [""; 0]);
         assert_eq!(ids("podman:web"), [""; 0]);
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_right() {
+        let all = [
+            made(Runtime::Docker, "cafe00", "shop-web"),
+            made(Runtime::K8s, "beef00", "ns/pod/app"),
+            Rc::new(Container::new(Runtime::Podman, "feed00")),
+        ];
+        let near = |word: &str| nearest(all.iter().map(|one| &**one), word).map(|one| one.id.clone());
+        for (word, id) in [
+            ("shop-wbe", Some("cafe00")),
+            ("dokcer:shop-web", Some("cafe00")),
+            ("ns/pod/ap", Some("beef00")),
+            ("apq", Some("beef00")),
+            ("mail", None),
+            ("", None),
+        ] {
+            assert_eq!(near(word).as_deref(), id, "{word}");
+        }
     }
 
     #[test]

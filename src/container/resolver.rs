@@ -65,7 +65,7 @@ impl Cache {
 }
 
 /// The containers to look for in the state files.
-pub(super) struct Asked<'a> {
+pub(super) struct Query<'a> {
     pub stores: &'a [Store],
     /// The only id, if it is known.
     pub id: Option<&'a str>,
@@ -94,6 +94,7 @@ pub struct Resolver<'a> {
     /// Are few processes resolved? Then state files of users are read only where a user's container is possible, and
     /// /proc is scanned only if nothing else leads to an answer.
     few: bool,
+    last_scan: Vec<Rc<Container>>,
     /// Answers by the whole text of a cgroup file: most processes share it with others.
     by_text: HashMap<Vec<u8>, Answer>,
     /// Answers by a single path. Hierarchies share paths, and the host's path is in nearly every text.
@@ -152,6 +153,7 @@ impl<'a> Resolver<'a> {
             caches: Cache::of_all_stores(files),
             caches_of_root: Cache::of_all_stores(&files.without_users()),
             few: false,
+            last_scan: Vec::new(),
             by_text: HashMap::default(),
             by_path: HashMap::default(),
             remembered: 0,
@@ -409,21 +411,21 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The running containers that `asked` selects by their state files. Only those are checked, and only for those an
+    /// The running containers that the query selects by their state files. Only these are verified, and only for these an
     /// init process is searched for.
-    pub(super) fn by_record(&mut self, whose: Whose, asked: &Asked<'_>) -> Vec<Rc<Container>> {
+    pub(super) fn by_record(&mut self, whose: Whose, query: &Query<'_>) -> Vec<Rc<Container>> {
         let mut all: Vec<Rc<Container>> = Vec::new();
-        for &store in asked.stores {
-            let ids = match asked.id {
+        for &store in query.stores {
+            let ids = match query.id {
                 Some(id) => vec![id.to_owned()],
-                None => self.ids(whose, store, asked.name),
+                None => self.ids(whose, store, query.name),
             };
             for id in ids {
                 let known = match self.cache(whose, store).known.get(&id) {
                     Some(known) => known.clone(),
                     None => {
                         let cache = self.cache(whose, store);
-                        let selected = |all: &[Container]| all.iter().any(asked.selects);
+                        let selected = |all: &[Container]| all.iter().any(query.selects);
                         if cache.reader.load_names(&cache.files, &id).is_some_and(|all| !selected(&all)) {
                             continue;
                         }
@@ -435,13 +437,13 @@ impl<'a> Resolver<'a> {
                         self.check_all(whose, store, &id, loaded)
                     }
                 };
-                let selected = known.iter().filter(|known| (asked.selects)(&known.container));
+                let selected = known.iter().filter(|known| (query.selects)(&known.container));
                 all.extend(selected.map(|known| known.container.clone()));
             }
         }
         self.find_inits(&mut all);
         let monitored = self.monitored_elsewhere(&all);
-        all.extend(monitored.into_iter().filter(|container| (asked.selects)(container)));
+        all.extend(monitored.into_iter().filter(|container| (query.selects)(container)));
         all.retain(|container| container.init.is_some());
         all.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
         all
@@ -477,7 +479,13 @@ impl<'a> Resolver<'a> {
                 *container = Rc::new(Container { init, init_start, ..(**container).clone() });
             }
         }
+        self.last_scan.clone_from(&all);
         all
+    }
+
+    /// The containers that the last [`Resolver::scan`] found, which may have taken long. Empty if there was none.
+    pub(super) fn last_scan(&self) -> &[Rc<Container>] {
+        &self.last_scan
     }
 
     /// The init process of a nested container, among the processes with PID 1 in their pid namespaces: the outermost of

@@ -109,14 +109,21 @@ fn in_range(number: i64, word: &str) -> Result<Option<Pid>, Errno> {
 /// The one running container that matches `word`.
 pub(crate) fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Container>> {
     let found = matching::find(resolver, word);
-    one(&found, word).map_err(|error| match (found.is_empty(), resolver.problems().first()) {
-        // It may run, with its name in a file that the caller may not read.
-        (true, Some(problem)) => {
-            let problem = text::escape(problem.as_bytes());
-            anyhow!("{error}; some state files cannot be read, so names may be missing: {problem}")
-        }
-        _ => error,
+    one(&found, word).map_err(|error| match found.is_empty() {
+        true => none_of_name(resolver, word, &error),
+        false => error,
     })
+}
+
+/// No container has the name. It may run, with its name in a file that the caller may not read.
+fn none_of_name(resolver: &Resolver<'_>, word: &str, error: &anyhow::Error) -> anyhow::Error {
+    let near = matching::nearest(resolver.last_scan().iter().map(|container| &**container), word);
+    let near = near.map(|near| format!("; did you mean {}?", text::escape(near.label().as_bytes())));
+    let problem = resolver.problems().first().map(|problem| {
+        let problem = text::escape(problem.as_bytes());
+        format!("; some state files cannot be read, so names may be missing: {problem}")
+    });
+    anyhow!("{error}{}{}", near.unwrap_or_default(), problem.unwrap_or_default())
 }
 
 impl<'a> Lookup<'a> {

@@ -75,7 +75,7 @@ fn has_namespaces(proc: &ProcRoot, pid: Pid, container: &Container) -> bool {
 }
 
 /// A user's state file confirms only processes in a user namespace that this user created. The uid of the process
-/// is no proof: a container of another user can run under it. It counts only where the namespace cannot be read, as in
+/// proves nothing: a container of another user can run under it. It counts only where the namespace cannot be read, as in
 /// a copy of /proc.
 pub(super) fn belongs_to_owner(proc: &ProcRoot, pid: Pid, owner: u32) -> bool {
     if owner == 0 {

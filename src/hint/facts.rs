@@ -95,18 +95,16 @@ impl<'a> Facts<'a> {
                     (--cap-add), or act from outside";
         }
         match self.field("NoNewPrivs") {
-            _ if root => {
-                "root has been started without it, as in a container; start the container with more (--cap-add)"
-            }
+            _ if root => "root lacks it here, as in a container; start the container with more (--cap-add)",
             Some("1") => {
                 "no_new_privs is set on this process, so not even sudo(8) gives it (systemd: NoNewPrivileges=, \
                  docker: --security-opt no-new-privileges)"
             }
-            _ => "be root, as by sudo(8)",
+            _ => "run as root, for example with sudo(8)",
         }
     }
 
-    /// `user 1000`. A user without an id in the own user namespace has no number here.
+    /// `user 1000`. A user without an id in the caller's user namespace has no number here.
     pub(super) fn user(&self, uid: u32) -> String {
         match self.is_mapped(uid) {
             true => format!("user {uid}"),
@@ -114,11 +112,11 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// `user 1000; be that user, or have CAP_SYS_ADMIN: be root, as by sudo(8)`
+    /// `user 1000; run as that user, or with CAP_SYS_ADMIN: run as root, for example with sudo(8)`
     pub(super) fn other_user(&self, uid: u32) -> String {
-        let be = if self.is_mapped(uid) { "be that user" } else { "act from outside" };
+        let act = if self.is_mapped(uid) { "run as that user" } else { "act from outside" };
         format!(
-            "{}; {be}, or have CAP_SYS_ADMIN: {}",
+            "{}; {act}, or with CAP_SYS_ADMIN: {}",
             self.user(uid),
             self.by_root(Capability::CAP_SYS_ADMIN)
         )
@@ -151,7 +149,7 @@ impl<'a> Facts<'a> {
         self.mounts.get_or_init(read).as_deref()
     }
 
-    /// The ids that exist in the own user namespace: the inner sides of its map.
+    /// The ids that exist in the user namespace of this process: the inner sides of its map.
     pub(super) fn own_ids(&self, file: &str) -> Option<Vec<Range>> {
         self.text(&self.proc.own(file)).map(|text| Range::identity_of(text.as_bytes()))
     }

@@ -47,6 +47,11 @@ pub(super) fn no_groups(case: &Case<'_>) -> Option<Finding> {
 
 pub(super) fn not_mapped(case: &Case<'_>) -> Option<Finding> {
     let Operation::Id { which, id, remedy, .. } = case.operation else { return None };
+    if *id == u32::MAX {
+        return Some(Answer(format!(
+            "{id} is not an id: to the kernel it means that the id does not change"
+        )));
+    }
     let ids = ids(case, *which)?;
     let kind = which.name();
     Some(match (ids.iter().any(|range| range.contains(*id)), ids.is_empty()) {

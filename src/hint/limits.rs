@@ -88,7 +88,7 @@ pub(super) fn kernel(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// The capabilities that the call requires in the own user namespace.
+/// The capabilities that the call requires in the user namespace of this process.
 pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
     let needed: &[Capability] = match case.operation {
         Operation::Chroot { .. } => &[Capability::CAP_SYS_CHROOT],
@@ -113,7 +113,7 @@ pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
     let remedy = match case.operation {
         _ if case.facts.euid() == Some(0) => by_root.to_owned(),
         // A new user namespace gives all capabilities over what is made in it.
-        Operation::Unshare(_) | Operation::Chroot { entering: false } => {
+        Operation::Unshare(_) | Operation::Chroot { entering: false } if may_make_user_ns(case) => {
             format!("{by_root}, or make a user namespace too: unshare --map-root-user")
         }
         _ => by_root.to_owned(),
@@ -121,6 +121,19 @@ pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
     let is = if missing.len() == 1 { "is" } else { "are" };
     let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
     Some(Answer(format!("{} {is} missing; {remedy}", list(&names))))
+}
+
+/// As far as settings and filters show. If it may not, the hint must not propose a user namespace.
+fn may_make_user_ns(case: &Case<'_>) -> bool {
+    let sysctl = |name: &str| case.facts.sysctl(name);
+    let is_filtered = || {
+        let probed = probe(&Operation::Unshare(vec![Kind::User]));
+        case.facts.filtered() == Some(true) && probed.is_some_and(|(_, errno, expected)| errno != expected)
+    };
+    sysctl("user/max_user_namespaces") != Some(0)
+        && sysctl("kernel/unprivileged_userns_clone") != Some(0)
+        && sysctl("kernel/apparmor_restrict_unprivileged_userns") != Some(1)
+        && !is_filtered()
 }
 
 /// Is the root directory not that of the mount namespace? The kernel makes no user namespace there.
@@ -159,7 +172,7 @@ fn root_seen_by_others(case: &Case<'_>) -> Option<Option<PathBuf>> {
     Some(None)
 }
 
-/// A user or group whose id is not mapped in the own user namespace cannot own a new one.
+/// A user or group whose id is not mapped in its user namespace cannot own a new one.
 pub(super) fn unmapped(case: &Case<'_>) -> Option<Finding> {
     for (which, id) in [(Which::Users, case.facts.euid()), (Which::Groups, case.facts.egid())] {
         let (Some(id), Some(ids)) = (id, case.facts.own_ids(which.file())) else { continue };
@@ -185,12 +198,12 @@ pub(super) fn userns_clone(case: &Case<'_>) -> Option<Finding> {
     if case.facts.sysctl("kernel/unprivileged_userns_clone") != Some(0) {
         return Some(No);
     }
-    let words = "kernel.unprivileged_userns_clone is 0: only root may make user namespaces; be root, or as \
+    let words = "kernel.unprivileged_userns_clone is 0: only root may make user namespaces; run as root, or as \
                  root: sysctl kernel.unprivileged_userns_clone=1";
     unprivileged(case, words)
 }
 
-const APPARMOR: &str = "give this program an AppArmor profile with 'userns,' in /etc/apparmor.d, be root, or as \
+const APPARMOR: &str = "give this program an AppArmor profile with 'userns,' in /etc/apparmor.d, run as root, or as \
                         root: sysctl kernel.apparmor_restrict_unprivileged_userns=0";
 
 /// Ubuntu's sysctl: only programs with a profile that allows it may make user namespaces.

@@ -76,7 +76,7 @@ pub(super) fn shown_all(ranges: &[Range]) -> String {
     list(&ranges.iter().map(shown).collect::<Vec<String>>())
 }
 
-/// A map of ids other than the own one needs a capability in the parent user namespace. A map of its user 0 needs
+/// A map of ids other than that of this process needs a capability in the parent user namespace. A map of its user 0 needs
 /// another one since Linux 5.12.
 pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
     let Operation::Map { which, ranges, helper: true, .. } = case.operation else { return None };
@@ -85,8 +85,7 @@ pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
         Which::Groups => Capability::CAP_SETGID,
     };
     let of_root = *which == Which::Users && ranges.iter().any(|range| range.outer == 0 && range.count > 0);
-    let rest =
-        "root has been started without it, as in a container; start the container with more (--cap-add)";
+    let rest = "root lacks it here, as in a container; start the container with more (--cap-add)";
     Some(if case.facts.lacks(needed)? {
         Sure(format!("{needed} is missing; {rest}"))
     } else if of_root && ns::kernel() >= (5, 12) && case.facts.lacks(Capability::CAP_SETFCAP)? {
@@ -167,7 +166,7 @@ pub(super) fn no_mapper(case: &Case<'_>) -> Option<Finding> {
     Some(match found(program) {
         Some(_) => No,
         None => Sure(format!(
-            "an ordinary user needs {program} to map more than the own id, and it is not in PATH; install it (Debian: \
+            "an ordinary user needs {program} to map more than their own id, and it is not in PATH; install it (Debian: \
              uidmap, Fedora, SUSE, Alpine: shadow-utils, shadow, shadow-subids)"
         )),
     })
@@ -220,6 +219,25 @@ fn caller() -> (u32, Vec<u8>, Option<u32>) {
     }
 }
 
+/// newuidmap(1) finds the user by their uid in the user database.
+pub(super) fn nameless(case: &Case<'_>) -> Option<Finding> {
+    let (which, _) = ranges(case)?;
+    let (uid, _, gid) = caller();
+    Some(match gid {
+        Some(_) => No,
+        None => {
+            let words = format!(
+                "/etc/passwd has no user with uid {uid}, and {} refuses a user without a name",
+                which.program()
+            );
+            match has_other_users() {
+                false => Answer(words),
+                true => Perhaps(format!("{words} (but /etc/nsswitch.conf names another source of users)")),
+            }
+        }
+    })
+}
+
 /// newuidmap(1) serves a user only with the group of their line in /etc/passwd.
 pub(super) fn other_group(case: &Case<'_>) -> Option<Finding> {
     let (which, _) = ranges(case)?;
@@ -241,10 +259,10 @@ pub(super) fn other_group(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// Every range must be the own id, or lie within one line for the user.
+/// Every range must be the caller's own id, or lie within one line for the user.
 pub(super) fn not_granted(case: &Case<'_>) -> Option<Finding> {
     let (which, ranges) = ranges(case)?;
-    let (uid, user, _) = caller();
+    let (uid, user, gid) = caller();
     let own = match which {
         Which::Users => uid,
         Which::Groups => nix::unistd::getgid().as_raw(),
@@ -266,6 +284,7 @@ pub(super) fn not_granted(case: &Case<'_>) -> Option<Finding> {
         shown_ids(range)
     );
     Some(match has_other_grants() {
+        false if gid.is_none() => Perhaps(words), // the lines may have a name that is not in /etc/passwd
         false => Answer(words),
         true => Perhaps(format!("{words} (but /etc/nsswitch.conf names another source of grants)")),
     })
@@ -273,9 +292,20 @@ pub(super) fn not_granted(case: &Case<'_>) -> Option<Finding> {
 
 /// Does nsswitch.conf(5) name a source of grants in place of the files?
 fn has_other_grants() -> bool {
-    let text = std::fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
-    let mut lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("subid:"));
-    lines.next_back().is_some_and(|sources| sources.trim() != "files")
+    sources("subid:").is_some_and(|sources| sources.trim() != "files")
+}
+
+/// Does nsswitch.conf(5) name a source of users that may have more than /etc/passwd?
+fn has_other_users() -> bool {
+    let is_local = |source: &str| matches!(source, "files" | "compat" | "systemd");
+    sources("passwd:").is_some_and(|sources| !sources.split_whitespace().all(is_local))
+}
+
+/// The sources of a database in nsswitch.conf(5).
+fn sources(database: &str) -> Option<String> {
+    let text = std::fs::read_to_string("/etc/nsswitch.conf").ok()?;
+    let mut lines = text.lines().filter_map(|line| line.trim_start().strip_prefix(database));
+    lines.next_back().map(str::to_owned)
 }
 
 fn quoted(user: &[u8]) -> String {

@@ -79,7 +79,7 @@ fn checks(operation: &Operation, errno: Errno) -> &'static [Check] {
         (Operation::Unshare(kinds), EPERM | EACCES) if kinds.contains(&Kind::User) => &[
             Check { cause: "a chroot", look: limits::in_chroot },
             Check {
-                cause: "a user or group without an id in the own user namespace",
+                cause: "a user or group without an id in the user namespace of this process",
                 look: limits::unmapped,
             },
             Check { cause: "kernel.unprivileged_userns_clone", look: limits::userns_clone },
@@ -102,15 +102,19 @@ fn checks(operation: &Operation, errno: Errno) -> &'static [Check] {
             MODULE,
         ],
         (Operation::Process { .. } | Operation::File { .. }, EINVAL) => &[
-            Check { cause: "the own user namespace", look: target::same_user_ns },
+            Check { cause: "the user namespace of this process", look: target::same_user_ns },
             Check { cause: "a process with several threads", look: target::threads },
-            Check { cause: "a pid namespace that is not below the own one", look: target::not_below },
+            Check {
+                cause: "a pid namespace that is not below that of this process",
+                look: target::not_below,
+            },
             Check { cause: "a file of another kind", look: target::other_kind },
             KERNEL,
         ],
         (Operation::Open(_), ENOENT) => {
             &[ENDED, KERNEL, Check { cause: "a /proc that hides processes", look: target::hidden }]
         }
+        (Operation::Open(_), ESRCH) => &[ENDED],
         (Operation::Open(_), EPERM | EACCES) => &[ENDED, NO_ACCESS, MODULE],
 
         (Operation::Chroot { .. }, EPERM) => &[APPARMOR_AFTER, CAPABILITY, SECCOMP],
@@ -158,6 +162,7 @@ fn checks(operation: &Operation, errno: Errno) -> &'static [Check] {
         (Operation::Mapper { .. }, _) => &[
             Check { cause: "a missing program", look: maps::no_mapper },
             Check { cause: "a program without the rights", look: maps::weak_mapper },
+            Check { cause: "a user without a name", look: maps::nameless },
             Check { cause: "another group than that of /etc/passwd", look: maps::other_group },
             Check { cause: "ids that are not granted", look: maps::not_granted },
             Check { cause: "the number of ranges", look: maps::too_many },

@@ -16,7 +16,7 @@ use Finding::{Answer, No, Perhaps, Sure};
 pub(super) fn foreign_pid_ns(case: &Case<'_>) -> Option<Finding> {
     let pid_ns = case.facts.own_ns(Kind::Pid)?;
     Some(match ns::owner_of(&pid_ns) {
-        // The owner is the own user namespace or one below; the ioctl fails for any other.
+        // The owner is the user namespace of this process or one below; the ioctl fails for any other.
         Ok(_) => No,
         Err(nix::errno::Errno::EPERM) => Sure(
             "a new /proc shows the pid namespace of this process, which belongs to a user namespace above; \

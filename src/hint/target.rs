@@ -90,7 +90,7 @@ pub(super) fn ownership(case: &Case<'_>) -> Option<Finding> {
     let refused = |namespace: &&Namespace| namespace.may_enter == Some(false) && !namespace.is_within_entered;
     let (own, foreign): (Vec<&Namespace>, Vec<&Namespace>) =
         others.clone().filter(refused).partition(|namespace| namespace.is_own);
-    // Root of this user namespace could enter the own ones again too: see `limits::capability`.
+    // Root of this user namespace could enter its own ones again too: see `limits::capability`.
     let root_may = |namespace: &&Namespace| entered.is_none() && namespace.owner == Owner::Own;
     let mut reasons = Vec::new();
     if !foreign.iter().any(root_may) {
@@ -111,10 +111,10 @@ fn foreign_user_ns(case: &Case<'_>, namespace: &Namespace) -> Option<String> {
     }
     match namespace.owner {
         Owner::Below(Some(uid)) => {
-            Some(format!("its user namespace belongs to {}", case.facts.other_user(uid)))
+            Some(format!("the user namespace belongs to {}", case.facts.other_user(uid)))
         }
         Owner::Above => Some(
-            "its user namespace is not below that of this process; enter it from there, as from the host"
+            "the user namespace is not below that of this process; enter it from there, as from the host"
                 .to_owned(),
         ),
         _ => None,
@@ -131,8 +131,8 @@ fn already(before: &Before, own: &[&Namespace], by_process: bool) -> Vec<String>
         let (s, them) = if plain.len() == 1 { ("", "it") } else { ("s", "them") };
         let whose = if by_process { " of the target" } else { "" };
         reasons.push(format!(
-            "this process is already in the {} namespace{s}{whose}, and may not enter {them} again; omit {} (in place \
-             of --all, name the other namespaces)",
+            "this process is already in the {} namespace{s}{whose}, and may not enter {them} again; omit {} (or, in \
+             place of --all, name the other namespaces)",
             list(&kinds),
             options(&plain)
         ));
@@ -157,25 +157,25 @@ fn not_owned(case: &Case<'_>, namespace: &Namespace, enters_user: bool) -> Optio
     let omit = option(namespace.kind);
     match namespace.owner {
         Owner::Above => Some(format!(
-            "its {kind} namespace belongs to a user namespace that is not below this one; enter it from there, as from \
+            "the {kind} namespace belongs to a user namespace that is not below this one; enter it from there, as from \
              the host"
         )),
         Owner::Own => enters_user.then(|| {
             format!(
-                "its {kind} namespace belongs to the user namespace of this process, and not to the one that is \
-                 entered; be root, or omit {omit}"
+                "the {kind} namespace belongs to the user namespace of this process, and not to the one that is \
+                 entered; run as root, or omit {omit}"
             )
         }),
         // The user namespace may have been entered by now, and then ids of users are those inside.
         Owner::Below(_) if enters_user => Some(format!(
-            "its {kind} namespace belongs to a user namespace that is not the one that is entered, nor below it; enter \
+            "the {kind} namespace belongs to a user namespace that is not the one that is entered, nor below it; enter \
              that one, or omit {omit}"
         )),
         Owner::Below(Some(uid)) if case.facts.euid() == Some(uid) => Some(format!(
-            "its {kind} namespace belongs to another user namespace of this user; enter that too: --user"
+            "the {kind} namespace belongs to another user namespace of this user; enter that too: --user"
         )),
         Owner::Below(Some(uid)) if case.facts.lacks(Capability::CAP_SYS_ADMIN) == Some(true) => Some(format!(
-            "its {kind} namespace belongs to a user namespace of {}, and enter that too: --user",
+            "the {kind} namespace belongs to a user namespace of {}, and enter that too: --user",
             case.facts.other_user(uid)
         )),
         Owner::Below(_) | Owner::Unknown => None,
@@ -225,7 +225,7 @@ fn hides(case: &Case<'_>) -> bool {
 pub(super) fn hidden(case: &Case<'_>) -> Option<Finding> {
     let pid = pid(case)?;
     Some(match hides(case) && !case.facts.proc.path_of(pid, "").exists() {
-        true => Perhaps(format!("process {pid} is hidden: /proc is mounted with hidepid; be root")),
+        true => Perhaps(format!("process {pid} is hidden: /proc is mounted with hidepid; run as root")),
         false => No,
     })
 }
@@ -250,15 +250,18 @@ pub(super) fn stronger(case: &Case<'_>) -> Option<Finding> {
     let by_root = case.facts.by_root(Capability::CAP_SYS_PTRACE);
     let uid = case.facts.field_of(pid, "Uid")?;
     if let Some((own, other)) = differing(case.facts.field("Uid")?, &uid) {
+        let remedy = match other.as_str() {
+            "0" => by_root.to_owned(),
+            _ => format!("run as that user, or with CAP_SYS_PTRACE: {by_root}"),
+        };
         return Some(Answer(format!(
-            "process {pid} belongs to user {other}, and this process runs as user {own}; be that user, or have \
-             CAP_SYS_PTRACE: {by_root}"
+            "process {pid} belongs to user {other}, and this process runs as user {own}; {remedy}"
         )));
     }
     let gid = case.facts.field_of(pid, "Gid")?;
     if let Some((own, other)) = differing(case.facts.field("Gid")?, &gid) {
         return Some(Answer(format!(
-            "process {pid} runs with group {other}, and this process with group {own}; have that group, or \
+            "process {pid} runs with group {other}, and this process with group {own}; run with that group, or with \
              CAP_SYS_PTRACE: {by_root}"
         )));
     }
@@ -278,7 +281,7 @@ fn more_capable(case: &Case<'_>, pid: Pid, uid: &str) -> Option<Finding> {
     let map = |path| case.facts.text(path);
     if map(&case.facts.proc.path_of(pid, "uid_map"))? != map(&case.facts.proc.own("uid_map"))? {
         return Some(Perhaps(format!(
-            "process {pid} is in a user namespace that another user has made; be that user, or have CAP_SYS_PTRACE: \
+            "process {pid} is in a user namespace that another user has made; run as that user, or with CAP_SYS_PTRACE: \
              {by_root}"
         )));
     }
@@ -297,7 +300,7 @@ fn more_capable(case: &Case<'_>, pid: Pid, uid: &str) -> Option<Finding> {
         true => No,
         // Another user namespace can have the same map; then the capabilities there do not matter.
         false => Perhaps(format!(
-            "process {pid} has capabilities that this process lacks: {}; have them too, or CAP_SYS_PTRACE: {by_root}",
+            "process {pid} has capabilities that this process lacks: {}; run with these too, or with CAP_SYS_PTRACE: {by_root}",
             list(&names)
         )),
     })
@@ -325,7 +328,13 @@ pub(super) fn same_user_ns(case: &Case<'_>) -> Option<Finding> {
         return Some(No);
     }
     Some(match case.before()?.of_kind(Kind::User)?.is_own {
-        true => Answer("this process is already in that user namespace; omit --user".to_owned()),
+        true => {
+            let option = match case.operation {
+                Operation::File { .. } => "the option that names it (--user, --user-parent)",
+                _ => "--user",
+            };
+            Answer(format!("this process is already in that user namespace; omit {option}"))
+        }
         false => No,
     })
 }
@@ -349,7 +358,7 @@ pub(super) fn not_below(case: &Case<'_>) -> Option<Finding> {
     Some(match case.before()?.of_kind(Kind::Pid)?.is_below? {
         true => No,
         false => Answer(
-            "its pid namespace is not below this one; enter it from above, as from the host".to_owned(),
+            "the pid namespace is not below this one; enter it from above, as from the host".to_owned(),
         ),
     })
 }
@@ -361,7 +370,7 @@ pub(super) fn other_kind(case: &Case<'_>) -> Option<Finding> {
         Some(other) => Answer(format!("that file is a {} namespace", other.proc_name())),
         None => Answer(match fstat(fd).ok()?.st_size {
             // A file made for a bind mount, with nothing mounted on it.
-            0 => "that file is not a namespace; the one kept there is gone, or none was kept yet".to_owned(),
+            0 => "that file is not a namespace: no namespace is mounted on it now".to_owned(),
             _ => "that file is not a namespace".to_owned(),
         }),
     })

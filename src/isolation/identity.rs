@@ -45,7 +45,7 @@ struct Identify {
     by_pidfd: Option<ByPidfd>,
 }
 
-/// Identifies many processes in turn, each once. Who needs some of the processes to come first need not walk again.
+/// Identifies many processes in turn, each once. A caller may ask for some processes first, without a second walk.
 pub(crate) struct Walk {
     identify: Identify,
     /// Those that are not identified yet.

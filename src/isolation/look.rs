@@ -118,7 +118,7 @@ impl Caller<'_> {
     }
 
     /// setns(2) needs CAP_SYS_ADMIN in the owner. For a user namespace that is all. For another, it needs
-    /// CAP_SYS_ADMIN in the own user namespace too, and for a mount namespace CAP_SYS_CHROOT.
+    /// CAP_SYS_ADMIN in the caller's user namespace too, and for a mount namespace CAP_SYS_CHROOT.
     fn may_enter(&self, kind: Kind, owner: Owner) -> Option<bool> {
         let own = self.has(SYS_ADMIN) && (kind != Kind::Mnt || self.has(SYS_CHROOT));
         match (owner, kind) {
@@ -126,7 +126,7 @@ impl Caller<'_> {
             (Owner::Above, _) => Some(false),
             (Owner::Below(_), Kind::User) if own => Some(true),
             (Owner::Below(uid), Kind::User) => Some(uid? == geteuid().as_raw()),
-            (Owner::Own, Kind::User) => Some(false), // the kernel refuses to enter the own one
+            (Owner::Own, Kind::User) => Some(false), // the kernel refuses to enter it again
             _ => Some(own),
         }
     }
@@ -141,14 +141,14 @@ fn is_below(wanted: &OwnedFd, other: &OwnedFd) -> Option<bool> {
         }
         match ns::parent_of(&above) {
             Ok(parent) => above = parent,
-            // The kernel shows no ancestors above the own namespace.
+            // The kernel shows no ancestors above the caller's namespace.
             Err(Errno::EPERM) => return Some(false),
             Err(_) => return None,
         }
     }
 }
 
-/// Does process 1 of a pid namespace below the own one run? After its end the kernel creates no process there. None
+/// Does process 1 of a pid namespace below the caller's run? After its end the kernel creates no process there. None
 /// before Linux 6.11.
 pub(crate) fn has_init(proc: &ProcRoot, pid_ns: &OwnedFd) -> Option<bool> {
     match ns::process_of(pid_ns, 1) {

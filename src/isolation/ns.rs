@@ -69,11 +69,13 @@ pub(crate) fn known(proc: &ProcRoot, kind: Kind) -> bool {
     std::fs::symlink_metadata(proc.own(&kind.link())).is_ok()
 }
 
-/// Is this process in the user namespace of `pid`? The kernel refuses to enter the own one (setns(2), EINVAL).
+/// Is this process in the user namespace of `pid`? The kernel refuses to enter it again (setns(2), EINVAL).
 pub(crate) fn same_user_ns(proc: &ProcRoot, pid: Pid) -> Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let id = |path: &Path| {
-        let meta = std::fs::metadata(path).with_context(|| format!("stat of {} failed", path.display()))?;
+        let message = || format!("stat of {} failed", path.display());
+        let meta =
+            std::fs::metadata(path).with_context(|| refused(message(), Operation::Open(path.to_owned())))?;
         Ok::<_, anyhow::Error>((meta.dev(), meta.ino()))
     };
     let link = Kind::User.link();

@@ -241,7 +241,8 @@ impl Test {
     }
 }
 
-/// Profiles mostly use EQ and MASKED_EQ. Of the other operators, only those are supported that one half decides.
+/// Profiles mostly use EQ and MASKED_EQ. Another operator is supported only if one half of the
+/// argument decides the comparison.
 fn compare(arg: &Arg) -> Result<Vec<Test>, String> {
     if arg.index > 5 {
         return Err(format!("argument {}", arg.index));

@@ -196,19 +196,20 @@ pub fn find_user(word: &[u8], passwd: &[u8], group: &[u8]) -> Result<User> {
     let line = users(passwd).find(|line| line.name == user);
     let line = line.or_else(|| users(passwd).find(|line| id(user) == Some(line.uid)));
     let Some(uid) = line.as_ref().map(|line| line.uid).or_else(|| id(user)) else {
-        bail!("no user '{}' in /etc/passwd inside", shown(user));
+        bail!("the container's /etc/passwd has no user '{}'", shown(user));
     };
     let mut found = User { uid, gid: 0, groups: Vec::new(), home: None };
     if let Some(line) = line {
         let no_group =
-            || anyhow!("the group of user '{}' in /etc/passwd inside is not a number", shown(user));
+            || anyhow!("in the container's /etc/passwd, the group of user '{}' is not a number", shown(user));
         found.gid = line.gid.ok_or_else(no_group)?;
         found.home = Some(line.home.to_vec()).filter(|home| !home.is_empty());
         found.groups = groups_with(group, line.name).collect();
     }
     if let Some(wanted) = wanted_group {
         let gid = gid_of(group, wanted).or_else(|| id(wanted));
-        found.gid = gid.ok_or_else(|| anyhow!("no group '{}' in /etc/group inside", shown(wanted)))?;
+        found.gid =
+            gid.ok_or_else(|| anyhow!("the container's /etc/group has no group '{}'", shown(wanted)))?;
         found.groups.clear();
     }
     Ok(found)

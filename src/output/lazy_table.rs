@@ -426,7 +426,7 @@ mod tests {
         }
     }
 
-    fn sheet(width: Option<usize>) -> LazyTable<'static> {
+    fn table(width: Option<usize>) -> LazyTable<'static> {
         static NUMBER: Column = Column {
             name: "N",
             help: "",
@@ -449,19 +449,19 @@ mod tests {
 
     #[test]
     fn rows_in_every_output_format() {
-        let people = printed(|out| sheet(None).print(out, &Two));
+        let people = printed(|out| table(None).print(out, &Two));
         let expected = "N TEXT        TEXT\n7 a b\\x1b\\xff yes\n\nsecond\n- 日本        x/y\n";
         assert_eq!(people, expected);
-        let raw = printed(|out| sheet(None).print_raw(out, &Two));
+        let raw = printed(|out| table(None).print_raw(out, &Two));
         assert!(raw.starts_with("N TEXT TEXT\n7 a\\x20b\\x1b\\xff yes\n- "), "{raw}");
         let json = printed(|out| {
-            sheet(None).print_json(out, &Two, "all", &[("host", Some("h".to_owned()))]).expect("JSON")
+            table(None).print_json(out, &Two, "all", &[("host", Some("h".to_owned()))]).expect("JSON")
         });
         let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
         assert_eq!(value["all"][0]["n"], 7);
         assert_eq!(value["all"][1]["n"], serde_json::Value::Null);
         assert_eq!(value["all"][1]["host"], "h");
-        let lines = printed(|out| sheet(None).print_json_lines(out, &Two, &[]).expect("JSON"));
+        let lines = printed(|out| table(None).print_json_lines(out, &Two, &[]).expect("JSON"));
         assert_eq!(lines.lines().count(), 2);
         lines.lines().for_each(|line| drop(serde_json::from_str::<serde_json::Value>(line).expect("JSON")));
     }
@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn lines_are_cut_at_the_width_of_the_terminal() {
         for width in 0..20 {
-            let cut = printed(|out| sheet(Some(width)).print(out, &Two));
+            let cut = printed(|out| table(Some(width)).print(out, &Two));
             for line in cut.lines() {
                 assert!(text::width(line) <= width, "{width}: {line:?}");
             }

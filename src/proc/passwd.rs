@@ -10,7 +10,7 @@ use super::status::number;
 pub struct UserLine<'a> {
     pub name: &'a [u8],
     pub uid: u32,
-    /// None if it is no id.
+    /// None if the field is not an id.
     pub gid: Option<u32>,
     pub home: &'a [u8],
     /// The rest of the line, as with getpwent(3).

@@ -7,7 +7,7 @@ pub(crate) type SignalSet = u64;
 pub(crate) struct SignalSets {
     pub ignored: SignalSet,
     pub caught: SignalSet,
-    /// Of the thread.
+    /// The signals that the thread blocks.
     pub blocked: SignalSet,
 }
 

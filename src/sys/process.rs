@@ -93,8 +93,8 @@ pub(crate) fn wait(child: Pid, options: c_int) -> nix::Result<Ended> {
     }
 }
 
-/// The same for a child that is a step of ctrbox, not a program of the user. Whoever stops it, ctrbox continues it:
-/// nobody else would.
+/// The same for a child that is a step of ctrbox, not a program of the user. If another process stops it, ctrbox
+/// continues it, because no other process would.
 pub(crate) fn wait_for_step(child: Pid, options: c_int) -> nix::Result<Ended> {
     loop {
         match wait(child, options | libc::WUNTRACED)? {

@@ -127,7 +127,7 @@ pub(crate) fn execute(image: &Image<'_>, argv: &[CString], environment: Option<&
     let argv = pointers(argv);
     let chosen = environment.map(pointers);
     let own = || {
-        // SAFETY: the C library defines environ. Who changes it promises that nothing reads it meanwhile, see
+        // SAFETY: the C library defines environ. A caller that changes it promises that nothing reads it meanwhile, see
         // `environment`.
         let own = unsafe { list::environ };
         own.cast_const().cast::<*const c_char>()

@@ -98,8 +98,8 @@ fn a_new_proc_is_mounted_inside_only() {
         assert_eq!(mounts(&holder), inside, "{name}");
     }
     // Other tests mount nothing in the namespace of the tests below this directory.
-    let ours = |text: &str| text.lines().filter(|line| line.contains("attacks-mount-proc")).count();
-    assert_eq!(ours(&own()), ours(&outside));
+    let actual = |text: &str| text.lines().filter(|line| line.contains("attacks-mount-proc")).count();
+    assert_eq!(actual(&own()), actual(&outside));
 }
 
 /// /dev/ptmx and /dev/pts belong to the container: the kernel's ptmx makes the terminal, or none is made.

@@ -44,7 +44,7 @@ fn hostile_lists_of_users() {
     setups.extend([0, 3, 4, 5, 6, 7].map(|number| link(&format!("/proc/self/fd/{number}"))));
     for setup in setups {
         let holder = Holder::new(&["-m"], &setup);
-        let unknown = refused("no user 'web' in /etc/passwd inside");
+        let unknown = refused("the container's /etc/passwd has no user 'web'");
         assert_eq!(failure(of(&holder).args(["--as", "web", "true"])), unknown, "{setup}");
         assert_eq!(
             printed(of(&holder).args(["--as", "7:8", "sh", "-c", "id -u; id -g"])),

@@ -110,7 +110,10 @@ fn a_list_of_users_is_not_read_outside() {
     let inside = limited(of(&container).args(["--as-container", "cat", "/etc/passwd"]));
     assert!(!inside.status.success() && stdout(&inside).is_empty(), "{inside:?}");
     let output = limited(of(&container).args(["--as", "web", "id"]));
-    assert_eq!((output.status.code(), stderr(&output)), refused("no user 'web' in /etc/passwd inside"));
+    assert_eq!(
+        (output.status.code(), stderr(&output)),
+        refused("the container's /etc/passwd has no user 'web'")
+    );
     let home = printed(of(&container).args(["--as", "4242", "sh", "-c", "echo $HOME $(id -g)"]));
     assert_eq!(home, "/ 0\n");
 }

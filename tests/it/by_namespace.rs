@@ -109,7 +109,7 @@ fn a_changed_root_is_a_container_of_its_own() {
     if !namespaces("changed roots") {
         return;
     }
-    let root = Scratch::new("strays-root");
+    let root = Scratch::new("by-namespace-root");
     let holder = with_changed_root(&root);
     let found = row(holder.pid);
     assert_eq!(found["runtime"], "anon", "{found}");
@@ -122,7 +122,7 @@ fn each_root_in_a_foreign_mount_namespace_is_a_container() {
     if !namespaces("roots in a mount namespace") {
         return;
     }
-    let scratch = Scratch::new("strays-roots");
+    let scratch = Scratch::new("by-namespace-roots");
     let script = r#"mount -t tmpfs none "$0"; cd "$0"; mkdir a b old dev; : >dev/null
         for r in . a b; do for d in bin lib lib64 usr; do
             [ ! -d /$d ] || { mkdir $r/$d; mount --bind /$d $r/$d; }
@@ -155,12 +155,12 @@ fn a_container_by_namespaces_does_not_take_its_group_with_it() {
     if !namespaces("groups of containers by namespaces") {
         return;
     }
-    let root = Scratch::new("strays-boxed-root");
+    let root = Scratch::new("by-namespace-boxed-root");
     let boxed = with_changed_root(&root);
     let host = [(); 2].map(|()| Holder::by(&mut program("env"), ":"));
     let stat = std::fs::read_to_string(boxed.file("stat")).expect("its stat");
     let start = stat.rsplit(')').next().and_then(|rest| rest.split(' ').nth(20)).expect("a start time");
-    let files = Scratch::new("strays-boxed");
+    let files = Scratch::new("by-namespace-boxed");
     let state = files.0.join("run/runc/boxed");
     std::fs::create_dir_all(&state).expect("a directory");
     let record = format!(r#"{{"id":"boxed","init_process_pid":{},"init_process_start":{start}}}"#, boxed.pid);

@@ -166,10 +166,14 @@ fn groups_that_the_user_may_not_write_are_reported() {
     let spec = name.spec("pids");
     let entrance = group.join(if v2("pids") { "cgroup.procs" } else { "tasks" });
     let shown = entrance.to_str().expect("text");
-    refused(user().args(["-g", &spec, "true"]), &["Permission denied", shown, "is not writable by you"]);
+    let entrance_shown = if v2("pids") { shown } else { "its file tasks" };
+    refused(
+        user().args(["-g", &spec, "true"]),
+        &["Permission denied", entrance_shown, "is not writable by you"],
+    );
     refused(user().args(["-m", "10M", "true"]), &["not writable by you"]);
-    let told = if v2("pids") { "is not delegated to you" } else { "not writable by you" };
-    refused(user().args(["-g", &format!("{spec}/x"), "--create", "true"]), &["Permission denied", told]);
+    let said = if v2("pids") { "is not delegated to you" } else { "not writable by you" };
+    refused(user().args(["-g", &format!("{spec}/x"), "--create", "true"]), &["Permission denied", said]);
     // Delegation to the user is enough on v1; on v2 the common ancestor must belong to the user as well.
     for file in [&group, &entrance] {
         std::os::unix::fs::chown(file, Some(UNPRIVILEGED_UID), None).expect("chown");

@@ -78,22 +78,22 @@ fn mistakes_in_rules_are_reported_with_their_line() {
     }
     let name = Name::new("wrong");
     with_files("cgexec-wrong", |_| {
-        let told = |command: &mut Command| failure(command);
-        let (status, message) = told(cgexec().arg("true"));
+        let said = |command: &mut Command| failure(command);
+        let (status, message) = said(cgexec().arg("true"));
         assert_eq!(status, Some(125));
         assert!(message.contains("/etc/cgrules.conf") && message.contains("-g"), "{message}");
         std::fs::write("/etc/cgrules.conf", "\n* pids\n").expect("rules");
-        let (_, message) = told(cgexec().arg("true"));
+        let (_, message) = said(cgexec().arg("true"));
         assert_eq!(
             message,
             "cgexec: /etc/cgrules.conf, line 2: expected user[:program] controllers destination [options]\n"
         );
         std::fs::write("/etc/cgrules.conf", format!("* pids {}\n", name.0)).expect("rules");
-        let (status, message) = told(cgexec().arg("true"));
+        let (status, message) = said(cgexec().arg("true"));
         assert_eq!(status, Some(125));
         assert!(message.contains(&format!("pids:/{}: cannot join", name.0)), "{message}");
         std::fs::write("/etc/cgrules.conf", "* pids a/../b\n").expect("rules");
-        assert!(told(cgexec().arg("true")).1.contains("'..'"));
+        assert!(said(cgexec().arg("true")).1.contains("'..'"));
     });
 }
 
@@ -104,7 +104,7 @@ fn the_daemon_is_asked_to_leave_the_program_alone() {
     }
     with_files("cgexec-daemon", |scratch| {
         let listener = UnixListener::bind(scratch.0.join("run/cgred.socket")).expect("a socket");
-        let (told, seen) = std::sync::mpsc::channel();
+        let (said, seen) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             for answer in [&b"SUCCESS_STORE_PID\0"[..], b"SUCCESS_STORE_PID", b"FAIL_FAIL_FAIL_FA"] {
                 let (mut stream, _) = listener.accept().expect("a caller");
@@ -112,7 +112,7 @@ fn the_daemon_is_asked_to_leave_the_program_alone() {
                 stream.read_exact(&mut message).expect("a message");
                 let _ = stream.write_all(answer);
                 let number = |at: usize| i32::from_ne_bytes(message[at..at + 4].try_into().expect("four"));
-                told.send((number(0), number(4))).expect("a listener");
+                said.send((number(0), number(4))).expect("a listener");
             }
         });
         let pid = |options: &[&str]| -> i32 {
@@ -121,7 +121,7 @@ fn the_daemon_is_asked_to_leave_the_program_alone() {
         };
         let (plain, sticky) = (pid(&[]), pid(&["--sticky"]));
         let (status, message) = failure(cgexec().args(["-s", "-g", "pids:/", "true"]));
-        let next = || seen.recv_timeout(HANG).expect("the daemon is told");
+        let next = || seen.recv_timeout(HANG).expect("the daemon is notified");
         assert_eq!([next(), next()], [(plain, 0), (sticky, 1)]);
         assert_eq!(status, Some(125));
         assert!(message.contains("cannot register with cgrulesengd"), "{message}");

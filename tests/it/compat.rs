@@ -10,7 +10,7 @@ use crate::common::{skip, there};
 const NEWER: &str = "the option is newer than 2.38";
 const WORDS: &str = "the words of the newest";
 const CONTAINER: &str = "a word is a container";
-const CLOSED: &str = "descriptors of ours do not reach a program among others";
+const CLOSED: &str = "descriptors of nsenter do not reach a program in a container";
 
 /// Command lines for a shell in whose PATH `nsenter` is one or the other. `$pid` holds all namespaces but
 /// user, `$user` is root of its own user namespace, `$gone` is a PID without a process, `$d` a directory.
@@ -242,7 +242,7 @@ const ROWS: &[Row] = &[
     ("$bin/nsenter -t", Same),
     ("$bin/nsenter --wd=/no/such", Same),
     ("cd $bin; ./nsenter --foo", Same),
-    ("cd $bin/..; ours=x; theirs=x; */nsenter --foo 2>&1 | tail -1", Same),
+    ("cd $bin/..; actual=x; original=x; */nsenter --foo 2>&1 | tail -1", Same),
     ("nsenter --version | wc -l", Same),
     ("nsenter --help >/dev/full", Same),
     ("nsenter --version >/dev/full", Same),

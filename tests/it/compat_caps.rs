@@ -235,10 +235,10 @@ fn sets_have_the_text_that_libcap_gives_them() {
     for set in &sets {
         _ = writeln!(lines, "set {:x} {:x} {:x}", set.effective, set.inheritable, set.permitted);
     }
-    let Some(theirs) = libcap(&lines) else { return };
-    assert_eq!(theirs.len(), sets.len());
-    for (set, theirs) in sets.iter().zip(&theirs) {
-        assert_eq!(&set.text(last), theirs, "{set:x?}");
+    let Some(original) = libcap(&lines) else { return };
+    assert_eq!(original.len(), sets.len());
+    for (set, original) in sets.iter().zip(&original) {
+        assert_eq!(&set.text(last), original, "{set:x?}");
     }
 }
 
@@ -271,15 +271,15 @@ fn texts_are_parsed_as_by_libcap() {
     let rubbish = ["+", "-", "=", "P", ",", " ", "\t", "64", "08", "+7", "foo", "x", ",,", "é", "cap_", "=p"];
     let texts = texts(&[&names, &more, &actions, &[" ", "  ", "\t", "\x0b"]], &rubbish);
     let lines: String = texts.iter().map(|text| format!("text {text}\n")).collect();
-    let Some(theirs) = libcap(&lines) else { return };
-    assert_eq!(theirs.len(), texts.len());
-    for (text, theirs) in texts.iter().zip(&theirs) {
-        let ours = Flags::parse(text, last).map_or("none".to_owned(), |flags| {
+    let Some(original) = libcap(&lines) else { return };
+    assert_eq!(original.len(), texts.len());
+    for (text, original) in texts.iter().zip(&original) {
+        let actual = Flags::parse(text, last).map_or("none".to_owned(), |flags| {
             format!("{:x} {:x} {:x}", flags.effective, flags.inheritable, flags.permitted)
         });
-        assert_eq!(&ours, theirs, "{text:?}");
+        assert_eq!(&actual, original, "{text:?}");
     }
-    assert!(theirs.iter().filter(|answer| *answer != "none").count() > 2_000, "hardly one was a text");
+    assert!(original.iter().filter(|answer| *answer != "none").count() > 2_000, "hardly one was a text");
 }
 
 #[test]
@@ -290,11 +290,11 @@ fn iab_lists_are_parsed_as_by_libcap() {
     let rubbish = ["!", "^", "%", ",", "=", " ", "64", "08", "all", "foo", "x", "é", "cap_", "!cap_bpf"];
     let texts = texts(&[&marks, &names, &[","]], &rubbish);
     let lines: String = texts.iter().map(|text| format!("iab {text}\n")).collect();
-    let Some(theirs) = libcap(&lines) else { return };
-    assert_eq!(theirs.len(), texts.len());
-    for (text, theirs) in texts.iter().zip(&theirs) {
-        let ours = Iab::parse(text).map_or("none".to_owned(), |iab| iab.text(last));
-        assert_eq!(&ours, theirs, "{text:?}");
+    let Some(original) = libcap(&lines) else { return };
+    assert_eq!(original.len(), texts.len());
+    for (text, original) in texts.iter().zip(&original) {
+        let actual = Iab::parse(text).map_or("none".to_owned(), |iab| iab.text(last));
+        assert_eq!(&actual, original, "{text:?}");
     }
-    assert!(theirs.iter().filter(|answer| *answer != "none").count() > 2_000, "hardly one was a list");
+    assert!(original.iter().filter(|answer| *answer != "none").count() > 2_000, "hardly one was a list");
 }

@@ -12,13 +12,13 @@ use crate::common::{program, stdout};
 
 const HELP: &str = "the text of --help";
 const LICENSE: &str = "our own license";
-const USAGE: &str = "the mistake is told, on stderr; theirs prints all of its usage on stdout";
+const USAGE: &str = "one message on stderr; libcap prints all of its usage on stdout";
 const CONTAINER: &str = "a word is a container";
-const HEX: &str = "what is no mask is an error: theirs decodes its beginning, or 0";
-const WHOLE: &str = "names are read to their end: theirs takes `cap_kill;x` for cap_kill";
-const WRAPS: &str = "too large is an error: theirs wraps, and 4294967296 is root";
-const KNOWN: &str = "the kernel has no such capability: theirs says that it is there";
-const WORDS: &str = "the words are ours";
+const HEX: &str = "a word that is not a mask is an error: libcap decodes its beginning, or 0";
+const WHOLE: &str = "names are read to their end: libcap takes `cap_kill;x` for cap_kill";
+const WRAPS: &str = "a number that is too large is an error: libcap wraps it, and 4294967296 is root";
+const KNOWN: &str = "the kernel has no such capability: libcap says that it is there";
+const WORDS: &str = "the words are those of ctrbox";
 
 const ROWS: &[Row] = &[
     ("capsh", Same),
@@ -184,12 +184,12 @@ fn masks_are_decoded_as_libcaps_capsh_does() {
     });
     let masks: Vec<u64> = single.chain(low).chain(random.take(1_000)).collect();
     let arguments = masks.iter().map(|mask| format!("--decode={mask:x}"));
-    let ours = limited(applet("capsh").args(arguments.clone()));
-    let theirs = limited(program(&system("capsh")).args(arguments));
-    let (ours, theirs) = (stdout(&ours), stdout(&theirs));
-    assert_eq!(ours.lines().count(), masks.len());
-    for ((mask, ours), theirs) in masks.iter().zip(ours.lines()).zip(theirs.lines()) {
-        assert_eq!(ours, theirs, "{mask:x}");
+    let actual = limited(applet("capsh").args(arguments.clone()));
+    let original = limited(program(&system("capsh")).args(arguments));
+    let (actual, original) = (stdout(&actual), stdout(&original));
+    assert_eq!(actual.lines().count(), masks.len());
+    for ((mask, actual), original) in masks.iter().zip(actual.lines()).zip(original.lines()) {
+        assert_eq!(actual, original, "{mask:x}");
     }
-    assert_eq!(ours, theirs);
+    assert_eq!(actual, original);
 }

@@ -6,12 +6,12 @@ use std::fmt::Write;
 use crate::common::compat::{Bench, Differs, Row, Same, all_alike, libcap_comparable, rows_are_distinct};
 use crate::common::skip;
 
-const USAGE: &str = "the mistake is told, on stderr; theirs prints all of its usage on stdout";
-const WHOLE: &str = "names are read to their end: theirs takes `cap_kill;x` for cap_kill";
-const WRAPS: &str = "too large is an error: theirs wraps, and 4294967296 is root";
-const WHY: &str = "the reason is told";
-const FLUSHED: &str = "what was printed is there when a program starts: theirs loses it, or prints it late";
-const NAMES: &str = "each user has his own name: theirs gives both that of the second";
+const USAGE: &str = "one message on stderr; libcap prints all of its usage on stdout";
+const WHOLE: &str = "names are read to their end: libcap takes `cap_kill;x` for cap_kill";
+const WRAPS: &str = "a number that is too large is an error: libcap wraps it, and 4294967296 is root";
+const WHY: &str = "ctrbox prints the reason";
+const FLUSHED: &str = "output is written before a program starts: libcap loses it, or prints it late";
+const NAMES: &str = "each user has their own name: libcap shows the second name for both";
 
 const ROWS: &[Row] = &[
     ("capsh --mode=foo", Same),
@@ -387,11 +387,11 @@ fn inheritable_and_ambient_sets_are_printed_as_by_libcap() {
     }
     let bench = Bench::new("compat-capsh-inh", "capsh", "");
     let said = |whose| bench.said(&mut bench.shell(&line, whose), whose);
-    let theirs = said("theirs");
-    if theirs.contains("unshare failed") {
+    let original = said("original");
+    if original.contains("unshare failed") {
         skip("libcap", "user namespaces are not to be had");
         return;
     }
-    assert_eq!(said("ours"), theirs);
-    assert!(theirs.lines().count() > 150, "{theirs}");
+    assert_eq!(said("actual"), original);
+    assert!(original.lines().count() > 150, "{original}");
 }

@@ -9,7 +9,7 @@ use crate::common::compat::{Bench, Differs, Row, Same, all_alike, rows_are_disti
 use crate::common::skip;
 use crate::common::unshare::{apart, bind};
 
-const NAMED: &str = "ours names the group, the errno and the cure, with status 125";
+const NAMED: &str = "ctrbox names the group, the errno and the remedy, with status 125";
 const USAGE: &str = "usage errors are 125, and say what is wrong";
 const EXEC: &str = "127 and 126 as env(1) has it, with the name of the program";
 const NEWER: &str = "since libcgroup 3";
@@ -40,7 +40,7 @@ const ROWS: &[Row] = &[
     ("cgexec -g pids:$g echo -g", Same),
     ("cgexec -g pids:$g cgexec -g pids:$g/b $show", Same),
     ("cgexec -g pids:$g -g cpu:$g -g pids:$g/b sh -c \"$show; $show\"", Same),
-    ("cgexec -g pids,pids:$g $show", Differs("ours takes a controller named twice for one")),
+    ("cgexec -g pids,pids:$g $show", Differs("ctrbox takes a controller named twice for one")),
     ("cgexec -g pids:$g/b/.. $show", Differs(UP)),
     ("cgexec -g pids:$g:b $show", Differs(COLON)),
     ("cgexec -g name=systemd:/ $show", Differs("the original cannot address named hierarchies")),
@@ -109,10 +109,10 @@ const ROWS: &[Row] = &[
     ("$rules '* pids \"@\"'; cgexec $show", Differs(NEWER)),
     ("$rules '* pids @ ignore_rt'; cgexec $show", Differs(NEWER)),
     ("$rules '* pids @/%u'; cgexec $show", Differs(TEMPLATE)),
-    ("$rules '* pids @ foo'; cgexec $show", Differs("ours names the file, the line and the option")),
-    ("$rules '* pids'; cgexec $show", Differs("ours names the file and says what a rule is")),
+    ("$rules '* pids @ foo'; cgexec $show", Differs("ctrbox names the file, the line and the option")),
+    ("$rules '* pids'; cgexec $show", Differs("ctrbox names the file and says what a rule is")),
     ("$rules '* pids @/none'; cgexec $show", Differs(NAMED)),
-    ("rm -f /etc/cgrules.conf; cgexec $show", Differs("ours says which file is missing, and what helps")),
+    ("rm -f /etc/cgrules.conf; cgexec $show", Differs("ctrbox says which file is missing, and what helps")),
 ];
 
 #[test]

@@ -17,8 +17,8 @@ const WIDTHS: &str = "columns of the newest are as wide as what they hold";
 const GHOSTS: &str = "the newest adds no owner of a kind that was not asked for";
 const PERSISTENT: &str = "since 2.39 namespaces without processes are listed";
 const CONTAINER: &str = "a word is a container";
-const OURS: &str = "the option or column is ours";
-const EXCLUSIVE: &str = "theirs means to refuse this and forgets to";
+const OURS: &str = "only ctrbox has the option or column";
+const EXCLUSIVE: &str = "the manual of util-linux excludes this, and its option table does not";
 
 /// Command lines for a shell in whose PATH `lsns` is one or the other. `$pid` is, with the process that started it,
 /// in namespaces of all kinds (`$mnt` to `$time`; `$net` is mounted on `$d/a` and `$d/b`). `$inner` is in a user
@@ -266,7 +266,7 @@ const ROWS: &[Row] = &[
     ("POSIXLY_CORRECT=1 lsns $net -p $pid -r | tr -s ' ' | sed 's/^ //'", Same),
 ];
 
-const FILES: &str = "cd .. && chmod 755 . d ours theirs bin && touch d/a d/b d/kept";
+const FILES: &str = "cd .. && chmod 755 . d actual original bin && touch d/a d/b d/kept";
 
 /// All is gone with it. The mounts are those of the thread that made it.
 struct Namespaces {
@@ -326,7 +326,7 @@ impl Drop for Namespaces {
     }
 }
 
-/// Every row is as expected, where that can be told.
+/// Every row is as expected, where that can be decided.
 fn compare(name: &str, rows: &[Row]) {
     if !namespaces("compat_lsns") || !comparable("compat_lsns", "lsns", 38..=38) {
         return;

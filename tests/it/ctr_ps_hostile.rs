@@ -216,10 +216,10 @@ fn state_files_that_are_no_state_files() {
     for (options, status) in [(&["-q", "-v"][..], 0), (&["-q", "-v", "-c", "nosuch"], 1)] {
         let output = limited(of(host.root()).args(options));
         assert_eq!(output.status.code(), Some(status), "{options:?}");
-        let told = stderr(&output);
-        harmless(&told);
+        let said = stderr(&output);
+        harmless(&said);
         for problem in ["not a regular file", "too large to be a state file"] {
-            assert!(told.contains(problem), "{options:?}: {told}");
+            assert!(said.contains(problem), "{options:?}: {said}");
         }
     }
 }

@@ -132,9 +132,9 @@ fn in_a_user_namespace_the_owner_is_shown() {
     let card = said("capsh", &[&format!("--print={pid}")]);
     assert!(card.contains(&format!("\nUser namespace: {inode}, owned by uid {uid}\n")), "{card}");
 
-    let ours = std::process::id().to_string();
-    assert!(!said("getpcaps", &["--diff", &ours]).contains("user namespace"));
-    assert_eq!(record(&ours)["user_namespace"]["ours"], true);
+    let actual = std::process::id().to_string();
+    assert!(!said("getpcaps", &["--diff", &actual]).contains("user namespace"));
+    assert_eq!(record(&actual)["user_namespace"]["ours"], true);
 }
 
 #[test]
@@ -151,9 +151,9 @@ fn threads_that_differ_are_shown() {
     let pid = std::process::id().to_string();
     let json = record(&pid);
     let threads = json["threads"].as_array().expect("a list");
-    let ours = threads.iter().find(|group| group["ids"] == serde_json::json!([thread]));
-    let ours = ours.unwrap_or_else(|| panic!("no {thread} in {json}"));
-    assert_eq!((&ours["text"], &ours["no_new_privs"]), (&Value::from("="), &Value::from(true)));
+    let actual = threads.iter().find(|group| group["ids"] == serde_json::json!([thread]));
+    let actual = actual.unwrap_or_else(|| panic!("no {thread} in {json}"));
+    assert_eq!((&actual["text"], &actual["no_new_privs"]), (&Value::from("="), &Value::from(true)));
 
     let table = said("getpcaps", &["--table", &pid]);
     assert!(table.contains(&format!("{pid} thread {thread} (")), "{table}");

@@ -125,7 +125,7 @@ fn a_missing_capability_has_a_name() {
     const CAP_SYS_CHROOT: libc::c_ulong = 18;
     const CAP_SYS_ADMIN: libc::c_ulong = 21;
     const CAP_SETFCAP: libc::c_ulong = 31;
-    let left = "root has been started without it";
+    let left = "root lacks it here";
     for options in [&["-n"][..], &["-m"], &["-ui"]] {
         let mut command = unshare();
         hinted(
@@ -374,7 +374,7 @@ fn sources_of_granted_ids() {
             &["/etc/subuid grants user nobody no ids", "usermod"],
         );
         let range = "--map-users=0:100000:10";
-        let none = ["needs newuidmap to map more than the own id, and it is not in PATH", "uidmap"];
+        let none = ["needs newuidmap to map more than their own id, and it is not in PATH", "uidmap"];
         hinted(user().args([range, "true"]).env("PATH", &empty), &none);
         executable(&empty.join("newuidmap"), b"#!/bin/sh\nexit 1\n", 0o755);
         let mut command = user();
@@ -414,6 +414,11 @@ fn sources_of_granted_ids() {
                 user().gid(1).args([range, "true"]),
                 &["this process has group 1, and newuidmap refuses any other than the group of user nobody"],
             );
+            replace(&public.at(""), "/etc/nsswitch.conf", "passwd: files\n");
+            let mut nameless = public.unshare(STRANGER);
+            let (_, hint) = message_and_hint(nameless.args([range, "true"]));
+            let reason = format!("/etc/passwd has no user with uid {STRANGER}, and newuidmap refuses");
+            assert!(hint.starts_with(&reason) && !hint.contains("subuid"), "{hint}");
         }
     });
 }
@@ -426,7 +431,20 @@ fn targets_that_cannot_be_entered() {
     let nsenter = || common::applet("nsenter");
     let holder = Holder::new(&["-n", "-u"], "");
     let pid = holder.pid.to_string();
-    hinted(nsenter().args(["-t", "4194304", "-n", "true"]), &["there is no process 4194304"]);
+    for options in ["-n", "-a", "-r", "-e", "-c"] {
+        hinted(nsenter().args(["-t", "4194304", options, "true"]), &["there is no process 4194304"]);
+    }
+    hinted(common::applet("cgexec").args(["--like", "4194304", "true"]), &["there is no process 4194304"]);
+    hinted(
+        nsenter().args(["-t", &pid, "-m", "--wd=/no/such", "true"]),
+        &["a directory of the caller", "--wdns=/no/such"],
+    );
+    hinted(nsenter().args(["-a", "no-such-program"]), &["option -a needs a target"]);
+    // The parent of a user namespace that this process made is its own.
+    let below = Holder::new(&["-U"], "");
+    let mut parent = nsenter();
+    parent.args(["-t", &below.pid.to_string(), "--user-parent", "true"]);
+    hinted(&mut parent, &["already in that user namespace", "--user-parent"]);
     hinted(nsenter().args(["-t", &pid, "-U", "true"]), &["already in that user namespace; omit --user"]);
     hinted(nsenter().args([&format!("--net={}", holder.file("ns/uts")), "true"]), &["is a uts namespace"]);
     let public = Public::new("hints-targets");
@@ -440,7 +458,7 @@ fn targets_that_cannot_be_entered() {
     std::fs::write(&file, "").expect("a file");
     hinted(
         nsenter().args([&format!("--net={}", file.display()), "true"]),
-        &["not a namespace; the one kept there"],
+        &["not a namespace: no namespace is mounted on it"],
     );
     // A child namespace does not lead out of itself.
     let out = format!("exec $0 nsenter --net=/proc/{pid}/ns/net --no-fork true");
@@ -450,7 +468,7 @@ fn targets_that_cannot_be_entered() {
         let enter = format!("exec $0 nsenter {kept} true");
         hinted(
             &mut within(&["-r"], &enter),
-            &["its net namespace belongs to a user namespace that is not below"],
+            &["the net namespace belongs to a user namespace that is not below"],
         );
         _ = nix::mount::umount(&file);
     });
@@ -459,7 +477,7 @@ fn targets_that_cannot_be_entered() {
         &[&format!("process {pid} is in a user namespace that is not below this one")],
     );
     let up = format!("exec 9<{}; exec $0 nsenter --pid=/proc/self/fd/9 true", holder.file("ns/pid"));
-    hinted(&mut within(&["-pf"], &up), &["its pid namespace is not below this one"]);
+    hinted(&mut within(&["-pf"], &up), &["the pid namespace is not below this one"]);
 }
 
 #[test]
@@ -548,11 +566,21 @@ fn other_hosts_settings() {
     let words = say("root", user(), Errno::EPERM, &[("self/status", ROOT), all, ubuntu, debian[2]]);
     assert!(
         words.starts_with(
-            "the cause cannot be found from here. Ruled out: a user or group without an id in the own \
-                           user namespace, kernel.unprivileged_userns_clone, "
+            "the cause cannot be found from here. Ruled out: a user or group without an id in the user \
+             namespace of this process, kernel.unprivileged_userns_clone, "
         ),
         "{words}"
     );
+    // A user namespace is a remedy only where one can be made.
+    let net = || Operation::Unshare(vec![Kind::Net]);
+    let (missing, remedy) = ("CAP_SYS_ADMIN is missing", "unshare --map-root-user");
+    let words = say("remedy", net(), Errno::EPERM, &[("self/status", ORDINARY), all]);
+    assert!(words.contains(missing) && words.contains(remedy), "{words}");
+    let none = ("sys/user/max_user_namespaces", "0\n");
+    for (name, setting) in [("remedy-none", none), ("remedy-debian", debian[2]), ("remedy-ubuntu", ubuntu)] {
+        let words = say(name, net(), Errno::EPERM, &[("self/status", ORDINARY), all, setting]);
+        assert!(words.contains(missing) && !words.contains(remedy), "{words}");
+    }
     // unshare(2) has succeeded, and then:
     let taken = ("self/attr/current", "unprivileged_userns (enforce)\n");
     let map = || Operation::Map {

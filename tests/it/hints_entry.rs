@@ -62,7 +62,7 @@ fn namespaces_that_are_the_own_ones_are_named() {
         if options.contains(&"-U") {
             let (_, hint) = message_and_hint(&mut command);
             assert!(hint.contains(&already(kinds, omit)), "{options:?} {hint}");
-            assert!(!hint.contains("be root") && !hint.contains("CAP_"), "{options:?} {hint}");
+            assert!(!hint.contains("run as root") && !hint.contains("CAP_"), "{options:?} {hint}");
         } else {
             // The target has more capabilities, and only from inside its user namespace that does not matter.
             let (_, hint) = message_and_hint(&mut command);
@@ -79,6 +79,44 @@ fn namespaces_that_are_the_own_ones_are_named() {
 }
 
 #[test]
+fn all_namespaces_are_the_callers_already() {
+    if !namespaces("hints-all") {
+        return;
+    }
+    let public = Public::new("hints-all");
+    let mut command = common::program("sh");
+    command.args(["-c", "exec \"$0\" nsenter -t $$ -a true"]).arg(public.at("ctrbox"));
+    command.uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID).current_dir("/").env("CTRBOX_HINTS", "always");
+    let output = limited(&mut command);
+    let text = stderr(&output);
+    let start = "nsenter: this process is already in all namespaces of process ";
+    assert!(output.status.code() == Some(1) && text.starts_with(start) && !text.contains("hint"), "{text}");
+}
+
+#[test]
+fn a_failure_on_a_new_terminal_is_shown() {
+    if !namespaces("hints-tty") {
+        return;
+    }
+    let public = Public::new("hints-tty");
+    let target = holder(&public, &["-r", "-u"]);
+    let enter = |hints: &str| {
+        let mut command = user(&public, "nsenter");
+        command.args(["-t", &target.pid.to_string(), "-U", "--new-tty", "true"]);
+        let output = limited(command.env("CTRBOX_HINTS", hints));
+        assert_eq!(output.status.code(), Some(1));
+        (common::stdout(&output), stderr(&output))
+    };
+    let message = "nsenter: setgroups failed: Operation not permitted\n";
+    assert_eq!(enter("never"), (String::new(), message.to_owned()));
+    // The new terminal is not the caller's: a script gets no hint.
+    assert_eq!(enter(""), (String::new(), message.to_owned()));
+    let (_, text) = enter("always");
+    let hint = text.strip_prefix(message).unwrap_or_else(|| panic!("{text}"));
+    assert!(hint.starts_with("hint: setgroups(2) is denied") && hint.lines().count() == 1, "{text}");
+}
+
+#[test]
 fn a_namespace_of_another_owner_than_the_entered_user_namespace() {
     if !namespaces("hints-owner") {
         return;
@@ -90,7 +128,7 @@ fn a_namespace_of_another_owner_than_the_entered_user_namespace() {
     hinted(
         &mut enter(&public, target.pid, &["-U", &file]),
         &[
-            "its net namespace belongs to a user namespace that is not the one that is entered",
+            "the net namespace belongs to a user namespace that is not the one that is entered",
             "nor below it; enter that one, or omit --net",
         ],
     );
@@ -117,7 +155,7 @@ fn a_waiting_unshare_leads_to_its_child() {
         )),
         "{hint}"
     );
-    assert!(!hint.contains("be root"), "{hint}");
+    assert!(!hint.contains("run as root"), "{hint}");
     silent(&mut enter(&public, child.pid, &["-U", "-m", "-p"]));
 }
 
@@ -141,6 +179,10 @@ fn ids_that_cannot_be_taken() {
         );
         silent(&mut enter(&public, denied.pid, options));
     }
+    hinted(
+        common::applet("nsenter").args(["-t", &bare.pid.to_string(), "-u", "-S", "4294967295", "true"]),
+        &["4294967295 is not an id"],
+    );
     hinted(&mut by_user(bare.pid, &["-U"]), &["no group ids are mapped", "--preserve-credentials"]);
     // Root dropped its groups outside.
     let pid = denied.pid.to_string();
@@ -357,13 +399,13 @@ fn sudo_is_no_remedy_outside_the_bounding_set() {
     let public = Public::new("hints-bounding");
     let mut command = public.unshare(UNPRIVILEGED_UID);
     let (_, hint) = message_and_hint(command.args(["-n", "true"]));
-    assert!(hint.contains("CAP_SYS_ADMIN is missing; be root, as by sudo(8)"), "{hint}");
+    assert!(hint.contains("CAP_SYS_ADMIN is missing; run as root, for example with sudo(8)"), "{hint}");
     let mut command = common::program("setpriv");
     let user = UNPRIVILEGED_UID.to_string();
     command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
     command.arg(public.at("ctrbox")).args(["unshare", "-n", "true"]);
     let (_, hint) = message_and_hint(without(&mut command, CAP_SYS_ADMIN));
-    assert!(hint.contains("not in the bounding set") && !hint.contains("be root"), "{hint}");
+    assert!(hint.contains("not in the bounding set") && !hint.contains("run as root"), "{hint}");
 }
 
 #[test]

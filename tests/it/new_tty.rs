@@ -46,9 +46,11 @@ fn a_new_terminal_like_the_callers() {
     let (status, seen) = terminal.end_of(&mut child);
     assert_eq!(status.code(), Some(7), "{seen}");
     assert!(seen.starts_with("31 101\r\n/dev/pts/"), "{seen}");
-    let ours = terminal.name();
+    let actual = terminal.name();
     assert!(
-        !seen.lines().any(|line| line.trim_end().ends_with(&format!("-> {ours}")) || line.trim_end() == ours),
+        !seen
+            .lines()
+            .any(|line| line.trim_end().ends_with(&format!("-> {actual}")) || line.trim_end() == actual),
         "{seen}"
     );
     let session: Vec<&str> = seen.lines().last().expect("a line").split_whitespace().collect();
@@ -99,12 +101,12 @@ fn keys_interrupt_stop_and_end() {
     let holder = Holder::new(&["-u"], "");
     // The program gets the signal, nsenter does not.
     let mut terminal = Terminal::new();
-    let waits = "trap 'echo told; exit 5' INT; echo ready; while :; do :; done";
+    let waits = "trap 'echo interrupted; exit 5' INT; echo ready; while :; do :; done";
     let mut child = terminal.start(&mut own(&holder, &script(waits)));
     terminal.until("ready");
     assert!(terminal.is_raw());
     terminal.types("\x03");
-    terminal.until("told");
+    terminal.until("interrupted");
     assert_eq!(terminal.end_of(&mut child).0.code(), Some(5));
     assert!(!terminal.is_raw());
     // The key kills the program, and nsenter dies of the same signal.

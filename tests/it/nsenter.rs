@@ -89,7 +89,7 @@ fn several_kinds_at_once_from_target_and_files() {
 }
 
 #[test]
-fn all_are_entered_but_our_own_user_namespace() {
+fn all_are_entered_but_the_callers_own_user_namespace() {
     if !namespaces("nsenter-all") {
         return;
     }

@@ -116,7 +116,7 @@ fn a_container_at_its_limit_of_processes_can_be_entered() {
     }
     let groups = Groups::new(&unique("nsenter-cgroup-full"));
     let Some(limit) = groups.directories.iter().map(|d| d.join("pids.max")).find(|file| file.exists()) else {
-        skip("nsenter-cgroup-full", "no control group of ours limits processes");
+        skip("nsenter-cgroup-full", "no control group of this process limits processes");
         return;
     };
     let holder = Holder::new(&["-u", "-p", "-f"], "");

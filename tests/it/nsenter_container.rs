@@ -91,7 +91,7 @@ fn directory_environment_and_descriptors() {
     assert_eq!(home, "/root\n", "that of the user, who is not the container's");
     assert_eq!(
         failure(of(&holder).args(["--as", "ctrbox-nobody", "true"])),
-        refused("no user 'ctrbox-nobody' in /etc/passwd inside")
+        refused("the container's /etc/passwd has no user 'ctrbox-nobody'")
     );
     let file = format!("-u{}", holder.file("ns/uts"));
     assert_eq!(failure(nsenter().args([&file, "--as-container", "true"])), (Some(1), no_target("environ")));
@@ -121,8 +121,8 @@ fn ids_are_those_of_the_user_namespace() {
             "id -u; grep -E '^(Groups|CapEff)' /proc/self/status",
         ]))
     };
-    let theirs = identity_of(&holder);
-    let effective = theirs.lines().find(|line| line.starts_with("CapEff")).expect("a line");
+    let original = identity_of(&holder);
+    let effective = original.lines().find(|line| line.starts_with("CapEff")).expect("a line");
     let lines: Vec<String> = shown(&mut of(&holder)).lines().map(|line| line.trim_end().to_owned()).collect();
     assert_eq!(lines, ["0", "Groups:", effective], "none of root's groups outside");
 
@@ -346,8 +346,8 @@ fn empty(test: &str, scratch: &Scratch, directories: &str) -> Option<Holder> {
         skip(test, "needs perl");
         return None;
     }
-    let ours = std::fs::read(common::binary()).expect("the binary");
-    if ours.windows(8).any(|bytes| bytes == b"ld-linux") {
+    let actual = std::fs::read(common::binary()).expect("the binary");
+    if actual.windows(8).any(|bytes| bytes == b"ld-linux") {
         skip(test, "needs the static binary (`make test` has it)");
         return None;
     }

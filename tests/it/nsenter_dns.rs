@@ -169,7 +169,7 @@ fn hostile_files() {
     std::fs::write(path("long"), "10.6.6.6 x\n".repeat(100_000)).expect("a file");
     std::fs::create_dir(path("root")).expect("a directory");
     let root = path("root");
-    // Its root has all of ours but this directory and /etc.
+    // Its root has all of the caller's but this directory and /etc.
     let base = |file: &str, attack: &str| {
         let above = Path::new(&secret).parent().and_then(Path::parent).expect("a directory").display();
         format!(

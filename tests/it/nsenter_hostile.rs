@@ -65,8 +65,8 @@ fn no_process_inside_can_trace_nsenter() {
         name.args(arguments);
         Waiting::new(name, &holder, "user")
     };
-    let theirs = taken(&holder, &entering(&mut program("nsenter")));
-    if !theirs.contains("exe\n") {
+    let original = taken(&holder, &entering(&mut program("nsenter")));
+    if !original.contains("exe\n") {
         skip("nsenter-looked-into", "this system lets nobody look into anybody, so there is nothing to see");
         return;
     }
@@ -85,7 +85,7 @@ fn overwrites(waiting: Waiting) -> Result<(), Errno> {
 }
 
 #[test]
-fn our_program_cannot_be_overwritten_from_inside() {
+fn the_program_cannot_be_overwritten_from_inside() {
     if !namespaces("nsenter-overwritten") {
         return;
     }
@@ -282,7 +282,7 @@ fn files_of_the_container_are_not_waited_for() {
     let holder = Holder::new(&["-m"], &setup);
     assert_eq!(
         failure(of(&holder).args(["--as", "web", "true"])),
-        refused("no user 'web' in /etc/passwd inside")
+        refused("the container's /etc/passwd has no user 'web'")
     );
     assert_eq!(printed(of(&holder).args(["--as", "7:8", "sh", "-c", "id -u; id -g"])), "7\n8\n");
     let output = fed(of(&holder).arg("-m").env_remove("SHELL"), Some(b"echo $0\n"));

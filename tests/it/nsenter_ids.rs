@@ -238,17 +238,17 @@ fn an_ordinary_user_enters_namespaces_of_their_own() {
     // Namespaces of other users cannot be entered.
     let others = Holder::new(&["-n", "-u"], "");
     let pid = others.pid.to_string();
-    let theirs = |options: &[&str]| {
+    let original = |options: &[&str]| {
         let mut command = unprivileged(copy.to_str().expect("text"));
         failure(command.args(["nsenter", "-t", &pid]).args(options).arg("true"))
     };
-    assert_eq!(theirs(&["-n"]), refused("reassociate to namespaces failed: Operation not permitted"));
+    assert_eq!(original(&["-n"]), refused("reassociate to namespaces failed: Operation not permitted"));
     let expected = format!("cannot open /proc/{pid}/root: Permission denied");
-    assert_eq!(theirs(&["-n", "-r"]), refused(&expected));
+    assert_eq!(original(&["-n", "-r"]), refused(&expected));
     let expected = format!("cannot open /proc/{pid}/environ: Permission denied");
-    assert_eq!(theirs(&["-n", "-e"]), refused(&expected));
+    assert_eq!(original(&["-n", "-e"]), refused(&expected));
     let expected = format!("stat of /proc/{pid}/ns/user failed: Permission denied");
-    assert_eq!(theirs(&["-a"]), refused(&expected));
+    assert_eq!(original(&["-a"]), refused(&expected));
 }
 
 #[test]

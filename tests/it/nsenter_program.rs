@@ -393,7 +393,7 @@ fn a_program_that_is_not_inside() {
         hint.strip_prefix("hint: ").unwrap_or_default().trim_end().to_owned()
     };
     let (looked, host) = ("was looked for inside the container", "--host-root runs that of the host");
-    let env = "-e searches the PATH of the target instead of the caller's";
+    let env = "if only the PATH of the target has it, use -e";
     let (of_host, full) = ("of-host", format!("{directory}/of-host"));
     for (options, name, expected) in [
         (&["-m"][..], of_host, format!("'of-host' {looked}: {host}; so does leaving -m out; {env}")),

@@ -226,10 +226,10 @@ fn all_can_be_entered(up: &Up, runtime: &str) {
         }
         if there("ip") {
             let show = ["ip", "-o", "link"];
-            let ours = limited(applet("nsenter").args(["-t", &row.full_name(runtime), "-n"]).args(show));
+            let actual = limited(applet("nsenter").args(["-t", &row.full_name(runtime), "-n"]).args(show));
             let net = format!("--net=/proc/{}/ns/net", row.pid);
-            let theirs = limited(program("nsenter").arg(net).args(show));
-            assert_eq!(stdout(&ours), stdout(&theirs), "{}: {}", row.name, stderr(&ours));
+            let original = limited(program("nsenter").arg(net).args(show));
+            assert_eq!(stdout(&actual), stdout(&original), "{}: {}", row.name, stderr(&actual));
         }
     }
 }
@@ -309,8 +309,8 @@ fn as_the_runtime_would(row: &Row, target: &str, added: i32) {
         status.lines().filter(wanted).map(|line| line.to_owned() + "\n").collect::<String>()
     };
     let of_added = |file: &str| std::fs::read_to_string(format!("/proc/{added}/{file}")).expect("a file");
-    let ours = run(&["--as-container"], &["/bin/cat", "/proc/self/status"]);
-    assert_eq!(identity(&ours), identity(&of_added("status")), "{target}");
+    let actual = run(&["--as-container"], &["/bin/cat", "/proc/self/status"]);
+    assert_eq!(identity(&actual), identity(&of_added("status")), "{target}");
     let adjusted = run(&["--as-container"], &["/bin/cat", "/proc/self/oom_score_adj"]);
     assert_eq!(adjusted, of_added("oom_score_adj"), "{target}");
     let directory = run(&["--as-container"], &["/bin/readlink", "/proc/self/cwd"]);
@@ -337,8 +337,8 @@ fn as_the_runtime_would(row: &Row, target: &str, added: i32) {
     let mounts = std::fs::read_to_string(format!("/proc/{}/mounts", row.pid)).expect("a file");
     assert!(!mounts.contains("/ctrbox") && !std::path::Path::new("/run/ctrbox").exists(), "{mounts}");
     // Applets inside, where the binary is static.
-    let ours = std::fs::read(common::binary()).expect("the binary");
-    if !ours.windows(8).any(|bytes| bytes == b"ld-linux") {
+    let actual = std::fs::read(common::binary()).expect("the binary");
+    if !actual.windows(8).any(|bytes| bytes == b"ld-linux") {
         let listed = run(&["-a", "--applet"], &["ctr-ps", "-q"]);
         assert!(listed.lines().count() >= 1, "{target}: {listed}");
     }

@@ -158,7 +158,7 @@ fn a_mount_namespace_is_kept_on_every_processor() {
     let scratch = Scratch::new("unshare-files-processors");
     apart(|| {
         if mount_namespace_id().is_none() {
-            skip("unshare-files-processors", "the kernel does not tell the ids of mount namespaces");
+            skip("unshare-files-processors", "the kernel does not report the ids of mount namespaces");
             return;
         }
         for cpu in [low, high] {

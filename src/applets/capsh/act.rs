@@ -64,7 +64,7 @@ pub(super) fn inheritable(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
         .map_err(|errno| failed("Unable to set inheritable capabilities", errno))
 }
 
-/// A hint that names the words in a list or text of capabilities that are no capability.
+/// A hint that names the words of a list or text that are not names of capabilities.
 fn misspelt(word: &str) -> impl Fn() -> Option<String> + Send + Sync + 'static {
     let names = word.split(|c: char| c.is_ascii_whitespace() || c == ',').map(|item| {
         let item = item.trim_start_matches(['!', '^', '%']);

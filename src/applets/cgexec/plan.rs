@@ -56,7 +56,8 @@ fn like(proc: &ProcRoot, host: &Hierarchies, target: &Target) -> Result<Plan> {
         let directory = group.directory();
         let shown = text::shown(directory.as_os_str());
         bail!(
-            "control group {shown} of the target is frozen (paused): a program in it starts when it is thawed"
+            "control group {shown} of the target is frozen (paused): a program in it starts only when it is thawed; \
+             thaw it first (docker unpause, podman unpause)"
         );
     }
     Ok(Plan { groups, ..Plan::default() })

@@ -50,7 +50,7 @@ pub(super) struct Overlay {
 #[derive(Serialize, Debug)]
 pub(super) struct Mounted {
     pub target: String,
-    /// Of a mount from the host the path there, else what the mount has as its source.
+    /// The path on the host if the mount comes from there, else the source of the mount.
     pub source: String,
     pub fstype: String,
     pub read_only: bool,
@@ -148,7 +148,7 @@ fn shown(path: &Path) -> String {
 
 fn root(world: &World<'_>, subject: Subject, host: &HostMounts, text: &[u8], unknown: &Unknowns) -> Root {
     let process = world.proc.process(Pid::from_raw(subject.pid));
-    // Of several mounts on the root the last one is seen. After chroot(2) there may be none.
+    // If several mounts are on the root, the last one is visible. After chroot(2) there may be none.
     let Some(mount) = mounts(text).filter(|mount| mount.point == b"/").last() else {
         let path = unknown.known("files.root", std::fs::read_link(process.path("root")));
         return Root { path: path.map(|path| shown(&path)), ..Root::default() };
@@ -204,7 +204,7 @@ fn colon_list(text: &[u8]) -> Vec<Vec<u8>> {
 }
 
 impl Overlay {
-    /// Docker and containers-storage name layers by short links, `…/overlay2/l/SHORT`. Who mounts an overlay chooses these
+    /// Docker and containers-storage name layers by short links, `…/overlay2/l/SHORT`. The user who mounts an overlay chooses these
     /// paths: they can lead to a file system of a user.
     fn resolve(&mut self, world: &World<'_>, subject: Subject, unknown: &Unknowns) {
         let is_short =
@@ -234,7 +234,7 @@ fn target_of_short(path: &Path, link: &Path) -> Option<PathBuf> {
     Some(path.parent()?.parent()?.join(link.strip_prefix("..").ok()?))
 }
 
-/// Without the root. Of several mounts on one point the last one is seen.
+/// Without the root. If several mounts are on one point, the last one is visible.
 fn all_mounts(text: &[u8], host: &HostMounts, unknown: &Unknowns) -> Vec<Mounted> {
     if mounts(text).nth(MOST_MOUNTS).is_some() {
         unknown.add("files.mounts", format!("too many mounts: the first {MOST_MOUNTS} are looked at"));
@@ -274,7 +274,7 @@ fn all_mounts(text: &[u8], host: &HostMounts, unknown: &Unknowns) -> Vec<Mounted
 }
 
 /// The path on the host of a mount that shows a part of the host. The file systems of the kernel in their usual places
-/// are no such part, even if namespaces are shared.
+/// do not count, even if namespaces are shared.
 fn on_host(point: &Path, mount: &Mount<'_>, host: &HostMounts) -> Option<PathBuf> {
     const KERNELS: [&[u8]; 9] = [
         b"proc",

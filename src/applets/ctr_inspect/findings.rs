@@ -419,7 +419,7 @@ impl Judge<'_> {
         let memory = &limits.memory;
         let fixed = memory.anon.map(|anon| anon + memory.shmem.unwrap_or(0) + memory.kernel.unwrap_or(0));
         let share = |used: Option<u64>| super::limits::percent(used, memory.limit);
-        // Of a shared group the numbers are those of others too.
+        // The numbers of a shared group include other processes.
         let own = memory.own == Some(true);
         if let Some((fixed, percent)) = fixed.zip(share(fixed)).filter(|(_, percent)| own && *percent >= 90.0)
         {

@@ -65,7 +65,7 @@ pub(super) struct Memory {
     /// Those that the kernel's log still has, the oldest first.
     pub kills: Option<Vec<Kill>>,
     pub host_total: Option<u64>,
-    /// Is the own control group the container's alone?
+    /// Is its control group the container's alone?
     pub own: Option<bool>,
 }
 

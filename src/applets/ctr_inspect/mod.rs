@@ -17,7 +17,7 @@
 //! `limits`: for memory, CPU time, processes and devices the least limit of the container's control group and the
 //! groups above it, the group that sets it, and the use. Memory in use is without inactive file cache, as `docker
 //! stats` has it. If the control group is not the container's alone, as with some rootless containers and sandboxes,
-//! that is said, and sums over the container's processes are added.
+//! the report says so, and adds sums over the container's processes.
 //!
 //! `privileges`: users, capabilities compared with the runtime's default, seccomp, no_new_privs, the label of the LSM,
 //! and which files of /proc and /sys are covered. The capabilities in the text are the bounding set: what a program in
@@ -48,7 +48,7 @@
 //! # Comparison
 //!
 //! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's
-//! first process). PIDs, ids, counters and times are not compared. Of two lists the text shows what only one has.
+//! first process). PIDs, ids, counters and times are not compared. If two lists differ, the text shows what only one of them has.
 //! With `--json`: `{"a", "b", "differences": [{"path", "a", "b"}]}`.
 //!
 //! # JSON
@@ -58,8 +58,7 @@
 //! `evidence`, `why` and `do`. An unknown value is null, and a section that `-s` leaves out is null. Sizes are in bytes,
 //! times in seconds or as RFC 3339, CPUs as numbers; `total` of a pressure is in microseconds, as the kernel has it.
 //! `limits.cgroup.own` is false if other processes share a control group of the container. `limit_by` and `quota_by` are
-//! the paths of the groups that set
-//! the limit; of groups with the same limit it is the outermost.
+//! the paths of the groups that set the limit; if several groups have the same limit, of the outermost.
 //!
 //! # Exit status
 //!
@@ -309,7 +308,7 @@ fn proc_of(files: &Files, request: &Request) -> Result<ProcRoot> {
     Ok(ProcRoot::new(files.locate("/proc").ok_or_else(missing)?))
 }
 
-/// What the words mean, each container and process once. Reports those that mean nothing.
+/// Resolves the words to containers and processes, each once. Reports a word that matches none.
 fn find(call: &Call, world: &World<'_>, words: &[OsString], status: &mut u8) -> Vec<Subject> {
     let mut subjects: Vec<Subject> = Vec::new();
     for word in words {

@@ -192,7 +192,8 @@ fn owner(fd: &OwnedFd, kind: Kind) -> Option<(u64, Option<u32>)> {
     Some((inode(&owner)?, ns::owner_uid(&owner)))
 }
 
-/// Of a container that shares the host's, this process's own; else another process's, which takes CAP_SYS_ADMIN.
+/// A container that shares the host's UTS namespace has the host name of this process. To read another one takes
+/// CAP_SYS_ADMIN.
 fn hostname(world: &World<'_>, subject: Subject, is_hosts: bool, unknown: &Unknowns) -> Option<String> {
     if is_hosts && world.proc.path() == std::path::Path::new("/proc") {
         let name = nix::unistd::gethostname().ok()?;

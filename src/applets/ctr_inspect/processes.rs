@@ -193,7 +193,7 @@ fn in_tree<'s>(members: &[&'s Seen]) -> Vec<(&'s Seen, usize)> {
 
 fn init(world: &World<'_>, subject: Subject, pid: i32, unknown: &Unknowns) -> Option<Init> {
     let seen = world.process(pid)?;
-    // Of a container with the host's pid namespace it is an ordinary process.
+    // In a container with the host's pid namespace the first process is an ordinary process.
     let is_init = seen.cpid == Some(1);
     let process = world.proc.process(Pid::from_raw(pid));
     let status = unknown.known("processes.init", process.status_text())?;

@@ -28,7 +28,7 @@ impl Unknowns {
         value.map_err(|error| self.add(path, why(&error))).ok()
     }
 
-    /// A file that not every kernel has: without it there is no value and nothing is unknown.
+    /// For a file that only some kernels have: if it is missing, there is no value, and nothing is reported as unknown.
     pub(super) fn maybe<T>(&self, path: &str, value: std::io::Result<T>) -> Option<T> {
         match value {
             Err(error) if error.kind() == ErrorKind::NotFound => None,

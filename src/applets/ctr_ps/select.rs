@@ -215,7 +215,7 @@ fn find(
         if found.is_empty() {
             target::refuse_pid(word)?;
         }
-        // Of the containers of a pod, one alone may have a process with that number.
+        // If the word means a pod, perhaps only one of its containers has a process with that number.
         let group = match matching::group(&found, word) {
             Some(group) => group,
             None => vec![matching::one(&found, word)?],
@@ -239,16 +239,9 @@ fn find(
 
 /// No container has the name: the error suggests one that has nearly the name.
 fn none_of_name(containers: &Containers, word: &str) -> anyhow::Error {
-    // A runtime that is mistyped or another one does not matter, and makes no name alike.
-    let name = word.split_once(':').map_or(word, |(_, name)| name);
-    let of_name = containers.all.iter().filter_map(|seen| seen.container.name.as_deref());
-    let last = of_name.clone().filter_map(|name| name.rsplit('/').next());
-    let near = text::nearest(name, of_name.chain(last));
-    let is_it = |seen: &&super::containers::Seen| {
-        let name = seen.container.name.as_deref();
-        let last = name.and_then(|name| name.rsplit('/').next());
-        near.is_some() && (name == near || last == near)
-    };
+    let near = matching::nearest(containers.all.iter().map(|seen| &*seen.container), word);
+    let is_it =
+        |seen: &&super::containers::Seen| near.is_some_and(|near| std::ptr::eq(near, &*seen.container));
     let plain = || matching::one(&[], word).err().unwrap_or_else(|| anyhow!("no such container"));
     let runtime = word.split_once(':').filter(|(runtime, _)| Runtime::from_name(runtime).is_none());
     let near_runtime = runtime.and_then(|(runtime, _)| text::nearest(runtime, Runtime::all_names()));

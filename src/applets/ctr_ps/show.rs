@@ -197,7 +197,7 @@ fn print(
     (columns, tree): (&[&'static Column], Option<usize>),
     key: &str,
 ) -> Result<(), Exit> {
-    let sheet = LazyTable {
+    let table = LazyTable {
         columns,
         tree,
         // As ps(1): no line of headings if all are empty.
@@ -207,10 +207,10 @@ fn print(
     };
     let origin = || [("host", host.proc.host_name()), ("boot_id", host.proc.boot_id())];
     match request.form {
-        Form::Json if request.lines => sheet.print_json_lines(out, source, &origin())?,
-        Form::Json => sheet.print_json(out, source, key, &origin())?,
-        Form::Raw => sheet.print_raw(out, source),
-        Form::People | Form::Quiet => sheet.print(out, source),
+        Form::Json if request.lines => table.print_json_lines(out, source, &origin())?,
+        Form::Json => table.print_json(out, source, key, &origin())?,
+        Form::Raw => table.print_raw(out, source),
+        Form::People | Form::Quiet => table.print(out, source),
     }
     Ok(())
 }

@@ -168,7 +168,8 @@ struct Names {
 #[derive(Serialize)]
 struct Namespace {
     id: u64,
-    ours: bool,
+    #[serde(rename = "ours")]
+    is_own: bool,
     owner: Option<u32>,
 }
 
@@ -231,7 +232,7 @@ fn record<'a>(word: &'a OsStr, process: &'a Capable, last: u8) -> Record<'a> {
         securebits: None,
         user_namespace: process.user_ns.as_ref().map(|ns| Namespace {
             id: ns.inode,
-            ours: ns.is_own,
+            is_own: ns.is_own,
             owner: ns.owner,
         }),
         program: program.map(|program| text::utf8(program.path.as_os_str().as_bytes())),

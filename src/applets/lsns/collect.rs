@@ -149,7 +149,7 @@ struct Allowance {
 impl Allowance {
     /// Most processes have fewer.
     const FREE: usize = 64;
-    /// Of the processes of one user or one container; of each process of root on the host.
+    /// The limit for all processes of one user or one container, and for each process of root on the host.
     const MOST: usize = 500_000;
 
     /// May one more descriptor of a process be examined, after `done`? `account` is asked once for a process.

@@ -35,6 +35,12 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         Err(error) if error.is::<NoTarget>() => {
             return Err(Exit::from(error).or_hint(hint_container_name(request)));
         }
+        // util-linux's message is about process 0.
+        Err(error) if request.all && request.target.is_none() => {
+            let name_hint = hint_container_name(request);
+            let hint = || "option -a needs a target: -t PID or -t CONTAINER".to_owned();
+            return Err(Exit::from(error).or_hint(move || name_hint().or_else(|| Some(hint()))));
+        }
         Err(error) => return lookup::outcome(error),
     };
     let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
@@ -43,6 +49,9 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         let hint = || {
             "-a enters all namespaces of the target, -n only its network namespace (see --help)".to_owned()
         };
+        if let (true, Some(pid)) = (request.all, opened.pid) {
+            return Err(anyhow!("this process is already in all namespaces of process {pid}").into());
+        }
         let error = Exit::from(anyhow!("no namespace specified"));
         return Err(error.or_hint(move || name_hint().or_else(|| has_target.then(hint))));
     }
@@ -55,6 +64,9 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
     let user = Credentials::resolve(request, &opened);
     opened.shell = inside::shell(&proc, request, &opened, user.uid);
     _ = exit::hints_asked_for(); // reads CTRBOX_HINTS before the environment is wiped
+    if terminal.is_some() {
+        _ = exit::hints_wanted(); // the new terminal is not the caller's
+    }
     let hints = request.enters_files() && exit::hints_wanted();
     opened.missing = hints.then(|| inside::hint(request));
     if request.is_exposed() {
@@ -79,8 +91,8 @@ fn is_entered_in_steps(opened: &Opened) -> bool {
     opened.set.len() > 1 || opened.root.is_some() || opened.other_root.is_some()
 }
 
-/// Says that the processes of a container of gVisor cannot be entered. Who names a container expects them; a PID is that
-/// of the sandbox itself.
+/// Says that the processes of a container of gVisor cannot be entered. A user who names a container expects to enter
+/// them; a PID means the sandbox itself.
 fn note_guest(name: &str, proc: &ProcRoot, request: &Request, pid: Pid) {
     let note = || {
         format!(

@@ -34,7 +34,13 @@ pub(super) fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program
     }
     entry.opened = Opened::default();
     match outcome {
-        (Started::Not(ended), _) => exec::as_child(ended),
+        (Started::Not(ended), pair) => {
+            let messages = pair.map(|pair| pair.messages()).unwrap_or_default();
+            if !messages.is_empty() {
+                exit::say(&messages);
+            }
+            exec::as_child(ended)
+        }
         (Started::NoRoom, _) => Err(Error::from(Errno::EAGAIN).context("fork failed").into()),
         (Started::Program(child), pair) => match (terminal.zip(pair), job) {
             (Some((terminal, pair)), _) => terminal.session(pair).stand_in_for(child),

@@ -434,9 +434,9 @@ impl Credentials {
             uid: number(request.uid, opened.owner.0),
             gid: number(request.gid, opened.owner.1),
             remedy: match (request.uid, request.gid) {
-                (None, None) => "keep the own ids: --preserve-credentials",
+                (None, None) => "keep the caller's ids: --preserve-credentials",
                 _ if opened.user_ns => {
-                    "leave --setuid and --setgid out, and keep the own ids: --preserve-credentials"
+                    "leave --setuid and --setgid out, and keep the caller's ids: --preserve-credentials"
                 }
                 _ => "leave --setuid and --setgid out",
             },

@@ -107,7 +107,7 @@ pub(super) fn hint(request: &Request) -> String {
     }
     let by_path = program.is_some_and(|program| !program.as_bytes().contains(&b'/'));
     if by_path && has_target && !request.environment {
-        remedies.push("-e searches the PATH of the target instead of the caller's");
+        remedies.push("if only the PATH of the target has it, use -e");
     }
     let remedies = if remedies.is_empty() { String::new() } else { format!(": {}", remedies.join("; ")) };
     format!("{shown} was looked for {place}{remedies}")

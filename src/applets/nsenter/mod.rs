@@ -46,7 +46,7 @@
 //!
 //! # As the container runs
 //!
-//! Namespaces are half of a container. A program that only enters them keeps all capabilities of root on the host.
+//! A program that only enters the namespaces keeps all capabilities of root on the host.
 //! `--as-container` gives the program the attributes of a program that the runtime starts in the container. They
 //! are those of the target: user, group and supplementary groups, capability sets, no_new_privs, the label of
 //! AppArmor or SELinux, control groups, oom_score_adj, environment, working directory and root directory. If the
@@ -81,7 +81,7 @@
 //! `--dns` keeps the host's files too, and gives the program the names that the container sees:
 //! `nsenter -t web -n --dns curl http://db:8080`. The program finds copies of the container's /etc/resolv.conf and
 //! /etc/hosts in place of the host's, and the host's /etc/nsswitch.conf with the order in which the container looks for
-//! hosts. Of that order only `files` and `dns` count, because other services are libraries or daemons of the host; so
+//! hosts. Only `files` and `dns` of that order count, because other services are libraries or daemons of the host; so
 //! nscd(8) of the host is hidden. A file that the container lacks is empty. The copies are in a mount namespace that
 //! only the program is in. `--dns` needs the network namespace (`-n`) of a target and Linux 5.2, and cannot be combined
 //! with the container's files (`-m`, `-r`); with `--host-root` it can. If a file is not a regular file, has more than

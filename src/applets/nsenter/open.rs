@@ -25,6 +25,7 @@ use crate::container::{Files, IdentifiedBy, Resolver, Tag, profile};
 use crate::exit;
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::ns::{self, Set};
+use crate::isolation::operation::{Operation, refused};
 use crate::isolation::seccomp::Filter;
 use crate::isolation::tracers;
 use crate::launch::credentials::{Outside, ProcessCredentials, label_to_write};
@@ -246,10 +247,10 @@ fn open_groups(name: &str, proc: &ProcRoot, request: &Request, pid: Pid) -> Resu
     }
     match hierarchies.frozen_group_of(proc, pid)? {
         Some(group) => bail!(
-            "control group {} of the target is frozen (paused): a program in it starts when it is thawed ({}, or use \
+            "control group {} of the target is frozen (paused): a program in it starts only when it is thawed ({}, or use \
              --force)",
             text::shown(group.directory().as_os_str()),
-            if request.join_cgroup { "leave --join-cgroup out" } else { "use -a in place of --as-container" }
+            if request.join_cgroup { "omit --join-cgroup" } else { "use -a in place of --as-container" }
         ),
         None => Ok(groups),
     }
@@ -411,7 +412,8 @@ fn open_environment(proc: &ProcRoot, pid: Pid, opened: &mut Opened) -> Result<()
         }
         Err(error) => {
             let path = proc.path_of(pid, "environ");
-            return Err(error).with_context(|| format!("cannot open {}", path.display()));
+            let message = format!("cannot open {}", path.display());
+            return Err(error).context(refused(message, Operation::Open(path)));
         }
     }
     Ok(())

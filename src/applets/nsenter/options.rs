@@ -140,8 +140,22 @@ fn open_directory(letter: char, option: &'static str, path: Option<&OsStr>) -> R
     let Some(path) = path else { return Ok(Directory::OfTarget) };
     match open_file(Path::new(path)) {
         Ok(fd) => Ok(Directory::Open(fd)),
-        Err(error) => Err(Exit::from(error).or_hint(glued(letter, option, path))),
+        Err(error) => {
+            let (glued, inside) = (glued(letter, option, path), directory_inside(letter, path));
+            Err(Exit::from(error).or_hint(move || glued().or_else(|| inside.clone())))
+        }
     }
+}
+
+/// The hint for a directory that does not exist outside.
+fn directory_inside(letter: char, path: &OsStr) -> Option<String> {
+    let is_meant = letter == 'w' && Path::new(path).is_absolute();
+    is_meant.then(|| {
+        let shown = text::shown(path);
+        format!(
+            "--wd opens a directory of the caller; for a directory in the entered namespaces: --wdns={shown}"
+        )
+    })
 }
 
 pub(super) fn user(request: &mut Request, word: &OsStr) -> Done {

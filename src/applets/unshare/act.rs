@@ -114,8 +114,8 @@ fn is_interactive_shell(program: &[OsString]) -> bool {
 }
 
 fn become_owner(uid: u32, gid: u32) -> Result<()> {
-    take_gid(gid, false, "be root, or leave --owner out")?;
-    take_uid(uid, "be root, or leave --owner out")
+    take_gid(gid, false, "run as root, or omit --owner")?;
+    take_uid(uid, "run as root, or omit --owner")
 }
 
 fn set_clocks(proc: &ProcRoot, request: &Request) -> Result<()> {

@@ -61,7 +61,7 @@
 //! touch /run/blue && unshare --net=/run/blue true
 //! ```
 //!
-//! A program that reaches no network but itself:
+//! A program whose only network device is lo:
 //!
 //! ```text
 //! unshare --map-current-user --loopback --hostname test make check

@@ -83,7 +83,7 @@ impl Mounts {
         mount.map(|mount| mount.point.as_path())
     }
 
-    /// The innermost mount that contains a path. Of several at one mount point, the last one covers the others.
+    /// The innermost mount that contains a path. If several are at one mount point, the last one covers the others.
     fn around(&self, path: &Path) -> Option<&Mount> {
         let around = self.0.iter().filter(|mount| path.starts_with(&mount.point));
         around.max_by_key(|mount| mount.point.as_os_str().len())

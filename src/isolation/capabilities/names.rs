@@ -77,7 +77,7 @@ pub(crate) static TABLE: [Capability; 41] = [
     row(
         "cap_net_admin",
         &[
-            "Configure the network of the own network namespace:",
+            "Configure the network of its network namespace:",
             "interfaces, addresses, routes, firewall, traffic control,",
             "promiscuous mode, transparent proxies.",
         ],

@@ -36,7 +36,7 @@ impl Flags {
     }
 
     /// The combination of most of the kernel's capabilities comes first, as `=ep`. Other groups follow, with the
-    /// flags that they add or lack. Of equally common combinations the one with fewer flags is used. Capabilities
+    /// flags that they add or lack. If two combinations are equally common, the one with fewer flags is used. Capabilities
     /// that the kernel does not know come last, with all their flags.
     #[must_use]
     pub fn text(&self, last: u8) -> String {

@@ -12,7 +12,7 @@ impl Place {
         Place::at(group.v2, &group.mount_point, path)
     }
 
-    /// In bytes. More than `most`, which the host has, is no limit: without one, v1 has 2^63 less a page.
+    /// In bytes. A value above `most`, what the host has, does not count as a limit: without one, v1 has 2^63 less a page.
     #[must_use]
     pub(crate) fn memory_limit(&self, most: u64) -> Option<u64> {
         let file = if self.v2 { "memory.max" } else { "memory.limit_in_bytes" };

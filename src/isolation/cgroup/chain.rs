@@ -177,7 +177,8 @@ impl Place {
         Some(all)
     }
 
-    /// The least value of this group and those above it. Of equal ones the outermost: it also counts other groups.
+    /// The least value of this group and those above it. If several are equal, the outermost, because it also limits
+    /// other groups.
     #[must_use]
     pub(crate) fn least<T: PartialOrd>(&self, value: impl Fn(&Place) -> Option<T>) -> Option<Least<T>> {
         let mut least: Option<Least<T>> = None;

@@ -221,9 +221,12 @@ fn parent_for(group: &Group, own: &Path) -> Result<PathBuf> {
         }
     }
     Err(anyhow!(
-        "no group from the current one upwards can have a child with {}: {} (name a delegated one with -g, or start inside one: \
-         systemd-run --user --scope -p Delegate=yes)",
-        if group.controllers.is_empty() { "processes".to_owned() } else { group.controllers.join(" ") },
+        "cannot create a group{} below the current one or one above it: {} (name a delegated group with -g, or start inside \
+         one: systemd-run --user --scope -p Delegate=yes)",
+        match group.controllers.is_empty() {
+            true => String::new(),
+            false => format!(" with {}", group.controllers.join(" ")),
+        },
         obstacles.join("; ")
     ))
 }

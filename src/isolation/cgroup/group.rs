@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::unistd::Pid;
 
-use super::hierarchy::{Hierarchies, Hierarchy, parse};
+use super::hierarchy::{Hierarchies, Hierarchy, parse, read_groups};
 use crate::proc::ProcRoot;
 use crate::text;
 
@@ -160,7 +160,7 @@ impl Hierarchies {
     /// The groups of a process, in every visible hierarchy.
     pub fn groups_of(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<Group>> {
         let file = proc.path_of(pid, "cgroup");
-        let text = std::fs::read(&file).with_context(|| format!("cannot open {}", file.display()))?;
+        let text = read_groups(&file)?;
         let found = parse(&text).filter_map(|membership| {
             let (hierarchy, path) = self.place(membership)?;
             Some(hierarchy.group(hierarchy.controllers.clone(), path.to_path_buf()))

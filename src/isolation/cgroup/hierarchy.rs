@@ -10,6 +10,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
+use crate::isolation::operation::{Operation, refused};
 use crate::proc::ProcRoot;
 use crate::proc::mountinfo::{Mount, mounts_of, unescape};
 
@@ -20,6 +21,12 @@ pub struct Membership<'a> {
     pub controllers: &'a [u8],
     /// From the root of the hierarchy, as the cgroup namespace of the reader shows it.
     pub path: &'a [u8],
+}
+
+/// The text of `/proc/PID/cgroup`.
+pub(super) fn read_groups(file: &Path) -> Result<Vec<u8>> {
+    let message = || format!("cannot open {}", file.display());
+    std::fs::read(file).with_context(|| refused(message(), Operation::Open(file.to_owned())))
 }
 
 /// The lines of `/proc/PID/cgroup`. A path may contain any byte except a newline, also colons.
@@ -87,7 +94,7 @@ impl Hierarchies {
     /// `cgroup.procs` of every group of `pid` that this process is not in, opened for [`super::join()`].
     pub fn open_groups(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<OwnedFd>> {
         let path = proc.path_of(pid, "cgroup");
-        let text = std::fs::read(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let text = read_groups(&path)?;
         let own = std::fs::read(proc.own("cgroup")).unwrap_or_default();
         let others = parse(&text).filter(|membership| !parse(&own).any(|own| own == *membership));
         let directories = others.filter_map(|membership| self.directory(membership));

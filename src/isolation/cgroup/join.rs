@@ -128,8 +128,8 @@ fn not_delegated(group: &Group) -> String {
              nearest group above both; start inside a delegated one: systemd-run --user --scope",
             file.display()
         ),
-        Some(file) => {
-            format!("{} is not writable by you: root can allow it with chown or cgcreate -t", file.display())
+        Some(_) => {
+            "its file tasks is not writable by you: root can allow it with chown or cgcreate -t".to_owned()
         }
         None => "you may not move the process, or a policy forbids it".to_owned(),
     }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{Mode, SFlag, fstat, major, minor};
 use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
-use nix::unistd::{Gid, Pid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchownat, isatty, setsid};
+use nix::unistd::{Gid, Pid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchownat, isatty, read, setsid};
 
 use crate::exit::Exit;
 use crate::isolation::descriptors;
@@ -24,6 +24,9 @@ use crate::sys::{self, Stdio};
 const PTMX: [&str; 2] = ["/dev/ptmx", "/dev/pts/ptmx"];
 /// TTYAUX_MAJOR and its minor: the device numbers that identify the multiplexer.
 const PTMX_DEVICE: (u64, u64) = (5, 2);
+
+/// The number of bytes to read of messages.
+const MOST_MESSAGES: usize = 64 << 10;
 
 /// Resources from outside, opened before namespaces are entered.
 pub(crate) struct Outside {
@@ -124,6 +127,20 @@ impl Pair {
     #[must_use]
     pub(crate) fn receive(from: &OwnedFd) -> Option<Pair> {
         descriptors::receive(from).map(|[master, slave]| Pair { master, slave })
+    }
+
+    /// The messages on it, if no program has started: the process that failed had it as standard error.
+    #[must_use]
+    pub(crate) fn messages(&self) -> String {
+        let mut bytes = Vec::new();
+        let mut part = [0; 4096]; // the kernel's buffer is not larger
+        while let Ok(length @ 1..) = read(&self.master, &mut part) {
+            bytes.extend_from_slice(&part[..length]);
+            if bytes.len() > MOST_MESSAGES {
+                break; // a process of the container writes to it
+            }
+        }
+        String::from_utf8_lossy(&bytes).replace("\r\n", "\n").trim_end().to_owned()
     }
 }
 

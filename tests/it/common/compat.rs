@@ -66,14 +66,14 @@ pub fn libcap_comparable(name: &str) -> bool {
     root()
 }
 
-/// A directory. Its `ours` has the program of ctrbox, `theirs` that of the system, and `d` the files for the rows.
+/// A directory. Its `actual` has the program of ctrbox, `original` that of the system, and `d` the files for the rows.
 pub struct Bench(pub Scratch);
 
 impl Bench {
     /// `files` is a shell script that fills `d`.
     pub fn new(test: &str, name: &str, files: &str) -> Bench {
         let bench = Bench(Scratch::new(test));
-        for directory in ["ours", "theirs", "d", "bin"] {
+        for directory in ["actual", "original", "d", "bin"] {
             std::fs::create_dir(bench.at(directory)).expect("a directory");
         }
         // A copy, so that ordinary users reach it.
@@ -81,8 +81,8 @@ impl Bench {
         let link = |to: &str, whose: &str| {
             std::os::unix::fs::symlink(to, bench.at(whose).join(name)).expect("a link");
         };
-        link("../bin/ctrbox", "ours");
-        link(&system(name), "theirs");
+        link("../bin/ctrbox", "actual");
+        link(&system(name), "original");
         let made = limited(program("sh").args(["-c", files]).current_dir(bench.at("d")));
         assert!(made.status.success(), "{}", stderr(&made));
         bench
@@ -92,7 +92,7 @@ impl Bench {
         self.0.0.join(name)
     }
 
-    /// A shell that runs the line, in whose PATH the program is `ours` or `theirs`.
+    /// A shell that runs the line, in whose PATH the program is `actual` or `original`.
     pub fn shell(&self, line: &str, whose: &str) -> Command {
         let bin = self.at(whose);
         let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", bin.display());
@@ -117,21 +117,20 @@ const TRIES_OF_LSNS: usize = 20;
 
 /// The problem of a row. `said(line, directory)` runs the line with the program of that directory, and is its output.
 fn wrong((line, expect): &Row, said: impl Fn(&str, &str) -> String) -> Option<String> {
-    let (mut theirs, ours) = (said(line, "theirs"), said(line, "ours"));
+    let (mut original, actual) = (said(line, "original"), said(line, "actual"));
     match expect {
         Same => {
             let tries = if line.contains("lsns") { TRIES_OF_LSNS } else { 1 };
             for _ in 1..tries {
-                if theirs == ours {
+                if original == actual {
                     break;
                 }
-                theirs = said(line, "theirs");
+                original = said(line, "original");
             }
-            (theirs != ours).then(|| format!("$ {line}\n--- theirs\n{theirs}--- ours\n{ours}"))
+            (original != actual).then(|| format!("$ {line}\n--- original\n{original}--- actual\n{actual}"))
         }
-        Differs(why) => {
-            (theirs == ours).then(|| format!("$ {line}\nno longer differs, the mark is stale: {why}\n{ours}"))
-        }
+        Differs(why) => (original == actual)
+            .then(|| format!("$ {line}\nno longer differs, the mark is stale: {why}\n{actual}")),
     }
 }
 
