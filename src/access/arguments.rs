@@ -315,13 +315,19 @@ pub(crate) fn account_of(proc: &ProcRoot, pid: Pid) -> Account {
 
 /// The user who made the outermost user namespace around the process, below that of this process.
 fn maker(proc: &ProcRoot, pid: Pid) -> Option<u32> {
+    outermost_maker(proc, namespace(&proc.process(pid).ns_path(Kind::User))?)
+}
+
+fn namespace(path: &Path) -> Option<OwnedFd> {
+    open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty()).ok()
+}
+
+/// The user who made this user namespace, or the outermost one around it that is below that of this process.
+pub(super) fn outermost_maker(proc: &ProcRoot, mut inner: OwnedFd) -> Option<u32> {
     /// The kernel allows 32 levels, user_namespaces(7).
     const LEVELS: usize = 33;
-    let ns =
-        |path: &Path| open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty()).ok();
     let inode = |fd: &OwnedFd| fstat(fd).map(|stat| stat.st_ino).ok();
-    let own = inode(&ns(&proc.own(&Kind::User.link()))?)?;
-    let mut inner = ns(&proc.process(pid).ns_path(Kind::User))?;
+    let own = inode(&namespace(&proc.own(&Kind::User.link()))?)?;
     for _ in 0..LEVELS {
         let parent = sys::namespace_parent(&inner).ok()?;
         if inode(&parent)? == own {

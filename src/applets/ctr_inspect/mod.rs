@@ -242,12 +242,21 @@ fn run(call: &Call) -> Outcome {
     let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
     let files = Files::new(&root)?;
     let proc = proc_of(&files, &request)?;
-    let world = World::new(&proc, &files)?;
+    exit::in_worker(&proc, || inspect(call, (&proc, &files), &words, &request))
+}
+
+fn inspect(
+    call: &Call,
+    (proc, files): (&ProcRoot, &Files),
+    words: &[OsString],
+    request: &Request,
+) -> Outcome {
+    let world = World::new(proc, files)?;
     if let Some(other) = &request.diff {
-        return differences(call, &world, (&words, other), &request);
+        return differences(call, &world, (words, other), request);
     }
     let mut status = 0;
-    let subjects = find(call, &world, &words, &mut status);
+    let subjects = find(call, &world, words, &mut status);
     let builder = Builder::new(&world, &request.sections, &subjects);
     let mut reports = Vec::new();
     for subject in &subjects {
@@ -267,8 +276,8 @@ fn run(call: &Call) -> Outcome {
     }
     let mut out = Out::stdout();
     match request.json {
-        true => document(&mut out, &proc, &reports)?,
-        false => pages(&mut out, &reports, &request),
+        true => document(&mut out, proc, &reports)?,
+        false => pages(&mut out, &reports, request),
     }
     out.finish()?;
     if let Some(note) = access::note_of_locked(&builder.locked()) {

@@ -79,8 +79,9 @@ use anyhow::{Result, anyhow};
 use nix::unistd::Pid;
 
 use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, set, unglued};
-use crate::exit::{Exit, Outcome};
+use crate::exit::{self, Exit, Outcome};
 use crate::output::style::When;
+use crate::proc::ProcRoot;
 use crate::proc::ns::Kind;
 use crate::text;
 use columns::{Id, Wrong};
@@ -240,7 +241,8 @@ fn run(call: &Call) -> Outcome {
         }
         Err(Wrong::Silent) => return Ok(1),
     };
-    rows::list(call.name, &request, operand, &columns)
+    let proc = request.proc_root.as_ref().map(ProcRoot::new).unwrap_or_default();
+    exit::in_worker(&proc, || rows::list(call.name, &proc, &request, operand.as_ref(), &columns))
 }
 
 /// The operand.
