@@ -33,6 +33,11 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    /// How many bytes are kept whole. A host with 10,000 processes has about 1 MB of arguments.
+    const WHOLE: usize = 64 << 20;
+    /// The length of the lines beyond.
+    const CUT: usize = 1 << 10;
+
     /// The command line of one process.
     pub(crate) fn one(proc: &ProcRoot, pid: Pid) -> nix::Result<Vec<u8>> {
         let lines = Reading::start(proc, vec![pid]).finish();
@@ -65,10 +70,13 @@ impl Lines {
         &self.text
     }
 
+    /// Forks share their arguments, so a user can have thousands of long command lines at no cost: beyond
+    /// [`Self::WHOLE`] bytes the others are cut.
     fn add(&mut self, pid: Pid, line: nix::Result<&[u8]>) {
         let range = line.map(|line| {
             let start = self.text.len();
-            self.text.extend_from_slice(line);
+            let length = if start < Self::WHOLE { line.len() } else { line.len().min(Self::CUT) };
+            self.text.extend_from_slice(&line[..length]);
             start..self.text.len()
         });
         self.found.push((pid.as_raw(), range));
@@ -368,6 +376,20 @@ mod tests {
         assert_eq!(lines.get(Pid::from_raw(1)), Err(Errno::ENOENT));
         assert_eq!(lines.locked().count(), 0);
         std::fs::remove_dir_all(&dir).expect("removed");
+    }
+
+    #[test]
+    fn thousands_of_long_command_lines_are_cut() {
+        let (mut lines, line) = (Lines::default(), [b'x'; Scan::LONGEST]);
+        for pid in 1..=5000 {
+            lines.add(Pid::from_raw(pid), Ok(&line));
+        }
+        let whole = Lines::WHOLE / Scan::LONGEST;
+        assert_eq!(lines.text.len(), Lines::WHOLE + (5000 - whole) * Lines::CUT);
+        assert_eq!(lines.get(Pid::from_raw(1)), Ok(&line[..]));
+        assert_eq!(lines.get(Pid::from_raw(5000)), Ok(&line[..Lines::CUT]));
+        lines.add(Pid::from_raw(5001), Ok(b"short\0"));
+        assert_eq!(lines.get(Pid::from_raw(5001)), Ok(&b"short\0"[..]));
     }
 
     #[test]

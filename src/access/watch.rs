@@ -185,14 +185,17 @@ fn kill(child: Pid, pidfd: &OwnedFd) {
 pub(crate) fn leave_out(proc: &ProcRoot, pid: Pid) -> bool {
     let account = account_of_blocked(proc, pid);
     let mut found = found();
-    account.spend(if found.any { NEXT } else { FIRST });
+    let time = if found.any { NEXT } else { FIRST };
     found.any = true;
     if !hidden::hide(&[pid]) {
         return false;
     }
     found.pids.push(pid);
-    if account.left().is_zero() && !found.accounts.contains(&account) {
-        found.accounts.push(account);
+    if let Some(account) = account {
+        account.spend(time);
+        if account.left().is_zero() && !found.accounts.contains(&account) {
+            found.accounts.push(account);
+        }
     }
     hide_accounts(proc, &found.accounts);
     true
@@ -203,29 +206,28 @@ fn hide_accounts(proc: &ProcRoot, accounts: &[Account]) {
         return;
     }
     let mut pids = Scan::pids(proc).unwrap_or_default();
-    pids.retain(|pid| accounts.contains(&account_of_blocked(proc, *pid)));
+    pids.retain(|pid| account_of_blocked(proc, *pid).is_some_and(|account| accounts.contains(&account)));
     hidden::hide(&pids);
 }
 
-/// The account of a process, from nothing that takes the lock.
-fn account_of_blocked(proc: &ProcRoot, pid: Pid) -> Account {
+/// The account of a process, from nothing that takes the lock. None for root's processes outside of containers.
+fn account_of_blocked(proc: &ProcRoot, pid: Pid) -> Option<Account> {
     let user_ns = || sys::pidfd_user_namespace(sys::pidfd_open(pid).ok()?).ok();
-    let is_own = proc.path() == Path::new("/proc");
-    if let Some(user) = user_ns().filter(|_| is_own).and_then(|user_ns| outermost_maker(proc, user_ns)) {
-        if user != 0 {
-            return Account::User(user);
-        }
+    let is_of_pidfd = proc.path() == Path::new("/proc");
+    let maker = if is_of_pidfd { user_ns().and_then(|inner| outermost_maker(proc, inner)) } else { None };
+    if let Some(user) = maker.filter(|uid| *uid != 0) {
+        return Some(Account::User(user));
     }
     let process = proc.process(pid);
     let status = process.status().unwrap_or_default();
     match status.euid {
-        Some(uid) if uid != 0 => Account::User(uid),
-        _ if status.nspid.len() > 1 => {
+        Some(0) | None if status.nspid.len() > 1 => {
             let mut hasher = DefaultHasher::new();
             process.cgroup().unwrap_or_default().hash(&mut hasher);
-            Account::Container(hasher.finish())
+            Some(Account::Container(hasher.finish()))
         }
-        _ => Account::of_owner(0, pid.as_raw()),
+        Some(0) | None => None,
+        Some(uid) => Some(Account::User(uid)),
     }
 }
 
@@ -251,7 +253,8 @@ impl<'a> Watcher<'a> {
 
     /// Called once for each slice of time. The process whose files are being read, if the read takes too long.
     pub(crate) fn look(&mut self, slice: Duration) -> Option<Pid> {
-        if state(self.process) != b'D' {
+        // The lock is waited for in state D. FUSE, as in the tests, makes its readers wait in state S.
+        if !matches!(state(self.process), b'D' | b'S') {
             self.wait = None;
             return None;
         }

@@ -19,7 +19,7 @@ pub(crate) struct Scan {
 
 impl Scan {
     /// Files are cut to this length. An argument list can have megabytes.
-    const LONGEST: usize = 128 * 1024;
+    pub(crate) const LONGEST: usize = 128 * 1024;
     /// A status is never cut: the fields after its 65,536 supplementary groups say which pid namespace a process is in.
     const LONGEST_STATUS: usize = 1 << 20;
 
