@@ -61,6 +61,13 @@
 //! the paths of the groups that set
 //! the limit; of groups with the same limit it is the outermost.
 //!
+//! # Processes that block their readers
+//!
+//! A process can block everybody who reads its files in /proc, ps(1) too: its execve(2) does not end because a FUSE
+//! file system does not answer, and the kernel is one that makes readers wait for that. ctr-inspect leaves out
+//! such a process after one second, and names it on standard error. If a user or a container has many of them, all
+//! processes of that user or container are left out after three seconds. As a target it does not exist.
+//!
 //! # Exit status
 //!
 //! 0 on success; 1 on failure, or if a target does not exist; with `--exit-status` 2 if there is a finding of high

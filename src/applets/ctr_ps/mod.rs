@@ -84,6 +84,13 @@
 //! Control characters and similar characters in names and arguments are shown as `\xNN` or `\u{NNNN}`. On a
 //! terminal, lines are cut to its width, unless `-w` is given.
 //!
+//! # Processes that block their readers
+//!
+//! A process can block everybody who reads its files in /proc, ps(1) too: its execve(2) does not end because a FUSE
+//! file system does not answer, and the kernel is one that makes readers wait for that. ctr-ps leaves out
+//! such a process after one second, and names it on standard error. If a user or a container has many of them, all
+//! processes of that user or container are left out after three seconds. The exit status does not change.
+//!
 //! # Exit status
 //!
 //! 0 on success; 1 on failure, if no container matches `-c`, and with `-p` if none of the processes is in a

@@ -28,6 +28,13 @@
 //! `==`, `!=`, `<`, `<=`, `>`, `>=`, or with `=~` and `!~` for regular expressions. `&&`, `||`, `!` and parentheses
 //! join comparisons: `NPROCS > 1 && TYPE == "net"`.
 //!
+//! # Processes that block their readers
+//!
+//! A process can block everybody who reads its files in /proc, ps(1) too: its execve(2) does not end because a FUSE
+//! file system does not answer, and the kernel is one that makes readers wait for that. lsns leaves out
+//! such a process after one second, and names it on standard error. If a user or a container has many of them, all
+//! processes of that user or container are left out after three seconds. The exit status does not change.
+//!
 //! # Exit status
 //!
 //! 0 on success; 1 on failure; 32 if the list of mounts cannot be read.
@@ -184,10 +191,10 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('t'),
             "type",
-            "list only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable",
-            Effect::Required(kind),
+            "list only these kinds: mnt, net, ipc, user, pid, uts, cgroup, time, as a list or repeated",
+            Effect::Required(kinds),
         )
-        .takes("type"),
+        .takes("types"),
         Opt::new(
             Some('T'),
             "tree",
@@ -320,9 +327,11 @@ fn filter(request: &mut Request, expression: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
-fn kind(request: &mut Request, name: &OsStr) -> Result<(), Exit> {
-    let kind = Kind::ALL.into_iter().find(|kind| name == kind.proc_name());
-    request.kinds.push(kind.ok_or_else(|| anyhow!("unknown namespace type: {}", text::shown(name)))?);
+fn kinds(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
+    for name in list.as_bytes().split(|&b| b == b',').map(OsStr::from_bytes) {
+        let kind = Kind::ALL.into_iter().find(|kind| name == kind.proc_name());
+        request.kinds.push(kind.ok_or_else(|| anyhow!("unknown namespace type: {}", text::shown(name)))?);
+    }
     Ok(())
 }
 

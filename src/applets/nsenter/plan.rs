@@ -41,6 +41,7 @@ pub(super) struct Request {
     /// The mount point of the container's root.
     pub host_root: Option<PathBuf>,
     pub mount_proc: Option<PathBuf>,
+    pub dns: bool,
     pub applet: bool,
     pub force: bool,
     /// The program, if one is named.
@@ -101,6 +102,20 @@ impl Request {
             self.all |= self.kinds.is_empty() && self.files.is_empty();
             self.environment = true;
         }
+        if self.dns { self.check_dns() } else { Ok(()) }
+    }
+
+    /// `--dns` is for the host's files in the container's network.
+    fn check_dns(&self) -> Result<()> {
+        if self.enters_files() {
+            bail!(
+                "option --dns is for the host's files: the files that -m, -a, -r and --as-container enter have the \
+                 DNS configuration of the container already (use -n, or -a --host-root)"
+            );
+        }
+        if !self.names(Kind::Net) && self.net_socket.is_none() {
+            bail!("option --dns needs the network namespace of the container (-n)");
+        }
         Ok(())
     }
 
@@ -120,6 +135,20 @@ impl Request {
         self.host_root.is_none() && (self.names(Kind::Mnt) || !matches!(self.root, Directory::Unchanged))
     }
 
+    /// Does an option other than those of namespaces change how the program runs?
+    #[must_use]
+    pub(super) fn changes_the_program(&self) -> bool {
+        let directory = |choice: &Directory| !matches!(choice, Directory::Unchanged);
+        directory(&self.root)
+            || directory(&self.wd)
+            || self.wdns.is_some()
+            || self.uid.is_some()
+            || self.gid.is_some()
+            || self.environment
+            || self.join_cgroup
+            || self.follow_context
+    }
+
     /// Is the program the container's own, or can processes of the container see it? Then it gets only the
     /// descriptors that are passed on purpose.
     #[must_use]
@@ -127,9 +156,9 @@ impl Request {
         self.enters_files() || self.names(Kind::Pid) || self.names(Kind::User) || self.user_parent
     }
 
-    /// Does nsenter read files of the target in /proc? A namespace alone is entered by a pidfd.
+    /// Does nsenter read files of the target in /proc? A namespace alone is entered by a pidfd. Hints need more.
     #[must_use]
-    pub(super) fn reads_target(&self) -> bool {
+    pub(super) fn reads_target(&self, hints_wanted: impl FnOnce() -> bool) -> bool {
         let of_target = |directory: &Directory| matches!(directory, Directory::OfTarget);
         let follows = |id: &Option<Id>| matches!(id, Some(Id::Follow));
         self.all
@@ -145,7 +174,10 @@ impl Request {
             || of_target(&self.wd)
             || follows(&self.uid)
             || follows(&self.gid)
-            || self.enters_files() && matches!(self.target, Some(Target::Container(_)))
+            || self.dns
+            || self.enters_files()
+                && (self.program.is_none() || matches!(self.target, Some(Target::Container(_))))
+            || (self.enters_files() || self.kinds.len() + self.files.len() > 1) && hints_wanted()
     }
 
     /// Can the container's processes see the program's process before it is executed?
