@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use nix::unistd::{ForkResult, Pid};
 
 use super::arguments::outermost_maker;
@@ -138,9 +139,11 @@ pub(crate) fn in_worker(proc: &ProcRoot, mut work: impl FnMut() -> u8) -> Watche
 /// In a worker: it ends with its parent, and lists show the parent in its place.
 pub(crate) fn begin_work(proc: &ProcRoot) {
     _ = sys::set_parent_death_signal(libc::SIGKILL);
-    let own = std::fs::read_link(proc.path().join("self")).ok();
-    if let Some(own) = own.and_then(|own| number(own.as_os_str().as_encoded_bytes())) {
-        hidden::do_not_list(Pid::from_raw(own));
+    // A copy of another host's /proc has this link too.
+    if statfs(proc.path()).is_ok_and(|info| info.filesystem_type() == PROC_SUPER_MAGIC) {
+        let own = std::fs::read_link(proc.path().join("self")).ok();
+        let own = own.and_then(|own| number(own.as_os_str().as_encoded_bytes()));
+        own.into_iter().for_each(|own| hidden::do_not_list(Pid::from_raw(own)));
     }
 }
 
@@ -270,7 +273,7 @@ impl<'a> Watcher<'a> {
     }
 
     fn path(&self, file: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/{file}", self.process))
+        ProcRoot::default().path_of(self.process, file)
     }
 
     fn read(&self, file: &str) -> Option<Vec<u8>> {
