@@ -32,11 +32,11 @@ use super::{Account, children_stay, state};
 use crate::proc::{ProcRoot, Scan, hidden, number};
 use crate::sys::{self, Ended};
 
-/// The time between two looks at a process.
-pub(crate) const SLICE: Duration = super::SLICE;
+/// The time between two looks at a process. Most lists are complete before the first.
+pub(crate) const SLICE: Duration = Duration::from_millis(250);
 /// How long a read of a file in /proc may block: the first one, and one after another process was found to block.
 const FIRST: Duration = Duration::from_secs(1);
-const NEXT: Duration = Duration::from_millis(200);
+const NEXT: Duration = SLICE;
 /// A bound for processes that no account joins.
 const MOST_RESTARTS: usize = 100;
 /// How many processes a message names.
