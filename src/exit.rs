@@ -4,14 +4,16 @@ use std::fmt;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
-use anyhow::Error;
+use anyhow::{Error, anyhow};
 use nix::errno::Errno;
 
+use crate::access::watch::{self, Watched};
 use crate::errno;
 use crate::hint::hint_for;
 use crate::isolation::operation::{Operation, Refused};
 use crate::output::Out;
 use crate::proc::ProcRoot;
+use crate::sys::{self, Ended};
 use crate::text;
 
 /// What an applet returns: its exit status, or why it failed.
@@ -112,6 +114,27 @@ pub(crate) fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
             }
             status
         }
+    }
+}
+
+/// Runs an applet that reads files of all processes in a worker process (see [`watch`]). The worker reports the outcome,
+/// and this process ends as it does.
+pub(crate) fn in_worker(proc: &ProcRoot, mut work: impl FnMut() -> Outcome) -> Outcome {
+    let (name, failure) = sys::memory::program();
+    let mut work = || {
+        let outcome = work();
+        watch::note_of_blocked().iter().for_each(|note| warn(name, note));
+        outcome
+    };
+    match watch::in_worker(proc, || report(name, failure, work())) {
+        Watched::Ended(Ended::Exited(status)) => Ok(status),
+        Watched::Ended(Ended::Killed(signal)) => {
+            sys::die_of(signal);
+            Err(anyhow!("child exit failed").into()) // the signal does not end this process
+        }
+        Watched::Ended(Ended::Stopped | Ended::StillRunning) => Err(anyhow!("child exit failed").into()),
+        Watched::Blocked(pid) => Err(anyhow!(watch::cannot_read(pid)).into()),
+        Watched::NotStarted => work(),
     }
 }
 

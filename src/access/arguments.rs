@@ -33,6 +33,11 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    /// How many bytes are kept whole. A host with 10,000 processes has about 1 MB of arguments.
+    const WHOLE: usize = 64 << 20;
+    /// The length of the lines beyond.
+    const CUT: usize = 1 << 10;
+
     /// The command line of one process.
     pub(crate) fn one(proc: &ProcRoot, pid: Pid) -> nix::Result<Vec<u8>> {
         let lines = Reading::start(proc, vec![pid]).finish();
@@ -65,10 +70,13 @@ impl Lines {
         &self.text
     }
 
+    /// Forks share their arguments, so a user can have thousands of long command lines at no cost: beyond
+    /// [`Self::WHOLE`] bytes the others are cut.
     fn add(&mut self, pid: Pid, line: nix::Result<&[u8]>) {
         let range = line.map(|line| {
             let start = self.text.len();
-            self.text.extend_from_slice(line);
+            let length = if start < Self::WHOLE { line.len() } else { line.len().min(Self::CUT) };
+            self.text.extend_from_slice(&line[..length]);
             start..self.text.len()
         });
         self.found.push((pid.as_raw(), range));
@@ -315,13 +323,19 @@ pub(crate) fn account_of(proc: &ProcRoot, pid: Pid) -> Account {
 
 /// The user who made the outermost user namespace around the process, below that of this process.
 fn maker(proc: &ProcRoot, pid: Pid) -> Option<u32> {
+    outermost_maker(proc, namespace(&proc.process(pid).ns_path(Kind::User))?)
+}
+
+fn namespace(path: &Path) -> Option<OwnedFd> {
+    open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty()).ok()
+}
+
+/// The user who made this user namespace, or the outermost one around it that is below that of this process.
+pub(super) fn outermost_maker(proc: &ProcRoot, mut inner: OwnedFd) -> Option<u32> {
     /// The kernel allows 32 levels, user_namespaces(7).
     const LEVELS: usize = 33;
-    let ns =
-        |path: &Path| open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty()).ok();
     let inode = |fd: &OwnedFd| fstat(fd).map(|stat| stat.st_ino).ok();
-    let own = inode(&ns(&proc.own(&Kind::User.link()))?)?;
-    let mut inner = ns(&proc.process(pid).ns_path(Kind::User))?;
+    let own = inode(&namespace(&proc.own(&Kind::User.link()))?)?;
     for _ in 0..LEVELS {
         let parent = sys::namespace_parent(&inner).ok()?;
         if inode(&parent)? == own {
@@ -362,6 +376,20 @@ mod tests {
         assert_eq!(lines.get(Pid::from_raw(1)), Err(Errno::ENOENT));
         assert_eq!(lines.locked().count(), 0);
         std::fs::remove_dir_all(&dir).expect("removed");
+    }
+
+    #[test]
+    fn thousands_of_long_command_lines_are_cut() {
+        let (mut lines, line) = (Lines::default(), [b'x'; Scan::LONGEST]);
+        for pid in 1..=5000 {
+            lines.add(Pid::from_raw(pid), Ok(&line));
+        }
+        let whole = Lines::WHOLE / Scan::LONGEST;
+        assert_eq!(lines.text.len(), Lines::WHOLE + (5000 - whole) * Lines::CUT);
+        assert_eq!(lines.get(Pid::from_raw(1)), Ok(&line[..]));
+        assert_eq!(lines.get(Pid::from_raw(5000)), Ok(&line[..Lines::CUT]));
+        lines.add(Pid::from_raw(5001), Ok(b"short\0"));
+        assert_eq!(lines.get(Pid::from_raw(5001)), Ok(&b"short\0"[..]));
     }
 
     #[test]

@@ -15,6 +15,7 @@
 
 mod arguments;
 pub(crate) mod memory;
+pub(crate) mod watch;
 
 pub(crate) use arguments::{Lines, Reading, account_of, environment, note_of_locked, read_environment};
 

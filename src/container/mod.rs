@@ -6,6 +6,7 @@
 
 mod by_namespace;
 mod cgroup_path;
+pub(crate) mod child;
 mod files;
 mod group;
 pub(crate) mod matching;

@@ -1,7 +1,6 @@
 //! TARGET on the command line: a PID, a container by name or id, or a process by its PID in a container.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -12,9 +11,12 @@ use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use nix::unistd::{Pid, getuid};
 
+use super::child::{OnBlock, Portable, in_child};
 use super::matching::{self, SHORTEST_ID, is_marked, is_unverified, one, precise};
 use super::verify::namespace;
 use super::{Container, Files, PidNs, Resolver, Runtime};
+use crate::access::watch::note_of_blocked;
+use crate::errno;
 use crate::exit;
 use crate::isolation::ns;
 use crate::proc::ns::Kind;
@@ -52,7 +54,31 @@ pub(crate) struct Lookup<'a> {
     name: &'a str,
     purpose: Purpose,
     /// Messages already printed: each is printed once.
-    printed: RefCell<BTreeSet<String>>,
+    printed: RefCell<Vec<String>>,
+    /// Messages are only kept.
+    keeps: bool,
+}
+
+/// What a child finds.
+struct ByName {
+    held: std::result::Result<Held, String>,
+    notes: Vec<String>,
+}
+
+impl Portable for ByName {
+    fn pack(self) -> (Vec<u8>, Vec<OwnedFd>) {
+        let (found, descriptors) = match self.held {
+            Ok(held) => (Ok(held.pid.as_raw()), held.pidfd.into_iter().collect()),
+            Err(error) => (Err(error), Vec::new()),
+        };
+        (serde_json::to_vec(&(found, self.notes)).unwrap_or_default(), descriptors)
+    }
+
+    fn unpack(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<ByName> {
+        let (found, notes): (std::result::Result<i32, String>, _) = serde_json::from_slice(bytes).ok()?;
+        let pidfd = descriptors.into_iter().next();
+        Some(ByName { held: found.map(|pid| Held { pid: Pid::from_raw(pid), pidfd }), notes })
+    }
 }
 
 impl Target {
@@ -129,7 +155,7 @@ fn none_of_name(resolver: &Resolver<'_>, word: &str, error: &anyhow::Error) -> a
 impl<'a> Lookup<'a> {
     #[must_use]
     pub(crate) fn new(name: &'a str, purpose: Purpose) -> Lookup<'a> {
-        Lookup { name, purpose, printed: RefCell::default() }
+        Lookup { name, purpose, printed: RefCell::default(), keeps: false }
     }
 
     /// The process of a target: for a container its init process. With a pidfd if the kernel supports it.
@@ -142,10 +168,22 @@ impl<'a> Lookup<'a> {
                 by_pid(*pid, *inode)
             }
             Target::Container(word) => {
-                let files = Files::new(Path::new("/"))?;
-                self.process(&mut Resolver::for_few(proc, &files), word)
+                let found = in_child(proc, OnBlock::LeaveOut, || self.find(proc, word));
+                note_of_blocked().into_iter().for_each(|note| self.say(note));
+                let found = found?;
+                found.notes.into_iter().for_each(|note| self.say(note));
+                found.held.map_err(anyhow::Error::msg)
             }
         }
+    }
+
+    /// Finds the process of a container by its name. Errors and messages are in the result: a child finds it.
+    fn find(&self, proc: &ProcRoot, word: &str) -> Result<ByName> {
+        let lookup = Lookup { keeps: true, ..Lookup::new(self.name, self.purpose) };
+        let held = Files::new(Path::new("/"))
+            .and_then(|files| lookup.process(&mut Resolver::for_few(proc, &files), word))
+            .map_err(|error| errno::chain(&error));
+        Ok(ByName { held, notes: lookup.printed.into_inner() })
     }
 
     /// The process that `word` names: the init process of a container, or with `@CPID` another process in it.
@@ -200,8 +238,10 @@ impl<'a> Lookup<'a> {
 
     fn say(&self, note: String) {
         if !self.printed.borrow().contains(&note) {
-            exit::warn(self.name, &note);
-            self.printed.borrow_mut().insert(note);
+            if !self.keeps {
+                exit::warn(self.name, &note);
+            }
+            self.printed.borrow_mut().push(note);
         }
     }
 }
@@ -306,11 +346,16 @@ fn hold(resolver: &mut Resolver<'_>, container: &Container) -> Result<Held> {
 /// A number means a process. Names the container that has this number as its name.
 pub(crate) fn hint_at_container(proc: &ProcRoot, pid: Pid) {
     exit::hint(|| {
-        let files = Files::new(Path::new("/")).ok()?;
-        let is_missing = !proc.path_of(pid, "").exists();
-        let found = matching::find_named(&mut Resolver::for_few(proc, &files), pid.as_raw(), is_missing)?;
-        let other = found.init != Some(pid);
-        other.then(|| format!("{pid} means the process with this PID; to name the container: {found}"))
+        let find = || {
+            let files = Files::new(Path::new("/"))?;
+            let is_missing = !proc.path_of(pid, "").exists();
+            let found = matching::find_named(&mut Resolver::for_few(proc, &files), pid.as_raw(), is_missing);
+            let other = found.filter(|found| found.init != Some(pid));
+            Ok(other.map(|found| {
+                format!("{pid} means the process with this PID; to name the container: {found}")
+            }))
+        };
+        in_child(proc, OnBlock::LeaveOut, find).ok()?
     });
 }
 

@@ -14,6 +14,8 @@ use std::os::fd::AsFd;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 
+use crate::sys;
+
 /// Buffers stdout. The first error is kept, and [`Out::finish`] returns it.
 pub(crate) struct Out {
     buffer: Vec<u8>,
@@ -78,6 +80,9 @@ impl Out {
 
     fn flush_all(&mut self) {
         let mut left = self.buffer.as_slice();
+        if !left.is_empty() {
+            sys::output_begins();
+        }
         while !left.is_empty() && self.failure.is_none() {
             match nix::unistd::write(std::io::stdout().as_fd(), left) {
                 Ok(written) => left = &left[written..],

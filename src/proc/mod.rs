@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod covers;
 mod credentials;
+pub(crate) mod hidden;
 pub(crate) mod id_hash;
 pub(crate) mod idmap;
 pub(crate) mod mountinfo;
@@ -64,7 +65,11 @@ impl ProcRoot {
     /// `/proc/PID/FILE`
     #[must_use]
     pub fn path_of(&self, pid: Pid, file: &str) -> PathBuf {
-        self.0.join(pid.to_string()).join(file)
+        match hidden::is_hidden(pid) {
+            // No file has this path.
+            true => self.0.join(format!("{pid} (hidden)")).join(file),
+            false => self.0.join(pid.to_string()).join(file),
+        }
     }
 
     /// `/proc/self/FILE`

@@ -8,7 +8,7 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, read};
 
-use super::ProcRoot;
+use super::{ProcRoot, hidden};
 use crate::sys;
 use crate::text;
 
@@ -19,7 +19,7 @@ pub(crate) struct Scan {
 
 impl Scan {
     /// Files are cut to this length. An argument list can have megabytes.
-    const LONGEST: usize = 128 * 1024;
+    pub(crate) const LONGEST: usize = 128 * 1024;
     /// A status is never cut: the fields after its 65,536 supplementary groups say which pid namespace a process is in.
     const LONGEST_STATUS: usize = 1 << 20;
 
@@ -33,7 +33,9 @@ impl Scan {
     pub(crate) fn pids(proc: &ProcRoot) -> std::io::Result<Vec<Pid>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = open(proc.path(), flags, Mode::empty())?;
-        numbers_in(&dir)
+        let mut pids = numbers_in(&dir)?;
+        hidden::leave_out(&mut pids);
+        Ok(pids)
     }
 
     /// The text of the link `/proc/PID/LINK`, cut to the buffer.
@@ -132,6 +134,9 @@ impl Scan {
 
 /// `PID/FILE`, written without allocation, as it is needed several times for each process.
 fn c_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, file: &str) -> nix::Result<&'a CStr> {
+    if hidden::is_hidden(pid) {
+        return Err(Errno::ESRCH);
+    }
     let at = text::digits(pid.as_raw().unsigned_abs().into(), &mut buffer[..10]);
     buffer[10] = b'/';
     let end = 11 + file.len();

@@ -47,8 +47,8 @@ pub(crate) use nsfs::{
 };
 pub(crate) use pidfd::{PidfdInfo, pidfd_alive, pidfd_getfd, pidfd_info, pidfd_open, pidfd_signal};
 pub(crate) use process::{
-    Ended, SharedNumber, continue_step, exit_now, is_realtime, setns, unshare, unshare_nothing, wait,
-    wait_for_step,
+    Ended, SharedNumber, continue_step, exit_now, has_output_begun, is_realtime, output_begins, setns,
+    unshare, unshare_nothing, wait, wait_for_step, watch_output,
 };
 pub(crate) use program::{Image, environment, execute, wipe_environment, with_variable};
 pub use program::{arguments, promise_no_locks};

@@ -3,6 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
@@ -12,6 +13,34 @@ use nix::unistd::Pid;
 
 /// A number in memory that this process shares with children that it forks later.
 pub(crate) struct SharedNumber(NonNull<AtomicI32>);
+
+// SAFETY: the mapping is not bound to a thread, and the number in it is atomic.
+unsafe impl Send for SharedNumber {}
+// SAFETY: as above.
+unsafe impl Sync for SharedNumber {}
+
+/// 1 as soon as a worker has begun to write its output.
+static OUTPUT: OnceLock<SharedNumber> = OnceLock::new();
+
+/// Children that are forked from now on say here that they write output. None has until now.
+pub(crate) fn watch_output() -> nix::Result<()> {
+    if OUTPUT.get().is_none() {
+        _ = OUTPUT.set(SharedNumber::new()?);
+    }
+    OUTPUT.get().ok_or(Errno::ENOMEM).map(|begun| begun.set(0))
+}
+
+/// Called before output is written.
+pub(crate) fn output_begins() {
+    if let Some(begun) = OUTPUT.get() {
+        begun.set(1);
+    }
+}
+
+#[must_use]
+pub(crate) fn has_output_begun() -> bool {
+    OUTPUT.get().is_some_and(|begun| begun.get() != 0)
+}
 
 /// Size of the mapping. The kernel maps whole pages.
 const LENGTH: usize = size_of::<AtomicI32>();

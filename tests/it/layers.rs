@@ -13,7 +13,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("cli", &["exit", "text"]),
     ("launch", &["errno", "exit", "isolation", "proc", "text"]),
     ("container", &["access", "errno", "exit", "isolation", "proc", "text"]),
-    ("exit", &["errno", "hint", "isolation", "output", "proc", "text"]),
+    ("exit", &["access", "errno", "hint", "isolation", "output", "proc", "text"]),
     ("hint", &["errno", "isolation", "proc", "text"]),
     ("isolation", &["access", "errno", "proc", "text"]),
     ("output", &["errno", "text"]),

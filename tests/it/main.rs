@@ -32,6 +32,7 @@ mod docs;
 mod failing_calls;
 mod getpcaps;
 mod hanging;
+mod hanging_proc;
 mod hints;
 mod hints_entry;
 mod install;

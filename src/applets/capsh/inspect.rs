@@ -6,10 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 
 use anyhow::{Context, anyhow};
 use nix::errno::Errno;
+use nix::unistd::Pid;
 
 use super::sets::first_lines;
 use super::{Shell, fail};
+use crate::container::child::{OnBlock, in_child};
 use crate::container::target::{Lookup, Purpose, Target};
+use crate::errno;
 use crate::exit::Exit;
 use crate::isolation::capabilities::baseline::describe;
 use crate::isolation::capabilities::process::{Capable, Program, UserNs};
@@ -23,19 +26,27 @@ pub(super) fn print(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let shown = || format!("--print={}", text::shown(word));
     let target = Target::parse(word).with_context(shown)?;
     let held = Lookup::new("capsh", Purpose::Read).held(&proc, &target)?;
-    let process = Capable::whole(proc.process(held.pid)).map_err(|error| {
-        match error.raw_os_error().map(Errno::from_raw).filter(|errno| !vanished(*errno)) {
-            Some(errno) => anyhow!(errno),
-            None if error.raw_os_error().is_some() => anyhow!(Errno::ESRCH),
-            None => anyhow!(error),
-        }
-        .context(format!("process {}", held.pid))
+    // Its files in /proc may be unreadable without an end.
+    let described = in_child(&proc, OnBlock::Fail, || {
+        let process = Capable::whole(proc.process(held.pid)).map_err(|error| error_of(held.pid, error));
+        let described = process.map(|process| describe_process(&process, shell.last).into_bytes());
+        Ok(described.map_err(|error| errno::chain(&error)))
     })?;
+    let described = described.map_err(anyhow::Error::msg)?;
     if let Some(pidfd) = &held.pidfd {
         ns::still(pidfd).map_err(|_| fail(format!("capsh: process {} has ended", held.pid)))?;
     }
-    shell.out.push(describe_process(&process, shell.last).as_bytes());
+    shell.out.push(&described);
     Ok(())
+}
+
+fn error_of(pid: Pid, error: std::io::Error) -> anyhow::Error {
+    match error.raw_os_error().map(Errno::from_raw).filter(|errno| !vanished(*errno)) {
+        Some(errno) => anyhow!(errno),
+        None if error.raw_os_error().is_some() => anyhow!(Errno::ESRCH),
+        None => anyhow!(error),
+    }
+    .context(format!("process {pid}"))
 }
 
 fn describe_process(process: &Capable, last: u8) -> String {

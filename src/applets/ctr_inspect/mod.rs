@@ -60,6 +60,13 @@
 //! `limits.cgroup.own` is false if other processes share a control group of the container. `limit_by` and `quota_by` are
 //! the paths of the groups that set the limit; if several groups have the same limit, of the outermost.
 //!
+//! # Processes that block their readers
+//!
+//! A process can block everybody who reads its files in /proc, ps(1) too: its execve(2) does not end because a FUSE
+//! file system does not answer, and the kernel is one that makes readers wait for that. ctr-inspect leaves out
+//! such a process after one second, and names it on standard error. If a user or a container has many of them, all
+//! processes of that user or container are left out after three seconds. As a target it does not exist.
+//!
 //! # Exit status
 //!
 //! 0 on success; 1 on failure, or if a target does not exist; with `--exit-status` 2 if there is a finding of high
@@ -241,12 +248,21 @@ fn run(call: &Call) -> Outcome {
     let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
     let files = Files::new(&root)?;
     let proc = proc_of(&files, &request)?;
-    let world = World::new(&proc, &files)?;
+    exit::in_worker(&proc, || inspect(call, (&proc, &files), &words, &request))
+}
+
+fn inspect(
+    call: &Call,
+    (proc, files): (&ProcRoot, &Files),
+    words: &[OsString],
+    request: &Request,
+) -> Outcome {
+    let world = World::new(proc, files)?;
     if let Some(other) = &request.diff {
-        return differences(call, &world, (&words, other), &request);
+        return differences(call, &world, (words, other), request);
     }
     let mut status = 0;
-    let subjects = find(call, &world, &words, &mut status);
+    let subjects = find(call, &world, words, &mut status);
     let builder = Builder::new(&world, &request.sections, &subjects);
     let mut reports = Vec::new();
     for subject in &subjects {
@@ -266,8 +282,8 @@ fn run(call: &Call) -> Outcome {
     }
     let mut out = Out::stdout();
     match request.json {
-        true => document(&mut out, &proc, &reports)?,
-        false => pages(&mut out, &reports, &request),
+        true => document(&mut out, proc, &reports)?,
+        false => pages(&mut out, &reports, request),
     }
     out.finish()?;
     if let Some(note) = access::note_of_locked(&builder.locked()) {

@@ -84,6 +84,13 @@
 //! Control characters and similar characters in names and arguments are shown as `\xNN` or `\u{NNNN}`. On a
 //! terminal, lines are cut to its width, unless `-w` is given.
 //!
+//! # Processes that block their readers
+//!
+//! A process can block everybody who reads its files in /proc, ps(1) too: its execve(2) does not end because a FUSE
+//! file system does not answer, and the kernel is one that makes readers wait for that. ctr-ps leaves out
+//! such a process after one second, and names it on standard error. If a user or a container has many of them, all
+//! processes of that user or container are left out after three seconds. The exit status does not change.
+//!
 //! # Exit status
 //!
 //! 0 on success; 1 on failure, if no container matches `-c`, and with `-p` if none of the processes is in a
@@ -208,8 +215,9 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
-use crate::access;
+use crate::access::{self, watch as reading};
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, set, unglued};
+use crate::container::child::{OnBlock, in_child};
 use crate::container::{IdentifiedBy, is_in_container_of_host, target};
 use crate::exit::{self, Exit, Outcome, warn};
 use crate::isolation::identity::Way;
@@ -451,11 +459,30 @@ fn run(call: &Call) -> Outcome {
         request.selection.users.extend(select::users(list, &host.passwd)?);
     }
     let columns = Columns::new(&request)?;
-    if let Some(interval) = request.watch {
-        // Users and mounts may have changed: read them again for each frame.
-        let frame = |out: &mut Out| answer(out, &Host::new(&request)?, &request, &columns).map(drop);
-        return watch::watch(interval, frame).map(|()| 0);
+    match request.watch {
+        Some(interval) => watch::watch(interval, |out| frame(out, call, &request, &columns)).map(|()| 0),
+        None => exit::in_worker(&host.proc, || list_once(call, &host, &request, &columns)),
     }
+}
+
+/// Users and mounts may have changed: they are read again for each frame.
+fn frame(out: &mut Out, call: &Call, request: &Request, columns: &Columns) -> Result<(), Exit> {
+    let host = Host::new(request)?;
+    reading::look_again(&host.proc);
+    let shown = in_child(&host.proc, OnBlock::LeaveOut, || {
+        let mut kept = Out::kept();
+        let shown = answer(&mut kept, &host, request, columns).map_err(|exit| exit.message());
+        Ok(shown.map(|_| kept.into_bytes()))
+    })?;
+    out.push(&shown.map_err(anyhow::Error::msg)?);
+    if let Some(note) = reading::note_of_blocked() {
+        out.push(format!("{}: {note}\n", call.name).as_bytes());
+    }
+    Ok(())
+}
+
+/// Prints the list, and what it lacks.
+fn list_once(call: &Call, host: &Host, request: &Request, columns: &Columns) -> Outcome {
     let mut out = Out::stdout();
     let problems = || {
         if request.verbose {
@@ -464,13 +491,13 @@ fn run(call: &Call) -> Outcome {
         }
     };
     // The name of a container that is not found may be in a file that cannot be read.
-    let found = answer(&mut out, &host, &request, &columns).map_err(|error| {
+    let found = answer(&mut out, host, request, columns).map_err(|error| {
         problems();
-        let hint = missing_names(&host, &request).filter(|_| !request.selection.containers.is_empty());
+        let hint = missing_names(host, request).filter(|_| !request.selection.containers.is_empty());
         error.or_hint(move || hint.clone())
     })?;
     out.finish()?;
-    for note in notes(&found, &host, &request, &columns) {
+    for note in notes(&found, host, request, columns) {
         warn(call.name, &note);
     }
     for pid in &found.missing {
@@ -482,7 +509,7 @@ fn run(call: &Call) -> Outcome {
     problems();
     let is_unverified = |seen: &Seen| seen.container.identified_by == IdentifiedBy::Cgroup;
     let names_are_missing = found.containers.all.iter().any(is_unverified);
-    exit::hint(|| missing_names(&host, &request).filter(|_| names_are_missing));
+    exit::hint(|| missing_names(host, request).filter(|_| names_are_missing));
     exit::hint_at_rights();
     let none_contained = || found.list.iter().all(|process| process.container.is_none());
     Ok(u8::from(!request.selection.pids.is_empty() && (!found.missing.is_empty() || none_contained())))

@@ -174,7 +174,16 @@ static GRAMMAR: Grammar<Request> = Grammar {
     groups: &[("iab", "Form of the output"), ("diff", "Comparison"), ("json", "Other options")],
 };
 
+/// Options print what is in files of a process that may be unreadable without an end. Without one, a PID costs one
+/// system call, and a container is searched for by a child.
 fn run(call: &Call) -> Outcome {
+    match call.args.iter().any(|word| word.as_bytes().starts_with(b"-")) {
+        true => exit::in_worker(&ProcRoot::default(), || show_all(call)),
+        false => show_all(call),
+    }
+}
+
+fn show_all(call: &Call) -> Outcome {
     let mut request = Request {
         form: Form::Text,
         style: Style::Short,

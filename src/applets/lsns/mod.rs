@@ -28,6 +28,13 @@
 //! `==`, `!=`, `<`, `<=`, `>`, `>=`, or with `=~` and `!~` for regular expressions. `&&`, `||`, `!` and parentheses
 //! join comparisons: `NPROCS > 1 && TYPE == "net"`.
 //!
+//! # Processes that block their readers
+//!
+//! A process can block everybody who reads its files in /proc, ps(1) too: its execve(2) does not end because a FUSE
+//! file system does not answer, and the kernel is one that makes readers wait for that. lsns leaves out
+//! such a process after one second, and names it on standard error. If a user or a container has many of them, all
+//! processes of that user or container are left out after three seconds. The exit status does not change.
+//!
 //! # Exit status
 //!
 //! 0 on success; 1 on failure; 32 if the list of mounts cannot be read.
@@ -79,8 +86,9 @@ use anyhow::{Result, anyhow};
 use nix::unistd::Pid;
 
 use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, set, unglued};
-use crate::exit::{Exit, Outcome};
+use crate::exit::{self, Exit, Outcome};
 use crate::output::style::When;
+use crate::proc::ProcRoot;
 use crate::proc::ns::Kind;
 use crate::text;
 use columns::{Id, Wrong};
@@ -240,7 +248,8 @@ fn run(call: &Call) -> Outcome {
         }
         Err(Wrong::Silent) => return Ok(1),
     };
-    rows::list(call.name, &request, operand, &columns)
+    let proc = request.proc_root.as_ref().map(ProcRoot::new).unwrap_or_default();
+    exit::in_worker(&proc, || rows::list(call.name, &proc, &request, operand.as_ref(), &columns))
 }
 
 /// The operand.

@@ -36,15 +36,20 @@ pub(super) fn list_columns(request: &Request) -> Outcome {
     Ok(out.finish().map(|()| 0)?)
 }
 
-pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, columns: &[Id]) -> Outcome {
-    let proc = request.proc_root.as_ref().map(ProcRoot::new).unwrap_or_default();
+pub(super) fn list(
+    name: &str,
+    proc: &ProcRoot,
+    request: &Request,
+    operand: Option<&Operand>,
+    columns: &[Id],
+) -> Outcome {
     let filter = request.filter.as_deref().map(|expression| parse_filter(name, expression)).transpose()?;
-    let task = match (&request.task, &operand) {
-        (Some(word), _) | (None, Some(Operand::Container(word))) => Some(resolve(name, &proc, word)?),
+    let task = match (&request.task, operand) {
+        (Some(word), _) | (None, Some(Operand::Container(word))) => Some(resolve(name, proc, word)?),
         _ => None,
     };
     let inode = match operand {
-        Some(Operand::Namespace(inode)) => Some(inode),
+        Some(Operand::Namespace(inode)) => Some(*inode),
         _ => None,
     };
     let needs = |ids: &[Id]| {
@@ -59,7 +64,7 @@ pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, colu
         members_of: inode,
         all_members: needs(&[Id::Container, Id::Runtime, Id::Pod, Id::Image, Id::Created]),
     };
-    let mut found = collect(&proc, &wanted)?.map_err(|error| {
+    let mut found = collect(proc, &wanted)?.map_err(|error| {
         let words = format!("failed to parse {}", proc.own("mountinfo").display());
         Exit::failed(NO_MOUNTS, anyhow::Error::from(error).context(words))
     })?;
@@ -75,12 +80,12 @@ pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, colu
     let tree = request.tree.or((!flat).then_some(Tree::Process));
     let related = matches!(tree, Some(Tree::Owner | Tree::Parent));
     let relations = match related || needs(&[Id::Pns, Id::Ons]) {
-        true => relate(&proc, &mut found, &wanted.kinds, related),
+        true => relate(proc, &mut found, &wanted.kinds, related),
         false => Vec::new(),
     };
     let files = Files::new(Path::new("/"))?;
     let only = inode.filter(|inode| *inode != 0);
-    let cells = Cells::new(&proc, &files, &found, relations, (request.no_wrap || request.raw, only))?;
+    let cells = Cells::new(proc, &files, &found, relations, (request.no_wrap || request.raw, only))?;
     let mut rows = Rows {
         cells,
         filter,
@@ -94,7 +99,7 @@ pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, colu
     match only {
         Some(inode) => rows.members(&found, inode)?,
         None => {
-            rows.namespaces(&found, &shown(&proc, request, &found, task.as_ref().map(|held| held.pid))?)?
+            rows.namespaces(&found, &shown(proc, request, &found, task.as_ref().map(|held| held.pid))?)?
         }
     }
     // The namespaces of a container were read by the PID of its first process, which is valid only if it still runs.

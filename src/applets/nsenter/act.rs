@@ -6,14 +6,16 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::child;
 use super::entry::{Credentials, Entry};
 use super::inside;
-use super::lookup::{self, in_child};
+use super::lookup;
 use super::open::{NoTarget, Opened, hint_container_name, open_all};
 use super::plan::Request;
+use crate::access::watch::{self, Guard};
 use crate::container::is_gvisor;
 use crate::container::target::{Lookup, Purpose, Target};
 use crate::exit::{self, Exit, Outcome};
@@ -25,12 +27,13 @@ use crate::proc::ProcRoot;
 pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
     let lookup = Lookup::new(name, Purpose::Enter);
-    let target = request.target.as_ref().map(|target| match target {
-        Target::Pid { .. } => lookup.held(&proc, target),
-        Target::Container(_) => in_child(request, || lookup.held(&proc, target)),
-    });
-    let opened = target.transpose().and_then(|target| open_all(name, &proc, request, target));
-    let mut opened = match opened {
+    // A child finds a container by its name, and hands back only the process.
+    let target = request.target.as_ref().map(|target| lookup.held(&proc, target)).transpose();
+    let guard = match target.as_ref() {
+        Ok(Some(held)) if request.reads_target(exit::hints_wanted) => guard(name, &proc, held.pid)?,
+        _ => None,
+    };
+    let mut opened = match target.and_then(|target| open_all(name, &proc, request, target)) {
         Ok(opened) => opened,
         Err(error) if error.is::<NoTarget>() => {
             return Err(Exit::from(error).or_hint(hint_container_name(request)));
@@ -68,7 +71,8 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         _ = exit::hints_wanted(); // the new terminal is not the caller's
     }
     let hints = request.enters_files() && exit::hints_wanted();
-    opened.missing = hints.then(|| inside::hint(request));
+    opened.missing = hints.then(|| inside::hint(&proc, request));
+    drop(guard);
     if request.is_exposed() {
         harden::pass_only(&proc, &request.pass_fds)?;
     }
@@ -83,6 +87,16 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
     match entry.settle() {
         Ok(ready) => Err(ready.execute(request, program)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads of the target's files in /proc may not end. Until the guard is dropped, another process ends this one then.
+fn guard(name: &str, proc: &ProcRoot, pid: Pid) -> Result<Option<Guard>, Exit> {
+    let say = |blocked| exit::warn(name, &watch::cannot_read(blocked));
+    match Guard::start(proc, pid, say) {
+        Ok(guard) => Ok(guard),
+        Err(Errno::ETIMEDOUT) => Err(anyhow!(watch::cannot_read(pid)).into()),
+        Err(errno) => Err(anyhow!(errno).context("poll failed").into()),
     }
 }
 

@@ -86,7 +86,7 @@ fn user_inside(
 }
 
 /// The hint for a program that does not exist in the entered root.
-pub(super) fn hint(request: &Request) -> String {
+pub(super) fn hint(proc: &ProcRoot, request: &Request) -> String {
     let program = request.program.as_deref();
     let shown = program.map_or("a shell".to_owned(), |program| format!("'{}'", text::shown(program)));
     let place = match request.root {
@@ -95,7 +95,7 @@ pub(super) fn hint(request: &Request) -> String {
     };
     let mut remedies = Vec::new();
     let has_target = request.target.is_some();
-    if has_target && program.is_none_or(|program| exists_here(request, program)) {
+    if has_target && program.is_none_or(|program| exists_here(proc, request, program)) {
         match (request.as_container, &request.root) {
             (true, _) => remedies.push("-a --host-root in place of --as-container runs that of the host"),
             (false, Directory::Unchanged) => remedies.push("--host-root runs that of the host"),
@@ -115,7 +115,7 @@ pub(super) fn hint(request: &Request) -> String {
 
 /// Does the caller have the program? The container may see the memory of the program's process, which must not have the
 /// caller's PATH.
-fn exists_here(request: &Request, program: &OsStr) -> bool {
+fn exists_here(proc: &ProcRoot, request: &Request, program: &OsStr) -> bool {
     let is_program = |file: &PathBuf| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
-    in_child(request, || Ok(exec::files_of(program).iter().any(is_program))).unwrap_or(false)
+    in_child(proc, request, || Ok(exec::files_of(program).iter().any(is_program))).unwrap_or(false)
 }

@@ -142,6 +142,10 @@
 //! nsenter joins control groups only with `--join-cgroup` or `--as-container`. Only the program joins them, not the
 //! nsenter that waits. So a container that has reached its limit of processes or memory can still be entered.
 //!
+//! A process can block everybody who reads its files in /proc: its execve(2) does not end because a FUSE file system does
+//! not answer, and the kernel is one that makes readers wait for that. nsenter enters namespaces of such a process
+//! (`-n`, `-m`, ...), but options that read its files (`-a`, `-e`, `-r`, `-w`, `--as-container`) fail after one second.
+//!
 //! # Hints
 //!
 //! When the kernel refuses an operation, nsenter looks for the reason: a limit, a setting of the host, a missing

@@ -20,6 +20,7 @@ use super::dns::{self, Dns};
 use super::lookup::in_child;
 use super::plan::{Directory, Facts, Id, Request};
 use crate::access;
+use crate::container::child::{self, OnBlock};
 use crate::container::target::{self, Held};
 use crate::container::{Files, IdentifiedBy, Resolver, Tag, profile};
 use crate::exit;
@@ -134,7 +135,7 @@ pub(super) fn open_all(
     }
     if request.join_cgroup || request.as_container {
         let pid = pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?;
-        opened.groups = in_child(request, || open_groups(name, proc, request, pid))?;
+        opened.groups = in_child(proc, request, || open_groups(name, proc, request, pid))?;
     }
     if request.as_container {
         let pid = pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?;
@@ -184,7 +185,7 @@ fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened
     let Some(pid_ns) = namespace(proc, Kind::Pid, request, pid)? else { return Ok(()) };
     if mounts_for_less {
         let user_ns = ns::open_file(&proc.own(&Kind::User.link()))?;
-        opened.tracer = in_child(request, || tracers::find(proc, &pid_ns, &user_ns))?;
+        opened.tracer = in_child(proc, request, || tracers::find(proc, &pid_ns, &user_ns))?;
     }
     let tracer = match keeps_root && !request.force {
         true => program_tracer(proc, request, pid, opened, &pid_ns)?,
@@ -220,7 +221,7 @@ fn program_tracer(
 ) -> Result<Option<Pid>> {
     let entered = if opened.user_ns { namespace(proc, Kind::User, request, pid)? } else { None };
     let user_ns = entered.map_or_else(|| ns::open_file(&proc.own(&Kind::User.link())), Ok)?;
-    in_child(request, || tracers::find(proc, pid_ns, &user_ns))
+    in_child(proc, request, || tracers::find(proc, pid_ns, &user_ns))
 }
 
 /// The namespace of this kind that is entered: from the file that an option names, else the target's.
@@ -333,7 +334,7 @@ fn container_credentials(
         bail!("--as-container needs the target's user namespace too (add --user, or name no namespace)");
     }
     let filters = credentials.filters;
-    let filter = in_child(request, || {
+    let filter = in_child(proc, request, || {
         Ok(filter(name, proc, pid, filters).unwrap_or_else(|reason| {
             exit::warn(
                 name,
@@ -521,10 +522,12 @@ pub(super) fn hint_container_name(request: &Request) -> impl Fn() -> Option<Stri
     move || {
         // After entering, the state files would be the container's own.
         let word = word.as_deref().filter(|_| !inside)?;
-        let files = Files::new(Path::new("/")).ok()?;
         let proc = ProcRoot::default();
-        let container = target::container(&mut Resolver::for_few(&proc, &files), word).ok()?;
-        let name = container.label();
+        let find = || {
+            let files = Files::new(Path::new("/")).ok()?;
+            Some(target::container(&mut Resolver::for_few(&proc, &files), word).ok()?.label())
+        };
+        let name = child::in_child(&proc, OnBlock::LeaveOut, || Ok(find())).ok()??;
         Some(format!(
             "'{word}' is the container {name}, but the first operand is the program: use nsenter -t {word} -a COMMAND"
         ))

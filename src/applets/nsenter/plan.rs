@@ -156,6 +156,30 @@ impl Request {
         self.enters_files() || self.names(Kind::Pid) || self.names(Kind::User) || self.user_parent
     }
 
+    /// Does nsenter read files of the target in /proc? A namespace alone is entered by a pidfd. Hints need more.
+    #[must_use]
+    pub(super) fn reads_target(&self, hints_wanted: impl FnOnce() -> bool) -> bool {
+        let of_target = |directory: &Directory| matches!(directory, Directory::OfTarget);
+        let follows = |id: &Option<Id>| matches!(id, Some(Id::Follow));
+        self.all
+            || self.as_container
+            || self.environment
+            || self.join_cgroup
+            || self.follow_context
+            || self.user_parent
+            || self.host_root.is_some()
+            || self.mount_proc.is_some()
+            || self.net_socket.is_some()
+            || of_target(&self.root)
+            || of_target(&self.wd)
+            || follows(&self.uid)
+            || follows(&self.gid)
+            || self.dns
+            || self.enters_files()
+                && (self.program.is_none() || matches!(self.target, Some(Target::Container(_))))
+            || (self.enters_files() || self.kinds.len() + self.files.len() > 1) && hints_wanted()
+    }
+
     /// Can the container's processes see the program's process before it is executed?
     #[must_use]
     pub(super) fn is_seen_inside(&self) -> bool {

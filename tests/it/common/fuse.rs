@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ pub struct Fuse {
     hangs: Arc<AtomicBool>,
     ends: Arc<AtomicBool>,
     gave_up: Arc<AtomicBool>,
+    closing: Arc<AtomicUsize>,
     server: Option<JoinHandle<()>>,
     /// The PID of the shell, here.
     pub pid: i32,
@@ -35,12 +36,34 @@ impl Fuse {
     /// `unshare OPTIONS` with a shell in it that runs the script; `$fuse` and `$work` are directories. When the script
     /// has printed a line, the file system hangs.
     pub fn hanging(options: &[&str], tree: Tree, script: &str) -> Option<Fuse> {
-        let fuse = Fuse::started(options, tree, script)?;
+        let fuse = Fuse::started(options, tree, script, Held::Read)?;
         fuse.hangs.store(true, Ordering::SeqCst);
         Some(fuse)
     }
 
-    fn started(options: &[&str], tree: Tree, script: &str) -> Option<Fuse> {
+    /// The same, but SIGKILL ends who waits, as for most locks of the kernel.
+    pub fn hanging_until_killed(options: &[&str], tree: Tree, script: &str) -> Option<Fuse> {
+        let fuse = Fuse::started(options, tree, script, Held::Unread)?;
+        fuse.hangs.store(true, Ordering::SeqCst);
+        Some(fuse)
+    }
+
+    /// Only close(2) of a file hangs.
+    pub fn hanging_at_close(options: &[&str], tree: Tree, script: &str) -> Option<Fuse> {
+        Fuse::started(options, tree, script, Held::Flush)
+    }
+
+    /// How many processes hang in close(2).
+    pub fn closing(&self) -> usize {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// A line for the stdin of the script.
+    pub fn say(&mut self, text: &str) {
+        self.piped.as_mut().expect("a script").say(text);
+    }
+
+    fn started(options: &[&str], tree: Tree, script: &str, held: Held) -> Option<Fuse> {
         if File::open("/dev/fuse").is_err() {
             skip("hanging file systems", "/dev/fuse cannot be opened");
             return None;
@@ -60,12 +83,20 @@ impl Fuse {
         };
         let device = File::from(descriptor_of(pid, 3));
         let [hangs, ends, gave_up] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
-        let server =
-            Server { device, tree, hangs: hangs.clone(), ends: ends.clone(), gave_up: gave_up.clone() };
+        let closing = Arc::new(AtomicUsize::new(0));
+        let server = Server {
+            device,
+            tree,
+            held,
+            hangs: hangs.clone(),
+            ends: ends.clone(),
+            gave_up: gave_up.clone(),
+            closing: closing.clone(),
+        };
         let server = Some(std::thread::spawn(move || server.run()));
         piped.say("\n");
         let line = piped.line();
-        let fuse = Fuse { piped: Some(piped), hangs, ends, gave_up, server, pid };
+        let fuse = Fuse { piped: Some(piped), hangs, ends, gave_up, closing, server, pid };
         assert_eq!(line, "ready", "the script failed");
         Some(fuse)
     }
@@ -100,12 +131,28 @@ fn descriptor_of(pid: i32, fd: i32) -> OwnedFd {
     }
 }
 
+/// Which requests get no answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// All of them. The kernel does not interrupt a request that was read.
+    Read,
+    /// All of them, and they are not even read. SIGKILL ends them.
+    Unread,
+    /// That of close(2).
+    Flush,
+}
+
+/// The number of a request (linux/fuse.h).
+const FLUSH: u32 = 25;
+
 struct Server {
     device: File,
     tree: Tree,
+    held: Held,
     hangs: Arc<AtomicBool>,
     ends: Arc<AtomicBool>,
     gave_up: Arc<AtomicBool>,
+    closing: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -122,6 +169,11 @@ impl Server {
                 Ok(0) => continue,
                 Ok(_) => {}
                 Err(_) => return,
+            }
+            if self.held == Held::Unread && self.hangs.load(Ordering::SeqCst) {
+                hung_since.get_or_insert_with(Instant::now);
+                std::thread::sleep(Duration::from_millis(20));
+                continue;
             }
             let length = match self.device.read(&mut request) {
                 Ok(length) => length,
@@ -147,6 +199,10 @@ impl Server {
         let (operation, unique, node) = (short(4), long(8), long(16));
         let content = |node: u64| self.content(node).unwrap_or_default();
         let answer = match operation {
+            FLUSH if self.held == Held::Flush => {
+                self.closing.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
             2 | 36 | 42 => return, // FORGET, INTERRUPT, BATCH_FORGET have no answer
             1 => self.lookup(node, request[40..].split(|&b| b == 0).next().unwrap_or_default()),
             3 => Ok([&[0; 16][..], &self.attributes(node)].concat()),
@@ -158,7 +214,7 @@ impl Server {
                 Ok(content[offset.min(content.len())..(offset + size).min(content.len())].to_vec())
             }
             17 => Ok(words(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4096, 255, 4096, 0, 0, 0, 0, 0, 0, 0])),
-            18 | 25 | 28 | 29 => Ok(Vec::new()), // RELEASE, FLUSH, READDIR, RELEASEDIR
+            18 | FLUSH | 28 | 29 => Ok(Vec::new()), // RELEASE, READDIR, RELEASEDIR
             22 => Err(libc::ENODATA),
             26 => Ok(words(&[7, 31, 1 << 17, 0, 0, 1 << 17, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
             _ => Err(libc::ENOSYS),
