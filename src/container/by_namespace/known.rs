@@ -55,12 +55,7 @@ impl ByNamespaces {
         if let Some(answer) = self.around.get(&pid_ns) {
             return answer.clone();
         }
-        let mut fd = ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok();
-        let above = std::iter::from_fn(|| {
-            fd = ns::parent_of(fd.as_ref()?).ok();
-            Some(fstat(fd.as_ref()?).ok()?.st_ino)
-        });
-        let mut containers = above.map(|id| self.pid.get(&id).map(Vec::as_slice));
+        let mut containers = pid_ns_above(proc, pid).map(|id| self.pid.get(&id).map(Vec::as_slice));
         let answer = containers.find_map(|known| match known {
             Some([one]) => Some(one.clone()),
             _ => None,
@@ -70,7 +65,53 @@ impl ByNamespaces {
     }
 }
 
+/// The pid namespaces around that of a process, innermost first.
+fn pid_ns_above(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = u64> {
+    let mut fd = ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok();
+    std::iter::from_fn(move || {
+        fd = ns::parent_of(fd.as_ref()?).ok();
+        Some(fstat(fd.as_ref()?).ok()?.st_ino)
+    })
+}
+
+/// Namespaces that are not the host's.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::container) struct Spaces {
+    pid: Vec<u64>,
+    mnt: Option<u64>,
+}
+
+impl Spaces {
+    pub(in crate::container) fn share(&self, other: &Spaces) -> bool {
+        self.pid.iter().any(|id| other.pid.contains(id)) || self.mnt.is_some() && self.mnt == other.mnt
+    }
+}
+
 impl ByNamespace {
+    /// The namespaces of a process.
+    pub(in crate::container) fn spaces(&self, proc: &ProcRoot, pid: Pid) -> Spaces {
+        let of = |kind, hosts| other(namespace(proc, pid, kind), hosts);
+        Spaces {
+            pid: of(Kind::Pid, self.host.pid_ns).into_iter().collect(),
+            mnt: of(Kind::Mnt, self.host.mnt_ns),
+        }
+    }
+
+    /// The namespaces by which [`Self::with_state`] finds the container of a process: also the pid namespaces around.
+    pub(in crate::container) fn spaces_around(
+        &self,
+        proc: &ProcRoot,
+        pid: Pid,
+        own: &OwnNamespaces,
+    ) -> Spaces {
+        let around = own.pid_ns.filter(|_| !own.outermost).into_iter().flat_map(|_| pid_ns_above(proc, pid));
+        let above = around.filter(|id| Some(*id) != self.host.pid_ns);
+        Spaces {
+            pid: own.pid_ns.into_iter().chain(above).collect(),
+            mnt: other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns),
+        }
+    }
+
     /// Forgets the containers with a state file, as there are new state files.
     pub(in crate::container) fn empty(&mut self) {
         self.known = None;

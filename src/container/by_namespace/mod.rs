@@ -25,6 +25,7 @@ use crate::sys::keyed::{HashMap, HashSet};
 use host::Host;
 pub(crate) use host::is_in_container_of_host;
 use known::ByNamespaces;
+pub(super) use known::Spaces;
 pub(super) use program::trusted_program;
 
 type FileId = ((u32, u32), u64);

@@ -57,7 +57,9 @@ pub(super) struct System {
     pub(super) access: RefCell<Option<AccessProcess>>,
     /// The limits for the files of users, by uid.
     budgets: RefCell<HashMap<u32, Rc<Budget>>>,
-    /// Directories of containerd's tasks that shims led to.
+    /// Directories of containerd's tasks that need no search.
+    usual_tasks: OnceCell<Vec<PathBuf>>,
+    /// Others, that shims led to.
     found_tasks: RefCell<Vec<String>>,
     /// Listed directories: each is read once.
     listings: RefCell<Listings>,
@@ -79,6 +81,8 @@ impl Files {
     const LARGEST: u64 = 16 << 20;
     const LARGEST_OF_USER: u64 = 1 << 20;
     const LARGEST_LIST_OF_USER: u64 = 8 << 20;
+    /// Nearly all state files of root are smaller.
+    const LARGEST_UNCHECKED: usize = 64 << 10;
     /// More names than a host has containers.
     const MOST_NAMES: usize = 50_000;
     /// More daemons than a host runs.
@@ -118,6 +122,7 @@ impl Files {
             account,
             access: RefCell::default(),
             budgets: RefCell::default(),
+            usual_tasks: OnceCell::new(),
             found_tasks: RefCell::default(),
             listings: RefCell::default(),
             tops: Tops::default(),
@@ -178,7 +183,12 @@ impl Files {
         self.system.found_tasks.borrow().clone()
     }
 
-    /// Adds one of them. False if it is known, or if there are too many.
+    /// The usual directories with such bundles, as `find` finds them.
+    pub fn usual_tasks(&self, find: impl FnOnce() -> Vec<PathBuf>) -> &[PathBuf] {
+        self.system.usual_tasks.get_or_init(find)
+    }
+
+    /// Adds a directory to the found ones. False if it is known, or if there are too many.
     pub fn add_tasks(&self, directory: String) -> bool {
         let mut found = self.system.found_tasks.borrow_mut();
         let is_new = found.len() < Self::MOST_FOUND_TASKS && !found.contains(&directory);

@@ -55,14 +55,44 @@ impl Resolver<'_> {
         let mut all: Vec<Rc<Container>> = Vec::new();
         for store in Store::ALL {
             for id in self.ids(whose, store, None) {
-                all.extend(self.lookup(whose, store, &id).iter().map(|known| known.container.clone()));
+                all.extend(self.containers(whose, store, &id));
             }
         }
         all
     }
 
+    /// The running containers with this id in a store.
+    pub(super) fn containers(&mut self, whose: Whose, store: Store, id: &str) -> Vec<Rc<Container>> {
+        self.lookup(whose, store, id).iter().map(|known| known.container.clone()).collect()
+    }
+
+    /// The init processes of the containers with this id, before any check. None if one of the containers is not root's, or
+    /// is known by more than its init process.
+    pub(super) fn inits_of_root(&mut self, whose: Whose, store: Store, id: &str) -> Option<Vec<Pid>> {
+        let cache = self.cache(whose, store);
+        if cache.known.contains_key(id) {
+            return None;
+        }
+        if let Some(inits) = cache.reader.load_inits(&cache.files, id) {
+            return Some(inits);
+        }
+        let loaded = cache.reader.load(&cache.files, id);
+        let plain = |container: &Container| {
+            container.owner == 0
+                && container.helper.is_none()
+                && container.namespaces.is_empty()
+                && !container.has_guest
+                && (container.init.is_some() || container.runtime.spec().names_init)
+        };
+        if loaded.iter().all(plain) {
+            return Some(loaded.iter().filter_map(|container| container.init).collect());
+        }
+        self.check_all(whose, store, id, loaded);
+        None
+    }
+
     /// The ids in a store, each once; with a name only those that can have it.
-    fn ids(&mut self, whose: Whose, store: Store, name: Option<&str>) -> Vec<String> {
+    pub(super) fn ids(&mut self, whose: Whose, store: Store, name: Option<&str>) -> Vec<String> {
         let cache = self.cache(whose, store);
         let mut ids = match name {
             Some(name) => cache.reader.ids_for(&cache.files, name),
@@ -95,7 +125,11 @@ impl Resolver<'_> {
                     None => {
                         let cache = self.cache(whose, store);
                         let selected = |all: &[Container]| all.iter().any(asked.selects);
-                        if cache.reader.load_names(&cache.files, &id).is_some_and(|all| !selected(&all)) {
+                        let is_other = |all: Vec<Container>| !selected(&all);
+                        // A file that the id leads to is needed.
+                        if asked.id.is_none()
+                            && cache.reader.load_names(&cache.files, &id).is_some_and(is_other)
+                        {
                             continue;
                         }
                         let loaded = cache.reader.load(&cache.files, &id);
@@ -171,7 +205,10 @@ impl Resolver<'_> {
         });
         let groups = groups.unwrap_or_default();
         if groups.is_empty() && container.init_start.is_none() && container.init_written.is_none() {
-            self.caches[store as usize].reader.date_init(self.files, &mut container);
+            // Root's state files are at places of root: no user is searched for.
+            let caches = if container.owner == 0 { &self.caches_of_root } else { &self.caches };
+            let cache = &caches[store as usize];
+            cache.reader.date_init(&cache.files, &mut container);
         }
         let alive = match container.init {
             Some(init) => verify::is_running(self.proc, init, &container, &groups),

@@ -25,6 +25,7 @@ use crate::sys::keyed::HashMap;
 use inits::Inits;
 pub(super) use lookup::Asked;
 use lookup::Cache;
+use namespaces::Unchecked;
 
 /// The result for the text of a cgroup file.
 struct Answer {
@@ -66,6 +67,8 @@ pub struct Resolver<'a> {
     by_namespace: Option<ByNamespace>,
     /// For few processes: the containers whose state files name no init process, which is not known yet.
     without_init: Vec<Rc<Container>>,
+    /// For few processes: the containers whose init processes were not checked.
+    unchecked: Vec<Unchecked>,
     /// The pidfds of init processes in state files that a word selects.
     held: HashMap<Pid, Option<OwnedFd>>,
     /// The process that is being resolved, and the text of its cgroup file. Often it is the init process of the state
@@ -114,6 +117,7 @@ impl<'a> Resolver<'a> {
             sought: HashMap::default(),
             by_namespace: None,
             without_init: Vec::new(),
+            unchecked: Vec::new(),
             held: HashMap::default(),
             current: None,
             finds_inits: false,
@@ -149,6 +153,9 @@ impl<'a> Resolver<'a> {
 
     /// The same for a caller that may know which pid namespace it is.
     pub fn resolve_in(&mut self, pid: Pid, cgroup: &[u8], pid_ns: PidNs) -> Option<Tag> {
+        if self.few {
+            self.list_tops(); // many stores can be asked, each once
+        }
         let tag = self.resolve_known(pid, cgroup, pid_ns);
         match &tag {
             Some(found) if self.finds_state_files(pid, found) => self.resolve_known(pid, cgroup, pid_ns),

@@ -5,11 +5,20 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 
 use super::Resolver;
-use crate::container::by_namespace::{ByNamespace, OwnNamespaces};
-use crate::container::runtimes::Whose;
+use crate::container::by_namespace::{ByNamespace, OwnNamespaces, Spaces};
+use crate::container::runtimes::{Store, Whose};
 use crate::container::{Container, PidNs, Tag, cgroup_lines, verify};
 use crate::isolation::identity::First;
 use crate::proc::ns::Kind;
+
+/// A container of root whose init process was not checked, as it may share no namespace with a process of interest.
+pub(super) struct Unchecked {
+    whose: Whose,
+    store: Store,
+    id: String,
+    /// Those of the init processes in the state files.
+    spaces: Vec<Spaces>,
+}
 
 impl Resolver<'_> {
     /// The container of a process by its namespaces and root directory. `claimed`: the control group has a name that
@@ -61,7 +70,10 @@ impl Resolver<'_> {
     fn fill(&mut self, by_namespace: &mut ByNamespace, pid: Pid, own: &OwnNamespaces) {
         let whose = self.whose_namespaces(pid);
         if !by_namespace.is_filled_with(whose) {
-            let mut all = self.all_with_state(whose);
+            let mut all = match self.few {
+                true => self.with_state_or_unchecked(whose, by_namespace),
+                false => self.all_with_state(whose),
+            };
             if self.few {
                 let without_init = all.iter().filter(|container| container.init.is_none());
                 self.without_init = without_init.cloned().collect();
@@ -71,10 +83,47 @@ impl Resolver<'_> {
             }
             by_namespace.fill(self.proc, whose, &all);
         }
+        if !self.unchecked.is_empty() {
+            let found = self.sharing(&by_namespace.spaces_around(self.proc, pid, own));
+            by_namespace.add(self.proc, &found);
+        }
         if !self.without_init.is_empty() {
             let found = self.inits_around(pid, own);
             by_namespace.add(self.proc, &found);
         }
+    }
+
+    /// The containers with a state file, without those in [`Self::unchecked`], which is filled.
+    fn with_state_or_unchecked(&mut self, whose: Whose, by_namespace: &ByNamespace) -> Vec<Rc<Container>> {
+        let mut all = Vec::new();
+        let mut unchecked = Vec::new();
+        for store in Store::ALL {
+            for id in self.ids(whose, store, None) {
+                match self.inits_of_root(whose, store, &id) {
+                    Some(inits) => {
+                        let spaces = inits.into_iter().map(|init| by_namespace.spaces(self.proc, init));
+                        unchecked.push(Unchecked { whose, store, spaces: spaces.collect(), id });
+                    }
+                    None => all.extend(self.containers(whose, store, &id)),
+                }
+            }
+        }
+        self.unchecked = unchecked;
+        all
+    }
+
+    /// Checks the containers that share a namespace, and returns those that run.
+    fn sharing(&mut self, spaces: &Spaces) -> Vec<Rc<Container>> {
+        let all = std::mem::take(&mut self.unchecked);
+        let (sharing, others): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|unchecked| unchecked.spaces.iter().any(|of_init| of_init.share(spaces)));
+        self.unchecked = others;
+        let mut found = Vec::new();
+        for Unchecked { whose, store, id, .. } in sharing {
+            found.extend(self.containers(whose, store, &id));
+        }
+        found
     }
 
     /// Finds the init processes of containers whose state files do not name them, where they can share a namespace with
