@@ -39,6 +39,8 @@ pub struct Files {
     pub(super) budget: Option<Rc<Budget>>,
     /// Are the directories of users left out?
     without_users: bool,
+    /// Files of every owner count.
+    of_anyone: bool,
     /// Problems with files. Those in a container are added to the host's.
     pub(super) warnings: Rc<RefCell<Vec<String>>>,
 }
@@ -133,6 +135,7 @@ impl Files {
             user: None,
             budget,
             without_users: false,
+            of_anyone: false,
             warnings: Rc::default(),
         })
     }
@@ -235,6 +238,12 @@ impl Files {
     /// The problems so far.
     pub fn warnings(&self) -> Vec<String> {
         self.warnings.borrow().clone()
+    }
+
+    /// The same, but files of every owner count: for files that concern the container alone.
+    #[must_use]
+    pub fn of_anyone(self) -> Files {
+        Files { of_anyone: true, ..self }
     }
 
     /// Records a problem, but not for a missing file, which is normal.

@@ -57,6 +57,9 @@ impl Files {
 
     /// The problem with the owner of a file, if there is one.
     pub(super) fn owner_problem(&self, path: &str, meta: &Meta) -> Option<&'static str> {
+        if self.of_anyone {
+            return None;
+        }
         let of_root = meta.uid == 0 || meta.uid == self.system.owner();
         match self.user {
             None if of_root => None,
