@@ -193,7 +193,7 @@ impl ByPidfd {
     /// None if the kernel lacks a request, or if proc shows the PIDs of another pid namespace.
     fn new(proc: &ProcRoot) -> Option<ByPidfd> {
         let this = Pid::this();
-        let status = Status::parse(&std::fs::read(proc.own("status")).ok()?);
+        let status = Status::parse(&proc.read_own("status").ok()?);
         if status.nspid != [this.as_raw()] {
             return None;
         }

@@ -80,39 +80,44 @@ impl ProcRoot {
 
     /// Reads a whole file without blocking: in a copy of /proc it can be a pipe. EFBIG beyond [`Self::LARGEST`].
     pub fn read(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
-        self.read_until(pid, file, |_| false)
+        read_until(&self.path_of(pid, file), |_| false)
+    }
+
+    /// The same for a file of this process.
+    pub(crate) fn read_own(&self, file: &str) -> std::io::Result<Vec<u8>> {
+        read_until(&self.own(file), |_| false)
     }
 
     /// The same for a file that proc writes whole at the first read, such as `status`: a read that leaves room in the
     /// buffer has reached the end.
     pub(crate) fn read_whole(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
-        self.read_until(pid, file, |has_room| has_room)
+        read_until(&self.path_of(pid, file), |has_room| has_room)
     }
+}
 
-    fn read_until(&self, pid: Pid, file: &str, is_end: impl Fn(bool) -> bool) -> std::io::Result<Vec<u8>> {
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let file = openat(AT_FDCWD, &self.path_of(pid, file), flags, Mode::empty())?;
-        let (mut text, mut filled) = (vec![0; 4096], 0); // most files are shorter, and none reports its size
-        loop {
-            match read(&file, &mut text[filled..]) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-            if filled as u64 >= Self::LARGEST {
-                return Err(Errno::EFBIG.into());
-            }
-            if is_end(filled < text.len()) {
-                break;
-            }
-            if filled == text.len() {
-                text.resize(filled * 2, 0);
-            }
+fn read_until(path: &Path, is_end: impl Fn(bool) -> bool) -> std::io::Result<Vec<u8>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = openat(AT_FDCWD, path, flags, Mode::empty())?;
+    let (mut text, mut filled) = (vec![0; 4096], 0); // most files are shorter, and none reports its size
+    loop {
+        match read(&file, &mut text[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
         }
-        text.truncate(filled);
-        Ok(text)
+        if filled as u64 >= ProcRoot::LARGEST {
+            return Err(Errno::EFBIG.into());
+        }
+        if is_end(filled < text.len()) {
+            break;
+        }
+        if filled == text.len() {
+            text.resize(filled * 2, 0);
+        }
     }
+    text.truncate(filled);
+    Ok(text)
 }
 
 /// Is it an error of the host? Other errors mean that the process has ended, or belongs to another user.

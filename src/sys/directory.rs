@@ -34,16 +34,18 @@ pub(crate) fn list(path: &Path) -> std::io::Result<Vec<Entry>> {
 
 /// The same for an open directory, until `work` breaks.
 pub(crate) fn each(directory: impl AsFd, mut work: impl FnMut(Entry) -> ControlFlow<()>) -> nix::Result<()> {
-    let mut buffer = vec![0; 32 * 1024];
-    loop {
+    let mut buffer = vec![0; 4 * 1024];
+    let mut offset = 0;
+    // Behind the last offset nothing can follow. Many file systems give it to the last entry, which saves a call.
+    while offset != i64::MAX {
         let mut raw = match get_dents(&directory, &mut buffer) {
             Ok([]) => return Ok(()),
             Ok(raw) => raw,
             Err(Errno::EINTR) => continue,
             Err(errno) => return Err(errno),
         };
-        while let Some((name, kind, rest)) = first(raw) {
-            raw = rest;
+        while let Some((name, kind, next, rest)) = first(raw) {
+            (raw, offset) = (rest, next);
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
@@ -57,7 +59,10 @@ pub(crate) fn each(directory: impl AsFd, mut work: impl FnMut(Entry) -> ControlF
                 return Ok(());
             }
         }
+        // Most directories are small.
+        buffer.resize(32 * 1024, 0);
     }
+    Ok(())
 }
 
 fn is_directory(directory: impl AsFd, name: &CStr) -> bool {
@@ -66,16 +71,32 @@ fn is_directory(directory: impl AsFd, name: &CStr) -> bool {
 }
 
 /// Splits off the first struct linux_dirent64: inode 8 bytes, offset 8, record length 2, type 1, name with its NUL.
-fn first(raw: &[u8]) -> Option<(&CStr, u8, &[u8])> {
+/// Returns name, type, and the offset of the next record.
+fn first(raw: &[u8]) -> Option<(&CStr, u8, i64, &[u8])> {
     let length = usize::from(u16::from_ne_bytes([*raw.get(16)?, *raw.get(17)?]));
     let (record, rest) = raw.split_at_checked(length)?;
     let name = CStr::from_bytes_until_nul(record.get(19..)?).ok()?;
-    Some((name, *record.get(18)?, rest))
+    let next = i64::from_ne_bytes(record.get(8..16)?.try_into().ok()?);
+    Some((name, *record.get(18)?, next, rest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_entry_of_a_large_directory_is_listed() {
+        let dir = std::env::temp_dir().join(format!("ctrbox-directory-large-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let names: Vec<OsString> = (0..2_000).map(|number| format!("entry-{number:050}").into()).collect();
+        names.iter().for_each(|name| std::fs::write(dir.join(name), "").expect("a file"));
+        let found = list(&dir);
+        std::fs::remove_dir_all(&dir).expect("removed");
+        let mut found: Vec<OsString> =
+            found.expect("a listing").into_iter().map(|entry| entry.name).collect();
+        found.sort();
+        assert_eq!(found, names);
+    }
 
     #[test]
     fn listing_of_a_directory() {

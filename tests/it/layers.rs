@@ -179,7 +179,7 @@ const NAMED_ELSEWHERE: [(&str, &str); 11] = [
     ("applets/capsh/start.rs", "/proc/self/exe"), // to execute it again
     ("launch/self_exe.rs", "/proc/self/exe"),
     ("launch/self_exe.rs", "/proc/self/fd/{}"), // to open a descriptor anew
-    ("container/files/mod.rs", "/proc/self/fd/{}"),
+    ("container/files/open.rs", "/proc/self/fd/{}"),
     ("isolation/ns.rs", "/proc/self/fd/{}"),
     ("isolation/ns.rs", "/proc/self/ns/net"), // a file of nsfs
     ("isolation/cgroup/limits/parse.rs", "/proc/meminfo"),

@@ -182,6 +182,104 @@ fn a_target_costs_one_record_more_for_each_container_in_the_store() {
     assert!(many <= few + 4 * 20, "{few} calls, and {many} with 20 more containers");
 }
 
+/// Sets `$id` to the id of a Docker container without a control group, whose first process is that of `web`.
+const DOCKER: &str = r#"
+rm -r /run/runc
+id=$(printf 'd0c%061d' "$web")
+tasks=/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby
+mkdir -p "/var/lib/docker/containers/$id" "$tasks/$id"
+record="/var/lib/docker/containers/$id/config.v2.json"
+echo "{\"Name\":\"/shop\",\"State\":{\"Running\":true,\"Pid\":$web},\"Config\":{}}" >"$record"
+printf '%s' "$web" >"$tasks/$id/init.pid"
+"#;
+/// More of them, which have ended.
+const DOCKERS: &str = r#"
+for number in $(seq 20); do
+    other=/var/lib/docker/containers/$(printf 'ec%062d' "$number")
+    mkdir "$other"
+    echo "{\"Name\":\"/x$number\",\"State\":{\"Running\":true,\"Pid\":$$},\"Config\":{}}" >"$other/config.v2.json"
+done
+"#;
+
+/// Open, read, close; for a process without a state file also two links of each init process.
+#[test]
+fn a_record_of_docker_costs_few_system_calls() {
+    if !traceable("targets-docker") {
+        return;
+    }
+    for (line, each) in
+        [("nsenter -t shop -n true", 3), ("nsenter -t docker:shop -n true", 3), ("ctr-ps -p \"$bare\"", 5)]
+    {
+        let count = |setup: &str| {
+            let script = format!(
+                "{DOCKER}{setup}strace -f -o /run/calls \"$0\" {line} >/run/out\ngrep -vcE 'fcntl|resumed' /run/calls"
+            );
+            let output = limited(&mut on_host(1, &script));
+            assert!(output.status.success(), "{}", stderr(&output));
+            stdout(&output).trim().parse::<usize>().expect("a number")
+        };
+        let (few, many) = (count(""), count(DOCKERS));
+        println!("{line}: {few} and {many}");
+        // A larger listing, and a helper process of ctr-ps that is waited for once more.
+        assert!(many <= few + each * 20 + 5, "{line}: {few} calls, and {many} with 20 more containers");
+    }
+}
+
+/// What is read before the owner is checked only leaves files out.
+#[test]
+fn a_record_counts_only_after_all_checks() {
+    if !namespaces("targets-checked") {
+        return;
+    }
+    let large = "python3 -c \"import json, sys; config = json.load(open(sys.argv[1])); config['x'] = 'y' * 200000; \
+                 json.dump(config, open(sys.argv[1], 'w'))\" \"$record\"";
+    let enter = "\"$0\" nsenter -t shop -n readlink /proc/self/ns/net >/run/out && \
+                 [ \"$(cat /run/out)\" = \"$(readlink /proc/$web/ns/net)\" ] && echo entered";
+    for (change, expected) in [
+        (":", "entered\n"),
+        (large, "entered\n"),
+        ("chown 4000001 \"$record\"", "does not belong to root"),
+        ("rm \"$record\"; mkfifo \"$record\"", "not a regular file"),
+        ("printf '{\"Name\":\"/shop\"' >\"$record\"", "JSON that is cut off"),
+        ("sed -i s/shop/other/ \"$record\"", "no process or running container 'shop'"),
+        ("sed -i 's/\"Pid\":[0-9]*/\"Pid\":1/' \"$record\"", "no process or running container 'shop'"),
+    ] {
+        if change == large && !there("python3") {
+            continue;
+        }
+        let script =
+            format!("{DOCKER}{change}\n{{ {enter}; }} 2>&1 || \"$0\" ctr-ps -v 2>&1 >/dev/null || :");
+        let output = limited(&mut on_host(1, &script));
+        let text = stdout(&output);
+        assert!(text.contains(expected), "{change}: {text}{}", stderr(&output));
+        assert_eq!(text.contains("entered"), expected == "entered\n", "{change}: {text}");
+    }
+}
+
+/// For few processes only the init processes that share a namespace with them are checked.
+#[test]
+fn processes_that_share_one_namespace_with_a_record_are_found() {
+    if !namespaces("targets-shared") {
+        return;
+    }
+    // One has the mount namespace of `web` only, the other one a pid namespace below.
+    let script = "nsenter -t \"$web\" -m unshare -p -f sleep 1000 &\nchild \"$!\"\nmnt=$found\n\
+                  nsenter -t \"$web\" -p unshare -m -p -f sleep 1000 &\nchild \"$!\"\nchild \"$found\"\nbelow=$found\n\
+                  for pid in \"$web\" \"$mnt\" \"$below\"; do \"$0\" ctr-ps -n -p \"$pid\" -o container; done\n\
+                  \"$0\" ctr-ps -n -p \"$bare,$mnt,$below\" -o container | sort";
+    let run = |setup: &str| {
+        let output = limited(&mut on_host(1, &format!("{setup}{script}")));
+        assert!(output.status.success(), "{}", stderr(&output));
+        let text = stdout(&output);
+        text.lines()
+            .map(|line| if line.starts_with("anon:") { "anon" } else { line }.to_owned())
+            .collect::<Vec<_>>()
+    };
+    let found = |name: &'static str| vec![name, name, name, "anon", name, name];
+    assert_eq!(run(""), found("runc:web"));
+    assert_eq!(run(DOCKER), found("docker:shop"));
+}
+
 /// The name of a container is a number: for ctr-ps it means the container, for other applets the process.
 #[test]
 fn a_number_as_the_name_of_a_container() {

@@ -221,15 +221,8 @@ static GRAMMAR: Grammar<Request> = Grammar {
         )
         .takes("target"),
         Opt::new(Some('J'), "json", "print JSON", Effect::Flag(|r| set(&mut r.json))),
-        Opt::new(None, "color", "colour the output: auto, always or never", Effect::Optional(colour))
-            .takes("when"),
-        Opt::new(
-            None,
-            "root",
-            "inspect the system whose root directory is mounted at DIR",
-            Effect::Required(root),
-        )
-        .takes("dir"),
+        Opt::color(colour),
+        Opt::root(root),
         Opt::help(),
         Opt::version(),
     ],

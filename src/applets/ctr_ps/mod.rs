@@ -413,24 +413,15 @@ static GRAMMAR: Grammar<Request> = Grammar {
         ),
         Opt::new(None, "watch", "repeat every SEC seconds (default 2) until interrupted", Effect::Optional(watch))
             .takes("sec"),
-        Opt::new(None, "color", "colour the output: auto, always or never", Effect::Optional(colour))
-            .takes("when"),
+        Opt::color(colour),
         Opt::new(
             Some('v'),
             "verbose",
             "report the state files that could not be used",
             Effect::Flag(|r| set(&mut r.verbose)),
         ),
-        Opt::new(
-            None,
-            "root",
-            "inspect the system whose root directory is mounted at DIR",
-            Effect::Required(root),
-        )
-        .takes("dir"),
-        Opt::new(None, "proc-root", "read this directory instead of /proc", Effect::Required(proc_root))
-            .takes("dir")
-            .hidden(),
+        Opt::root(root),
+        Opt::proc_root(proc_root),
         Opt::new(None, "portable", "read files instead of using pidfds", Effect::Flag(portable)).hidden(),
         Opt::help(),
         Opt::version(),

@@ -214,11 +214,8 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "do not search for namespaces that only descriptors keep alive",
             Effect::Flag(|r| set(&mut r.no_fd_scan)),
         ),
-        Opt::new(None, "color", "colour the output: auto, always or never", Effect::Optional(colour))
-            .takes("when"),
-        Opt::new(None, "proc-root", "read this directory instead of /proc", Effect::Required(proc_root))
-            .takes("dir")
-            .hidden(),
+        Opt::color(colour),
+        Opt::proc_root(proc_root),
         Opt::help(),
         Opt::version(),
     ],

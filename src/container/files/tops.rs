@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::Files;
 
-const TOPS: [&str; 2] = ["/run", "/var/snap"];
+const TOPS: [&str; 3] = ["/run", "/var/lib", "/var/snap"];
 
 #[derive(Default)]
 pub(super) struct Tops {

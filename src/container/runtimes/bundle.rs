@@ -106,6 +106,11 @@ impl Init {
         Some(Init { pid: Some(Pid::from_raw(pid)), start: None, written: Some(written) })
     }
 
+    /// The PID in such a file of root, whose owner is not checked.
+    pub(super) fn unchecked(files: &Files, path: &str) -> Option<Pid> {
+        files.number_unchecked(path).and_then(pid)
+    }
+
     pub(super) fn store_in(self, container: &mut Container) {
         (container.init, container.init_start, container.init_written) = (self.pid, self.start, self.written);
     }

@@ -5,6 +5,8 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use nix::unistd::Pid;
+
 use super::StateReader;
 use super::bundle::{Init, Spec};
 use super::state_dirs::{ListIds, StateDirs};
@@ -25,6 +27,9 @@ pub(super) const STATES: [&str; 4] = [
     "/run/k0s/containerd",
 ];
 pub(super) const TASKS: &str = "io.containerd.runtime.v2.task";
+/// Files of a bundle.
+const CONFIG: &str = "config.json";
+const INIT: &str = "init.pid";
 
 /// The namespaces, listed once: many control groups only look like those of containerd.
 #[derive(Default)]
@@ -65,7 +70,16 @@ impl StateReader for Containerd {
     }
 
     fn load_names(&self, files: &Files, id: &str) -> Option<Vec<Container>> {
-        Some(self.with(files, id).filter_map(|(namespace, id)| namespace.describe(id, false)).collect())
+        let found = self.with(files, id).filter_map(|(namespace, id)| {
+            let unchecked = namespace.files.json_unchecked(&namespace.file(id, CONFIG));
+            namespace.describe(id, unchecked.or_else(|| namespace.spec(id)), false)
+        });
+        Some(found.collect())
+    }
+
+    fn load_inits(&self, files: &Files, id: &str) -> Option<Vec<Pid>> {
+        let found = self.with(files, id);
+        found.map(|(namespace, id)| Init::unchecked(&namespace.files, &namespace.file(id, INIT))).collect()
     }
 }
 
@@ -110,18 +124,25 @@ fn namespaces(files: &Files, tasks: &str, owner: u32) -> Vec<Namespace> {
 }
 
 impl Namespace {
+    /// A file of a bundle.
+    fn file(&self, id: &str, name: &str) -> String {
+        format!("{}/{id}/{name}", self.directory)
+    }
+
+    fn spec(&self, id: &str) -> Option<Spec> {
+        Spec::read(&self.files, &self.file(id, CONFIG))
+    }
+
     fn load(&self, id: &str) -> Option<Container> {
-        let bundle = format!("{}/{id}", self.directory);
-        let init = Init::from_file(&self.files, &format!("{bundle}/init.pid"));
-        let mut container = self.describe(id, init.is_none())?;
+        let init = Init::from_file(&self.files, &self.file(id, INIT));
+        let mut container = self.describe(id, self.spec(id), init.is_none())?;
         init.unwrap_or_default().store_in(&mut container);
         Some(container)
     }
 
     /// The container without its init process; `has_guest`: its state files name none. None for a container of Docker,
     /// and if there is no state file.
-    fn describe(&self, id: &str, has_guest: bool) -> Option<Container> {
-        let spec = Spec::read(&self.files, &format!("{}/{id}/config.json", self.directory));
+    fn describe(&self, id: &str, spec: Option<Spec>, has_guest: bool) -> Option<Container> {
         if spec.is_none() && has_guest
             || spec.as_ref().is_some_and(|spec| spec.directory_of_docker(id).is_some())
         {

@@ -108,6 +108,15 @@ impl StateReader for Docker {
         found
     }
 
+    fn load_names(&self, files: &Files, id: &str) -> Option<Vec<Container>> {
+        let found: Vec<_> = self.roots(files).with(id).map(|dir| dir.unchecked(id)).collect::<Option<_>>()?;
+        (!found.is_empty()).then_some(found)
+    }
+
+    fn load_inits(&self, files: &Files, id: &str) -> Option<Vec<Pid>> {
+        Some(self.load_names(files, id)?.iter().filter_map(|container| container.init).collect())
+    }
+
     /// dockerd writes its state file again and again, but the file with the PID in the bundle is written once.
     fn date_init(&self, files: &Files, container: &mut Container) {
         let mut all = self.bundles(files, container);
@@ -198,12 +207,20 @@ pub(crate) fn configs(files: &Files, container: &Container) -> Vec<String> {
 }
 
 impl StateDir {
+    fn config(&self, id: &str) -> String {
+        format!("{}/{id}/config.v2.json", self.directory)
+    }
+
+    /// The container from a file of root whose owner is not checked.
+    fn unchecked(&self, id: &str) -> Option<Container> {
+        Some(container(id, self.files.json_unchecked(&self.config(id))?))
+    }
+
     fn load(&self, id: &str) -> Option<Container> {
         if !self.names.may_have(id) {
             return None;
         }
-        let path = format!("{}/{id}/config.v2.json", self.directory);
-        let (config, modified) = self.files.json_dated::<Config>(&path)?;
+        let (config, modified) = self.files.json_dated::<Config>(&self.config(id))?;
         let mut container = Container { owner: self.owner, ..container(id, config) };
         if self.owner != 0 {
             // A rootless container may have no control group that confirms it. (dockerd writes the file again later, so

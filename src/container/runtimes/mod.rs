@@ -30,6 +30,7 @@ use firejail::Firejail;
 use flatpak::Flatpak;
 use lxc::Lxc;
 use machined::Machined;
+use nix::unistd::Pid;
 use oci::Oci;
 use podman::Podman;
 use runsc::Runsc;
@@ -47,8 +48,16 @@ pub(super) trait StateReader {
         self.ids(files)
     }
 
-    /// The containers with this id, without their init processes, if that takes fewer files.
+    /// The containers with this id, if that takes fewer system calls than [`Self::load`]: from files whose owner may be
+    /// unchecked, and without their init processes. Only to leave out those that do not have the wanted name.
     fn load_names(&self, files: &Files, id: &str) -> Option<Vec<Container>> {
+        _ = (files, id);
+        None
+    }
+
+    /// The init processes of the containers with this id, if all are root's and if that takes fewer system calls than
+    /// [`Self::load`]. Only to leave out those that share no namespace with a process.
+    fn load_inits(&self, files: &Files, id: &str) -> Option<Vec<Pid>> {
         _ = (files, id);
         None
     }
@@ -65,14 +74,12 @@ pub(super) trait StateReader {
 
 /// Adds a directory with the bundles of containerd's tasks to those that the readers search. False if it is known.
 pub(super) fn add_tasks(files: &Files, directory: String) -> bool {
-    let known = containerd::STATES
-        .iter()
-        .chain(&docker::STATES)
-        .map(|state| format!("{state}/{}", containerd::TASKS));
-    let is_known = known.into_iter().any(|known| {
-        files.locate(&known).is_some_and(|path| path.ends_with(directory.trim_start_matches('/')))
+    let known = files.usual_tasks(|| {
+        let states = containerd::STATES.iter().chain(&docker::STATES);
+        states.filter_map(|state| files.locate(&format!("{state}/{}", containerd::TASKS))).collect()
     });
-    !is_known && files.add_tasks(directory)
+    let below = directory.trim_start_matches('/');
+    !known.iter().any(|path| path.ends_with(below)) && files.add_tasks(directory)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;
 
+use nix::unistd::Pid;
 use serde::{Deserialize, Deserializer};
 
 use super::bundle::{Crun, Init, Runc, Spec};
@@ -37,6 +38,8 @@ impl ListIds for Store {
     }
 }
 
+/// conmon writes the PID of the init process there.
+const PID_OF_CONMON: &str = "pidfile";
 /// The longest name of a container that is read. Podman's are shorter.
 const LONGEST_NAME: usize = 4096;
 
@@ -106,6 +109,14 @@ impl StateReader for Podman {
         let stores = self.stores(files).with(id);
         stores.filter_map(|store| container(&store.storage, &store.listed, id)).collect()
     }
+
+    fn load_inits(&self, files: &Files, id: &str) -> Option<Vec<Pid>> {
+        let init = |store: &Store| {
+            let (storage, listed) = (&store.storage, store.listed.get(id)?);
+            Init::unchecked(&storage.files, &storage.running(&listed.directory, id, PID_OF_CONMON))
+        };
+        self.stores(files).with(id).map(init).collect()
+    }
 }
 
 impl Podman {
@@ -159,13 +170,17 @@ impl Store {
 /// Storage that only a command line names, or in a home directory that is not in /etc/passwd: for running containers the
 /// state file of the OCI runtime has the path of the bundle.
 fn stores_of_bundles(files: &Files, runtimes: &str, owner: u32, stores: &[&Store]) -> Vec<Store> {
+    let bundles: Vec<_> =
+        ["crun", "runc"].into_iter().map(|runtime| ids_of_bundles(files, runtimes, runtime)).collect();
+    if bundles.iter().all(|(.., ids)| ids.is_empty()) {
+        return Vec::new(); // the usual case needs no list of the known ids
+    }
     let mut known: HashSet<Rc<str>> = stores.iter().flat_map(|store| store.every_id()).collect();
     // Each storage is read once, for any number of bundles in it.
     let mut graphs: HashSet<String> = stores.iter().map(|store| store.storage.graph.clone()).collect();
     let mut found: Vec<Store> = Vec::new();
-    for runtime in ["crun", "runc"] {
-        let directory = format!("{runtimes}/{runtime}");
-        for id in files.list(&directory).into_iter().filter(|id| is_id(id)) {
+    for (runtime, directory, ids) in bundles {
+        for id in ids {
             if known.contains(&*id) {
                 continue;
             }
@@ -182,6 +197,13 @@ fn stores_of_bundles(files: &Files, runtimes: &str, owner: u32, stores: &[&Store
         }
     }
     found
+}
+
+/// The directory of an OCI runtime, and the ids in it.
+fn ids_of_bundles<'a>(files: &Files, runtimes: &str, runtime: &'a str) -> (&'a str, String, Vec<String>) {
+    let directory = format!("{runtimes}/{runtime}");
+    let ids = files.list(&directory).into_iter().filter(|id| is_id(id)).collect();
+    (runtime, directory, ids)
 }
 
 fn list(storage: &Storage, directory: &str) -> Vec<(Rc<str>, Listed)> {
@@ -279,7 +301,7 @@ fn spec(storage: &Storage, directory: &str, id: &str) -> Option<Spec> {
 /// the OCI runtime, whose state file has the start time.
 fn init(storage: &Storage, directory: &str, id: &str) -> Init {
     let files = &storage.files;
-    let conmon = || Init::from_file(files, &storage.running(directory, id, "pidfile"));
+    let conmon = || Init::from_file(files, &storage.running(directory, id, PID_OF_CONMON));
     let crun = || Some(Crun::read(files, &format!("{}/crun", storage.runtimes), id)?.init());
     let runc = || Some(Runc::read(files, &format!("{}/runc", storage.runtimes), id)?.init());
     let found = match storage.owner {
