@@ -27,11 +27,31 @@ pub struct Applet {
 }
 
 impl Applet {
+    /// Does no other project have a program of this name? Such a name is installed beside the original tools.
+    #[must_use]
+    pub fn has_own_name(&self) -> bool {
+        is_own_name(self.name)
+    }
+
+    /// The name of its manual page.
+    #[must_use]
+    pub fn page(&self) -> String {
+        page(self.name)
+    }
+
     /// Only for `--help`, man pages and completions; the parser does not use clap.
     #[must_use]
     pub fn command(&self) -> clap::Command {
         self.grammar.command(self.name, self.about)
     }
+}
+
+fn is_own_name(name: &str) -> bool {
+    name.starts_with("ctr-")
+}
+
+fn page(name: &str) -> String {
+    if is_own_name(name) { name.to_owned() } else { format!("ctrbox-{name}") }
 }
 
 /// The options of an applet as clap renders them.
@@ -342,7 +362,9 @@ impl<'a, P> Walk<'a, P> {
                 // By its letter it is short: one list without headings.
                 let mut command = match by_letter {
                     true => command.mut_args(|arg| arg.help_heading("Options")),
-                    false => command.after_help(format!("The manual page {} says more.", self.call.name)),
+                    false => {
+                        command.after_help(format!("The manual page {} says more.", page(self.call.name)))
+                    }
                 };
                 Err(Exit::Text(command.render_help().to_string()))
             }

@@ -4,6 +4,7 @@
 //! them.
 //!
 //! - [`mod@applet`]: the table of applets; finds the one that argv names and runs it
+//! - [`install`]: makes the links of `ctrbox --install`
 //! - [`applets`]: one module per applet: its options, what it does, its output
 //! - [`cli`]: options as getopt_long(3) parses them
 //! - [`launch`]: starts a program in namespaces and control groups: credentials, terminal, the waiting parent
@@ -47,6 +48,7 @@ mod container;
 mod errno;
 mod exit;
 mod hint;
+mod install;
 mod isolation;
 mod launch;
 mod output;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_ctrbox_global_optspecs
-    string join \n list h/help V/version
+    string join \n list install= h/help V/version
 end
 
 function __fish_ctrbox_needs_command
@@ -24,6 +24,7 @@ function __fish_ctrbox_using_subcommand
     contains -- $cmd[1] $argv
 end
 
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -l install -d 'make a link for each applet in this directory, or for the applets that follow' -r
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -l list -d 'list the applets, one per line'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -s V -l version -d 'show the version'

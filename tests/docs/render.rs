@@ -9,7 +9,10 @@ use ctrbox::testing::applet::{self, APPLETS};
 const RELEASED: &str = "2026-11-22";
 
 struct Page {
+    /// Of the program: `nsenter`.
     name: &'static str,
+    /// Of the page: `ctrbox-nsenter`.
+    title: String,
     section: u8,
     command: clap::Command,
     /// Source file whose head comment is the prose.
@@ -24,6 +27,7 @@ pub fn project(path: &str) -> PathBuf {
 fn pages() -> Vec<Page> {
     let mut pages = vec![Page {
         name: "ctrbox",
+        title: "ctrbox".to_owned(),
         section: 1,
         command: applet::command(),
         source: "src/applets/mod.rs".to_owned(),
@@ -32,7 +36,13 @@ fn pages() -> Vec<Page> {
         let module = applet.name.replace('-', "_");
         let file = format!("src/applets/{module}.rs");
         let source = if project(&file).exists() { file } else { format!("src/applets/{module}/mod.rs") };
-        pages.push(Page { name: applet.name, section: applet.section, command: applet.command(), source });
+        pages.push(Page {
+            name: applet.name,
+            title: applet.page(),
+            section: applet.section,
+            command: applet.command(),
+            source,
+        });
     }
     pages
 }
@@ -41,7 +51,7 @@ fn pages() -> Vec<Page> {
 pub type Rendered = (String, String);
 
 pub fn manual_pages() -> Vec<Rendered> {
-    pages().iter().map(|page| (format!("man/{}.{}", page.name, page.section), manual(page))).collect()
+    pages().iter().map(|page| (format!("man/{}.{}", page.title, page.section), manual(page))).collect()
 }
 
 pub fn completions() -> Vec<Rendered> {
@@ -71,11 +81,11 @@ pub fn completions() -> Vec<Rendered> {
 /// man(7), with the sections in the order of man-pages(7).
 fn manual(page: &Page) -> String {
     let about = page.command.get_about().map(ToString::to_string).unwrap_or_default();
-    let title = page.name.to_uppercase();
+    let title = page.title.to_uppercase();
     let version = env!("CARGO_PKG_VERSION");
     let manual = if page.section == 8 { "System Administration" } else { "User Commands" };
     let mut man = format!(".TH {title} {} {RELEASED} \"ctrbox {version}\" \"{manual}\"\n", page.section);
-    man += &format!(".SH NAME\n{} \\- {}\n", escape(page.name), escape(&about));
+    man += &format!(".SH NAME\n{} \\- {}\n", escape(&page.title), escape(&about));
     man += ".SH SYNOPSIS\n";
     man += &synopsis(page);
     let prose = sections(page);
@@ -86,7 +96,7 @@ fn manual(page: &Page) -> String {
         for applet in APPLETS {
             man += &format!(
                 ".TP\n.BR {} ({})\n{}.\n",
-                escape(applet.name),
+                escape(&applet.page()),
                 applet.section,
                 capital(applet.about)
             );
@@ -94,6 +104,18 @@ fn manual(page: &Page) -> String {
     }
     for (heading, text) in &prose[1..] {
         man += &format!(".SH {}\n{text}", heading.to_uppercase());
+    }
+    of_this_project(man)
+}
+
+/// References to pages of the applets, by the names that these pages have: `nsenter(1)` is the page of util-linux.
+fn of_this_project(mut man: String) -> String {
+    for applet in APPLETS.iter().filter(|applet| !applet.has_own_name()) {
+        let reference = format!("{}({})", applet.name, applet.section);
+        for before in [" ", "\n", "("] {
+            let old = format!("{before}{reference}");
+            man = man.replace(&old, &format!("{before}{}({})", escape(&applet.page()), applet.section));
+        }
     }
     man
 }
