@@ -2,11 +2,11 @@
 # install.sh install|uninstall: what `make install` installs, as one list for both. It runs no program of the package,
 # so that a binary for another machine can be installed. The environment has the directories (see the Makefile);
 # COMPAT=1 adds the names of util-linux, libcap and libcgroup to bindir.
+# shellcheck disable=SC2154 # the Makefile has the directories
 set -eu
 cd "$(dirname "$0")"
 action=$1
 : "${DESTDIR=}" "${COMPAT=}" "${INSTALL:=install}" "${BIN:=target/release/ctrbox}"
-# shellcheck disable=SC2154 # the Makefile has the directories
 links=$libexecdir/ctrbox/bin
 
 case $action in

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::applets::{capsh, cgexec, ctr_inspect, ctr_ps, getpcaps, lsns, nsenter, unshare};
 use crate::cli::{Applet, Call};
+use crate::complete;
 use crate::exit::{Exit, report};
 use crate::install;
 use crate::sys;
@@ -66,6 +67,7 @@ pub fn run(mut argv: Vec<OsString>) -> u8 {
         b"--list" => (1, Exit::Text(list())),
         b"--help" | b"-h" => (1, Exit::Text(help())),
         b"--install" => return report(BOX, 1, install::run(APPLETS, &argv[1..])),
+        b"--complete" => return report(BOX, 1, complete::run(APPLETS, &argv[1..])),
         b"help" => return help_of(argv.get(1)),
         b"--version" | b"-V" => (1, Exit::Text(format!("{BOX} {}\n", env!("CARGO_PKG_VERSION")))),
         [b'-', ..] => (1, Exit::Usage(format!("{BOX}: unrecognized option '{}'", text::shown(&first)))),

@@ -33,6 +33,15 @@ impl Applet {
         is_own_name(self.name)
     }
 
+    /// Its options, for the completions of the shells.
+    pub(crate) fn options(&self) -> Vec<OptionView> {
+        self.grammar.options()
+    }
+
+    pub(crate) fn operands(&self) -> Words {
+        self.grammar.operands()
+    }
+
     /// The name of its manual page.
     #[must_use]
     pub fn page(&self) -> String {
@@ -54,9 +63,11 @@ fn page(name: &str) -> String {
     if is_own_name(name) { name.to_owned() } else { format!("ctrbox-{name}") }
 }
 
-/// The options of an applet as clap renders them.
+/// The options of an applet as clap renders them and the shells complete them.
 pub(crate) trait Describe: Sync {
     fn command(&self, name: &'static str, about: &'static str) -> clap::Command;
+    fn options(&self) -> Vec<OptionView>;
+    fn operands(&self) -> Words;
 }
 
 /// A call of an applet.
@@ -84,6 +95,86 @@ pub(crate) enum Effect<P> {
     OptionalLong(fn(&mut P, Option<&OsStr>) -> Result<(), Exit>),
 }
 
+/// What the shells complete for a value or an operand. `complete` knows the words of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// Free text.
+    None,
+    /// A container or a PID.
+    Target,
+    Pid,
+    /// The kinds of namespaces.
+    Kind,
+    Columns,
+    Runtime,
+    Signal,
+    Capability,
+    /// A baseline of `getpcaps --diff`, or a target.
+    Baseline,
+    User,
+    Group,
+    /// Numbers; those of the target with `follow`.
+    Uid,
+    Gid,
+    /// CONTROLLERS:PATH
+    Cgroup,
+    Tty,
+    /// What the containers have for an option of ctr-ps, by its name.
+    Attribute(&'static str),
+    Choice(&'static [&'static str]),
+    File,
+    Dir,
+    /// A program, and then what its own completion offers.
+    Command,
+}
+
+impl Words {
+    /// Those of a value with this name.
+    const fn of(value: &'static str) -> Words {
+        match value.as_bytes() {
+            b"file" | b"path" | b"argument..." => Words::File,
+            b"dir" => Words::Dir,
+            b"target" | b"target..." | b"namespace|target" => Words::Target,
+            b"pid" => Words::Pid,
+            b"type" => Words::Kind,
+            b"cap" | b"iab" => Words::Capability,
+            b"base" => Words::Baseline,
+            b"signame" => Words::Signal,
+            b"user" | b"uid|name" | b"name" => Words::User,
+            b"gid|name" => Words::Group,
+            b"uid" => Words::Uid,
+            b"gid" => Words::Gid,
+            b"controllers:path" => Words::Cgroup,
+            b"when" => Words::Choice(&["auto", "always", "never"]),
+            b"form" => Words::Choice(&["text", "json"]),
+            b"rel" => Words::Choice(&["owner", "parent", "process"]),
+            b"flag" => Words::Choice(&["0", "1"]),
+            _ => Words::None,
+        }
+    }
+}
+
+/// How an option takes its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    Nothing,
+    Required,
+    Attached,
+    Optional,
+    OptionalLong,
+}
+
+/// A row of an option table without its effect.
+pub(crate) struct OptionView {
+    pub short: Option<char>,
+    pub long: &'static str,
+    pub help: &'static str,
+    pub hidden: bool,
+    pub takes: Takes,
+    pub words: Words,
+    pub is_list: bool,
+}
+
 /// A row of an applet's option table.
 pub(crate) struct Opt<P> {
     pub short: Option<char>,
@@ -91,6 +182,9 @@ pub(crate) struct Opt<P> {
     /// Name of the value in help and man page.
     pub value: &'static str,
     pub help: &'static str,
+    /// What the shells complete for the value, and is it a list with commas?
+    pub words: Words,
+    pub is_list: bool,
     pub hidden: bool,
     /// The original tool lacks this option. It does not make abbreviations of the original's options ambiguous.
     pub added: bool,
@@ -105,14 +199,42 @@ impl<P> Opt<P> {
         help: &'static str,
         effect: Effect<P>,
     ) -> Self {
-        Opt { short, long, value: "", help, hidden: false, added: false, effect }
+        let words = Words::None;
+        Opt { short, long, value: "", help, words, is_list: false, hidden: false, added: false, effect }
     }
 
-    /// Sets the name of the value.
+    /// Sets the name of the value, and the words that it stands for.
     #[must_use]
     pub(crate) const fn takes(mut self, value: &'static str) -> Self {
         self.value = value;
+        self.words = Words::of(value);
         self
+    }
+
+    /// Sets the words that the shells complete, where the name of the value does not say it.
+    #[must_use]
+    pub(crate) const fn offers(mut self, words: Words) -> Self {
+        self.words = words;
+        self
+    }
+
+    /// The same for a list with commas.
+    #[must_use]
+    pub(crate) const fn lists(mut self, words: Words) -> Self {
+        self.is_list = true;
+        self.offers(words)
+    }
+
+    fn view(&self) -> OptionView {
+        let takes = match self.effect {
+            Effect::Help | Effect::Version | Effect::Flag(_) => Takes::Nothing,
+            Effect::Required(_) => Takes::Required,
+            Effect::Attached(_) => Takes::Attached,
+            Effect::Optional(_) => Takes::Optional,
+            Effect::OptionalLong(_) => Takes::OptionalLong,
+        };
+        let Opt { short, long, help, hidden, words, is_list, .. } = *self;
+        OptionView { short, long, help, hidden, takes, words, is_list }
     }
 
     #[must_use]
@@ -147,25 +269,6 @@ pub(crate) struct Grammar<P: 'static> {
     pub options: &'static [Opt<P>],
     /// Headings of the options in help and manual: the long name of the first option below each.
     pub groups: &'static [(&'static str, &'static str)],
-}
-
-/// What the shells complete for a value, by its name in the option tables.
-fn value_hint(value: &str) -> clap::ValueHint {
-    match value {
-        "file" => clap::ValueHint::FilePath,
-        "dir" => clap::ValueHint::DirPath,
-        "user" | "uid|name" => clap::ValueHint::Username,
-        _ => clap::ValueHint::Unknown,
-    }
-}
-
-/// The values that there are, where these are few.
-fn choices(value: &str) -> &'static [&'static str] {
-    match value {
-        "when" => &["auto", "always", "never"],
-        "signame" => &["HUP", "INT", "QUIT", "KILL", "TERM", "USR1", "USR2"],
-        _ => &[],
-    }
 }
 
 impl<P> Grammar<P> {
@@ -219,14 +322,6 @@ impl<P> Describe for Grammar<P> {
             let group = self.groups.iter().find(|(first, _)| *first == opt.long);
             heading = group.map(|(_, heading)| *heading).or(heading);
             let arg = clap::Arg::new(opt.long).long(opt.long).help(opt.help).help_heading(heading);
-            let arg = if opt.value.is_empty() { arg } else { arg.value_hint(value_hint(opt.value)) };
-            let arg = match choices(opt.value) {
-                [] => arg,
-                values => {
-                    let values = clap::builder::PossibleValuesParser::new(values);
-                    arg.hide_possible_values(true).value_parser(values)
-                }
-            };
             let arg = match opt.short {
                 Some(letter) => arg.short(letter),
                 None => arg,
@@ -244,23 +339,23 @@ impl<P> Describe for Grammar<P> {
                     .action(clap::ArgAction::Append),
             }
         });
-        let command = clap::Command::new(name)
+        clap::Command::new(name)
             .about(about)
             .version(env!("CARGO_PKG_VERSION"))
             .override_usage(format!("{name} {}", self.usage))
             .disable_help_flag(true)
             .disable_version_flag(true)
-            .args(options);
-        if self.stops_at_operand {
-            command.arg(
-                clap::Arg::new("program")
-                    .num_args(0..)
-                    .trailing_var_arg(true)
-                    .hide(true)
-                    .value_hint(clap::ValueHint::CommandWithArguments),
-            )
-        } else {
-            command
+            .args(options)
+    }
+
+    fn options(&self) -> Vec<OptionView> {
+        self.options.iter().map(Opt::view).collect()
+    }
+
+    fn operands(&self) -> Words {
+        match self.stops_at_operand {
+            true => Words::Command,
+            false => Words::of(self.usage.rsplit(' ').next().unwrap_or_default().trim_matches(['[', ']'])),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! them.
 //!
 //! - [`mod@applet`]: the table of applets; finds the one that argv names and runs it
+//! - [`complete`]: answers the completions of the shells
 //! - [`install`]: makes the links of `ctrbox --install`
 //! - [`applets`]: one module per applet: its options, what it does, its output
 //! - [`cli`]: options as getopt_long(3) parses them
@@ -44,6 +45,7 @@ mod access;
 mod applet;
 mod applets;
 mod cli;
+mod complete;
 mod container;
 mod errno;
 mod exit;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use clap_complete::Shell;
 use ctrbox::testing::applet::{self, APPLETS};
 
 /// On the pages, as "date of last change": of the release, so that a rebuild changes nothing.
@@ -54,25 +53,19 @@ pub fn manual_pages() -> Vec<Rendered> {
     pages().iter().map(|page| (format!("man/{}.{}", page.title, page.section), manual(page))).collect()
 }
 
+/// The script of ctrbox has all the code; that of an applet calls it.
 pub fn completions() -> Vec<Rendered> {
     let mut files = Vec::new();
     for page in pages() {
-        let mut command = page.command;
-        if page.name == "ctrbox" {
-            for applet in APPLETS {
-                command = command.subcommand(applet.command().override_usage("")); // the box completes them too
-            }
-            command = command.disable_help_subcommand(true);
-        }
         for (shell, file) in [
-            (Shell::Bash, format!("completions/bash/{}", page.name)),
-            (Shell::Zsh, format!("completions/zsh/_{}", page.name)),
-            (Shell::Fish, format!("completions/fish/{}.fish", page.name)),
+            ("bash", format!("completions/bash/{}", page.name)),
+            ("zsh", format!("completions/zsh/_{}", page.name)),
+            ("fish", format!("completions/fish/{}.fish", page.name)),
         ] {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command.clone(), page.name, &mut script);
-            let script = String::from_utf8(script).expect("text");
-            files.push((file, script.lines().map(|line| format!("{}\n", line.trim_end())).collect()));
+            let template = if page.name == "ctrbox" { "ctrbox" } else { "applet" };
+            let template = project(&format!("tests/docs/completions/{template}.{shell}"));
+            let script = std::fs::read_to_string(template).expect("a template");
+            files.push((file, script.replace("@NAME@", page.name)));
         }
     }
     files

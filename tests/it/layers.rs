@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The layers from the top down, and the layers that each may use besides those that all may use.
-const ROOMS: [(&str, &[&str]); 15] = [
-    ("applet", &["applets", "cli", "exit", "install", "text"]),
+const ROOMS: [(&str, &[&str]); 16] = [
+    ("applet", &["applets", "cli", "complete", "exit", "install", "text"]),
+    ("complete", &["applets", "cli", "container", "exit", "isolation", "output", "proc", "text"]),
     ("install", &["cli", "errno", "exit", "text"]),
     (
         "applets",

@@ -78,8 +78,9 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::{Result, anyhow};
 use nix::unistd::Pid;
 
-use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, set, unglued};
+use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, Words, set, unglued};
 use crate::exit::{Exit, Outcome};
+use crate::output::smartcols::Column;
 use crate::output::style::When;
 use crate::proc::ns::Kind;
 use crate::text;
@@ -117,6 +118,11 @@ enum Tree {
 pub(crate) static APPLET: Applet =
     Applet { name: "lsns", section: 8, failure: 1, about: "list namespaces", run, grammar: &GRAMMAR };
 
+/// The columns, with what they show.
+pub(crate) fn columns() -> impl Iterator<Item = &'static Column> {
+    columns::COLUMNS.iter().map(|(_, column)| column)
+}
+
 static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[options] [namespace|target]",
     stops_at_operand: false,
@@ -141,7 +147,8 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "columns to print; a list that begins with + is added to the default",
             Effect::Required(output),
         )
-        .takes("list"),
+        .takes("list")
+        .lists(Words::Columns),
         Opt::new(
             None,
             "output-all",
@@ -186,7 +193,8 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "list only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable",
             Effect::Required(kind),
         )
-        .takes("type"),
+        .takes("type")
+        .lists(Words::Kind),
         Opt::new(
             Some('T'),
             "tree",

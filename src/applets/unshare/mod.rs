@@ -70,7 +70,7 @@ use std::ffi::{OsStr, OsString};
 use anyhow::{Context, Error, Result, anyhow};
 use nix::errno::Errno;
 
-use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, set};
+use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, Words, set};
 use crate::exit::{Exit, Outcome};
 use crate::launch::exec;
 use crate::proc::idmap::{Range, Which};
@@ -194,14 +194,16 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "propagation of the mounts: slave, shared, private or unchanged",
             Effect::Required(propagation),
         )
-        .takes("mode"),
+        .takes("mode")
+        .offers(Words::Choice(&["slave", "shared", "private", "unchanged"])),
         Opt::new(
             None,
             "setgroups",
             "allow or deny setgroups(2) in the user namespace",
             Effect::Required(setgroups),
         )
-        .takes("word"),
+        .takes("word")
+        .offers(Words::Choice(&["allow", "deny"])),
         Opt::new(
             None,
             "keep-caps",
