@@ -43,7 +43,7 @@ for script in completions/bash/*; do
     if have bash; then silent "$script" bash --norc -c '. "$1" && complete -p "${1##*/}" >/dev/null' bash "$script"; fi
 done
 for script in completions/zsh/_*; do
-    if have zsh; then silent "$script" zsh -f -c 'autoload -Uz compinit && compinit -u -D && . "$1"' zsh "$script"; fi
+    if have zsh; then silent "$script" zsh -f -n "$script"; fi
 done
 for script in completions/fish/*; do
     if have fish; then silent "$script" fish --no-config -c 'source $argv[1]' "$script"; fi

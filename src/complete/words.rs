@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 use crate::applets::{ctr_ps, lsns};
 use crate::cli::Words;
@@ -11,7 +12,7 @@ use crate::isolation::capabilities::{TABLE, baseline};
 use crate::isolation::cgroup::Hierarchies;
 use crate::output::smartcols::Column;
 use crate::proc::ns::Kind;
-use crate::proc::{self, ProcRoot};
+use crate::proc::{self, ProcRoot, Scan};
 use crate::text;
 
 /// A word and what it means.
@@ -28,9 +29,9 @@ impl Offer {
 }
 
 /// A shell inserts the word as it is.
-fn is_harmless(word: &str) -> bool {
+pub(super) fn is_harmless(word: &str) -> bool {
     let known = |letter: char| letter.is_ascii_alphanumeric() || "_.:/@+,=%-".contains(letter);
-    !word.is_empty() && word.chars().all(known)
+    !word.is_empty() && !word.starts_with(['=', '-']) && word.chars().all(known)
 }
 
 /// Those that begin with `prefix`.
@@ -192,11 +193,10 @@ fn targets(prefix: &str) -> Pairs {
 }
 
 fn pids() -> Pairs {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let numbers = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let comm = |pid: &str| std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let comm = |pid: &str| text::utf8(&comm(pid)).trim_end().to_owned();
-    numbers.filter(|name| is_number(name)).map(|pid| (pid.clone(), comm(&pid))).collect()
+    let proc = ProcRoot::default();
+    let name = |pid: Pid| proc.process(pid).status().map(|status| text::utf8(&status.name).into_owned());
+    let pids = Scan::pids(&proc).unwrap_or_default();
+    pids.into_iter().map(|pid| (pid.to_string(), name(pid).unwrap_or_default())).collect()
 }
 
 fn users(pair: fn(proc::UserLine<'_>) -> (&[u8], u32)) -> Pairs {
@@ -214,7 +214,7 @@ fn terminals() -> Pairs {
     let entries = std::fs::read_dir("/dev/pts").into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let names = numbers.filter(|name| is_number(name)).map(|name| (format!("pts/{name}"), String::new()));
-    names.chain([("-".to_owned(), "processes without a terminal".to_owned())]).collect()
+    names.collect()
 }
 
 /// `CONTROLLERS:`, then the directories of their hierarchy, one level at a time.

@@ -76,7 +76,7 @@ _ctrbox() {
         ;;
     program)
         # The words that bash sees before it are more if they have a = or :.
-        local at blanks rest=$COMP_LINE
+        local at i blanks rest=$COMP_LINE
         for ((at = 0, i = -1; at < ${#COMP_WORDS[@]}; at++)); do
             blanks=${rest%%[![:blank:]]*}
             rest=${rest#"$blanks"}

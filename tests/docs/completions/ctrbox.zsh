@@ -32,7 +32,7 @@ files)
     ;;
 directories)
     compset -p $number
-    _files -/
+    _path_files -/
     ;;
 commands)
     _command_names -e || _files
