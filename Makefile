@@ -79,8 +79,28 @@ install: ## needs `make build` before; COMPAT=1 takes the names of util-linux, l
 uninstall: ## remove what install with the same variables installed
 	./install.sh uninstall
 
+package: build ## what a package has, in target/package
+	rm -rf target/package
+	$(MAKE) install PREFIX=/usr LIBEXECDIR=/usr/libexec DESTDIR="$(CURDIR)/target/package" COMPAT=
+
+deb: package ## target/debian/ctrbox_*.deb, with cargo-deb
+	rm -f target/package/usr/share/doc/ctrbox/LICENSE-* target/package/usr/share/doc/ctrbox/CHANGELOG.md
+	cargo deb --no-build --no-strip
+	./lint.sh deb target/debian/ctrbox_*.deb
+
+rpm: package ## target/rpm/RPMS/*/ctrbox-*.rpm, with rpmbuild
+	rpmbuild -bb --nodeps --define '_topdir $(CURDIR)/target/rpm' --define 'tree $(CURDIR)/target/package' \
+		--define '_docdir /usr/share/doc' --define '_libexecdir /usr/libexec' contrib/fedora/ctrbox.spec
+	./lint.sh rpm target/rpm/RPMS/*/ctrbox-*.rpm
+
+dist: ## target/dist/: the source with its crates, the same bytes each time, and the list of crates (SBOM)
+	./dist.sh
+
+release-check: ## what takes long: packages in a bare Debian root, the tarball without network, cross builds (root)
+	tests/release.sh
+
 clean: ## what building made
 	cargo clean
 
-.PHONY: help build run check test lint msrv docs order bless bench install uninstall clean
+.PHONY: help build run check test lint msrv docs order bless bench install uninstall package deb rpm dist release-check clean
 .DEFAULT_GOAL := help

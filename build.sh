@@ -29,6 +29,10 @@ flag() {
     for word in "$@"; do flags=$flags${flags:+$separator}$word; done
 }
 
+# No directory of this machine is in the binary: two builds of the same source are the same.
+flag "--remap-path-prefix=$PWD=." "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates"
+flag "--remap-path-prefix=$PWD/vendor=crates"
+
 case $target in *-gnu*) flag -C target-feature=+crt-static ;; esac
 # A position-independent executable relocates 19 pages of tables at its start, which costs as much as the start of
 # the program itself. SECURITY.md says what is lost without it.

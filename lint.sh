@@ -26,6 +26,21 @@ silent() {
     [ -z "$out" ] || problem "$what: $out"
 }
 
+# A package: no errors and warnings that are not overridden with a reason.
+case ${1:-} in
+deb)
+    if have lintian; then lintian --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs --allow-root "$2" || problem "$2"; fi
+    exit "$failed"
+    ;;
+rpm)
+    if have rpmlint; then
+        rpmlint -r contrib/fedora/ctrbox.rpmlintrc "$2" | tee target/rpmlint.log
+        ! grep -q ': E: ' target/rpmlint.log || problem "$2"
+    fi
+    exit "$failed"
+    ;;
+esac
+
 for page in man/*; do
     if have mandoc; then silent "$page" mandoc -T lint -W warning "$page"; fi
     # A page is ASCII: what groff takes another byte for depends on the locale.

@@ -8,6 +8,7 @@ use crate::cli::{Applet, Call};
 use crate::complete;
 use crate::exit::{Exit, report};
 use crate::install;
+use crate::output::smartcols::Column;
 use crate::sys;
 use crate::text;
 
@@ -111,6 +112,21 @@ fn help() -> String {
     let width = APPLETS.iter().map(|applet| applet.name.len()).max().unwrap_or(0);
     let rows: String = APPLETS.iter().map(|a| format!("  {:width$}  {}\n", a.name, a.about)).collect();
     format!("{}\nApplets:\n{rows}", command.render_help())
+}
+
+/// The columns of an applet for its manual page: a heading, then the names and what they show.
+#[must_use]
+pub fn columns(applet: &str) -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
+    let rows =
+        |columns: Vec<&'static Column>| columns.iter().map(|column| (column.name, column.help)).collect();
+    match applet {
+        "ctr-ps" => vec![
+            ("Columns of processes", rows(ctr_ps::columns(false))),
+            ("Columns of containers (-l)", rows(ctr_ps::columns(true))),
+        ],
+        "lsns" => vec![("Columns of namespaces", rows(lsns::columns().collect()))],
+        _ => Vec::new(),
+    }
 }
 
 /// The `ctrbox` command itself for clap: for `--help`, its man page and its completions.

@@ -68,7 +68,7 @@ pub mod testing {
     pub use crate::sys::promise_no_locks;
 
     pub mod applet {
-        pub use crate::applet::{APPLETS, command};
+        pub use crate::applet::{APPLETS, columns, command};
         pub use crate::cli::Applet;
     }
     pub mod container {

@@ -50,7 +50,24 @@ fn pages() -> Vec<Page> {
 pub type Rendered = (String, String);
 
 pub fn manual_pages() -> Vec<Rendered> {
-    pages().iter().map(|page| (format!("man/{}.{}", page.title, page.section), manual(page))).collect()
+    let of_programs =
+        pages().into_iter().map(|page| (format!("man/{}.{}", page.title, page.section), manual(&page)));
+    of_programs.chain([("man/ctrbox-containers.7".to_owned(), of_containers())]).collect()
+}
+
+/// The page that is of no program.
+fn of_containers() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut man =
+        format!(".TH CTRBOX\\-CONTAINERS 7 {RELEASED} \"ctrbox {version}\" \"Miscellaneous Information\"\n");
+    man += ".SH NAME\nctrbox\\-containers \\- how ctrbox finds containers, and what it believes\n";
+    let text = std::fs::read_to_string(project("tests/docs/ctrbox-containers.7.txt")).expect("the page");
+    let prose = sections(text.lines());
+    man += &format!(".SH DESCRIPTION\n{}", prose[0].1);
+    for (heading, text) in &prose[1..] {
+        man += &format!(".SH {}\n{text}", heading.to_uppercase());
+    }
+    of_this_project(man)
 }
 
 /// The script of ctrbox has all the code; that of an applet calls it.
@@ -81,7 +98,9 @@ fn manual(page: &Page) -> String {
     man += &format!(".SH NAME\n{} \\- {}\n", escape(&page.title), escape(&about));
     man += ".SH SYNOPSIS\n";
     man += &synopsis(page);
-    let prose = sections(page);
+    let source = std::fs::read_to_string(project(&page.source)).expect("the source");
+    let comment = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let prose = sections(comment.map(|line| line.strip_prefix(' ').unwrap_or(line)));
     man += &format!(".SH DESCRIPTION\n{}", prose[0].1);
     man += &options(&page.command);
     if page.name == "ctrbox" {
@@ -95,10 +114,26 @@ fn manual(page: &Page) -> String {
             );
         }
     }
-    for (heading, text) in &prose[1..] {
+    for (at, (heading, text)) in prose[1..].iter().enumerate() {
+        if at == 0 {
+            man += &columns(page.name);
+        }
         man += &format!(".SH {}\n{text}", heading.to_uppercase());
     }
     of_this_project(man)
+}
+
+/// The tables of `-H`.
+fn columns(applet: &str) -> String {
+    let mut man = String::new();
+    for (heading, columns) in applet::columns(applet) {
+        man += if man.is_empty() { ".SH COLUMNS\n" } else { "" };
+        man += &format!(".SS {}\n", escape(heading));
+        for (name, help) in columns {
+            man += &format!(".TP\n.B {}\n{}.\n", escape(name), capital(help));
+        }
+    }
+    man
 }
 
 /// References to pages of the applets, by the names that these pages have: `nsenter(1)` is the page of util-linux.
@@ -165,13 +200,11 @@ fn upper_first(text: &str) -> String {
 
 /// The head comment: (heading, text as man(7)) each; the text before the first heading is the first. An item
 /// `- NAME: text` becomes a tagged paragraph.
-fn sections(page: &Page) -> Vec<(String, String)> {
-    let source = std::fs::read_to_string(project(&page.source)).expect("the source");
-    let comment = source.lines().map_while(|line| line.strip_prefix("//!"));
+fn sections<'a>(prose: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
     let mut sections = vec![(String::new(), String::new())];
     let mut verbatim = false;
     let mut fresh = true; // does a paragraph begin?
-    for line in comment.map(|line| line.strip_prefix(' ').unwrap_or(line)) {
+    for line in prose {
         let text = &mut sections.last_mut().expect("a section").1;
         if line.starts_with("```") {
             verbatim = !verbatim;

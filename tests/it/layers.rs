@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The layers from the top down, and the layers that each may use besides those that all may use.
 const ROOMS: [(&str, &[&str]); 16] = [
-    ("applet", &["applets", "cli", "complete", "exit", "install", "text"]),
+    ("applet", &["applets", "cli", "complete", "exit", "install", "output", "text"]),
     ("complete", &["applets", "cli", "container", "exit", "isolation", "output", "proc", "text"]),
     ("install", &["cli", "errno", "exit", "text"]),
     (
