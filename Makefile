@@ -84,7 +84,7 @@ package: build ## what a package has, in target/package
 	$(MAKE) install PREFIX=/usr LIBEXECDIR=/usr/libexec DESTDIR="$(CURDIR)/target/package" COMPAT=
 
 deb: package ## target/debian/ctrbox_*.deb, with cargo-deb
-	rm -f target/package/usr/share/doc/ctrbox/LICENSE-* target/package/usr/share/doc/ctrbox/CHANGELOG.md
+	cd target/package/usr/share/doc/ctrbox && rm LICENSE-* && gzip -9nc CHANGELOG.md >changelog.gz && rm CHANGELOG.md
 	cargo deb --no-build --no-strip
 	./lint.sh deb target/debian/ctrbox_*.deb
 
