@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::cli::Applet;
 use crate::exit::{Exit, Outcome, warn};
+use crate::launch::self_exe;
 use crate::text;
 
 const BOX: &str = "ctrbox";
@@ -45,7 +46,7 @@ fn chosen(applets: &[&Applet], names: &[OsString]) -> Result<Vec<&'static str>, 
 
 /// What the links contain: the name alone beside the binary, so that the directory can be moved; else its path.
 fn target_from(directory: &Path) -> Result<PathBuf> {
-    let own = std::fs::read_link("/proc/self/exe").context("/proc/self/exe")?;
+    let own = self_exe::path().context("cannot find this binary")?;
     if !own.exists() {
         bail!("this binary has no file: {}", text::shown(own.as_os_str()));
     }

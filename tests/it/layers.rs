@@ -7,7 +7,7 @@ use std::path::Path;
 const ROOMS: [(&str, &[&str]); 16] = [
     ("applet", &["applets", "cli", "complete", "exit", "install", "output", "text"]),
     ("complete", &["applets", "cli", "container", "exit", "isolation", "output", "proc", "text"]),
-    ("install", &["cli", "errno", "exit", "text"]),
+    ("install", &["cli", "errno", "exit", "launch", "text"]),
     (
         "applets",
         &["access", "cli", "container", "errno", "exit", "isolation", "launch", "output", "proc", "text"],
