@@ -4,17 +4,24 @@ ARCH    := $(shell uname -m)
 MUSL    := $(ARCH)-unknown-linux-musl
 BIN     := $(or $(CARGO_TARGET_DIR),target)/release/ctrbox
 MSRV    := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-prefix  := /usr/local
-bindir  := $(prefix)/bin
-mandir  := $(prefix)/share/man
-bashdir := $(prefix)/share/bash-completion/completions
-zshdir  := $(prefix)/share/zsh/site-functions
-fishdir := $(prefix)/share/fish/vendor_completions.d
 
-# The names of the applets: man/ has a page of each.
-PAGES   := $(notdir $(wildcard man/*.[18]))
-APPLETS := $(filter-out ctrbox,$(basename $(PAGES)))
-
+# Where `make install` installs: from the command line or the environment, in capitals or not.
+PREFIX     ?= /usr/local
+prefix     ?= $(PREFIX)
+BINDIR     ?= $(prefix)/bin
+bindir     ?= $(BINDIR)
+LIBEXECDIR ?= $(prefix)/libexec
+libexecdir ?= $(LIBEXECDIR)
+DATADIR    ?= $(prefix)/share
+datadir    ?= $(DATADIR)
+MANDIR     ?= $(datadir)/man
+mandir     ?= $(MANDIR)
+DOCDIR     ?= $(datadir)/doc/ctrbox
+docdir     ?= $(DOCDIR)
+bashdir    ?= $(datadir)/bash-completion/completions
+zshdir     ?= $(datadir)/zsh/site-functions
+fishdir    ?= $(datadir)/fish/vendor_completions.d
+INSTALL    ?= install
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -53,25 +60,47 @@ bless: ## write tests/golden/ anew, what ctr-ps prints of hosts in files: look a
 bench: build ## against ps and lsns, on hosts of 100, 2,000 and 10,000 processes (root)
 	CTRBOX_BIN="$$(realpath "$(BIN)")" cargo bench --locked --bench scan
 
-install: ## into $(DESTDIR)$(prefix); needs `make build` before
-	install -D -m 755 "$(BIN)" $(DESTDIR)$(bindir)/ctrbox
-	for a in $(APPLETS); do ln -sf ctrbox $(DESTDIR)$(bindir)/$$a; done
-	for p in $(PAGES); do install -D -m 644 man/$$p $(DESTDIR)$(mandir)/man$${p##*.}/$$p; done
-	for a in ctrbox $(APPLETS); do \
-		install -D -m 644 completions/bash/$$a $(DESTDIR)$(bashdir)/$$a && \
-		install -D -m 644 completions/zsh/_$$a $(DESTDIR)$(zshdir)/_$$a && \
-		install -D -m 644 completions/fish/$$a.fish $(DESTDIR)$(fishdir)/$$a.fish || exit 1; \
-	done
+# Only for these two: a test runs make with directories of its own.
+install uninstall: export bindir := $(bindir)
+install uninstall: export libexecdir := $(libexecdir)
+install uninstall: export mandir := $(mandir)
+install uninstall: export docdir := $(docdir)
+install uninstall: export bashdir := $(bashdir)
+install uninstall: export zshdir := $(zshdir)
+install uninstall: export fishdir := $(fishdir)
+install uninstall: export DESTDIR := $(DESTDIR)
+install uninstall: export COMPAT := $(COMPAT)
+install uninstall: export INSTALL := $(INSTALL)
+install uninstall: export BIN := $(BIN)
 
-uninstall: ## what install put there
-	for a in ctrbox $(APPLETS); do \
-		rm -f $(DESTDIR)$(bindir)/$$a $(DESTDIR)$(bashdir)/$$a \
-			$(DESTDIR)$(zshdir)/_$$a $(DESTDIR)$(fishdir)/$$a.fish; \
-	done
-	for p in $(PAGES); do rm -f $(DESTDIR)$(mandir)/man$${p##*.}/$$p; done
+install: ## needs `make build` before; COMPAT=1 takes the names of util-linux, libcap and libcgroup too
+	./install.sh install
+
+uninstall: ## remove what install with the same variables installed
+	./install.sh uninstall
+
+package: build ## what a package has, in target/package
+	rm -rf target/package
+	$(MAKE) install PREFIX=/usr LIBEXECDIR=/usr/libexec DESTDIR="$(CURDIR)/target/package" COMPAT=
+
+deb: package ## target/debian/ctrbox_*.deb, with cargo-deb
+	cd target/package/usr/share/doc/ctrbox && rm LICENSE-* && gzip -9nc CHANGELOG.md >changelog.gz && rm CHANGELOG.md
+	cargo deb --no-build --no-strip
+	./lint.sh deb target/debian/ctrbox_*.deb
+
+rpm: package ## target/rpm/RPMS/*/ctrbox-*.rpm, with rpmbuild
+	rpmbuild -bb --nodeps --define '_topdir $(CURDIR)/target/rpm' --define 'tree $(CURDIR)/target/package' \
+		--define '_docdir /usr/share/doc' --define '_libexecdir /usr/libexec' contrib/fedora/ctrbox.spec
+	./lint.sh rpm target/rpm/RPMS/*/ctrbox-*.rpm
+
+dist: ## target/dist/: the source with its crates, the same bytes each time, and the list of crates (SBOM)
+	./dist.sh
+
+release-check: ## what takes long: packages in a bare Debian root, the tarball without network, cross builds (root)
+	tests/release.sh
 
 clean: ## what building made
 	cargo clean
 
-.PHONY: help build run check test lint msrv docs order bless bench install uninstall clean
+.PHONY: help build run check test lint msrv docs order bless bench install uninstall package deb rpm dist release-check clean
 .DEFAULT_GOAL := help

@@ -29,6 +29,14 @@ flag() {
     for word in "$@"; do flags=$flags${flags:+$separator}$word; done
 }
 
+# No directory of this machine is in the binary: two builds of the same source are the same.
+# The crates of the tarball of `make dist` and those of a registry have the same name.
+flag "--remap-path-prefix=$PWD=." "--remap-path-prefix=$PWD/vendor=crates"
+cargo fetch --locked --target "$target" >/dev/null 2>&1 || :
+for index in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+    flag "--remap-path-prefix=$index=crates"
+done
+
 case $target in *-gnu*) flag -C target-feature=+crt-static ;; esac
 # A position-independent executable relocates 19 pages of tables at its start, which costs as much as the start of
 # the program itself. SECURITY.md says what is lost without it.

@@ -26,6 +26,24 @@ silent() {
     [ -z "$out" ] || problem "$what: $out"
 }
 
+# A package: no errors and warnings that are not overridden with a reason.
+case ${1:-} in
+deb)
+    # cargo-deb writes a field Depends if there is nothing to depend on; the archive of Debian has no bug to close.
+    if have lintian; then
+        lintian --fail-on error,warning --suppress-tags empty-field,initial-upload-closes-no-bugs --allow-root "$2" || problem "$2"
+    fi
+    exit "$failed"
+    ;;
+rpm)
+    if have rpmlint; then
+        rpmlint -r contrib/fedora/ctrbox.rpmlintrc "$2" | tee target/rpmlint.log
+        ! grep -q ': E: ' target/rpmlint.log || problem "$2"
+    fi
+    exit "$failed"
+    ;;
+esac
+
 for page in man/*; do
     if have mandoc; then silent "$page" mandoc -T lint -W warning "$page"; fi
     # A page is ASCII: what groff takes another byte for depends on the locale.
@@ -43,7 +61,7 @@ for script in completions/bash/*; do
     if have bash; then silent "$script" bash --norc -c '. "$1" && complete -p "${1##*/}" >/dev/null' bash "$script"; fi
 done
 for script in completions/zsh/_*; do
-    if have zsh; then silent "$script" zsh -f -c 'autoload -Uz compinit && compinit -u -D && . "$1"' zsh "$script"; fi
+    if have zsh; then silent "$script" zsh -f -n "$script"; fi
 done
 for script in completions/fish/*; do
     if have fish; then silent "$script" fish --no-config -c 'source $argv[1]' "$script"; fi

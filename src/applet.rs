@@ -5,9 +5,12 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::applets::{capsh, cgexec, ctr_inspect, ctr_ps, getpcaps, lsns, nsenter, unshare};
 use crate::cli::{Applet, Call};
+use crate::complete;
 use crate::exit::{Exit, report};
+use crate::install;
+use crate::output::smartcols::Column;
 use crate::sys;
-use crate::text::{self, nearest};
+use crate::text;
 
 /// In the order of their names. Dispatch, `--list`, `--help`, man pages, completions and `make install` all come from it.
 pub static APPLETS: &[&Applet] = &[
@@ -29,9 +32,15 @@ pub(crate) fn find(name: &OsStr) -> Option<&'static Applet> {
     APPLETS.iter().copied().find(|applet| applet.name.as_bytes() == name.as_bytes())
 }
 
+/// The applet of a program name: `nsenter`, or `ctrbox-nsenter` beside the original.
+fn of_program(name: &OsStr) -> Option<&'static Applet> {
+    let own = name.as_bytes().strip_prefix(BOX.as_bytes()).and_then(|rest| rest.strip_prefix(b"-"));
+    find(name).or_else(|| find(OsStr::from_bytes(own?)))
+}
+
 /// Sets the name and status for an out-of-memory error before the arguments are allocated.
 pub fn announce(argv0: &OsStr) {
-    if let Some(applet) = find(called(argv0)) {
+    if let Some(applet) = of_program(called(argv0)) {
         sys::memory::program_is(applet.name, applet.failure);
     }
 }
@@ -41,7 +50,7 @@ pub fn announce(argv0: &OsStr) {
 pub fn run(mut argv: Vec<OsString>) -> u8 {
     let argv0 = if argv.is_empty() { OsString::from(BOX) } else { argv.remove(0) };
     let name = called(&argv0).to_os_string();
-    if let Some(applet) = find(&name) {
+    if let Some(applet) = of_program(&name) {
         return call(applet, argv0, argv);
     }
     // A binary renamed to ctrbox-0.1 still acts as ctrbox. A link of any other name means an unknown applet.
@@ -58,11 +67,23 @@ pub fn run(mut argv: Vec<OsString>) -> u8 {
     let (status, exit) = match first.as_bytes() {
         b"--list" => (1, Exit::Text(list())),
         b"--help" | b"-h" => (1, Exit::Text(help())),
+        b"--install" => return report(BOX, 1, install::run(APPLETS, &argv[1..])),
+        b"--complete" => return report(BOX, 1, complete::run(APPLETS, &argv[1..])),
+        b"help" => return help_of(argv.get(1)),
         b"--version" | b"-V" => (1, Exit::Text(format!("{BOX} {}\n", env!("CARGO_PKG_VERSION")))),
         [b'-', ..] => (1, Exit::Usage(format!("{BOX}: unrecognized option '{}'", text::shown(&first)))),
         _ => (UNKNOWN_APPLET, unknown(&first)),
     };
     report(BOX, status, Err(exit))
+}
+
+/// `ctrbox help [APPLET]`.
+fn help_of(name: Option<&OsString>) -> u8 {
+    match name.map(|name| (name, of_program(name))) {
+        None => report(BOX, 1, Err(Exit::Text(help()))),
+        Some((name, Some(applet))) => call(applet, name.clone(), vec![OsString::from("--help")]),
+        Some((name, None)) => report(BOX, UNKNOWN_APPLET, Err(unknown(name))),
+    }
 }
 
 fn call(applet: &Applet, argv0: OsString, args: Vec<OsString>) -> u8 {
@@ -79,11 +100,7 @@ fn called(argv0: &OsStr) -> &OsStr {
 }
 
 fn unknown(name: &OsStr) -> Exit {
-    let shown = text::shown(name);
-    let hint = nearest(&name.to_string_lossy(), APPLETS.iter().map(|applet| applet.name))
-        .map(|near| format!(", did you mean '{near}'?"))
-        .unwrap_or_default();
-    Exit::from(anyhow::anyhow!("no applet '{shown}'{hint} ('{BOX} --list' lists them)"))
+    install::no_applet(APPLETS, name)
 }
 
 fn list() -> String {
@@ -97,13 +114,28 @@ fn help() -> String {
     format!("{}\nApplets:\n{rows}", command.render_help())
 }
 
+/// The columns of an applet for its manual page: a heading, then the names and what they show.
+#[must_use]
+pub fn columns(applet: &str) -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
+    let rows =
+        |columns: Vec<&'static Column>| columns.iter().map(|column| (column.name, column.help)).collect();
+    match applet {
+        "ctr-ps" => vec![
+            ("Columns of processes", rows(ctr_ps::columns(false))),
+            ("Columns of containers (-l)", rows(ctr_ps::columns(true))),
+        ],
+        "lsns" => vec![("Columns of namespaces", rows(lsns::columns().collect()))],
+        _ => Vec::new(),
+    }
+}
+
 /// The `ctrbox` command itself for clap: for `--help`, its man page and its completions.
 #[must_use]
 pub fn command() -> clap::Command {
     clap::Command::new(BOX)
         .about("see into containers and work in them, without container tooling and without a daemon")
         .version(env!("CARGO_PKG_VERSION"))
-        .override_usage(format!("{BOX} APPLET [argument...]\n       {BOX} --list | --help | --version"))
+        .override_usage(format!("{BOX} APPLET [argument...]\n       {BOX} help [APPLET]\n       {BOX} --install DIR [APPLET...]\n       {BOX} --list | --help | --version"))
         .disable_help_flag(true)
         .disable_version_flag(true)
         .arg(
@@ -111,6 +143,13 @@ pub fn command() -> clap::Command {
                 .long("list")
                 .action(clap::ArgAction::SetTrue)
                 .help("list the applets, one per line"),
+        )
+        .arg(
+            clap::Arg::new("install")
+                .long("install")
+                .action(clap::ArgAction::Append)
+                .value_name("dir")
+                .help("make a link for each applet in this directory, or for the applets that follow"),
         )
         .arg(
             clap::Arg::new("help")
@@ -131,6 +170,7 @@ pub fn command() -> clap::Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::nearest;
 
     #[test]
     fn argv0_names_the_applet_through_paths_and_login_dashes() {

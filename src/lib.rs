@@ -4,6 +4,8 @@
 //! them.
 //!
 //! - [`mod@applet`]: the table of applets; finds the one that argv names and runs it
+//! - [`complete`]: answers the completions of the shells
+//! - [`install`]: makes the links of `ctrbox --install`
 //! - [`applets`]: one module per applet: its options, what it does, its output
 //! - [`cli`]: options as getopt_long(3) parses them
 //! - [`launch`]: starts a program in namespaces and control groups: credentials, terminal, the waiting parent
@@ -43,10 +45,12 @@ mod access;
 mod applet;
 mod applets;
 mod cli;
+mod complete;
 mod container;
 mod errno;
 mod exit;
 mod hint;
+mod install;
 mod isolation;
 mod launch;
 mod output;
@@ -64,7 +68,7 @@ pub mod testing {
     pub use crate::sys::promise_no_locks;
 
     pub mod applet {
-        pub use crate::applet::{APPLETS, command};
+        pub use crate::applet::{APPLETS, columns, command};
         pub use crate::cli::Applet;
     }
     pub mod container {

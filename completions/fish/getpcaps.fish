@@ -1,12 +1,3 @@
-complete -c getpcaps -l diff -d 'show the difference from the nearest baseline, or from this baseline or target' -r
-complete -c getpcaps -l iab -d 'also show what programs inherit'
-complete -c getpcaps -l legacy -d 'use the oldest output format, on standard error'
-complete -c getpcaps -l ugly -d 'the same as --legacy'
-complete -c getpcaps -l verbose -d 'use a longer output format'
-complete -c getpcaps -l table -d 'show all five sets side by side: effective, permitted, inheritable, bounding, ambient'
-complete -c getpcaps -l tree -d 'show the targets and their descendants, or all processes, as a tree'
-complete -c getpcaps -l json -d 'print JSON'
-complete -c getpcaps -l license -d 'show the license'
-complete -c getpcaps -l usage -d 'the same as --help'
-complete -c getpcaps -s h -l help -d 'show this help'
-complete -c getpcaps -s V -l version -d 'show the version'
+# fish completion for getpcaps of ctrbox
+functions -q __ctrbox_complete; or source (status dirname)/ctrbox.fish
+complete -c getpcaps -f -a '(__ctrbox_complete)'

@@ -2,6 +2,10 @@
 //! name can also be the first argument. The program is static and needs no other file, no daemon and no container
 //! tooling: copy it to a Linux host to see the containers there and to work in them.
 //!
+//! A program called `ctrbox-nsenter` is `nsenter` too: with such a name it can stand beside the original tool. The
+//! directory libexec/ctrbox/bin below the prefix has links of all applets, for those who put it first in `PATH`.
+//! `--install` makes links in another directory; a file that is no link to this binary stays.
+//!
 //! A container is a process with its own namespaces, control groups and root directory. ctrbox reads these from
 //! the kernel, and the names from the state files of the container runtimes.
 //!
@@ -42,15 +46,17 @@
 //!
 //! # Examples
 //!
-//! Link every applet next to the binary:
+//! Link every applet in a directory, and only some:
 //!
 //! ```text
-//! for a in $(ctrbox --list); do ln -s ctrbox /usr/local/bin/$a; done
+//! ctrbox --install /usr/local/bin
+//! ctrbox --install ~/.local/bin ctr-ps lsns
 //! ```
 //!
 //! # See also
 //!
-//! capsh(1), cgexec(1), ctr-inspect(1), ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), unshare(1), namespaces(7), cgroups(7)
+//! capsh(1), cgexec(1), ctr-inspect(1), ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), unshare(1),
+//! ctrbox-containers(7), namespaces(7), cgroups(7)
 
 // Applets never import one another: what two need moves down, to `container`, `isolation` or `output`.
 pub(crate) mod capsh;

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Call, Describe, Effect, Grammar, Opt};
+use super::{Call, Describe, Effect, Grammar, Opt, page};
 use crate::exit::{self, Exit};
 use crate::text;
 
@@ -110,7 +110,9 @@ impl<'a, P> Walk<'a, P> {
                 // By its letter it is short: one list without headings.
                 let mut command = match by_letter {
                     true => command.mut_args(|arg| arg.help_heading("Options")),
-                    false => command.after_help(format!("The manual page {} says more.", self.call.name)),
+                    false => {
+                        command.after_help(format!("The manual page {} says more.", page(self.call.name)))
+                    }
                 };
                 Err(Exit::Text(command.render_help().to_string()))
             }

@@ -7,6 +7,7 @@
 
 mod getopt;
 mod render;
+mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -15,6 +16,7 @@ use nix::errno::Errno;
 
 use crate::exit::{Exit, Outcome};
 use crate::text;
+pub(crate) use words::{OptionView, Takes, Words};
 
 /// A program of ctrbox. Each is defined in its own file; `applet::APPLETS` lists them.
 pub struct Applet {
@@ -30,6 +32,27 @@ pub struct Applet {
 }
 
 impl Applet {
+    /// Does no other project have a program of this name? Such a name is installed beside the original tools.
+    #[must_use]
+    pub fn has_own_name(&self) -> bool {
+        is_own_name(self.name)
+    }
+
+    /// Its options, for the completions of the shells.
+    pub(crate) fn options(&self) -> Vec<OptionView> {
+        self.grammar.options()
+    }
+
+    pub(crate) fn operands(&self) -> Words {
+        self.grammar.operands()
+    }
+
+    /// The name of its manual page.
+    #[must_use]
+    pub fn page(&self) -> String {
+        page(self.name)
+    }
+
     /// Only for `--help`, man pages and completions; the parser does not use clap.
     #[must_use]
     pub fn command(&self) -> clap::Command {
@@ -37,9 +60,19 @@ impl Applet {
     }
 }
 
-/// The options of an applet as clap renders them.
+fn is_own_name(name: &str) -> bool {
+    name.starts_with("ctr-")
+}
+
+fn page(name: &str) -> String {
+    if is_own_name(name) { name.to_owned() } else { format!("ctrbox-{name}") }
+}
+
+/// The options of an applet as clap renders them and the shells complete them.
 pub(crate) trait Describe: Sync {
     fn command(&self, name: &'static str, about: &'static str) -> clap::Command;
+    fn options(&self) -> Vec<OptionView>;
+    fn operands(&self) -> Words;
 }
 
 /// A call of an applet.
@@ -74,6 +107,9 @@ pub(crate) struct Opt<P> {
     /// Name of the value in help and man page.
     pub value: &'static str,
     pub help: &'static str,
+    /// What the shells complete for the value, and is it a list with commas?
+    pub words: Words,
+    pub is_list: bool,
     pub hidden: bool,
     /// The original tool lacks this option. It does not make abbreviations of the original's options ambiguous.
     pub added: bool,
@@ -88,14 +124,42 @@ impl<P> Opt<P> {
         help: &'static str,
         effect: Effect<P>,
     ) -> Self {
-        Opt { short, long, value: "", help, hidden: false, added: false, effect }
+        let words = Words::None;
+        Opt { short, long, value: "", help, words, is_list: false, hidden: false, added: false, effect }
     }
 
-    /// Sets the name of the value.
+    /// Sets the name of the value, and the words that it stands for.
     #[must_use]
     pub(crate) const fn takes(mut self, value: &'static str) -> Self {
         self.value = value;
+        self.words = Words::of(value);
         self
+    }
+
+    /// Sets the words that the shells complete, where the name of the value does not say it.
+    #[must_use]
+    pub(crate) const fn offers(mut self, words: Words) -> Self {
+        self.words = words;
+        self
+    }
+
+    /// The same for a list with commas.
+    #[must_use]
+    pub(crate) const fn lists(mut self, words: Words) -> Self {
+        self.is_list = true;
+        self.offers(words)
+    }
+
+    fn view(&self) -> OptionView {
+        let takes = match self.effect {
+            Effect::Help | Effect::Version | Effect::Flag(_) => Takes::Nothing,
+            Effect::Required(_) => Takes::Required,
+            Effect::Attached(_) => Takes::Attached,
+            Effect::Optional(_) => Takes::Optional,
+            Effect::OptionalLong(_) => Takes::OptionalLong,
+        };
+        let Opt { short, long, help, hidden, words, is_list, .. } = *self;
+        OptionView { short, long, help, hidden, takes, words, is_list }
     }
 
     #[must_use]

@@ -1,25 +1,6 @@
 //! The option table of an applet for clap, which renders `--help`, man pages and completions.
 
-use super::{Describe, Effect, Grammar};
-
-/// What the shells complete for a value, by its name in the option tables.
-fn value_hint(value: &str) -> clap::ValueHint {
-    match value {
-        "file" => clap::ValueHint::FilePath,
-        "dir" => clap::ValueHint::DirPath,
-        "user" | "uid|name" => clap::ValueHint::Username,
-        _ => clap::ValueHint::Unknown,
-    }
-}
-
-/// The values that there are, where these are few.
-fn choices(value: &str) -> &'static [&'static str] {
-    match value {
-        "when" => &["auto", "always", "never"],
-        "signame" => &["HUP", "INT", "QUIT", "KILL", "TERM", "USR1", "USR2"],
-        _ => &[],
-    }
-}
+use super::{Describe, Effect, Grammar, Opt, OptionView, Words};
 
 impl<P> Describe for Grammar<P> {
     /// The same table for clap, without hidden options.
@@ -29,14 +10,6 @@ impl<P> Describe for Grammar<P> {
             let group = self.groups.iter().find(|(first, _)| *first == opt.long);
             heading = group.map(|(_, heading)| *heading).or(heading);
             let arg = clap::Arg::new(opt.long).long(opt.long).help(opt.help).help_heading(heading);
-            let arg = if opt.value.is_empty() { arg } else { arg.value_hint(value_hint(opt.value)) };
-            let arg = match choices(opt.value) {
-                [] => arg,
-                values => {
-                    let values = clap::builder::PossibleValuesParser::new(values);
-                    arg.hide_possible_values(true).value_parser(values)
-                }
-            };
             let arg = match opt.short {
                 Some(letter) => arg.short(letter),
                 None => arg,
@@ -54,23 +27,23 @@ impl<P> Describe for Grammar<P> {
                     .action(clap::ArgAction::Append),
             }
         });
-        let command = clap::Command::new(name)
+        clap::Command::new(name)
             .about(about)
             .version(env!("CARGO_PKG_VERSION"))
             .override_usage(format!("{name} {}", self.usage))
             .disable_help_flag(true)
             .disable_version_flag(true)
-            .args(options);
-        if self.stops_at_operand {
-            command.arg(
-                clap::Arg::new("program")
-                    .num_args(0..)
-                    .trailing_var_arg(true)
-                    .hide(true)
-                    .value_hint(clap::ValueHint::CommandWithArguments),
-            )
-        } else {
-            command
+            .args(options)
+    }
+
+    fn options(&self) -> Vec<OptionView> {
+        self.options.iter().map(Opt::view).collect()
+    }
+
+    fn operands(&self) -> Words {
+        match self.stops_at_operand {
+            true => Words::Command,
+            false => Words::of(self.usage.rsplit(' ').next().unwrap_or_default().trim_matches(['[', ']'])),
         }
     }
 }

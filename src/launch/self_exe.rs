@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -18,6 +19,11 @@ use nix::unistd::{AccessFlags, access};
 use crate::sys::mounts;
 
 const OWN: &str = "/proc/self/exe";
+
+/// The path of the program file.
+pub(crate) fn path() -> std::io::Result<PathBuf> {
+    std::fs::read_link(OWN)
+}
 
 /// Could a container write to the program file? Not through a read-only mount (EROFS). If this process may not write
 /// to the file (EACCES), neither may the processes of a container that the same user owns.

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use clap_complete::Shell;
 use ctrbox::testing::applet::{self, APPLETS};
 
 /// On the pages, as "date of last change": of the release, so that a rebuild changes nothing.
 const RELEASED: &str = "2026-11-22";
 
 struct Page {
+    /// Of the program: `nsenter`.
     name: &'static str,
+    /// Of the page: `ctrbox-nsenter`.
+    title: String,
     section: u8,
     command: clap::Command,
     /// Source file whose head comment is the prose.
@@ -24,6 +26,7 @@ pub fn project(path: &str) -> PathBuf {
 fn pages() -> Vec<Page> {
     let mut pages = vec![Page {
         name: "ctrbox",
+        title: "ctrbox".to_owned(),
         section: 1,
         command: applet::command(),
         source: "src/applets/mod.rs".to_owned(),
@@ -32,7 +35,13 @@ fn pages() -> Vec<Page> {
         let module = applet.name.replace('-', "_");
         let file = format!("src/applets/{module}.rs");
         let source = if project(&file).exists() { file } else { format!("src/applets/{module}/mod.rs") };
-        pages.push(Page { name: applet.name, section: applet.section, command: applet.command(), source });
+        pages.push(Page {
+            name: applet.name,
+            title: applet.page(),
+            section: applet.section,
+            command: applet.command(),
+            source,
+        });
     }
     pages
 }
@@ -41,28 +50,39 @@ fn pages() -> Vec<Page> {
 pub type Rendered = (String, String);
 
 pub fn manual_pages() -> Vec<Rendered> {
-    pages().iter().map(|page| (format!("man/{}.{}", page.name, page.section), manual(page))).collect()
+    let of_programs =
+        pages().into_iter().map(|page| (format!("man/{}.{}", page.title, page.section), manual(&page)));
+    of_programs.chain([("man/ctrbox-containers.7".to_owned(), of_containers())]).collect()
 }
 
+/// The page that is of no program.
+fn of_containers() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut man =
+        format!(".TH CTRBOX\\-CONTAINERS 7 {RELEASED} \"ctrbox {version}\" \"Miscellaneous Information\"\n");
+    man += ".SH NAME\nctrbox\\-containers \\- how ctrbox finds containers, and what it believes\n";
+    let text = std::fs::read_to_string(project("tests/docs/ctrbox-containers.7.txt")).expect("the page");
+    let prose = sections(text.lines());
+    man += &format!(".SH DESCRIPTION\n{}", prose[0].1);
+    for (heading, text) in &prose[1..] {
+        man += &format!(".SH {}\n{text}", heading.to_uppercase());
+    }
+    of_this_project(man)
+}
+
+/// The script of ctrbox has all the code; that of an applet calls it.
 pub fn completions() -> Vec<Rendered> {
     let mut files = Vec::new();
     for page in pages() {
-        let mut command = page.command;
-        if page.name == "ctrbox" {
-            for applet in APPLETS {
-                command = command.subcommand(applet.command().override_usage("")); // the box completes them too
-            }
-            command = command.disable_help_subcommand(true);
-        }
         for (shell, file) in [
-            (Shell::Bash, format!("completions/bash/{}", page.name)),
-            (Shell::Zsh, format!("completions/zsh/_{}", page.name)),
-            (Shell::Fish, format!("completions/fish/{}.fish", page.name)),
+            ("bash", format!("completions/bash/{}", page.name)),
+            ("zsh", format!("completions/zsh/_{}", page.name)),
+            ("fish", format!("completions/fish/{}.fish", page.name)),
         ] {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command.clone(), page.name, &mut script);
-            let script = String::from_utf8(script).expect("text");
-            files.push((file, script.lines().map(|line| format!("{}\n", line.trim_end())).collect()));
+            let template = if page.name == "ctrbox" { "ctrbox" } else { "applet" };
+            let template = project(&format!("tests/docs/completions/{template}.{shell}"));
+            let script = std::fs::read_to_string(template).expect("a template");
+            files.push((file, script.replace("@NAME@", page.name)));
         }
     }
     files
@@ -71,14 +91,16 @@ pub fn completions() -> Vec<Rendered> {
 /// man(7), with the sections in the order of man-pages(7).
 fn manual(page: &Page) -> String {
     let about = page.command.get_about().map(ToString::to_string).unwrap_or_default();
-    let title = page.name.to_uppercase();
+    let title = page.title.to_uppercase();
     let version = env!("CARGO_PKG_VERSION");
     let manual = if page.section == 8 { "System Administration" } else { "User Commands" };
     let mut man = format!(".TH {title} {} {RELEASED} \"ctrbox {version}\" \"{manual}\"\n", page.section);
-    man += &format!(".SH NAME\n{} \\- {}\n", escape(page.name), escape(&about));
+    man += &format!(".SH NAME\n{} \\- {}\n", escape(&page.title), escape(&about));
     man += ".SH SYNOPSIS\n";
     man += &synopsis(page);
-    let prose = sections(page);
+    let source = std::fs::read_to_string(project(&page.source)).expect("the source");
+    let comment = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let prose = sections(comment.map(|line| line.strip_prefix(' ').unwrap_or(line)));
     man += &format!(".SH DESCRIPTION\n{}", prose[0].1);
     man += &options(&page.command);
     if page.name == "ctrbox" {
@@ -86,14 +108,42 @@ fn manual(page: &Page) -> String {
         for applet in APPLETS {
             man += &format!(
                 ".TP\n.BR {} ({})\n{}.\n",
-                escape(applet.name),
+                escape(&applet.page()),
                 applet.section,
                 capital(applet.about)
             );
         }
     }
-    for (heading, text) in &prose[1..] {
+    for (at, (heading, text)) in prose[1..].iter().enumerate() {
+        if at == 0 {
+            man += &columns(page.name);
+        }
         man += &format!(".SH {}\n{text}", heading.to_uppercase());
+    }
+    of_this_project(man)
+}
+
+/// The tables of `-H`.
+fn columns(applet: &str) -> String {
+    let mut man = String::new();
+    for (heading, columns) in applet::columns(applet) {
+        man += if man.is_empty() { ".SH COLUMNS\n" } else { "" };
+        man += &format!(".SS {}\n", escape(heading));
+        for (name, help) in columns {
+            man += &format!(".TP\n.B {}\n{}.\n", escape(name), capital(help));
+        }
+    }
+    man
+}
+
+/// References to pages of the applets, by the names that these pages have: `nsenter(1)` is the page of util-linux.
+fn of_this_project(mut man: String) -> String {
+    for applet in APPLETS.iter().filter(|applet| !applet.has_own_name()) {
+        let reference = format!("{}({})", applet.name, applet.section);
+        for before in [" ", "\n", "("] {
+            let old = format!("{before}{reference}");
+            man = man.replace(&old, &format!("{before}{}({})", escape(&applet.page()), applet.section));
+        }
     }
     man
 }
@@ -150,13 +200,11 @@ fn upper_first(text: &str) -> String {
 
 /// The head comment: (heading, text as man(7)) each; the text before the first heading is the first. An item
 /// `- NAME: text` becomes a tagged paragraph.
-fn sections(page: &Page) -> Vec<(String, String)> {
-    let source = std::fs::read_to_string(project(&page.source)).expect("the source");
-    let comment = source.lines().map_while(|line| line.strip_prefix("//!"));
+fn sections<'a>(prose: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
     let mut sections = vec![(String::new(), String::new())];
     let mut verbatim = false;
     let mut fresh = true; // does a paragraph begin?
-    for line in comment.map(|line| line.strip_prefix(' ').unwrap_or(line)) {
+    for line in prose {
         let text = &mut sections.last_mut().expect("a section").1;
         if line.starts_with("```") {
             verbatim = !verbatim;

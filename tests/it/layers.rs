@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The layers from the top down, and the layers that each may use besides those that all may use.
-const ROOMS: [(&str, &[&str]); 14] = [
-    ("applet", &["applets", "cli", "exit", "text"]),
+const ROOMS: [(&str, &[&str]); 16] = [
+    ("applet", &["applets", "cli", "complete", "exit", "install", "output", "text"]),
+    ("complete", &["applets", "cli", "container", "exit", "isolation", "output", "proc", "text"]),
+    ("install", &["cli", "errno", "exit", "launch", "text"]),
     (
         "applets",
         &["access", "cli", "container", "errno", "exit", "isolation", "launch", "output", "proc", "text"],

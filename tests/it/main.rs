@@ -22,6 +22,7 @@ mod compat_capsh_set;
 mod compat_cgexec;
 mod compat_lsns;
 mod compat_unshare;
+mod completions;
 mod ctr_inspect;
 mod ctr_ps;
 mod ctr_ps_filters;

@@ -74,6 +74,31 @@ fn the_last_component_of_argv_0_counts_whatever_stands_before() {
     }
 }
 
+/// Beside the original tools: a link `ctrbox-nsenter`.
+#[test]
+fn a_name_with_the_prefix_is_the_applet_too() {
+    let scratch = Scratch::new("prefixed");
+    for name in list().lines() {
+        let mut command = linked(&scratch.0, &format!("ctrbox-{name}"));
+        assert_eq!(says(command.arg("--version")), fine(&version_of(name)));
+    }
+    assert_eq!(says(linked(&scratch.0, "ctrbox-none").arg("--version")), fine(&version()));
+    assert_eq!(says(linked(&scratch.0, "ctrboxnsenter").arg("--version")), fine(&version()));
+}
+
+#[test]
+fn help_is_a_word_too() {
+    let all = says(ctrbox().arg("--help"));
+    assert_eq!(says(ctrbox().arg("help")), all);
+    for name in list().lines() {
+        let help = says(ctrbox().args([name, "--help"]));
+        assert_eq!(says(ctrbox().args(["help", name])), help);
+        assert_eq!(says(ctrbox().args(["help", &format!("ctrbox-{name}")])), help);
+    }
+    let expected = "ctrbox: no applet 'nsentr', did you mean 'nsenter'? ('ctrbox --list' lists them)\n";
+    assert_eq!(says(ctrbox().args(["help", "nsentr"])), wrong(UNKNOWN, expected));
+}
+
 #[test]
 fn the_first_argument_names_the_applet_and_the_rest_are_its_own() {
     assert_eq!(says(ctrbox().args(["nsenter", "--version"])), fine(&version_of("nsenter")));

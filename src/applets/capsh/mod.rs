@@ -76,7 +76,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::Pid;
 
-use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
+use crate::cli::{Applet, Call, Effect, Grammar, Opt, Words, set};
 use crate::exit::{Exit, Outcome};
 use crate::isolation::capabilities::last;
 use crate::output::Out;
@@ -127,7 +127,8 @@ static GRAMMAR: Grammar<Shell> = Grammar {
             "show the libcap mode of this process, or set it",
             Effect::OptionalLong(act::mode),
         )
-        .takes("mode"),
+        .takes("mode")
+        .offers(Words::Choice(&["NOPRIV", "PURE1E_INIT", "PURE1E", "HYBRID"])),
         Opt::new(None, "modes", "list the libcap modes", Effect::Flag(query::modes)),
         // capabilities in general
         Opt::new(None, "decode", "show the names in a hexadecimal mask", Effect::Attached(query::decode))
@@ -138,7 +139,8 @@ static GRAMMAR: Grammar<Shell> = Grammar {
             "show the mask of these names; the prefix cap_ is optional",
             Effect::Attached(query::encode),
         )
-        .takes("list"),
+        .takes("list")
+        .lists(Words::Capability),
         Opt::new(None, "explain", "explain a capability", Effect::Attached(query::explain)).takes("cap"),
         Opt::new(
             None,
@@ -200,7 +202,8 @@ static GRAMMAR: Grammar<Shell> = Grammar {
         Opt::new(None, "is-gid", "fail unless this is the real group ID", Effect::Attached(query::is_gid))
             .takes("gid"),
         Opt::new(None, "inmode", "fail unless this is the libcap mode", Effect::Attached(query::in_mode))
-            .takes("mode"),
+            .takes("mode")
+            .offers(Words::Choice(&["NOPRIV", "PURE1E_INIT", "PURE1E", "HYBRID"])),
         // changes
         Opt::new(
             None,
@@ -208,37 +211,43 @@ static GRAMMAR: Grammar<Shell> = Grammar {
             "set the effective, permitted and inheritable sets",
             Effect::Attached(act::caps),
         )
-        .takes("text"),
+        .takes("text")
+        .lists(Words::Capability),
         Opt::new(None, "iab", "set the inheritable, ambient and bounding sets", Effect::Attached(act::iab))
-            .takes("iab"),
+            .takes("iab")
+            .lists(Words::Capability),
         Opt::new(
             None,
             "inh",
             "set the inheritable set; all and none are allowed",
             Effect::Attached(act::inheritable),
         )
-        .takes("list"),
+        .takes("list")
+        .lists(Words::Capability),
         Opt::new(
             None,
             "drop",
             "drop from the bounding set; all is allowed",
             Effect::Attached(act::drop_bound),
         )
-        .takes("list"),
+        .takes("list")
+        .lists(Words::Capability),
         Opt::new(
             None,
             "addamb",
             "add to the ambient set; all is allowed",
             Effect::Attached(act::add_ambient),
         )
-        .takes("list"),
+        .takes("list")
+        .lists(Words::Capability),
         Opt::new(
             None,
             "delamb",
             "remove from the ambient set; all is allowed",
             Effect::Attached(act::remove_ambient),
         )
-        .takes("list"),
+        .takes("list")
+        .lists(Words::Capability),
         Opt::new(None, "noamb", "clear the ambient set", Effect::Flag(act::no_ambient)),
         Opt::new(None, "secbits", "set the securebits", Effect::Attached(act::set_securebits)).takes("bits"),
         Opt::new(
@@ -272,7 +281,9 @@ static GRAMMAR: Grammar<Shell> = Grammar {
         )
         .takes("uid"),
         Opt::new(None, "gid", "set the group ID", Effect::Attached(ids::gid)).takes("gid"),
-        Opt::new(None, "groups", "set the supplementary groups", Effect::Attached(ids::groups)).takes("list"),
+        Opt::new(None, "groups", "set the supplementary groups", Effect::Attached(ids::groups))
+            .takes("list")
+            .lists(Words::Gid),
         Opt::new(
             None,
             "user",

@@ -150,7 +150,7 @@ use anyhow::{Result, anyhow};
 use serde::Serialize;
 
 use crate::access;
-use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
+use crate::cli::{Applet, Call, Effect, Grammar, Opt, Words, set};
 use crate::container::Files;
 use crate::exit::{self, Exit, Outcome, warn};
 use crate::output::style::{self, Painter, When};
@@ -194,7 +194,15 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "only these: identity, namespaces, limits, privileges, files, processes",
             Effect::Required(section),
         )
-        .takes("list"),
+        .takes("list")
+        .lists(Words::Choice(&[
+            "identity",
+            "namespaces",
+            "limits",
+            "privileges",
+            "files",
+            "processes",
+        ])),
         Opt::new(
             Some('f'),
             "findings",

@@ -216,7 +216,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 
 use crate::access::{self, watch as reading};
-use crate::cli::{Applet, Call, Effect, Grammar, Opt, set, unglued};
+use crate::cli::{Applet, Call, Effect, Grammar, Opt, Words, set, unglued};
 use crate::container::child::{OnBlock, in_child};
 use crate::container::{IdentifiedBy, is_in_container_of_host, target};
 use crate::exit::{self, Exit, Outcome, warn};
@@ -283,6 +283,14 @@ pub(crate) static APPLET: Applet = Applet {
     grammar: &GRAMMAR,
 };
 
+/// The columns of processes, or of containers, with what they show.
+pub(crate) fn columns(of_containers: bool) -> Vec<&'static Column> {
+    match of_containers {
+        true => list::COLUMNS.iter().map(|row| &row.1).collect(),
+        false => columns::COLUMNS.iter().map(|row| &row.1).collect(),
+    }
+}
+
 static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[options] [-p pid... | [-c] target...]",
     stops_at_operand: false,
@@ -293,14 +301,14 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "only these containers: NAME, RUNTIME:NAME, beginning of an id, PID, NS/POD, compose:PROJECT/SERVICE",
             Effect::Required(container),
         )
-        .takes("target"),
+        .takes("target").lists(Words::Target),
         Opt::new(
             Some('p'),
             "pid",
             "only these processes; status 1 if none is in a container",
             Effect::Required(pid),
         )
-        .takes("pid"),
+        .takes("pid").lists(Words::Pid),
         Opt::new(
             Some('C'),
             "only-containers",
@@ -314,24 +322,24 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Flag(|r| set(&mut r.selection.host)),
         ),
         Opt::new(None, "name", "only containers of these names; * stands for any text", Effect::Required(|r, v| attribute(r, "name", v)))
-            .takes("glob"),
+            .takes("glob").lists(Words::Attribute("name")),
         Opt::new(None, "image", "only containers of these images", Effect::Required(|r, v| attribute(r, "image", v)))
-            .takes("glob"),
+            .takes("glob").lists(Words::Attribute("image")),
         Opt::new(None, "label", "only containers with this label", Effect::Required(|r, v| attribute(r, "label", v)))
-            .takes("key[=value]"),
+            .takes("key[=value]").offers(Words::Attribute("label")),
         Opt::new(
             None,
             "pod-namespace",
             "only containers of pods in this namespace of Kubernetes",
             Effect::Required(|r, v| attribute(r, "pod-namespace", v)),
         )
-        .takes("glob"),
+        .takes("glob").lists(Words::Attribute("pod-namespace")),
         Opt::new(None, "project", "only containers of this compose project", Effect::Required(|r, v| attribute(r, "project", v)))
-            .takes("glob"),
+            .takes("glob").lists(Words::Attribute("project")),
         Opt::new(None, "service", "only containers of this compose service", Effect::Required(|r, v| attribute(r, "service", v)))
-            .takes("glob"),
+            .takes("glob").lists(Words::Attribute("service")),
         Opt::new(None, "status", "only containers with this status: running, paused", Effect::Required(|r, v| attribute(r, "status", v)))
-            .takes("list"),
+            .takes("list").lists(Words::Choice(&["running", "paused"])),
         Opt::new(
             Some('Q'),
             "filter",
@@ -339,11 +347,11 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Required(filter),
         )
         .takes("expr"),
-        Opt::new(None, "runtime", "only containers of these runtimes", Effect::Required(runtime)).takes("list"),
-        Opt::new(Some('u'), "user", "only processes of these users", Effect::Required(user)).takes("list"),
-        Opt::new(None, "ppid", "only processes with these parents", Effect::Required(ppid)).takes("pid"),
+        Opt::new(None, "runtime", "only containers of these runtimes", Effect::Required(runtime)).takes("list").lists(Words::Runtime),
+        Opt::new(Some('u'), "user", "only processes of these users", Effect::Required(user)).takes("list").lists(Words::User),
+        Opt::new(None, "ppid", "only processes with these parents", Effect::Required(ppid)).takes("pid").lists(Words::Pid),
         Opt::new(Some('t'), "tty", "only processes on these terminals; - for those without one", Effect::Required(tty))
-            .takes("list"),
+            .takes("list").lists(Words::Tty),
         Opt::new(None, "init", "only the first process of each container", Effect::Flag(init)),
         Opt::new(
             None,
@@ -351,7 +359,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "only processes of this origin (init, fork, exec, ns) or identification (state, cgroup, namespace, anonymous)",
             Effect::Required(how),
         )
-        .takes("list"),
+        .takes("list").lists(Words::Choice(&["init", "fork", "exec", "ns", "state", "cgroup", "namespace", "anonymous"])),
         Opt::new(
             Some('k'),
             "kernel-threads",
@@ -377,9 +385,9 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "columns to print, as NAME or NAME=HEADING; +LIST adds columns before the last default one",
             Effect::Required(output),
         )
-        .takes("list"),
+        .takes("list").lists(Words::Columns),
         Opt::new(None, "sort", "sort by these columns; -NAME in descending order", Effect::Required(sort))
-            .takes("list"),
+            .takes("list").lists(Words::Columns),
         Opt::new(
             Some('H'),
             "list-columns",

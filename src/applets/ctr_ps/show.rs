@@ -168,9 +168,7 @@ fn headed<T>(plain: &[&'static Column], picked: &Picked<T>, request: &Request) -
 
 /// Prints the available columns.
 pub(super) fn list_columns(request: &Request) -> Result<(), Exit> {
-    let of_processes = || columns::COLUMNS.iter().map(|row| &row.1).collect();
-    let of_containers = || list::COLUMNS.iter().map(|row| &row.1).collect();
-    let columns: Vec<&Column> = if request.list { of_containers() } else { of_processes() };
+    let columns = super::columns(request.list);
     let mut out = Out::stdout();
     let layout = Layout {
         form: match request.form {

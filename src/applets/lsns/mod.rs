@@ -85,8 +85,9 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::{Result, anyhow};
 use nix::unistd::Pid;
 
-use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, set, unglued};
+use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, Words, set, unglued};
 use crate::exit::{self, Exit, Outcome};
+use crate::output::smartcols::Column;
 use crate::output::style::When;
 use crate::proc::ProcRoot;
 use crate::proc::ns::Kind;
@@ -125,6 +126,11 @@ enum Tree {
 pub(crate) static APPLET: Applet =
     Applet { name: "lsns", section: 8, failure: 1, about: "list namespaces", run, grammar: &GRAMMAR };
 
+/// The columns, with what they show.
+pub(crate) fn columns() -> impl Iterator<Item = &'static Column> {
+    columns::COLUMNS.iter().map(|(_, column)| column)
+}
+
 static GRAMMAR: Grammar<Request> = Grammar {
     usage: "[options] [namespace|target]",
     stops_at_operand: false,
@@ -149,7 +155,8 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "columns to print; a list that begins with + is added to the default",
             Effect::Required(output),
         )
-        .takes("list"),
+        .takes("list")
+        .lists(Words::Columns),
         Opt::new(
             None,
             "output-all",
@@ -194,7 +201,8 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "list only these kinds: mnt, net, ipc, user, pid, uts, cgroup, time, as a list or repeated",
             Effect::Required(kinds),
         )
-        .takes("types"),
+        .takes("types")
+        .lists(Words::Kind),
         Opt::new(
             Some('T'),
             "tree",

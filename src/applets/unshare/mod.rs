@@ -79,7 +79,7 @@ use std::ffi::{OsStr, OsString};
 use anyhow::{Context, Error, Result, anyhow};
 use nix::errno::Errno;
 
-use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, set};
+use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, Words, set};
 use crate::exit::{Exit, Outcome};
 use crate::launch::exec;
 use crate::proc::idmap::{Range, Which};
@@ -115,6 +115,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Required(hostname),
         )
         .takes("name")
+        .offers(Words::None)
         .added(),
         Opt::new(None, "loopback", "set the loopback device up (implies --net)", Effect::Flag(loopback))
             .added(),
@@ -213,14 +214,16 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "propagation of the mounts: slave, shared, private or unchanged",
             Effect::Required(propagation),
         )
-        .takes("mode"),
+        .takes("mode")
+        .offers(Words::Choice(&["slave", "shared", "private", "unchanged"])),
         Opt::new(
             None,
             "setgroups",
             "allow or deny setgroups(2) in the user namespace",
             Effect::Required(setgroups),
         )
-        .takes("word"),
+        .takes("word")
+        .offers(Words::Choice(&["allow", "deny"])),
         Opt::new(
             None,
             "keep-caps",

@@ -1,0 +1,3 @@
+#compdef @NAME@
+# zsh completion for @NAME@ of ctrbox
+_ctrbox "$@"

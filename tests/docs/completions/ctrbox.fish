@@ -1,0 +1,33 @@
+# fish completion for ctrbox and its applets. ctrbox itself says what can be completed; fish completes files and
+# programs.
+
+function __ctrbox_complete
+    set -l line (commandline -opc)
+    set -l typed (commandline -ct | string unescape)
+    test (count $typed) -gt 0; or set typed ''
+    set -l box ctrbox
+    if not command -q ctrbox
+        string match -q 'ctrbox*' -- (string replace -r '.*/' '' -- $line[1]); or return
+        set box (string replace -r '^~/' "$HOME/" -- $line[1])
+    end
+    set -l answer (command $box --complete -- $line $typed 2>/dev/null)
+    set -l action (string split ' ' -- $answer[1])
+    switch "$action[1]"
+        case words open
+            printf '%s\n' $answer[2..-1]
+        case files directories
+            set -l head (string sub -l $action[2] -- $typed)
+            set -l path (string sub -s (math $action[2] + 1) -- $typed)
+            # What a command without completions would get.
+            set -l found (complete -C "__ctrbox_path "(string escape -n -- $path))
+            test $action[1] = files; or set found (string match -r '.*/$' -- $found)
+            test (count $found) -gt 0; and printf '%s\n' $head$found
+        case commands
+            complete -C (string escape -n -- $typed)
+        case program
+            set -l program $line[(math $action[2] + 1)..-1]
+            complete -C (string join ' ' -- (string escape -n -- $program) (commandline -ct))
+    end
+end
+
+complete -c ctrbox -f -a '(__ctrbox_complete)'
