@@ -6,6 +6,7 @@
 
 mod by_namespace;
 mod cgroup_path;
+pub(crate) mod details;
 mod files;
 mod group;
 pub(crate) mod matching;
@@ -16,6 +17,7 @@ mod resolver;
 mod runtimes;
 mod spec;
 pub(crate) mod stop;
+pub(crate) mod stopped;
 mod tagger;
 pub(crate) mod target;
 mod verify;
@@ -28,6 +30,7 @@ pub(crate) use monitor::is_gvisor;
 pub(crate) use nested::inside;
 pub use resolver::Resolver;
 use resolver::is_of_group;
+pub(crate) use stop::runtime_config;
 pub(crate) use tagger::Tagger;
 
 pub use spec::Runtime;
@@ -252,7 +255,7 @@ fn seconds(time: &str) -> Option<String> {
 }
 
 /// The time in seconds since 1970 of an RFC 3339 text.
-fn epoch(time: &str) -> Option<i64> {
+pub(crate) fn epoch(time: &str) -> Option<i64> {
     let whole = seconds(time)?;
     let number = |range: std::ops::Range<usize>| whole.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
