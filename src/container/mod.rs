@@ -13,6 +13,7 @@ pub(crate) mod matching;
 mod monitor;
 mod nested;
 pub(crate) mod profile;
+pub(crate) mod records;
 mod resolver;
 mod runtimes;
 mod spec;

@@ -11,6 +11,8 @@ use super::StateReader;
 use super::bundle::{Crun, Init, Runc, Spec};
 use super::storage::Storage;
 use crate::container::cgroup_path::is_id;
+use crate::container::details::Ending;
+use crate::container::records::Record;
 use crate::container::{Container, Files, Runtime, seconds};
 
 /// At least one of these paths exists on every host on which CRI-O was started.
@@ -29,6 +31,21 @@ struct State {
     /// Field 22 of /proc/PID/stat, as text.
     #[serde(rename = "initStartTime", default)]
     start: String,
+}
+
+/// How a container ended, in the same file.
+#[derive(Deserialize, Default)]
+struct End {
+    #[serde(default)]
+    started: String,
+    #[serde(default)]
+    finished: String,
+    #[serde(rename = "exitCode", default)]
+    exit_code: Option<i64>,
+    #[serde(rename = "oomKilled", default)]
+    oom_killed: bool,
+    #[serde(default)]
+    error: String,
 }
 
 impl StateReader for CriO {
@@ -56,6 +73,62 @@ impl StateReader for CriO {
 impl CriO {
     fn storages(&self, files: &Files) -> &[Storage] {
         self.storages.get_or_init(|| Storage::of_system(files))
+    }
+}
+
+/// All that the state files say of all containers.
+pub(crate) fn records(files: &Files) -> Vec<Record> {
+    let crio = CriO::default();
+    let containers = crio.ids(files).into_iter().flat_map(|id| crio.load(files, &id));
+    let mut all: Vec<Record> = containers.map(|container| record(crio.storages(files), container)).collect();
+    // The labels that a user sets are those of the pod, which the sandbox has.
+    let of_pod = |record: &Record| {
+        let container = &record.details.container;
+        let is_sandbox = container.is_pause();
+        is_sandbox.then(|| (record.pod_uid.clone(), container.labels.clone()))
+    };
+    let of_pods: Vec<_> = all.iter().filter_map(of_pod).collect();
+    for record in &mut all {
+        let pod = of_pods.iter().find(|(uid, _)| uid.is_some() && *uid == record.pod_uid);
+        let own = record.details.container.labels.clone();
+        let all = pod.into_iter().flat_map(|(_, labels)| labels.clone()).chain(own);
+        record.details.container.labels = all.collect::<BTreeMap<_, _>>().into_iter().collect();
+    }
+    all
+}
+
+fn record(storages: &[Storage], container: Container) -> Record {
+    let find = |storage: &Storage| {
+        let mut directories = storage.directories.iter();
+        directories.find(|directory| storage.may_have(directory, &container.id)).cloned()
+    };
+    let place = storages.iter().find_map(|storage| Some((storage, find(storage)?)));
+    let read = |(storage, directory): &(&Storage, String)| {
+        let path = storage.kept(directory, &container.id, "state.json");
+        let spec = Spec::read(&storage.files, &storage.kept(directory, &container.id, "config.json"));
+        (storage.files.json::<End>(&path), spec)
+    };
+    let (end, spec) = place.as_ref().map(read).unwrap_or_default();
+    let annotated = |name: &str| spec.as_ref()?.annotation(name).map(str::to_owned);
+    let of_labels = || {
+        let labels: BTreeMap<String, String> =
+            serde_json::from_str(&annotated("io.kubernetes.cri-o.Labels")?).ok()?;
+        labels.get("io.kubernetes.pod.uid").cloned()
+    };
+    let pod_uid = annotated("io.kubernetes.pod.uid").or_else(of_labels);
+    Record { ending: end.map(ending), pod_uid, ..Record::plain(container) }
+}
+
+fn ending(end: End) -> Ending {
+    let time = |text: &str| seconds(text).filter(|_| !text.starts_with("0001-"));
+    let finished = time(&end.finished);
+    Ending {
+        was_started: time(&end.started).is_some(),
+        exit_code: finished.as_ref().and(end.exit_code),
+        oom_killed: finished.as_ref().map(|_| end.oom_killed),
+        started: time(&end.started),
+        finished,
+        error: Some(end.error).filter(|error| !error.is_empty()),
     }
 }
 

@@ -10,10 +10,11 @@ use serde::Deserialize;
 use super::bundle::{Init, Spec};
 use super::containerd::TASKS;
 use super::state_dirs::{ListIds, StateDirs};
-use super::{StateReader, bounded, docker_state};
+use super::{StateReader, bounded, docker_config, docker_state};
 use crate::container::cgroup_path::is_id;
 use crate::container::details::Details;
 use crate::container::files::Names;
+use crate::container::records::Record;
 use crate::container::{Container, Files, Runtime, seconds};
 
 /// The default data root of dockerd, and the file that can name another one; the same for the snap.
@@ -201,6 +202,21 @@ pub(crate) fn configs(files: &Files, container: &Container) -> Vec<String> {
 /// The ids of all containers, stopped ones too.
 pub(crate) fn every_id(files: &Files) -> Vec<String> {
     Docker::default().ids(files)
+}
+
+/// All that the state files say of all containers.
+pub(crate) fn records(files: &Files) -> Vec<Record> {
+    let docker = Docker::default();
+    let of = |dir: &StateDir, id: &str| {
+        let (ending, layers, ports) = docker_state::read(&dir.files, &dir.directory, id)?;
+        let (command, exposed) = docker_config::read(&dir.files, &dir.directory, id);
+        let details = Details { container: dir.load(id)?, ending: ending.clone(), layers, ports };
+        Some(Record { details, ending: Some(ending), command, exposed, pod_uid: None })
+    };
+    let of_dir = |dir: &StateDir| -> Vec<Record> {
+        dir.names.iter().filter(|id| is_id(id)).filter_map(|id| of(dir, id)).collect()
+    };
+    docker.roots(files).iter().flat_map(of_dir).collect()
 }
 
 /// All that the state files of a container say.

@@ -11,10 +11,11 @@ use serde::{Deserialize, Deserializer};
 use super::bundle::{Crun, Init, Runc, Spec};
 use super::state_dirs::{ListIds, StateDirs};
 use super::storage::Storage;
-use super::{StateReader, bounded, podman_state};
+use super::{StateReader, bounded, podman_config, podman_state};
 use crate::container::cgroup_path::is_id;
 use crate::container::details::{Details, Port};
 use crate::container::files::NODE;
+use crate::container::records::Record;
 use crate::container::{Container, Files, Runtime, seconds};
 use crate::sys::keyed::HashSet;
 
@@ -147,6 +148,30 @@ impl Podman {
 /// The ids of all containers, stopped ones too.
 pub(crate) fn every_id(files: &Files) -> Vec<String> {
     Podman::default().ids(files)
+}
+
+/// All that the state files say of all containers.
+pub(crate) fn records(files: &Files) -> Vec<Record> {
+    let podman = Podman::default();
+    let of_store = |store: &Store| -> Vec<Record> {
+        let mut texts = podman_config::by_id(&podman_state::database(&store.storage));
+        let record = |(id, listed): (&Rc<str>, &Listed)| {
+            let container = container(&store.storage, &store.listed, id)?;
+            let is_known = texts.contains_key(&**id);
+            let texts = texts.remove(&**id).unwrap_or_default();
+            let ending = podman_state::ending_of(&texts.all, id);
+            let details = Details {
+                container,
+                ending: ending.clone(),
+                layers: podman_state::layers(&store.storage, &listed.directory, id),
+                ports: podman_state::ports_of(&texts.all, id),
+            };
+            let (command, exposed) = (texts.config.command(), texts.config.exposed());
+            Some(Record { details, ending: is_known.then_some(ending), command, exposed, pod_uid: None })
+        };
+        store.listed.iter().filter_map(record).collect()
+    };
+    podman.stores(files).iter().flat_map(of_store).collect()
 }
 
 /// All that the state files of a container say.

@@ -61,12 +61,12 @@ struct Layer {
 }
 
 /// What a state begins with, and a configuration.
-const STATE: &[u8] = b"{\"state\":";
-const CONFIG: &[u8] = b"{\"spec\":";
+pub(super) const STATE: &[u8] = b"{\"state\":";
+pub(super) const CONFIG: &[u8] = b"{\"spec\":";
 /// Ports of one mapping that are listed.
 const MOST_PORTS: u16 = 1_000;
 
-fn database(storage: &Storage) -> Vec<u8> {
+pub(super) fn database(storage: &Storage) -> Vec<u8> {
     let paths = [format!("{}/libpod/bolt_state.db", storage.graph), format!("{}/db.sql", storage.graph)];
     paths.iter().find_map(|path| storage.files.read(path)).unwrap_or_default()
 }
@@ -89,7 +89,7 @@ fn texts<'a, T: DeserializeOwned + 'a>(
 }
 
 /// The position of a text that begins with `{`.
-fn memmem(text: &[u8], wanted: &[u8]) -> Option<usize> {
+pub(super) fn memmem(text: &[u8], wanted: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {
         let at = from + text.get(from..)?.iter().position(|byte| *byte == b'{')?;
@@ -104,7 +104,7 @@ pub(super) fn ports(storage: &Storage, id: &str) -> Vec<Port> {
     ports_of(&database(storage), id)
 }
 
-fn ports_of(database: &[u8], id: &str) -> Vec<Port> {
+pub(super) fn ports_of(database: &[u8], id: &str) -> Vec<Port> {
     let mut configs = texts::<Config>(database, CONFIG).filter(|config| config.id == id);
     let mappings = configs.next().and_then(|config| config.ports).unwrap_or_default();
     let each = |mapping: Mapping| {
@@ -123,7 +123,7 @@ pub(super) fn ending(storage: &Storage, id: &str) -> Ending {
     ending_of(&database(storage), id)
 }
 
-fn ending_of(database: &[u8], id: &str) -> Ending {
+pub(super) fn ending_of(database: &[u8], id: &str) -> Ending {
     let is_its = |state: &State| state.directory.split('/').any(|part| part == id);
     let all = texts::<State>(database, STATE).filter(is_its);
     // The times grow: the last state has the latest.
