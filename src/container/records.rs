@@ -40,6 +40,11 @@ impl<'a> Records<'a> {
         self.by_key().get(&container.key())
     }
 
+    #[must_use]
+    pub(crate) fn get_if(&self, wanted: bool, container: &Container) -> Option<&Record> {
+        if wanted { self.get(container) } else { None }
+    }
+
     /// The labels of a container of Kubernetes: its own and those of the pod. Of another one its state file has them.
     #[must_use]
     pub(crate) fn labels(&self, container: &Container) -> Option<Vec<(String, String)>> {

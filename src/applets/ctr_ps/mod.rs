@@ -199,6 +199,7 @@ mod process;
 mod request;
 mod select;
 mod show;
+mod status;
 mod usage;
 mod view;
 mod watch;
@@ -207,6 +208,7 @@ use std::collections::BTreeSet;
 
 use crate::access;
 use crate::cli::{Applet, Call};
+use crate::container::records::Records;
 use crate::container::{IdentifiedBy, is_in_container_of_host, target};
 use crate::exit::{self, Exit, Outcome, warn};
 use crate::output::Out;
@@ -311,18 +313,23 @@ fn notes(found: &Found, host: &Host, request: &Request, columns: &Columns) -> BT
 
 /// Reads the processes once and prints them.
 fn answer(out: &mut Out, host: &Host, request: &Request, columns: &Columns) -> Result<Found, Exit> {
+    let records = Records::new(&host.files);
     let wanted = Wanted {
         selection: &request.selection,
         way: request.way,
         needs: columns.needs(request.form),
         no_args: request.no_args,
         threads: request.threads && request.form != Form::Quiet,
+        records: &records,
+        stopped: request.stopped(),
+        labels: request.selection.attributes.wants_labels() || columns.uses(Id::Labels),
     };
-    let found = gather(&host.proc, &host.files, &wanted)?;
-    let from = (&found, host);
+    let mut found = gather(&host.proc, &host.files, &wanted)?;
     match columns {
-        Columns::Processes(columns, view) => show::processes(out, from, request, columns, view)?,
-        Columns::Containers(columns, view) => show::containers(out, from, request, columns, view)?,
+        Columns::Processes(columns, view) => show::processes(out, (&found, host), request, columns, view)?,
+        Columns::Containers(columns, view) => {
+            found.locked = show::containers(out, (&found, host, &records), request, columns, view)?;
+        }
     }
     Ok(found)
 }

@@ -49,3 +49,11 @@ pub(super) enum Form {
     /// PIDs, or containers in their shortest exact form.
     Quiet,
 }
+
+impl Request {
+    /// Also list containers that do not run?
+    #[must_use]
+    pub(super) fn stopped(&self) -> bool {
+        self.list && (self.all || self.selection.attributes.wants_stopped())
+    }
+}

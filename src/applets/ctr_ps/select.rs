@@ -10,6 +10,7 @@ use super::attributes::Attributes;
 use super::containers::{Containers, matches_name};
 use super::process::{Origin, Process};
 use crate::container::matching::{self, matching};
+use crate::container::records::Records;
 use crate::container::target::{self, Target};
 use crate::container::{Container, IdentifiedBy, Runtime};
 use crate::exit;
@@ -106,14 +107,23 @@ impl Filter {
         list: &[Process],
         containers: &Containers,
         selection: &Selection,
-        proc: &ProcRoot,
+        (proc, records): (&ProcRoot, &Records),
     ) -> Result<Filter> {
         let mut words = Vec::new();
         let mut named = Vec::new();
         if !selection.containers.is_empty() {
-            let all: Vec<Rc<Container>> = containers.all.iter().map(|seen| seen.container.clone()).collect();
+            // A container that runs wins over one of the same name that does not.
+            let all = |stopped: bool| -> Vec<Rc<Container>> {
+                let all = containers.all.iter().filter(|seen| seen.stopped == stopped);
+                all.map(|seen| seen.container.clone()).collect()
+            };
+            let (all, stopped) = (all(false), all(true));
             let mut find = |word: &str| {
-                let found = find(list, containers, &all, word)?;
+                let found = find(list, containers, &all, word);
+                let found = match found {
+                    Err(_) if !matching(&stopped, word).is_empty() => find(list, containers, &stopped, word),
+                    found => found,
+                }?;
                 if pid(word).is_none_or(|pid| matching::named(&all, pid).is_some()) {
                     named.extend(found.iter().map(|(number, _)| (word.to_owned(), *number)));
                 }
@@ -134,7 +144,7 @@ impl Filter {
         }
         let attributes = &selection.attributes;
         let none = selection.containers.is_empty() && selection.runtimes.is_empty() && attributes.is_empty();
-        let fitting = (!attributes.is_empty()).then(|| attributes.fitting(containers, proc));
+        let fitting = (!attributes.is_empty()).then(|| attributes.fitting(containers, proc, records));
         Ok(Filter { none, words, named, runtimes: selection.runtimes.clone(), fitting })
     }
 

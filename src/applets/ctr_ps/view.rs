@@ -57,9 +57,8 @@ impl Columns {
     pub(super) fn new(request: &Request) -> Result<Columns, Exit> {
         let json = request.form == Form::Json;
         if request.list {
-            let all: Vec<ListColumn> = list::COLUMNS.iter().map(|row| row.0).collect();
-            let default = if json { &all } else { list::DEFAULT };
-            let picked = columns::parse(&request.columns, default, &list::NAMES)?;
+            let default = if json { list::json() } else { list::DEFAULT.to_vec() };
+            let picked = columns::parse(&request.columns, &default, &list::NAMES)?;
             let known = || for_filter(list::COLUMNS.iter().map(|row| &row.1));
             return Ok(Columns::Containers(picked, View::new(request, &list::NAMES, known)?));
         }
@@ -84,6 +83,15 @@ impl Columns {
                 columns.ids.iter().any(|column| matches!(column, ListColumn::Same(same) if *same == id))
             }
         }
+    }
+
+    /// Is the column printed, or do the order or the filter of the lines need it?
+    pub(super) fn uses(&self, id: Id) -> bool {
+        self.has(id)
+            || match self {
+                Columns::Processes(_, view) => view.used.contains(&id),
+                Columns::Containers(_, view) => view.used.contains(&ListColumn::Same(id)),
+            }
     }
 
     pub(super) fn needs(&self, form: Form) -> u16 {
