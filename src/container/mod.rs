@@ -9,6 +9,7 @@ mod cgroup_path;
 pub(crate) mod details;
 mod files;
 mod group;
+mod logged;
 pub(crate) mod matching;
 mod monitor;
 mod nested;
@@ -27,6 +28,7 @@ pub(crate) use by_namespace::is_in_container_of_host;
 pub(crate) use cgroup_path::pod_uid;
 pub use files::Files;
 pub use group::group_of;
+pub(crate) use logged::namespace as logged_namespace;
 pub(crate) use monitor::is_gvisor;
 pub(crate) use nested::inside;
 pub use resolver::Resolver;
@@ -89,6 +91,8 @@ pub struct Container {
     pub name: Option<String>,
     pub pod: Option<String>,
     pub pod_namespace: Option<String>,
+    /// The UID of its pod of Kubernetes.
+    pub pod_uid: Option<String>,
     pub image: Option<String>,
     /// The labels that the user set, sorted by name.
     pub labels: Vec<(String, String)>,
@@ -128,6 +132,7 @@ impl Container {
             name: None,
             pod: None,
             pod_namespace: None,
+            pod_uid: None,
             image: None,
             labels: Vec::new(),
             hostname: None,
@@ -148,7 +153,8 @@ impl Container {
     /// The approximate size in memory, in bytes.
     fn size(&self) -> usize {
         let texts = [&self.group, &self.name, &self.pod, &self.pod_namespace, &self.image, &self.hostname];
-        let texts = texts.into_iter().chain([&self.created, &self.config]).flatten().map(String::len);
+        let texts =
+            texts.into_iter().chain([&self.created, &self.config, &self.pod_uid]).flatten().map(String::len);
         let labels = self.labels.iter().map(|(name, value)| name.len() + value.len() + files::NODE);
         size_of::<Container>() + self.id.len() + texts.chain(labels).sum::<usize>()
     }

@@ -2,20 +2,22 @@
 
 use std::cell::OnceCell;
 
-use super::details::{Details, Ending, Port};
+use super::details::{Ending, Layers, Port};
 use super::runtimes::{Store, cri_records, crio_records, docker_records, podman_records};
 use super::{Container, Files, Runtime};
 use crate::sys::keyed::HashMap;
 
 /// A container with a state file.
 pub(crate) struct Record {
-    pub details: Details,
+    pub container: Container,
     /// None if its state files do not say how it ended.
     pub ending: Option<Ending>,
+    pub layers: Layers,
+    /// Of a running container what is published, of another one what would be.
+    pub ports: Vec<Port>,
     pub command: Vec<String>,
     /// Ports of the container that the image names: `80/tcp`.
     pub exposed: Vec<String>,
-    pub pod_uid: Option<String>,
 }
 
 /// The state files are read once, when the first record is needed.
@@ -50,14 +52,7 @@ impl<'a> Records<'a> {
     pub(crate) fn labels(&self, container: &Container) -> Option<Vec<(String, String)>> {
         let applies = container.runtime == Runtime::K8s && container.outer.is_none();
         let record = applies.then(|| self.get(container))??;
-        Some(record.details.container.labels.clone()).filter(|labels| !labels.is_empty())
-    }
-
-    /// The ports of the host that lead to the container, and the ports that its image names.
-    #[must_use]
-    pub(crate) fn ports(&self, container: &Container) -> Option<(&[Port], &[String])> {
-        let record = self.get(container)?;
-        Some((&record.details.ports, &record.exposed))
+        Some(record.container.labels.clone()).filter(|labels| !labels.is_empty())
     }
 
     fn by_key(&self) -> &HashMap<String, Record> {
@@ -66,7 +61,7 @@ impl<'a> Records<'a> {
             let all = docker_records(files).into_iter().chain(podman_records(files));
             let all = all.chain(cri_records(files)).chain(crio_records(files)).chain(lxc(files));
             let mut by_key = HashMap::default();
-            all.for_each(|record| _ = by_key.entry(record.details.container.key()).or_insert(record));
+            all.for_each(|record| _ = by_key.entry(record.container.key()).or_insert(record));
             by_key
         })
     }
@@ -83,12 +78,13 @@ impl Record {
     /// A record that has nothing but the container.
     #[must_use]
     pub(crate) fn plain(container: Container) -> Record {
-        let details = Details {
+        Record {
             container,
-            ending: Ending::default(),
-            layers: super::details::Layers::default(),
+            ending: None,
+            layers: Layers::default(),
             ports: Vec::new(),
-        };
-        Record { details, ending: None, command: Vec::new(), exposed: Vec::new(), pod_uid: None }
+            command: Vec::new(),
+            exposed: Vec::new(),
+        }
     }
 }

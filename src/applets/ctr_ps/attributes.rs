@@ -78,7 +78,12 @@ impl Attributes {
 
     /// For each container, whether it has all of them.
     #[must_use]
-    pub(super) fn fitting(&self, containers: &Containers, proc: &ProcRoot, records: &Records) -> Vec<bool> {
+    pub(super) fn fitting(
+        &self,
+        containers: &Containers,
+        proc: &ProcRoot,
+        records: &Records<'_>,
+    ) -> Vec<bool> {
         let mounted = match self.statuses.is_empty() {
             true => Hierarchies::default(),
             false => Hierarchies::read(proc).unwrap_or_default(),

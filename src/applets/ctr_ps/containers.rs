@@ -81,9 +81,9 @@ impl Containers {
     }
 
     /// Adds the containers that only state files have.
-    pub(super) fn add_stopped(&mut self, records: &Records) {
+    pub(super) fn add_stopped(&mut self, records: &Records<'_>) {
         for record in records.all() {
-            let container = &record.details.container;
+            let container = &record.container;
             if !self.by_key.contains_key(&container.key()) {
                 let number = self.number(&Rc::new(Container { init: None, ..container.clone() }));
                 self.all[number].stopped = true;
@@ -92,7 +92,7 @@ impl Containers {
     }
 
     /// Adds the labels that are in other files than those that identify the container: in those of its pod.
-    pub(super) fn add_labels(&mut self, records: &Records) {
+    pub(super) fn add_labels(&mut self, records: &Records<'_>) {
         for seen in &mut self.all {
             if let Some(labels) = records.labels(&seen.container) {
                 seen.container = Rc::new(Container { labels, ..Container::clone(&seen.container) });

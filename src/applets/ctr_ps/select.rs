@@ -12,7 +12,7 @@ use super::process::{Origin, Process};
 use crate::container::matching::{self, matching};
 use crate::container::records::Records;
 use crate::container::target::{self, Target};
-use crate::container::{Container, IdentifiedBy, Runtime};
+use crate::container::{Container, IdentifiedBy, Runtime, logged_namespace};
 use crate::exit;
 use crate::proc::ProcRoot;
 use crate::text;
@@ -107,7 +107,7 @@ impl Filter {
         list: &[Process],
         containers: &Containers,
         selection: &Selection,
-        (proc, records): (&ProcRoot, &Records),
+        (proc, records): (&ProcRoot, &Records<'_>),
     ) -> Result<Filter> {
         let mut words = Vec::new();
         let mut named = Vec::new();
@@ -119,9 +119,11 @@ impl Filter {
             };
             let (all, stopped) = (all(false), all(true));
             let mut find = |word: &str| {
-                let found = find(list, containers, &all, word);
+                let found = find(list, containers, (proc, &all), word);
                 let found = match found {
-                    Err(_) if !matching(&stopped, word).is_empty() => find(list, containers, &stopped, word),
+                    Err(_) if !matching(&stopped, word).is_empty() => {
+                        find(list, containers, (proc, &stopped), word)
+                    }
                     found => found,
                 }?;
                 if pid(word).is_none_or(|pid| matching::named(&all, pid).is_some()) {
@@ -185,13 +187,20 @@ impl Filter {
 fn find(
     list: &[Process],
     containers: &Containers,
-    all: &[Rc<Container>],
+    (proc, all): (&ProcRoot, &[Rc<Container>]),
     word: &str,
 ) -> Result<Vec<(usize, Option<i32>)>> {
     let number = |container: &Rc<Container>| {
         let same = |seen: &super::containers::Seen| Rc::ptr_eq(&seen.container, container);
         containers.all.iter().position(same).ok_or_else(|| anyhow!("no such container"))
     };
+    if let Some(inode) = logged_namespace(word) {
+        let found = matching::with_namespace(proc, all, inode);
+        if found.is_empty() {
+            bail!("no container has the namespace {inode}");
+        }
+        return found.iter().map(|container| Ok((number(container)?, None))).collect();
+    }
     if word.contains('*') {
         let fits = |seen: &super::containers::Seen| matches_name(word, &seen.container);
         let found = containers.all.iter().enumerate().filter(|(_, seen)| fits(seen));

@@ -75,7 +75,7 @@ fn facts((found, host): (&Found, &Host), columns: &[Id], view: &View<Id>, json: 
 /// Prints the containers. Returns the processes whose arguments cannot be read.
 pub(super) fn containers(
     out: &mut Out,
-    (found, host, records): (&Found, &Host, &Records),
+    (found, host, records): (&Found, &Host, &Records<'_>),
     request: &Request,
     columns: &Picked<ListColumn>,
     view: &View<ListColumn>,

@@ -66,7 +66,8 @@ impl Groups {
     /// The part of the last 10 seconds in which some process waited for `cpu`, `memory` or `io`, in tenths of a percent.
     /// None on v1.
     pub(super) fn pressure(&self, mounted: &Hierarchies, resource: &str) -> Option<u64> {
-        let place = self.0.place(mounted, resource).filter(|place| place.v2)?;
+        // The files are in the unified hierarchy, even if v1 has the controller.
+        let place = self.0.place(mounted, "").filter(|place| place.v2)?;
         average(&place.read(&format!("{resource}.pressure"))?)
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::podman_state::memmem;
-use crate::container::details::{Details, Ending, Layers, Port};
+use crate::container::details::{Ending, Port};
 use crate::container::records::Record;
 use crate::container::{Container, Files, Runtime, rfc3339};
 
@@ -164,6 +164,7 @@ fn record(own: &Metadata, sandbox: &Metadata, status: Option<Status>) -> Record 
         name: (!pod_name.is_empty()).then(|| format!("{namespace}/{pod_name}/{name}")),
         pod: Some(pod_name.clone()).filter(|name| !name.is_empty()),
         pod_namespace: Some(namespace.clone()).filter(|name| !name.is_empty()),
+        pod_uid: Some(pod.metadata.uid.clone()).filter(|uid| !uid.is_empty()),
         image: image.filter(|image| !image.is_empty()),
         labels: labels.into_iter().collect(),
         hostname: pod.hostname.clone().filter(|name| !name.is_empty()),
@@ -172,13 +173,7 @@ fn record(own: &Metadata, sandbox: &Metadata, status: Option<Status>) -> Record 
     };
     let ports = pod.port_mappings.iter().flatten().filter(|_| is_sandbox).map(port).collect();
     let command = config.command.iter().chain(&config.args).flatten().cloned().collect();
-    Record {
-        details: Details { container, ending: Ending::default(), layers: Layers::default(), ports },
-        ending: status.map(ending),
-        command,
-        exposed: Vec::new(),
-        pod_uid: Some(pod.metadata.uid.clone()).filter(|uid| !uid.is_empty()),
-    }
+    Record { ending: status.map(ending), ports, command, ..Record::plain(container) }
 }
 
 fn port(mapping: &Mapping) -> Port {
@@ -225,15 +220,18 @@ mod tests {
         let status =
             Status { started: 5, finished: 1_795_659_244_407_280_371, exit_code: 3, ..Status::default() };
         let found = record(&all["aa"], &all["bb"], Some(status));
-        let container = &found.details.container;
+        let container = &found.container;
         assert_eq!(container.name.as_deref(), Some("ns/shop/web"));
         let labels: Vec<_> = container.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(labels, ["app=shop", "io.kubernetes.pod.name=shop"]);
-        assert_eq!((found.command.join(" ").as_str(), found.pod_uid.as_deref()), ("sleep 9", Some("1-2")));
+        assert_eq!(
+            (found.command.join(" ").as_str(), found.container.pod_uid.as_deref()),
+            ("sleep 9", Some("1-2"))
+        );
         let ending = found.ending.expect("an end");
         assert_eq!((ending.exit_code, ending.finished.as_deref()), (Some(3), Some("2026-11-26T02:14:04Z")));
         let pod = record(&all["bb"], &all["bb"], None);
-        assert_eq!(pod.details.container.name.as_deref(), Some("ns/shop/POD"));
-        assert_eq!(pod.details.ports[0].host_port, Some(8080));
+        assert_eq!(pod.container.name.as_deref(), Some("ns/shop/POD"));
+        assert_eq!(pod.ports[0].host_port, Some(8080));
     }
 }

@@ -83,40 +83,27 @@ pub(crate) fn records(files: &Files) -> Vec<Record> {
     let mut all: Vec<Record> = containers.map(|container| record(crio.storages(files), container)).collect();
     // The labels that a user sets are those of the pod, which the sandbox has.
     let of_pod = |record: &Record| {
-        let container = &record.details.container;
-        let is_sandbox = container.is_pause();
-        is_sandbox.then(|| (record.pod_uid.clone(), container.labels.clone()))
+        let container = &record.container;
+        container.is_pause().then(|| (container.pod_uid.clone(), container.labels.clone()))
     };
     let of_pods: Vec<_> = all.iter().filter_map(of_pod).collect();
     for record in &mut all {
-        let pod = of_pods.iter().find(|(uid, _)| uid.is_some() && *uid == record.pod_uid);
-        let own = record.details.container.labels.clone();
+        let uid = &record.container.pod_uid;
+        let pod = of_pods.iter().find(|(of_pod, _)| of_pod.is_some() && of_pod == uid);
+        let own = record.container.labels.clone();
         let all = pod.into_iter().flat_map(|(_, labels)| labels.clone()).chain(own);
-        record.details.container.labels = all.collect::<BTreeMap<_, _>>().into_iter().collect();
+        record.container.labels = all.collect::<BTreeMap<_, _>>().into_iter().collect();
     }
     all
 }
 
 fn record(storages: &[Storage], container: Container) -> Record {
-    let find = |storage: &Storage| {
+    let end = |storage: &Storage| {
         let mut directories = storage.directories.iter();
-        directories.find(|directory| storage.may_have(directory, &container.id)).cloned()
+        let directory = directories.find(|directory| storage.may_have(directory, &container.id))?;
+        storage.files.json::<End>(&storage.kept(directory, &container.id, "state.json"))
     };
-    let place = storages.iter().find_map(|storage| Some((storage, find(storage)?)));
-    let read = |(storage, directory): &(&Storage, String)| {
-        let path = storage.kept(directory, &container.id, "state.json");
-        let spec = Spec::read(&storage.files, &storage.kept(directory, &container.id, "config.json"));
-        (storage.files.json::<End>(&path), spec)
-    };
-    let (end, spec) = place.as_ref().map(read).unwrap_or_default();
-    let annotated = |name: &str| spec.as_ref()?.annotation(name).map(str::to_owned);
-    let of_labels = || {
-        let labels: BTreeMap<String, String> =
-            serde_json::from_str(&annotated("io.kubernetes.cri-o.Labels")?).ok()?;
-        labels.get("io.kubernetes.pod.uid").cloned()
-    };
-    let pod_uid = annotated("io.kubernetes.pod.uid").or_else(of_labels);
-    Record { ending: end.map(ending), pod_uid, ..Record::plain(container) }
+    Record { ending: storages.iter().find_map(end).map(ending), ..Record::plain(container) }
 }
 
 fn ending(end: End) -> Ending {
@@ -151,7 +138,7 @@ fn container(storage: &Storage, directory: &str, id: &str) -> Option<Container> 
         labels.remove(&label).or_else(|| spec.annotation(&label).map(str::to_owned))
     };
     let (name, pod, namespace) = (named("container.name"), named("pod.name"), named("pod.namespace"));
-    named("pod.uid");
+    let pod_uid = named("pod.uid");
     // k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT, without CONTAINER for the sandbox.
     let mut parts = crio("Name").unwrap_or_default().split('_').skip(1).map(str::to_owned);
     let sandbox = kind == "sandbox";
@@ -169,6 +156,7 @@ fn container(storage: &Storage, directory: &str, id: &str) -> Option<Container> 
         },
         pod,
         pod_namespace: namespace,
+        pod_uid,
         image: crio("UserRequestedImage").or(crio("ImageName")).map(str::to_owned).filter(|_| !sandbox),
         labels: labels.into_iter().collect(),
         hostname: spec.hostname().or(crio("HostName").map(str::to_owned)),

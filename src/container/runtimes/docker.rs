@@ -210,8 +210,8 @@ pub(crate) fn records(files: &Files) -> Vec<Record> {
     let of = |dir: &StateDir, id: &str| {
         let (ending, layers, ports) = docker_state::read(&dir.files, &dir.directory, id)?;
         let (command, exposed) = docker_config::read(&dir.files, &dir.directory, id);
-        let details = Details { container: dir.load(id)?, ending: ending.clone(), layers, ports };
-        Some(Record { details, ending: Some(ending), command, exposed, pod_uid: None })
+        let container = dir.load(id)?;
+        Some(Record { ending: Some(ending), layers, ports, command, exposed, ..Record::plain(container) })
     };
     let of_dir = |dir: &StateDir| -> Vec<Record> {
         dir.names.iter().filter(|id| is_id(id)).filter_map(|id| of(dir, id)).collect()
@@ -293,6 +293,7 @@ fn set_kubernetes_names(container: &mut Container, labels: &BTreeMap<String, Str
         container.name = Some(format!("{namespace}/{pod}/{name}"));
         container.pod = Some(pod);
         container.pod_namespace = Some(namespace);
+        container.pod_uid = label("pod.uid");
     }
 }
 

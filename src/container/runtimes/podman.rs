@@ -156,18 +156,27 @@ pub(crate) fn records(files: &Files) -> Vec<Record> {
     let of_store = |store: &Store| -> Vec<Record> {
         let mut texts = podman_config::by_id(&podman_state::database(&store.storage));
         let record = |(id, listed): (&Rc<str>, &Listed)| {
-            let container = container(&store.storage, &store.listed, id)?;
             let is_known = texts.contains_key(&**id);
             let texts = texts.remove(&**id).unwrap_or_default();
-            let ending = podman_state::ending_of(&texts.all, id);
-            let details = Details {
-                container,
-                ending: ending.clone(),
+            // Before the first start only the database has a configuration.
+            let created = || Container {
+                name: listed.name.clone(),
+                image: listed.image.clone(),
+                created: listed.created.clone(),
+                labels: texts.config.labels(),
+                owner: store.storage.owner,
+                ..Container::new(Runtime::Podman, &**id)
+            };
+            let started = container(&store.storage, &store.listed, id);
+            let container = started.or_else(|| is_known.then(created))?;
+            Some(Record {
+                ending: is_known.then(|| podman_state::ending_of(&texts.all, id)),
                 layers: podman_state::layers(&store.storage, &listed.directory, id),
                 ports: podman_state::ports_of(&texts.all, id),
-            };
-            let (command, exposed) = (texts.config.command(), texts.config.exposed());
-            Some(Record { details, ending: is_known.then_some(ending), command, exposed, pod_uid: None })
+                command: texts.config.command(),
+                exposed: texts.config.exposed(),
+                ..Record::plain(container)
+            })
         };
         store.listed.iter().filter_map(record).collect()
     };

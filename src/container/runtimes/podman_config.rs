@@ -16,6 +16,8 @@ pub(super) struct Config {
     entrypoint: Option<Vec<String>>,
     #[serde(default)]
     command: Option<Vec<String>>,
+    #[serde(default)]
+    labels: Option<BTreeMap<String, String>>,
     #[serde(rename = "exposedPorts", default)]
     exposed: Option<BTreeMap<u16, Vec<String>>>,
 }
@@ -37,6 +39,10 @@ pub(super) struct Texts {
 impl Config {
     pub(super) fn command(&self) -> Vec<String> {
         self.entrypoint.iter().chain(&self.command).flatten().cloned().collect()
+    }
+
+    pub(super) fn labels(&self) -> Vec<(String, String)> {
+        self.labels.clone().unwrap_or_default().into_iter().collect()
     }
 
     pub(super) fn exposed(&self) -> Vec<String> {

@@ -113,7 +113,7 @@ impl<'a> Facts<'a> {
         self.namespaces.get_or_init(|| {
             let of = |pid: Pid| Kind::ALL.map(|kind| self.proc.process(pid).ns(kind));
             let each = |seen: &Seen| first(seen).map_or([None; Kind::ALL.len()], of);
-            (of(Pid::from_raw(1)), self.containers.all.iter().map(each).collect())
+            (self.proc.host_namespaces(), self.containers.all.iter().map(each).collect())
         })
     }
 }

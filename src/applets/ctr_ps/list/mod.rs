@@ -201,7 +201,7 @@ impl<'a> List<'a> {
 
     fn ports(&self, seen: &Seen) -> Value<'static> {
         let Some(record) = self.facts.record(seen) else { return Value::None };
-        let published: &[Port] = &record.details.ports;
+        let published: &[Port] = &record.ports;
         Value::Words(text::ports(published, &record.exposed))
     }
 
@@ -222,8 +222,8 @@ impl<'a> List<'a> {
     }
 
     fn pod_uid(&self, seen: &Seen) -> Option<String> {
-        if seen.stopped {
-            return self.facts.record(seen)?.pod_uid.clone();
+        if seen.container.pod_uid.is_some() || seen.stopped {
+            return seen.container.pod_uid.clone();
         }
         let text = self.facts.proc.process(first(seen)?).cgroup().ok()?;
         let paths = cgroup::parse(&text).filter_map(|line| std::str::from_utf8(line.path).ok());
@@ -234,7 +234,7 @@ impl<'a> List<'a> {
     /// namespace of the host is usual.
     fn shares(&self, row: usize) -> Value<'static> {
         let (host, all) = self.facts.namespaces();
-        let own = &all[self.rows[row]];
+        let (own, seen) = (&all[self.rows[row]], self.seen(row));
         let mut found = Vec::new();
         for (at, kind) in Kind::ALL.iter().enumerate() {
             let Some(id) = own[at] else { continue };
@@ -244,9 +244,14 @@ impl<'a> List<'a> {
                 }
                 "host".to_owned()
             } else {
+                let containers = &self.facts.containers.all;
                 let is_other = |number: &usize| *number != self.rows[row] && all[*number][at] == Some(id);
-                let Some(other) = (0..all.len()).find(is_other) else { continue };
-                self.facts.containers.all[other].label.clone()
+                // The one around it, or the one that only keeps the namespaces of the pod, says most.
+                let rank = |number: &usize| {
+                    (Some(*number) != seen.outer, !containers[*number].container.is_pause(), *number)
+                };
+                let Some(other) = (0..all.len()).filter(is_other).min_by_key(rank) else { continue };
+                containers[other].label.clone()
             };
             found.push((kind.proc_name().to_owned(), with));
         }
@@ -258,7 +263,7 @@ impl<'a> List<'a> {
     fn rootfs(&self, row: usize) -> Value<'static> {
         let seen = self.seen(row);
         if let Some(record) = self.facts.record_of_stopped(seen) {
-            return record.details.layers.upper.clone().map_or(Value::None, Value::owned);
+            return record.layers.upper.clone().map_or(Value::None, Value::owned);
         }
         let (host, all) = self.facts.namespaces();
         let is_host = Kind::ALL.iter().enumerate().any(|(at, kind)| {
