@@ -192,6 +192,7 @@ mod containers;
 mod details;
 mod gather;
 mod host;
+mod keys;
 mod list;
 mod options;
 mod origin;
@@ -205,6 +206,7 @@ mod view;
 mod watch;
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 
 use crate::access;
 use crate::cli::{Applet, Call};
@@ -247,7 +249,9 @@ fn run(call: &Call) -> Outcome {
     if let Some(interval) = request.watch {
         // Users and mounts may have changed: read them again for each frame.
         let frame = |out: &mut Out| answer(out, &Host::new(&request)?, &request, &columns).map(drop);
-        return watch::watch(interval, frame).map(|()| 0);
+        let words = std::iter::once(OsStr::new(call.name)).chain(call.args.iter().map(OsString::as_os_str));
+        let command = words.map(text::shown).collect::<Vec<_>>().join(" ");
+        return watch::watch(&command, interval, frame).map(|()| 0);
     }
     let mut out = Out::stdout();
     let problems = || {
