@@ -83,7 +83,7 @@ fn unmounted(path: &str) -> &str {
 
 /// The inode of `ns:INODE`, or of `net:[INODE]` as readlink(1) prints it.
 #[must_use]
-pub(crate) fn namespace(word: &str) -> Option<u64> {
+pub(super) fn namespace(word: &str) -> Option<u64> {
     let (kind, rest) = word.split_once(':')?;
     if kind == "ns" {
         return rest.parse().ok();

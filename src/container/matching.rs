@@ -11,6 +11,7 @@ use super::logged::{self, Logged};
 use super::resolver::Asked;
 use super::runtimes::{Store, Whose};
 use super::{Container, IdentifiedBy, Resolver, Runtime};
+use crate::exit::NotSeen;
 use crate::proc::ProcRoot;
 use crate::text;
 
@@ -147,7 +148,11 @@ pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
     let shown = text::escape(word.as_bytes());
     match found {
         [one] => Ok(one.clone()),
-        [] => bail!("no process or running container '{shown}' ('ctr-ps -l' lists the containers)"),
+        [] => {
+            let words =
+                format!("no process or running container '{shown}' ('ctr-ps -l' lists the containers)");
+            Err(NotSeen(words).into())
+        }
         several => {
             let names: Vec<String> = several.iter().map(|container| precise(container, several)).collect();
             bail!("'{shown}' is ambiguous, it may be any of: {}", text::escape(names.join(" ").as_bytes()))
@@ -185,8 +190,17 @@ pub(super) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>
     if found.is_empty() && !is_marked(word) { scan(resolver) } else { found }
 }
 
+/// [`matching`], with namespaces too: `ns:INODE`.
+#[must_use]
+pub(crate) fn among(proc: &ProcRoot, all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
+    match logged::namespace(word) {
+        Some(inode) => with_namespace(proc, all, inode),
+        None => matching(all, word),
+    }
+}
+
 /// The containers whose first process is in a namespace that the host does not have.
-pub(crate) fn with_namespace(proc: &ProcRoot, all: &[Rc<Container>], inode: u64) -> Vec<Rc<Container>> {
+fn with_namespace(proc: &ProcRoot, all: &[Rc<Container>], inode: u64) -> Vec<Rc<Container>> {
     only_payload(all.iter().filter(|one| logged::has_namespace(proc, one, inode)).cloned().collect())
 }
 

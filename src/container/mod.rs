@@ -28,7 +28,6 @@ pub(crate) use by_namespace::is_in_container_of_host;
 pub(crate) use cgroup_path::pod_uid;
 pub use files::Files;
 pub use group::group_of;
-pub(crate) use logged::namespace as logged_namespace;
 pub(crate) use monitor::is_gvisor;
 pub(crate) use nested::inside;
 pub use resolver::Resolver;

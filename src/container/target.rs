@@ -113,7 +113,9 @@ pub(crate) fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Co
         // It may run, with its name in a file that the caller may not read.
         (true, Some(problem)) => {
             let problem = text::escape(problem.as_bytes());
-            anyhow!("{error}; some state files cannot be read, so names may be missing: {problem}")
+            let words =
+                format!("{error}; some state files cannot be read, so names may be missing: {problem}");
+            exit::NotSeen(words).into()
         }
         _ => error,
     })

@@ -274,6 +274,9 @@ fn run(call: &Call) -> Outcome {
     if let Some(note) = access::note_of_locked(&builder.locked()) {
         warn(call.name, &note);
     }
+    if !subjects.is_empty() {
+        exit::hint_at_rights();
+    }
     Ok(status)
 }
 
@@ -322,6 +325,7 @@ fn find(call: &Call, world: &World<'_>, words: &[OsString], status: &mut u8) -> 
             }
             Err(error) => {
                 warn(call.name, &crate::errno::chain(&error));
+                exit::hint_at_rights_after(&error);
                 *status = 1;
             }
         }

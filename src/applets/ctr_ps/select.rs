@@ -12,7 +12,7 @@ use super::process::{Origin, Process};
 use crate::container::matching::{self, matching};
 use crate::container::records::Records;
 use crate::container::target::{self, Target};
-use crate::container::{Container, IdentifiedBy, Runtime, logged_namespace};
+use crate::container::{Container, IdentifiedBy, Runtime};
 use crate::exit;
 use crate::proc::ProcRoot;
 use crate::text;
@@ -194,19 +194,13 @@ fn find(
         let same = |seen: &super::containers::Seen| Rc::ptr_eq(&seen.container, container);
         containers.all.iter().position(same).ok_or_else(|| anyhow!("no such container"))
     };
-    if let Some(inode) = logged_namespace(word) {
-        let found = matching::with_namespace(proc, all, inode);
-        if found.is_empty() {
-            bail!("no container has the namespace {inode}");
-        }
-        return found.iter().map(|container| Ok((number(container)?, None))).collect();
-    }
     if word.contains('*') {
         let fits = |seen: &super::containers::Seen| matches_name(word, &seen.container);
         let found = containers.all.iter().enumerate().filter(|(_, seen)| fits(seen));
         return match found.map(|(number, _)| (number, None)).collect::<Vec<_>>() {
             found if found.is_empty() => {
-                bail!("no running container matches '{}'", text::escape(word.as_bytes()))
+                let words = format!("no running container matches '{}'", text::escape(word.as_bytes()));
+                Err(exit::NotSeen(words).into())
             }
             found => Ok(found),
         };
@@ -227,7 +221,7 @@ fn find(
             _ => {}
         }
     }
-    let found = matching(all, word);
+    let found = matching::among(proc, all, word);
     let inside = word.rsplit_once('@').and_then(|(word, cpid)| Some((word, cpid.parse::<i32>().ok()?)));
     if let Some((word, cpid)) = inside.filter(|_| found.is_empty()) {
         let found = matching(all, word);
