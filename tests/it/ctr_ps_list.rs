@@ -69,13 +69,10 @@ fn containers_of_docker_that_do_not_run() {
     assert_eq!(old["ports"], serde_json::json!(["127.0.0.1:8081->80/tcp", "443/tcp"]));
     assert_eq!(old["rootfs"], format!("/{DOCKER}/overlay2/upper/diff"));
     assert_eq!(of_name("new")["status"], "created");
-    assert_eq!(
-        (&of_name("web")["status"], &of_name("web")["command"]),
-        (&"running".into(), &"nginx -g".into())
-    );
+    assert_eq!(of_name("web")["command"], "nginx -g");
     let text = table(host.root(), &["-a", "-c", "old"]);
     assert!(
-        text.contains(" exited (137, OOM) ") && text.contains(" ago ") && text.ends_with(" nginx:1\n"),
+        text.contains(" OOM-killed ") && text.contains(" ago ") && text.ends_with(" nginx:1\n"),
         "{text}"
     );
 }
@@ -186,8 +183,11 @@ fn containers_of_kubernetes_with_the_labels_of_their_pod() {
     let names: Vec<_> =
         all.iter().map(|one| format!("{} {} {}", one["name"], one["status"], one["exit"])).collect();
     let expected =
-        [r#""ns/shop/POD" "stopped" null"#, r#""ns/shop/job" "exited" 3"#, r#""ns/shop/web" "running" null"#];
-    assert_eq!(names, expected, "the removed one is left out");
+        [r#""ns/shop/POD" "stopped" null"#, r#""ns/shop/job" "exited" 3"#, r#""ns/shop/web" null null"#];
+    assert_eq!(
+        names, expected,
+        "the removed one is left out; without a control group nobody knows whether one is paused"
+    );
     for one in &all {
         assert_eq!((&one["labels"]["app"], &one["pod_uid"]), (&"shop".into(), &UID.into()), "{one}");
     }
@@ -223,7 +223,7 @@ fn words_of_logs_are_targets() {
 #[test]
 fn lines_of_usual_containers_fit_a_hundred_columns() {
     let host = pod("list-width");
-    docker(&host, DB, "shop-frontend-web-1", r#""Running":true,"Pid":4194301"#);
+    docker(&host, DB, "shop-frontend-1", r#""Running":true,"Pid":4194301"#);
     host.process(4_194_301, 1, &scope(DB), b"nginx\0");
     docker(
         &host,

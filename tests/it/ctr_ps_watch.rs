@@ -11,8 +11,8 @@ fn only_what_changes_is_drawn_and_q_ends_it() {
     let host = Host::new("watch");
     let mut terminal = Terminal::new();
     let before = terminal.settings();
-    let mut child =
-        terminal.start(of(host.root()).args(["--watch=0.1", "-o", "pid,cmd"]).env("TERM", "xterm"));
+    let mut child = terminal
+        .start(of(host.root()).args(["--watch=0.1", "--color=never", "-o", "pid,cmd"]).env("TERM", "xterm"));
     let first = terminal.until("prog");
     assert!(first.contains("\x1b[?1049h") && first.contains("Every 0.1s: ctr-ps --root "), "{first:?}");
     assert!(first.contains("\x1b[3;1HPID CMD"), "{first:?}");
@@ -37,7 +37,7 @@ fn a_signal_restores_the_terminal() {
     let mut terminal = Terminal::new();
     let before = terminal.settings();
     let mut child = terminal.start(of(host.root()).arg("--watch=0.1").env("TERM", "xterm"));
-    terminal.until("prog");
+    terminal.until("/sbin/init");
     kill(Pid::from_raw(i32::try_from(child.id()).expect("a pid")), Signal::SIGTERM).expect("sent");
     let (_, rest) = terminal.end_of(&mut child);
     assert!(rest.ends_with("\x1b[?1049l"), "{rest:?}");

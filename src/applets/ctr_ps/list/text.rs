@@ -55,15 +55,14 @@ pub(super) fn ago(time: &str) -> Option<String> {
     Some(format!("{} ago", clock::ago(age)))
 }
 
-/// `exited (137, OOM) 5m ago`
+/// `exited (3) 5m ago`, or `OOM-killed 5m ago`.
 pub(super) fn ended(status: Status, ending: Option<&Ending>) -> String {
     let Some(ending) = ending else { return status.name().to_owned() };
-    let code = ending.exit_code.map(|code| match ending.oom_killed {
-        Some(true) => format!("({code}, OOM)"),
-        _ => format!("({code})"),
-    });
     let ago = ending.finished.as_deref().and_then(ago);
-    let parts = [Some(status.name().to_owned()), code, ago];
+    let parts = match ending.oom_killed {
+        Some(true) => [Some("OOM-killed".to_owned()), None, ago],
+        _ => [Some(status.name().to_owned()), ending.exit_code.map(|code| format!("({code})")), ago],
+    };
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
@@ -114,7 +113,7 @@ mod tests {
     #[test]
     fn ends() {
         let ending = |code, oom| Ending { exit_code: Some(code), oom_killed: Some(oom), ..Ending::default() };
-        assert_eq!(ended(Status::Exited, Some(&ending(137, true))), "exited (137, OOM)");
+        assert_eq!(ended(Status::Exited, Some(&ending(137, true))), "OOM-killed");
         assert_eq!(ended(Status::Exited, Some(&ending(0, false))), "exited (0)");
         assert_eq!(ended(Status::Stopped, None), "stopped");
     }
