@@ -75,8 +75,10 @@ extern "C" fn write_and_raise(signal: c_int) {
     // SAFETY: write is async-signal-safe, and reads no more than the bytes.
     unsafe { libc::write(libc::STDOUT_FILENO, bytes.as_ptr().cast(), bytes.len()) };
     if let Some(settings) = FINAL_SETTINGS.get() {
-        // SAFETY: both are async-signal-safe, and take numbers.
-        let is_foreground = unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) == libc::getpgrp() };
+        // SAFETY: tcgetpgrp is async-signal-safe, and takes a number.
+        let foreground = unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) };
+        // SAFETY: getpgrp is async-signal-safe.
+        let is_foreground = foreground == unsafe { libc::getpgrp() };
         // In the background, SIGTTOU would stop this process.
         if is_foreground {
             // SAFETY: tcsetattr is async-signal-safe, and reads a whole termios.

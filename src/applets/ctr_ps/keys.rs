@@ -68,10 +68,11 @@ impl Keys {
             let timeout = PollTimeout::try_from(slice).unwrap_or(PollTimeout::ZERO);
             match poll(&mut [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)], timeout) {
                 Ok(0) | Err(Errno::EINTR) => {}
-                Ok(_) => match self.pressed() {
-                    Some(event) => return Ok(event),
-                    None => {}
-                },
+                Ok(_) => {
+                    if let Some(event) = self.pressed() {
+                        return Ok(event);
+                    }
+                }
                 Err(errno) => return Err(errno),
             }
         }

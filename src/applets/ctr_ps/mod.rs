@@ -15,7 +15,16 @@
 //!
 //! `-l` lists the containers of all runtimes in one table. MEMORY is the memory in use, without the cache that the
 //! kernel can reclaim at once. LIMIT is the lowest memory limit of the container's control group and the groups
-//! above it. STARTED is how long ago the container's first process started.
+//! above it. STATUS is what the container does and since when. `-o` adds more: COMMAND, PORTS (published and exposed, by
+//! the state files), IP, TIME, SHARES (namespaces in common with the host or other containers), ROOTFS (what it wrote, on
+//! the host), and CPU, for which ctr-ps measures for 0.2 seconds. In text an id has 12 digits, and is left out if it is the
+//! name; JSON and `-r` have all of it.
+//!
+//! `-l -a` also lists containers that do not run, if state files have them: those of Docker, Podman, Kubernetes (containerd,
+//! CRI-O) and LXC. STATUS is then `created`, `exited` with the exit status in parentheses, `OOM-killed`, or `stopped` if
+//! the state files do not say how it ended. Of other runtimes nothing is left when a container ends. `--status exited`
+//! implies `-a`. If `-c` names two containers, one that runs wins. Podman keeps this in its database, whose text is searched
+//! for it: labels and images that are nowhere else are unknown.
 //!
 //! # Containers
 //!
@@ -27,7 +36,9 @@
 //!
 //! `-c` selects containers. A TARGET with `*` selects all containers whose name matches: `web-*`. Else it takes the same TARGET as nsenter(1): NAME, `RUNTIME:NAME`, the beginning of an id (at
 //! least 4 digits), `NAMESPACE/POD`, the name of a pod of Podman, `compose:PROJECT/SERVICE`, or the PID of any process
-//! in the container. If a container of root or of the caller has a number as its name, that container wins over the
+//! in the container. What logs print is a TARGET too, for all applets: the path of a control group (`/docker/ID`), its last part
+//! (`docker-ID.scope`, `kubepods-burstable-podUID.slice`), the line of the kernel that begins with `oom-kill:`, the UID of a
+//! pod, and a namespace that the host does not have (`ns:4026532478` or `net:[4026532478]`). If a container of root or of the caller has a number as its name, that container wins over the
 //! process with this PID (for nsenter(1) and the other applets a number is always a PID). `@CPID` after any of these except a PID (`web@17`) selects the one process that has this PID inside the container. A
 //! container is shown together with the containers nested in it, a pod with all its containers except the pause
 //! process, and a service with all its replicas. When several containers share a name, root's wins over a user's,
@@ -54,6 +65,7 @@
 //! the container must have all. `--name`, `--image`, `--pod-namespace`, `--project` and `--service` take a text in which
 //! `*` stands for any text and `?` for any character; if one is given several times, one of them must match. An image
 //! is also matched without its tag, and from any part of its path on: `nginx` matches `docker.io/library/nginx:1.27`.
+//! `--label` of a container of Kubernetes also takes the labels of its pod.
 //! These filters also select the containers nested in the ones that match.
 //!
 //! `-Q` takes an expression with the names of columns, as `lsns -Q` does: `RSS > 100000 and CONTAINER =~ "^docker:"`. Values
@@ -80,6 +92,9 @@
 //! ```
 //!
 //! `-t` is the terminal, as in ps; in nsenter(1) it is the target.
+//!
+//! `--watch` repeats the output. On a terminal the first line shows the command and the time, `q` ends it, and the space bar
+//! shows the next one at once.
 //!
 //! Control characters and similar characters in names and arguments are shown as `\xNN` or `\u{NNNN}`. On a
 //! terminal, lines are cut to its width, unless `-w` is given.
@@ -164,6 +179,19 @@
 //! ctr-ps --no-args --forest
 //! ```
 //!
+//! The containers that ended, with their exit status, and the ports of all:
+//!
+//! ```text
+//! ctr-ps -l --status exited
+//! ctr-ps -l -a -o container,status,ports,command
+//! ```
+//!
+//! The container that the kernel killed a process of:
+//!
+//! ```text
+//! ctr-ps -l -a -c "$(dmesg | grep oom-kill: | tail -n 1)"
+//! ```
+//!
 //! Kill the remaining processes of a container:
 //!
 //! ```text
@@ -176,7 +204,7 @@
 //! NAME), id, pod, pod_namespace, image, engine, chain, how and command; a missing value is null. With `-o`, the
 //! members are the selected columns. Each object also has `host`, the name of the host, and `boot_id`, so that the outputs of several hosts
 //! can be merged. `--jsonl` prints the same objects one a line, without the list around them. `docs/schema/ctr-ps.json` in the source is a
-//! JSON Schema. With `-l`, `{"containers": [...]}`. Numbers are JSON numbers: memory in bytes,
+//! JSON Schema. With `-l`, `{"containers": [...]}` with all columns except CPU. Numbers are JSON numbers: memory in bytes,
 //! times in seconds. The id of a container of containerd begins with its namespace. Bytes that are not UTF-8 are
 //! written as `\xNN`.
 //!

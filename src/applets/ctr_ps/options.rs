@@ -64,7 +64,7 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
             .takes("glob"),
         Opt::new(None, "service", "only containers of this compose service", Effect::Required(|r, v| attribute(r, "service", v)))
             .takes("glob"),
-        Opt::new(None, "status", "only containers with this status: running, paused", Effect::Required(|r, v| attribute(r, "status", v)))
+        Opt::new(None, "status", "only containers with this status: running, paused, created, exited, stopped", Effect::Required(|r, v| attribute(r, "status", v)))
             .takes("list"),
         Opt::new(
             Some('Q'),
@@ -94,7 +94,12 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
         ),
         Opt::new(Some('e'), "every", "no effect, as -A and -a: all processes are listed", Effect::Flag(|_| Ok(()))),
         Opt::new(Some('A'), "all-processes", "the same as -e", Effect::Flag(|_: &mut Request| Ok(()))).hidden(),
-        Opt::new(Some('a'), "all", "the same as -e", Effect::Flag(|r: &mut Request| set(&mut r.all))).hidden(),
+        Opt::new(
+            Some('a'),
+            "all",
+            "with -l also containers that do not run; else no effect",
+            Effect::Flag(|r: &mut Request| set(&mut r.all)),
+        ),
         Opt::new(Some('T'), "threads", "also list threads; also -L", Effect::Flag(|r| set(&mut r.threads))),
         Opt::new(Some('L'), "lwp", "the same as -T", Effect::Flag(|r: &mut Request| set(&mut r.threads))).hidden(),
         Opt::new(Some('l'), "list", "list containers instead of processes", Effect::Flag(|r| set(&mut r.list))),

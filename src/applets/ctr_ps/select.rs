@@ -134,8 +134,9 @@ impl Filter {
             for word in &selection.containers {
                 match find(word) {
                     Ok(found) => words.extend(found),
-                    // The word may be a list. It is tried as a name first, as a name may contain commas.
-                    Err(_) if word.contains(',') => {
+                    // The word may be a list. It is tried as a name first, as a name may contain commas. With `=` it is a
+                    // line of a log.
+                    Err(_) if word.contains(',') && !word.contains('=') => {
                         for word in word.split(',').filter(|word| !word.is_empty()) {
                             words.extend(find(word)?);
                         }
