@@ -6,7 +6,7 @@ complete -c ctr-ps -l label -d 'only containers with this label' -r
 complete -c ctr-ps -l pod-namespace -d 'only containers of pods in this namespace of Kubernetes' -r
 complete -c ctr-ps -l project -d 'only containers of this compose project' -r
 complete -c ctr-ps -l service -d 'only containers of this compose service' -r
-complete -c ctr-ps -l status -d 'only containers with this status: running, paused' -r
+complete -c ctr-ps -l status -d 'only containers with this status: running, paused, created, exited, stopped' -r
 complete -c ctr-ps -s Q -l filter -d 'only lines for which this expression is true; see lsns(8)' -r
 complete -c ctr-ps -l runtime -d 'only containers of these runtimes' -r
 complete -c ctr-ps -s u -l user -d 'only processes of these users' -r
@@ -25,6 +25,7 @@ complete -c ctr-ps -l host -d 'only processes in no container: the inverse of -C
 complete -c ctr-ps -l init -d 'only the first process of each container'
 complete -c ctr-ps -s k -l kernel-threads -d 'also list kernel threads'
 complete -c ctr-ps -s e -l every -d 'no effect, as -A and -a: all processes are listed'
+complete -c ctr-ps -s a -l all -d 'with -l also containers that do not run; else no effect'
 complete -c ctr-ps -s T -l threads -d 'also list threads; also -L'
 complete -c ctr-ps -s l -l list -d 'list containers instead of processes'
 complete -c ctr-ps -l forest -d 'draw the process tree'

@@ -122,7 +122,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l label -d 'only 
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l pod-namespace -d 'only containers of pods in this namespace of Kubernetes' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l project -d 'only containers of this compose project' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l service -d 'only containers of this compose service' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l status -d 'only containers with this status: running, paused' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l status -d 'only containers with this status: running, paused, created, exited, stopped' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s Q -l filter -d 'only lines for which this expression is true; see lsns(8)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l runtime -d 'only containers of these runtimes' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s u -l user -d 'only processes of these users' -r
@@ -141,6 +141,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l host -d 'only p
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l init -d 'only the first process of each container'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s k -l kernel-threads -d 'also list kernel threads'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s e -l every -d 'no effect, as -A and -a: all processes are listed'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s a -l all -d 'with -l also containers that do not run; else no effect'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s T -l threads -d 'also list threads; also -L'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s l -l list -d 'list containers instead of processes'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l forest -d 'draw the process tree'
