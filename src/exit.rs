@@ -61,6 +61,18 @@ impl Exit {
     }
 }
 
+/// No container or process has been found for a word. To an ordinary user it may not be visible.
+#[derive(Debug)]
+pub(crate) struct NotSeen(pub String);
+
+impl fmt::Display for NotSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotSeen {}
+
 /// `?` works on every error.
 impl<E: Into<Error>> From<E> for Exit {
     fn from(error: E) -> Self {
@@ -102,7 +114,7 @@ pub(crate) fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
             let reason = || {
                 let of_operation =
                     error.downcast_ref().and_then(|refused| reason(refused, errno::first(&error)));
-                of_operation.or_else(|| hint.as_ref()?())
+                of_operation.or_else(|| hint.as_ref()?()).or_else(|| not_seen(&error))
             };
             let hint = shown_hint(reason).map(|hint| format!("\n{hint}")).unwrap_or_default();
             complain(&format!("{name}: {}{hint}", errno::chain(&error)));
@@ -157,7 +169,20 @@ pub(crate) fn hint(reason: impl Fn() -> Option<String>) {
 
 /// For all applets that look at processes of other users: what the rights of an ordinary user do not show.
 pub(crate) fn hint_at_rights() {
-    hint(|| (!nix::unistd::geteuid().is_root()).then(|| RIGHTS.to_owned()));
+    hint(rights);
+}
+
+/// The same after an error, if the caller's rights may be its cause.
+pub(crate) fn hint_at_rights_after(error: &Error) {
+    hint(|| not_seen(error));
+}
+
+fn not_seen(error: &Error) -> Option<String> {
+    error.downcast_ref::<NotSeen>().and_then(|_| rights())
+}
+
+fn rights() -> Option<String> {
+    (!nix::unistd::geteuid().is_root()).then(|| RIGHTS.to_owned())
 }
 
 const RIGHTS: &str = "not shown: namespaces and container names of other users; root sees more";

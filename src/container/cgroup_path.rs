@@ -186,7 +186,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn is_uuid(text: &str) -> bool {
+pub(super) fn is_uuid(text: &str) -> bool {
     let mut parts = text.split('-');
     let lengths = [8, 4, 4, 4, 12];
     lengths.into_iter().all(|length| parts.next().is_some_and(|part| part.len() == length && is_hex(part)))

@@ -7,9 +7,12 @@ use anyhow::{Result, bail};
 use nix::unistd::{geteuid, getuid};
 
 use super::cgroup_path::is_id;
+use super::logged::{self, Logged};
 use super::resolver::Query;
 use super::runtimes::{Store, Whose};
 use super::{Container, IdentifiedBy, Resolver, Runtime};
+use crate::exit::NotSeen;
+use crate::proc::ProcRoot;
 use crate::text;
 
 /// The least number of characters that can stand for an id.
@@ -91,6 +94,8 @@ fn matches_in_rank(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
     let begins = |container: &Container| name.len() >= SHORTEST_ID && container.id.starts_with(name);
     // The label of an unverified container without its `?`: a container with this name or id wins.
     let unmarked = |container: &Container| container.label().strip_suffix('?') == Some(word);
+    let logged = Logged::parse(typed);
+    let of_log = |container: &Container| logged.as_ref().is_some_and(|logged| logged.fits(container));
     let precise = if runtime.is_some() { find(&exact) } else { Vec::new() };
     [
         precise,
@@ -98,6 +103,7 @@ fn matches_in_rank(all: &[Rc<Container>], typed: &str) -> Vec<Rc<Container>> {
         only_payload(find(&of_pod)),
         find(&|container| exact(container) || begins(container)),
         find_any(&unmarked),
+        only_payload(find_any(&of_log)),
     ]
     .into_iter()
     .find(|found| !found.is_empty())
@@ -125,7 +131,11 @@ pub fn group(found: &[Rc<Container>], word: &str) -> Option<Vec<Rc<Container>>> 
     // Two clusters on one host, or two users, can each have a group of that name.
     let around = |container: &Container| container.outer.as_ref().map(|outer| outer.key());
     let alike = |other: &Rc<Container>| other.owner == first.owner && around(other) == around(first);
-    let named = word.starts_with("compose:") || of_pod();
+    let uid = || match Logged::parse(word) {
+        Some(Logged::Pod(_)) => true,
+        _ => logged::namespace(word).is_some(),
+    };
+    let named = word.starts_with("compose:") || of_pod() || uid();
     if others.is_empty() || !named || !others.iter().all(alike) {
         return None;
     }
@@ -138,7 +148,11 @@ pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
     let shown = text::escape(word.as_bytes());
     match found {
         [one] => Ok(one.clone()),
-        [] => bail!("no process or running container '{shown}' ('ctr-ps -l' lists the containers)"),
+        [] => {
+            let words =
+                format!("no process or running container '{shown}' ('ctr-ps -l' lists the containers)");
+            Err(NotSeen(words).into())
+        }
         several => {
             let names: Vec<String> = several.iter().map(|container| precise(container, several)).collect();
             bail!("'{shown}' is ambiguous, it may be any of: {}", text::escape(names.join(" ").as_bytes()))
@@ -177,6 +191,10 @@ pub(super) fn precise(container: &Container, among: &[Rc<Container>]) -> String 
 /// may have the name.
 pub(super) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>> {
     let scan = |resolver: &mut Resolver<'_>| matching(&resolver.scan(), word);
+    if let Some(inode) = logged::namespace(word) {
+        let all = resolver.scan();
+        return with_namespace(resolver.proc(), &all, inode);
+    }
     let mut found = if is_marked(word) { scan(resolver) } else { Vec::new() };
     if found.is_empty() {
         found = match geteuid().is_root() {
@@ -185,6 +203,20 @@ pub(super) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>
         };
     }
     if found.is_empty() && !is_marked(word) { scan(resolver) } else { found }
+}
+
+/// [`matching`], with namespaces too: `ns:INODE`.
+#[must_use]
+pub(crate) fn among(proc: &ProcRoot, all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
+    match logged::namespace(word) {
+        Some(inode) => with_namespace(proc, all, inode),
+        None => matching(all, word),
+    }
+}
+
+/// The containers whose first process is in a namespace that the host does not have.
+fn with_namespace(proc: &ProcRoot, all: &[Rc<Container>], inode: u64) -> Vec<Rc<Container>> {
+    only_payload(all.iter().filter(|one| logged::has_namespace(proc, one, inode)).cloned().collect())
 }
 
 /// The containers with a state file that match `word`. Root's win over those of users, so users' state files are read
@@ -221,11 +253,13 @@ fn by_record(resolver: &mut Resolver<'_>, whose: Whose, word: &str) -> Vec<Rc<Co
         resolver.list_tops();
     }
     let selects = |container: &Container| !matches_in_rank(&[Rc::new(container.clone())], word).is_empty();
-    let is_pattern = bare.starts_with("compose:") || name.is_empty();
+    let logged = Logged::parse(word);
+    let is_pattern = bare.starts_with("compose:") || name.is_empty() || logged.is_some();
     let name = Some(name).filter(|_| !is_pattern);
     let query = Query { stores, name, id: None, selects: &selects };
     // A whole id leads to the state file. As with docker(1), it wins over the same word as a name.
-    if let Some(id) = name.filter(|name| is_id(name)) {
+    let of_log = logged.as_ref().and_then(Logged::id);
+    if let Some(id) = name.filter(|name| is_id(name)).or(of_log) {
         let found = resolver.by_record(whose, &Query { id: Some(id), ..query });
         if !found.is_empty() {
             return matching(&found, word);

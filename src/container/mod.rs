@@ -7,16 +7,22 @@
 mod by_namespace;
 mod cgroup_path;
 pub(crate) mod child;
+#[allow(dead_code)] // for the report about a stopped container
+pub(crate) mod details;
 mod files;
 mod group;
+mod logged;
 pub(crate) mod matching;
 mod monitor;
 mod nested;
 pub(crate) mod profile;
+pub(crate) mod records;
 mod resolver;
 mod runtimes;
 mod spec;
 pub(crate) mod stop;
+#[allow(dead_code)] // for the report about a stopped container
+pub(crate) mod stopped;
 mod tagger;
 pub(crate) mod target;
 mod verify;
@@ -86,6 +92,8 @@ pub struct Container {
     pub name: Option<String>,
     pub pod: Option<String>,
     pub pod_namespace: Option<String>,
+    /// The UID of its pod of Kubernetes.
+    pub pod_uid: Option<String>,
     pub image: Option<String>,
     /// The labels that the user set, sorted by name.
     pub labels: Vec<(String, String)>,
@@ -125,6 +133,7 @@ impl Container {
             name: None,
             pod: None,
             pod_namespace: None,
+            pod_uid: None,
             image: None,
             labels: Vec::new(),
             hostname: None,
@@ -145,7 +154,8 @@ impl Container {
     /// The approximate size in memory, in bytes.
     fn size(&self) -> usize {
         let texts = [&self.group, &self.name, &self.pod, &self.pod_namespace, &self.image, &self.hostname];
-        let texts = texts.into_iter().chain([&self.created, &self.config]).flatten().map(String::len);
+        let texts =
+            texts.into_iter().chain([&self.created, &self.config, &self.pod_uid]).flatten().map(String::len);
         let labels = self.labels.iter().map(|(name, value)| name.len() + value.len() + files::NODE);
         size_of::<Container>() + self.id.len() + texts.chain(labels).sum::<usize>()
     }
@@ -253,7 +263,7 @@ fn seconds(time: &str) -> Option<String> {
 }
 
 /// The time in seconds since 1970 of an RFC 3339 text.
-fn epoch(time: &str) -> Option<i64> {
+pub(crate) fn epoch(time: &str) -> Option<i64> {
     let whole = seconds(time)?;
     let number = |range: std::ops::Range<usize>| whole.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);

@@ -145,11 +145,15 @@ pub(crate) fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Co
 fn none_of_name(resolver: &Resolver<'_>, word: &str, error: &anyhow::Error) -> anyhow::Error {
     let near = matching::nearest(resolver.last_scan().iter().map(|container| &**container), word);
     let near = near.map(|near| format!("; did you mean {}?", text::escape(near.label().as_bytes())));
-    let problem = resolver.problems().first().map(|problem| {
-        let problem = text::escape(problem.as_bytes());
-        format!("; some state files cannot be read, so names may be missing: {problem}")
-    });
-    anyhow!("{error}{}{}", near.unwrap_or_default(), problem.unwrap_or_default())
+    let near = near.unwrap_or_default();
+    match resolver.problems().first() {
+        Some(problem) => {
+            let problem = text::escape(problem.as_bytes());
+            let missing = "some state files cannot be read, so names may be missing";
+            exit::NotSeen(format!("{error}{near}; {missing}: {problem}")).into()
+        }
+        None => anyhow!("{error}{near}"),
+    }
 }
 
 impl<'a> Lookup<'a> {

@@ -24,8 +24,10 @@ pub(crate) enum Value<'a> {
     /// Not escaped yet: may contain control characters.
     Bytes(Cow<'a, [u8]>),
     /// Names and values: an object in JSON, `name=text,…` elsewhere.
-    Pairs(&'a [(String, String)]),
+    Pairs(Cow<'a, [(String, String)]>),
     List(Vec<String>),
+    /// The same with commas between.
+    Words(Vec<String>),
 }
 
 impl<'a> Value<'a> {
@@ -97,7 +99,9 @@ impl<'a> Value<'a> {
             Value::Tenths(tenths) => format!("{}.{}", tenths / 10, tenths % 10).into(),
             Value::Flag(flag) => if *flag { "yes" } else { "no" }.into(),
             Value::Bytes(bytes) => text::escape(bytes),
-            Value::Pairs([]) => "-".into(),
+            Value::Pairs(pairs) if pairs.is_empty() => "-".into(),
+            Value::Words(words) if words.is_empty() => "-".into(),
+            Value::Words(words) => list(words.clone(), ",").into(),
             Value::Pairs(pairs) => {
                 list(pairs.iter().map(|(name, value)| format!("{name}={value}")).collect(), ",").into()
             }
@@ -136,7 +140,7 @@ impl Serialize for Value<'_> {
             Value::Flag(flag) => to.serialize_bool(*flag),
             Value::Bytes(bytes) => to.serialize_str(&text::utf8(bytes)),
             Value::Pairs(pairs) => to.collect_map(pairs.iter().map(|(name, value)| (name, value))),
-            Value::List(texts) => to.collect_seq(texts),
+            Value::List(texts) | Value::Words(texts) => to.collect_seq(texts),
         }
     }
 }

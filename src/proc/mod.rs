@@ -1,5 +1,6 @@
 //! Reads and parses files of /proc, below a [`ProcRoot`].
 
+mod addresses;
 pub(crate) mod clock;
 pub(crate) mod covers;
 mod credentials;

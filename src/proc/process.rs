@@ -24,6 +24,19 @@ impl ProcRoot {
     }
 }
 
+impl ProcRoot {
+    /// The namespaces of the host, in the order of [`Kind::ALL`]: those of PID 1, or of this process where they cannot be
+    /// read.
+    #[must_use]
+    pub fn host_namespaces(&self) -> [Option<u64>; Kind::ALL.len()] {
+        let first = self.process(Pid::from_raw(1));
+        Kind::ALL.map(|kind| {
+            let own = || parse_link(std::fs::read_link(self.own(&kind.link())).ok()?.as_os_str().as_bytes());
+            first.ns(kind).or_else(own)
+        })
+    }
+}
+
 impl Process<'_> {
     /// `/proc/PID/FILE`
     #[must_use]

@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -37,6 +38,22 @@ pub(crate) fn is_ignored(signal: c_int) -> bool {
 /// The bytes that [`on_end_write`] got.
 static FINAL_BYTES: OnceLock<&[u8]> = OnceLock::new();
 
+/// The settings of the terminal that stdin is, for [`on_end_restore`].
+static FINAL_SETTINGS: OnceLock<libc::termios> = OnceLock::new();
+/// How often this process was stopped.
+static STOPS: AtomicUsize = AtomicUsize::new(0);
+
+/// The handler of [`on_end_write`] also restores these settings of stdin.
+pub(crate) fn on_end_restore(settings: &libc::termios) {
+    _ = FINAL_SETTINGS.set(*settings);
+}
+
+/// How often the handler of [`on_end_write`] has stopped this process.
+#[must_use]
+pub(crate) fn stops() -> usize {
+    STOPS.load(Ordering::Relaxed)
+}
+
 /// From now on these bytes are written to stdout before a signal terminates or stops this process.
 /// Ignored signals stay ignored.
 pub(crate) fn on_end_write(bytes: &'static [u8]) -> nix::Result<()> {
@@ -57,6 +74,18 @@ extern "C" fn write_and_raise(signal: c_int) {
     let interrupted = Errno::last(); // after a stop the interrupted code continues, and reads its own errno
     // SAFETY: write is async-signal-safe, and reads no more than the bytes.
     unsafe { libc::write(libc::STDOUT_FILENO, bytes.as_ptr().cast(), bytes.len()) };
+    if let Some(settings) = FINAL_SETTINGS.get() {
+        // SAFETY: tcgetpgrp is async-signal-safe, and takes a number.
+        let foreground = unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) };
+        // SAFETY: getpgrp is async-signal-safe.
+        let is_foreground = foreground == unsafe { libc::getpgrp() };
+        // In the background, SIGTTOU would stop this process.
+        if is_foreground {
+            // SAFETY: tcsetattr is async-signal-safe, and reads a whole termios.
+            unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, settings) };
+        }
+    }
+    STOPS.fetch_add(1, Ordering::Relaxed);
     // SAFETY: raise is async-signal-safe and uses no memory of this process.
     unsafe { libc::raise(if signal == libc::SIGTSTP { libc::SIGSTOP } else { signal }) };
     interrupted.set();

@@ -1,10 +1,11 @@
 //! A container as the target: the costs of the look-up, numbers as names, pods, and nested containers.
 
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use crate::common::cgexec::{Name, controller};
-use crate::common::process::{Holder, limited, namespaces};
-use crate::common::{binary, program, skip, stderr, stdout, there};
+use crate::common::process::{Holder, copy_of_binary, limited, namespaces};
+use crate::common::{Scratch, UNPRIVILEGED_UID, binary, program, root, skip, stderr, stdout, there};
 
 /// Starts processes, and writes the state files of a runc container `web` and of a stopped LXC container. `$web` is
 /// the first process of `web`, `$bare` is in a container without a state file.
@@ -398,4 +399,60 @@ fn a_container_in_a_container_is_a_target() {
     join(&format!("docker/{beside_id}"), unshares()[0]);
     let shown = run(&format!("ctr-ps -n -p {} -o container", unshares()[0]));
     assert_eq!(shown, (Some(0), format!("docker:{outer_name}\n"), String::new()));
+}
+
+/// Words that only logs have, for every applet that takes a target.
+#[test]
+fn words_of_logs_are_targets_of_all_applets() {
+    if !namespaces("targets-logs") {
+        return;
+    }
+    let script = r#"
+net=$(stat -L -c %i "/proc/$web/ns/net")
+for word in /web /sys/fs/cgroup/pids/jobs/web "ns:$net" "net:[$net]"; do
+    for line in "nsenter -n -t" "getpcaps" "capsh --print=" "lsns -p" "ctr-inspect" "ctr-ps -q -c"; do
+        case $line in
+        *=) "$0" $line"$word" ;;
+        nsenter*) "$0" $line "$word" true ;;
+        *) "$0" $line "$word" ;;
+        esac >/run/out 2>&1 || { echo "$line $word:"; cat /run/out; exit 1; }
+    done
+    [ "$(cat /run/out)" = "$web" ] || { echo "$word is not $web:"; cat /run/out; exit 1; }
+done
+own=$(stat -L -c %i /proc/self/ns/net)
+! "$0" ctr-ps -c "ns:$own" 2>/dev/null
+"#;
+    let output = limited(&mut on_host(1, script));
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+}
+
+/// An ordinary user is told the same by every applet.
+#[test]
+fn missing_rights_are_reported_in_the_same_words() {
+    const LINE: &str = "hint: not shown: namespaces and container names of other users; root sees more";
+    if !root() {
+        return skip("targets-rights", "needs root, to be somebody else");
+    }
+    let scratch = Scratch::new("targets-rights");
+    let copy = scratch.0.join("ctrbox");
+    copy_of_binary(&copy);
+    let missing = "ctrbox-no-such-container";
+    for line in [
+        &["ctr-ps"][..],
+        &["ctr-ps", "-l"],
+        &["ctr-ps", "-c", missing],
+        &["lsns"],
+        &["lsns", "-p", missing],
+        &["ctr-inspect", "1"],
+        &["ctr-inspect", missing],
+        &["getpcaps", missing],
+        &["nsenter", "-n", "-t", missing, "true"],
+        &["cgexec", "--like", missing, "true"],
+        &["capsh", &format!("--print={missing}")],
+    ] {
+        let mut command = program(copy.to_str().expect("text"));
+        command.args(line).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID).current_dir("/");
+        let said = stderr(&limited(command.env("CTRBOX_HINTS", "always")));
+        assert_eq!(said.lines().filter(|said| *said == LINE).count(), 1, "{line:?}: {said}");
+    }
 }

@@ -290,6 +290,9 @@ fn inspect(
     if let Some(note) = access::note_of_locked(&builder.locked()) {
         warn(call.name, &note);
     }
+    if !subjects.is_empty() {
+        exit::hint_at_rights();
+    }
     Ok(status)
 }
 
@@ -338,6 +341,7 @@ fn find(call: &Call, world: &World<'_>, words: &[OsString], status: &mut u8) -> 
             }
             Err(error) => {
                 warn(call.name, &crate::errno::chain(&error));
+                exit::hint_at_rights_after(&error);
                 *status = 1;
             }
         }

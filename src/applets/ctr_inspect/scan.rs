@@ -217,7 +217,7 @@ impl<'a> World<'a> {
             target::refuse_pid(name)?;
         }
         let all: Vec<Rc<Container>> = self.containers.iter().map(|known| known.container.clone()).collect();
-        let found = matching::matching(&all, name);
+        let found = matching::among(self.proc, &all, name);
         let chosen = match matching::group(&found, name) {
             Some(group) => group,
             None => vec![matching::one(&found, name).map_err(|error| self.unnamed(error, found.is_empty()))?],
@@ -246,7 +246,9 @@ impl<'a> World<'a> {
         match self.problems.first().filter(|_| none) {
             Some(problem) => {
                 let problem = crate::text::escape(problem.as_bytes());
-                anyhow!("{error}; some state files cannot be read, so names may be missing: {problem}")
+                let words =
+                    format!("{error}; some state files cannot be read, so names may be missing: {problem}");
+                exit::NotSeen(words).into()
             }
             None => error,
         }

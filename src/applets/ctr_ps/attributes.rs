@@ -7,8 +7,10 @@ use anyhow::{Result, anyhow};
 use nix::unistd::Pid;
 
 use super::containers::{Containers, Seen, matches_name};
+use super::status::Status;
 use super::usage::Groups;
 use crate::container::Container;
+use crate::container::records::Records;
 use crate::isolation::cgroup::Hierarchies;
 use crate::proc::ProcRoot;
 use crate::text::{self, matches_glob};
@@ -26,30 +28,22 @@ pub(super) struct Attributes {
     statuses: Vec<Status>,
 }
 
-/// What a container does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
-    Running,
-    Paused,
-}
-
-impl Status {
-    const ALL: [Status; 2] = [Status::Running, Status::Paused];
-
-    #[must_use]
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Status::Running => "running",
-            Status::Paused => "paused",
-        }
-    }
-}
-
 impl Attributes {
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
         let lists = [&self.images, &self.names, &self.namespaces, &self.projects, &self.services];
         self.labels.is_empty() && self.statuses.is_empty() && lists.iter().all(|list| list.is_empty())
+    }
+
+    /// Is a container selected by what it has only if it does not run?
+    #[must_use]
+    pub(super) fn wants_stopped(&self) -> bool {
+        self.statuses.iter().any(|status| !status.runs())
+    }
+
+    #[must_use]
+    pub(super) fn wants_labels(&self) -> bool {
+        !self.labels.is_empty()
     }
 
     /// Adds a value of `--label`, `--image` and so on.
@@ -84,14 +78,23 @@ impl Attributes {
 
     /// For each container, whether it has all of them.
     #[must_use]
-    pub(super) fn fitting(&self, containers: &Containers, proc: &ProcRoot) -> Vec<bool> {
+    pub(super) fn fitting(
+        &self,
+        containers: &Containers,
+        proc: &ProcRoot,
+        records: &Records<'_>,
+    ) -> Vec<bool> {
         let mounted = match self.statuses.is_empty() {
             true => Hierarchies::default(),
             false => Hierarchies::read(proc).unwrap_or_default(),
         };
+        let status = |seen: &Seen| {
+            let groups = seen.first().and_then(|pid| Groups::find(proc, Pid::from_raw(pid), &seen.container));
+            let record = records.get_if(seen.stopped, &seen.container);
+            Status::of(seen, groups.as_ref(), &mounted, record).unwrap_or(Status::Running)
+        };
         let fits = |seen: &Seen| {
-            let has_status =
-                || self.statuses.is_empty() || self.statuses.contains(&status(seen, proc, &mounted));
+            let has_status = || self.statuses.is_empty() || self.statuses.contains(&status(seen));
             self.fits(&seen.container) && has_status()
         };
         containers.all.iter().map(fits).collect()
@@ -130,15 +133,6 @@ fn is_image(pattern: &str, image: Option<&str>) -> bool {
         let bare = tag.map_or(part, |at| &part[..at]);
         matches_glob(pattern, part) || matches_glob(pattern, bare)
     })
-}
-
-/// Running, unless its control group is frozen.
-fn status(seen: &Seen, proc: &ProcRoot, mounted: &Hierarchies) -> Status {
-    let groups = seen.first().and_then(|pid| Groups::find(proc, Pid::from_raw(pid), &seen.container));
-    match groups.and_then(|groups| groups.paused(mounted)) {
-        Some(true) => Status::Paused,
-        _ => Status::Running,
-    }
 }
 
 fn unknown_status(word: &str) -> anyhow::Error {
@@ -202,7 +196,10 @@ mod tests {
             let mut all = Attributes::default();
             all.add("status", OsStr::new(word)).expect_err("unknown").to_string()
         };
-        assert_eq!(error("runing"), "unknown status 'runing'; did you mean running? (running, paused)");
-        assert_eq!(error("x"), "unknown status 'x' (running, paused)");
+        assert_eq!(
+            error("runing"),
+            "unknown status 'runing'; did you mean running? (running, paused, created, exited, stopped)"
+        );
+        assert_eq!(error("x"), "unknown status 'x' (running, paused, created, exited, stopped)");
     }
 }

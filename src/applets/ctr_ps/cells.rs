@@ -273,7 +273,7 @@ pub(super) fn container_value(id: Id, container: &crate::container::Container) -
         Id::Pod => Value::maybe(container.pod.as_deref()),
         Id::PodNamespace => Value::maybe(container.pod_namespace.as_deref()),
         Id::Hostname => Value::maybe(container.hostname.as_deref()),
-        Id::Labels => Value::Pairs(&container.labels),
+        Id::Labels => Value::Pairs((&container.labels[..]).into()),
         Id::Created => Value::maybe(container.created.as_deref()),
         Id::Chain => {
             let mut chain: Vec<String> = container.chain().map(ToString::to_string).collect();

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::process::Process;
 use crate::container::Container;
+use crate::container::records::Records;
 use crate::proc::id_hash::ById;
 use crate::text::matches_glob;
 
@@ -21,6 +22,8 @@ pub(super) struct Seen {
     pub head: Option<i32>,
     /// The number of processes, those in nested containers included.
     pub processes: usize,
+    /// It does not run: only its state files are there.
+    pub stopped: bool,
 }
 
 #[derive(Default)]
@@ -63,6 +66,7 @@ impl Containers {
                 init: container.init.map(nix::unistd::Pid::as_raw),
                 head: None,
                 processes: 0,
+                stopped: false,
                 container: container.clone(),
             }),
             Some(seen) => seen.init = seen.init.or(container.init.map(nix::unistd::Pid::as_raw)),
@@ -74,6 +78,26 @@ impl Containers {
     /// The numbers of a container and of those it is nested in, innermost first.
     pub(super) fn chain(&self, number: usize) -> impl Iterator<Item = usize> {
         std::iter::successors(Some(number), |number| self.all.get(*number).and_then(|seen| seen.outer))
+    }
+
+    /// Adds the containers that only state files have.
+    pub(super) fn add_stopped(&mut self, records: &Records<'_>) {
+        for record in records.all() {
+            let container = &record.container;
+            if !self.by_key.contains_key(&container.key()) {
+                let number = self.number(&Rc::new(Container { init: None, ..container.clone() }));
+                self.all[number].stopped = true;
+            }
+        }
+    }
+
+    /// Adds the labels that are in other files than those that identify the container: in those of its pod.
+    pub(super) fn add_labels(&mut self, records: &Records<'_>) {
+        for seen in &mut self.all {
+            if let Some(labels) = records.labels(&seen.container) {
+                seen.container = Rc::new(Container { labels, ..Container::clone(&seen.container) });
+            }
+        }
     }
 
     /// Counts the processes, and finds the first process of containers whose state file does not name it.

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::columns::needs;
-use super::process::{Commands, Details, Process, Rare};
+use super::process::{Commands, Details, Process};
 use crate::access::{Account, Lines};
 use crate::container::{IdentifiedBy, inside};
 use crate::isolation::cgroup;
@@ -77,20 +77,30 @@ impl<'a> Reader<'a> {
         let pid = Pid::from_raw(process.pid);
         let thread = process.thread.map(Pid::from_raw);
         let mut details = Details::default();
-        if self.wants(needs::STAT) {
+        let (stat, session) = (self.wants(needs::STAT), self.wants(needs::SESSION));
+        if stat || session {
             let text = match thread {
                 None => self.scan.stat_text(pid),
                 Some(thread) => self.scan.thread_stat_text(pid, thread),
             };
-            details.stat = if_alive(text)?.and_then(Stat::parse);
+            let text = if_alive(text)?;
+            details.stat = text.filter(|_| stat).and_then(Stat::parse);
+            if session {
+                details.rare().session = text.and_then(Stat::group_and_session);
+            }
         }
         if self.wants(needs::STATE | needs::NAME) {
             let text = status(self.status_text(pid, thread))?;
             details.state = Credentials::parse(text);
             details.name = Status::parse(text).name;
         }
-        if self.wants(needs::CGROUP) {
-            details.cgroup = if_alive(self.scan.cgroup(pid))?.and_then(deepest);
+        let (one, every) = (self.wants(needs::CGROUP), self.wants(needs::CGROUPS));
+        if one || every {
+            let text = if_alive(self.scan.cgroup(pid))?;
+            details.cgroup = text.filter(|_| one).and_then(deepest);
+            if every {
+                details.rare().cgroups = text.map(<[u8]>::to_vec);
+            }
         }
         if self.wants(needs::NS) {
             details.namespaces = Kind::ALL.map(|kind| self.namespace(pid, kind));
@@ -110,28 +120,14 @@ impl<'a> Reader<'a> {
         if self.wants(needs::PASSWD) {
             details.cuser = details.cuid.and_then(|uid| self.user_inside(process, uid));
         }
-        if self.wants(needs::CGROUPS | needs::WCHAN | needs::EXE | needs::SESSION) {
-            details.rare = Some(Box::new(self.rare(pid, thread)?));
-        }
-        Ok(details)
-    }
-
-    fn rare(&mut self, pid: Pid, thread: Option<Pid>) -> nix::Result<Rare> {
-        let mut rare = Rare::default();
-        if self.wants(needs::CGROUPS) {
-            rare.cgroups = if_alive(self.scan.cgroup(pid))?.map(<[u8]>::to_vec);
-        }
         if self.wants(needs::WCHAN) {
             let text = if_alive(self.scan.waits_in(pid, thread.unwrap_or(pid)))?;
-            rare.wchan = text.map(<[u8]>::to_vec).filter(|name| !matches!(&name[..], b"" | b"0"));
+            details.rare().wchan = text.map(<[u8]>::to_vec).filter(|name| !matches!(&name[..], b"" | b"0"));
         }
         if self.wants(needs::EXE) {
-            rare.exe = self.scan.link(pid, "exe", &mut [0; 4096]).ok().map(<[u8]>::to_vec);
+            details.rare().exe = self.scan.link(pid, "exe", &mut [0; 4096]).ok().map(<[u8]>::to_vec);
         }
-        if self.wants(needs::SESSION) {
-            rare.session = if_alive(self.scan.stat_text(pid))?.and_then(Stat::group_and_session);
-        }
-        Ok(rare)
+        Ok(details)
     }
 
     fn status_text(&mut self, pid: Pid, thread: Option<Pid>) -> nix::Result<&[u8]> {

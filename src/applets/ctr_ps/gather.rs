@@ -13,6 +13,7 @@ use super::origin;
 use super::process::{Commands, Process};
 use super::select::{Filter, Selection, Terminal};
 use crate::access::{Lines, Reading};
+use crate::container::records::Records;
 use crate::container::{Files, Resolver, Tagger};
 use crate::isolation::identity::{Walk, Way};
 use crate::proc::{ProcRoot, Scan, Stat, clock, vanished};
@@ -26,6 +27,11 @@ pub(super) struct Wanted<'a> {
     pub no_args: bool,
     /// Also list the threads of each process.
     pub threads: bool,
+    pub records: &'a Records<'a>,
+    /// Also containers that do not run.
+    pub stopped: bool,
+    /// All labels of containers.
+    pub labels: bool,
 }
 
 impl Wanted<'_> {
@@ -115,6 +121,12 @@ fn gather_once(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fo
         });
     }
     containers.complete(&list);
+    if wanted.stopped {
+        containers.add_stopped(wanted.records);
+    }
+    if wanted.labels {
+        containers.add_labels(wanted.records);
+    }
     if needs_all {
         origin::find(&mut list, &containers);
     }
@@ -122,7 +134,7 @@ fn gather_once(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fo
     let missing: Vec<i32> =
         selected.filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_err()).collect();
     threads.extend(missing.iter().filter_map(|&pid| thread_of(proc, pid)));
-    let chosen = Filter::new(&list, &containers, wanted.selection, proc)?;
+    let chosen = Filter::new(&list, &containers, wanted.selection, (proc, wanted.records))?;
     if !wanted.selection.is_all() {
         list.retain(|process| chosen.shows(&containers, wanted.selection, process));
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 
-use super::Request;
+use super::request::Request;
 use crate::container::Files;
 use crate::proc::{ProcRoot, Users};
 

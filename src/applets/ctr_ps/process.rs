@@ -97,6 +97,12 @@ pub(super) struct Details {
     pub rare: Option<Box<Rare>>,
 }
 
+impl Details {
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+}
+
 /// What only columns that are seldom shown need.
 #[derive(Default)]
 pub(super) struct Rare {

@@ -10,6 +10,7 @@ use super::attributes::Attributes;
 use super::containers::{Containers, matches_name};
 use super::process::{Origin, Process};
 use crate::container::matching::{self, matching};
+use crate::container::records::Records;
 use crate::container::target::{self, Target};
 use crate::container::{Container, IdentifiedBy, Runtime};
 use crate::exit;
@@ -106,14 +107,25 @@ impl Filter {
         list: &[Process],
         containers: &Containers,
         selection: &Selection,
-        proc: &ProcRoot,
+        (proc, records): (&ProcRoot, &Records<'_>),
     ) -> Result<Filter> {
         let mut words = Vec::new();
         let mut named = Vec::new();
         if !selection.containers.is_empty() {
-            let all: Vec<Rc<Container>> = containers.all.iter().map(|seen| seen.container.clone()).collect();
+            // A container that runs wins over one of the same name that does not.
+            let all = |stopped: bool| -> Vec<Rc<Container>> {
+                let all = containers.all.iter().filter(|seen| seen.stopped == stopped);
+                all.map(|seen| seen.container.clone()).collect()
+            };
+            let (all, stopped) = (all(false), all(true));
             let mut find = |word: &str| {
-                let found = find(list, containers, &all, word)?;
+                let found = find(list, containers, (proc, &all), word);
+                let found = match found {
+                    Err(_) if !matching(&stopped, word).is_empty() => {
+                        find(list, containers, (proc, &stopped), word)
+                    }
+                    found => found,
+                }?;
                 if pid(word).is_none_or(|pid| matching::named(&all, pid).is_some()) {
                     named.extend(found.iter().map(|(number, _)| (word.to_owned(), *number)));
                 }
@@ -122,8 +134,9 @@ impl Filter {
             for word in &selection.containers {
                 match find(word) {
                     Ok(found) => words.extend(found),
-                    // The word may be a list. It is tried as a name first, as a name may contain commas.
-                    Err(_) if word.contains(',') => {
+                    // The word may be a list. It is tried as a name first, as a name may contain commas. With `=` it is a
+                    // line of a log.
+                    Err(_) if word.contains(',') && !word.contains('=') => {
                         for word in word.split(',').filter(|word| !word.is_empty()) {
                             words.extend(find(word)?);
                         }
@@ -134,7 +147,7 @@ impl Filter {
         }
         let attributes = &selection.attributes;
         let none = selection.containers.is_empty() && selection.runtimes.is_empty() && attributes.is_empty();
-        let fitting = (!attributes.is_empty()).then(|| attributes.fitting(containers, proc));
+        let fitting = (!attributes.is_empty()).then(|| attributes.fitting(containers, proc, records));
         Ok(Filter { none, words, named, runtimes: selection.runtimes.clone(), fitting })
     }
 
@@ -175,7 +188,7 @@ impl Filter {
 fn find(
     list: &[Process],
     containers: &Containers,
-    all: &[Rc<Container>],
+    (proc, all): (&ProcRoot, &[Rc<Container>]),
     word: &str,
 ) -> Result<Vec<(usize, Option<i32>)>> {
     let number = |container: &Rc<Container>| {
@@ -187,7 +200,8 @@ fn find(
         let found = containers.all.iter().enumerate().filter(|(_, seen)| fits(seen));
         return match found.map(|(number, _)| (number, None)).collect::<Vec<_>>() {
             found if found.is_empty() => {
-                bail!("no running container matches '{}'", text::escape(word.as_bytes()))
+                let words = format!("no running container matches '{}'", text::escape(word.as_bytes()));
+                Err(exit::NotSeen(words).into())
             }
             found => Ok(found),
         };
@@ -208,7 +222,7 @@ fn find(
             _ => {}
         }
     }
-    let found = matching(all, word);
+    let found = matching::among(proc, all, word);
     let inside = word.rsplit_once('@').and_then(|(word, cpid)| Some((word, cpid.parse::<i32>().ok()?)));
     if let Some((word, cpid)) = inside.filter(|_| found.is_empty()) {
         let found = matching(all, word);

@@ -10,7 +10,9 @@ use super::gather::Found;
 use super::host::Host;
 use super::list::{self, List, ListColumn};
 use super::process::Process;
-use super::{Form, Request, View};
+use super::request::{Form, Request};
+use super::view::View;
+use crate::container::records::Records;
 use crate::exit::Exit;
 use crate::output::Out;
 use crate::output::filter::{self, Filter};
@@ -70,22 +72,24 @@ fn facts((found, host): (&Found, &Host), columns: &[Id], view: &View<Id>, json: 
     }
 }
 
-/// Prints the containers.
+/// Prints the containers. Returns the processes whose arguments cannot be read.
 pub(super) fn containers(
     out: &mut Out,
-    (found, host): (&Found, &Host),
+    (found, host, records): (&Found, &Host, &Records<'_>),
     request: &Request,
     columns: &Picked<ListColumn>,
     view: &View<ListColumn>,
-) -> Result<(), Exit> {
+) -> Result<Vec<i32>, Exit> {
     let form = match request.form {
         Form::Json => list::Form::Json,
         Form::Raw => list::Form::Raw,
         Form::People | Form::Quiet => list::Form::People,
     };
-    let mut list = List::new(host, found, &request.selection, (&columns.ids, form));
+    let facts = list::Facts::new(&host.proc, &found.containers, records);
+    let from = (&facts, &host.users);
+    let mut list = List::new(from, found, &request.selection, (&columns.ids, form));
     if view.filter.is_some() || !view.keys.is_empty() {
-        let exact = List::new(host, found, &request.selection, (&view.used, list::Form::Json));
+        let exact = List::new(from, found, &request.selection, (&view.used, list::Form::Json));
         let value = |row: usize, id: ListColumn| match view.used.iter().position(|other| *other == id) {
             Some(at) => exact.cell(row, at),
             None => Value::None,
@@ -103,10 +107,11 @@ pub(super) fn containers(
             let word = format!("{}:{}", container.runtime.name(), container.id);
             writeln!(out, "{}", text::escape(word.as_bytes()))?;
         }
-        return Ok(());
+        return Ok(facts.locked());
     }
     let plain: Vec<&'static Column> = columns.ids.iter().map(|id| id.column()).collect();
-    print(out, &list, (request, host), (&headed(&plain, columns, request), None), "containers")
+    print(out, &list, (request, host), (&headed(&plain, columns, request), None), "containers")?;
+    Ok(facts.locked())
 }
 
 /// The rows for which the filter expression is true.

@@ -49,6 +49,28 @@ impl Groups {
         place.field("memory.stat", "hierarchical_memory_limit").filter(|&limit| limit < 1 << 62)
     }
 
+    /// CPU time, in microseconds.
+    pub(super) fn cpu_time(&self, mounted: &Hierarchies) -> Option<u64> {
+        match self.0.place(mounted, "cpuacct")? {
+            place if place.v2 => place.field("cpu.stat", "usage_usec"),
+            place => place.number("cpuacct.usage").map(|nanoseconds| nanoseconds / 1_000),
+        }
+    }
+
+    /// How many processes the kernel killed for lack of memory.
+    pub(super) fn oom_kills(&self, mounted: &Hierarchies) -> Option<u64> {
+        let place = self.0.place(mounted, "memory")?;
+        place.field(if place.v2 { "memory.events" } else { "memory.oom_control" }, "oom_kill")
+    }
+
+    /// The part of the last 10 seconds in which some process waited for `cpu`, `memory` or `io`, in tenths of a percent.
+    /// None on v1.
+    pub(super) fn pressure(&self, mounted: &Hierarchies, resource: &str) -> Option<u64> {
+        // The files are in the unified hierarchy, even if v1 has the controller.
+        let place = self.0.place(mounted, "").filter(|place| place.v2)?;
+        average(&place.read(&format!("{resource}.pressure"))?)
+    }
+
     /// Is the group frozen? None if this cannot be read.
     pub(super) fn paused(&self, mounted: &Hierarchies) -> Option<bool> {
         let place = self.0.place(mounted, "freezer")?;
@@ -56,5 +78,27 @@ impl Groups {
             false => place.read("freezer.state").map(|state| state != b"THAWED"),
             true => place.field("cgroup.events", "frozen").map(|frozen| frozen != 0),
         }
+    }
+}
+
+/// `some avg10=1.23 avg60=…`, in tenths.
+fn average(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let some = text.lines().find_map(|line| line.strip_prefix("some avg10="))?;
+    let (whole, part) = some.split_whitespace().next()?.split_once('.')?;
+    Some(whole.parse::<u64>().ok()? * 10 + u64::from(part.bytes().next()?.checked_sub(b'0')?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_average_of_pressure() {
+        let text =
+            b"some avg10=12.34 avg60=0.00 avg300=0.00 total=5\nfull avg10=1.00 avg60=0 avg300=0 total=0";
+        assert_eq!(average(text), Some(123));
+        assert_eq!(average(b"full avg10=1.00"), None);
+        assert_eq!(average(b"some avg10=x"), None);
     }
 }

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 
+use super::keys::{Event, Keys};
 use crate::exit::Exit;
 use crate::output::{Out, style};
+use crate::proc::clock;
 use crate::sys;
 use crate::text;
 
-/// Switch to the alternate screen, hide the cursor, and move it to the top left corner.
-const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[H";
-const LEAVE: &[u8] = b"\x1b[?25h\x1b[?1049l";
+/// Switch to the alternate screen, hide the cursor, and cut long lines.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l";
+const LEAVE: &[u8] = b"\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /// Parses the interval: seconds, maybe with a fraction, at least 0.1.
 pub(super) fn interval(word: Option<&OsStr>) -> Result<Duration> {
@@ -25,43 +27,106 @@ pub(super) fn interval(word: Option<&OsStr>) -> Result<Duration> {
         .ok_or_else(|| anyhow!("invalid interval '{}': expected seconds, at least 0.1", text::shown(word)))
 }
 
-/// Repeats until a signal or an error ends it.
+/// Repeats until a key, a signal or an error ends it.
 pub(super) fn watch(
+    command: &str,
     interval: Duration,
     mut frame: impl FnMut(&mut Out) -> Result<(), Exit>,
 ) -> Result<(), Exit> {
-    let terminal = std::io::stdout().is_terminal();
-    if terminal {
-        sys::on_end_write(LEAVE)?;
+    if std::io::stdout().is_terminal() {
+        return on_screen(command, interval, frame);
     }
     let mut first = true;
     loop {
         let mut kept = Out::kept();
-        let result = frame(&mut kept);
+        frame(&mut kept)?;
         let mut out = Out::stdout();
-        if terminal {
-            let problem = result.err().map(|exit| format!("{}\n", exit.message()));
-            screen(&mut out, &problem.map_or(kept.into_bytes(), String::into_bytes));
-        } else {
-            result?;
-            out.push(if first { b"" } else { b"\n" });
-            out.push(&kept.into_bytes());
-        }
+        out.push(if first { b"" } else { b"\n" });
+        out.push(&kept.into_bytes());
         out.finish()?;
         first = false;
         sys::sleep(interval).context("cannot wait")?;
     }
 }
 
-/// Prints as many lines as fit on the screen.
-fn screen(out: &mut Out, text: &[u8]) {
-    let lines = style::stdout_lines().unwrap_or(24).saturating_sub(1);
-    out.push(ENTER);
-    for line in text.split_inclusive(|&b| b == b'\n').take(lines) {
-        out.push(line.strip_suffix(b"\n").unwrap_or(line));
-        out.push(b"\x1b[K\r\n"); // erase the rest of the previous line
+fn on_screen(
+    command: &str,
+    interval: Duration,
+    mut frame: impl FnMut(&mut Out) -> Result<(), Exit>,
+) -> Result<(), Exit> {
+    sys::on_end_write(LEAVE)?;
+    let mut keys = Keys::new();
+    let mut screen = Screen::default();
+    let size = || (style::stdout_lines(), style::stdout_columns());
+    loop {
+        let mut kept = Out::kept();
+        let problem = frame(&mut kept).err().map(|exit| format!("{}\n", exit.message()));
+        let text = problem.map_or(kept.into_bytes(), String::into_bytes);
+        let now = (size(), sys::stops());
+        keys.take();
+        let head = head(command, interval, now.0.1.unwrap_or(80));
+        let mut lines: Vec<Vec<u8>> = vec![head.into_bytes(), Vec::new()];
+        lines.extend(text.split(|&b| b == b'\n').map(<[u8]>::to_vec));
+        if text.ends_with(b"\n") {
+            lines.pop();
+        }
+        lines.truncate(now.0.0.unwrap_or(24));
+        let mut out = Out::stdout();
+        out.push(&screen.update(lines, now));
+        out.finish()?;
+        let changed = || (size(), sys::stops()) != now;
+        if keys.wait(interval, changed).context("cannot wait")? == Event::End {
+            let mut out = Out::stdout();
+            out.push(LEAVE);
+            out.finish()?;
+            return Ok(());
+        }
     }
-    out.push(b"\x1b[J");
+}
+
+/// `Every 2s: ctr-ps -l`, and the time at the right.
+fn head(command: &str, interval: Duration, columns: usize) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let time = now.ok().and_then(|now| clock::local(i64::try_from(now.as_secs()).ok()?)).unwrap_or_default();
+    let left = format!("Every {}s: {command}", interval.as_secs_f64());
+    let room = columns.saturating_sub(time.len() + 1);
+    let left = text::cut(&left, room);
+    let blanks = columns.saturating_sub(text::width(left) + time.len());
+    format!("{left}{}{time}", " ".repeat(blanks))
+}
+
+/// What is on the screen.
+#[derive(Default)]
+struct Screen {
+    lines: Vec<Vec<u8>>,
+    /// Its size, and how often the process was stopped: if one has changed, all is drawn again.
+    state: Option<State>,
+}
+
+type State = ((Option<usize>, Option<usize>), usize);
+
+impl Screen {
+    /// The bytes that change it to these lines.
+    fn update(&mut self, lines: Vec<Vec<u8>>, state: State) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if self.state.replace(state) != Some(state) {
+            bytes.extend_from_slice(ENTER);
+            bytes.extend_from_slice(b"\x1b[H\x1b[2J");
+            self.lines.clear();
+        }
+        for (row, line) in lines.iter().enumerate() {
+            if self.lines.get(row) != Some(line) && !(line.is_empty() && row >= self.lines.len()) {
+                bytes.extend_from_slice(format!("\x1b[{};1H", row + 1).as_bytes());
+                bytes.extend_from_slice(line);
+                bytes.extend_from_slice(b"\x1b[K"); // erase the rest of the former line
+            }
+        }
+        if lines.len() < self.lines.len() {
+            bytes.extend_from_slice(format!("\x1b[{};1H\x1b[J", lines.len() + 1).as_bytes());
+        }
+        self.lines = lines;
+        bytes
+    }
 }
 
 #[cfg(test)]
@@ -76,5 +141,27 @@ mod tests {
         for word in ["", "0", "-1", "x", "inf", "NaN", "1e9"] {
             assert_eq!(parsed(word), None, "{word}");
         }
+    }
+
+    #[test]
+    fn only_lines_that_changed_are_drawn() {
+        let lines = |text: &str| text.split(' ').map(|line| line.as_bytes().to_vec()).collect::<Vec<_>>();
+        let mut screen = Screen::default();
+        let state = ((Some(24), Some(80)), 0);
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        let first = text(screen.update(lines("a b c"), state));
+        assert!(first.starts_with("\x1b[?1049h") && first.contains("\x1b[2;1Hb\x1b[K"), "{first:?}");
+        assert_eq!(text(screen.update(lines("a x c"), state)), "\x1b[2;1Hx\x1b[K");
+        assert_eq!(text(screen.update(lines("a x"), state)), "\x1b[3;1H\x1b[J");
+        assert_eq!(text(screen.update(lines("a x"), state)), "");
+        let resized = text(screen.update(lines("a x"), ((Some(10), Some(80)), 0)));
+        assert!(resized.contains("\x1b[2J") && resized.contains("\x1b[1;1Ha"), "{resized:?}");
+    }
+
+    #[test]
+    fn the_head_fits() {
+        let line = head("ctr-ps -l --watch", Duration::from_millis(500), 60);
+        assert!(line.starts_with("Every 0.5s: ctr-ps -l --watch ") && line.len() == 60, "{line}");
+        assert!(head("ctr-ps", Duration::from_secs(2), 10).len() < 30);
     }
 }

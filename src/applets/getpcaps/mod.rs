@@ -220,7 +220,9 @@ fn walk(call: &Call, request: &mut Request) -> Outcome {
             Ok(()) => {}
             Err(Exit::Message { text: words, .. }) => (status, _) = (1, exit::say(&words)),
             Err(Exit::Failed { error, .. }) => {
-                (status, _) = (1, exit::warn(call.name, &crate::errno::chain(&error)))
+                exit::warn(call.name, &crate::errno::chain(&error));
+                exit::hint_at_rights_after(&error);
+                status = 1;
             }
             Err(other) => return Err(other),
         }

@@ -181,6 +181,7 @@ fn set_kubernetes_names(container: &mut Container, id: &str, spec: &Spec) {
     id.clone_into(&mut container.id);
     container.pod = cri("sandbox-name");
     container.pod_namespace = cri("sandbox-namespace");
+    container.pod_uid = cri("sandbox-uid");
     container.image = cri("image-name");
     container.labels = spec.labels(&["io.kubernetes.cri."]);
     // The sandbox, which runs the pause process, is named `POD`, as the kubelet has always named it.

@@ -11,6 +11,8 @@ use super::StateReader;
 use super::bundle::{Crun, Init, Runc, Spec};
 use super::storage::Storage;
 use crate::container::cgroup_path::is_id;
+use crate::container::details::Ending;
+use crate::container::records::Record;
 use crate::container::{Container, Files, Runtime, seconds};
 
 /// At least one of these paths exists on every host on which CRI-O was started.
@@ -29,6 +31,21 @@ struct State {
     /// Field 22 of /proc/PID/stat, as text.
     #[serde(rename = "initStartTime", default)]
     start: String,
+}
+
+/// How a container ended, in the same file.
+#[derive(Deserialize, Default)]
+struct End {
+    #[serde(default)]
+    started: String,
+    #[serde(default)]
+    finished: String,
+    #[serde(rename = "exitCode", default)]
+    exit_code: Option<i64>,
+    #[serde(rename = "oomKilled", default)]
+    oom_killed: bool,
+    #[serde(default)]
+    error: String,
 }
 
 impl StateReader for CriO {
@@ -59,6 +76,49 @@ impl CriO {
     }
 }
 
+/// All that the state files say of all containers.
+pub(crate) fn records(files: &Files) -> Vec<Record> {
+    let crio = CriO::default();
+    let containers = crio.ids(files).into_iter().flat_map(|id| crio.load(files, &id));
+    let mut all: Vec<Record> = containers.map(|container| record(crio.storages(files), container)).collect();
+    // The labels that a user sets are those of the pod, which the sandbox has.
+    let of_pod = |record: &Record| {
+        let container = &record.container;
+        container.is_pause().then(|| (container.pod_uid.clone(), container.labels.clone()))
+    };
+    let of_pods: Vec<_> = all.iter().filter_map(of_pod).collect();
+    for record in &mut all {
+        let uid = &record.container.pod_uid;
+        let pod = of_pods.iter().find(|(of_pod, _)| of_pod.is_some() && of_pod == uid);
+        let own = record.container.labels.clone();
+        let all = pod.into_iter().flat_map(|(_, labels)| labels.clone()).chain(own);
+        record.container.labels = all.collect::<BTreeMap<_, _>>().into_iter().collect();
+    }
+    all
+}
+
+fn record(storages: &[Storage], container: Container) -> Record {
+    let end = |storage: &Storage| {
+        let mut directories = storage.directories.iter();
+        let directory = directories.find(|directory| storage.may_have(directory, &container.id))?;
+        storage.files.json::<End>(&storage.kept(directory, &container.id, "state.json"))
+    };
+    Record { ending: storages.iter().find_map(end).map(ending), ..Record::plain(container) }
+}
+
+fn ending(end: End) -> Ending {
+    let time = |text: &str| seconds(text).filter(|_| !text.starts_with("0001-"));
+    let finished = time(&end.finished);
+    Ending {
+        was_started: time(&end.started).is_some(),
+        exit_code: finished.as_ref().and(end.exit_code),
+        oom_killed: finished.as_ref().map(|_| end.oom_killed),
+        started: time(&end.started),
+        finished,
+        error: Some(end.error).filter(|error| !error.is_empty()),
+    }
+}
+
 fn container(storage: &Storage, directory: &str, id: &str) -> Option<Container> {
     let files = &storage.files;
     if !storage.may_have(directory, id) {
@@ -78,7 +138,7 @@ fn container(storage: &Storage, directory: &str, id: &str) -> Option<Container> 
         labels.remove(&label).or_else(|| spec.annotation(&label).map(str::to_owned))
     };
     let (name, pod, namespace) = (named("container.name"), named("pod.name"), named("pod.namespace"));
-    named("pod.uid");
+    let pod_uid = named("pod.uid");
     // k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT, without CONTAINER for the sandbox.
     let mut parts = crio("Name").unwrap_or_default().split('_').skip(1).map(str::to_owned);
     let sandbox = kind == "sandbox";
@@ -96,6 +156,7 @@ fn container(storage: &Storage, directory: &str, id: &str) -> Option<Container> 
         },
         pod,
         pod_namespace: namespace,
+        pod_uid,
         image: crio("UserRequestedImage").or(crio("ImageName")).map(str::to_owned).filter(|_| !sandbox),
         labels: labels.into_iter().collect(),
         hostname: spec.hostname().or(crio("HostName").map(str::to_owned)),

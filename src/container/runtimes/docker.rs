@@ -10,9 +10,11 @@ use serde::Deserialize;
 use super::bundle::{Init, Spec};
 use super::containerd::TASKS;
 use super::state_dirs::{ListIds, StateDirs};
-use super::{StateReader, bounded};
+use super::{StateReader, bounded, docker_config, docker_state};
 use crate::container::cgroup_path::is_id;
+use crate::container::details::Details;
 use crate::container::files::Names;
+use crate::container::records::Record;
 use crate::container::{Container, Files, Runtime, seconds};
 
 /// The default data root of dockerd, and the file that can name another one; the same for the snap.
@@ -206,6 +208,37 @@ pub(crate) fn configs(files: &Files, container: &Container) -> Vec<String> {
     docker.bundles(files, container).map(|(_, bundle)| format!("{bundle}/config.json")).collect()
 }
 
+/// The ids of all containers, stopped ones too.
+pub(crate) fn every_id(files: &Files) -> Vec<String> {
+    Docker::default().ids(files)
+}
+
+/// All that the state files say of all containers.
+pub(crate) fn records(files: &Files) -> Vec<Record> {
+    let docker = Docker::default();
+    let of = |dir: &StateDir, id: &str| {
+        let (ending, layers, ports) = docker_state::read(&dir.files, &dir.directory, id)?;
+        let (command, exposed) = docker_config::read(&dir.files, &dir.directory, id);
+        let container = dir.load(id)?;
+        Some(Record { ending: Some(ending), layers, ports, command, exposed, ..Record::plain(container) })
+    };
+    let of_dir = |dir: &StateDir| -> Vec<Record> {
+        dir.names.iter().filter(|id| is_id(id)).filter_map(|id| of(dir, id)).collect()
+    };
+    docker.roots(files).iter().flat_map(of_dir).collect()
+}
+
+/// All that the state files of a container say.
+pub(crate) fn details(files: &Files, id: &str) -> Vec<Details> {
+    let docker = Docker::default();
+    let of = |dir: &StateDir| {
+        let container = dir.load(id)?;
+        let (ending, layers, ports) = docker_state::read(&dir.files, &dir.directory, id)?;
+        Some(Details { container, ending, layers, ports })
+    };
+    docker.roots(files).with(id).filter_map(of).collect()
+}
+
 impl StateDir {
     fn config(&self, id: &str) -> String {
         format!("{}/{id}/config.v2.json", self.directory)
@@ -277,6 +310,7 @@ fn set_kubernetes_names(container: &mut Container, labels: &BTreeMap<String, Str
         container.name = Some(format!("{namespace}/{pod}/{name}"));
         container.pod = Some(pod);
         container.pod_namespace = Some(namespace);
+        container.pod_uid = label("pod.uid");
     }
 }
 

@@ -12,9 +12,11 @@ use serde::{Deserialize, Deserializer};
 use super::bundle::{Crun, Init, Runc, Spec};
 use super::state_dirs::{ListIds, StateDirs};
 use super::storage::Storage;
-use super::{StateReader, bounded};
+use super::{StateReader, bounded, podman_config, podman_state};
 use crate::container::cgroup_path::is_id;
+use crate::container::details::{Details, Port};
 use crate::container::files::NODE;
+use crate::container::records::Record;
 use crate::container::{Container, Files, Runtime, seconds};
 use crate::sys::keyed::HashSet;
 
@@ -152,6 +154,65 @@ impl Podman {
             ids.take(MOST_ALIKE).filter_map(|(store, id)| container(&store.storage, &store.listed, id));
         found.find(|container| container.runtime == Runtime::Buildah)
     }
+}
+
+/// The ids of all containers, stopped ones too.
+pub(crate) fn every_id(files: &Files) -> Vec<String> {
+    Podman::default().ids(files)
+}
+
+/// All that the state files say of all containers.
+pub(crate) fn records(files: &Files) -> Vec<Record> {
+    let podman = Podman::default();
+    let of_store = |store: &Store| -> Vec<Record> {
+        let mut texts = podman_config::by_id(&podman_state::database(&store.storage));
+        let record = |(id, listed): (&Rc<str>, &Listed)| {
+            let is_known = texts.contains_key(&**id);
+            let texts = texts.remove(&**id).unwrap_or_default();
+            // Before the first start only the database has a configuration.
+            let created = || Container {
+                name: listed.name.clone(),
+                image: listed.image.clone(),
+                created: listed.created.clone(),
+                labels: texts.config.labels(),
+                owner: store.storage.owner,
+                ..Container::new(Runtime::Podman, &**id)
+            };
+            let started = container(&store.storage, &store.listed, id);
+            let container = started.or_else(|| is_known.then(created))?;
+            Some(Record {
+                ending: is_known.then(|| podman_state::ending_of(&texts.all, id)),
+                layers: podman_state::layers(&store.storage, &listed.directory, id),
+                ports: podman_state::ports_of(&texts.all, id),
+                command: texts.config.command(),
+                exposed: texts.config.exposed(),
+                ..Record::plain(container)
+            })
+        };
+        store.listed.iter().filter_map(record).collect()
+    };
+    podman.stores(files).iter().flat_map(of_store).collect()
+}
+
+/// All that the state files of a container say.
+pub(crate) fn details(files: &Files, id: &str) -> Vec<Details> {
+    let podman = Podman::default();
+    let of = |store: &Store| {
+        let container = container(&store.storage, &store.listed, id)?;
+        let directory = &store.listed.get(id)?.directory;
+        let ending = podman_state::ending(&store.storage, id);
+        let layers = podman_state::layers(&store.storage, directory, id);
+        let ports = podman_state::ports(&store.storage, id);
+        Some(Details { container, ending, layers, ports })
+    };
+    podman.stores(files).with(id).filter_map(of).collect()
+}
+
+/// The published ports of a container of this user.
+pub(crate) fn ports(files: &Files, owner: u32, id: &str) -> Vec<Port> {
+    let podman = Podman::default();
+    let mut all = podman.stores(files).with(id).filter(|store| store.storage.owner == owner);
+    all.next().map(|store| podman_state::ports(&store.storage, id)).unwrap_or_default()
 }
 
 impl Store {

@@ -1,0 +1,101 @@
+//! Keys that are pressed while the output is repeated.
+
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use nix::unistd::{getpgrp, read, tcgetpgrp};
+
+use crate::sys;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The time has passed, or a key or a new size of the terminal asks for a new frame.
+    Next,
+    End,
+}
+
+/// The terminal that stdin is, with keys that arrive at once and are not echoed. The drop gives it back.
+pub(super) struct Keys {
+    saved: Option<Termios>,
+}
+
+/// How soon a new size of the terminal is noticed.
+const SLICE: Duration = Duration::from_millis(200);
+
+impl Keys {
+    pub(super) fn new() -> Keys {
+        let stdin = std::io::stdin();
+        let saved = stdin.is_terminal().then(|| tcgetattr(&stdin).ok()).flatten();
+        if let Some(saved) = &saved {
+            sys::on_end_restore(&saved.clone().into());
+        }
+        let keys = Keys { saved };
+        keys.take();
+        keys
+    }
+
+    /// In the background another process uses the terminal.
+    fn is_foreground() -> bool {
+        tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == getpgrp())
+    }
+
+    /// Also after a stop, which gives the terminal back.
+    pub(super) fn take(&self) {
+        let Some(saved) = self.saved.as_ref().filter(|_| Keys::is_foreground()) else { return };
+        let mut settings = saved.clone();
+        settings.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
+        _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &settings);
+    }
+
+    /// Waits until `interval` has passed, a key is pressed, or `changed` is true.
+    pub(super) fn wait(&mut self, interval: Duration, changed: impl Fn() -> bool) -> nix::Result<Event> {
+        let end = Instant::now() + interval;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || changed() {
+                return Ok(Event::Next);
+            }
+            let slice = left.min(SLICE);
+            if self.saved.is_none() || !Keys::is_foreground() {
+                sys::sleep(slice)?;
+                continue;
+            }
+            let stdin = std::io::stdin();
+            let timeout = PollTimeout::try_from(slice).unwrap_or(PollTimeout::ZERO);
+            match poll(&mut [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)], timeout) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => {
+                    if let Some(event) = self.pressed() {
+                        return Ok(event);
+                    }
+                }
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    fn pressed(&mut self) -> Option<Event> {
+        let mut keys = [0; 64];
+        match read(std::io::stdin(), &mut keys) {
+            // A terminal that is gone.
+            Ok(0) | Err(_) => {
+                self.saved = None;
+                None
+            }
+            Ok(count) if keys[..count].iter().any(|key| matches!(key, b'q' | b'Q')) => Some(Event::End),
+            Ok(count) => keys[..count].iter().any(|key| matches!(key, b' ' | b'\n')).then_some(Event::Next),
+        }
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        if let Some(saved) = self.saved.as_ref().filter(|_| Keys::is_foreground()) {
+            _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, saved);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Cells for people: short forms of ids, images, ports and times.
+
+use crate::applets::ctr_ps::status::Status;
+use crate::container::details::{Ending, Port};
+use crate::container::{Container, epoch, short};
+use crate::proc::clock;
+
+/// The id, if it says more than the name.
+pub(super) fn id(container: &Container) -> Option<&str> {
+    let shown = container.name.as_deref().unwrap_or(short(&container.id));
+    (shown != container.id).then(|| short(&container.id)).filter(|id| *id != shown)
+}
+
+/// An image without the default registry, and with short digests.
+pub(super) fn image(image: &str) -> String {
+    let name = image.strip_prefix("docker.io/library/").unwrap_or(image);
+    match name.split_once("sha256:") {
+        Some(("", digest)) => digest.get(..12).unwrap_or(digest).to_owned(),
+        Some((before, digest)) => format!("{before}sha256:{}", digest.get(..12).unwrap_or(digest)),
+        None if name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()) => name[..12].to_owned(),
+        None => name.to_owned(),
+    }
+}
+
+/// `127.0.0.1:8081->80/tcp`, and `443/tcp` for a port that is exposed only. Equal ports of IPv4 and IPv6 are one.
+pub(super) fn ports(published: &[Port], exposed: &[String]) -> Vec<String> {
+    let inside = |port: &Port| {
+        let number = port.port.map_or_else(|| "?".to_owned(), |port| port.to_string());
+        format!("{number}/{}", port.protocol)
+    };
+    let mut sorted: Vec<&Port> = published.iter().collect();
+    sorted.sort_by_key(|port| (port.port, &port.protocol, port.host_port, &port.host_address));
+    let mut found: Vec<String> = Vec::new();
+    for port in sorted {
+        let address = match port.host_address.as_deref() {
+            None | Some("0.0.0.0" | "::") => "*".to_owned(),
+            Some(address) if address.contains(':') => format!("[{address}]"),
+            Some(address) => address.to_owned(),
+        };
+        let number = port.host_port.map_or_else(|| "?".to_owned(), |port| port.to_string());
+        let text = format!("{address}:{number}->{}", inside(port));
+        if !found.contains(&text) {
+            found.push(text);
+        }
+    }
+    let is_published = |name: &&String| published.iter().any(|port| inside(port) == **name);
+    found.extend(exposed.iter().filter(|name| !is_published(name)).cloned());
+    found
+}
+
+/// How long ago a time in a state file is.
+pub(super) fn ago(time: &str) -> Option<String> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
+    let age = now.saturating_sub(u64::try_from(epoch(time)?).ok()?);
+    Some(format!("{} ago", clock::ago(age)))
+}
+
+/// `exited (3) 5m ago`, or `OOM-killed 5m ago`.
+pub(super) fn ended(status: Status, ending: Option<&Ending>) -> String {
+    let Some(ending) = ending else { return status.name().to_owned() };
+    let ago = ending.finished.as_deref().and_then(ago);
+    let parts = match ending.oom_killed {
+        Some(true) => [Some("OOM-killed".to_owned()), None, ago],
+        _ => [Some(status.name().to_owned()), ending.exit_code.map(|code| format!("({code})")), ago],
+    };
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::Runtime;
+
+    #[test]
+    fn ids_say_more_than_names() {
+        let long = "a1".repeat(32);
+        let named = |id: &str, name: Option<&str>| {
+            let container = Container::new(Runtime::Docker, id);
+            Container { name: name.map(str::to_owned), ..container }
+        };
+        assert_eq!(id(&named(&long, Some("web"))), Some("a1a1a1a1a1a1"));
+        assert_eq!(id(&named("default/web", Some("default/web"))), None);
+        assert_eq!(id(&named(&long, None)), None, "the name is the id");
+    }
+
+    #[test]
+    fn images_are_short() {
+        assert_eq!(image("docker.io/library/nginx:1"), "nginx:1");
+        assert_eq!(image("quay.io/x/y:2"), "quay.io/x/y:2");
+        let digest = "0123456789abcdef".repeat(4);
+        assert_eq!(image(&format!("sha256:{digest}")), "0123456789ab");
+        assert_eq!(image(&format!("x/y@sha256:{digest}")), "x/y@sha256:0123456789ab");
+        assert_eq!(image(&digest), "0123456789ab");
+    }
+
+    #[test]
+    fn published_ports_come_first() {
+        let port = |address: Option<&str>, host_port: Option<u16>, port: u16| Port {
+            protocol: "tcp".to_owned(),
+            host_address: address.map(str::to_owned),
+            host_port,
+            port: Some(port),
+        };
+        let all = [
+            port(Some("::"), Some(8080), 80),
+            port(Some("0.0.0.0"), Some(8080), 80),
+            port(Some("::1"), None, 22),
+        ];
+        let exposed = ["443/tcp".to_owned(), "80/tcp".to_owned()];
+        assert_eq!(ports(&all, &exposed), ["[::1]:?->22/tcp", "*:8080->80/tcp", "443/tcp"]);
+    }
+
+    #[test]
+    fn ends() {
+        let ending = |code, oom| Ending { exit_code: Some(code), oom_killed: Some(oom), ..Ending::default() };
+        assert_eq!(ended(Status::Exited, Some(&ending(137, true))), "OOM-killed");
+        assert_eq!(ended(Status::Exited, Some(&ending(0, false))), "exited (0)");
+        assert_eq!(ended(Status::Stopped, None), "stopped");
+    }
+}
