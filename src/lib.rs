@@ -49,6 +49,7 @@ mod exit;
 mod hint;
 mod isolation;
 mod launch;
+mod net;
 mod output;
 mod proc;
 mod sys;

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The rooms, from the top down, and those each may use beside the ones that everybody may.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("applet", &["applets", "cli", "exit", "text"]),
     (
         "applets",
-        &["access", "cli", "container", "errno", "exit", "isolation", "launch", "output", "proc", "text"],
+        &["access", "cli", "container", "errno", "exit", "isolation", "launch", "net", "output", "proc", "text"],
     ),
     ("cli", &["exit", "text"]),
     ("launch", &["errno", "exit", "isolation", "proc", "text"]),
     ("container", &["access", "errno", "exit", "isolation", "proc", "text"]),
     ("exit", &["errno", "hint", "isolation", "output", "proc", "text"]),
     ("hint", &["errno", "isolation", "proc", "text"]),
+    ("net", &["isolation"]),
     ("isolation", &["access", "errno", "proc", "text"]),
     ("output", &["errno", "text"]),
     ("access", &["proc"]),

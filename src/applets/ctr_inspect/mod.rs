@@ -110,6 +110,7 @@ mod findings;
 mod identity;
 mod limits;
 mod namespaces;
+mod network;
 mod privileges;
 mod processes;
 mod report;
@@ -167,7 +168,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('s'),
             "section",
-            "only these: identity, namespaces, limits, privileges, files, processes",
+            "only these: identity, namespaces, limits, privileges, files, network, processes",
             Effect::Required(section),
         )
         .takes("list"),

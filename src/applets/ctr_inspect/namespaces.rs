@@ -132,7 +132,7 @@ pub(super) fn read(
 }
 
 /// None if the kernel does not have the kind.
-fn namespace(
+pub(super) fn namespace(
     world: &World<'_>,
     subject: Subject,
     host: &HostNamespaces,

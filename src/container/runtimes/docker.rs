@@ -10,8 +10,9 @@ use serde::Deserialize;
 use super::bundle::{Init, Spec};
 use super::containerd::TASKS;
 use super::state_dirs::{ListIds, StateDirs};
-use super::{StateReader, bounded};
+use super::{StateReader, bounded, docker_state};
 use crate::container::cgroup_path::is_id;
+use crate::container::details::Details;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, seconds};
 
@@ -195,6 +196,22 @@ fn dirs_of_root(files: &Files, root: &str, owner: u32) -> Vec<StateDir> {
 pub(crate) fn configs(files: &Files, container: &Container) -> Vec<String> {
     let docker = Docker::default();
     docker.bundles(files, container).map(|(_, bundle)| format!("{bundle}/config.json")).collect()
+}
+
+/// The ids of all containers, stopped ones too.
+pub(crate) fn every_id(files: &Files) -> Vec<String> {
+    Docker::default().ids(files)
+}
+
+/// All that the state files of a container say.
+pub(crate) fn details(files: &Files, id: &str) -> Vec<Details> {
+    let docker = Docker::default();
+    let of = |dir: &StateDir| {
+        let container = dir.load(id)?;
+        let (ending, layers, ports) = docker_state::read(&dir.files, &dir.directory, id)?;
+        Some(Details { container, ending, layers, ports })
+    };
+    docker.roots(files).with(id).filter_map(of).collect()
 }
 
 impl StateDir {

@@ -6,12 +6,14 @@ mod bundle;
 mod containerd;
 mod crio;
 mod docker;
+mod docker_state;
 mod firejail;
 mod flatpak;
 mod lxc;
 mod machined;
 mod oci;
 mod podman;
+mod podman_state;
 mod runsc;
 mod snap;
 mod state_dirs;
@@ -19,8 +21,9 @@ mod storage;
 
 pub(super) use apptainer::image_of_starter;
 pub(super) use bounded::Each;
-pub(super) use docker::configs as docker_configs;
+pub(super) use docker::{configs as docker_configs, details as docker_details, every_id as docker_ids};
 pub(super) use lxc::{LxcPath, of_monitor};
+pub(super) use podman::{details as podman_details, every_id as podman_ids, ports as podman_ports};
 
 use crate::container::{Container, Files, Runtime};
 use containerd::Containerd;

@@ -11,8 +11,9 @@ use serde::{Deserialize, Deserializer};
 use super::bundle::{Crun, Init, Runc, Spec};
 use super::state_dirs::{ListIds, StateDirs};
 use super::storage::Storage;
-use super::{StateReader, bounded};
+use super::{StateReader, bounded, podman_state};
 use crate::container::cgroup_path::is_id;
+use crate::container::details::{Details, Port};
 use crate::container::files::NODE;
 use crate::container::{Container, Files, Runtime, seconds};
 use crate::sys::keyed::HashSet;
@@ -141,6 +142,32 @@ impl Podman {
             ids.take(MOST_ALIKE).filter_map(|(store, id)| container(&store.storage, &store.listed, id));
         found.find(|container| container.runtime == Runtime::Buildah)
     }
+}
+
+/// The ids of all containers, stopped ones too.
+pub(crate) fn every_id(files: &Files) -> Vec<String> {
+    Podman::default().ids(files)
+}
+
+/// All that the state files of a container say.
+pub(crate) fn details(files: &Files, id: &str) -> Vec<Details> {
+    let podman = Podman::default();
+    let of = |store: &Store| {
+        let container = container(&store.storage, &store.listed, id)?;
+        let directory = &store.listed.get(id)?.directory;
+        let ending = podman_state::ending(&store.storage, id);
+        let layers = podman_state::layers(&store.storage, directory, id);
+        let ports = podman_state::ports(&store.storage, id);
+        Some(Details { container, ending, layers, ports })
+    };
+    podman.stores(files).with(id).filter_map(of).collect()
+}
+
+/// The published ports of a container of this user.
+pub(crate) fn ports(files: &Files, owner: u32, id: &str) -> Vec<Port> {
+    let podman = Podman::default();
+    let mut all = podman.stores(files).with(id).filter(|store| store.storage.owner == owner);
+    all.next().map(|store| podman_state::ports(&store.storage, id)).unwrap_or_default()
 }
 
 impl Store {

@@ -1,0 +1,47 @@
+//! What state files say of a container beyond its names: how it ended, its layers, its ports.
+
+use super::Container;
+
+/// A port of a container that the host publishes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Port {
+    pub protocol: String,
+    /// None for all addresses.
+    pub host_address: Option<String>,
+    /// None if the runtime chooses one at the start.
+    pub host_port: Option<u16>,
+    pub port: Option<u16>,
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// Was it ever started?
+    pub was_started: bool,
+    pub exit_code: Option<i64>,
+    /// Was its first process killed for lack of memory?
+    pub oom_killed: Option<bool>,
+    pub started: Option<String>,
+    pub finished: Option<String>,
+    /// Why it could not be started.
+    pub error: Option<String>,
+}
+
+/// The directories of the root file system.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Layers {
+    pub driver: Option<String>,
+    pub upper: Option<String>,
+    pub work: Option<String>,
+    /// The uppermost first.
+    pub lower: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Details {
+    pub container: Container,
+    pub ending: Ending,
+    pub layers: Layers,
+    /// Of a running container what is published, of another one what would be.
+    pub ports: Vec<Port>,
+}

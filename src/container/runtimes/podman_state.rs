@@ -1,0 +1,192 @@
+//! What Podman's database says of one container. The database (bbolt, since Podman 4.8 SQLite) keeps JSON as text, so the
+//! texts are searched for; pages that are free can have older ones.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::storage::Storage;
+use crate::container::details::{Ending, Layers, Port};
+use crate::container::seconds;
+
+#[derive(Deserialize)]
+struct State {
+    #[serde(rename = "runDir", default)]
+    directory: String,
+    #[serde(rename = "startedTime", default)]
+    started: String,
+    #[serde(rename = "finishedTime", default)]
+    finished: String,
+    #[serde(rename = "exitCode", default)]
+    exit_code: i64,
+    #[serde(rename = "oomKilled", default)]
+    oom_killed: bool,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    id: String,
+    #[serde(rename = "newPortMappings", default)]
+    ports: Option<Vec<Mapping>>,
+}
+
+#[derive(Deserialize)]
+struct Mapping {
+    #[serde(default)]
+    host_ip: String,
+    #[serde(default)]
+    container_port: u16,
+    #[serde(default)]
+    host_port: u16,
+    #[serde(default)]
+    range: u16,
+    #[serde(default)]
+    protocol: String,
+}
+
+#[derive(Deserialize)]
+struct StoredContainer {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    layer: String,
+}
+
+#[derive(Deserialize)]
+struct Layer {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    parent: String,
+}
+
+/// What a state begins with, and a configuration.
+const STATE: &[u8] = b"{\"state\":";
+const CONFIG: &[u8] = b"{\"spec\":";
+/// Ports of one mapping that are listed.
+const MOST_PORTS: u16 = 1_000;
+
+fn database(storage: &Storage) -> Vec<u8> {
+    let paths = [format!("{}/libpod/bolt_state.db", storage.graph), format!("{}/db.sql", storage.graph)];
+    paths.iter().find_map(|path| storage.files.read(path)).unwrap_or_default()
+}
+
+fn texts<'a, T: DeserializeOwned + 'a>(database: &'a [u8], begin: &'static [u8]) -> impl Iterator<Item = T> + 'a {
+    let mut rest = database;
+    std::iter::from_fn(move || {
+        loop {
+            let at = memmem(rest, begin)?;
+            let text = &rest[at..];
+            rest = &rest[at + begin.len()..];
+            if let Some(Ok(found)) = serde_json::Deserializer::from_slice(text).into_iter::<T>().next() {
+                return Some(found);
+            }
+        }
+    })
+}
+
+/// The position of a text that begins with `{`.
+fn memmem(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + text.get(from..)?.iter().position(|byte| *byte == b'{')?;
+        if text[at..].starts_with(wanted) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+}
+
+pub(super) fn ports(storage: &Storage, id: &str) -> Vec<Port> {
+    ports_of(&database(storage), id)
+}
+
+fn ports_of(database: &[u8], id: &str) -> Vec<Port> {
+    let mut configs = texts::<Config>(database, CONFIG).filter(|config| config.id == id);
+    let mappings = configs.next().and_then(|config| config.ports).unwrap_or_default();
+    let each = |mapping: Mapping| {
+        let Mapping { host_ip, container_port, host_port, range, protocol } = mapping;
+        (0..range.clamp(1, MOST_PORTS)).map(move |nth| Port {
+            protocol: if protocol.is_empty() { "tcp".to_owned() } else { protocol.clone() },
+            host_address: Some(host_ip.clone()).filter(|ip| !ip.is_empty()),
+            host_port: host_port.checked_add(nth).filter(|_| host_port != 0),
+            port: container_port.checked_add(nth),
+        })
+    };
+    mappings.into_iter().flat_map(each).collect()
+}
+
+pub(super) fn ending(storage: &Storage, id: &str) -> Ending {
+    ending_of(&database(storage), id)
+}
+
+fn ending_of(database: &[u8], id: &str) -> Ending {
+    let is_its = |state: &State| state.directory.split('/').any(|part| part == id);
+    let all = texts::<State>(database, STATE).filter(is_its);
+    // The times grow: the last state has the latest.
+    let Some(last) = all.max_by_key(|state| (seconds(&state.started), seconds(&state.finished))) else {
+        return Ending::default();
+    };
+    let time = |text: &str| seconds(text).filter(|_| !text.starts_with("0001-"));
+    let finished = time(&last.finished);
+    Ending {
+        was_started: time(&last.started).is_some(),
+        exit_code: finished.as_ref().map(|_| last.exit_code),
+        oom_killed: finished.as_ref().map(|_| last.oom_killed),
+        started: time(&last.started),
+        finished,
+        error: None,
+    }
+}
+
+pub(super) fn layers(storage: &Storage, directory: &str, id: &str) -> Layers {
+    const MOST: usize = 500;
+    let Storage { graph, files, .. } = storage;
+    let driver = directory.trim_end_matches("-containers");
+    let of_driver = Layers { driver: Some(driver.to_owned()), ..Layers::default() };
+    let read = |path: String| files.json::<Vec<StoredContainer>>(&path).unwrap_or_default();
+    let lists = ["containers.json", "volatile-containers.json"];
+    let mut all = lists.iter().flat_map(|list| read(format!("{graph}/{directory}/{list}")));
+    let Some(layer) = all.find(|one| one.id == id).map(|one| one.layer).filter(|_| driver == "overlay") else {
+        return of_driver;
+    };
+    let known: Vec<Layer> = files.json(&format!("{graph}/overlay-layers/layers.json")).unwrap_or_default();
+    let parent = |name: &str| known.iter().find(|one| one.id == name).map(|one| one.parent.clone());
+    let diff = |name: &str| format!("{graph}/overlay/{name}/diff");
+    let mut lower = Vec::new();
+    let mut above = parent(&layer);
+    while let Some(name) = above.filter(|name| !name.is_empty() && lower.len() < MOST) {
+        lower.push(diff(&name));
+        above = parent(&name);
+    }
+    Layers { upper: Some(diff(&layer)), work: Some(format!("{graph}/overlay/{layer}/work")), lower, ..of_driver }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_state_counts() {
+        let state = |started: &str, finished: &str, code: i64| {
+            format!(
+                r#"{{"state":5,"runDir":"/run/x/abc/userdata","startedTime":"{started}","finishedTime":"{finished}","exitCode":{code}}}"#
+            )
+        };
+        let never = "0001-01-01T00:00:00Z";
+        let (first, second) = ("2024-01-01T00:00:00Z", "2024-01-01T00:00:09Z");
+        let text = [state(first, second, 137), "\0junk{\"state\":".to_owned(), state(first, never, 0)].concat();
+        let found = ending_of(text.as_bytes(), "abc");
+        assert_eq!((found.exit_code, found.finished.as_deref()), (Some(137), Some(second)));
+        assert_eq!(ending_of(text.as_bytes(), "abd"), Ending::default());
+    }
+
+    #[test]
+    fn ranges_of_ports() {
+        let text = br#"x{"spec":{"a":{}},"id":"abc","newPortMappings":[{"host_ip":"","container_port":80,"host_port":8080,"range":2,"protocol":"udp"}]}y"#;
+        let found = ports_of(text, "abc");
+        let ports: Vec<_> = found.iter().map(|one| (one.host_port, one.port)).collect();
+        assert_eq!(ports, [(Some(8080), Some(80)), (Some(8081), Some(81))]);
+        assert!(ports_of(text, "abd").is_empty());
+    }
+}
