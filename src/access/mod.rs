@@ -14,8 +14,10 @@
 //! this process, nor a reader of its output. The end of the helper sends no signal. It ends when its access ends.
 
 mod arguments;
+mod below_root;
 pub(crate) mod memory;
 
+pub(crate) use below_root::{BelowRoot, Node, Space, below_root};
 pub(crate) use arguments::{Lines, Reading, account_of, environment, note_of_locked, read_environment};
 
 use std::collections::BTreeMap;

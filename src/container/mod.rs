@@ -253,7 +253,7 @@ fn seconds(time: &str) -> Option<String> {
 }
 
 /// The time in seconds since 1970 of an RFC 3339 text.
-fn epoch(time: &str) -> Option<i64> {
+pub(crate) fn epoch(time: &str) -> Option<i64> {
     let whole = seconds(time)?;
     let number = |range: std::ops::Range<usize>| whole.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);

@@ -117,6 +117,7 @@ mod report;
 mod scan;
 mod show;
 mod sockets;
+mod stopped;
 mod unknown;
 
 use std::ffi::{OsStr, OsString};
@@ -129,6 +130,7 @@ use serde::Serialize;
 use crate::access;
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
 use crate::container::Files;
+use crate::container::details::Details;
 use crate::exit::{Exit, Outcome, warn};
 use crate::output::style::{self, Painter, When};
 use crate::output::{Out, json};
@@ -230,17 +232,27 @@ fn run(call: &Call) -> Outcome {
         return differences(call, &world, (&words, other), &request);
     }
     let mut status = 0;
-    let subjects = find(call, &world, &words, &mut status);
+    let found = find(call, &world, &words, &mut status);
+    let is_running = |found: &Found| match found {
+        Found::Running(subject) => Some(*subject),
+        Found::Stopped(_) => None,
+    };
+    let subjects: Vec<Subject> = found.iter().filter_map(is_running).collect();
     let builder = Builder::new(&world, &request.sections, &subjects);
     let mut reports = Vec::new();
-    for subject in &subjects {
-        match builder.report(*subject) {
-            Some(report) if request.findings => reports.push(report.only_findings()),
-            Some(report) => reports.push(report),
-            None => {
+    for one in &found {
+        let report = match one {
+            Found::Running(subject) => builder.report(*subject),
+            Found::Stopped(details) => Some(stopped::report(&world, &request.sections, details)),
+        };
+        match (report, one) {
+            (Some(report), _) if request.findings => reports.push(report.only_findings()),
+            (Some(report), _) => reports.push(report),
+            (None, Found::Running(subject)) => {
                 warn(call.name, &format!("process {} has ended", subject.pid));
                 status = 1;
             }
+            (None, Found::Stopped(_)) => {}
         }
     }
     let is_high = |finding: &Finding| finding.severity == Severity::High;
@@ -292,24 +304,41 @@ fn proc_of(files: &Files, request: &Request) -> Result<ProcRoot> {
     Ok(ProcRoot::new(files.locate("/proc").ok_or_else(missing)?))
 }
 
+/// What a word means.
+enum Found {
+    Running(Subject),
+    Stopped(Box<Details>),
+}
+
 /// What the words mean, each container and process once. Reports those that mean nothing.
-fn find(call: &Call, world: &World<'_>, words: &[OsString], status: &mut u8) -> Vec<Subject> {
-    let mut subjects: Vec<Subject> = Vec::new();
+fn find(call: &Call, world: &World<'_>, words: &[OsString], status: &mut u8) -> Vec<Found> {
+    let mut all: Vec<Found> = Vec::new();
     for word in words {
         match world.find(word) {
             Ok((found, notes)) => {
                 notes.iter().for_each(|note| warn(call.name, note));
-                let is_new = |subject: &Subject| subjects.iter().all(|known| known.pid != subject.pid);
-                let new: Vec<Subject> = found.into_iter().filter(is_new).collect();
-                subjects.extend(new);
+                let is_known =
+                    |pid: i32| all.iter().any(|known| matches!(known, Found::Running(one) if one.pid == pid));
+                let new: Vec<Subject> = found.into_iter().filter(|one| !is_known(one.pid)).collect();
+                all.extend(new.into_iter().map(Found::Running));
             }
-            Err(error) => {
-                warn(call.name, &crate::errno::chain(&error));
-                *status = 1;
-            }
+            Err(error) => match word.to_str().and_then(|word| stopped::find(world, word)) {
+                Some(Ok(details)) => {
+                    let key = details.container.key();
+                    let is_same = |known: &Found| matches!(known, Found::Stopped(one) if one.container.key() == key);
+                    if !all.iter().any(is_same) {
+                        all.push(Found::Stopped(Box::new(details)));
+                    }
+                }
+                stopped => {
+                    let error = stopped.and_then(Result::err).unwrap_or(error);
+                    warn(call.name, &crate::errno::chain(&error));
+                    *status = 1;
+                }
+            },
         }
     }
-    subjects
+    all
 }
 
 /// `--diff`

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Sources;
 use crate::applets::ctr_inspect::scan::{Seen, Subject, World};
-use crate::net::{Listener, Transport};
+use crate::net::Listener;
 use crate::proc::number;
 use crate::sys;
 
@@ -26,10 +26,6 @@ pub(in crate::applets::ctr_inspect) struct Listening {
     pub inside: Option<bool>,
     #[serde(skip)]
     pub ip: IpAddr,
-    #[serde(skip)]
-    pub only_v6: bool,
-    #[serde(skip)]
-    pub transport: Transport,
 }
 
 /// Descriptors that are looked at, of one user.
@@ -70,8 +66,6 @@ pub(super) fn owned(
             command: pid.and_then(|pid| commands.get(world, pid)),
             inside: seen.map(|seen| is_member(&seen)),
             ip: one.address,
-            only_v6: one.only_v6,
-            transport: one.transport,
         }
     });
     found.collect()

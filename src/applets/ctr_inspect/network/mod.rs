@@ -36,6 +36,8 @@ pub(super) struct Network {
     /// In the container's namespace; of the host's namespace those of the container's processes.
     pub listening: Option<Vec<Listening>>,
     pub published: Option<Vec<Published>>,
+    #[serde(skip)]
+    pub is_hosts: Option<bool>,
 }
 
 #[derive(Serialize, Debug, Default)]
@@ -119,6 +121,7 @@ pub(super) fn read(sources: &Sources<'_>, subject: Subject, namespace: Option<&N
         dns,
         listening,
         published: Some(published),
+        is_hosts,
     }
 }
 
