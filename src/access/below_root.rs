@@ -133,7 +133,9 @@ mod tests {
     fn nodes_and_space_below_this_root() {
         let paths = ["/", "/no/such/path", "/proc/self/root/../.."].map(str::to_owned).to_vec();
         let found = below_root(Account::Container(u64::MAX), "/".into(), paths).expect("an answer");
-        assert!(found.nodes.iter().any(|node| (node.name.as_str(), node.major, node.minor) == ("null", 1, 3)));
+        assert!(
+            found.nodes.iter().any(|node| (node.name.as_str(), node.major, node.minor) == ("null", 1, 3))
+        );
         assert!(found.space[0].is_some_and(|space| space.size > 0));
         assert_eq!(&found.space[1..], [None, None], "links of /proc are not followed");
     }

@@ -17,8 +17,8 @@ mod arguments;
 mod below_root;
 pub(crate) mod memory;
 
-pub(crate) use below_root::{BelowRoot, Node, Space, below_root};
 pub(crate) use arguments::{Lines, Reading, account_of, environment, note_of_locked, read_environment};
+pub(crate) use below_root::{Node, Space, below_root};
 
 use std::collections::BTreeMap;
 use std::fs::File;

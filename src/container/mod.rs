@@ -6,9 +6,9 @@
 
 mod by_namespace;
 mod cgroup_path;
+pub(crate) mod details;
 mod files;
 mod group;
-pub(crate) mod details;
 pub(crate) mod matching;
 mod monitor;
 mod nested;
@@ -29,6 +29,7 @@ pub(crate) use monitor::is_gvisor;
 pub(crate) use nested::inside;
 pub use resolver::Resolver;
 use resolver::is_of_group;
+pub(crate) use stop::runtime_config;
 pub(crate) use tagger::Tagger;
 
 pub use spec::Runtime;

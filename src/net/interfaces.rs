@@ -220,7 +220,10 @@ mod tests {
         raw.extend(attribute(link::LINK, &9_u32.to_ne_bytes()));
         raw.extend(attribute(link::LINK_NETNSID, &3_i32.to_ne_bytes()));
         let found = interface(&raw).expect("an interface");
-        assert_eq!((found.index, found.name.as_slice(), found.kind.as_slice()), (7, &b"a\xff\x1b"[..], &b"veth"[..]));
+        assert_eq!(
+            (found.index, found.name.as_slice(), found.kind.as_slice()),
+            (7, &b"a\xff\x1b"[..], &b"veth"[..])
+        );
         assert_eq!((found.link, found.link_namespace), (Some(9), Some(3)));
         assert_eq!(interface(&raw[..LINK_HEADER - 1]), None);
         // A cut attribute ends the list.

@@ -99,8 +99,7 @@ impl<'a> Builder<'a> {
     }
 
     fn network(&self, subject: Subject, unknown: &Unknowns) -> network::Network {
-        let sources =
-            Sources { world: self.world, host: &self.network, commands: &self.commands, unknown };
+        let sources = Sources { world: self.world, host: &self.network, commands: &self.commands, unknown };
         let namespace = namespaces::namespace(self.world, subject, &self.host, Kind::Net, unknown);
         network::read(&sources, subject, namespace.as_ref())
     }

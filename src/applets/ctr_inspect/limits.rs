@@ -47,6 +47,8 @@ pub(super) struct Memory {
     pub limit: Option<u64>,
     pub limit_own: Option<u64>,
     pub limit_by: Option<String>,
+    /// What the group with the limit uses, with all groups below it.
+    pub limit_usage: Option<u64>,
     pub high: Option<u64>,
     pub high_by: Option<String>,
     pub peak: Option<u64>,
@@ -65,6 +67,12 @@ pub(super) struct Memory {
     pub host_total: Option<u64>,
     /// Is the own control group the container's alone?
     pub own: Option<bool>,
+    /// Of `limit_usage`, what the kernel cannot reclaim.
+    #[serde(skip)]
+    pub limit_fixed: Option<u64>,
+    /// Of `limit_usage`, what is no inactive cache.
+    #[serde(skip)]
+    pub limit_working_set: Option<u64>,
 }
 
 #[derive(Serialize, Debug, Default)]
@@ -124,6 +132,8 @@ pub(super) struct Pids {
     pub limit: Option<u64>,
     pub limit_own: Option<u64>,
     pub limit_by: Option<String>,
+    /// Processes and threads in the group with the limit.
+    pub limit_current: Option<u64>,
     pub peak: Option<u64>,
     pub denied: Option<u64>,
     pub zombies: Option<u64>,
@@ -371,6 +381,12 @@ impl<'a> Reader<'a> {
         let stat = place.read("memory.stat").unwrap_or_default();
         // A mount of a part of the hierarchy hides the groups above it, whose limits hold too.
         let hidden = field(&stat, "hierarchical_memory_limit").filter(|limit| *limit < most);
+        let binding = least.as_ref().map(|least| {
+            let split = Split::read(&least.place, &least.place.read("memory.stat").unwrap_or_default());
+            (least.place.number(file), split)
+        });
+        let limit_usage = binding.as_ref().and_then(|(usage, _)| *usage);
+        let limit_inactive = binding.as_ref().and_then(|(_, split)| split.inactive_file);
         let (limit, limit_by) = match (least, hidden) {
             (Some(least), hidden) if hidden.is_none_or(|hidden| hidden >= least.value) => {
                 (Some(least.value), Some(shown(&least.place)))
@@ -388,6 +404,9 @@ impl<'a> Reader<'a> {
             limit,
             limit_own: limit_of(&place),
             limit_by,
+            limit_usage,
+            limit_fixed: binding.and_then(|(_, split)| split.fixed()),
+            limit_working_set: limit_usage.map(|usage| usage.saturating_sub(limit_inactive.unwrap_or(0))),
             high: high.as_ref().map(|high| high.value),
             high_by: high.as_ref().map(|high| shown(&high.place)),
             peak: place.number(if place.v2 { "memory.peak" } else { "memory.max_usage_in_bytes" }),
@@ -519,6 +538,7 @@ impl<'a> Reader<'a> {
             limit: least.as_ref().map(|least| least.value),
             limit_own: limit_of(&place),
             limit_by: least.as_ref().map(|least| shown(&least.place)),
+            limit_current: least.as_ref().and_then(|least| least.place.number("pids.current")),
             peak: place.number("pids.peak"),
             denied: own_denied.max(by_denied),
             zombies,
@@ -653,9 +673,17 @@ struct Split {
     shmem: Option<u64>,
     kernel: Option<u64>,
     inactive_file: Option<u64>,
+    /// Part of `kernel`.
+    slab_reclaimable: Option<u64>,
 }
 
 impl Split {
+    /// What the kernel cannot reclaim without swap.
+    fn fixed(&self) -> Option<u64> {
+        let kernel = self.kernel.unwrap_or(0).saturating_sub(self.slab_reclaimable.unwrap_or(0));
+        Some(self.anon? + self.shmem.unwrap_or(0) + kernel)
+    }
+
     fn read(place: &Place, stat: &[u8]) -> Split {
         if !place.v2 {
             return Split {
@@ -664,6 +692,7 @@ impl Split {
                 shmem: field(stat, "total_shmem"),
                 kernel: place.number("memory.kmem.usage_in_bytes"),
                 inactive_file: field(stat, "total_inactive_file"),
+                slab_reclaimable: None,
             };
         }
         // Before Linux 5.18 the parts are there, but not their sum.
@@ -677,6 +706,7 @@ impl Split {
             shmem: field(stat, "shmem"),
             kernel: field(stat, "kernel").or_else(parts),
             inactive_file: field(stat, "inactive_file"),
+            slab_reclaimable: field(stat, "slab_reclaimable"),
         }
     }
 }

@@ -325,7 +325,8 @@ fn find(call: &Call, world: &World<'_>, words: &[OsString], status: &mut u8) -> 
             Err(error) => match word.to_str().and_then(|word| stopped::find(world, word)) {
                 Some(Ok(details)) => {
                     let key = details.container.key();
-                    let is_same = |known: &Found| matches!(known, Found::Stopped(one) if one.container.key() == key);
+                    let is_same =
+                        |known: &Found| matches!(known, Found::Stopped(one) if one.container.key() == key);
                     if !all.iter().any(is_same) {
                         all.push(Found::Stopped(Box::new(details)));
                     }

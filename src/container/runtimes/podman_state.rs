@@ -71,7 +71,10 @@ fn database(storage: &Storage) -> Vec<u8> {
     paths.iter().find_map(|path| storage.files.read(path)).unwrap_or_default()
 }
 
-fn texts<'a, T: DeserializeOwned + 'a>(database: &'a [u8], begin: &'static [u8]) -> impl Iterator<Item = T> + 'a {
+fn texts<'a, T: DeserializeOwned + 'a>(
+    database: &'a [u8],
+    begin: &'static [u8],
+) -> impl Iterator<Item = T> + 'a {
     let mut rest = database;
     std::iter::from_fn(move || {
         loop {
@@ -147,7 +150,8 @@ pub(super) fn layers(storage: &Storage, directory: &str, id: &str) -> Layers {
     let read = |path: String| files.json::<Vec<StoredContainer>>(&path).unwrap_or_default();
     let lists = ["containers.json", "volatile-containers.json"];
     let mut all = lists.iter().flat_map(|list| read(format!("{graph}/{directory}/{list}")));
-    let Some(layer) = all.find(|one| one.id == id).map(|one| one.layer).filter(|_| driver == "overlay") else {
+    let Some(layer) = all.find(|one| one.id == id).map(|one| one.layer).filter(|_| driver == "overlay")
+    else {
         return of_driver;
     };
     let known: Vec<Layer> = files.json(&format!("{graph}/overlay-layers/layers.json")).unwrap_or_default();
@@ -159,7 +163,12 @@ pub(super) fn layers(storage: &Storage, directory: &str, id: &str) -> Layers {
         lower.push(diff(&name));
         above = parent(&name);
     }
-    Layers { upper: Some(diff(&layer)), work: Some(format!("{graph}/overlay/{layer}/work")), lower, ..of_driver }
+    Layers {
+        upper: Some(diff(&layer)),
+        work: Some(format!("{graph}/overlay/{layer}/work")),
+        lower,
+        ..of_driver
+    }
 }
 
 #[cfg(test)]
@@ -175,7 +184,8 @@ mod tests {
         };
         let never = "0001-01-01T00:00:00Z";
         let (first, second) = ("2024-01-01T00:00:00Z", "2024-01-01T00:00:09Z");
-        let text = [state(first, second, 137), "\0junk{\"state\":".to_owned(), state(first, never, 0)].concat();
+        let text =
+            [state(first, second, 137), "\0junk{\"state\":".to_owned(), state(first, never, 0)].concat();
         let found = ending_of(text.as_bytes(), "abc");
         assert_eq!((found.exit_code, found.finished.as_deref()), (Some(137), Some(second)));
         assert_eq!(ending_of(text.as_bytes(), "abd"), Ending::default());

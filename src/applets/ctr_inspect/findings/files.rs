@@ -5,25 +5,28 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::Judge;
-use crate::applets::ctr_inspect::files::{Files, Mounted};
+use crate::applets::ctr_inspect::files::{Device, Files, Mounted};
 use crate::applets::ctr_inspect::finding::Severity;
+use crate::applets::ctr_inspect::privileges::Privileges;
 use crate::applets::ctr_inspect::show::many;
 use crate::applets::ctr_inspect::sockets::RuntimeSockets;
 use crate::container::Runtime;
 use crate::output::size::size;
 
 impl Judge<'_> {
-    pub(super) fn files(&mut self, files: &Files, sockets: &RuntimeSockets) {
+    pub(super) fn files(&mut self, files: &Files, privileges: Option<&Privileges>, sockets: &RuntimeSockets) {
         if files.cwd_outside == Some(true) && self.runtime.is_some() {
             let text =
                 format!("its working directory is outside its root: {}", files.cwd.as_deref().unwrap_or("?"));
             self.add("cwd-outside", Severity::High, text, vec![("files.cwd", json!(files.cwd))]);
         }
         let bytes: u64 = files.deleted.iter().flatten().map(|file| file.bytes).fold(0, u64::saturating_add);
-        if bytes > 100 << 20 {
+        if bytes > 100 << 20 || takes_much(files) {
             let text = format!("{} of deleted files are still taken", size(bytes));
             self.add("deleted-files", Severity::Medium, text, vec![("files.deleted", json!(bytes))]);
         }
+        self.space(files);
+        self.devices(files, privileges);
         // Without a root of its own it sees the files of the host by design.
         if self.runtime.is_none() || files.root.path.as_deref() == Some("/") {
             return;
@@ -45,7 +48,41 @@ impl Judge<'_> {
         self.host_directories(&files.mounts);
     }
 
-    pub(super) fn host_directories(&mut self, mounts: &[Mounted]) {
+    fn space(&mut self, files: &Files) {
+        for space in &files.space {
+            for (what, percent) in [("bytes", space.percent), ("inodes", space.inodes_percent)] {
+                let Some(percent) = percent.filter(|percent| *percent >= 95.0) else { continue };
+                let text =
+                    format!("{percent} % of the {what} of the file system on {} are used", space.target);
+                self.add("root-fs-full", Severity::High, text, vec![("files.space", json!(space))]);
+            }
+        }
+    }
+
+    /// What a process that is not root of the host may open depends on the owner of the node.
+    fn devices(&mut self, files: &Files, privileges: Option<&Privileges>) {
+        let is_root = privileges.is_some_and(|all| all.root_on_host == Some(true));
+        let allowed = files.devices.iter().flatten().filter(|device| device.allowed == Some(true));
+        let mut groups: [(Severity, Vec<&Device>); 2] =
+            [(Severity::High, Vec::new()), (Severity::Note, Vec::new())];
+        for device in allowed {
+            let is_high = is_root && device.what != Some("kvm");
+            groups[usize::from(!is_high)].1.push(device);
+        }
+        for (severity, devices) in groups {
+            let Some(first) = devices.first() else { continue };
+            let more = match devices.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            let what = first.what.unwrap_or("device");
+            let text =
+                format!("{what} of the host is {} ({}:{}){more}", first.path, first.major, first.minor);
+            self.add("host-device", severity, text, vec![("files.devices", json!(devices))]);
+        }
+    }
+
+    fn host_directories(&mut self, mounts: &[Mounted]) {
         const JUDGED: [&str; 10] = [
             "/",
             "/etc",
@@ -94,6 +131,15 @@ impl Judge<'_> {
             self.add("host-root-mounted", severity, text, evidence);
         }
     }
+}
+
+/// More than 5 % of a file system.
+fn takes_much(files: &Files) -> bool {
+    files.space.iter().any(|space| {
+        let on_it = files.deleted.iter().flatten().filter(|file| file.device == space.device);
+        let bytes = on_it.map(|file| file.bytes).fold(0, u64::saturating_add);
+        bytes > space.size / 20
+    })
 }
 
 /// Where a file of the host is in the container: mounts lead to it, and no other mount covers it.

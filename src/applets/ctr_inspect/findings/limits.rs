@@ -31,10 +31,14 @@ impl Judge<'_> {
         }
         let pids = &limits.pids;
         if let Some((current, limit)) =
-            pids.current.zip(pids.limit).filter(|(current, limit)| current * 10 >= limit * 9)
+            pids.limit_current.zip(pids.limit).filter(|(current, limit)| current * 10 >= limit * 9)
         {
-            let evidence = vec![("limits.pids.current", json!(current)), ("limits.pids.limit", json!(limit))];
-            self.add("pids-near-limit", Severity::High, format!("{current} of {limit} processes"), evidence);
+            let evidence =
+                vec![("limits.pids.limit_current", json!(current)), ("limits.pids.limit", json!(limit))];
+            let above = pids.limit_by.as_deref().filter(|_| pids.limit_own != pids.limit);
+            let whose = above.map(|by| format!(" in {}", short_path(by))).unwrap_or_default();
+            let text = format!("{current} of {limit} processes{whose}");
+            self.add("pids-near-limit", Severity::High, text, evidence);
         }
         if let Some(denied) = pids.denied.filter(|denied| *denied > 0) {
             let text = format!("the limit of processes refused {}", many(denied, "fork"));
@@ -44,32 +48,9 @@ impl Judge<'_> {
 
     pub(super) fn memory(&mut self, limits: &Limits) {
         let memory = &limits.memory;
-        let fixed = memory.anon.map(|anon| anon + memory.shmem.unwrap_or(0) + memory.kernel.unwrap_or(0));
-        let share = |used: Option<u64>| percent(used, memory.limit);
         // Of a shared group the numbers are those of others too.
         let own = memory.own == Some(true);
-        if let Some((fixed, percent)) = fixed.zip(share(fixed)).filter(|(_, percent)| own && *percent >= 90.0)
-        {
-            let severity = if percent >= 98.0 { Severity::High } else { Severity::Medium };
-            let text = format!(
-                "{} of {} cannot be reclaimed ({percent:.0} %)",
-                size(fixed),
-                size(memory.limit.unwrap_or(0))
-            );
-            let evidence = vec![
-                ("limits.memory.limit", json!(memory.limit)),
-                ("limits.memory.anon", json!(memory.anon)),
-            ];
-            self.add("memory-near-limit", severity, text, evidence);
-        } else if share(memory.usage).is_some_and(|percent| own && percent >= 95.0) {
-            let text = "page cache fills the limit: the kernel reclaims it when memory is needed";
-            self.add(
-                "memory-near-limit",
-                Severity::Note,
-                text,
-                vec![("limits.memory.usage", json!(memory.usage))],
-            );
-        }
+        self.near_memory_limit(limits);
         let pressure = limits.pressure.as_ref().and_then(|all| all.memory.as_ref());
         let avg60 = |stall: Option<&Stall>| stall.map_or(0.0, |stall| stall.avg60);
         let (some, full) =
@@ -105,6 +86,29 @@ impl Judge<'_> {
         let mut evidence = vec![("limits.memory.events.oom_kill", json!(kills))];
         evidence.extend(last.map(|last| ("limits.memory.kills", json!(last))));
         self.add("oom-kill", severity, text, evidence);
+    }
+
+    /// In the group that has the limit, which can be one above with other containers in it.
+    fn near_memory_limit(&mut self, limits: &Limits) {
+        let memory = &limits.memory;
+        let share = |used: Option<u64>| percent(used, memory.limit).unwrap_or(0.0);
+        let limit = size(memory.limit.unwrap_or(0));
+        let above = memory.limit_by.as_deref().filter(|_| memory.limit_own != memory.limit);
+        let whose = above.map(|by| format!(" in {}", short_path(by))).unwrap_or_default();
+        let evidence = vec![
+            ("limits.memory.limit", json!(memory.limit)),
+            ("limits.memory.limit_by", json!(memory.limit_by)),
+            ("limits.memory.limit_usage", json!(memory.limit_usage)),
+        ];
+        let fixed = share(memory.limit_fixed);
+        if let Some(bytes) = memory.limit_fixed.filter(|_| fixed >= 90.0) {
+            let severity = if fixed >= 98.0 { Severity::High } else { Severity::Medium };
+            let text = format!("{} of {limit}{whose} cannot be reclaimed ({fixed:.0} %)", size(bytes));
+            self.add("memory-near-limit", severity, text, evidence);
+        } else if share(memory.limit_working_set) >= 90.0 || share(memory.limit_usage) >= 95.0 {
+            let text = "page cache fills the limit: the kernel reclaims it when memory is needed";
+            self.add("memory-near-limit", Severity::Note, text, evidence);
+        }
     }
 
     pub(super) fn cpu(&mut self, limits: &Limits, age: Option<u64>) {

@@ -74,7 +74,7 @@ pub(super) fn judge(
         judge.limits(limits, age);
     }
     if let Some(files) = &report.files {
-        judge.files(files, sockets);
+        judge.files(files, report.privileges.as_ref(), sockets);
     }
     if let Some(network) = &report.network {
         let start = world.proc.process(Pid::from_raw(world.chief(subject))).start_time();
@@ -108,12 +108,7 @@ pub(super) fn ended(identity: &Identity) -> Option<Finding> {
     Some(finding("oom-kill", severity, text.to_owned(), vec![("identity.oom_killed", json!(true))]))
 }
 
-fn finding(
-    id: &'static str,
-    severity: Severity,
-    text: String,
-    evidence: Vec<(&str, Value)>,
-) -> Finding {
+fn finding(id: &'static str, severity: Severity, text: String, evidence: Vec<(&str, Value)>) -> Finding {
     let reason = REASONS.iter().find(|(known, ..)| *known == id);
     let (why, remedy) = reason.map_or(("", ""), |(_, why, remedy)| (*why, *remedy));
     let evidence =

@@ -38,7 +38,11 @@ impl Judge<'_> {
     fn dns(&mut self, network: &Network, dns: &Dns, severity: Severity) {
         let evidence = || vec![("network.dns.servers", json!(dns.servers))];
         if dns.servers.is_empty() {
-            let text = if dns.is_there { "/etc/resolv.conf names no server" } else { "there is no /etc/resolv.conf" };
+            let text = if dns.is_there {
+                "/etc/resolv.conf names no server"
+            } else {
+                "there is no /etc/resolv.conf"
+            };
             self.add("dns", severity, text, evidence());
         }
         if dns.servers.len() > 3 {

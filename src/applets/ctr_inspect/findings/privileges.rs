@@ -13,7 +13,12 @@ use crate::proc::Mask;
 use crate::proc::covers::is_dangerous;
 
 impl Judge<'_> {
-    pub(super) fn privileges(&mut self, privileges: &Privileges, namespaces: Option<&Namespaces>, policy: Policy) {
+    pub(super) fn privileges(
+        &mut self,
+        privileges: &Privileges,
+        namespaces: Option<&Namespaces>,
+        policy: Policy,
+    ) {
         let Some(bounding) = &privileges.bounding else { return };
         let is_privileged = privileges.privileged == Some(true) && policy != Policy::Own;
         if is_privileged {
@@ -102,7 +107,12 @@ impl Judge<'_> {
         }
     }
 
-    pub(super) fn namespaces(&mut self, namespaces: &Namespaces, privileges: Option<&Privileges>, policy: Policy) {
+    pub(super) fn namespaces(
+        &mut self,
+        namespaces: &Namespaces,
+        privileges: Option<&Privileges>,
+        policy: Policy,
+    ) {
         const KINDS: [(&str, &str, Severity); 5] = [
             ("pid", "shares-host-pid", Severity::Medium),
             ("net", "shares-host-net", Severity::Medium),

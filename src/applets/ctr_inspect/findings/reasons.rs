@@ -139,11 +139,7 @@ pub(super) const REASONS: &[(&str, &str, &str)] = &[
         "who can open it reads and writes past all file systems and permissions",
         "do not pass the device; mount a file system or a directory of it",
     ),
-    (
-        "root-fs-full",
-        "writes fail",
-        "remove files, or make room on the host's file system",
-    ),
+    ("root-fs-full", "writes fail", "remove files, or make room on the host's file system"),
     (
         "published-not-listening",
         "connections to the published port are refused or reset",

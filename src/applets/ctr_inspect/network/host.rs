@@ -69,7 +69,10 @@ impl HostNetwork {
             return Peer { name: other.map(|other| utf8(&other.name)), ..unknown };
         };
         let names_it = |other: &&Interface| {
-            other.index == index && other.link == Some(one.index) && id.is_some() && other.link_namespace == id
+            other.index == index
+                && other.link == Some(one.index)
+                && id.is_some()
+                && other.link_namespace == id
         };
         let on_host = self.interfaces().iter().find(names_it);
         let is_on_host = || {

@@ -113,7 +113,8 @@ pub(super) fn read(sources: &Sources<'_>, subject: Subject, namespace: Option<&N
     });
     let listening = sockets.map(|all| listening::owned(sources, subject, all, is_hosts == Some(true)));
     let published = published::read(sources, subject, listening.as_deref());
-    let routes = routes.map(|routes| routes.iter().map(|route| shown_route(route, found.as_deref())).collect());
+    let routes =
+        routes.map(|routes| routes.iter().map(|route| shown_route(route, found.as_deref())).collect());
     Network {
         own: namespace.and_then(|one| one.own),
         interfaces: found,
@@ -152,7 +153,10 @@ fn interfaces(
             index: one.index,
             mac: mac(&one.mac),
             addresses: one.addresses.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")).collect(),
-            peer: one.link.filter(|_| is_veth).map(|index| host.peer(sources.world, one, index, id, (netlink, &all))),
+            peer: one
+                .link
+                .filter(|_| is_veth)
+                .map(|index| host.peer(sources.world, one, index, id, (netlink, &all))),
             kind: (!one.kind.is_empty()).then(|| utf8(&one.kind)),
             up: one.is_up,
             parent: parent.flatten(),
@@ -179,7 +183,9 @@ fn shown_route(route: &net::Route, interfaces: Option<&[Interface]>) -> Route {
     });
     let any = if route.is_v6 { "default6" } else { "default" };
     Route {
-        destination: route.destination.map_or_else(|| any.to_owned(), |(ip, prefix)| format!("{ip}/{prefix}")),
+        destination: route
+            .destination
+            .map_or_else(|| any.to_owned(), |(ip, prefix)| format!("{ip}/{prefix}")),
         gateway: route.gateway.map(|ip| ip.to_string()),
         interface,
         metric: route.metric,

@@ -10,7 +10,8 @@ const MOST: usize = 8;
 impl Page<'_> {
     pub(super) fn network(&mut self, network: &Network, all: bool) {
         // A container with the host's network shows what it adds to it.
-        let is_hosts = network.own == Some(false) && network.interfaces.as_ref().is_some_and(|all| all.len() > MOST);
+        let is_hosts =
+            network.own == Some(false) && network.interfaces.as_ref().is_some_and(|all| all.len() > MOST);
         let shown = |one: &&Interface| all || !one.is_loopback;
         let interfaces: Vec<&Interface> = network.interfaces.iter().flatten().filter(shown).collect();
         let none = network.interfaces.is_some() && interfaces.is_empty();
@@ -18,18 +19,28 @@ impl Page<'_> {
         if none {
             lines.push("only loopback".to_owned());
         }
-        let most = if all { usize::MAX } else if is_hosts { 3 } else { MOST };
+        let most = if all {
+            usize::MAX
+        } else if is_hosts {
+            3
+        } else {
+            MOST
+        };
         for (at, line) in lines.iter().take(most).enumerate() {
             self.sentence(if at == 0 { "network" } else { "" }, line);
         }
         if lines.len() > most {
-            self.line("", &[format!("{} more (-a shows them)", many((lines.len() - most) as u64, "interface"))]);
+            self.line(
+                "",
+                &[format!("{} more (-a shows them)", many((lines.len() - most) as u64, "interface"))],
+            );
         }
         self.dns(network);
         if all {
             for route in network.routes.iter().flatten() {
                 let via = route.gateway.as_ref().map(|gateway| format!(" via {gateway}")).unwrap_or_default();
-                let on = route.interface.as_ref().map(|name| format!(" on {}", safe(name))).unwrap_or_default();
+                let on =
+                    route.interface.as_ref().map(|name| format!(" on {}", safe(name))).unwrap_or_default();
                 self.line("  route", &[format!("{}{via}{on}", route.destination)]);
             }
         }
