@@ -20,6 +20,7 @@ mod compat_cgexec;
 mod compat_lsns;
 mod compat_unshare;
 mod ctr_inspect;
+mod ctr_inspect_network;
 mod ctr_ps;
 mod ctr_ps_hostile;
 mod docs;

@@ -387,6 +387,7 @@ impl<'a> Reader<'a> {
         });
         let limit_usage = binding.as_ref().and_then(|(usage, _)| *usage);
         let limit_inactive = binding.as_ref().and_then(|(_, split)| split.inactive_file);
+        let is_known = hidden.is_none_or(|hidden| least.as_ref().is_some_and(|least| hidden >= least.value));
         let (limit, limit_by) = match (least, hidden) {
             (Some(least), hidden) if hidden.is_none_or(|hidden| hidden >= least.value) => {
                 (Some(least.value), Some(shown(&least.place)))
@@ -405,8 +406,10 @@ impl<'a> Reader<'a> {
             limit_own: limit_of(&place),
             limit_by,
             limit_usage,
-            limit_fixed: binding.and_then(|(_, split)| split.fixed()),
-            limit_working_set: limit_usage.map(|usage| usage.saturating_sub(limit_inactive.unwrap_or(0))),
+            limit_fixed: binding.filter(|_| is_known).and_then(|(_, split)| split.fixed()),
+            limit_working_set: limit_usage
+                .filter(|_| is_known)
+                .map(|usage| usage.saturating_sub(limit_inactive.unwrap_or(0))),
             high: high.as_ref().map(|high| high.value),
             high_by: high.as_ref().map(|high| shown(&high.place)),
             peak: place.number(if place.v2 { "memory.peak" } else { "memory.max_usage_in_bytes" }),

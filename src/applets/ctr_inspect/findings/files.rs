@@ -26,11 +26,11 @@ impl Judge<'_> {
             self.add("deleted-files", Severity::Medium, text, vec![("files.deleted", json!(bytes))]);
         }
         self.space(files);
-        self.devices(files, privileges);
         // Without a root of its own it sees the files of the host by design.
         if self.runtime.is_none() || files.root.path.as_deref() == Some("/") {
             return;
         }
+        self.devices(files, privileges);
         let owner = self.subject.container.map_or(0, |number| self.world.containers[number].container.owner);
         let targets: Vec<(&Path, PathBuf)> = sockets
             .of(owner)
@@ -46,6 +46,11 @@ impl Judge<'_> {
             self.add("runtime-socket", Severity::High, text, vec![("files.mounts", json!(paths))]);
         }
         self.host_directories(&files.mounts);
+    }
+
+    /// Does it show parts of the host by design?
+    fn is_sandbox(&self) -> bool {
+        matches!(self.runtime, Some(Runtime::Bwrap | Runtime::Flatpak | Runtime::Firejail | Runtime::Snap))
     }
 
     fn space(&mut self, files: &Files) {
@@ -66,7 +71,7 @@ impl Judge<'_> {
         let mut groups: [(Severity, Vec<&Device>); 2] =
             [(Severity::High, Vec::new()), (Severity::Note, Vec::new())];
         for device in allowed {
-            let is_high = is_root && device.what != Some("kvm");
+            let is_high = is_root && !self.is_sandbox() && device.what != Some("kvm");
             groups[usize::from(!is_high)].1.push(device);
         }
         for (severity, devices) in groups {
@@ -97,10 +102,6 @@ impl Judge<'_> {
         ];
         let judged = |mount: &&Mounted| mount.from_host && JUDGED.contains(&mount.source.as_str());
         let all: Vec<&Mounted> = mounts.iter().filter(judged).collect();
-        let is_sandbox = matches!(
-            self.runtime,
-            Some(Runtime::Bwrap | Runtime::Flatpak | Runtime::Firejail | Runtime::Snap)
-        );
         for mount in &all {
             // What came along with a directory above is part of that finding.
             let is_below = |other: &&&Mounted| {
@@ -111,7 +112,7 @@ impl Judge<'_> {
             }
             let writable = !mount.read_only || !mount.writable_below.is_empty();
             let severity = match () {
-                () if is_sandbox => Severity::Note,
+                () if self.is_sandbox() => Severity::Note,
                 () if writable => Severity::High,
                 () => Severity::Medium,
             };

@@ -29,7 +29,8 @@ impl HostNetwork {
 
     /// Is it the namespace of this process?
     pub(super) fn is_here(&self, inode: Option<u64>) -> bool {
-        let own = crate::sys::file_id(nix::fcntl::AT_FDCWD, c"/proc/self/ns/net").ok();
+        let own = ns::open_file(&ProcRoot::default().own(&Kind::Net.link())).ok();
+        let own = own.and_then(|own| crate::sys::file_id(&own, c"").ok());
         inode.is_some() && own.map(|(_, inode)| inode) == inode
     }
 

@@ -9,31 +9,22 @@ const MOST: usize = 8;
 
 impl Page<'_> {
     pub(super) fn network(&mut self, network: &Network, all: bool) {
-        // A container with the host's network shows what it adds to it.
-        let is_hosts =
-            network.own == Some(false) && network.interfaces.as_ref().is_some_and(|all| all.len() > MOST);
-        let shown = |one: &&Interface| all || !one.is_loopback;
-        let interfaces: Vec<&Interface> = network.interfaces.iter().flatten().filter(shown).collect();
-        let none = network.interfaces.is_some() && interfaces.is_empty();
-        let mut lines: Vec<String> = interfaces.iter().map(|one| interface(one)).collect();
-        if none {
+        let is_shown = |one: &&Interface| all || !one.is_loopback;
+        let interfaces = network.interfaces.iter().flatten().filter(is_shown);
+        let mut lines: Vec<String> = match network.is_hosts == Some(true) && !all {
+            true => vec!["that of the host".to_owned()],
+            false => interfaces.map(interface).collect(),
+        };
+        if network.interfaces.is_some() && lines.is_empty() {
             lines.push("only loopback".to_owned());
         }
-        let most = if all {
-            usize::MAX
-        } else if is_hosts {
-            3
-        } else {
-            MOST
-        };
+        let most = if all { usize::MAX } else { MOST };
         for (at, line) in lines.iter().take(most).enumerate() {
             self.sentence(if at == 0 { "network" } else { "" }, line);
         }
         if lines.len() > most {
-            self.line(
-                "",
-                &[format!("{} more (-a shows them)", many((lines.len() - most) as u64, "interface"))],
-            );
+            let more = many((lines.len() - most) as u64, "interface");
+            self.line("", &[format!("{more} more (-a shows them)")]);
         }
         self.dns(network);
         if all {
@@ -93,7 +84,7 @@ impl Page<'_> {
         if one.listens == Some(false) {
             parts.push(self.painter.alarm("nothing listens there").into_owned());
         }
-        self.line("  publishes", &parts);
+        self.line("  port", &parts);
     }
 }
 
