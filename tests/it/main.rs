@@ -21,6 +21,7 @@ mod compat_lsns;
 mod compat_unshare;
 mod ctr_inspect;
 mod ctr_inspect_network;
+mod ctr_inspect_stopped;
 mod ctr_ps;
 mod ctr_ps_hostile;
 mod docs;

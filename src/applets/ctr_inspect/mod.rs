@@ -26,6 +26,12 @@
 //! `files`: the root file system and its layers; mounts that show a part of the host, with what can be written below a
 //! read-only one; deleted files that processes still hold open and that take room on a disk.
 //!
+//! `network`: interfaces with their addresses; of a veth(4) the other end, by the ids of namespaces and not by the
+//! index alone; routes; the name servers in the container's resolv.conf(5); the sockets that listen in its network
+//! namespace, with the process that holds each, which can be outside of the container (Docker's name server);
+//! published ports and who listens on them inside. Of a container with the host's network only the sockets of its own
+//! processes are listed. Published ports are known of Docker and Podman.
+//!
 //! `processes`: the tree of processes with their PIDs inside; how many are zombies; open files against the limit; what the first
 //! process does with signals. The kernel drops a signal for the first process of a pid namespace if the process does
 //! not handle it (pid_namespaces(7)): `dropped`. `handled` means that the program gets the signal, not that it ends.
@@ -41,9 +47,16 @@
 //! A finding has an id: `privileged`, `dangerous-capability`, `seccomp-off`, `lsm-off`, `runtime-socket`,
 //! `host-root-mounted`, `proc-writable`, `host-user-ns-root`, `shares-host-pid`, `shares-host-net`, `shares-host-ipc`,
 //! `shares-host-uts`, `shares-host-user`; `no-memory-limit`, `no-pids-limit`, `memory-near-limit`, `memory-pressure`,
-//! `oom-kill`, `cpu-throttled`, `cpus-seen`, `pids-near-limit`, `pids-denied`, `fds-near-limit`, `deleted-files`;
+//! `oom-kill`, `cpu-throttled`, `cpus-seen`, `pids-near-limit`, `pids-denied`, `fds-near-limit`, `deleted-files`,
+//! `root-fs-full`, `host-device`; `published-not-listening`, `dns`;
 //! `pid1-drops-sigterm`, `pid1-does-not-reap`, `zombies`, `frozen`, `foreign-process`, `exec-leftover`, `clock-offset`,
 //! `cwd-outside`; `unknown`.
+//!
+//! # Containers without processes
+//!
+//! A container of Docker or Podman that does not run is found by the same names. Its report has the identity with
+//! `exit_code`, `oom_killed` and `finished`, the layers of its root file system, and the ports that it would publish.
+//! A running container with the same name wins.
 //!
 //! # Comparison
 //!
@@ -54,7 +67,7 @@
 //! # JSON
 //!
 //! `{"host", "boot_id", "containers": [CONTAINER, ...]}`. The keys of a container are `identity`, `namespaces`, `limits`,
-//! `privileges`, `files`, `processes`, `findings` and `unknown`; those of a finding are `id`, `severity`, `text`,
+//! `privileges`, `files`, `network`, `processes`, `findings` and `unknown`; those of a finding are `id`, `severity`, `text`,
 //! `evidence`, `why` and `do`. An unknown value is null, and a section that `-s` leaves out is null. Sizes are in bytes,
 //! times in seconds or as RFC 3339, CPUs as numbers; `total` of a pressure is in microseconds, as the kernel has it.
 //! `limits.cgroup.own` is false if other processes share a control group of the container. `limit_by` and `quota_by` are
@@ -96,6 +109,12 @@
 //!
 //! ```text
 //! ctr-inspect -s privileges 4711
+//! ```
+//!
+//! Which container a port of the host leads to, and whether a program listens there:
+//!
+//! ```text
+//! ctr-inspect -s network web
 //! ```
 //!
 //! # See also

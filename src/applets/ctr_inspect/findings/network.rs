@@ -13,7 +13,8 @@ impl Judge<'_> {
     pub(super) fn network(&mut self, network: &Network, age: Option<u64>) {
         let Some(runtime) = self.runtime else { return };
         if age.is_some_and(|age| age >= 10) {
-            network.published.iter().flatten().for_each(|one| self.published(one));
+            let ports = network.published.iter().flatten();
+            ports.clone().filter(|one| !one.repeats(ports.clone())).for_each(|one| self.published(one));
         }
         let has_network = network.interfaces.iter().flatten().any(|one| !one.is_loopback);
         if let Some(dns) = network.dns.as_ref().filter(|_| has_network && !self.is_pause) {

@@ -52,6 +52,20 @@ impl Published {
         }
     }
 
+    /// The same for all addresses of IPv6 as another one for all of IPv4.
+    pub(in crate::applets::ctr_inspect) fn repeats<'a>(
+        &self,
+        mut all: impl Iterator<Item = &'a Published>,
+    ) -> bool {
+        let is_v4 = |other: &Published| matches!(other.host_address.as_deref(), None | Some("0.0.0.0"));
+        self.host_address.as_deref() == Some("::")
+            && all.any(|other| {
+                is_v4(other)
+                    && (&other.protocol, other.host_port, other.port)
+                        == (&self.protocol, self.host_port, self.port)
+            })
+    }
+
     /// `127.0.0.1:8081->80/tcp`
     pub(in crate::applets::ctr_inspect) fn shown(&self) -> String {
         let number = |port: Option<u16>| port.map_or_else(|| "?".to_owned(), |port| port.to_string());

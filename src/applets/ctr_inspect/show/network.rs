@@ -36,9 +36,9 @@ impl Page<'_> {
             }
         }
         self.listening(network.listening.as_deref().unwrap_or_default(), all);
-        for one in network.published.iter().flatten() {
-            self.published(one);
-        }
+        // One line for both families.
+        let ports = network.published.iter().flatten();
+        ports.clone().filter(|one| !one.repeats(ports.clone())).for_each(|one| self.published(one));
     }
 
     fn dns(&mut self, network: &Network) {
@@ -82,7 +82,11 @@ impl Page<'_> {
     fn published(&mut self, one: &Published) {
         let mut parts = vec![safe(&one.shown())];
         if one.listens == Some(false) {
-            parts.push(self.painter.alarm("nothing listens there").into_owned());
+            let words = match &one.listener {
+                None => "nothing listens there".to_owned(),
+                Some(listener) => format!("listens on {} only", listener.address),
+            };
+            parts.push(self.painter.alarm(&words).into_owned());
         }
         self.line("  port", &parts);
     }
@@ -94,7 +98,8 @@ fn safe(text: &str) -> String {
 
 /// The name of the program of a command line.
 fn program(command: &str) -> String {
-    let first = command.split(' ').next().unwrap_or_default().trim_end_matches(':');
+    let first = command.split(' ').next().unwrap_or_default();
+    let first = first.trim_start_matches('[').trim_end_matches([':', ']']);
     safe(first.rsplit('/').next().unwrap_or(first))
 }
 
