@@ -19,7 +19,8 @@ fn report(layout: &Layout, target: &str) -> Value {
     json["containers"][0].clone()
 }
 
-const DOCKER: &str = "/var/lib/docker";
+/// Below the root directory.
+const DOCKER: &str = "var/lib/docker";
 
 /// A container of Docker that ended, with what it would publish and two layers of an image.
 fn docker(layout: &Layout, name: &str, number: u32, state: &str) -> String {
@@ -59,8 +60,8 @@ fn how_a_container_of_docker_ended() {
         assert_eq!(identity["finished"], "2024-01-01T00:01:00Z");
         assert_eq!(identity["image"], "nginx:1");
         let overlay = &found["files"]["root"]["overlay"];
-        assert_eq!(overlay["upper"], format!("{DOCKER}/overlay2/upper/diff"));
-        let lower = json!([format!("{DOCKER}/overlay2/b/diff"), format!("{DOCKER}/overlay2/a/diff")]);
+        assert_eq!(overlay["upper"], format!("/{DOCKER}/overlay2/upper/diff"));
+        let lower = json!([format!("/{DOCKER}/overlay2/b/diff"), format!("/{DOCKER}/overlay2/a/diff")]);
         assert_eq!(overlay["lower"], lower);
         // What the last start left behind is not what would be published.
         let published = found["network"]["published"].as_array().expect("a list");
@@ -95,7 +96,7 @@ fn a_container_that_was_never_started_has_no_exit_status() {
 fn how_a_container_of_podman_ended() {
     let layout = Layout::new("inspect-podman");
     layout.process(1, 0, "/", 1);
-    let (id, storage) = (id(7), "/var/lib/containers/storage");
+    let (id, storage) = (id(7), "var/lib/containers/storage");
     let list =
         format!(r#"[{{"id":"{id}","names":["db"],"layer":"top","metadata":"{{\"image-name\":\"x:1\"}}"}}]"#);
     layout.file(format!("{storage}/overlay-containers/containers.json"), list);
@@ -121,8 +122,8 @@ fn how_a_container_of_podman_ended() {
     let identity = &found["identity"];
     assert_eq!((&identity["status"], &identity["exit_code"]), (&json!("exited"), &json!(3)));
     assert_eq!(identity["finished"], "2024-01-01T00:00:09Z");
-    assert_eq!(found["files"]["root"]["overlay"]["upper"], format!("{storage}/overlay/top/diff"));
-    assert_eq!(found["files"]["root"]["overlay"]["lower"], json!([format!("{storage}/overlay/base/diff")]));
+    assert_eq!(found["files"]["root"]["overlay"]["upper"], format!("/{storage}/overlay/top/diff"));
+    assert_eq!(found["files"]["root"]["overlay"]["lower"], json!([format!("/{storage}/overlay/base/diff")]));
     assert_eq!(found["network"]["published"][0]["host_port"], 15432);
 }
 
