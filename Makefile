@@ -2,7 +2,7 @@
 
 ARCH    := $(shell uname -m)
 MUSL    := $(ARCH)-unknown-linux-musl
-BIN     := target/release/ctrbox
+BIN     := $(or $(CARGO_TARGET_DIR),target)/release/ctrbox
 MSRV    := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 prefix  := /usr/local
 bindir  := $(prefix)/bin
@@ -22,13 +22,13 @@ build: ## the static binary, at target/release/ctrbox
 	./build.sh
 
 run: build ## the processes of this host, each with its container
-	$(BIN) ctr-ps --forest
+	"$(BIN)" ctr-ps --forest
 
 check: ## does it compile?
 	cargo check --all-targets --locked
 
 test: build ## all tests, with the binary that ships; all failures are reported
-	CTRBOX_BIN=$(CURDIR)/$(BIN) cargo test --locked --no-fail-fast
+	CTRBOX_BIN="$$(realpath "$(BIN)")" cargo test --locked --no-fail-fast
 
 lint: ## formatting, clippy, rustdoc, pages, scripts, completions, stale generated files
 	cargo fmt --all --check
@@ -42,14 +42,19 @@ msrv: ## does it build with the Rust that Cargo.toml promises? (rustup)
 docs: ## write man/ and completions/ anew
 	cargo run --locked --quiet --example docs
 
+order: ## write start-order.ld anew: which functions a start runs (x86-64)
+	DEBUG=1 CARGO_TARGET_DIR=target/order ./build.sh
+	cargo run --locked --quiet --example order target/order/release/ctrbox >target/start-order.ld
+	mv target/start-order.ld start-order.ld
+
 bless: ## write tests/golden/ anew, what ctr-ps prints of hosts in files: look at the difference
 	CTRBOX_BLESS=1 cargo test --locked --test it -- --exact ctr_ps::golden_outputs_of_two_hosts
 
 bench: build ## against ps and lsns, on hosts of 100, 2,000 and 10,000 processes (root)
-	CTRBOX_BIN=$(CURDIR)/$(BIN) cargo bench --locked --bench scan
+	CTRBOX_BIN="$$(realpath "$(BIN)")" cargo bench --locked --bench scan
 
 install: ## into $(DESTDIR)$(prefix); needs `make build` before
-	install -D -m 755 $(BIN) $(DESTDIR)$(bindir)/ctrbox
+	install -D -m 755 "$(BIN)" $(DESTDIR)$(bindir)/ctrbox
 	for a in $(APPLETS); do ln -sf ctrbox $(DESTDIR)$(bindir)/$$a; done
 	for p in $(PAGES); do install -D -m 644 man/$$p $(DESTDIR)$(mandir)/man$${p##*.}/$$p; done
 	for a in ctrbox $(APPLETS); do \
@@ -68,5 +73,5 @@ uninstall: ## what install put there
 clean: ## what building made
 	cargo clean
 
-.PHONY: help build run check test lint msrv docs bless bench install uninstall clean
+.PHONY: help build run check test lint msrv docs order bless bench install uninstall clean
 .DEFAULT_GOAL := help

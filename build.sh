@@ -1,36 +1,75 @@
 #!/bin/sh
-# Builds the static binary and leaves it at target/release/ctrbox, whatever target it was built for: musl
-# where rustup has or can get it (smaller, and starts in a quarter of the time), else static glibc.
+# Builds the static binary and leaves it at $CARGO_TARGET_DIR/release/ctrbox (target/ if that is not set), whatever
+# target it was built for: musl where rustup has or can get it (smaller, and starts faster), else static glibc.
+# The environment: CARGO_TARGET_DIR, RUSTFLAGS as for cargo; TARGET=TRIPLE builds for another machine;
+# PIE=1 links a position-independent executable; DEBUG=1 keeps symbols, debug data and unwind tables.
 set -eu
 cd "$(dirname "$0")"
-arch=$(uname -m)
-musl=$arch-unknown-linux-musl
+out=${CARGO_TARGET_DIR:-target}
+native=$(uname -m)
 
-have_musl() {
-    [ -d "$(rustc --print sysroot)/lib/rustlib/$musl" ] && return 0
-    command -v rustup >/dev/null 2>&1 && rustup target add "$musl" >/dev/null 2>&1
+have() {
+    [ -d "$(rustc --print sysroot)/lib/rustlib/$1" ] && return 0
+    command -v rustup >/dev/null 2>&1 && rustup target add "$1" >/dev/null 2>&1
 }
 
-if have_musl; then
-    target=$musl
+target=${TARGET:-$native-unknown-linux-musl}
+if ! have "$target"; then
+    if [ -n "${TARGET:-}" ]; then
+        echo "build.sh: rustc has no target $target here: install it ('rustup target add $target')" >&2
+        exit 1
+    fi
+    target=$native-unknown-linux-gnu
+fi
+
+# Flags are separated by 0x1f for cargo, so that a blank in one of them separates nothing.
+separator=$(printf '\037')
+flags=${CARGO_ENCODED_RUSTFLAGS-$(printf %s "${RUSTFLAGS:-}" | tr -s ' ' "$separator")}
+flag() {
+    for word in "$@"; do flags=$flags${flags:+$separator}$word; done
+}
+
+case $target in *-gnu*) flag -C target-feature=+crt-static ;; esac
+# A position-independent executable relocates 19 pages of tables at its start, which costs as much as the start of
+# the program itself. SECURITY.md says what is lost without it.
+[ -n "${PIE:-}" ] || flag -C relocation-model=static
+
+# The linker of another machine: cargo's variable, else Debian's cross compiler, else rustc's own linker.
+machine=${target%%-*}
+variable=CARGO_TARGET_$(printf %s "$target" | tr 'a-z.-' 'A-Z__')_LINKER
+linker=cc
+if [ "$machine" != "$native" ]; then
+    linker=$(printenv "$variable" || command -v "$machine-linux-gnu-gcc" || echo rust-lld)
+    export "$variable=$linker"
+    [ "$linker" != rust-lld ] || flag -C linker-flavor=ld.lld -C link-self-contained=yes
+fi
+
+if [ -n "${DEBUG:-}" ]; then
+    export CARGO_PROFILE_RELEASE_DEBUG=true CARGO_PROFILE_RELEASE_STRIP=none
+    flag -C force-unwind-tables=yes
 else
-    target=$arch-unknown-linux-gnu
-    RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static"
-    export RUSTFLAGS
+    # A sixth of the binary would be tables for unwinding, which std brings along and a program that aborts on a
+    # panic never reads, and relocations in their long form. GNU ld 2.38 and newer can leave out both, and put the
+    # functions of a start together (`make order`).
+    case $target,$linker in
+    *-musl,cc | *-musl,*-gcc)
+        ld=$("$linker" -print-prog-name=ld)
+        if "$ld" --help 2>/dev/null | grep -q pack-relative-relocs; then
+            # rustc runs in this directory, so the path needs no directory's name, whatever blanks and commas that has.
+            flag -C link-arg=-Wl,-z,pack-relative-relocs,--no-eh-frame-hdr,-T,no-unwinding.ld,-T,start-order.ld
+        fi
+        ;;
+    esac
 fi
-# A sixth of the binary would be tables for unwinding, which std brings along and a program that aborts on a
-# panic never reads, and relocations in their long form. GNU ld 2.38 can leave out both.
-if [ "$target" = "$musl" ] && ld --help 2>/dev/null | grep -q pack-relative-relocs; then
-    mkdir -p target
-    cat >target/no-unwinding.ld <<'END'
-SECTIONS { /DISCARD/ : { *(EXCLUDE_FILE(*crtbegin*.o *crtend*.o) .eh_frame) *(.gcc_except_table*) } }
-INSERT BEFORE .eh_frame;
-END
-    RUSTFLAGS="${RUSTFLAGS:-} -C link-arg=-Wl,-z,pack-relative-relocs,--no-eh-frame-hdr,-T,$PWD/target/no-unwinding.ld"
-    export RUSTFLAGS
-fi
-cargo build --release --locked --target "$target"
-mkdir -p target/release
+# cargo does not know that the linker reads these files.
+built=$out/$target/release
+for script in no-unwinding.ld start-order.ld; do
+    [ -z "$(find "$script" -newer "$built/ctrbox" 2>/dev/null)" ] || rm -f "$built/ctrbox" "$built"/deps/ctrbox-*
+done
+CARGO_ENCODED_RUSTFLAGS=$flags
+export CARGO_ENCODED_RUSTFLAGS
+cargo build --release --locked --target "$target" --target-dir "$out"
+mkdir -p "$out/release"
 # By a rename: the binary there may be running, and somebody may start it at any moment.
-cp "target/$target/release/ctrbox" target/release/ctrbox.new
-mv target/release/ctrbox.new target/release/ctrbox
+cp "$built/ctrbox" "$out/release/ctrbox.new"
+mv "$out/release/ctrbox.new" "$out/release/ctrbox"

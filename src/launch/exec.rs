@@ -10,17 +10,16 @@ use anyhow::{Context, Error, Result, anyhow};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
-use nix::unistd::{Pid, execve, getuid};
+use nix::unistd::{Pid, getuid};
 
-use super::self_exe;
 use crate::exit::Exit;
 use crate::isolation::operation::{Operation, refused};
 use crate::proc::{Users, open_plain};
-use crate::sys::{self, Ended};
+use crate::sys::{self, Ended, Image};
 use crate::text;
 
 /// The search path without PATH, as in glibc.
-const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// The environment for the program, in place of the current one; `NAME=VALUE` each.
 pub(crate) type Environment = Vec<OsString>;
@@ -28,10 +27,7 @@ pub(crate) type Environment = Vec<OsString>;
 /// Executes the program, or the user's shell if none is given. Returns only on failure.
 #[must_use]
 pub(crate) fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
-    let mut args = ExecArgs {
-        argv: strings(command),
-        envp: environment.map_or_else(sys::environment, |environment| strings(&environment)),
-    };
+    let mut args = ExecArgs { argv: strings(command), envp: environment.as_deref().map(strings) };
     match command {
         [program, ..] => args.failed(program, args.search(program.as_bytes())),
         [] => {
@@ -46,9 +42,10 @@ pub(crate) fn exec(command: &[OsString], environment: Option<Environment>) -> Ex
 /// Executes the program in an open file, with `command` as argv. Returns only on failure.
 #[must_use]
 pub(crate) fn exec_file(file: &OwnedFd, command: &[OsString], environment: Option<Environment>) -> Exit {
-    let environment = environment.map_or_else(sys::environment, |environment| strings(&environment));
+    let environment = environment.as_deref().map(strings);
     let name = command.first().map(OsString::as_os_str).unwrap_or_default();
-    exec_failed(name, Vec::new(), self_exe::execute(file, &strings(command), &environment))
+    let errno = sys::execute(&Image::File(file.as_fd()), &strings(command), environment.as_deref());
+    exec_failed(name, Vec::new(), errno)
 }
 
 /// The environment of this process, to which entries can be added.
@@ -72,7 +69,8 @@ fn strings(list: &[OsString]) -> Vec<CString> {
 /// The arguments and the environment of the program, for every candidate file.
 struct ExecArgs {
     argv: Vec<CString>,
-    envp: Vec<CString>,
+    /// None: that of this process.
+    envp: Option<Vec<CString>>,
 }
 
 impl ExecArgs {
@@ -80,7 +78,7 @@ impl ExecArgs {
     fn search(&self, name: &[u8]) -> Errno {
         let mut denied = false;
         let mut last = Errno::ENOENT;
-        for file in candidates(name, self.variable(b"PATH").unwrap_or(DEFAULT_PATH)) {
+        for file in candidates(name, self.path().as_bytes()) {
             last = self.try_file(&file);
             match last {
                 Errno::EACCES => denied = true,
@@ -92,8 +90,7 @@ impl ExecArgs {
     }
 
     fn failed(&self, program: &OsStr, errno: Errno) -> Exit {
-        let path = self.variable(b"PATH").unwrap_or(DEFAULT_PATH).to_vec();
-        let files = candidates(program.as_bytes(), &path).into_iter();
+        let files = candidates(program.as_bytes(), self.path().as_bytes()).into_iter();
         exec_failed(program, files.map(|file| PathBuf::from(OsString::from_vec(file))).collect(), errno)
     }
 
@@ -112,10 +109,7 @@ impl ExecArgs {
     /// execve(2). Returns the errno.
     fn execute(&self, file: &[u8]) -> Errno {
         let Ok(path) = CString::new(file) else { return Errno::ENOENT };
-        match execve(&path, &self.argv, &self.envp) {
-            Err(errno) => errno,
-            Ok(never) => match never {},
-        }
+        sys::execute(&Image::Path(&path), &self.argv, self.envp.as_deref())
     }
 
     /// $SHELL, else the shell of the real user in the /etc/passwd that is visible now, else /bin/sh.
@@ -124,13 +118,20 @@ impl ExecArgs {
             let users = Users::read(open_plain("/etc/passwd"));
             users.get(getuid().as_raw()).map(|user| user.shell.clone())
         };
-        let named = self.variable(b"SHELL").filter(|shell| !shell.is_empty());
-        let shell = named.map(|shell| OsStr::from_bytes(shell).to_os_string()).or_else(from_passwd);
+        let shell = self.variable("SHELL").filter(|shell| !shell.is_empty()).or_else(from_passwd);
         shell.filter(|shell| !shell.is_empty()).unwrap_or_else(|| OsString::from("/bin/sh"))
     }
 
-    fn variable(&self, name: &[u8]) -> Option<&[u8]> {
-        self.envp.iter().find_map(|entry| entry.to_bytes().strip_prefix(name)?.strip_prefix(b"="))
+    fn path(&self) -> OsString {
+        self.variable("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH))
+    }
+
+    fn variable(&self, name: &str) -> Option<OsString> {
+        let Some(list) = &self.envp else { return std::env::var_os(name) };
+        let value = |entry: &CString| {
+            entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec)
+        };
+        list.iter().find_map(value).map(OsString::from_vec)
     }
 }
 
@@ -151,7 +152,6 @@ fn candidates(name: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
 ///
 /// The last of several entries with one name is used; entries that are not `NAME=VALUE` are dropped. The order is
 /// reversed, as in util-linux: it is visible in the output of env(1).
-/// round, as util-linux does: it is visible in the output of env(1).
 #[must_use]
 pub fn parse_environ(text: &[u8]) -> Environment {
     let mut environment: Environment = Vec::new();
@@ -348,14 +348,14 @@ mod tests {
 
     fn exec_args(environment: &[&str]) -> ExecArgs {
         let list = |words: &[&str]| strings(&words.iter().map(OsString::from).collect::<Vec<_>>());
-        ExecArgs { argv: list(&["x"]), envp: list(environment) }
+        ExecArgs { argv: list(&["x"]), envp: Some(list(environment)) }
     }
 
     #[test]
     fn variables_are_found_by_their_whole_name() {
         let args = exec_args(&["PATHX=1", "PATH=/a=b"]);
-        assert_eq!(args.variable(b"PATH"), Some(&b"/a=b"[..]));
-        assert_eq!(args.variable(b"PAT"), None);
+        assert_eq!(args.variable("PATH"), Some(OsString::from("/a=b")));
+        assert_eq!(args.variable("PAT"), None);
     }
 
     #[test]

@@ -5,16 +5,15 @@
 //! They keep it, wait until ctrbox has ended, open it for writing and overwrite the host's binary (CVE-2019-5736). So
 //! the file behind /proc/self/exe must be read-only for good before a container is entered.
 
-use std::ffi::CString;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, FcntlArg, OFlag, SealFlag, fcntl, open};
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
-use nix::unistd::{AccessFlags, access, execveat};
+use nix::unistd::{AccessFlags, access};
 
 use crate::sys::mounts;
 
@@ -80,14 +79,6 @@ fn all_seals() -> SealFlag {
 fn is_sealed(file: &File) -> bool {
     fcntl(file, FcntlArg::F_GET_SEALS)
         .is_ok_and(|seals| SealFlag::from_bits_truncate(seals).contains(all_seals()))
-}
-
-/// Executes the file behind a descriptor. Returns only on failure.
-pub(crate) fn execute(file: impl AsFd, argv: &[CString], environment: &[CString]) -> Errno {
-    match execveat(file, c"", argv, environment, AtFlags::AT_EMPTY_PATH) {
-        Err(errno) => errno,
-        Ok(never) => match never {},
-    }
 }
 
 #[cfg(test)]

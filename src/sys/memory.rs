@@ -1,6 +1,7 @@
 //! The allocator, and the exit when memory runs out.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::cell::UnsafeCell;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dlmalloc::Dlmalloc;
@@ -10,11 +11,70 @@ use dlmalloc::Dlmalloc;
 /// exits with the program's own status.
 pub struct Allocator;
 
-static INNER: Mutex<Dlmalloc> = Mutex::new(Dlmalloc::new());
+static INNER: Mutex<Memory> = Mutex::new(Memory { first: First { used: 0 }, rest: Dlmalloc::new() });
+
+/// All memory that is allocated.
+pub(super) struct Memory {
+    first: First,
+    rest: Dlmalloc,
+}
+
+/// The first allocations. What only starts another program needs no more than these, and dlmalloc would map and touch
+/// three pages for them. Freed memory is used again only if it was the last.
+struct First {
+    used: usize,
+}
+
+const FIRST: usize = 16 << 10;
+
+#[repr(align(16))]
+struct Bytes(UnsafeCell<[u8; FIRST]>);
+
+// SAFETY: nothing but the pointers that `First` hands out leads to the bytes.
+unsafe impl Sync for Bytes {}
+
+static BYTES: Bytes = Bytes(UnsafeCell::new([0; FIRST]));
+
+impl First {
+    fn start() -> *mut u8 {
+        BYTES.0.get().cast()
+    }
+
+    /// None if it has no room.
+    fn allocate(&mut self, layout: Layout) -> Option<*mut u8> {
+        if layout.align() > align_of::<Bytes>() {
+            return None;
+        }
+        let from = self.used.next_multiple_of(layout.align());
+        let used = from.checked_add(layout.size()).filter(|&used| used <= FIRST)?;
+        self.used = used;
+        Some(First::start().wrapping_add(from))
+    }
+
+    /// The offset of memory that was allocated here.
+    fn offset(memory: *mut u8) -> Option<usize> {
+        memory.addr().checked_sub(First::start().addr()).filter(|&offset| offset < FIRST)
+    }
+
+    fn free(&mut self, offset: usize, size: usize) {
+        if offset + size == self.used {
+            self.used = offset;
+        }
+    }
+
+    /// Is it resized in its place? Only the last one can be.
+    fn resize(&mut self, offset: usize, old: usize, new: usize) -> bool {
+        let fits = offset + old == self.used && offset.checked_add(new).is_some_and(|used| used <= FIRST);
+        if fits {
+            self.used = offset + new;
+        }
+        fits || new <= old
+    }
+}
 
 /// Other threads cannot allocate while this lock is held. A fork holds it, so that the child of a process with
 /// several threads never waits for it. The lock inside dlmalloc is not accessible.
-pub(super) fn hold() -> MutexGuard<'static, Dlmalloc> {
+pub(super) fn hold() -> MutexGuard<'static, Memory> {
     INNER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -25,27 +85,53 @@ pub(crate) fn program_is(name: &'static str, failure: u8) {
     _ = WHO.set((name, failure));
 }
 
-// SAFETY: each call is passed under a lock to an allocator that keeps the rules of the trait. When memory runs out,
-// the process exits.
+// SAFETY: the pointers of `First` lie in it, apart from each other and aligned. All other calls are passed to an
+// allocator that keeps the rules of the trait. A lock is held. When memory runs out, the process exits.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let mut memory = hold();
+        if let Some(first) = memory.first.allocate(layout) {
+            return first;
+        }
         // SAFETY: the caller keeps the rules of the trait, and the inner allocator asks for no more.
-        some(unsafe { hold().malloc(layout.size(), layout.align()) })
+        some(unsafe { memory.rest.malloc(layout.size(), layout.align()) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let mut memory = hold();
+        if let Some(first) = memory.first.allocate(layout) {
+            // SAFETY: this many bytes were just allocated there. They may have been used before.
+            unsafe { first.write_bytes(0, layout.size()) };
+            return first;
+        }
         // SAFETY: as above.
-        some(unsafe { hold().calloc(layout.size(), layout.align()) })
+        some(unsafe { memory.rest.calloc(layout.size(), layout.align()) })
     }
 
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let mut memory = hold();
+        let Some(offset) = First::offset(old) else {
+            // SAFETY: as above; dlmalloc allocated it, because `First` did not.
+            return some(unsafe { memory.rest.realloc(old, layout.size(), layout.align(), size) });
+        };
+        if memory.first.resize(offset, layout.size(), size) {
+            return old;
+        }
         // SAFETY: as above.
-        some(unsafe { hold().realloc(memory, layout.size(), layout.align(), size) })
+        let new = some(unsafe { memory.rest.malloc(size, layout.align()) });
+        // SAFETY: the old one is this long, the new one longer (`resize`), and dlmalloc's memory is not in `First`.
+        unsafe { new.copy_from_nonoverlapping(old, layout.size()) };
+        memory.first.free(offset, layout.size());
+        new
     }
 
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { hold().free(memory, layout.size(), layout.align()) }
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        let mut memory = hold();
+        match First::offset(old) {
+            Some(offset) => memory.first.free(offset, layout.size()),
+            // SAFETY: as above; dlmalloc allocated it, because `First` did not.
+            None => unsafe { memory.rest.free(old, layout.size(), layout.align()) },
+        }
     }
 }
 
@@ -90,6 +176,41 @@ mod tests {
         let memory = unsafe { Allocator.alloc(layout) };
         // SAFETY: it was just allocated in this layout.
         unsafe { Allocator.dealloc(memory, layout) };
+    }
+
+    #[test]
+    fn the_first_allocations_are_apart_and_the_last_one_grows_in_its_place() {
+        let mut first = First { used: 0 };
+        let layout = |size, align| Layout::from_size_align(size, align).expect("a layout");
+        let a = first.allocate(layout(3, 1)).expect("room");
+        let b = first.allocate(layout(8, 8)).expect("room");
+        assert_eq!((First::offset(a), First::offset(b)), (Some(0), Some(8)));
+        assert!(!first.resize(0, 3, 4), "another one follows");
+        assert!(first.resize(0, 3, 2), "it becomes smaller");
+        assert!(first.resize(8, 8, 100), "it is the last");
+        first.free(0, 2);
+        assert_eq!(first.used, 108);
+        first.free(8, 100);
+        assert_eq!(first.used, 8);
+        assert!(first.allocate(layout(1, 32)).is_none(), "such an alignment");
+        assert!(first.allocate(layout(FIRST, 1)).is_none(), "too large");
+        assert!(!first.resize(8, 0, usize::MAX));
+        assert_eq!(First::offset(First::start().wrapping_add(FIRST)), None);
+    }
+
+    #[test]
+    fn memory_moves_from_the_first_allocations_to_the_others() {
+        let layout = Layout::new::<[u8; 100]>();
+        // SAFETY: the layout is not empty.
+        let old = unsafe { Allocator.alloc(layout) };
+        // SAFETY: it was just allocated with this length.
+        unsafe { old.write_bytes(7, 100) };
+        // SAFETY: it was allocated in this layout; the new size is not 0.
+        let new = unsafe { Allocator.realloc(old, layout, FIRST * 2) };
+        // SAFETY: it is longer than that.
+        assert_eq!(unsafe { std::slice::from_raw_parts(new, 100) }, [7; 100]);
+        // SAFETY: it was allocated with this length.
+        unsafe { Allocator.dealloc(new, Layout::new::<[u8; FIRST * 2]>()) };
     }
 
     #[test]

@@ -49,8 +49,8 @@ pub(crate) use process::{
     Ended, SharedNumber, continue_step, exit_now, is_realtime, setns, unshare, unshare_nothing, wait,
     wait_for_step,
 };
+pub(crate) use program::{Image, environment, execute, wipe_environment};
 pub use program::{arguments, promise_no_locks};
-pub(crate) use program::{environment, wipe_environment};
 pub(crate) use regex::{Regex, utf8_letters};
 pub(crate) use scm_rights::receive_descriptors;
 pub(crate) use seccomp::install_filter;

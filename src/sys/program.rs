@@ -1,6 +1,7 @@
 //! The arguments and the environment of the program, and the promise that no other thread holds a lock.
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -92,6 +93,43 @@ pub(crate) fn environment() -> Vec<CString> {
     // promises that nothing reads it meanwhile.
     unsafe { each_entry(copy) };
     entries
+}
+
+/// The program to execute.
+pub(crate) enum Image<'a> {
+    Path(&'a CStr),
+    File(BorrowedFd<'a>),
+}
+
+/// execve(2) or execveat(2). Without `environment` the program gets that of this process, which is not copied. Returns
+/// the errno.
+pub(crate) fn execute(image: &Image<'_>, argv: &[CString], environment: Option<&[CString]>) -> Errno {
+    let pointers = |list: &[CString]| -> Vec<*const c_char> {
+        list.iter().map(|entry| entry.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let argv = pointers(argv);
+    let chosen = environment.map(pointers);
+    let own = || {
+        // SAFETY: the C library defines environ. Who changes it promises that nothing reads it meanwhile, see
+        // `environment`.
+        let own = unsafe { list::environ };
+        own.cast_const().cast::<*const c_char>()
+    };
+    let (argv, envp) = (argv.as_ptr(), chosen.as_ref().map_or_else(own, |list| list.as_ptr()));
+    // Both lists consist of C strings and end with a null pointer, and live until the call returns. environ may also
+    // be null, which the kernel takes for an empty list.
+    match image {
+        Image::Path(path) => {
+            // SAFETY: the path is a C string; for the lists see above.
+            unsafe { libc::execve(path.as_ptr(), argv, envp) };
+        }
+        Image::File(file) => {
+            let (file, empty) = (file.as_raw_fd(), c"".as_ptr());
+            // SAFETY: the descriptor is open and the path is a C string; for the lists see above.
+            unsafe { libc::syscall(libc::SYS_execveat, file, empty, argv, envp, libc::AT_EMPTY_PATH) };
+        }
+    }
+    Errno::last()
 }
 
 /// Overwrites the initial environment of this process, which is also its `/proc/PID/environ`, and removes all
