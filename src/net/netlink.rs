@@ -165,6 +165,21 @@ mod tests {
     }
 
     #[test]
+    fn only_the_kernel_is_heard() {
+        use nix::sys::socket::{bind, getsockname, sendto};
+        let Ok(netlink) = Netlink::open(Protocol::Route) else { return };
+        let own: NetlinkAddr = getsockname(netlink.0.as_raw_fd()).expect("an address");
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let other = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)
+            .expect("a socket");
+        bind(other.as_raw_fd(), &NetlinkAddr::new(0, 0)).expect("bound");
+        let forged = message(16, b"forged");
+        let sent = sendto(other.as_raw_fd(), &forged, &NetlinkAddr::new(own.pid(), 0), MsgFlags::empty());
+        // Without CAP_NET_ADMIN no process may send to another one.
+        assert!(matches!(sent, Err(Errno::ECONNREFUSED | Errno::EPERM)), "{sent:?}");
+    }
+
+    #[test]
     fn no_answer_is_read_beyond_its_end() {
         let mut long = message(16, b"four");
         long[0] = 200;
