@@ -1,4 +1,4 @@
-complete -c ctr-inspect -s s -l section -d 'only these: identity, namespaces, limits, privileges, files, processes' -r
+complete -c ctr-inspect -s s -l section -d 'only these: identity, namespaces, limits, privileges, files, network, processes' -r
 complete -c ctr-inspect -l diff -d 'show only what differs between the target and this one; \'host\' is the host' -r
 complete -c ctr-inspect -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
 always\t''

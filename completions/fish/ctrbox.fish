@@ -102,7 +102,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l kill -d 'kill t
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s n -l dry-run -d 'only show what would be created, written and run'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s V -l version -d 'show the version'
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -s s -l section -d 'only these: identity, namespaces, limits, privileges, files, processes' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -s s -l section -d 'only these: identity, namespaces, limits, privileges, files, network, processes' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -l diff -d 'show only what differs between the target and this one; \'host\' is the host' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
 always\t''
