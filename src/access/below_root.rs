@@ -93,6 +93,7 @@ fn nodes(root: BorrowedFd<'_>) -> Vec<Node> {
 fn space(root: BorrowedFd<'_>, path: &str) -> Option<Space> {
     let file = File::from(inside(root, path, OFlag::O_PATH).ok()?);
     let (stat, of) = (fstat(&file).ok()?, fstatvfs(&file).ok()?);
+    #[allow(clippy::useless_conversion, reason = "it has 32 bits on some architectures")]
     let unit = u64::from(of.fragment_size());
     let bytes = |blocks: u64| blocks.saturating_mul(unit);
     Some(Space {

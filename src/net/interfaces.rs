@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use netlink_packet_core::{NlaBuffer, NlasIterator};
 use netlink_packet_route::address::AddressHeader;
-use netlink_packet_route::link::LinkHeader;
+use netlink_packet_route::link::{LinkFlags, LinkHeader};
 use netlink_packet_route::route::{RouteHeader, RouteType};
 
 use super::Netlink;
@@ -115,7 +115,7 @@ pub(crate) fn namespace_id(netlink: &Netlink, namespace: &OwnedFd) -> nix::Resul
     push_number(&mut body, nsid::FD, namespace.as_raw_fd().to_ne_bytes());
     let answer = netlink.ask(RTM_GETNSID, &body)?;
     let mut all = attributes(&answer, NSID_HEADER);
-    let id = all.find(|one| one.kind() == nsid::ID).and_then(|one| Some(number(one.value())?.cast_signed()));
+    let id = all.find(|one| one.kind() == nsid::ID).and_then(|one| signed(one.value()));
     Ok(id.filter(|id| *id >= 0))
 }
 
@@ -130,6 +130,10 @@ fn attributes(payload: &[u8], header: usize) -> impl Iterator<Item = NlaBuffer<&
 
 fn number(value: &[u8]) -> Option<u32> {
     value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+}
+
+fn signed(value: &[u8]) -> Option<i32> {
+    value.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes))
 }
 
 fn ip(value: &[u8]) -> Option<IpAddr> {
@@ -147,7 +151,7 @@ fn text(value: &[u8]) -> Vec<u8> {
 
 fn interface(payload: &[u8]) -> Option<Interface> {
     let header = LinkHeader::parse(payload).ok()?;
-    let is_up = header.flags.bits() & libc::IFF_UP.cast_unsigned() != 0;
+    let is_up = header.flags.contains(LinkFlags::Up);
     let mut found = Interface { index: header.index, is_up, ..Interface::default() };
     for one in attributes(payload, LINK_HEADER) {
         let value = one.value();
@@ -156,7 +160,7 @@ fn interface(payload: &[u8]) -> Option<Interface> {
             link::NAME => found.name = text(value),
             link::LINK => found.link = number(value).filter(|index| *index != 0),
             link::MASTER => found.master = number(value),
-            link::LINK_NETNSID => found.link_namespace = number(value).map(u32::cast_signed),
+            link::LINK_NETNSID => found.link_namespace = signed(value),
             link::INFO => {
                 let kind = attributes(value, 0).find(|one| one.kind() == link::INFO_KIND);
                 found.kind = kind.map(|one| text(one.value())).unwrap_or_default();

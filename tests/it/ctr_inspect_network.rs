@@ -182,7 +182,7 @@ fn who_listens_and_from_where() {
             connected,
         )
     });
-    let mut children = vec![held_inside(&holder, tcp), held_inside(&holder, udp)];
+    let mut children = [held_inside(&holder, tcp), held_inside(&holder, udp)];
     let found = network(holder.pid);
     let listening = found["listening"].as_array().expect("a list");
     let of =
