@@ -7,7 +7,7 @@ use crate::applets::{capsh, cgexec, ctr_inspect, ctr_ps, getpcaps, lsns, nsenter
 use crate::cli::{Applet, Call};
 use crate::exit::{Exit, report};
 use crate::sys;
-use crate::text;
+use crate::text::{self, nearest};
 
 /// In the order of their names. Dispatch, `--list`, `--help`, man pages, completions and `make install` all come from it.
 pub static APPLETS: &[&Applet] = &[
@@ -80,28 +80,10 @@ fn called(argv0: &OsStr) -> &OsStr {
 
 fn unknown(name: &OsStr) -> Exit {
     let shown = text::shown(name);
-    let hint =
-        nearest(&name.to_string_lossy()).map(|near| format!(", did you mean '{near}'?")).unwrap_or_default();
+    let hint = nearest(&name.to_string_lossy(), APPLETS.iter().map(|applet| applet.name))
+        .map(|near| format!(", did you mean '{near}'?"))
+        .unwrap_or_default();
     Exit::from(anyhow::anyhow!("no applet '{shown}'{hint} ('{BOX} --list' lists them)"))
-}
-
-fn nearest(name: &str) -> Option<&'static str> {
-    let near = APPLETS.iter().map(|a| (distance(name, a.name), a.name)).min()?;
-    (near.0 <= 1 + near.1.len() / 3).then_some(near.1)
-}
-
-/// Levenshtein distance: insertions, deletions and substitutions that turn `a` into `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().take(64).enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let substituted = corner + usize::from(x != y);
-            corner = row[j + 1];
-            row[j + 1] = substituted.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 fn list() -> String {
@@ -160,10 +142,10 @@ mod tests {
 
     #[test]
     fn a_typo_finds_the_nearest_applet() {
+        let nearest = |word| nearest(word, APPLETS.iter().map(|applet| applet.name));
         assert_eq!(nearest("nsentr"), Some("nsenter"));
         assert_eq!(nearest("ctrps"), Some("ctr-ps"));
         assert_eq!(nearest("mount"), None);
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 
     #[test]

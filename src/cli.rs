@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 
-use crate::exit::{Exit, Outcome};
+use crate::exit::{self, Exit, Outcome};
 use crate::text;
 
 /// A program of ctrbox. Each is defined in its own file; `applet::APPLETS` lists them.
@@ -372,7 +372,13 @@ impl<'a, P> Walk<'a, P> {
         }
         match matching[..] {
             [opt] => Ok(opt),
-            [] => Err(self.usage(&format!("unrecognized option '--{}'", text::escape(text)))),
+            [] => {
+                let known = options.iter().filter(|opt| !opt.hidden).map(|opt| opt.long);
+                let near = text::nearest(&String::from_utf8_lossy(name), known);
+                let hint = exit::shown_hint(|| near.map(|near| format!("did you mean --{near}?")));
+                let hint = hint.map(|hint| format!("\n{hint}")).unwrap_or_default();
+                Err(self.usage(&format!("unrecognized option '--{}'{hint}", text::escape(text))))
+            }
             _ => {
                 let names: String = matching.iter().map(|opt| format!(" '--{}'", opt.long)).collect();
                 let text = text::escape(text);

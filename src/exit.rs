@@ -125,6 +125,13 @@ pub(crate) fn hint(reason: impl Fn() -> Option<String>) {
     }
 }
 
+/// For all applets that look at processes of other users: what the rights of an ordinary user do not show.
+pub(crate) fn hint_at_rights() {
+    hint(|| (!nix::unistd::geteuid().is_root()).then(|| RIGHTS.to_owned()));
+}
+
+const RIGHTS: &str = "not shown: namespaces and container names of other users; root sees more";
+
 /// Writes words to stderr unchanged: a message of the original tool, or a report of several lines.
 pub(crate) fn say(words: &str) {
     complain(words);
@@ -152,7 +159,7 @@ fn reason(refused: &Refused, errno: Errno) -> Option<String> {
 }
 
 /// Hints are for people. A script gets only the messages of the original tools. CTRBOX_HINTS overrides this.
-fn shown_hint(reason: impl Fn() -> Option<String>) -> Option<String> {
+pub(crate) fn shown_hint(reason: impl Fn() -> Option<String>) -> Option<String> {
     let wanted = hints_asked_for().unwrap_or_else(|| std::io::stderr().is_terminal());
     let reason = if wanted { reason() } else { None };
     reason.map(|reason| format!("hint: {}", text::escape(reason.as_bytes())))

@@ -1,6 +1,6 @@
 //! ctrbox: see into Linux containers and work in them, with one static binary and no daemon.
 //!
-//! The layers, from the top down. A layer uses only those below it; tests/layers.rs lists the allowed uses and checks
+//! The layers, from the top down. A layer uses only those below it; tests/it/layers.rs lists the allowed uses and checks
 //! them.
 //!
 //! - [`mod@applet`]: the table of applets; finds the one that argv names and runs it
@@ -130,7 +130,7 @@ pub mod testing {
     }
     pub mod proc {
         pub use crate::proc::{
-            Credentials, Login, Mask, ProcRoot, Stat, Status, Users, groups_with, homes, id_of, name_of,
+            Credentials, Mask, ProcRoot, Stat, Status, Users, gid_of, groups, groups_with, id, uid_of, users,
         };
         pub mod idmap {
             pub use crate::proc::idmap::{Range, Single, Which};

@@ -103,6 +103,56 @@ pub fn unprintable(character: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Writes a number in decimal at the end of `buffer`, without allocation. Returns where the digits begin.
+pub(crate) fn digits(number: u64, buffer: &mut [u8]) -> usize {
+    let (mut at, mut rest) = (buffer.len(), number);
+    loop {
+        at -= 1;
+        buffer[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return at;
+        }
+    }
+}
+
+/// The name that a mistyped word probably means. None if no name is near.
+#[must_use]
+pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    // Of a long word the beginning decides.
+    let far = |name: &'n str| (strsim::osa_distance(cut(word, 64), cut(name, 64)), name);
+    let is_near =
+        |(far, name): &(usize, &str)| *far <= 1 + name.len() / 3 && *far < name.len().max(word.len());
+    names.into_iter().map(far).filter(is_near).min().map(|(_, name)| name)
+}
+
+/// Does the text match a pattern in which `*` stands for any text, and `?` for any character?
+#[must_use]
+pub(crate) fn matches_glob(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut at, mut of) = (0, 0);
+    // Where the last `*` is, and how much of the text it has taken: only the last one can need to take more.
+    let mut star: Option<(usize, usize)> = None;
+    while of < text.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, of));
+                at += 1;
+            }
+            Some(&letter) if letter == '?' || letter == text[of] => {
+                at += 1;
+                of += 1;
+            }
+            _ => {
+                let Some((back, taken)) = star else { return false };
+                star = Some((back, taken + 1));
+                (at, of) = (back + 1, taken + 1);
+            }
+        }
+    }
+    pattern[at..].iter().all(|&letter| letter == '*')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,5 +180,27 @@ mod tests {
         assert_eq!(cut("abc", 2), "ab");
         assert_eq!(cut("abc", 9), "abc");
         assert_eq!(cut("é", 0), "");
+    }
+
+    #[test]
+    fn globs() {
+        for (pattern, text) in
+            [("web-*", "web-1"), ("*", ""), ("a*b*c", "a-b-b-c"), ("w?b", "web"), ("web", "web")]
+        {
+            assert!(matches_glob(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [("web-*", "web"), ("", "x"), ("a*b", "abc"), ("w?b", "wb"), ("web", "webs")] {
+            assert!(!matches_glob(pattern, text), "{pattern} {text}");
+        }
+        assert!(!matches_glob(&"*a".repeat(100), &"a".repeat(99)), "and it ends soon");
+    }
+
+    #[test]
+    fn near_names() {
+        assert_eq!(nearest("kitten", ["sitting"]), Some("sitting"), "three steps");
+        assert_eq!(nearest("kitten", ["sittings"]), None, "four steps, of which three are allowed");
+        assert_eq!(nearest("wbe", ["db", "web"]), Some("web"));
+        assert_eq!(nearest("x", ["C"]), None, "nothing in common");
+        assert_eq!(nearest("", ["C", "pid"]), None);
     }
 }

@@ -13,7 +13,7 @@ complete -c cgexec -l hugetlb -d 'limit huge pages, as SIZE or PAGESIZE:SIZE' -r
 complete -c cgexec -l set -d 'write a value to a control file' -r
 complete -c cgexec -l report -d 'report at the end what the program used, as text or json' -r
 complete -c cgexec -l report-file -d 'write the report to this file' -r -F
-complete -c cgexec -s s -l sticky -d 'tell cgrulesengd to leave the program\'s children alone too'
+complete -c cgexec -s s -l sticky -d 'ask cgrulesengd to leave the program\'s children alone too'
 complete -c cgexec -s b -l from-root -d 'ignore the default group of libcgroup for systemd (/run/libcgroup/systemd)'
 complete -c cgexec -s r -l replace-idle -d 'end the idle process that keeps a systemd scope of libcgroup alive'
 complete -c cgexec -l create -d 'create the missing groups, and remove them at the end'

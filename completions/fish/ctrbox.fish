@@ -93,7 +93,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l hugetlb -d 'lim
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l set -d 'write a value to a control file' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l report -d 'report at the end what the program used, as text or json' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l report-file -d 'write the report to this file' -r -F
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s s -l sticky -d 'tell cgrulesengd to leave the program\'s children alone too'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s s -l sticky -d 'ask cgrulesengd to leave the program\'s children alone too'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s b -l from-root -d 'ignore the default group of libcgroup for systemd (/run/libcgroup/systemd)'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s r -l replace-idle -d 'end the idle process that keeps a systemd scope of libcgroup alive'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l create -d 'create the missing groups, and remove them at the end'
@@ -116,18 +116,32 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -s h -l help 
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-inspect" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s c -l container -d 'only these containers: NAME, RUNTIME:NAME, beginning of an id, PID, NS/POD, compose:PROJECT/SERVICE' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s p -l pid -d 'only these processes; status 1 if none is in a container' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l name -d 'only containers of these names; * stands for any text' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l image -d 'only containers of these images' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l label -d 'only containers with this label' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l pod-namespace -d 'only containers of pods in this namespace of Kubernetes' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l project -d 'only containers of this compose project' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l service -d 'only containers of this compose service' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l status -d 'only containers with this status: running, paused' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s Q -l filter -d 'only lines for which this expression is true; see lsns(8)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l runtime -d 'only containers of these runtimes' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s u -l user -d 'only processes of these users' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l ppid -d 'only processes with these parents' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s t -l tty -d 'only processes on these terminals; - for those without one' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l how -d 'only processes of this origin (init, fork, exec, ns) or identification (state, cgroup, namespace, anonymous)' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s o -l output -d 'columns to print; +LIST adds columns before the last default one' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s o -l output -d 'columns to print, as NAME or NAME=HEADING; +LIST adds columns before the last default one' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l sort -d 'sort by these columns; -NAME in descending order' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l watch -d 'repeat every SEC seconds (default 2) until interrupted' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l root -d 'inspect the system whose root directory is mounted at DIR' -r -f -a "(__fish_complete_directories)"
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s C -l only-containers -d 'only processes in containers'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l host -d 'only processes in no container: the inverse of -C'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l init -d 'only the first process of each container'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s k -l kernel-threads -d 'also list kernel threads'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s e -l every -d 'no effect, as -A and -a: all processes are listed'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s T -l threads -d 'also list threads; also -L'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s l -l list -d 'list containers instead of processes'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l forest -d 'draw the process tree'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l by-container -d 'group the processes by container, with a heading for each'
@@ -135,6 +149,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s H -l list-colum
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s f -l full -d 'print the columns of ps -ef and the container'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l security -d 'print capabilities, seccomp mode and security label'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s J -l json -d 'print JSON'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l jsonl -d 'print JSON, an object a line'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s r -l raw -d 'print raw: cells separated by blanks, not aligned'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s q -l quiet -d 'print only PIDs; with -l only containers'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s n -l noheadings -d 'print no headings'

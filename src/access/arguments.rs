@@ -75,7 +75,7 @@ impl Lines {
     }
 }
 
-/// What to tell the user about processes whose memory is locked.
+/// The message about processes whose memory is locked.
 #[must_use]
 pub(crate) fn note_of_locked(pids: &[i32]) -> Option<String> {
     match pids {

@@ -1,28 +1,110 @@
-//! The memory of another process: `/proc/PID/mem`. A read waits for the lock of that memory, as for its arguments.
+//! Files of a process that can block as its arguments do, and that only a report about it needs.
+//!
+//! A read of `/proc/PID/mem` waits for the lock of the memory and for its pages. `syscall` and `io` wait for the end of
+//! execve(2): the kernel holds exec_update_lock meanwhile, and the end does not come if execve(2) closes a file of a FUSE
+//! server that does not answer.
 
 use std::os::unix::fs::FileExt;
 
 use nix::unistd::Pid;
 
 use super::arguments::account_of;
-use crate::proc::ProcRoot;
+use crate::proc::signals::{SignalSet, awaited_set};
+use crate::proc::{ProcRoot, Process, number};
 
-/// Eight bytes at an address. ETIMEDOUT: the memory is locked, or a page of it does not arrive.
+/// The signals that the threads wait for now with rt_sigtimedwait(2).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Awaited {
+    pub signals: SignalSet,
+    /// Not all threads could be examined.
+    pub is_refused: bool,
+}
+
+/// ETIMEDOUT: the memory is locked, or a page of it does not arrive, or an execve(2) does not end.
 #[allow(unsafe_code)] // access::once
-pub(crate) fn word(proc: &ProcRoot, pid: Pid, address: u64) -> nix::Result<u64> {
-    let path = proc.path_of(pid, "mem");
+pub(crate) fn awaited(proc: &ProcRoot, pid: Pid, threads: &[&str]) -> nix::Result<Awaited> {
     let read = || {
-        let mut word = [0; 8];
-        let file = std::fs::File::open(&path);
-        match file.and_then(|file| file.read_exact_at(&mut word, address)) {
-            Ok(()) => word.to_vec(),
-            Err(_) => Vec::new(),
+        let process = proc.process(pid);
+        let mut all = Awaited::default();
+        for thread in threads {
+            // Without rights the kernel shows 0 here, and refuses the other file.
+            let place = process.waits_in(thread).unwrap_or_default();
+            if !(place.starts_with(b"do_sigtimedwait") || place == b"0" || place.is_empty()) {
+                continue;
+            }
+            match process.system_call(thread) {
+                Ok(text) => all.signals |= awaited_set(&text).and_then(|at| word(&process, at)).unwrap_or(0),
+                // It may wait for any signal.
+                Err(_) => all.is_refused = true,
+            }
         }
+        [&all.signals.to_ne_bytes()[..], &[all.is_refused.into()]].concat()
     };
-    // SAFETY: the closure holds a path and a number.
+    // SAFETY: the closure holds a path, numbers and text.
     let answer = unsafe { super::once(account_of(proc, pid), read) }?;
-    let word = answer.try_into().map_err(|_| nix::errno::Errno::EIO)?;
-    Ok(u64::from_ne_bytes(word))
+    let (signals, refused) = answer.split_first_chunk().ok_or(nix::errno::Errno::EIO)?;
+    Ok(Awaited { signals: u64::from_ne_bytes(*signals), is_refused: refused != [0] })
+}
+
+/// Eight bytes at an address.
+fn word(process: &Process<'_>, address: u64) -> Option<u64> {
+    let mut word = [0; 8];
+    let file = std::fs::File::open(process.path("mem")).ok()?;
+    file.read_exact_at(&mut word, address).ok()?;
+    Some(u64::from_ne_bytes(word))
+}
+
+/// The bytes that processes of one container read from disks and wrote there. EACCES: the caller may not know.
+/// ETIMEDOUT: an execve(2) does not end.
+#[allow(unsafe_code)] // access::once
+pub(crate) fn disk_bytes(proc: &ProcRoot, pids: &[i32]) -> nix::Result<(u64, u64)> {
+    let Some(first) = pids.first() else { return Ok((0, 0)) };
+    let read = || {
+        let (mut read, mut written) = (0_u64, 0_u64);
+        for pid in pids {
+            let text = match proc.process(Pid::from_raw(*pid)).io() {
+                Ok(text) => text,
+                Err(error) if error.raw_os_error() == Some(libc::EACCES) => return Vec::new(),
+                Err(_) => continue,
+            };
+            let named = |name: &[u8]| {
+                let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(name));
+                line.and_then(|value| number::<u64>(value.trim_ascii())).unwrap_or(0)
+            };
+            read = read.saturating_add(named(b"read_bytes:"));
+            written = written.saturating_add(named(b"write_bytes:"));
+        }
+        [read, written].map(u64::to_ne_bytes).concat()
+    };
+    // SAFETY: the closure holds a path and numbers.
+    let answer = unsafe { super::once(account_of(proc, Pid::from_raw(*first)), read) }?;
+    let (read, written) = answer.split_first_chunk().ok_or(nix::errno::Errno::EACCES)?;
+    let written = written.try_into().map_err(|_| nix::errno::Errno::EIO)?;
+    Ok((u64::from_ne_bytes(*read), u64::from_ne_bytes(written)))
+}
+
+/// The targets of links whose paths the owner of the process chooses. The target of a file that is no link is empty.
+/// ETIMEDOUT: a file system does not answer.
+#[allow(unsafe_code)] // access::once
+pub(crate) fn links(
+    proc: &ProcRoot,
+    pid: Pid,
+    paths: &[std::path::PathBuf],
+) -> nix::Result<Vec<std::path::PathBuf>> {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let read = || {
+        let mut answer = Vec::new();
+        for path in paths {
+            let target = std::fs::read_link(path).unwrap_or_default();
+            answer.extend_from_slice(target.as_os_str().as_bytes());
+            answer.push(0);
+        }
+        answer
+    };
+    // SAFETY: the closure holds paths.
+    let answer = unsafe { super::once(account_of(proc, pid), read) }?;
+    let targets = answer.split(|&b| b == 0).take(paths.len());
+    Ok(targets.map(|target| std::ffi::OsString::from_vec(target.to_vec()).into()).collect())
 }
 
 #[cfg(test)]
@@ -33,7 +115,18 @@ mod tests {
     fn the_memory_of_this_process_is_read() {
         let number = std::hint::black_box(Box::new(0x0123_4567_89ab_cdef_u64));
         let address = std::ptr::from_ref(&*number) as u64;
-        assert_eq!(word(&ProcRoot::default(), Pid::this(), address), Ok(*number));
-        assert!(word(&ProcRoot::default(), Pid::this(), 8).is_err());
+        let proc = ProcRoot::default();
+        let process = proc.process(Pid::this());
+        assert_eq!(word(&process, address), Some(*number));
+        assert!(word(&process, 8).is_none());
+    }
+
+    #[test]
+    fn links_and_what_is_none() {
+        let paths = ["/proc/self/exe", "/", "/proc/self/root"].map(std::path::PathBuf::from);
+        let found = links(&ProcRoot::default(), Pid::this(), &paths).expect("an answer");
+        assert_eq!(found.len(), 3);
+        assert!(found[0].is_absolute() && found[1].as_os_str().is_empty());
+        assert_eq!(found[2], std::path::Path::new("/"));
     }
 }

@@ -231,7 +231,7 @@ impl AccessProcess {
         match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], limit) {
             Ok(0) => Ok(match state(self.child) {
                 b'R' => Seen::Running,
-                // Stopped by a signal: that is no fault of what it reads.
+                // A signal stopped the child. The file that it reads did not cause that.
                 b'T' => {
                     _ = sys::kill(self.child, libc::SIGCONT);
                     Seen::Running

@@ -1,14 +1,44 @@
-//! `ctrbox` is one program of many names, called applets. Linked to an applet's name it is that applet; the
-//! name can also be its first argument. It is linked statically and needs no other file, no daemon and no
-//! container tooling: copied to a Linux host it shows the containers there and lets one work in them.
+//! `ctrbox` is one program with several applets. A link to it with the name of an applet runs that applet; the
+//! name can also be the first argument. The program is static and needs no other file, no daemon and no container
+//! tooling: copy it to a Linux host to see the containers there and to work in them.
 //!
-//! A container is only a process with namespaces, control groups and a root directory of its own. The
-//! kernel tells all of these, and a few files of the container runtimes tell the names.
+//! A container is a process with its own namespaces, control groups and root directory. ctrbox reads these from
+//! the kernel, and the names from the state files of the container runtimes.
 //!
 //! # Exit status
 //!
 //! That of the applet. 127 if there is no applet of that name, 0 for `--list`, `--help` and `--version`, 1
 //! if what they print cannot be written.
+//!
+//! # Environment
+//!
+//! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
+//! - `COLUMNS`: the width of `--help` if no standard stream is a terminal.
+//! - `POSIXLY_CORRECT`: read by ctr-inspect, ctr-ps, getpcaps and lsns: if set, options after the first operand are
+//!   operands too.
+//! - Others: the page of each applet lists the variables that it reads.
+//!
+//! # Files
+//!
+//! - `/proc`: processes, namespaces, control groups and mounts.
+//! - `/etc/passwd`: the names and home directories of users. The files are read without NSS.
+//! - `/run/docker`, `/var/lib/docker`, `/etc/docker/daemon.json`: Docker: containers, names, and the data root if it
+//!   is another. Of snap's Docker /var/snap/docker and /run/snap.docker; of rootless Docker /run/user/UID/docker,
+//!   ~/.local/share/docker and ~/.config/docker/daemon.json.
+//! - `/run/containerd`, `/run/k3s/containerd`, `/run/k0s/containerd`: containerd, nerdctl, Kubernetes; of MicroK8s
+//!   /var/snap/microk8s/common/run/containerd.
+//! - `/var/lib/containers/storage`, `/run/containers/storage`: Podman, buildah, CRI-O; or the directories that
+//!   /etc/containers/storage.conf or /usr/share/containers/storage.conf names. Of users
+//!   ~/.local/share/containers/storage, or what ~/.config/containers/storage.conf names.
+//! - `/run/crio`, `/var/lib/crio`, `/etc/crio`: if one of them exists, the state files in the storage above can be
+//!   those of CRI-O.
+//! - `/run/runc`, `/run/crun`, `/run/youki`, `/run/runsc`: the OCI runtimes without an engine. Of users the same
+//!   names below /run/user/UID.
+//! - `/var/lib/lxc`, `/etc/lxc/lxc.conf`: LXC. Of users ~/.local/share/lxc and ~/.config/lxc/lxc.conf.
+//! - `/var/lib/incus`, `/run/incus`, `/var/lib/lxd`, `/run/lxd`, `/var/snap/lxd/common/lxd`: Incus and LXD.
+//! - `/run/systemd/machines`: systemd-nspawn and libvirt.
+//! - `/run/firejail`, `/run/snapd/ns`, `/run/user/UID/.flatpak`: firejail, snap, Flatpak.
+//! - `/run/netns`: the named network namespaces of ip-netns(8).
 //!
 //! # Examples
 //!

@@ -2,7 +2,6 @@
 //! their own, sandboxes, processes that entered with nsenter(1), and namespaces that no runtime claims.
 
 use crate::sys::keyed::{HashMap, HashSet};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -35,34 +34,17 @@ const MOST_CHILDREN: usize = 64;
 pub(super) struct OwnNamespaces {
     pid_ns: Option<u64>,
     net_ns: Option<u64>,
+    /// Is the pid namespace known to be directly below the host's? Then no container is around it.
+    outermost: bool,
     /// Its root directory differs from the host's. Not checked if the pid namespace differs: that suffices.
     root: bool,
 }
 
 impl OwnNamespaces {
-    /// The first processes of the pid namespace of a process, and of those around it. None: only a scan of /proc can
-    /// find the processes with which it shares a namespace.
-    pub(super) fn first_processes(&self, proc: &ProcRoot, pid: Pid) -> Option<Vec<Pid>> {
-        const DEEPEST: usize = 32; // MAX_PID_NS_LEVEL of the kernel
-        let mut pid_ns =
-            ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok().filter(|_| self.pid_ns.is_some())?;
-        let mut found = Vec::new();
-        for _ in 0..DEEPEST {
-            match ns::process_of(&pid_ns, 1) {
-                Ok(first) if is_first(proc, first, &pid_ns) => found.push(first),
-                Ok(_) => return None, // the proc mount is of another pid namespace
-                Err(Errno::ESRCH) => {}
-                Err(_) => return None,
-            }
-            let Ok(parent) = ns::parent_of(&pid_ns) else { break };
-            pid_ns = parent;
-        }
-        Some(found)
+    /// From a walk over all processes, which may know it.
+    pub(super) fn set_outermost(&mut self, is_outermost: impl Fn(u64) -> Option<bool>) {
+        self.outermost = self.pid_ns.and_then(is_outermost).unwrap_or_default();
     }
-}
-
-fn is_first(proc: &ProcRoot, pid: Pid, pid_ns: &OwnedFd) -> bool {
-    fstat(pid_ns).is_ok_and(|stat| namespace(proc, pid, Kind::Pid) == Some(stat.st_ino))
 }
 
 pub(super) struct ByNamespace {
@@ -132,9 +114,11 @@ impl ByNamespace {
         };
         let is_other = |root| Some(root) != self.host.root && self.host.root.is_some();
         let root = pid_ns.is_none() && root_of(proc, pid).is_some_and(is_other);
+        // The name of a network namespace counts only for a process without another namespace or root of its own.
+        let may_have_net_ns = pid_ns.is_none() && !root && !self.net_names.is_empty();
         let net_ns = || namespace(proc, pid, Kind::Net).filter(|id| self.net_names.contains_key(id));
-        let net_ns = if self.net_names.is_empty() { None } else { other(net_ns(), self.host.net_ns) };
-        let own = OwnNamespaces { pid_ns, net_ns, root };
+        let net_ns = if may_have_net_ns { other(net_ns(), self.host.net_ns) } else { None };
+        let own = OwnNamespaces { pid_ns, net_ns, root, outermost: false };
         (own.pid_ns.is_some() || own.root || own.net_ns.is_some()).then_some(own)
     }
 
@@ -146,6 +130,7 @@ impl ByNamespace {
     pub(super) fn is_in_host_ns(&self, proc: &ProcRoot, pid: Pid, kind: Kind) -> bool {
         let hosts = match kind {
             Kind::User => self.host.user_ns,
+            Kind::Pid => self.host.pid_ns,
             _ => self.host.mnt_ns,
         };
         namespace(proc, pid, kind).is_none_or(|id| hosts.is_none_or(|host| id == host))
@@ -168,6 +153,31 @@ impl ByNamespace {
             of_other.is_some() && namespace(proc, pid, kind).is_none_or(|id| Some(id) == of_other)
         });
         shares || !has_own
+    }
+
+    /// The first processes of the pid namespace of a process, and of those around it, without the host's. None: only a
+    /// scan of /proc can find the processes with which it shares a namespace.
+    pub(super) fn first_processes(&self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Option<Vec<Pid>> {
+        const DEEPEST: usize = 32; // MAX_PID_NS_LEVEL of the kernel
+        let mut pid_ns =
+            ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok().filter(|_| own.pid_ns.is_some())?;
+        let mut found = Vec::new();
+        for _ in 0..DEEPEST {
+            let id = fstat(&pid_ns).ok()?.st_ino;
+            match ns::process_of(&pid_ns, 1) {
+                Ok(first) => match namespace(proc, first, Kind::Pid) {
+                    // The links of the host's PID 1 may be unreadable even for root.
+                    None if Some(id) == self.host.pid_ns => break,
+                    Some(of_first) if of_first == id => found.push(first),
+                    _ => return None, // the proc mount is of another pid namespace
+                },
+                Err(Errno::ESRCH) => {}
+                Err(_) => return None,
+            }
+            let Ok(parent) = ns::parent_of(&pid_ns) else { break };
+            pid_ns = parent;
+        }
+        Some(found)
     }
 
     /// Forgets the containers with a state file, as there are new state files.
@@ -348,6 +358,11 @@ impl ByNamespace {
         // The program that made the container is above its first process, but not above one that entered.
         let first = own.pid_ns.and_then(|_| first_in_pid_ns(proc, pid));
         let (maker, init) = self.find_maker_and_init(proc, first.unwrap_or(pid), own);
+        // A monitor of LXC is outside. A daemon with namespaces of its own is in none of its containers.
+        let is_outside = |&(runtime, at): &(Runtime, Pid)| {
+            !is_of_lxc(runtime) || namespace(proc, at, Kind::Mnt) != namespace(proc, pid, Kind::Mnt)
+        };
+        let maker = maker.filter(is_outside);
         let of_one_run = maker.filter(|(runtime, _)| runtime.spec().runs_once);
         let Some((monitor, child)) = of_one_run.and_then(|(_, pid)| Some((pid, child_elsewhere(proc, pid)?)))
         else {
@@ -374,7 +389,7 @@ impl ByNamespace {
         init: Option<Pid>,
         id: &str,
     ) -> Container {
-        let is_lxc = matches!(maker, Some((Runtime::Incus | Runtime::Lxc | Runtime::Lxd, _)));
+        let is_lxc = maker.is_some_and(|(runtime, _)| is_of_lxc(runtime));
         let named = is_lxc.then(|| self.named_by_lxc(proc, &self.files, init.unwrap_or(pid))).flatten();
         if let Some(container) = named {
             return Container { identified_by: IdentifiedBy::Namespace, ..container };
@@ -507,7 +522,7 @@ impl ByNamespaces {
         match (both, by_mnt, own.pid_ns) {
             (Some(both), _, _) => Some(both.clone()),
             (None, [one], _) if by_pid.is_empty() => Some(one.clone()),
-            (None, _, Some(id)) if by_pid.is_empty() => self.around(proc, pid, id),
+            (None, _, Some(id)) if by_pid.is_empty() && !own.outermost => self.around(proc, pid, id),
             _ => None,
         }
     }
@@ -533,6 +548,10 @@ impl ByNamespaces {
         self.around.insert(pid_ns, answer.clone());
         answer
     }
+}
+
+pub(super) fn is_of_lxc(runtime: Runtime) -> bool {
+    matches!(runtime, Runtime::Incus | Runtime::Lxc | Runtime::Lxd)
 }
 
 /// A namespace that is not the host's.

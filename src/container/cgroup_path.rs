@@ -52,6 +52,18 @@ pub(super) fn candidates(path: &str) -> impl Iterator<Item = Candidate<'_>> {
     claims.filter(move |claim| !supervisor || !claim.stores.contains(&Store::Machined))
 }
 
+/// The UID of the pod in whose control group a process is: kubelet names the group `podUID`, or `...-podUID.slice` with
+/// `_` for `-`.
+pub(crate) fn pod_uid(path: &str) -> Option<String> {
+    path.split('/').find_map(|component| {
+        let name = component.strip_suffix(".slice").unwrap_or(component);
+        let at = if name == component { name.find("pod") } else { name.rfind("-pod").map(|at| at + 1) };
+        let uid = name.get(at? + 3..)?.replace('_', "-");
+        let digits = uid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+        (matches!(uid.len(), 32 | 36) && digits && path.contains("kubepods")).then_some(uid)
+    })
+}
+
 fn components(path: &str) -> impl Iterator<Item = Component<'_>> {
     let (mut grandparent, mut parent) = (0..0, 0..0);
     let mut next = 0;
@@ -313,6 +325,26 @@ mod tests {
             for prefix in ["runc-", "crun-"] {
                 assert_eq!(found(&format!("/system.slice/{prefix}{id}.scope"))[0].1, id);
             }
+        }
+    }
+
+    #[test]
+    fn the_uid_of_a_pod_is_in_its_group() {
+        let uid = "0d5f1c4e-93a7-4a4f-8f7b-5a1f0c9d2e3b";
+        for path in [
+            format!("/kubepods/burstable/pod{uid}/0123"),
+            format!(
+                "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{}.slice/x.scope",
+                uid.replace('-', "_")
+            ),
+            format!("/kubelet/kubepods/pod{uid}"),
+        ] {
+            assert_eq!(pod_uid(&path).as_deref(), Some(uid), "{path}");
+        }
+        for path in
+            [format!("/user.slice/pod{uid}"), "/kubepods/podx".to_owned(), "/kubepods/pods".to_owned()]
+        {
+            assert_eq!(pod_uid(&path), None, "{path}");
         }
     }
 }

@@ -202,6 +202,9 @@ fn by_record(resolver: &mut Resolver<'_>, whose: Whose, word: &str) -> Vec<Rc<Co
     let bare = word.strip_suffix('?').unwrap_or(word);
     let (runtime, name) = split_runtime(bare);
     let stores = Store::of_runtime(runtime);
+    if stores.len() == Store::ALL.len() {
+        resolver.list_tops();
+    }
     let selects = |container: &Container| !matches_in_rank(&[Rc::new(container.clone())], word).is_empty();
     let is_pattern = bare.starts_with("compose:") || name.is_empty();
     let name = Some(name).filter(|_| !is_pattern);

@@ -23,6 +23,7 @@ pub(crate) mod target;
 mod verify;
 
 pub(crate) use by_namespace::is_in_container_of_host;
+pub(crate) use cgroup_path::pod_uid;
 pub use files::Files;
 pub use group::group_of;
 pub(crate) use monitor::is_gvisor;
@@ -230,7 +231,7 @@ pub struct Tag {
 
 impl Tag {
     /// The process is identified in the way that its container is.
-    fn of(container: Rc<Container>) -> Tag {
+    fn new(container: Rc<Container>) -> Tag {
         Tag { identified_by: container.identified_by, container }
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use nix::unistd::Pid;
 
-use super::by_namespace::{ByNamespace, trusted_program};
+use super::by_namespace::{ByNamespace, is_of_lxc, trusted_program};
 use super::files::Files;
 use super::runtimes::{LxcPath, of_monitor};
 use super::verify::{belongs_to_owner, first_in_pid_ns, start_time};
@@ -74,17 +74,22 @@ impl ByNamespace {
 
     /// The directory of all tasks of the containerd whose shim is above a process. Containers mostly share the processes
     /// above them: each of these is looked at once.
-    pub(super) fn tasks_above(&mut self, proc: &ProcRoot, pid: Pid) -> Option<String> {
+    pub(super) fn tasks_above(
+        &mut self,
+        proc: &ProcRoot,
+        pid: Pid,
+        known_parent: impl Fn(Pid) -> Option<i32>,
+    ) -> Option<String> {
         let (mut next, mut seen) = (Some(pid), Vec::new());
         while let Some(current) = next.filter(|pid| seen.len() < DEEPEST && !self.below_no_shim.contains(pid))
         {
-            let Ok(status) = proc.process(current).status() else { break };
-            let tasks = self.tasks_of_shim(proc, current, &status);
+            let tasks = self.tasks_of_shim(proc, current);
             if tasks.is_some() {
                 return tasks;
             }
             seen.push(current);
-            next = status.ppid.filter(|&parent| parent > 0).map(Pid::from_raw);
+            let parent = known_parent(current).or_else(|| proc.process(current).status().ok()?.ppid);
+            next = parent.filter(|&parent| parent > 0).map(Pid::from_raw);
         }
         if self.below_no_shim.len() < MOST_SEEN {
             self.below_no_shim.extend(seen);
@@ -92,9 +97,10 @@ impl ByNamespace {
         None
     }
 
-    fn tasks_of_shim(&self, proc: &ProcRoot, pid: Pid, status: &Status) -> Option<String> {
+    fn tasks_of_shim(&self, proc: &ProcRoot, pid: Pid) -> Option<String> {
         // A shim can have been replaced by a newer version: then the name of its file ends in ` (deleted)`.
-        let is_outside = status.nspid.len() < 2 && exe_name(proc, pid)?.starts_with(SHIM);
+        let is_shim = exe_name(proc, pid)?.starts_with(SHIM);
+        let is_outside = is_shim && proc.process(pid).status().ok()?.nspid.len() < 2;
         let shim = is_outside.then(|| self.outside(proc, pid, |name| name.starts_with(SHIM)))??;
         if shim.owner != 0 {
             return None;
@@ -174,7 +180,7 @@ fn entered(proc: &ProcRoot, pid: Pid) -> Option<Pid> {
 
 /// Programs that have LXC's monitor as a child. Other programs can use its library.
 fn is_lxc(name: &str) -> bool {
-    matches!(Runtime::of_program(name), Some(Runtime::Incus | Runtime::Lxc | Runtime::Lxd))
+    Runtime::of_program(name).is_some_and(is_of_lxc)
 }
 
 /// A process and those above it.

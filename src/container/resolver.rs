@@ -14,7 +14,7 @@ use super::nested::Nested;
 use super::runtimes::{self, StateReader, Store, Whose};
 use super::{Container, Files, IdentifiedBy, PidNs, Runtime, Tag, cgroup_lines, verify};
 use crate::isolation::cgroup::{self, View};
-use crate::isolation::identity::{Walk, Way};
+use crate::isolation::identity::{First, Walk, Way};
 use crate::isolation::ns;
 use crate::proc::id_hash::ById;
 use crate::proc::ns::Kind;
@@ -37,6 +37,8 @@ type InitKey = (Runtime, String, Option<u32>);
 struct Init {
     pid: Pid,
     start: Option<u64>,
+    /// Was the start time read, and the rest after it? Else only the walk over all processes says that it is the first.
+    is_checked: bool,
     group: String,
     /// First processes in other control groups with the same id, one per group.
     rivals: Vec<(Pid, String)>,
@@ -121,6 +123,8 @@ pub struct Resolver<'a> {
     finds_inits: bool,
     /// The walk of the caller over all processes.
     walk: Option<&'a RefCell<Walk>>,
+    /// One process of each pid namespace, if the caller knows that.
+    members: Option<Vec<Pid>>,
     /// What the paths of control groups begin with, once that matters.
     view: OnceCell<View>,
 }
@@ -162,6 +166,7 @@ impl<'a> Resolver<'a> {
             current: None,
             finds_inits: false,
             walk: None,
+            members: None,
             view: OnceCell::new(),
         }
     }
@@ -170,6 +175,12 @@ impl<'a> Resolver<'a> {
     #[must_use]
     pub(crate) fn for_walk(proc: &'a ProcRoot, files: &'a Files, walk: &'a RefCell<Walk>) -> Self {
         Resolver { walk: Some(walk), ..Resolver::new(proc, files) }
+    }
+
+    /// A resolver for a caller that knows one process of each pid namespace, and so the first processes without a walk.
+    #[must_use]
+    pub(crate) fn for_members(proc: &'a ProcRoot, files: &'a Files, members: Vec<Pid>) -> Self {
+        Resolver { members: Some(members), ..Resolver::new(proc, files) }
     }
 
     /// A resolver for few processes. [`Self::new`] is for all of them.
@@ -206,7 +217,9 @@ impl<'a> Resolver<'a> {
         let proc = self.proc;
         // The first process is below the monitor; another one may have come from elsewhere.
         let below = tag.container.init.filter(|_| *sought == 1).unwrap_or(pid);
-        let tasks = self.by_namespace().tasks_above(proc, below);
+        let walk = self.walk;
+        let known_parent = |pid| walk.and_then(|walk| walk.borrow().parent_of(pid));
+        let tasks = self.by_namespace().tasks_above(proc, below, known_parent);
         if !tasks.is_some_and(|tasks| runtimes::add_tasks(self.files, tasks)) {
             return false;
         }
@@ -274,7 +287,7 @@ impl<'a> Resolver<'a> {
         let text = self.absolute(text);
         let path = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
         let container = self.innermost(std::str::from_utf8(path).ok()?)?;
-        Some(Tag::of(container))
+        Some(Tag::new(container))
     }
 
     /// The container from the text of a cgroup file. The flag: are the namespaces of this group and pid namespace known
@@ -301,7 +314,7 @@ impl<'a> Resolver<'a> {
             container.init.is_some_and(|init| self.by_namespace().shares_with(proc, pid, init))
         };
         match partial.iter().find(is_inside) {
-            Some(container) => (Some(Tag::of(container.clone())), false),
+            Some(container) => (Some(Tag::new(container.clone())), false),
             None => (tag, unverified_in),
         }
     }
@@ -315,7 +328,7 @@ impl<'a> Resolver<'a> {
             partial.push(container);
         }
         self.current = None;
-        Answer { tag: containers.next().map(Tag::of), partial: partial.into(), unverified_in: Vec::new() }
+        Answer { tag: containers.next().map(Tag::new), partial: partial.into(), unverified_in: Vec::new() }
     }
 
     /// Is the process in the control groups of the init process in some hierarchies only? Root can put any process into
@@ -480,6 +493,11 @@ impl<'a> Resolver<'a> {
         (tag.container.key() == container.key()).then_some((pid, start))
     }
 
+    /// The state files of all runtimes are sought.
+    pub(super) fn list_tops(&self) {
+        self.files.list_tops();
+    }
+
     #[must_use]
     pub fn proc(&self) -> &ProcRoot {
         self.proc
@@ -514,7 +532,8 @@ impl<'a> Resolver<'a> {
     /// looks like a container; then only a container with a state file is a better answer.
     fn resolve_by_namespace(&mut self, pid: Pid, pid_ns: PidNs, claimed: bool) -> Option<Tag> {
         let proc = self.proc;
-        let own = self.by_namespace().own_namespaces(proc, pid, pid_ns)?;
+        let mut own = self.by_namespace().own_namespaces(proc, pid, pid_ns)?;
+        own.set_outermost(|space| self.walk?.borrow().is_outermost(space));
         // The search of first processes, below, needs one too.
         let other = self.by_namespace().of_same_host();
         let mut by_namespace = std::mem::replace(self.by_namespace(), other);
@@ -577,11 +596,12 @@ impl<'a> Resolver<'a> {
     /// Finds the init processes of containers whose state files do not name them, where they can share a namespace with
     /// this process.
     fn inits_around(&mut self, pid: Pid, own: &OwnNamespaces) -> Vec<Rc<Container>> {
+        let proc = self.proc;
         let mut all = std::mem::take(&mut self.without_init);
-        match own.first_processes(self.proc, pid) {
+        match self.by_namespace().first_processes(proc, pid, own) {
             Some(pids) => {
-                let inits = self.inits_among(&pids);
-                set_inits(&mut all, &inits);
+                let inits = self.inits_among(&pids.into_iter().map(First::unknown).collect::<Vec<_>>());
+                self.set_inits(&mut all, &inits);
             }
             None => self.find_inits(&mut all),
         }
@@ -817,7 +837,7 @@ impl<'a> Resolver<'a> {
             Some(inits) => inits,
             None => self.first_processes(),
         };
-        set_inits(all, &inits);
+        self.set_inits(all, &inits);
         self.inits = Some(inits);
     }
 
@@ -835,34 +855,47 @@ impl<'a> Resolver<'a> {
     /// The processes with PID 1 one pid namespace further in, by the container of their group.
     fn first_processes(&mut self) -> Inits {
         // Few processes are PID 1. Only their other files are read.
-        let pids = match self.walk {
+        let first = match self.walk {
             Some(walk) => walk.borrow_mut().first_processes().to_vec(),
-            None => {
+            None => self.first_of_members().unwrap_or_else(|| {
                 let pids = Scan::pids(self.proc).unwrap_or_default();
                 let walk = Walk::new(self.proc, Way::Best, pids);
                 walk.map_or_else(|_| Vec::new(), |mut walk| walk.first_processes().to_vec())
-            }
+            }),
         };
-        self.inits_among(&pids)
+        self.inits_among(&first)
+    }
+
+    /// The first processes of the pid namespaces of known members. None: the kernel cannot say it of each (Linux 6.11).
+    fn first_of_members(&mut self) -> Option<Vec<First>> {
+        let (proc, members) = (self.proc, self.members.clone()?);
+        // The host's PID 1 is in no container, and its links may be unreadable even for root.
+        let host = self.by_namespace();
+        let others = members.into_iter().filter(|pid| !host.is_in_host_ns(proc, *pid, Kind::Pid));
+        others.map(|pid| verify::first_in_pid_ns(proc, pid).map(First::unknown)).collect()
     }
 
     /// The same among these processes.
-    fn inits_among(&mut self, pids: &[Pid]) -> Inits {
+    fn inits_among(&mut self, processes: &[First]) -> Inits {
         let current = self.current.take();
         let within = std::mem::replace(&mut self.finds_inits, true);
-        let inits = self.find_inits_among(pids);
+        let inits = self.find_inits_among(processes);
         self.finds_inits = within;
         self.current = current;
         inits
     }
 
-    fn find_inits_among(&mut self, pids: &[Pid]) -> Inits {
+    fn find_inits_among(&mut self, processes: &[First]) -> Inits {
         let mut inits = Inits::default();
-        for &pid in pids {
+        for &First { pid, outermost } in processes {
+            let is_checked = outermost.is_none();
             // Read the start time first. If it is the same later, the other values belong to this process.
-            let start = verify::start_time(self.proc, pid);
-            let status = self.proc.process(pid).status().unwrap_or_default();
-            if status.nspid.len() != 2 || status.nspid.last() != Some(&1) {
+            let start = if is_checked { verify::start_time(self.proc, pid) } else { None };
+            let is_init = outermost.unwrap_or_else(|| {
+                let status = self.proc.process(pid).status().unwrap_or_default();
+                status.nspid.len() == 2 && status.nspid.last() == Some(&1)
+            });
+            if !is_init {
                 continue;
             }
             let Ok(cgroup) = self.cgroup_of(pid) else { continue };
@@ -870,11 +903,29 @@ impl<'a> Resolver<'a> {
             let found = self.outermost(&cgroup).or_else(|| self.outside_of_its_group(pid));
             let Some((container, group)) = found else { continue };
             match inits.entry(container) {
-                Entry::Vacant(entry) => _ = entry.insert(Init { pid, start, group, rivals: Vec::new() }),
+                Entry::Vacant(entry) => {
+                    entry.insert(Init { pid, start, is_checked, group, rivals: Vec::new() });
+                }
                 Entry::Occupied(mut entry) => entry.get_mut().rival(pid, group),
             }
         }
         inits
+    }
+
+    /// Sets the init processes of containers that have none yet. The map contains only outermost containers: the state
+    /// file of a nested one can name any id, also that of a container of the host.
+    fn set_inits(&mut self, all: &mut [Rc<Container>], inits: &Inits) {
+        let wanted = |container: &&mut Rc<Container>| container.init.is_none() && container.outer.is_none();
+        for container in all.iter_mut().filter(wanted) {
+            let key = init_key(container);
+            let Some(init) = inits.get(&key) else { continue };
+            let again = (!init.is_checked).then(|| self.inits_among(&[First::unknown(init.pid)]));
+            let checked = again.as_ref().map_or(Some(init), |again| again.get(&key));
+            if let Some(Init { pid, start, .. }) = checked {
+                let (init, init_start) = (Some(*pid), *start);
+                *container = Rc::new(Container { init, init_start, ..(**container).clone() });
+            }
+        }
     }
 
     /// The container of LXC whose init process left its group.
@@ -909,18 +960,6 @@ impl Init {
         let known = self.group == group || self.rivals.iter().any(|(_, other)| *other == group);
         if !known && self.rivals.len() < Self::MOST_RIVALS {
             self.rivals.push((pid, group));
-        }
-    }
-}
-
-/// Sets the init processes of containers that have none yet. The map contains only outermost containers: the state file
-/// of a nested one can name any id, also that of a container of the host.
-fn set_inits(all: &mut [Rc<Container>], inits: &Inits) {
-    let wanted = |container: &&mut Rc<Container>| container.init.is_none() && container.outer.is_none();
-    for container in all.iter_mut().filter(wanted) {
-        if let Some(init) = inits.get(&init_key(container)) {
-            let (init, init_start) = (Some(init.pid), init.start);
-            *container = Rc::new(Container { init, init_start, ..(**container).clone() });
         }
     }
 }

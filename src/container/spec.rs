@@ -293,7 +293,11 @@ impl Runtime {
     /// All of them, for a message.
     #[must_use]
     pub(crate) fn names() -> String {
-        RUNTIMES.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
+        Runtime::all_names().collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
+        RUNTIMES.iter().map(|row| row.name)
     }
 
     /// The runtime whose containers a program of this name stands above.

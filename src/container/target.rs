@@ -18,7 +18,7 @@ use super::{Container, Files, PidNs, Resolver, Runtime};
 use crate::exit;
 use crate::isolation::ns;
 use crate::proc::ns::Kind;
-use crate::proc::{ProcRoot, Scan, name_of};
+use crate::proc::{ProcRoot, Scan};
 use crate::text;
 
 #[derive(Debug, PartialEq, Eq, Clone)]
@@ -234,7 +234,9 @@ pub(crate) fn of_another_user(
     if uid == 0 || uid == getuid().as_raw() || is_unverified(container) {
         return None;
     }
-    let name = name_of(&passwd(), uid).map(|name| text::escape(name).into_owned());
+    let name = crate::proc::users(&passwd())
+        .find(|user| user.uid == uid)
+        .map(|user| text::escape(user.name).into_owned());
     let whose = name.map_or_else(|| format!("uid {uid}"), |name| format!("user {name} (uid {uid})"));
     let (word, label) = (text::escape(word.as_bytes()), container.label());
     Some(format!("'{word}' is the container {} of {whose}", text::escape(label.as_bytes())))

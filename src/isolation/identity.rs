@@ -3,10 +3,12 @@
 //! give the same results.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
 use super::ns;
@@ -51,13 +53,29 @@ pub(crate) struct Walk {
     /// Those that are identified before their turn.
     ahead: VecDeque<(Pid, Identity)>,
     /// The processes with PID 1 in a pid namespace of their own.
-    first: Vec<Pid>,
+    first: Vec<First>,
+    /// The parents of the processes that are identified.
+    parents: ById<i32, i32>,
+}
+
+/// A process with PID 1 in its pid namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct First {
+    pub pid: Pid,
+    /// Is that namespace directly below the one of the proc mount? None if only its status shows it.
+    pub outermost: Option<bool>,
+}
+
+impl First {
+    pub(crate) fn unknown(pid: Pid) -> First {
+        First { pid, outermost: None }
+    }
 }
 
 impl Walk {
     pub(crate) fn new(proc: &ProcRoot, way: Way, pids: Vec<Pid>) -> nix::Result<Walk> {
-        let (ahead, first) = (VecDeque::new(), Vec::new());
-        Ok(Walk { identify: Identify::new(proc, way)?, left: pids.into(), ahead, first })
+        let (ahead, first, parents) = (VecDeque::new(), Vec::new(), ById::default());
+        Ok(Walk { identify: Identify::new(proc, way)?, left: pids.into(), ahead, first, parents })
     }
 
     /// The next process that has not ended.
@@ -69,7 +87,11 @@ impl Walk {
         while let Some(pid) = self.left.pop_front() {
             let Ok(identity) = self.identify.identify(pid) else { continue };
             if identity.own_pid_ns && identity.cpid == Some(1) {
-                self.first.push(pid);
+                let outermost = identity.group.and_then(|(_, space)| self.is_outermost(space));
+                self.first.push(First { pid, outermost });
+            }
+            if let Some(parent) = identity.ppid {
+                self.parents.insert(pid.as_raw(), parent);
             }
             return Some((pid, identity));
         }
@@ -77,11 +99,21 @@ impl Walk {
     }
 
     /// The processes with PID 1 in a pid namespace of their own, also those whose turn has not come.
-    pub(crate) fn first_processes(&mut self) -> &[Pid] {
+    pub(crate) fn first_processes(&mut self) -> &[First] {
         while let Some(identified) = self.identify_next() {
             self.ahead.push_back(identified);
         }
         &self.first
+    }
+
+    /// Is a pid namespace directly below the one of the proc mount? None if that is not known.
+    pub(crate) fn is_outermost(&self, space: u64) -> Option<bool> {
+        self.identify.by_pidfd.as_ref()?.outermost.get(&space).copied()
+    }
+
+    /// The parent of a process, as it was when the process was identified; 0 without one.
+    pub(crate) fn parent_of(&self, pid: Pid) -> Option<i32> {
+        self.parents.get(&pid.as_raw()).copied()
     }
 
     /// The current group of a process that was identified.
@@ -145,6 +177,8 @@ struct ByPidfd {
     spaces: ById<u64, OwnedFd>,
     /// The largest number of open ones.
     most: usize,
+    /// The pid namespaces seen so far: is each directly below `own`?
+    outermost: ById<u64, bool>,
     /// The process that was identified last.
     last: Option<(Pid, OwnedFd)>,
 }
@@ -169,7 +203,8 @@ impl ByPidfd {
         let same = sys::pid_in_namespace(space, this) == Ok(this.as_raw());
         let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
         let most = Self::OPEN.min(usize::try_from(limit / Self::SHARE).unwrap_or(Self::OPEN));
-        (complete(&info, this) && same).then(|| ByPidfd { own, spaces: ById::default(), most, last: None })
+        let (spaces, outermost) = (ById::default(), ById::default());
+        (complete(&info, this) && same).then(|| ByPidfd { own, spaces, most, outermost, last: None })
     }
 
     /// None if only the files have the data.
@@ -214,7 +249,11 @@ impl ByPidfd {
             }
             let fd = scan.open(pid, "ns/pid").ok()?;
             // The process may have ended, and another one may have its PID: ask the descriptor.
-            let inode = nix::sys::stat::fstat(&fd).ok()?.st_ino;
+            let inode = fstat(&fd).ok()?.st_ino;
+            if let Entry::Vacant(entry) = self.outermost.entry(inode) {
+                let parent = ns::parent_of(&fd).and_then(fstat);
+                entry.insert(parent.is_ok_and(|parent| parent.st_ino == self.own));
+            }
             self.spaces.insert(inode, fd);
         }
         sys::pid_in_namespace(self.spaces.get(&space)?, pid).ok()

@@ -3,10 +3,11 @@
 use std::ffi::{CStr, c_int};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::stat::Mode;
 use nix::sys::utsname::uname;
@@ -16,12 +17,13 @@ use super::operation::{Operation, refused};
 use crate::proc::ProcRoot;
 use crate::proc::ns::Kind;
 use crate::sys;
+use crate::text;
 
 /// Namespaces to enter: those of one process, and files that are open.
 #[derive(Default)]
 pub(crate) struct Set {
     /// The process, and the kinds of its namespaces to enter with one setns(2).
-    pub process: Option<(OwnedFd, Vec<Kind>)>,
+    pub process: Option<(Rc<OwnedFd>, Vec<Kind>)>,
     pub files: Vec<(Kind, OwnedFd)>,
 }
 
@@ -36,7 +38,8 @@ impl Set {
 /// Opens a file with close-on-exec.
 pub(crate) fn open_file(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    open(path, flags, Mode::empty())
+    // open(3) of musl sets close-on-exec once more, with a further system call; openat(3) does not.
+    openat(AT_FDCWD, path, flags, Mode::empty())
         .with_context(|| refused(format!("cannot open {}", path.display()), Operation::Open(path.to_owned())))
 }
 
@@ -151,7 +154,7 @@ impl Set {
         let mut split = Set::default();
         if let Some((pidfd, kinds)) = self.process.as_mut().filter(|(_, kinds)| kinds.contains(&kind)) {
             kinds.retain(|other| *other != kind);
-            split.process = Some((pidfd.try_clone()?, vec![kind]));
+            split.process = Some((Rc::clone(pidfd), vec![kind]));
         }
         let (taken, left) =
             std::mem::take(&mut self.files).into_iter().partition(|(other, _)| *other == kind);
@@ -256,7 +259,7 @@ pub(crate) fn hostname(proc: &ProcRoot, pid: Pid) -> Option<String> {
     sys::setns(&there, Kind::Uts.flag()).ok()?;
     let name = nix::unistd::gethostname();
     sys::setns(&home, Kind::Uts.flag()).ok()?;
-    name.ok()?.into_string().ok()
+    Some(text::utf8(name.ok()?.as_encoded_bytes()).into_owned())
 }
 
 /// A pidfd, if the kernel has them. None is not an error: the files below /proc are used instead.

@@ -17,8 +17,8 @@ use super::harden;
 use crate::isolation::capabilities::text::Flags;
 use crate::isolation::capabilities::{bits, own};
 use crate::isolation::seccomp::Filter;
-use crate::proc::Credentials;
 use crate::proc::idmap::inner_of;
+use crate::proc::{Credentials, gid_of, groups_with, id, users};
 
 /// Read from `/proc/PID/status`. The ids are those of the reader's user namespace until
 /// [`ProcessCredentials::translate`].
@@ -185,47 +185,28 @@ pub fn find_user(word: &[u8], passwd: &[u8], group: &[u8]) -> Result<User> {
         Some(colon) => (&word[..colon], Some(&word[colon + 1..])),
         None => (word, None),
     };
-    let line = fields(passwd).find(|line| line.len() >= 7 && !user.is_empty() && line[0] == user);
-    let by_number = || {
-        let uid = number(user)?;
-        Some((uid, fields(passwd).find(|line| line.len() >= 7 && number(line[2]) == Some(uid))))
-    };
-    let (uid, line) = match line {
-        Some(line) => (number(line[2]), Some(line)),
-        None => by_number().map_or((None, None), |(uid, line)| (Some(uid), line)),
-    };
     if user.is_empty() {
         bail!("'{}' names no user (USER or USER:GROUP, names or numbers)", shown(word));
     }
-    let Some(uid) = uid else { bail!("no user '{}' in /etc/passwd inside", shown(user)) };
+    let line = users(passwd).find(|line| line.name == user);
+    let line = line.or_else(|| users(passwd).find(|line| id(user) == Some(line.uid)));
+    let Some(uid) = line.as_ref().map(|line| line.uid).or_else(|| id(user)) else {
+        bail!("no user '{}' in /etc/passwd inside", shown(user));
+    };
     let mut found = User { uid, gid: 0, groups: Vec::new(), home: None };
     if let Some(line) = line {
         let no_group =
             || anyhow!("the group of user '{}' in /etc/passwd inside is not a number", shown(user));
-        found.gid = number(line[3]).ok_or_else(no_group)?;
-        found.home = Some(line[5].to_vec()).filter(|home| !home.is_empty());
-        let member = |list: &[u8]| list.split(|&b| b == b',').any(|name| name == line[0]);
-        let groups = fields(group).filter(|group| group.len() >= 4 && member(group[3]));
-        found.groups = groups.filter_map(|group| number(group[2])).collect();
+        found.gid = line.gid.ok_or_else(no_group)?;
+        found.home = Some(line.home.to_vec()).filter(|home| !home.is_empty());
+        found.groups = groups_with(group, line.name).collect();
     }
     if let Some(wanted) = wanted_group {
-        let named = fields(group).find(|line| line.len() >= 4 && line[0] == wanted);
-        let gid = named.map_or_else(|| number(wanted), |line| number(line[2]));
+        let gid = gid_of(group, wanted).or_else(|| id(wanted));
         found.gid = gid.ok_or_else(|| anyhow!("no group '{}' in /etc/group inside", shown(wanted)))?;
         found.groups.clear();
     }
     Ok(found)
-}
-
-/// The fields of each line. A line of passwd has seven; what follows those stays one field, however long it is.
-fn fields(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
-    text.split(|&b| b == b'\n').map(|line| line.splitn(8, |&b| b == b':').collect())
-}
-
-fn number(digits: &[u8]) -> Option<u32> {
-    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    // The largest number means "no change" to setuid(2).
-    std::str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok().filter(|&id| id != u32::MAX)
 }
 
 #[cfg(test)]

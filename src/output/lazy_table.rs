@@ -2,13 +2,14 @@
 //! So ten thousand rows need no memory, and a cell has a type.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::io::Write;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::smartcols::{self, Align, Column};
 use super::style::Painter;
-use super::{Out, json};
+use super::{Out, filter, json};
 use crate::text;
 
 /// The content of a cell.
@@ -46,6 +47,45 @@ impl<'a> Value<'a> {
     #[must_use]
     pub(crate) fn number<T: TryInto<i64>>(number: Option<T>) -> Value<'a> {
         number.and_then(|number| number.try_into().ok()).map_or(Value::None, Value::Number)
+    }
+
+    /// The order for sorting: by number or by text. A missing value comes last, also if the order is reversed.
+    #[must_use]
+    pub(crate) fn order(&self, other: &Value<'_>, descending: bool) -> Ordering {
+        let number = |value: &Value<'_>| match value {
+            Value::Number(number) => Some(i128::from(*number) * 10),
+            Value::Tenths(tenths) => Some((*tenths).into()),
+            Value::Flag(flag) => Some((*flag).into()),
+            _ => None,
+        };
+        let order = match (self, other) {
+            (Value::None, Value::None) => return Ordering::Equal,
+            (Value::None, _) => return Ordering::Greater,
+            (_, Value::None) => return Ordering::Less,
+            (Value::Bytes(one), Value::Bytes(other)) => one.cmp(other),
+            _ => match (number(self), number(other)) {
+                (Some(one), Some(other)) => one.cmp(&other),
+                _ => self.shown().cmp(&other.shown()),
+            },
+        };
+        if descending { order.reverse() } else { order }
+    }
+
+    /// The value for a filter expression.
+    #[must_use]
+    pub(crate) fn for_filter(self) -> filter::Value<'a> {
+        match self {
+            Value::None => filter::Value::None,
+            Value::Number(number) => match u64::try_from(number) {
+                Ok(number) => filter::Value::Number(number),
+                #[expect(clippy::cast_precision_loss, reason = "a nice value")]
+                Err(_) => filter::Value::Float(number as f64),
+            },
+            #[expect(clippy::cast_precision_loss, reason = "percent")]
+            Value::Tenths(tenths) => filter::Value::Float(tenths as f64 / 10.0),
+            Value::Bytes(bytes) => filter::Value::Text(text::utf8(&bytes).into_owned().into()),
+            other => filter::Value::Text(other.shown().into_owned().into()),
+        }
     }
 
     /// The text for people, safe on a terminal.
@@ -173,21 +213,42 @@ impl LazyTable<'_> {
         }
     }
 
-    /// An object with one list, one row per line. The keys are the names of the columns in lower case.
+    /// An object with one list, one row per line. The keys are the names of the columns in lower case, and those of the
+    /// members that are the same in each row.
     pub(crate) fn print_json(
         &self,
         out: &mut Out,
         source: &impl Source,
         key: &str,
+        same: &[(&str, Option<String>)],
     ) -> serde_json::Result<()> {
-        let names: Vec<String> = self.columns.iter().map(|column| column.name.to_ascii_lowercase()).collect();
+        let (names, end, mut text) = (self.keys(), end_of_records(same)?, Vec::new());
         _ = write!(out, "{{\"{key}\":[");
         for row in 0..source.rows() {
             out.push(if row == 0 { b"\n" } else { b",\n" });
-            json::write(out, &Record { names: &names, source, row })?;
+            record(out, &mut text, &Record { names: &names, source, row }, &end)?;
         }
         out.push(b"\n]}\n");
         Ok(())
+    }
+
+    /// The same objects, one a line and nothing else.
+    pub(crate) fn print_json_lines(
+        &self,
+        out: &mut Out,
+        source: &impl Source,
+        same: &[(&str, Option<String>)],
+    ) -> serde_json::Result<()> {
+        let (names, end, mut text) = (self.keys(), end_of_records(same)?, Vec::new());
+        for row in 0..source.rows() {
+            record(out, &mut text, &Record { names: &names, source, row }, &end)?;
+            out.push(b"\n");
+        }
+        Ok(())
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.columns.iter().map(|column| column.name.to_ascii_lowercase()).collect()
     }
 
     /// The width of the widest cell. The last column needs no width if it is aligned left.
@@ -212,7 +273,8 @@ impl LazyTable<'_> {
                 Align::Left => line.push_str(&format!("{name:width$}")),
             }
         }
-        let line = text::cut(&line, self.width.unwrap_or(usize::MAX)).to_owned();
+        // The heading of the last column can be empty.
+        let line = text::cut(line.trim_end(), self.width.unwrap_or(usize::MAX)).to_owned();
         out.push(self.painter.heading(&line).as_bytes());
         out.push(b"\n");
     }
@@ -278,20 +340,39 @@ fn fitting(text: &str, width: usize, left: usize) -> (&str, usize) {
 
 /// Formats a number without allocating, because there are tens of thousands.
 fn decimal(number: i64, buffer: &mut [u8; 20]) -> &str {
-    let (mut at, mut rest) = (buffer.len(), number.unsigned_abs());
-    loop {
-        at -= 1;
-        buffer[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
+    let mut at = text::digits(number.unsigned_abs(), buffer);
     if number < 0 {
         at -= 1;
         buffer[at] = b'-';
     }
     std::str::from_utf8(&buffer[at..]).unwrap_or_default()
+}
+
+/// The members that are the same in each object, written once: `,"host":"a"}`.
+fn end_of_records(same: &[(&str, Option<String>)]) -> serde_json::Result<Vec<u8>> {
+    let mut end = Vec::new();
+    for (name, value) in same {
+        end.push(b',');
+        json::write(&mut end, name)?;
+        end.push(b':');
+        json::write(&mut end, value)?;
+    }
+    end.push(b'}');
+    Ok(end)
+}
+
+/// Writes an object, and `end` in place of its last brace. No object is without members: there is always a column.
+fn record(
+    out: &mut Out,
+    text: &mut Vec<u8>,
+    record: &Record<'_, impl Source>,
+    end: &[u8],
+) -> serde_json::Result<()> {
+    text.clear();
+    json::write(text, record)?;
+    out.push(text.strip_suffix(b"}").unwrap_or(text));
+    out.push(end);
+    Ok(())
 }
 
 struct Record<'a, S> {
@@ -373,10 +454,16 @@ mod tests {
         assert_eq!(people, expected);
         let raw = printed(|out| sheet(None).print_raw(out, &Two));
         assert!(raw.starts_with("N TEXT TEXT\n7 a\\x20b\\x1b\\xff yes\n- "), "{raw}");
-        let json = printed(|out| sheet(None).print_json(out, &Two, "all").expect("JSON"));
+        let json = printed(|out| {
+            sheet(None).print_json(out, &Two, "all", &[("host", Some("h".to_owned()))]).expect("JSON")
+        });
         let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
         assert_eq!(value["all"][0]["n"], 7);
         assert_eq!(value["all"][1]["n"], serde_json::Value::Null);
+        assert_eq!(value["all"][1]["host"], "h");
+        let lines = printed(|out| sheet(None).print_json_lines(out, &Two, &[]).expect("JSON"));
+        assert_eq!(lines.lines().count(), 2);
+        lines.lines().for_each(|line| drop(serde_json::from_str::<serde_json::Value>(line).expect("JSON")));
     }
 
     #[test]

@@ -51,23 +51,39 @@ impl Forest {
         self.rows.push(Row { node, lines: 0..0, width: 0 });
     }
 
+    /// Adds rows without lines.
+    pub(crate) fn all_flat(&mut self, nodes: &[usize]) {
+        self.rows.extend(nodes.iter().map(|&node| Row { node, lines: 0..0, width: 0 }));
+    }
+
     /// Adds nodes by their ids, in ascending order, each with the id of its parent. Roots and children keep the order
     /// of the nodes. A node whose parent is missing is a root. So is the first node of a cycle: processes are read
     /// one after the other, and with a reused PID two processes can be each other's parent.
     pub fn grow(&mut self, ids: &[i32], parents: &[i32], glyphs: Glyphs) {
+        self.grow_in_order(ids, parents, 0..ids.len(), glyphs);
+    }
+
+    /// The same, where roots and children keep another order.
+    pub fn grow_in_order(
+        &mut self,
+        ids: &[i32],
+        parents: &[i32],
+        order: impl DoubleEndedIterator<Item = usize> + Clone,
+        glyphs: Glyphs,
+    ) {
         let parent: Vec<Option<usize>> = (0..ids.len())
             .map(|node| ids.binary_search(&parents[node]).ok().filter(|&parent| parent != node))
             .collect();
         let mut links = Links { child: vec![NONE; ids.len()], next: vec![NONE; ids.len()] };
-        for (node, parent) in parent.iter().enumerate().rev() {
-            if let Some(parent) = parent {
+        for node in order.clone().rev() {
+            if let Some(parent) = &parent[node] {
                 links.next[node] = std::mem::replace(&mut links.child[*parent], node);
             }
         }
         self.rows.reserve(ids.len());
         let mut drawing = Drawing { links, seen: vec![false; ids.len()], forest: self, glyphs };
-        let roots = (0..ids.len()).filter(|&node| parent[node].is_none());
-        for root in roots.chain(0..ids.len()) {
+        let roots = order.clone().filter(|&node| parent[node].is_none());
+        for root in roots.chain(order) {
             drawing.tree(root);
         }
     }

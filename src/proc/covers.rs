@@ -33,10 +33,10 @@ enum Cover {
 impl Covers {
     #[must_use]
     pub(crate) fn parse(mountinfo: &[u8]) -> Covers {
-        Covers::of(mountinfo, |path| Path::new(path).symlink_metadata().is_ok())
+        Covers::from_mounts(mountinfo, |path| Path::new(path).symlink_metadata().is_ok())
     }
 
-    fn of(mountinfo: &[u8], exists: impl Fn(&str) -> bool) -> Covers {
+    fn from_mounts(mountinfo: &[u8], exists: impl Fn(&str) -> bool) -> Covers {
         let mut covers = Covers::default();
         let all: Vec<(String, Mount<'_>)> = mounts(mountinfo)
             .map(|mount| (unescape(mount.point).to_string_lossy().into_owned(), mount))
@@ -97,13 +97,13 @@ mod tests {
             6 1 0:5 / /sys ro - sysfs sysfs ro\n\
             7 6 0:6 / /sys/firmware ro - tmpfs tmpfs ro\n\
             8 6 0:7 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n";
-        let covers = Covers::of(text, |_| true);
+        let covers = Covers::from_mounts(text, |_| true);
         assert_eq!(covers.masked, ["/proc/acpi", "/proc/kcore", "/sys/firmware"]);
         assert_eq!(covers.readonly, ["/proc/sys"]);
         let open = ["/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/sysrq-trigger"];
         assert_eq!(covers.uncovered, open);
-        assert!(Covers::of(text, |_| false).uncovered.is_empty());
-        let none = Covers::of(b"1 0 0:1 / / rw - overlay overlay rw\n", |_| true);
+        assert!(Covers::from_mounts(text, |_| false).uncovered.is_empty());
+        let none = Covers::from_mounts(b"1 0 0:1 / / rw - overlay overlay rw\n", |_| true);
         assert!(none.uncovered.is_empty(), "without proc nothing of it is seen");
     }
 }

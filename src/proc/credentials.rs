@@ -1,4 +1,7 @@
 //! The credentials of a process from `/proc/PID/status`: ids, capabilities, seccomp.
+//!
+//! Parsed by hand: lists read it for every process, and the parser of the procfs crate takes 270,000 instructions in
+//! place of 27,000.
 
 /// A set of capabilities: bit N is capability N.
 pub type Mask = u64;

@@ -1,5 +1,5 @@
 //! User and group id maps (user_namespaces(7)): /proc/PID/uid_map and gid_map, and ranges on the command line and in
-//! /etc/subuid.
+//! /etc/subuid. Parsed by hand: the procfs crate has no reader of ranges that are written or granted.
 
 use super::status::{fields, number};
 

@@ -17,8 +17,8 @@ mod status;
 
 pub(crate) use credentials::Sets;
 pub use credentials::{Credentials, Mask};
-pub(crate) use passwd::open_plain;
-pub use passwd::{Login, Users, groups_with, homes, id_of, name_of};
+pub(crate) use passwd::{UserLine, group_name, open_plain};
+pub use passwd::{Users, gid_of, groups, groups_with, id, uid_of, users};
 pub(crate) use process::Process;
 pub(crate) use rare::mount_id;
 pub(crate) use scan::{Scan, entries};
@@ -73,6 +73,16 @@ impl ProcRoot {
 
     /// Reads a whole file without blocking: in a copy of /proc it can be a pipe. EFBIG beyond [`Self::LARGEST`].
     pub fn read(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
+        self.read_until(pid, file, |_| false)
+    }
+
+    /// The same for a file that proc writes whole at the first read, such as `status`: a read that leaves room in the
+    /// buffer has reached the end.
+    pub(crate) fn read_whole(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
+        self.read_until(pid, file, |has_room| has_room)
+    }
+
+    fn read_until(&self, pid: Pid, file: &str, is_end: impl Fn(bool) -> bool) -> std::io::Result<Vec<u8>> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = openat(AT_FDCWD, &self.path_of(pid, file), flags, Mode::empty())?;
         let (mut text, mut filled) = (vec![0; 4096], 0); // most files are shorter, and none reports its size
@@ -85,6 +95,9 @@ impl ProcRoot {
             }
             if filled as u64 >= Self::LARGEST {
                 return Err(Errno::EFBIG.into());
+            }
+            if is_end(filled < text.len()) {
+                break;
             }
             if filled == text.len() {
                 text.resize(filled * 2, 0);

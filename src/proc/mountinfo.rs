@@ -8,6 +8,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use memchr::memmem::Finder;
+use memchr::{memchr, memrchr};
 pub(crate) use procfs::process::{MountInfo, MountOptFields};
 
 /// A line: `ID PARENT DEVICE ROOT POINT OPTIONS [TAG…] - KIND SOURCE OPTIONS`. Paths are escaped, see [`unescape`].
@@ -49,6 +51,22 @@ impl Mount<'_> {
 /// The complete lines.
 pub(crate) fn mounts(text: &[u8]) -> impl Iterator<Item = Mount<'_>> {
     text.split(|&b| b == b'\n').filter_map(mount)
+}
+
+/// The mounts of the file system types that begin with `kind`. Only their lines are split: on a host with many
+/// containers most of the text is the options of overlay mounts.
+pub(crate) fn mounts_of<'a>(text: &'a [u8], kind: &'static str) -> impl Iterator<Item = Mount<'a>> {
+    let finder = Finder::new(&[b" - ", kind.as_bytes()].concat()).into_owned();
+    let mut from = 0;
+    let lines = std::iter::from_fn(move || {
+        let found = from + finder.find(text.get(from..)?)?;
+        let start = memrchr(b'\n', &text[from..found]).map_or(from, |newline| from + newline + 1);
+        let end = memchr(b'\n', &text[found..]).map_or(text.len(), |newline| found + newline);
+        from = end + 1;
+        Some(&text[start..end])
+    });
+    // The options of another file system may contain the words.
+    lines.filter_map(mount).filter(move |mount| mount.kind.starts_with(kind.as_bytes()))
 }
 
 fn mount(line: &[u8]) -> Option<Mount<'_>> {
@@ -111,5 +129,18 @@ mod tests {
         for end in 0..text.len() {
             _ = mounts(&text[..end]).count();
         }
+    }
+
+    #[test]
+    fn mounts_of_a_kind_are_those_of_all_mounts() {
+        let text = b"1 0 0:1 / /a rw - cgroup none rw,cpu\n2 0 0:2 / /b rw - ext4 s - cgroup\n\
+            3 0 0:3 / /c - cgroup/\n4 0 0:4 / /d rw - cgroup2 none rw\n\n5 0 0:5 / /e rw - overlay o x\n\
+            6 0 0:6 / /f rw - cgroup x";
+        for end in 0..=text.len() {
+            let cut = &text[..end];
+            let all: Vec<_> = mounts(cut).filter(|mount| mount.kind.starts_with(b"cgroup")).collect();
+            assert_eq!(mounts_of(cut, "cgroup").collect::<Vec<_>>(), all, "{end}");
+        }
+        assert_eq!(mounts_of(text, "cgroup").count(), 3);
     }
 }

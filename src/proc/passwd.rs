@@ -42,6 +42,83 @@ fn open_without_magic(path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
     openat2(AT_FDCWD, path, how)
 }
 
+/// A line of /etc/passwd.
+pub struct UserLine<'a> {
+    pub name: &'a [u8],
+    pub uid: u32,
+    /// None if it is no id.
+    pub gid: Option<u32>,
+    pub home: &'a [u8],
+    /// The rest of the line, as with getpwent(3).
+    pub shell: &'a [u8],
+}
+
+/// A line of /etc/group.
+pub struct GroupLine<'a> {
+    pub name: &'a [u8],
+    pub gid: u32,
+    members: &'a [u8],
+}
+
+/// The lines of /etc/passwd that have all fields, a name and an id.
+pub fn users(text: &[u8]) -> impl Iterator<Item = UserLine<'_>> {
+    text.split(|&b| b == b'\n').filter_map(|line| {
+        let mut fields = line.splitn(7, |&b| b == b':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        let uid = id(fields.nth(1)?)?;
+        let gid = id(fields.next()?);
+        let home = fields.nth(1)?;
+        Some(UserLine { name, uid, gid, home, shell: fields.next()? })
+    })
+}
+
+/// The lines of /etc/group that have a name and an id. The members may be missing.
+pub fn groups(text: &[u8]) -> impl Iterator<Item = GroupLine<'_>> {
+    text.split(|&b| b == b'\n').filter_map(|line| {
+        let mut fields = line.splitn(4, |&b| b == b':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        let gid = id(fields.nth(1)?)?;
+        Some(GroupLine { name, gid, members: fields.next().unwrap_or_default() })
+    })
+}
+
+impl GroupLine<'_> {
+    #[must_use]
+    pub fn has_member(&self, user: &[u8]) -> bool {
+        self.members.split(|&b| b == b',').any(|member| member == user)
+    }
+}
+
+/// A user or group id: digits only. The largest number is not an id: it means "no change" to setuid(2).
+#[must_use]
+pub fn id(digits: &[u8]) -> Option<u32> {
+    let is_plain = digits.iter().all(u8::is_ascii_digit);
+    number(digits).filter(|&id| is_plain && id != u32::MAX)
+}
+
+/// The id of a user, from the text of /etc/passwd.
+#[must_use]
+pub fn uid_of(passwd: &[u8], name: &[u8]) -> Option<u32> {
+    users(passwd).find(|user| user.name == name).map(|user| user.uid)
+}
+
+/// The id of a group, from the text of /etc/group.
+#[must_use]
+pub fn gid_of(group: &[u8], name: &[u8]) -> Option<u32> {
+    groups(group).find(|group| group.name == name).map(|group| group.gid)
+}
+
+/// The name of a group, from the text of /etc/group.
+#[must_use]
+pub(crate) fn group_name(group: &[u8], gid: u32) -> Option<&[u8]> {
+    groups(group).find(|group| group.gid == gid).map(|group| group.name)
+}
+
+/// The groups whose members include the user, from the text of /etc/group.
+pub fn groups_with<'a>(group: &'a [u8], user: &'a [u8]) -> impl Iterator<Item = u32> {
+    groups(group).filter(move |group| group.has_member(user)).map(|group| group.gid)
+}
+
 /// Users by uid. The first line of a uid counts, as with getpwuid(3).
 #[derive(Default)]
 pub struct Users {
@@ -67,14 +144,10 @@ impl Users {
 
     #[must_use]
     pub fn parse(text: &[u8]) -> Users {
-        let mut all = Vec::new();
-        for line in text.split(|&b| b == b'\n') {
-            let fields: Vec<&[u8]> = line.splitn(8, |&b| b == b':').collect();
-            let [name, _, uid, _, _, _, shell] = fields[..] else { continue };
-            if let Some(uid) = number(uid).filter(|_| !name.is_empty()) {
-                all.push((uid, User { name: name.to_vec(), shell: OsString::from_vec(shell.to_vec()) }));
-            }
-        }
+        let user = |line: UserLine<'_>| {
+            (line.uid, User { name: line.name.to_vec(), shell: OsString::from_vec(line.shell.to_vec()) })
+        };
+        let mut all: Vec<_> = users(text).map(user).collect();
         all.sort_by_key(|(uid, _)| *uid); // lines of one uid stay in their order
         all.dedup_by_key(|(uid, _)| *uid);
         Users { all }
@@ -87,103 +160,40 @@ impl Users {
     }
 }
 
-/// The uid and the home directory of each user, from the text of /etc/passwd.
-pub fn homes(text: &[u8]) -> impl Iterator<Item = (u32, String)> {
-    text.split(|&b| b == b'\n').filter_map(|line| {
-        let mut fields = line.split(|&b| b == b':');
-        let uid = fields.nth(2).and_then(number)?;
-        let home = std::str::from_utf8(fields.nth(2)?).ok()?;
-        Some((uid, home.to_owned()))
-    })
-}
-
-/// The id for a name, from the text of /etc/passwd or /etc/group: the third field in both.
-#[must_use]
-pub fn id_of(text: &[u8], name: &[u8]) -> Option<u32> {
-    text.split(|&b| b == b'\n').find_map(|line| {
-        let mut fields = line.split(|&b| b == b':');
-        let id = (fields.next()? == name).then(|| fields.nth(1))??;
-        number(id)
-    })
-}
-
-/// The name for an id, from the text of /etc/group or /etc/passwd.
-#[must_use]
-pub fn name_of(text: &[u8], id: u32) -> Option<&[u8]> {
-    text.split(|&b| b == b'\n').find_map(|line| {
-        let mut fields = line.split(|&b| b == b':');
-        let name = fields.next().filter(|name| !name.is_empty())?;
-        (number::<u32>(fields.nth(1)?) == Some(id)).then_some(name)
-    })
-}
-
-/// The ids and the home directory of a user at login.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Login {
-    pub uid: u32,
-    pub gid: u32,
-    pub home: Vec<u8>,
-}
-
-impl Login {
-    /// The first line of that name.
-    #[must_use]
-    pub fn find(text: &[u8], name: &[u8]) -> Option<Login> {
-        text.split(|&b| b == b'\n').find_map(|line| {
-            let fields: Vec<&[u8]> = line.split(|&b| b == b':').collect();
-            match fields[..] {
-                [user, _, uid, gid, _, home, _] if user == name && !name.is_empty() => {
-                    Some(Login { uid: number(uid)?, gid: number(gid)?, home: home.to_vec() })
-                }
-                _ => None,
-            }
-        })
-    }
-}
-
-/// The user's own group, and the groups whose members include the user (getgrouplist(3)).
-#[must_use]
-pub fn groups_with(text: &[u8], user: &[u8], own: u32) -> Vec<u32> {
-    let mut groups = vec![own];
-    for line in text.split(|&b| b == b'\n') {
-        let fields: Vec<&[u8]> = line.split(|&b| b == b':').collect();
-        let [_, _, gid, members] = fields[..] else { continue };
-        let is_member = members.split(|&b| b == b',').any(|member| member == user);
-        groups.extend(number(gid).filter(|gid| is_member && !groups.contains(gid)));
-    }
-    groups
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn first_line_of_a_uid_counts_and_invalid_lines_are_skipped() {
-        let users = Users::parse(
-            b"root:x:0:0:r:/root:/bin/bash\ntoor:x:0:0:::/bin/sh\n:x:5::::\nx:y\nb\xff:x:7:7:::/s\n+\n",
-        );
-        assert_eq!(users.get(0).expect("root").name, b"root");
-        assert_eq!(users.get(0).expect("root").shell, "/bin/bash");
-        assert_eq!(users.get(7).expect("b").name, b"b\xff");
-        assert!(users.get(5).is_none());
-        let text = b"root:x:0:0:r:/root:/bin/sh\n:x:y:\nb:x:7:7::/home/b:\nshort:x:8:8\n";
-        assert_eq!(homes(text).collect::<Vec<_>>(), [(0, "/root".to_owned()), (7, "/home/b".to_owned())]);
-        assert_eq!(id_of(b"root:x:0:\nadm:x:4:a,b\n", b"adm"), Some(4));
-        assert_eq!(id_of(b"root:x:0:\nadm:x:y:\nad\n", b"adm"), None);
-        assert_eq!(id_of(b"root:x:0:\n", b""), None);
-        assert_eq!(name_of(b":x:4:\nadm:x:4:a,b\n", 4), Some(&b"adm"[..]));
-        assert_eq!(name_of(b"adm:x:y:\nad\n", 4), None);
+        let text =
+            b"root:x:0:0:r:/root:/bin/bash\ntoor:x:0:0:::/bin/sh\n:x:5::::\nx:y\nb\xff:x:7:q::/h:/s:x\n+\n\
+                     short:x:8:8\nnone:x:4294967295:1::/:/s\nplus:x:+9:9::/:/s\n";
+        let all = Users::parse(text);
+        assert_eq!(all.get(0).expect("root").name, b"root");
+        assert_eq!(all.get(0).expect("root").shell, "/bin/bash");
+        assert_eq!(all.get(7).expect("b").shell, "/s:x");
+        for uid in [5, 8, 9, u32::MAX] {
+            assert!(all.get(uid).is_none(), "{uid}");
+        }
+        let fields = |user: UserLine<'_>| (user.uid, user.gid, user.home.to_vec());
+        let found: Vec<_> = users(text).map(fields).collect();
+        let expected = [(0, Some(0), &b"/root"[..]), (0, Some(0), b""), (7, None, b"/h")];
+        assert_eq!(found, expected.map(|(uid, gid, home)| (uid, gid, home.to_vec())));
+        assert_eq!(uid_of(text, b"toor"), Some(0));
+        assert_eq!(uid_of(text, b""), None);
+        assert_eq!(uid_of(text, b"none"), None);
     }
 
     #[test]
-    fn ids_and_groups_of_a_login() {
-        let passwd = b"a:x:1:1\nwww:x:33:34::/var/www:/bin/sh\nwww:x:1:1::/:/\n";
-        let login = Login { uid: 33, gid: 34, home: b"/var/www".to_vec() };
-        assert_eq!(Login::find(passwd, b"www"), Some(login));
-        assert_eq!(Login::find(passwd, b"a"), None);
-        assert_eq!(Login::find(passwd, b""), None);
-        let group = b"x:x:5:www\ny:x:6:wwww,ww\nz:x:34:www\nbad:x:q:www\nq:x:7:a,www\n";
-        assert_eq!(groups_with(group, b"www", 34), [34, 5, 7]);
+    fn groups_and_their_members() {
+        let text =
+            b"x:x:5:www\n:x:4:www\ny:x:6:wwww,ww\nz:x:34:www\nbad:x:q:www\nq:x:7:a,www\nadm:x:4\nroot\n";
+        assert_eq!(groups_with(text, b"www").collect::<Vec<_>>(), [5, 34, 7]);
+        assert_eq!(gid_of(text, b"adm"), Some(4));
+        assert_eq!(gid_of(text, b"bad"), None);
+        assert_eq!(gid_of(text, b""), None);
+        assert_eq!(group_name(text, 4), Some(&b"adm"[..]));
+        assert_eq!(group_name(text, 1), None);
     }
 }

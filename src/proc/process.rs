@@ -40,16 +40,24 @@ impl Process<'_> {
     }
 
     pub(crate) fn status_text(&self) -> Result<Vec<u8>> {
-        self.read("status")
+        self.root.read_whole(self.pid, "status")
     }
 
     pub(crate) fn stat_text(&self) -> Result<Vec<u8>> {
-        self.read("stat")
+        self.root.read_whole(self.pid, "stat")
     }
 
     /// The label that the security module gave it.
     pub(crate) fn label(&self) -> Result<Vec<u8>> {
         self.read("attr/current")
+    }
+
+    /// The PID of the process, if this is the ID of a thread other than its first.
+    #[must_use]
+    pub(crate) fn process_of_thread(&self) -> Option<Pid> {
+        let text = self.status_text().ok()?;
+        let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Tgid:"))?;
+        super::number(line.trim_ascii()).map(Pid::from_raw).filter(|process| *process != self.pid)
     }
 
     pub fn credentials(&self) -> Result<Credentials> {
@@ -78,7 +86,7 @@ impl Process<'_> {
 
     /// The lines of its control groups, cgroup(7).
     pub fn cgroup(&self) -> Result<Vec<u8>> {
-        self.read("cgroup")
+        self.root.read_whole(self.pid, "cgroup")
     }
 
     pub fn mountinfo(&self) -> Result<Vec<u8>> {

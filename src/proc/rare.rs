@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use nix::unistd::Pid;
 
 use super::{ProcRoot, Process, number};
+use crate::text;
 
 impl Process<'_> {
     fn rare(&self, file: &str) -> Result<Vec<u8>> {
@@ -37,11 +38,6 @@ impl Process<'_> {
         self.rare(&format!("attr/{module}/current"))
     }
 
-    /// The unix sockets of its network namespace.
-    pub(crate) fn unix_sockets(&self) -> Result<Vec<u8>> {
-        self.rare("net/unix")
-    }
-
     pub(crate) fn thread_status(&self, thread: &str) -> Result<Vec<u8>> {
         self.rare(&format!("task/{thread}/status"))
     }
@@ -58,6 +54,23 @@ impl Process<'_> {
 }
 
 impl ProcRoot {
+    /// The name of the host, by the UTS namespace of the reader.
+    #[must_use]
+    pub(crate) fn host_name(&self) -> Option<String> {
+        self.kernel_line("hostname")
+    }
+
+    /// The random id of the boot.
+    #[must_use]
+    pub(crate) fn boot_id(&self) -> Option<String> {
+        self.kernel_line("random/boot_id")
+    }
+
+    fn kernel_line(&self, file: &str) -> Option<String> {
+        let text = std::fs::read(self.path().join("sys/kernel").join(file)).ok()?;
+        Some(text::utf8(text.trim_ascii()).into_owned())
+    }
+
     /// The memory of the host, in bytes.
     #[must_use]
     pub(crate) fn memory_total(&self) -> Option<u64> {

@@ -10,6 +10,7 @@ use nix::unistd::{Pid, read};
 
 use super::ProcRoot;
 use crate::sys;
+use crate::text;
 
 pub(crate) struct Scan {
     dir: OwnedFd,
@@ -32,15 +33,7 @@ impl Scan {
     pub(crate) fn pids(proc: &ProcRoot) -> std::io::Result<Vec<Pid>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = open(proc.path(), flags, Mode::empty())?;
-        let (mut pids, mut buffer) = (Vec::new(), vec![0; 32 * 1024]);
-        loop {
-            match sys::get_dents(&dir, &mut buffer)? {
-                [] => break,
-                raw => pids.extend(entries(raw).filter_map(|name| pid(name.to_str().ok()?))),
-            }
-        }
-        pids.sort_unstable();
-        Ok(pids)
+        numbers_in(&dir)
     }
 
     /// The text of the link `/proc/PID/LINK`, cut to the buffer.
@@ -87,6 +80,27 @@ impl Scan {
         self.read(pid, "cmdline")
     }
 
+    /// The stat of one thread.
+    pub(crate) fn thread_stat_text(&mut self, pid: Pid, thread: Pid) -> nix::Result<&[u8]> {
+        self.read(pid, &format!("task/{thread}/stat"))
+    }
+
+    /// The status of one thread.
+    pub(crate) fn thread_status_text(&mut self, pid: Pid, thread: Pid) -> nix::Result<&[u8]> {
+        self.read_to(Self::LONGEST_STATUS, pid, &format!("task/{thread}/status"))
+    }
+
+    /// The kernel function in which a thread waits; `0` for none.
+    pub(crate) fn waits_in(&mut self, pid: Pid, thread: Pid) -> nix::Result<&[u8]> {
+        self.read(pid, &format!("task/{thread}/wchan"))
+    }
+
+    /// The threads of a process, sorted, itself included.
+    pub(crate) fn threads(&self, pid: Pid) -> nix::Result<Vec<Pid>> {
+        let dir = self.open(pid, "task")?;
+        numbers_in(&dir).map_err(|_| Errno::ESRCH)
+    }
+
     /// The content of `/proc/PID/FILE`, cut to [`Self::LONGEST`].
     fn read(&mut self, pid: Pid, file: &str) -> nix::Result<&[u8]> {
         self.read_to(Self::LONGEST, pid, file)
@@ -118,20 +132,25 @@ impl Scan {
 
 /// `PID/FILE`, written without allocation, as it is needed several times for each process.
 fn c_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, file: &str) -> nix::Result<&'a CStr> {
-    let (mut at, mut rest) = (10, pid.as_raw().unsigned_abs());
-    loop {
-        at -= 1;
-        buffer[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
+    let at = text::digits(pid.as_raw().unsigned_abs().into(), &mut buffer[..10]);
     buffer[10] = b'/';
     let end = 11 + file.len();
     buffer.get_mut(11..end).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(file.as_bytes());
     *buffer.get_mut(end).ok_or(Errno::ENAMETOOLONG)? = 0;
     CStr::from_bytes_until_nul(&buffer[at..]).map_err(|_| Errno::ENAMETOOLONG)
+}
+
+/// The names in a directory that are numbers of processes or threads, sorted.
+fn numbers_in(dir: &OwnedFd) -> std::io::Result<Vec<Pid>> {
+    let (mut pids, mut buffer) = (Vec::new(), vec![0; 32 * 1024]);
+    loop {
+        match sys::get_dents(dir, &mut buffer)? {
+            [] => break,
+            raw => pids.extend(entries(raw).filter_map(|name| pid(name.to_str().ok()?))),
+        }
+    }
+    pids.sort_unstable();
+    Ok(pids)
 }
 
 /// The names in the result of getdents64(2).

@@ -45,7 +45,8 @@ impl First {
         if layout.align() > align_of::<Bytes>() {
             return None;
         }
-        let from = self.used.next_multiple_of(layout.align());
+        // At least as malloc(3): nix writes the headers of control messages to a Vec of bytes.
+        let from = self.used.next_multiple_of(layout.align().max(align_of::<u64>()));
         let used = from.checked_add(layout.size()).filter(|&used| used <= FIRST)?;
         self.used = used;
         Some(First::start().wrapping_add(from))

@@ -8,7 +8,7 @@
 
 pod=$prefix-shop
 pod_ns=$prefix-ns
-# (a UID that `down` can tell without having been told)
+# (`down` derives the same UID)
 pod_uid=$(sha256sum <<<"$prefix" | sed -E 's/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/\1-\2-4\3-8\4-\5/')
 pod_cgroup=/kubepods/besteffort/pod$pod_uid
 pod_logs=/var/log/pods/${pod_ns}_${pod}_$pod_uid

@@ -48,7 +48,7 @@ docker_start() {
         if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ]; then skip "a dockerd runs ($pid) but does not answer"; fi
         rm -f /run/docker.pid # stale; dockerd would believe it once the number is taken again
     fi
-    # A dockerd that starts ends or restarts the containers it finds: they must be ours.
+    # A dockerd that starts ends or restarts the containers it finds: they must be those of these scripts.
     containers=$(find /var/lib/docker/containers -name config.v2.json 2>/dev/null || true)
     for config in $containers; do
         grep -q '"ctrbox-test":' "$config" || skip "dockerd is not running but has containers"

@@ -7,7 +7,7 @@
 state=/run/ctrbox-tests
 record=$state/$prefix.$runtime
 user=$prefix.$runtime
-# (the image is the same everywhere, but its tag and its id are ours alone)
+# (the image is the same everywhere, but its tag and its id are unique to these tests)
 image=localhost/ctrbox-test:$prefix
 label=ctrbox-test=$prefix
 export image label
@@ -75,7 +75,7 @@ wait_for() {
 
 # --- processes -----------------------------------------------------------------------------------------
 
-# started PID - when, in clock ticks: with the PID it tells one process for ever
+# started PID - its start time in clock ticks: with the PID it identifies one process for ever
 started() {
     local stat
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
@@ -207,7 +207,7 @@ daemon_wake() {
     local pid
     for pid in $(daemon_processes "$1"); do kill -CONT "$pid" || true; done
 }
-# daemon_processes NAME - the daemon and its children (dockerd has a containerd of its own), if ours
+# daemon_processes NAME - the daemon and its children (dockerd has a containerd of its own), if these scripts started it
 daemon_processes() {
     local pid
     daemon_is_ours "$1" || return 0
@@ -246,7 +246,7 @@ remove_cgroup() {
         [ ! -d "$dir/$1" ] || rmdir "$dir/$1" || true
     done
 }
-# remove_cgroup_tree PATH - one that is ours alone, with what is below it
+# remove_cgroup_tree PATH - a tree that these scripts made, with all groups below it
 remove_cgroup_tree() {
     local dir
     for dir in $(cgroup_roots); do

@@ -139,12 +139,17 @@ fn options(command: &clap::Command) -> String {
 }
 
 fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    escape(&format!("{first}{}", letters.as_str()))
+    escape(&upper_first(text))
 }
 
-/// The head comment: (heading, text as man(7)) each; what stands before the first heading is the first.
+fn upper_first(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}", letters.as_str())
+}
+
+/// The head comment: (heading, text as man(7)) each; the text before the first heading is the first. An item
+/// `- NAME: text` becomes a tagged paragraph.
 fn sections(page: &Page) -> Vec<(String, String)> {
     let source = std::fs::read_to_string(project(&page.source)).expect("the source");
     let comment = source.lines().map_while(|line| line.strip_prefix("//!"));
@@ -164,6 +169,10 @@ fn sections(page: &Page) -> Vec<(String, String)> {
             fresh = true;
         } else if line.is_empty() {
             fresh = true;
+        } else if let Some((name, words)) = line.strip_prefix("- ").and_then(|item| item.split_once(": ")) {
+            *text += &format!(".TP\n{}\n{}\n", inline(name), inline(&upper_first(words)));
+        } else if let Some(words) = line.strip_prefix("  ") {
+            *text += &format!("{}\n", inline(words));
         } else {
             if fresh && !text.is_empty() {
                 *text += ".PP\n";

@@ -54,7 +54,7 @@ impl Drop for Profile {
 const FILES: [&str; 5] =
     ["attr/exec", "attr/current", "attr/apparmor/exec", "attr/apparmor/current", "oom_score_adj"];
 
-/// Ways that leave a container without a proc that can be trusted, by a directory with a proc that is made up.
+/// Ways to enter a container without a trustworthy proc, by a directory with a forged proc.
 fn made_up(fake: &str) -> [String; 6] {
     let made = format!("mount -t tmpfs tmpfs /proc; ln -s {fake}/self /proc/self");
     [
@@ -67,8 +67,8 @@ fn made_up(fake: &str) -> [String; 6] {
     ]
 }
 
-/// The class of CVE-2025-52881: what a runtime writes to /proc/self/attr/exec is led to another file, and the
-/// program is not confined.
+/// The class of CVE-2025-52881: a link leads the write to /proc/self/attr/exec to another file, and the program is
+/// not confined.
 #[test]
 fn the_program_has_the_label_of_the_container() {
     let test = "attacks-label";

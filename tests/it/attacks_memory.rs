@@ -1,5 +1,5 @@
-//! A container with CAP_SYS_PTRACE reads the memory of the processes that nsenter puts into it: what was read of other
-//! containers to find this one is not there.
+//! A container with CAP_SYS_PTRACE reads the memory of the processes that nsenter puts into it: no data about other
+//! containers, read to find this one, is in it.
 #![allow(unsafe_code)] // pre_exec and a seccomp filter
 
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use crate::common::cgexec::{Name, controller};
 use crate::common::process::{Holder, Piped, limited};
 use crate::common::{binary, program, stderr};
 
-/// What is to be found in each process, and what in none.
+/// The text that each process must have, and the text that none may have.
 const WATCH: &str = "CTRBOX_TEST_WATCH_MEMORY";
 /// Processes to be read for each combination of options; more for a long run.
 const ROUNDS: &str = "CTRBOX_TEST_ROUNDS";
@@ -21,7 +21,7 @@ const MOST: u32 = 60;
 static READ: AtomicU32 = AtomicU32::new(0);
 static FAULTS: AtomicU32 = AtomicU32::new(0);
 
-/// Not a test of its own: the watcher, which the container runs. To each line it answers with what it has found.
+/// Not a test: the watcher, which the container runs. For each line it answers with the texts that it has found.
 #[test]
 fn watcher() {
     let Ok(words) = std::env::var(WATCH) else { return };
@@ -45,14 +45,14 @@ fn watcher() {
             let Some(memory) = memory(pid) else { continue };
             seen.insert(pid);
             let has = |word: &str| memory.windows(word.len()).any(|window| window == word.as_bytes());
-            // First what is to be answered with the second.
+            // The first text is the key of the second.
             FAULTS.fetch_add(u32::from(has(secret)), Ordering::SeqCst);
             READ.fetch_add(u32::from(has(control)), Ordering::SeqCst);
         }
     }
 }
 
-/// All that the process can write to. None if there is no such process.
+/// All memory that the process can write to. None if there is no such process.
 fn memory(pid: u32) -> Option<Vec<u8>> {
     let mut file = std::fs::File::open(format!("/proc/{pid}/mem")).ok()?;
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
@@ -69,7 +69,7 @@ fn memory(pid: u32) -> Option<Vec<u8>> {
     (!memory.is_empty()).then_some(memory)
 }
 
-/// While the program is looked for in all these the process is not yet the program.
+/// While the program is searched in all these directories, the process is not yet the program.
 fn long_path() -> String {
     format!("{}/usr/bin:/bin", "/-:".repeat(20_000))
 }
@@ -84,7 +84,7 @@ fn container() -> Holder {
     Holder::by_child(unsafe { command.pre_exec(allow_all) })
 }
 
-/// A seccomp filter: `--as-container` looks for the record that says what it is.
+/// A seccomp filter: `--as-container` looks for the state file that describes it.
 fn allow_all() -> std::io::Result<()> {
     let code = u16::try_from(libc::BPF_RET | libc::BPF_K).unwrap_or_default();
     let mut program = [libc::sock_filter { code, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }];
@@ -106,7 +106,7 @@ fn watch(container: &Holder, control: &str, secret: &str) -> Piped {
     piped
 }
 
-/// What Docker writes down of a container.
+/// The state file of a Docker container.
 fn record(id: &str, name: &str, pid: i32, secret: &str) -> String {
     let config = format!(r#"{{"Image":"img:1","Labels":{{"x":"{secret}"}},"Env":["X={secret}"]}}"#);
     let state = format!(
@@ -117,7 +117,7 @@ fn record(id: &str, name: &str, pid: i32, secret: &str) -> String {
 }
 
 #[test]
-fn the_memory_of_a_process_that_enters_tells_nothing_of_other_containers() {
+fn the_memory_of_an_entering_process_has_nothing_of_other_containers() {
     let test = "attacks-memory";
     let Some(controller) = controller(test) else { return };
     let number = std::process::id();
@@ -139,7 +139,7 @@ fn the_memory_of_a_process_that_enters_tells_nothing_of_other_containers() {
         + &record(&other_id, &format!("{secret}-name"), other.pid, &secret)
         + &format!("mkdir -p {mount}\nmount -t tmpfs tmpfs {mount}\n");
 
-    // The secret stands in the arguments of a shell that is gone when the program is looked for.
+    // The secret is in the arguments of a shell that has ended when the program is searched.
     let enter = |arguments: &str| {
         let script = format!("{setup}exec env PATH=\"$1\" \"$0\" nsenter -t {name} {arguments}");
         let mut command = program("unshare");
@@ -185,7 +185,7 @@ fn the_memory_of_a_process_that_enters_tells_nothing_of_other_containers() {
         }
         entries += tries;
     }
-    // A hint would need the records of all, in the process that is seen.
+    // A hint would need the state files of all containers, in the visible process.
     for (options, has_hint) in [("-n", true), ("-p", false), ("-p -F", true)] {
         let said = stderr(&enter(&format!("{options} {secret}-name")));
         assert!(said.contains(&format!("failed to execute {secret}-name: ")), "{said}");

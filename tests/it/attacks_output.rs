@@ -1,5 +1,5 @@
-//! Names that others choose, in messages and lists: no byte of them reaches a terminal as a command, forges a
-//! line, or hides.
+//! Names that others choose, in messages and lists: no byte controls the terminal, forges a line or is
+//! hidden.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -9,14 +9,14 @@ use std::process::Output;
 use crate::common::process::{Holder, limited, namespaces};
 use crate::common::{Scratch, ctrbox, program};
 
-/// Escapes, C1 controls as letters and as bytes, marks of direction, separators, what has no width, a line.
+/// Escapes, C1 controls as characters and as bytes, direction marks, separators, characters without width, newlines.
 const HOSTILE: &[u8] = b"e\x1b]0;x\x07\xc2\x85\xc2\x9b2J\xe2\x80\xae\xe2\x80\xa8\xe2\x80\xa9\xe2\x81\xa6\xe2\x80\x8b\xef\xbb\xbf\nfake: line\r\x9b\xff";
 
 fn hostile(before: &str) -> OsString {
     OsString::from_vec([before.as_bytes(), HOSTILE].concat())
 }
 
-/// What is wrong with a text for a terminal.
+/// The reason why a text is unsafe for a terminal.
 fn problem(bytes: &[u8]) -> Option<String> {
     let Ok(text) = std::str::from_utf8(bytes) else { return Some("no UTF-8".to_owned()) };
     let raw = text.chars().find(|letter| match letter {
@@ -48,7 +48,7 @@ fn run(arguments: &[OsString]) -> Output {
 /// In each place of a command line where a name can be, with the hints that follow from it.
 #[test]
 fn messages_about_names() {
-    // A blank stands between words, @ for the name.
+    // Words are separated by blanks; @ is replaced by the name.
     let lines = "nsenter @|nsenter -@|nsenter --@|nsenter -t @ -m true|nsenter -t 1 -u @|nsenter -t 1 -u@ true
         nsenter -t 1 -u -r/@ true|nsenter -t 1 -u -w/@ true|nsenter -t 1 -u -W/@ true|nsenter -t 1 -u -S @ true
         nsenter -t 1 -u -G @ true|nsenter -t 1 --as @ true|nsenter -t 1 -a --host-root=/@ true
@@ -76,7 +76,7 @@ fn messages_about_names() {
     }
 }
 
-/// Of a process whose name, arguments, program and directory all are hostile, in every applet that lists.
+/// A process with hostile name, arguments, program and directory, in every applet that lists.
 #[test]
 fn lists_of_processes() {
     let test = "attacks-lists";

@@ -1,4 +1,4 @@
-//! A container that exchanges its files, links and mounts while nsenter is on its way in, or leads it out of the
+//! A container that exchanges its files, links and mounts while nsenter enters, or that leads nsenter out of the
 //! container by links that the container itself may not follow.
 
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::common::{Scratch, program, skip, stderr, stdout, there};
 const SWAP: &str = "CTRBOX_TEST_SWAP";
 /// Entries for each way; more for a long run.
 const ROUNDS: &str = "CTRBOX_TEST_ROUNDS";
-/// No tracing: what is behind /proc/PID/root of a process of the host is closed to the container.
+/// Without tracing rights /proc/PID/root of a process of the host is closed to the container.
 const LESS: [&str; 3] = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-all"];
 
 fn possible(test: &str) -> bool {
@@ -28,7 +28,7 @@ fn possible(test: &str) -> bool {
     true
 }
 
-/// What the host has at a place where the container has something else.
+/// The host's content at a place where the container has other content.
 struct Outside {
     scratch: Scratch,
 }
@@ -50,12 +50,12 @@ impl Outside {
         in_scratch(&self.scratch, name)
     }
 
-    /// The same from inside, by the root of a process that is outside: this one.
+    /// The same from inside, through the root of a process that is outside: this one.
     fn by_magic(&self, name: &str) -> String {
         format!("/proc/{}/root{}", std::process::id(), self.path(name))
     }
 
-    /// Covers what is the host's, and has a copy of /etc and a /dev of its own, without passwd.
+    /// Covers the host's files, with a copy of /etc and its own /dev, without passwd.
     fn setup(&self) -> String {
         let (host, own) = (self.path("host"), self.path("own"));
         format!(
@@ -101,7 +101,7 @@ fn a_list_of_users_is_not_read_outside() {
     let outside = Outside::new("attacks-passwd-outside");
     let setup = format!("ln -s {} /etc/passwd", outside.by_magic("host/passwd"));
     let container = outside.container(&["-m"], &setup);
-    // It leads there, and nobody in the container can follow it.
+    // The link leads there, and no process in the container can follow it.
     assert_eq!(printed(of(&container).args(["-m", "cat", "/etc/passwd"])), PASSWD);
     let inside = limited(of(&container).args(["--as-container", "cat", "/etc/passwd"]));
     assert!(!inside.status.success() && stdout(&inside).is_empty(), "{inside:?}");
@@ -111,7 +111,7 @@ fn a_list_of_users_is_not_read_outside() {
     assert_eq!(home, "/ 0\n");
 }
 
-/// A pipe lies over a file of the container's proc, and nobody writes into it.
+/// A pipe without a writer lies over a file of the container's proc.
 #[test]
 fn a_covered_file_of_proc_is_not_waited_for() {
     if !possible("attacks-proc-pipe") {
@@ -137,7 +137,7 @@ fn a_covered_file_of_proc_is_not_waited_for() {
     }
 }
 
-/// Not a test of its own: the container's process that exchanges, as fast as it can, till its stdin ends.
+/// Not a test: the container's process that exchanges files as fast as it can, until its stdin ends.
 #[test]
 fn swapper() {
     let Ok(arguments) = std::env::var(SWAP) else { return };
@@ -201,10 +201,10 @@ fn swapper_in(container: &Holder, outside: &Outside) -> Piped {
     piped
 }
 
-/// The class of CVE-2025-31133, -52565 and -52881: while /proc, /etc/passwd, /dev and a directory are exchanged,
-/// nothing of the host is written, made, mounted or worked in.
+/// The class of CVE-2025-31133, -52565 and -52881: while /proc, /etc/passwd, /dev and a directory are exchanged, no
+/// file of the host is written, made or mounted, and no directory of the host becomes the working directory.
 #[test]
-fn what_is_exchanged_on_the_way_leads_nowhere() {
+fn exchanged_files_lead_nowhere() {
     if !possible("attacks-swap") {
         return;
     }
@@ -224,7 +224,7 @@ fn what_is_exchanged_on_the_way_leads_nowhere() {
         &["--as-container", "--join-cgroup"],
         &["--as", "7:8", "--new-tty"],
     ];
-    // Says who it is, and what it finds where it is.
+    // Prints its ids and its surroundings.
     let say = "id -u; id -g; test ! -e ./passwd || echo outside; exec </dev/null";
     let mut worked = 0;
     for options in [&["-m"][..], &["-m", "-p", "-f"]] {
@@ -233,7 +233,7 @@ fn what_is_exchanged_on_the_way_leads_nowhere() {
         let score = std::fs::read_to_string("/proc/self/oom_score_adj").expect("a score");
         for way in ways {
             for _ in 0..rounds {
-                // The caller has a directory of the host open, and is in one.
+                // The caller has a directory of the host open, and works in one.
                 let mut command = program("sh");
                 command.args(["-c", "exec \"$0\" nsenter \"$@\" 9<."]).arg(crate::common::binary());
                 command.args(["-t", &container.pid.to_string()]).args(way).args(["sh", "-c", say]);
@@ -256,9 +256,9 @@ fn what_is_exchanged_on_the_way_leads_nowhere() {
     assert!(worked > 0, "no program was started");
 }
 
-/// The attack works where nothing is in its way: a program with root's rights that opens what the links name.
+/// The attack works without countermeasures: a program with root's rights opens what the links name.
 #[test]
-fn what_is_exchanged_leads_out_without_care() {
+fn exchanged_files_lead_out_without_protection() {
     if !possible("attacks-swap-control") {
         return;
     }

@@ -1,5 +1,5 @@
-//! Whoever may signal the processes of ctrbox, or freeze the groups that they join, makes none of them wait forever
-//! in silence.
+//! A process that may signal the processes of ctrbox, or freeze the groups that they join, cannot make them wait
+//! forever in silence.
 
 use crate::common;
 
@@ -72,7 +72,7 @@ impl Drop for Frozen {
     }
 }
 
-/// Of both versions, those that can be made here.
+/// Groups of both versions, as far as they can be made here.
 fn frozen(test: &str) -> Vec<Frozen> {
     if !namespaces(test) {
         return Vec::new();
@@ -115,7 +115,7 @@ fn a_frozen_group_is_not_joined() {
     }
 }
 
-/// nsenter that waits for a frozen group; it says so, and stays in no group itself.
+/// nsenter that waits for a frozen group: it prints that, and stays outside of the group itself.
 fn waiting(group: &Frozen, options: &[&str], program: &[&str]) -> (std::process::Child, String) {
     use std::io::{BufRead, BufReader};
     let mut command = of(group.holder());
@@ -137,7 +137,7 @@ fn a_group_that_is_frozen_while_it_is_joined_is_named() {
                 group.directory.display()
             );
             assert_eq!(said, expected, "{options:?}");
-            // A stop of its process on top of it, which nobody else takes back.
+            // A stop signal to its process in addition, which only the sender takes back.
             let between = group.members();
             assert_eq!(between, children(i32::try_from(child.id()).expect("a pid")), "{options:?}");
             kill(Pid::from_raw(between[0]), Signal::SIGSTOP).expect("a signal");
@@ -150,7 +150,7 @@ fn a_group_that_is_frozen_while_it_is_joined_is_named() {
     }
 }
 
-/// What was given up does not start later, unattended.
+/// A start that was given up does not happen later.
 #[test]
 fn an_interrupted_wait_for_a_frozen_group_starts_nothing() {
     for group in frozen("attacks-frozen-interrupted") {
@@ -231,7 +231,7 @@ fn stormed(command: &mut Command, signal: Signal, hits: &AtomicUsize) -> std::pr
                 let mut found = BTreeSet::new();
                 steps(pid, &mut found);
                 for step in found {
-                    // One that was stopped before is left alone.
+                    // A process that was stopped before is left alone.
                     if had.insert(step) && kill(Pid::from_raw(step), signal).is_ok() {
                         hits.fetch_add(1, Ordering::SeqCst);
                     }

@@ -15,7 +15,7 @@ fn v2(controller: &str) -> bool {
     mounted(controller).expect("mounted").1
 }
 
-/// Status 125 and the message, which is the last of the lines.
+/// Status 125 and the message, which is the last line.
 fn refused(command: &mut std::process::Command, words: &[&str]) {
     let (status, message) = failure(command);
     assert_eq!(status, Some(125), "{command:?}: {message}");
@@ -45,7 +45,7 @@ fn groups_that_exist_are_joined() {
         assert_eq!(path_in(&joined, "memory"), Some(below.as_str()), "{spec}");
         assert_eq!(path_in(&joined, "cpu") == path_in(&own, "cpu"), !v2("cpu"), "{spec}");
     }
-    // The last of a hierarchy counts, as with the original.
+    // The last of a hierarchy counts, as in the reference tool.
     let specs = [name.spec("pids"), format!("pids:{}/b c", name.0)];
     let joined = printed(cgexec().args(["-g", &specs[0], "-g", &specs[1]]).args(SHOW));
     assert_eq!(path_in(&joined, "pids"), Some(below.as_str()));
@@ -148,7 +148,7 @@ fn refusals_name_the_group_and_the_cure() {
 }
 
 #[test]
-fn what_is_not_ones_own_is_told() {
+fn groups_that_the_user_may_not_write_are_reported() {
     if !possible("cgexec") {
         return;
     }
@@ -170,7 +170,7 @@ fn what_is_not_ones_own_is_told() {
     refused(user().args(["-m", "10M", "true"]), &["not writable by you"]);
     let told = if v2("pids") { "is not delegated to you" } else { "not writable by you" };
     refused(user().args(["-g", &format!("{spec}/x"), "--create", "true"]), &["Permission denied", told]);
-    // Given to the user, it is enough of v1; of v2 the one above both must be his as well.
+    // Delegation to the user is enough on v1; on v2 the common ancestor must belong to the user as well.
     for file in [&group, &entrance] {
         std::os::unix::fs::chown(file, Some(UNPRIVILEGED_UID), None).expect("chown");
     }
@@ -231,7 +231,7 @@ fn a_limit_that_the_host_has_not_runs_nothing() {
 }
 
 #[test]
-fn what_is_made_goes_and_what_was_there_stays() {
+fn created_groups_are_removed_and_others_stay() {
     if !possible("cgexec") {
         return;
     }
@@ -276,7 +276,7 @@ fn controllers_are_turned_on_and_off_again() {
 }
 
 #[test]
-fn a_new_cpuset_has_what_its_parent_has() {
+fn a_new_cpuset_gets_the_values_of_its_parent() {
     if !possible("cgexec") || !matches!(mounted("cpuset"), Some((_, false))) {
         return;
     }

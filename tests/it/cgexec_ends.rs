@@ -1,4 +1,4 @@
-//! cgexec: what is measured, and that nothing is left, however it ends.
+//! cgexec: its measurements, and that no process or group is left, however it ends.
 
 use crate::common;
 
@@ -17,7 +17,7 @@ fn signal(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).expect("a signal");
 }
 
-/// All directories that the program of an `Inside` is in and that are its own.
+/// All directories of groups that the program of an `Inside` is in and that belong to it.
 fn own_groups(inside: &Inside) -> Vec<PathBuf> {
     let controllers = ["pids", "memory", ""].into_iter().filter(|controller| mounted(controller).is_some());
     let all = controllers.map(|controller| inside.directory(controller));
@@ -31,11 +31,11 @@ fn gone(groups: &[PathBuf]) -> bool {
 }
 
 #[test]
-fn what_is_left_is_killed() {
+fn remaining_processes_are_killed() {
     if !possible("cgexec") {
         return;
     }
-    // It has our stdout open no longer than it lives: the reading of it would hang.
+    // It has stdout open only while it lives; otherwise the reader would hang.
     let script = "cat /proc/self/cgroup; sleep 1000 & setsid sleep 1000 & exit 3";
     let output = limited(cgexec().args(["--kill", "--pids", "50", "sh", "-c", script]));
     assert_eq!(output.status.code(), Some(3));
@@ -44,7 +44,7 @@ fn what_is_left_is_killed() {
 }
 
 #[test]
-fn what_is_left_may_run_on_and_its_group_goes_with_it() {
+fn remaining_processes_may_run_on_and_their_group_ends_with_them() {
     if !possible("cgexec") {
         return;
     }
@@ -85,7 +85,7 @@ fn killed_it_leaves_nothing() {
     until("the program is ended", || !runs(inside.pid));
     until("its groups go", || gone(&groups));
 
-    // Without --kill the program runs on, and its groups go when it ends.
+    // Without --kill the program continues, and its groups are removed when it ends.
     let mut inside = Inside::new(&["--pids", "20"]);
     let groups = own_groups(&inside);
     signal(inside.piped.pid(), Signal::SIGKILL);
@@ -151,7 +151,7 @@ fn time_is_up() {
         return;
     }
     let script = "cat /proc/self/cgroup; sleep 1000 & sleep 1000";
-    // Longer and longer, until the program gets as far as to print its group.
+    // Longer each time, until the program has printed its group.
     let output = (0..9).map(|power| format!("{}", 0.3 * f64::from(1 << power))).find_map(|limit| {
         let output = limited(cgexec().args(["--pids", "20", "--timeout", &limit, "sh", "-c", script]));
         assert_eq!(output.status.code(), Some(124));
@@ -175,7 +175,7 @@ fn a_fork_bomb_is_held_and_counted() {
     let name = Name::new("bomb");
     let spec = name.spec("pids");
     let group = name.at("pids", "");
-    // Until the kernel has refused one. No further process is needed to see that.
+    // Until the kernel has refused one process. No other process is needed for the check.
     let script = format!(
         "f() {{ f | f & }}; f 2>/dev/null
          until read -r _ refused <{}/pids.events && [ \"$refused\" -gt 0 ]; do :; done",
@@ -191,7 +191,7 @@ fn a_fork_bomb_is_held_and_counted() {
 }
 
 #[test]
-fn a_memory_hog_is_told_whose_limit_it_was() {
+fn an_oom_kill_is_reported_with_the_group_of_the_limit() {
     if !possible("cgexec") {
         return;
     }
@@ -219,7 +219,7 @@ fn a_memory_hog_is_told_whose_limit_it_was() {
 }
 
 #[test]
-fn a_busy_loop_is_throttled_and_that_is_told() {
+fn a_busy_loop_is_throttled_and_reported() {
     if !possible("cgexec") {
         return;
     }
@@ -240,7 +240,7 @@ fn a_busy_loop_is_throttled_and_that_is_told() {
 }
 
 #[test]
-fn what_is_not_measured_is_not_zero() {
+fn a_missing_measurement_is_not_zero() {
     if !possible("cgexec") || mounted("pids").expect("mounted").1 {
         return;
     }
@@ -277,7 +277,7 @@ fn descriptors_and_signals_are_as_they_were() {
 }
 
 #[test]
-fn a_program_in_the_background_holds_no_pipe_of_ours() {
+fn a_background_program_holds_no_pipe_of_cgexec() {
     if !possible("cgexec") {
         return;
     }

@@ -1,5 +1,5 @@
-//! cgexec: the rules of cgrules.conf(5), the daemon, and what libcgroup keeps for systemd; in an /etc and a /run
-//! of the test's own.
+//! cgexec: the rules of cgrules.conf(5), the daemon, and libcgroup's files for systemd; in a test's own /etc
+//! and /run.
 
 use crate::common;
 use crate::common::process::{failure, printed};
@@ -34,7 +34,7 @@ fn with_files(test: &str, work: impl FnOnce(&Scratch) + Send) {
     });
 }
 
-/// Where rules send `cat`; the group's path below the test's own, or nothing.
+/// Where rules put `cat`: the path of the group below the test's own, or nothing.
 fn sent(name: &Name, rules: &str, words: &[&str]) -> Option<String> {
     std::fs::write("/etc/cgrules.conf", rules.replace('@', &name.0).replace("GROUP:", "@")).expect("rules");
     let groups = printed(cgexec().args(words));
@@ -60,7 +60,7 @@ fn rules_choose_the_group() {
         assert_eq!(of_cat("root pids @/a ignore\n* pids @/b\n"), None);
         assert_eq!(of_cat("\n# nobody\n"), None);
         assert_eq!(of_cat("other pids @/a\n% pids @/b\n"), None);
-        // Made on the fly, and it stays.
+        // Created on demand, and it stays.
         assert_eq!(of_cat("* pids @/a/%u-%P\n").as_deref(), Some("/a/0-cat"));
         assert!(name.at("pids", "a/0-cat").exists());
 
@@ -72,7 +72,7 @@ fn rules_choose_the_group() {
 }
 
 #[test]
-fn mistakes_in_rules_are_told_with_their_line() {
+fn mistakes_in_rules_are_reported_with_their_line() {
     if !possible("cgexec") {
         return;
     }
@@ -98,7 +98,7 @@ fn mistakes_in_rules_are_told_with_their_line() {
 }
 
 #[test]
-fn the_daemon_is_told() {
+fn the_daemon_is_asked_to_leave_the_program_alone() {
     if !possible("cgexec") {
         return;
     }

@@ -1,6 +1,6 @@
-//! The same command line to util-linux's nsenter, as the system has it, and to ours: stdout, message, status.
+//! The same command lines for util-linux's nsenter, as the system has it, and for ctrbox: stdout, message, status.
 //!
-//! The system's is one of 2.38 to 2.41, we follow the newest: where those two are apart a row says so, and a
+//! The installed version is 2.38 to 2.41, and ctrbox follows the newest. Where those differ, a row says so; a
 //! row that says so without need is an error too.
 
 use crate::common::compat::{Bench, Differs, Row, Same, all_alike, comparable, rows_are_distinct};
@@ -13,7 +13,7 @@ const CONTAINER: &str = "a word is a container";
 const CLOSED: &str = "descriptors of ours do not reach a program among others";
 
 /// Command lines for a shell in whose PATH `nsenter` is one or the other. `$pid` holds all namespaces but
-/// user, `$user` is root of a user namespace of its own, `$gone` is nobody's, `$d` a directory.
+/// user, `$user` is root of its own user namespace, `$gone` is a PID without a process, `$d` a directory.
 const ROWS: &[Row] = &[
     // entering
     ("nsenter -t $pid -u hostname", Same),
@@ -299,7 +299,7 @@ const FILES: &str = "echo 'echo \"script:$0:$*\"' >script && echo '#!/no/such' >
                      chmod 755 script nobang shell . .. && chmod 644 plain";
 
 #[test]
-fn the_systems_and_ours_say_the_same() {
+fn the_original_and_ctrbox_print_the_same() {
     if !namespaces("compat") {
         return;
     }

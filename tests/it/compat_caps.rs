@@ -1,7 +1,7 @@
-//! The same command line to libcap's getpcaps, as the system has it, and to ours: stdout, message, status. And
-//! the text of sets and lists, both ways, for sets of all shapes: from libcap itself, called through Python.
+//! The same command lines for libcap's getpcaps, as the system has it, and for ctrbox: stdout, message, status. And
+//! the text of sets and lists, parsed and printed, compared with libcap itself, called through Python.
 //!
-//! The system's was 2.66 and 2.78 when these were written; where those two are apart is the usage alone.
+//! The system's was 2.66 and 2.78 when these were written; they differ in the usage only.
 
 use std::fmt::Write;
 
@@ -13,13 +13,13 @@ use ctrbox::testing::isolation::capabilities::text::{Flags, Iab};
 use ctrbox::testing::proc::Mask;
 
 const HELP: &str = "the text of --help, which goes to stdout";
-const LICENSE: &str = "our own license";
-const USAGE: &str = "the mistake is told; theirs prints all of its usage";
+const LICENSE: &str = "the license of ctrbox";
+const USAGE: &str = "the message names the mistake; libcap prints its whole usage";
 const CONTAINER: &str = "a word is a container";
-const EMPTY: &str = "nothing is no PID: theirs takes it for 0";
-const SELF: &str = "0 is oneself with --iab too: theirs fails";
+const EMPTY: &str = "an empty word is no PID; libcap takes it for 0";
+const SELF: &str = "0 is the calling process with --iab too; libcap fails";
 
-/// `$pid` is a process, `$gone` is nobody's.
+/// `$pid` is a process, `$gone` a PID without one.
 const ROWS: &[Row] = &[
     ("getpcaps", Differs(USAGE)),
     ("getpcaps 1", Same),
@@ -263,7 +263,7 @@ fn texts(parts: &[&[&str]], rubbish: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn texts_mean_what_libcap_takes_them_for() {
+fn texts_are_parsed_as_by_libcap() {
     let last = own::last().expect("the last capability");
     let names = ["cap_chown", "CAP_Kill", "all", "ALL", "0", "40", "41", "63", "0x1f", "010", ""];
     let more = ["", "", ",cap_net_raw", ",all", ",7,cap_bpf"];
@@ -283,7 +283,7 @@ fn texts_mean_what_libcap_takes_them_for() {
 }
 
 #[test]
-fn lists_of_what_is_inherited_mean_what_libcap_takes_them_for() {
+fn iab_lists_are_parsed_as_by_libcap() {
     let last = own::last().expect("the last capability");
     let marks = ["", "", "!", "^", "%", "!^", "^!", "!%", "%^!", "^^"];
     let names = ["cap_chown", "CAP_Kill", "cap_net_raw", "0", "40", "41", "0x1f", "010"];

@@ -1,7 +1,7 @@
-//! The same command line to libcap's capsh, as the system has it, and to ours: stdout, message, status.
+//! The same command lines for libcap's capsh, as the system has it, and for ctrbox: stdout, message, status.
 //!
-//! The system's was 2.66 and 2.78 when these were written; for these rows they are the same. The words of
-//! --explain are ours, so of that only what stands round them is here.
+//! The system's was 2.66 and 2.78 when these were written; for these rows they are the same. The texts of
+//! --explain are ctrbox's own, so only their frame is compared.
 
 use crate::common::applet;
 use crate::common::compat::{

@@ -1,5 +1,5 @@
-//! The same command line to libcap's capsh and to ours: the options that change something, and what is started
-//! then. compat_capsh.rs has those that only tell.
+//! The same command lines for libcap's capsh and for ctrbox: the options that change something, and the programs that
+//! are started then. compat_capsh.rs has the options that only print.
 
 use std::fmt::Write;
 
@@ -360,7 +360,7 @@ const ROWS: &[Row] = &[
 ];
 
 #[test]
-fn what_it_changes_is_the_same_as_libcaps() {
+fn changes_are_the_same_as_those_of_libcap() {
     if !libcap_comparable("capsh") {
         return;
     }
@@ -369,9 +369,9 @@ fn what_it_changes_is_the_same_as_libcaps() {
     all_alike(ROWS, |line, whose| bench.said(&mut bench.shell(line, whose), whose));
 }
 
-/// Real sets of a real process, as full as can be: in a user namespace of its own it may inherit anything.
+/// Real sets of a real process, as large as possible: in its own user namespace it may inherit any capability.
 #[test]
-fn what_is_made_inheritable_and_ambient_is_told_as_libcaps_capsh_does() {
+fn inheritable_and_ambient_sets_are_printed_as_by_libcap() {
     if !libcap_comparable("capsh") {
         return;
     }

@@ -1,4 +1,4 @@
-//! The same command line to libcgroup's cgexec, as the system has it, and to ours: stdout, message, status.
+//! The same command lines for libcgroup's cgexec, as the system has it, and for ctrbox: stdout, message, status.
 
 use crate::common;
 

@@ -1,8 +1,8 @@
-//! The same command line to util-linux's lsns, as the system has it, and to ours: stdout, message, status.
+//! The same command lines for util-linux's lsns, as the system has it, and for ctrbox: stdout, message, status.
 //!
-//! The system's is 2.38, we follow the newest: where those two are apart a row says so, and a
-//! row that says so without need is an error too. Rows look at namespaces that nobody else is in, at what all
-//! processes of a test share, and at what is wrong; never at all there is.
+//! The installed version is 2.38, and ctrbox follows the newest. Where they differ, a row says so, and a
+//! row that says so without need is an error too. Rows use namespaces of the test, namespaces that all
+//! processes of a test share, and wrong arguments; never all namespaces of the host.
 
 use std::path::Path;
 
@@ -20,10 +20,10 @@ const CONTAINER: &str = "a word is a container";
 const OURS: &str = "the option or column is ours";
 const EXCLUSIVE: &str = "theirs means to refuse this and forgets to";
 
-/// Command lines for a shell in whose PATH `lsns` is one or the other. `$pid` is alone, with who started it,
+/// Command lines for a shell in whose PATH `lsns` is one or the other. `$pid` is, with the process that started it,
 /// in namespaces of all kinds (`$mnt` to `$time`; `$net` is mounted on `$d/a` and `$d/b`). `$inner` is in a user
-/// namespace within that of `$outer` and in a network namespace of the inner one. Nobody is in `$kept`, which
-/// is mounted on `$d/kept`. `$gone` is nobody's number. `$nobody` runs a command as an ordinary user.
+/// namespace within that of `$outer` and in a network namespace of the inner one. `$kept` has no process; it
+/// is mounted on `$d/kept`. `$gone` is a PID without a process. `$nobody` runs a command as an ordinary user.
 const ROWS: &[Row] = &[
     // forms
     ("lsns -p $pid | tr -s ' '", Same),
@@ -319,7 +319,7 @@ impl Namespaces {
 
 impl Drop for Namespaces {
     fn drop(&mut self) {
-        // What is a mount point could not be removed.
+        // A mount point could not be removed.
         for name in ["a", "b", "kept"] {
             let _ = nix::mount::umount(&self.bench.at("d").join(name));
         }
@@ -342,7 +342,7 @@ fn compare(name: &str, rows: &[Row]) {
 }
 
 #[test]
-fn the_systems_and_ours_say_the_same() {
+fn the_original_and_ctrbox_print_the_same() {
     compare("compat-lsns", ROWS);
 }
 

@@ -1,7 +1,7 @@
-//! The same command line to util-linux's unshare, as the system has it, and to ours: stdout, message, status.
+//! The same command lines for util-linux's unshare, as the system has it, and for ctrbox: stdout, message, status.
 //!
-//! The system's is one of 2.38 to 2.41, we follow the newest: where those two are apart a row says so, and a
-//! row that says so without need is an error too.
+//! The installed version is 2.38 to 2.41, and ctrbox follows the newest. Where those differ, a row says so; a row
+//! that says so without need is an error too.
 
 use std::path::Path;
 
@@ -19,8 +19,8 @@ const SHELL: &str = "since 2.39 without SHELL, or with an empty one, it is that 
 const BITS: &str = "the original takes the lower 32 bits";
 
 /// Command lines for a shell in whose PATH `unshare` is one or the other. `$nobody`, `$lucky` and `$stranger`
-/// run a command as an ordinary user: one without subids, one with, one that nobody knows. `$d` is a directory,
-/// `$maps` what a program sees of its maps.
+/// run a command as an ordinary user: without subids, with subids, and one that is not in /etc/passwd. `$d` is a
+/// directory, `$maps` prints the maps of the program.
 const ROWS: &[Row] = &[
     // namespaces
     ("unshare -u hostname", Same),
@@ -341,7 +341,7 @@ fn said(bench: &Bench, line: &str, whose: &str) -> String {
 }
 
 #[test]
-fn the_systems_and_ours_say_the_same() {
+fn the_original_and_ctrbox_print_the_same() {
     if !possible("compat-unshare") || !comparable("compat-unshare", "unshare", 38..=41) {
         return;
     }

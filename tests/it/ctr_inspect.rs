@@ -1,12 +1,12 @@
-//! `ctr-inspect`: what the kernel has for containers that this test makes.
+//! `ctr-inspect` on containers that this test makes.
 
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
 use crate::common::cgexec::{Name, mounted};
-use crate::common::process::{Holder, limited, namespaces};
-use crate::common::{UNPRIVILEGED_UID, applet, program, skip, stderr, stdout, there};
+use crate::common::process::{Holder, Piped, limited, namespaces, python};
+use crate::common::{Scratch, UNPRIVILEGED_UID, applet, binary, program, skip, stderr, stdout, there};
 
 fn inspect(arguments: &[&str]) -> Output {
     limited(applet("ctr-inspect").args(arguments))
@@ -96,7 +96,7 @@ fn id_maps_and_clocks() {
 }
 
 #[test]
-fn who_entered_from_outside_is_named() {
+fn processes_that_entered_from_outside_are_named() {
     if !namespaces("who_entered_from_outside_is_named") {
         return;
     }
@@ -159,8 +159,8 @@ fn a_memory_limit_and_its_use() {
 }
 
 #[test]
-fn privileges_of_the_process_that_is_meant() {
-    let test = "privileges_of_the_process_that_is_meant";
+fn privileges_of_the_selected_process() {
+    let test = "privileges_of_the_selected_process";
     if !namespaces(test) || !there("setpriv") {
         return;
     }
@@ -206,8 +206,8 @@ fn wrong_calls_are_refused() {
 
 /// Everything that an ordinary user may not read is null, with a reason.
 #[test]
-fn an_ordinary_user_is_told_what_is_unknown() {
-    let test = "an_ordinary_user_is_told_what_is_unknown";
+fn an_ordinary_user_sees_what_is_unknown() {
+    let test = "an_ordinary_user_sees_what_is_unknown";
     if !namespaces(test) || !there("setpriv") {
         return;
     }
@@ -266,7 +266,7 @@ fn the_text_is_safe_and_fits() {
 
 /// Of `sh -c`, a first process with a handler, and one that waits with sigtimedwait(2) or does not.
 #[test]
-fn what_the_first_process_does_with_signals() {
+fn signals_of_the_first_process() {
     let test = "what_the_first_process_does_with_signals";
     if !namespaces(test) {
         return;
@@ -288,24 +288,20 @@ fn what_the_first_process_does_with_signals() {
     assert_eq!(host["processes"]["count"], 1);
 }
 
+/// Python runs the script as the first process of a pid namespace. proc is the host's, so /proc/self is the PID there.
+fn first_process(script: &str) -> Piped {
+    Piped::new(program("unshare").args(["-m", "-p", "-f", "--kill-child", "python3", "-c", script]))
+}
+
 #[test]
 fn a_wait_for_signals_counts_as_a_handler() {
     let test = "a_wait_for_signals_counts_as_a_handler";
-    if !namespaces(test) || !there("python3") {
-        return skip(test, "needs root, unshare(1) and python3");
+    if !namespaces(test) || !python() {
+        return;
     }
     let script = "import os, signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n\
         print(os.readlink('/proc/self'), flush=True)\nsignal.sigtimedwait([signal.SIGTERM], 1000000)\n";
-    let mut piped = crate::common::process::Piped::new(program("unshare").args([
-        "-m",
-        "-p",
-        "-f",
-        "--kill-child",
-        "python3",
-        "-c",
-        script,
-    ]));
-    // proc is the host's, so it shows the PID there.
+    let mut piped = first_process(script);
     let pid = piped.line();
     let waits = || {
         let place = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
@@ -437,23 +433,15 @@ fn a_full_limit_of_processes_is_high() {
 #[test]
 fn zombies_of_the_first_process_are_found() {
     let test = "zombies_of_the_first_process_are_found";
-    if !namespaces(test) || !there("python3") {
-        return skip(test, "needs root, unshare(1) and python3");
+    if !namespaces(test) || !python() {
+        return;
     }
     let script = "import os\n\
         child = os.fork()\n\
         if child == 0: os._exit(0)\n\
         os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)\n\
         print(os.readlink('/proc/self'), flush=True)\nimport sys\nsys.stdin.read()\n";
-    let mut piped = crate::common::process::Piped::new(program("unshare").args([
-        "-m",
-        "-p",
-        "-f",
-        "--kill-child",
-        "python3",
-        "-c",
-        script,
-    ]));
+    let mut piped = first_process(script);
     let pid = piped.line();
     let found = report(&["-s", "limits,processes", &pid]);
     assert_eq!(found["processes"]["zombies"], 1, "{}", found["processes"]);
@@ -463,7 +451,7 @@ fn zombies_of_the_first_process_are_found() {
 }
 
 #[test]
-fn a_working_directory_inside_is_none_of_the_hosts() {
+fn a_working_directory_inside_is_not_reported() {
     if !namespaces("a_working_directory_inside_is_none_of_the_hosts") {
         return;
     }
@@ -479,7 +467,7 @@ fn a_working_directory_inside_is_none_of_the_hosts() {
 }
 
 #[test]
-fn only_what_differs_is_shown() {
+fn only_differences_are_shown() {
     if !namespaces("only_what_differs_is_shown") {
         return;
     }
@@ -503,4 +491,56 @@ fn only_what_differs_is_shown() {
     assert!(host.contains("namespaces.uts.host"), "{host}");
     let two_targets = inspect(&[&first, &second, "--diff", "host"]);
     assert_eq!(two_targets.status.code(), Some(1));
+}
+
+/// Of mounts below each other, every read-only one could list all writable ones below it: the square of their number.
+#[test]
+fn endless_mounts_cost_little_memory() {
+    let test = "inspect-mounts";
+    if !namespaces(test) {
+        return;
+    }
+    if !there("python3") || !there("prlimit") {
+        skip(test, "needs python3 and prlimit");
+        return;
+    }
+    const SCRIPT: &str = r#"
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+BIND, READ_ONLY, REMOUNT = 4096, 1, 32
+def mount(target, flags=0):
+    if libc.mount(source, target, None, BIND | flags, None):
+        sys.exit(os.strerror(ctypes.get_errno()))
+os.chdir(sys.argv[1])
+os.mkdir("x")
+source = os.fsencode(os.getcwd())
+for at in range(1200):
+    mount(b"x")
+    if libc.mount(None, b"x", None, BIND | REMOUNT | READ_ONLY, None):
+        sys.exit(os.strerror(ctypes.get_errno()))
+    os.chdir("x")
+for at in range(1200):
+    mount(b"x")
+    os.chdir("x")
+print("ready", flush=True)
+sys.stdin.read()
+"#;
+    let scratch = Scratch::new(test);
+    let mut command = program("unshare");
+    command.args(["-m", "--propagation", "slave", "python3", "-c", SCRIPT]).arg(&scratch.0);
+    let mut piped = Piped::new(&mut command);
+    assert_eq!(piped.line(), "ready");
+    let pid = piped.pid().to_string();
+    for options in [&["-J"][..], &["-a"], &["-f"]] {
+        let mut command = program("prlimit");
+        command.arg("--as=300000000").arg(binary()).args(["ctr-inspect", "-s", "files"]).args(options);
+        let output = limited(command.arg(&pid));
+        assert!(output.status.success(), "{options:?}: {}", stderr(&output));
+    }
+    let all = report(&["-s", "files", &pid]);
+    let unknown = all["unknown"].to_string();
+    let writable = all["files"]["mounts"].as_array().expect("mounts").iter();
+    let names: usize = writable.map(|one| one["writable_below"].as_array().map_or(0, Vec::len)).sum();
+    assert!((1200..20_000).contains(&names), "{names}");
+    assert!(unknown.contains("files.mounts.writable_below"), "{unknown}");
 }

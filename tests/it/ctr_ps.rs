@@ -1,4 +1,4 @@
-//! ctr-ps over hosts kept in files and over this one.
+//! ctr-ps on hosts made of files, and on this host.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -78,7 +78,7 @@ fn colour_changes_nothing_else_and_comes_only_when_asked_for() {
     assert_eq!(message, "ctr-ps: unsupported colour mode 'sometimes' (auto, always, never)\n");
 }
 
-/// What the runtimes themselves said when the host was captured, PID by PID; and nothing else is tagged.
+/// What the runtimes printed when the host was captured, PID by PID; no other process has a container.
 #[test]
 fn the_runtimes_own_word_on_every_process() {
     for host in HOSTS {
@@ -178,8 +178,12 @@ fn containers_by_name_runtime_and_beginning_of_the_id() {
         (Some(1), "ctr-ps: container docker:rt-web has no process 4000\n")
     );
     assert_eq!(pids(&["rt-ctr-two"]), "4657");
-    for word in ["nosuch", "rt-we", "podman:rt-web", "32e", "docker:", ":", "rt-web ", "*", "../rt-web", "-"]
-    {
+    for word in ["rt-we", "rt-wbe", "rt-web ", "podman:rt-web", "dcoker:rt-web"] {
+        let (status, message) = failure(of(&root).args(["-c", word]));
+        assert_eq!(status, Some(1), "{word}");
+        assert_eq!(message, format!("ctr-ps: no container '{word}'; did you mean docker:rt-web?\n"));
+    }
+    for word in ["nosuch", "32e", "docker:", ":", "-"] {
         let (status, message) = failure(of(&root).args(["-c", word]));
         assert_eq!(status, Some(1), "{word}");
         assert!(
@@ -200,7 +204,7 @@ fn containers_by_name_runtime_and_beginning_of_the_id() {
         let said = format!("ctr-ps: {said}\n");
         assert_eq!(failure(of(&root).args(["-c", word])), (Some(1), said), "{word}");
     }
-    // One that is there does not excuse one that is not.
+    // An existing one does not excuse a missing one.
     assert_eq!(failure(of(&root).args(["-q", "-c", "rt-web", "-c", "nosuch"])).0, Some(1));
     let odd = std::ffi::OsStr::from_bytes(b"\xff\x1b[2J");
     let (status, message) = failure(of(&root).arg("-c").arg(odd));
@@ -240,7 +244,7 @@ fn every_process_of_this_host_is_listed_with_its_parent() {
     let listed = processes(&printed(ctr_ps().args(["-k", "--json"])));
     let after = live();
     let mut compared = 0;
-    // Those that were there all the time, and nobody's orphans in between.
+    // The processes that existed all the time, and were not orphaned in between.
     for (pid, ppid) in before.iter().filter(|&(pid, ppid)| after.get(pid) == Some(ppid)) {
         let process = listed.get(pid).unwrap_or_else(|| panic!("{pid} is missing"));
         assert_eq!(process["ppid"].as_i64(), Some(*ppid), "{process}");
@@ -260,7 +264,7 @@ fn every_process_of_this_host_is_listed_with_its_parent() {
     harmless(&printed(ctr_ps().arg("--forest")));
 }
 
-/// A process that calls itself something.
+/// A process that chooses its own name.
 #[test]
 fn a_live_process_with_a_hostile_name() {
     let mut command = program("cat");
@@ -298,7 +302,7 @@ fn an_ordinary_user_sees_every_process_and_no_error() {
     harmless(&printed(unprivileged().arg("--forest")));
     assert_eq!(failure(unprivileged().args(["-c", "ctrbox-test-no-such-container"])).0, Some(1));
 
-    // State that only root can read: an id with a question mark, and no complaint.
+    // State that only root can read: an id with a question mark, and no error.
     let host = Host::new("ctr-ps-secret");
     host.docker(WEB, state("web", 100));
     host.process(100, 1, &scope(WEB), b"web\0");
@@ -324,7 +328,7 @@ fn few_descriptors_and_a_closed_stdin_are_enough() {
     assert!(pids.lines().any(|line| line == std::process::id().to_string()));
 }
 
-/// A state file that names no init process makes the first processes of all pid namespaces of interest.
+/// Because of a state file that names no init process, the first processes of all pid namespaces are read.
 #[test]
 fn each_process_is_identified_once() {
     const PROCESSES: i64 = 400;

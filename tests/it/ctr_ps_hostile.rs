@@ -1,4 +1,4 @@
-//! ctr-ps over hosts that lie.
+//! ctr-ps on hosts with forged or broken files.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
@@ -75,7 +75,7 @@ fn containers_with_hostile_names() {
     for (pid, name) in (100..).zip(names).filter(|(_, name)| !name.is_empty()) {
         assert_eq!((text(&found[&pid], "runtime"), text(&found[&pid], "container")), ("docker", name));
     }
-    // A name that is like another's form takes nothing from it.
+    // A name in the form of another runtime does not hide that runtime's container.
     let pids = |word: &str| printed(of(host.root()).args(["-q", "-c", word]));
     assert_eq!(pids("docker:docker:web"), "104\n");
     assert_eq!(pids("web\x1b[2J"), "100\n");
@@ -86,7 +86,7 @@ fn a_huge_argument_list() {
     let host = Host::new("ctr-ps-huge");
     host.process(10, 1, "/init.scope", &b"argument\0".repeat(500_000));
     host.process(11, 10, "/init.scope", &vec![0; 300_000]);
-    // /proc/PID/cgroup has at most PATH_MAX of a path.
+    // /proc/PID/cgroup shows at most PATH_MAX bytes of a path.
     host.process(12, 11, &format!("/{}", "x/".repeat(2000)), &vec![b'\x1b'; 300_000]);
     let table = printed(&mut of(host.root()));
     harmless(&table);
@@ -106,7 +106,7 @@ fn files_of_processes_that_are_cut_off_or_no_files() {
         host.file(&format!("proc/{pid}/status"), &whole[..end]);
         host.file(&format!("proc/{pid}/cgroup"), &cgroup.as_bytes()[..end.min(cgroup.len())]);
     }
-    // No file at all is a process that has gone.
+    // A process without files has ended.
     std::fs::create_dir_all(host.root().join("proc/20")).expect("a directory");
     std::fs::create_dir_all(host.root().join("proc/21/status")).expect("a directory");
     for name in ["self", "0x10", "12a", "-5", "+7", "99999999999999", "net", "é"] {
@@ -169,12 +169,12 @@ fn state_files_that_are_no_state_files() {
     }
     let (pid, id) = add();
     host.docker(&id, state("bad", pid).replace("true", "false"));
-    // What waits for a writer.
+    // A pipe that waits for a writer.
     let (_, id) = add();
     let file = host.docker(&id, "");
     std::fs::remove_file(&file).expect("removed");
     nix::unistd::mkfifo(&file, nix::sys::stat::Mode::from_bits_truncate(0o644)).expect("a fifo");
-    // A link out of that root, to a file that is good.
+    // A link out of that root, to a valid file.
     let elsewhere = Scratch::new("ctr-ps-elsewhere");
     let (pid, id) = add();
     let outside = elsewhere.0.join("outside.json");
@@ -189,14 +189,14 @@ fn state_files_that_are_no_state_files() {
     let file = host.docker(&id, "");
     std::fs::remove_file(&file).expect("removed");
     symlink(&file, &file).expect("a link to itself");
-    // Larger than any state file is.
+    // Larger than any real state file.
     let (pid, id) = add();
     let file = host.docker(&id, state("bad", pid));
     std::fs::OpenOptions::new().write(true).open(&file).and_then(|f| f.set_len(1 << 30)).expect("sparse");
     let (_, id) = add();
     std::fs::create_dir_all(host.root().join(format!("var/lib/docker/containers/{id}/config.v2.json")))
         .expect("a directory");
-    // Somebody else's: whoever may write there may not say who is who.
+    // A file of another user, who must not name containers.
     if root() {
         let (pid, id) = add();
         let file = host.docker(&id, state("bad", pid));
@@ -212,7 +212,7 @@ fn state_files_that_are_no_state_files() {
     for process in host.json().values().filter(|process| process["pid"] != first) {
         assert!(process["container"].is_null(), "{process}");
     }
-    // Nobody is told unless asked; then each of them is.
+    // Problems are printed only with the option; then each of them is.
     for (options, status) in [(&["-q", "-v"][..], 0), (&["-q", "-v", "-c", "nosuch"], 1)] {
         let output = limited(of(host.root()).args(options));
         assert_eq!(output.status.code(), Some(status), "{options:?}");
@@ -234,16 +234,16 @@ fn a_control_group_of_a_containers_name_is_no_proof() {
     // The container's own, and groups that it makes below.
     host.process(101, 100, &scope(WEB), b"own\0");
     host.process(102, 100, &format!("{}/app/worker", scope(WEB)), b"below\0");
-    // A user's delegated group of that very name, and other places where anybody may make one.
+    // A user's delegated group of the same name, and other places where any user can make one.
     host.process(300, 1, &format!("/user.slice/user-1000.slice/docker-{WEB}.scope"), b"forged\0");
     host.process(301, 1, &format!("/docker/{WEB}"), b"forged\0");
     host.process(302, 1, &format!("/docker-{WEB}.scope"), b"forged\0");
     host.process(303, 1, &format!("/user.slice{}", scope(WEB)), b"forged\0");
     host.process(304, 1, &format!("/machine.slice/libpod-{WEB}.scope"), b"forged\0");
-    // One container that claims to be another: it stays what it is.
+    // A container that claims to be another keeps its own identity.
     host.process(305, 200, &format!("{}/docker-{WEB}.scope", scope(DB)), b"claims\0");
     host.process(306, 200, &format!("{}{}", scope(DB), scope(WEB)), b"claims\0");
-    // In two hierarchies at once, each saying another name.
+    // In two hierarchies at once, with different names.
     host.process(307, 1, "/", b"both\0");
     host.file("proc/307/cgroup", format!("2:pids:/user.slice/docker-{WEB}.scope\n0::{}\n", scope(DB)));
     // Near misses.
@@ -272,9 +272,9 @@ fn a_control_group_of_a_containers_name_is_no_proof() {
 }
 
 #[test]
-fn an_init_process_that_is_not_there_any_more() {
+fn an_init_process_that_has_ended() {
     let host = Host::new("ctr-ps-recycled");
-    // The PID is another's now.
+    // The PID belongs to another process now.
     host.docker(WEB, state("web", 100));
     host.process(100, 1, "/user.slice/user-1000.slice/session-1.scope", b"somebody\0");
     host.process(101, 1, &scope(WEB), b"left behind\0");
@@ -295,7 +295,7 @@ fn an_init_process_that_is_not_there_any_more() {
 }
 
 #[test]
-fn cycles_and_deep_chains_lose_nobody() {
+fn cycles_and_deep_chains_lose_no_process() {
     let host = Host::new("ctr-ps-chain");
     for pid in 2..=2000 {
         host.process(pid, pid - 1, "/init.scope", b"x\0");
@@ -408,7 +408,7 @@ fn a_first_process_in_a_group_that_claims_to_be_nested() {
 }
 
 #[test]
-fn a_start_time_that_is_noted_must_be_true() {
+fn a_start_time_in_a_state_file_must_match() {
     let host = Host::new("ctr-ps-start");
     contained(&host, 100, "/job", 0);
     let (path, state) = runc("run", "job", 100, 4999);
@@ -420,7 +420,7 @@ fn a_start_time_that_is_noted_must_be_true() {
 }
 
 #[test]
-fn words_that_mean_nobody_select_nobody() {
+fn words_without_a_process_select_none() {
     let host = Host::new("ctr-ps-nobody");
     host.process(100, 1, &scope(WEB), b"sleep\x001\0");
     assert_eq!(host.containers()[&100], unverified(WEB), "it has no name");
@@ -445,7 +445,7 @@ fn a_pod_of_pause_processes_alone() {
 }
 
 #[test]
-fn a_user_vouches_for_his_own_and_takes_no_name_away() {
+fn a_users_state_files_count_for_own_processes_and_hijack_no_name() {
     if !root() {
         return skip("ctr-ps-users", "needs root, to give files away");
     }
@@ -485,7 +485,7 @@ fn a_user_vouches_for_his_own_and_takes_no_name_away() {
 
 /// 4294967295 is (uid_t) -1: to chown(2) it means no change, and no process or file has it.
 #[test]
-fn no_user_has_the_uid_that_is_none() {
+fn the_invalid_uid_belongs_to_no_user() {
     for uid in [u32::MAX, 60_000] {
         let host = Host::new("ctr-ps-no-uid");
         host.file("etc/passwd", format!("root:x:0:0::/root:/bin/sh\nnone:x:{uid}:1::/home/none:/bin/sh\n"));

@@ -33,6 +33,43 @@ fn manual_pages() {
     not_stale(&render::manual_pages(), &["man"]);
 }
 
+/// std::env::var_os("NAME"), std::env::var("NAME") and the lists of names in src/output/style.rs.
+fn variables_of_the_source(directory: &std::path::Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            variables_of_the_source(&path, found);
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a source");
+        let read =
+            text.split("env::var").skip(1).filter_map(|rest| rest.split_once("(\"")?.1.split_once('"'));
+        let is_name =
+            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        found.extend(read.map(|(name, _)| name.to_owned()).filter(|name| is_name(name)));
+    }
+}
+
+#[test]
+fn manual_pages_name_the_variables_and_files() {
+    let pages = render::manual_pages();
+    let section = |text: &str, heading: &str| {
+        let (_, rest) = text.split_once(&format!(".SH {heading}\n")).expect(heading);
+        rest.split("\n.SH ").next().unwrap_or_default().to_owned()
+    };
+    let sections: String = pages.iter().map(|(_, text)| section(text, "ENVIRONMENT")).collect();
+    for (path, text) in &pages {
+        assert!(section(text, "FILES").contains(".TP\n"), "{path}");
+    }
+    let mut variables = BTreeSet::new();
+    variables_of_the_source(&project("src"), &mut variables);
+    assert!(variables.contains("CTRBOX_HINTS") && variables.contains("COLUMNS"), "{variables:?}");
+    variables.extend(["NO_COLOR", "LC_ALL", "LC_CTYPE", "LANG", "SHELL"].map(str::to_owned));
+    for name in variables {
+        assert!(sections.contains(&name), "no page names {name}");
+    }
+}
+
 #[test]
 fn completions() {
     not_stale(&render::completions(), &["completions/bash", "completions/zsh", "completions/fish"]);

@@ -11,7 +11,7 @@ use crate::common::process::limited;
 use crate::common::{applet, binary, project, skip, stderr, stdout};
 use libc::{c_long, sock_filter};
 
-/// A call that is refused; with an argument, by its place, only where it is that one.
+/// A system call that the filter refuses; with an argument and its position, only for that value.
 #[derive(Clone, Copy)]
 struct Refused(c_long, Option<(u32, u32)>);
 
@@ -47,11 +47,11 @@ fn failed(result: c_long) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The command, of which these calls fail.
+/// The command, for which these calls fail.
 fn without<'c>(command: &'c mut Command, refused: &[Refused], errno: i32) -> &'c mut Command {
     let mut program = filter(refused, errno);
     let act = move || {
-        // What is not closed stays open: room for that.
+        // Descriptors that cannot be closed stay open, so the limit is raised.
         let mut files = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         let len = u16::try_from(program.len()).unwrap_or(0);
         let program = libc::sock_fprog { len, filter: program.as_mut_ptr() };
@@ -78,7 +78,7 @@ fn fixture() -> String {
     project("tests/fixtures/systemd-v2/root").to_str().expect("text").to_owned()
 }
 
-/// Commands whose answer is the same each time.
+/// Commands whose output is the same in each run.
 fn commands() -> Vec<Command> {
     let root = fixture();
     let proc = format!("{root}/proc");
@@ -114,7 +114,7 @@ fn same_without(refused: &[c_long]) {
     }
 }
 
-/// What the test's own filter changes, and ages.
+/// Output that the test's filter itself changes, and ages.
 fn varies(line: &str) -> bool {
     line.contains("no-new-privs") || line.contains(" ago ") || line.starts_with("0 (")
 }
@@ -179,7 +179,7 @@ fn capabilities_that_the_kernel_does_not_tell_are_not_made_up() {
         );
     }
     if common::root() {
-        // Without it all that is permitted would be lost, and nobody would see it.
+        // Without this call all permitted capabilities would be lost without an error.
         let keep = [Refused(libc::SYS_prctl, Some((0, libc::PR_SET_KEEPCAPS.unsigned_abs())))];
         let words = "Failed to cap_setuid(65534): Input/output error\n";
         refused("capsh", &["--cap-uid=65534", "--current"], &keep, 1, words);
@@ -201,7 +201,7 @@ fn a_lock_that_cannot_be_given_back_leaves_the_programs_status() {
 }
 
 #[test]
-fn nobody_waits_for_a_pipe_that_could_not_be_closed() {
+fn a_pipe_that_cannot_be_closed_is_not_waited_for() {
     if !common::cgexec::possible("failing_calls") {
         return;
     }
@@ -225,7 +225,7 @@ fn a_pause_that_fails_ends_the_watch() {
 }
 
 #[test]
-fn what_capsh_could_not_print_is_a_failure_before_the_shell() {
+fn an_unprinted_output_is_a_failure_before_the_shell() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
     let mut command = of("capsh", &["--current", "--", "-c", "echo ran >&2"]);
     let output = command.stdout(full).output().expect("capsh");
@@ -233,7 +233,7 @@ fn what_capsh_could_not_print_is_a_failure_before_the_shell() {
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(1), words));
 }
 
-/// A list without what the host could not read would be wrong, and nobody would see it.
+/// A list without the entries that could not be read would be wrong without an error.
 #[test]
 fn a_host_that_fails_is_no_short_list() {
     if !common::root() {
@@ -253,7 +253,7 @@ fn a_host_that_fails_is_no_short_list() {
     assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
 }
 
-/// Only a static binary gets as far as its own allocator without memory.
+/// Only a static binary reaches its own allocator without memory.
 #[test]
 fn without_memory_there_is_one_line_and_the_applets_status() {
     if std::env::var_os("CTRBOX_BIN").is_none() {
@@ -279,8 +279,8 @@ fn without_memory_there_is_one_line_and_the_applets_status() {
 
 #[test]
 fn every_errno_has_the_words_of_the_c_library() {
-    if !common::there("python3") {
-        return skip("python3", "there is no python3");
+    if !common::process::python() {
+        return;
     }
     let script = "import os\nfor n in range(1, 140): print(os.strerror(n))";
     let output = common::run(common::program("python3").args(["-c", script]));

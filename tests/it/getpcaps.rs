@@ -1,4 +1,4 @@
-//! What getpcaps and capsh say of processes in odd states, beyond what libcap's programs do.
+//! The output of getpcaps and capsh for processes in unusual states, beyond the programs of libcap.
 
 use crate::common;
 
@@ -32,7 +32,7 @@ fn failure(applet_name: &str, arguments: &[&str]) -> Output {
     output
 }
 
-/// A process with all that root may have taken away but these; none where setpriv cannot be had.
+/// A process with only these of root's capabilities; None without setpriv.
 fn with_only(names: &str) -> Option<Holder> {
     if !root() || !there("setpriv") {
         skip("root", "only root can give capabilities, and setpriv(1) does it");
@@ -62,7 +62,7 @@ fn the_nearest_usual_set_is_named_with_what_differs() {
              -DAC_OVERRIDE -FOWNER -FSETID -SETGID -SETUID -SETPCAP -NET_BIND_SERVICE\n"
         )
     );
-    // Another process for a base, which options that follow do not change.
+    // Another process as base, which later options do not change.
     assert_eq!(
         said("getpcaps", &[&format!("--diff={more}"), &default]),
         format!("{default}: {more} -NET_ADMIN +MKNOD\n").replace("-NET_ADMIN +MKNOD", "+MKNOD -NET_ADMIN")
@@ -88,7 +88,7 @@ fn the_usual_sets_are_listed_and_a_wrong_name_gets_the_list() {
 }
 
 #[test]
-fn one_that_is_no_longer_root_may_nothing_but_can_get_something() {
+fn a_former_root_has_no_capability_but_can_gain_some() {
     if !root() || !there("setpriv") {
         return skip("root", "only root can become another");
     }
@@ -108,7 +108,7 @@ fn one_that_is_no_longer_root_may_nothing_but_can_get_something() {
 }
 
 #[test]
-fn in_a_user_namespace_it_is_said_whose() {
+fn in_a_user_namespace_the_owner_is_shown() {
     if !namespaces("getpcaps") {
         return;
     }
@@ -165,7 +165,7 @@ fn threads_that_differ_are_shown() {
 
 /// A copy of cat with capabilities of its own, which it holds when it runs.
 #[test]
-fn what_the_file_gives_is_told() {
+fn file_capabilities_are_shown() {
     let setcap = |arguments: &[&str]| {
         let command = Path::new("/usr/sbin/setcap");
         command.exists() && limited(program("/usr/sbin/setcap").args(arguments)).status.success()
@@ -202,13 +202,13 @@ fn what_the_file_gives_is_told() {
     );
     let card = said("capsh", &[&format!("--print={}", rooted.pid())]);
     assert!(card.contains(" file capabilities cap_kill=p where uid 100000 is root\n"), "{card}");
-    // The file is found though its name leads nowhere any more.
+    // The file is found although its name no longer exists.
     std::fs::remove_file(&file).expect("removed");
     assert_eq!(record(&rooted.pid().to_string())["program_capabilities"], "cap_kill=p");
 }
 
 #[test]
-fn a_table_has_a_line_for_each_that_is_somewhere() {
+fn a_table_has_a_line_for_each_capability_in_a_set() {
     if !root() || !there("setpriv") {
         return skip("root", "only root can give capabilities");
     }
@@ -229,7 +229,7 @@ fn a_table_has_a_line_for_each_that_is_somewhere() {
 }
 
 #[test]
-fn a_tree_of_one_has_its_children_and_nobody_else() {
+fn a_tree_of_one_process_has_only_its_children() {
     let mut parent = Piped::new(program("sh").args(["-c", "exec 3<&0; cat <&3 & echo $!; wait"]));
     let child = parent.line();
     let tree = said("getpcaps", &["--tree", &parent.pid().to_string()]);
@@ -295,7 +295,7 @@ fn all_of_a_list_must_be_so() {
 }
 
 #[test]
-fn targets_that_are_not_there_are_told_and_the_others_shown() {
+fn missing_targets_are_reported_and_the_others_shown() {
     let pid = std::process::id().to_string();
     let output = failure("getpcaps", &["ctrbox-no-such", &pid, "--json", "ctrbox-no-such", &pid]);
     assert!(stdout(&output).starts_with(&format!("{pid}: ")), "{}", stdout(&output));
@@ -325,7 +325,7 @@ fn a_full_stdout_is_a_failure() {
 }
 
 #[test]
-fn ordinary_users_see_what_the_kernel_lets_them() {
+fn ordinary_users_see_the_readable_sets() {
     if !root() || !there("setpriv") {
         return skip("root", "only root can become another");
     }
@@ -342,7 +342,7 @@ fn ordinary_users_see_what_the_kernel_lets_them() {
     };
     let text = stdout(&as_user(&["getpcaps", &pid]));
     assert_eq!(text, said("getpcaps", &[&pid]));
-    // Whose namespace it is and what its program's file gives is not theirs to know: said, not guessed.
+    // An ordinary user cannot know the owner of the namespace and the capabilities of the file: null, not a guess.
     let output = as_user(&["capsh", &format!("--print={pid}")]);
     assert!(
         stdout(&output).contains("\nUser namespace: unknown\nProgram: none or unknown\n"),

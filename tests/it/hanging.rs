@@ -1,4 +1,4 @@
-//! File systems that stop answering: whoever looks at them goes on without them.
+//! File systems that do not answer: ctrbox continues without them.
 
 use crate::common;
 
@@ -20,7 +20,7 @@ fn container(name: &'static str) -> Option<Fuse> {
          umount -l $fuse
          exec chroot $work/root {name} -c 'echo ready; read -r end'"
     );
-    // As an ordinary user may: all of it is in a user namespace.
+    // As an ordinary user may: everything is in a user namespace.
     Fuse::hanging(&["-U", "-r", "-m", "-p", "-f", "--kill-child"], tree, &script)
 }
 
@@ -29,7 +29,7 @@ fn the_program_and_the_root_of_a_process_are_not_waited_for() {
     if !namespaces("hanging containers") {
         return;
     }
-    // The name of a program that makes containers: it is looked at more closely.
+    // The name of a program that makes containers, so more of its files are read.
     let Some(fuse) = container("/bwrap") else { return };
     let pid = fuse.pid.to_string();
     let pid_ns = common::process::link(&pid, "pid");
@@ -94,7 +94,7 @@ fn records_of_a_user_are_not_waited_for() {
     if !namespaces("hanging records") {
         return;
     }
-    // Two users have the same: the second costs its own time, and no more.
+    // Two users have the same: the second costs only its own time.
     let script = "mount -t tmpfs none /run; mkdir -p $work/none /run/user/4242 /run/user/4243
         for user in 4242 4243; do
             mount -t overlay -o lowerdir=$fuse:$work/none none /run/user/$user
@@ -132,8 +132,8 @@ fn links_of_a_user_to_files_of_processes_are_not_followed() {
     assert!(fuse.nobody_hung(), "ctr-ps hung");
 }
 
-/// The files with the arguments and the environment of process 1 of a pid namespace hang, as those of a process do that
-/// keeps its memory locked. In a mount namespace of its own, so that nobody else waits.
+/// The files with the arguments and the environment of process 1 of a pid namespace hang, like those of a process that
+/// keeps its memory locked. It runs in its own mount namespace, so that no other process waits.
 fn locked_memory() -> Option<Fuse> {
     let tree = vec![("/held", Some(b"sh\0".to_vec()))];
     let script = "mount -t proc none /proc
@@ -174,4 +174,54 @@ fn processes_whose_memory_is_locked_are_not_waited_for() {
     let entered = looks_at(&fuse, &["nsenter", "-t", "1", "-u", "-e", "true"]);
     assert_eq!(entered, (Some(1), String::new(), refused.to_owned()));
     assert!(fuse.nobody_hung(), "somebody hung");
+}
+
+/// What ctr-inspect reads of a process, and what can block as its arguments do: a word of its memory, the system call that
+/// a thread is in, and what it read and wrote.
+#[test]
+fn a_report_does_not_wait_for_locked_memory_or_an_execve() {
+    if !namespaces("locked reports") {
+        return;
+    }
+    let number = libc::SYS_rt_sigtimedwait;
+    let waits = "echo do_sigtimedwait >$work/wchan; mount --bind $work/wchan /proc/1/task/1/wchan";
+    let call = format!("echo {number} 0x1000 0x0 >$work/syscall");
+    let signals = "processes.init.signals";
+    let held = |file: &str| format!("mount --bind $fuse/held /proc/1/{file}");
+    let call = format!("{waits}; {call}; mount --bind $work/syscall /proc/1/task/1/syscall");
+    for (held, section, unknown) in [
+        (format!("{call}; {}", held("mem")), "processes", signals),
+        (format!("{waits}; {}", held("task/1/syscall")), "processes", signals),
+        (format!("{}; umount -R -l /sys/fs/cgroup || :", held("io")), "limits", "limits.io"),
+    ] {
+        let tree = vec![("/held", Some(b"0 0x0\n".to_vec()))];
+        let script = format!("mount -t proc none /proc; {held}\nexec 4<&0; echo ready; read -r end <&4");
+        let Some(fuse) = Fuse::hanging(&["-m", "-p", "-f", "--kill-child"], tree, &script) else { return };
+        let (status, shown, message) = looks_at(&fuse, &["ctr-inspect", "-J", "-s", section, "1"]);
+        assert!(fuse.nobody_hung(), "{held}: ctr-inspect hung");
+        assert_eq!((status, message.as_str()), (Some(0), ""), "{held}");
+        assert!(shown.contains(&format!("\"path\":\"{unknown}\"")), "{held}: {shown}");
+    }
+}
+
+/// Who mounts an overlay chooses the paths of its layers: ctr-inspect follows short links of Docker there.
+#[test]
+fn the_layers_of_a_root_are_not_waited_for() {
+    if !namespaces("hanging layers") {
+        return;
+    }
+    let tree = vec![("/l", None), ("/l/x", None)];
+    let script = "mkdir $work/none $work/root; cd $work/none; mkdir bin lib lib64 usr; cd /
+        mount -t overlay -o lowerdir=$fuse/l/x:$work/none none $work/root
+        for d in bin lib lib64 usr; do [ ! -d /$d ] || mount --rbind /$d $work/root/$d; done
+        exec chroot $work/root /bin/sh -c 'echo ready; read -r end'";
+    let Some(fuse) = Fuse::hanging(&["-m"], tree, script) else { return };
+    let pid = fuse.pid.to_string();
+    let mounts = format!("--mount=/proc/{pid}/ns/mnt");
+    let words = ["ctr-inspect", "-J", "-s", "files", &pid];
+    let output = limited(program("nsenter").arg(mounts).arg(binary()).args(words));
+    assert!(fuse.nobody_hung(), "ctr-inspect hung");
+    let shown = stdout(&output);
+    assert!(shown.contains("/mnt/fuse/l/x"), "{shown}{}", stderr(&output));
+    assert!(shown.contains("the file system of a layer does not answer in time"), "{shown}");
 }

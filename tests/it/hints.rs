@@ -1,4 +1,5 @@
-//! Why something was refused: each reason is made for real, or where that cannot be, shown by a /proc of files.
+//! The reasons of refused operations: each one is produced for real or, where that is not possible, by files in place
+//! of /proc.
 #![allow(unsafe_code)] // pre_exec and prctl(2)
 
 use crate::common;
@@ -21,7 +22,7 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
 /// Message and hint of a command that fails.
-fn told(command: &mut Command) -> (String, String) {
+fn message_and_hint(command: &mut Command) -> (String, String) {
     let output = limited(command.env("CTRBOX_HINTS", "always"));
     let text = without_pids(&stderr(&output));
     assert!(!output.status.success() && stdout(&output).is_empty(), "{command:?} {text}");
@@ -31,7 +32,7 @@ fn told(command: &mut Command) -> (String, String) {
 }
 
 fn hinted(command: &mut Command, words: &[&str]) {
-    let (message, hint) = told(command);
+    let (message, hint) = message_and_hint(command);
     for word in words {
         assert!(hint.contains(word), "{command:?}\n{message}\nhint: {hint}\nlacks: {word}");
     }
@@ -105,7 +106,7 @@ fn limits_of_user_namespaces() {
     hinted(&mut within(&["-U"], "exec $0 unshare -U true"), &["has no id in its user namespace"]);
 }
 
-/// Makes the bounding set, and with it what root gets on exec, lack a capability.
+/// Removes a capability from the bounding set, and so from what root gets on execve(2).
 fn without(command: &mut Command, capability: libc::c_ulong) -> &mut Command {
     let act = move || match unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } {
         0 => Ok(()),
@@ -146,7 +147,7 @@ fn a_missing_capability_has_a_name() {
     hinted(without(&mut command, CAP_SYS_CHROOT), &["CAP_SYS_CHROOT is missing"]);
 }
 
-/// Directories of the system in a root of its own, which is a directory and no mount point.
+/// Directories of the system below a new root, which is a directory and not a mount point.
 fn jail(root: &Path) {
     for name in ["usr", "proc", "etc", "bin", "lib", "lib64", "t"] {
         let (outside, inside) = (Path::new("/").join(name), root.join(name));
@@ -186,14 +187,14 @@ fn a_chroot_has_no_user_namespaces() {
             &mut at(&plain, &["-m"]),
             &["the root directory is not a mount point", "--propagation unchanged"],
         );
-        // On a mount point it is seen by who has another root: we do, and wait for it.
+        // On a mount point a process with another root sees it: this process does, and waits for it.
         let mounted = scratch.0.join("mounted");
         std::fs::create_dir(&mounted).expect("a directory");
         let (none, tmpfs) = (Some("none"), Some("tmpfs"));
         mount(none, &mounted, tmpfs, MsFlags::empty(), None::<&str>).expect("a tmpfs");
         jail(&mounted);
         let place = format!("this process is in a chroot, {}:", mounted.display());
-        // A thread's mounts are shown below its process only; so somebody else looks on from outside.
+        // The mounts of a thread are visible only below its process, so another process reads them.
         let looker = Running(program("sleep").arg("1000").spawn().expect("a process"));
         hinted(&mut at(&mounted, &["-U"]), &[&place]);
         drop(looker);
@@ -243,7 +244,7 @@ fn a_seccomp_filter_is_proved() {
     let mut command = common::applet("nsenter");
     command.args(["--net=/proc/self/ns/net", "true"]);
     hinted(filtered(&mut command, libc::SYS_setns), &[&refuses("setns")]);
-    // It is there, and has nothing to do with it.
+    // It is present, and not the cause.
     let public = Public::new("hints-seccomp");
     let mut command = public.unshare(0);
     command.args([
@@ -255,7 +256,7 @@ fn a_seccomp_filter_is_proved() {
         "exec setpriv --bounding-set -sys_admin \"$0\" unshare -n true",
     ]);
     command.arg(public.at("ctrbox"));
-    let (_, hint) = told(filtered(&mut command, libc::SYS_acct));
+    let (_, hint) = message_and_hint(filtered(&mut command, libc::SYS_acct));
     assert!(hint.starts_with("CAP_SYS_ADMIN is missing"), "{hint}");
 }
 
@@ -329,7 +330,7 @@ fn maps_that_are_refused() {
 }
 
 #[test]
-fn who_grants_ids() {
+fn sources_of_granted_ids() {
     if !possible("hints-grants") {
         return;
     }
@@ -414,7 +415,7 @@ fn a_zombie_is_no_target() {
     let state = format!("/proc/{}/stat", child.id());
     until("true ends", || std::fs::read_to_string(&state).expect("its state").contains(") Z "));
     let pid = child.id().to_string();
-    let (_, hint) = told(common::applet("nsenter").args(["-t", &pid, "-n", "true"]));
+    let (_, hint) = message_and_hint(common::applet("nsenter").args(["-t", &pid, "-n", "true"]));
     child.wait().expect("its status");
     assert!(hint.contains("has ended"), "{hint}");
 }
@@ -447,7 +448,7 @@ fn programs_that_are_there_and_do_not_run() {
         }
         None => skip("hints-loader", "/bin/true names no loader"),
     }
-    // Nothing is said where nothing is known.
+    // Without facts there is no hint.
     let output = limited(unshare().arg(at("nothing")).env("CTRBOX_HINTS", "always"));
     assert!(!stderr(&output).contains("hint:"), "{}", stderr(&output));
 }
@@ -483,7 +484,7 @@ fn other_hosts_settings() {
         words.starts_with("kernel.apparmor_restrict_unprivileged_userns is 1; give this program"),
         "{words}"
     );
-    // With a profile of its own that is not sure; root is not meant.
+    // With its own profile the cause is not certain; root is not affected.
     let label = ("self/attr/apparmor/current", "docker-default (enforce)\n");
     let words = say("profile", user(), Errno::EACCES, &[("self/status", ORDINARY), all, ubuntu, label]);
     assert!(words.starts_with("perhaps kernel.apparmor_restrict"), "{words}");
@@ -509,7 +510,7 @@ fn other_hosts_settings() {
     let kernel = [("self/status", ROOT), ("self/ns/user", "")];
     let words = say("kernel", Operation::Unshare(vec![Kind::User, Kind::Time]), Errno::EINVAL, &kernel);
     assert_eq!(words, "this kernel has no time namespaces, which Linux 5.6 added (CONFIG_TIME_NS)");
-    // A filter that nothing proves to be the one.
+    // A filter that cannot be proved to be the cause.
     let filtered = ROOT.replace("Seccomp:\t0", "Seccomp:\t2");
     let words = say("filter", user(), Errno::EPERM, &[("self/status", &filtered), all]);
     assert!(words.starts_with("perhaps a seccomp filter: this process has one (not "), "{words}");

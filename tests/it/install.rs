@@ -1,4 +1,4 @@
-//! `make install DESTDIR=…` as a packager runs it, and what it leaves.
+//! `make install DESTDIR=...` as a packager runs it, and the installed files.
 
 use crate::common;
 
@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::common::{Scratch, program, project, run, skip, stderr, stdout, there};
 use ctrbox::testing::applet::APPLETS;
 
-/// `make TARGET` with the binary under test and a destination of the test's own.
+/// `make TARGET` with the binary under test and the test's own destination.
 fn make(target: &str, destination: &Path) {
     let mut command = program("make");
     command.arg("-s").arg("-C").arg(project("")).arg(target);
     command.arg(format!("BIN={}", common::binary().display()));
     command.arg(format!("DESTDIR={}", destination.display())).arg("prefix=/usr");
-    // A make that runs us hands its own options down.
+    // A make that runs the tests passes its own options on.
     let output = run(command.env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL"));
     assert!(output.status.success(), "{}", stderr(&output));
 }

@@ -1,9 +1,9 @@
-//! Imports go down only, between the rooms of src/ and between the files in them.
+//! Imports go down only, between the directories of src/ and between the files in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The rooms, from the top down, and those each may use beside the ones that everybody may.
+/// The layers from the top down, and the layers that each may use besides those that all may use.
 const ROOMS: [(&str, &[&str]); 15] = [
     ("applet", &["applets", "cli", "exit", "text"]),
     (
@@ -36,14 +36,14 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("text", &[]),
     ("sys", &[]),
 ];
-/// The face of the library, which tests see too.
+/// The exported part of the library, which tests use too.
 const FACE: [&str; 2] = ["lib", "main"];
-/// Everybody may use it.
+/// All layers may use it.
 const FLOOR: &str = "sys";
 
 type Module = Vec<String>;
 
-/// Every module of the library, with what its code names of it. Code of tests does not count.
+/// Every module of the library, and the modules that its code names. Tests do not count.
 fn imports() -> BTreeMap<Module, BTreeSet<Module>> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
@@ -83,7 +83,7 @@ fn code(text: &str) -> String {
     lines.map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// All paths that begin with `crate::` or `super::`, groups in braces opened.
+/// All paths that begin with `crate::` or `super::`, with groups in braces expanded.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for begin in ["crate::", "super::"] {
@@ -163,7 +163,7 @@ fn applets_know_nothing_of_each_other() {
     }
 }
 
-/// A module and those in its directory are one for this.
+/// For this check a module and those in its directory are one.
 #[test]
 fn no_files_use_each_other_in_a_circle() {
     let imports = imports();
@@ -228,7 +228,7 @@ fn src_proc_alone_reads_the_files_of_processes() {
 }
 
 #[test]
-fn the_reader_of_imports_sees_what_there_is() {
+fn the_reader_of_imports_finds_all_forms() {
     let text = "use crate::a::{b, c::{self, D as E}, f::*};\n// use crate::no;\nlet x = super::g::h();\n";
     let all: Vec<String> = paths(&code(text)).iter().map(|path| path.join("::")).collect();
     for path in ["crate::a::b", "crate::a::c::self", "crate::a::c::D", "super::g::h"] {

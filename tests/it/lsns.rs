@@ -1,4 +1,4 @@
-//! `lsns`: forms, columns, trees, filters and what it refuses, on namespaces that the tests make themselves.
+//! `lsns`: formats, columns, trees, filters and refused options, on namespaces that the tests make.
 
 use crate::common::lsns::{fine, inode, lsns, row, rows, says, settled, wrong};
 use crate::common::process::{Holder, link, namespaces, printed};
@@ -185,7 +185,7 @@ fn trees_of_owners_and_parents() {
     if !namespaces("lsns_trees") {
         return;
     }
-    // Nobody is in the outer user namespace: it is known through the inner only.
+    // No process is in the outer user namespace: it is known only through the inner one.
     let options = ["-U", "-r", "unshare", "-U", "-r", "-u"];
     let holder = Holder::new(&options, "");
     let (user, uts, pid) = (inode(&holder.link("user")), inode(&holder.link("uts")), holder.pid.to_string());
@@ -226,7 +226,7 @@ fn trees_of_owners_and_parents() {
     assert!(json.contains(&part), "{json}");
     let lines = tree(&["-Tparent", "-t", "uts"], "NS,TYPE");
     assert_eq!(lines, format!("{uts} uts\n"));
-    // What is added is of a kind that was asked for.
+    // Added rows are of the requested kinds.
     assert_eq!(tree(&["-Towner", "-t", "uts"], "NS,TYPE"), format!("{uts} uts\n"));
     let ascii = printed(lsns(&["-T", "-n", "-o", "NS"]).env("LC_ALL", "C"));
     assert!(ascii.is_ascii() && ascii.lines().any(|line| line.ends_with(&format!("`-{uts}"))), "{ascii}");
@@ -279,7 +279,7 @@ fn filters() {
     for (expression, expected) in expectations {
         assert_eq!(own(expression), expected, "{expression}");
     }
-    // on the processes of a namespace, which the original cannot
+    // Filters on the processes of a namespace, which the reference tool does not have.
     let of = |expression: &str| says(&[&uts, "-n", "-o", "PID,COMMAND", "-r", "-Q", expression]);
     assert_eq!(of(&format!("PID == {pid}")), fine(&format!("{pid} cat\n")));
     assert_eq!(of(&format!("PID != {pid}")), fine(""));

@@ -1,4 +1,4 @@
-//! `lsns` of namespaces that no process is in, of what keeps them, and of the names that networks have.
+//! `lsns` of namespaces without processes, of what keeps them, and of the names of network namespaces.
 
 use std::fs::File;
 use std::net::UdpSocket;
@@ -24,7 +24,7 @@ fn keep(option: &str, file: &Path) -> String {
     inode_of(file)
 }
 
-/// What `work` returns that ran in a new network namespace, where nothing is left of it but what that holds.
+/// The result of `work`, which ran in a new network namespace that ends with it.
 fn in_a_network<R: Send>(work: impl FnOnce() -> R + Send) -> (R, String) {
     let inside = || {
         unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
@@ -76,7 +76,7 @@ fn a_mount_keeps_them() {
             let other = if kind == "uts" { "ipc" } else { "uts" };
             assert_eq!(row(&["-P", "-t", other], "TYPE", &ns), None);
             nix::mount::umount(&file).expect("umount");
-            // Its number may be another's by now: what must be gone is the mount.
+            // Its number may be reused by now: the mount must be gone.
             assert_ne!(row(&["-l"], "NSFS", &ns), Some(path.to_string()));
         }
     });
@@ -98,10 +98,10 @@ fn persistent_ones_only() {
         assert!(listed.iter().all(|cells| cells[1] == "0" && cells[2].is_empty()), "{listed:?}");
         assert!(listed.iter().any(|cells| cells[0] == kept));
         assert_eq!(row(&["-P"], "NPROCS", &lived), None);
-        // Where processes are, nothing else has to keep it.
+        // A namespace with processes needs no other keeper.
         assert_eq!(row(&["-l"], "NPROCS,HELDBY", &lived).as_deref(), Some("1 "));
         assert_eq!(row(&["-l", "-Q", "HELDBY =~ \"^file \""], "NPROCS", &kept).as_deref(), Some("0"));
-        // The task is not in one that nobody is in.
+        // The task is not in a namespace without processes.
         assert_eq!(row(&["-p", &holder.pid.to_string()], "NPROCS", &kept), None);
     });
 }
@@ -281,7 +281,7 @@ fn names_of_networks() {
         assert_eq!(rows(&["-l", "-Q", "NETNAME == \"blue\""], "NS"), [[blue.clone()]]);
         let held = printed(&mut lsns(&["-n", "-l", "-o", "HELDBY", "-Q", "NETNAME == \"blue\""]));
         assert_eq!(held, "file /run/netns/blue\n");
-        // It has the name when somebody is in it as well.
+        // It also has the name when a process is in it.
         let holder = Holder::by(program("nsenter").arg("--net=/run/netns/blue"), "");
         assert_eq!(
             row(&["-p", &holder.pid.to_string()], "NETNAME,NPROCS,HELDBY", &blue).as_deref(),
@@ -321,7 +321,7 @@ fn numbers_that_networks_give() {
         assert!(json.contains("\"netnsid\": \"17\"\n"), "{json}");
         let by_number = rows(&["-l", "-Q", "NETNSID == \"17\""], "NETNAME");
         assert_eq!(by_number, [["one"]]);
-        // Its own has none until somebody needs it; a namespace with a process in it has its number too.
+        // The own namespace has no number until it is needed; a namespace with a process has its number too.
         let holder = Holder::by(program("nsenter").arg("--net=/run/netns/one"), "");
         assert_eq!(of("one"), "net one 17 1");
         drop(holder);

@@ -1,4 +1,4 @@
-//! What `lsns` makes of a /proc that is large, broken, in motion, or not ours to see.
+//! `lsns` on a /proc that is large, broken, changing, or not readable.
 
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
@@ -83,7 +83,7 @@ fn five_thousand_processes() {
     let columns = ["-r", "-n", "-l", "-o", "NS,TYPE,NPROCS,PID,PPID,COMMAND"];
     assert_eq!(proc.list(&columns), expected);
     assert_eq!(proc.list(&[&columns[..], &["--no-fd-scan"]].concat()), expected);
-    // Of one, every process in order of PID, below the first.
+    // For one namespace: every process in the order of PIDs, below the first.
     let ns = (base + 7).to_string();
     let members = proc.list(&[&ns, "-r", "-n", "-l", "-o", "PID,PPID"]);
     let mut lines = members.lines();
@@ -144,14 +144,14 @@ fn processes_that_are_half_there() {
     let proc = Proc::new("lsns-half");
     let uts = 4_026_541_000_u64;
     proc.process(30, 20, &[("uts", uts), ("pid", uts + 1)]);
-    // Gone after it was listed, or not ours: no ns at all, no stat, an ns without links, an fd that is a file.
+    // Ended after the listing, or not readable: no ns, no stat, an ns without links, an fd that is a file.
     std::fs::create_dir(proc.at("20")).expect("a directory");
     std::fs::create_dir_all(proc.at("40/ns")).expect("a directory");
     symlink(format!("uts:[{uts}]"), proc.at("40/ns/uts")).expect("a link");
     std::fs::create_dir_all(proc.at("41/ns")).expect("a directory");
     proc.write("42/ns", "no directory");
     proc.write("43/fd", "no directory");
-    // Links that are none.
+    // Links with an invalid form.
     for (pid, target) in [
         (50, "uts:[x]"),
         (51, "uts:[]"),
@@ -175,7 +175,7 @@ fn processes_that_are_half_there() {
         uts + 1
     );
     assert_eq!(proc.list(&["-r", "-n", "-l", "-o", columns]), expected);
-    // Process 40 has nothing that says who it is.
+    // Process 40 has no file with its ids.
     let members = proc.list(&[&uts.to_string(), "-r", "-n", "-o", "PID,PPID,COMMAND"]);
     assert_eq!(members, "30 20 p30\n40  \n");
     for tree in ["-T", "-Tparent", "-Tprocess"] {
@@ -210,7 +210,7 @@ fn a_name_may_hold_anything() {
     assert_eq!(lines.len(), 6);
 }
 
-/// Parents that go round in a circle.
+/// Parents that form a circle.
 #[test]
 fn no_family_has_no_end() {
     let proc = Proc::new("lsns-circle");
@@ -285,10 +285,10 @@ fn containers_of_recorded_processes() {
             .arg(&recorded),
     );
     let lines: Vec<&str> = out.lines().collect();
-    // Their state is not on this machine: they are guessed by the path of the control group.
+    // Their state files are not on this machine: the path of the control group gives a candidate.
     assert!(lines.contains(&"4026532181 4257 docker:32e6b376f333?,anon:4026532180 docker,anon"), "{out}");
     assert!(lines.contains(&"4026532561 5204 podman:33681ba73bc4?,podman:9456c732ef06? podman"), "{out}");
-    // and of what has a pid namespace and no group that tells, by that namespace.
+    // A process with a pid namespace and without a known group is shown by that namespace.
     assert!(lines.contains(&"4026532329 4576 anon:4026532328 anon"), "{out}");
     // A filter on the column needs it as well.
     let filtered =
@@ -414,14 +414,14 @@ fn processes_that_come_and_go() {
                 "{out}"
             );
         }
-        // All of what they share with others, while it changes.
+        // All namespaces that they share with others, while processes change.
         let top = inode(&link("self", "uts"));
         let (status, _, message) = says(&[&top, "-o", "PID,PPID,USER,COMMAND"]);
         assert_eq!((status, &*message), (Some(0), ""), "round {round}");
     }
 }
 
-/// `lsns` by nobody.
+/// `lsns` as user nobody.
 fn by_nobody(public: &Public, arguments: &[&str]) -> Command {
     let mut command = program(public.at("ctrbox").to_str().expect("text"));
     command.arg("lsns").args(arguments).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID).current_dir("/");
@@ -438,7 +438,7 @@ fn an_ordinary_user() {
     let holder = Holder::new(&["-u", "-n"], "");
     let pid = holder.pid.to_string();
     let ns = inode(&holder.link("uts"));
-    // Root's are not seen, and nothing is said.
+    // Root's processes are not visible, and no error is printed.
     assert_eq!(said(&limited(&mut by_nobody(&public, &["-p", &pid]))), fine(""));
     let missing = limited(&mut by_nobody(&public, &[&ns]));
     assert_eq!(said(&missing), (Some(1), String::new(), format!("lsns: not found namespace: {ns}\n")));
@@ -492,7 +492,7 @@ fn hidden_processes() {
         }
         let all = ["-r", "-n", "-l", "-o", "PID,USER", "--proc-root", path(&point)];
         let out = printed(&mut by_nobody(&public, &all));
-        // Itself at least, and only what is its own.
+        // At least itself, and only its own processes.
         assert!(
             !out.is_empty() && out.lines().all(|line| line.ends_with(" nobody") || line.starts_with(' ')),
             "{out}"

@@ -1,4 +1,4 @@
-//! What `lsns` refuses, and how it talks to terminals, full disks and hostile callers.
+//! Options that `lsns` refuses, and its output on terminals, full disks and for hostile callers.
 
 use crate::common;
 
@@ -11,7 +11,7 @@ use crate::common::process::{Holder, limited, namespaces, printed};
 use crate::common::{program, skip, stderr, stdout, there};
 
 #[test]
-fn a_filter_that_is_wrong() {
+fn invalid_filters() {
     let parse = |expression: &str, why: &str| {
         assert_eq!(says(&["-Q", expression]), wrong(&format!("failed to parse \"{expression}\": {why}")));
     };
@@ -27,7 +27,7 @@ fn a_filter_that_is_wrong() {
 }
 
 #[test]
-fn what_is_refused() {
+fn refused_operations() {
     let both = |a: &str, b: &str| wrong(&format!("options --{a} and --{b} cannot be combined"));
     assert_eq!(says(&["-J", "-r"]), both("json", "raw"));
     assert_eq!(says(&["-r", "-J"]), both("raw", "json"));
@@ -67,8 +67,8 @@ fn what_is_refused() {
 }
 
 #[test]
-fn a_process_that_is_not_there() {
-    // No PID is as large.
+fn a_missing_process() {
+    // No PID is that large.
     assert_eq!(says(&["-p", "4194304"]), fine(""));
     assert_eq!(says(&["-p", "4194304", "-r", "-t", "net"]), fine(""));
     assert_eq!(says(&["-p", "4194304", "-J"]), fine("{\n   \"namespaces\": [\n\n   ]\n}\n"));
@@ -89,7 +89,7 @@ fn columns_are_listed() {
     for name in ["NETNAME", "CONTAINER", "RUNTIME", "POD", "IMAGE", "CREATED", "USERS", "HELDBY"] {
         assert!(first.contains(&name), "{name}");
     }
-    // It comes after all options and before what they mean.
+    // This check comes after the options are parsed and before they act.
     assert_eq!(says(&["--list-columns", "-o", "x", "12x"]), list);
     assert_eq!(says(&["-H", "-tx"]), wrong("unknown namespace type: x"));
     let json = says(&["-J", "-H"]).1;
@@ -97,7 +97,7 @@ fn columns_are_listed() {
     assert!(json.starts_with(start), "{json}");
 }
 
-/// Arguments that would do something to a terminal, were they printed as they are.
+/// Arguments that would control a terminal if they were printed unescaped.
 #[test]
 fn hostile_arguments() {
     let hostile: [&[u8]; 4] =
@@ -193,7 +193,7 @@ fn a_terminal_cuts_commands_only() {
 }
 
 #[test]
-fn colours_only_when_told() {
+fn colours_only_on_request() {
     let me = std::process::id().to_string();
     let of = |more: &[&str]| printed(lsns(&["-p", &me, "-t", "uts", "-o", "NS"]).args(more));
     let plain = of(&[]);

@@ -1,4 +1,4 @@
-//! What monitor processes above a container say, and what the state files of init processes outside of their groups do.
+//! Containers that monitor processes name, and state files of init processes that are outside of their groups.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::common::stderr;
 
 const LATE: u64 = 400 * 365 * 86_400 * 100;
 
-/// What a process is shown as.
+/// The container that is shown for a process.
 fn shown(layout: &Layout, pid: i64) -> Option<String> {
     layout.tag(pid).map(|tag| tag.container.label())
 }
@@ -51,7 +51,7 @@ fn a_record_of_a_stopped_container_proves_nothing() {
     let mut layout = Layout::new("monitors-lxc-stopped");
     layout.file("var/lib/lxc/web/config", "");
     let pid = process(&mut layout, "/lxc.payload.web");
-    // The process above it is no monitor.
+    // The process above it is not a monitor.
     layout.monitor(pid, 0, "unshare\0--pid\0--fork");
     assert_eq!(shown(&layout, pid).as_deref(), Some("lxc:web?"));
     assert_eq!(layout.all(), []);
@@ -118,7 +118,7 @@ fn a_monitor_of_a_user_names_a_container_of_that_user() {
 
 // --- containerd --------------------------------------------------------------------------------------------
 
-/// A container in a state directory that ctrbox does not know of, and its shim.
+/// A container in a state directory that ctrbox does not list, and its shim.
 fn elsewhere(layout: &mut Layout, namespace: &str, id: &str, group: &str) -> (i64, i64) {
     let pid = process(layout, group);
     bundle(layout, "system/run/other", namespace, id, pid, "{}");
@@ -134,7 +134,7 @@ fn the_working_directory_of_a_shim_leads_to_the_state_files() {
     let mut layout = Layout::new("monitors-shim");
     let (pid, shim) = elsewhere(&mut layout, "talos", "one", "/system/one");
     assert_eq!(shown(&layout, pid).as_deref(), Some("containerd:talos/one"));
-    // Then its other containers are known as well, and those of a second client.
+    // Its other containers are known then, and those of a second client.
     let other = process(&mut layout, "/talos/two");
     bundle(&layout, "system/run/other", "talos", "two", other, "{}");
     layout.look(|resolver| {
@@ -142,7 +142,7 @@ fn the_working_directory_of_a_shim_leads_to_the_state_files() {
         assert_eq!(names, ["containerd:talos/one", "containerd:talos/two"]);
         assert_eq!(resolver.all().len(), 2);
     });
-    // After an update the file of a shim that still runs is gone.
+    // After an update the file of a running shim can be missing.
     link(&layout, &format!("proc/{shim}/exe"), "/usr/bin/containerd-shim-runc-v2 (deleted)");
     assert_eq!(shown(&layout, pid).as_deref(), Some("containerd:talos/one"));
     for uids in ["1234\t1234\t1234\t1234", "1234\t0\t0\t0"] {
@@ -182,7 +182,7 @@ fn an_init_process_of_docker_outside_of_its_group() {
     bundle(&layout, "run/docker/containerd/daemon", "moby", WEB, pid, "{}");
     assert_eq!(shown(&layout, pid).as_deref(), Some("docker:web"));
     assert_eq!(layout.tag(pid).map(|tag| tag.identified_by.name()), Some("state"));
-    // A process that is in the group still.
+    // A process that is still in the group.
     layout.process(900, 0, &format!("/docker/{WEB}"), START);
     link(&layout, "proc/900/ns/pid", format!("pid:[{}]", 10_000 + pid));
     assert_eq!(shown(&layout, 900).as_deref(), Some("docker:web"));
@@ -227,7 +227,7 @@ fn the_virtual_machine_of_a_pod() {
     for group in [
         format!("/user.slice/user-{USER}.slice/pod1-2/kata_{sandbox}"),
         format!("/user.slice/user-{USER}.slice/kata_overhead/{sandbox}"),
-        // Not the group of the machine: the runtime would have named an init process.
+        // The group of the virtual machine does not count: the runtime would have named an init process.
         format!("/kubepods/besteffort/pod1-2/{sandbox}"),
     ] {
         assert_eq!(at(&mut layout, group.clone()), Some(claim.clone()), "{group}");
@@ -235,7 +235,7 @@ fn the_virtual_machine_of_a_pod() {
     assert_eq!(layout.all(), [], "it has no process here");
 }
 
-/// The machine is in a group beside that of the init process, and that in one hierarchy only.
+/// The machine is in a group beside that of the init process, and only in one hierarchy.
 #[test]
 fn the_virtual_machine_of_a_pod_in_one_hierarchy() {
     let mut layout = Layout::new("monitors-kata-v1");
@@ -266,7 +266,7 @@ fn tasks_of_amazon_ecs() {
         let pid = layout.expect(&group, Expected::new(format!("ecs:{id}"), &id, "containerd"));
         bundle(&layout, "run/containerd", "default", &id, pid, "{}");
         layout.all_is_found();
-        // What the runtime put there is in the container by its group.
+        // Processes that the runtime put there are in the container by their group.
         layout.process(pid + 500, 0, &group, START);
         assert_eq!(layout.tag(pid + 500).map(|tag| tag.identified_by.name()), Some("state"), "{group}");
     }
@@ -298,7 +298,7 @@ fn put(layout: &Layout, process: &Inside<'_>) {
     link(layout, &format!("proc/{pid}/ns/pid"), "pid:[5]");
     link(layout, &format!("proc/{pid}/ns/mnt"), format!("mnt:[{mnt}]"));
     link(layout, &format!("proc/{pid}/root"), "/proc");
-    // Of this program no file is on any machine that runs the test: it counts as root's, as in a copy of /proc.
+    // No test host has a file of this program, so it counts as root's, as in a copy of /proc.
     link(layout, &format!("proc/{pid}/exe"), format!("/nowhere/{program}"));
     layout.file(format!("proc/{pid}/cmdline"), format!("{title}\0"));
     below(layout, pid, parent);
@@ -324,7 +324,7 @@ fn one_run_of_apptainer_is_one_container() {
     process(302, 300, 61, "sh", "sh");
     process(303, 302, 61, "sleep", "sleep");
     process(304, 302, 62, "sleep", "sleep");
-    // With one: appinit runs the same program.
+    // With a pid namespace: appinit runs the same program.
     process(310, 1, 70, "starter", "Apptainer runtime parent: b");
     process(311, 310, 71, "starter", "appinit");
     let appinit = "proc/311/status";
@@ -337,7 +337,7 @@ fn one_run_of_apptainer_is_one_container() {
     process(330, 1, 90, "sh", "sh");
     process(331, 330, 91, "starter", "Apptainer runtime parent: c");
     process(332, 331, 92, "sleep", "sleep");
-    // No title, no name.
+    // Without a title there is no name.
     process(340, 1, 93, "starter", "starter");
     process(341, 340, 94, "sleep", "sleep");
     let listed = containers(&mut of(layout.host.root()));
@@ -347,13 +347,27 @@ fn one_run_of_apptainer_is_one_container() {
     assert_eq!([311, 321].map(of_pid), ["apptainer:b", "apptainer:web"], "{listed:?}");
     assert_eq!([330, 331].map(of_pid), ["anon:90/proc"; 2], "{listed:?}");
     assert_eq!([332, 341].map(of_pid), ["apptainer:c", "apptainer:94"], "{listed:?}");
-    // The same id for all, also for a process that is looked at alone; its image is in the list.
+    // All processes have the same id, also one that is read alone; its image is in the list.
     for pid in [301, 302, 303, 304] {
         let tag = layout.tag(pid).expect("a container");
         let container = &tag.container;
         assert_eq!((&*container.id, container.image.as_deref()), ("61", Some("a.sif")), "{pid}");
         assert_eq!((container.owner, container.init.map(|init| init.as_raw())), (USER, Some(302)), "{pid}");
     }
+}
+
+#[test]
+fn a_daemon_of_incus_is_in_none_of_its_containers() {
+    let layout = Layout::new("monitors-incusd");
+    host_namespaces(&layout);
+    let process = |pid, parent, mnt, program| {
+        put(&layout, &Inside { pid, parent, mnt, program, title: program });
+    };
+    process(300, 1, 60, "incusd");
+    process(301, 300, 60, "dnsmasq");
+    let listed = containers(&mut of(layout.host.root()));
+    let of_pid = |pid: i64| listed.get(&pid).map_or("", String::as_str);
+    assert_eq!([300, 301].map(of_pid), ["anon:60/proc"; 2], "{listed:?}");
 }
 
 #[test]
@@ -377,7 +391,7 @@ fn sandbox_and_gofer_of_gvisor_are_one_container() {
         layout.file(format!("run/runsc/{id}_sandbox:{id}.state"), text)
     };
     let shown = || [400, 401, 402, 403].map(|pid| shown(&layout, pid).unwrap_or_default());
-    // Without a state file in sight: one run is one container.
+    // Without a state file, one run is one container.
     assert_eq!(shown(), ["", "gvisor:52", "gvisor:52", "gvisor:52"]);
     let file = state("gv", 402, 401);
     assert_eq!(shown(), ["", "gvisor:gv", "gvisor:gv", "gvisor:gv"]);
@@ -387,7 +401,7 @@ fn sandbox_and_gofer_of_gvisor_are_one_container() {
     assert_eq!(tag.container.created.as_deref(), Some("2001-09-09T01:46:47Z"));
     let all = layout.all();
     assert_eq!(all.iter().map(|container| &*container.id).collect::<Vec<_>>(), ["gv"]);
-    // `runsc create` waits for nothing: its parent has ended.
+    // `runsc create` does not wait: its parent has ended.
     for pid in [401, 402] {
         layout.replace(&format!("proc/{pid}/status"), "PPid:\t400", "PPid:\t1");
     }
@@ -404,7 +418,7 @@ fn sandbox_and_gofer_of_gvisor_are_one_container() {
 
 // --- groups of a container in some hierarchies -------------------------------------------------------------
 
-/// Root can put any process into one group of a container, to account it.
+/// Root can put any process into one group of a container, for accounting.
 #[test]
 fn a_process_of_the_host_in_one_group_of_a_container_is_not_in_it() {
     let mut layout = Layout::new("monitors-one-group");
@@ -479,7 +493,7 @@ fn groups_are_found_from_another_cgroup_namespace() {
     let state = |name: &str, pid: i64| config(name, pid, "{}");
     let docker = process(&mut layout, &format!("/../../../system.slice/docker-{WEB}.scope"));
     layout.file(format!("var/lib/docker/containers/{WEB}/config.v2.json"), state("db", docker));
-    // What a user wrote down counts below the slice of that user.
+    // The state files of a user count below the user's slice.
     let group =
         format!("/../../../user.slice/user-{USER}.slice/user@{USER}.service/user.slice/docker-{DB}.scope");
     let rootless = layout.expect(&group, Expected { owner: USER, ..Expected::default() });
@@ -488,7 +502,7 @@ fn groups_are_found_from_another_cgroup_namespace() {
         assert_eq!(shown(&layout, pid).as_deref(), Some(name));
         assert_eq!(layout.tag(pid).map(|tag| tag.identified_by.name()), Some("state"), "{name}");
     }
-    // Not at the top: anybody can have made these groups.
+    // At the top level any user could have made these groups.
     layout.file("var/lib/lxc/other/config", "");
     for above in ["/..", "/../..", "/../../../..", "/../../../x"] {
         let other = process(&mut layout, &format!("{above}/lxc.payload.other"));
@@ -511,7 +525,7 @@ fn a_hint_says_why_names_are_missing_in_a_container() {
         let said = said(arguments);
         assert!(said.contains(hint) && said.contains("ctr-ps --root /host"), "{arguments:?}: {said}");
     }
-    // Not where that would not help.
+    // No hint where it would not help.
     let root = layout.host.root().to_str().expect("text");
     assert!(!said(&["--root", root]).contains(hint));
     layout.file("proc/1/cgroup", "0::/init.scope\n");

@@ -1,4 +1,4 @@
-//! One binary, many names: how a call finds its applet, and what all applets do alike.
+//! One binary with many names: how a call finds its applet, and the behaviour that all applets share.
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
@@ -192,7 +192,7 @@ fn a_full_stdout_is_a_failure() {
 }
 
 #[test]
-fn a_closed_stdout_is_nobodys_news() {
+fn a_closed_stdout_is_not_reported() {
     for args in [&["--help"][..], &["--list"], &["ctr-ps"], &["ctr-ps", "--json"], &["nsenter", "--version"]]
     {
         let mut command = ctrbox();
@@ -200,14 +200,14 @@ fn a_closed_stdout_is_nobodys_news() {
         let output = limited(inheriting(command.args(args), &closed));
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{args:?}");
     }
-    // Nothing of ours may land in a file that happens to be opened under the free number.
+    // No output may go to a file that happens to be opened under the free number.
     let mut command = ctrbox();
     let closed = Inherited { closed: vec![0, 1, 2], ..Inherited::default() };
     assert_eq!(limited(inheriting(command.args(["ctr-ps"]), &closed)).status.code(), Some(0));
 }
 
 #[test]
-fn a_reader_that_has_gone_gets_no_message() {
+fn a_closed_pipe_gets_no_message() {
     for args in [&["--help"][..], &["ctr-ps"], &["ctr-ps", "--forest"], &["ctr-ps", "--json"]] {
         for ignored in [vec![], vec![Signal::SIGPIPE]] {
             let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
@@ -238,7 +238,7 @@ fn a_reader_that_has_gone_gets_no_message() {
 }
 
 #[test]
-fn usage_errors_are_told_in_the_words_of_getopt() {
+fn usage_errors_have_the_words_of_getopt() {
     let scratch = Scratch::new("usage");
     drop(linked(&scratch.0, "nsenter"));
     let path = scratch.0.join("nsenter").display().to_string();
@@ -262,7 +262,7 @@ fn usage_errors_are_told_in_the_words_of_getopt() {
     }
     let expected = wrong(1, &format!("nsenter: unrecognized option '--foo'\n{tail}"));
     assert_eq!(says(ctrbox().args(["nsenter", "--foo"])), expected);
-    let (status, out, message) = says(ctrbox().args(["ctr-ps", "operand"]));
+    let (status, out, message) = says(ctrbox().args(["ctr-ps", "--list=1"]));
     assert_eq!((status, out.as_str()), (Some(1), ""));
     assert!(message.ends_with("Try 'ctr-ps --help' for more information.\n"), "{message}");
     let expected = r"ctr-ps: unrecognized option '--\x1b[31m\xff'";

@@ -1,5 +1,5 @@
-//! Every family of parsers over a few thousand mutations of real inputs, the same in every run: none panics,
-//! and what is printed of them is what it should be.
+//! Every parser on a few thousand mutations of real inputs, the same in every run: no parser panics,
+//! and the printed form is valid.
 
 use crate::common;
 
@@ -20,13 +20,15 @@ use ctrbox::testing::output::filter::{self, Value};
 use ctrbox::testing::output::json;
 use ctrbox::testing::output::tree::{Forest, Glyphs};
 use ctrbox::testing::proc::idmap::{Range, Single};
-use ctrbox::testing::proc::{Credentials, Login, Stat, Status, Users, groups_with, homes, id_of, name_of};
+use ctrbox::testing::proc::{
+    Credentials, Stat, Status, Users, gid_of, groups, groups_with, id, uid_of, users,
+};
 use ctrbox::testing::proc::{mountinfo, ns};
 use ctrbox::testing::text;
 
 const ROUNDS: usize = 2_000;
 
-/// What breaks parsers: letters of several bytes, ends of number types, separators, what prints wrong.
+/// Input that breaks parsers: multi-byte characters, limits of number types, separators, unprintable characters.
 const WORDS: [&str; 40] = [
     "é",
     "日",
@@ -170,7 +172,7 @@ fn filters() {
             _ = filter.evaluate(&|_| value.clone());
         }
     });
-    // As deep as it likes: an error, and no end of the stack.
+    // Any depth is an error, not a stack overflow.
     for part in ["(", "not ", "PID and ", "PID == (", "!"] {
         _ = filter::Filter::parse(&part.repeat(100_000), &columns);
     }
@@ -213,8 +215,8 @@ fn users_groups_and_profiles() {
     mutated(
         &["root:x:0:0:r:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n", "adm:x:4:a,b\n"],
         |input| {
-            _ = (Users::parse(input).get(0), homes(input).count(), id_of(input, b"ann"), name_of(input, 4));
-            _ = (Login::find(input, b"ann"), groups_with(input, b"a", 5));
+            _ = (Users::parse(input).get(0), users(input).count(), uid_of(input, b"ann"), id(input));
+            _ = (groups(input).count(), gid_of(input, b"adm"), groups_with(input, b"a").count());
             _ = credentials::find_user(b"ann:adm", input, input);
             _ = Range::granted(input, b"ann", 1000);
         },
@@ -226,7 +228,7 @@ fn users_groups_and_profiles() {
             _ = Filter::build(&profile);
         }
     });
-    // A profile does not choose how long it takes to read it.
+    // A profile cannot choose how long reading it takes.
     let argument = r#"{"index":0,"value":1,"op":"SCMP_CMP_EQ"}"#;
     let arguments = vec![argument; 100_000].join(",");
     let long = PROFILE.replace(r#"{"index":0,"value":40,"op":"SCMP_CMP_NE"}"#, &arguments);
@@ -235,7 +237,7 @@ fn users_groups_and_profiles() {
 }
 
 #[test]
-fn what_is_printed() {
+fn the_default_output() {
     mutated(&["plain ä text", "日本 x\u{202e}y", "a\\x41b\nc\u{1b}[2J", "👩‍👩‍👧"], |input| {
         let (shown, width) = text::measured(input);
         assert!(!shown.contains(text::unprintable), "{shown:?}");

@@ -1,5 +1,5 @@
-//! Interactive sessions: the keys that interrupt and stop, windows that change and vanish; on a terminal of the
-//! program's own (`--new-tty`), and on ours.
+//! Interactive sessions: keys that interrupt and stop, changes and loss of the window; on the program's own
+//! terminal (`--new-tty`), and on the caller's.
 
 use crate::common;
 
@@ -16,8 +16,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, pipe2};
 
-/// Says when it runs and when it goes on: a key that came any sooner would be lost. It waits
-/// busily: a shell that is told by a signal just before it waits for something else sees to that only later.
+/// Prints when it runs and when it continues: an earlier key would be lost. It waits busily, because a shell acts
+/// late on a signal that comes just before it waits for something else.
 const WAITS: &str = "trap 'echo back' CONT; echo ready; while :; do :; done";
 
 fn pid(child: &Child) -> Pid {
@@ -35,7 +35,7 @@ fn script(text: &str) -> [&str; 3] {
 }
 
 #[test]
-fn a_terminal_of_its_own_like_ours() {
+fn a_new_terminal_like_the_callers() {
     if !namespaces("new-tty") {
         return;
     }
@@ -73,9 +73,9 @@ fn in_a_container_it_is_the_containers() {
     );
 }
 
-/// A device at its place that is no maker of terminals is not opened.
+/// A device in place of ptmx that is no ptmx is not opened.
 #[test]
-fn what_is_no_terminal_is_left_alone() {
+fn other_files_than_terminals_are_left_alone() {
     if !namespaces("new-tty-hostile") {
         return;
     }
@@ -97,7 +97,7 @@ fn keys_interrupt_stop_and_end() {
         return;
     }
     let holder = Holder::new(&["-u"], "");
-    // The program is told, not we.
+    // The program gets the signal, nsenter does not.
     let mut terminal = Terminal::new();
     let waits = "trap 'echo told; exit 5' INT; echo ready; while :; do :; done";
     let mut child = terminal.start(&mut own(&holder, &script(waits)));
@@ -107,7 +107,7 @@ fn keys_interrupt_stop_and_end() {
     terminal.until("told");
     assert_eq!(terminal.end_of(&mut child).0.code(), Some(5));
     assert!(!terminal.is_raw());
-    // Killed by the key, and so are we.
+    // The key kills the program, and nsenter dies of the same signal.
     let mut child = terminal.start(&mut own(&holder, &script("echo ready; exec sleep 1000")));
     terminal.until("ready");
     terminal.types("\x03");
@@ -148,7 +148,7 @@ fn jobs_in_a_shell_inside() {
     }
 }
 
-/// Process 1 of a new pid namespace, as `unshare -fp sh` starts it: its process group is none inside.
+/// Process 1 of a new pid namespace, as `unshare -fp sh` starts it: its process group has no number inside.
 #[test]
 fn a_shell_that_is_process_1_keeps_its_status() {
     if !namespaces("interactive-unshare") {
@@ -187,7 +187,7 @@ fn stopped_by_a_key_and_back() {
     bash.env("BOX", common::binary()).env("WAITS", WAITS).env("TERM", "dumb");
     let mut child = terminal.start(&mut bash);
     terminal.until("> ");
-    // In a pipeline the shell and nsenter both have it go on: once is enough to see.
+    // In a pipeline the shell and nsenter both continue it: one continuation is enough for the check.
     for (end, times) in [("", 3), (" | cat", 1)] {
         terminal.types(&format!("{job}{end}\n"));
         terminal.until("ready");
@@ -226,7 +226,7 @@ fn the_size_of_the_window_is_passed_on() {
 }
 
 #[test]
-fn our_terminal_is_as_it_was() {
+fn the_callers_terminal_is_restored() {
     if !namespaces("new-tty-restored") {
         return;
     }
@@ -245,7 +245,7 @@ fn our_terminal_is_as_it_was() {
         assert_eq!(status.signal(), Some(signal as i32));
         assert_eq!(terminal.settings(), before, "{signal}");
     }
-    // Also when the program cannot be started, and when it stops us.
+    // Also when the program cannot be started, and when it stops nsenter.
     let mut terminal = Terminal::new();
     let before = terminal.settings();
     let mut child = terminal.start(&mut own(&holder, &["/no/such/program"]));
@@ -304,7 +304,7 @@ fn all_is_shown_that_was_written() {
     let (status, seen) = terminal.end_of(&mut child);
     let expected: String = (1..=40000).map(|n| format!("{n}\r\n")).collect();
     assert!(status.success() && seen == expected, "{} of {} bytes", seen.len(), expected.len());
-    // What still has it open is not waited for.
+    // Processes that still have it open are not waited for.
     let mut child = terminal.start(&mut own(&holder, &script("trap '' HUP; sleep 1000 & echo $!")));
     let (status, seen) = terminal.end_of(&mut child);
     assert!(status.success(), "{seen}");
@@ -321,7 +321,7 @@ fn pipes_stay_pipes_and_without_a_terminal_one_is_made() {
     let all = "for fd in 0 1 2; do test -t $fd && echo $fd; done; read -r word; echo $word";
     let output = fed(&mut own(&holder, &script(all)), Some(b"word\n"));
     assert!(output.status.success(), "{}", stderr(&output));
-    // The terminal echoes what comes in, sooner or later.
+    // The terminal echoes the input at some time.
     let seen = stdout(&output);
     assert_eq!(seen.replacen("word\r\n", "", 1), "0\r\n1\r\n2\r\nword\r\n");
     let output = fed(&mut own(&holder, &["cat"]), Some(b"unfinished"));

@@ -10,7 +10,7 @@ use crate::common::process::{Holder, Piped, failure, limited, link, namespaces, 
 use crate::common::{Scratch, program, root, skip, stderr, until};
 use nix::unistd::Pid;
 
-/// The sandbox is a process of the host, and none of its container's is.
+/// The sandbox is a process of the host; it is not a process of its container.
 #[test]
 fn a_sandbox_of_gvisor_is_not_the_container() {
     if !namespaces("nsenter-gvisor") {
@@ -36,7 +36,7 @@ fn a_sandbox_of_gvisor_is_not_the_container() {
         stderr(&limited(nsenter().env("CTRBOX_HINTS", "always").args([&format!("-m{mount}"), "true"]))),
         ""
     );
-    // A user's program of that name is none.
+    // A user's program of that name does not count.
     std::os::unix::fs::chown(&sandbox, Some(1), None).expect("owned");
     assert_eq!(said("always", "-m"), "");
 }
@@ -57,7 +57,7 @@ fn every_kind_by_target_and_by_file_and_no_other() {
         assert_eq!(readlinks(nsenter().arg(format!("{short}{file}"))), expected, "{short}FILE");
         assert_eq!(readlinks(nsenter().arg(format!("{short}={file}"))), expected, "{short}=FILE");
         assert_eq!(readlinks(nsenter().arg(format!("{long}={file}"))), expected, "{long}=FILE");
-        // The file counts, whatever else is said before or after.
+        // The file counts, wherever the other options are.
         let own = format!("{long}=/proc/self/ns/{name}");
         if name == "pid" {
             continue; // /proc/self is nsenter, and its own pid namespace is no other to enter
@@ -130,7 +130,7 @@ fn the_user_namespace_and_its_root() {
     assert_eq!(printed(nsenter().arg(format!("--user={file}")).args(id)), inside("0\n0\n0\n"));
     assert_eq!(printed(of(&holder).args(["-U", "-S", "5", "-G7"]).args(id)), inside("5\n7\n7\n"));
     assert_eq!(printed(of(&holder).args(["-U", "--setuid=5"]).args(id)), inside("5\n0\n0\n"));
-    // Ours have no number inside.
+    // The ids of this process have no number inside.
     let nobody = "65534\n65534\n";
     let kept = printed(of(&holder).args(["-U", "--preserve-credentials"]).args(id));
     assert!(kept.starts_with(&inside(nobody)), "{kept}");
@@ -147,7 +147,7 @@ fn the_parent_of_a_user_namespace() {
     if !namespaces("nsenter-user-parent") {
         return;
     }
-    // A user namespace within one: the outer is entered.
+    // A user namespace below another one: the outer one is entered.
     let scratch = Scratch::new("nsenter-user-parent");
     let outer = in_scratch(&scratch, "outer");
     let setup = format!(
@@ -196,7 +196,7 @@ fn a_process_is_named_with_the_inode_of_its_pidfd() {
 }
 
 #[test]
-fn what_is_wrong_with_a_target() {
+fn invalid_targets() {
     let own = std::process::id().to_string();
     let parse = |word: &str, why: &str| refused(&format!("failed to parse PID argument '{word}': {why}"));
     for word in ["0", "-1", "-99999999999"] {
@@ -258,14 +258,14 @@ fn a_number_that_no_integer_holds_is_no_pid() {
     }
 }
 
-/// A zombie has given up its namespaces; its PID is there until its parent looks.
+/// A zombie has left its namespaces; its PID exists until its parent waits.
 #[test]
 fn a_process_that_has_ended_is_no_target() {
     if !namespaces("nsenter-zombie") {
         return;
     }
     let mut child = program("true").stdout(Stdio::null()).spawn().expect("it starts");
-    // WNOWAIT: it has ended and stays.
+    // WNOWAIT: it has ended and stays a zombie.
     let id = nix::sys::wait::Id::Pid(Pid::from_raw(i32::try_from(child.id()).expect("a pid")));
     let flags = nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT;
     nix::sys::wait::waitid(id, flags).expect("its end");
@@ -279,7 +279,7 @@ fn a_process_that_has_ended_is_no_target() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file() {
+fn invalid_files() {
     let scratch = Scratch::new("nsenter-files");
     let missing = in_scratch(&scratch, "missing");
     let expected = refused(&format!("cannot open {missing}: No such file or directory"));
@@ -290,7 +290,7 @@ fn what_is_wrong_with_a_file() {
         failure(nsenter().args(["--net=", "true"])),
         refused("cannot open : No such file or directory")
     );
-    // The first of two mistakes is told.
+    // The first of two mistakes is reported.
     assert_eq!(failure(nsenter().args([&format!("-n{missing}"), "-Sx", "--foo"])), expected);
     if !root() {
         skip("nsenter-not-a-namespace", "needs root");
@@ -360,7 +360,7 @@ fn abbreviations() {
     ] {
         assert_eq!(readlinks(nsenter().args(args)), uts, "{args:?}");
     }
-    // A name that is whole is no abbreviation, though others begin so.
+    // A complete name is not an abbreviation, although other names begin with it.
     for args in [&[&target, "--net"][..], &[&target, "--net", "--wd=/"]] {
         assert_eq!(readlinks(nsenter().args(args)), links(&holder, &["net"]), "{args:?}");
     }

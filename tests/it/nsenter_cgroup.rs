@@ -1,4 +1,4 @@
-//! nsenter and control groups: which are joined, who joins them, and what a group that is full does to that.
+//! nsenter and control groups: which groups are joined, by which process, and what happens if a group is full.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use crate::common::process::{Holder, Piped, change_of, failure, fed, limited, na
 use crate::common::{HANG, program, skip, stdout, unique};
 use nix::sys::wait::WaitStatus;
 
-/// Control groups made below those of this test, one in each hierarchy where that is allowed.
+/// Control groups below those of this test, one in each hierarchy that allows it.
 struct Groups {
     directories: Vec<PathBuf>,
 }
@@ -54,7 +54,7 @@ impl Groups {
 
 impl Drop for Groups {
     fn drop(&mut self) {
-        // A process that was killed can be in its group for a moment after its parent has gone.
+        // A killed process can be in its group for a moment after its parent has ended.
         let gone = |directory: &PathBuf| std::fs::remove_dir(directory).is_ok() || !directory.exists();
         let start = std::time::Instant::now();
         while !self.directories.iter().all(gone) && start.elapsed() < HANG {
@@ -98,7 +98,7 @@ fn the_control_groups_of_the_target_are_joined_by_the_program_alone() {
     piped.end_of_input();
     assert!(matches!(change_of(piped.pid()), WaitStatus::Exited(..)));
 
-    // The original hands the program /proc/PID/cgroup as stdin.
+    // The reference tool gives the program /proc/PID/cgroup as stdin.
     let mut reads = of(&holder);
     assert_eq!(stdout(&fed(reads.args(["-u", "-c", "cat"]), Some(b"hello\n"))), "hello\n");
     let open = ["sh", "-c", "echo /proc/self/fd/*"];
@@ -107,8 +107,8 @@ fn the_control_groups_of_the_target_are_joined_by_the_program_alone() {
     assert_eq!(failure(nsenter().args([&format!("-u{}", holder.file("ns/uts")), "-c", "true"])), expected);
 }
 
-/// A group that may have no more processes takes ours all the same; only to fork in it is refused. And without
-/// joining it nothing is.
+/// The program joins a group that may have no more processes; only a fork inside it fails. Without joining the
+/// group nothing fails.
 #[test]
 fn a_container_at_its_limit_of_processes_can_be_entered() {
     if !namespaces("nsenter-cgroup-full") {

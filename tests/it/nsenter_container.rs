@@ -1,5 +1,5 @@
-//! nsenter in a container as it is itself, and in one without tools: its identity, the host's files beside
-//! its own, applets, a proc.
+//! nsenter with the credentials of a container, and in a container without tools: identity, the host's files
+//! besides its own, applets, a proc.
 
 use crate::common;
 
@@ -11,7 +11,7 @@ use crate::common::nsenter::{in_scratch, links, nsenter, of, readlinks, refused}
 use crate::common::process::{Holder, copy_of_binary, failure, limited, link, namespaces, printed};
 use crate::common::{Scratch, UNPRIVILEGED_UID, program, skip, stderr, stdout, there};
 
-/// What /proc/PID/status says of who a process is.
+/// The identity of a process in /proc/PID/status.
 fn identity(status: &str) -> String {
     let names =
         ["Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp"];
@@ -24,7 +24,7 @@ fn identity_of(holder: &Holder) -> String {
     identity(&std::fs::read_to_string(holder.file("status")).expect("a status"))
 }
 
-/// setpriv(1) makes a process somebody; none if it is not here.
+/// setpriv(1), which changes the identity of a process; None if it is not installed.
 fn somebody(test: &str, options: &[&str]) -> Option<Holder> {
     if !namespaces(test) {
         return None;
@@ -40,7 +40,7 @@ fn somebody(test: &str, options: &[&str]) -> Option<Holder> {
 }
 
 #[test]
-fn the_program_is_who_the_container_is() {
+fn the_program_gets_the_credentials_of_the_container() {
     let capabilities = "--bounding-set=-all,+chown,+kill,+setuid,+setgid,+setpcap";
     for options in [
         &["--reuid=1234", "--regid=2345", "--groups=7,8", "--no-new-privs"][..],
@@ -60,7 +60,7 @@ fn the_program_is_who_the_container_is() {
 }
 
 #[test]
-fn directory_environment_and_the_rest_of_it() {
+fn directory_environment_and_descriptors() {
     let Some(holder) = somebody("nsenter-as-rest", &["--reuid=1234", "--regid=2345", "--clear-groups"])
     else {
         return;
@@ -126,12 +126,12 @@ fn ids_are_those_of_the_user_namespace() {
     let lines: Vec<String> = shown(&mut of(&holder)).lines().map(|line| line.trim_end().to_owned()).collect();
     assert_eq!(lines, ["0", "Groups:", effective], "none of root's groups outside");
 
-    // Without its user namespace its capabilities would be the host's.
+    // Without its user namespace its capabilities would be valid on the host.
     assert_eq!(
         failure(of(&holder).args(["-m", "--as-container", "true"])),
         refused("--as-container needs the target's user namespace too (add --user, or name no namespace)")
     );
-    // By its owner, who may not mount or change groups.
+    // As its owner, who may not mount or change groups.
     let scratch = Scratch::new("nsenter-as-user-ns");
     let copy = scratch.0.join("ctrbox");
     copy_of_binary(&copy);
@@ -155,7 +155,7 @@ fn with_mount(scratch: &Scratch, options: &[&str]) -> Holder {
 
 fn mounts(process: &str) -> String {
     let all = std::fs::read_to_string(format!("/proc/{process}/mountinfo")).expect("mounts");
-    // Other tests mount, too.
+    // Other tests mount too.
     all.lines()
         .filter(|line| line.contains("ctrbox") || line.contains(" /run "))
         .map(|l| l.to_owned() + "\n")
@@ -183,7 +183,7 @@ fn the_hosts_files_and_the_containers_beside_them() {
     let there = in_scratch(&scratch, "there");
     std::fs::create_dir(&there).expect("a directory");
     assert_eq!(run(&["-a", &format!("--host-root={there}"), "--force"], &both), expected(&there));
-    // A directory that is not there: what is beside it is seen as before.
+    // The directory does not exist: its siblings are visible as before.
     let deep = in_scratch(&scratch, "not/there");
     assert_eq!(run(&["-a", &format!("--host-root={deep}"), "--force"], &both), expected(&deep));
     assert!(!Path::new(&in_scratch(&scratch, "not")).exists());
@@ -233,7 +233,7 @@ fn a_place_for_the_containers_root_that_will_not_do() {
     assert_eq!(stderr(&output), no_target("ns/mnt"));
 }
 
-/// Root outside stays so: as root of the container it could be looked into by the container.
+/// Root outside keeps the ids of the host: as root of the container its memory could be read by the container.
 #[test]
 fn with_the_hosts_files_the_user_namespace_is_not_entered_by_root() {
     if !namespaces("nsenter-host-root-user") {
@@ -287,7 +287,7 @@ fn the_hosts_files_for_an_ordinary_user() {
         "--host-root",
         "--force",
     ]);
-    // (-a leaves out what is ours already, or it would be refused)
+    // -a leaves out the caller's own namespaces, which setns(2) would refuse.
     assert_eq!(printed(mine.args(["sh", "-c", &script])), "of the container\n0\n/proc/1 \n");
     assert!(!Path::new("/run/ctrbox").exists());
 }
@@ -337,7 +337,7 @@ fn a_proc_for_the_pid_namespace() {
     assert_eq!(says(&["-p", "--force", "--mount-proc=/ctrbox-no-such"]), refused(missing));
 }
 
-/// A container whose root holds nothing at all. perl goes there when it has been loaded.
+/// A container with an empty root. perl enters it after it was loaded.
 fn empty(test: &str, scratch: &Scratch, directories: &str) -> Option<Holder> {
     if !namespaces(test) {
         return None;
@@ -389,7 +389,7 @@ fn applets_where_there_is_no_file_at_all() {
     let needs = "nsenter: option --applet needs the name of an applet ('ctrbox --list' lists them)\n";
     assert_eq!((none.status.code(), stderr(&none).as_str()), (Some(1), needs));
     assert_eq!(stdout(&run(&["--as-container", "--applet", "unshare", "--version"])).lines().count(), 1);
-    // Host tools see it, and its files.
+    // The host's tools see it, and its files.
     let root = in_scratch(&scratch, "root");
     let host = printed(of(&holder).args([
         "-a",

@@ -1,5 +1,5 @@
-//! nsenter next to hostile containers: what they try is played here, and shown to work where nothing is done
-//! against it.
+//! nsenter next to hostile containers. The tests play attacks, and show that they succeed without
+//! countermeasures.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -14,11 +14,11 @@ use crate::common::process::{Holder, copy_of_binary, failure, fed, limited, link
 use crate::common::{Running, Scratch, UNPRIVILEGED_UID, binary, program, skip, stderr, stdout, until};
 use nix::errno::Errno;
 
-/// A program that waits inside: it is to open a pipe there that nobody writes to.
+/// A program that waits inside: it opens a pipe there that has no writer.
 struct Waiting(Running);
 
 impl Waiting {
-    /// Once it is in the holder's namespace of that kind.
+    /// Waits until it is in the holder's namespace of that kind.
     fn new(command: &mut Command, holder: &Holder, kind: &str) -> Waiting {
         let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
         let waiting = Waiting(Running(child));
@@ -38,7 +38,7 @@ fn fifo(scratch: &Scratch) -> String {
     path
 }
 
-/// What root of the holder's user namespace, with all capabilities there, gets of a process by /proc.
+/// What root of the holder's user namespace, with all capabilities there, can read of a process through /proc.
 fn taken(holder: &Holder, of: &Waiting) -> String {
     let pid = of.0.pid();
     let attack = format!(
@@ -53,7 +53,7 @@ fn taken(holder: &Holder, of: &Waiting) -> String {
 }
 
 #[test]
-fn nobody_inside_can_look_into_us() {
+fn no_process_inside_can_trace_nsenter() {
     if !namespaces("nsenter-looked-into") {
         return;
     }
@@ -73,8 +73,8 @@ fn nobody_inside_can_look_into_us() {
     assert_eq!(taken(&holder, &entering(&mut nsenter())), "");
 }
 
-/// The attacker keeps a descriptor of what /proc/PID/exe leads to, and writes to it when nobody runs it any
-/// more.
+/// The attacker keeps a descriptor of the file behind /proc/PID/exe, and writes to it when no process executes it
+/// any more.
 fn overwrites(waiting: Waiting) -> Result<(), Errno> {
     let program = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(waiting.file("exe"));
     let program = program.expect("the program");
@@ -104,22 +104,22 @@ fn our_program_cannot_be_overwritten_from_inside() {
     let before = size();
     let entered = Waiting::new(&mut own(&[&target, "-m", &wdns, "true"]), &holder, "mnt");
     assert_eq!(overwrites(entered), Err(Errno::EROFS));
-    // The container's program is a link that makes us start again, inside.
+    // The container's program is a link that starts ctrbox again, inside.
     let again = in_scratch(&scratch, "nsenter");
     symlink("/proc/self/exe", &again).expect("a link");
     let twice = [&target, "-m", &again, &target, "-u", &wdns, "true"];
     assert_eq!(overwrites(Waiting::new(&mut own(&twice), &holder, "uts")), Err(Errno::EROFS));
-    // So it is in memory, for an applet.
+    // For an applet the program is in memory.
     let applet = [&target, "-m", "--applet", "nsenter", &target, "-u", &wdns, "true"];
     assert_eq!(overwrites(Waiting::new(&mut own(&applet), &holder, "uts")), Err(Errno::EPERM));
     assert_eq!(size(), before);
-    // What is not shielded can be: the container's programs cannot start it.
+    // An unshielded program can be written: the container's programs cannot start it.
     let outside = Waiting::new(&mut own(&[&target, "-u", &wdns, "true"]), &holder, "uts");
     assert_eq!(overwrites(outside), Ok(()));
     assert_eq!(size(), before + 1);
 }
 
-/// Ordinary users may not mount: theirs is a copy in memory, and none where they cannot write to it anyhow.
+/// An ordinary user may not mount, and gets a copy in memory; no copy where the user cannot write to the file anyway.
 #[test]
 fn an_ordinary_users_program_cannot_be_overwritten() {
     if !namespaces("nsenter-overwritten-user") {
@@ -162,7 +162,7 @@ fn no_working_directory_outside() {
         return;
     }
     let scratch = Scratch::new("nsenter-wd-outside");
-    // A link in the container to a descriptor that the caller left open, or that we have opened ourselves.
+    // A link in the container to a descriptor that the caller left open, or that nsenter opened.
     for number in 3..12 {
         symlink(format!("/proc/self/fd/{number}"), scratch.0.join(number.to_string())).expect("a link");
     }
@@ -185,7 +185,7 @@ fn no_working_directory_outside() {
             assert_eq!(stderr(&output), expected);
         }
     }
-    // The attack is one: without a namespace of mounts entered it is a directory like others.
+    // The attack works otherwise: without a mount namespace to enter it is a normal directory.
     let path = in_scratch(&scratch, "9");
     let uts = Holder::new(&["-u"], "");
     let mut harmless = program("sh");
@@ -204,7 +204,7 @@ fn no_working_directory_outside() {
     for options in [&["-m", "-w"][..], &["-m", "-r", "-w"], &["--as-container"]] {
         assert_eq!(failure(of(&outside).args(options).arg("pwd")), expected, "{options:?}");
     }
-    // A directory outside that is named for it is what was asked for.
+    // A directory outside that the caller names is entered as requested.
     let asked = format!("-w{}", scratch.0.display());
     assert_eq!(limited(of(&holder).args(["-m", &asked, "test", "-L", "9"])).status.code(), Some(0));
 }
@@ -239,7 +239,7 @@ fn descriptors_that_are_to_be_passed() {
         assert_eq!(stderr(&output), format!("nsenter: {message}\n"), "{list}");
         assert_eq!(output.status.code(), Some(1));
     }
-    // Not one that we have opened ourselves.
+    // Not a descriptor that nsenter opened.
     let file = format!("-u{}", holder.file("ns/uts"));
     for number in 3..10 {
         let mut command = program("sh");
@@ -270,7 +270,7 @@ fn programs_are_looked_for_inside() {
     assert_eq!(limited(of(&holder).args(["-m", "hosts"]).env("PATH", &path)).status.code(), Some(127));
 }
 
-/// What is read inside may be a pipe that nobody writes to.
+/// A file that is read inside may be a pipe without a writer.
 #[test]
 fn files_of_the_container_are_not_waited_for() {
     if !namespaces("nsenter-passwd-pipe") {
@@ -289,9 +289,9 @@ fn files_of_the_container_are_not_waited_for() {
     assert_eq!(stdout(&output), "-sh\n");
 }
 
-/// Has it ended and been reaped, nobody else is entered in its place.
+/// If the target has ended and been reaped, no other process is entered in its place.
 #[test]
-fn a_target_that_has_gone_is_no_other_process() {
+fn an_ended_target_is_no_other_process() {
     if !namespaces("nsenter-gone") {
         return;
     }

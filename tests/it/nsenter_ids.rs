@@ -1,4 +1,4 @@
-//! Who and where the program is that nsenter runs: credentials and capabilities, root and working directory,
+//! The credentials and the place of the program that nsenter runs: ids and capabilities, root and working directory,
 //! control groups.
 
 use std::os::unix::fs::MetadataExt;
@@ -65,7 +65,7 @@ fn root_and_working_directory() {
     assert_eq!(mark(&["-u", &by_path]), "inside\n", "without its mount namespace too");
     let long = format!("--root={}", rooted.holder.file("root"));
     assert_eq!(mark(&["-m", &long]), "inside\n");
-    // -r is the one that forgives no sign after the letter.
+    // -r is the option that requires its value directly after the letter.
     let expected = refused("cannot open =/: No such file or directory");
     assert_eq!(failure(of(&rooted.holder).args(["-u", "-r=/", "true"])), expected);
 
@@ -134,7 +134,7 @@ fn credentials() {
         skip("nsenter-follow", "needs setpriv(1) of util-linux");
         None
     };
-    // std drops the groups when the uid is set; -G has some to drop.
+    // std drops the groups when the uid is set; for -G there must be groups to drop.
     let ids = |holder: &Holder, options: &[&str]| {
         let id = ["sh", "-c", "echo $(id -u) $(id -g) $(id -G)"];
         printed(of(holder).args(options).args(id))
@@ -167,7 +167,7 @@ fn ids_that_are_none() {
         for word in ["", "x", "0x10", "5 ", "5x", "root", "Follow", "1.5", "+-5"] {
             assert_eq!(with(word), refused(&format!("failed to parse {what}: '{word}'")), "{option}");
         }
-        // 4294967296 is root's number to the original: it takes the lower 32 bits.
+        // 4294967296 is root for the reference tool, which takes the lower 32 bits.
         for word in ["4294967296", "-1", "18446744073709551615", "99999999999999999999999"] {
             let why = "Numerical result out of range";
             assert_eq!(with(word), refused(&format!("failed to parse {what}: '{word}': {why}")), "{option}");
@@ -223,11 +223,11 @@ fn an_ordinary_user_enters_namespaces_of_their_own() {
     all.args(["nsenter", "-t", &whole.pid.to_string(), "-a", "--preserve-credentials", "readlink"]);
     all.args(KINDS.map(|(_, _, name)| format!("/proc/self/ns/{name}")));
     assert_eq!(printed(&mut all), links(&whole, &KINDS.map(|(_, _, name)| name)));
-    // setgroups(2) is denied in there, and without the namespace too.
+    // setgroups(2) is denied inside, and without the namespace too.
     let expected = refused("setgroups failed: Operation not permitted");
     assert_eq!(failure(mine().args(["-U", "-n", "true"])), expected);
 
-    // Capabilities: those of the namespace's root, and kept by others only when asked for.
+    // Capabilities: the namespace's root has them, other users keep them only on request.
     let effective = |options: &[&str]| {
         let status = printed(mine().args(options).args(["cat", "/proc/self/status"]));
         let line = status.lines().find(|line| line.starts_with("CapEff:")).unwrap_or_default().to_owned();
@@ -235,7 +235,7 @@ fn an_ordinary_user_enters_namespaces_of_their_own() {
     };
     assert_ne!(effective(&["-U", "--preserve-credentials"]), 0, "root of the namespace");
 
-    // Somebody else's are not ours to enter.
+    // Namespaces of other users cannot be entered.
     let others = Holder::new(&["-n", "-u"], "");
     let pid = others.pid.to_string();
     let theirs = |options: &[&str]| {
@@ -256,7 +256,7 @@ fn capabilities_are_kept_when_asked_for() {
     if !namespaces("nsenter-keep-caps") {
         return;
     }
-    // Nobody is mapped: the program is no root inside, and would lose all.
+    // No id is mapped: the program is not root inside, and would lose all capabilities.
     let holder = Holder::new(&["-U"], "");
     let effective = |options: &[&str]| {
         let status = printed(of(&holder).args(options).args(["cat", "/proc/self/status"]));
@@ -267,7 +267,7 @@ fn capabilities_are_kept_when_asked_for() {
     let kept = effective(&["-U", "--preserve-credentials", "--keep-caps"]);
     let net_admin = 1 << 12;
     assert!(kept & net_admin != 0, "{kept:x}");
-    // Without a user namespace entered it means nothing.
+    // Without a user namespace to enter it has no effect.
     let own = Holder::new(&["-u"], "");
     assert_eq!(limited(of(&own).args(["-u", "--keep-caps", "true"])).status.code(), Some(0));
 }

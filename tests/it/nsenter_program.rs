@@ -1,4 +1,4 @@
-//! The program that nsenter runs: which it is, its status and signals, its environment and descriptors.
+//! The program that nsenter runs: which one, its status and signals, its environment and descriptors.
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
@@ -62,7 +62,7 @@ fn a_real_time_signal_too() {
     }
 }
 
-/// The parent dies of it even where it was started with the signal ignored or blocked.
+/// The parent dies of the signal even if it was started with the signal ignored or blocked.
 #[test]
 fn dying_of_a_signal_that_was_ignored_or_blocked_at_the_start() {
     if !namespaces("nsenter-killed-ignored") {
@@ -121,7 +121,7 @@ fn nsenter_stops_and_continues_with_the_program() {
     assert_eq!(change_of(piped.pid()), WaitStatus::Exited(pid, 7));
 }
 
-/// A signal to the waiting parent alone ends the parent; the program is not taken with it. As the original.
+/// A signal to the waiting parent alone ends the parent and not the program, as in the reference tool.
 #[test]
 fn a_signal_to_the_waiting_parent_leaves_the_program() {
     if !namespaces("nsenter-parent") {
@@ -167,7 +167,7 @@ fn mask_and_dispositions_of_signals_are_inherited_unchanged() {
     }
 }
 
-/// Among others, a program gets 0, 1 and 2; alone with the host's, what nsenter was started with.
+/// In a container a program gets 0, 1 and 2; with the host's namespaces, all descriptors that nsenter had.
 #[test]
 fn descriptors_are_inherited_or_closed_and_none_is_added() {
     if !namespaces("nsenter-descriptors") {
@@ -175,7 +175,7 @@ fn descriptors_are_inherited_or_closed_and_none_is_added() {
     }
     let scratch = Scratch::new("nsenter-descriptors");
     let wd = in_scratch(&scratch, "");
-    // Its /proc is ours still, so that /proc/self is there whatever is entered.
+    // Its /proc is still the caller's, so that /proc/self exists whatever is entered.
     let holder = Holder::new(&ALL, "");
     let of_user = Holder::new(&["-U", "-r", "-u"], "");
     let file = format!("--uts={}", holder.file("ns/uts"));
@@ -210,7 +210,7 @@ fn descriptors_are_inherited_or_closed_and_none_is_added() {
         }
         for options in [&["-U"][..], &["-U", "-u", "--keep-caps"], &["--user-parent", "-u"], &["-a"]] {
             let mut command = of(&of_user);
-            // The parent of its user namespace is ours, which is not to be entered.
+            // The parent of its user namespace is the caller's, which must not be entered.
             if options[0] == "--user-parent" {
                 let user = format!("-U{}", of_user.file("ns/user"));
                 assert_eq!(failure(command.args([options[0], &user, "true"])).0, Some(1));
@@ -238,7 +238,7 @@ fn without_a_program_a_login_shell_runs() {
     }
     let scratch = Scratch::new("nsenter-shell");
     let holder = Holder::new(&["-u"], "");
-    // HOME: no profile of the user's may join in.
+    // HOME: no profile of the user is read.
     let shell = |shell: Option<&str>| {
         let mut command = of(&holder);
         command.arg("-u").env("HOME", &scratch.0).env_remove("ENV");
@@ -269,13 +269,13 @@ fn without_a_program_a_login_shell_runs() {
     assert_eq!(failure(&mut shell(Some(&plain))), denied(&plain));
     assert_eq!(failure(&mut shell(Some("/etc"))), denied("/etc"));
     for missing in ["/no/such/shell", "sh", "no-such-shell"] {
-        // Never looked for in PATH.
+        // Never searched in PATH.
         let expected = format!("nsenter: failed to execute {missing}: No such file or directory\n");
         assert_eq!(failure(shell(Some(missing)).current_dir(&scratch.0)), (Some(127), expected));
     }
 }
 
-/// The passwd that counts is the one inside; so is the environment.
+/// The passwd file inside counts; so does the environment.
 #[test]
 fn the_shell_is_looked_for_inside() {
     if !namespaces("nsenter-shell-inside") {
@@ -354,7 +354,7 @@ fn a_program_that_cannot_be_executed() {
         // An empty element of PATH is the working directory.
         let mut here = with(":/no/such", "no-bang");
         assert_eq!(printed(here.current_dir(&scratch.0)), "no-bang one two words\n");
-        // Without PATH the C library has one.
+        // Without PATH the C library has a default.
         assert_eq!(printed(of(&holder).args([option, "echo", "x"]).env_remove("PATH")), "x\n");
         let odd = std::ffi::OsStr::from_bytes(b"\x1b[31m\n\xff");
         let expected = "nsenter: failed to execute \\x1b[31m\\x0a\\xff: No such file or directory\n";
@@ -376,12 +376,12 @@ fn the_environment_of_the_target() {
         Piped::new(&mut command)
     };
     let shown = |target: &Piped| {
-        // Not a new namespace, but one that may be entered: env is what counts here.
+        // Not a new namespace, but one that may be entered: the environment is tested here.
         let mut command = nsenter();
         command.args(["-t", &target.pid().to_string(), "-u", "-e", "/usr/bin/env"]).env("OURS", "1");
         printed(&mut command)
     };
-    // Turned round; of one name the last counts; no name, no variable.
+    // In reverse order; the last entry of a name counts; an entry without a name is dropped.
     assert_eq!(shown(&with(&["A=1", "B=2", "C=3"])), "C=3\nB=2\nA=1\n");
     assert_eq!(shown(&with(&["A=1", "B=2", "A=3"])), "A=3\nB=2\n");
     assert_eq!(shown(&with(&["A=1=2", "B=", "rubbish", "=x", "C=a b\tc"])), "C=a b\tc\nB=\nA=1=2\n");
@@ -414,7 +414,7 @@ fn with_no_fork_only_children_are_in_the_pid_namespace() {
         assert_eq!(printed(of(&holder).args(["-p", option]).args(both)), format!("{own}\n{inner}\n"));
     }
     assert_eq!(printed(of(&holder).arg("-p").args(both)), format!("{inner}\n{inner}\n"));
-    // It is nsenter itself that became the program, and a child of it that did not.
+    // nsenter itself became the program, not a child of it.
     let own_pid = "read -r pid rest </proc/self/stat; echo $pid; read -r word";
     let mut without = Piped::new(of(&holder).args(["-p", "-F", "sh", "-c", own_pid]));
     assert_eq!(without.line(), without.pid().to_string());

@@ -1,4 +1,4 @@
-//! What one user writes costs bounded work and bounded memory, whatever it is.
+//! The state files of one user cost bounded work and bounded memory, whatever their content is.
 
 #![allow(unsafe_code)] // wait4(2)
 
@@ -16,15 +16,15 @@ use crate::common::{binary, program, root, skip, stderr, stdout, there};
 
 const DOCKER: &str = "home/u/.local/share/docker";
 const STORAGE: &str = "home/u/.local/share/containers/storage/overlay-containers";
-/// Of the user, and it is in a container of its own.
+/// Owned by the user, in its own container.
 const PID: i64 = 100;
 
-/// A host on which records of users are looked for: a process has a pid namespace of its own.
+/// A host on which state files of users are searched: a process has its own pid namespace.
 fn host(name: &str, write: impl FnOnce(&Layout)) -> Layout {
     let layout = Layout::new(&format!("limits-{name}"));
     let scope = format!("/user.slice/user-{USER}.slice/user@{USER}.service/docker-{}.scope", id(1));
     layout.process(PID, USER, &scope, START);
-    // Of this one no control group tells: all records are looked through for it.
+    // This one is in no known control group: all state files are searched for it.
     layout.process(PID + 1, USER, "/", START);
     write(&layout);
     if root() {
@@ -63,7 +63,7 @@ fn directories(layout: &Layout, count: usize, path: impl Fn(usize) -> String) {
     }
 }
 
-/// Data roots of one daemon, with as many ids in one of them, and as many in each of the other stores.
+/// Data roots of one daemon, with many ids in one of them, and as many in each of the other stores.
 fn places_and_ids(layout: &Layout, count: usize) {
     let run = format!("run/user/{USER}");
     directories(layout, count, |number| format!("{DOCKER}/{number}.{number}/containers/{number}"));
@@ -82,7 +82,7 @@ fn places_and_ids(layout: &Layout, count: usize) {
     }
 }
 
-/// Opens that a listing takes.
+/// The number of files that a listing opens.
 fn opens(layout: &Layout) -> usize {
     let file = layout.host.root().join("opens");
     let mut command = program("strace");
@@ -109,7 +109,7 @@ fn twice_as_many_places_and_ids_are_twice_the_work() {
     assert!(most <= 20_000, "{most} opens");
 }
 
-/// When it is used up: one warning, and the user's containers by id.
+/// If the limit is reached: one warning, and the user's containers by id.
 #[test]
 fn one_warning_and_ids_when_the_limit_is_reached() {
     let layout = host("reached", |layout| places_and_ids(layout, 100));
@@ -124,7 +124,7 @@ fn one_warning_and_ids_when_the_limit_is_reached() {
     assert_eq!(limits.count(), 1, "{errors}");
 }
 
-/// As Podman keeps them without root: all are found, and nothing is said.
+/// As rootless Podman keeps them: all are found, without a warning.
 #[test]
 fn a_thousand_containers_of_a_user_are_ordinary() {
     const COUNT: i64 = 1_000;
@@ -180,7 +180,7 @@ fn most_memory(root: &Path) -> i64 {
     usage.ru_maxrss
 }
 
-/// A name, and what writes it on a host.
+/// A name, and the function that writes it on a host.
 type Shape = (&'static str, fn(&Layout));
 
 const RECORD: usize = 1 << 20;
@@ -198,7 +198,7 @@ fn list(layout: &Layout, start: &str, part: &dyn Fn(usize) -> String, end: &str)
 
 const SHAPES: [Shape; 17] = [
     ("records, then a list", |layout| {
-        // As many as are kept without the limit being reached.
+        // As many as are kept below the limit.
         (1..8).for_each(|number| record(layout, number, &|n| format!(r#""{n:x}":"","#)));
         list(layout, r#"[{"id":"0","x":"#, &|_| "[".into(), "");
     }),
@@ -245,7 +245,7 @@ const SHAPES: [Shape; 17] = [
 ];
 
 #[test]
-fn nothing_that_a_user_writes_takes_much_memory() {
+fn the_state_files_of_a_user_take_little_memory() {
     let plain = most_memory(host("plain-memory", |_| ()).host.root());
     let places: Shape = ("places", |layout| places_and_ids(layout, 2_000));
     let grown = SHAPES.into_iter().chain([places]).map(|(name, write)| {

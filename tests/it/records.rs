@@ -1,4 +1,4 @@
-//! What runtimes write down of their containers, one layout after the other, on a host of our making.
+//! The state files of runtimes, one layout after the other, on a host made of files.
 //!
 //! The layouts are after the runtimes' documentation and sources. Those of docker, containerd, Kubernetes over
 //! containerd, Podman, LXC and systemd-nspawn stand captured in tests/fixtures, those of runc, crun, flatpak and
@@ -28,13 +28,13 @@ fn every_layout_is_read() {
     }
 }
 
-/// All at once on one host: no store takes another's for its own.
+/// All at once on one host: no reader takes the state files of another runtime for its own.
 #[test]
 fn every_layout_beside_the_others() {
     let mut layout = Layout::new("records-all");
     LAYOUTS.iter().for_each(|(_, make)| make(&mut layout));
     layout.all_is_found();
-    // What runs and is proven, each once, by name.
+    // The verified containers that run, each once, by name.
     let mut listed: Vec<String> = layout.all().iter().map(ToString::to_string).collect();
     let of_records =
         |expected: &&Expected| !expected.shown.ends_with('?') && !expected.shown.starts_with("snap:");
@@ -44,9 +44,9 @@ fn every_layout_beside_the_others() {
     expected.sort();
     // (LXC's are found by their groups)
     assert_eq!(listed, expected);
-    // Each by each of its names, as a target, from fewer records: the same as among all of them.
+    // Each by each of its names, as a target, from fewer state files: the same as from all.
     let all = layout.all();
-    // A monitor names those that are in no directory which is listed.
+    // A monitor names those that are in no listed directory.
     let is_listed =
         |container: &&Rc<Container>| container.runtime.name() != "lxc" || !container.id.contains('/');
     for container in all.iter().filter(is_listed) {
@@ -88,16 +88,16 @@ fn a_container_inside_of_a_container_by_the_records_inside() {
     let tag = layout.tag(900).expect("a container");
     let chain: Vec<String> = tag.container.chain().map(ToString::to_string).collect();
     assert_eq!(chain, ["k8s:prod/shop/web", "docker:node"]);
-    // The PIDs in there are others: 77 of the host is nobody's.
+    // The PIDs inside differ: no process of the host has PID 77.
     layout.process(77, 0, "/", START);
     assert_eq!(layout.tag(77).map(|tag| tag.identified_by), Some(IdentifiedBy::Anonymous));
 }
 
 // --- who may say what --------------------------------------------------------------------------------------
 
-/// The process that has the number now began at another time than the record says, or after it was written.
+/// The process with the PID began at another time than the state file says, or after the file was written.
 #[test]
-fn a_recycled_pid_is_nobodys() {
+fn a_recycled_pid_is_in_no_container() {
     let late = 400 * 365 * 86_400 * 100;
     for (name, make) in LAYOUTS {
         if matches!(name, "lxc" | "snap" | "groups") {
@@ -114,7 +114,7 @@ fn a_recycled_pid_is_nobodys() {
     }
 }
 
-/// What a user writes says nothing of root's processes, nor of another user's.
+/// A user's state files say nothing about processes of root or of another user.
 #[test]
 fn a_users_records_are_for_his_processes() {
     for (name, make) in LAYOUTS {
@@ -134,7 +134,7 @@ fn a_users_records_are_for_his_processes() {
     }
 }
 
-/// Two say that an id is theirs: the one whose process lives there is right.
+/// Two state files claim an id: the one whose process lives in the group is right.
 #[test]
 fn a_users_record_does_not_hide_anothers() {
     let mut layout = Layout::new("records-shadow");
@@ -147,7 +147,7 @@ fn a_users_record_does_not_hide_anothers() {
     layout.all_is_found();
 }
 
-/// Runtimes choose ids without asking each other; in one group, the namespaces tell.
+/// Runtimes choose ids independently; in one group the namespaces decide.
 #[test]
 fn one_id_of_two_runtimes() {
     for (name, group) in [("apart", "/same.slice/two"), ("together", "/same")] {
@@ -165,7 +165,7 @@ fn one_id_of_two_runtimes() {
 }
 
 #[test]
-fn files_of_somebody_else_and_links_to_them_are_not_read() {
+fn files_of_other_users_and_links_to_them_are_not_read() {
     if !root() {
         skip("records-owner", "needs root, to give files away");
         return;
@@ -178,13 +178,13 @@ fn files_of_somebody_else_and_links_to_them_are_not_read() {
     };
     let users = of_user(&layout);
     assert_eq!(users.len(), 5);
-    // Each file of the user's as on a real host.
+    // Each file of the user, as on a real host.
     let homes = ["home/u", &format!("run/user/{USER}"), &format!("srv/{USER}")]
         .map(|path| layout.host.root().join(path));
     let each = |change: &dyn Fn(&PathBuf)| homes.iter().flat_map(files_below).for_each(|file| change(&file));
     each(&|file| chown(file, Some(USER), Some(USER)).expect("chown"));
     layout.all_is_found();
-    // Somebody else's.
+    // A file of another user.
     each(&|file| chown(file, Some(USER + 1), Some(USER + 1)).expect("chown"));
     for pid in &users {
         assert_eq!(layout.proven(*pid), None);
@@ -202,7 +202,7 @@ fn files_of_somebody_else_and_links_to_them_are_not_read() {
     for pid in &users {
         assert_eq!(layout.proven(*pid), None);
     }
-    // And a user's own, where root's should be.
+    // And a user's own file, where root's must be.
     let root = ["var/lib/containers", "run/containers", "srv/graph", "srv/run", "data"]
         .map(|path| layout.host.root().join(path));
     for file in root.iter().flat_map(files_below) {
@@ -226,7 +226,7 @@ fn files_below(directory: &PathBuf) -> Vec<PathBuf> {
     all
 }
 
-/// Whatever stands in a file of records: no panic, and nobody is taken for somebody else.
+/// Whatever a state file contains: no panic, and no process is taken for another.
 #[test]
 fn hostile_files() {
     let deep = "[".repeat(100_000);
@@ -266,7 +266,7 @@ fn hostile_files() {
     }
 }
 
-/// A problem is told by file and kind; what stands in a file may be a secret.
+/// A problem is reported by file and kind; the content of a file may be a secret.
 #[test]
 fn warnings_do_not_quote_files() {
     let layout = Layout::new("records-warnings");

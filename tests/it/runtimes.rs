@@ -1,5 +1,5 @@
 //! Real containers of docker, containerd, Kubernetes (containerd's CRI) and podman, which
-//! tests/containers/run.sh starts and removes. What the kernel and the runtimes say is compared with ours.
+//! tests/containers/run.sh starts and removes. The output of ctrbox is compared with the kernel and the runtimes.
 
 use crate::common;
 
@@ -97,7 +97,7 @@ fn a_name_that_two_runtimes_have_is_refused() {
     for runtime in ["docker", "podman"] {
         assert!(message.contains(&format!("{runtime}:{}", one.name)), "{message}");
     }
-    // Each by its full name: the mount namespace is all that these two have of their own.
+    // Each has its full name: these two have only their own mount namespace.
     for row in [one, other] {
         assert_eq!(entered(&row.full_name(row.runtime), &["-m"], "mnt"), link(row.pid, "mnt"));
     }
@@ -113,9 +113,9 @@ fn an_unknown_name_is_said_to_be_unknown() {
     }
 }
 
-// --- what must be right of every runtime -------------------------------------------------------------------
+// --- what must hold for every runtime ------------------------------------------------------------------------
 
-/// What `ctr-ps --json` should say of a container, besides its id.
+/// What `ctr-ps --json` must show of a container, besides its id.
 #[derive(Default)]
 struct Facts {
     container: String,
@@ -187,7 +187,7 @@ fn all_are_tagged(up: &Up, runtime: &str, facts: &impl Fn(&Row) -> Facts) {
     }
 }
 
-/// Not what looks after containers, and not us.
+/// Without the monitors of containers, and without this process.
 fn the_host_is_not_tagged(up: &Up) {
     let listing = processes();
     let minder = |record: &Value| {
@@ -220,7 +220,7 @@ fn all_can_be_entered(up: &Up, runtime: &str) {
             assert_eq!(entered(&target, &["-n"], "net"), link(row.pid, "net"), "-t {target}");
             assert_eq!(entered(&target, &["-u"], "uts"), link(row.pid, "uts"), "-t {target}");
         }
-        // All of them, so with the container's own readlink; in a pod this also tells one from the other.
+        // All links, so by the container's own readlink; in a pod this also distinguishes the containers.
         let kinds: &[_] = if row.is_bare() { &[] } else { &["mnt", "pid", "ipc", "uts", "net", "cgroup"] };
         for kind in kinds {
             assert_eq!(entered(&row.full_name(runtime), &["-a"], kind), link(row.pid, kind), "{}", row.name);
@@ -235,9 +235,9 @@ fn all_can_be_entered(up: &Up, runtime: &str) {
     }
 }
 
-// --- what getpcaps and capsh say -----------------------------------------------------------------------------
+// --- the output of getpcaps and capsh ----------------------------------------------------------------------------
 
-/// What `getpcaps --diff` says of a container, without its name.
+/// What `getpcaps --diff` shows of a container, without its name.
 fn difference(up: &Up, name: &str, option: &str) -> String {
     let name = &up.row(name).name;
     let output = limited(applet("getpcaps").args([option, name]));
@@ -246,7 +246,7 @@ fn difference(up: &Up, name: &str, option: &str) -> String {
     line.strip_prefix(&format!("{name}: ")).unwrap_or_else(|| panic!("{line}")).to_owned()
 }
 
-/// Each container's sets are those that the kernel tells of its init.
+/// Each container's sets are those that the kernel shows for its init process.
 fn all_may_what_the_kernel_says(up: &Up) {
     for row in &up.rows {
         let output = limited(applet("getpcaps").args(["--json", &row.name]));
@@ -296,7 +296,7 @@ fn a_usual_container_is_nothing_odd(up: &Up) {
     }
 }
 
-/// Who names the container where the program should stand is told so, if hints are wanted.
+/// A caller who names the container in place of the program gets a hint, if hints are on.
 fn a_container_is_no_program(row: &Row, runtime: &str) {
     let name = row.full_name(runtime);
     for (options, status) in [(&[][..], 1), (&["-n"], 1), (&["-t", &name, "-n"], 127)] {
@@ -311,7 +311,7 @@ fn a_container_is_no_program(row: &Row, runtime: &str) {
     }
 }
 
-/// A program that nsenter adds is what one is that the runtime itself has added.
+/// A program that nsenter starts in the container equals one that the runtime starts there.
 fn as_the_runtime_would(row: &Row, target: &str, added: i32) {
     let run = |options: &[&str], command: &[&str]| {
         let output = limited(applet("nsenter").args(["-t", target]).args(options).args(command));
@@ -342,7 +342,7 @@ fn as_the_runtime_would(row: &Row, target: &str, added: i32) {
     let directory = run(&["--as-container"], &["/bin/readlink", "/proc/self/cwd"]);
     let cwd = std::fs::read_link(format!("/proc/{}/cwd", row.pid)).expect("a link");
     assert_eq!(directory.trim_end(), cwd.to_string_lossy(), "{target}");
-    // Its groups, as they are seen outside; its own cgroup namespace would show none.
+    // Its groups as seen outside; its own cgroup namespace would show none.
     let kinds = ["-m", "-u", "-i", "-n", "-p", "--as-container"];
     let groups = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
     let of_init = std::fs::read_to_string(format!("/proc/{}/cgroup", row.pid)).expect("a file");
@@ -354,7 +354,7 @@ fn as_the_runtime_would(row: &Row, target: &str, added: i32) {
     let root = run(&["--as", "root"], &["/bin/cat", "/proc/self/status"]);
     assert!(root.contains("\nUid:\t0\t0\t0\t0\n"), "{target}: {root}");
 
-    // The host's tools beside the container's root, and nothing of it is left.
+    // The host's tools besides the container's root, and no mount is left.
     let beside =
         ["sh", "-c", "test -x $CTR_ROOT/bin/busybox && ! test -e /bin/ctrbox-none && echo /proc/[0-9]*"];
     let seen = run(&["-a", "--host-root", "--force"], &beside);

@@ -1,4 +1,4 @@
-//! Real containers that no daemon looks after: of OCI runtimes by hand, of LXC and nspawn, of users, and
+//! Real containers without a daemon: of OCI runtimes without an engine, of LXC and nspawn, of users, and
 //! sandboxes. tests/containers/run.sh starts and removes them.
 
 use std::collections::BTreeSet;
@@ -10,13 +10,13 @@ use crate::common::process::{children, limited};
 use crate::common::{applet, stderr, stdout, until};
 use serde_json::Value;
 
-/// What a runtime's rows should look like in `ctr-ps --json`.
+/// What the rows of a runtime must look like in `ctr-ps --json`.
 struct Looks {
     script: &'static str,
     runtime: &'static str,
-    /// None: all of them are called like this, or nothing.
+    /// None: the containers have this name, or no name.
     named: Named,
-    /// Is the id that of the row? Of nspawn without machined nobody gives one.
+    /// Must the id be that of the row? Nothing gives an id to nspawn without machined.
     own_id: bool,
 }
 
@@ -93,7 +93,7 @@ fn check(looks: &Looks, up: &Up) {
     let listing = quiet(up);
     let mut inside: BTreeSet<i32> = BTreeSet::new();
     for row in &up.rows {
-        // Every process of its pid namespace, and no other is said to be of that container.
+        // Every process of its pid namespace, and no other, is in that container.
         let members = members(row);
         assert!(members.contains(&row.pid), "{} is not in {members:?}", row.pid);
         assert_eq!(tagged_like(&listing, row), members, "the processes of {}", row.name);
@@ -114,7 +114,7 @@ fn check(looks: &Looks, up: &Up) {
         inside.extend(members);
         can_be_entered(looks, &listing, row);
     }
-    // Who started them and looks after them is in none, up to the first process; nor are we.
+    // The processes that started and watch them are in no container, up to the first process; nor is this one.
     let helpers = up.daemons();
     for pid in up.rows.iter().flat_map(|row| ancestors(row.pid)).chain(helpers).chain([this()]) {
         if !inside.contains(&pid) && listing.there(pid) {
@@ -123,7 +123,7 @@ fn check(looks: &Looks, up: &Up) {
     }
 }
 
-/// What ctr-ps says while nobody comes or goes.
+/// The output of ctr-ps while no process starts or ends.
 fn quiet(up: &Up) -> Listing {
     let now = || up.rows.iter().map(members).collect::<Vec<_>>();
     let mut result = None;
@@ -140,7 +140,7 @@ fn tagged_like(listing: &Listing, row: &Row) -> BTreeSet<i32> {
     let init = listing.of(row.pid);
     let text = |key: &str| init[key].as_str().unwrap_or_else(|| panic!("{key} of {init}")).to_owned();
     let all = listing.of_container(&text("runtime"), &text("id"));
-    // nsenter itself, which came in with all namespaces but that of PIDs, and waits.
+    // nsenter itself, which entered all namespaces except the pid namespace, and waits.
     let waits =
         |pid: &i32| listing.of(*pid)["command"].as_str().is_some_and(|argv| argv.starts_with("nsenter "));
     all.into_iter().filter(|pid| !waits(pid)).collect()

@@ -1,4 +1,4 @@
-//! A container as the target: what the look-up costs, numbers as names, pods, and containers in containers.
+//! A container as the target: the costs of the look-up, numbers as names, pods, and nested containers.
 
 use std::process::Command;
 
@@ -6,8 +6,8 @@ use crate::common::cgexec::{Name, controller};
 use crate::common::process::{Holder, limited, namespaces};
 use crate::common::{binary, program, skip, stderr, stdout, there};
 
-/// Starts processes, and writes the records of a runc container `web` and of a stopped LXC container. `$web` is the
-/// first process of `web`, `$bare` is in a container without a record.
+/// Starts processes, and writes the state files of a runc container `web` and of a stopped LXC container. `$web` is
+/// the first process of `web`, `$bare` is in a container without a state file.
 const HOST: &str = r#"
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/lib
@@ -32,7 +32,7 @@ fn kernel() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Runs a script on a host of its own with `count` more processes. `$0` is the program.
+/// Runs a script on a host made of files with `count` more processes. `$0` is the program.
 fn on_host(count: usize, script: &str) -> Command {
     let mut command = program("unshare");
     let script = format!("{HOST}{script}");
@@ -45,7 +45,7 @@ fn on_host(count: usize, script: &str) -> Command {
 fn calls(count: usize, lines: &[&str]) -> Vec<usize> {
     let count_one = |line: &&str| {
         format!(
-            "strace -f -o /run/calls \"$0\" {line} >/run/out 2>&1 || {{ cat /run/out; exit 1; }}\nwc -l </run/calls\n"
+            "strace -f -o /run/calls \"$0\" {line} >/run/out 2>&1 || {{ cat /run/out; exit 1; }}\ngrep -vcE 'fcntl|resumed' /run/calls\n"
         )
     };
     let script: String = lines.iter().map(count_one).collect();
@@ -79,7 +79,7 @@ fn a_target_costs_the_same_on_a_host_with_many_processes() {
     ];
     let [few, many] = [50, 500].map(|count| calls(count, &lines));
     println!("system calls: {few:?}");
-    // Before Linux 6.11 the kernel does not tell which process has a PID in a namespace.
+    // Before Linux 6.11 the kernel has no request for the process with a PID in a namespace.
     let scans = |line: &str| line.contains('@') || line.contains("$bare");
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| kernel() >= (6, 11) || !scans(line)) {
         // A helper process of ctr-ps may be waited for once more.
@@ -87,7 +87,7 @@ fn a_target_costs_the_same_on_a_host_with_many_processes() {
         assert!(many[at].abs_diff(few[at]) <= slack, "{line}: {} calls, and {}", few[at], many[at]);
     }
     let pid = few[0];
-    // By prefix one store is read: two directories, the records of root, and the init process of one.
+    // By prefix one store is read: two directories, the state files of root, and the init process of one.
     assert!(few[1] <= pid + 40, "{} for runc:web, {pid} for its PID", few[1]);
     assert!(few[2] <= pid + 100, "{} for web, {pid} for its PID", few[2]);
     assert!(
@@ -98,7 +98,71 @@ fn a_target_costs_the_same_on_a_host_with_many_processes() {
     );
 }
 
-/// One store only, and of the other containers in it no more than the record.
+/// In the pid namespace of the test, whose PID 1 may hide its namespaces even from root.
+#[test]
+fn a_process_in_a_container_without_a_state_file_needs_no_scan() {
+    if !traceable("targets-first") || kernel() < (6, 11) {
+        return;
+    }
+    let script = HOST.replace("sleep 1000 &", "sleep 60 & started=\"$started $!\"; ");
+    let line = "strace -f -o /run/calls \"$0\" ctr-ps -p \"$bare\" >/run/out\n\
+                grep -c pidfd_open /run/calls\n";
+    let ends = "trap 'kill -9 $web $bare $started' EXIT\n";
+    let mut command = program("unshare");
+    command.args(["-m", "sh", "-ec", &format!("started=\n{ends}{script}{line}")]).arg(binary()).arg("100");
+    let output = limited(&mut command);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let pidfds: usize = stdout(&output).trim().parse().expect("a number");
+    assert!(pidfds < 50, "{pidfds} pidfds");
+}
+
+#[test]
+fn lsns_with_containers_walks_once() {
+    if !traceable("targets-lsns") || kernel() < (6, 11) {
+        return;
+    }
+    // A state file that names no init process makes the first processes of all pid namespaces of interest.
+    let script =
+        "strace -f -o /run/calls \"$0\" lsns -o NS,CONTAINER >/run/out\ngrep -c pidfd_open /run/calls || :\n";
+    let output = limited(&mut on_host(100, script));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let pidfds: usize = stdout(&output).trim().parse().expect("a number");
+    assert!(pidfds < 50, "{pidfds} pidfds");
+}
+
+/// Processes of the host, and in a container without a state file.
+#[test]
+fn all_processes_cost_twelve_system_calls_each() {
+    if !traceable("targets-all") {
+        return;
+    }
+    let calls = |sleeps: usize, inside: usize| {
+        // Each process inside says that it runs before it becomes sleep(1).
+        let script = format!(
+            "mkfifo /run/ready\nexec 3<>/run/ready\n\
+             unshare -m -p -f sh -c 'for number in $(seq {inside}); do sh -c \"echo >&3; exec sleep 1000\" & done; \
+             exec sleep 1000' &\n\
+             for number in $(seq {inside}); do read -r line <&3; done\n\
+             strace -f -o /run/calls \"$0\" ctr-ps --forest >/run/out\n\
+             grep -c sleep /run/out\ngrep -vcE 'fcntl|resumed' /run/calls\n"
+        );
+        let output = limited(&mut on_host(sleeps, &script));
+        assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+        let numbers: Vec<usize> =
+            stdout(&output).lines().map(|line| line.trim().parse().expect("a number")).collect();
+        (numbers[0], numbers[1])
+    };
+    // The program of a debug build looks at each descriptor once more before it closes it: fcntl(2) is not counted.
+    let few = calls(50, 10);
+    for many in [calls(450, 10), calls(50, 410)] {
+        println!("processes and system calls: {few:?} {many:?}");
+        assert_eq!(many.0, few.0 + 400, "{few:?} {many:?}");
+        // The helper process that reads the arguments may be waited for a few times more.
+        assert!(many.1 <= few.1 + 12 * 400 + 100, "{few:?} {many:?}");
+    }
+}
+
+/// One store only, and of its other containers only the state file.
 #[test]
 fn a_target_costs_one_record_more_for_each_container_in_the_store() {
     if !traceable("targets-records") {
@@ -107,7 +171,7 @@ fn a_target_costs_one_record_more_for_each_container_in_the_store() {
     let more = "for number in $(seq 20); do mkdir -p /run/runc/web$number; cp /run/runc/db/state.json /run/runc/web$number; done\n";
     let line = "nsenter -t runc:web -n true";
     let count = |setup: &str| {
-        let script = format!("{setup}strace -f -o /run/calls \"$0\" {line}\nwc -l </run/calls");
+        let script = format!("{setup}strace -f -o /run/calls \"$0\" {line}\ngrep -vc fcntl /run/calls");
         let output = limited(&mut on_host(1, &script));
         assert!(output.status.success(), "{}", stderr(&output));
         stdout(&output).trim().parse::<usize>().expect("a number")
@@ -116,7 +180,7 @@ fn a_target_costs_one_record_more_for_each_container_in_the_store() {
     assert!(many <= few + 4 * 20, "{few} calls, and {many} with 20 more containers");
 }
 
-/// The name of a container is a number: of ctr-ps it means the container, elsewhere the process.
+/// The name of a container is a number: for ctr-ps it means the container, for other applets the process.
 #[test]
 fn a_number_as_the_name_of_a_container() {
     let test = "targets-number";
@@ -230,7 +294,7 @@ fn a_container_in_a_container_is_a_target() {
     assert!(message.contains("is unverified") && !message.contains("ended"), "{message}");
     let entered = run(&format!("nsenter -n -t '{label}' readlink /proc/self/ns/net"));
     assert_eq!(entered, (Some(0), net(inner[2]) + "\n", String::new()));
-    // A process of the outer container itself that is in that group is of the outer container.
+    // A process of the outer container that is in that group belongs to the outer container.
     join(&format!("docker/{beside_id}"), unshares()[0]);
     let shown = run(&format!("ctr-ps -n -p {} -o container", unshares()[0]));
     assert_eq!(shown, (Some(0), format!("docker:{outer_name}\n"), String::new()));

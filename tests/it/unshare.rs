@@ -1,5 +1,5 @@
-//! unshare in real namespaces: which are new, the program and its status, its ids, environment and
-//! descriptors. Files, maps, mounts and signals have tests of their own beside this one.
+//! unshare in real namespaces: which ones are new, the program and its status, its ids, environment and
+//! descriptors. Files, maps, mounts and signals have their own test files.
 
 use crate::common;
 
@@ -15,7 +15,7 @@ fn links(command: &mut Command) -> String {
     printed(command.arg("readlink").args(KINDS.map(|(_, _, name)| format!("/proc/self/ns/{name}"))))
 }
 
-/// Which kinds are others than ours?
+/// Which namespaces differ from those of this process?
 fn new_kinds(command: &mut Command) -> Vec<&'static str> {
     let shown = links(command);
     let pairs = shown.lines().zip(KINDS);
@@ -90,7 +90,7 @@ fn only_a_child_is_in_a_new_pid_namespace() {
     if !possible("unshare-pid") {
         return;
     }
-    // The shell is not in it; its first child is process 1 there, and with that gone no other can be made.
+    // The shell is not in it. Its first child is process 1 there; after that has ended, no process can be made.
     let twice = "readlink /proc/self/ns/pid; sh -c 'echo $$'; sh -c 'echo $$'";
     let output = limited(unshare().args(["-p", "sh", "-c", &twice.replacen("readlink", ": ", 1)]));
     assert_eq!(stdout(&output), "1\n", "{}", stderr(&output));
@@ -100,12 +100,12 @@ fn only_a_child_is_in_a_new_pid_namespace() {
     assert_eq!(printed(unshare().args(["-p", "-f", "sh", "-c", "echo $$; sh -c 'echo $$'"])), "1\n2\n");
     assert_eq!(printed(unshare().args(["-p", "--kill-child", "sh", "-c", "echo $$"])), "1\n");
     assert_eq!(printed(unshare().args(["-p", "--forward-signals", "sh", "-c", "echo $$"])), "1\n");
-    // What is left in it ends with process 1: the output is read to its end.
+    // The processes left in it end with process 1, so the output is read to its end.
     assert_eq!(printed(unshare().args(["-p", "-f", "sh", "-c", "sleep 1000 & echo x"])), "x\n");
 }
 
 #[test]
-fn a_child_only_where_one_is_asked_for() {
+fn a_child_only_with_fork() {
     if !possible("unshare-fork") {
         return;
     }
@@ -160,7 +160,7 @@ fn ids_are_set_last() {
         assert_eq!(by(&["-S", "1", "-S", "2", "-G", "3", "-G", "4"]), "2:4:4\n");
         assert_eq!(by(&["-S", "4294967294", "-G", "4294967294"]), "4294967294:4294967294:4294967294\n");
     }
-    // Of the new user namespace.
+    // The capabilities of the new user namespace.
     let map = ["--map-users=0:1000:10", "--map-groups=0:2000:10"];
     assert_eq!(printed(unshare().args(map).args(["-S5", "-G7"]).args(id)), "5:7:7\n");
     assert_eq!(
@@ -179,7 +179,7 @@ fn ids_are_set_last() {
 }
 
 #[test]
-fn what_is_no_id() {
+fn invalid_ids() {
     for (option, name) in [("-S", "uid"), ("-G", "gid")] {
         for word in ["x", "", "12x", "0x10", "root", " ", "-", "1 "] {
             let expected = refused(&format!("failed to parse {name}: '{word}'"));
@@ -194,7 +194,7 @@ fn what_is_no_id() {
     if !possible("unshare-no-id") {
         return;
     }
-    // That number is none to the kernel.
+    // The kernel does not accept that number as an id.
     for (option, name) in [("-S", "setuid"), ("-G", "setgid")] {
         let expected = refused(&format!("{name}() failed: Invalid argument"));
         assert_eq!(failure(unshare().args([option, "4294967295", "true"])), expected, "{option}");
@@ -225,7 +225,7 @@ fn clocks() {
         text.split('.').next().expect("seconds").parse::<u64>().expect("a number")
     };
     assert!(uptime(&["--boottime=1000000000"]) >= 1_000_000_000);
-    // As the user of one's own namespace.
+    // As the user of the new namespace.
     let public = Public::new("unshare-clocks");
     let shown = printed(public.unshare(STRANGER).args([
         "-rfT",
@@ -238,7 +238,7 @@ fn clocks() {
 }
 
 #[test]
-fn what_is_wrong_with_an_offset() {
+fn invalid_offsets() {
     let range = "Numerical result out of range";
     for clock in ["monotonic", "boottime"] {
         let option = |word: &str| format!("--{clock}={word}");
@@ -289,14 +289,14 @@ fn the_environment() {
     assert_eq!(env(&["--whitelist-env=A ,a,AA"]), "");
     assert_eq!(env(&["--whitelist-env=NONE"]), "", "what matches nothing clears all the same");
     assert_eq!(env(&["--whitelist-env="]), "");
-    // Without a PATH there is the C library's.
+    // Without PATH the default of the C library is used.
     let found = printed(unshare().args(["--clear-env", "env"]));
     assert_eq!(found, "");
     let expected = (Some(127), "unshare: failed to execute no-such: No such file or directory\n".to_owned());
     assert_eq!(failure(unshare().args(["--clear-env", "no-such"])), expected);
 }
 
-/// What /bin/cat finds as its environment when `unshare`, started with this one, starts it.
+/// The environment of /bin/cat when `unshare`, started with this environment, executes it.
 fn passed_on(environ: &[&str], option: &str) -> String {
     let mut command = program("true");
     let argv = ["unshare", option, "/bin/cat", "/proc/self/environ"];
@@ -345,7 +345,7 @@ fn without_a_program_a_login_shell() {
             assert_eq!(said(&mut unshare(), Some(&own), options), shell("own"));
             assert_eq!(said(&mut unshare(), None, options), shell("granted"));
             assert_eq!(said(&mut unshare(), Some(""), options), shell("granted"));
-            // Of the real user; the passwd file names none for this one, and the other is not in it.
+            // The shell of the real user. The passwd file has no shell for this user, and no line for the other.
             assert_eq!(said(&mut public.unshare(UNPRIVILEGED_UID), None, options[..0].as_ref()), shell("sh"));
             assert_eq!(said(&mut public.unshare(STRANGER), None, &[]), shell("sh"));
         }
@@ -401,7 +401,7 @@ fn signals_are_as_they_were() {
     if !possible("unshare-signals") {
         return;
     }
-    // Without 32 and 33, the C library's own.
+    // Without 32 and 33, which the C library uses itself.
     let shown = ["sed", "-nE", "s/^Sig(Blk|Ign):.*(.{7})$/\\1 \\2/p", "/proc/self/status"];
     let signals = vec![Signal::SIGPIPE, Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
     for inherited in [
@@ -418,7 +418,7 @@ fn signals_are_as_they_were() {
             );
         }
     }
-    // All but that one: who waits for a child must not ignore it.
+    // All signals except SIGCHLD: a process that waits for a child must not ignore it.
     let inherited = Inherited { ignored: vec![Signal::SIGCHLD], ..Inherited::default() };
     let plain = printed(program(shown[0]).args(&shown[1..]));
     for options in RUNS {
@@ -450,7 +450,7 @@ fn capabilities_are_kept_for_a_program_that_is_not_roots() {
         let kept = caps(public.unshare(STRANGER).args(options).arg("--keep-caps"));
         assert!(kept[0] != 0 && kept[0] == kept[1], "{options:?} {kept:?}");
     }
-    // Nothing without a user namespace.
+    // Without a user namespace nothing changes.
     assert_eq!(caps(public.unshare(STRANGER).arg("--keep-caps")), [0, 0]);
     assert_eq!(caps(unshare().arg("--keep-caps"))[1], 0);
     if there("hostname") {

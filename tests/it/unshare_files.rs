@@ -1,4 +1,4 @@
-//! Namespaces that unshare keeps in files, each test in a mount namespace of its own.
+//! Namespaces that unshare keeps in files; each test has its own mount namespace.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +16,7 @@ fn file(scratch: &Scratch, name: &str) -> String {
     path.to_str().expect("text").to_owned()
 }
 
-/// The namespace behind a file, as its link has it; none when it is a plain one.
+/// The namespace behind a file, in the form of its link; None for a plain file.
 fn kept(path: &str) -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
     let meta = std::fs::metadata(path).expect("a file");
@@ -29,7 +29,7 @@ fn inode(link: &str) -> u64 {
     digits.parse().expect("a number")
 }
 
-/// The inodes that a program in there sees, of the kinds named.
+/// The inodes of namespaces that a program inside sees, of the given kinds.
 fn seen(command: &mut Command, names: &[&str]) -> Vec<u64> {
     let text =
         printed(command.arg("readlink").args(names.iter().map(|name| format!("/proc/self/ns/{name}"))));
@@ -48,7 +48,7 @@ fn every_kind_in_a_file() {
             let option = format!("{long}={path}");
             let inside = seen(unshare().args([&option, "-f"]), &[name]);
             assert_eq!(kept(&path), Some(inside[0]), "{option}");
-            // It is there without a process, and can be entered; as process 1 of it has ended, not the pid's.
+            // It exists without a process and can be entered, except for the pid namespace, whose process 1 has ended.
             if name != "pid" {
                 assert_eq!(
                     seen(applet("nsenter").args(["--preserve-credentials", &option]), &[name]),
@@ -58,7 +58,7 @@ fn every_kind_in_a_file() {
             }
             umount2(path.as_str(), MntFlags::empty()).expect("it was mounted once");
             assert_eq!(kept(&path), None);
-            // Without a child it is the same, but for what takes effect for children only.
+            // Without a child it is the same, except for what affects only children.
             if name != "pid" && name != "time" {
                 let inside = seen(unshare().arg(&option), &[name]);
                 assert_eq!(kept(&path), Some(inside[0]), "{option}");
@@ -118,7 +118,7 @@ fn with_a_user_namespace_and_its_map() {
     });
 }
 
-/// The kernel refuses one that counts as older than the namespace the file is in.
+/// The kernel refuses a namespace that counts as older than the one of the file.
 #[test]
 fn a_mount_namespace_is_kept_every_time() {
     if !possible("unshare-files-mount") {
@@ -140,8 +140,8 @@ fn a_mount_namespace_is_kept_every_time() {
     });
 }
 
-/// The worst case: we are in a namespace from the processor with the highest ids, and unshare runs on the one
-/// with the lowest, which has thousands of them left.
+/// The worst case: this process is in a namespace with an id of the highest block, and unshare runs on the CPU with
+/// the lowest block, of which thousands of ids are left.
 #[test]
 fn a_mount_namespace_is_kept_on_every_processor() {
     if !possible("unshare-files-processors") {
@@ -163,7 +163,7 @@ fn a_mount_namespace_is_kept_on_every_processor() {
         }
         for cpu in [low, high] {
             run_on(cpu);
-            // Up to a new block of ids. Others, running at the same time, take some too.
+            // Up to a new block of ids. Other processes take ids at the same time.
             let mut before = new_mount_namespace();
             for _ in 0..10_000 {
                 let id = new_mount_namespace();
@@ -218,7 +218,7 @@ fn the_file_is_bound_before_the_program_runs() {
     }
     let scratch = Scratch::new("unshare-files-before");
     apart(|| {
-        // Also when the program fails, or there is none.
+        // Also when the program fails, or does not exist.
         let [uts, ipc] = ["uts", "ipc"].map(|name| file(&scratch, name));
         assert_eq!(limited(unshare().args([&format!("--uts={uts}"), "false"])).status.code(), Some(1));
         assert!(kept(&uts).is_some());
@@ -234,7 +234,7 @@ fn the_file_is_bound_before_the_program_runs() {
 }
 
 #[test]
-fn what_cannot_be_kept() {
+fn namespaces_that_cannot_be_kept() {
     if !possible("unshare-files-wrong") {
         return;
     }
@@ -260,7 +260,7 @@ fn what_cannot_be_kept() {
         let (status, message) = failure(unshare().args([&format!("--pid={there}"), "true"]));
         assert_eq!(status, Some(1), "{message}");
         assert!(message.starts_with("unshare: mount /proc/PID/ns/pid_for_children on "), "{message}");
-        // To mount takes more than a user namespace.
+        // Mounting requires more than a user namespace.
         let path = public.at("file");
         std::fs::write(&path, "").expect("a file");
         for kind in ["user", "net", "mount"] {

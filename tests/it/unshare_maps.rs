@@ -1,4 +1,4 @@
-//! The id maps that unshare writes, as root and as users, whom newuidmap helps.
+//! The id maps that unshare writes, as root and, with newuidmap, as users.
 
 use crate::common;
 
@@ -11,7 +11,7 @@ use crate::common::unshare::{
 };
 use crate::common::{UNPRIVILEGED_UID, skip, stderr, stdout, there};
 
-/// Of /etc/passwd and /etc/subuid as a test makes them.
+/// Lines of /etc/passwd and /etc/subuid in the test.
 const GRANTED: u32 = 61001;
 const PASSWD: &str = "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\nlucky:x:61001:61001::/:/bin/sh\n\
                       numbered:x:61002:61002::/:/bin/sh\n";
@@ -34,7 +34,7 @@ fn by_root(options: &[&str]) -> String {
     maps(unshare().args(options))
 }
 
-/// In a place apart, with accounts of its own.
+/// In a private mount namespace, with its own accounts.
 fn with_accounts(name: &str, work: impl FnOnce(&Public) + Send) {
     let public = Public::new(name);
     apart(|| {
@@ -69,7 +69,7 @@ fn a_single_id() {
         (&["--map-user=5", "--map-group=6"], "5 ME 1|6 ME 1|deny"),
         (&["--map-user= +07"], "7 ME 1||allow"),
         (&["--map-user=4294967294"], "4294967294 ME 1||allow"),
-        // The last counts, of users and of groups.
+        // The last one counts, for users and for groups.
         (&["-r", "-c"], "ME ME 1|ME ME 1|deny"),
         (&["-c", "-r"], "0 ME 1|0 ME 1|deny"),
         (&["-r", "--map-user=5"], "5 ME 1|0 ME 1|deny"),
@@ -92,7 +92,7 @@ fn a_single_id() {
 }
 
 #[test]
-fn what_setgroups_excludes() {
+fn setgroups_excludes_other_options() {
     for word in ["", "x", "Allow", "allow ", "deny,allow"] {
         let expected = refused(&format!("unsupported --setgroups argument '{word}'"));
         assert_eq!(failure(unshare().args(["-U", "--setgroups", word, "true"])), expected);
@@ -108,10 +108,10 @@ fn what_setgroups_excludes() {
             "{options:?}"
         );
     }
-    // Not of a range of groups.
+    // Not for a range of groups.
     let ranges = ["--setgroups=allow", "--map-groups=0:0:3"];
     assert_eq!(by_root(&ranges), "|0 0 3|allow");
-    // Once there is a map, the kernel takes no deny; and never where there is no new user namespace.
+    // After a map is written the kernel refuses deny; it also refuses it without a new user namespace.
     let denied = refused("write failed /proc/self/setgroups: Operation not permitted");
     assert_eq!(failure(unshare().args(["-r", "--setgroups=deny", "true"])), denied);
     assert_eq!(failure(unshare().args(["--setgroups=deny", "true"])), denied);
@@ -128,7 +128,7 @@ fn names() {
         assert_eq!(by(GRANTED, &["--map-user=lucky"]), "61001 61001 1||allow");
         assert_eq!(by(GRANTED, &["--map-user=root", "--map-group=team"]), "0 61001 1|77 61001 1|deny");
         assert_eq!(by(STRANGER, &["--map-user", "nobody"]), "65534 54321 1||allow");
-        // A user's name is no group's.
+        // The name of a user is not the name of a group.
         let unknown =
             |what: &str, name: &str| refused(&format!("failed to parse {what} '{name}': Invalid argument"));
         assert_eq!(failure(unshare().args(["--map-user=team", "true"])), unknown("uid", "team"));
@@ -137,7 +137,7 @@ fn names() {
 }
 
 #[test]
-fn what_is_no_id_to_map() {
+fn invalid_ids_to_map() {
     for (option, what) in [("--map-user", "uid"), ("--map-group", "gid")] {
         let said = |word: &str, why: &str| refused(&format!("failed to parse {what} '{word}': {why}"));
         for word in ["no such name", "", "4294967295", "0x1", "1x", "-", "1:2"] {
@@ -169,7 +169,7 @@ fn ranges_that_root_writes() {
             &["--map-users=0:10:5", "--map-users=100,50,5", "--map-users=9:9:1"],
             "0 10 5,50 100 5,9 9 1||allow",
         ),
-        // With a single id, which comes first and has its place taken from the range.
+        // With a single id, which comes first and is cut out of the range.
         (&["-r", "--map-users=0:0:10"], "0 0 1,1 1 9|0 0 1|deny"),
         (&["--map-users=0:0:10", "-r"], "0 0 1,1 1 9|0 0 1|deny"),
         (&["-r", "--map-users=1:100:5", "--map-groups=1:200:5"], "0 0 1,1 100 5|0 0 1,1 200 5|allow"),
@@ -186,7 +186,7 @@ fn ranges_that_root_writes() {
     ] {
         assert_eq!(by_root(options), expected, "{options:?}");
     }
-    // All that we have, not all there is.
+    // All ids of the caller's namespace, not all that exist.
     let binary = common::binary();
     let mut command = unshare();
     command.args(["--map-users=0:0:10", "--map-users=50:200:5", "--map-groups=0:0:7"]).arg(binary);
@@ -195,7 +195,7 @@ fn ranges_that_root_writes() {
 }
 
 #[test]
-fn what_is_no_range() {
+fn invalid_ranges() {
     for option in ["--map-users", "--map-groups"] {
         for word in [
             "", "x", "1", "1:2", "1,2", "1:2:3:4", "1,2,3,4", "1:2,3", "a:b:c", "1:2:3x", "::", "Auto", "ALL",
@@ -213,7 +213,7 @@ fn what_is_no_range() {
         let twice = [range("0:0:5"), range("4:100:1")];
         assert_eq!(failure(unshare().args(twice).arg("true")), why("Invalid argument"));
         assert_eq!(failure(unshare().args([&range("0:0:0"), "true"])), why("Invalid argument"));
-        // More lines than the kernel takes, and more text.
+        // More lines and more text than the kernel accepts.
         let many: Vec<_> = (0..341).map(|id| range(&format!("{id}:{id}:1"))).collect();
         assert_eq!(failure(unshare().args(&many).arg("true")), why("Invalid argument"));
         let taken = maps(unshare().args(&many[..340]));
@@ -277,7 +277,7 @@ fn grants_to_users_by_newuidmap() {
         }
         // By number.
         assert_eq!(by(61002, &["--map-auto"]), "0 9000000 10|0 9100000 20|allow");
-        // What is not granted is newuidmap's to say, with its own status.
+        // newuidmap reports what is not granted, with its own status.
         let output = limited(public.unshare(GRANTED).args(["--map-users=0:0:5", "echo", "x"]));
         assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(1)));
         assert!(stderr(&output).starts_with("newuidmap: "), "{}", stderr(&output));
@@ -285,7 +285,7 @@ fn grants_to_users_by_newuidmap() {
 }
 
 #[test]
-fn who_has_no_grant() {
+fn users_without_a_grant() {
     if !possible("unshare-no-grant") {
         return;
     }
@@ -296,19 +296,19 @@ fn who_has_no_grant() {
             assert_eq!(by(UNPRIVILEGED_UID, option), expected, "{option}");
             assert_eq!(by(STRANGER, option), refused("you (user 54321) don't exist."), "{option}");
         }
-        // Under the user's name, never the group's.
+        // By the name of the user, never that of the group.
         assert_eq!(
             by(UNPRIVILEGED_UID, "--map-groups=auto"),
             refused("no line matching user \"nobody\" in /etc/subgid")
         );
-        // Said when the option is read: the next one is not.
+        // Reported when the option is read; the next option is not read.
         let mut command = public.unshare(UNPRIVILEGED_UID);
         let (_, message) = failure(command.args(["--map-auto", "--no-such-option", "true"]));
         assert!(message.starts_with("unshare: no line matching"), "{message}");
     });
 }
 
-/// Stand-ins say what they were called with.
+/// Stand-ins print their arguments.
 #[test]
 fn how_newuidmap_is_called() {
     if !possible("unshare-helpers-called") {
@@ -358,7 +358,7 @@ fn how_newuidmap_is_called() {
 }
 
 #[test]
-fn somebody_elses_namespace() {
+fn a_namespace_of_another_user() {
     if !possible("unshare-owner") {
         return;
     }
@@ -373,7 +373,7 @@ fn somebody_elses_namespace() {
     assert_eq!(who(&["--owner=1234:1235"]), 1234);
     assert_eq!(who(&["--owner", "1:2", "--owner", "3:4"]), 3);
     assert_eq!(who(&["--owner=1234:1235", "-r"]), 1234);
-    // Ids of before are mapped, by a helper that still may.
+    // The ids from before are mapped by a helper that still has the privilege.
     assert_eq!(by_root(&["--owner=1234:1235"]), "||allow");
     assert_eq!(by_root(&["--owner=1234:1235", "-r"]), "0 0 1|0 0 1|allow");
     assert_eq!(by_root(&["-c", "--owner=1234:1235"]), "0 0 1|0 0 1|allow");

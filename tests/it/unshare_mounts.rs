@@ -1,4 +1,4 @@
-//! What unshare does to mounts and directories: propagation, proc, binfmt_misc, root and working directory.
+//! The effects of unshare on mounts and directories: propagation, proc, binfmt_misc, root and working directory.
 
 use std::path::Path;
 use std::process::Command;
@@ -43,11 +43,11 @@ fn each_mode_of_propagation() {
             (&["--propagation=shared", "-m"], &own),
             (&["-m", "--propagation=unchanged"], &own),
             (&["-m", "--propagation=slave", "--propagation=private"], ""),
-            // A user namespace of its own makes it a slave: nothing comes out of it.
+            // In a new user namespace it is a slave: no mount propagates out of it.
             (&["-rm"], ""),
             (&["-rm", "--propagation=slave"], &slave),
             (&["-rm", "--propagation=unchanged"], &slave),
-            // Without a mount namespace nothing is changed.
+            // Without a mount namespace nothing changes.
             (&["--propagation=private"], &own),
             (&["-u", "--propagation=slave"], &own),
         ] {
@@ -56,7 +56,7 @@ fn each_mode_of_propagation() {
         let new = tags(unshare().args(["-rm", "--propagation=shared"]));
         let peers = new.split(' ').next().expect("a word");
         assert!(peers.starts_with("shared:") && peers != own && new.ends_with(&slave), "{new} {own}");
-        // What is mounted inside is seen outside, or not.
+        // Is a mount that is made inside visible outside?
         for (mode, passed_on) in [("private", false), ("slave", false), ("shared", true), ("unchanged", true)]
         {
             let mut command = unshare();
@@ -73,7 +73,7 @@ fn each_mode_of_propagation() {
 }
 
 #[test]
-fn what_is_no_mode_of_propagation() {
+fn invalid_modes_of_propagation() {
     for word in ["", "x", "Slave", "SHARED", "private ", "shared,slave", "rprivate"] {
         let expected = refused(&format!("unsupported propagation mode: {word}"));
         assert_eq!(failure(unshare().args(["--propagation", word, "true"])), expected);
@@ -108,7 +108,7 @@ fn proc_is_that_of_the_new_pid_namespace() {
     let options = printed(unshare().args(["--mount-proc", "tail", "-n1", "/proc/self/mountinfo"]));
     let fields: Vec<&str> = options.split(' ').collect();
     assert_eq!((fields[4], fields[5]), ("/proc", "rw,nosuid,nodev,noexec,relatime"), "{options}");
-    // Where mounts are passed on, this one still is not.
+    // Where mounts propagate, this one does not.
     apart(|| {
         let shared = MsFlags::MS_REC | MsFlags::MS_SHARED;
         mount(None::<&str>, "/", None::<&str>, shared, None::<&str>).expect("shared mounts");
@@ -131,7 +131,7 @@ fn proc_is_that_of_the_new_pid_namespace() {
         why("/etc/passwd failed: Not a directory")
     );
     assert_eq!(failure(unshare().args(["--mount-proc=", "true"])), why(" failed: No such file or directory"));
-    // It takes a pid namespace of one's own.
+    // This needs a new pid namespace.
     assert_eq!(
         failure(public.unshare(UNPRIVILEGED_UID).args(["-r", "--mount-proc", "true"])),
         why("/proc failed: Operation not permitted")
@@ -179,9 +179,9 @@ fn root_and_working_directory() {
         assert_eq!(run(&["-R", root, "-R", "/", "-w", root]).lines().next(), Some(root));
         assert_eq!(run(&["-mR", root]), inside("/"));
         assert_eq!(run(&["-rR", root]), inside("/"));
-        // A relative one starts where we were, which may lie outside the new root.
+        // A relative directory starts at the caller's working directory, which may be outside of the new root.
         assert_eq!(run(&["-R", root, "-w", "outer"]), inside("/outer"));
-        // Without a root it is only gone to; and without both we stay.
+        // Without a new root only the working directory changes; without both nothing does.
         let cwd = |options: &[&str]| printed(unshare().current_dir(root).args(options).args(["pwd", "-P"]));
         assert_eq!(cwd(&[]), format!("{root}\n"));
         assert_eq!(cwd(&["-m"]), format!("{root}\n"));
@@ -231,7 +231,7 @@ fn root_and_working_directory() {
 const FORMAT: &str = ":ctrboxtest:M::CTRBOXTEST::";
 const NEW: &str = "-rpf";
 
-/// May a user namespace have a binfmt_misc of its own (Linux 6.7)? If not, that is said.
+/// Can a user namespace have its own binfmt_misc (Linux 6.7)? If not, prints the reason.
 fn binfmt(test: &str) -> bool {
     if !possible(test) {
         return false;

@@ -1,4 +1,4 @@
-//! unshare and the child it waits for: whose death ends whom, which signals pass, and that nothing is left.
+//! unshare and the child that it waits for: which process dies with which, which signals are forwarded, and that no
 
 use crate::common;
 
@@ -12,8 +12,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
-/// Says when it is ready, then waits to be told by a signal which it says. Ready is the one in the background:
-/// killed any earlier, it would still have the shell's traps.
+/// Prints when it is ready, then waits for a signal and prints it. The background process prints the readiness:
+/// if it were killed earlier, it would still have the shell's traps.
 const LISTENS: &str = "trap 'echo TERM; kill $!; exit 7' TERM; trap 'echo INT; kill $!; exit 8' INT; \
                        trap 'echo USR1; kill $!; exit 9' USR1; { echo ready; exec sleep 1000; } & wait";
 const SLEEPS: [&str; 3] = ["sh", "-c", "echo ready; exec sleep 1000"];
@@ -22,7 +22,7 @@ fn pid(child: &std::process::Child) -> i32 {
     i32::try_from(child.id()).expect("a pid")
 }
 
-/// Kills unshare; what it started must end then, which is seen by the end of a pipe that it has open.
+/// Kills unshare. The program must end then, which is seen by the end of a pipe that it has open.
 fn dies_with_its_parent(command: &mut Command) {
     let (ready, line) = Ready::new(command.args(SLEEPS));
     assert_eq!(line, "ready", "{command:?}");
@@ -52,7 +52,7 @@ fn kill_child_kills_the_child() {
     dies_with_its_parent(public.unshare(UNPRIVILEGED_UID).arg("--kill-child"));
 }
 
-/// The kernel forgets whose death counts when the ids change; the original does not say it again.
+/// The kernel clears PR_SET_PDEATHSIG when the ids change; the reference tool does not set it again.
 #[test]
 fn kill_child_holds_for_a_child_of_other_ids() {
     if !possible("unshare-kill-child-ids") {
@@ -86,14 +86,14 @@ fn kill_child_with_a_signal_of_choice() {
             ready.leash.ends();
         }
     }
-    // A real-time one, which kills it.
+    // A real-time signal, which kills it.
     let (ready, _) = Ready::new(unshare().args(["--kill-child=RTMIN+3"]).args(SLEEPS));
     ready.kill(Signal::SIGKILL);
     ready.leash.ends();
 }
 
 #[test]
-fn what_is_no_signal() {
+fn invalid_signals() {
     for name in ["9", "", "0", "RTMIN", "SIGRTMAX", "RTMIN+99", "KILLX", "SIG", " TERM", "TERM ", "-1"] {
         let expected = refused(&format!("unknown signal: {name}"));
         assert_eq!(failure(unshare().args([&format!("--kill-child={name}"), "true"])), expected);
@@ -105,7 +105,7 @@ fn without_it_the_child_lives_on() {
     if !possible("unshare-lives-on") {
         return;
     }
-    // Of these the parent dies; it blocks no more than two.
+    // These signals kill the parent; it blocks two only.
     for signal in [Signal::SIGHUP, Signal::SIGKILL, Signal::SIGQUIT] {
         let mut command = unshare();
         command.args(["-f", "sh", "-c", "ulimit -c 0; echo ready; read -r word; echo $word"]);
@@ -126,7 +126,7 @@ fn without_it_the_child_lives_on() {
 }
 
 #[test]
-fn who_waits_blocks_two_signals_and_the_child_none() {
+fn the_parent_blocks_two_signals_and_the_child_none() {
     if !possible("unshare-blocks") {
         return;
     }
@@ -145,7 +145,7 @@ fn who_waits_blocks_two_signals_and_the_child_none() {
     assert_eq!(shown(&["-f", "-r", "-u"]), [both, 0]);
 }
 
-/// They are for the child, as on a terminal, where both get them: what it makes of them is what counts.
+/// They are for the child, as on a terminal, where both get them: the reaction of the child counts.
 #[test]
 fn a_signal_while_it_waits_is_not_its_end() {
     if !possible("unshare-blocked") {
@@ -189,7 +189,7 @@ fn forwarded_signals_reach_the_child_and_no_one_else() {
     assert_eq!(change_of(pid(&ready.child)), WaitStatus::Exited(of(&ready), 5));
 }
 
-/// The original drops one that comes before it knows its child.
+/// The reference tool loses a signal that comes before it knows its child.
 #[test]
 fn no_early_signal_is_lost() {
     if !possible("unshare-early") {
@@ -251,7 +251,7 @@ fn also_of_a_real_time_signal() {
 }
 
 #[test]
-fn also_of_one_that_was_ignored_or_blocked_at_the_start() {
+fn it_dies_of_a_signal_that_was_ignored_or_blocked_at_the_start() {
     if !possible("unshare-dies-ignored") {
         return;
     }
@@ -291,7 +291,7 @@ fn a_child_that_stops_is_waited_for() {
     }
 }
 
-/// A command that fails, and then no process of it is there.
+/// A command that fails leaves no process.
 fn fails(command: &mut Command, status: i32) {
     let (child, leash) = Leash::start(command.stderr(std::process::Stdio::null()));
     let child = common::Running(child);
@@ -300,7 +300,7 @@ fn fails(command: &mut Command, status: i32) {
     assert_eq!(ended, WaitStatus::Exited(Pid::from_raw(child.pid()), status), "{command:?}");
 }
 
-/// The original's helpers wait for a word that never comes.
+/// The helpers of the reference tool wait for a message that never comes.
 #[test]
 fn no_helper_is_left_behind() {
     if !possible("unshare-helpers") {

@@ -1,5 +1,5 @@
-//! Names that nothing confirms: a user's control group with the name of a container is read with a line that says
-//! so, and entered by the `?` form of ctr-ps alone. And whose a container is that is not the caller's.
+//! Unverified names: a user's control group with the name of a container is shown with a line that says
+//! so, and entered only by the `?` form of ctr-ps. And the owner of a container that belongs to another user.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::common::cgexec::{Name, controller};
 use crate::common::process::{Holder, copy_of_binary, limited, link, namespaces};
 use crate::common::{Scratch, UNPRIVILEGED_UID, program, skip, stderr, stdout, there};
 
-/// A control group `docker-ID.scope` with an ordinary user's process in it, and no record of Docker's.
+/// A control group `docker-ID.scope` with an ordinary user's process in it, without a state file of Docker.
 struct Claim {
     holder: Holder,
     id: String,
@@ -62,7 +62,7 @@ impl Claim {
         format!("{applet}: {problem}; to enter it, type {form} with the quotes (the shell expands ?)\n")
     }
 
-    /// Words for it, with the `?` and without.
+    /// Targets for it, with and without the `?`.
     fn words(&self) -> [(String, &'static str); 7] {
         let (id, short) = (&self.id, self.short());
         [
@@ -144,7 +144,7 @@ fn nsenter_enters_an_unverified_container_by_its_question_mark_only() {
         let entered = (Some(0), claim.holder.link("pid") + "\n", String::new());
         assert_eq!(ran(&mut command), entered, "{command:?}");
     }
-    // A number is a process, whatever group it is in.
+    // A number means a process, whatever group it is in.
     let mut command = callers.root("nsenter");
     command.args(["-p", "-t", &claim.holder.pid.to_string(), "readlink", "/proc/self/ns/pid"]);
     assert_eq!(ran(&mut command), (Some(0), claim.holder.link("pid") + "\n", String::new()));
@@ -206,7 +206,7 @@ fn cgexec_joins_an_unverified_container_by_its_question_mark_only() {
 }
 
 #[test]
-fn what_only_reads_says_once_that_it_is_unverified() {
+fn applets_that_only_read_report_once_that_it_is_unverified() {
     let Some(claim) = Claim::new("unverified-read", 3) else { return };
     let callers = Callers::new("unverified-read");
     let arguments = |applet: &str, word: &str| match applet {
@@ -232,7 +232,7 @@ fn what_only_reads_says_once_that_it_is_unverified() {
         by_pid.iter_mut().for_each(|word| *word = word.replace("-c", "-p"));
         assert_eq!(ran(command.args(by_pid)).2, "", "{command:?}");
     }
-    // Where the column with the `?` is printed, that is enough.
+    // The column with the `?` is enough.
     for mut command in callers.each("ctr-ps") {
         let (status, table, message) = ran(command.args(["-n", "-c", claim.short()]));
         assert_eq!((status, message.as_str()), (Some(0), ""), "{command:?}");
@@ -243,7 +243,7 @@ fn what_only_reads_says_once_that_it_is_unverified() {
     assert_eq!((status, message), (Some(0), format!("getpcaps: {}\n", claim.problem())));
 }
 
-/// The owner of another group can repeat the name, to be entered instead.
+/// The owner of another group can use the same name, to have it entered instead.
 #[test]
 fn two_groups_of_one_name_are_ambiguous_with_the_question_mark_too() {
     let Some(claim) = Claim::new("unverified-one", 4) else { return };
@@ -265,7 +265,7 @@ fn two_groups_of_one_name_are_ambiguous_with_the_question_mark_too() {
     for mut command in callers.each("getpcaps") {
         assert_eq!(ran(command.arg(&word)), (Some(1), String::new(), format!("getpcaps: {ambiguous}")));
     }
-    // A second process of the same group is no rival.
+    // A second process of the same group is not a second candidate.
     drop(other);
     let second = inhabitant();
     claim.join(&claim._name, &second);
@@ -275,14 +275,14 @@ fn two_groups_of_one_name_are_ambiguous_with_the_question_mark_too() {
     assert_eq!((status, message.as_str()), (Some(0), ""));
 }
 
-/// When a process began, in clock ticks since the boot.
+/// The start time of a process, in clock ticks since boot.
 fn start_of(pid: i32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a stat");
     let rest = stat.rsplit_once(')').expect("a name").1;
     rest.split_whitespace().nth(19).and_then(|word| word.parse().ok()).expect("a start time")
 }
 
-/// Runs a script where /run is empty and the program's own.
+/// Runs a script with an empty /run of its own.
 fn in_own_run(callers: &Callers, script: &str) -> Command {
     let mut command = program("unshare");
     let script = format!("mount -t tmpfs tmpfs /run\n{script}");
@@ -298,7 +298,7 @@ fn record(directory: &str, id: &str, pid: i32) -> String {
     format!("mkdir -p {directory}/runc/{id}\necho '{state}' >{directory}/runc/{id}/state.json\n")
 }
 
-/// The namespaces of a container that an ordinary user has started; none where they may not.
+/// The namespaces of a container that an ordinary user has started; None if they may not start one.
 fn of_an_ordinary_user(test: &str) -> Option<Holder> {
     let made = limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED_UID));
     if !made.status.success() {
@@ -311,7 +311,7 @@ fn of_an_ordinary_user(test: &str) -> Option<Holder> {
 }
 
 #[test]
-fn whose_another_users_container_is() {
+fn the_owner_of_another_users_container_is_named() {
     let test = "unverified-owner";
     if !namespaces(test) {
         return;
@@ -345,13 +345,13 @@ fn whose_another_users_container_is() {
             assert_eq!((status, message), (Some(0), said), "{applet} {arguments}");
         }
     }
-    // The owner knows.
+    // The owner gets no note.
     let own = format!("{setup}exec setpriv --reuid={UNPRIVILEGED_UID} --clear-groups \"$0\" getpcaps {id}");
     if there("setpriv") {
         let (status, _, message) = ran(&mut in_own_run(&callers, &own));
         assert_eq!((status, message.as_str()), (Some(0), ""));
     }
-    // The column says it.
+    // The column shows it.
     let owner = format!("{setup}exec \"$0\" ctr-ps -c {id} -o pid,container,owner");
     assert_eq!(ran(&mut in_own_run(&callers, &owner)).2, "");
 }
@@ -364,7 +364,7 @@ fn docker(id: &str, name: &str, pid: i32) -> String {
     format!("mkdir -p {directory}\necho '{state}' >{directory}/config.v2.json\n")
 }
 
-/// Root in a container writes what it likes into the records there: another's name, and the id of a container of
+/// Root in a container can write any state file there: with another's name, or with the id of a container of
 /// the host.
 #[test]
 fn a_record_in_a_container_leads_to_no_container_of_the_host() {
@@ -411,10 +411,10 @@ fn a_record_in_a_container_leads_to_no_container_of_the_host() {
     }
 }
 
-/// Root in a container names its own containers as the ids of others, also of one that is known by its control
-/// group alone.
+/// Root in a container gives its own containers the ids of others, also of one that is known only by its control
+/// group.
 #[test]
-fn a_record_in_a_container_takes_no_id() {
+fn a_state_file_in_a_container_hijacks_no_id() {
     let test = "unverified-nested-id";
     let Some(claim) = Claim::new(test, 8) else { return };
     let callers = Callers::new(test);
@@ -463,9 +463,9 @@ fn a_record_in_a_container_takes_no_id() {
     }
 }
 
-/// A user's container with the id of root's for its name.
+/// A user's container whose name is the id of a container of root.
 #[test]
-fn a_users_record_takes_no_id_of_roots() {
+fn a_users_state_file_hijacks_no_id_of_root() {
     let test = "unverified-users-id";
     if !namespaces(test) {
         return;
@@ -487,7 +487,7 @@ fn a_users_record_takes_no_id_of_roots() {
     }
 }
 
-/// A container that shares the pid namespace of the host has its own processes, and not the host's.
+/// A container that shares the pid namespace of the host has its own processes, and not those of the host.
 #[test]
 fn a_process_of_the_host_is_in_no_container() {
     let test = "unverified-host-pid";

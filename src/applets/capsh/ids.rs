@@ -8,7 +8,7 @@ use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use super::{Shell, fail, failed, integer};
 use crate::exit::Exit;
 use crate::isolation::capabilities::own;
-use crate::proc::{Login, groups_with, id_of};
+use crate::proc::{gid_of, groups_with, users};
 use crate::text;
 
 pub(super) fn uid(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
@@ -34,7 +34,7 @@ pub(super) fn groups(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
         let number = std::str::from_utf8(name).ok().filter(|name| name.bytes().all(|b| b.is_ascii_digit()));
         let id = match number {
             Some(digits) => digits.parse().ok(),
-            None => id_of(&file, name),
+            None => gid_of(&file, name),
         };
         let unknown = || fail(format!("Failed to identify gid for group [{}]", text::escape(name)));
         groups.push(Gid::from_raw(id.ok_or_else(unknown)?));
@@ -46,20 +46,19 @@ pub(super) fn groups(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
 pub(super) fn user(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let name = text::shown(word);
     let file = std::fs::read("/etc/passwd").unwrap_or_default();
-    let login =
-        Login::find(&file, word.as_bytes()).ok_or_else(|| fail(format!("User [{name}] not known")))?;
-    let groups: Vec<Gid> =
-        groups_with(&std::fs::read("/etc/group").unwrap_or_default(), word.as_bytes(), login.gid)
-            .into_iter()
-            .map(Gid::from_raw)
-            .collect();
-    own::set_groups(Gid::from_raw(login.gid), &groups)
+    let login = users(&file).find(|user| user.name == word.as_bytes());
+    let ids = login.and_then(|user| Some((user.uid, user.gid?, user.home)));
+    let (uid, gid, home) = ids.ok_or_else(|| fail(format!("User [{name}] not known")))?;
+    let group_file = std::fs::read("/etc/group").unwrap_or_default();
+    // As getgrouplist(3) does: the user's own group first, and once.
+    let others = groups_with(&group_file, word.as_bytes()).filter(|&other| other != gid);
+    let groups: Vec<Gid> = std::iter::once(gid).chain(others).map(Gid::from_raw).collect();
+    own::set_groups(Gid::from_raw(gid), &groups)
         .map_err(|errno| failed("Unable to set group list for user", errno))?;
-    let uid = login.uid;
     own::set_user(Uid::from_raw(uid))
         .map_err(|errno| failed(&format!("Failed to set uid={uid}(user={name})"), errno))?;
     if !shell.keep_environment {
-        shell.home_and_user = Some((OsString::from_vec(login.home), word.to_os_string()));
+        shell.home_and_user = Some((OsString::from_vec(home.to_vec()), word.to_os_string()));
     }
     Ok(())
 }

@@ -27,6 +27,18 @@
 //!
 //! 0 on success; 1 if an option or a test fails; otherwise the status of the program.
 //!
+//! # Environment
+//!
+//! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
+//! - `HOME`, `USER`: `--user` sets both for the shell, if they are set and `--noenv` is not given.
+//!
+//! # Files
+//!
+//! - `/etc/passwd`, `/etc/group`: the names and groups of users.
+//! - `/bin/bash`, `/bin/sh`: the shell without `--shell`.
+//! - `/proc/PID/status`: the capabilities of another process, and the program's file behind /proc/PID/exe.
+//! - State files of runtimes: the names of containers in `--print`; ctrbox(1) lists the paths.
+//!
 //! # Examples
 //!
 //! A shell that can never send raw packets:

@@ -14,8 +14,7 @@ use crate::isolation::capabilities::mode::Mode;
 use crate::isolation::capabilities::own::{self, securebits};
 use crate::isolation::capabilities::text::{Flags, Iab, list, parse_list};
 use crate::isolation::capabilities::{TABLE, all, number};
-use crate::proc::Mask;
-use crate::proc::{Users, name_of};
+use crate::proc::{Mask, Users, group_name};
 use crate::text;
 
 /// The sets of this process. They are read by system calls: after `--chroot` there may be no /proc.
@@ -82,7 +81,7 @@ fn identity() -> Result<String, Exit> {
         format!("{uid}({name})")
     };
     let group = |gid: u32| {
-        let name = name_of(&group_file, gid).map_or("???".into(), text::escape);
+        let name = group_name(&group_file, gid).map_or("???".into(), text::escape);
         format!("{gid}({name})")
     };
     let groups = getgroups().context("cannot read the groups")?;

@@ -22,7 +22,7 @@ const IDLE: &[u8] = b"libcgroup_systemd_idle_thread";
 /// A daemon that hangs must not block cgexec.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Tells cgrulesengd to leave this process where it is, and with `sticky` its children too. Most hosts do not run the
+/// Asks cgrulesengd to leave this process where it is, and with `sticky` its children too. Most hosts do not run the
 /// daemon.
 pub(super) fn leave_alone(sticky: bool) -> Result<()> {
     let Ok(mut socket) = UnixStream::connect(SOCKET) else { return Ok(()) };

@@ -51,6 +51,21 @@
 //! 124 if `--timeout` ended the program, 127 if the program is not found, 126 if it cannot be executed, 125 if cgexec
 //! fails.
 //!
+//! # Environment
+//!
+//! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
+//! - `PATH`: where a program without a slash in its name is searched; /bin and /usr/bin if it is not set.
+//!
+//! # Files
+//!
+//! - `/etc/cgrules.conf`, `/etc/cgrules.d`: the rules that choose groups if no option does.
+//! - `/etc/passwd`, `/etc/group`: the names in the rules.
+//! - `/sys/fs/cgroup`: the control groups, where /proc/self/mountinfo says that they are mounted.
+//! - `/var/run/libcgroup/systemd`: the default group of libcgroup, to which paths in the rules and of `-g` are
+//!   relative.
+//! - `/var/run/cgred.socket`: the socket of cgrulesengd(8), which is asked to leave the program in its groups.
+//! - State files of runtimes: the names of containers in `--like`; ctrbox(1) lists the paths.
+//!
 //! # Examples
 //!
 //! Run a program in groups that exist:
@@ -146,7 +161,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('s'),
             "sticky",
-            "tell cgrulesengd to leave the program's children alone too",
+            "ask cgrulesengd to leave the program's children alone too",
             Effect::Flag(|r| set(&mut r.sticky)),
         ),
         Opt::new(

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::isolation::cgroup::Group;
 use crate::isolation::cgroup::measure::{Ceilings, Counter, Usage};
 use crate::output::json;
+use crate::output::size::size;
 use crate::sys::Ended;
 use crate::text;
 
@@ -225,27 +226,12 @@ fn seconds(usec: u64) -> String {
     format!("{}.{:03} s", usec / 1_000_000, usec / 1_000 % 1_000)
 }
 
-/// `1.5M`
-fn size(bytes: u64) -> String {
-    let (mut whole, mut part, mut unit) = (bytes, 0, "");
-    for next in ["K", "M", "G", "T"] {
-        if whole < 1024 {
-            break;
-        }
-        (part, whole, unit) = (whole % 1024 * 10 / 1024, whole / 1024, next);
-    }
-    if unit.is_empty() { bytes.to_string() } else { format!("{whole}.{part}{unit}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_for_people() {
-        assert_eq!(size(512), "512");
-        assert_eq!(size(1536), "1.5K");
-        assert_eq!(size(64 << 20), "64.0M");
         assert_eq!(seconds(1_234_567), "1.234 s");
         assert_eq!(or_not(None), "not measured");
     }

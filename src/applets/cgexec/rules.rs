@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::errno::Errno;
 
-use crate::proc::{Users, id_of};
+use crate::proc::{gid_of, group_name, groups, uid_of, users};
 use crate::text;
 
 const FILE: &str = "/etc/cgrules.conf";
@@ -173,10 +173,12 @@ impl Caller<'_> {
         match who {
             Who::Anybody => true,
             Who::Ditto => false,
-            Who::User(name) => id_of(self.passwd, name) == Some(self.uid),
+            Who::User(name) => uid_of(self.passwd, name) == Some(self.uid),
             Who::Group(name) => {
-                let member = || self.name().is_some_and(|user| members(self.group, name).any(|m| m == user));
-                id_of(self.group, name) == Some(self.gid) || member()
+                let has_user = |user: &[u8]| {
+                    groups(self.group).any(|group| group.name == name && group.has_member(user))
+                };
+                gid_of(self.group, name) == Some(self.gid) || self.name().is_some_and(has_user)
             }
         }
     }
@@ -186,15 +188,8 @@ impl Caller<'_> {
         rule.program.as_ref().is_none_or(|name| name == program || name == base(program))
     }
 
-    fn name(&self) -> Option<Vec<u8>> {
-        Users::parse(self.passwd).get(self.uid).map(|user| user.name.clone())
-    }
-
-    fn group_name(&self) -> Option<Vec<u8>> {
-        let mut lines = self.group.split(|&b| b == b'\n');
-        let name = |line: &&[u8]| id_of(line, line.split(|&b| b == b':').next()?);
-        let line = lines.find(|line| name(line) == Some(self.gid))?;
-        line.split(|&b| b == b':').next().map(<[u8]>::to_vec)
+    fn name(&self) -> Option<&[u8]> {
+        users(self.passwd).find(|user| user.uid == self.uid).map(|user| user.name)
     }
 
     /// The path, and whether it contains a template. An ID without a name is shown as a number, as in libcgroup.
@@ -212,9 +207,11 @@ impl Caller<'_> {
                     continue;
                 }
                 (b'%', Some(b'u')) => number(&self.uid),
-                (b'%', Some(b'U')) => self.name().unwrap_or_else(|| number(&self.uid)),
+                (b'%', Some(b'U')) => self.name().map_or_else(|| number(&self.uid), <[u8]>::to_vec),
                 (b'%', Some(b'g')) => number(&self.gid),
-                (b'%', Some(b'G')) => self.group_name().unwrap_or_else(|| number(&self.gid)),
+                (b'%', Some(b'G')) => {
+                    group_name(self.group, self.gid).map_or_else(|| number(&self.gid), <[u8]>::to_vec)
+                }
                 (b'%', Some(b'p')) => number(&self.pid),
                 (b'%', Some(b'P')) => base(self.program.as_bytes()).to_vec(),
                 _ => {
@@ -232,13 +229,6 @@ impl Caller<'_> {
 
 fn base(program: &[u8]) -> &[u8] {
     program.rsplit(|&b| b == b'/').next().unwrap_or(program)
-}
-
-/// The members of a group: the last field of its line.
-fn members<'a>(text: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    let lines = text.split(|&b| b == b'\n').map(|line| line.split(|&b| b == b':').collect::<Vec<_>>());
-    let found = lines.filter(move |fields| fields.len() >= 4 && fields[0] == name);
-    found.flat_map(|fields| fields[3].split(|&b| b == b','))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What differs between two reports. PIDs, ids, counters and times are not compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use anyhow::Result;
@@ -168,10 +168,13 @@ impl Diff {
             .collect();
         let heads = [String::new(), escaped(&self.a), escaped(&self.b)];
         let room = columns.saturating_sub(4) / 3;
-        let short: Vec<&[String; 3]> =
-            rows.iter().filter(|row| row.iter().all(|cell| text::width(cell) <= room + 4)).collect();
+        let is_short = |row: &&[String; 3]| row.iter().all(|cell| text::width(cell) <= room + 4);
         let width = |at: usize| {
-            let cells = short.iter().map(|row| text::width(&row[at])).chain([text::width(&heads[at])]);
+            let cells = rows
+                .iter()
+                .filter(is_short)
+                .map(|row| text::width(&row[at]))
+                .chain([text::width(&heads[at])]);
             cells.max().unwrap_or(0)
         };
         let widths = [width(0), width(1)];
@@ -180,7 +183,7 @@ impl Diff {
         let head = format!("{}  {}  {}\n", pad("", widths[0]), pad(&heads[1], widths[1]), heads[2]);
         out.push(painter.heading(&head).as_bytes());
         for row in &rows {
-            let line = match short.iter().any(|other| std::ptr::eq(*other, row)) {
+            let line = match is_short(&row) {
                 true => format!("{}  {}  {}\n", pad(&row[0], widths[0]), pad(&row[1], widths[1]), row[2]),
                 false => format!("{}\n  {}: {}\n  {}: {}\n", row[0], heads[1], row[1], heads[2], row[2]),
             };
@@ -196,8 +199,12 @@ impl Diff {
 fn shown(path: &str, a: &Value, b: &Value) -> (String, String) {
     if let (Value::Array(left), Value::Array(right)) = (a, b) {
         let only = |these: &[Value], others: &[Value]| {
-            let missing: Vec<String> =
-                these.iter().filter(|one| !others.contains(one)).map(|one| plain(path, one)).collect();
+            let others: BTreeSet<String> = others.iter().map(Value::to_string).collect();
+            let missing: Vec<String> = these
+                .iter()
+                .filter(|one| !others.contains(&one.to_string()))
+                .map(|one| plain(path, one))
+                .collect();
             if missing.is_empty() { "-".to_owned() } else { missing.join(" ") }
         };
         return (only(left, right), only(right, left));

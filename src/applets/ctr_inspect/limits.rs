@@ -5,11 +5,13 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
 use serde::Serialize;
 
 use super::scan::{Subject, World};
 use super::unknown::Unknowns;
+use crate::access::memory;
 use crate::container::{group_of, rfc3339};
 use crate::isolation::cgroup::chain::{Groups, Place, field};
 use crate::isolation::cgroup::kills;
@@ -315,7 +317,7 @@ impl<'a> Reader<'a> {
     }
 
     fn own_group(&self, controller: &str) -> Option<Own> {
-        self.groups.of(controller).map(|place| self.own(place))
+        self.groups.place(controller).map(|place| self.own(place))
     }
 
     fn unified(&self) -> Option<Own> {
@@ -576,24 +578,18 @@ impl<'a> Reader<'a> {
     }
 
     fn io_of_processes(&self) -> Io {
-        let (mut read, mut written) = (0_u64, 0_u64);
-        for pid in &self.members {
-            let text = match self.world.proc.process(Pid::from_raw(*pid)).io() {
-                Ok(text) => text,
-                Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
-                    self.unknown
-                        .add("limits.io", "only their owner and root can read what processes read and write");
-                    return Io::default();
-                }
-                Err(_) => continue,
-            };
-            let named = |name: &[u8]| {
-                let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(name));
-                line.and_then(|value| number::<u64>(value.trim_ascii())).unwrap_or(0)
-            };
-            read = read.saturating_add(named(b"read_bytes:"));
-            written = written.saturating_add(named(b"write_bytes:"));
-        }
+        let (read, written) = match memory::disk_bytes(self.world.proc, &self.members) {
+            Ok(sums) => sums,
+            Err(errno) => {
+                let why = match errno {
+                    Errno::EACCES => "only their owner and root can read what processes read and write",
+                    Errno::ETIMEDOUT => "a process does not end its execve(2)",
+                    other => other.desc(),
+                };
+                self.unknown.add("limits.io", why);
+                return Io::default();
+            }
+        };
         let source = Some("processes");
         Io { read_bytes: Some(read), write_bytes: Some(written), source, limits: Vec::new() }
     }
@@ -604,7 +600,9 @@ impl<'a> Reader<'a> {
             if place.v2 { ("max", "current") } else { ("limit_in_bytes", "usage_in_bytes") };
         let entries = crate::sys::directory::list(&place.directory()).unwrap_or_default();
         let mut all = Vec::new();
-        for name in entries.iter().filter_map(|entry| entry.name.to_str()) {
+        // A directory with such a name is a group.
+        let files = entries.iter().filter(|entry| !entry.is_directory);
+        for name in files.filter_map(|entry| entry.name.to_str()) {
             let size = name.strip_prefix("hugetlb.").and_then(|rest| rest.strip_suffix(limit_end));
             let Some(size) = size.and_then(|size| size.strip_suffix('.')).filter(|size| !size.contains('.'))
             else {

@@ -79,6 +79,23 @@
 //! 0 on success; 1 on failure, or if a target does not exist; with `--exit-status` 2 if there is a finding of high
 //! severity.
 //!
+//! # Environment
+//!
+//! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
+//! - `NO_COLOR`, `TERM`: with `--color=auto`, a NO_COLOR that is not empty or the TERM `dumb` turns colours off.
+//! - `COLUMNS`: the width of the output if standard output is a terminal without a size; 80 without a terminal.
+//! - `POSIXLY_CORRECT`: if set, options after the first operand are operands too.
+//!
+//! # Files
+//!
+//! - `/proc`: the processes, their namespaces, mounts, open files, credentials and limits. `--root=DIR` reads
+//!   DIR/proc.
+//! - State files of runtimes: the names of containers; ctrbox(1) lists the paths. `--root=DIR` reads them below DIR.
+//! - `/etc/passwd`: the names of users.
+//! - `/sys/fs/cgroup`: limits and use, where /proc/self/mountinfo says that control groups are mounted.
+//! - `/dev/kmsg`: the kernel's log: which processes the kernel killed because memory ran out.
+//! - `/sys/kernel/security/lsm`: the active security modules.
+//!
 //! # Examples
 //!
 //! Everything about a container:
@@ -122,6 +139,7 @@
 //! ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), capabilities(7), cgroups(7), namespaces(7)
 
 mod builder;
+mod descriptors;
 mod diff;
 mod files;
 mod finding;
@@ -150,7 +168,7 @@ use crate::access;
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
 use crate::container::Files;
 use crate::container::details::Details;
-use crate::exit::{Exit, Outcome, warn};
+use crate::exit::{self, Exit, Outcome, warn};
 use crate::output::style::{self, Painter, When};
 use crate::output::{Out, json};
 use crate::proc::ProcRoot;
@@ -400,6 +418,7 @@ fn differences(
         }
     }
     out.finish()?;
+    exit::hint_at_rights();
     Ok(0)
 }
 
@@ -411,11 +430,7 @@ struct Document<'a> {
 }
 
 fn document(out: &mut Out, proc: &ProcRoot, reports: &[Report]) -> Result<()> {
-    let line = |file: &str| {
-        let text = std::fs::read(proc.path().join("sys/kernel").join(file)).ok()?;
-        Some(text::utf8(text.trim_ascii()).into_owned())
-    };
-    let document = Document { host: line("hostname"), boot_id: line("random/boot_id"), containers: reports };
+    let document = Document { host: proc.host_name(), boot_id: proc.boot_id(), containers: reports };
     json::write(out, &document)?;
     writeln!(out)?;
     Ok(())

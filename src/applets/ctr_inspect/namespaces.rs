@@ -15,6 +15,7 @@ use crate::proc::idmap::{Which, extents};
 use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, Status, number};
 use crate::sys;
+use crate::text;
 
 #[derive(Serialize, Debug, Default)]
 pub(super) struct Namespaces {
@@ -194,7 +195,8 @@ fn owner(fd: &OwnedFd, kind: Kind) -> Option<(u64, Option<u32>)> {
 /// Of a container that shares the host's, this process's own; else another process's, which takes CAP_SYS_ADMIN.
 fn hostname(world: &World<'_>, subject: Subject, is_hosts: bool, unknown: &Unknowns) -> Option<String> {
     if is_hosts && world.proc.path() == std::path::Path::new("/proc") {
-        return nix::unistd::gethostname().ok()?.into_string().ok();
+        let name = nix::unistd::gethostname().ok()?;
+        return Some(text::utf8(name.as_encoded_bytes()).into_owned());
     }
     let name = ns::hostname(world.proc, Pid::from_raw(subject.pid));
     if name.is_none() {

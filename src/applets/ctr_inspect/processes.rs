@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde::Serialize;
 
+use super::descriptors::Descriptors;
 use super::identity::Commands;
 use super::limits::Rlimit;
 use super::scan::{Seen, Subject, World};
@@ -13,7 +14,7 @@ use super::unknown::Unknowns;
 use crate::access::memory;
 use crate::container::IdentifiedBy;
 use crate::container::stop::stop_signal;
-use crate::proc::signals::{SignalSet, SignalSets, awaited_set, has};
+use crate::proc::signals::{SignalSet, SignalSets, has};
 
 #[derive(Serialize, Debug, Default)]
 pub(super) struct Processes {
@@ -78,8 +79,11 @@ pub(super) fn read(
     };
     members.sort_by_key(|process| process.pid);
     let mut list = Vec::with_capacity(members.len());
+    let mut descriptors = Descriptors::default();
+    let came = came(world, &members);
     for (process, depth) in in_tree(&members) {
-        list.push(one(world, process, depth, &members, commands, unknown));
+        let via = came.get(&process.pid).copied();
+        list.push(Process { via, depth, ..one(world, process, &mut descriptors, commands, unknown) });
     }
     let zombies = list.iter().filter(|process| process.state.as_deref() == Some("Z")).count() as u64;
     let chief = world.chief(subject);
@@ -89,8 +93,7 @@ pub(super) fn read(
 fn one(
     world: &World<'_>,
     seen: &Seen,
-    depth: usize,
-    members: &[&Seen],
+    descriptors: &mut Descriptors,
     commands: &Commands,
     unknown: &Unknowns,
 ) -> Process {
@@ -101,19 +104,23 @@ fn one(
         pid: seen.pid,
         cpid: seen.cpid,
         ppid: seen.ppid,
-        via: via(world, seen, members),
+        via: None,
         command: commands.get(world, seen.pid),
-        fds: if is_zombie { None } else { open_files(world, seen.pid, unknown) },
+        fds: if is_zombie { None } else { open_files(world, seen.pid, descriptors, unknown) },
         fds_limit: if is_zombie { None } else { open_files_limit(world, seen.pid) },
         age_seconds: stat.as_ref().and_then(|stat| world.clock.age(stat.start)),
         state: stat.map(|stat| char::from(stat.state).to_string()),
-        depth,
+        depth: 0,
     }
 }
 
-fn open_files(world: &World<'_>, pid: i32, unknown: &Unknowns) -> Option<u64> {
-    match crate::sys::directory::list(&world.proc.path_of(Pid::from_raw(pid), "fd")) {
-        Ok(entries) => Some(entries.len() as u64),
+fn open_files(world: &World<'_>, pid: i32, descriptors: &mut Descriptors, unknown: &Unknowns) -> Option<u64> {
+    match descriptors.list(&world.proc.path_of(Pid::from_raw(pid), "fd")) {
+        Ok(Some(entries)) => Some(entries.len() as u64),
+        Ok(None) => {
+            unknown.add("processes.list.fds", "too many open files: the rest is not counted");
+            None
+        }
         Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
             unknown.add("processes.list.fds", "only their owner and root can list open files");
             None
@@ -127,25 +134,38 @@ fn open_files_limit(world: &World<'_>, pid: i32) -> Option<u64> {
     Rlimit::of_open_files(&text).soft
 }
 
-/// How a process came into its container: see ctr-ps(1).
-fn via(world: &World<'_>, process: &Seen, members: &[&Seen]) -> Option<&'static str> {
-    let init = world.containers[process.container?].init?;
-    if process.pid == init {
-        return Some("init");
-    }
+/// How each process came into its container: see ctr-ps(1). A chain of parents is followed once, not for each process.
+fn came(world: &World<'_>, members: &[&Seen]) -> BTreeMap<i32, &'static str> {
+    let mut known: BTreeMap<i32, &'static str> = BTreeMap::new();
     let find = |pid: i32| members.binary_search_by_key(&pid, |one| one.pid).ok().map(|at| members[at]);
-    let mut at = process;
-    for _ in 0..members.len() {
-        match at.ppid.and_then(find).filter(|parent| parent.container == process.container) {
-            Some(parent) if parent.pid == init => return Some("fork"),
-            Some(parent) => at = parent,
-            None => break,
+    for member in members {
+        let Some(init) = member.container.and_then(|number| world.containers[number].init) else { continue };
+        let (mut chain, mut at, mut is_fork) = (Vec::new(), *member, false);
+        while chain.len() <= members.len() {
+            if at.pid == init {
+                known.insert(init, "init");
+                is_fork = true;
+                break;
+            }
+            if let Some(via) = known.get(&at.pid) {
+                is_fork = *via == "fork";
+                break;
+            }
+            chain.push(at);
+            let parent = at.ppid.and_then(find).filter(|parent| parent.container == member.container);
+            let Some(parent) = parent else { break };
+            at = parent;
+        }
+        for one in chain {
+            let via = match (is_fork, one.how) {
+                (true, _) => "fork",
+                (false, Some(IdentifiedBy::State | IdentifiedBy::Cgroup)) => "exec",
+                (false, _) => "ns",
+            };
+            known.entry(one.pid).or_insert(via);
         }
     }
-    Some(match process.how {
-        Some(IdentifiedBy::State | IdentifiedBy::Cgroup) => "exec",
-        _ => "ns",
-    })
+    known
 }
 
 /// Each process below its parent, with its depth. Those sorted by PID stay so among siblings.
@@ -224,28 +244,21 @@ impl Waiting {
         let process = world.proc.process(Pid::from_raw(pid));
         let mut waiting = Waiting { blocked: sets.blocked, ..Waiting::default() };
         let threads = crate::sys::directory::list(&process.path("task")).unwrap_or_default();
-        for thread in threads.iter().take(Self::MOST_THREADS).filter_map(|thread| thread.name.to_str()) {
+        let threads: Vec<&str> =
+            threads.iter().take(Self::MOST_THREADS).filter_map(|thread| thread.name.to_str()).collect();
+        for thread in &threads {
             let status = process.thread_status(thread).unwrap_or_default();
             waiting.blocked &= SignalSets::parse(&status).map_or(0, |sets| sets.blocked);
-            // Without rights the kernel shows 0 here, and refuses the other file.
-            let place = process.waits_in(thread).unwrap_or_default();
-            let may_wait = place.starts_with(b"do_sigtimedwait") || place == b"0" || place.is_empty();
-            if !may_wait {
-                continue;
-            }
-            let address = match process.system_call(thread) {
-                Ok(text) => awaited_set(&text),
-                // It may wait for any signal.
-                Err(_) => {
-                    let why = "only root can read which signals it waits for";
-                    unknown.add("processes.init.signals", why);
-                    waiting.is_unsure = true;
-                    None
-                }
-            };
-            let set = address.and_then(|address| memory::word(world.proc, Pid::from_raw(pid), address).ok());
-            waiting.awaited |= set.unwrap_or(0);
         }
+        let awaited = memory::awaited(world.proc, Pid::from_raw(pid), &threads);
+        waiting.awaited = awaited.map_or(0, |awaited| awaited.signals);
+        let why = match awaited {
+            Ok(awaited) if !awaited.is_refused => return waiting,
+            Ok(_) => "only root can read which signals it waits for",
+            Err(_) => "its memory is locked, or it does not end its execve(2)",
+        };
+        unknown.add("processes.init.signals", why);
+        waiting.is_unsure = true;
         waiting
     }
 }

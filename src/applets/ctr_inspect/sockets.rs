@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 
+use super::descriptors::Descriptors;
 use super::scan::World;
 use crate::proc::number;
 
@@ -24,6 +26,9 @@ const USUAL: [&str; 6] = [
     "/run/podman/podman.sock",
     "/run/k3s/containerd/containerd.sock",
 ];
+/// The sockets that are kept of all that listen, and of one user's daemons.
+const MOST_SOCKETS: usize = 50_000;
+const MOST_OF_USER: usize = 16;
 /// Below the runtime directory of a user.
 const USUAL_OF_USERS: [&str; 2] = ["docker.sock", "podman/podman.sock"];
 
@@ -34,11 +39,10 @@ impl RuntimeSockets {
     }
 
     pub(super) fn read(world: &World<'_>) -> RuntimeSockets {
-        let first = world.proc.process(Pid::from_raw(1)).unix_sockets();
-        let text = first.or_else(|_| std::fs::read(world.proc.own("net/unix"))).unwrap_or_default();
-        let listening: BTreeMap<u64, PathBuf> = text.split(|&b| b == b'\n').filter_map(socket).collect();
+        let listening = listening(world);
         let mut found: Vec<(u32, PathBuf)> =
             listening.values().filter_map(|path| Some((usual_owner(path)?, path.clone()))).collect();
+        let mut descriptors: BTreeMap<Option<u32>, Descriptors> = BTreeMap::new();
         for process in world.processes.iter().filter(|process| process.container.is_none()) {
             let pid = Pid::from_raw(process.pid);
             let name = world.proc.process(pid).name().unwrap_or_default();
@@ -46,7 +50,9 @@ impl RuntimeSockets {
                 continue;
             }
             let directory = world.proc.path_of(pid, "fd");
-            for entry in crate::sys::directory::list(&directory).unwrap_or_default() {
+            // Any user can give a process such a name.
+            let entries = descriptors.entry(process.uid).or_default().list(&directory);
+            for entry in entries.ok().flatten().unwrap_or_default() {
                 let link = std::fs::read_link(directory.join(&entry.name)).unwrap_or_default();
                 let inode = link.as_os_str().as_bytes().strip_prefix(b"socket:[");
                 let inode = inode.and_then(|rest| number(rest.strip_suffix(b"]")?));
@@ -57,6 +63,12 @@ impl RuntimeSockets {
         }
         found.sort();
         found.dedup();
+        let mut left: BTreeMap<u32, usize> = BTreeMap::new();
+        found.retain(|(uid, _)| {
+            let left = left.entry(*uid).or_insert(MOST_OF_USER);
+            *left = left.saturating_sub(1);
+            *uid == 0 || *left > 0
+        });
         RuntimeSockets(found)
     }
 
@@ -72,6 +84,21 @@ impl RuntimeSockets {
         all.dedup();
         all.into_iter()
     }
+}
+
+/// The sockets that accept connections, by inode. A user can make a million: the file is read in parts, and only those in
+/// the usual places and so many others are kept.
+fn listening(world: &World<'_>) -> BTreeMap<u64, PathBuf> {
+    let open = |path: PathBuf| std::fs::File::open(path).ok();
+    let first = world.proc.path_of(Pid::from_raw(1), "net/unix");
+    let Some(file) = open(first).or_else(|| open(world.proc.own("net/unix"))) else { return BTreeMap::new() };
+    let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
+    let mut left = MOST_SOCKETS;
+    let keep = |(_, path): &(u64, PathBuf)| {
+        left = left.saturating_sub(1);
+        left > 0 || usual_owner(path).is_some()
+    };
+    lines.filter_map(|line| socket(&line)).filter(keep).collect()
 }
 
 /// `ADDRESS: REFERENCES PROTOCOL FLAGS TYPE STATE INODE PATH` of a listening socket that has a path.

@@ -6,14 +6,14 @@ use super::caps_text;
 use super::columns::Id;
 use super::containers::Seen;
 use super::gather::Found;
-use super::process::Details;
-use super::process::Process;
-use crate::container::{IdentifiedBy, short};
+use super::process::{Details, Process, Rare};
+use crate::container::{IdentifiedBy, pod_uid, short};
+use crate::isolation::cgroup;
 use crate::output::lazy_table::{Source, Value};
 use crate::output::tree::Forest;
 use crate::proc::clock::{self, Clock};
 use crate::proc::ns::Kind;
-use crate::proc::{Stat, Users};
+use crate::proc::{Stat, Users, group_name};
 use crate::text;
 
 pub(super) struct Cells<'a> {
@@ -21,11 +21,32 @@ pub(super) struct Cells<'a> {
     pub forest: &'a Forest,
     pub columns: &'a [Id],
     pub users: &'a Users,
-    pub clock: Clock,
-    /// JSON: no `?`, no units, and the container's name without the runtime.
-    pub json: bool,
+    pub facts: &'a Facts,
     /// Print a heading before the first process of each container.
     pub by_container: bool,
+}
+
+/// What the values of several rows need.
+#[derive(Default, Clone)]
+pub(super) struct Facts {
+    pub clock: Clock,
+    /// The memory of the host, in bytes.
+    pub memory: Option<u64>,
+    /// The text of the host's group file.
+    pub groups: Vec<u8>,
+    /// JSON: no `?`, no units, and the container's name without the runtime.
+    pub json: bool,
+}
+
+impl<'a> Cells<'a> {
+    pub(super) fn new(
+        (found, forest): (&'a Found, &'a Forest),
+        columns: &'a [Id],
+        users: &'a Users,
+        facts: &'a Facts,
+    ) -> Cells<'a> {
+        Cells { found, forest, columns, users, facts, by_container: false }
+    }
 }
 
 impl Source for Cells<'_> {
@@ -79,7 +100,7 @@ impl Cells<'_> {
         self.found.containers.all.get(container?)
     }
 
-    fn value<'a>(&'a self, id: Id, process: &'a Process) -> Value<'a> {
+    pub(super) fn value<'a>(&'a self, id: Id, process: &'a Process) -> Value<'a> {
         let container = || self.seen(process.container).map(|seen| &*seen.container);
         let details = process.details.as_deref();
         match id {
@@ -89,12 +110,13 @@ impl Cells<'_> {
             },
             Id::Uid => Value::number(process.uid),
             Id::Pid => Value::Number(process.pid.into()),
+            Id::Tid => Value::Number(process.thread.unwrap_or(process.pid).into()),
             Id::Cpid => match process.cpid {
                 Some(cpid) => Value::Number(cpid.into()),
                 None => self.unknown(),
             },
             Id::Ppid => Value::number(process.ppid),
-            Id::Container if self.json => Value::maybe(container().and_then(|c| c.name.as_deref())),
+            Id::Container if self.facts.json => Value::maybe(container().and_then(|c| c.name.as_deref())),
             Id::Container => Value::maybe(self.seen(process.container).map(|seen| seen.label.as_str())),
             Id::Owner => container().map_or(Value::None, |container| self.user(container.owner)),
             Id::IdentifiedBy => Value::maybe(process.how.map(IdentifiedBy::name)),
@@ -122,6 +144,17 @@ impl Cells<'_> {
         };
         match id {
             Id::Ruid => Value::number(state.and_then(|state| state.uids.first()).copied()),
+            Id::Ruser => {
+                let uid = state.and_then(|state| state.uids.first());
+                uid.map_or(Value::None, |uid| self.user(*uid))
+            }
+            Id::Group => match state.and_then(|state| state.gids.get(1)) {
+                Some(&gid) => match group_name(&self.facts.groups, gid) {
+                    Some(name) => Value::Bytes(Cow::Borrowed(name)),
+                    None => Value::owned(gid.to_string()),
+                },
+                None => Value::None,
+            },
             Id::Cuid => Value::number(details.cuid),
             Id::Cuser => match (&details.cuser, process.container) {
                 (Some(name), _) => Value::Bytes(Cow::Borrowed(name)),
@@ -129,6 +162,9 @@ impl Cells<'_> {
                 (None, Some(_)) => details.cuid.map_or(Value::None, |uid| Value::owned(uid.to_string())),
             },
             Id::Cgroup => bytes(&details.cgroup),
+            Id::Cgroups | Id::PodUid | Id::Wchan | Id::Exe | Id::Pgid | Id::Sid => {
+                details.rare.as_deref().map_or(Value::None, |rare| rare_value(id, process, rare))
+            }
             Id::Ns(kind) => {
                 let at = Kind::ALL.iter().position(|other| *other == kind);
                 Value::number(at.and_then(|at| details.namespaces[at]))
@@ -155,24 +191,30 @@ impl Cells<'_> {
 
     fn stat<'a>(&'a self, id: Id, stat: &'a Stat) -> Value<'a> {
         let owned = |text: Option<String>| text.map_or(Value::None, Value::owned);
-        let age = self.clock.age(stat.start);
+        let age = self.facts.clock.age(stat.start);
         let share = age.map(|age| clock::share(stat.ticks, age));
         let page = procfs::page_size() / 1024;
         match id {
             Id::State => Value::owned(char::from(stat.state).to_string()),
             Id::C => Value::number(share.map(|tenths| (tenths / 10).min(99))),
             Id::Cpu => share.map_or(Value::None, Value::Tenths),
-            Id::Stime => owned(self.clock.stime(stat.start)),
-            Id::Start => owned(self.clock.start(stat.start)),
-            Id::Elapsed if self.json => Value::number(age),
+            Id::Stime => owned(self.facts.clock.stime(stat.start)),
+            Id::Start => owned(self.facts.clock.start(stat.start)),
+            Id::Elapsed if self.facts.json => Value::number(age),
             Id::Elapsed => owned(age.map(clock::elapsed)),
             Id::Tty => match clock::tty(stat.tty) {
                 Some(name) => Value::owned(name),
-                None if self.json => Value::None,
+                None if self.facts.json => Value::None,
                 None => Value::text("?"),
             },
-            Id::Time if self.json => Value::Tenths(stat.ticks / 10),
+            Id::Time if self.facts.json => Value::Tenths(stat.ticks / 10),
             Id::Time => Value::owned(clock::cpu_time(stat.ticks)),
+            Id::Mem => match self.facts.memory.filter(|memory| *memory > 0) {
+                Some(memory) => {
+                    Value::Tenths(stat.rss.saturating_mul(page * 1024).saturating_mul(1000) / memory)
+                }
+                None => Value::None,
+            },
             Id::Rss => Value::number(Some(stat.rss * page)),
             Id::Vsz => Value::number(Some(stat.vsize / 1024)),
             Id::Nice => Value::Number(stat.nice),
@@ -189,7 +231,34 @@ impl Cells<'_> {
     }
 
     fn unknown(&self) -> Value<'_> {
-        if self.json { Value::None } else { Value::text("?") }
+        if self.facts.json { Value::None } else { Value::text("?") }
+    }
+}
+
+fn rare_value<'r>(id: Id, process: &Process, rare: &'r Rare) -> Value<'r> {
+    let bytes = |bytes: &'r Option<Vec<u8>>| bytes.as_deref().map_or(Value::None, |b| Value::Bytes(b.into()));
+    let cgroup = rare.cgroups.as_deref();
+    match id {
+        Id::Cgroups => cgroup.map_or(Value::None, cgroups),
+        Id::PodUid => {
+            let text = cgroup.filter(|_| process.container.is_some());
+            let paths = text.into_iter().flat_map(|text| cgroup::parse(text).map(|line| line.path));
+            let uid = paths.filter_map(|path| std::str::from_utf8(path).ok()).find_map(pod_uid);
+            uid.map_or(Value::None, Value::owned)
+        }
+        Id::Wchan => bytes(&rare.wchan),
+        Id::Exe => bytes(&rare.exe),
+        Id::Pgid => Value::number(rare.session.map(|(group, _)| group)),
+        _ => Value::number(rare.session.map(|(_, session)| session)),
+    }
+}
+
+/// All lines of a cgroup file, as `CONTROLLERS:PATH`.
+fn cgroups(text: &[u8]) -> Value<'static> {
+    let lines = cgroup::parse(text).map(|line| [line.controllers, b":", line.path].concat());
+    match lines.collect::<Vec<_>>() {
+        lines if lines.is_empty() => Value::None,
+        lines => Value::Bytes(lines.join(&b' ').into()),
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::output::smartcols::{Align, Column, Json};
 use crate::proc::ns::Kind;
-use crate::text;
+use crate::text::{self, nearest};
 
 /// A column, in the order of `--list-columns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,11 +13,16 @@ pub(super) enum Id {
     User,
     Uid,
     Ruid,
+    Ruser,
+    Group,
     Cuser,
     Cuid,
     Pid,
+    Tid,
     Cpid,
     Ppid,
+    Pgid,
+    Sid,
     Container,
     Runtime,
     Engine,
@@ -26,6 +31,7 @@ pub(super) enum Id {
     Image,
     Pod,
     PodNamespace,
+    PodUid,
     Hostname,
     Labels,
     Owner,
@@ -42,10 +48,14 @@ pub(super) enum Id {
     Tty,
     Time,
     Rss,
+    Mem,
     Vsz,
     Nice,
     Threads,
+    Wchan,
+    Exe,
     Cgroup,
+    Cgroups,
     Ns(Kind),
     Caps,
     Capdiff,
@@ -71,8 +81,15 @@ pub(super) mod needs {
     pub(crate) const VIA: u16 = 256;
     pub(crate) const NAME: u16 = 512;
     pub(crate) const COMMAND: u16 = 1024;
+    pub(crate) const WCHAN: u16 = 2048;
+    pub(crate) const EXE: u16 = 4096;
+    /// All lines of the cgroup file.
+    pub(crate) const CGROUPS: u16 = 8192;
+    pub(crate) const SESSION: u16 = 16384;
 }
-use needs::{CGROUP, COMMAND, LSM, NAME, NS, OOM, PASSWD, STAT, STATE, UID_MAP, VIA};
+use needs::{
+    CGROUP, CGROUPS, COMMAND, EXE, LSM, NAME, NS, OOM, PASSWD, SESSION, STAT, STATE, UID_MAP, VIA, WCHAN,
+};
 
 pub(super) const fn number(name: &'static str, help: &'static str) -> Column {
     Column { name, help, align: Align::Right, json: Json::Number, hint: 0, truncate: false, wrap: false }
@@ -88,15 +105,20 @@ pub(super) const fn figure(name: &'static str, help: &'static str) -> Column {
 }
 
 /// All columns, with what they need.
-pub(super) static COLUMNS: [(Id, Column, u16); 52] = [
+pub(super) static COLUMNS: [(Id, Column, u16); 62] = [
     (Id::User, words("USER", "effective user on the host"), 0),
     (Id::Uid, number("UID", "effective user ID on the host"), 0),
     (Id::Ruid, number("RUID", "real user ID on the host"), STATE),
+    (Id::Ruser, words("RUSER", "real user on the host"), STATE),
+    (Id::Group, words("GROUP", "effective group on the host"), STATE),
     (Id::Cuser, words("CUSER", "effective user, by the container's passwd file"), UID_MAP | PASSWD),
     (Id::Cuid, number("CUID", "effective user ID in its own user namespace"), UID_MAP),
     (Id::Pid, number("PID", "PID on the host"), 0),
+    (Id::Tid, number("TID", "thread ID on the host; the PID for the first thread"), 0),
     (Id::Cpid, number("CPID", "PID in its own pid namespace"), 0),
     (Id::Ppid, number("PPID", "PID of the parent process on the host"), 0),
+    (Id::Pgid, number("PGID", "process group"), SESSION),
+    (Id::Sid, number("SID", "session"), SESSION),
     (Id::Container, words("CONTAINER", "RUNTIME:NAME; for nested containers all names, outermost first"), 0),
     (Id::Runtime, words("RUNTIME", "runtime that created the container"), 0),
     (Id::Engine, words("ENGINE", "engine below the runtime, such as containerd below k8s"), 0),
@@ -105,6 +127,7 @@ pub(super) static COLUMNS: [(Id, Column, u16); 52] = [
     (Id::Image, words("IMAGE", "image of the container"), 0),
     (Id::Pod, words("POD", "pod of the container"), 0),
     (Id::PodNamespace, words("POD_NAMESPACE", "Kubernetes namespace of the pod"), 0),
+    (Id::PodUid, words("POD_UID", "UID of the pod, by the control groups"), CGROUPS),
     (Id::Hostname, words("HOSTNAME", "host name inside the container"), 0),
     (Id::Labels, words("LABELS", "labels of the container"), 0),
     (Id::Owner, words("OWNER", "owner of the container: root, or the user of a rootless container"), 0),
@@ -125,10 +148,14 @@ pub(super) static COLUMNS: [(Id, Column, u16); 52] = [
     (Id::Tty, words("TTY", "controlling terminal"), STAT),
     (Id::Time, figure("TIME", "CPU time: [DD-]HH:MM:SS"), STAT),
     (Id::Rss, number("RSS", "resident memory, in KiB"), STAT),
+    (Id::Mem, figure("MEM", "resident memory, in percent of the host's memory"), STAT),
     (Id::Vsz, number("VSZ", "virtual memory, in KiB"), STAT),
     (Id::Nice, number("NICE", "nice value"), STAT),
     (Id::Threads, number("THREADS", "number of threads"), STAT),
+    (Id::Wchan, words("WCHAN", "kernel function in which the process waits"), WCHAN),
+    (Id::Exe, words("EXE", "path of the program, by the kernel"), EXE),
     (Id::Cgroup, words("CGROUP", "control group; on v1 the deepest one"), CGROUP),
+    (Id::Cgroups, words("CGROUPS", "control groups in all hierarchies"), CGROUPS),
     (Id::Ns(Kind::Cgroup), number("CGROUPNS", "cgroup namespace"), NS),
     (Id::Ns(Kind::Ipc), number("IPCNS", "ipc namespace"), NS),
     (Id::Ns(Kind::Mnt), number("MNTNS", "mount namespace"), NS),
@@ -192,38 +219,173 @@ impl Id {
     }
 }
 
+/// The columns of `ps aux` and the container.
+pub(super) const AUX: &[Id] = &[
+    Id::User,
+    Id::Pid,
+    Id::Cpu,
+    Id::Mem,
+    Id::Vsz,
+    Id::Rss,
+    Id::Tty,
+    Id::State,
+    Id::Stime,
+    Id::Time,
+    Id::Cpid,
+    Id::Container,
+    Id::Command,
+];
+
+/// The columns of `ps ax` and the container.
+pub(super) const AX: &[Id] = &[Id::Pid, Id::Tty, Id::State, Id::Time, Id::Cpid, Id::Container, Id::Command];
+
+/// Names of ps(1), and the names that they have here. CMD is the name of the process, and COMMAND its command line: so
+/// are ps's `comm` and `args`.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("ARGS", "COMMAND"),
+    ("COMM", "CMD"),
+    ("UCMD", "CMD"),
+    ("UCOMM", "CMD"),
+    ("STAT", "STATE"),
+    ("S", "STATE"),
+    ("ETIME", "ELAPSED"),
+    ("%CPU", "CPU"),
+    ("PCPU", "CPU"),
+    ("%MEM", "MEM"),
+    ("PMEM", "MEM"),
+    ("TT", "TTY"),
+    ("TNAME", "TTY"),
+    ("UNAME", "USER"),
+    ("EUSER", "USER"),
+    ("EUID", "UID"),
+    ("EGROUP", "GROUP"),
+    ("PGRP", "PGID"),
+    ("SESS", "SID"),
+    ("SESSION", "SID"),
+    ("NI", "NICE"),
+    ("NLWP", "THREADS"),
+    ("THCOUNT", "THREADS"),
+    ("LWP", "TID"),
+    ("SPID", "TID"),
+    ("VSIZE", "VSZ"),
+    ("RSSIZE", "RSS"),
+    ("RSZ", "RSS"),
+    ("CPUTIME", "TIME"),
+    ("LSTART", "START"),
+    ("START_TIME", "STIME"),
+    ("LABEL", "LSM"),
+];
+
 /// The columns with a name, in upper or lower case. `ns` stands for the columns of all namespaces.
 pub(super) fn named(name: &str) -> Vec<Id> {
-    let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
     let all = COLUMNS.iter().map(|row| row.0);
-    match () {
-        () if is("NS") => all.filter(|id| matches!(id, Id::Ns(_))).collect(),
-        () if is("ARGS") => vec![Id::Command],
-        () => all.filter(|id| is(id.column().name)).collect(),
+    if name.eq_ignore_ascii_case("NS") {
+        return all.filter(|id| matches!(id, Id::Ns(_))).collect();
+    }
+    let synonym = SYNONYMS.iter().find(|(of_ps, _)| of_ps.eq_ignore_ascii_case(name));
+    let name = synonym.map_or(name, |(_, own)| own);
+    all.filter(|id| id.column().name.eq_ignore_ascii_case(name)).collect()
+}
+
+/// The columns that `-o` selects, each with the heading that `NAME=HEADING` gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Picked<T> {
+    pub ids: Vec<T>,
+    pub headings: Vec<Option<String>>,
+}
+
+impl<T: Clone> Picked<T> {
+    #[must_use]
+    pub(super) fn new(ids: &[T]) -> Picked<T> {
+        Picked { ids: ids.to_vec(), headings: vec![None; ids.len()] }
+    }
+
+    fn push(&mut self, id: T, heading: Option<String>) {
+        self.ids.push(id);
+        self.headings.push(heading);
+    }
+
+    fn pop(&mut self) -> Option<(T, Option<String>)> {
+        Some((self.ids.pop()?, self.headings.pop()?))
     }
 }
 
-/// Parses the LIST of `-o`: it replaces the default columns; `+LIST` adds columns before the last default one. `named`
-/// finds the columns with a name.
-pub(super) fn parse<T: Clone>(list: &str, default: &[T], named: impl Fn(&str) -> Vec<T>) -> Result<Vec<T>> {
-    let (mut columns, names) = match list.strip_prefix('+') {
-        Some(names) => (default.to_vec(), names),
-        None => (Vec::new(), list),
-    };
-    // The last column has no fixed width: it stays last.
-    let last = columns.pop();
-    for name in names.split([',', ' ']) {
-        let found = named(name);
+/// What `-o` and `--sort` find columns with: those with a name, and all names, for suggestions.
+pub(super) struct Names<T: 'static> {
+    pub named: fn(&str) -> Vec<T>,
+    pub all: fn() -> Vec<&'static str>,
+}
+
+pub(super) const NAMES: Names<Id> = Names { named, all: || COLUMNS.iter().map(|row| row.1.name).collect() };
+
+impl<T> Names<T> {
+    /// The columns with a name, or an error.
+    pub(super) fn find(&self, name: &str) -> Result<Vec<T>> {
+        let found = (self.named)(name);
         if found.is_empty() {
-            bail!(
-                "unknown column '{}' (-H lists the columns; with -l those of containers)",
-                text::escape(name.as_bytes())
-            );
+            let near = nearest(&name.to_uppercase(), (self.all)());
+            let hint =
+                near.map(|near| format!("; did you mean {}?", near.to_lowercase())).unwrap_or_default();
+            let name = text::escape(name.as_bytes());
+            bail!("unknown column '{name}'{hint} (-H lists the columns; with -l those of containers)");
         }
-        columns.extend(found);
+        Ok(found)
     }
-    columns.extend(last);
+}
+
+/// Parses the LISTs of `-o`: the first replaces the default columns, and more ones add to it; `+LIST` adds columns
+/// before the last default one.
+pub(super) fn parse<T: Clone>(lists: &[String], default: &[T], names: &Names<T>) -> Result<Picked<T>> {
+    let mut columns = Picked::new(default);
+    let mut replaced = false;
+    for list in lists {
+        match list.strip_prefix('+') {
+            Some(list) => {
+                // The last default column has no fixed width: it stays last.
+                let last = if replaced { None } else { columns.pop() };
+                add(&mut columns, list, names)?;
+                last.into_iter().for_each(|(id, heading)| columns.push(id, heading));
+            }
+            None => {
+                if !std::mem::replace(&mut replaced, true) {
+                    columns = Picked::new(&[]);
+                }
+                add(&mut columns, list, names)?;
+            }
+        }
+    }
     Ok(columns)
+}
+
+/// Adds `NAME`, `NAME=` and `NAME=HEADING`, separated by commas; blanks also separate names without headings.
+fn add<T: Clone>(columns: &mut Picked<T>, list: &str, names: &Names<T>) -> Result<()> {
+    for part in list.split(',') {
+        if let Some((name, heading)) = part.split_once('=') {
+            for id in names.find(name.trim())? {
+                columns.push(id, Some(text::escape(heading.as_bytes()).into_owned()));
+            }
+            continue;
+        }
+        for name in part.trim().split(' ') {
+            for id in names.find(name)? {
+                columns.push(id, None);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Parses the LIST of `--sort`: columns, each perhaps with `-` for descending order before it.
+pub(super) fn sort_keys<T: Clone>(list: &str, names: &Names<T>) -> Result<Vec<(T, bool)>> {
+    let mut keys = Vec::new();
+    for word in list.split([',', ' ']) {
+        let (name, descending) = match word.strip_prefix('-') {
+            Some(name) => (name, true),
+            None => (word.strip_prefix('+').unwrap_or(word), false),
+        };
+        keys.extend(names.find(name)?.into_iter().map(|id| (id, descending)));
+    }
+    Ok(keys)
 }
 
 #[cfg(test)]
@@ -241,19 +403,42 @@ mod tests {
     }
 
     #[test]
-    fn lists_replace_or_add() {
-        assert_eq!(parse("pid,USER", DEFAULT, named).expect("columns"), [Id::Pid, Id::User]);
-        assert_eq!(
-            parse("+cuid", &[Id::Pid, Id::Command], named).expect("columns"),
-            [Id::Pid, Id::Cuid, Id::Command]
-        );
-        for (list, name) in [("pid,x", "x"), ("", ""), ("+", ""), ("pid,", ""), ("p\x1b", r"p\x1b")] {
-            let error = parse(list, DEFAULT, named).expect_err("no column").to_string();
-            assert_eq!(
-                error,
-                format!("unknown column '{name}' (-H lists the columns; with -l those of containers)"),
-                "{list}"
-            );
+    fn every_name_of_ps_means_a_column_and_hides_none() {
+        for (of_ps, own) in SYNONYMS {
+            assert_eq!(named(&of_ps.to_lowercase()), named(own), "{of_ps}");
+            assert_eq!(named(own).len(), 1, "{own}");
+            assert!(COLUMNS.iter().all(|row| row.1.name != *of_ps), "{of_ps} is a column");
         }
+    }
+
+    fn ids(lists: &[&str], default: &[Id]) -> Vec<Id> {
+        let lists: Vec<String> = lists.iter().map(|&list| list.to_owned()).collect();
+        parse(&lists, default, &NAMES).expect("columns").ids
+    }
+
+    #[test]
+    fn lists_replace_or_add() {
+        assert_eq!(ids(&["pid,USER"], DEFAULT), [Id::Pid, Id::User]);
+        assert_eq!(ids(&["+cuid"], &[Id::Pid, Id::Command]), [Id::Pid, Id::Cuid, Id::Command]);
+        assert_eq!(ids(&["pid", "comm,stat"], DEFAULT), [Id::Pid, Id::Cmd, Id::State]);
+        assert_eq!(ids(&["+rss", "+nice"], &[Id::Command]), [Id::Rss, Id::Nice, Id::Command]);
+        assert_eq!(ids(&["pid user"], DEFAULT), [Id::Pid, Id::User]);
+        for (list, name) in [("pid,x", "x"), ("", ""), ("+", ""), ("pid,", ""), ("p\x1b", r"p\x1b")] {
+            let error = parse(&[list.to_owned()], DEFAULT, &NAMES).expect_err("no column").to_string();
+            assert!(error.starts_with(&format!("unknown column '{name}'")), "{list}: {error}");
+            assert!(error.ends_with(" (-H lists the columns; with -l those of containers)"), "{error}");
+        }
+    }
+
+    #[test]
+    fn headings_and_keys() {
+        let picked = parse(&["pid=,comm=A b".to_owned()], DEFAULT, &NAMES).expect("columns");
+        assert_eq!(picked.ids, [Id::Pid, Id::Cmd]);
+        assert_eq!(picked.headings, [Some(String::new()), Some("A b".to_owned())]);
+        assert_eq!(
+            sort_keys("-%mem,+pid,user", &NAMES).expect("keys"),
+            [(Id::Mem, true), (Id::Pid, false), (Id::User, false)]
+        );
+        assert!(sort_keys("pid,--x", &NAMES).is_err());
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::process::Process;
 use crate::container::Container;
 use crate::proc::id_hash::ById;
+use crate::text::matches_glob;
 
 /// A container with processes.
 pub(super) struct Seen {
@@ -30,6 +31,14 @@ pub(super) struct Containers {
     by_address: ById<*const Container, (Rc<Container>, usize)>,
     /// See [`Container::key`].
     by_key: HashMap<String, usize>,
+}
+
+/// Does a pattern match the name of a container: as ctr-ps prints it, without the runtime, or its last part?
+pub(super) fn matches_name(pattern: &str, container: &Container) -> bool {
+    let name = container.name.as_deref();
+    let last = name.and_then(|name| name.rsplit('/').next());
+    let label = container.label();
+    [Some(label.as_str()), name, last].into_iter().flatten().any(|name| matches_glob(pattern, name))
 }
 
 impl Seen {

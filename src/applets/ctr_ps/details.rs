@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::columns::needs;
-use super::process::{Commands, Details, Process};
+use super::process::{Commands, Details, Process, Rare};
 use crate::access::{Account, Lines};
 use crate::container::{IdentifiedBy, inside};
 use crate::isolation::cgroup;
@@ -75,12 +75,17 @@ impl<'a> Reader<'a> {
 
     fn details(&mut self, process: &Process) -> nix::Result<Details> {
         let pid = Pid::from_raw(process.pid);
+        let thread = process.thread.map(Pid::from_raw);
         let mut details = Details::default();
         if self.wants(needs::STAT) {
-            details.stat = if_alive(self.scan.stat_text(pid))?.and_then(Stat::parse);
+            let text = match thread {
+                None => self.scan.stat_text(pid),
+                Some(thread) => self.scan.thread_stat_text(pid, thread),
+            };
+            details.stat = if_alive(text)?.and_then(Stat::parse);
         }
         if self.wants(needs::STATE | needs::NAME) {
-            let text = status(self.scan.status_text(pid))?;
+            let text = status(self.status_text(pid, thread))?;
             details.state = Credentials::parse(text);
             details.name = Status::parse(text).name;
         }
@@ -105,7 +110,35 @@ impl<'a> Reader<'a> {
         if self.wants(needs::PASSWD) {
             details.cuser = details.cuid.and_then(|uid| self.user_inside(process, uid));
         }
+        if self.wants(needs::CGROUPS | needs::WCHAN | needs::EXE | needs::SESSION) {
+            details.rare = Some(Box::new(self.rare(pid, thread)?));
+        }
         Ok(details)
+    }
+
+    fn rare(&mut self, pid: Pid, thread: Option<Pid>) -> nix::Result<Rare> {
+        let mut rare = Rare::default();
+        if self.wants(needs::CGROUPS) {
+            rare.cgroups = if_alive(self.scan.cgroup(pid))?.map(<[u8]>::to_vec);
+        }
+        if self.wants(needs::WCHAN) {
+            let text = if_alive(self.scan.waits_in(pid, thread.unwrap_or(pid)))?;
+            rare.wchan = text.map(<[u8]>::to_vec).filter(|name| !matches!(&name[..], b"" | b"0"));
+        }
+        if self.wants(needs::EXE) {
+            rare.exe = self.scan.link(pid, "exe", &mut [0; 4096]).ok().map(<[u8]>::to_vec);
+        }
+        if self.wants(needs::SESSION) {
+            rare.session = if_alive(self.scan.stat_text(pid))?.and_then(Stat::group_and_session);
+        }
+        Ok(rare)
+    }
+
+    fn status_text(&mut self, pid: Pid, thread: Option<Pid>) -> nix::Result<&[u8]> {
+        match thread {
+            None => self.scan.status_text(pid),
+            Some(thread) => self.scan.thread_status_text(pid, thread),
+        }
     }
 
     fn wants(&self, need: u16) -> bool {
@@ -132,6 +165,11 @@ impl<'a> Reader<'a> {
 
     fn command(&mut self, process: &mut Process) -> nix::Result<()> {
         let pid = Pid::from_raw(process.pid);
+        if let Some(thread) = process.thread {
+            let name = Status::parse(status(self.status_text(pid, Some(Pid::from_raw(thread))))?).name;
+            process.command = self.commands.add_name(&[b"{", &name[..], b"}"].concat());
+            return Ok(());
+        }
         let arguments = !process.kernel_thread && !self.no_args;
         if arguments {
             let read = self.commands.arguments(pid);

@@ -11,11 +11,11 @@ use super::containers::Containers;
 use super::details::Reader;
 use super::origin;
 use super::process::{Commands, Process};
-use super::select::{Filter, Selection};
+use super::select::{Filter, Selection, Terminal};
 use crate::access::{Lines, Reading};
 use crate::container::{Files, Resolver, Tagger};
 use crate::isolation::identity::{Walk, Way};
-use crate::proc::{ProcRoot, Scan, vanished};
+use crate::proc::{ProcRoot, Scan, Stat, clock, vanished};
 
 /// What to gather.
 pub(super) struct Wanted<'a> {
@@ -24,6 +24,8 @@ pub(super) struct Wanted<'a> {
     /// See [`super::columns::needs`].
     pub needs: u16,
     pub no_args: bool,
+    /// Also list the threads of each process.
+    pub threads: bool,
 }
 
 impl Wanted<'_> {
@@ -40,11 +42,33 @@ pub(super) struct Found {
     pub chosen: Filter,
     /// The selected PIDs that do not exist.
     pub missing: Vec<i32>,
+    /// The selected PIDs that are those of threads, and the processes that they belong to.
+    pub threads: Vec<(i32, i32)>,
+    /// What was read of each process; see [`super::columns::needs`].
+    pub needs: u16,
     /// The processes whose arguments cannot be read because their memory is locked.
     pub locked: Vec<i32>,
 }
 
+/// Where `-p` has the ID of a thread, the process counts that it belongs to.
 pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Found> {
+    let found = gather_once(proc, files, wanted)?;
+    if found.threads.is_empty() {
+        return Ok(found);
+    }
+    let mut selection = wanted.selection.clone();
+    for (thread, process) in &found.threads {
+        selection.pids.retain(|pid| pid != thread);
+        selection.pids.push(*process);
+    }
+    selection.pids.sort_unstable();
+    selection.pids.dedup();
+    let threads = found.threads;
+    let found = gather_once(proc, files, &Wanted { selection: &selection, ..*wanted })?;
+    Ok(Found { threads, ..found })
+}
+
+fn gather_once(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Found> {
     let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
     let needs_all = wanted.needs & needs::VIA != 0 || wanted.selection.needs_all();
     let few = !needs_all && !wanted.selection.pids.is_empty();
@@ -63,16 +87,22 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
     let resolver = if few { Resolver::for_few(proc, files) } else { Resolver::for_walk(proc, files, &walk) };
     let mut tagger = Tagger::new(&walk, Scan::new(proc).with_context(unreadable)?, resolver);
     let mut containers = Containers::default();
+    let mut threads = Vec::new();
     loop {
         let next = walk.borrow_mut().next();
         let Some((pid, identity)) = next else { break };
         if identity.kernel_thread && !wanted.selection.shows_kernel_thread(pid.as_raw()) {
             continue;
         }
+        // With a pidfd it is known to be a process.
+        if few && identity.group.is_none() {
+            threads.extend(thread_of(proc, pid.as_raw()));
+        }
         let cannot = || format!("cannot read {}", proc.path_of(pid, "cgroup").display());
         let tag = tagger.tag(pid, &identity).with_context(cannot)?;
         list.push(Process {
             pid: pid.as_raw(),
+            thread: None,
             ppid: identity.ppid,
             cpid: identity.cpid,
             uid: identity.euid,
@@ -89,10 +119,16 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
         origin::find(&mut list, &containers);
     }
     let selected = wanted.selection.pids.iter().copied();
-    let missing =
+    let missing: Vec<i32> =
         selected.filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_err()).collect();
-    let chosen = Filter::new(&list, &containers, wanted.selection)?;
-    list.retain(|process| chosen.shows(&containers, wanted.selection, process));
+    threads.extend(missing.iter().filter_map(|&pid| thread_of(proc, pid)));
+    let chosen = Filter::new(&list, &containers, wanted.selection, proc)?;
+    if !wanted.selection.is_all() {
+        list.retain(|process| chosen.shows(&containers, wanted.selection, process));
+    }
+    if !wanted.selection.terminals.is_empty() {
+        list.retain(|process| is_on(&mut tagger.scan, process.pid, &wanted.selection.terminals));
+    }
     let lines = match reading {
         Some(reading) => reading.finish(),
         None if wanted.command_lines() => Reading::start(proc, with_arguments(&list)).finish(),
@@ -100,11 +136,54 @@ pub(super) fn gather(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Res
     };
     let locked =
         lines.locked().filter(|pid| list.binary_search_by_key(pid, |process| process.pid).is_ok()).collect();
+    if wanted.threads {
+        list = with_threads(&mut tagger.scan, list);
+    }
     let mut reader = Reader::new((proc, tagger.scan), (wanted.needs, wanted.no_args), lines);
     if wanted.needs != 0 {
         list.retain_mut(|process| reader.read(process).map_or_else(|errno| !vanished(errno), |()| true));
     }
-    Ok(Found { list, commands: reader.into_commands(), containers, chosen, missing, locked })
+    Ok(Found {
+        list,
+        commands: reader.into_commands(),
+        containers,
+        chosen,
+        missing,
+        threads,
+        needs: wanted.needs,
+        locked,
+    })
+}
+
+/// The ID of a thread, and the process that it belongs to.
+fn thread_of(proc: &ProcRoot, id: i32) -> Option<(i32, i32)> {
+    let process = proc.process(Pid::from_raw(id)).process_of_thread()?;
+    Some((id, process.as_raw()))
+}
+
+/// Is this the terminal of the process?
+fn is_on(scan: &mut Scan, pid: i32, terminals: &[Terminal]) -> bool {
+    let stat = scan.stat_text(Pid::from_raw(pid)).ok().and_then(Stat::parse);
+    let Some(stat) = stat else { return false };
+    let tty = clock::tty(stat.tty);
+    terminals.iter().any(|terminal| terminal.is(tty.as_deref()))
+}
+
+/// The processes, each followed by its other threads.
+fn with_threads(scan: &mut Scan, list: Vec<Process>) -> Vec<Process> {
+    let mut all = Vec::with_capacity(list.len());
+    for process in list {
+        let threads = scan.threads(Pid::from_raw(process.pid)).unwrap_or_default();
+        let at = all.len();
+        all.push(process);
+        for thread in threads {
+            let first: &Process = &all[at];
+            if thread.as_raw() != first.pid {
+                all.push(first.thread(thread.as_raw()));
+            }
+        }
+    }
+    all
 }
 
 fn with_arguments(list: &[Process]) -> Vec<Pid> {

@@ -5,9 +5,10 @@ use std::cell::OnceCell;
 use nix::unistd::Pid;
 
 use super::cells::container_value;
-use super::columns::{Id, number, words};
+use super::columns::{Id, Names, number, words};
 use super::containers::{Containers, Seen};
 use super::gather::Found;
+use super::host::Host;
 use super::select::Selection;
 use super::usage::Groups;
 use crate::container::{IdentifiedBy, rfc3339, short};
@@ -91,6 +92,9 @@ pub(super) fn named(name: &str) -> Vec<ListColumn> {
     found.map(|row| row.0).into_iter().collect()
 }
 
+pub(super) const NAMES: Names<ListColumn> =
+    Names { named, all: || COLUMNS.iter().map(|row| row.1.name).collect() };
+
 /// The format of the cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -117,12 +121,12 @@ pub(super) struct List<'a> {
 
 impl<'a> List<'a> {
     pub(super) fn new(
-        proc: &'a ProcRoot,
+        host: &'a Host,
         found: &'a Found,
         selection: &Selection,
         (columns, form): (&'a [ListColumn], Form),
-        users: &'a Users,
     ) -> Self {
+        let (proc, users) = (&host.proc, &host.users);
         let containers = &found.containers;
         let has_process = |number| found.list.iter().any(|process| process.container == Some(number));
         let shown = |&number: &usize| {
@@ -134,6 +138,11 @@ impl<'a> List<'a> {
         let cached = (0..rows.len() * columns.len()).map(|_| OnceCell::new()).collect();
         let (clock, mounted) = (Clock::read(proc), OnceCell::new());
         List { proc, containers, rows, columns, users, clock, form, mounted, groups, cached }
+    }
+
+    /// Keeps some rows, in this order. Before the first cell is read.
+    pub(super) fn keep(&mut self, rows: &[usize]) {
+        self.rows = rows.iter().map(|&row| self.rows[row]).collect();
     }
 
     fn seen(&self, row: usize) -> &Seen {

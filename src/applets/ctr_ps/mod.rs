@@ -6,8 +6,12 @@
 //! The default columns are USER, the effective user on the host; PID, the PID on the host; CPID, the PID in the
 //! process's own pid namespace, which is the one in the container's logs; CONTAINER, as `RUNTIME:NAME`, or `-` for
 //! a process of the host; and COMMAND, the command line, or the process's name in brackets if it has no arguments.
-//! `-o` selects other columns (`-H` lists them). `-f` selects the columns of `ps -ef` and the container.
-//! `--security` selects the columns that show what a process may do.
+//! `-o` selects other columns (`-H` lists them); it takes the names of ps(1) too. `-f` selects the columns of `ps -ef`
+//! and the container. `--security` selects the columns that show what a process may do. `-T` adds a line for each
+//! thread that is not the first of its process, with its name in braces.
+//!
+//! An operand is a TARGET, as of `-c`: `ctr-ps web`. But `ax`, `axf`, `aux` and `auxf` mean what they mean to ps(1); a
+//! container of such a name needs `-c`.
 //!
 //! `-l` lists the containers of all runtimes in one table. MEMORY is the memory in use, without the cache that the
 //! kernel can reclaim at once. LIMIT is the lowest memory limit of the container's control group and the groups
@@ -21,7 +25,7 @@
 //! names are shown, the outermost first: `docker:kind/k8s:shop/web-1/app`. A container of an unknown runtime is
 //! shown as `anon:` and the number of its namespace; `-l` adds its host name.
 //!
-//! `-c` selects containers and takes the same TARGET as nsenter(1): NAME, `RUNTIME:NAME`, the beginning of an id (at
+//! `-c` selects containers. A TARGET with `*` selects all containers whose name matches: `web-*`. Else it takes the same TARGET as nsenter(1): NAME, `RUNTIME:NAME`, the beginning of an id (at
 //! least 4 digits), `NAMESPACE/POD`, the name of a pod of Podman, `compose:PROJECT/SERVICE`, or the PID of any process
 //! in the container. If a container of root or of the caller has a number as its name, that container wins over the
 //! process with this PID (for nsenter(1) and the other applets a number is always a PID). `@CPID` after any of these except a PID (`web@17`) selects the one process that has this PID inside the container. A
@@ -44,6 +48,39 @@
 //! descendant of it, `exec` joined the control group later (docker exec, a health check), and `ns` joined only
 //! the namespaces (nsenter(1)). `--how` takes the values of both columns.
 //!
+//! # Filters
+//!
+//! Filters combine: a line must pass each of them. `--label` takes a KEY or `KEY=VALUE`, and can be given several times:
+//! the container must have all. `--name`, `--image`, `--pod-namespace`, `--project` and `--service` take a text in which
+//! `*` stands for any text and `?` for any character; if one is given several times, one of them must match. An image
+//! is also matched without its tag, and from any part of its path on: `nginx` matches `docker.io/library/nginx:1.27`.
+//! These filters also select the containers nested in the ones that match.
+//!
+//! `-Q` takes an expression with the names of columns, as `lsns -Q` does: `RSS > 100000 and CONTAINER =~ "^docker:"`. Values
+//! are those of JSON: bytes and seconds.
+//!
+//! # Options of ps
+//!
+//! `-e`, `-A`, `-a`, `-ef`, `-u`, `-p`, `--ppid`, `-o`, `-L`, `-T`, `--forest`, `--sort` and `-w` work as with ps(1). These
+//! letters mean something else here:
+//!
+//! ```text
+//!       ps                                   ctr-ps
+//! -C    processes of this name               only processes in containers
+//!                                            (-Q 'CMD == "NAME"')
+//! -H    a tree (--forest)                    list the columns
+//! -l    long format (-o)                     list containers
+//! -q    processes with these PIDs (-p)       print only PIDs
+//! -n    a file of kernel symbols             no headings
+//! -k    sort (--sort)                        also list kernel threads
+//! -c    scheduling information               a container
+//! -r    running processes                    raw output
+//!       (-Q 'STATE == "R"')
+//! CMD   command line (COMMAND)               name of the process
+//! ```
+//!
+//! `-t` is the terminal, as in ps; in nsenter(1) it is the target.
+//!
 //! Control characters and similar characters in names and arguments are shown as `\xNN` or `\u{NNNN}`. On a
 //! terminal, lines are cut to its width, unless `-w` is given.
 //!
@@ -51,6 +88,23 @@
 //!
 //! 0 on success; 1 on failure, if no container matches `-c`, and with `-p` if none of the processes is in a
 //! container or one of them does not exist.
+//!
+//! # Environment
+//!
+//! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
+//! - `NO_COLOR`, `TERM`: with `--color=auto`, a NO_COLOR that is not empty or the TERM `dumb` turns colours off.
+//! - `COLUMNS`: the width of the output if standard output is a terminal without a size.
+//! - `LC_ALL`, `LC_CTYPE`, `LANG`: the first that is not empty names the locale. If it uses UTF-8, trees are drawn
+//!   with its lines, else in ASCII.
+//! - `POSIXLY_CORRECT`: if set, options after the first operand are operands too.
+//!
+//! # Files
+//!
+//! - `/proc`: the processes. `--root=DIR` reads DIR/proc.
+//! - State files of runtimes: the names of containers; ctrbox(1) lists the paths. `--root=DIR` reads them below DIR.
+//! - `/etc/passwd`: the names of users; for the column CUSER that of the container.
+//! - `/sys/fs/cgroup`: memory, limits and state of containers (`-l`), where /proc/self/mountinfo says that control
+//!   groups are mounted.
 //!
 //! # Examples
 //!
@@ -90,6 +144,13 @@
 //! ctr-ps -C --init --security
 //! ```
 //!
+//! The processes with the most memory first, and those in no container:
+//!
+//! ```text
+//! ctr-ps aux --sort -rss
+//! ctr-ps --host
+//! ```
+//!
 //! The memory and CPU use of a container's processes, every second:
 //!
 //! ```text
@@ -113,7 +174,9 @@
 //!
 //! `{"processes": [...]}`, in the order of the lines. The members are pid, ppid, cpid, user, runtime, container (the
 //! NAME), id, pod, pod_namespace, image, engine, chain, how and command; a missing value is null. With `-o`, the
-//! members are the selected columns. With `-l`, `{"containers": [...]}`. Numbers are JSON numbers: memory in bytes,
+//! members are the selected columns. Each object also has `host`, the name of the host, and `boot_id`, so that the outputs of several hosts
+//! can be merged. `--jsonl` prints the same objects one a line, without the list around them. `docs/schema/ctr-ps.json` in the source is a
+//! JSON Schema. With `-l`, `{"containers": [...]}`. Numbers are JSON numbers: memory in bytes,
 //! times in seconds. The id of a container of containerd begins with its namespace. Bytes that are not UTF-8 are
 //! written as `\xNN`.
 //!
@@ -121,6 +184,7 @@
 //!
 //! nsenter(1), ps(1), cgroups(7), pid_namespaces(7)
 
+mod attributes;
 mod caps_text;
 mod cells;
 mod columns;
@@ -138,6 +202,7 @@ mod watch;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -149,9 +214,11 @@ use crate::container::{IdentifiedBy, is_in_container_of_host, target};
 use crate::exit::{self, Exit, Outcome, warn};
 use crate::isolation::identity::Way;
 use crate::output::Out;
+use crate::output::filter::Filter;
+use crate::output::smartcols::{Column, Json};
 use crate::output::style::When;
 use crate::text;
-use columns::Id;
+use columns::{Id, Names, Picked};
 use containers::Seen;
 use gather::{Found, Wanted, gather};
 use host::Host;
@@ -166,8 +233,15 @@ struct Request {
     list: bool,
     forest: bool,
     by_container: bool,
+    /// Also `-a`: for containers, those that do not run too.
+    all: bool,
+    threads: bool,
     preset: Option<&'static [Id]>,
-    columns: Option<String>,
+    columns: Vec<String>,
+    sort: Vec<String>,
+    filter: Option<String>,
+    /// JSON with an object a line.
+    lines: bool,
     list_columns: bool,
     form: Form,
     no_headings: bool,
@@ -202,7 +276,7 @@ pub(crate) static APPLET: Applet = Applet {
 };
 
 static GRAMMAR: Grammar<Request> = Grammar {
-    usage: "[options] [-p pid... | -c target...]",
+    usage: "[options] [-p pid... | [-c] target...]",
     stops_at_operand: false,
     options: &[
         Opt::new(
@@ -225,8 +299,43 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "only processes in containers",
             Effect::Flag(|r| set(&mut r.selection.contained)),
         ),
+        Opt::new(
+            None,
+            "host",
+            "only processes in no container: the inverse of -C",
+            Effect::Flag(|r| set(&mut r.selection.host)),
+        ),
+        Opt::new(None, "name", "only containers of these names; * stands for any text", Effect::Required(|r, v| attribute(r, "name", v)))
+            .takes("glob"),
+        Opt::new(None, "image", "only containers of these images", Effect::Required(|r, v| attribute(r, "image", v)))
+            .takes("glob"),
+        Opt::new(None, "label", "only containers with this label", Effect::Required(|r, v| attribute(r, "label", v)))
+            .takes("key[=value]"),
+        Opt::new(
+            None,
+            "pod-namespace",
+            "only containers of pods in this namespace of Kubernetes",
+            Effect::Required(|r, v| attribute(r, "pod-namespace", v)),
+        )
+        .takes("glob"),
+        Opt::new(None, "project", "only containers of this compose project", Effect::Required(|r, v| attribute(r, "project", v)))
+            .takes("glob"),
+        Opt::new(None, "service", "only containers of this compose service", Effect::Required(|r, v| attribute(r, "service", v)))
+            .takes("glob"),
+        Opt::new(None, "status", "only containers with this status: running, paused", Effect::Required(|r, v| attribute(r, "status", v)))
+            .takes("list"),
+        Opt::new(
+            Some('Q'),
+            "filter",
+            "only lines for which this expression is true; see lsns(8)",
+            Effect::Required(filter),
+        )
+        .takes("expr"),
         Opt::new(None, "runtime", "only containers of these runtimes", Effect::Required(runtime)).takes("list"),
         Opt::new(Some('u'), "user", "only processes of these users", Effect::Required(user)).takes("list"),
+        Opt::new(None, "ppid", "only processes with these parents", Effect::Required(ppid)).takes("pid"),
+        Opt::new(Some('t'), "tty", "only processes on these terminals; - for those without one", Effect::Required(tty))
+            .takes("list"),
         Opt::new(None, "init", "only the first process of each container", Effect::Flag(init)),
         Opt::new(
             None,
@@ -241,6 +350,11 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "also list kernel threads",
             Effect::Flag(|r| set(&mut r.selection.kernel_threads)),
         ),
+        Opt::new(Some('e'), "every", "no effect, as -A and -a: all processes are listed", Effect::Flag(|_| Ok(()))),
+        Opt::new(Some('A'), "all-processes", "the same as -e", Effect::Flag(|_: &mut Request| Ok(()))).hidden(),
+        Opt::new(Some('a'), "all", "the same as -e", Effect::Flag(|r: &mut Request| set(&mut r.all))).hidden(),
+        Opt::new(Some('T'), "threads", "also list threads; also -L", Effect::Flag(|r| set(&mut r.threads))),
+        Opt::new(Some('L'), "lwp", "the same as -T", Effect::Flag(|r: &mut Request| set(&mut r.threads))).hidden(),
         Opt::new(Some('l'), "list", "list containers instead of processes", Effect::Flag(|r| set(&mut r.list))),
         Opt::new(None, "forest", "draw the process tree", Effect::Flag(|r| set(&mut r.forest))),
         Opt::new(
@@ -252,10 +366,12 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('o'),
             "output",
-            "columns to print; +LIST adds columns before the last default one",
+            "columns to print, as NAME or NAME=HEADING; +LIST adds columns before the last default one",
             Effect::Required(output),
         )
         .takes("list"),
+        Opt::new(None, "sort", "sort by these columns; -NAME in descending order", Effect::Required(sort))
+            .takes("list"),
         Opt::new(
             Some('H'),
             "list-columns",
@@ -275,10 +391,12 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Flag(|r| preset(r, columns::SECURITY)),
         ),
         Opt::new(Some('J'), "json", "print JSON", Effect::Flag(|r| form(r, Form::Json))),
+        Opt::new(None, "jsonl", "print JSON, an object a line", Effect::Flag(json_lines)),
         Opt::new(Some('r'), "raw", "print raw: cells separated by blanks, not aligned", Effect::Flag(|r| form(r, Form::Raw))),
         Opt::new(Some('q'), "quiet", "print only PIDs; with -l only containers", Effect::Flag(|r| form(r, Form::Quiet))),
         Opt::new(Some('n'), "noheadings", "print no headings", Effect::Flag(|r| set(&mut r.no_headings))),
         Opt::new(Some('w'), "wide", "never cut lines", Effect::Flag(|r| set(&mut r.wide))),
+        Opt::new(None, "no-trunc", "the same as -w", Effect::Flag(|r: &mut Request| set(&mut r.wide))).hidden(),
         Opt::new(
             None,
             "no-args",
@@ -325,8 +443,10 @@ fn run(call: &Call) -> Outcome {
     if request.list_columns {
         return show::list_columns(&request).map(|()| 0);
     }
-    more(call, &mut request, &operands)?;
+    more(&mut request, &operands)?;
+    check(&request)?;
     let host = Host::new(&request)?;
+    bsd_after_a_dash(&mut request, &host);
     for list in &request.users {
         request.selection.users.extend(select::users(list, &host.passwd)?);
     }
@@ -356,10 +476,14 @@ fn run(call: &Call) -> Outcome {
     for pid in &found.missing {
         warn(call.name, &format!("no process {pid}"));
     }
+    for (thread, process) in &found.threads {
+        warn(call.name, &format!("{thread} is a thread of process {process}"));
+    }
     problems();
     let is_unverified = |seen: &Seen| seen.container.identified_by == IdentifiedBy::Cgroup;
     let names_are_missing = found.containers.all.iter().any(is_unverified);
     exit::hint(|| missing_names(&host, &request).filter(|_| names_are_missing));
+    exit::hint_at_rights();
     let none_contained = || found.list.iter().all(|process| process.container.is_none());
     Ok(u8::from(!request.selection.pids.is_empty() && (!found.missing.is_empty() || none_contained())))
 }
@@ -375,44 +499,86 @@ fn missing_names(host: &Host, request: &Request) -> Option<String> {
     })
 }
 
-/// The columns to print.
+/// The columns to print, and the order and filter of the lines.
 enum Columns {
-    Processes(Vec<Id>),
-    Containers(Vec<ListColumn>),
+    Processes(Picked<Id>, View<Id>),
+    Containers(Picked<ListColumn>, View<ListColumn>),
+}
+
+/// Which lines are printed, and in which order.
+struct View<T> {
+    /// Columns; true for descending order.
+    keys: Vec<(T, bool)>,
+    filter: Option<Filter>,
+    /// The columns that both need.
+    used: Vec<T>,
+}
+
+impl<T: Copy + PartialEq> View<T> {
+    fn new(
+        request: &Request,
+        names: &Names<T>,
+        columns: impl Fn() -> Vec<(&'static str, bool)>,
+    ) -> Result<View<T>, Exit> {
+        let mut keys = Vec::new();
+        for list in &request.sort {
+            keys.extend(columns::sort_keys(list, names)?);
+        }
+        let parse = |expression: &String| {
+            Filter::parse(expression, &columns())
+                .map_err(|lines| anyhow!(text::escape_lines(&lines.join("\n")).into_owned()))
+        };
+        let filter = request.filter.as_ref().map(parse).transpose()?;
+        let filtered = filter.iter().flat_map(Filter::columns).flat_map(|name| (names.named)(&name));
+        let used = keys.iter().map(|(id, _)| *id).chain(filtered).collect();
+        Ok(View { keys, filter, used })
+    }
+}
+
+/// The names of columns, and whether each has numbers.
+fn for_filter<'c>(columns: impl Iterator<Item = &'c Column>) -> Vec<(&'static str, bool)> {
+    const FIGURES: [&str; 4] = ["CPU", "MEM", "TIME", "ELAPSED"]; // numbers in JSON
+    let is_number = |column: &Column| column.json == Json::Number || FIGURES.contains(&column.name);
+    columns.map(|column| (column.name, is_number(column))).collect()
 }
 
 impl Columns {
-    fn new(request: &Request) -> Result<Columns> {
+    fn new(request: &Request) -> Result<Columns, Exit> {
         let json = request.form == Form::Json;
         if request.list {
             let all: Vec<ListColumn> = list::COLUMNS.iter().map(|row| row.0).collect();
             let default = if json { &all } else { list::DEFAULT };
-            let list = request.columns.as_ref().map(|list| columns::parse(list, default, list::named));
-            return Ok(Columns::Containers(list.transpose()?.unwrap_or_else(|| default.to_vec())));
+            let picked = columns::parse(&request.columns, default, &list::NAMES)?;
+            let known = || for_filter(list::COLUMNS.iter().map(|row| &row.1));
+            return Ok(Columns::Containers(picked, View::new(request, &list::NAMES, known)?));
         }
         let default = request.preset.unwrap_or(if json { columns::JSON } else { columns::DEFAULT });
         // The heading shows the container.
         let headed = request.by_container && request.form == Form::People;
-        let default: Vec<Id> =
+        let mut default: Vec<Id> =
             default.iter().copied().filter(|id| !(headed && *id == Id::Container)).collect();
-        let list = request.columns.as_ref().map(|list| columns::parse(list, &default, columns::named));
-        Ok(Columns::Processes(list.transpose()?.unwrap_or(default)))
+        if request.threads {
+            let after = default.iter().position(|id| *id == Id::Pid).map_or(0, |at| at + 1);
+            default.insert(after, Id::Tid);
+        }
+        let picked = columns::parse(&request.columns, &default, &columns::NAMES)?;
+        let known = || for_filter(columns::COLUMNS.iter().map(|row| &row.1));
+        Ok(Columns::Processes(picked, View::new(request, &columns::NAMES, known)?))
     }
 
     fn has(&self, id: Id) -> bool {
         match self {
-            Columns::Processes(columns) => columns.contains(&id),
-            Columns::Containers(columns) => {
-                columns.iter().any(|column| matches!(column, ListColumn::Same(same) if *same == id))
+            Columns::Processes(columns, _) => columns.ids.contains(&id),
+            Columns::Containers(columns, _) => {
+                columns.ids.iter().any(|column| matches!(column, ListColumn::Same(same) if *same == id))
             }
         }
     }
 
-    fn needs(&self) -> u16 {
-        match self {
-            Columns::Processes(columns) => columns.iter().fold(0, |needs, id| needs | id.needs()),
-            Columns::Containers(_) => 0,
-        }
+    fn needs(&self, form: Form) -> u16 {
+        let Columns::Processes(columns, view) = self else { return 0 };
+        let printed = columns.ids.iter().filter(|_| form != Form::Quiet);
+        printed.chain(&view.used).fold(0, |needs, id| needs | id.needs())
     }
 }
 
@@ -440,33 +606,60 @@ fn answer(out: &mut Out, host: &Host, request: &Request, columns: &Columns) -> R
     let wanted = Wanted {
         selection: &request.selection,
         way: request.way,
-        needs: if request.form == Form::Quiet { 0 } else { columns.needs() },
+        needs: columns.needs(request.form),
         no_args: request.no_args,
+        threads: request.threads && request.form != Form::Quiet,
     };
     let found = gather(&host.proc, &host.files, &wanted)?;
-    let at = (&host.proc, &host.users);
+    let from = (&found, host);
     match columns {
-        Columns::Processes(columns) => show::processes(out, &found, request, columns, at)?,
-        Columns::Containers(columns) => show::containers(out, &found, request, columns, at)?,
+        Columns::Processes(columns, view) => show::processes(out, from, request, columns, view)?,
+        Columns::Containers(columns, view) => show::containers(out, from, request, columns, view)?,
     }
     Ok(found)
 }
 
-/// Operands are further values of `-p` or of `-c`.
-fn more(call: &Call, request: &mut Request, operands: &[OsString]) -> Result<(), Exit> {
+/// Operands are targets, as of `-c`; after `-p` they are further PIDs. `ax` and `aux`, perhaps with `f`, are options of
+/// ps(1).
+fn more(request: &mut Request, operands: &[OsString]) -> Result<(), Exit> {
     for operand in operands {
-        match (request.selection.pids.is_empty(), request.selection.containers.is_empty()) {
-            (false, true) => pid(request, operand)?,
-            (true, false) => container(request, operand)?,
-            _ => return Err(unexpected(call, operand)),
+        match operand.to_str().unwrap_or_default() {
+            word @ ("ax" | "axf" | "aux" | "auxf") => {
+                request.preset = Some(if word.contains('u') { columns::AUX } else { columns::AX });
+                request.forest |= word.ends_with('f');
+            }
+            word => match request.selection.pids.is_empty() {
+                false if word.starts_with(|first: char| first.is_ascii_digit()) => pid(request, operand)?,
+                _ => container(request, operand)?,
+            },
         }
     }
     Ok(())
 }
 
-fn unexpected(call: &Call, operand: &OsString) -> Exit {
-    let (argv0, operand) = (text::shown(&call.argv0), text::shown(operand));
-    Exit::Usage(format!("{argv0}: unexpected argument '{operand}' (to select a container, use -c)"))
+/// `-aux` and `-auxf`: as in ps(1), these are `aux` and `auxf` if there is no user `x` or `xf`.
+fn bsd_after_a_dash(request: &mut Request, host: &Host) {
+    let [list] = &request.users[..] else { return };
+    let is_option = list == "x" || list == "xf";
+    if request.all && is_option && select::users(list, &host.passwd).is_err() {
+        request.preset = Some(columns::AUX);
+        request.forest |= list == "xf";
+        request.users.clear();
+    }
+}
+
+/// Refuses combinations that could only be ignored.
+fn check(request: &Request) -> Result<()> {
+    let option = match () {
+        () if request.forest => "--forest",
+        () if request.by_container => "--by-container",
+        () if request.threads => "--threads",
+        () => return Ok(()),
+    };
+    match request.list {
+        true => Err(anyhow!("options --list and {option} cannot be combined")),
+        false => Ok(()),
+    }
 }
 
 fn root(request: &mut Request, path: &OsStr) -> Result<(), Exit> {
@@ -500,6 +693,35 @@ fn pid(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
+fn ppid(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
+    request.selection.ppids.extend(select::pids(list)?);
+    Ok(())
+}
+
+fn tty(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
+    request.selection.terminals.extend(select::terminals(list)?);
+    Ok(())
+}
+
+fn attribute(request: &mut Request, option: &str, value: &OsStr) -> Result<(), Exit> {
+    Ok(request.selection.attributes.add(option, value)?)
+}
+
+fn filter(request: &mut Request, expression: &OsStr) -> Result<(), Exit> {
+    request.filter = Some(text::utf8(expression.as_bytes()).into_owned());
+    Ok(())
+}
+
+fn sort(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
+    request.sort.push(text::shown(list).into_owned());
+    Ok(())
+}
+
+fn json_lines(request: &mut Request) -> Result<(), Exit> {
+    request.lines = true;
+    form(request, Form::Json)
+}
+
 fn runtime(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
     request.selection.runtimes.extend(select::runtimes(list)?);
     Ok(())
@@ -520,7 +742,7 @@ fn how(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
 }
 
 fn output(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
-    request.columns = Some(text::shown(list).into_owned());
+    request.columns.push(text::utf8(list.as_bytes()).into_owned());
     Ok(())
 }
 

@@ -65,6 +65,7 @@ mod tests {
     fn process(pid: i32, ppid: i32, container: Option<usize>, how: IdentifiedBy) -> Process {
         Process {
             pid,
+            thread: None,
             ppid: Some(ppid),
             cpid: Some(pid),
             uid: None,

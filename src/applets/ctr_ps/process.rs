@@ -42,6 +42,8 @@ impl Origin {
 /// A process to show. Kept small, as there may be tens of thousands.
 pub(super) struct Process {
     pub pid: i32,
+    /// For one of its threads other than the first.
+    pub thread: Option<i32>,
     pub ppid: Option<i32>,
     /// The PID in its own pid namespace.
     pub cpid: Option<i32>,
@@ -55,6 +57,26 @@ pub(super) struct Process {
     /// The range of its command line in [`super::gather::Found::commands`].
     pub command: Range<usize>,
     pub details: Option<Box<Details>>,
+}
+
+impl Process {
+    /// One of its other threads.
+    #[must_use]
+    pub(super) fn thread(&self, thread: i32) -> Process {
+        Process { thread: Some(thread), command: 0..0, details: None, ..*self }
+    }
+
+    /// The number that it has among processes and threads.
+    #[must_use]
+    pub(super) fn id(&self) -> i32 {
+        self.thread.unwrap_or(self.pid)
+    }
+
+    /// The parent; for a thread, the first thread of its process.
+    #[must_use]
+    pub(super) fn parent(&self) -> i32 {
+        if self.thread.is_some() { self.pid } else { self.ppid.unwrap_or(0) }
+    }
 }
 
 /// What only some columns need.
@@ -72,6 +94,18 @@ pub(super) struct Details {
     pub cuid: Option<u32>,
     pub cuser: Option<Vec<u8>>,
     pub name: Vec<u8>,
+    pub rare: Option<Box<Rare>>,
+}
+
+/// What only columns that are seldom shown need.
+#[derive(Default)]
+pub(super) struct Rare {
+    /// The text of its cgroup file.
+    pub cgroups: Option<Vec<u8>>,
+    pub wchan: Option<Vec<u8>>,
+    pub exe: Option<Vec<u8>>,
+    /// Its process group and its session.
+    pub session: Option<(i32, i32)>,
 }
 
 /// All command lines in one buffer: there may be tens of thousands.

@@ -6,25 +6,34 @@ use std::rc::Rc;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::containers::Containers;
+use super::attributes::Attributes;
+use super::containers::{Containers, matches_name};
 use super::process::{Origin, Process};
 use crate::container::matching::{self, matching};
 use crate::container::target::{self, Target};
 use crate::container::{Container, IdentifiedBy, Runtime};
 use crate::exit;
+use crate::proc::ProcRoot;
 use crate::text;
 
 /// The selection on the command line. A process must match every option that is given.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Selection {
     /// The targets of `-c`, as the user wrote them.
     pub containers: Vec<String>,
     pub pids: Vec<i32>,
+    /// Processes whose parents these are.
+    pub ppids: Vec<i32>,
+    pub terminals: Vec<Terminal>,
     pub users: Vec<u32>,
     pub runtimes: Vec<Runtime>,
     pub hows: Vec<IdentifiedBy>,
     pub vias: Vec<Origin>,
     pub contained: bool,
+    /// Only processes in no container.
+    pub host: bool,
+    /// What containers must have; see [`super::attributes`].
+    pub attributes: Attributes,
     pub kernel_threads: bool,
 }
 
@@ -39,7 +48,12 @@ impl Selection {
     /// Are all processes except kernel threads shown?
     #[must_use]
     pub(super) fn is_all(&self) -> bool {
-        self.containers.is_empty() && self.runtimes.is_empty() && !self.contained && !self.by_process()
+        self.containers.is_empty()
+            && self.runtimes.is_empty()
+            && self.attributes.is_empty()
+            && !self.contained
+            && !self.host
+            && !self.by_process()
     }
 
     /// Is a kernel thread with this PID shown?
@@ -51,12 +65,18 @@ impl Selection {
     /// Are processes selected by their own attributes, and not only by their containers?
     #[must_use]
     pub(super) fn by_process(&self) -> bool {
-        !(self.pids.is_empty() && self.users.is_empty() && self.hows.is_empty() && self.vias.is_empty())
+        !(self.pids.is_empty()
+            && self.ppids.is_empty()
+            && self.terminals.is_empty()
+            && self.users.is_empty()
+            && self.hows.is_empty()
+            && self.vias.is_empty())
     }
 
     fn fits(&self, process: &Process) -> bool {
         let any = |empty: bool, found: bool| empty || found;
         any(self.pids.is_empty(), self.pids.contains(&process.pid))
+            && any(self.ppids.is_empty(), process.ppid.is_some_and(|ppid| self.ppids.contains(&ppid)))
             && any(self.users.is_empty(), process.uid.is_some_and(|uid| self.users.contains(&uid)))
             && any(
                 self.hows.is_empty() && self.vias.is_empty(),
@@ -64,6 +84,7 @@ impl Selection {
                     || process.via.is_some_and(|via| self.vias.contains(&via)),
             )
             && any(!self.contained, process.container.is_some())
+            && any(!self.host, process.container.is_none())
     }
 }
 
@@ -76,10 +97,17 @@ pub(super) struct Filter {
     /// The same, with the words that the user wrote. PIDs are omitted: they are unambiguous.
     pub named: Vec<(String, usize)>,
     runtimes: Vec<Runtime>,
+    /// The containers that have the attributes, if some are selected.
+    fitting: Option<Vec<bool>>,
 }
 
 impl Filter {
-    pub(super) fn new(list: &[Process], containers: &Containers, selection: &Selection) -> Result<Filter> {
+    pub(super) fn new(
+        list: &[Process],
+        containers: &Containers,
+        selection: &Selection,
+        proc: &ProcRoot,
+    ) -> Result<Filter> {
         let mut words = Vec::new();
         let mut named = Vec::new();
         if !selection.containers.is_empty() {
@@ -104,8 +132,10 @@ impl Filter {
                 }
             }
         }
-        let none = selection.containers.is_empty() && selection.runtimes.is_empty();
-        Ok(Filter { none, words, named, runtimes: selection.runtimes.clone() })
+        let attributes = &selection.attributes;
+        let none = selection.containers.is_empty() && selection.runtimes.is_empty() && attributes.is_empty();
+        let fitting = (!attributes.is_empty()).then(|| attributes.fitting(containers, proc));
+        Ok(Filter { none, words, named, runtimes: selection.runtimes.clone(), fitting })
     }
 
     /// Is the process shown?
@@ -123,7 +153,10 @@ impl Filter {
         let runtime = |number: usize| {
             self.runtimes.is_empty() || self.runtimes.contains(&containers.all[number].container.runtime)
         };
-        containers.chain(number).any(word) && containers.chain(number).any(runtime)
+        let fits = |number: usize| self.fitting.as_ref().is_none_or(|fitting| fitting[number]);
+        containers.chain(number).any(word)
+            && containers.chain(number).any(runtime)
+            && containers.chain(number).any(fits)
     }
 
     fn fits_cpid(&self, containers: &Containers, process: &Process) -> bool {
@@ -149,6 +182,16 @@ fn find(
         let same = |seen: &super::containers::Seen| Rc::ptr_eq(&seen.container, container);
         containers.all.iter().position(same).ok_or_else(|| anyhow!("no such container"))
     };
+    if word.contains('*') {
+        let fits = |seen: &super::containers::Seen| matches_name(word, &seen.container);
+        let found = containers.all.iter().enumerate().filter(|(_, seen)| fits(seen));
+        return match found.map(|(number, _)| (number, None)).collect::<Vec<_>>() {
+            found if found.is_empty() => {
+                bail!("no running container matches '{}'", text::escape(word.as_bytes()))
+            }
+            found => Ok(found),
+        };
+    }
     if let Some(pid) = pid(word) {
         let process = list.iter().find(|process| process.pid == pid);
         if let Some(container) = matching::named(all, pid) {
@@ -189,7 +232,36 @@ fn find(
     }
     match matching::group(&found, word) {
         Some(group) => group.iter().map(|container| Ok((number(container)?, None))).collect(),
+        None if found.is_empty() => Err(none_of_name(containers, word)),
         None => Ok(vec![(number(&matching::one(&found, word)?)?, None)]),
+    }
+}
+
+/// No container has the name: the error suggests one that has nearly the name.
+fn none_of_name(containers: &Containers, word: &str) -> anyhow::Error {
+    // A runtime that is mistyped or another one does not matter, and makes no name alike.
+    let name = word.split_once(':').map_or(word, |(_, name)| name);
+    let of_name = containers.all.iter().filter_map(|seen| seen.container.name.as_deref());
+    let last = of_name.clone().filter_map(|name| name.rsplit('/').next());
+    let near = text::nearest(name, of_name.chain(last));
+    let is_it = |seen: &&super::containers::Seen| {
+        let name = seen.container.name.as_deref();
+        let last = name.and_then(|name| name.rsplit('/').next());
+        near.is_some() && (name == near || last == near)
+    };
+    let plain = || matching::one(&[], word).err().unwrap_or_else(|| anyhow!("no such container"));
+    let runtime = word.split_once(':').filter(|(runtime, _)| Runtime::from_name(runtime).is_none());
+    let near_runtime = runtime.and_then(|(runtime, _)| text::nearest(runtime, Runtime::all_names()));
+    match (containers.all.iter().find(is_it), near_runtime) {
+        (Some(seen), _) => anyhow!(
+            "no container '{}'; did you mean {}?",
+            text::escape(word.as_bytes()),
+            text::escape(seen.label.as_bytes())
+        ),
+        (None, Some(runtime)) => {
+            anyhow!("no container '{}'; did you mean the runtime {runtime}?", text::escape(word.as_bytes()))
+        }
+        (None, None) => plain(),
     }
 }
 
@@ -221,7 +293,11 @@ pub(super) fn pids(list: &OsStr) -> Result<Vec<i32>> {
 pub(super) fn runtimes(list: &OsStr) -> Result<Vec<Runtime>> {
     let runtime = |word: &OsStr| {
         let known = word.to_str().and_then(Runtime::from_name);
-        known.ok_or_else(|| anyhow!("unknown runtime '{}' ({})", text::shown(word), Runtime::names()))
+        known.ok_or_else(|| {
+            let near = text::nearest(&word.to_string_lossy(), Runtime::all_names());
+            let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            anyhow!("unknown runtime '{}'{hint} ({})", text::shown(word), Runtime::names())
+        })
     };
     words(list).map(runtime).collect()
 }
@@ -242,11 +318,60 @@ pub(super) fn hows(list: &OsStr, selection: &mut Selection) -> Result<()> {
     Ok(())
 }
 
+/// A terminal, or none, as the value of `-t`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Terminal {
+    None,
+    Name(String),
+}
+
+impl Terminal {
+    /// As ps(1) takes it: `/dev/pts/3`, `pts/3`, `3`, `tty1`, `S0`; `-` and `?` for processes without a terminal.
+    fn parse(word: &OsStr) -> Option<Terminal> {
+        let word = word.to_str()?;
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let name = word.strip_prefix("/dev/").unwrap_or(word);
+        let serial = |name: &str| name.strip_prefix(['S']).is_some_and(digits);
+        let known = |name: &str| {
+            let ends = ["pts/", "ttyUSB", "ttyAMA", "ttyS", "tty", "hvc"];
+            name == "console" || ends.iter().any(|begin| name.strip_prefix(begin).is_some_and(digits))
+        };
+        match name {
+            "-" | "?" => Some(Terminal::None),
+            name if digits(name) => Some(Terminal::Name(format!("pts/{name}"))),
+            name if serial(name) => Some(Terminal::Name(format!("tty{name}"))),
+            name => known(name).then(|| Terminal::Name(name.to_owned())),
+        }
+    }
+
+    #[must_use]
+    pub(super) fn is(&self, tty: Option<&str>) -> bool {
+        match self {
+            Terminal::None => tty.is_none(),
+            Terminal::Name(name) => tty == Some(name),
+        }
+    }
+}
+
+/// Parses a list of terminals.
+pub(super) fn terminals(list: &OsStr) -> Result<Vec<Terminal>> {
+    let terminal = |word: &OsStr| {
+        let known = Terminal::parse(word);
+        known.ok_or_else(|| {
+            anyhow!(
+                "'{}' is not a terminal (here -t selects a terminal, such as pts/3; -c selects a container)",
+                text::shown(word)
+            )
+        })
+    };
+    words(list).map(terminal).collect()
+}
+
 /// Parses a list of users: names in `passwd`, or numbers.
 pub(super) fn users(list: &OsStr, passwd: &[u8]) -> Result<Vec<u32>> {
     let user = |word: &OsStr| {
         let number = || word.to_str()?.parse().ok();
-        let id = crate::proc::id_of(passwd, word.as_bytes()).or_else(number);
+        let id = crate::proc::uid_of(passwd, word.as_bytes()).or_else(number);
         id.ok_or_else(|| anyhow!("user '{}' does not exist", text::shown(word)))
     };
     words(list).map(user).collect()

@@ -2,65 +2,101 @@
 
 use std::io::Write;
 
-use super::cells::Cells;
-use super::columns::{self, Id};
+use anyhow::Context;
+
+use super::cells::{Cells, Facts};
+use super::columns::{self, Id, Picked};
 use super::gather::Found;
+use super::host::Host;
 use super::list::{self, List, ListColumn};
 use super::process::Process;
-use super::{Form, Request};
+use super::{Form, Request, View};
 use crate::exit::Exit;
 use crate::output::Out;
-use crate::output::lazy_table::{LazyTable, Source};
+use crate::output::filter::{self, Filter};
+use crate::output::lazy_table::{LazyTable, Source, Value};
 use crate::output::smartcols::{self, Column, Layout};
 use crate::output::style::{self, Painter};
 use crate::output::tree::{Forest, Glyphs};
 use crate::proc::clock::Clock;
-use crate::proc::{ProcRoot, Users};
 use crate::text;
 
 /// Prints the processes.
 pub(super) fn processes(
     out: &mut Out,
-    found: &Found,
+    (found, host): (&Found, &Host),
     request: &Request,
-    columns: &[Id],
-    (proc, users): (&ProcRoot, &Users),
+    columns: &Picked<Id>,
+    view: &View<Id>,
 ) -> Result<(), Exit> {
-    let forest = order(found, request);
+    let facts = facts((found, host), &columns.ids, view, request.form == Form::Json);
+    let none = Forest::default();
+    let exact = Facts { json: true, ..facts.clone() };
+    let exact = Cells::new((found, &none), &columns.ids, &host.users, &exact);
+    let mut nodes: Vec<usize> = (0..found.list.len()).collect();
+    if let Some(filter) = &view.filter {
+        nodes = filtered(nodes, filter, &|node, id| exact.value(id, &found.list[node]), columns::named)?;
+    }
+    sort(&mut nodes, &view.keys, &|node, id| exact.value(id, &found.list[node]));
+    let forest = order(found, request, &nodes);
     if request.form == Form::Quiet {
         forest.rows.iter().try_for_each(|row| writeln!(out, "{}", found.list[row.node].pid))?;
         return Ok(());
     }
-    let timed = columns.iter().any(|id| id.needs() & columns::needs::STAT != 0);
-    let cells = Cells {
-        found,
-        forest: &forest,
-        columns,
-        users,
-        clock: if timed { Clock::read(proc) } else { Clock::default() },
-        json: request.form == Form::Json,
-        by_container: request.by_container,
-    };
-    let tree = columns.iter().position(|id| *id == Id::Command);
-    let tree = tree.or(columns.iter().position(|id| *id == Id::Cmd)).filter(|_| request.forest);
-    let columns: Vec<&Column> = columns.iter().map(|id| id.column()).collect();
-    print(out, &cells, request, (&columns, tree), "processes")
+    let mut cells = Cells::new((found, &forest), &columns.ids, &host.users, &facts);
+    cells.by_container = request.by_container;
+    let ids = &columns.ids;
+    let tree = ids.iter().position(|id| *id == Id::Command);
+    let tree = tree.or(ids.iter().position(|id| *id == Id::Cmd)).filter(|_| request.forest);
+    let plain: Vec<&'static Column> = ids.iter().map(|id| id.column()).collect();
+    print(out, &cells, (request, host), (&headed(&plain, columns, request), tree), "processes")
+}
+
+/// Reads what the columns that are printed, sorted by or filtered by need.
+fn facts((found, host): (&Found, &Host), columns: &[Id], view: &View<Id>, json: bool) -> Facts {
+    let uses = |wanted: Id| columns.iter().chain(&view.used).any(|id| *id == wanted);
+    Facts {
+        clock: if found.needs & columns::needs::STAT != 0 {
+            Clock::read(&host.proc)
+        } else {
+            Clock::default()
+        },
+        memory: if uses(Id::Mem) { host.proc.memory_total() } else { None },
+        groups: match uses(Id::Group) {
+            true => host.files.read("/etc/group").unwrap_or_default(),
+            false => Vec::new(),
+        },
+        json,
+    }
 }
 
 /// Prints the containers.
 pub(super) fn containers(
     out: &mut Out,
-    found: &Found,
+    (found, host): (&Found, &Host),
     request: &Request,
-    columns: &[ListColumn],
-    (proc, users): (&ProcRoot, &Users),
+    columns: &Picked<ListColumn>,
+    view: &View<ListColumn>,
 ) -> Result<(), Exit> {
     let form = match request.form {
         Form::Json => list::Form::Json,
         Form::Raw => list::Form::Raw,
         Form::People | Form::Quiet => list::Form::People,
     };
-    let list = List::new(proc, found, &request.selection, (columns, form), users);
+    let mut list = List::new(host, found, &request.selection, (&columns.ids, form));
+    if view.filter.is_some() || !view.keys.is_empty() {
+        let exact = List::new(host, found, &request.selection, (&view.used, list::Form::Json));
+        let value = |row: usize, id: ListColumn| match view.used.iter().position(|other| *other == id) {
+            Some(at) => exact.cell(row, at),
+            None => Value::None,
+        };
+        let mut rows: Vec<usize> = (0..exact.rows.len()).collect();
+        if let Some(filter) = &view.filter {
+            rows = filtered(rows, filter, &value, list::named)?;
+        }
+        sort(&mut rows, &view.keys, &value);
+        list.keep(&rows);
+    }
     if request.form == Form::Quiet {
         for &number in &list.rows {
             let container = &found.containers.all[number].container;
@@ -69,8 +105,65 @@ pub(super) fn containers(
         }
         return Ok(());
     }
-    let columns: Vec<&Column> = columns.iter().map(|id| id.column()).collect();
-    print(out, &list, request, (&columns, None), "containers")
+    let plain: Vec<&'static Column> = columns.ids.iter().map(|id| id.column()).collect();
+    print(out, &list, (request, host), (&headed(&plain, columns, request), None), "containers")
+}
+
+/// The rows for which the filter expression is true.
+fn filtered<'v, T: Copy>(
+    rows: Vec<usize>,
+    filter: &Filter,
+    value: &dyn Fn(usize, T) -> Value<'v>,
+    named: fn(&str) -> Vec<T>,
+) -> Result<Vec<usize>, Exit> {
+    let mut kept = Vec::new();
+    for row in rows {
+        let value = |name: &str| match named(name).first() {
+            Some(id) => owned(value(row, *id).for_filter()),
+            None => filter::Value::None,
+        };
+        if filter.evaluate(&value).context("failed to apply filter")? {
+            kept.push(row);
+        }
+    }
+    Ok(kept)
+}
+
+fn owned(value: filter::Value<'_>) -> filter::Value<'static> {
+    match value {
+        filter::Value::None => filter::Value::None,
+        filter::Value::Number(number) => filter::Value::Number(number),
+        filter::Value::Float(float) => filter::Value::Float(float),
+        filter::Value::Text(text) => filter::Value::Text(text.into_owned().into()),
+    }
+}
+
+/// Sorts rows by the keys; rows with equal keys keep their order.
+fn sort<'v, T: Copy>(rows: &mut Vec<usize>, keys: &[(T, bool)], value: &dyn Fn(usize, T) -> Value<'v>) {
+    if keys.is_empty() {
+        return;
+    }
+    let mut keyed: Vec<(Vec<Value<'v>>, usize)> =
+        rows.iter().map(|&row| (keys.iter().map(|(id, _)| value(row, *id)).collect(), row)).collect();
+    keyed.sort_by(|(one, _), (other, _)| {
+        let each = one.iter().zip(other).zip(keys);
+        let mut orders = each.map(|((one, other), (_, descending))| one.order(other, *descending));
+        orders.find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+    });
+    *rows = keyed.into_iter().map(|(_, row)| row).collect();
+}
+
+/// The columns with the headings of `-o NAME=HEADING`. JSON has no headings: its keys stay. The columns live as long as
+/// the program, which prints them once.
+fn headed<T>(plain: &[&'static Column], picked: &Picked<T>, request: &Request) -> Vec<&'static Column> {
+    let with = |(column, heading): (&&'static Column, &Option<String>)| match heading {
+        Some(heading) if request.form != Form::Json => {
+            let name: &'static str = Box::leak(heading.clone().into_boxed_str());
+            &*Box::leak(Box::new(Column { name, ..**column }))
+        }
+        _ => *column,
+    };
+    plain.iter().zip(&picked.headings).map(with).collect()
 }
 
 /// Prints the available columns.
@@ -100,19 +193,22 @@ pub(super) fn list_columns(request: &Request) -> Result<(), Exit> {
 fn print(
     out: &mut Out,
     source: &impl Source,
-    request: &Request,
+    (request, host): (&Request, &Host),
     (columns, tree): (&[&'static Column], Option<usize>),
     key: &str,
 ) -> Result<(), Exit> {
     let sheet = LazyTable {
         columns,
         tree,
-        headings: !request.no_headings,
+        // As ps(1): no line of headings if all are empty.
+        headings: !request.no_headings && columns.iter().any(|column| !column.name.is_empty()),
         width: style::stdout_columns().filter(|_| !request.wide),
         painter: Painter { colour: request.colour.on_stdout() },
     };
+    let origin = || [("host", host.proc.host_name()), ("boot_id", host.proc.boot_id())];
     match request.form {
-        Form::Json => sheet.print_json(out, source, key)?,
+        Form::Json if request.lines => sheet.print_json_lines(out, source, &origin())?,
+        Form::Json => sheet.print_json(out, source, key, &origin())?,
         Form::Raw => sheet.print_raw(out, source),
         Form::People | Form::Quiet => sheet.print(out, source),
     }
@@ -120,11 +216,10 @@ fn print(
 }
 
 /// The order of the rows, and the lines of the tree before each.
-fn order(found: &Found, request: &Request) -> Forest {
+fn order(found: &Found, request: &Request, nodes: &[usize]) -> Forest {
     let mut forest = Forest::default();
-    let all: Vec<usize> = (0..found.list.len()).collect();
     if !request.by_container {
-        arrange(&mut forest, &found.list, &all, request.forest);
+        arrange(&mut forest, &found.list, nodes, request.forest);
         return forest;
     }
     // Containers are sorted by name; the host comes last.
@@ -132,21 +227,32 @@ fn order(found: &Found, request: &Request) -> Forest {
         let container = found.list[node].container;
         (container.is_none(), container.map(|number| (&found.containers.all[number].label, number)))
     };
-    let mut sorted = all;
+    let mut sorted = nodes.to_vec();
     sorted.sort_by_key(|&node| label(node));
     let same = |a: &usize, b: &usize| found.list[*a].container == found.list[*b].container;
     sorted.chunk_by(same).for_each(|group| arrange(&mut forest, &found.list, group, request.forest));
     forest
 }
 
-/// Adds rows for some of the processes, in the order of their PIDs.
+/// Adds rows for some of the processes, in this order; in a tree, children of one parent are in this order.
 fn arrange(to: &mut Forest, list: &[Process], nodes: &[usize], forest: bool) {
     if !forest {
-        return nodes.iter().for_each(|&node| to.flat(node));
+        return to.all_flat(nodes);
     }
-    let first = to.rows.len();
-    let ids: Vec<i32> = nodes.iter().map(|&node| list[node].pid).collect();
-    let parents: Vec<i32> = nodes.iter().map(|&node| list[node].ppid.unwrap_or(0)).collect();
-    to.grow(&ids, &parents, Glyphs::new(style::unicode()));
-    to.rows[first..].iter_mut().for_each(|row| row.node = nodes[row.node]);
+    let (first, glyphs) = (to.rows.len(), Glyphs::new(style::unicode()));
+    let ids = |nodes: &[usize]| nodes.iter().map(|&node| list[node].id()).collect::<Vec<i32>>();
+    let parents = |nodes: &[usize]| nodes.iter().map(|&node| list[node].parent()).collect::<Vec<i32>>();
+    let own = ids(nodes);
+    if own.is_sorted() {
+        to.grow(&own, &parents(nodes), glyphs);
+        to.rows[first..].iter_mut().for_each(|row| row.node = nodes[row.node]);
+        return;
+    }
+    let mut places: Vec<usize> = (0..nodes.len()).collect();
+    places.sort_by_key(|&place| own[place]);
+    let sorted: Vec<usize> = places.iter().map(|&place| nodes[place]).collect();
+    let mut ordered = vec![0; nodes.len()];
+    places.iter().enumerate().for_each(|(at, &place)| ordered[place] = at);
+    to.grow_in_order(&ids(&sorted), &parents(&sorted), ordered.iter().copied(), glyphs);
+    to.rows[first..].iter_mut().for_each(|row| row.node = sorted[row.node]);
 }

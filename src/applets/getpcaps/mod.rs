@@ -32,6 +32,19 @@
 //!
 //! 0 on success; 1 if a target cannot be shown.
 //!
+//! # Environment
+//!
+//! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
+//! - `LC_ALL`, `LC_CTYPE`, `LANG`: the first that is not empty names the locale. If it uses UTF-8, trees are drawn
+//!   with its lines, else in ASCII.
+//! - `POSIXLY_CORRECT`: if set, options after the first operand are operands too.
+//!
+//! # Files
+//!
+//! - `/proc/PID/status`, `/proc/PID/task`: the capabilities of processes and threads; /proc/PID/exe leads to those
+//!   of the program's file.
+//! - State files of runtimes: the names of containers; ctrbox(1) lists the paths.
+//!
 //! # Examples
 //!
 //! The capabilities of two containers, compared with the nearest baseline:

@@ -60,6 +60,13 @@ impl<'a> Cells<'a> {
         (one_line, only): (bool, Option<u64>),
     ) -> Result<Self> {
         let scan = Scan::new(proc).with_context(|| format!("cannot read {}", proc.path().display()))?;
+        let pid_namespaces = found.namespaces.iter().filter(|namespace| namespace.kind == Kind::Pid);
+        let members: Vec<Pid> =
+            pid_namespaces.filter_map(|namespace| namespace.members.first().copied()).collect();
+        let resolver = match members.is_empty() {
+            true => Resolver::new(proc, files),
+            false => Resolver::for_members(proc, files, members),
+        };
         Ok(Cells {
             scan: RefCell::new(scan),
             proc,
@@ -69,7 +76,7 @@ impl<'a> Cells<'a> {
             only,
             users: Users::parse(&files.read("/etc/passwd").unwrap_or_default()),
             processes: RefCell::default(),
-            resolver: RefCell::new(Resolver::new(proc, files)),
+            resolver: RefCell::new(resolver),
             containers: RefCell::default(),
             net_ids: OnceCell::new(),
             lines: OnceCell::new(),

@@ -367,7 +367,7 @@ impl<'a> Walk<'a> {
 
 /// Adds the nsfs lines of mountinfo. Their root field names the namespace.
 fn mounts(text: &[u8], wanted: &Wanted, found: &mut Found) {
-    for mount in mountinfo::mounts(text).filter(|mount| mount.kind == b"nsfs") {
+    for mount in mountinfo::mounts_of(text, "nsfs") {
         let kind = wanted.kinds.iter().find(|kind| {
             mount.root.strip_prefix(kind.proc_name().as_bytes()).is_some_and(|rest| rest.starts_with(b":["))
         });

@@ -32,6 +32,22 @@
 //!
 //! 0 on success; 1 on failure; 32 if the list of mounts cannot be read.
 //!
+//! # Environment
+//!
+//! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
+//! - `NO_COLOR`, `TERM`: with `--color=auto`, a NO_COLOR that is not empty or the TERM `dumb` turns colours off.
+//! - `COLUMNS`: the width of the output if standard output is a terminal without a size.
+//! - `LC_ALL`, `LC_CTYPE`, `LANG`: the first that is not empty names the locale. If it uses UTF-8, trees are drawn
+//!   with its lines, else in ASCII.
+//! - `POSIXLY_CORRECT`: if set, options after the first operand are operands too.
+//!
+//! # Files
+//!
+//! - `/proc`: /proc/PID/ns, /proc/PID/task, and for HELDBY the open files and mounts of processes.
+//! - State files of runtimes: the names of containers; ctrbox(1) lists the paths.
+//! - `/etc/passwd`: the names of users.
+//! - `/run/netns`, `/var/run/netns`: the column NETNAME: files that are mount points of network namespaces.
+//!
 //! # Examples
 //!
 //! Network namespaces, with the containers in them:

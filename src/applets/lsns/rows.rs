@@ -103,6 +103,7 @@ pub(super) fn list(name: &str, request: &Request, operand: Option<Operand>, colu
     let locked = rows.cells.locked();
     let outcome = rows.print(request);
     access::note_of_locked(&locked).iter().for_each(|note| exit::warn(name, note));
+    exit::hint_at_rights();
     outcome
 }
 

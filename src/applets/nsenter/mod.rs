@@ -144,6 +144,21 @@
 //! The exit status of the program. If a signal killed the program, nsenter dies of the same signal. 127 if the
 //! program is not found, 126 if it cannot be executed, 1 if nsenter fails.
 //!
+//! # Environment
+//!
+//! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
+//! - `PATH`: where a program without a slash in its name is searched; /bin and /usr/bin if it is not set.
+//! - `SHELL`: the program if none is given.
+//! - `TERM`: with `--as-container` and `--as` the program gets the caller's TERM unless the container sets another.
+//! - `CTR_ROOT`: set by `--host-root`: the directory of the container's root.
+//!
+//! # Files
+//!
+//! - `/proc`: /proc/PID/ns, /proc/PID/environ, /proc/PID/status and others of the target.
+//! - State files of runtimes: the names of containers; ctrbox(1) lists the paths.
+//! - `/etc/passwd`, `/etc/group`: in the entered mount namespace: the default shell, and the users of `--as`.
+//! - `/run/ctrbox/root`: the default directory of `--host-root` for the root of the container.
+//!
 //! # Examples
 //!
 //! The addresses of the container `web`, with the host's ip(8):

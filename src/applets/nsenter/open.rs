@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::errno::Errno;
@@ -36,7 +37,7 @@ use crate::text;
 pub(super) struct Opened {
     pub set: Set,
     /// A pidfd of the target, if the kernel has pidfds.
-    pub pidfd: Option<OwnedFd>,
+    pub pidfd: Option<Rc<OwnedFd>>,
     pub root: Option<OwnedFd>,
     pub wd: Option<OwnedFd>,
     pub environment: Option<Environment>,
@@ -434,7 +435,7 @@ fn open_namespaces(
     if pid.is_none() && needs_target {
         return Err(anyhow::Error::msg(NoTarget));
     }
-    opened.pidfd = target.and_then(|held| held.pidfd);
+    opened.pidfd = target.and_then(|held| held.pidfd).map(Rc::new);
     if request.user_parent {
         let parent = user_parent(proc, opened, pid)?;
         opened.set.replace(Kind::User, parent);
@@ -457,7 +458,7 @@ fn open_namespaces(
     match (&opened.pidfd, pid) {
         _ if kinds.is_empty() => {}
         (Some(pidfd), _) if ns::setns_takes_pidfd() => {
-            opened.set.process = Some((pidfd.try_clone()?, kinds));
+            opened.set.process = Some((Rc::clone(pidfd), kinds));
         }
         (_, Some(pid)) => {
             for kind in kinds {

@@ -30,6 +30,20 @@
 //! The exit status of the program. With `--fork`, if a signal killed the program, unshare dies of the same signal.
 //! 127 if the program is not found, 126 if it cannot be executed, 1 if unshare fails.
 //!
+//! # Environment
+//!
+//! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
+//! - `PATH`: where a program without a slash in its name is searched; /bin and /usr/bin if it is not set.
+//! - `SHELL`: the program if none is given.
+//!
+//! # Files
+//!
+//! - `/etc/passwd`, `/etc/group`: the names in `--map-user` and `--map-group`, and the default shell.
+//! - `/etc/subuid`, `/etc/subgid`: the ranges that `--map-users` and `--map-groups` use with `auto` and `subids`.
+//! - `/proc/PID/uid_map`, `/proc/PID/gid_map`, `/proc/PID/setgroups`, `/proc/PID/timens_offsets`: the maps and clock
+//!   offsets that are written.
+//! - `/proc/sys/fs/binfmt_misc`: the default mount point of `--mount-binfmt`.
+//!
 //! # Examples
 //!
 //! A shell as root of a user namespace, with mounts and processes of its own:
@@ -300,14 +314,14 @@ fn load_interp(request: &mut Request, format: &OsStr) -> Result<(), Exit> {
 
 fn map_user(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
     request.add(Kind::User);
-    let id = plan::id_or_name(word, "/etc/passwd").with_context(|| unparsed("uid", word))?;
+    let id = plan::id_or_name(word, Which::Users).with_context(|| unparsed("uid", word))?;
     request.users.single = Some(id);
     Ok(())
 }
 
 fn map_group(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
     request.add(Kind::User);
-    let id = plan::id_or_name(word, "/etc/group").with_context(|| unparsed("gid", word))?;
+    let id = plan::id_or_name(word, Which::Groups).with_context(|| unparsed("gid", word))?;
     request.groups.single = Some(id);
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::isolation::idmap;
 use crate::launch::exec::Environment;
 use crate::proc::idmap::{Range, Single, Which};
 use crate::proc::ns::Kind;
-use crate::proc::{ProcRoot, Users, id_of};
+use crate::proc::{ProcRoot, Users, gid_of, uid_of};
 
 /// The default mount point of binfmt_misc.
 pub(super) const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
@@ -141,15 +141,18 @@ pub(super) fn own_ids(which: Which) -> Result<Vec<Range>> {
     Ok(Range::identity_of(&text))
 }
 
-/// A number, or a name in a file like /etc/passwd. The highest number is not an id: the kernel uses it for "none".
-pub(super) fn id_or_name(word: &OsStr, file: &str) -> Result<u32> {
+/// A number, or a name in /etc/passwd or /etc/group. The highest number is not an id: the kernel uses it for "none".
+pub(super) fn id_or_name(word: &OsStr, which: Which) -> Result<u32> {
     let numeric = word.to_str().is_some_and(|word| {
         let digits = word.trim_start().trim_start_matches(['+', '-']);
         !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
     });
     let id = match numeric {
         true => Some(cli::number::<u32>(word, "").map_err(|_| Errno::ERANGE)?),
-        false => std::fs::read(file).ok().and_then(|text| id_of(&text, word.as_bytes())),
+        false => match which {
+            Which::Users => std::fs::read("/etc/passwd").ok().and_then(|text| uid_of(&text, word.as_bytes())),
+            Which::Groups => std::fs::read("/etc/group").ok().and_then(|text| gid_of(&text, word.as_bytes())),
+        },
     };
     id.filter(|&id| id != u32::MAX).ok_or_else(|| Error::from(Errno::EINVAL))
 }
@@ -192,11 +195,11 @@ mod tests {
     #[test]
     fn ids_are_numbers_or_names() {
         let errno = |word: &str| {
-            let error = id_or_name(OsStr::new(word), "/etc/passwd").expect_err("no id");
+            let error = id_or_name(OsStr::new(word), Which::Users).expect_err("no id");
             *error.downcast_ref::<Errno>().expect("an errno")
         };
-        assert_eq!(id_or_name(OsStr::new("root"), "/etc/passwd").expect("root"), 0);
-        assert_eq!(id_or_name(OsStr::new("42"), "/etc/passwd").expect("42"), 42);
+        assert_eq!(id_or_name(OsStr::new("root"), Which::Users).expect("root"), 0);
+        assert_eq!(id_or_name(OsStr::new("42"), Which::Users).expect("42"), 42);
         assert_eq!(errno("-1"), Errno::ERANGE);
         assert_eq!(errno("4294967296"), Errno::ERANGE);
         assert_eq!(errno("4294967295"), Errno::EINVAL);

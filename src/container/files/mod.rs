@@ -3,6 +3,7 @@
 
 mod budget;
 mod remote;
+mod tops;
 pub(super) mod users;
 
 use crate::sys::keyed::HashMap;
@@ -27,6 +28,7 @@ use crate::container::runtimes::Each;
 use crate::sys;
 use budget::{Budget, Cost, Spent};
 use remote::{Meta, Opened};
+use tops::Tops;
 use users::{Mounts, User};
 
 /// The files of a system, and the problems with those that cannot be used.
@@ -89,6 +91,8 @@ pub(super) struct System {
     found_tasks: RefCell<Vec<String>>,
     /// Listed directories: each is read once.
     listings: RefCell<Listings>,
+    /// What the directories in `tops` contain, once that is asked for.
+    tops: Tops,
     /// The content of the last file: one buffer serves thousands of files.
     text: RefCell<Vec<u8>>,
 }
@@ -146,6 +150,7 @@ impl Files {
             budgets: RefCell::default(),
             found_tasks: RefCell::default(),
             listings: RefCell::default(),
+            tops: Tops::default(),
             text: RefCell::default(),
         };
         Ok(Files {
@@ -413,9 +418,18 @@ impl Files {
 
     /// Does the path lead without symbolic links to a file with this device and inode?
     pub fn is_same(&self, path: &str, (major, minor): (u32, u32), inode: u64) -> bool {
-        let device = libc::makedev(major, minor);
-        !self.may_hang(path)
-            && self.open_exact(path).is_ok_and(|here| (here.meta.device, here.meta.inode) == (device, inode))
+        if self.may_hang(path) {
+            return false;
+        }
+        match self.open_below_root(path) {
+            Ok(file) => sys::file_id(&file, c"").is_ok_and(|id| id == ((major, minor), inode)),
+            Err(Some(_)) => false,
+            Err(None) => {
+                let device = libc::makedev(major, minor);
+                let is_file = |here: Opened| (here.meta.device, here.meta.inode) == (device, inode);
+                self.open_exact(path).is_ok_and(is_file)
+            }
+        }
     }
 
     /// The path below the host's root for a path of that system, with symbolic links resolved.

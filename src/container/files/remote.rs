@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::Files;
@@ -127,6 +127,7 @@ impl Files {
 
     pub(super) fn open_file(&self, path: &str, flags: OFlag) -> nix::Result<Opened> {
         match self.may_wait() {
+            false if self.is_not_listed(path) => Err(Errno::ENOENT),
             false => Opened::new(self.open_here(path, flags)?),
             true => self.open_by_helper(Request::Open(flags), path),
         }
@@ -159,7 +160,7 @@ impl Files {
     /// The first names in a directory. A name that is not UTF-8 is empty.
     pub(super) fn first_names(&self, path: &str, most: usize) -> nix::Result<Vec<String>> {
         if !self.may_wait() {
-            return self.names_here(path, most);
+            return if self.is_not_listed(path) { Err(Errno::ENOENT) } else { self.names_here(path, most) };
         }
         let names = self.ask(Request::Names(most), path)?;
         if names.is_empty() {
@@ -171,24 +172,26 @@ impl Files {
 
     /// Does the path not exist, as far as directories of root show? That needs no helper process.
     pub(super) fn is_missing(&self, path: &str) -> bool {
+        matches!(self.open_below_root(path), Err(Some(Errno::ENOENT)))
+    }
+
+    /// Opens a path that leads through directories of root only, without symbolic links. Users cannot make that block.
+    /// Err(None): it leads elsewhere.
+    pub(super) fn open_below_root(&self, path: &str) -> Result<OwnedFd, Option<Errno>> {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let root = match &self.system.root_fd {
-            Some(root) => root.try_clone().ok(),
-            None => open("/", flags, Mode::empty()).ok(),
+        let mut current = match &self.system.root_fd {
+            Some(root) => root.try_clone().map_err(|_| None)?,
+            None => openat(AT_FDCWD, "/", flags, Mode::empty()).map_err(Some)?,
         };
-        let Some(mut directory) = root else { return false };
-        for name in path.split('/').filter(|name| !name.is_empty()) {
-            match openat(&directory, name, flags, Mode::empty()) {
-                Ok(next) => directory = next,
-                Err(errno) => return errno == Errno::ENOENT,
+        let of_root =
+            |known: sys::Known| known.uid == 0 && u32::from(known.mode) & libc::S_IFMT == libc::S_IFDIR;
+        for (at, name) in path.split('/').filter(|name| !name.is_empty()).enumerate() {
+            if name == ".." || at > 0 && !sys::known(&current, c"").is_ok_and(of_root) {
+                return Err(None);
             }
-            let of_root =
-                |known: sys::Known| known.uid == 0 && u32::from(known.mode) & libc::S_IFMT == libc::S_IFDIR;
-            if name == ".." || !sys::known(&directory, c"").is_ok_and(of_root) {
-                return false;
-            }
+            current = openat(&current, name, flags, Mode::empty()).map_err(Some)?;
         }
-        false
+        Ok(current)
     }
 
     fn ask(&self, request: Request, path: &str) -> nix::Result<Vec<u8>> {
@@ -295,6 +298,24 @@ mod tests {
         assert!(!files.is_missing("/proc/self"));
         assert!(!files.is_missing("/"));
         assert!(!files.is_missing("/etc/../no-such-directory"));
+    }
+
+    /// A helper process has a time limit, so a busy host could change the answer.
+    #[test]
+    fn programs_in_directories_of_root_are_compared_without_a_helper_process() {
+        let root = std::path::Path::new("/");
+        let files = Files::new(root).expect("a root");
+        let program = std::fs::canonicalize("/bin/sh").expect("a shell");
+        let meta = std::fs::metadata(&program).expect("a file");
+        let device = (libc::major(meta.dev()), libc::minor(meta.dev()));
+        let of_user = files.of_user(4_000_000_123);
+        let path = program.to_str().expect("a path");
+        assert!(of_user.is_same(path, device, meta.ino()));
+        assert!(!of_user.is_same(path, device, meta.ino() + 1));
+        assert!(!of_user.is_same("/no-such-directory/sh", device, meta.ino()));
+        assert!(files.system.access.borrow().is_none(), "a helper process runs");
+        // /proc/self is a symbolic link.
+        assert!(!of_user.is_same("/proc/self/exe", device, meta.ino()));
     }
 
     #[test]

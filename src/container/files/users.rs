@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Files;
-use crate::proc::{ProcRoot, homes, mountinfo, number};
+use crate::proc::{self, ProcRoot, mountinfo};
 
 /// More users than log in to any host. Each costs an access to their home directory.
 const MOST: usize = 1_000;
@@ -33,18 +33,20 @@ impl User {
 /// Finds users with a runtime directory, or with `.local/share` in their home directory.
 pub(crate) fn find(files: &Files) -> Vec<User> {
     const RUN: &str = "/run/user";
-    // 4294967295 is (uid_t) -1, which is not a valid uid.
-    let is_valid = |uid: &u32| *uid != 0 && *uid != u32::MAX;
-    let uid = |name: &String| number::<u32>(name.as_bytes()).filter(is_valid);
+    let uid = |name: &String| proc::id(name.as_bytes()).filter(|&uid| uid != 0);
     let with_runtime_dir: BTreeSet<u32> = files.list(RUN).iter().filter_map(uid).collect();
     let passwd = files.read("/etc/passwd").unwrap_or_default();
     let is_local_home = |home: &str| home.starts_with('/') && home != "/" && !files.may_hang(home);
-    let mut homes: BTreeMap<u32, String> = homes(&passwd).filter(|(_, home)| is_local_home(home)).collect();
+    let home = |user: proc::UserLine<'_>| {
+        let home = std::str::from_utf8(user.home).ok().filter(|home| user.uid != 0 && is_local_home(home))?;
+        Some((user.uid, home.to_owned()))
+    };
+    let mut homes: BTreeMap<u32, String> = proc::users(&passwd).filter_map(home).collect();
     let has_data = |uid: u32, home: &str| {
         let data = format!("{home}/.local/share");
         !files.is_missing(&data) && files.of_user(uid).exists(&data)
     };
-    homes.retain(|uid, home| is_valid(uid) && (with_runtime_dir.contains(uid) || has_data(*uid, home)));
+    homes.retain(|uid, home| with_runtime_dir.contains(uid) || has_data(*uid, home));
     let all: BTreeSet<u32> = with_runtime_dir.into_iter().chain(homes.keys().copied()).collect();
     let user = |uid: u32| User { uid, home: homes.get(&uid).cloned(), run: format!("{RUN}/{uid}") };
     all.into_iter().take(MOST).map(user).collect()

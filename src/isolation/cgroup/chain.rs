@@ -18,10 +18,13 @@ pub(crate) struct Place {
     below: PathBuf,
 }
 
+/// The controllers (comma separated, empty for v2) and the path of a process in each hierarchy.
+pub(crate) struct Lines(pub Vec<(Vec<u8>, Vec<u8>)>);
+
 /// The lines of `/proc/PID/cgroup` and the mounted hierarchies.
 pub(crate) struct Groups<'a> {
     mounted: &'a Hierarchies,
-    lines: Vec<(Vec<u8>, Vec<u8>)>,
+    lines: Lines,
 }
 
 /// The least value of a chain of groups, and the group that has it.
@@ -35,42 +38,49 @@ impl<'a> Groups<'a> {
     #[must_use]
     pub(crate) fn new(mounted: &'a Hierarchies, text: &[u8]) -> Groups<'a> {
         let lines = parse(text).map(|line| (line.controllers.to_vec(), line.path.to_vec()));
-        Groups { mounted, lines: lines.collect() }
+        Groups { mounted, lines: Lines(lines.collect()) }
     }
 
-    /// The controllers (comma separated, empty for v2) and the path of each hierarchy.
+    /// The controllers and the path of each hierarchy.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.lines.iter().map(|(controllers, path)| (controllers.as_slice(), path.as_slice()))
+        self.lines.0.iter().map(|(controllers, path)| (controllers.as_slice(), path.as_slice()))
     }
 
-    /// The group whose files a controller has: in its v1 hierarchy, else in the unified one.
     #[must_use]
-    pub(crate) fn of(&self, controller: &str) -> Option<Place> {
-        let has = |names: &[u8]| names.split(|&b| b == b',').any(|name| name == controller.as_bytes());
-        let v1 = self.lines.iter().find(|(names, _)| has(names));
-        match v1 {
-            Some((controllers, path)) => self.place(controllers, path),
-            None => self.unified(),
-        }
+    pub(crate) fn place(&self, controller: &str) -> Option<Place> {
+        self.lines.place(self.mounted, controller)
     }
 
     #[must_use]
     pub(crate) fn unified(&self) -> Option<Place> {
-        let (controllers, path) = self.lines.iter().find(|(names, _)| names.is_empty())?;
-        self.place(controllers, path)
+        place(self.mounted, self.lines.unified()?)
+    }
+}
+
+impl Lines {
+    /// The group whose files a controller has: in its v1 hierarchy, else in the unified one.
+    #[must_use]
+    pub(crate) fn place(&self, mounted: &Hierarchies, controller: &str) -> Option<Place> {
+        let has = |names: &[u8]| names.split(|&b| b == b',').any(|name| name == controller.as_bytes());
+        let v1 = self.0.iter().find(|(names, _)| has(names));
+        place(mounted, v1.or_else(|| self.unified())?)
     }
 
-    /// None if no mount shows the group: it may be above the root of this process's cgroup namespace.
-    fn place(&self, controllers: &[u8], path: &[u8]) -> Option<Place> {
-        let outside = |path: &Path| path.components().any(|part| part == Component::ParentDir);
-        let (hierarchy, below) = self.mounted.place(Membership { controllers, path })?;
-        (!outside(below)).then(|| Place {
-            v2: hierarchy.is_v2(),
-            mount_point: hierarchy.mount_point.clone(),
-            root: hierarchy.root.clone(),
-            below: below.components().filter(|part| matches!(part, Component::Normal(_))).collect(),
-        })
+    pub(crate) fn unified(&self) -> Option<&(Vec<u8>, Vec<u8>)> {
+        self.0.iter().find(|(names, _)| names.is_empty())
     }
+}
+
+/// None if no mount shows the group: it may be above the root of this process's cgroup namespace.
+fn place(mounted: &Hierarchies, (controllers, path): &(Vec<u8>, Vec<u8>)) -> Option<Place> {
+    let outside = |path: &Path| path.components().any(|part| part == Component::ParentDir);
+    let (hierarchy, below) = mounted.place(Membership { controllers, path })?;
+    (!outside(below)).then(|| Place {
+        v2: hierarchy.is_v2(),
+        mount_point: hierarchy.mount_point.clone(),
+        root: hierarchy.root.clone(),
+        below: below.components().filter(|part| matches!(part, Component::Normal(_))).collect(),
+    })
 }
 
 impl Place {
@@ -146,7 +156,7 @@ impl Place {
         while let Some(place) = all.get(next).cloned() {
             next += 1;
             let entries = crate::sys::directory::list(&place.directory()).unwrap_or_default();
-            for entry in entries.into_iter().filter(|entry| entry.is_directory) {
+            for entry in entries.into_iter().filter(|entry| entry.is_directory).take(MOST) {
                 all.push(Place { below: place.below.join(&entry.name), ..place.clone() });
             }
             if all.len() > MOST {
@@ -217,7 +227,7 @@ mod tests {
         );
         let mounted = tree.mounted();
         let groups = Groups::new(&mounted, b"0::/a/b/c/d\n");
-        let place = groups.of("memory").expect("a group");
+        let place = groups.place("memory").expect("a group");
         assert_eq!(place.number("max"), Some(9));
         let least = place.least(|place| place.number("max")).expect("a limit");
         assert_eq!((least.value, least.place.path()), (5, PathBuf::from("/a")));
@@ -230,8 +240,8 @@ mod tests {
     #[test]
     fn groups_outside_of_the_namespace_have_no_place() {
         let mounted = Hierarchies::parse(b"1 2 0:1 / /c rw - cgroup2 cgroup2 rw\n");
-        assert_eq!(Groups::new(&mounted, b"0::/../x\n").of("memory"), None);
-        assert!(Groups::new(&mounted, b"0::/\n").of("memory").is_some_and(|place| place.is_root()));
+        assert_eq!(Groups::new(&mounted, b"0::/../x\n").place("memory"), None);
+        assert!(Groups::new(&mounted, b"0::/\n").place("memory").is_some_and(|place| place.is_root()));
     }
 
     #[test]

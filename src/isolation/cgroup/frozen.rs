@@ -19,7 +19,7 @@ impl Group {
         if !self.v2 {
             return words(&directory.join("freezer.state")).is_ok_and(|words| words != ["THAWED"]);
         }
-        // The mount may not show all groups above. This file tells of them too, but only when every process is frozen.
+        // The mount may not show all groups above. This file covers them too, but only when every process is frozen.
         let events = words(&directory.join("cgroup.events")).unwrap_or_default();
         let is_done = events.chunks(2).any(|event| event == ["frozen", "1"]);
         let is_asked =

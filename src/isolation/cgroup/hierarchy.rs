@@ -11,7 +11,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
 use crate::proc::ProcRoot;
-use crate::proc::mountinfo::{Mount, mounts, unescape};
+use crate::proc::mountinfo::{Mount, mounts_of, unescape};
 
 /// A line of `/proc/PID/cgroup` (cgroups(7)): `ID:CONTROLLERS:PATH`.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -60,7 +60,7 @@ impl Hierarchies {
     /// Parses the text of `/proc/PID/mountinfo`.
     #[must_use]
     pub fn parse(mountinfo: &[u8]) -> Hierarchies {
-        Hierarchies(mounts(mountinfo).filter_map(hierarchy).collect())
+        Hierarchies(mounts_of(mountinfo, "cgroup").filter_map(hierarchy).collect())
     }
 
     /// The directory of a group, if its hierarchy is mounted and the mount shows the group.

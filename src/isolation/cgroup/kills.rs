@@ -99,7 +99,7 @@ fn split_last<'t>(text: &'t [u8], part: &[u8]) -> Option<(&'t [u8], &'t [u8])> {
 mod tests {
     use super::*;
 
-    fn of(records: &[&str]) -> Vec<Kill> {
+    fn parsed(records: &[&str]) -> Vec<Kill> {
         let mut kills = Vec::new();
         records.iter().for_each(|record| add(&mut kills, record.as_bytes()));
         kills
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_kill_has_two_records() {
-        let kills = of(&[
+        let kills = parsed(&[
             "6,10,5000000,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=c,mems_allowed=0,\
              oom_memcg=/a,task_memcg=/a/b,task=tail,pid=77,uid=0\n SUBSYSTEM=x\n",
             "3,11,5000001,-;Memory cgroup out of memory: Killed process 77 (tail) total-vm:9kB, anon-rss:4kB, \
@@ -127,14 +127,14 @@ mod tests {
     #[test]
     fn names_chosen_by_others_do_not_change_the_numbers() {
         let kills =
-            of(&["6,1,2,-;oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,\
+            parsed(&["6,1,2,-;oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,\
             global_oom,task_memcg=/x,pid=1,uid=1/y,task=a,pid=9,uid=8,pid=77,uid=5\n"]);
         assert_eq!((kills[0].pid, &kills[0].comm[..]), (77, &b"a,pid=9,uid=8"[..]));
         assert_eq!((&kills[0].limit, &kills[0].victim[..]), (&None, &b"/x,pid=1,uid=1/y"[..]));
         for record in
             ["", ";", "a,b,c;oom-kill:", "1,2,3,-;oom-kill:,pid=1,uid=2", "1,2,3,-;Killed process 7"]
         {
-            assert!(of(&[record]).is_empty(), "{record}");
+            assert!(parsed(&[record]).is_empty(), "{record}");
         }
     }
 }

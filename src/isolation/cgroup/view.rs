@@ -21,11 +21,11 @@ impl View {
         let kthreadd = proc.process(Pid::from_raw(2));
         let is_kernel_thread = kthreadd.status().is_ok_and(|status| status.kernel_thread);
         let first = if is_kernel_thread { kthreadd } else { proc.process(Pid::from_raw(1)) };
-        View::of(&first.cgroup().unwrap_or_default())
+        View::parse(&first.cgroup().unwrap_or_default())
     }
 
     /// From the cgroup file of a process near the root.
-    fn of(text: &[u8]) -> View {
+    fn parse(text: &[u8]) -> View {
         let levels = parse(text).map(|line| (line.controllers.to_vec(), levels_up(line.path).0));
         View { levels: levels.filter(|(_, levels)| *levels > 0).collect() }
     }
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn paths_begin_at_the_root_of_their_hierarchy() {
-        let view = View::of(b"3:pids:/../..\n2:cpu,cpuacct:/\n0::/../../../init.scope\n");
+        let view = View::parse(b"3:pids:/../..\n2:cpu,cpuacct:/\n0::/../../../init.scope\n");
         assert_eq!(view.levels, [(b"pids".to_vec(), 2), (b"".to_vec(), 3)]);
         for (line, expected) in [
             ("3:pids:/../../lxc.payload.web", "3:pids:/lxc.payload.web"),

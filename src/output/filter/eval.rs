@@ -94,6 +94,9 @@ pub(super) fn run<'d>(steps: &'d [Step], column: &dyn Fn(usize) -> (Value<'d>, K
                 match step {
                     Step::Compare(relation, kind) => {
                         let Some(left) = stack.pop() else { return Err(Errno::EINVAL) };
+                        let float = matches!((&left, &top), (Datum::Float(_), _) | (_, Datum::Float(_)));
+                        // A column of numbers can have a fraction in some rows.
+                        let kind = if float && *kind == Kind::Number { &Kind::Float } else { kind };
                         truth(compare(left.cast(*kind)?, top.cast(*kind)?, *relation))
                     }
                     Step::Match(regex, wanted) => truth(regex.matches(&top.into_text()) == *wanted),
@@ -126,6 +129,7 @@ impl<'d> Datum<'d> {
             Value::None if kind == Kind::Number => Datum::Number(None),
             Value::None => Datum::Text(None),
             Value::Number(number) => Datum::Number(Some(number)),
+            Value::Float(float) => Datum::Float(Some(float)),
             Value::Text(Cow::Borrowed(text)) => Datum::Text(Some(Cow::Borrowed(text.trim_matches(BLANKS)))),
             Value::Text(Cow::Owned(text)) => {
                 Datum::Text(Some(Cow::Owned(text.trim_matches(BLANKS).to_owned())))

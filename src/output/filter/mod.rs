@@ -27,6 +27,8 @@ use parse::Parser;
 pub enum Value<'a> {
     None,
     Number(u64),
+    /// A number with a fraction or a sign, in a column of numbers.
+    Float(f64),
     Text(Cow<'a, str>),
 }
 

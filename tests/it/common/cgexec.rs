@@ -1,5 +1,5 @@
-//! What the tests of cgexec share: where groups are on this host, groups of a test's own, and a program that
-//! waits in its group until it is looked at.
+//! Helpers for the tests of cgexec: the groups of this host, groups of a test, and a program that
+//! waits in its group until the test has read it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,7 +37,7 @@ pub fn mounted(controller: &str) -> Option<(PathBuf, bool)> {
     (controller.is_empty() || has.split_whitespace().any(|name| name == controller)).then_some((v2, true))
 }
 
-/// Can groups be made here? If not, that is said.
+/// Can groups be made here? If not, prints the reason.
 pub fn possible(test: &str) -> bool {
     let (Some((pids, _)), Some(_), Some(_)) = (mounted("pids"), mounted("memory"), mounted("cpu")) else {
         skip(test, "control groups of pids, memory and cpu are not mounted here");
@@ -56,7 +56,7 @@ pub fn possible(test: &str) -> bool {
     true
 }
 
-/// Where a group can be made and a process be an ordinary user's. If not, that is said.
+/// A place where a group can be made for an ordinary user's process. If there is none, prints the reason.
 pub fn controller(test: &str) -> Option<&'static str> {
     if !namespaces(test) {
         return None;
@@ -79,7 +79,7 @@ pub fn controller(test: &str) -> Option<&'static str> {
     found
 }
 
-/// A name for groups that is this test's alone; whatever has it is ended and removed with the value.
+/// A unique name for groups of one test; processes and groups with it are removed with the value.
 pub struct Name(pub String);
 
 impl Name {
@@ -193,7 +193,7 @@ impl Inside {
         directory(&self.groups, controller)
     }
 
-    /// What stands in a file of its group.
+    /// The content of a file of its group.
     pub fn reads(&self, controller: &str, file: &str) -> String {
         let path = self.directory(controller).join(file);
         let text =
@@ -202,7 +202,7 @@ impl Inside {
     }
 }
 
-/// Is that process there, and no zombie?
+/// Does that process exist, and is it not a zombie?
 pub fn runs(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))

@@ -1,5 +1,5 @@
-//! What the comparisons with the system's programs share: rows of command lines, a place where both programs
-//! are, and the loop over the rows.
+//! Helpers for the comparisons with the system's programs: rows of command lines, a directory with both programs,
+//! and the loop over the rows.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::{Scratch, program, root, skip, stderr, stdout};
 
 pub enum Expect {
     Same,
-    /// Ours is another on purpose, and why.
+    /// ctrbox differs on purpose, with the reason.
     Differs(&'static str),
 }
 
@@ -66,7 +66,7 @@ pub fn libcap_comparable(name: &str) -> bool {
     root()
 }
 
-/// A directory: in `ours` and `theirs` is the program, in `d` what the rows use.
+/// A directory. Its `ours` has the program of ctrbox, `theirs` that of the system, and `d` the files for the rows.
 pub struct Bench(pub Scratch);
 
 impl Bench {
@@ -115,7 +115,7 @@ impl Bench {
 /// looks at. ctrbox gets none.
 const TRIES_OF_LSNS: usize = 20;
 
-/// What is wrong with a row, `said(line, whose)` being what the program of `theirs` or `ours` says.
+/// The problem of a row. `said(line, directory)` runs the line with the program of that directory, and is its output.
 fn wrong((line, expect): &Row, said: impl Fn(&str, &str) -> String) -> Option<String> {
     let (mut theirs, ours) = (said(line, "theirs"), said(line, "ours"));
     match expect {
@@ -141,7 +141,7 @@ pub fn all_alike(rows: &[Row], said: impl Fn(&str, &str) -> String) {
     assert!(wrong.is_empty(), "{} of {} rows:\n\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
 
-/// No row stands twice, and so many there are at least.
+/// No row is there twice, and there are at least so many rows.
 pub fn rows_are_distinct(rows: &[Row], least: usize) {
     let mut lines: Vec<&str> = rows.iter().map(|(line, _)| *line).collect();
     lines.sort_unstable();

@@ -1,4 +1,4 @@
-//! Real containers, which tests/containers/run.sh starts and removes, and what the kernel and ctr-ps say of them.
+//! Real containers, which tests/containers/run.sh starts and removes, as the kernel and ctr-ps show them.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -84,7 +84,7 @@ pub fn this() -> i32 {
     i32::try_from(std::process::id()).expect("a pid")
 }
 
-/// The same before and after ctr-ps looked.
+/// The result is the same before and after ctr-ps ran.
 pub fn settled(row: &Row) -> (BTreeSet<i32>, Listing) {
     let mut result = None;
     until("a container without comings and goings", || {
@@ -147,13 +147,13 @@ impl Row {
         format!("{runtime}:{}", self.name)
     }
 
-    /// Of an image that is not ours: one process, and no programs to run in it.
+    /// The image comes from the runtime: one process, and no programs to run in it.
     pub fn is_bare(&self) -> bool {
         self.name.ends_with("/POD")
     }
 }
 
-/// The containers of one `run.sh hold`. It removes them when its stdin ends: with this value, or with us.
+/// The containers of one `run.sh hold`. It removes them when its stdin ends: with this value or this process.
 pub struct Up {
     pub runtime: &'static str,
     pub prefix: String,
@@ -161,7 +161,7 @@ pub struct Up {
     hold: Child,
 }
 
-/// What the names of a test's containers begin with: no other test's, no other run's.
+/// The prefix of the names of a test's containers: no other test and no other run has it.
 pub fn prefix(test: &str) -> String {
     format!("cbt{}{test}", std::process::id())
 }
@@ -173,10 +173,10 @@ fn script(verb: &str, runtime: &str, prefix: &str) -> Command {
 }
 
 impl Up {
-    /// None where this runtime cannot run, which has been said.
+    /// None if this runtime cannot run here; the reason was printed.
     pub fn new(runtime: &'static str, prefix: &str) -> Option<Up> {
         let mut command = script("hold", runtime, prefix);
-        // (^C at a terminal is for us; the script then sees its stdin end)
+        // ^C at a terminal is for the tests; the script then sees its stdin end.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut hold = match command.spawn() {
             Ok(hold) => hold,

@@ -1,4 +1,4 @@
-//! What the tests of ctr-ps share: what it prints, taken apart, and hosts of our making.
+//! Helpers for the tests of ctr-ps: parsers of its output, and hosts made of files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ pub fn containers(command: &mut Command) -> BTreeMap<i64, String> {
     table.lines().map(row).collect()
 }
 
-/// Nothing that moves the cursor, or turns the direction of writing.
+/// No character moves the cursor or changes the direction of writing.
 pub fn harmless(text: &str) {
     let bad = |letter: &char| {
         letter.is_control() && *letter != '\n'
@@ -70,7 +70,7 @@ pub fn uncoloured(text: &str) -> String {
 pub const WEB: &str = "aeb29a15315aa34748c89a0c8ba54026601e0a1e27f244fe53642ea94ad02868";
 pub const DB: &str = "55ff83edf74c99c1da16bce22b5b99c496a047a311b92c8bcd4d24b077660efd";
 
-/// The root directory of a host of our making.
+/// The root directory of a host made of files.
 pub struct Host(Scratch);
 
 impl Host {

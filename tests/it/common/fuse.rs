@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::process::Piped;
 use super::{HANG, program, skip};
 
-/// After that the connection ends though it still hangs, so that whoever waits for it gets an error.
+/// After this time the connection ends even if it still hangs, so that waiting processes get an error.
 const GIVES_UP: Duration = HANG.checked_div(2).expect("not by 0");
 
 /// A file or, without content, a directory: by its path, as `/etc/passwd`.
@@ -70,7 +70,7 @@ impl Fuse {
         Some(fuse)
     }
 
-    /// Nobody had to be freed by the end of the connection.
+    /// Did no process have to be freed by the end of the connection?
     pub fn nobody_hung(&self) -> bool {
         !self.gave_up.load(Ordering::SeqCst)
     }
@@ -190,7 +190,7 @@ impl Server {
         let path = format!("{}/{}", self.path(parent), String::from_utf8_lossy(name));
         let at = self.tree.iter().position(|entry| entry.0 == path).ok_or(libc::ENOENT)?;
         let node = at as u64 + 2;
-        // Nothing of it stays valid: each look at it is a request.
+        // Nothing is cached: each access is a request.
         Ok([&node.to_ne_bytes()[..], &[0; 32], &self.attributes(node)].concat())
     }
 

@@ -1,4 +1,4 @@
-//! What the tests of lsns share.
+//! Helpers for the tests of lsns.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -56,7 +56,7 @@ pub fn row(arguments: &[&str], columns: &str, inode: &str) -> Option<String> {
     Some(found[1..].join(" "))
 }
 
-/// A holder whose command is `cat` already: it tells its PID before it becomes that.
+/// A holder whose command is `cat` already: it prints its PID before it executes that.
 pub fn settled(holder: Holder) -> Holder {
     await_cat(&holder.pid.to_string());
     holder

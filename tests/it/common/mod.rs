@@ -1,4 +1,4 @@
-//! What the tests share: the binary, skipping with a reason, golden files, a place to work in.
+//! Helpers for all tests: the binary, skipping with a reason, golden files, a scratch directory.
 
 pub mod cgexec;
 pub mod compat;
@@ -17,11 +17,11 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long something may take before it counts as hanging. No test waits for it unless it fails, and on a host with
-/// a load of 30 it is still far away.
+/// How long an operation may take before it counts as hanging. Tests wait for it only when they fail, and on a host
+/// with a load of 30 no operation takes that long.
 pub const HANG: Duration = Duration::from_secs(300);
 
-/// nobody: a user without any right.
+/// nobody: a user without privileges.
 pub const UNPRIVILEGED_UID: u32 = 65534;
 
 /// The binary under test: the one that ships when CTRBOX_BIN names it (`make test` does), else cargo's.
@@ -60,7 +60,7 @@ fn clean(mut command: Command) -> Command {
     command
 }
 
-/// Programs inherit what is ignored (nohup: SIGHUP; `&` in a script: SIGINT, SIGQUIT): then no test of a
+/// Programs inherit ignored signals (nohup: SIGHUP; `&` in a script: SIGINT, SIGQUIT): with these no test of a
 /// signal could pass.
 fn not_ignored() {
     use nix::sys::signal::{SigHandler, Signal, signal};
@@ -70,7 +70,7 @@ fn not_ignored() {
     }
 }
 
-/// Says that a test does not run here, by name and reason. Where CTRBOX_REQUIRE names it, that is a failure.
+/// Prints that a test does not run here, by name and reason. It is a failure if CTRBOX_REQUIRE has the name.
 pub fn skip(what: &str, why: &str) {
     let required = std::env::var("CTRBOX_REQUIRE").unwrap_or_default();
     if required.split(',').any(|name| name == what) {

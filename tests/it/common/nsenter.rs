@@ -1,4 +1,4 @@
-//! What the tests of nsenter share: the program, its target, which namespaces it is in, how it fails.
+//! Helpers for the tests of nsenter: the program, its target, the namespaces it is in, its failures.
 
 use std::path::Path;
 use std::process::Command;
@@ -34,7 +34,7 @@ pub fn readlinks(command: &mut Command) -> String {
     printed(command.args(KINDS.map(|(_, _, name)| format!("/proc/self/ns/{name}"))))
 }
 
-/// The links of all kinds: of the holder for those named, else our own.
+/// The links of all kinds: the holder's for the named ones, else those of this process.
 pub fn links(holder: &Holder, inside: &[&str]) -> String {
     let of = |name| if inside.contains(&name) { holder.link(name) } else { link("self", name) };
     KINDS.map(|(_, _, name)| of(name) + "\n").concat()

@@ -1,11 +1,13 @@
-//! Processes that tests start: a limit on how long they may take, guards that end them, namespaces to enter.
+//! Processes that tests start: a time limit, guards that end them, namespaces to enter.
 #![allow(unsafe_code)] // pre_exec and the calls that std and nix do not have
 
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -15,7 +17,37 @@ use nix::unistd::Pid;
 
 use super::{HANG, program, root, skip, stderr, stdout, there};
 
-/// The output of a command that is killed, with all it started, when it hangs.
+/// lsns looks at the descriptors of all processes of the host, up to a limit, and reports when it reaches that. Every run
+/// of lsns shares this, and the test that exceeds the limit has it for itself.
+static DESCRIPTORS: RwLock<()> = RwLock::new(());
+
+thread_local! {
+    /// Does this thread have [`DESCRIPTORS`] for itself?
+    static EXCEEDS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on no other test runs lsns.
+pub struct Exceeding(#[allow(dead_code)] RwLockWriteGuard<'static, ()>);
+
+pub fn exceed_descriptors() -> Exceeding {
+    let alone = DESCRIPTORS.write().unwrap_or_else(PoisonError::into_inner);
+    EXCEEDS.set(true);
+    Exceeding(alone)
+}
+
+impl Drop for Exceeding {
+    fn drop(&mut self) {
+        EXCEEDS.set(false);
+    }
+}
+
+/// Does the command, or a script that it runs, name lsns?
+fn runs_lsns(command: &Command) -> bool {
+    let mut words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.any(|word| word.to_string_lossy().contains("lsns"))
+}
+
+/// The output of a command. If it hangs, it is killed with all its children.
 pub fn limited(command: &mut Command) -> Output {
     fed(command, None)
 }
@@ -25,6 +57,8 @@ pub fn fed(command: &mut Command, input: Option<&[u8]>) -> Output {
     if input.is_some() {
         command.stdin(Stdio::piped());
     }
+    let shares = runs_lsns(command) && !EXCEEDS.get();
+    let _shared = shares.then(|| DESCRIPTORS.read().unwrap_or_else(PoisonError::into_inner));
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let group = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
@@ -42,7 +76,7 @@ pub fn fed(command: &mut Command, input: Option<&[u8]>) -> Output {
     output.unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
-/// What it prints when it succeeds and has nothing to say on stderr.
+/// The stdout of a command that succeeds with an empty stderr.
 #[track_caller]
 pub fn printed(command: &mut Command) -> String {
     let output = limited(command);
@@ -113,7 +147,7 @@ impl Piped {
         i32::try_from(self.child.id()).expect("a pid")
     }
 
-    /// The next line it prints. Empty when it ended instead.
+    /// The next line that it prints. Empty if it has ended.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).expect("a line of text");
@@ -159,7 +193,7 @@ impl Holder {
 
     /// The same by a command of any kind that runs a shell script.
     pub fn by(command: &mut Command, setup: &str) -> Holder {
-        // This proc is still the host's: its first field is the PID that we know it by.
+        // This proc is still the host's: its first field is the PID on the host.
         let script = format!("read -r pid rest </proc/self/stat || exit\n{setup}\necho \"$pid\"\nexec cat");
         let mut piped = Piped::new(command.args(["sh", "-ec", &script]));
         let line = piped.line();
@@ -206,8 +240,8 @@ impl Holder {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // The first process of a pid namespace is unshare's child, which is told by the end of stdin and
-        // waited for; killing unshare would leave it behind, for a moment or, when it is stopped, for good.
+        // The first process of a pid namespace is unshare's child. The end of stdin ends it, and it is
+        // waited for; a killed unshare would leave it behind, for a moment or, if it is stopped, for good.
         self.piped.end_of_input();
         let start = Instant::now();
         while matches!(self.piped.child.try_wait(), Ok(None)) {
@@ -234,7 +268,16 @@ pub fn link(process: &str, kind: &str) -> String {
     target.to_string_lossy().into_owned()
 }
 
-/// Can namespaces be made here? If not, that is said.
+/// Is python3 here? If not, prints that.
+pub fn python() -> bool {
+    let here = there("python3");
+    if !here {
+        skip("python3", "there is no python3");
+    }
+    here
+}
+
+/// Can namespaces be made here? If not, prints the reason.
 pub fn namespaces(test: &str) -> bool {
     if !root() {
         skip(test, "needs root");
@@ -291,7 +334,7 @@ pub fn inheriting<'a>(command: &'a mut Command, inherited: &Inherited) -> &'a mu
     unsafe { command.pre_exec(act) }
 }
 
-/// Makes the command heed the keys of a terminal, which a shell makes its background jobs ignore: the tests too.
+/// Makes the command react to the keys of a terminal, which a shell's background jobs ignore, and so the tests do.
 pub fn heeding(command: &mut Command) -> &mut Command {
     let act = || {
         for one in [Signal::SIGINT, Signal::SIGQUIT] {
@@ -326,7 +369,7 @@ pub fn executed(command: &mut Command, path: &Path, argv: &[&str], environ: &[&s
     unsafe { command.pre_exec(act) };
 }
 
-/// The inode of a process's pidfd; none where the kernel has no pidfs (before Linux 6.9) or no pidfds.
+/// The inode of a process's pidfd; None if the kernel has no pidfs (before Linux 6.9) or no pidfds.
 pub fn pidfd_inode(pid: i32) -> Option<u64> {
     use std::os::fd::{FromRawFd, OwnedFd};
     // SAFETY: plain integers in, a new descriptor out.
@@ -338,6 +381,6 @@ pub fn pidfd_inode(pid: i32) -> Option<u64> {
     // SAFETY: plain integers in.
     let anonymous = opened(unsafe { libc::syscall(libc::SYS_eventfd2, 0, libc::EFD_CLOEXEC) })?;
     let inode = |fd: &OwnedFd| nix::sys::stat::fstat(fd).map(|stat| stat.st_ino).ok();
-    // Before pidfs every pidfd had the one inode of anonymous files.
+    // Before pidfs all pidfds had the one inode of anonymous files.
     inode(&pidfd).filter(|&own| Some(own) != inode(&anonymous))
 }

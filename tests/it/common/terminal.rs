@@ -1,4 +1,4 @@
-//! A terminal that a test is the user of: what is typed, what is seen, and how it is set.
+//! A terminal that a test uses: input, output and settings.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -85,7 +85,7 @@ impl Terminal {
         }
     }
 
-    /// Reads on until this is seen; what was seen up to there.
+    /// Reads until the text appears; returns the output up to there.
     pub fn until(&mut self, words: &str) -> String {
         let start = Instant::now();
         loop {
@@ -108,7 +108,7 @@ impl Terminal {
         }
     }
 
-    /// Reads all there is until the child has ended; its status.
+    /// Reads all output until the child has ended; its status.
     pub fn end_of(&mut self, child: &mut Child) -> (std::process::ExitStatus, String) {
         let start = Instant::now();
         loop {

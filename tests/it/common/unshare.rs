@@ -1,5 +1,5 @@
-//! What the tests of unshare share: who calls it, what it prints, a place whose mounts are nobody else's, and
-//! proof that nothing is left running.
+//! Helpers for the tests of unshare: the calling user, the output, a private mount namespace, and
+//! proof that no process is left.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -133,8 +133,8 @@ pub fn replace(scratch: &Path, file: &str, content: &str) {
     bind(&path, Path::new(file));
 }
 
-/// A pipe that a command has open, and with it all that it starts: its end is theirs. What still runs when
-/// the value is dropped is killed.
+/// A pipe that a command and all its children have open; they hold its other end. Processes that still run when
+/// the value is dropped are killed.
 pub struct Leash {
     reader: OwnedFd,
     group: Pid,
@@ -174,7 +174,7 @@ impl Leash {
         !self.over(PollTimeout::ZERO)
     }
 
-    /// All of them have ended, or do it now without being told.
+    /// All of them have ended, or end now without a signal.
     pub fn ends(&self) {
         assert!(self.over(PollTimeout::try_from(HANG).expect("a time")), "something is left running");
     }
@@ -188,7 +188,7 @@ impl Drop for Leash {
     }
 }
 
-/// A command on a leash that has printed its first line.
+/// A command with such a pipe that has printed its first line.
 pub struct Ready {
     pub child: Child,
     pub leash: Leash,
@@ -243,7 +243,7 @@ pub fn owner_of(namespace: &std::fs::File) -> u32 {
     uid
 }
 
-/// The id of this thread's mount namespace (NS_GET_MNTNS_ID), where the kernel tells it.
+/// The id of this thread's mount namespace (NS_GET_MNTNS_ID), if the kernel has the request.
 pub fn mount_namespace_id() -> Option<u64> {
     let file = std::fs::File::open("/proc/thread-self/ns/mnt").ok()?;
     let mut id = 0_u64;

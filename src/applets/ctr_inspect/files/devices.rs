@@ -92,7 +92,7 @@ impl Rules {
     fn read(world: &World<'_>, subject: Subject) -> Rules {
         let chief = world.proc.process(Pid::from_raw(world.chief(subject)));
         let text = chief.cgroup().unwrap_or_default();
-        let group = Groups::new(&world.mounted, &text).of("devices").filter(|place| !place.v2);
+        let group = Groups::new(&world.mounted, &text).place("devices").filter(|place| !place.v2);
         if let Some(list) = group.and_then(|place| place.read("devices.list")) {
             return Rules::V1(list);
         }

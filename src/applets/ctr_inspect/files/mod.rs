@@ -2,11 +2,12 @@
 
 mod devices;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
@@ -14,9 +15,10 @@ use serde::Serialize;
 
 pub(super) use devices::Device;
 
+use super::descriptors::Descriptors;
 use super::scan::{Subject, World};
 use super::unknown::Unknowns;
-use crate::access::{self, Account};
+use crate::access::{self, Account, memory};
 use crate::proc::mountinfo::{Mount, mounts, unescape};
 use crate::proc::{mount_id, number};
 use crate::sys;
@@ -109,8 +111,19 @@ impl Files {
     }
 }
 
-/// Descriptors that are looked at.
-const MOST_DESCRIPTORS: usize = 100_000;
+/// The mounts that are looked at: a user can make 100,000. Those that the runtime made come first.
+const MOST_MOUNTS: usize = 4_000;
+/// The names of mounts below read-only ones that are kept, for all of these together.
+const MOST_BELOW: usize = 4_000;
+
+/// Is a path below another one? As text: the parts of a path can be thousands.
+#[must_use]
+pub(super) fn is_below(path: &str, above: &str) -> bool {
+    match path.strip_prefix(above) {
+        Some(rest) => rest.starts_with('/') || above == "/" && !rest.is_empty(),
+        None => false,
+    }
+}
 
 /// The mounts of the host, read once.
 pub(super) struct HostMounts(Vec<u8>);
@@ -141,7 +154,7 @@ impl HostMounts {
 pub(super) fn read(world: &World<'_>, subject: Subject, host: &HostMounts, unknown: &Unknowns) -> Files {
     let process = world.proc.process(Pid::from_raw(subject.pid));
     let text = unknown.known("files.mounts", process.mountinfo()).unwrap_or_default();
-    let (root, mounts) = (root(world, subject, host, &text, unknown), all_mounts(&text, host));
+    let (root, mounts) = (root(world, subject, host, &text, unknown), all_mounts(&text, host, unknown));
     let (devices, space) = below_root(world, subject, &mounts, unknown).unzip();
     Files {
         root,
@@ -206,18 +219,22 @@ fn root(world: &World<'_>, subject: Subject, host: &HostMounts, text: &[u8], unk
     Root {
         fstype: Some(text::utf8(mount.kind).into_owned()),
         read_only: Some(is_read_only),
-        overlay: (mount.kind == b"overlay").then(|| overlay(mount.options)),
+        overlay: (mount.kind == b"overlay").then(|| {
+            let mut found = overlay(mount.options);
+            found.resolve(world, subject, unknown);
+            found
+        }),
         path: host.path(mount.device, &unescape(mount.root)).map(|path| shown(&path)),
     }
 }
 
-/// The layers, from the options of an overlay. Docker and containers-storage use short links: they are resolved.
+/// The layers, from the options of an overlay.
 fn overlay(options: &[u8]) -> Overlay {
     let mut found = Overlay::default();
     for option in options.split(|&b| b == b',') {
         let Some(equals) = option.iter().position(|&b| b == b'=') else { continue };
         let value = &option[equals + 1..];
-        let path = |raw: &[u8]| shown(&resolved(&unescape(raw)));
+        let path = |raw: &[u8]| shown(&unescape(raw));
         match &option[..equals] {
             b"upperdir" => found.upper = Some(path(value)),
             b"workdir" => found.work = Some(path(value)),
@@ -248,45 +265,73 @@ fn colon_list(text: &[u8]) -> Vec<Vec<u8>> {
     parts
 }
 
-/// `…/overlay2/l/SHORT` is a link to the layer.
-fn resolved(path: &Path) -> PathBuf {
-    let is_short = path.parent().is_some_and(|parent| parent.ends_with("l"));
-    let link = if is_short { std::fs::read_link(path).ok() } else { None };
-    let layer = link.and_then(|link| {
-        let link = link.strip_prefix("..").ok()?;
-        Some(path.parent()?.parent()?.join(link))
-    });
-    layer.unwrap_or_else(|| path.to_path_buf())
+impl Overlay {
+    /// Docker and containers-storage name layers by short links, `…/overlay2/l/SHORT`. Who mounts an overlay chooses these
+    /// paths: they can lead to a file system of a user.
+    fn resolve(&mut self, world: &World<'_>, subject: Subject, unknown: &Unknowns) {
+        let is_short =
+            |path: &&mut String| Path::new(path).parent().is_some_and(|parent| parent.ends_with("l"));
+        let short: Vec<&mut String> = self.lower.iter_mut().filter(is_short).collect();
+        if short.is_empty() {
+            return;
+        }
+        let paths: Vec<PathBuf> = short.iter().map(PathBuf::from).collect();
+        match memory::links(world.proc, Pid::from_raw(subject.pid), &paths) {
+            Ok(links) => {
+                for ((layer, path), link) in short.into_iter().zip(&paths).zip(links) {
+                    if let Some(target) = target_of_short(path, &link) {
+                        *layer = shown(&target);
+                    }
+                }
+            }
+            Err(Errno::ETIMEDOUT) => {
+                unknown.add("files.root.overlay.lower", "the file system of a layer does not answer in time");
+            }
+            Err(errno) => unknown.add("files.root.overlay.lower", crate::errno::strerror(errno as i32)),
+        }
+    }
+}
+
+fn target_of_short(path: &Path, link: &Path) -> Option<PathBuf> {
+    Some(path.parent()?.parent()?.join(link.strip_prefix("..").ok()?))
 }
 
 /// Without the root. Of several mounts on one point the last one is seen.
-fn all_mounts(text: &[u8], host: &HostMounts) -> Vec<Mounted> {
-    let all: Vec<(PathBuf, Mount<'_>)> = mounts(text).map(|mount| (unescape(mount.point), mount)).collect();
-    let mut seen: BTreeSet<&Path> = BTreeSet::new();
+fn all_mounts(text: &[u8], host: &HostMounts, unknown: &Unknowns) -> Vec<Mounted> {
+    if mounts(text).nth(MOST_MOUNTS).is_some() {
+        unknown.add("files.mounts", format!("too many mounts: the first {MOST_MOUNTS} are looked at"));
+    }
+    let all: Vec<(String, Mount<'_>)> =
+        mounts(text).take(MOST_MOUNTS).map(|mount| (shown(&unescape(mount.point)), mount)).collect();
+    let seen: BTreeMap<&str, &Mount<'_>> = all.iter().map(|(point, mount)| (&**point, mount)).collect();
+    let last = |(point, mount): &&(String, Mount<'_>)| {
+        point != "/" && seen.get(&**point).is_some_and(|last| std::ptr::eq(*last, mount))
+    };
+    let is_writable = |mount: &Mount<'_>| !mount.is_read_only() && !mount.has_option("ro");
+    let mut room = MOST_BELOW;
     let mut found = Vec::new();
-    for (point, mount) in all.iter().rev() {
-        if point == Path::new("/") || !seen.insert(point) {
-            continue;
-        }
-        let on_host = on_host(point, mount, host);
+    for (point, mount) in all.iter().filter(last) {
+        let on_host = on_host(Path::new(point), mount, host);
         let is_read_only = mount.is_read_only();
-        let is_writable_below = |(below, other): &&(PathBuf, Mount<'_>)| {
-            below != point && below.starts_with(point) && !other.is_read_only() && !other.has_option("ro")
-        };
-        let writable: BTreeSet<String> = match is_read_only && on_host.is_some() {
-            true => all.iter().filter(is_writable_below).map(|(below, _)| shown(below)).collect(),
-            false => BTreeSet::new(),
-        };
+        let mut writable_below = Vec::new();
+        if is_read_only && on_host.is_some() {
+            let below = all.iter().filter(|(other, mount)| is_writable(mount) && is_below(other, point));
+            let below: BTreeSet<&str> = below.map(|(other, _)| &**other).collect();
+            writable_below.extend(below.into_iter().take(room.max(1)).map(str::to_owned));
+            room = room.saturating_sub(writable_below.len());
+        }
         found.push(Mounted {
-            target: shown(point),
+            target: point.clone(),
             from_host: on_host.is_some(),
             source: on_host.map_or_else(|| text::utf8(mount.source).into_owned(), |path| shown(&path)),
             fstype: text::utf8(mount.kind).into_owned(),
             read_only: is_read_only || mount.has_option("ro"),
-            writable_below: writable.into_iter().collect(),
+            writable_below,
         });
     }
-    found.reverse();
+    if room == 0 {
+        unknown.add("files.mounts.writable_below", "too many: not all are listed");
+    }
     found
 }
 
@@ -335,11 +380,15 @@ fn deleted(world: &World<'_>, subject: Subject, unknown: &Unknowns) -> Option<Ve
         None => vec![subject.pid],
     };
     let in_memory = memory_devices(world, subject.pid);
-    let (mut found, mut seen, mut left) = (Vec::new(), BTreeSet::new(), MOST_DESCRIPTORS);
+    let (mut found, mut seen, mut descriptors) = (Vec::new(), BTreeSet::new(), Descriptors::default());
     for pid in members {
         let directory = world.proc.path_of(Pid::from_raw(pid), "fd");
-        let entries = match sys::directory::list(&directory) {
-            Ok(entries) => entries,
+        let entries = match descriptors.list(&directory) {
+            Ok(Some(entries)) => entries,
+            Ok(None) => {
+                unknown.add("files.deleted", "too many open files: the rest is not looked at");
+                return Some(found);
+            }
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
                 unknown.add("files.deleted", "only their owner and root can list open files");
                 return None;
@@ -347,11 +396,6 @@ fn deleted(world: &World<'_>, subject: Subject, unknown: &Unknowns) -> Option<Ve
             Err(_) => continue,
         };
         for entry in entries {
-            if left == 0 {
-                unknown.add("files.deleted", "too many open files: the rest is not looked at");
-                return Some(found);
-            }
-            left -= 1;
             let link = directory.join(&entry.name);
             let Some((path, extent)) = deleted_file(&link) else { continue };
             if in_memory.contains(&extent.device) || !seen.insert((extent.device, extent.inode)) {
@@ -407,7 +451,7 @@ mod tests {
         let text = b"10 0 0:50 / / rw - overlay overlay rw,upperdir=/u,workdir=/w,lowerdir=/a\\134:b:/c\n\
             11 10 8:1 / /host ro - ext4 /dev/sda rw\n12 11 0:9 / /host/run rw - tmpfs tmpfs rw\n\
             13 10 0:60 / /proc rw - proc proc rw\n14 10 8:1 /srv /s rw - ext4 /dev/sda rw\n";
-        let all = all_mounts(text, &host);
+        let all = all_mounts(text, &host, &Unknowns::default());
         let seen: Vec<(&str, &str, bool, bool)> = all
             .iter()
             .map(|one| (one.target.as_str(), one.source.as_str(), one.read_only, one.from_host))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::Judge;
-use crate::applets::ctr_inspect::files::{Device, Files, Mounted};
+use crate::applets::ctr_inspect::files::{Device, Files, Mounted, is_below};
 use crate::applets::ctr_inspect::finding::Severity;
 use crate::applets::ctr_inspect::privileges::Privileges;
 use crate::applets::ctr_inspect::show::many;
@@ -104,10 +104,7 @@ impl Judge<'_> {
         let all: Vec<&Mounted> = mounts.iter().filter(judged).collect();
         for mount in &all {
             // What came along with a directory above is part of that finding.
-            let is_below = |other: &&&Mounted| {
-                other.target != mount.target && Path::new(&mount.target).starts_with(&other.target)
-            };
-            if all.iter().any(|other| is_below(&other)) {
+            if all.iter().any(|other| is_below(&mount.target, &other.target)) {
                 continue;
             }
             let writable = !mount.read_only || !mount.writable_below.is_empty();
@@ -150,7 +147,11 @@ fn reached(mounts: &[Mounted], socket: &Path) -> Vec<PathBuf> {
         let target = Path::new(&mount.target);
         let inside = if below.as_os_str().is_empty() { target.to_path_buf() } else { target.join(below) };
         let depth = |mount: &&Mounted| Path::new(&mount.target).components().count();
-        let last = mounts.iter().filter(|other| inside.starts_with(&other.target)).max_by_key(depth)?;
+        let covers = |other: &&Mounted| {
+            let inside = inside.to_str().unwrap_or_default();
+            other.target == inside || is_below(inside, &other.target)
+        };
+        let last = mounts.iter().filter(covers).max_by_key(depth)?;
         (last.target == mount.target).then_some(inside)
     };
     mounts.iter().rev().filter(|mount| mount.from_host).filter_map(target_in).collect()

@@ -1,9 +1,7 @@
 //! Files for people.
 
-use std::path::Path;
-
 use super::{Page, few, many, short_path};
-use crate::applets::ctr_inspect::files::{Files, Mounted};
+use crate::applets::ctr_inspect::files::{Files, Mounted, is_below};
 use crate::output::size::size;
 use crate::text;
 
@@ -40,9 +38,7 @@ impl Page<'_> {
         if same > 0 {
             self.line("  mounts", &[format!("{same} as on the host")]);
         }
-        let is_below = |mount: &Mounted, other: &Mounted| {
-            mount.target != other.target && Path::new(&mount.target).starts_with(&other.target)
-        };
+        let is_below = |mount: &Mounted, other: &Mounted| is_below(&mount.target, &other.target);
         for mount in &from_host {
             if !all && (mount.is_usual() || from_host.iter().any(|other| is_below(mount, other))) {
                 continue;

@@ -83,7 +83,7 @@ pub fn of_docker(layout: &mut Layout) {
             Expected { pod: Some("shop"), ..named(shown, "k8s_x-host") },
         );
     }
-    // Of a data root that only the daemon was told of, the bundle has paths.
+    // If only the daemon knows the data root, the bundle has paths below it.
     let pid = docker(layout, "opt/secret", 10, "ten", "null", named("docker:ten", "ten-host"));
     let bundle = format!("run/containerd/io.containerd.runtime.v2.task/moby/{}", id(10));
     layout.file(format!("{bundle}/init.pid"), pid.to_string());
@@ -240,7 +240,7 @@ pub fn of_crio(layout: &mut Layout) {
         annotations,
         kube("k8s:prod/shop/POD", 41, None),
     );
-    // The cgroupfs driver; and old versions, where the name alone tells.
+    // The cgroupfs driver; and old versions, which are known by the name alone.
     let annotations = r#""io.kubernetes.cri-o.ContainerType":"container","io.kubernetes.cri-o.Name":"k8s_db_shop_prod_1_0""#;
     crio(
         layout,
@@ -275,7 +275,7 @@ pub fn of_podman(layout: &mut Layout) {
         expected("podman:unit", 50, 0),
     );
     podman(layout, "var/lib/containers/storage", "run/containers/storage", &id(50), "unit", pid);
-    // With no control group of its own (--cgroups=disabled): conmon's note tells.
+    // Without its own control group (--cgroups=disabled): conmon writes the PID.
     layout.file("etc/containers/storage.conf", "[storage]\ngraphroot = \"/srv/graph\"\nrunroot = \"/srv/run\"\nrootless_storage_path = \"/srv/$UID\"\n");
     let pid = layout.expect("/system.slice/web.service", expected("podman:plain", 51, 0));
     podman(layout, "srv/graph", "srv/run", &id(51), "plain", pid);
@@ -284,7 +284,7 @@ pub fn of_podman(layout: &mut Layout) {
     podman(layout, "home/u/.local/share/containers/storage", &run, &id(52), "mine", pid);
     let pid = layout.expect("/", expected("podman:moved", 53, USER));
     podman(layout, &format!("srv/{USER}"), &run, &id(53), "moved", pid);
-    // Storage that a command line named (--root), and a home that /etc/passwd does not tell.
+    // Storage that a command line named (--root), and a home directory that is not in /etc/passwd.
     let pid =
         layout.expect(&format!("/machine.slice/libpod-{}.scope", id(55)), expected("podman:aside", 55, 0));
     podman(layout, "data/aside", "data/run", &id(55), "aside", pid);
@@ -299,7 +299,7 @@ pub fn of_podman(layout: &mut Layout) {
     let bundle = format!("/net/home/w/storage/overlay-containers/{}/userdata", id(56));
     let status = format!(r#"{{"pid":{pid},"process-start-time":{START},"bundle":"{bundle}"}}"#);
     layout.file(format!("run/user/{other}/crun/{}/status", id(56)), status);
-    // A step of buildah's, with the beginning of its working container's id for host name.
+    // A build step of buildah; its host name is the beginning of the id of the working container.
     let list = format!(
         r#"[{{"id":"{DB}","names":["alpine-working-container"],"image":"sha"}},{{"id":"{}","names":["no"]}}]"#,
         id(54)

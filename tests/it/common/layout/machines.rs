@@ -1,4 +1,4 @@
-//! OCI runtimes by hand, machines, sandboxes, and what only has a control group.
+//! OCI runtimes without an engine, machines, sandboxes, and containers with only a control group.
 
 use std::os::unix::fs::{MetadataExt, symlink};
 
@@ -105,7 +105,7 @@ pub fn of_lxc(layout: &mut Layout) {
         symlink(format!("/{directory}/storage-pools/default/containers/{id}"), link).expect("a link");
         layout.file(format!("{settings}/{id}/lxc.conf"), "lxc.uts.name = outside\nlxc.uts.name = inside\n");
     }
-    // Of the next three no record is in a directory that is listed, or the record is not the one of the group's name.
+    // The next three have no state file in a listed directory, or one that does not match the name of the group.
     let pid = layout.expect("/lxc.payload.apart", Expected::new("lxc:apart", "/mnt/a b/apart", "lxc"));
     layout.monitor(pid, 0, "[lxc monitor] /mnt/a b apart");
     layout.file("mnt/a b/apart/config", "");
@@ -189,7 +189,7 @@ pub fn of_sandboxes(layout: &mut Layout) {
     layout.file("run/firejail/sandbox/4000", format!("{pid}\n"));
 }
 
-/// Known by the name of the control group alone, which nothing vouches for.
+/// Known by the name of the control group alone: unverified.
 pub fn of_groups(layout: &mut Layout) {
     let short = |id: &str| if id == WEB { id[..12].to_owned() } else { id.to_owned() };
     for (runtime, group, id) in [
@@ -211,7 +211,7 @@ pub fn of_groups(layout: &mut Layout) {
     }
 }
 
-/// A snap's mount namespace is all that is known of it, and its inode cannot be chosen.
+/// Of a snap only its mount namespace is known, and its inode cannot be chosen.
 pub fn of_snaps(layout: &mut Layout) {
     let group = format!(
         "/user.slice/user-{USER}.slice/user@{USER}.service/app.slice/snap.firefox.firefox-{UUID}.scope"

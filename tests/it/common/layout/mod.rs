@@ -1,4 +1,4 @@
-//! Hosts of our making with the records of runtimes on them, each after a layout that a runtime documents.
+//! Hosts made of files, with the state files of runtimes, each in a layout that a runtime documents.
 
 pub mod engines;
 pub mod machines;
@@ -18,7 +18,7 @@ pub const UUID: &str = "0b3f5a52-1111-2222-3333-4444deadbeef";
 pub const USER: u32 = 1234;
 pub const START: u64 = 777;
 
-/// A host, and what should be found on it: PID of an init process, and its container.
+/// A host, and the expected result: PID of an init process, and its container.
 pub struct Layout {
     pub host: Host,
     pub expected: BTreeMap<i64, Expected>,
@@ -62,7 +62,7 @@ impl Layout {
         self.host.file(path.as_ref(), content)
     }
 
-    /// A process that no host could have had when a record of now was written, if it began `late`.
+    /// A process that is younger than any state file written now, if it began `late`.
     pub fn process(&self, pid: i64, uid: u32, cgroup: &str, start: u64) {
         self.host.process(pid, 1, cgroup, b"x\0");
         let status = format!(
@@ -104,7 +104,7 @@ impl Layout {
         self.file(path, text.replace(part, by));
     }
 
-    /// An init process in a control group, and what it should be found to be.
+    /// An init process in a control group, and the container that must be found for it.
     pub fn expect(&mut self, cgroup: &str, expected: Expected) -> i64 {
         let pid = self.next;
         self.next += 1;
@@ -129,7 +129,7 @@ impl Layout {
         resolver.resolve(Pid::from_raw(i32::try_from(pid).expect("a pid")), &text, true)
     }
 
-    /// The container that a record proves to be this process'.
+    /// The container of this process that a state file confirms.
     pub fn proven(&self, pid: i64) -> Option<Rc<Container>> {
         self.look(|resolver| self.proven_by(resolver, pid))
     }
@@ -180,7 +180,7 @@ impl Expected {
     }
 }
 
-/// A name, and what puts the records and processes on a host.
+/// A name, and the function that makes the state files and processes on a host.
 type Make = (&'static str, fn(&mut Layout));
 
 pub const LAYOUTS: [Make; 11] = [

@@ -1,4 +1,4 @@
-//! Containers that no record tells of: which processes are in one, by namespaces and roots alone.
+//! Containers without a state file: which processes are in one, by namespaces and root directories alone.
 
 use crate::common;
 
@@ -10,7 +10,7 @@ use crate::common::process::{Holder, Piped, limited, link, namespaces, printed};
 use crate::common::{Scratch, applet, binary, program, stderr, stdout};
 use serde_json::Value;
 
-/// What ctr-ps says of a process.
+/// The container that ctr-ps shows for a process.
 fn row(pid: i32) -> Value {
     let all = processes(&printed(ctr_ps().arg("--json")));
     all.get(&i64::from(pid)).unwrap_or_else(|| panic!("{pid} is not listed")).clone()
@@ -21,7 +21,7 @@ fn inode(link: &str) -> String {
 }
 
 #[test]
-fn a_pid_namespace_of_its_own_is_a_container_of_nobody() {
+fn an_own_pid_namespace_is_an_anonymous_container() {
     if !namespaces("anonymous containers") {
         return;
     }
@@ -33,7 +33,7 @@ fn a_pid_namespace_of_its_own_is_a_container_of_nobody() {
     let target = format!("anon:{}", inode(&holder.link("pid")));
     let entered = limited(applet("nsenter").args(["-t", &target, "-u", "hostname"]));
     assert_eq!((stdout(&entered).as_str(), stderr(&entered).as_str()), ("box\n", ""));
-    // By its number in there, 1, it is the same process.
+    // By its PID inside, 1, it is the same process.
     let target = format!("{target}@1");
     let entered = limited(applet("nsenter").args(["-t", &target, "-u", "hostname"]));
     assert_eq!((stdout(&entered).as_str(), stderr(&entered).as_str()), ("box\n", ""));
@@ -44,7 +44,7 @@ fn a_pid_namespace_of_its_own_is_a_container_of_nobody() {
 }
 
 #[test]
-fn it_belongs_to_who_made_its_user_namespace_or_runs_it() {
+fn the_owner_is_that_of_the_user_namespace_or_of_the_process() {
     if !namespaces("owners of anonymous containers") {
         return;
     }
@@ -76,7 +76,7 @@ fn other_namespaces_alone_make_no_container() {
     if !namespaces("hardened processes") {
         return;
     }
-    // As of a service with PrivateTmp, PrivateNetwork, ProtectHostname and the like.
+    // The namespaces of a service with PrivateTmp, PrivateNetwork, ProtectHostname and so on.
     let private = "mount -t tmpfs none /tmp";
     for (options, setup) in
         [(&["-m", "-n", "-u", "-i", "-C"][..], private), (&["-U"], ":"), (&["-T", "-f", "--kill-child"], ":")]
@@ -105,7 +105,7 @@ fn with_changed_root(root: &Scratch) -> Holder {
 }
 
 #[test]
-fn a_changed_root_is_a_container_and_the_one_who_waits_outside_is_its_own() {
+fn a_changed_root_is_a_container_of_its_own() {
     if !namespaces("changed roots") {
         return;
     }
@@ -140,7 +140,7 @@ fn each_root_in_a_foreign_mount_namespace_is_a_container() {
         found.each_ref().map(|row| row["id"].as_str().unwrap_or_default()),
         ids.each_ref().map(|id| &**id)
     );
-    // One that is asked for alone has the same name, and is a target by it.
+    // If ctr-ps shows only this one, it has the same name, and the name is a target.
     for (pid, id) in pids.iter().zip(&ids) {
         let shown = printed(ctr_ps().args(["-n", "-o", "container", "-p", pid]));
         assert_eq!(shown.trim(), format!("anon:{id}"));
@@ -165,7 +165,7 @@ fn a_container_by_namespaces_does_not_take_its_group_with_it() {
     std::fs::create_dir_all(&state).expect("a directory");
     let record = format!(r#"{{"id":"boxed","init_process_pid":{},"init_process_start":{start}}}"#, boxed.pid);
     std::fs::write(state.join("state.json"), record).expect("a record");
-    // As on a host with the unified hierarchy alone, and all three in one session.
+    // As on a host with the unified hierarchy only, and all three in one session.
     std::fs::write(files.0.join("cgroup"), "0::/user.slice/session\n").expect("a file");
     let script = r#"for p in $3 $4 $5; do mount --bind "$2/cgroup" /proc/$p/cgroup; done
         exec "$1" ctr-ps --root "$2" --proc-root /proc -n -o pid,container $6"#;
@@ -189,7 +189,7 @@ fn a_network_namespace_with_a_name() {
     if !namespaces("named network namespaces") {
         return;
     }
-    // A /run of its own, and ctr-ps in it: the host's is left alone.
+    // ctr-ps in a mount namespace with its own /run: the host's /run is not changed.
     let script = r#"
         mount -t tmpfs none /run; mkdir /run/netns; : >/run/netns/blue
         unshare -n sh -c 'mount --bind /proc/self/ns/net /run/netns/blue; exec sleep 1000' &
