@@ -349,13 +349,8 @@ impl<'a> Reader<'a> {
         if place.is_root() {
             return Some(false);
         }
-        let mut is_own = true;
-        for pid in place.members()? {
-            // A process can have ended since the scan, or started.
-            let other = self.members.binary_search(&pid).is_err() && self.world.process(pid).is_some();
-            is_own &= !other;
-        }
-        Some(is_own)
+        let is_other = |pid: &i32| self.members.binary_search(pid).is_err() && self.world.was_there(*pid);
+        Some(!place.members()?.iter().any(is_other))
     }
 
     /// The group, with a reason in the list of unknown values if there is none.
