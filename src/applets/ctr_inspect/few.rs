@@ -11,7 +11,7 @@ use super::report::Section;
 use crate::container::target::{self, Target};
 use crate::container::{Container, Files, IdentifiedBy, Resolver, group_of, matching};
 use crate::isolation::cgroup::Hierarchies;
-use crate::isolation::cgroup::chain::{Groups, Place};
+use crate::isolation::cgroup::chain::Groups;
 use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, Scan};
 use crate::sys::keyed::HashSet;
@@ -29,6 +29,8 @@ struct Search<'a> {
     pids: BTreeSet<i32>,
     /// The targets, and the first processes of their containers.
     chiefs: BTreeSet<i32>,
+    /// Does a container have no group with its id? Then its namespaces tell which processes are in it.
+    has_no_group: bool,
 }
 
 /// None if only all processes give the answer: a section reads them all, or a word means no container that a state file
@@ -50,9 +52,10 @@ pub(super) fn few<'a>(
         resolver: Resolver::for_few(proc, files),
         pids: BTreeSet::new(),
         chiefs: BTreeSet::new(),
+        has_no_group: false,
     };
     words.iter().try_for_each(|word| search.add(word))?;
-    if wants(Section::Namespaces) || wants(Section::Processes) {
+    if search.has_no_group || wants(Section::Namespaces) || wants(Section::Processes) {
         search.add_sharing()?;
     }
     search.add_parents();
@@ -96,28 +99,24 @@ impl Search<'_> {
         Some(())
     }
 
-    /// The processes in the control groups of a container: of those that have its id; without one, of all. None if there
-    /// are too many groups.
+    /// The processes in the control groups that have the id of a container. None if there are too many groups.
     fn add_groups(&mut self, text: &[u8], container: &Container) -> Option<()> {
         let groups = Groups::new(&self.mounted, text);
-        let (mut named, mut others) = (Vec::new(), Vec::new());
+        let mut is_named = false;
         for (controllers, path) in groups.lines() {
+            let path = std::str::from_utf8(path).ok();
+            let Some(group) = path.and_then(|path| group_of(path, container)) else { continue };
             let first = controllers.split(|&b| b == b',').next().unwrap_or_default();
             let place = match first {
                 b"" => groups.unified(),
                 name => groups.place(std::str::from_utf8(name).ok()?),
             };
-            let Some(place) = place else { continue };
-            let group = std::str::from_utf8(path).ok().and_then(|path| group_of(path, container));
-            match group.and_then(|group| place.ancestor(group.as_bytes())) {
-                Some(own) => named.push(own),
-                None => others.push(above_init(place)),
+            if let Some(own) = place.and_then(|place| place.ancestor(group.as_bytes())) {
+                is_named = true;
+                self.pids.extend(own.members()?);
             }
         }
-        let groups = if named.is_empty() { others } else { named };
-        for group in groups.into_iter().filter(|group| !group.is_root()) {
-            self.pids.extend(group.members()?);
-        }
+        self.has_no_group |= !is_named;
         Some(())
     }
 
@@ -167,12 +166,6 @@ impl Search<'_> {
         let parents: Vec<i32> = self.pids.iter().filter_map(parent).filter(|pid| *pid > 0).collect();
         self.pids.extend(parents);
     }
-}
-
-/// systemd in a container moves itself to a group below the container's.
-fn above_init(place: Place) -> Place {
-    let above = place.chain().nth(1).filter(|_| place.path().ends_with("init.scope"));
-    above.unwrap_or(place)
 }
 
 /// A constant: a scan reads thousands.

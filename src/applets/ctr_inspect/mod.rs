@@ -72,7 +72,8 @@
 //! times in seconds or as RFC 3339, CPUs as numbers; `total` of a pressure is in microseconds, as the kernel has it.
 //! `limits.cgroup.own` is false if other processes share a control group of the container. `limit_by` and `quota_by` are
 //! the paths of the groups that set the limit; of groups with the same limit it is the outermost. `limit_usage` and
-//! `limit_current` are what that group uses, with all groups below it.
+//! `limit_current` are what that group uses, with all groups below it. `throttled.percent_now` is null unless processes
+//! wait for a CPU; then the counters are read twice.
 //!
 //! # Exit status
 //!

@@ -149,8 +149,8 @@ impl Judge<'_> {
             let evidence = vec![("namespaces.time_offsets", json!(offsets))];
             self.add("clock-offset", Severity::Note, "its clocks are shifted", evidence);
         }
-        if !namespaces.foreign.is_empty() {
-            let pids: Vec<i32> = namespaces.foreign.iter().map(|one| one.pid).collect();
+        let pids: Vec<i32> = namespaces.foreign.iter().flatten().map(|one| one.pid).collect();
+        if !pids.is_empty() {
             let text = format!("{} entered from outside", many(pids.len() as u64, "process"));
             self.add("foreign-process", Severity::Note, text, vec![("namespaces.foreign", json!(pids))]);
         }
