@@ -83,14 +83,12 @@ impl Reader<'_> {
         let file = if place.v2 { "memory.current" } else { "memory.usage_in_bytes" };
         let usage = self.unknown.known("limits.memory.usage", place.try_read(file)).flatten();
         let usage = usage.and_then(|text| number::<u64>(&text));
-        let limit_file = if place.v2 { "memory.max" } else { "memory.limit_in_bytes" };
-        // More than the host has is no limit. Without one, v1 has 2^63 less a page.
         let most = host_total.unwrap_or(1 << 62);
-        let limit_of = |place: &Place| place.number(limit_file).filter(|limit| *limit < most);
+        let limit_of = |place: &Place| place.memory_limit(most);
         let least = place.least(limit_of);
         let stat = place.read("memory.stat").unwrap_or_default();
         // A mount of a part of the hierarchy hides the groups above it, whose limits hold too.
-        let hidden = field(&stat, "hierarchical_memory_limit").filter(|limit| *limit < most);
+        let hidden = Place::hidden_memory_limit(&stat, most);
         let binding = least.as_ref().map(|least| {
             let split = Split::read(&least.place, &least.place.read("memory.stat").unwrap_or_default());
             (least.place.number(file), split)
