@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 
 use super::namespaces::{HostNamespaces, ORDER};
 use super::report::Section;
+use super::scan::Few;
 use crate::container::target::{self, Target};
 use crate::container::{Container, Files, IdentifiedBy, Resolver, group_of, matching};
 use crate::isolation::cgroup::Hierarchies;
@@ -15,12 +16,6 @@ use crate::isolation::cgroup::chain::Groups;
 use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, Scan};
 use crate::sys::keyed::HashSet;
-
-/// The processes to read, and who finds their containers.
-pub(super) struct Few<'a> {
-    pub pids: Vec<Pid>,
-    pub resolver: Resolver<'a>,
-}
 
 struct Search<'a> {
     proc: &'a ProcRoot,

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use anyhow::{Context, Result, anyhow, bail};
 use nix::unistd::Pid;
 
-use super::few::Few;
 use crate::container::matching;
 use crate::container::target::{self, Target};
 use crate::container::{Container, Files, IdentifiedBy, Resolver, Tag, Tagger};
@@ -47,6 +46,12 @@ impl Known {
     pub(super) fn chief(&self) -> i32 {
         self.init.unwrap_or(self.member)
     }
+}
+
+/// The processes to read if few of them matter, and who finds their containers.
+pub(super) struct Few<'a> {
+    pub pids: Vec<Pid>,
+    pub resolver: Resolver<'a>,
 }
 
 /// The inspected host.

@@ -271,6 +271,11 @@ pub fn is_nothing_odd(row: &Row) {
                 && match finding["id"].as_str() {
                     Some("pid1-drops-sigterm") => all["processes"]["init"]["stops"] == false,
                     Some("seccomp-off") => all["privileges"]["seccomp"] == "off",
+                    // LXC without a configuration that drops capabilities
+                    Some("dangerous-capability") => {
+                        all["identity"]["runtime"] == "lxc"
+                            && all["privileges"]["added"] != Value::Array(Vec::new())
+                    }
                     Some("shares-host-net") => link(row.pid, "net") == host_link("net"),
                     Some("shares-host-pid") => link(row.pid, "pid") == host_link("pid"),
                     _ => false,
