@@ -53,6 +53,7 @@ mod hint;
 mod install;
 mod isolation;
 mod launch;
+mod net;
 mod output;
 mod proc;
 mod sys;

@@ -14,10 +14,12 @@
 //! this process, nor a reader of its output. The end of the helper sends no signal. It ends when its access ends.
 
 mod arguments;
+mod below_root;
 pub(crate) mod memory;
 pub(crate) mod watch;
 
 pub(crate) use arguments::{Lines, Reading, account_of, environment, note_of_locked, read_environment};
+pub(crate) use below_root::{Node, Space, below_root};
 
 use std::collections::BTreeMap;
 use std::fs::File;

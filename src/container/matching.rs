@@ -189,7 +189,7 @@ pub(super) fn precise(container: &Container, among: &[Rc<Container>]) -> String 
 /// answers: containers without a readable state file are nested ones, sandboxes, those of a monitor or in a state directory
 /// elsewhere, and unverified ones. For root, a user's state file counts only after that scan, because a container of root
 /// may have the name.
-pub(super) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>> {
+pub(crate) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>> {
     let scan = |resolver: &mut Resolver<'_>| matching(&resolver.scan(), word);
     if let Some(inode) = logged::namespace(word) {
         let all = resolver.scan();

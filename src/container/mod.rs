@@ -7,7 +7,6 @@
 mod by_namespace;
 mod cgroup_path;
 pub(crate) mod child;
-#[allow(dead_code)] // for the report about a stopped container
 pub(crate) mod details;
 mod files;
 mod group;
@@ -21,7 +20,6 @@ mod resolver;
 mod runtimes;
 mod spec;
 pub(crate) mod stop;
-#[allow(dead_code)] // for the report about a stopped container
 pub(crate) mod stopped;
 mod tagger;
 pub(crate) mod target;
@@ -35,6 +33,7 @@ pub(crate) use monitor::is_gvisor;
 pub(crate) use nested::inside;
 pub use resolver::Resolver;
 use resolver::is_of_group;
+pub(crate) use stop::runtime_config;
 pub(crate) use tagger::Tagger;
 
 pub use spec::Runtime;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::runtimes::docker_configs;
 use super::{Container, Files, Runtime};
@@ -48,14 +49,25 @@ pub(crate) fn stop_signal(files: &Files, container: &Container) -> Option<String
     match container.runtime {
         Runtime::Docker | Runtime::K8s | Runtime::Podman | Runtime::Nerdctl | Runtime::Ecs => {
             let of_spec = |path: &String| signal_of_spec(&files, &files.json::<Spec>(path)?, &container.id);
-            let paths =
-                container.config.clone().map_or_else(|| docker_configs(&files, container), |path| vec![path]);
-            paths.iter().find_map(of_spec).or_else(|| Some(TERM.to_owned()))
+            configs(&files, container).iter().find_map(of_spec).or_else(|| Some(TERM.to_owned()))
         }
         Runtime::Runc | Runtime::Crun | Runtime::Youki | Runtime::Containerd => Some(TERM.to_owned()),
         Runtime::Lxc | Runtime::Lxd | Runtime::Incus => Some("PWR".to_owned()),
         _ => None,
     }
+}
+
+fn configs(files: &Files, container: &Container) -> Vec<String> {
+    container.config.clone().map_or_else(|| docker_configs(files, container), |path| vec![path])
+}
+
+/// What the OCI `config.json` of a container says.
+pub(crate) fn runtime_config<T: DeserializeOwned>(files: &Files, container: &Container) -> Option<T> {
+    let files = match container.owner {
+        0 => files.clone(),
+        user => files.of_user(user),
+    };
+    configs(&files, container).iter().find_map(|path| files.json(path))
 }
 
 fn signal_of_spec(files: &Files, spec: &Spec, id: &str) -> Option<String> {

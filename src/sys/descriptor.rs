@@ -89,3 +89,16 @@ impl Drop for FileLock {
         _ = unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) };
     }
 }
+
+/// The kernel checks all of a netlink request, and refuses what it does not know. An error before Linux 4.20.
+pub(crate) fn check_netlink_strictly(socket: impl AsFd) -> nix::Result<()> {
+    const NETLINK_GET_STRICT_CHK: std::ffi::c_int = 12;
+    let on: std::ffi::c_int = 1;
+    let size = libc::socklen_t::try_from(size_of_val(&on)).map_err(|_| Errno::EINVAL)?;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads an int of this size from `on`.
+    let result = unsafe {
+        libc::setsockopt(fd, libc::SOL_NETLINK, NETLINK_GET_STRICT_CHK, (&raw const on).cast(), size)
+    };
+    Errno::result(result).map(drop)
+}

@@ -33,7 +33,8 @@ pub(crate) use capability::{
 };
 pub(crate) use close::{close, close_all, close_others, close_range};
 pub(crate) use descriptor::{
-    FileLock, Stdio, descriptor_flags, duplicate_above_stdio, set_close_on_exec, set_close_on_exec_range,
+    FileLock, Stdio, check_netlink_strictly, descriptor_flags, duplicate_above_stdio, set_close_on_exec,
+    set_close_on_exec_range,
 };
 pub(crate) use file::{
     Extent, Known, extent, file_id, get_dents, get_xattr, has_attribute, is_mount_root, known, read_link_at,

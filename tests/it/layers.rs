@@ -4,19 +4,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The layers from the top down, and the layers that each may use besides those that all may use.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("applet", &["applets", "cli", "complete", "exit", "install", "output", "text"]),
     ("complete", &["applets", "cli", "container", "exit", "isolation", "output", "proc", "text"]),
     ("install", &["cli", "errno", "exit", "launch", "text"]),
     (
         "applets",
-        &["access", "cli", "container", "errno", "exit", "isolation", "launch", "output", "proc", "text"],
+        &[
+            "access",
+            "cli",
+            "container",
+            "errno",
+            "exit",
+            "isolation",
+            "launch",
+            "net",
+            "output",
+            "proc",
+            "text",
+        ],
     ),
     ("cli", &["exit", "text"]),
     ("launch", &["errno", "exit", "isolation", "proc", "text"]),
     ("container", &["access", "errno", "exit", "isolation", "proc", "text"]),
     ("exit", &["access", "errno", "hint", "isolation", "output", "proc", "text"]),
     ("hint", &["errno", "isolation", "proc", "text"]),
+    ("net", &["isolation"]),
     ("isolation", &["access", "errno", "proc", "text"]),
     ("output", &["errno", "text"]),
     ("access", &["proc"]),

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::common::containers::{
-    Row, Stopped, Up, host_link, link, parent_and_innermost, prefix, processes, settled, this, value,
+    Row, Stopped, Up, host_link, is_nothing_odd, link, parent_and_innermost, prefix, processes, settled,
+    this, value,
 };
 use crate::common::process::{children, limited};
 use crate::common::{applet, program, skip, stderr, stdout, there, until};
@@ -140,6 +141,8 @@ fn all_is_right(up: &Up, runtime: &str, facts: impl Fn(&Row) -> Facts) {
     the_host_is_not_tagged(up);
     all_can_be_entered(up, runtime);
     all_may_what_the_kernel_says(up);
+    let usual = |row: &&Row| ["-web", "-one", "-db", "-init"].iter().any(|end| row.name.ends_with(end));
+    up.rows.iter().filter(usual).for_each(is_nothing_odd);
 
     for row in up.rows.iter().filter(|row| !row.is_bare()) {
         let added = up.exec(row);

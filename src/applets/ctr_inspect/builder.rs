@@ -9,6 +9,7 @@ use super::findings;
 use super::identity::{self, Commands};
 use super::limits;
 use super::namespaces::{self, HostNamespaces, entered};
+use super::network::{self, HostNetwork, Sources};
 use super::privileges;
 use super::processes;
 use super::report::{Report, Section};
@@ -24,6 +25,7 @@ pub(super) struct Builder<'a> {
     host: HostNamespaces,
     host_mounts: OnceCell<HostMounts>,
     sockets: OnceCell<RuntimeSockets>,
+    network: HostNetwork,
     commands: Commands,
 }
 
@@ -33,7 +35,7 @@ impl<'a> Builder<'a> {
         for subject in subjects {
             pids.extend([subject.pid, world.chief(*subject)]);
             let Some(number) = subject.container else { continue };
-            match sections.contains(&Section::Processes) {
+            match sections.contains(&Section::Processes) || sections.contains(&Section::Network) {
                 true => pids.extend(world.members(number).map(|process| process.pid)),
                 false => pids.extend(entered(world, number)),
             }
@@ -45,6 +47,7 @@ impl<'a> Builder<'a> {
             host,
             host_mounts,
             sockets: OnceCell::new(),
+            network: HostNetwork::default(),
             commands: Commands::read(world, pids),
         }
     }
@@ -75,6 +78,7 @@ impl<'a> Builder<'a> {
                 let host = self.host_mounts.get_or_init(|| HostMounts::read(world));
                 files::read(world, subject, host, &unknown)
             }),
+            network: wants(Section::Network).then(|| self.network(subject, &unknown)),
             processes: wants(Section::Processes)
                 .then(|| processes::read(world, subject, &self.commands, &unknown)),
             namespaces: found,
@@ -92,5 +96,11 @@ impl<'a> Builder<'a> {
         });
         report.findings = findings::judge(world, subject, &report, sockets);
         Some(report)
+    }
+
+    fn network(&self, subject: Subject, unknown: &Unknowns) -> network::Network {
+        let sources = Sources { world: self.world, host: &self.network, commands: &self.commands, unknown };
+        let namespace = namespaces::namespace(self.world, subject, &self.host, Kind::Net, unknown);
+        network::read(&sources, subject, namespace.as_ref())
     }
 }

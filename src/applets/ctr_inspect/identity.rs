@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::scan::{Subject, World};
 use crate::access::{Lines, Reading};
-use crate::container::{IdentifiedBy, rfc3339};
+use crate::container::details::Details;
+use crate::container::{Container, IdentifiedBy, epoch, rfc3339};
 use crate::text;
 
 #[derive(Serialize, Debug, Default)]
@@ -27,16 +28,23 @@ pub(super) struct Identity {
     pub started: Option<String>,
     pub chain: Vec<String>,
     pub how: Option<&'static str>,
-    /// `running` or `paused`.
+    /// `running`, `paused`; `exited` or `created` of a container without processes.
     pub status: &'static str,
-    pub pid: i32,
+    pub pid: Option<i32>,
     pub cpid: Option<i32>,
     pub command: Option<String>,
     /// The process whose namespaces and privileges are shown: another one if the target is a PID.
-    pub target_pid: i32,
+    pub target_pid: Option<i32>,
     pub target_command: Option<String>,
     pub shim_pid: Option<i32>,
-    /// Seconds since the start.
+    /// Of the first process, of a container that ended; with 128 added for a signal.
+    pub exit_code: Option<i64>,
+    /// Was the first process killed for lack of memory?
+    pub oom_killed: Option<bool>,
+    pub finished: Option<String>,
+    /// Why it could not be started.
+    pub error: Option<String>,
+    /// Seconds since the start; of a container that ended, since its end.
     #[serde(skip)]
     pub age: Option<u64>,
 }
@@ -48,8 +56,8 @@ pub(super) fn read(world: &World<'_>, subject: Subject, commands: &Commands, pau
     let start = world.proc.process(pid).start_time();
     let process = Identity {
         status: if paused { "paused" } else { "running" },
-        pid: chief,
-        target_pid: subject.pid,
+        pid: Some(chief),
+        target_pid: Some(subject.pid),
         target_command: (subject.pid != chief).then(|| commands.get(world, subject.pid)).flatten(),
         cpid: seen.and_then(|seen| seen.cpid),
         command: commands.get(world, chief),
@@ -59,7 +67,40 @@ pub(super) fn read(world: &World<'_>, subject: Subject, commands: &Commands, pau
     };
     let Some(number) = subject.container else { return process };
     let known = &world.containers[number];
-    let container = &known.container;
+    let named = of_container(world, &known.container);
+    Identity {
+        shim_pid: known.init.and_then(|init| parent_outside(world, init, number)),
+        status: process.status,
+        pid: process.pid,
+        target_pid: process.target_pid,
+        target_command: process.target_command,
+        cpid: process.cpid,
+        command: process.command,
+        age: process.age,
+        started: process.started,
+        ..named
+    }
+}
+
+/// A container that only state files have.
+pub(super) fn of_stopped(world: &World<'_>, details: &Details) -> Identity {
+    let ending = &details.ending;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok());
+    let ended = ending.finished.as_deref().and_then(epoch);
+    Identity {
+        status: if ending.was_started { "exited" } else { "created" },
+        age: now.zip(ended).and_then(|(now, ended)| u64::try_from(now - ended).ok()),
+        started: ending.started.clone(),
+        exit_code: ending.exit_code,
+        oom_killed: ending.oom_killed,
+        finished: ending.finished.clone(),
+        error: ending.error.clone(),
+        ..of_container(world, &details.container)
+    }
+}
+
+fn of_container(world: &World<'_>, container: &Container) -> Identity {
     let owner = match world.users.get(container.owner) {
         Some(user) => text::utf8(&user.name).into_owned(),
         None => container.owner.to_string(),
@@ -67,7 +108,7 @@ pub(super) fn read(world: &World<'_>, subject: Subject, commands: &Commands, pau
     let mut chain: Vec<String> = container.chain().map(ToString::to_string).collect();
     chain.reverse();
     Identity {
-        container: Some(known.label.clone()),
+        container: Some(container.label()),
         runtime: Some(container.runtime.name()),
         engine: Some(container.engine),
         name: container.name.clone(),
@@ -80,8 +121,7 @@ pub(super) fn read(world: &World<'_>, subject: Subject, commands: &Commands, pau
         created: container.created.clone(),
         chain,
         how: Some(IdentifiedBy::name(container.identified_by)),
-        shim_pid: known.init.and_then(|init| parent_outside(world, init, number)),
-        ..process
+        ..Identity::default()
     }
 }
 

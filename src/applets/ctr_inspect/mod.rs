@@ -26,6 +26,12 @@
 //! `files`: the root file system and its layers; mounts that show a part of the host, with what can be written below a
 //! read-only one; deleted files that processes still hold open and that take room on a disk.
 //!
+//! `network`: interfaces with their addresses; of a veth(4) the other end, by the ids of namespaces and not by the
+//! index alone; routes; the name servers in the container's resolv.conf(5); the sockets that listen in its network
+//! namespace, with the process that holds each, which can be outside of the container (Docker's name server);
+//! published ports and who listens on them inside. Of a container with the host's network only the sockets of its own
+//! processes are listed. Published ports are known of Docker and Podman.
+//!
 //! `processes`: the tree of processes with their PIDs inside; how many are zombies; open files against the limit; what the first
 //! process does with signals. The kernel drops a signal for the first process of a pid namespace if the process does
 //! not handle it (pid_namespaces(7)): `dropped`. `handled` means that the program gets the signal, not that it ends.
@@ -41,9 +47,16 @@
 //! A finding has an id: `privileged`, `dangerous-capability`, `seccomp-off`, `lsm-off`, `runtime-socket`,
 //! `host-root-mounted`, `proc-writable`, `host-user-ns-root`, `shares-host-pid`, `shares-host-net`, `shares-host-ipc`,
 //! `shares-host-uts`, `shares-host-user`; `no-memory-limit`, `no-pids-limit`, `memory-near-limit`, `memory-pressure`,
-//! `oom-kill`, `cpu-throttled`, `cpus-seen`, `pids-near-limit`, `pids-denied`, `fds-near-limit`, `deleted-files`;
+//! `oom-kill`, `cpu-throttled`, `cpus-seen`, `pids-near-limit`, `pids-denied`, `fds-near-limit`, `deleted-files`,
+//! `root-fs-full`, `host-device`; `published-not-listening`, `dns`;
 //! `pid1-drops-sigterm`, `pid1-does-not-reap`, `zombies`, `frozen`, `foreign-process`, `exec-leftover`, `clock-offset`,
 //! `cwd-outside`; `unknown`.
+//!
+//! # Containers without processes
+//!
+//! A container of Docker or Podman that does not run is found by the same names. Its report has the identity with
+//! `exit_code`, `oom_killed` and `finished`, the layers of its root file system, and the ports that it would publish.
+//! A running container with the same name wins.
 //!
 //! # Comparison
 //!
@@ -54,11 +67,13 @@
 //! # JSON
 //!
 //! `{"host", "boot_id", "containers": [CONTAINER, ...]}`. The keys of a container are `identity`, `namespaces`, `limits`,
-//! `privileges`, `files`, `processes`, `findings` and `unknown`; those of a finding are `id`, `severity`, `text`,
+//! `privileges`, `files`, `network`, `processes`, `findings` and `unknown`; those of a finding are `id`, `severity`, `text`,
 //! `evidence`, `why` and `do`. An unknown value is null, and a section that `-s` leaves out is null. Sizes are in bytes,
 //! times in seconds or as RFC 3339, CPUs as numbers; `total` of a pressure is in microseconds, as the kernel has it.
 //! `limits.cgroup.own` is false if other processes share a control group of the container. `limit_by` and `quota_by` are
-//! the paths of the groups that set the limit; if several groups have the same limit, of the outermost.
+//! the paths of the groups that set the limit; of groups with the same limit it is the outermost. `limit_usage` and
+//! `limit_current` are what that group uses, with all groups below it. `throttled.percent_now` is null unless processes
+//! wait for a CPU; then the counters are read twice.
 //!
 //! # Processes that block their readers
 //!
@@ -121,6 +136,12 @@
 //! ctr-inspect -s privileges 4711
 //! ```
 //!
+//! Which container a port of the host leads to, and whether a program listens there:
+//!
+//! ```text
+//! ctr-inspect -s network web
+//! ```
+//!
 //! # See also
 //!
 //! ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), capabilities(7), cgroups(7), namespaces(7)
@@ -128,18 +149,21 @@
 mod builder;
 mod descriptors;
 mod diff;
+mod few;
 mod files;
 mod finding;
 mod findings;
 mod identity;
 mod limits;
 mod namespaces;
+mod network;
 mod privileges;
 mod processes;
 mod report;
 mod scan;
 mod show;
 mod sockets;
+mod stopped;
 mod unknown;
 
 use std::ffi::{OsStr, OsString};
@@ -152,6 +176,7 @@ use serde::Serialize;
 use crate::access;
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, Words, set};
 use crate::container::Files;
+use crate::container::details::Details;
 use crate::exit::{self, Exit, Outcome, warn};
 use crate::output::style::{self, Painter, When};
 use crate::output::{Out, json};
@@ -191,7 +216,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('s'),
             "section",
-            "only these: identity, namespaces, limits, privileges, files, processes",
+            "only these: identity, namespaces, limits, privileges, files, network, processes",
             Effect::Required(section),
         )
         .takes("list")
@@ -201,6 +226,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "limits",
             "privileges",
             "files",
+            "network",
             "processes",
         ])),
         Opt::new(
@@ -258,22 +284,32 @@ fn inspect(
     words: &[OsString],
     request: &Request,
 ) -> Outcome {
-    let world = World::new(proc, files)?;
+    let world = world(proc, files, words, request)?;
     if let Some(other) = &request.diff {
         return differences(call, &world, (words, other), request);
     }
     let mut status = 0;
-    let subjects = find(call, &world, words, &mut status);
+    let found = find(call, &world, words, &mut status);
+    let is_running = |found: &Found| match found {
+        Found::Running(subject) => Some(*subject),
+        Found::Stopped(_) => None,
+    };
+    let subjects: Vec<Subject> = found.iter().filter_map(is_running).collect();
     let builder = Builder::new(&world, &request.sections, &subjects);
     let mut reports = Vec::new();
-    for subject in &subjects {
-        match builder.report(*subject) {
-            Some(report) if request.findings => reports.push(report.only_findings()),
-            Some(report) => reports.push(report),
-            None => {
+    for one in &found {
+        let report = match one {
+            Found::Running(subject) => builder.report(*subject),
+            Found::Stopped(details) => Some(stopped::report(&world, &request.sections, details)),
+        };
+        match (report, one) {
+            (Some(report), _) if request.findings => reports.push(report.only_findings()),
+            (Some(report), _) => reports.push(report),
+            (None, Found::Running(subject)) => {
                 warn(call.name, &format!("process {} has ended", subject.pid));
                 status = 1;
             }
+            (None, Found::Stopped(_)) => {}
         }
     }
     let is_high = |finding: &Finding| finding.severity == Severity::High;
@@ -294,6 +330,27 @@ fn inspect(
         exit::hint_at_rights();
     }
     Ok(status)
+}
+
+/// A target that few processes do not explain is sought among all.
+fn world<'a>(
+    proc: &'a ProcRoot,
+    files: &'a Files,
+    words: &[OsString],
+    request: &Request,
+) -> Result<World<'a>> {
+    let other =
+        request.diff.iter().map(|other| if other == "host" { OsString::from("1") } else { other.clone() });
+    let words: Vec<OsString> = words.iter().cloned().chain(other).collect();
+    if request.root.is_none() {
+        if let Some(few) = few::few(proc, files, &words, &request.sections) {
+            let world = World::new(proc, files, Some(few))?;
+            if words.iter().all(|word| world.find(word).is_ok()) {
+                return Ok(world);
+            }
+        }
+    }
+    World::new(proc, files, None)
 }
 
 fn section(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
@@ -328,25 +385,44 @@ fn proc_of(files: &Files, request: &Request) -> Result<ProcRoot> {
     Ok(ProcRoot::new(files.locate("/proc").ok_or_else(missing)?))
 }
 
-/// Resolves the words to containers and processes, each once. Reports a word that matches none.
-fn find(call: &Call, world: &World<'_>, words: &[OsString], status: &mut u8) -> Vec<Subject> {
-    let mut subjects: Vec<Subject> = Vec::new();
+/// What a word means.
+enum Found {
+    Running(Subject),
+    Stopped(Box<Details>),
+}
+
+/// What the words mean, each container and process once. Reports those that mean nothing.
+fn find(call: &Call, world: &World<'_>, words: &[OsString], status: &mut u8) -> Vec<Found> {
+    let mut all: Vec<Found> = Vec::new();
     for word in words {
+        world.hint_at_container(word);
         match world.find(word) {
             Ok((found, notes)) => {
                 notes.iter().for_each(|note| warn(call.name, note));
-                let is_new = |subject: &Subject| subjects.iter().all(|known| known.pid != subject.pid);
-                let new: Vec<Subject> = found.into_iter().filter(is_new).collect();
-                subjects.extend(new);
+                let is_known =
+                    |pid: i32| all.iter().any(|known| matches!(known, Found::Running(one) if one.pid == pid));
+                let new: Vec<Subject> = found.into_iter().filter(|one| !is_known(one.pid)).collect();
+                all.extend(new.into_iter().map(Found::Running));
             }
-            Err(error) => {
-                warn(call.name, &crate::errno::chain(&error));
-                exit::hint_at_rights_after(&error);
-                *status = 1;
-            }
+            Err(error) => match word.to_str().and_then(|word| stopped::find(world, word)) {
+                Some(Ok(details)) => {
+                    let key = details.container.key();
+                    let is_same =
+                        |known: &Found| matches!(known, Found::Stopped(one) if one.container.key() == key);
+                    if !all.iter().any(is_same) {
+                        all.push(Found::Stopped(Box::new(details)));
+                    }
+                }
+                stopped => {
+                    let error = stopped.and_then(Result::err).unwrap_or(error);
+                    warn(call.name, &crate::errno::chain(&error));
+                    exit::hint_at_rights_after(&error);
+                    *status = 1;
+                }
+            },
         }
     }
-    subjects
+    all
 }
 
 /// `--diff`
@@ -360,6 +436,7 @@ fn differences(
         return Err(anyhow!("--diff compares one target with another: {} are given", words.len()).into());
     };
     let one = |word: &OsStr| -> Result<Subject> {
+        world.hint_at_container(word);
         let (found, notes) = world.find(word)?;
         notes.iter().for_each(|note| warn(call.name, note));
         match found[..] {

@@ -7,6 +7,7 @@ use super::finding::Finding;
 use super::identity::Identity;
 use super::limits::Limits;
 use super::namespaces::Namespaces;
+use super::network::Network;
 use super::privileges::Privileges;
 use super::processes::Processes;
 use super::unknown::Unknown;
@@ -19,16 +20,18 @@ pub(super) enum Section {
     Limits,
     Privileges,
     Files,
+    Network,
     Processes,
 }
 
 impl Section {
-    pub(super) const ALL: [Section; 6] = [
+    pub(super) const ALL: [Section; 7] = [
         Section::Identity,
         Section::Namespaces,
         Section::Limits,
         Section::Privileges,
         Section::Files,
+        Section::Network,
         Section::Processes,
     ];
 
@@ -40,19 +43,21 @@ impl Section {
             Section::Limits => "limits",
             Section::Privileges => "privileges",
             Section::Files => "files",
+            Section::Network => "network",
             Section::Processes => "processes",
         }
     }
 }
 
 /// A section that is not asked for is null.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, Default)]
 pub(super) struct Report {
     pub identity: Option<Identity>,
     pub namespaces: Option<Namespaces>,
     pub limits: Option<Limits>,
     pub privileges: Option<Privileges>,
     pub files: Option<Files>,
+    pub network: Option<Network>,
     pub processes: Option<Processes>,
     /// The worst first.
     pub findings: Vec<Finding>,
@@ -62,8 +67,7 @@ pub(super) struct Report {
 impl Report {
     /// Keeps who it is about, and the findings.
     pub(super) fn only_findings(self) -> Report {
-        let (identity, findings, unknown) = (self.identity, self.findings, self.unknown);
-        let (namespaces, limits, privileges, files, processes) = (None, None, None, None, None);
-        Report { identity, namespaces, limits, privileges, files, processes, findings, unknown }
+        let Report { identity, findings, unknown, .. } = self;
+        Report { identity, findings, unknown, ..Report::default() }
     }
 }

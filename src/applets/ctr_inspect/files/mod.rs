@@ -1,5 +1,7 @@
 //! What a container sees of file systems: its root, mounts from the host, deleted files that are still open.
 
+mod devices;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,10 +13,12 @@ use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use serde::Serialize;
 
+pub(super) use devices::Device;
+
 use super::descriptors::Descriptors;
 use super::scan::{Subject, World};
 use super::unknown::Unknowns;
-use crate::access::memory;
+use crate::access::{self, Account, memory};
 use crate::proc::mountinfo::{Mount, mounts, unescape};
 use crate::proc::{mount_id, number};
 use crate::sys;
@@ -29,6 +33,21 @@ pub(super) struct Files {
     pub cwd: Option<String>,
     /// Is the working directory on no mount that the process can see?
     pub cwd_outside: Option<bool>,
+    /// Nodes in /dev that most containers do not have.
+    pub devices: Option<Vec<Device>>,
+    /// Of the root and of mounts from the host that can be written.
+    pub space: Vec<Space>,
+}
+
+#[derive(Serialize, Debug)]
+pub(super) struct Space {
+    pub target: String,
+    pub size: u64,
+    pub available: u64,
+    pub percent: Option<f64>,
+    pub inodes_percent: Option<f64>,
+    #[serde(skip)]
+    pub device: (u64, u64),
 }
 
 #[derive(Serialize, Debug, Default)]
@@ -67,6 +86,8 @@ pub(super) struct Deleted {
     pub size: u64,
     /// What it takes on the disk.
     pub bytes: u64,
+    #[serde(skip)]
+    pub device: (u64, u64),
 }
 
 impl Mounted {
@@ -133,13 +154,54 @@ impl HostMounts {
 pub(super) fn read(world: &World<'_>, subject: Subject, host: &HostMounts, unknown: &Unknowns) -> Files {
     let process = world.proc.process(Pid::from_raw(subject.pid));
     let text = unknown.known("files.mounts", process.mountinfo()).unwrap_or_default();
+    let (root, mounts) = (root(world, subject, host, &text, unknown), all_mounts(&text, host, unknown));
+    let (devices, space) = below_root(world, subject, &mounts, unknown).unzip();
     Files {
-        root: root(world, subject, host, &text, unknown),
-        mounts: all_mounts(&text, host, unknown),
+        root,
+        mounts,
+        devices,
+        space: space.unwrap_or_default(),
         deleted: deleted(world, subject, unknown),
         cwd: unknown.known("files.cwd", std::fs::read_link(process.path("cwd"))).map(|path| shown(&path)),
         cwd_outside: cwd_outside(world, subject, &text),
     }
+}
+
+/// Of a process with the host's root it would be that of the host.
+fn below_root(
+    world: &World<'_>,
+    subject: Subject,
+    mounts: &[Mounted],
+    unknown: &Unknowns,
+) -> Option<(Vec<Device>, Vec<Space>)> {
+    /// File systems that are asked for their space.
+    const MOST: usize = 100;
+    let number = subject.container?;
+    let owner = world.containers[number].container.owner;
+    let has_room = |mount: &&Mounted| mount.from_host && !mount.read_only && !mount.is_usual();
+    let targets = mounts.iter().filter(has_room).map(|mount| mount.target.clone());
+    let targets: Vec<String> = std::iter::once("/".to_owned()).chain(targets).take(MOST).collect();
+    let account = Account::of_owner(owner, subject.pid);
+    let root = world.proc.path_of(Pid::from_raw(subject.pid), "root");
+    let found = match std::fs::read_link(&root) {
+        Err(error) => Err(error),
+        Ok(_) => access::below_root(account, root, targets.clone()).map_err(std::io::Error::from),
+    };
+    let found = unknown.known("files.devices", found)?;
+    let mut seen = BTreeSet::new();
+    let of = |(target, space): (String, Option<access::Space>)| {
+        let space = space.filter(|space| !space.read_only && space.size > 0)?;
+        seen.insert(space.device).then(|| Space {
+            target,
+            size: space.size,
+            available: space.available,
+            percent: space.percent(),
+            inodes_percent: space.inodes_percent(),
+            device: space.device,
+        })
+    };
+    let space = targets.into_iter().zip(found.space).filter_map(of).collect();
+    Some((devices::judged(world, subject, found.nodes), space))
 }
 
 fn shown(path: &Path) -> String {
@@ -339,8 +401,9 @@ fn deleted(world: &World<'_>, subject: Subject, unknown: &Unknowns) -> Option<Ve
             if in_memory.contains(&extent.device) || !seen.insert((extent.device, extent.inode)) {
                 continue;
             }
+            let device = (extent.device.0.into(), extent.device.1.into());
             let fd = entry.name.to_str().and_then(|name| name.parse().ok()).unwrap_or(-1);
-            found.push(Deleted { pid, fd, path, size: extent.size, bytes: extent.allocated });
+            found.push(Deleted { pid, fd, path, size: extent.size, bytes: extent.allocated, device });
         }
     }
     Some(found)

@@ -1,0 +1,183 @@
+//! Rules about files.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::Judge;
+use crate::applets::ctr_inspect::files::{Device, Files, Mounted, is_below};
+use crate::applets::ctr_inspect::finding::Severity;
+use crate::applets::ctr_inspect::privileges::Privileges;
+use crate::applets::ctr_inspect::show::many;
+use crate::applets::ctr_inspect::sockets::RuntimeSockets;
+use crate::container::Runtime;
+use crate::output::size::size;
+
+impl Judge<'_> {
+    pub(super) fn files(&mut self, files: &Files, privileges: Option<&Privileges>, sockets: &RuntimeSockets) {
+        if files.cwd_outside == Some(true) && self.runtime.is_some() {
+            let text =
+                format!("its working directory is outside its root: {}", files.cwd.as_deref().unwrap_or("?"));
+            self.add("cwd-outside", Severity::High, text, vec![("files.cwd", json!(files.cwd))]);
+        }
+        let bytes: u64 = files.deleted.iter().flatten().map(|file| file.bytes).fold(0, u64::saturating_add);
+        if bytes > 100 << 20 || takes_much(files) {
+            let text = format!("{} of deleted files are still taken", size(bytes));
+            self.add("deleted-files", Severity::Medium, text, vec![("files.deleted", json!(bytes))]);
+        }
+        self.space(files);
+        // Without a root of its own it sees the files of the host by design.
+        if self.runtime.is_none() || files.root.path.as_deref() == Some("/") {
+            return;
+        }
+        self.devices(files, privileges);
+        let owner = self.subject.container.map_or(0, |number| self.world.containers[number].container.owner);
+        let targets: Vec<(&Path, PathBuf)> = sockets
+            .of(owner)
+            .flat_map(|socket| reached(&files.mounts, socket).into_iter().map(move |target| (socket, target)))
+            .collect();
+        if let Some((socket, target)) = targets.first() {
+            let more = match targets.len() {
+                1 => String::new(),
+                count => format!(", and {} more", count - 1),
+            };
+            let text = format!("{} is reachable as {}{more}", socket.display(), target.display());
+            let paths: Vec<_> = targets.iter().map(|(_, target)| target.to_string_lossy()).collect();
+            self.add("runtime-socket", Severity::High, text, vec![("files.mounts", json!(paths))]);
+        }
+        self.host_directories(&files.mounts);
+    }
+
+    /// Does it show parts of the host by design?
+    fn is_sandbox(&self) -> bool {
+        matches!(self.runtime, Some(Runtime::Bwrap | Runtime::Flatpak | Runtime::Firejail | Runtime::Snap))
+    }
+
+    fn space(&mut self, files: &Files) {
+        for space in &files.space {
+            for (what, percent) in [("bytes", space.percent), ("inodes", space.inodes_percent)] {
+                let Some(percent) = percent.filter(|percent| *percent >= 95.0) else { continue };
+                let text =
+                    format!("{percent} % of the {what} of the file system on {} are used", space.target);
+                self.add("root-fs-full", Severity::High, text, vec![("files.space", json!(space))]);
+            }
+        }
+    }
+
+    /// What a process that is not root of the host may open depends on the owner of the node.
+    fn devices(&mut self, files: &Files, privileges: Option<&Privileges>) {
+        let is_root = privileges.is_some_and(|all| all.root_on_host == Some(true));
+        let allowed = files.devices.iter().flatten().filter(|device| device.allowed == Some(true));
+        let mut groups: [(Severity, Vec<&Device>); 2] =
+            [(Severity::High, Vec::new()), (Severity::Note, Vec::new())];
+        for device in allowed {
+            let is_high = is_root && !self.is_sandbox() && device.what != Some("kvm");
+            groups[usize::from(!is_high)].1.push(device);
+        }
+        for (severity, devices) in groups {
+            let Some(first) = devices.first() else { continue };
+            let more = match devices.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            let what = first.what.unwrap_or("device");
+            let text =
+                format!("{what} of the host is {} ({}:{}){more}", first.path, first.major, first.minor);
+            self.add("host-device", severity, text, vec![("files.devices", json!(devices))]);
+        }
+    }
+
+    fn host_directories(&mut self, mounts: &[Mounted]) {
+        const JUDGED: [&str; 10] = [
+            "/",
+            "/etc",
+            "/root",
+            "/boot",
+            "/proc",
+            "/sys",
+            "/dev",
+            "/var/lib/docker",
+            "/var/lib/kubelet",
+            "/run",
+        ];
+        let judged = |mount: &&Mounted| mount.from_host && JUDGED.contains(&mount.source.as_str());
+        let all: Vec<&Mounted> = mounts.iter().filter(judged).collect();
+        for mount in &all {
+            // What came along with a directory above is part of that finding.
+            if all.iter().any(|other| is_below(&mount.target, &other.target)) {
+                continue;
+            }
+            let writable = !mount.read_only || !mount.writable_below.is_empty();
+            let severity = match () {
+                () if self.is_sandbox() => Severity::Note,
+                () if writable => Severity::High,
+                () => Severity::Medium,
+            };
+            let how = match (mount.read_only, writable) {
+                (false, _) => "writable".to_owned(),
+                (true, false) => "read-only".to_owned(),
+                (true, true) => format!(
+                    "read-only, but {} below can be written",
+                    many(mount.writable_below.len() as u64, "mount")
+                ),
+            };
+            let text = format!("{} of the host is mounted on {}, {how}", mount.source, mount.target);
+            let evidence = vec![
+                ("files.mounts", json!(mount.target)),
+                ("files.mounts.writable_below", json!(mount.writable_below)),
+            ];
+            self.add("host-root-mounted", severity, text, evidence);
+        }
+    }
+}
+
+/// More than 5 % of a file system.
+fn takes_much(files: &Files) -> bool {
+    files.space.iter().any(|space| {
+        let on_it = files.deleted.iter().flatten().filter(|file| file.device == space.device);
+        let bytes = on_it.map(|file| file.bytes).fold(0, u64::saturating_add);
+        bytes > space.size / 20
+    })
+}
+
+/// Where a file of the host is in the container: mounts lead to it, and no other mount covers it.
+fn reached(mounts: &[Mounted], socket: &Path) -> Vec<PathBuf> {
+    let target_in = |mount: &Mounted| {
+        let below = socket.strip_prefix(&mount.source).ok()?;
+        let target = Path::new(&mount.target);
+        let inside = if below.as_os_str().is_empty() { target.to_path_buf() } else { target.join(below) };
+        let depth = |mount: &&Mounted| Path::new(&mount.target).components().count();
+        let covers = |other: &&Mounted| {
+            let inside = inside.to_str().unwrap_or_default();
+            other.target == inside || is_below(inside, &other.target)
+        };
+        let last = mounts.iter().filter(covers).max_by_key(depth)?;
+        (last.target == mount.target).then_some(inside)
+    };
+    mounts.iter().rev().filter(|mount| mount.from_host).filter_map(target_in).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_below_a_mount_is_reached_unless_it_is_covered() {
+        let mount = |target: &str, source: &str, from_host| Mounted {
+            target: target.to_owned(),
+            source: source.to_owned(),
+            fstype: "x".to_owned(),
+            read_only: true,
+            from_host,
+            writable_below: Vec::new(),
+        };
+        let socket = Path::new("/run/docker.sock");
+        let found =
+            |mounts: &[Mounted]| reached(mounts, socket).first().map(|path| path.display().to_string());
+        assert_eq!(found(&[mount("/s", "/run/docker.sock", true)]).as_deref(), Some("/s"));
+        assert_eq!(found(&[mount("/host", "/", true)]).as_deref(), Some("/host/run/docker.sock"));
+        assert_eq!(found(&[mount("/host", "/", true), mount("/host/run", "tmpfs", false)]), None);
+        assert_eq!(found(&[mount("/s", "/run/docker.socket", true)]), None);
+        assert_eq!(found(&[mount("/s", "/run/docker.sock", false)]), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! Sockets that listen in the container's namespace, and the processes that hold them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use serde::Serialize;
+
+use super::Sources;
+use crate::applets::ctr_inspect::scan::{Seen, Subject, World};
+use crate::net::Listener;
+use crate::proc::number;
+use crate::sys;
+
+#[derive(Serialize, Debug, Clone)]
+pub(in crate::applets::ctr_inspect) struct Listening {
+    pub protocol: &'static str,
+    pub address: String,
+    pub port: u16,
+    pub pid: Option<i32>,
+    pub cpid: Option<i32>,
+    pub command: Option<String>,
+    /// Is the process in the container? Null if it is not known.
+    pub inside: Option<bool>,
+    #[serde(skip)]
+    pub ip: IpAddr,
+}
+
+/// Descriptors that are looked at, of one user.
+const MOST_DESCRIPTORS: usize = 100_000;
+
+/// Of the host's namespace only the sockets of the container's processes.
+pub(super) fn owned(
+    sources: &Sources<'_>,
+    subject: Subject,
+    all: Vec<Listener>,
+    only_own: bool,
+) -> Vec<Listening> {
+    let Sources { world, commands, unknown, .. } = sources;
+    let is_member = |seen: &&Seen| match subject.container {
+        Some(number) => seen.container.is_some_and(|own| world.is_within(own, number)),
+        None => seen.pid == subject.pid,
+    };
+    let mut wanted: BTreeSet<u64> = all.iter().map(|one| one.inode).filter(|inode| *inode != 0).collect();
+    let mut holders = BTreeMap::new();
+    let (members, others): (Vec<&Seen>, Vec<&Seen>) = world.processes.iter().partition(is_member);
+    let mut refused = search(world, &members, &mut wanted, &mut holders);
+    if !only_own && !wanted.is_empty() {
+        // dockerd serves names in the namespaces of containers; a pod's containers share one.
+        refused |= search(world, &others, &mut wanted, &mut holders);
+    }
+    if refused && !wanted.is_empty() {
+        unknown.add("network.listening.pid", "only their owner and root can list open files");
+    }
+    let found = all.into_iter().filter(|one| !only_own || holders.contains_key(&one.inode)).map(|one| {
+        let pid = holders.get(&one.inode).copied();
+        let seen = pid.and_then(|pid| world.process(pid));
+        Listening {
+            protocol: one.transport.name(),
+            address: one.address.to_string(),
+            port: one.port,
+            pid,
+            cpid: seen.and_then(|seen| seen.cpid),
+            command: pid.and_then(|pid| commands.get(world, pid)),
+            inside: seen.map(|seen| is_member(&seen)),
+            ip: one.address,
+        }
+    });
+    found.collect()
+}
+
+/// Takes what it finds out of `wanted`. Is there a process whose files cannot be listed?
+fn search(
+    world: &World<'_>,
+    processes: &[&Seen],
+    wanted: &mut BTreeSet<u64>,
+    holders: &mut BTreeMap<u64, i32>,
+) -> bool {
+    let (mut refused, mut looked_at) = (false, BTreeMap::<Option<u32>, usize>::new());
+    for process in processes {
+        if wanted.is_empty() {
+            break;
+        }
+        let count = looked_at.entry(process.uid).or_default();
+        let result = sockets_of(world, process.pid, MOST_DESCRIPTORS.saturating_sub(*count), |inode| {
+            if wanted.remove(&inode) {
+                holders.insert(inode, process.pid);
+            }
+        });
+        match result {
+            Ok(seen) => *count += seen,
+            Err(errno) => refused |= matches!(errno, nix::errno::Errno::EACCES | nix::errno::Errno::EPERM),
+        }
+    }
+    refused
+}
+
+/// The inodes of the sockets that a process holds. How many descriptors were looked at?
+pub(super) fn sockets_of(
+    world: &World<'_>,
+    pid: i32,
+    most: usize,
+    mut take: impl FnMut(u64),
+) -> nix::Result<usize> {
+    let path = world.proc.path_of(nix::unistd::Pid::from_raw(pid), "fd");
+    let directory = open(&path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let (mut seen, mut buffer) = (0, [0; 64]);
+    sys::directory::each(&directory, |entry| {
+        if seen >= most {
+            return ControlFlow::Break(());
+        }
+        seen += 1;
+        let name = std::ffi::CString::new(std::os::unix::ffi::OsStringExt::into_vec(entry.name));
+        let link = name.ok().and_then(|name| sys::read_link_at(&directory, &name, &mut buffer).ok());
+        let inode = link.and_then(|link| number(link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?));
+        inode.into_iter().for_each(&mut take);
+        ControlFlow::Continue(())
+    })?;
+    Ok(seen)
+}

@@ -1,0 +1,181 @@
+//! Limits for people.
+
+use super::{Page, decimal, many, short_path, time};
+use crate::applets::ctr_inspect::limits::{Limits, Pressure};
+use crate::output::size::size;
+use crate::proc::clock::ago;
+use crate::text;
+
+/// The last kills that are shown.
+const MOST_KILLS: usize = 3;
+
+impl Page<'_> {
+    pub(super) fn limits(&mut self, limits: &Limits) {
+        let memory = &limits.memory;
+        let mut parts = vec![self.use_of(memory.working_set, memory.limit, memory.percent)];
+        parts.extend(
+            memory
+                .working_set
+                .and(memory.limit_by.as_deref())
+                .map(|by| self.by(by, limits, memory.limit_own == memory.limit)),
+        );
+        let split = [
+            ("anon", memory.anon),
+            ("file", memory.file),
+            ("tmpfs", memory.shmem),
+            ("kernel", memory.kernel),
+        ];
+        let split =
+            split.into_iter().filter_map(|(name, bytes)| Some((name, bytes.filter(|bytes| *bytes > 0)?)));
+        parts.extend(split.map(|(name, bytes)| format!("{name} {}", size(bytes))));
+        parts.extend(memory.peak.map(|peak| format!("peak {}", size(peak))));
+        parts.extend(memory.swap.filter(|swap| *swap > 0).map(|swap| format!("swap {}", size(swap))));
+        if memory.working_set.is_some() {
+            self.line("memory", &parts);
+        }
+        let mut events = Vec::new();
+        if let Some(high) = memory.high {
+            events.push(format!("slowed down above {}", size(high)));
+        }
+        let times = |count: Option<u64>| count.filter(|count| *count > 0);
+        events.extend(times(memory.events.oom_kill).map(|kills| {
+            let by = memory.events.oom_by.as_deref().map(|by| format!(" by the limit of {}", short_path(by)));
+            self.painter
+                .alarm(&format!("{kills} killed for lack of memory{}", by.unwrap_or_default()))
+                .into_owned()
+        }));
+        events.extend(times(memory.events.max).map(|max| format!("limit hit {}", many(max, "time"))));
+        if !events.is_empty() {
+            self.line("  events", &events);
+        }
+        for kill in memory.kills.iter().flatten().rev().take(MOST_KILLS) {
+            let rss = kill.rss.map(|rss| format!(", {} resident,", size(rss))).unwrap_or_default();
+            let limit = match &kill.limit_by {
+                Some(path) => format!("by the limit of {}", short_path(path)),
+                None => "because the host had no memory left".to_owned(),
+            };
+            let comm = text::escape(kill.comm.as_bytes());
+            self.sentence(
+                "  killed",
+                &format!("{comm} (pid {}){rss} {} ago {limit}", kill.pid, ago(kill.ago)),
+            );
+        }
+        self.cpu(limits);
+        self.pids(limits);
+        self.io(limits);
+        if let Some(pressure) = &limits.pressure {
+            let some = |one: &Option<Pressure>| {
+                one.as_ref().and_then(|one| one.some.as_ref()).map_or(0.0, |some| some.avg10)
+            };
+            let parts = [("cpu", &pressure.cpu), ("memory", &pressure.memory), ("io", &pressure.io)];
+            let parts = parts.map(|(name, one)| (name, some(one)));
+            if parts.iter().any(|(_, share)| *share >= 0.5) {
+                let mut parts = parts.map(|(name, share)| format!("{name} {share:.0} %")).to_vec();
+                parts.push("(of the last 10 s, some waited)".to_owned());
+                self.line("pressure", &parts);
+            }
+        }
+        if limits.cgroup.own == Some(false) {
+            let path = limits.cgroup.paths.get("memory").or(limits.cgroup.paths.get("unified"));
+            let group = path.map(|path| short_path(path)).unwrap_or_default();
+            let note = format!("these numbers are of {group}, which other processes share");
+            self.sentence("  group", &note);
+            let sums = &limits.processes;
+            let mut parts = vec![format!("{} of its own:", many(sums.count, "process"))];
+            parts.extend(sums.rss.map(|rss| format!("memory at most {}", size(rss))));
+            parts.extend(sums.cpu_seconds.map(|seconds| format!("CPU time {}", time(seconds))));
+            self.line("", &parts);
+        }
+    }
+
+    pub(super) fn use_of(&self, used: Option<u64>, limit: Option<u64>, percent: Option<f64>) -> String {
+        let used = used.map_or_else(|| "?".to_owned(), size);
+        match (limit, percent) {
+            (Some(limit), Some(percent)) => {
+                let share = format!("{used} of {} ({percent:.0} %)", size(limit));
+                if percent >= 90.0 { self.painter.alarm(&share).into_owned() } else { share }
+            }
+            _ => format!("{used}, no limit"),
+        }
+    }
+
+    /// Who sets a limit.
+    pub(super) fn by(&self, by: &str, limits: &Limits, is_own: bool) -> String {
+        let own = limits.cgroup.paths.values().any(|path| path == by);
+        if own && is_own { "own limit".to_owned() } else { format!("limit of {}", short_path(by)) }
+    }
+
+    pub(super) fn cpu(&mut self, limits: &Limits) {
+        let cpu = &limits.cpu;
+        let mut parts = Vec::new();
+        match (cpu.quota, cpu.quota_by.as_deref()) {
+            (Some(quota), Some(by)) => {
+                parts.push(format!("{} CPUs at most", decimal(quota)));
+                parts.push(self.by(by, limits, cpu.quota_own == cpu.quota));
+            }
+            _ => parts.push("no limit".to_owned()),
+        }
+        parts.extend(cpu.seen_cpus.map(|seen| {
+            let list = cpu.cpuset.as_deref().unwrap_or_default();
+            format!("sees {} ({})", many(seen, "CPU"), text::escape(list.as_bytes()))
+        }));
+        parts.extend(
+            cpu.usage_seconds
+                .filter(|seconds| *seconds >= 0.1)
+                .map(|seconds| format!("used {}", time(seconds))),
+        );
+        if let Some(percent) = cpu.throttled.percent.filter(|percent| *percent > 0.0) {
+            let share = format!("throttled in {percent:.0} % of periods");
+            parts.push(if percent >= 5.0 { self.painter.alarm(&share).into_owned() } else { share });
+        }
+        self.line("cpu", &parts);
+    }
+
+    pub(super) fn pids(&mut self, limits: &Limits) {
+        let pids = &limits.pids;
+        let mut parts = Vec::new();
+        match (pids.current, pids.limit) {
+            (Some(current), Some(limit)) => {
+                let share = format!("{current} of {limit}");
+                parts.push(if current * 10 >= limit * 9 {
+                    self.painter.alarm(&share).into_owned()
+                } else {
+                    share
+                });
+            }
+            (Some(current), None) => parts.push(format!("{current}, no limit")),
+            (None, _) => parts.push(many(limits.processes.count, "process")),
+        }
+        parts.extend(pids.limit_by.as_deref().map(|by| self.by(by, limits, pids.limit_own == pids.limit)));
+        parts.extend(pids.zombies.filter(|zombies| *zombies > 0).map(|zombies| many(zombies, "zombie")));
+        parts.extend(
+            pids.denied
+                .filter(|denied| *denied > 0)
+                .map(|denied| format!("{} refused", many(denied, "fork"))),
+        );
+        self.line("pids", &parts);
+    }
+
+    pub(super) fn io(&mut self, limits: &Limits) {
+        let io = &limits.io;
+        let mut parts = Vec::new();
+        for (what, bytes) in [("read", io.read_bytes), ("written", io.write_bytes)] {
+            parts.extend(bytes.filter(|bytes| *bytes > 0).map(|bytes| format!("{what} {}", size(bytes))));
+        }
+        if !parts.is_empty() && io.source == Some("processes") {
+            parts.push("(by processes that live)".to_owned());
+        }
+        for limit in &io.limits {
+            let unit = if limit.kind.ends_with("bps") { size(limit.limit) } else { limit.limit.to_string() };
+            parts.push(format!("{} {} at most {unit}", limit.device, limit.kind));
+        }
+        if !parts.is_empty() {
+            self.line("io", &parts);
+        }
+        for huge in &limits.hugetlb {
+            let limit =
+                huge.limit.map_or_else(|| ", no limit".to_owned(), |limit| format!(" of {}", size(limit)));
+            self.line("hugetlb", &[format!("{} pages: {}{limit}", huge.size, size(huge.usage.unwrap_or(0)))]);
+        }
+    }
+}

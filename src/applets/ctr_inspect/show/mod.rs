@@ -1,0 +1,297 @@
+//! A report for people: aligned lines that fit the terminal.
+
+mod files;
+mod limits;
+mod namespaces;
+mod network;
+mod processes;
+
+use std::fmt::Write;
+
+use super::finding::{Finding, Severity};
+use super::report::Report;
+use super::unknown::Unknown;
+use crate::container::short;
+use crate::output::Out;
+use crate::output::style::Painter;
+use crate::proc::clock::ago;
+use crate::text;
+
+/// The width of the labels at the left.
+const LABEL: usize = 11;
+
+pub(super) struct Page<'a> {
+    pub out: &'a mut Out,
+    pub painter: Painter,
+    pub columns: usize,
+}
+
+impl Page<'_> {
+    pub(super) fn report(&mut self, report: &Report, all: bool) {
+        self.heading(report);
+        self.findings(&report.findings, all, false);
+        if let Some(namespaces) = &report.namespaces {
+            self.namespaces(namespaces);
+        }
+        if let Some(limits) = &report.limits {
+            self.limits(limits);
+        }
+        if let Some(privileges) = &report.privileges {
+            self.privileges(privileges, all);
+        }
+        if let Some(files) = &report.files {
+            self.files(files, all);
+        }
+        if let Some(network) = &report.network {
+            self.network(network, all);
+        }
+        if let Some(processes) = &report.processes {
+            self.processes(processes, all);
+        }
+        self.unknown(&report.unknown, all);
+    }
+
+    /// The findings alone, with their reasons.
+    pub(super) fn reasons(&mut self, report: &Report, all: bool) {
+        self.heading(report);
+        self.findings(&report.findings, all, true);
+    }
+
+    fn findings(&mut self, findings: &[Finding], all: bool, with_reasons: bool) {
+        let is_shown = |finding: &&Finding| all || finding.severity != Severity::Note;
+        for finding in findings.iter().filter(is_shown) {
+            let mark = match finding.severity {
+                Severity::High => "!!",
+                Severity::Medium => "! ",
+                Severity::Note => "  ",
+            };
+            let head = format!("  {mark} {:<18} ", finding.id);
+            let width = head.len();
+            let head = match finding.severity {
+                Severity::Note => head,
+                _ => self.painter.alarm(&head).into_owned(),
+            };
+            let text = text::escape(finding.text.as_bytes()).into_owned();
+            let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            self.flow_after(&head, width, &words, (1, width));
+            if with_reasons {
+                self.sentence("     why:", finding.why);
+                self.sentence("     do:", finding.remedy);
+            }
+        }
+        let notes = findings.iter().filter(|finding| finding.severity == Severity::Note).count() as u64;
+        if notes > 0 && !all {
+            let line = format!("  ({}: -a)\n", many(notes, "note"));
+            self.out.push(self.painter.faint(&line).as_bytes());
+        } else if findings.is_empty() && with_reasons {
+            self.out.push(b"  nothing found\n");
+        }
+    }
+
+    fn heading(&mut self, report: &Report) {
+        let Some(identity) = &report.identity else { return };
+        let label = identity.container.clone().unwrap_or_else(|| "host process".to_owned());
+        let id = identity.id.as_deref().unwrap_or_default();
+        let mut parts = Vec::new();
+        if !identity.container.as_deref().unwrap_or_default().contains(short(id)) {
+            parts.push(short(id).to_owned());
+        }
+        parts.extend(identity.image.clone());
+        let age = identity.age.map(|age| format!(" {}", ago(age))).unwrap_or_default();
+        let since = if identity.finished.is_some() { " ago" } else { "" };
+        let code = identity.exit_code.map(|code| format!(" ({code})")).unwrap_or_default();
+        parts.push(format!("{}{code}{age}{since}", identity.status));
+        let inside = identity.cpid.filter(|cpid| Some(*cpid) != identity.pid);
+        let inside = inside.map(|cpid| format!(" ({cpid} inside)")).unwrap_or_default();
+        parts.extend(identity.pid.map(|pid| format!("pid {pid}{inside}")));
+        let label = text::escape(label.as_bytes()).into_owned();
+        let colour = identity.id.clone().unwrap_or_default();
+        let first = self.painter.container(&label, &colour).into_owned();
+        let rest: Vec<String> = parts.iter().map(|part| text::escape(part.as_bytes()).into_owned()).collect();
+        self.flow(&first, text::width(&label), &rest, 2);
+        if identity.oom_killed == Some(true) {
+            let words = self.painter.alarm("the first process was killed for lack of memory").into_owned();
+            self.line("ended", &[words]);
+        }
+        if let Some(error) = &identity.error {
+            self.sentence("error", &text::escape(error.as_bytes()));
+        }
+        if let Some(command) = &identity.command {
+            let room = self.columns.saturating_sub(LABEL);
+            let command = text::escape(command.as_bytes());
+            let cut = text::cut(&command, room).to_owned();
+            self.line("command", &[cut]);
+        }
+        if let Some(target) = identity.target_pid.filter(|pid| Some(*pid) != identity.pid) {
+            let command = identity.target_command.as_deref().unwrap_or_default();
+            let words = format!("{target} {}", text::escape(command.as_bytes()));
+            let cut = text::cut(&words, self.columns.saturating_sub(LABEL)).to_owned();
+            self.line("process", &[cut]);
+            self.sentence("", "its namespaces, privileges and files are shown");
+        }
+        let owner = identity.owner.as_deref().filter(|owner| *owner != "root");
+        if let Some(owner) = owner.filter(|_| identity.container.is_some()) {
+            self.line("owner", &[text::escape(owner.as_bytes()).into_owned()]);
+        }
+    }
+
+    /// Those with the same reason in one line.
+    fn unknown(&mut self, unknown: &[Unknown], all: bool) {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for one in unknown.iter().filter(|one| all || one.path != "privileges.securebits") {
+            match reasons.iter_mut().find(|(why, _)| *why == one.why) {
+                Some((_, paths)) => paths.push(&one.path),
+                None => reasons.push((&one.why, vec![&one.path])),
+            }
+        }
+        for (why, paths) in reasons {
+            let line = format!("{}: {}", paths.join(" "), text::escape(why.as_bytes()));
+            self.sentence("unknown", &line);
+        }
+    }
+
+    /// Parts that are never cut in two, with wide gaps.
+    pub(super) fn line(&mut self, label: &str, parts: &[String]) {
+        self.labelled(label, parts, 3);
+    }
+
+    pub(super) fn sentence(&mut self, label: &str, text: &str) {
+        let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        self.words(label, &words);
+    }
+
+    /// Words of a sentence.
+    pub(super) fn words(&mut self, label: &str, parts: &[String]) {
+        self.labelled(label, parts, 1);
+    }
+
+    fn labelled(&mut self, label: &str, parts: &[String], gap: usize) {
+        let mut padded = format!("{label:LABEL$}");
+        if padded.len() > LABEL {
+            padded.push(' ');
+        }
+        let width = padded.len();
+        let first = if label.starts_with(' ') {
+            self.painter.faint(&padded).into_owned()
+        } else {
+            self.painter.heading(&padded).into_owned()
+        };
+        self.flow_after(&first, width, parts, (gap, LABEL));
+    }
+
+    fn flow(&mut self, first: &str, width: usize, parts: &[String], gap: usize) {
+        let first = format!("{first}{}", " ".repeat(gap));
+        self.flow_after(&first, width + gap, parts, (gap, LABEL));
+    }
+
+    fn flow_after(&mut self, first: &str, width: usize, parts: &[String], (gap, indent): (usize, usize)) {
+        let mut text = first.to_owned();
+        let (mut column, mut is_first) = (width, true);
+        for part in parts {
+            let part_width = text::width(&uncoloured(part));
+            if !is_first && column + gap + part_width > self.columns {
+                _ = write!(text, "\n{}", " ".repeat(indent));
+                (column, is_first) = (indent, true);
+            }
+            let space = if is_first { 0 } else { gap };
+            _ = write!(text, "{}{part}", " ".repeat(space));
+            (column, is_first) = (column + space + part_width, false);
+        }
+        text.push('\n');
+        self.out.push(text.as_bytes());
+    }
+}
+
+/// Without the escape sequences of colours.
+fn uncoloured(text: &str) -> String {
+    let mut plain = String::new();
+    let mut parts = text.split('\x1b');
+    plain.push_str(parts.next().unwrap_or_default());
+    parts.for_each(|part| plain.push_str(part.split_once('m').map_or("", |(_, rest)| rest)));
+    plain
+}
+
+/// A path of a group, with long ids cut.
+pub(super) fn short_path(path: &str) -> String {
+    const LONG: usize = 32;
+    const KEPT: usize = 12;
+    let cut = |part: &str| {
+        let digits = |at: &usize| part.as_bytes()[*at..].iter().take_while(|b| b.is_ascii_hexdigit()).count();
+        // Whatever follows the id is cut too: `.scope`.
+        let id = (0..part.len()).find(|at| digits(at) >= LONG).filter(|_| part.is_ascii());
+        id.map_or_else(|| part.to_owned(), |at| format!("{}…", &part[..at + KEPT]))
+    };
+    let parts: Vec<String> = path.split('/').map(cut).collect();
+    text::escape(parts.join("/").as_bytes()).into_owned()
+}
+
+/// A few names, and how many more there are.
+fn few(names: &[String]) -> String {
+    const MOST: usize = 4;
+    let mut text =
+        names.iter().take(MOST).map(|name| text::escape(name.as_bytes())).collect::<Vec<_>>().join(", ");
+    if names.len() > MOST {
+        _ = write!(text, " and {} more", names.len() - MOST);
+    }
+    text
+}
+
+pub(super) fn many(count: u64, what: &str) -> String {
+    match (count, what.ends_with('s')) {
+        (1, _) => format!("1 {what}"),
+        (_, true) => format!("{count} {what}es"),
+        (_, false) => format!("{count} {what}s"),
+    }
+}
+
+fn decimal(number: f64) -> String {
+    let text = format!("{number:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time that is not negative")]
+fn time(seconds: f64) -> String {
+    if seconds < 10.0 { format!("{seconds:.1}s") } else { ago(seconds as u64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::namespaces::map_in_words;
+    use super::*;
+    use crate::applets::ctr_inspect::namespaces::Extent;
+
+    #[test]
+    fn long_ids_in_paths_are_cut() {
+        let id = "0123456789ab".to_owned() + &"cd".repeat(26);
+        assert_eq!(short_path(&format!("/docker/{id}")), "/docker/0123456789ab…");
+        assert_eq!(short_path(&format!("/a/docker-{id}.scope/b")), "/a/docker-0123456789ab…/b");
+        assert_eq!(short_path("/user.slice/user-1000.slice"), "/user.slice/user-1000.slice");
+    }
+
+    #[test]
+    fn lines_are_filled_up_to_the_width() {
+        let mut out = Out::kept();
+        let mut page = Page { out: &mut out, painter: Painter { colour: false }, columns: 30 };
+        let parts = ["a".repeat(10), "b".repeat(6), "c".repeat(30), "d".to_owned()];
+        page.line("memory", &parts);
+        let text = String::from_utf8(out.into_bytes()).expect("text");
+        let blank = " ".repeat(11);
+        let expected = format!("memory     {}   {}\n{blank}{}\n{blank}d\n", parts[0], parts[1], parts[2]);
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn maps_and_numbers_in_words() {
+        let map = [
+            Extent { inside: 0, outside: 1000, count: 1 },
+            Extent { inside: 1, outside: 100_000, count: 65_536 },
+        ];
+        assert_eq!(map_in_words(&map), "0 inside is 1000, 1-65536 inside is 100000-165535");
+        assert_eq!(map_in_words(&[]), "no id is mapped");
+        assert_eq!((decimal(0.5), decimal(2.0), decimal(1.255)), ("0.5".into(), "2".into(), "1.25".into()));
+        assert_eq!(
+            (many(1, "process"), many(2, "process"), many(2, "fork")),
+            ("1 process".into(), "2 processes".into(), "2 forks".into())
+        );
+    }
+}

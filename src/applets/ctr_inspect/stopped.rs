@@ -1,0 +1,59 @@
+//! Containers without processes, from the state files of their runtimes.
+
+use std::rc::Rc;
+
+use super::files::{Files, Overlay, Root};
+use super::findings::ended;
+use super::identity;
+use super::network::{Network, Published};
+use super::report::{Report, Section};
+use super::scan::World;
+use crate::container::details::Details;
+use crate::container::{matching, stopped};
+
+/// The container that a word means, if no process of it runs.
+pub(super) fn find(world: &World<'_>, word: &str) -> Option<anyhow::Result<Details>> {
+    let is_running = |details: &Details| {
+        let key = details.container.key();
+        world.containers.iter().any(|known| known.container.key() == key)
+    };
+    let mut all = stopped::with_state_file(world.files);
+    all.retain(|details| !is_running(details));
+    let containers: Vec<_> = all.iter().map(|details| Rc::new(details.container.clone())).collect();
+    let found = matching::matching(&containers, word);
+    if found.is_empty() {
+        return None;
+    }
+    let one = matching::one(&found, word).map(|one| one.key());
+    Some(one.and_then(|key| {
+        let at = all.iter().position(|details| details.container.key() == key);
+        at.map(|at| all.swap_remove(at)).ok_or_else(|| anyhow::anyhow!("the container is gone"))
+    }))
+}
+
+pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details) -> Report {
+    let wants = |section| sections.contains(&section);
+    let identity = identity::of_stopped(world, details);
+    let mut findings = Vec::new();
+    findings.extend(ended(&identity));
+    Report {
+        identity: wants(Section::Identity).then_some(identity),
+        files: wants(Section::Files).then(|| files(details)),
+        network: wants(Section::Network).then(|| Network {
+            published: Some(details.ports.iter().cloned().map(Published::of_port).collect()),
+            ..Network::default()
+        }),
+        findings,
+        ..Report::default()
+    }
+}
+
+fn files(details: &Details) -> Files {
+    let layers = &details.layers;
+    let overlay = layers.upper.is_some().then(|| Overlay {
+        upper: layers.upper.clone(),
+        work: layers.work.clone(),
+        lower: layers.lower.clone(),
+    });
+    Files { root: Root { fstype: layers.driver.clone(), overlay, ..Root::default() }, ..Files::default() }
+}

@@ -1,0 +1,114 @@
+//! Sockets that wait for connections or datagrams, from sock_diag(7). The crate netlink-packet-sock-diag needs a newer
+//! compiler than this program (see docs/COSTS.md), so the two structs are read here.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::ControlFlow;
+
+use netlink_packet_core::NlasIterator;
+
+use super::Netlink;
+
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const SKV6ONLY: u16 = 11;
+/// Bits of states: a listening TCP socket, a UDP socket that is not connected.
+const TCP_LISTEN: u32 = 1 << 10;
+const CLOSE: u32 = 1 << 7;
+/// struct inet_diag_req_v2
+const REQUEST: usize = 56;
+/// struct inet_diag_msg
+const MESSAGE: usize = 72;
+/// Sockets that are kept of one namespace. A container can have any number.
+const MOST: usize = 20_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Transport {
+    Tcp,
+    Udp,
+}
+
+impl Transport {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Listener {
+    pub transport: Transport,
+    pub port: u16,
+    pub address: IpAddr,
+    /// A socket on `::` that takes no IPv4.
+    pub only_v6: bool,
+    pub inode: u64,
+    pub uid: u32,
+}
+
+/// Of both transports and both families; and whether these are all.
+pub(crate) fn listeners(netlink: &Netlink) -> nix::Result<(Vec<Listener>, bool)> {
+    let mut found = Vec::new();
+    for (transport, number, states) in
+        [(Transport::Tcp, libc::IPPROTO_TCP, TCP_LISTEN), (Transport::Udp, libc::IPPROTO_UDP, CLOSE)]
+    {
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let mut body = [0; REQUEST];
+            body[0] = u8::try_from(family).unwrap_or(0);
+            body[1] = u8::try_from(number).unwrap_or(0);
+            body[4..8].copy_from_slice(&states.to_ne_bytes());
+            let dumped = netlink.dump(SOCK_DIAG_BY_FAMILY, &body, |payload| {
+                found.extend(listener(transport, payload));
+                if found.len() < MOST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            match dumped {
+                // A kernel without IPv6, or without the module for that transport.
+                Err(nix::errno::Errno::ENOENT) => {}
+                dumped => dumped?,
+            }
+            if found.len() >= MOST {
+                return Ok((found, false));
+            }
+        }
+    }
+    found.sort();
+    Ok((found, true))
+}
+
+/// None for a UDP socket without a port.
+fn listener(transport: Transport, payload: &[u8]) -> Option<Listener> {
+    let fixed: &[u8; MESSAGE] = payload.first_chunk()?;
+    let number = |at: usize| fixed[at..].first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
+    let port = u16::from_be_bytes([fixed[4], fixed[5]]);
+    let address: IpAddr = match i32::from(fixed[0]) {
+        libc::AF_INET => Ipv4Addr::from(*fixed[8..].first_chunk::<4>()?).into(),
+        libc::AF_INET6 => Ipv6Addr::from(*fixed[8..].first_chunk::<16>()?).into(),
+        _ => return None,
+    };
+    let rest = payload.get(MESSAGE..).unwrap_or_default();
+    let mut attributes = NlasIterator::new(rest).map_while(Result::ok);
+    let only_v6 = attributes.any(|one| one.kind() == SKV6ONLY && one.value().first() == Some(&1));
+    let (uid, inode) = (number(64)?, u64::from(number(68)?));
+    (port != 0).then_some(Listener { transport, port, address, only_v6, inode, uid })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listening_socket() {
+        let mut raw = vec![0; MESSAGE];
+        raw[0] = 10;
+        raw[4..6].copy_from_slice(&80_u16.to_be_bytes());
+        raw[64..68].copy_from_slice(&33_u32.to_ne_bytes());
+        raw[68..72].copy_from_slice(&4711_u32.to_ne_bytes());
+        raw.extend([5, 0, 11, 0, 1, 0, 0, 0]);
+        let found = listener(Transport::Tcp, &raw).expect("a socket");
+        assert_eq!((found.port, found.uid, found.inode, found.only_v6), (80, 33, 4711, true));
+        assert_eq!(found.address, Ipv6Addr::UNSPECIFIED);
+        assert_eq!(listener(Transport::Tcp, &raw[..MESSAGE - 1]), None);
+        raw[4..6].fill(0);
+        assert_eq!(listener(Transport::Udp, &raw), None);
+    }
+}

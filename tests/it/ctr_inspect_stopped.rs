@@ -1,0 +1,140 @@
+//! `ctr-inspect` of containers that only state files have.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::common::layout::{Layout, id};
+use crate::common::process::limited;
+use crate::common::{applet, stderr, stdout};
+
+fn inspect(layout: &Layout, arguments: &[&str]) -> Output {
+    limited(applet("ctr-inspect").arg("--root").arg(layout.host.root()).args(arguments))
+}
+
+fn report(layout: &Layout, target: &str) -> Value {
+    let output = inspect(layout, &["-J", target]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    json["containers"][0].clone()
+}
+
+/// Below the root directory.
+const DOCKER: &str = "var/lib/docker";
+
+/// A container of Docker that ended, with what it would publish and two layers of an image.
+fn docker(layout: &Layout, name: &str, number: u32, state: &str) -> String {
+    let id = id(number);
+    let directory = format!("{DOCKER}/containers/{id}");
+    let config = format!(
+        r#"{{"Name":"/{name}","Created":"2024-01-01T00:00:00.5Z","Driver":"overlay2","State":{{"Running":false,{state}}},
+        "Config":{{"Image":"nginx:1"}},"NetworkSettings":{{"Ports":{{"9/tcp":[{{"HostIp":"","HostPort":"9"}}]}}}}}}"#
+    );
+    layout.file(format!("{directory}/config.v2.json"), config);
+    let bindings = r#"{"PortBindings":{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8081"}]}}"#;
+    layout.file(format!("{directory}/hostconfig.json"), bindings);
+    let mount = format!("{DOCKER}/image/overlay2/layerdb/mounts/{id}");
+    layout.file(format!("{mount}/mount-id"), "upper");
+    layout.file(format!("{mount}/parent"), "sha256:two");
+    let layers = format!("{DOCKER}/image/overlay2/layerdb/sha256");
+    layout.file(format!("{layers}/two/cache-id"), "b");
+    layout.file(format!("{layers}/two/parent"), "sha256:one");
+    layout.file(format!("{layers}/one/cache-id"), "a");
+    id
+}
+
+const ENDED: &str = r#""Pid":0,"ExitCode":137,"OOMKilled":true,"StartedAt":"2024-01-01T00:00:01.5Z",
+    "FinishedAt":"2024-01-01T00:01:00.5Z""#;
+
+#[test]
+fn how_a_container_of_docker_ended() {
+    let layout = Layout::new("inspect-stopped");
+    layout.process(1, 0, "/", 1);
+    let id = docker(&layout, "web", 1, ENDED);
+    for target in ["web", "docker:web", &id[..12]] {
+        let found = report(&layout, target);
+        let identity = &found["identity"];
+        assert_eq!(identity["container"], "docker:web", "{target}");
+        assert_eq!((&identity["status"], &identity["pid"]), (&json!("exited"), &Value::Null));
+        assert_eq!((&identity["exit_code"], &identity["oom_killed"]), (&json!(137), &json!(true)));
+        assert_eq!(identity["finished"], "2024-01-01T00:01:00Z");
+        assert_eq!(identity["image"], "nginx:1");
+        let overlay = &found["files"]["root"]["overlay"];
+        assert_eq!(overlay["upper"], format!("/{DOCKER}/overlay2/upper/diff"));
+        let lower = json!([format!("/{DOCKER}/overlay2/b/diff"), format!("/{DOCKER}/overlay2/a/diff")]);
+        assert_eq!(overlay["lower"], lower);
+        // What the last start left behind is not what would be published.
+        let published = found["network"]["published"].as_array().expect("a list");
+        assert_eq!(published.len(), 1, "{published:?}");
+        assert_eq!((&published[0]["host_port"], &published[0]["port"]), (&json!(8081), &json!(80)));
+        assert_eq!((&found["limits"], &found["processes"]), (&Value::Null, &Value::Null));
+        assert_eq!(
+            (&found["findings"][0]["id"], &found["findings"][0]["severity"]),
+            (&json!("oom-kill"), &json!("medium"))
+        );
+    }
+    let text = stdout(&inspect(&layout, &["web"]));
+    assert!(text.contains("exited (137)") && text.contains("killed for lack of memory"), "{text}");
+    assert!(text.contains("127.0.0.1:8081->80/tcp"), "{text}");
+}
+
+#[test]
+fn a_container_that_was_never_started_has_no_exit_status() {
+    let layout = Layout::new("inspect-created");
+    layout.process(1, 0, "/", 1);
+    let never = "0001-01-01T00:00:00Z";
+    let state = format!(r#""ExitCode":0,"OOMKilled":false,"StartedAt":"{never}","FinishedAt":"{never}""#);
+    docker(&layout, "new", 1, &state);
+    let identity = &report(&layout, "new")["identity"];
+    assert_eq!(identity["status"], "created");
+    for key in ["exit_code", "oom_killed", "started", "finished", "error"] {
+        assert_eq!(identity[key], Value::Null, "{key}");
+    }
+}
+
+#[test]
+fn how_a_container_of_podman_ended() {
+    let layout = Layout::new("inspect-podman");
+    layout.process(1, 0, "/", 1);
+    let (id, storage) = (id(7), "var/lib/containers/storage");
+    let list =
+        format!(r#"[{{"id":"{id}","names":["db"],"layer":"top","metadata":"{{\"image-name\":\"x:1\"}}"}}]"#);
+    layout.file(format!("{storage}/overlay-containers/containers.json"), list);
+    layout.file(
+        format!("{storage}/overlay-layers/layers.json"),
+        r#"[{"id":"base"},{"id":"top","parent":"base"}]"#,
+    );
+    let spec = r#"{"annotations":{"io.container.manager":"libpod"}}"#;
+    layout.file(format!("{storage}/overlay-containers/{id}/userdata/config.json"), spec);
+    // An older state is still in a page that is free.
+    let state = |finished: &str, code: u8| {
+        format!(
+            r#"{{"state":6,"runDir":"/run/x/{id}/userdata","startedTime":"2024-01-01T00:00:01.5Z","finishedTime":"{finished}","exitCode":{code}}}"#
+        )
+    };
+    let config = format!(
+        r#"{{"spec":{{}},"id":"{id}","newPortMappings":[{{"host_ip":"","container_port":5432,"host_port":15432,"range":1,"protocol":"tcp"}}]}}"#
+    );
+    let database =
+        [state("2024-01-01T00:00:09Z", 3), state("0001-01-01T00:00:00Z", 0), config].join("\0\u{1}{");
+    layout.file(format!("{storage}/libpod/bolt_state.db"), database);
+    let found = report(&layout, "db");
+    let identity = &found["identity"];
+    assert_eq!((&identity["status"], &identity["exit_code"]), (&json!("exited"), &json!(3)));
+    assert_eq!(identity["finished"], "2024-01-01T00:00:09Z");
+    assert_eq!(found["files"]["root"]["overlay"]["upper"], format!("/{storage}/overlay/top/diff"));
+    assert_eq!(found["files"]["root"]["overlay"]["lower"], json!([format!("/{storage}/overlay/base/diff")]));
+    assert_eq!(found["network"]["published"][0]["host_port"], 15432);
+}
+
+#[test]
+fn what_does_not_exist_is_still_missing() {
+    let layout = Layout::new("inspect-missing");
+    layout.process(1, 0, "/", 1);
+    docker(&layout, "web", 1, ENDED);
+    let output = inspect(&layout, &["-J", "other", "web", "web"]);
+    assert_eq!(output.status.code(), Some(1));
+    let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!(json["containers"].as_array().map(Vec::len), Some(1), "each once");
+    assert!(stderr(&output).contains("'other'"), "{}", stderr(&output));
+}
