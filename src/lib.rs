@@ -75,7 +75,8 @@ pub mod testing {
     pub mod container {
         pub use crate::container::{Container, Files, IdentifiedBy, Resolver, Runtime, Tag, group_of};
         pub mod target {
-            pub use crate::container::matching::{find_by_record, group, matching, one};
+            pub use crate::container::matching::{group, matching, one};
+            pub use crate::container::search::find_by_record;
             pub use crate::container::target::Target;
         }
     }

@@ -18,12 +18,14 @@ pub(crate) mod profile;
 pub(crate) mod records;
 mod resolver;
 mod runtimes;
+pub(crate) mod search;
 mod spec;
 pub(crate) mod stop;
 pub(crate) mod stopped;
 mod tagger;
 pub(crate) mod target;
 mod verify;
+mod word;
 
 pub(crate) use by_namespace::is_in_container_of_host;
 pub(crate) use cgroup_path::pod_uid;

@@ -12,8 +12,10 @@ use nix::sys::stat::fstat;
 use nix::unistd::{Pid, getuid};
 
 use super::child::{OnBlock, Portable, in_child};
-use super::matching::{self, SHORTEST_ID, is_marked, is_unverified, one, precise};
+use super::matching::{self, is_marked, is_unverified, one, precise};
+use super::search;
 use super::verify::namespace;
+pub use super::word::Target;
 use super::{Container, Files, PidNs, Resolver, Runtime};
 use crate::access::watch::note_of_blocked;
 use crate::errno;
@@ -22,16 +24,6 @@ use crate::isolation::ns;
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Scan};
 use crate::text;
-
-#[derive(Debug, PartialEq, Eq, Clone)]
-pub enum Target {
-    Pid {
-        pid: Pid,
-        /// Inode of its pidfd, which no other process gets until the next boot.
-        inode: Option<u64>,
-    },
-    Container(String),
-}
 
 /// A process with its pidfd, so that ctrbox notices if another process takes the PID.
 pub(crate) struct Held {
@@ -81,60 +73,9 @@ impl Portable for ByName {
     }
 }
 
-impl Target {
-    /// `PID`, `PID:INODE`, `NAME`, `RUNTIME:NAME`, `ID`. The errno is the reason for an invalid number.
-    pub fn parse(word: &OsStr) -> Result<Target, Errno> {
-        let word = word.to_str().ok_or(Errno::EINVAL)?;
-        let (pid, inode) = match word.split_once(':') {
-            Some((pid, inode)) => (pid, Some(inode)),
-            None => (word, None),
-        };
-        match (decimal(pid), inode) {
-            (Some(Ok(pid)), None) => in_range(pid, word).map(|pid| match pid {
-                Some(pid) => Target::Pid { pid, inode: None },
-                None => Target::Container(word.to_owned()),
-            }),
-            (Some(Ok(pid)), Some(inode)) => {
-                let inode = decimal(inode).ok_or(Errno::EINVAL)??;
-                let inode = u64::try_from(inode).map_err(|_| Errno::ERANGE)?;
-                let pid = in_range(pid, "")?.ok_or(Errno::ERANGE)?;
-                Ok(Target::Pid { pid, inode: Some(inode) })
-            }
-            // Too many digits for a number: the beginning of an id can be all digits.
-            (Some(Err(_)), None) if begins_id(word) => Ok(Target::Container(word.to_owned())),
-            (Some(Err(errno)), _) => Err(errno),
-            (None, _) if word.is_empty() => Err(Errno::EINVAL),
-            (None, _) => Ok(Target::Container(word.to_owned())),
-        }
-    }
-}
-
-fn begins_id(word: &str) -> bool {
-    word.len() >= SHORTEST_ID && word.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// Parses a whole word as strtoimax(3) does: leading white space, a sign, digits. None if it is not a number.
-fn decimal(word: &str) -> Option<Result<i64, Errno>> {
-    let digits = word.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
-    let unsigned = digits.strip_prefix(['+', '-']).unwrap_or(digits);
-    if unsigned.is_empty() || !unsigned.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    Some(digits.parse().map_err(|_| Errno::ERANGE))
-}
-
-/// A PID, or None for a number that is not a PID but can be the beginning of an id.
-fn in_range(number: i64, word: &str) -> Result<Option<Pid>, Errno> {
-    match i32::try_from(number) {
-        Ok(pid) if pid > 0 => Ok(Some(Pid::from_raw(pid))),
-        Err(_) if begins_id(word) => Ok(None),
-        _ => Err(Errno::ERANGE),
-    }
-}
-
 /// The one running container that matches `word`.
 pub(crate) fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Container>> {
-    let found = matching::find(resolver, word);
+    let found = search::find(resolver, word);
     one(&found, word).map_err(|error| match found.is_empty() {
         true => none_of_name(resolver, word, &error),
         false => error,
@@ -222,7 +163,7 @@ impl<'a> Lookup<'a> {
 
     /// The process in a pod, or among the replicas of a service, if one process alone has that PID inside.
     fn among(&self, resolver: &mut Resolver<'_>, word: &str, cpid: i32) -> Option<Held> {
-        let found = matching::find(resolver, word);
+        let found = search::find(resolver, word);
         let group = matching::group(&found, word)?;
         let mut held: Vec<Held> = Vec::new();
         for container in group.iter().filter(|container| !is_unverified(container)) {
@@ -353,7 +294,7 @@ pub(crate) fn hint_at_container(proc: &ProcRoot, pid: Pid) {
         let find = || {
             let files = Files::new(Path::new("/"))?;
             let is_missing = !proc.path_of(pid, "").exists();
-            let found = matching::find_named(&mut Resolver::for_few(proc, &files), pid.as_raw(), is_missing);
+            let found = search::find_named(&mut Resolver::for_few(proc, &files), pid.as_raw(), is_missing);
             let other = found.filter(|found| found.init != Some(pid));
             Ok(other.map(|found| {
                 format!("{pid} means the process with this PID; to name the container: {found}")
@@ -423,39 +364,6 @@ fn by_pid(pid: Pid, inode: Option<u64>) -> Result<Held> {
 mod tests {
     use super::*;
     use crate::container::IdentifiedBy;
-
-    fn parse(word: &str) -> Result<Target, Errno> {
-        Target::parse(OsStr::new(word))
-    }
-
-    fn pid(pid: i32, inode: Option<u64>) -> Result<Target, Errno> {
-        Ok(Target::Pid { pid: Pid::from_raw(pid), inode })
-    }
-
-    #[test]
-    fn numbers_are_pids_and_other_words_are_containers() {
-        assert_eq!(parse("42"), pid(42, None));
-        assert_eq!(parse(" +42"), pid(42, None));
-        assert_eq!(parse("0042"), pid(42, None));
-        assert_eq!(parse("42:4026531840"), pid(42, Some(4_026_531_840)));
-        assert_eq!(parse("web"), Ok(Target::Container("web".into())));
-        assert_eq!(parse("docker:web"), Ok(Target::Container("docker:web".into())));
-        assert_eq!(parse("5x"), Ok(Target::Container("5x".into())));
-        assert_eq!(parse("123456789012"), Ok(Target::Container("123456789012".into())));
-        assert_eq!(parse("99999999999999999999999"), Ok(Target::Container("99999999999999999999999".into())));
-    }
-
-    #[test]
-    fn invalid_pids_are_refused() {
-        for word in
-            ["0", "-1", "-99999999999", "-99999999999999999999999", "99999999999999999999:5", "4294967296:5"]
-        {
-            assert_eq!(parse(word), Err(Errno::ERANGE), "{word}");
-        }
-        assert_eq!(parse(""), Err(Errno::EINVAL));
-        assert_eq!(parse("1:x"), Err(Errno::EINVAL));
-        assert_eq!(parse("0:5"), Err(Errno::ERANGE));
-    }
 
     #[test]
     fn messages_about_an_unverified_container() {

@@ -10,7 +10,7 @@ use super::namespaces::{HostNamespaces, ORDER};
 use super::report::Section;
 use super::scan::Few;
 use crate::container::target::{self, Target};
-use crate::container::{Container, Files, IdentifiedBy, Resolver, group_of, matching};
+use crate::container::{Container, Files, IdentifiedBy, Resolver, group_of, search};
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::cgroup::chain::Groups;
 use crate::proc::ns::{Kind, parse_link};
@@ -63,7 +63,7 @@ impl Search<'_> {
         match Target::parse(word).ok()? {
             Target::Pid { pid, .. } => self.add_process(pid),
             Target::Container(word) => {
-                let found = matching::find(&mut self.resolver, target::without_cpid(&word));
+                let found = search::find(&mut self.resolver, target::without_cpid(&word));
                 if found.is_empty() {
                     return None;
                 }

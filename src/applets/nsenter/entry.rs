@@ -13,11 +13,10 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, chdir, chroot, fchdir, getuid, setgid, setuid};
 
+use super::as_container::ContainerCredentials;
 use super::dns;
 use super::environ;
-use super::open::{
-    ContainerCredentials, Opened, hint_container_name, may_skip_groups, read_environ, warn_not_joined,
-};
+use super::open::{Opened, hint_container_name, may_skip_groups, read_environ, warn_not_joined};
 use super::plan::{Directory, Id, Request};
 use crate::exit::Exit;
 use crate::isolation::before::Before;

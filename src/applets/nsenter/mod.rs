@@ -210,6 +210,7 @@
 //! ctr-ps(1), namespaces(7), setns(2), unshare(1)
 
 mod act;
+mod as_container;
 mod child;
 mod dns;
 mod entry;
