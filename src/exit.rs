@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use crate::errno;
 use crate::hint::hint_for;
-use crate::isolation::operation::Refused;
+use crate::isolation::operation::{Operation, Refused};
 use crate::output::Out;
 use crate::proc::ProcRoot;
 use crate::text;
@@ -28,7 +28,7 @@ pub(crate) enum Exit {
     /// A message in the form of getopt(3), which begins with `argv[0]` and not with the name of the applet.
     Usage(String),
     /// A message without a name before it. Empty: nothing more to report.
-    Message { status: u8, text: String },
+    Message { status: u8, text: String, hint: Option<Hint> },
     /// `--help` and `--version`: to stdout, status 0.
     Text(String),
 }
@@ -52,7 +52,7 @@ impl Exit {
     /// Adds a hint that is printed when the failed operation has none.
     #[must_use]
     pub(crate) fn or_hint(mut self, other: impl Fn() -> Option<String> + Send + Sync + 'static) -> Exit {
-        if let Exit::Failed { hint, .. } = &mut self {
+        if let Exit::Failed { hint, .. } | Exit::Message { hint, .. } = &mut self {
             *hint = Some(Box::new(other));
         }
         self
@@ -84,9 +84,11 @@ pub(crate) fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
                 Err(error) => report(name, failure, Err(error.into())),
             }
         }
-        Err(Exit::Message { status, text }) => {
-            if !text.is_empty() {
-                complain(&text);
+        Err(Exit::Message { status, text, hint }) => {
+            let hint = hint.and_then(|hint| shown_hint(&*hint));
+            let lines: Vec<String> = [text].into_iter().filter(|text| !text.is_empty()).chain(hint).collect();
+            if !lines.is_empty() {
+                complain(&lines.join("\n"));
             }
             status
         }
@@ -118,6 +120,11 @@ pub(crate) fn warn(name: &str, message: &str) {
     complain(&format!("{name}: {message}"));
 }
 
+/// Prints why an operation was refused. The run goes on without it.
+pub(crate) fn hint_of(operation: &Operation, errno: Errno, proc: &ProcRoot) {
+    hint(|| hint_for(operation, errno, proc));
+}
+
 /// Prints a hint that belongs to no error.
 pub(crate) fn hint(reason: impl Fn() -> Option<String>) {
     if let Some(hint) = shown_hint(reason) {
@@ -144,7 +151,7 @@ fn complain(line: &str) {
     let _ = nix::unistd::write(std::io::stderr(), format!("{}\n", text::escape_lines(line)).as_bytes());
 }
 
-/// The value of CTRBOX_HINTS. Must be called before the environment is wiped; the first result is kept.
+/// The value of CTRBOX_HINTS. The first result is kept.
 pub(crate) fn hints_asked_for() -> Option<bool> {
     static ASKED_FOR: OnceLock<Option<bool>> = OnceLock::new();
     *ASKED_FOR.get_or_init(|| match std::env::var_os("CTRBOX_HINTS") {
@@ -154,13 +161,17 @@ pub(crate) fn hints_asked_for() -> Option<bool> {
     })
 }
 
+/// Hints are for people. A script gets only the messages of the original tools. CTRBOX_HINTS overrides this.
+pub(crate) fn hints_wanted() -> bool {
+    static ON_TERMINAL: OnceLock<bool> = OnceLock::new();
+    hints_asked_for().unwrap_or_else(|| *ON_TERMINAL.get_or_init(|| std::io::stderr().is_terminal()))
+}
+
 fn reason(refused: &Refused, errno: Errno) -> Option<String> {
     hint_for(&refused.operation, errno, &ProcRoot::default())
 }
 
-/// Hints are for people. A script gets only the messages of the original tools. CTRBOX_HINTS overrides this.
 pub(crate) fn shown_hint(reason: impl Fn() -> Option<String>) -> Option<String> {
-    let wanted = hints_asked_for().unwrap_or_else(|| std::io::stderr().is_terminal());
-    let reason = if wanted { reason() } else { None };
+    let reason = if hints_wanted() { reason() } else { None };
     reason.map(|reason| format!("hint: {}", text::escape(reason.as_bytes())))
 }

@@ -1,10 +1,10 @@
 complete -c cgexec -s g -l group -d 'run in this group (may be given several times)' -r
 complete -c cgexec -l like -d 'run in the control groups of this process or container' -r
 complete -c cgexec -l timeout -d 'end the program after this time (10, 1.5s, 5m, 2h, 1d)' -r
-complete -c cgexec -s m -l memory -d 'limit memory' -r
+complete -c cgexec -s m -l memory -d 'limit memory: a size, or a percentage of what the groups above allow' -r
 complete -c cgexec -l memory-high -d 'throttle above this much memory (v2)' -r
 complete -c cgexec -l swap -d 'limit swap' -r
-complete -c cgexec -l cpus -d 'limit CPU time to this many processors' -r
+complete -c cgexec -l cpus -d 'limit CPU time to this many processors, or to a percentage' -r
 complete -c cgexec -l cpu-weight -d 'share of CPU time under contention (1 to 10000, default 100)' -r
 complete -c cgexec -l cpuset -d 'run only on these processors' -r
 complete -c cgexec -l pids -d 'limit the number of processes and threads' -r

@@ -81,10 +81,10 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand capsh" -s V -l version -d 
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s g -l group -d 'run in this group (may be given several times)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l like -d 'run in the control groups of this process or container' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l timeout -d 'end the program after this time (10, 1.5s, 5m, 2h, 1d)' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s m -l memory -d 'limit memory' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -s m -l memory -d 'limit memory: a size, or a percentage of what the groups above allow' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l memory-high -d 'throttle above this much memory (v2)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l swap -d 'limit swap' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l cpus -d 'limit CPU time to this many processors' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l cpus -d 'limit CPU time to this many processors, or to a percentage' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l cpu-weight -d 'share of CPU time under contention (1 to 10000, default 100)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l cpuset -d 'run only on these processors' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand cgexec" -l pids -d 'limit the number of processes and threads' -r
@@ -173,7 +173,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -s V -l version 
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s o -l output -d 'columns to print; a list that begins with + is added to the default' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s p -l task -d 'list only namespaces of this process or container' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s Q -l filter -d 'list only rows for which the expression is true' -r
-complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s t -l type -d 'list only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s t -l type -d 'list only these kinds: mnt, net, ipc, user, pid, uts, cgroup, time, as a list or repeated' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -s T -l tree -d 'print a tree by parent, owner (default) or process' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand lsns" -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
 always\t''
@@ -219,6 +219,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l new-tty -d 'ru
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s c -l join-cgroup -d 'join the control groups of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s Z -l follow-context -d 'take the SELinux context of the target'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l as-container -d 'run with the ids, capabilities, seccomp filter and control groups of the target'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l dns -d 'resolve names of hosts as the container does, with the host\'s files'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l applet -d 'run an applet of ctrbox, which need not exist in the container'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -l force -d 'skip the safety checks of --host-root, --mount-proc, --env and frozen groups'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand nsenter" -s h -l help -d 'show this help'
@@ -231,6 +232,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s p -l pid -d 'u
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s U -l user -d 'unshare the user namespace' -r -F
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s C -l cgroup -d 'unshare the cgroup namespace' -r -F
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s T -l time -d 'unshare the time namespace' -r -F
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l hostname -d 'set this host name in the namespace (implies --uts)' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l kill-child -d 'send a signal to the child when unshare dies (implies --fork)' -r -f -a "HUP\t''
 INT\t''
 QUIT\t''
@@ -255,6 +257,7 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s G -l setgid -d
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l monotonic -d 'offset of the monotonic clock in seconds' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l boottime -d 'offset of the boottime clock in seconds' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l whitelist-env -d 'keep only these variables' -r
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l loopback -d 'set the loopback device up (implies --net)'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s f -l fork -d 'run the program as a child'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -l forward-signals -d 'pass SIGTERM and SIGINT on to the child (implies --fork)'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand unshare" -s r -l map-root-user -d 'map the current user to root (implies --user)'

@@ -1,7 +1,7 @@
 complete -c lsns -s o -l output -d 'columns to print; a list that begins with + is added to the default' -r
 complete -c lsns -s p -l task -d 'list only namespaces of this process or container' -r
 complete -c lsns -s Q -l filter -d 'list only rows for which the expression is true' -r
-complete -c lsns -s t -l type -d 'list only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable' -r
+complete -c lsns -s t -l type -d 'list only these kinds: mnt, net, ipc, user, pid, uts, cgroup, time, as a list or repeated' -r
 complete -c lsns -s T -l tree -d 'print a tree by parent, owner (default) or process' -r
 complete -c lsns -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
 always\t''

@@ -6,6 +6,7 @@ complete -c unshare -s p -l pid -d 'unshare the pid namespace' -r -F
 complete -c unshare -s U -l user -d 'unshare the user namespace' -r -F
 complete -c unshare -s C -l cgroup -d 'unshare the cgroup namespace' -r -F
 complete -c unshare -s T -l time -d 'unshare the time namespace' -r -F
+complete -c unshare -l hostname -d 'set this host name in the namespace (implies --uts)' -r
 complete -c unshare -l kill-child -d 'send a signal to the child when unshare dies (implies --fork)' -r -f -a "HUP\t''
 INT\t''
 QUIT\t''
@@ -30,6 +31,7 @@ complete -c unshare -s G -l setgid -d 'set the group id in the namespace' -r
 complete -c unshare -l monotonic -d 'offset of the monotonic clock in seconds' -r
 complete -c unshare -l boottime -d 'offset of the boottime clock in seconds' -r
 complete -c unshare -l whitelist-env -d 'keep only these variables' -r
+complete -c unshare -l loopback -d 'set the loopback device up (implies --net)'
 complete -c unshare -s f -l fork -d 'run the program as a child'
 complete -c unshare -l forward-signals -d 'pass SIGTERM and SIGINT on to the child (implies --fork)'
 complete -c unshare -s r -l map-root-user -d 'map the current user to root (implies --user)'

@@ -9,8 +9,9 @@ use std::path::Path;
 
 use caps::Capability;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 
+use crate::isolation::capabilities::own;
 use crate::isolation::ns;
 use crate::proc::ProcRoot;
 use crate::proc::idmap::Range;
@@ -57,12 +58,80 @@ impl<'a> Facts<'a> {
     }
 
     pub(super) fn euid(&self) -> Option<u32> {
-        self.field("Uid")?.split_whitespace().nth(1)?.parse().ok()
+        match self.field("Uid") {
+            Some(ids) => ids.split_whitespace().nth(1)?.parse().ok(),
+            None => self.is_running().then(|| geteuid().as_raw()),
+        }
+    }
+
+    pub(super) fn egid(&self) -> Option<u32> {
+        self.field("Gid")?.split_whitespace().nth(1)?.parse().ok()
     }
 
     /// Does this process lack the capability in its own user namespace?
     pub(super) fn lacks(&self, capability: Capability) -> Option<bool> {
-        Some(mask(self.field("CapEff")?)? & capability.bitmask() == 0)
+        let effective = match self.field("CapEff") {
+            Some(digits) => mask(digits)?,
+            None if self.is_running() => own::flags().ok()?.effective, // there may be no /proc
+            None => return None,
+        };
+        Some(effective & capability.bitmask() == 0)
+    }
+
+    /// Can no program that this process executes get the capability?
+    fn is_out_of_bounds(&self, capability: Capability) -> bool {
+        let bounding = match self.field("CapBnd") {
+            Some(digits) => mask(digits),
+            None if self.is_running() => own::last().and_then(own::bounding).ok(),
+            None => None,
+        };
+        bounding.is_some_and(|bounding| bounding & capability.bitmask() == 0)
+    }
+
+    /// The remedy for a missing capability. sudo(8) is none where it cannot give the capability.
+    pub(super) fn by_root(&self, capability: Capability) -> &'static str {
+        let root = self.euid() == Some(0);
+        if self.is_out_of_bounds(capability) && !root {
+            return "it is not in the bounding set, so not even sudo(8) gives it; start the container with it \
+                    (--cap-add), or act from outside";
+        }
+        match self.field("NoNewPrivs") {
+            _ if root => {
+                "root has been started without it, as in a container; start the container with more (--cap-add)"
+            }
+            Some("1") => {
+                "no_new_privs is set on this process, so not even sudo(8) gives it (systemd: NoNewPrivileges=, \
+                 docker: --security-opt no-new-privileges)"
+            }
+            _ => "be root, as by sudo(8)",
+        }
+    }
+
+    /// `user 1000`. A user without an id in the own user namespace has no number here.
+    pub(super) fn user(&self, uid: u32) -> String {
+        match self.is_mapped(uid) {
+            true => format!("user {uid}"),
+            false => "a user without an id here".to_owned(),
+        }
+    }
+
+    /// `user 1000; be that user, or have CAP_SYS_ADMIN: be root, as by sudo(8)`
+    pub(super) fn other_user(&self, uid: u32) -> String {
+        let be = if self.is_mapped(uid) { "be that user" } else { "act from outside" };
+        format!(
+            "{}; {be}, or have CAP_SYS_ADMIN: {}",
+            self.user(uid),
+            self.by_root(Capability::CAP_SYS_ADMIN)
+        )
+    }
+
+    fn is_mapped(&self, uid: u32) -> bool {
+        self.own_ids("uid_map").is_none_or(|ids| ids.iter().any(|range| range.contains(uid)))
+    }
+
+    /// Is it the /proc of the running system, and not that of a test?
+    fn is_running(&self) -> bool {
+        self.proc.path() == ProcRoot::default().path()
     }
 
     /// Does a seccomp filter apply to this process?

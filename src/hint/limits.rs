@@ -7,14 +7,15 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::unistd::chroot;
 
-use super::{Case, Finding, list};
+use super::{Case, Finding, list, target};
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
+use crate::proc::idmap::Which;
 use crate::proc::mountinfo;
 use crate::proc::ns::Kind;
 use crate::sys;
 
-use Finding::{No, Perhaps, Sure};
+use Finding::{Answer, No, Perhaps, Sure};
 
 /// The kernel's limit for the nesting of pid and user namespaces.
 const DEEPEST: u32 = 32;
@@ -87,37 +88,39 @@ pub(super) fn kernel(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// The capability that the call requires.
+/// The capabilities that the call requires in the own user namespace.
 pub(super) fn capability(case: &Case<'_>) -> Option<Finding> {
     let needed: &[Capability] = match case.operation {
-        Operation::Chroot => &[Capability::CAP_SYS_CHROOT],
+        Operation::Chroot { .. } => &[Capability::CAP_SYS_CHROOT],
+        Operation::Groups { .. } | Operation::Id { which: Which::Groups, .. } => &[Capability::CAP_SETGID],
+        Operation::Id { which: Which::Users, .. } => &[Capability::CAP_SETUID],
+        // They are needed in the user namespace that is entered; who may enter it has them there.
+        Operation::Process { .. } | Operation::File { .. } if target::enters_user_ns(case) => return None,
         Operation::Process { kinds, .. } if kinds.contains(&Kind::Mnt) => {
             &[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT]
         }
         Operation::File { kind: Kind::Mnt, .. } => &[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT],
-        // The capabilities are needed in the user namespace that is entered; its owner has them there.
-        Operation::Process { kinds, .. } if kinds.contains(&Kind::User) => return None,
-        Operation::File { kind: Kind::User, .. } => return None,
         _ => &[Capability::CAP_SYS_ADMIN],
     };
     let mut missing = Vec::new();
     for &capability in needed {
         if case.facts.lacks(capability)? {
-            missing.push(capability.to_string());
+            missing.push(capability);
         }
     }
-    if missing.is_empty() {
-        return Some(No);
-    }
-    let remedy = match (case.facts.euid(), case.operation) {
-        (Some(0), _) => {
-            "root has been started without it, as in a container; start the container with more (--cap-add)"
+    let Some(&first) = missing.first() else { return Some(No) };
+    let by_root = case.facts.by_root(first);
+    let remedy = match case.operation {
+        _ if case.facts.euid() == Some(0) => by_root.to_owned(),
+        // A new user namespace gives all capabilities over what is made in it.
+        Operation::Unshare(_) | Operation::Chroot { entering: false } => {
+            format!("{by_root}, or make a user namespace too: unshare --map-root-user")
         }
-        (_, Operation::Process { .. } | Operation::File { .. }) => "be root, as by sudo(8)",
-        _ => "be root, as by sudo(8), or make a user namespace too: unshare --map-root-user",
+        _ => by_root.to_owned(),
     };
     let is = if missing.len() == 1 { "is" } else { "are" };
-    Some(Sure(format!("{} {is} missing; {remedy}", list(&missing))))
+    let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    Some(Answer(format!("{} {is} missing; {remedy}", list(&names))))
 }
 
 /// Is the root directory not that of the mount namespace? The kernel makes no user namespace there.
@@ -125,10 +128,10 @@ pub(super) fn in_chroot(case: &Case<'_>) -> Option<Finding> {
     const REMEDY: &str = "the kernel makes no user namespace there; make it outside, or enter the directory by \
                           pivot_root(2) in place of chroot(2)";
     if sys::is_mount_root(c"/") == Some(false) {
-        return Some(Sure(format!("this process is in a chroot: {REMEDY}")));
+        return Some(Answer(format!("this process is in a chroot: {REMEDY}")));
     }
     Some(match root_seen_by_others(case)? {
-        Some(place) => Sure(format!("this process is in a chroot, {}: {REMEDY}", place.display())),
+        Some(place) => Answer(format!("this process is in a chroot, {}: {REMEDY}", place.display())),
         None => No,
     })
 }
@@ -151,23 +154,29 @@ fn root_seen_by_others(case: &Case<'_>) -> Option<Option<PathBuf>> {
     Some(None)
 }
 
-/// A user whose id is not mapped in the own user namespace cannot own a new one.
+/// A user or group whose id is not mapped in the own user namespace cannot own a new one.
 pub(super) fn unmapped(case: &Case<'_>) -> Option<Finding> {
-    let euid = case.facts.euid()?;
-    let ids = case.facts.own_ids("uid_map")?;
-    let mapped = ids.iter().any(|range| range.contains(euid));
-    Some(match mapped {
-        true => No,
-        false => Sure(
-            "the user of this process has no id in its user namespace, so they cannot own one; map the id there, \
-             as unshare --map-root-user does"
-                .to_owned(),
-        ),
-    })
+    for (which, id) in [(Which::Users, case.facts.euid()), (Which::Groups, case.facts.egid())] {
+        let (Some(id), Some(ids)) = (id, case.facts.own_ids(which.file())) else { continue };
+        if !ids.iter().any(|range| range.contains(id)) {
+            let (kind, option) = match which {
+                Which::Users => ("user", "--map-root-user"),
+                Which::Groups => ("group", "--map-root-user or --map-group"),
+            };
+            return Some(Answer(format!(
+                "the {kind} of this process has no id in its user namespace, so it cannot own one; map the id there, \
+                 as unshare {option} does"
+            )));
+        }
+    }
+    case.facts.euid().and(case.facts.own_ids("uid_map")).map(|_| No)
 }
 
 /// Debian's sysctl.
 pub(super) fn userns_clone(case: &Case<'_>) -> Option<Finding> {
+    if !case.facts.is_readable() {
+        return None;
+    }
     if case.facts.sysctl("kernel/unprivileged_userns_clone") != Some(0) {
         return Some(No);
     }
@@ -181,6 +190,9 @@ const APPARMOR: &str = "give this program an AppArmor profile with 'userns,' in 
 
 /// Ubuntu's sysctl: only programs with a profile that allows it may make user namespaces.
 pub(super) fn apparmor(case: &Case<'_>) -> Option<Finding> {
+    if !case.facts.is_readable() {
+        return None;
+    }
     if case.facts.sysctl("kernel/apparmor_restrict_unprivileged_userns") != Some(1) {
         return Some(No);
     }
@@ -203,10 +215,11 @@ fn unprivileged(case: &Case<'_>, words: &str) -> Option<Finding> {
 pub(super) fn apparmor_after(case: &Case<'_>) -> Option<Finding> {
     let profile = case.facts.label().filter(|label| label.starts_with("unprivileged_userns"));
     Some(match profile {
-        Some(_) => Sure(format!(
+        Some(_) => Answer(format!(
             "the user namespace was made, but AppArmor removed its capabilities (profile unprivileged_userns); \
              {APPARMOR}"
         )),
+        None if !case.facts.is_readable() => return None,
         None => No,
     })
 }
@@ -224,7 +237,7 @@ fn probe(operation: &Operation) -> Option<(&'static str, Errno, Errno)> {
             let file = ns::open_file(Path::new("/")).ok()?; // no namespace
             ("setns", outcome(sys::setns(file, ns::mask(operation.kinds()))), Errno::EINVAL)
         }
-        Operation::Chroot => ("chroot", outcome(chroot(nowhere)), Errno::ENOENT),
+        Operation::Chroot { .. } => ("chroot", outcome(chroot(nowhere)), Errno::ENOENT),
         Operation::Proc | Operation::Binfmt | Operation::Propagation | Operation::Keep { .. } => {
             let result = mount(Some("none"), nowhere, None::<&str>, MsFlags::empty(), None::<&str>);
             ("mount", outcome(result), Errno::ENOENT)
@@ -239,7 +252,7 @@ pub(super) fn seccomp(case: &Case<'_>) -> Option<Finding> {
     }
     let (call, errno, expected) = probe(case.operation)?;
     Some(match errno {
-        _ if errno == case.errno && errno != expected => Sure(format!(
+        _ if errno == case.errno && errno != expected => Answer(format!(
             "a seccomp filter refuses {call}(2); start the container or service with another filter \
              (docker, podman: --security-opt seccomp=FILE; systemd: RestrictNamespaces=, SystemCallFilter=)"
         )),
@@ -252,6 +265,7 @@ pub(super) fn module(case: &Case<'_>) -> Option<Finding> {
         Some(label) => {
             Perhaps(format!("a rule of the security module, which confines this process as '{label}'"))
         }
+        None if !case.facts.is_readable() => return None,
         None => No,
     })
 }

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use caps::Capability;
 
-use super::{Case, Finding};
+use super::{Case, Finding, list};
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
-use crate::proc::Users;
 use crate::proc::idmap::{Range, Which};
+use crate::proc::users;
 use crate::text;
 
-use Finding::{No, Perhaps, Sure};
+use Finding::{Answer, No, Perhaps, Sure};
 
 fn ranges<'c>(case: &'c Case<'_>) -> Option<(Which, &'c [Range])> {
     match case.operation {
@@ -36,7 +36,7 @@ pub(super) fn missing_outside(case: &Case<'_>) -> Option<Finding> {
     let Operation::Map { which, ranges, helper: true, .. } = case.operation else { return None };
     let own = case.facts.own_ids(which.file())?;
     let first = ranges.iter().find(|range| !covered(&own, range));
-    let kind = name(*which);
+    let kind = which.name();
     Some(match first {
         None => No,
         Some(range) => Sure(format!(
@@ -66,11 +66,14 @@ fn shown(range: &Range) -> String {
     }
 }
 
-fn name(which: Which) -> &'static str {
-    match which {
-        Which::Users => "user",
-        Which::Groups => "group",
-    }
+/// `id 5`, `ids 5-9`
+fn shown_ids(range: &Range) -> String {
+    format!("{} {}", if range.count == 1 { "id" } else { "ids" }, shown(range))
+}
+
+/// `0, 100-199 and 300`
+pub(super) fn shown_all(ranges: &[Range]) -> String {
+    list(&ranges.iter().map(shown).collect::<Vec<String>>())
 }
 
 /// A map of ids other than the own one needs a capability in the parent user namespace. A map of its user 0 needs
@@ -102,7 +105,7 @@ pub(super) fn too_many(case: &Case<'_>) -> Option<Finding> {
     Some(match lines > most {
         true => Sure(format!(
             "the map has {lines} ranges of {} ids, and the kernel accepts {most}; join adjacent ranges",
-            name(which)
+            which.name()
         )),
         false => No,
     })
@@ -111,7 +114,7 @@ pub(super) fn too_many(case: &Case<'_>) -> Option<Finding> {
 /// An id must not be in a map twice, on either side, and no range may be empty.
 pub(super) fn overlap(case: &Case<'_>) -> Option<Finding> {
     let (which, ranges) = ranges(case)?;
-    let kind = name(which);
+    let kind = which.name();
     if ranges.iter().any(|range| range.count == 0) {
         return Some(Sure(format!("a range of {kind} ids is empty: its count must be at least 1")));
     }
@@ -207,27 +210,74 @@ fn on_nosuid(file: &Path) -> bool {
     statvfs(file).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOSUID))
 }
 
+/// The user that newuidmap(1) takes the caller for, and their group in /etc/passwd.
+fn caller() -> (u32, Vec<u8>, Option<u32>) {
+    let uid = nix::unistd::getuid().as_raw();
+    let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
+    match users(&passwd).find(|line| line.uid == uid) {
+        Some(line) => (uid, line.name.to_vec(), line.gid),
+        None => (uid, uid.to_string().into_bytes(), None),
+    }
+}
+
+/// newuidmap(1) serves a user only with the group of their line in /etc/passwd.
+pub(super) fn other_group(case: &Case<'_>) -> Option<Finding> {
+    let (which, _) = ranges(case)?;
+    let (_, user, gid) = caller();
+    let (own, gid) = (nix::unistd::getgid().as_raw(), gid?);
+    let settings = std::fs::read_to_string("/etc/login.defs").unwrap_or_default();
+    let mut words = settings.lines().map(|line| line.split_whitespace().collect::<Vec<&str>>());
+    let is_allowed = words.any(|words| {
+        matches!(words[..], ["GRANT_AUX_GROUP_SUBIDS", value, ..] if value.eq_ignore_ascii_case("yes"))
+    });
+    Some(match own == gid || is_allowed {
+        true => No,
+        false => Answer(format!(
+            "this process has group {own}, and {} refuses any other than the group of user {} in /etc/passwd, {gid}; \
+             run with that group (newgrp(1)), or as root: GRANT_AUX_GROUP_SUBIDS yes in /etc/login.defs",
+            which.program(),
+            quoted(&user)
+        )),
+    })
+}
+
 /// Every range must be the own id, or lie within one line for the user.
 pub(super) fn not_granted(case: &Case<'_>) -> Option<Finding> {
     let (which, ranges) = ranges(case)?;
-    let euid = nix::unistd::geteuid().as_raw();
+    let (uid, user, _) = caller();
     let own = match which {
-        Which::Users => euid,
-        Which::Groups => nix::unistd::getegid().as_raw(),
+        Which::Users => uid,
+        Which::Groups => nix::unistd::getgid().as_raw(),
     };
-    let users = Users::read(std::fs::File::open("/etc/passwd"));
-    let user = users.get(euid).map_or_else(|| euid.to_string().into_bytes(), |user| user.name.clone());
     let file = which.grants();
-    let grants: Vec<Range> = Range::all_granted(&std::fs::read(file).ok()?, &user, euid).collect();
+    let text = match std::fs::read(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(_) => return None,
+    };
+    let grants: Vec<Range> = Range::all_granted(&text, &user, uid).collect();
     let allowed = |range: &Range| (range.outer == own && range.count == 1) || covered(&grants, range);
-    Some(match ranges.iter().find(|range| !allowed(range)) {
-        None => No,
-        // nsswitch.conf may name other sources of grants; then the file does not list all of them.
-        Some(range) => Perhaps(format!(
-            "{file} does not grant the {} ids {} to user {}",
-            name(which),
-            shown(range),
-            text::shown(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&user))
-        )),
+    let Some(range) = ranges.iter().find(|range| !allowed(range)) else { return Some(No) };
+    let granted = if grants.is_empty() { "none".to_owned() } else { shown_all(&grants) };
+    let words = format!(
+        "{file} does not grant user {} the {} {}; it grants {granted}",
+        quoted(&user),
+        which.name(),
+        shown_ids(range)
+    );
+    Some(match has_other_grants() {
+        false => Answer(words),
+        true => Perhaps(format!("{words} (but /etc/nsswitch.conf names another source of grants)")),
     })
+}
+
+/// Does nsswitch.conf(5) name a source of grants in place of the files?
+fn has_other_grants() -> bool {
+    let text = std::fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
+    let mut lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("subid:"));
+    lines.next_back().is_some_and(|sources| sources.trim() != "files")
+}
+
+fn quoted(user: &[u8]) -> String {
+    text::shown(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(user)).into_owned()
 }

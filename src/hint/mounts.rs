@@ -8,8 +8,9 @@ use super::{Case, Finding, list};
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
 use crate::proc::ns::Kind;
+use crate::sys;
 
-use Finding::{No, Perhaps, Sure};
+use Finding::{Answer, No, Perhaps, Sure};
 
 /// A new proc shows the pid namespace of the process that mounts it, which needs CAP_SYS_ADMIN over that namespace.
 pub(super) fn foreign_pid_ns(case: &Case<'_>) -> Option<Finding> {
@@ -89,10 +90,12 @@ pub(super) fn no_binfmt(case: &Case<'_>) -> Option<Finding> {
 
 /// Propagation is a property of mounts, and a directory that is not a mount has none.
 pub(super) fn root_is_no_mount(case: &Case<'_>) -> Option<Finding> {
-    let root = case.facts.mounts()?.iter().any(|mount| mount.mount_point == Path::new("/"));
+    let listed = || Some(case.facts.mounts()?.iter().any(|mount| mount.mount_point == Path::new("/")));
+    // statx(2) shows it without /proc, since Linux 5.8.
+    let root = sys::is_mount_root(c"/").or_else(listed)?;
     Some(match root {
         true => No,
-        false => Sure(
+        false => Answer(
             "the root directory is not a mount point, as in a chroot; use --propagation unchanged, or bind mount \
              the directory on itself before chroot(8)"
                 .to_owned(),

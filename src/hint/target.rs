@@ -1,7 +1,8 @@
 //! Why another process or its namespaces cannot be used: its user namespace, its user, its capabilities, or that it
 //! has ended.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 
 use caps::Capability;
 use nix::sys::stat::fstat;
@@ -9,18 +10,21 @@ use nix::unistd::Pid;
 
 use super::facts::mask;
 use super::maps::covered;
-use super::{Case, Finding};
+use super::{Case, Finding, list};
+use crate::isolation::before::{Before, Namespace, Owner};
+use crate::isolation::look::take;
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
 use crate::proc::idmap::{Extent, Range, extents};
 use crate::proc::mountinfo::MountInfo;
 use crate::proc::ns::Kind;
 
-use Finding::{No, Perhaps, Sure};
+use Finding::{Answer, No, Perhaps};
 
 /// The PID of the target: the kernel shows it for a pidfd, and a path below /proc contains it.
 fn pid(case: &Case<'_>) -> Option<Pid> {
     let number = match case.operation {
+        Operation::Process { before: Some(before), .. } if before.target.is_some() => return before.target,
         Operation::Process { pidfd, .. } => {
             let file = format!("fdinfo/{}", pidfd.as_ref()?.as_raw_fd());
             let info = case.facts.text(&case.facts.proc.own(&file))?;
@@ -35,26 +39,165 @@ fn pid(case: &Case<'_>) -> Option<Pid> {
     Some(Pid::from_raw(number))
 }
 
-/// The namespaces of the operation, as far as this process may open them.
-fn namespaces(case: &Case<'_>) -> Vec<(Kind, OwnedFd)> {
+/// The namespaces of the operation, if this process is still where it was before.
+pub(super) fn look(case: &Case<'_>) -> Option<Before> {
+    let proc = case.facts.proc;
     match case.operation {
-        Operation::File { fd, kind } => {
-            let fd = fd.as_ref().and_then(|fd| fd.try_clone().ok());
-            fd.map(|fd| (*kind, fd)).into_iter().collect()
+        Operation::Process { kinds, .. } => Some(take(proc, Some(pid(case)?), kinds, std::iter::empty())),
+        Operation::File { fd: Some(fd), kind, .. } => {
+            Some(take(proc, None, &[], std::iter::once((*kind, fd))))
         }
-        Operation::Process { kinds, .. } => {
-            let Some(pid) = pid(case) else { return Vec::new() };
-            let open =
-                |&kind: &Kind| Some((kind, ns::open_file(&case.facts.proc.path_of(pid, &kind.link())).ok()?));
-            kinds.iter().filter_map(open).collect()
-        }
-        _ => Vec::new(),
+        _ => None,
     }
 }
 
-fn same(one: &OwnedFd, other: &OwnedFd) -> bool {
-    let id = |fd: &OwnedFd| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).ok();
-    id(one).is_some() && id(one) == id(other)
+/// Does the run enter a user namespace, with this operation or another one?
+pub(super) fn enters_user_ns(case: &Case<'_>) -> bool {
+    case.operation.kinds().contains(&Kind::User)
+        || case.before().is_some_and(|before| before.of_kind(Kind::User).is_some())
+}
+
+/// The namespaces of the operation.
+fn namespaces<'c>(case: &'c Case<'_>, before: &'c Before) -> impl Iterator<Item = &'c Namespace> + Clone {
+    case.operation.kinds().iter().filter_map(|kind| before.of_kind(*kind))
+}
+
+/// `--net`
+fn option(kind: Kind) -> String {
+    match kind {
+        Kind::Mnt => "--mount".to_owned(),
+        _ => format!("--{}", kind.proc_name()),
+    }
+}
+
+fn options(namespaces: &[&Namespace]) -> String {
+    list(&namespaces.iter().map(|namespace| option(namespace.kind)).collect::<Vec<String>>())
+}
+
+/// To enter a namespace, a process needs CAP_SYS_ADMIN in the user namespace that owns it, and in its own. If a user
+/// namespace is entered, it has them there, and in all below.
+pub(super) fn ownership(case: &Case<'_>) -> Option<Finding> {
+    let before = case.before()?;
+    let by_process = matches!(case.operation, Operation::Process { .. });
+    if by_process && before.access == Some(false) {
+        return None;
+    }
+    let entered = before.of_kind(Kind::User);
+    if let Some(reason) = namespaces(case, before).find_map(|namespace| foreign_user_ns(case, namespace)) {
+        return Some(Answer(reason));
+    }
+    let others = namespaces(case, before).filter(|namespace| namespace.kind != Kind::User);
+    let refused = |namespace: &&Namespace| namespace.may_enter == Some(false) && !namespace.is_within_entered;
+    let (own, foreign): (Vec<&Namespace>, Vec<&Namespace>) =
+        others.clone().filter(refused).partition(|namespace| namespace.is_own);
+    // Root of this user namespace could enter the own ones again too: see `limits::capability`.
+    let root_may = |namespace: &&Namespace| entered.is_none() && namespace.owner == Owner::Own;
+    let mut reasons = Vec::new();
+    if !foreign.iter().any(root_may) {
+        reasons.extend(already(before, &own, by_process));
+    }
+    let foreign: Vec<&Namespace> = foreign.into_iter().filter(|namespace| !root_may(namespace)).collect();
+    reasons.extend(foreign.first().and_then(|namespace| not_owned(case, namespace, entered.is_some())));
+    match reasons.is_empty() {
+        false => Some(Answer(reasons.join("; also, "))),
+        true if others.clone().any(|namespace| namespace.may_enter.is_none()) => None,
+        true => Some(divided(others, by_process).map_or(No, Answer)),
+    }
+}
+
+fn foreign_user_ns(case: &Case<'_>, namespace: &Namespace) -> Option<String> {
+    if namespace.kind != Kind::User || namespace.is_own || namespace.may_enter != Some(false) {
+        return None;
+    }
+    match namespace.owner {
+        Owner::Below(Some(uid)) => {
+            Some(format!("its user namespace belongs to {}", case.facts.other_user(uid)))
+        }
+        Owner::Above => Some(
+            "its user namespace is not below that of this process; enter it from there, as from the host"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// The kernel lets no process enter its own namespace again without CAP_SYS_ADMIN over it.
+fn already(before: &Before, own: &[&Namespace], by_process: bool) -> Vec<String> {
+    let (waiting, plain): (Vec<&Namespace>, Vec<&Namespace>) =
+        own.iter().partition(|namespace| namespace.has_other_for_children);
+    let mut reasons = Vec::new();
+    if !plain.is_empty() {
+        let kinds: Vec<String> = plain.iter().map(|one| one.kind.proc_name().to_owned()).collect();
+        let (s, them) = if plain.len() == 1 { ("", "it") } else { ("s", "them") };
+        let whose = if by_process { " of the target" } else { "" };
+        reasons.push(format!(
+            "this process is already in the {} namespace{s}{whose}, and may not enter {them} again; omit {} (in place \
+             of --all, name the other namespaces)",
+            list(&kinds),
+            options(&plain)
+        ));
+    }
+    if let ([first, ..], Some(pid)) = (&waiting[..], before.target) {
+        let kind = first.kind.proc_name();
+        let remedy = match before.child {
+            Some(child) => format!("enter those of its child: --target {child}"),
+            None => "give the PID of a child".to_owned(),
+        };
+        reasons.push(format!(
+            "process {pid} is itself in the {kind} namespace of this process, and only its children are in the one \
+             that it made; {remedy}"
+        ));
+    }
+    reasons
+}
+
+/// Why this namespace, which is not that of this process, cannot be entered. None if only a capability is missing.
+fn not_owned(case: &Case<'_>, namespace: &Namespace, enters_user: bool) -> Option<String> {
+    let kind = namespace.kind.proc_name();
+    let omit = option(namespace.kind);
+    match namespace.owner {
+        Owner::Above => Some(format!(
+            "its {kind} namespace belongs to a user namespace that is not below this one; enter it from there, as from \
+             the host"
+        )),
+        Owner::Own => enters_user.then(|| {
+            format!(
+                "its {kind} namespace belongs to the user namespace of this process, and not to the one that is \
+                 entered; be root, or omit {omit}"
+            )
+        }),
+        // The user namespace may have been entered by now, and then ids of users are those inside.
+        Owner::Below(_) if enters_user => Some(format!(
+            "its {kind} namespace belongs to a user namespace that is not the one that is entered, nor below it; enter \
+             that one, or omit {omit}"
+        )),
+        Owner::Below(Some(uid)) if case.facts.euid() == Some(uid) => Some(format!(
+            "its {kind} namespace belongs to another user namespace of this user; enter that too: --user"
+        )),
+        Owner::Below(Some(uid)) if case.facts.lacks(Capability::CAP_SYS_ADMIN) == Some(true) => Some(format!(
+            "its {kind} namespace belongs to a user namespace of {}, and enter that too: --user",
+            case.facts.other_user(uid)
+        )),
+        Owner::Below(_) | Owner::Unknown => None,
+    }
+}
+
+/// One setns(2) enters all or none. Some namespaces may be entered only with the rights from before, the others only
+/// with those in the user namespace that is entered.
+fn divided<'c>(namespaces: impl Iterator<Item = &'c Namespace> + Clone, by_process: bool) -> Option<String> {
+    let outside: Vec<&Namespace> =
+        namespaces.clone().filter(|one| one.may_enter == Some(true) && !one.is_within_entered).collect();
+    let inside: Vec<&Namespace> =
+        namespaces.filter(|one| one.may_enter == Some(false) && one.is_within_entered).collect();
+    if !by_process || outside.is_empty() || inside.is_empty() {
+        return None;
+    }
+    let (outside, inside) = (options(&outside), options(&inside));
+    Some(format!(
+        "{outside} can be entered only from outside of the user namespace, and {inside} only from inside; enter them \
+         one after the other: nsenter -t PID {} -- nsenter ...",
+        outside.replace(',', "").replace(" and ", " ")
+    ))
 }
 
 pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
@@ -63,7 +206,7 @@ pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
     }
     let Some(pid) = pid(case).filter(|pid| pid.as_raw() > 0) else {
         return matches!(case.operation, Operation::Process { .. })
-            .then(|| Sure("the target has ended".to_owned()));
+            .then(|| Answer("the target has ended".to_owned()));
     };
     if !case.facts.proc.path_of(pid, "").exists() {
         let words = match (case.operation, hides(case)) {
@@ -71,12 +214,12 @@ pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
             (_, true) => return None, // it may exist: see `hidden`
             (_, false) => format!("there is no process {pid} in this pid namespace, or it has ended"),
         };
-        return Some(Sure(words));
+        return Some(Answer(words));
     }
     match case.facts.field_of(pid, "State") {
         Some(state) if state.starts_with('Z') => {
             let parent = case.facts.field_of(pid, "PPid").unwrap_or_default();
-            Some(Sure(format!(
+            Some(Answer(format!(
                 "process {pid} has ended and no longer has namespaces; it is a zombie until its parent, \
                  {parent}, waits for it"
             )))
@@ -105,83 +248,84 @@ pub(super) fn hidden(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// To enter a namespace, a process needs capabilities in the user namespace that owns it.
-pub(super) fn other_user_ns(case: &Case<'_>) -> Option<Finding> {
-    let own = case.facts.own_ns(Kind::User)?;
-    let namespaces = namespaces(case);
-    if let Some((_, user)) = namespaces.iter().find(|(kind, _)| *kind == Kind::User) {
-        return owned_by_another(case, user);
-    }
-    let (kind, fd) = namespaces.first()?;
-    let owner = match ns::owner_of(fd) {
-        Ok(owner) if same(&owner, &own) => return Some(No),
-        Ok(owner) => Some(owner),
-        Err(nix::errno::Errno::EPERM) => None, // not below the own one: the kernel does not show it
-        Err(_) => return None,
-    };
-    let name = kind.proc_name();
-    let uid = owner.as_ref().and_then(ns::owner_uid);
-    Some(match (uid, case.facts.euid()) {
-        (Some(uid), Some(euid)) if uid == euid => Sure(format!(
-            "its {name} namespace belongs to another user namespace of this user; enter that too: --user"
-        )),
-        (Some(uid), _) => Sure(format!(
-            "its {name} namespace belongs to a user namespace of user {uid}; be root or that user, and enter \
-             that too: --user"
-        )),
-        (None, _) => Sure(format!(
-            "its {name} namespace belongs to a user namespace that is not below this one; enter it from there, as \
-             from the host"
-        )),
-    })
-}
-
-/// Its owner may enter it, and any process with CAP_SYS_ADMIN in a user namespace above.
-fn owned_by_another(case: &Case<'_>, user: &OwnedFd) -> Option<Finding> {
-    let (uid, euid) = (ns::owner_uid(user)?, case.facts.euid()?);
-    Some(match case.facts.lacks(Capability::CAP_SYS_ADMIN)? {
-        true if uid != euid => Sure(format!(
-            "its user namespace belongs to user {uid}, and this process runs as user {euid}; be root or that user"
-        )),
-        _ => No,
-    })
-}
-
-/// Access to a process requires the same user and all of its capabilities, or CAP_SYS_PTRACE (ptrace(2)).
+/// Access to a process requires the same user and group and all of its capabilities, or CAP_SYS_PTRACE (ptrace(2)).
 pub(super) fn stronger(case: &Case<'_>) -> Option<Finding> {
     if matches!(case.operation, Operation::File { .. }) {
         return None; // the file is open: access to the process is not needed
     }
+    if case.before().is_some_and(|before| before.access == Some(true)) {
+        return Some(No);
+    }
     let pid = pid(case)?;
     if stands_above(case, pid)? {
-        return Some(Sure(format!(
+        return Some(Answer(format!(
             "process {pid} is in a user namespace that is not below this one; enter it from there, as from the host"
         )));
     }
     if !case.facts.lacks(Capability::CAP_SYS_PTRACE)? {
         return Some(No);
     }
-    let uids = case.facts.field_of(pid, "Uid")?;
-    let euid = case.facts.euid()?;
-    if let Some(uid) = uids.split_whitespace().take(3).find(|uid| **uid != euid.to_string()) {
-        return Some(Sure(format!(
-            "process {pid} belongs to user {uid}, and this process runs as user {euid}; be root or that user (or have CAP_SYS_PTRACE)"
+    let by_root = case.facts.by_root(Capability::CAP_SYS_PTRACE);
+    let uid = case.facts.field_of(pid, "Uid")?;
+    if let Some((own, other)) = differing(case.facts.field("Uid")?, &uid) {
+        return Some(Answer(format!(
+            "process {pid} belongs to user {other}, and this process runs as user {own}; be that user, or have \
+             CAP_SYS_PTRACE: {by_root}"
+        )));
+    }
+    let gid = case.facts.field_of(pid, "Gid")?;
+    if let Some((own, other)) = differing(case.facts.field("Gid")?, &gid) {
+        return Some(Answer(format!(
+            "process {pid} runs with group {other}, and this process with group {own}; have that group, or \
+             CAP_SYS_PTRACE: {by_root}"
+        )));
+    }
+    more_capable(case, pid, &uid)
+}
+
+/// The own id, and an id of the target that is another: of its real, effective and saved ids.
+fn differing(own: &str, target: &str) -> Option<(String, String)> {
+    let own = own.split_whitespace().nth(1)?;
+    let other = target.split_whitespace().take(3).find(|id| *id != own)?;
+    Some((own.to_owned(), other.to_owned()))
+}
+
+/// A process of the same user and group: it has capabilities that this one lacks, or is not dumpable.
+fn more_capable(case: &Case<'_>, pid: Pid, uid: &str) -> Option<Finding> {
+    let by_root = case.facts.by_root(Capability::CAP_SYS_PTRACE);
+    let map = |path| case.facts.text(path);
+    if map(&case.facts.proc.path_of(pid, "uid_map"))? != map(&case.facts.proc.own("uid_map"))? {
+        return Some(Perhaps(format!(
+            "process {pid} is in a user namespace that another user has made; be that user, or have CAP_SYS_PTRACE: \
+             {by_root}"
+        )));
+    }
+    if is_hidden(case, pid, uid) == Some(true) {
+        return Some(Answer(format!(
+            "process {pid} is not dumpable (prctl(2), PR_SET_DUMPABLE), so only a process with CAP_SYS_PTRACE may \
+             look at it: {by_root}"
         )));
     }
     let target = mask(&case.facts.field_of(pid, "CapPrm")?)?;
-    let own = mask(case.facts.field("CapEff")?)?;
-    let names = caps::all();
-    let mut more: Vec<String> =
-        names.iter().filter(|cap| cap.bitmask() & target & !own != 0).map(ToString::to_string).collect();
-    more.sort();
-    Some(match more.is_empty() {
+    let own = mask(case.facts.field("CapPrm")?)?;
+    let missing = caps::all().into_iter().filter(|cap| cap.bitmask() & target & !own != 0);
+    let mut names: Vec<String> = missing.map(|cap| cap.to_string()).collect();
+    names.sort();
+    Some(match names.is_empty() {
         true => No,
-        // Only possible: in a user namespace below, the capabilities of the target do not matter.
+        // Another user namespace can have the same map; then the capabilities there do not matter.
         false => Perhaps(format!(
-            "process {pid} has capabilities that this process lacks: {}; it needs them too, or CAP_SYS_PTRACE",
-            super::list(&more)
+            "process {pid} has capabilities that this process lacks: {}; have them too, or CAP_SYS_PTRACE: {by_root}",
+            list(&names)
         )),
     })
+}
+
+/// The files of a process that is not dumpable belong to root (proc(5)).
+fn is_hidden(case: &Case<'_>, pid: Pid, uid: &str) -> Option<bool> {
+    let meta = std::fs::metadata(case.facts.proc.path_of(pid, "status")).ok()?;
+    let euid: u32 = uid.split_whitespace().nth(1)?.parse().ok()?;
+    Some(meta.uid() != euid)
 }
 
 /// A process reads the outer ids of another's map as ids of its own user namespace. For a process in the same user
@@ -198,11 +342,8 @@ pub(super) fn same_user_ns(case: &Case<'_>) -> Option<Finding> {
     if !case.operation.kinds().contains(&Kind::User) {
         return Some(No);
     }
-    let own = case.facts.own_ns(Kind::User)?;
-    let namespaces = namespaces(case);
-    let (_, user) = namespaces.iter().find(|(kind, _)| *kind == Kind::User)?;
-    Some(match same(user, &own) {
-        true => Sure("this process is already in that user namespace; omit --user".to_owned()),
+    Some(match case.before()?.of_kind(Kind::User)?.is_own {
+        true => Answer("this process is already in that user namespace; omit --user".to_owned()),
         false => No,
     })
 }
@@ -211,7 +352,7 @@ pub(super) fn threads(case: &Case<'_>) -> Option<Finding> {
     let threads: u32 = case.facts.field("Threads")?.parse().ok()?;
     let matters = case.operation.kinds().contains(&Kind::User);
     Some(match threads {
-        2.. if matters => Sure(format!(
+        2.. if matters => Answer(format!(
             "this process has {threads} threads, and only a process with one thread may enter it"
         )),
         _ => No,
@@ -223,34 +364,20 @@ pub(super) fn not_below(case: &Case<'_>) -> Option<Finding> {
     if !case.operation.kinds().contains(&Kind::Pid) {
         return Some(No);
     }
-    let own = case.facts.own_ns(Kind::Pid)?;
-    let namespaces = namespaces(case);
-    let (_, wanted) = namespaces.iter().find(|(kind, _)| *kind == Kind::Pid)?;
-    let mut above = wanted.try_clone().ok()?;
-    loop {
-        if same(&above, &own) {
-            return Some(No);
-        }
-        match ns::parent_of(&above) {
-            Ok(parent) => above = parent,
-            // The kernel shows no ancestors above the own pid namespace.
-            Err(nix::errno::Errno::EPERM) => {
-                return Some(Sure(
-                    "its pid namespace is not below this one; enter it from above, as from the host"
-                        .to_owned(),
-                ));
-            }
-            Err(_) => return None,
-        }
-    }
+    Some(match case.before()?.of_kind(Kind::Pid)?.is_below? {
+        true => No,
+        false => Answer(
+            "its pid namespace is not below this one; enter it from above, as from the host".to_owned(),
+        ),
+    })
 }
 
 pub(super) fn other_kind(case: &Case<'_>) -> Option<Finding> {
-    let Operation::File { fd: Some(fd), kind } = case.operation else { return None };
+    let Operation::File { fd: Some(fd), kind, .. } = case.operation else { return None };
     Some(match ns::kind_of(fd) {
         Some(other) if other == *kind => No,
-        Some(other) => Sure(format!("that file is a {} namespace", other.proc_name())),
-        None => Sure(match fstat(fd).ok()?.st_size {
+        Some(other) => Answer(format!("that file is a {} namespace", other.proc_name())),
+        None => Answer(match fstat(fd).ok()?.st_size {
             // A file made for a bind mount, with nothing mounted on it.
             0 => "that file is not a namespace; the one kept there is gone, or none was kept yet".to_owned(),
             _ => "that file is not a namespace".to_owned(),

@@ -2,15 +2,15 @@
 
 use std::ffi::{CString, OsStr};
 use std::fs::DirBuilder;
-use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::io::{ErrorKind, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2, readlinkat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2, readlinkat};
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
@@ -80,12 +80,81 @@ pub(crate) fn tree_of(mnt_ns: &OwnedFd, root: &OwnedFd) -> Result<OwnedFd> {
             // First: while the child is stopped, nothing arrives. The message fits in any socket.
             let ended = sys::wait_for_step(child, 0).context("waitpid failed")?;
             let tree = descriptors::receive(&receiver).map(|[tree]| tree);
-            tree.ok_or_else(|| match ended {
-                sys::Ended::Exited(errno) if errno != 0 => Errno::from_raw(i32::from(errno)).into(),
-                _ => anyhow!("the process that copies the mounts was killed"),
-            })
+            received(tree, ended)
         }
     }
+}
+
+/// Files with these contents, each as a detached mount. A child computes and writes them: it alone has them in memory,
+/// and makes the file system in a mount namespace of its own.
+pub(crate) fn files<const N: usize>(contents: impl FnOnce() -> [Vec<u8>; N]) -> Result<Vec<OwnedFd>> {
+    let (receiver, sender) = descriptors::channel().context("socketpair failed")?;
+    match sys::fork().context("fork failed")? {
+        ForkResult::Child => {
+            let sent =
+                write_files(contents()).and_then(|trees| Ok(descriptors::send_all(sender.as_fd(), &trees)?));
+            let failed = sent.err().map_or(0, |error| {
+                error.downcast_ref().map_or(Errno::EIO as i32, |errno: &Errno| *errno as i32)
+            });
+            std::process::exit(failed & 0xff);
+        }
+        ForkResult::Parent { child } => {
+            drop(sender);
+            // First, as in tree_of.
+            let ended = sys::wait_for_step(child, 0).context("waitpid failed")?;
+            received(descriptors::receive_all(receiver.as_fd()).filter(|trees| trees.len() == N), ended)
+        }
+    }
+}
+
+fn write_files<const N: usize>(contents: [Vec<u8>; N]) -> Result<Vec<OwnedFd>> {
+    private()?;
+    // Any directory will do: only this process sees the mount.
+    let directory = Path::new("/etc");
+    tmpfs(directory)?;
+    let write = |(number, content): (usize, Vec<u8>)| {
+        let name = number.to_string();
+        let path = directory.join(&name);
+        std::fs::write(&path, content)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644))?;
+        Ok(mounts::clone_tree(AT_FDCWD, &c_path(&path)?, false)?)
+    };
+    contents.into_iter().enumerate().map(write).collect()
+}
+
+fn tmpfs(directory: &Path) -> Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("ctrbox"), directory, Some("tmpfs"), flags, Some("mode=755"))
+        .with_context(|| format!("mount {} failed", directory.display()))
+}
+
+/// Covers a directory, if it exists, with an empty one.
+pub(crate) fn hide(directory: &Path) -> Result<()> {
+    if directory.is_dir() { tmpfs(directory) } else { Ok(()) }
+}
+
+/// Covers the file that a path leads to, in a mount namespace of this process alone. A missing file is not created on
+/// the host, see [`cover`].
+pub(crate) fn replace_file(tree: &OwnedFd, path: &Path) -> Result<()> {
+    let cannot = || format!("cannot mount on {}", path.display());
+    let to = match std::fs::canonicalize(path) {
+        Ok(to) => to,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            cover(path.parent().unwrap_or(path))?;
+            _ = std::fs::remove_file(path); // a dangling link, in the cover
+            std::fs::File::create_new(path).with_context(cannot)?;
+            path.to_path_buf()
+        }
+        Err(error) => return Err(error).with_context(cannot),
+    };
+    mounts::attach(tree, &c_path(&to)?).with_context(cannot)
+}
+
+fn received<T>(result: Option<T>, ended: sys::Ended) -> Result<T> {
+    result.ok_or_else(|| match ended {
+        sys::Ended::Exited(errno) if errno != 0 => Errno::from_raw(i32::from(errno)).into(),
+        _ => anyhow!("the process that makes the mounts was killed"),
+    })
 }
 
 fn hand_over(mnt_ns: &OwnedFd, root: &OwnedFd, to: &OwnedFd) -> nix::Result<()> {
@@ -128,9 +197,7 @@ fn cover(directory: &Path) -> Result<()> {
     let listing = crate::sys::directory::list(directory).with_context(|| format!("cannot read {shown}"))?;
     let names: Vec<_> = listing.into_iter().map(|entry| entry.name).collect();
 
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("ctrbox"), directory, Some("tmpfs"), flags, Some("mode=755"))
-        .with_context(|| format!("mount {shown} failed"))?;
+    tmpfs(directory)?;
     for name in names {
         let path = directory.join(&name);
         match bind(&old, &name, &path) {

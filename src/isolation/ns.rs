@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_int};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -13,6 +14,7 @@ use nix::sys::stat::Mode;
 use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
+use super::before::Before;
 use super::operation::{Operation, refused};
 use crate::proc::ProcRoot;
 use crate::proc::ns::Kind;
@@ -25,6 +27,8 @@ pub(crate) struct Set {
     /// The process, and the kinds of its namespaces to enter with one setns(2).
     pub process: Option<(Rc<OwnedFd>, Vec<Kind>)>,
     pub files: Vec<(Kind, OwnedFd)>,
+    /// For the hint, if hints are wanted.
+    pub before: Option<Arc<Before>>,
 }
 
 impl Set {
@@ -143,6 +147,12 @@ impl Set {
         self.files.is_empty() && self.process.as_ref().is_none_or(|(_, kinds)| kinds.is_empty())
     }
 
+    /// The number of namespaces.
+    #[must_use]
+    pub(crate) fn len(&self) -> usize {
+        self.files.len() + self.process.as_ref().map_or(0, |(_, kinds)| kinds.len())
+    }
+
     #[must_use]
     pub(crate) fn contains(&self, kind: Kind) -> bool {
         self.process.as_ref().is_some_and(|(_, kinds)| kinds.contains(&kind))
@@ -151,7 +161,7 @@ impl Set {
 
     /// Removes one kind, to be entered separately.
     pub(crate) fn split_off(&mut self, kind: Kind) -> Result<Set> {
-        let mut split = Set::default();
+        let mut split = Set { before: self.before.clone(), ..Set::default() };
         if let Some((pidfd, kinds)) = self.process.as_mut().filter(|(_, kinds)| kinds.contains(&kind)) {
             kinds.retain(|other| *other != kind);
             split.process = Some((Rc::clone(pidfd), vec![kind]));
@@ -193,13 +203,15 @@ impl Set {
         if let Some((pidfd, kinds)) = self.process.as_ref().filter(|(_, kinds)| !kinds.is_empty()) {
             // The kernel enters the user namespace first, and enters either all or none.
             sys::setns(pidfd, mask(kinds)).with_context(|| {
-                let operation = Operation::Process { pidfd: pidfd.try_clone().ok(), kinds: kinds.clone() };
+                let (pidfd, before) = (pidfd.try_clone().ok(), self.before.clone());
+                let operation = Operation::Process { pidfd, kinds: kinds.clone(), before };
                 refused("reassociate to namespaces failed", operation)
             })?;
         }
         for (kind, fd) in &self.files {
             sys::setns(fd, kind.flag()).with_context(|| {
-                let operation = Operation::File { fd: fd.try_clone().ok(), kind: *kind };
+                let operation =
+                    Operation::File { fd: fd.try_clone().ok(), kind: *kind, before: self.before.clone() };
                 refused(format!("reassociate to namespace '{}' failed", kind.link()), operation)
             })?;
         }

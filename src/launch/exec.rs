@@ -3,6 +3,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -21,22 +22,48 @@ use crate::text;
 /// The search path without PATH, as in glibc.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
+/// The status if the program does not exist.
+pub(crate) const NOT_FOUND: u8 = 127;
+
 /// The environment for the program, in place of the current one; `NAME=VALUE` each.
 pub(crate) type Environment = Vec<OsString>;
 
 /// Executes the program, or the user's shell if none is given. Returns only on failure.
 #[must_use]
 pub(crate) fn exec(command: &[OsString], environment: Option<Environment>) -> Exit {
-    let mut args = ExecArgs { argv: strings(command), envp: environment.as_deref().map(strings) };
+    let args = ExecArgs::new(command, environment);
     match command {
         [program, ..] => args.failed(program, args.search(program.as_bytes())),
         [] => {
-            let shell = args.default_shell();
-            let base = shell.as_bytes().rsplit(|&b| b == b'/').next().unwrap_or_default();
-            args.argv = strings(&[OsString::from_vec([b"-", base].concat())]);
-            args.failed(&shell, args.execute(shell.as_bytes()))
+            let shell = args.named_shell().unwrap_or_else(default_shell);
+            args.first_shell(&[shell])
         }
     }
+}
+
+/// Like [`exec`], below another root directory, which may lack the shell in $SHELL. Then it executes `shell`, or else
+/// /bin/sh.
+#[must_use]
+pub(crate) fn exec_inside(
+    command: &[OsString],
+    environment: Option<Environment>,
+    shell: Option<&OsStr>,
+) -> Exit {
+    if !command.is_empty() {
+        return exec(command, environment);
+    }
+    let args = ExecArgs::new(command, environment);
+    let named = args.named_shell();
+    let next = shell.map(OsStr::to_os_string).or_else(|| named.is_none().then(default_shell));
+    let shells: Vec<OsString> = named.into_iter().chain(next).chain([OsString::from("/bin/sh")]).collect();
+    args.first_shell(&shells)
+}
+
+/// Is there a file for the program? Without a program it is the shell.
+pub(crate) fn exists(command: &[OsString]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_file = |file: &Vec<u8>| Path::new(OsStr::from_bytes(file)).is_file();
+    command.first().is_none_or(|program| candidates(program.as_bytes(), path.as_bytes()).iter().any(is_file))
 }
 
 /// Executes the program in an open file, with `command` as argv. Returns only on failure.
@@ -56,7 +83,7 @@ pub(crate) fn own_environment() -> Environment {
 
 /// A program could not be started: status 127 if it does not exist, 126 if it exists but cannot run.
 fn exec_failed(program: &OsStr, files: Vec<PathBuf>, errno: Errno) -> Exit {
-    let status = if errno == Errno::ENOENT { 127 } else { 126 };
+    let status = if errno == Errno::ENOENT { NOT_FOUND } else { 126 };
     let message = format!("failed to execute {}", text::shown(program));
     Exit::failed(status, Error::from(errno).context(refused(message, Operation::Execute(files))))
 }
@@ -74,6 +101,25 @@ struct ExecArgs {
 }
 
 impl ExecArgs {
+    fn new(command: &[OsString], environment: Option<Environment>) -> ExecArgs {
+        ExecArgs { argv: strings(command), envp: environment.as_deref().map(strings) }
+    }
+
+    /// Executes the first shell that exists, as a login shell. The error is that of the first.
+    fn first_shell(mut self, shells: &[OsString]) -> Exit {
+        let mut first = None;
+        for shell in shells {
+            let base = shell.as_bytes().rsplit(|&b| b == b'/').next().unwrap_or_default();
+            self.argv = strings(&[OsString::from_vec([b"-", base].concat())]);
+            let errno = self.execute(shell.as_bytes());
+            first.get_or_insert_with(|| self.failed(shell, errno));
+            if !matches!(errno, Errno::ENOENT | Errno::ENOTDIR) {
+                break;
+            }
+        }
+        first.unwrap_or_else(|| self.failed(OsStr::new(""), Errno::ENOENT))
+    }
+
     /// execvpe(3) as in glibc. Not the function of the C library, because musl's does not run scripts without `#!`.
     fn search(&self, name: &[u8]) -> Errno {
         let mut denied = false;
@@ -112,14 +158,9 @@ impl ExecArgs {
         sys::execute(&Image::Path(&path), &self.argv, self.envp.as_deref())
     }
 
-    /// $SHELL, else the shell of the real user in the /etc/passwd that is visible now, else /bin/sh.
-    fn default_shell(&self) -> OsString {
-        let from_passwd = || {
-            let users = Users::read(open_plain("/etc/passwd"));
-            users.get(getuid().as_raw()).map(|user| user.shell.clone())
-        };
-        let shell = self.variable("SHELL").filter(|shell| !shell.is_empty()).or_else(from_passwd);
-        shell.filter(|shell| !shell.is_empty()).unwrap_or_else(|| OsString::from("/bin/sh"))
+    /// $SHELL
+    fn named_shell(&self) -> Option<OsString> {
+        self.variable("SHELL").filter(|shell| !shell.is_empty())
     }
 
     fn path(&self) -> OsString {
@@ -133,6 +174,20 @@ impl ExecArgs {
         };
         list.iter().find_map(value).map(OsString::from_vec)
     }
+}
+
+/// The shell of the real user in the /etc/passwd that is visible now, else /bin/sh.
+fn default_shell() -> OsString {
+    let users = Users::read(open_plain("/etc/passwd"));
+    let shell = users.get(getuid().as_raw()).map(|user| user.shell.clone());
+    shell.filter(|shell| !shell.is_empty()).unwrap_or_else(|| OsString::from("/bin/sh"))
+}
+
+/// The files that the name of a program means to the caller.
+pub(crate) fn files_of(program: &OsStr) -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
+    let files = candidates(program.as_bytes(), path.as_bytes()).into_iter();
+    files.map(|file| PathBuf::from(OsString::from_vec(file))).collect()
 }
 
 /// The candidate files for a program's name, in order.

@@ -20,6 +20,15 @@ impl Which {
         }
     }
 
+    /// `user` or `group`
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Which::Users => "user",
+            Which::Groups => "group",
+        }
+    }
+
     /// The file with the ranges that root grants to users. Both files have names of users, not of groups.
     #[must_use]
     pub const fn grants(self) -> &'static str {

@@ -25,7 +25,7 @@ pub(crate) use scan::{Scan, entries};
 pub use stat::Stat;
 pub(crate) use stat::TICKS;
 pub use status::Status;
-pub(crate) use status::number;
+pub(crate) use status::{count_of_list, cpus_allowed, number};
 
 use std::path::{Path, PathBuf};
 

@@ -23,6 +23,11 @@ impl Process<'_> {
         self.rare("timens_offsets")
     }
 
+    /// Does its user namespace deny setgroups(2)? None before Linux 3.19, or if it cannot be read.
+    pub(crate) fn denies_setgroups(&self) -> Option<bool> {
+        self.rare("setgroups").ok().map(|word| word.trim_ascii() == b"deny")
+    }
+
     /// What it read and wrote.
     pub(crate) fn io(&self) -> Result<Vec<u8>> {
         self.rare("io")

@@ -53,6 +53,22 @@ impl Status {
     }
 }
 
+/// The CPUs that the process may run on, as a list like `0-3,8`, from `/proc/PID/status`.
+pub(crate) fn cpus_allowed(text: &[u8]) -> Option<&[u8]> {
+    let mut lines = text.split(|&b| b == b'\n');
+    lines.find_map(|line| line.strip_prefix(b"Cpus_allowed_list:")).map(<[u8]>::trim_ascii)
+}
+
+/// The number of CPUs in a list.
+pub(crate) fn count_of_list(list: &[u8]) -> u64 {
+    let count = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last) = (first.trim().parse::<u64>().ok()?, last.trim().parse::<u64>().ok()?);
+        Some(last.checked_sub(first)? + 1)
+    };
+    std::str::from_utf8(list).unwrap_or_default().split(',').filter_map(count).sum()
+}
+
 pub(super) fn fields(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| b.is_ascii_whitespace()).filter(|field| !field.is_empty())
 }
@@ -69,6 +85,15 @@ mod tests {
     const CONTAINED: &[u8] = b"Name:\tsleep\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t27276\nNgid:\t0\n\
         Pid:\t27276\nPPid:\t27247\nTracerPid:\t0\nUid:\t0\t1234\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t64\nGroups:\t0 10\n\
         NStgid:\t27276\t1\nNSpid:\t27276\t7\t1\nNSpgid:\t27276\t1\nVmPeak:\t    2268 kB\n";
+
+    #[test]
+    fn lists_of_cpus_are_counted() {
+        for (list, count) in [("0-1", 2), ("0", 1), ("0-3,8,10-11", 7), ("", 0), ("x", 0), ("3-1", 0)] {
+            assert_eq!(count_of_list(list.as_bytes()), count, "{list}");
+        }
+        let status = b"Name:\tx\nCpus_allowed:\t3\nCpus_allowed_list:\t0-1,4\n";
+        assert_eq!(cpus_allowed(status).map(count_of_list), Some(3));
+    }
 
     #[test]
     fn a_process_in_nested_pid_namespaces() {

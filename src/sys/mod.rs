@@ -14,6 +14,7 @@ mod fork;
 pub(crate) mod keyed;
 pub(crate) mod memory;
 pub(crate) mod mounts;
+mod network;
 mod nsfs;
 mod pidfd;
 mod process;
@@ -40,6 +41,7 @@ pub(crate) use file::{
     working_directory,
 };
 pub(crate) use fork::{fork, fork_into, fork_sibling, fork_silent};
+pub(crate) use network::loopback_up;
 pub(crate) use nsfs::{
     mount_namespace_id, namespace_owner, namespace_owner_uid, namespace_parent, namespace_type,
     open_namespace, pid_from_namespace, pid_in_namespace, pidfd_user_namespace, socket_namespace,

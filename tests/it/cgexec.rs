@@ -337,3 +337,49 @@ fn the_groups_of_another_are_joined_in_all_hierarchies() {
     assert_eq!(joined, inside.groups);
     refused(cgexec().args(["--like", &inside.pid.to_string(), "-m", "5M", "true"]), &["--like"]);
 }
+
+/// The value that a dry run would write to a file.
+fn planned(text: &str, file: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with("echo ") && line.ends_with(file))?;
+    line.strip_prefix("echo ")?.split(" >").next().map(str::to_owned)
+}
+
+#[test]
+fn percentages_are_of_what_the_groups_above_allow() {
+    if !possible("cgexec") {
+        return;
+    }
+    let name = Name::new("share");
+    let controllers = ["memory", "cpu"];
+    let [memory, cpu] = controllers.map(|controller| name.make(controller, "middle"));
+    let top = |group: &Path| group.parent().expect("the group above").to_path_buf();
+    let write = |file: std::path::PathBuf, value: &str| {
+        std::fs::write(&file, value).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    };
+    let memory_file = if v2("memory") { "memory.max" } else { "memory.limit_in_bytes" };
+    write(top(&memory).join(memory_file), "64M");
+    match v2("cpu") {
+        true => write(top(&cpu).join("cpu.max"), "50000 100000"),
+        false => write(top(&cpu).join("cpu.cfs_quota_us"), "50000"),
+    }
+    let plan = |memory: &str, cpus: &str| {
+        let spec = format!("memory,cpu:{}/middle/new", name.0);
+        let options = ["-n", "--create", "-g", &spec, "-m", memory, "--cpus", cpus, "true"];
+        printed(cgexec().args(options))
+    };
+    let text = plan("50%", "50%");
+    assert_eq!(planned(&text, memory_file).as_deref(), Some("33554432"), "{text}");
+    let quota = if v2("cpu") { ("cpu.max", "25000 100000") } else { ("cpu.cfs_quota_us", "25000") };
+    assert_eq!(planned(&text, quota.0).as_deref(), Some(quota.1), "{text}");
+    // A nearer limit that is less.
+    write(memory.join(memory_file), "16M");
+    assert_eq!(planned(&plan("12.5%", "100%"), memory_file).as_deref(), Some("2097152"));
+    let spec = format!("memory:{}/middle/new", name.0);
+    let limit = name.at("memory", "middle/new").join(memory_file);
+    let shown = printed(cgexec().args(["--create", "-g", &spec, "-m", "25%", "cat"]).arg(&limit));
+    assert_eq!(shown.trim(), "4194304", "it is written too");
+    for wrong in ["0%", "101%", "-5%", "%"] {
+        refused(cgexec().args(["-m", wrong, "true"]), &["is not a percentage"]);
+        refused(cgexec().args(["--cpus", wrong, "true"]), &["is not a percentage"]);
+    }
+}

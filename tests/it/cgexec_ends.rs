@@ -219,6 +219,38 @@ fn an_oom_kill_is_reported_with_the_group_of_the_limit() {
 }
 
 #[test]
+fn a_program_killed_by_its_limit_says_so() {
+    if !possible("cgexec") {
+        return;
+    }
+    if std::fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1) {
+        return common::skip("memory limit", "this host swaps");
+    }
+    let hog = "dd if=/dev/zero of=/dev/null bs=64M count=1";
+    let run = |hints: &str, script: &str| {
+        let mut command = cgexec();
+        command.env("CTRBOX_HINTS", hints).args(["-m", "16M", "sh", "-c", script]);
+        let output = limited(&mut command);
+        let text = stderr(&output);
+        let note = text.lines().find(|line| line.starts_with("cgexec: ")).map(str::to_owned);
+        (output.status, note)
+    };
+    let (status, note) = run("always", &format!("exec {hog}"));
+    assert_eq!(status.signal(), Some(9), "the status stays");
+    let note = note.expect("a note");
+    let group = note.strip_prefix("cgexec: killed by the memory limit of 16M: /").expect("the limit");
+    assert!(group.contains("ctrbox/"), "{note}");
+    let (status, note) = run("always", &format!("{hog}; exit 3"));
+    assert_eq!(status.code(), Some(3));
+    let note = note.expect("a note");
+    assert!(note.starts_with("cgexec: 1 process was killed by the memory limit of 16M: /"), "{note}");
+    let (status, note) = run("never", &format!("exec {hog}"));
+    assert_eq!((status.signal(), note), (Some(9), None));
+    let (status, note) = run("always", "kill -9 $$");
+    assert_eq!((status.signal(), note), (Some(9), None), "not for lack of memory");
+}
+
+#[test]
 fn a_busy_loop_is_throttled_and_reported() {
     if !possible("cgexec") {
         return;

@@ -126,9 +126,14 @@ const ROWS: &[Row] = &[
     ("nsenter -t $pid -r/etc/passwd -u pwd", Same),
     ("nsenter -t $pid -w/etc/passwd -u pwd", Same),
     ("nsenter -t $pid -W/etc/passwd -u pwd", Same),
-    ("nsenter -w/etc pwd", Differs("since 2.41 it is an error to enter nothing")),
-    ("nsenter -r/ pwd", Differs("since 2.41 it is an error to enter nothing")),
-    ("nsenter -W/etc pwd", Differs("since 2.41 it is an error to enter nothing")),
+    ("nsenter -w/etc pwd", Same),
+    ("nsenter -r/ pwd", Same),
+    ("nsenter -W/etc pwd", Same),
+    ("nsenter --root=/ --wd=/ pwd", Same),
+    ("nsenter -t $pid -r -w/ pwd", Same),
+    ("nsenter -t $pid -w sh -c 'pwd -P'", Same),
+    ("nsenter --setuid 7 --setgid 8 id", Same),
+    ("nsenter -G 8 id", Same),
     // programs
     ("nsenter -t $pid -u no-such-program", Same),
     ("nsenter -t $pid -u /no/such/program", Same),
@@ -288,10 +293,7 @@ const ROWS: &[Row] = &[
         "setpriv --reuid=65534 --regid=65534 --clear-groups nsenter -t $pid -u -S0 true",
         Differs("the newest enters by pidfd, which opens nothing below /proc"),
     ),
-    (
-        "setpriv --reuid=65534 --regid=65534 --clear-groups unshare -Ur nsenter -r/ true",
-        Differs("since 2.41 it is an error to enter nothing"),
-    ),
+    ("setpriv --reuid=65534 --regid=65534 --clear-groups unshare -Ur nsenter -r/ true", Same),
 ];
 
 const FILES: &str = "echo 'echo \"script:$0:$*\"' >script && echo '#!/no/such' >nobang && \

@@ -100,7 +100,7 @@ const ROWS: &[Row] = &[
     ("lsns -p $pid -t x", Same),
     ("lsns -p $pid -t ''", Same),
     ("lsns -p $pid -t UTS", Same),
-    ("lsns -p $pid -t uts,net", Same),
+    ("lsns -p $pid -t uts,net", Differs("the original takes no list")),
     ("lsns -p $pid -t mount", Same),
     ("lsns -p $pid -t ' uts'", Same),
     ("lsns -t", Same),

@@ -3,7 +3,7 @@
 use crate::common;
 
 use crate::common::fuse::{Fuse, Tree};
-use crate::common::process::{limited, namespaces};
+use crate::common::process::{fed, limited, namespaces};
 use crate::common::{applet, binary, program, stderr, stdout};
 
 /// The files of a container with a program of that name, on overlayfs over FUSE.
@@ -63,6 +63,34 @@ fn the_users_of_a_container_are_not_waited_for() {
     let shown = limited(applet("ctr-ps").args(["-n", "-o", "pid,cuser", "-p", &pid]));
     assert!(stdout(&shown).trim_start().starts_with(&pid), "{} {}", stdout(&shown), stderr(&shown));
     assert!(fuse.nobody_hung(), "ctr-ps hung");
+}
+
+/// What is read of a container before it is entered: its shell, and how it resolves names.
+#[test]
+fn files_of_a_container_to_enter_are_not_waited_for() {
+    if !namespaces("hanging files of a container") {
+        return;
+    }
+    let files = ["/passwd", "/names"].map(|name| (name, Some(b"root:x:0:0::/:/bin/false\n".to_vec())));
+    let script = "mount --bind $fuse/passwd /etc/passwd; mount --bind $fuse/names /etc/hosts
+        umount -l $fuse; echo ready; read -r end";
+    let Some(fuse) = Fuse::hanging(&["-m", "-n"], files.to_vec(), script) else { return };
+    let pid = fuse.pid.to_string();
+    let mut shell = applet("nsenter");
+    shell
+        .args(["-t", &pid, "-m"])
+        .env("SHELL", "/no/such/shell")
+        .env("HOME", "/no/such/home")
+        .env_remove("ENV");
+    let output = fed(&mut shell, Some(b"echo \"$0\"; exit 7\n"));
+    assert_eq!(stdout(&output).lines().last(), Some("-sh"), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(7));
+    let refused = limited(applet("nsenter").args(["-t", &pid, "-n", "--dns", "true"]));
+    let message = stderr(&refused);
+    assert!(message.starts_with("nsenter: cannot take the DNS configuration of the target: "), "{message}");
+    assert!(message.contains("does not answer in time"), "{message}");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(fuse.nobody_hung(), "nsenter hung");
 }
 
 #[test]

@@ -22,7 +22,7 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
 /// Message and hint of a command that fails.
-fn message_and_hint(command: &mut Command) -> (String, String) {
+pub fn message_and_hint(command: &mut Command) -> (String, String) {
     let output = limited(command.env("CTRBOX_HINTS", "always"));
     let text = without_pids(&stderr(&output));
     assert!(!output.status.success() && stdout(&output).is_empty(), "{command:?} {text}");
@@ -31,7 +31,7 @@ fn message_and_hint(command: &mut Command) -> (String, String) {
     (message.to_owned(), hint.trim_end_matches('\n').to_owned())
 }
 
-fn hinted(command: &mut Command, words: &[&str]) {
+pub fn hinted(command: &mut Command, words: &[&str]) {
     let (message, hint) = message_and_hint(command);
     for word in words {
         assert!(hint.contains(word), "{command:?}\n{message}\nhint: {hint}\nlacks: {word}");
@@ -107,7 +107,7 @@ fn limits_of_user_namespaces() {
 }
 
 /// Removes a capability from the bounding set, and so from what root gets on execve(2).
-fn without(command: &mut Command, capability: libc::c_ulong) -> &mut Command {
+pub fn without(command: &mut Command, capability: libc::c_ulong) -> &mut Command {
     let act = move || match unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()),
@@ -355,9 +355,25 @@ fn sources_of_granted_ids() {
         let weak = format!("hint: {}/newuidmap is not set-user-ID root", empty.display());
         assert!(hint.starts_with(&weak) && output.status.code() == Some(1), "{hint}");
         if there("newuidmap") {
-            hinted(user().args([range, "true"]), &["/etc/subuid does not grant the user ids 100000-100009"]);
+            hinted(
+                user().args([range, "true"]),
+                &["/etc/subuid does not grant user nobody the user ids 100000-100009; it grants none"],
+            );
         } else {
             skip("newuidmap", "it is not installed");
+        }
+        if there("newuidmap") {
+            replace(&public.at(""), "/etc/subuid", "nobody:100000:20\nnobody:300:1\n");
+            let granted = limited(user().args([range, "true"]).env("CTRBOX_HINTS", "always"));
+            assert_eq!((granted.status.code(), stderr(&granted)), (Some(0), String::new()));
+            hinted(
+                user().args(["--map-users=0:400:10", "true"]),
+                &["ids 400-409; it grants 100000-100019 and 300"],
+            );
+            hinted(
+                user().gid(1).args([range, "true"]),
+                &["this process has group 1, and newuidmap refuses any other than the group of user nobody"],
+            );
         }
     });
 }
@@ -490,7 +506,13 @@ fn other_hosts_settings() {
     assert!(words.starts_with("perhaps kernel.apparmor_restrict"), "{words}");
     assert!(words.contains("confines this process as 'docker-default (enforce)'"), "{words}");
     let words = say("root", user(), Errno::EPERM, &[("self/status", ROOT), all, ubuntu, debian[2]]);
-    assert!(words.starts_with("the cause cannot be found from here: not unmapped ids, kernel"), "{words}");
+    assert!(
+        words.starts_with(
+            "the cause cannot be found from here. Ruled out: a user or group without an id in the own \
+                           user namespace, kernel.unprivileged_userns_clone, "
+        ),
+        "{words}"
+    );
     // unshare(2) has succeeded, and then:
     let taken = ("self/attr/current", "unprivileged_userns (enforce)\n");
     let map = || Operation::Map {
@@ -499,12 +521,18 @@ fn other_hosts_settings() {
         ranges: Vec::new(),
         helper: false,
     };
-    for asked in [map(), Operation::Proc, Operation::Chroot, Operation::Propagation, Operation::Setgroups] {
+    for asked in [
+        map(),
+        Operation::Proc,
+        Operation::Chroot { entering: false },
+        Operation::Propagation,
+        Operation::Setgroups,
+    ] {
         let words = say("taken", asked, Errno::EPERM, &[("self/status", ROOT), taken]);
         assert!(words.contains("AppArmor removed its capabilities (profile unprivileged_userns)"), "{words}");
     }
     let threads = ROOT.replace("Threads:\t1", "Threads:\t7");
-    let enter = Operation::File { fd: None, kind: Kind::User };
+    let enter = Operation::File { fd: None, kind: Kind::User, before: None };
     let words = say("threads", enter, Errno::EINVAL, &[("self/status", &threads), ("self/ns/user", "")]);
     assert!(words.contains("this process has 7 threads"), "{words}");
     let kernel = [("self/status", ROOT), ("self/ns/user", "")];
@@ -513,7 +541,7 @@ fn other_hosts_settings() {
     // A filter that cannot be proved to be the cause.
     let filtered = ROOT.replace("Seccomp:\t0", "Seccomp:\t2");
     let words = say("filter", user(), Errno::EPERM, &[("self/status", &filtered), all]);
-    assert!(words.starts_with("perhaps a seccomp filter: this process has one (not "), "{words}");
+    assert!(words.starts_with("perhaps a seccomp filter: this process has one. Ruled out: "), "{words}");
     let words = say("blind", user(), Errno::EPERM, &[]);
     assert_eq!(words, "/proc cannot be read here, so the cause cannot be found");
 }
@@ -527,7 +555,11 @@ fn every_truncation_of_status_gives_something() {
         for errno in [Errno::EPERM, Errno::EINVAL, Errno::ENOSPC, Errno::ESRCH] {
             _ = hint_for(&Operation::Unshare(vec![Kind::User, Kind::Net]), errno, &proc);
             _ = hint_for(&Operation::Proc, errno, &proc);
-            _ = hint_for(&Operation::Process { pidfd: None, kinds: vec![Kind::Mnt] }, errno, &proc);
+            _ = hint_for(
+                &Operation::Process { pidfd: None, kinds: vec![Kind::Mnt], before: None },
+                errno,
+                &proc,
+            );
         }
     }
 }

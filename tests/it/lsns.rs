@@ -61,6 +61,10 @@ fn the_list_of_all_has_it_once() {
         }
         let other = if kind == "uts" { "ipc" } else { "uts" };
         assert_eq!(row(&["-t", other], "TYPE", &ns), None);
+        let list = format!("net,{kind}");
+        assert_eq!(row(&["-l", "-t", &list], "TYPE", &ns).as_deref(), Some(kind));
+        assert_eq!(row(&["-l", "-t", "mnt", "-t", &list], "TYPE", &ns).as_deref(), Some(kind));
+        assert_eq!(row(&["-t", &format!("net,{other},pid")], "TYPE", &ns), None);
     }
 }
 
@@ -149,6 +153,9 @@ fn processes_of_a_namespace() {
     let more = printed(&mut lsns(&[&pids, "1", "-r", "-n", "-o", "+NS,TYPE,NPROCS"]));
     assert_eq!(more, format!("{pid} {upper} root cat {pids} pid 1\n"));
     assert_eq!(printed(&mut lsns(&["-r", "-n", "-o", "PID", "--", &pids])), format!("{pid}\n"));
+    for (list, bad) in [("uts,nett", "nett"), ("uts,", ""), (",uts", ""), ("uts net", "uts net")] {
+        assert_eq!(says(&["-t", list]), wrong(&format!("unknown namespace type: {bad}")));
+    }
     for no in ["1", "99999999999"] {
         assert_eq!(says(&[no]), wrong(&format!("not found namespace: {no}")));
     }

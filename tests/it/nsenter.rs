@@ -236,10 +236,12 @@ fn invalid_targets() {
     {
         assert_eq!(failure(nsenter().args(args)), refused("no target PID specified"), "{args:?}");
     }
-    for args in
-        [&[][..], &["true"], &["-t", &own, "true"], &["-w/", "true"], &["-r/", "-W/"], &["-F"], &["-S0"]]
-    {
+    for args in [&[][..], &["true"], &["-t", &own, "true"], &["-F"], &["--preserve-credentials", "true"]] {
         assert_eq!(failure(nsenter().args(args)), refused("no namespace specified"), "{args:?}");
+    }
+    for args in [&["-w/", "true"][..], &["-r/", "-W/", "true"], &["-S0", "true"], &["-t", &own, "-e", "true"]]
+    {
+        assert_eq!(printed(nsenter().args(args)), "", "{args:?}");
     }
     let hinted = failure(nsenter().args(["-t", &own, "true"]).env("CTRBOX_HINTS", "always"));
     let hint = "hint: -a enters all namespaces of the target, -n only its network namespace (see --help)";

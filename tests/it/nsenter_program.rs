@@ -307,6 +307,119 @@ fn the_shell_is_looked_for_inside() {
     }
 }
 
+/// Most containers lack the shell of the caller.
+#[test]
+fn a_shell_that_is_not_inside() {
+    if !namespaces("nsenter-other-shell") {
+        return;
+    }
+    let scratch = Scratch::new("nsenter-other-shell");
+    let [passwd, shell, of_seven, nologin] =
+        ["passwd", "shell", "seven", "nologin"].map(|name| in_scratch(&scratch, name));
+    for (path, word) in [(&shell, "root"), (&of_seven, "seven"), (&nologin, "nologin")] {
+        script(path, &format!("#!/bin/sh\necho the shell of {word}\n"), 0o755);
+    }
+    std::fs::set_permissions(&scratch.0, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("a mode");
+    let write = |root: &str| {
+        std::fs::write(&passwd, format!("root:x:0:0::/:{root}\nseven:x:7:7::/:{of_seven}\n"))
+            .expect("a file");
+    };
+    write(&shell);
+    // Not a mount on /etc/passwd: it would go if the host replaced that file.
+    let setup = format!("mount -t tmpfs none /etc; ln -s '{passwd}' /etc/passwd");
+    // --as-container takes the environment of the target.
+    let mut unshare = program("unshare");
+    let holder = Holder::by(unshare.args(["-m", "-p", "-f"]).env("SHELL", "/no/such/shell"), &setup);
+    let enter = |options: &[&str]| {
+        let mut command = of(&holder);
+        command.args(options).env("SHELL", "/no/such/shell").env("HOME", &scratch.0).env_remove("ENV");
+        command
+    };
+    for options in [&["-m"][..], &["-a"], &["-m", "-r"], &["-r"], &["-m", "-r/", "-p"], &["--as-container"]] {
+        // -r/ is the root of the host.
+        let of_host = options.contains(&"-r/");
+        let output = fed(&mut enter(options), Some(b"echo \"$0\"\n"));
+        match of_host {
+            true => assert!(output.status.success(), "{}", stderr(&output)),
+            false => assert_eq!(stdout(&output), "the shell of root\n", "{options:?} {}", stderr(&output)),
+        }
+    }
+    assert_eq!(printed(&mut enter(&["-m", "-S", "7"])), "the shell of seven\n");
+    assert_eq!(printed(&mut enter(&["--as", "seven:0"])), "the shell of seven\n");
+    let in_user_ns = Holder::new(&["-U", "-r", "-m"], &setup);
+    let mut command = of(&in_user_ns);
+    command.args(["-U", "-m", "--preserve-credentials"]).env("SHELL", "/no/such/shell");
+    assert_eq!(printed(&mut command), "the shell of root\n", "root is mapped");
+    for none in ["/no/such/either", "", "relative", &nologin, "/bin/false"] {
+        write(none);
+        let output = fed(&mut enter(&["-m"]), Some(b"echo \"$0\"; exit 6\n"));
+        assert_eq!(stdout(&output).lines().last(), Some("-sh"), "{none}: {}", stderr(&output));
+        assert_eq!(output.status.code(), Some(6));
+    }
+    // What exists but cannot run is not passed over.
+    let plain = in_scratch(&scratch, "plain");
+    script(&plain, "#!/bin/sh\n", 0o644);
+    let denied = (Some(126), format!("nsenter: failed to execute {plain}: Permission denied\n"));
+    assert_eq!(failure(enter(&["-m"]).env("SHELL", &plain)), denied);
+    // Nothing that could run: the message is about the first.
+    std::fs::create_dir(in_scratch(&scratch, "empty")).expect("a directory");
+    let root = format!("--root={}", in_scratch(&scratch, "empty"));
+    let missing =
+        (Some(127), "nsenter: failed to execute /no/such/shell: No such file or directory\n".to_owned());
+    assert_eq!(failure(&mut enter(&[&root])), missing);
+    assert_eq!(failure(&mut enter(&["-p"])), missing, "the files are the host's");
+}
+
+/// A hint says where the program was looked for, and what would run the host's.
+#[test]
+fn a_program_that_is_not_inside() {
+    if !namespaces("nsenter-not-inside") {
+        return;
+    }
+    let scratch = Scratch::new("nsenter-not-inside");
+    let directory = in_scratch(&scratch, "bin");
+    std::fs::create_dir(&directory).expect("a directory");
+    script(&format!("{directory}/of-host"), "#!/bin/sh\n", 0o755);
+    let holder = Holder::new(&["-m", "-n"], &format!("mount -t tmpfs none '{directory}'"));
+    let path = format!("{directory}:/usr/bin:/bin");
+    let hint = |options: &[&str], name: &str| {
+        let mut command = of(&holder);
+        command.args(options).arg(name).env("PATH", &path).env("CTRBOX_HINTS", "always");
+        let (status, message) = failure(&mut command);
+        assert_eq!(status, Some(127), "{message}");
+        let start = format!("nsenter: failed to execute {name}: No such file or directory\n");
+        let hint = message.strip_prefix(&start).unwrap_or_else(|| panic!("{message}"));
+        hint.strip_prefix("hint: ").unwrap_or_default().trim_end().to_owned()
+    };
+    let (looked, host) = ("was looked for inside the container", "--host-root runs that of the host");
+    let env = "-e searches the PATH of the target instead of the caller's";
+    let (of_host, full) = ("of-host", format!("{directory}/of-host"));
+    for (options, name, expected) in [
+        (&["-m"][..], of_host, format!("'of-host' {looked}: {host}; so does leaving -m out; {env}")),
+        (&["-a"], of_host, format!("'of-host' {looked}: {host}; {env}")),
+        (&["-a", "-e"], of_host, format!("'of-host' {looked}: {host}")),
+        (&["-m", "-n"], &full, format!("'{full}' {looked}: {host}; so does leaving -m out")),
+        (&["-m"], "no-such-program", format!("'no-such-program' {looked}: {env}")),
+        (&["-m"], "/no/such/program", format!("'/no/such/program' {looked}")),
+        (
+            &["--as-container"],
+            &full,
+            format!("'{full}' {looked}: -a --host-root in place of --as-container runs that of the host"),
+        ),
+        (&["-r"], of_host, format!("'of-host' {looked}: without -r that of the host runs; {env}")),
+    ] {
+        let options = if options == ["-a", "-e"] { &["-a", "-e", "--force"][..] } else { options };
+        assert_eq!(hint(options, name), expected, "{options:?} {name}");
+    }
+    // The host's files: nothing was looked for inside.
+    assert_eq!(hint(&["-n"], "no-such-program"), "");
+    let mut quiet = of(&holder);
+    quiet.args(["-m", "no-such-program"]).env("CTRBOX_HINTS", "never");
+    let message = "nsenter: failed to execute no-such-program: No such file or directory\n".to_owned();
+    assert_eq!(failure(&mut quiet), (Some(127), message));
+}
+
 #[test]
 fn a_program_that_cannot_be_executed() {
     if !namespaces("nsenter-exec") {

@@ -78,11 +78,42 @@ fn options_that_imply_a_kind() {
     for option in ["--map-users=0:0:1", "--map-groups=0:0:1", "--map-users=all", "--owner=1:1"] {
         assert_eq!(new_kinds(unshare().arg(option)), ["user"], "{option}");
     }
+    assert_eq!(new_kinds(unshare().arg("--hostname=x")), ["uts"]);
+    assert_eq!(new_kinds(unshare().arg("--loopback")), ["net"]);
     for option in
         ["--keep-caps", "--propagation=slave", "-f", "--kill-child", "--forward-signals", "--clear-env"]
     {
         assert_eq!(new_kinds(unshare().arg(option)), [""; 0], "{option}");
     }
+}
+
+#[test]
+fn a_host_name_and_the_loopback_device_are_set_in_the_new_namespaces_only() {
+    if !possible("unshare-hostname") {
+        return;
+    }
+    let show = ["cat", "/proc/sys/kernel/hostname"];
+    let before = printed(program(show[0]).arg(show[1]));
+    for options in [&[][..], &["-f"], &["-r"], &["--hostname=x"], &["-S", "1"], &["-n", "-u"]] {
+        let set = unshare().args(options).args(["--hostname", "inner.example"]).args(show).output();
+        assert_eq!(stdout(&set.expect("output")), "inner.example\n", "{options:?}");
+    }
+    // IFF_UP, IFF_LOOPBACK. A new network namespace has the device down, and proc shows it where sysfs may not.
+    let routes = ["cat", "/proc/self/net/fib_trie"];
+    for options in [&[][..], &["-f"], &["-r"], &["-S", "1"]] {
+        let up = printed(unshare().args(options).arg("--loopback").args(routes));
+        assert!(up.contains("127.0.0.1"), "{options:?} {up}");
+    }
+    assert!(!printed(unshare().arg("-n").args(routes)).contains("127.0.0.1"));
+    let public = Public::new("unshare-hostname");
+    let set = ["-c", "--hostname", "inner", "--loopback", "sh", "-c"];
+    let script = "cat /proc/sys/kernel/hostname; grep -q 127.0.0.1 /proc/self/net/fib_trie && echo up";
+    assert_eq!(printed(public.unshare(STRANGER).args(set).arg(script)), "inner\nup\n");
+    let long = "x".repeat(65);
+    let (status, message) = failure(unshare().args(["--hostname", &long, "true"]));
+    let expected = format!("unshare: cannot set the host name to '{long}': Invalid argument\n");
+    assert_eq!((status, message), (Some(1), expected));
+    assert_eq!(printed(program(show[0]).arg(show[1])), before);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::query::{mode_of_own, silent};
 use super::{Shell, fail, failed, integer};
 use crate::exit::Exit;
 use crate::isolation::capabilities::mode::Mode;
-use crate::isolation::capabilities::own::{self, SETPCAP, SYS_CHROOT};
+use crate::isolation::capabilities::own::{self, SETPCAP, SYS_CHROOT, securebits};
 use crate::isolation::capabilities::text::{Flags, Iab};
 use crate::isolation::capabilities::{all, name, number};
 use crate::proc::Mask;
@@ -38,7 +38,7 @@ pub(super) fn mode(shell: &mut Shell, word: Option<&OsStr>) -> Result<(), Exit> 
 pub(super) fn caps(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let word = text::shown(word);
     let Some(flags) = Flags::parse(&word, shell.last) else {
-        return Err(fail(format!("unable to interpret [--caps={word}]")));
+        return Err(fail(format!("unable to interpret [--caps={word}]")).or_hint(misspelt(&word)));
     };
     raise_setpcap(shell);
     own::set_flags(flags).map_err(|_| fail(format!("Unable to set capabilities [--caps={word}]")))
@@ -55,11 +55,28 @@ fn raise_setpcap(shell: &Shell) {
 
 pub(super) fn inheritable(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let before = own::flags().map_err(|errno| failed("Capabilities not available", errno))?;
-    let inheritable = parse_set(&text::shown(word), shell.last)
-        .ok_or_else(|| failed("Fatal error internalizing capabilities", Errno::EINVAL))?;
+    let inheritable = parse_set(&text::shown(word), shell.last).ok_or_else(|| {
+        let unknown = misspelt(&text::shown(word));
+        failed("Fatal error internalizing capabilities", Errno::EINVAL).or_hint(unknown)
+    })?;
     raise_setpcap(shell);
     own::set_flags(Flags { inheritable, ..before })
         .map_err(|errno| failed("Unable to set inheritable capabilities", errno))
+}
+
+/// A hint that names the words in a list or text of capabilities that are no capability.
+fn misspelt(word: &str) -> impl Fn() -> Option<String> + Send + Sync + 'static {
+    let names = word.split(|c: char| c.is_ascii_whitespace() || c == ',').map(|item| {
+        let item = item.trim_start_matches(['!', '^', '%']);
+        item.split(['=', '+', '-']).next().unwrap_or_default()
+    });
+    let is_known = |name: &str| name.is_empty() || name.eq_ignore_ascii_case("all") || number(name).is_some();
+    let unknown: Vec<String> = names.filter(|name| !is_known(name)).map(|name| format!("'{name}'")).collect();
+    move || match &unknown[..] {
+        [] => None,
+        [one] => Some(format!("{one} is not a capability")),
+        several => Some(format!("{} are not capabilities", several.join(", "))),
+    }
 }
 
 /// Parses names and `all`. `none` and an empty text are the empty set.
@@ -104,7 +121,8 @@ fn each(word: &str, work: impl Fn(&str, u8) -> Result<(), Exit>) -> Result<(), E
 
 pub(super) fn iab(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let word = text::shown(word);
-    let iab = Iab::parse(&word).ok_or_else(|| fail(format!("iab: '{word}' malformed")))?;
+    let iab =
+        Iab::parse(&word).ok_or_else(|| fail(format!("iab: '{word}' malformed")).or_hint(misspelt(&word)))?;
     own::set_iab(iab, shell.last).map_err(|errno| failed("unable to set IAB tuple", errno))
 }
 
@@ -126,12 +144,39 @@ fn change_ambient(
     if word == "all" {
         return (0..=shell.last).try_for_each(|number| {
             let what = || format!("Unable to {verb} ambient capability [{}]", name(number));
-            change(number).map_err(|_| fail(what()))
+            change(number).map_err(|_| fail(what()).or_hint(not_ambient(verb, number)))
         });
     }
     each(&word, |name, number| {
-        change(number).map_err(|_| fail(format!("failed to {verb} ambient [{name}={number}]")))
+        change(number).map_err(|_| {
+            fail(format!("failed to {verb} ambient [{name}={number}]")).or_hint(not_ambient(verb, number))
+        })
     })
+}
+
+/// A hint why a capability cannot be made ambient (capabilities(7), "Ambient").
+fn not_ambient(verb: &str, number: u8) -> impl Fn() -> Option<String> + Send + Sync + 'static {
+    let raises = verb == "raise" && matches!(own::bound(number), Ok(Some(_)));
+    move || {
+        let (flags, bit, name) = (own::flags().ok()?, 1 << number, name(number));
+        let not = |mask: Mask| mask & bit == 0;
+        if !raises {
+            return None;
+        }
+        if not(flags.permitted) {
+            return Some(format!(
+                "{name} is not permitted, and an ambient capability must be permitted and inheritable"
+            ));
+        }
+        if not(flags.inheritable) {
+            return Some(format!(
+                "{name} is not inheritable, and an ambient capability must be; before --addamb: --inh={name} (or in place \
+                 of both: --iab=^{name})"
+            ));
+        }
+        let forbidden = own::securebits().ok()? & securebits::NO_AMBIENT_RAISE != 0;
+        forbidden.then(|| "the securebit no-cap-ambient-raise is set (--secbits)".to_owned())
+    }
 }
 
 pub(super) fn no_ambient(shell: &mut Shell) -> Result<(), Exit> {
@@ -141,7 +186,7 @@ pub(super) fn no_ambient(shell: &mut Shell) -> Result<(), Exit> {
     }
 }
 
-pub(super) fn securebits(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
+pub(super) fn set_securebits(_: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let bits = integer("--secbits", word)?;
     own::set_securebits(bits).map_err(|_| fail(format!("failed to set securebits to 0{bits:o}/0x{bits:x}")))
 }

@@ -240,7 +240,7 @@ static GRAMMAR: Grammar<Shell> = Grammar {
         )
         .takes("list"),
         Opt::new(None, "noamb", "clear the ambient set", Effect::Flag(act::no_ambient)),
-        Opt::new(None, "secbits", "set the securebits", Effect::Attached(act::securebits)).takes("bits"),
+        Opt::new(None, "secbits", "set the securebits", Effect::Attached(act::set_securebits)).takes("bits"),
         Opt::new(
             None,
             "keep",
@@ -377,7 +377,7 @@ fn license() -> Exit {
 
 /// A failure with a message of libcap.
 fn fail(words: impl Into<String>) -> Exit {
-    Exit::Message { status: 1, text: words.into() }
+    Exit::Message { status: 1, text: words.into(), hint: None }
 }
 
 /// The same, followed by the cause.

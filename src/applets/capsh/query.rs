@@ -260,7 +260,7 @@ pub(super) fn in_mode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
 
 /// A failure that was reported on standard output.
 pub(super) fn silent() -> Exit {
-    Exit::Message { status: 1, text: String::new() }
+    Exit::Message { status: 1, text: String::new(), hint: None }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use nix::unistd::{ForkResult, Pid, pipe2};
 use super::plan::{Plan, plan};
 use super::report::{Report, Watch};
 use super::{Request, daemon};
-use crate::exit::{Exit, Outcome, say, warn};
+use crate::exit::{self, Exit, Outcome, say, warn};
 use crate::isolation::cgroup::{self, CleanupGuard, Group, Refused, Step};
 use crate::launch::exec::{self, ChildSupervisor};
 use crate::output::Out;
@@ -78,7 +78,8 @@ fn wait_for(name: &'static str, proc: &ProcRoot, request: &Request, program: &[O
     let mask = supervisor.block()?;
     let mut cleanup = CleanupGuard::start(request.kill)?;
     let begun = plan_and_create(proc, request, program, &mut cleanup).and_then(|plan| {
-        let watch = request.report.map(|_| Watch::start(&plan.groups, request.makes()));
+        let wanted = request.report.is_some() || exit::hints_wanted();
+        let watch = wanted.then(|| Watch::start(&plan.groups, request.makes()));
         let started = start(proc, request, &plan.groups, program, &mask)?;
         Ok((plan, watch, started))
     });
@@ -98,15 +99,17 @@ fn wait_for(name: &'static str, proc: &ProcRoot, request: &Request, program: &[O
     if request.kill {
         cleanup.kill();
     }
-    let report = watch.map(|watch| watch.finish(&plan.groups));
+    let measured = watch.map(|watch| watch.finish(&plan.groups));
     if request.keep && ended.is_ok() && !failure.is_some_and(|failure| failed(&failure)) {
         keep(name, &plan, cleanup);
     } else {
         clean_up(name, cleanup);
     }
     let (ended, timed_out) = ended?;
-    if let (Some(report), Some(form)) = (report, request.report) {
-        write_report(request, &report.ended(program, ended), form)?;
+    match (measured, request.report) {
+        (Some(measured), Some(form)) => write_report(request, &measured.ended(program, ended), form)?,
+        (Some(measured), None) => _ = measured.note(ended).map(|note| warn(name, &note)),
+        (None, _) => {}
     }
     match (timed_out, request.timeout) {
         (true, Some(limit)) => {

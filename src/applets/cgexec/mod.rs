@@ -33,7 +33,8 @@
 //! # Limits
 //!
 //! The limit options are the same on v1 and v2. SIZE is in bytes or has a unit: `512M`, `1.5G`; K is 1024. `max`
-//! means no limit. `--set` writes to any other control file, by its v2 name or, if only v1 has it, by its v1 name. On
+//! means no limit. A percentage (`-m 50%`, `--memory-high 40%`, `--cpus 25%`) is of what the groups above the new one
+//! allow: their least limit, or what the host has; for `--cpus` at most the CPUs that cgexec may run on. `--set` writes to any other control file, by its v2 name or, if only v1 has it, by its v1 name. On
 //! v1, cgexec translates a limit that has another form there (memory.max, memory.swap.max, cpu.max, cpu.weight,
 //! cpuset, pids.max, io.max, hugetlb). If v1 has no such limit, cgexec fails and does not run the program. v1 limits
 //! swap only together with memory, so `--swap` needs `--memory` there.
@@ -44,6 +45,10 @@
 //! memory and processes, how often the CPU limit throttled it, the OOM kills and the group whose limit caused them,
 //! and how long it stalled for CPU, memory or I/O. A value that the kernel or the groups do not measure is
 //! `not measured`, and `null` in JSON. The peaks of a group that existed before are not measured.
+//!
+//! Without `--report` cgexec prints one line on standard error if a memory limit killed the program, or a process of
+//! it: the limit, and the group that has it. The line is printed only if standard error is a terminal; with
+//! `CTRBOX_HINTS=always` in the environment always, with `CTRBOX_HINTS=never` never.
 //!
 //! # Exit status
 //!
@@ -201,14 +206,24 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Required(timeout),
         )
         .takes("duration"),
-        limit(Some('m'), "memory", "limit memory", "size", |r, v| r.limit(limits::memory(v)?)),
+        limit(
+            Some('m'),
+            "memory",
+            "limit memory: a size, or a percentage of what the groups above allow",
+            "size",
+            |r, v| r.limit(limits::memory(v)?),
+        ),
         limit(None, "memory-high", "throttle above this much memory (v2)", "size", |r, v| {
             r.limit(limits::memory_high(v)?)
         }),
         limit(None, "swap", "limit swap", "size", |r, v| r.limit(limits::swap_max(v)?)),
-        limit(None, "cpus", "limit CPU time to this many processors", "number", |r, v| {
-            r.limit(limits::cpus(v)?)
-        }),
+        limit(
+            None,
+            "cpus",
+            "limit CPU time to this many processors, or to a percentage",
+            "number",
+            |r, v| r.limit(limits::cpus(v)?),
+        ),
         limit(
             None,
             "cpu-weight",

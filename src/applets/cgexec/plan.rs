@@ -8,10 +8,11 @@ use nix::unistd::{Pid, getresgid, getresuid};
 
 use super::{Request, daemon, rules};
 use crate::container::target::{Lookup, Purpose, Target};
+use crate::isolation::cgroup::chain::Place;
 use crate::isolation::cgroup::limits::{self, Write};
 use crate::isolation::cgroup::{self, Group, Hierarchies, Step};
 use crate::isolation::ns;
-use crate::proc::ProcRoot;
+use crate::proc::{ProcRoot, count_of_list, cpus_allowed};
 use crate::sys;
 use crate::text;
 
@@ -30,9 +31,10 @@ pub(super) fn plan(proc: &ProcRoot, request: &Request, program: &[OsString]) -> 
     if let Some(target) = &request.like {
         return like(proc, &host, target);
     }
-    let writes = limits::here(&host, &request.limits)?;
+    // The groups follow from the controllers, and percentages from the groups: so far any number will do.
+    let writes = limits::here(&host, &limits::resolved(&request.limits, |_| Ok(1 << 40))?)?;
     if !request.specs.is_empty() {
-        return named(&host, request, &writes);
+        return named(proc, &host, request, &writes);
     }
     if request.own_group() {
         return fresh(proc, &host, request, &writes);
@@ -60,7 +62,7 @@ fn like(proc: &ProcRoot, host: &Hierarchies, target: &Target) -> Result<Plan> {
     Ok(Plan { groups, ..Plan::default() })
 }
 
-fn named(host: &Hierarchies, request: &Request, writes: &[Write]) -> Result<Plan> {
+fn named(proc: &ProcRoot, host: &Hierarchies, request: &Request, writes: &[Write]) -> Result<Plan> {
     let below = if request.from_root { None } else { daemon::default_group() };
     let mut groups: Vec<Group> = Vec::new();
     for spec in &request.specs {
@@ -82,7 +84,7 @@ fn named(host: &Hierarchies, request: &Request, writes: &[Write]) -> Result<Plan
         }
         steps.extend(cgroup::steps(group)?);
     }
-    steps.extend(sets(host, &groups, writes)?);
+    steps.extend(sets(proc, host, &groups, request)?);
     Ok(Plan { groups, steps, ..Plan::default() })
 }
 
@@ -125,12 +127,34 @@ fn group_for(host: &Hierarchies, groups: &[Group], write: &Write) -> Result<usiz
     })
 }
 
-fn sets(host: &Hierarchies, groups: &[Group], writes: &[Write]) -> Result<Vec<Step>> {
+fn sets(proc: &ProcRoot, host: &Hierarchies, groups: &[Group], request: &Request) -> Result<Vec<Step>> {
+    let settings = limits::resolved(&request.limits, |file| allowed(proc, host, groups, file))?;
     let set = |write: &Write| {
         let group = &groups[group_for(host, groups, write)?];
         Ok(Step::Set(group.directory().join(&write.setting.file), write.setting.value.clone()))
     };
-    writes.iter().map(set).collect()
+    limits::here(host, &settings)?.iter().map(set).collect()
+}
+
+/// What the groups above the one of this limit allow: memory in bytes, or CPU time in microseconds for each 100 ms.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a positive number of microseconds"
+)]
+fn allowed(proc: &ProcRoot, host: &Hierarchies, groups: &[Group], file: &str) -> Result<u64> {
+    let controller = file.split('.').next().unwrap_or_default();
+    let hierarchy = host.hierarchy_of(controller).map(|hierarchy| &hierarchy.mount_point);
+    let group = groups.iter().find(|group| Some(&group.mount_point) == hierarchy);
+    let above = Place::above(group.with_context(|| format!("{file}: no group"))?);
+    if controller == "memory" {
+        let most = proc.memory_total().context("cannot read the size of the memory")?;
+        return Ok(above.allowed_memory(most));
+    }
+    let status = proc.process(Pid::this()).status_text().context("cannot read the CPUs of this process")?;
+    let most = cpus_allowed(&status).map(count_of_list).context("cannot read the CPUs of this process")?;
+    Ok((above.allowed_cpus(most as f64) * 100_000.0) as u64)
 }
 
 fn fresh(proc: &ProcRoot, host: &Hierarchies, request: &Request, writes: &[Write]) -> Result<Plan> {
@@ -157,7 +181,7 @@ fn fresh(proc: &ProcRoot, host: &Hierarchies, request: &Request, writes: &[Write
     for group in &groups {
         plan.steps.extend(cgroup::steps(group)?);
     }
-    plan.steps.extend(sets(host, &groups, writes)?);
+    plan.steps.extend(sets(proc, host, &groups, request)?);
     plan.groups = groups;
     Ok(plan)
 }

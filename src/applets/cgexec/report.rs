@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use serde::Serialize;
 
 use crate::isolation::cgroup::Group;
-use crate::isolation::cgroup::measure::{Ceilings, Counter, Usage};
+use crate::isolation::cgroup::measure::{Ceilings, Counter, Usage, memory_limit};
 use crate::output::json;
 use crate::output::size::size;
 use crate::sys::Ended;
@@ -44,6 +44,8 @@ pub(super) struct Measured {
     wall: Duration,
     usage: Usage,
     limit_of: Option<PathBuf>,
+    /// The memory limit of that group.
+    limit: Option<u64>,
     groups: Vec<PathBuf>,
 }
 
@@ -60,11 +62,25 @@ impl Watch {
         let usage = self.before.as_ref().map_or(usage.clone(), |before| usage.since(before));
         let killed = usage.get(Counter::OomKills).is_some_and(|kills| kills > 0);
         let limit_of = killed.then(|| self.ceilings.reached(groups)).flatten();
-        Measured { wall, usage, limit_of, groups: groups.iter().map(Group::directory).collect() }
+        let limit = limit_of.as_deref().and_then(|directory| memory_limit(groups, directory));
+        Measured { wall, usage, limit_of, limit, groups: groups.iter().map(Group::directory).collect() }
     }
 }
 
 impl Measured {
+    /// The line that says that a memory limit killed the program, or one of its processes.
+    pub(super) fn note(&self, ended: Ended) -> Option<String> {
+        let kills = self.usage.get(Counter::OomKills).filter(|kills| *kills > 0)?;
+        let group = self.limit_of.as_ref()?;
+        let limit = self.limit.map(|limit| format!(" of {}", size(limit))).unwrap_or_default();
+        let who = match (ended, kills) {
+            (Ended::Killed(libc::SIGKILL), _) => "killed",
+            (_, 1) => "1 process was killed",
+            _ => "processes were killed",
+        };
+        Some(format!("{who} by the memory limit{limit}: {}", text::shown(group.as_os_str())))
+    }
+
     pub(super) fn ended(self, program: &[OsString], ended: Ended) -> Report<'_> {
         Report { program, ended, measured: self }
     }

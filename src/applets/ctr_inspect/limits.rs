@@ -15,7 +15,7 @@ use crate::access::memory;
 use crate::container::{group_of, rfc3339};
 use crate::isolation::cgroup::chain::{Groups, Place, field};
 use crate::isolation::cgroup::kills;
-use crate::proc::{TICKS, number};
+use crate::proc::{TICKS, count_of_list, cpus_allowed, number};
 use crate::text;
 
 #[derive(Serialize, Debug, Default)]
@@ -375,14 +375,12 @@ impl<'a> Reader<'a> {
         let file = if place.v2 { "memory.current" } else { "memory.usage_in_bytes" };
         let usage = self.unknown.known("limits.memory.usage", place.try_read(file)).flatten();
         let usage = usage.and_then(|text| number::<u64>(&text));
-        let limit_file = if place.v2 { "memory.max" } else { "memory.limit_in_bytes" };
-        // More than the host has is no limit. Without one, v1 has 2^63 less a page.
         let most = host_total.unwrap_or(1 << 62);
-        let limit_of = |place: &Place| place.number(limit_file).filter(|limit| *limit < most);
+        let limit_of = |place: &Place| place.memory_limit(most);
         let least = place.least(limit_of);
         let stat = place.read("memory.stat").unwrap_or_default();
         // A mount of a part of the hierarchy hides the groups above it, whose limits hold too.
-        let hidden = field(&stat, "hierarchical_memory_limit").filter(|limit| *limit < most);
+        let hidden = Place::hidden_memory_limit(&stat, most);
         let binding = least.as_ref().map(|least| {
             let split = Split::read(&least.place, &least.place.read("memory.stat").unwrap_or_default());
             (least.place.number(file), split)
@@ -486,20 +484,20 @@ impl<'a> Reader<'a> {
     fn cpu(&self) -> Cpu {
         let process = self.world.proc.process(Pid::from_raw(self.world.chief(self.subject)));
         let status = self.unknown.known("limits.cpu.cpuset", process.status_text()).unwrap_or_default();
-        let cpuset = status.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Cpus_allowed_list:"));
-        let cpuset = cpuset.map(|list| text::utf8(list.trim_ascii()).into_owned());
-        let seen_cpus = cpuset.as_deref().map(count_of_list);
+        let cpuset = cpus_allowed(&status);
+        let seen_cpus = cpuset.map(count_of_list);
+        let cpuset = cpuset.map(|list| text::utf8(list).into_owned());
         let Some(Own { place, own }) = self.known_group("cpu", "limits.cpu") else {
             return Cpu { cpuset, seen_cpus, ..Cpu::default() };
         };
-        let least = place.least(quota);
+        let least = place.least(Place::quota);
         let value = least.as_ref().map(|least| least.value);
         let by = least.as_ref().map(|least| &least.place);
         #[expect(clippy::cast_precision_loss, reason = "a number of CPUs")]
         let seen = seen_cpus.map(|cpus| cpus as f64);
         Cpu {
             quota: value,
-            quota_own: quota(&place),
+            quota_own: place.quota(),
             quota_by: by.map(shown),
             weight: place.number(if place.v2 { "cpu.weight" } else { "cpu.shares" }),
             effective_cpus: match (value, seen) {
@@ -739,20 +737,6 @@ fn events(place: &Place) -> Events {
     }
 }
 
-/// In CPUs; None without a quota.
-#[expect(clippy::cast_precision_loss, reason = "microseconds of a period")]
-fn quota(place: &Place) -> Option<f64> {
-    let (quota, period): (u64, u64) = if place.v2 {
-        let text = place.read("cpu.max")?;
-        let mut words = text.split(|&b| b == b' ');
-        (number(words.next()?)?, number(words.next()?)?)
-    } else {
-        // -1 without a quota
-        (place.number("cpu.cfs_quota_us")?, place.number("cpu.cfs_period_us")?)
-    };
-    (period > 0).then(|| quota as f64 / period as f64)
-}
-
 /// The group that has the quota counts. Without a quota nothing is counted.
 fn throttled(place: &Place, by: Option<&Place>) -> Throttled {
     let Some(by) = by else { return Throttled::default() };
@@ -763,7 +747,7 @@ fn throttled(place: &Place, by: Option<&Place>) -> Throttled {
         let time = time.or_else(|| field(&text, "throttled_time").map(|nsec| nsec as f64 / 1e9));
         Some((field(&text, "nr_periods")?, field(&text, "nr_throttled")?, time, shown(place)))
     };
-    let quotas = place.chain().filter(|place| quota(place).is_some());
+    let quotas = place.chain().filter(|place| place.quota().is_some());
     let found = quotas.filter_map(|place| counts(&place)).max_by_key(|counts| counts.1);
     let Some((periods, throttled, seconds, by)) = found.or_else(|| counts(by)) else {
         return Throttled::default();
@@ -775,16 +759,6 @@ fn throttled(place: &Place, by: Option<&Place>) -> Throttled {
         seconds,
         by: Some(by),
     }
-}
-
-/// The number of CPUs in a list: `0-3,8`.
-fn count_of_list(list: &str) -> u64 {
-    let count = |range: &str| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last) = (first.trim().parse::<u64>().ok()?, last.trim().parse::<u64>().ok()?);
-        Some(last.checked_sub(first)? + 1)
-    };
-    list.split(',').filter_map(count).sum()
 }
 
 /// `8:0 rbytes=1 wbytes=2 …`: the bytes read and written.
@@ -881,13 +855,6 @@ fn stall(text: &[u8], name: &str) -> Option<Stall> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_of_cpus_are_counted() {
-        for (list, count) in [("0-1", 2), ("0", 1), ("0-3,8,10-11", 7), ("", 0), ("x", 0), ("3-1", 0)] {
-            assert_eq!(count_of_list(list), count, "{list}");
-        }
-    }
 
     #[test]
     fn pressure_and_io_lines() {

@@ -335,12 +335,16 @@ impl Request {
 
 fn failed(pid: Pid, errno: Errno) -> Exit {
     let cause = crate::errno::strerror(errno as i32);
-    Exit::Message { status: 1, text: format!("Failed to get cap's for process {pid}: ({cause})") }
+    Exit::Message { status: 1, text: format!("Failed to get cap's for process {pid}: ({cause})"), hint: None }
 }
 
 fn unparsed(word: &OsStr, errno: Errno) -> Exit {
     let cause = crate::errno::strerror(errno as i32);
-    Exit::Message { status: 1, text: format!("Cannot parse pid {}: ({cause})", text::shown(word)) }
+    Exit::Message {
+        status: 1,
+        text: format!("Cannot parse pid {}: ({cause})", text::shown(word)),
+        hint: None,
+    }
 }
 
 /// A PID as strtol(3) reads a whole word. None if it is another word. An unknown option and an empty word are

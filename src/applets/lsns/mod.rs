@@ -183,10 +183,10 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('t'),
             "type",
-            "list only this kind: mnt, net, ipc, user, pid, uts, cgroup, time; repeatable",
-            Effect::Required(kind),
+            "list only these kinds: mnt, net, ipc, user, pid, uts, cgroup, time, as a list or repeated",
+            Effect::Required(kinds),
         )
-        .takes("type"),
+        .takes("types"),
         Opt::new(
             Some('T'),
             "tree",
@@ -318,9 +318,11 @@ fn filter(request: &mut Request, expression: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
-fn kind(request: &mut Request, name: &OsStr) -> Result<(), Exit> {
-    let kind = Kind::ALL.into_iter().find(|kind| name == kind.proc_name());
-    request.kinds.push(kind.ok_or_else(|| anyhow!("unknown namespace type: {}", text::shown(name)))?);
+fn kinds(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
+    for name in list.as_bytes().split(|&b| b == b',').map(OsStr::from_bytes) {
+        let kind = Kind::ALL.into_iter().find(|kind| name == kind.proc_name());
+        request.kinds.push(kind.ok_or_else(|| anyhow!("unknown namespace type: {}", text::shown(name)))?);
+    }
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use crate::container::target::{Held, Lookup, Purpose, hint_at_container};
 use crate::container::{Files, Resolver};
 use crate::exit::{self, Exit, Outcome};
 use crate::isolation::ns;
+use crate::isolation::operation::Operation;
 use crate::output::Out;
 use crate::output::filter::{Filter, Value};
 use crate::output::smartcols::{self, Column, Form, Json, Layout, Row};
@@ -144,11 +145,15 @@ fn shown(proc: &ProcRoot, request: &Request, found: &Found, task: Option<Pid>) -
 /// The namespaces of a task that the caller may see.
 fn namespaces_of(proc: &ProcRoot, pid: Pid) -> Result<HashSet<(Kind, u64)>> {
     let mut all = HashSet::default();
+    let mut denied = None;
     for kind in Kind::ALL {
         let path = proc.path_of(pid, &kind.link());
         match std::fs::read_link(&path).map_err(|error| (error.raw_os_error().map(Errno::from_raw), error)) {
             Err((Some(errno), error)) if broken(errno) => {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+            Err((Some(errno @ (Errno::EACCES | Errno::EPERM)), _)) => {
+                denied.get_or_insert((path, errno));
             }
             link => {
                 let link = link.unwrap_or_default();
@@ -156,6 +161,10 @@ fn namespaces_of(proc: &ProcRoot, pid: Pid) -> Result<HashSet<(Kind, u64)>> {
                 all.extend(inode.map(|inode| (kind, inode)));
             }
         }
+    }
+    // An empty list, as that of util-linux, does not distinguish "may not look" from "has none".
+    if let (Some((path, errno)), true) = (denied, all.is_empty()) {
+        exit::hint_of(&Operation::Open(path), errno, proc);
     }
     Ok(all)
 }

@@ -3,18 +3,21 @@
 //! executes the program. For another pid namespace, it creates the program's process last, see [`super::child`].
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use nix::unistd::Pid;
 
 use super::child;
 use super::entry::{Credentials, Entry};
+use super::inside;
 use super::lookup::{self, in_child};
-use super::open::{NoTarget, hint_container_name, open_all};
+use super::open::{NoTarget, Opened, hint_container_name, open_all};
 use super::plan::Request;
 use crate::container::is_gvisor;
 use crate::container::target::{Lookup, Purpose, Target};
 use crate::exit::{self, Exit, Outcome};
+use crate::isolation::look::look;
 use crate::launch::harden;
 use crate::launch::pty::Outside;
 use crate::proc::ProcRoot;
@@ -26,9 +29,8 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         Target::Pid { .. } => lookup.held(&proc, target),
         Target::Container(_) => in_child(request, || lookup.held(&proc, target)),
     });
-    let target = target.transpose();
-    let pid = target.as_ref().ok().and_then(|target| Some(target.as_ref()?.pid));
-    let opened = match target.and_then(|target| open_all(name, &proc, request, target)) {
+    let opened = target.transpose().and_then(|target| open_all(name, &proc, request, target));
+    let mut opened = match opened {
         Ok(opened) => opened,
         Err(error) if error.is::<NoTarget>() => {
             return Err(Exit::from(error).or_hint(hint_container_name(request)));
@@ -36,7 +38,7 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         Err(error) => return lookup::outcome(error),
     };
     let terminal = request.new_tty.then(|| Outside::hold(&proc)).transpose()?;
-    if opened.set.is_empty() {
+    if opened.set.is_empty() && !request.changes_the_program() {
         let (name_hint, has_target) = (hint_container_name(request), request.target.is_some());
         let hint = || {
             "-a enters all namespaces of the target, -n only its network namespace (see --help)".to_owned()
@@ -44,15 +46,21 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         let error = Exit::from(anyhow!("no namespace specified"));
         return Err(error.or_hint(move || name_hint().or_else(|| has_target.then(hint))));
     }
-    if let Some(pid) = pid.filter(|_| request.enters_files()) {
+    if is_entered_in_steps(&opened) && exit::hints_wanted() {
+        opened.set.before = Some(Arc::new(look(&proc, opened.pid, &opened.set)));
+    }
+    if let Some(pid) = opened.pid.filter(|_| request.enters_files()) {
         note_guest(name, &proc, request, pid);
     }
+    let user = Credentials::resolve(request, &opened);
+    opened.shell = inside::shell(&proc, request, &opened, user.uid);
+    _ = exit::hints_asked_for(); // reads CTRBOX_HINTS before the environment is wiped
+    let hints = request.enters_files() && exit::hints_wanted();
+    opened.missing = hints.then(|| inside::hint(request));
     if request.is_exposed() {
         harden::pass_only(&proc, &request.pass_fds)?;
     }
     harden::hide()?;
-    _ = exit::hints_asked_for(); // reads CTRBOX_HINTS before the environment is wiped
-    let user = Credentials::resolve(request, &opened);
     let mut entry = Entry { name, request, opened, user, groups_dropped: true };
     if entry.opened.fork || terminal.is_some() {
         return child::start(entry, terminal, program);
@@ -64,6 +72,11 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
         Ok(ready) => Err(ready.execute(request, program)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Can a step fail after another one has changed what this process sees? Then hints need what it saw before.
+fn is_entered_in_steps(opened: &Opened) -> bool {
+    opened.set.len() > 1 || opened.root.is_some() || opened.other_root.is_some()
 }
 
 /// Says that the processes of a container of gVisor cannot be entered. Who names a container expects them; a PID is that

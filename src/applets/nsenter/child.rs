@@ -15,6 +15,7 @@ use crate::exit::{self, Exit, Outcome};
 use crate::isolation::cgroup::{self, Hierarchies};
 use crate::isolation::descriptors::channel;
 use crate::isolation::mounts;
+use crate::isolation::operation::{Operation, refused};
 use crate::launch::exec;
 use crate::launch::exec::ChildSupervisor;
 use crate::launch::job_control::JobControl;
@@ -142,6 +143,7 @@ impl<'a, 'b> Attempt<'a, 'b> {
         };
         let finishes_inside = entry.finishes_inside();
         let proc_at = entry.opened.proc_at.take();
+        let before = entry.opened.set.before.clone();
         let ready = if finishes_inside { Err(entry) } else { Ok(entry.settle()?) };
 
         match birth.fork() {
@@ -151,7 +153,9 @@ impl<'a, 'b> Attempt<'a, 'b> {
                 birth.no_room();
                 std::process::exit(0);
             }
-            Err(errno) => return Err(errno).context("fork failed"),
+            Err(errno) => {
+                return Err(errno).with_context(|| refused("fork failed", Operation::Fork { before }));
+            }
         }
         if let Some(directory) = proc_at {
             mounts::mount_proc(&directory)?;

@@ -5,24 +5,28 @@ use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, chdir, chroot, fchdir, getuid, setgid, setuid};
 
+use super::dns;
 use super::environ;
 use super::open::{
     ContainerCredentials, Opened, hint_container_name, may_skip_groups, read_environ, warn_not_joined,
 };
 use super::plan::{Directory, Id, Request};
 use crate::exit::Exit;
+use crate::isolation::before::Before;
 use crate::isolation::capabilities::own;
 use crate::isolation::operation::{Operation, refused};
 use crate::isolation::{capabilities, cgroup, mounts, ns};
 use crate::launch::credentials::find_user;
 use crate::launch::exec::{self, Environment};
 use crate::launch::harden;
+use crate::proc::idmap::Which;
 use crate::proc::ns::Kind;
 use crate::proc::open_plain;
 use crate::sys;
@@ -44,6 +48,9 @@ pub(super) struct Entry<'a> {
 pub(super) struct Ready {
     environment: Option<Environment>,
     image: Option<OwnedFd>,
+    /// See [`Opened`].
+    shell: Option<OsString>,
+    missing: Option<String>,
 }
 
 impl Entry<'_> {
@@ -75,20 +82,21 @@ impl Entry<'_> {
         opened.set.enter_permitted();
         // Mounting uses the caller's capabilities if they were sufficient so far, else those that the user namespace
         // gives.
-        let mounts = opened.proc_at.is_some() || opened.other_root.is_some();
+        let copies = opened.other_root.is_some() || opened.dns.is_some();
+        let mounts = opened.proc_at.is_some() || copies;
         let user_later = mounts && opened.set.only_user_left();
-        let mut tree = if user_later { container_tree(opened)? } else { None };
-        if user_later || opened.other_root.is_none() {
+        let mut trees = if user_later { Trees::new(opened)? } else { Trees::default() };
+        if user_later || !copies {
             pid_set.enter_permitted();
         }
         if !user_later {
             opened.set.enter_rest()?;
-            tree = container_tree(opened)?;
+            trees = Trees::new(opened)?;
         }
         change_directory(request, opened)?;
         choose_user(request, opened, &self.user)?;
         if mounts {
-            mount_for_program(request, opened, tree.as_ref())?;
+            mount_for_program(request, opened, &trees)?;
         }
         if user_later && !self.finishes_inside() {
             self.opened.set.enter_rest()?;
@@ -137,7 +145,7 @@ impl Entry<'_> {
             Some(container_credentials) => {
                 apply_credentials(request, opened, container_credentials, &mut environment)?
             }
-            None => self.user.apply(self.groups_dropped)?,
+            None => self.user.apply(self.groups_dropped, opened.set.before.as_ref())?,
         }
         if request.keep_caps && opened.user_ns {
             capabilities::keep()?;
@@ -145,7 +153,8 @@ impl Entry<'_> {
         if opened.fork {
             give_up_what_exec_takes()?;
         }
-        let ready = Ready { environment, image: opened.image.take() };
+        let (shell, missing) = (opened.shell.take(), opened.missing.take());
+        let ready = Ready { environment, image: opened.image.take(), shell, missing };
         let (fork, exposed) = (opened.fork, request.is_exposed());
         drop(self.opened);
         if request.environment {
@@ -166,6 +175,15 @@ impl Ready {
             Some(image) => exec::exec_file(&image, program, self.environment),
             // The hint would read the state files of all containers into the memory of this process, which the
             // container may see.
+            None if request.enters_files() => {
+                let exit = exec::exec_inside(program, self.environment, self.shell.as_deref());
+                match (&exit, self.missing) {
+                    (Exit::Failed { status: Some(exec::NOT_FOUND), .. }, Some(words)) => {
+                        exit.or_hint(move || Some(words.clone()))
+                    }
+                    _ => exit,
+                }
+            }
             None if request.is_seen_inside() => exec::exec(program, self.environment),
             None => exec::exec(program, self.environment).or_hint(hint_container_name(request)),
         }
@@ -211,18 +229,42 @@ fn give_up_what_exec_takes() -> Result<()> {
     own::set_flags(less).context("cannot set capabilities")
 }
 
-/// A copy of the container's mounts, from its mount namespace.
-fn container_tree(opened: &Opened) -> Result<Option<OwnedFd>> {
-    let copy = |(mnt_ns, root): &(OwnedFd, OwnedFd)| {
-        mounts::tree_of(mnt_ns, root).context("cannot copy the mounts of the target")
-    };
-    opened.other_root.as_ref().map(copy).transpose()
+/// What is mounted for the program alone. Children make it.
+#[derive(Default)]
+struct Trees {
+    /// A copy of the container's mounts, from its mount namespace.
+    container: Option<OwnedFd>,
+    /// The files of [`DNS_FILES`], for `--dns`.
+    dns: Vec<OwnedFd>,
+}
+
+/// Where programs look for the DNS configuration.
+const DNS_FILES: [&str; 3] = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"];
+/// The directory of the socket of nscd(8), which answers with the names of the host.
+const NSCD: &str = "/var/run/nscd";
+
+impl Trees {
+    fn new(opened: &mut Opened) -> Result<Trees> {
+        let copy = |(mnt_ns, root): &(OwnedFd, OwnedFd)| {
+            mounts::tree_of(mnt_ns, root).context("cannot copy the mounts of the target")
+        };
+        let container = opened.other_root.as_ref().map(copy).transpose()?;
+        let dns = match opened.dns.take() {
+            Some(files) => mounts::files(|| {
+                let nsswitch = dns::with_hosts_of(&read_plain(DNS_FILES[2]), files.nsswitch.as_deref());
+                [files.resolv, files.hosts, nsswitch]
+            })
+            .context("cannot make the files for --dns")?,
+            None => Vec::new(),
+        };
+        Ok(Trees { container, dns })
+    }
 }
 
 /// Only the program sees these mounts, and they disappear when it ends. The program's process mounts a new proc
 /// itself, because only a member of the pid namespace can. If that process must have fewer rights, an existing proc
 /// mount of the same pid namespace is used, if there is one.
-fn mount_for_program(request: &Request, opened: &mut Opened, tree: Option<&OwnedFd>) -> Result<()> {
+fn mount_for_program(request: &Request, opened: &mut Opened, trees: &Trees) -> Result<()> {
     let mut mounted = None;
     if let (true, Some(directory)) = (opened.is_restricted(request), &opened.proc_at) {
         mounted = opened.member.and_then(|(pid_ns, number)| mounts::proc_of(pid_ns, number, directory));
@@ -234,8 +276,14 @@ fn mount_for_program(request: &Request, opened: &mut Opened, tree: Option<&Owned
         }
     }
     mounts::private()?;
-    if let (Some(tree), Some(directory)) = (tree, &request.host_root) {
+    if let (Some(tree), Some(directory)) = (&trees.container, &request.host_root) {
         mounts::attach(tree, directory)?;
+    }
+    for (tree, path) in trees.dns.iter().zip(DNS_FILES) {
+        mounts::replace_file(tree, Path::new(path))?;
+    }
+    if request.dns {
+        mounts::hide(Path::new(NSCD))?;
     }
     if let Some(proc) = mounted {
         if let Some(directory) = opened.proc_at.take() {
@@ -330,7 +378,7 @@ fn change_directory(request: &Request, opened: &Opened) -> Result<()> {
             from_caller = true;
         }
         fchdir(root).context("change directory by root file descriptor failed")?;
-        chroot(".").with_context(|| refused("chroot failed", Operation::Chroot))?;
+        chroot(".").with_context(|| refused("chroot failed", Operation::Chroot { entering: true }))?;
         chdir("/").context("cannot change directory to /")?;
     }
     if let Some(Some(path)) = &request.wdns {
@@ -363,6 +411,8 @@ pub(super) struct Credentials {
     enters: bool,
     pub uid: Option<u32>,
     pub gid: Option<u32>,
+    /// What to do if the ids cannot be taken.
+    remedy: &'static str,
 }
 
 impl Credentials {
@@ -377,19 +427,33 @@ impl Credentials {
             enters,
             uid: number(request.uid, opened.owner.0),
             gid: number(request.gid, opened.owner.1),
+            remedy: match (request.uid, request.gid) {
+                (None, None) => "keep the own ids: --preserve-credentials",
+                _ if opened.user_ns => {
+                    "leave --setuid and --setgid out, and keep the own ids: --preserve-credentials"
+                }
+                _ => "leave --setuid and --setgid out",
+            },
         }
     }
 
-    fn apply(&self, groups_dropped: bool) -> Result<()> {
+    fn apply(&self, groups_dropped: bool, before: Option<&Arc<Before>>) -> Result<()> {
+        let of_id = |which, id| Operation::Id { which, id, before: before.cloned(), remedy: self.remedy };
         if let Some(gid) = self.gid {
             match nix::unistd::setgroups(&[]) {
-                Err(errno) if !groups_dropped => return Err(errno).context("setgroups failed"),
+                Err(errno) if !groups_dropped => {
+                    let operation =
+                        Operation::Groups { denied: false, before: before.cloned(), remedy: self.remedy };
+                    return Err(errno).with_context(|| refused("setgroups failed", operation));
+                }
                 _ => {}
             }
-            setgid(Gid::from_raw(gid)).context("setgid() failed")?;
+            setgid(Gid::from_raw(gid))
+                .with_context(|| refused("setgid() failed", of_id(Which::Groups, gid)))?;
         }
         if let Some(uid) = self.uid {
-            setuid(Uid::from_raw(uid)).context("setuid() failed")?;
+            setuid(Uid::from_raw(uid))
+                .with_context(|| refused("setuid() failed", of_id(Which::Users, uid)))?;
         }
         // A change of ids may make the kernel reset the dumpable flag.
         harden::hide()

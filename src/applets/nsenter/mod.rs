@@ -24,7 +24,9 @@
 //! nsenter names that user on standard error. None of these checks applies to a PID.
 //!
 //! Without a program nsenter runs the shell in `$SHELL`. If that is not set, it runs the shell that /etc/passwd has
-//! for the user, as seen in the entered namespaces, or else /bin/sh.
+//! for the user, as seen in the entered namespaces, or else /bin/sh. It does the same if another mount namespace or
+//! root directory is entered (`-m`, `-a`, `-r`) and `$SHELL` does not exist there. A shell that refuses logins
+//! (nologin, false) is passed over there.
 //!
 //! Options act in the order given. A namespace may be given as a file (`--net=/run/netns/blue`) or, since Linux
 //! 6.19, by its id (`--net=:ID`). No target is needed then. A path that begins with a colon needs `./` before it.
@@ -76,11 +78,20 @@
 //! a program that is only root of the container, and can reach the host's files through its /proc/PID/root.
 //! `--host-root` needs Linux 5.2.
 //!
+//! `--dns` keeps the host's files too, and gives the program the names that the container sees:
+//! `nsenter -t web -n --dns curl http://db:8080`. The program finds copies of the container's /etc/resolv.conf and
+//! /etc/hosts in place of the host's, and the host's /etc/nsswitch.conf with the order in which the container looks for
+//! hosts. Of that order only `files` and `dns` count, because other services are libraries or daemons of the host; so
+//! nscd(8) of the host is hidden. A file that the container lacks is empty. The copies are in a mount namespace that
+//! only the program is in. `--dns` needs the network namespace (`-n`) of a target and Linux 5.2, and cannot be combined
+//! with the container's files (`-m`, `-r`); with `--host-root` it can. If a file is not a regular file, has more than
+//! 1 MB, or cannot be read in time, nsenter refuses.
+//!
 //! `--mount-proc` mounts only the /proc of the entered pid namespace, in a copy of the mount namespace that only
 //! the program is in. With `--as-container` it takes the proc that the container has mounted already, without the
 //! mounts that cover parts of it.
 //!
-//! `--host-root`, and `--mount-proc` without the container's files, are safe when no process that sees the program
+//! `--host-root`, and `--mount-proc` or `--dns` without the container's files, are safe when no process that sees the program
 //! can trace it. If the pid namespace is entered (`-p`, `-a`), nsenter checks each process of that namespace and of
 //! those between it and the caller's. A process that has CAP_SYS_PTRACE in its bounding or permitted set, in the
 //! user namespace of the program or one above it, could open /proc/PID/root. nsenter then refuses to run the
@@ -185,6 +196,7 @@
 //! ```text
 //! nsenter -t web -a --host-root gdb -p 1
 //! nsenter -t web -a --host-root sh -c 'vi $CTR_ROOT/etc/app.conf'
+//! nsenter -t web -n --dns curl http://db:8080
 //! nsenter -t web -a --applet ctr-ps --forest
 //! nsenter -t web -p --mount-proc ps aux
 //! ```
@@ -195,8 +207,10 @@
 
 mod act;
 mod child;
+mod dns;
 mod entry;
 mod environ;
+mod inside;
 mod lookup;
 mod open;
 mod options;
@@ -345,6 +359,13 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Optional(mount_proc),
         )
         .takes("dir")
+        .added(),
+        Opt::new(
+            None,
+            "dns",
+            "resolve names of hosts as the container does, with the host's files",
+            Effect::Flag(|r: &mut Request| set(&mut r.dns)),
+        )
         .added(),
         Opt::new(
             None,

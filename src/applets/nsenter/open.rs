@@ -1,6 +1,7 @@
 //! Opens everything that must be opened outside, before any namespace is entered. The order is that of util-linux: it
 //! decides which of several errors is reported.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -15,6 +16,7 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, geteuid};
 
+use super::dns::{self, Dns};
 use super::lookup::in_child;
 use super::plan::{Directory, Facts, Id, Request};
 use crate::access;
@@ -36,6 +38,7 @@ use crate::text;
 #[derive(Default)]
 pub(super) struct Opened {
     pub set: Set,
+    pub pid: Option<Pid>,
     /// A pidfd of the target, if the kernel has pidfds.
     pub pidfd: Option<Rc<OwnedFd>>,
     pub root: Option<OwnedFd>,
@@ -62,6 +65,12 @@ pub(super) struct Opened {
     pub tracer: Option<Pid>,
     /// The target's mount namespace and root directory, for `--host-root`.
     pub other_root: Option<(OwnedFd, OwnedFd)>,
+    /// The shell to run if that of the caller does not exist inside.
+    pub shell: Option<OsString>,
+    /// The hint if the program does not exist inside.
+    pub missing: Option<String>,
+    /// The files for `--dns`.
+    pub dns: Option<Dns>,
     /// A copy of ctrbox's own file, for `--applet`.
     pub image: Option<OwnedFd>,
 }
@@ -93,7 +102,7 @@ pub(super) fn open_all(
     let pid = target.as_ref().map(|held| held.pid);
     let number_is_held = pid.filter(|_| target.as_ref().is_some_and(|held| held.pidfd.is_none()));
     let held_by_proc = number_is_held.and_then(|pid| ns::open_file(&proc.path_of(pid, "")).ok());
-    let mut opened = Opened { label: security_context(proc, request, pid)?, ..Opened::default() };
+    let mut opened = Opened { pid, label: security_context(proc, request, pid)?, ..Opened::default() };
     open_namespaces(proc, request, target, &mut opened)?;
 
     let pid_for =
@@ -143,6 +152,9 @@ pub(super) fn open_all(
         let mnt = ns::open_file(&target_file(&Kind::Mnt.link())?)?;
         opened.other_root = Some((mnt, ns::open_file(&target_file("root")?)?));
     }
+    if request.dns {
+        opened.dns = Some(dns::read(proc, pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?)?);
+    }
     if opened.set.contains(Kind::Pid) {
         look_for_tracers(proc, request, pid, &mut opened)?;
     }
@@ -162,7 +174,8 @@ pub(super) fn open_all(
 /// Refuses a program with the host's files if a process of the container could trace it: a process that may trace it
 /// can open the host's root.
 fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened: &mut Opened) -> Result<()> {
-    let keeps_root = !request.enters_files() && (request.host_root.is_some() || request.mount_proc.is_some());
+    let makes_mounts = request.host_root.is_some() || request.mount_proc.is_some() || request.dns;
+    let keeps_root = !request.enters_files() && makes_mounts;
     let mounts_for_less = opened.proc_at.is_some() && opened.is_restricted(request);
     if !keeps_root && !mounts_for_less {
         return Ok(());
@@ -177,7 +190,11 @@ fn look_for_tracers(proc: &ProcRoot, request: &Request, pid: Option<Pid>, opened
         false => None,
     };
     if let Some(tracer) = tracer {
-        let option = if request.host_root.is_some() { "--host-root" } else { "--mount-proc" };
+        let option = match (&request.host_root, &request.mount_proc) {
+            (Some(_), _) => "--host-root",
+            (None, Some(_)) => "--mount-proc",
+            (None, None) => "--dns",
+        };
         bail!(
             "option {option} is not safe here: process {tracer} of the container could trace the program and \
              reach the host's files through /proc/PID/root (leave the pid namespace out: -n, -i, -u and so on in \

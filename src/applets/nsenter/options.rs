@@ -27,13 +27,56 @@ impl Request {
                 let path = unglued(path);
                 let fd = match path.as_bytes().strip_prefix(b":") {
                     Some(id) => ns::open_id(nsid(OsStr::from_bytes(id))?)?,
-                    None => open_file(Path::new(path))?,
+                    None => open_file(Path::new(path)).map_err(|error| {
+                        let letter = option_letter(kind);
+                        Exit::from(error).or_hint(glued(letter, kind_option(kind), path))
+                    })?,
                 };
                 self.files.retain(|(other, _)| *other != kind);
                 self.files.push((kind, fd));
             }
         }
         Ok(())
+    }
+}
+
+/// The letter of the option for a kind of namespace.
+fn option_letter(kind: Kind) -> char {
+    match kind {
+        Kind::Mnt => 'm',
+        Kind::Uts => 'u',
+        Kind::Ipc => 'i',
+        Kind::Net => 'n',
+        Kind::Pid => 'p',
+        Kind::Cgroup => 'C',
+        Kind::User => 'U',
+        Kind::Time => 'T',
+    }
+}
+
+fn kind_option(kind: Kind) -> &'static str {
+    if kind == Kind::Mnt { "mount" } else { kind.proc_name() }
+}
+
+/// A hint for `-muinp`: the letters after an option with an optional value are its value.
+fn glued(
+    letter: char,
+    option: &'static str,
+    path: &OsStr,
+) -> impl Fn() -> Option<String> + Send + Sync + 'static {
+    const LETTERS: &str = "amuinpCUTrwWeFcZtSG";
+    let word = path.to_str().unwrap_or_default().to_owned();
+    let are_letters =
+        !word.is_empty() && word.chars().all(|c| LETTERS.contains(c)) && !Path::new(path).exists();
+    move || {
+        let apart: Vec<String> = word.chars().map(|c| format!("-{c}")).collect();
+        are_letters.then(|| {
+            format!(
+                "the value of an option is attached to its letter, so -{letter}{word} is --{option}={word}, a file; write \
+                 the letters apart: -{letter} {}",
+                apart.join(" ")
+            )
+        })
     }
 }
 
@@ -75,7 +118,7 @@ pub(super) fn wd(request: &mut Request, path: Option<&OsStr>) -> Done {
     if request.wdns.is_some() {
         return Err(anyhow!("options --wdns and --wd cannot be combined").into());
     }
-    request.wd = open_directory(path.map(unglued))?;
+    request.wd = open_directory('w', "wd", path.map(unglued))?;
     Ok(())
 }
 
@@ -89,14 +132,15 @@ pub(super) fn wdns(request: &mut Request, path: Option<&OsStr>) -> Done {
 }
 
 pub(super) fn root(request: &mut Request, path: Option<&OsStr>) -> Done {
-    request.root = open_directory(path)?;
+    request.root = open_directory('r', "root", path)?;
     Ok(())
 }
 
-fn open_directory(path: Option<&OsStr>) -> Result<Directory, Exit> {
-    match path {
-        None => Ok(Directory::OfTarget),
-        Some(path) => Ok(Directory::Open(open_file(Path::new(path))?)),
+fn open_directory(letter: char, option: &'static str, path: Option<&OsStr>) -> Result<Directory, Exit> {
+    let Some(path) = path else { return Ok(Directory::OfTarget) };
+    match open_file(Path::new(path)) {
+        Ok(fd) => Ok(Directory::Open(fd)),
+        Err(error) => Err(Exit::from(error).or_hint(glued(letter, option, path))),
     }
 }
 

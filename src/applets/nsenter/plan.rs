@@ -41,6 +41,7 @@ pub(super) struct Request {
     /// The mount point of the container's root.
     pub host_root: Option<PathBuf>,
     pub mount_proc: Option<PathBuf>,
+    pub dns: bool,
     pub applet: bool,
     pub force: bool,
     /// The program, if one is named.
@@ -101,6 +102,20 @@ impl Request {
             self.all |= self.kinds.is_empty() && self.files.is_empty();
             self.environment = true;
         }
+        if self.dns { self.check_dns() } else { Ok(()) }
+    }
+
+    /// `--dns` is for the host's files in the container's network.
+    fn check_dns(&self) -> Result<()> {
+        if self.enters_files() {
+            bail!(
+                "option --dns is for the host's files: the files that -m, -a, -r and --as-container enter have the \
+                 DNS configuration of the container already (use -n, or -a --host-root)"
+            );
+        }
+        if !self.names(Kind::Net) && self.net_socket.is_none() {
+            bail!("option --dns needs the network namespace of the container (-n)");
+        }
         Ok(())
     }
 
@@ -118,6 +133,20 @@ impl Request {
     #[must_use]
     pub(super) fn enters_files(&self) -> bool {
         self.host_root.is_none() && (self.names(Kind::Mnt) || !matches!(self.root, Directory::Unchanged))
+    }
+
+    /// Does an option other than those of namespaces change how the program runs?
+    #[must_use]
+    pub(super) fn changes_the_program(&self) -> bool {
+        let directory = |choice: &Directory| !matches!(choice, Directory::Unchanged);
+        directory(&self.root)
+            || directory(&self.wd)
+            || self.wdns.is_some()
+            || self.uid.is_some()
+            || self.gid.is_some()
+            || self.environment
+            || self.join_cgroup
+            || self.follow_context
     }
 
     /// Is the program the container's own, or can processes of the container see it? Then it gets only the

@@ -9,11 +9,12 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::statfs::{FsType, fstatfs};
-use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, setgid, setuid};
+use nix::unistd::{ForkResult, Gid, Pid, Uid, chdir, chroot, setgid, sethostname, setuid};
 
 use super::plan::{BINFMT, Map, Plan, Propagation, Request};
-use crate::exit::{Exit, Outcome, report};
+use crate::exit::{self, Exit, Outcome, report};
 use crate::isolation::idmap;
 use crate::isolation::operation::{Operation, refused};
 use crate::isolation::{capabilities, ns};
@@ -24,8 +25,12 @@ use crate::proc::ProcRoot;
 use crate::proc::idmap::{Range, Single, Which};
 use crate::proc::ns::Kind;
 use crate::sys;
+use crate::text;
 
 const FAILURE: u8 = 1;
+const NO_FORK: &str = "without --fork the program stays in the old pid namespace, and its first child becomes process 1 \
+                       of the new one; after the end of that child no other can be created (fork: Cannot allocate \
+                       memory); add --fork";
 /// <linux/magic.h>
 const BINFMTFS_MAGIC: FsType = FsType(0x4249_4e4d);
 
@@ -74,7 +79,8 @@ pub(super) fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outco
     let job =
         if is_interactive_shell(program) && !request.forward_signals { JobControl::detect() } else { None };
     let mask = supervisor.block()?;
-    match sys::fork().context("fork failed")? {
+    let no_child = || refused("fork failed", Operation::Fork { before: None });
+    match sys::fork().with_context(no_child)? {
         ForkResult::Child => {
             mask.thread_set_mask().context("sigprocmask failed")?;
             supervisor.watch()?;
@@ -108,9 +114,8 @@ fn is_interactive_shell(program: &[OsString]) -> bool {
 }
 
 fn become_owner(uid: u32, gid: u32) -> Result<()> {
-    nix::unistd::setgroups(&[]).context("setgroups failed")?;
-    setgid(Gid::from_raw(gid)).context("setgid() failed")?;
-    setuid(Uid::from_raw(uid)).context("setuid() failed")
+    take_gid(gid, false, "be root, or leave --owner out")?;
+    take_uid(uid, "be root, or leave --owner out")
 }
 
 fn set_clocks(proc: &ProcRoot, request: &Request) -> Result<()> {
@@ -214,6 +219,9 @@ fn become_program(
         kept.reverse(); // the order of util-linux, which env(1) shows
         kept
     });
+    if request.kinds.contains(&Kind::Pid) && !request.fork {
+        exit::hint(|| exec::exists(program).then(|| NO_FORK.to_owned()));
+    }
     exec::exec(program, environment)
 }
 
@@ -227,6 +235,12 @@ fn settle(proc: &ProcRoot, plan: &Plan, supervisor: Option<&ChildSupervisor>) ->
     }
     if let Some(word) = request.setgroups {
         idmap::write_setgroups(&proc.own("setgroups"), word)?;
+    }
+    if let Some(name) = &request.hostname {
+        sethostname(name).with_context(|| format!("cannot set the host name to '{}'", text::shown(name)))?;
+    }
+    if request.loopback {
+        loopback_up().context("cannot set the loopback device up")?;
     }
     if let (true, Propagation(Some(mode))) = (request.has(Kind::Mnt), request.propagation) {
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | mode, None::<&str>)
@@ -248,7 +262,7 @@ fn settle(proc: &ProcRoot, plan: &Plan, supervisor: Option<&ChildSupervisor>) ->
             register(Path::new(directory), format)?;
         }
     }
-    take_ids(request)?;
+    take_ids(plan)?;
     // The kernel clears the parent death signal when the credentials change.
     if let Some(supervisor) = supervisor {
         supervisor.watch()?;
@@ -257,6 +271,11 @@ fn settle(proc: &ProcRoot, plan: &Plan, supervisor: Option<&ChildSupervisor>) ->
         capabilities::keep()?;
     }
     Ok(())
+}
+
+fn loopback_up() -> nix::Result<()> {
+    let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    sys::loopback_up(&socket)
 }
 
 /// An ordinary user may map a group only after they deny setgroups(2).
@@ -269,7 +288,10 @@ fn change_root(request: &Request) -> Result<()> {
     let shown = |path: &OsString| PathBuf::from(path).display().to_string();
     if let Some(root) = &request.root {
         chroot(root.as_os_str()).with_context(|| {
-            refused(format!("cannot change root directory to '{}'", shown(root)), Operation::Chroot)
+            refused(
+                format!("cannot change root directory to '{}'", shown(root)),
+                Operation::Chroot { entering: false },
+            )
         })?;
     }
     let wd = request.wd.clone().or_else(|| request.root.is_some().then(|| OsString::from("/")));
@@ -330,15 +352,41 @@ fn register(directory: &Path, format: &OsStr) -> Result<()> {
     write().with_context(|| format!("failed to write to {}", path.display()))
 }
 
-fn take_ids(request: &Request) -> Result<()> {
+fn take_ids(plan: &Plan) -> Result<()> {
+    const MAP: &str = "map more ids: --map-users and --map-groups";
+    let request = &plan.request;
     if let Some(gid) = request.gid {
-        nix::unistd::setgroups(&[]).context("setgroups failed")?;
-        setgid(Gid::from_raw(gid)).context("setgid() failed")?;
+        let (denied, remedy) = match (&plan.groups, request.setgroups) {
+            (_, Some("deny")) => (true, "leave --setgroups=deny or --setgid out"),
+            (Map::Own(_), _) => (
+                true,
+                "leave --setgid out, or map a range of groups, for which it stays allowed (--map-groups=auto and \
+                 --map-users=auto)",
+            ),
+            _ => (false, MAP),
+        };
+        take_gid(gid, denied, remedy)?;
     }
     if let Some(uid) = request.uid {
-        setuid(Uid::from_raw(uid)).context("setuid() failed")?;
+        take_uid(uid, MAP)?;
     }
     Ok(())
+}
+
+fn take_gid(gid: u32, denied: bool, remedy: &'static str) -> Result<()> {
+    nix::unistd::setgroups(&[])
+        .with_context(|| refused("setgroups failed", Operation::Groups { denied, before: None, remedy }))?;
+    setgid(Gid::from_raw(gid)).with_context(|| {
+        let operation = Operation::Id { which: Which::Groups, id: gid, before: None, remedy };
+        refused("setgid() failed", operation)
+    })
+}
+
+fn take_uid(uid: u32, remedy: &'static str) -> Result<()> {
+    setuid(Uid::from_raw(uid)).with_context(|| {
+        let operation = Operation::Id { which: Which::Users, id: uid, before: None, remedy };
+        refused("setuid() failed", operation)
+    })
 }
 
 #[cfg(test)]

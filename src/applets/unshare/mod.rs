@@ -17,13 +17,16 @@
 //! unshare makes a new mount namespace private: mounts that are made in it stay in it. `--propagation` changes
 //! this.
 //!
+//! `--hostname NAME` sets the host name of the new UTS namespace. `--loopback` sets the loopback device of the new
+//! network namespace up, which is down otherwise.
+//!
 //! # Hints
 //!
 //! When the kernel refuses an operation, unshare looks for the reason: a limit, a setting of the host, a missing
 //! capability, a filter, a mount. It prints the reason and the remedy after the message, in a line that begins with
 //! `hint:`. A hint that is not certain begins with `perhaps`. Hints are for people, so they are printed only if
 //! standard error is a terminal. With `CTRBOX_HINTS=always` in the environment they are always printed, with
-//! `CTRBOX_HINTS=never` never.
+//! `CTRBOX_HINTS=never` never. `--pid` without `--fork` has a hint before the program starts.
 //!
 //! # Exit status
 //!
@@ -56,6 +59,12 @@
 //!
 //! ```text
 //! touch /run/blue && unshare --net=/run/blue true
+//! ```
+//!
+//! A program that reaches no network but itself:
+//!
+//! ```text
+//! unshare --map-current-user --loopback --hostname test make check
 //! ```
 //!
 //! # See also
@@ -99,6 +108,16 @@ static GRAMMAR: Grammar<Request> = Grammar {
         kind('U', "user", "unshare the user namespace", |r, v| r.unshare(Kind::User, v)),
         kind('C', "cgroup", "unshare the cgroup namespace", |r, v| r.unshare(Kind::Cgroup, v)),
         kind('T', "time", "unshare the time namespace", |r, v| r.unshare(Kind::Time, v)),
+        Opt::new(
+            None,
+            "hostname",
+            "set this host name in the namespace (implies --uts)",
+            Effect::Required(hostname),
+        )
+        .takes("name")
+        .added(),
+        Opt::new(None, "loopback", "set the loopback device up (implies --net)", Effect::Flag(loopback))
+            .added(),
         Opt::new(Some('f'), "fork", "run the program as a child", Effect::Flag(|r| set(&mut r.fork))),
         Opt::new(
             None,
@@ -267,6 +286,16 @@ const fn kind(
 fn take(to: &mut Option<OsString>, value: &OsStr) -> Result<(), Exit> {
     *to = Some(value.to_os_string());
     Ok(())
+}
+
+fn hostname(request: &mut Request, name: &OsStr) -> Result<(), Exit> {
+    request.add(Kind::Uts);
+    take(&mut request.hostname, name)
+}
+
+fn loopback(request: &mut Request) -> Result<(), Exit> {
+    request.add(Kind::Net);
+    set(&mut request.loopback)
 }
 
 fn kill_child(request: &mut Request, name: Option<&OsStr>) -> Result<(), Exit> {

@@ -37,6 +37,8 @@ pub(super) struct Request {
     pub load_interp: Option<OsString>,
     pub users: Ids,
     pub groups: Ids,
+    pub hostname: Option<OsString>,
+    pub loopback: bool,
     pub owner: Option<(u32, u32)>,
     pub propagation: Propagation,
     pub setgroups: Option<&'static str>,

@@ -41,6 +41,8 @@ pub struct Files {
     pub(super) budget: Option<Rc<Budget>>,
     /// Are the directories of users left out?
     without_users: bool,
+    /// Files of every owner count.
+    of_anyone: bool,
     /// Problems with files. Those in a container are added to the host's.
     pub(super) warnings: Rc<RefCell<Vec<String>>>,
 }
@@ -158,6 +160,7 @@ impl Files {
             user: None,
             budget,
             without_users: false,
+            of_anyone: false,
             warnings: Rc::default(),
         })
     }
@@ -314,6 +317,11 @@ impl Files {
         if meta.size > largest {
             return self.reject(path, "too large to be a state file");
         }
+        if self.of_anyone && meta.size == 0 {
+            // Files of proc have no size. Reading one can have effects, or show what the container may not read.
+            text.clear();
+            return Some((0, meta.modified));
+        }
         let size = usize::try_from(meta.size).unwrap_or(usize::MAX);
         if !self.spend(path, Cost::Byte, size) || file.is_none() && !self.spend(path, Cost::Look, 1) {
             return None;
@@ -452,8 +460,17 @@ impl Files {
         self.warnings.borrow().clone()
     }
 
+    /// The same, but files of every owner count: for files that concern the container alone.
+    #[must_use]
+    pub fn of_anyone(self) -> Files {
+        Files { of_anyone: true, ..self }
+    }
+
     /// The problem with the owner of a file, if there is one.
     fn owner_problem(&self, path: &str, meta: &Meta) -> Option<&'static str> {
+        if self.of_anyone {
+            return None;
+        }
         let of_root = meta.uid == 0 || meta.uid == self.system.owner();
         match self.user {
             None if of_root => None,

@@ -11,10 +11,12 @@ pub(crate) const SETGID: Mask = 1 << 6;
 pub(crate) const SETUID: Mask = 1 << 7;
 pub(crate) const SETPCAP: Mask = 1 << 8;
 pub(crate) const SYS_CHROOT: Mask = 1 << 18;
+pub(crate) const SYS_ADMIN: Mask = 1 << 21;
 
 pub(crate) mod securebits {
     /// noroot, no_setuid_fixup and no_cap_ambient_raise are set; these and keep_caps are locked.
     pub(crate) const PURE: u32 = 0xef;
+    pub(crate) const NO_AMBIENT_RAISE: u32 = 1 << 6;
 
     /// The bits that are shown, and their names. The next higher bit locks each.
     pub(crate) const NAMES: [(u32, &str); 4] =

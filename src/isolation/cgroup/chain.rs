@@ -84,6 +84,17 @@ fn place(mounted: &Hierarchies, (controllers, path): &(Vec<u8>, Vec<u8>)) -> Opt
 }
 
 impl Place {
+    /// A group that a mount shows, at a path below the mount point.
+    #[must_use]
+    pub(super) fn at(v2: bool, mount_point: &Path, below: &Path) -> Place {
+        Place {
+            v2,
+            mount_point: mount_point.to_path_buf(),
+            root: PathBuf::from("/"),
+            below: below.to_path_buf(),
+        }
+    }
+
     #[must_use]
     pub(crate) fn directory(&self) -> PathBuf {
         self.mount_point.join(&self.below)

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::chain::Place;
 use super::group::Group;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +162,13 @@ impl Ceilings {
         });
         reached.next().map(|(path, _)| path)
     }
+}
+
+/// The memory limit of one of the groups or of a group above them.
+pub(crate) fn memory_limit(groups: &[Group], directory: &Path) -> Option<u64> {
+    let group = groups.iter().find(|group| directory.starts_with(&group.mount_point))?;
+    let below = directory.strip_prefix(&group.mount_point).ok()?;
+    Place::at(group.v2, &group.mount_point, below).memory_limit(u64::MAX)
 }
 
 #[cfg(test)]

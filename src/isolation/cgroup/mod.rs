@@ -1,5 +1,6 @@
 //! Control groups: find, create, limit, join, measure and end them.
 
+mod bounds;
 pub(crate) mod chain;
 mod cleanup;
 mod create;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::hierarchy::Hierarchies;
 
+use parse::{LEAST_QUOTA, PERIOD, percent};
 pub use parse::{cpu_weight, cpus, cpuset, hugetlb, io_max, pids, raw, size};
 pub(crate) use parse::{memory, memory_high, swap_max};
 
@@ -78,6 +79,24 @@ pub(crate) fn limited(group: &Path, controller: &str) -> bool {
     let rows = TABLE.iter().filter(|row| row.file.starts_with(&prefix));
     let mut values = rows.map(|row| (row, std::fs::read_to_string(group.join(row.file))));
     values.any(|(row, text)| text.is_ok_and(|text| text.trim_end() != row.unset))
+}
+
+/// The settings with a number in place of each percentage. `allowed`: the whole, in bytes or in microseconds of CPU time
+/// for each 100 ms.
+pub(crate) fn resolved(settings: &[Setting], allowed: impl Fn(&str) -> Result<u64>) -> Result<Vec<Setting>> {
+    let number = |setting: &Setting| {
+        let is_share = ["memory.max", "memory.high", "cpu.max"].contains(&setting.file.as_str());
+        let Some(part) = percent(&setting.value).filter(|_| is_share) else { return Ok(setting.clone()) };
+        let share = u128::from(allowed(&setting.file)?) * u128::from(part) / 100_000;
+        match setting.file.as_str() {
+            "cpu.max" if share < u128::from(LEAST_QUOTA) => {
+                bail!("{} of the CPU time are too few: the minimum is 0.01 CPUs", setting.value)
+            }
+            "cpu.max" => Ok(Setting::new(&setting.file, format!("{share} {PERIOD}"))),
+            _ => Ok(Setting::new(&setting.file, share.to_string())),
+        }
+    };
+    settings.iter().map(number).collect()
 }
 
 /// The settings with the names of this host.
@@ -244,6 +263,27 @@ mod tests {
             on_v1(&[("memory.max", "1M"), ("memory.swap.max", "1024")]).expect("both")[1],
             "memory: memory.memsw.limit_in_bytes=1049600"
         );
+    }
+
+    #[test]
+    fn percentages_are_of_what_is_allowed() {
+        let whole = |file: &str| Ok(if file == "cpu.max" { 250_000 } else { 1 << 30 });
+        for (file, value, number) in [
+            ("memory.max", "50%", "536870912"),
+            ("memory.high", "12.5%", "134217728"),
+            ("memory.max", "100%", "1073741824"),
+            ("cpu.max", "50%", "125000 100000"),
+            ("cpu.max", "max 100000", "max 100000"),
+            ("memory.max", "max", "max"),
+            ("io.weight", "50%", "50%"),
+        ] {
+            let found = resolved(&[Setting::new(file, value)], whole).expect("a number");
+            assert_eq!(found, [Setting::new(file, number)]);
+        }
+        assert!(resolved(&[Setting::new("cpu.max", "0.1%")], whole).is_err());
+        for word in ["0%", "101%", "%", "-1%", "1e1%", "5 %", "50%%"] {
+            assert!(memory(OsStr::new(word)).is_err() && cpus(OsStr::new(word)).is_err(), "{word}");
+        }
     }
 
     #[test]

@@ -49,30 +49,49 @@ fn scaled(digits: &str, unit: u64) -> Option<u64> {
     whole.checked_add(u64::try_from(u128::from(number(part)?) * u128::from(unit) / denominator).ok()?)
 }
 
+/// Thousandths of a percent, from `12.5%`.
+pub(super) fn percent(word: &str) -> Option<u64> {
+    scaled(word.strip_suffix('%')?, 1_000).filter(|part| (1..=100_000).contains(part))
+}
+
+/// The word itself if it is a percentage, see [`super::resolved`]. None if it has no percent sign.
+fn share(word: &OsStr) -> Option<Result<String>> {
+    let text = word.to_str().filter(|text| text.ends_with('%'))?;
+    let wrong = || anyhow!("'{}' is not a percentage from 0.001% to 100%", text::escape(text.as_bytes()));
+    Some(percent(text).map(|_| text.to_owned()).ok_or_else(wrong))
+}
+
 pub(crate) fn memory(word: &OsStr) -> Result<Setting> {
-    Ok(Setting::new("memory.max", size(word)?))
+    Ok(Setting::new("memory.max", share(word).unwrap_or_else(|| size(word))?))
 }
 
 pub(crate) fn memory_high(word: &OsStr) -> Result<Setting> {
-    Ok(Setting::new("memory.high", size(word)?))
+    Ok(Setting::new("memory.high", share(word).unwrap_or_else(|| size(word))?))
 }
 
 pub(crate) fn swap_max(word: &OsStr) -> Result<Setting> {
     Ok(Setting::new("memory.swap.max", size(word)?))
 }
 
+/// The period of a CPU quota, and the least quota of the kernel, in microseconds.
+pub(super) const PERIOD: u64 = 100_000;
+pub(super) const LEAST_QUOTA: u64 = 1_000;
+
 /// `1.5` CPUs in a period of 100 ms; the kernel's minimum is 1 ms.
 pub fn cpus(word: &OsStr) -> Result<Setting> {
     let wrong = || anyhow!("'{}' is not a number of CPUs (0.5, 2, max)", text::shown(word));
     let text = word.to_str().ok_or_else(wrong)?;
     if text == "max" {
-        return Ok(Setting::new("cpu.max", "max 100000"));
+        return Ok(Setting::new("cpu.max", format!("max {PERIOD}")));
     }
-    let quota = scaled(text, 100_000).ok_or_else(wrong)?;
-    if quota < 1_000 {
+    if let Some(share) = share(word) {
+        return Ok(Setting::new("cpu.max", share?));
+    }
+    let quota = scaled(text, PERIOD).ok_or_else(wrong)?;
+    if quota < LEAST_QUOTA {
         bail!("'{text}' CPUs are too few: the minimum is 0.01");
     }
-    Ok(Setting::new("cpu.max", format!("{quota} 100000")))
+    Ok(Setting::new("cpu.max", format!("{quota} {PERIOD}")))
 }
 
 pub fn cpu_weight(word: &OsStr) -> Result<Setting> {
