@@ -6,6 +6,7 @@
 
 mod by_namespace;
 mod cgroup_path;
+pub(crate) mod commands;
 pub(crate) mod details;
 mod files;
 mod group;
@@ -21,6 +22,7 @@ pub(crate) mod stopped;
 mod tagger;
 pub(crate) mod target;
 mod verify;
+pub(crate) mod world;
 
 pub(crate) use by_namespace::is_in_container_of_host;
 pub(crate) use cgroup_path::pod_uid;

@@ -15,4 +15,4 @@ mod sockets;
 pub(crate) use enter::enter;
 pub(crate) use interfaces::{Interface, Route, interfaces, namespace_id, routes};
 pub(crate) use netlink::{Netlink, Protocol};
-pub(crate) use sockets::{Listener, listeners};
+pub(crate) use sockets::{Listener, listeners, takes};

@@ -75,6 +75,15 @@ pub(crate) fn listeners(netlink: &Netlink) -> nix::Result<(Vec<Listener>, bool)>
     Ok((found, true))
 }
 
+/// Does a socket on this address take what comes to another one?
+pub(crate) fn takes(listens: IpAddr, only_v6: bool, address: IpAddr) -> bool {
+    listens == address
+        || match listens {
+            IpAddr::V4(ip) => ip.is_unspecified() && address.is_ipv4(),
+            IpAddr::V6(ip) => ip.is_unspecified() && (address.is_ipv6() || !only_v6),
+        }
+}
+
 /// None for a UDP socket without a port.
 fn listener(transport: Transport, payload: &[u8]) -> Option<Listener> {
     let fixed: &[u8; MESSAGE] = payload.first_chunk()?;

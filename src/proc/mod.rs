@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod covers;
 mod credentials;
+mod descriptors;
 pub(crate) mod id_hash;
 pub(crate) mod idmap;
 pub(crate) mod mountinfo;
@@ -17,6 +18,7 @@ mod status;
 
 pub(crate) use credentials::Sets;
 pub use credentials::{Credentials, Mask};
+pub(crate) use descriptors::sockets_of;
 pub(crate) use passwd::{UserLine, group_name, open_plain};
 pub use passwd::{Users, gid_of, groups, groups_with, id, uid_of, users};
 pub(crate) use process::Process;

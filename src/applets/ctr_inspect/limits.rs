@@ -9,9 +9,9 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 use serde::Serialize;
 
-use super::scan::{Subject, World};
 use super::unknown::Unknowns;
 use crate::access::memory;
+use crate::container::world::{Subject, World};
 use crate::container::{group_of, rfc3339};
 use crate::isolation::cgroup::chain::{Groups, Place, field};
 use crate::isolation::cgroup::kills;

@@ -7,8 +7,8 @@ use super::findings::ended;
 use super::identity;
 use super::network::{Network, Published};
 use super::report::{Report, Section};
-use super::scan::World;
 use crate::container::details::Details;
+use crate::container::world::World;
 use crate::container::{matching, stopped};
 
 /// The container that a word means, if no process of it runs.

@@ -16,9 +16,9 @@ use serde::Serialize;
 pub(super) use devices::Device;
 
 use super::descriptors::Descriptors;
-use super::scan::{Subject, World};
 use super::unknown::Unknowns;
 use crate::access::{self, Account, memory};
+use crate::container::world::{Subject, World};
 use crate::proc::mountinfo::{Mount, mounts, unescape};
 use crate::proc::{mount_id, number};
 use crate::sys;

@@ -6,12 +6,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use nix::unistd::Pid;
 use serde::Serialize;
 
-use super::listening::{Listening, sockets_of};
-use super::{Sources, takes};
-use crate::applets::ctr_inspect::scan::{Seen, Subject};
+use super::Sources;
+use super::listening::Listening;
 use crate::container::Runtime;
 use crate::container::details::Port;
 use crate::container::stopped::published;
+use crate::container::world::{Seen, Subject};
+use crate::net::takes;
+use crate::proc::sockets_of;
 
 #[derive(Serialize, Debug, Clone, PartialEq, Eq)]
 pub(in crate::applets::ctr_inspect) struct Published {
@@ -196,7 +198,7 @@ fn held(sources: &Sources<'_>, number: usize) -> Vec<Proxy> {
     let mut found = Vec::new();
     for pid in holders {
         let mut inodes = BTreeSet::new();
-        _ = sockets_of(world, pid, 10_000, |inode| _ = inodes.insert(inode));
+        _ = sockets_of(world.proc, pid, 10_000, |inode| _ = inodes.insert(inode));
         let own = sources.host.listeners().iter().filter(|one| inodes.contains(&one.inode));
         found.extend(own.map(|one| Proxy {
             pid,
