@@ -14,6 +14,7 @@ pub(crate) mod matching;
 mod monitor;
 mod nested;
 pub(crate) mod profile;
+pub(crate) mod proxies;
 mod resolver;
 mod runtimes;
 mod spec;

@@ -24,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ),
     ("cli", &["exit", "text"]),
     ("launch", &["errno", "exit", "isolation", "proc", "text"]),
-    ("container", &["access", "errno", "exit", "isolation", "proc", "text"]),
+    ("container", &["access", "errno", "exit", "isolation", "net", "proc", "text"]),
     ("exit", &["errno", "hint", "isolation", "output", "proc", "text"]),
     ("hint", &["errno", "isolation", "proc", "text"]),
     ("net", &["isolation"]),
