@@ -8,6 +8,7 @@ use netlink_packet_core::{NlaBuffer, NlasIterator};
 use netlink_packet_route::address::AddressHeader;
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
 use netlink_packet_route::route::{RouteHeader, RouteType};
+use serde::{Deserialize, Serialize};
 
 use super::Netlink;
 use super::netlink::push_number;
@@ -56,7 +57,7 @@ mod nsid {
 /// Objects that are kept of one answer: more than any host has. The namespace of a container can have any number.
 const MOST: usize = 20_000;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Interface {
     pub index: u32,
     pub name: Vec<u8>,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 
 use netlink_packet_core::NlasIterator;
+use serde::{Deserialize, Serialize};
 
 use super::Netlink;
 
@@ -20,7 +21,7 @@ const MESSAGE: usize = 72;
 /// Sockets that are kept of one namespace. A container can have any number.
 const MOST: usize = 20_000;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Transport {
     Tcp,
     Udp,
@@ -35,7 +36,7 @@ impl Transport {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Listener {
     pub transport: Transport,
     pub port: u16,

@@ -8,6 +8,7 @@ pub(crate) mod id_hash;
 pub(crate) mod idmap;
 pub(crate) mod mountinfo;
 pub(crate) mod ns;
+pub(crate) mod overlay;
 mod passwd;
 mod process;
 mod rare;

@@ -27,7 +27,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("container", &["access", "errno", "exit", "isolation", "net", "proc", "text"]),
     ("exit", &["errno", "hint", "isolation", "output", "proc", "text"]),
     ("hint", &["errno", "isolation", "proc", "text"]),
-    ("net", &["isolation"]),
+    ("net", &["isolation", "proc"]),
     ("isolation", &["access", "errno", "proc", "text"]),
     ("output", &["errno", "text"]),
     ("access", &["proc"]),

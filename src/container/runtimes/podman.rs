@@ -13,14 +13,14 @@ use super::state_dirs::{ListIds, StateDirs};
 use super::storage::Storage;
 use super::{StateReader, bounded, podman_state};
 use crate::container::cgroup_path::is_id;
-use crate::container::details::{Details, Port};
+use crate::container::details::{Details, Layers, Port};
 use crate::container::files::NODE;
 use crate::container::{Container, Files, Runtime, seconds};
 use crate::sys::keyed::HashSet;
 
 /// The lists, read once: one file contains all containers of a storage driver.
 #[derive(Default)]
-pub(super) struct Podman {
+pub(crate) struct Podman {
     stores: OnceCell<StateDirs<Store>>,
 }
 
@@ -30,6 +30,8 @@ type List = BTreeMap<Rc<str>, Listed>;
 struct Store {
     storage: Storage,
     listed: List,
+    /// Podman's database, once it is needed.
+    database: OnceCell<Vec<u8>>,
 }
 
 impl ListIds for Store {
@@ -144,36 +146,58 @@ impl Podman {
     }
 }
 
-/// The ids of all containers, stopped ones too.
-pub(crate) fn every_id(files: &Files) -> Vec<String> {
-    Podman::default().ids(files)
-}
-
-/// All that the state files of a container say.
-pub(crate) fn details(files: &Files, id: &str) -> Vec<Details> {
-    let podman = Podman::default();
-    let of = |store: &Store| {
-        let container = container(&store.storage, &store.listed, id)?;
-        let directory = &store.listed.get(id)?.directory;
-        let ending = podman_state::ending(&store.storage, id);
-        let layers = podman_state::layers(&store.storage, directory, id);
-        let ports = podman_state::ports(&store.storage, id);
-        Some(Details { container, ending, layers, ports })
-    };
-    podman.stores(files).with(id).filter_map(of).collect()
+/// All that the state files of a container say; its layers only if they are asked for.
+pub(crate) fn details(podman: &Podman, files: &Files, id: &str, with_layers: bool) -> Vec<Details> {
+    podman.stores(files).with(id).filter_map(|store| store.details(id, with_layers)).collect()
 }
 
 /// The published ports of a container of this user.
-pub(crate) fn ports(files: &Files, owner: u32, id: &str) -> Vec<Port> {
-    let podman = Podman::default();
+pub(crate) fn ports(podman: &Podman, files: &Files, owner: u32, id: &str) -> Vec<Port> {
     let mut all = podman.stores(files).with(id).filter(|store| store.storage.owner == owner);
-    all.next().map(|store| podman_state::ports(&store.storage, id)).unwrap_or_default()
+    all.next().map(|store| podman_state::ports(store.database(), id)).unwrap_or_default()
+}
+
+/// The containers with a layer `GRAPHROOT/DRIVER/LAYER`, each with whether it can write to it.
+pub(crate) fn with_layer(
+    podman: &Podman,
+    files: &Files,
+    (graph, driver): (&str, &str),
+    layer: &str,
+) -> Vec<(Details, bool)> {
+    let directory = format!("{driver}-containers");
+    let mut found = Vec::new();
+    for store in podman.stores(files).iter().filter(|store| store.storage.graph == graph) {
+        for (id, writes) in podman_state::with_layer(&store.storage, &directory, layer) {
+            found.extend(store.details(&id, false).map(|details| (details, writes)));
+        }
+    }
+    found
 }
 
 impl Store {
     fn new(storage: Storage) -> Store {
         let listed = storage.directories.iter().flat_map(|directory| list(&storage, directory)).collect();
-        Store { storage, listed }
+        Store { storage, listed, database: OnceCell::new() }
+    }
+
+    fn database(&self) -> &[u8] {
+        self.database.get_or_init(|| podman_state::database(&self.storage))
+    }
+
+    fn details(&self, id: &str, with_layers: bool) -> Option<Details> {
+        let container = container(&self.storage, &self.listed, id)?;
+        let directory = &self.listed.get(id)?.directory;
+        let layers = match with_layers {
+            true => podman_state::layers(&self.storage, directory, id),
+            false => Layers::default(),
+        };
+        Some(Details {
+            container,
+            ending: podman_state::ending(self.database(), id),
+            layers,
+            ports: podman_state::ports(self.database(), id),
+            uses: podman_state::uses(&self.storage, self.database(), directory, id),
+        })
     }
 
     /// Also the ids of CRI-O, which are in no list.
