@@ -6,6 +6,7 @@
 
 mod by_namespace;
 mod cgroup_path;
+pub(crate) mod cni;
 pub(crate) mod commands;
 pub(crate) mod details;
 mod files;
@@ -17,6 +18,7 @@ pub(crate) mod profile;
 pub(crate) mod proxies;
 mod resolver;
 mod runtimes;
+pub(crate) mod spaces;
 mod spec;
 pub(crate) mod stop;
 pub(crate) mod stopped;
@@ -26,7 +28,7 @@ mod verify;
 pub(crate) mod world;
 
 pub(crate) use by_namespace::is_in_container_of_host;
-pub(crate) use cgroup_path::pod_uid;
+pub(crate) use cgroup_path::{group_claims, pod_uid};
 pub use files::Files;
 pub use group::group_of;
 pub(crate) use monitor::is_gvisor;

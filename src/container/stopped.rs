@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::details::{Details, Ending, Layers, Port, Uses};
 use super::runtimes::{
-    Docker, Podman, StateReader, Store, docker_details, docker_mentioning, docker_with_layer, podman_details,
-    podman_ports, podman_with_layer,
+    Docker, Podman, StateReader, Store, docker_details, docker_mentioning, docker_with_layer,
+    podman_all_ports, podman_details, podman_ports, podman_with_layer,
 };
 use super::{Container, Files, Runtime};
 
@@ -66,6 +66,20 @@ impl<'a> Records<'a> {
     #[must_use]
     pub(crate) fn of_docker_mentioning(&self, text: &str) -> Vec<Details> {
         docker_mentioning(&self.docker, self.files, text)
+    }
+
+    /// The published ports with that number on the host, each with owner and id of a container of Docker or Podman.
+    #[must_use]
+    pub(crate) fn published_at(&self, host_port: u16) -> Vec<(u32, String, Port)> {
+        let docker = self.of_docker_mentioning(&format!("\"HostPort\":\"{host_port}\""));
+        let docker = docker.into_iter().map(|one| (one.container.owner, one.container.id, one.ports));
+        let all = docker.chain(podman_all_ports(&self.podman, self.files));
+        let mut found = Vec::new();
+        for (owner, id, ports) in all {
+            let here = ports.into_iter().filter(|port| port.host_port == Some(host_port));
+            found.extend(here.map(|port| (owner, id.clone(), port)));
+        }
+        found
     }
 
     /// The containers that have the layer in which the path is: `ROOT/overlay2/LAYER/…` of Docker,

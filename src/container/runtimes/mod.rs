@@ -27,7 +27,8 @@ pub(super) use docker::{
 };
 pub(super) use lxc::{LxcPath, of_monitor};
 pub(super) use podman::{
-    Podman, details as podman_details, ports as podman_ports, with_layer as podman_with_layer,
+    Podman, all_ports as podman_all_ports, details as podman_details, ports as podman_ports,
+    with_layer as podman_with_layer,
 };
 
 use crate::container::{Container, Files, Runtime};

@@ -157,6 +157,16 @@ pub(crate) fn ports(podman: &Podman, files: &Files, owner: u32, id: &str) -> Vec
     all.next().map(|store| podman_state::ports(store.database(), id)).unwrap_or_default()
 }
 
+/// The ports of all containers, each with the owner and the id.
+pub(crate) fn all_ports(podman: &Podman, files: &Files) -> Vec<(u32, String, Vec<Port>)> {
+    let of = |store: &Store| {
+        let owner = store.storage.owner;
+        let all = podman_state::all_ports(store.database()).into_iter();
+        all.map(move |(id, ports)| (owner, id, ports)).collect::<Vec<_>>()
+    };
+    podman.stores(files).iter().flat_map(of).collect()
+}
+
 /// The containers with a layer `GRAPHROOT/DRIVER/LAYER`, each with whether it can write to it.
 pub(crate) fn with_layer(
     podman: &Podman,

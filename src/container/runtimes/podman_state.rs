@@ -144,7 +144,19 @@ fn memmem(text: &[u8], wanted: &[u8]) -> Option<usize> {
 
 pub(super) fn ports(database: &[u8], id: &str) -> Vec<Port> {
     let mut configs = texts::<Config>(database, CONFIG).filter(|config| config.id == id);
-    let mappings = configs.next().and_then(|config| config.ports).unwrap_or_default();
+    configs.next().map(listed).unwrap_or_default()
+}
+
+/// The ports of all containers, by id.
+pub(super) fn all_ports(database: &[u8]) -> BTreeMap<String, Vec<Port>> {
+    let mut found = BTreeMap::new();
+    for config in texts::<Config>(database, CONFIG) {
+        found.entry(config.id.clone()).or_insert_with(|| listed(config));
+    }
+    found
+}
+
+fn listed(config: Config) -> Vec<Port> {
     let each = |mapping: Mapping| {
         let Mapping { host_ip, container_port, host_port, range, protocol } = mapping;
         (0..range.clamp(1, MOST_PORTS)).map(move |nth| Port {
@@ -154,7 +166,7 @@ pub(super) fn ports(database: &[u8], id: &str) -> Vec<Port> {
             port: container_port.checked_add(nth),
         })
     };
-    mappings.into_iter().flat_map(each).collect()
+    config.ports.unwrap_or_default().into_iter().flat_map(each).collect()
 }
 
 /// The times grow: the last state has the latest.
