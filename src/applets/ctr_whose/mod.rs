@@ -230,7 +230,14 @@ fn look_up(call: &Call, finder: &Finder<'_>, word: &OsStr) -> Vec<Found> {
             return Vec::new();
         }
     };
-    let mut all: Vec<Entry> = readings.iter().map(|reading| read(finder, reading)).collect();
+    let mut all: Vec<Entry> = Vec::new();
+    for reading in &readings {
+        // What is a file is no control group.
+        let is_done = matches!(readings[0], Reading::Path(_)) && all.iter().any(|entry| !entry.is_empty());
+        if !is_done {
+            all.push(read(finder, reading));
+        }
+    }
     all.iter_mut().for_each(|entry| show::without_repeats(&mut entry.answers));
     if all.iter().all(Entry::is_empty) {
         let tried: Vec<&str> = readings.iter().map(|reading| reading.kind().name()).collect();

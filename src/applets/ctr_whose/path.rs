@@ -117,12 +117,11 @@ fn of_special(finder: &Finder<'_>, path: &Path) -> Option<Entry> {
 /// The surest first: what a layer or a directory of one container is, then what containers see of the host's files.
 fn of_files(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
     let name = path.to_string_lossy();
-    let sources: [&dyn Fn() -> Vec<Answer>; 6] = [
+    let sources: [&dyn Fn() -> Vec<Answer>; 5] = [
         &|| by_layer(finder, &name),
         &|| by_overlay(finder, path),
         &|| by_id(finder, path),
-        &|| by_mount(finder, path),
-        &|| by_stated_mount(finder, path),
+        &|| [by_mount(finder, path), by_stated_mount(finder, path)].concat(),
         &|| by_pod(finder, &name),
     ];
     sources.into_iter().map(|source| source()).find(|found| !found.is_empty()).unwrap_or_default()
@@ -279,6 +278,11 @@ fn by_stated_mount(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
 fn by_id(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
     let is_log = path.extension().is_some_and(|end| end == "log")
         || path.components().any(|part| part.as_os_str() == "logs");
+    // The path of a control group has ids too, and begins with no directory of the host.
+    let first = path.components().nth(1).map(|part| finder.root.join(part.as_os_str()));
+    if !first.is_some_and(|first| first.is_dir()) {
+        return Vec::new();
+    }
     let (role, detail) = if is_log { (Role::Log, "log") } else { (Role::State, "state of the runtime") };
     for part in path.components() {
         let Some(name) = part.as_os_str().to_str() else { continue };

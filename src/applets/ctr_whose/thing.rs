@@ -131,7 +131,8 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
         return forced_reading(kind, rest).map(|reading| vec![reading]);
     }
     if bytes.starts_with(b"/") {
-        return Ok(vec![Reading::Path(bytes.to_vec())]);
+        let group = text.map(|text| Reading::Cgroup(text.to_owned()));
+        return Ok(std::iter::once(Reading::Path(bytes.to_vec())).chain(group).collect());
     }
     let Some(text) = text else { return Ok(vec![Reading::Interface(bytes.to_vec())]) };
     if let Some(namespace) = namespace(text) {
