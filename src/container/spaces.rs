@@ -27,6 +27,8 @@ pub(crate) struct Spaces {
     pub all: Vec<Space>,
     /// The number of the host's.
     pub host: Option<usize>,
+    /// Are there processes whose namespaces the caller may not see?
+    pub is_partial: bool,
 }
 
 /// Where engines and ip-netns(8) bind namespaces that outlive their processes.
@@ -47,8 +49,12 @@ impl Spaces {
             |pid: i32| world.links.link(Pid::from_raw(pid), &link, &mut buffer).ok().and_then(parse_link);
         let host = host(world, &mut inode);
         let mut seen: BTreeMap<u64, Seen> = BTreeMap::new();
+        let mut is_partial = false;
         for process in &world.processes {
-            let Some(inode) = inode(process.pid) else { continue };
+            let Some(inode) = inode(process.pid) else {
+                is_partial = true;
+                continue;
+            };
             let one = seen.entry(inode).or_default();
             let is_first = |number: usize| world.containers[number].chief() == process.pid;
             match process.container {
@@ -70,7 +76,7 @@ impl Spaces {
                 }
             }
         }
-        let mut found = Spaces::default();
+        let mut found = Spaces { is_partial, ..Spaces::default() };
         for (inode, one) in seen {
             let file = files.remove(&inode);
             let is_host = host == Some(inode);

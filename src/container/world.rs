@@ -74,15 +74,27 @@ pub(crate) struct Subject {
 }
 
 impl<'a> World<'a> {
+    /// With all processes.
     pub(crate) fn new(proc: &'a ProcRoot, files: &'a Files) -> Result<World<'a>> {
         let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
         let pids = Scan::pids(proc).with_context(unreadable)?;
         if pids.is_empty() {
             bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
         }
+        World::read(proc, files, pids, false)
+    }
+
+    /// With these processes only, in the order of their PIDs.
+    pub(crate) fn of_few(proc: &'a ProcRoot, files: &'a Files, pids: Vec<Pid>) -> Result<World<'a>> {
+        World::read(proc, files, pids, true)
+    }
+
+    fn read(proc: &'a ProcRoot, files: &'a Files, pids: Vec<Pid>, few: bool) -> Result<World<'a>> {
+        let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
         let count = pids.len();
         let walk = RefCell::new(Walk::new(proc, Way::Best, pids).with_context(unreadable)?);
-        let resolver = Resolver::for_walk(proc, files, &walk);
+        let resolver =
+            if few { Resolver::for_few(proc, files) } else { Resolver::for_walk(proc, files, &walk) };
         let mut tagger = Tagger::new(&walk, Scan::new(proc).with_context(unreadable)?, resolver);
         let passwd = files.read("/etc/passwd").unwrap_or_default();
         let mut world = World {

@@ -103,6 +103,17 @@ pub(crate) fn interfaces(netlink: &Netlink, namespace: Option<i32>) -> nix::Resu
     Ok(found)
 }
 
+/// Does an interface in the namespace of the socket have this address?
+pub(crate) fn has_address(netlink: &Netlink, wanted: IpAddr) -> nix::Result<bool> {
+    let (mut found, mut count) = (false, 0);
+    netlink.dump(RTM_GETADDR, &[0; ADDRESS_HEADER], |payload| {
+        found |= address_of(payload).is_some_and(|(_, address, _)| address == wanted);
+        count += 1;
+        if count < MOST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(found)
+}
+
 /// The routes of the main tables.
 pub(crate) fn routes(netlink: &Netlink) -> nix::Result<Vec<Route>> {
     let mut found = Vec::new();

@@ -1,8 +1,10 @@
 //! The same question in many network namespaces.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Interface, Listener, Netlink, Protocol, interfaces, listeners, namespace_id};
+use super::{Interface, Listener, Netlink, Protocol, has_address, interfaces, listeners, namespace_id};
 use crate::isolation::ns;
 use crate::isolation::visit::{Place, visit};
 use crate::proc::ns::Kind;
@@ -22,8 +24,30 @@ pub(crate) fn search(
     there: Option<&Place>,
     wants: impl Fn(&Interface) -> bool,
 ) -> nix::Result<Vec<(usize, Found)>> {
+    search_with(places, there, None, &wants)
+}
+
+/// The interfaces with an address. A namespace without it is asked for no more than its addresses.
+pub(crate) fn search_address(places: &[Place], address: IpAddr) -> nix::Result<Vec<(usize, Found)>> {
+    search_with(places, None, Some(address), &|one| one.addresses.iter().any(|(ip, _)| *ip == address))
+}
+
+fn search_with(
+    places: &[Place],
+    there: Option<&Place>,
+    address: Option<IpAddr>,
+    wants: &dyn Fn(&Interface) -> bool,
+) -> nix::Result<Vec<(usize, Found)>> {
     let answers = visit(places, Kind::Net, |_| {
         let Ok(netlink) = Netlink::open(Protocol::Route) else { return Vec::new() };
+        if address.is_some_and(|address| !has_address(&netlink, address).unwrap_or(true)) {
+            return Vec::new();
+        }
+        // After an answer that was broken off the socket is of no more use.
+        let Ok(netlink) = (if address.is_some() { Netlink::open(Protocol::Route) } else { Ok(netlink) })
+        else {
+            return Vec::new();
+        };
         let all = interfaces(&netlink, None).unwrap_or_default();
         let mut wanted = all.into_iter().filter(|one| wants(one)).peekable();
         if wanted.peek().is_none() {

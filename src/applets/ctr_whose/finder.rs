@@ -25,6 +25,8 @@ pub(super) struct Finder<'a> {
     pub files: &'a Files,
     /// The root directory of the host.
     pub root: &'a Path,
+    /// Does the world have only some processes? Then what is not in it may run all the same.
+    pub is_partial: bool,
     records: OnceCell<Records<'a>>,
     spaces: OnceCell<Spaces>,
     sockets: OnceCell<Option<HostSockets>>,
@@ -49,11 +51,17 @@ struct HostSockets {
 const MOST_DESCRIPTORS: usize = 100_000;
 
 impl<'a> Finder<'a> {
-    pub(super) fn new(world: &'a World<'a>, files: &'a Files, root: &'a Path) -> Finder<'a> {
+    pub(super) fn new(
+        world: &'a World<'a>,
+        files: &'a Files,
+        root: &'a Path,
+        is_partial: bool,
+    ) -> Finder<'a> {
         Finder {
             world,
             files,
             root,
+            is_partial,
             records: OnceCell::new(),
             spaces: OnceCell::new(),
             sockets: OnceCell::new(),
@@ -73,7 +81,15 @@ impl<'a> Finder<'a> {
     }
 
     pub(super) fn spaces(&self) -> &Spaces {
-        self.spaces.get_or_init(|| Spaces::read(self.world))
+        self.spaces.get_or_init(|| {
+            let spaces = Spaces::read(self.world);
+            // A process that ended since has none either.
+            if spaces.is_partial && !nix::unistd::geteuid().is_root() {
+                let why = "network namespaces of other users: only root sees them";
+                self.problems.borrow_mut().insert(why.to_owned());
+            }
+            spaces
+        })
     }
 
     pub(super) fn attachments(&self) -> &[Attachment] {
@@ -149,6 +165,9 @@ impl<'a> Finder<'a> {
     /// The containers without processes. Those with an id that is known to run are not read.
     pub(super) fn stopped(&self) -> &[Details] {
         self.stopped.get_or_init(|| {
+            if self.is_partial {
+                return Vec::new();
+            }
             let mut all = self.records().all_with(&|id| !self.numbers().contains_key(id));
             // A user can write any id into a state file.
             all.retain(|one| !self.is_running(&one.container));
@@ -200,8 +219,18 @@ impl<'a> Finder<'a> {
         if !running.is_empty() {
             return running.into_iter().map(Owner::Running).collect();
         }
-        let stopped = self.stopped().iter().filter(|one| one.container.bare_id() == id);
-        stopped.map(|one| recorded(&one.container, status(one))).collect()
+        let stopped = self.records().all_with(&|other| other == id);
+        stopped
+            .iter()
+            .filter(|one| self.may_be_stopped(one))
+            .map(|one| recorded(&one.container, status(one)))
+            .collect()
+    }
+
+    /// Can it be said that a container does not run? Of the state files of Docker and Podman the first process is known:
+    /// it is among the processes that are looked at.
+    pub(super) fn may_be_stopped(&self, details: &Details) -> bool {
+        !self.is_partial || matches!(details.container.runtime, Runtime::Docker | Runtime::Podman)
     }
 
     /// The owner of an attachment of CNI.

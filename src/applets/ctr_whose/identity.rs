@@ -92,7 +92,7 @@ pub(super) fn id(finder: &Finder<'_>, word: &str) -> Entry {
     if is_hex {
         let records =
             finder.records().all_with(&|id| id.starts_with(text) && !finder.numbers().contains_key(id));
-        for one in &records {
+        for one in records.iter().filter(|one| finder.may_be_stopped(one)) {
             push(finder, &mut entry, recorded(&one.container, status(one)), &one.container);
         }
     }

@@ -114,6 +114,7 @@ mod answer;
 mod cgroup;
 mod device;
 mod finder;
+mod focus;
 mod identity;
 mod lines;
 mod namespace;
@@ -127,10 +128,11 @@ mod show;
 mod socket;
 mod thing;
 
-use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::anyhow;
 
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
 use crate::container::Files;
@@ -196,20 +198,47 @@ fn run(call: &Call) -> Outcome {
     let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
     let files = Files::new(&root)?;
     let proc = proc_of(&files, &request)?;
+    let words: Vec<Word> = words.iter().map(|word| Word::new(word, &root)).collect();
+    let all: Vec<Reading> = words.iter().flat_map(|word| word.readings.iter().flatten().cloned()).collect();
+    if let Some(pids) = focus::processes(&proc, &files, &all) {
+        let world = World::of_few(&proc, &files, pids)?;
+        let finder = Finder::new(&world, &files, &root, true);
+        let found: Vec<Vec<Found>> = words.iter().map(|word| word.look_up(&finder)).collect();
+        if words.iter().zip(&found).all(|(word, found)| word.readings.is_err() || !is_unknown(found)) {
+            return print(call, &request, &finder, &words, found);
+        }
+    }
     let world = World::new(&proc, &files)?;
-    let finder = Finder::new(&world, &files, &root);
-    let (mut all, mut status) = (Vec::new(), 0);
-    for word in &words {
-        let found = look_up(call, &finder, word);
+    let finder = Finder::new(&world, &files, &root, false);
+    let found = words.iter().map(|word| word.look_up(&finder)).collect();
+    print(call, &request, &finder, &words, found)
+}
+
+fn is_unknown(found: &[Found]) -> bool {
+    found.iter().all(|one| one.entry.is_empty())
+}
+
+fn print(
+    call: &Call,
+    request: &Request,
+    finder: &Finder<'_>,
+    words: &[Word],
+    found: Vec<Vec<Found>>,
+) -> Outcome {
+    let mut status = 0;
+    for (word, found) in words.iter().zip(&found) {
         if found.iter().all(|one| one.entry.answers.is_empty()) {
             status = 1;
         }
-        all.extend(found);
+        if is_unknown(found) {
+            warn(call.name, &word.problem());
+        }
     }
+    let all: Vec<Found> = found.into_iter().flatten().collect();
     let mut out = Out::stdout();
     match request.json {
-        true => show::json(&mut out, &finder, &all)?,
-        false => show::lines(&mut out, &finder, &all, Painter { colour: request.colour.on_stdout() }),
+        true => show::json(&mut out, finder, &all)?,
+        false => show::lines(&mut out, finder, &all, Painter { colour: request.colour.on_stdout() }),
     }
     out.finish()?;
     if status != 0 {
@@ -220,34 +249,59 @@ fn run(call: &Call) -> Outcome {
     Ok(status)
 }
 
-/// All readings of a word that hold; one without an answer if none does.
-fn look_up(call: &Call, finder: &Finder<'_>, word: &OsStr) -> Vec<Found> {
-    let thing = text::utf8(word.as_encoded_bytes()).into_owned();
-    let readings = match thing::readings(word) {
-        Ok(readings) => readings,
-        Err(problem) => {
-            warn(call.name, &format!("'{}': {problem}; {}", text::shown(word), kinds()));
-            return Vec::new();
+/// A word of the command line, with what it can mean.
+struct Word {
+    text: OsString,
+    readings: Result<Vec<Reading>, String>,
+}
+
+impl Word {
+    fn new(text: &OsStr, root: &Path) -> Word {
+        let mut readings = thing::readings(text);
+        // The name of an interface of the host is looked up as nothing else.
+        if let Ok([Reading::Interface(name), ..]) = readings.as_deref_mut() {
+            let name = OsStr::from_bytes(name);
+            let is_there = name != ".." && root.join("sys/class/net").join(name).symlink_metadata().is_ok();
+            readings = readings.map(|mut all| {
+                all.truncate(if is_there { 1 } else { all.len() });
+                all
+            });
         }
-    };
-    let mut all: Vec<Entry> = Vec::new();
-    for reading in &readings {
-        // What is a file is no control group.
-        let is_done = matches!(readings[0], Reading::Path(_)) && all.iter().any(|entry| !entry.is_empty());
-        if !is_done {
-            all.push(read(finder, reading));
+        Word { text: text.to_owned(), readings }
+    }
+
+    /// All readings that hold; one without an answer if none does.
+    fn look_up(&self, finder: &Finder<'_>) -> Vec<Found> {
+        let Ok(readings) = &self.readings else { return Vec::new() };
+        let mut all: Vec<Entry> = Vec::new();
+        for reading in readings {
+            // What is a file is no control group.
+            let is_done =
+                matches!(readings[0], Reading::Path(_)) && all.iter().any(|entry| !entry.is_empty());
+            if !is_done {
+                all.push(read(finder, reading));
+            }
         }
+        all.iter_mut().for_each(|entry| show::without_repeats(&mut entry.answers));
+        match all.iter().all(Entry::is_empty) {
+            true => all.truncate(1),
+            false => all.retain(|entry| !entry.is_empty()),
+        }
+        let thing = text::utf8(self.text.as_encoded_bytes()).into_owned();
+        all.into_iter().map(|entry| Found { thing: thing.clone(), entry }).collect()
     }
-    all.iter_mut().for_each(|entry| show::without_repeats(&mut entry.answers));
-    if all.iter().all(Entry::is_empty) {
-        let tried: Vec<&str> = readings.iter().map(|reading| reading.kind().name()).collect();
-        let tried = tried.join(", ");
-        warn(call.name, &format!("'{}': nothing found, as {tried}; {}", text::shown(word), kinds()));
-        all.truncate(1);
-    } else {
-        all.retain(|entry| !entry.is_empty());
+
+    /// Why there is no answer.
+    fn problem(&self) -> String {
+        let why = match &self.readings {
+            Err(problem) => problem.clone(),
+            Ok(readings) => {
+                let tried: Vec<&str> = readings.iter().map(|reading| reading.kind().name()).collect();
+                format!("nothing found, as {}", tried.join(", "))
+            }
+        };
+        format!("'{}': {why}; {}", text::shown(&self.text), kinds())
     }
-    all.into_iter().map(|entry| Found { thing: thing.clone(), entry }).collect()
 }
 
 fn kinds() -> String {
@@ -284,7 +338,7 @@ fn root(request: &mut Request, directory: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
-fn proc_of(files: &Files, request: &Request) -> Result<ProcRoot> {
+fn proc_of(files: &Files, request: &Request) -> anyhow::Result<ProcRoot> {
     let Some(root) = &request.root else { return Ok(ProcRoot::default()) };
     let missing = || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
     Ok(ProcRoot::new(files.locate("/proc").ok_or_else(missing)?))

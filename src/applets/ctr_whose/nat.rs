@@ -43,8 +43,7 @@ pub(super) fn forwarded(finder: &Finder<'_>, asked: &Port, entry: &mut Entry) ->
         for rule in text.lines().filter_map(rule).filter(|rule| rule.fits(asked)) {
             let (numbers, places): (Vec<usize>, Vec<Place>) =
                 finder.spaces().others().map(|(number, space)| (number, space.place.clone())).unzip();
-            let has = |one: &net::Interface| one.addresses.iter().any(|(ip, _)| *ip == rule.target);
-            let spaces = finder.known("network namespaces", net::search(&places, None, has));
+            let spaces = finder.known("network namespaces", net::search_address(&places, rule.target));
             for (at, _) in spaces.unwrap_or_default() {
                 let port = details::Port {
                     protocol: rule.transport.clone().unwrap_or_else(|| "tcp".to_owned()),

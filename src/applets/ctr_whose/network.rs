@@ -21,7 +21,7 @@ pub(super) fn interface(finder: &Finder<'_>, name: &[u8]) -> Entry {
             for (number, found) in search(finder, |one| one.name == name) {
                 of_space(finder, number, &mut entry, Role::Interface, &described(finder, &found));
             }
-            if entry.is_empty() {
+            if entry.is_empty() && !finder.is_partial {
                 let is_it = |one: &&Attachment| one.interfaces.iter().any(|other| other.as_bytes() == name);
                 history(finder, finder.attachments().iter().filter(is_it), Role::Interface, &mut entry);
             }
@@ -36,12 +36,12 @@ pub(super) fn address(finder: &Finder<'_>, address: IpAddr) -> Entry {
     for one in finder.interfaces().iter().filter(|one| has(one)) {
         entry.host = Some(Host::new(format!("{} of the host", shown(&one.name))));
     }
-    for (number, found) in search(finder, has) {
+    for (number, found) in search_address(finder, address) {
         let prefix = found.interface.addresses.iter().find(|(ip, _)| *ip == address).map_or(0, |(_, p)| *p);
         let detail = format!("{} {address}/{prefix}", shown(&found.interface.name));
         of_space(finder, number, &mut entry, Role::Address, &detail);
     }
-    if entry.is_empty() {
+    if entry.is_empty() && !finder.is_partial {
         address_in_state(finder, address, &mut entry);
     }
     entry
@@ -75,7 +75,7 @@ pub(super) fn mac(finder: &Finder<'_>, mac: &str) -> Entry {
     for (number, found) in search(finder, has) {
         of_space(finder, number, &mut entry, Role::Interface, &described(finder, &found));
     }
-    if entry.is_empty() {
+    if entry.is_empty() && !finder.is_partial {
         let of_docker = finder.records().of_docker_mentioning(&format!("\"{mac}\""));
         let of_others = finder.stopped().iter().filter(|one| one.container.runtime.name() != "docker");
         for one in of_docker.iter().chain(of_others).filter(|one| one.uses.macs.iter().any(|own| own == mac))
@@ -106,6 +106,13 @@ fn history<'a>(
             entry.answers.push(Answer::new(owner, role, By::State, detail));
         }
     }
+}
+
+fn search_address(finder: &Finder<'_>, address: IpAddr) -> Vec<(usize, Found)> {
+    let (numbers, places): (Vec<usize>, Vec<Place>) =
+        finder.spaces().others().map(|(number, space)| (number, space.place.clone())).unzip();
+    let found = finder.known("network namespaces", net::search_address(&places, address)).unwrap_or_default();
+    found.into_iter().map(|(at, found)| (numbers[at], found)).collect()
 }
 
 /// In all namespaces but the host's.

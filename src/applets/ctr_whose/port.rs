@@ -44,7 +44,7 @@ fn spaces_with(finder: &Finder<'_>, address: IpAddr) -> Option<Vec<usize>> {
         return None;
     }
     let (numbers, places) = places(finder, finder.spaces().others().map(|(number, _)| number));
-    let found = finder.known("network namespaces", net::search(&places, None, has))?;
+    let found = finder.known("network namespaces", net::search_address(&places, address))?;
     let mut spaces: Vec<usize> = found.into_iter().map(|(at, _)| numbers[at]).collect();
     spaces.dedup();
     (!spaces.is_empty()).then_some(spaces)

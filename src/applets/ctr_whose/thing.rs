@@ -114,8 +114,9 @@ impl Reading {
 const FIRST_NAMESPACE: u64 = 4_026_531_840 - 16;
 /// The longest name of an interface.
 const LONGEST_INTERFACE: usize = 15;
-/// The least number of digits that can stand for an id.
+/// The least number of digits that can stand for an id, and with so many they are nothing else.
 const SHORTEST_ID: usize = 4;
+const LONG_ENOUGH: usize = 12;
 
 /// All readings that the look of a word allows, the likeliest first. An error says what is wrong.
 pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
@@ -173,6 +174,10 @@ fn name(text: &str) -> Vec<Reading> {
         text.contains('/') || [".scope", ".slice", ".service"].iter().any(|end| text.ends_with(end));
     if is_group {
         return vec![Reading::Cgroup(text.to_owned())];
+    }
+    // Docker makes the beginning of the id the host name.
+    if text.len() >= LONG_ENOUGH && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return vec![Reading::Id(text.to_owned())];
     }
     let without_peer = text.split_once('@').map_or(text, |(name, _)| name);
     if without_peer.len() <= LONGEST_INTERFACE && !text.contains(char::is_whitespace) {
@@ -365,6 +370,7 @@ mod tests {
             readings(OsStr::new(word)).expect("readings").iter().map(Reading::kind).collect()
         };
         assert_eq!(kinds("web"), [Kind::Interface, Kind::Hostname, Kind::Id]);
-        assert_eq!(kinds(&"a1".repeat(32)), [Kind::Hostname, Kind::Id]);
+        assert_eq!(kinds(&"a1".repeat(32)), [Kind::Id]);
+        assert_eq!(kinds("a1b2c3"), [Kind::Interface, Kind::Hostname, Kind::Id]);
     }
 }

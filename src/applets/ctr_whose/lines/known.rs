@@ -40,7 +40,7 @@ pub(super) struct Known<'a> {
 struct Tables {
     proc: ProcRoot,
     clock: Clock,
-    /// Ticks since boot at which processes were listed.
+    /// A process that was listed began before this, in ticks since the boot.
     listed: u64,
     named: Vec<(Named, u32)>,
     owners: Vec<Owners>,
@@ -226,10 +226,10 @@ impl Tables {
         let proc = proc_of(&files, request)?;
         let clock = Clock::read(&proc);
         let world = World::new(&proc, &files)?;
-        let finder = Finder::new(&world, &files, &root);
+        let finder = Finder::new(&world, &files, &root, false);
         let mut tables = Tables {
             clock,
-            listed: clock.uptime.unwrap_or(0).saturating_add(TICKS),
+            listed: clock.uptime.map_or(u64::MAX, |seconds| (seconds + 1).saturating_mul(TICKS)),
             named: Vec::new(),
             owners: Vec::new(),
             ids: BTreeMap::new(),

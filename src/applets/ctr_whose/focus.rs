@@ -1,0 +1,180 @@
+//! Which processes matter for a thing. To look at all of them costs most of the time, and often a few are enough.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nix::unistd::Pid;
+
+use super::path::is_id;
+use super::thing::Reading;
+use crate::container::Files;
+use crate::container::details::Details;
+use crate::container::stopped::Records;
+use crate::isolation::ns;
+use crate::isolation::visit::Place;
+use crate::net::{self, Netlink, Protocol};
+use crate::proc::ns::{Kind as Namespace, parse_link};
+use crate::proc::{ProcRoot, Scan, Status};
+
+/// More are not few.
+const MOST: usize = 500;
+
+pub(super) struct Focus<'a> {
+    proc: &'a ProcRoot,
+    files: &'a Files,
+    scan: Scan,
+    pids: Vec<Pid>,
+    /// The processes of each network namespace.
+    spaces: Option<BTreeMap<u64, Vec<Pid>>>,
+}
+
+/// The processes of all readings; None if others can matter too.
+pub(super) fn processes(proc: &ProcRoot, files: &Files, readings: &[Reading]) -> Option<Vec<Pid>> {
+    let scan = Scan::new(proc).ok()?;
+    let mut focus = Focus { proc, files, scan, pids: Scan::pids(proc).ok()?, spaces: None };
+    let mut found = BTreeSet::new();
+    for reading in readings {
+        found.extend(focus.of(reading)?);
+        if found.len() > MOST {
+            return None;
+        }
+    }
+    Some(found.into_iter().map(Pid::from_raw).collect())
+}
+
+impl Focus<'_> {
+    fn of(&mut self, reading: &Reading) -> Option<Vec<i32>> {
+        let found = match reading {
+            Reading::Pid(pid) => {
+                let process = self.proc.process(Pid::from_raw(*pid));
+                vec![process.process_of_thread().map_or(*pid, Pid::as_raw)]
+            }
+            Reading::Namespace(kind, inode) => self.in_namespace(*kind, *inode),
+            Reading::Cpid(cpid) => self.with_cpid(*cpid),
+            Reading::Interface(name) => self.behind_interface(name)?,
+            Reading::Address(address) => {
+                let places = self.places();
+                self.in_spaces(&places, net::search_address(&places, *address).ok()?)
+            }
+            Reading::Mac(mac) => {
+                let places = self.places();
+                let wanted: Vec<u8> =
+                    mac.split(':').filter_map(|part| u8::from_str_radix(part, 16).ok()).collect();
+                self.in_spaces(&places, net::search(&places, None, |one| one.mac == wanted).ok()?)
+            }
+            Reading::Id(id) => {
+                let is_hex = id.len() >= 4 && id.bytes().all(|b| b.is_ascii_hexdigit());
+                let records = Records::new(self.files);
+                let found =
+                    if is_hex { records.all_with(&|other| other.starts_with(id)) } else { Vec::new() };
+                inits(&found)?
+            }
+            Reading::Path(path) => {
+                let path = std::str::from_utf8(path).ok()?;
+                let records = Records::new(self.files);
+                let of_layer: Vec<Details> =
+                    records.with_layer(path).into_iter().map(|(one, _)| one).collect();
+                let id = path.split('/').find(|part| is_id(part));
+                match (of_layer.is_empty(), id) {
+                    (false, _) => inits(&of_layer)?,
+                    (true, Some(id)) => inits(&records.all_with(&|other| other == id))?,
+                    (true, None) => return None,
+                }
+            }
+            _ => return None,
+        };
+        (!found.is_empty()).then_some(found)
+    }
+
+    fn link(&self, pid: Pid, kind: Namespace) -> Option<u64> {
+        let mut buffer = [0; 64];
+        self.scan.link(pid, &kind.link(), &mut buffer).ok().and_then(parse_link)
+    }
+
+    fn in_namespace(&self, kind: Option<Namespace>, inode: u64) -> Vec<i32> {
+        let mut kinds = kind.map_or_else(|| Namespace::ALL.to_vec(), |kind| vec![kind]);
+        let mut found = Vec::new();
+        for pid in &self.pids {
+            let has = |kind: &&Namespace| self.link(*pid, **kind) == Some(inode);
+            if let Some(kind) = kinds.iter().find(has).copied() {
+                kinds = vec![kind];
+                found.push(pid.as_raw());
+            }
+        }
+        found
+    }
+
+    fn with_cpid(&mut self, cpid: i32) -> Vec<i32> {
+        let mut found = Vec::new();
+        for pid in &self.pids {
+            let Ok(text) = self.scan.status_text(*pid) else { continue };
+            if Status::parse(text).nspid.last() == Some(&cpid) {
+                found.push(pid.as_raw());
+            }
+        }
+        found
+    }
+
+    fn spaces(&mut self) -> &BTreeMap<u64, Vec<Pid>> {
+        if self.spaces.is_none() {
+            let mut found: BTreeMap<u64, Vec<Pid>> = BTreeMap::new();
+            for pid in &self.pids {
+                let inode = self.link(*pid, Namespace::Net);
+                inode.into_iter().for_each(|inode| found.entry(inode).or_default().push(*pid));
+            }
+            self.spaces = Some(found);
+        }
+        self.spaces.get_or_insert_default()
+    }
+
+    /// All but the namespace of this process.
+    fn places(&mut self) -> Vec<Place> {
+        let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
+        let proc = self.proc;
+        let others = self.spaces().iter().filter(|(inode, _)| Some(**inode) != own);
+        let place = |(inode, pids): (&u64, &Vec<Pid>)| Place {
+            path: proc.path_of(pids[0], &Namespace::Net.link()),
+            inode: *inode,
+        };
+        others.map(place).collect()
+    }
+
+    fn in_spaces<T>(&mut self, places: &[Place], found: Vec<(usize, T)>) -> Vec<i32> {
+        let inodes: BTreeSet<u64> = found.iter().map(|(at, _)| places[*at].inode).collect();
+        let spaces = self.spaces();
+        let pids = inodes.iter().filter_map(|inode| spaces.get(inode)).flatten();
+        pids.map(|pid| pid.as_raw()).collect()
+    }
+
+    /// Of a veth of the host the processes in the namespace of its peer; of a name that the host has not, those where it
+    /// is.
+    fn behind_interface(&mut self, name: &[u8]) -> Option<Vec<i32>> {
+        let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
+        // This process may be in a container that looks at its host.
+        if own.is_none() || self.link(Pid::from_raw(2), Namespace::Net).is_none_or(|host| Some(host) != own) {
+            return None;
+        }
+        let route = Netlink::open(Protocol::Route).ok()?;
+        let hosts = net::interfaces(&route, None).ok()?;
+        let places = self.places();
+        let Some(one) = hosts.iter().find(|one| one.name == name) else {
+            return Some(self.in_spaces(&places, net::search(&places, None, |one| one.name == name).ok()?));
+        };
+        let id = one.link_namespace.filter(|_| one.kind == b"veth")?;
+        let has_id = |place: &&Place| {
+            let fd = ns::open_file(&place.path).ok();
+            fd.and_then(|fd| net::namespace_id(&route, &fd).ok()?) == Some(id)
+        };
+        let inode = places.iter().find(has_id)?.inode;
+        Some(self.spaces().get(&inode)?.iter().map(|pid| pid.as_raw()).collect())
+    }
+}
+
+/// The first processes of containers of Docker and Podman, whose state files always name them. This process stands for a
+/// container that does not run.
+fn inits(all: &[Details]) -> Option<Vec<i32>> {
+    use crate::container::Runtime;
+    let is_known = |one: &Details| matches!(one.container.runtime, Runtime::Docker | Runtime::Podman);
+    let own = Pid::this().as_raw();
+    let of = |one: &Details| one.container.init.map_or(own, Pid::as_raw);
+    (!all.is_empty() && all.iter().all(is_known)).then(|| all.iter().map(of).collect())
+}
