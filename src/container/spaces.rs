@@ -95,12 +95,24 @@ impl Spaces {
                 file,
             });
         }
-        for (inode, file) in files {
+        if let (Some(inode), None) = (host, found.host) {
+            found.add_own(world, inode);
+        }
+        for (inode, file) in files.into_iter().filter(|(inode, _)| host != Some(*inode)) {
             let path = world.files.locate(&file).unwrap_or_else(|| PathBuf::from(&file));
             let place = Place { path, inode };
             found.all.push(Space { place, containers: Vec::new(), pid: None, file: Some(file) });
         }
         found
+    }
+
+    /// The host's, if no process in it is known but this process is in it.
+    fn add_own(&mut self, world: &World<'_>, inode: u64) {
+        if own(world) == Some(inode) {
+            let place = Place { path: world.proc.own(&Kind::Net.link()), inode };
+            self.host = Some(self.all.len());
+            self.all.push(Space { place, containers: Vec::new(), pid: None, file: None });
+        }
     }
 
     /// All but the host's.
@@ -129,10 +141,11 @@ fn host(world: &World<'_>, inode: &mut impl FnMut(i32) -> Option<u64>) -> Option
     let thread = Pid::from_raw(2);
     let is_thread = world.proc.process(thread).status().is_ok_and(|status| status.kernel_thread);
     let of_thread = if is_thread { inode(2) } else { None };
-    let own = || {
-        use std::os::unix::ffi::OsStrExt;
-        let link = std::fs::read_link(world.proc.own(&Kind::Net.link())).ok()?;
-        parse_link(link.as_os_str().as_bytes())
-    };
-    of_thread.or_else(|| inode(1)).or_else(own)
+    of_thread.or_else(|| inode(1)).or_else(|| own(world))
+}
+
+fn own(world: &World<'_>) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+    let link = std::fs::read_link(world.proc.own(&Kind::Net.link())).ok()?;
+    parse_link(link.as_os_str().as_bytes())
 }

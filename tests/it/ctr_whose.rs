@@ -229,7 +229,7 @@ fn processes_and_what_is_the_hosts() {
     let output = whose(&layout, &["ssh.service", "100"]);
     assert_eq!(output.status.code(), Some(1), "one thing has no container");
     assert!(
-        stdout(&output).starts_with("ssh.service  no container: service ssh.service: sshd 50"),
+        stdout(&output).starts_with("ssh.service  no container: sshd 50 (ssh.service)"),
         "{}",
         stdout(&output)
     );

@@ -5,9 +5,9 @@ use std::path::Path;
 use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
+use super::files::shown;
 use super::finder::{Finder, recorded, service_of};
-use super::path::{is_id, shown};
-use super::thing::Kind;
+use super::thing::{Kind, is_id};
 use crate::container::{Container, IdentifiedBy, group_claims, pod_uid};
 use crate::isolation::cgroup;
 

@@ -4,8 +4,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use super::answer::{Entry, Host, Role};
+use super::files::{of_files, parts_seen, seen_in, shown};
 use super::finder::Finder;
-use super::path::{self, seen_in};
 use super::thing::{Device, Kind};
 use crate::proc::mountinfo::mounts;
 
@@ -56,18 +56,18 @@ fn of_number(finder: &Finder<'_>, major: u32, minor: u32) -> Entry {
     let root = Path::new("/");
     entry.answers = seen_in(finder, number.as_bytes(), root, None);
     if entry.answers.is_empty() {
-        let mut parts = path::parts_seen(finder, number.as_bytes());
+        let mut parts = parts_seen(finder, number.as_bytes());
         parts.retain(|one| one.role == Role::Mount || one.role == Role::Merged);
         entry.answers = parts;
     }
     let file = sys(finder, &format!("dev/block/{number}/loop/backing_file"));
     if let Some(file) = file {
-        let of_file = path::path(finder, file.as_bytes());
+        let of_file = of_files(finder, Path::new(&file));
         let is_new = |one: &super::answer::Answer, all: &[super::answer::Answer]| {
             let key = finder.named(&one.owner).key;
             all.iter().all(|known| finder.named(&known.owner).key != key)
         };
-        for mut one in of_file.answers {
+        for mut one in of_file {
             if is_new(&one, &entry.answers) {
                 one.role = Role::Holder;
                 one.detail = format!("its file {file}: {}", one.detail);
@@ -76,7 +76,7 @@ fn of_number(finder: &Finder<'_>, major: u32, minor: u32) -> Entry {
         }
         entry.host = Some(Host::new(format!("loop device of the file {file}")));
     } else if let Some(mount) = is_hosts.filter(|_| entry.answers.is_empty()) {
-        let point = path::shown(&crate::proc::mountinfo::unescape(mount.point));
+        let point = shown(&crate::proc::mountinfo::unescape(mount.point));
         entry.host = Some(Host::new(format!("file system of the host, mounted at {point}")));
     } else if entry.answers.is_empty() && sys(finder, &format!("dev/block/{number}/size")).is_some() {
         entry.host = Some(Host::new("block device of the host"));

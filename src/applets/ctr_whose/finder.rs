@@ -11,7 +11,7 @@ use crate::container::cni::Attachment;
 use crate::container::details::Details;
 use crate::container::spaces::Spaces;
 use crate::container::stopped::Records;
-use crate::container::world::World;
+use crate::container::world::{Seen, World};
 use crate::container::{Container, Files, IdentifiedBy, Runtime, pod_uid, short};
 use crate::isolation::cgroup::View;
 use crate::isolation::ns;
@@ -284,17 +284,28 @@ impl<'a> Finder<'a> {
 
     /// Which processes hold these sockets: processes of the host first, its first process last.
     pub(super) fn holders(&self, inodes: impl IntoIterator<Item = u64>) -> BTreeMap<u64, i32> {
-        let mut wanted: BTreeSet<u64> = inodes.into_iter().filter(|inode| *inode != 0).collect();
-        let mut found = BTreeMap::new();
-        if wanted.is_empty() {
-            return found;
-        }
         let all = &self.world.processes;
         let (hosts, others): (Vec<_>, Vec<_>) = all.iter().partition(|process| process.container.is_none());
         let (first, hosts): (Vec<_>, Vec<_>) = hosts.into_iter().partition(|process| process.pid == 1);
+        self.holders_among(hosts.into_iter().chain(others).chain(first), inodes)
+    }
+
+    /// Which processes of containers hold these sockets.
+    pub(super) fn holders_in_containers(&self, inodes: impl IntoIterator<Item = u64>) -> BTreeMap<u64, i32> {
+        let all = self.world.processes.iter().filter(|process| process.container.is_some());
+        self.holders_among(all, inodes)
+    }
+
+    fn holders_among<'p>(
+        &self,
+        processes: impl Iterator<Item = &'p Seen>,
+        inodes: impl IntoIterator<Item = u64>,
+    ) -> BTreeMap<u64, i32> {
+        let mut wanted: BTreeSet<u64> = inodes.into_iter().filter(|inode| *inode != 0).collect();
+        let mut found = BTreeMap::new();
         let mut looked_at: BTreeMap<Option<u32>, usize> = BTreeMap::new();
         let mut refused = false;
-        for process in hosts.into_iter().chain(others).chain(first) {
+        for process in processes {
             if wanted.is_empty() {
                 break;
             }

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nix::unistd::Pid;
 
-use super::path::is_id;
-use super::thing::Reading;
+use super::thing::{Reading, is_id};
 use crate::container::Files;
 use crate::container::details::Details;
 use crate::container::stopped::Records;

@@ -113,6 +113,7 @@
 mod answer;
 mod cgroup;
 mod device;
+mod files;
 mod finder;
 mod focus;
 mod identity;

@@ -76,7 +76,8 @@ fn on_host(finder: &Finder<'_>, asked: &Port, entry: &mut Entry) -> Vec<Publishe
     let holders = finder.holders(listeners.iter().map(|one| one.inode));
     let stated = stated(finder, asked);
     let mut published: Vec<Published> = Vec::new();
-    for listener in &listeners {
+    let mut also_inside: Vec<&Listener> = Vec::new();
+    for listener in listeners {
         let Some(&pid) = holders.get(&listener.inode) else {
             entry.host = entry.host.take().or_else(|| Some(Host::new("a socket of the host")));
             continue;
@@ -86,8 +87,22 @@ fn on_host(finder: &Finder<'_>, asked: &Port, entry: &mut Entry) -> Vec<Publishe
             Ok(answer) => push(&mut entry.answers, answer),
             Err(host) => match by_proxy(finder, pid, listener, &stated) {
                 Some(found) => published.extend(found),
-                None => entry.host = entry.host.take().or(Some(host)),
+                None => {
+                    entry.host = entry.host.take().or(Some(host));
+                    also_inside.push(listener);
+                }
             },
+        }
+    }
+    // A socket can have several holders: who started the container's process, and that process.
+    let inside = finder.holders_in_containers(also_inside.iter().map(|one| one.inode));
+    for listener in also_inside {
+        if let Some(&pid) = inside.get(&listener.inode) {
+            let detail = format!("{} listens on {}", finder.named_process(pid), shown(listener));
+            finder
+                .by_process(pid, Role::Listener, detail)
+                .into_iter()
+                .for_each(|one| push(&mut entry.answers, one));
         }
     }
     let is_new = |all: &[Published], container: usize, port: &details::Port| {
@@ -249,7 +264,7 @@ fn add_published(finder: &Finder<'_>, mut published: Vec<Published>, entry: &mut
     let (numbers, places) = places(finder, numbers.into_iter());
     let listeners = net::search_listeners(&places, |one| wanted.contains(&one.port));
     let listeners = finder.known("sockets in network namespaces", listeners);
-    let holders = finder.holders(listeners.iter().flatten().map(|(_, one)| one.inode));
+    let holders = finder.holders_in_containers(listeners.iter().flatten().map(|(_, one)| one.inode));
     for (one, space) in published.iter().zip(spaces) {
         let here = |at: usize| space == Some(numbers[at]);
         let fits = |(at, socket): &&(usize, Listener)| {
@@ -295,7 +310,11 @@ fn inside(finder: &Finder<'_>, asked: &Port, spaces: &[usize], entry: &mut Entry
     let (numbers, places) = places(finder, spaces.iter().copied());
     let found = net::search_listeners(&places, |one| asked.fits(one));
     let found = finder.known("sockets in network namespaces", found).unwrap_or_default();
-    let holders = finder.holders(found.iter().map(|(_, one)| one.inode));
+    let inodes: Vec<u64> = found.iter().map(|(_, one)| one.inode).collect();
+    let mut holders = finder.holders_in_containers(inodes.iter().copied());
+    holders.extend(
+        finder.holders(inodes.into_iter().filter(|inode| !holders.contains_key(inode)).collect::<Vec<_>>()),
+    );
     let mut by_process: BTreeMap<(usize, i32, Transport), Vec<&Listener>> = BTreeMap::new();
     for (at, listener) in &found {
         let pid = holders.get(&listener.inode).copied().unwrap_or(0);

@@ -8,8 +8,8 @@ use std::path::Path;
 use nix::unistd::Pid;
 
 use super::answer::{Entry, Host, Owner, Role};
+use super::files::seen_in;
 use super::finder::Finder;
-use super::path::seen_in;
 use super::thing::{Kind, Socket};
 use crate::proc::mountinfo::{mounts, unescape};
 use crate::proc::number;
@@ -29,10 +29,27 @@ pub(super) fn socket(finder: &Finder<'_>, socket: &Socket) -> Entry {
 
 fn of_inode(finder: &Finder<'_>, inode: u64) -> Entry {
     let mut entry = Entry::new(Kind::Socket);
-    if let Some(&pid) = finder.holders([inode]).get(&inode) {
-        add_holder(finder, pid, &mut entry);
-    }
+    add_holders(finder, &[inode], &mut entry);
     entry
+}
+
+/// A socket can have a holder on the host and one in a container.
+fn add_holders(finder: &Finder<'_>, inodes: &[u64], entry: &mut Entry) {
+    let holders = finder.holders(inodes.iter().copied());
+    let others: Vec<u64> = inodes
+        .iter()
+        .copied()
+        .filter(|inode| {
+            let holder = holders.get(inode).and_then(|pid| finder.world.process(*pid));
+            holder.is_some_and(|seen| seen.container.is_none())
+        })
+        .collect();
+    let inside = finder.holders_in_containers(others);
+    for pid in holders.values().chain(inside.values()) {
+        if entry.answers.iter().all(|one| one.pid != Some(*pid)) {
+            add_holder(finder, *pid, entry);
+        }
+    }
 }
 
 fn add_holder(finder: &Finder<'_>, pid: i32, entry: &mut Entry) {
@@ -58,12 +75,7 @@ pub(super) fn by_path(finder: &Finder<'_>, path: &Path) -> Option<Entry> {
             inodes.extend(inodes_of(finder, pid, &inside));
         }
     }
-    for (_, pid) in finder.holders(inodes) {
-        let is_known = entry.answers.iter().any(|one| one.pid == Some(pid));
-        if !is_known {
-            add_holder(finder, pid, &mut entry);
-        }
-    }
+    add_holders(finder, &inodes, &mut entry);
     (!entry.is_empty()).then_some(entry)
 }
 

@@ -128,6 +128,9 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
     if is_oom_line(bytes) {
         return Ok(vec![Reading::Oom(bytes.to_vec())]);
     }
+    if let Some(namespace) = text.and_then(namespace) {
+        return Ok(vec![namespace]);
+    }
     if let Some((kind, rest)) = forced(bytes) {
         return forced_reading(kind, rest).map(|reading| vec![reading]);
     }
@@ -136,9 +139,6 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
         return Ok(std::iter::once(Reading::Path(bytes.to_vec())).chain(group).collect());
     }
     let Some(text) = text else { return Ok(vec![Reading::Interface(bytes.to_vec())]) };
-    if let Some(namespace) = namespace(text) {
-        return Ok(vec![namespace]);
-    }
     if let Some(inode) = bracketed(text, "socket") {
         return Ok(vec![Reading::Socket(Socket::Inode(inode))]);
     }
@@ -308,6 +308,10 @@ fn device_number(text: &str) -> Option<Device> {
     Some(Device::Number(part(major)?, part(minor)?))
 }
 
+pub(super) fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+}
+
 pub(super) fn is_oom_line(bytes: &[u8]) -> bool {
     const MARKS: [&[u8]; 5] = [
         b"oom-kill:",
@@ -338,6 +342,7 @@ mod tests {
             ("4711", Reading::Pid(4711)),
             ("4026532181", Reading::Namespace(None, 4_026_532_181)),
             ("net:[4026532181]", Reading::Namespace(Some(Namespace::Net), 4_026_532_181)),
+            ("pid:[4026532181]", Reading::Namespace(Some(Namespace::Pid), 4_026_532_181)),
             ("ns:4026532181", Reading::Namespace(None, 4_026_532_181)),
             ("172.17.0.5/16", Reading::Address([172, 17, 0, 5].into())),
             ("::ffff:10.0.0.1", Reading::Address([10, 0, 0, 1].into())),

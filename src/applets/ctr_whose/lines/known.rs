@@ -12,8 +12,8 @@ use nix::unistd::Pid;
 use super::super::answer::{JsonAnswer, Named};
 use super::super::finder::{Finder, recorded, status};
 use super::super::{Request, network, proc_of};
+use super::Thing;
 use super::time::{Time, time_of};
-use super::words::Thing;
 use crate::container::Files;
 use crate::container::world::World;
 use crate::proc::clock::Clock;
@@ -169,11 +169,7 @@ impl<'a> Known<'a> {
         let Some(start) = process.start_time().filter(|start| *start <= tables.listed) else {
             return Ok(None);
         };
-        let has_name = match (comm, process.name()) {
-            (None, _) => true,
-            (Some(comm), Ok(own)) => own.trim_ascii_end() == comm,
-            (Some(_), Err(_)) => false,
-        };
+        let has_name = comm.is_none_or(|comm| process.status().is_ok_and(|status| status.name == comm));
         let has_begun = || {
             let time = time_of(line, now());
             match time {

@@ -12,17 +12,29 @@ use nix::unistd::read;
 use serde::Serialize;
 
 use super::Request;
-use super::answer::JsonThing;
+use super::answer::{JsonThing, Role};
+use super::thing::Kind;
 use crate::cli::Call;
 use crate::exit::Outcome;
 use crate::output::style::Painter;
 use crate::output::{Out, json};
 use crate::text;
 use known::Known;
-use words::{Thing, things};
+use words::things;
 
 /// A longer line is copied without additions.
 const LONGEST_LINE: usize = 1 << 20;
+
+/// A part of a line that belongs to a container.
+pub(super) struct Thing {
+    pub start: usize,
+    pub end: usize,
+    pub kind: Kind,
+    pub role: Role,
+    pub pid: Option<i32>,
+    /// Who it belongs to, as [`Known`] numbers them.
+    pub subject: usize,
+}
 
 /// Copies standard input. Each read is answered at once, so that lines of a running program appear when they are written.
 pub(super) fn copy(_call: &Call, request: &Request) -> Outcome {

@@ -6,19 +6,9 @@ use anyhow::Result;
 
 use super::super::answer::Role;
 use super::super::thing::Kind;
+use super::Thing;
 use super::known::Known;
 use crate::container::pod_uid;
-
-/// A part of a line that belongs to a container.
-pub(super) struct Thing {
-    pub start: usize,
-    pub end: usize,
-    pub kind: Kind,
-    pub role: Role,
-    pub pid: Option<i32>,
-    /// Who it belongs to, as [`Known`] numbers them.
-    pub subject: usize,
-}
 
 /// The bytes of words. A path, an id, an address and the name of an interface have no others.
 const WORD: [bool; 256] = {
