@@ -160,7 +160,7 @@ pub(super) fn precise(container: &Container, among: &[Rc<Container>]) -> String 
 /// answers: containers without a readable state file are nested ones, sandboxes, those of a monitor or in a state directory
 /// elsewhere, and unverified ones. For root, a user's state file is no answer before that scan: one of root's may have
 /// the name.
-pub(super) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>> {
+pub(crate) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>> {
     let scan = |resolver: &mut Resolver<'_>| matching(&resolver.scan(), word);
     let mut found = if is_marked(word) { scan(resolver) } else { Vec::new() };
     if found.is_empty() {

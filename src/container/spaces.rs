@@ -108,8 +108,10 @@ impl Spaces {
 
     /// The host's, if no process in it is known but this process is in it.
     fn add_own(&mut self, world: &World<'_>, inode: u64) {
-        if own(world) == Some(inode) {
-            let place = Place { path: world.proc.own(&Kind::Net.link()), inode };
+        // Not by /proc/self: a child asks in other namespaces.
+        let pid = std::fs::read_link(world.proc.path().join("self"));
+        if let (true, Ok(pid)) = (own(world) == Some(inode), pid) {
+            let place = Place { path: world.proc.path().join(pid).join(Kind::Net.link()), inode };
             self.host = Some(self.all.len());
             self.all.push(Space { place, containers: Vec::new(), pid: None, file: None });
         }

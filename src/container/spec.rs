@@ -123,7 +123,7 @@ pub(crate) static RUNTIMES: [RuntimeSpec; 28] = {
     use Store::{Containerd, CriO, Docker, Lxc, Machined, Oci, Podman, Runsc, Snap};
     const DOCKERS: &[&str] = &["docker"];
     const RUNCS: &[&str] = &["runc"];
-    const LXCS: &[&str] = &["lxc"];
+    const LXCS: &[&str] = &["lxc", "lxc-busybox"];
     [
         RuntimeSpec {
             forms: &[form((Is("actions_job"), "", ""), Hex, &[Docker])],

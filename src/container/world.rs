@@ -1,4 +1,4 @@
-//! One scan of all processes: their containers, and the containers' first processes.
+//! One scan of processes: their containers, and the containers' first processes.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -48,6 +48,12 @@ impl Known {
     }
 }
 
+/// The processes to read if few of them matter, and who finds their containers.
+pub(crate) struct Few<'a> {
+    pub pids: Vec<Pid>,
+    pub resolver: Resolver<'a>,
+}
+
 /// The inspected host.
 pub(crate) struct World<'a> {
     pub proc: &'a ProcRoot,
@@ -63,6 +69,8 @@ pub(crate) struct World<'a> {
     pub containers: Vec<Known>,
     /// Problems with state files.
     pub problems: Vec<String>,
+    /// Are these only the processes that the targets need?
+    is_few: bool,
 }
 
 /// What a TARGET means.
@@ -74,27 +82,20 @@ pub(crate) struct Subject {
 }
 
 impl<'a> World<'a> {
-    /// With all processes.
-    pub(crate) fn new(proc: &'a ProcRoot, files: &'a Files) -> Result<World<'a>> {
+    /// All processes, or few of them.
+    pub(crate) fn new(proc: &'a ProcRoot, files: &'a Files, few: Option<Few<'a>>) -> Result<World<'a>> {
         let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
-        let pids = Scan::pids(proc).with_context(unreadable)?;
+        let is_few = few.is_some();
+        let (pids, resolver) = match few {
+            Some(Few { pids, resolver }) => (pids, Some(resolver)),
+            None => (Scan::pids(proc).with_context(unreadable)?, None),
+        };
         if pids.is_empty() {
             bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
         }
-        World::read(proc, files, pids, false)
-    }
-
-    /// With these processes only, in the order of their PIDs.
-    pub(crate) fn of_few(proc: &'a ProcRoot, files: &'a Files, pids: Vec<Pid>) -> Result<World<'a>> {
-        World::read(proc, files, pids, true)
-    }
-
-    fn read(proc: &'a ProcRoot, files: &'a Files, pids: Vec<Pid>, few: bool) -> Result<World<'a>> {
-        let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
         let count = pids.len();
         let walk = RefCell::new(Walk::new(proc, Way::Best, pids).with_context(unreadable)?);
-        let resolver =
-            if few { Resolver::for_few(proc, files) } else { Resolver::for_walk(proc, files, &walk) };
+        let resolver = resolver.unwrap_or_else(|| Resolver::for_walk(proc, files, &walk));
         let mut tagger = Tagger::new(&walk, Scan::new(proc).with_context(unreadable)?, resolver);
         let passwd = files.read("/etc/passwd").unwrap_or_default();
         let mut world = World {
@@ -108,6 +109,7 @@ impl<'a> World<'a> {
             processes: Vec::with_capacity(count),
             containers: Vec::new(),
             problems: Vec::new(),
+            is_few,
         };
         let mut numbers = HashMap::default();
         loop {
@@ -165,6 +167,15 @@ impl<'a> World<'a> {
         self.processes.binary_search_by_key(&pid, |process| process.pid).ok().map(|at| &self.processes[at])
     }
 
+    /// Was there such a process when the processes were read? One can have ended since, or started.
+    pub(crate) fn was_there(&self, pid: i32) -> bool {
+        if !self.is_few || self.process(pid).is_some() {
+            return self.process(pid).is_some();
+        }
+        let start = |pid| self.proc.process(pid).start_time();
+        start(Pid::from_raw(pid)).is_some_and(|other| start(Pid::this()).is_some_and(|this| other < this))
+    }
+
     /// The process that stands for the container of a target; without one the process itself.
     pub(crate) fn chief(&self, subject: Subject) -> i32 {
         subject.container.map_or(subject.pid, |number| self.containers[number].chief())
@@ -191,7 +202,6 @@ impl<'a> World<'a> {
                     target::Lookup::new("", target::Purpose::Read)
                         .held(self.proc, &Target::Pid { pid, inode })?;
                 }
-                self.hint_at_container(pid.as_raw());
                 Ok((vec![self.by_pid(pid.as_raw())?], Vec::new()))
             }
             Ok(Target::Container(word)) => self.by_name(&word),
@@ -208,7 +218,12 @@ impl<'a> World<'a> {
     }
 
     /// A container can have a number as its name.
-    fn hint_at_container(&self, pid: i32) {
+    pub(crate) fn hint_at_container(&self, word: &std::ffi::OsStr) {
+        let Ok(Target::Pid { pid, inode: None }) = Target::parse(word) else { return };
+        let pid = pid.as_raw();
+        if self.is_few {
+            return target::hint_at_container(self.proc, Pid::from_raw(pid));
+        }
         exit::hint(|| {
             let all: Vec<Rc<Container>> =
                 self.containers.iter().map(|known| known.container.clone()).collect();

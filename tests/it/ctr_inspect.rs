@@ -231,6 +231,14 @@ fn an_ordinary_user_sees_what_is_unknown() {
     let found = &json["containers"][0];
     assert_eq!(found["namespaces"]["net"]["inode"], Value::Null);
     assert_eq!(found["namespaces"]["net"]["own"], Value::Null);
+    assert_eq!(found["namespaces"]["net"]["shared_with"], Value::Null, "unknown, not empty");
+    assert_eq!(found["namespaces"]["foreign"], Value::Null);
+    // What an ordinary user may read is there.
+    assert_eq!(found["identity"]["pid"], holder.pid);
+    assert!(found["privileges"]["bounding"]["mask"].is_string() && found["limits"]["memory"]["own"] != 0);
+    assert!(found["files"]["mounts"].as_array().is_some_and(|mounts| !mounts.is_empty()));
+    assert_eq!(found["processes"]["count"], 1);
+    assert!(text.contains("unknown    namespaces.mnt"), "{text}");
     let reasons = found["unknown"].as_array().expect("a list");
     for path in ["namespaces.net", "namespaces.hostname"] {
         assert!(reasons.iter().any(|one| one["path"] == path), "{path}: {reasons:?}");
@@ -543,4 +551,30 @@ sys.stdin.read()
     let names: usize = writable.map(|one| one["writable_below"].as_array().map_or(0, Vec::len)).sum();
     assert!((1200..20_000).contains(&names), "{names}");
     assert!(unknown.contains("files.mounts.writable_below"), "{unknown}");
+}
+
+/// A link in place of a directory leads to nothing of the host.
+#[test]
+fn links_in_the_root_of_a_container_lead_to_no_device_of_the_host() {
+    let test = "links_in_the_root_of_a_container";
+    if !namespaces(test) {
+        return;
+    }
+    let report = |link: &str| {
+        let setup = format!(
+            "mount -t tmpfs none /mnt\ncd /mnt\nmkdir -p inside\nmknod inside/kmem c 1 2\n{link}\n\
+             for i in bin lib lib64 usr; do [ -e /$i ] && mkdir -p $i && mount --rbind /$i $i; done\n\
+             exec 9<&0\necho \"$pid\"\nexec chroot /mnt cat"
+        );
+        let holder = Holder::new(&["-m", "-p", "-f"], &setup);
+        report(&["-s", "files", &holder.pid.to_string()])["files"]["devices"].clone()
+    };
+    let found = report("ln -s /inside dev");
+    let paths =
+        |found: &Value| found.as_array().map(|all| all.iter().map(|one| one["path"].clone()).collect());
+    assert_eq!(paths(&found), Some(vec![Value::from("/dev/kmem")]), "{found}");
+    for link in ["ln -s ../../../../../dev dev", "mkdir dev; ln -s /dev/kmem dev/mem", "mkfifo dev"] {
+        let found = report(link);
+        assert_eq!(paths(&found).unwrap_or_default(), [] as [Value; 0], "{link}");
+    }
 }

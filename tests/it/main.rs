@@ -23,6 +23,7 @@ mod compat_cgexec;
 mod compat_lsns;
 mod compat_unshare;
 mod ctr_inspect;
+mod ctr_inspect_limits;
 mod ctr_inspect_network;
 mod ctr_inspect_stopped;
 mod ctr_ps;

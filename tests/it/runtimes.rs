@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::common::containers::{
-    Row, Stopped, Up, host_link, link, parent_and_innermost, prefix, processes, settled, this, value,
+    Row, Stopped, Up, host_link, is_nothing_odd, link, parent_and_innermost, prefix, processes, settled,
+    this, value,
 };
 use crate::common::process::{children, limited};
 use crate::common::{applet, program, skip, stderr, stdout, there, until};
@@ -140,7 +141,8 @@ fn all_is_right(up: &Up, runtime: &str, facts: impl Fn(&Row) -> Facts) {
     the_host_is_not_tagged(up);
     all_can_be_entered(up, runtime);
     all_may_what_the_kernel_says(up);
-    a_usual_container_is_nothing_odd(up);
+    let usual = |row: &&Row| ["-web", "-one", "-db", "-init"].iter().any(|end| row.name.ends_with(end));
+    up.rows.iter().filter(usual).for_each(is_nothing_odd);
 
     for row in up.rows.iter().filter(|row| !row.is_bare()) {
         let added = up.exec(row);
@@ -268,31 +270,6 @@ fn all_may_what_the_kernel_says(up: &Up) {
         }
         let card = limited(applet("capsh").arg(format!("--print={}", row.name)));
         assert!(stdout(&card).starts_with(&format!("Process: {} (", row.pid)), "{}", stderr(&card));
-    }
-}
-
-/// No finding of a container with the runtime's defaults is of high severity, and what is medium is true.
-fn a_usual_container_is_nothing_odd(up: &Up) {
-    let usual = |row: &&Row| ["-web", "-one", "-db", "-init"].iter().any(|end| row.name.ends_with(end));
-    for row in up.rows.iter().filter(usual) {
-        let output = limited(applet("ctr-inspect").args(["-J", &row.pid.to_string()]));
-        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let report = &json["containers"][0];
-        assert_eq!(
-            (&report["identity"]["id"], &report["identity"]["pid"]),
-            (&row.id.clone().into(), &row.pid.into())
-        );
-        for finding in report["findings"].as_array().expect("a list") {
-            let is_true = finding["severity"] == "note"
-                || (finding["severity"] == "medium"
-                    && match finding["id"].as_str() {
-                        Some("pid1-drops-sigterm") => report["processes"]["init"]["stops"] == false,
-                        Some("seccomp-off") => report["privileges"]["seccomp"] == "off",
-                        Some("shares-host-net") => link(row.pid, "net") == host_link("net"),
-                        _ => false,
-                    });
-            assert!(is_true, "{}: {finding}", row.name);
-        }
     }
 }
 

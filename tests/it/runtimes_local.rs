@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::common::containers::{
-    Listing, Row, Up, host_link, link, members, parent_and_innermost, prefix, processes, this,
+    Listing, Row, Up, host_link, is_nothing_odd, link, members, parent_and_innermost, prefix, processes, this,
 };
 use crate::common::process::{children, limited};
 use crate::common::{applet, stderr, stdout, until};
@@ -77,6 +77,7 @@ fn all_is_right(looks: &Looks) {
         until("init's child", || is_infra(row) || !children(row.pid).is_empty());
     }
     check(looks, &up);
+    up.rows.iter().filter(|row| !is_infra(row)).for_each(is_nothing_odd);
     for row in up.rows.iter().filter(|row| !is_infra(row)) {
         let added = up.exec(row);
         until("the added process's child", || !children(added).is_empty());

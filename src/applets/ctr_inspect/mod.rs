@@ -72,7 +72,8 @@
 //! times in seconds or as RFC 3339, CPUs as numbers; `total` of a pressure is in microseconds, as the kernel has it.
 //! `limits.cgroup.own` is false if other processes share a control group of the container. `limit_by` and `quota_by` are
 //! the paths of the groups that set the limit; of groups with the same limit it is the outermost. `limit_usage` and
-//! `limit_current` are what that group uses, with all groups below it.
+//! `limit_current` are what that group uses, with all groups below it. `throttled.percent_now` is null unless processes
+//! wait for a CPU; then the counters are read twice.
 //!
 //! # Exit status
 //!
@@ -141,6 +142,7 @@
 mod builder;
 mod descriptors;
 mod diff;
+mod few;
 mod files;
 mod finding;
 mod findings;
@@ -263,7 +265,7 @@ fn run(call: &Call) -> Outcome {
     let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
     let files = Files::new(&root)?;
     let proc = proc_of(&files, &request)?;
-    let world = World::new(&proc, &files)?;
+    let world = world(&proc, &files, &words, &request)?;
     if let Some(other) = &request.diff {
         return differences(call, &world, (&words, other), &request);
     }
@@ -308,6 +310,27 @@ fn run(call: &Call) -> Outcome {
     Ok(status)
 }
 
+/// A target that few processes do not explain is sought among all.
+fn world<'a>(
+    proc: &'a ProcRoot,
+    files: &'a Files,
+    words: &[OsString],
+    request: &Request,
+) -> Result<World<'a>> {
+    let other =
+        request.diff.iter().map(|other| if other == "host" { OsString::from("1") } else { other.clone() });
+    let words: Vec<OsString> = words.iter().cloned().chain(other).collect();
+    if request.root.is_none() {
+        if let Some(few) = few::few(proc, files, &words, &request.sections) {
+            let world = World::new(proc, files, Some(few))?;
+            if words.iter().all(|word| world.find(word).is_ok()) {
+                return Ok(world);
+            }
+        }
+    }
+    World::new(proc, files, None)
+}
+
 fn section(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
     for word in list.to_string_lossy().split(',').filter(|word| !word.is_empty()) {
         let section = Section::ALL.into_iter().find(|section| section.name() == word);
@@ -350,6 +373,7 @@ enum Found {
 fn find(call: &Call, world: &World<'_>, words: &[OsString], status: &mut u8) -> Vec<Found> {
     let mut all: Vec<Found> = Vec::new();
     for word in words {
+        world.hint_at_container(word);
         match world.find(word) {
             Ok((found, notes)) => {
                 notes.iter().for_each(|note| warn(call.name, note));
@@ -389,6 +413,7 @@ fn differences(
         return Err(anyhow!("--diff compares one target with another: {} are given", words.len()).into());
     };
     let one = |word: &OsStr| -> Result<Subject> {
+        world.hint_at_container(word);
         let (found, notes) = world.find(word)?;
         notes.iter().for_each(|note| warn(call.name, note));
         match found[..] {

@@ -26,8 +26,8 @@ pub(super) struct Namespaces {
     pub uid_map: Option<Vec<Extent>>,
     pub gid_map: Option<Vec<Extent>>,
     pub time_offsets: Option<Offsets>,
-    /// Processes that entered the namespaces from outside.
-    pub foreign: Vec<Foreign>,
+    /// Processes that entered the namespaces from outside. None if these are not known.
+    pub foreign: Option<Vec<Foreign>>,
 }
 
 #[derive(Serialize, Debug, Default, Clone)]
@@ -36,7 +36,8 @@ pub(super) struct Namespace {
     /// Is it neither the host's nor another container's?
     pub own: Option<bool>,
     pub host: Option<bool>,
-    pub shared_with: Vec<String>,
+    /// None if the namespace is not known.
+    pub shared_with: Option<Vec<String>>,
     /// The user namespace that owns it, and the user who created that.
     pub owner_ns: Option<u64>,
     pub owner_uid: Option<u32>,
@@ -127,7 +128,10 @@ pub(super) fn read(
         uid_map: map(Which::Users),
         gid_map: map(Which::Groups),
         time_offsets: offsets(world, subject, unknown),
-        foreign: foreign(world, subject, commands),
+        foreign: kinds
+            .get("pid")
+            .is_none_or(|pid| pid.inode.is_some())
+            .then(|| foreign(world, subject, commands)),
         kinds,
     }
 }
@@ -158,7 +162,7 @@ pub(super) fn namespace(
         inode: Some(inode),
         own: is_hosts.map(|is_hosts| !is_hosts && shared_with.is_empty()),
         host: is_hosts,
-        shared_with,
+        shared_with: Some(shared_with),
         owner_ns: owner.map(|owner| owner.0),
         owner_uid: owner.and_then(|owner| owner.1),
     })

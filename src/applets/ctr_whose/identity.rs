@@ -8,14 +8,16 @@ use nix::unistd::Pid;
 use super::answer::{Answer, By, Entry, Owner, Role};
 use super::finder::{Finder, recorded, shortened, status};
 use super::thing::{Kind, decimal};
-use crate::container::{Container, matching};
+use crate::container::{Container, IdentifiedBy, matching};
 use crate::isolation::visit::{Place, visit};
 use crate::proc::ns::{Kind as Namespace, parse_link};
 
 /// State files first. What a container calls itself is a claim.
 pub(super) fn hostname(finder: &Finder<'_>, name: &str) -> Entry {
     let mut entry = Entry::new(Kind::Hostname);
-    let has = |container: &Container| container.hostname.as_deref() == Some(name);
+    // A container without a state file has the name that it gave itself.
+    let is_stated = |container: &Container| container.identified_by == IdentifiedBy::State;
+    let has = |container: &Container| container.hostname.as_deref() == Some(name) && is_stated(container);
     for (number, known) in finder.world.containers.iter().enumerate() {
         if has(&known.container) && !known.container.is_pause() {
             let answer = Answer::new(Owner::Running(number), Role::Itself, By::State, "host name");

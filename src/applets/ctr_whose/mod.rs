@@ -136,8 +136,8 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
-use crate::container::Files;
-use crate::container::world::World;
+use crate::container::world::{Few, World};
+use crate::container::{Files, Resolver};
 use crate::exit::{self, Exit, Outcome, warn};
 use crate::output::Out;
 use crate::output::style::{Painter, When};
@@ -202,14 +202,15 @@ fn run(call: &Call) -> Outcome {
     let words: Vec<Word> = words.iter().map(|word| Word::new(word, &root)).collect();
     let all: Vec<Reading> = words.iter().flat_map(|word| word.readings.iter().flatten().cloned()).collect();
     if let Some(pids) = focus::processes(&proc, &files, &all) {
-        let world = World::of_few(&proc, &files, pids)?;
+        let few = Few { pids, resolver: Resolver::for_few(&proc, &files) };
+        let world = World::new(&proc, &files, Some(few))?;
         let finder = Finder::new(&world, &files, &root, true);
         let found: Vec<Vec<Found>> = words.iter().map(|word| word.look_up(&finder)).collect();
         if words.iter().zip(&found).all(|(word, found)| word.readings.is_err() || !is_unknown(found)) {
             return print(call, &request, &finder, &words, found);
         }
     }
-    let world = World::new(&proc, &files)?;
+    let world = World::new(&proc, &files, None)?;
     let finder = Finder::new(&world, &files, &root, false);
     let found = words.iter().map(|word| word.look_up(&finder)).collect();
     print(call, &request, &finder, &words, found)

@@ -113,17 +113,28 @@ pub(super) fn database(storage: &Storage) -> Vec<u8> {
     paths.iter().find_map(|path| storage.files.read(path)).unwrap_or_default()
 }
 
+/// The parts that begin so and can be parsed. A user can write a database in which every part goes to the end: in all, no
+/// more is parsed than a few times its length.
 fn texts<'a, T: DeserializeOwned + 'a>(
     database: &'a [u8],
     begin: &'static [u8],
 ) -> impl Iterator<Item = T> + 'a {
-    let mut rest = database;
+    const LONGEST: usize = 1 << 20;
+    let (mut rest, mut left) = (database, database.len().saturating_mul(4).saturating_add(LONGEST));
     std::iter::from_fn(move || {
         loop {
             let at = memmem(rest, begin)?;
-            let text = &rest[at..];
+            let text = &rest[at..][..(rest.len() - at).min(LONGEST)];
             rest = &rest[at + begin.len()..];
-            if let Some(Ok(found)) = serde_json::Deserializer::from_slice(text).into_iter::<T>().next() {
+            let mut parts = serde_json::Deserializer::from_slice(text).into_iter::<T>();
+            let part = parts.next();
+            let parsed = match &part {
+                Some(Err(error)) if error.line() == 1 => error.column(),
+                Some(Err(_)) => text.len(),
+                _ => parts.byte_offset(),
+            };
+            left = left.checked_sub(parsed)?;
+            if let Some(Ok(found)) = part {
                 return Some(found);
             }
         }
@@ -289,5 +300,13 @@ mod tests {
         let numbers: Vec<_> = found.iter().map(|one| (one.host_port, one.port)).collect();
         assert_eq!(numbers, [(Some(8080), Some(80)), (Some(8081), Some(81))]);
         assert!(ports(text, "abd").is_empty());
+    }
+
+    #[test]
+    fn a_hostile_database_is_not_parsed_again_and_again() {
+        let text = STATE.repeat(1 << 20);
+        let start = std::time::Instant::now();
+        assert_eq!(ending(&text, "abc"), Ending::default());
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     }
 }

@@ -20,7 +20,7 @@ enum Kind {
 }
 
 /// The more common ones first: of two equally near ones, the first is used.
-pub(crate) static BASELINES: [Baseline; 8] = [
+pub(crate) static BASELINES: [Baseline; 9] = [
     Baseline { name: "all", label: "all", kind: Kind::AllBut(0), source: "the kernel; --privileged" },
     Baseline {
         name: "docker",
@@ -59,6 +59,12 @@ pub(crate) static BASELINES: [Baseline; 8] = [
         // mac_admin mac_override sys_time sys_module sys_rawio
         kind: Kind::AllBut(1 << 33 | 1 << 32 | 1 << 25 | 1 << 16 | 1 << 17),
         source: "LXC, common.conf",
+    },
+    Baseline {
+        name: "lxc-busybox",
+        label: "lxc busybox default",
+        kind: Kind::AllBut(1 << 33 | 1 << 32 | 1 << 25 | 1 << 16),
+        source: "LXC, templates/lxc-busybox",
     },
 ];
 

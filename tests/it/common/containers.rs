@@ -254,3 +254,44 @@ impl Drop for Up {
         assert!(clean || std::thread::panicking(), "containers of {} are left: {message}", self.prefix);
     }
 }
+
+/// No finding of a container with the runtime's defaults is of high severity, and what is medium is true. The sections
+/// that need few processes are the same in a report for which all are read.
+pub fn is_nothing_odd(row: &Row) {
+    let report = |options: &[&str]| {
+        let output = limited(applet("ctr-inspect").arg("-J").args(options).arg(row.pid.to_string()));
+        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        json["containers"][0].clone()
+    };
+    let all = report(&[]);
+    assert_eq!(all["identity"]["pid"], row.pid, "{}", row.name);
+    for finding in all["findings"].as_array().expect("a list") {
+        let is_true = finding["severity"] == "note"
+            || (finding["severity"] == "medium"
+                && match finding["id"].as_str() {
+                    Some("pid1-drops-sigterm") => all["processes"]["init"]["stops"] == false,
+                    Some("seccomp-off") => all["privileges"]["seccomp"] == "off",
+                    // LXC without a configuration that drops capabilities
+                    Some("dangerous-capability") => {
+                        all["identity"]["runtime"] == "lxc"
+                            && all["privileges"]["added"] != Value::Array(Vec::new())
+                    }
+                    Some("shares-host-net") => link(row.pid, "net") == host_link("net"),
+                    Some("shares-host-pid") => link(row.pid, "pid") == host_link("pid"),
+                    _ => false,
+                });
+        assert!(is_true, "{}: {finding}", row.name);
+    }
+    let few = report(&["-s", "identity,namespaces,limits,privileges,processes"]);
+    for (section, keys) in [
+        ("identity", &["container", "id", "how", "owner", "status", "pid", "cpid", "shim_pid"][..]),
+        ("namespaces", &["mnt", "pid", "net", "ipc", "uts", "user", "cgroup", "hostname", "foreign"]),
+        ("privileges", &["bounding", "baseline", "seccomp", "root_on_host", "masked"]),
+        ("processes", &["count", "init"]),
+    ] {
+        for key in keys {
+            assert_eq!(few[section][key], all[section][key], "{}: {section}.{key}", row.name);
+        }
+    }
+    assert_eq!(few["limits"]["cgroup"], all["limits"]["cgroup"], "{}", row.name);
+}

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Judge;
 use crate::applets::ctr_inspect::finding::Severity;
-use crate::applets::ctr_inspect::limits::{Limits, Stall, percent};
+use crate::applets::ctr_inspect::limits::{Limits, Memory, Stall, percent};
 use crate::applets::ctr_inspect::show::{many, short_path};
 use crate::output::size::size;
 use crate::proc::clock::ago;
@@ -81,9 +81,14 @@ impl Judge<'_> {
                     ago(last.ago)
                 )
             }
-            None => format!("{} killed for lack of memory; PID 1 lives on", many(kills, "process")),
+            None => {
+                let by = oom_by(memory).map(|by| format!(" by the limit of {}", short_path(by)));
+                let by = by.unwrap_or_default();
+                format!("{} killed for lack of memory{by}; PID 1 lives on", many(kills, "process"))
+            }
         };
         let mut evidence = vec![("limits.memory.events.oom_kill", json!(kills))];
+        evidence.extend(oom_by(memory).map(|by| ("limits.memory.events.oom_by", json!(by))));
         evidence.extend(last.map(|last| ("limits.memory.kills", json!(last))));
         self.add("oom-kill", severity, text, evidence);
     }
@@ -119,8 +124,17 @@ impl Judge<'_> {
         let percent = throttled.percent.filter(|percent| {
             *percent >= 5.0 && throttled.periods.is_some_and(|periods| periods >= 100) && !burst
         });
+        let now = throttled.percent_now.filter(|now| *now >= 5.0);
+        if percent.is_none() {
+            if let Some(now) = now {
+                let by = throttled.by.as_deref().map(short_path).unwrap_or_default();
+                let text = format!("throttled now, in {now:.0} % of periods, by the quota of {by}");
+                let evidence = vec![("limits.cpu.throttled.percent_now", json!(now))];
+                self.add("cpu-throttled", throttling(now), text, evidence);
+            }
+        }
         if let Some(percent) = percent {
-            let severity = if percent >= 25.0 { Severity::High } else { Severity::Medium };
+            let severity = throttling(percent);
             let by = throttled.by.as_deref().map(short_path).unwrap_or_default();
             let text = format!("throttled in {percent:.0} % of periods by the quota of {by}");
             let evidence = vec![
@@ -135,10 +149,21 @@ impl Judge<'_> {
             .zip(cpu.seen_cpus)
             .filter(|(quota, seen)| *seen as f64 > quota.ceil() && *seen as f64 > quota * 2.0)
         {
-            let severity = if percent.is_some() { Severity::Medium } else { Severity::Note };
+            let is_throttled = percent.is_some() || now.is_some();
+            let severity = if is_throttled { Severity::Medium } else { Severity::Note };
             let text = format!("sees {} but may use {quota:.2}", many(seen, "CPU"));
             let evidence = vec![("limits.cpu.seen_cpus", json!(seen)), ("limits.cpu.quota", json!(quota))];
             self.add("cpus-seen", severity, text, evidence);
         }
     }
+}
+
+fn throttling(percent: f64) -> Severity {
+    if percent >= 25.0 { Severity::High } else { Severity::Medium }
+}
+
+/// The group whose limit was reached. v1 does not count it: then the group above that binds, if there is one.
+fn oom_by(memory: &Memory) -> Option<&str> {
+    let binding = memory.limit_by.as_deref().filter(|_| memory.limit_own != memory.limit);
+    memory.events.oom_by.as_deref().or(binding)
 }

@@ -36,7 +36,7 @@ impl Judge<'_> {
             self.add("host-user-ns-root", Severity::Note, "its root is root on the host", evidence);
         }
         if !is_privileged && privileges.on_host {
-            self.capabilities(privileges, namespaces);
+            self.capabilities(privileges, namespaces, policy);
         }
         if privileges.seccomp == Some("off") {
             let severity = if policy == Policy::Strict { Severity::Medium } else { Severity::Note };
@@ -69,7 +69,12 @@ impl Judge<'_> {
     }
 
     /// Those beyond the runtime's default.
-    pub(super) fn capabilities(&mut self, privileges: &Privileges, namespaces: Option<&Namespaces>) {
+    pub(super) fn capabilities(
+        &mut self,
+        privileges: &Privileges,
+        namespaces: Option<&Namespaces>,
+        policy: Policy,
+    ) {
         const HIGH: [&str; 4] = ["cap_sys_admin", "cap_sys_module", "cap_sys_rawio", "cap_dac_read_search"];
         const MEDIUM: [&str; 9] = [
             "cap_sys_ptrace",
@@ -94,6 +99,8 @@ impl Judge<'_> {
                 _ if cannot_grow => Severity::Note,
                 "cap_sys_ptrace" if shares("pid") => Severity::High,
                 "cap_net_admin" if !shares("net") => Severity::Note,
+                // LXC drops only what its configuration names.
+                _ if policy == Policy::Own => Severity::Medium,
                 _ if HIGH.contains(&name) => Severity::High,
                 _ => Severity::Medium,
             };
@@ -149,8 +156,8 @@ impl Judge<'_> {
             let evidence = vec![("namespaces.time_offsets", json!(offsets))];
             self.add("clock-offset", Severity::Note, "its clocks are shifted", evidence);
         }
-        if !namespaces.foreign.is_empty() {
-            let pids: Vec<i32> = namespaces.foreign.iter().map(|one| one.pid).collect();
+        let pids: Vec<i32> = namespaces.foreign.iter().flatten().map(|one| one.pid).collect();
+        if !pids.is_empty() {
             let text = format!("{} entered from outside", many(pids.len() as u64, "process"));
             self.add("foreign-process", Severity::Note, text, vec![("namespaces.foreign", json!(pids))]);
         }

@@ -28,8 +28,8 @@ impl Page<'_> {
         }
         let mut shared: Vec<(String, Vec<&str>)> = Vec::new();
         for kind in ORDER.iter().map(|kind| kind.proc_name()) {
-            let Some(one) = found.kinds.get(kind).filter(|one| !one.shared_with.is_empty()) else { continue };
-            let with = few(&one.shared_with);
+            let with = found.kinds.get(kind).and_then(|one| one.shared_with.as_deref());
+            let Some(with) = with.filter(|with| !with.is_empty()).map(few) else { continue };
             match shared.iter_mut().find(|(known, _)| *known == with) {
                 Some((_, kinds)) => kinds.push(kind),
                 None => shared.push((with, vec![kind])),
@@ -48,7 +48,7 @@ impl Page<'_> {
             let parts = parts.map(|(clock, offset)| format!("{clock} {offset:+} s"));
             self.line("  clocks", &parts);
         }
-        for foreign in &found.foreign {
+        for foreign in found.foreign.iter().flatten() {
             let command = foreign.command.clone().unwrap_or_default();
             let line = format!("{} {}", foreign.pid, text::escape(command.as_bytes()));
             let line = text::cut(&line, self.columns.saturating_sub(LABEL)).to_owned();

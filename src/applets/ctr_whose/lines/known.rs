@@ -221,7 +221,7 @@ impl Tables {
         let files = Files::new(&root)?;
         let proc = proc_of(&files, request)?;
         let clock = Clock::read(&proc);
-        let world = World::new(&proc, &files)?;
+        let world = World::new(&proc, &files, None)?;
         let finder = Finder::new(&world, &files, &root, false);
         let mut tables = Tables {
             clock,

@@ -1,0 +1,184 @@
+//! Bytes read and written, limits of devices, and huge pages.
+
+use nix::errno::Errno;
+use serde::Serialize;
+
+use super::reader::{Own, Reader, shown};
+use crate::access::memory;
+use crate::isolation::cgroup::chain::Place;
+use crate::proc::number;
+use crate::text;
+
+#[derive(Serialize, Debug, Default)]
+pub(in crate::applets::ctr_inspect) struct Io {
+    pub read_bytes: Option<u64>,
+    pub write_bytes: Option<u64>,
+    /// `cgroup`, or `processes`: a sum without processes that have ended.
+    pub source: Option<&'static str>,
+    pub limits: Vec<DeviceLimit>,
+}
+
+#[derive(Serialize, Debug, Clone, PartialEq, Eq)]
+pub(in crate::applets::ctr_inspect) struct DeviceLimit {
+    pub device: String,
+    /// `rbps`, `wbps`, `riops`, `wiops`.
+    pub kind: &'static str,
+    pub limit: u64,
+    pub by: String,
+}
+
+#[derive(Serialize, Debug)]
+pub(in crate::applets::ctr_inspect) struct Huge {
+    pub size: String,
+    pub usage: Option<u64>,
+    pub limit: Option<u64>,
+    pub limit_by: Option<String>,
+}
+
+impl Reader<'_> {
+    pub(super) fn io(&self) -> Io {
+        let own = self.own_group("io").filter(|own| own.place.v2);
+        let v1 = self.own_group("blkio").filter(|own| !own.place.v2);
+        let limits = own.as_ref().or(v1.as_ref()).map(|own| device_limits(&own.place)).unwrap_or_default();
+        let counted = match (&own, &v1) {
+            (_, Some(v1)) => v1_bytes(&v1.place),
+            (Some(own), None) => own.place.read("io.stat").map(|text| v2_bytes(&text)),
+            (None, None) => None,
+        };
+        // v1 attributes no write-back, and newer kernels count only where there is a limit.
+        match counted.filter(|(read, written)| read + written > 0 || v1.is_none()) {
+            Some((read, written)) => {
+                Io { read_bytes: Some(read), write_bytes: Some(written), source: Some("cgroup"), limits }
+            }
+            None => Io { limits, ..self.io_of_processes() },
+        }
+    }
+
+    fn io_of_processes(&self) -> Io {
+        let (read, written) = match memory::disk_bytes(self.world.proc, &self.members) {
+            Ok(sums) => sums,
+            Err(errno) => {
+                let why = match errno {
+                    Errno::EACCES => "only their owner and root can read what processes read and write",
+                    Errno::ETIMEDOUT => "a process does not end its execve(2)",
+                    other => other.desc(),
+                };
+                self.unknown.add("limits.io", why);
+                return Io::default();
+            }
+        };
+        let source = Some("processes");
+        Io { read_bytes: Some(read), write_bytes: Some(written), source, limits: Vec::new() }
+    }
+
+    pub(super) fn hugetlb(&self) -> Vec<Huge> {
+        let Some(Own { place, .. }) = self.own_group("hugetlb") else { return Vec::new() };
+        let (limit_end, usage_end) =
+            if place.v2 { ("max", "current") } else { ("limit_in_bytes", "usage_in_bytes") };
+        let entries = crate::sys::directory::list(&place.directory()).unwrap_or_default();
+        let mut all = Vec::new();
+        // A directory with such a name is a group.
+        let files = entries.iter().filter(|entry| !entry.is_directory);
+        for name in files.filter_map(|entry| entry.name.to_str()) {
+            let size = name.strip_prefix("hugetlb.").and_then(|rest| rest.strip_suffix(limit_end));
+            let Some(size) = size.and_then(|size| size.strip_suffix('.')).filter(|size| !size.contains('.'))
+            else {
+                continue;
+            };
+            let usage = place.number(&format!("hugetlb.{size}.{usage_end}"));
+            let limit_file = format!("hugetlb.{size}.{limit_end}");
+            let least = place.least(|place| place.number(&limit_file).filter(|limit| *limit < 1 << 62));
+            if least.is_some() || usage.is_some_and(|usage| usage > 0) {
+                let (limit, limit_by) = least.map(|least| (least.value, shown(&least.place))).unzip();
+                all.push(Huge { size: size.to_owned(), usage, limit, limit_by });
+            }
+        }
+        all
+    }
+}
+
+/// `8:0 rbytes=1 wbytes=2 …`: the bytes read and written.
+fn v2_bytes(text: &[u8]) -> (u64, u64) {
+    let sum = |key: &[u8]| {
+        let values = text.split(u8::is_ascii_whitespace).filter_map(|word| word.strip_prefix(key));
+        values.filter_map(number::<u64>).fold(0, u64::saturating_add)
+    };
+    (sum(b"rbytes="), sum(b"wbytes="))
+}
+
+/// `8:0 Read 1`: the bytes read and written.
+fn v1_bytes(place: &Place) -> Option<(u64, u64)> {
+    let text = place.read("blkio.throttle.io_service_bytes_recursive")?;
+    let sum = |kind: &[u8]| {
+        let lines = text.split(|&b| b == b'\n').map(|line| line.split(|&b| b == b' '));
+        let of_kind =
+            lines.filter_map(|mut words| (words.nth(1)? == kind).then(|| number::<u64>(words.next()?))?);
+        of_kind.fold(0, u64::saturating_add)
+    };
+    Some((sum(b"Read"), sum(b"Write")))
+}
+
+/// For each device and kind the least limit of the group and those above.
+fn device_limits(place: &Place) -> Vec<DeviceLimit> {
+    let mut all: Vec<DeviceLimit> = Vec::new();
+    for place in place.chain() {
+        for found in limits_here(&place) {
+            let known =
+                all.iter_mut().find(|known| (&known.device, known.kind) == (&found.device, found.kind));
+            match known {
+                Some(known) if known.limit < found.limit => {}
+                Some(known) => *known = found,
+                None => all.push(found),
+            }
+        }
+    }
+    all
+}
+
+fn limits_here(place: &Place) -> Vec<DeviceLimit> {
+    const V1: [(&str, &str); 4] = [
+        ("blkio.throttle.read_bps_device", "rbps"),
+        ("blkio.throttle.write_bps_device", "wbps"),
+        ("blkio.throttle.read_iops_device", "riops"),
+        ("blkio.throttle.write_iops_device", "wiops"),
+    ];
+    let mut all = Vec::new();
+    let mut add = |device: &[u8], kind: &'static str, limit: &[u8]| {
+        let device = text::utf8(device).into_owned();
+        all.extend(number(limit).map(|limit| DeviceLimit { device, kind, limit, by: shown(place) }));
+    };
+    if place.v2 {
+        let text = place.read("io.max").unwrap_or_default();
+        for line in text.split(|&b| b == b'\n') {
+            let mut words = line.split(|&b| b == b' ');
+            let device = words.next().unwrap_or_default();
+            for word in words {
+                for (_, kind) in V1 {
+                    let value = word.strip_prefix(kind.as_bytes()).and_then(|value| value.strip_prefix(b"="));
+                    value.into_iter().for_each(|value| add(device, kind, value));
+                }
+            }
+        }
+        return all;
+    }
+    for (file, kind) in V1 {
+        let text = place.read(file).unwrap_or_default();
+        for line in text.split(|&b| b == b'\n') {
+            let mut words = line.split(|&b| b == b' ');
+            if let (Some(device), Some(value)) = (words.next(), words.next()) {
+                add(device, kind, value);
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_all_devices() {
+        assert_eq!(v2_bytes(b"8:0 rbytes=1 wbytes=2 rios=3\n8:16 rbytes=10 wbytes=20\n"), (11, 22));
+    }
+}

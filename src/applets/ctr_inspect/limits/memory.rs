@@ -1,0 +1,264 @@
+//! Memory and swap: limits, use, and kills for lack of memory.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::reader::{Own, Reader, percent, shown};
+use crate::container::rfc3339;
+use crate::isolation::cgroup::chain::{Place, field};
+use crate::isolation::cgroup::kills;
+use crate::proc::number;
+use crate::text;
+
+#[derive(Serialize, Debug, Default)]
+pub(in crate::applets::ctr_inspect) struct Memory {
+    pub usage: Option<u64>,
+    pub working_set: Option<u64>,
+    pub limit: Option<u64>,
+    pub limit_own: Option<u64>,
+    pub limit_by: Option<String>,
+    /// What the group with the limit uses, with all groups below it.
+    pub limit_usage: Option<u64>,
+    pub high: Option<u64>,
+    pub high_by: Option<String>,
+    pub peak: Option<u64>,
+    /// The working set, of the limit; without a limit, of the memory of the host.
+    pub percent: Option<f64>,
+    pub anon: Option<u64>,
+    pub file: Option<u64>,
+    pub shmem: Option<u64>,
+    pub kernel: Option<u64>,
+    pub inactive_file: Option<u64>,
+    pub swap: Option<u64>,
+    pub swap_limit: Option<u64>,
+    pub events: Events,
+    /// Those that the kernel's log still has, the oldest first.
+    pub kills: Option<Vec<Kill>>,
+    pub host_total: Option<u64>,
+    /// Is the own control group the container's alone?
+    pub own: Option<bool>,
+    /// Of `limit_usage`, what the kernel cannot reclaim.
+    #[serde(skip)]
+    pub limit_fixed: Option<u64>,
+    /// Of `limit_usage`, what is no inactive cache.
+    #[serde(skip)]
+    pub limit_working_set: Option<u64>,
+}
+
+#[derive(Serialize, Debug, Default)]
+pub(in crate::applets::ctr_inspect) struct Events {
+    pub max: Option<u64>,
+    pub high: Option<u64>,
+    pub oom: Option<u64>,
+    pub oom_kill: Option<u64>,
+    /// The group whose limit was reached when a process was killed, where the kernel counts that.
+    pub oom_by: Option<String>,
+}
+
+/// A process that was killed for lack of memory.
+#[derive(Serialize, Debug, Clone)]
+pub(in crate::applets::ctr_inspect) struct Kill {
+    pub time: Option<String>,
+    pub pid: i32,
+    pub comm: String,
+    pub rss: Option<u64>,
+    /// The group whose limit was reached; null for the memory of the host.
+    pub limit_by: Option<String>,
+    /// The group of the process.
+    pub victim: String,
+    /// How many seconds ago.
+    #[serde(skip)]
+    pub ago: u64,
+}
+
+impl Reader<'_> {
+    pub(super) fn memory(&self) -> Memory {
+        let host_total = self.host_memory();
+        let Some(Own { place, own }) = self.known_group("memory", "limits.memory") else {
+            return Memory { host_total, ..Memory::default() };
+        };
+        let file = if place.v2 { "memory.current" } else { "memory.usage_in_bytes" };
+        let usage = self.unknown.known("limits.memory.usage", place.try_read(file)).flatten();
+        let usage = usage.and_then(|text| number::<u64>(&text));
+        let most = host_total.unwrap_or(1 << 62);
+        let limit_of = |place: &Place| place.memory_limit(most);
+        let least = place.least(limit_of);
+        let stat = place.read("memory.stat").unwrap_or_default();
+        // A mount of a part of the hierarchy hides the groups above it, whose limits hold too.
+        let hidden = Place::hidden_memory_limit(&stat, most);
+        let binding = least.as_ref().map(|least| {
+            let split = Split::read(&least.place, &least.place.read("memory.stat").unwrap_or_default());
+            (least.place.number(file), split)
+        });
+        let limit_usage = binding.as_ref().and_then(|(usage, _)| *usage);
+        let limit_inactive = binding.as_ref().and_then(|(_, split)| split.inactive_file);
+        let is_known = hidden.is_none_or(|hidden| least.as_ref().is_some_and(|least| hidden >= least.value));
+        let (limit, limit_by) = match (least, hidden) {
+            (Some(least), hidden) if hidden.is_none_or(|hidden| hidden >= least.value) => {
+                (Some(least.value), Some(shown(&least.place)))
+            }
+            (_, hidden) => (hidden, None),
+        };
+        let split = Split::read(&place, &stat);
+        let working_set = usage.map(|usage| usage.saturating_sub(split.inactive_file.unwrap_or(0)));
+        let high = if place.v2 { place.least(|place| place.number("memory.high")) } else { None };
+        let events = events(&place);
+        let (swap, swap_limit) = self.swap(&place, usage, limit, &stat);
+        Memory {
+            usage,
+            working_set,
+            limit,
+            limit_own: limit_of(&place),
+            limit_by,
+            limit_usage,
+            limit_fixed: binding.filter(|_| is_known).and_then(|(_, split)| split.fixed()),
+            limit_working_set: limit_usage
+                .filter(|_| is_known)
+                .map(|usage| usage.saturating_sub(limit_inactive.unwrap_or(0))),
+            high: high.as_ref().map(|high| high.value),
+            high_by: high.as_ref().map(|high| shown(&high.place)),
+            peak: place.number(if place.v2 { "memory.peak" } else { "memory.max_usage_in_bytes" }),
+            percent: percent(working_set, limit.or(host_total)),
+            anon: split.anon,
+            file: split.file,
+            shmem: split.shmem,
+            kernel: split.kernel,
+            inactive_file: split.inactive_file,
+            swap,
+            swap_limit,
+            kills: self.kills(&place, &events),
+            events,
+            host_total,
+            own,
+        }
+    }
+
+    /// The log is read only if something was killed: it has thousands of records.
+    fn kills(&self, place: &Place, events: &Events) -> Option<Vec<Kill>> {
+        if events.oom_kill? == 0 {
+            return Some(Vec::new());
+        }
+        let log = kills::read_log().map_err(std::io::Error::from);
+        let log = self.unknown.known("limits.memory.kills", log)?;
+        let path = place.path();
+        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).ok()?;
+        let now = u64::try_from(now.tv_sec()).unwrap_or(0);
+        let time = |usec: u64| {
+            let ago = now.saturating_sub(usec / 1_000_000);
+            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+            i64::try_from(since.as_secs().checked_sub(ago)?).ok().map(rfc3339)
+        };
+        let is_inside = |kill: &kills::Kill| Path::new(OsStr::from_bytes(&kill.victim)).starts_with(&path);
+        let shown = |kill: kills::Kill| Kill {
+            time: time(kill.usec),
+            pid: kill.pid,
+            comm: text::utf8(&kill.comm).into_owned(),
+            rss: kill.rss,
+            limit_by: kill.limit.map(|path| text::utf8(&path).into_owned()),
+            victim: text::utf8(&kill.victim).into_owned(),
+            ago: now.saturating_sub(kill.usec / 1_000_000),
+        };
+        Some(log.into_iter().filter(is_inside).map(shown).collect())
+    }
+
+    fn host_memory(&self) -> Option<u64> {
+        self.world.proc.memory_total()
+    }
+
+    /// v1 counts memory and swap together.
+    fn swap(
+        &self,
+        place: &Place,
+        usage: Option<u64>,
+        limit: Option<u64>,
+        stat: &[u8],
+    ) -> (Option<u64>, Option<u64>) {
+        if place.v2 {
+            let limit = place.least(|place| place.number("memory.swap.max"));
+            return (place.number("memory.swap.current"), limit.map(|limit| limit.value));
+        }
+        let both = place.number("memory.memsw.usage_in_bytes");
+        let swap = both.zip(usage).map(|(both, usage)| both.saturating_sub(usage));
+        let bounded =
+            |place: &Place| place.number("memory.memsw.limit_in_bytes").filter(|both| *both < 1 << 62);
+        let both = place.least(bounded).map(|least| least.value);
+        let swap_limit = both.zip(limit).map(|(both, limit)| both.saturating_sub(limit));
+        (swap.or_else(|| field(stat, "total_swap")), swap_limit)
+    }
+}
+
+/// The parts of memory.stat. v1 has them for the group with those below under another name.
+#[derive(Default)]
+struct Split {
+    anon: Option<u64>,
+    file: Option<u64>,
+    shmem: Option<u64>,
+    kernel: Option<u64>,
+    inactive_file: Option<u64>,
+    /// Part of `kernel`.
+    slab_reclaimable: Option<u64>,
+}
+
+impl Split {
+    /// What the kernel cannot reclaim without swap.
+    fn fixed(&self) -> Option<u64> {
+        let kernel = self.kernel.unwrap_or(0).saturating_sub(self.slab_reclaimable.unwrap_or(0));
+        Some(self.anon? + self.shmem.unwrap_or(0) + kernel)
+    }
+
+    fn read(place: &Place, stat: &[u8]) -> Split {
+        if !place.v2 {
+            return Split {
+                anon: field(stat, "total_rss"),
+                file: field(stat, "total_cache"),
+                shmem: field(stat, "total_shmem"),
+                kernel: place.number("memory.kmem.usage_in_bytes"),
+                inactive_file: field(stat, "total_inactive_file"),
+                slab_reclaimable: None,
+            };
+        }
+        // Before Linux 5.18 the parts are there, but not their sum.
+        let parts = || {
+            let parts = ["slab", "kernel_stack", "pagetables", "percpu"];
+            parts.iter().filter_map(|name| field(stat, name)).reduce(|sum, part| sum + part)
+        };
+        Split {
+            anon: field(stat, "anon"),
+            file: field(stat, "file"),
+            shmem: field(stat, "shmem"),
+            kernel: field(stat, "kernel").or_else(parts),
+            inactive_file: field(stat, "inactive_file"),
+            slab_reclaimable: field(stat, "slab_reclaimable"),
+        }
+    }
+}
+
+fn events(place: &Place) -> Events {
+    if place.v2 {
+        let text = place.read("memory.events").unwrap_or_default();
+        let count = |name: &str| field(&text, name);
+        // The kernel counts a kill where the victim is, and `oom` where the limit is.
+        let reached =
+            |place: &Place| place.field("memory.events.local", "oom").is_some_and(|times| times > 0);
+        let by = count("oom_kill").filter(|kills| *kills > 0).and_then(|_| place.chain().find(reached));
+        return Events {
+            max: count("max"),
+            high: count("high"),
+            oom: count("oom"),
+            oom_kill: count("oom_kill"),
+            oom_by: by.as_ref().map(shown),
+        };
+    }
+    // v1 counts a kill in the victim's group alone: that may be one below the container's.
+    let kills = place.tree().unwrap_or_else(|| vec![place.clone()]);
+    let kills = kills.iter().filter_map(|place| place.field("memory.oom_control", "oom_kill"));
+    Events {
+        // Newer kernels do not count here if the limits of memory and swap are equal: 0 proves nothing.
+        max: place.number("memory.failcnt").filter(|times| *times > 0),
+        oom_kill: kills.reduce(|sum, kills| sum + kills),
+        ..Events::default()
+    }
+}

@@ -1,0 +1,147 @@
+//! The control groups of a container, and whether they are its own.
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
+
+use nix::unistd::Pid;
+
+use crate::applets::ctr_inspect::unknown::Unknowns;
+use crate::container::group_of;
+use crate::container::world::{Subject, World};
+use crate::isolation::cgroup::chain::{Groups, Place};
+use crate::text;
+
+/// The container's own group of each controller, or the group that it shares.
+pub(super) struct Own {
+    pub place: Place,
+    pub own: Option<bool>,
+}
+
+pub(in crate::applets::ctr_inspect) struct Reader<'a> {
+    pub(super) world: &'a World<'a>,
+    pub(super) subject: Subject,
+    pub(super) groups: Groups<'a>,
+    pub(super) members: Vec<i32>,
+    pub(super) unknown: &'a Unknowns,
+}
+
+impl<'a> Reader<'a> {
+    pub(in crate::applets::ctr_inspect) fn new(
+        world: &'a World<'a>,
+        subject: Subject,
+        unknown: &'a Unknowns,
+    ) -> Reader<'a> {
+        let process = world.proc.process(Pid::from_raw(world.chief(subject)));
+        let text = unknown.known("limits.cgroup", process.cgroup()).unwrap_or_default();
+        let members = match subject.container {
+            Some(number) => world.members(number).map(|process| process.pid).collect(),
+            None => vec![subject.pid],
+        };
+        Reader { world, subject, groups: Groups::new(&world.mounted, &text), members, unknown }
+    }
+
+    /// Is it paused? That is also in the identity.
+    pub(in crate::applets::ctr_inspect) fn frozen(&self) -> Option<bool> {
+        let v1 = self.own_group("freezer").filter(|own| !own.place.v2);
+        let v1 = v1.and_then(|own| own.place.read("freezer.state")).map(|state| state != b"THAWED");
+        let unified = self.unified().and_then(|own| own.place.field("cgroup.events", "frozen"));
+        match (v1, unified.map(|frozen| frozen != 0)) {
+            // docker pause uses v1's on a hybrid host; the unified group then says no.
+            (Some(v1), Some(unified)) => Some(v1 || unified),
+            (v1, unified) => v1.or(unified),
+        }
+    }
+
+    pub(super) fn mode(&self) -> Option<&'static str> {
+        let v2 = self.groups.lines().any(|(controllers, _)| controllers.is_empty());
+        let v1 = self.groups.lines().any(|(controllers, _)| !controllers.is_empty());
+        match (v1, v2) {
+            (true, true) => Some("hybrid"),
+            (true, false) => Some("v1"),
+            (false, true) => Some("v2"),
+            (false, false) => None,
+        }
+    }
+
+    /// By controller; the unified hierarchy as `unified`.
+    pub(super) fn paths(&self) -> BTreeMap<String, String> {
+        let mut paths = BTreeMap::new();
+        for (controllers, path) in self.groups.lines() {
+            let path = text::utf8(self.of_container(path).unwrap_or(path)).into_owned();
+            if controllers.is_empty() {
+                for name in self.world.mounted.v2_controllers() {
+                    paths.entry(name).or_insert_with(|| path.clone());
+                }
+                paths.insert("unified".to_owned(), path);
+                continue;
+            }
+            for name in controllers.split(|&b| b == b',') {
+                paths.insert(text::utf8(name).into_owned(), path.clone());
+            }
+        }
+        paths
+    }
+
+    /// The part of a path that is the container's group.
+    pub(super) fn of_container<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        let container = &self.world.containers[self.subject.container?].container;
+        group_of(std::str::from_utf8(path).ok()?, container).map(str::as_bytes)
+    }
+
+    pub(super) fn own_group(&self, controller: &str) -> Option<Own> {
+        self.groups.place(controller).map(|place| self.own(place))
+    }
+
+    pub(super) fn unified(&self) -> Option<Own> {
+        self.groups.unified().map(|place| self.own(place))
+    }
+
+    /// The group of the container: by the id in its path, else the group of the first process, which can also be that
+    /// of others.
+    pub(super) fn own(&self, place: Place) -> Own {
+        let path = place.path();
+        let named = self.of_container(path.as_os_str().as_bytes()).and_then(|path| place.ancestor(path));
+        if let Some(place) = named {
+            let is_root = place.is_root();
+            return Own { place, own: Some(!is_root) };
+        }
+        if self.subject.container.is_none() {
+            return Own { own: Some(false), place };
+        }
+        // systemd in a container moves itself to a group below the container's.
+        let above = place.chain().nth(1).filter(|_| path.ends_with("init.scope"));
+        match above.map(|above| (self.is_own(&above), above)) {
+            Some((Some(true), above)) => Own { place: above, own: Some(true) },
+            _ => Own { own: self.is_own(&place), place },
+        }
+    }
+
+    /// Are all processes of the group processes of the container? None if that cannot be read.
+    fn is_own(&self, place: &Place) -> Option<bool> {
+        if place.is_root() {
+            return Some(false);
+        }
+        let is_other = |pid: &i32| self.members.binary_search(pid).is_err() && self.world.was_there(*pid);
+        Some(!place.members()?.iter().any(is_other))
+    }
+
+    /// The group, with a reason in the list of unknown values if there is none.
+    pub(super) fn known_group(&self, controller: &str, path: &str) -> Option<Own> {
+        let own = self.own_group(controller);
+        if own.is_none() && self.mode().is_some() {
+            self.unknown.add(path, format!("no mount of control groups here shows its {controller} group"));
+        }
+        own
+    }
+}
+
+/// The path of a group, as it is printed.
+pub(super) fn shown(place: &Place) -> String {
+    text::utf8(place.path().as_os_str().as_bytes()).into_owned()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a percentage")]
+pub(in crate::applets::ctr_inspect) fn percent(part: Option<u64>, whole: Option<u64>) -> Option<f64> {
+    let (part, whole) = (part? as f64, whole.filter(|whole| *whole > 0)? as f64);
+    Some((part / whole * 1000.0).round() / 10.0)
+}
