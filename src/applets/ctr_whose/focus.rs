@@ -37,7 +37,7 @@ pub(super) fn processes(proc: &ProcRoot, files: &Files, readings: &[Reading]) ->
             return None;
         }
     }
-    Some(found.into_iter().map(Pid::from_raw).collect())
+    (!found.is_empty()).then(|| found.into_iter().map(Pid::from_raw).collect())
 }
 
 impl Focus<'_> {
