@@ -91,7 +91,7 @@ fn inodes_of(finder: &Finder<'_>, pid: i32, path: &Path) -> Vec<u64> {
         let line = String::from_utf8_lossy(&line).into_owned();
         let mut fields = line.split_ascii_whitespace();
         let inode = number::<u64>(fields.nth(6)?.as_bytes())?;
-        let own = line.splitn(2, " /").nth(1)?;
+        let own = line.split_once(" /")?.1;
         (short_of_run(Path::new(&format!("/{own}"))) == wanted).then_some(inode)
     };
     BufReader::new(file).split(b'\n').map_while(Result::ok).take(MOST).filter_map(inode).collect()

@@ -254,8 +254,8 @@ mod tests {
             }
             all
         };
-        assert_eq!(runs(&format!("/docker/{long}/x")), [long.clone()]);
-        assert_eq!(runs(&format!("docker-{long}.scope")), [long.clone()]);
+        assert_eq!(runs(&format!("/docker/{long}/x")), std::slice::from_ref(&long));
+        assert_eq!(runs(&format!("docker-{long}.scope")), std::slice::from_ref(&long));
         assert_eq!(runs("a1b2c3d4e5f6"), ["a1b2c3d4e5f6"]);
         assert!(runs(&format!("{long}0")).is_empty() && runs("xa1b2c3d4e5f6").is_empty());
     }
