@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nix::unistd::Pid;
 
-use super::thing::{Reading, is_id};
+use super::port::is_proxy_name;
+use super::thing::{Port, Reading, is_id};
 use crate::container::Files;
+use crate::container::cni;
 use crate::container::details::Details;
 use crate::container::stopped::Records;
 use crate::isolation::ns;
 use crate::isolation::visit::Place;
 use crate::net::{self, Netlink, Protocol};
 use crate::proc::ns::{Kind as Namespace, parse_link};
-use crate::proc::{ProcRoot, Scan, Status};
+use crate::proc::{ProcRoot, Scan, Status, sockets_of};
 
 /// More are not few.
 const MOST: usize = 500;
@@ -26,15 +28,28 @@ pub(super) struct Focus<'a> {
     spaces: Option<BTreeMap<u64, Vec<Pid>>>,
 }
 
-/// The processes of all readings; None if others can matter too.
-pub(super) fn processes(proc: &ProcRoot, files: &Files, readings: &[Reading]) -> Option<Vec<Pid>> {
+/// Does a reading that finds nothing among few processes find nothing among all?
+pub(super) fn is_final(reading: &Reading) -> bool {
+    matches!(reading, Reading::Pid(_) | Reading::Cpid(_) | Reading::Namespace(..))
+}
+
+/// The processes of the readings of all words; None if others can matter too.
+pub(super) fn processes<'r>(
+    proc: &ProcRoot,
+    files: &Files,
+    words: impl Iterator<Item = &'r [Reading]>,
+) -> Option<Vec<Pid>> {
     let scan = Scan::new(proc).ok()?;
     let mut focus = Focus { proc, files, scan, pids: Scan::pids(proc).ok()?, spaces: None };
     let mut found = BTreeSet::new();
-    for reading in readings {
-        found.extend(focus.of(reading)?);
-        if found.len() > MOST {
-            return None;
+    for readings in words {
+        // What is a file is no control group.
+        let is_path = matches!(readings.first(), Some(Reading::Path(_)));
+        for reading in readings.iter().take(if is_path { 1 } else { usize::MAX }) {
+            found.extend(focus.of(reading)?);
+            if found.len() > MOST {
+                return None;
+            }
         }
     }
     (!found.is_empty()).then(|| found.into_iter().map(Pid::from_raw).collect())
@@ -79,9 +94,74 @@ impl Focus<'_> {
                     (true, None) => return None,
                 }
             }
+            Reading::Cgroup(path) => {
+                let id = path.split(['/', '-', '.', ':']).rfind(|part| is_id(part))?;
+                inits(&Records::new(self.files).all_with(&|other| other == id))?
+            }
+            Reading::Port(port) => self.behind_port(port)?,
             _ => return None,
         };
-        (!found.is_empty()).then_some(found)
+        match found.is_empty() {
+            true => is_final(reading).then(|| vec![Pid::this().as_raw()]),
+            false => Some(found),
+        }
+    }
+
+    /// Who listens on the host or in containers, and the containers that publish the port.
+    fn behind_port(&mut self, asked: &Port) -> Option<Vec<i32>> {
+        // Of the ports that CNI plugins publish the containers can be any.
+        if !self.is_on_host() || !self.files.list(cni::RESULTS).is_empty() {
+            return None;
+        }
+        let places = self.places();
+        if let Some(address) = asked.address.filter(|address| !address.is_loopback()) {
+            let found = net::search_address(&places, address).ok()?;
+            return (!found.is_empty()).then(|| self.in_spaces(&places, found));
+        }
+        let (listeners, _) = net::listeners(&Netlink::open(Protocol::SocketDiagnosis).ok()?).ok()?;
+        let inodes: BTreeSet<u64> =
+            listeners.iter().filter(|one| asked.fits(one)).map(|one| one.inode).collect();
+        let mut found = self.holders(&inodes);
+        let records = Records::new(self.files);
+        let published: BTreeSet<String> =
+            records.published_at(asked.number).into_iter().map(|(_, id, _)| id).collect();
+        if !published.is_empty() {
+            let firsts = inits(&records.all_with(&|id| published.contains(id)))?;
+            let inodes: BTreeSet<u64> =
+                firsts.iter().filter_map(|pid| self.link(Pid::from_raw(*pid), Namespace::Net)).collect();
+            let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
+            let spaces = self.spaces();
+            let beside =
+                inodes.iter().filter(|inode| Some(**inode) != own).filter_map(|inode| spaces.get(inode));
+            found.extend(beside.flatten().map(|pid| pid.as_raw()));
+            found.extend(firsts);
+        }
+        if found.is_empty() {
+            let inside = net::search_listeners(&places, |one| asked.fits(one)).ok()?;
+            found = self.in_spaces(&places, inside);
+        }
+        // A proxy of a container that no state file names leads to an address, or to its children.
+        let is_proxy = |pid: &i32| {
+            let status = self.proc.process(Pid::from_raw(*pid)).status().unwrap_or_default();
+            is_proxy_name(&String::from_utf8_lossy(&status.name))
+        };
+        (!published.is_empty() || !found.iter().any(is_proxy)).then_some(found)
+    }
+
+    /// The processes that hold one of these sockets.
+    fn holders(&self, inodes: &BTreeSet<u64>) -> Vec<i32> {
+        const MOST_DESCRIPTORS: usize = 10_000;
+        let mut found = Vec::new();
+        for pid in self.pids.iter().filter(|_| !inodes.is_empty()) {
+            let mut holds = false;
+            _ = sockets_of(self.proc, pid.as_raw(), MOST_DESCRIPTORS, |inode| {
+                holds |= inodes.contains(&inode)
+            });
+            if holds {
+                found.push(pid.as_raw());
+            }
+        }
+        found
     }
 
     fn link(&self, pid: Pid, kind: Namespace) -> Option<u64> {
@@ -144,12 +224,16 @@ impl Focus<'_> {
         pids.map(|pid| pid.as_raw()).collect()
     }
 
+    /// This process may be in a container that looks at its host.
+    fn is_on_host(&self) -> bool {
+        let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
+        own.is_some() && self.link(Pid::from_raw(2), Namespace::Net) == own
+    }
+
     /// Of a veth of the host the processes in the namespace of its peer; of a name that the host has not, those where it
     /// is.
     fn behind_interface(&mut self, name: &[u8]) -> Option<Vec<i32>> {
-        let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
-        // This process may be in a container that looks at its host.
-        if own.is_none() || self.link(Pid::from_raw(2), Namespace::Net).is_none_or(|host| Some(host) != own) {
+        if !self.is_on_host() {
             return None;
         }
         let route = Netlink::open(Protocol::Route).ok()?;

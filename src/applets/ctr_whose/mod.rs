@@ -200,13 +200,13 @@ fn run(call: &Call) -> Outcome {
     let files = Files::new(&root)?;
     let proc = proc_of(&files, &request)?;
     let words: Vec<Word> = words.iter().map(|word| Word::new(word, &root)).collect();
-    let all: Vec<Reading> = words.iter().flat_map(|word| word.readings.iter().flatten().cloned()).collect();
-    if let Some(pids) = focus::processes(&proc, &files, &all) {
+    let readings = words.iter().filter_map(|word| word.readings.as_deref().ok());
+    if let Some(pids) = focus::processes(&proc, &files, readings) {
         let few = Few { pids, resolver: Resolver::for_few(&proc, &files) };
         let world = World::new(&proc, &files, Some(few))?;
         let finder = Finder::new(&world, &files, &root, true);
         let found: Vec<Vec<Found>> = words.iter().map(|word| word.look_up(&finder)).collect();
-        if words.iter().zip(&found).all(|(word, found)| word.readings.is_err() || !is_unknown(found)) {
+        if words.iter().zip(&found).all(|(word, found)| word.is_final() || !is_unknown(found)) {
             return print(call, &request, &finder, &words, found);
         }
     }
@@ -270,6 +270,11 @@ impl Word {
             });
         }
         Word { text: text.to_owned(), readings }
+    }
+
+    /// Is there nothing more to find among all processes?
+    fn is_final(&self) -> bool {
+        self.readings.as_ref().map_or(true, |all| all.iter().all(focus::is_final))
     }
 
     /// All readings that hold; one without an answer if none does.

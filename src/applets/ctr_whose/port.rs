@@ -55,12 +55,6 @@ fn places(finder: &Finder<'_>, numbers: impl Iterator<Item = usize>) -> (Vec<usi
 }
 
 impl Port {
-    fn fits(&self, one: &Listener) -> bool {
-        one.port == self.number
-            && self.transport.is_none_or(|transport| transport == one.transport)
-            && self.address.is_none_or(|address| takes(one.address, one.only_v6, address))
-    }
-
     fn fits_published(&self, port: &details::Port) -> bool {
         let address: Option<IpAddr> = port.host_address.as_deref().and_then(|address| address.parse().ok());
         port.host_port == Some(self.number)
@@ -154,6 +148,11 @@ fn stated(finder: &Finder<'_>, asked: &Port) -> Vec<(usize, details::Port)> {
 const PROXIES: [&str; 7] =
     ["docker-proxy", "conmon", "rootlessport", "rootlesskit", "slirp4netns", "pasta", "pasta.avx2"];
 
+pub(super) fn is_proxy_name(comm: &str) -> bool {
+    // rootlessport executes itself, under other names.
+    PROXIES.contains(&comm) || comm.starts_with("rootlessport") || comm == "exe"
+}
+
 /// None if the process is no proxy of a container: any process can have such a name.
 fn by_proxy(
     finder: &Finder<'_>,
@@ -163,8 +162,7 @@ fn by_proxy(
 ) -> Option<Vec<Published>> {
     let world = finder.world;
     let comm = finder.comm(pid);
-    let is_child = comm.starts_with("rootlessport") || comm == "exe";
-    if !is_child && !PROXIES.contains(&comm.as_str()) {
+    if !is_proxy_name(&comm) {
         return None;
     }
     let uid = world.process(pid)?.uid?;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::net::Transport;
+use crate::net::{Listener, Transport, takes};
 use crate::proc::ns::Kind as Namespace;
 use crate::proc::number;
 
@@ -76,6 +76,15 @@ pub(super) struct Port {
     pub number: u16,
     pub transport: Option<Transport>,
     pub address: Option<IpAddr>,
+}
+
+impl Port {
+    /// Is it the port on which that socket listens?
+    pub(super) fn fits(&self, one: &Listener) -> bool {
+        one.port == self.number
+            && self.transport.is_none_or(|transport| transport == one.transport)
+            && self.address.is_none_or(|address| takes(one.address, one.only_v6, address))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
