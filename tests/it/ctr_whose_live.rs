@@ -219,6 +219,68 @@ fn a_process_of_a_container_is_no_proxy() {
     _ = child.wait();
 }
 
+/// A process of the host that is killed with the value.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_proxy_of_root_leads_to_the_container() {
+    if !networks("a_proxy_of_root_leads_to_the_container") {
+        return;
+    }
+    let holder = container();
+    let inner = inside(&holder, || {
+        ip(&["addr", "add", "10.92.81.2/32", "dev", "lo"]);
+        TcpListener::bind("10.92.81.2:80").expect("bound")
+    });
+    let mut children = [held_inside(&holder, inner)];
+    let scratch = Scratch::new("whose-proxy");
+    let file = scratch.0.join("docker-proxy");
+    executable(&file, b"#!/bin/sh\necho ready\nwhile :; do sleep 1; done\n", 0o755);
+    let run = |user: Option<u32>| {
+        let socket = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let port = socket.local_addr().expect("an address").port().to_string();
+        let mut command = match user {
+            Some(user) => {
+                let mut command = program("setpriv");
+                command.args(["--reuid", &user.to_string(), "--clear-groups"]).arg(&file);
+                command
+            }
+            None => program(file.to_str().expect("UTF-8")),
+        };
+        command.args(["-proto", "tcp", "-host-ip", "127.0.0.1", "-host-port", &port]);
+        command.args(["-container-ip", "10.92.81.2", "-container-port", "80"]);
+        let socket: std::os::fd::OwnedFd = socket.into();
+        command.stdin(Stdio::from(socket)).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("started");
+        let mut line = [0; 6];
+        std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut line).expect("a line");
+        (Killed(child), format!(":{port}"))
+    };
+    let (_proxy, port) = run(None);
+    let found = &things(&port)[0]["answers"][0];
+    assert_eq!((&found["container"], &found["by"]), (&json!(label(&holder)), &json!("proxy")), "{found}");
+    let detail = found["detail"].as_str().unwrap_or_default();
+    assert!(
+        detail.contains(&format!("127.0.0.1{port}->80/tcp (docker-proxy)")) && detail.contains("listens"),
+        "{detail}"
+    );
+    // Any user can give a process that name.
+    std::fs::set_permissions(&scratch.0, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("a mode");
+    let (_of_user, port) = run(Some(65534));
+    assert_eq!(answers(&port), []);
+    assert!(things(&port)[0]["host"]["text"].as_str().is_some_and(|text| text.starts_with("docker-proxy ")));
+    drop(holder);
+    children.iter_mut().for_each(|child| _ = child.wait());
+}
+
 #[test]
 fn namespaces_and_processes() {
     if !namespaces("namespaces_and_processes") {
