@@ -31,6 +31,7 @@ complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "capsh" -d 'show and c
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "cgexec" -d 'run a program in control groups, and limit, measure and end it there'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "ctr-inspect" -d 'show what isolates a container, what limits it, and what is odd about it'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "ctr-ps" -d 'list the processes of this host, each with the container it runs in'
+complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "ctr-whose" -d 'find the container behind an interface, address, port, path, namespace, PID or line of a log'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "getpcaps" -d 'show the capabilities of processes and containers'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "lsns" -d 'list namespaces'
 complete -c ctrbox -n "__fish_ctrbox_needs_command" -f -a "nsenter" -d 'run a program in the namespaces of a process or container'
@@ -158,6 +159,13 @@ complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -l no-args -d 'pri
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s v -l verbose -d 'report the state files that could not be used'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s h -l help -d 'show this help'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-ps" -s V -l version -d 'show the version'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-whose" -l color -d 'colour the output: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-whose" -l root -d 'look at the system whose root directory is mounted at DIR' -r -f -a "(__fish_complete_directories)"
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-whose" -s J -l json -d 'print JSON'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-whose" -s h -l help -d 'show this help'
+complete -c ctrbox -n "__fish_ctrbox_using_subcommand ctr-whose" -s V -l version -d 'show the version'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l diff -d 'show the difference from the nearest baseline, or from this baseline or target' -r
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l iab -d 'also show what programs inherit'
 complete -c ctrbox -n "__fish_ctrbox_using_subcommand getpcaps" -l legacy -d 'use the oldest output format, on standard error'
