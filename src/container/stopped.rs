@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::details::{Details, Ending, Layers, Port, Uses};
 use super::runtimes::{
     Docker, Podman, StateReader, Store, docker_details, docker_mentioning, docker_with_layer,
-    podman_all_ports, podman_details, podman_ports, podman_with_layer,
+    podman_all_ports, podman_details, podman_ports, podman_stopped, podman_with_layer,
 };
 use super::{Container, Files, Runtime};
 
@@ -34,6 +34,15 @@ impl<'a> Records<'a> {
     #[must_use]
     pub(crate) fn of_engines(&self) -> Vec<Details> {
         self.of_engines_with(&|_| true, true)
+    }
+
+    /// The containers of Docker and Podman whose state file names no first process.
+    #[must_use]
+    pub(crate) fn stopped_of_engines(&self) -> Vec<Details> {
+        let docker = self.of_docker_mentioning("\"Running\":false").into_iter();
+        let podman = self.podman.ids(self.files).into_iter();
+        let podman = podman.flat_map(|id| podman_stopped(&self.podman, self.files, &id));
+        docker.filter(|one| one.container.init.is_none()).chain(podman).collect()
     }
 
     /// Those whose id is selected.

@@ -13,6 +13,7 @@ use super::finder::{Finder, recorded, status};
 use super::thing::is_id;
 use crate::container::details::Details;
 use crate::container::pod_uid;
+use crate::proc::ProcRoot;
 use crate::proc::mountinfo::{mounts, mounts_of, unescape};
 use crate::proc::overlay::overlay;
 use crate::{sys, text};
@@ -58,12 +59,11 @@ fn by_layer(finder: &Finder<'_>, path: &str) -> Vec<Answer> {
     all.into_iter().map(of).collect()
 }
 
-/// The layers of overlays that the host has mounted. Which container has the overlay as its root is known by the number
-/// of its device, which nobody can choose.
-fn by_overlay(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
+/// The overlays of the host that have the path in a layer, by the numbers of their devices.
+pub(super) fn overlays_with(host_mounts: &[u8], path: &Path) -> BTreeMap<Vec<u8>, (Role, &'static str)> {
     let is_within = |layer: &String| path.starts_with(Path::new(layer));
-    let mut by_device: BTreeMap<Vec<u8>, (Role, &str)> = BTreeMap::new();
-    for mount in mounts_of(finder.host_mounts(), "overlay") {
+    let mut by_device = BTreeMap::new();
+    for mount in mounts_of(host_mounts, "overlay") {
         let layers = overlay(mount.options);
         let found = if layers.upper.as_ref().is_some_and(is_within) {
             (Role::WritableLayer, "writable layer")
@@ -76,12 +76,22 @@ fn by_overlay(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
         };
         by_device.insert(mount.device.to_vec(), found);
     }
+    by_device
+}
+
+/// The device of the root directory of a process, which nobody can choose.
+pub(super) fn root_device(proc: &ProcRoot, pid: Pid) -> Option<Vec<u8>> {
+    let root = CString::new(proc.path_of(pid, "root").into_os_string().into_vec()).ok()?;
+    let ((major, minor), _) = sys::file_id(AT_FDCWD, &root).ok()?;
+    Some(format!("{major}:{minor}").into_bytes())
+}
+
+/// The layers of overlays that the host has mounted.
+fn by_overlay(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
+    let by_device = overlays_with(finder.host_mounts(), path);
     let mut found = Vec::new();
     for (number, known) in finder.world.containers.iter().enumerate().filter(|_| !by_device.is_empty()) {
-        let root = finder.world.proc.path_of(Pid::from_raw(known.chief()), "root");
-        let id = CString::new(root.into_os_string().into_vec()).ok();
-        let device = id.and_then(|path| sys::file_id(AT_FDCWD, &path).ok());
-        let device = device.map(|((major, minor), _)| format!("{major}:{minor}").into_bytes());
+        let device = root_device(finder.world.proc, Pid::from_raw(known.chief()));
         if let Some((role, detail)) = device.and_then(|device| by_device.get(&device)) {
             let answer = Answer::new(Owner::Running(number), *role, By::Kernel, *detail);
             found.push(answer.of_process(Some(known.chief())));
@@ -90,22 +100,51 @@ fn by_overlay(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
     found
 }
 
-/// What containers see of the file system in which the path is.
-fn by_mount(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
+/// The file system in which a path of the host is, and the path in it.
+pub(super) fn place<'m>(host_mounts: &'m [u8], path: &Path) -> Option<(&'m [u8], PathBuf)> {
     let mut best: Option<(usize, &[u8], PathBuf)> = None;
-    for mount in mounts(finder.host_mounts()) {
+    for mount in mounts(host_mounts) {
         let point = unescape(mount.point);
         let Ok(below) = path.strip_prefix(&point) else { continue };
         let length = point.as_os_str().len();
         // Of several mounts on one point the last one is seen.
         if best.as_ref().is_none_or(|(longest, _, _)| length >= *longest) {
-            best = Some((length, mount.device, unescape(mount.root).join(below)));
+            best = Some((length, mount.device, join(unescape(mount.root), below)));
         }
     }
-    best.map(|(_, device, within)| seen_in(finder, device, &within, Some(path))).unwrap_or_default()
+    best.map(|(_, device, within)| (device, within))
 }
 
-/// The containers that see this part of a file system. Those that see it where the host has it have the host's mounts.
+fn join(path: PathBuf, below: &Path) -> PathBuf {
+    if below.as_os_str().is_empty() { path } else { path.join(below) }
+}
+
+/// Where a process with these mounts sees a part of a file system, and whether that is in its root. One that sees it
+/// where the host has it has the host's mounts.
+pub(super) fn target_in(
+    mountinfo: &[u8],
+    device: &[u8],
+    within: &Path,
+    on_host: Option<&Path>,
+) -> Option<(bool, PathBuf)> {
+    memchr::memmem::find(mountinfo, &[b" ", device, b" "].concat())?;
+    mounts(mountinfo).take(MOST_MOUNTS).filter(|mount| mount.device == device).find_map(|mount| {
+        let root = unescape(mount.root);
+        let below = within.strip_prefix(&root).ok()?;
+        let point = unescape(mount.point);
+        let is_root = point == Path::new("/");
+        let target = join(point, below);
+        (on_host != Some(&target)).then_some((is_root, target))
+    })
+}
+
+/// What containers see of the file system in which the path is.
+fn by_mount(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
+    let place = place(finder.host_mounts(), path);
+    place.map(|(device, within)| seen_in(finder, device, &within, Some(path))).unwrap_or_default()
+}
+
+/// The containers that see this part of a file system.
 pub(super) fn seen_in(
     finder: &Finder<'_>,
     device: &[u8],
@@ -113,29 +152,16 @@ pub(super) fn seen_in(
     on_host: Option<&Path>,
 ) -> Vec<Answer> {
     let mut found = Vec::new();
-    let needle = [b" ", device, b" "].concat();
     for (number, known) in finder.world.containers.iter().enumerate() {
         let chief = known.chief();
         let Ok(text) = finder.world.proc.process(Pid::from_raw(chief)).mountinfo() else { continue };
-        if memchr::memmem::find(&text, &needle).is_none() {
-            continue;
-        }
-        for mount in mounts(&text).take(MOST_MOUNTS).filter(|mount| mount.device == device) {
-            let root = unescape(mount.root);
-            let Ok(below) = within.strip_prefix(&root) else { continue };
-            let point = unescape(mount.point);
-            let target = if below.as_os_str().is_empty() { point.clone() } else { point.join(below) };
-            if on_host == Some(&target) {
-                continue;
-            }
-            let (role, detail) = match point == Path::new("/") {
-                true => (Role::Merged, "root file system".to_owned()),
-                false => (Role::Mount, format!("mounted at {}", shown(&target))),
-            };
-            let answer = Answer::new(Owner::Running(number), role, By::Kernel, detail);
-            found.push(answer.of_process(Some(chief)));
-            break;
-        }
+        let Some((is_root, target)) = target_in(&text, device, within, on_host) else { continue };
+        let (role, detail) = match is_root {
+            true => (Role::Merged, "root file system".to_owned()),
+            false => (Role::Mount, format!("mounted at {}", shown(&target))),
+        };
+        let answer = Answer::new(Owner::Running(number), role, By::Kernel, detail);
+        found.push(answer.of_process(Some(chief)));
     }
     found
 }

@@ -17,7 +17,7 @@ use crate::isolation::cgroup::View;
 use crate::isolation::ns;
 use crate::net::{self, Interface, Listener, Netlink, Protocol};
 use crate::proc::ns::Kind as Namespace;
-use crate::proc::sockets_of;
+use crate::proc::{ProcRoot, sockets_of};
 use crate::text;
 
 pub(super) struct Finder<'a> {
@@ -98,10 +98,7 @@ impl<'a> Finder<'a> {
 
     /// The text of the host's mountinfo.
     pub(super) fn host_mounts(&self) -> &[u8] {
-        self.mounts.get_or_init(|| {
-            let first = self.world.proc.process(Pid::from_raw(1)).mountinfo();
-            first.or_else(|_| std::fs::read(self.world.proc.own("mountinfo"))).unwrap_or_default()
-        })
+        self.mounts.get_or_init(|| host_mounts(self.world.proc))
     }
 
     /// The text of a cgroup file with paths from the root of each hierarchy.
@@ -126,7 +123,7 @@ impl<'a> Finder<'a> {
         let open = || {
             let spaces = self.spaces();
             let host = &spaces.all.get(spaces.host?)?.place;
-            let own = crate::proc::ProcRoot::default();
+            let own = ProcRoot::default();
             let is_own = own.process(Pid::this()).ns(Namespace::Net) == Some(host.inode);
             let opened = match is_own {
                 true => Netlink::open(Protocol::Route)
@@ -166,7 +163,7 @@ impl<'a> Finder<'a> {
     pub(super) fn stopped(&self) -> &[Details] {
         self.stopped.get_or_init(|| {
             if self.is_partial {
-                return Vec::new();
+                return self.records().stopped_of_engines();
             }
             let mut all = self.records().all_with(&|id| !self.numbers().contains_key(id));
             // A user can write any id into a state file.
@@ -367,7 +364,7 @@ impl<'a> Finder<'a> {
 
     /// Is the host the one that this process is on, with its network?
     pub(super) fn is_own_host(&self) -> bool {
-        let own = crate::proc::ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
+        let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
         let host = self.spaces().host.map(|host| self.spaces().all[host].place.inode);
         self.root == Path::new("/") && host.is_some() && own == host
     }
@@ -381,6 +378,12 @@ impl<'a> Finder<'a> {
             }
         }
     }
+}
+
+/// Those of the first process; who may not read them has their own.
+pub(super) fn host_mounts(proc: &ProcRoot) -> Vec<u8> {
+    let first = proc.process(Pid::from_raw(1)).mountinfo();
+    first.or_else(|_| std::fs::read(proc.own("mountinfo"))).unwrap_or_default()
 }
 
 /// `sshd.service` of `/system.slice/sshd.service`.

@@ -1,9 +1,12 @@
 //! Which processes matter for a thing. To look at all of them costs most of the time, and often a few are enough.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path};
 
 use nix::unistd::Pid;
 
+use super::files::{overlays_with, place, root_device, target_in};
+use super::finder::host_mounts;
 use super::port::is_proxy_name;
 use super::thing::{Port, Reading, is_id};
 use crate::container::Files;
@@ -91,7 +94,7 @@ impl Focus<'_> {
                 match (of_layer.is_empty(), id) {
                     (false, _) => inits(&of_layer)?,
                     (true, Some(id)) => inits(&records.all_with(&|other| other == id))?,
-                    (true, None) => return None,
+                    (true, None) => self.seeing(Path::new(path))?,
                 }
             }
             Reading::Cgroup(path) => {
@@ -162,6 +165,46 @@ impl Focus<'_> {
             }
         }
         found
+    }
+
+    /// Those who see a path of the host. None if a link is on the way, or if it is no path of a file.
+    fn seeing(&self, path: &Path) -> Option<Vec<i32>> {
+        let is_special = ["/proc", "/sys", "/dev", "/run/netns", "/var/log/pods", "/var/lib/kubelet"];
+        if self.is_foreign() || is_special.iter().any(|special| path.starts_with(special)) {
+            return None;
+        }
+        let is_plain = |part: &Path| {
+            let may_hang = self.files.may_hang(&part.to_string_lossy());
+            !may_hang && part.symlink_metadata().is_ok_and(|meta| meta.is_dir() || meta.is_file())
+        };
+        let has_dots = path.components().any(|part| matches!(part, Component::ParentDir));
+        if has_dots || !path.ancestors().all(is_plain) {
+            return None;
+        }
+        let mounts = host_mounts(self.proc);
+        let overlays = overlays_with(&mounts, path);
+        let (device, within) = place(&mounts, path)?;
+        let mut by_space: BTreeMap<u64, bool> = BTreeMap::new();
+        let mut found = vec![Pid::this().as_raw()];
+        for pid in &self.pids {
+            let Some(space) = self.link(*pid, Namespace::Mnt) else { continue };
+            let sees = *by_space.entry(space).or_insert_with(|| match overlays.is_empty() {
+                true => {
+                    let text = self.proc.process(*pid).mountinfo().unwrap_or_default();
+                    target_in(&text, device, &within, Some(path)).is_some()
+                }
+                false => root_device(self.proc, *pid).is_some_and(|device| overlays.contains_key(&device)),
+            });
+            if sees {
+                found.push(pid.as_raw());
+            }
+        }
+        Some(found)
+    }
+
+    /// Is the host another one than that of this process?
+    fn is_foreign(&self) -> bool {
+        self.proc.path() != Path::new("/proc")
     }
 
     fn link(&self, pid: Pid, kind: Namespace) -> Option<u64> {

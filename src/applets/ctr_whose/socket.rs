@@ -8,10 +8,9 @@ use std::path::Path;
 use nix::unistd::Pid;
 
 use super::answer::{Entry, Host, Owner, Role};
-use super::files::seen_in;
+use super::files::{place, seen_in};
 use super::finder::Finder;
 use super::thing::{Kind, Socket};
-use crate::proc::mountinfo::{mounts, unescape};
 use crate::proc::number;
 
 /// Lines that are read of a list of sockets: a user can make a million.
@@ -104,17 +103,7 @@ fn short_of_run(path: &Path) -> std::path::PathBuf {
 
 /// Where containers see a path of the host, each with its first process.
 fn paths_inside(finder: &Finder<'_>, path: &Path) -> Vec<(i32, std::path::PathBuf)> {
-    let mut best: Option<(usize, &[u8], std::path::PathBuf)> = None;
-    for mount in mounts(finder.host_mounts()) {
-        let point = unescape(mount.point);
-        if let Ok(below) = path.strip_prefix(&point) {
-            let length = point.as_os_str().len();
-            if best.as_ref().is_none_or(|(longest, _, _)| length >= *longest) {
-                best = Some((length, mount.device, unescape(mount.root).join(below)));
-            }
-        }
-    }
-    let Some((_, device, within)) = best else { return Vec::new() };
+    let Some((device, within)) = place(finder.host_mounts(), path) else { return Vec::new() };
     let inside = |detail: &str| detail.strip_prefix("mounted at ").map(std::path::PathBuf::from);
     let all = seen_in(finder, device, &within, Some(path)).into_iter();
     all.filter_map(|one| match one.owner {

@@ -28,7 +28,7 @@ pub(super) use docker::{
 pub(super) use lxc::{LxcPath, of_monitor};
 pub(super) use podman::{
     Podman, all_ports as podman_all_ports, details as podman_details, ports as podman_ports,
-    with_layer as podman_with_layer,
+    stopped as podman_stopped, with_layer as podman_with_layer,
 };
 
 use crate::container::{Container, Files, Runtime};

@@ -151,6 +151,16 @@ pub(crate) fn details(podman: &Podman, files: &Files, id: &str, with_layers: boo
     podman.stores(files).with(id).filter_map(|store| store.details(id, with_layers)).collect()
 }
 
+/// The same for a container whose state file names no first process.
+pub(crate) fn stopped(podman: &Podman, files: &Files, id: &str) -> Vec<Details> {
+    let has_ended = |store: &&Store| {
+        let directory = store.listed.get(id).map(|listed| &listed.directory);
+        directory.is_some_and(|directory| init(&store.storage, directory, id).pid.is_none())
+    };
+    let stores = podman.stores(files).with(id).filter(has_ended);
+    stores.filter_map(|store| store.details(id, false)).collect()
+}
+
 /// The published ports of a container of this user.
 pub(crate) fn ports(podman: &Podman, files: &Files, owner: u32, id: &str) -> Vec<Port> {
     let mut all = podman.stores(files).with(id).filter(|store| store.storage.owner == owner);
