@@ -9,7 +9,7 @@ use crate::common::ctr_ps::harmless;
 use crate::common::layout::{Layout, id};
 use crate::common::network::{Removed, container, inside, ip, name, networks};
 use crate::common::process::{fed, limited};
-use crate::common::{applet, stdout};
+use crate::common::{applet, stdout, until};
 
 fn layout(name: &str) -> (Layout, String, String) {
     let layout = Layout::new(name);
@@ -166,6 +166,18 @@ fn lines_come_out_as_they_go_in() {
         from.read_line(&mut line).expect("a line");
         assert_eq!(line, output);
     }
+    // A container that begins later, in a line with one that is known.
+    let new = format!("ef{}", &id(3)[2..]);
+    let config = r#"{"Name":"/new","State":{"Running":false,"StartedAt":"2024-01-01T00:00:01Z"}}"#;
+    layout.file(format!("var/lib/docker/containers/{new}/config.v2.json"), config);
+    layout.file(format!("var/lib/docker/containers/{new}/hostconfig.json"), "{}");
+    until("the new container is known", || {
+        to.write_all(format!("{web} {new}\n").as_bytes()).expect("written");
+        let mut line = String::new();
+        from.read_line(&mut line).expect("a line");
+        assert!(line.starts_with(&format!("{web} (docker:web) {new}")), "{line}");
+        line == format!("{web} (docker:web) {new} (docker:new)\n")
+    });
     drop(to);
     assert!(child.wait().expect("an end").success());
 }

@@ -19,7 +19,7 @@ use crate::container::world::World;
 use crate::proc::clock::Clock;
 use crate::proc::id_hash::ById;
 use crate::proc::{ProcRoot, TICKS};
-use crate::sys::keyed::{HashMap, HashSet};
+use crate::sys::keyed::HashMap;
 
 /// A container, or several of a pod.
 struct Owners {
@@ -33,8 +33,10 @@ pub(super) struct Known<'a> {
     read_at: Option<Instant>,
     /// How long the last reading took.
     took: Duration,
-    /// What looked like an id or a veth and was nobody's.
-    unknown: HashSet<Vec<u8>>,
+    /// What looked like an id or a veth and was nobody's, and when.
+    unknown: HashMap<Vec<u8>, Instant>,
+    /// How often everything was read. The numbers of owners are of one reading.
+    readings: usize,
 }
 
 struct Tables {
@@ -56,6 +58,8 @@ struct Tables {
 
 /// What is read anew at most so often.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The same word is reason to look again after this time.
+const LATER: Duration = Duration::from_secs(10);
 /// Reading takes at most this part of the time.
 const SHARE: u32 = 20;
 /// Words that are remembered as nobody's.
@@ -63,8 +67,13 @@ const MOST_UNKNOWN: usize = 20_000;
 
 impl<'a> Known<'a> {
     pub(super) fn new(request: &'a Request) -> Known<'a> {
-        let unknown = HashSet::default();
-        Known { request, tables: None, read_at: None, took: Duration::ZERO, unknown }
+        let unknown = HashMap::default();
+        Known { request, tables: None, read_at: None, took: Duration::ZERO, unknown, readings: 0 }
+    }
+
+    /// Things that were found before another reading are worth nothing.
+    pub(super) fn readings(&self) -> usize {
+        self.readings
     }
 
     fn tables(&mut self) -> Result<&Tables> {
@@ -79,12 +88,13 @@ impl<'a> Known<'a> {
         self.tables = Some(Tables::read(self.request)?);
         self.took = begin.elapsed();
         self.read_at = Some(Instant::now());
+        self.readings += 1;
         Ok(())
     }
 
     /// A container may have begun since. False if it is too early to look again.
     fn look_again(&mut self, word: &[u8]) -> Result<bool> {
-        if self.unknown.contains(word) {
+        if self.unknown.get(word).is_some_and(|at| at.elapsed() < LATER) {
             return Ok(false);
         }
         let pause = PAUSE.max(self.took * SHARE);
@@ -94,7 +104,7 @@ impl<'a> Known<'a> {
         if self.unknown.len() >= MOST_UNKNOWN {
             self.unknown.clear();
         }
-        self.unknown.insert(word.to_vec());
+        self.unknown.insert(word.to_vec(), Instant::now());
         self.read()?;
         Ok(true)
     }

@@ -112,8 +112,7 @@ impl Copier<'_> {
 
     fn line(&mut self, out: &mut Out, line: &[u8]) -> Result<()> {
         self.number += 1;
-        self.things.clear();
-        things(line, &mut self.known, &mut self.things).context("cannot look at this host")?;
+        self.find(line)?;
         if self.as_json {
             return self.json(out, line);
         }
@@ -128,6 +127,22 @@ impl Copier<'_> {
             from = thing.end;
         }
         out.push(&line[from..]);
+        Ok(())
+    }
+
+    /// What the line names, all as of one reading of the host.
+    fn find(&mut self, line: &[u8]) -> Result<()> {
+        /// A line that names what is not known is reason to read again, but not for ever.
+        const MOST: usize = 4;
+        for _ in 0..MOST {
+            self.things.clear();
+            let before = self.known.readings();
+            things(line, &mut self.known, &mut self.things).context("cannot look at this host")?;
+            if self.known.readings() == before {
+                return Ok(());
+            }
+        }
+        self.things.clear();
         Ok(())
     }
 
