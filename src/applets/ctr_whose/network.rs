@@ -156,7 +156,10 @@ fn of_host(finder: &Finder<'_>, one: &Interface, entry: &mut Entry) {
             }
             Peer::OnHost(name) => entry.host = Some(Host::new(format!("veth of the host, peer of {name}"))),
             Peer::Unknown => {
-                let text = "veth whose peer is in a namespace without a process or name";
+                let text = match finder.spaces().is_partial && !nix::unistd::geteuid().is_root() {
+                    true => "veth whose peer is in a namespace that only root sees",
+                    false => "veth whose peer is in a namespace without a process or name",
+                };
                 entry.host = Some(Host::new(text));
             }
         },
