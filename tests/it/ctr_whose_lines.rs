@@ -195,9 +195,19 @@ fn interfaces_and_addresses_of_real_containers() {
         inside(holder, move || {
             ip(&["link", "add", "eth0", "type", "veth", "peer", "name", &peer, "netns", &here]);
             ip(&["addr", "add", own, "dev", "eth0"]);
-            ip(&["addr", "add", "10.93.77.9/32", "dev", "lo"]);
+            ip(&["addr", "add", "10.93.77.9/32", "dev", "eth0"]);
         });
     }
+    // A container takes an address of the world, and one of a network that the host reaches otherwise.
+    let elsewhere = Removed(name('n'));
+    ip(&["link", "add", &elsewhere.0, "type", "bridge"]);
+    ip(&["addr", "add", "10.93.78.1/24", "dev", &elsewhere.0]);
+    ip(&["link", "set", &elsewhere.0, "up"]);
+    inside(&one, || {
+        for address in ["203.0.113.7/32", "10.93.78.5/32"] {
+            ip(&["addr", "add", address, "dev", "eth0"]);
+        }
+    });
     let label = |pid: i32| {
         let link = std::fs::read_link(format!("/proc/{pid}/ns/pid")).expect("a link");
         let link = link.to_string_lossy().into_owned();
@@ -206,11 +216,11 @@ fn interfaces_and_addresses_of_real_containers() {
     let (a, b) = (label(one.pid), label(two.pid));
     let (veth_a, veth_b) = (name('l'), name('m'));
     let input = format!(
-        "port 1({veth_a}) entered\n7: {veth_b}@if2: <UP>\nsrc=10.93.77.2 dst=10.93.77.3:80\n10.93.77.9 10.93.77.22\n{veth_a}x\n"
+        "port 1({veth_a}) entered\n7: {veth_b}@if2: <UP>\nsrc=10.93.77.2 dst=10.93.77.3:80\n10.93.77.9 10.93.77.22\n{veth_a}x\n203.0.113.7 10.93.78.5\n"
     );
     let expected = format!(
         "port 1({veth_a} ({a})) entered\n7: {veth_b} ({b})@if2: <UP>\nsrc=10.93.77.2 ({a}) dst=10.93.77.3 ({b}):80\n\
-         10.93.77.9 10.93.77.22\n{veth_a}x\n"
+         10.93.77.9 10.93.77.22\n{veth_a}x\n203.0.113.7 10.93.78.5\n"
     );
     let output = fed(applet("ctr-whose").arg("-"), Some(input.as_bytes()));
     assert_eq!(stdout(&output), expected);

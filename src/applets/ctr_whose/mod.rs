@@ -40,7 +40,7 @@
 //!
 //! With `-` in place of things, standard input is copied to standard output, and the container is added in
 //! parentheses after what is known to belong to one: ids, paths of control groups, interfaces of the host that lead
-//! to a container, addresses of containers. After a PID it is added only if the line says that the number is a PID and
+//! to a container, addresses of containers to which the host would send through their interfaces. After a PID it is added only if the line says that the number is a PID and
 //! has a time after the start of that process, or has the form of ss(8). What belongs to several containers is left
 //! alone, except for the containers of a pod, for which the pod is named. Lines are written as soon as they are read.
 //!

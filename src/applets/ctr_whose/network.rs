@@ -9,7 +9,7 @@ use crate::container::cni::{self, Attachment};
 use crate::container::spaces::Space;
 use crate::isolation::ns;
 use crate::isolation::visit::Place;
-use crate::net::{self, Found, Interface};
+use crate::net::{self, Found, Interface, Route};
 use crate::text;
 
 /// A name that the host has means the host's interface: inside, a container gives any name.
@@ -283,21 +283,54 @@ pub(super) struct Index {
     pub interfaces: Vec<(Vec<u8>, Vec<usize>)>,
 }
 
-/// All of them. The host's own addresses are left out, and so are those that never leave a namespace.
+/// Would the host send to this address through that interface? A container that may set its addresses can take any.
+fn leads_to(finder: &Finder<'_>, routes: &[Route], ip: IpAddr, outside: &Interface) -> bool {
+    let covers = |route: &&Route| route.destination.is_some_and(|(net, length)| is_within(ip, net, length));
+    let longest =
+        routes.iter().filter(covers).max_by_key(|route| route.destination.map(|(_, length)| length));
+    let through = |index: u32| index == outside.index || Some(index) == outside.master;
+    if let Some(route) = longest {
+        return route.interface.is_some_and(through);
+    }
+    // Networks that the host has no part in, of an interface without a network on the host.
+    let is_private = match ip {
+        IpAddr::V4(ip) => ip.is_private(),
+        IpAddr::V6(ip) => ip.is_unique_local(),
+    };
+    let is_local = |(own, _): &(IpAddr, u8)| matches!(own, IpAddr::V6(own) if own.is_unicast_link_local());
+    let has_network = |one: &Interface| through(one.index) && !one.addresses.iter().all(is_local);
+    is_private && !finder.interfaces().iter().any(has_network)
+}
+
+fn is_within(ip: IpAddr, net: IpAddr, length: u8) -> bool {
+    match (ip, net) {
+        (IpAddr::V4(ip), IpAddr::V4(net)) => {
+            let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);
+            (ip.to_bits() ^ net.to_bits()) & !host == 0
+        }
+        (IpAddr::V6(ip), IpAddr::V6(net)) => {
+            let host = u128::MAX.checked_shr(length.into()).unwrap_or(0);
+            (ip.to_bits() ^ net.to_bits()) & !host == 0
+        }
+        _ => false,
+    }
+}
+
+/// All of them. The host's own addresses are left out, and so are those that never leave a namespace, and those to which
+/// the host would not send through the container's interface.
 pub(super) fn index(finder: &Finder<'_>) -> Index {
     let is_hosts =
         |ip: &IpAddr| finder.interfaces().iter().any(|one| one.addresses.iter().any(|(own, _)| own == ip));
-    let is_usable = |ip: &IpAddr| {
-        let is_local = match ip {
-            IpAddr::V4(ip) => ip.is_link_local(),
-            IpAddr::V6(ip) => ip.is_unicast_link_local(),
-        };
-        !ip.is_loopback() && !is_local && !is_hosts(ip)
-    };
+    let routes = finder.route().and_then(|route| net::routes(route).ok()).unwrap_or_default();
     let mut addresses: std::collections::BTreeMap<IpAddr, Vec<usize>> = std::collections::BTreeMap::new();
     let mut interfaces = Vec::new();
     for (number, found) in search(finder, |_| true) {
         let containers = &finder.spaces().all[number].containers;
+        let outside = found.interface.link.filter(|_| found.link_is_there);
+        let outside = outside.and_then(|index| finder.interfaces().iter().find(|one| one.index == index));
+        let is_usable = |ip: &IpAddr| {
+            !is_hosts(ip) && outside.is_some_and(|outside| leads_to(finder, &routes, *ip, outside))
+        };
         for (ip, _) in found.interface.addresses.iter().filter(|(ip, _)| is_usable(ip)) {
             let owners = addresses.entry(*ip).or_default();
             // A namespace without a container has it too: then nobody is named.
@@ -306,11 +339,26 @@ pub(super) fn index(finder: &Finder<'_>) -> Index {
             }
             owners.extend(containers);
         }
-        let outside = found.interface.link.filter(|_| found.link_is_there && found.interface.kind == b"veth");
-        let outside = outside.and_then(|index| finder.interfaces().iter().find(|one| one.index == index));
+        let outside = outside.filter(|_| found.interface.kind == b"veth");
         if let Some(outside) = outside.filter(|one| one.link == Some(found.interface.index)) {
             interfaces.push((outside.name.clone(), containers.clone()));
         }
     }
     Index { addresses: addresses.into_iter().collect(), interfaces }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_contain_addresses() {
+        let within = |ip: &str, net: &str, length| {
+            is_within(ip.parse().expect("an address"), net.parse().expect("an address"), length)
+        };
+        assert!(within("10.1.2.3", "10.1.2.0", 24) && !within("10.1.3.3", "10.1.2.0", 24));
+        assert!(within("10.1.2.3", "0.0.0.0", 0) && within("10.1.2.3", "10.1.2.3", 32));
+        assert!(within("fd00::1:2", "fd00::", 64) && !within("fd01::1", "fd00::", 64));
+        assert!(!within("10.0.0.1", "::", 0));
+    }
 }
