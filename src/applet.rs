@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::applets::{capsh, cgexec, ctr_inspect, ctr_ps, getpcaps, lsns, nsenter, unshare};
+use crate::applets::{capsh, cgexec, ctr_inspect, ctr_ps, ctr_whose, getpcaps, lsns, nsenter, unshare};
 use crate::cli::{Applet, Call};
 use crate::complete;
 use crate::exit::{Exit, report};
@@ -18,6 +18,7 @@ pub static APPLETS: &[&Applet] = &[
     &cgexec::APPLET,
     &ctr_inspect::APPLET,
     &ctr_ps::APPLET,
+    &ctr_whose::APPLET,
     &getpcaps::APPLET,
     &lsns::APPLET,
     &nsenter::APPLET,

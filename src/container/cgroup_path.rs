@@ -52,6 +52,13 @@ pub(super) fn candidates(path: &str) -> impl Iterator<Item = Candidate<'_>> {
     claims.filter(move |claim| !supervisor || !claim.stores.contains(&Store::Machined))
 }
 
+/// What the components of a path may be: id, runtime, and whether the name is so distinctive that it is shown even if no
+/// state file confirms it. The outermost first.
+pub(crate) fn group_claims(path: &str) -> Vec<(String, &'static str, bool)> {
+    let each = |one: Candidate<'_>| (one.id.into_owned(), one.runtime.name(), one.distinctive);
+    candidates(path).map(each).collect()
+}
+
 /// The UID of the pod in whose control group a process is: kubelet names the group `podUID`, or `...-podUID.slice` with
 /// `_` for `-`.
 pub(crate) fn pod_uid(path: &str) -> Option<String> {

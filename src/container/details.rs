@@ -1,5 +1,7 @@
 //! What state files say of a container beyond its names: how it ended, its layers, its ports.
 
+use std::net::IpAddr;
+
 use super::Container;
 
 /// A port of a container that the host publishes.
@@ -37,6 +39,16 @@ pub(crate) struct Layers {
     pub lower: Vec<String>,
 }
 
+/// What a container has of the network and of the host's files, or had when it ran.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Uses {
+    pub addresses: Vec<IpAddr>,
+    /// As `02:42:ac:11:00:02`.
+    pub macs: Vec<String>,
+    /// Path on the host, and in the container.
+    pub mounts: Vec<(String, String)>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Details {
     pub container: Container,
@@ -44,4 +56,5 @@ pub(crate) struct Details {
     pub layers: Layers,
     /// Of a running container what is published, of another one what would be.
     pub ports: Vec<Port>,
+    pub uses: Uses,
 }

@@ -20,7 +20,7 @@ pub(super) fn is_marked(word: &str) -> bool {
     word.ends_with('?')
 }
 
-pub(super) fn is_unverified(container: &Container) -> bool {
+pub(crate) fn is_unverified(container: &Container) -> bool {
     container.identified_by == IdentifiedBy::Cgroup
 }
 

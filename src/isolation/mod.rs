@@ -15,3 +15,4 @@ pub(crate) mod operation;
 pub(crate) mod seccomp;
 mod syscalls;
 pub(crate) mod tracers;
+pub(crate) mod visit;

@@ -8,6 +8,7 @@ use netlink_packet_core::{NlaBuffer, NlasIterator};
 use netlink_packet_route::address::AddressHeader;
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
 use netlink_packet_route::route::{RouteHeader, RouteType};
+use serde::{Deserialize, Serialize};
 
 use super::Netlink;
 use super::netlink::push_number;
@@ -56,7 +57,7 @@ mod nsid {
 /// Objects that are kept of one answer: more than any host has. The namespace of a container can have any number.
 const MOST: usize = 20_000;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Interface {
     pub index: u32,
     pub name: Vec<u8>,
@@ -99,6 +100,17 @@ pub(crate) fn interfaces(netlink: &Netlink, namespace: Option<i32>) -> nix::Resu
         let with_index = |one: &&mut Interface| one.index == index;
         found.iter_mut().find(with_index).into_iter().for_each(|one| one.addresses.push((address, prefix)));
     }
+    Ok(found)
+}
+
+/// Does an interface in the namespace of the socket have this address?
+pub(crate) fn has_address(netlink: &Netlink, wanted: IpAddr) -> nix::Result<bool> {
+    let (mut found, mut count) = (false, 0);
+    netlink.dump(RTM_GETADDR, &[0; ADDRESS_HEADER], |payload| {
+        found |= address_of(payload).is_some_and(|(_, address, _)| address == wanted);
+        count += 1;
+        if count < MOST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
     Ok(found)
 }
 

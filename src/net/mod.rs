@@ -10,9 +10,11 @@
 mod enter;
 mod interfaces;
 mod netlink;
+mod search;
 mod sockets;
 
 pub(crate) use enter::enter;
-pub(crate) use interfaces::{Interface, Route, interfaces, namespace_id, routes};
+pub(crate) use interfaces::{Interface, Route, has_address, interfaces, namespace_id, routes};
 pub(crate) use netlink::{Netlink, Protocol};
-pub(crate) use sockets::{Listener, listeners};
+pub(crate) use search::{Found, search, search_address, search_listeners};
+pub(crate) use sockets::{Listener, Transport, listeners, takes};

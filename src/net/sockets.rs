@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 
 use netlink_packet_core::NlasIterator;
+use serde::{Deserialize, Serialize};
 
 use super::Netlink;
 
@@ -20,7 +21,7 @@ const MESSAGE: usize = 72;
 /// Sockets that are kept of one namespace. A container can have any number.
 const MOST: usize = 20_000;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Transport {
     Tcp,
     Udp,
@@ -35,7 +36,7 @@ impl Transport {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Listener {
     pub transport: Transport,
     pub port: u16,
@@ -73,6 +74,15 @@ pub(crate) fn listeners(netlink: &Netlink) -> nix::Result<(Vec<Listener>, bool)>
     }
     found.sort();
     Ok((found, true))
+}
+
+/// Does a socket on this address take what comes to another one?
+pub(crate) fn takes(listens: IpAddr, only_v6: bool, address: IpAddr) -> bool {
+    listens == address
+        || match listens {
+            IpAddr::V4(ip) => ip.is_unspecified() && address.is_ipv4(),
+            IpAddr::V6(ip) => ip.is_unspecified() && (address.is_ipv6() || !only_v6),
+        }
 }
 
 /// None for a UDP socket without a port.

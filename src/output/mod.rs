@@ -65,6 +65,12 @@ impl Out {
         self.outcome()
     }
 
+    /// Does nobody read it, or can it not be written?
+    #[must_use]
+    pub(crate) fn is_broken(&self) -> bool {
+        self.failure.is_some()
+    }
+
     /// Writes the rest. A closed stdout (EBADF), or one without a reader (EPIPE), is not an error.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.flush_all();

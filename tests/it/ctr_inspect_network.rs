@@ -1,27 +1,12 @@
 //! The network section of `ctr-inspect`, with interfaces and sockets that this test makes.
 
-use std::fs::File;
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
 
-use nix::sched::{CloneFlags, setns};
 use serde_json::{Value, json};
 
-use crate::common::process::{Holder, limited, namespaces};
-use crate::common::{applet, program, skip, stdout, there};
-
-/// A container without a network: `true` if it can have one.
-fn networks(test: &str) -> bool {
-    if !namespaces(test) {
-        return false;
-    }
-    if !there("ip") {
-        skip(test, "needs ip(8)");
-        return false;
-    }
-    true
-}
+use crate::common::network::{Removed, container, held_inside, inside, ip, name, networks};
+use crate::common::process::{Holder, limited};
+use crate::common::{applet, stdout};
 
 fn network(pid: i32) -> Value {
     let output = limited(applet("ctr-inspect").args(["-J", "-s", "network", &pid.to_string()]));
@@ -35,33 +20,9 @@ fn label(pid: i32) -> Value {
     json["containers"][0]["identity"]["container"].clone()
 }
 
-/// Runs ip(8) in the namespace of this process.
-fn ip(arguments: &[&str]) {
-    let output = limited(Command::new("ip").args(arguments));
-    assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn container() -> Holder {
-    Holder::new(&["-m", "-p", "-f", "-n"], "ip link set lo up")
-}
-
 fn interface<'a>(network: &'a Value, name: &str) -> &'a Value {
     let all = network["interfaces"].as_array().expect("a list");
     all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name} in {network}"))
-}
-
-/// An interface of the host that is removed with the value; its other end goes with it.
-struct Removed(String);
-
-impl Drop for Removed {
-    fn drop(&mut self) {
-        _ = Command::new("ip").args(["link", "del", &self.0]).stderr(Stdio::null()).status();
-    }
-}
-
-/// A name of at most 15 bytes that no other test process has.
-fn name(letter: char) -> String {
-    format!("ci{letter}{}", std::process::id())
 }
 
 #[test]
@@ -137,32 +98,6 @@ fn a_veth_to_another_container_names_it() {
         let peer = &interface(&found, own)["peer"];
         assert_eq!((&peer["name"], &peer["container"]), (&json!(other), &label(there.pid)), "{found}");
     }
-}
-
-/// Runs in the network namespace of a process.
-fn inside<T: Send + 'static>(holder: &Holder, work: impl FnOnce() -> T + Send + 'static) -> T {
-    let namespace = File::open(holder.file("ns/net")).expect("a namespace");
-    let thread = std::thread::spawn(move || {
-        setns(&namespace, CloneFlags::CLONE_NEWNET).expect("entered");
-        work()
-    });
-    thread.join().expect("a result")
-}
-
-/// A process in the container whose stdin is the socket; it ends with the container.
-fn held_inside(holder: &Holder, socket: impl Into<OwnedFd>) -> Child {
-    let pid = holder.pid.to_string();
-    let mut command = program("nsenter");
-    command.args(["--target", &pid, "--mount", "--pid", "--net", "sh", "-c", "echo ready; exec sleep 1000"]);
-    let mut child = command
-        .stdin(Stdio::from(socket.into()))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("started");
-    let mut line = [0; 6];
-    std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut line).expect("a line");
-    child
 }
 
 #[test]

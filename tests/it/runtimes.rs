@@ -143,6 +143,7 @@ fn all_is_right(up: &Up, runtime: &str, facts: impl Fn(&Row) -> Facts) {
     all_may_what_the_kernel_says(up);
     let usual = |row: &&Row| ["-web", "-one", "-db", "-init"].iter().any(|end| row.name.ends_with(end));
     up.rows.iter().filter(usual).for_each(is_nothing_odd);
+    up.rows.iter().for_each(|row| its_things_lead_to_it(row, &row.full_name(runtime)));
 
     for row in up.rows.iter().filter(|row| !row.is_bare()) {
         let added = up.exec(row);
@@ -165,6 +166,26 @@ fn all_is_right(up: &Up, runtime: &str, facts: impl Fn(&Row) -> Facts) {
     let _stopped = Stopped::new(daemons);
     all_are_tagged(up, runtime, &facts);
     all_can_be_entered(up, runtime);
+}
+
+/// A PID, a namespace, a control group and an id lead to the container, whatever else is asked with them.
+fn its_things_lead_to_it(row: &Row, container: &str) {
+    let id = row.id.rsplit('/').next().expect("a part");
+    let cgroup = std::fs::read_to_string(format!("/proc/{}/cgroup", row.pid)).expect("its groups");
+    let paths = cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let group = paths.filter(|path| path.contains(id)).map(str::to_owned).next();
+    let things: Vec<String> =
+        [row.pid.to_string(), link(row.pid, "mnt"), format!("id:{id}")].into_iter().chain(group).collect();
+    let alone = things.iter().map(|thing| vec![thing.clone()]);
+    for asked in alone.chain([things.clone()]) {
+        let output = limited(applet("ctr-whose").arg("-J").args(&asked));
+        let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+        for thing in json["things"].as_array().expect("a list") {
+            let answers = thing["answers"].as_array().expect("a list");
+            let is_it = |answer: &Value| answer["container"] == container && answer["status"] == "running";
+            assert!(answers.iter().any(is_it), "{container}: {thing}");
+        }
+    }
 }
 
 /// The processes with a container's tag are those in its control group, and each has all facts right.

@@ -6,16 +6,17 @@ use nix::unistd::Pid;
 
 use super::files::{self, HostMounts};
 use super::findings;
-use super::identity::{self, Commands};
+use super::identity;
 use super::limits;
 use super::namespaces::{self, HostNamespaces, entered};
 use super::network::{self, HostNetwork, Sources};
 use super::privileges;
 use super::processes;
 use super::report::{Report, Section};
-use super::scan::{Subject, World};
 use super::sockets::RuntimeSockets;
 use super::unknown::Unknowns;
+use crate::container::commands::Commands;
+use crate::container::world::{Subject, World};
 use crate::proc::ns::Kind;
 
 /// The documents of all targets.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use nix::unistd::Pid;
 use serde::Serialize;
 
-use super::scan::{Subject, World};
-use crate::access::{Lines, Reading};
+use crate::container::commands::Commands;
 use crate::container::details::Details;
+use crate::container::world::{Subject, World};
 use crate::container::{Container, IdentifiedBy, epoch, rfc3339};
 use crate::text;
 
@@ -130,32 +130,4 @@ fn parent_outside(world: &World<'_>, init: i32, number: usize) -> Option<i32> {
     let parent = world.process(world.process(init)?.ppid?)?;
     let is_member = parent.container.is_some_and(|own| world.is_within(own, number));
     (!is_member).then_some(parent.pid)
-}
-
-/// Command lines of processes, read at once by another process.
-pub(super) struct Commands(Lines);
-
-impl Commands {
-    pub(super) fn read(world: &World<'_>, mut pids: Vec<i32>) -> Commands {
-        pids.sort_unstable();
-        pids.dedup();
-        Commands(Reading::start(world.proc, pids.into_iter().map(Pid::from_raw).collect()).finish())
-    }
-
-    /// The arguments with blanks between them, else the name in brackets.
-    pub(super) fn get(&self, world: &World<'_>, pid: i32) -> Option<String> {
-        let line = self.0.get(Pid::from_raw(pid)).unwrap_or_default();
-        let end = line.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
-        if end > 0 {
-            let line: Vec<u8> = line[..end].iter().map(|&b| if b == 0 { b' ' } else { b }).collect();
-            return Some(text::utf8(&line).into_owned());
-        }
-        let name = world.proc.process(Pid::from_raw(pid)).status().ok()?.name;
-        Some(format!("[{}]", text::utf8(&name)))
-    }
-
-    /// The processes whose arguments cannot be read because their memory is locked.
-    pub(super) fn locked(&self) -> Vec<i32> {
-        self.0.locked().collect()
-    }
 }

@@ -160,7 +160,6 @@ mod network;
 mod privileges;
 mod processes;
 mod report;
-mod scan;
 mod show;
 mod sockets;
 mod stopped;
@@ -177,6 +176,7 @@ use crate::access;
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, Words, set};
 use crate::container::Files;
 use crate::container::details::Details;
+use crate::container::world::{Subject, World};
 use crate::exit::{self, Exit, Outcome, warn};
 use crate::output::style::{self, Painter, When};
 use crate::output::{Out, json};
@@ -185,7 +185,6 @@ use crate::text;
 use builder::Builder;
 use finding::{Finding, Severity};
 use report::{Report, Section};
-use scan::{Subject, World};
 use show::Page;
 
 #[derive(Default)]

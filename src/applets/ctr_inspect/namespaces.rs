@@ -6,10 +6,10 @@ use std::os::fd::OwnedFd;
 use nix::unistd::Pid;
 use serde::Serialize;
 
-use super::identity::Commands;
-use super::scan::{Subject, World};
 use super::unknown::Unknowns;
 use crate::container::IdentifiedBy;
+use crate::container::commands::Commands;
+use crate::container::world::{Subject, World};
 use crate::isolation::ns;
 use crate::proc::idmap::{Which, extents};
 use crate::proc::ns::{Kind, parse_link};

@@ -3,9 +3,9 @@
 use nix::unistd::Pid;
 use serde::Serialize;
 
-use super::scan::{Subject, World};
 use super::unknown::Unknowns;
 use crate::container::Runtime;
+use crate::container::world::{Subject, World};
 use crate::isolation::capabilities::baseline::{Baseline, difference, nearest};
 use crate::isolation::capabilities::{bits, last, name};
 use crate::proc::covers::Covers;

@@ -7,13 +7,13 @@ use nix::unistd::Pid;
 use serde::Serialize;
 
 use super::descriptors::Descriptors;
-use super::identity::Commands;
 use super::limits::Rlimit;
-use super::scan::{Seen, Subject, World};
 use super::unknown::Unknowns;
 use crate::access::memory;
 use crate::container::IdentifiedBy;
+use crate::container::commands::Commands;
 use crate::container::stop::stop_signal;
+use crate::container::world::{Seen, Subject, World};
 use crate::proc::signals::{SignalSet, SignalSets, has};
 
 #[derive(Serialize, Debug, Default)]

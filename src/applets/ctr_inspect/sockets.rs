@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Pid;
 
 use super::descriptors::Descriptors;
-use super::scan::World;
+use crate::container::world::World;
 use crate::proc::number;
 
 /// Their paths, each with the user who owns it.

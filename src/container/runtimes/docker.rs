@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use memchr::memmem::Finder;
 use nix::unistd::Pid;
 use serde::Deserialize;
 
@@ -72,7 +73,7 @@ struct Inner {
 
 /// The directories with containers, searched once.
 #[derive(Default)]
-pub(super) struct Docker {
+pub(crate) struct Docker {
     roots: OnceCell<StateDirs<StateDir>>,
     tasks: OnceCell<StateDirs<StateDir>>,
 }
@@ -208,16 +209,12 @@ pub(crate) fn configs(files: &Files, container: &Container) -> Vec<String> {
     docker.bundles(files, container).map(|(_, bundle)| format!("{bundle}/config.json")).collect()
 }
 
-/// The ids of all containers, stopped ones too.
-pub(crate) fn every_id(files: &Files) -> Vec<String> {
-    Docker::default().ids(files)
-}
-
 /// All that the state files say of all containers.
 pub(crate) fn records(files: &Files) -> Vec<Record> {
     let docker = Docker::default();
     let of = |dir: &StateDir, id: &str| {
-        let (ending, layers, ports) = docker_state::read(&dir.files, &dir.directory, id)?;
+        let docker_state::Rest { ending, layers, ports, .. } =
+            docker_state::read(&dir.files, &dir.directory, id, true)?;
         let (command, exposed) = docker_config::read(&dir.files, &dir.directory, id);
         let container = dir.load(id)?;
         Some(Record { ending: Some(ending), layers, ports, command, exposed, ..Record::plain(container) })
@@ -228,18 +225,45 @@ pub(crate) fn records(files: &Files) -> Vec<Record> {
     docker.roots(files).iter().flat_map(of_dir).collect()
 }
 
-/// All that the state files of a container say.
-pub(crate) fn details(files: &Files, id: &str) -> Vec<Details> {
-    let docker = Docker::default();
-    let of = |dir: &StateDir| {
-        let container = dir.load(id)?;
-        let (ending, layers, ports) = docker_state::read(&dir.files, &dir.directory, id)?;
-        Some(Details { container, ending, layers, ports })
-    };
+/// All that the state files of a container say; its layers only if they are asked for.
+pub(crate) fn details(docker: &Docker, files: &Files, id: &str, with_layers: bool) -> Vec<Details> {
+    let of = |dir: &StateDir| dir.details(id, with_layers);
     docker.roots(files).with(id).filter_map(of).collect()
 }
 
+/// The containers in whose state file the text occurs.
+pub(crate) fn mentioning(docker: &Docker, files: &Files, text: &str) -> Vec<Details> {
+    let finder = Finder::new(text);
+    let mut found = Vec::new();
+    for dir in docker.roots(files).iter() {
+        let ids = dir.names.iter().filter(|id| is_id(id));
+        let mentions = |id: &&Rc<str>| {
+            let path = format!("{}/{id}/config.v2.json", dir.directory);
+            dir.files.read(&path).is_some_and(|content| finder.find(&content).is_some())
+        };
+        found.extend(ids.filter(mentions).filter_map(|id| dir.details(id, false)));
+    }
+    found
+}
+
+/// The containers with a layer `ROOT/overlay2/LAYER`, each with whether it can write to it.
+pub(crate) fn with_layer(docker: &Docker, files: &Files, root: &str, layer: &str) -> Vec<(Details, bool)> {
+    let directory = format!("{root}/containers");
+    let Some(dir) = docker.roots(files).iter().find(|dir| dir.directory == directory) else {
+        return Vec::new();
+    };
+    let all = docker_state::with_layer(&dir.files, root, layer).into_iter();
+    all.filter_map(|(id, writes)| Some((dir.details(&id, false)?, writes))).collect()
+}
+
 impl StateDir {
+    fn details(&self, id: &str, with_layers: bool) -> Option<Details> {
+        let container = self.load(id)?;
+        let docker_state::Rest { ending, layers, ports, uses } =
+            docker_state::read(&self.files, &self.directory, id, with_layers)?;
+        Some(Details { container, ending, layers, ports, uses })
+    }
+
     fn config(&self, id: &str) -> String {
         format!("{}/{id}/config.v2.json", self.directory)
     }

@@ -1,10 +1,11 @@
 //! All that Docker's state files say of one container: `config.v2.json`, `hostconfig.json`, and the image layers.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use crate::container::details::{Ending, Layers, Port};
+use crate::container::details::{Ending, Layers, Port, Uses};
 use crate::container::{Files, seconds};
 
 #[derive(Deserialize)]
@@ -15,6 +16,15 @@ struct Config {
     network: Option<Network>,
     #[serde(rename = "Driver", default)]
     driver: Option<String>,
+    /// By the path in the container.
+    #[serde(rename = "MountPoints", default)]
+    mounts: Option<BTreeMap<String, MountPoint>>,
+}
+
+#[derive(Deserialize)]
+struct MountPoint {
+    #[serde(rename = "Source", default)]
+    source: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -37,6 +47,19 @@ struct State {
 struct Network {
     #[serde(rename = "Ports", default)]
     ports: Option<Ports>,
+    /// By the name of the network.
+    #[serde(rename = "Networks", default)]
+    networks: Option<BTreeMap<String, Endpoint>>,
+}
+
+#[derive(Deserialize, Default)]
+struct Endpoint {
+    #[serde(rename = "IPAddress", default)]
+    v4: String,
+    #[serde(rename = "GlobalIPv6Address", default)]
+    v6: String,
+    #[serde(rename = "MacAddress", default)]
+    mac: String,
 }
 
 #[derive(Deserialize)]
@@ -56,12 +79,21 @@ struct Binding {
     port: String,
 }
 
-/// Of the container whose state files are in that directory.
-pub(super) fn read(files: &Files, directory: &str, id: &str) -> Option<(Ending, Layers, Vec<Port>)> {
+/// What is not a name of a container.
+pub(super) struct Rest {
+    pub ending: Ending,
+    pub layers: Layers,
+    pub ports: Vec<Port>,
+    pub uses: Uses,
+}
+
+/// Of the container whose state files are in that directory. The layers are in a dozen other files.
+pub(super) fn read(files: &Files, directory: &str, id: &str, with_layers: bool) -> Option<Rest> {
     let config: Config = files.json(&format!("{directory}/{id}/config.v2.json"))?;
     // A failed start leaves ports behind in the first file.
+    let (ports, networks) = config.network.map(|found| (found.ports, found.networks)).unwrap_or_default();
     let ports = match config.state.running {
-        true => config.network.and_then(|network| network.ports),
+        true => ports,
         false => {
             let asked: Option<HostConfig> = files.json(&format!("{directory}/{id}/hostconfig.json"));
             asked.and_then(|asked| asked.bindings)
@@ -69,11 +101,72 @@ pub(super) fn read(files: &Files, directory: &str, id: &str) -> Option<(Ending, 
     };
     let root = directory.strip_suffix("/containers").unwrap_or(directory);
     let layers = match config.driver.as_deref() {
-        Some("overlay2") => overlay(files, root, id),
+        Some("overlay2") if with_layers => overlay(files, root, id),
         _ => Layers::default(),
     };
-    let layers = Layers { driver: config.driver, ..layers };
-    Some((ending(config.state), layers, listed(ports.unwrap_or_default())))
+    let mounts = config.mounts.unwrap_or_default().into_iter();
+    let mounts = mounts.map(|(target, mount)| (mount.source, target));
+    Some(Rest {
+        ending: ending(config.state),
+        layers: Layers { driver: config.driver, ..layers },
+        ports: listed(ports.unwrap_or_default()),
+        uses: Uses {
+            mounts: mounts.filter(|(source, _)| !source.is_empty()).collect(),
+            ..networks_of(networks.unwrap_or_default())
+        },
+    })
+}
+
+fn networks_of(all: BTreeMap<String, Endpoint>) -> Uses {
+    let mut found = Uses::default();
+    for endpoint in all.into_values() {
+        let parsed = [endpoint.v4, endpoint.v6].into_iter().filter_map(|ip| ip.parse::<IpAddr>().ok());
+        found.addresses.extend(parsed);
+        found.macs.extend(Some(endpoint.mac.to_ascii_lowercase()).filter(|mac| !mac.is_empty()));
+    }
+    found
+}
+
+/// The containers that have a layer, by the name of its directory, each with the layer's place above the others: 0 is
+/// the writable one.
+pub(super) fn with_layer(files: &Files, root: &str, layer: &str) -> Vec<(String, bool)> {
+    let text = |path: String| Some(String::from_utf8(files.read(&path)?).ok()?.trim().to_owned());
+    let layerdb = format!("{root}/image/overlay2/layerdb");
+    let mounts = files.list(&format!("{layerdb}/mounts"));
+    let has =
+        |id: &String, file: &str| text(format!("{layerdb}/mounts/{id}/{file}")).as_deref() == Some(layer);
+    let init = layer.ends_with("-init");
+    let of_mount = mounts.iter().filter(|id| if init { has(id, "init-id") } else { has(id, "mount-id") });
+    let found: Vec<(String, bool)> = of_mount.map(|id| (id.clone(), !init)).collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let chains = files.list(&format!("{layerdb}/sha256"));
+    let own = chains
+        .iter()
+        .find(|chain| text(format!("{layerdb}/sha256/{chain}/cache-id")).as_deref() == Some(layer));
+    let Some(own) = own else { return Vec::new() };
+    // The chains above it.
+    let parent = |path: String| text(path).and_then(|text| Some(text.strip_prefix("sha256:")?.to_owned()));
+    let parents: BTreeMap<&String, String> = chains
+        .iter()
+        .filter_map(|chain| Some((chain, parent(format!("{layerdb}/sha256/{chain}/parent"))?)))
+        .collect();
+    let is_above = |top: &String| {
+        let mut chain = Some(top);
+        let mut left = chains.len() + 1;
+        while let Some(at) = chain.filter(|_| left > 0) {
+            if at == own {
+                return true;
+            }
+            (chain, left) = (parents.get(at), left - 1);
+        }
+        false
+    };
+    let of_image = mounts
+        .into_iter()
+        .filter(|id| parent(format!("{layerdb}/mounts/{id}/parent")).is_some_and(|top| is_above(&top)));
+    of_image.map(|id| (id, false)).collect()
 }
 
 fn ending(state: State) -> Ending {

@@ -27,22 +27,26 @@ pub(super) use bounded::Each;
 pub(super) use cri_state::records as cri_records;
 pub(super) use crio::records as crio_records;
 pub(super) use docker::records as docker_records;
-pub(super) use docker::{configs as docker_configs, details as docker_details, every_id as docker_ids};
+pub(super) use docker::{
+    Docker, configs as docker_configs, details as docker_details, mentioning as docker_mentioning,
+    with_layer as docker_with_layer,
+};
 pub(super) use lxc::{LxcPath, of_monitor};
 pub(super) use podman::records as podman_records;
-pub(super) use podman::{details as podman_details, every_id as podman_ids, ports as podman_ports};
+pub(super) use podman::{
+    Podman, all_ports as podman_all_ports, details as podman_details, ports as podman_ports,
+    stopped as podman_stopped, with_layer as podman_with_layer,
+};
 
 use crate::container::{Container, Files, Runtime};
 use containerd::Containerd;
 use crio::CriO;
-use docker::Docker;
 use firejail::Firejail;
 use flatpak::Flatpak;
 use lxc::Lxc;
 use machined::Machined;
 use nix::unistd::Pid;
 use oci::Oci;
-use podman::Podman;
 use runsc::Runsc;
 use snap::Snap;
 

@@ -14,7 +14,7 @@ use super::state_dirs::{ListIds, StateDirs};
 use super::storage::Storage;
 use super::{StateReader, bounded, podman_config, podman_state};
 use crate::container::cgroup_path::is_id;
-use crate::container::details::{Details, Port};
+use crate::container::details::{Details, Layers, Port};
 use crate::container::files::NODE;
 use crate::container::records::Record;
 use crate::container::{Container, Files, Runtime, seconds};
@@ -22,7 +22,7 @@ use crate::sys::keyed::HashSet;
 
 /// The lists, read once: one file contains all containers of a storage driver.
 #[derive(Default)]
-pub(super) struct Podman {
+pub(crate) struct Podman {
     stores: OnceCell<StateDirs<Store>>,
 }
 
@@ -32,6 +32,8 @@ type List = BTreeMap<Rc<str>, Listed>;
 struct Store {
     storage: Storage,
     listed: List,
+    /// Podman's database, once it is needed.
+    database: OnceCell<Vec<u8>>,
 }
 
 impl ListIds for Store {
@@ -156,9 +158,9 @@ impl Podman {
     }
 }
 
-/// The ids of all containers, stopped ones too.
-pub(crate) fn every_id(files: &Files) -> Vec<String> {
-    Podman::default().ids(files)
+/// All that the state files of a container say; its layers only if they are asked for.
+pub(crate) fn details(podman: &Podman, files: &Files, id: &str, with_layers: bool) -> Vec<Details> {
+    podman.stores(files).with(id).filter_map(|store| store.details(id, with_layers)).collect()
 }
 
 /// All that the state files say of all containers.
@@ -181,9 +183,9 @@ pub(crate) fn records(files: &Files) -> Vec<Record> {
             let started = container(&store.storage, &store.listed, id);
             let container = started.or_else(|| is_known.then(created))?;
             Some(Record {
-                ending: is_known.then(|| podman_state::ending_of(&texts.all, id)),
+                ending: is_known.then(|| podman_state::ending(&texts.all, id)),
                 layers: podman_state::layers(&store.storage, &listed.directory, id),
-                ports: podman_state::ports_of(&texts.all, id),
+                ports: podman_state::ports(&texts.all, id),
                 command: texts.config.command(),
                 exposed: texts.config.exposed(),
                 ..Record::plain(container)
@@ -194,31 +196,73 @@ pub(crate) fn records(files: &Files) -> Vec<Record> {
     podman.stores(files).iter().flat_map(of_store).collect()
 }
 
-/// All that the state files of a container say.
-pub(crate) fn details(files: &Files, id: &str) -> Vec<Details> {
-    let podman = Podman::default();
-    let of = |store: &Store| {
-        let container = container(&store.storage, &store.listed, id)?;
-        let directory = &store.listed.get(id)?.directory;
-        let ending = podman_state::ending(&store.storage, id);
-        let layers = podman_state::layers(&store.storage, directory, id);
-        let ports = podman_state::ports(&store.storage, id);
-        Some(Details { container, ending, layers, ports })
+/// The same for a container whose state file names no first process.
+pub(crate) fn stopped(podman: &Podman, files: &Files, id: &str) -> Vec<Details> {
+    let has_ended = |store: &&Store| {
+        let directory = store.listed.get(id).map(|listed| &listed.directory);
+        directory.is_some_and(|directory| init(&store.storage, directory, id).pid.is_none())
     };
-    podman.stores(files).with(id).filter_map(of).collect()
+    let stores = podman.stores(files).with(id).filter(has_ended);
+    stores.filter_map(|store| store.details(id, false)).collect()
 }
 
 /// The published ports of a container of this user.
-pub(crate) fn ports(files: &Files, owner: u32, id: &str) -> Vec<Port> {
-    let podman = Podman::default();
+pub(crate) fn ports(podman: &Podman, files: &Files, owner: u32, id: &str) -> Vec<Port> {
     let mut all = podman.stores(files).with(id).filter(|store| store.storage.owner == owner);
-    all.next().map(|store| podman_state::ports(&store.storage, id)).unwrap_or_default()
+    all.next().map(|store| podman_state::ports(store.database(), id)).unwrap_or_default()
+}
+
+/// The ports of all containers, each with the owner and the id.
+pub(crate) fn all_ports(podman: &Podman, files: &Files) -> Vec<(u32, String, Vec<Port>)> {
+    let of = |store: &Store| {
+        let owner = store.storage.owner;
+        let all = podman_state::all_ports(store.database()).into_iter();
+        all.map(move |(id, ports)| (owner, id, ports)).collect::<Vec<_>>()
+    };
+    podman.stores(files).iter().flat_map(of).collect()
+}
+
+/// The containers with a layer `GRAPHROOT/DRIVER/LAYER`, each with whether it can write to it.
+pub(crate) fn with_layer(
+    podman: &Podman,
+    files: &Files,
+    (graph, driver): (&str, &str),
+    layer: &str,
+) -> Vec<(Details, bool)> {
+    let directory = format!("{driver}-containers");
+    let mut found = Vec::new();
+    for store in podman.stores(files).iter().filter(|store| store.storage.graph == graph) {
+        for (id, writes) in podman_state::with_layer(&store.storage, &directory, layer) {
+            found.extend(store.details(&id, false).map(|details| (details, writes)));
+        }
+    }
+    found
 }
 
 impl Store {
     fn new(storage: Storage) -> Store {
         let listed = storage.directories.iter().flat_map(|directory| list(&storage, directory)).collect();
-        Store { storage, listed }
+        Store { storage, listed, database: OnceCell::new() }
+    }
+
+    fn database(&self) -> &[u8] {
+        self.database.get_or_init(|| podman_state::database(&self.storage))
+    }
+
+    fn details(&self, id: &str, with_layers: bool) -> Option<Details> {
+        let container = container(&self.storage, &self.listed, id)?;
+        let directory = &self.listed.get(id)?.directory;
+        let layers = match with_layers {
+            true => podman_state::layers(&self.storage, directory, id),
+            false => Layers::default(),
+        };
+        Some(Details {
+            container,
+            ending: podman_state::ending(self.database(), id),
+            layers,
+            ports: podman_state::ports(self.database(), id),
+            uses: podman_state::uses(&self.storage, self.database(), directory, id),
+        })
     }
 
     /// Also the ids of CRI-O, which are in no list.

@@ -1,11 +1,14 @@
 //! What Podman's database says of one container. The database (bbolt, since Podman 4.8 SQLite) keeps JSON as text, so the
 //! texts are searched for; pages that are free can have older ones.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::storage::Storage;
-use crate::container::details::{Ending, Layers, Port};
+use crate::container::details::{Ending, Layers, Port, Uses};
 use crate::container::seconds;
 
 #[derive(Deserialize)]
@@ -20,6 +23,45 @@ struct State {
     exit_code: i64,
     #[serde(rename = "oomKilled", default)]
     oom_killed: bool,
+    /// By the name of the network.
+    #[serde(rename = "networkStatus", default)]
+    networks: Option<BTreeMap<String, NetworkStatus>>,
+}
+
+#[derive(Deserialize, Default)]
+struct NetworkStatus {
+    #[serde(default)]
+    interfaces: Option<BTreeMap<String, Interface>>,
+}
+
+#[derive(Deserialize, Default)]
+struct Interface {
+    #[serde(rename = "mac_address", default)]
+    mac: String,
+    #[serde(default)]
+    subnets: Option<Vec<Subnet>>,
+}
+
+#[derive(Deserialize, Default)]
+struct Subnet {
+    /// `10.88.0.5/16`
+    #[serde(rename = "ipnet", default)]
+    address: String,
+}
+
+/// The part of an OCI configuration that names files of the host.
+#[derive(Deserialize)]
+struct Spec {
+    #[serde(default)]
+    mounts: Option<Vec<SpecMount>>,
+}
+
+#[derive(Deserialize)]
+struct SpecMount {
+    #[serde(default)]
+    source: String,
+    #[serde(default)]
+    destination: String,
 }
 
 #[derive(Deserialize)]
@@ -111,13 +153,21 @@ pub(super) fn memmem(text: &[u8], wanted: &[u8]) -> Option<usize> {
     }
 }
 
-pub(super) fn ports(storage: &Storage, id: &str) -> Vec<Port> {
-    ports_of(&database(storage), id)
+pub(super) fn ports(database: &[u8], id: &str) -> Vec<Port> {
+    let mut configs = texts::<Config>(database, CONFIG).filter(|config| config.id == id);
+    configs.next().map(listed).unwrap_or_default()
 }
 
-pub(super) fn ports_of(database: &[u8], id: &str) -> Vec<Port> {
-    let mut configs = texts::<Config>(database, CONFIG).filter(|config| config.id == id);
-    let mappings = configs.next().and_then(|config| config.ports).unwrap_or_default();
+/// The ports of all containers, by id.
+pub(super) fn all_ports(database: &[u8]) -> BTreeMap<String, Vec<Port>> {
+    let mut found = BTreeMap::new();
+    for config in texts::<Config>(database, CONFIG) {
+        found.entry(config.id.clone()).or_insert_with(|| listed(config));
+    }
+    found
+}
+
+fn listed(config: Config) -> Vec<Port> {
     let each = |mapping: Mapping| {
         let Mapping { host_ip, container_port, host_port, range, protocol } = mapping;
         (0..range.clamp(1, MOST_PORTS)).map(move |nth| Port {
@@ -127,20 +177,18 @@ pub(super) fn ports_of(database: &[u8], id: &str) -> Vec<Port> {
             port: container_port.checked_add(nth),
         })
     };
-    mappings.into_iter().flat_map(each).collect()
+    config.ports.unwrap_or_default().into_iter().flat_map(each).collect()
 }
 
-pub(super) fn ending(storage: &Storage, id: &str) -> Ending {
-    ending_of(&database(storage), id)
-}
-
-pub(super) fn ending_of(database: &[u8], id: &str) -> Ending {
+/// The times grow: the last state has the latest.
+fn last_state(database: &[u8], id: &str) -> Option<State> {
     let is_its = |state: &State| state.directory.split('/').any(|part| part == id);
     let all = texts::<State>(database, STATE).filter(is_its);
-    // The times grow: the last state has the latest.
-    let Some(last) = all.max_by_key(|state| (seconds(&state.started), seconds(&state.finished))) else {
-        return Ending::default();
-    };
+    all.max_by_key(|state| (seconds(&state.started), seconds(&state.finished)))
+}
+
+pub(super) fn ending(database: &[u8], id: &str) -> Ending {
+    let Some(last) = last_state(database, id) else { return Ending::default() };
     let time = |text: &str| seconds(text).filter(|_| !text.starts_with("0001-"));
     let finished = time(&last.finished);
     Ending {
@@ -151,6 +199,49 @@ pub(super) fn ending_of(database: &[u8], id: &str) -> Ending {
         finished,
         error: None,
     }
+}
+
+/// The networks from the database, the mounts from the OCI configuration.
+pub(super) fn uses(storage: &Storage, database: &[u8], directory: &str, id: &str) -> Uses {
+    let mut found = Uses::default();
+    let last = last_state(database, id).and_then(|state| state.networks).unwrap_or_default();
+    for interface in
+        last.into_values().flat_map(|network| network.interfaces.unwrap_or_default().into_values())
+    {
+        let addresses = interface
+            .subnets
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|subnet| subnet.address.split('/').next()?.parse::<IpAddr>().ok());
+        found.addresses.extend(addresses);
+        found.macs.extend(Some(interface.mac.to_ascii_lowercase()).filter(|mac| !mac.is_empty()));
+    }
+    let spec = storage.files.json::<Spec>(&storage.kept(directory, id, "config.json"));
+    let binds = spec.and_then(|spec| spec.mounts).unwrap_or_default().into_iter();
+    let binds = binds.filter(|mount| mount.source.starts_with('/') && mount.destination.starts_with('/'));
+    found.mounts.extend(binds.map(|mount| (mount.source, mount.destination)));
+    found
+}
+
+/// The containers that have a layer, each with whether it is the writable one.
+pub(super) fn with_layer(storage: &Storage, directory: &str, layer: &str) -> Vec<(String, bool)> {
+    let Storage { graph, files, .. } = storage;
+    let read = |path: String| files.json::<Vec<StoredContainer>>(&path).unwrap_or_default();
+    let lists = ["containers.json", "volatile-containers.json"];
+    let all: Vec<StoredContainer> =
+        lists.iter().flat_map(|list| read(format!("{graph}/{directory}/{list}"))).collect();
+    let own: Vec<_> = all.iter().filter(|one| one.layer == layer).map(|one| (one.id.clone(), true)).collect();
+    if !own.is_empty() {
+        return own;
+    }
+    let driver = directory.trim_end_matches("-containers");
+    let known: Vec<Layer> = files.json(&format!("{graph}/{driver}-layers/layers.json")).unwrap_or_default();
+    let parents: BTreeMap<&str, &str> = known.iter().map(|one| (&*one.id, &*one.parent)).collect();
+    let has = |one: &&StoredContainer| {
+        let above = std::iter::successors(Some(&*one.layer), |name| parents.get(name).copied());
+        above.take(known.len() + 1).any(|name| name == layer)
+    };
+    all.iter().filter(has).map(|one| (one.id.clone(), false)).collect()
 }
 
 pub(super) fn layers(storage: &Storage, directory: &str, id: &str) -> Layers {
@@ -197,24 +288,24 @@ mod tests {
         let (first, second) = ("2024-01-01T00:00:00Z", "2024-01-01T00:00:09Z");
         let text =
             [state(first, second, 137), "\0junk{\"state\":".to_owned(), state(first, never, 0)].concat();
-        let found = ending_of(text.as_bytes(), "abc");
+        let found = ending(text.as_bytes(), "abc");
         assert_eq!((found.exit_code, found.finished.as_deref()), (Some(137), Some(second)));
-        assert_eq!(ending_of(text.as_bytes(), "abd"), Ending::default());
+        assert_eq!(ending(text.as_bytes(), "abd"), Ending::default());
     }
 
     #[test]
     fn ranges_of_ports() {
         let text = br#"x{"spec":{"a":{}},"id":"abc","newPortMappings":[{"host_ip":"","container_port":80,"host_port":8080,"range":2,"protocol":"udp"}]}y"#;
-        let found = ports_of(text, "abc");
-        let ports: Vec<_> = found.iter().map(|one| (one.host_port, one.port)).collect();
-        assert_eq!(ports, [(Some(8080), Some(80)), (Some(8081), Some(81))]);
-        assert!(ports_of(text, "abd").is_empty());
+        let found = ports(text, "abc");
+        let numbers: Vec<_> = found.iter().map(|one| (one.host_port, one.port)).collect();
+        assert_eq!(numbers, [(Some(8080), Some(80)), (Some(8081), Some(81))]);
+        assert!(ports(text, "abd").is_empty());
     }
 
     /// Without the limit this does not end within an hour.
     #[test]
     fn a_hostile_database_is_not_parsed_again_and_again() {
         let text = STATE.repeat(1 << 20);
-        assert_eq!(ending_of(&text, "abc"), Ending::default());
+        assert_eq!(ending(&text, "abc"), Ending::default());
     }
 }

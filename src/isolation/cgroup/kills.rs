@@ -25,6 +25,62 @@ pub(crate) struct Kill {
     pub rss: Option<u64>,
 }
 
+/// What one line of a log says of a kill, of any kernel since 3.0.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct OomLine {
+    pub pid: Option<i32>,
+    pub comm: Option<Vec<u8>>,
+    pub victim: Option<Vec<u8>>,
+    /// The group whose limit was reached.
+    pub limit: Option<Vec<u8>>,
+    /// Was the memory of the host used up?
+    pub is_hosts: bool,
+}
+
+impl OomLine {
+    /// Anything can be before the text of the kernel: a time, a host name.
+    #[must_use]
+    pub(crate) fn parse(line: &[u8]) -> Option<OomLine> {
+        const LIMIT: &[u8] = b" killed as a result of limit of ";
+        let line = line.trim_ascii_end();
+        let after = |mark: &[u8]| find(line, mark).map(|at| &line[at + mark.len()..]);
+        if let Some(kill) = after(b"oom-kill:").and_then(|rest| constraint(0, rest)) {
+            return Some(OomLine {
+                pid: Some(kill.pid),
+                comm: Some(kill.comm),
+                victim: Some(kill.victim),
+                is_hosts: kill.limit.is_none(),
+                limit: kill.limit,
+            });
+        }
+        // Until Linux 4.20.
+        if let Some((victim, limit)) = after(b"Task in ").and_then(|rest| split_last(rest, LIMIT)) {
+            let (victim, limit) = (Some(victim.to_vec()), Some(limit.to_vec()));
+            return Some(OomLine { victim, limit, ..OomLine::default() });
+        }
+        let group = after(b"Tasks in ");
+        let end = b" are going to be killed due to memory.oom.group set";
+        if let Some((victim, _)) = group.and_then(|rest| split_last(rest, end)) {
+            return Some(OomLine { victim: Some(victim.to_vec()), ..OomLine::default() });
+        }
+        let (is_hosts, rest) = match (after(b"Killed process "), after(b"Kill process ")) {
+            (Some(rest), _) | (None, Some(rest)) => {
+                let of_group = find(line, b"Memory cgroup out of memory").is_some();
+                (!of_group && find(line, b"Out of memory").is_some(), rest)
+            }
+            _ => return None,
+        };
+        let pid = number(rest.split(|b| !b.is_ascii_digit()).next()?)?;
+        let comm = find(rest, b" (").and_then(|at| {
+            let inside = &rest[at + 2..];
+            let end =
+                [&b") total-vm:"[..], b") score ", b"), "].into_iter().find_map(|end| find(inside, end));
+            Some(inside[..end.or_else(|| inside.iter().rposition(|&b| b == b')'))?].to_vec())
+        });
+        Some(OomLine { pid: Some(pid), comm, is_hosts, ..OomLine::default() })
+    }
+}
+
 /// All that the log still has. An error if this process may not read the log.
 pub(crate) fn read_log() -> nix::Result<Vec<Kill>> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
@@ -122,6 +178,28 @@ mod tests {
             rss: Some(6144),
         };
         assert_eq!(kills, [expected]);
+    }
+
+    #[test]
+    fn lines_of_all_kernels() {
+        let parse = |line: &str| OomLine::parse(line.as_bytes()).expect("a line");
+        let old = parse("[ 9.1] Task in /docker/a killed as a result of limit of /docker\n");
+        assert_eq!(
+            (old.victim.as_deref(), old.limit.as_deref()),
+            (Some(&b"/docker/a"[..]), Some(&b"/docker"[..]))
+        );
+        let kill = parse("Memory cgroup out of memory: Kill process 77 (ta) il) score 9 or sacrifice child");
+        assert_eq!((kill.pid, kill.comm.as_deref(), kill.is_hosts), (Some(77), Some(&b"ta) il"[..]), false));
+        let killed = parse("Nov 1 h kernel: Out of memory: Killed process 8 (x) total-vm:9kB, anon-rss:4kB");
+        assert_eq!((killed.pid, killed.is_hosts), (Some(8), true));
+        let group = parse("Tasks in /a/b are going to be killed due to memory.oom.group set");
+        assert_eq!(group.victim.as_deref(), Some(&b"/a/b"[..]));
+        let new = parse(
+            "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=c,mems_allowed=0,\
+            oom_memcg=/a,task_memcg=/a/b,task=tail,pid=77,uid=0",
+        );
+        assert_eq!((new.pid, new.limit.as_deref(), new.is_hosts), (Some(77), Some(&b"/a"[..]), false));
+        assert_eq!(OomLine::parse(b"nothing"), None);
     }
 
     #[test]

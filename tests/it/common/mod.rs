@@ -7,6 +7,7 @@ pub mod ctr_ps;
 pub mod fuse;
 pub mod layout;
 pub mod lsns;
+pub mod network;
 pub mod nsenter;
 pub mod process;
 pub mod terminal;

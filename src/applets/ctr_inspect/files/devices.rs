@@ -4,8 +4,8 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::access::Node;
-use crate::applets::ctr_inspect::scan::{Subject, World};
 use crate::container::runtime_config;
+use crate::container::world::{Subject, World};
 use crate::isolation::cgroup::chain::Groups;
 
 #[derive(Serialize, Debug, Clone, PartialEq, Eq)]

@@ -16,10 +16,12 @@ use serde::Serialize;
 pub(super) use devices::Device;
 
 use super::descriptors::Descriptors;
-use super::scan::{Subject, World};
 use super::unknown::Unknowns;
 use crate::access::{self, Account, memory};
+use crate::container::world::{Subject, World};
 use crate::proc::mountinfo::{Mount, mounts, unescape};
+pub(super) use crate::proc::overlay::Overlay;
+use crate::proc::overlay::overlay;
 use crate::proc::{mount_id, number};
 use crate::sys;
 use crate::text;
@@ -57,13 +59,6 @@ pub(super) struct Root {
     pub overlay: Option<Overlay>,
     /// Where the host has it.
     pub path: Option<String>,
-}
-
-#[derive(Serialize, Debug, Default, PartialEq, Eq)]
-pub(super) struct Overlay {
-    pub upper: Option<String>,
-    pub work: Option<String>,
-    pub lower: Vec<String>,
 }
 
 #[derive(Serialize, Debug)]
@@ -226,43 +221,6 @@ fn root(world: &World<'_>, subject: Subject, host: &HostMounts, text: &[u8], unk
         }),
         path: host.path(mount.device, &unescape(mount.root)).map(|path| shown(&path)),
     }
-}
-
-/// The layers, from the options of an overlay.
-fn overlay(options: &[u8]) -> Overlay {
-    let mut found = Overlay::default();
-    for option in options.split(|&b| b == b',') {
-        let Some(equals) = option.iter().position(|&b| b == b'=') else { continue };
-        let value = &option[equals + 1..];
-        let path = |raw: &[u8]| shown(&unescape(raw));
-        match &option[..equals] {
-            b"upperdir" => found.upper = Some(path(value)),
-            b"workdir" => found.work = Some(path(value)),
-            b"lowerdir" => found.lower.extend(colon_list(value).iter().map(|raw| path(raw))),
-            // Newer kernels show each layer as an option.
-            b"lowerdir+" | b"datadir+" => found.lower.push(path(value)),
-            _ => {}
-        }
-    }
-    found
-}
-
-/// The parts between colons; a colon in a path has a backslash before it.
-fn colon_list(text: &[u8]) -> Vec<Vec<u8>> {
-    let mut parts = vec![Vec::new()];
-    let mut bytes = text.iter().copied().peekable();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\\' if bytes.peek() == Some(&b':') => {
-                bytes.next();
-                parts.iter_mut().last().into_iter().for_each(|part| part.push(b':'));
-            }
-            b':' => parts.push(Vec::new()),
-            byte => parts.iter_mut().last().into_iter().for_each(|part| part.push(byte)),
-        }
-    }
-    parts.retain(|part| !part.is_empty());
-    parts
 }
 
 impl Overlay {
@@ -466,13 +424,5 @@ mod tests {
             ]
         );
         assert_eq!(all[0].writable_below, ["/host/run"]);
-    }
-
-    #[test]
-    fn layers_of_an_overlay() {
-        let found = overlay(b"rw,lowerdir=/a\\:b:/c,upperdir=/u\\040x,workdir=/w");
-        assert_eq!(found.lower, ["/a:b", "/c"]);
-        assert_eq!((found.upper.as_deref(), found.work.as_deref()), (Some("/u x"), Some("/w")));
-        assert_eq!(overlay(b"rw,lowerdir+=/a,lowerdir+=/b").lower, ["/a", "/b"]);
     }
 }

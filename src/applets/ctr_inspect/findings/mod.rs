@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use super::finding::{Evidence, Finding, Severity};
 use super::identity::Identity;
 use super::report::Report;
-use super::scan::{Subject, World};
 use super::show::many;
 use super::sockets::RuntimeSockets;
 use crate::container::Runtime;
+use crate::container::world::{Subject, World};
 use reasons::REASONS;
 
 /// What to expect of a runtime.

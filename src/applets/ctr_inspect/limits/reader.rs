@@ -5,9 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::Pid;
 
-use crate::applets::ctr_inspect::scan::{Subject, World};
 use crate::applets::ctr_inspect::unknown::Unknowns;
 use crate::container::group_of;
+use crate::container::world::{Subject, World};
 use crate::isolation::cgroup::chain::{Groups, Place};
 use crate::text;
 

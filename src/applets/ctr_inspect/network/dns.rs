@@ -4,9 +4,9 @@ use nix::unistd::Pid;
 use serde::Serialize;
 
 use crate::access::Account;
-use crate::applets::ctr_inspect::scan::{Subject, World};
 use crate::applets::ctr_inspect::unknown::Unknowns;
 use crate::container::inside;
+use crate::container::world::{Subject, World};
 use crate::text;
 
 #[derive(Serialize, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use nix::unistd::Pid;
 
 use super::{Peer, utf8};
-use crate::applets::ctr_inspect::scan::World;
+use crate::container::world::World;
 use crate::isolation::ns;
 use crate::net::{self, Interface, Listener, Netlink, Protocol};
 use crate::proc::ProcRoot;

@@ -2,17 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::ops::ControlFlow;
 
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
 use serde::Serialize;
 
 use super::Sources;
-use crate::applets::ctr_inspect::scan::{Seen, Subject, World};
+use crate::container::world::{Seen, Subject, World};
 use crate::net::Listener;
-use crate::proc::number;
-use crate::sys;
+use crate::proc::sockets_of;
 
 #[derive(Serialize, Debug, Clone)]
 pub(in crate::applets::ctr_inspect) struct Listening {
@@ -84,7 +80,7 @@ fn search(
             break;
         }
         let count = looked_at.entry(process.uid).or_default();
-        let result = sockets_of(world, process.pid, MOST_DESCRIPTORS.saturating_sub(*count), |inode| {
+        let result = sockets_of(world.proc, process.pid, MOST_DESCRIPTORS.saturating_sub(*count), |inode| {
             if wanted.remove(&inode) {
                 holders.insert(inode, process.pid);
             }
@@ -95,28 +91,4 @@ fn search(
         }
     }
     refused
-}
-
-/// The inodes of the sockets that a process holds. How many descriptors were looked at?
-pub(super) fn sockets_of(
-    world: &World<'_>,
-    pid: i32,
-    most: usize,
-    mut take: impl FnMut(u64),
-) -> nix::Result<usize> {
-    let path = world.proc.path_of(nix::unistd::Pid::from_raw(pid), "fd");
-    let directory = open(&path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-    let (mut seen, mut buffer) = (0, [0; 64]);
-    sys::directory::each(&directory, |entry| {
-        if seen >= most {
-            return ControlFlow::Break(());
-        }
-        seen += 1;
-        let name = std::ffi::CString::new(std::os::unix::ffi::OsStringExt::into_vec(entry.name));
-        let link = name.ok().and_then(|name| sys::read_link_at(&directory, &name, &mut buffer).ok());
-        let inode = link.and_then(|link| number(link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?));
-        inode.into_iter().for_each(&mut take);
-        ControlFlow::Continue(())
-    })?;
-    Ok(seen)
 }

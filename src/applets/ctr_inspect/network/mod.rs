@@ -5,7 +5,6 @@ mod host;
 mod listening;
 mod published;
 
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 use nix::unistd::Pid;
@@ -16,10 +15,10 @@ pub(super) use host::HostNetwork;
 pub(super) use listening::Listening;
 pub(super) use published::Published;
 
-use super::identity::Commands;
 use super::namespaces::Namespace;
-use super::scan::{Subject, World};
 use super::unknown::Unknowns;
+use crate::container::commands::Commands;
+use crate::container::world::{Subject, World};
 use crate::isolation::ns;
 use crate::net;
 use crate::proc::ns::Kind;
@@ -190,13 +189,4 @@ fn shown_route(route: &net::Route, interfaces: Option<&[Interface]>) -> Route {
         interface,
         metric: route.metric,
     }
-}
-
-/// Does a socket on this address take what comes to another one?
-pub(super) fn takes(listens: IpAddr, only_v6: bool, address: IpAddr) -> bool {
-    listens == address
-        || match listens {
-            IpAddr::V4(ip) => ip.is_unspecified() && address.is_ipv4(),
-            IpAddr::V6(ip) => ip.is_unspecified() && (address.is_ipv6() || !only_v6),
-        }
 }

@@ -1,17 +1,14 @@
 //! Ports of the host that lead to the container.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
-
-use nix::unistd::Pid;
 use serde::Serialize;
 
-use super::listening::{Listening, sockets_of};
-use super::{Sources, takes};
-use crate::applets::ctr_inspect::scan::{Seen, Subject};
+use super::Sources;
+use super::listening::Listening;
 use crate::container::Runtime;
 use crate::container::details::Port;
-use crate::container::stopped::published;
+use crate::container::proxies;
+use crate::container::stopped::Records;
+use crate::container::world::Subject;
 
 #[derive(Serialize, Debug, Clone, PartialEq, Eq)]
 pub(in crate::applets::ctr_inspect) struct Published {
@@ -89,18 +86,19 @@ pub(super) fn read(
     if container.outer.is_some() {
         return Vec::new();
     }
-    let ports = published(sources.world.files, container);
-    let mut found: Vec<Published> = ports.into_iter().map(Published::of_port).collect();
     let proxies = match container.runtime {
-        Runtime::Podman => held(sources, number),
-        _ => docker_proxies(sources),
+        Runtime::Podman => proxies::held(sources.world, number, sources.host.listeners()),
+        _ => proxies::docker_proxies(sources.world),
     };
-    for one in &mut found {
-        let proxy = proxies.iter().find(|proxy| proxy.is_of(one));
+    let mut found = Vec::new();
+    for port in Records::new(sources.world.files).published(container) {
+        let proxy = proxies.iter().find(|proxy| proxy.is_of(&port));
+        let mut one = Published::of_port(port);
         if let Some(proxy) = proxy {
             (one.by, one.pid) = ("proxy", Some(proxy.pid));
         }
         one.judge(listening, container.owner);
+        found.push(one);
     }
     found.sort_by(|a, b| (a.port, &a.protocol, &a.host_address).cmp(&(b.port, &b.protocol, &b.host_address)));
     found
@@ -123,110 +121,5 @@ impl Published {
             cpid: one.cpid,
             command: one.command.clone(),
         });
-    }
-}
-
-/// A process of the host that takes connections for a container.
-struct Proxy {
-    pid: i32,
-    protocol: String,
-    address: Option<IpAddr>,
-    host_port: u16,
-    /// None if only the port of the host is known.
-    port: Option<u16>,
-}
-
-impl Proxy {
-    fn is_of(&self, one: &Published) -> bool {
-        let address: Option<IpAddr> = one.host_address.as_deref().and_then(|address| address.parse().ok());
-        let address = address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-        let fits = self.address.is_none_or(|own| own == address || takes(own, false, address));
-        self.protocol == one.protocol
-            && Some(self.host_port) == one.host_port
-            && (self.port.is_none() || self.port == one.port)
-            && fits
-    }
-}
-
-/// The processes of the host with that name. A container can give any name to its processes.
-fn named<'a>(sources: &'a Sources<'_>, name: &'a [u8]) -> impl Iterator<Item = &'a Seen> {
-    let world = sources.world;
-    let is_named = move |seen: &&Seen| {
-        let comm = world.proc.process(Pid::from_raw(seen.pid)).name().unwrap_or_default();
-        comm.trim_ascii_end().starts_with(name)
-    };
-    world.processes.iter().filter(|seen| seen.container.is_none()).filter(is_named)
-}
-
-/// `docker-proxy -proto tcp -host-ip A -host-port N -container-ip IP -container-port M` of root.
-fn docker_proxies(sources: &Sources<'_>) -> Vec<Proxy> {
-    let of = |seen: &Seen| {
-        let text = sources.world.proc.process(Pid::from_raw(seen.pid)).command_line().ok()?;
-        proxy(seen.pid, &text)
-    };
-    named(sources, b"docker-proxy").filter(|seen| seen.uid == Some(0)).filter_map(of).collect()
-}
-
-fn proxy(pid: i32, arguments: &[u8]) -> Option<Proxy> {
-    let words: Vec<&[u8]> = arguments.split(|&b| b == 0).collect();
-    let value = |option: &[u8]| {
-        let at = words.iter().position(|word| word.strip_prefix(b"-").unwrap_or(word) == option)?;
-        std::str::from_utf8(words.get(at + 1)?).ok()
-    };
-    Some(Proxy {
-        pid,
-        protocol: value(b"proto")?.to_owned(),
-        address: value(b"host-ip").and_then(|ip| ip.parse().ok()),
-        host_port: value(b"host-port")?.parse().ok()?,
-        port: value(b"container-port").and_then(|port| port.parse().ok()),
-    })
-}
-
-/// conmon holds the sockets of root's containers; those of a user a child of it.
-fn held(sources: &Sources<'_>, number: usize) -> Vec<Proxy> {
-    let world = sources.world;
-    let known = &world.containers[number];
-    let parent = known.init.and_then(|init| world.process(init)?.ppid);
-    let Some(conmon) = parent.filter(|pid| world.process(*pid).is_some_and(|seen| seen.container.is_none()))
-    else {
-        return Vec::new();
-    };
-    let of_user = named(sources, b"rootlessport").filter(|seen| seen.uid == Some(known.container.owner));
-    let holders: Vec<i32> = std::iter::once(conmon).chain(of_user.map(|seen| seen.pid)).collect();
-    let mut found = Vec::new();
-    for pid in holders {
-        let mut inodes = BTreeSet::new();
-        _ = sockets_of(world, pid, 10_000, |inode| _ = inodes.insert(inode));
-        let own = sources.host.listeners().iter().filter(|one| inodes.contains(&one.inode));
-        found.extend(own.map(|one| Proxy {
-            pid,
-            protocol: one.transport.name().to_owned(),
-            address: Some(one.address),
-            host_port: one.port,
-            port: None,
-        }));
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_of_a_proxy() {
-        let text = b"/usr/bin/docker-proxy\0-proto\0tcp\0-host-ip\x00127.0.0.1\0-host-port\x008081\0-container-ip\x00172.17.0.2\0-container-port\x0080\0-use-listen-fd\0";
-        let found = proxy(7, text).expect("a proxy");
-        let mut one = Published::of_port(Port {
-            protocol: "tcp".to_owned(),
-            host_address: Some("127.0.0.1".to_owned()),
-            host_port: Some(8081),
-            port: Some(80),
-        });
-        assert!(found.is_of(&one));
-        assert_eq!(one.shown(), "127.0.0.1:8081->80/tcp");
-        one.port = Some(81);
-        assert!(!found.is_of(&one));
-        assert!(proxy(7, b"docker-proxy\0-proto").is_none());
     }
 }

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use anyhow::{Context, Result, anyhow, bail};
 use nix::unistd::Pid;
 
-use crate::container::matching;
-use crate::container::target::{self, Target};
-use crate::container::{Container, Files, IdentifiedBy, Resolver, Tag, Tagger};
+use super::matching;
+use super::target::{self, Target};
+use super::{Container, Files, IdentifiedBy, Resolver, Tag, Tagger};
 use crate::exit;
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::identity::{Walk, Way};
@@ -17,7 +17,7 @@ use crate::proc::{ProcRoot, Scan, Users, vanished};
 use crate::sys::keyed::HashMap;
 
 /// A process of the host or of a container. Threads of the kernel are not kept.
-pub(super) struct Seen {
+pub(crate) struct Seen {
     pub pid: i32,
     pub ppid: Option<i32>,
     /// The PID in its own pid namespace.
@@ -30,7 +30,7 @@ pub(super) struct Seen {
 }
 
 /// A container that has a process.
-pub(super) struct Known {
+pub(crate) struct Known {
     pub container: Rc<Container>,
     pub label: String,
     /// The numbers of the containers it is nested in.
@@ -43,19 +43,19 @@ pub(super) struct Known {
 
 impl Known {
     /// The process that stands for the container.
-    pub(super) fn chief(&self) -> i32 {
+    pub(crate) fn chief(&self) -> i32 {
         self.init.unwrap_or(self.member)
     }
 }
 
 /// The processes to read if few of them matter, and who finds their containers.
-pub(super) struct Few<'a> {
+pub(crate) struct Few<'a> {
     pub pids: Vec<Pid>,
     pub resolver: Resolver<'a>,
 }
 
 /// The inspected host.
-pub(super) struct World<'a> {
+pub(crate) struct World<'a> {
     pub proc: &'a ProcRoot,
     pub files: &'a Files,
     pub mounted: Hierarchies,
@@ -75,7 +75,7 @@ pub(super) struct World<'a> {
 
 /// What a TARGET means.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Subject {
+pub(crate) struct Subject {
     /// The process whose namespaces and privileges are shown.
     pub pid: i32,
     pub container: Option<usize>,
@@ -83,7 +83,7 @@ pub(super) struct Subject {
 
 impl<'a> World<'a> {
     /// All processes, or few of them.
-    pub(super) fn new(proc: &'a ProcRoot, files: &'a Files, few: Option<Few<'a>>) -> Result<World<'a>> {
+    pub(crate) fn new(proc: &'a ProcRoot, files: &'a Files, few: Option<Few<'a>>) -> Result<World<'a>> {
         let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
         let is_few = few.is_some();
         let (pids, resolver) = match few {
@@ -163,12 +163,12 @@ impl<'a> World<'a> {
         }
     }
 
-    pub(super) fn process(&self, pid: i32) -> Option<&Seen> {
+    pub(crate) fn process(&self, pid: i32) -> Option<&Seen> {
         self.processes.binary_search_by_key(&pid, |process| process.pid).ok().map(|at| &self.processes[at])
     }
 
     /// Was there such a process when the processes were read? One can have ended since, or started.
-    pub(super) fn was_there(&self, pid: i32) -> bool {
+    pub(crate) fn was_there(&self, pid: i32) -> bool {
         if !self.is_few || self.process(pid).is_some() {
             return self.process(pid).is_some();
         }
@@ -177,23 +177,23 @@ impl<'a> World<'a> {
     }
 
     /// The process that stands for the container of a target; without one the process itself.
-    pub(super) fn chief(&self, subject: Subject) -> i32 {
+    pub(crate) fn chief(&self, subject: Subject) -> i32 {
         subject.container.map_or(subject.pid, |number| self.containers[number].chief())
     }
 
     /// Is a container this one, or nested in it?
-    pub(super) fn is_within(&self, number: usize, outer: usize) -> bool {
+    pub(crate) fn is_within(&self, number: usize, outer: usize) -> bool {
         std::iter::successors(Some(number), |number| self.containers[*number].outer).any(|one| one == outer)
     }
 
     /// The processes of a container and of those nested in it.
-    pub(super) fn members(&self, number: usize) -> impl Iterator<Item = &Seen> {
+    pub(crate) fn members(&self, number: usize) -> impl Iterator<Item = &Seen> {
         let within = move |process: &&Seen| process.container.is_some_and(|own| self.is_within(own, number));
         self.processes.iter().filter(within)
     }
 
     /// What a word on the command line means, and what to say about it.
-    pub(super) fn find(&self, word: &std::ffi::OsStr) -> Result<(Vec<Subject>, Vec<String>)> {
+    pub(crate) fn find(&self, word: &std::ffi::OsStr) -> Result<(Vec<Subject>, Vec<String>)> {
         let shown = || crate::text::shown(word).into_owned();
         match Target::parse(word) {
             Ok(Target::Pid { pid, inode }) => {
@@ -218,7 +218,7 @@ impl<'a> World<'a> {
     }
 
     /// A container can have a number as its name.
-    pub(super) fn hint_at_container(&self, word: &std::ffi::OsStr) {
+    pub(crate) fn hint_at_container(&self, word: &std::ffi::OsStr) {
         let Ok(Target::Pid { pid, inode: None }) = Target::parse(word) else { return };
         let pid = pid.as_raw();
         if self.is_few {
@@ -288,7 +288,7 @@ impl<'a> World<'a> {
     }
 
     /// Has the process ended since the scan?
-    pub(super) fn has_ended(&self, pid: i32) -> bool {
+    pub(crate) fn has_ended(&self, pid: i32) -> bool {
         let read = Scan::new(self.proc).and_then(|mut scan| scan.status_text(Pid::from_raw(pid)).map(|_| ()));
         read.is_err_and(vanished)
     }

@@ -1,0 +1,145 @@
+//! Control groups, also those that are gone.
+
+use std::path::Path;
+
+use nix::unistd::Pid;
+
+use super::answer::{Answer, By, Entry, Host, Owner, Role};
+use super::files::shown;
+use super::finder::{Finder, recorded, service_of};
+use super::thing::{Kind, is_id};
+use crate::container::{Container, IdentifiedBy, group_claims, pod_uid};
+use crate::isolation::cgroup;
+
+pub(super) fn cgroup(finder: &Finder<'_>, path: &str) -> Entry {
+    Entry { kind: Kind::Cgroup, ..of_group(finder, path) }
+}
+
+/// The group whose directory is this one, or below it.
+pub(super) fn below_mount(finder: &Finder<'_>, path: &Path) -> Option<String> {
+    let hierarchies = &finder.world.mounted.0;
+    let fits = hierarchies.iter().filter_map(|one| Some((one, path.strip_prefix(&one.mount_point).ok()?)));
+    let (hierarchy, below) = fits.max_by_key(|(one, _)| one.mount_point.as_os_str().len())?;
+    hierarchy.root.join(below).to_str().map(str::to_owned)
+}
+
+fn of_group(finder: &Finder<'_>, path: &str) -> Entry {
+    let mut entry = Entry::new(Kind::Cgroup);
+    let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
+    by_members(finder, path, &mut entry);
+    if entry.answers.is_empty() {
+        by_name(finder, path, &mut entry);
+    }
+    if entry.is_empty() {
+        entry.host = service_of(path).map(|service| Host::new(format!("service {service}")));
+    }
+    entry
+}
+
+/// The containers of the processes that are in the group or below it now.
+fn by_members(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
+    let whole = path.starts_with('/');
+    let is_in = |line: &[u8]| {
+        let text = String::from_utf8_lossy(line);
+        match whole {
+            true => text.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            // The last component, or the last few.
+            false => format!("{text}/").contains(&format!("/{path}/")),
+        }
+    };
+    if path == "/" {
+        entry.host = Some(Host::new("root of the control groups"));
+        return;
+    }
+    let mut outside = None;
+    for process in &finder.world.processes {
+        let known = process.container;
+        let is_known = |number: usize| {
+            entry.answers.iter().any(|one| matches!(one.owner, Owner::Running(other) if other == number))
+        };
+        if known.is_some_and(is_known) || (known.is_none() && outside.is_some()) {
+            continue;
+        }
+        let text = finder.world.proc.process(Pid::from_raw(process.pid)).cgroup().unwrap_or_default();
+        let text = finder.absolute(&text);
+        if !cgroup::parse(&text).any(|line| is_in(line.path)) {
+            continue;
+        }
+        match known {
+            Some(number) => {
+                let chief = finder.world.containers[number].chief();
+                let by = if finder.is_unverified(number) { By::Claim } else { By::Kernel };
+                let answer = Answer::new(Owner::Running(number), Role::Member, by, "in this control group");
+                entry.answers.push(answer.of_process(Some(chief)));
+            }
+            None => outside = Some(process.pid),
+        }
+    }
+    if entry.answers.is_empty() {
+        entry.host = outside.map(|pid| {
+            let host = finder.process_of_host(pid);
+            match service_of(path) {
+                Some(service) => Host { text: format!("service {service}: {}", host.text), ..host },
+                None => host,
+            }
+        });
+    }
+}
+
+/// What the name of a group without processes says, if a state file knows it.
+fn by_name(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
+    let whole = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    let slice = owner_of_slice(&whole);
+    let mut claim: Option<(String, &'static str)> = None;
+    for (id, runtime, is_distinctive) in group_claims(&whole) {
+        let bare = id.rsplit('/').next().unwrap_or_default().to_owned();
+        for owner in finder.with_id(&bare) {
+            let key = finder.named(&owner).key;
+            if entry.answers.iter().any(|known| finder.named(&known.owner).key == key) {
+                continue;
+            }
+            // A user can give a group the name of any container.
+            let by = if finder.may_have_group(&owner, slice) { By::State } else { By::Claim };
+            entry.answers.push(Answer::new(owner, Role::Member, by, "its control group"));
+        }
+        if is_distinctive || is_id(&bare) {
+            claim = claim.or(Some((id, runtime)));
+        }
+    }
+    if let (true, Some(uid)) = (entry.answers.is_empty(), pod_uid(&whole)) {
+        let owners = finder.in_pod(&uid).into_iter();
+        let answers =
+            owners.map(|owner| Answer::new(owner, Role::Member, By::State, "control group of its pod"));
+        entry.answers.extend(answers);
+    }
+    if let (true, None, Some((id, runtime))) = (entry.answers.is_empty(), &entry.host, claim) {
+        let Some(runtime) = crate::container::Runtime::from_name(runtime) else { return };
+        let container = Container { identified_by: IdentifiedBy::Cgroup, ..Container::new(runtime, id) };
+        let detail = "only the name of the control group says so";
+        entry.answers.push(Answer::new(recorded(&container, None), Role::Member, By::Claim, detail));
+    }
+}
+
+/// The user below whose slice a group is.
+fn owner_of_slice(path: &str) -> Option<u32> {
+    path.strip_prefix("/user.slice/user-")?.split_once(".slice")?.0.parse().ok()
+}
+
+impl Finder<'_> {
+    pub(super) fn is_unverified(&self, number: usize) -> bool {
+        self.world.containers[number].container.identified_by == IdentifiedBy::Cgroup
+    }
+
+    /// Groups of a user are below the slice of that user; others are made by root.
+    fn may_have_group(&self, owner: &Owner, slice: Option<u32>) -> bool {
+        let key = self.named(owner).key;
+        let uid = key.split(':').nth(1).and_then(|uid| uid.parse::<u32>().ok()).unwrap_or(0);
+        slice.unwrap_or(0) == uid
+    }
+}
+
+/// For messages: the path of a group as text.
+pub(super) fn path_of(bytes: &[u8]) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    shown(Path::new(std::ffi::OsStr::from_bytes(bytes)))
+}

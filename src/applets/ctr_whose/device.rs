@@ -1,0 +1,85 @@
+//! Block devices and the numbers of file systems.
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use super::answer::{Entry, Host, Role};
+use super::files::{of_files, parts_seen, seen_in, shown};
+use super::finder::Finder;
+use super::thing::{Device, Kind};
+use crate::proc::mountinfo::mounts;
+
+pub(super) fn device(finder: &Finder<'_>, device: &Device) -> Entry {
+    match device {
+        Device::Number(major, minor) => of_number(finder, *major, *minor),
+        Device::Name(name) => match number_of(finder, name) {
+            Some((major, minor)) => of_number(finder, major, minor),
+            None => Entry::new(Kind::Device),
+        },
+    }
+}
+
+/// None if the path is not that of a block device.
+pub(super) fn by_path(finder: &Finder<'_>, path: &Path) -> Option<Entry> {
+    let meta = finder.root.join(path.strip_prefix("/").ok()?).symlink_metadata().ok()?;
+    let number = meta.rdev();
+    meta.file_type().is_block_device().then(|| of_number(finder, major(number), minor(number)))
+}
+
+fn major(number: u64) -> u32 {
+    libc::major(number)
+}
+
+fn minor(number: u64) -> u32 {
+    libc::minor(number)
+}
+
+fn sys(finder: &Finder<'_>, path: &str) -> Option<String> {
+    let text = std::fs::read_to_string(finder.root.join("sys").join(path)).ok()?;
+    Some(text.trim_end_matches('\n').to_owned())
+}
+
+fn number_of(finder: &Finder<'_>, name: &str) -> Option<(u32, u32)> {
+    if name.contains('/') || name.starts_with('.') {
+        return None;
+    }
+    let text = sys(finder, &format!("class/block/{name}/dev"))?;
+    let (major, minor) = text.split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+fn of_number(finder: &Finder<'_>, major: u32, minor: u32) -> Entry {
+    let mut entry = Entry::new(Kind::Device);
+    let number = format!("{major}:{minor}");
+    let is_hosts = mounts(finder.host_mounts()).find(|mount| mount.device == number.as_bytes());
+    // Everything that is mounted of the file system, whatever part of it.
+    let root = Path::new("/");
+    entry.answers = seen_in(finder, number.as_bytes(), root, None);
+    if entry.answers.is_empty() {
+        let mut parts = parts_seen(finder, number.as_bytes());
+        parts.retain(|one| one.role == Role::Mount || one.role == Role::Merged);
+        entry.answers = parts;
+    }
+    let file = sys(finder, &format!("dev/block/{number}/loop/backing_file"));
+    if let Some(file) = file {
+        let of_file = of_files(finder, Path::new(&file));
+        let is_new = |one: &super::answer::Answer, all: &[super::answer::Answer]| {
+            let key = finder.named(&one.owner).key;
+            all.iter().all(|known| finder.named(&known.owner).key != key)
+        };
+        for mut one in of_file {
+            if is_new(&one, &entry.answers) {
+                one.role = Role::Holder;
+                one.detail = format!("its file {file}: {}", one.detail);
+                entry.answers.push(one);
+            }
+        }
+        entry.host = Some(Host::new(format!("loop device of the file {file}")));
+    } else if let Some(mount) = is_hosts.filter(|_| entry.answers.is_empty()) {
+        let point = shown(&crate::proc::mountinfo::unescape(mount.point));
+        entry.host = Some(Host::new(format!("file system of the host, mounted at {point}")));
+    } else if entry.answers.is_empty() && sys(finder, &format!("dev/block/{number}/size")).is_some() {
+        entry.host = Some(Host::new("block device of the host"));
+    }
+    entry
+}

@@ -1,0 +1,257 @@
+//! Files of containers: layers of root file systems, mounts, state and log files.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::AT_FDCWD;
+use nix::unistd::Pid;
+
+use super::answer::{Answer, By, Owner, Role};
+use super::finder::{Finder, recorded, status};
+use super::thing::is_id;
+use crate::container::details::Details;
+use crate::container::pod_uid;
+use crate::proc::ProcRoot;
+use crate::proc::mountinfo::{mounts, mounts_of, unescape};
+use crate::proc::overlay::overlay;
+use crate::{sys, text};
+
+/// The mounts of one container that are looked at: a user can make 100,000.
+const MOST_MOUNTS: usize = 4_000;
+
+/// The surest first: what a layer or a directory of one container is, then what containers see of the host's files.
+pub(super) fn of_files(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
+    let name = path.to_string_lossy();
+    let sources: [&dyn Fn() -> Vec<Answer>; 5] = [
+        &|| by_layer(finder, &name),
+        &|| by_overlay(finder, path),
+        &|| by_id(finder, path),
+        &|| [by_mount(finder, path), by_stated_mount(finder, path)].concat(),
+        &|| by_pod(finder, &name),
+    ];
+    sources.into_iter().map(|source| source()).find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+fn owner_of(finder: &Finder<'_>, details: &Details) -> Owner {
+    match finder.running(details.container.owner, details.container.bare_id()) {
+        Some(number) => Owner::Running(number),
+        None => recorded(&details.container, status(details)),
+    }
+}
+
+/// A directory below that of a layer.
+fn by_layer(finder: &Finder<'_>, path: &str) -> Vec<Answer> {
+    let all = finder.records().with_layer(path);
+    let is_shared = all.len() > 1;
+    let of = |(details, writes): (Details, bool)| {
+        let part = |name: &str| path.split('/').any(|part| part == name);
+        let (role, detail) = match writes {
+            true if part("merged") => (Role::Merged, "root file system"),
+            true if part("work") => (Role::WritableLayer, "work directory of the writable layer"),
+            true => (Role::WritableLayer, "writable layer"),
+            false if is_shared => (Role::ImageLayer, "image layer, shared"),
+            false => (Role::ImageLayer, "image layer"),
+        };
+        Answer::new(owner_of(finder, &details), role, By::State, detail)
+    };
+    all.into_iter().map(of).collect()
+}
+
+/// The overlays of the host that have the path in a layer, by the numbers of their devices.
+pub(super) fn overlays_with(host_mounts: &[u8], path: &Path) -> BTreeMap<Vec<u8>, (Role, &'static str)> {
+    let is_within = |layer: &String| path.starts_with(Path::new(layer));
+    let mut by_device = BTreeMap::new();
+    for mount in mounts_of(host_mounts, "overlay") {
+        let layers = overlay(mount.options);
+        let found = if layers.upper.as_ref().is_some_and(is_within) {
+            (Role::WritableLayer, "writable layer")
+        } else if layers.work.as_ref().is_some_and(is_within) {
+            (Role::WritableLayer, "work directory of the writable layer")
+        } else if layers.lower.iter().any(is_within) {
+            (Role::ImageLayer, "image layer")
+        } else {
+            continue;
+        };
+        by_device.insert(mount.device.to_vec(), found);
+    }
+    by_device
+}
+
+/// The device of the root directory of a process, which nobody can choose.
+pub(super) fn root_device(proc: &ProcRoot, pid: Pid) -> Option<Vec<u8>> {
+    let root = CString::new(proc.path_of(pid, "root").into_os_string().into_vec()).ok()?;
+    let ((major, minor), _) = sys::file_id(AT_FDCWD, &root).ok()?;
+    Some(format!("{major}:{minor}").into_bytes())
+}
+
+/// The layers of overlays that the host has mounted.
+fn by_overlay(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
+    let by_device = overlays_with(finder.host_mounts(), path);
+    let mut found = Vec::new();
+    for (number, known) in finder.world.containers.iter().enumerate().filter(|_| !by_device.is_empty()) {
+        let device = root_device(finder.world.proc, Pid::from_raw(known.chief()));
+        if let Some((role, detail)) = device.and_then(|device| by_device.get(&device)) {
+            let answer = Answer::new(Owner::Running(number), *role, By::Kernel, *detail);
+            found.push(answer.of_process(Some(known.chief())));
+        }
+    }
+    found
+}
+
+/// The file system in which a path of the host is, and the path in it.
+pub(super) fn place<'m>(host_mounts: &'m [u8], path: &Path) -> Option<(&'m [u8], PathBuf)> {
+    let mut best: Option<(usize, &[u8], PathBuf)> = None;
+    for mount in mounts(host_mounts) {
+        let point = unescape(mount.point);
+        let Ok(below) = path.strip_prefix(&point) else { continue };
+        let length = point.as_os_str().len();
+        // Of several mounts on one point the last one is seen.
+        if best.as_ref().is_none_or(|(longest, _, _)| length >= *longest) {
+            best = Some((length, mount.device, join(unescape(mount.root), below)));
+        }
+    }
+    best.map(|(_, device, within)| (device, within))
+}
+
+fn join(path: PathBuf, below: &Path) -> PathBuf {
+    if below.as_os_str().is_empty() { path } else { path.join(below) }
+}
+
+/// Where a process with these mounts sees a part of a file system, and whether that is in its root. One that sees it
+/// where the host has it has the host's mounts.
+pub(super) fn target_in(
+    mountinfo: &[u8],
+    device: &[u8],
+    within: &Path,
+    on_host: Option<&Path>,
+) -> Option<(bool, PathBuf)> {
+    memchr::memmem::find(mountinfo, &[b" ", device, b" "].concat())?;
+    mounts(mountinfo).take(MOST_MOUNTS).filter(|mount| mount.device == device).find_map(|mount| {
+        let root = unescape(mount.root);
+        let below = within.strip_prefix(&root).ok()?;
+        let point = unescape(mount.point);
+        let is_root = point == Path::new("/");
+        let target = join(point, below);
+        (on_host != Some(&target)).then_some((is_root, target))
+    })
+}
+
+/// What containers see of the file system in which the path is.
+fn by_mount(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
+    let place = place(finder.host_mounts(), path);
+    place.map(|(device, within)| seen_in(finder, device, &within, Some(path))).unwrap_or_default()
+}
+
+/// The containers that see this part of a file system.
+pub(super) fn seen_in(
+    finder: &Finder<'_>,
+    device: &[u8],
+    within: &Path,
+    on_host: Option<&Path>,
+) -> Vec<Answer> {
+    let mut found = Vec::new();
+    for (number, known) in finder.world.containers.iter().enumerate() {
+        let chief = known.chief();
+        let Ok(text) = finder.world.proc.process(Pid::from_raw(chief)).mountinfo() else { continue };
+        let Some((is_root, target)) = target_in(&text, device, within, on_host) else { continue };
+        let (role, detail) = match is_root {
+            true => (Role::Merged, "root file system".to_owned()),
+            false => (Role::Mount, format!("mounted at {}", shown(&target))),
+        };
+        let answer = Answer::new(Owner::Running(number), role, By::Kernel, detail);
+        found.push(answer.of_process(Some(chief)));
+    }
+    found
+}
+
+/// The containers that have any part of this file system mounted.
+pub(super) fn parts_seen(finder: &Finder<'_>, device: &[u8]) -> Vec<Answer> {
+    let mut found = Vec::new();
+    for (number, known) in finder.world.containers.iter().enumerate() {
+        let chief = known.chief();
+        let Ok(text) = finder.world.proc.process(Pid::from_raw(chief)).mountinfo() else { continue };
+        let host_root =
+            mounts(finder.host_mounts()).find(|mount| mount.point == b"/").map(|mount| mount.device);
+        let own_root = mounts(&text).find(|mount| mount.point == b"/").map(|mount| mount.device);
+        let mount = mounts(&text).take(MOST_MOUNTS).find(|mount| mount.device == device);
+        // One with the host's mounts has all of them.
+        if let Some(mount) = mount.filter(|_| own_root != host_root) {
+            let (part, point) = (shown(&unescape(mount.root)), shown(&unescape(mount.point)));
+            let detail = format!("{part} of it mounted at {point}");
+            let answer = Answer::new(Owner::Running(number), Role::Mount, By::Kernel, detail);
+            found.push(answer.of_process(Some(chief)));
+        }
+    }
+    found
+}
+
+/// Volumes and directories that stopped containers have mounted.
+fn by_stated_mount(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
+    let mut found = Vec::new();
+    let running = match finder.root == Path::new("/") {
+        true => Vec::new(),
+        false => finder.records().of_engines(),
+    };
+    let of_running =
+        running.iter().filter(|one| finder.running(one.container.owner, one.container.bare_id()).is_some());
+    for details in finder.stopped().iter().chain(of_running) {
+        let mount = details.uses.mounts.iter().find(|(source, _)| path.starts_with(Path::new(source)));
+        if let Some((_, target)) = mount {
+            let detail = format!("mounted at {target}");
+            found.push(Answer::new(owner_of(finder, details), Role::Mount, By::State, detail));
+        }
+    }
+    found
+}
+
+/// A directory or file that is named after the container.
+fn by_id(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
+    let is_log = path.extension().is_some_and(|end| end == "log")
+        || path.components().any(|part| part.as_os_str() == "logs");
+    // The path of a control group has ids too, and begins with no directory of the host.
+    let first = path.components().nth(1).map(|part| finder.root.join(part.as_os_str()));
+    if !first.is_some_and(|first| first.is_dir()) {
+        return Vec::new();
+    }
+    let (role, detail) = if is_log { (Role::Log, "log") } else { (Role::State, "state of the runtime") };
+    for part in path.components() {
+        let Some(name) = part.as_os_str().to_str() else { continue };
+        let name = name.strip_suffix(".log").unwrap_or(name);
+        let name = name.strip_suffix("-json").unwrap_or(name);
+        let at = name.len().saturating_sub(64);
+        let Some(id) = name.get(at..).filter(|id| is_id(id)) else { continue };
+        let owners = finder.with_id(id);
+        if !owners.is_empty() {
+            return owners.into_iter().map(|owner| Answer::new(owner, role, By::State, detail)).collect();
+        }
+    }
+    let Ok(below) = path.strip_prefix("/var/log/pods") else { return Vec::new() };
+    let mut parts = below.components().filter_map(|part| part.as_os_str().to_str());
+    let Some((pod, uid)) = parts.next().and_then(|name| name.rsplit_once('_')) else { return Vec::new() };
+    let container = parts.next();
+    let mut owners = finder.in_pod(uid);
+    owners.retain(|owner| {
+        let named = finder.named(owner);
+        let name = named.name.unwrap_or_default();
+        let is_pod =
+            format!("{}_{}", named.pod_namespace.unwrap_or_default(), named.pod.unwrap_or_default()) == pod;
+        let last = name.rsplit('/').next();
+        is_pod && (container.is_none() || last == container || named.status != Some("running"))
+    });
+    owners.into_iter().map(|owner| Answer::new(owner, Role::Log, By::State, "log")).collect()
+}
+
+/// `/var/lib/kubelet/pods/UID/…`
+fn by_pod(finder: &Finder<'_>, path: &str) -> Vec<Answer> {
+    let Some(rest) = path.split_once("/kubelet/pods/").map(|(_, rest)| rest) else { return Vec::new() };
+    let uid = rest.split('/').next().unwrap_or_default();
+    let is_uid = pod_uid(&format!("/kubepods/pod{uid}")).is_some();
+    let owners = if is_uid { finder.in_pod(uid) } else { Vec::new() };
+    owners.into_iter().map(|owner| Answer::new(owner, Role::State, By::State, "state of its pod")).collect()
+}
+
+pub(super) fn shown(path: &Path) -> String {
+    text::utf8(path.as_os_str().as_bytes()).into_owned()
+}

@@ -1,0 +1,420 @@
+//! What the readings of words need to know. Each part is read when the first word asks for it, and once for all words.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use nix::unistd::Pid;
+
+use super::answer::{Answer, By, Host, Named, Owner, Role};
+use crate::container::cni::Attachment;
+use crate::container::details::Details;
+use crate::container::spaces::Spaces;
+use crate::container::stopped::Records;
+use crate::container::world::{Seen, World};
+use crate::container::{Container, Files, IdentifiedBy, Runtime, pod_uid, short};
+use crate::isolation::cgroup::View;
+use crate::isolation::ns;
+use crate::net::{self, Interface, Listener, Netlink, Protocol};
+use crate::proc::ns::Kind as Namespace;
+use crate::proc::{ProcRoot, sockets_of};
+use crate::text;
+
+pub(super) struct Finder<'a> {
+    pub world: &'a World<'a>,
+    pub files: &'a Files,
+    /// The root directory of the host.
+    pub root: &'a Path,
+    /// Does the world have only some processes? Then what is not in it may run all the same.
+    pub is_partial: bool,
+    records: OnceCell<Records<'a>>,
+    spaces: OnceCell<Spaces>,
+    sockets: OnceCell<Option<HostSockets>>,
+    interfaces: OnceCell<Vec<Interface>>,
+    listeners: OnceCell<Vec<Listener>>,
+    attachments: OnceCell<Vec<Attachment>>,
+    stopped: OnceCell<Vec<Details>>,
+    numbers: OnceCell<BTreeMap<String, Vec<usize>>>,
+    mounts: OnceCell<Vec<u8>>,
+    view: OnceCell<View>,
+    /// What the caller's rights or the kernel withhold.
+    pub problems: RefCell<BTreeSet<String>>,
+}
+
+/// Netlink sockets in the host's network namespace.
+struct HostSockets {
+    route: Netlink,
+    diagnosis: Netlink,
+}
+
+/// Descriptors that are looked at, of one user.
+const MOST_DESCRIPTORS: usize = 100_000;
+
+impl<'a> Finder<'a> {
+    pub(super) fn new(
+        world: &'a World<'a>,
+        files: &'a Files,
+        root: &'a Path,
+        is_partial: bool,
+    ) -> Finder<'a> {
+        Finder {
+            world,
+            files,
+            root,
+            is_partial,
+            records: OnceCell::new(),
+            spaces: OnceCell::new(),
+            sockets: OnceCell::new(),
+            interfaces: OnceCell::new(),
+            listeners: OnceCell::new(),
+            attachments: OnceCell::new(),
+            stopped: OnceCell::new(),
+            numbers: OnceCell::new(),
+            mounts: OnceCell::new(),
+            view: OnceCell::new(),
+            problems: RefCell::default(),
+        }
+    }
+
+    pub(super) fn records(&self) -> &Records<'a> {
+        self.records.get_or_init(|| Records::new(self.files))
+    }
+
+    pub(super) fn spaces(&self) -> &Spaces {
+        self.spaces.get_or_init(|| {
+            let spaces = Spaces::read(self.world);
+            // A process that ended since has none either.
+            if spaces.is_partial && !nix::unistd::geteuid().is_root() {
+                let why = "network namespaces of other users: only root sees them";
+                self.problems.borrow_mut().insert(why.to_owned());
+            }
+            spaces
+        })
+    }
+
+    pub(super) fn attachments(&self) -> &[Attachment] {
+        self.attachments.get_or_init(|| crate::container::cni::results(self.files))
+    }
+
+    /// The text of the host's mountinfo.
+    pub(super) fn host_mounts(&self) -> &[u8] {
+        self.mounts.get_or_init(|| host_mounts(self.world.proc))
+    }
+
+    /// The text of a cgroup file with paths from the root of each hierarchy.
+    pub(super) fn absolute<'t>(&self, text: &'t [u8]) -> std::borrow::Cow<'t, [u8]> {
+        match View::is_relative(text) {
+            true => self.view.get_or_init(|| View::read(self.world.proc)).absolute(text),
+            false => text.into(),
+        }
+    }
+
+    /// Remembers why an answer can be missing.
+    pub(super) fn known<T>(&self, what: &str, result: nix::Result<T>) -> Option<T> {
+        result
+            .map_err(|errno| {
+                let why = crate::errno::strerror(errno as i32);
+                self.problems.borrow_mut().insert(format!("{what}: {why}"));
+            })
+            .ok()
+    }
+
+    fn sockets(&self) -> Option<&HostSockets> {
+        let open = || {
+            let spaces = self.spaces();
+            let host = &spaces.all.get(spaces.host?)?.place;
+            let own = ProcRoot::default();
+            let is_own = own.process(Pid::this()).ns(Namespace::Net) == Some(host.inode);
+            let opened = match is_own {
+                true => Netlink::open(Protocol::Route)
+                    .and_then(|route| Ok((route, Netlink::open(Protocol::SocketDiagnosis)?))),
+                false => {
+                    // A copy of /proc has no namespaces.
+                    net::enter(&ns::open_file(&host.path).ok()?)
+                }
+            };
+            let (route, diagnosis) = self.known("the host's network", opened)?;
+            Some(HostSockets { route, diagnosis })
+        };
+        self.sockets.get_or_init(open).as_ref()
+    }
+
+    pub(super) fn route(&self) -> Option<&Netlink> {
+        self.sockets().map(|sockets| &sockets.route)
+    }
+
+    /// The host's interfaces.
+    pub(super) fn interfaces(&self) -> &[Interface] {
+        self.interfaces.get_or_init(|| {
+            let all = self.route().map(|route| net::interfaces(route, None));
+            all.and_then(|all| self.known("the host's interfaces", all)).unwrap_or_default()
+        })
+    }
+
+    /// The sockets that listen in the host's namespace.
+    pub(super) fn listeners(&self) -> &[Listener] {
+        self.listeners.get_or_init(|| {
+            let all = self.sockets().map(|sockets| net::listeners(&sockets.diagnosis));
+            all.and_then(|all| self.known("the host's sockets", all)).map(|(all, _)| all).unwrap_or_default()
+        })
+    }
+
+    /// The containers without processes. Those with an id that is known to run are not read.
+    pub(super) fn stopped(&self) -> &[Details] {
+        self.stopped.get_or_init(|| {
+            if self.is_partial {
+                return self.records().stopped_of_engines();
+            }
+            let mut all = self.records().all_with(&|id| !self.numbers().contains_key(id));
+            // A user can write any id into a state file.
+            all.retain(|one| !self.is_running(&one.container));
+            all
+        })
+    }
+
+    fn is_running(&self, container: &Container) -> bool {
+        let key = container.key();
+        let same = self.numbers().get(container.bare_id()).into_iter().flatten();
+        same.into_iter().any(|number| self.world.containers[*number].container.key() == key)
+    }
+
+    /// The running containers by id.
+    pub(super) fn numbers(&self) -> &BTreeMap<String, Vec<usize>> {
+        self.numbers.get_or_init(|| {
+            let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+            for (number, known) in self.world.containers.iter().enumerate() {
+                found.entry(known.container.bare_id().to_owned()).or_default().push(number);
+                let group = known.container.group.as_ref().filter(|group| **group != known.container.id);
+                if let Some(group) = group {
+                    found.entry(group.clone()).or_default().push(number);
+                }
+            }
+            found
+        })
+    }
+
+    /// The running container that a state file means.
+    pub(super) fn running(&self, owner: u32, id: &str) -> Option<usize> {
+        let same = self.numbers().get(id)?;
+        let is_it = |number: &&usize| {
+            let container = &self.world.containers[**number].container;
+            container.owner == owner
+                && container.outer.is_none()
+                && container.identified_by != IdentifiedBy::Cgroup
+        };
+        same.iter().find(is_it).copied()
+    }
+
+    /// Running or stopped, those of root first.
+    pub(super) fn with_id(&self, id: &str) -> Vec<Owner> {
+        let running = self.numbers().get(id).into_iter().flatten().copied();
+        let verified: Vec<usize> = running
+            .clone()
+            .filter(|number| self.world.containers[*number].container.identified_by != IdentifiedBy::Cgroup)
+            .collect();
+        let running: Vec<usize> = if verified.is_empty() { running.collect() } else { verified };
+        if !running.is_empty() {
+            return running.into_iter().map(Owner::Running).collect();
+        }
+        let stopped = self.records().all_with(&|other| other == id);
+        stopped
+            .iter()
+            .filter(|one| self.may_be_stopped(one))
+            .map(|one| recorded(&one.container, status(one)))
+            .collect()
+    }
+
+    /// Can it be said that a container does not run? Of the state files of Docker and Podman the first process is known:
+    /// it is among the processes that are looked at.
+    pub(super) fn may_be_stopped(&self, details: &Details) -> bool {
+        !self.is_partial || matches!(details.container.runtime, Runtime::Docker | Runtime::Podman)
+    }
+
+    /// The owner of an attachment of CNI.
+    pub(super) fn attached(&self, attachment: &Attachment) -> Owner {
+        if let Some(owner) = self.with_id(&attachment.id).into_iter().next() {
+            return owner;
+        }
+        let mut container = Container {
+            identified_by: IdentifiedBy::Cgroup,
+            ..Container::new(Runtime::Containerd, &*attachment.id)
+        };
+        if let Some((namespace, pod)) = &attachment.pod {
+            container.runtime = Runtime::K8s;
+            container.name = Some(format!("{namespace}/{pod}/POD"));
+            (container.pod, container.pod_namespace) = (Some(pod.clone()), Some(namespace.clone()));
+        }
+        recorded(&container, Some("exited"))
+    }
+
+    /// The containers of a pod by its UID, as the groups of kubelet have it.
+    pub(super) fn in_pod(&self, uid: &str) -> Vec<Owner> {
+        let mut found: Vec<Owner> = Vec::new();
+        for (number, known) in self.world.containers.iter().enumerate() {
+            if known.container.pod.is_none() || known.container.is_pause() {
+                continue;
+            }
+            let cgroup = self.world.proc.process(Pid::from_raw(known.chief())).cgroup().unwrap_or_default();
+            if pod_uid(&String::from_utf8_lossy(&cgroup).replace('\n', "/")).as_deref() == Some(uid) {
+                found.push(Owner::Running(number));
+            }
+        }
+        if found.is_empty() {
+            found.extend(self.pod_with_logs(uid));
+        }
+        found
+    }
+
+    /// `/var/log/pods/NAMESPACE_POD_UID` outlives the pod's groups.
+    fn pod_with_logs(&self, uid: &str) -> Option<Owner> {
+        let all = self.files.list("/var/log/pods");
+        let name = all.iter().find_map(|name| name.strip_suffix(uid)?.strip_suffix('_'))?;
+        let (namespace, pod) = name.split_once('_')?;
+        let container = Container {
+            name: Some(format!("{namespace}/{pod}")),
+            pod: Some(pod.to_owned()),
+            pod_namespace: Some(namespace.to_owned()),
+            ..Container::new(Runtime::K8s, uid)
+        };
+        Some(recorded(&container, Some("exited")))
+    }
+
+    /// Which processes hold these sockets: processes of the host first, its first process last.
+    pub(super) fn holders(&self, inodes: impl IntoIterator<Item = u64>) -> BTreeMap<u64, i32> {
+        let all = &self.world.processes;
+        let (hosts, others): (Vec<_>, Vec<_>) = all.iter().partition(|process| process.container.is_none());
+        let (first, hosts): (Vec<_>, Vec<_>) = hosts.into_iter().partition(|process| process.pid == 1);
+        self.holders_among(hosts.into_iter().chain(others).chain(first), inodes)
+    }
+
+    /// Which processes of containers hold these sockets.
+    pub(super) fn holders_in_containers(&self, inodes: impl IntoIterator<Item = u64>) -> BTreeMap<u64, i32> {
+        let all = self.world.processes.iter().filter(|process| process.container.is_some());
+        self.holders_among(all, inodes)
+    }
+
+    fn holders_among<'p>(
+        &self,
+        processes: impl Iterator<Item = &'p Seen>,
+        inodes: impl IntoIterator<Item = u64>,
+    ) -> BTreeMap<u64, i32> {
+        let mut wanted: BTreeSet<u64> = inodes.into_iter().filter(|inode| *inode != 0).collect();
+        let mut found = BTreeMap::new();
+        let mut looked_at: BTreeMap<Option<u32>, usize> = BTreeMap::new();
+        let mut refused = false;
+        for process in processes {
+            if wanted.is_empty() {
+                break;
+            }
+            let count = looked_at.entry(process.uid).or_default();
+            let left = MOST_DESCRIPTORS.saturating_sub(*count);
+            let result = sockets_of(self.world.proc, process.pid, left, |inode| {
+                if wanted.remove(&inode) {
+                    found.insert(inode, process.pid);
+                }
+            });
+            match result {
+                Ok(seen) => *count += seen,
+                Err(errno) => {
+                    refused |= matches!(errno, nix::errno::Errno::EACCES | nix::errno::Errno::EPERM)
+                }
+            }
+        }
+        if refused && !wanted.is_empty() {
+            let why = "open files of some processes: only their owner and root can list them";
+            self.problems.borrow_mut().insert(why.to_owned());
+        }
+        found
+    }
+
+    /// The name that a process has given itself.
+    pub(super) fn comm(&self, pid: i32) -> String {
+        let status = self.world.proc.process(Pid::from_raw(pid)).status().unwrap_or_default();
+        text::utf8(&status.name).into_owned()
+    }
+
+    /// `sshd 812`, with its service.
+    pub(super) fn process_of_host(&self, pid: i32) -> Host {
+        let service = self.service(pid).map(|service| format!(" ({service})")).unwrap_or_default();
+        Host { pid: Some(pid), text: format!("{} {pid}{service}", self.comm(pid)) }
+    }
+
+    fn service(&self, pid: i32) -> Option<String> {
+        let cgroup = self.world.proc.process(Pid::from_raw(pid)).cgroup().ok()?;
+        let text = String::from_utf8_lossy(&cgroup);
+        text.lines().find_map(|line| service_of(line.splitn(3, ':').nth(2)?).map(str::to_owned))
+    }
+
+    /// `nginx 4257 (1)`
+    pub(super) fn named_process(&self, pid: i32) -> String {
+        let cpid = self.world.process(pid).and_then(|seen| seen.cpid).filter(|cpid| *cpid != pid);
+        let inside = cpid.map(|cpid| format!(" ({cpid})")).unwrap_or_default();
+        format!("{} {pid}{inside}", self.comm(pid))
+    }
+
+    /// The answer for a process: its container, or the host.
+    pub(super) fn by_process(&self, pid: i32, role: Role, detail: String) -> Result<Answer, Host> {
+        match self.world.process(pid).and_then(|seen| seen.container) {
+            Some(number) => {
+                Ok(Answer::new(Owner::Running(number), role, By::Kernel, detail).of_process(Some(pid)))
+            }
+            None => Err(self.process_of_host(pid)),
+        }
+    }
+
+    /// Is the host the one that this process is on, with its network?
+    pub(super) fn is_own_host(&self) -> bool {
+        let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
+        let host = self.spaces().host.map(|host| self.spaces().all[host].place.inode);
+        self.root == Path::new("/") && host.is_some() && own == host
+    }
+
+    pub(super) fn named(&self, owner: &Owner) -> Named {
+        match owner {
+            Owner::Recorded(named) => (**named).clone(),
+            Owner::Running(number) => {
+                let known = &self.world.containers[*number];
+                named(&known.container, Some("running"))
+            }
+        }
+    }
+}
+
+/// Those of the first process; who may not read them has their own.
+pub(super) fn host_mounts(proc: &ProcRoot) -> Vec<u8> {
+    let first = proc.process(Pid::from_raw(1)).mountinfo();
+    first.or_else(|_| std::fs::read(proc.own("mountinfo"))).unwrap_or_default()
+}
+
+/// `sshd.service` of `/system.slice/sshd.service`.
+pub(super) fn service_of(path: &str) -> Option<&str> {
+    let below = path.strip_prefix("/system.slice/")?;
+    below.split('/').find(|part| part.ends_with(".service"))
+}
+
+/// The status of a container that has no process.
+pub(super) fn status(details: &Details) -> Option<&'static str> {
+    Some(if details.ending.was_started { "exited" } else { "created" })
+}
+
+fn named(container: &Container, status: Option<&'static str>) -> Named {
+    Named {
+        label: container.label(),
+        runtime: container.runtime.name(),
+        name: container.name.clone(),
+        id: container.id.clone(),
+        pod: container.pod.clone(),
+        pod_namespace: container.pod_namespace.clone(),
+        status,
+        key: container.key(),
+    }
+}
+
+pub(super) fn recorded(container: &Container, status: Option<&'static str>) -> Owner {
+    Owner::Recorded(Box::new(named(container, status)))
+}
+
+/// For messages.
+pub(super) fn shortened(id: &str) -> &str {
+    short(id)
+}

@@ -1,0 +1,306 @@
+//! Which processes matter for a thing. To look at all of them costs most of the time, and often a few are enough.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path};
+
+use nix::unistd::Pid;
+
+use super::files::{overlays_with, place, root_device, target_in};
+use super::finder::host_mounts;
+use super::port::is_proxy_name;
+use super::thing::{Port, Reading, is_id};
+use crate::container::Files;
+use crate::container::cni;
+use crate::container::details::Details;
+use crate::container::stopped::Records;
+use crate::isolation::ns;
+use crate::isolation::visit::Place;
+use crate::net::{self, Netlink, Protocol};
+use crate::proc::ns::{Kind as Namespace, parse_link};
+use crate::proc::{ProcRoot, Scan, Status, sockets_of};
+
+/// More are not few.
+const MOST: usize = 500;
+
+pub(super) struct Focus<'a> {
+    proc: &'a ProcRoot,
+    files: &'a Files,
+    scan: Scan,
+    pids: Vec<Pid>,
+    /// The processes of each network namespace.
+    spaces: Option<BTreeMap<u64, Vec<Pid>>>,
+}
+
+/// Does a reading that finds nothing among few processes find nothing among all?
+pub(super) fn is_final(reading: &Reading) -> bool {
+    matches!(reading, Reading::Pid(_) | Reading::Cpid(_) | Reading::Namespace(..))
+}
+
+/// The processes of the readings of all words; None if others can matter too.
+pub(super) fn processes<'r>(
+    proc: &ProcRoot,
+    files: &Files,
+    words: impl Iterator<Item = &'r [Reading]>,
+) -> Option<Vec<Pid>> {
+    let scan = Scan::new(proc).ok()?;
+    let mut focus = Focus { proc, files, scan, pids: Scan::pids(proc).ok()?, spaces: None };
+    let mut found = BTreeSet::new();
+    for readings in words {
+        // What is a file is no control group.
+        let is_path = matches!(readings.first(), Some(Reading::Path(_)));
+        for reading in readings.iter().take(if is_path { 1 } else { usize::MAX }) {
+            found.extend(focus.of(reading)?);
+            if found.len() > MOST {
+                return None;
+            }
+        }
+    }
+    (!found.is_empty()).then(|| found.into_iter().map(Pid::from_raw).collect())
+}
+
+impl Focus<'_> {
+    fn of(&mut self, reading: &Reading) -> Option<Vec<i32>> {
+        let found = match reading {
+            Reading::Pid(pid) => {
+                let process = self.proc.process(Pid::from_raw(*pid));
+                vec![process.process_of_thread().map_or(*pid, Pid::as_raw)]
+            }
+            Reading::Namespace(kind, inode) => self.in_namespace(*kind, *inode),
+            Reading::Cpid(cpid) => self.with_cpid(*cpid),
+            Reading::Interface(name) => self.behind_interface(name)?,
+            Reading::Address(address) => {
+                let places = self.places();
+                self.in_spaces(&places, net::search_address(&places, *address).ok()?)
+            }
+            Reading::Mac(mac) => {
+                let places = self.places();
+                let wanted: Vec<u8> =
+                    mac.split(':').filter_map(|part| u8::from_str_radix(part, 16).ok()).collect();
+                self.in_spaces(&places, net::search(&places, None, |one| one.mac == wanted).ok()?)
+            }
+            Reading::Id(id) => {
+                let is_hex = id.len() >= 4 && id.bytes().all(|b| b.is_ascii_hexdigit());
+                let records = Records::new(self.files);
+                let found =
+                    if is_hex { records.all_with(&|other| other.starts_with(id)) } else { Vec::new() };
+                inits(&found)?
+            }
+            Reading::Path(path) => {
+                let path = std::str::from_utf8(path).ok()?;
+                let records = Records::new(self.files);
+                let of_layer: Vec<Details> =
+                    records.with_layer(path).into_iter().map(|(one, _)| one).collect();
+                let id = path.split('/').find(|part| is_id(part));
+                match (of_layer.is_empty(), id) {
+                    (false, _) => inits(&of_layer)?,
+                    (true, Some(id)) => inits(&records.all_with(&|other| other == id))?,
+                    (true, None) => self.seeing(Path::new(path))?,
+                }
+            }
+            Reading::Cgroup(path) => {
+                let id = path.split(['/', '-', '.', ':']).rfind(|part| is_id(part))?;
+                inits(&Records::new(self.files).all_with(&|other| other == id))?
+            }
+            Reading::Port(port) => self.behind_port(port)?,
+            _ => return None,
+        };
+        match found.is_empty() {
+            true => is_final(reading).then(|| vec![Pid::this().as_raw()]),
+            false => Some(found),
+        }
+    }
+
+    /// Who listens on the host or in containers, and the containers that publish the port.
+    fn behind_port(&mut self, asked: &Port) -> Option<Vec<i32>> {
+        // Of the ports that CNI plugins publish the containers can be any.
+        if !self.is_on_host() || !self.files.list(cni::RESULTS).is_empty() {
+            return None;
+        }
+        let places = self.places();
+        if let Some(address) = asked.address.filter(|address| !address.is_loopback()) {
+            let found = net::search_address(&places, address).ok()?;
+            return (!found.is_empty()).then(|| self.in_spaces(&places, found));
+        }
+        let (listeners, _) = net::listeners(&Netlink::open(Protocol::SocketDiagnosis).ok()?).ok()?;
+        let inodes: BTreeSet<u64> =
+            listeners.iter().filter(|one| asked.fits(one)).map(|one| one.inode).collect();
+        let mut found = self.holders(&inodes);
+        let records = Records::new(self.files);
+        let published: BTreeSet<String> =
+            records.published_at(asked.number).into_iter().map(|(_, id, _)| id).collect();
+        if !published.is_empty() {
+            let firsts = inits(&records.all_with(&|id| published.contains(id)))?;
+            let inodes: BTreeSet<u64> =
+                firsts.iter().filter_map(|pid| self.link(Pid::from_raw(*pid), Namespace::Net)).collect();
+            let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
+            let spaces = self.spaces();
+            let beside =
+                inodes.iter().filter(|inode| Some(**inode) != own).filter_map(|inode| spaces.get(inode));
+            found.extend(beside.flatten().map(|pid| pid.as_raw()));
+            found.extend(firsts);
+        }
+        if found.is_empty() {
+            let inside = net::search_listeners(&places, |one| asked.fits(one)).ok()?;
+            found = self.in_spaces(&places, inside);
+        }
+        // A proxy of a container that no state file names leads to an address, or to its children.
+        let is_proxy = |pid: &i32| {
+            let status = self.proc.process(Pid::from_raw(*pid)).status().unwrap_or_default();
+            is_proxy_name(&String::from_utf8_lossy(&status.name))
+        };
+        (!published.is_empty() || !found.iter().any(is_proxy)).then_some(found)
+    }
+
+    /// The processes that hold one of these sockets.
+    fn holders(&self, inodes: &BTreeSet<u64>) -> Vec<i32> {
+        const MOST_DESCRIPTORS: usize = 10_000;
+        let mut found = Vec::new();
+        for pid in self.pids.iter().filter(|_| !inodes.is_empty()) {
+            let mut holds = false;
+            _ = sockets_of(self.proc, pid.as_raw(), MOST_DESCRIPTORS, |inode| {
+                holds |= inodes.contains(&inode)
+            });
+            if holds {
+                found.push(pid.as_raw());
+            }
+        }
+        found
+    }
+
+    /// Those who see a path of the host. None if a link is on the way, or if it is no path of a file.
+    fn seeing(&self, path: &Path) -> Option<Vec<i32>> {
+        let is_special = ["/proc", "/sys", "/dev", "/run/netns", "/var/log/pods", "/var/lib/kubelet"];
+        if self.is_foreign() || is_special.iter().any(|special| path.starts_with(special)) {
+            return None;
+        }
+        let is_plain = |part: &Path| {
+            let may_hang = self.files.may_hang(&part.to_string_lossy());
+            !may_hang && part.symlink_metadata().is_ok_and(|meta| meta.is_dir() || meta.is_file())
+        };
+        let has_dots = path.components().any(|part| matches!(part, Component::ParentDir));
+        if has_dots || !path.ancestors().all(is_plain) {
+            return None;
+        }
+        let mounts = host_mounts(self.proc);
+        let overlays = overlays_with(&mounts, path);
+        let (device, within) = place(&mounts, path)?;
+        let mut by_space: BTreeMap<u64, bool> = BTreeMap::new();
+        let mut found = vec![Pid::this().as_raw()];
+        for pid in &self.pids {
+            let Some(space) = self.link(*pid, Namespace::Mnt) else { continue };
+            let sees = *by_space.entry(space).or_insert_with(|| match overlays.is_empty() {
+                true => {
+                    let text = self.proc.process(*pid).mountinfo().unwrap_or_default();
+                    target_in(&text, device, &within, Some(path)).is_some()
+                }
+                false => root_device(self.proc, *pid).is_some_and(|device| overlays.contains_key(&device)),
+            });
+            if sees {
+                found.push(pid.as_raw());
+            }
+        }
+        Some(found)
+    }
+
+    /// Is the host another one than that of this process?
+    fn is_foreign(&self) -> bool {
+        self.proc.path() != Path::new("/proc")
+    }
+
+    fn link(&self, pid: Pid, kind: Namespace) -> Option<u64> {
+        let mut buffer = [0; 64];
+        self.scan.link(pid, &kind.link(), &mut buffer).ok().and_then(parse_link)
+    }
+
+    fn in_namespace(&self, kind: Option<Namespace>, inode: u64) -> Vec<i32> {
+        let mut kinds = kind.map_or_else(|| Namespace::ALL.to_vec(), |kind| vec![kind]);
+        let mut found = Vec::new();
+        for pid in &self.pids {
+            let has = |kind: &&Namespace| self.link(*pid, **kind) == Some(inode);
+            if let Some(kind) = kinds.iter().find(has).copied() {
+                kinds = vec![kind];
+                found.push(pid.as_raw());
+            }
+        }
+        found
+    }
+
+    fn with_cpid(&mut self, cpid: i32) -> Vec<i32> {
+        let mut found = Vec::new();
+        for pid in &self.pids {
+            let Ok(text) = self.scan.status_text(*pid) else { continue };
+            if Status::parse(text).nspid.last() == Some(&cpid) {
+                found.push(pid.as_raw());
+            }
+        }
+        found
+    }
+
+    fn spaces(&mut self) -> &BTreeMap<u64, Vec<Pid>> {
+        if self.spaces.is_none() {
+            let mut found: BTreeMap<u64, Vec<Pid>> = BTreeMap::new();
+            for pid in &self.pids {
+                let inode = self.link(*pid, Namespace::Net);
+                inode.into_iter().for_each(|inode| found.entry(inode).or_default().push(*pid));
+            }
+            self.spaces = Some(found);
+        }
+        self.spaces.get_or_insert_default()
+    }
+
+    /// All but the namespace of this process.
+    fn places(&mut self) -> Vec<Place> {
+        let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
+        let proc = self.proc;
+        let others = self.spaces().iter().filter(|(inode, _)| Some(**inode) != own);
+        let place = |(inode, pids): (&u64, &Vec<Pid>)| Place {
+            path: proc.path_of(pids[0], &Namespace::Net.link()),
+            inode: *inode,
+        };
+        others.map(place).collect()
+    }
+
+    fn in_spaces<T>(&mut self, places: &[Place], found: Vec<(usize, T)>) -> Vec<i32> {
+        let inodes: BTreeSet<u64> = found.iter().map(|(at, _)| places[*at].inode).collect();
+        let spaces = self.spaces();
+        let pids = inodes.iter().filter_map(|inode| spaces.get(inode)).flatten();
+        pids.map(|pid| pid.as_raw()).collect()
+    }
+
+    /// This process may be in a container that looks at its host.
+    fn is_on_host(&self) -> bool {
+        let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
+        own.is_some() && self.link(Pid::from_raw(2), Namespace::Net) == own
+    }
+
+    /// Of a veth of the host the processes in the namespace of its peer; of a name that the host has not, those where it
+    /// is.
+    fn behind_interface(&mut self, name: &[u8]) -> Option<Vec<i32>> {
+        if !self.is_on_host() {
+            return None;
+        }
+        let route = Netlink::open(Protocol::Route).ok()?;
+        let hosts = net::interfaces(&route, None).ok()?;
+        let places = self.places();
+        let Some(one) = hosts.iter().find(|one| one.name == name) else {
+            return Some(self.in_spaces(&places, net::search(&places, None, |one| one.name == name).ok()?));
+        };
+        let id = one.link_namespace.filter(|_| one.kind == b"veth")?;
+        let has_id = |place: &&Place| {
+            let fd = ns::open_file(&place.path).ok();
+            fd.and_then(|fd| net::namespace_id(&route, &fd).ok()?) == Some(id)
+        };
+        let inode = places.iter().find(has_id)?.inode;
+        Some(self.spaces().get(&inode)?.iter().map(|pid| pid.as_raw()).collect())
+    }
+}
+
+/// The first processes of containers of Docker and Podman, whose state files always name them. This process stands for a
+/// container that does not run.
+fn inits(all: &[Details]) -> Option<Vec<i32>> {
+    use crate::container::Runtime;
+    let is_known = |one: &Details| matches!(one.container.runtime, Runtime::Docker | Runtime::Podman);
+    let own = Pid::this().as_raw();
+    let of = |one: &Details| one.container.init.map_or(own, Pid::as_raw);
+    (!all.is_empty() && all.iter().all(is_known)).then(|| all.iter().map(of).collect())
+}

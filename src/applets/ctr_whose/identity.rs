@@ -1,0 +1,133 @@
+//! Host names, ids and names of containers.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use nix::unistd::Pid;
+
+use super::answer::{Answer, By, Entry, Owner, Role};
+use super::finder::{Finder, recorded, shortened, status};
+use super::thing::{Kind, decimal};
+use crate::container::{Container, IdentifiedBy, matching};
+use crate::isolation::visit::{Place, visit};
+use crate::proc::ns::{Kind as Namespace, parse_link};
+
+/// State files first. What a container calls itself is a claim.
+pub(super) fn hostname(finder: &Finder<'_>, name: &str) -> Entry {
+    let mut entry = Entry::new(Kind::Hostname);
+    // A container without a state file has the name that it gave itself.
+    let is_stated = |container: &Container| container.identified_by == IdentifiedBy::State;
+    let has = |container: &Container| container.hostname.as_deref() == Some(name) && is_stated(container);
+    for (number, known) in finder.world.containers.iter().enumerate() {
+        if has(&known.container) && !known.container.is_pause() {
+            let answer = Answer::new(Owner::Running(number), Role::Itself, By::State, "host name");
+            entry.answers.push(answer.of_process(Some(known.chief())));
+        }
+    }
+    let stopped = finder.stopped().iter().filter(|one| has(&one.container));
+    entry.answers.extend(
+        stopped.map(|one| {
+            Answer::new(recorded(&one.container, status(one)), Role::Itself, By::State, "host name")
+        }),
+    );
+    let known: Vec<usize> = entry
+        .answers
+        .iter()
+        .filter_map(|one| match one.owner {
+            Owner::Running(number) => Some(number),
+            Owner::Recorded(_) => None,
+        })
+        .collect();
+    for number in calling_themselves(finder, name).into_iter().filter(|number| !known.contains(number)) {
+        let detail = "calls itself so: a container can choose any host name";
+        let answer = Answer::new(Owner::Running(number), Role::Itself, By::Claim, detail);
+        entry.answers.push(answer.of_process(Some(finder.world.containers[number].chief())));
+    }
+    entry
+}
+
+/// The containers in whose UTS namespace the host name is this one.
+fn calling_themselves(finder: &Finder<'_>, name: &str) -> Vec<usize> {
+    let world = finder.world;
+    let (mut buffer, link) = ([0; 64], Namespace::Uts.link());
+    let mut inode =
+        |pid: i32| world.links.link(Pid::from_raw(pid), &link, &mut buffer).ok().and_then(parse_link);
+    let host = inode(2).or_else(|| inode(1));
+    let mut owners: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for (number, known) in
+        world.containers.iter().enumerate().filter(|(_, known)| !known.container.is_pause())
+    {
+        let own = inode(known.chief()).filter(|own| Some(*own) != host);
+        own.into_iter().for_each(|own| owners.entry(own).or_default().push(number));
+    }
+    let places: Vec<Place> = owners
+        .iter()
+        .map(|(inode, numbers)| {
+            let chief = Pid::from_raw(world.containers[numbers[0]].chief());
+            Place { path: world.proc.path_of(chief, &link), inode: *inode }
+        })
+        .collect();
+    let is_it = |_| {
+        let own = nix::unistd::gethostname().unwrap_or_default();
+        if own == name { b"y".to_vec() } else { Vec::new() }
+    };
+    let found = finder.known("UTS namespaces", visit(&places, Namespace::Uts, is_it)).unwrap_or_default();
+    let all = found.into_iter().filter_map(|(at, _)| owners.get(&places[at].inode));
+    all.flatten().copied().collect()
+}
+
+/// The beginning of an id, or a name, of a container that runs or not.
+pub(super) fn id(finder: &Finder<'_>, word: &str) -> Entry {
+    const SHORTEST: usize = 4;
+    let mut entry = Entry::new(Kind::Id);
+    let text = word.strip_suffix('?').unwrap_or(word);
+    let is_hex = text.len() >= SHORTEST && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let begins = |container: &Container| {
+        let group = container.group.as_deref().unwrap_or_default();
+        is_hex && (container.bare_id().starts_with(text) || group.starts_with(text))
+    };
+    for (number, known) in finder.world.containers.iter().enumerate() {
+        if begins(&known.container) {
+            push(finder, &mut entry, Owner::Running(number), &known.container);
+        }
+    }
+    if is_hex {
+        let records =
+            finder.records().all_with(&|id| id.starts_with(text) && !finder.numbers().contains_key(id));
+        for one in records.iter().filter(|one| finder.may_be_stopped(one)) {
+            push(finder, &mut entry, recorded(&one.container, status(one)), &one.container);
+        }
+    }
+    let is_number = decimal(word).is_some();
+    if entry.answers.is_empty() && !is_number {
+        let all: Vec<Rc<Container>> =
+            finder.world.containers.iter().map(|known| known.container.clone()).collect();
+        for container in matching::matching(&all, word) {
+            let at =
+                finder.world.containers.iter().position(|known| Rc::ptr_eq(&known.container, &container));
+            at.into_iter().for_each(|number| push(finder, &mut entry, Owner::Running(number), &container));
+        }
+        let stopped: Vec<Rc<Container>> =
+            finder.stopped().iter().map(|one| Rc::new(one.container.clone())).collect();
+        for container in matching::matching(&stopped, word) {
+            let at = stopped.iter().position(|one| Rc::ptr_eq(one, &container));
+            let one = at.map(|at| &finder.stopped()[at]);
+            let owner = recorded(&container, one.and_then(status));
+            push(finder, &mut entry, owner, &container);
+        }
+    }
+    entry
+}
+
+fn push(finder: &Finder<'_>, entry: &mut Entry, owner: Owner, container: &Container) {
+    let image = container.image.as_ref().map(|image| format!(" {image}")).unwrap_or_default();
+    let detail = format!("{}{image}", shortened(&container.id));
+    let (by, pid) = match &owner {
+        Owner::Running(number) => (
+            if matching::is_unverified(container) { By::Claim } else { By::State },
+            Some(finder.world.containers[*number].chief()),
+        ),
+        Owner::Recorded(_) => (By::State, None),
+    };
+    entry.answers.push(Answer::new(owner, Role::Itself, by, detail).of_process(pid));
+}

@@ -1,0 +1,119 @@
+//! The time of a line, and whether it is after the start of a process.
+
+use crate::container::epoch;
+use crate::sys;
+
+/// In seconds, with the resolution of the line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Time {
+    /// Since the boot.
+    Boot(f64),
+    /// Since 1970.
+    Epoch(i64),
+}
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// At the beginning of a line of dmesg(1), journalctl(1), syslog or an engine, or in the record of an audit.
+pub(super) fn time_of(line: &[u8], now: i64) -> Option<Time> {
+    let line = match line.strip_prefix(b"<") {
+        Some(rest) => rest.iter().position(|&b| b == b'>').and_then(|at| rest.get(at + 1..))?,
+        None => line,
+    };
+    let head = line.get(..line.len().min(64)).unwrap_or_default();
+    let head = std::str::from_utf8(head).unwrap_or_default();
+    if let Some((inside, _)) = head.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let inside = inside.trim();
+        if let Ok(seconds) = inside.parse::<f64>() {
+            // conntrack(8) writes the time of the day so.
+            let is_epoch = seconds > 1e9;
+            return Some(if is_epoch { Time::Epoch(seconds as i64) } else { Time::Boot(seconds) });
+        }
+        // dmesg -T: `Thu Nov 26 02:30:17 2026`
+        let mut words = inside.split_ascii_whitespace().skip(1);
+        let (month, day, clock) = (words.next()?, words.next()?, words.next()?);
+        let year = words.next()?.parse().ok()?;
+        return local(year, month, day, clock, now).map(Time::Epoch);
+    }
+    if let Some(time) = head.split([' ', '\t']).next().and_then(iso) {
+        return Some(Time::Epoch(time));
+    }
+    let mut words = head.split_ascii_whitespace();
+    if let (Some(month), Some(day), Some(clock)) = (words.next(), words.next(), words.next()) {
+        if MONTHS.contains(&month) {
+            return without_year(month, day, clock, now).map(Time::Epoch);
+        }
+    }
+    let at = memchr::memmem::find(line, b"audit(")?;
+    let digits = line[at + 6..].split(|b| !b.is_ascii_digit()).next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok().map(Time::Epoch)
+}
+
+/// RFC 3339, also with a comma before the fraction and without the colon in the zone.
+fn iso(word: &str) -> Option<i64> {
+    if word.as_bytes().get(10) != Some(&b'T') {
+        return None;
+    }
+    let word = word.replace(',', ".");
+    let zone = word.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let is_short = zone.len() == 5 && zone.starts_with(['+', '-']);
+    match is_short {
+        true => {
+            let (head, minutes) = word.split_at_checked(word.len() - 2)?;
+            epoch(&format!("{head}:{minutes}"))
+        }
+        false => epoch(&word),
+    }
+}
+
+/// The latest year in which the time is not in the future.
+fn without_year(month: &str, day: &str, clock: &str, now: i64) -> Option<i64> {
+    let year = sys::local_time(now)?.year;
+    let of = |year: i64| local(year, month, day, clock, now);
+    of(year).filter(|time| *time <= now + 86_400).or_else(|| of(year - 1))
+}
+
+fn local(year: i64, month: &str, day: &str, clock: &str, _now: i64) -> Option<i64> {
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let day: u8 = day.parse().ok()?;
+    let as_utc = epoch(&format!("{year:04}-{month:02}-{day:02}T{}Z", clock.get(..8)?))?;
+    // The zone's distance from UTC at about that time.
+    let there = sys::local_time(as_utc)?;
+    let shown = format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+        there.year, there.month, there.day, there.hour, there.minute, there.second
+    );
+    Some(as_utc - (epoch(&shown)? - as_utc))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_at_the_beginning_of_lines() {
+        let now = 1_795_660_000;
+        let of = |line: &str| time_of(line.as_bytes(), now);
+        assert_eq!(of("[   12.500000] eth0"), Some(Time::Boot(12.5)));
+        assert_eq!(of("<6>[12.5] eth0"), Some(Time::Boot(12.5)));
+        assert_eq!(of("[1795358283.123] tcp"), Some(Time::Epoch(1_795_358_283)));
+        for line in [
+            "2026-11-22T14:38:03.878Z container start",
+            "2026-11-22T14:38:03,878+00:00 kernel",
+            "2026-11-22T14:38:03+0000 host x[1]:",
+            "type=SYSCALL msg=audit(1795358283.123:456): pid=1",
+        ] {
+            assert_eq!(of(line), Some(Time::Epoch(1_795_358_283)), "{line}");
+        }
+        let (long, short) = (of("[Sun Nov 22 14:38:03 2026] x"), of("Nov 22 14:38:03 host kernel: x"));
+        assert!(matches!(long, Some(Time::Epoch(time)) if (time - 1_795_358_283).abs() <= 14 * 3600));
+        assert_eq!(long, short);
+        // Last year's.
+        assert!(matches!(of("Dec 22 14:38:03 host x"), Some(Time::Epoch(time)) if time < 1_770_000_000));
+        for line in ["", "[", "[x]", "eth0: up", "Nov", "2026", "<6", "Nov 99 99:99:99 h"] {
+            _ = of(line);
+        }
+        assert_eq!(of("eth0: up"), None);
+    }
+}

@@ -1,0 +1,293 @@
+//! The words of a line that can belong to a container.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use anyhow::Result;
+
+use super::super::answer::Role;
+use super::super::thing::Kind;
+use super::Thing;
+use super::known::Known;
+use crate::container::pod_uid;
+
+/// The bytes of words. A path, an id, an address and the name of an interface have no others.
+const WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric()
+            || matches!(b, b'_' | b'.' | b'/' | b':' | b'@' | b'%' | b'+' | b'-' | b'\\');
+        byte += 1;
+    }
+    table
+};
+
+/// The shortest word that can be an id, and the length of a whole one.
+const SHORT_ID: usize = 12;
+const LONG_ID: usize = 64;
+const LONGEST_INTERFACE: usize = 15;
+/// The digits of a PID.
+const LONGEST_PID: usize = 7;
+
+/// Adds what is known of a line, in order.
+pub(super) fn things(line: &[u8], known: &mut Known<'_>, found: &mut Vec<Thing>) -> Result<()> {
+    let mut at = 0;
+    while at < line.len() {
+        if !WORD[usize::from(line[at])] {
+            at += 1;
+            continue;
+        }
+        let start = at;
+        while at < line.len() && WORD[usize::from(line[at])] {
+            at += 1;
+        }
+        let mut end = at;
+        while end > start && matches!(line[end - 1], b'.' | b':' | b'-' | b'\\') {
+            end -= 1;
+        }
+        let word = &line[start..end];
+        let thing = match word {
+            [] | [_] => of_number(line, start, word, known)?,
+            _ => of_word(line, start, word, known)?,
+        };
+        found.extend(thing);
+    }
+    Ok(())
+}
+
+fn of_word(line: &[u8], start: usize, word: &[u8], known: &mut Known<'_>) -> Result<Option<Thing>> {
+    if word.len() >= SHORT_ID {
+        if let Some(thing) = of_ids(start, word, known)? {
+            return Ok(Some(thing));
+        }
+    }
+    if word[0].is_ascii_digit() {
+        if let Some((address, length)) = ipv4(word) {
+            let owner = known.address(IpAddr::V4(address))?;
+            return Ok(owner.map(|owner| thing(start, start + length, Kind::Address, Role::Address, owner)));
+        }
+        if word.len() <= LONGEST_PID && word.iter().all(u8::is_ascii_digit) {
+            return of_number(line, start, word, known);
+        }
+    }
+    if let Some(address) = ipv6(word) {
+        let owner = known.address(address)?;
+        return Ok(owner.map(|owner| thing(start, start + word.len(), Kind::Address, Role::Address, owner)));
+    }
+    let end = word.iter().position(|b| matches!(b, b'@' | b':' | b'/')).unwrap_or(word.len());
+    let name = &word[..end];
+    if (2..=LONGEST_INTERFACE).contains(&name.len()) {
+        let owner = known.interface(name)?;
+        return Ok(owner.map(|owner| thing(start, start + end, Kind::Interface, Role::Peer, owner)));
+    }
+    Ok(None)
+}
+
+fn thing(start: usize, end: usize, kind: Kind, role: Role, subject: usize) -> Thing {
+    Thing { start, end, kind, role, pid: None, subject }
+}
+
+/// The last id in a word that is known: in a path the innermost.
+fn of_ids(start: usize, word: &[u8], known: &mut Known<'_>) -> Result<Option<Thing>> {
+    let is_path = word.contains(&b'/');
+    let text = match std::str::from_utf8(word) {
+        Ok(text) => text,
+        Err(_) => return Ok(None),
+    };
+    let slice =
+        text.split_once("/user.slice/user-").and_then(|(_, rest)| rest.split_once(".slice")?.0.parse().ok());
+    let mut owner = None;
+    let mut from = 0;
+    while let Some((begin, end)) = next_run(word, from) {
+        from = end;
+        let run = &text[begin..end];
+        let is_number = run.bytes().all(|b| b.is_ascii_digit());
+        if (end - begin == LONG_ID || end - begin == SHORT_ID) && !is_number {
+            let found = known.id(run)?;
+            // A user can give a group the name of any container.
+            let is_group = text.contains(".slice/") || text.starts_with("/user.slice");
+            owner = found.filter(|owner| !is_group || known.may_be_in(*owner, slice)).or(owner);
+        }
+    }
+    if owner.is_none() && is_path {
+        if let Some(uid) = pod_uid(text) {
+            owner = known.pod(&uid)?;
+        }
+    }
+    let (kind, role) = if is_path { (Kind::Cgroup, Role::Member) } else { (Kind::Id, Role::Itself) };
+    Ok(owner.map(|owner| thing(start, start + word.len(), kind, role, owner)))
+}
+
+/// The next run of hexadecimal digits that can be an id, between bytes that are neither letters nor digits.
+fn next_run(word: &[u8], mut from: usize) -> Option<(usize, usize)> {
+    loop {
+        let begin = from + word.get(from..)?.iter().position(u8::is_ascii_alphanumeric)?;
+        let length = word[begin..].iter().take_while(|b| b.is_ascii_alphanumeric()).count();
+        let end = begin + length;
+        let is_hex = || word[begin..end].iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if (length == SHORT_ID || length == LONG_ID) && is_hex() {
+            return Some((begin, end));
+        }
+        from = end;
+    }
+}
+
+/// An address at the beginning of a word, with its length. A port can follow, as in `10.0.0.1.80` of tcpdump(8).
+fn ipv4(word: &[u8]) -> Option<(Ipv4Addr, usize)> {
+    let mut parts = [0_u8; 4];
+    let mut at = 0;
+    for (number, part) in parts.iter_mut().enumerate() {
+        let digits = word[at..].iter().take(4).take_while(|b| b.is_ascii_digit()).count();
+        if digits == 0 || digits > 3 || digits > 1 && word[at] == b'0' {
+            return None;
+        }
+        *part = std::str::from_utf8(&word[at..at + digits]).ok()?.parse().ok()?;
+        at += digits;
+        if number < 3 {
+            if word.get(at) != Some(&b'.') {
+                return None;
+            }
+            at += 1;
+        }
+    }
+    let is_end = match word.get(at) {
+        None | Some(b':' | b'/' | b'-' | b'%') => true,
+        Some(b'.') => word[at + 1..].iter().all(u8::is_ascii_digit),
+        Some(_) => false,
+    };
+    is_end.then(|| (Ipv4Addr::from(parts), at))
+}
+
+fn ipv6(word: &[u8]) -> Option<IpAddr> {
+    let colons = word.iter().filter(|&&b| b == b':').count();
+    let looks = colons >= 2 && word.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
+    std::str::from_utf8(word).ok().filter(|_| looks)?.parse().ok()
+}
+
+/// A number that the line calls a PID.
+fn of_number(line: &[u8], start: usize, word: &[u8], known: &mut Known<'_>) -> Result<Option<Thing>> {
+    if !word.iter().all(u8::is_ascii_digit) || word.is_empty() {
+        return Ok(None);
+    }
+    let (before, after) = (&line[..start], &line[start + word.len()..]);
+    if !is_called_pid(before, after) {
+        return Ok(None);
+    }
+    let Some(pid) = std::str::from_utf8(word).ok().and_then(|word| word.parse::<i32>().ok()) else {
+        return Ok(None);
+    };
+    let is_live = before.ends_with(b"\",pid=") && after.starts_with(b",fd=");
+    let owner = known.process(pid, line, name_beside(before, after), is_live)?;
+    Ok(owner.map(|owner| Thing {
+        pid: Some(pid),
+        ..thing(start, start + word.len(), Kind::Pid, Role::Member, owner)
+    }))
+}
+
+/// `pid=N`, `PID: N`, `process N`; `NAME[N]: segfault` and `traps: NAME[N]` of the kernel.
+fn is_called_pid(before: &[u8], after: &[u8]) -> bool {
+    let before = before.trim_ascii_end();
+    let before = before.strip_suffix(b"=").or_else(|| before.strip_suffix(b":")).unwrap_or(before);
+    let ends = |end: &[u8]| {
+        let at = before.len().checked_sub(end.len());
+        let Some((head, tail)) = at.map(|at| before.split_at(at)) else { return false };
+        let is_whole = !head.last().is_some_and(u8::is_ascii_alphanumeric);
+        tail.eq_ignore_ascii_case(end) && is_whole
+    };
+    let of_kernel = before.ends_with(b"[")
+        && (after.starts_with(b"]: segfault")
+            || after.starts_with(b"] general protection")
+            || after.starts_with(b"] trap "));
+    ends(b"pid") || ends(b"process") || of_kernel
+}
+
+/// The name of the process, if the line has it beside the PID: `(nginx)` after it, `"nginx",` or `nginx[` before it,
+/// `comm="nginx"` and `Comm: nginx` after it.
+fn name_beside<'l>(before: &'l [u8], after: &'l [u8]) -> Option<&'l [u8]> {
+    if let Some(rest) = after.strip_prefix(b" (") {
+        return rest.iter().position(|&b| b == b')').map(|end| &rest[..end]);
+    }
+    if let Some(rest) = before.strip_suffix(b"\",pid=") {
+        return rest.iter().rposition(|&b| b == b'"').map(|at| &rest[at + 1..]);
+    }
+    if let Some(rest) = before.strip_suffix(b"[") {
+        return Some(&rest[rest.iter().rposition(|&b| b == b' ').map_or(0, |at| at + 1)..]);
+    }
+    for (mark, end) in [(&b" comm=\""[..], b'"'), (b" Comm: ", b' ')] {
+        if let Some(at) = memchr::memmem::find(after, mark) {
+            let rest = &after[at + mark.len()..];
+            let length = rest.iter().position(|&b| b == end).unwrap_or(rest.len());
+            return Some(&rest[..length]);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_at_the_beginning_of_words() {
+        let of = |word: &str| ipv4(word.as_bytes()).map(|(ip, length)| (ip.to_string(), length));
+        for (word, length) in [("10.0.0.1", 8), ("10.0.0.1:80", 8), ("10.0.0.1/16", 8), ("10.0.0.1.4431", 8)]
+        {
+            assert_eq!(of(word), Some(("10.0.0.1".to_owned(), length)), "{word}");
+        }
+        for word in ["10.0.0", "10.0.0.256", "10.0.0.1x", "10.0.0.01", "1.2.3.4.x", "10.0.0.1234", "", "1"] {
+            assert_eq!(of(word), None, "{word}");
+        }
+        assert_eq!(ipv6(b"fd00::2"), "fd00::2".parse().ok());
+        assert_eq!(ipv6(b"02:42:ac:11:00:02"), None);
+        assert_eq!(ipv6(b"12:30:01"), None);
+    }
+
+    #[test]
+    fn ids_stand_alone() {
+        let long = "a1".repeat(32);
+        let runs = |word: &str| {
+            let (mut all, mut from) = (Vec::new(), 0);
+            while let Some((begin, end)) = next_run(word.as_bytes(), from) {
+                all.push(word[begin..end].to_owned());
+                from = end;
+            }
+            all
+        };
+        assert_eq!(runs(&format!("/docker/{long}/x")), std::slice::from_ref(&long));
+        assert_eq!(runs(&format!("docker-{long}.scope")), std::slice::from_ref(&long));
+        assert_eq!(runs("a1b2c3d4e5f6"), ["a1b2c3d4e5f6"]);
+        assert!(runs(&format!("{long}0")).is_empty() && runs("xa1b2c3d4e5f6").is_empty());
+    }
+
+    #[test]
+    fn numbers_that_a_line_calls_pids() {
+        let is = |line: &str| {
+            let at = line.find('#').expect("a mark");
+            is_called_pid(&line.as_bytes()[..at], &line.as_bytes()[at + 1..])
+        };
+        for line in [
+            "pid=#",
+            "PID: # Comm: x",
+            "pid #",
+            "Killed process # (x)",
+            "x[#]: segfault at 0",
+            "(\"x\",pid=#,fd=3",
+        ] {
+            assert!(is(line), "{line}");
+        }
+        for line in ["stupid #", "port #", "sshd[#]: x", "#", "rapid: #", "cpid=#"] {
+            assert!(!is(line), "{line}");
+        }
+        let name = |line: &'static str| {
+            let at = line.find('#').expect("a mark");
+            name_beside(&line.as_bytes()[..at], &line.as_bytes()[at + 1..])
+        };
+        assert_eq!(name("process # (a b)"), Some(&b"a b"[..]));
+        assert_eq!(name("((\"nginx\",pid=#,fd=6"), Some(&b"nginx"[..]));
+        assert_eq!(name("PID: # Comm: nginx Not tainted"), Some(&b"nginx"[..]));
+        assert_eq!(name("pid=# uid=0 comm=\"nginx\" exe"), Some(&b"nginx"[..]));
+        assert_eq!(name("kernel: nginx[#]: segfault"), Some(&b"nginx"[..]));
+        assert_eq!(name("pid=# x"), None);
+    }
+}

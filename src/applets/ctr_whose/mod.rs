@@ -1,0 +1,354 @@
+//! `ctr-whose` finds the container behind what a log or a tool prints: an interface, an address, a port, a path, a
+//! namespace, a control group, a process. It asks the kernel and the state files of the runtimes, and no daemon.
+//!
+//! Each line of the output has the thing, the container and what the container has to do with it. The last word in
+//! brackets says what that rests on: `[state]` a state file, `[proxy]` a process of the host that takes connections,
+//! `[nat]` a rule that changes addresses, `[claim]` nothing that confirms it. Without it, the kernel says so. If
+//! several containers have a thing, all are listed. If the host has it, its process, service or interface is named
+//! after `no container:`.
+//!
+//! # Things
+//!
+//! What a thing is follows from its look. A prefix forces it. If a word has several meanings, all that hold are shown.
+//!
+//! - `if:NAME`: an interface. A name that the host has means the host's interface: of a veth(4) the container at the
+//!   other end, of a bridge the containers at its ports, of another device those with a macvlan, ipvlan or vlan on it.
+//!   Another name means interfaces in containers.
+//! - `ip:ADDRESS`: an IP address, in whatever network namespaces have it; else who had it, from the files of Docker,
+//!   Podman and CNI plugins.
+//! - `mac:ADDRESS`: a MAC address, with colons.
+//! - `port:PORT`: also `:8080`, `8080/udp`, `ADDRESS:PORT`: who listens on the host; for a published port the container
+//!   and who listens in it; if nobody uses the port on the host, who listens on it in containers.
+//! - `path:PATH`: also what begins with `/`: a layer or the root of a container, a volume or another mount, a state or
+//!   log file, a unix(7) socket, a block device, a control group, a file in /proc. Symbolic links in the files of a
+//!   container are not followed.
+//! - `ns:INODE`: also `net:[4026532181]`, and a number from 4026531840 up: a namespace.
+//! - `cgroup:PATH`: a control group, or the last part of its path, also of a group that is gone.
+//! - `sock:INODE`: also `socket:[4711]`; or `sock:PATH`: who has a socket open.
+//! - `dev:NAME`: also `MAJOR:MINOR` and `loop0`: who has mounted a block device or file system, and whose file a loop
+//!   device shows.
+//! - `pid:PID`: also a number alone: a process, by its PID on the host.
+//! - `cpid:PID`: all processes that have this PID inside of their container.
+//! - `host:NAME`: a host name. State files come first; what a container calls itself is a claim.
+//! - `id:ID`: the beginning of an id, at least four digits, or a name; of containers that run and of those that do not. A
+//!   beginning of decimal digits alone needs the prefix.
+//!
+//! A line of the kernel's log about lack of memory is a thing too: the container of the victim and the one whose limit was
+//! reached are shown.
+//!
+//! # Lines of a log
+//!
+//! With `-` in place of things, standard input is copied to standard output, and the container is added in
+//! parentheses after what is known to belong to one: ids, paths of control groups, interfaces of the host that lead
+//! to a container, addresses of containers to which the host would send through their interfaces. After a PID it is added only if the line says that the number is a PID and
+//! has a time after the start of that process, or has the form of ss(8). What belongs to several containers is left
+//! alone, except for the containers of a pod, for which the pod is named. Lines are written as soon as they are read.
+//!
+//! # JSON
+//!
+//! `{"host", "boot_id", "things": [{"thing", "kind", "answers", "host"}]}`. An answer has `container`, `runtime`, `name`,
+//! `id`, `pod`, `pod_namespace`, `status`, `pid`, `cpid`, `command`, `role`, `by` and `detail`; `host` of a thing is null or has
+//! `pid`, `command` and `text`. `kind` is interface, address, mac, port, path, namespace, cgroup, socket, device, pid,
+//! cpid, hostname or id; `role` is peer, interface, address, listener, published, writable-layer, image-layer, merged,
+//! mount, state, log, member, holder or itself; `by` is kernel, state, proxy, nat or claim. With `-`, one object
+//! `{"line", "text", "things"}` for each line to which something is added; `line` is its number.
+//!
+//! # Exit status
+//!
+//! 0 if each thing belongs to a container; 1 on failure, or if a thing belongs to none. With `-`, 0 unless it fails.
+//!
+//! # Environment
+//!
+//! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
+//! - `NO_COLOR`, `TERM`: with `--color=auto`, a NO_COLOR that is not empty or the TERM `dumb` turns colours off.
+//! - `POSIXLY_CORRECT`: if set, options after the first operand are operands too.
+//!
+//! # Files
+//!
+//! - `/proc`: processes, namespaces, control groups, mounts, open files. `--root=DIR` reads DIR/proc.
+//! - State files of runtimes: names, layers, mounts, ports; ctrbox(1) lists the paths. `--root=DIR` reads them below
+//!   DIR.
+//! - `/var/lib/cni/networks`, `/var/lib/cni/results`: addresses and ports that CNI plugins gave away.
+//! - `/var/log/pods`: the names of pods that are gone.
+//! - `/run/netns`, `/run/docker/netns`: network namespaces without a process.
+//! - `/sys/dev/block`, `/sys/class/block`: block devices.
+//! - `/dev/kmsg`: which groups a kill for lack of memory concerned, if the line does not say it.
+//!
+//! # Examples
+//!
+//! What is at the other end of an interface, and whose address is it:
+//!
+//! ```text
+//! ctr-whose veth9f2958d 172.17.0.5
+//! ```
+//!
+//! Who uses a port, and does a program in the container listen there:
+//!
+//! ```text
+//! ctr-whose :8081
+//! ```
+//!
+//! Which containers use a directory that fills the disk:
+//!
+//! ```text
+//! du -s /var/lib/docker/overlay2/* | sort -n | tail -5 | cut -f2 | xargs ctr-whose
+//! ```
+//!
+//! Follow the kernel's log with the names of containers:
+//!
+//! ```text
+//! dmesg -w | ctr-whose -
+//! ```
+//!
+//! Which process wrote PID 17 into the log of its container:
+//!
+//! ```text
+//! ctr-whose cpid:17
+//! ```
+//!
+//! # See also
+//!
+//! ctr-inspect(1), ctr-ps(1), ip-link(8), lsns(8), ss(8), dmesg(1)
+
+mod answer;
+mod cgroup;
+mod device;
+mod files;
+mod finder;
+mod focus;
+mod identity;
+mod lines;
+mod namespace;
+mod nat;
+mod network;
+mod oom;
+mod path;
+mod port;
+mod process;
+mod show;
+mod socket;
+mod thing;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+
+use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
+use crate::container::world::{Few, World};
+use crate::container::{Files, Resolver};
+use crate::exit::{self, Exit, Outcome, warn};
+use crate::output::Out;
+use crate::output::style::{Painter, When};
+use crate::proc::ProcRoot;
+use crate::text;
+use answer::Entry;
+use finder::Finder;
+use show::Found;
+use thing::{Kind, Reading};
+
+#[derive(Default)]
+struct Request {
+    json: bool,
+    colour: When,
+    root: Option<PathBuf>,
+}
+
+pub(crate) static APPLET: Applet = Applet {
+    name: "ctr-whose",
+    section: 1,
+    failure: 1,
+    about: "find the container behind an interface, address, port, path, namespace, PID or line of a log",
+    run,
+    grammar: &GRAMMAR,
+};
+
+static GRAMMAR: Grammar<Request> = Grammar {
+    usage: "[options] thing...\n       command | ctr-whose [options] -",
+    stops_at_operand: false,
+    options: &[
+        Opt::new(Some('J'), "json", "print JSON", Effect::Flag(|r| set(&mut r.json))),
+        Opt::color(colour),
+        Opt::root(root),
+        Opt::help(),
+        Opt::version(),
+    ],
+    groups: &[("json", "Output"), ("root", "Other options")],
+};
+
+fn run(call: &Call) -> Outcome {
+    let mut request = Request::default();
+    let words = GRAMMAR.parse(call, &mut request)?;
+    if words.is_empty() {
+        return Err(Exit::Usage(format!("{}: no thing given", text::shown(&call.argv0))));
+    }
+    if words.iter().any(|word| word == "-") {
+        if words.len() > 1 {
+            return Err(Exit::Usage(format!("{}: '-' stands alone", text::shown(&call.argv0))));
+        }
+        return lines::copy(call, &request);
+    }
+    let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
+    let files = Files::new(&root)?;
+    let proc = proc_of(&files, &request)?;
+    exit::in_worker(&proc, || answer(call, &request, (&proc, &files, &root), &words))
+}
+
+fn answer(
+    call: &Call,
+    request: &Request,
+    (proc, files, root): (&ProcRoot, &Files, &Path),
+    words: &[OsString],
+) -> Outcome {
+    let words: Vec<Word> = words.iter().map(|word| Word::new(word, root)).collect();
+    let readings = words.iter().filter_map(|word| word.readings.as_deref().ok());
+    if let Some(pids) = focus::processes(proc, files, readings) {
+        let few = Few { pids, resolver: Resolver::for_few(proc, files) };
+        let world = World::new(proc, files, Some(few))?;
+        let finder = Finder::new(&world, files, root, true);
+        let found: Vec<Vec<Found>> = words.iter().map(|word| word.look_up(&finder)).collect();
+        if words.iter().zip(&found).all(|(word, found)| word.is_final() || !is_unknown(found)) {
+            return print(call, request, &finder, &words, found);
+        }
+    }
+    let world = World::new(proc, files, None)?;
+    let finder = Finder::new(&world, files, root, false);
+    let found = words.iter().map(|word| word.look_up(&finder)).collect();
+    print(call, request, &finder, &words, found)
+}
+
+fn is_unknown(found: &[Found]) -> bool {
+    found.iter().all(|one| one.entry.is_empty())
+}
+
+fn print(
+    call: &Call,
+    request: &Request,
+    finder: &Finder<'_>,
+    words: &[Word],
+    found: Vec<Vec<Found>>,
+) -> Outcome {
+    let mut status = 0;
+    for (word, found) in words.iter().zip(&found) {
+        if found.iter().all(|one| one.entry.answers.is_empty()) {
+            status = 1;
+        }
+        if is_unknown(found) {
+            warn(call.name, &word.problem());
+        }
+    }
+    let all: Vec<Found> = found.into_iter().flatten().collect();
+    let mut out = Out::stdout();
+    match request.json {
+        true => show::json(&mut out, finder, &all)?,
+        false => show::lines(&mut out, finder, &all, Painter { colour: request.colour.on_stdout() }),
+    }
+    out.finish()?;
+    if status != 0 {
+        let problems = finder.problems.borrow();
+        problems.iter().for_each(|problem| warn(call.name, &format!("cannot look at {problem}")));
+        exit::hint_at_rights();
+    }
+    Ok(status)
+}
+
+/// A word of the command line, with what it can mean.
+struct Word {
+    text: OsString,
+    readings: Result<Vec<Reading>, String>,
+}
+
+impl Word {
+    fn new(text: &OsStr, root: &Path) -> Word {
+        let mut readings = thing::readings(text);
+        // The name of an interface of the host is looked up as nothing else.
+        if let Ok([Reading::Interface(name), ..]) = readings.as_deref_mut() {
+            let name = OsStr::from_bytes(name);
+            let is_there = name != ".." && root.join("sys/class/net").join(name).symlink_metadata().is_ok();
+            readings = readings.map(|mut all| {
+                all.truncate(if is_there { 1 } else { all.len() });
+                all
+            });
+        }
+        Word { text: text.to_owned(), readings }
+    }
+
+    /// Is there nothing more to find among all processes?
+    fn is_final(&self) -> bool {
+        self.readings.as_ref().map_or(true, |all| all.iter().all(focus::is_final))
+    }
+
+    /// All readings that hold; one without an answer if none does.
+    fn look_up(&self, finder: &Finder<'_>) -> Vec<Found> {
+        let Ok(readings) = &self.readings else { return Vec::new() };
+        let mut all: Vec<Entry> = Vec::new();
+        for reading in readings {
+            // What is a file is no control group.
+            let is_done =
+                matches!(readings[0], Reading::Path(_)) && all.iter().any(|entry| !entry.is_empty());
+            if !is_done {
+                all.push(read(finder, reading));
+            }
+        }
+        all.iter_mut().for_each(|entry| show::without_repeats(&mut entry.answers));
+        match all.iter().all(Entry::is_empty) {
+            true => all.truncate(1),
+            false => all.retain(|entry| !entry.is_empty()),
+        }
+        let thing = text::utf8(self.text.as_encoded_bytes()).into_owned();
+        all.into_iter().map(|entry| Found { thing: thing.clone(), entry }).collect()
+    }
+
+    /// Why there is no answer.
+    fn problem(&self) -> String {
+        let why = match &self.readings {
+            Err(problem) => problem.clone(),
+            Ok(readings) => {
+                let tried: Vec<&str> = readings.iter().map(|reading| reading.kind().name()).collect();
+                format!("nothing found, as {}", tried.join(", "))
+            }
+        };
+        format!("'{}': {why}; {}", text::shown(&self.text), kinds())
+    }
+}
+
+fn kinds() -> String {
+    let prefixes: Vec<String> = Kind::ALL.iter().map(|(_, _, prefix)| format!("{prefix}:")).collect();
+    format!("a prefix says what it is: {}", prefixes.join(" "))
+}
+
+fn read(finder: &Finder<'_>, reading: &Reading) -> Entry {
+    match reading {
+        Reading::Interface(name) => network::interface(finder, name),
+        Reading::Address(address) => network::address(finder, *address),
+        Reading::Mac(mac) => network::mac(finder, mac),
+        Reading::Port(port) => port::port(finder, port),
+        Reading::Path(path) => path::path(finder, path),
+        Reading::Namespace(kind, inode) => namespace::namespace(finder, *kind, *inode),
+        Reading::Cgroup(path) => cgroup::cgroup(finder, path),
+        Reading::Socket(socket) => socket::socket(finder, socket),
+        Reading::Device(device) => device::device(finder, device),
+        Reading::Pid(pid) => process::pid(finder, *pid),
+        Reading::Cpid(cpid) => process::cpid(finder, *cpid),
+        Reading::Hostname(name) => identity::hostname(finder, name),
+        Reading::Id(id) => identity::id(finder, id),
+        Reading::Oom(line) => oom::line(finder, line),
+    }
+}
+
+fn colour(request: &mut Request, when: Option<&OsStr>) -> Result<(), Exit> {
+    request.colour = When::of_option(when)?;
+    Ok(())
+}
+
+fn root(request: &mut Request, directory: &OsStr) -> Result<(), Exit> {
+    request.root = Some(directory.into());
+    Ok(())
+}
+
+fn proc_of(files: &Files, request: &Request) -> anyhow::Result<ProcRoot> {
+    let Some(root) = &request.root else { return Ok(ProcRoot::default()) };
+    let missing = || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
+    Ok(ProcRoot::new(files.locate("/proc").ok_or_else(missing)?))
+}

@@ -1,0 +1,73 @@
+//! Namespaces by their inodes.
+
+use std::collections::BTreeSet;
+
+use nix::unistd::Pid;
+
+use super::answer::{Answer, By, Entry, Host, Owner, Role};
+use super::finder::Finder;
+use super::thing::Kind;
+use crate::proc::ns::{Kind as Namespace, parse_link};
+
+pub(super) fn namespace(finder: &Finder<'_>, kind: Option<Namespace>, inode: u64) -> Entry {
+    let mut entry = Entry::new(Kind::Namespace);
+    let mut buffer = [0; 64];
+    let mut has = |pid: i32, kind: Namespace| {
+        let link = finder.world.links.link(Pid::from_raw(pid), &kind.link(), &mut buffer);
+        link.ok().and_then(parse_link) == Some(inode)
+    };
+    // An inode is that of one namespace of one kind.
+    let mut kinds: Vec<Namespace> = kind.map_or_else(|| Namespace::ALL.to_vec(), |kind| vec![kind]);
+    if let Some(kind) = kinds.iter().copied().find(|kind| is_hosts(finder, *kind, inode)) {
+        entry.host = Some(Host::new(format!("{} namespace of the host", kind.proc_name())));
+        return entry;
+    }
+    let (mut seen, mut outside) = (BTreeSet::new(), None);
+    for process in &finder.world.processes {
+        let Some(kind) = kinds.iter().copied().find(|kind| has(process.pid, *kind)) else { continue };
+        kinds = vec![kind];
+        let Some(number) = process.container else {
+            outside = outside.or(Some(process.pid));
+            continue;
+        };
+        let known = &finder.world.containers[number];
+        if seen.insert(number) {
+            let detail = format!("{} namespace", kind.proc_name());
+            let answer = Answer::new(Owner::Running(number), Role::Member, By::Kernel, detail);
+            let chief = Some(known.chief()).filter(|chief| has(*chief, kind));
+            entry.answers.push(answer.of_process(chief.or(Some(process.pid))));
+        }
+    }
+    // A process that entered does not own it: that does a container whose first process is in it.
+    let is_first = |one: &Answer| match one.owner {
+        Owner::Running(number) => one.pid == Some(finder.world.containers[number].chief()),
+        Owner::Recorded(_) => false,
+    };
+    if entry.answers.iter().any(is_first) {
+        entry.answers.retain(is_first);
+        if entry.answers.len() == 1 {
+            entry.answers.iter_mut().for_each(|one| one.role = Role::Itself);
+        }
+    }
+    if entry.answers.is_empty() {
+        entry.host = outside.map(|pid| {
+            let host = finder.process_of_host(pid);
+            Host { text: format!("{} namespace of {}", kinds[0].proc_name(), host.text), ..host }
+        });
+        let bound = finder.spaces().all.iter().find(|space| space.place.inode == inode);
+        if let (None, Some(file)) = (&entry.host, bound.and_then(|space| space.file.as_ref())) {
+            entry.host = Some(Host::new(format!("network namespace {file}")));
+        }
+    }
+    entry
+}
+
+/// Threads of the kernel are in the host's namespaces.
+fn is_hosts(finder: &Finder<'_>, kind: Namespace, inode: u64) -> bool {
+    let world = finder.world;
+    let thread = Pid::from_raw(2);
+    let is_thread = world.proc.process(thread).status().is_ok_and(|status| status.kernel_thread);
+    let of = |pid: i32| world.proc.process(Pid::from_raw(pid)).ns(kind);
+    let host = if is_thread { of(2) } else { of(1) };
+    host == Some(inode)
+}

@@ -1,0 +1,65 @@
+//! Lines of the kernel's log about processes that were killed for lack of memory: who, and whose limit.
+
+use super::answer::{Answer, Entry, Host, Role};
+use super::cgroup;
+use super::finder::Finder;
+use super::thing::Kind;
+use crate::isolation::cgroup::kills::{OomLine, read_log};
+
+pub(super) fn line(finder: &Finder<'_>, text: &[u8]) -> Entry {
+    let mut entry = Entry::new(Kind::Cgroup);
+    let Some(found) = OomLine::parse(text) else { return entry };
+    let found = match found {
+        // Another line of the log has the groups.
+        OomLine { victim: None, pid: Some(pid), .. } => {
+            let kills = read_log().unwrap_or_default();
+            match kills.into_iter().rev().find(|kill| kill.pid == pid) {
+                Some(kill) => OomLine {
+                    pid: Some(pid),
+                    comm: Some(kill.comm),
+                    victim: Some(kill.victim),
+                    is_hosts: kill.limit.is_none(),
+                    limit: kill.limit,
+                },
+                None => found,
+            }
+        }
+        found => found,
+    };
+    let who = match (&found.comm, found.pid) {
+        (Some(comm), Some(pid)) => format!("{} (pid {pid})", cgroup::path_of(comm)),
+        (None, Some(pid)) => format!("pid {pid}"),
+        _ => "a process".to_owned(),
+    };
+    if let Some(victim) = &found.victim {
+        add(finder, &cgroup::path_of(victim), &format!("{who} was killed"), Role::Member, &mut entry);
+    }
+    match &found.limit {
+        Some(limit) => {
+            let path = cgroup::path_of(limit);
+            add(finder, &path, &format!("limit of {path}"), Role::Itself, &mut entry);
+        }
+        None if found.is_hosts => {
+            entry.host = Some(Host::new("memory of the host was used up, not that of a limit"));
+        }
+        None => {}
+    }
+    entry
+}
+
+fn add(finder: &Finder<'_>, path: &str, detail: &str, role: Role, entry: &mut Entry) {
+    let of_group = cgroup::cgroup(finder, path);
+    if of_group.answers.is_empty() {
+        let text = of_group.host.map_or_else(|| detail.to_owned(), |host| format!("{detail}: {}", host.text));
+        entry.host = entry.host.take().or_else(|| Some(Host::new(text)));
+    }
+    // A group above several containers: its limit is of none of them.
+    if role == Role::Itself && of_group.answers.len() > 1 {
+        entry.host = Some(Host::new(format!("{detail}, which {} containers share", of_group.answers.len())));
+        return;
+    }
+    for mut one in of_group.answers {
+        one = Answer { role, pid: None, detail: detail.to_owned(), ..one };
+        entry.answers.push(one);
+    }
+}

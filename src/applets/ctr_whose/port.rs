@@ -1,0 +1,347 @@
+//! Ports: who listens on the host, which container a published port leads to, and who listens there.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::answer::{Answer, By, Entry, Host, Owner, Role};
+use super::finder::Finder;
+use super::nat;
+use super::thing::{Kind, Port};
+use crate::container::Runtime;
+use crate::container::details;
+use crate::container::proxies;
+use crate::isolation::visit::Place;
+use crate::net::{self, Interface, Listener, Transport, takes};
+
+/// A port of the host that leads to a container.
+struct Published {
+    container: usize,
+    port: details::Port,
+    by: By,
+    /// The process that takes connections.
+    via: Option<i32>,
+}
+
+pub(super) fn port(finder: &Finder<'_>, asked: &Port) -> Entry {
+    let mut entry = Entry::new(Kind::Port);
+    if let Some(spaces) = asked.address.and_then(|address| spaces_with(finder, address)) {
+        inside(finder, asked, &spaces, &mut entry);
+        return entry;
+    }
+    let published = on_host(finder, asked, &mut entry);
+    add_published(finder, published, &mut entry);
+    if entry.is_empty() {
+        let all: Vec<usize> = finder.spaces().others().map(|(number, _)| number).collect();
+        inside(finder, asked, &all, &mut entry);
+    }
+    entry
+}
+
+/// The namespaces of containers with this address; None if it is the host's, or nobody's.
+fn spaces_with(finder: &Finder<'_>, address: IpAddr) -> Option<Vec<usize>> {
+    let has = |one: &Interface| one.addresses.iter().any(|(ip, _)| *ip == address);
+    if address.is_loopback() || finder.interfaces().iter().any(has) {
+        return None;
+    }
+    let (numbers, places) = places(finder, finder.spaces().others().map(|(number, _)| number));
+    let found = finder.known("network namespaces", net::search_address(&places, address))?;
+    let mut spaces: Vec<usize> = found.into_iter().map(|(at, _)| numbers[at]).collect();
+    spaces.dedup();
+    (!spaces.is_empty()).then_some(spaces)
+}
+
+fn places(finder: &Finder<'_>, numbers: impl Iterator<Item = usize>) -> (Vec<usize>, Vec<Place>) {
+    numbers.map(|number| (number, finder.spaces().all[number].place.clone())).unzip()
+}
+
+impl Port {
+    fn fits_published(&self, port: &details::Port) -> bool {
+        let address: Option<IpAddr> = port.host_address.as_deref().and_then(|address| address.parse().ok());
+        port.host_port == Some(self.number)
+            && self.transport.is_none_or(|transport| transport.name() == port.protocol)
+            && (self.address.is_none()
+                || address.is_none_or(|own| self.address.is_some_and(|asked| takes(own, false, asked))))
+    }
+}
+
+/// Those who listen on the host, and the ports that state files and rules publish.
+fn on_host(finder: &Finder<'_>, asked: &Port, entry: &mut Entry) -> Vec<Published> {
+    let listeners: Vec<&Listener> = finder.listeners().iter().filter(|one| asked.fits(one)).collect();
+    let holders = finder.holders(listeners.iter().map(|one| one.inode));
+    let stated = stated(finder, asked);
+    let mut published: Vec<Published> = Vec::new();
+    let mut also_inside: Vec<&Listener> = Vec::new();
+    for listener in listeners {
+        let Some(&pid) = holders.get(&listener.inode) else {
+            entry.host = entry.host.take().or_else(|| Some(Host::new("a socket of the host")));
+            continue;
+        };
+        let detail = format!("{} listens on {}", finder.named_process(pid), shown(listener));
+        match finder.by_process(pid, Role::Listener, detail) {
+            Ok(answer) => push(&mut entry.answers, answer),
+            Err(host) => match by_proxy(finder, pid, listener, &stated) {
+                Some(found) => published.extend(found),
+                None => {
+                    entry.host = entry.host.take().or(Some(host));
+                    also_inside.push(listener);
+                }
+            },
+        }
+    }
+    // A socket can have several holders: who started the container's process, and that process.
+    let inside = finder.holders_in_containers(also_inside.iter().map(|one| one.inode));
+    for listener in also_inside {
+        if let Some(&pid) = inside.get(&listener.inode) {
+            let detail = format!("{} listens on {}", finder.named_process(pid), shown(listener));
+            finder
+                .by_process(pid, Role::Listener, detail)
+                .into_iter()
+                .for_each(|one| push(&mut entry.answers, one));
+        }
+    }
+    let is_new = |all: &[Published], container: usize, port: &details::Port| {
+        all.iter().all(|known| (known.container, known.port.port) != (container, port.port))
+    };
+    // A listener of the host that is no proxy has the port, whatever a state file says.
+    if entry.host.is_none() {
+        for (container, port) in stated {
+            if is_new(&published, container, &port) {
+                published.push(Published { container, port, by: By::State, via: None });
+            }
+        }
+    }
+    if published.is_empty() && entry.is_empty() {
+        for (container, port) in nat::forwarded(finder, asked, entry) {
+            if is_new(&published, container, &port) {
+                published.push(Published { container, port, by: By::Nat, via: None });
+            }
+        }
+    }
+    published
+}
+
+fn push(all: &mut Vec<Answer>, answer: Answer) {
+    if all.iter().all(|known| known.pid != answer.pid || known.role != answer.role) {
+        all.push(answer);
+    }
+}
+
+/// What state files of running containers publish at that port.
+fn stated(finder: &Finder<'_>, asked: &Port) -> Vec<(usize, details::Port)> {
+    let mut found = Vec::new();
+    for (owner, id, port) in finder.records().published_at(asked.number) {
+        if asked.fits_published(&port) {
+            found.extend(finder.running(owner, &id).map(|number| (number, port)));
+        }
+    }
+    for attachment in finder.attachments() {
+        for port in attachment.ports.iter().filter(|port| asked.fits_published(port)) {
+            if let Owner::Running(number) = finder.attached(attachment) {
+                found.push((number, port.clone()));
+            }
+        }
+    }
+    found
+}
+
+/// Programs that take connections for containers.
+const PROXIES: [&str; 7] =
+    ["docker-proxy", "conmon", "rootlessport", "rootlesskit", "slirp4netns", "pasta", "pasta.avx2"];
+
+pub(super) fn is_proxy_name(comm: &str) -> bool {
+    // rootlessport executes itself, under other names.
+    PROXIES.contains(&comm) || comm.starts_with("rootlessport") || comm == "exe"
+}
+
+/// None if the process is no proxy of a container: any process can have such a name.
+fn by_proxy(
+    finder: &Finder<'_>,
+    pid: i32,
+    listener: &Listener,
+    stated: &[(usize, details::Port)],
+) -> Option<Vec<Published>> {
+    let world = finder.world;
+    let comm = finder.comm(pid);
+    if !is_proxy_name(&comm) {
+        return None;
+    }
+    let uid = world.process(pid)?.uid?;
+    let fits = |port: &details::Port| {
+        let address: Option<IpAddr> = port.host_address.as_deref().and_then(|address| address.parse().ok());
+        port.protocol == listener.transport.name()
+            && address.is_none_or(|address| {
+                listener.address.is_unspecified() || address.is_unspecified() || address == listener.address
+            })
+    };
+    let is_parent = |number: usize| {
+        let known = &world.containers[number];
+        known.init.and_then(|init| world.process(init)?.ppid) == Some(pid)
+    };
+    let may_be = |number: usize| {
+        let container = &world.containers[number].container;
+        let owner = container.owner == uid;
+        match comm.as_str() {
+            "conmon" => is_parent(number),
+            "docker-proxy" => owner && container.runtime != Runtime::Podman,
+            _ => owner && uid != 0,
+        }
+    };
+    let mut found: Vec<Published> = Vec::new();
+    for (container, port) in stated.iter().filter(|(container, port)| may_be(*container) && fits(port)) {
+        if found.iter().all(|known| known.container != *container || known.port.port != port.port) {
+            found.push(Published {
+                container: *container,
+                port: port.clone(),
+                by: By::Proxy,
+                via: Some(pid),
+            });
+        }
+    }
+    if found.is_empty() {
+        found.extend(match comm.as_str() {
+            "conmon" => by_conmon(finder, pid, listener, &is_parent),
+            "docker-proxy" if uid == 0 => by_arguments(finder, pid, listener),
+            _ => Vec::new(),
+        });
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+/// conmon is the parent of the container's first process.
+fn by_conmon(
+    finder: &Finder<'_>,
+    pid: i32,
+    listener: &Listener,
+    is_parent: &dyn Fn(usize) -> bool,
+) -> Vec<Published> {
+    let all = (0..finder.world.containers.len()).filter(|number| is_parent(*number));
+    let of =
+        |container| Published { container, port: port_of(listener, None), by: By::Proxy, via: Some(pid) };
+    all.map(of).collect()
+}
+
+fn port_of(listener: &Listener, port: Option<u16>) -> details::Port {
+    details::Port {
+        protocol: listener.transport.name().to_owned(),
+        host_address: Some(listener.address.to_string()),
+        host_port: Some(listener.port),
+        port,
+    }
+}
+
+/// The arguments of root's docker-proxy have the address of the container.
+fn by_arguments(finder: &Finder<'_>, pid: i32, listener: &Listener) -> Vec<Published> {
+    let all = proxies::docker_proxies(finder.world);
+    let is_it = |proxy: &&proxies::Proxy| proxy.pid == pid && proxy.host_port == listener.port;
+    let Some(proxy) = all.iter().find(is_it) else { return Vec::new() };
+    let spaces = proxy.target.and_then(|target| spaces_with(finder, target)).unwrap_or_default();
+    let containers = spaces.iter().flat_map(|space| finder.spaces().all[*space].containers.iter().copied());
+    let port = port_of(listener, proxy.port);
+    containers
+        .map(|container| Published { container, port: port.clone(), by: By::Proxy, via: Some(pid) })
+        .collect()
+}
+
+/// With who listens inside.
+fn add_published(finder: &Finder<'_>, mut published: Vec<Published>, entry: &mut Entry) {
+    // `::` repeats what is published for all of IPv4.
+    let mut seen = Vec::new();
+    published.retain(|one| {
+        let is_any = matches!(one.port.host_address.as_deref(), None | Some("0.0.0.0" | "::"));
+        let key = (one.container, one.port.port, one.port.protocol.clone(), is_any);
+        let is_new = !is_any || !seen.contains(&key);
+        seen.push(key);
+        is_new
+    });
+    let spaces: Vec<Option<usize>> =
+        published.iter().map(|one| finder.spaces().of_container(one.container)).collect();
+    let wanted: Vec<u16> = published.iter().filter_map(|one| one.port.port).collect();
+    let mut numbers: Vec<usize> = spaces.iter().flatten().copied().collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let (numbers, places) = places(finder, numbers.into_iter());
+    let listeners = net::search_listeners(&places, |one| wanted.contains(&one.port));
+    let listeners = finder.known("sockets in network namespaces", listeners);
+    let holders = finder.holders_in_containers(listeners.iter().flatten().map(|(_, one)| one.inode));
+    for (one, space) in published.iter().zip(spaces) {
+        let here = |at: usize| space == Some(numbers[at]);
+        let fits = |(at, socket): &&(usize, Listener)| {
+            here(*at) && Some(socket.port) == one.port.port && socket.transport.name() == one.port.protocol
+        };
+        let mut own: Vec<&Listener> =
+            listeners.iter().flatten().filter(fits).map(|(_, socket)| socket).collect();
+        own.sort_by_key(|socket| socket.address.is_loopback());
+        let pid = own.first().and_then(|socket| holders.get(&socket.inode)).copied();
+        let inside = match (own.first(), listeners.is_some() && space.is_some() && one.port.port.is_some()) {
+            (Some(socket), _) => {
+                let who = pid.map_or_else(|| "a process".to_owned(), |pid| finder.named_process(pid));
+                // A proxy of a user connects from inside.
+                let owner = finder.world.containers[one.container].container.owner;
+                match socket.address.is_loopback() && owner == 0 {
+                    true => format!("; {who} listens on {} only", socket.address),
+                    false => format!("; {who} listens"),
+                }
+            }
+            (None, true) => "; nothing listens there".to_owned(),
+            (None, false) => String::new(),
+        };
+        let via = one.via.map(|via| format!(" ({})", finder.comm(via))).unwrap_or_default();
+        let detail = format!("published {}{via}{inside}", mapping(&one.port));
+        let answer = Answer::new(Owner::Running(one.container), Role::Published, one.by, detail);
+        entry.answers.push(answer.of_process(pid));
+    }
+}
+
+/// `127.0.0.1:8081->80/tcp`
+fn mapping(port: &details::Port) -> String {
+    let number = |port: Option<u16>| port.map_or_else(|| "?".to_owned(), |port| port.to_string());
+    let address = match port.host_address.as_deref() {
+        None | Some("0.0.0.0" | "::") => "*".to_owned(),
+        Some(address) if address.contains(':') => format!("[{address}]"),
+        Some(address) => address.to_owned(),
+    };
+    format!("{address}:{}->{}/{}", number(port.host_port), number(port.port), port.protocol)
+}
+
+/// Who listens in these namespaces.
+fn inside(finder: &Finder<'_>, asked: &Port, spaces: &[usize], entry: &mut Entry) {
+    let (numbers, places) = places(finder, spaces.iter().copied());
+    let found = net::search_listeners(&places, |one| asked.fits(one));
+    let found = finder.known("sockets in network namespaces", found).unwrap_or_default();
+    let inodes: Vec<u64> = found.iter().map(|(_, one)| one.inode).collect();
+    let mut holders = finder.holders_in_containers(inodes.iter().copied());
+    holders.extend(
+        finder.holders(inodes.into_iter().filter(|inode| !holders.contains_key(inode)).collect::<Vec<_>>()),
+    );
+    let mut by_process: BTreeMap<(usize, i32, Transport), Vec<&Listener>> = BTreeMap::new();
+    for (at, listener) in &found {
+        let pid = holders.get(&listener.inode).copied().unwrap_or(0);
+        by_process.entry((numbers[*at], pid, listener.transport)).or_default().push(listener);
+    }
+    for ((space, pid, _), listeners) in by_process {
+        let space = &finder.spaces().all[space];
+        let pid = Some(pid).filter(|pid| *pid != 0);
+        let on: Vec<String> = listeners.iter().map(|one| shown(one)).collect();
+        let who = pid.map_or_else(|| "a process".to_owned(), |pid| finder.named_process(pid));
+        let detail = format!("{who} listens on {} inside", on.join(" "));
+        let own = pid.and_then(|pid| finder.world.process(pid)?.container);
+        let containers = own.map_or_else(|| space.containers.clone(), |own| vec![own]);
+        for container in &containers {
+            let answer = Answer::new(Owner::Running(*container), Role::Listener, By::Kernel, &*detail);
+            entry.answers.push(answer.of_process(pid));
+        }
+        if containers.is_empty() && entry.host.is_none() {
+            entry.host = Some(Host { pid, text: format!("{detail} another network namespace") });
+        }
+    }
+}
+
+/// `0.0.0.0:80/tcp`
+fn shown(listener: &Listener) -> String {
+    let address = match (listener.address, listener.address.is_unspecified()) {
+        (IpAddr::V6(_), true) if !listener.only_v6 => "*".to_owned(),
+        (IpAddr::V6(ip), _) => format!("[{ip}]"),
+        (ip, _) => ip.to_string(),
+    };
+    format!("{address}:{}/{}", listener.port, listener.transport.name())
+}

@@ -1,0 +1,153 @@
+//! The network namespaces of a host: which containers are in which.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use nix::unistd::Pid;
+
+use super::world::World;
+use crate::isolation::visit::Place;
+use crate::proc::ns::{Kind, parse_link};
+
+/// A network namespace.
+#[derive(Debug)]
+pub(crate) struct Space {
+    pub place: Place,
+    /// The numbers of the containers whose first process is in it; without one, of those that have a process in it. None
+    /// of the host's namespace.
+    pub containers: Vec<usize>,
+    /// A process in it.
+    pub pid: Option<i32>,
+    /// The file to which it is bound.
+    pub file: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Spaces {
+    pub all: Vec<Space>,
+    /// The number of the host's.
+    pub host: Option<usize>,
+    /// Are there processes whose namespaces the caller may not see?
+    pub is_partial: bool,
+}
+
+/// Where engines and ip-netns(8) bind namespaces that outlive their processes.
+const BOUND: [&str; 2] = ["/run/netns", "/run/docker/netns"];
+
+#[derive(Default)]
+struct Seen {
+    firsts: Vec<usize>,
+    members: Vec<usize>,
+    pid: Option<i32>,
+}
+
+impl Spaces {
+    #[must_use]
+    pub(crate) fn read(world: &World<'_>) -> Spaces {
+        let (mut buffer, link) = ([0; 64], Kind::Net.link());
+        let mut inode =
+            |pid: i32| world.links.link(Pid::from_raw(pid), &link, &mut buffer).ok().and_then(parse_link);
+        let host = host(world, &mut inode);
+        let mut seen: BTreeMap<u64, Seen> = BTreeMap::new();
+        let mut is_partial = false;
+        for process in &world.processes {
+            let Some(inode) = inode(process.pid) else {
+                is_partial = true;
+                continue;
+            };
+            let one = seen.entry(inode).or_default();
+            let is_first = |number: usize| world.containers[number].chief() == process.pid;
+            match process.container {
+                Some(number) if is_first(number) => {
+                    one.firsts.push(number);
+                    one.pid = Some(process.pid);
+                }
+                Some(number) if !one.members.contains(&number) => one.members.push(number),
+                _ => {}
+            }
+            one.pid = one.pid.or(Some(process.pid));
+        }
+        let mut files: BTreeMap<u64, String> = BTreeMap::new();
+        for directory in BOUND {
+            for name in world.files.list(directory) {
+                let path = format!("{directory}/{name}");
+                if let Some(inode) = world.files.inode(&path) {
+                    files.entry(inode).or_insert(path);
+                }
+            }
+        }
+        let mut found = Spaces { is_partial, ..Spaces::default() };
+        for (inode, one) in seen {
+            let file = files.remove(&inode);
+            let is_host = host == Some(inode);
+            let path = match one.pid {
+                Some(pid) => world.proc.path_of(Pid::from_raw(pid), &link),
+                None => continue,
+            };
+            if is_host {
+                found.host = Some(found.all.len());
+            }
+            let containers = if one.firsts.is_empty() { one.members } else { one.firsts };
+            found.all.push(Space {
+                place: Place { path, inode },
+                containers: if is_host { Vec::new() } else { without_pause(world, containers) },
+                pid: one.pid,
+                file,
+            });
+        }
+        if let (Some(inode), None) = (host, found.host) {
+            found.add_own(world, inode);
+        }
+        for (inode, file) in files.into_iter().filter(|(inode, _)| host != Some(*inode)) {
+            let path = world.files.locate(&file).unwrap_or_else(|| PathBuf::from(&file));
+            let place = Place { path, inode };
+            found.all.push(Space { place, containers: Vec::new(), pid: None, file: Some(file) });
+        }
+        found
+    }
+
+    /// The host's, if no process in it is known but this process is in it.
+    fn add_own(&mut self, world: &World<'_>, inode: u64) {
+        // Not by /proc/self: a child asks in other namespaces.
+        let pid = std::fs::read_link(world.proc.path().join("self"));
+        if let (true, Ok(pid)) = (own(world) == Some(inode), pid) {
+            let place = Place { path: world.proc.path().join(pid).join(Kind::Net.link()), inode };
+            self.host = Some(self.all.len());
+            self.all.push(Space { place, containers: Vec::new(), pid: None, file: None });
+        }
+    }
+
+    /// All but the host's.
+    pub(crate) fn others(&self) -> impl Iterator<Item = (usize, &Space)> {
+        self.all.iter().enumerate().filter(|(number, _)| self.host != Some(*number))
+    }
+
+    /// The number of the namespace of a container.
+    #[must_use]
+    pub(crate) fn of_container(&self, container: usize) -> Option<usize> {
+        self.all.iter().position(|space| space.containers.contains(&container))
+    }
+}
+
+/// The pause container of a pod only keeps the namespace for the others.
+fn without_pause(world: &World<'_>, mut all: Vec<usize>) -> Vec<usize> {
+    let is_pause = |number: &usize| world.containers[*number].container.is_pause();
+    if !all.iter().all(is_pause) {
+        all.retain(|number| !is_pause(number));
+    }
+    all
+}
+
+/// Threads of the kernel are in the host's namespaces. In a pid namespace without them it is that of its first process.
+fn host(world: &World<'_>, inode: &mut impl FnMut(i32) -> Option<u64>) -> Option<u64> {
+    let thread = Pid::from_raw(2);
+    let is_thread = world.proc.process(thread).status().is_ok_and(|status| status.kernel_thread);
+    let of_thread = if is_thread { inode(2) } else { None };
+    of_thread.or_else(|| inode(1)).or_else(|| own(world))
+}
+
+fn own(world: &World<'_>) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+    let link = std::fs::read_link(world.proc.own(&Kind::Net.link())).ok()?;
+    parse_link(link.as_os_str().as_bytes())
+}

@@ -1,0 +1,296 @@
+//! `ctr-whose` on hosts made of files: what state files say.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::common::ctr_ps::harmless;
+use crate::common::layout::{Layout, id};
+use crate::common::process::limited;
+use crate::common::{applet, stderr, stdout};
+
+const DOCKER: &str = "var/lib/docker";
+
+fn whose(layout: &Layout, arguments: &[&str]) -> Output {
+    limited(applet("ctr-whose").arg("--root").arg(layout.host.root()).args(arguments))
+}
+
+/// The things of a JSON output.
+fn things(layout: &Layout, words: &[&str]) -> Vec<Value> {
+    let output = whose(layout, &[&["-J"], words].concat());
+    let json: Value =
+        serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+    json["things"].as_array().expect("a list").clone()
+}
+
+/// Container, role and source of each answer, of all readings of a word.
+fn answers(layout: &Layout, word: &str) -> Vec<[String; 3]> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let all = things(layout, &[word]);
+    let all = all.iter().flat_map(|thing| thing["answers"].as_array().expect("a list"));
+    let mut found: Vec<_> = all.map(|one| ["container", "role", "by"].map(|key| text(&one[key]))).collect();
+    found.sort();
+    found
+}
+
+/// A container of Docker with two layers of an image, which share the lower one.
+fn docker(layout: &Layout, name: &str, number: u32, pid: Option<i64>, more: &str) -> String {
+    let id = id(number);
+    let directory = format!("{DOCKER}/containers/{id}");
+    let state = match pid {
+        Some(pid) => format!(r#""Running":true,"Pid":{pid},"StartedAt":"2024-01-01T00:00:01Z""#),
+        None => r#""Running":false,"Pid":0,"StartedAt":"2024-01-01T00:00:01Z","ExitCode":0"#.to_owned(),
+    };
+    let config = format!(
+        r#"{{"Name":"/{name}","Driver":"overlay2","State":{{{state}}},
+        "Config":{{"Image":"nginx:1","Hostname":"{name}-host"}}{more}}}"#
+    );
+    layout.file(format!("{directory}/config.v2.json"), config);
+    layout.file(format!("{directory}/hostconfig.json"), "{}");
+    let layers = format!("{DOCKER}/image/overlay2/layerdb");
+    layout.file(format!("{layers}/mounts/{id}/mount-id"), format!("up{number}"));
+    layout.file(format!("{layers}/mounts/{id}/init-id"), format!("up{number}-init"));
+    layout.file(format!("{layers}/mounts/{id}/parent"), format!("sha256:top{number}"));
+    layout.file(format!("{layers}/sha256/top{number}/cache-id"), format!("image{number}"));
+    layout.file(format!("{layers}/sha256/top{number}/parent"), "sha256:base");
+    layout.file(format!("{layers}/sha256/base/cache-id"), "base");
+    if let Some(pid) = pid {
+        layout.process(pid, 0, &format!("/docker/{id}"), 777);
+    }
+    id
+}
+
+/// `web` runs, `old` does not.
+fn two(name: &str) -> (Layout, String, String) {
+    let layout = Layout::new(name);
+    let network = r#","NetworkSettings":{"Networks":{"bridge":{"IPAddress":"172.17.0.9","MacAddress":"02:42:AC:11:00:09"}}},
+        "MountPoints":{"/data":{"Source":"/srv/data"}}"#;
+    let ports = r#","NetworkSettings":{"Ports":{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8081"}]}}"#;
+    let web = docker(&layout, "web", 0xabc, Some(100), ports);
+    let old = docker(&layout, "old", 0xabd, None, network);
+    (layout, web, old)
+}
+
+fn of(container: &str, role: &str, by: &str) -> [String; 3] {
+    [container, role, by].map(str::to_owned)
+}
+
+#[test]
+fn ids_and_names_of_containers_that_run_and_that_do_not() {
+    let (layout, web, old) = two("whose-ids");
+    assert_eq!(answers(&layout, &web), [of("docker:web", "itself", "state")]);
+    assert_eq!(answers(&layout, "id:old"), [of("docker:old", "itself", "state")]);
+    // Several have the same beginning.
+    let both = [of("docker:old", "itself", "state"), of("docker:web", "itself", "state")];
+    assert_eq!(answers(&layout, &format!("id:{}", &web[..20])), both);
+    assert_eq!(answers(&layout, "web-host"), [of("docker:web", "itself", "state")]);
+    assert_eq!(answers(&layout, "host:old-host"), [of("docker:old", "itself", "state")]);
+    let thing = &things(&layout, &[&old])[0];
+    assert_eq!((&thing["thing"], &thing["kind"]), (&json!(old), &json!("id")));
+    let answer = &thing["answers"][0];
+    assert_eq!(
+        (&answer["status"], &answer["id"], &answer["pid"]),
+        (&json!("exited"), &json!(old), &Value::Null)
+    );
+    let mut keys: Vec<&str> = answer.as_object().expect("an object").keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    let expected = [
+        "by",
+        "command",
+        "container",
+        "cpid",
+        "detail",
+        "id",
+        "name",
+        "pid",
+        "pod",
+        "pod_namespace",
+        "role",
+        "runtime",
+        "status",
+    ];
+    assert_eq!(keys, expected);
+}
+
+#[test]
+fn layers_belong_to_all_containers_that_have_them() {
+    let (layout, ..) = two("whose-layers");
+    let layer = |name: &str| answers(&layout, &format!("/{DOCKER}/overlay2/{name}"));
+    assert_eq!(layer("up2748/diff/etc"), [of("docker:web", "writable-layer", "state")]);
+    assert_eq!(layer("up2748/merged"), [of("docker:web", "merged", "state")]);
+    assert_eq!(layer("up2749/work"), [of("docker:old", "writable-layer", "state")]);
+    assert_eq!(layer("image2748/diff"), [of("docker:web", "image-layer", "state")]);
+    let both = [of("docker:old", "image-layer", "state"), of("docker:web", "image-layer", "state")];
+    assert_eq!(layer("base/diff"), both);
+    assert!(layer("other/diff").is_empty());
+}
+
+#[test]
+fn state_files_logs_and_mounts() {
+    let (layout, web, old) = two("whose-paths");
+    let log = format!("/{DOCKER}/containers/{web}/{web}-json.log");
+    assert_eq!(answers(&layout, &log), [of("docker:web", "log", "state")]);
+    let state = format!("/{DOCKER}/containers/{old}/config.v2.json");
+    assert_eq!(answers(&layout, &state), [of("docker:old", "state", "state")]);
+    assert_eq!(answers(&layout, "/srv/data/x"), [of("docker:old", "mount", "state")]);
+    // Through a link, which leads nowhere outside of the root directory.
+    std::os::unix::fs::symlink("/srv/data", layout.host.root().join("link")).expect("a link");
+    assert_eq!(answers(&layout, "/link/x"), [of("docker:old", "mount", "state")]);
+    assert_eq!(answers(&layout, "/srv/other"), [] as [[String; 3]; 0]);
+}
+
+#[test]
+fn groups_that_are_gone_and_groups_that_lie() {
+    let (layout, web, old) = two("whose-groups");
+    assert_eq!(answers(&layout, &format!("/docker/{web}")), [of("docker:web", "member", "kernel")]);
+    assert_eq!(answers(&layout, &format!("/docker/{old}")), [of("docker:old", "member", "state")]);
+    assert_eq!(answers(&layout, &format!("docker-{old}.scope")), [of("docker:old", "member", "state")]);
+    assert_eq!(answers(&layout, &format!("4:memory:/docker/{old}")), [of("docker:old", "member", "state")]);
+    let of_user = format!("/user.slice/user-1000.slice/user@1000.service/docker-{old}.scope");
+    assert_eq!(answers(&layout, &of_user), [of("docker:old", "member", "claim")]);
+    let unknown = format!("/system.slice/docker-{}.scope", id(9));
+    assert_eq!(answers(&layout, &unknown), [of("docker:000000000000?", "member", "claim")]);
+}
+
+#[test]
+fn pods_outlive_their_groups_in_the_names_of_their_logs() {
+    let layout = Layout::new("whose-pods");
+    layout.process(1, 0, "/", 1);
+    let uid = "0b3f5a52-1111-2222-3333-4444deadbeef";
+    layout.file(format!("var/log/pods/shop_web-1_{uid}/app/0.log"), "");
+    let group = format!("/kubepods/burstable/pod{uid}/{}", id(77));
+    assert_eq!(answers(&layout, &group), [of("k8s:shop/web-1", "member", "state")]);
+    let log = format!("/var/log/pods/shop_web-1_{uid}/app/0.log");
+    assert_eq!(answers(&layout, &log), [of("k8s:shop/web-1", "log", "state")]);
+}
+
+#[test]
+fn addresses_that_nobody_has_any_more() {
+    let (layout, _, old) = two("whose-history");
+    assert_eq!(answers(&layout, "172.17.0.9"), [of("docker:old", "address", "state")]);
+    layout.file("var/lib/cni/networks/cbr0/10.22.0.5", format!("{old}\r\neth0"));
+    assert_eq!(answers(&layout, "10.22.0.5"), [of("docker:old", "address", "state")]);
+    let result = format!(
+        r#"{{"containerId":"{}","networkName":"cbr0","cniArgs":[["K8S_POD_NAMESPACE","shop"],["K8S_POD_NAME","db"]],
+        "result":{{"interfaces":[{{"name":"veth77","mac":"0a:00:00:00:00:07"}}],"ips":[{{"address":"10.22.0.7/16"}}]}}}}"#,
+        id(5)
+    );
+    layout.file(format!("var/lib/cni/results/cbr0-{}-eth0", id(5)), result);
+    for word in ["10.22.0.7", "veth77", "mac:0A:00:00:00:00:07"] {
+        let found = &things(&layout, &[word])[0]["answers"][0];
+        assert_eq!((&found["pod"], &found["pod_namespace"]), (&json!("db"), &json!("shop")), "{word}");
+        assert_eq!(found["by"], "state");
+    }
+}
+
+#[test]
+fn published_ports_of_running_containers_only() {
+    let (layout, ..) = two("whose-ports");
+    // What a stopped container left behind is not published.
+    let stale = r#","NetworkSettings":{"Ports":{"80/tcp":[{"HostIp":"","HostPort":"9999"}]}}"#;
+    docker(&layout, "stale", 0xabe, None, stale);
+    for word in [":8081", "8081/tcp", "127.0.0.1:8081", "port:8081"] {
+        assert_eq!(answers(&layout, word), [of("docker:web", "published", "state")], "{word}");
+    }
+    for word in ["8081/udp", ":9999", ":80"] {
+        assert!(answers(&layout, word).is_empty(), "{word}");
+    }
+}
+
+#[test]
+fn lines_about_lack_of_memory() {
+    let (layout, web, old) = two("whose-oom");
+    let both = [of("docker:old", "member", "state"), of("docker:web", "itself", "kernel")];
+    for line in [
+        format!(
+            "[ 9.1] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=c,mems_allowed=0,\
+             oom_memcg=/docker/{web},task_memcg=/docker/{old},task=a,pid=1,uid=2,pid=77,uid=0"
+        ),
+        format!("Task in /docker/{old} killed as a result of limit of /docker/{web}"),
+    ] {
+        assert_eq!(answers(&layout, &line), both, "{line}");
+    }
+    let of_host = "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,\
+        task_memcg=/x,task=a,pid=77,uid=0";
+    assert!(
+        things(&layout, &[of_host])[0]["host"]["text"].as_str().is_some_and(|text| text.contains("host"))
+    );
+}
+
+#[test]
+fn processes_and_what_is_the_hosts() {
+    let (layout, ..) = two("whose-processes");
+    layout.host.named(50, 1, b"sshd", "/system.slice/ssh.service", b"sshd\0-D\0");
+    assert_eq!(answers(&layout, "100"), [of("docker:web", "member", "kernel")]);
+    assert_eq!(answers(&layout, "cpid:1"), [of("docker:web", "member", "kernel")]);
+    let output = whose(&layout, &["50"]);
+    assert_eq!(stdout(&output), "50  no container: sshd 50 (ssh.service)\n");
+    assert_eq!(output.status.code(), Some(1));
+    let output = whose(&layout, &["ssh.service", "100"]);
+    assert_eq!(output.status.code(), Some(1), "one thing has no container");
+    assert!(
+        stdout(&output).starts_with("ssh.service  no container: sshd 50 (ssh.service)"),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(whose(&layout, &["100"]).status.code(), Some(0));
+    let link = format!("net:[{}]", 30_000 + 100);
+    assert_eq!(answers(&layout, &link), [of("docker:web", "itself", "kernel")]);
+}
+
+#[test]
+fn unknown_words_say_what_was_tried() {
+    let (layout, ..) = two("whose-unknown");
+    for (word, part) in [
+        ("nothing-here", "interface, hostname, id"),
+        ("if:", "nothing follows"),
+        ("ip:x", "not an IP address"),
+        ("id:12", "at least four digits"),
+        ("9999999999", "nothing found"),
+    ] {
+        let output = whose(&layout, &[word]);
+        assert_eq!(output.status.code(), Some(1), "{word}");
+        let message = stderr(&output);
+        assert!(message.contains(part) && message.contains("cpid:"), "{word}: {message}");
+        assert_eq!(stdout(&output), "", "{word}");
+    }
+    let found = &things(&layout, &["nothing-here"])[0];
+    assert_eq!((&found["answers"], &found["host"]), (&json!([]), &Value::Null));
+}
+
+#[test]
+fn hostile_names_are_escaped() {
+    let layout = Layout::new("whose-hostile");
+    let more = r#","MountPoints":{"/d\u001b[31m\u202e":{"Source":"/srv/h"}}"#;
+    docker(&layout, "a\\u001b[2Jb", 7, None, more);
+    let output = whose(&layout, &["/srv/h", "if:x\u{1b}[2J", &id(7)]);
+    harmless(&stdout(&output));
+    harmless(&stderr(&output));
+    assert!(stdout(&output).contains("docker:a\\x1b[2Jb"), "{}", stdout(&output));
+    harmless(&stdout(&whose(&layout, &["-J", "/srv/h", &id(7)])));
+}
+
+#[test]
+fn layers_of_podman() {
+    let layout = Layout::new("whose-podman");
+    layout.process(1, 0, "/", 1);
+    let storage = "var/lib/containers/storage";
+    let list = format!(
+        r#"[{{"id":"{}","names":["db"],"layer":"top"}},{{"id":"{}","names":["web"],"layer":"other"}}]"#,
+        id(7),
+        id(8)
+    );
+    layout.file(format!("{storage}/overlay-containers/containers.json"), list);
+    let layers = r#"[{"id":"base"},{"id":"top","parent":"base"},{"id":"other","parent":"base"}]"#;
+    layout.file(format!("{storage}/overlay-layers/layers.json"), layers);
+    for number in [7, 8] {
+        let spec = r#"{"annotations":{"io.container.manager":"libpod"},"mounts":[{"source":"/srv/p","destination":"/d"}]}"#;
+        layout.file(format!("{storage}/overlay-containers/{}/userdata/config.json", id(number)), spec);
+    }
+    let layer = |name: &str| answers(&layout, &format!("/{storage}/overlay/{name}/diff"));
+    assert_eq!(layer("top"), [of("podman:db", "writable-layer", "state")]);
+    let both = [of("podman:db", "image-layer", "state"), of("podman:web", "image-layer", "state")];
+    assert_eq!(layer("base"), both);
+    let mounts = [of("podman:db", "mount", "state"), of("podman:web", "mount", "state")];
+    assert_eq!(answers(&layout, "/srv/p"), mounts);
+}
