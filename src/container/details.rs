@@ -4,6 +4,10 @@ use std::net::IpAddr;
 
 use super::Container;
 
+/// Runtimes mount these files of the host into most containers.
+pub(crate) const USUAL_MOUNTS: [&str; 5] =
+    ["/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/sbin/docker-init", "/run/.containerenv"];
+
 /// A port of a container that the host publishes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Port {

@@ -90,6 +90,8 @@ fn a_pid_needs_a_word_and_a_time() {
         ("[   60.000000] Killed process 100 (x) total-vm:1kB\n", true),
         ("[   40.000000] Killed process 100 (x) total-vm:1kB\n", false),
         ("[   60.000000] Killed process 100 (nginx) total-vm:1kB\n", false),
+        ("[   60.000000] oom-kill:task_memcg=/x,task=x,pid=100,uid=0\n", true),
+        ("[   60.000000] oom-kill:task_memcg=/x,task=y,pid=100,uid=0\n", false),
         ("[   60.000000] CPU: 0 PID: 100 Comm: x Not tainted\n", true),
         ("type=SYSCALL msg=audit(1000000060.123:456): pid=100 uid=0 comm=\"x\"\n", true),
         ("type=SYSCALL msg=audit(1000000040.123:456): pid=100 uid=0 comm=\"x\"\n", false),

@@ -7,7 +7,7 @@ use super::answer::{Entry, Host, Role};
 use super::files::{of_files, parts_seen, seen_in, shown};
 use super::finder::Finder;
 use super::thing::{Device, Kind};
-use crate::proc::mountinfo::mounts;
+use crate::proc::mountinfo::{mounts, unescape};
 
 pub(super) fn device(finder: &Finder<'_>, device: &Device) -> Entry {
     match device {
@@ -52,13 +52,13 @@ fn of_number(finder: &Finder<'_>, major: u32, minor: u32) -> Entry {
     let mut entry = Entry::new(Kind::Device);
     let number = format!("{major}:{minor}");
     let is_hosts = mounts(finder.host_mounts()).find(|mount| mount.device == number.as_bytes());
-    // Everything that is mounted of the file system, whatever part of it.
-    let root = Path::new("/");
-    entry.answers = seen_in(finder, number.as_bytes(), root, None);
+    // Everything that is mounted of the file system, whatever part of it. Who sees it where the host has it has the
+    // host's mounts.
+    let whole = mounts(finder.host_mounts()).find(|one| one.device == number.as_bytes() && one.root == b"/");
+    let on_host = whole.map(|mount| unescape(mount.point));
+    entry.answers = seen_in(finder, number.as_bytes(), Path::new("/"), on_host.as_deref());
     if entry.answers.is_empty() {
-        let mut parts = parts_seen(finder, number.as_bytes());
-        parts.retain(|one| one.role == Role::Mount || one.role == Role::Merged);
-        entry.answers = parts;
+        entry.answers = parts_seen(finder, number.as_bytes());
     }
     let file = sys(finder, &format!("dev/block/{number}/loop/backing_file"));
     if let Some(file) = file {
@@ -76,7 +76,7 @@ fn of_number(finder: &Finder<'_>, major: u32, minor: u32) -> Entry {
         }
         entry.host = Some(Host::new(format!("loop device of the file {file}")));
     } else if let Some(mount) = is_hosts.filter(|_| entry.answers.is_empty()) {
-        let point = shown(&crate::proc::mountinfo::unescape(mount.point));
+        let point = shown(&unescape(mount.point));
         entry.host = Some(Host::new(format!("file system of the host, mounted at {point}")));
     } else if entry.answers.is_empty() && sys(finder, &format!("dev/block/{number}/size")).is_some() {
         entry.host = Some(Host::new("block device of the host"));

@@ -11,10 +11,10 @@ use nix::unistd::Pid;
 use super::answer::{Answer, By, Owner, Role};
 use super::finder::{Finder, recorded, status};
 use super::thing::is_id;
-use crate::container::details::Details;
+use crate::container::details::{Details, USUAL_MOUNTS};
 use crate::container::pod_uid;
 use crate::proc::ProcRoot;
-use crate::proc::mountinfo::{mounts, mounts_of, unescape};
+use crate::proc::mountinfo::{Mount, mounts, mounts_of, unescape};
 use crate::proc::overlay::overlay;
 use crate::{sys, text};
 
@@ -175,7 +175,10 @@ pub(super) fn parts_seen(finder: &Finder<'_>, device: &[u8]) -> Vec<Answer> {
         let host_root =
             mounts(finder.host_mounts()).find(|mount| mount.point == b"/").map(|mount| mount.device);
         let own_root = mounts(&text).find(|mount| mount.point == b"/").map(|mount| mount.device);
-        let mount = mounts(&text).take(MOST_MOUNTS).find(|mount| mount.device == device);
+        let is_part = |mount: &Mount<'_>| {
+            mount.device == device && !USUAL_MOUNTS.iter().any(|usual| usual.as_bytes() == mount.point)
+        };
+        let mount = mounts(&text).take(MOST_MOUNTS).find(is_part);
         // One with the host's mounts has all of them.
         if let Some(mount) = mount.filter(|_| own_root != host_root) {
             let (part, point) = (shown(&unescape(mount.root)), shown(&unescape(mount.point)));

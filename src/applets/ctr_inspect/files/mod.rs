@@ -18,6 +18,7 @@ pub(super) use devices::Device;
 use super::descriptors::Descriptors;
 use super::unknown::Unknowns;
 use crate::access::{self, Account, memory};
+use crate::container::details::USUAL_MOUNTS;
 use crate::container::world::{Subject, World};
 use crate::proc::mountinfo::{Mount, mounts, unescape};
 pub(super) use crate::proc::overlay::Overlay;
@@ -86,11 +87,9 @@ pub(super) struct Deleted {
 }
 
 impl Mounted {
-    /// Runtimes mount these into most containers.
+    /// Do most containers have it?
     pub(super) fn is_usual(&self) -> bool {
-        const USUAL: [&str; 5] =
-            ["/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/sbin/docker-init", "/run/.containerenv"];
-        USUAL.contains(&self.target.as_str())
+        USUAL_MOUNTS.contains(&self.target.as_str())
     }
 }
 

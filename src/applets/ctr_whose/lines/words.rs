@@ -211,6 +211,10 @@ fn name_beside<'l>(before: &'l [u8], after: &'l [u8]) -> Option<&'l [u8]> {
     if let Some(rest) = before.strip_suffix(b"\",pid=") {
         return rest.iter().rposition(|&b| b == b'"').map(|at| &rest[at + 1..]);
     }
+    if let Some(rest) = before.strip_suffix(b",pid=") {
+        // A line about lack of memory. The name can have any bytes.
+        return memchr::memmem::rfind(rest, b",task=").map(|at| &rest[at + 6..]);
+    }
     if let Some(rest) = before.strip_suffix(b"[") {
         return Some(&rest[rest.iter().rposition(|&b| b == b' ').map_or(0, |at| at + 1)..]);
     }
@@ -288,6 +292,7 @@ mod tests {
         assert_eq!(name("PID: # Comm: nginx Not tainted"), Some(&b"nginx"[..]));
         assert_eq!(name("pid=# uid=0 comm=\"nginx\" exe"), Some(&b"nginx"[..]));
         assert_eq!(name("kernel: nginx[#]: segfault"), Some(&b"nginx"[..]));
+        assert_eq!(name("task_memcg=/a,task=tail,pid=#,uid=0"), Some(&b"tail"[..]));
         assert_eq!(name("pid=# x"), None);
     }
 }
