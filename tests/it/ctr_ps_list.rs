@@ -142,7 +142,7 @@ fn pod(test: &str) -> Host {
     let host = Host::new(test);
     let record = |id: &str, name: &str| {
         format!(
-            r#"junk{{"Version":"v1","Metadata":{{"ID":"{id}","SandboxID":"{POD}","Config":{{"metadata":{{"name":"{name}"}},
+            r#"{{"Version":"v1","Metadata":{{"ID":"{id}","SandboxID":"{POD}","Config":{{"metadata":{{"name":"{name}"}},
             "image":{{"image":"img:1"}},"args":["run"],"labels":{{"io.kubernetes.container.name":"{name}"}}}}}}}}"#
         )
     };
@@ -150,10 +150,19 @@ fn pod(test: &str) -> Host {
         r#"{{"Version":"v1","Metadata":{{"ID":"{POD}","Config":{{"metadata":{{"name":"shop","uid":"{UID}","namespace":"ns"}},
         "labels":{{"app":"shop"}}}}}}}}"#
     );
+    // Each text is the value of a protobuf message.
+    let value = |text: String| {
+        let length = text.len();
+        assert!((128..16_384).contains(&length), "two bytes");
+        [&[b'j', 0x12, (length & 0x7f | 0x80) as u8, (length >> 7) as u8][..], text.as_bytes()].concat()
+    };
+    // A label of an image is there as it is.
+    let label = sandbox.replace("shop", "evil").into_bytes();
+    let texts = [record(WEB, "web"), sandbox, record(OLD, "job"), record(NEW, "removed")].map(value);
     let root = "var/lib/containerd";
     host.file(
         &format!("{root}/io.containerd.metadata.v1.bolt/meta.db"),
-        [record(WEB, "web"), sandbox, record(OLD, "job"), record(NEW, "removed")].concat(),
+        [texts.concat(), label].concat(),
     );
     let plugin = format!("{root}/io.containerd.grpc.v1.cri");
     host.file(&format!("{plugin}/sandboxes/{POD}/hostname"), "shop\n");
