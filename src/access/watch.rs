@@ -452,6 +452,15 @@ impl Drop for Guard {
 mod tests {
     use super::*;
 
+    /// Processes of many accounts, or of none, do not cost time without limit.
+    #[test]
+    fn a_limited_number_of_processes_is_left_out() {
+        let proc = ProcRoot::default();
+        // Above the highest PID of the kernel.
+        let count = (5_000_000..).take_while(|pid| leave_out(&proc, Pid::from_raw(*pid))).count();
+        assert_eq!(count, MOST_LEFT_OUT);
+    }
+
     #[test]
     fn a_system_call_is_parsed() {
         let text = b"257 0xffffff9c 0x7ffd5 0x80000 0x0 0x0 0x0 0x7ffd0 0x4f\n";

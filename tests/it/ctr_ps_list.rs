@@ -160,10 +160,7 @@ fn pod(test: &str) -> Host {
     let label = sandbox.replace("shop", "evil").into_bytes();
     let texts = [record(WEB, "web"), sandbox, record(OLD, "job"), record(NEW, "removed")].map(value);
     let root = "var/lib/containerd";
-    host.file(
-        &format!("{root}/io.containerd.metadata.v1.bolt/meta.db"),
-        [texts.concat(), label].concat(),
-    );
+    host.file(&format!("{root}/io.containerd.metadata.v1.bolt/meta.db"), [texts.concat(), label].concat());
     let plugin = format!("{root}/io.containerd.grpc.v1.cri");
     host.file(&format!("{plugin}/sandboxes/{POD}/hostname"), "shop\n");
     let status = |started: u64, finished: u64, code: u8| {

@@ -254,7 +254,8 @@ mod tests {
             assert!((128..16_384).contains(&length), "two bytes");
             [&[0x12, (length & 0x7f | 0x80) as u8, (length >> 7) as u8][..], text.as_bytes()].concat()
         };
-        [b"junk".to_vec(), TEXTS.iter().flat_map(value).collect(), BEGIN.to_vec(), b"\"ID\":".to_vec()].concat()
+        [b"junk".to_vec(), TEXTS.iter().flat_map(value).collect(), BEGIN.to_vec(), b"\"ID\":".to_vec()]
+            .concat()
     }
 
     /// An image may have any label.
