@@ -10,6 +10,7 @@ use anyhow::{Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use nix::unistd::{Pid, getuid};
+use serde::{Deserialize, Serialize};
 
 use super::child::{OnBlock, Portable, in_child};
 use super::matching::{self, is_marked, is_unverified, one, precise};
@@ -51,9 +52,31 @@ pub(crate) struct Lookup<'a> {
     keeps: bool,
 }
 
+/// Why a child found no process: the error, and whether its cause may be that the caller does not see the container.
+#[derive(Serialize, Deserialize)]
+struct NotHeld {
+    error: String,
+    is_not_seen: bool,
+}
+
+impl From<anyhow::Error> for NotHeld {
+    fn from(error: anyhow::Error) -> NotHeld {
+        NotHeld { error: errno::chain(&error), is_not_seen: error.is::<exit::NotSeen>() }
+    }
+}
+
+impl From<NotHeld> for anyhow::Error {
+    fn from(not: NotHeld) -> anyhow::Error {
+        match not.is_not_seen {
+            true => exit::NotSeen(not.error).into(),
+            false => anyhow::Error::msg(not.error),
+        }
+    }
+}
+
 /// What a child finds.
 struct ByName {
-    held: std::result::Result<Held, String>,
+    held: std::result::Result<Held, NotHeld>,
     notes: Vec<String>,
 }
 
@@ -67,7 +90,7 @@ impl Portable for ByName {
     }
 
     fn unpack(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<ByName> {
-        let (found, notes): (std::result::Result<i32, String>, _) = serde_json::from_slice(bytes).ok()?;
+        let (found, notes): (std::result::Result<i32, NotHeld>, _) = serde_json::from_slice(bytes).ok()?;
         let pidfd = descriptors.into_iter().next();
         Some(ByName { held: found.map(|pid| Held { pid: Pid::from_raw(pid), pidfd }), notes })
     }
@@ -117,7 +140,7 @@ impl<'a> Lookup<'a> {
                 note_of_blocked().into_iter().for_each(|note| self.say(note));
                 let found = found?;
                 found.notes.into_iter().for_each(|note| self.say(note));
-                found.held.map_err(anyhow::Error::msg)
+                found.held.map_err(anyhow::Error::from)
             }
         }
     }
@@ -127,7 +150,7 @@ impl<'a> Lookup<'a> {
         let lookup = Lookup { keeps: true, ..Lookup::new(self.name, self.purpose) };
         let held = Files::new(Path::new("/"))
             .and_then(|files| lookup.process(&mut Resolver::for_few(proc, &files), word))
-            .map_err(|error| errno::chain(&error));
+            .map_err(NotHeld::from);
         Ok(ByName { held, notes: lookup.printed.into_inner() })
     }
 

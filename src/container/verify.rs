@@ -159,4 +159,16 @@ mod tests {
             Container { namespaces, init_start: Some(start), ..Container::new(Runtime::Runc, "x") };
         assert!(!is_running(&proc, this, &elsewhere, &[]));
     }
+
+    #[test]
+    fn a_users_state_file_leads_only_to_groups_of_that_user() {
+        let of = |owner: u32, groups: &str| {
+            let container = Container { owner, ..Container::new(Runtime::Docker, "a1".repeat(32)) };
+            groups_with_id_in(groups.replace("ID", &"a1".repeat(32)).as_bytes(), &container)
+        };
+        assert_eq!(of(0, "0::/docker/ID\n").len(), 1);
+        assert_eq!(of(1000, "0::/user.slice/user-1000.slice/docker-ID.scope\n").len(), 1);
+        assert!(of(1000, "0::/docker/ID\n").is_empty(), "the group of root's container");
+        assert!(of(1000, "0::/user.slice/user-10001.slice/docker-ID.scope\n").is_empty(), "another user's");
+    }
 }

@@ -237,6 +237,22 @@ fn host_root_is_refused_next_to_a_tracer() {
     }
 }
 
+/// A process without the capability can gain it, by a program with file capabilities, as far as its bounding set goes.
+#[test]
+fn a_process_that_may_gain_the_right_to_trace_counts() {
+    if !possible("attacks-host-root-bounding") {
+        return;
+    }
+    for (bounding, refused) in [("+all", true), ("+all,-sys_ptrace", false)] {
+        let mut command = program("unshare");
+        command.args(["-p", "-f", "-m", "--mount-proc", "setpriv", "--reuid=4242", "--regid=4242"]);
+        command.args(["--clear-groups", "--inh-caps=-all", &format!("--bounding-set={bounding}")]);
+        let container = Holder::by_child(&mut command);
+        let output = limited(of(&container).args(["-a", "--host-root", "echo", "there"]));
+        assert_eq!(stdout(&output), if refused { "" } else { "there\n" }, "{bounding}: {output:?}");
+    }
+}
+
 #[test]
 fn the_environment_of_a_container_chooses_no_program_of_the_host() {
     if !namespaces("attacks-environment") {

@@ -78,7 +78,7 @@ fn the_nearest_usual_set_is_named_with_what_differs() {
 #[test]
 fn the_usual_sets_are_listed_and_a_wrong_name_gets_the_list() {
     let list = said("getpcaps", &["--diff=list"]);
-    assert!(list.lines().any(|line| line.starts_with("docker     00000000a80425fb moby ")), "{list}");
+    assert!(list.lines().any(|line| line.starts_with("docker      00000000a80425fb moby ")), "{list}");
     let output = failure("getpcaps", &["--diff=doker", "0"]);
     let message = stderr(&output);
     assert!(

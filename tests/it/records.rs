@@ -116,7 +116,7 @@ fn a_recycled_pid_is_in_no_container() {
 
 /// A user's state files say nothing about processes of root or of another user.
 #[test]
-fn a_users_records_are_for_his_processes() {
+fn a_users_records_are_for_processes_of_that_user() {
     for (name, make) in LAYOUTS {
         let mut layout = Layout::new(&format!("records-foreign-{name}"));
         make(&mut layout);

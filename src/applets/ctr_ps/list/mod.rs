@@ -15,7 +15,7 @@ use super::select::Selection;
 use super::status::Status;
 use super::usage::Groups;
 use crate::container::details::{Ending, Port};
-use crate::container::{IdentifiedBy, pod_uid, rfc3339};
+use crate::container::{IdentifiedBy, pod_uid, rfc3339, short};
 use crate::isolation::cgroup;
 use crate::output::lazy_table::{Source, Value};
 use crate::output::size::size;
@@ -80,6 +80,10 @@ impl<'a> List<'a> {
         self.facts.groups(self.rows[row])
     }
 
+    fn has(&self, id: Id) -> bool {
+        self.columns.iter().any(|column| matches!(column, ListColumn::Same(shown) if *shown == id))
+    }
+
     fn same<'v>(&'v self, id: Id, seen: &'v Seen) -> Value<'v> {
         let container = &seen.container;
         match (id, self.form) {
@@ -89,7 +93,8 @@ impl<'a> List<'a> {
                 Value::owned(format!("{} ({hostname})", seen.label))
             }
             (Id::Container, _) => Value::text(&seen.label),
-            (Id::Id, Form::People) => Value::maybe(text::id(container)),
+            (Id::Id, Form::People) if self.has(Id::Container) => Value::maybe(text::id(container)),
+            (Id::Id, Form::People) => Value::text(short(&container.id)),
             (Id::Image, Form::People) => {
                 container.image.as_deref().map_or(Value::None, |image| Value::owned(text::image(image)))
             }
