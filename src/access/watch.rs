@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::fstat;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use nix::unistd::{ForkResult, Pid};
 
@@ -37,8 +38,8 @@ pub(crate) const SLICE: Duration = Duration::from_millis(250);
 /// How long a read of a file in /proc may block: the first one, and one after another process was found to block.
 const FIRST: Duration = Duration::from_secs(1);
 const NEXT: Duration = SLICE;
-/// A bound for processes that no account joins.
-const MOST_RESTARTS: usize = 100;
+/// A bound for processes that no account joins, and for many accounts.
+const MOST_LEFT_OUT: usize = 100;
 /// How many processes a message names.
 const MOST_NAMED: usize = 16;
 
@@ -115,7 +116,7 @@ pub(crate) fn in_worker(proc: &ProcRoot, mut work: impl FnMut() -> u8) -> Watche
     if !children_stay() {
         return Watched::NotStarted;
     }
-    for _ in 0..MOST_RESTARTS {
+    loop {
         if sys::watch_output().is_err() {
             return Watched::NotStarted;
         }
@@ -133,7 +134,6 @@ pub(crate) fn in_worker(proc: &ProcRoot, mut work: impl FnMut() -> u8) -> Watche
             Err(_) => {}
         }
     }
-    Watched::Blocked(found().pids.last().copied().unwrap_or(Pid::from_raw(0)))
 }
 
 /// In a worker: it ends with its parent, and lists show the parent in its place.
@@ -184,13 +184,13 @@ fn kill(child: Pid, pidfd: &OwnedFd) {
     _ = sys::wait(child, libc::__WALL | libc::WNOHANG);
 }
 
-/// Leaves out a process that blocks its readers. False if that was done before, so that it does not help.
+/// Leaves out a process that blocks its readers. False if that was done before, so that it does not help, or too often.
 pub(crate) fn leave_out(proc: &ProcRoot, pid: Pid) -> bool {
     let account = account_of_blocked(proc, pid);
     let mut found = found();
     let time = if found.any { NEXT } else { FIRST };
     found.any = true;
-    if !hidden::hide(&[pid]) {
+    if found.pids.len() >= MOST_LEFT_OUT || !hidden::hide(&[pid]) {
         return false;
     }
     found.pids.push(pid);
@@ -213,25 +213,29 @@ fn hide_accounts(proc: &ProcRoot, accounts: &[Account]) {
     hidden::hide(&pids);
 }
 
-/// The account of a process, from nothing that takes the lock. None for root's processes outside of containers.
+/// The account of a process, as [`super::account_of`] has it, from nothing that takes the lock. None for root's processes
+/// outside of containers.
 fn account_of_blocked(proc: &ProcRoot, pid: Pid) -> Option<Account> {
-    let user_ns = || sys::pidfd_user_namespace(sys::pidfd_open(pid).ok()?).ok();
     let is_of_pidfd = proc.path() == Path::new("/proc");
-    let maker = if is_of_pidfd { user_ns().and_then(|inner| outermost_maker(proc, inner)) } else { None };
+    let pidfd = is_of_pidfd.then(|| sys::pidfd_open(pid).ok()).flatten();
+    let user_ns = pidfd.as_ref().and_then(|pidfd| sys::pidfd_user_namespace(pidfd).ok());
+    let maker = user_ns.and_then(|inner| outermost_maker(proc, inner));
     if let Some(user) = maker.filter(|uid| *uid != 0) {
         return Some(Account::User(user));
     }
     let process = proc.process(pid);
     let status = process.status().unwrap_or_default();
-    match status.euid {
-        Some(0) | None if status.nspid.len() > 1 => {
+    // Processes in a container of root have any user they want, also one of the host.
+    if status.nspid.len() > 1 {
+        let pid_ns = pidfd.as_ref().and_then(|pidfd| sys::pidfd_pid_namespace(pidfd).ok());
+        let inode = pid_ns.and_then(|pid_ns| fstat(&pid_ns).ok()).map(|stat| stat.st_ino);
+        return Some(Account::Container(inode.unwrap_or_else(|| {
             let mut hasher = DefaultHasher::new();
             process.cgroup().unwrap_or_default().hash(&mut hasher);
-            Some(Account::Container(hasher.finish()))
-        }
-        Some(0) | None => None,
-        Some(uid) => Some(Account::User(uid)),
+            hasher.finish()
+        })));
     }
+    status.euid.filter(|uid| *uid != 0).map(Account::User)
 }
 
 /// Watches whether a process stays in one read of /proc.
@@ -447,6 +451,15 @@ impl Drop for Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Processes of many accounts, or of none, do not cost time without limit.
+    #[test]
+    fn a_limited_number_of_processes_is_left_out() {
+        let proc = ProcRoot::default();
+        // Above the highest PID of the kernel.
+        let count = (5_000_000..).take_while(|pid| leave_out(&proc, Pid::from_raw(*pid))).count();
+        assert_eq!(count, MOST_LEFT_OUT);
+    }
 
     #[test]
     fn a_system_call_is_parsed() {

@@ -12,7 +12,8 @@ mod words;
 use std::ffi::OsString;
 
 use crate::cli::{Applet, OptionView, Takes, Words};
-use crate::exit::{Exit, Outcome};
+use crate::exit::{self, Exit, Outcome};
+use crate::proc::ProcRoot;
 use words::{Offer, Source};
 
 /// What the shell does.
@@ -62,6 +63,10 @@ impl Answer {
 
 /// `ctrbox --complete` with the rest of its arguments.
 pub(crate) fn run(applets: &'static [&'static Applet], args: &[OsString]) -> Outcome {
+    exit::in_worker(&ProcRoot::default(), || answer(applets, args))
+}
+
+fn answer(applets: &'static [&'static Applet], args: &[OsString]) -> Outcome {
     let answer = match args {
         [dashes, line @ ..] if dashes == "--" => {
             let line: Vec<&str> = line.iter().map(|word| word.to_str().unwrap_or_default()).collect();

@@ -58,11 +58,14 @@ impl Logged {
     }
 }
 
+/// What stands before the group of the process that was killed.
+const OF_TASK: &str = ",task_memcg=";
+
 /// The path in a word: the word itself, or a part of a line of the kernel's log.
 fn path(word: &str) -> Option<&str> {
-    let of_task = word.find(",task_memcg=").map(|at| &word[at + ",task_memcg=".len()..]);
-    if let Some(rest) = of_task {
-        return rest.split(",task=").next();
+    if let Some((_, rest)) = word.split_once(OF_TASK) {
+        // A user may give a group such a name.
+        return rest.split(",task=").next().filter(|_| !rest.contains(OF_TASK));
     }
     // `Task in /docker/ID killed as a result of limit of /docker`, before Linux 4.19
     if let Some((_, rest)) = word.split_once("Task in /") {
@@ -73,6 +76,32 @@ fn path(word: &str) -> Option<&str> {
     let is_unit = word.ends_with(".scope") || word.ends_with(".slice");
     let has_colons = word.contains(":cri-containerd:") || word.contains(":crio:");
     (word.starts_with('/') || is_unit || has_colons).then(|| unmounted(word))
+}
+
+/// False if the word has a path of a control group and the container is in another one. A user may give a group the name or
+/// the id of any container.
+#[must_use]
+pub(super) fn may_mean(word: &str, proc: &ProcRoot, container: &Container) -> bool {
+    let Some(path) = path(word).filter(|path| path.starts_with('/')) else { return true };
+    let Some(text) = container.init.and_then(|init| proc.process(init).cgroup().ok()) else { return true };
+    is_of_group(path, &String::from_utf8_lossy(&text))
+}
+
+/// `text` is that of proc_pid_cgroup(5). Each side may begin with more directories: the path is below a mount point, or
+/// the reader is in a cgroup namespace.
+fn is_of_group(path: &str, text: &str) -> bool {
+    let logged = Logged::parse(path);
+    // The container's own group, or that of its pod.
+    let group = above(path).find(|above| Logged::parse(above) == logged).unwrap_or(path);
+    let is_same = |known: &str| known.ends_with(group) || group.ends_with(known);
+    let mut known = text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    known.any(|known| above(known.trim_start_matches("/..")).any(is_same))
+}
+
+/// The path and the directories above it, shortest first, without the root.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    ends.filter(|end| *end > 1).map(|end| &path[..end])
 }
 
 /// The path in the hierarchy of a path below the mount point.
@@ -148,6 +177,39 @@ mod tests {
         assert!(fits("/default/redis", "default/redis"));
         assert!(fits("/a/job", "job"));
         assert!(!fits("/a/myjob", "job"));
+    }
+
+    /// A user may make any control groups below an own one.
+    #[test]
+    fn a_group_with_the_name_of_a_container_is_not_that_container() {
+        let scope = format!("/system.slice/docker-{ID}.scope");
+        let (v2, v1) = (format!("0::{scope}/init.scope\n"), format!("5:memory:/docker/{ID}\n0::/x\n"));
+        let pod = format!("0::/kubepods.slice/pod{UID}/{ID}\n");
+        for (path, text) in [
+            (scope.clone(), &v2),
+            (format!("{scope}/a/b"), &v2),
+            (format!("/outer/of/this/host{scope}"), &v2),
+            (format!("/docker/{ID}"), &v1),
+            (format!("/memory/docker/{ID}"), &v1),
+            (format!("/kubepods.slice/pod{UID}"), &pod),
+            (format!("/kubepods.slice/pod{UID}/{ID}"), &pod),
+            ("/default/redis".to_owned(), &"0::/default/redis/a\n".to_owned()),
+            (scope.clone(), &format!("0::/../docker-{ID}.scope\n")),
+        ] {
+            assert!(is_of_group(&path, text), "{path} {text}");
+        }
+        let user = "/user.slice/user-1000.slice/user@1000.service";
+        for (path, text) in [
+            (format!("{user}/docker-{ID}.scope"), &v2),
+            (format!("{user}/docker/{ID}"), &v2),
+            (format!("{user}/pod{UID}"), &pod),
+            (format!("{user}/redis"), &"0::/default/redis\n".to_owned()),
+        ] {
+            assert!(!is_of_group(&path, text), "{path} {text}");
+        }
+        let line = |path: &str| format!("oom-kill:oom_memcg={path},task_memcg={path},task=x,pid=7,uid=0");
+        assert!(Logged::parse(&line(&scope)).is_some());
+        assert_eq!(Logged::parse(&line(&format!("{user}/x{OF_TASK}{scope}/y"))), None);
     }
 
     #[test]

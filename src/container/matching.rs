@@ -182,17 +182,21 @@ pub(super) fn precise(container: &Container, among: &[Rc<Container>]) -> String 
     name
 }
 
-/// [`matching`], with namespaces too: `ns:INODE`.
+/// [`matching`], with what the kernel knows of the containers: namespaces (`ns:INODE`), and the control groups of those that
+/// a line of a log may mean.
 #[must_use]
 pub(crate) fn among(proc: &ProcRoot, all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
     match logged::namespace(word) {
         Some(inode) => with_namespace(proc, all, inode),
-        None => matching(all, word),
+        None => {
+            let may_mean = |one: &&Rc<Container>| logged::may_mean(word, proc, one);
+            matching(&all.iter().filter(may_mean).cloned().collect::<Vec<_>>(), word)
+        }
     }
 }
 
 /// The containers whose first process is in a namespace that the host does not have.
-pub(super) fn with_namespace(proc: &ProcRoot, all: &[Rc<Container>], inode: u64) -> Vec<Rc<Container>> {
+fn with_namespace(proc: &ProcRoot, all: &[Rc<Container>], inode: u64) -> Vec<Rc<Container>> {
     only_payload(all.iter().filter(|one| logged::has_namespace(proc, one, inode)).cloned().collect())
 }
 

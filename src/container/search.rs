@@ -6,7 +6,7 @@ use nix::unistd::geteuid;
 
 use super::cgroup_path::is_id;
 use super::logged::{self, Logged};
-use super::matching::{is_marked, matches_in_rank, matching, named, split_runtime, with_namespace};
+use super::matching::{among, is_marked, matches_in_rank, matching, named, split_runtime};
 use super::resolver::Query;
 use super::runtimes::{Store, Whose};
 use super::{Container, Resolver};
@@ -16,10 +16,12 @@ use super::{Container, Resolver};
 /// elsewhere, and unverified ones. For root, a user's state file counts only after that scan, because a container of root
 /// may have the name.
 pub(crate) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>> {
-    let scan = |resolver: &mut Resolver<'_>| matching(&resolver.scan(), word);
-    if let Some(inode) = logged::namespace(word) {
+    let scan = |resolver: &mut Resolver<'_>| {
         let all = resolver.scan();
-        return with_namespace(resolver.proc(), &all, inode);
+        among(resolver.proc(), &all, word)
+    };
+    if logged::namespace(word).is_some() {
+        return scan(resolver);
     }
     let mut found = if is_marked(word) { scan(resolver) } else { Vec::new() };
     if found.is_empty() {
@@ -28,6 +30,7 @@ pub(crate) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>
             false => find_by_record(resolver, word),
         };
     }
+    found.retain(|container| logged::may_mean(word, resolver.proc(), container));
     if found.is_empty() && !is_marked(word) { scan(resolver) } else { found }
 }
 

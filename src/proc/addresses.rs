@@ -1,5 +1,7 @@
 //! The addresses of a network namespace, in /proc/PID/net: without entering it, and without netlink.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Process;
@@ -9,11 +11,19 @@ impl Process<'_> {
     /// ones. None if the files cannot be read.
     #[must_use]
     pub(crate) fn addresses(&self) -> Option<Vec<IpAddr>> {
-        let v4 = self.root.read_whole(self.pid, "net/fib_trie").ok()?;
+        let v4 = self.beginning("net/fib_trie").ok()?;
         // Missing if the kernel has no IPv6.
-        let v6 = self.root.read_whole(self.pid, "net/if_inet6").unwrap_or_default();
+        let v6 = self.beginning("net/if_inet6").unwrap_or_default();
         let v4 = local_addresses(&String::from_utf8_lossy(&v4)).into_iter().map(IpAddr::V4);
         Some(v4.chain(global_addresses(&String::from_utf8_lossy(&v6)).into_iter().map(IpAddr::V6)).collect())
+    }
+
+    /// The kernel writes these files page by page. A container may have any number of addresses and routes.
+    fn beginning(&self, file: &str) -> std::io::Result<Vec<u8>> {
+        const MOST: u64 = 64 << 10;
+        let mut text = Vec::new();
+        File::open(self.path(file))?.take(MOST).read_to_end(&mut text)?;
+        Ok(text)
     }
 }
 

@@ -44,7 +44,8 @@ pub(crate) use fork::{fork, fork_into, fork_sibling, fork_silent};
 pub(crate) use network::loopback_up;
 pub(crate) use nsfs::{
     mount_namespace_id, namespace_owner, namespace_owner_uid, namespace_parent, namespace_type,
-    open_namespace, pid_from_namespace, pid_in_namespace, pidfd_user_namespace, socket_namespace,
+    open_namespace, pid_from_namespace, pid_in_namespace, pidfd_pid_namespace, pidfd_user_namespace,
+    socket_namespace,
 };
 pub(crate) use pidfd::{PidfdInfo, pidfd_alive, pidfd_getfd, pidfd_info, pidfd_open, pidfd_signal};
 pub(crate) use process::{

@@ -42,6 +42,13 @@ pub(crate) fn pidfd_user_namespace(pidfd: impl AsFd) -> nix::Result<OwnedFd> {
     unsafe { ioctl_fd(pidfd, PIDFD_GET_USER_NAMESPACE) }
 }
 
+/// PIDFD_GET_PID_NAMESPACE, since Linux 6.11: the pid namespace of the process behind a pidfd.
+pub(crate) fn pidfd_pid_namespace(pidfd: impl AsFd) -> nix::Result<OwnedFd> {
+    const PIDFD_GET_PID_NAMESPACE: c_ulong = 0xff05;
+    // SAFETY: the request takes no argument and returns a new descriptor.
+    unsafe { ioctl_fd(pidfd, PIDFD_GET_PID_NAMESPACE) }
+}
+
 /// SIOCGSKNS: the network namespace of a socket.
 pub(crate) fn socket_namespace(socket: impl AsFd) -> nix::Result<OwnedFd> {
     const SIOCGSKNS: c_ulong = 0x894c;

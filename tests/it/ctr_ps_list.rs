@@ -142,7 +142,7 @@ fn pod(test: &str) -> Host {
     let host = Host::new(test);
     let record = |id: &str, name: &str| {
         format!(
-            r#"junk{{"Version":"v1","Metadata":{{"ID":"{id}","SandboxID":"{POD}","Config":{{"metadata":{{"name":"{name}"}},
+            r#"{{"Version":"v1","Metadata":{{"ID":"{id}","SandboxID":"{POD}","Config":{{"metadata":{{"name":"{name}"}},
             "image":{{"image":"img:1"}},"args":["run"],"labels":{{"io.kubernetes.container.name":"{name}"}}}}}}}}"#
         )
     };
@@ -150,11 +150,17 @@ fn pod(test: &str) -> Host {
         r#"{{"Version":"v1","Metadata":{{"ID":"{POD}","Config":{{"metadata":{{"name":"shop","uid":"{UID}","namespace":"ns"}},
         "labels":{{"app":"shop"}}}}}}}}"#
     );
+    // Each text is the value of a protobuf message.
+    let value = |text: String| {
+        let length = text.len();
+        assert!((128..16_384).contains(&length), "two bytes");
+        [&[b'j', 0x12, (length & 0x7f | 0x80) as u8, (length >> 7) as u8][..], text.as_bytes()].concat()
+    };
+    // A label of an image is there as it is.
+    let label = sandbox.replace("shop", "evil").into_bytes();
+    let texts = [record(WEB, "web"), sandbox, record(OLD, "job"), record(NEW, "removed")].map(value);
     let root = "var/lib/containerd";
-    host.file(
-        &format!("{root}/io.containerd.metadata.v1.bolt/meta.db"),
-        [record(WEB, "web"), sandbox, record(OLD, "job"), record(NEW, "removed")].concat(),
-    );
+    host.file(&format!("{root}/io.containerd.metadata.v1.bolt/meta.db"), [texts.concat(), label].concat());
     let plugin = format!("{root}/io.containerd.grpc.v1.cri");
     host.file(&format!("{plugin}/sandboxes/{POD}/hostname"), "shop\n");
     let status = |started: u64, finished: u64, code: u8| {
@@ -200,6 +206,12 @@ fn containers_of_kubernetes_with_the_labels_of_their_pod() {
 fn words_of_logs_are_targets() {
     let host = pod("list-logs");
     let slice = format!("kubepods-burstable-pod{}.slice", UID.replace('-', "_"));
+    let slices = format!("/kubepods.slice/kubepods-burstable.slice/{slice}");
+    // Both ways to name the groups.
+    host.file(
+        "proc/20/cgroup",
+        format!("5:memory:/kubepods/burstable/pod{UID}/{WEB}\n0::{slices}/cri-containerd-{WEB}.scope\n"),
+    );
     let oom = format!(
         "[ 9.1] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/kubepods,\
          task_memcg=/kubepods/burstable/pod{UID}/{WEB},task=web,pid=21,uid=0"
@@ -208,13 +220,29 @@ fn words_of_logs_are_targets() {
         &format!("/kubepods/burstable/pod{UID}/{WEB}"),
         &format!("cri-containerd-{WEB}.scope"),
         &format!("/sys/fs/cgroup/memory/kubepods/burstable/pod{UID}/{WEB}"),
-        &format!("/kubepods.slice/{slice}/cri-containerd-{WEB}.scope"),
+        &format!("{slices}/cri-containerd-{WEB}.scope"),
         &slice,
-        &format!("/kubepods.slice/kubepods-burstable.slice/{slice}"),
+        &slices,
         UID,
         &oom,
     ] {
         assert_eq!(printed(of(host.root()).args(["-q", "-c", word])), "20\n", "{word}");
+    }
+    // Any user can make a control group with that name.
+    let user = "/user.slice/user-1000.slice/user@1000.service";
+    for word in [
+        format!("{user}/cri-containerd-{WEB}.scope"),
+        format!("{user}/{slice}"),
+        format!("{user}/pod{UID}/{WEB}"),
+        format!("{user}/web"),
+        oom.replace("memcg=/kubepods", &format!("memcg={user}")),
+    ] {
+        let (status, said) = failure(of(host.root()).args(["-q", "-c", &word]));
+        assert_eq!(
+            (status, said.contains("no process or running container")),
+            (Some(1), true),
+            "{word}: {said}"
+        );
     }
     let (status, said) = failure(of(host.root()).args(["-c", &UID.replace('0', "1")]));
     assert_eq!((status, said.contains("no process or running container")), (Some(1), true), "{said}");

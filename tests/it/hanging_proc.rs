@@ -14,6 +14,15 @@ const OF_USER: &str =
 const FIRST: &str = "unshare -p -f --kill-child sleep 1000 </dev/null >/dev/null & pid=
     until read -r pid rest </proc/$!/task/$!/children; [ -n \"$pid\" ]; do :; done";
 
+/// A process of another user each time, in one container of root.
+const OF_CONTAINER: &str = "[ -n \"$first\" ] || {
+        unshare -p -f --kill-child sleep 1000 </dev/null >/dev/null &
+        until read -r first rest </proc/$!/task/$!/children; [ -n \"$first\" ]; do :; done
+    }
+    nsenter -t $first -p setpriv --reuid=$((5000 + n)) --regid=4242 --clear-groups sleep 1000 </dev/null >/dev/null &
+    until read -r pid rest </proc/$!/task/$!/children; [ -n \"$pid\" ]; do :; done
+    until grep -q \"^Uid:.*$((5000 + n))\" /proc/$pid/status; do :; done";
+
 /// `count` processes in a pid namespace. Readers of their stat and their ns wait as those of a process that does not end its
 /// execve(2): only SIGKILL ends that. The files are mounted over those of /proc, so that no other process waits.
 fn blocking(count: usize, start: &str) -> Option<Fuse> {
@@ -146,6 +155,42 @@ fn many_processes_that_block_their_readers_cost_limited_time() {
     assert!((1..=9).contains(&named), "{said}");
     assert!(shown.lines().any(|line| line.trim() == "1"), "{shown}");
     assert!(all.iter().all(|pid| shown.lines().all(|line| line.trim() != pid)), "{shown}");
+}
+
+/// Root of a container may give each process another user, also one of the host.
+#[test]
+fn the_users_in_a_container_of_root_cost_limited_time() {
+    if !namespaces("blocked processes of many users") {
+        return;
+    }
+    let Some(fuse) = blocking(12, OF_CONTAINER) else { return };
+    let (status, shown, said) = looks(&fuse, &["ctr-ps", "-n", "-o", "pid"]);
+    assert_eq!((status, said.lines().count()), (Some(0), 1), "{said}");
+    assert!(said.contains(", and all others of one container, are left out"), "{said}");
+    assert!(!said.contains("of uid"), "{said}");
+    assert!(shown.lines().any(|line| line.trim() == "1"), "{shown}");
+}
+
+/// The words of the shells come from /proc too.
+#[test]
+fn completions_are_not_waited_for() {
+    if !namespaces("blocked completions") {
+        return;
+    }
+    let record = format!(
+        "{FIRST}
+         mount -t tmpfs none /run; mkdir -p /run/runc/web
+         echo '{{\"id\":\"web\",\"init_process_start\":5,\"created\":\"2024-01-01T00:00:00Z\",'\\
+             \"init_process_pid\":$pid'}}' >/run/runc/web/state.json"
+    );
+    let Some(fuse) = blocking(1, &record) else { return };
+    for words in
+        [&["--complete", "target"][..], &["--complete", "pid"], &["--complete", "--", "nsenter", "-t", ""]]
+    {
+        let (status, shown, _) = looks(&fuse, words);
+        assert_eq!(status, Some(0), "{words:?}");
+        assert!(shown.lines().any(|line| line.starts_with("1\t")), "{words:?}: {shown}");
+    }
 }
 
 /// A worker reads the processes. Lists show one process of the run, as before.

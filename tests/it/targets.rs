@@ -420,7 +420,9 @@ fn words_of_logs_are_targets_of_all_applets() {
     }
     let script = r#"
 net=$(stat -L -c %i "/proc/$web/ns/net")
-for word in /web /sys/fs/cgroup/pids/jobs/web "ns:$net" "net:[$net]"; do
+sed "s|:[^:]*$|:/jobs/web|" "/proc/$web/cgroup" >/run/group
+mount --bind /run/group "/proc/$web/cgroup"
+for word in /jobs/web /sys/fs/cgroup/pids/jobs/web "ns:$net" "net:[$net]"; do
     for line in "nsenter -n -t" "getpcaps" "capsh --print=" "lsns -p" "ctr-inspect" "ctr-ps -q -c"; do
         case $line in
         *=) "$0" $line"$word" ;;

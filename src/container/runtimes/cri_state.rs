@@ -1,6 +1,6 @@
 //! Containers of containerd's CRI plugin, running or not. Its database (bbolt) keeps JSON as text, so the texts are
-//! searched for. Pages that are free can have the text of a container that was removed: only those count that have a
-//! directory in the state of the plugin.
+//! searched for; each is the value of a protobuf message, so its length stands before it. Pages that are free can have
+//! the text of a container that was removed: only those count that have a directory in the state of the plugin.
 
 use std::collections::BTreeMap;
 
@@ -134,16 +134,48 @@ fn of_root(files: &Files, root: &str) -> Vec<Record> {
 /// By id. Of several copies the last one counts.
 fn texts(database: &[u8]) -> BTreeMap<String, Metadata> {
     let mut found = BTreeMap::new();
-    let mut rest = database;
-    while let Some(at) = memmem(rest, BEGIN) {
-        let text = &rest[at..];
-        rest = &text[BEGIN.len()..];
-        let mut stream = serde_json::Deserializer::from_slice(text).into_iter::<Text>();
-        if let Some(Ok(Text { metadata })) = stream.next() {
+    let mut from = 0;
+    while let Some(at) = memmem(&database[from..], BEGIN).map(|at| from + at) {
+        from = at + BEGIN.len();
+        let Some(value) = Value::at(database, at) else { continue };
+        let Ok(Text { metadata }) = serde_json::from_slice(value.text) else { continue };
+        from = at + value.text.len();
+        if value.is_of_containerd {
             found.insert(metadata.id.clone(), metadata);
+        } else {
+            found.entry(metadata.id.clone()).or_insert(metadata);
         }
     }
     found
+}
+
+/// The value of a message (google.protobuf.Any). The labels of an image are in the database too, as they are: one can
+/// contain such a text, with the id of another container. But a label is UTF-8, which nearly no length above 127 is.
+struct Value<'a> {
+    text: &'a [u8],
+    /// Is its length no UTF-8?
+    is_of_containerd: bool,
+}
+
+impl<'a> Value<'a> {
+    /// The value that begins there: before it are the tag of the second field, 2 << 3 | 2, and its length.
+    fn at(database: &'a [u8], at: usize) -> Option<Value<'a>> {
+        const TAG: u8 = 0x12;
+        let before = &database[..at];
+        // Up to 256 MB.
+        (1..=4).find_map(|count| {
+            let (rest, length) = before.split_at_checked(before.len().checked_sub(count)?)?;
+            let text = database[at..].get(..varint(length).filter(|_| rest.ends_with(&[TAG]))?)?;
+            Some(Value { text, is_of_containerd: std::str::from_utf8(length).is_err() })
+        })
+    }
+}
+
+/// Seven bits in each byte, the lowest first. All but the last have the highest bit set.
+fn varint(bytes: &[u8]) -> Option<usize> {
+    let (last, others) = bytes.split_last()?;
+    let is_one = (1..0x80).contains(last) && others.iter().all(|byte| byte & 0x80 != 0);
+    is_one.then(|| bytes.iter().rev().fold(0, |number, byte| number << 7 | usize::from(byte & 0x7f)))
 }
 
 fn record(own: &Metadata, sandbox: &Metadata, status: Option<Status>) -> Record {
@@ -207,15 +239,51 @@ fn time(nanoseconds: i64) -> Option<String> {
 mod tests {
     use super::*;
 
-    const TEXT: &[u8] = br#"junk{"Version":"v1","Metadata":{"ID":"aa","Name":"web_shop_x","SandboxID":"bb","Config":{"metadata":{"name":"web"},
-"image":{"image":"rtbox:1"},"command":["sleep","9"],"labels":{"io.kubernetes.pod.name":"shop"}}}}labels
-{"Version":"v1","Metadata":{"ID":"bb","Config":{"metadata":{"name":"shop","uid":"1-2","namespace":"ns"},"labels":{"app":"old"}}}}
-{"Version":"v1","Metadata":{"ID":"bb","Config":{"metadata":{"name":"shop","uid":"1-2","namespace":"ns"},"labels":{"app":"shop"},
-"port_mappings":[{"container_port":80,"host_port":8080}]}}}{"Version":"v1","Metadata":{"ID":"#;
+    const TEXTS: [&str; 3] = [
+        r#"{"Version":"v1","Metadata":{"ID":"aa","Name":"web_shop_x","SandboxID":"bb","Config":{"metadata":{"name":"web"},
+"image":{"image":"rtbox:1"},"command":["sleep","9"],"labels":{"io.kubernetes.pod.name":"shop"}}}}"#,
+        r#"{"Version":"v1","Metadata":{"ID":"bb","Config":{"metadata":{"name":"shop","uid":"1-2","namespace":"ns"},"labels":{"app":"old"}}}}"#,
+        r#"{"Version":"v1","Metadata":{"ID":"bb","Config":{"metadata":{"name":"shop","uid":"1-2","namespace":"ns"},"labels":{"app":"shop"},
+"port_mappings":[{"container_port":80,"host_port":8080}]}}}"#,
+    ];
+
+    /// A database as containerd writes it.
+    fn database() -> Vec<u8> {
+        let value = |text: &&str| {
+            let length = text.len();
+            assert!((128..16_384).contains(&length), "two bytes");
+            [&[0x12, (length & 0x7f | 0x80) as u8, (length >> 7) as u8][..], text.as_bytes()].concat()
+        };
+        [b"junk".to_vec(), TEXTS.iter().flat_map(value).collect(), BEGIN.to_vec(), b"\"ID\":".to_vec()]
+            .concat()
+    }
+
+    /// An image may have any label.
+    #[test]
+    fn a_label_is_not_the_text_of_another_container() {
+        let bare = TEXTS[2].replace("shop", "evil");
+        let pad = |length: usize| format!("{bare}{}", " ".repeat(length - bare.len()));
+        let forged = [
+            bare.clone(),
+            // The lengths are not canonical, or of three bytes and UTF-8, or too short for the text.
+            format!("\x12\u{d9}\u{0}{bare}"),
+            format!("\x12\u{80}\u{1}{}", pad(0x42 | 1 << 14)),
+            format!("\x12\x7f{}", &bare[..0x7f]),
+            r#"m{"Version":"v1","Metadata":{"ID":"bb"}}"#.to_owned(),
+        ];
+        for label in forged {
+            let label = label.as_bytes();
+            for text in [[&database(), label].concat(), [label, &database()].concat()] {
+                let found = texts(&text);
+                let config = found["bb"].config.as_ref().expect("a configuration");
+                assert_eq!(config.metadata.name, "shop", "{}", String::from_utf8_lossy(label));
+            }
+        }
+    }
 
     #[test]
     fn a_container_has_the_labels_of_its_pod() {
-        let all = texts(TEXT);
+        let all = texts(&database());
         assert_eq!(all.len(), 2);
         let status =
             Status { started: 5, finished: 1_795_659_244_407_280_371, exit_code: 3, ..Status::default() };

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use super::podman_state::{CONFIG, STATE, memmem};
+use super::podman_state::{CONFIG, STATE, parts};
 
 /// A part of the configuration.
 #[derive(Deserialize, Default)]
@@ -55,32 +54,20 @@ impl Config {
 
 pub(super) fn by_id(database: &[u8]) -> BTreeMap<String, Texts> {
     let mut found: BTreeMap<String, Texts> = BTreeMap::new();
-    each(database, CONFIG, |config: Config, text| {
+    for (config, text) in parts::<Config>(database, CONFIG) {
         let texts = found.entry(config.id.clone()).or_default();
         texts.all.extend_from_slice(text);
         // The first one counts, as for ports.
         if texts.config.id.is_empty() {
             texts.config = config;
         }
-    });
-    each(database, STATE, |state: State, text| {
+    }
+    for (state, text) in parts::<State>(database, STATE) {
         // `…/overlay-containers/ID/userdata`
         let id = state.directory.rsplit('/').nth(1).unwrap_or_default();
         found.entry(id.to_owned()).or_default().all.extend_from_slice(text);
-    });
-    found
-}
-
-fn each<T: DeserializeOwned>(database: &[u8], begin: &[u8], mut take: impl FnMut(T, &[u8])) {
-    let mut rest = database;
-    while let Some(at) = memmem(rest, begin) {
-        let text = &rest[at..];
-        rest = &text[begin.len()..];
-        let mut stream = serde_json::Deserializer::from_slice(text).into_iter::<T>();
-        if let Some(Ok(found)) = stream.next() {
-            take(found, &text[..stream.byte_offset()]);
-        }
     }
+    found
 }
 
 #[cfg(test)]
@@ -97,5 +84,15 @@ mod tests {
         assert_eq!(found.config.exposed(), ["80/tcp", "80/udp"]);
         assert!(found.all.ends_with(br#"{"state":5,"runDir":"/run/x/abc/userdata"}"#));
         assert!(all.is_empty());
+    }
+
+    /// Without the limit these do not end within an hour, and the second one takes terabytes.
+    #[test]
+    fn hostile_databases_are_not_parsed_again_and_again() {
+        let ends = |text: Vec<u8>| by_id(&text).values().map(|texts| texts.all.len()).sum::<usize>();
+        assert_eq!(ends(STATE.repeat(1 << 20)), 0);
+        let nested = [CONFIG.repeat(1 << 16), b"1".to_vec(), b"}".repeat(1 << 16)].concat();
+        let (length, kept) = (nested.len(), ends(nested));
+        assert!(kept <= 4 * length + (1 << 20), "{kept} bytes of {length}");
     }
 }

@@ -113,12 +113,12 @@ pub(super) fn database(storage: &Storage) -> Vec<u8> {
     paths.iter().find_map(|path| storage.files.read(path)).unwrap_or_default()
 }
 
-/// The parts that begin so and can be parsed. A user can write a database in which every part goes to the end: in all, no
-/// more is parsed than a few times its length.
-fn texts<'a, T: DeserializeOwned + 'a>(
+/// The parts that begin so and can be parsed, and their bytes. A user can write a database in which every part goes to
+/// the end: in all, no more is parsed than a few times its length.
+pub(super) fn parts<'a, T: DeserializeOwned + 'a>(
     database: &'a [u8],
     begin: &'static [u8],
-) -> impl Iterator<Item = T> + 'a {
+) -> impl Iterator<Item = (T, &'a [u8])> + 'a {
     const LONGEST: usize = 1 << 20;
     let (mut rest, mut left) = (database, database.len().saturating_mul(4).saturating_add(LONGEST));
     std::iter::from_fn(move || {
@@ -135,10 +135,17 @@ fn texts<'a, T: DeserializeOwned + 'a>(
             };
             left = left.checked_sub(parsed)?;
             if let Some(Ok(found)) = part {
-                return Some(found);
+                return Some((found, &text[..parsed]));
             }
         }
     })
+}
+
+fn texts<'a, T: DeserializeOwned + 'a>(
+    database: &'a [u8],
+    begin: &'static [u8],
+) -> impl Iterator<Item = T> + 'a {
+    parts(database, begin).map(|(found, _)| found)
 }
 
 /// The position of a text that begins with `{`.
