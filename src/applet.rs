@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::applets::{capsh, cgexec, ctr_inspect, ctr_ps, getpcaps, lsns, nsenter, unshare};
+use crate::applets::{capsh, cgexec, ctr_inspect, ctr_ps, ctr_top, getpcaps, lsns, nsenter, unshare};
 use crate::cli::{Applet, Call};
 use crate::complete;
 use crate::exit::{Exit, report};
@@ -18,6 +18,7 @@ pub static APPLETS: &[&Applet] = &[
     &cgexec::APPLET,
     &ctr_inspect::APPLET,
     &ctr_ps::APPLET,
+    &ctr_top::APPLET,
     &getpcaps::APPLET,
     &lsns::APPLET,
     &nsenter::APPLET,
@@ -124,6 +125,7 @@ pub fn columns(applet: &str) -> Vec<(&'static str, Vec<(&'static str, &'static s
             ("Columns of processes", rows(ctr_ps::columns(false))),
             ("Columns of containers (-l)", rows(ctr_ps::columns(true))),
         ],
+        "ctr-top" => vec![("Columns", rows(ctr_top::columns().collect()))],
         "lsns" => vec![("Columns of namespaces", rows(lsns::columns().collect()))],
         _ => Vec::new(),
     }

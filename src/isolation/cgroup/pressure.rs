@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::proc::number;
 
 /// As the file has it: averages in percent, the total in microseconds.
-#[derive(Serialize, Debug, PartialEq)]
+#[derive(Serialize, Debug, Clone, PartialEq)]
 pub(crate) struct Stall {
     pub avg10: f64,
     pub avg60: f64,
