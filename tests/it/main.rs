@@ -34,6 +34,7 @@ mod ctr_ps_hostile;
 mod ctr_ps_list;
 mod ctr_ps_schema;
 mod ctr_ps_watch;
+mod ctr_top;
 mod docs;
 mod failing_calls;
 mod getpcaps;
