@@ -7,11 +7,10 @@ impl Place {
     /// The bytes read and written, by this group and those below it.
     #[must_use]
     pub(crate) fn disk_bytes(&self) -> Option<(u64, u64)> {
-        let (file, bytes): (_, fn(&[u8]) -> (u64, u64)) = match self.v2 {
-            true => ("io.stat", v2_bytes),
-            false => ("blkio.throttle.io_service_bytes_recursive", v1_bytes),
-        };
-        self.read(file).map(|text| bytes(&text))
+        match self.v2 {
+            true => self.read("io.stat").map(|text| v2_bytes(&text)),
+            false => self.read("blkio.throttle.io_service_bytes_recursive").map(|text| v1_bytes(&text)),
+        }
     }
 }
 
