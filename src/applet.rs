@@ -3,7 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::applets::{capsh, cgexec, ctr_inspect, ctr_ps, ctr_whose, getpcaps, lsns, nsenter, unshare};
+use crate::applets::{
+    capsh, cgexec, ctr_inspect, ctr_ps, ctr_top, ctr_whose, getpcaps, lsns, nsenter, unshare,
+};
 use crate::cli::{Applet, Call};
 use crate::complete;
 use crate::exit::{Exit, report};
@@ -18,6 +20,7 @@ pub static APPLETS: &[&Applet] = &[
     &cgexec::APPLET,
     &ctr_inspect::APPLET,
     &ctr_ps::APPLET,
+    &ctr_top::APPLET,
     &ctr_whose::APPLET,
     &getpcaps::APPLET,
     &lsns::APPLET,
@@ -125,6 +128,7 @@ pub fn columns(applet: &str) -> Vec<(&'static str, Vec<(&'static str, &'static s
             ("Columns of processes", rows(ctr_ps::columns(false))),
             ("Columns of containers (-l)", rows(ctr_ps::columns(true))),
         ],
+        "ctr-top" => vec![("Columns", rows(ctr_top::columns().collect()))],
         "lsns" => vec![("Columns of namespaces", rows(lsns::columns().collect()))],
         _ => Vec::new(),
     }

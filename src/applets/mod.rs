@@ -18,7 +18,7 @@
 //!
 //! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
 //! - `COLUMNS`: the width of `--help` if no standard stream is a terminal.
-//! - `POSIXLY_CORRECT`: read by ctr-inspect, ctr-ps, ctr-whose, getpcaps and lsns: if set, options after the first operand are
+//! - `POSIXLY_CORRECT`: read by ctr-inspect, ctr-ps, ctr-top, ctr-whose, getpcaps and lsns: if set, options after the first operand are
 //!   operands too.
 //! - Others: the page of each applet lists the variables that it reads.
 //!
@@ -55,7 +55,7 @@
 //!
 //! # See also
 //!
-//! capsh(1), cgexec(1), ctr-inspect(1), ctr-ps(1), ctr-whose(1), getpcaps(8), lsns(8), nsenter(1), unshare(1),
+//! capsh(1), cgexec(1), ctr-inspect(1), ctr-ps(1), ctr-top(1), ctr-whose(1), getpcaps(8), lsns(8), nsenter(1), unshare(1),
 //! ctrbox-containers(7), namespaces(7), cgroups(7)
 
 // Applets never import one another: what two need moves down, to `container`, `isolation` or `output`.
@@ -63,6 +63,7 @@ pub(crate) mod capsh;
 pub(crate) mod cgexec;
 pub(crate) mod ctr_inspect;
 pub(crate) mod ctr_ps;
+pub(crate) mod ctr_top;
 pub(crate) mod ctr_whose;
 pub(crate) mod getpcaps;
 pub(crate) mod lsns;

@@ -2,6 +2,35 @@
 
 use super::Container;
 use super::cgroup_path::candidates;
+use crate::isolation::cgroup::chain::Place;
+
+/// The container's own group of a controller, or the group that it shares.
+pub(crate) struct Own {
+    pub place: Place,
+    pub own: Option<bool>,
+}
+
+impl Own {
+    /// The group whose path has the id of the container.
+    #[must_use]
+    pub(crate) fn named(place: Place) -> Own {
+        let is_root = place.is_root();
+        Own { place, own: Some(!is_root) }
+    }
+
+    /// Without an id in the path: the group of the first process, which can also be that of others. `only`: are all
+    /// processes of the group processes of the container?
+    #[must_use]
+    pub(crate) fn unnamed(place: Place, only: impl Fn(&Place) -> Option<bool>) -> Own {
+        let only = |place: &Place| if place.is_root() { Some(false) } else { only(place) };
+        // systemd in a container moves itself to a group below the container's.
+        let above = place.chain().nth(1).filter(|_| place.path().ends_with("init.scope"));
+        match above.map(|above| (only(&above), above)) {
+            Some((Some(true), above)) => Own { place: above, own: Some(true) },
+            _ => Own { own: only(&place), place },
+        }
+    }
+}
 
 /// The part of a path up to the component with the container's id; None if no component has it.
 #[must_use]

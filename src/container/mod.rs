@@ -35,6 +35,7 @@ pub(crate) mod world;
 pub(crate) use by_namespace::is_in_container_of_host;
 pub(crate) use cgroup_path::{group_claims, pod_uid};
 pub use files::Files;
+pub(crate) use group::Own;
 pub use group::group_of;
 pub(crate) use monitor::is_gvisor;
 pub(crate) use nested::inside;

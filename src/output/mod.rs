@@ -2,7 +2,9 @@
 
 pub(crate) mod filter;
 pub(crate) mod json;
+pub(crate) mod keys;
 pub(crate) mod lazy_table;
+pub(crate) mod screen;
 pub(crate) mod size;
 pub(crate) mod smartcols;
 pub(crate) mod style;

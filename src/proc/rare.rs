@@ -33,6 +33,11 @@ impl Process<'_> {
         self.rare("io")
     }
 
+    /// The interfaces of its network namespace, with their counters.
+    pub(crate) fn net_devices(&self) -> Result<Vec<u8>> {
+        self.rare("net/dev")
+    }
+
     /// The name of its program, which it can change.
     pub(crate) fn name(&self) -> Result<Vec<u8>> {
         self.rare("comm")
@@ -79,9 +84,34 @@ impl ProcRoot {
     /// The memory of the host, in bytes.
     #[must_use]
     pub(crate) fn memory_total(&self) -> Option<u64> {
+        self.memory("MemTotal:")
+    }
+
+    /// What new programs could use without swapping.
+    #[must_use]
+    pub(crate) fn memory_available(&self) -> Option<u64> {
+        self.memory("MemAvailable:")
+    }
+
+    fn memory(&self, name: &str) -> Option<u64> {
         let text = std::fs::read(self.path().join("meminfo")).ok()?;
-        let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"MemTotal:"))?;
+        let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(name.as_bytes()))?;
         number::<u64>(line.trim_ascii().strip_suffix(b" kB")?.trim_ascii()).map(|kb| kb.saturating_mul(1024))
+    }
+
+    /// The CPU time of all CPUs since boot in ticks: what was used, and all of it; and the number of CPUs.
+    #[must_use]
+    pub(crate) fn cpu_ticks(&self) -> Option<(u64, u64, u64)> {
+        let text = std::fs::read(self.path().join("stat")).ok()?;
+        let mut lines = text.split(|&b| b == b'\n');
+        let words =
+            lines.next()?.strip_prefix(b"cpu ")?.split(|&b| b == b' ').filter(|word| !word.is_empty());
+        // user nice system idle iowait irq softirq steal; the time of guests is in that of users.
+        let times: Vec<u64> = words.filter_map(number).take(8).collect();
+        let all = times.iter().fold(0, |sum: u64, time| sum.saturating_add(*time));
+        let idle = times.get(3)?.saturating_add(*times.get(4)?);
+        let cpus = lines.filter(|line| line.starts_with(b"cpu")).count() as u64;
+        Some((all.saturating_sub(idle), all, cpus))
     }
 }
 

@@ -34,6 +34,7 @@ mod ctr_ps_hostile;
 mod ctr_ps_list;
 mod ctr_ps_schema;
 mod ctr_ps_watch;
+mod ctr_top;
 mod ctr_whose;
 mod ctr_whose_lines;
 mod ctr_whose_live;

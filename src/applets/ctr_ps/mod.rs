@@ -227,7 +227,6 @@ mod containers;
 mod details;
 mod gather;
 mod host;
-mod keys;
 mod list;
 mod options;
 mod origin;

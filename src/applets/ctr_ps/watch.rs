@@ -6,16 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::keys::{Event, Keys};
 use crate::exit::Exit;
+use crate::output::keys::Keys;
+use crate::output::screen::{LEAVE, Screen};
 use crate::output::{Out, style};
 use crate::proc::clock;
 use crate::sys;
 use crate::text;
-
-/// Switch to the alternate screen, hide the cursor, and cut long lines.
-const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l";
-const LEAVE: &[u8] = b"\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /// Parses the interval: seconds, maybe with a fraction, at least 0.1.
 pub(super) fn interval(word: Option<&OsStr>) -> Result<Duration> {
@@ -75,7 +72,12 @@ fn on_screen(
         out.push(&screen.update(lines, now));
         out.finish()?;
         let changed = || (size(), sys::stops()) != now;
-        if keys.wait(interval, changed).context("cannot wait")? == Event::End {
+        // The space bar shows the next frame.
+        let meaning = |keys: &[u8]| match () {
+            () if keys.iter().any(|key| matches!(key, b'q' | b'Q')) => Some(true),
+            () => keys.iter().any(|key| matches!(key, b' ' | b'\n')).then_some(false),
+        };
+        if keys.wait(interval, changed, meaning).context("cannot wait")? == Some(true) {
             let mut out = Out::stdout();
             out.push(LEAVE);
             out.finish()?;
@@ -95,40 +97,6 @@ fn head(command: &str, interval: Duration, columns: usize) -> String {
     format!("{left}{}{time}", " ".repeat(blanks))
 }
 
-/// What is on the screen.
-#[derive(Default)]
-struct Screen {
-    lines: Vec<Vec<u8>>,
-    /// Its size, and how often the process was stopped: if one has changed, all is drawn again.
-    state: Option<State>,
-}
-
-type State = ((Option<usize>, Option<usize>), usize);
-
-impl Screen {
-    /// The bytes that change it to these lines.
-    fn update(&mut self, lines: Vec<Vec<u8>>, state: State) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        if self.state.replace(state) != Some(state) {
-            bytes.extend_from_slice(ENTER);
-            bytes.extend_from_slice(b"\x1b[H\x1b[2J");
-            self.lines.clear();
-        }
-        for (row, line) in lines.iter().enumerate() {
-            if self.lines.get(row) != Some(line) && !(line.is_empty() && row >= self.lines.len()) {
-                bytes.extend_from_slice(format!("\x1b[{};1H", row + 1).as_bytes());
-                bytes.extend_from_slice(line);
-                bytes.extend_from_slice(b"\x1b[K"); // erase the rest of the former line
-            }
-        }
-        if lines.len() < self.lines.len() {
-            bytes.extend_from_slice(format!("\x1b[{};1H\x1b[J", lines.len() + 1).as_bytes());
-        }
-        self.lines = lines;
-        bytes
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,21 +109,6 @@ mod tests {
         for word in ["", "0", "-1", "x", "inf", "NaN", "1e9"] {
             assert_eq!(parsed(word), None, "{word}");
         }
-    }
-
-    #[test]
-    fn only_lines_that_changed_are_drawn() {
-        let lines = |text: &str| text.split(' ').map(|line| line.as_bytes().to_vec()).collect::<Vec<_>>();
-        let mut screen = Screen::default();
-        let state = ((Some(24), Some(80)), 0);
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        let first = text(screen.update(lines("a b c"), state));
-        assert!(first.starts_with("\x1b[?1049h") && first.contains("\x1b[2;1Hb\x1b[K"), "{first:?}");
-        assert_eq!(text(screen.update(lines("a x c"), state)), "\x1b[2;1Hx\x1b[K");
-        assert_eq!(text(screen.update(lines("a x"), state)), "\x1b[3;1H\x1b[J");
-        assert_eq!(text(screen.update(lines("a x"), state)), "");
-        let resized = text(screen.update(lines("a x"), ((Some(10), Some(80)), 0)));
-        assert!(resized.contains("\x1b[2J") && resized.contains("\x1b[1;1Ha"), "{resized:?}");
     }
 
     #[test]

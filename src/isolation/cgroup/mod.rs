@@ -8,10 +8,14 @@ mod end;
 mod frozen;
 mod group;
 mod hierarchy;
+mod io;
 mod join;
 pub(crate) mod kills;
 pub(crate) mod limits;
 pub(crate) mod measure;
+pub(crate) mod memory;
+pub(crate) mod pressure;
+mod throttled;
 mod view;
 
 pub(crate) use cleanup::CleanupGuard;

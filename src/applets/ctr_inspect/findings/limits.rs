@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::Judge;
 use crate::applets::ctr_inspect::finding::Severity;
-use crate::applets::ctr_inspect::limits::{Limits, Memory, Stall, percent};
+use crate::applets::ctr_inspect::limits::{Limits, Memory, percent};
 use crate::applets::ctr_inspect::show::{many, short_path};
+use crate::isolation::cgroup::pressure::Stall;
 use crate::output::size::size;
 use crate::proc::clock::ago;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use serde::Serialize;
 
-use super::pressure::stall;
 use super::reader::{Own, Reader, percent, shown};
-use crate::isolation::cgroup::chain::{Place, field};
+use crate::isolation::cgroup::chain::Place;
+use crate::isolation::cgroup::pressure::stall;
 use crate::proc::{count_of_list, cpus_allowed};
 use crate::text;
 
@@ -105,25 +105,13 @@ impl Reader<'_> {
 
 /// The group that has the quota counts. Without a quota nothing is counted.
 fn throttled(place: &Place, by: Option<&Place>) -> Throttled {
-    let Some(by) = by else { return Throttled::default() };
-    // The nearest group with a quota that was reached: it need not be the least one.
-    let counts = |place: &Place| {
-        let text = place.read("cpu.stat")?;
-        let time = field(&text, "throttled_usec").map(|usec| usec as f64 / 1e6);
-        let time = time.or_else(|| field(&text, "throttled_time").map(|nsec| nsec as f64 / 1e9));
-        Some((field(&text, "nr_periods")?, field(&text, "nr_throttled")?, time, shown(place)))
-    };
-    let quotas = place.chain().filter(|place| place.quota().is_some());
-    let found = quotas.filter_map(|place| counts(&place)).max_by_key(|counts| counts.1);
-    let Some((periods, throttled, seconds, by)) = found.or_else(|| counts(by)) else {
-        return Throttled::default();
-    };
+    let Some(found) = by.and_then(|by| place.throttled(by)) else { return Throttled::default() };
     Throttled {
-        percent: percent(Some(throttled), Some(periods)),
-        periods: Some(periods),
-        throttled: Some(throttled),
-        seconds,
-        by: Some(by),
+        percent: percent(Some(found.throttled), Some(found.periods)),
+        periods: Some(found.periods),
+        throttled: Some(found.throttled),
+        seconds: found.seconds,
+        by: Some(shown(&found.place)),
         percent_now: None,
     }
 }

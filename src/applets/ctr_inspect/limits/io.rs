@@ -41,8 +41,7 @@ impl Reader<'_> {
         let v1 = self.own_group("blkio").filter(|own| !own.place.v2);
         let limits = own.as_ref().or(v1.as_ref()).map(|own| device_limits(&own.place)).unwrap_or_default();
         let counted = match (&own, &v1) {
-            (_, Some(v1)) => v1_bytes(&v1.place),
-            (Some(own), None) => own.place.read("io.stat").map(|text| v2_bytes(&text)),
+            (_, Some(own)) | (Some(own), None) => own.place.disk_bytes(),
             (None, None) => None,
         };
         // v1 attributes no write-back, and newer kernels count only where there is a limit.
@@ -95,27 +94,6 @@ impl Reader<'_> {
         }
         all
     }
-}
-
-/// `8:0 rbytes=1 wbytes=2 …`: the bytes read and written.
-fn v2_bytes(text: &[u8]) -> (u64, u64) {
-    let sum = |key: &[u8]| {
-        let values = text.split(u8::is_ascii_whitespace).filter_map(|word| word.strip_prefix(key));
-        values.filter_map(number::<u64>).fold(0, u64::saturating_add)
-    };
-    (sum(b"rbytes="), sum(b"wbytes="))
-}
-
-/// `8:0 Read 1`: the bytes read and written.
-fn v1_bytes(place: &Place) -> Option<(u64, u64)> {
-    let text = place.read("blkio.throttle.io_service_bytes_recursive")?;
-    let sum = |kind: &[u8]| {
-        let lines = text.split(|&b| b == b'\n').map(|line| line.split(|&b| b == b' '));
-        let of_kind =
-            lines.filter_map(|mut words| (words.nth(1)? == kind).then(|| number::<u64>(words.next()?))?);
-        of_kind.fold(0, u64::saturating_add)
-    };
-    Some((sum(b"Read"), sum(b"Write")))
 }
 
 /// For each device and kind the least limit of the group and those above.
@@ -171,14 +149,4 @@ fn limits_here(place: &Place) -> Vec<DeviceLimit> {
         }
     }
     all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_of_all_devices() {
-        assert_eq!(v2_bytes(b"8:0 rbytes=1 wbytes=2 rios=3\n8:16 rbytes=10 wbytes=20\n"), (11, 22));
-    }
 }

@@ -10,6 +10,7 @@ use super::reader::{Own, Reader, percent, shown};
 use crate::container::rfc3339;
 use crate::isolation::cgroup::chain::{Place, field};
 use crate::isolation::cgroup::kills;
+use crate::isolation::cgroup::memory::Split;
 use crate::proc::number;
 use crate::text;
 
@@ -190,52 +191,6 @@ impl Reader<'_> {
     }
 }
 
-/// The parts of memory.stat. v1 has them for the group with those below under another name.
-#[derive(Default)]
-struct Split {
-    anon: Option<u64>,
-    file: Option<u64>,
-    shmem: Option<u64>,
-    kernel: Option<u64>,
-    inactive_file: Option<u64>,
-    /// Part of `kernel`.
-    slab_reclaimable: Option<u64>,
-}
-
-impl Split {
-    /// What the kernel cannot reclaim without swap.
-    fn fixed(&self) -> Option<u64> {
-        let kernel = self.kernel.unwrap_or(0).saturating_sub(self.slab_reclaimable.unwrap_or(0));
-        Some(self.anon? + self.shmem.unwrap_or(0) + kernel)
-    }
-
-    fn read(place: &Place, stat: &[u8]) -> Split {
-        if !place.v2 {
-            return Split {
-                anon: field(stat, "total_rss"),
-                file: field(stat, "total_cache"),
-                shmem: field(stat, "total_shmem"),
-                kernel: place.number("memory.kmem.usage_in_bytes"),
-                inactive_file: field(stat, "total_inactive_file"),
-                slab_reclaimable: None,
-            };
-        }
-        // Before Linux 5.18 the parts are there, but not their sum.
-        let parts = || {
-            let parts = ["slab", "kernel_stack", "pagetables", "percpu"];
-            parts.iter().filter_map(|name| field(stat, name)).reduce(|sum, part| sum + part)
-        };
-        Split {
-            anon: field(stat, "anon"),
-            file: field(stat, "file"),
-            shmem: field(stat, "shmem"),
-            kernel: field(stat, "kernel").or_else(parts),
-            inactive_file: field(stat, "inactive_file"),
-            slab_reclaimable: field(stat, "slab_reclaimable"),
-        }
-    }
-}
-
 fn events(place: &Place) -> Events {
     if place.v2 {
         let text = place.read("memory.events").unwrap_or_default();
@@ -252,13 +207,10 @@ fn events(place: &Place) -> Events {
             oom_by: by.as_ref().map(shown),
         };
     }
-    // v1 counts a kill in the victim's group alone: that may be one below the container's.
-    let kills = place.tree().unwrap_or_else(|| vec![place.clone()]);
-    let kills = kills.iter().filter_map(|place| place.field("memory.oom_control", "oom_kill"));
     Events {
         // Newer kernels do not count here if the limits of memory and swap are equal: 0 proves nothing.
         max: place.number("memory.failcnt").filter(|times| *times > 0),
-        oom_kill: kills.reduce(|sum, kills| sum + kills),
+        oom_kill: place.oom_kills(),
         ..Events::default()
     }
 }

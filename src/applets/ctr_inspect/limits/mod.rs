@@ -14,7 +14,7 @@ use serde::Serialize;
 pub(super) use cpu::Cpu;
 pub(super) use io::{Huge, Io};
 pub(super) use memory::Memory;
-pub(super) use pressure::{Pressure, Pressures, Stall};
+pub(super) use pressure::{Pressure, Pressures};
 pub(super) use reader::{Reader, percent};
 
 use crate::isolation::cgroup::chain::Place;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::reader::{Own, Reader};
-use crate::proc::number;
+use crate::isolation::cgroup::pressure::{Stall, stall};
 
 #[derive(Serialize, Debug)]
 pub(in crate::applets::ctr_inspect) struct Pressures {
@@ -18,15 +18,6 @@ pub(in crate::applets::ctr_inspect) struct Pressure {
     pub full: Option<Stall>,
 }
 
-/// As the file has it: averages in percent, the total in microseconds.
-#[derive(Serialize, Debug, PartialEq)]
-pub(in crate::applets::ctr_inspect) struct Stall {
-    pub avg10: f64,
-    pub avg60: f64,
-    pub avg300: f64,
-    pub total: u64,
-}
-
 impl Reader<'_> {
     pub(super) fn pressure(&self) -> Option<Pressures> {
         let Own { place, .. } = self.unified().filter(|own| own.own == Some(true))?;
@@ -37,34 +28,5 @@ impl Reader<'_> {
         let found =
             Pressures { cpu: read("cpu.pressure"), memory: read("memory.pressure"), io: read("io.pressure") };
         (found.cpu.is_some() || found.memory.is_some() || found.io.is_some()).then_some(found)
-    }
-}
-
-/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`
-pub(super) fn stall(text: &[u8], name: &str) -> Option<Stall> {
-    let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(name.as_bytes()))?;
-    let value = |key: &[u8]| {
-        let mut words = line.split(|&b| b == b' ');
-        words.find_map(|word| word.strip_prefix(key)?.strip_prefix(b"="))
-    };
-    Some(Stall {
-        avg10: number(value(b"avg10")?)?,
-        avg60: number(value(b"avg60")?)?,
-        avg300: number(value(b"avg300")?)?,
-        total: number(value(b"total")?)?,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_of_pressure() {
-        let text =
-            b"some avg10=1.50 avg60=0.00 avg300=0.25 total=7\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=9";
-        let some = Stall { avg10: 1.5, avg60: 0.0, avg300: 0.25, total: 7 };
-        assert_eq!(stall(text, "some"), Some(some));
-        assert_eq!(stall(b"some avg10=x", "some"), None);
     }
 }

@@ -6,16 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use nix::unistd::Pid;
 
 use crate::applets::ctr_inspect::unknown::Unknowns;
+pub(super) use crate::container::Own;
 use crate::container::group_of;
 use crate::container::world::{Subject, World};
 use crate::isolation::cgroup::chain::{Groups, Place};
 use crate::text;
-
-/// The container's own group of each controller, or the group that it shares.
-pub(super) struct Own {
-    pub place: Place,
-    pub own: Option<bool>,
-}
 
 pub(in crate::applets::ctr_inspect) struct Reader<'a> {
     pub(super) world: &'a World<'a>,
@@ -101,26 +96,15 @@ impl<'a> Reader<'a> {
     pub(super) fn own(&self, place: Place) -> Own {
         let path = place.path();
         let named = self.of_container(path.as_os_str().as_bytes()).and_then(|path| place.ancestor(path));
-        if let Some(place) = named {
-            let is_root = place.is_root();
-            return Own { place, own: Some(!is_root) };
-        }
-        if self.subject.container.is_none() {
-            return Own { own: Some(false), place };
-        }
-        // systemd in a container moves itself to a group below the container's.
-        let above = place.chain().nth(1).filter(|_| path.ends_with("init.scope"));
-        match above.map(|above| (self.is_own(&above), above)) {
-            Some((Some(true), above)) => Own { place: above, own: Some(true) },
-            _ => Own { own: self.is_own(&place), place },
+        match named {
+            Some(place) => Own::named(place),
+            None if self.subject.container.is_none() => Own { own: Some(false), place },
+            None => Own::unnamed(place, |place| self.is_own(place)),
         }
     }
 
     /// Are all processes of the group processes of the container? None if that cannot be read.
     fn is_own(&self, place: &Place) -> Option<bool> {
-        if place.is_root() {
-            return Some(false);
-        }
         let is_other = |pid: &i32| self.members.binary_search(pid).is_err() && self.world.was_there(*pid);
         Some(!place.members()?.iter().any(is_other))
     }

@@ -11,15 +11,8 @@ use nix::unistd::{getpgrp, read, tcgetpgrp};
 
 use crate::sys;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Event {
-    /// The time has passed, or a key or a new size of the terminal asks for a new frame.
-    Next,
-    End,
-}
-
 /// The terminal that stdin is, with keys that arrive at once and are not echoed. The drop gives it back.
-pub(super) struct Keys {
+pub(crate) struct Keys {
     saved: Option<Termios>,
 }
 
@@ -27,7 +20,7 @@ pub(super) struct Keys {
 const SLICE: Duration = Duration::from_millis(200);
 
 impl Keys {
-    pub(super) fn new() -> Keys {
+    pub(crate) fn new() -> Keys {
         let stdin = std::io::stdin();
         let saved = stdin.is_terminal().then(|| tcgetattr(&stdin).ok()).flatten();
         if let Some(saved) = &saved {
@@ -44,20 +37,25 @@ impl Keys {
     }
 
     /// Also after a stop, which gives the terminal back.
-    pub(super) fn take(&self) {
+    pub(crate) fn take(&self) {
         let Some(saved) = self.saved.as_ref().filter(|_| Keys::is_foreground()) else { return };
         let mut settings = saved.clone();
         settings.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
         _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &settings);
     }
 
-    /// Waits until `interval` has passed, a key is pressed, or `changed` is true.
-    pub(super) fn wait(&mut self, interval: Duration, changed: impl Fn() -> bool) -> nix::Result<Event> {
+    /// Waits until `interval` has passed or `changed` is true: None. Or until `meaning` knows what pressed keys mean.
+    pub(crate) fn wait<T>(
+        &mut self,
+        interval: Duration,
+        changed: impl Fn() -> bool,
+        mut meaning: impl FnMut(&[u8]) -> Option<T>,
+    ) -> nix::Result<Option<T>> {
         let end = Instant::now() + interval;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || changed() {
-                return Ok(Event::Next);
+                return Ok(None);
             }
             let slice = left.min(SLICE);
             if self.saved.is_none() || !Keys::is_foreground() {
@@ -69,8 +67,10 @@ impl Keys {
             match poll(&mut [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)], timeout) {
                 Ok(0) | Err(Errno::EINTR) => {}
                 Ok(_) => {
-                    if let Some(event) = self.pressed() {
-                        return Ok(event);
+                    let mut keys = [0; 64];
+                    let count = self.pressed(&mut keys);
+                    if let Some(event) = keys.get(..count).and_then(&mut meaning) {
+                        return Ok(Some(event));
                     }
                 }
                 Err(errno) => return Err(errno),
@@ -78,16 +78,14 @@ impl Keys {
         }
     }
 
-    fn pressed(&mut self) -> Option<Event> {
-        let mut keys = [0; 64];
-        match read(std::io::stdin(), &mut keys) {
+    fn pressed(&mut self, keys: &mut [u8]) -> usize {
+        match read(std::io::stdin(), keys) {
             // A terminal that is gone.
             Ok(0) | Err(_) => {
                 self.saved = None;
-                None
+                0
             }
-            Ok(count) if keys[..count].iter().any(|key| matches!(key, b'q' | b'Q')) => Some(Event::End),
-            Ok(count) => keys[..count].iter().any(|key| matches!(key, b' ' | b'\n')).then_some(Event::Next),
+            Ok(count) => count,
         }
     }
 }

@@ -1,0 +1,300 @@
+//! The columns, and the keys that rows are sorted by.
+
+use std::cmp::Ordering;
+
+use anyhow::{Result, bail};
+
+use super::rates::Row;
+use crate::output::lazy_table::Value;
+use crate::output::size::size;
+use crate::output::smartcols::{Align, Column, Json};
+use crate::text::{self, nearest};
+
+/// What a cell has, before it is shown.
+pub(super) enum Cell {
+    None,
+    Text(String),
+    Count(Option<u64>),
+    Bytes(Option<u64>),
+    /// Bytes a second.
+    Rate(Option<f64>),
+    Percent(Option<f64>),
+    Fraction(Option<f64>),
+    /// The averages of pressure.
+    Three([Option<f64>; 3]),
+}
+
+type Get = fn(&Row) -> Cell;
+
+const fn words(name: &'static str, help: &'static str) -> Column {
+    Column { name, help, align: Align::Left, json: Json::String, hint: 0, truncate: false, wrap: false }
+}
+
+const fn number(name: &'static str, help: &'static str) -> Column {
+    Column { align: Align::Right, json: Json::Number, ..words(name, help) }
+}
+
+pub(super) static COLUMNS: [(Column, Get); 37] = [
+    (words("CONTAINER", "RUNTIME:NAME; for nested containers all names, outermost first"), |row| {
+        Cell::Text(row.container.clone())
+    }),
+    (words("RUNTIME", "runtime that created the container"), |row| maybe(row.runtime.as_ref())),
+    (words("NAME", "name without the runtime"), |row| maybe(row.name.as_ref())),
+    (words("ID", "id that the runtime gave the container"), |row| maybe(row.id.as_ref())),
+    (words("POD", "pod"), |row| maybe(row.pod.as_ref())),
+    (words("POD_NAMESPACE", "Kubernetes namespace of the pod"), |row| maybe(row.pod_namespace.as_ref())),
+    (words("IMAGE", "image"), |row| maybe(row.image.as_ref())),
+    (number("PID", "first process, as PID on the host"), |row| {
+        Cell::Count(row.pid.and_then(|pid| u64::try_from(pid).ok()))
+    }),
+    (words("STATUS", "running or paused"), |row| Cell::Text(row.status.to_owned())),
+    (words("OWN", "yes if the control groups count for the container alone"), |row| match row.own_cgroup {
+        None => Cell::None,
+        Some(own) => Cell::Text(if own { "yes" } else { "no" }.to_owned()),
+    }),
+    (number("PROCS", "number of processes, those in nested containers included"), |row| {
+        Cell::Count(Some(row.procs))
+    }),
+    (number("CPU", "CPU use in percent of one CPU"), |row| Cell::Percent(row.cpu.percent)),
+    (number("OF-LIM", "CPU use in percent of what the quota or the allowed CPUs permit"), |row| {
+        Cell::Percent(row.cpu.of_limit)
+    }),
+    (number("CPUS", "CPUs that the quota or the allowed CPUs permit"), |row| Cell::Fraction(row.cpu.limit)),
+    (words("CPUS_BY", "control group with the least quota"), |row| maybe(row.cpu.limit_by.as_ref())),
+    (number("CPU_TIME", "CPU time since the container started, in seconds"), |row| {
+        Cell::Fraction(row.cpu.seconds)
+    }),
+    (number("THROT", "periods of the quota in which it was used up, in percent"), |row| {
+        Cell::Percent(row.throttled.percent)
+    }),
+    (number("MEMORY", "memory in use, without cache that can be reclaimed at once"), |row| {
+        Cell::Bytes(row.memory.working_set)
+    }),
+    (number("USAGE", "memory in use, with all cache"), |row| Cell::Bytes(row.memory.usage)),
+    (number("LIMIT", "lowest memory limit that applies to the container"), |row| {
+        Cell::Bytes(row.memory.limit)
+    }),
+    (words("LIMIT_BY", "control group with that limit"), |row| maybe(row.memory.limit_by.as_ref())),
+    (number("MEM%", "MEMORY in percent of LIMIT; without a limit, of the memory of the host"), |row| {
+        Cell::Percent(row.memory.percent)
+    }),
+    (number("ANON", "memory that belongs to no file"), |row| Cell::Bytes(row.memory.anon)),
+    (number("FILE", "page cache, tmpfs included"), |row| Cell::Bytes(row.memory.file)),
+    (number("SHMEM", "tmpfs and shared memory"), |row| Cell::Bytes(row.memory.shmem)),
+    (number("OOM_KILLS", "processes that were killed for lack of memory"), |row| {
+        Cell::Count(row.memory.oom_kills)
+    }),
+    (number("PIDS", "processes and threads"), |row| Cell::Count(row.pids.current)),
+    (number("PIDS_LIMIT", "lowest limit of processes and threads"), |row| Cell::Count(row.pids.limit)),
+    (number("READ/s", "bytes read from disks in a second"), |row| Cell::Rate(row.io.read_rate)),
+    (number("WRITE/s", "bytes written to disks in a second"), |row| Cell::Rate(row.io.write_rate)),
+    (words("IO_BY", "who counts these: cgroup, or processes, without those that have ended"), |row| {
+        row.io.source.map_or(Cell::None, |source| Cell::Text(source.to_owned()))
+    }),
+    (number("RX/s", "bytes received in a second, in a network namespace of its own"), |row| {
+        Cell::Rate(row.net.as_ref().and_then(|net| net.rx_rate))
+    }),
+    (number("TX/s", "bytes sent in a second, in a network namespace of its own"), |row| {
+        Cell::Rate(row.net.as_ref().and_then(|net| net.tx_rate))
+    }),
+    (number("PSI_CPU", "percent of the last 10 s in which a process waited for a CPU"), |row| {
+        Cell::Percent(row.pressure.as_ref().and_then(|pressure| pressure.cpu))
+    }),
+    (number("PSI_MEMORY", "percent of the last 10 s in which a process waited for memory"), |row| {
+        Cell::Percent(row.pressure.as_ref().and_then(|pressure| pressure.memory))
+    }),
+    (number("PSI_IO", "percent of the last 10 s in which a process waited for input or output"), |row| {
+        Cell::Percent(row.pressure.as_ref().and_then(|pressure| pressure.io))
+    }),
+    (Column { align: Align::Right, ..words("PSI", "these three as one column: CPU/memory/IO") }, |row| {
+        match &row.pressure {
+            Some(pressure) => Cell::Three([pressure.cpu, pressure.memory, pressure.io]),
+            None => Cell::None,
+        }
+    }),
+];
+
+pub(super) const DEFAULT: [&str; 11] =
+    ["CONTAINER", "CPU", "OF-LIM", "THROT", "MEMORY", "LIMIT", "MEM%", "PIDS", "READ/s", "WRITE/s", "PSI"];
+
+fn maybe(text: Option<&String>) -> Cell {
+    text.map_or(Cell::None, |text| Cell::Text(text.clone()))
+}
+
+pub(super) type Picked = &'static (Column, Get);
+
+fn named(name: &str) -> Option<Picked> {
+    COLUMNS.iter().find(|(column, _)| column.name.eq_ignore_ascii_case(name))
+}
+
+/// Parses the LISTs of `-o`: the first replaces the default columns, and more ones add to it, as `+LIST` does.
+pub(super) fn parse(lists: &[String]) -> Result<Vec<Picked>> {
+    let mut picked: Vec<Picked> = DEFAULT.into_iter().filter_map(named).collect();
+    let mut is_default = true;
+    for list in lists {
+        let list = match list.strip_prefix('+') {
+            Some(list) => list,
+            None => {
+                if std::mem::replace(&mut is_default, false) {
+                    picked.clear();
+                }
+                list
+            }
+        };
+        for name in list.split(',') {
+            picked.push(find(name.trim())?);
+        }
+    }
+    Ok(picked)
+}
+
+fn find(name: &str) -> Result<Picked> {
+    if let Some(found) = named(name) {
+        return Ok(found);
+    }
+    let near = nearest(&name.to_uppercase(), COLUMNS.iter().map(|(column, _)| column.name));
+    let hint = near.map(|near| format!("; did you mean {}?", near.to_lowercase())).unwrap_or_default();
+    bail!("unknown column '{}'{hint} (-H lists the columns)", text::escape(name.as_bytes()))
+}
+
+impl Cell {
+    /// For people sizes have units, and percentages no decimals from 10 on.
+    pub(super) fn value(self, exact: bool) -> Value<'static> {
+        let people = |number: Option<f64>, shown: fn(f64) -> String| match number {
+            None => Value::None,
+            Some(number) if exact => Value::owned(number.to_string()),
+            Some(number) => Value::owned(shown(number)),
+        };
+        match self {
+            Cell::None => Value::None,
+            Cell::Text(text) => Value::owned(text),
+            Cell::Count(count) => Value::number(count),
+            Cell::Bytes(Some(bytes)) if !exact => Value::owned(size(bytes)),
+            Cell::Bytes(bytes) => Value::number(bytes),
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a rate is not negative"
+            )]
+            Cell::Rate(rate) => {
+                people(rate, |rate| if rate < 1.0 { "0".to_owned() } else { size(rate as u64) })
+            }
+            Cell::Percent(percent) => people(percent, |percent| format!("{percent:.1}%")),
+            Cell::Fraction(number) => people(number, |number| format!("{number:.2}")),
+            Cell::Three(all) => {
+                let one = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.0}"));
+                Value::owned(all.map(one).join("/"))
+            }
+        }
+    }
+}
+
+/// What rows are sorted by: the most first, except names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Key {
+    #[default]
+    Cpu,
+    Memory,
+    Io,
+    Net,
+    Pids,
+    Throttled,
+    Name,
+}
+
+impl Key {
+    /// With the words of `-s` and the keys of the keyboard.
+    pub(super) const ALL: [(Key, &'static str, u8); 7] = [
+        (Key::Cpu, "cpu", b'c'),
+        (Key::Memory, "mem", b'm'),
+        (Key::Io, "io", b'i'),
+        (Key::Net, "net", b'n'),
+        (Key::Pids, "pids", b'p'),
+        (Key::Throttled, "throttled", b't'),
+        (Key::Name, "name", b'a'),
+    ];
+
+    pub(super) fn named(word: &str) -> Option<Key> {
+        Key::ALL.iter().find(|(_, name, _)| *name == word).map(|(key, ..)| *key)
+    }
+
+    pub(super) fn of_letter(letter: u8) -> Option<Key> {
+        Key::ALL.iter().find(|(.., own)| *own == letter).map(|(key, ..)| *key)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        Key::ALL.iter().find(|(key, ..)| *key == self).map_or("", |(_, name, _)| name)
+    }
+
+    fn value(self, row: &Row) -> Option<f64> {
+        let sum = |first: Option<f64>, second: Option<f64>| match (first, second) {
+            (None, None) => None,
+            (first, second) => Some(first.unwrap_or(0.0) + second.unwrap_or(0.0)),
+        };
+        match self {
+            Key::Cpu => row.cpu.percent,
+            Key::Memory => row.memory.working_set.map(|bytes| bytes as f64),
+            Key::Io => sum(row.io.read_rate, row.io.write_rate),
+            Key::Net => row.net.as_ref().and_then(|net| sum(net.rx_rate, net.tx_rate)),
+            Key::Pids => row.pids.current.map(|count| count as f64),
+            Key::Throttled => row.throttled.percent,
+            Key::Name => None,
+        }
+    }
+
+    /// Rows without a value come last, also in the other order. Equal ones are sorted by name.
+    pub(super) fn sort(self, rows: &mut [Row], reverse: bool) {
+        let order = |order: Ordering| if reverse { order.reverse() } else { order };
+        rows.sort_by(|one, other| {
+            let by_name = || (&one.container, &one.key).cmp(&(&other.container, &other.key));
+            match (self.value(one), self.value(other)) {
+                (Some(one), Some(other)) => order(other.total_cmp(&one)).then_with(by_name),
+                (None, None) if self == Key::Name => order(by_name()),
+                (None, None) => by_name(),
+                (one, _) => {
+                    if one.is_some() {
+                        Ordering::Less
+                    } else {
+                        Ordering::Greater
+                    }
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_replace_or_add() {
+        let names = |lists: &[&str]| {
+            let lists: Vec<String> = lists.iter().map(|&list| list.to_owned()).collect();
+            parse(&lists).expect("columns").iter().map(|(column, _)| column.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[]), DEFAULT);
+        assert_eq!(names(&["pid,Mem%"]), ["PID", "MEM%"]);
+        assert_eq!(names(&["pid", "rx/s", "+cpu"]), ["PID", "RX/s", "CPU"]);
+        assert_eq!(names(&["+id"])[11], "ID");
+        let error = parse(&["memry".to_owned()]).expect_err("no column").to_string();
+        assert_eq!(error, "unknown column 'memry'; did you mean memory? (-H lists the columns)");
+    }
+
+    #[test]
+    fn the_most_comes_first_and_what_is_unknown_last() {
+        let row = |name: &str, percent: Option<f64>| {
+            let mut row = Row { container: name.to_owned(), ..Row::default() };
+            row.cpu.percent = percent;
+            row
+        };
+        let mut rows = [row("d", None), row("c", Some(1.0)), row("b", Some(1.0)), row("a", Some(5.0))];
+        let names = |rows: &[Row]| rows.iter().map(|row| row.container.clone()).collect::<String>();
+        Key::Cpu.sort(&mut rows, false);
+        assert_eq!(names(&rows), "abcd");
+        Key::Cpu.sort(&mut rows, true);
+        assert_eq!(names(&rows), "bcad");
+        Key::Name.sort(&mut rows, true);
+        assert_eq!(names(&rows), "dcba");
+    }
+}

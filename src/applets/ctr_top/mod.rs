@@ -1,0 +1,250 @@
+//! `ctr-top` shows what the containers of this host use: CPU time, memory, processes, disks and network, of all
+//! runtimes in one table. It asks no daemon: control groups have the numbers, and the runtimes' state files the names.
+//!
+//! On a terminal the table fills the screen and is refreshed every second. These keys work there: `c`, `m`, `i`, `n`, `p`,
+//! `t` and `a` sort by CPU, memory, disk, network, processes, throttling and name; `r` reverses the order; `/` begins a text
+//! that names must contain, which Enter ends and Escape removes; `q` ends ctr-top. With `-b`, or if standard output is no
+//! terminal, it prints one table after the other.
+//!
+//! A TARGET is a container, as for ctr-ps(1): NAME, `RUNTIME:NAME`, the beginning of an id, `NAMESPACE/POD`,
+//! `compose:PROJECT/SERVICE`, or the PID of any process in the container. It is shown with the containers nested in it.
+//! Without a TARGET all containers are shown, and the row `host` for the processes that are in no container.
+//! `-a` adds a row for each unit of systemd, or other control group, of such processes.
+//!
+//! # Values
+//!
+//! CPU is in percent of one CPU: two CPUs in use are 200 %. OF-LIM is the same in percent of what the container may use: the
+//! lowest quota of its control group and the groups above it, or the CPUs it may run on if these are fewer. THROT is the
+//! part of the quota's periods in which the quota was used up. MEMORY is the memory in use, without the cache that the
+//! kernel can reclaim at once. LIMIT is the lowest memory limit of the group and those above it. MEM% is MEMORY in
+//! percent of it, or of the host's memory if there is no limit. PSI has the parts of the last ten seconds
+//! in which a process waited for a CPU, for memory and for a disk, in percent; v1 does not have them.
+//!
+//! Rates are by the time that passed between two samples, not by the nominal delay. A value that is not known is `-`. A
+//! counter that went down, or another first process, means a new container: it has no rates until the next sample.
+//!
+//! Some containers have no control group of their own: those of a login, bubblewrap, firejail, or Podman without
+//! delegation. For these, and for the host, the numbers are sums over processes, marked with `~`: processes that have ended
+//! are missing, and memory that processes share counts for each of them. Limits are those of the group, which
+//! hold for the container too.
+//!
+//! READ/s and WRITE/s are counted by the control group if the kernel does that. On v1 it counts only part of it, often
+//! nothing: then these too are sums over processes (IO_BY, `source` in JSON). Only root can read them. RX/s and TX/s are those of
+//! the network namespace, without the loopback. Of containers that share one, the pause container of the pod has
+//! the numbers, or the one that started first. A container in the network namespace of the host has none.
+//!
+//! A paused container has `paused` in place of its CPU use.
+//!
+//! `--per pod` shows a pod in place of its containers: sums, the limits of the pod's control group (Kubernetes only), and the
+//! most throttled and most waiting of its containers.
+//!
+//! # JSON
+//!
+//! One document in each line: `{"time", "interval", "boot_id", "cpus", "cpu_percent", "memory", "host", "services", "pods",
+//! "containers"}`, the last sorted as `-s` says. `cpus` and `memory` are those of the host, `host` is its row, null with a TARGET;
+//! `services` has the rows of `-a`, and `pods` is null without `--per pod`. The keys of a row are `container`, `runtime`, `name`, `id`,
+//! `pod`, `pod_namespace`, `image`, `outer`, `pid`, `status`, `own_cgroup`, `procs`, `cpu`, `throttled`, `memory`, `pids`, `io`,
+//! `net` and `pressure`. Sizes are in bytes, rates in bytes a second, times in seconds. An unknown value is null.
+//! `seconds`, `periods`, `throttled`, `oom_kills`, and the names that end in `_bytes`, count since the group was made.
+//!
+//! # Prometheus
+//!
+//! `--prometheus` prints one sample in the text format 0.0.4, with the names that cAdvisor has, for the textfile collector of
+//! node_exporter. The labels are `runtime`, `name`, `id`, `pod`, `namespace` and `image`; `owner` is the uid of the user who runs a
+//! rootless container, and `outer` the container around it. No daemon is needed:
+//!
+//! ```text
+//! # /etc/systemd/system/ctr-top.service
+//! [Service]
+//! Type=oneshot
+//! ExecStart=/bin/sh -c 'd=/var/lib/prometheus/node-exporter; ctr-top --prometheus >$d/ctr-top.prom.new && mv $d/ctr-top.prom.new $d/ctr-top.prom'
+//!
+//! # /etc/systemd/system/ctr-top.timer
+//! [Timer]
+//! OnCalendar=*:*:0/15
+//! AccuracySec=1s
+//! [Install]
+//! WantedBy=timers.target
+//! ```
+//!
+//! # Processes that block their readers
+//!
+//! A process can block everybody who reads its files in /proc, ps(1) too: its execve(2) does not end because a FUSE
+//! file system does not answer, and the kernel is one that makes readers wait for that. ctr-top leaves out
+//! such a process after one second, and names it on standard error unless it uses the screen. If a user or a container has
+//! many of them, all processes of that user or container are left out after three seconds.
+//!
+//! # Exit status
+//!
+//! 0 on success; 1 on failure, or if a TARGET does not exist at the start. One that ends later is no error.
+//!
+//! # Environment
+//!
+//! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
+//! - `NO_COLOR`, `TERM`: with `--color=auto`, a NO_COLOR that is not empty or the TERM `dumb` turns colours off.
+//! - `COLUMNS`: the width of the output if standard output is a terminal without a size.
+//! - `POSIXLY_CORRECT`: if set, options after the first operand are operands too.
+//!
+//! # Files
+//!
+//! - `/proc`: the processes, CPU time and memory of the host, and interfaces of network namespaces. `--root=DIR` reads DIR/proc.
+//! - `/sys/fs/cgroup`: use and limits, where /proc/self/mountinfo says that control groups are mounted.
+//! - State files of runtimes: the names of containers; ctrbox(1) lists the paths. `--root=DIR` reads them below DIR.
+//!
+//! # Examples
+//!
+//! All containers, those with the most memory first:
+//!
+//! ```text
+//! ctr-top -s mem
+//! ```
+//!
+//! One table for a report, measured for five seconds:
+//!
+//! ```text
+//! ctr-top -b -n 1 -d 5
+//! ```
+//!
+//! Who is throttled, and by which control group:
+//!
+//! ```text
+//! ctr-top -b -n 1 -s throttled -o container,throt,cpus,cpus_by
+//! ```
+//!
+//! Containers that use more than 90 % of their memory limit:
+//!
+//! ```text
+//! ctr-top -J -n 1 | jq -r '.containers[] | select(.memory.limit and .memory.percent > 90) | .container'
+//! ```
+//!
+//! Pods and services in one table:
+//!
+//! ```text
+//! ctr-top --per pod -a
+//! ```
+//!
+//! # See also
+//!
+//! ctr-inspect(1), ctr-ps(1), systemd-cgtop(1), cgroups(7)
+
+mod columns;
+mod options;
+mod processes;
+mod prometheus;
+mod rates;
+mod sample;
+mod scan;
+mod screen;
+mod show;
+mod watcher;
+
+use std::io::IsTerminal;
+
+use anyhow::Context;
+
+use crate::cli::{Applet, Call};
+use crate::exit::{self, Exit, Outcome};
+use crate::output::Out;
+use crate::output::smartcols::{self, Column, Layout};
+use crate::output::style::{self, Painter};
+use crate::sys;
+use columns::Picked;
+use options::{Form, GRAMMAR, Request};
+use show::Style;
+use watcher::Watcher;
+
+pub(crate) static APPLET: Applet = Applet {
+    name: "ctr-top",
+    section: 1,
+    failure: 1,
+    about: "show what the containers of this host use, and refresh it",
+    run,
+    grammar: &GRAMMAR,
+};
+
+/// The columns, with what they show.
+pub(crate) fn columns() -> impl Iterator<Item = &'static Column> {
+    columns::COLUMNS.iter().map(|(column, _)| column)
+}
+
+fn run(call: &Call) -> Outcome {
+    let mut request = Request::default();
+    request.targets = GRAMMAR.parse(call, &mut request)?;
+    if request.list_columns {
+        return list_columns(&request).map(|()| 0);
+    }
+    options::check(&request)?;
+    let picked = columns::parse(&request.columns)?;
+    let mut watcher = Watcher::new(call.name, &request)?;
+    match request.form {
+        Form::Prometheus => {
+            let sample = watcher.sample()?;
+            let mut out = Out::stdout();
+            prometheus::print(&mut out, &sample);
+            out.finish()?;
+            watcher.say();
+        }
+        Form::People if !request.batch && std::io::stdout().is_terminal() => {
+            screen::run(watcher, &request, &picked)?;
+        }
+        _ => batch(watcher, &request, &picked)?,
+    }
+    Ok(0)
+}
+
+/// One table after the other, each with rates.
+fn batch(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked]) -> Result<(), Exit> {
+    watcher.frame()?;
+    let mut count = 0;
+    while request.iterations.is_none_or(|all| count < all) {
+        sys::sleep(request.delay()).context("cannot wait")?;
+        let frame = watcher.frame()?;
+        let mut out = Out::kept();
+        if request.form == Form::Json {
+            frame.json(&mut out, &watcher.proc, request.sort)?;
+        } else {
+            let raw = request.form == Form::Raw;
+            if count > 0 {
+                out.push(b"\n");
+            }
+            if !raw && !request.no_headings {
+                out.push(format!("{}\n", frame.head(request.sort)).as_bytes());
+            }
+            let style = Style {
+                headings: !request.no_headings,
+                raw,
+                width: style::stdout_columns(),
+                painter: Painter { colour: request.colour.on_stdout() },
+            };
+            show::table(&mut out, &frame.list(request.sort, false, |_| true), columns, &style);
+        }
+        let mut whole = Out::stdout();
+        whole.push(&out.into_bytes());
+        whole.finish()?;
+        watcher.say();
+        count += 1;
+    }
+    exit::hint_at_rights();
+    Ok(())
+}
+
+fn list_columns(request: &Request) -> Result<(), Exit> {
+    let all: Vec<&'static Column> = columns().collect();
+    let mut out = Out::stdout();
+    let layout = Layout {
+        form: match request.form {
+            Form::Json => smartcols::Form::Json("columns"),
+            Form::Raw => smartcols::Form::Raw,
+            Form::People | Form::Prometheus => smartcols::Form::Human,
+        },
+        headings: false,
+        tree: None,
+        unicode: style::unicode(),
+        width: None,
+        truncate: false,
+        painter: Painter { colour: false },
+        paint: |_, _, text| text.into(),
+    };
+    smartcols::print_columns(&mut out, &all, "columns", &layout);
+    Ok(out.finish()?)
+}

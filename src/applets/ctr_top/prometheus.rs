@@ -1,0 +1,195 @@
+//! One sample in the text format of Prometheus, version 0.0.4, with the names of cAdvisor.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::sample::{Counted, One, Sample};
+use crate::output::Out;
+
+struct Metric {
+    name: &'static str,
+    help: &'static str,
+    kind: &'static str,
+    value: fn(&One) -> Option<f64>,
+}
+
+const fn counter(name: &'static str, help: &'static str, value: fn(&One) -> Option<f64>) -> Metric {
+    Metric { name, help, kind: "counter", value }
+}
+
+const fn gauge(name: &'static str, help: &'static str, value: fn(&One) -> Option<f64>) -> Metric {
+    Metric { name, help, kind: "gauge", value }
+}
+
+/// The period of the quota that is printed, in microseconds: only the share is known.
+const PERIOD: f64 = 100_000.0;
+
+#[expect(clippy::cast_precision_loss, reason = "the format has floating-point numbers")]
+const fn float(number: u64) -> f64 {
+    number as f64
+}
+
+static METRICS: [Metric; 24] = [
+    counter("container_cpu_usage_seconds_total", "CPU time used.", |one| {
+        one.cpu.as_ref().map(Counted::seconds)
+    }),
+    counter("container_cpu_cfs_periods_total", "Periods of the CPU quota.", |one| {
+        one.throttled.map(|throttled| float(throttled.periods))
+    }),
+    counter("container_cpu_cfs_throttled_periods_total", "Periods in which the quota was used up.", |one| {
+        one.throttled.map(|throttled| float(throttled.throttled))
+    }),
+    counter("container_cpu_cfs_throttled_seconds_total", "Time throttled, summed over CPUs.", |one| {
+        one.throttled?.seconds
+    }),
+    gauge("container_spec_cpu_period", "Period of the least CPU quota, in microseconds.", |one| {
+        one.quota.value.map(|_| PERIOD)
+    }),
+    gauge("container_spec_cpu_quota", "Least CPU quota that applies, in microseconds in a period.", |one| {
+        one.quota.value.map(|quota| (quota * PERIOD).round())
+    }),
+    gauge("container_memory_usage_bytes", "Memory in use, with all cache.", |one| {
+        one.memory.usage.map(float)
+    }),
+    gauge("container_memory_working_set_bytes", "Memory in use, without inactive page cache.", |one| {
+        one.memory.working_set.map(float)
+    }),
+    gauge("container_memory_rss", "Memory that belongs to no file, in bytes.", |one| {
+        one.memory.anon.map(float)
+    }),
+    gauge("container_memory_cache", "Page cache, tmpfs included, in bytes.", |one| {
+        one.memory.file.map(float)
+    }),
+    gauge("container_spec_memory_limit_bytes", "Least memory limit that applies, 0 without one.", |one| {
+        Some(float(one.memory.limit.value.unwrap_or(0)))
+    }),
+    counter("container_oom_events_total", "Processes killed for lack of memory.", |one| {
+        one.memory.oom_kills.map(float)
+    }),
+    gauge("container_processes", "Processes.", |one| Some(float(one.found.of.count))),
+    gauge("container_threads", "Processes and threads.", |one| one.pids.map(float)),
+    gauge("container_threads_max", "Least limit of processes and threads, 0 without one.", |one| {
+        Some(float(one.pids_limit.value.unwrap_or(0)))
+    }),
+    counter("container_fs_reads_bytes_total", "Bytes read from disks.", |one| {
+        one.disk.as_ref().map(|disk| float(disk.bytes().0))
+    }),
+    counter("container_fs_writes_bytes_total", "Bytes written to disks.", |one| {
+        one.disk.as_ref().map(|disk| float(disk.bytes().1))
+    }),
+    counter(
+        "container_network_receive_bytes_total",
+        "Bytes received in a network namespace of its own.",
+        |one| one.found.net.map(|net| float(net.1)),
+    ),
+    counter(
+        "container_network_transmit_bytes_total",
+        "Bytes sent in a network namespace of its own.",
+        |one| one.found.net.map(|net| float(net.2)),
+    ),
+    counter(
+        "container_pressure_cpu_waiting_seconds_total",
+        "Time in which a process waited for a CPU.",
+        |one| waited(one, 0),
+    ),
+    counter(
+        "container_pressure_memory_waiting_seconds_total",
+        "Time in which a process waited for memory.",
+        |one| waited(one, 1),
+    ),
+    counter(
+        "container_pressure_io_waiting_seconds_total",
+        "Time in which a process waited for input or output.",
+        |one| waited(one, 2),
+    ),
+    gauge("container_paused", "1 if the container is paused.", |one| {
+        one.paused.map(|paused| float(u64::from(paused)))
+    }),
+    gauge("container_own_cgroup", "1 if the control groups count for the container alone.", |one| {
+        one.own.map(|own| float(u64::from(own)))
+    }),
+];
+
+fn waited(one: &One, resource: usize) -> Option<f64> {
+    one.pressure.as_ref()?[resource].as_ref().map(|stall| float(stall.total) / 1e6)
+}
+
+/// The host's own processes have the runtime `host`.
+pub(super) fn print(out: &mut Out, sample: &Sample) {
+    let mut seen = BTreeSet::new();
+    let all = sample.containers.iter().chain(&sample.host).chain(&sample.services);
+    // Two series with the same labels make the whole text invalid.
+    let labelled: Vec<(String, &One)> =
+        all.map(|one| (labels(one), one)).filter(|(labels, _)| seen.insert(labels.clone())).collect();
+    for metric in &METRICS {
+        let values = labelled.iter().filter_map(|(labels, one)| Some((labels, (metric.value)(one)?)));
+        let mut text = String::new();
+        values.for_each(|(labels, value)| _ = writeln!(text, "{}{{{labels}}} {value}", metric.name));
+        if !text.is_empty() {
+            let head = format!("# HELP {0} {1}\n# TYPE {0} {2}\n", metric.name, metric.help, metric.kind);
+            out.push(head.as_bytes());
+            out.push(text.as_bytes());
+        }
+    }
+}
+
+fn labels(one: &One) -> String {
+    let found = &one.found;
+    let owner = found.owner.to_string();
+    let runtime = if found.runtime.is_empty() { "host" } else { &found.runtime };
+    let all = [
+        ("runtime", Some(runtime)),
+        ("name", Some(found.shown.as_str())),
+        ("id", Some(found.id.as_str())),
+        ("pod", found.pod.as_deref()),
+        ("namespace", found.pod_namespace.as_deref()),
+        ("image", found.image.as_deref()),
+        // These tell apart what others can name alike.
+        ("owner", Some(owner.as_str()).filter(|owner| *owner != "0")),
+        ("outer", found.outer.as_deref()),
+    ];
+    let set =
+        all.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)));
+    set.map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect::<Vec<_>>().join(",")
+}
+
+/// The format escapes backslashes, quotes and newlines; other characters that a terminal obeys are shown as `\xNN`.
+fn escaped(value: &str) -> String {
+    crate::text::escape(value.as_bytes()).replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::applets::ctr_top::scan::Found;
+
+    fn printed(containers: Vec<One>) -> String {
+        let mut out = Out::kept();
+        print(&mut out, &Sample { containers, ..Sample::default() });
+        String::from_utf8(out.into_bytes()).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_hostile_name_stays_in_its_quotes() {
+        let found = Found {
+            shown: "a\"} 1\nb\\c\x1b[2J".to_owned(),
+            runtime: "docker".to_owned(),
+            ..Found::default()
+        };
+        let text = printed(vec![One { found, cpu: Some(Counted::Group(1.5)), ..One::default() }]);
+        let line = text.lines().find(|line| line.starts_with("container_cpu_usage")).expect("a sample");
+        let expected =
+            r#"container_cpu_usage_seconds_total{runtime="docker",name="a\"} 1\\nb\\\\c\\x1b[2J"} 1.5"#;
+        assert_eq!(line.replace("\\\\x0a", "\\\\n"), expected, "{line}");
+    }
+
+    #[test]
+    fn no_two_series_have_the_same_labels() {
+        let found = Found { shown: "web".to_owned(), runtime: "docker".to_owned(), ..Found::default() };
+        let one = One { found, ..One::default() };
+        let nested =
+            One { found: Found { outer: Some("lxc:a".to_owned()), ..one.found.clone() }, ..one.clone() };
+        let text = printed(vec![one.clone(), one, nested]);
+        assert_eq!(text.lines().filter(|line| line.starts_with("container_processes{")).count(), 2, "{text}");
+    }
+}

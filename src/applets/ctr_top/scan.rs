@@ -1,0 +1,481 @@
+//! One scan of processes: the containers, and what only their processes tell. A child does it, because reads of /proc may
+//! not end.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::rc::Rc;
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::processes::{self, Of, Used};
+use crate::container::child::{OnBlock, in_child};
+use crate::container::target::{self, Target};
+use crate::container::{Container, Files, Resolver, Tagger, group_of, matching};
+use crate::errno;
+use crate::isolation::cgroup;
+use crate::isolation::identity::{Walk, Way};
+use crate::proc::ns::Kind;
+use crate::proc::{ProcRoot, Scan, count_of_list, cpus_allowed, number};
+use crate::sys::keyed::HashMap;
+
+/// What is wanted of a scan.
+pub(super) struct Wanted<'a> {
+    pub targets: &'a [OsString],
+    /// Also the groups of services of the host.
+    pub services: bool,
+    /// Does the kernel attribute disk use to groups on its own?
+    pub counts_disk: bool,
+    /// Processes whose disk use could not be read before.
+    pub no_disk: &'a [i32],
+}
+
+#[derive(Serialize, Deserialize, Default)]
+pub(super) struct Scanned {
+    pub containers: Vec<Found>,
+    /// Of the host's own processes. None if targets are given.
+    pub host: Option<Of>,
+    pub services: Vec<Service>,
+    /// Processes whose disk use could not be read.
+    pub no_disk: Vec<i32>,
+    /// Sorted: to know the processes that have started since.
+    pub pids: Vec<i32>,
+    /// What to say about the targets.
+    pub notes: Vec<String>,
+    /// Why a target means nothing.
+    pub problem: Option<String>,
+}
+
+/// A container with processes.
+#[derive(Serialize, Deserialize, Default, Debug, Clone)]
+pub(super) struct Found {
+    pub key: String,
+    pub label: String,
+    pub runtime: String,
+    /// Without the runtime, as it is shown.
+    pub shown: String,
+    pub name: Option<String>,
+    pub id: String,
+    pub pod: Option<String>,
+    pub pod_namespace: Option<String>,
+    pub image: Option<String>,
+    pub owner: u32,
+    pub outer: Option<String>,
+    pub is_pause: bool,
+    pub pid: i32,
+    /// When its first process started, in ticks since boot.
+    pub start: Option<u64>,
+    /// How many CPUs its first process may run on.
+    pub cpus: Option<u64>,
+    pub groups: Vec<Line>,
+    pub of: Of,
+    /// Sorted, with those of nested containers.
+    pub members: Vec<i32>,
+    /// The network namespace, and the bytes received and sent there. None for the host's.
+    pub net: Option<(u64, u64, u64)>,
+}
+
+/// A line of the cgroup file of the first process.
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(super) struct Line {
+    /// One character for each byte, as in the path.
+    pub controllers: String,
+    pub path: String,
+    /// Does the path end with the container's own group?
+    pub own: bool,
+}
+
+/// A group of the host's own processes.
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(super) struct Service {
+    pub path: String,
+    pub pid: i32,
+    pub groups: Vec<Line>,
+    pub processes: u64,
+}
+
+/// Scans in a child.
+pub(super) fn scan(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Scanned> {
+    let bytes = in_child(proc, OnBlock::LeaveOut, || {
+        let found = Scanning::new(proc, files, wanted)?.finish()?;
+        Ok(serde_json::to_vec(&found).map_err(|error| error.to_string()))
+    })?;
+    let bytes = bytes.map_err(anyhow::Error::msg)?;
+    serde_json::from_slice(&bytes).context("the result of the scan is incomplete")
+}
+
+struct Seen {
+    container: Rc<Container>,
+    outer: Option<usize>,
+    /// From the state file, otherwise the process with PID 1 inside.
+    init: Option<i32>,
+    /// With those of nested containers.
+    members: Vec<i32>,
+    /// The first process that is in no nested container.
+    own: Option<i32>,
+}
+
+impl Seen {
+    fn chief(&self) -> Option<i32> {
+        self.init.or(self.own).or(self.members.first().copied())
+    }
+}
+
+struct Scanning<'a> {
+    proc: &'a ProcRoot,
+    wanted: &'a Wanted<'a>,
+    all: Vec<Seen>,
+    by_key: HashMap<String, usize>,
+    /// Processes in no container.
+    host: Vec<i32>,
+    pids: Vec<i32>,
+    net: HostNet,
+}
+
+struct HostNet(Option<u64>);
+
+impl<'a> Scanning<'a> {
+    fn new(proc: &'a ProcRoot, files: &'a Files, wanted: &'a Wanted<'a>) -> Result<Scanning<'a>> {
+        let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
+        let pids = Scan::pids(proc).with_context(unreadable)?;
+        if pids.is_empty() {
+            bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
+        }
+        let walk = RefCell::new(Walk::new(proc, Way::Best, pids).with_context(unreadable)?);
+        let resolver = Resolver::for_walk(proc, files, &walk);
+        let mut tagger = Tagger::new(&walk, Scan::new(proc).with_context(unreadable)?, resolver);
+        let of_host = proc.host_namespaces();
+        let at = Kind::ALL.iter().position(|kind| *kind == Kind::Net);
+        let mut scanning = Scanning {
+            proc,
+            wanted,
+            all: Vec::new(),
+            by_key: HashMap::default(),
+            host: Vec::new(),
+            pids: Vec::new(),
+            net: HostNet(at.and_then(|at| of_host[at])),
+        };
+        loop {
+            let next = walk.borrow_mut().next();
+            let Some((pid, identity)) = next else { break };
+            if identity.kernel_thread {
+                continue;
+            }
+            let cannot = || format!("cannot read {}", proc.path_of(pid, "cgroup").display());
+            let tag = tagger.tag(pid, &identity).with_context(cannot)?;
+            let pid = pid.as_raw();
+            scanning.pids.push(pid);
+            match tag {
+                Some(tag) => scanning.add(&tag.container, pid, identity.cpid),
+                None => scanning.host.push(pid),
+            }
+        }
+        scanning.pids.sort_unstable();
+        Ok(scanning)
+    }
+
+    fn add(&mut self, container: &Rc<Container>, pid: i32, cpid: Option<i32>) {
+        let own = self.number(container);
+        let seen = &mut self.all[own];
+        seen.own = seen.own.or(Some(pid));
+        if cpid == Some(1) && seen.init.is_none() {
+            seen.init = Some(pid);
+        }
+        let mut around = Some(own);
+        while let Some(number) = around {
+            self.all[number].members.push(pid);
+            around = self.all[number].outer;
+        }
+    }
+
+    fn number(&mut self, container: &Rc<Container>) -> usize {
+        let (key, init) = (container.key(), container.init.map(Pid::as_raw));
+        if let Some(number) = self.by_key.get(&key) {
+            let seen = &mut self.all[*number];
+            seen.init = seen.init.or(init);
+            return *number;
+        }
+        let outer = container.outer.as_ref().map(|outer| self.number(outer));
+        let container = container.clone();
+        self.all.push(Seen { container, outer, init, members: Vec::new(), own: None });
+        self.by_key.insert(key, self.all.len() - 1);
+        self.all.len() - 1
+    }
+
+    fn finish(self) -> Result<Scanned> {
+        let mut scanned = Scanned::default();
+        let chosen = match self.chosen(&mut scanned.notes) {
+            Ok(chosen) => chosen,
+            Err(error) => return Ok(Scanned { problem: Some(errno::chain(&error)), ..scanned }),
+        };
+        let found = |number: &usize| self.found(*number);
+        scanned.containers = chosen.iter().filter_map(found).collect();
+        let mut nets = std::collections::BTreeSet::new();
+        // A namespace counts once: for the container that keeps it, else for the one that started first.
+        let mut order: Vec<usize> = (0..scanned.containers.len()).collect();
+        order.sort_by_key(|&at| (!scanned.containers[at].is_pause, scanned.containers[at].start));
+        for at in order {
+            let found = &mut scanned.containers[at];
+            found.net = found.net.filter(|net| nets.insert(net.0));
+        }
+        if self.wanted.targets.is_empty() {
+            scanned.host = Some(processes::of(self.proc, &self.host));
+        }
+        if self.wanted.services {
+            scanned.services = self.services();
+        }
+        self.add_disk(&mut scanned);
+        scanned.pids = self.pids;
+        Ok(scanned)
+    }
+
+    /// None if all its processes have ended.
+    fn found(&self, number: usize) -> Option<Found> {
+        let seen = &self.all[number];
+        let container = &seen.container;
+        let pid = seen.chief()?;
+        let process = self.proc.process(Pid::from_raw(pid));
+        let groups = lines(&process.cgroup().ok()?, Some(container));
+        let status = process.status_text().unwrap_or_default();
+        let mut members = seen.members.clone();
+        members.sort_unstable();
+        let is_own = |names: &[&str]| groups.iter().filter(|line| line.is_of(names)).all(|line| line.own);
+        let of = match is_own(&["memory", "cpu", "cpuacct", "pids", ""]) {
+            true => Of { count: members.len() as u64, ..Of::default() },
+            false => processes::of(self.proc, &members),
+        };
+        let text = container.to_string();
+        Some(Found {
+            key: container.key(),
+            label: container.label(),
+            runtime: container.runtime.name().to_owned(),
+            shown: text.split_once(':').map_or(text.as_str(), |(_, shown)| shown).to_owned(),
+            name: container.name.clone(),
+            id: container.id.clone(),
+            pod: container.pod.clone(),
+            pod_namespace: container.pod_namespace.clone(),
+            image: container.image.clone(),
+            owner: container.owner,
+            outer: container.outer.as_ref().map(|outer| outer.label()),
+            is_pause: container.is_pause(),
+            pid,
+            start: process.start_time(),
+            cpus: cpus_allowed(&status).map(count_of_list),
+            groups,
+            of,
+            members,
+            net: self.net.of(self.proc, pid),
+        })
+    }
+
+    /// The containers to show, each once.
+    fn chosen(&self, notes: &mut Vec<String>) -> Result<Vec<usize>> {
+        if self.wanted.targets.is_empty() {
+            return Ok((0..self.all.len()).collect());
+        }
+        let mut chosen = vec![false; self.all.len()];
+        for word in self.wanted.targets {
+            for number in self.meant(word, notes)? {
+                chosen[number] = true;
+            }
+        }
+        // With the containers nested in them.
+        for number in 0..self.all.len() {
+            chosen[number] |= self.all[number].outer.is_some_and(|outer| chosen[outer]);
+        }
+        Ok((0..self.all.len()).filter(|number| chosen[*number]).collect())
+    }
+
+    fn meant(&self, word: &OsStr, notes: &mut Vec<String>) -> Result<Vec<usize>> {
+        let shown = crate::text::shown(word);
+        let word = match Target::parse(word).with_context(|| format!("invalid target '{shown}'"))? {
+            Target::Container(word) => word,
+            Target::Pid { pid, .. } => {
+                let pid = pid.as_raw();
+                if self.pids.binary_search(&pid).is_err() {
+                    bail!("no process {pid}");
+                }
+                let has = |seen: &Seen| seen.members.contains(&pid);
+                // The innermost one comes after those around it.
+                let found = self.all.iter().rposition(has);
+                return found
+                    .map(|number| vec![number])
+                    .with_context(|| format!("process {pid} is in no container"));
+            }
+        };
+        if target::without_cpid(&word) != word {
+            bail!("'{shown}' names a process: ctr-top shows containers");
+        }
+        let all: Vec<Rc<Container>> = self.all.iter().map(|seen| seen.container.clone()).collect();
+        let found = matching::among(self.proc, &all, &word);
+        let found = match matching::group(&found, &word) {
+            Some(group) => group,
+            None => vec![matching::one(&found, &word)?],
+        };
+        for container in &found {
+            notes.extend(target::unverified(container, &word));
+        }
+        Ok(found.iter().filter_map(|container| self.by_key.get(&container.key()).copied()).collect())
+    }
+
+    /// The groups of the host's processes, by unit where there are units.
+    fn services(&self) -> Vec<Service> {
+        let mut all: BTreeMap<String, Service> = BTreeMap::new();
+        for &pid in &self.host {
+            let Ok(text) = self.proc.process(Pid::from_raw(pid)).cgroup() else { continue };
+            let mut groups = lines(&text, None);
+            let named = groups.iter().find(|line| line.controllers.is_empty() && line.path != "/");
+            let named = named.or_else(|| groups.iter().find(|line| line.controllers == "name=systemd"));
+            let Some(path) = named.map(|line| unit(&line.path).to_owned()) else { continue };
+            if path == "/" {
+                continue;
+            }
+            for line in &mut groups {
+                let own = unit(&line.path).to_owned();
+                (line.own, line.path) = (own == path, own);
+            }
+            let new = Service { path: path.clone(), pid, groups, processes: 0 };
+            all.entry(path).or_insert(new).processes += 1;
+        }
+        all.into_values().collect()
+    }
+
+    /// Adds what processes read from disks and wrote there, where the kernel does not count that for groups. Other
+    /// kernels block such reads alone: then only these numbers are missing.
+    fn add_disk(&self, scanned: &mut Scanned) {
+        let needs = |found: &Found| !self.wanted.counts_disk || !found.groups.iter().all(|line| line.own);
+        let is_known = |pid: &i32| !self.wanted.no_disk.contains(pid);
+        let mut pids: Vec<i32> = scanned
+            .containers
+            .iter()
+            .filter(|found| needs(found))
+            .flat_map(|found| found.members.iter().copied())
+            .filter(is_known)
+            .collect();
+        pids.sort_unstable();
+        pids.dedup();
+        if pids.is_empty() {
+            return;
+        }
+        let read = processes::disk(self.proc, &pids).unwrap_or_default();
+        let read: HashMap<i32, Used> = read.into_iter().map(|used| (used.pid, used)).collect();
+        for found in scanned.containers.iter_mut().filter(|found| needs(found)) {
+            let used: Vec<Used> = found.members.iter().filter_map(|pid| read.get(pid).cloned()).collect();
+            // If none can be read, the number is unknown, not zero.
+            found.of.disk = Some(used).filter(|used| !used.is_empty());
+        }
+        let is_missing = |pid: &i32| !read.contains_key(pid);
+        scanned.no_disk =
+            self.wanted.no_disk.iter().copied().filter(|pid| self.pids.binary_search(pid).is_ok()).collect();
+        scanned.no_disk.extend(pids.iter().copied().filter(is_missing));
+    }
+}
+
+impl HostNet {
+    /// The namespace of a process, and the bytes that its interfaces received and sent, if it is not the host's.
+    fn of(&self, proc: &ProcRoot, pid: i32) -> Option<(u64, u64, u64)> {
+        let process = proc.process(Pid::from_raw(pid));
+        let inode = process.ns(Kind::Net).filter(|inode| Some(*inode) != self.0)?;
+        let (received, sent) = devices(&process.net_devices().ok()?);
+        Some((inode, received, sent))
+    }
+}
+
+/// The bytes that the interfaces received and sent, without the loopback: `eth0: 1 2 3 …`.
+fn devices(text: &[u8]) -> (u64, u64) {
+    let (mut received, mut sent) = (0_u64, 0_u64);
+    for line in text.split(|&b| b == b'\n').skip(2) {
+        // A name can contain a colon.
+        let Some(colon) = line.iter().rposition(|&b| b == b':') else { continue };
+        if line[..colon].trim_ascii() == b"lo" {
+            continue;
+        }
+        let words = line[colon + 1..].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let values: Vec<u64> = words.filter_map(number).collect();
+        received = received.saturating_add(values.first().copied().unwrap_or(0));
+        sent = sent.saturating_add(values.get(8).copied().unwrap_or(0));
+    }
+    (received, sent)
+}
+
+/// The group of a unit of systemd, or the whole path.
+fn unit(path: &str) -> &str {
+    const ENDS: [&str; 5] = [".service", ".scope", ".mount", ".socket", ".swap"];
+    let mut end = 0;
+    for part in path.split_inclusive('/') {
+        end += part.len();
+        let part = part.trim_end_matches('/');
+        // `user@1000.service` has the services of the user below it.
+        if ENDS.iter().any(|unit| part.ends_with(unit)) && !part.starts_with("user@") {
+            break;
+        }
+    }
+    match path[..end].trim_end_matches('/') {
+        "" => "/",
+        path => path,
+    }
+}
+
+impl Line {
+    /// Is it the line of one of the controllers? The empty name is that of the unified hierarchy.
+    pub(super) fn is_of(&self, names: &[&str]) -> bool {
+        self.controllers.split(',').any(|own| names.contains(&own))
+    }
+}
+
+fn lines(text: &[u8], container: Option<&Container>) -> Vec<Line> {
+    let line = |line: cgroup::Membership<'_>| {
+        let whole = latin(line.path);
+        let own = container.and_then(|container| group_of(std::str::from_utf8(line.path).ok()?, container));
+        let path = own.map_or(whole, |own| latin(own.as_bytes()));
+        Line { controllers: latin(line.controllers), path, own: own.is_some() }
+    };
+    cgroup::parse(text).map(line).collect()
+}
+
+/// A text with one character for each byte: any path fits into JSON.
+pub(super) fn latin(bytes: &[u8]) -> String {
+    bytes.iter().map(|&byte| char::from(byte)).collect()
+}
+
+/// The bytes again.
+pub(super) fn bytes(latin: &str) -> Vec<u8> {
+    latin.chars().filter_map(|letter| u8::try_from(u32::from(letter)).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_survive() {
+        let path: Vec<u8> = (0..=255).collect();
+        assert_eq!(bytes(&latin(&path)), path);
+    }
+
+    #[test]
+    fn bytes_of_all_interfaces_but_the_loopback() {
+        let text = b"Inter-|   Receive\n face |bytes\n    lo:    9 1 0 0 0 0 0 0    9 1\n  eth0: 100 1 0 0 0 0 0 0 200 1\n\
+            a:b: 10 1 0 0 0 0 0 0 20 1 0 0 0 0 0 0\n";
+        assert_eq!(devices(text), (110, 220));
+        assert_eq!(devices(b""), (0, 0));
+    }
+
+    #[test]
+    fn units() {
+        for (path, expected) in [
+            ("/system.slice/ssh.service", "/system.slice/ssh.service"),
+            ("/system.slice/x.service/inner/deep", "/system.slice/x.service"),
+            (
+                "/user.slice/user-0.slice/user@0.service/app.slice/a.service/b",
+                "/user.slice/user-0.slice/user@0.service/app.slice/a.service",
+            ),
+            ("/", "/"),
+            ("/plain/group", "/plain/group"),
+        ] {
+            assert_eq!(unit(path), expected);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Takes one sample after the other.
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+
+use super::options::Request;
+use super::rates::{Rows, rows};
+use super::sample::{self, Sample};
+use super::scan::{self, Wanted};
+use super::show::Frame;
+use crate::access::watch as reading;
+use crate::container::Files;
+use crate::exit::{self, Exit};
+use crate::isolation::cgroup::Hierarchies;
+use crate::proc::ProcRoot;
+
+pub(super) struct Watcher<'a> {
+    pub proc: ProcRoot,
+    name: &'static str,
+    request: &'a Request,
+    mounted: Hierarchies,
+    no_disk: Vec<i32>,
+    before: Option<Sample>,
+    /// What was said about processes that block their readers.
+    said: Option<String>,
+}
+
+impl<'a> Watcher<'a> {
+    pub(super) fn new(name: &'static str, request: &'a Request) -> Result<Watcher<'a>> {
+        let proc = match &request.root {
+            None => ProcRoot::default(),
+            Some(root) => {
+                let missing =
+                    || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
+                ProcRoot::new(Files::new(root)?.locate("/proc").ok_or_else(missing)?)
+            }
+        };
+        let mounted = Hierarchies::read(&proc).unwrap_or_default();
+        Ok(Watcher { proc, name, request, mounted, no_disk: Vec::new(), before: None, said: None })
+    }
+
+    /// The next sample, with rates if there was one before. Files of containers that are gone are no error.
+    pub(super) fn frame(&mut self) -> Result<Frame, Exit> {
+        let sample = self.sample()?;
+        let rows: Rows = rows(&sample, self.before.as_ref());
+        let frame = Frame::new(&sample, rows, self.request.per_pod);
+        self.before = Some(sample);
+        Ok(frame)
+    }
+
+    pub(super) fn sample(&mut self) -> Result<Sample, Exit> {
+        let is_first = self.before.is_none();
+        reading::look_again(&self.proc);
+        // Mounts and users may have changed.
+        let files = Files::new(self.request.root.as_deref().unwrap_or(Path::new("/")))?;
+        let wanted = Wanted {
+            targets: &self.request.targets,
+            services: self.request.all,
+            counts_disk: sample::counts_disk(&self.mounted),
+            no_disk: &self.no_disk,
+        };
+        let mut scanned = scan::scan(&self.proc, &files, &wanted)?;
+        // A target can end, and start again.
+        if let Some(problem) = scanned.problem.take().filter(|_| is_first) {
+            let error = anyhow::Error::from(exit::NotSeen(problem));
+            return Err(error.into());
+        }
+        if is_first {
+            scanned.notes.iter().for_each(|note| exit::warn(self.name, note));
+        }
+        self.no_disk = std::mem::take(&mut scanned.no_disk);
+        Ok(sample::sample(&self.proc, &self.mounted, scanned))
+    }
+
+    /// Says once which processes are left out.
+    pub(super) fn say(&mut self) {
+        let note = reading::note_of_blocked();
+        if note != self.said {
+            note.iter().for_each(|note| exit::warn(self.name, note));
+            self.said = note;
+        }
+    }
+}

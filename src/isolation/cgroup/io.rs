@@ -1,0 +1,47 @@
+//! The bytes that a group read from disks and wrote there.
+
+use super::chain::Place;
+use crate::proc::number;
+
+impl Place {
+    /// The bytes read and written, by this group and those below it.
+    #[must_use]
+    pub(crate) fn disk_bytes(&self) -> Option<(u64, u64)> {
+        match self.v2 {
+            true => self.read("io.stat").map(|text| v2_bytes(&text)),
+            false => self.read("blkio.throttle.io_service_bytes_recursive").map(|text| v1_bytes(&text)),
+        }
+    }
+}
+
+/// `8:0 rbytes=1 wbytes=2 …`: the bytes read and written.
+fn v2_bytes(text: &[u8]) -> (u64, u64) {
+    let sum = |key: &[u8]| {
+        let values = text.split(u8::is_ascii_whitespace).filter_map(|word| word.strip_prefix(key));
+        values.filter_map(number::<u64>).fold(0, u64::saturating_add)
+    };
+    (sum(b"rbytes="), sum(b"wbytes="))
+}
+
+/// `8:0 Read 1`: the bytes read and written.
+fn v1_bytes(text: &[u8]) -> (u64, u64) {
+    let sum = |kind: &[u8]| {
+        let lines = text.split(|&b| b == b'\n').map(|line| line.split(|&b| b == b' '));
+        let of_kind =
+            lines.filter_map(|mut words| (words.nth(1)? == kind).then(|| number::<u64>(words.next()?))?);
+        of_kind.fold(0, u64::saturating_add)
+    };
+    (sum(b"Read"), sum(b"Write"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_all_devices() {
+        assert_eq!(v2_bytes(b"8:0 rbytes=1 wbytes=2 rios=3\n8:16 rbytes=10 wbytes=20\n"), (11, 22));
+        let v1 = b"8:0 Read 1\n8:0 Write 2\n8:0 Total 3\n8:16 Read 10\n8:16 Write 20\nTotal 33";
+        assert_eq!(v1_bytes(v1), (11, 22));
+    }
+}

@@ -1,0 +1,29 @@
+//! The periods of a quota, and those in which it was used up.
+
+use super::chain::{Place, field};
+
+pub(crate) struct Throttled {
+    pub periods: u64,
+    pub throttled: u64,
+    pub seconds: Option<f64>,
+    /// The group that counts.
+    pub place: Place,
+}
+
+impl Place {
+    /// The counts of the nearest group with a quota that was reached: it need not be the least one, which is `by`.
+    #[must_use]
+    pub(crate) fn throttled(&self, by: &Place) -> Option<Throttled> {
+        let quotas = self.chain().filter(|place| place.quota().is_some());
+        let found = quotas.filter_map(|place| place.periods()).max_by_key(|counts| counts.throttled);
+        found.or_else(|| by.periods())
+    }
+
+    fn periods(&self) -> Option<Throttled> {
+        let text = self.read("cpu.stat")?;
+        let seconds = field(&text, "throttled_usec").map(|usec| usec as f64 / 1e6);
+        let seconds = seconds.or_else(|| field(&text, "throttled_time").map(|nsec| nsec as f64 / 1e9));
+        let (periods, throttled) = (field(&text, "nr_periods")?, field(&text, "nr_throttled")?);
+        Some(Throttled { periods, throttled, seconds, place: self.clone() })
+    }
+}

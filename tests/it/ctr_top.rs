@@ -1,0 +1,453 @@
+//! `ctr-top` on hosts made of files, and on a group that this test makes.
+
+use std::process::{Command, Output};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+use crate::common::cgexec::{Name, mounted};
+use crate::common::ctr_ps::{DB, Host, WEB, harmless, scope, state};
+use crate::common::process::{Holder, limited, namespaces};
+use crate::common::terminal::Terminal;
+use crate::common::{applet, binary, program, skip, stderr, stdout, there};
+
+fn of(host: &Host, arguments: &[&str]) -> Output {
+    limited(ctr_top(host).args(arguments))
+}
+
+fn ctr_top(host: &Host) -> Command {
+    let mut command = applet("ctr-top");
+    command.env_remove("TERM").arg("--root").arg(host.root());
+    command
+}
+
+/// The document of the first iteration.
+fn document(command: &mut Command) -> Value {
+    let output = limited(command.args(["-J", "-n", "1", "-d", "0.1"]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert_eq!(text.lines().count(), 1, "{text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn row(document: &Value, container: &str) -> Value {
+    let all = document["containers"].as_array().expect("a list");
+    let found = all.iter().find(|row| row["container"] == container);
+    found.unwrap_or_else(|| panic!("{container} in {document}")).clone()
+}
+
+/// A host whose hierarchies are directories: controllers, and the names of their mounts.
+fn host(name: &str, mounts: &[(&str, &str)]) -> Host {
+    let host = Host::new(name);
+    let mount = |(at, (directory, controllers)): (usize, &(&str, &str))| {
+        let point = host.root().join("sys/fs/cgroup").join(directory);
+        let (kind, options) = match *controllers {
+            "" => ("cgroup2", "rw".to_owned()),
+            names => ("cgroup", format!("rw,{names}")),
+        };
+        format!("{} 1 0:{} / {} rw - {kind} {kind} {options}\n", 30 + at, 40 + at, point.display())
+    };
+    let text: String = mounts.iter().enumerate().map(mount).collect();
+    host.file("proc/self/mountinfo", text);
+    host.file("proc/meminfo", "MemTotal:       1048576 kB\nMemAvailable:    524288 kB\n");
+    host.file("proc/stat", "cpu  100 0 100 700 100 0 0 0 0 0\ncpu0 1\ncpu1 1\ncpu2 1\ncpu3 1\n");
+    host.docker(WEB, state("web", 10));
+    host.process(10, 1, &scope(WEB), b"nginx\0");
+    host
+}
+
+const V2: &[(&str, &str)] = &[
+    ("memory.current", "5000000\n"),
+    ("memory.stat", "anon 3000000\nfile 2000000\nshmem 500000\ninactive_file 1000000\n"),
+    ("memory.max", "max\n"),
+    ("memory.events", "max 3\noom 1\noom_kill 2\n"),
+    ("cpu.stat", "usage_usec 1500000\nuser_usec 1\nsystem_usec 1\nnr_periods 0\nnr_throttled 0\n"),
+    ("cpu.max", "max 100000\n"),
+    ("pids.current", "7\n"),
+    ("pids.max", "max\n"),
+    ("io.stat", "8:0 rbytes=100 wbytes=200 rios=1\n8:16 rbytes=1 wbytes=2\n"),
+    (
+        "cpu.pressure",
+        "some avg10=1.50 avg60=0.00 avg300=0.00 total=9\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=9\n",
+    ),
+    ("memory.pressure", "some avg10=2.00 avg60=0.00 avg300=0.00 total=8\n"),
+    ("io.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"),
+    ("cgroup.events", "populated 1\nfrozen 0\n"),
+];
+
+fn write(host: &Host, group: &str, files: &[(&str, &str)]) {
+    for (file, text) in files {
+        host.file(&format!("sys/fs/cgroup/{group}/{file}"), text);
+    }
+}
+
+fn v2(name: &str) -> Host {
+    let host = host(name, &[("", "")]);
+    write(&host, &scope(WEB), V2);
+    let slice = [
+        ("memory.max", "8000000\n"),
+        ("cpu.max", "150000 100000\n"),
+        ("cpu.stat", "usage_usec 9\nnr_periods 40\nnr_throttled 10\nthrottled_usec 2500000\n"),
+        ("pids.max", "50\n"),
+    ];
+    write(&host, "system.slice", &slice);
+    host
+}
+
+#[test]
+fn values_on_v2() {
+    let host = v2("top-v2");
+    let document = document(&mut ctr_top(&host));
+    assert_eq!(document["cpus"], 4);
+    assert_eq!(document["memory"], json!({"available": 524_288 * 1024, "total": 1_048_576 * 1024}));
+    assert_eq!((&document["pods"], &document["services"]), (&Value::Null, &json!([])));
+    let row = row(&document, "docker:web");
+    assert_eq!(
+        (&row["runtime"], &row["name"], &row["id"], &row["pid"]),
+        (&json!("docker"), &json!("web"), &json!(WEB), &json!(10))
+    );
+    assert_eq!(
+        (&row["own_cgroup"], &row["status"], &row["procs"]),
+        (&json!(true), &json!("running"), &json!(1))
+    );
+    assert_eq!(
+        row["cpu"],
+        json!({"percent": 0.0, "of_limit": 0.0, "limit": 1.5, "limit_by": "/system.slice", "seconds": 1.5})
+    );
+    assert_eq!(row["throttled"], json!({"percent": 0.0, "periods": 40, "throttled": 10, "seconds": 2.5}));
+    let memory = json!({"usage": 5_000_000, "working_set": 4_000_000, "limit": 8_000_000, "limit_by": "/system.slice",
+        "percent": 50.0, "anon": 3_000_000, "file": 2_000_000, "shmem": 500_000, "oom_kills": 2});
+    assert_eq!(row["memory"], memory);
+    assert_eq!(row["pids"], json!({"current": 7, "limit": 50, "limit_by": "/system.slice"}));
+    let io = json!({"read_rate": 0.0, "write_rate": 0.0, "read_bytes": 101, "write_bytes": 202, "source": "cgroup"});
+    assert_eq!(row["io"], io);
+    assert_eq!(row["pressure"], json!({"cpu": 1.5, "memory": 2.0, "io": 0.0}));
+    assert_eq!(row["net"], Value::Null);
+}
+
+/// The groups that v1 has for a container below `docker`.
+fn v1_groups(host: &Host) {
+    let group = |controller: &str| format!("{controller}/docker/{WEB}");
+    write(
+        host,
+        &group("memory"),
+        &[
+            ("memory.usage_in_bytes", "5000000\n"),
+            ("memory.limit_in_bytes", "9223372036854771712\n"),
+            ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"),
+            (
+                "memory.stat",
+                "cache 1\nhierarchical_memory_limit 8000000\ntotal_rss 3000000\ntotal_cache 2000000\n\
+                 total_shmem 500000\ntotal_inactive_file 1000000\n",
+            ),
+        ],
+    );
+    write(host, "memory/docker", &[("memory.limit_in_bytes", "8000000\n")]);
+    write(host, &group("cpuacct"), &[("cpuacct.usage", "1500000000\n")]);
+    write(
+        host,
+        &group("cpu"),
+        &[
+            ("cpu.cfs_quota_us", "50000\n"),
+            ("cpu.cfs_period_us", "100000\n"),
+            ("cpu.stat", "nr_periods 40\nnr_throttled 10\nthrottled_time 2500000000\n"),
+        ],
+    );
+    write(host, &group("pids"), &[("pids.current", "7\n"), ("pids.max", "50\n")]);
+    write(
+        host,
+        &group("blkio"),
+        &[("blkio.throttle.io_service_bytes_recursive", "8:0 Read 0\n8:0 Write 0\nTotal 0\n")],
+    );
+    write(host, &group("freezer"), &[("freezer.state", "THAWED\n")]);
+}
+
+const CONTROLLERS: [(&str, &str); 6] = [
+    ("memory", "memory"),
+    ("cpuacct", "cpuacct"),
+    ("cpu", "cpu"),
+    ("pids", "pids"),
+    ("blkio", "blkio"),
+    ("freezer", "freezer"),
+];
+
+fn v1(name: &str, unified: bool) -> Host {
+    let mut mounts = CONTROLLERS.to_vec();
+    mounts.extend(unified.then_some(("unified", "")));
+    let host = host(name, &mounts);
+    let line = |(at, (_, names)): (usize, &(&str, &str))| format!("{at}:{names}:/docker/{WEB}\n");
+    let lines: String = mounts.iter().enumerate().map(line).collect();
+    host.file("proc/10/cgroup", lines);
+    host.file("proc/10/stat", b"10 (prog) S 1 1 1 0 -1 0 0 0 0 0 100 50 0 0 20 0 3 0 500 4096 10 0\n");
+    host.file("proc/10/io", "rchar: 1\nread_bytes: 4096\nwrite_bytes: 8192\n");
+    v1_groups(&host);
+    host
+}
+
+#[test]
+fn values_on_v1_and_hybrid_hosts() {
+    for unified in [false, true] {
+        let host = v1("top-v1", unified);
+        if unified {
+            // On a hybrid host only v1 knows that docker paused it.
+            let group = format!("unified/docker/{WEB}");
+            write(&host, &group, &[V2[4], V2[9], V2[10], V2[11], V2[12]]);
+            write(&host, &format!("freezer/docker/{WEB}"), &[("freezer.state", "FROZEN\n")]);
+        }
+        let row = row(&document(&mut ctr_top(&host)), "docker:web");
+        let by = format!("/docker/{WEB}");
+        let cpu = json!({"percent": 0.0, "of_limit": 0.0, "limit": 0.5, "limit_by": by, "seconds": 1.5});
+        assert_eq!(row["cpu"], cpu, "{unified}");
+        assert_eq!(row["throttled"], json!({"percent": 0.0, "periods": 40, "throttled": 10, "seconds": 2.5}));
+        let memory = json!({"usage": 5_000_000, "working_set": 4_000_000, "limit": 8_000_000, "limit_by": "/docker",
+            "percent": 50.0, "anon": 3_000_000, "file": 2_000_000, "shmem": 500_000, "oom_kills": 2});
+        assert_eq!(row["memory"], memory);
+        assert_eq!(row["pids"], json!({"current": 7, "limit": 50, "limit_by": by}));
+        let io = json!({"read_rate": 0.0, "write_rate": 0.0, "read_bytes": 4096, "write_bytes": 8192, "source": "processes"});
+        assert_eq!(row["io"], io);
+        let pressure = if unified { json!({"cpu": 1.5, "memory": 2.0, "io": 0.0}) } else { Value::Null };
+        assert_eq!(
+            (&row["pressure"], &row["status"]),
+            (&pressure, &json!(if unified { "paused" } else { "running" }))
+        );
+    }
+}
+
+/// What is not known is null and `-`, never 0.
+#[test]
+fn a_container_without_readable_groups() {
+    let host = host("top-none", &[]);
+    let document = document(&mut ctr_top(&host));
+    let row = row(&document, "docker:web");
+    for value in
+        [&row["cpu"]["percent"], &row["cpu"]["seconds"], &row["memory"]["usage"], &row["pids"]["current"]]
+    {
+        assert_eq!(value, &Value::Null, "{row}");
+    }
+    assert_eq!((&row["own_cgroup"], &row["io"]["source"]), (&Value::Null, &Value::Null));
+    let text =
+        stdout(&of(&host, &["-b", "-n", "1", "-d", "0.1", "-o", "container,cpu,memory,pids,read/s,psi"]));
+    assert!(text.contains("docker:web   -      -    -      -   -"), "{text}");
+}
+
+#[test]
+fn a_paused_container_and_the_other_forms() {
+    let host = v2("top-paused");
+    write(&host, &scope(WEB), &[("cgroup.events", "populated 1\nfrozen 1\n")]);
+    let common = ["-b", "-n", "1", "-d", "0.1"];
+    let text = stdout(&of(&host, &[&common[..], &["-o", "container,cpu,memory,limit,mem%,pids"]].concat()));
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines[0].contains("  4 CPUs ")
+            && lines[0].contains("memory 512M of 1.0G  1 container  sorted by cpu"),
+        "{text}"
+    );
+    assert!(lines.contains(&"docker:web paused   3.9M  7.7M 50.0%    7"), "{text}");
+    let raw = stdout(&of(
+        &host,
+        &["-r", "-n", "2", "-d", "0.1", "--noheadings", "-o", "container,status,memory,cpus", "web"],
+    ));
+    assert_eq!(raw, "docker:web paused 4000000 1.5\n\ndocker:web paused 4000000 1.5\n");
+    let listed = stdout(&of(&host, &["-H"]));
+    assert!(listed.lines().any(|line| line.trim_start().starts_with("OF-LIM ")), "{listed}");
+}
+
+#[test]
+fn targets_order_and_mistakes() {
+    let host = v2("top-targets");
+    host.docker(DB, state("db", 20));
+    host.process(20, 1, &scope(DB), b"db\0");
+    write(
+        &host,
+        &scope(DB),
+        &[("memory.current", "9000000\n"), ("pids.current", "2\n"), ("cpu.stat", "usage_usec 5\n")],
+    );
+    let names = |arguments: &[&str]| {
+        let output = of(
+            &host,
+            &[&["-r", "-n", "1", "-d", "0.1", "--noheadings", "-o", "container"], arguments].concat(),
+        );
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["-s", "mem", "web", "db"]), ["docker:db", "docker:web"]);
+    assert_eq!(names(&["-s", "pids", "web", "db"]), ["docker:web", "docker:db"]);
+    assert_eq!(names(&["-s", "name"]), ["docker:db", "docker:web", "host"]);
+    assert_eq!(names(&["10"]), ["docker:web"]);
+    assert_eq!(names(&[&DB[..8]]), ["docker:db"]);
+    assert_eq!(document(ctr_top(&host).arg("db"))["host"], Value::Null);
+    for (arguments, message) in [
+        (&["nobody"][..], "no process or running container 'nobody'"),
+        (&["1"], "process 1 is in no container"),
+        (&["-s", "x"], "unknown sort key 'x'"),
+        (&["-o", "cpuu"], "unknown column 'cpuu'; did you mean cpu?"),
+        (&["-d", "0"], "invalid delay '0'"),
+        (&["-n", "0"], "invalid number of iterations: '0'"),
+        (&["-J", "-r"], "mutually exclusive"),
+        (&["-J", "-o", "cpu"], "mutually exclusive"),
+        (&["--per", "x"], "unknown unit 'x'"),
+    ] {
+        let output = of(&host, &[&["-b", "-n", "1"], arguments].concat());
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&output).contains(message), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn hostile_names_move_nothing_on_the_terminal() {
+    let host = v2("top-hostile");
+    host.docker(WEB, state("a\u{1b}[2J\u{202e}\"}\nb", 10));
+    for arguments in [&["-b", "-n", "1", "-d", "0.1"][..], &["-r", "-n", "1", "-d", "0.1"], &["--prometheus"]]
+    {
+        let output = of(&host, arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        harmless(&stdout(&output));
+    }
+    let text = stdout(&of(&host, &["-J", "-n", "1", "-d", "0.1"]));
+    harmless(&text);
+    let name = serde_json::from_str::<Value>(&text).expect("JSON")["containers"][0]["name"].clone();
+    assert_eq!(name, "a\u{1b}[2J\u{202e}\"}\nb");
+}
+
+#[test]
+fn samples_for_prometheus() {
+    let host = v2("top-prometheus");
+    let text = stdout(&of(&host, &["--prometheus"]));
+    let labels = format!("{{runtime=\"docker\",name=\"web\",id=\"{WEB}\",image=\"img:1\"}}");
+    for (name, value) in [
+        ("container_cpu_usage_seconds_total", "1.5"),
+        ("container_cpu_cfs_throttled_periods_total", "10"),
+        ("container_spec_cpu_quota", "150000"),
+        ("container_memory_working_set_bytes", "4000000"),
+        ("container_spec_memory_limit_bytes", "8000000"),
+        ("container_fs_writes_bytes_total", "202"),
+        ("container_pressure_cpu_waiting_seconds_total", "0.000009"),
+    ] {
+        assert!(text.contains(&format!("\n{name}{labels} {value}\n")), "{name}: {text}");
+        assert_eq!(text.matches(&format!("# TYPE {name} ")).count(), 1, "{name}");
+    }
+    if !there("promtool") {
+        return skip("samples_for_prometheus", "needs promtool for the rest");
+    }
+    let file = host.file("out.prom", &text);
+    let mut check = program("sh");
+    check.args(["-c", "promtool check metrics <\"$0\""]).arg(file);
+    let output = limited(&mut check);
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+}
+
+/// A group that is not the container's alone, and then one that is.
+#[test]
+fn sums_over_processes_and_a_group_of_its_own() {
+    let test = "sums_over_processes";
+    if !namespaces(test) {
+        return;
+    }
+    if mounted("cpuacct").or_else(|| mounted("cpu")).is_none() || mounted("memory").is_none() {
+        return skip(test, "needs mounted controllers that this test may use");
+    }
+    let holder = Holder::new(&["-m", "-p", "-f"], "while :; do :; done &");
+    let busy = crate::common::process::children(holder.pid);
+    let look = || document(applet("ctr-top").arg(holder.pid.to_string()))["containers"][0].clone();
+    let shared = look();
+    assert_eq!(shared["own_cgroup"], false, "{shared}");
+    assert!(shared["cpu"]["seconds"].is_number() && shared["memory"]["usage"].is_number(), "{shared}");
+    let name = Name::new(test);
+    let mut all = Vec::new();
+    for controller in ["cpuacct", "cpu", "memory", "pids"] {
+        if let Some((_, _)) = mounted(controller) {
+            let group = name.make(controller, "own");
+            for pid in busy.iter().chain([&holder.pid]) {
+                std::fs::write(group.join("cgroup.procs"), pid.to_string()).expect("moved");
+            }
+            all.push(group);
+        }
+    }
+    let counter = || {
+        let read = |file: &str| all.iter().find_map(|group| std::fs::read_to_string(group.join(file)).ok());
+        let v1 = read("cpuacct.usage").and_then(|text| Some(text.trim().parse::<f64>().ok()? / 1e9));
+        v1.or_else(|| {
+            let text = read("cpu.stat")?;
+            let line = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+            Some(line.parse::<f64>().ok()? / 1e6)
+        })
+    };
+    let before = counter().expect("a counter");
+    let own = look();
+    let after = counter().expect("a counter");
+    assert_eq!(own["own_cgroup"], true, "{own}");
+    let seconds = own["cpu"]["seconds"].as_f64().expect("a number");
+    assert!(before - 1e-6 <= seconds && seconds <= after + 1e-6, "{before} {seconds} {after}");
+    assert!(own["cpu"]["percent"].as_f64().is_some_and(|percent| percent > 0.0), "{own}");
+    drop(holder);
+    drop(name);
+}
+
+#[test]
+fn the_screen_obeys_keys_and_is_left_as_it_was() {
+    let host = v2("top-screen");
+    let mut terminal = Terminal::new();
+    let before = terminal.settings();
+    let mut child = terminal.start(ctr_top(&host).args(["-d", "0.2", "--color=never"]).env("TERM", "xterm"));
+    let first = terminal.until("docker:web");
+    assert!(first.contains("\x1b[?1049h") && first.contains("sorted by cpu"), "{first:?}");
+    terminal.types("m");
+    terminal.until("sorted by mem");
+    terminal.types("/zzz\n");
+    terminal.until("/zzz");
+    terminal.types("/WEB\n");
+    terminal.until("docker:web");
+    // A container that starts and one that ends are no error.
+    host.docker(DB, state("db", 20));
+    write(&host, &scope(DB), &[("cpu.stat", "usage_usec 5\n")]);
+    host.process(20, 1, &scope(DB), b"db\0");
+    terminal.types("/\n");
+    terminal.until("docker:db");
+    std::fs::remove_dir_all(host.root().join("proc/20")).expect("removed");
+    terminal.until("  1 container ");
+    terminal.types("q");
+    let (status, rest) = terminal.end_of(&mut child);
+    assert_eq!(status.code(), Some(0));
+    assert!(rest.ends_with("\x1b[?1049l"), "{rest:?}");
+    assert_eq!(terminal.settings().local_flags, before.local_flags);
+    let mut child = terminal.start(ctr_top(&host).args(["-d", "0.2"]).env("TERM", "xterm"));
+    terminal.until("docker:web");
+    kill(Pid::from_raw(i32::try_from(child.id()).expect("a pid")), Signal::SIGTERM).expect("sent");
+    let (_, rest) = terminal.end_of(&mut child);
+    assert!(rest.ends_with("\x1b[?1049l"), "{rest:?}");
+    assert_eq!(terminal.settings().local_flags, before.local_flags);
+}
+
+/// The system calls of a run with so many containers and processes in each.
+fn calls(containers: u32, processes: u32) -> usize {
+    let host = v2("top-cost");
+    for number in 0..containers {
+        let id = format!("{number:064x}");
+        let first = 1_000 + i64::from(number) * 100;
+        host.docker(&id, state(&format!("c{number}"), first));
+        for pid in 0..i64::from(processes) {
+            host.process(first + pid, 1, &scope(&id), b"x\0");
+        }
+        write(&host, &scope(&id), V2);
+    }
+    let trace = host.root().join("calls");
+    let mut command = program("strace");
+    command.args(["-f", "-qq", "-o"]).arg(&trace).arg(binary()).args(["ctr-top", "--root"]).arg(host.root());
+    let output = limited(command.args(["--prometheus"]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    std::fs::read_to_string(trace).expect("calls").lines().count()
+}
+
+#[test]
+fn the_cost_of_a_sample_is_linear() {
+    if !there("strace") {
+        return skip("the_cost_of_a_sample_is_linear", "needs strace");
+    }
+    let [few, more, most] =
+        [(10, 1), (20, 1), (20, 5)].map(|(containers, processes)| calls(containers, processes));
+    let container = (more - few) / 10;
+    assert!(container < 220, "{container} calls for a container more: {few}, {more}");
+    let process = (most - more) / 80;
+    assert!(process < 30, "{process} calls for a process more: {more}, {most}");
+}
