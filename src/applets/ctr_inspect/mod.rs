@@ -144,7 +144,7 @@
 //!
 //! # See also
 //!
-//! ctr-ps(1), getpcaps(8), lsns(8), nsenter(1), capabilities(7), cgroups(7), namespaces(7)
+//! ctr-ps(1), ctr-top(1), ctr-whose(1), getpcaps(8), lsns(8), nsenter(1), capabilities(7), cgroups(7), namespaces(7)
 
 mod builder;
 mod descriptors;

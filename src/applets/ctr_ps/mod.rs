@@ -94,7 +94,7 @@
 //! `-t` is the terminal, as in ps; in nsenter(1) it is the target.
 //!
 //! `--watch` repeats the output. On a terminal the first line shows the command and the time, `q` ends it, and the space bar
-//! shows the next one at once.
+//! shows the next one at once. ctr-top(1) shows how much the containers use between two looks.
 //!
 //! Control characters and similar characters in names and arguments are shown as `\xNN` or `\u{NNNN}`. On a
 //! terminal, lines are cut to its width, unless `-w` is given.
@@ -217,7 +217,7 @@
 //!
 //! # See also
 //!
-//! nsenter(1), ps(1), cgroups(7), pid_namespaces(7)
+//! ctr-inspect(1), ctr-top(1), ctr-whose(1), nsenter(1), ps(1), cgroups(7), pid_namespaces(7)
 
 mod attributes;
 mod caps_text;
