@@ -210,6 +210,15 @@ fn the_worker_is_not_listed() {
     assert_eq!(counted.split_whitespace().collect::<Vec<_>>(), ["1", "1"], "{counted}");
 }
 
+/// A process that is killed in the end, as soon as its execve(2) lets it.
+struct Ends(i32);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.0), nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
 /// The attack itself. It blocks readers of /proc on the whole host, ps(1) too, so it runs only if it is asked for.
 #[test]
 fn an_execve_that_does_not_end_blocks_no_list() {
@@ -229,7 +238,8 @@ os.execv(\"/bin/sleep\", [\"sleep\", \"1000\"])' $fuse/f & wait";
     let script = format!("exec 4<&0; {}", script.replace("$fuse/f &", "$fuse/f <&4 &"));
     let tree = vec![("/f", Some(b"x".to_vec()))];
     let Some(mut fuse) = Fuse::hanging_at_close(&["-U", "-r", "-m"], tree, &script) else { return };
-    let pid = children(fuse.pid)[0].to_string();
+    let ends = Ends(children(fuse.pid)[0]);
+    let pid = ends.0.to_string();
     fuse.say("go\n");
     until("execve(2) closes the file", || fuse.closing() > 0);
     let mut reader = common::Running(
