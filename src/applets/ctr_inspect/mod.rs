@@ -273,7 +273,7 @@ fn run(call: &Call) -> Outcome {
     }
     let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
     let files = Files::new(&root)?;
-    let proc = proc_of(&files, &request)?;
+    let proc = files.proc(request.root.as_deref())?;
     exit::in_worker(&proc, || inspect(call, (&proc, &files), &words, &request))
 }
 
@@ -376,12 +376,6 @@ fn colour(request: &mut Request, when: Option<&OsStr>) -> Result<(), Exit> {
 fn root(request: &mut Request, directory: &OsStr) -> Result<(), Exit> {
     request.root = Some(directory.into());
     Ok(())
-}
-
-fn proc_of(files: &Files, request: &Request) -> Result<ProcRoot> {
-    let Some(root) = &request.root else { return Ok(ProcRoot::default()) };
-    let missing = || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
-    Ok(ProcRoot::new(files.locate("/proc").ok_or_else(missing)?))
 }
 
 /// What a word means.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::request::Request;
 use crate::container::Files;
@@ -19,14 +19,9 @@ impl Host {
     pub(super) fn new(request: &Request) -> Result<Host> {
         let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
         let files = Files::new(&root)?;
-        let proc = match (&request.proc_root, &request.root) {
-            (Some(proc), _) => ProcRoot::new(proc),
-            (None, None) => ProcRoot::default(),
-            (None, Some(root)) => {
-                let missing =
-                    || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
-                ProcRoot::new(files.locate("/proc").ok_or_else(missing)?)
-            }
+        let proc = match &request.proc_root {
+            Some(proc) => ProcRoot::new(proc),
+            None => files.proc(request.root.as_deref())?,
         };
         let passwd = files.read("/etc/passwd").unwrap_or_default();
         Ok(Host { proc, files, users: Users::parse(&passwd), passwd })

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::options::Request;
 use super::rates::{Rows, rows};
@@ -28,14 +28,8 @@ pub(super) struct Watcher<'a> {
 
 impl<'a> Watcher<'a> {
     pub(super) fn new(name: &'static str, request: &'a Request) -> Result<Watcher<'a>> {
-        let proc = match &request.root {
-            None => ProcRoot::default(),
-            Some(root) => {
-                let missing =
-                    || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
-                ProcRoot::new(Files::new(root)?.locate("/proc").ok_or_else(missing)?)
-            }
-        };
+        let root = request.root.as_deref();
+        let proc = Files::new(root.unwrap_or(Path::new("/")))?.proc(root)?;
         let mounted = Hierarchies::read(&proc).unwrap_or_default();
         Ok(Watcher { proc, name, request, mounted, no_disk: Vec::new(), before: None, said: None })
     }

@@ -133,8 +133,6 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
-
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
 use crate::container::world::{Few, World};
 use crate::container::{Files, Resolver};
@@ -191,7 +189,7 @@ fn run(call: &Call) -> Outcome {
     }
     let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
     let files = Files::new(&root)?;
-    let proc = proc_of(&files, &request)?;
+    let proc = files.proc(request.root.as_deref())?;
     exit::in_worker(&proc, || answer(call, &request, (&proc, &files, &root), &words))
 }
 
@@ -345,10 +343,4 @@ fn colour(request: &mut Request, when: Option<&OsStr>) -> Result<(), Exit> {
 fn root(request: &mut Request, directory: &OsStr) -> Result<(), Exit> {
     request.root = Some(directory.into());
     Ok(())
-}
-
-fn proc_of(files: &Files, request: &Request) -> anyhow::Result<ProcRoot> {
-    let Some(root) = &request.root else { return Ok(ProcRoot::default()) };
-    let missing = || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
-    Ok(ProcRoot::new(files.locate("/proc").ok_or_else(missing)?))
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use anyhow::{Result, anyhow};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
@@ -11,6 +12,7 @@ use nix::sys::stat::Mode;
 use super::Files;
 use super::budget::Cost;
 use super::meta::{Meta, Opened};
+use crate::proc::ProcRoot;
 use crate::sys;
 
 impl Files {
@@ -44,6 +46,13 @@ impl Files {
     pub fn locate(&self, path: &str) -> Option<PathBuf> {
         let file = self.open_here(path, OFlag::O_PATH).ok()?;
         std::fs::read_link(own_descriptor(&file)).ok()
+    }
+
+    /// The proc of that system; `root` as the caller named it, None for this host.
+    pub(crate) fn proc(&self, root: Option<&Path>) -> Result<ProcRoot> {
+        let Some(root) = root else { return Ok(ProcRoot::default()) };
+        let missing = || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
+        Ok(ProcRoot::new(self.locate("/proc").ok_or_else(missing)?))
     }
 
     pub fn exists(&self, path: &str) -> bool {

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use super::super::answer::{JsonAnswer, Named};
 use super::super::finder::{Finder, recorded, status};
-use super::super::{Request, network, proc_of};
+use super::super::{Request, network};
 use super::Thing;
 use super::time::{Time, time_of};
 use crate::container::Files;
@@ -229,7 +229,7 @@ impl Tables {
     fn read(request: &Request) -> Result<Tables> {
         let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
         let files = Files::new(&root)?;
-        let proc = proc_of(&files, request)?;
+        let proc = files.proc(request.root.as_deref())?;
         let clock = Clock::read(&proc);
         let world = World::new(&proc, &files, None)?;
         let finder = Finder::new(&world, &files, &root, false);
