@@ -191,6 +191,11 @@ impl<P> Opt<P> {
     }
 
     #[must_use]
+    pub(crate) const fn list_columns(set: fn(&mut P) -> Result<(), Exit>) -> Self {
+        Opt::new(Some('H'), "list-columns", "list the available columns", Effect::Flag(set))
+    }
+
+    #[must_use]
     pub(crate) const fn root(set: fn(&mut P, &OsStr) -> Result<(), Exit>) -> Self {
         let help = "inspect the system whose root directory is mounted at DIR";
         Opt::new(None, "root", help, Effect::Required(set)).takes("dir")

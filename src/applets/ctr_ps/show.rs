@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::output::Out;
 use crate::output::filter::{self, Filter};
 use crate::output::lazy_table::{LazyTable, Source, Value};
-use crate::output::smartcols::{self, Column, Layout};
+use crate::output::smartcols::{self, Column};
 use crate::output::style::{self, Painter};
 use crate::output::tree::{Forest, Glyphs};
 use crate::proc::clock::Clock;
@@ -175,21 +175,12 @@ fn headed<T>(plain: &[&'static Column], picked: &Picked<T>, request: &Request) -
 pub(super) fn list_columns(request: &Request) -> Result<(), Exit> {
     let columns = super::columns(request.list);
     let mut out = Out::stdout();
-    let layout = Layout {
-        form: match request.form {
-            Form::Json => smartcols::Form::Json("columns"),
-            Form::Raw => smartcols::Form::Raw,
-            Form::People | Form::Quiet => smartcols::Form::Human,
-        },
-        headings: false,
-        tree: None,
-        unicode: style::unicode(),
-        width: None,
-        truncate: false,
-        painter: Painter { colour: false },
-        paint: |_, _, text| text.into(),
+    let form = match request.form {
+        Form::Json => smartcols::Form::Json("columns"),
+        Form::Raw => smartcols::Form::Raw,
+        Form::People | Form::Quiet => smartcols::Form::Human,
     };
-    smartcols::print_columns(&mut out, &columns, "columns", &layout);
+    smartcols::print_columns(&mut out, &columns, form);
     Ok(out.finish()?)
 }
 

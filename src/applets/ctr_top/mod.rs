@@ -145,7 +145,7 @@ use anyhow::Context;
 use crate::cli::{Applet, Call};
 use crate::exit::{self, Exit, Outcome};
 use crate::output::Out;
-use crate::output::smartcols::{self, Column, Layout};
+use crate::output::smartcols::{self, Column};
 use crate::output::style::{self, Painter};
 use crate::sys;
 use columns::Picked;
@@ -231,20 +231,11 @@ fn batch(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked]) -> Res
 fn list_columns(request: &Request) -> Result<(), Exit> {
     let all: Vec<&'static Column> = columns().collect();
     let mut out = Out::stdout();
-    let layout = Layout {
-        form: match request.form {
-            Form::Json => smartcols::Form::Json("columns"),
-            Form::Raw => smartcols::Form::Raw,
-            Form::People | Form::Prometheus => smartcols::Form::Human,
-        },
-        headings: false,
-        tree: None,
-        unicode: style::unicode(),
-        width: None,
-        truncate: false,
-        painter: Painter { colour: false },
-        paint: |_, _, text| text.into(),
+    let form = match request.form {
+        Form::Json => smartcols::Form::Json("columns"),
+        Form::Raw => smartcols::Form::Raw,
+        Form::People | Form::Prometheus => smartcols::Form::Human,
     };
-    smartcols::print_columns(&mut out, &all, "columns", &layout);
+    smartcols::print_columns(&mut out, &all, form);
     Ok(out.finish()?)
 }

@@ -72,12 +72,7 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
         )
         .takes("list")
         .lists(Words::Columns),
-        Opt::new(
-            Some('H'),
-            "list-columns",
-            "list the available columns",
-            Effect::Flag(|r| set(&mut r.list_columns)),
-        ),
+        Opt::list_columns(|r| set(&mut r.list_columns)),
         Opt::new(
             Some('b'),
             "batch",

@@ -210,12 +210,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Optional(tree),
         )
         .takes("rel"),
-        Opt::new(
-            Some('H'),
-            "list-columns",
-            "list the available columns",
-            Effect::Flag(|r| set(&mut r.list_columns)),
-        ),
+        Opt::list_columns(|r| set(&mut r.list_columns)),
         Opt::new(
             None,
             "no-fd-scan",

@@ -32,7 +32,7 @@ const NO_MOUNTS: u8 = 32;
 pub(super) fn list_columns(request: &Request) -> Outcome {
     let mut out = Out::stdout();
     let columns: Vec<&Column> = COLUMNS.iter().map(|(_, column)| column).collect();
-    smartcols::print_columns(&mut out, &columns, "lsns-columns", &layout(request, "lsns-columns", None));
+    smartcols::print_columns(&mut out, &columns, form(request, "lsns-columns"));
     Ok(out.finish().map(|()| 0)?)
 }
 
@@ -292,13 +292,17 @@ fn value<'v>(id: Id, cell: Option<String>) -> Value<'v> {
     }
 }
 
+fn form(request: &Request, key: &'static str) -> Form {
+    match (request.json, request.raw) {
+        (true, _) => Form::Json(key),
+        (_, true) => Form::Raw,
+        _ => Form::Human,
+    }
+}
+
 fn layout(request: &Request, key: &'static str, tree: Option<usize>) -> Layout {
     Layout {
-        form: match (request.json, request.raw) {
-            (true, _) => Form::Json(key),
-            (_, true) => Form::Raw,
-            _ => Form::Human,
-        },
+        form: form(request, key),
         headings: !request.no_headings,
         tree,
         unicode: style::unicode(),

@@ -13,7 +13,7 @@ mod walk;
 use std::borrow::Cow;
 
 use super::Out;
-use super::style::Painter;
+use super::style::{self, Painter};
 pub(crate) use escape::{cell, raw as raw_cell};
 use walk::Walk;
 
@@ -86,8 +86,8 @@ pub(crate) fn print(out: &mut Out, columns: &[&Column], rows: &[Row], layout: &L
     }
 }
 
-/// Lists all columns (`--list-columns`); `key` names the list in JSON.
-pub(crate) fn print_columns(out: &mut Out, columns: &[&Column], key: &'static str, layout: &Layout) {
+/// Lists all columns (`--list-columns`).
+pub(crate) fn print_columns(out: &mut Out, columns: &[&Column], form: Form) {
     const HOLDER: Column = plain("HOLDER", Align::Right);
     const TYPE: Column = plain("TYPE", Align::Left);
     const DESCRIPTION: Column = plain("DESCRIPTION", Align::Left);
@@ -104,8 +104,16 @@ pub(crate) fn print_columns(out: &mut Out, columns: &[&Column], key: &'static st
             }
         })
         .collect();
-    let form = if let Form::Json(_) = layout.form { Form::Json(key) } else { layout.form };
-    let layout = Layout { form, headings: false, tree: None, width: None, ..*layout };
+    let layout = Layout {
+        form,
+        headings: false,
+        tree: None,
+        unicode: style::unicode(),
+        width: None,
+        truncate: false,
+        painter: Painter { colour: false },
+        paint: |_, _, text| text.into(),
+    };
     print(out, &[&HOLDER, &TYPE, &DESCRIPTION], &rows, &layout);
 }
 

@@ -189,12 +189,12 @@ fn the_list_of_columns() {
     let columns = [&Column { help: "namespace identifier", ..NS }, &Column { help: "its kind", ..TYPE }];
     let list = |form| {
         let mut out = Out::stdout();
-        print_columns(&mut out, &columns, "lsns-columns", &Layout { form, ..LAYOUT });
+        print_columns(&mut out, &columns, form);
         String::from_utf8(std::mem::take(&mut out.buffer)).expect("text")
     };
     assert_eq!(list(Form::Human), "  NS <integer> namespace identifier\nTYPE <string>  its kind\n");
     assert_eq!(list(Form::Raw), "NS <integer> namespace\\x20identifier\nTYPE <string> its\\x20kind\n");
-    let json = list(Form::Json(""));
+    let json = list(Form::Json("lsns-columns"));
     let start = "{\n   \"lsns-columns\": [\n      {\n         \"holder\": \"NS\",\n         \"type\": \"<integer>\",\n";
     assert!(json.starts_with(start), "{json}");
 }
