@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::bundle::{Init, Spec};
 use super::containerd::TASKS;
 use super::state_dirs::{ListIds, StateDirs};
-use super::{StateReader, bounded, docker_config, docker_state};
+use super::{StateReader, bounded, docker_state};
 use crate::container::cgroup_path::is_id;
 use crate::container::details::Details;
 use crate::container::files::Names;
@@ -213,9 +213,8 @@ pub(crate) fn configs(files: &Files, container: &Container) -> Vec<String> {
 pub(crate) fn records(files: &Files) -> Vec<Record> {
     let docker = Docker::default();
     let of = |dir: &StateDir, id: &str| {
-        let docker_state::Rest { ending, layers, ports, .. } =
+        let docker_state::Rest { ending, layers, ports, command, exposed, .. } =
             docker_state::read(&dir.files, &dir.directory, id, true)?;
-        let (command, exposed) = docker_config::read(&dir.files, &dir.directory, id);
         let container = dir.load(id)?;
         Some(Record { ending: Some(ending), layers, ports, command, exposed, ..Record::plain(container) })
     };
@@ -259,7 +258,7 @@ pub(crate) fn with_layer(docker: &Docker, files: &Files, root: &str, layer: &str
 impl StateDir {
     fn details(&self, id: &str, with_layers: bool) -> Option<Details> {
         let container = self.load(id)?;
-        let docker_state::Rest { ending, layers, ports, uses } =
+        let docker_state::Rest { ending, layers, ports, uses, .. } =
             docker_state::read(&self.files, &self.directory, id, with_layers)?;
         Some(Details { container, ending, layers, ports, uses })
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::container::details::{Ending, Layers, Port, Uses};
 use crate::container::{Files, seconds};
@@ -19,6 +20,19 @@ struct Config {
     /// By the path in the container.
     #[serde(rename = "MountPoints", default)]
     mounts: Option<BTreeMap<String, MountPoint>>,
+    #[serde(rename = "Path", default)]
+    path: String,
+    #[serde(rename = "Args", default)]
+    arguments: Option<Vec<String>>,
+    #[serde(rename = "Config", default)]
+    of_image: Option<OfImage>,
+}
+
+#[derive(Deserialize)]
+struct OfImage {
+    /// By `PORT/PROTOCOL`.
+    #[serde(rename = "ExposedPorts", default)]
+    exposed: Option<BTreeMap<String, IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +99,9 @@ pub(super) struct Rest {
     pub layers: Layers,
     pub ports: Vec<Port>,
     pub uses: Uses,
+    pub command: Vec<String>,
+    /// Ports of the container that the image names: `80/tcp`.
+    pub exposed: Vec<String>,
 }
 
 /// Of the container whose state files are in that directory. The layers are in a dozen other files.
@@ -106,6 +123,8 @@ pub(super) fn read(files: &Files, directory: &str, id: &str, with_layers: bool) 
     };
     let mounts = config.mounts.unwrap_or_default().into_iter();
     let mounts = mounts.map(|(target, mount)| (mount.source, target));
+    let command = std::iter::once(config.path).filter(|path| !path.is_empty());
+    let exposed = config.of_image.and_then(|image| image.exposed).unwrap_or_default();
     Some(Rest {
         ending: ending(config.state),
         layers: Layers { driver: config.driver, ..layers },
@@ -114,6 +133,8 @@ pub(super) fn read(files: &Files, directory: &str, id: &str, with_layers: bool) 
             mounts: mounts.filter(|(source, _)| !source.is_empty()).collect(),
             ..networks_of(networks.unwrap_or_default())
         },
+        command: command.chain(config.arguments.into_iter().flatten()).collect(),
+        exposed: exposed.into_keys().collect(),
     })
 }
 

@@ -7,7 +7,6 @@ mod containerd;
 mod cri_state;
 mod crio;
 mod docker;
-mod docker_config;
 mod docker_state;
 mod firejail;
 mod flatpak;
