@@ -42,7 +42,7 @@ pub(crate) use nested::inside;
 pub use resolver::Resolver;
 use resolver::is_of_group;
 pub(crate) use stop::runtime_config;
-pub(crate) use tagger::Tagger;
+pub(crate) use tagger::{Few, Tagger, each_process};
 
 pub use spec::Runtime;
 

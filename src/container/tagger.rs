@@ -2,13 +2,48 @@
 
 use std::cell::RefCell;
 
+use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
 
-use super::{PidNs, Resolver, Tag, is_of_group};
+use super::{Files, PidNs, Resolver, Tag, is_of_group};
 use crate::isolation::cgroup;
-use crate::isolation::identity::{Identity, Walk};
+use crate::isolation::identity::{Identity, Walk, Way};
 use crate::proc::id_hash::ById;
-use crate::proc::{Scan, broken};
+use crate::proc::{ProcRoot, Scan, broken};
+
+/// The processes to read if few of them matter, and who finds their containers.
+pub(crate) struct Few<'a> {
+    pub pids: Vec<Pid>,
+    pub resolver: Resolver<'a>,
+}
+
+/// Calls `each` for all processes, or for few of them, with the container of each. Threads of the kernel are left out.
+pub(crate) fn each_process<'a>(
+    (proc, files): (&'a ProcRoot, &'a Files),
+    few: Option<Few<'a>>,
+    mut each: impl FnMut(Pid, &Identity, Option<Tag>),
+) -> Result<()> {
+    let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
+    let (pids, resolver) = match few {
+        Some(Few { pids, resolver }) => (pids, Some(resolver)),
+        None => (Scan::pids(proc).with_context(unreadable)?, None),
+    };
+    if pids.is_empty() {
+        bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
+    }
+    let walk = RefCell::new(Walk::new(proc, Way::Best, pids).with_context(unreadable)?);
+    let resolver = resolver.unwrap_or_else(|| Resolver::for_walk(proc, files, &walk));
+    let mut tagger = Tagger::new(&walk, Scan::new(proc).with_context(unreadable)?, resolver);
+    loop {
+        let next = walk.borrow_mut().next();
+        let Some((pid, identity)) = next else { return Ok(()) };
+        if !identity.kernel_thread {
+            let cannot = || format!("cannot read {}", proc.path_of(pid, "cgroup").display());
+            let tag = tagger.tag(pid, &identity).with_context(cannot)?;
+            each(pid, &identity, tag);
+        }
+    }
+}
 
 /// Finds the container of each process.
 pub(crate) struct Tagger<'a> {

@@ -1,17 +1,15 @@
 //! One scan of processes: their containers, and the containers' first processes.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use nix::unistd::Pid;
 
 use super::matching;
 use super::target::{self, Target};
-use super::{Container, Files, IdentifiedBy, Resolver, Tag, Tagger};
+use super::{Container, Few, Files, IdentifiedBy, Tag, each_process};
 use crate::exit;
 use crate::isolation::cgroup::Hierarchies;
-use crate::isolation::identity::{Walk, Way};
 use crate::proc::clock::Clock;
 use crate::proc::{ProcRoot, Scan, Users, vanished};
 use crate::sys::keyed::HashMap;
@@ -48,12 +46,6 @@ impl Known {
     }
 }
 
-/// The processes to read if few of them matter, and who finds their containers.
-pub(crate) struct Few<'a> {
-    pub pids: Vec<Pid>,
-    pub resolver: Resolver<'a>,
-}
-
 /// The inspected host.
 pub(crate) struct World<'a> {
     pub proc: &'a ProcRoot,
@@ -86,17 +78,6 @@ impl<'a> World<'a> {
     pub(crate) fn new(proc: &'a ProcRoot, files: &'a Files, few: Option<Few<'a>>) -> Result<World<'a>> {
         let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
         let is_few = few.is_some();
-        let (pids, resolver) = match few {
-            Some(Few { pids, resolver }) => (pids, Some(resolver)),
-            None => (Scan::pids(proc).with_context(unreadable)?, None),
-        };
-        if pids.is_empty() {
-            bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
-        }
-        let count = pids.len();
-        let walk = RefCell::new(Walk::new(proc, Way::Best, pids).with_context(unreadable)?);
-        let resolver = resolver.unwrap_or_else(|| Resolver::for_walk(proc, files, &walk));
-        let mut tagger = Tagger::new(&walk, Scan::new(proc).with_context(unreadable)?, resolver);
         let passwd = files.read("/etc/passwd").unwrap_or_default();
         let mut world = World {
             proc,
@@ -106,20 +87,13 @@ impl<'a> World<'a> {
             clock: Clock::read(proc),
             users: Users::parse(&passwd),
             passwd,
-            processes: Vec::with_capacity(count),
+            processes: Vec::new(),
             containers: Vec::new(),
             problems: Vec::new(),
             is_few,
         };
         let mut numbers = HashMap::default();
-        loop {
-            let next = walk.borrow_mut().next();
-            let Some((pid, identity)) = next else { break };
-            if identity.kernel_thread {
-                continue;
-            }
-            let cannot = || format!("cannot read {}", proc.path_of(pid, "cgroup").display());
-            let tag = tagger.tag(pid, &identity).with_context(cannot)?;
+        each_process((proc, files), few, |pid, identity, tag| {
             let (container, how) = match &tag {
                 Some(Tag { container, identified_by }) => {
                     (Some(world.number(container, pid.as_raw(), &mut numbers)), Some(*identified_by))
@@ -128,7 +102,7 @@ impl<'a> World<'a> {
             };
             let (ppid, cpid, uid) = (identity.ppid, identity.cpid, identity.euid);
             world.processes.push(Seen { pid: pid.as_raw(), ppid, cpid, uid, container, how });
-        }
+        })?;
         world.find_first_processes();
         world.problems = files.warnings();
         Ok(world)

@@ -8,8 +8,8 @@ use nix::unistd::Pid;
 
 use super::namespaces::{HostNamespaces, ORDER};
 use super::report::Section;
+use crate::container::Few;
 use crate::container::target::{self, Target};
-use crate::container::world::Few;
 use crate::container::{Container, Files, IdentifiedBy, Resolver, group_of, search};
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::cgroup::chain::Groups;

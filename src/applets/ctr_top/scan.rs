@@ -1,7 +1,6 @@
 //! One scan of processes: the containers, and what only their processes tell. A child does it, because reads of /proc may
 //! not end.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::rc::Rc;
@@ -13,12 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::processes::{self, Of, Used};
 use crate::container::child::{OnBlock, in_child};
 use crate::container::target::{self, Target};
-use crate::container::{Container, Files, Resolver, Tagger, group_of, matching};
+use crate::container::{Container, Files, each_process, group_of, matching};
 use crate::errno;
 use crate::isolation::cgroup;
-use crate::isolation::identity::{Walk, Way};
 use crate::proc::ns::Kind;
-use crate::proc::{ProcRoot, Scan, count_of_list, cpus_allowed, number};
+use crate::proc::{ProcRoot, count_of_list, cpus_allowed, number};
 use crate::sys::keyed::HashMap;
 
 /// What is wanted of a scan.
@@ -138,14 +136,6 @@ struct HostNet(Option<u64>);
 
 impl<'a> Scanning<'a> {
     fn new(proc: &'a ProcRoot, files: &'a Files, wanted: &'a Wanted<'a>) -> Result<Scanning<'a>> {
-        let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
-        let pids = Scan::pids(proc).with_context(unreadable)?;
-        if pids.is_empty() {
-            bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
-        }
-        let walk = RefCell::new(Walk::new(proc, Way::Best, pids).with_context(unreadable)?);
-        let resolver = Resolver::for_walk(proc, files, &walk);
-        let mut tagger = Tagger::new(&walk, Scan::new(proc).with_context(unreadable)?, resolver);
         let of_host = proc.host_namespaces();
         let at = Kind::ALL.iter().position(|kind| *kind == Kind::Net);
         let mut scanning = Scanning {
@@ -157,21 +147,14 @@ impl<'a> Scanning<'a> {
             pids: Vec::new(),
             net: HostNet(at.and_then(|at| of_host[at])),
         };
-        loop {
-            let next = walk.borrow_mut().next();
-            let Some((pid, identity)) = next else { break };
-            if identity.kernel_thread {
-                continue;
-            }
-            let cannot = || format!("cannot read {}", proc.path_of(pid, "cgroup").display());
-            let tag = tagger.tag(pid, &identity).with_context(cannot)?;
+        each_process((proc, files), None, |pid, identity, tag| {
             let pid = pid.as_raw();
             scanning.pids.push(pid);
             match tag {
                 Some(tag) => scanning.add(&tag.container, pid, identity.cpid),
                 None => scanning.host.push(pid),
             }
-        }
+        })?;
         scanning.pids.sort_unstable();
         Ok(scanning)
     }

@@ -134,7 +134,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
-use crate::container::world::{Few, World};
+use crate::container::Few;
+use crate::container::world::World;
 use crate::container::{Files, Resolver};
 use crate::exit::{self, Exit, Outcome, warn};
 use crate::output::Out;
