@@ -108,7 +108,7 @@ fn space(root: BorrowedFd<'_>, path: &str) -> Option<Space> {
 }
 
 impl Space {
-    /// As df(1) counts: of what is not reserved for root.
+    /// Without the blocks that are reserved for root, as df(1).
     #[must_use]
     pub(crate) fn percent(&self) -> Option<f64> {
         percent(self.used, self.used.saturating_add(self.available))

@@ -1,4 +1,5 @@
-//! What state files say of containers, running or not: names, layers, networks, ports.
+//! Answers from the state files of all stores, one question at a time: names, layers, networks, ports. [`super::records`]
+//! reads everything of all containers for a list.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use super::runtimes::{
 use super::{Container, Files, Runtime};
 
 /// The readers of all stores. Each directory is listed once.
-pub(crate) struct Records<'a> {
+pub(crate) struct Stores<'a> {
     files: &'a Files,
     docker: Docker,
     podman: Podman,
@@ -18,16 +19,16 @@ pub(crate) struct Records<'a> {
     others: Vec<Box<dyn StateReader>>,
 }
 
-impl<'a> Records<'a> {
+impl<'a> Stores<'a> {
     #[must_use]
-    pub(crate) fn new(files: &'a Files) -> Records<'a> {
+    pub(crate) fn new(files: &'a Files) -> Stores<'a> {
         let (docker, podman) = (Docker::default(), Podman::default());
         let others = Store::ALL.into_iter().filter(|store| !matches!(store, Store::Docker | Store::Podman));
         // Engines come before the OCI runtimes that they call.
         let (mut others, oci): (Vec<Store>, Vec<Store>) =
             others.partition(|store| !matches!(store, Store::Oci | Store::Runsc));
         others.extend(oci);
-        Records { files, docker, podman, others: others.into_iter().map(Store::reader).collect() }
+        Stores { files, docker, podman, others: others.into_iter().map(Store::reader).collect() }
     }
 
     /// All containers of Docker and Podman that have a state file, running ones too.

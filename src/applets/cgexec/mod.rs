@@ -33,9 +33,10 @@
 //! # Limits
 //!
 //! The limit options are the same on v1 and v2. SIZE is in bytes or has a unit: `512M`, `1.5G`; K is 1024. `max`
-//! means no limit. A percentage (`-m 50%`, `--memory-high 40%`, `--cpus 25%`) is of what the groups above the new one
-//! allow: their least limit, or what the host has; for `--cpus` at most the CPUs that cgexec may run on. `--set` writes to any other control file, by its v2 name or, if only v1 has it, by its v1 name. On
-//! v1, cgexec translates a limit that has another form there (memory.max, memory.swap.max, cpu.max, cpu.weight,
+//! means no limit. A percentage (`-m 50%`, `--memory-high 40%`, `--cpus 25%`) counts from the lowest limit of the groups
+//! above the new one. If these have no limit, it counts from the memory of the host, or from the CPUs that cgexec may run
+//! on; for `--cpus` from these CPUs at most. `--set` writes to any other control file, by its v2 name or, if only v1 has
+//! it, by its v1 name. On v1, cgexec translates a limit that has another form there (memory.max, memory.swap.max, cpu.max, cpu.weight,
 //! cpuset, pids.max, io.max, hugetlb). If v1 has no such limit, cgexec fails and does not run the program. v1 limits
 //! swap only together with memory, so `--swap` needs `--memory` there.
 //!
@@ -209,7 +210,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         limit(
             Some('m'),
             "memory",
-            "limit memory: a size, or a percentage of what the groups above allow",
+            "limit memory: a size, or a percentage of the limit above",
             "size",
             |r, v| r.limit(limits::memory(v)?),
         ),

@@ -9,7 +9,7 @@ use super::network::{Network, Published};
 use super::report::{Report, Section};
 use crate::container::details::Details;
 use crate::container::matching;
-use crate::container::stopped::Records;
+use crate::container::stopped::Stores;
 use crate::container::world::World;
 
 /// The container that a word means, if no process of it runs.
@@ -18,7 +18,7 @@ pub(super) fn find(world: &World<'_>, word: &str) -> Option<anyhow::Result<Detai
         let key = details.container.key();
         world.containers.iter().any(|known| known.container.key() == key)
     };
-    let mut all = Records::new(world.files).of_engines();
+    let mut all = Stores::new(world.files).of_engines();
     all.retain(|details| !is_running(details));
     let containers: Vec<_> = all.iter().map(|details| Rc::new(details.container.clone())).collect();
     let found = matching::matching(&containers, word);

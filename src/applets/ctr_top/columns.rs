@@ -56,7 +56,7 @@ pub(super) static COLUMNS: [(Column, Get); 37] = [
         Cell::Count(Some(row.procs))
     }),
     (number("CPU", "CPU use in percent of one CPU"), |row| Cell::Percent(row.cpu.percent)),
-    (number("OF-LIM", "CPU use in percent of what the quota or the allowed CPUs permit"), |row| {
+    (number("OF-LIM", "CPU use in percent of the quota, or of the allowed CPUs"), |row| {
         Cell::Percent(row.cpu.of_limit)
     }),
     (number("CPUS", "CPUs that the quota or the allowed CPUs permit"), |row| Cell::Fraction(row.cpu.limit)),

@@ -13,8 +13,8 @@
 //!
 //! # Values
 //!
-//! CPU is in percent of one CPU: two CPUs in use are 200 %. OF-LIM is the same in percent of what the container may use: the
-//! lowest quota of its control group and the groups above it, or the CPUs it may run on if these are fewer. THROT is the
+//! CPU is in percent of one CPU: two CPUs in use are 200 %. OF-LIM is in percent of the CPUs that the
+//! container may use: the lowest quota of its control group and the groups above it, or its CPUs if these are fewer. THROT is the
 //! part of the quota's periods in which the quota was used up. MEMORY is the memory in use, without the cache that the
 //! kernel can reclaim at once. LIMIT is the lowest memory limit of the group and those above it. MEM% is MEMORY in
 //! percent of it, or of the host's memory if there is no limit. PSI has the parts of the last ten seconds

@@ -10,7 +10,7 @@ use super::answer::{Answer, By, Host, Named, Owner, Role};
 use crate::container::cni::Attachment;
 use crate::container::details::Details;
 use crate::container::spaces::Spaces;
-use crate::container::stopped::Records;
+use crate::container::stopped::Stores;
 use crate::container::world::{Seen, World};
 use crate::container::{Container, Files, IdentifiedBy, Runtime, pod_uid, short};
 use crate::isolation::cgroup::View;
@@ -27,7 +27,7 @@ pub(super) struct Finder<'a> {
     pub root: &'a Path,
     /// Does the world have only some processes? Then what is not in it may run all the same.
     pub is_partial: bool,
-    records: OnceCell<Records<'a>>,
+    records: OnceCell<Stores<'a>>,
     spaces: OnceCell<Spaces>,
     sockets: OnceCell<Option<HostSockets>>,
     interfaces: OnceCell<Vec<Interface>>,
@@ -76,8 +76,8 @@ impl<'a> Finder<'a> {
         }
     }
 
-    pub(super) fn records(&self) -> &Records<'a> {
-        self.records.get_or_init(|| Records::new(self.files))
+    pub(super) fn records(&self) -> &Stores<'a> {
+        self.records.get_or_init(|| Stores::new(self.files))
     }
 
     pub(super) fn spaces(&self) -> &Spaces {

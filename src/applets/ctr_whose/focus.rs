@@ -12,7 +12,7 @@ use super::thing::{Port, Reading, is_id};
 use crate::container::Files;
 use crate::container::cni;
 use crate::container::details::Details;
-use crate::container::stopped::Records;
+use crate::container::stopped::Stores;
 use crate::isolation::ns;
 use crate::isolation::visit::Place;
 use crate::net::{self, Netlink, Protocol};
@@ -80,14 +80,14 @@ impl Focus<'_> {
             }
             Reading::Id(id) => {
                 let is_hex = id.len() >= 4 && id.bytes().all(|b| b.is_ascii_hexdigit());
-                let records = Records::new(self.files);
+                let records = Stores::new(self.files);
                 let found =
                     if is_hex { records.all_with(&|other| other.starts_with(id)) } else { Vec::new() };
                 inits(&found)?
             }
             Reading::Path(path) => {
                 let path = std::str::from_utf8(path).ok()?;
-                let records = Records::new(self.files);
+                let records = Stores::new(self.files);
                 let of_layer: Vec<Details> =
                     records.with_layer(path).into_iter().map(|(one, _)| one).collect();
                 let id = path.split('/').find(|part| is_id(part));
@@ -99,7 +99,7 @@ impl Focus<'_> {
             }
             Reading::Cgroup(path) => {
                 let id = path.split(['/', '-', '.', ':']).rfind(|part| is_id(part))?;
-                inits(&Records::new(self.files).all_with(&|other| other == id))?
+                inits(&Stores::new(self.files).all_with(&|other| other == id))?
             }
             Reading::Port(port) => self.behind_port(port)?,
             _ => return None,
@@ -125,7 +125,7 @@ impl Focus<'_> {
         let inodes: BTreeSet<u64> =
             listeners.iter().filter(|one| asked.fits(one)).map(|one| one.inode).collect();
         let mut found = self.holders(&inodes);
-        let records = Records::new(self.files);
+        let records = Stores::new(self.files);
         let published: BTreeSet<String> =
             records.published_at(asked.number).into_iter().map(|(_, id, _)| id).collect();
         if !published.is_empty() {

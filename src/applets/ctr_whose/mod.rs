@@ -28,7 +28,7 @@
 //! - `dev:NAME`: also `MAJOR:MINOR` and `loop0`: who has mounted a block device or file system, and whose file a loop
 //!   device shows.
 //! - `pid:PID`: also a number alone: a process, by its PID on the host.
-//! - `cpid:PID`: all processes that have this PID inside of their container.
+//! - `cpid:PID`: all processes with this PID in their container.
 //! - `host:NAME`: a host name. State files come first; what a container calls itself is a claim.
 //! - `id:ID`: the beginning of an id, at least four digits, or a name; of containers that run and of those that do not. A
 //!   beginning of decimal digits alone needs the prefix.

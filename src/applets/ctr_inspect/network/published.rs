@@ -7,7 +7,7 @@ use super::listening::Listening;
 use crate::container::Runtime;
 use crate::container::details::Port;
 use crate::container::proxies;
-use crate::container::stopped::Records;
+use crate::container::stopped::Stores;
 use crate::container::world::Subject;
 
 #[derive(Serialize, Debug, Clone, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub(super) fn read(
         _ => proxies::docker_proxies(sources.world),
     };
     let mut found = Vec::new();
-    for port in Records::new(sources.world.files).published(container) {
+    for port in Stores::new(sources.world.files).published(container) {
         let proxy = proxies.iter().find(|proxy| proxy.is_of(&port));
         let mut one = Published::of_port(port);
         if let Some(proxy) = proxy {
