@@ -68,6 +68,9 @@ pub use sys::{arguments, promise_no_locks};
 pub mod testing {
     pub use crate::sys::promise_no_locks;
 
+    pub mod access {
+        pub use crate::access::forget_spent_time;
+    }
     pub mod applet {
         pub use crate::applet::{APPLETS, columns, command};
         pub use crate::cli::Applet;

@@ -114,11 +114,8 @@ impl Files {
             Some(mut file) => {
                 fill(&mut file, meta.size, largest, text).map_err(|error| crate::errno::cause(&error))
             }
-            None => match self.content(largest) {
-                Ok(content) => {
-                    *text = content;
-                    Ok(text.len())
-                }
+            None => match self.content(size, largest, text) {
+                Ok(()) => Ok(text.len()),
                 Err(Errno::EACCES | Errno::EPERM) if self.user.is_some() => return None,
                 Err(errno) => Err(describe(errno)),
             },

@@ -82,16 +82,18 @@ impl Files {
         Ok(Opened { meta: Meta::from_bytes(&answer).ok_or(Errno::EIO)?, file: None })
     }
 
-    /// The content of the file that the helper opened last, at most one byte more than `largest`. It is sent in parts, as
-    /// each is copied several times.
-    pub(super) fn content(&self, largest: u64) -> nix::Result<Vec<u8>> {
-        let mut content = Vec::new();
+    /// Reads the file that the helper opened last into `text`, at most one byte more than `largest`. It is sent in parts,
+    /// as each is copied several times. `size` is the expected one: room for it at once, as a buffer that grows needs
+    /// twice its memory.
+    pub(super) fn content(&self, size: usize, largest: u64, text: &mut Vec<u8>) -> nix::Result<()> {
+        text.clear();
+        text.reserve_exact(size + 1);
         loop {
-            let length = PART.min(largest + 1 - content.len() as u64);
+            let length = PART.min(largest + 1 - text.len() as u64);
             let part = self.ask(Request::Content(length), "")?;
-            content.extend_from_slice(&part);
-            if (part.len() as u64) < length || content.len() as u64 > largest {
-                return Ok(content);
+            text.extend_from_slice(&part);
+            if (part.len() as u64) < length || text.len() as u64 > largest {
+                return Ok(());
             }
         }
     }

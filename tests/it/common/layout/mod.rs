@@ -8,6 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use ctrbox::testing::access::forget_spent_time;
 use ctrbox::testing::container::{Container, Files, IdentifiedBy, Resolver, Runtime, Tag};
 use ctrbox::testing::proc::ProcRoot;
 use nix::unistd::Pid;
@@ -115,6 +116,7 @@ impl Layout {
 
     pub fn look<T>(&self, look: impl FnOnce(&mut Resolver<'_>) -> T) -> T {
         allow_forks();
+        forget_spent_time();
         let proc = ProcRoot::new(self.host.root().join("proc"));
         let files = Files::new(self.host.root()).expect("a root");
         look(&mut Resolver::new(&proc, &files))
