@@ -33,6 +33,7 @@ mod ctr_ps_habits;
 mod ctr_ps_hostile;
 mod ctr_ps_list;
 mod ctr_ps_schema;
+mod ctr_ps_typed;
 mod ctr_ps_watch;
 mod ctr_top;
 mod ctr_whose;

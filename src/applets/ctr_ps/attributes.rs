@@ -26,19 +26,27 @@ pub(super) struct Attributes {
     projects: Vec<String>,
     services: Vec<String>,
     statuses: Vec<Status>,
+    exits: Vec<i64>,
 }
 
 impl Attributes {
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
         let lists = [&self.images, &self.names, &self.namespaces, &self.projects, &self.services];
-        self.labels.is_empty() && self.statuses.is_empty() && lists.iter().all(|list| list.is_empty())
+        let known = self.labels.is_empty() && self.statuses.is_empty() && self.exits.is_empty();
+        known && lists.iter().all(|list| list.is_empty())
     }
 
     /// Is a container selected by what it has only if it does not run?
     #[must_use]
     pub(super) fn wants_stopped(&self) -> bool {
-        self.statuses.iter().any(|status| !status.runs())
+        !self.exits.is_empty() || self.statuses.iter().any(|status| !status.runs())
+    }
+
+    /// Is nothing selected that has processes?
+    #[must_use]
+    pub(super) fn wants_only_stopped(&self) -> bool {
+        self.wants_stopped() && !self.statuses.iter().any(|status| status.runs())
     }
 
     #[must_use]
@@ -61,9 +69,13 @@ impl Attributes {
             }
             "status" => {
                 for word in text.split(',') {
-                    let known = Status::ALL.into_iter().find(|status| status.name() == word);
-                    self.statuses.push(known.ok_or_else(|| unknown_status(word))?);
+                    self.statuses.push(Status::from_name(word).ok_or_else(|| unknown_status(word))?);
                 }
+                return Ok(());
+            }
+            "exit" => {
+                let invalid = || anyhow!("invalid exit status '{}'", text::escape(text.as_bytes()));
+                self.exits.push(text.parse().map_err(|_| invalid())?);
                 return Ok(());
             }
             "image" => &mut self.images,
@@ -95,7 +107,12 @@ impl Attributes {
         };
         let fits = |seen: &Seen| {
             let has_status = || self.statuses.is_empty() || self.statuses.contains(&status(seen));
-            self.fits(&seen.container) && has_status()
+            let has_exit = || {
+                let record = records.get_if(seen.stopped, &seen.container);
+                let exit = record.and_then(|record| record.ending.as_ref()?.exit_code);
+                self.exits.is_empty() || exit.is_some_and(|exit| self.exits.contains(&exit.into()))
+            };
+            self.fits(&seen.container) && has_status() && has_exit()
         };
         containers.all.iter().map(fits).collect()
     }

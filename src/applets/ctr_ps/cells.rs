@@ -6,6 +6,7 @@ use super::caps_text;
 use super::columns::Id;
 use super::containers::Seen;
 use super::gather::Found;
+use super::list::List;
 use super::process::{Details, Process, Rare};
 use crate::container::{IdentifiedBy, pod_uid, short};
 use crate::isolation::cgroup;
@@ -22,6 +23,8 @@ pub(super) struct Cells<'a> {
     pub columns: &'a [Id],
     pub users: &'a Users,
     pub facts: &'a Facts,
+    /// The columns whose values are those of the container.
+    pub of_containers: Option<&'a List<'a>>,
     /// Print a heading before the first process of each container.
     pub by_container: bool,
 }
@@ -45,7 +48,7 @@ impl<'a> Cells<'a> {
         users: &'a Users,
         facts: &'a Facts,
     ) -> Cells<'a> {
-        Cells { found, forest, columns, users, facts, by_container: false }
+        Cells { found, forest, columns, users, facts, of_containers: None, by_container: false }
     }
 }
 
@@ -133,6 +136,10 @@ impl Cells<'_> {
             | Id::Labels
             | Id::Created
             | Id::Chain => container().map_or(Value::None, |container| container_value(id, container)),
+            Id::Ports | Id::OomKills | Id::Psi(_) => {
+                let column = id.of_container().zip(self.of_containers).zip(process.container);
+                column.map_or(Value::None, |((column, list), container)| list.value(container, column))
+            }
             _ => details.map_or(Value::None, |details| self.fact(id, process, details)),
         }
     }
@@ -155,6 +162,7 @@ impl Cells<'_> {
                 },
                 None => Value::None,
             },
+            Id::Gid => Value::number(state.and_then(|state| state.gids.get(1)).copied()),
             Id::Cuid => Value::number(details.cuid),
             Id::Cuser => match (&details.cuser, process.container) {
                 (Some(name), _) => Value::Bytes(Cow::Borrowed(name)),
@@ -162,7 +170,7 @@ impl Cells<'_> {
                 (None, Some(_)) => details.cuid.map_or(Value::None, |uid| Value::owned(uid.to_string())),
             },
             Id::Cgroup => bytes(&details.cgroup),
-            Id::Cgroups | Id::PodUid | Id::Wchan | Id::Exe | Id::Pgid | Id::Sid => {
+            Id::Cgroups | Id::PodUid | Id::Wchan | Id::Exe | Id::Pgid | Id::Sid | Id::Pri | Id::Psr => {
                 details.rare.as_deref().map_or(Value::None, |rare| rare_value(id, process, rare))
             }
             Id::Ns(kind) => {
@@ -202,6 +210,7 @@ impl Cells<'_> {
             Id::Start => owned(self.facts.clock.start(stat.start)),
             Id::Elapsed if self.facts.json => Value::number(age),
             Id::Elapsed => owned(age.map(clock::elapsed)),
+            Id::Etimes => Value::number(age),
             Id::Tty => match clock::tty(stat.tty) {
                 Some(name) => Value::owned(name),
                 None if self.facts.json => Value::None,
@@ -248,6 +257,8 @@ fn rare_value<'r>(id: Id, process: &Process, rare: &'r Rare) -> Value<'r> {
         }
         Id::Wchan => bytes(&rare.wchan),
         Id::Exe => bytes(&rare.exe),
+        Id::Pri => Value::number(rare.scheduling.map(|(priority, _)| priority)),
+        Id::Psr => Value::number(rare.scheduling.map(|(_, cpu)| cpu)),
         Id::Pgid => Value::number(rare.session.map(|(group, _)| group)),
         _ => Value::number(rare.session.map(|(_, session)| session)),
     }

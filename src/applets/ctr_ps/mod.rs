@@ -226,6 +226,7 @@ mod columns;
 mod containers;
 mod details;
 mod gather;
+mod habits;
 mod host;
 mod list;
 mod options;
@@ -277,13 +278,12 @@ pub(crate) fn columns(of_containers: bool) -> Vec<&'static Column> {
 }
 
 fn run(call: &Call) -> Outcome {
-    let mut request = Request::default();
-    let operands = GRAMMAR.parse(call, &mut request)?;
+    let (mut request, operands) = habits::parse(call)?;
+    options::more(&mut request, &operands)?;
+    options::check(&request)?;
     if request.list_columns {
         return show::list_columns(&request).map(|()| 0);
     }
-    options::more(&mut request, &operands)?;
-    options::check(&request)?;
     let host = Host::new(&request)?;
     options::bsd_after_a_dash(&mut request, &host);
     for list in &request.users {
@@ -393,7 +393,9 @@ fn answer(out: &mut Out, host: &Host, request: &Request, columns: &Columns) -> R
     };
     let mut found = gather(&host.proc, &host.files, &wanted)?;
     match columns {
-        Columns::Processes(columns, view) => show::processes(out, (&found, host), request, columns, view)?,
+        Columns::Processes(columns, view) => {
+            show::processes(out, (&found, host, &records), request, columns, view)?
+        }
         Columns::Containers(columns, view) => {
             found.locked = show::containers(out, (&found, host, &records), request, columns, view)?;
         }

@@ -113,12 +113,27 @@ impl ListColumn {
     }
 }
 
+/// Names of docker(1) and ps(1), and the names that they have here.
+const SYNONYMS: [(&str, &str); 9] = [
+    ("NAMES", "NAME"),
+    ("STATE", "STATUS"),
+    ("RUNNINGFOR", "STARTED"),
+    ("CREATEDAT", "CREATED"),
+    ("ARGS", "COMMAND"),
+    ("CMD", "COMMAND"),
+    ("%CPU", "CPU"),
+    ("MEM", "MEMORY"),
+    ("RSS", "MEMORY"),
+];
+
 #[must_use]
 pub(in crate::applets::ctr_ps) fn named(name: &str) -> Vec<ListColumn> {
     let all = COLUMNS.iter();
     if name.eq_ignore_ascii_case("PSI") {
         return all.map(|row| row.0).filter(|id| matches!(id, ListColumn::Psi(_))).collect();
     }
+    let synonym = SYNONYMS.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+    let name = synonym.map_or(name, |(_, own)| own);
     all.filter(|row| row.1.name.eq_ignore_ascii_case(name)).map(|row| row.0).collect()
 }
 

@@ -42,6 +42,8 @@ pub(super) struct List<'a> {
     columns: &'a [ListColumn],
     users: &'a Users,
     form: Form,
+    /// Print ids whole.
+    pub whole_ids: bool,
     /// The values that were read for cells: the table requests each cell twice.
     cached: Vec<OnceCell<Value<'static>>>,
 }
@@ -64,7 +66,23 @@ impl<'a> List<'a> {
             (&seen.label, seen.init, &seen.container.id)
         });
         let cached = (0..rows.len() * columns.len()).map(|_| OnceCell::new()).collect();
-        List { facts, rows, columns, users, form, cached }
+        List { facts, rows, columns, users, form, whole_ids: false, cached }
+    }
+
+    /// All containers: the row of each is its number.
+    pub(super) fn whole(
+        (facts, users): (&'a Facts<'a>, &'a Users),
+        (columns, form): (&'a [ListColumn], Form),
+    ) -> Self {
+        let rows: Vec<usize> = (0..facts.containers.all.len()).collect();
+        let cached = (0..rows.len() * columns.len()).map(|_| OnceCell::new()).collect();
+        List { facts, rows, columns, users, form, whole_ids: false, cached }
+    }
+
+    /// The value of a column of this list, by the number of its row.
+    pub(super) fn value(&self, row: usize, column: ListColumn) -> Value<'_> {
+        let at = self.columns.iter().position(|other| *other == column);
+        at.map_or(Value::None, |at| self.cell(row, at))
     }
 
     /// Keeps some rows, in this order. Before the first cell is read.
@@ -93,9 +111,10 @@ impl<'a> List<'a> {
                 Value::owned(format!("{} ({hostname})", seen.label))
             }
             (Id::Container, _) => Value::text(&seen.label),
+            (Id::Id, _) if self.whole_ids => container_value(id, container),
             (Id::Id, Form::People) if self.has(Id::Container) => Value::maybe(text::id(container)),
             (Id::Id, Form::People) => Value::text(short(&container.id)),
-            (Id::Image, Form::People) => {
+            (Id::Image, Form::People) if !self.whole_ids => {
                 container.image.as_deref().map_or(Value::None, |image| Value::owned(text::image(image)))
             }
             (Id::Owner, _) => match self.users.get(container.owner) {
