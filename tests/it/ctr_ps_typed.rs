@@ -22,7 +22,7 @@ fn host(test: &str) -> Host {
         [(1, 0, "/", &b"init\0"[..]), (20, 1, &scope(WEB), b"nginx\0"), (30, 1, "/user.slice", b"editor\0")]
     {
         host.process(pid, ppid, group, command);
-        let fields = "0 0 0 0 0 0 7 0 0 0 20 0 1 0 100 4096000 9 1 1 1 1 1 1 0 0 0 0 0 0 0 17 3 0 0";
+        let fields = "0 0 0 0 0 7 0 0 0 20 0 1 0 100 4096000 9 1 1 1 1 1 1 0 0 0 0 0 0 0 17 3 0 0";
         host.file(&format!("proc/{pid}/stat"), format!("{pid} (prog) S {ppid} {pid} {pid} 0 -1 {fields}\n"));
     }
     host.file("proc/uptime", "1000.00 1.00\n");
@@ -191,19 +191,9 @@ fn a_container_of_the_runtime_that_was_typed_is_suggested() {
 #[test]
 fn columns_of_the_container_and_of_the_scheduler() {
     let host = host("typed-columns");
-    host.file(
-        &format!("var/lib/docker/containers/{WEB}/hostconfig.json"),
-        r#"{"PortBindings":{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8081"}]}}"#,
-    );
     let said = |options: &[&str]| printed(of(host.root()).args(["-n", "-e"]).args(options));
-    assert_eq!(
-        said(&["-o", "pid,ports"]),
-        "  1 -\n 20 127.0.0.1:8081->80/tcp\n 30 -\n"
-            .replace("  1", " 1")
-            .replace(" 20", "20")
-            .replace(" 30", "30")
-    );
-    assert_eq!(said(&["-q", "-Q", "PORTS =~ \":80\""]), "20\n", "only used by the filter");
+    assert_eq!(said(&["-o", "pid,ports"]), " 1 -\n20 80/tcp\n30 -\n");
+    assert_eq!(said(&["-q", "-Q", "PORTS =~ \"80\""]), "20\n", "only used by the filter");
     assert_eq!(said(&["-o", "pid,pri,psr,etimes,gid", "-Q", "PID == 20"]), "20 19 3 999 0\n");
     assert_eq!(
         said(&["-o", "oom_kills,psi", "-Q", "PID == 20"]),

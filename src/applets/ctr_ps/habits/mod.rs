@@ -33,7 +33,7 @@ pub(super) fn parse(call: &Call) -> Result<(Request, Vec<OsString>), Exit> {
         let again = Call { name: call.name, about: call.about, argv0: call.argv0.clone(), args };
         return parse(&again);
     }
-    match options::instead(&typed(&call.args)).or_else(|| words::before_a_key(&call.args)) {
+    match words::before_a_key(&call.args).or_else(|| options::instead(&typed(&call.args))) {
         Some(words) => Err(anyhow!(words).into()),
         None => Err(error),
     }
@@ -75,6 +75,10 @@ fn typed(args: &[OsString]) -> Vec<Typed> {
             let known = known(&|opt| opt.long == name);
             found.push(Typed { name: format!("--{name}"), value: value.map(str::to_owned), known });
         } else if let Some(letters) = arg.strip_prefix('-').filter(|letters| !letters.is_empty()) {
+            if is_number(letters) {
+                found.push(Typed { name: arg.clone(), value: None, known: None });
+                continue;
+            }
             for (at, letter) in letters.char_indices() {
                 let rest = &letters[at + letter.len_utf8()..];
                 let one = Typed {

@@ -147,14 +147,8 @@ const HABITS: &[Habit] = &[
 pub(super) fn instead(typed: &[Typed]) -> Option<String> {
     typed.iter().find_map(|option| {
         let value = option.value.as_deref();
-        if let Some(pid) =
-            option.name.strip_prefix('-').filter(|name| option.known.is_none() && is_number(name))
-        {
-            return Some(format!(
-                "{} is not an option; type -p {pid}{}",
-                option.name,
-                value.unwrap_or_default()
-            ));
+        if let Some(pid) = option.name.strip_prefix('-').filter(|name| is_number(name)) {
+            return Some(format!("-{pid} is not an option; type -p {pid}"));
         }
         let is_it = |habit: &&Habit| {
             // What belongs to an option is not in its way.
