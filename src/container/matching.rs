@@ -169,13 +169,15 @@ pub(crate) fn nearest<'c>(
         let name = container.name.as_deref();
         [name, name.and_then(|name| name.rsplit('/').next())].into_iter().flatten()
     };
-    let search = |is_among: &dyn Fn(&Container) -> bool| {
+    let search = |is_among: &dyn Fn(&'c Container) -> bool| {
         let mut among = all.clone().filter(|container| is_among(container));
         let near = text::nearest(wanted, among.clone().flat_map(names))?;
         among.find(|container| names(container).any(|name| name == near))
     };
-    let is_typed = |container: &Container| Some(container.runtime.name()) == runtime;
-    search(&is_typed).or_else(|| search(&|_| true))
+    // Exactly this name is nearer than any other.
+    let is_same = |container: &'c Container| names(container).any(|name| name == wanted);
+    let is_typed = |container: &'c Container| Some(container.runtime.name()) == runtime;
+    search(&is_same).or_else(|| search(&is_typed)).or_else(|| search(&|_| true))
 }
 
 /// A word that matches this container only: `RUNTIME:NAME`, or `RUNTIME:ID` if two share the name.

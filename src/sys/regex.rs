@@ -6,8 +6,14 @@ use std::ffi::{CStr, CString, c_int};
 pub(crate) struct Regex(libc::regex_t);
 
 impl Regex {
+    const DEEPEST: usize = 1000;
+
     /// Err: the message of the C library. A NUL ends the pattern, as in C.
     pub(crate) fn new(pattern: &str) -> Result<Regex, String> {
+        // The regcomp of glibc recurses at each of them, without a limit.
+        if pattern.bytes().filter(|byte| *byte == b'(').count() > Self::DEEPEST {
+            return Err(regex_error(libc::REG_ESPACE));
+        }
         let mut regex = std::mem::MaybeUninit::uninit();
         let flags = libc::REG_EXTENDED | libc::REG_NOSUB;
         // SAFETY: the pattern is a C string; regcomp fills in the regex it is given.

@@ -194,7 +194,7 @@ fn columns_of_the_container_and_of_the_scheduler() {
     let said = |options: &[&str]| printed(of(host.root()).args(["-n", "-e"]).args(options));
     assert_eq!(said(&["-o", "pid,ports"]), " 1 -\n20 80/tcp\n30 -\n");
     assert_eq!(said(&["-q", "-Q", "PORTS =~ \"80\""]), "20\n", "only used by the filter");
-    assert_eq!(said(&["-o", "pid,pri,psr,etimes,gid", "-Q", "PID == 20"]), "20 19 3 999 0\n");
+    assert_eq!(said(&["-o", "pid,pri,psr,etimes", "-Q", "PID == 20"]), "20 19 3 999\n");
     assert_eq!(
         said(&["-o", "oom_kills,psi", "-Q", "PID == 20"]),
         "- - - -\n",

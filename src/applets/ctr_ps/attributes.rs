@@ -140,12 +140,15 @@ impl Attributes {
     }
 }
 
+/// The most parts of the path of an image that are looked at. A user can write any name, and each part takes its time.
+const MOST_PARTS: usize = 64;
+
 /// Does a pattern match an image: whole, without the tag, or from a part of its path on? `nginx` and `nginx:*` match
 /// `docker.io/library/nginx:1.27`.
 fn is_image(pattern: &str, image: Option<&str>) -> bool {
     let Some(image) = image else { return false };
     let parts = std::iter::once(image).chain(image.match_indices('/').map(|(at, _)| &image[at + 1..]));
-    parts.into_iter().any(|part| {
+    parts.into_iter().take(MOST_PARTS).any(|part| {
         let tag = part.rfind(':').filter(|at| !part[*at..].contains('/'));
         let bare = tag.map_or(part, |at| &part[..at]);
         matches_glob(pattern, part) || matches_glob(pattern, bare)
@@ -205,6 +208,13 @@ mod tests {
         ] {
             assert!(!attributes(options).fits(&container), "{options:?}");
         }
+    }
+
+    #[test]
+    fn the_parts_of_an_image_that_are_looked_at_are_limited() {
+        let image = |parts: usize| format!("{}nginx:1", "a/".repeat(parts));
+        assert!(is_image("nginx", Some(&image(MOST_PARTS - 1))));
+        assert!(!is_image("nginx", Some(&image(MOST_PARTS))));
     }
 
     #[test]
