@@ -83,7 +83,7 @@ const REFUSED: &[(&str, &str)] = &[
     // docker, podman and crictl
     ("ps -a", "no container 'ps'; type ctr-ps -l"),
     ("docker:", "no container 'docker:'; type ctr-ps --runtime docker"),
-    ("-c docker:", "no container 'docker:'; type --runtime docker for all of this runtime"),
+    ("-c docker:", "no process or running container 'docker:'; type --runtime docker for all of them"),
     ("-f name=web", "-f prints the columns of ps -ef; type -l --filter name=web"),
     ("-qf name=web", "-f prints the columns of ps -ef; type -l --filter name=web"),
     ("--filter status=exited", "containers that do not run have no processes; add -l to list containers"),

@@ -73,8 +73,8 @@
 //!
 //! # Options of ps
 //!
-//! `-e`, `-A`, `-a`, `-ef`, `-u`, `-p`, `--ppid`, `-o`, `-L`, `-T`, `--forest`, `--sort` and `-w` work as with ps(1). These
-//! letters mean something else here:
+//! `-e`, `-A`, `-a`, `-ef`, `-ax`, `-u`, `-p`, `--ppid`, `-o`, `-L`, `-T`, `--forest`, `--sort`, `--no-headers` and `-w` work
+//! as with ps(1). For others the error says what to type instead. These letters mean something else here:
 //!
 //! ```text
 //!       ps                                   ctr-ps
@@ -91,7 +91,27 @@
 //! CMD   command line (COMMAND)               name of the process
 //! ```
 //!
+//! `-l` with `-e`, `-A` or `-f`, `-H` with them, `-q` before a PID, and `-C` before a name are refused: they are habits of ps.
+//!
 //! `-t` is the terminal, as in ps; in nsenter(1) it is the target.
+//!
+//! # Options of docker and podman
+//!
+//! `--filter` also takes `KEY=VALUE` with the keys status, name (a part of it; `^` and `$` are its ends), label, ancestor, id,
+//! pod and exited. `-l` is the list of containers, and `-l -a` that of `docker ps -a`; `--no-trunc` prints whole ids. In
+//! `-o`, `names`, `state`, `createdat` and `runningfor` are columns of containers. These mean something else here:
+//!
+//! ```text
+//!           docker, podman           ctr-ps
+//! -f        a filter (--filter)      the columns of ps -ef
+//! -l        the latest container     list containers
+//! -n        the last N containers    no headings
+//!           (-l -a -n --sort -created | head -n N)
+//! -p        pods (-l -o +pod)        PIDs
+//! --format  a template               columns, as -o
+//! ```
+//!
+//! # Display
 //!
 //! `--watch` repeats the output. On a terminal the first line shows the command and the time, `q` ends it, and the space bar
 //! shows the next one at once. ctr-top(1) shows how much the containers use between two looks.

@@ -268,7 +268,7 @@ fn none_of_name(containers: &Containers, word: &str) -> anyhow::Error {
     let is_it =
         |seen: &&super::containers::Seen| near.is_some_and(|near| std::ptr::eq(near, &*seen.container));
     if let Some(runtime) = word.strip_suffix(':').filter(|runtime| Runtime::from_name(runtime).is_some()) {
-        return anyhow!("no container '{word}'; type --runtime {runtime} for all of this runtime");
+        return anyhow!("no process or running container '{word}'; type --runtime {runtime} for all of them");
     }
     let plain = || matching::one(&[], word).err().unwrap_or_else(|| anyhow!("no such container"));
     let runtime = word.split_once(':').filter(|(runtime, _)| Runtime::from_name(runtime).is_none());
