@@ -31,6 +31,7 @@ mod ctr_ps;
 mod ctr_ps_filters;
 mod ctr_ps_habits;
 mod ctr_ps_hostile;
+mod ctr_ps_limits;
 mod ctr_ps_list;
 mod ctr_ps_schema;
 mod ctr_ps_typed;

@@ -110,7 +110,7 @@ impl Attributes {
             let has_exit = || {
                 let record = records.get_if(seen.stopped, &seen.container);
                 let exit = record.and_then(|record| record.ending.as_ref()?.exit_code);
-                self.exits.is_empty() || exit.is_some_and(|exit| self.exits.contains(&exit.into()))
+                self.exits.is_empty() || exit.is_some_and(|exit| self.exits.contains(&exit))
             };
             self.fits(&seen.container) && has_status() && has_exit()
         };

@@ -286,46 +286,6 @@ pub(super) const AUX: &[Id] = &[
 /// The columns of `ps ax` and the container.
 pub(super) const AX: &[Id] = &[Id::Pid, Id::Tty, Id::State, Id::Time, Id::Cpid, Id::Container, Id::Command];
 
-/// Names of ps(1), and the names that they have here. CMD is the name of the process, and COMMAND its command line: so
-/// are ps's `comm` and `args`.
-const SYNONYMS: &[(&str, &str)] = &[
-    ("ARGS", "COMMAND"),
-    ("COMM", "CMD"),
-    ("UCMD", "CMD"),
-    ("UCOMM", "CMD"),
-    ("STAT", "STATE"),
-    ("S", "STATE"),
-    ("ETIME", "ELAPSED"),
-    ("%CPU", "CPU"),
-    ("PCPU", "CPU"),
-    ("%MEM", "MEM"),
-    ("PMEM", "MEM"),
-    ("TT", "TTY"),
-    ("TNAME", "TTY"),
-    ("UNAME", "USER"),
-    ("EUSER", "USER"),
-    ("EUID", "UID"),
-    ("EGROUP", "GROUP"),
-    ("PGRP", "PGID"),
-    ("SESS", "SID"),
-    ("SESSION", "SID"),
-    ("NI", "NICE"),
-    ("NLWP", "THREADS"),
-    ("THCOUNT", "THREADS"),
-    ("LWP", "TID"),
-    ("SPID", "TID"),
-    ("VSIZE", "VSZ"),
-    ("RSSIZE", "RSS"),
-    ("RSZ", "RSS"),
-    ("CPUTIME", "TIME"),
-    ("LSTART", "START"),
-    ("START_TIME", "STIME"),
-    ("LABEL", "LSM"),
-    ("EGID", "GID"),
-    ("CGNAME", "CGROUP"),
-    ("FNAME", "CMD"),
-];
-
 /// The columns with a name, in upper or lower case. `ns` stands for the columns of all namespaces.
 pub(super) fn named(name: &str) -> Vec<Id> {
     let all = COLUMNS.iter().map(|row| row.0);
@@ -335,7 +295,7 @@ pub(super) fn named(name: &str) -> Vec<Id> {
     if name.eq_ignore_ascii_case("PSI") {
         return all.filter(|id| matches!(id, Id::Psi(_))).collect();
     }
-    let synonym = SYNONYMS.iter().find(|(of_ps, _)| of_ps.eq_ignore_ascii_case(name));
+    let synonym = habits::columns::SYNONYMS.iter().find(|(of_ps, _)| of_ps.eq_ignore_ascii_case(name));
     let name = synonym.map_or(name, |(_, own)| own);
     all.filter(|id| id.column().name.eq_ignore_ascii_case(name)).collect()
 }
@@ -463,7 +423,7 @@ mod tests {
 
     #[test]
     fn every_name_of_ps_means_a_column_and_hides_none() {
-        for (of_ps, own) in SYNONYMS {
+        for (of_ps, own) in habits::columns::SYNONYMS {
             assert_eq!(named(&of_ps.to_lowercase()), named(own), "{of_ps}");
             assert_eq!(named(own).len(), 1, "{own}");
             assert!(COLUMNS.iter().all(|row| row.1.name != *of_ps), "{of_ps} is a column");

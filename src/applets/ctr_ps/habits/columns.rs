@@ -1,4 +1,44 @@
-//! Columns of other programs that ctr-ps does not have, and options after `-o`.
+//! Columns of other programs: those that are here by another name, those that ctr-ps does not have, and options after `-o`.
+
+/// Names of ps(1), and the names that they have here. CMD is the name of the process, and COMMAND its command line: so
+/// are ps's `comm` and `args`.
+pub(in crate::applets::ctr_ps) const SYNONYMS: &[(&str, &str)] = &[
+    ("ARGS", "COMMAND"),
+    ("COMM", "CMD"),
+    ("UCMD", "CMD"),
+    ("UCOMM", "CMD"),
+    ("STAT", "STATE"),
+    ("S", "STATE"),
+    ("ETIME", "ELAPSED"),
+    ("%CPU", "CPU"),
+    ("PCPU", "CPU"),
+    ("%MEM", "MEM"),
+    ("PMEM", "MEM"),
+    ("TT", "TTY"),
+    ("TNAME", "TTY"),
+    ("UNAME", "USER"),
+    ("EUSER", "USER"),
+    ("EUID", "UID"),
+    ("EGROUP", "GROUP"),
+    ("PGRP", "PGID"),
+    ("SESS", "SID"),
+    ("SESSION", "SID"),
+    ("NI", "NICE"),
+    ("NLWP", "THREADS"),
+    ("THCOUNT", "THREADS"),
+    ("LWP", "TID"),
+    ("SPID", "TID"),
+    ("VSIZE", "VSZ"),
+    ("RSSIZE", "RSS"),
+    ("RSZ", "RSS"),
+    ("CPUTIME", "TIME"),
+    ("LSTART", "START"),
+    ("START_TIME", "STIME"),
+    ("LABEL", "LSM"),
+    ("EGID", "GID"),
+    ("CGNAME", "CGROUP"),
+    ("FNAME", "CMD"),
+];
 
 /// What to type instead, in upper case.
 const COLUMNS: &[(&[&str], &str)] = &[
@@ -28,5 +68,5 @@ const COLUMNS: &[(&[&str], &str)] = &[
 /// What to type instead of `-o NAME`.
 pub(in crate::applets::ctr_ps) fn instead(name: &str) -> Option<&'static str> {
     let is_it = |known: &&str| name.eq_ignore_ascii_case(known);
-    COLUMNS.iter().find(|(names, _)| names.iter().any(|name| is_it(name))).map(|(_, instead)| *instead)
+    COLUMNS.iter().find(|(names, _)| names.iter().any(is_it)).map(|(_, instead)| *instead)
 }

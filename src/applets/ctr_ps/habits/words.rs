@@ -74,7 +74,7 @@ fn bsd(word: &str, next: Option<&str>) -> Option<String> {
         return None;
     }
     let mut parts = vec!["ctr-ps".to_owned()];
-    let own_columns = "jlvocLV".contains(|letter| has(letter));
+    let own_columns = "jlvocLV".contains(has);
     let forest = has('f');
     match (own_columns, has('u'), forest) {
         (true, _, true) => parts.push("--forest".to_owned()),
