@@ -6,7 +6,8 @@ use super::caps_text;
 use super::columns::Id;
 use super::containers::Seen;
 use super::gather::Found;
-use super::list::List;
+use super::list::{List, ListColumn};
+use super::of_container::container_value;
 use super::process::{Details, Process, Rare};
 use crate::container::{IdentifiedBy, pod_uid, short};
 use crate::isolation::cgroup;
@@ -137,7 +138,7 @@ impl Cells<'_> {
             | Id::Created
             | Id::Chain => container().map_or(Value::None, |container| container_value(id, container)),
             Id::Ports | Id::OomKills | Id::Psi(_) => {
-                let column = id.of_container().zip(self.of_containers).zip(process.container);
+                let column = ListColumn::of(id).zip(self.of_containers).zip(process.container);
                 column.map_or(Value::None, |((column, list), container)| list.value(container, column))
             }
             _ => details.map_or(Value::None, |details| self.fact(id, process, details)),
@@ -270,27 +271,5 @@ fn cgroups(text: &[u8]) -> Value<'static> {
     match lines.collect::<Vec<_>>() {
         lines if lines.is_empty() => Value::None,
         lines => Value::Bytes(lines.join(&b' ').into()),
-    }
-}
-
-/// The value of a column that is the same for all processes of a container.
-pub(super) fn container_value(id: Id, container: &crate::container::Container) -> Value<'_> {
-    match id {
-        Id::Runtime => Value::text(container.runtime.name()),
-        Id::Engine => Value::text(container.engine),
-        Id::Name => Value::maybe(container.name.as_deref()),
-        Id::Id => Value::text(&container.id),
-        Id::Image => Value::maybe(container.image.as_deref()),
-        Id::Pod => Value::maybe(container.pod.as_deref()),
-        Id::PodNamespace => Value::maybe(container.pod_namespace.as_deref()),
-        Id::Hostname => Value::maybe(container.hostname.as_deref()),
-        Id::Labels => Value::Pairs((&container.labels[..]).into()),
-        Id::Created => Value::maybe(container.created.as_deref()),
-        Id::Chain => {
-            let mut chain: Vec<String> = container.chain().map(ToString::to_string).collect();
-            chain.reverse();
-            Value::List(chain)
-        }
-        _ => Value::None,
     }
 }

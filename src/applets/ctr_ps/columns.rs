@@ -2,8 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::habits;
-use super::list::ListColumn;
+use super::habits::columns::{SYNONYMS, instead};
 use crate::output::smartcols::{Align, Column, Json};
 use crate::proc::ns::Kind;
 use crate::text::{self, nearest};
@@ -253,17 +252,6 @@ impl Id {
     pub(super) fn needs(self) -> u16 {
         self.row().2
     }
-
-    /// The column of the list of containers with the same name and value, if files of the container are read for it.
-    #[must_use]
-    pub(super) fn of_container(self) -> Option<ListColumn> {
-        match self {
-            Id::OomKills => Some(ListColumn::OomKills),
-            Id::Psi(resource) => Some(ListColumn::Psi(resource)),
-            Id::Ports => Some(ListColumn::Ports),
-            _ => None,
-        }
-    }
 }
 
 /// The columns of `ps aux` and the container.
@@ -295,7 +283,7 @@ pub(super) fn named(name: &str) -> Vec<Id> {
     if name.eq_ignore_ascii_case("PSI") {
         return all.filter(|id| matches!(id, Id::Psi(_))).collect();
     }
-    let synonym = habits::columns::SYNONYMS.iter().find(|(of_ps, _)| of_ps.eq_ignore_ascii_case(name));
+    let synonym = SYNONYMS.iter().find(|(of_ps, _)| of_ps.eq_ignore_ascii_case(name));
     let name = synonym.map_or(name, |(_, own)| own);
     all.filter(|id| id.column().name.eq_ignore_ascii_case(name)).collect()
 }
@@ -340,7 +328,7 @@ impl<T> Names<T> {
         let found = (self.named)(name);
         if found.is_empty() {
             let shown = text::escape(name.as_bytes());
-            if let Some(instead) = habits::columns::instead(name) {
+            if let Some(instead) = instead(name) {
                 bail!("there is no column '{shown}'; type {instead}");
             }
             let near = nearest(&name.to_uppercase(), (self.all)());
@@ -423,7 +411,7 @@ mod tests {
 
     #[test]
     fn every_name_of_ps_means_a_column_and_hides_none() {
-        for (of_ps, own) in habits::columns::SYNONYMS {
+        for (of_ps, own) in SYNONYMS {
             assert_eq!(named(&of_ps.to_lowercase()), named(own), "{of_ps}");
             assert_eq!(named(own).len(), 1, "{own}");
             assert!(COLUMNS.iter().all(|row| row.1.name != *of_ps), "{of_ps} is a column");

@@ -249,6 +249,7 @@ mod gather;
 mod habits;
 mod host;
 mod list;
+mod of_container;
 mod options;
 mod origin;
 mod process;

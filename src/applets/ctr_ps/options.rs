@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow, bail};
 
 use super::columns::{self, Id};
-use super::habits::{self, docker};
+use super::habits::{columns::LONG, docker};
 use super::host::Host;
 use super::process::Origin;
 use super::request::{Form, Request};
@@ -223,7 +223,7 @@ pub(super) fn check(request: &Request) -> Result<()> {
         bail!("-H lists the columns; type --forest for the tree of processes");
     }
     if request.list && (request.every || request.preset.is_some()) {
-        bail!("-l lists containers; for the long format of ps type {}", habits::LONG);
+        bail!("-l lists containers; for the long format of ps type {}", LONG);
     }
     if !request.list && request.selection.attributes.wants_only_stopped() {
         bail!("containers that do not run have no processes; add -l to list containers");

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow, bail};
 
 use super::attributes::Attributes;
 use super::containers::{Containers, matches_name};
-use super::habits;
+use super::habits::words::of_word;
 use super::process::{Origin, Process};
 use crate::container::matching::{self, matching};
 use crate::container::records::Records;
@@ -258,7 +258,7 @@ fn find(
 fn habit(selection: &Selection, word: &str) -> Option<anyhow::Error> {
     let at = selection.operands.iter().position(|operand| operand == word)?;
     let next = selection.operands.get(at + 1).map(String::as_str);
-    let instead = habits::of_word(word, next)?;
+    let instead = of_word(word, next)?;
     Some(anyhow!("no container '{}'; type {instead}", text::escape(word.as_bytes())))
 }
 

@@ -36,7 +36,7 @@ pub(super) fn processes(
     let exact = Facts { json: true, ..facts.clone() };
     let mut exact = Cells::new((found, &none), &columns.ids, &host.users, &exact);
     let read_of: Vec<ListColumn> =
-        columns.ids.iter().chain(&view.used).filter_map(|id| id.of_container()).collect();
+        columns.ids.iter().chain(&view.used).filter_map(|id| ListColumn::of(*id)).collect();
     let read = (!read_of.is_empty()).then(|| list::Facts::new(&host.proc, &found.containers, records));
     let whole = |form| read.as_ref().map(|read| List::whole((read, &host.users), (&read_of, form)));
     let (of_containers, exact_of) = (whole(list_form(request.form)), whole(list::Form::Json));

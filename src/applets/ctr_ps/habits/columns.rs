@@ -40,6 +40,10 @@ pub(in crate::applets::ctr_ps) const SYNONYMS: &[(&str, &str)] = &[
     ("FNAME", "CMD"),
 ];
 
+/// The long format of ps.
+pub(in crate::applets::ctr_ps) const LONG: &str =
+    "-o uid,pid,ppid,c,pri,nice,rss,vsz,wchan,tty,time,container,cmd";
+
 /// What to type instead, in upper case.
 const COLUMNS: &[(&[&str], &str)] = &[
     (&["JSON", "YAML", "JSONPATH"], "--json"),

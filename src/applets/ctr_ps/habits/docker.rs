@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use anyhow::{Result, bail};
 
 use super::super::request::Request;
-use super::quoted;
+use super::values::quoted;
 use crate::text;
 
 /// What a key of `--filter` selects by.

@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 
-use super::super::columns;
-use super::{Typed, are_numbers, docker, is_number, quoted};
+use super::columns::LONG;
+use super::docker;
+use super::typed::Typed;
+use super::values::{are_numbers, is_key, is_number, quoted};
 
 /// Long options of other programs that are options here by another name.
 const RENAMED: [(&str, &str); 14] = [
@@ -78,10 +80,6 @@ enum Type {
 /// An option: its names, when the row counts, what it is here (empty: unknown), and what to type instead. The first row
 /// that fits counts.
 type Habit = (&'static [&'static str], If, &'static str, Type);
-
-/// The long format of ps.
-pub(in crate::applets::ctr_ps) const LONG: &str =
-    "-o uid,pid,ppid,c,pri,nice,rss,vsz,wchan,tty,time,container,cmd";
 
 const HABITS: &[Habit] = &[
     // Options that mean something else here.
@@ -201,13 +199,4 @@ fn each(list: &str, column: impl Fn(&str) -> &'static str) -> String {
         _ => format!("{} == \"{word}\"", column(word)),
     };
     format!("-Q '{}'", words.map(one).collect::<Vec<_>>().join(" or "))
-}
-
-/// Keys of ps's `k`: names of columns, perhaps with a sign before each.
-pub(super) fn is_key(word: &str) -> bool {
-    let is_column = |word: &str| {
-        let name = word.strip_prefix(['-', '+']).unwrap_or(word);
-        name.len() > 1 && !columns::named(name).is_empty()
-    };
-    word.split(',').all(is_column)
 }

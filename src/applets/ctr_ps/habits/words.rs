@@ -2,8 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::options::is_key;
-use super::quoted;
+use super::values::{is_key, quoted};
 use crate::container::Runtime;
 
 /// Commands of other programs, and what to type instead.

@@ -107,6 +107,17 @@ pub(in crate::applets::ctr_ps) fn json() -> Vec<ListColumn> {
 }
 
 impl ListColumn {
+    /// The column with the name and value of a column of processes for which files of the container are read.
+    #[must_use]
+    pub(in crate::applets::ctr_ps) fn of(id: Id) -> Option<ListColumn> {
+        match id {
+            Id::OomKills => Some(ListColumn::OomKills),
+            Id::Psi(resource) => Some(ListColumn::Psi(resource)),
+            Id::Ports => Some(ListColumn::Ports),
+            _ => None,
+        }
+    }
+
     #[must_use]
     pub(in crate::applets::ctr_ps) fn column(self) -> &'static Column {
         COLUMNS.iter().find(|row| row.0 == self).map_or(&COLUMNS[0].1, |row| &row.1)

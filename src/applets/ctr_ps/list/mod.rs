@@ -7,10 +7,10 @@ mod text;
 use std::cell::OnceCell;
 use std::os::unix::ffi::OsStringExt;
 
-use super::cells::container_value;
 use super::columns::Id;
 use super::containers::Seen;
 use super::gather::Found;
+use super::of_container::container_value;
 use super::select::Selection;
 use super::status::Status;
 use super::usage::Groups;
