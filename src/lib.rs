@@ -3,6 +3,7 @@
 //! The layers, from the top down. A layer uses only those below it; tests/it/layers.rs lists the allowed uses and checks
 //! them.
 //!
+//! - `fuzz`: what is fuzzed; not in the binary
 //! - [`mod@applet`]: the table of applets; finds the one that argv names and runs it
 //! - [`complete`]: answers the completions of the shells
 //! - [`install`]: makes the links of `ctrbox --install`
@@ -49,6 +50,8 @@ mod complete;
 mod container;
 mod errno;
 mod exit;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hint;
 mod install;
 mod isolation;
