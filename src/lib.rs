@@ -5,6 +5,7 @@
 //!
 //! - `fuzz`: what is fuzzed; not in the binary
 //! - [`mod@applet`]: the table of applets; finds the one that argv names and runs it
+//! - [`check`]: tries what this host has
 //! - [`complete`]: answers the completions of the shells
 //! - [`install`]: makes the links of `ctrbox --install`
 //! - [`applets`]: one module per applet: its options, what it does, its output
@@ -45,6 +46,7 @@
 mod access;
 mod applet;
 mod applets;
+mod check;
 mod cli;
 mod complete;
 mod container;

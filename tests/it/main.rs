@@ -15,6 +15,7 @@ mod by_namespace;
 mod cgexec;
 mod cgexec_ends;
 mod cgexec_rules;
+mod check;
 mod compat;
 mod compat_caps;
 mod compat_capsh;
