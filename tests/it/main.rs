@@ -46,6 +46,7 @@ mod hanging;
 mod hanging_proc;
 mod hints;
 mod hints_entry;
+mod injected;
 mod install;
 mod layers;
 mod lsns;
