@@ -16,6 +16,7 @@ mod cgexec;
 mod cgexec_ends;
 mod cgexec_rules;
 mod check;
+mod churn;
 mod compat;
 mod compat_caps;
 mod compat_capsh;
