@@ -18,7 +18,7 @@ tag=churn own=$(readlink /proc/self/ns/pid)
 for name in a b c; do
     unshare -p -f --mount-proc bash -c "
         while :; do (exec -a $tag-$name sleep 0) & (exec -a $tag-$name sleep 0) & wait; done &
-        while :; do for some in 1 2 3 4 5 6 7 8 9; do (exec -a $tag-$name sleep 0.\$some) & done; wait; done" &
+        while :; do for some in .2 .4 .7 1 2 3 4; do (exec -a $tag-$name sleep \$some) & done; wait; done" &
     link=$own
     until [ -n "$link" ] && [ "$link" != "$own" ]; do link=$(readlink /proc/$!/ns/pid_for_children); done
     echo "$name $link"
