@@ -216,6 +216,13 @@ fn route_of(payload: &[u8]) -> Option<Route> {
     is_usual.then_some(found)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(payload: &[u8]) {
+    _ = interface(payload);
+    _ = address_of(payload);
+    _ = route_of(payload);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,3 +18,13 @@ pub(crate) use interfaces::{Interface, Route, has_address, interfaces, namespace
 pub(crate) use netlink::{Netlink, Protocol};
 pub(crate) use search::{Found, search, search_address, search_listeners};
 pub(crate) use sockets::{Listener, Transport, listeners, takes};
+
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    netlink::fuzz(data, &mut |payload| {
+        interfaces::fuzz(payload);
+        sockets::fuzz(payload);
+    });
+    interfaces::fuzz(data);
+    sockets::fuzz(data);
+}

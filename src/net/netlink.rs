@@ -133,6 +133,14 @@ pub(super) fn push_number(body: &mut Vec<u8>, kind: u16, value: [u8; 4]) {
     body.extend_from_slice(&value);
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(data: &[u8], take: &mut dyn FnMut(&[u8])) {
+    _ = parts(data, &mut |_, payload| {
+        take(payload);
+        ControlFlow::Continue(())
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -102,6 +102,11 @@ fn listener(transport: Transport, payload: &[u8]) -> Option<Listener> {
     (port != 0).then_some(Listener { transport, port, address, only_v6, inode, uid })
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(payload: &[u8]) {
+    _ = listener(Transport::Tcp, payload);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -423,3 +423,10 @@ fn answer(out: &mut Out, host: &Host, request: &Request, columns: &Columns) -> R
     }
     Ok(found)
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(list: &str) {
+    _ = columns::parse(&[list.to_owned()], columns::DEFAULT, &columns::NAMES);
+    _ = columns::sort_keys(list, &columns::NAMES);
+    _ = columns::parse(&[list.to_owned()], list::DEFAULT, &list::NAMES);
+}

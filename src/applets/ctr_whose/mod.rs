@@ -345,3 +345,19 @@ fn root(request: &mut Request, directory: &OsStr) -> Result<(), Exit> {
     request.root = Some(directory.into());
     Ok(())
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    pub(crate) fn thing(data: &[u8]) {
+        if let Ok(readings) = super::thing::readings(OsStr::from_bytes(data)) {
+            assert!(!readings.is_empty(), "neither a reading nor an error");
+        }
+    }
+
+    pub(crate) fn rules(text: &str) {
+        super::nat::fuzz(text);
+    }
+}

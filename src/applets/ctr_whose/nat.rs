@@ -125,6 +125,15 @@ fn is_service(line: &str, asked: &Port) -> bool {
     is_node_port && port.and_then(|port| port.parse().ok()) == Some(asked.number)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(text: &str) {
+    let asked = Port { number: 80, transport: None, address: None };
+    for line in text.lines() {
+        _ = rule(line).map(|rule| rule.fits(&asked));
+        _ = is_service(line, &asked);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -374,3 +374,8 @@ fn task_pid(word: &OsStr) -> Result<Option<Pid>> {
     let pid: i32 = cli::number(word, "").map_err(|_| refused())?;
     if pid > 0 { Ok(Some(Pid::from_raw(pid))) } else { Err(refused()) }
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(list: &str) {
+    _ = columns::parse(list, &[]);
+}
