@@ -84,6 +84,36 @@ fn the_other_end_of_a_veth() {
     assert_eq!(answers(&bridge.0), both);
 }
 
+/// The words after the first one of the line of `ctr-ps` or `lsns` with that word.
+fn row(name: &str, options: &[&str], first: &str) -> String {
+    let output = limited(applet(name).args(options));
+    let text = stdout(&output);
+    let row = text.lines().find(|line| line.split(' ').next() == Some(first));
+    row.unwrap_or_else(|| panic!("no {first} in {text}")).split_once(' ').expect("words").1.to_owned()
+}
+
+#[test]
+fn the_column_veth_of_lists() {
+    if !networks("the_column_veth_of_lists") {
+        return;
+    }
+    // Both other ends have the same index.
+    let (one, two, none) = (container(), container(), container());
+    let _kept = [veth('w', &one, "10.92.79.2/24"), veth('x', &two, "10.92.79.2/24")];
+    let rows = [(&one, name('w')), (&two, name('x')), (&none, String::new())];
+    for (holder, expected) in rows {
+        let inode = holder.link("net").trim_start_matches("net:[").trim_end_matches(']').to_owned();
+        assert_eq!(row("lsns", &["-r", "-n", "-t", "net", "-o", "NS,VETH"], &inode), expected);
+        let word = holder.pid.to_string();
+        let expected = if expected.is_empty() { "10.92.79.2 -" } else { &format!("10.92.79.2 {expected}") };
+        let expected = if expected.ends_with('-') { "- -" } else { expected };
+        assert_eq!(row("ctr-ps", &["-l", "-r", "-n", "-o", "pid,ip,veth"], &word), expected);
+    }
+    // A namespace of another kind has none.
+    let output = limited(applet("lsns").args(["-r", "-n", "-t", "uts", "-o", "TYPE,VETH"]));
+    assert!(stdout(&output).lines().all(|line| line.trim() == "uts"), "{}", stdout(&output));
+}
+
 #[test]
 fn an_address_in_several_namespaces() {
     if !networks("an_address_in_several_namespaces") {
