@@ -114,7 +114,9 @@ impl<'a> Facts<'a> {
 
     /// The interfaces of the host that lead into the network namespace of a process.
     pub(super) fn veths(&self, pid: Pid) -> Vec<String> {
-        let Ok(namespace) = ns::open_file(&self.proc.path_of(pid, &Kind::Net.link())) else { return Vec::new() };
+        let Ok(namespace) = ns::open_file(&self.proc.path_of(pid, &Kind::Net.link())) else {
+            return Vec::new();
+        };
         let veths = self.veths.get_or_init(Veths::read);
         let names = veths.iter().flat_map(|veths| veths.into_namespace(&namespace));
         names.map(|name| text::utf8(name).into_owned()).collect()
