@@ -97,7 +97,10 @@ impl Focus<'_> {
                 let id = path.split('/').find(|part| is_id(part));
                 match (of_layer.is_empty(), id) {
                     (false, _) => inits(&of_layer)?,
-                    (true, Some(id)) => inits(&records.all_with(&|other| other == id))?,
+                    // The path of a control group begins with a slash too.
+                    (true, Some(id)) => {
+                        inits(&records.all_with(&|other| other == id)).unwrap_or_else(|| self.in_groups(id))
+                    }
                     (true, None) => self.seeing(Path::new(path))?,
                 }
             }

@@ -125,6 +125,7 @@ mod oom;
 mod path;
 mod port;
 mod process;
+mod program;
 mod show;
 mod socket;
 mod thing;
