@@ -146,7 +146,8 @@ fn stated(finder: &Finder<'_>, asked: &Port) -> Vec<(usize, details::Port)> {
     for attachment in finder.attachments() {
         for port in attachment.ports.iter().filter(|port| asked.fits_published(port)) {
             if let Owner::Running(number) = finder.attached(attachment) {
-                found.push((number, port.clone()));
+                let all = finder.beside_pause(number).into_iter();
+                found.extend(all.map(|number| (number, port.clone())));
             }
         }
     }
@@ -329,7 +330,11 @@ fn add_published(finder: &Finder<'_>, mut published: Vec<Published>, entry: &mut
         };
         let via = one.via.map(|via| format!(" ({})", finder.comm(via))).unwrap_or_default();
         let detail = format!("published {}{via}{inside}", mapping(&one.port));
-        let answer = Answer::new(Owner::Running(one.container), Role::Published, one.by, detail);
+        // Of the containers of a pod the one that listens.
+        let listens = pid.and_then(|pid| finder.world.process(pid)?.container);
+        let is_beside = |number: &usize| finder.spaces().of_container(*number) == space;
+        let container = listens.filter(is_beside).unwrap_or(one.container);
+        let answer = Answer::new(Owner::Running(container), Role::Published, one.by, detail);
         entry.answers.push(answer.of_process(pid));
     }
 }

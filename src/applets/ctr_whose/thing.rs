@@ -179,10 +179,13 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
 /// A word without a look of its own.
 fn name(text: &str) -> Vec<Reading> {
     let mut all = Vec::new();
-    let is_group =
-        text.contains('/') || [".scope", ".slice", ".service"].iter().any(|end| text.ends_with(end));
-    if is_group {
-        return vec![Reading::Cgroup(text.to_owned())];
+    let group = Reading::Cgroup(text.to_owned());
+    if [".scope", ".slice", ".service"].iter().any(|end| text.ends_with(end)) {
+        return vec![group];
+    }
+    // `NAMESPACE/POD/CONTAINER` is a name too.
+    if text.contains('/') {
+        return vec![group, Reading::Id(text.to_owned())];
     }
     // Docker makes the beginning of the id the host name.
     if text.len() >= LONG_ENOUGH && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
@@ -385,6 +388,8 @@ mod tests {
         };
         assert_eq!(kinds("web"), [Kind::Interface, Kind::Hostname, Kind::Id]);
         assert_eq!(kinds(&"a1".repeat(32)), [Kind::Id]);
+        assert_eq!(kinds("shop/web"), [Kind::Cgroup, Kind::Id]);
+        assert_eq!(kinds("system.slice/a.service"), [Kind::Cgroup]);
         assert_eq!(kinds("a1b2c3"), [Kind::Interface, Kind::Hostname, Kind::Id]);
     }
 }
