@@ -227,26 +227,23 @@ fn a_process_of_a_container_is_no_proxy() {
     let (liar, victim) = (Holder::new(&["-m", "-p", "-f"], ""), container());
     inside(&victim, || ip(&["addr", "add", "10.92.79.2/32", "dev", "lo"]));
     let scratch = Scratch::new("whose-liar");
-    let file = scratch.0.join("docker-proxy");
-    executable(&file, b"#!/bin/sh\necho ready\nwhile :; do sleep 1000; done\n", 0o755);
-    let socket = TcpListener::bind("127.0.0.1:0").expect("bound");
-    let port = socket.local_addr().expect("an address").port().to_string();
-    let arguments = [
-        "-proto",
-        "tcp",
-        "-host-ip",
-        "127.0.0.1",
-        "-host-port",
-        &port,
-        "-container-ip",
-        "10.92.79.2",
-        "-container-port",
-        "80",
-    ];
-    let mut child = run_inside(&liar, file.to_str().expect("UTF-8"), &arguments, socket);
-    assert_eq!(answers(&format!(":{port}")), [of(&liar, "listener")]);
+    let mut children = Vec::new();
+    for name in
+        ["docker-proxy", "conmon", "rootlessport", "rootlesskit", "slirp4netns", "pasta", "passt.avx2"]
+    {
+        let file = scratch.0.join(name);
+        executable(&file, b"#!/bin/sh\necho ready\nwhile :; do sleep 1000; done\n", 0o755);
+        let socket = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let port = socket.local_addr().expect("an address").port().to_string();
+        let arguments = format!(
+            "-proto tcp -host-ip 127.0.0.1 -host-port {port} -container-ip 10.92.79.2 -container-port 80 -t {port}:80"
+        );
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        children.push(run_inside(&liar, file.to_str().expect("UTF-8"), &arguments, socket));
+        assert_eq!(answers(&format!(":{port}")), [of(&liar, "listener")], "{name}");
+    }
     drop((liar, victim));
-    _ = child.wait();
+    children.iter_mut().for_each(|child| _ = child.wait());
 }
 
 /// A process of the host that is killed with the value.

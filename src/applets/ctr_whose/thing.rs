@@ -170,6 +170,9 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
     if let Some(port) = port(text) {
         return Ok(vec![Reading::Port(port)]);
     }
+    if text.strip_prefix(':').is_some_and(|rest| decimal(rest).is_some()) {
+        return Err("a port is a number from 1 to 65535".to_owned());
+    }
     if let Some(device) = device_number(text) {
         return Ok(vec![Reading::Device(device)]);
     }
@@ -379,6 +382,13 @@ mod tests {
             assert!(readings(OsStr::new(word)).is_err(), "{word}");
         }
         assert!(Kind::ALL.iter().enumerate().all(|(at, (kind, _, _))| *kind as usize == at));
+    }
+
+    #[test]
+    fn ports_have_sixteen_bits() {
+        for word in [":0", ":65536", ":99999999999999999999"] {
+            assert!(readings(OsStr::new(word)).is_err(), "{word}");
+        }
     }
 
     #[test]
