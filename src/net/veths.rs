@@ -21,7 +21,7 @@ impl Veths {
     }
 
     /// The names of those whose other end is in that namespace: by its id, as indexes are unique in a namespace only.
-    pub(crate) fn into_namespace(&self, namespace: &OwnedFd) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn leading_to(&self, namespace: &OwnedFd) -> impl Iterator<Item = &[u8]> {
         let id = match self.all.is_empty() {
             true => None,
             false => namespace_id(&self.route, namespace).ok().flatten(),

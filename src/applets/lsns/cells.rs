@@ -235,7 +235,7 @@ impl<'a> Cells<'a> {
             return None;
         }
         let veths = self.veths.get_or_init(Veths::read).as_ref()?;
-        self.joined(veths.into_namespace(&namespace.open(self.proc)?).map(smartcols::cell))
+        self.joined(veths.leading_to(&namespace.open(self.proc)?).map(smartcols::cell))
     }
 
     /// Several values in one cell, separated by newlines or commas.

@@ -118,7 +118,7 @@ impl<'a> Facts<'a> {
             return Vec::new();
         };
         let veths = self.veths.get_or_init(Veths::read);
-        let names = veths.iter().flat_map(|veths| veths.into_namespace(&namespace));
+        let names = veths.iter().flat_map(|veths| veths.leading_to(&namespace));
         names.map(|name| text::utf8(name).into_owned()).collect()
     }
 
