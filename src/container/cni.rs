@@ -23,7 +23,7 @@ pub(crate) struct Attachment {
 }
 
 const NETWORKS: &str = "/var/lib/cni/networks";
-pub(crate) const RESULTS: &str = "/var/lib/cni/results";
+const RESULTS: &str = "/var/lib/cni/results";
 /// Files that are read: more than a host has.
 const MOST: usize = 20_000;
 

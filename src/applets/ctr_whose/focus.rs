@@ -13,7 +13,7 @@ use super::identity::{self, is_fragment};
 use super::port::is_proxy_name;
 use super::thing::{Port, Reading, is_id};
 use crate::container::cni;
-use crate::container::details::Details;
+use crate::container::details::{Details, Port as DetailsPort};
 use crate::container::stopped::Stores;
 use crate::container::{Container, Files, Resolver, matching, search};
 use crate::isolation::ns;
@@ -94,7 +94,7 @@ impl Focus<'_> {
                 let records = Stores::new(self.files);
                 let of_layer: Vec<Details> =
                     records.with_layer(path).into_iter().map(|(one, _)| one).collect();
-                let id = path.split('/').find(|part| is_id(part));
+                let id = path.split(['/', '-', '.', ':']).find(|part| is_id(part));
                 match (of_layer.is_empty(), id) {
                     (false, _) => inits(&of_layer)?,
                     // The path of a control group begins with a slash too.
@@ -164,7 +164,8 @@ impl Focus<'_> {
     /// Who listens on the host or in containers, and the containers that publish the port.
     fn behind_port(&mut self, asked: &Port) -> Option<Vec<i32>> {
         // Of the ports that CNI plugins publish the containers can be any.
-        if !self.is_on_host() || !self.files.list(cni::RESULTS).is_empty() {
+        let is_asked = |port: &DetailsPort| port.host_port == Some(asked.number);
+        if !self.is_on_host() || cni::results(self.files).iter().any(|one| one.ports.iter().any(is_asked)) {
             return None;
         }
         let places = self.places();
