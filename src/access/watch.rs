@@ -179,7 +179,7 @@ pub(crate) fn is_readable(fd: impl AsFd, time: Duration) -> nix::Result<bool> {
 }
 
 /// Kills a process, and waits for its end if that comes soon.
-fn kill(child: Pid, pidfd: &OwnedFd) {
+pub(super) fn kill(child: Pid, pidfd: &OwnedFd) {
     _ = sys::kill(child, libc::SIGKILL);
     _ = is_readable(pidfd, FIRST);
     _ = sys::wait(child, libc::__WALL | libc::WNOHANG);

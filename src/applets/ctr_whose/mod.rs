@@ -18,7 +18,8 @@
 //!   Podman and CNI plugins.
 //! - `mac:ADDRESS`: a MAC address, with colons.
 //! - `port:PORT`: also `:8080`, `8080/udp`, `ADDRESS:PORT`: who listens on the host; for a published port the container
-//!   and who listens in it; if nobody uses the port on the host, who listens on it in containers.
+//!   and who listens in it, by proxies, state files, or the rules that iptables-save(8) and nft(8) print, if they are there;
+//!   if nobody uses the port on the host, who listens on it in containers.
 //! - `path:PATH`: also what begins with `/`: a layer or the root of a container, a volume or another mount, a state or
 //!   log file, a unix(7) socket, a block device, a control group, a file in /proc. Symbolic links in the files of a
 //!   container are not followed.
@@ -43,6 +44,7 @@
 //! to a container, addresses of containers to which the host would send through their interfaces. After a PID it is added only if the line says that the number is a PID and
 //! has a time after the start of that process, or has the form of ss(8). What belongs to several containers is left
 //! alone, except for the containers of a pod, for which the pod is named. Lines are written as soon as they are read.
+//! A process whose files in /proc cannot be read, because its execve(2) does not end, is left out after one second.
 //!
 //! # JSON
 //!
@@ -125,6 +127,7 @@ mod oom;
 mod path;
 mod port;
 mod process;
+mod program;
 mod show;
 mod socket;
 mod thing;

@@ -12,10 +12,11 @@ use nix::unistd::Pid;
 
 use super::collect::{Found, Holder, Namespace};
 use super::columns::Id;
-use super::hierarchy::{NetIds, Relation};
+use super::hierarchy::Relation;
 use crate::access::{Lines, Reading};
 use crate::container::{Container, Files, Resolver};
 use crate::isolation::ns;
+use crate::net::{self, Netlink, Protocol, Veths};
 use crate::output::smartcols;
 use crate::proc::idmap::extents;
 use crate::proc::ns::Kind;
@@ -47,7 +48,8 @@ pub(super) struct Cells<'a> {
     processes: RefCell<HashMap<Pid, Rc<ProcessInfo>>>,
     resolver: RefCell<Resolver<'a>>,
     containers: RefCell<HashMap<Pid, Option<Rc<Container>>>>,
-    net_ids: OnceCell<NetIds>,
+    route: OnceCell<Option<Netlink>>,
+    veths: OnceCell<Option<Veths>>,
     lines: OnceCell<Lines>,
 }
 
@@ -78,7 +80,8 @@ impl<'a> Cells<'a> {
             processes: RefCell::default(),
             resolver: RefCell::new(resolver),
             containers: RefCell::default(),
-            net_ids: OnceCell::new(),
+            route: OnceCell::new(),
+            veths: OnceCell::new(),
             lines: OnceCell::new(),
         })
     }
@@ -109,6 +112,7 @@ impl<'a> Cells<'a> {
             Id::Created => self.of_each_container(namespace, of_creation),
             Id::Users => self.uid_map(namespace),
             Id::Heldby => held_by(namespace),
+            Id::Veth => self.veths(namespace),
         }
     }
 
@@ -221,7 +225,17 @@ impl<'a> Cells<'a> {
         if namespace.kind != Kind::Net {
             return None;
         }
-        self.net_ids.get_or_init(NetIds::new).id_of(&namespace.open(self.proc)?)
+        let route = self.route.get_or_init(|| Netlink::open(Protocol::Route).ok()).as_ref()?;
+        let id = net::namespace_id(route, &namespace.open(self.proc)?).ok()?;
+        Some(id.map_or_else(|| "unassigned".to_owned(), |id| id.to_string()))
+    }
+
+    fn veths(&self, namespace: &Namespace) -> Option<String> {
+        if namespace.kind != Kind::Net {
+            return None;
+        }
+        let veths = self.veths.get_or_init(Veths::read).as_ref()?;
+        self.joined(veths.leading_to(&namespace.open(self.proc)?).map(smartcols::cell))
     }
 
     /// Several values in one cell, separated by newlines or commas.

@@ -23,13 +23,14 @@ pub(in crate::applets::ctr_ps) enum ListColumn {
     Command,
     Ports,
     Ip,
+    Veth,
     PodUid,
     Shares,
     Rootfs,
     Group,
 }
 
-pub(in crate::applets::ctr_ps) static COLUMNS: [(ListColumn, Column); 35] = [
+pub(in crate::applets::ctr_ps) static COLUMNS: [(ListColumn, Column); 36] = [
     (
         ListColumn::Same(Id::Container),
         words("CONTAINER", "RUNTIME:NAME; for nested containers all names, outermost first"),
@@ -83,6 +84,10 @@ pub(in crate::applets::ctr_ps) static COLUMNS: [(ListColumn, Column); 35] = [
     (ListColumn::Command, words("COMMAND", "command line of the first process")),
     (ListColumn::Ports, words("PORTS", "published and exposed ports, by the state files")),
     (ListColumn::Ip, words("IP", "addresses of its network namespace, if that is not the host's")),
+    (
+        ListColumn::Veth,
+        words("VETH", "interfaces of the host whose veth(4) peer is in its network namespace"),
+    ),
     (ListColumn::Shares, words("SHARES", "namespaces that it shares with the host or with other containers")),
     (ListColumn::Rootfs, words("ROOTFS", "directory on the host with what the container wrote")),
     (ListColumn::Group, words("CGROUP", "control group of the container")),

@@ -155,6 +155,7 @@ impl<'a> List<'a> {
             ListColumn::Command => self.command(seen),
             ListColumn::Ports => self.ports(seen),
             ListColumn::Ip => self.addresses(row),
+            ListColumn::Veth => self.veths(row),
             ListColumn::PodUid => owned(self.pod_uid(seen)),
             ListColumn::Shares => self.shares(row),
             ListColumn::Rootfs => self.rootfs(row),
@@ -243,6 +244,11 @@ impl<'a> List<'a> {
             Some(all) if !all.is_empty() => Value::Words(all.iter().map(ToString::to_string).collect()),
             _ => Value::None,
         }
+    }
+
+    fn veths(&self, row: usize) -> Value<'static> {
+        let names = first(self.seen(row)).map(|pid| self.facts.veths(pid)).unwrap_or_default();
+        if names.is_empty() { Value::None } else { Value::Words(names) }
     }
 
     fn pod_uid(&self, seen: &Seen) -> Option<String> {
