@@ -1,6 +1,6 @@
 //! Start times, ages and CPU times, in the formats of ps(1).
 
-use super::{ProcRoot, TICKS, number};
+use super::{ProcRoot, TICKS, number, read_until};
 use crate::sys;
 
 /// The time of the boot and the time since, to which a process's times are relative.
@@ -15,7 +15,7 @@ pub(crate) struct Clock {
 impl Clock {
     #[must_use]
     pub(crate) fn read(proc: &ProcRoot) -> Clock {
-        let file = |name: &str| std::fs::read(proc.path().join(name)).unwrap_or_default();
+        let file = |name: &str| read_until(&proc.path().join(name), |has_room| has_room).unwrap_or_default();
         let uptime = file("uptime").split(|&b| b == b'.').next().and_then(number);
         let boot = file("stat").split(|&b| b == b'\n').find_map(|line| number(line.strip_prefix(b"btime ")?));
         Clock { uptime, boot }

@@ -1,4 +1,4 @@
-//! Reads files of every process: one descriptor for /proc, one buffer, three system calls per file.
+//! Reads files of every process: one descriptor for /proc, one buffer, two system calls per file.
 
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
@@ -9,12 +9,13 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, read};
 
 use super::{ProcRoot, hidden};
-use crate::sys;
+use crate::sys::{self, Closing};
 use crate::text;
 
 pub(crate) struct Scan {
     dir: OwnedFd,
     buffer: Vec<u8>,
+    closing: Closing,
 }
 
 impl Scan {
@@ -26,7 +27,7 @@ impl Scan {
     pub(crate) fn new(proc: &ProcRoot) -> nix::Result<Scan> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = open(proc.path(), flags, Mode::empty())?;
-        Ok(Scan { dir, buffer: vec![0; 16 * 1024] })
+        Ok(Scan { dir, buffer: vec![0; 16 * 1024], closing: Closing::default() })
     }
 
     /// The PIDs of all processes, sorted.
@@ -128,6 +129,7 @@ impl Scan {
             }
             self.buffer.resize(filled * 2, 0);
         }
+        self.closing.push(fd);
         Ok(&self.buffer[..filled])
     }
 }

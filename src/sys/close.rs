@@ -2,6 +2,7 @@
 
 use std::ffi::c_uint;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
@@ -76,6 +77,48 @@ pub(crate) unsafe fn close_range(first: c_uint, last: c_uint) {
     }
 }
 
+/// Descriptors that are no longer needed. They are closed many at a time: a walk over all processes opens thousands, one
+/// after the other, and they mostly have successive numbers.
+#[derive(Default)]
+pub(crate) struct Closing(Vec<OwnedFd>);
+
+impl Closing {
+    /// The largest number of them that are still open.
+    const MOST: usize = 32;
+
+    pub(crate) fn push(&mut self, fd: OwnedFd) {
+        self.0.push(fd);
+        if self.0.len() >= share_of_open_files(Self::MOST) {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        let mut numbers: Vec<RawFd> = self.0.drain(..).map(IntoRawFd::into_raw_fd).collect();
+        numbers.sort_unstable();
+        for successive in numbers.chunk_by(|one, next| next - one == 1) {
+            let (first, last) = (successive[0], successive[successive.len() - 1]);
+            // SAFETY: their owners, which were in this list, have given up all descriptors from the first to the last.
+            unsafe { close_range(first as c_uint, last as c_uint) };
+        }
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// How many descriptors one user of them may keep open: `most`, or fewer if this process may have few (RLIMIT_NOFILE).
+pub(crate) fn share_of_open_files(most: usize) -> usize {
+    /// One in so many.
+    const SHARE: u64 = 8;
+    static LIMIT: OnceLock<u64> = OnceLock::new();
+    let limit = LIMIT.get_or_init(|| getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft));
+    usize::try_from(limit / SHARE).unwrap_or(most).min(most)
+}
+
 /// The hard limit of RLIMIT_NOFILE: one more than the highest descriptor. Not more than 1,048,576.
 fn open_files_limit() -> c_uint {
     let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard);
@@ -91,5 +134,28 @@ mod tests {
         let (reader, writer) = nix::unistd::pipe().expect("pipe");
         assert_eq!(close(writer), Ok(()));
         assert_eq!(nix::unistd::read(&reader, &mut [0]), Ok(0));
+    }
+
+    #[test]
+    fn descriptors_are_closed_many_at_a_time_and_no_others() {
+        let mut closing = Closing::default();
+        let (mut readers, mut kept) = (Vec::new(), Vec::new());
+        for number in 0..3 * Closing::MOST {
+            let (reader, writer) = nix::unistd::pipe().expect("pipe");
+            readers.push(reader);
+            match number % 5 {
+                0 => kept.push((number, writer)),
+                _ => closing.push(writer),
+            }
+            assert!(closing.0.len() < Closing::MOST);
+        }
+        drop(closing);
+        for (number, writer) in kept {
+            assert_eq!(nix::unistd::write(&writer, b"x"), Ok(1));
+            assert_eq!(nix::unistd::read(&readers[number], &mut [0]), Ok(1));
+        }
+        for reader in readers {
+            assert_eq!(nix::unistd::read(&reader, &mut [0]), Ok(0));
+        }
     }
 }

@@ -73,6 +73,7 @@ impl Files {
         }
         let buffer = &mut text[..Self::LARGEST_UNCHECKED];
         let length = file.read(buffer).ok().filter(|&length| length < Self::LARGEST_UNCHECKED)?;
+        self.close(file);
         parse(&buffer[..length])
     }
 
@@ -112,7 +113,9 @@ impl Files {
         }
         let filled = match file {
             Some(mut file) => {
-                fill(&mut file, meta.size, largest, text).map_err(|error| crate::errno::cause(&error))
+                let filled = fill(&mut file, meta.size, largest, text);
+                self.close(file);
+                filled.map_err(|error| crate::errno::cause(&error))
             }
             None => match self.content(size, largest, text) {
                 Ok(()) => Ok(text.len()),
