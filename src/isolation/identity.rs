@@ -14,7 +14,7 @@ use super::ns;
 use crate::proc::id_hash::ById;
 use crate::proc::ns::parse_link;
 use crate::proc::{ProcRoot, Scan, Status, vanished};
-use crate::sys::{self, Closing, PidfdInfo};
+use crate::sys::{self, PidfdInfo};
 
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 pub(crate) struct Identity {
@@ -178,7 +178,6 @@ struct ByPidfd {
     outermost: ById<u64, bool>,
     /// The process that was identified last.
     last: Option<(Pid, OwnedFd)>,
-    closing: Closing,
 }
 
 impl ByPidfd {
@@ -198,19 +197,13 @@ impl ByPidfd {
         let space = ns::open_file(&proc.own("ns/pid")).ok()?;
         let same = sys::pid_in_namespace(space, this) == Ok(this.as_raw());
         let (spaces, outermost) = (ById::default(), ById::default());
-        (complete(&info, this) && same).then(|| ByPidfd {
-            own,
-            spaces,
-            outermost,
-            last: None,
-            closing: Closing::default(),
-        })
+        (complete(&info, this) && same).then(|| ByPidfd { own, spaces, outermost, last: None })
     }
 
     /// None if only the files have the data.
     fn identify(&mut self, scan: &Scan, pid: Pid) -> nix::Result<Option<Identity>> {
         if let Some((_, last)) = self.last.take() {
-            self.closing.push(last);
+            sys::close_later(last);
         }
         let asked = sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_info(&self.last.insert((pid, pidfd)).1));
         let info = match asked {
@@ -247,7 +240,7 @@ impl ByPidfd {
     fn inside(&mut self, scan: &Scan, pid: Pid, space: u64) -> Option<i32> {
         if !self.spaces.contains_key(&space) {
             if self.spaces.len() >= sys::share_of_open_files(Self::OPEN) {
-                self.spaces.drain().for_each(|(_, space)| self.closing.push(space));
+                self.spaces.drain().for_each(|(_, space)| sys::close_later(space));
             }
             let fd = scan.open(pid, "ns/pid").ok()?;
             // The process may have ended, and another one may have its PID: ask the descriptor.

@@ -9,13 +9,12 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, read};
 
 use super::{ProcRoot, hidden};
-use crate::sys::{self, Closing};
+use crate::sys;
 use crate::text;
 
 pub(crate) struct Scan {
     dir: OwnedFd,
     buffer: Vec<u8>,
-    closing: Closing,
 }
 
 impl Scan {
@@ -27,7 +26,7 @@ impl Scan {
     pub(crate) fn new(proc: &ProcRoot) -> nix::Result<Scan> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = open(proc.path(), flags, Mode::empty())?;
-        Ok(Scan { dir, buffer: vec![0; 16 * 1024], closing: Closing::default() })
+        Ok(Scan { dir, buffer: vec![0; 16 * 1024] })
     }
 
     /// The PIDs of all processes, sorted.
@@ -129,7 +128,7 @@ impl Scan {
             }
             self.buffer.resize(filled * 2, 0);
         }
-        self.closing.push(fd);
+        sys::close_later(fd);
         Ok(&self.buffer[..filled])
     }
 }

@@ -1,5 +1,6 @@
 //! Closes descriptors: one that is owned, or many by number.
 
+use std::cell::RefCell;
 use std::ffi::c_uint;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
@@ -22,6 +23,7 @@ pub(crate) fn close(fd: OwnedFd) -> nix::Result<()> {
 /// # Safety
 /// No value that owns or borrows a descriptor is used or dropped any more in this process.
 pub(crate) unsafe fn close_all() {
+    close_unneeded();
     // SAFETY: the caller promises that nothing uses a descriptor any more.
     if unsafe { libc::syscall(libc::SYS_close_range, 0_u32, u32::MAX, 0) } != 0 {
         // SAFETY: as above. Before Linux 5.9.
@@ -36,6 +38,7 @@ pub(crate) unsafe fn close_all() {
 /// No value that owns or borrows a descriptor outside `keep` is used or dropped any more in this process. A
 /// forked child that ends with [`super::exit_now`] can promise this.
 pub(crate) unsafe fn close_others(keep: &mut [RawFd]) {
+    close_unneeded();
     keep.sort_unstable();
     let mut from = 0;
     let close = |from: RawFd, to: RawFd| {
@@ -67,6 +70,14 @@ fn open_null() {
 /// # Safety
 /// No value that owns or borrows one of them is used or dropped any more in this process.
 pub(crate) unsafe fn close_range(first: c_uint, last: c_uint) {
+    close_unneeded();
+    // SAFETY: the caller promises it.
+    unsafe { close_from_to(first, last) };
+}
+
+/// # Safety
+/// As for [`close_range`].
+unsafe fn close_from_to(first: c_uint, last: c_uint) {
     // SAFETY: the caller promises that nothing uses these descriptors any more.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if Errno::result(result).is_err() {
@@ -77,36 +88,36 @@ pub(crate) unsafe fn close_range(first: c_uint, last: c_uint) {
     }
 }
 
-/// Descriptors that are no longer needed. They are closed many at a time: a walk over all processes opens thousands, one
-/// after the other, and they mostly have successive numbers.
-#[derive(Default)]
-pub(crate) struct Closing(Vec<OwnedFd>);
+thread_local! {
+    /// Descriptors that are no longer needed, but still open.
+    static UNNEEDED: RefCell<Vec<OwnedFd>> = const { RefCell::new(Vec::new()) };
+}
 
-impl Closing {
-    /// The largest number of them that are still open.
-    const MOST: usize = 32;
+/// The largest number of them.
+const MOST_UNNEEDED: usize = 32;
 
-    pub(crate) fn push(&mut self, fd: OwnedFd) {
-        self.0.push(fd);
-        if self.0.len() >= share_of_open_files(Self::MOST) {
-            self.close();
-        }
-    }
-
-    fn close(&mut self) {
-        let mut numbers: Vec<RawFd> = self.0.drain(..).map(IntoRawFd::into_raw_fd).collect();
-        numbers.sort_unstable();
-        for successive in numbers.chunk_by(|one, next| next - one == 1) {
-            let (first, last) = (successive[0], successive[successive.len() - 1]);
-            // SAFETY: their owners, which were in this list, have given up all descriptors from the first to the last.
-            unsafe { close_range(first as c_uint, last as c_uint) };
-        }
+/// Closes a descriptor later, together with others: a walk over all processes opens thousands, one after the other, and
+/// they mostly have successive numbers.
+pub(crate) fn close_later(fd: OwnedFd) {
+    let count = UNNEEDED.with_borrow_mut(|unneeded| {
+        unneeded.push(fd);
+        unneeded.len()
+    });
+    if count >= share_of_open_files(MOST_UNNEEDED) {
+        close_unneeded();
     }
 }
 
-impl Drop for Closing {
-    fn drop(&mut self) {
-        self.close();
+/// Closes the descriptors of [`close_later`]. Whoever closes descriptors by number does this first: one of these numbers
+/// could get another owner afterwards.
+fn close_unneeded() {
+    let unneeded = UNNEEDED.take();
+    let mut numbers: Vec<RawFd> = unneeded.into_iter().map(IntoRawFd::into_raw_fd).collect();
+    numbers.sort_unstable();
+    for successive in numbers.chunk_by(|one, next| next - one == 1) {
+        let (first, last) = (successive[0], successive[successive.len() - 1]);
+        // SAFETY: the owners of all descriptors from the first to the last have just given them up.
+        unsafe { close_from_to(first as c_uint, last as c_uint) };
     }
 }
 
@@ -138,18 +149,19 @@ mod tests {
 
     #[test]
     fn descriptors_are_closed_many_at_a_time_and_no_others() {
-        let mut closing = Closing::default();
         let (mut readers, mut kept) = (Vec::new(), Vec::new());
-        for number in 0..3 * Closing::MOST {
+        let count = || UNNEEDED.with_borrow(Vec::len);
+        for number in 0..3 * MOST_UNNEEDED {
             let (reader, writer) = nix::unistd::pipe().expect("pipe");
             readers.push(reader);
             match number % 5 {
                 0 => kept.push((number, writer)),
-                _ => closing.push(writer),
+                _ => close_later(writer),
             }
-            assert!(closing.0.len() < Closing::MOST);
+            assert!(count() < MOST_UNNEEDED);
         }
-        drop(closing);
+        close_unneeded();
+        assert_eq!(count(), 0);
         for (number, writer) in kept {
             assert_eq!(nix::unistd::write(&writer, b"x"), Ok(1));
             assert_eq!(nix::unistd::read(&readers[number], &mut [0]), Ok(1));

@@ -21,7 +21,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, open};
 use nix::sys::stat::Mode;
 
 use crate::access::{AccessProcess, Account};
-use crate::sys::{self, Closing};
+use crate::sys;
 use crate::sys::keyed::HashMap;
 use budget::{Budget, Cost, Spent};
 use names::Listings;
@@ -69,8 +69,6 @@ pub(super) struct System {
     tops: Tops,
     /// The content of the last file: one buffer serves thousands of files.
     text: RefCell<Vec<u8>>,
-    /// Files and directories that this process has read.
-    closing: RefCell<Closing>,
 }
 
 impl System {
@@ -131,7 +129,6 @@ impl Files {
             listings: RefCell::default(),
             tops: Tops::default(),
             text: RefCell::default(),
-            closing: RefCell::default(),
         };
         Ok(Files {
             system: Rc::new(system),
@@ -236,14 +233,6 @@ impl Files {
 
     pub(super) fn mounts(&self) -> &Mounts {
         self.system.mounts.get_or_init(Mounts::read)
-    }
-
-    /// Closes a file later, with others. The helper process must not: the list may have descriptors of this process.
-    fn close(&self, file: impl Into<OwnedFd>) {
-        let file = file.into();
-        if !self.may_wait() {
-            self.system.closing.borrow_mut().push(file);
-        }
     }
 
     /// The problems so far.

@@ -103,7 +103,7 @@ impl Files {
             names.push(entry.name.into_string().unwrap_or_default());
             if names.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        self.close(directory);
+        sys::close_later(directory.into());
         Ok(names)
     }
 }

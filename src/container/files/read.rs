@@ -12,6 +12,7 @@ use super::budget::Cost;
 use super::meta::Opened;
 use super::{Files, describe};
 use crate::container::runtimes::Each;
+use crate::sys;
 
 impl Files {
     /// The JSON of a file; None if the file is missing or invalid.
@@ -73,7 +74,7 @@ impl Files {
         }
         let buffer = &mut text[..Self::LARGEST_UNCHECKED];
         let length = file.read(buffer).ok().filter(|&length| length < Self::LARGEST_UNCHECKED)?;
-        self.close(file);
+        sys::close_later(file.into());
         parse(&buffer[..length])
     }
 
@@ -114,7 +115,7 @@ impl Files {
         let filled = match file {
             Some(mut file) => {
                 let filled = fill(&mut file, meta.size, largest, text);
-                self.close(file);
+                sys::close_later(file.into());
                 filled.map_err(|error| crate::errno::cause(&error))
             }
             None => match self.content(size, largest, text) {

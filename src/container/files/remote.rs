@@ -163,8 +163,8 @@ impl Files {
             Ok(answer) => [&[0; 4], &answer[..]].concat(),
             Err(errno) => (errno as i32).to_ne_bytes().to_vec(),
         };
-        // SAFETY: `Files` owns the directory `root_fd`, which is kept, sockets of other helper processes, and read files in
-        // `closing`. The server uses neither; it opens `last` itself.
+        // SAFETY: `Files` owns the directory `root_fd`, which is kept, and sockets of other helper processes, which the
+        // server does not use; the server itself opens `last`.
         unsafe { AccessProcess::start(&root, serve) }
     }
 }
