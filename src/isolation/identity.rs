@@ -249,7 +249,7 @@ impl ByPidfd {
                 let parent = ns::parent_of(&fd).and_then(fstat);
                 entry.insert(parent.is_ok_and(|parent| parent.st_ino == self.own));
             }
-            self.spaces.insert(inode, fd);
+            self.spaces.insert(inode, sys::kept_apart(fd));
         }
         sys::pid_in_namespace(self.spaces.get(&space)?, pid).ok()
     }

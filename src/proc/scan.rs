@@ -17,6 +17,12 @@ pub(crate) struct Scan {
     buffer: Vec<u8>,
 }
 
+impl Drop for Scan {
+    fn drop(&mut self) {
+        sys::close_unneeded();
+    }
+}
+
 impl Scan {
     /// Files are cut to this length. An argument list can have megabytes.
     pub(crate) const LONGEST: usize = 128 * 1024;

@@ -108,9 +108,21 @@ pub(crate) fn close_later(fd: OwnedFd) {
     }
 }
 
+/// Gives a descriptor that stays open for long a number above those of the others, so that these have successive ones.
+/// It keeps its number if this process may not have that many.
+pub(crate) fn kept_apart(fd: OwnedFd) -> OwnedFd {
+    match super::descriptor::duplicate_from(&fd, 2 * MOST_UNNEEDED as RawFd) {
+        Ok(apart) => {
+            close_later(fd);
+            apart
+        }
+        Err(_) => fd,
+    }
+}
+
 /// Closes the descriptors of [`close_later`]. Whoever closes descriptors by number does this first: one of these numbers
-/// could get another owner afterwards.
-fn close_unneeded() {
+/// could get another owner afterwards. An open file keeps its file system mounted, so readers do this at their end too.
+pub(crate) fn close_unneeded() {
     let unneeded = UNNEEDED.take();
     let mut numbers: Vec<RawFd> = unneeded.into_iter().map(IntoRawFd::into_raw_fd).collect();
     numbers.sort_unstable();

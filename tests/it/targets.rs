@@ -142,6 +142,29 @@ fn lsns_with_containers_walks_once() {
     assert!(pidfds < 50, "{pidfds} pidfds");
 }
 
+/// What is read for the target is not read again for the columns, nor for the hint that a container has this name.
+#[test]
+fn lsns_reads_each_directory_and_state_file_once() {
+    if !traceable("targets-lsns-once") {
+        return;
+    }
+    for target in ["web", "runc:web", "-p \"$web\""] {
+        let script = format!(
+            "CTRBOX_HINTS=never strace -f -o /run/calls \"$0\" lsns -o NS,CONTAINER {target} >/run/out\n\
+             grep -q 'runc:web' /run/out\n\
+             grep -E 'openat2.*(O_DIRECTORY|json).*= [0-9]' /run/calls | cut -d '\"' -f 2\n"
+        );
+        let output = limited(&mut on_host(1, &script));
+        assert!(output.status.success(), "{target}: {}{}", stdout(&output), stderr(&output));
+        let text = stdout(&output);
+        let opened = |path: &str| text.lines().filter(|line| *line == path).count();
+        println!("{target}: {text}");
+        assert!(opened("/run/runc") == 1 && opened("/run/runc/db/state.json") <= 1, "{target}: {text}");
+        // Its names are read first.
+        assert!(opened("/run/runc/web/state.json") <= 2, "{target}: {text}");
+    }
+}
+
 /// Processes of the host, and in a container without a state file.
 #[test]
 fn all_processes_cost_twelve_system_calls_each() {
