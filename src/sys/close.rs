@@ -1,9 +1,8 @@
 //! Closes descriptors: one that is owned, or many by number.
 
-use std::cell::RefCell;
 use std::ffi::c_uint;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
@@ -88,48 +87,61 @@ unsafe fn close_from_to(first: c_uint, last: c_uint) {
     }
 }
 
-thread_local! {
-    /// Descriptors that are no longer needed, but still open.
-    static UNNEEDED: RefCell<Vec<OwnedFd>> = const { RefCell::new(Vec::new()) };
-}
+/// Descriptors that are no longer needed, but still open.
+struct Unneeded(Vec<OwnedFd>);
 
-/// The largest number of them.
-const MOST_UNNEEDED: usize = 32;
+/// Not of each thread: a thread-local value with a destructor costs a system call at each start.
+static UNNEEDED: Mutex<Unneeded> = Mutex::new(Unneeded(Vec::new()));
+
+impl Unneeded {
+    const MOST: usize = 32;
+    /// So few are always allowed, which saves getrlimit(2).
+    const FEW: usize = 4;
+
+    fn push(&mut self, fd: OwnedFd) {
+        self.0.push(fd);
+        if self.0.len() > Self::FEW && self.0.len() >= share_of_open_files(Self::MOST) {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        let mut numbers: Vec<RawFd> = self.0.drain(..).map(IntoRawFd::into_raw_fd).collect();
+        numbers.sort_unstable();
+        for successive in numbers.chunk_by(|one, next| next - one == 1) {
+            let (first, last) = (successive[0], successive[successive.len() - 1]);
+            // SAFETY: the owners of all descriptors from the first to the last have just given them up.
+            unsafe { close_from_to(first as c_uint, last as c_uint) };
+        }
+    }
+}
 
 /// Closes a descriptor later, together with others: a walk over all processes opens thousands, one after the other, and
 /// they mostly have successive numbers.
 pub(crate) fn close_later(fd: OwnedFd) {
-    let count = UNNEEDED.with_borrow_mut(|unneeded| {
+    // If another thread has the lock, or had it at a fork, the descriptor is closed now.
+    if let Ok(mut unneeded) = UNNEEDED.try_lock() {
         unneeded.push(fd);
-        unneeded.len()
-    });
-    if count >= share_of_open_files(MOST_UNNEEDED) {
-        close_unneeded();
-    }
-}
-
-/// Gives a descriptor that stays open for long a number above those of the others, so that these have successive ones.
-/// It keeps its number if this process may not have that many.
-pub(crate) fn kept_apart(fd: OwnedFd) -> OwnedFd {
-    match super::descriptor::duplicate_from(&fd, 2 * MOST_UNNEEDED as RawFd) {
-        Ok(apart) => {
-            close_later(fd);
-            apart
-        }
-        Err(_) => fd,
     }
 }
 
 /// Closes the descriptors of [`close_later`]. Whoever closes descriptors by number does this first: one of these numbers
 /// could get another owner afterwards. An open file keeps its file system mounted, so readers do this at their end too.
 pub(crate) fn close_unneeded() {
-    let unneeded = UNNEEDED.take();
-    let mut numbers: Vec<RawFd> = unneeded.into_iter().map(IntoRawFd::into_raw_fd).collect();
-    numbers.sort_unstable();
-    for successive in numbers.chunk_by(|one, next| next - one == 1) {
-        let (first, last) = (successive[0], successive[successive.len() - 1]);
-        // SAFETY: the owners of all descriptors from the first to the last have just given them up.
-        unsafe { close_from_to(first as c_uint, last as c_uint) };
+    if let Ok(mut unneeded) = UNNEEDED.try_lock() {
+        unneeded.close();
+    }
+}
+
+/// Gives a descriptor that stays open for long a number above those of the others, so that these have successive ones.
+/// It keeps its number if this process may not have that many.
+pub(crate) fn kept_apart(fd: OwnedFd) -> OwnedFd {
+    match super::descriptor::duplicate_from(&fd, 2 * Unneeded::MOST as RawFd) {
+        Ok(apart) => {
+            close_later(fd);
+            apart
+        }
+        Err(_) => fd,
     }
 }
 
@@ -161,19 +173,19 @@ mod tests {
 
     #[test]
     fn descriptors_are_closed_many_at_a_time_and_no_others() {
+        let mut unneeded = Unneeded(Vec::new());
         let (mut readers, mut kept) = (Vec::new(), Vec::new());
-        let count = || UNNEEDED.with_borrow(Vec::len);
-        for number in 0..3 * MOST_UNNEEDED {
+        for number in 0..3 * Unneeded::MOST {
             let (reader, writer) = nix::unistd::pipe().expect("pipe");
             readers.push(reader);
             match number % 5 {
                 0 => kept.push((number, writer)),
-                _ => close_later(writer),
+                _ => unneeded.push(writer),
             }
-            assert!(count() < MOST_UNNEEDED);
+            assert!(unneeded.0.len() < Unneeded::MOST);
         }
-        close_unneeded();
-        assert_eq!(count(), 0);
+        unneeded.close();
+        assert!(unneeded.0.is_empty());
         for (number, writer) in kept {
             assert_eq!(nix::unistd::write(&writer, b"x"), Ok(1));
             assert_eq!(nix::unistd::read(&readers[number], &mut [0]), Ok(1));
