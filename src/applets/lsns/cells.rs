@@ -55,8 +55,7 @@ pub(super) struct Cells<'a> {
 
 impl<'a> Cells<'a> {
     pub(super) fn new(
-        proc: &'a ProcRoot,
-        files: &'a Files,
+        (proc, files, resolver): (&'a ProcRoot, &'a Files, Resolver<'a>),
         found: &'a Found,
         relations: Vec<Relation>,
         (one_line, only): (bool, Option<u64>),
@@ -65,10 +64,6 @@ impl<'a> Cells<'a> {
         let pid_namespaces = found.namespaces.iter().filter(|namespace| namespace.kind == Kind::Pid);
         let members: Vec<Pid> =
             pid_namespaces.filter_map(|namespace| namespace.members.first().copied()).collect();
-        let resolver = match members.is_empty() {
-            true => Resolver::new(proc, files),
-            false => Resolver::for_members(proc, files, members),
-        };
         Ok(Cells {
             scan: RefCell::new(scan),
             proc,
@@ -78,7 +73,7 @@ impl<'a> Cells<'a> {
             only,
             users: Users::parse(&files.read("/etc/passwd").unwrap_or_default()),
             processes: RefCell::default(),
-            resolver: RefCell::new(resolver),
+            resolver: RefCell::new(resolver.for_many(members)),
             containers: RefCell::default(),
             route: OnceCell::new(),
             veths: OnceCell::new(),
