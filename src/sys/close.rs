@@ -96,7 +96,7 @@ static UNNEEDED: Mutex<Unneeded> = Mutex::new(Unneeded(Vec::new()));
 impl Unneeded {
     const MOST: usize = 32;
     /// So few are always allowed, which saves getrlimit(2).
-    const FEW: usize = 4;
+    const FEW: usize = 1;
 
     fn push(&mut self, fd: OwnedFd) {
         self.0.push(fd);
