@@ -50,6 +50,17 @@ impl Stat {
         })
     }
 
+    /// The CPU time, threads, start time and pages alone: what is read of many processes again and again.
+    #[must_use]
+    pub(crate) fn usage(text: &[u8]) -> Option<[u64; 4]> {
+        let close = text.iter().rposition(|&b| b == b')')?;
+        // The state is field 3 in proc_pid_stat(5).
+        let mut fields = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).skip(11);
+        let (user, system) = (number::<u64>(fields.next()?)?, number(fields.next()?)?);
+        let (threads, start) = (number(fields.nth(4)?)?, number(fields.nth(1)?)?);
+        Some([user.saturating_add(system), threads, start, number(fields.nth(1)?)?])
+    }
+
     /// Its process group and its session, by the PIDs of their leaders. Apart, as few columns need them.
     #[must_use]
     pub fn group_and_session(text: &[u8]) -> Option<(i32, i32)> {

@@ -4,7 +4,7 @@ use std::ffi::c_uint;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// close(2). An error means that the descriptor is still open: a seccomp filter may refuse the call.
 pub(crate) fn close(fd: OwnedFd) -> nix::Result<()> {
@@ -80,6 +80,19 @@ pub(crate) unsafe fn close_range(first: c_uint, last: c_uint) {
 fn open_files_limit() -> c_uint {
     let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard);
     c_uint::try_from(hard).unwrap_or(c_uint::MAX).min(1 << 20)
+}
+
+/// Raises the soft limit of RLIMIT_NOFILE to the hard one. How many descriptors this process may have.
+#[must_use]
+pub(crate) fn raise_descriptor_limit() -> usize {
+    let hard = u64::from(open_files_limit());
+    if let Ok((soft, all)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        if soft < hard {
+            _ = setrlimit(Resource::RLIMIT_NOFILE, hard, all);
+        }
+    }
+    let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft.min(hard));
+    usize::try_from(soft).unwrap_or(0)
 }
 
 #[cfg(test)]

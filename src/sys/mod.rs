@@ -31,7 +31,7 @@ pub(crate) use capability::{
     ambient_clear, ambient_is_set, ambient_lower, ambient_raise, bounding_set_drop, bounding_set_read,
     capget, capset, securebits, set_keep_caps, set_securebits,
 };
-pub(crate) use close::{close, close_all, close_others, close_range};
+pub(crate) use close::{close, close_all, close_others, close_range, raise_descriptor_limit};
 pub(crate) use descriptor::{
     FileLock, Stdio, check_netlink_strictly, descriptor_flags, duplicate_above_stdio, set_close_on_exec,
     set_close_on_exec_range,
@@ -55,7 +55,7 @@ pub(crate) use process::{
 pub(crate) use program::{Image, environment, execute, wipe_environment, with_variable};
 pub use program::{arguments, promise_no_locks};
 pub(crate) use regex::{Regex, utf8_letters};
-pub(crate) use scm_rights::receive_descriptors;
+pub(crate) use scm_rights::{MOST_DESCRIPTORS, receive_descriptors};
 pub(crate) use seccomp::install_filter;
 pub(crate) use shared::SharedBytes;
 pub(crate) use signal::{

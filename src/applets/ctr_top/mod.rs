@@ -128,6 +128,8 @@
 //! ctr-inspect(1), ctr-ps(1), systemd-cgtop(1), cgroups(7)
 
 mod columns;
+mod groups;
+mod known;
 mod options;
 mod processes;
 mod prometheus;

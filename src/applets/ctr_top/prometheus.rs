@@ -66,7 +66,7 @@ static METRICS: [Metric; 24] = [
     counter("container_oom_events_total", "Processes killed for lack of memory.", |one| {
         one.memory.oom_kills.map(float)
     }),
-    gauge("container_processes", "Processes.", |one| Some(float(one.found.of.count))),
+    gauge("container_processes", "Processes.", |one| Some(float(one.procs))),
     gauge("container_threads", "Processes and threads.", |one| one.pids.map(float)),
     gauge("container_threads_max", "Least limit of processes and threads, 0 without one.", |one| {
         Some(float(one.pids_limit.value.unwrap_or(0)))
@@ -80,12 +80,12 @@ static METRICS: [Metric; 24] = [
     counter(
         "container_network_receive_bytes_total",
         "Bytes received in a network namespace of its own.",
-        |one| one.found.net.map(|net| float(net.1)),
+        |one| one.net.map(|net| float(net.0)),
     ),
     counter(
         "container_network_transmit_bytes_total",
         "Bytes sent in a network namespace of its own.",
-        |one| one.found.net.map(|net| float(net.2)),
+        |one| one.net.map(|net| float(net.1)),
     ),
     counter(
         "container_pressure_cpu_waiting_seconds_total",
@@ -176,7 +176,8 @@ mod tests {
             runtime: "docker".to_owned(),
             ..Found::default()
         };
-        let text = printed(vec![One { found, cpu: Some(Counted::Group(1.5)), ..One::default() }]);
+        let text =
+            printed(vec![One { found: found.into(), cpu: Some(Counted::Group(1.5)), ..One::default() }]);
         let line = text.lines().find(|line| line.starts_with("container_cpu_usage")).expect("a sample");
         let expected =
             r#"container_cpu_usage_seconds_total{runtime="docker",name="a\"} 1\\x0ab\\c\\x1b[2J"} 1.5"#;
@@ -186,9 +187,9 @@ mod tests {
     #[test]
     fn no_two_series_have_the_same_labels() {
         let found = Found { shown: "web".to_owned(), runtime: "docker".to_owned(), ..Found::default() };
-        let one = One { found, ..One::default() };
-        let nested =
-            One { found: Found { outer: Some("lxc:a".to_owned()), ..one.found.clone() }, ..one.clone() };
+        let one = One { found: found.into(), ..One::default() };
+        let within = Found { outer: Some("lxc:a".to_owned()), ..(*one.found).clone() };
+        let nested = One { found: within.into(), ..one.clone() };
         let text = printed(vec![one.clone(), one, nested]);
         assert_eq!(text.lines().filter(|line| line.starts_with("container_processes{")).count(), 2, "{text}");
     }

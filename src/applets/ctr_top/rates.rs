@@ -166,12 +166,12 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
     };
     let disk = before.and_then(|before| disk_between(now.disk.as_ref()?, before.disk.as_ref()?, boot));
     let (read, written) = now.disk.as_ref().map(Disk::bytes).unzip();
-    let net = found.net.map(|(inode, received, sent)| {
-        let old = before.and_then(|before| before.found.net).filter(|old| old.0 == inode);
+    let net = now.net.map(|(received, sent)| {
+        let old = before.filter(|before| before.found.net == found.net).and_then(|before| before.net);
         let since = |now: u64, old: Option<u64>| per_second(now.checked_sub(old?).map(|bytes| bytes as f64));
         Net {
-            rx_rate: since(received, old.map(|old| old.1)),
-            tx_rate: since(sent, old.map(|old| old.2)),
+            rx_rate: since(received, old.map(|old| old.0)),
+            tx_rate: since(sent, old.map(|old| old.1)),
             rx_bytes: received,
             tx_bytes: sent,
         }
@@ -188,7 +188,7 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
         pid: Some(found.pid).filter(|pid| *pid > 0),
         status: if now.paused == Some(true) { "paused" } else { "running" },
         own_cgroup: now.own,
-        procs: found.of.count,
+        procs: now.procs,
         cpu: Cpu {
             percent,
             of_limit: percent.zip(limit).and_then(|(percent, limit)| share(percent, limit * 100.0)),
