@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 
-use super::sample::Periods;
 use super::scan::{Line, bytes};
 use crate::container::Own;
 use crate::isolation::cgroup::Hierarchies;
@@ -19,6 +18,14 @@ pub(super) struct Group {
     pub shown: String,
     above: Option<Rc<Group>>,
     limits: RefCell<Limits>,
+}
+
+/// The periods of a quota, and those in which it was used up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Periods {
+    pub periods: u64,
+    pub throttled: u64,
+    pub seconds: Option<f64>,
 }
 
 /// What was read for a sample.

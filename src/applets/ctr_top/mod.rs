@@ -1,15 +1,23 @@
 //! `ctr-top` shows what the containers of this host use: CPU time, memory, processes, disks and network, of all
 //! runtimes in one table. It asks no daemon: control groups have the numbers, and the runtimes' state files the names.
 //!
-//! On a terminal the table fills the screen and is refreshed every second. These keys work there: `c`, `m`, `i`, `n`, `p`,
-//! `t` and `a` sort by CPU, memory, disk, network, processes, throttling and name; `r` reverses the order; `/` begins a text
-//! that names must contain, which Enter ends and Escape removes; `q` ends ctr-top. With `-b`, or if standard output is no
+//! On a terminal the table fills the screen and is refreshed every second. With `-b`, or if standard output is no
 //! terminal, it prints one table after the other.
 //!
 //! A TARGET is a container, as for ctr-ps(1): NAME, `RUNTIME:NAME`, the beginning of an id, `NAMESPACE/POD`,
 //! `compose:PROJECT/SERVICE`, or the PID of any process in the container. It is shown with the containers nested in it.
 //! Without a TARGET all containers are shown, and the row `host` for the processes that are in no container.
 //! `-a` adds a row for each unit of systemd, or other control group, of such processes.
+//!
+//! # Keys
+//!
+//! - `c`, `m`, `i`, `n`, `p`, `t`, `a`: sort by CPU, memory, disk, network, processes, throttling, name.
+//! - `r`: reverse the order.
+//! - `/`: begin a text that names must contain. Enter ends it, and Escape removes it.
+//! - `f`: show pods with their containers, and containers with those nested in them, as a tree; or a list again.
+//! - Up, Down, Page Up, Page Down, Home, End, `j`, `k`: select a row.
+//! - Enter: leave the screen, and run ctr-inspect(1) for the selected row, or for the first one. Any key comes back.
+//! - `q`: end ctr-top.
 //!
 //! # Values
 //!
@@ -138,6 +146,7 @@ mod sample;
 mod scan;
 mod screen;
 mod show;
+mod view;
 mod watcher;
 
 use std::io::IsTerminal;
@@ -218,7 +227,8 @@ fn batch(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked]) -> Res
                 width: style::stdout_columns(),
                 painter: Painter { colour: request.colour.on_stdout() },
             };
-            show::table(&mut out, &frame.list(request.sort, false, |_| true), columns, &style);
+            let rows = frame.list(request.sort, |_| true);
+            show::table(&mut out, (&rows, &[]), columns, &style);
         }
         let mut whole = Out::stdout();
         whole.push(&out.into_bytes());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::columns::Key;
+use super::columns::{Key, Order};
 use crate::cli::{Effect, Grammar, Opt, Words, number, set};
 use crate::exit::Exit;
 use crate::output::style::When;
@@ -18,7 +18,7 @@ pub(super) struct Request {
     pub batch: bool,
     pub iterations: Option<u64>,
     pub delay: Option<Duration>,
-    pub sort: Key,
+    pub sort: Order,
     pub all: bool,
     pub per_pod: bool,
     pub columns: Vec<String>,
@@ -59,7 +59,7 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('s'),
             "sort",
-            "sort by cpu (default), mem, io, net, pids, throttled or name",
+            "sort by cpu (default), mem, io, net, pids, throttled or name; -KEY reverses the order",
             Effect::Required(sort),
         )
         .takes("key")
@@ -150,7 +150,7 @@ fn per(request: &mut Request, unit: &OsStr) -> Result<(), Exit> {
 fn sort(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
     let names = || Key::ALL.map(|(_, name, _)| name).join(", ");
     let unknown = || anyhow!("unknown sort key '{}' (there are: {})", text::shown(word), names());
-    request.sort = word.to_str().and_then(Key::named).ok_or_else(unknown)?;
+    request.sort = word.to_str().and_then(Order::named).ok_or_else(unknown)?;
     Ok(())
 }
 

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::groups::Periods;
 use super::processes::Used;
-use super::sample::{Counted, Disk, One, Periods, Sample};
+use super::sample::{Counted, Disk, One, Sample};
 use crate::sys::keyed::HashMap;
 
 /// A row, as it is in JSON.
@@ -32,6 +33,9 @@ pub(super) struct Row {
     pub pressure: Option<Pressure>,
     #[serde(skip)]
     pub key: String,
+    /// The key of the container around it.
+    #[serde(skip)]
+    pub outer_key: Option<String>,
     /// The containers of one pod have the same.
     #[serde(skip)]
     pub pod_key: Option<String>,
@@ -214,6 +218,7 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
             Pressure { cpu: average(cpu), memory: average(memory), io: average(io) }
         }),
         key: found.key.clone(),
+        outer_key: found.outer_key.clone(),
         pod_key: pod_key(now),
         of_pod: OfPod { memory: now.memory.limit.above, cpus: now.quota.above, pids: now.pids_limit.above },
     }
@@ -379,6 +384,11 @@ pub(super) fn pods(containers: &[Row], host_memory: Option<u64>) -> Vec<Row> {
     all.into_iter().map(|(key, rows)| pod(key, &rows, host_memory)).collect()
 }
 
+/// The key of the row of a pod.
+pub(super) fn key_of_pod(pod_key: &str) -> String {
+    format!("pod\0{pod_key}")
+}
+
 fn pod(key: &str, rows: &[&Row], host_memory: Option<u64>) -> Row {
     let first = rows[0];
     let sum = |value: fn(&Row) -> Option<f64>| {
@@ -451,7 +461,8 @@ fn pod(key: &str, rows: &[&Row], host_memory: Option<u64>) -> Row {
             memory: most(|row| row.pressure.as_ref()?.memory),
             io: most(|row| row.pressure.as_ref()?.io),
         }),
-        key: format!("pod\0{key}"),
+        key: key_of_pod(key),
+        outer_key: first.outer_key.clone(),
         ..Row::default()
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::groups::{Group, Groups, Sources};
+use super::groups::{Group, Groups, Periods, Sources};
 use super::known::{Known, Looked};
 use super::processes::{Of, Used};
 use super::scan::{Found, Service, bytes};
@@ -65,13 +65,6 @@ pub(super) enum Counted {
 pub(super) enum Disk {
     Group(u64, u64),
     Processes(Vec<Used>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Periods {
-    pub periods: u64,
-    pub throttled: u64,
-    pub seconds: Option<f64>,
 }
 
 #[derive(Debug, Default, Clone)]

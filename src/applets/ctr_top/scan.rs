@@ -76,6 +76,8 @@ pub(super) struct Found {
     pub image: Option<String>,
     pub owner: u32,
     pub outer: Option<String>,
+    /// The key of that container.
+    pub outer_key: Option<String>,
     /// The number of the container around it, if that is shown too.
     pub around: Option<usize>,
     pub is_pause: bool,
@@ -243,6 +245,7 @@ impl<'a> Scanning<'a> {
             image: container.image.clone(),
             owner: container.owner,
             outer: container.outer.as_ref().map(|outer| outer.label()),
+            outer_key: container.outer.as_ref().map(|outer| outer.key()),
             is_pause: container.is_pause(),
             pid,
             start: process.start_time(),
