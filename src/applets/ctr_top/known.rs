@@ -302,7 +302,7 @@ impl<'a> Look<'a> {
             }
             match self.owner(pid, key) {
                 Some(owner) => report.came.push(Process { pid, owner, key }),
-                None => is_strange |= self.proc.process(Pid::from_raw(pid)).path("stat").exists(),
+                None => is_strange |= self.proc.process(Pid::from_raw(pid)).path("status").exists(),
             }
         }
         is_strange || report.gone.iter().any(|pid| self.outlives(*pid, &listed))

@@ -54,18 +54,26 @@
 //! `pod`, `pod_namespace`, `image`, `outer`, `pid`, `status`, `own_cgroup`, `procs`, `cpu`, `throttled`, `memory`, `pids`, `io`,
 //! `net` and `pressure`. Sizes are in bytes, rates in bytes a second, times in seconds. An unknown value is null.
 //! `seconds`, `periods`, `throttled`, `oom_kills`, and the names that end in `_bytes`, count since the group was made.
+//! `docs/schema/ctr-top.json` in the source is a JSON Schema of it.
 //!
 //! # Prometheus
 //!
 //! `--prometheus` prints one sample in the text format 0.0.4, with the names that cAdvisor has, for the textfile collector of
 //! node_exporter. The labels are `runtime`, `name`, `id`, `pod`, `namespace` and `image`; `owner` is the uid of the user who runs a
-//! rootless container, and `outer` the container around it. No daemon is needed:
+//! rootless container, and `outer` the container around it. `container_cpu_usage_seconds_total` has `cpu="total"`. Bytes of networks
+//! and disks are sums, so they lack the labels `interface` and `device`. The host's own processes have the runtime `host`.
+//! `container_paused` and `container_own_cgroup` are those of ctr-top alone.
+//!
+//! No daemon is needed: a timer of systemd writes the file every 15 seconds. node_exporter needs
+//! `--collector.textfile.directory=/var/lib/prometheus/node-exporter`, the default on Debian.
 //!
 //! ```text
 //! # /etc/systemd/system/ctr-top.service
+//! [Unit]
+//! Description=Resource use of containers for node_exporter
 //! [Service]
 //! Type=oneshot
-//! ExecStart=/bin/sh -c 'd=/var/lib/prometheus/node-exporter; ctr-top --prometheus >$d/ctr-top.prom.new && mv $d/ctr-top.prom.new $d/ctr-top.prom'
+//! ExecStart=/bin/sh -c 'cd /var/lib/prometheus/node-exporter && ctr-top --prometheus >ctr-top.new && mv ctr-top.new ctr-top.prom'
 //!
 //! # /etc/systemd/system/ctr-top.timer
 //! [Timer]
@@ -74,6 +82,8 @@
 //! [Install]
 //! WantedBy=timers.target
 //! ```
+//!
+//! `systemctl enable --now ctr-top.timer` starts it.
 //!
 //! # Processes that block their readers
 //!

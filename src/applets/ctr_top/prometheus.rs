@@ -10,15 +10,17 @@ struct Metric {
     name: &'static str,
     help: &'static str,
     kind: &'static str,
+    /// A label that cAdvisor adds to this one.
+    more: &'static str,
     value: fn(&One) -> Option<f64>,
 }
 
 const fn counter(name: &'static str, help: &'static str, value: fn(&One) -> Option<f64>) -> Metric {
-    Metric { name, help, kind: "counter", value }
+    Metric { name, help, kind: "counter", more: "", value }
 }
 
 const fn gauge(name: &'static str, help: &'static str, value: fn(&One) -> Option<f64>) -> Metric {
-    Metric { name, help, kind: "gauge", value }
+    Metric { name, help, kind: "gauge", more: "", value }
 }
 
 /// The period of the quota that is printed, in microseconds: only the share is known.
@@ -30,9 +32,12 @@ const fn float(number: u64) -> f64 {
 }
 
 static METRICS: [Metric; 24] = [
-    counter("container_cpu_usage_seconds_total", "CPU time used.", |one| {
-        one.cpu.as_ref().map(Counted::seconds)
-    }),
+    Metric {
+        more: ",cpu=\"total\"",
+        ..counter("container_cpu_usage_seconds_total", "CPU time used.", |one| {
+            one.cpu.as_ref().map(Counted::seconds)
+        })
+    },
     counter("container_cpu_cfs_periods_total", "Periods of the CPU quota.", |one| {
         one.throttled.map(|throttled| float(throttled.periods))
     }),
@@ -124,7 +129,9 @@ pub(super) fn print(out: &mut Out, sample: &Sample) {
     for metric in &METRICS {
         let values = labelled.iter().filter_map(|(labels, one)| Some((labels, (metric.value)(one)?)));
         let mut text = String::new();
-        values.for_each(|(labels, value)| _ = writeln!(text, "{}{{{labels}}} {value}", metric.name));
+        values.for_each(|(labels, value)| {
+            _ = writeln!(text, "{}{{{labels}{}}} {value}", metric.name, metric.more)
+        });
         if !text.is_empty() {
             let head = format!("# HELP {0} {1}\n# TYPE {0} {2}\n", metric.name, metric.help, metric.kind);
             out.push(head.as_bytes());
@@ -179,8 +186,7 @@ mod tests {
         let text =
             printed(vec![One { found: found.into(), cpu: Some(Counted::Group(1.5)), ..One::default() }]);
         let line = text.lines().find(|line| line.starts_with("container_cpu_usage")).expect("a sample");
-        let expected =
-            r#"container_cpu_usage_seconds_total{runtime="docker",name="a\"} 1\\x0ab\\c\\x1b[2J"} 1.5"#;
+        let expected = r#"container_cpu_usage_seconds_total{runtime="docker",name="a\"} 1\\x0ab\\c\\x1b[2J",cpu="total"} 1.5"#;
         assert_eq!(line, expected);
     }
 

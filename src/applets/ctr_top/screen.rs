@@ -87,6 +87,7 @@ fn inspect(keys: &mut Keys, request: &Request, target: &OsString) -> anyhow::Res
     if let Some(root) = &request.root {
         command.arg("--root").arg(root);
     }
+    command.arg(format!("--color={}", request.colour.name()));
     let ended = command.arg("--").arg(target).status();
     let problem = ended.err().map(|error| format!("ctr-inspect: {error}\n")).unwrap_or_default();
     write(format!("{problem}\n-- press a key to return to ctr-top --\n").as_bytes())?;
