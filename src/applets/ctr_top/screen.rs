@@ -57,16 +57,17 @@ pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked
         let changed = || (size(), sys::stops()) != now;
         let rest = next.saturating_duration_since(Instant::now());
         let pressed = keys.wait(rest, changed, |keys| Some(keys.to_vec())).context("cannot wait")?;
-        match pressed.map_or(Press::Nothing, |keys| view.press(&keys)) {
-            Press::Nothing => {}
-            Press::End => break,
-            Press::Inspect => {
-                let target = shown.as_ref().ok().and_then(|frame| view.target(frame));
-                if let Some(target) = target {
-                    inspect(&mut keys, request, &target)?;
-                    screen = Screen::default();
-                }
+        let mut press = view.press(&pressed.unwrap_or_default());
+        while press == Press::Inspect {
+            let target = shown.as_ref().ok().and_then(|frame| view.target(frame));
+            if let Some(target) = target {
+                inspect(&mut keys, request, &target)?;
+                screen = Screen::default();
             }
+            press = view.press(b"");
+        }
+        if press == Press::End {
+            break;
         }
     }
     Ok(write(LEAVE)?)

@@ -20,6 +20,8 @@ pub(super) struct View {
     /// The first row on the screen, and how many there are.
     first: usize,
     page: usize,
+    /// Keys after one that asked for something.
+    rest: Vec<u8>,
 }
 
 /// What keys ask for.
@@ -67,7 +69,10 @@ impl View {
         View { order, ..View::default() }
     }
 
-    pub(super) fn press(&mut self, mut keys: &[u8]) -> Press {
+    /// More keys can be left for the next call.
+    pub(super) fn press(&mut self, new: &[u8]) -> Press {
+        let all = [&std::mem::take(&mut self.rest), new].concat();
+        let mut keys = &all[..];
         while let Some((&key, rest)) = keys.split_first() {
             if let Some((sequence, go)) = MOVES.iter().find(|(sequence, _)| keys.starts_with(sequence)) {
                 self.go(*go);
@@ -82,7 +87,10 @@ impl View {
                 0x08 | 0x7f if self.types => drop(self.filter.pop()),
                 0x20..=0x7e if self.types => self.filter.push(char::from(key)),
                 _ if self.types => {}
-                b'\n' | b'\r' => return Press::Inspect,
+                b'\n' | b'\r' => {
+                    self.rest = keys.to_vec();
+                    return Press::Inspect;
+                }
                 b'q' | b'Q' => return Press::End,
                 b'/' => (self.types, self.filter) = (true, String::new()),
                 b'r' => self.order.reverse = !self.order.reverse,
@@ -197,8 +205,9 @@ mod tests {
         assert!(view.filter.is_empty() && view.order.key == Key::Memory);
         assert_eq!(view.press(b"\x1b[15~\x1b[1;5Cf"), Press::Nothing);
         assert!(view.tree && view.order.key == Key::Memory, "unknown keys do nothing");
-        assert_eq!(view.press(b"\r"), Press::Inspect);
-        assert_eq!(view.press(b"q"), Press::End);
+        assert_eq!(view.press(b"\rcq"), Press::Inspect);
+        assert_eq!(view.press(b""), Press::End);
+        assert!(view.order.key == Key::Cpu);
     }
 
     #[test]
