@@ -83,6 +83,8 @@ mod tests {
         assert_eq!(Stat::group_and_session(b"7 (a) S 1) R 3 8 9 0"), Some((8, 9)));
         assert_eq!((stat.ticks, stat.nice, stat.threads), (11, -5, 2));
         assert_eq!((stat.start, stat.vsize, stat.rss), (99, 4096, 25));
+        assert_eq!(Stat::usage(text), Some([11, 2, 99, 25]));
+        assert_eq!(Stat::usage(b"7 (a) R 3"), None);
         let most =
             b"7 (a) R 3 7 7 0 7 0 1 0 0 0 18446744073709551615 18446744073709551615 0 0 20 0 2 0 99 0 0 0\n";
         assert_eq!(Stat::parse(most).expect("parses").ticks, u64::MAX);

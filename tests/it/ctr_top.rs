@@ -187,6 +187,8 @@ fn targets_order_and_mistakes() {
     assert_eq!(names(&["-s", "mem", "web", "db"]), ["docker:db", "docker:web"]);
     assert_eq!(names(&["-s", "pids", "web", "db"]), ["docker:web", "docker:db"]);
     assert_eq!(names(&["-s", "name"]), ["docker:db", "docker:web", "host"]);
+    assert_eq!(names(&["--sort-by=-mem", "--no-stream", "web", "db"]), ["docker:web", "docker:db"]);
+    assert_eq!(names(&["--order=memory", "--per=pods", "web", "db"]), ["docker:db", "docker:web"]);
     assert_eq!(names(&["10"]), ["docker:web"]);
     assert_eq!(names(&[&DB[..8]]), ["docker:db"]);
     assert_eq!(document(ctr_top(&host).arg("db"))["host"], Value::Null);

@@ -70,14 +70,23 @@ struct Report {
     opened: Vec<(i32, Kind)>,
 }
 
+/// What was counted of one container, with those nested in it.
+#[derive(Default, Clone)]
+pub(super) struct Counts {
+    pub procs: u64,
+    pub of: Of,
+    /// Bytes received and sent.
+    pub net: Option<(u64, u64)>,
+}
+
 /// What one look found.
 pub(super) struct Looked {
     /// Were all processes read? Then the numbers of containers are other ones.
     pub whole: bool,
     pub notes: Vec<String>,
     pub problem: Option<String>,
-    /// In the order of the containers: processes in all, what they use, bytes received and sent.
-    pub containers: Vec<(u64, Of, Option<(u64, u64)>)>,
+    /// In the order of the containers.
+    pub containers: Vec<Counts>,
     pub host: (u64, Of),
     /// Processes of each service.
     pub services: Vec<u64>,
@@ -184,7 +193,7 @@ impl Known {
             whole: false,
             notes: Vec::new(),
             problem: None,
-            containers: vec![(0, Of::default(), None); self.containers.len()],
+            containers: vec![Counts::default(); self.containers.len()],
             host: (0, Of::default()),
             services: vec![0; self.services.len()],
         };
@@ -199,13 +208,12 @@ impl Known {
                 Owner::Container(number) => {
                     let mut around = Some(number);
                     while let Some(number) = around {
-                        let (count, of, _) = &mut looked.containers[number];
-                        *count += 1;
+                        let counts = &mut looked.containers[number];
+                        counts.procs += 1;
                         let found = self.containers[number].as_ref();
-                        usage
-                            .iter()
-                            .filter(|_| found.is_some_and(|found| is_summed(found, wanted)))
-                            .for_each(|usage| of.add(usage));
+                        if found.is_some_and(|found| is_summed(found, wanted)) {
+                            usage.iter().for_each(|usage| counts.of.add(usage));
+                        }
                         around = found.and_then(|found| found.around);
                     }
                 }
@@ -213,10 +221,10 @@ impl Known {
             }
         }
         for (number, received, sent) in nets {
-            looked.containers[*number].2 = Some((*received, *sent));
+            looked.containers[*number].net = Some((*received, *sent));
         }
-        for (found, (count, ..)) in self.containers.iter_mut().zip(&looked.containers) {
-            if *count == 0 {
+        for (found, counts) in self.containers.iter_mut().zip(&looked.containers) {
+            if counts.procs == 0 {
                 *found = None;
             }
         }

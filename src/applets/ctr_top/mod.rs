@@ -46,6 +46,15 @@
 //! `--per pod` shows a pod in place of its containers: sums, the limits of the pod's control group (Kubernetes only), and the
 //! most throttled and most waiting of its containers.
 //!
+//! # Habits of other tools
+//!
+//! - docker stats: `--no-stream` is `-b -n 1`; `-J` is in place of `--format json`. MEM% is of the limit in force, also of one above the
+//!   container.
+//! - systemd-cgtop: `--order=KEY` is `-s KEY`. The first table has rates, too.
+//! - kubectl top: `--sort-by=KEY` is `-s KEY`; `--per pod` is `kubectl top pods`, and a TARGET `NAMESPACE/POD` one pod.
+//! - htop: `-d` is in seconds. A tree (`f`) has containers, not processes; those of a container are in ctr-inspect(1) and
+//!   `ctr-ps -c NAME`.
+//!
 //! # JSON
 //!
 //! One document in each line: `{"time", "interval", "boot_id", "cpus", "cpu_percent", "memory", "host", "services", "pods",

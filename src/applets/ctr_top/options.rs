@@ -101,6 +101,10 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
             "print one sample in the text format of Prometheus, and end",
             Effect::Flag(|r| form(r, Form::Prometheus)),
         ),
+        // As docker stats, systemd-cgtop and kubectl top have them.
+        Opt::new(None, "no-stream", "", Effect::Flag(one_table)).hidden(),
+        Opt::new(None, "order", "", Effect::Required(sort)).hidden(),
+        Opt::new(None, "sort-by", "", Effect::Required(sort)).hidden(),
         Opt::new(None, "noheadings", "print no headings", Effect::Flag(|r| set(&mut r.no_headings))),
         Opt::color(colour),
         Opt::root(root),
@@ -138,10 +142,15 @@ fn form(request: &mut Request, form: Form) -> Result<(), Exit> {
     Ok(())
 }
 
+fn one_table(request: &mut Request) -> Result<(), Exit> {
+    (request.batch, request.iterations) = (true, Some(1));
+    Ok(())
+}
+
 fn per(request: &mut Request, unit: &OsStr) -> Result<(), Exit> {
     request.per_pod = match unit.to_str() {
-        Some("pod") => true,
-        Some("container") => false,
+        Some("pod" | "pods") => true,
+        Some("container" | "containers") => false,
         _ => return Err(anyhow!("unknown unit '{}' (container, pod)", text::shown(unit)).into()),
     };
     Ok(())

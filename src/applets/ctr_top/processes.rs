@@ -54,6 +54,9 @@ pub(super) enum Kind {
 
 pub(super) type Opened = BTreeMap<(i32, Kind), File>;
 
+/// The bytes that processes read from disks and wrote there.
+type Disks = Vec<(i32, (u64, u64))>;
+
 /// Reads files of processes. New ones are opened for the next look, as long as there are descriptors.
 pub(super) struct Reader<'a> {
     scan: Scan,
@@ -113,13 +116,12 @@ impl<'a> Reader<'a> {
         let (opened, most) = (self.opened, self.most);
         let parcel: Parcel = in_child(proc, OnBlock::LeaveOut, || {
             let mut reader = Reader::new(proc, opened, most)?;
-            let all: Vec<(i32, (u64, u64))> =
-                pids.iter().filter_map(|pid| Some((*pid, reader.disk(*pid)?))).collect();
+            let all: Disks = pids.iter().filter_map(|pid| Some((*pid, reader.disk(*pid)?))).collect();
             let (keys, descriptors): (Vec<_>, Vec<_>) = reader.new.into_iter().unzip();
             let keys: Vec<i32> = keys.into_iter().map(|(pid, _)| pid).collect();
             Ok(Parcel { bytes: serde_json::to_vec(&(all, keys))?, descriptors })
         })?;
-        let (all, keys): (Vec<(i32, (u64, u64))>, Vec<i32>) = serde_json::from_slice(&parcel.bytes)?;
+        let (all, keys): (Disks, Vec<i32>) = serde_json::from_slice(&parcel.bytes)?;
         self.new.extend(keys.into_iter().map(|pid| (pid, Kind::Io)).zip(parcel.descriptors));
         Ok(all.into_iter().collect())
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use nix::time::{ClockId, clock_gettime};
 
 use super::groups::{Group, Groups, Periods, Sources};
-use super::known::{Known, Looked};
+use super::known::{Counts, Known, Looked};
 use super::processes::{Of, Used};
 use super::scan::{Found, Service, bytes};
 use crate::isolation::cgroup::Hierarchies;
@@ -132,7 +132,7 @@ impl Sampler {
         let boot = now(ClockId::CLOCK_BOOTTIME, TICKS);
         let mut containers = Vec::with_capacity(self.containers.len());
         let counts = looked.containers.into_iter().zip(&known.containers);
-        for (followed, ((procs, of, net), found)) in self.containers.iter_mut().zip(counts) {
+        for (followed, (Counts { procs, of, net }, found)) in self.containers.iter_mut().zip(counts) {
             if found.is_none() {
                 *followed = None;
             }

@@ -97,3 +97,56 @@ impl std::fmt::Debug for Kept {
         write!(f, "{} files", self.files.borrow().len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How a file is read that is open.
+    fn read(kept: &Kept, directory: &Path, name: &str) -> Option<String> {
+        let text = kept.read(name, || directory.join(name)).ok()?;
+        String::from_utf8(text).ok()
+    }
+
+    #[test]
+    fn a_file_is_opened_once_and_read_anew() {
+        let directory = std::env::temp_dir().join(format!("ctrbox-kept-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let long = "x".repeat(20_000);
+        for (most, is_kept) in [(usize::MAX, true), (0, false)] {
+            std::fs::write(directory.join("file"), "1").expect("a file");
+            let kept = Kept::new(most);
+            assert_eq!(read(&kept, &directory, "file").as_deref(), Some("1"));
+            std::fs::write(directory.join("file"), &long).expect("a file");
+            assert_eq!(read(&kept, &directory, "file").as_deref(), Some(&*long));
+            std::fs::rename(directory.join("file"), directory.join("other")).expect("renamed");
+            assert_eq!(read(&kept, &directory, "file").is_some(), is_kept);
+        }
+        let kept = Kept::new(usize::MAX);
+        assert_eq!(read(&kept, &directory, "absent"), None);
+        std::fs::write(directory.join("absent"), "1").expect("a file");
+        assert_eq!(read(&kept, &directory, "absent"), None, "it is not sought again");
+        std::fs::remove_dir_all(&directory).expect("removed");
+    }
+
+    /// A container that starts again often has a group of the same name.
+    #[test]
+    fn a_group_that_was_made_anew_is_opened_again() {
+        let mounted = crate::isolation::cgroup::Hierarchies::read(&crate::proc::ProcRoot::default());
+        let mounted = mounted.unwrap_or_default();
+        let Some(unified) = mounted.0.iter().find(|hierarchy| hierarchy.is_v2()) else { return };
+        let directory = unified.mount_point.join(format!("ctrbox-kept-{}", std::process::id()));
+        // An ordinary user may make no group there.
+        if std::fs::create_dir(&directory).is_err() {
+            return;
+        }
+        let kept = Kept::new(usize::MAX);
+        let first = read(&kept, &directory, "cgroup.events");
+        std::fs::remove_dir(&directory).expect("removed");
+        let gone = read(&kept, &directory, "cgroup.events");
+        std::fs::create_dir(&directory).expect("made anew");
+        let again = read(&kept, &directory, "cgroup.events");
+        std::fs::remove_dir(&directory).expect("removed");
+        assert!(first.is_some() && gone.is_none() && again.is_some(), "{first:?} {gone:?} {again:?}");
+    }
+}
