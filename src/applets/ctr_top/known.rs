@@ -1,6 +1,6 @@
 //! What is known of the processes and containers from one look to the next. Reading all of a process again at each look
 //! would cost most of the time. So a look reads only the processes that are new; and all of them if one of these is
-//! unlike every other, but for at most a twentieth of the time.
+//! unlike every other, but for at most a fortieth of the time.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,11 +23,11 @@ use crate::sys::keyed::{HashMap, HashSet, Keyed};
 /// All processes are read again after this time: one may have moved, and a container may have another name.
 const ALL: Duration = Duration::from_secs(30);
 /// A scan of all processes takes at most one in so many parts of the time.
-const SHARE: u32 = 20;
+const SHARE: u32 = 40;
 /// In how many looks a new process is looked at: it may not have come to its container yet.
 const FRESH: u8 = 4;
-/// A process is new at the first look if it is younger than this, in ticks of 1/100 s.
-const YOUNG: u64 = 300;
+/// A process of the host is new at the first look if it is younger than this, in ticks of 1/100 s.
+const YOUNG: u64 = 100;
 
 pub(super) struct Known {
     /// None if it has ended.
@@ -147,7 +147,9 @@ impl Known {
         if let Some(newest) = report.usage.iter().map(|usage| usage.stat[2]).max().filter(|_| is_whole) {
             let young = report.usage.iter().filter(|usage| usage.stat[2] + YOUNG > newest);
             for usage in young {
-                self.processes.get_mut(&usage.pid).into_iter().for_each(|entry| entry.fresh = FRESH);
+                let entry = self.processes.get_mut(&usage.pid);
+                let of_host = entry.filter(|entry| matches!(entry.owner, Owner::Host(_)));
+                of_host.into_iter().for_each(|entry| entry.fresh = FRESH);
             }
         }
         Looked { whole: is_whole, notes, problem, ..looked }
