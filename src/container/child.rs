@@ -191,6 +191,22 @@ impl Portable for Option<Filter> {
     }
 }
 
+/// Bytes with descriptors.
+pub(crate) struct Parcel {
+    pub bytes: Vec<u8>,
+    pub descriptors: Vec<OwnedFd>,
+}
+
+impl Portable for Parcel {
+    fn pack(self) -> (Vec<u8>, Vec<OwnedFd>) {
+        (self.bytes, self.descriptors)
+    }
+
+    fn unpack(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Parcel> {
+        Some(Parcel { bytes: bytes.to_vec(), descriptors })
+    }
+}
+
 /// Bytes, or the words of an error. (The child prints any other error itself.)
 impl Portable for std::result::Result<Vec<u8>, String> {
     fn pack(self) -> (Vec<u8>, Vec<OwnedFd>) {

@@ -31,6 +31,19 @@ impl Keys {
         keys
     }
 
+    /// Is there a terminal that keys come from?
+    #[must_use]
+    pub(crate) fn are_there(&self) -> bool {
+        self.saved.is_some()
+    }
+
+    /// For another program that uses the terminal.
+    pub(crate) fn give_back(&self) {
+        if let Some(saved) = self.saved.as_ref().filter(|_| Keys::is_foreground()) {
+            _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, saved);
+        }
+    }
+
     /// In the background another process uses the terminal.
     fn is_foreground() -> bool {
         tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == getpgrp())
@@ -92,8 +105,6 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        if let Some(saved) = self.saved.as_ref().filter(|_| Keys::is_foreground()) {
-            _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, saved);
-        }
+        self.give_back();
     }
 }

@@ -50,6 +50,17 @@ impl Stat {
         })
     }
 
+    /// The CPU time, threads, start time and pages alone: what is read of many processes again and again.
+    #[must_use]
+    pub(crate) fn usage(text: &[u8]) -> Option<[u64; 4]> {
+        let close = text.iter().rposition(|&b| b == b')')?;
+        // The state is field 3 in proc_pid_stat(5).
+        let mut fields = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).skip(11);
+        let (user, system) = (number::<u64>(fields.next()?)?, number(fields.next()?)?);
+        let (threads, start) = (number(fields.nth(4)?)?, number(fields.nth(1)?)?);
+        Some([user.saturating_add(system), threads, start, number(fields.nth(1)?)?])
+    }
+
     /// Its priority as ps(1) counts it, where a higher one runs first, and the CPU that it ran on last. Apart, as few columns need
     /// them.
     #[must_use]
@@ -87,6 +98,8 @@ mod tests {
         assert_eq!(Stat::priority_and_cpu(long), Some((19, 3)));
         assert_eq!(Stat::priority_and_cpu(text), None);
         assert_eq!((stat.start, stat.vsize, stat.rss), (99, 4096, 25));
+        assert_eq!(Stat::usage(text), Some([11, 2, 99, 25]));
+        assert_eq!(Stat::usage(b"7 (a) R 3"), None);
         let most =
             b"7 (a) R 3 7 7 0 7 0 1 0 0 0 18446744073709551615 18446744073709551615 0 0 20 0 2 0 99 0 0 0\n";
         assert_eq!(Stat::parse(most).expect("parses").ticks, u64::MAX);

@@ -5,7 +5,7 @@ use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, OnceLock};
 
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// close(2). An error means that the descriptor is still open: a seccomp filter may refuse the call.
 pub(crate) fn close(fd: OwnedFd) -> nix::Result<()> {
@@ -158,6 +158,19 @@ pub(crate) fn share_of_open_files(most: usize) -> usize {
 fn open_files_limit() -> c_uint {
     let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard);
     c_uint::try_from(hard).unwrap_or(c_uint::MAX).min(1 << 20)
+}
+
+/// Raises the soft limit of RLIMIT_NOFILE to the hard one. How many descriptors this process may have.
+#[must_use]
+pub(crate) fn raise_descriptor_limit() -> usize {
+    let hard = u64::from(open_files_limit());
+    if let Ok((soft, all)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        if soft < hard {
+            _ = setrlimit(Resource::RLIMIT_NOFILE, hard, all);
+        }
+    }
+    let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft.min(hard));
+    usize::try_from(soft).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ pub(crate) use capability::{
     capget, capset, securebits, set_keep_caps, set_securebits,
 };
 pub(crate) use close::{
-    close, close_all, close_later, close_others, close_range, close_unneeded, kept_apart, share_of_open_files,
+    close, close_all, close_later, close_others, close_range, close_unneeded, kept_apart,
+    raise_descriptor_limit, share_of_open_files,
 };
 pub(crate) use descriptor::{
     FileLock, Stdio, check_netlink_strictly, descriptor_flags, duplicate_above_stdio, set_close_on_exec,
@@ -57,7 +58,7 @@ pub(crate) use process::{
 pub(crate) use program::{Image, environment, execute, wipe_environment, with_variable};
 pub use program::{arguments, promise_no_locks};
 pub(crate) use regex::{Regex, utf8_letters};
-pub(crate) use scm_rights::receive_descriptors;
+pub(crate) use scm_rights::{MOST_DESCRIPTORS, receive_descriptors};
 pub(crate) use seccomp::install_filter;
 pub(crate) use shared::SharedBytes;
 pub(crate) use signal::{

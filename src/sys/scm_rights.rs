@@ -6,14 +6,14 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 /// The kernel's limit for one message (SCM_MAX_FD of unix(7)).
-const MOST: usize = 253;
+pub(crate) const MOST_DESCRIPTORS: usize = 253;
 
-/// The descriptors of one message of one byte, with close-on-exec. None when the sender has ended without sending
-/// one, or when the descriptors exceed RLIMIT_NOFILE.
-pub(crate) fn receive_descriptors(from: BorrowedFd<'_>) -> Option<Vec<OwnedFd>> {
+/// The byte and the descriptors of one message of one byte, with close-on-exec. None when the sender has ended without
+/// sending one, or when the descriptors exceed RLIMIT_NOFILE.
+pub(crate) fn receive_descriptors(from: BorrowedFd<'_>) -> Option<(u8, Vec<OwnedFd>)> {
     let mut byte = [0];
     let mut bytes = [IoSliceMut::new(&mut byte)];
-    let mut space = nix::cmsg_space!([RawFd; MOST]);
+    let mut space = nix::cmsg_space!([RawFd; MOST_DESCRIPTORS]);
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<()>(from.as_raw_fd(), &mut bytes, Some(&mut space), flags).ok()?;
     let is_whole = message.bytes == 1 && !message.flags.contains(MsgFlags::MSG_CTRUNC);
@@ -22,7 +22,7 @@ pub(crate) fn receive_descriptors(from: BorrowedFd<'_>) -> Option<Vec<OwnedFd>> 
         _ => None,
     });
     let descriptors = rights.unwrap_or_default().into_iter().map(from_scm_rights).collect();
-    is_whole.then_some(descriptors)
+    is_whole.then_some((byte[0], descriptors))
 }
 
 fn from_scm_rights(fd: RawFd) -> OwnedFd {

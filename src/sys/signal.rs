@@ -54,11 +54,12 @@ pub(crate) fn stops() -> usize {
     STOPS.load(Ordering::Relaxed)
 }
 
-/// From now on these bytes are written to stdout before a signal terminates or stops this process.
-/// Ignored signals stay ignored.
+/// From now on these bytes are written to stdout before a signal terminates or stops this process: a panic too, which
+/// aborts. Ignored signals stay ignored.
 pub(crate) fn on_end_write(bytes: &'static [u8]) -> nix::Result<()> {
+    use Signal::{SIGABRT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
     _ = FINAL_BYTES.set(bytes);
-    let all = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP];
+    let all = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGABRT];
     for signal in all.into_iter().filter(|signal| !is_ignored(*signal as c_int)) {
         let once = if signal == Signal::SIGTSTP { SaFlags::empty() } else { SaFlags::SA_RESETHAND };
         let action = SigAction::new(SigHandler::Handler(write_and_raise), once, SigSet::empty());

@@ -1,99 +1,12 @@
 //! `ctr-top` on hosts made of files, and on a group that this test makes.
 
-use std::process::{Command, Output};
-
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::common::cgexec::{Name, mounted};
 use crate::common::ctr_ps::{DB, Host, WEB, harmless, scope, state};
-use crate::common::process::{Holder, limited, namespaces};
-use crate::common::terminal::Terminal;
-use crate::common::{applet, binary, program, skip, stderr, stdout, there};
-
-fn of(host: &Host, arguments: &[&str]) -> Output {
-    limited(ctr_top(host).args(arguments))
-}
-
-fn ctr_top(host: &Host) -> Command {
-    let mut command = applet("ctr-top");
-    command.env_remove("TERM").arg("--root").arg(host.root());
-    command
-}
-
-/// The document of the first iteration.
-fn document(command: &mut Command) -> Value {
-    let output = limited(command.args(["-J", "-n", "1", "-d", "0.1"]));
-    assert!(output.status.success(), "{}", stderr(&output));
-    let text = stdout(&output);
-    assert_eq!(text.lines().count(), 1, "{text}");
-    serde_json::from_str(&text).expect("JSON")
-}
-
-fn row(document: &Value, container: &str) -> Value {
-    let all = document["containers"].as_array().expect("a list");
-    let found = all.iter().find(|row| row["container"] == container);
-    found.unwrap_or_else(|| panic!("{container} in {document}")).clone()
-}
-
-/// A host whose hierarchies are directories: controllers, and the names of their mounts.
-fn host(name: &str, mounts: &[(&str, &str)]) -> Host {
-    let host = Host::new(name);
-    let mount = |(at, (directory, controllers)): (usize, &(&str, &str))| {
-        let point = host.root().join("sys/fs/cgroup").join(directory);
-        let (kind, options) = match *controllers {
-            "" => ("cgroup2", "rw".to_owned()),
-            names => ("cgroup", format!("rw,{names}")),
-        };
-        format!("{} 1 0:{} / {} rw - {kind} {kind} {options}\n", 30 + at, 40 + at, point.display())
-    };
-    let text: String = mounts.iter().enumerate().map(mount).collect();
-    host.file("proc/self/mountinfo", text);
-    host.file("proc/meminfo", "MemTotal:       1048576 kB\nMemAvailable:    524288 kB\n");
-    host.file("proc/stat", "cpu  100 0 100 700 100 0 0 0 0 0\ncpu0 1\ncpu1 1\ncpu2 1\ncpu3 1\n");
-    host.docker(WEB, state("web", 10));
-    host.process(10, 1, &scope(WEB), b"nginx\0");
-    host
-}
-
-const V2: &[(&str, &str)] = &[
-    ("memory.current", "5000000\n"),
-    ("memory.stat", "anon 3000000\nfile 2000000\nshmem 500000\ninactive_file 1000000\n"),
-    ("memory.max", "max\n"),
-    ("memory.events", "max 3\noom 1\noom_kill 2\n"),
-    ("cpu.stat", "usage_usec 1500000\nuser_usec 1\nsystem_usec 1\nnr_periods 0\nnr_throttled 0\n"),
-    ("cpu.max", "max 100000\n"),
-    ("pids.current", "7\n"),
-    ("pids.max", "max\n"),
-    ("io.stat", "8:0 rbytes=100 wbytes=200 rios=1\n8:16 rbytes=1 wbytes=2\n"),
-    (
-        "cpu.pressure",
-        "some avg10=1.50 avg60=0.00 avg300=0.00 total=9\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=9\n",
-    ),
-    ("memory.pressure", "some avg10=2.00 avg60=0.00 avg300=0.00 total=8\n"),
-    ("io.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"),
-    ("cgroup.events", "populated 1\nfrozen 0\n"),
-];
-
-fn write(host: &Host, group: &str, files: &[(&str, &str)]) {
-    for (file, text) in files {
-        host.file(&format!("sys/fs/cgroup/{group}/{file}"), text);
-    }
-}
-
-fn v2(name: &str) -> Host {
-    let host = host(name, &[("", "")]);
-    write(&host, &scope(WEB), V2);
-    let slice = [
-        ("memory.max", "8000000\n"),
-        ("cpu.max", "150000 100000\n"),
-        ("cpu.stat", "usage_usec 9\nnr_periods 40\nnr_throttled 10\nthrottled_usec 2500000\n"),
-        ("pids.max", "50\n"),
-    ];
-    write(&host, "system.slice", &slice);
-    host
-}
+use crate::common::ctr_top::{V2, ctr_top, document, host, of, row, v2, write};
+use crate::common::process::{Holder, namespaces};
+use crate::common::{applet, skip, stderr, stdout};
 
 #[test]
 fn values_on_v2() {
@@ -274,6 +187,8 @@ fn targets_order_and_mistakes() {
     assert_eq!(names(&["-s", "mem", "web", "db"]), ["docker:db", "docker:web"]);
     assert_eq!(names(&["-s", "pids", "web", "db"]), ["docker:web", "docker:db"]);
     assert_eq!(names(&["-s", "name"]), ["docker:db", "docker:web", "host"]);
+    assert_eq!(names(&["--sort-by=-mem", "--no-stream", "web", "db"]), ["docker:web", "docker:db"]);
+    assert_eq!(names(&["--order=memory", "--per=pods", "web", "db"]), ["docker:db", "docker:web"]);
     assert_eq!(names(&["10"]), ["docker:web"]);
     assert_eq!(names(&[&DB[..8]]), ["docker:db"]);
     assert_eq!(document(ctr_top(&host).arg("db"))["host"], Value::Null);
@@ -308,33 +223,6 @@ fn hostile_names_move_nothing_on_the_terminal() {
     harmless(&text);
     let name = serde_json::from_str::<Value>(&text).expect("JSON")["containers"][0]["name"].clone();
     assert_eq!(name, "a\u{1b}[2J\u{202e}\"}\nb");
-}
-
-#[test]
-fn samples_for_prometheus() {
-    let host = v2("top-prometheus");
-    let text = stdout(&of(&host, &["--prometheus"]));
-    let labels = format!("{{runtime=\"docker\",name=\"web\",id=\"{WEB}\",image=\"img:1\"}}");
-    for (name, value) in [
-        ("container_cpu_usage_seconds_total", "1.5"),
-        ("container_cpu_cfs_throttled_periods_total", "10"),
-        ("container_spec_cpu_quota", "150000"),
-        ("container_memory_working_set_bytes", "4000000"),
-        ("container_spec_memory_limit_bytes", "8000000"),
-        ("container_fs_writes_bytes_total", "202"),
-        ("container_pressure_cpu_waiting_seconds_total", "0.000009"),
-    ] {
-        assert!(text.contains(&format!("\n{name}{labels} {value}\n")), "{name}: {text}");
-        assert_eq!(text.matches(&format!("# TYPE {name} ")).count(), 1, "{name}");
-    }
-    if !there("promtool") {
-        return skip("samples_for_prometheus", "needs promtool for the rest");
-    }
-    let file = host.file("out.prom", &text);
-    let mut check = program("sh");
-    check.args(["-c", "promtool check metrics <\"$0\""]).arg(file);
-    let output = limited(&mut check);
-    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
 }
 
 /// A group that is not the container's alone, and then one that is.
@@ -382,72 +270,4 @@ fn sums_over_processes_and_a_group_of_its_own() {
     assert!(own["cpu"]["percent"].as_f64().is_some_and(|percent| percent > 0.0), "{own}");
     drop(holder);
     drop(name);
-}
-
-#[test]
-fn the_screen_obeys_keys_and_is_left_as_it_was() {
-    let host = v2("top-screen");
-    let mut terminal = Terminal::new();
-    let before = terminal.settings();
-    let mut child = terminal.start(ctr_top(&host).args(["-d", "0.2", "--color=never"]).env("TERM", "xterm"));
-    let first = terminal.until("docker:web");
-    assert!(first.contains("\x1b[?1049h") && first.contains("sorted by cpu"), "{first:?}");
-    terminal.types("m");
-    terminal.until("sorted by mem");
-    terminal.types("/zzz\n");
-    terminal.until("/zzz");
-    terminal.types("/WEB\n");
-    terminal.until("docker:web");
-    // A container that starts and one that ends are no error.
-    host.docker(DB, state("db", 20));
-    write(&host, &scope(DB), &[("cpu.stat", "usage_usec 5\n")]);
-    host.process(20, 1, &scope(DB), b"db\0");
-    terminal.types("/\n");
-    terminal.until("docker:db");
-    std::fs::remove_dir_all(host.root().join("proc/20")).expect("removed");
-    terminal.until("  1 container ");
-    terminal.types("q");
-    let (status, rest) = terminal.end_of(&mut child);
-    assert_eq!(status.code(), Some(0));
-    assert!(rest.ends_with("\x1b[?1049l"), "{rest:?}");
-    assert_eq!(terminal.settings().local_flags, before.local_flags);
-    let mut child = terminal.start(ctr_top(&host).args(["-d", "0.2"]).env("TERM", "xterm"));
-    terminal.until("docker:web");
-    kill(Pid::from_raw(i32::try_from(child.id()).expect("a pid")), Signal::SIGTERM).expect("sent");
-    let (_, rest) = terminal.end_of(&mut child);
-    assert!(rest.ends_with("\x1b[?1049l"), "{rest:?}");
-    assert_eq!(terminal.settings().local_flags, before.local_flags);
-}
-
-/// The system calls of a run with so many containers and processes in each.
-fn calls(containers: u32, processes: u32) -> usize {
-    let host = v2("top-cost");
-    for number in 0..containers {
-        let id = format!("{number:064x}");
-        let first = 1_000 + i64::from(number) * 100;
-        host.docker(&id, state(&format!("c{number}"), first));
-        for pid in 0..i64::from(processes) {
-            host.process(first + pid, 1, &scope(&id), b"x\0");
-        }
-        write(&host, &scope(&id), V2);
-    }
-    let trace = host.root().join("calls");
-    let mut command = program("strace");
-    command.args(["-f", "-qq", "-o"]).arg(&trace).arg(binary()).args(["ctr-top", "--root"]).arg(host.root());
-    let output = limited(command.args(["--prometheus"]));
-    assert!(output.status.success(), "{}", stderr(&output));
-    std::fs::read_to_string(trace).expect("calls").lines().count()
-}
-
-#[test]
-fn the_cost_of_a_sample_is_linear() {
-    if !there("strace") {
-        return skip("the_cost_of_a_sample_is_linear", "needs strace");
-    }
-    let [few, more, most] =
-        [(10, 1), (20, 1), (20, 5)].map(|(containers, processes)| calls(containers, processes));
-    let container = (more - few) / 10;
-    assert!(container < 220, "{container} calls for a container more: {few}, {more}");
-    let process = (most - more) / 80;
-    assert!(process < 30, "{process} calls for a process more: {more}, {most}");
 }

@@ -1,5 +1,6 @@
 //! The columns, and the keys that rows are sorted by.
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 
 use anyhow::{Result, bail};
@@ -214,8 +215,11 @@ impl Key {
         (Key::Name, "name", b'a'),
     ];
 
-    pub(super) fn named(word: &str) -> Option<Key> {
-        Key::ALL.iter().find(|(_, name, _)| *name == word).map(|(key, ..)| *key)
+    /// Also by a longer or a shorter word: `memory`, `throt`.
+    fn named(word: &str) -> Option<Key> {
+        let word = word.to_ascii_lowercase();
+        let is_like = |name: &str| word.starts_with(name) || (word.len() > 2 && name.starts_with(&word));
+        Key::ALL.iter().find(|(_, name, _)| is_like(name)).map(|(key, ..)| *key)
     }
 
     pub(super) fn of_letter(letter: u8) -> Option<Key> {
@@ -241,15 +245,35 @@ impl Key {
             Key::Name => None,
         }
     }
+}
+
+/// A key, and whether the order is reversed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Order {
+    pub key: Key,
+    pub reverse: bool,
+}
+
+impl Order {
+    /// `cpu`, `-cpu`
+    pub(super) fn named(word: &str) -> Option<Order> {
+        let name = word.strip_prefix('-');
+        Some(Order { key: Key::named(name.unwrap_or(word))?, reverse: name.is_some() })
+    }
+
+    pub(super) fn name(self) -> String {
+        format!("{}{}", if self.reverse { "-" } else { "" }, self.key.name())
+    }
 
     /// Rows without a value come last, also in the other order. Equal ones are sorted by name.
-    pub(super) fn sort(self, rows: &mut [Row], reverse: bool) {
-        let order = |order: Ordering| if reverse { order.reverse() } else { order };
+    pub(super) fn sort<T: Borrow<Row>>(self, rows: &mut [T]) {
+        let order = |order: Ordering| if self.reverse { order.reverse() } else { order };
         rows.sort_by(|one, other| {
+            let (one, other) = (one.borrow(), other.borrow());
             let by_name = || (&one.container, &one.key).cmp(&(&other.container, &other.key));
-            match (self.value(one), self.value(other)) {
+            match (self.key.value(one), self.key.value(other)) {
                 (Some(one), Some(other)) => order(other.total_cmp(&one)).then_with(by_name),
-                (None, None) if self == Key::Name => order(by_name()),
+                (None, None) if self.key == Key::Name => order(by_name()),
                 (None, None) => by_name(),
                 (one, _) => {
                     if one.is_some() {
@@ -282,6 +306,17 @@ mod tests {
     }
 
     #[test]
+    fn words_for_an_order() {
+        let named = |word| Order::named(word).map(Order::name);
+        for (word, name) in
+            [("cpu", "cpu"), ("-mem", "-mem"), ("MEMORY", "mem"), ("throt", "throttled"), ("-pid", "-pids")]
+        {
+            assert_eq!(named(word).as_deref(), Some(name), "{word}");
+        }
+        assert_eq!([named("x"), named("-"), named(""), named("c")], [None, None, None, None]);
+    }
+
+    #[test]
     fn the_most_comes_first_and_what_is_unknown_last() {
         let row = |name: &str, percent: Option<f64>| {
             let mut row = Row { container: name.to_owned(), ..Row::default() };
@@ -290,11 +325,11 @@ mod tests {
         };
         let mut rows = [row("d", None), row("c", Some(1.0)), row("b", Some(1.0)), row("a", Some(5.0))];
         let names = |rows: &[Row]| rows.iter().map(|row| row.container.clone()).collect::<String>();
-        Key::Cpu.sort(&mut rows, false);
+        Order::default().sort(&mut rows);
         assert_eq!(names(&rows), "abcd");
-        Key::Cpu.sort(&mut rows, true);
+        Order { reverse: true, ..Order::default() }.sort(&mut rows);
         assert_eq!(names(&rows), "bcad");
-        Key::Name.sort(&mut rows, true);
+        Order::named("-name").expect("an order").sort(&mut rows);
         assert_eq!(names(&rows), "dcba");
     }
 }

@@ -1,15 +1,23 @@
 //! `ctr-top` shows what the containers of this host use: CPU time, memory, processes, disks and network, of all
 //! runtimes in one table. It asks no daemon: control groups have the numbers, and the runtimes' state files the names.
 //!
-//! On a terminal the table fills the screen and is refreshed every second. These keys work there: `c`, `m`, `i`, `n`, `p`,
-//! `t` and `a` sort by CPU, memory, disk, network, processes, throttling and name; `r` reverses the order; `/` begins a text
-//! that names must contain, which Enter ends and Escape removes; `q` ends ctr-top. With `-b`, or if standard output is no
+//! On a terminal the table fills the screen and is refreshed every second. With `-b`, or if standard output is no
 //! terminal, it prints one table after the other.
 //!
 //! A TARGET is a container, as for ctr-ps(1): NAME, `RUNTIME:NAME`, the beginning of an id, `NAMESPACE/POD`,
 //! `compose:PROJECT/SERVICE`, or the PID of any process in the container. It is shown with the containers nested in it.
 //! Without a TARGET all containers are shown, and the row `host` for the processes that are in no container.
 //! `-a` adds a row for each unit of systemd, or other control group, of such processes.
+//!
+//! # Keys
+//!
+//! - `c`, `m`, `i`, `n`, `p`, `t`, `a`: sort by CPU, memory, disk, network, processes, throttling, name.
+//! - `r`: reverse the order.
+//! - `/`: begin a text that names must contain. Enter ends it, and Escape removes it.
+//! - `f`: show pods with their containers, and containers with those nested in them, as a tree; or a list again.
+//! - Up, Down, Page Up, Page Down, Home, End, `j`, `k`: select a row.
+//! - Enter: leave the screen, and run ctr-inspect(1) for the selected row, or for the first one. Any key comes back.
+//! - `q`: end ctr-top.
 //!
 //! # Values
 //!
@@ -38,6 +46,15 @@
 //! `--per pod` shows a pod in place of its containers: sums, the limits of the pod's control group (Kubernetes only), and the
 //! most throttled and most waiting of its containers.
 //!
+//! # Habits of other tools
+//!
+//! - docker stats: `--no-stream` is `-b -n 1`; `-J` is in place of `--format json`. MEM% is of the limit in force, also of one above the
+//!   container.
+//! - systemd-cgtop: `--order=KEY` is `-s KEY`. The first table has rates, too.
+//! - kubectl top: `--sort-by=KEY` is `-s KEY`; `--per pod` is `kubectl top pods`, and a TARGET `NAMESPACE/POD` one pod.
+//! - htop: `-d` is in seconds. A tree (`f`) has containers, not processes; those of a container are in ctr-inspect(1) and
+//!   `ctr-ps -c NAME`.
+//!
 //! # JSON
 //!
 //! One document in each line: `{"time", "interval", "boot_id", "cpus", "cpu_percent", "memory", "host", "services", "pods",
@@ -46,18 +63,26 @@
 //! `pod`, `pod_namespace`, `image`, `outer`, `pid`, `status`, `own_cgroup`, `procs`, `cpu`, `throttled`, `memory`, `pids`, `io`,
 //! `net` and `pressure`. Sizes are in bytes, rates in bytes a second, times in seconds. An unknown value is null.
 //! `seconds`, `periods`, `throttled`, `oom_kills`, and the names that end in `_bytes`, count since the group was made.
+//! `docs/schema/ctr-top.json` in the source is a JSON Schema of it.
 //!
 //! # Prometheus
 //!
 //! `--prometheus` prints one sample in the text format 0.0.4, with the names that cAdvisor has, for the textfile collector of
 //! node_exporter. The labels are `runtime`, `name`, `id`, `pod`, `namespace` and `image`; `owner` is the uid of the user who runs a
-//! rootless container, and `outer` the container around it. No daemon is needed:
+//! rootless container, and `outer` the container around it. `container_cpu_usage_seconds_total` has `cpu="total"`. Bytes of networks
+//! and disks are sums, so they lack the labels `interface` and `device`. The host's own processes have the runtime `host`.
+//! `container_paused` and `container_own_cgroup` are those of ctr-top alone.
+//!
+//! No daemon is needed: a timer of systemd writes the file every 15 seconds. node_exporter needs
+//! `--collector.textfile.directory=/var/lib/prometheus/node-exporter`, the default on Debian.
 //!
 //! ```text
 //! # /etc/systemd/system/ctr-top.service
+//! [Unit]
+//! Description=Resource use of containers for node_exporter
 //! [Service]
 //! Type=oneshot
-//! ExecStart=/bin/sh -c 'd=/var/lib/prometheus/node-exporter; ctr-top --prometheus >$d/ctr-top.prom.new && mv $d/ctr-top.prom.new $d/ctr-top.prom'
+//! ExecStart=/bin/sh -c 'cd /var/lib/prometheus/node-exporter && ctr-top --prometheus >ctr-top.new && mv ctr-top.new ctr-top.prom'
 //!
 //! # /etc/systemd/system/ctr-top.timer
 //! [Timer]
@@ -66,6 +91,8 @@
 //! [Install]
 //! WantedBy=timers.target
 //! ```
+//!
+//! `systemctl enable --now ctr-top.timer` starts it.
 //!
 //! # Processes that block their readers
 //!
@@ -128,6 +155,8 @@
 //! ctr-inspect(1), ctr-ps(1), systemd-cgtop(1), cgroups(7)
 
 mod columns;
+mod groups;
+mod known;
 mod options;
 mod processes;
 mod prometheus;
@@ -136,6 +165,7 @@ mod sample;
 mod scan;
 mod screen;
 mod show;
+mod view;
 mod watcher;
 
 use std::io::IsTerminal;
@@ -216,7 +246,8 @@ fn batch(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked]) -> Res
                 width: style::stdout_columns(),
                 painter: Painter { colour: request.colour.on_stdout() },
             };
-            show::table(&mut out, &frame.list(request.sort, false, |_| true), columns, &style);
+            let rows = frame.list(request.sort, |_| true);
+            show::table(&mut out, (&rows, &[]), columns, &style);
         }
         let mut whole = Out::stdout();
         whole.push(&out.into_bytes());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::columns::Key;
+use super::columns::{Key, Order};
 use crate::cli::{Effect, Grammar, Opt, Words, number, set};
 use crate::exit::Exit;
 use crate::output::style::When;
@@ -18,7 +18,7 @@ pub(super) struct Request {
     pub batch: bool,
     pub iterations: Option<u64>,
     pub delay: Option<Duration>,
-    pub sort: Key,
+    pub sort: Order,
     pub all: bool,
     pub per_pod: bool,
     pub columns: Vec<String>,
@@ -59,7 +59,7 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('s'),
             "sort",
-            "sort by cpu (default), mem, io, net, pids, throttled or name",
+            "sort by cpu (default), mem, io, net, pids, throttled or name; -KEY reverses the order",
             Effect::Required(sort),
         )
         .takes("key")
@@ -101,6 +101,10 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
             "print one sample in the text format of Prometheus, and end",
             Effect::Flag(|r| form(r, Form::Prometheus)),
         ),
+        // As docker stats, systemd-cgtop and kubectl top have them.
+        Opt::new(None, "no-stream", "", Effect::Flag(one_table)).hidden(),
+        Opt::new(None, "order", "", Effect::Required(sort)).hidden(),
+        Opt::new(None, "sort-by", "", Effect::Required(sort)).hidden(),
         Opt::new(None, "noheadings", "print no headings", Effect::Flag(|r| set(&mut r.no_headings))),
         Opt::color(colour),
         Opt::root(root),
@@ -138,10 +142,15 @@ fn form(request: &mut Request, form: Form) -> Result<(), Exit> {
     Ok(())
 }
 
+fn one_table(request: &mut Request) -> Result<(), Exit> {
+    (request.batch, request.iterations) = (true, Some(1));
+    Ok(())
+}
+
 fn per(request: &mut Request, unit: &OsStr) -> Result<(), Exit> {
     request.per_pod = match unit.to_str() {
-        Some("pod") => true,
-        Some("container") => false,
+        Some("pod" | "pods") => true,
+        Some("container" | "containers") => false,
         _ => return Err(anyhow!("unknown unit '{}' (container, pod)", text::shown(unit)).into()),
     };
     Ok(())
@@ -150,7 +159,7 @@ fn per(request: &mut Request, unit: &OsStr) -> Result<(), Exit> {
 fn sort(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
     let names = || Key::ALL.map(|(_, name, _)| name).join(", ");
     let unknown = || anyhow!("unknown sort key '{}' (there are: {})", text::shown(word), names());
-    request.sort = word.to_str().and_then(Key::named).ok_or_else(unknown)?;
+    request.sort = word.to_str().and_then(Order::named).ok_or_else(unknown)?;
     Ok(())
 }
 

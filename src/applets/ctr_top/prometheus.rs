@@ -10,15 +10,17 @@ struct Metric {
     name: &'static str,
     help: &'static str,
     kind: &'static str,
+    /// A label that cAdvisor adds to this one.
+    more: &'static str,
     value: fn(&One) -> Option<f64>,
 }
 
 const fn counter(name: &'static str, help: &'static str, value: fn(&One) -> Option<f64>) -> Metric {
-    Metric { name, help, kind: "counter", value }
+    Metric { name, help, kind: "counter", more: "", value }
 }
 
 const fn gauge(name: &'static str, help: &'static str, value: fn(&One) -> Option<f64>) -> Metric {
-    Metric { name, help, kind: "gauge", value }
+    Metric { name, help, kind: "gauge", more: "", value }
 }
 
 /// The period of the quota that is printed, in microseconds: only the share is known.
@@ -30,9 +32,12 @@ const fn float(number: u64) -> f64 {
 }
 
 static METRICS: [Metric; 24] = [
-    counter("container_cpu_usage_seconds_total", "CPU time used.", |one| {
-        one.cpu.as_ref().map(Counted::seconds)
-    }),
+    Metric {
+        more: ",cpu=\"total\"",
+        ..counter("container_cpu_usage_seconds_total", "CPU time used.", |one| {
+            one.cpu.as_ref().map(Counted::seconds)
+        })
+    },
     counter("container_cpu_cfs_periods_total", "Periods of the CPU quota.", |one| {
         one.throttled.map(|throttled| float(throttled.periods))
     }),
@@ -66,7 +71,7 @@ static METRICS: [Metric; 24] = [
     counter("container_oom_events_total", "Processes killed for lack of memory.", |one| {
         one.memory.oom_kills.map(float)
     }),
-    gauge("container_processes", "Processes.", |one| Some(float(one.found.of.count))),
+    gauge("container_processes", "Processes.", |one| Some(float(one.procs))),
     gauge("container_threads", "Processes and threads.", |one| one.pids.map(float)),
     gauge("container_threads_max", "Least limit of processes and threads, 0 without one.", |one| {
         Some(float(one.pids_limit.value.unwrap_or(0)))
@@ -80,12 +85,12 @@ static METRICS: [Metric; 24] = [
     counter(
         "container_network_receive_bytes_total",
         "Bytes received in a network namespace of its own.",
-        |one| one.found.net.map(|net| float(net.1)),
+        |one| one.net.map(|net| float(net.0)),
     ),
     counter(
         "container_network_transmit_bytes_total",
         "Bytes sent in a network namespace of its own.",
-        |one| one.found.net.map(|net| float(net.2)),
+        |one| one.net.map(|net| float(net.1)),
     ),
     counter(
         "container_pressure_cpu_waiting_seconds_total",
@@ -124,7 +129,9 @@ pub(super) fn print(out: &mut Out, sample: &Sample) {
     for metric in &METRICS {
         let values = labelled.iter().filter_map(|(labels, one)| Some((labels, (metric.value)(one)?)));
         let mut text = String::new();
-        values.for_each(|(labels, value)| _ = writeln!(text, "{}{{{labels}}} {value}", metric.name));
+        values.for_each(|(labels, value)| {
+            _ = writeln!(text, "{}{{{labels}{}}} {value}", metric.name, metric.more)
+        });
         if !text.is_empty() {
             let head = format!("# HELP {0} {1}\n# TYPE {0} {2}\n", metric.name, metric.help, metric.kind);
             out.push(head.as_bytes());
@@ -176,19 +183,19 @@ mod tests {
             runtime: "docker".to_owned(),
             ..Found::default()
         };
-        let text = printed(vec![One { found, cpu: Some(Counted::Group(1.5)), ..One::default() }]);
+        let text =
+            printed(vec![One { found: found.into(), cpu: Some(Counted::Group(1.5)), ..One::default() }]);
         let line = text.lines().find(|line| line.starts_with("container_cpu_usage")).expect("a sample");
-        let expected =
-            r#"container_cpu_usage_seconds_total{runtime="docker",name="a\"} 1\\x0ab\\c\\x1b[2J"} 1.5"#;
+        let expected = r#"container_cpu_usage_seconds_total{runtime="docker",name="a\"} 1\\x0ab\\c\\x1b[2J",cpu="total"} 1.5"#;
         assert_eq!(line, expected);
     }
 
     #[test]
     fn no_two_series_have_the_same_labels() {
         let found = Found { shown: "web".to_owned(), runtime: "docker".to_owned(), ..Found::default() };
-        let one = One { found, ..One::default() };
-        let nested =
-            One { found: Found { outer: Some("lxc:a".to_owned()), ..one.found.clone() }, ..one.clone() };
+        let one = One { found: found.into(), ..One::default() };
+        let within = Found { outer: Some("lxc:a".to_owned()), ..(*one.found).clone() };
+        let nested = One { found: within.into(), ..one.clone() };
         let text = printed(vec![one.clone(), one, nested]);
         assert_eq!(text.lines().filter(|line| line.starts_with("container_processes{")).count(), 2, "{text}");
     }

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::groups::Periods;
 use super::processes::Used;
-use super::sample::{Counted, Disk, One, Periods, Sample};
+use super::sample::{Counted, Disk, One, Sample};
 use crate::sys::keyed::HashMap;
 
 /// A row, as it is in JSON.
@@ -32,6 +33,9 @@ pub(super) struct Row {
     pub pressure: Option<Pressure>,
     #[serde(skip)]
     pub key: String,
+    /// The key of the container around it.
+    #[serde(skip)]
+    pub outer_key: Option<String>,
     /// The containers of one pod have the same.
     #[serde(skip)]
     pub pod_key: Option<String>,
@@ -166,12 +170,12 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
     };
     let disk = before.and_then(|before| disk_between(now.disk.as_ref()?, before.disk.as_ref()?, boot));
     let (read, written) = now.disk.as_ref().map(Disk::bytes).unzip();
-    let net = found.net.map(|(inode, received, sent)| {
-        let old = before.and_then(|before| before.found.net).filter(|old| old.0 == inode);
+    let net = now.net.map(|(received, sent)| {
+        let old = before.filter(|before| before.found.net == found.net).and_then(|before| before.net);
         let since = |now: u64, old: Option<u64>| per_second(now.checked_sub(old?).map(|bytes| bytes as f64));
         Net {
-            rx_rate: since(received, old.map(|old| old.1)),
-            tx_rate: since(sent, old.map(|old| old.2)),
+            rx_rate: since(received, old.map(|old| old.0)),
+            tx_rate: since(sent, old.map(|old| old.1)),
             rx_bytes: received,
             tx_bytes: sent,
         }
@@ -188,7 +192,7 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
         pid: Some(found.pid).filter(|pid| *pid > 0),
         status: if now.paused == Some(true) { "paused" } else { "running" },
         own_cgroup: now.own,
-        procs: found.of.count,
+        procs: now.procs,
         cpu: Cpu {
             percent,
             of_limit: percent.zip(limit).and_then(|(percent, limit)| share(percent, limit * 100.0)),
@@ -214,6 +218,7 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
             Pressure { cpu: average(cpu), memory: average(memory), io: average(io) }
         }),
         key: found.key.clone(),
+        outer_key: found.outer_key.clone(),
         pod_key: pod_key(now),
         of_pod: OfPod { memory: now.memory.limit.above, cpus: now.quota.above, pids: now.pids_limit.above },
     }
@@ -379,6 +384,11 @@ pub(super) fn pods(containers: &[Row], host_memory: Option<u64>) -> Vec<Row> {
     all.into_iter().map(|(key, rows)| pod(key, &rows, host_memory)).collect()
 }
 
+/// The key of the row of a pod.
+pub(super) fn key_of_pod(pod_key: &str) -> String {
+    format!("pod\0{pod_key}")
+}
+
 fn pod(key: &str, rows: &[&Row], host_memory: Option<u64>) -> Row {
     let first = rows[0];
     let sum = |value: fn(&Row) -> Option<f64>| {
@@ -451,7 +461,8 @@ fn pod(key: &str, rows: &[&Row], host_memory: Option<u64>) -> Row {
             memory: most(|row| row.pressure.as_ref()?.memory),
             io: most(|row| row.pressure.as_ref()?.io),
         }),
-        key: format!("pod\0{key}"),
+        key: key_of_pod(key),
+        outer_key: first.outer_key.clone(),
         ..Row::default()
     }
 }

@@ -1,15 +1,15 @@
 //! One sample: the counters and limits of each container, read from its control groups.
 
-use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use nix::time::{ClockId, clock_gettime};
 
+use super::groups::{Group, Groups, Periods, Sources};
+use super::known::{Counts, Known, Looked};
 use super::processes::{Of, Used};
-use super::scan::{Found, Line, Scanned, Service, bytes};
-use crate::container::Own;
+use super::scan::{Found, Service, bytes};
 use crate::isolation::cgroup::Hierarchies;
-use crate::isolation::cgroup::chain::{Lines, Place};
+use crate::isolation::cgroup::chain::Place;
 use crate::isolation::cgroup::memory::Split;
 use crate::isolation::cgroup::pressure::{Stall, stall};
 use crate::proc::{ProcRoot, TICKS};
@@ -33,7 +33,11 @@ pub(super) struct Sample {
 /// The counters and limits of one container.
 #[derive(Debug, Default, Clone)]
 pub(super) struct One {
-    pub found: Found,
+    pub found: Rc<Found>,
+    /// With those of nested containers.
+    pub procs: u64,
+    /// Bytes received and sent in its network namespace.
+    pub net: Option<(u64, u64)>,
     /// CLOCK_MONOTONIC, read next to the counters, in seconds.
     pub at: f64,
     /// Do its groups count for it alone? Else processes were summed.
@@ -63,13 +67,6 @@ pub(super) enum Disk {
     Processes(Vec<Used>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Periods {
-    pub periods: u64,
-    pub throttled: u64,
-    pub seconds: Option<f64>,
-}
-
 #[derive(Debug, Default, Clone)]
 pub(super) struct Memory {
     pub usage: Option<u64>,
@@ -96,45 +93,104 @@ impl<T> Default for Limit<T> {
     }
 }
 
-/// Reads groups. A value of a group above several containers is read once.
-pub(super) struct Sampler<'a> {
-    mounted: &'a Hierarchies,
-    /// What the host has: a limit that is not below it is none.
-    memory: u64,
-    pids: Vec<i32>,
-    sizes: Above<u64>,
-    quotas: Above<f64>,
-    counts: Above<u64>,
-    members: RefCell<HashMap<PathBuf, Option<Vec<i32>>>>,
+/// The containers whose groups are read, from one sample to the next.
+pub(super) struct Sampler {
+    mounted: Hierarchies,
+    sources: Sources,
+    /// In the order of [`Known::containers`].
+    containers: Vec<Option<Followed>>,
+    services: Vec<Followed>,
 }
 
-type Above<T> = RefCell<HashMap<PathBuf, Option<T>>>;
+struct Followed {
+    found: Rc<Found>,
+    groups: Groups,
+}
 
 /// Does the kernel attribute disk use to groups on its own, as v2 does?
 pub(super) fn counts_disk(mounted: &Hierarchies) -> bool {
     !mounted.0.iter().any(|hierarchy| hierarchy.controllers.iter().any(|name| name == "blkio"))
 }
 
-pub(super) fn sample(proc: &ProcRoot, mounted: &Hierarchies, mut scanned: Scanned) -> Sample {
-    let (available, all) = (proc.memory_available(), proc.memory_total());
-    let ticks = proc.cpu_ticks();
-    let sampler = Sampler {
-        mounted,
-        memory: all.unwrap_or(1 << 62),
-        pids: std::mem::take(&mut scanned.pids),
-        sizes: RefCell::default(),
-        quotas: RefCell::default(),
-        counts: RefCell::default(),
-        members: RefCell::default(),
-    };
-    Sample {
-        boot: now(ClockId::CLOCK_BOOTTIME, TICKS),
-        containers: scanned.containers.into_iter().filter_map(|found| sampler.container(found)).collect(),
-        host: scanned.host.map(host),
-        services: scanned.services.into_iter().filter_map(|service| sampler.service(service)).collect(),
-        ticks: ticks.map(|(used, all, _)| (used, all)),
-        cpus: ticks.map(|(_, _, cpus)| cpus),
-        memory: (available, all),
+impl Sampler {
+    /// Descriptors from `most` on are not kept.
+    pub(super) fn new(mounted: Hierarchies, most: usize) -> Sampler {
+        Sampler { mounted, sources: Sources::new(most), containers: Vec::new(), services: Vec::new() }
+    }
+
+    pub(super) fn counts_disk(&self) -> bool {
+        counts_disk(&self.mounted)
+    }
+
+    pub(super) fn sample(&mut self, proc: &ProcRoot, known: &Known, looked: Looked) -> Sample {
+        let (available, all) = (proc.memory_available(), proc.memory_total());
+        let ticks = proc.cpu_ticks();
+        self.sources.next(all.unwrap_or(1 << 62));
+        if looked.whole {
+            self.follow(known);
+        }
+        let boot = now(ClockId::CLOCK_BOOTTIME, TICKS);
+        let mut containers = Vec::with_capacity(self.containers.len());
+        let counts = looked.containers.into_iter().zip(&known.containers);
+        for (followed, (Counts { procs, of, net }, found)) in self.containers.iter_mut().zip(counts) {
+            if found.is_none() {
+                *followed = None;
+            }
+            let Some(followed) = followed else { continue };
+            let one = followed.groups.one(&self.sources, &of);
+            if followed.groups.are_there(&one) {
+                containers.push(One { found: followed.found.clone(), procs, net, ..one });
+            }
+        }
+        let services = self.services.iter().zip(looked.services).filter_map(|(followed, procs)| {
+            let one = followed.groups.one(&self.sources, &Of::default());
+            let has = procs > 0 && (one.cpu.is_some() || one.memory.usage.is_some());
+            has.then(|| One { found: followed.found.clone(), procs, ..one })
+        });
+        let services = services.collect();
+        let (procs, of) = looked.host;
+        let host = (procs > 0).then(|| host(procs, of));
+        let cpus = ticks.map(|(_, _, cpus)| cpus);
+        let ticks = ticks.map(|(used, all, _)| (used, all));
+        Sample { boot, containers, host, services, ticks, cpus, memory: (available, all) }
+    }
+
+    /// The groups of all containers. Those that are known stay open.
+    fn follow(&mut self, known: &Known) {
+        let old = std::mem::take(&mut self.containers).into_iter().flatten();
+        let mut old: HashMap<String, Followed> =
+            old.map(|followed| (followed.found.key.clone(), followed)).collect();
+        let follow = |(number, found): (usize, &Option<Rc<Found>>)| {
+            let found = found.clone()?;
+            let same =
+                |followed: &Followed| followed.found.groups == found.groups && followed.groups.are_named();
+            let groups = match old.remove(&found.key).filter(same) {
+                Some(followed) => followed.groups,
+                None => {
+                    let members = known.members(number);
+                    // A process that started since the scan can be one of the container.
+                    let is_other = |pid: &i32| members.binary_search(pid).is_err() && known.has(*pid);
+                    let is_own = |place: &Place| Some(!place.members()?.iter().any(is_other));
+                    Groups::new(&mut self.sources, &self.mounted, &found.groups, is_own)
+                }
+            };
+            Some(Followed { found, groups })
+        };
+        self.containers = known.containers.iter().enumerate().map(follow).collect();
+        self.services = known.services.iter().map(|service| self.service(service)).collect();
+        self.sources.forget();
+    }
+
+    fn service(&mut self, service: &Service) -> Followed {
+        let found = Found {
+            key: format!("host\0{}", service.path),
+            label: format!("host:{}", text::utf8(&bytes(service.path.trim_start_matches('/')))),
+            shown: text::utf8(&bytes(&service.path)).into_owned(),
+            pid: service.pid,
+            ..Found::default()
+        };
+        let groups = Groups::new(&mut self.sources, &self.mounted, &service.groups, |_| Some(false));
+        Followed { found: found.into(), groups }
     }
 }
 
@@ -149,21 +205,17 @@ fn seconds() -> f64 {
 }
 
 /// The host's own processes.
-fn host(of: Of) -> One {
-    let found = Found {
-        key: "host".to_owned(),
-        label: "host".to_owned(),
-        shown: "host".to_owned(),
-        of,
-        ..Found::default()
-    };
+fn host(procs: u64, of: Of) -> One {
+    let name = || "host".to_owned();
+    let found = Found { key: name(), label: name(), shown: name(), ..Found::default() };
     One {
+        found: found.into(),
+        procs,
         own: Some(false),
         at: seconds(),
-        cpu: found.of.cpu.clone().map(Counted::Processes),
-        memory: of_processes(&found.of),
-        pids: Some(found.of.threads),
-        found,
+        memory: of_processes(&of),
+        pids: Some(of.threads),
+        cpu: of.cpu.map(Counted::Processes),
         ..One::default()
     }
 }
@@ -175,40 +227,7 @@ fn of_processes(of: &Of) -> Memory {
     Memory { usage: bytes, working_set: bytes, ..Memory::default() }
 }
 
-/// The groups of one container by controller.
-struct Groups<'a> {
-    sampler: &'a Sampler<'a>,
-    lines: Vec<(&'a Line, Own)>,
-}
-
-impl<'a> Groups<'a> {
-    /// The unified hierarchy has the empty name.
-    fn get(&self, controller: &str) -> Option<&Own> {
-        let of = |name: &str| self.lines.iter().find(|(line, _)| line.is_of(&[name])).map(|(_, own)| own);
-        of(controller).or_else(|| of(""))
-    }
-
-    fn new(sampler: &'a Sampler<'a>, lines: &'a [Line], members: &[i32]) -> Groups<'a> {
-        let is_used =
-            |line: &&Line| line.is_of(&["memory", "cpu", "cpuacct", "pids", "blkio", "freezer", ""]);
-        let one = |line: &'a Line| {
-            let raw = (bytes(&line.controllers), bytes(&line.path));
-            let first = line.controllers.split(',').next().unwrap_or_default();
-            let place = Lines(vec![raw]).place(sampler.mounted, first)?;
-            let own = match line.own {
-                true => Own::named(place),
-                false => Own::unnamed(place, |place| sampler.is_own(place, members)),
-            };
-            Some((line, own))
-        };
-        Groups { sampler, lines: lines.iter().filter(is_used).filter_map(one).collect() }
-    }
-
-    /// Its group, if that counts for the container alone.
-    fn alone(&self, controller: &str) -> Option<&Place> {
-        self.get(controller).filter(|own| own.own != Some(false)).map(|own| &own.place)
-    }
-
+impl Groups {
     fn paused(&self) -> Option<bool> {
         let v1 = self.alone("freezer").filter(|place| !place.v2);
         let v1 = v1.and_then(|place| place.read("freezer.state")).map(|state| state != b"THAWED");
@@ -238,7 +257,7 @@ impl<'a> Groups<'a> {
         let place = self.alone("memory")?;
         let usage = place.number(if place.v2 { "memory.current" } else { "memory.usage_in_bytes" });
         let stat = place.read("memory.stat").unwrap_or_default();
-        let split = Split::read(place, &stat);
+        let split = Split::without_kernel(place.v2, &stat);
         Some(Memory {
             usage,
             working_set: usage.map(|usage| usage.saturating_sub(split.inactive_file.unwrap_or(0))),
@@ -246,20 +265,14 @@ impl<'a> Groups<'a> {
             anon: split.anon,
             file: split.file,
             shmem: split.shmem,
-            oom_kills: place.oom_kills(),
+            oom_kills: self.oom_kills(),
         })
     }
 
     /// Of a group that others share too, because it holds for the container.
-    fn memory_limit(&self) -> Limit<u64> {
-        let Some(Own { place, .. }) = self.get("memory") else { return Limit::default() };
-        let most = self.sampler.memory;
-        let limit = self.sampler.limit(&self.sampler.sizes, place, |place| place.memory_limit(most));
-        if place.v2 {
-            return limit;
-        }
-        // A mount of a part of the hierarchy hides the groups above it, whose limits hold too.
-        let hidden = place.read("memory.stat").and_then(|stat| Place::hidden_memory_limit(&stat, most));
+    fn memory_limit(&self, sources: &Sources) -> Limit<u64> {
+        let limit = self.limit("memory", |group| group.memory_limit(sources));
+        let hidden = self.get("memory").and_then(|group| group.hidden_limit(sources));
         match hidden {
             Some(hidden) if limit.value.is_none_or(|value| hidden < value) => {
                 Limit { value: Some(hidden), by: None, ..limit }
@@ -268,32 +281,10 @@ impl<'a> Groups<'a> {
         }
     }
 
-    fn quota(&self) -> Limit<f64> {
-        let Some(Own { place, .. }) = self.get("cpu") else { return Limit::default() };
-        self.sampler.limit(&self.sampler.quotas, place, Place::quota)
-    }
-
-    /// Groups without a quota count nothing.
-    fn throttled(&self, quota: &Limit<f64>) -> Option<Periods> {
-        let place = self.alone("cpu").filter(|_| quota.value.is_some())?;
-        let least = place.least(Place::quota)?;
-        let found = place.throttled(&least.place)?;
-        Some(Periods { periods: found.periods, throttled: found.throttled, seconds: found.seconds })
-    }
-
-    fn pids(&self) -> Option<u64> {
-        self.alone("pids")?.number("pids.current")
-    }
-
-    fn pids_limit(&self) -> Limit<u64> {
-        let Some(Own { place, .. }) = self.get("pids") else { return Limit::default() };
-        self.sampler.limit(&self.sampler.counts, place, |place| place.number("pids.max"))
-    }
-
-    /// v1 attributes no write-back, and newer kernels count only where there is a limit: then processes are summed.
     fn disk(&self, of: &Of) -> Option<Disk> {
         let v1 = self.alone("blkio").filter(|place| !place.v2);
         let counted = v1.or_else(|| self.alone("io").filter(|place| place.v2)).and_then(Place::disk_bytes);
+        // v1 attributes no write-back, and newer kernels count only where there is a limit: then processes are summed.
         match counted.filter(|(read, written)| read + written > 0 || of.disk.is_none()) {
             Some((read, written)) => Some(Disk::Group(read, written)),
             None => of.disk.clone().map(Disk::Processes),
@@ -307,104 +298,56 @@ impl<'a> Groups<'a> {
         found.iter().any(Option::is_some).then_some(found)
     }
 
-    /// Does every group count for the container alone?
-    fn own(&self) -> Option<bool> {
-        let owns: Vec<Option<bool>> = ["memory", "cpuacct", "pids"]
-            .iter()
-            .filter_map(|name| self.get(name))
-            .map(|own| own.own)
-            .collect();
-        match () {
-            () if owns.contains(&Some(false)) => Some(false),
-            () if owns.is_empty() || owns.contains(&None) => None,
-            () => Some(true),
-        }
-    }
-
-    fn one(&self, found: Found) -> One {
-        let quota = self.quota();
-        let at = seconds();
-        let cpu = self.cpu().map(Counted::Group).or_else(|| found.of.cpu.clone().map(Counted::Processes));
-        let memory = self.memory().unwrap_or_else(|| of_processes(&found.of));
-        let threads = Some(found.of.threads).filter(|_| found.of.cpu.is_some());
-        One {
-            at,
-            own: self.own(),
-            paused: self.paused(),
-            cpu,
-            throttled: self.throttled(&quota),
-            quota,
-            memory: Memory { limit: self.memory_limit(), ..memory },
-            pids: self.pids().or(threads),
-            pids_limit: self.pids_limit(),
-            disk: self.disk(&found.of),
-            pressure: self.pressure(),
-            found,
-        }
-    }
-}
-
-impl Sampler<'_> {
-    /// None if the container has ended since the scan.
-    fn container(&self, found: Found) -> Option<One> {
-        let lines = found.groups.clone();
-        let groups = Groups::new(self, &lines, &found.members);
-        let one = groups.one(found);
-        let is_gone =
-            one.own == Some(true) && one.cpu.is_none() && one.memory.usage.is_none() && one.pids.is_none();
-        (!is_gone || groups.lines.iter().any(|(_, own)| own.place.directory().is_dir())).then_some(one)
-    }
-
-    fn service(&self, service: Service) -> Option<One> {
-        let lines = service.groups.clone();
-        let groups = Groups::new(self, &lines, &[]);
-        let found = Found {
-            key: format!("host\0{}", service.path),
-            label: format!("host:{}", text::utf8(&bytes(service.path.trim_start_matches('/')))),
-            shown: text::utf8(&bytes(&service.path)).into_owned(),
-            pid: service.pid,
-            groups: service.groups,
-            of: Of { count: service.processes, ..Of::default() },
-            ..Found::default()
-        };
-        Some(groups.one(found)).filter(|one| one.cpu.is_some() || one.memory.usage.is_some())
-    }
-
-    /// Are all processes of the group processes of the container? None if that cannot be read.
-    fn is_own(&self, place: &Place, members: &[i32]) -> Option<bool> {
-        let mut known = self.members.borrow_mut();
-        let all = known.entry(place.directory()).or_insert_with(|| place.members());
-        // A process that started since the scan can be one of the container.
-        let is_other =
-            |pid: &i32| members.binary_search(pid).is_err() && self.pids.binary_search(pid).is_ok();
-        Some(!all.as_ref()?.iter().any(is_other))
-    }
-
-    fn limit<T: PartialOrd + Copy>(
-        &self,
-        known: &Above<T>,
-        place: &Place,
-        read: impl Fn(&Place) -> Option<T>,
-    ) -> Limit<T> {
+    fn limit<T: PartialOrd + Copy>(&self, controller: &str, read: impl Fn(&Group) -> Option<T>) -> Limit<T> {
         let mut limit = Limit::default();
-        for (depth, place) in place.chain().enumerate() {
-            let value = match depth {
-                0 => read(&place),
-                _ => *known.borrow_mut().entry(place.directory()).or_insert_with(|| read(&place)),
-            };
-            let Some(value) = value else { continue };
+        let mut by = None;
+        for (depth, group) in self.get(controller).into_iter().flat_map(Group::chain).enumerate() {
+            let Some(value) = read(group) else { continue };
             // Of equal ones the outermost binds, because it also limits other groups.
             if limit.value.is_none_or(|least| value <= least) {
-                (limit.value, limit.by) = (Some(value), Some(shown(&place.path())));
+                (limit.value, by) = (Some(value), Some(group));
             }
             if depth > 0 && limit.above.is_none_or(|least| value <= least) {
                 limit.above = Some(value);
             }
         }
-        limit
+        Limit { by: by.map(|group| group.shown.clone()), ..limit }
     }
-}
 
-fn shown(path: &Path) -> String {
-    text::utf8(path.as_os_str().as_encoded_bytes()).into_owned()
+    fn one(&self, sources: &Sources, of: &Of) -> One {
+        let quota = self.limit("cpu", |group| group.quota(sources));
+        let at = seconds();
+        let cpu = self.cpu().map(Counted::Group).or_else(|| of.cpu.clone().map(Counted::Processes));
+        let memory = self.memory().unwrap_or_else(|| of_processes(of));
+        let threads = Some(of.threads).filter(|_| of.cpu.is_some());
+        One {
+            at,
+            own: self.own(),
+            paused: self.paused(),
+            cpu,
+            throttled: quota.value.and_then(|_| self.throttled(sources)),
+            quota,
+            memory: Memory { limit: self.memory_limit(sources), ..memory },
+            pids: self.alone("pids").and_then(|place| place.number("pids.current")).or(threads),
+            pids_limit: self.limit("pids", |group| group.pids_limit(sources)),
+            disk: self.disk(of),
+            pressure: self.pressure(),
+            ..One::default()
+        }
+    }
+
+    /// Groups without a quota count nothing. Of several, the one that was throttled most.
+    fn throttled(&self, sources: &Sources) -> Option<Periods> {
+        self.alone("cpu")?;
+        let chain = self.get("cpu").into_iter().flat_map(Group::chain);
+        let with_quota = chain.filter(|group| group.quota(sources).is_some());
+        with_quota.filter_map(|group| group.periods(sources)).max_by_key(|periods| periods.throttled)
+    }
+
+    /// Has the container not ended since the look at the processes?
+    fn are_there(&self, one: &One) -> bool {
+        let is_gone =
+            one.own == Some(true) && one.cpu.is_none() && one.memory.usage.is_none() && one.pids.is_none();
+        !is_gone || self.is_any_there()
+    }
 }

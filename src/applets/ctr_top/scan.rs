@@ -1,5 +1,4 @@
-//! One scan of processes: the containers, and what only their processes tell. A child does it, because reads of /proc may
-//! not end.
+//! One scan of all processes: the containers, and whose each process is.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -9,8 +8,6 @@ use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::processes::{self, Of, Used};
-use crate::container::child::{OnBlock, in_child};
 use crate::container::target::{self, Target};
 use crate::container::{Container, Files, each_process, group_of, matching};
 use crate::errno;
@@ -26,28 +23,46 @@ pub(super) struct Wanted<'a> {
     pub services: bool,
     /// Does the kernel attribute disk use to groups on its own?
     pub counts_disk: bool,
-    /// Processes whose disk use could not be read before.
-    pub no_disk: &'a [i32],
 }
 
 #[derive(Serialize, Deserialize, Default)]
 pub(super) struct Scanned {
     pub containers: Vec<Found>,
-    /// Of the host's own processes. None if targets are given.
-    pub host: Option<Of>,
     pub services: Vec<Service>,
-    /// Processes whose disk use could not be read.
-    pub no_disk: Vec<i32>,
-    /// Sorted: to know the processes that have started since.
-    pub pids: Vec<i32>,
+    /// All processes, threads of the kernel too.
+    pub processes: Vec<Process>,
     /// What to say about the targets.
     pub notes: Vec<String>,
     /// Why a target means nothing.
     pub problem: Option<String>,
 }
 
+/// A process, and whose it is.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
+pub(super) struct Process {
+    pub pid: i32,
+    pub owner: Owner,
+    /// Processes with the same key have the same owner: see [`super::known`].
+    pub key: u64,
+}
+
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    #[serde(rename = "k")]
+    Kernel,
+    /// The host, with the number of the service, if services are wanted.
+    #[serde(rename = "h")]
+    Host(Option<usize>),
+    /// The number of the innermost container.
+    #[serde(rename = "c")]
+    Container(usize),
+    /// What no row shows.
+    #[serde(rename = "o")]
+    Other,
+}
+
 /// A container with processes.
-#[derive(Serialize, Deserialize, Default, Debug, Clone)]
+#[derive(Serialize, Deserialize, Default, Debug, Clone, PartialEq)]
 pub(super) struct Found {
     pub key: String,
     pub label: String,
@@ -61,6 +76,10 @@ pub(super) struct Found {
     pub image: Option<String>,
     pub owner: u32,
     pub outer: Option<String>,
+    /// The key of that container.
+    pub outer_key: Option<String>,
+    /// The number of the container around it, if that is shown too.
+    pub around: Option<usize>,
     pub is_pause: bool,
     pub pid: i32,
     /// When its first process started, in ticks since boot.
@@ -68,15 +87,12 @@ pub(super) struct Found {
     /// How many CPUs its first process may run on.
     pub cpus: Option<u64>,
     pub groups: Vec<Line>,
-    pub of: Of,
-    /// Sorted, with those of nested containers.
-    pub members: Vec<i32>,
-    /// The network namespace, and the bytes received and sent there. None for the host's.
-    pub net: Option<(u64, u64, u64)>,
+    /// Its network namespace, if no other row has the numbers of that. None for the host's.
+    pub net: Option<u64>,
 }
 
 /// A line of the cgroup file of the first process.
-#[derive(Serialize, Deserialize, Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 pub(super) struct Line {
     /// One character for each byte, as in the path.
     pub controllers: String,
@@ -91,17 +107,11 @@ pub(super) struct Service {
     pub path: String,
     pub pid: i32,
     pub groups: Vec<Line>,
-    pub processes: u64,
 }
 
-/// Scans in a child.
+/// All processes. It reads /proc, so a child calls it.
 pub(super) fn scan(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Scanned> {
-    let bytes = in_child(proc, OnBlock::LeaveOut, || {
-        let found = Scanning::new(proc, files, wanted)?.finish()?;
-        Ok(serde_json::to_vec(&found).map_err(|error| error.to_string()))
-    })?;
-    let bytes = bytes.map_err(anyhow::Error::msg)?;
-    serde_json::from_slice(&bytes).context("the result of the scan is incomplete")
+    Scanning::new(proc, files, wanted)?.finish()
 }
 
 struct Seen {
@@ -126,13 +136,10 @@ struct Scanning<'a> {
     wanted: &'a Wanted<'a>,
     all: Vec<Seen>,
     by_key: HashMap<String, usize>,
-    /// Processes in no container.
-    host: Vec<i32>,
-    pids: Vec<i32>,
-    net: HostNet,
+    /// Processes with the number of their container.
+    processes: Vec<(i32, Option<usize>)>,
+    host_net: Option<u64>,
 }
-
-struct HostNet(Option<u64>);
 
 impl<'a> Scanning<'a> {
     fn new(proc: &'a ProcRoot, files: &'a Files, wanted: &'a Wanted<'a>) -> Result<Scanning<'a>> {
@@ -143,23 +150,18 @@ impl<'a> Scanning<'a> {
             wanted,
             all: Vec::new(),
             by_key: HashMap::default(),
-            host: Vec::new(),
-            pids: Vec::new(),
-            net: HostNet(at.and_then(|at| of_host[at])),
+            processes: Vec::new(),
+            host_net: at.and_then(|at| of_host[at]),
         };
         each_process((proc, files), None, |pid, identity, tag| {
             let pid = pid.as_raw();
-            scanning.pids.push(pid);
-            match tag {
-                Some(tag) => scanning.add(&tag.container, pid, identity.cpid),
-                None => scanning.host.push(pid),
-            }
+            let own = tag.map(|tag| scanning.add(&tag.container, pid, identity.cpid));
+            scanning.processes.push((pid, own));
         })?;
-        scanning.pids.sort_unstable();
         Ok(scanning)
     }
 
-    fn add(&mut self, container: &Rc<Container>, pid: i32, cpid: Option<i32>) {
+    fn add(&mut self, container: &Rc<Container>, pid: i32, cpid: Option<i32>) -> usize {
         let own = self.number(container);
         let seen = &mut self.all[own];
         seen.own = seen.own.or(Some(pid));
@@ -171,6 +173,7 @@ impl<'a> Scanning<'a> {
             self.all[number].members.push(pid);
             around = self.all[number].outer;
         }
+        own
     }
 
     fn number(&mut self, container: &Rc<Container>) -> usize {
@@ -193,24 +196,31 @@ impl<'a> Scanning<'a> {
             Ok(chosen) => chosen,
             Err(error) => return Ok(Scanned { problem: Some(errno::chain(&error)), ..scanned }),
         };
-        let found = |number: &usize| self.found(*number);
-        scanned.containers = chosen.iter().filter_map(found).collect();
+        let mut shown = vec![None; self.all.len()];
+        for number in chosen {
+            let Some(mut found) = self.found(number) else { continue };
+            // The container around it has a lower number.
+            found.around = self.all[number].outer.and_then(|outer| shown[outer]);
+            shown[number] = Some(scanned.containers.len());
+            scanned.containers.push(found);
+        }
         let mut nets = std::collections::BTreeSet::new();
         // A namespace counts once: for the container that keeps it, else for the one that started first.
         let mut order: Vec<usize> = (0..scanned.containers.len()).collect();
         order.sort_by_key(|&at| (!scanned.containers[at].is_pause, scanned.containers[at].start));
         for at in order {
             let found = &mut scanned.containers[at];
-            found.net = found.net.filter(|net| nets.insert(net.0));
+            found.net = found.net.filter(|net| nets.insert(*net));
         }
-        if self.wanted.targets.is_empty() {
-            scanned.host = Some(processes::of(self.proc, &self.host));
-        }
-        if self.wanted.services {
-            scanned.services = self.services();
-        }
-        self.add_disk(&mut scanned);
-        scanned.pids = self.pids;
+        let units = self.services(&mut scanned.services);
+        let of_all = self.wanted.targets.is_empty();
+        let owner = |(pid, own): &(i32, Option<usize>)| match own {
+            Some(own) => shown[*own].map_or(Owner::Other, Owner::Container),
+            None if of_all => Owner::Host(units.get(pid).copied()),
+            None => Owner::Other,
+        };
+        scanned.processes =
+            self.processes.iter().map(|one| Process { pid: one.0, owner: owner(one), key: 0 }).collect();
         Ok(scanned)
     }
 
@@ -222,13 +232,6 @@ impl<'a> Scanning<'a> {
         let process = self.proc.process(Pid::from_raw(pid));
         let groups = lines(&process.cgroup().ok()?, Some(container));
         let status = process.status_text().unwrap_or_default();
-        let mut members = seen.members.clone();
-        members.sort_unstable();
-        let is_own = |names: &[&str]| groups.iter().filter(|line| line.is_of(names)).all(|line| line.own);
-        let of = match is_own(&["memory", "cpu", "cpuacct", "pids", ""]) {
-            true => Of { count: members.len() as u64, ..Of::default() },
-            false => processes::of(self.proc, &members),
-        };
         let text = container.to_string();
         Some(Found {
             key: container.key(),
@@ -242,14 +245,14 @@ impl<'a> Scanning<'a> {
             image: container.image.clone(),
             owner: container.owner,
             outer: container.outer.as_ref().map(|outer| outer.label()),
+            outer_key: container.outer.as_ref().map(|outer| outer.key()),
             is_pause: container.is_pause(),
             pid,
             start: process.start_time(),
             cpus: cpus_allowed(&status).map(count_of_list),
             groups,
-            of,
-            members,
-            net: self.net.of(self.proc, pid),
+            around: None,
+            net: process.ns(Kind::Net).filter(|inode| Some(*inode) != self.host_net),
         })
     }
 
@@ -277,7 +280,7 @@ impl<'a> Scanning<'a> {
             Target::Container(word) => word,
             Target::Pid { pid, .. } => {
                 let pid = pid.as_raw();
-                if self.pids.binary_search(&pid).is_err() {
+                if self.processes.binary_search_by_key(&pid, |process| process.0).is_err() {
                     bail!("no process {pid}");
                 }
                 let has = |seen: &Seen| seen.members.contains(&pid);
@@ -303,10 +306,11 @@ impl<'a> Scanning<'a> {
         Ok(found.iter().filter_map(|container| self.by_key.get(&container.key()).copied()).collect())
     }
 
-    /// The groups of the host's processes, by unit where there are units.
-    fn services(&self) -> Vec<Service> {
-        let mut all: BTreeMap<String, Service> = BTreeMap::new();
-        for &pid in &self.host {
+    /// The groups of the host's processes, by unit where there are units; and the number of that of each process.
+    fn services(&self, all: &mut Vec<Service>) -> HashMap<i32, usize> {
+        let (mut numbers, mut by_path) = (HashMap::default(), BTreeMap::new());
+        let host = self.processes.iter().filter(|(_, own)| self.wanted.services && own.is_none());
+        for &(pid, _) in host {
             let Ok(text) = self.proc.process(Pid::from_raw(pid)).cgroup() else { continue };
             let mut groups = lines(&text, None);
             let named = groups.iter().find(|line| line.controllers.is_empty() && line.path != "/");
@@ -319,55 +323,18 @@ impl<'a> Scanning<'a> {
                 let own = unit(&line.path).to_owned();
                 (line.own, line.path) = (own == path, own);
             }
-            let new = Service { path: path.clone(), pid, groups, processes: 0 };
-            all.entry(path).or_insert(new).processes += 1;
+            let number = *by_path.entry(path.clone()).or_insert_with(|| {
+                all.push(Service { path, pid, groups });
+                all.len() - 1
+            });
+            numbers.insert(pid, number);
         }
-        all.into_values().collect()
-    }
-
-    /// Adds what processes read from disks and wrote there, where the kernel does not count that for groups. Other
-    /// kernels block such reads alone: then only these numbers are missing.
-    fn add_disk(&self, scanned: &mut Scanned) {
-        let needs = |found: &Found| !self.wanted.counts_disk || !found.groups.iter().all(|line| line.own);
-        let is_known = |pid: &i32| !self.wanted.no_disk.contains(pid);
-        let mut pids: Vec<i32> = scanned
-            .containers
-            .iter()
-            .filter(|found| needs(found))
-            .flat_map(|found| found.members.iter().copied())
-            .filter(is_known)
-            .collect();
-        pids.sort_unstable();
-        pids.dedup();
-        if pids.is_empty() {
-            return;
-        }
-        let read = processes::disk(self.proc, &pids).unwrap_or_default();
-        let read: HashMap<i32, Used> = read.into_iter().map(|used| (used.pid, used)).collect();
-        for found in scanned.containers.iter_mut().filter(|found| needs(found)) {
-            let used: Vec<Used> = found.members.iter().filter_map(|pid| read.get(pid).cloned()).collect();
-            // If none can be read, the number is unknown, not zero.
-            found.of.disk = Some(used).filter(|used| !used.is_empty());
-        }
-        let is_missing = |pid: &i32| !read.contains_key(pid);
-        scanned.no_disk =
-            self.wanted.no_disk.iter().copied().filter(|pid| self.pids.binary_search(pid).is_ok()).collect();
-        scanned.no_disk.extend(pids.iter().copied().filter(is_missing));
-    }
-}
-
-impl HostNet {
-    /// The namespace of a process, and the bytes that its interfaces received and sent, if it is not the host's.
-    fn of(&self, proc: &ProcRoot, pid: i32) -> Option<(u64, u64, u64)> {
-        let process = proc.process(Pid::from_raw(pid));
-        let inode = process.ns(Kind::Net).filter(|inode| Some(*inode) != self.0)?;
-        let (received, sent) = devices(&process.net_devices().ok()?);
-        Some((inode, received, sent))
+        numbers
     }
 }
 
 /// The bytes that the interfaces received and sent, without the loopback: `eth0: 1 2 3 …`.
-fn devices(text: &[u8]) -> (u64, u64) {
+pub(super) fn devices(text: &[u8]) -> (u64, u64) {
     let (mut received, mut sent) = (0_u64, 0_u64);
     for line in text.split(|&b| b == b'\n').skip(2) {
         // A name can contain a colon.
@@ -398,6 +365,13 @@ fn unit(path: &str) -> &str {
     match path[..end].trim_end_matches('/') {
         "" => "/",
         path => path,
+    }
+}
+
+impl Found {
+    /// Does a group of its own count this? Otherwise its processes do.
+    pub(super) fn has_own(&self, names: &[&str]) -> bool {
+        self.groups.iter().filter(|line| line.is_of(names)).all(|line| line.own)
     }
 }
 

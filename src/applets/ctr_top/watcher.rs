@@ -4,23 +4,28 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::known::Known;
 use super::options::Request;
 use super::rates::{Rows, rows};
-use super::sample::{self, Sample};
-use super::scan::{self, Wanted};
+use super::sample::{Sample, Sampler};
+use super::scan::Wanted;
 use super::show::Frame;
 use crate::access::watch as reading;
 use crate::container::Files;
 use crate::exit::{self, Exit};
 use crate::isolation::cgroup::Hierarchies;
 use crate::proc::ProcRoot;
+use crate::sys;
+
+/// So many descriptors are left for all else, or a quarter if there are few.
+const SPARE: usize = 256;
 
 pub(super) struct Watcher<'a> {
     pub proc: ProcRoot,
     name: &'static str,
     request: &'a Request,
-    mounted: Hierarchies,
-    no_disk: Vec<i32>,
+    known: Known,
+    sampler: Sampler,
     before: Option<Sample>,
     /// What was said about processes that block their readers.
     said: Option<String>,
@@ -31,7 +36,10 @@ impl<'a> Watcher<'a> {
         let root = request.root.as_deref();
         let proc = Files::new(root.unwrap_or(Path::new("/")))?.proc(root)?;
         let mounted = Hierarchies::read(&proc).unwrap_or_default();
-        Ok(Watcher { proc, name, request, mounted, no_disk: Vec::new(), before: None, said: None })
+        let all = sys::raise_descriptor_limit();
+        let most = all - SPARE.min(all / 4);
+        let (known, sampler) = (Known::new(most), Sampler::new(mounted, most));
+        Ok(Watcher { proc, name, request, known, sampler, before: None, said: None })
     }
 
     /// The next sample, with rates if there was one before. Files of containers that are gone are no error.
@@ -51,20 +59,18 @@ impl<'a> Watcher<'a> {
         let wanted = Wanted {
             targets: &self.request.targets,
             services: self.request.all,
-            counts_disk: sample::counts_disk(&self.mounted),
-            no_disk: &self.no_disk,
+            counts_disk: self.sampler.counts_disk(),
         };
-        let mut scanned = scan::scan(&self.proc, &files, &wanted)?;
+        let looked = self.known.look(&self.proc, &files, &wanted)?;
         // A target can end, and start again.
-        if let Some(problem) = scanned.problem.take().filter(|_| is_first) {
-            let error = anyhow::Error::from(exit::NotSeen(problem));
+        if let Some(problem) = looked.problem.as_ref().filter(|_| is_first) {
+            let error = anyhow::Error::from(exit::NotSeen(problem.clone()));
             return Err(error.into());
         }
         if is_first {
-            scanned.notes.iter().for_each(|note| exit::warn(self.name, note));
+            looked.notes.iter().for_each(|note| exit::warn(self.name, note));
         }
-        self.no_disk = std::mem::take(&mut scanned.no_disk);
-        Ok(sample::sample(&self.proc, &self.mounted, scanned))
+        Ok(self.sampler.sample(&self.proc, &self.known, looked))
     }
 
     /// Says once which processes are left out.

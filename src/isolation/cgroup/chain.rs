@@ -3,8 +3,10 @@
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use super::hierarchy::{Hierarchies, Membership, parse};
+use super::kept::Kept;
 use crate::proc::number;
 
 /// A group, for the files of one controller.
@@ -16,6 +18,8 @@ pub(crate) struct Place {
     root: PathBuf,
     /// Below the mount point.
     below: PathBuf,
+    /// For a group that is read again and again.
+    kept: Option<Rc<Kept>>,
 }
 
 /// The controllers (comma separated, empty for v2) and the path of a process in each hierarchy.
@@ -80,6 +84,7 @@ fn place(mounted: &Hierarchies, (controllers, path): &(Vec<u8>, Vec<u8>)) -> Opt
         mount_point: hierarchy.mount_point.clone(),
         root: hierarchy.root.clone(),
         below: below.components().filter(|part| matches!(part, Component::Normal(_))).collect(),
+        kept: None,
     })
 }
 
@@ -92,7 +97,14 @@ impl Place {
             mount_point: mount_point.to_path_buf(),
             root: PathBuf::from("/"),
             below: below.to_path_buf(),
+            kept: None,
         }
+    }
+
+    /// From now on its files stay open, as long as their descriptors are below this number.
+    #[must_use]
+    pub(crate) fn keep(self, most: usize) -> Place {
+        Place { kept: Some(Rc::new(Kept::new(most))), ..self }
     }
 
     #[must_use]
@@ -120,12 +132,21 @@ impl Place {
 
     /// This group and those above it, up to the root of the mount.
     pub(crate) fn chain(&self) -> impl Iterator<Item = Place> {
-        self.below.ancestors().map(|below| Place { below: below.to_path_buf(), ..self.clone() })
+        let other = |below: &Path| Place { below: below.to_path_buf(), kept: None, ..self.clone() };
+        self.below.ancestors().enumerate().map(move |(depth, below)| match depth {
+            0 => self.clone(),
+            _ => other(below),
+        })
     }
 
     /// ENOENT is None: the kernel has no such file, or the group is the root.
     pub(crate) fn try_read(&self, file: &str) -> std::io::Result<Option<Vec<u8>>> {
-        match std::fs::read(self.directory().join(file)) {
+        let path = || self.directory().join(file);
+        let read = match &self.kept {
+            Some(kept) => kept.read(file, path),
+            None => std::fs::read(path()),
+        };
+        match read {
             Ok(text) => Ok(Some(text.trim_ascii().to_vec())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -163,12 +184,13 @@ impl Place {
     #[must_use]
     pub(crate) fn tree(&self) -> Option<Vec<Place>> {
         const MOST: usize = 1_000;
-        let (mut all, mut next) = (vec![self.clone()], 0);
+        // Lists of processes can be longer than what a file that stays open gives in one read.
+        let (mut all, mut next) = (vec![Place { kept: None, ..self.clone() }], 0);
         while let Some(place) = all.get(next).cloned() {
             next += 1;
             let entries = crate::sys::directory::list(&place.directory()).unwrap_or_default();
             for entry in entries.into_iter().filter(|entry| entry.is_directory).take(MOST) {
-                all.push(Place { below: place.below.join(&entry.name), ..place.clone() });
+                all.push(Place { below: place.below.join(&entry.name), kept: None, ..place.clone() });
             }
             if all.len() > MOST {
                 return None;

@@ -1,6 +1,7 @@
 //! What the memory of a group consists of, and how many of its processes were killed for lack of it.
 
 use super::chain::{Place, field};
+use crate::proc::number;
 
 /// The parts of memory.stat. v1 has them for the group with those below under another name.
 #[derive(Default)]
@@ -24,28 +25,42 @@ impl Split {
 
     #[must_use]
     pub(crate) fn read(place: &Place, stat: &[u8]) -> Split {
-        if !place.v2 {
-            return Split {
-                anon: field(stat, "total_rss"),
-                file: field(stat, "total_cache"),
-                shmem: field(stat, "total_shmem"),
-                kernel: place.number("memory.kmem.usage_in_bytes"),
-                inactive_file: field(stat, "total_inactive_file"),
-                slab_reclaimable: None,
-            };
+        let kernel = || place.number("memory.kmem.usage_in_bytes");
+        match place.v2 {
+            true => Split::without_kernel(true, stat).with_kernel(stat),
+            false => Split { kernel: kernel(), ..Split::without_kernel(false, stat) },
         }
+    }
+
+    /// What memory.stat says alone.
+    #[must_use]
+    pub(crate) fn without_kernel(v2: bool, stat: &[u8]) -> Split {
+        let (prefix, names) = match v2 {
+            true => ("", ["anon", "file", "shmem", "inactive_file"]),
+            false => ("total_", ["rss", "cache", "shmem", "inactive_file"]),
+        };
+        let mut found = [None; 4];
+        for line in stat.split(|&b| b == b'\n') {
+            let Some(line) = line.strip_prefix(prefix.as_bytes()) else { continue };
+            for (name, value) in names.iter().zip(&mut found) {
+                let rest = line.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
+                *value = value.or_else(|| rest.and_then(number));
+            }
+        }
+        let [anon, file, shmem, inactive_file] = found;
+        Split { anon, file, shmem, inactive_file, ..Split::default() }
+    }
+
+    fn with_kernel(self, stat: &[u8]) -> Split {
         // Before Linux 5.18 the parts are there, but not their sum.
         let parts = || {
             let parts = ["slab", "kernel_stack", "pagetables", "percpu"];
             parts.iter().filter_map(|name| field(stat, name)).reduce(|sum, part| sum + part)
         };
         Split {
-            anon: field(stat, "anon"),
-            file: field(stat, "file"),
-            shmem: field(stat, "shmem"),
             kernel: field(stat, "kernel").or_else(parts),
-            inactive_file: field(stat, "inactive_file"),
             slab_reclaimable: field(stat, "slab_reclaimable"),
+            ..self
         }
     }
 }

@@ -10,6 +10,7 @@ mod group;
 mod hierarchy;
 mod io;
 mod join;
+mod kept;
 pub(crate) mod kills;
 pub(crate) mod limits;
 pub(crate) mod measure;

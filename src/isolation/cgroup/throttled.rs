@@ -19,7 +19,9 @@ impl Place {
         found.or_else(|| by.periods())
     }
 
-    fn periods(&self) -> Option<Throttled> {
+    /// The counts of this group.
+    #[must_use]
+    pub(crate) fn periods(&self) -> Option<Throttled> {
         let text = self.read("cpu.stat")?;
         let seconds = field(&text, "throttled_usec").map(|usec| usec as f64 / 1e6);
         let seconds = seconds.or_else(|| field(&text, "throttled_time").map(|nsec| nsec as f64 / 1e9));

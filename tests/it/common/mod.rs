@@ -4,12 +4,14 @@ pub mod cgexec;
 pub mod compat;
 pub mod containers;
 pub mod ctr_ps;
+pub mod ctr_top;
 pub mod fuse;
 pub mod layout;
 pub mod lsns;
 pub mod network;
 pub mod nsenter;
 pub mod process;
+pub mod schema;
 pub mod terminal;
 pub mod unshare;
 

@@ -15,7 +15,11 @@ fn one(at: f64, cpu: f64) -> One {
         start: Some(50),
         ..Found::default()
     };
-    One { found, at, own: Some(true), cpu: Some(Counted::Group(cpu)), ..One::default() }
+    One { found: found.into(), at, own: Some(true), cpu: Some(Counted::Group(cpu)), ..One::default() }
+}
+
+fn found(one: &mut One) -> &mut Found {
+    std::rc::Rc::make_mut(&mut one.found)
 }
 
 fn sample(one: One) -> Sample {
@@ -36,7 +40,7 @@ fn between(before: One, now: One) -> Row {
 fn without_a_sample_before_there_are_no_rates() {
     let mut now = one(10.0, 3.5);
     now.disk = Some(Disk::Group(5, 6));
-    now.found.net = Some((1, 2, 3));
+    now.net = Some((2, 3));
     now.throttled = Some(Periods { periods: 9, throttled: 3, seconds: None });
     let row = rows(&sample(now), None).containers.remove(0);
     assert_eq!((row.cpu.percent, row.cpu.seconds), (None, Some(3.5)));
@@ -50,8 +54,8 @@ fn rates_are_by_the_time_that_passed() {
     let (mut before, mut now) = (one(10.0, 3.0), one(12.5, 4.0));
     before.disk = Some(Disk::Group(1_000, 0));
     now.disk = Some(Disk::Group(6_000, 50));
-    before.found.net = Some((9, 100, 0));
-    now.found.net = Some((9, 350, 25));
+    before.net = Some((100, 0));
+    now.net = Some((350, 25));
     before.throttled = Some(Periods { periods: 10, throttled: 2, seconds: Some(1.0) });
     now.throttled = Some(Periods { periods: 30, throttled: 17, seconds: Some(2.0) });
     now.quota = Limit { value: Some(0.5), by: Some("/a".to_owned()), above: None };
@@ -69,10 +73,10 @@ fn rates_are_by_the_time_that_passed() {
 #[test]
 fn the_cpus_that_it_may_run_on_limit_it_too() {
     let mut now = one(11.0, 2.0);
-    now.found.cpus = Some(2);
+    found(&mut now).cpus = Some(2);
     let row = between(one(10.0, 1.0), now.clone());
     assert_eq!((row.cpu.limit, row.cpu.of_limit, row.cpu.limit_by), (Some(2.0), Some(50.0), None));
-    now.found.cpus = Some(4);
+    found(&mut now).cpus = Some(4);
     assert_eq!(between(one(10.0, 1.0), now).cpu.limit, None, "all CPUs are no limit");
 }
 
@@ -80,7 +84,7 @@ fn the_cpus_that_it_may_run_on_limit_it_too() {
 fn a_counter_that_went_down_is_that_of_another_container() {
     assert_eq!(between(one(10.0, 3.0), one(11.0, 2.0)).cpu.percent, None);
     let mut restarted = one(11.0, 4.0);
-    restarted.found.start = Some(60);
+    found(&mut restarted).start = Some(60);
     assert_eq!(between(one(10.0, 3.0), restarted).cpu.percent, None);
     let (mut before, mut now) = (one(10.0, 3.0), one(11.0, 4.0));
     before.disk = Some(Disk::Group(5, 5));
@@ -128,21 +132,21 @@ fn memory_is_compared_with_the_limit_else_with_the_host() {
 
 #[test]
 fn a_pod_is_the_sum_of_its_containers() {
-    let member = |name: &str, cpu: f64, net: Option<(u64, u64, u64)>| {
+    let member = |name: &str, cpu: f64, net: Option<(u64, u64)>| {
         let mut one = one(if cpu > 0.0 { 11.0 } else { 10.0 }, cpu);
-        one.found.key = name.to_owned();
-        one.found.runtime = "k8s".to_owned();
-        one.found.pod = Some("web".to_owned());
-        one.found.pod_namespace = Some("shop".to_owned());
+        found(&mut one).key = name.to_owned();
+        found(&mut one).runtime = "k8s".to_owned();
+        found(&mut one).pod = Some("web".to_owned());
+        found(&mut one).pod_namespace = Some("shop".to_owned());
         one.memory.working_set = Some(100);
         one.memory.limit = Limit { value: Some(150), by: None, above: Some(400) };
         one.pids = Some(2);
-        one.found.net = net;
+        one.net = net;
         one
     };
     let of = |first: One, second: One| Sample { containers: vec![first, second], ..sample(one(0.0, 0.0)) };
-    let before = of(member("a", 0.0, Some((1, 10, 10))), member("b", 0.0, None));
-    let now = of(member("a", 0.25, Some((1, 20, 15))), member("b", 0.5, None));
+    let before = of(member("a", 0.0, Some((10, 10))), member("b", 0.0, None));
+    let now = of(member("a", 0.25, Some((20, 15))), member("b", 0.5, None));
     let all = pods(&rows(&now, Some(&before)).containers, Some(1_000));
     assert_eq!(all.len(), 1);
     let pod = &all[0];
@@ -157,7 +161,7 @@ fn a_pod_is_the_sum_of_its_containers() {
 #[test]
 fn containers_that_come_and_go() {
     let (mut first, mut second) = (sample(one(10.0, 1.0)), sample(one(11.0, 1.5)));
-    let new = |at| One { found: Found { key: "new".to_owned(), ..Found::default() }, ..one(at, 9.0) };
+    let new = |at| One { found: Found { key: "new".to_owned(), ..Found::default() }.into(), ..one(at, 9.0) };
     second.containers.push(new(11.0));
     let found = rows(&second, Some(&first)).containers;
     assert_eq!((found[0].cpu.percent, found[1].cpu.percent), (Some(50.0), None));

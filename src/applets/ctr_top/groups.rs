@@ -1,0 +1,222 @@
+//! The control groups of containers, open from one sample to the next. What lies above several containers is read once for
+//! each sample.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::{Rc, Weak};
+
+use super::scan::{Line, bytes};
+use crate::container::Own;
+use crate::isolation::cgroup::Hierarchies;
+use crate::isolation::cgroup::chain::{Lines, Place};
+use crate::sys::keyed::HashMap;
+use crate::text;
+
+/// A group, and those above it.
+pub(super) struct Group {
+    pub place: Place,
+    pub shown: String,
+    above: Option<Rc<Group>>,
+    limits: RefCell<Limits>,
+}
+
+/// The periods of a quota, and those in which it was used up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Periods {
+    pub periods: u64,
+    pub throttled: u64,
+    pub seconds: Option<f64>,
+}
+
+/// What was read for a sample.
+#[derive(Default)]
+struct Limits {
+    sample: u64,
+    memory: Option<Option<u64>>,
+    hidden: Option<Option<u64>>,
+    quota: Option<Option<f64>>,
+    pids: Option<Option<u64>>,
+    periods: Option<Option<Periods>>,
+}
+
+/// What the groups of all containers share.
+pub(super) struct Sources {
+    open: HashMap<PathBuf, Weak<Group>>,
+    /// Descriptors from this number on are not kept.
+    most: usize,
+    sample: u64,
+    /// What the host has: a limit that is not below it is none.
+    pub memory: u64,
+}
+
+/// The groups of one container by controller.
+pub(super) struct Groups {
+    /// With their controllers: the unified hierarchy has the empty name. Does each count for the container alone?
+    lines: Vec<(Line, Rc<Group>, Option<bool>)>,
+    /// Groups below that of v1's memory controller: it counts kills in the victim's group alone.
+    below: Vec<Place>,
+}
+
+impl Sources {
+    pub(super) fn new(most: usize) -> Sources {
+        Sources { open: HashMap::default(), most, sample: 0, memory: 0 }
+    }
+
+    /// Begins a sample.
+    pub(super) fn next(&mut self, memory: u64) {
+        self.sample += 1;
+        self.memory = memory;
+    }
+
+    /// Forgets the groups that no container has any more.
+    pub(super) fn forget(&mut self) {
+        self.open.retain(|_, group| group.strong_count() > 0);
+    }
+
+    fn group(&mut self, place: &Place) -> Rc<Group> {
+        let mut group: Option<Rc<Group>> = None;
+        let chain: Vec<Place> = place.chain().collect();
+        for place in chain.into_iter().rev() {
+            let directory = place.directory();
+            let known = self.open.get(&directory).and_then(Weak::upgrade);
+            let new = known.unwrap_or_else(|| {
+                let shown = text::utf8(place.path().as_os_str().as_encoded_bytes()).into_owned();
+                let (above, limits) = (group.clone(), RefCell::default());
+                let new = Rc::new(Group { place: place.keep(self.most), shown, above, limits });
+                self.open.insert(directory, Rc::downgrade(&new));
+                new
+            });
+            group = Some(new);
+        }
+        // A chain begins with the place itself.
+        group.unwrap_or_else(|| {
+            let (place, limits) = (place.clone(), RefCell::default());
+            Rc::new(Group { place, shown: String::new(), above: None, limits })
+        })
+    }
+}
+
+impl Group {
+    /// This group and those above it.
+    pub(super) fn chain(&self) -> impl Iterator<Item = &Group> {
+        std::iter::successors(Some(self), |group| group.above.as_deref())
+    }
+
+    /// Reads a value once for each sample.
+    fn once<T: Copy>(
+        &self,
+        sources: &Sources,
+        value: fn(&mut Limits) -> &mut Option<T>,
+        read: impl FnOnce() -> T,
+    ) -> T {
+        let mut limits = self.limits.borrow_mut();
+        if limits.sample != sources.sample {
+            *limits = Limits { sample: sources.sample, ..Limits::default() };
+        }
+        *value(&mut limits).get_or_insert_with(read)
+    }
+
+    pub(super) fn memory_limit(&self, sources: &Sources) -> Option<u64> {
+        self.once(sources, |limits| &mut limits.memory, || self.place.memory_limit(sources.memory))
+    }
+
+    /// A mount of a part of the hierarchy of v1 hides the groups above it, whose limits hold too.
+    pub(super) fn hidden_limit(&self, sources: &Sources) -> Option<u64> {
+        let read = || {
+            let stat = Some(&self.place).filter(|place| !place.v2)?.read("memory.stat")?;
+            Place::hidden_memory_limit(&stat, sources.memory)
+        };
+        self.once(sources, |limits| &mut limits.hidden, read)
+    }
+
+    pub(super) fn quota(&self, sources: &Sources) -> Option<f64> {
+        self.once(sources, |limits| &mut limits.quota, || self.place.quota())
+    }
+
+    pub(super) fn pids_limit(&self, sources: &Sources) -> Option<u64> {
+        self.once(sources, |limits| &mut limits.pids, || self.place.number("pids.max"))
+    }
+
+    pub(super) fn periods(&self, sources: &Sources) -> Option<Periods> {
+        let read = || {
+            let found = self.place.periods()?;
+            Some(Periods { periods: found.periods, throttled: found.throttled, seconds: found.seconds })
+        };
+        self.once(sources, |limits| &mut limits.periods, read)
+    }
+}
+
+impl Groups {
+    /// `is_own`: are all processes of a group processes of the container?
+    pub(super) fn new(
+        sources: &mut Sources,
+        mounted: &Hierarchies,
+        lines: &[Line],
+        is_own: impl Fn(&Place) -> Option<bool>,
+    ) -> Groups {
+        let is_used =
+            |line: &&Line| line.is_of(&["memory", "cpu", "cpuacct", "pids", "blkio", "freezer", ""]);
+        let mut one = |line: &Line| {
+            let raw = (bytes(&line.controllers), bytes(&line.path));
+            let first = line.controllers.split(',').next().unwrap_or_default();
+            let place = Lines(vec![raw]).place(mounted, first)?;
+            let Own { place, own } = match line.own {
+                true => Own::named(place),
+                false => Own::unnamed(place, &is_own),
+            };
+            Some((line.clone(), sources.group(&place), own))
+        };
+        let lines = lines.iter().filter(is_used).filter_map(&mut one).collect();
+        let mut groups = Groups { lines, below: Vec::new() };
+        if let Some(place) = groups.alone("memory").filter(|place| !place.v2) {
+            let below = place.tree().unwrap_or_default().into_iter().skip(1);
+            groups.below = below.map(|place| place.keep(sources.most)).collect();
+        }
+        groups
+    }
+
+    fn line(&self, controller: &str) -> Option<&(Line, Rc<Group>, Option<bool>)> {
+        let of = |name: &str| self.lines.iter().find(|(line, ..)| line.is_of(&[name]));
+        of(controller).or_else(|| of(""))
+    }
+
+    /// The unified hierarchy has the empty name.
+    pub(super) fn get(&self, controller: &str) -> Option<&Group> {
+        self.line(controller).map(|(_, group, _)| &**group)
+    }
+
+    /// Its group, if that counts for the container alone.
+    pub(super) fn alone(&self, controller: &str) -> Option<&Place> {
+        self.line(controller).filter(|(.., own)| *own != Some(false)).map(|(_, group, _)| &group.place)
+    }
+
+    /// Does the path of each say whose it is?
+    pub(super) fn are_named(&self) -> bool {
+        self.lines.iter().all(|(line, ..)| line.own)
+    }
+
+    /// Does every group count for the container alone?
+    pub(super) fn own(&self) -> Option<bool> {
+        let owns = ["memory", "cpuacct", "pids"].iter().filter_map(|name| self.line(name));
+        let owns: Vec<Option<bool>> = owns.map(|(.., own)| *own).collect();
+        match () {
+            () if owns.contains(&Some(false)) => Some(false),
+            () if owns.is_empty() || owns.contains(&None) => None,
+            () => Some(true),
+        }
+    }
+
+    pub(super) fn is_any_there(&self) -> bool {
+        self.lines.iter().any(|(_, group, _)| group.place.directory().is_dir())
+    }
+
+    pub(super) fn oom_kills(&self) -> Option<u64> {
+        let place = self.alone("memory")?;
+        if place.v2 {
+            return place.field("memory.events", "oom_kill");
+        }
+        let all = std::iter::once(place).chain(&self.below);
+        let kills = all.filter_map(|place| place.field("memory.oom_control", "oom_kill"));
+        kills.reduce(|sum, kills| sum + kills)
+    }
+}

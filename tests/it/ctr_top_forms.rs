@@ -1,0 +1,114 @@
+//! `ctr-top`: pods, services, the schema of JSON, and the text format of Prometheus.
+
+use serde_json::{Value, json};
+
+use crate::common::ctr_ps::WEB;
+use crate::common::ctr_top::{ctr_top, document, of, row, v2, write};
+use crate::common::process::limited;
+use crate::common::schema::{schema, valid, validate};
+use crate::common::{program, project, skip, stderr, stdout, there};
+
+#[test]
+fn samples_for_prometheus() {
+    let host = v2("top-prometheus");
+    let text = stdout(&of(&host, &["--prometheus"]));
+    let labels = format!("{{runtime=\"docker\",name=\"web\",id=\"{WEB}\",image=\"img:1\"}}");
+    for (name, value) in [
+        ("container_cpu_usage_seconds_total", "1.5"),
+        ("container_cpu_cfs_throttled_periods_total", "10"),
+        ("container_spec_cpu_quota", "150000"),
+        ("container_memory_working_set_bytes", "4000000"),
+        ("container_spec_memory_limit_bytes", "8000000"),
+        ("container_fs_writes_bytes_total", "202"),
+        ("container_pressure_cpu_waiting_seconds_total", "0.000009"),
+    ] {
+        let more = if name == "container_cpu_usage_seconds_total" { ",cpu=\"total\"}" } else { "}" };
+        let labels = labels.replace('}', more);
+        assert!(text.contains(&format!("\n{name}{labels} {value}\n")), "{name}: {text}");
+        assert_eq!(text.matches(&format!("# TYPE {name} ")).count(), 1, "{name}");
+    }
+    if !there("promtool") {
+        return skip("promtool", "is not installed: the rest of samples_for_prometheus");
+    }
+    let file = host.file("out.prom", &text);
+    let mut check = program("sh");
+    check.args(["-c", "promtool check metrics <\"$0\""]).arg(file);
+    let output = limited(&mut check);
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+}
+
+fn captured(arguments: &[&str]) -> String {
+    let mut command = crate::common::applet("ctr-top");
+    command.env_remove("TERM").arg("--root").arg(project("tests/fixtures/hybrid/root"));
+    let output = limited(command.args(["-n", "1", "-d", "0.1"]).args(arguments));
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output)
+}
+
+#[test]
+fn a_pod_stands_for_its_containers() {
+    let document: Value = serde_json::from_str(&captured(&["-J", "--per", "pod"])).expect("JSON");
+    let pods = document["pods"].as_array().expect("a list");
+    let pod = pods.iter().find(|pod| pod["container"] == "k8s:shop-ns/shop").expect("a pod");
+    assert_eq!(
+        (&pod["name"], &pod["pod"], &pod["pod_namespace"], &pod["pid"], &pod["id"]),
+        (&json!("shop-ns/shop"), &json!("shop"), &json!("shop-ns"), &Value::Null, &Value::Null)
+    );
+    let members = document["containers"].as_array().expect("a list").iter();
+    let procs =
+        members.filter(|row| row["pod"] == "shop").map(|row| row["procs"].as_u64().expect("a number"));
+    assert_eq!(pod["procs"], json!(procs.sum::<u64>()));
+    let text = captured(&["-r", "--noheadings", "--per", "pod", "-s", "name", "-o", "container"]);
+    let names: Vec<&str> = text.lines().collect();
+    assert!(names.contains(&"k8s:shop-ns/shop") && names.contains(&"docker:rt-web"), "{text}");
+    assert!(!text.contains("shop-ns/shop/"), "{text}");
+    let text = captured(&["-r", "--noheadings", "-s", "-name", "-o", "container"]);
+    let mut names: Vec<&str> = text.lines().collect();
+    assert!(names.contains(&"k8s:shop-ns/shop/web"), "{text}");
+    let printed = names.clone();
+    names.sort_unstable_by(|one, other| other.cmp(one));
+    assert_eq!(printed, names, "-s -name is the other order");
+}
+
+#[test]
+fn services_of_the_host() {
+    let host = v2("top-services");
+    for (pid, group) in
+        [(30, "/system.slice/ssh.service"), (31, "/system.slice/ssh.service/inner"), (32, "/a group")]
+    {
+        host.process(pid, 1, group, b"sshd\0");
+    }
+    write(
+        &host,
+        "system.slice/ssh.service",
+        &[("memory.current", "3000000\n"), ("cpu.stat", "usage_usec 2500000\n"), ("pids.current", "4\n")],
+    );
+    let all = document(ctr_top(&host).arg("-a"));
+    let services = all["services"].as_array().expect("a list");
+    assert_eq!(services.len(), 1, "a group without counters has no row: {services:?}");
+    let service = &services[0];
+    assert_eq!(
+        (&service["container"], &service["runtime"], &service["procs"]),
+        (&json!("host:system.slice/ssh.service"), &Value::Null, &json!(2))
+    );
+    assert_eq!(
+        (&service["memory"]["usage"], &service["cpu"]["seconds"], &service["pids"]["current"]),
+        (&json!(3_000_000), &json!(2.5), &json!(4))
+    );
+    assert_eq!(row(&all, "docker:web")["id"], WEB);
+    assert_eq!(document(&mut ctr_top(&host))["services"], json!([]));
+}
+
+#[test]
+fn the_json_fits_its_schema() {
+    for arguments in [&["-J"][..], &["-J", "-a"], &["-J", "--per", "pod", "-a"], &["-J", "rt-web"]] {
+        valid("ctr-top", &captured(arguments));
+    }
+    let host = v2("top-schema");
+    let document = document(ctr_top(&host).arg("-a"));
+    let schema = schema("ctr-top");
+    assert_eq!(validate(&schema, &schema, &document, ""), Ok(()));
+    let mut other = document;
+    other["containers"][0]["memory"]["usage"] = json!("5M");
+    assert!(validate(&schema, &schema, &other, "").is_err());
+}

@@ -1,0 +1,121 @@
+//! `ctr-top`: what happens between two samples, and what a sample costs.
+
+use serde_json::Value;
+
+use crate::common::ctr_ps::{DB, WEB, scope, state};
+use crate::common::ctr_top::{V2, ctr_top, v2, write};
+use crate::common::process::{Piped, limited};
+use crate::common::{binary, program, skip, stderr, there};
+
+/// Documents, until the row of a container is as wanted. None: there is no row.
+fn until(piped: &mut Piped, container: &str, what: &str, is_wanted: impl Fn(Option<&Value>) -> bool) {
+    let mut last = String::new();
+    for _ in 0..300 {
+        last = piped.line();
+        let document: Value =
+            serde_json::from_str(&last).unwrap_or_else(|error| panic!("{what}: {error}: {last:?}"));
+        let rows = document["containers"].as_array().expect("a list");
+        if is_wanted(rows.iter().find(|row| row["container"] == container)) {
+            return;
+        }
+    }
+    panic!("{what}: {last}");
+}
+
+#[test]
+fn containers_start_and_end_and_counters_go_down() {
+    let host = v2("top-ticks");
+    let mut piped = Piped::new(ctr_top(&host).args(["-J", "-d", "0.1"]));
+    until(&mut piped, "docker:web", "there at the start", |row| {
+        row.is_some_and(|row| row["cpu"]["percent"] == 0.0)
+    });
+    let usage = |usec: u64| write(&host, &scope(DB), &[("cpu.stat", &format!("usage_usec {usec}\n"))]);
+    usage(5_000_000);
+    host.docker(DB, state("db", 20));
+    host.process(20, 1, &scope(DB), b"db\0");
+    // The first sample of a container has no rate.
+    until(&mut piped, "docker:db", "it starts", |row| row.is_some_and(|row| row["cpu"]["percent"].is_null()));
+    usage(6_000_000);
+    let is_more = |row: Option<&Value>| row.is_some_and(|row| row["cpu"]["percent"].as_f64() > Some(0.0));
+    until(&mut piped, "docker:db", "it works", is_more);
+    until(&mut piped, "docker:db", "it rests", |row| row.is_some_and(|row| row["cpu"]["percent"] == 0.0));
+    // A counter that went down is that of a new container: neither a negative rate, nor 0.
+    usage(1_000_000);
+    until(&mut piped, "docker:db", "it is another one", |row| {
+        let percent = &row.expect("a row")["cpu"]["percent"];
+        assert!(percent.as_f64().is_none_or(|percent| percent >= 0.0), "{percent}");
+        percent.is_null()
+    });
+    until(&mut piped, "docker:db", "it goes on", |row| row.is_some_and(|row| row["cpu"]["percent"] == 0.0));
+    std::fs::remove_dir_all(host.root().join("proc/20")).expect("removed");
+    until(&mut piped, "docker:db", "it ends", |row| row.is_none());
+    until(&mut piped, "docker:web", "the other one goes on", |row| row.is_some());
+}
+
+/// A process that moves to another container after it was seen.
+#[test]
+fn a_new_process_is_looked_at_more_than_once() {
+    let host = v2("top-moves");
+    let mut piped = Piped::new(ctr_top(&host).args(["-J", "-d", "0.1"]));
+    let procs = |count: u64| move |row: Option<&Value>| row.is_some_and(|row| row["procs"] == count);
+    until(&mut piped, "docker:web", "one process", procs(1));
+    // As one that docker exec starts, it begins outside.
+    host.process(40, 1, "/init.scope", b"runc\0");
+    let is_counted = |line: &str| line.contains("\"procs\":2,") && line.contains("\"container\":\"host\"");
+    while !is_counted(&piped.line()) {}
+    host.process(40, 1, &scope(WEB), b"sh\0");
+    until(&mut piped, "docker:web", "two processes", procs(2));
+}
+
+/// The system calls of a run on a host with so many containers and processes in each.
+fn calls(containers: u32, processes: u32, arguments: &[&str]) -> usize {
+    let host = v2("top-cost");
+    for number in 0..containers {
+        let id = format!("{number:064x}");
+        let first = 1_000 + i64::from(number) * 100;
+        host.docker(&id, state(&format!("c{number}"), first));
+        for pid in 0..i64::from(processes) {
+            host.process(first + pid, 1, &scope(&id), b"x\0");
+        }
+        write(&host, &scope(&id), V2);
+    }
+    let trace = host.root().join("calls");
+    let mut command = program("strace");
+    command.args(["-f", "-qq", "-o"]).arg(&trace).arg(binary()).args(["ctr-top", "--root"]).arg(host.root());
+    let output = limited(command.args(arguments));
+    assert!(output.status.success(), "{}", stderr(&output));
+    std::fs::read_to_string(trace).expect("calls").lines().count()
+}
+
+#[test]
+fn the_cost_of_a_sample_is_linear() {
+    if !there("strace") {
+        return skip("the_cost_of_a_sample_is_linear", "needs strace");
+    }
+    let [few, more, most] = [(10, 1), (20, 1), (20, 5)]
+        .map(|(containers, processes)| calls(containers, processes, &["--prometheus"]));
+    let container = (more - few) / 10;
+    assert!(container < 260, "{container} calls for a container more: {few}, {more}");
+    let process = (most - more) / 80;
+    assert!(process < 42, "{process} calls for a process more: {more}, {most}");
+}
+
+/// The files of groups stay open, and processes are not read again.
+#[test]
+fn a_further_sample_costs_one_call_for_each_file_of_a_group() {
+    if !there("strace") {
+        return skip("a_further_sample", "needs strace");
+    }
+    let of = |containers, processes| {
+        let run = |count: &str| calls(containers, processes, &["-J", "-d", "0.1", "-n", count]);
+        let (few, many) = (run("8"), run("18"));
+        many.saturating_sub(few) / 10
+    };
+    let [few, more, most] =
+        [(10, 1), (30, 1), (30, 5)].map(|(containers, processes)| of(containers, processes));
+    let container = more.saturating_sub(few) / 20;
+    // Use, limits and pressure are in 13 files; the rest is output.
+    assert!((10..=16).contains(&container), "{container} calls for a container and sample: {few}, {more}");
+    let process = most.saturating_sub(more) / 120;
+    assert!(process == 0, "{process} calls for a process and sample: {more}, {most}");
+}

@@ -1,0 +1,162 @@
+//! `ctr-top` on a terminal.
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::WaitStatus;
+use nix::unistd::Pid;
+
+use crate::common::ctr_ps::{DB, Host, scope, state};
+use crate::common::ctr_top::{ctr_top, v2, write};
+use crate::common::process::change_of;
+use crate::common::terminal::Terminal;
+
+fn start(terminal: &Terminal, host: &Host, arguments: &[&str]) -> std::process::Child {
+    terminal.start(ctr_top(host).args(["-d", "0.2", "--color=never"]).args(arguments).env("TERM", "xterm"))
+}
+
+fn pid(child: &std::process::Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).expect("a pid"))
+}
+
+#[test]
+fn the_screen_obeys_keys_and_is_left_as_it_was() {
+    let host = v2("top-screen");
+    let mut terminal = Terminal::new();
+    let before = terminal.settings();
+    let mut child = terminal.start(ctr_top(&host).args(["-d", "0.2", "--color=never"]).env("TERM", "xterm"));
+    let first = terminal.until("docker:web");
+    assert!(first.contains("\x1b[?1049h") && first.contains("sorted by cpu"), "{first:?}");
+    terminal.types("m");
+    terminal.until("sorted by mem");
+    terminal.types("/zzz\n");
+    terminal.until("/zzz");
+    terminal.types("/WEB\n");
+    terminal.until("docker:web");
+    // A container that starts and one that ends are no error.
+    host.docker(DB, state("db", 20));
+    write(&host, &scope(DB), &[("cpu.stat", "usage_usec 5\n")]);
+    host.process(20, 1, &scope(DB), b"db\0");
+    terminal.types("/\n");
+    terminal.until("docker:db");
+    std::fs::remove_dir_all(host.root().join("proc/20")).expect("removed");
+    terminal.until("  1 container ");
+    terminal.types("q");
+    let (status, rest) = terminal.end_of(&mut child);
+    assert_eq!(status.code(), Some(0));
+    assert!(rest.ends_with("\x1b[?1049l"), "{rest:?}");
+    assert_eq!(terminal.settings().local_flags, before.local_flags);
+    let mut child = terminal.start(ctr_top(&host).args(["-d", "0.2"]).env("TERM", "xterm"));
+    terminal.until("docker:web");
+    kill(Pid::from_raw(i32::try_from(child.id()).expect("a pid")), Signal::SIGTERM).expect("sent");
+    let (_, rest) = terminal.end_of(&mut child);
+    assert!(rest.ends_with("\x1b[?1049l"), "{rest:?}");
+    assert_eq!(terminal.settings().local_flags, before.local_flags);
+}
+
+#[test]
+fn enter_runs_ctr_inspect_and_a_key_comes_back() {
+    let host = v2("top-inspect");
+    let mut terminal = Terminal::new();
+    let mut child = start(&terminal, &host, &["-s", "name"]);
+    terminal.until("docker:web");
+    terminal.until("host");
+    // The first row without a selected one.
+    terminal.types("\r");
+    let inspected = terminal.until("-- press a key");
+    assert!(
+        inspected.contains("\x1b[?1049l") && inspected.contains("docker:web  aeb29a15315a"),
+        "{inspected:?}"
+    );
+    terminal.types(" ");
+    let again = terminal.until("sorted by name");
+    assert!(again.contains("\x1b[?1049h"), "{again:?}");
+    terminal.becomes_raw(true);
+    // The host is the second row, and no container.
+    terminal.types("\x1b[B");
+    let line = terminal.until("\x1b[27m");
+    assert!(line.contains("\x1b[7mhost"), "{line:?}");
+    terminal.types("\r");
+    terminal.types("q");
+    let (status, rest) = terminal.end_of(&mut child);
+    assert!(status.success() && !rest.contains("press a key"), "{rest:?}");
+}
+
+#[test]
+fn a_tree_of_pods_and_a_resize() {
+    let mut terminal = Terminal::new();
+    let root = crate::common::project("tests/fixtures/hybrid/root");
+    let mut command = crate::common::applet("ctr-top");
+    command.arg("--root").arg(root).args(["-d", "0.2", "--color=never", "-s", "name"]);
+    let mut child = terminal.start(command.env("TERM", "xterm").env("LC_ALL", "C"));
+    terminal.until("docker:rt-web");
+    terminal.types("f");
+    terminal.until("sorted by name  tree");
+    terminal.until("k8s:shop-ns/shop ");
+    terminal.until("|- k8s:shop-ns/shop/POD");
+    terminal.until("`- k8s:shop-ns/shop/web");
+    // A row that fits stays with those above it.
+    terminal.types("/sidecar\n");
+    let found = terminal.until("k8s:shop-ns/shop/sidecar");
+    assert!(found.contains("k8s:shop-ns/shop "), "{found:?}");
+    terminal.types("\x1b");
+    terminal.until("docker:rt-web");
+    // The selected row stays on a small screen.
+    terminal.types("\x1b[F");
+    terminal.until("\x1b[27m");
+    terminal.resize(4, 60);
+    terminal.until("\x1b[2J");
+    let small = terminal.until("\x1b[27m");
+    assert!(small.matches("\x1b[K").count() == 3 && !small.contains("\x1b[5;1H"), "{small:?}");
+    terminal.types("q");
+    assert!(terminal.end_of(&mut child).0.success());
+}
+
+/// SIGABRT is what a panic ends with.
+#[test]
+fn signals_leave_the_terminal_as_it_was() {
+    let host = v2("top-signals");
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGABRT, Signal::SIGINT] {
+        let mut terminal = Terminal::new();
+        let before = terminal.settings();
+        let mut child = start(&terminal, &host, &[]);
+        terminal.until("docker:web");
+        kill(pid(&child), signal).expect("sent");
+        let (status, rest) = terminal.end_of(&mut child);
+        assert!(!status.success() && rest.ends_with("\x1b[?1049l"), "{signal}: {rest:?}");
+        assert_eq!(terminal.settings().local_flags, before.local_flags, "{signal}");
+    }
+    let mut terminal = Terminal::new();
+    let mut child = start(&terminal, &host, &[]);
+    terminal.until("docker:web");
+    kill(pid(&child), Signal::SIGTSTP).expect("sent");
+    assert_eq!(change_of(pid(&child).as_raw()), WaitStatus::Stopped(pid(&child), Signal::SIGSTOP));
+    terminal.until("\x1b[?1049l");
+    terminal.becomes_raw(false);
+    kill(pid(&child), Signal::SIGCONT).expect("sent");
+    let again = terminal.until("docker:web");
+    assert!(again.contains("\x1b[?1049h"), "{again:?}");
+    terminal.becomes_raw(true);
+    terminal.types("q");
+    assert!(terminal.end_of(&mut child).0.success());
+}
+
+/// On a slow line, what stays the same is not written again.
+#[test]
+fn only_lines_that_change_are_written() {
+    let host = v2("top-changes");
+    for number in 0..20 {
+        let id = format!("{number:064x}");
+        host.docker(&id, state(&format!("c{number}"), 100 + number));
+        host.process(100 + number, 1, &scope(&id), b"x\0");
+        write(&host, &scope(&id), &[("cpu.stat", "usage_usec 5\n"), ("pids.current", "1\n")]);
+    }
+    let mut terminal = Terminal::new();
+    let mut child = start(&terminal, &host, &["-s", "name", "-o", "container,pids"]);
+    terminal.until("docker:web");
+    // The time, in the line of the host.
+    terminal.until("\x1b[1;1H");
+    write(&host, &scope(&format!("{:064x}", 7)), &[("pids.current", "4711\n")]);
+    let changed = terminal.until("4711");
+    assert!(changed.contains("docker:c7") && !changed.contains("docker:c8"), "{changed:?}");
+    terminal.types("q");
+    assert!(terminal.end_of(&mut child).0.success());
+}
