@@ -4,9 +4,10 @@
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
@@ -77,6 +78,40 @@ impl Walk {
         Ok(Walk { identify: Identify::new(proc, way)?, left: pids.into(), ahead, first, parents })
     }
 
+    /// Opens a pidfd of each process, as far as `most` descriptors suffice, and keeps it: see [`Self::ended`].
+    pub(crate) fn hold(&mut self, most: usize) {
+        if let Some(by_pidfd) = &mut self.identify.by_pidfd {
+            let held = self
+                .left
+                .iter()
+                .take(most)
+                .filter_map(|pid| Some((pid.as_raw(), sys::pidfd_open(*pid).ok()?)));
+            by_pidfd.held = held.collect();
+        }
+    }
+
+    /// The PIDs of the held processes that have ended: they may be those of other processes now, and what was read of them
+    /// that of either. A zombie keeps its PID. In order.
+    pub(crate) fn ended(&self) -> Vec<i32> {
+        let Some(by_pidfd) = &self.identify.by_pidfd else { return Vec::new() };
+        let (pids, pidfds): (Vec<i32>, Vec<&OwnedFd>) =
+            by_pidfd.held.iter().map(|(pid, fd)| (*pid, fd)).unzip();
+        let mut asked: Vec<PollFd<'_>> =
+            pidfds.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
+        if poll(&mut asked, PollTimeout::ZERO).is_ok_and(|count| count == 0) {
+            return Vec::new();
+        }
+        // Those that are not asked, if that fails, count too.
+        let may_have = asked.iter().map(|one| one.revents().is_none_or(|events| !events.is_empty()));
+        let each = may_have.zip(pids.iter().zip(&pidfds)).filter(|(may_have, _)| *may_have);
+        let mut ended: Vec<i32> = each
+            .filter(|(_, (_, fd))| sys::pidfd_alive(fd) == Err(Errno::ESRCH))
+            .map(|(_, (pid, _))| *pid)
+            .collect();
+        ended.sort_unstable();
+        ended
+    }
+
     /// The next process that has not ended.
     pub(crate) fn next(&mut self) -> Option<(Pid, Identity)> {
         self.ahead.pop_front().or_else(|| self.identify_next())
@@ -132,9 +167,11 @@ impl Identify {
 
     /// The current group of a process.
     fn group_now(&self, pid: Pid) -> Option<u64> {
-        let info = match self.by_pidfd.as_ref()?.last.as_ref() {
-            Some((last, pidfd)) if *last == pid => sys::pidfd_info(pidfd),
-            _ => sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_info(&pidfd)),
+        let by_pidfd = self.by_pidfd.as_ref()?;
+        let last = by_pidfd.last.as_ref().filter(|(last, _)| *last == pid).map(|(_, pidfd)| pidfd);
+        let info = match by_pidfd.held.get(&pid.as_raw()).or(last) {
+            Some(pidfd) => sys::pidfd_info(pidfd),
+            None => sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_info(&pidfd)),
         };
         info.ok().filter(|info| info.mask & PidfdInfo::CGROUP != 0).map(|info| info.cgroup)
     }
@@ -176,8 +213,16 @@ struct ByPidfd {
     spaces: ById<u64, OwnedFd>,
     /// The pid namespaces seen so far: is each directly below `own`?
     outermost: ById<u64, bool>,
-    /// The process that was identified last.
+    /// Those that are held while all are read.
+    held: ById<i32, OwnedFd>,
+    /// The process that was identified last, if it is not held.
     last: Option<(Pid, OwnedFd)>,
+}
+
+impl Drop for ByPidfd {
+    fn drop(&mut self) {
+        sys::close_many(self.held.drain().map(|(_, pidfd)| pidfd).collect());
+    }
 }
 
 impl ByPidfd {
@@ -196,8 +241,8 @@ impl ByPidfd {
         let info = sys::pidfd_info(&sys::pidfd_open(this).ok()?).ok()?;
         let space = ns::open_file(&proc.own("ns/pid")).ok()?;
         let same = sys::pid_in_namespace(space, this) == Ok(this.as_raw());
-        let (spaces, outermost) = (ById::default(), ById::default());
-        (complete(&info, this) && same).then(|| ByPidfd { own, spaces, outermost, last: None })
+        let (spaces, outermost, held) = (ById::default(), ById::default(), ById::default());
+        (complete(&info, this) && same).then(|| ByPidfd { own, spaces, outermost, held, last: None })
     }
 
     /// None if only the files have the data.
@@ -205,7 +250,10 @@ impl ByPidfd {
         if let Some((_, last)) = self.last.take() {
             sys::close_later(last);
         }
-        let asked = sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_info(&self.last.insert((pid, pidfd)).1));
+        let asked = match self.held.get(&pid.as_raw()) {
+            Some(held) => sys::pidfd_info(held),
+            None => sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_info(&self.last.insert((pid, pidfd)).1)),
+        };
         let info = match asked {
             Ok(info) => info,
             Err(Errno::ESRCH) => return Err(Errno::ESRCH),

@@ -1,7 +1,7 @@
 //! Closes descriptors: one that is owned, or many by number.
 
 use std::ffi::c_uint;
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, OnceLock};
 
 use nix::errno::Errno;
@@ -125,6 +125,11 @@ pub(crate) fn close_later(fd: OwnedFd) {
     }
 }
 
+/// Closes many descriptors at once.
+pub(crate) fn close_many(descriptors: Vec<OwnedFd>) {
+    Unneeded(descriptors).close();
+}
+
 /// Closes the descriptors of [`close_later`]. Whoever closes descriptors by number does this first: one of these numbers
 /// could get another owner afterwards. An open file keeps its file system mounted, so readers do this at their end too.
 pub(crate) fn close_unneeded() {
@@ -136,7 +141,7 @@ pub(crate) fn close_unneeded() {
 /// Gives a descriptor that stays open for long a number above those of the others, so that these have successive ones.
 /// It keeps its number if this process may not have that many.
 pub(crate) fn kept_apart(fd: OwnedFd) -> OwnedFd {
-    match super::descriptor::duplicate_from(&fd, 2 * Unneeded::MOST as RawFd) {
+    match super::descriptor::duplicate_from(&fd, fd.as_raw_fd() + 2 * Unneeded::MOST as RawFd) {
         Ok(apart) => {
             close_later(fd);
             apart

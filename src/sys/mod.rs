@@ -32,7 +32,7 @@ pub(crate) use capability::{
     capget, capset, securebits, set_keep_caps, set_securebits,
 };
 pub(crate) use close::{
-    close, close_all, close_later, close_others, close_range, close_unneeded, kept_apart,
+    close, close_all, close_later, close_many, close_others, close_range, close_unneeded, kept_apart,
     raise_descriptor_limit, share_of_open_files,
 };
 pub(crate) use descriptor::{

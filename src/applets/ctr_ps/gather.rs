@@ -17,6 +17,10 @@ use crate::container::records::Records;
 use crate::container::{Files, Resolver, Tagger};
 use crate::isolation::identity::{Walk, Way};
 use crate::proc::{ProcRoot, Scan, Stat, clock, vanished};
+use crate::sys;
+
+/// Descriptors for everything but the processes.
+const RESERVED: usize = 256;
 
 /// What to gather.
 pub(super) struct Wanted<'a> {
@@ -89,7 +93,9 @@ fn gather_once(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fo
     let reading =
         (wanted.command_lines() && wanted.selection.is_all()).then(|| Reading::start(proc, pids.clone()));
     let mut list = Vec::with_capacity(pids.len());
-    let walk = RefCell::new(Walk::new(proc, wanted.way, pids).with_context(unreadable)?);
+    let mut walk = Walk::new(proc, wanted.way, pids).with_context(unreadable)?;
+    walk.hold(sys::raise_descriptor_limit().saturating_sub(RESERVED));
+    let walk = RefCell::new(walk);
     let resolver = if few { Resolver::for_few(proc, files) } else { Resolver::for_walk(proc, files, &walk) };
     let mut tagger = Tagger::new(&walk, Scan::new(proc).with_context(unreadable)?, resolver);
     let mut containers = Containers::default();
@@ -154,6 +160,10 @@ fn gather_once(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fo
     let mut reader = Reader::new((proc, tagger.scan), (wanted.needs, wanted.no_args), lines);
     if wanted.needs != 0 {
         list.retain_mut(|process| reader.read(process).map_or_else(|errno| !vanished(errno), |()| true));
+    }
+    let ended = walk.borrow().ended();
+    if !ended.is_empty() {
+        list.retain(|process| ended.binary_search(&process.pid).is_err());
     }
     Ok(Found {
         list,
