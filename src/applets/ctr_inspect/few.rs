@@ -97,7 +97,7 @@ impl Search<'_> {
     /// The processes in the control groups that have the id of a container. None if there are too many groups.
     fn add_groups(&mut self, text: &[u8], container: &Container) -> Option<()> {
         let groups = Groups::new(&self.mounted, text);
-        let mut is_named = false;
+        let (mut is_named, mut all, mut has_unlisted) = (false, BTreeSet::new(), None);
         for (controllers, path) in groups.lines() {
             let path = std::str::from_utf8(path).ok();
             let Some(group) = path.and_then(|path| group_of(path, container)) else { continue };
@@ -108,9 +108,17 @@ impl Search<'_> {
             };
             if let Some(own) = place.and_then(|place| place.ancestor(group.as_bytes())) {
                 is_named = true;
-                self.pids.extend(own.members()?);
+                all.extend(own.members()?);
+                has_unlisted = has_unlisted.or_else(|| own.has_unlisted());
             }
         }
+        // The groups list no zombies. These have no children, and their parents are mostly in the same group.
+        if has_unlisted != Some(false) {
+            let children = |pid: &i32| self.proc.process(Pid::from_raw(*pid)).all_children();
+            let children: Vec<Pid> = all.iter().flat_map(children).collect();
+            all.extend(children.into_iter().map(Pid::as_raw));
+        }
+        self.pids.extend(all);
         self.has_no_group |= !is_named;
         Some(())
     }

@@ -91,13 +91,18 @@ pub(super) fn of_stopped(world: &World<'_>, details: &Details) -> Identity {
     Identity {
         status: if ending.was_started { "exited" } else { "created" },
         age: now.zip(ended).and_then(|(now, ended)| u64::try_from(now - ended).ok()),
-        started: ending.started.clone(),
+        started: ending.started.as_deref().map(utc),
         exit_code: ending.exit_code,
         oom_killed: ending.oom_killed,
-        finished: ending.finished.clone(),
+        finished: ending.finished.as_deref().map(utc),
         error: ending.error.clone(),
         ..of_container(world, &details.container)
     }
+}
+
+/// State files have times with the offset of their writer.
+fn utc(time: &str) -> String {
+    epoch(time).map_or_else(|| time.to_owned(), rfc3339)
 }
 
 fn of_container(world: &World<'_>, container: &Container) -> Identity {
@@ -118,7 +123,7 @@ fn of_container(world: &World<'_>, container: &Container) -> Identity {
         pod_namespace: container.pod_namespace.clone(),
         labels: container.labels.iter().cloned().collect(),
         owner: Some(owner),
-        created: container.created.clone(),
+        created: container.created.as_deref().map(utc),
         chain,
         how: Some(IdentifiedBy::name(container.identified_by)),
         ..Identity::default()

@@ -264,7 +264,8 @@ fn all_mounts(text: &[u8], host: &HostMounts, unknown: &Unknowns) -> Vec<Mounted
     let last = |(point, mount): &&(String, Mount<'_>)| {
         point != "/" && seen.get(&**point).is_some_and(|last| std::ptr::eq(*last, mount))
     };
-    let is_writable = |mount: &Mount<'_>| !mount.is_read_only() && !mount.has_option("ro");
+    let is_writable =
+        |mount: &Mount<'_>| !mount.is_read_only() && !mount.has_option("ro") && mount.kind != b"nsfs";
     let mut room = MOST_BELOW;
     let mut found = Vec::new();
     for (point, mount) in all.iter().filter(last) {

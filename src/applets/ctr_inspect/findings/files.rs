@@ -68,23 +68,18 @@ impl Judge<'_> {
     fn devices(&mut self, files: &Files, privileges: Option<&Privileges>) {
         let is_root = privileges.is_some_and(|all| all.root_on_host == Some(true));
         let allowed = files.devices.iter().flatten().filter(|device| device.allowed == Some(true));
-        let mut groups: [(Severity, Vec<&Device>); 2] =
-            [(Severity::High, Vec::new()), (Severity::Note, Vec::new())];
-        for device in allowed {
-            let is_high = is_root && !self.is_sandbox() && device.what != Some("kvm");
-            groups[usize::from(!is_high)].1.push(device);
-        }
-        for (severity, devices) in groups {
-            let Some(first) = devices.first() else { continue };
-            let more = match devices.len() {
-                1 => String::new(),
-                count => format!(" and {} more", count - 1),
-            };
-            let what = first.what.unwrap_or("device");
-            let text =
-                format!("{what} of the host is {} ({}:{}){more}", first.path, first.major, first.minor);
-            self.add("host-device", severity, text, vec![("files.devices", json!(devices))]);
-        }
+        let is_high = |device: &&Device| is_root && !self.is_sandbox() && device.what != Some("kvm");
+        let (mut devices, others): (Vec<&Device>, Vec<&Device>) = allowed.partition(is_high);
+        let severity = if devices.is_empty() { Severity::Note } else { Severity::High };
+        devices.extend(others);
+        let Some(first) = devices.first() else { return };
+        let more = match devices.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let what = first.what.unwrap_or("device");
+        let text = format!("{what} of the host is {} ({}:{}){more}", first.path, first.major, first.minor);
+        self.add("host-device", severity, text, vec![("files.devices", json!(devices))]);
     }
 
     fn host_directories(&mut self, mounts: &[Mounted]) {
