@@ -86,12 +86,16 @@ pub(super) fn read(
     if container.outer.is_some() {
         return Vec::new();
     }
+    let ports = Stores::new(sources.world.files).published(container);
+    if ports.is_empty() {
+        return Vec::new();
+    }
     let proxies = match container.runtime {
         Runtime::Podman => proxies::held(sources.world, number, sources.host.listeners()),
         _ => proxies::docker_proxies(sources.world),
     };
     let mut found = Vec::new();
-    for port in Stores::new(sources.world.files).published(container) {
+    for port in ports {
         let proxy = proxies.iter().find(|proxy| proxy.is_of(&port));
         let mut one = Published::of_port(port);
         if let Some(proxy) = proxy {
