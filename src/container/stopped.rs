@@ -146,7 +146,7 @@ impl Container {
 fn of_names(container: Container) -> Details {
     Details {
         container,
-        ending: Ending { was_started: true, ..Ending::default() },
+        ending: Some(Ending { was_started: true, ..Ending::default() }),
         layers: Layers::default(),
         ports: Vec::new(),
         uses: Uses::default(),

@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 use serde::Serialize;
 
 use crate::container::commands::Commands;
-use crate::container::details::Details;
+use crate::container::details::{Details, Ending};
 use crate::container::world::{Subject, World};
 use crate::container::{Container, IdentifiedBy, epoch, rfc3339};
 use crate::text;
@@ -28,7 +28,7 @@ pub(super) struct Identity {
     pub started: Option<String>,
     pub chain: Vec<String>,
     pub how: Option<&'static str>,
-    /// `running`, `paused`; `exited` or `created` of a container without processes.
+    /// `running`, `paused`; of a container without processes `exited`, `created`, or `stopped` if nothing says which.
     pub status: &'static str,
     pub pid: Option<i32>,
     pub cpid: Option<i32>,
@@ -84,12 +84,12 @@ pub(super) fn read(world: &World<'_>, subject: Subject, commands: &Commands, pau
 
 /// A container that only state files have.
 pub(super) fn of_stopped(world: &World<'_>, details: &Details) -> Identity {
-    let ending = &details.ending;
+    let ending = details.ending.clone().unwrap_or_default();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok());
     let ended = ending.finished.as_deref().and_then(epoch);
     Identity {
-        status: if ending.was_started { "exited" } else { "created" },
+        status: details.ending.as_ref().map_or("stopped", Ending::status),
         age: now.zip(ended).and_then(|(now, ended)| u64::try_from(now - ended).ok()),
         started: ending.started.as_deref().map(utc),
         exit_code: ending.exit_code,
