@@ -48,7 +48,11 @@ impl<'a> Stores<'a> {
 
     /// Those whose id is selected.
     fn of_engines_with(&self, selects: &dyn Fn(&str) -> bool, with_layers: bool) -> Vec<Details> {
-        let ids = |reader: &dyn StateReader| reader.ids(self.files).into_iter().filter(|id| selects(id));
+        // The bundle of one that could not be started can be left: its id is there twice.
+        let ids = |reader: &dyn StateReader| {
+            let ids: BTreeSet<String> = reader.ids(self.files).into_iter().collect();
+            ids.into_iter().filter(|id| selects(id))
+        };
         let docker =
             ids(&self.docker).flat_map(|id| docker_details(&self.docker, self.files, &id, with_layers));
         let podman =
