@@ -48,16 +48,17 @@ impl<'a> Stores<'a> {
 
     /// Those whose id is selected.
     fn of_engines_with(&self, selects: &dyn Fn(&str) -> bool, with_layers: bool) -> Vec<Details> {
-        // The bundle of one that could not be started can be left: its id is there twice.
-        let ids = |reader: &dyn StateReader| {
-            let ids: BTreeSet<String> = reader.ids(self.files).into_iter().collect();
-            ids.into_iter().filter(|id| selects(id))
-        };
+        let ids = |reader: &dyn StateReader| reader.ids(self.files).into_iter().filter(|id| selects(id));
         let docker =
             ids(&self.docker).flat_map(|id| docker_details(&self.docker, self.files, &id, with_layers));
         let podman =
             ids(&self.podman).flat_map(|id| podman_details(&self.podman, self.files, &id, with_layers));
-        docker.chain(podman).collect()
+        let mut all: Vec<Details> = docker.chain(podman).collect();
+        // The bundle of one that could not be started can be left: then its id is there twice, perhaps without a name.
+        all.sort_by_key(|one| one.container.name.is_none());
+        let mut known = BTreeSet::new();
+        all.retain(|one| known.insert(one.container.key()));
+        all
     }
 
     /// The containers of all stores whose id is selected; the same id is read in one store only.

@@ -24,7 +24,10 @@ fn in_group(test: &str, command: &mut std::process::Command) -> Option<InGroup> 
         skip(test, "needs the controller of pids");
         return None;
     }
-    let (name, id) = (Name::new(test), "d0".repeat(32));
+    let name = Name::new(test);
+    // Of this test alone.
+    let digits: String = name.0.bytes().rev().map(|byte| format!("{byte:02x}")).collect();
+    let id = &format!("{digits:0<64}")[..64];
     let mut piped = Piped::new(command);
     let pid = piped.line();
     for controller in controllers {
