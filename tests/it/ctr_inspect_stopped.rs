@@ -137,7 +137,7 @@ fn a_container_with_a_bundle_that_was_left_is_one() {
     layout.file(format!("{bundle}/config.json"), "{}");
     layout.file(format!("{bundle}/init.pid"), "77");
     assert_eq!(report(&layout, "web")["identity"]["status"], "exited");
-    assert_eq!(report(&layout, &id)["identity"]["name"], "web");
+    assert_eq!(report(&layout, &format!("docker:{id}"))["identity"]["name"], "web");
 }
 
 /// LXC keeps no record of the end.
