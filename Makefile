@@ -60,6 +60,10 @@ bless: ## write tests/golden/ anew, what ctr-ps prints of hosts in files: look a
 bench: build ## against ps and lsns, on hosts of 100, 2,000 and 10,000 processes (root)
 	CTRBOX_BIN="$$(realpath "$(BIN)")" cargo bench --locked --bench scan
 
+SECONDS ?= 60
+fuzz: ## each parser for SECONDS seconds, TARGETS="stat status" for some (cargo-fuzz, nightly)
+	SECONDS_EACH="$(SECONDS)" fuzz/run.sh
+
 # Only for these two: a test runs make with directories of its own.
 install uninstall: export bindir := $(bindir)
 install uninstall: export libexecdir := $(libexecdir)
@@ -102,5 +106,5 @@ release-check: ## what takes long: packages in a bare Debian root, the tarball w
 clean: ## what building made
 	cargo clean
 
-.PHONY: help build run check test lint msrv docs order bless bench install uninstall package deb rpm dist release-check clean
+.PHONY: help build run check test lint msrv docs order bless bench fuzz install uninstall package deb rpm dist release-check clean
 .DEFAULT_GOAL := help

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::applets::{
     capsh, cgexec, ctr_inspect, ctr_ps, ctr_top, ctr_whose, getpcaps, lsns, nsenter, unshare,
 };
+use crate::check;
 use crate::cli::{Applet, Call};
 use crate::complete;
 use crate::exit::{Exit, report};
@@ -73,6 +74,7 @@ pub fn run(mut argv: Vec<OsString>) -> u8 {
         b"--help" | b"-h" => (1, Exit::Text(help())),
         b"--install" => return report(BOX, 1, install::run(APPLETS, &argv[1..])),
         b"--complete" => return report(BOX, 1, complete::run(APPLETS, &argv[1..])),
+        b"check" => return report(BOX, 1, check::run(&argv[1..])),
         b"help" => return help_of(argv.get(1)),
         b"--version" | b"-V" => (1, Exit::Text(format!("{BOX} {}\n", env!("CARGO_PKG_VERSION")))),
         [b'-', ..] => (1, Exit::Usage(format!("{BOX}: unrecognized option '{}'", text::shown(&first)))),
@@ -140,7 +142,7 @@ pub fn command() -> clap::Command {
     clap::Command::new(BOX)
         .about("see into containers and work in them, without container tooling and without a daemon")
         .version(env!("CARGO_PKG_VERSION"))
-        .override_usage(format!("{BOX} APPLET [argument...]\n       {BOX} help [APPLET]\n       {BOX} --install DIR [APPLET...]\n       {BOX} --list | --help | --version"))
+        .override_usage(format!("{BOX} APPLET [argument...]\n       {BOX} help [APPLET]\n       {BOX} check [-J] [--root DIR]\n       {BOX} --install DIR [APPLET...]\n       {BOX} --list | --help | --version"))
         .disable_help_flag(true)
         .disable_version_flag(true)
         .arg(

@@ -139,14 +139,21 @@ pub(crate) fn in_worker(proc: &ProcRoot, mut work: impl FnMut() -> Outcome) -> O
         outcome
     };
     match watch::in_worker(proc, || report(name, failure, work())) {
-        Watched::Ended(Ended::Exited(status)) => Ok(status),
-        Watched::Ended(Ended::Killed(signal)) => {
+        Watched::Ended(ended) => as_worker(ended),
+        Watched::Blocked(pid) => Err(anyhow!(watch::cannot_read(pid)).into()),
+        Watched::NotStarted => work(),
+    }
+}
+
+/// This process ends as its worker did.
+pub(crate) fn as_worker(ended: Ended) -> Outcome {
+    match ended {
+        Ended::Exited(status) => Ok(status),
+        Ended::Killed(signal) => {
             sys::die_of(signal);
             Err(anyhow!("child exit failed").into()) // the signal does not end this process
         }
-        Watched::Ended(Ended::Stopped | Ended::StillRunning) => Err(anyhow!("child exit failed").into()),
-        Watched::Blocked(pid) => Err(anyhow!(watch::cannot_read(pid)).into()),
-        Watched::NotStarted => work(),
+        Ended::Stopped | Ended::StillRunning => Err(anyhow!("child exit failed").into()),
     }
 }
 

@@ -3,7 +3,9 @@
 //! The layers, from the top down. A layer uses only those below it; tests/it/layers.rs lists the allowed uses and checks
 //! them.
 //!
+//! - `fuzz`: what is fuzzed; not in the binary
 //! - [`mod@applet`]: the table of applets; finds the one that argv names and runs it
+//! - [`check`]: tries what this host has
 //! - [`complete`]: answers the completions of the shells
 //! - [`install`]: makes the links of `ctrbox --install`
 //! - [`applets`]: one module per applet: its options, what it does, its output
@@ -44,11 +46,14 @@
 mod access;
 mod applet;
 mod applets;
+mod check;
 mod cli;
 mod complete;
 mod container;
 mod errno;
 mod exit;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hint;
 mod install;
 mod isolation;

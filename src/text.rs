@@ -122,7 +122,7 @@ pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) 
     // Only the beginning of a long word is compared.
     let far = |name: &'n str| (strsim::osa_distance(cut(word, 64), cut(name, 64)), name);
     let is_near =
-        |(far, name): &(usize, &str)| *far <= 1 + name.len() / 3 && *far < name.len().max(word.len());
+        |(far, name): &(usize, &str)| *far <= 1 + name.len() / 3 && *far * 2 <= name.len().max(word.len());
     names.into_iter().map(far).filter(is_near).min().map(|(_, name)| name)
 }
 
@@ -200,6 +200,7 @@ mod tests {
         assert_eq!(nearest("kitten", ["sitting"]), Some("sitting"), "three steps");
         assert_eq!(nearest("kitten", ["sittings"]), None, "four steps, of which three are allowed");
         assert_eq!(nearest("wbe", ["db", "web"]), Some("web"));
+        assert_eq!(nearest("psr", ["lsm", "rss"]), None, "one letter of three in common");
         assert_eq!(nearest("x", ["C"]), None, "nothing in common");
         assert_eq!(nearest("", ["C", "pid"]), None);
     }

@@ -17,6 +17,7 @@ mod arguments;
 mod below_root;
 mod extents;
 pub(crate) mod memory;
+pub(crate) mod stream;
 pub(crate) mod watch;
 
 pub(crate) use arguments::{Lines, Reading, account_of, environment, note_of_locked, read_environment};

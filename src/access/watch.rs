@@ -14,7 +14,7 @@ use std::ffi::c_long;
 use std::fs::File;
 use std::hash::{Hash, Hasher};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{Shutdown, shutdown};
 use nix::sys::stat::fstat;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use nix::unistd::{ForkResult, Pid};
@@ -178,7 +179,7 @@ pub(crate) fn is_readable(fd: impl AsFd, time: Duration) -> nix::Result<bool> {
 }
 
 /// Kills a process, and waits for its end if that comes soon.
-fn kill(child: Pid, pidfd: &OwnedFd) {
+pub(super) fn kill(child: Pid, pidfd: &OwnedFd) {
     _ = sys::kill(child, libc::SIGKILL);
     _ = is_readable(pidfd, FIRST);
     _ = sys::wait(child, libc::__WALL | libc::WNOHANG);
@@ -443,6 +444,8 @@ fn watch_until_end(proc: &ProcRoot, process: Pid, socket: &UnixStream) -> Option
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        // It ends by this too, if it cannot be killed.
+        _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
         _ = sys::kill(self.child, libc::SIGKILL);
         _ = sys::wait(self.child, libc::__WALL);
     }

@@ -6,6 +6,10 @@
 //! directory libexec/ctrbox/bin below the prefix has links of all applets, for those who put it first in `PATH`.
 //! `--install` makes links in another directory; a file that is no link to this binary stays.
 //!
+//! `ctrbox check` tries what ctrbox needs on this host: features of the kernel, rights, limits, control groups and the state
+//! files of runtimes. It says which applet or option lacks what; the exit status is 1 if an applet does not work. `-J` prints
+//! JSON. It is the first command to run on a strange host.
+//!
 //! A container is a process with its own namespaces, control groups and root directory. ctrbox reads these from
 //! the kernel, and the names from the state files of the container runtimes.
 //!

@@ -112,7 +112,9 @@ fn ctrbox(applets: &'static [&'static Applet], rest: &[&str]) -> Answer {
     match rest {
         [] => offers("", &[]),
         [word] if word.starts_with('-') => Answer::words(words::beginning(word, OPTIONS)),
-        [word] => offers(word, &[("help", "show the help of an applet")]),
+        [word] => {
+            offers(word, &[("check", "try what this host has"), ("help", "show the help of an applet")])
+        }
         ["help", word] => offers(word, &[]),
         ["--install", _] => Answer::other(Action::Directories, 0),
         ["--install", _, .., word] => offers(word, &[]),

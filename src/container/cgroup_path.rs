@@ -124,8 +124,9 @@ impl<'a> Component<'a> {
             is_file_name(self.name)
                 .then(|| claim(&[Store::Oci, Store::Runsc], Runtime::Runc, self.name.into(), false))
         };
-        // containerd's own clients: /NAMESPACE/ID.
-        let by_pair = (is_name(self.name) && is_name(self.parent))
+        // containerd's own clients: /NAMESPACE/ID, with one slash between them.
+        let is_pair = self.pair.len() == self.parent.len() + 1 + self.name.len();
+        let by_pair = (is_pair && is_name(self.name) && is_name(self.parent))
             .then(|| claim(&[Store::Containerd], Runtime::Containerd, self.pair.into(), false));
         [by_name, by_pair]
     }

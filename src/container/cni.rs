@@ -23,7 +23,7 @@ pub(crate) struct Attachment {
 }
 
 const NETWORKS: &str = "/var/lib/cni/networks";
-pub(crate) const RESULTS: &str = "/var/lib/cni/results";
+const RESULTS: &str = "/var/lib/cni/results";
 /// Files that are read: more than a host has.
 const MOST: usize = 20_000;
 
@@ -95,15 +95,16 @@ struct Capabilities {
     ports: Option<Vec<Mapping>>,
 }
 
+/// containerd writes the keys with a capital letter.
 #[derive(Deserialize)]
 struct Mapping {
-    #[serde(rename = "hostPort", default)]
+    #[serde(rename = "hostPort", alias = "HostPort", default)]
     host_port: u16,
-    #[serde(rename = "containerPort", default)]
+    #[serde(rename = "containerPort", alias = "ContainerPort", default)]
     port: u16,
-    #[serde(default)]
+    #[serde(alias = "Protocol", default)]
     protocol: String,
-    #[serde(rename = "hostIP", default)]
+    #[serde(rename = "hostIP", alias = "HostIP", default)]
     address: String,
 }
 
@@ -184,6 +185,11 @@ mod tests {
         assert_eq!((found.ports[0].host_port, found.ports[0].port), (Some(8080), Some(80)));
         assert_eq!((&*found.ports[0].protocol, &*found.interfaces[0]), ("tcp", "veth1"));
         assert_eq!(found.macs, ["aa:00:00:00:00:01"]);
+        let text = r#"{"containerId":"abc","capabilityArgs":{"io.kubernetes.cri.pod-annotations":{"a":"b"},
+            "portMappings":[{"HostPort":8080,"ContainerPort":80,"Protocol":"tcp","HostIP":"10.0.0.1"}]}}"#;
+        let of_containerd = attachment(serde_json::from_str(text).expect("JSON")).expect("an attachment");
+        assert_eq!((of_containerd.ports[0].host_port, of_containerd.ports[0].port), (Some(8080), Some(80)));
+        assert_eq!(of_containerd.ports[0].host_address.as_deref(), Some("10.0.0.1"));
         assert_eq!(attachment(serde_json::from_str("{}").expect("JSON")), None);
     }
 

@@ -162,14 +162,22 @@ pub(crate) fn nearest<'c>(
     all: impl Iterator<Item = &'c Container> + Clone,
     word: &str,
 ) -> Option<&'c Container> {
-    // A runtime that is mistyped or another one does not matter, and makes no name alike.
-    let wanted = word.split_once(':').map_or(word, |(_, name)| name);
+    // A runtime that is mistyped or another one makes no name alike; one of the runtime that was typed comes first.
+    let (runtime, wanted) =
+        word.split_once(':').map_or((None, word), |(runtime, name)| (Some(runtime), name));
     let names = |container: &'c Container| {
         let name = container.name.as_deref();
         [name, name.and_then(|name| name.rsplit('/').next())].into_iter().flatten()
     };
-    let near = text::nearest(wanted, all.clone().flat_map(names))?;
-    all.into_iter().find(|container| names(container).any(|name| name == near))
+    let search = |is_among: &dyn Fn(&'c Container) -> bool| {
+        let mut among = all.clone().filter(|container| is_among(container));
+        let near = text::nearest(wanted, among.clone().flat_map(names))?;
+        among.find(|container| names(container).any(|name| name == near))
+    };
+    // Exactly this name is nearer than any other.
+    let is_same = |container: &'c Container| names(container).any(|name| name == wanted);
+    let is_typed = |container: &'c Container| Some(container.runtime.name()) == runtime;
+    search(&is_same).or_else(|| search(&is_typed)).or_else(|| search(&|_| true))
 }
 
 /// A word that matches this container only: `RUNTIME:NAME`, or `RUNTIME:ID` if two share the name.

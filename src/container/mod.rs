@@ -323,6 +323,31 @@ impl fmt::Display for Container {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    use super::{logged, proxies, runtimes};
+
+    pub(crate) fn titles(data: &[u8]) {
+        proxies::fuzz(data);
+        runtimes::fuzz::title(&String::from_utf8_lossy(data));
+    }
+
+    pub(crate) fn podman_database(data: &[u8]) {
+        runtimes::fuzz::podman_database(data);
+    }
+
+    pub(crate) fn settings(text: &str) {
+        runtimes::fuzz::settings(text);
+    }
+
+    pub(crate) fn logged(word: &str) {
+        _ = logged::namespace(word);
+        if let Some(logged) = logged::Logged::parse(word) {
+            _ = logged.id();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -95,6 +95,11 @@ pub(crate) fn held(world: &World<'_>, number: usize, listeners: &[Listener]) -> 
     found
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(arguments: &[u8]) {
+    _ = proxy(1, arguments);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

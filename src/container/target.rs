@@ -131,7 +131,7 @@ impl<'a> Lookup<'a> {
         match target {
             Target::Pid { pid, inode } => {
                 if inode.is_none() {
-                    hint_at_container(proc, *pid);
+                    hint_at_container(proc, None, *pid);
                 }
                 by_pid(*pid, *inode)
             }
@@ -311,11 +311,11 @@ fn hold(resolver: &mut Resolver<'_>, container: &Container) -> Result<Held> {
     Ok(Held { pid, pidfd })
 }
 
-/// A number means a process. Names the container that has this number as its name.
-pub(crate) fn hint_at_container(proc: &ProcRoot, pid: Pid) {
+/// A number means a process. Names the container that has this number as its name. `files`: of a caller who has read some.
+pub(crate) fn hint_at_container(proc: &ProcRoot, files: Option<&Files>, pid: Pid) {
     exit::hint(|| {
         let find = || {
-            let files = Files::new(Path::new("/"))?;
+            let files = files.map_or_else(|| Files::new(Path::new("/")), |files| Ok(files.clone()))?;
             let is_missing = !proc.path_of(pid, "").exists();
             let found = search::find_named(&mut Resolver::for_few(proc, &files), pid.as_raw(), is_missing);
             let other = found.filter(|found| found.init != Some(pid));

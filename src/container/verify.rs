@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 use super::cgroup_path::candidates;
 use super::{Container, cgroup_lines};
 use crate::isolation::ns;
+use crate::proc::clock::{self, Clock};
 use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, number};
 
@@ -60,14 +61,8 @@ pub(super) fn start_time(proc: &ProcRoot, pid: Pid) -> Option<u64> {
 
 /// Did the process start before `written`? Both times have a resolution of a second, and the boot time can be off by one.
 fn started_before(proc: &ProcRoot, start: u64, written: i64) -> bool {
-    const TICKS: u64 = 100; // USER_HZ, on every architecture that Rust knows
-    let boot = std::fs::read(proc.path().join("stat")).ok().and_then(|text| {
-        let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"btime "))?;
-        number::<i64>(line)
-    });
-    let started =
-        i64::try_from(start / TICKS).ok().zip(boot).and_then(|(start, boot)| boot.checked_add(start));
-    started.is_some_and(|started| started <= written.saturating_add(2))
+    let clock = Clock { uptime: None, boot: clock::boot(proc) };
+    clock.epoch(start).is_some_and(|started| started <= written.saturating_add(2))
 }
 
 fn has_namespaces(proc: &ProcRoot, pid: Pid, container: &Container) -> bool {

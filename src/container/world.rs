@@ -196,7 +196,7 @@ impl<'a> World<'a> {
         let Ok(Target::Pid { pid, inode: None }) = Target::parse(word) else { return };
         let pid = pid.as_raw();
         if self.is_few {
-            return target::hint_at_container(self.proc, Pid::from_raw(pid));
+            return target::hint_at_container(self.proc, Some(self.files), Pid::from_raw(pid));
         }
         exit::hint(|| {
             let all: Vec<Rc<Container>> =

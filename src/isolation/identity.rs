@@ -7,7 +7,6 @@ use std::collections::hash_map::Entry;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
@@ -175,8 +174,6 @@ struct ByPidfd {
     own: u64,
     /// Open pid namespaces; only some, because descriptors are limited.
     spaces: ById<u64, OwnedFd>,
-    /// The largest number of open ones.
-    most: usize,
     /// The pid namespaces seen so far: is each directly below `own`?
     outermost: ById<u64, bool>,
     /// The process that was identified last.
@@ -187,8 +184,6 @@ impl ByPidfd {
     /// The largest number of namespaces that are kept open. Processes of one container mostly have PIDs near each
     /// other.
     const OPEN: usize = 100;
-    /// At most one in so many of the descriptors that this process may have.
-    const SHARE: u64 = 8;
 
     /// None if the kernel lacks a request, or if proc shows the PIDs of another pid namespace.
     fn new(proc: &ProcRoot) -> Option<ByPidfd> {
@@ -201,15 +196,15 @@ impl ByPidfd {
         let info = sys::pidfd_info(&sys::pidfd_open(this).ok()?).ok()?;
         let space = ns::open_file(&proc.own("ns/pid")).ok()?;
         let same = sys::pid_in_namespace(space, this) == Ok(this.as_raw());
-        let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-        let most = Self::OPEN.min(usize::try_from(limit / Self::SHARE).unwrap_or(Self::OPEN));
         let (spaces, outermost) = (ById::default(), ById::default());
-        (complete(&info, this) && same).then(|| ByPidfd { own, spaces, most, outermost, last: None })
+        (complete(&info, this) && same).then(|| ByPidfd { own, spaces, outermost, last: None })
     }
 
     /// None if only the files have the data.
     fn identify(&mut self, scan: &Scan, pid: Pid) -> nix::Result<Option<Identity>> {
-        self.last = None;
+        if let Some((_, last)) = self.last.take() {
+            sys::close_later(last);
+        }
         let asked = sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_info(&self.last.insert((pid, pidfd)).1));
         let info = match asked {
             Ok(info) => info,
@@ -244,8 +239,8 @@ impl ByPidfd {
 
     fn inside(&mut self, scan: &Scan, pid: Pid, space: u64) -> Option<i32> {
         if !self.spaces.contains_key(&space) {
-            if self.spaces.len() >= self.most {
-                self.spaces.clear();
+            if self.spaces.len() >= sys::share_of_open_files(Self::OPEN) {
+                self.spaces.drain().for_each(|(_, space)| sys::close_later(space));
             }
             let fd = scan.open(pid, "ns/pid").ok()?;
             // The process may have ended, and another one may have its PID: ask the descriptor.
@@ -254,7 +249,7 @@ impl ByPidfd {
                 let parent = ns::parent_of(&fd).and_then(fstat);
                 entry.insert(parent.is_ok_and(|parent| parent.st_ino == self.own));
             }
-            self.spaces.insert(inode, fd);
+            self.spaces.insert(inode, sys::kept_apart(fd));
         }
         sys::pid_in_namespace(self.spaces.get(&space)?, pid).ok()
     }

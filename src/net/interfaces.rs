@@ -8,10 +8,11 @@ use netlink_packet_core::{NlaBuffer, NlasIterator};
 use netlink_packet_route::address::AddressHeader;
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
 use netlink_packet_route::route::{RouteHeader, RouteType};
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Netlink;
-use super::netlink::push_number;
+use super::netlink::{push, push_number};
 
 const RTM_GETLINK: u16 = 18;
 const RTM_GETADDR: u16 = 22;
@@ -30,9 +31,14 @@ mod link {
     pub(super) const LINK: u16 = 5;
     pub(super) const MASTER: u16 = 10;
     pub(super) const INFO: u16 = 18;
+    pub(super) const EXT_MASK: u16 = 29;
     pub(super) const LINK_NETNSID: u16 = 37;
     pub(super) const TARGET_NETNSID: u16 = 46;
     pub(super) const INFO_KIND: u16 = 1;
+    /// RTEXT_FILTER_SKIP_STATS: the counters are most of the work of the kernel.
+    pub(super) const SKIP_STATS: u32 = 1 << 3;
+    /// IFNAMSIZ, with the NUL.
+    pub(super) const LONGEST_NAME: usize = 16;
 }
 /// IFA_*
 mod address {
@@ -87,6 +93,7 @@ pub(crate) struct Route {
 /// All interfaces of a namespace: that of the socket, or the one with this id.
 pub(crate) fn interfaces(netlink: &Netlink, namespace: Option<i32>) -> nix::Result<Vec<Interface>> {
     let mut body = vec![0; LINK_HEADER];
+    push_number(&mut body, link::EXT_MASK, link::SKIP_STATS.to_ne_bytes());
     namespace.into_iter().for_each(|id| push_number(&mut body, link::TARGET_NETNSID, id.to_ne_bytes()));
     let mut found = Vec::new();
     netlink.dump(RTM_GETLINK, &body, |payload| keep(&mut found, interface(payload)))?;
@@ -101,6 +108,21 @@ pub(crate) fn interfaces(netlink: &Netlink, namespace: Option<i32>) -> nix::Resu
         found.iter_mut().find(with_index).into_iter().for_each(|one| one.addresses.push((address, prefix)));
     }
     Ok(found)
+}
+
+/// Does the namespace of the socket have an interface with this name?
+pub(crate) fn has_interface(netlink: &Netlink, name: &[u8]) -> nix::Result<bool> {
+    if name.len() >= link::LONGEST_NAME {
+        return Ok(false);
+    }
+    let mut body = vec![0; LINK_HEADER];
+    push_number(&mut body, link::EXT_MASK, link::SKIP_STATS.to_ne_bytes());
+    push(&mut body, link::NAME, &[name, b"\0"].concat());
+    match netlink.ask(RTM_GETLINK, &body) {
+        Ok(_) => Ok(true),
+        Err(Errno::ENODEV) => Ok(false),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Does an interface in the namespace of the socket have this address?
@@ -214,6 +236,13 @@ fn route_of(payload: &[u8]) -> Option<Route> {
     }
     let is_usual = table == u32::from(RouteHeader::RT_TABLE_MAIN) && header.kind == RouteType::Unicast;
     is_usual.then_some(found)
+}
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(payload: &[u8]) {
+    _ = interface(payload);
+    _ = address_of(payload);
+    _ = route_of(payload);
 }
 
 #[cfg(test)]

@@ -12,9 +12,21 @@ mod interfaces;
 mod netlink;
 mod search;
 mod sockets;
+mod veths;
 
 pub(crate) use enter::enter;
-pub(crate) use interfaces::{Interface, Route, has_address, interfaces, namespace_id, routes};
+pub(crate) use interfaces::{Interface, Route, has_address, has_interface, interfaces, namespace_id, routes};
 pub(crate) use netlink::{Netlink, Protocol};
-pub(crate) use search::{Found, search, search_address, search_listeners};
+pub(crate) use search::{Found, search, search_address, search_listeners, search_name};
 pub(crate) use sockets::{Listener, Transport, listeners, takes};
+pub(crate) use veths::Veths;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    netlink::fuzz(data, &mut |payload| {
+        interfaces::fuzz(payload);
+        sockets::fuzz(payload);
+    });
+    interfaces::fuzz(data);
+    sockets::fuzz(data);
+}

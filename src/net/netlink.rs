@@ -128,9 +128,26 @@ fn parts(
 
 /// Adds an attribute with a value of four bytes.
 pub(super) fn push_number(body: &mut Vec<u8>, kind: u16, value: [u8; 4]) {
-    body.extend_from_slice(&8_u16.to_ne_bytes());
+    push(body, kind, &value);
+}
+
+/// Adds an attribute. A value that is too long for one is cut.
+pub(super) fn push(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    const MOST: usize = 4_096;
+    let value = value.get(..MOST).unwrap_or(value);
+    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
+    body.extend_from_slice(&length.to_ne_bytes());
     body.extend_from_slice(&kind.to_ne_bytes());
-    body.extend_from_slice(&value);
+    body.extend_from_slice(value);
+    body.resize(body.len().next_multiple_of(4), 0);
+}
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(data: &[u8], take: &mut dyn FnMut(&[u8])) {
+    _ = parts(data, &mut |_, payload| {
+        take(payload);
+        ControlFlow::Continue(())
+    });
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Interface, Listener, Netlink, Protocol, has_address, interfaces, listeners, namespace_id};
+use super::sockets::{InUse, listeners_in_use};
+use super::{Interface, Listener, Netlink, Protocol, has_address, has_interface, interfaces, namespace_id};
 use crate::isolation::ns;
 use crate::isolation::visit::{Place, visit};
 use crate::proc::ns::Kind;
@@ -24,30 +25,38 @@ pub(crate) fn search(
     there: Option<&Place>,
     wants: impl Fn(&Interface) -> bool,
 ) -> nix::Result<Vec<(usize, Found)>> {
-    search_with(places, there, None, &wants)
+    search_with(places, there, &|_| true, &wants)
+}
+
+/// The interfaces with a name. A namespace without it is asked for no more.
+pub(crate) fn search_name(
+    places: &[Place],
+    there: Option<&Place>,
+    name: &[u8],
+) -> nix::Result<Vec<(usize, Found)>> {
+    let has = |netlink: &Netlink| has_interface(netlink, name).unwrap_or(true);
+    search_with(places, there, &has, &|one| one.name == name)
 }
 
 /// The interfaces with an address. A namespace without it is asked for no more than its addresses.
 pub(crate) fn search_address(places: &[Place], address: IpAddr) -> nix::Result<Vec<(usize, Found)>> {
-    search_with(places, None, Some(address), &|one| one.addresses.iter().any(|(ip, _)| *ip == address))
+    let has = |netlink: &Netlink| has_address(netlink, address).unwrap_or(true);
+    search_with(places, None, &has, &|one| one.addresses.iter().any(|(ip, _)| *ip == address))
 }
 
 fn search_with(
     places: &[Place],
     there: Option<&Place>,
-    address: Option<IpAddr>,
+    may_have: &dyn Fn(&Netlink) -> bool,
     wants: &dyn Fn(&Interface) -> bool,
 ) -> nix::Result<Vec<(usize, Found)>> {
     let answers = visit(places, Kind::Net, |_| {
         let Ok(netlink) = Netlink::open(Protocol::Route) else { return Vec::new() };
-        if address.is_some_and(|address| !has_address(&netlink, address).unwrap_or(true)) {
+        if !may_have(&netlink) {
             return Vec::new();
         }
         // After an answer that was broken off the socket is of no more use.
-        let Ok(netlink) = (if address.is_some() { Netlink::open(Protocol::Route) } else { Ok(netlink) })
-        else {
-            return Vec::new();
-        };
+        let Ok(netlink) = Netlink::open(Protocol::Route) else { return Vec::new() };
         let all = interfaces(&netlink, None).unwrap_or_default();
         let mut wanted = all.into_iter().filter(|one| wants(one)).peekable();
         if wanted.peek().is_none() {
@@ -71,13 +80,20 @@ pub(crate) fn search_listeners(
     places: &[Place],
     wants: impl Fn(&Listener) -> bool,
 ) -> nix::Result<Vec<(usize, Listener)>> {
-    let answers = visit(places, Kind::Net, |_| {
-        let found = Netlink::open(Protocol::SocketDiagnosis).and_then(|netlink| listeners(&netlink));
+    // To enter a namespace and to ask there for sockets costs more than to read how many it has.
+    let in_use: Vec<InUse> = places.iter().map(InUse::read).collect();
+    let has_sockets = |number: &usize| in_use[*number].any();
+    let numbers: Vec<usize> = (0..places.len()).filter(has_sockets).collect();
+    let chosen: Vec<Place> = numbers.iter().map(|number| places[*number].clone()).collect();
+    let answers = visit(&chosen, Kind::Net, |at| {
+        let netlink = Netlink::open(Protocol::SocketDiagnosis);
+        let found = netlink.and_then(|netlink| listeners_in_use(&netlink, in_use[numbers[at]]));
         let wanted: Vec<Listener> = found.map(|(all, _)| all).unwrap_or_default();
         let wanted: Vec<Listener> = wanted.into_iter().filter(|one| wants(one)).collect();
         if wanted.is_empty() { Vec::new() } else { serde_json::to_vec(&wanted).unwrap_or_default() }
     })?;
-    Ok(unpacked(&answers))
+    let found = unpacked(&answers).into_iter();
+    Ok(found.map(|(at, one)| (numbers[at], one)).collect())
 }
 
 fn unpacked<T: for<'de> Deserialize<'de>>(answers: &[(usize, Vec<u8>)]) -> Vec<(usize, T)> {

@@ -3,11 +3,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use netlink_packet_core::NlasIterator;
 use serde::{Deserialize, Serialize};
 
 use super::Netlink;
+use crate::isolation::visit::Place;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const SKV6ONLY: u16 = 11;
@@ -47,13 +49,55 @@ pub(crate) struct Listener {
     pub uid: u32,
 }
 
+/// Of which transports and families a namespace has sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InUse {
+    tcp: [bool; 2],
+    udp: [bool; 2],
+}
+
+impl InUse {
+    const UNKNOWN: InUse = InUse { tcp: [true; 2], udp: [true; 2] };
+
+    /// From `/proc/PID/net` of a process in the namespace.
+    pub(super) fn read(place: &Place) -> InUse {
+        let net = place.path.parent().and_then(Path::parent).map(|process| process.join("net"));
+        // Another process can have the PID by now: whoever enters the namespace checks that.
+        let read = |name: &str| std::fs::read(net.as_ref()?.join(name)).ok();
+        let [v4, v6] = ["sockstat", "sockstat6"].map(read);
+        let (Some(v4), true) = (v4, place.path.ends_with("ns/net")) else { return InUse::UNKNOWN };
+        // Without IPv6 in the kernel there is no file.
+        let v6 = v6.unwrap_or_default();
+        InUse {
+            tcp: [in_use(&v4, b"TCP: inuse "), in_use(&v6, b"TCP6: inuse ")],
+            udp: [in_use(&v4, b"UDP: inuse "), in_use(&v6, b"UDP6: inuse ")],
+        }
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.tcp.iter().chain(&self.udp).any(|is_used| *is_used)
+    }
+}
+
+fn in_use(text: &[u8], key: &[u8]) -> bool {
+    let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(key));
+    line.is_some_and(|line| line != b"0" && !line.starts_with(b"0 "))
+}
+
 /// Of both transports and both families; and whether these are all.
 pub(crate) fn listeners(netlink: &Netlink) -> nix::Result<(Vec<Listener>, bool)> {
+    listeners_in_use(netlink, InUse::UNKNOWN)
+}
+
+/// The same in a namespace of which it is known what it has. Each question costs the kernel a walk over all sockets.
+pub(super) fn listeners_in_use(netlink: &Netlink, in_use: InUse) -> nix::Result<(Vec<Listener>, bool)> {
     let mut found = Vec::new();
-    for (transport, number, states) in
-        [(Transport::Tcp, libc::IPPROTO_TCP, TCP_LISTEN), (Transport::Udp, libc::IPPROTO_UDP, CLOSE)]
-    {
-        for family in [libc::AF_INET, libc::AF_INET6] {
+    for (transport, number, states, has) in [
+        (Transport::Tcp, libc::IPPROTO_TCP, TCP_LISTEN, in_use.tcp),
+        (Transport::Udp, libc::IPPROTO_UDP, CLOSE, in_use.udp),
+    ] {
+        let families = [libc::AF_INET, libc::AF_INET6].into_iter().zip(has);
+        for family in families.filter_map(|(family, has)| has.then_some(family)) {
             let mut body = [0; REQUEST];
             body[0] = u8::try_from(family).unwrap_or(0);
             body[1] = u8::try_from(number).unwrap_or(0);
@@ -102,9 +146,23 @@ fn listener(transport: Transport, payload: &[u8]) -> Option<Listener> {
     (port != 0).then_some(Listener { transport, port, address, only_v6, inode, uid })
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(payload: &[u8]) {
+    _ = listener(Transport::Tcp, payload);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_of_sockets() {
+        let text = b"sockets: used 7\nTCP: inuse 10 orphan 0\nUDP: inuse 0 mem 1\nUDPLITE: inuse 3\n";
+        assert!(in_use(text, b"TCP: inuse ") && !in_use(text, b"UDP: inuse "));
+        assert!(!in_use(b"TCP6: inuse 0\n", b"TCP6: inuse ") && in_use(b"TCP6: inuse 1\n", b"TCP6: inuse "));
+        let bound = Place { path: "/run/netns/blue".into(), inode: 1 };
+        assert_eq!(InUse::read(&bound), InUse::UNKNOWN);
+    }
 
     #[test]
     fn a_listening_socket() {

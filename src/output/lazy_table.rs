@@ -255,6 +255,9 @@ impl LazyTable<'_> {
         self.columns.iter().map(|column| column.name.to_ascii_lowercase()).collect()
     }
 
+    /// A wider cell does not widen the column: a user could make every line as long as an argument of theirs.
+    const WIDEST: usize = 1000;
+
     /// The width of the widest cell. The last column needs no width if it is aligned left.
     fn measure(&self, source: &impl Source, column: usize) -> usize {
         let heading = if self.headings { self.columns[column].name.len() } else { 0 };
@@ -263,7 +266,7 @@ impl LazyTable<'_> {
         }
         let lines = |row| if self.tree == Some(column) { source.lines(row).1 } else { 0 };
         let widths = (0..source.rows()).map(|row| source.cell(row, column).width() + lines(row));
-        widths.fold(heading, usize::max)
+        widths.fold(heading, usize::max).min(Self::WIDEST)
     }
 
     fn head(&self, out: &mut Out, widths: &[usize]) {
@@ -271,10 +274,11 @@ impl LazyTable<'_> {
         for (at, column) in self.columns.iter().enumerate() {
             let (name, width) = (column.name, widths[at]);
             line.push_str(if at == 0 { "" } else { " " });
+            let blanks = || " ".repeat(width.saturating_sub(text::width(name)));
             match column.align {
-                Align::Right => line.push_str(&format!("{name:>width$}")),
+                Align::Right => line.extend([&blanks(), name]),
                 Align::Left if self.last(at) => line.push_str(name),
-                Align::Left => line.push_str(&format!("{name:width$}")),
+                Align::Left => line.extend([name, &blanks()]),
             }
         }
         // The heading of the last column can be empty.

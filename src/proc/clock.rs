@@ -1,6 +1,6 @@
 //! Start times, ages and CPU times, in the formats of ps(1).
 
-use super::{ProcRoot, TICKS, number};
+use super::{ProcRoot, TICKS, number, read_until};
 use crate::sys;
 
 /// The time of the boot and the time since, to which a process's times are relative.
@@ -15,10 +15,8 @@ pub(crate) struct Clock {
 impl Clock {
     #[must_use]
     pub(crate) fn read(proc: &ProcRoot) -> Clock {
-        let file = |name: &str| std::fs::read(proc.path().join(name)).unwrap_or_default();
-        let uptime = file("uptime").split(|&b| b == b'.').next().and_then(number);
-        let boot = file("stat").split(|&b| b == b'\n').find_map(|line| number(line.strip_prefix(b"btime ")?));
-        Clock { uptime, boot }
+        let uptime = read(proc, "uptime").split(|&b| b == b'.').next().and_then(number);
+        Clock { uptime, boot: boot(proc) }
     }
 
     /// The time in seconds since 1970, for a start time in ticks since the boot.
@@ -53,6 +51,16 @@ impl Clock {
     pub(crate) fn start(self, start: u64) -> Option<String> {
         local(self.epoch(start)?)
     }
+}
+
+/// The time of the boot, in seconds since 1970.
+#[must_use]
+pub(crate) fn boot(proc: &ProcRoot) -> Option<i64> {
+    read(proc, "stat").split(|&b| b == b'\n').find_map(|line| number(line.strip_prefix(b"btime ")?))
+}
+
+fn read(proc: &ProcRoot, name: &str) -> Vec<u8> {
+    read_until(&proc.path().join(name), |has_room| has_room).unwrap_or_default()
 }
 
 /// `2026-11-22 14:38:03`

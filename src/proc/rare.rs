@@ -1,6 +1,7 @@
 //! Files of a process that only a report about it needs.
 
-use std::io::Result;
+use std::fs::File;
+use std::io::{Read, Result};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::unistd::Pid;
@@ -77,8 +78,14 @@ impl ProcRoot {
     }
 
     fn kernel_line(&self, file: &str) -> Option<String> {
-        let text = std::fs::read(self.path().join("sys/kernel").join(file)).ok()?;
-        Some(text::utf8(text.trim_ascii()).into_owned())
+        self.line(&format!("sys/kernel/{file}")).ok()
+    }
+
+    /// The content of a short file that belongs to no process.
+    pub(crate) fn line(&self, file: &str) -> std::io::Result<String> {
+        let mut text = Vec::new();
+        File::open(self.path().join(file))?.take(4096).read_to_end(&mut text)?;
+        Ok(text::utf8(text.trim_ascii()).into_owned())
     }
 
     /// The memory of the host, in bytes.

@@ -1,4 +1,4 @@
-//! Reads files of every process: one descriptor for /proc, one buffer, three system calls per file.
+//! Reads files of every process: one descriptor for /proc, one buffer, two system calls per file.
 
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
@@ -15,6 +15,12 @@ use crate::text;
 pub(crate) struct Scan {
     dir: OwnedFd,
     buffer: Vec<u8>,
+}
+
+impl Drop for Scan {
+    fn drop(&mut self) {
+        sys::close_unneeded();
+    }
 }
 
 impl Scan {
@@ -128,6 +134,7 @@ impl Scan {
             }
             self.buffer.resize(filled * 2, 0);
         }
+        sys::close_later(fd);
         Ok(&self.buffer[..filled])
     }
 }

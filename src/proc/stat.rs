@@ -50,6 +50,17 @@ impl Stat {
         })
     }
 
+    /// Its priority as ps(1) counts it, where a higher one runs first, and the CPU that it ran on last. Apart, as few columns need
+    /// them.
+    #[must_use]
+    pub fn priority_and_cpu(text: &[u8]) -> Option<(i64, i64)> {
+        let close = text.iter().rposition(|&b| b == b')')?;
+        // The priority is field 18, and the CPU field 39.
+        let mut fields = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).skip(15);
+        let priority: i64 = number(fields.next()?)?;
+        Some((39 - priority, number(fields.nth(20)?)?))
+    }
+
     /// Its process group and its session, by the PIDs of their leaders. Apart, as few columns need them.
     #[must_use]
     pub fn group_and_session(text: &[u8]) -> Option<(i32, i32)> {
@@ -71,6 +82,10 @@ mod tests {
         assert_eq!((stat.state, stat.ppid, stat.tty), (b'R', Some(3), 34816));
         assert_eq!(Stat::group_and_session(b"7 (a) S 1) R 3 8 9 0"), Some((8, 9)));
         assert_eq!((stat.ticks, stat.nice, stat.threads), (11, -5, 2));
+        let long =
+            b"7 (a) S 1) R 3 7 7 0 7 0 1 0 0 0 5 6 0 0 20 0 1 0 9 4096 25 1 1 1 1 1 1 0 0 0 0 0 0 0 17 3 0 0";
+        assert_eq!(Stat::priority_and_cpu(long), Some((19, 3)));
+        assert_eq!(Stat::priority_and_cpu(text), None);
         assert_eq!((stat.start, stat.vsize, stat.rss), (99, 4096, 25));
         let most =
             b"7 (a) R 3 7 7 0 7 0 1 0 0 0 18446744073709551615 18446744073709551615 0 0 20 0 2 0 99 0 0 0\n";

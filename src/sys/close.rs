@@ -2,6 +2,7 @@
 
 use std::ffi::c_uint;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, OnceLock};
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
@@ -21,6 +22,7 @@ pub(crate) fn close(fd: OwnedFd) -> nix::Result<()> {
 /// # Safety
 /// No value that owns or borrows a descriptor is used or dropped any more in this process.
 pub(crate) unsafe fn close_all() {
+    close_unneeded();
     // SAFETY: the caller promises that nothing uses a descriptor any more.
     if unsafe { libc::syscall(libc::SYS_close_range, 0_u32, u32::MAX, 0) } != 0 {
         // SAFETY: as above. Before Linux 5.9.
@@ -35,6 +37,7 @@ pub(crate) unsafe fn close_all() {
 /// No value that owns or borrows a descriptor outside `keep` is used or dropped any more in this process. A
 /// forked child that ends with [`super::exit_now`] can promise this.
 pub(crate) unsafe fn close_others(keep: &mut [RawFd]) {
+    close_unneeded();
     keep.sort_unstable();
     let mut from = 0;
     let close = |from: RawFd, to: RawFd| {
@@ -66,6 +69,14 @@ fn open_null() {
 /// # Safety
 /// No value that owns or borrows one of them is used or dropped any more in this process.
 pub(crate) unsafe fn close_range(first: c_uint, last: c_uint) {
+    close_unneeded();
+    // SAFETY: the caller promises it.
+    unsafe { close_from_to(first, last) };
+}
+
+/// # Safety
+/// As for [`close_range`].
+unsafe fn close_from_to(first: c_uint, last: c_uint) {
     // SAFETY: the caller promises that nothing uses these descriptors any more.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if Errno::result(result).is_err() {
@@ -74,6 +85,73 @@ pub(crate) unsafe fn close_range(first: c_uint, last: c_uint) {
         // SAFETY: as above.
         (first..=highest).for_each(|fd| _ = unsafe { libc::close(i32::try_from(fd).unwrap_or(-1)) });
     }
+}
+
+/// Descriptors that are no longer needed, but still open.
+struct Unneeded(Vec<OwnedFd>);
+
+/// Not of each thread: a thread-local value with a destructor costs a system call at each start.
+static UNNEEDED: Mutex<Unneeded> = Mutex::new(Unneeded(Vec::new()));
+
+impl Unneeded {
+    const MOST: usize = 32;
+    /// So few are always allowed, which saves getrlimit(2).
+    const FEW: usize = 4;
+
+    fn push(&mut self, fd: OwnedFd) {
+        self.0.push(fd);
+        if self.0.len() > Self::FEW && self.0.len() >= share_of_open_files(Self::MOST) {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        let mut numbers: Vec<RawFd> = self.0.drain(..).map(IntoRawFd::into_raw_fd).collect();
+        numbers.sort_unstable();
+        for successive in numbers.chunk_by(|one, next| next - one == 1) {
+            let (first, last) = (successive[0], successive[successive.len() - 1]);
+            // SAFETY: the owners of all descriptors from the first to the last have just given them up.
+            unsafe { close_from_to(first as c_uint, last as c_uint) };
+        }
+    }
+}
+
+/// Closes a descriptor later, together with others: a walk over all processes opens thousands, one after the other, and
+/// they mostly have successive numbers.
+pub(crate) fn close_later(fd: OwnedFd) {
+    // If another thread has the lock, or had it at a fork, the descriptor is closed now.
+    if let Ok(mut unneeded) = UNNEEDED.try_lock() {
+        unneeded.push(fd);
+    }
+}
+
+/// Closes the descriptors of [`close_later`]. Whoever closes descriptors by number does this first: one of these numbers
+/// could get another owner afterwards. An open file keeps its file system mounted, so readers do this at their end too.
+pub(crate) fn close_unneeded() {
+    if let Ok(mut unneeded) = UNNEEDED.try_lock() {
+        unneeded.close();
+    }
+}
+
+/// Gives a descriptor that stays open for long a number above those of the others, so that these have successive ones.
+/// It keeps its number if this process may not have that many.
+pub(crate) fn kept_apart(fd: OwnedFd) -> OwnedFd {
+    match super::descriptor::duplicate_from(&fd, 2 * Unneeded::MOST as RawFd) {
+        Ok(apart) => {
+            close_later(fd);
+            apart
+        }
+        Err(_) => fd,
+    }
+}
+
+/// How many descriptors one user of them may keep open: `most`, or fewer if this process may have few (RLIMIT_NOFILE).
+pub(crate) fn share_of_open_files(most: usize) -> usize {
+    /// One in so many.
+    const SHARE: u64 = 8;
+    static LIMIT: OnceLock<u64> = OnceLock::new();
+    let limit = LIMIT.get_or_init(|| getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft));
+    usize::try_from(limit / SHARE).unwrap_or(most).min(most)
 }
 
 /// The hard limit of RLIMIT_NOFILE: one more than the highest descriptor. Not more than 1,048,576.
@@ -91,5 +169,29 @@ mod tests {
         let (reader, writer) = nix::unistd::pipe().expect("pipe");
         assert_eq!(close(writer), Ok(()));
         assert_eq!(nix::unistd::read(&reader, &mut [0]), Ok(0));
+    }
+
+    #[test]
+    fn descriptors_are_closed_many_at_a_time_and_no_others() {
+        let mut unneeded = Unneeded(Vec::new());
+        let (mut readers, mut kept) = (Vec::new(), Vec::new());
+        for number in 0..3 * Unneeded::MOST {
+            let (reader, writer) = nix::unistd::pipe().expect("pipe");
+            readers.push(reader);
+            match number % 5 {
+                0 => kept.push((number, writer)),
+                _ => unneeded.push(writer),
+            }
+            assert!(unneeded.0.len() < Unneeded::MOST);
+        }
+        unneeded.close();
+        assert!(unneeded.0.is_empty());
+        for (number, writer) in kept {
+            assert_eq!(nix::unistd::write(&writer, b"x"), Ok(1));
+            assert_eq!(nix::unistd::read(&readers[number], &mut [0]), Ok(1));
+        }
+        for reader in readers {
+            assert_eq!(nix::unistd::read(&reader, &mut [0]), Ok(0));
+        }
     }
 }

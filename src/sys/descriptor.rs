@@ -36,7 +36,12 @@ impl AsFd for Stdio {
 
 /// A copy of the descriptor with a number above 2, closed on exec.
 pub(crate) fn duplicate_above_stdio(fd: impl AsFd) -> nix::Result<OwnedFd> {
-    let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(3))?;
+    duplicate_from(fd, 3)
+}
+
+/// A copy with the lowest free number from `first` on.
+pub(super) fn duplicate_from(fd: impl AsFd, first: RawFd) -> nix::Result<OwnedFd> {
+    let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(first))?;
     // SAFETY: F_DUPFD_CLOEXEC has just made this descriptor; nothing else owns it.
     unsafe { owned(copy.into()) }
 }

@@ -31,7 +31,9 @@ pub(crate) use capability::{
     ambient_clear, ambient_is_set, ambient_lower, ambient_raise, bounding_set_drop, bounding_set_read,
     capget, capset, securebits, set_keep_caps, set_securebits,
 };
-pub(crate) use close::{close, close_all, close_others, close_range};
+pub(crate) use close::{
+    close, close_all, close_later, close_others, close_range, close_unneeded, kept_apart, share_of_open_files,
+};
 pub(crate) use descriptor::{
     FileLock, Stdio, check_netlink_strictly, descriptor_flags, duplicate_above_stdio, set_close_on_exec,
     set_close_on_exec_range,

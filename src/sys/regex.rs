@@ -1,13 +1,20 @@
 //! The regular expressions of the C library, which util-linux uses for the filters of lsns(8).
 
 use std::ffi::{CStr, CString, c_int};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A POSIX extended regular expression (regcomp(3)).
 pub(crate) struct Regex(libc::regex_t);
 
 impl Regex {
+    const DEEPEST: usize = 1000;
+
     /// Err: the message of the C library. A NUL ends the pattern, as in C.
     pub(crate) fn new(pattern: &str) -> Result<Regex, String> {
+        // The regcomp of glibc recurses at each of them, without a limit.
+        if pattern.bytes().filter(|byte| *byte == b'(').count() > Self::DEEPEST {
+            return Err(regex_error(libc::REG_ESPACE));
+        }
         let mut regex = std::mem::MaybeUninit::uninit();
         let flags = libc::REG_EXTENDED | libc::REG_NOSUB;
         // SAFETY: the pattern is a C string; regcomp fills in the regex it is given.
@@ -41,8 +48,13 @@ impl std::fmt::Debug for Regex {
 /// From now on the regexes of this thread treat a UTF-8 character as one character. The C library has this locale
 /// built in, so no file of the host is read.
 pub(crate) fn utf8_letters() {
-    // SAFETY: the name is a C string; null asks for a new locale.
-    let locale = unsafe { libc::newlocale(libc::LC_CTYPE_MASK, c"C.UTF-8".as_ptr(), std::ptr::null_mut()) };
+    static LOCALE: AtomicPtr<libc::c_void> = AtomicPtr::new(std::ptr::null_mut());
+    let mut locale: libc::locale_t = LOCALE.load(Ordering::Acquire).cast();
+    if locale.is_null() {
+        // SAFETY: the name is a C string; null asks for a new locale.
+        locale = unsafe { libc::newlocale(libc::LC_CTYPE_MASK, c"C.UTF-8".as_ptr(), std::ptr::null_mut()) };
+        LOCALE.store(locale.cast(), Ordering::Release);
+    }
     if !locale.is_null() {
         // SAFETY: newlocale has made it, and it is never freed, so it outlives its use.
         unsafe { libc::uselocale(locale) };

@@ -276,3 +276,58 @@ fn stat_and_the_groups_are_read_once() {
     let text = printed(of(host.root()).args(["-n", "-p", "20", "-o", "stat,pgid,sid,cgroup,cgroups"]));
     assert_eq!(text, format!("S 7 8 {0} :{0}\n", scope(WEB)));
 }
+
+/// The files of CRI-O, as its documentation and source describe them.
+#[test]
+fn containers_of_crio_that_do_not_run() {
+    let host = Host::new("list-crio");
+    host.file("run/crio/version", "\"1.30.0\"");
+    let kept = "var/lib/containers/storage/overlay-containers";
+    let made = |id: &str, annotations: &str, state: &str| {
+        let config = format!(
+            r#"{{"hostname":"shop","process":{{"args":["run","-x"]}},"annotations":{{"io.container.manager":"cri-o",
+            "io.kubernetes.pod.name":"shop","io.kubernetes.pod.namespace":"ns","io.kubernetes.pod.uid":"{UID}",{annotations}}}}}"#
+        );
+        host.file(&format!("{kept}/{id}/userdata/config.json"), config);
+        host.file(&format!("{kept}/{id}/userdata/state.json"), format!(r#"{{"id":"{id}",{state}}}"#));
+    };
+    let container = |name: &str| {
+        format!(
+            r#""io.kubernetes.cri-o.ContainerType":"container","io.kubernetes.cri-o.SandboxID":"{POD}",
+            "io.kubernetes.container.name":"{name}","io.kubernetes.cri-o.ImageName":"img:1",
+            "io.kubernetes.cri-o.Labels":"{{\"io.kubernetes.container.name\":\"{name}\",\"own\":\"{name}\"}}""#
+        )
+    };
+    let times = r#""created":"2024-01-01T00:00:00.5Z","started":"2024-01-01T00:00:01.5Z","finished":"2024-01-01T00:00:09.5Z""#;
+    let never = "0001-01-01T00:00:00Z";
+    let none = format!(r#""created":"2024-01-01T00:00:00.5Z","started":"{never}","finished":"{never}""#);
+    let ended = |rest: &str| format!(r#""status":"stopped","pid":0,"initPid":99,{times},{rest}"#);
+    made(
+        POD,
+        r#""io.kubernetes.cri-o.ContainerType":"sandbox","io.kubernetes.cri-o.Labels":"{\"app\":\"shop\"}""#,
+        &format!(r#""status":"created",{none}"#),
+    );
+    made(WEB, &container("web"), &ended(r#""exitCode":0"#));
+    made(OLD, &container("old"), &ended(r#""exitCode":137,"oomKilled":true"#));
+    made(NEW, &container("new"), &format!(r#""status":"created",{none}"#));
+    host.process(1, 0, "/", b"init\0");
+    let all = list(host.root(), &["-a"]);
+    let names: Vec<_> =
+        all.iter().map(|one| format!("{} {} {}", one["name"], one["status"], one["exit"])).collect();
+    let expected = [
+        r#""ns/shop/POD" "created" null"#,
+        r#""ns/shop/new" "created" null"#,
+        r#""ns/shop/old" "exited" 137"#,
+        r#""ns/shop/web" "exited" 0"#,
+    ];
+    assert_eq!(names, expected);
+    for one in &all {
+        assert_eq!((&one["labels"]["app"], &one["pod_uid"]), (&"shop".into(), &UID.into()), "{one}");
+    }
+    let old = &all[2];
+    assert_eq!((&old["command"], &old["labels"]["own"]), (&"run -x".into(), &"old".into()));
+    assert_eq!((&old["engine"], &old["image"]), (&"cri-o".into(), &"img:1".into()));
+    assert_eq!(old["ended"], "2024-01-01T00:00:09Z");
+    assert!(table(host.root(), &["-a", "-c", "ns/shop/old"]).contains(" OOM-killed "));
+    assert_eq!(table(host.root(), &["-a", "--label", "own=web", "-o", "name"]), "ns/shop/web\n");
+}

@@ -32,6 +32,24 @@ fn only_what_changes_is_drawn_and_q_ends_it() {
 }
 
 #[test]
+fn texts_of_others_move_no_cursor() {
+    let host = Host::new("watch-hostile");
+    host.named(7, 1, b"n\x1b[2J", "/init.scope", b"");
+    host.named(8, 1, b"esc\x1b]0;owned\x07\x1b[2J", "/init.scope", b"");
+    host.process(9, 1, "/init.scope", "\x1b]0;owned\x07\u{202e}\r\nlast\0".as_bytes());
+    let mut terminal = Terminal::new();
+    let mut child = terminal.start(
+        of(host.root()).args(["--watch=0.1", "--color=never", "-o", "pid,cmd,command"]).env("TERM", "xterm"),
+    );
+    let first = terminal.until("last");
+    for sequence in ["\x1b]0;", "\x07", "\u{202e}", "esc\x1b"] {
+        assert!(!first.contains(sequence), "{sequence:?} in {first:?}");
+    }
+    terminal.types("q");
+    assert_eq!(terminal.end_of(&mut child).0.code(), Some(0));
+}
+
+#[test]
 fn a_signal_restores_the_terminal() {
     let host = Host::new("watch-signal");
     let mut terminal = Terminal::new();

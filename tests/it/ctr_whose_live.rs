@@ -84,6 +84,36 @@ fn the_other_end_of_a_veth() {
     assert_eq!(answers(&bridge.0), both);
 }
 
+/// The words after the first one of the line of `ctr-ps` or `lsns` with that word.
+fn row(name: &str, options: &[&str], first: &str) -> String {
+    let output = limited(applet(name).args(options));
+    let text = stdout(&output);
+    let row = text.lines().find(|line| line.split(' ').next() == Some(first));
+    row.unwrap_or_else(|| panic!("no {first} in {text}")).split_once(' ').expect("words").1.to_owned()
+}
+
+#[test]
+fn the_column_veth_of_lists() {
+    if !networks("the_column_veth_of_lists") {
+        return;
+    }
+    // Both other ends have the same index.
+    let (one, two, none) = (container(), container(), container());
+    let _kept = [veth('w', &one, "10.92.79.2/24"), veth('x', &two, "10.92.79.2/24")];
+    let rows = [(&one, name('w')), (&two, name('x')), (&none, String::new())];
+    for (holder, expected) in rows {
+        let inode = holder.link("net").trim_start_matches("net:[").trim_end_matches(']').to_owned();
+        assert_eq!(row("lsns", &["-r", "-n", "-t", "net", "-o", "NS,VETH"], &inode), expected);
+        let word = holder.pid.to_string();
+        let expected = if expected.is_empty() { "10.92.79.2 -" } else { &format!("10.92.79.2 {expected}") };
+        let expected = if expected.ends_with('-') { "- -" } else { expected };
+        assert_eq!(row("ctr-ps", &["-l", "-r", "-n", "-o", "pid,ip,veth"], &word), expected);
+    }
+    // A namespace of another kind has none.
+    let output = limited(applet("lsns").args(["-r", "-n", "-t", "uts", "-o", "TYPE,VETH"]));
+    assert!(stdout(&output).lines().all(|line| line.trim() == "uts"), "{}", stdout(&output));
+}
+
 #[test]
 fn an_address_in_several_namespaces() {
     if !networks("an_address_in_several_namespaces") {
@@ -197,26 +227,23 @@ fn a_process_of_a_container_is_no_proxy() {
     let (liar, victim) = (Holder::new(&["-m", "-p", "-f"], ""), container());
     inside(&victim, || ip(&["addr", "add", "10.92.79.2/32", "dev", "lo"]));
     let scratch = Scratch::new("whose-liar");
-    let file = scratch.0.join("docker-proxy");
-    executable(&file, b"#!/bin/sh\necho ready\nwhile :; do sleep 1000; done\n", 0o755);
-    let socket = TcpListener::bind("127.0.0.1:0").expect("bound");
-    let port = socket.local_addr().expect("an address").port().to_string();
-    let arguments = [
-        "-proto",
-        "tcp",
-        "-host-ip",
-        "127.0.0.1",
-        "-host-port",
-        &port,
-        "-container-ip",
-        "10.92.79.2",
-        "-container-port",
-        "80",
-    ];
-    let mut child = run_inside(&liar, file.to_str().expect("UTF-8"), &arguments, socket);
-    assert_eq!(answers(&format!(":{port}")), [of(&liar, "listener")]);
+    let mut children = Vec::new();
+    for name in
+        ["docker-proxy", "conmon", "rootlessport", "rootlesskit", "slirp4netns", "pasta", "passt.avx2"]
+    {
+        let file = scratch.0.join(name);
+        executable(&file, b"#!/bin/sh\necho ready\nwhile :; do sleep 1000; done\n", 0o755);
+        let socket = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let port = socket.local_addr().expect("an address").port().to_string();
+        let arguments = format!(
+            "-proto tcp -host-ip 127.0.0.1 -host-port {port} -container-ip 10.92.79.2 -container-port 80 -t {port}:80"
+        );
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        children.push(run_inside(&liar, file.to_str().expect("UTF-8"), &arguments, socket));
+        assert_eq!(answers(&format!(":{port}")), [of(&liar, "listener")], "{name}");
+    }
     drop((liar, victim));
-    _ = child.wait();
+    children.iter_mut().for_each(|child| _ = child.wait());
 }
 
 /// A process of the host that is killed with the value.

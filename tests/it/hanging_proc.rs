@@ -98,6 +98,27 @@ fn a_list_leaves_out_a_process_that_blocks_its_readers() {
     assert!(status == Some(1) && said.ends_with(&left_out("ctr-inspect", pid)), "{said}");
 }
 
+/// The lines before and after those that need a look at the processes come out too.
+#[test]
+fn a_process_that_blocks_its_readers_does_not_stop_a_stream() {
+    if !namespaces("blocked streams") {
+        return;
+    }
+    let Some(fuse) = blocking(1, OF_USER) else { return };
+    let pid = &inner(children(fuse.pid)[0]);
+    let id = "ab".repeat(32);
+    let line = format!("{{ echo first; echo one {id}; echo two {id}; printf last; }}");
+    let script = format!("{line} | \"$0\" ctr-whose -");
+    let binary = binary().to_string_lossy().into_owned();
+    let inside = fuse.pid.to_string();
+    let mut command = program("nsenter");
+    command.args(["-t", &inside, "-m", "-p", "sh", "-c", &script, &binary]);
+    let output = limited(&mut command);
+    assert!(fuse.nobody_hung(), "hung");
+    assert_eq!(stdout(&output), format!("first\none {id}\ntwo {id}\nlast"), "{}", stderr(&output));
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), left_out("ctr-whose", pid)));
+}
+
 #[test]
 fn a_target_that_blocks_its_readers_is_an_error() {
     if !namespaces("blocked targets") {

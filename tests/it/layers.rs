@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The layers from the top down, and the layers that each may use besides those that all may use.
-const ROOMS: [(&str, &[&str]); 17] = [
-    ("applet", &["applets", "cli", "complete", "exit", "install", "output", "text"]),
+const ROOMS: [(&str, &[&str]); 19] = [
+    ("fuzz", &["applets", "container", "isolation", "launch", "net", "output", "proc", "text"]),
+    ("applet", &["applets", "check", "cli", "complete", "exit", "install", "output", "text"]),
+    ("check", &["container", "errno", "exit", "hint", "isolation", "net", "output", "proc", "text"]),
     ("complete", &["applets", "cli", "container", "exit", "isolation", "output", "proc", "text"]),
     ("install", &["cli", "errno", "exit", "launch", "text"]),
     (

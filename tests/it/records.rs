@@ -12,8 +12,9 @@ use std::rc::Rc;
 use crate::common::ctr_ps::WEB;
 use crate::common::layout::engines::{config, of_docker_without_root, of_podman};
 use crate::common::layout::machines::runc;
-use crate::common::layout::{Expected, LAYOUTS, Layout, START, USER, id};
-use crate::common::{root, skip};
+use crate::common::layout::mutated::state;
+use crate::common::layout::{Expected, LAYOUTS, Layout, START, USER, files_below, id};
+use crate::common::{inputs, root, skip};
 use ctrbox::testing::container::target::{find_by_record, matching};
 use ctrbox::testing::container::{Container, IdentifiedBy, Runtime};
 
@@ -181,7 +182,9 @@ fn files_of_other_users_and_links_to_them_are_not_read() {
     // Each file of the user, as on a real host.
     let homes = ["home/u", &format!("run/user/{USER}"), &format!("srv/{USER}")]
         .map(|path| layout.host.root().join(path));
-    let each = |change: &dyn Fn(&PathBuf)| homes.iter().flat_map(files_below).for_each(|file| change(&file));
+    let each = |change: &dyn Fn(&PathBuf)| {
+        homes.iter().flat_map(|top| files_below(top)).for_each(|file| change(&file))
+    };
     each(&|file| chown(file, Some(USER), Some(USER)).expect("chown"));
     layout.all_is_found();
     // A file of another user.
@@ -205,25 +208,12 @@ fn files_of_other_users_and_links_to_them_are_not_read() {
     // And a user's own file, where root's must be.
     let root = ["var/lib/containers", "run/containers", "srv/graph", "srv/run", "data"]
         .map(|path| layout.host.root().join(path));
-    for file in root.iter().flat_map(files_below) {
+    for file in root.iter().flat_map(|top| files_below(top)) {
         chown(file, Some(USER), Some(USER)).expect("chown");
     }
     let all = layout.all();
     let mut of_root = all.iter().filter(|one| one.runtime == Runtime::Podman && one.owner == 0);
     assert_eq!(of_root.next(), None);
-}
-
-fn files_below(directory: &PathBuf) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let kind = entry.file_type().expect("a type");
-        if kind.is_dir() {
-            all.extend(files_below(&entry.path()));
-        } else if kind.is_file() {
-            all.push(entry.path());
-        }
-    }
-    all
 }
 
 /// Whatever a state file contains: no panic, and no process is taken for another.
@@ -245,24 +235,26 @@ fn hostile_files() {
         let mut layout = Layout::new(&format!("records-hostile-{name}"));
         make(&mut layout);
         let top = ["var", "run", "etc", "srv", "home", "opt"].map(|name| layout.host.root().join(name));
-        for file in top.iter().flat_map(files_below) {
+        for file in top.iter().flat_map(|top| files_below(top)) {
             let good = std::fs::read(&file).expect("a file");
             for bad in
                 texts.into_iter().chain([&good[..good.len() / 2], &good[..good.len().saturating_sub(1)]])
             {
                 std::fs::write(&file, bad).expect("written");
-                layout.look(|resolver| {
-                    for (pid, expected) in &layout.expected {
-                        let Some(found) = layout.proven_by(resolver, *pid) else { continue };
-                        let init = found.init.map(|init| i64::from(init.as_raw()));
-                        let same = init == Some(*pid) || init.is_none() && found.id == expected.id;
-                        assert!(same, "{} is {found} by {}", expected.shown, file.display());
-                    }
-                });
+                layout.is_not_deceived(&file);
             }
             std::fs::write(&file, &good).expect("written");
         }
         layout.all_is_found();
+    }
+}
+
+/// Inputs of the fuzzer: first ones, and one for each fault that it found.
+#[test]
+fn inputs_of_the_fuzzer() {
+    for (name, data) in inputs("state") {
+        println!("{name}");
+        state(&data);
     }
 }
 

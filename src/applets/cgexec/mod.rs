@@ -381,6 +381,11 @@ fn duration(word: &str) -> Option<Duration> {
     Some(Duration::try_from_secs_f64(seconds).ok()?.min(Duration::from_secs(1 << 32)))
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    rules::fuzz(data);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

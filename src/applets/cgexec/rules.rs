@@ -231,6 +231,22 @@ fn base(program: &[u8]) -> &[u8] {
     program.rsplit(|&b| b == b'/').next().unwrap_or(program)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(data: &[u8]) {
+    let Ok(rules) = parse(data, Path::new(FILE)) else { return };
+    let program = OsStr::new("/bin/true");
+    let caller = Caller {
+        uid: 0,
+        gid: 0,
+        pid: 1,
+        realtime: false,
+        program,
+        passwd: b"root:x:0:0::/:\n",
+        group: b"root:x:0:\n",
+    };
+    _ = destinations(&rules, &caller);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,19 +26,27 @@ pub(super) struct Attributes {
     projects: Vec<String>,
     services: Vec<String>,
     statuses: Vec<Status>,
+    exits: Vec<i64>,
 }
 
 impl Attributes {
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
         let lists = [&self.images, &self.names, &self.namespaces, &self.projects, &self.services];
-        self.labels.is_empty() && self.statuses.is_empty() && lists.iter().all(|list| list.is_empty())
+        let known = self.labels.is_empty() && self.statuses.is_empty() && self.exits.is_empty();
+        known && lists.iter().all(|list| list.is_empty())
     }
 
     /// Is a container selected by what it has only if it does not run?
     #[must_use]
     pub(super) fn wants_stopped(&self) -> bool {
-        self.statuses.iter().any(|status| !status.runs())
+        !self.exits.is_empty() || self.statuses.iter().any(|status| !status.runs())
+    }
+
+    /// Is nothing selected that has processes?
+    #[must_use]
+    pub(super) fn wants_only_stopped(&self) -> bool {
+        self.wants_stopped() && !self.statuses.iter().any(|status| status.runs())
     }
 
     #[must_use]
@@ -61,9 +69,13 @@ impl Attributes {
             }
             "status" => {
                 for word in text.split(',') {
-                    let known = Status::ALL.into_iter().find(|status| status.name() == word);
-                    self.statuses.push(known.ok_or_else(|| unknown_status(word))?);
+                    self.statuses.push(Status::from_name(word).ok_or_else(|| unknown_status(word))?);
                 }
+                return Ok(());
+            }
+            "exit" => {
+                let invalid = || anyhow!("invalid exit status '{}'", text::escape(text.as_bytes()));
+                self.exits.push(text.parse().map_err(|_| invalid())?);
                 return Ok(());
             }
             "image" => &mut self.images,
@@ -95,7 +107,12 @@ impl Attributes {
         };
         let fits = |seen: &Seen| {
             let has_status = || self.statuses.is_empty() || self.statuses.contains(&status(seen));
-            self.fits(&seen.container) && has_status()
+            let has_exit = || {
+                let record = records.get_if(seen.stopped, &seen.container);
+                let exit = record.and_then(|record| record.ending.as_ref()?.exit_code);
+                self.exits.is_empty() || exit.is_some_and(|exit| self.exits.contains(&exit))
+            };
+            self.fits(&seen.container) && has_status() && has_exit()
         };
         containers.all.iter().map(fits).collect()
     }
@@ -123,12 +140,15 @@ impl Attributes {
     }
 }
 
+/// The most parts of the path of an image that are looked at. A user can write any name, and each part takes its time.
+const MOST_PARTS: usize = 64;
+
 /// Does a pattern match an image: whole, without the tag, or from a part of its path on? `nginx` and `nginx:*` match
 /// `docker.io/library/nginx:1.27`.
 fn is_image(pattern: &str, image: Option<&str>) -> bool {
     let Some(image) = image else { return false };
     let parts = std::iter::once(image).chain(image.match_indices('/').map(|(at, _)| &image[at + 1..]));
-    parts.into_iter().any(|part| {
+    parts.into_iter().take(MOST_PARTS).any(|part| {
         let tag = part.rfind(':').filter(|at| !part[*at..].contains('/'));
         let bare = tag.map_or(part, |at| &part[..at]);
         matches_glob(pattern, part) || matches_glob(pattern, bare)
@@ -188,6 +208,13 @@ mod tests {
         ] {
             assert!(!attributes(options).fits(&container), "{options:?}");
         }
+    }
+
+    #[test]
+    fn the_parts_of_an_image_that_are_looked_at_are_limited() {
+        let image = |parts: usize| format!("{}nginx:1", "a/".repeat(parts));
+        assert!(is_image("nginx", Some(&image(MOST_PARTS - 1))));
+        assert!(!is_image("nginx", Some(&image(MOST_PARTS))));
     }
 
     #[test]

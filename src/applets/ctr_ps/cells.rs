@@ -6,6 +6,8 @@ use super::caps_text;
 use super::columns::Id;
 use super::containers::Seen;
 use super::gather::Found;
+use super::list::{List, ListColumn};
+use super::of_container::container_value;
 use super::process::{Details, Process, Rare};
 use crate::container::{IdentifiedBy, pod_uid, short};
 use crate::isolation::cgroup;
@@ -22,6 +24,8 @@ pub(super) struct Cells<'a> {
     pub columns: &'a [Id],
     pub users: &'a Users,
     pub facts: &'a Facts,
+    /// The columns whose values are those of the container.
+    pub of_containers: Option<&'a List<'a>>,
     /// Print a heading before the first process of each container.
     pub by_container: bool,
 }
@@ -45,7 +49,7 @@ impl<'a> Cells<'a> {
         users: &'a Users,
         facts: &'a Facts,
     ) -> Cells<'a> {
-        Cells { found, forest, columns, users, facts, by_container: false }
+        Cells { found, forest, columns, users, facts, of_containers: None, by_container: false }
     }
 }
 
@@ -133,6 +137,10 @@ impl Cells<'_> {
             | Id::Labels
             | Id::Created
             | Id::Chain => container().map_or(Value::None, |container| container_value(id, container)),
+            Id::Ports | Id::OomKills | Id::Psi(_) => {
+                let column = ListColumn::of(id).zip(self.of_containers).zip(process.container);
+                column.map_or(Value::None, |((column, list), container)| list.value(container, column))
+            }
             _ => details.map_or(Value::None, |details| self.fact(id, process, details)),
         }
     }
@@ -155,6 +163,7 @@ impl Cells<'_> {
                 },
                 None => Value::None,
             },
+            Id::Gid => Value::number(state.and_then(|state| state.gids.get(1)).copied()),
             Id::Cuid => Value::number(details.cuid),
             Id::Cuser => match (&details.cuser, process.container) {
                 (Some(name), _) => Value::Bytes(Cow::Borrowed(name)),
@@ -162,7 +171,7 @@ impl Cells<'_> {
                 (None, Some(_)) => details.cuid.map_or(Value::None, |uid| Value::owned(uid.to_string())),
             },
             Id::Cgroup => bytes(&details.cgroup),
-            Id::Cgroups | Id::PodUid | Id::Wchan | Id::Exe | Id::Pgid | Id::Sid => {
+            Id::Cgroups | Id::PodUid | Id::Wchan | Id::Exe | Id::Pgid | Id::Sid | Id::Pri | Id::Psr => {
                 details.rare.as_deref().map_or(Value::None, |rare| rare_value(id, process, rare))
             }
             Id::Ns(kind) => {
@@ -202,6 +211,7 @@ impl Cells<'_> {
             Id::Start => owned(self.facts.clock.start(stat.start)),
             Id::Elapsed if self.facts.json => Value::number(age),
             Id::Elapsed => owned(age.map(clock::elapsed)),
+            Id::Etimes => Value::number(age),
             Id::Tty => match clock::tty(stat.tty) {
                 Some(name) => Value::owned(name),
                 None if self.facts.json => Value::None,
@@ -248,6 +258,8 @@ fn rare_value<'r>(id: Id, process: &Process, rare: &'r Rare) -> Value<'r> {
         }
         Id::Wchan => bytes(&rare.wchan),
         Id::Exe => bytes(&rare.exe),
+        Id::Pri => Value::number(rare.scheduling.map(|(priority, _)| priority)),
+        Id::Psr => Value::number(rare.scheduling.map(|(_, cpu)| cpu)),
         Id::Pgid => Value::number(rare.session.map(|(group, _)| group)),
         _ => Value::number(rare.session.map(|(_, session)| session)),
     }
@@ -259,27 +271,5 @@ fn cgroups(text: &[u8]) -> Value<'static> {
     match lines.collect::<Vec<_>>() {
         lines if lines.is_empty() => Value::None,
         lines => Value::Bytes(lines.join(&b' ').into()),
-    }
-}
-
-/// The value of a column that is the same for all processes of a container.
-pub(super) fn container_value(id: Id, container: &crate::container::Container) -> Value<'_> {
-    match id {
-        Id::Runtime => Value::text(container.runtime.name()),
-        Id::Engine => Value::text(container.engine),
-        Id::Name => Value::maybe(container.name.as_deref()),
-        Id::Id => Value::text(&container.id),
-        Id::Image => Value::maybe(container.image.as_deref()),
-        Id::Pod => Value::maybe(container.pod.as_deref()),
-        Id::PodNamespace => Value::maybe(container.pod_namespace.as_deref()),
-        Id::Hostname => Value::maybe(container.hostname.as_deref()),
-        Id::Labels => Value::Pairs((&container.labels[..]).into()),
-        Id::Created => Value::maybe(container.created.as_deref()),
-        Id::Chain => {
-            let mut chain: Vec<String> = container.chain().map(ToString::to_string).collect();
-            chain.reverse();
-            Value::List(chain)
-        }
-        _ => Value::None,
     }
 }

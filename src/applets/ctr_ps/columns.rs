@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use super::habits::columns::{SYNONYMS, instead};
 use crate::output::smartcols::{Align, Column, Json};
 use crate::proc::ns::Kind;
 use crate::text::{self, nearest};
@@ -15,6 +16,7 @@ pub(super) enum Id {
     Ruid,
     Ruser,
     Group,
+    Gid,
     Cuser,
     Cuid,
     Pid,
@@ -45,12 +47,15 @@ pub(super) enum Id {
     Stime,
     Start,
     Elapsed,
+    Etimes,
     Tty,
     Time,
     Rss,
     Mem,
     Vsz,
     Nice,
+    Pri,
+    Psr,
     Threads,
     Wchan,
     Exe,
@@ -63,6 +68,9 @@ pub(super) enum Id {
     Nnp,
     Lsm,
     OomScore,
+    OomKills,
+    Psi(&'static str),
+    Ports,
     Cmd,
     Command,
 }
@@ -86,9 +94,12 @@ pub(super) mod needs {
     /// All lines of the cgroup file.
     pub(crate) const CGROUPS: u16 = 8192;
     pub(crate) const SESSION: u16 = 16384;
+    /// Priority and CPU.
+    pub(crate) const SCHEDULING: u16 = 32768;
 }
 use needs::{
-    CGROUP, CGROUPS, COMMAND, EXE, LSM, NAME, NS, OOM, PASSWD, SESSION, STAT, STATE, UID_MAP, VIA, WCHAN,
+    CGROUP, CGROUPS, COMMAND, EXE, LSM, NAME, NS, OOM, PASSWD, SCHEDULING, SESSION, STAT, STATE, UID_MAP,
+    VIA, WCHAN,
 };
 
 pub(super) const fn number(name: &'static str, help: &'static str) -> Column {
@@ -105,12 +116,13 @@ pub(super) const fn figure(name: &'static str, help: &'static str) -> Column {
 }
 
 /// All columns, with what they need.
-pub(super) static COLUMNS: [(Id, Column, u16); 62] = [
+pub(super) static COLUMNS: [(Id, Column, u16); 71] = [
     (Id::User, words("USER", "effective user on the host"), 0),
     (Id::Uid, number("UID", "effective user ID on the host"), 0),
     (Id::Ruid, number("RUID", "real user ID on the host"), STATE),
     (Id::Ruser, words("RUSER", "real user on the host"), STATE),
     (Id::Group, words("GROUP", "effective group on the host"), STATE),
+    (Id::Gid, number("GID", "effective group ID on the host"), STATE),
     (Id::Cuser, words("CUSER", "effective user, by the container's passwd file"), UID_MAP | PASSWD),
     (Id::Cuid, number("CUID", "effective user ID in its own user namespace"), UID_MAP),
     (Id::Pid, number("PID", "PID on the host"), 0),
@@ -145,12 +157,15 @@ pub(super) static COLUMNS: [(Id, Column, u16); 62] = [
     (Id::Stime, figure("STIME", "start time: hour, day or year"), STAT),
     (Id::Start, words("START", "start date and time"), STAT),
     (Id::Elapsed, figure("ELAPSED", "time since the start: [[DD-]HH:]MM:SS"), STAT),
+    (Id::Etimes, number("ETIMES", "time since the start, in seconds"), STAT),
     (Id::Tty, words("TTY", "controlling terminal"), STAT),
     (Id::Time, figure("TIME", "CPU time: [DD-]HH:MM:SS"), STAT),
     (Id::Rss, number("RSS", "resident memory, in KiB"), STAT),
     (Id::Mem, figure("MEM", "resident memory, in percent of the host's memory"), STAT),
     (Id::Vsz, number("VSZ", "virtual memory, in KiB"), STAT),
     (Id::Nice, number("NICE", "nice value"), STAT),
+    (Id::Pri, number("PRI", "priority as in ps: higher ones run first"), SCHEDULING),
+    (Id::Psr, number("PSR", "CPU that it ran on last"), SCHEDULING),
     (Id::Threads, number("THREADS", "number of threads"), STAT),
     (Id::Wchan, words("WCHAN", "kernel function in which the process waits"), WCHAN),
     (Id::Exe, words("EXE", "path of the program, by the kernel"), EXE),
@@ -174,6 +189,26 @@ pub(super) static COLUMNS: [(Id, Column, u16); 62] = [
     (Id::Nnp, words("NNP", "no_new_privs: execve grants no privileges"), STATE),
     (Id::Lsm, words("LSM", "label of the security module: AppArmor profile or SELinux context"), LSM),
     (Id::OomScore, number("OOM_SCORE", "OOM score: the OOM killer chooses the highest"), OOM),
+    (Id::OomKills, number("OOM_KILLS", "processes of the container that were killed for lack of memory"), 0),
+    (
+        Id::Psi("cpu"),
+        number(
+            "PSI_CPU",
+            "percent of the last 10 s in which the container waited for a CPU (psi: all three)",
+        ),
+        0,
+    ),
+    (
+        Id::Psi("memory"),
+        number("PSI_MEMORY", "percent of the last 10 s in which the container waited for memory"),
+        0,
+    ),
+    (
+        Id::Psi("io"),
+        number("PSI_IO", "percent of the last 10 s in which the container waited for input or output"),
+        0,
+    ),
+    (Id::Ports, words("PORTS", "published and exposed ports of the container, by the state files"), 0),
     (Id::Cmd, words("CMD", "process name"), NAME),
     (Id::Command, words("COMMAND", "command line (also named ARGS)"), COMMAND),
 ];
@@ -239,48 +274,14 @@ pub(super) const AUX: &[Id] = &[
 /// The columns of `ps ax` and the container.
 pub(super) const AX: &[Id] = &[Id::Pid, Id::Tty, Id::State, Id::Time, Id::Cpid, Id::Container, Id::Command];
 
-/// Names of ps(1), and the names that they have here. CMD is the name of the process, and COMMAND its command line: so
-/// are ps's `comm` and `args`.
-const SYNONYMS: &[(&str, &str)] = &[
-    ("ARGS", "COMMAND"),
-    ("COMM", "CMD"),
-    ("UCMD", "CMD"),
-    ("UCOMM", "CMD"),
-    ("STAT", "STATE"),
-    ("S", "STATE"),
-    ("ETIME", "ELAPSED"),
-    ("%CPU", "CPU"),
-    ("PCPU", "CPU"),
-    ("%MEM", "MEM"),
-    ("PMEM", "MEM"),
-    ("TT", "TTY"),
-    ("TNAME", "TTY"),
-    ("UNAME", "USER"),
-    ("EUSER", "USER"),
-    ("EUID", "UID"),
-    ("EGROUP", "GROUP"),
-    ("PGRP", "PGID"),
-    ("SESS", "SID"),
-    ("SESSION", "SID"),
-    ("NI", "NICE"),
-    ("NLWP", "THREADS"),
-    ("THCOUNT", "THREADS"),
-    ("LWP", "TID"),
-    ("SPID", "TID"),
-    ("VSIZE", "VSZ"),
-    ("RSSIZE", "RSS"),
-    ("RSZ", "RSS"),
-    ("CPUTIME", "TIME"),
-    ("LSTART", "START"),
-    ("START_TIME", "STIME"),
-    ("LABEL", "LSM"),
-];
-
 /// The columns with a name, in upper or lower case. `ns` stands for the columns of all namespaces.
 pub(super) fn named(name: &str) -> Vec<Id> {
     let all = COLUMNS.iter().map(|row| row.0);
     if name.eq_ignore_ascii_case("NS") {
         return all.filter(|id| matches!(id, Id::Ns(_))).collect();
+    }
+    if name.eq_ignore_ascii_case("PSI") {
+        return all.filter(|id| matches!(id, Id::Psi(_))).collect();
     }
     let synonym = SYNONYMS.iter().find(|(of_ps, _)| of_ps.eq_ignore_ascii_case(name));
     let name = synonym.map_or(name, |(_, own)| own);
@@ -321,13 +322,19 @@ pub(super) const NAMES: Names<Id> = Names { named, all: || COLUMNS.iter().map(|r
 impl<T> Names<T> {
     /// The columns with a name, or an error.
     pub(super) fn find(&self, name: &str) -> Result<Vec<T>> {
+        // ps has `user:20` for a width; columns are as wide as their widest cell.
+        let width = name.split_once(':').filter(|(_, width)| width.parse::<u16>().is_ok());
+        let name = width.map_or(name, |(name, _)| name);
         let found = (self.named)(name);
         if found.is_empty() {
+            let shown = text::escape(name.as_bytes());
+            if let Some(instead) = instead(name) {
+                bail!("there is no column '{shown}'; type {instead}");
+            }
             let near = nearest(&name.to_uppercase(), (self.all)());
             let hint =
                 near.map(|near| format!("; did you mean {}?", near.to_lowercase())).unwrap_or_default();
-            let name = text::escape(name.as_bytes());
-            bail!("unknown column '{name}'{hint} (-H lists the columns; with -l those of containers)");
+            bail!("unknown column '{shown}'{hint} (-H lists the columns; with -l those of containers)");
         }
         Ok(found)
     }

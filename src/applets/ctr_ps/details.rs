@@ -78,7 +78,8 @@ impl<'a> Reader<'a> {
         let thread = process.thread.map(Pid::from_raw);
         let mut details = Details::default();
         let (stat, session) = (self.wants(needs::STAT), self.wants(needs::SESSION));
-        if stat || session {
+        let scheduling = self.wants(needs::SCHEDULING);
+        if stat || session || scheduling {
             let text = match thread {
                 None => self.scan.stat_text(pid),
                 Some(thread) => self.scan.thread_stat_text(pid, thread),
@@ -87,6 +88,9 @@ impl<'a> Reader<'a> {
             details.stat = text.filter(|_| stat).and_then(Stat::parse);
             if session {
                 details.rare().session = text.and_then(Stat::group_and_session);
+            }
+            if scheduling {
+                details.rare().scheduling = text.and_then(Stat::priority_and_cpu);
             }
         }
         if self.wants(needs::STATE | needs::NAME) {

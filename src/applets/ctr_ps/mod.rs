@@ -16,8 +16,8 @@
 //! `-l` lists the containers of all runtimes in one table. MEMORY is the memory in use, without the cache that the
 //! kernel can reclaim at once. LIMIT is the lowest memory limit of the container's control group and the groups
 //! above it. STATUS is what the container does and since when. `-o` adds more: COMMAND, PORTS (published and exposed, by
-//! the state files), IP, TIME, SHARES (namespaces in common with the host or other containers), ROOTFS (what it wrote, on
-//! the host), and CPU, for which ctr-ps measures for 0.2 seconds. In text an id has 12 digits, and is left out if it is the
+//! the state files), IP, VETH (interfaces of the host that lead into it), TIME, SHARES (namespaces in common with the host
+//! or other containers), ROOTFS (what it wrote, on the host), and CPU, for which ctr-ps measures for 0.2 seconds. In text an id has 12 digits, and is left out if it is the
 //! name; JSON and `-r` have all of it.
 //!
 //! `-l -a` also lists containers that do not run, if state files have them: those of Docker, Podman, Kubernetes (containerd,
@@ -73,8 +73,8 @@
 //!
 //! # Options of ps
 //!
-//! `-e`, `-A`, `-a`, `-ef`, `-u`, `-p`, `--ppid`, `-o`, `-L`, `-T`, `--forest`, `--sort` and `-w` work as with ps(1). These
-//! letters mean something else here:
+//! `-e`, `-A`, `-a`, `-ef`, `-ax`, `-u`, `-p`, `--ppid`, `-o`, `-L`, `-T`, `--forest`, `--sort`, `--no-headers` and `-w` work
+//! as with ps(1). For others the error says what to type instead. These letters mean something else here:
 //!
 //! ```text
 //!       ps                                   ctr-ps
@@ -91,7 +91,27 @@
 //! CMD   command line (COMMAND)               name of the process
 //! ```
 //!
+//! `-l` with `-e`, `-A` or `-f`, `-H` with them, `-q` before a PID, and `-C` before a name are refused: they are habits of ps.
+//!
 //! `-t` is the terminal, as in ps; in nsenter(1) it is the target.
+//!
+//! # Options of docker and podman
+//!
+//! `--filter` also takes `KEY=VALUE` with the keys status, name (a part of it; `^` and `$` are its ends), label, ancestor, id,
+//! pod and exited. `-l` is the list of containers, and `-l -a` that of `docker ps -a`; `--no-trunc` prints whole ids. In
+//! `-o`, `names`, `state`, `createdat` and `runningfor` are columns of containers. These mean something else here:
+//!
+//! ```text
+//!           docker, podman           ctr-ps
+//! -f        a filter (--filter)      the columns of ps -ef
+//! -l        the latest container     list containers
+//! -n        the last N containers    no headings
+//!           (-l -a -n --sort -created | head -n N)
+//! -p        pods (-l -o +pod)        PIDs
+//! --format  a template               columns, as -o
+//! ```
+//!
+//! # Display
 //!
 //! `--watch` repeats the output. On a terminal the first line shows the command and the time, `q` ends it, and the space bar
 //! shows the next one at once. ctr-top(1) shows how much the containers use between two looks.
@@ -226,8 +246,10 @@ mod columns;
 mod containers;
 mod details;
 mod gather;
+mod habits;
 mod host;
 mod list;
+mod of_container;
 mod options;
 mod origin;
 mod process;
@@ -277,13 +299,12 @@ pub(crate) fn columns(of_containers: bool) -> Vec<&'static Column> {
 }
 
 fn run(call: &Call) -> Outcome {
-    let mut request = Request::default();
-    let operands = GRAMMAR.parse(call, &mut request)?;
+    let (mut request, operands) = habits::parse(call)?;
+    options::more(&mut request, &operands)?;
+    options::check(&request)?;
     if request.list_columns {
         return show::list_columns(&request).map(|()| 0);
     }
-    options::more(&mut request, &operands)?;
-    options::check(&request)?;
     let host = Host::new(&request)?;
     options::bsd_after_a_dash(&mut request, &host);
     for list in &request.users {
@@ -393,10 +414,19 @@ fn answer(out: &mut Out, host: &Host, request: &Request, columns: &Columns) -> R
     };
     let mut found = gather(&host.proc, &host.files, &wanted)?;
     match columns {
-        Columns::Processes(columns, view) => show::processes(out, (&found, host), request, columns, view)?,
+        Columns::Processes(columns, view) => {
+            show::processes(out, (&found, host, &records), request, columns, view)?
+        }
         Columns::Containers(columns, view) => {
             found.locked = show::containers(out, (&found, host, &records), request, columns, view)?;
         }
     }
     Ok(found)
+}
+
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(list: &str) {
+    _ = columns::parse(&[list.to_owned()], columns::DEFAULT, &columns::NAMES);
+    _ = columns::sort_keys(list, &columns::NAMES);
+    _ = columns::parse(&[list.to_owned()], list::DEFAULT, &list::NAMES);
 }

@@ -4,9 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 
 use super::columns::{self, Id};
+use super::habits::{columns::LONG, docker};
 use super::host::Host;
 use super::process::Origin;
 use super::request::{Form, Request};
@@ -60,6 +61,7 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Required(|r, v| attribute(r, "pod-namespace", v)),
         )
         .takes("glob").lists(Words::Attribute("pod-namespace")),
+        Opt::new(None, "pod", "an option of podman and crictl", Effect::Flag(|_: &mut Request| Err(anyhow!("no option --pod").into()))).hidden(),
         Opt::new(None, "project", "only containers of this compose project", Effect::Required(|r, v| attribute(r, "project", v)))
             .takes("glob").lists(Words::Attribute("project")),
         Opt::new(None, "service", "only containers of this compose service", Effect::Required(|r, v| attribute(r, "service", v)))
@@ -92,8 +94,9 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
             "also list kernel threads",
             Effect::Flag(|r| set(&mut r.selection.kernel_threads)),
         ),
-        Opt::new(Some('e'), "every", "no effect, as -A and -a: all processes are listed", Effect::Flag(|_| Ok(()))),
-        Opt::new(Some('A'), "all-processes", "the same as -e", Effect::Flag(|_: &mut Request| Ok(()))).hidden(),
+        Opt::new(Some('e'), "every", "no effect, as -A and -a: all processes are listed", Effect::Flag(|r| set(&mut r.every))),
+        Opt::new(Some('A'), "all-processes", "the same as -e", Effect::Flag(|r: &mut Request| set(&mut r.every))).hidden(),
+        Opt::new(Some('x'), "without-tty", "as in -ax of ps", Effect::Flag(|r: &mut Request| set(&mut r.bsd))).hidden(),
         Opt::new(
             Some('a'),
             "all",
@@ -143,7 +146,7 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(Some('q'), "quiet", "print only PIDs; with -l only containers", Effect::Flag(|r| form(r, Form::Quiet))),
         Opt::new(Some('n'), "noheadings", "print no headings", Effect::Flag(|r| set(&mut r.no_headings))),
         Opt::new(Some('w'), "wide", "never cut lines", Effect::Flag(|r| set(&mut r.wide))),
-        Opt::new(None, "no-trunc", "the same as -w", Effect::Flag(|r: &mut Request| set(&mut r.wide))).hidden(),
+        Opt::new(None, "no-trunc", "the same as -w; with -l also print whole ids", Effect::Flag(no_trunc)),
         Opt::new(
             None,
             "no-args",
@@ -186,26 +189,45 @@ pub(super) fn more(request: &mut Request, operands: &[OsString]) -> Result<(), E
             }
             word => match request.selection.pids.is_empty() {
                 false if word.starts_with(|first: char| first.is_ascii_digit()) => pid(request, operand)?,
-                _ => container(request, operand)?,
+                _ => {
+                    container(request, operand)?;
+                    request.selection.operands.push(operand.to_string_lossy().into_owned());
+                }
             },
         }
     }
     Ok(())
 }
 
-/// `-aux` and `-auxf`: as in ps(1), these are `aux` and `auxf` if there is no user `x` or `xf`.
+/// `-aux` and `-auxfww`: as in ps(1), these are `aux` and `auxf -w` if there is no user of that name. `-ax` and `-axf` are `ax`
+/// and `axf`.
 pub(super) fn bsd_after_a_dash(request: &mut Request, host: &Host) {
+    if request.bsd {
+        request.forest |= request.preset == Some(columns::FULL);
+        request.preset = Some(columns::AX);
+    }
     let [list] = &request.users[..] else { return };
-    let is_option = list == "x" || list == "xf";
-    if request.all && is_option && select::users(list, &host.passwd).is_err() {
+    let Some(letters) = list.to_str().and_then(|list| list.strip_prefix('x')) else { return };
+    let are_options = letters.chars().all(|letter| matches!(letter, 'f' | 'w'));
+    if request.all && are_options && select::users(list, &host.passwd).is_err() {
         request.preset = Some(columns::AUX);
-        request.forest |= list == "xf";
+        request.forest |= letters.contains('f');
+        request.wide |= letters.contains('w');
         request.users.clear();
     }
 }
 
 /// Refuses combinations that could only be ignored.
 pub(super) fn check(request: &Request) -> Result<()> {
+    if request.list_columns && (request.every || request.preset.is_some()) {
+        bail!("-H lists the columns; type --forest for the tree of processes");
+    }
+    if request.list && (request.every || request.preset.is_some()) {
+        bail!("-l lists containers; for the long format of ps type {}", LONG);
+    }
+    if !request.list && request.selection.attributes.wants_only_stopped() {
+        bail!("containers that do not run have no processes; add -l to list containers");
+    }
     let option = match () {
         () if request.forest => "--forest",
         () if request.by_container => "--by-container",
@@ -263,14 +285,23 @@ fn attribute(request: &mut Request, option: &str, value: &OsStr) -> Result<(), E
     Ok(request.selection.attributes.add(option, value)?)
 }
 
+/// An expression, or a filter of docker(1).
 fn filter(request: &mut Request, expression: &OsStr) -> Result<(), Exit> {
-    request.filter = Some(text::utf8(expression.as_bytes()).into_owned());
+    let expression = text::utf8(expression.as_bytes());
+    if !docker::filter(request, &expression)? {
+        request.filter = Some(expression.into_owned());
+    }
     Ok(())
 }
 
 fn sort(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
     request.sort.push(text::shown(list).into_owned());
     Ok(())
+}
+
+fn no_trunc(request: &mut Request) -> Result<(), Exit> {
+    request.whole = true;
+    set(&mut request.wide)
 }
 
 fn json_lines(request: &mut Request) -> Result<(), Exit> {

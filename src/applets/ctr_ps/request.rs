@@ -19,6 +19,10 @@ pub(super) struct Request {
     pub by_container: bool,
     /// Also `-a`: for containers, those that do not run too.
     pub all: bool,
+    /// `-e` or `-A`.
+    pub every: bool,
+    /// `-x`, which only a user of `ps -ax` types.
+    pub bsd: bool,
     pub threads: bool,
     pub preset: Option<&'static [Id]>,
     pub columns: Vec<String>,
@@ -30,6 +34,8 @@ pub(super) struct Request {
     pub form: Form,
     pub no_headings: bool,
     pub wide: bool,
+    /// Whole ids.
+    pub whole: bool,
     pub no_args: bool,
     pub watch: Option<Duration>,
     pub colour: When,

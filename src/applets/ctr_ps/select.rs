@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow, bail};
 
 use super::attributes::Attributes;
 use super::containers::{Containers, matches_name};
+use super::habits::words::of_word;
 use super::process::{Origin, Process};
 use crate::container::matching::{self, matching};
 use crate::container::records::Records;
@@ -22,6 +23,8 @@ use crate::text;
 pub(super) struct Selection {
     /// The targets of `-c`, as the user wrote them.
     pub containers: Vec<String>,
+    /// Those of them that are operands.
+    pub operands: Vec<String>,
     pub pids: Vec<i32>,
     /// Processes whose parents these are.
     pub ppids: Vec<i32>,
@@ -141,7 +144,7 @@ impl Filter {
                             words.extend(find(word)?);
                         }
                     }
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(habit(selection, word).unwrap_or(error)),
                 }
             }
         }
@@ -251,11 +254,22 @@ fn find(
     }
 }
 
+/// The error for an operand that users of other programs type.
+fn habit(selection: &Selection, word: &str) -> Option<anyhow::Error> {
+    let at = selection.operands.iter().position(|operand| operand == word)?;
+    let next = selection.operands.get(at + 1).map(String::as_str);
+    let instead = of_word(word, next)?;
+    Some(anyhow!("no container '{}'; type {instead}", text::escape(word.as_bytes())))
+}
+
 /// No container has the name: the error suggests one that has nearly the name.
 fn none_of_name(containers: &Containers, word: &str) -> anyhow::Error {
     let near = matching::nearest(containers.all.iter().map(|seen| &*seen.container), word);
     let is_it =
         |seen: &&super::containers::Seen| near.is_some_and(|near| std::ptr::eq(near, &*seen.container));
+    if let Some(runtime) = word.strip_suffix(':').filter(|runtime| Runtime::from_name(runtime).is_some()) {
+        return anyhow!("no process or running container '{word}'; type --runtime {runtime} for all of them");
+    }
     let plain = || matching::one(&[], word).err().unwrap_or_else(|| anyhow!("no such container"));
     let runtime = word.split_once(':').filter(|(runtime, _)| Runtime::from_name(runtime).is_none());
     let near_runtime = runtime.and_then(|(runtime, _)| text::nearest(runtime, Runtime::all_names()));

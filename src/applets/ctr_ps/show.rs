@@ -26,7 +26,7 @@ use crate::text;
 /// Prints the processes.
 pub(super) fn processes(
     out: &mut Out,
-    (found, host): (&Found, &Host),
+    (found, host, records): (&Found, &Host, &Records<'_>),
     request: &Request,
     columns: &Picked<Id>,
     view: &View<Id>,
@@ -34,7 +34,13 @@ pub(super) fn processes(
     let facts = facts((found, host), &columns.ids, view, request.form == Form::Json);
     let none = Forest::default();
     let exact = Facts { json: true, ..facts.clone() };
-    let exact = Cells::new((found, &none), &columns.ids, &host.users, &exact);
+    let mut exact = Cells::new((found, &none), &columns.ids, &host.users, &exact);
+    let read_of: Vec<ListColumn> =
+        columns.ids.iter().chain(&view.used).filter_map(|id| ListColumn::of(*id)).collect();
+    let read = (!read_of.is_empty()).then(|| list::Facts::new(&host.proc, &found.containers, records));
+    let whole = |form| read.as_ref().map(|read| List::whole((read, &host.users), (&read_of, form)));
+    let (of_containers, exact_of) = (whole(list_form(request.form)), whole(list::Form::Json));
+    exact.of_containers = exact_of.as_ref();
     let mut nodes: Vec<usize> = (0..found.list.len()).collect();
     if let Some(filter) = &view.filter {
         nodes = filtered(nodes, filter, &|node, id| exact.value(id, &found.list[node]), columns::named)?;
@@ -47,6 +53,7 @@ pub(super) fn processes(
     }
     let mut cells = Cells::new((found, &forest), &columns.ids, &host.users, &facts);
     cells.by_container = request.by_container;
+    cells.of_containers = of_containers.as_ref();
     let ids = &columns.ids;
     let tree = ids.iter().position(|id| *id == Id::Command);
     let tree = tree.or(ids.iter().position(|id| *id == Id::Cmd)).filter(|_| request.forest);
@@ -72,6 +79,14 @@ fn facts((found, host): (&Found, &Host), columns: &[Id], view: &View<Id>, json: 
     }
 }
 
+fn list_form(form: Form) -> list::Form {
+    match form {
+        Form::Json => list::Form::Json,
+        Form::Raw => list::Form::Raw,
+        Form::People | Form::Quiet => list::Form::People,
+    }
+}
+
 /// Prints the containers. Returns the processes whose arguments cannot be read.
 pub(super) fn containers(
     out: &mut Out,
@@ -80,14 +95,11 @@ pub(super) fn containers(
     columns: &Picked<ListColumn>,
     view: &View<ListColumn>,
 ) -> Result<Vec<i32>, Exit> {
-    let form = match request.form {
-        Form::Json => list::Form::Json,
-        Form::Raw => list::Form::Raw,
-        Form::People | Form::Quiet => list::Form::People,
-    };
+    let form = list_form(request.form);
     let facts = list::Facts::new(&host.proc, &found.containers, records);
     let from = (&facts, &host.users);
     let mut list = List::new(from, found, &request.selection, (&columns.ids, form));
+    list.whole_ids = request.whole;
     if view.filter.is_some() || !view.keys.is_empty() {
         let exact = List::new(from, found, &request.selection, (&view.used, list::Form::Json));
         let value = |row: usize, id: ListColumn| match view.used.iter().position(|other| *other == id) {

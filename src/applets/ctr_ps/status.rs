@@ -32,6 +32,14 @@ impl Status {
         }
     }
 
+    /// Also as crictl(1) writes it: `Exited` and `CONTAINER_EXITED`.
+    #[must_use]
+    pub(super) fn from_name(name: &str) -> Option<Status> {
+        let name = name.to_ascii_lowercase();
+        let name = name.strip_prefix("container_").unwrap_or(&name);
+        Status::ALL.into_iter().find(|status| status.name() == name)
+    }
+
     #[must_use]
     pub(super) fn runs(self) -> bool {
         matches!(self, Status::Running | Status::Paused)

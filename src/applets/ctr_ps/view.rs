@@ -31,9 +31,14 @@ impl<T: Copy + PartialEq> View<T> {
         names: &Names<T>,
         columns: impl Fn() -> Vec<(&'static str, bool)>,
     ) -> Result<View<T>, Exit> {
-        let mut keys = Vec::new();
+        let mut keys: Vec<(T, bool)> = Vec::new();
         for list in &request.sort {
-            keys.extend(columns::sort_keys(list, names)?);
+            // A column that is a key already orders nothing more.
+            for key in columns::sort_keys(list, names)? {
+                if !keys.iter().any(|(id, _)| *id == key.0) {
+                    keys.push(key);
+                }
+            }
         }
         let parse = |expression: &String| {
             Filter::parse(expression, &columns())

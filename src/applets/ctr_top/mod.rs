@@ -239,3 +239,8 @@ fn list_columns(request: &Request) -> Result<(), Exit> {
     smartcols::print_columns(&mut out, &all, form);
     Ok(out.finish()?)
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(list: &str) {
+    _ = columns::parse(&[list.to_owned()]);
+}

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::answer::{Answer, By, Host, Named, Owner, Role};
 use crate::container::cni::Attachment;
 use crate::container::details::Details;
-use crate::container::spaces::Spaces;
+use crate::container::spaces::{Space, Spaces};
 use crate::container::stopped::Stores;
 use crate::container::world::{Seen, World};
 use crate::container::{Container, Files, IdentifiedBy, Runtime, pod_uid, short};
@@ -245,6 +245,18 @@ impl<'a> Finder<'a> {
             (container.pod, container.pod_namespace) = (Some(pod.clone()), Some(namespace.clone()));
         }
         recorded(&container, Some("exited"))
+    }
+
+    /// Of a container that only keeps the network namespace of a pod the others in it.
+    pub(super) fn beside_pause(&self, number: usize) -> Vec<usize> {
+        let known = &self.world.containers[number];
+        let inode = self.world.proc.process(Pid::from_raw(known.chief())).ns(Namespace::Net);
+        let is_its = |space: &&Space| inode == Some(space.place.inode);
+        let space = self.spaces().all.iter().find(is_its).filter(|_| known.container.is_pause());
+        match space {
+            Some(space) if !space.containers.is_empty() => space.containers.clone(),
+            _ => vec![number],
+        }
     }
 
     /// The containers of a pod by its UID, as the groups of kubelet have it.

@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
+use std::rc::Rc;
 
+use memchr::memmem::Finder;
 use nix::unistd::Pid;
 
 use super::files::{overlays_with, place, root_device, target_in};
 use super::finder::host_mounts;
+use super::identity::{self, is_fragment};
 use super::port::is_proxy_name;
 use super::thing::{Port, Reading, is_id};
-use crate::container::Files;
 use crate::container::cni;
-use crate::container::details::Details;
+use crate::container::details::{Details, Port as DetailsPort};
 use crate::container::stopped::Stores;
+use crate::container::{Container, Files, Resolver, matching, search};
 use crate::isolation::ns;
 use crate::isolation::visit::Place;
 use crate::net::{self, Netlink, Protocol};
@@ -48,19 +51,25 @@ pub(super) fn processes<'r>(
     for readings in words {
         // What is a file is no control group.
         let is_path = matches!(readings.first(), Some(Reading::Path(_)));
+        let mut of_word = BTreeSet::new();
         for reading in readings.iter().take(if is_path { 1 } else { usize::MAX }) {
-            found.extend(focus.of(reading)?);
-            if found.len() > MOST {
-                return None;
-            }
+            of_word.extend(focus.of(reading)?);
         }
+        if of_word.is_empty() {
+            of_word.extend(readings.iter().all(is_final).then(|| Pid::this().as_raw()));
+        }
+        if of_word.is_empty() || found.len() + of_word.len() > MOST {
+            return None;
+        }
+        found.extend(of_word);
     }
     (!found.is_empty()).then(|| found.into_iter().map(Pid::from_raw).collect())
 }
 
 impl Focus<'_> {
+    /// Empty if no process is found; None if others can matter.
     fn of(&mut self, reading: &Reading) -> Option<Vec<i32>> {
-        let found = match reading {
+        Some(match reading {
             Reading::Pid(pid) => {
                 let process = self.proc.process(Pid::from_raw(*pid));
                 vec![process.process_of_thread().map_or(*pid, Pid::as_raw)]
@@ -78,42 +87,85 @@ impl Focus<'_> {
                     mac.split(':').filter_map(|part| u8::from_str_radix(part, 16).ok()).collect();
                 self.in_spaces(&places, net::search(&places, None, |one| one.mac == wanted).ok()?)
             }
-            Reading::Id(id) => {
-                let is_hex = id.len() >= 4 && id.bytes().all(|b| b.is_ascii_hexdigit());
-                let records = Stores::new(self.files);
-                let found =
-                    if is_hex { records.all_with(&|other| other.starts_with(id)) } else { Vec::new() };
-                inits(&found)?
-            }
+            Reading::Id(id) => self.with_id(id)?,
+            Reading::Hostname(name) => self.with_hostname(name),
             Reading::Path(path) => {
                 let path = std::str::from_utf8(path).ok()?;
                 let records = Stores::new(self.files);
                 let of_layer: Vec<Details> =
                     records.with_layer(path).into_iter().map(|(one, _)| one).collect();
-                let id = path.split('/').find(|part| is_id(part));
+                let id = path.split(['/', '-', '.', ':']).find(|part| is_id(part));
                 match (of_layer.is_empty(), id) {
                     (false, _) => inits(&of_layer)?,
-                    (true, Some(id)) => inits(&records.all_with(&|other| other == id))?,
+                    // The path of a control group begins with a slash too.
+                    (true, Some(id)) => {
+                        inits(&records.all_with(&|other| other == id)).unwrap_or_else(|| self.in_groups(id))
+                    }
                     (true, None) => self.seeing(Path::new(path))?,
                 }
             }
             Reading::Cgroup(path) => {
-                let id = path.split(['/', '-', '.', ':']).rfind(|part| is_id(part))?;
-                inits(&Stores::new(self.files).all_with(&|other| other == id))?
+                let id = path.split(['/', '-', '.', ':']).rfind(|part| is_id(part));
+                let records = id.map(|id| Stores::new(self.files).all_with(&|other| other == id));
+                let last = path.trim_end_matches('/').rsplit('/').next().filter(|last| !last.is_empty())?;
+                match records.as_deref().and_then(inits) {
+                    Some(found) => found,
+                    None => self.in_groups(last),
+                }
             }
             Reading::Port(port) => self.behind_port(port)?,
             _ => return None,
-        };
-        match found.is_empty() {
-            true => is_final(reading).then(|| vec![Pid::this().as_raw()]),
-            false => Some(found),
+        })
+    }
+
+    /// The containers with an id or a name: by state files, and by control groups with the id.
+    fn with_id(&mut self, word: &str) -> Option<Vec<i32>> {
+        let text = word.strip_suffix('?').unwrap_or(word);
+        let is_number = text.bytes().all(|b| b.is_ascii_digit());
+        let mut found = Vec::new();
+        if is_fragment(text) && !is_number {
+            let records = Stores::new(self.files).all_with(&|other| other.starts_with(text));
+            found.extend(inits(&records).into_iter().flatten());
+            found.extend(self.in_groups(text));
         }
+        // A container that no record names can have a number as its id: that of a namespace.
+        if found.is_empty() && !is_number {
+            let own = Pid::this().as_raw();
+            let named = search::find_by_record(&mut Resolver::for_few(self.proc, self.files), word);
+            found.extend(named.iter().map(|container| container.init.map_or(own, Pid::as_raw)));
+            let stopped = Stores::new(self.files).stopped_of_engines().into_iter();
+            let stopped: Vec<Rc<Container>> = stopped.map(|one| Rc::new(one.container)).collect();
+            found.extend((!matching::matching(&stopped, word).is_empty()).then_some(own));
+        }
+        Some(found)
+    }
+
+    /// The processes with the text in the paths of their control groups.
+    fn in_groups(&mut self, text: &str) -> Vec<i32> {
+        let finder = Finder::new(text);
+        let has = |pid: &&Pid| self.scan.cgroup(**pid).is_ok_and(|groups| finder.find(groups).is_some());
+        self.pids.iter().filter(has).map(|pid| pid.as_raw()).collect()
+    }
+
+    /// The containers that Docker gave a host name, and the processes that see it.
+    fn with_hostname(&mut self, name: &str) -> Vec<i32> {
+        let text = format!("\"Hostname\":\"{name}\"");
+        let stated = Stores::new(self.files).of_docker_mentioning(&text);
+        let mut found = inits(&stated).unwrap_or_default();
+        let spaces = self.by_namespace(Namespace::Uts);
+        let places = self.places_of(Namespace::Uts, &spaces);
+        for at in identity::places_called(&places, name).unwrap_or_default() {
+            let members = spaces.get(&places[at].inode).into_iter().flatten();
+            found.extend(members.map(|pid| pid.as_raw()));
+        }
+        found
     }
 
     /// Who listens on the host or in containers, and the containers that publish the port.
     fn behind_port(&mut self, asked: &Port) -> Option<Vec<i32>> {
         // Of the ports that CNI plugins publish the containers can be any.
-        if !self.is_on_host() || !self.files.list(cni::RESULTS).is_empty() {
+        let is_asked = |port: &DetailsPort| port.host_port == Some(asked.number);
+        if !self.is_on_host() || cni::results(self.files).iter().any(|one| one.ports.iter().any(is_asked)) {
             return None;
         }
         let places = self.places();
@@ -238,23 +290,31 @@ impl Focus<'_> {
 
     fn spaces(&mut self) -> &BTreeMap<u64, Vec<Pid>> {
         if self.spaces.is_none() {
-            let mut found: BTreeMap<u64, Vec<Pid>> = BTreeMap::new();
-            for pid in &self.pids {
-                let inode = self.link(*pid, Namespace::Net);
-                inode.into_iter().for_each(|inode| found.entry(inode).or_default().push(*pid));
-            }
-            self.spaces = Some(found);
+            self.spaces = Some(self.by_namespace(Namespace::Net));
         }
         self.spaces.get_or_insert_default()
     }
 
+    fn by_namespace(&self, kind: Namespace) -> BTreeMap<u64, Vec<Pid>> {
+        let mut found: BTreeMap<u64, Vec<Pid>> = BTreeMap::new();
+        for pid in &self.pids {
+            let inode = self.link(*pid, kind);
+            inode.into_iter().for_each(|inode| found.entry(inode).or_default().push(*pid));
+        }
+        found
+    }
+
     /// All but the namespace of this process.
     fn places(&mut self) -> Vec<Place> {
-        let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
-        let proc = self.proc;
-        let others = self.spaces().iter().filter(|(inode, _)| Some(**inode) != own);
+        self.spaces();
+        self.spaces.as_ref().map(|spaces| self.places_of(Namespace::Net, spaces)).unwrap_or_default()
+    }
+
+    fn places_of(&self, kind: Namespace, spaces: &BTreeMap<u64, Vec<Pid>>) -> Vec<Place> {
+        let own = ProcRoot::default().process(Pid::this()).ns(kind);
+        let others = spaces.iter().filter(|(inode, _)| Some(**inode) != own);
         let place = |(inode, pids): (&u64, &Vec<Pid>)| Place {
-            path: proc.path_of(pids[0], &Namespace::Net.link()),
+            path: self.proc.path_of(pids[0], &kind.link()),
             inode: *inode,
         };
         others.map(place).collect()
@@ -283,7 +343,7 @@ impl Focus<'_> {
         let hosts = net::interfaces(&route, None).ok()?;
         let places = self.places();
         let Some(one) = hosts.iter().find(|one| one.name == name) else {
-            return Some(self.in_spaces(&places, net::search(&places, None, |one| one.name == name).ok()?));
+            return Some(self.in_spaces(&places, net::search_name(&places, None, name).ok()?));
         };
         let id = one.link_namespace.filter(|_| one.kind == b"veth")?;
         let has_id = |place: &&Place| {

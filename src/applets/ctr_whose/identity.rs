@@ -67,21 +67,31 @@ fn calling_themselves(finder: &Finder<'_>, name: &str) -> Vec<usize> {
             Place { path: world.proc.path_of(chief, &link), inode: *inode }
         })
         .collect();
+    let found = finder.known("UTS namespaces", places_called(&places, name)).unwrap_or_default();
+    let all = found.into_iter().filter_map(|at| owners.get(&places[at].inode));
+    all.flatten().copied().collect()
+}
+
+/// The UTS namespaces with that host name.
+pub(super) fn places_called(places: &[Place], name: &str) -> nix::Result<Vec<usize>> {
     let is_it = |_| {
         let own = nix::unistd::gethostname().unwrap_or_default();
         if own == name { b"y".to_vec() } else { Vec::new() }
     };
-    let found = finder.known("UTS namespaces", visit(&places, Namespace::Uts, is_it)).unwrap_or_default();
-    let all = found.into_iter().filter_map(|(at, _)| owners.get(&places[at].inode));
-    all.flatten().copied().collect()
+    Ok(visit(places, Namespace::Uts, is_it)?.into_iter().map(|(at, _)| at).collect())
+}
+
+/// Can it be the beginning of an id?
+pub(super) fn is_fragment(text: &str) -> bool {
+    const SHORTEST: usize = 4;
+    text.len() >= SHORTEST && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// The beginning of an id, or a name, of a container that runs or not.
 pub(super) fn id(finder: &Finder<'_>, word: &str) -> Entry {
-    const SHORTEST: usize = 4;
     let mut entry = Entry::new(Kind::Id);
     let text = word.strip_suffix('?').unwrap_or(word);
-    let is_hex = text.len() >= SHORTEST && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_hex = is_fragment(text);
     let begins = |container: &Container| {
         let group = container.group.as_deref().unwrap_or_default();
         is_hex && (container.bare_id().starts_with(text) || group.starts_with(text))

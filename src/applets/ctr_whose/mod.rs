@@ -18,7 +18,8 @@
 //!   Podman and CNI plugins.
 //! - `mac:ADDRESS`: a MAC address, with colons.
 //! - `port:PORT`: also `:8080`, `8080/udp`, `ADDRESS:PORT`: who listens on the host; for a published port the container
-//!   and who listens in it; if nobody uses the port on the host, who listens on it in containers.
+//!   and who listens in it, by proxies, state files, or the rules that iptables-save(8) and nft(8) print, if they are there;
+//!   if nobody uses the port on the host, who listens on it in containers.
 //! - `path:PATH`: also what begins with `/`: a layer or the root of a container, a volume or another mount, a state or
 //!   log file, a unix(7) socket, a block device, a control group, a file in /proc. Symbolic links in the files of a
 //!   container are not followed.
@@ -43,6 +44,7 @@
 //! to a container, addresses of containers to which the host would send through their interfaces. After a PID it is added only if the line says that the number is a PID and
 //! has a time after the start of that process, or has the form of ss(8). What belongs to several containers is left
 //! alone, except for the containers of a pod, for which the pod is named. Lines are written as soon as they are read.
+//! A process whose files in /proc cannot be read, because its execve(2) does not end, is left out after one second.
 //!
 //! # JSON
 //!
@@ -125,6 +127,7 @@ mod oom;
 mod path;
 mod port;
 mod process;
+mod program;
 mod show;
 mod socket;
 mod thing;
@@ -344,4 +347,20 @@ fn colour(request: &mut Request, when: Option<&OsStr>) -> Result<(), Exit> {
 fn root(request: &mut Request, directory: &OsStr) -> Result<(), Exit> {
     request.root = Some(directory.into());
     Ok(())
+}
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    pub(crate) fn thing(data: &[u8]) {
+        if let Ok(readings) = super::thing::readings(OsStr::from_bytes(data)) {
+            assert!(!readings.is_empty(), "neither a reading nor an error");
+        }
+    }
+
+    pub(crate) fn rules(text: &str) {
+        super::nat::fuzz(text);
+    }
 }

@@ -1,8 +1,8 @@
-//! Rules that lead a port of the host to an address, as iptables-save(8) prints them.
+//! Rules that lead a port of the host to an address, as iptables-save(8) and nft(8) print them.
 
-use std::io::Read;
 use std::net::IpAddr;
-use std::process::{Command, Stdio};
+
+use serde_json::Value;
 
 use super::answer::{Entry, Host};
 use super::finder::Finder;
@@ -11,16 +11,13 @@ use crate::container::details;
 use crate::isolation::visit::Place;
 use crate::net;
 
-/// Root's programs only, whatever PATH says.
-const PROGRAMS: [&str; 4] =
-    ["/usr/sbin/iptables-save", "/sbin/iptables-save", "/usr/sbin/ip6tables-save", "/sbin/ip6tables-save"];
-/// What is read of the rules.
-const MOST: u64 = 32 << 20;
+/// Programs of the host. Without the name of a table, which would load its module.
+const IPTABLES: [&str; 2] = ["iptables-save", "ip6tables-save"];
+const NFT: (&str, [&str; 3]) = ("nft", ["-j", "list", "ruleset"]);
 
 /// A rule that changes the destination.
 #[derive(Debug, PartialEq, Eq)]
 struct Rule {
-    chain: String,
     transport: Option<String>,
     address: Option<IpAddr>,
     port: u16,
@@ -34,29 +31,82 @@ pub(super) fn forwarded(finder: &Finder<'_>, asked: &Port, entry: &mut Entry) ->
     if !finder.is_own_host() {
         return Vec::new();
     }
-    let mut found = Vec::new();
-    for text in rules_of_host() {
+    let mut rules = Vec::new();
+    for text in IPTABLES.iter().filter_map(|name| output_of(finder, name, &[])) {
+        let text = String::from_utf8_lossy(&text);
         if text.lines().any(|line| is_service(line, asked)) {
             entry.host =
                 entry.host.take().or_else(|| Some(Host::new("a Service of Kubernetes (kube-proxy)")));
         }
-        for rule in text.lines().filter_map(rule).filter(|rule| rule.fits(asked)) {
-            let (numbers, places): (Vec<usize>, Vec<Place>) =
-                finder.spaces().others().map(|(number, space)| (number, space.place.clone())).unzip();
-            let spaces = finder.known("network namespaces", net::search_address(&places, rule.target));
-            for (at, _) in spaces.unwrap_or_default() {
-                let port = details::Port {
-                    protocol: rule.transport.clone().unwrap_or_else(|| "tcp".to_owned()),
-                    host_address: rule.address.map(|address| address.to_string()),
-                    host_port: Some(rule.port),
-                    port: rule.target_port.or(Some(rule.port)),
-                };
-                let containers = &finder.spaces().all[numbers[at]].containers;
-                found.extend(containers.iter().map(|container| (*container, port.clone())));
-            }
-        }
+        rules.extend(text.lines().filter_map(rule).filter(|rule| rule.fits(asked)));
+    }
+    if rules.is_empty() && entry.host.is_none() {
+        let all = output_of(finder, NFT.0, &NFT.1).and_then(|text| serde_json::from_slice(&text).ok());
+        rules.extend(all.iter().flat_map(rules_of_nft).filter(|rule| rule.fits(asked)));
+    }
+    rules.iter().flat_map(|rule| led_to(finder, rule)).collect()
+}
+
+/// The containers with the address to which a rule leads.
+fn led_to(finder: &Finder<'_>, rule: &Rule) -> Vec<(usize, details::Port)> {
+    let (numbers, places): (Vec<usize>, Vec<Place>) =
+        finder.spaces().others().map(|(number, space)| (number, space.place.clone())).unzip();
+    let spaces = finder.known("network namespaces", net::search_address(&places, rule.target));
+    let mut found = Vec::new();
+    for (at, _) in spaces.unwrap_or_default() {
+        let port = details::Port {
+            protocol: rule.transport.clone().unwrap_or_else(|| "tcp".to_owned()),
+            host_address: rule.address.map(|address| address.to_string()),
+            host_port: Some(rule.port),
+            port: rule.target_port.or(Some(rule.port)),
+        };
+        let containers = &finder.spaces().all[numbers[at]].containers;
+        found.extend(containers.iter().map(|container| (*container, port.clone())));
     }
     found
+}
+
+/// The output of one of root's programs, whatever PATH says. If it does not answer in time, the answer is incomplete.
+fn output_of(finder: &Finder<'_>, name: &str, arguments: &[&str]) -> Option<Vec<u8>> {
+    let program = ["/usr/sbin", "/sbin"].iter().map(|directory| format!("{directory}/{name}"));
+    let program = program.into_iter().find(|path| std::fs::exists(path).is_ok_and(|is_there| is_there))?;
+    match super::program::output(&program, arguments) {
+        Ok(text) => text,
+        Err(problem) => {
+            finder.problems.borrow_mut().insert(format!("rules that change addresses: {name} {problem}"));
+            None
+        }
+    }
+}
+
+/// Those of the form `[ip daddr A] tcp dport N … dnat to IP[:PORT]`.
+fn rules_of_nft(all: &Value) -> Vec<Rule> {
+    let objects = all["nftables"].as_array().into_iter().flatten();
+    objects.filter_map(|object| rule_of_nft(object["rule"]["expr"].as_array()?)).collect()
+}
+
+fn rule_of_nft(expressions: &[Value]) -> Option<Rule> {
+    let ip = |value: &Value| super::thing::address(value.as_str()?);
+    let number = |value: &Value| u16::try_from(value.as_u64()?).ok();
+    let (mut transport, mut address, mut port) = (None, None, None);
+    for one in expressions.iter().map(|one| &one["match"]).filter(|one| one["op"] == "==") {
+        let payload = &one["left"]["payload"];
+        match (payload["protocol"].as_str(), payload["field"].as_str()) {
+            (Some(protocol), Some("dport")) => {
+                port = Some(number(&one["right"])?);
+                transport = transport.or((protocol != "th").then(|| protocol.to_owned()));
+            }
+            (Some("ip" | "ip6"), Some("daddr")) => address = Some(ip(&one["right"])?),
+            (Some("ip"), Some("protocol")) => transport = one["right"].as_str().map(str::to_owned),
+            _ if one["left"]["meta"]["key"] == "l4proto" => {
+                transport = one["right"].as_str().map(str::to_owned);
+            }
+            _ => {}
+        }
+    }
+    let target = expressions.iter().map(|one| &one["dnat"]).find(|target| target.is_object())?;
+    let (target, target_port) = (ip(&target["addr"])?, number(&target["port"]));
+    Some(Rule { transport, address, port: port?, target, target_port })
 }
 
 impl Rule {
@@ -67,32 +117,6 @@ impl Rule {
                 .is_none_or(|own| self.transport.as_deref().is_none_or(|other| other == own.name()))
             && (asked.address.is_none() || self.address.is_none() || asked.address == self.address)
     }
-}
-
-fn rules_of_host() -> Vec<String> {
-    let mut done: Vec<&str> = Vec::new();
-    let mut all = Vec::new();
-    for program in PROGRAMS {
-        let name = program.rsplit('/').next().unwrap_or_default();
-        if !done.contains(&name) {
-            if let Some(text) = output_of(program) {
-                done.push(name);
-                all.push(text);
-            }
-        }
-    }
-    all
-}
-
-fn output_of(program: &str) -> Option<String> {
-    // Without the name of a table: that would load its module.
-    let mut command = Command::new(program);
-    command.env_clear().current_dir("/");
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
-    let mut text = Vec::new();
-    let read = child.stdout.take().map(|out| out.take(MOST).read_to_end(&mut text));
-    let ended = child.wait().ok()?;
-    (ended.success() && matches!(read, Some(Ok(_)))).then(|| String::from_utf8_lossy(&text).into_owned())
 }
 
 /// `-A CHAIN … -p tcp … --dport N … -j DNAT --to-destination IP:PORT`
@@ -109,7 +133,6 @@ fn rule(line: &str) -> Option<Rule> {
     };
     let ip = |text: &str| super::thing::address(text);
     Some(Rule {
-        chain: value("-A")?.to_owned(),
         transport: value("-p").map(str::to_owned),
         address: value("-d").and_then(ip),
         port: value("--dport")?.parse().ok()?,
@@ -125,10 +148,47 @@ fn is_service(line: &str, asked: &Port) -> bool {
     is_node_port && port.and_then(|port| port.parse().ok()) == Some(asked.number)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(text: &str) {
+    let asked = Port { number: 80, transport: None, address: None };
+    for line in text.lines() {
+        _ = rule(line).map(|rule| rule.fits(&asked));
+        _ = is_service(line, &asked);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::net::Transport;
+
+    #[test]
+    fn rules_of_nft_that_change_the_destination() {
+        let text = r#"{"nftables":[{"metainfo":{"version":"1"}},{"rule":{"family":"inet","chain":"c","expr":[
+            {"match":{"op":"==","left":{"payload":{"protocol":"ip","field":"daddr"}},"right":"10.0.0.9"}},
+            {"match":{"op":"==","left":{"payload":{"protocol":"tcp","field":"dport"}},"right":8081}},
+            {"counter":null},{"dnat":{"family":"ip","addr":"10.88.0.2","port":80}}]}},
+            {"rule":{"expr":[{"match":{"op":"==","left":{"meta":{"key":"l4proto"}},"right":"udp"}},
+            {"match":{"op":"==","left":{"payload":{"protocol":"th","field":"dport"}},"right":53}},
+            {"dnat":{"addr":"fd00::2"}}]}},
+            {"rule":{"expr":[{"match":{"op":"!=","left":{"payload":{"protocol":"tcp","field":"dport"}},"right":1}},
+            {"dnat":{"addr":"10.88.0.3"}}]}},
+            {"rule":{"expr":[{"match":{"op":"==","left":{"payload":{"protocol":"tcp","field":"dport"}},"right":{"set":[1,2]}}},
+            {"dnat":{"addr":"10.88.0.3"}}]}},{"rule":{"expr":[{"jump":{"target":"x"}}]}}]}"#;
+        let all = rules_of_nft(&serde_json::from_str(text).expect("JSON"));
+        let rule = |transport: &str, address: Option<[u8; 4]>, port, target: &str, target_port| Rule {
+            transport: Some(transport.to_owned()),
+            address: address.map(IpAddr::from),
+            port,
+            target: target.parse().expect("an address"),
+            target_port,
+        };
+        let expected = [
+            rule("tcp", Some([10, 0, 0, 9]), 8081, "10.88.0.2", Some(80)),
+            rule("udp", None, 53, "fd00::2", None),
+        ];
+        assert_eq!(all, expected);
+    }
 
     #[test]
     fn rules_of_docker_netavark_and_portmap() {

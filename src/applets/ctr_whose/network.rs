@@ -18,7 +18,7 @@ pub(super) fn interface(finder: &Finder<'_>, name: &[u8]) -> Entry {
     match finder.interfaces().iter().find(|one| one.name == name) {
         Some(one) => of_host(finder, one, &mut entry),
         None => {
-            for (number, found) in search(finder, |one| one.name == name) {
+            for (number, found) in search_name(finder, name) {
                 of_space(finder, number, &mut entry, Role::Interface, &described(finder, &found));
             }
             if entry.is_empty() && !finder.is_partial {
@@ -115,13 +115,24 @@ fn search_address(finder: &Finder<'_>, address: IpAddr) -> Vec<(usize, Found)> {
     found.into_iter().map(|(at, found)| (numbers[at], found)).collect()
 }
 
+fn search_name(finder: &Finder<'_>, name: &[u8]) -> Vec<(usize, Found)> {
+    with_places(finder, |places, host| net::search_name(places, host, name))
+}
+
 /// In all namespaces but the host's.
 fn search(finder: &Finder<'_>, wants: impl Fn(&Interface) -> bool) -> Vec<(usize, Found)> {
+    with_places(finder, |places, host| net::search(places, host, wants))
+}
+
+fn with_places(
+    finder: &Finder<'_>,
+    search: impl FnOnce(&[Place], Option<&Place>) -> nix::Result<Vec<(usize, Found)>>,
+) -> Vec<(usize, Found)> {
     let spaces = finder.spaces();
     let (numbers, places): (Vec<usize>, Vec<Place>) =
         spaces.others().map(|(number, space)| (number, space.place.clone())).unzip();
     let host = spaces.host.map(|host| &spaces.all[host].place);
-    let found = finder.known("network namespaces", net::search(&places, host, wants)).unwrap_or_default();
+    let found = finder.known("network namespaces", search(&places, host)).unwrap_or_default();
     found.into_iter().map(|(at, found)| (numbers[at], found)).collect()
 }
 

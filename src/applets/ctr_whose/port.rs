@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+
+use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
 use super::finder::Finder;
@@ -12,6 +15,7 @@ use crate::container::details;
 use crate::container::proxies;
 use crate::isolation::visit::Place;
 use crate::net::{self, Interface, Listener, Transport, takes};
+use crate::proc::ns::Kind as Namespace;
 
 /// A port of the host that leads to a container.
 struct Published {
@@ -77,7 +81,12 @@ fn on_host(finder: &Finder<'_>, asked: &Port, entry: &mut Entry) -> Vec<Publishe
             continue;
         };
         let detail = format!("{} listens on {}", finder.named_process(pid), shown(listener));
-        match finder.by_process(pid, Role::Listener, detail) {
+        // slirp4netns and pasta leave the host's root directory: that makes no container of them.
+        let owner = match finder.by_process(pid, Role::Listener, detail) {
+            Ok(_) if is_program_of_host(finder, pid) => Err(finder.process_of_host(pid)),
+            owner => owner,
+        };
+        match owner {
             Ok(answer) => push(&mut entry.answers, answer),
             Err(host) => match by_proxy(finder, pid, listener, &stated) {
                 Some(found) => published.extend(found),
@@ -137,7 +146,8 @@ fn stated(finder: &Finder<'_>, asked: &Port) -> Vec<(usize, details::Port)> {
     for attachment in finder.attachments() {
         for port in attachment.ports.iter().filter(|port| asked.fits_published(port)) {
             if let Owner::Running(number) = finder.attached(attachment) {
-                found.push((number, port.clone()));
+                let all = finder.beside_pause(number).into_iter();
+                found.extend(all.map(|number| (number, port.clone())));
             }
         }
     }
@@ -145,12 +155,30 @@ fn stated(finder: &Finder<'_>, asked: &Port) -> Vec<(usize, details::Port)> {
 }
 
 /// Programs that take connections for containers.
-const PROXIES: [&str; 7] =
-    ["docker-proxy", "conmon", "rootlessport", "rootlesskit", "slirp4netns", "pasta", "pasta.avx2"];
+const PROXIES: [&str; 5] = ["docker-proxy", "conmon", "rootlessport", "rootlesskit", "slirp4netns"];
+/// pasta(1) and what it executes: the program that fits the processor.
+const PASTA: [&str; 4] = ["pasta", "pasta.avx2", "passt", "passt.avx2"];
+
+/// Does it run a file of root's that is one of those programs of the host? Inside, a container can give any file such a
+/// name.
+fn is_program_of_host(finder: &Finder<'_>, pid: i32) -> bool {
+    let comm = finder.comm(pid);
+    if comm != "slirp4netns" && !PASTA.contains(&&*comm) {
+        return false;
+    }
+    let exe = std::fs::metadata(finder.world.proc.path_of(Pid::from_raw(pid), "exe"));
+    let Ok(exe) = exe else { return false };
+    let is_it = |directory: &&str| {
+        let path = finder.root.join(directory).join(&comm);
+        let file = path.symlink_metadata();
+        file.is_ok_and(|file| (file.dev(), file.ino(), file.uid()) == (exe.dev(), exe.ino(), 0))
+    };
+    ["usr/bin", "usr/local/bin"].iter().any(is_it)
+}
 
 pub(super) fn is_proxy_name(comm: &str) -> bool {
     // rootlessport executes itself, under other names.
-    PROXIES.contains(&comm) || comm.starts_with("rootlessport") || comm == "exe"
+    PROXIES.contains(&comm) || PASTA.contains(&comm) || comm.starts_with("rootlessport") || comm == "exe"
 }
 
 /// None if the process is no proxy of a container: any process can have such a name.
@@ -201,6 +229,7 @@ fn by_proxy(
         found.extend(match comm.as_str() {
             "conmon" => by_conmon(finder, pid, listener, &is_parent),
             "docker-proxy" if uid == 0 => by_arguments(finder, pid, listener),
+            comm if PASTA.contains(&comm) => by_children(finder, pid, listener),
             _ => Vec::new(),
         });
     }
@@ -218,6 +247,20 @@ fn by_conmon(
     let of =
         |container| Published { container, port: port_of(listener, None), by: By::Proxy, via: Some(pid) };
     all.map(of).collect()
+}
+
+/// pasta(1) starts the program that has the new namespace.
+fn by_children(finder: &Finder<'_>, pid: i32, listener: &Listener) -> Vec<Published> {
+    let children = finder.world.processes.iter().filter(|seen| seen.ppid == Some(pid));
+    let pids: Vec<i32> = children.map(|seen| seen.pid).collect();
+    let inode = |pid: i32| finder.world.proc.process(Pid::from_raw(pid)).ns(Namespace::Net);
+    let inodes: Vec<u64> = pids.into_iter().filter_map(inode).collect();
+    let spaces = finder.spaces().others().filter(|(_, space)| inodes.contains(&space.place.inode));
+    let containers = spaces.flat_map(|(_, space)| space.containers.iter().copied());
+    let port = port_of(listener, None);
+    containers
+        .map(|container| Published { container, port: port.clone(), by: By::Proxy, via: Some(pid) })
+        .collect()
 }
 
 fn port_of(listener: &Listener, port: Option<u16>) -> details::Port {
@@ -287,7 +330,11 @@ fn add_published(finder: &Finder<'_>, mut published: Vec<Published>, entry: &mut
         };
         let via = one.via.map(|via| format!(" ({})", finder.comm(via))).unwrap_or_default();
         let detail = format!("published {}{via}{inside}", mapping(&one.port));
-        let answer = Answer::new(Owner::Running(one.container), Role::Published, one.by, detail);
+        // Of the containers of a pod the one that listens.
+        let listens = pid.and_then(|pid| finder.world.process(pid)?.container);
+        let is_beside = |number: &usize| finder.spaces().of_container(*number) == space;
+        let container = listens.filter(is_beside).unwrap_or(one.container);
+        let answer = Answer::new(Owner::Running(container), Role::Published, one.by, detail);
         entry.answers.push(answer.of_process(pid));
     }
 }

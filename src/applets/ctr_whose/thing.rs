@@ -170,6 +170,9 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
     if let Some(port) = port(text) {
         return Ok(vec![Reading::Port(port)]);
     }
+    if text.strip_prefix(':').is_some_and(|rest| decimal(rest).is_some()) {
+        return Err("a port is a number from 1 to 65535".to_owned());
+    }
     if let Some(device) = device_number(text) {
         return Ok(vec![Reading::Device(device)]);
     }
@@ -179,10 +182,13 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
 /// A word without a look of its own.
 fn name(text: &str) -> Vec<Reading> {
     let mut all = Vec::new();
-    let is_group =
-        text.contains('/') || [".scope", ".slice", ".service"].iter().any(|end| text.ends_with(end));
-    if is_group {
-        return vec![Reading::Cgroup(text.to_owned())];
+    let group = Reading::Cgroup(text.to_owned());
+    if [".scope", ".slice", ".service"].iter().any(|end| text.ends_with(end)) {
+        return vec![group];
+    }
+    // `NAMESPACE/POD/CONTAINER` is a name too.
+    if text.contains('/') {
+        return vec![group, Reading::Id(text.to_owned())];
     }
     // Docker makes the beginning of the id the host name.
     if text.len() >= LONG_ENOUGH && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
@@ -379,12 +385,21 @@ mod tests {
     }
 
     #[test]
+    fn ports_have_sixteen_bits() {
+        for word in [":0", ":65536", ":99999999999999999999"] {
+            assert!(readings(OsStr::new(word)).is_err(), "{word}");
+        }
+    }
+
+    #[test]
     fn a_name_can_be_several_things() {
         let kinds = |word: &str| -> Vec<Kind> {
             readings(OsStr::new(word)).expect("readings").iter().map(Reading::kind).collect()
         };
         assert_eq!(kinds("web"), [Kind::Interface, Kind::Hostname, Kind::Id]);
         assert_eq!(kinds(&"a1".repeat(32)), [Kind::Id]);
+        assert_eq!(kinds("shop/web"), [Kind::Cgroup, Kind::Id]);
+        assert_eq!(kinds("system.slice/a.service"), [Kind::Cgroup]);
         assert_eq!(kinds("a1b2c3"), [Kind::Interface, Kind::Hostname, Kind::Id]);
     }
 }

@@ -284,7 +284,7 @@ impl Request {
     fn target(&mut self, word: &OsStr) -> Result<(), Exit> {
         let plain = matches!(self.form, Form::Text) && !self.tree;
         if let Some(Ok(pid)) = number(word).filter(|number| number.is_ok_and(|pid| pid.as_raw() > 0)) {
-            hint_at_container(&self.proc, pid);
+            hint_at_container(&self.proc, None, pid);
         }
         if let Some(Ok(pid)) = number(word).filter(|_| plain && !self.iab) {
             let flags = own::flags_of(pid).map_err(|errno| failed(pid, errno))?;

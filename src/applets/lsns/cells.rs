@@ -12,10 +12,11 @@ use nix::unistd::Pid;
 
 use super::collect::{Found, Holder, Namespace};
 use super::columns::Id;
-use super::hierarchy::{NetIds, Relation};
+use super::hierarchy::Relation;
 use crate::access::{Lines, Reading};
 use crate::container::{Container, Files, Resolver};
 use crate::isolation::ns;
+use crate::net::{self, Netlink, Protocol, Veths};
 use crate::output::smartcols;
 use crate::proc::idmap::extents;
 use crate::proc::ns::Kind;
@@ -47,14 +48,14 @@ pub(super) struct Cells<'a> {
     processes: RefCell<HashMap<Pid, Rc<ProcessInfo>>>,
     resolver: RefCell<Resolver<'a>>,
     containers: RefCell<HashMap<Pid, Option<Rc<Container>>>>,
-    net_ids: OnceCell<NetIds>,
+    route: OnceCell<Option<Netlink>>,
+    veths: OnceCell<Option<Veths>>,
     lines: OnceCell<Lines>,
 }
 
 impl<'a> Cells<'a> {
     pub(super) fn new(
-        proc: &'a ProcRoot,
-        files: &'a Files,
+        (proc, files, resolver): (&'a ProcRoot, &'a Files, Resolver<'a>),
         found: &'a Found,
         relations: Vec<Relation>,
         (one_line, only): (bool, Option<u64>),
@@ -63,10 +64,6 @@ impl<'a> Cells<'a> {
         let pid_namespaces = found.namespaces.iter().filter(|namespace| namespace.kind == Kind::Pid);
         let members: Vec<Pid> =
             pid_namespaces.filter_map(|namespace| namespace.members.first().copied()).collect();
-        let resolver = match members.is_empty() {
-            true => Resolver::new(proc, files),
-            false => Resolver::for_members(proc, files, members),
-        };
         Ok(Cells {
             scan: RefCell::new(scan),
             proc,
@@ -76,9 +73,10 @@ impl<'a> Cells<'a> {
             only,
             users: Users::parse(&files.read("/etc/passwd").unwrap_or_default()),
             processes: RefCell::default(),
-            resolver: RefCell::new(resolver),
+            resolver: RefCell::new(resolver.for_many(members)),
             containers: RefCell::default(),
-            net_ids: OnceCell::new(),
+            route: OnceCell::new(),
+            veths: OnceCell::new(),
             lines: OnceCell::new(),
         })
     }
@@ -109,6 +107,7 @@ impl<'a> Cells<'a> {
             Id::Created => self.of_each_container(namespace, of_creation),
             Id::Users => self.uid_map(namespace),
             Id::Heldby => held_by(namespace),
+            Id::Veth => self.veths(namespace),
         }
     }
 
@@ -221,7 +220,17 @@ impl<'a> Cells<'a> {
         if namespace.kind != Kind::Net {
             return None;
         }
-        self.net_ids.get_or_init(NetIds::new).id_of(&namespace.open(self.proc)?)
+        let route = self.route.get_or_init(|| Netlink::open(Protocol::Route).ok()).as_ref()?;
+        let id = net::namespace_id(route, &namespace.open(self.proc)?).ok()?;
+        Some(id.map_or_else(|| "unassigned".to_owned(), |id| id.to_string()))
+    }
+
+    fn veths(&self, namespace: &Namespace) -> Option<String> {
+        if namespace.kind != Kind::Net {
+            return None;
+        }
+        let veths = self.veths.get_or_init(Veths::read).as_ref()?;
+        self.joined(veths.leading_to(&namespace.open(self.proc)?).map(smartcols::cell))
     }
 
     /// Several values in one cell, separated by newlines or commas.

@@ -26,6 +26,7 @@ pub(super) enum Id {
     Created,
     Users,
     Heldby,
+    Veth,
 }
 
 /// `hint` is the minimal width on a terminal, as in util-linux.
@@ -38,7 +39,7 @@ const fn text(name: &'static str, help: &'static str) -> Column {
 }
 
 /// The table: a row for each [`Id`], in its order.
-pub(super) static COLUMNS: [(Id, Column); 21] = [
+pub(super) static COLUMNS: [(Id, Column); 22] = [
     (Id::Ns, number("NS", 10, "namespace identifier (inode number)")),
     (Id::Type, Column { hint: 5, ..text("TYPE", "kind of namespace") }),
     (Id::Path, text("PATH", "path to the namespace")),
@@ -66,6 +67,7 @@ pub(super) static COLUMNS: [(Id, Column); 21] = [
         Id::Heldby,
         text("HELDBY", "what keeps a namespace without processes alive: file, descriptor or socket"),
     ),
+    (Id::Veth, text("VETH", "interfaces of this network namespace whose veth(4) peer is in the namespace")),
 ];
 
 /// The number of columns that util-linux has.

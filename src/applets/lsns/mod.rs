@@ -14,7 +14,7 @@
 //! Some columns are shown only when named. CONTAINER, RUNTIME, POD and IMAGE show every container that has a
 //! process in the namespace, from the files that the runtimes keep on disk. In a table, CONTAINER shows `host +23`
 //! for a namespace of the host that 23 containers share; `--json` and `--raw` print all names. NETNAME is the name
-//! that ip-netns(8) gave the namespace, USERS the uid map of a user namespace, and HELDBY what keeps a namespace
+//! that ip-netns(8) gave the namespace, VETH the interfaces of the host that lead into it, USERS the uid map of a user namespace, and HELDBY what keeps a namespace
 //! without processes alive.
 //!
 //! To find namespaces that only descriptors keep alive, lsns looks at the open files of all processes. This is
@@ -373,4 +373,9 @@ fn task_pid(word: &OsStr) -> Result<Option<Pid>> {
     };
     let pid: i32 = cli::number(word, "").map_err(|_| refused())?;
     if pid > 0 { Ok(Some(Pid::from_raw(pid))) } else { Err(refused()) }
+}
+
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(list: &str) {
+    _ = columns::parse(list, &[]);
 }

@@ -44,8 +44,12 @@ pub(super) fn list(
     columns: &[Id],
 ) -> Outcome {
     let filter = request.filter.as_deref().map(|expression| parse_filter(name, expression)).transpose()?;
+    let files = Files::new(Path::new("/"))?;
+    let mut resolver = Resolver::for_few(proc, &files);
     let task = match (&request.task, operand) {
-        (Some(word), _) | (None, Some(Operand::Container(word))) => Some(resolve(name, proc, word)?),
+        (Some(word), _) | (None, Some(Operand::Container(word))) => {
+            Some(resolve(name, proc, (&files, &mut resolver), word)?)
+        }
         _ => None,
     };
     let inode = match operand {
@@ -83,9 +87,9 @@ pub(super) fn list(
         true => relate(proc, &mut found, &wanted.kinds, related),
         false => Vec::new(),
     };
-    let files = Files::new(Path::new("/"))?;
     let only = inode.filter(|inode| *inode != 0);
-    let cells = Cells::new(proc, &files, &found, relations, (request.no_wrap || request.raw, only))?;
+    let cells =
+        Cells::new((proc, &files, resolver), &found, relations, (request.no_wrap || request.raw, only))?;
     let mut rows = Rows {
         cells,
         filter,
@@ -124,15 +128,19 @@ fn parse_filter(name: &str, expression: &str) -> Result<Filter> {
 }
 
 /// The process of a target: a PID, or the first process of a container, held by a pidfd.
-fn resolve(name: &str, proc: &ProcRoot, word: &OsStr) -> Result<Held> {
+fn resolve(
+    name: &str,
+    proc: &ProcRoot,
+    (files, resolver): (&Files, &mut Resolver<'_>),
+    word: &OsStr,
+) -> Result<Held> {
     if let Some(pid) = task_pid(word)? {
-        hint_at_container(proc, pid);
+        hint_at_container(proc, Some(files), pid);
         return Ok(Held { pid, pidfd: None });
     }
     let target = word.to_str().filter(|word| !word.is_empty());
     let target = target.ok_or_else(|| anyhow!("invalid PID argument: '{}'", text::shown(word)))?;
-    let files = Files::new(Path::new("/"))?;
-    Lookup::new(name, Purpose::Read).process(&mut Resolver::for_few(proc, &files), target)
+    Lookup::new(name, Purpose::Read).process(resolver, target)
 }
 
 /// The indices of the namespaces to show, in the order of the listing.

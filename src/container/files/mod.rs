@@ -71,6 +71,12 @@ pub(super) struct System {
     text: RefCell<Vec<u8>>,
 }
 
+impl Drop for System {
+    fn drop(&mut self) {
+        sys::close_unneeded();
+    }
+}
+
 impl System {
     fn owner(&self) -> u32 {
         *self.owner.get_or_init(|| sys::known(AT_FDCWD, c"/").map_or(0, |root| root.uid))

@@ -103,6 +103,10 @@ impl Files {
             names.push(entry.name.into_string().unwrap_or_default());
             if names.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
+        // The helper process runs for long, and a container may want to unmount the directory.
+        if !self.may_wait() {
+            sys::close_later(directory.into());
+        }
         Ok(names)
     }
 }

@@ -12,6 +12,7 @@ use super::budget::Cost;
 use super::meta::Opened;
 use super::{Files, describe};
 use crate::container::runtimes::Each;
+use crate::sys;
 
 impl Files {
     /// The JSON of a file; None if the file is missing or invalid.
@@ -73,6 +74,7 @@ impl Files {
         }
         let buffer = &mut text[..Self::LARGEST_UNCHECKED];
         let length = file.read(buffer).ok().filter(|&length| length < Self::LARGEST_UNCHECKED)?;
+        sys::close_later(file.into());
         parse(&buffer[..length])
     }
 
@@ -112,7 +114,9 @@ impl Files {
         }
         let filled = match file {
             Some(mut file) => {
-                fill(&mut file, meta.size, largest, text).map_err(|error| crate::errno::cause(&error))
+                let filled = fill(&mut file, meta.size, largest, text);
+                sys::close_later(file.into());
+                filled.map_err(|error| crate::errno::cause(&error))
             }
             None => match self.content(size, largest, text) {
                 Ok(()) => Ok(text.len()),

@@ -135,10 +135,17 @@ impl<'a> Resolver<'a> {
         Resolver { walk: Some(walk), ..Resolver::new(proc, files) }
     }
 
-    /// A resolver for a caller that knows one process of each pid namespace, and so the first processes without a walk.
+    /// Makes a resolver for few processes one for many. It keeps the state files that it has read, but not its answers.
+    /// `members`: one process of each pid namespace, if that is known; then the first processes need no walk.
     #[must_use]
-    pub(crate) fn for_members(proc: &'a ProcRoot, files: &'a Files, members: Vec<Pid>) -> Self {
-        Resolver { members: Some(members), ..Resolver::new(proc, files) }
+    pub(crate) fn for_many(self, members: Vec<Pid>) -> Self {
+        Resolver {
+            caches: self.caches,
+            caches_of_root: self.caches_of_root,
+            held: self.held,
+            members: Some(members).filter(|members| !members.is_empty()),
+            ..Resolver::new(self.proc, self.files)
+        }
     }
 
     /// A resolver for few processes. [`Self::new`] is for all of them.

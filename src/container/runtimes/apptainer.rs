@@ -29,6 +29,11 @@ fn image_in_title(title: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(title: &str) {
+    assert_ne!(image_in_title(title).as_deref(), Some(""));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

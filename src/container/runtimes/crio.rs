@@ -33,6 +33,19 @@ struct State {
     start: String,
 }
 
+/// What `config.json` says of its first process.
+#[derive(Deserialize)]
+struct Bundle {
+    #[serde(default)]
+    process: Option<Started>,
+}
+
+#[derive(Deserialize)]
+struct Started {
+    #[serde(default)]
+    args: Vec<String>,
+}
+
 /// How a container ended, in the same file.
 #[derive(Deserialize, Default)]
 struct End {
@@ -103,7 +116,11 @@ fn record(storages: &[Storage], container: Container) -> Record {
         let directory = directories.find(|directory| storage.may_have(directory, &container.id))?;
         storage.files.json::<End>(&storage.kept(directory, &container.id, "state.json"))
     };
-    Record { ending: storages.iter().find_map(end).map(ending), ..Record::plain(container) }
+    let spec = |storage: &Storage| storage.files.json::<Bundle>(container.config.as_deref()?);
+    let process = storages.iter().find_map(spec).and_then(|spec| spec.process);
+    let command = process.map(|process| process.args).unwrap_or_default();
+    let ending = storages.iter().find_map(end).map(ending);
+    Record { ending, command, ..Record::plain(container) }
 }
 
 fn ending(end: End) -> Ending {

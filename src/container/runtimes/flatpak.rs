@@ -105,3 +105,8 @@ fn value(text: &str, section: &str, name: &str) -> Option<String> {
     let value = found.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     value.filter(|value| !value.is_empty()).map(str::to_owned)
 }
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(text: &str) {
+    assert_ne!(value(text, "[Application]", "name").as_deref(), Some(""));
+}

@@ -217,6 +217,14 @@ fn value(text: &str, names: &[&str]) -> Option<String> {
     values.next_back().filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(text: &str) {
+    for depth in 0..3 {
+        _ = yaml_value(text, depth, "created_at");
+    }
+    _ = value(text, &["lxc.uts.name", "lxc.utsname"]);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -168,6 +168,27 @@ impl Store {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz {
+    use super::{apptainer, flatpak, lxc, podman_state};
+
+    pub(crate) fn title(title: &str) {
+        apptainer::fuzz(title);
+    }
+
+    pub(crate) fn podman_database(data: &[u8]) {
+        for ports in podman_state::all_ports(data).values() {
+            assert!(ports.len() <= data.len() * 1_000, "ports without a mapping");
+        }
+        _ = podman_state::ending(data, "a");
+    }
+
+    pub(crate) fn settings(text: &str) {
+        lxc::fuzz(text);
+        flatpak::fuzz(text);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

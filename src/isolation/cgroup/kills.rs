@@ -151,6 +151,13 @@ fn split_last<'t>(text: &'t [u8], part: &[u8]) -> Option<(&'t [u8], &'t [u8])> {
     Some((&text[..at], &text[at + part.len()..]))
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    _ = OomLine::parse(data);
+    let mut kills = Vec::new();
+    data.split(|&b| b == 0).for_each(|record| add(&mut kills, record));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

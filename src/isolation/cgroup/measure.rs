@@ -171,6 +171,14 @@ pub(crate) fn memory_limit(groups: &[Group], directory: &Path) -> Option<u64> {
     Place::at(group.v2, &group.mount_point, below).memory_limit(u64::MAX)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for word in ["", "nr_periods", "some total"] {
+        _ = parse(&text, word);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

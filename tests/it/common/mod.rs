@@ -25,6 +25,18 @@ pub const HANG: Duration = Duration::from_secs(300);
 /// nobody: a user without privileges.
 pub const UNPRIVILEGED_UID: u32 = 65534;
 
+/// The inputs for a target of the fuzzer, by name.
+pub fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(project(&format!("tests/corpus/{target}"))).expect("a corpus");
+    let read = |entry: std::fs::DirEntry| {
+        (entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path()).expect("an input"))
+    };
+    let mut all: Vec<_> = entries.map(|entry| read(entry.expect("an entry"))).collect();
+    all.sort();
+    assert!(!all.is_empty(), "{target} has no input");
+    all
+}
+
 /// The binary under test: the one that ships when CTRBOX_BIN names it (`make test` does), else cargo's.
 pub fn binary() -> PathBuf {
     match std::env::var_os("CTRBOX_BIN") {

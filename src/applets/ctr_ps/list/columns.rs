@@ -23,13 +23,14 @@ pub(in crate::applets::ctr_ps) enum ListColumn {
     Command,
     Ports,
     Ip,
+    Veth,
     PodUid,
     Shares,
     Rootfs,
     Group,
 }
 
-pub(in crate::applets::ctr_ps) static COLUMNS: [(ListColumn, Column); 35] = [
+pub(in crate::applets::ctr_ps) static COLUMNS: [(ListColumn, Column); 36] = [
     (
         ListColumn::Same(Id::Container),
         words("CONTAINER", "RUNTIME:NAME; for nested containers all names, outermost first"),
@@ -83,6 +84,10 @@ pub(in crate::applets::ctr_ps) static COLUMNS: [(ListColumn, Column); 35] = [
     (ListColumn::Command, words("COMMAND", "command line of the first process")),
     (ListColumn::Ports, words("PORTS", "published and exposed ports, by the state files")),
     (ListColumn::Ip, words("IP", "addresses of its network namespace, if that is not the host's")),
+    (
+        ListColumn::Veth,
+        words("VETH", "interfaces of the host whose veth(4) peer is in its network namespace"),
+    ),
     (ListColumn::Shares, words("SHARES", "namespaces that it shares with the host or with other containers")),
     (ListColumn::Rootfs, words("ROOTFS", "directory on the host with what the container wrote")),
     (ListColumn::Group, words("CGROUP", "control group of the container")),
@@ -107,11 +112,35 @@ pub(in crate::applets::ctr_ps) fn json() -> Vec<ListColumn> {
 }
 
 impl ListColumn {
+    /// The column with the name and value of a column of processes for which files of the container are read.
+    #[must_use]
+    pub(in crate::applets::ctr_ps) fn of(id: Id) -> Option<ListColumn> {
+        match id {
+            Id::OomKills => Some(ListColumn::OomKills),
+            Id::Psi(resource) => Some(ListColumn::Psi(resource)),
+            Id::Ports => Some(ListColumn::Ports),
+            _ => None,
+        }
+    }
+
     #[must_use]
     pub(in crate::applets::ctr_ps) fn column(self) -> &'static Column {
         COLUMNS.iter().find(|row| row.0 == self).map_or(&COLUMNS[0].1, |row| &row.1)
     }
 }
+
+/// Names of docker(1) and ps(1), and the names that they have here.
+const SYNONYMS: [(&str, &str); 9] = [
+    ("NAMES", "NAME"),
+    ("STATE", "STATUS"),
+    ("RUNNINGFOR", "STARTED"),
+    ("CREATEDAT", "CREATED"),
+    ("ARGS", "COMMAND"),
+    ("CMD", "COMMAND"),
+    ("%CPU", "CPU"),
+    ("MEM", "MEMORY"),
+    ("RSS", "MEMORY"),
+];
 
 #[must_use]
 pub(in crate::applets::ctr_ps) fn named(name: &str) -> Vec<ListColumn> {
@@ -119,6 +148,8 @@ pub(in crate::applets::ctr_ps) fn named(name: &str) -> Vec<ListColumn> {
     if name.eq_ignore_ascii_case("PSI") {
         return all.map(|row| row.0).filter(|id| matches!(id, ListColumn::Psi(_))).collect();
     }
+    let synonym = SYNONYMS.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+    let name = synonym.map_or(name, |(_, own)| own);
     all.filter(|row| row.1.name.eq_ignore_ascii_case(name)).map(|row| row.0).collect()
 }
 

@@ -10,10 +10,12 @@ use crate::applets::ctr_ps::containers::{Containers, Seen};
 use crate::applets::ctr_ps::usage::Groups;
 use crate::container::records::{Record, Records};
 use crate::isolation::cgroup::Hierarchies;
+use crate::isolation::ns;
+use crate::net::Veths;
 use crate::proc::ProcRoot;
 use crate::proc::clock::Clock;
 use crate::proc::ns::Kind;
-use crate::sys;
+use crate::{sys, text};
 
 /// How long CPU use is measured.
 const SAMPLE: Duration = Duration::from_millis(200);
@@ -31,6 +33,7 @@ pub(in crate::applets::ctr_ps) struct Facts<'a> {
     namespaces: OnceCell<(Namespaces, Vec<Namespaces>)>,
     commands: OnceCell<Lines>,
     cpu: OnceCell<Vec<Option<u64>>>,
+    veths: OnceCell<Option<Veths>>,
 }
 
 impl<'a> Facts<'a> {
@@ -49,6 +52,7 @@ impl<'a> Facts<'a> {
             namespaces: OnceCell::new(),
             commands: OnceCell::new(),
             cpu: OnceCell::new(),
+            veths: OnceCell::new(),
         }
     }
 
@@ -106,6 +110,16 @@ impl<'a> Facts<'a> {
     /// The processes whose arguments cannot be read because their memory is locked.
     pub(in crate::applets::ctr_ps) fn locked(&self) -> Vec<i32> {
         self.commands.get().into_iter().flat_map(Lines::locked).collect()
+    }
+
+    /// The interfaces of the host that lead into the network namespace of a process.
+    pub(super) fn veths(&self, pid: Pid) -> Vec<String> {
+        let Ok(namespace) = ns::open_file(&self.proc.path_of(pid, &Kind::Net.link())) else {
+            return Vec::new();
+        };
+        let veths = self.veths.get_or_init(Veths::read);
+        let names = veths.iter().flat_map(|veths| veths.leading_to(&namespace));
+        names.map(|name| text::utf8(name).into_owned()).collect()
     }
 
     /// The namespaces of the host, and those of each container, in the order of [`Kind::ALL`].

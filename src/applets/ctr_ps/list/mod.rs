@@ -7,10 +7,10 @@ mod text;
 use std::cell::OnceCell;
 use std::os::unix::ffi::OsStringExt;
 
-use super::cells::container_value;
 use super::columns::Id;
 use super::containers::Seen;
 use super::gather::Found;
+use super::of_container::container_value;
 use super::select::Selection;
 use super::status::Status;
 use super::usage::Groups;
@@ -42,6 +42,8 @@ pub(super) struct List<'a> {
     columns: &'a [ListColumn],
     users: &'a Users,
     form: Form,
+    /// Print ids whole.
+    pub whole_ids: bool,
     /// The values that were read for cells: the table requests each cell twice.
     cached: Vec<OnceCell<Value<'static>>>,
 }
@@ -64,7 +66,23 @@ impl<'a> List<'a> {
             (&seen.label, seen.init, &seen.container.id)
         });
         let cached = (0..rows.len() * columns.len()).map(|_| OnceCell::new()).collect();
-        List { facts, rows, columns, users, form, cached }
+        List { facts, rows, columns, users, form, whole_ids: false, cached }
+    }
+
+    /// All containers: the row of each is its number.
+    pub(super) fn whole(
+        (facts, users): (&'a Facts<'a>, &'a Users),
+        (columns, form): (&'a [ListColumn], Form),
+    ) -> Self {
+        let rows: Vec<usize> = (0..facts.containers.all.len()).collect();
+        let cached = (0..rows.len() * columns.len()).map(|_| OnceCell::new()).collect();
+        List { facts, rows, columns, users, form, whole_ids: false, cached }
+    }
+
+    /// The value of a column of this list, by the number of its row.
+    pub(super) fn value(&self, row: usize, column: ListColumn) -> Value<'_> {
+        let at = self.columns.iter().position(|other| *other == column);
+        at.map_or(Value::None, |at| self.cell(row, at))
     }
 
     /// Keeps some rows, in this order. Before the first cell is read.
@@ -93,9 +111,10 @@ impl<'a> List<'a> {
                 Value::owned(format!("{} ({hostname})", seen.label))
             }
             (Id::Container, _) => Value::text(&seen.label),
+            (Id::Id, _) if self.whole_ids => container_value(id, container),
             (Id::Id, Form::People) if self.has(Id::Container) => Value::maybe(text::id(container)),
             (Id::Id, Form::People) => Value::text(short(&container.id)),
-            (Id::Image, Form::People) => {
+            (Id::Image, Form::People) if !self.whole_ids => {
                 container.image.as_deref().map_or(Value::None, |image| Value::owned(text::image(image)))
             }
             (Id::Owner, _) => match self.users.get(container.owner) {
@@ -136,6 +155,7 @@ impl<'a> List<'a> {
             ListColumn::Command => self.command(seen),
             ListColumn::Ports => self.ports(seen),
             ListColumn::Ip => self.addresses(row),
+            ListColumn::Veth => self.veths(row),
             ListColumn::PodUid => owned(self.pod_uid(seen)),
             ListColumn::Shares => self.shares(row),
             ListColumn::Rootfs => self.rootfs(row),
@@ -224,6 +244,11 @@ impl<'a> List<'a> {
             Some(all) if !all.is_empty() => Value::Words(all.iter().map(ToString::to_string).collect()),
             _ => Value::None,
         }
+    }
+
+    fn veths(&self, row: usize) -> Value<'static> {
+        let names = first(self.seen(row)).map(|pid| self.facts.veths(pid)).unwrap_or_default();
+        if names.is_empty() { Value::None } else { Value::Words(names) }
     }
 
     fn pod_uid(&self, seen: &Seen) -> Option<String> {

@@ -2,10 +2,11 @@
 
 pub mod engines;
 pub mod machines;
+pub mod mutated;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use ctrbox::testing::access::forget_spent_time;
@@ -149,6 +150,18 @@ impl Layout {
         }
     }
 
+    /// No state file makes a process one of another container.
+    pub fn is_not_deceived(&self, by: &Path) {
+        self.look(|resolver| {
+            for (pid, expected) in &self.expected {
+                let Some(found) = self.proven_by(resolver, *pid) else { continue };
+                let init = found.init.map(|init| i64::from(init.as_raw()));
+                let same = init == Some(*pid) || init.is_none() && found.id == expected.id;
+                assert!(same, "{} is {found} by {}", expected.shown, by.display());
+            }
+        });
+    }
+
     pub fn all(&self) -> Vec<Rc<Container>> {
         self.look(|resolver| resolver.all())
     }
@@ -180,6 +193,19 @@ impl Expected {
             assert!(container.labels.contains(&label), "{}: {:?}", self.shown, container.labels);
         }
     }
+}
+
+pub fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let kind = entry.file_type().expect("a type");
+        if kind.is_dir() {
+            all.extend(files_below(&entry.path()));
+        } else if kind.is_file() {
+            all.push(entry.path());
+        }
+    }
+    all
 }
 
 /// A name, and the function that makes the state files and processes on a host.

@@ -1,0 +1,262 @@
+//! Each system call of a typical run of each applet fails in turn: strace(1) injects the error. The run must not panic,
+//! must not succeed with a wrong answer, must say why it fails, and must leave nothing behind.
+//!
+//! `make test` injects a sample, one call of each name; `make soak`, with CTRBOX_FAULTS=all, every call of every run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::common::process::limited;
+use crate::common::{Scratch, binary, program, project, root, skip, stderr, there};
+
+/// A run, and its name in [`ACCEPTED`].
+struct Run {
+    name: &'static str,
+    words: &'static [&'static str],
+    /// Does it end as another program? Then its children are not followed: they run that program too.
+    executes: bool,
+}
+
+const RUNS: &[Run] = &[
+    run("ctr-ps", &["ctr-ps", "-n", "-o", "cmd,container"]),
+    run("ctr-ps-root", &["ctr-ps", "-J", "--forest", "-o", "pid,container,user", "--root", "FIXTURE"]),
+    run("ctr-ps-l", &["ctr-ps", "-l", "-o", "container,id,image", "--root", "FIXTURE"]),
+    run("lsns", &["lsns", "-r", "-n", "-o", "TYPE,NPROCS"]),
+    run("getpcaps", &["getpcaps", "1"]),
+    run("capsh", &["capsh", "--print"]),
+    run("ctr-inspect", &["ctr-inspect", "1", "-s", "namespaces,privileges", "-J"]),
+    run("ctr-whose", &["ctr-whose", "1"]),
+    run("check", &["check"]),
+    executing("unshare", &["unshare", "-n", "true"]),
+    executing("unshare-fork", &["unshare", "-fp", "--mount-proc", "true"]),
+    executing("unshare-map", &["unshare", "-Ur", "true"]),
+    executing("nsenter", &["nsenter", "-t", "1", "-n", "true"]),
+    executing("nsenter-all", &["nsenter", "-t", "1", "-a", "true"]),
+];
+
+const fn run(name: &'static str, words: &'static [&'static str]) -> Run {
+    Run { name, words, executes: false }
+}
+
+const fn executing(name: &'static str, words: &'static [&'static str]) -> Run {
+    Run { name, words, executes: true }
+}
+
+/// The errors that are injected into a call.
+fn errors(call: &str) -> &'static [&'static str] {
+    match call {
+        "read" | "pread64" => &["error=EIO", "error=EINTR", "error=EACCES", "retval=0"],
+        "write" | "writev" => &["error=EIO", "error=ENOSPC", "error=EINTR", "error=EPIPE"],
+        "open" | "openat" => &["error=EMFILE", "error=EACCES", "error=ENOMEM", "error=EINTR", "error=EIO"],
+        "openat2" | "pidfd_open" | "clone3" | "statx" | "close_range" | "open_tree" | "move_mount"
+        | "mount_setattr" | "pidfd_getfd" | "faccessat2" | "name_to_handle_at" | "open_by_handle_at" => {
+            &["error=ENOSYS", "error=EPERM", "error=EMFILE"]
+        }
+        "brk" | "mmap" | "mremap" => &["error=ENOMEM"],
+        "poll" | "ppoll" | "wait4" | "waitid" | "flock" => &["error=EINTR"],
+        "ioctl" => &["error=ENOTTY", "error=EPERM", "error=EACCES"],
+        "fork" | "vfork" | "clone" => &["error=EAGAIN", "error=ENOMEM", "error=ENOSYS"],
+        "socket" | "socketpair" | "pipe2" | "dup" | "dup2" | "dup3" => {
+            &["error=EMFILE", "error=ENOMEM", "error=EACCES"]
+        }
+        _ => &["error=EPERM", "error=ENOMEM", "error=EIO"],
+    }
+}
+
+/// Calls that do not fail, or whose error nobody could act on.
+const WITHOUT_ERRORS: &[&str] = &[
+    "exit",
+    "exit_group",
+    "rt_sigreturn",
+    "getpid",
+    "gettid",
+    "getppid",
+    "getuid",
+    "geteuid",
+    "getgid",
+    "getegid",
+    "arch_prctl",
+    "set_tid_address",
+    "munmap",
+    "restart_syscall",
+    "rt_sigprocmask",
+    "rt_sigaction",
+    "madvise",
+    "sigaltstack",
+    // The kernel has closed the descriptor also when it reports an error.
+    "close",
+];
+
+/// Answers that differ without a message, and are right: run, call, reason.
+const ACCEPTED: &[(&str, &str, &str)] = &[];
+
+fn strace(run: &Run, scratch: &Path, inject: Option<&str>) -> Result<Seen, String> {
+    let file = |name: &str| scratch.join(name).to_str().expect("text").to_owned();
+    let fixture = project("tests/fixtures/systemd-v2/root").to_str().expect("text").to_owned();
+    let mut words = vec!["strace".to_owned(), "-qq".to_owned(), "-o".to_owned(), file("log")];
+    words.extend((!run.executes).then(|| "-f".to_owned()));
+    words.extend(inject.into_iter().flat_map(|inject| ["-e".to_owned(), format!("inject={inject}")]));
+    words.push(binary().to_str().expect("text").to_owned());
+    words.extend(run.words.iter().map(|word| word.replace("FIXTURE", &fixture)));
+    // What remains is seen by the first process of the pid namespace, which waits for the run.
+    let script = r#"wc -l </proc/self/mountinfo >"$LEFT"; "$@" >"$OUT" 2>"$ERR"; status=$?
+                    wc -l </proc/self/mountinfo >>"$LEFT"; echo /proc/[0-9]* >>"$LEFT"; exit $status"#;
+    // A run that hangs is a fault of its own; no run takes nearly as long.
+    let mut command = program("timeout");
+    command
+        .args([
+            "-s",
+            "KILL",
+            "60",
+            "unshare",
+            "-p",
+            "-f",
+            "-m",
+            "--mount-proc",
+            "--kill-child",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ])
+        .args(words);
+    command.env("OUT", file("out")).env("ERR", file("err")).env("LEFT", file("left"));
+    let output = limited(&mut command);
+    let read = |name: &str| {
+        std::fs::read(scratch.join(name)).map(|text| String::from_utf8_lossy(&text).into_owned())
+    };
+    let status = output.status.code().filter(|status| *status != 137).ok_or("it hangs, or was killed")?;
+    let left = read("left").map_err(|error| format!("{error}: {}", stderr(&output)))?;
+    let [before, after, processes] = left.lines().collect::<Vec<_>>()[..] else { return Err(left) };
+    Ok(Seen {
+        status,
+        out: without_inodes(&read("out").map_err(|error| error.to_string())?),
+        err: read("err").map_err(|error| error.to_string())?,
+        left: (processes.split(' ').count(), before != after),
+    })
+}
+
+/// Each run has other namespaces.
+fn without_inodes(text: &str) -> String {
+    let mut shown = String::new();
+    let mut digits = String::new();
+    for letter in text.chars().chain(std::iter::once('\0')) {
+        if letter.is_ascii_digit() {
+            digits.push(letter);
+            continue;
+        }
+        shown.push_str(if digits.len() >= 9 { "N" } else { &digits });
+        digits.clear();
+        shown.push(letter);
+    }
+    shown
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    status: i32,
+    out: String,
+    err: String,
+    /// How many processes are there, and are the mounts others?
+    left: (usize, bool),
+}
+
+/// How often the run makes each call, at most in one process.
+fn counts(log: &str, follows: bool) -> BTreeMap<String, usize> {
+    let mut by_process: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for line in log.lines() {
+        let (process, rest) = match follows {
+            true => line.split_once(' ').unwrap_or_default(),
+            false => ("", line),
+        };
+        let Some((call, _)) = rest.trim_start().split_once('(') else { continue };
+        if call.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            *by_process.entry((process.to_owned(), call.to_owned())).or_default() += 1;
+        }
+    }
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for ((_, call), count) in by_process {
+        let most = counts.entry(call).or_default();
+        *most = count.max(*most);
+    }
+    counts
+}
+
+/// What is wrong with a run into which an error was injected.
+fn fault(run: &Run, call: &str, clean: &Seen, seen: &Seen) -> Option<String> {
+    // strace ends by the signal that ends its program; 128 and more is another way to say it.
+    for word in ["panicked", "backtrace", "stack overflow"] {
+        if seen.err.contains(word) {
+            return Some(seen.err.clone());
+        }
+    }
+    if seen.status >= 128 {
+        return Some(format!("status {}: {}", seen.status, seen.err));
+    }
+    if seen.left != clean.left {
+        return Some(format!("processes, other mounts: {:?}; {:?} without the error", seen.left, clean.left));
+    }
+    let is_accepted = ACCEPTED.iter().any(|(name, accepted, _)| *name == run.name && *accepted == call);
+    let is_silent = seen.err == clean.err && !is_accepted;
+    if seen.status == clean.status && seen.out != clean.out && is_silent {
+        return Some(format!("another answer, and no word: {:?}", seen.out));
+    }
+    (seen.status != clean.status && is_silent).then(|| format!("status {} without a message", seen.status))
+}
+
+/// Injects every error into every call, or for a sample into one call of each name.
+fn inject_all(runs: &[&str]) {
+    if !root() {
+        return skip("root", "needs root, for namespaces");
+    }
+    if !there("strace") || !limited(program("strace").args(["-o", "/dev/null", "true"])).status.success() {
+        return skip("strace", "needs strace(1) that may trace");
+    }
+    let all = std::env::var_os("CTRBOX_FAULTS").is_some_and(|value| value == "all");
+    let (mut injected, mut faults) = (0_usize, Vec::new());
+    for run in RUNS.iter().filter(|run| runs.contains(&run.name)) {
+        let scratch = Scratch::new(&format!("injected-{}", run.name));
+        let clean = strace(run, &scratch.0, None).expect("a run");
+        assert_eq!(strace(run, &scratch.0, None).as_ref(), Ok(&clean), "{}: two runs differ", run.name);
+        let log = std::fs::read_to_string(scratch.0.join("log")).expect("a log");
+        for (call, count) in counts(&log, !run.executes) {
+            if WITHOUT_ERRORS.contains(&call.as_str()) {
+                continue;
+            }
+            // The first execve(2) is that of strace itself.
+            let first = if call == "execve" { 2 } else { 1 };
+            for (at, error) in errors(&call).iter().enumerate() {
+                let places: Vec<usize> = match all {
+                    true => (first..=count).collect(),
+                    false => (first..=count).skip(at * 7 % count.max(1)).take(1).collect(),
+                };
+                for place in places {
+                    let what = format!("{call}:{error}:when={place}");
+                    injected += 1;
+                    let found = match strace(run, &scratch.0, Some(&what)) {
+                        Ok(seen) => fault(run, &call, &clean, &seen),
+                        Err(problem) => Some(problem),
+                    };
+                    faults.extend(found.map(|fault| format!("{} {what}: {fault}", run.name)));
+                }
+            }
+        }
+    }
+    println!("{injected} errors injected into {runs:?}");
+    assert!(faults.is_empty(), "{} of {injected}:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn lists() {
+    inject_all(&["ctr-ps", "ctr-ps-root", "ctr-ps-l", "lsns"]);
+}
+
+#[test]
+fn reports() {
+    inject_all(&["getpcaps", "capsh", "ctr-inspect", "ctr-whose", "check"]);
+}
+
+#[test]
+fn programs() {
+    inject_all(&["unshare", "unshare-fork", "unshare-map", "nsenter", "nsenter-all"]);
+}
