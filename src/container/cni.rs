@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use super::Files;
 use super::details::Port;
+use super::{Container, Files};
 
 /// Who was given an address, and under which names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +46,33 @@ pub(crate) fn holder_of_address(files: &Files, address: IpAddr) -> Vec<Attachmen
 pub(crate) fn results(files: &Files) -> Vec<Attachment> {
     let paths = files.list(RESULTS).into_iter().take(MOST).map(|name| format!("{RESULTS}/{name}"));
     paths.filter_map(|path| files.json::<Kept>(&path).and_then(attachment)).collect()
+}
+
+/// The ports that the plugin portmap publishes for a container of root or its pod. No process listens on them.
+#[must_use]
+pub(crate) fn ports_of(files: &Files, container: &Container) -> Vec<Port> {
+    if container.owner != 0 {
+        return Vec::new();
+    }
+    let all = results(files).into_iter().filter(|one| one.is_of(container));
+    let mut ports: Vec<Port> = all.flat_map(|one| one.ports).collect();
+    ports.sort();
+    ports.dedup();
+    ports
+}
+
+impl Attachment {
+    fn is_of(&self, container: &Container) -> bool {
+        let pod = container.pod_namespace.as_ref().zip(container.pod.as_ref());
+        match (&self.pod, pod) {
+            (Some((namespace, name)), Some(pod)) => pod == (namespace, name),
+            // nerdctl puts the namespace of containerd before the id: `default-ID`
+            _ => self
+                .id
+                .strip_suffix(container.bare_id())
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('-')),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -144,6 +171,7 @@ fn attachment(kept: Kept) -> Option<Attachment> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::Runtime;
 
     #[test]
     fn the_result_of_an_attachment() {
@@ -163,5 +191,29 @@ mod tests {
         assert_eq!((of_containerd.ports[0].host_port, of_containerd.ports[0].port), (Some(8080), Some(80)));
         assert_eq!(of_containerd.ports[0].host_address.as_deref(), Some("10.0.0.1"));
         assert_eq!(attachment(serde_json::from_str("{}").expect("JSON")), None);
+    }
+
+    #[test]
+    fn the_attachments_of_a_container() {
+        let one = |id: &str, pod: Option<(&str, &str)>| Attachment {
+            id: id.to_owned(),
+            pod: pod.map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
+            ..Attachment::default()
+        };
+        let nerdctl = Container::new(Runtime::Nerdctl, "default/0123");
+        let web = Container {
+            pod: Some("web".to_owned()),
+            pod_namespace: Some("shop".to_owned()),
+            ..Container::new(Runtime::K8s, "4567")
+        };
+        for (attachment, container, is_its) in [
+            (one("0123", None), &nerdctl, true),
+            (one("default-0123", None), &nerdctl, true),
+            (one("x0123", None), &nerdctl, false),
+            (one("89ab", Some(("shop", "web"))), &web, true),
+            (one("4567", Some(("shop", "db"))), &web, false),
+        ] {
+            assert_eq!(attachment.is_of(container), is_its, "{attachment:?}");
+        }
     }
 }

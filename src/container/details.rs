@@ -33,6 +33,13 @@ pub(crate) struct Ending {
     pub error: Option<String>,
 }
 
+impl Ending {
+    #[must_use]
+    pub(crate) fn status(&self) -> &'static str {
+        if self.was_started { "exited" } else { "created" }
+    }
+}
+
 /// The directories of the root file system.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Layers {
@@ -56,7 +63,8 @@ pub(crate) struct Uses {
 #[derive(Debug)]
 pub(crate) struct Details {
     pub container: Container,
-    pub ending: Ending,
+    /// None if its state files do not say how it ended.
+    pub ending: Option<Ending>,
     pub layers: Layers,
     /// Of a running container what is published, of another one what would be.
     pub ports: Vec<Port>,

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::details::{Ending, Layers, Port};
+use super::details::{Details, Ending, Layers, Port, Uses};
 use super::runtimes::{Store, cri_records, crio_records, docker_records, podman_records};
 use super::{Container, Files, Runtime};
 use crate::sys::keyed::HashMap;
@@ -55,6 +55,11 @@ impl<'a> Records<'a> {
         Some(record.container.labels.clone()).filter(|labels| !labels.is_empty())
     }
 
+    pub(crate) fn into_all(self) -> impl Iterator<Item = Record> {
+        self.by_key();
+        self.all.into_inner().unwrap_or_default().into_values()
+    }
+
     fn by_key(&self) -> &HashMap<String, Record> {
         self.all.get_or_init(|| {
             let files = self.files;
@@ -85,6 +90,18 @@ impl Record {
             ports: Vec::new(),
             command: Vec::new(),
             exposed: Vec::new(),
+        }
+    }
+}
+
+impl From<Record> for Details {
+    fn from(record: Record) -> Details {
+        Details {
+            container: record.container,
+            ending: record.ending,
+            layers: record.layers,
+            ports: record.ports,
+            uses: Uses::default(),
         }
     }
 }

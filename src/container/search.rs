@@ -23,15 +23,42 @@ pub(crate) fn find(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>
     if logged::namespace(word).is_some() {
         return scan(resolver);
     }
-    let mut found = if is_marked(word) { scan(resolver) } else { Vec::new() };
-    if found.is_empty() {
-        found = match geteuid().is_root() {
-            true => by_record(resolver, Whose::Root, word),
-            false => find_by_record(resolver, word),
-        };
+    if is_marked(word) {
+        let found = scan(resolver);
+        let found = meant(resolver, word, found);
+        return if found.is_empty() { recorded(resolver, word) } else { found };
     }
+    let found = recorded(resolver, word);
+    if found.is_empty() { scan(resolver) } else { found }
+}
+
+/// The same without a scan of /proc: what state files answer.
+pub(crate) fn find_without_scan(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>> {
+    match logged::namespace(word).is_some() || is_marked(word) {
+        true => Vec::new(),
+        false => recorded(resolver, word),
+    }
+}
+
+fn recorded(resolver: &mut Resolver<'_>, word: &str) -> Vec<Rc<Container>> {
+    let found = match geteuid().is_root() {
+        true => by_record(resolver, Whose::Root, word),
+        false => find_by_record(resolver, word),
+    };
+    meant(resolver, word, found)
+}
+
+fn meant(resolver: &Resolver<'_>, word: &str, mut found: Vec<Rc<Container>>) -> Vec<Rc<Container>> {
     found.retain(|container| logged::may_mean(word, resolver.proc(), container));
-    if found.is_empty() && !is_marked(word) { scan(resolver) } else { found }
+    found
+}
+
+/// What a word looks like that begins the id of a container as `ctr-ps` prints it, without the runtime before it: the id.
+#[must_use]
+pub(crate) fn as_id(word: &str) -> Option<&str> {
+    const PRINTED: usize = 12;
+    let (_, id) = split_runtime(word.strip_suffix('?').unwrap_or(word));
+    (id.len() >= PRINTED && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))).then_some(id)
 }
 
 /// The containers with a state file that match `word`. Root's win over those of users, so users' state files are read

@@ -53,7 +53,12 @@ impl<'a> Stores<'a> {
             ids(&self.docker).flat_map(|id| docker_details(&self.docker, self.files, &id, with_layers));
         let podman =
             ids(&self.podman).flat_map(|id| podman_details(&self.podman, self.files, &id, with_layers));
-        docker.chain(podman).collect()
+        let mut all: Vec<Details> = docker.chain(podman).collect();
+        // The bundle of one that could not be started can be left: then its id is there twice, perhaps without a name.
+        all.sort_by_key(|one| one.container.name.is_none());
+        let mut known = BTreeSet::new();
+        all.retain(|one| known.insert(one.container.key()));
+        all
     }
 
     /// The containers of all stores whose id is selected; the same id is read in one store only.
@@ -146,7 +151,7 @@ impl Container {
 fn of_names(container: Container) -> Details {
     Details {
         container,
-        ending: Ending { was_started: true, ..Ending::default() },
+        ending: Some(Ending { was_started: true, ..Ending::default() }),
         layers: Layers::default(),
         ports: Vec::new(),
         uses: Uses::default(),

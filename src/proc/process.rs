@@ -127,10 +127,21 @@ impl Process<'_> {
         self.path(&kind.link())
     }
 
-    /// Its children, if the kernel lists them (CONFIG_PROC_CHILDREN).
+    /// The children of its first thread, if the kernel lists them (CONFIG_PROC_CHILDREN).
     #[must_use]
     pub fn children(&self) -> Vec<Pid> {
-        let text = self.read(&format!("task/{}/children", self.pid)).unwrap_or_default();
+        self.children_of(&self.pid.to_string())
+    }
+
+    /// The children of all its threads. Zombies are among them.
+    #[must_use]
+    pub(crate) fn all_children(&self) -> Vec<Pid> {
+        let threads = crate::sys::directory::list(&self.path("task")).unwrap_or_default();
+        threads.iter().filter_map(|one| one.name.to_str()).flat_map(|one| self.children_of(one)).collect()
+    }
+
+    fn children_of(&self, thread: &str) -> Vec<Pid> {
+        let text = self.read(&format!("task/{thread}/children")).unwrap_or_default();
         let words = text.split(|&b| b == b' ');
         words.filter_map(super::number).map(Pid::from_raw).collect()
     }

@@ -59,7 +59,7 @@ pub(crate) fn known(dir: impl AsFd, name: &CStr) -> nix::Result<Known> {
 }
 
 /// How much of a file system a file takes, from cached data too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Extent {
     pub(crate) device: (u32, u32),
     pub(crate) inode: u64,

@@ -238,7 +238,7 @@ fn an_ordinary_user_sees_what_is_unknown() {
     assert!(found["privileges"]["bounding"]["mask"].is_string() && found["limits"]["memory"]["own"] != 0);
     assert!(found["files"]["mounts"].as_array().is_some_and(|mounts| !mounts.is_empty()));
     assert_eq!(found["processes"]["count"], 1);
-    assert!(text.contains("unknown    namespaces.mnt"), "{text}");
+    assert!(text.contains("unknown    namespaces files"), "{text}");
     let reasons = found["unknown"].as_array().expect("a list");
     for path in ["namespaces.net", "namespaces.hostname"] {
         assert!(reasons.iter().any(|one| one["path"] == path), "{path}: {reasons:?}");

@@ -127,6 +127,39 @@ fn how_a_container_of_podman_ended() {
     assert_eq!(found["network"]["published"][0]["host_port"], 15432);
 }
 
+/// The shim of one that could not be started can go on, with the bundle.
+#[test]
+fn a_container_with_a_bundle_that_was_left_is_one() {
+    let layout = Layout::new("inspect-bundle-left");
+    layout.process(1, 0, "/", 1);
+    let id = docker(&layout, "web", 1, ENDED);
+    let bundle = format!("run/containerd/io.containerd.runtime.v2.task/moby/{id}");
+    layout.file(format!("{bundle}/config.json"), "{}");
+    layout.file(format!("{bundle}/init.pid"), "77");
+    assert_eq!(report(&layout, "web")["identity"]["status"], "exited");
+    assert_eq!(report(&layout, &format!("docker:{id}"))["identity"]["name"], "web");
+}
+
+/// LXC keeps no record of the end.
+#[test]
+fn a_machine_of_lxc_that_does_not_run_is_found() {
+    let layout = Layout::new("inspect-stopped-lxc");
+    layout.process(1, 0, "/", 1);
+    layout.file("var/lib/lxc/mail/config", "lxc.uts.name = mail\n");
+    docker(&layout, "web", 1, ENDED);
+    let identity = report(&layout, "mail")["identity"].clone();
+    assert_eq!(
+        (&identity["container"], &identity["status"], &identity["exit_code"]),
+        (&json!("lxc:mail"), &json!("stopped"), &Value::Null)
+    );
+    assert_eq!(report(&layout, "lxc:mail")["identity"]["name"], identity["name"]);
+    assert_eq!(report(&layout, "web")["identity"]["status"], "exited");
+    // A time with the offset of its writer.
+    let ended = ENDED.replace("2024-01-01T00:01:00.5Z", "2024-01-01T02:01:00.5+02:00");
+    docker(&layout, "late", 2, &ended);
+    assert_eq!(report(&layout, "late")["identity"]["finished"], "2024-01-01T00:01:00Z");
+}
+
 #[test]
 fn what_does_not_exist_is_still_missing() {
     let layout = Layout::new("inspect-missing");

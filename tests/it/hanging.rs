@@ -253,3 +253,20 @@ fn the_layers_of_a_root_are_not_waited_for() {
     assert!(shown.contains("/mnt/fuse/l/x"), "{shown}{}", stderr(&output));
     assert!(shown.contains("the file system of a layer does not answer in time"), "{shown}");
 }
+
+/// The name of the file ends as that of a deleted one: how many links it has is asked.
+#[test]
+fn open_files_that_may_be_deleted_are_not_waited_for() {
+    if !namespaces("hanging open files") {
+        return;
+    }
+    let tree: Tree = vec![("/x (deleted)", Some(b"x\n".to_vec()))];
+    let script = "exec 5<\"$fuse/x (deleted)\"; echo ready; read -r end";
+    let Some(fuse) = Fuse::hanging(&["-m", "-p", "-f", "--kill-child"], tree, script) else { return };
+    let pid = fuse.pid.to_string();
+    let output = limited(applet("ctr-inspect").args(["-J", "-s", "files", &pid]));
+    assert!(fuse.nobody_hung(), "ctr-inspect hung");
+    let shown = stdout(&output);
+    let is_known = shown.contains("\"deleted\":[]");
+    assert!(is_known || shown.contains("does not answer in time"), "{shown}{}", stderr(&output));
+}

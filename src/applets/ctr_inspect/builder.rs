@@ -25,7 +25,7 @@ pub(super) struct Builder<'a> {
     sections: &'a [Section],
     host: HostNamespaces,
     host_mounts: OnceCell<HostMounts>,
-    sockets: OnceCell<RuntimeSockets>,
+    sockets: OnceCell<RuntimeSockets<'a>>,
     network: HostNetwork,
     commands: Commands,
 }
@@ -91,10 +91,8 @@ impl<'a> Builder<'a> {
             return None;
         }
         let mut report = Report { unknown: unknown.into_list(), ..report };
-        let sockets = self.sockets.get_or_init(|| match report.files {
-            Some(_) => RuntimeSockets::read(world),
-            None => RuntimeSockets::none(),
-        });
+        let sockets =
+            report.files.is_some().then(|| self.sockets.get_or_init(|| RuntimeSockets::read(world)));
         report.findings = findings::judge(world, subject, &report, sockets);
         Some(report)
     }

@@ -185,7 +185,10 @@ impl Diff {
         for row in &rows {
             let line = match is_short(&row) {
                 true => format!("{}  {}  {}\n", pad(&row[0], widths[0]), pad(&row[1], widths[1]), row[2]),
-                false => format!("{}\n  {}: {}\n  {}: {}\n", row[0], heads[1], row[1], heads[2], row[2]),
+                false => {
+                    let [a, b] = [1, 2].map(|at| folded(&format!("  {}: {}", heads[at], row[at]), columns));
+                    format!("{}\n{a}\n{b}\n", row[0])
+                }
             };
             out.push(line.as_bytes());
         }
@@ -193,6 +196,29 @@ impl Diff {
             out.push(b"no difference\n");
         }
     }
+}
+
+/// Long lists continue below, at blanks.
+fn folded(line: &str, columns: usize) -> String {
+    const INDENT: &str = "    ";
+    let (mut all, mut used) = (String::new(), 0);
+    for (at, word) in line.split(' ').enumerate() {
+        let width = text::width(word);
+        match at {
+            0 => {}
+            _ if used + 1 + width > columns && used > INDENT.len() => {
+                all = all.trim_end().to_owned() + "\n" + INDENT;
+                used = INDENT.len();
+            }
+            _ => {
+                all.push(' ');
+                used += 1;
+            }
+        }
+        all.push_str(word);
+        used += width;
+    }
+    all
 }
 
 /// For people: of two lists what only one has; sizes with units; `-` for what is unknown or not there.
@@ -256,5 +282,13 @@ mod tests {
         let expected =
             format!("     docker:web  host\np.q  1           22\nr\n  docker:web: {long}\n  host: x\n");
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn long_lists_are_folded() {
+        assert_eq!(folded("  a: bb cc dd ee", 11), "  a: bb cc\n    dd ee");
+        assert_eq!(folded("  a: bb", 80), "  a: bb");
+        let long = format!("  a: {}", "x".repeat(30));
+        assert_eq!(folded(&long, 11), long, "one word");
     }
 }

@@ -14,7 +14,7 @@ use crate::container::{Container, Files, IdentifiedBy, Resolver, group_of, searc
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::cgroup::chain::Groups;
 use crate::proc::ns::{Kind, parse_link};
-use crate::proc::{ProcRoot, Scan};
+use crate::proc::{ProcRoot, Scan, number};
 use crate::sys::keyed::HashSet;
 
 struct Search<'a> {
@@ -29,7 +29,7 @@ struct Search<'a> {
 }
 
 /// None if only all processes give the answer: a section reads them all, or a word means no container that a state file
-/// or a control group of its own confirms.
+/// or a control group of its own shows.
 pub(super) fn few<'a>(
     proc: &'a ProcRoot,
     files: &'a Files,
@@ -63,13 +63,26 @@ impl Search<'_> {
         match Target::parse(word).ok()? {
             Target::Pid { pid, .. } => self.add_process(pid),
             Target::Container(word) => {
-                let found = search::find(&mut self.resolver, target::without_cpid(&word));
-                if found.is_empty() {
-                    return None;
+                let word = target::without_cpid(&word);
+                let found = search::find_without_scan(&mut self.resolver, word);
+                match found.is_empty() {
+                    true => self.add_by_group(search::as_id(word)?),
+                    false => found.iter().try_for_each(|container| self.add_process(container.init?)),
                 }
-                found.iter().try_for_each(|container| self.add_process(container.init?))
             }
         }
+    }
+
+    /// The container without a state file whose control group has this id.
+    fn add_by_group(&mut self, id: &str) -> Option<()> {
+        let groups = self.mounted.groups_with(id)?;
+        let members = groups.iter().filter_map(|group| std::fs::read(group.join("cgroup.procs")).ok());
+        let first = |text: Vec<u8>| text.split(|&b| b == b'\n').next().and_then(number::<i32>);
+        let first: Vec<i32> = members.filter_map(first).collect();
+        if first.is_empty() {
+            return None;
+        }
+        first.into_iter().try_for_each(|pid| self.add_process(Pid::from_raw(pid)))
     }
 
     /// A process, and those of its container.
@@ -97,7 +110,7 @@ impl Search<'_> {
     /// The processes in the control groups that have the id of a container. None if there are too many groups.
     fn add_groups(&mut self, text: &[u8], container: &Container) -> Option<()> {
         let groups = Groups::new(&self.mounted, text);
-        let mut is_named = false;
+        let (mut is_named, mut all, mut has_unlisted) = (false, BTreeSet::new(), None);
         for (controllers, path) in groups.lines() {
             let path = std::str::from_utf8(path).ok();
             let Some(group) = path.and_then(|path| group_of(path, container)) else { continue };
@@ -108,9 +121,17 @@ impl Search<'_> {
             };
             if let Some(own) = place.and_then(|place| place.ancestor(group.as_bytes())) {
                 is_named = true;
-                self.pids.extend(own.members()?);
+                all.extend(own.members()?);
+                has_unlisted = has_unlisted.or_else(|| own.has_unlisted());
             }
         }
+        // The groups list no zombies. These have no children, and their parents are mostly in the same group.
+        if has_unlisted != Some(false) {
+            let children = |pid: &i32| self.proc.process(Pid::from_raw(*pid)).all_children();
+            let children: Vec<Pid> = all.iter().flat_map(children).collect();
+            all.extend(children.into_iter().map(Pid::as_raw));
+        }
+        self.pids.extend(all);
         self.has_no_group |= !is_named;
         Some(())
     }

@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 use serde::Serialize;
 
 use crate::container::commands::Commands;
-use crate::container::details::Details;
+use crate::container::details::{Details, Ending};
 use crate::container::world::{Subject, World};
 use crate::container::{Container, IdentifiedBy, epoch, rfc3339};
 use crate::text;
@@ -28,7 +28,7 @@ pub(super) struct Identity {
     pub started: Option<String>,
     pub chain: Vec<String>,
     pub how: Option<&'static str>,
-    /// `running`, `paused`; `exited` or `created` of a container without processes.
+    /// `running`, `paused`; of a container without processes `exited`, `created`, or `stopped` if nothing says which.
     pub status: &'static str,
     pub pid: Option<i32>,
     pub cpid: Option<i32>,
@@ -84,20 +84,25 @@ pub(super) fn read(world: &World<'_>, subject: Subject, commands: &Commands, pau
 
 /// A container that only state files have.
 pub(super) fn of_stopped(world: &World<'_>, details: &Details) -> Identity {
-    let ending = &details.ending;
+    let ending = details.ending.clone().unwrap_or_default();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok());
     let ended = ending.finished.as_deref().and_then(epoch);
     Identity {
-        status: if ending.was_started { "exited" } else { "created" },
+        status: details.ending.as_ref().map_or("stopped", Ending::status),
         age: now.zip(ended).and_then(|(now, ended)| u64::try_from(now - ended).ok()),
-        started: ending.started.clone(),
+        started: ending.started.as_deref().map(utc),
         exit_code: ending.exit_code,
         oom_killed: ending.oom_killed,
-        finished: ending.finished.clone(),
+        finished: ending.finished.as_deref().map(utc),
         error: ending.error.clone(),
         ..of_container(world, &details.container)
     }
+}
+
+/// State files have times with the offset of their writer.
+fn utc(time: &str) -> String {
+    epoch(time).map_or_else(|| time.to_owned(), rfc3339)
 }
 
 fn of_container(world: &World<'_>, container: &Container) -> Identity {
@@ -118,7 +123,7 @@ fn of_container(world: &World<'_>, container: &Container) -> Identity {
         pod_namespace: container.pod_namespace.clone(),
         labels: container.labels.iter().cloned().collect(),
         owner: Some(owner),
-        created: container.created.clone(),
+        created: container.created.as_deref().map(utc),
         chain,
         how: Some(IdentifiedBy::name(container.identified_by)),
         ..Identity::default()

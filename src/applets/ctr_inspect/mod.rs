@@ -30,7 +30,8 @@
 //! index alone; routes; the name servers in the container's resolv.conf(5); the sockets that listen in its network
 //! namespace, with the process that holds each, which can be outside of the container (Docker's name server);
 //! published ports and who listens on them inside. Of a container with the host's network only the sockets of its own
-//! processes are listed. Published ports are known of Docker and Podman.
+//! processes are listed. Published ports are known of Docker and Podman, and of
+//! others where the CNI plugin portmap publishes them.
 //!
 //! `processes`: the tree of processes with their PIDs inside; how many are zombies; open files against the limit; what the first
 //! process does with signals. The kernel drops a signal for the first process of a pid namespace if the process does
@@ -54,7 +55,8 @@
 //!
 //! # Containers without processes
 //!
-//! A container of Docker or Podman that does not run is found by the same names. Its report has the identity with
+//! A container that does not run is found by the same names, if state files have it: of Docker, Podman, containerd's CRI,
+//! CRI-O and LXC. Its report has the identity with
 //! `exit_code`, `oom_killed` and `finished`, the layers of its root file system, and the ports that it would publish.
 //! A running container with the same name wins.
 //!

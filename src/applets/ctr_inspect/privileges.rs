@@ -137,6 +137,7 @@ fn words(state: &Credentials, base: Option<&Baseline>, last: u8) -> String {
         _ => crate::isolation::capabilities::baseline::describe(mask, last),
     };
     match state.sets.effective {
+        0 if mask == 0 => "no capabilities".to_owned(),
         effective if effective == mask => most,
         0 => format!("no capabilities now, at most {most}"),
         effective => format!(

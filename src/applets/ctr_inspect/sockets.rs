@@ -1,5 +1,6 @@
 //! Sockets on which daemons take orders to run containers.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -12,8 +13,16 @@ use super::descriptors::Descriptors;
 use crate::container::world::World;
 use crate::proc::number;
 
-/// Their paths, each with the user who owns it.
-pub(super) struct RuntimeSockets(Vec<(u32, PathBuf)>);
+/// The sockets of the host that accept connections, and which of them daemons hold.
+pub(super) struct RuntimeSockets<'a> {
+    world: &'a World<'a>,
+    /// By inode.
+    listening: BTreeMap<u64, PathBuf>,
+    held: OnceCell<Held>,
+}
+
+/// The paths of the sockets of daemons, each with the user who owns it.
+type Held = Vec<(u32, PathBuf)>;
 
 /// Programs that run containers, by the name of the process.
 const DAEMONS: [&[u8]; 6] = [b"dockerd", b"containerd", b"crio", b"podman", b"k3s-server", b"k3s server"];
@@ -32,58 +41,56 @@ const MOST_OF_USER: usize = 16;
 /// Below the runtime directory of a user.
 const USUAL_OF_USERS: [&str; 2] = ["docker.sock", "podman/podman.sock"];
 
-impl RuntimeSockets {
-    #[must_use]
-    pub(super) fn none() -> RuntimeSockets {
-        RuntimeSockets(Vec::new())
+impl<'a> RuntimeSockets<'a> {
+    pub(super) fn read(world: &'a World<'a>) -> RuntimeSockets<'a> {
+        RuntimeSockets { world, listening: listening(world), held: OnceCell::new() }
     }
 
-    pub(super) fn read(world: &World<'_>) -> RuntimeSockets {
-        let listening = listening(world);
-        let mut found: Vec<(u32, PathBuf)> =
-            listening.values().filter_map(|path| Some((usual_owner(path)?, path.clone()))).collect();
-        let mut descriptors: BTreeMap<Option<u32>, Descriptors> = BTreeMap::new();
-        for process in world.processes.iter().filter(|process| process.container.is_none()) {
-            let pid = Pid::from_raw(process.pid);
-            let name = world.proc.process(pid).name().unwrap_or_default();
-            if !DAEMONS.contains(&name.trim_ascii_end()) {
-                continue;
-            }
-            let directory = world.proc.path_of(pid, "fd");
-            // Any user can give a process such a name.
-            let entries = descriptors.entry(process.uid).or_default().list(&directory);
-            for entry in entries.ok().flatten().unwrap_or_default() {
-                let link = std::fs::read_link(directory.join(&entry.name)).unwrap_or_default();
-                let inode = link.as_os_str().as_bytes().strip_prefix(b"socket:[");
-                let inode = inode.and_then(|rest| number(rest.strip_suffix(b"]")?));
-                let path =
-                    inode.and_then(|inode: u64| listening.get(&inode)).filter(|path| takes_orders(path));
-                found.extend(path.map(|path| (process.uid.unwrap_or(u32::MAX), path.clone())));
-            }
+    /// Those that may be reached: of root, and of the container's owner. Another user can give any name to a process.
+    pub(super) fn of(&self, owner: u32, may_be_reached: impl Fn(&Path) -> bool) -> Vec<&Path> {
+        // Mounts lead few containers to sockets. For the others no process has to be looked at.
+        if !self.listening.values().any(|path| may_be_reached(path)) {
+            return Vec::new();
         }
-        found.sort();
-        found.dedup();
-        let mut left: BTreeMap<u32, usize> = BTreeMap::new();
-        found.retain(|(uid, _)| {
-            let left = left.entry(*uid).or_insert(MOST_OF_USER);
-            *left = left.saturating_sub(1);
-            *uid == 0 || *left > 0
-        });
-        RuntimeSockets(found)
-    }
-
-    /// Those of root, and those of the container's owner. Another user can give any name to a process.
-    pub(super) fn of(&self, owner: u32) -> impl Iterator<Item = &Path> {
-        let mut all: Vec<&Path> = self
-            .0
-            .iter()
-            .filter(|(uid, _)| [0, owner].contains(uid))
-            .map(|(_, path)| path.as_path())
-            .collect();
+        let all = self.held.get_or_init(|| held(self.world, &self.listening)).iter();
+        let mut all: Vec<&Path> =
+            all.filter(|(uid, _)| [0, owner].contains(uid)).map(|(_, path)| path.as_path()).collect();
         all.sort();
         all.dedup();
-        all.into_iter()
+        all
     }
+}
+
+fn held(world: &World<'_>, listening: &BTreeMap<u64, PathBuf>) -> Held {
+    let mut found: Held =
+        listening.values().filter_map(|path| Some((usual_owner(path)?, path.clone()))).collect();
+    let mut descriptors: BTreeMap<Option<u32>, Descriptors> = BTreeMap::new();
+    for process in world.processes.iter().filter(|process| process.container.is_none()) {
+        let pid = Pid::from_raw(process.pid);
+        let name = world.proc.process(pid).name().unwrap_or_default();
+        if !DAEMONS.contains(&name.trim_ascii_end()) {
+            continue;
+        }
+        let directory = world.proc.path_of(pid, "fd");
+        // Any user can give a process such a name.
+        let entries = descriptors.entry(process.uid).or_default().list(&directory);
+        for entry in entries.ok().flatten().unwrap_or_default() {
+            let link = std::fs::read_link(directory.join(&entry.name)).unwrap_or_default();
+            let inode = link.as_os_str().as_bytes().strip_prefix(b"socket:[");
+            let inode = inode.and_then(|rest| number(rest.strip_suffix(b"]")?));
+            let path = inode.and_then(|inode: u64| listening.get(&inode)).filter(|path| takes_orders(path));
+            found.extend(path.map(|path| (process.uid.unwrap_or(u32::MAX), path.clone())));
+        }
+    }
+    found.sort();
+    found.dedup();
+    let mut left: BTreeMap<u32, usize> = BTreeMap::new();
+    found.retain(|(uid, _)| {
+        let left = left.entry(*uid).or_insert(MOST_OF_USER);
+        *left = left.saturating_sub(1);
+        *uid == 0 || *left > 0
+    });
+    found
 }
 
 /// The sockets that accept connections, by inode. A user can make a million: the file is read in parts, and only those in

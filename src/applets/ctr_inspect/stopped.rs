@@ -9,8 +9,13 @@ use super::network::{Network, Published};
 use super::report::{Report, Section};
 use crate::container::details::Details;
 use crate::container::matching;
+use crate::container::records::Records;
 use crate::container::stopped::Stores;
 use crate::container::world::World;
+
+fn is_meant(details: &Details, word: &str) -> bool {
+    !matching::matching(&[Rc::new(details.container.clone())], word).is_empty()
+}
 
 /// The container that a word means, if no process of it runs.
 pub(super) fn find(world: &World<'_>, word: &str) -> Option<anyhow::Result<Details>> {
@@ -19,6 +24,10 @@ pub(super) fn find(world: &World<'_>, word: &str) -> Option<anyhow::Result<Detai
         world.containers.iter().any(|known| known.container.key() == key)
     };
     let mut all = Stores::new(world.files).of_engines();
+    if !all.iter().any(|details| is_meant(details, word)) {
+        // Lists of pods' containers and machines of LXC cost more.
+        all = Records::new(world.files).into_all().map(Details::from).collect();
+    }
     all.retain(|details| !is_running(details));
     let containers: Vec<_> = all.iter().map(|details| Rc::new(details.container.clone())).collect();
     let found = matching::matching(&containers, word);

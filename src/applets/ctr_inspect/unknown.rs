@@ -42,5 +42,8 @@ impl Unknowns {
 }
 
 fn why(error: &Error) -> String {
+    if error.kind() == ErrorKind::PermissionDenied {
+        return "only its owner and root can read it".to_owned();
+    }
     error.raw_os_error().map_or_else(|| error.to_string(), crate::errno::strerror)
 }

@@ -406,7 +406,7 @@ pub(super) fn service_of(path: &str) -> Option<&str> {
 
 /// The status of a container that has no process.
 pub(super) fn status(details: &Details) -> Option<&'static str> {
-    Some(if details.ending.was_started { "exited" } else { "created" })
+    Some(details.ending.as_ref()?.status())
 }
 
 fn named(container: &Container, status: Option<&'static str>) -> Named {

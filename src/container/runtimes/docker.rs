@@ -260,7 +260,7 @@ impl StateDir {
         let container = self.load(id)?;
         let docker_state::Rest { ending, layers, ports, uses, .. } =
             docker_state::read(&self.files, &self.directory, id, with_layers)?;
-        Some(Details { container, ending, layers, ports, uses })
+        Some(Details { container, ending: Some(ending), layers, ports, uses })
     }
 
     fn config(&self, id: &str) -> String {

@@ -258,7 +258,7 @@ impl Store {
         };
         Some(Details {
             container,
-            ending: podman_state::ending(self.database(), id),
+            ending: Some(podman_state::ending(self.database(), id)),
             layers,
             ports: podman_state::ports(self.database(), id),
             uses: podman_state::uses(&self.storage, self.database(), directory, id),

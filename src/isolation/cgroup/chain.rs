@@ -180,6 +180,20 @@ impl Place {
         Some(members)
     }
 
+    /// Does the pids controller count more tasks in this group and those below than they list? These are zombies. None if
+    /// the group does not have that controller.
+    #[must_use]
+    pub(crate) fn has_unlisted(&self) -> Option<bool> {
+        let counted: u64 = self.number("pids.current")?;
+        let file = if self.v2 { "cgroup.threads" } else { "tasks" };
+        let lines = |place: &Place| {
+            let text = place.read(file)?;
+            Some(text.split(|&b| b == b'\n').filter(|line| !line.is_empty()).count() as u64)
+        };
+        let listed: Option<u64> = self.tree()?.iter().map(lines).sum();
+        Some(counted > listed?)
+    }
+
     /// This group and all below it. None if there are too many: a container can make groups without end.
     #[must_use]
     pub(crate) fn tree(&self) -> Option<Vec<Place>> {
@@ -286,5 +300,19 @@ mod tests {
         let mut members = place.members().expect("members");
         members.sort_unstable();
         assert_eq!(members, [7, 8, 9]);
+        assert_eq!(place.has_unlisted(), None, "there is no count");
+    }
+
+    #[test]
+    fn a_count_above_the_list_tells_of_zombies() {
+        let files = |count| {
+            [("a/pids.current", count), ("a/cgroup.threads", "7\n"), ("a/b/cgroup.threads", "8\n9\n")]
+        };
+        for (count, has_unlisted) in [("3\n", false), ("4\n", true)] {
+            let tree = Tree::new(&format!("unlisted-{}", count.trim()), &files(count));
+            let mounted = tree.mounted();
+            let place = Groups::new(&mounted, b"0::/a\n").unified().expect("a group");
+            assert_eq!(place.has_unlisted(), Some(has_unlisted));
+        }
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod kills;
 pub(crate) mod limits;
 pub(crate) mod measure;
 pub(crate) mod memory;
+mod named;
 pub(crate) mod pressure;
 mod throttled;
 mod view;

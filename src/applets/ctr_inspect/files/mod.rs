@@ -1,10 +1,10 @@
 //! What a container sees of file systems: its root, mounts from the host, deleted files that are still open.
 
+mod deleted;
 mod devices;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{CString, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -13,9 +13,9 @@ use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use serde::Serialize;
 
+pub(super) use deleted::Deleted;
 pub(super) use devices::Device;
 
-use super::descriptors::Descriptors;
 use super::unknown::Unknowns;
 use crate::access::{self, Account, memory};
 use crate::container::details::USUAL_MOUNTS;
@@ -24,7 +24,6 @@ use crate::proc::mountinfo::{Mount, mounts, unescape};
 pub(super) use crate::proc::overlay::Overlay;
 use crate::proc::overlay::overlay;
 use crate::proc::{mount_id, number};
-use crate::sys;
 use crate::text;
 
 #[derive(Serialize, Debug, Default)]
@@ -72,18 +71,6 @@ pub(super) struct Mounted {
     pub from_host: bool,
     /// Mounts below a read-only one that can be written.
     pub writable_below: Vec<String>,
-}
-
-#[derive(Serialize, Debug)]
-pub(super) struct Deleted {
-    pub pid: i32,
-    pub fd: i32,
-    pub path: String,
-    pub size: u64,
-    /// What it takes on the disk.
-    pub bytes: u64,
-    #[serde(skip)]
-    pub device: (u64, u64),
 }
 
 impl Mounted {
@@ -155,7 +142,7 @@ pub(super) fn read(world: &World<'_>, subject: Subject, host: &HostMounts, unkno
         mounts,
         devices,
         space: space.unwrap_or_default(),
-        deleted: deleted(world, subject, unknown),
+        deleted: deleted::read(world, subject, unknown),
         cwd: unknown.known("files.cwd", std::fs::read_link(process.path("cwd"))).map(|path| shown(&path)),
         cwd_outside: cwd_outside(world, subject, &text),
     }
@@ -264,7 +251,8 @@ fn all_mounts(text: &[u8], host: &HostMounts, unknown: &Unknowns) -> Vec<Mounted
     let last = |(point, mount): &&(String, Mount<'_>)| {
         point != "/" && seen.get(&**point).is_some_and(|last| std::ptr::eq(*last, mount))
     };
-    let is_writable = |mount: &Mount<'_>| !mount.is_read_only() && !mount.has_option("ro");
+    let is_writable =
+        |mount: &Mount<'_>| !mount.is_read_only() && !mount.has_option("ro") && mount.kind != b"nsfs";
     let mut room = MOST_BELOW;
     let mut found = Vec::new();
     for (point, mount) in all.iter().filter(last) {
@@ -328,65 +316,6 @@ fn cwd_outside(world: &World<'_>, subject: Subject, mountinfo: &[u8]) -> Option<
     }
     let has_id = |line: &[u8]| line.split(|&b| b == b' ').next().and_then(number) == Some(id);
     Some(!mountinfo.split(|&b| b == b'\n').any(has_id))
-}
-
-/// Files in memory take no room on a disk. A file that several descriptors hold counts once.
-fn deleted(world: &World<'_>, subject: Subject, unknown: &Unknowns) -> Option<Vec<Deleted>> {
-    let members: Vec<i32> = match subject.container {
-        Some(number) => world.members(number).map(|process| process.pid).collect(),
-        None => vec![subject.pid],
-    };
-    let in_memory = memory_devices(world, subject.pid);
-    let (mut found, mut seen, mut descriptors) = (Vec::new(), BTreeSet::new(), Descriptors::default());
-    for pid in members {
-        let directory = world.proc.path_of(Pid::from_raw(pid), "fd");
-        let entries = match descriptors.list(&directory) {
-            Ok(Some(entries)) => entries,
-            Ok(None) => {
-                unknown.add("files.deleted", "too many open files: the rest is not looked at");
-                return Some(found);
-            }
-            Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
-                unknown.add("files.deleted", "only their owner and root can list open files");
-                return None;
-            }
-            Err(_) => continue,
-        };
-        for entry in entries {
-            let link = directory.join(&entry.name);
-            let Some((path, extent)) = deleted_file(&link) else { continue };
-            if in_memory.contains(&extent.device) || !seen.insert((extent.device, extent.inode)) {
-                continue;
-            }
-            let device = (extent.device.0.into(), extent.device.1.into());
-            let fd = entry.name.to_str().and_then(|name| name.parse().ok()).unwrap_or(-1);
-            found.push(Deleted { pid, fd, path, size: extent.size, bytes: extent.allocated, device });
-        }
-    }
-    Some(found)
-}
-
-/// A name can end in ` (deleted)` by itself: the number of links decides.
-fn deleted_file(link: &Path) -> Option<(String, sys::Extent)> {
-    let target = std::fs::read_link(link).ok()?.into_os_string().into_vec();
-    let path = target.strip_suffix(b" (deleted)").filter(|path| path.starts_with(b"/"))?;
-    if path.starts_with(b"/memfd:") || path.starts_with(b"/SYSV") || path.starts_with(b"/dev/shm/") {
-        return None;
-    }
-    let extent = sys::extent(&CString::new(link.as_os_str().as_bytes()).ok()?).ok()?;
-    let path = shown(Path::new(&OsString::from_vec(path.to_vec())));
-    (extent.links == 0 && extent.is_regular).then_some((path, extent))
-}
-
-fn memory_devices(world: &World<'_>, pid: i32) -> BTreeSet<(u32, u32)> {
-    let text = world.proc.process(Pid::from_raw(pid)).mountinfo().unwrap_or_default();
-    let device = |mount: Mount<'_>| {
-        let (major, minor) = std::str::from_utf8(mount.device).ok()?.split_once(':')?;
-        Some((major.parse().ok()?, minor.parse().ok()?))
-    };
-    let in_memory =
-        |mount: &Mount<'_>| matches!(mount.kind, b"tmpfs" | b"ramfs" | b"hugetlbfs" | b"devtmpfs");
-    mounts(&text).filter(in_memory).filter_map(device).collect()
 }
 
 #[cfg(test)]

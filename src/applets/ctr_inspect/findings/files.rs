@@ -14,7 +14,12 @@ use crate::container::Runtime;
 use crate::output::size::size;
 
 impl Judge<'_> {
-    pub(super) fn files(&mut self, files: &Files, privileges: Option<&Privileges>, sockets: &RuntimeSockets) {
+    pub(super) fn files(
+        &mut self,
+        files: &Files,
+        privileges: Option<&Privileges>,
+        sockets: &RuntimeSockets<'_>,
+    ) {
         if files.cwd_outside == Some(true) && self.runtime.is_some() {
             let text =
                 format!("its working directory is outside its root: {}", files.cwd.as_deref().unwrap_or("?"));
@@ -32,8 +37,10 @@ impl Judge<'_> {
         }
         self.devices(files, privileges);
         let owner = self.subject.container.map_or(0, |number| self.world.containers[number].container.owner);
+        let sources = sources(&files.mounts);
         let targets: Vec<(&Path, PathBuf)> = sockets
-            .of(owner)
+            .of(owner, |socket| is_shown(&sources, socket))
+            .into_iter()
             .flat_map(|socket| reached(&files.mounts, socket).into_iter().map(move |target| (socket, target)))
             .collect();
         if let Some((socket, target)) = targets.first() {
@@ -68,23 +75,18 @@ impl Judge<'_> {
     fn devices(&mut self, files: &Files, privileges: Option<&Privileges>) {
         let is_root = privileges.is_some_and(|all| all.root_on_host == Some(true));
         let allowed = files.devices.iter().flatten().filter(|device| device.allowed == Some(true));
-        let mut groups: [(Severity, Vec<&Device>); 2] =
-            [(Severity::High, Vec::new()), (Severity::Note, Vec::new())];
-        for device in allowed {
-            let is_high = is_root && !self.is_sandbox() && device.what != Some("kvm");
-            groups[usize::from(!is_high)].1.push(device);
-        }
-        for (severity, devices) in groups {
-            let Some(first) = devices.first() else { continue };
-            let more = match devices.len() {
-                1 => String::new(),
-                count => format!(" and {} more", count - 1),
-            };
-            let what = first.what.unwrap_or("device");
-            let text =
-                format!("{what} of the host is {} ({}:{}){more}", first.path, first.major, first.minor);
-            self.add("host-device", severity, text, vec![("files.devices", json!(devices))]);
-        }
+        let is_high = |device: &&Device| is_root && !self.is_sandbox() && device.what != Some("kvm");
+        let (mut devices, others): (Vec<&Device>, Vec<&Device>) = allowed.partition(is_high);
+        let severity = if devices.is_empty() { Severity::Note } else { Severity::High };
+        devices.extend(others);
+        let Some(first) = devices.first() else { return };
+        let more = match devices.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let what = first.what.unwrap_or("device");
+        let text = format!("{what} of the host is {} ({}:{}){more}", first.path, first.major, first.minor);
+        self.add("host-device", severity, text, vec![("files.devices", json!(devices))]);
     }
 
     fn host_directories(&mut self, mounts: &[Mounted]) {
@@ -140,6 +142,21 @@ fn takes_much(files: &Files) -> bool {
     })
 }
 
+/// What mounts show of the host, without what is below another one: a container can have thousands of mounts.
+fn sources(mounts: &[Mounted]) -> Vec<&Path> {
+    let mut all: Vec<&Path> =
+        mounts.iter().filter(|mount| mount.from_host).map(|mount| Path::new(&mount.source)).collect();
+    all.sort();
+    all.dedup_by(|next, above| next.starts_with(above));
+    all
+}
+
+/// Is the path one of the sorted sources, or below one? Then it comes right after that in the order.
+fn is_shown(sources: &[&Path], path: &Path) -> bool {
+    let at = sources.partition_point(|source| *source <= path);
+    at > 0 && path.starts_with(sources[at - 1])
+}
+
 /// Where a file of the host is in the container: mounts lead to it, and no other mount covers it.
 fn reached(mounts: &[Mounted], socket: &Path) -> Vec<PathBuf> {
     let target_in = |mount: &Mounted| {
@@ -179,5 +196,12 @@ mod tests {
         assert_eq!(found(&[mount("/host", "/", true), mount("/host/run", "tmpfs", false)]), None);
         assert_eq!(found(&[mount("/s", "/run/docker.socket", true)]), None);
         assert_eq!(found(&[mount("/s", "/run/docker.sock", false)]), None);
+        let mounts =
+            ["/a", "/run/x", "/run", "/run/docker", "/run.d"].map(|source| mount("/s", source, true));
+        let all = sources(&mounts);
+        assert_eq!(all, ["/a", "/run", "/run.d"].map(Path::new));
+        for (path, shown) in [("/run/docker.sock", true), ("/run", true), ("/runs", false), ("/", false)] {
+            assert_eq!(is_shown(&all, Path::new(path)), shown, "{path}");
+        }
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn judge(
     world: &World<'_>,
     subject: Subject,
     report: &Report,
-    sockets: &RuntimeSockets,
+    sockets: Option<&RuntimeSockets<'_>>,
 ) -> Vec<Finding> {
     let container = subject.container.map(|number| &world.containers[number].container);
     let mut judge = Judge {
@@ -73,7 +73,7 @@ pub(super) fn judge(
         let age = report.identity.as_ref().and_then(|identity| identity.age);
         judge.limits(limits, age);
     }
-    if let Some(files) = &report.files {
+    if let Some((files, sockets)) = report.files.as_ref().zip(sockets) {
         judge.files(files, report.privileges.as_ref(), sockets);
     }
     if let Some(network) = &report.network {

@@ -1,5 +1,7 @@
 //! Rules about privileges and namespaces.
 
+use std::cmp::Reverse;
+
 use serde_json::json;
 
 use super::{Judge, Policy};
@@ -30,27 +32,27 @@ impl Judge<'_> {
             ];
             self.add("privileged", Severity::High, text, evidence);
         }
-        let effective = privileges.effective.as_ref().map_or(0, |set| set.bits);
-        if privileges.root_on_host == Some(true) && effective != 0 {
+        if privileges.root_on_host == Some(true) && effective(privileges) != 0 {
             let evidence = vec![("privileges.root_on_host", json!(true))];
             self.add("host-user-ns-root", Severity::Note, "its root is root on the host", evidence);
         }
         if !is_privileged && privileges.on_host {
-            self.capabilities(privileges, namespaces, policy);
+            self.capabilities(privileges, namespaces);
         }
+        // `ctr run` asks for no profile.
+        let has_profile = policy == Policy::Strict && self.runtime != Some(Runtime::Containerd);
+        let without_profile = if has_profile { Severity::Medium } else { Severity::Note };
         if privileges.seccomp == Some("off") {
-            let severity = if policy == Policy::Strict { Severity::Medium } else { Severity::Note };
             let evidence = vec![("privileges.seccomp", json!("off"))];
-            self.add("seccomp-off", severity, "no seccomp filter", evidence);
+            self.add("seccomp-off", without_profile, "no seccomp filter", evidence);
         }
         let unconfined = |label: &str| {
             label.starts_with("unconfined") || label.contains(":spc_t:") || label.contains(":unconfined_t:")
         };
         let label = privileges.lsm.as_ref().map(|lsm| lsm.label.as_str());
         if !privileges.host_lsms.is_empty() && label.is_some_and(unconfined) {
-            let severity = if policy == Policy::Strict { Severity::Medium } else { Severity::Note };
             let text = format!("not confined by {}", privileges.host_lsms.join(", "));
-            self.add("lsm-off", severity, text, vec![("privileges.lsm.label", json!(label))]);
+            self.add("lsm-off", without_profile, text, vec![("privileges.lsm.label", json!(label))]);
         }
         let open: Vec<&String> = privileges.uncovered.iter().filter(|path| is_dangerous(path)).collect();
         if privileges.on_host && !open.is_empty() {
@@ -68,13 +70,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Those beyond the runtime's default.
-    pub(super) fn capabilities(
-        &mut self,
-        privileges: &Privileges,
-        namespaces: Option<&Namespaces>,
-        policy: Policy,
-    ) {
+    /// Those beyond the runtime's default. One finding: its severity is that of the worst.
+    pub(super) fn capabilities(&mut self, privileges: &Privileges, namespaces: Option<&Namespaces>) {
         const HIGH: [&str; 4] = ["cap_sys_admin", "cap_sys_module", "cap_sys_rawio", "cap_dac_read_search"];
         const MEDIUM: [&str; 9] = [
             "cap_sys_ptrace",
@@ -91,27 +88,25 @@ impl Judge<'_> {
             namespaces.and_then(|all| all.kinds.get(kind)).is_some_and(|one| one.host == Some(true))
         };
         let cannot_grow = privileges.uid != Some(0) && privileges.no_new_privs == Some(true);
-        let mut groups: [(Severity, Vec<&str>); 3] =
-            [(Severity::High, Vec::new()), (Severity::Medium, Vec::new()), (Severity::Note, Vec::new())];
-        for name in privileges.added.iter().map(String::as_str) {
-            let severity = match name {
-                _ if !HIGH.contains(&name) && !MEDIUM.contains(&name) => continue,
-                _ if cannot_grow => Severity::Note,
-                "cap_sys_ptrace" if shares("pid") => Severity::High,
-                "cap_net_admin" if !shares("net") => Severity::Note,
-                // LXC drops only what its configuration names.
-                _ if policy == Policy::Own => Severity::Medium,
-                _ if HIGH.contains(&name) => Severity::High,
-                _ => Severity::Medium,
-            };
-            let group = groups.iter_mut().find(|(known, _)| *known == severity);
-            group.into_iter().for_each(|(_, names)| names.push(name));
-        }
-        for (severity, names) in groups.into_iter().filter(|(_, names)| !names.is_empty()) {
-            let shown = names.iter().map(|name| name.trim_start_matches("cap_").to_uppercase());
-            let text = format!("{} beyond the default", shown.collect::<Vec<_>>().join(" "));
-            self.add("dangerous-capability", severity, text, vec![("privileges.added", json!(names))]);
-        }
+        let held: Mask = privileges.permitted.as_ref().map_or(0, |set| set.bits) | effective(privileges);
+        let is_held = |name: &str| capability(name).is_some_and(|number| held & (1 << number) != 0);
+        let severity = |name: &str| match name {
+            _ if !HIGH.contains(&name) && !MEDIUM.contains(&name) => None,
+            _ if cannot_grow && !is_held(name) => Some(Severity::Note),
+            "cap_sys_ptrace" if shares("pid") => Some(Severity::High),
+            "cap_net_admin" if !shares("net") => Some(Severity::Note),
+            _ if HIGH.contains(&name) => Some(Severity::High),
+            _ => Some(Severity::Medium),
+        };
+        let added = privileges.added.iter().map(String::as_str);
+        let mut judged: Vec<(Severity, &str)> =
+            added.filter_map(|name| Some((severity(name)?, name))).collect();
+        judged.sort_by_key(|(severity, _)| Reverse(*severity));
+        let Some((worst, _)) = judged.first().copied() else { return };
+        let names: Vec<&str> = judged.into_iter().map(|(_, name)| name).collect();
+        let shown = names.iter().map(|name| name.trim_start_matches("cap_").to_uppercase());
+        let text = format!("{} beyond the default", shown.collect::<Vec<_>>().join(" "));
+        self.add("dangerous-capability", worst, text, vec![("privileges.added", json!(names))]);
     }
 
     pub(super) fn namespaces(
@@ -162,4 +157,8 @@ impl Judge<'_> {
             self.add("foreign-process", Severity::Note, text, vec![("namespaces.foreign", json!(pids))]);
         }
     }
+}
+
+fn effective(privileges: &Privileges) -> Mask {
+    privileges.effective.as_ref().map_or(0, |set| set.bits)
 }

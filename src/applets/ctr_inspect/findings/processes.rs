@@ -51,7 +51,8 @@ impl Judge<'_> {
 
     pub(super) fn zombies(&mut self, processes: &Processes, limits: Option<&Limits>) {
         let is_zombie = |process: &&Process| process.state.as_deref() == Some("Z");
-        let init = processes.init.as_ref().map(|init| init.pid);
+        // Without a pid namespace orphans are children of the host's first process.
+        let init = processes.init.as_ref().filter(|init| init.is_init).map(|init| init.pid);
         let of_init = |process: &&Process| process.ppid.is_some() && process.ppid == init;
         let (own, others): (Vec<_>, Vec<_>) = processes.list.iter().filter(is_zombie).partition(of_init);
         // A zombie that is there for a moment is normal: look twice.

@@ -4,11 +4,10 @@ use serde::Serialize;
 
 use super::Sources;
 use super::listening::Listening;
-use crate::container::Runtime;
 use crate::container::details::Port;
-use crate::container::proxies;
 use crate::container::stopped::Stores;
 use crate::container::world::Subject;
+use crate::container::{Runtime, cni, proxies};
 
 #[derive(Serialize, Debug, Clone, PartialEq, Eq)]
 pub(in crate::applets::ctr_inspect) struct Published {
@@ -86,12 +85,22 @@ pub(super) fn read(
     if container.outer.is_some() {
         return Vec::new();
     }
+    let mut ports = Stores::new(sources.world.files).published(container);
+    let uses_cni =
+        matches!(container.runtime, Runtime::K8s | Runtime::Nerdctl | Runtime::Podman | Runtime::Containerd);
+    if ports.is_empty() && uses_cni {
+        ports = cni::ports_of(sources.world.files, container);
+    }
+    if ports.is_empty() {
+        return Vec::new();
+    }
     let proxies = match container.runtime {
         Runtime::Podman => proxies::held(sources.world, number, sources.host.listeners()),
-        _ => proxies::docker_proxies(sources.world),
+        Runtime::Docker | Runtime::K8s | Runtime::Ecs => proxies::docker_proxies(sources.world),
+        _ => Vec::new(),
     };
     let mut found = Vec::new();
-    for port in Stores::new(sources.world.files).published(container) {
+    for port in ports {
         let proxy = proxies.iter().find(|proxy| proxy.is_of(&port));
         let mut one = Published::of_port(port);
         if let Some(proxy) = proxy {

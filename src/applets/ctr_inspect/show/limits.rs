@@ -38,12 +38,10 @@ impl Page<'_> {
             events.push(format!("slowed down above {}", size(high)));
         }
         let times = |count: Option<u64>| count.filter(|count| *count > 0);
-        events.extend(times(memory.events.oom_kill).map(|kills| {
-            let by = memory.events.oom_by.as_deref().map(|by| format!(" by the limit of {}", short_path(by)));
-            self.painter
-                .alarm(&format!("{kills} killed for lack of memory{}", by.unwrap_or_default()))
-                .into_owned()
-        }));
+        events.extend(
+            times(memory.events.oom_kill)
+                .map(|kills| self.painter.alarm(&format!("{kills} killed for lack of memory")).into_owned()),
+        );
         events.extend(times(memory.events.max).map(|max| format!("limit hit {}", many(max, "time"))));
         if !events.is_empty() {
             self.line("  events", &events);

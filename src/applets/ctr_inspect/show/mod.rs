@@ -9,6 +9,7 @@ mod processes;
 use std::fmt::Write;
 
 use super::finding::{Finding, Severity};
+use super::namespaces::ORDER;
 use super::report::Report;
 use super::unknown::Unknown;
 use crate::container::short;
@@ -144,7 +145,12 @@ impl Page<'_> {
                 None => reasons.push((&one.why, vec![&one.path])),
             }
         }
-        for (why, paths) in reasons {
+        let kinds = ORDER.map(|kind| format!("namespaces.{}", kind.proc_name()));
+        for (why, mut paths) in reasons {
+            if kinds.iter().all(|kind| paths.contains(&kind.as_str())) {
+                paths.retain(|path| kinds.iter().all(|kind| kind != path));
+                paths.insert(0, "namespaces");
+            }
             let line = format!("{}: {}", paths.join(" "), text::escape(why.as_bytes()));
             self.sentence("unknown", &line);
         }
