@@ -64,6 +64,15 @@ SECONDS ?= 60
 fuzz: ## each parser for SECONDS seconds, TARGETS="stat status" for some (cargo-fuzz, nightly)
 	SECONDS_EACH="$(SECONDS)" fuzz/run.sh
 
+matrix: build ## typical commands on many kinds of hosts: the table of docs/HOSTS.md (root)
+	@BIN="$(BIN)" tests/matrix.sh
+
+ROUNDS ?= 100
+soak: build ## the long part: every injected error, ROUNDS beside processes that come and go, the fuzzers (root, an hour)
+	CTRBOX_BIN="$$(realpath "$(BIN)")" CTRBOX_FAULTS=all CTRBOX_TEST_ROUNDS="$(ROUNDS)" \
+		cargo test --locked --no-fail-fast --test it -- --nocapture injected churn attacks_races
+	SECONDS_EACH="$(SECONDS)" fuzz/run.sh
+
 # Only for these two: a test runs make with directories of its own.
 install uninstall: export bindir := $(bindir)
 install uninstall: export libexecdir := $(libexecdir)
@@ -106,5 +115,5 @@ release-check: ## what takes long: packages in a bare Debian root, the tarball w
 clean: ## what building made
 	cargo clean
 
-.PHONY: help build run check test lint msrv docs order bless bench fuzz install uninstall package deb rpm dist release-check clean
+.PHONY: help build run check test lint msrv docs order bless bench fuzz matrix soak install uninstall package deb rpm dist release-check clean
 .DEFAULT_GOAL := help

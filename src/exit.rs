@@ -73,6 +73,18 @@ impl fmt::Display for NotSeen {
 
 impl std::error::Error for NotSeen {}
 
+/// A child has failed. If it has exited, it has printed the reason.
+#[derive(Debug)]
+pub(crate) struct ChildFailed(pub Ended);
+
+impl fmt::Display for ChildFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("child exit failed")
+    }
+}
+
+impl std::error::Error for ChildFailed {}
+
 /// `?` works on every error.
 impl<E: Into<Error>> From<E> for Exit {
     fn from(error: E) -> Self {
@@ -109,6 +121,11 @@ pub(crate) fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
         Err(Exit::Usage(words)) => {
             complain(&format!("{words}\nTry '{name} --help' for more information."));
             failure
+        }
+        Err(Exit::Failed { status, error, .. })
+            if matches!(error.downcast_ref(), Some(ChildFailed(Ended::Exited(_)))) =>
+        {
+            status.unwrap_or(failure)
         }
         Err(Exit::Failed { status, error, hint }) => {
             let reason = || {

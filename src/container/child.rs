@@ -1,7 +1,6 @@
 //! Does work that reads /proc in a child, which the parent watches: a read of /proc may not end (see
 //! [`crate::access::watch`]). Only the result comes back, so the memory of the parent holds nothing else of what was read.
 
-use std::fmt;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -11,7 +10,7 @@ use nix::unistd::{ForkResult, Pid};
 
 use crate::access::children_stay;
 use crate::access::watch::{self, Watcher};
-use crate::exit;
+use crate::exit::{self, ChildFailed};
 use crate::isolation::descriptors;
 use crate::isolation::seccomp::Filter;
 use crate::proc::ProcRoot;
@@ -33,19 +32,7 @@ pub(crate) enum OnBlock {
     Fail,
 }
 
-/// The child has failed, and has printed the reason.
-#[derive(Debug)]
-pub(crate) struct Failed(pub Ended);
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("child exit failed")
-    }
-}
-
-impl std::error::Error for Failed {}
-
-/// Does the work in a child, or here if children go to another pid namespace. The child prints its error, see [`Failed`].
+/// Does the work in a child, or here if children go to another pid namespace. The child prints its error, see [`ChildFailed`].
 pub(crate) fn in_child<T: Portable>(
     proc: &ProcRoot,
     on_block: OnBlock,
@@ -94,7 +81,7 @@ fn attempt<T: Portable>(
                 (None, Ended::Exited(0)) => {
                     received?.context("the result of the child is incomplete").map(Ok)
                 }
-                (None, _) => Err(Failed(ended).into()),
+                (None, _) => Err(ChildFailed(ended).into()),
             }
         }
     }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::common::cgexec::{Name, mounted};
 use crate::common::ctr_ps::{DB, Host, WEB, harmless, scope, state};
 use crate::common::ctr_top::{V2, ctr_top, document, host, of, row, v2, write};
-use crate::common::process::{Holder, namespaces};
-use crate::common::{applet, skip, stderr, stdout};
+use crate::common::process::{Holder, limited, namespaces};
+use crate::common::{applet, binary, program, root, skip, stderr, stdout};
 
 #[test]
 fn values_on_v2() {
@@ -270,4 +270,18 @@ fn sums_over_processes_and_a_group_of_its_own() {
     assert!(own["cpu"]["percent"].as_f64().is_some_and(|percent| percent > 0.0), "{own}");
     drop(holder);
     drop(name);
+}
+
+#[test]
+fn a_failure_is_reported_once() {
+    if !root() {
+        return skip("root", "needs root, to cover /proc");
+    }
+    let mut command = program("unshare");
+    command
+        .args(["-m", "sh", "-c", "mount -t tmpfs none /proc && exec \"$0\" ctr-top -b -n 1"])
+        .arg(binary());
+    let output = limited(&mut command);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
 }

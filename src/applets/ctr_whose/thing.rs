@@ -170,7 +170,8 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
     if let Some(port) = port(text) {
         return Ok(vec![Reading::Port(port)]);
     }
-    if text.strip_prefix(':').is_some_and(|rest| decimal(rest).is_some()) {
+    let is_number = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+    if text.strip_prefix(':').is_some_and(is_number) {
         return Err("a port is a number from 1 to 65535".to_owned());
     }
     if let Some(device) = device_number(text) {

@@ -8,8 +8,8 @@
 use anyhow::{Error, Result};
 
 use super::plan::Request;
-use crate::container::child::{self, Failed, OnBlock, Portable};
-use crate::exit::Outcome;
+use crate::container::child::{self, OnBlock, Portable};
+use crate::exit::{ChildFailed, Outcome};
 use crate::launch::exec;
 use crate::proc::ProcRoot;
 
@@ -29,7 +29,7 @@ pub(super) fn in_child<T: Portable>(
 /// The outcome after this error: the status of the child that failed, or the error itself.
 pub(super) fn outcome(error: Error) -> Outcome {
     match error.downcast_ref() {
-        Some(Failed(ended)) => exec::as_child(*ended),
+        Some(ChildFailed(ended)) => exec::as_child(*ended),
         None => Err(error.into()),
     }
 }
