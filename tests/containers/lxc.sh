@@ -17,6 +17,7 @@ lxc.init.cmd = /bin/both
 lxc.net.0.type = empty
 lxc.apparmor.profile = unconfined
 lxc.mount.auto = proc:mixed
+lxc.cap.drop = mac_admin mac_override sys_time sys_module sys_rawio
 CONFIG
     timeout 300 lxc-start -n "$lxc_name" -d -o "$work/lxc.log" || die "$(grep ERROR "$work/lxc.log" | tail -n 3)"
     row "$lxc_name" "$lxc_name" "$(timeout 100 lxc-info -n "$lxc_name" -p -H)"
