@@ -8,7 +8,7 @@ use nix::unistd::{AccessFlags, Pid, access, geteuid};
 
 use super::{Row, State};
 use crate::container::stopped::Stores;
-use crate::container::{Files, is_in_container_of_host};
+use crate::container::{Container, Files, is_in_container_of_host};
 use crate::isolation::capabilities::own;
 use crate::isolation::cgroup::{self, Hierarchies};
 use crate::proc::ProcRoot;
@@ -187,20 +187,27 @@ fn state_files(root: &Path, rows: &mut Vec<Row>) {
             return;
         }
     };
+    let proc = files.proc(Some(root).filter(|root| *root != Path::new("/"))).unwrap_or_default();
     let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for one in Stores::new(&files).all_with(&|_| true) {
         let (all, running) = counts.entry(one.container.runtime.name()).or_default();
         *all += 1;
-        *running += usize::from(one.container.init.is_some());
+        *running += usize::from(one.container.init.is_some_and(|init| is_there(&proc, init, &one.container)));
     }
     if counts.is_empty() {
         rows.push(Row::works(AREA, "containers", "none has a state file that can be read"));
     }
     for (runtime, (all, running)) in counts {
-        rows.push(Row::works(AREA, runtime, format!("{all} containers, {running} with a first process")));
+        rows.push(Row::works(AREA, runtime, format!("{all} containers, {running} of them run")));
     }
     for warning in files.warnings().into_iter().take(MOST) {
         let row = Row::works(AREA, "a file", text::escape(warning.as_bytes()));
         rows.push(row.lacks(State::Missing, "its containers are known by their ids, or not at all"));
     }
+}
+
+/// Does the first process of a container run, and no later one with its PID?
+fn is_there(proc: &ProcRoot, init: Pid, container: &Container) -> bool {
+    let start = proc.process(init).start_time();
+    start.is_some_and(|start| container.init_start.is_none_or(|known| known == start))
 }

@@ -74,6 +74,15 @@ pub(crate) struct Subject {
 }
 
 impl<'a> World<'a> {
+    /// The name of a container, or the PID of a process in none.
+    #[must_use]
+    pub(crate) fn label_of(&self, subject: Subject) -> String {
+        match subject.container {
+            Some(number) => self.containers[number].label.clone(),
+            None => format!("process {}", subject.pid),
+        }
+    }
+
     /// All processes, or few of them.
     pub(crate) fn new(proc: &'a ProcRoot, files: &'a Files, few: Option<Few<'a>>) -> Result<World<'a>> {
         let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());

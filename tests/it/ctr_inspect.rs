@@ -270,6 +270,9 @@ fn the_text_is_safe_and_fits() {
     crate::common::ctr_ps::harmless(&text);
     let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
     assert!(long.is_empty(), "{long:?}");
+    // Each of several is named also without the section that has its name.
+    let text = stdout(&inspect(&["-s", "limits", &holder.pid.to_string()]));
+    assert!(text.lines().next().is_some_and(|line| line.starts_with("anon:")), "{text}");
 }
 
 /// Of `sh -c`, a first process with a handler, and one that waits with sigtimedwait(2) or does not.

@@ -45,7 +45,8 @@ fn filters_of_containers_combine() {
         (&["-c", "*-db-*"], "30\n"),
         (&["shop-w*", "--ppid", "20"], "21\n"),
         (&["-Q", "PID > 20 and CONTAINER =~ \"web\""], "21\n"),
-        (&["-Q", "CONTAINER == \"shop-db-1\""], "30\n"),
+        (&["-Q", "CONTAINER == \"docker:shop-db-1\""], "30\n"),
+        (&["-Q", "CONTAINER =~ \"^docker:shop-w\""], "20\n21\n"),
     ] {
         assert_eq!(printed(of(host.root()).arg("-q").args(options)), pids, "{options:?}");
     }

@@ -92,6 +92,9 @@ fn filters_and_targets_among_containers_that_do_not_run() {
     ] {
         assert_eq!(table(host.root(), &[&["-o", "name"], options].concat()), names, "{options:?}");
     }
+    let (status, said) = failure(of(host.root()).arg("old"));
+    let wanted = "container docker:old does not run; type ctr-ps -l -a old, or ctr-inspect old";
+    assert_eq!((status, said.contains(wanted)), (Some(1), true), "{said}");
     // One of that name runs.
     docker(&host, DB, "web", r#""Running":false,"Pid":0,"ExitCode":1"#);
     assert_eq!(table(host.root(), &["-a", "-c", "web", "-o", "id"]), format!("{}\n", &WEB[..12]));

@@ -67,6 +67,7 @@ impl<'a> Builder<'a> {
         let found = wants(Section::Namespaces)
             .then(|| namespaces::read(world, subject, &self.host, &self.commands, &unknown));
         let report = Report {
+            label: String::new(),
             identity: wants(Section::Identity)
                 .then(|| identity::read(world, subject, &self.commands, paused)),
             limits: wants(Section::Limits).then(|| groups.read()),

@@ -299,10 +299,13 @@ fn inspect(
     let builder = Builder::new(&world, &request.sections, &subjects);
     let mut reports = Vec::new();
     for one in &found {
-        let report = match one {
-            Found::Running(subject) => builder.report(*subject),
-            Found::Stopped(details) => Some(stopped::report(&world, &request.sections, details)),
+        let (label, report) = match one {
+            Found::Running(subject) => (world.label_of(*subject), builder.report(*subject)),
+            Found::Stopped(details) => {
+                (details.container.label(), Some(stopped::report(&world, &request.sections, details)))
+            }
         };
+        let report = report.map(|report| Report { label, ..report });
         match (report, one) {
             (Some(report), _) if request.findings => reports.push(report.only_findings()),
             (Some(report), _) => reports.push(report),

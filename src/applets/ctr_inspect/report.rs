@@ -52,6 +52,9 @@ impl Section {
 /// A section that is not asked for is null.
 #[derive(Serialize, Debug, Default)]
 pub(super) struct Report {
+    /// Who it is about, for the text without the section of the identity.
+    #[serde(skip)]
+    pub label: String,
     pub identity: Option<Identity>,
     pub namespaces: Option<Namespaces>,
     pub limits: Option<Limits>,
@@ -67,7 +70,7 @@ pub(super) struct Report {
 impl Report {
     /// Keeps who it is about, and the findings.
     pub(super) fn only_findings(self) -> Report {
-        let Report { identity, findings, unknown, .. } = self;
-        Report { identity, findings, unknown, ..Report::default() }
+        let Report { label, identity, findings, unknown, .. } = self;
+        Report { label, identity, findings, unknown, ..Report::default() }
     }
 }

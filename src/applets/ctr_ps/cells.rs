@@ -40,6 +40,8 @@ pub(super) struct Facts {
     pub groups: Vec<u8>,
     /// JSON: no `?`, no units, and the container's name without the runtime.
     pub json: bool,
+    /// For filters and the order: as in JSON, but a container has its whole label.
+    pub labels: bool,
 }
 
 impl<'a> Cells<'a> {
@@ -120,7 +122,9 @@ impl Cells<'_> {
                 None => self.unknown(),
             },
             Id::Ppid => Value::number(process.ppid),
-            Id::Container if self.facts.json => Value::maybe(container().and_then(|c| c.name.as_deref())),
+            Id::Container if self.facts.json && !self.facts.labels => {
+                Value::maybe(container().and_then(|c| c.name.as_deref()))
+            }
             Id::Container => Value::maybe(self.seen(process.container).map(|seen| seen.label.as_str())),
             Id::Owner => container().map_or(Value::None, |container| self.user(container.owner)),
             Id::IdentifiedBy => Value::maybe(process.how.map(IdentifiedBy::name)),

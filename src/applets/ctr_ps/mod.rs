@@ -69,7 +69,7 @@
 //! These filters also select the containers nested in the ones that match.
 //!
 //! `-Q` takes an expression with the names of columns, as `lsns -Q` does: `RSS > 100000 and CONTAINER =~ "^docker:"`. Values
-//! are those of JSON: bytes and seconds.
+//! are those of JSON: RSS and VSZ in KiB, other sizes in bytes, times in seconds. CONTAINER is `RUNTIME:NAME`, as in the table.
 //!
 //! # Options of ps
 //!

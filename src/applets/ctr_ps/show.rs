@@ -33,7 +33,7 @@ pub(super) fn processes(
 ) -> Result<(), Exit> {
     let facts = facts((found, host), &columns.ids, view, request.form == Form::Json);
     let none = Forest::default();
-    let exact = Facts { json: true, ..facts.clone() };
+    let exact = Facts { json: true, labels: true, ..facts.clone() };
     let mut exact = Cells::new((found, &none), &columns.ids, &host.users, &exact);
     let read_of: Vec<ListColumn> =
         columns.ids.iter().chain(&view.used).filter_map(|id| ListColumn::of(*id)).collect();
@@ -76,6 +76,7 @@ fn facts((found, host): (&Found, &Host), columns: &[Id], view: &View<Id>, json: 
             false => Vec::new(),
         },
         json,
+        labels: false,
     }
 }
 

@@ -42,7 +42,10 @@ impl<T: Copy + PartialEq> View<T> {
         }
         let parse = |expression: &String| {
             Filter::parse(expression, &columns())
-                .map_err(|lines| anyhow!(text::escape_lines(&lines.join("\n")).into_owned()))
+                // The first line says what is wrong; lsns prints all, as util-linux does.
+                .map_err(|lines| {
+                    anyhow!(text::escape(lines.first().map_or(b"", |line| line.as_bytes())).into_owned())
+                })
         };
         let filter = request.filter.as_ref().map(parse).transpose()?;
         let filtered = filter.iter().flat_map(Filter::columns).flat_map(|name| (names.named)(&name));

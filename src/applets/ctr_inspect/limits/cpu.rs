@@ -92,6 +92,10 @@ impl Reader<'_> {
     /// In seconds. The unified group has it on a hybrid host too.
     fn cpu_time(&self, cpu: &Place) -> Option<f64> {
         let seconds = |usec: u64| usec as f64 / 1e6;
+        // That is the time of the host.
+        if cpu.is_root() {
+            return None;
+        }
         if cpu.v2 {
             return cpu.field("cpu.stat", "usage_usec").map(seconds);
         }

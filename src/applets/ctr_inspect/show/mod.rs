@@ -90,7 +90,11 @@ impl Page<'_> {
     }
 
     fn heading(&mut self, report: &Report) {
-        let Some(identity) = &report.identity else { return };
+        let Some(identity) = &report.identity else {
+            let label = text::escape(report.label.as_bytes());
+            self.out.push(format!("{}\n", self.painter.heading(&label)).as_bytes());
+            return;
+        };
         let label = identity.container.clone().unwrap_or_else(|| "host process".to_owned());
         let id = identity.id.as_deref().unwrap_or_default();
         let mut parts = Vec::new();

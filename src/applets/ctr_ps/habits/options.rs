@@ -153,7 +153,7 @@ pub(super) fn instead(typed: &[Typed]) -> Option<String> {
             let free = option.known.is_none()
                 || value.is_none()
                 || !option.takes_value()
-                || option.name == "--watch";
+                || option.name == "--watch" && !option.attached;
             habit.0.contains(&&*option.name) && free && habit.1.holds(value)
         };
         HABITS.iter().find(is_it).map(|(_, _, here, what)| message(&option.name, value, here, *what))
@@ -199,4 +199,17 @@ fn each(list: &str, column: impl Fn(&str) -> &'static str) -> String {
         _ => format!("{} == \"{word}\"", column(word)),
     };
     format!("-Q '{}'", words.map(one).collect::<Vec<_>>().join(" or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::applets::ctr_ps::habits::typed::typed;
+
+    #[test]
+    fn a_value_that_is_attached_is_no_mistake() {
+        let instead = |words: &[&str]| instead(&typed(&words.iter().map(Into::into).collect::<Vec<_>>()));
+        assert_eq!(instead(&["web", "--watch=1"]), None);
+        assert!(instead(&["web", "--watch", "1"]).is_some());
+    }
 }

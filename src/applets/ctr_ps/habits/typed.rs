@@ -14,6 +14,8 @@ pub(super) struct Typed {
     pub name: String,
     /// What stands behind it: attached, or the next argument if that may be a value.
     pub value: Option<String>,
+    /// Is the value a part of the same argument?
+    pub attached: bool,
     pub known: Option<&'static Opt<Request>>,
 }
 
@@ -36,10 +38,11 @@ pub(super) fn typed(args: &[OsString]) -> Vec<Typed> {
             let (name, value) =
                 long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
             let known = known(&|opt| opt.long == name);
-            found.push(Typed { name: format!("--{name}"), value: value.map(str::to_owned), known });
+            let (name, attached) = (format!("--{name}"), value.is_some());
+            found.push(Typed { name, value: value.map(str::to_owned), attached, known });
         } else if let Some(letters) = arg.strip_prefix('-').filter(|letters| !letters.is_empty()) {
             if is_number(letters) {
-                found.push(Typed { name: arg.clone(), value: None, known: None });
+                found.push(Typed { name: arg.clone(), value: None, attached: false, known: None });
                 continue;
             }
             for (at, letter) in letters.char_indices() {
@@ -47,11 +50,12 @@ pub(super) fn typed(args: &[OsString]) -> Vec<Typed> {
                 let one = Typed {
                     name: format!("-{letter}"),
                     value: None,
+                    attached: false,
                     known: known(&|opt| opt.short == Some(letter)),
                 };
                 let attached =
                     !rest.is_empty() && (one.takes_value() || rest.starts_with(|c: char| c.is_ascii_digit()));
-                found.push(Typed { value: attached.then(|| rest.to_owned()), ..one });
+                found.push(Typed { value: attached.then(|| rest.to_owned()), attached, ..one });
                 if attached {
                     break;
                 }
