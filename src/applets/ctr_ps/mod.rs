@@ -68,8 +68,7 @@
 //! `--label` of a container of Kubernetes also takes the labels of its pod.
 //! These filters also select the containers nested in the ones that match.
 //!
-//! `-Q` takes an expression with the names of columns, as `lsns -Q` does: `RSS > 100000 and CONTAINER =~ "^docker:"`. Values
-//! are those of JSON: bytes and seconds.
+//! `-Q` takes an expression with the names of columns, of which FILTER has the grammar: `RSS > 100M and CONTAINER =~ "^docker:"`.
 //!
 //! # Options of ps
 //!
