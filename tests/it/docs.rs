@@ -139,3 +139,41 @@ fn tests_that_security_md_names_exist() {
     }
     assert!(count > 20, "{count} tests are named");
 }
+
+/// docs/PACKAGING.md, Placeholders: whoever publishes replaces two texts, in these files only.
+#[test]
+fn recipes_have_the_version_and_the_placeholders() {
+    let version = env!("CARGO_PKG_VERSION");
+    for path in RECIPES {
+        let text = std::fs::read_to_string(project(path)).expect(path);
+        let has_version = text.contains(version) || ["Cargo.toml", "contrib/debian/control"].contains(path);
+        assert!(has_version, "{path} has not the version {version}");
+        for (what, placeholder) in [("@", "maintainers@ctrbox.invalid"), ("://", "https://ctrbox.invalid/")] {
+            let lines = text.lines().filter(|line| is_of_publisher(line) && line.contains(what));
+            for line in lines {
+                assert!(line.contains(placeholder), "{path}: {line}");
+            }
+        }
+        assert!(text.contains("ctrbox.invalid"), "{path} has no placeholder");
+    }
+    let guide = std::fs::read_to_string(project("docs/PACKAGING.md")).expect("the guide");
+    for word in RECIPES.iter().chain(&["maintainers@ctrbox.invalid", "https://ctrbox.invalid/"]) {
+        assert!(guide.contains(&format!("`{word}`")), "{word}");
+    }
+}
+
+const RECIPES: &[&str] = &[
+    "Cargo.toml",
+    "contrib/alpine/APKBUILD",
+    "contrib/arch/PKGBUILD",
+    "contrib/debian/changelog",
+    "contrib/debian/control",
+    "contrib/fedora/ctrbox.spec",
+    "contrib/nix/default.nix",
+];
+
+/// A line that names a maintainer or the home of the project.
+fn is_of_publisher(line: &str) -> bool {
+    let line = line.to_lowercase();
+    ["maintainer", "url", "homepage"].iter().any(|word| line.contains(word))
+}

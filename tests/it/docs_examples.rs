@@ -11,14 +11,15 @@ use crate::common::process::{executable, limited};
 use crate::common::{Scratch, applet, ctrbox, program, project, stderr, stdout};
 
 /// Programs of the examples that are not of this project. Each prints a word, as a name or a line of a log.
-const OTHERS: &[&str] = &[
-    "ansible", "cut", "dmesg", "docker", "du", "grep", "head", "jq", "kill", "make", "sort", "tail", "touch",
-];
+const OTHERS: &[&str] =
+    &["cut", "dmesg", "docker", "du", "grep", "head", "jq", "kill", "make", "sort", "tail", "touch"];
 
 /// Programs that run another one: how they come to its words.
 const RUNNERS: &[(&str, &str)] = &[
     ("xargs", "read -r word; set -- \"$@\" \"$word\""),
     ("ssh", "shift"),
+    // The arguments of a module: those of its `command` are a command.
+    ("ansible", "for word; do :; done; case $word in ctr*) set -- $word ;; *) echo web; exit ;; esac"),
     (
         "kubectl",
         "while [ $# -gt 0 ] && [ \"$1\" != -- ]; do shift; done; [ $# -gt 1 ] || { echo web; exit; }; shift",
@@ -213,7 +214,26 @@ fn applets_take_the_arguments_of_all_examples() {
     }
 }
 
-/// The test above is one only if these fail.
+/// `[ctr-ps, --root, /host]` after `start`.
+fn listed(path: &str, start: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(project(path)).expect(path);
+    let (_, rest) = text.split_once(start).expect(start);
+    let list = rest.split(']').next().unwrap_or_default();
+    list.split(',').map(|word| word.trim().trim_matches('"').to_owned()).collect()
+}
+
+#[test]
+fn applets_take_the_arguments_of_the_image_and_the_daemonset() {
+    for (path, start) in
+        [("contrib/container/Containerfile", "CMD ["), ("contrib/kubernetes/daemonset.yaml", "args: [")]
+    {
+        let call = listed(path, start);
+        assert_eq!(call[..3], ["ctr-ps", "--root", "/host"], "{path}");
+        assert_eq!(check(&call), Ok(()), "{path}");
+    }
+}
+
+/// The tests above are some only if these fail.
 #[test]
 fn wrong_examples_are_found() {
     let recorder = Recorder::new("docs-wrong-examples");
@@ -234,6 +254,7 @@ fn wrong_examples_are_found() {
         "ctrbox --install somewhere no_such_applet",
         "dmesg | xargs ctr-ps --no-such-option",
         "ssh host ctr-ps --no-such-option",
+        "ansible all -m ansible.builtin.command -a 'ctr-ps --no-such-option'",
         "kubectl exec pod -- ctr-ps --no-such-option",
         "ctrbox ctr-ps --no-such-option",
     ] {
