@@ -57,6 +57,17 @@ if have shellcheck; then
         esac
     done | xargs -0 shellcheck -x -P SCRIPTDIR || problem "shellcheck"
 fi
+# The recipes of distributions: their tools set variables, and read those that the recipe sets.
+silent contrib/alpine sh -n contrib/alpine/APKBUILD
+if have bash; then silent contrib/arch bash -n contrib/arch/PKGBUILD; fi
+if have shellcheck; then
+    silent contrib/alpine shellcheck -s sh -e SC2034,SC2154 contrib/alpine/APKBUILD
+    silent contrib/arch shellcheck -s bash -e SC2034,SC2154,SC2164 contrib/arch/PKGBUILD
+fi
+if have nix-instantiate; then silent contrib/nix sh -c 'nix-instantiate --parse "$1" >/dev/null' sh contrib/nix/default.nix; fi
+if have python3 && python3 -c 'import yaml' 2>/dev/null; then
+    silent contrib/kubernetes python3 -c 'import sys, yaml; list(yaml.safe_load_all(open(sys.argv[1])))' contrib/kubernetes/daemonset.yaml
+fi
 for script in completions/bash/*; do
     if have bash; then silent "$script" bash --norc -c '. "$1" && complete -p "${1##*/}" >/dev/null' bash "$script"; fi
 done

@@ -14,6 +14,7 @@ pkgs.pkgsStatic.rustPlatform.buildRustPackage {
     runHook postInstall
   '';
   meta = {
+    homepage = "https://ctrbox.invalid/";
     description = "See into Linux containers and work in them";
     license = with pkgs.lib.licenses; [ mit asl20 ];
     platforms = pkgs.lib.platforms.linux;

@@ -13,12 +13,21 @@
 //! A container is a process with its own namespaces, control groups and root directory. ctrbox reads these from
 //! the kernel, and the names from the state files of the container runtimes.
 //!
+//! # Stability
+//!
+//! Scripts may rely on the options, the exit statuses, and what `--json`, `--jsonl` and `-r` (`--raw`) print: names, types and
+//! meanings of the members of JSON and of columns stay, and new ones may come. With `-o`, `-r` prints these columns in this
+//! order. Tables, trees, reports, messages and hints are for people, and may change with each version. What an applet has in
+//! common with the tool that it replaces stays as that tool has it.
+//!
 //! # Exit status
 //!
 //! That of the applet. 127 if there is no applet of that name, 0 for `--list`, `--help` and `--version`, 1
 //! if what they print cannot be written.
 //!
 //! # Environment
+//!
+//! `CTRBOX_HINTS` is the only variable of ctrbox itself.
 //!
 //! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
 //! - `COLUMNS`: the width of `--help` if no standard stream is a terminal.

@@ -116,6 +116,11 @@ fn ctrbox(applets: &'static [&'static Applet], rest: &[&str]) -> Answer {
             offers(word, &[("check", "try what this host has"), ("help", "show the help of an applet")])
         }
         ["help", word] => offers(word, &[]),
+        ["check", .., "--root", _] => Answer::other(Action::Directories, 0),
+        ["check", .., word] if word.starts_with("--root=") => {
+            Answer::other(Action::Directories, "--root=".len())
+        }
+        ["check", .., word] => Answer::words(words::beginning(word, CHECK_OPTIONS)),
         ["--install", _] => Answer::other(Action::Directories, 0),
         ["--install", _, .., word] => offers(word, &[]),
         [name, rest @ ..] => match applets.iter().copied().find(|applet| applet.name == *name) {
@@ -130,6 +135,12 @@ const OPTIONS: [(&str, &str); 4] = [
     ("--install", "make a link for each applet in a directory"),
     ("--help", "show this help"),
     ("--version", "show the version"),
+];
+
+const CHECK_OPTIONS: [(&str, &str); 3] = [
+    ("--json", "print JSON"),
+    ("--root", "where the root file system of the host is mounted"),
+    ("--help", "show the help"),
 ];
 
 /// The command line of an applet.
@@ -458,6 +469,10 @@ mod tests {
         assert_eq!(offered(&["./ctrbox", "help", "uns"]), ["unshare"]);
         assert_eq!(offered(&["ctrbox", "--install", "/tmp", "lsns", "nse"]), ["nsenter"]);
         assert_eq!(offered(&["ctrbox", "--l"]), ["--list"]);
+        assert_eq!(offered(&["ctrbox", "che"]), ["check"]);
+        assert_eq!(offered(&["ctrbox", "check", ""]), ["--json", "--root", "--help"]);
+        assert_eq!(offered(&["ctrbox", "check", "--json", "--r"]), ["--root"]);
+        assert_eq!(complete(&["ctrbox", "check", "--root", "/"]).action, Action::Directories);
         assert_eq!(offered(&["ctrbox", "lsns", "--out"]), ["--output", "--output-all"]);
         assert_eq!(offered(&["/usr/bin/ctrbox-lsns", "--type", "us"]), ["user"]);
         assert_eq!(offered(&["nsenter", "-t", "1", "-a", "--applet", "lsn"]), ["lsns"]);

@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 
 use crate::applets::{ctr_ps, lsns};
 use crate::cli::Words;
+use crate::container::target;
 use crate::container::{Container, Files, Resolver, Runtime};
 use crate::isolation::capabilities::{TABLE, baseline};
 use crate::isolation::cgroup::Hierarchies;
@@ -164,6 +165,9 @@ fn containers() -> Vec<std::rc::Rc<Container>> {
 
 /// Names, and with a beginning also the other forms. PIDs if it is a number, or if there is no container.
 fn targets(prefix: &str) -> Pairs {
+    if let Some((name, _)) = prefix.rsplit_once('@') {
+        return inside(name);
+    }
     let all = containers();
     let mut found = Pairs::new();
     for container in &all {
@@ -190,6 +194,16 @@ fn targets(prefix: &str) -> Pairs {
         found.extend(pids());
     }
     found
+}
+
+/// `NAME@CPID`
+fn inside(name: &str) -> Pairs {
+    let proc = ProcRoot::default();
+    let Ok(files) = Files::new(Path::new("/")) else { return Vec::new() };
+    let processes = target::all_inside(&mut Resolver::for_few(&proc, &files), name);
+    let command = |pid| proc.process(pid).status().map(|status| text::utf8(&status.name).into_owned());
+    let pair = |(cpid, pid)| (format!("{name}@{cpid}"), command(pid).unwrap_or_default());
+    processes.into_iter().map(pair).collect()
 }
 
 fn pids() -> Pairs {

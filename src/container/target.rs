@@ -360,6 +360,23 @@ fn in_container(resolver: &mut Resolver<'_>, container: &Container, init: &Held,
     held.ok_or_else(|| no_process(container, cpid))
 }
 
+/// The processes in the pid namespace of the container that `word` names, each with its PID inside. For completion:
+/// none is held.
+pub(crate) fn all_inside(resolver: &mut Resolver<'_>, word: &str) -> Vec<(i32, Pid)> {
+    let Some(init) = container(resolver, word).ok().and_then(|container| container.init) else {
+        return Vec::new();
+    };
+    let proc = resolver.proc();
+    let Some(pid_ns) = namespace(proc, init, Kind::Pid) else { return Vec::new() };
+    let inside = |pid: Pid| {
+        let status = proc.process(pid).status().ok()?;
+        let is_inside =
+            pid == init || (status.nspid.len() > 1 && namespace(proc, pid, Kind::Pid) == Some(pid_ns));
+        status.nspid.last().filter(|_| is_inside).map(|&cpid| (cpid, pid))
+    };
+    Scan::pids(proc).unwrap_or_default().into_iter().filter_map(inside).collect()
+}
+
 fn is_member(resolver: &mut Resolver<'_>, container: &Container, pid: Pid) -> bool {
     let cgroup = resolver.proc().process(pid).cgroup().unwrap_or_default();
     let tag = resolver.resolve_in(pid, &cgroup, PidNs::Procs);

@@ -65,6 +65,7 @@ fn of_containers() -> String {
     let prose = sections(text.lines());
     man += &format!(".SH DESCRIPTION\n{}", prose[0].1);
     for (heading, text) in &prose[1..] {
+        let text = if heading == "See also" { &see_also("ctrbox-containers", text) } else { text };
         man += &format!(".SH {}\n{text}", heading.to_uppercase());
     }
     of_this_project(man)
@@ -117,7 +118,12 @@ fn manual(page: &Page) -> String {
     for (at, (heading, text)) in prose[1..].iter().enumerate() {
         if at == 0 {
             man += &columns(page.name);
+            man += &filter(&page.command);
         }
+        if heading == "Examples" {
+            man += &notes(page.name);
+        }
+        let text = if heading == "See also" { &see_also(&page.title, text) } else { text };
         man += &format!(".SH {}\n{text}", heading.to_uppercase());
     }
     of_this_project(man)
@@ -134,6 +140,45 @@ fn columns(applet: &str) -> String {
         }
     }
     man
+}
+
+/// The grammar of `--filter`.
+fn filter(command: &clap::Command) -> String {
+    if !command.get_arguments().any(|arg| arg.get_long() == Some("filter")) {
+        return String::new();
+    }
+    let text = std::fs::read_to_string(project("tests/docs/filter.txt")).expect("the grammar");
+    format!(".SH FILTER\n{}", sections(text.lines())[1].1)
+}
+
+/// Where the differences from the original are listed: under `## PROJECT: APPLET and APPLET`.
+fn notes(applet: &str) -> String {
+    let differences = std::fs::read_to_string(project("docs/DIFFERENCES.md")).expect("the differences");
+    let headings = differences.lines().filter_map(|line| line.strip_prefix("## ")?.split_once(": "));
+    let original = headings.into_iter().find(|(_, names)| names.split(" and ").any(|name| name == applet));
+    let Some((project, names)) = original else { return String::new() };
+    let text = format!(
+        "{applet} takes the options of the {applet} of {project}. Each deliberate difference is listed, with its reason,\n\
+         in the file docs/DIFFERENCES.md, under \"{project}: {names}\". It is installed with the documentation, below\n\
+         /usr/share/doc/ctrbox or /usr/local/share/doc/ctrbox.\n"
+    );
+    format!(".SH NOTES\n{}", escape(&text))
+}
+
+/// The pages, by section and name, with those that all applets have in common.
+fn see_also(own: &str, text: &str) -> String {
+    let text = of_this_project(format!(" {}", text.replace('\n', " ")));
+    let common = ["ctrbox(1)", "ctrbox\\-containers(7)"];
+    let named = text.split(',').map(str::trim).chain(common);
+    let mut pages: Vec<(&str, &str)> = named
+        .filter_map(|page| page.split_once('('))
+        .map(|(name, section)| (section, name))
+        .filter(|(_, name)| *name != escape(own))
+        .collect();
+    pages.sort_unstable();
+    pages.dedup();
+    let pages: Vec<String> = pages.iter().map(|(section, name)| format!(".BR {name} ({section}")).collect();
+    pages.join(",\n") + "\n"
 }
 
 /// References to pages of the applets, by the names that these pages have: `nsenter(1)` is the page of util-linux.

@@ -25,6 +25,11 @@ const ROWS: &[Row] = &[
     ("ctrbox --install sub-dir ctr-i", &["ctrbox --install sub-dir ctr-inspect "]),
     ("ctrbox lsns --notr", &["ctrbox lsns --notruncate "]),
     ("ctrbox nsenter --prop", &["!propagation"]),
+    ("ctrbox che", &["ctrbox check "]),
+    ("ctrbox check --js", &["ctrbox check --json "]),
+    ("ctrbox check --", &["--json", "--root"]),
+    ("ctrbox check ", &["!file-one", "!nsenter"]),
+    ("ctrbox check --root sub-d", &["ctrbox check --root sub-dir/"]),
     // options
     ("nsenter --targ", &["nsenter --target "]),
     ("nsenter --net", &["--net=", "--net-socket", "!file-one"]),
@@ -263,6 +268,11 @@ fn names_of_containers_are_completed() {
         (format!("getpcaps {cut}"), format!("getpcaps {id}")),
         (format!("ctr-ps {cut}"), format!("ctr-ps {id}")),
         (format!("ctr-ps -c runc:{cut}"), format!("ctr-ps -c runc:{id}")),
+        // The first process and its child.
+        (format!("nsenter -t {id}@"), "@1".to_owned()),
+        (format!("ctr-ps -c runc:{id}@"), "@1".to_owned()),
+        (format!("nsenter -t {id}@1"), format!("nsenter -t {id}@1 ")),
+        (format!("cgexec --like=runc:{id}@1"), format!("cgexec --like=runc:{id}@1 ")),
         (format!("ctrbox ctr-inspect runc:{cut}"), format!("ctrbox ctr-inspect runc:{id}")),
     ];
     for name in ["bash", "zsh"].into_iter().filter(|name| !lacks(name)) {

@@ -33,21 +33,23 @@ fn manual_pages() {
     not_stale(&render::manual_pages(), &["man"]);
 }
 
+/// The text of all files below a directory.
+fn sources(directory: &std::path::Path) -> String {
+    let entries =
+        std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
+    let text = |path: std::path::PathBuf| match path.is_dir() {
+        true => sources(&path),
+        false => std::fs::read_to_string(&path).expect("a source"),
+    };
+    entries.map(text).collect()
+}
+
 /// std::env::var_os("NAME"), std::env::var("NAME") and the lists of names in src/output/style.rs.
-fn variables_of_the_source(directory: &std::path::Path, found: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(directory).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            variables_of_the_source(&path, found);
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).expect("a source");
-        let read =
-            text.split("env::var").skip(1).filter_map(|rest| rest.split_once("(\"")?.1.split_once('"'));
-        let is_name =
-            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-        found.extend(read.map(|(name, _)| name.to_owned()).filter(|name| is_name(name)));
-    }
+fn variables_of_the_source() -> BTreeSet<String> {
+    let text = sources(&project("src"));
+    let read = text.split("env::var").skip(1).filter_map(|rest| rest.split_once("(\"")?.1.split_once('"'));
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    read.map(|(name, _)| name.to_owned()).filter(|name| is_name(name)).collect()
 }
 
 #[test]
@@ -62,12 +64,51 @@ fn manual_pages_name_the_variables_and_files() {
     for (path, text) in &pages {
         assert!(section(text, "FILES").contains(".TP\n"), "{path}");
     }
-    let mut variables = BTreeSet::new();
-    variables_of_the_source(&project("src"), &mut variables);
+    let mut variables = variables_of_the_source();
     assert!(variables.contains("CTRBOX_HINTS") && variables.contains("COLUMNS"), "{variables:?}");
     variables.extend(["NO_COLOR", "LC_ALL", "LC_CTYPE", "LANG", "SHELL"].map(str::to_owned));
     for name in variables {
         assert!(sections.contains(&name), "no page names {name}");
+    }
+}
+
+/// ctrbox(1) has all variables of ctrbox itself, and no page has another one.
+#[test]
+fn one_page_has_all_variables_of_ctrbox() {
+    // The code names a variable by a text in quotes.
+    let source = sources(&project("src"));
+    let quoted = source.split("\"CTRBOX_").skip(1).filter_map(|rest| rest.split_once('"'));
+    let read: BTreeSet<String> = quoted.map(|(name, _)| format!("CTRBOX_{name}")).collect();
+    assert!(!read.is_empty());
+    let in_name = |letter: char| letter.is_ascii_uppercase() || letter == '_';
+    let named = |text: &str| -> BTreeSet<String> {
+        let rests = text.split("CTRBOX_").skip(1);
+        rests
+            .map(|rest| format!("CTRBOX_{}", rest.split(|c| !in_name(c)).next().unwrap_or_default()))
+            .collect()
+    };
+    for (path, text) in render::manual_pages() {
+        let names = named(&text);
+        assert!(names.is_subset(&read), "{path}: {names:?}, but the program reads {read:?}");
+        if path == "man/ctrbox.1" {
+            let (_, section) = text.split_once(".SH ENVIRONMENT\n").expect("the section");
+            assert_eq!(named(section.split("\n.SH ").next().unwrap_or_default()), read);
+        }
+    }
+}
+
+#[test]
+fn manual_pages_refer_to_common_ones_and_to_the_differences() {
+    for (path, text) in render::manual_pages() {
+        let (_, see_also) = text.split_once(".SH SEE ALSO\n").expect("the section");
+        for page in ["ctrbox (1)", "ctrbox\\-containers (7)"] {
+            let is_own =
+                path == format!("man/{}", page.replace('\\', "").replace(" (", ".").replace(')', ""));
+            assert!(is_own || see_also.contains(page), "{path} does not refer to {page}");
+        }
+        // Those that replace another tool have a name of their own in front.
+        let replaces = path.contains("ctrbox-") && !path.ends_with(".7");
+        assert_eq!(text.contains("docs/DIFFERENCES.md"), replaces, "{path}");
     }
 }
 
@@ -97,4 +138,42 @@ fn tests_that_security_md_names_exist() {
         }
     }
     assert!(count > 20, "{count} tests are named");
+}
+
+/// docs/PACKAGING.md, Placeholders: whoever publishes replaces two texts, in these files only.
+#[test]
+fn recipes_have_the_version_and_the_placeholders() {
+    let version = env!("CARGO_PKG_VERSION");
+    for path in RECIPES {
+        let text = std::fs::read_to_string(project(path)).expect(path);
+        let has_version = text.contains(version) || ["Cargo.toml", "contrib/debian/control"].contains(path);
+        assert!(has_version, "{path} has not the version {version}");
+        for (what, placeholder) in [("@", "maintainers@ctrbox.invalid"), ("://", "https://ctrbox.invalid/")] {
+            let lines = text.lines().filter(|line| is_of_publisher(line) && line.contains(what));
+            for line in lines {
+                assert!(line.contains(placeholder), "{path}: {line}");
+            }
+        }
+        assert!(text.contains("ctrbox.invalid"), "{path} has no placeholder");
+    }
+    let guide = std::fs::read_to_string(project("docs/PACKAGING.md")).expect("the guide");
+    for word in RECIPES.iter().chain(&["maintainers@ctrbox.invalid", "https://ctrbox.invalid/"]) {
+        assert!(guide.contains(&format!("`{word}`")), "{word}");
+    }
+}
+
+const RECIPES: &[&str] = &[
+    "Cargo.toml",
+    "contrib/alpine/APKBUILD",
+    "contrib/arch/PKGBUILD",
+    "contrib/debian/changelog",
+    "contrib/debian/control",
+    "contrib/fedora/ctrbox.spec",
+    "contrib/nix/default.nix",
+];
+
+/// A line that names a maintainer or the home of the project.
+fn is_of_publisher(line: &str) -> bool {
+    let line = line.to_lowercase();
+    ["maintainer", "url", "homepage"].iter().any(|word| line.contains(word))
 }

@@ -47,6 +47,7 @@ mod ctr_whose;
 mod ctr_whose_lines;
 mod ctr_whose_live;
 mod docs;
+mod docs_examples;
 mod failing_calls;
 mod getpcaps;
 mod hanging;

@@ -68,8 +68,9 @@
 //! `--label` of a container of Kubernetes also takes the labels of its pod.
 //! These filters also select the containers nested in the ones that match.
 //!
-//! `-Q` takes an expression with the names of columns, as `lsns -Q` does: `RSS > 100000 and CONTAINER =~ "^docker:"`. Values
-//! are those of JSON: RSS and VSZ in KiB, other sizes in bytes, times in seconds. CONTAINER is `RUNTIME:NAME`, as in the table.
+//! `-Q` takes an expression with the names of columns, of which FILTER has the grammar, for example
+//! `RSS > 100000 and CONTAINER =~ "^docker:"`. Values are those of JSON: RSS and VSZ in KiB, other sizes in bytes, times in
+//! seconds. CONTAINER is `RUNTIME:NAME`, as in the table.
 //!
 //! # Options of ps
 //!

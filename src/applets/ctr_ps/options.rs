@@ -71,7 +71,7 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('Q'),
             "filter",
-            "only lines for which this expression is true; see lsns(8)",
+            "only lines for which this expression is true; the page has its grammar",
             Effect::Required(filter),
         )
         .takes("expr"),

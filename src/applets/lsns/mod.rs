@@ -22,12 +22,6 @@
 //! limited for each user and each container; when a limit is reached, lsns says so on standard error. For an ordinary user, lsns also
 //! misses processes that the user may not inspect.
 //!
-//! # Filter
-//!
-//! EXPR of `--filter` has the syntax of scols-filter(5). It compares names of columns, numbers and strings with
-//! `==`, `!=`, `<`, `<=`, `>`, `>=`, or with `=~` and `!~` for regular expressions. `&&`, `||`, `!` and parentheses
-//! join comparisons: `NPROCS > 1 && TYPE == "net"`.
-//!
 //! # Processes that block their readers
 //!
 //! A process can block everybody who reads its files in /proc, ps(1) too: its execve(2) does not end because a FUSE
@@ -67,6 +61,12 @@
 //!
 //! ```text
 //! lsns -P -o NS,TYPE,HELDBY
+//! ```
+//!
+//! Network namespaces with more than one process:
+//!
+//! ```text
+//! lsns -Q 'TYPE == "net" and NPROCS > 1'
 //! ```
 //!
 //! # See also

@@ -42,7 +42,7 @@ pub(super) enum Relation {
 }
 
 /// Keywords: all lower or all upper case, never mixed. Any other word is a column.
-const WORDS: [(&str, &str, Token<'static>); 11] = [
+pub(super) const WORDS: [(&str, &str, Token<'static>); 11] = [
     ("and", "AND", Token::Binary(Binary::And)),
     ("or", "OR", Token::Binary(Binary::Or)),
     ("not", "NOT", Token::Not),
@@ -57,7 +57,7 @@ const WORDS: [(&str, &str, Token<'static>); 11] = [
 ];
 
 /// Longer ones first.
-const SIGNS: [(&str, Token<'static>); 13] = [
+pub(super) const SIGNS: [(&str, Token<'static>); 13] = [
     ("&&", Token::Binary(Binary::And)),
     ("||", Token::Binary(Binary::Or)),
     ("==", Token::Binary(Binary::Compare(Relation::Equal))),

@@ -269,3 +269,14 @@ fn multibyte_characters_in_patterns() {
     crate::sys::utf8_letters();
     assert_eq!(result(&parsed("\"é\" =~ '^.$'"), None, None), '1');
 }
+
+#[test]
+fn the_grammar_on_the_pages_has_every_operator() {
+    let grammar = include_str!("../../../tests/docs/filter.txt");
+    let words: Vec<&str> =
+        grammar.split(|letter: char| letter.is_whitespace() || "`;,".contains(letter)).collect();
+    let names = super::lex::WORDS.iter().map(|(small, ..)| *small);
+    for operator in names.chain(super::lex::SIGNS.iter().map(|(sign, _)| *sign)) {
+        assert!(words.contains(&operator), "{operator}");
+    }
+}

@@ -26,6 +26,8 @@ __ctrbox_add() {
     local typed=$1 word part
     shift
     part=${typed%"${typed##*[=:]}"}
+    # Of NAME@NUMBER bash replaces what begins with the @.
+    [[ $typed != *@* || $COMP_WORDBREAKS != *@* ]] || part=${typed%@*}
     [[ $typed != [\"\']* ]] || part=
     [[ $part != *= || $COMP_WORDBREAKS == *=* ]] || part=
     [[ $part != *: || $COMP_WORDBREAKS == *:* ]] || part=
