@@ -60,7 +60,7 @@ pub(crate) fn boot(proc: &ProcRoot) -> Option<i64> {
 }
 
 fn read(proc: &ProcRoot, name: &str) -> Vec<u8> {
-    read_until(&proc.path().join(name), |has_room| has_room).unwrap_or_default()
+    read_until(&proc.path().join(name), |filled, room| filled < room).unwrap_or_default()
 }
 
 /// `2026-11-22 14:38:03`

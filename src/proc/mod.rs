@@ -39,6 +39,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use nix::unistd::{Pid, read};
 
 /// The mount point of proc, or a directory with a copy of another host's /proc.
@@ -66,6 +67,13 @@ impl ProcRoot {
         &self.0
     }
 
+    /// Is it a copy of another host's /proc? Then what its files name is not of this host.
+    #[must_use]
+    pub(crate) fn is_copy(&self) -> bool {
+        let is_proc = || statfs(&self.0).is_ok_and(|info| info.filesystem_type() == PROC_SUPER_MAGIC);
+        self.0 != Path::new("/proc") && !is_proc()
+    }
+
     /// `/proc/PID/FILE`
     #[must_use]
     pub fn path_of(&self, pid: Pid, file: &str) -> PathBuf {
@@ -84,22 +92,28 @@ impl ProcRoot {
 
     /// Reads a whole file without blocking: in a copy of /proc it can be a pipe. EFBIG beyond [`Self::LARGEST`].
     pub fn read(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
-        read_until(&self.path_of(pid, file), |_| false)
+        read_until(&self.path_of(pid, file), |_, _| false)
     }
 
     /// The same for a file of this process.
     pub(crate) fn read_own(&self, file: &str) -> std::io::Result<Vec<u8>> {
-        read_until(&self.own(file), |_| false)
+        read_until(&self.own(file), |_, _| false)
     }
 
     /// The same for a file that proc writes whole at the first read, such as `status`: a read that leaves room in the
     /// buffer has reached the end.
     pub(crate) fn read_whole(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
-        read_until(&self.path_of(pid, file), |has_room| has_room)
+        read_until(&self.path_of(pid, file), |filled, room| filled < room)
+    }
+
+    /// The same for a file of which proc writes lines, shorter than 1 KB, into a page at each read: if one more has room
+    /// there, they were all.
+    pub(crate) fn read_lines(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
+        read_until(&self.path_of(pid, file), |filled, _| filled < 3072)
     }
 }
 
-fn read_until(path: &Path, is_end: impl Fn(bool) -> bool) -> std::io::Result<Vec<u8>> {
+fn read_until(path: &Path, is_end: impl Fn(usize, usize) -> bool) -> std::io::Result<Vec<u8>> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = openat(AT_FDCWD, path, flags, Mode::empty())?;
     let (mut text, mut filled) = (vec![0; 4096], 0); // most files are shorter, and none reports its size
@@ -113,7 +127,7 @@ fn read_until(path: &Path, is_end: impl Fn(bool) -> bool) -> std::io::Result<Vec
         if filled as u64 >= ProcRoot::LARGEST {
             return Err(Errno::EFBIG.into());
         }
-        if is_end(filled < text.len()) {
+        if is_end(filled, text.len()) {
             break;
         }
         if filled == text.len() {

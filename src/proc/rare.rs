@@ -36,7 +36,7 @@ impl Process<'_> {
 
     /// The interfaces of its network namespace, with their counters.
     pub(crate) fn net_devices(&self) -> Result<Vec<u8>> {
-        self.rare("net/dev")
+        self.root.read_lines(self.pid, "net/dev")
     }
 
     /// The name of its program, which it can change.

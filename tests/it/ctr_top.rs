@@ -285,3 +285,13 @@ fn a_failure_is_reported_once() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
 }
+
+/// The mount points in the files of another host are paths of that host.
+#[test]
+fn a_copy_of_another_host_has_its_own_groups() {
+    let host = v2("top-copy");
+    host.file("proc/self/mountinfo", "30 1 0:40 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    let web = row(&document(&mut ctr_top(&host)), "docker:web");
+    assert_eq!(web["memory"]["usage"], 5_000_000, "{web}");
+    assert_eq!(web["pids"]["current"], 7, "{web}");
+}

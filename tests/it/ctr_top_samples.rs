@@ -95,9 +95,9 @@ fn the_cost_of_a_sample_is_linear() {
     let [few, more, most] = [(10, 1), (20, 1), (20, 5)]
         .map(|(containers, processes)| calls(containers, processes, &["--prometheus"]));
     let container = (more - few) / 10;
-    assert!(container < 260, "{container} calls for a container more: {few}, {more}");
+    assert!(container < 90, "{container} calls for a container more: {few}, {more}");
     let process = (most - more) / 80;
-    assert!(process < 42, "{process} calls for a process more: {more}, {most}");
+    assert!(process < 18, "{process} calls for a process more: {more}, {most}");
 }
 
 /// The files of groups stay open, and processes are not read again.

@@ -124,6 +124,11 @@ fn maybe(text: Option<&String>) -> Cell {
 
 pub(super) type Picked = &'static (Column, Get);
 
+/// Does a table with these columns, in this order, show what interfaces received and sent?
+pub(super) fn have_networks(columns: &[Picked], order: Order) -> bool {
+    order.key == Key::Net || columns.iter().any(|(column, _)| matches!(column.name, "RX/s" | "TX/s"))
+}
+
 fn named(name: &str) -> Option<Picked> {
     COLUMNS.iter().find(|(column, _)| column.name.eq_ignore_ascii_case(name))
 }

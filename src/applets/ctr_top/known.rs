@@ -233,16 +233,13 @@ impl Known {
         looked
     }
 
-    /// The processes of a container with those of nested ones, sorted.
-    pub(super) fn members(&self, number: usize) -> Vec<i32> {
+    /// Is it a process outside of a container, and of those nested in it? One that started since the scan can be inside.
+    pub(super) fn is_outside(&self, pid: i32, number: usize) -> bool {
         let around = |number: &usize| self.containers[*number].as_ref().and_then(|found| found.around);
-        let is_within = |own: usize| std::iter::successors(Some(own), around).any(|one| one == number);
-        let has = |entry: &Entry| matches!(entry.owner, Owner::Container(own) if is_within(own));
-        self.processes.iter().filter(|(_, entry)| has(entry)).map(|(pid, _)| *pid).collect()
-    }
-
-    pub(super) fn has(&self, pid: i32) -> bool {
-        self.processes.contains_key(&pid)
+        self.processes.get(&pid).is_some_and(|entry| match entry.owner {
+            Owner::Container(own) => !std::iter::successors(Some(own), around).any(|one| one == number),
+            _ => true,
+        })
     }
 }
 
@@ -389,7 +386,7 @@ impl<'a> Look<'a> {
                 disks.push(pid);
             }
         }
-        for (number, found) in kept.iter().enumerate() {
+        for (number, found) in kept.iter().enumerate().filter(|_| self.wanted.networks) {
             let Some(found) = found.filter(|found| found.net.is_some()) else { continue };
             let Ok(text) = self.proc.process(Pid::from_raw(found.pid)).net_devices() else { continue };
             let (received, sent) = devices(&text);

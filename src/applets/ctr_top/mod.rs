@@ -223,7 +223,8 @@ fn run(call: &Call) -> Outcome {
 }
 
 /// One table after the other, each with rates.
-fn batch(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked]) -> Result<(), Exit> {
+fn batch(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]) -> Result<(), Exit> {
+    watcher.networks = request.form == Form::Json || columns::have_networks(picked, request.sort);
     watcher.frame()?;
     let mut count = 0;
     while request.iterations.is_none_or(|all| count < all) {
@@ -247,7 +248,7 @@ fn batch(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked]) -> Res
                 painter: Painter { colour: request.colour.on_stdout() },
             };
             let rows = frame.list(request.sort, |_| true);
-            show::table(&mut out, (&rows, &[]), columns, &style);
+            show::table(&mut out, (&rows, &[]), picked, &style);
         }
         let mut whole = Out::stdout();
         whole.push(&out.into_bytes());

@@ -1,5 +1,7 @@
 //! One sample: the counters and limits of each container, read from its control groups.
 
+use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use nix::time::{ClockId, clock_gettime};
@@ -160,6 +162,8 @@ impl Sampler {
         let old = std::mem::take(&mut self.containers).into_iter().flatten();
         let mut old: HashMap<String, Followed> =
             old.map(|followed| (followed.found.key.clone(), followed)).collect();
+        // Many containers can be in one group, whose list is long then.
+        let lists: RefCell<HashMap<PathBuf, Option<Vec<i32>>>> = RefCell::default();
         let follow = |(number, found): (usize, &Option<Rc<Found>>)| {
             let found = found.clone()?;
             let same =
@@ -167,10 +171,11 @@ impl Sampler {
             let groups = match old.remove(&found.key).filter(same) {
                 Some(followed) => followed.groups,
                 None => {
-                    let members = known.members(number);
-                    // A process that started since the scan can be one of the container.
-                    let is_other = |pid: &i32| members.binary_search(pid).is_err() && known.has(*pid);
-                    let is_own = |place: &Place| Some(!place.members()?.iter().any(is_other));
+                    let is_own = |place: &Place| {
+                        let mut lists = lists.borrow_mut();
+                        let listed = lists.entry(place.directory()).or_insert_with(|| place.members());
+                        Some(!listed.as_ref()?.iter().any(|pid| known.is_outside(*pid, number)))
+                    };
                     Groups::new(&mut self.sources, &self.mounted, &found.groups, is_own)
                 }
             };

@@ -23,6 +23,8 @@ pub(super) struct Wanted<'a> {
     pub services: bool,
     /// Does the kernel attribute disk use to groups on its own?
     pub counts_disk: bool,
+    /// Also what interfaces received and sent.
+    pub networks: bool,
 }
 
 #[derive(Serialize, Deserialize, Default)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::columns::Picked;
+use super::columns::{Picked, have_networks};
 use super::options::Request;
 use super::show::{self, Frame, Style};
 use super::view::{Press, View};
@@ -27,6 +27,7 @@ const NOT_SELECTED: &[u8] = b"\x1b[27m";
 const ABOVE: usize = 2;
 
 pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked]) -> Result<(), Exit> {
+    watcher.networks = have_networks(columns, request.sort);
     // An error of the first sample is one of the call.
     let mut shown = Ok(watcher.frame()?);
     let mut view = View::new(request.sort);
@@ -42,6 +43,8 @@ pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked
             if left == Some(0) {
                 break;
             }
+            // Another key can need them; then they have rates from the next frame but one on.
+            watcher.networks |= have_networks(columns, view.order);
             shown = watcher.frame();
             next = Instant::now() + request.delay();
             left = left.map(|left| left - 1);

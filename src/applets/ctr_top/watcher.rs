@@ -26,6 +26,8 @@ pub(super) struct Watcher<'a> {
     request: &'a Request,
     known: Known,
     sampler: Sampler,
+    /// Are the interfaces read? No file costs more.
+    pub networks: bool,
     before: Option<Sample>,
     /// What was said about processes that block their readers.
     said: Option<String>,
@@ -39,7 +41,7 @@ impl<'a> Watcher<'a> {
         let all = sys::raise_descriptor_limit();
         let most = all - SPARE.min(all / 4);
         let (known, sampler) = (Known::new(most), Sampler::new(mounted, most));
-        Ok(Watcher { proc, name, request, known, sampler, before: None, said: None })
+        Ok(Watcher { proc, name, request, known, sampler, networks: true, before: None, said: None })
     }
 
     /// The next sample, with rates if there was one before. Files of containers that are gone are no error.
@@ -60,6 +62,7 @@ impl<'a> Watcher<'a> {
             targets: &self.request.targets,
             services: self.request.all,
             counts_disk: self.sampler.counts_disk(),
+            networks: self.networks,
         };
         let looked = self.known.look(&self.proc, &files, &wanted)?;
         // A target can end, and start again.

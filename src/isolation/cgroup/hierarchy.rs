@@ -61,7 +61,19 @@ impl Hierarchies {
         let mut text = Vec::with_capacity(1 << 15);
         let read = std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut text));
         read.with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Hierarchies::parse(&text))
+        let all = Hierarchies::parse(&text);
+        Ok(if proc.is_copy() { all.below(proc.path().parent().unwrap_or(Path::new("/"))) } else { all })
+    }
+
+    /// In the files of another host, mount points lie below the directory with these files: without that, the groups of
+    /// this host would be read.
+    fn below(self, root: &Path) -> Hierarchies {
+        let moved = |hierarchy: Hierarchy| {
+            let below = hierarchy.mount_point.strip_prefix(root).or(hierarchy.mount_point.strip_prefix("/"));
+            let mount_point = root.join(below.unwrap_or(&hierarchy.mount_point));
+            Hierarchy { mount_point, ..hierarchy }
+        };
+        Hierarchies(self.0.into_iter().map(moved).collect())
     }
 
     /// Parses the text of `/proc/PID/mountinfo`.
