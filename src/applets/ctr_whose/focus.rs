@@ -184,7 +184,10 @@ impl Focus<'_> {
         let records = id.map(|id| Stores::new(self.files).all_with(&|other| other == id));
         let last = path.trim_end_matches('/').rsplit('/').next().filter(|last| !last.is_empty())?;
         let found = records.as_deref().and_then(inits);
-        Some(found.unwrap_or_else(|| self.in_groups(id.unwrap_or(last))))
+        Some(found.unwrap_or_else(|| match id {
+            Some(id) => self.in_groups(id),
+            None => self.in_groups(&format!("/{last}")),
+        }))
     }
 
     /// The processes with the text in the paths of their control groups.
