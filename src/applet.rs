@@ -55,6 +55,11 @@ pub fn announce(argv0: &OsStr) {
 pub fn run(mut argv: Vec<OsString>) -> u8 {
     let argv0 = if argv.is_empty() { OsString::from(BOX) } else { argv.remove(0) };
     let name = called(&argv0).to_os_string();
+    // It trusts its environment and its options, which are those of the caller.
+    if sys::acts_for_another() {
+        let problem = "the real and the effective user or group differ: remove the set-user-ID and set-group-ID bits, and use sudo(8)";
+        return report(BOX, 1, Err(anyhow::anyhow!(problem).into()));
+    }
     if let Some(applet) = of_program(&name) {
         return call(applet, argv0, argv);
     }

@@ -32,12 +32,13 @@ cell() {
     status=0
     # `self` is the shell that starts the command.
     timeout -s KILL 60 "$@" sh -c '
-        set -- $(echo "$2" | sed "s/\bself\b/$$/") "$1"
-        for last; do :; done
-        n=$#
-        i=0; line=
-        while [ $i -lt $((n - 1)) ]; do line="$line \"\${$((i + 1))}\""; i=$((i + 1)); done
-        eval "\"$last\" $line"' sh "$bin" "$words" >"$work/out" 2>"$work/err" </dev/null || status=$?
+        bin=$1 words=$2
+        shift 2
+        for word in $words; do
+            [ "$word" != self ] || word=$$
+            set -- "$@" "$word"
+        done
+        "$bin" "$@"' sh "$bin" "$words" >"$work/out" 2>"$work/err" </dev/null || status=$?
     if grep -qE 'panicked|backtrace|stack overflow' "$work/err" || [ "$status" -ge 128 ]; then
         echo FAULT
     elif [ "$status" = 0 ]; then

@@ -55,6 +55,7 @@ pub(crate) use process::{
     Ended, SharedNumber, continue_step, exit_now, has_output_begun, is_realtime, output_begins, setns,
     unshare, unshare_nothing, wait, wait_for_step, watch_output,
 };
+pub(crate) use program::acts_for_another;
 pub(crate) use program::{Image, environment, execute, wipe_environment, with_variable};
 pub use program::{arguments, promise_no_locks};
 pub(crate) use regex::{Regex, utf8_letters};

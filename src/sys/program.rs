@@ -27,6 +27,15 @@ pub(super) fn no_locks() -> nix::Result<()> {
     if NO_LOCKS.load(Ordering::Relaxed) { Ok(()) } else { Err(Errno::EDEADLK) }
 }
 
+/// Did execve(2) give this program the rights of another user than the one who called it (set-user-ID, set-group-ID)? The
+/// kernel has passed the ids beside the environment, so this needs no system call.
+#[must_use]
+pub(crate) fn acts_for_another() -> bool {
+    // SAFETY: getauxval(3) reads what the kernel has passed.
+    let id = |kind| unsafe { libc::getauxval(kind) };
+    id(libc::AT_UID) != id(libc::AT_EUID) || id(libc::AT_GID) != id(libc::AT_EGID)
+}
+
 /// argv as Rust strings. `announce` gets the first one before memory is allocated.
 ///
 /// # Safety

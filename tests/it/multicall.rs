@@ -1,13 +1,13 @@
 //! One binary with many names: how a call finds its applet, and the behaviour that all applets share.
 
 use std::os::fd::AsFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::common::process::{Inherited, copy_of_binary, executed, inheriting, limited};
-use crate::common::{Scratch, binary, ctrbox, program, stderr, stdout, until};
+use crate::common::{Scratch, binary, ctrbox, program, root, skip, stderr, stdout, there, until};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -303,4 +303,32 @@ fn help_and_version_act_where_they_stand() {
     // Options of the program that is to be run are its own.
     let (status, _, message) = says(ctrbox().args(["nsenter", "true", "--version"]));
     assert_eq!((status, message.as_str()), (Some(1), "nsenter: no namespace specified\n"));
+}
+
+/// A program with the rights of another user must not trust its caller. File capabilities are the caller's own.
+#[test]
+fn set_user_id_is_refused() {
+    if !root() {
+        return skip("root", "only root gives files away");
+    }
+    let scratch = Scratch::new("set-user-id");
+    let copy = scratch.0.join("ctrbox");
+    copy_of_binary(&copy);
+    let by_nobody = || {
+        let mut command = program("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&copy).arg("--version");
+        command
+    };
+    assert_eq!(says(&mut by_nobody()), fine(&version()));
+    for mode in [0o4755, 0o2755] {
+        std::fs::set_permissions(&copy, PermissionsExt::from_mode(mode)).expect("its mode");
+        let (status, out, err) = says(&mut by_nobody());
+        assert_eq!((status, out.as_str()), (Some(1), ""), "{mode:o}");
+        assert!(err.starts_with("ctrbox: the real and the effective user or group differ"), "{err}");
+    }
+    std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).expect("its mode");
+    if there("setcap") {
+        assert!(limited(program("setcap").arg("cap_sys_ptrace+ep").arg(&copy)).status.success());
+        assert_eq!(says(&mut by_nobody()), fine(&version()));
+    }
 }
