@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 
 use super::world::World;
 use crate::isolation::visit::Place;
+use crate::proc::ProcRoot;
 use crate::proc::ns::{Kind, parse_link};
 
 /// A network namespace.
@@ -47,7 +48,7 @@ impl Spaces {
         let (mut buffer, link) = ([0; 64], Kind::Net.link());
         let mut inode =
             |pid: i32| world.links.link(Pid::from_raw(pid), &link, &mut buffer).ok().and_then(parse_link);
-        let host = host(world, &mut inode);
+        let host = host(world.proc, &mut inode).or_else(|| own(world));
         let mut seen: BTreeMap<u64, Seen> = BTreeMap::new();
         let mut is_partial = false;
         for process in &world.processes {
@@ -139,11 +140,11 @@ fn without_pause(world: &World<'_>, mut all: Vec<usize>) -> Vec<usize> {
 }
 
 /// Threads of the kernel are in the host's namespaces. In a pid namespace without them it is that of its first process.
-fn host(world: &World<'_>, inode: &mut impl FnMut(i32) -> Option<u64>) -> Option<u64> {
+pub(crate) fn host(proc: &ProcRoot, mut inode: impl FnMut(i32) -> Option<u64>) -> Option<u64> {
     let thread = Pid::from_raw(2);
-    let is_thread = world.proc.process(thread).status().is_ok_and(|status| status.kernel_thread);
+    let is_thread = proc.process(thread).status().is_ok_and(|status| status.kernel_thread);
     let of_thread = if is_thread { inode(2) } else { None };
-    of_thread.or_else(|| inode(1)).or_else(|| own(world))
+    of_thread.or_else(|| inode(1))
 }
 
 fn own(world: &World<'_>) -> Option<u64> {

@@ -37,6 +37,13 @@ impl<'a> Stores<'a> {
         self.of_engines_with(&|_| true, true)
     }
 
+    /// All containers of Podman that have a state file, running ones too.
+    #[must_use]
+    pub(crate) fn of_podman(&self) -> Vec<Details> {
+        let ids = self.podman.ids(self.files).into_iter();
+        ids.flat_map(|id| podman_details(&self.podman, self.files, &id, false)).collect()
+    }
+
     /// The containers of Docker and Podman whose state file names no first process.
     #[must_use]
     pub(crate) fn stopped_of_engines(&self) -> Vec<Details> {

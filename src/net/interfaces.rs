@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Netlink;
-use super::netlink::{push, push_number};
+use super::netlink::push_number;
 
 const RTM_GETLINK: u16 = 18;
 const RTM_GETADDR: u16 = 22;
@@ -110,15 +110,13 @@ pub(crate) fn interfaces(netlink: &Netlink, namespace: Option<i32>) -> nix::Resu
     Ok(found)
 }
 
-/// Does the namespace of the socket have an interface with this name?
-pub(crate) fn has_interface(netlink: &Netlink, name: &[u8]) -> nix::Result<bool> {
+/// Does the namespace of this process have an interface with this name? That takes half the time of a request by
+/// rtnetlink(7).
+pub(crate) fn has_interface(name: &[u8]) -> nix::Result<bool> {
     if name.len() >= link::LONGEST_NAME {
         return Ok(false);
     }
-    let mut body = vec![0; LINK_HEADER];
-    push_number(&mut body, link::EXT_MASK, link::SKIP_STATS.to_ne_bytes());
-    push(&mut body, link::NAME, &[name, b"\0"].concat());
-    match netlink.ask(RTM_GETLINK, &body) {
+    match nix::net::if_::if_nametoindex(name) {
         Ok(_) => Ok(true),
         Err(Errno::ENODEV) => Ok(false),
         Err(errno) => Err(errno),

@@ -25,7 +25,7 @@ pub(crate) fn search(
     there: Option<&Place>,
     wants: impl Fn(&Interface) -> bool,
 ) -> nix::Result<Vec<(usize, Found)>> {
-    search_with(places, there, &|_| true, &wants)
+    search_with(places, there, &|| true, &wants)
 }
 
 /// The interfaces with a name. A namespace without it is asked for no more.
@@ -34,28 +34,26 @@ pub(crate) fn search_name(
     there: Option<&Place>,
     name: &[u8],
 ) -> nix::Result<Vec<(usize, Found)>> {
-    let has = |netlink: &Netlink| has_interface(netlink, name).unwrap_or(true);
-    search_with(places, there, &has, &|one| one.name == name)
+    search_with(places, there, &|| has_interface(name).unwrap_or(true), &|one| one.name == name)
 }
 
 /// The interfaces with an address. A namespace without it is asked for no more than its addresses.
 pub(crate) fn search_address(places: &[Place], address: IpAddr) -> nix::Result<Vec<(usize, Found)>> {
-    let has = |netlink: &Netlink| has_address(netlink, address).unwrap_or(true);
+    let has =
+        || Netlink::open(Protocol::Route).is_ok_and(|netlink| has_address(&netlink, address).unwrap_or(true));
     search_with(places, None, &has, &|one| one.addresses.iter().any(|(ip, _)| *ip == address))
 }
 
 fn search_with(
     places: &[Place],
     there: Option<&Place>,
-    may_have: &dyn Fn(&Netlink) -> bool,
+    may_have: &dyn Fn() -> bool,
     wants: &dyn Fn(&Interface) -> bool,
 ) -> nix::Result<Vec<(usize, Found)>> {
     let answers = visit(places, Kind::Net, |_| {
-        let Ok(netlink) = Netlink::open(Protocol::Route) else { return Vec::new() };
-        if !may_have(&netlink) {
+        if !may_have() {
             return Vec::new();
         }
-        // After an answer that was broken off the socket is of no more use.
         let Ok(netlink) = Netlink::open(Protocol::Route) else { return Vec::new() };
         let all = interfaces(&netlink, None).unwrap_or_default();
         let mut wanted = all.into_iter().filter(|one| wants(one)).peekable();

@@ -56,17 +56,27 @@ pub(crate) fn mounts(text: &[u8]) -> impl Iterator<Item = Mount<'_>> {
 /// The mounts of the file system types that begin with `kind`. Only their lines are split: on a host with many
 /// containers most of the text is the options of overlay mounts.
 pub(crate) fn mounts_of<'a>(text: &'a [u8], kind: &'static str) -> impl Iterator<Item = Mount<'a>> {
-    let finder = Finder::new(&[b" - ", kind.as_bytes()].concat()).into_owned();
+    // The options of another file system may contain the words.
+    let lines = lines_with(text, &[b" - ", kind.as_bytes()].concat());
+    lines.filter_map(mount).filter(move |mount| mount.kind.starts_with(kind.as_bytes()))
+}
+
+/// The mounts of the file system with this device number. Only their lines are split.
+pub(crate) fn mounts_on<'a>(text: &'a [u8], device: &'a [u8]) -> impl Iterator<Item = Mount<'a>> {
+    let lines = lines_with(text, &[b" ", device, b" "].concat());
+    lines.filter_map(mount).filter(move |mount| mount.device == device)
+}
+
+fn lines_with<'a>(text: &'a [u8], words: &[u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let finder = Finder::new(words).into_owned();
     let mut from = 0;
-    let lines = std::iter::from_fn(move || {
+    std::iter::from_fn(move || {
         let found = from + finder.find(text.get(from..)?)?;
         let start = memrchr(b'\n', &text[from..found]).map_or(from, |newline| from + newline + 1);
         let end = memchr(b'\n', &text[found..]).map_or(text.len(), |newline| found + newline);
         from = end + 1;
         Some(&text[start..end])
-    });
-    // The options of another file system may contain the words.
-    lines.filter_map(mount).filter(move |mount| mount.kind.starts_with(kind.as_bytes()))
+    })
 }
 
 fn mount(line: &[u8]) -> Option<Mount<'_>> {

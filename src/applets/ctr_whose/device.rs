@@ -1,18 +1,18 @@
 //! Block devices and the numbers of file systems.
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::answer::{Entry, Host, Role};
 use super::files::{of_files, parts_seen, seen_in, shown};
 use super::finder::Finder;
 use super::thing::{Device, Kind};
-use crate::proc::mountinfo::{mounts, unescape};
+use crate::proc::mountinfo::{mounts_on, unescape};
 
 pub(super) fn device(finder: &Finder<'_>, device: &Device) -> Entry {
     match device {
         Device::Number(major, minor) => of_number(finder, *major, *minor),
-        Device::Name(name) => match number_of(finder, name) {
+        Device::Name(name) => match number_of(finder.root, name) {
             Some((major, minor)) => of_number(finder, major, minor),
             None => Entry::new(Kind::Device),
         },
@@ -34,34 +34,44 @@ fn minor(number: u64) -> u32 {
     libc::minor(number)
 }
 
-fn sys(finder: &Finder<'_>, path: &str) -> Option<String> {
-    let text = std::fs::read_to_string(finder.root.join("sys").join(path)).ok()?;
+fn sys(root: &Path, path: &str) -> Option<String> {
+    let text = std::fs::read_to_string(root.join("sys").join(path)).ok()?;
     Some(text.trim_end_matches('\n').to_owned())
 }
 
-fn number_of(finder: &Finder<'_>, name: &str) -> Option<(u32, u32)> {
+/// The file of a loop device.
+pub(super) fn backing_file(root: &Path, number: &str) -> Option<String> {
+    sys(root, &format!("dev/block/{number}/loop/backing_file"))
+}
+
+/// The number of a block device with this name.
+pub(super) fn number_of(root: &Path, name: &str) -> Option<(u32, u32)> {
     if name.contains('/') || name.starts_with('.') {
         return None;
     }
-    let text = sys(finder, &format!("class/block/{name}/dev"))?;
+    let text = sys(root, &format!("class/block/{name}/dev"))?;
     let (major, minor) = text.split_once(':')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Where the host has mounted the whole file system.
+pub(super) fn point_of(host_mounts: &[u8], device: &[u8]) -> Option<PathBuf> {
+    let whole = mounts_on(host_mounts, device).find(|mount| mount.root == b"/");
+    whole.map(|mount| unescape(mount.point))
 }
 
 fn of_number(finder: &Finder<'_>, major: u32, minor: u32) -> Entry {
     let mut entry = Entry::new(Kind::Device);
     let number = format!("{major}:{minor}");
-    let is_hosts = mounts(finder.host_mounts()).find(|mount| mount.device == number.as_bytes());
+    let is_hosts = mounts_on(finder.host_mounts(), number.as_bytes()).next();
     // Everything that is mounted of the file system, whatever part of it. Who sees it where the host has it has the
     // host's mounts.
-    let whole = mounts(finder.host_mounts()).find(|one| one.device == number.as_bytes() && one.root == b"/");
-    let on_host = whole.map(|mount| unescape(mount.point));
+    let on_host = point_of(finder.host_mounts(), number.as_bytes());
     entry.answers = seen_in(finder, number.as_bytes(), Path::new("/"), on_host.as_deref());
     if entry.answers.is_empty() {
         entry.answers = parts_seen(finder, number.as_bytes());
     }
-    let file = sys(finder, &format!("dev/block/{number}/loop/backing_file"));
-    if let Some(file) = file {
+    if let Some(file) = backing_file(finder.root, &number) {
         let of_file = of_files(finder, Path::new(&file));
         let is_new = |one: &super::answer::Answer, all: &[super::answer::Answer]| {
             let key = finder.named(&one.owner).key;
@@ -78,7 +88,7 @@ fn of_number(finder: &Finder<'_>, major: u32, minor: u32) -> Entry {
     } else if let Some(mount) = is_hosts.filter(|_| entry.answers.is_empty()) {
         let point = shown(&unescape(mount.point));
         entry.host = Some(Host::new(format!("file system of the host, mounted at {point}")));
-    } else if entry.answers.is_empty() && sys(finder, &format!("dev/block/{number}/size")).is_some() {
+    } else if entry.answers.is_empty() && sys(finder.root, &format!("dev/block/{number}/size")).is_some() {
         entry.host = Some(Host::new("block device of the host"));
     }
     entry

@@ -14,7 +14,7 @@ use super::thing::is_id;
 use crate::container::details::{Details, USUAL_MOUNTS};
 use crate::container::pod_uid;
 use crate::proc::ProcRoot;
-use crate::proc::mountinfo::{Mount, mounts, mounts_of, unescape};
+use crate::proc::mountinfo::{Mount, mounts, mounts_of, mounts_on, unescape};
 use crate::proc::overlay::overlay;
 use crate::{sys, text};
 
@@ -127,8 +127,7 @@ pub(super) fn target_in(
     within: &Path,
     on_host: Option<&Path>,
 ) -> Option<(bool, PathBuf)> {
-    memchr::memmem::find(mountinfo, &[b" ", device, b" "].concat())?;
-    mounts(mountinfo).take(MOST_MOUNTS).filter(|mount| mount.device == device).find_map(|mount| {
+    mounts_on(mountinfo, device).take(MOST_MOUNTS).find_map(|mount| {
         let root = unescape(mount.root);
         let below = within.strip_prefix(&root).ok()?;
         let point = unescape(mount.point);
@@ -166,21 +165,29 @@ pub(super) fn seen_in(
     found
 }
 
+/// The root file system of those who have these mounts.
+pub(super) fn root_of(mountinfo: &[u8]) -> Option<&[u8]> {
+    mounts(mountinfo).find(|mount| mount.point == b"/").map(|mount| mount.device)
+}
+
+/// Any mount of a part of this file system. One with the host's root has the host's mounts.
+pub(super) fn part_in<'m>(
+    mountinfo: &'m [u8],
+    device: &'m [u8],
+    host_root: Option<&[u8]>,
+) -> Option<Mount<'m>> {
+    let is_usual = |mount: &Mount<'_>| USUAL_MOUNTS.iter().any(|usual| usual.as_bytes() == mount.point);
+    let mount = mounts_on(mountinfo, device).take(MOST_MOUNTS).find(|mount| !is_usual(mount))?;
+    (root_of(mountinfo) != host_root).then_some(mount)
+}
+
 /// The containers that have any part of this file system mounted.
 pub(super) fn parts_seen(finder: &Finder<'_>, device: &[u8]) -> Vec<Answer> {
-    let mut found = Vec::new();
+    let (mut found, host_root) = (Vec::new(), root_of(finder.host_mounts()));
     for (number, known) in finder.world.containers.iter().enumerate() {
         let chief = known.chief();
         let Ok(text) = finder.world.proc.process(Pid::from_raw(chief)).mountinfo() else { continue };
-        let host_root =
-            mounts(finder.host_mounts()).find(|mount| mount.point == b"/").map(|mount| mount.device);
-        let own_root = mounts(&text).find(|mount| mount.point == b"/").map(|mount| mount.device);
-        let is_part = |mount: &Mount<'_>| {
-            mount.device == device && !USUAL_MOUNTS.iter().any(|usual| usual.as_bytes() == mount.point)
-        };
-        let mount = mounts(&text).take(MOST_MOUNTS).find(is_part);
-        // One with the host's mounts has all of them.
-        if let Some(mount) = mount.filter(|_| own_root != host_root) {
+        if let Some(mount) = part_in(&text, device, host_root) {
             let (part, point) = (shown(&unescape(mount.root)), shown(&unescape(mount.point)));
             let detail = format!("{part} of it mounted at {point}");
             let answer = Answer::new(Owner::Running(number), Role::Mount, By::Kernel, detail);

@@ -1,12 +1,12 @@
 //! What the readings of words need to know. Each part is read when the first word asks for it, and once for all words.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use nix::unistd::Pid;
 
-use super::answer::{Answer, By, Host, Named, Owner, Role};
+use super::answer::{Answer, By, Entry, Host, Named, Owner, Role};
 use crate::container::cni::Attachment;
 use crate::container::details::Details;
 use crate::container::spaces::{Space, Spaces};
@@ -37,6 +37,8 @@ pub(super) struct Finder<'a> {
     numbers: OnceCell<BTreeMap<String, Vec<usize>>>,
     mounts: OnceCell<Vec<u8>>,
     view: OnceCell<View>,
+    podman: OnceCell<Vec<Details>>,
+    needs_all: Cell<bool>,
     /// What the caller's rights or the kernel withhold.
     pub problems: RefCell<BTreeSet<String>>,
 }
@@ -72,6 +74,8 @@ impl<'a> Finder<'a> {
             numbers: OnceCell::new(),
             mounts: OnceCell::new(),
             view: OnceCell::new(),
+            podman: OnceCell::new(),
+            needs_all: Cell::new(false),
             problems: RefCell::default(),
         }
     }
@@ -172,6 +176,32 @@ impl<'a> Finder<'a> {
         })
     }
 
+    /// Those who may have had an address, without those of Docker. If not all processes are known, running ones too.
+    pub(super) fn others_of_engines(&self) -> impl Iterator<Item = &Details> {
+        let all = match self.is_partial {
+            true => self.podman.get_or_init(|| self.records().of_podman()),
+            false => self.stopped(),
+        };
+        all.iter().filter(|one| one.container.runtime != Runtime::Docker)
+    }
+
+    /// Only a look at all processes shows whether what was found in files is right.
+    pub(super) fn need_all(&self) {
+        self.needs_all.set(self.is_partial);
+    }
+
+    pub(super) fn needs_all(&self) -> bool {
+        self.needs_all.get()
+    }
+
+    /// Drops what files say, if the container may run.
+    pub(super) fn doubt(&self, entry: &mut Entry) {
+        if self.is_partial && !entry.is_empty() {
+            self.need_all();
+            *entry = Entry::new(entry.kind);
+        }
+    }
+
     fn is_running(&self, container: &Container) -> bool {
         let key = container.key();
         let same = self.numbers().get(container.bare_id()).into_iter().flatten();
@@ -217,6 +247,9 @@ impl<'a> Finder<'a> {
             return running.into_iter().map(Owner::Running).collect();
         }
         let stopped = self.records().all_with(&|other| other == id);
+        if !stopped.iter().all(|one| self.may_be_stopped(one)) {
+            self.need_all();
+        }
         stopped
             .iter()
             .filter(|one| self.may_be_stopped(one))
@@ -273,6 +306,9 @@ impl<'a> Finder<'a> {
         }
         if found.is_empty() {
             found.extend(self.pod_with_logs(uid));
+            if !found.is_empty() {
+                self.need_all();
+            }
         }
         found
     }

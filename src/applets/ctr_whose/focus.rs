@@ -1,21 +1,30 @@
 //! Which processes matter for a thing. To look at all of them costs most of the time, and often a few are enough.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::FileType;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path};
 use std::rc::Rc;
 
 use memchr::memmem::Finder;
 use nix::unistd::Pid;
 
-use super::files::{overlays_with, place, root_device, target_in};
+use super::files::{overlays_with, part_in, place, root_device, root_of, target_in};
 use super::finder::host_mounts;
 use super::identity::{self, is_fragment};
 use super::port::is_proxy_name;
-use super::thing::{Port, Reading, is_id};
+use super::thing::{Device, Port, Reading, Socket, is_id};
+use super::{cgroup, device, socket};
 use crate::container::cni;
 use crate::container::details::{Details, Port as DetailsPort};
+use crate::container::spaces;
 use crate::container::stopped::Stores;
 use crate::container::{Container, Files, Resolver, matching, search};
+use crate::isolation::cgroup::View;
+use crate::isolation::cgroup::kills::OomLine;
 use crate::isolation::ns;
 use crate::isolation::visit::Place;
 use crate::net::{self, Netlink, Protocol};
@@ -28,10 +37,20 @@ const MOST: usize = 500;
 pub(super) struct Focus<'a> {
     proc: &'a ProcRoot,
     files: &'a Files,
+    root: &'a Path,
     scan: Scan,
     pids: Vec<Pid>,
     /// The processes of each network namespace.
     spaces: Option<BTreeMap<u64, Vec<Pid>>>,
+    /// Can processes be missing because not everything was looked at?
+    is_incomplete: bool,
+}
+
+/// The processes that matter.
+pub(super) struct Chosen {
+    pub pids: Vec<Pid>,
+    /// For each word: was everything looked at, and nothing found?
+    pub is_absent: Vec<bool>,
 }
 
 /// Does a reading that finds nothing among few processes find nothing among all?
@@ -39,31 +58,39 @@ pub(super) fn is_final(reading: &Reading) -> bool {
     matches!(reading, Reading::Pid(_) | Reading::Cpid(_) | Reading::Namespace(..))
 }
 
-/// The processes of the readings of all words; None if others can matter too.
+/// The processes of the readings of all words; None if others can matter too. For a word with none this process stands.
 pub(super) fn processes<'r>(
     proc: &ProcRoot,
     files: &Files,
+    root: &Path,
     words: impl Iterator<Item = &'r [Reading]>,
-) -> Option<Vec<Pid>> {
-    let scan = Scan::new(proc).ok()?;
-    let mut focus = Focus { proc, files, scan, pids: Scan::pids(proc).ok()?, spaces: None };
-    let mut found = BTreeSet::new();
+) -> Option<Chosen> {
+    let (scan, pids) = (Scan::new(proc).ok()?, Scan::pids(proc).ok()?);
+    let mut focus = Focus { proc, files, root, scan, pids, spaces: None, is_incomplete: false };
+    let (mut found, mut is_absent) = (BTreeSet::new(), Vec::new());
     for readings in words {
-        // What is a file is no control group.
-        let is_path = matches!(readings.first(), Some(Reading::Path(_)));
         let mut of_word = BTreeSet::new();
-        for reading in readings.iter().take(if is_path { 1 } else { usize::MAX }) {
+        // To others the kernel does not show all processes: why, only the look at all of them says.
+        focus.is_incomplete = !nix::unistd::geteuid().is_root();
+        for reading in readings {
             of_word.extend(focus.of(reading)?);
+            // What is a file is no control group.
+            let is_file = |path: &[u8]| Path::new(OsStr::from_bytes(path)).symlink_metadata().is_ok();
+            match reading {
+                Reading::Path(path) if !of_word.is_empty() || focus.is_foreign() || is_file(path) => break,
+                _ => {}
+            }
         }
-        if of_word.is_empty() {
-            of_word.extend(readings.iter().all(is_final).then(|| Pid::this().as_raw()));
+        is_absent.push(of_word.is_empty());
+        if of_word.is_empty() && (!focus.is_incomplete || readings.iter().all(is_final)) {
+            of_word.insert(Pid::this().as_raw());
         }
         if of_word.is_empty() || found.len() + of_word.len() > MOST {
             return None;
         }
         found.extend(of_word);
     }
-    (!found.is_empty()).then(|| found.into_iter().map(Pid::from_raw).collect())
+    Some(Chosen { pids: found.into_iter().map(Pid::from_raw).collect(), is_absent })
 }
 
 impl Focus<'_> {
@@ -78,10 +105,12 @@ impl Focus<'_> {
             Reading::Cpid(cpid) => self.with_cpid(*cpid),
             Reading::Interface(name) => self.behind_interface(name)?,
             Reading::Address(address) => {
+                self.is_incomplete |= !self.is_on_host();
                 let places = self.places();
                 self.in_spaces(&places, net::search_address(&places, *address).ok()?)
             }
             Reading::Mac(mac) => {
+                self.is_incomplete |= !self.is_on_host();
                 let places = self.places();
                 let wanted: Vec<u8> =
                     mac.split(':').filter_map(|part| u8::from_str_radix(part, 16).ok()).collect();
@@ -99,22 +128,29 @@ impl Focus<'_> {
                     (false, _) => inits(&of_layer)?,
                     // The path of a control group begins with a slash too.
                     (true, Some(id)) => {
-                        inits(&records.all_with(&|other| other == id)).unwrap_or_else(|| self.in_groups(id))
+                        let stated = inits(&records.all_with(&|other| other == id));
+                        let found = stated.unwrap_or_else(|| self.in_groups(id));
+                        // A volume can have a name like an id.
+                        if found.is_empty() { self.seeing(Path::new(path))? } else { found }
                     }
                     (true, None) => self.seeing(Path::new(path))?,
                 }
             }
-            Reading::Cgroup(path) => {
-                let id = path.split(['/', '-', '.', ':']).rfind(|part| is_id(part));
-                let records = id.map(|id| Stores::new(self.files).all_with(&|other| other == id));
-                let last = path.trim_end_matches('/').rsplit('/').next().filter(|last| !last.is_empty())?;
-                match records.as_deref().and_then(inits) {
-                    Some(found) => found,
-                    None => self.in_groups(last),
-                }
+            Reading::Cgroup(path) => self.in_group(path)?,
+            Reading::Oom(line) => {
+                let line = OomLine::parse(line)?;
+                let groups = [Some(line.victim?), line.limit].into_iter().flatten();
+                let each = groups.map(|group| self.in_group(&cgroup::path_of(&group)));
+                each.collect::<Option<Vec<_>>>()?.concat()
             }
+            Reading::Socket(Socket::Inode(inode)) => self.holders(&BTreeSet::from([*inode])),
+            Reading::Socket(Socket::Path(path)) => self.with_socket(Path::new(OsStr::from_bytes(path)))?,
+            Reading::Device(Device::Number(major, minor)) => self.with_device(*major, *minor)?,
+            Reading::Device(Device::Name(name)) => match device::number_of(self.root, name) {
+                Some((major, minor)) => self.with_device(major, minor)?,
+                None => Vec::new(),
+            },
             Reading::Port(port) => self.behind_port(port)?,
-            _ => return None,
         })
     }
 
@@ -137,14 +173,35 @@ impl Focus<'_> {
             let stopped: Vec<Rc<Container>> = stopped.map(|one| Rc::new(one.container)).collect();
             found.extend((!matching::matching(&stopped, word).is_empty()).then_some(own));
         }
+        // Not every container has its name or id in a state file or a control group.
+        self.is_incomplete |= found.is_empty();
         Some(found)
+    }
+
+    /// The processes in a group or in another one of the same container.
+    fn in_group(&mut self, path: &str) -> Option<Vec<i32>> {
+        let id = path.split(['/', '-', '.', ':']).rfind(|part| is_id(part));
+        let records = id.map(|id| Stores::new(self.files).all_with(&|other| other == id));
+        let last = path.trim_end_matches('/').rsplit('/').next().filter(|last| !last.is_empty())?;
+        let found = records.as_deref().and_then(inits);
+        Some(found.unwrap_or_else(|| match id {
+            Some(id) => self.in_groups(id),
+            None => self.in_groups(&format!("/{last}")),
+        }))
     }
 
     /// The processes with the text in the paths of their control groups.
     fn in_groups(&mut self, text: &str) -> Vec<i32> {
         let finder = Finder::new(text);
-        let has = |pid: &&Pid| self.scan.cgroup(**pid).is_ok_and(|groups| finder.find(groups).is_some());
-        self.pids.iter().filter(has).map(|pid| pid.as_raw()).collect()
+        let (mut found, mut is_relative) = (Vec::new(), false);
+        for pid in &self.pids {
+            let Ok(groups) = self.scan.cgroup(*pid) else { continue };
+            // Then the names of the groups above that of this process are not in the text.
+            is_relative |= View::is_relative(groups);
+            found.extend(finder.find(groups).map(|_| pid.as_raw()));
+        }
+        self.is_incomplete |= is_relative;
+        found
     }
 
     /// The containers that Docker gave a host name, and the processes that see it.
@@ -171,7 +228,9 @@ impl Focus<'_> {
         let places = self.places();
         if let Some(address) = asked.address.filter(|address| !address.is_loopback()) {
             let found = net::search_address(&places, address).ok()?;
-            return (!found.is_empty()).then(|| self.in_spaces(&places, found));
+            if !found.is_empty() {
+                return Some(self.in_spaces(&places, found));
+            }
         }
         let (listeners, _) = net::listeners(&Netlink::open(Protocol::SocketDiagnosis).ok()?).ok()?;
         let inodes: BTreeSet<u64> =
@@ -225,33 +284,80 @@ impl Focus<'_> {
         if self.is_foreign() || is_special.iter().any(|special| path.starts_with(special)) {
             return None;
         }
+        let is_socket = |part: &Path, kind: FileType| part == path && kind.is_socket();
         let is_plain = |part: &Path| {
             let may_hang = self.files.may_hang(&part.to_string_lossy());
-            !may_hang && part.symlink_metadata().is_ok_and(|meta| meta.is_dir() || meta.is_file())
+            !may_hang
+                && match part.symlink_metadata().map(|meta| meta.file_type()) {
+                    Ok(kind) => kind.is_dir() || kind.is_file() || is_socket(part, kind),
+                    Err(error) => error.kind() == ErrorKind::NotFound,
+                }
         };
         let has_dots = path.components().any(|part| matches!(part, Component::ParentDir));
         if has_dots || !path.ancestors().all(is_plain) {
             return None;
         }
+        let sockets = match path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_socket()) {
+            true => socket::inodes_of(self.proc, 1, path).into_iter().collect(),
+            false => BTreeSet::new(),
+        };
+        if !sockets.is_empty() {
+            return Some(self.holders(&sockets));
+        }
         let mounts = host_mounts(self.proc);
         let overlays = overlays_with(&mounts, path);
         let (device, within) = place(&mounts, path)?;
+        Some(match overlays.is_empty() {
+            true => self.in_mount_spaces(|pid| {
+                let text = self.proc.process(pid).mountinfo().unwrap_or_default();
+                target_in(&text, device, &within, Some(path)).is_some()
+            }),
+            false => self.in_mount_spaces(|pid| {
+                root_device(self.proc, pid).is_some_and(|device| overlays.contains_key(&device))
+            }),
+        })
+    }
+
+    /// The processes in the mount namespaces for which this holds. Each is looked at once.
+    fn in_mount_spaces(&self, mut holds: impl FnMut(Pid) -> bool) -> Vec<i32> {
         let mut by_space: BTreeMap<u64, bool> = BTreeMap::new();
-        let mut found = vec![Pid::this().as_raw()];
-        for pid in &self.pids {
-            let Some(space) = self.link(*pid, Namespace::Mnt) else { continue };
-            let sees = *by_space.entry(space).or_insert_with(|| match overlays.is_empty() {
-                true => {
-                    let text = self.proc.process(*pid).mountinfo().unwrap_or_default();
-                    target_in(&text, device, &within, Some(path)).is_some()
-                }
-                false => root_device(self.proc, *pid).is_some_and(|device| overlays.contains_key(&device)),
-            });
-            if sees {
-                found.push(pid.as_raw());
-            }
+        let mut is_in = |pid: &&Pid| {
+            let space = self.link(**pid, Namespace::Mnt);
+            space.is_some_and(|space| *by_space.entry(space).or_insert_with(|| holds(**pid)))
+        };
+        self.pids.iter().filter(|pid| is_in(pid)).map(|pid| pid.as_raw()).collect()
+    }
+
+    /// Who holds a unix socket, or sees its path.
+    fn with_socket(&self, path: &Path) -> Option<Vec<i32>> {
+        let is_socket = || path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_socket());
+        if self.is_foreign() || self.files.may_hang(&path.to_string_lossy()) {
+            return None;
         }
-        Some(found)
+        if is_socket() { self.seeing(path) } else { Some(Vec::new()) }
+    }
+
+    /// Who has mounted the file system with this number; without one, who has mounted a part of it.
+    fn with_device(&self, major: u32, minor: u32) -> Option<Vec<i32>> {
+        let number = format!("{major}:{minor}");
+        if self.is_foreign() || device::backing_file(self.root, &number).is_some() {
+            return None;
+        }
+        let (mounts, device) = (host_mounts(self.proc), number.as_bytes());
+        let (on_host, host_root) = (device::point_of(&mounts, device), root_of(&mounts));
+        let mut parts = BTreeSet::new();
+        let whole = self.in_mount_spaces(|pid| {
+            let text = self.proc.process(pid).mountinfo().unwrap_or_default();
+            if part_in(&text, device, host_root).is_some() {
+                parts.extend(self.link(pid, Namespace::Mnt));
+            }
+            target_in(&text, device, Path::new("/"), on_host.as_deref()).is_some()
+        });
+        if !whole.is_empty() || parts.is_empty() {
+            return Some(whole);
+        }
+        let is_in = |pid: &&Pid| self.link(**pid, Namespace::Mnt).is_some_and(|space| parts.contains(&space));
+        Some(self.pids.iter().filter(is_in).map(|pid| pid.as_raw()).collect())
     }
 
     /// Is the host another one than that of this process?
@@ -330,7 +436,7 @@ impl Focus<'_> {
     /// This process may be in a container that looks at its host.
     fn is_on_host(&self) -> bool {
         let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
-        own.is_some() && self.link(Pid::from_raw(2), Namespace::Net) == own
+        own.is_some() && spaces::host(self.proc, |pid| self.link(Pid::from_raw(pid), Namespace::Net)) == own
     }
 
     /// Of a veth of the host the processes in the namespace of its peer; of a name that the host has not, those where it

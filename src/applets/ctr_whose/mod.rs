@@ -204,13 +204,18 @@ fn answer(
     words: &[OsString],
 ) -> Outcome {
     let words: Vec<Word> = words.iter().map(|word| Word::new(word, root)).collect();
-    let readings = words.iter().filter_map(|word| word.readings.as_deref().ok());
-    if let Some(pids) = focus::processes(proc, files, readings) {
-        let few = Few { pids, resolver: Resolver::for_few(proc, files) };
+    let readings = words.iter().map(|word| word.readings.as_deref().unwrap_or_default());
+    if let Some(chosen) = focus::processes(proc, files, root, readings) {
+        let few = Few { pids: chosen.pids, resolver: Resolver::for_few(proc, files) };
         let world = World::new(proc, files, Some(few))?;
         let finder = Finder::new(&world, files, root, true);
         let found: Vec<Vec<Found>> = words.iter().map(|word| word.look_up(&finder)).collect();
-        if words.iter().zip(&found).all(|(word, found)| word.is_final() || !is_unknown(found)) {
+        let mut each = words.iter().zip(&found).zip(&chosen.is_absent);
+        let is_enough = each.all(|((word, found), is_absent)| match is_unknown(found) {
+            true => word.is_final() || (*is_absent && !word.may_be_hostname(&finder)),
+            false => true,
+        });
+        if is_enough && !finder.needs_all() {
             return print(call, request, &finder, &words, found);
         }
     }
@@ -279,6 +284,15 @@ impl Word {
     /// Is there nothing more to find among all processes?
     fn is_final(&self) -> bool {
         self.readings.as_ref().map_or(true, |all| all.iter().all(focus::is_final))
+    }
+
+    /// Does a state file have it as a host name? The container can have given itself another one.
+    fn may_be_hostname(&self, finder: &Finder<'_>) -> bool {
+        let is_it = |reading: &Reading| match reading {
+            Reading::Hostname(name) => identity::is_stated(finder, name),
+            _ => false,
+        };
+        self.readings.iter().flatten().any(is_it)
     }
 
     /// All readings that hold; one without an answer if none does.

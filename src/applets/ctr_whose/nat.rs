@@ -44,6 +44,9 @@ pub(super) fn forwarded(finder: &Finder<'_>, asked: &Port, entry: &mut Entry) ->
         let all = output_of(finder, NFT.0, &NFT.1).and_then(|text| serde_json::from_slice(&text).ok());
         rules.extend(all.iter().flat_map(rules_of_nft).filter(|rule| rule.fits(asked)));
     }
+    if !rules.is_empty() {
+        finder.need_all();
+    }
     rules.iter().flat_map(|rule| led_to(finder, rule)).collect()
 }
 

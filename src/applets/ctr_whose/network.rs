@@ -21,9 +21,10 @@ pub(super) fn interface(finder: &Finder<'_>, name: &[u8]) -> Entry {
             for (number, found) in search_name(finder, name) {
                 of_space(finder, number, &mut entry, Role::Interface, &described(finder, &found));
             }
-            if entry.is_empty() && !finder.is_partial {
+            if entry.is_empty() {
                 let is_it = |one: &&Attachment| one.interfaces.iter().any(|other| other.as_bytes() == name);
                 history(finder, finder.attachments().iter().filter(is_it), Role::Interface, &mut entry);
+                finder.doubt(&mut entry);
             }
         }
     }
@@ -41,8 +42,9 @@ pub(super) fn address(finder: &Finder<'_>, address: IpAddr) -> Entry {
         let detail = format!("{} {address}/{prefix}", shown(&found.interface.name));
         of_space(finder, number, &mut entry, Role::Address, &detail);
     }
-    if entry.is_empty() && !finder.is_partial {
+    if entry.is_empty() {
         address_in_state(finder, address, &mut entry);
+        finder.doubt(&mut entry);
     }
     entry
 }
@@ -50,8 +52,9 @@ pub(super) fn address(finder: &Finder<'_>, address: IpAddr) -> Entry {
 /// Who had an address that nobody has now.
 fn address_in_state(finder: &Finder<'_>, address: IpAddr, entry: &mut Entry) {
     let of_docker = finder.records().of_docker_mentioning(&format!("\"{address}\""));
-    let of_others = finder.stopped().iter().filter(|one| one.container.runtime.name() != "docker");
-    for details in of_docker.iter().chain(of_others).filter(|one| one.uses.addresses.contains(&address)) {
+    for details in
+        of_docker.iter().chain(finder.others_of_engines()).filter(|one| one.uses.addresses.contains(&address))
+    {
         let owner = match finder.running(details.container.owner, details.container.bare_id()) {
             Some(number) => Owner::Running(number),
             None => recorded(&details.container, status(details)),
@@ -75,11 +78,10 @@ pub(super) fn mac(finder: &Finder<'_>, mac: &str) -> Entry {
     for (number, found) in search(finder, has) {
         of_space(finder, number, &mut entry, Role::Interface, &described(finder, &found));
     }
-    if entry.is_empty() && !finder.is_partial {
+    if entry.is_empty() {
         let of_docker = finder.records().of_docker_mentioning(&format!("\"{mac}\""));
-        let of_others = finder.stopped().iter().filter(|one| one.container.runtime.name() != "docker");
-        for one in of_docker.iter().chain(of_others).filter(|one| one.uses.macs.iter().any(|own| own == mac))
-        {
+        let all = of_docker.iter().chain(finder.others_of_engines());
+        for one in all.filter(|one| one.uses.macs.iter().any(|own| own == mac)) {
             let owner = match finder.running(one.container.owner, one.container.bare_id()) {
                 Some(number) => Owner::Running(number),
                 None => recorded(&one.container, status(one)),
@@ -88,6 +90,7 @@ pub(super) fn mac(finder: &Finder<'_>, mac: &str) -> Entry {
         }
         let is_it = |one: &&Attachment| one.macs.iter().any(|other| other == mac);
         history(finder, finder.attachments().iter().filter(is_it), Role::Interface, &mut entry);
+        finder.doubt(&mut entry);
     }
     entry
 }

@@ -11,7 +11,7 @@ use super::answer::{Entry, Host, Owner, Role};
 use super::files::{place, seen_in};
 use super::finder::Finder;
 use super::thing::{Kind, Socket};
-use crate::proc::number;
+use crate::proc::{ProcRoot, number};
 
 /// Lines that are read of a list of sockets: a user can make a million.
 const MOST: usize = 200_000;
@@ -67,21 +67,26 @@ pub(super) fn by_path(finder: &Finder<'_>, path: &Path) -> Option<Entry> {
         return None;
     }
     let mut entry = Entry::new(Kind::Socket);
-    let mut inodes = inodes_of(finder, 1, path);
+    let mut inodes = inodes_of(finder.world.proc, 1, path);
     if inodes.is_empty() {
         // In its own list a container has the path that it sees.
         for (pid, inside) in paths_inside(finder, path) {
-            inodes.extend(inodes_of(finder, pid, &inside));
+            inodes.extend(inodes_of(finder.world.proc, pid, &inside));
         }
     }
     add_holders(finder, &inodes, &mut entry);
+    // Who holds it need not be where it is seen.
+    if entry.is_empty() && !inodes.is_empty() {
+        finder.need_all();
+    }
     (!entry.is_empty()).then_some(entry)
 }
 
-fn inodes_of(finder: &Finder<'_>, pid: i32, path: &Path) -> Vec<u64> {
-    let list = finder.world.proc.path_of(Pid::from_raw(pid), "net/unix");
+/// The sockets with this path in the network namespace of a process.
+pub(super) fn inodes_of(proc: &ProcRoot, pid: i32, path: &Path) -> Vec<u64> {
+    let list = proc.path_of(Pid::from_raw(pid), "net/unix");
     let file = std::fs::File::open(list).or_else(|error| match pid {
-        1 => std::fs::File::open(finder.world.proc.own("net/unix")),
+        1 => std::fs::File::open(proc.own("net/unix")),
         _ => Err(error),
     });
     let Ok(file) = file else { return Vec::new() };
