@@ -10,9 +10,11 @@ use nix::errno::Errno;
 use crate::access::watch::{self, Watched};
 use crate::errno;
 use crate::hint::hint_for;
+use crate::isolation::capabilities::own;
 use crate::isolation::operation::{Operation, Refused};
 use crate::output::Out;
 use crate::proc::ProcRoot;
+use crate::proc::ns::Kind;
 use crate::sys::{self, Ended};
 use crate::text;
 
@@ -206,10 +208,26 @@ fn not_seen(error: &Error) -> Option<String> {
 }
 
 fn rights() -> Option<String> {
-    (!nix::unistd::geteuid().is_root()).then(|| RIGHTS.to_owned())
+    match nix::unistd::geteuid().is_root() {
+        false => Some(RIGHTS.to_owned()),
+        true => lacks_rights_of_root().then(|| RIGHTS_OF_ROOT.to_owned()),
+    }
+}
+
+/// Does root see the processes of the host, with fewer rights than root of the host?
+fn lacks_rights_of_root() -> bool {
+    /// The inodes of the first namespaces, on every kernel.
+    const FIRST_USER_NS: u64 = 4_026_531_837;
+    const FIRST_PID_NS: u64 = 4_026_531_836;
+    let proc = ProcRoot::default();
+    let own_ns = |kind| proc.process(nix::unistd::Pid::this()).ns(kind);
+    let has_ptrace = || own::flags().is_ok_and(|flags| flags.effective & own::SYS_PTRACE != 0);
+    own_ns(Kind::Pid) == Some(FIRST_PID_NS) && (own_ns(Kind::User) != Some(FIRST_USER_NS) || !has_ptrace())
 }
 
 const RIGHTS: &str = "not shown: namespaces and container names of other users; root sees more";
+const RIGHTS_OF_ROOT: &str = "not shown: namespaces and container names of other users; CAP_SYS_PTRACE in the first user \
+                              namespace sees more";
 
 /// Writes words to stderr unchanged: a message of the original tool, or a report of several lines.
 pub(crate) fn say(words: &str) {

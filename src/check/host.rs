@@ -51,12 +51,17 @@ fn processes(proc: &ProcRoot, rows: &mut Vec<Row>) {
     const AREA: &str = "processes";
     let mounts = proc.read_own("mountinfo").unwrap_or_default();
     let own = proc.process(Pid::this());
-    let count = crate::proc::Scan::pids(proc).map_or(0, |pids| pids.len());
-    if count == 0 {
-        let row = Row::works(AREA, "/proc", "not mounted");
-        rows.push(row.lacks(State::Fails, "no applet finds processes: mount -t proc proc /proc"));
-        return;
-    }
+    let count = match crate::proc::Scan::pids(proc) {
+        Ok(pids) if !pids.is_empty() => pids.len(),
+        found => {
+            let detail = found.map_or_else(|error| crate::errno::cause(&error), |_| "not mounted".to_owned());
+            let row = Row::works(AREA, "/proc", detail);
+            rows.push(
+                row.lacks(State::Fails, "no applet finds processes: is it mounted? mount -t proc proc /proc"),
+            );
+            return;
+        }
+    };
     rows.push(Row::works(AREA, "/proc", format!("{count} processes")));
     let options = mounts_of(&mounts, "proc").find(|mount| mount.point == b"/proc").map(|mount| mount.options);
     let options = text::utf8(options.unwrap_or_default()).into_owned();

@@ -155,12 +155,24 @@ impl Feature {
     fn row(&self) -> Row {
         match (self.probe)() {
             None => Row::works(AREA, self.what, ""),
+            Some(errno) if is_limit(errno) => not_tried(self.what, errno),
             Some(errno) => {
                 let detail = format!("{} ({})", crate::errno::strerror(errno as i32), self.since);
                 Row::works(AREA, self.what, detail).lacks(State::Missing, self.without)
             }
         }
     }
+}
+
+/// An error of a limit says nothing about the feature.
+fn is_limit(errno: Errno) -> bool {
+    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN)
+}
+
+fn not_tried(what: impl Into<String>, errno: Errno) -> Row {
+    let detail = format!("not tried: {}", crate::errno::strerror(errno as i32));
+    Row::works(AREA, what, detail)
+        .lacks(State::Missing, "the limits of this process are too low: see ulimit -n and -u")
 }
 
 /// A process of its own makes the namespace and ends. If that is refused, the hint of unshare(1) says why.
@@ -173,6 +185,7 @@ fn namespace(kind: Kind) -> Row {
     }
     match made(kind) {
         Ok(()) => Row::works(AREA, what, ""),
+        Err(errno) if is_limit(errno) => not_tried(what, errno),
         Err(errno) => {
             let operation = Operation::Unshare(vec![kind]);
             let why = crate::hint::hint_for(&operation, errno, &proc);

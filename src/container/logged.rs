@@ -90,6 +90,11 @@ pub(super) fn may_mean(word: &str, proc: &ProcRoot, container: &Container) -> bo
 /// `text` is that of proc_pid_cgroup(5). Each side may begin with more directories: the path is below a mount point, or
 /// the reader is in a cgroup namespace.
 fn is_of_group(path: &str, text: &str) -> bool {
+    /// Each directory above is compared with each one of a process. No runtime nests as deep.
+    const DEEPEST: usize = 64;
+    if path.matches('/').count() > DEEPEST {
+        return false;
+    }
     let logged = Logged::parse(path);
     // The container's own group, or that of its pod.
     let group = above(path).find(|above| Logged::parse(above) == logged).unwrap_or(path);

@@ -81,6 +81,19 @@ fn what_the_own_namespaces_hide_is_said() {
     assert_eq!(state(&rows, "/proc"), "fails");
 }
 
+/// What a limit prevents is no missing feature.
+#[test]
+fn what_cannot_be_tried_is_said() {
+    let mut command = program("sh");
+    command.args(["-c", "ulimit -n 5 && exec \"$0\" check -J"]).arg(crate::common::binary());
+    let (_, rows) = checks(&mut command);
+    let of_limit =
+        |row: &&Value| row["detail"].as_str().is_some_and(|detail| detail.contains("Too many open files"));
+    for row in rows.iter().filter(of_limit).filter(|row| row["area"] == "kernel") {
+        assert!(row["detail"].as_str().is_some_and(|detail| detail.starts_with("not tried")), "{row}");
+    }
+}
+
 #[test]
 fn a_root_that_is_not_there_fails() {
     let (status, rows) = checks(ctrbox().args(["check", "-J", "--root", "/nonexistent"]));

@@ -289,11 +289,14 @@ impl<'a> List<'a> {
         Value::Pairs(found.into())
     }
 
-    /// The upper directory of the overlay that is its root.
+    /// The upper directory of the overlay that is its root. A user who mounts an overlay gives it any options, so of a user's
+    /// container only the state files count.
     fn rootfs(&self, row: usize) -> Value<'static> {
         let seen = self.seen(row);
-        if let Some(record) = self.facts.record_of_stopped(seen) {
-            return record.layers.upper.clone().map_or(Value::None, Value::owned);
+        let by_record = seen.stopped || seen.container.owner != 0;
+        if by_record {
+            let record = self.facts.record(seen);
+            return record.and_then(|record| record.layers.upper.clone()).map_or(Value::None, Value::owned);
         }
         let (host, all) = self.facts.namespaces();
         let is_host = Kind::ALL.iter().enumerate().any(|(at, kind)| {
@@ -308,7 +311,8 @@ impl<'a> List<'a> {
         let upper = root.and_then(|root| {
             root.options.split(|&b| b == b',').find_map(|option| option.strip_prefix(b"upperdir="))
         });
-        upper.map_or(Value::None, |upper| Value::Bytes(unescape(upper).into_os_string().into_vec().into()))
+        let upper = upper.map(unescape).filter(|upper| upper.is_absolute());
+        upper.map_or(Value::None, |upper| Value::Bytes(upper.into_os_string().into_vec().into()))
     }
 }
 
