@@ -275,6 +275,20 @@ fn the_text_is_safe_and_fits() {
     assert!(text.lines().next().is_some_and(|line| line.starts_with("anon:")), "{text}");
 }
 
+/// A user sees that a process is in a pid namespace of its own, and not in which container.
+#[test]
+fn a_container_that_the_caller_may_not_see_is_unknown() {
+    let test = "a_container_that_the_caller_may_not_see_is_unknown";
+    if !namespaces(test) || !there("setpriv") {
+        return skip(test, "needs namespaces and setpriv");
+    }
+    let holder = Holder::by_child(program("unshare").args(["-m", "-p", "-f", "--mount-proc"]));
+    let mut command = program("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(crate::common::binary());
+    let text = stdout(&limited(command.args(["ctr-inspect", &holder.pid.to_string()])));
+    assert!(text.starts_with("container unknown"), "{text}");
+}
+
 /// Of `sh -c`, a first process with a handler, and one that waits with sigtimedwait(2) or does not.
 #[test]
 fn signals_of_the_first_process() {

@@ -69,7 +69,15 @@ impl<'a> Builder<'a> {
         let report = Report {
             label: String::new(),
             identity: wants(Section::Identity)
-                .then(|| identity::read(world, subject, &self.commands, paused)),
+                .then(|| identity::read(world, subject, &self.commands, paused))
+                .inspect(|identity| {
+                    if identity.is_in_unknown() {
+                        unknown.add(
+                            "identity.container",
+                            "its namespaces, by which it is known, cannot be read",
+                        );
+                    }
+                }),
             limits: wants(Section::Limits).then(|| groups.read()),
             privileges: wants(Section::Privileges).then(|| {
                 let inode = world.proc.process(Pid::from_raw(subject.pid)).ns(Kind::User);

@@ -49,6 +49,13 @@ pub(super) struct Identity {
     pub age: Option<u64>,
 }
 
+impl Identity {
+    /// Is the process in a pid namespace of its own, which shows without rights, and nothing says in which container?
+    pub(super) fn is_in_unknown(&self) -> bool {
+        self.container.is_none() && self.cpid.is_some() && self.cpid != self.pid
+    }
+}
+
 pub(super) fn read(world: &World<'_>, subject: Subject, commands: &Commands, paused: bool) -> Identity {
     let chief = world.chief(subject);
     let pid = Pid::from_raw(chief);

@@ -95,7 +95,8 @@ impl Page<'_> {
             self.out.push(format!("{}\n", self.painter.heading(&label)).as_bytes());
             return;
         };
-        let label = identity.container.clone().unwrap_or_else(|| "host process".to_owned());
+        let without = if identity.is_in_unknown() { "container unknown" } else { "host process" };
+        let label = identity.container.clone().unwrap_or_else(|| without.to_owned());
         let id = identity.id.as_deref().unwrap_or_default();
         let mut parts = Vec::new();
         if !identity.container.as_deref().unwrap_or_default().contains(short(id)) {
