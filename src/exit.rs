@@ -216,13 +216,10 @@ fn rights() -> Option<String> {
 
 /// Does root see the processes of the host, with fewer rights than root of the host?
 fn lacks_rights_of_root() -> bool {
-    /// The inodes of the first namespaces, on every kernel.
-    const FIRST_USER_NS: u64 = 4_026_531_837;
-    const FIRST_PID_NS: u64 = 4_026_531_836;
     let proc = ProcRoot::default();
-    let own_ns = |kind| proc.process(nix::unistd::Pid::this()).ns(kind);
+    let is_first = |kind: Kind| proc.process(nix::unistd::Pid::this()).ns(kind) == kind.first_inode();
     let has_ptrace = || own::flags().is_ok_and(|flags| flags.effective & own::SYS_PTRACE != 0);
-    own_ns(Kind::Pid) == Some(FIRST_PID_NS) && (own_ns(Kind::User) != Some(FIRST_USER_NS) || !has_ptrace())
+    is_first(Kind::Pid) && (!is_first(Kind::User) || !has_ptrace())
 }
 
 const RIGHTS: &str = "not shown: namespaces and container names of other users; root sees more";

@@ -16,10 +16,6 @@ use crate::proc::mountinfo::mounts_of;
 use crate::proc::ns::Kind;
 use crate::text;
 
-/// The inodes of the first namespaces, on every kernel (Linux include/linux/proc_ns.h).
-const FIRST_USER_NS: u64 = 4_026_531_837;
-const FIRST_PID_NS: u64 = 4_026_531_836;
-
 /// The capabilities that applets use, each with what lacks it.
 const CAPABILITIES: &[(&str, &str)] = &[
     ("cap_sys_ptrace", "namespaces, command lines and roots of other users' processes are not read"),
@@ -72,7 +68,7 @@ fn processes(proc: &ProcRoot, rows: &mut Vec<Row>) {
         let row = Row::works(AREA, "other users' processes", format!("/proc is mounted with {hidden}"));
         rows.push(row.lacks(State::Missing, "lists have only the processes of this user"));
     }
-    if own.ns(Kind::Pid).is_some_and(|id| id != FIRST_PID_NS) {
+    if own.ns(Kind::Pid).is_some_and(|id| Some(id) != Kind::Pid.first_inode()) {
         let row =
             Row::works(AREA, "the host's processes", "ctrbox runs in another pid namespace than the host's");
         rows.push(row.lacks(State::Missing, "only the processes in this namespace exist for it: run it with the host's, as docker run --pid=host"));
@@ -89,7 +85,7 @@ fn processes(proc: &ProcRoot, rows: &mut Vec<Row>) {
 fn rights(proc: &ProcRoot, rows: &mut Vec<Row>) {
     const AREA: &str = "rights";
     rows.push(Row::works(AREA, "user", format!("uid {}", geteuid())));
-    if proc.process(Pid::this()).ns(Kind::User).is_some_and(|id| id != FIRST_USER_NS) {
+    if proc.process(Pid::this()).ns(Kind::User).is_some_and(|id| Some(id) != Kind::User.first_inode()) {
         let row = Row::works(AREA, "the first user namespace", "ctrbox runs in another one");
         rows.push(
             row.lacks(State::Missing, "capabilities hold only for what belongs to this user namespace"),

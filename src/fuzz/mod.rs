@@ -1,4 +1,4 @@
-//! What is fuzzed: every parser of what another process, file or user chose. Each target takes any bytes; a panic, or an
+//! The targets of the fuzzer: the parsers of text that another process, file or user writes. Each target takes any bytes; a panic, or an
 //! assertion that does not hold, is a fault.
 //!
 //! `make fuzz` runs them with libFuzzer (fuzz/). The unit tests run each on the files in tests/corpus/NAME: first inputs,

@@ -17,9 +17,6 @@ use crate::proc::mountinfo::{self, MountInfo};
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, open_of_proc};
 
-/// The inode of the initial user namespace, on every kernel.
-const FIRST_USER_NS: u64 = 4_026_531_837;
-
 pub(super) struct Facts<'a> {
     pub proc: &'a ProcRoot,
     status: Option<String>,
@@ -157,7 +154,7 @@ impl<'a> Facts<'a> {
     /// Is this process in the initial user namespace?
     pub(super) fn in_first_user_ns(&self) -> Option<bool> {
         let meta = std::fs::metadata(self.proc.own(&Kind::User.link())).ok()?;
-        Some(meta.ino() == FIRST_USER_NS)
+        Some(Kind::User.first_inode() == Some(meta.ino()))
     }
 
     /// A namespace of this process.

@@ -98,16 +98,14 @@ impl Walk {
             by_pidfd.held.iter().map(|(pid, fd)| (*pid, fd)).unzip();
         let mut asked: Vec<PollFd<'_>> =
             pidfds.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
-        if poll(&mut asked, PollTimeout::ZERO).is_ok_and(|count| count == 0) {
+        let count = poll(&mut asked, PollTimeout::ZERO);
+        if count == Ok(0) {
             return Vec::new();
         }
-        // Those that are not asked, if that fails, count too.
-        let may_have = asked.iter().map(|one| one.revents().is_none_or(|events| !events.is_empty()));
-        let each = may_have.zip(pids.iter().zip(&pidfds)).filter(|(may_have, _)| *may_have);
-        let mut ended: Vec<i32> = each
-            .filter(|(_, (_, fd))| sys::pidfd_alive(fd) == Err(Errno::ESRCH))
-            .map(|(_, (pid, _))| *pid)
-            .collect();
+        // If poll(2) fails, each is asked.
+        let may_have = |at: usize| count.is_err() || asked[at].any().unwrap_or(true);
+        let has_ended = |at: &usize| may_have(*at) && sys::pidfd_alive(pidfds[*at]) == Err(Errno::ESRCH);
+        let mut ended: Vec<i32> = (0..pids.len()).filter(has_ended).map(|at| pids[at]).collect();
         ended.sort_unstable();
         ended
     }

@@ -39,6 +39,20 @@ impl Kind {
         format!("ns/{}", self.proc_name())
     }
 
+    /// The inode of the first namespace of the kind, where that is the same on every kernel (Linux include/linux/proc_ns.h).
+    #[must_use]
+    pub(crate) const fn first_inode(self) -> Option<u64> {
+        match self {
+            Kind::Time => Some(4_026_531_834),
+            Kind::Cgroup => Some(4_026_531_835),
+            Kind::Pid => Some(4_026_531_836),
+            Kind::User => Some(4_026_531_837),
+            Kind::Uts => Some(4_026_531_838),
+            Kind::Ipc => Some(4_026_531_839),
+            Kind::Net | Kind::Mnt => None,
+        }
+    }
+
     const fn row(self) -> (&'static str, c_int) {
         match self {
             Kind::User => ("user", libc::CLONE_NEWUSER),

@@ -71,24 +71,15 @@ pub(super) const ORDER: [Kind; 8] =
 pub(super) struct HostNamespaces([Option<u64>; 8]);
 
 impl HostNamespaces {
-    /// Those of PID 1, or of kthreadd: PID 1 can have a capability that this process lacks. The inodes of the initial
-    /// ones are constants of the kernel, except for mnt and net.
+    /// Those of PID 1, or of kthreadd: PID 1 can have a capability that this process lacks. Where neither can be
+    /// read, the inodes of the first namespaces count.
     pub(super) fn read(proc: &ProcRoot) -> HostNamespaces {
         let first = proc.process(Pid::from_raw(1));
         let second = proc.process(Pid::from_raw(2));
         let is_kthreadd = second.status().is_ok_and(|status: Status| status.kernel_thread);
-        let initial = |kind| match kind {
-            Kind::Time => Some(4_026_531_834),
-            Kind::Cgroup => Some(4_026_531_835),
-            Kind::Pid => Some(4_026_531_836),
-            Kind::User => Some(4_026_531_837),
-            Kind::Uts => Some(4_026_531_838),
-            Kind::Ipc => Some(4_026_531_839),
-            Kind::Net | Kind::Mnt => None,
-        };
         HostNamespaces(ORDER.map(|kind| {
             let thread = || if is_kthreadd { second.ns(kind) } else { None };
-            first.ns(kind).or_else(thread).or_else(|| initial(kind))
+            first.ns(kind).or_else(thread).or_else(|| kind.first_inode())
         }))
     }
 
