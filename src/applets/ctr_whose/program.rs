@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(run("echo a; exit 0", 60_000), Ok(Some(b"a\n".to_vec())));
         assert_eq!(run("echo a; exit 1", 60_000), Ok(None));
         assert_eq!(run("exec sleep 1000", 100), Err("does not answer"));
-        assert_eq!(run("exec >&-; exec sleep 1000", 300), Err("does not end"));
+        assert_eq!(run("exec >&-; exec sleep 1000", 3_000), Err("does not end"));
         assert_eq!(run("exec yes", 60_000), Err("prints too much"));
         assert_eq!(output("/no/such/program", &[]), Ok(None));
     }
