@@ -12,7 +12,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -273,11 +273,25 @@ fn each(mut bytes: &[u8]) -> impl Iterator<Item = nix::Result<&[u8]>> {
     })
 }
 
+/// How long a process that shows no environment may take to execute its program: 100 ms. It may have none.
+const EXEC_TRIES: usize = 50;
+const EXEC_PAUSE: Duration = Duration::from_millis(2);
+
 /// The environment of a process. ETIMEDOUT: its memory is locked.
 #[allow(unsafe_code)] // AccessProcess::start
 pub(crate) fn environment(proc: &ProcRoot, pid: Pid) -> std::io::Result<Vec<u8>> {
-    let path = proc.path_of(pid, "environ");
-    let read = || File::open(&path).and_then(read_environment);
+    let [environ, cmdline] = ["environ", "cmdline"].map(|file| proc.path_of(pid, file));
+    let read = || {
+        // While a process executes a program, the kernel shows no environment and no arguments.
+        for _ in 0..EXEC_TRIES {
+            let text = read_environment(File::open(&environ)?)?;
+            if !text.is_empty() || File::open(&cmdline)?.read(&mut [0])? > 0 {
+                return Ok(text);
+            }
+            std::thread::sleep(EXEC_PAUSE);
+        }
+        Ok(Vec::new())
+    };
     let serve = |_: &[u8]| match read() {
         Ok(text) => [&0_i32.to_ne_bytes()[..], &text].concat(),
         Err(error) => (super::errno_of(error) as i32).to_ne_bytes().to_vec(),

@@ -354,7 +354,7 @@ fn empty(test: &str, scratch: &Scratch, directories: &str) -> Option<Holder> {
     let root = PathBuf::from(in_scratch(scratch, "root"));
     std::fs::create_dir(&root).expect("a directory");
     let perl = "open F, '</proc/self/stat'; ($pid) = split ' ', <F>; close F; $| = 1;
-        chroot $ENV{ROOT} or die; chdir '/' or die; print \"$pid\\n\"; <STDIN>";
+        chroot $ENV{ROOT} or die; chdir '/' or die; print \"$pid\\n\"; print while <STDIN>";
     let setup =
         format!("cd \"$ROOT\"; mount -t tmpfs tmpfs .; cd .; mkdir x {directories}; exec perl -e \"$0\"");
     let mut command = program("unshare");

@@ -516,6 +516,22 @@ fn the_environment_of_the_target() {
 }
 
 #[test]
+fn the_environment_of_a_target_that_executes_programs() {
+    if !namespaces("nsenter-env-exec") {
+        return;
+    }
+    let mut command = program("sh");
+    command.args(["-c", "echo ready; exec sh -c \"$0\" \"$0\"", "exec sh -c \"$0\" \"$0\""]);
+    let mut target = Piped::new(command.env("MARK", "always"));
+    assert_eq!(target.line(), "ready");
+    for run in 0..100 {
+        let mut command = nsenter();
+        command.args(["-t", &target.pid().to_string(), "-u", "-e", "sh", "-c", "echo $MARK"]);
+        assert_eq!(printed(&mut command), "always\n", "run {run}");
+    }
+}
+
+#[test]
 fn with_no_fork_only_children_are_in_the_pid_namespace() {
     if !namespaces("nsenter-no-fork") {
         return;

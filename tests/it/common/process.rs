@@ -200,6 +200,7 @@ impl Holder {
         let mut piped = Piped::new(command.args(["sh", "-ec", &script]));
         let line = piped.line();
         let pid = line.parse().unwrap_or_else(|_| panic!("{command:?} did not start: {line:?}"));
+        piped.answers();
         Holder { piped, pid }
     }
 
