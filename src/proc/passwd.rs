@@ -1,5 +1,6 @@
 //! Parses /etc/passwd and /etc/group by hand: a static binary has no NSS, and NSS can block.
 
+use crate::order;
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
@@ -112,7 +113,7 @@ impl Users {
             (line.uid, User { name: line.name.to_vec(), shell: OsString::from_vec(line.shell.to_vec()) })
         };
         let mut all: Vec<_> = users(text).map(user).collect();
-        all.sort_by_key(|(uid, _)| *uid); // lines of one uid stay in their order
+        order::sort_by_key(&mut all, |(uid, _)| *uid); // lines of one uid stay in their order
         all.dedup_by_key(|(uid, _)| *uid);
         Users { all }
     }

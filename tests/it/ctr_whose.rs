@@ -137,6 +137,13 @@ fn state_files_logs_and_mounts() {
     std::os::unix::fs::symlink("/srv/data", layout.host.root().join("link")).expect("a link");
     assert_eq!(answers(&layout, "/link/x"), [of("docker:old", "mount", "state")]);
     assert_eq!(answers(&layout, "/srv/other"), [] as [[String; 3]; 0]);
+    // A volume without a name, which has one like an id.
+    let volume = format!("/{DOCKER}/volumes/{}", id(0xfff));
+    let mount = format!(r#","MountPoints":{{"/data":{{"Source":"{volume}/_data"}}}}"#);
+    docker(&layout, "db", 0xabe, None, &mount);
+    for path in [volume.clone(), format!("{volume}/_data"), format!("{volume}/_data/log")] {
+        assert_eq!(answers(&layout, &path), [of("docker:db", "mount", "state")], "{path}");
+    }
 }
 
 #[test]
