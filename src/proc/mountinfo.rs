@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use memchr::memmem::Finder;
+use memchr::memmem::{Finder, find};
 use memchr::{memchr, memrchr};
 pub(crate) use procfs::process::{MountInfo, MountOptFields};
 
@@ -81,7 +81,7 @@ fn lines_with<'a>(text: &'a [u8], words: &[u8]) -> impl Iterator<Item = &'a [u8]
 
 fn mount(line: &[u8]) -> Option<Mount<'_>> {
     // Blanks in paths are escaped, so the first lone dash ends the tags. The kind may be the end of a line that is cut.
-    let dash = line.windows(3).position(|part| part == b" - ")?;
+    let dash = find(line, b" - ")?;
     let mut first = line[..dash].split(|&b| b == b' ').skip(2);
     let (device, root, point, flags) = (first.next()?, first.next()?, first.next()?, first.next()?);
     let mut last = line[dash + 3..].split(|&b| b == b' ');
@@ -92,6 +92,9 @@ fn mount(line: &[u8]) -> Option<Mount<'_>> {
 /// Decodes the octal escapes of mountinfo: `\040` for a blank.
 #[must_use]
 pub fn unescape(field: &[u8]) -> PathBuf {
+    if memchr(b'\\', field).is_none() {
+        return PathBuf::from(OsString::from_vec(field.to_vec()));
+    }
     let mut plain = Vec::with_capacity(field.len());
     let mut at = 0;
     while at < field.len() {

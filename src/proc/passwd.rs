@@ -1,9 +1,10 @@
 //! Parses /etc/passwd and /etc/group by hand: a static binary has no NSS, and NSS can block.
 
-use crate::order;
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
+
+use crate::order;
 
 use super::status::number;
 
@@ -71,6 +72,12 @@ pub fn uid_of(passwd: &[u8], name: &[u8]) -> Option<u32> {
 #[must_use]
 pub fn gid_of(group: &[u8], name: &[u8]) -> Option<u32> {
     groups(group).find(|group| group.name == name).map(|group| group.gid)
+}
+
+/// The name of a user, from the text of /etc/passwd.
+#[must_use]
+pub(crate) fn user_name(passwd: &[u8], uid: u32) -> Option<&[u8]> {
+    users(passwd).find(|user| user.uid == uid).map(|user| user.name)
 }
 
 /// The name of a group, from the text of /etc/group.
