@@ -60,6 +60,10 @@ bless: ## write tests/golden/ anew, what ctr-ps prints of hosts in files: look a
 bench: build ## against ps and lsns, on hosts of 100, 2,000 and 10,000 processes (root)
 	CTRBOX_BIN="$$(realpath "$(BIN)")" cargo bench --locked --bench scan
 
+sizes: ## the bytes of each crate in the binary: a table of docs/COSTS.md
+	DEBUG=1 CARGO_TARGET_DIR=target/order ./build.sh
+	benches/sizes.sh target/order/release/ctrbox
+
 SECONDS ?= 60
 fuzz: ## each parser for SECONDS seconds, TARGETS="stat status" for some (cargo-fuzz, nightly)
 	SECONDS_EACH="$(SECONDS)" fuzz/run.sh
@@ -115,5 +119,5 @@ release-check: ## what takes long: packages in a bare Debian root, the tarball w
 clean: ## what building made
 	cargo clean
 
-.PHONY: help build run check test lint msrv docs order bless bench fuzz matrix soak install uninstall package deb rpm dist release-check clean
+.PHONY: help build run check test lint msrv docs order bless bench sizes fuzz matrix soak install uninstall package deb rpm dist release-check clean
 .DEFAULT_GOAL := help
