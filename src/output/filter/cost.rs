@@ -88,7 +88,7 @@ pub(super) fn cost(pattern: &str) -> u64 {
     while let Some(letter) = letters.next() {
         match letter {
             '*' => last = last.repeated().optional(),
-            '+' => last = last.repeated(),
+            '+' => last = last.counted(1, None), // glibc writes `a+` as `aa*`
             '?' => last = last.optional(),
             '{' => match interval(&mut letters) {
                 Some((least, most)) => last = last.counted(least, most),
@@ -193,6 +193,7 @@ mod tests {
             "(a*){32767}",
             "(a|(b?c?){99}){999,}",
             &"(a?){99}".repeat(9),
+            "a++++++++++++++++++++++++++++++++",
         ] {
             assert!(cost(pattern) > MOST, "{pattern}: {}", cost(pattern));
         }
