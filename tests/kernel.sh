@@ -26,7 +26,10 @@ trap 'rm -rf "$work"' EXIT
 
 image=$(find "$dir" -name 'vmlinuz*' -type f | head -n 1)
 modules=$(find "$dir" -path '*/lib/modules/*' -prune -name '[0-9]*' | head -n 1)
-[ -n "$image" ] && [ -n "$modules" ] || { echo "$dir: no kernel, or no modules" >&2; exit 1; }
+if [ -z "$image" ] || [ -z "$modules" ]; then
+    echo "$dir: no kernel, or no modules" >&2
+    exit 1
+fi
 version=${modules##*/}
 
 # What the root file system needs, and what it needs itself.
