@@ -18,7 +18,7 @@ while getopts C:a: option; do
     esac
 done
 shift $((OPTIND - 1))
-[ $# -ge 2 ] || { sed -n 's/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 dir=$1
 shift
 work=$(mktemp -d)
