@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::common::lsns::{fine, inode, inode_of, lsns, row, rows, says, wrong};
 use crate::common::process::{Holder, limited, link, namespaces, printed};
 use crate::common::unshare::{apart, bind};
-use crate::common::{Scratch, applet, program, skip, stderr, there};
+use crate::common::{Scratch, applet, binary, program, skip, stderr, there};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
@@ -355,5 +355,49 @@ fn links_between_networks_give_numbers() {
             row(&["-p", &pid, "-t", "net"], "NETNSID", &inode(&holder.link("net"))).as_deref(),
             Some("0")
         );
+    });
+}
+
+/// A container can have as many mounts as it likes.
+#[test]
+fn thousands_that_files_keep() {
+    if !namespaces("lsns_thousands") {
+        return;
+    }
+    let scratch = Scratch::new("lsns-thousands");
+    let arguments = ["-r", "-n", "-P", "--no-fd-scan", "-t", "uts", "-o", "NS,ONS,NSFS"];
+    let traces = there("strace");
+    let calls = || {
+        let log = scratch.0.join("calls");
+        let mut command = program("strace");
+        command.args(["-f", "-qq", "-o"]).arg(&log).arg(binary()).arg("lsns").args(arguments);
+        let shown = printed(&mut command);
+        let count = std::fs::read_to_string(&log).expect("a log").lines().count();
+        (shown.lines().filter(|line| line.contains("lsns-thousands")).count(), count)
+    };
+    apart(|| {
+        let keep = |numbers: std::ops::Range<u32>| {
+            for number in numbers {
+                let file = scratch.0.join(number.to_string());
+                File::create(&file).expect("a file");
+                unshare(CloneFlags::CLONE_NEWUTS).expect("a namespace");
+                bind(Path::new("/proc/thread-self/ns/uts"), &file);
+            }
+        };
+        keep(0..400);
+        let few = traces.then(calls);
+        keep(400..4_000);
+        match few.zip(traces.then(calls)) {
+            // Other processes come and go: 4,000 calls are theirs.
+            Some(((shown, few), (all, many))) => {
+                assert_eq!((shown, all), (400, 4_000));
+                assert!(many <= few + 3_600 * 8 + 4_000, "{few} calls for 400, {many} for 4,000");
+            }
+            None => skip("lsns_thousands", "without strace(1) nothing is counted"),
+        }
+        for command in [&["lsns", "-t", "uts"][..], &["ctr-ps", "-q"], &["ctr-ps", "-l"]] {
+            let output = limited(applet(command[0]).args(&command[1..]));
+            assert!(output.status.success(), "{command:?}: {}", stderr(&output));
+        }
     });
 }
