@@ -329,11 +329,16 @@ fn value(source: &Source, words: Words, is_list: bool, text: &str, at: usize) ->
         Words::File => return Answer::other(Action::Files, at),
         Words::Dir => return Answer::other(Action::Directories, at),
         Words::Command => return Answer::other(Action::Commands, at),
+        Words::Thing => {
+            let offers = source.offers(words, text);
+            return if offers.is_empty() { Answer::other(Action::Files, at) } else { Answer::words(offers) };
+        }
         _ => {}
     }
     if !is_list {
         let offers = source.offers(words, text);
-        let goes_on = offers.iter().all(|offer| offer.word.ends_with([':', '/', '=']));
+        let goes_on =
+            words == Words::Filter || offers.iter().all(|offer| offer.word.ends_with([':', '/', '=']));
         let action = if goes_on { Action::Open } else { Action::Words };
         return Answer { action, ..Answer::words(offers) };
     }
