@@ -398,6 +398,7 @@ mod tests {
         assert_eq!(offered(&["lsns", "-o", "TYPE,TY"]), Vec::<String>::new(), "it is in the list");
         assert_eq!(offered(&["ctr-ps", "-l", "-o", "im"]), ["image"]);
         offers(&["ctr-ps", "-l", "-o", ""], &["LIMIT", "STATUS"]);
+        assert_eq!(offered(&["ctr-top", "-o", "thro"]), ["throt"]);
         assert!(!offered(&["ctr-ps", "-o", ""]).contains(&"LIMIT".to_owned()));
         assert_eq!(offered(&["ctr-ps", "--sort", "-rs"]), ["-rss"]);
         assert_eq!(offered(&["unshare", "--propagation", "s"]), ["slave", "shared"]);
@@ -413,7 +414,11 @@ mod tests {
         offers(&["ctr-ps", "-u", "roo"], &["root"]);
         offers(&["ctr-ps", "-p", ""], &["1"]);
         offers(&["nsenter", "-t", "1"], &["1"]);
-        offers(&["cgexec", "-g", "memo"], &[]);
+        assert_eq!(offered(&["cgexec", "-g", "*"]), ["*:"]);
+        let star = complete(&["cgexec", "-g", "*:"]);
+        assert!(star.offers.iter().all(|offer| offer.word.starts_with("*:")));
+        offers(&["ctr-inspect", "--diff", "ho"], &["host"]);
+        assert_eq!(complete(&["lsns", "-Q", "NPR"]).action, Action::Open);
     }
 
     #[test]
@@ -436,6 +441,9 @@ mod tests {
         assert_eq!(answer(&["cgexec", "-m", "64M", "mak"]), (Action::Commands, 0));
         assert_eq!(answer(&["cgexec", "-m", ""]), (Action::Open, 0));
         assert_eq!(answer(&["capsh", "--", "/"]), (Action::Files, 0));
+        assert_eq!(answer(&["capsh", "--chroot=/"]), (Action::Directories, 9));
+        assert_eq!(answer(&["ctr-whose", "/srv"]), (Action::Files, 0));
+        assert_eq!(offered(&["ctr-whose", "l"]), ["lo"]);
         assert_eq!(answer(&["ctrbox", "--install", "/usr"]), (Action::Directories, 0));
     }
 
