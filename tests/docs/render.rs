@@ -224,9 +224,20 @@ fn options(command: &clap::Command) -> String {
         text += &format!(".SS {}\n", escape(name));
         for arg in command.get_arguments().filter(|arg| heading(arg) == *name) {
             text += &option(arg).unwrap_or_default();
+            text += &story(command.get_name(), arg);
         }
     }
     text
+}
+
+/// What tests/docs/options.txt says of the option.
+fn story(applet: &str, arg: &clap::Arg) -> String {
+    let stories = std::fs::read_to_string(project("tests/docs/options.txt")).expect("the options");
+    let mut lines = stories.lines().skip_while(|line| line.strip_prefix("# ") != Some(applet)).skip(1);
+    let begin = format!("--{}: ", arg.get_long().unwrap_or_default());
+    let line =
+        lines.by_ref().take_while(|line| !line.starts_with("# ")).find_map(|line| line.strip_prefix(&begin));
+    line.map(|text| format!("{}\n", guard(&inline(text)))).unwrap_or_default()
 }
 
 fn option(arg: &clap::Arg) -> Option<String> {
