@@ -64,7 +64,7 @@ if have shellcheck; then
     silent contrib/alpine shellcheck -s sh -e SC2034,SC2154 contrib/alpine/APKBUILD
     silent contrib/arch shellcheck -s bash -e SC2034,SC2154,SC2164 contrib/arch/PKGBUILD
 fi
-if have nix-instantiate; then silent contrib/nix sh -c 'nix-instantiate --parse "$1" >/dev/null' sh contrib/nix/default.nix; fi
+if have nix-instantiate; then silent contrib/nix sh -c 'nix-instantiate --option build-users-group "" --parse "$1" >/dev/null' sh contrib/nix/default.nix; fi
 if have python3 && python3 -c 'import yaml' 2>/dev/null; then
     silent contrib/kubernetes python3 -c 'import sys, yaml; list(yaml.safe_load_all(open(sys.argv[1])))' contrib/kubernetes/daemonset.yaml
 fi
