@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use nix::unistd::Pid;
 
 use super::matching;
+use super::near::did_you_mean;
 use super::target::{self, Target};
 use super::{Container, Few, Files, IdentifiedBy, Tag, each_process};
 use crate::exit;
@@ -230,7 +231,10 @@ impl<'a> World<'a> {
         let found = matching::among(self.proc, &all, name);
         let chosen = match matching::group(&found, name) {
             Some(group) => group,
-            None => vec![matching::one(&found, name).map_err(|error| self.unnamed(error, found.is_empty()))?],
+            None => vec![matching::one(&found, name).map_err(|error| match found.is_empty() {
+                true => self.unnamed(error, name),
+                false => error,
+            })?],
         };
         let mut notes = Vec::new();
         let mut subjects = Vec::new();
@@ -252,16 +256,14 @@ impl<'a> World<'a> {
     }
 
     /// The container may run, with its name in a file that the caller may not read.
-    fn unnamed(&self, error: anyhow::Error, none: bool) -> anyhow::Error {
-        match self.problems.first().filter(|_| none) {
-            Some(problem) => {
-                let problem = crate::text::escape(problem.as_bytes());
-                let words =
-                    format!("{error}; some state files cannot be read, so names may be missing: {problem}");
-                exit::NotSeen(words).into()
-            }
-            None => error,
-        }
+    fn unnamed(&self, error: anyhow::Error, word: &str) -> anyhow::Error {
+        let near = did_you_mean(self.containers.iter().map(|known| &*known.container), word);
+        let near = near.map(|near| format!("; {near}")).unwrap_or_default();
+        let problem = self.problems.first().map(|problem| {
+            let problem = crate::text::escape(problem.as_bytes());
+            format!("; some state files cannot be read, so names may be missing: {problem}")
+        });
+        exit::NotSeen(format!("{error}{near}{}", problem.unwrap_or_default())).into()
     }
 
     /// The process of a container that has this PID inside.
