@@ -62,6 +62,7 @@ for page in man/*.[1-8]; do
     ctrbox-*)
         name=${page#ctrbox-}
         link "$to_box" "$links/${name%.*}"
+        completions "${page%.*}"
         if [ -n "$COMPAT" ]; then
             link ctrbox "$bindir/${name%.*}"
             link "$page" "$directory/$name"

@@ -64,9 +64,13 @@ if have shellcheck; then
     silent contrib/alpine shellcheck -s sh -e SC2034,SC2154 contrib/alpine/APKBUILD
     silent contrib/arch shellcheck -s bash -e SC2034,SC2154,SC2164 contrib/arch/PKGBUILD
 fi
-if have nix-instantiate; then silent contrib/nix sh -c 'nix-instantiate --parse "$1" >/dev/null' sh contrib/nix/default.nix; fi
+if have nix-instantiate; then silent contrib/nix sh -c 'nix-instantiate --option build-users-group "" --parse "$1" >/dev/null' sh contrib/nix/default.nix; fi
 if have python3 && python3 -c 'import yaml' 2>/dev/null; then
     silent contrib/kubernetes python3 -c 'import sys, yaml; list(yaml.safe_load_all(open(sys.argv[1])))' contrib/kubernetes/daemonset.yaml
+fi
+# Advisories need a database from the network: tests/release.sh deny.
+if have cargo-deny; then
+    cargo deny --offline --log-level error check --hide-inclusion-graph bans licenses sources >&2 || problem "cargo deny"
 fi
 for script in completions/bash/*; do
     if have bash; then silent "$script" bash --norc -c '. "$1" && complete -p "${1##*/}" >/dev/null' bash "$script"; fi

@@ -4,12 +4,22 @@
 #   deb     `make deb`, installed in a bare Debian root beside util-linux, used, and removed
 #   dist    the tarball of `make dist` builds without network, in another directory, to the same bytes
 #   cross   binaries for aarch64 and riscv64, which run under qemu-user
+#   recipes each recipe of contrib/ builds its package with the tools of its distribution, as far as they are installed
+#   deny    cargo-deny and cargo-auditable, if they are installed
 set -euo pipefail
 cd "$(dirname "$0")/.."
 here=$PWD
 work=$(mktemp -d "${TMPDIR:-/tmp}/ctrbox release.XXXXXX")
 trap 'rm -rf --one-file-system "$work"' EXIT
 say() { printf '== %s\n' "$*"; }
+# have WHAT PROGRAM...: are the programs installed? What is skipped is said.
+have() {
+    local what=$1 program
+    shift
+    for program; do
+        command -v "$program" >/dev/null || { say "SKIP $what: $program is not installed"; return 1; }
+    done
+}
 
 check_deb() {
     make -s deb
@@ -58,17 +68,127 @@ check_dist() {
     say "dist: it builds without network, to the bytes of a build in $here"
 }
 
+# The recipe is tried, not the binary: it is built without optimization.
+quickly() {
+    env -u CARGO_TARGET_DIR CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
+        CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 "$@"
+}
+
 check_cross() {
     local target
     for target in aarch64 riscv64gc; do
+        if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target-unknown-linux-musl" ] &&
+            ! rustup target add "$target-unknown-linux-musl" >/dev/null 2>&1; then
+            say "SKIP cross: rustup cannot get the target $target-unknown-linux-musl"
+            continue
+        fi
         TARGET=$target-unknown-linux-musl CARGO_TARGET_DIR="$work/$target" ./build.sh
         local qemu=qemu-${target%gc}-static binary=$work/$target/release/ctrbox
         "$qemu" "$binary" --list >/dev/null
-        "$qemu" "$binary" unshare -Ur true
+        # The kernel refuses a new user namespace to a process with threads, which qemu-user of Debian 12 is.
+        "$qemu" "$binary" unshare -Ur true || "$qemu" "$binary" unshare --net true
+        local runner=CARGO_TARGET_${target^^}_UNKNOWN_LINUX_MUSL_RUNNER
+        quickly env TARGET="$target-unknown-linux-musl" CARGO_TARGET_DIR="$work/$target" "$runner=$qemu" \
+            UNIT_TESTS=proc:: ./build.sh
         say "cross: $target"
     done
 }
 
-for step in "${@:-deb dist cross}"; do
+# Debian: the source package, from the tarball.
+recipe_debian() {
+    have debian dpkg-buildpackage dh lintian || return 0
+    cp "$tarball" "$1/${name/-/_}.orig.tar.gz"
+    tar -xzf "$tarball" -C "$1"
+    (cd "$1/$name" && quickly dpkg-buildpackage -d -us -uc >/dev/null)
+    lintian --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs --allow-root "$1"/*.changes "$1"/*.dsc
+    say "debian: dpkg-buildpackage, lintian"
+}
+
+recipe_fedora() {
+    have fedora rpmbuild || return 0
+    mkdir "$1/SOURCES"
+    cp "$tarball" "$1/SOURCES/"
+    quickly rpmbuild -ba --quiet --nodeps --define "_topdir $1" contrib/fedora/ctrbox.spec
+    say "fedora: rpmbuild -ba"
+}
+
+# makepkg refuses root. Another user may not read root's toolchain where it is.
+recipe_arch() {
+    have arch makepkg || return 0
+    cp contrib/arch/PKGBUILD "$tarball" "$1/"
+    mkdir "$1/home" "$1/rustup" "$1/cargo"
+    chown -R 65534:65534 "$1"
+    chmod 755 "$work" "$1"
+    quickly unshare --mount bash -euc '
+        mount --bind "${RUSTUP_HOME:-$HOME/.rustup}" "$0/rustup"
+        mount --bind "${CARGO_HOME:-$HOME/.cargo}/bin" "$0/cargo"
+        cd "$0"
+        exec setpriv --reuid 65534 --regid 65534 --clear-groups env HOME="$0/home" CARGO_HOME="$0/home/.cargo" \
+            RUSTUP_HOME="$0/rustup" PATH="$0/cargo:/usr/bin:/bin" makepkg --nodeps --nocheck >log 2>&1
+    ' "$1" || { cat "$1/log"; return 1; }
+    ls "$1"/ctrbox-*.pkg.tar.* >/dev/null
+    say "arch: makepkg"
+}
+
+# Without abuild: the functions of the recipe, by a POSIX shell.
+recipe_alpine() {
+    tar -xzf "$tarball" -C "$1"
+    (
+        cd "$1/$name"
+        quickly pkgdir="$1/pkg" sh -euc '. "$0/contrib/alpine/APKBUILD"; build; package' "$here" >"$1/log" 2>&1
+    ) || { cat "$1/log"; return 1; }
+    [ -x "$1/pkg/usr/bin/ctrbox" ]
+    if have alpine abuild; then (cd contrib/alpine && abuild -F validate); fi
+    say "alpine: build() and package() of APKBUILD"
+}
+
+# Without nixpkgs: tests/nixpkgs.nix has what the recipe uses of it. The phase of the build is not run.
+recipe_nix() {
+    have nix nix-build || return 0
+    tar -xzf "$tarball" -C "$1"
+    local result
+    result=$(nix-build --option sandbox false --option build-users-group "" --option substitute false --no-out-link \
+        --arg pkgs "import $here/tests/nixpkgs.nix $here/target/release/ctrbox" "$1/$name/contrib/nix" 2>"$1/log") ||
+        { cat "$1/log"; return 1; }
+    [ -x "$result/bin/ctrbox" ]
+    nix-store --delete "$result" >/dev/null 2>&1
+    say "nix: nix-build, with a stand-in for nixpkgs"
+}
+
+check_recipes() {
+    ./dist.sh >/dev/null
+    make -s build
+    local tarball recipe name
+    tarball=$(echo "$PWD"/target/dist/ctrbox-*.tar.gz)
+    name=$(basename "$tarball" .tar.gz)
+    for recipe in debian fedora arch alpine nix; do
+        # Not below a directory with a blank: rpmbuild and nix take none.
+        local directory
+        directory=$(mktemp -d "${TMPDIR:-/tmp}/ctrbox-$recipe.XXXXXX")
+        local status=0
+        "recipe_$recipe" "$directory" || status=$?
+        rm -rf --one-file-system "$directory"
+        [ $status = 0 ] || return $status
+    done
+}
+
+check_deny() {
+    if have deny cargo-deny; then
+        # Advisories need the database, which the network may not have.
+        cargo deny --locked check bans licenses sources
+        cargo deny --locked check advisories || say "SKIP deny: advisories, see above"
+        say "deny: bans, licenses, sources"
+    fi
+    if have auditable cargo-auditable; then
+        quickly env AUDITABLE=1 CARGO_TARGET_DIR="$work/auditable" ./build.sh
+        objcopy -O binary --only-section=.dep-v0 "$work/auditable/release/ctrbox" "$work/dep-v0"
+        python3 -c 'import json, sys, zlib
+crates = {package["name"] for package in json.loads(zlib.decompress(open(sys.argv[1], "rb").read()))["packages"]}
+sys.exit(not {"ctrbox", "libc", "nix", "clap"} <= crates)' "$work/dep-v0"
+        say "auditable: the binary has the list of its crates"
+    fi
+}
+
+for step in "${@:-deb dist cross recipes deny}"; do
     for name in $step; do "check_$name"; done
 done

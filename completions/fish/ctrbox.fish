@@ -1,6 +1,11 @@
 # fish completion for ctrbox and its applets. ctrbox itself says what can be completed; fish completes files and
 # programs.
 
+# __ctrbox_word TEXT: the text as a word of a command line, with the tilde that it may begin with.
+function __ctrbox_word
+    string escape -n -- $argv[1] | string replace -r '^\\\\~' '~'
+end
+
 function __ctrbox_complete
     set -l line (commandline -opc)
     set -l typed (commandline -ct | string unescape)
@@ -19,11 +24,11 @@ function __ctrbox_complete
             set -l head (string sub -l $action[2] -- $typed)
             set -l path (string sub -s (math $action[2] + 1) -- $typed)
             # What a command without completions would get.
-            set -l found (complete -C "__ctrbox_path "(string escape -n -- $path))
+            set -l found (complete -C "__ctrbox_path "(__ctrbox_word $path))
             test $action[1] = files; or set found (string match -r '.*/$' -- $found)
             test (count $found) -gt 0; and printf '%s\n' $head$found
         case commands
-            complete -C (string escape -n -- $typed)
+            complete -C (__ctrbox_word $typed)
         case program
             set -l program $line[(math $action[2] + 1)..-1]
             complete -C (string join ' ' -- (string escape -n -- $program) (commandline -ct))

@@ -43,7 +43,10 @@ impl<P> Describe for Grammar<P> {
     fn operands(&self) -> Words {
         match self.stops_at_operand {
             true => Words::Command,
-            false => Words::of(self.usage.rsplit(' ').next().unwrap_or_default().trim_matches(['[', ']'])),
+            false => {
+                let first = self.usage.lines().next().unwrap_or_default();
+                Words::of(first.rsplit(' ').next().unwrap_or_default().trim_matches(['[', ']']))
+            }
         }
     }
 }

@@ -7,6 +7,8 @@ pub(crate) enum Words {
     None,
     /// A container or a PID.
     Target,
+    /// The same, or the host.
+    TargetOrHost,
     Pid,
     /// The kinds of namespaces.
     Kind,
@@ -24,6 +26,12 @@ pub(crate) enum Words {
     /// CONTROLLERS:PATH
     Cgroup,
     Tty,
+    /// Names of environment variables.
+    Variable,
+    /// A filter: columns begin it.
+    Filter,
+    /// What ctr-whose looks up: an interface, a PID or a path.
+    Thing,
     /// What the containers have for an option of ctr-ps, by its name.
     Attribute(&'static str),
     Choice(&'static [&'static str]),
@@ -37,7 +45,7 @@ impl Words {
     /// Those of a value with this name.
     pub(super) const fn of(value: &'static str) -> Words {
         match value.as_bytes() {
-            b"file" | b"path" | b"argument..." => Words::File,
+            b"file" | b"path" | b"argument..." | b"limits" => Words::File,
             b"dir" => Words::Dir,
             b"target" | b"target..." | b"namespace|target" => Words::Target,
             b"pid" => Words::Pid,
@@ -50,6 +58,9 @@ impl Words {
             b"uid" => Words::Uid,
             b"gid" => Words::Gid,
             b"controllers:path" => Words::Cgroup,
+            b"expr" => Words::Filter,
+            b"thing..." => Words::Thing,
+            b"inner:outer:count" => Words::Choice(&["auto", "subids", "all"]),
             b"when" => Words::Choice(&["auto", "always", "never"]),
             b"form" => Words::Choice(&["text", "json"]),
             b"rel" => Words::Choice(&["owner", "parent", "process"]),

@@ -329,11 +329,16 @@ fn value(source: &Source, words: Words, is_list: bool, text: &str, at: usize) ->
         Words::File => return Answer::other(Action::Files, at),
         Words::Dir => return Answer::other(Action::Directories, at),
         Words::Command => return Answer::other(Action::Commands, at),
+        Words::Thing => {
+            let offers = source.offers(words, text);
+            return if offers.is_empty() { Answer::other(Action::Files, at) } else { Answer::words(offers) };
+        }
         _ => {}
     }
     if !is_list {
         let offers = source.offers(words, text);
-        let goes_on = offers.iter().all(|offer| offer.word.ends_with([':', '/', '=']));
+        let goes_on =
+            words == Words::Filter || offers.iter().all(|offer| offer.word.ends_with([':', '/', '=']));
         let action = if goes_on { Action::Open } else { Action::Words };
         return Answer { action, ..Answer::words(offers) };
     }
@@ -393,6 +398,7 @@ mod tests {
         assert_eq!(offered(&["lsns", "-o", "TYPE,TY"]), Vec::<String>::new(), "it is in the list");
         assert_eq!(offered(&["ctr-ps", "-l", "-o", "im"]), ["image"]);
         offers(&["ctr-ps", "-l", "-o", ""], &["LIMIT", "STATUS"]);
+        assert_eq!(offered(&["ctr-top", "-o", "thro"]), ["throt"]);
         assert!(!offered(&["ctr-ps", "-o", ""]).contains(&"LIMIT".to_owned()));
         assert_eq!(offered(&["ctr-ps", "--sort", "-rs"]), ["-rss"]);
         assert_eq!(offered(&["unshare", "--propagation", "s"]), ["slave", "shared"]);
@@ -408,7 +414,11 @@ mod tests {
         offers(&["ctr-ps", "-u", "roo"], &["root"]);
         offers(&["ctr-ps", "-p", ""], &["1"]);
         offers(&["nsenter", "-t", "1"], &["1"]);
-        offers(&["cgexec", "-g", "memo"], &[]);
+        assert_eq!(offered(&["cgexec", "-g", "*"]), ["*:"]);
+        let star = complete(&["cgexec", "-g", "*:"]);
+        assert!(star.offers.iter().all(|offer| offer.word.starts_with("*:")));
+        offers(&["ctr-inspect", "--diff", "ho"], &["host"]);
+        assert_eq!(complete(&["lsns", "-Q", "NPR"]).action, Action::Open);
     }
 
     #[test]
@@ -431,6 +441,9 @@ mod tests {
         assert_eq!(answer(&["cgexec", "-m", "64M", "mak"]), (Action::Commands, 0));
         assert_eq!(answer(&["cgexec", "-m", ""]), (Action::Open, 0));
         assert_eq!(answer(&["capsh", "--", "/"]), (Action::Files, 0));
+        assert_eq!(answer(&["capsh", "--chroot=/"]), (Action::Directories, 9));
+        assert_eq!(answer(&["ctr-whose", "/srv"]), (Action::Files, 0));
+        assert_eq!(offered(&["ctr-whose", "l"]), ["lo"]);
         assert_eq!(answer(&["ctrbox", "--install", "/usr"]), (Action::Directories, 0));
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::applets::{ctr_ps, lsns};
+use crate::applets::{ctr_ps, ctr_top, lsns};
 use crate::cli::Words;
 use crate::container::target;
 use crate::container::{Container, Files, Resolver, Runtime};
@@ -34,6 +34,11 @@ impl Offer {
 pub(super) fn is_harmless(word: &str) -> bool {
     let known = |letter: char| letter.is_ascii_alphanumeric() || "_.:/@+,=%-".contains(letter);
     !word.is_empty() && !word.starts_with(['=', '-']) && word.chars().all(known)
+}
+
+/// The same for a word that begins with what is typed. The user may have typed the star of `cgexec -g '*:/web'`.
+fn goes_on(typed: &str, rest: &str) -> bool {
+    is_harmless(&format!("{}{rest}", typed.strip_prefix("*").unwrap_or(typed)))
 }
 
 /// Those that begin with `prefix`.
@@ -77,9 +82,13 @@ impl Source {
         let all: Pairs = match words {
             Words::None | Words::File | Words::Dir | Words::Command => Vec::new(),
             Words::Target => targets(prefix),
+            Words::TargetOrHost => {
+                let host = ("host".to_owned(), "what is not in a container".to_owned());
+                std::iter::once(host).chain(targets(prefix)).collect()
+            }
             Words::Pid => pids(),
             Words::Kind => plain(&Kind::ALL.map(Kind::proc_name)),
-            Words::Columns => self.columns(prefix),
+            Words::Columns | Words::Filter => self.columns(prefix),
             Words::Runtime => plain(&Runtime::all_names().collect::<Vec<_>>()),
             Words::Signal => Signal::iterator().map(|signal| named(signal, prefix)).collect(),
             Words::Capability => capabilities(prefix),
@@ -96,15 +105,17 @@ impl Source {
             Words::Gid => follow(self.applet).chain(groups().into_iter().map(swap)).collect(),
             Words::Cgroup => control_groups(prefix),
             Words::Tty => terminals(),
+            Words::Variable => variables(),
+            Words::Thing => things(prefix),
             Words::Attribute(name) => attributes(name),
             Words::Choice(words) => plain(words),
         };
         let mut offers: Vec<Offer> = all
             .iter()
-            .filter(|(word, _)| word.starts_with(prefix) && is_harmless(word))
+            .filter(|(word, _)| word.strip_prefix(prefix).is_some_and(|rest| goes_on(prefix, rest)))
             .map(|(word, about)| Offer::new(word, about))
             .collect();
-        if !matches!(words, Words::Choice(_) | Words::Columns | Words::Baseline) {
+        if !matches!(words, Words::Choice(_) | Words::Columns | Words::Filter | Words::Baseline) {
             order::sort_by(&mut offers, |a, b| {
                 (a.word.len() * usize::from(is_number(&a.word)), &a.word)
                     .cmp(&(b.word.len() * usize::from(is_number(&b.word)), &b.word))
@@ -118,6 +129,7 @@ impl Source {
     fn columns(&self, prefix: &str) -> Pairs {
         let columns: Vec<&Column> = match self.applet {
             "lsns" => lsns::columns().collect(),
+            "ctr-top" => ctr_top::columns().collect(),
             _ => ctr_ps::columns(self.of_containers),
         };
         let is_lower = prefix.starts_with(|letter: char| letter.is_ascii_lowercase());
@@ -225,6 +237,24 @@ fn groups() -> Pairs {
     proc::groups(&text).map(|group| (text::utf8(group.name).into_owned(), group.gid.to_string())).collect()
 }
 
+fn variables() -> Pairs {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.map(|name| (name, String::new())).collect()
+}
+
+/// Interfaces of the caller's network namespace. PIDs for a number. Nothing for a path: the shell knows files.
+fn things(prefix: &str) -> Pairs {
+    if prefix.contains('/') {
+        return Vec::new();
+    }
+    if !prefix.is_empty() && is_number(prefix) {
+        return pids();
+    }
+    let entries = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.map(|name| (name, "interface".to_owned())).collect()
+}
+
 fn terminals() -> Pairs {
     let entries = std::fs::read_dir("/dev/pts").into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -239,7 +269,9 @@ fn control_groups(prefix: &str) -> Pairs {
         let unified = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
         let of_v1 = hierarchies.0.iter().flat_map(|hierarchy| hierarchy.controllers.iter().cloned());
         let names = of_v1.chain(unified.split_whitespace().map(str::to_owned)).chain(["*".to_owned()]);
-        return names.map(|name| (format!("{name}:"), String::new())).collect();
+        let (given, _) = prefix.split_at(prefix.rfind(',').map_or(0, |comma| comma + 1));
+        let names = names.filter(|name| !given.split(',').any(|given| given == name));
+        return names.map(|name| (format!("{given}{name}:"), String::new())).collect();
     };
     let first = controllers.split(',').next().unwrap_or_default();
     let has_it = |controllers: &Vec<String>| controllers.iter().any(|name| name == first);

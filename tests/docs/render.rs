@@ -71,22 +71,26 @@ fn of_containers() -> String {
     of_this_project(man)
 }
 
-/// The script of ctrbox has all the code; that of an applet calls it.
+/// The script of ctrbox has all the code; that of an applet calls it. An applet that replaces a program of another
+/// project is called by its own name and by that of its page, `ctrbox-nsenter`.
 pub fn completions() -> Vec<Rendered> {
-    let mut files = Vec::new();
-    for page in pages() {
-        for (shell, file) in [
-            ("bash", format!("completions/bash/{}", page.name)),
-            ("zsh", format!("completions/zsh/_{}", page.name)),
-            ("fish", format!("completions/fish/{}.fish", page.name)),
-        ] {
-            let template = if page.name == "ctrbox" { "ctrbox" } else { "applet" };
-            let template = project(&format!("tests/docs/completions/{template}.{shell}"));
-            let script = std::fs::read_to_string(template).expect("a template");
-            files.push((file, script.replace("@NAME@", page.name)));
-        }
-    }
-    files
+    let names = pages().into_iter().flat_map(|page| {
+        let title = Some(page.title).filter(|title| *title != page.name);
+        [Some(page.name.to_owned()), title].into_iter().flatten()
+    });
+    names.flat_map(|name| ["bash", "zsh", "fish"].map(|shell| completion(shell, &name))).collect()
+}
+
+fn completion(shell: &str, name: &str) -> Rendered {
+    let file = match shell {
+        "bash" => name.to_owned(),
+        "zsh" => format!("_{name}"),
+        _ => format!("{name}.{shell}"),
+    };
+    let template = if name == "ctrbox" { "ctrbox" } else { "applet" };
+    let template = project(&format!("tests/docs/completions/{template}.{shell}"));
+    let script = std::fs::read_to_string(template).expect("a template");
+    (format!("completions/{shell}/{file}"), script.replace("@NAME@", name))
 }
 
 /// man(7), with the sections in the order of man-pages(7).
@@ -208,29 +212,49 @@ fn synopsis(page: &Page) -> String {
 
 fn options(command: &clap::Command) -> String {
     let mut text = ".SH OPTIONS\n".to_owned();
-    let mut heading = None;
+    let heading = |arg: &clap::Arg| arg.get_help_heading().unwrap_or("Other options").to_owned();
+    // As clap prints them: a heading may have options from several places of the table.
+    let mut headings: Vec<String> = Vec::new();
     for arg in command.get_arguments() {
-        let Some(long) = arg.get_long() else { continue };
-        if arg.get_help_heading() != heading {
-            heading = arg.get_help_heading();
-            text += &format!(".SS {}\n", escape(heading.unwrap_or("Other options")));
+        if !headings.contains(&heading(arg)) {
+            headings.push(heading(arg));
         }
-        let short = arg.get_short().map(|letter| format!("\\fB\\-{letter}\\fR, ")).unwrap_or_default();
-        let takes = arg.get_action().takes_values();
-        let value =
-            arg.get_value_names().filter(|_| takes).map(|names| names[0].to_string()).unwrap_or_default();
-        let value = match (takes, arg.is_require_equals_set()) {
-            (false, _) => String::new(),
-            (true, true) if arg.get_num_args().is_none_or(|range| range.min_values() > 0) => {
-                format!("=\\fI{}\\fR", escape(&value))
-            }
-            (true, true) => format!("[=\\fI{}\\fR]", escape(&value)),
-            (true, false) => format!(" \\fI{}\\fR", escape(&value)),
-        };
-        let help = capital(&arg.get_help().map(ToString::to_string).unwrap_or_default());
-        text += &format!(".TP\n{short}\\fB\\-\\-{}\\fR{value}\n{help}.\n", escape(long));
+    }
+    for name in &headings {
+        text += &format!(".SS {}\n", escape(name));
+        for arg in command.get_arguments().filter(|arg| heading(arg) == *name) {
+            text += &option(arg).unwrap_or_default();
+            text += &story(command.get_name(), arg);
+        }
     }
     text
+}
+
+/// What tests/docs/options.txt says of the option.
+fn story(applet: &str, arg: &clap::Arg) -> String {
+    let stories = std::fs::read_to_string(project("tests/docs/options.txt")).expect("the options");
+    let mut lines = stories.lines().skip_while(|line| line.strip_prefix("# ") != Some(applet)).skip(1);
+    let begin = format!("--{}: ", arg.get_long().unwrap_or_default());
+    let line =
+        lines.by_ref().take_while(|line| !line.starts_with("# ")).find_map(|line| line.strip_prefix(&begin));
+    line.map(|text| format!("{}\n", guard(&inline(text)))).unwrap_or_default()
+}
+
+fn option(arg: &clap::Arg) -> Option<String> {
+    let long = arg.get_long()?;
+    let short = arg.get_short().map(|letter| format!("\\fB\\-{letter}\\fR, ")).unwrap_or_default();
+    let takes = arg.get_action().takes_values();
+    let value = arg.get_value_names().filter(|_| takes).map(|names| names[0].to_string()).unwrap_or_default();
+    let value = match (takes, arg.is_require_equals_set()) {
+        (false, _) => String::new(),
+        (true, true) if arg.get_num_args().is_none_or(|range| range.min_values() > 0) => {
+            format!("=\\fI{}\\fR", escape(&value))
+        }
+        (true, true) => format!("[=\\fI{}\\fR]", escape(&value)),
+        (true, false) => format!(" \\fI{}\\fR", escape(&value)),
+    };
+    let help = capital(&arg.get_help().map(ToString::to_string).unwrap_or_default());
+    Some(format!(".TP\n{short}\\fB\\-\\-{}\\fR{value}\n{help}.\n", escape(long)))
 }
 
 fn capital(text: &str) -> String {

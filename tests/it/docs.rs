@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::common::{difference, project};
+use ctrbox::testing::applet::APPLETS;
 
 #[path = "../docs/render.rs"]
 mod render;
@@ -31,6 +32,36 @@ fn not_stale(files: &[render::Rendered], directories: &[&str]) {
 #[test]
 fn manual_pages() {
     not_stale(&render::manual_pages(), &["man"]);
+}
+
+/// Each line of tests/docs/options.txt is of an option that its applet has.
+fn options_without_a_row() -> Vec<String> {
+    let stories = std::fs::read_to_string(project("tests/docs/options.txt")).expect("the options");
+    let mut applet = None;
+    let mut wrong = Vec::new();
+    for line in stories.lines().skip(1).filter(|line| !line.is_empty()) {
+        if let Some(name) = line.strip_prefix("# ") {
+            applet = APPLETS.iter().find(|applet| applet.name == name).map(|applet| applet.command());
+            continue;
+        }
+        let option = line.strip_prefix("--").and_then(|line| line.split_once(": ")).map(|(name, _)| name);
+        let is_known = |name: &str| {
+            applet.iter().flat_map(clap::Command::get_arguments).any(|arg| arg.get_long() == Some(name))
+        };
+        if !option.is_some_and(is_known) {
+            wrong.push(line.to_owned());
+        }
+    }
+    wrong
+}
+
+/// OPTIONS has more than the lines of `--help`.
+#[test]
+fn manual_pages_tell_more_of_options_than_help() {
+    assert_eq!(options_without_a_row(), Vec::<String>::new());
+    let page = std::fs::read_to_string(project("man/ctrbox-unshare.1")).expect("a page");
+
+    assert!(page.contains("exits as it does"), "the story of --fork");
 }
 
 /// The text of all files below a directory.

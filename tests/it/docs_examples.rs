@@ -237,6 +237,17 @@ fn applets_take_the_arguments_of_the_image_and_the_daemonset() {
     }
 }
 
+/// Without `recursiveReadOnly` user 0 of the pod can write to /host/proc and /host/sys. Kubernetes refuses it together
+/// with `mountPropagation`.
+#[test]
+fn the_daemonset_cannot_write_to_mounts_of_the_host() {
+    let text = std::fs::read_to_string(project("contrib/kubernetes/daemonset.yaml")).expect("the DaemonSet");
+    let is_of_host = |line: &&str| line.contains("mountPath: /host");
+    let mount = text.lines().find(is_of_host).expect("the mount of the host");
+    assert!(mount.contains("readOnly: true, recursiveReadOnly: IfPossible"), "{mount}");
+    assert!(!mount.contains("mountPropagation"), "{mount}");
+}
+
 /// The tests above are some only if these fail.
 #[test]
 fn wrong_examples_are_found() {

@@ -62,9 +62,12 @@ fn of_others(prefix: &str) -> BTreeSet<String> {
 /// A program in bindir with its page and completions.
 fn named(prefix: &str, name: &str, page: &str) -> [String; 5] {
     let section = page.rsplit('.').next().expect("a section");
+    let [bash, zsh, fish] = completions(prefix, name);
+    [format!("{prefix}/bin/{name}"), format!("{prefix}/share/man/man{section}/{page}"), bash, zsh, fish]
+}
+
+fn completions(prefix: &str, name: &str) -> [String; 3] {
     [
-        format!("{prefix}/bin/{name}"),
-        format!("{prefix}/share/man/man{section}/{page}"),
         format!("{prefix}/share/bash-completion/completions/{name}"),
         format!("{prefix}/share/zsh/site-functions/_{name}"),
         format!("{prefix}/share/fish/vendor_completions.d/{name}.fish"),
@@ -78,6 +81,8 @@ fn expected(prefix: &str) -> BTreeSet<String> {
         let page = format!("{}.{}", applet.page(), applet.section);
         if applet.has_own_name() {
             expected.extend(named(prefix, applet.name, &page));
+        } else {
+            expected.extend(completions(prefix, &applet.page()));
         }
         expected.insert(format!("{prefix}/libexec/ctrbox/bin/{}", applet.name));
         expected.insert(format!("{prefix}/share/man/man{}/{page}", applet.section));

@@ -297,7 +297,9 @@ static GRAMMAR: Grammar<Shell> = Grammar {
             "do not change HOME and USER with --user",
             Effect::Flag(|shell| set(&mut shell.keep_environment)),
         ),
-        Opt::new(None, "chroot", "change the root directory", Effect::Attached(act::chroot)).takes("path"),
+        Opt::new(None, "chroot", "change the root directory", Effect::Attached(act::chroot))
+            .takes("path")
+            .offers(Words::Dir),
         Opt::new(
             None,
             "forkfor",

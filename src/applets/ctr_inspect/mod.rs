@@ -254,7 +254,8 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "show only what differs between the target and this one; 'host' is the host",
             Effect::Required(diff_with),
         )
-        .takes("target"),
+        .takes("target")
+        .offers(Words::TargetOrHost),
         Opt::new(Some('J'), "json", "print JSON", Effect::Flag(|r| set(&mut r.json))),
         Opt::color(colour),
         Opt::root(root),

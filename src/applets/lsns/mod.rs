@@ -225,8 +225,11 @@ static GRAMMAR: Grammar<Request> = Grammar {
     groups: &[
         ("json", "Output"),
         ("persistent", "Selection"),
-        ("raw", "Layout"),
-        ("type", "More selection and layout"),
+        ("raw", "Output"),
+        ("type", "Selection"),
+        ("tree", "Output"),
+        ("no-fd-scan", "Selection"),
+        ("color", "Output"),
         ("help", "Other options"),
     ],
 };

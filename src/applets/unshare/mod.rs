@@ -254,7 +254,8 @@ static GRAMMAR: Grammar<Request> = Grammar {
             .takes("offset"),
         Opt::new(None, "clear-env", "clear the environment", Effect::Flag(|r| set(&mut r.clear_env))),
         Opt::new(None, "whitelist-env", "keep only these variables", Effect::Required(whitelist))
-            .takes("list"),
+            .takes("list")
+            .lists(Words::Variable),
         Opt::help(),
         Opt::version(),
     ],

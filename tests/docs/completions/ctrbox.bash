@@ -38,14 +38,22 @@ __ctrbox_add() {
 
 # __ctrbox_files OPTION LENGTH: files, or with -d directories, after LENGTH characters of the word.
 __ctrbox_files() {
-    local path=${typed:$2} head=${typed:0:$2} files file
+    local path=${typed:$2} head=${typed:0:$2} files file home=
+    # The shell itself replaces a tilde only where the word begins.
+    [[ $2 -ne 0 || $path != \~/* ]] || home=$HOME/
     mapfile -t files < <(compgen "$1" -- "${path/#\~\//$HOME/}")
     for file in "${files[@]}"; do
         [[ ! -d $file ]] || file+=/
-        printf -v file %q "$file"
+        if [[ -n $home && $file == "$home"* ]]; then
+            printf -v file '~/%q' "${file#"$home"}"
+        else
+            printf -v file %q "$file"
+        fi
         __ctrbox_add "$typed" "$head$file"
     done
     if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == */ ]]; then compopt -o nospace; fi
+    # $VARIABLE and ~user
+    compopt -o bashdefault
 }
 
 _ctrbox() {
@@ -74,6 +82,7 @@ _ctrbox() {
             __ctrbox_files -f 0
         else
             mapfile -t COMPREPLY < <(compgen -c -- "$typed" | sort -u)
+            compopt -o bashdefault
         fi
         ;;
     program)
