@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use nix::unistd::Pid;
 
 use super::matching;
+use super::suggest;
 use super::target::{self, Target};
 use super::{Container, Few, Files, IdentifiedBy, Tag, each_process};
 use crate::exit;
@@ -230,7 +231,7 @@ impl<'a> World<'a> {
         let found = matching::among(self.proc, &all, name);
         let chosen = match matching::group(&found, name) {
             Some(group) => group,
-            None => vec![matching::one(&found, name).map_err(|error| self.unnamed(error, found.is_empty()))?],
+            None => vec![matching::one(&found, name).map_err(|error| self.unnamed(error, name, &all, found.is_empty()))?],
         };
         let mut notes = Vec::new();
         let mut subjects = Vec::new();
@@ -252,7 +253,10 @@ impl<'a> World<'a> {
     }
 
     /// The container may run, with its name in a file that the caller may not read.
-    fn unnamed(&self, error: anyhow::Error, none: bool) -> anyhow::Error {
+    fn unnamed(&self, error: anyhow::Error, word: &str, all: &[Rc<Container>], none: bool) -> anyhow::Error {
+        if let Some(instead) = suggest::instead(all, word).filter(|_| none) {
+            return anyhow!("no container '{}'; {instead}", crate::text::escape(word.as_bytes()));
+        }
         match self.problems.first().filter(|_| none) {
             Some(problem) => {
                 let problem = crate::text::escape(problem.as_bytes());

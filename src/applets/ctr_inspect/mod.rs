@@ -360,9 +360,12 @@ fn world<'a>(
 fn section(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
     for word in list.to_string_lossy().split(',').filter(|word| !word.is_empty()) {
         let section = Section::ALL.into_iter().find(|section| section.name() == word);
-        let names = || Section::ALL.map(Section::name).join(", ");
-        let unknown =
-            || anyhow!("unknown section '{}' (there are: {})", text::escape(word.as_bytes()), names());
+        let unknown = || {
+            let hint = Section::meant(word).map(|section| format!("; did you mean {}?", section.name()));
+            let names = Section::ALL.map(Section::name).join(", ");
+            let word = text::escape(word.as_bytes());
+            anyhow!("unknown section '{word}'{} (there are: {names})", hint.unwrap_or_default())
+        };
         request.sections.push(section.ok_or_else(unknown)?);
     }
     Ok(())

@@ -20,6 +20,7 @@ use super::unknown::Unknowns;
 use crate::access::{self, Account, memory};
 use crate::container::details::USUAL_MOUNTS;
 use crate::container::world::{Subject, World};
+use crate::proc::ns::Kind;
 use crate::proc::mountinfo::{Mount, mounts, unescape};
 pub(super) use crate::proc::overlay::Overlay;
 use crate::proc::overlay::overlay;
@@ -197,16 +198,27 @@ fn root(world: &World<'_>, subject: Subject, host: &HostMounts, text: &[u8], unk
         return Root { path: path.map(|path| shown(&path)), ..Root::default() };
     };
     let is_read_only = mount.is_read_only() || mount.has_option("ro");
+    let path = host.path(mount.device, &unescape(mount.root)).map(|path| shown(&path));
     Root {
         fstype: Some(text::utf8(mount.kind).into_owned()),
         read_only: Some(is_read_only),
         overlay: (mount.kind == b"overlay").then(|| {
             let mut found = overlay(mount.options);
+            found.claimed = path.is_none() && is_of_user(world, subject);
             found.resolve(world, subject, unknown);
             found
         }),
-        path: host.path(mount.device, &unescape(mount.root)).map(|path| shown(&path)),
+        path,
     }
+}
+
+/// Can a user have made the mounts that the process sees? Root's runtimes mount a root file system on the host first.
+fn is_of_user(world: &World<'_>, subject: Subject) -> bool {
+    let owner = subject.container.map_or(0, |number| world.containers[number].container.owner);
+    let at = Kind::ALL.iter().position(|kind| *kind == Kind::User);
+    let of_host = at.and_then(|at| world.proc.host_namespaces()[at]);
+    let own = world.proc.process(Pid::from_raw(subject.pid)).ns(Kind::User);
+    owner != 0 || own.is_none() || own != of_host
 }
 
 impl Overlay {
