@@ -64,7 +64,9 @@
 //!
 //! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's
 //! first process). PIDs, ids, counters and times are not compared. If two lists differ, the text shows what only one of them has.
-//! With `--json`: `{"a", "b", "differences": [{"path", "a", "b"}]}`.
+//! `none` is no value, such as no limit; `-` is what only the other target has, such as a mount; `unknown` is what the caller's rights or
+//! the kernel withhold. With `--json`: `{"a", "b", "differences": [{"path", "a", "b", "a_is", "b_is"}]}`, where `a_is` and `b_is` are
+//! `value`, `none`, `absent` or `unknown`.
 //!
 //! # JSON
 //!

@@ -52,7 +52,7 @@ impl Section {
 
 /// Words for what a section has, for an error.
 const WORDS: [(Section, &[&str]); 7] = [
-    (Section::Identity, &["id", "ids", "name", "names", "image", "labels", "status"]),
+    (Section::Identity, &["id", "ids", "image", "labels", "status"]),
     (Section::Namespaces, &["ns", "maps", "userns"]),
     (Section::Limits, &["cgroup", "cgroups", "memory", "mem", "cpu", "pids", "io", "oom", "swap", "psi", "pressure"]),
     (Section::Privileges, &["caps", "capabilities", "rights", "security", "seccomp", "lsm", "apparmor", "selinux"]),

@@ -348,6 +348,7 @@ mod tests {
         assert_eq!(path(b"0:77", "/"), None);
         let text = b"10 0 0:50 / / rw - overlay overlay rw,upperdir=/u,workdir=/w,lowerdir=/a\\134:b:/c\n\
             11 10 8:1 / /host ro - ext4 /dev/sda rw\n12 11 0:9 / /host/run rw - tmpfs tmpfs rw\n\
+            15 12 0:4 net:[4026532000] /host/run/netns/x rw - nsfs nsfs rw\n\
             13 10 0:60 / /proc rw - proc proc rw\n14 10 8:1 /srv /s rw - ext4 /dev/sda rw\n";
         let all = all_mounts(text, &host, &Unknowns::default());
         let seen: Vec<(&str, &str, bool, bool)> = all
@@ -359,10 +360,11 @@ mod tests {
             [
                 ("/host", "/", true, true),
                 ("/host/run", "/run", false, true),
+                ("/host/run/netns/x", "nsfs", false, false),
                 ("/proc", "proc", false, false),
                 ("/s", "/srv", false, true),
             ]
         );
-        assert_eq!(all[0].writable_below, ["/host/run"]);
+        assert_eq!(all[0].writable_below, ["/host/run"], "nobody can write to a namespace");
     }
 }
