@@ -37,7 +37,8 @@ mod tests {
         let container = |name: &str| {
             Rc::new(Container { name: Some(name.to_owned()), ..Container::new(Runtime::Docker, name) })
         };
-        let all: Vec<Rc<Container>> = ["web-1", "web-2", "db", "web-3", "web-4", "web-5", "web-6"].map(container).into();
+        let all: Vec<Rc<Container>> =
+            ["web-1", "web-2", "db", "web-3", "web-4", "web-5", "web-6"].map(container).into();
         let instead = |word| instead(&all, word);
         let names = "docker:web-1 docker:web-2 docker:web-3 docker:web-4 docker:web-5";
         let pattern = |names: &str| Some(format!("a target is no pattern; name one of: {names}"));

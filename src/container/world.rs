@@ -231,7 +231,10 @@ impl<'a> World<'a> {
         let found = matching::among(self.proc, &all, name);
         let chosen = match matching::group(&found, name) {
             Some(group) => group,
-            None => vec![matching::one(&found, name).map_err(|error| self.unnamed(error, name, &all, found.is_empty()))?],
+            None => vec![
+                matching::one(&found, name)
+                    .map_err(|error| self.unnamed(error, name, &all, found.is_empty()))?,
+            ],
         };
         let mut notes = Vec::new();
         let mut subjects = Vec::new();

@@ -16,7 +16,8 @@ fn inspect(layout: &Layout, arguments: &[&str]) -> Output {
 
 fn findings(report: &Value) -> Vec<(&str, &str)> {
     let all = report["findings"].as_array().expect("a list").iter();
-    all.map(|one| (one["id"].as_str().expect("an id"), one["severity"].as_str().expect("a severity"))).collect()
+    all.map(|one| (one["id"].as_str().expect("an id"), one["severity"].as_str().expect("a severity")))
+        .collect()
 }
 
 /// A running container of Docker with this name.
@@ -88,8 +89,12 @@ fn a_difference_says_what_is_missing() {
     let output = inspect(&layout, &["-J", "web", "--diff", "db"]);
     let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
     let all = json["differences"].as_array().expect("a list");
-    let mount = all.iter().find(|one| one["path"] == "files.mounts./data").unwrap_or_else(|| panic!("{json}"));
-    assert_eq!((&mount["a_is"], &mount["b"], &mount["b_is"]), (&json!("value"), &Value::Null, &json!("absent")));
+    let mount =
+        all.iter().find(|one| one["path"] == "files.mounts./data").unwrap_or_else(|| panic!("{json}"));
+    assert_eq!(
+        (&mount["a_is"], &mount["b"], &mount["b_is"]),
+        (&json!("value"), &Value::Null, &json!("absent"))
+    );
     let text = stdout(&inspect(&layout, &["web", "--diff", "db"]));
     assert!(text.lines().any(|line| line.contains("files.mounts./data") && line.ends_with("  -")), "{text}");
 }

@@ -137,7 +137,8 @@ fn the_pid_of_a_process_that_ended_can_be_that_of_another_container() {
     std::fs::rename(&directory, host.root().join("proc/gone")).expect("renamed");
     host.process(40, 1, &scope(WEB), b"sh\0");
     // Well before all processes are read again.
-    let last: Vec<_> = (0..100).map(|_| procs(&piped.line())).take_while(|procs| *procs != Some(2.into())).collect();
+    let last: Vec<_> =
+        (0..100).map(|_| procs(&piped.line())).take_while(|procs| *procs != Some(2.into())).collect();
     assert!(last.len() < 100, "{last:?}");
 }
 

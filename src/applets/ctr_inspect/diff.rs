@@ -314,7 +314,8 @@ mod tests {
     #[test]
     fn what_is_unknown_is_neither_none_nor_absent() {
         let unknown = |path: &str| Unknown { path: path.to_owned(), why: "no rights".to_owned() };
-        let report = Report { unknown: vec![unknown("limits.memory"), unknown("files")], ..Report::default() };
+        let report =
+            Report { unknown: vec![unknown("limits.memory"), unknown("files")], ..Report::default() };
         for (value, path, expected) in [
             (Some(Value::Null), "limits.memory.limit", Is::Unknown),
             (Some(Value::Null), "limits.memory_", Is::None),
@@ -329,11 +330,10 @@ mod tests {
 
     #[test]
     fn short_differences_are_side_by_side() {
-        let difference =
-            |path: &str, a: &str, b: &str| {
-                let (a_is, b_is) = (Is::Value, Is::Value);
-                Difference { path: path.to_owned(), a: json!(a), b: json!(b), a_is, b_is }
-            };
+        let difference = |path: &str, a: &str, b: &str| {
+            let (a_is, b_is) = (Is::Value, Is::Value);
+            Difference { path: path.to_owned(), a: json!(a), b: json!(b), a_is, b_is }
+        };
         let long = "l".repeat(60);
         let differences = vec![difference("p.q", "1", "22"), difference("r", &long, "x")];
         let diff = Diff { a: "docker:web".to_owned(), b: "host".to_owned(), differences };

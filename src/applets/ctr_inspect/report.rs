@@ -54,8 +54,14 @@ impl Section {
 const WORDS: [(Section, &[&str]); 7] = [
     (Section::Identity, &["id", "ids", "image", "labels", "status"]),
     (Section::Namespaces, &["ns", "maps", "userns"]),
-    (Section::Limits, &["cgroup", "cgroups", "memory", "mem", "cpu", "pids", "io", "oom", "swap", "psi", "pressure"]),
-    (Section::Privileges, &["caps", "capabilities", "rights", "security", "seccomp", "lsm", "apparmor", "selinux"]),
+    (
+        Section::Limits,
+        &["cgroup", "cgroups", "memory", "mem", "cpu", "pids", "io", "oom", "swap", "psi", "pressure"],
+    ),
+    (
+        Section::Privileges,
+        &["caps", "capabilities", "rights", "security", "seccomp", "lsm", "apparmor", "selinux"],
+    ),
     (Section::Files, &["fs", "disk", "mount", "mounts", "overlay", "layers", "volumes", "devices"]),
     (Section::Network, &["ip", "port", "ports", "dns", "sockets", "interfaces", "routes"]),
     (Section::Processes, &["ps", "proc", "top", "signals", "zombies", "init"]),

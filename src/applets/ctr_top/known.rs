@@ -191,14 +191,16 @@ impl Known {
         for one in &report.came {
             let old = self.processes.get(&one.pid).filter(|old| old.inode == one.inode);
             let fresh = old.map_or(FRESH, |old| old.fresh);
-            self.processes
-                .insert(one.pid, Entry { key: one.key, owner: one.owner, inode: one.inode, fresh });
+            self.processes.insert(one.pid, Entry { key: one.key, owner: one.owner, inode: one.inode, fresh });
         }
     }
 
     fn count(&mut self, usage: &[Usage], nets: &[(usize, Net)], wanted: &Wanted<'_>) -> Looked {
-        let is_summed: Vec<bool> =
-            self.containers.iter().map(|found| found.as_ref().is_some_and(|found| is_summed(found, wanted))).collect();
+        let is_summed: Vec<bool> = self
+            .containers
+            .iter()
+            .map(|found| found.as_ref().is_some_and(|found| is_summed(found, wanted)))
+            .collect();
         let mut usage = usage.iter().peekable();
         let mut looked = Looked {
             whole: false,
@@ -309,7 +311,8 @@ impl<'a> Look<'a> {
         // What a scan leaves out: threads of the kernel.
         let listed: HashSet<i32> = scanned.processes.iter().map(|process| process.pid).collect();
         let others = pids.iter().filter(|(pid, _)| !listed.contains(*pid));
-        let other = |(pid, inode): (&i32, &u64)| Process { pid: *pid, owner: Owner::Kernel, key: 0, inode: *inode };
+        let other =
+            |(pid, inode): (&i32, &u64)| Process { pid: *pid, owner: Owner::Kernel, key: 0, inode: *inode };
         scanned.processes.extend(others.map(other));
         let cost = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from).unwrap_or_default();
         Ok(Report { whole: Some(scanned), cost, ..Report::default() })

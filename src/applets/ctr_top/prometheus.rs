@@ -117,7 +117,11 @@ static METRICS: [Metric; 24] = [
         |interface| interface.1,
     ),
     of_each_interface(
-        counter("container_network_transmit_bytes_total", "Bytes sent in a network namespace of its own.", |_| None),
+        counter(
+            "container_network_transmit_bytes_total",
+            "Bytes sent in a network namespace of its own.",
+            |_| None,
+        ),
         |interface| interface.2,
     ),
     counter(
@@ -255,7 +259,9 @@ mod tests {
         let summed = One { disks: Vec::new(), net: None, ..one.clone() };
         let lines = |one| {
             let text = printed(vec![one]);
-            let lines = text.lines().filter(|line| line.starts_with("container_fs") || line.starts_with("container_net"));
+            let lines = text
+                .lines()
+                .filter(|line| line.starts_with("container_fs") || line.starts_with("container_net"));
             lines.map(|line| line.replace("runtime=\"host\",name=\"web\"", "")).collect::<Vec<_>>()
         };
         let expected = [
@@ -269,7 +275,10 @@ mod tests {
             r#"container_network_transmit_bytes_total{,interface="a\"b"} 4"#,
         ];
         assert_eq!(lines(one), expected);
-        assert_eq!(lines(summed), ["container_fs_reads_bytes_total{} 12", "container_fs_writes_bytes_total{} 14"]);
+        assert_eq!(
+            lines(summed),
+            ["container_fs_reads_bytes_total{} 12", "container_fs_writes_bytes_total{} 14"]
+        );
     }
 
     #[test]

@@ -280,7 +280,8 @@ impl Groups {
     fn memory(&self) -> Option<Memory> {
         let place = self.alone("memory")?;
         let usage = place.number(if place.v2 { "memory.current" } else { "memory.usage_in_bytes" });
-        let split = place.with("memory.stat", |stat| Split::without_kernel(place.v2, stat)).unwrap_or_default();
+        let split =
+            place.with("memory.stat", |stat| Split::without_kernel(place.v2, stat)).unwrap_or_default();
         Some(Memory {
             usage,
             working_set: usage.map(|usage| usage.saturating_sub(split.inactive_file.unwrap_or(0))),
@@ -320,7 +321,8 @@ impl Groups {
 
     fn each_disk(&self) -> Vec<(String, u64, u64)> {
         let all = self.of_disks().map(Place::disk_bytes_of_each).unwrap_or_default();
-        let named = |(device, (read, written)): (Vec<u8>, _)| (text::utf8(&device).into_owned(), read, written);
+        let named =
+            |(device, (read, written)): (Vec<u8>, _)| (text::utf8(&device).into_owned(), read, written);
         all.into_iter().map(named).collect()
     }
 

@@ -234,8 +234,11 @@ impl<'a> Scanning<'a> {
             None if of_all => Owner::Host(units.get(pid).copied()),
             None => Owner::Other,
         };
-        scanned.processes =
-            self.processes.iter().map(|one| Process { pid: one.0, owner: owner(one), key: 0, inode: 0 }).collect();
+        scanned.processes = self
+            .processes
+            .iter()
+            .map(|one| Process { pid: one.0, owner: owner(one), key: 0, inode: 0 })
+            .collect();
         Ok(scanned)
     }
 
@@ -313,10 +316,12 @@ impl<'a> Scanning<'a> {
         let found = matching::among(self.proc, &all, &word);
         let found = match matching::group(&found, &word) {
             Some(group) => group,
-            None => vec![matching::one(&found, &word).map_err(|error| match suggest::instead(&all, &word) {
-                Some(instead) if found.is_empty() => anyhow!("no container '{shown}'; {instead}"),
-                _ => error,
-            })?],
+            None => {
+                vec![matching::one(&found, &word).map_err(|error| match suggest::instead(&all, &word) {
+                    Some(instead) if found.is_empty() => anyhow!("no container '{shown}'; {instead}"),
+                    _ => error,
+                })?]
+            }
         };
         for container in &found {
             notes.extend(target::unverified(container, &word));

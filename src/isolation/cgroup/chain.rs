@@ -163,9 +163,7 @@ impl Place {
     fn try_with<T>(&self, file: &str, take: impl FnOnce(&[u8]) -> T) -> std::io::Result<T> {
         let path = || self.directory().join(file);
         match &self.kept {
-            Some(kept) => {
-                kept.with(file, path, |path| self.open(path), |text| take(text.trim_ascii()))
-            }
+            Some(kept) => kept.with(file, path, |path| self.open(path), |text| take(text.trim_ascii())),
             None => {
                 let mut text = Vec::new();
                 self.open(&path())?.read_to_end(&mut text)?;

@@ -22,7 +22,9 @@ impl Place {
         let mut all: BTreeMap<Vec<u8>, (u64, u64)> = BTreeMap::new();
         let text = self.read(self.disk_file()).unwrap_or_default();
         for line in text.split(|&b| b == b'\n') {
-            let Some(device) = line.split(|&b| b == b' ').next().filter(|word| word.contains(&b':')) else { continue };
+            let Some(device) = line.split(|&b| b == b' ').next().filter(|word| word.contains(&b':')) else {
+                continue;
+            };
             let (read, written) = if self.v2 { v2_bytes(line) } else { v1_bytes(line) };
             let known = all.entry(device.to_vec()).or_default();
             *known = (known.0.saturating_add(read), known.1.saturating_add(written));

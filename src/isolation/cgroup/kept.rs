@@ -138,7 +138,13 @@ mod tests {
 
     /// How a file is read that is open.
     fn read(kept: &Kept, directory: &Path, name: &str) -> Option<String> {
-        kept.with(name, || directory.join(name), |path| File::open(path), |text| String::from_utf8(text.to_vec()).ok()).ok()?
+        kept.with(
+            name,
+            || directory.join(name),
+            |path| File::open(path),
+            |text| String::from_utf8(text.to_vec()).ok(),
+        )
+        .ok()?
     }
 
     #[test]

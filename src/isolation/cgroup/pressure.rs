@@ -54,7 +54,8 @@ mod tests {
         assert_eq!(stall(b"some avg10=x", "some"), None);
         assert_eq!(waited(text, "some"), Some((1.5, 7)));
         assert_eq!(waited(text, "full"), Some((0.0, 9)));
-        for broken in [&b""[..], b"some", b"some avg10=1", b"some avg10=x total=1", b"some avg10=0.00 total="] {
+        for broken in [&b""[..], b"some", b"some avg10=1", b"some avg10=x total=1", b"some avg10=0.00 total="]
+        {
             assert_eq!(waited(broken, "some"), None);
         }
     }
