@@ -57,8 +57,12 @@ order: ## write start-order.ld anew: which functions a start runs (x86-64)
 bless: ## write tests/golden/ anew, what ctr-ps prints of hosts in files: look at the difference
 	CTRBOX_BLESS=1 cargo test --locked --test it -- --exact ctr_ps::golden_outputs_of_two_hosts
 
-bench: build ## against ps and lsns, on hosts of 100, 2,000 and 10,000 processes (root)
-	CTRBOX_BIN="$$(realpath "$(BIN)")" cargo bench --locked --bench scan
+bench: build ## against the originals: starts, and lists on hosts of 100, 2,000 and 10,000 processes (root)
+	CTRBOX_BIN="$$(realpath "$(BIN)")" cargo bench --locked --bench starts --bench scan
+
+sizes: ## the bytes of each crate in the binary: a table of docs/COSTS.md
+	DEBUG=1 CARGO_TARGET_DIR=target/order ./build.sh
+	benches/sizes.sh target/order/release/ctrbox
 
 SECONDS ?= 60
 fuzz: ## each parser for SECONDS seconds, TARGETS="stat status" for some (cargo-fuzz, nightly)
@@ -115,5 +119,5 @@ release-check: ## what takes long: packages in a bare Debian root, the tarball w
 clean: ## what building made
 	cargo clean
 
-.PHONY: help build run check test lint msrv docs order bless bench fuzz matrix soak install uninstall package deb rpm dist release-check clean
+.PHONY: help build run check test lint msrv docs order bless bench sizes fuzz matrix soak install uninstall package deb rpm dist release-check clean
 .DEFAULT_GOAL := help

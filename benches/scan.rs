@@ -23,11 +23,11 @@ fn main() {
         println!("only root can make a host of containers");
         return;
     }
-    let ours = std::env::var("CTRBOX_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_ctrbox").to_owned());
+    let binary = std::env::var("CTRBOX_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_ctrbox").to_owned());
     let mut before: HashMap<String, (usize, f64)> = HashMap::new();
     for size in sizes {
         let herd = Herd::new(size, size.div_ceil(10));
-        let commands = commands(&ours, &herd.records());
+        let commands = commands(&binary, &herd.records());
         let host = std::fs::read_dir("/proc").map_or(0, |all| all.flatten().filter(numbered).count());
         println!("\n{host} processes, {} containers", herd.shims.len());
         println!(
@@ -46,10 +46,10 @@ fn main() {
             medians.insert(name, run.cpu);
         }
         for (a, b) in [
-            ("lsns", "theirs: lsns"),
-            ("lsns --no-fd-scan", "theirs: lsns"),
-            (FOREST, "theirs: ps -ef --forest"),
-            (PORTABLE, "theirs: ps -ef --forest"),
+            ("lsns", "lsns of util-linux"),
+            ("lsns --no-fd-scan", "lsns of util-linux"),
+            (FOREST, "ps -ef --forest"),
+            (PORTABLE, "ps -ef --forest"),
             ("ctr-ps --forest, records", FOREST),
             ("ctr-ps --forest, portable, records", PORTABLE),
         ] {
@@ -68,9 +68,9 @@ const FOREST: &str = "ctr-ps --forest";
 const PORTABLE: &str = "ctr-ps --forest, portable";
 
 /// (name, argv)
-fn commands(ours: &str, records: &Path) -> Vec<(String, Vec<String>)> {
+fn commands(binary: &str, records: &Path) -> Vec<(String, Vec<String>)> {
     let recorded = format!("--root {} --proc-root /proc", records.display());
-    let of_ours = [
+    let of_ctrbox = [
         ("lsns", "lsns".to_owned()),
         ("lsns --no-fd-scan", "lsns --no-fd-scan".to_owned()),
         (FOREST, "ctr-ps --forest".to_owned()),
@@ -79,14 +79,14 @@ fn commands(ours: &str, records: &Path) -> Vec<(String, Vec<String>)> {
         ("ctr-ps --forest, portable, records", format!("ctr-ps --forest --portable {recorded}")),
     ];
     let mut all = Vec::new();
-    for (name, line) in of_ours {
-        let argv = std::iter::once(ours).chain(line.split(' ')).map(str::to_owned).collect();
+    for (name, line) in of_ctrbox {
+        let argv = std::iter::once(binary).chain(line.split(' ')).map(str::to_owned).collect();
         all.push((name.to_owned(), argv));
     }
     for line in ["lsns", "ps -ef --forest"] {
         let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
         if Command::new(&argv[0]).arg("--version").output().is_ok() {
-            all.push((format!("theirs: {line}"), argv));
+            all.push((format!("{line}{}", if line == "lsns" { " of util-linux" } else { "" }), argv));
         }
     }
     all
@@ -149,7 +149,7 @@ impl Herd {
     fn new(processes: usize, containers: usize) -> Herd {
         let mut herd = Herd { shims: Vec::new(), groups: Groups::new() };
         let mut pipe = [0; 2];
-        // SAFETY: pipe2 fills in two descriptors, which are ours then.
+        // SAFETY: pipe2 fills in two descriptors, which are owned by this then.
         let (mut ready, done) = unsafe {
             assert_eq!(libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC), 0, "pipe");
             (std::fs::File::from_raw_fd(pipe[0]), OwnedFd::from_raw_fd(pipe[1]))
@@ -229,7 +229,7 @@ impl Groups {
         let hierarchy = hierarchies.into_iter().find(|path| path.join("cgroup.controllers").exists());
         let top = hierarchy.map(|path| path.join(&name)).filter(|top| std::fs::create_dir(top).is_ok());
         let mut pipe = [0; 2];
-        // SAFETY: pipe2 fills in two descriptors, ours then; there is one thread to fork.
+        // SAFETY: pipe2 fills in two descriptors, owned by this then; there is one thread to fork.
         let (wait, held, sweeper) = unsafe {
             assert_eq!(libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC), 0, "pipe");
             (OwnedFd::from_raw_fd(pipe[0]), OwnedFd::from_raw_fd(pipe[1]), libc::fork())
@@ -301,7 +301,7 @@ fn remove(group: &Path) -> bool {
 impl Drop for Herd {
     fn drop(&mut self) {
         for &shim in &self.shims {
-            // SAFETY: plain integers; the shims are children of ours that nobody has waited for.
+            // SAFETY: plain integers; the shims are children of this process that nobody has waited for.
             unsafe {
                 libc::kill(shim, libc::SIGKILL);
                 libc::waitpid(shim, std::ptr::null_mut(), 0);

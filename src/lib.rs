@@ -59,6 +59,7 @@ mod install;
 mod isolation;
 mod launch;
 mod net;
+mod order;
 mod output;
 mod proc;
 mod sys;

@@ -11,6 +11,7 @@ use crate::container::target;
 use crate::container::{Container, Files, Resolver, Runtime};
 use crate::isolation::capabilities::{TABLE, baseline};
 use crate::isolation::cgroup::Hierarchies;
+use crate::order;
 use crate::output::smartcols::Column;
 use crate::proc::ns::Kind;
 use crate::proc::{self, ProcRoot, Scan};
@@ -104,7 +105,7 @@ impl Source {
             .map(|(word, about)| Offer::new(word, about))
             .collect();
         if !matches!(words, Words::Choice(_) | Words::Columns | Words::Baseline) {
-            offers.sort_by(|a, b| {
+            order::sort_by(&mut offers, |a, b| {
                 (a.word.len() * usize::from(is_number(&a.word)), &a.word)
                     .cmp(&(b.word.len() * usize::from(is_number(&b.word)), &b.word))
             });

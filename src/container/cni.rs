@@ -1,5 +1,6 @@
 //! What CNI plugins leave on disk: the addresses that host-local gave away, and the results of each attachment.
 
+use crate::order;
 use std::net::IpAddr;
 
 use serde::Deserialize;
@@ -56,7 +57,7 @@ pub(crate) fn ports_of(files: &Files, container: &Container) -> Vec<Port> {
     }
     let all = results(files).into_iter().filter(|one| one.is_of(container));
     let mut ports: Vec<Port> = all.flat_map(|one| one.ports).collect();
-    ports.sort();
+    order::sort(&mut ports);
     ports.dedup();
     ports
 }

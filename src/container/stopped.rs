@@ -1,6 +1,7 @@
 //! Answers from the state files of all stores, one question at a time: names, layers, networks, ports. [`super::records`]
 //! reads everything of all containers for a list.
 
+use crate::order;
 use std::collections::BTreeSet;
 
 use super::details::{Details, Ending, Layers, Port, Uses};
@@ -62,7 +63,7 @@ impl<'a> Stores<'a> {
             ids(&self.podman).flat_map(|id| podman_details(&self.podman, self.files, &id, with_layers));
         let mut all: Vec<Details> = docker.chain(podman).collect();
         // The bundle of one that could not be started can be left: then its id is there twice, perhaps without a name.
-        all.sort_by_key(|one| one.container.name.is_none());
+        order::sort_by_key(&mut all, |one| one.container.name.is_none());
         let mut known = BTreeSet::new();
         all.retain(|one| known.insert(one.container.key()));
         all

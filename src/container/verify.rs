@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 use super::cgroup_path::candidates;
 use super::{Container, cgroup_lines};
 use crate::isolation::ns;
+use crate::order;
 use crate::proc::clock::{self, Clock};
 use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, number};
@@ -26,7 +27,7 @@ pub(super) fn groups_with_id_in(text: &[u8], container: &Container) -> Vec<Strin
     let matching =
         matching.filter(|candidate| without_namespace(&candidate.id) == id && is_owners(candidate.group));
     let mut groups: Vec<String> = matching.map(|candidate| candidate.group.to_owned()).collect();
-    groups.sort();
+    order::sort(&mut groups);
     groups.dedup();
     groups
 }

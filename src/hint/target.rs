@@ -15,6 +15,7 @@ use crate::isolation::before::{Before, Namespace, Owner};
 use crate::isolation::look::take;
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
+use crate::order;
 use crate::proc::idmap::{Extent, Range, extents};
 use crate::proc::mountinfo::MountInfo;
 use crate::proc::ns::Kind;
@@ -295,7 +296,7 @@ fn more_capable(case: &Case<'_>, pid: Pid, uid: &str) -> Option<Finding> {
     let own = mask(case.facts.field("CapPrm")?)?;
     let missing = caps::all().into_iter().filter(|cap| cap.bitmask() & target & !own != 0);
     let mut names: Vec<String> = missing.map(|cap| cap.to_string()).collect();
-    names.sort();
+    order::sort(&mut names);
     Some(match names.is_empty() {
         true => No,
         // Another user namespace can have the same map; then the capabilities there do not matter.

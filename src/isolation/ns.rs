@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 
 use super::before::Before;
 use super::operation::{Operation, refused};
+use crate::order;
 use crate::proc::ProcRoot;
 use crate::proc::ns::Kind;
 use crate::sys;
@@ -191,7 +192,7 @@ impl Set {
             // One call enters all or none.
             kinds.retain(|kind| *kind == Kind::User || sys::setns(&*pidfd, kind.flag()).is_err());
         }
-        self.files.sort_by_key(|(kind, _)| *kind);
+        order::sort_by_key(&mut self.files, |(kind, _)| *kind);
         self.files.retain(|(kind, fd)| *kind == Kind::User || sys::setns(fd, kind.flag()).is_err());
     }
 

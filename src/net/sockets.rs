@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Netlink;
 use crate::isolation::visit::Place;
+use crate::order;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const SKV6ONLY: u16 = 11;
@@ -116,7 +117,7 @@ pub(super) fn listeners_in_use(netlink: &Netlink, in_use: InUse) -> nix::Result<
             }
         }
     }
-    found.sort();
+    order::sort(&mut found);
     Ok((found, true))
 }
 

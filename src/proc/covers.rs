@@ -1,5 +1,6 @@
 //! Which parts of /proc and /sys mounts cover, as runtimes do by default.
 
+use crate::order;
 use std::path::Path;
 
 use super::mountinfo::{Mount, mounts, unescape};
@@ -55,7 +56,7 @@ impl Covers {
             }
         }
         for list in [&mut covers.masked, &mut covers.readonly] {
-            list.sort();
+            order::sort(list);
             list.dedup();
         }
         // The last mount on a point, or on a directory above, is the one that counts.

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use memchr::memmem::Finder;
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 pub(crate) use procfs::process::{MountInfo, MountOptFields};
 
 /// A line: `ID PARENT DEVICE ROOT POINT OPTIONS [TAG…] - KIND SOURCE OPTIONS`. Paths are escaped, see [`unescape`].
@@ -81,10 +81,11 @@ fn lines_with<'a>(text: &'a [u8], words: &[u8]) -> impl Iterator<Item = &'a [u8]
 
 fn mount(line: &[u8]) -> Option<Mount<'_>> {
     // Blanks in paths are escaped, so the first lone dash ends the tags. The kind may be the end of a line that is cut.
-    let dash = line.windows(3).position(|part| part == b" - ")?;
-    let mut first = line[..dash].split(|&b| b == b' ').skip(2);
+    let is_alone = |at: &usize| line[..*at].ends_with(b" ") && line[*at..].starts_with(b"- ");
+    let dash = memchr_iter(b'-', line).find(is_alone)?;
+    let mut first = line[..dash - 1].split(|&b| b == b' ').skip(2);
     let (device, root, point, flags) = (first.next()?, first.next()?, first.next()?, first.next()?);
-    let mut last = line[dash + 3..].split(|&b| b == b' ');
+    let mut last = line[dash + 2..].split(|&b| b == b' ');
     let (kind, source) = (last.next()?, last.next().unwrap_or_default());
     Some(Mount { device, root, point, flags, kind, source, options: last.next().unwrap_or_default() })
 }
@@ -92,6 +93,9 @@ fn mount(line: &[u8]) -> Option<Mount<'_>> {
 /// Decodes the octal escapes of mountinfo: `\040` for a blank.
 #[must_use]
 pub fn unescape(field: &[u8]) -> PathBuf {
+    if memchr(b'\\', field).is_none() {
+        return PathBuf::from(OsString::from_vec(field.to_vec()));
+    }
     let mut plain = Vec::with_capacity(field.len());
     let mut at = 0;
     while at < field.len() {

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 
+use crate::order;
+
 use super::status::number;
 
 /// A line of /etc/passwd.
@@ -72,6 +74,12 @@ pub fn gid_of(group: &[u8], name: &[u8]) -> Option<u32> {
     groups(group).find(|group| group.name == name).map(|group| group.gid)
 }
 
+/// The name of a user, from the text of /etc/passwd.
+#[must_use]
+pub(crate) fn user_name(passwd: &[u8], uid: u32) -> Option<&[u8]> {
+    users(passwd).find(|user| user.uid == uid).map(|user| user.name)
+}
+
 /// The name of a group, from the text of /etc/group.
 #[must_use]
 pub(crate) fn group_name(group: &[u8], gid: u32) -> Option<&[u8]> {
@@ -112,7 +120,7 @@ impl Users {
             (line.uid, User { name: line.name.to_vec(), shell: OsString::from_vec(line.shell.to_vec()) })
         };
         let mut all: Vec<_> = users(text).map(user).collect();
-        all.sort_by_key(|(uid, _)| *uid); // lines of one uid stay in their order
+        order::sort_by_key(&mut all, |(uid, _)| *uid); // lines of one uid stay in their order
         all.dedup_by_key(|(uid, _)| *uid);
         Users { all }
     }

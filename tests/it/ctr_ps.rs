@@ -269,7 +269,8 @@ fn every_process_of_this_host_is_listed_with_its_parent() {
 fn a_live_process_with_a_hostile_name() {
     let mut command = program("cat");
     command.arg0("\x1b[31mevil\u{202e}\n");
-    let hostile = Piped::new(&mut command); // std comes back from that when exec is done
+    let mut hostile = Piped::new(&mut command);
+    hostile.answers();
     let table = printed(ctr_ps().arg("-n"));
     harmless(&table);
     let shown = r"\x1b[31mevil\u{202e}\x0a";

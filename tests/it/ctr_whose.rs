@@ -137,6 +137,13 @@ fn state_files_logs_and_mounts() {
     std::os::unix::fs::symlink("/srv/data", layout.host.root().join("link")).expect("a link");
     assert_eq!(answers(&layout, "/link/x"), [of("docker:old", "mount", "state")]);
     assert_eq!(answers(&layout, "/srv/other"), [] as [[String; 3]; 0]);
+    // A volume without a name, which has one like an id.
+    let volume = format!("/{DOCKER}/volumes/{}", id(0xfff));
+    let mount = format!(r#","MountPoints":{{"/data":{{"Source":"{volume}/_data"}}}}"#);
+    docker(&layout, "db", 0xabe, None, &mount);
+    for path in [volume.clone(), format!("{volume}/_data"), format!("{volume}/_data/log")] {
+        assert_eq!(answers(&layout, &path), [of("docker:db", "mount", "state")], "{path}");
+    }
 }
 
 #[test]
@@ -293,4 +300,27 @@ fn layers_of_podman() {
     assert_eq!(layer("base"), both);
     let mounts = [of("podman:db", "mount", "state"), of("podman:web", "mount", "state")];
     assert_eq!(answers(&layout, "/srv/p"), mounts);
+}
+
+#[test]
+fn a_container_of_podman_that_was_never_started() {
+    let layout = Layout::new("whose-created");
+    layout.process(1, 0, "/", 1);
+    let storage = "var/lib/containers/storage";
+    // The second one belongs to another program: Podman's database does not have it.
+    let list = format!(
+        r#"[{{"id":"{}","names":["new"],"layer":"top"}},{{"id":"{}","names":["build"],"layer":"other"}}]"#,
+        id(7),
+        id(8)
+    );
+    layout.file(format!("{storage}/overlay-containers/containers.json"), list);
+    let database = format!(r#"..{{"spec":{{}},"id":"{}","command":["sleep"]}}.."#, id(7));
+    layout.file(format!("{storage}/libpod/bolt_state.db"), database);
+    for word in ["new", "podman:new", &id(7), &id(7)[..62]] {
+        let all = things(&layout, &[word]);
+        let answer = &all[0]["answers"][0];
+        assert_eq!(answer["container"], "podman:new", "{word}: {all:?}");
+        assert_eq!(answer["status"], "created", "{word}: {all:?}");
+    }
+    assert!(answers(&layout, "build").is_empty());
 }

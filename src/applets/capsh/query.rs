@@ -14,7 +14,7 @@ use crate::isolation::capabilities::mode::Mode;
 use crate::isolation::capabilities::own::{self, securebits};
 use crate::isolation::capabilities::text::{Flags, Iab, list, parse_list};
 use crate::isolation::capabilities::{TABLE, all, number};
-use crate::proc::{Mask, Users, group_name};
+use crate::proc::{Mask, group_name, user_name};
 use crate::text;
 
 /// The sets of this process. They are read by system calls: after `--chroot` there may be no /proc.
@@ -74,10 +74,10 @@ fn in_three_bases(bits: u32) -> String {
 }
 
 fn identity() -> Result<String, Exit> {
-    let users = Users::read(std::fs::File::open("/etc/passwd"));
+    let user_file = std::fs::read("/etc/passwd").unwrap_or_default();
     let group_file = std::fs::read("/etc/group").unwrap_or_default();
     let user = |uid: u32| {
-        let name = users.get(uid).map_or("???".into(), |user| text::escape(&user.name));
+        let name = user_name(&user_file, uid).map_or("???".into(), text::escape);
         format!("{uid}({name})")
     };
     let group = |gid: u32| {

@@ -12,6 +12,7 @@ use crate::isolation::cgroup::chain::Place;
 use crate::isolation::cgroup::limits::{self, Write};
 use crate::isolation::cgroup::{self, Group, Hierarchies, Step};
 use crate::isolation::ns;
+use crate::order;
 use crate::proc::{ProcRoot, count_of_list, cpus_allowed};
 use crate::sys;
 use crate::text;
@@ -173,7 +174,7 @@ fn fresh(proc: &ProcRoot, host: &Hierarchies, request: &Request, writes: &[Write
     if wanted.is_empty() && more.is_empty() {
         wanted = host.mounted();
     }
-    wanted.sort();
+    order::sort(&mut wanted);
     wanted.dedup();
     let all: Vec<String> = [wanted.clone(), more].concat();
     // Controllers that only measure are optional.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::errno::Errno;
 
+use crate::order;
 use crate::proc::{gid_of, group_name, groups, uid_of, users};
 use crate::text;
 
@@ -60,7 +61,7 @@ pub(super) fn read() -> Result<Vec<Rule>> {
     let entries = crate::sys::directory::list(Path::new(DIRECTORY)).unwrap_or_default().into_iter();
     let mut more: Vec<PathBuf> =
         entries.map(|entry| Path::new(DIRECTORY).join(entry.name)).filter(|path| path.is_file()).collect();
-    more.sort();
+    order::sort(&mut more);
     let needed = more.is_empty();
     files.extend(more);
     let mut rules = Vec::new();

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::report::Report;
+use crate::order;
 use crate::output::size::size;
 use crate::output::style::Painter;
 use crate::output::{Out, json as output_json};
@@ -118,7 +119,7 @@ pub(super) fn compare(
         }
     }
     let mut paths: Vec<&String> = left.keys().chain(right.keys()).collect();
-    paths.sort();
+    order::sort(&mut paths);
     paths.dedup();
     let value = |side: &BTreeMap<String, Value>, path: &str| side.get(path).cloned().unwrap_or(Value::Null);
     let difference = |path: &String| Difference {

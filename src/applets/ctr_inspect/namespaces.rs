@@ -11,6 +11,7 @@ use crate::container::IdentifiedBy;
 use crate::container::commands::Commands;
 use crate::container::world::{Subject, World};
 use crate::isolation::ns;
+use crate::order;
 use crate::proc::idmap::{Which, extents};
 use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, Status, number};
@@ -173,7 +174,7 @@ fn others_in(world: &World<'_>, subject: Subject, kind: Kind, inode: u64) -> Vec
             labels.push(known.label.clone());
         }
     }
-    labels.sort();
+    order::sort(&mut labels);
     labels
 }
 

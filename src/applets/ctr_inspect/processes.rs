@@ -14,6 +14,7 @@ use crate::container::IdentifiedBy;
 use crate::container::commands::Commands;
 use crate::container::stop::stop_signal;
 use crate::container::world::{Seen, Subject, World};
+use crate::order;
 use crate::proc::signals::{SignalSet, SignalSets, has};
 
 #[derive(Serialize, Debug, Default)]
@@ -77,7 +78,7 @@ pub(super) fn read(
         Some(number) => world.members(number).collect(),
         None => world.process(subject.pid).into_iter().collect(),
     };
-    members.sort_by_key(|process| process.pid);
+    order::sort_by_key(&mut members, |process| process.pid);
     let mut list = Vec::with_capacity(members.len());
     let mut descriptors = Descriptors::default();
     let came = came(world, &members);

@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 
 use super::descriptors::Descriptors;
 use crate::container::world::World;
+use crate::order;
 use crate::proc::number;
 
 /// The sockets of the host that accept connections, and which of them daemons hold.
@@ -55,7 +56,7 @@ impl<'a> RuntimeSockets<'a> {
         let all = self.held.get_or_init(|| held(self.world, &self.listening)).iter();
         let mut all: Vec<&Path> =
             all.filter(|(uid, _)| [0, owner].contains(uid)).map(|(_, path)| path.as_path()).collect();
-        all.sort();
+        order::sort(&mut all);
         all.dedup();
         all
     }
@@ -82,7 +83,7 @@ fn held(world: &World<'_>, listening: &BTreeMap<u64, PathBuf>) -> Held {
             found.extend(path.map(|path| (process.uid.unwrap_or(u32::MAX), path.clone())));
         }
     }
-    found.sort();
+    order::sort(&mut found);
     found.dedup();
     let mut left: BTreeMap<u32, usize> = BTreeMap::new();
     found.retain(|(uid, _)| {

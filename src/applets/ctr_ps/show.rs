@@ -14,6 +14,7 @@ use super::request::{Form, Request};
 use super::view::View;
 use crate::container::records::Records;
 use crate::exit::Exit;
+use crate::order;
 use crate::output::Out;
 use crate::output::filter::{self, Filter};
 use crate::output::lazy_table::{LazyTable, Source, Value};
@@ -163,7 +164,7 @@ fn sort<'v, T: Copy>(rows: &mut Vec<usize>, keys: &[(T, bool)], value: &dyn Fn(u
     }
     let mut keyed: Vec<(Vec<Value<'v>>, usize)> =
         rows.iter().map(|&row| (keys.iter().map(|(id, _)| value(row, *id)).collect(), row)).collect();
-    keyed.sort_by(|(one, _), (other, _)| {
+    order::sort_by(&mut keyed, |(one, _), (other, _)| {
         let each = one.iter().zip(other).zip(keys);
         let mut orders = each.map(|((one, other), (_, descending))| one.order(other, *descending));
         orders.find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
@@ -235,7 +236,7 @@ fn order(found: &Found, request: &Request, nodes: &[usize]) -> Forest {
         (container.is_none(), container.map(|number| (&found.containers.all[number].label, number)))
     };
     let mut sorted = nodes.to_vec();
-    sorted.sort_by_key(|&node| label(node));
+    order::sort_by_key(&mut sorted, |&node| label(node));
     let same = |a: &usize, b: &usize| found.list[*a].container == found.list[*b].container;
     sorted.chunk_by(same).for_each(|group| arrange(&mut forest, &found.list, group, request.forest));
     forest
@@ -256,7 +257,7 @@ fn arrange(to: &mut Forest, list: &[Process], nodes: &[usize], forest: bool) {
         return;
     }
     let mut places: Vec<usize> = (0..nodes.len()).collect();
-    places.sort_by_key(|&place| own[place]);
+    order::sort_by_key(&mut places, |&place| own[place]);
     let sorted: Vec<usize> = places.iter().map(|&place| nodes[place]).collect();
     let mut ordered = vec![0; nodes.len()];
     places.iter().enumerate().for_each(|(at, &place)| ordered[place] = at);

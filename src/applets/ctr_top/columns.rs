@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use anyhow::{Result, bail};
 
 use super::rates::Row;
+use crate::order;
 use crate::output::lazy_table::Value;
 use crate::output::size::size;
 use crate::output::smartcols::{Align, Column, Json};
@@ -278,7 +279,7 @@ impl Order {
     /// Rows without a value come last, also in the other order. Equal ones are sorted by name.
     pub(super) fn sort<T: Borrow<Row>>(self, rows: &mut [T]) {
         let order = |order: Ordering| if self.reverse { order.reverse() } else { order };
-        rows.sort_by(|one, other| {
+        order::sort_by(rows, |one, other| {
             let (one, other) = (one.borrow(), other.borrow());
             let by_name = || (&one.container, &one.key).cmp(&(&other.container, &other.key));
             match (self.key.value(one), self.key.value(other)) {

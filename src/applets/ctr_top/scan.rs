@@ -12,6 +12,7 @@ use crate::container::target::{self, Target};
 use crate::container::{Container, Files, each_process, group_of, matching, suggest};
 use crate::errno;
 use crate::isolation::cgroup;
+use crate::order;
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, count_of_list, cpus_allowed, number};
 use crate::sys::keyed::HashMap;
@@ -222,7 +223,9 @@ impl<'a> Scanning<'a> {
         let mut nets = std::collections::BTreeSet::new();
         // A namespace counts once: for the container that keeps it, else for the one that started first.
         let mut order: Vec<usize> = (0..scanned.containers.len()).collect();
-        order.sort_by_key(|&at| (!scanned.containers[at].is_pause, scanned.containers[at].start));
+        order::sort_by_key(&mut order, |&at| {
+            (!scanned.containers[at].is_pause, scanned.containers[at].start)
+        });
         for at in order {
             let found = &mut scanned.containers[at];
             found.net = found.net.filter(|net| nets.insert(*net));

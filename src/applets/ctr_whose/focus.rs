@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use super::files::{overlays_with, part_in, place, root_device, root_of, target_in};
 use super::finder::host_mounts;
 use super::identity::{self, is_fragment};
+use super::path::is_volume;
 use super::port::is_proxy_name;
 use super::thing::{Device, Port, Reading, Socket, is_id};
 use super::{cgroup, device, socket};
@@ -281,7 +282,8 @@ impl Focus<'_> {
     /// Those who see a path of the host. None if a link is on the way, or if it is no path of a file.
     fn seeing(&self, path: &Path) -> Option<Vec<i32>> {
         let is_special = ["/proc", "/sys", "/dev", "/run/netns", "/var/log/pods", "/var/lib/kubelet"];
-        if self.is_foreign() || is_special.iter().any(|special| path.starts_with(special)) {
+        let is_special = is_special.iter().any(|special| path.starts_with(special));
+        if self.is_foreign() || is_special || is_volume(path) {
             return None;
         }
         let is_socket = |part: &Path, kind: FileType| part == path && kind.is_socket();

@@ -19,6 +19,9 @@ pub(super) fn path(finder: &Finder<'_>, bytes: &[u8]) -> Entry {
     if entry.is_empty() {
         entry.answers = of_files(finder, &real);
     }
+    if entry.is_empty() && is_volume(&real) {
+        entry.answers = of_files(finder, &real.join("_data"));
+    }
     if entry.is_empty() {
         let there = finder.root.join(real.strip_prefix("/").unwrap_or(&real));
         if !finder.files.may_hang(&real.to_string_lossy()) && there.symlink_metadata().is_ok() {
@@ -26,6 +29,11 @@ pub(super) fn path(finder: &Finder<'_>, bytes: &[u8]) -> Entry {
         }
     }
     entry
+}
+
+/// docker and podman keep a volume in `volumes/NAME/_data`, and containers have only `_data`.
+pub(super) fn is_volume(path: &Path) -> bool {
+    path.parent().is_some_and(|parent| parent.ends_with("volumes"))
 }
 
 /// Follows symbolic links, but none that a container can make. Links lead nowhere outside of the root directory.

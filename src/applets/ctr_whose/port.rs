@@ -15,6 +15,7 @@ use crate::container::details;
 use crate::container::proxies;
 use crate::isolation::visit::Place;
 use crate::net::{self, Interface, Listener, Transport, takes};
+use crate::order;
 use crate::proc::ns::Kind as Namespace;
 
 /// A port of the host that leads to a container.
@@ -313,7 +314,7 @@ fn add_published(finder: &Finder<'_>, mut published: Vec<Published>, entry: &mut
         };
         let mut own: Vec<&Listener> =
             listeners.iter().flatten().filter(fits).map(|(_, socket)| socket).collect();
-        own.sort_by_key(|socket| socket.address.is_loopback());
+        order::sort_by_key(&mut own, |socket| socket.address.is_loopback());
         let pid = own.first().and_then(|socket| holders.get(&socket.inode)).copied();
         let inside = match (own.first(), listeners.is_some() && space.is_some() && one.port.port.is_some()) {
             (Some(socket), _) => {

@@ -3,6 +3,7 @@
 //! readlink(2) returns a namespace's inode number at half the cost of stat(2), for which the kernel must create the
 //! inode. A namespace is opened once, on demand, not once per process.
 
+use crate::order;
 use crate::sys::keyed::{HashMap, HashSet, Keyed};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -109,7 +110,7 @@ impl Found {
     #[must_use]
     pub(super) fn in_order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.namespaces.len()).collect();
-        order.sort_by_key(|&at| (self.namespaces[at].inode, self.namespaces[at].kind));
+        order::sort_by_key(&mut order, |&at| (self.namespaces[at].inode, self.namespaces[at].kind));
         order
     }
 }

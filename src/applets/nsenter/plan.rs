@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::container::target::Target;
 use crate::launch::harden::Numbers;
+use crate::order;
 use crate::proc::ns::Kind;
 
 /// The request of the command line. Options open their files at once, so that errors appear in the order of the
@@ -196,7 +197,7 @@ impl Request {
             let user = facts.other_user_ns && !(self.host_root.is_some() && facts.root);
             kinds.extend(facts.known.into_iter().filter(|kind| *kind != Kind::User || user));
         }
-        kinds.sort_unstable();
+        order::sort(&mut kinds);
         kinds.dedup();
         kinds.retain(|kind| !self.has_file(*kind));
         if self.host_root.is_some() {

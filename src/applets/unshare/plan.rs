@@ -11,6 +11,7 @@ use nix::unistd::{getresgid, getresuid};
 use crate::cli;
 use crate::isolation::idmap;
 use crate::launch::exec::Environment;
+use crate::order;
 use crate::proc::idmap::{Range, Single, Which};
 use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Users, gid_of, uid_of};
@@ -113,7 +114,7 @@ impl Request {
             bail!("options --setgroups=allow and --map-group are mutually exclusive");
         }
         // The files are bound in the order in which namespaces are entered.
-        self.files.sort_by_key(|(kind, _)| *kind);
+        order::sort_by_key(&mut self.files, |(kind, _)| *kind);
         Ok(Plan { request: self, users, groups })
     }
 }

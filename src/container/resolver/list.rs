@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 use super::Resolver;
 use crate::container::runtimes::Whose;
 use crate::container::{Container, verify};
+use crate::order;
 use crate::proc::id_hash::ById;
 use crate::proc::{Scan, Status};
 use crate::sys::keyed::{HashMap, HashSet};
@@ -18,7 +19,7 @@ impl Resolver<'_> {
         self.find_inits(&mut all);
         all.extend(self.monitored_elsewhere(&all));
         all.retain(|container| container.init.is_some());
-        all.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
+        order::sort_by(&mut all, |a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
         all
     }
 

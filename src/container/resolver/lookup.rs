@@ -9,6 +9,7 @@ use super::Resolver;
 use crate::container::runtimes::{StateReader, Store, Whose};
 use crate::container::{Container, Files, verify};
 use crate::isolation::ns;
+use crate::order;
 use crate::sys::keyed::HashMap;
 
 /// A container from a state file, after the check against the kernel.
@@ -98,7 +99,7 @@ impl Resolver<'_> {
             Some(name) => cache.reader.ids_for(&cache.files, name),
             None => cache.reader.ids(&cache.files),
         };
-        ids.sort_unstable();
+        order::sort(&mut ids);
         ids.dedup();
         ids
     }
@@ -148,7 +149,7 @@ impl Resolver<'_> {
         let monitored = self.monitored_elsewhere(&all);
         all.extend(monitored.into_iter().filter(|container| (query.selects)(container)));
         all.retain(|container| container.init.is_some());
-        all.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
+        order::sort_by(&mut all, |a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
         all
     }
 

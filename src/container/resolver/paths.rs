@@ -7,6 +7,7 @@ use crate::container::cgroup_path::{Candidate, candidates};
 use crate::container::nested::Nested;
 use crate::container::runtimes::{Store, Whose};
 use crate::container::{Container, IdentifiedBy, cgroup_lines, verify};
+use crate::order;
 
 impl Resolver<'_> {
     /// The containers of the paths of all hierarchies. The one with the most verified containers comes first; equal ones
@@ -23,7 +24,7 @@ impl Resolver<'_> {
             let container = self.innermost(path);
             found.extend(container.filter(|container| !found.contains(container)));
         }
-        found.sort_by_key(|container| {
+        order::sort_by_key(&mut found, |container| {
             let is_verified = |link: &&Container| link.identified_by != IdentifiedBy::Cgroup;
             let verified = container.chain().filter(is_verified).count();
             std::cmp::Reverse((verified, container.chain().count()))

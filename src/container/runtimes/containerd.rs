@@ -13,6 +13,7 @@ use super::state_dirs::{ListIds, StateDirs};
 use crate::container::cgroup_path::{is_name, task_of};
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, rfc3339};
+use crate::order;
 
 /// The namespace of the CRI plugin: Kubernetes.
 const CRI: &str = "k8s.io";
@@ -107,7 +108,7 @@ impl Containerd {
                 let tasks = format!("{}/{TASKS}", user.run("containerd"));
                 all.extend(namespaces(&files.of_user(user.uid), &tasks, user.uid));
             }
-            all.sort_by_key(|namespace| (namespace.owner, namespace.name != CRI));
+            order::sort_by_key(&mut all, |namespace| (namespace.owner, namespace.name != CRI));
             StateDirs::new(all)
         })
     }

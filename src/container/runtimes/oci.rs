@@ -11,6 +11,7 @@ use super::state_dirs::{ListIds, StateDirs};
 use crate::container::cgroup_path::is_file_name;
 use crate::container::files::Names;
 use crate::container::{Container, Files, Runtime, seconds};
+use crate::order;
 
 const RUNTIMES: [(Runtime, &str); 3] =
     [(Runtime::Runc, "runc"), (Runtime::Crun, "crun"), (Runtime::Youki, "youki")];
@@ -143,7 +144,7 @@ impl StateDir {
             .filter(|(name, _)| *name != "bundle")
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        labels.sort();
+        order::sort(&mut labels);
         Some(State {
             init: runc.init(),
             config: label("bundle")

@@ -171,17 +171,8 @@ pub(crate) fn records(files: &Files) -> Vec<Record> {
         let record = |(id, listed): (&Rc<str>, &Listed)| {
             let is_known = texts.contains_key(&**id);
             let texts = texts.remove(&**id).unwrap_or_default();
-            // Before the first start only the database has a configuration.
-            let created = || Container {
-                name: listed.name.clone(),
-                image: listed.image.clone(),
-                created: listed.created.clone(),
-                labels: texts.config.labels(),
-                owner: store.storage.owner,
-                ..Container::new(Runtime::Podman, &**id)
-            };
             let started = container(&store.storage, &store.listed, id);
-            let container = started.or_else(|| is_known.then(created))?;
+            let container = started.or_else(|| is_known.then(|| store.created(id, listed, &texts.config)))?;
             Some(Record {
                 ending: is_known.then(|| podman_state::ending(&texts.all, id)),
                 layers: podman_state::layers(&store.storage, &listed.directory, id),
@@ -249,9 +240,23 @@ impl Store {
         self.database.get_or_init(|| podman_state::database(&self.storage))
     }
 
+    /// Before the first start only the database has a configuration.
+    fn created(&self, id: &str, listed: &Listed, config: &podman_config::Config) -> Container {
+        Container {
+            name: listed.name.clone(),
+            image: listed.image.clone(),
+            created: listed.created.clone(),
+            labels: config.labels(),
+            owner: self.storage.owner,
+            ..Container::new(Runtime::Podman, id)
+        }
+    }
+
     fn details(&self, id: &str, with_layers: bool) -> Option<Details> {
-        let container = container(&self.storage, &self.listed, id)?;
-        let directory = &self.listed.get(id)?.directory;
+        let listed = self.listed.get(id)?;
+        let created = || Some(self.created(id, listed, &podman_config::of(self.database(), id)?));
+        let container = container(&self.storage, &self.listed, id).or_else(created)?;
+        let directory = &listed.directory;
         let layers = match with_layers {
             true => podman_state::layers(&self.storage, directory, id),
             false => Layers::default(),

@@ -52,6 +52,11 @@ impl Config {
     }
 }
 
+/// None if the database does not have it.
+pub(super) fn of(database: &[u8], id: &str) -> Option<Config> {
+    parts::<Config>(database, CONFIG).map(|(config, _)| config).find(|config| config.id == id)
+}
+
 pub(super) fn by_id(database: &[u8]) -> BTreeMap<String, Texts> {
     let mut found: BTreeMap<String, Texts> = BTreeMap::new();
     for (config, text) in parts::<Config>(database, CONFIG) {

@@ -11,6 +11,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
 use crate::isolation::operation::{Operation, refused};
+use crate::order;
 use crate::proc::ProcRoot;
 use crate::proc::mountinfo::{Mount, mounts_of, unescape};
 
@@ -96,7 +97,7 @@ impl Hierarchies {
     pub fn place<'a>(&'a self, membership: Membership<'a>) -> Option<(&'a Hierarchy, &'a Path)> {
         let mut wanted: Vec<&[u8]> =
             membership.controllers.split(|&b| b == b',').filter(|name| !name.is_empty()).collect();
-        wanted.sort_unstable();
+        order::sort(&mut wanted);
         let path = Path::new(std::ffi::OsStr::from_bytes(membership.path));
         self.0.iter().find_map(|hierarchy| {
             let same = hierarchy.controllers.iter().map(String::as_bytes).eq(wanted.iter().copied());
@@ -149,7 +150,7 @@ fn hierarchy(mount: Mount<'_>) -> Option<Hierarchy> {
         }
         _ => return None,
     };
-    controllers.sort_unstable();
+    order::sort(&mut controllers);
     let (root, mount_point) = (unescape(mount.root), unescape(mount.point));
     Some(Hierarchy { controllers, root, mount_point, copy: None })
 }

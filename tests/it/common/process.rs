@@ -162,7 +162,7 @@ impl Piped {
     }
 
     /// Waits until it is cat(1): while the shell executes that, /proc shows no environment and no arguments.
-    fn answers(&mut self) {
+    pub fn answers(&mut self) {
         self.say("answer\n");
         assert_eq!(self.line(), "answer");
     }

@@ -11,6 +11,7 @@ use crate::applets::ctr_inspect::privileges::Privileges;
 use crate::applets::ctr_inspect::show::many;
 use crate::applets::ctr_inspect::sockets::RuntimeSockets;
 use crate::container::Runtime;
+use crate::order;
 use crate::output::size::size;
 
 impl Judge<'_> {
@@ -149,7 +150,7 @@ fn takes_much(files: &Files) -> bool {
 fn sources(mounts: &[Mounted]) -> Vec<&Path> {
     let mut all: Vec<&Path> =
         mounts.iter().filter(|mount| mount.from_host).map(|mount| Path::new(&mount.source)).collect();
-    all.sort();
+    order::sort(&mut all);
     all.dedup_by(|next, above| next.starts_with(above));
     all
 }

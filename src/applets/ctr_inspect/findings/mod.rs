@@ -18,6 +18,7 @@ use super::show::{many, short_path};
 use super::sockets::RuntimeSockets;
 use crate::container::Runtime;
 use crate::container::world::{Subject, World};
+use crate::order;
 use reasons::REASONS;
 
 /// What to expect of a runtime.
@@ -94,7 +95,7 @@ pub(super) fn judge(
         let text = format!("{} not known", many(withheld.len() as u64, "value"));
         judge.add("unknown", Severity::Note, text, vec![("unknown", json!(withheld))]);
     }
-    judge.found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    order::sort_by_key(&mut judge.found, |finding| std::cmp::Reverse(finding.severity));
     judge.found
 }
 

@@ -11,6 +11,7 @@ use crate::applets::ctr_inspect::privileges::Privileges;
 use crate::applets::ctr_inspect::show::many;
 use crate::container::Runtime;
 use crate::isolation::capabilities::{bits, number as capability};
+use crate::order;
 use crate::proc::Mask;
 use crate::proc::covers::is_dangerous;
 
@@ -101,7 +102,7 @@ impl Judge<'_> {
         let added = privileges.added.iter().map(String::as_str);
         let mut judged: Vec<(Severity, &str)> =
             added.filter_map(|name| Some((severity(name)?, name))).collect();
-        judged.sort_by_key(|(severity, _)| Reverse(*severity));
+        order::sort_by_key(&mut judged, |(severity, _)| Reverse(*severity));
         let Some((worst, _)) = judged.first().copied() else { return };
         let names: Vec<&str> = judged.into_iter().map(|(_, name)| name).collect();
         let shown = names.iter().map(|name| name.trim_start_matches("cap_").to_uppercase());

@@ -8,6 +8,7 @@ use crate::container::details::Port;
 use crate::container::stopped::Stores;
 use crate::container::world::Subject;
 use crate::container::{Runtime, cni, proxies};
+use crate::order;
 
 #[derive(Serialize, Debug, Clone, PartialEq, Eq)]
 pub(in crate::applets::ctr_inspect) struct Published {
@@ -109,7 +110,9 @@ pub(super) fn read(
         one.judge(listening, container.owner);
         found.push(one);
     }
-    found.sort_by(|a, b| (a.port, &a.protocol, &a.host_address).cmp(&(b.port, &b.protocol, &b.host_address)));
+    order::sort_by(&mut found, |a, b| {
+        (a.port, &a.protocol, &a.host_address).cmp(&(b.port, &b.protocol, &b.host_address))
+    });
     found
 }
 

@@ -17,6 +17,7 @@ use super::usage::Groups;
 use crate::container::details::{Ending, Port};
 use crate::container::{IdentifiedBy, pod_uid, rfc3339, short};
 use crate::isolation::cgroup;
+use crate::order;
 use crate::output::lazy_table::{Source, Value};
 use crate::output::size::size;
 use crate::proc::mountinfo::{mounts_of, unescape};
@@ -61,7 +62,7 @@ impl<'a> List<'a> {
             found.chosen.has(containers, number) && (!selection.by_process() || has_process(number))
         };
         let mut rows: Vec<usize> = (0..containers.all.len()).filter(shown).collect();
-        rows.sort_by_key(|&number| {
+        order::sort_by_key(&mut rows, |&number| {
             let seen = &containers.all[number];
             (&seen.label, seen.init, &seen.container.id)
         });
@@ -285,7 +286,7 @@ impl<'a> List<'a> {
             };
             found.push((kind.proc_name().to_owned(), with));
         }
-        found.sort();
+        order::sort(&mut found);
         Value::Pairs(found.into())
     }
 

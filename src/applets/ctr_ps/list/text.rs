@@ -3,6 +3,7 @@
 use crate::applets::ctr_ps::status::Status;
 use crate::container::details::{Ending, Port};
 use crate::container::{Container, epoch, short};
+use crate::order;
 use crate::proc::clock;
 
 /// The id, if it says more than the name.
@@ -29,7 +30,7 @@ pub(super) fn ports(published: &[Port], exposed: &[String]) -> Vec<String> {
         format!("{number}/{}", port.protocol)
     };
     let mut sorted: Vec<&Port> = published.iter().collect();
-    sorted.sort_by_key(|port| (port.port, &port.protocol, port.host_port, &port.host_address));
+    order::sort_by_key(&mut sorted, |port| (port.port, &port.protocol, port.host_port, &port.host_address));
     let mut found: Vec<String> = Vec::new();
     for port in sorted {
         let address = match port.host_address.as_deref() {

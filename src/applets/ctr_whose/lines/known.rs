@@ -16,6 +16,7 @@ use super::Thing;
 use super::time::{Time, time_of};
 use crate::container::Files;
 use crate::container::world::World;
+use crate::order;
 use crate::proc::clock::Clock;
 use crate::proc::id_hash::ById;
 use crate::proc::{ProcRoot, TICKS};
@@ -272,7 +273,7 @@ impl Tables {
             let owner = tables.all_of(&owners);
             tables.interfaces.insert(name, owner);
         }
-        tables.begins.sort_unstable();
+        order::sort(&mut tables.begins);
         tables.begins.dedup();
         for process in &world.processes {
             if let Some(number) = process.container.filter(|number| !finder.is_unverified(*number)) {
