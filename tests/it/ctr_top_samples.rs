@@ -95,7 +95,8 @@ fn the_cost_of_a_sample_is_linear() {
     let [few, more, most] = [(10, 1), (20, 1), (20, 5)]
         .map(|(containers, processes)| calls(containers, processes, &["--prometheus"]));
     let container = (more - few) / 10;
-    assert!(container < 90, "{container} calls for a container more: {few}, {more}");
+    // Files of a copy of a host are opened without following links, which takes three calls more for each.
+    assert!(container < 130, "{container} calls for a container more: {few}, {more}");
     let process = (most - more) / 80;
     assert!(process < 18, "{process} calls for a process more: {more}, {most}");
 }
@@ -149,6 +150,11 @@ fn files_that_no_column_shows_are_not_read() {
         return skip("files_that_no_column_shows_are_not_read", "needs strace");
     }
     let host = v2("top-not-shown");
+    host.file("proc/10/net/dev", "Inter-|\n face |\n  eth0: 100 1 0 0 0 0 0 0 200 1\n");
+    let namespaces = host.root().join("proc/10/ns");
+    std::fs::create_dir_all(&namespaces).expect("a directory");
+    _ = std::fs::remove_file(namespaces.join("net"));
+    std::os::unix::fs::symlink("net:[30010]", namespaces.join("net")).expect("a link");
     let opened = |arguments: &[&str]| {
         let trace = host.root().join("calls");
         let mut command = program("strace");
@@ -184,6 +190,6 @@ fn links_in_the_groups_of_another_host_are_not_followed() {
     let document = document(&mut ctr_top(&host));
     let web = row(&document, "docker:web");
     assert_eq!((&web["memory"]["usage"], &web["pressure"]["cpu"]), (&Value::Null, &Value::Null), "{web}");
-    assert_eq!(web["pids"]["limit"], Value::Null, "{web}");
+    assert_eq!(web["pids"]["limit"], 50, "that of the group above: {web}");
     assert!(web["pids"]["current"].is_u64() && web["cpu"]["seconds"].is_f64(), "{web}");
 }
