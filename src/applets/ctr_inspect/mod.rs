@@ -23,8 +23,7 @@
 //! and which files of /proc and /sys are covered. The capabilities in the text are the bounding set: what a program in
 //! the container can have at most.
 //!
-//! `files`: the root file system and its layers; mounts that show a part of the host, with what can be written below a
-//! read-only one; deleted files that processes still hold open and that take room on a disk.
+//! `files`: the root file system and its layers; mounts that show a part of the host, with what can be written below a read-only one; deleted files that processes still hold open and that take room on a disk.
 //!
 //! `network`: interfaces with their addresses; of a veth(4) the other end, by the ids of namespaces and not by the
 //! index alone; routes; the name servers in the container's resolv.conf(5); the sockets that listen in its network
@@ -62,11 +61,10 @@
 //!
 //! # Comparison
 //!
-//! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's
-//! first process). PIDs, ids, counters and times are not compared. If two lists differ, the text shows what only one of them has.
-//! `none` is no value, such as no limit; `-` is what only the other target has, such as a mount; `unknown` is what the caller's rights or
-//! the kernel withhold. With `--json`: `{"a", "b", "differences": [{"path", "a", "b", "a_is", "b_is"}]}`, where `a_is` and `b_is` are
-//! `value`, `none`, `absent` or `unknown`.
+//! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's first process).
+//! PIDs, ids, counters and times are not compared. If two lists differ, the text shows what only one of them has. `none` is no value,
+//! such as no limit; `-` is what only the other target has; `unknown` is what rights or the kernel withhold.
+//! With `--json`: `{"a", "b", "differences": [{"path", "a", "b", "a_is", "b_is"}]}`, where `a_is` is `value`, `none`, `absent` or `unknown`.
 //!
 //! # JSON
 //!

@@ -17,11 +17,14 @@ struct Metric {
     each: Option<Each>,
 }
 
+/// The name of an interface or a disk, and two counters of bytes.
+type Part = (String, u64, u64);
+
 struct Each {
     label: &'static str,
     /// The name of each, with the values of both metrics of this kind.
-    values: fn(&One) -> Option<&[(String, u64, u64)]>,
-    value: fn(&(String, u64, u64)) -> u64,
+    values: fn(&One) -> Option<&[Part]>,
+    value: fn(&Part) -> u64,
 }
 
 /// The name of each disk by its numbers: `8:0`.
@@ -31,11 +34,11 @@ const fn counter(name: &'static str, help: &'static str, value: fn(&One) -> Opti
     Metric { name, help, kind: "counter", more: "", value, each: None }
 }
 
-const fn of_each_disk(metric: Metric, value: fn(&(String, u64, u64)) -> u64) -> Metric {
+const fn of_each_disk(metric: Metric, value: fn(&Part) -> u64) -> Metric {
     Metric { each: Some(Each { label: "device", values: disks, value }), ..metric }
 }
 
-const fn of_each_interface(metric: Metric, value: fn(&(String, u64, u64)) -> u64) -> Metric {
+const fn of_each_interface(metric: Metric, value: fn(&Part) -> u64) -> Metric {
     Metric { each: Some(Each { label: "interface", values: interfaces, value }), ..metric }
 }
 
@@ -147,11 +150,11 @@ static METRICS: [Metric; 24] = [
     }),
 ];
 
-fn disks(one: &One) -> Option<&[(String, u64, u64)]> {
+fn disks(one: &One) -> Option<&[Part]> {
     Some(&one.disks[..]).filter(|disks| !disks.is_empty())
 }
 
-fn interfaces(one: &One) -> Option<&[(String, u64, u64)]> {
+fn interfaces(one: &One) -> Option<&[Part]> {
     one.net.as_ref().map(|net| &net.each[..])
 }
 
@@ -186,7 +189,7 @@ impl Metric {
     fn series(&self, one: &One, disks: &Disks) -> Vec<(String, f64)> {
         let of_each = self.each.as_ref().and_then(|each| Some((each, (each.values)(one)?)));
         if let Some((each, all)) = of_each {
-            let series = |values: &(String, u64, u64)| {
+            let series = |values: &Part| {
                 let name = disks.get(&values.0).unwrap_or(&values.0);
                 (format!(",{}=\"{}\"", each.label, escaped(name)), float((each.value)(values)))
             };

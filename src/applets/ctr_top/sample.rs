@@ -359,7 +359,7 @@ impl Groups {
         let by_group = shows.each_device && matches!(disk, Some(Disk::Group(..)));
         One {
             at,
-            disks: by_group.then(|| self.each_disk()).unwrap_or_default(),
+            disks: if by_group { self.each_disk() } else { Vec::new() },
             own: self.own(),
             paused: self.paused(),
             cpu,

@@ -101,7 +101,7 @@ impl Kill {
     /// The kill that ended a container at this time, in seconds since 1970, if the log still has it.
     pub(in crate::applets::ctr_inspect) fn that_ended(container: &Container, finished: i64) -> Option<Kill> {
         let all = kills::read_log().ok()?.into_iter().map(Kill::of_log);
-        all.filter(|kill| kill.ended(container, finished)).last()
+        all.rev().find(|kill| kill.ended(container, finished))
     }
 
     /// Any user can make a group with the id of a container below an own one, and a container can be started again.
