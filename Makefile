@@ -71,6 +71,9 @@ fuzz: ## each parser for SECONDS seconds, TARGETS="stat status" for some (cargo-
 matrix: build ## typical commands on many kinds of hosts: the table of docs/HOSTS.md (root)
 	@BIN="$(BIN)" tests/matrix.sh
 
+coverage: ## which lines of src the tests run (nightly with llvm-tools); TESTS="nsenter cgexec" for some of them
+	tests/coverage.sh $(TESTS)
+
 ROUNDS ?= 100
 soak: build ## the long part: every injected error, ROUNDS beside processes that come and go, the fuzzers (root, an hour)
 	CTRBOX_BIN="$$(realpath "$(BIN)")" CTRBOX_FAULTS=all CTRBOX_TEST_ROUNDS="$(ROUNDS)" \
@@ -119,5 +122,5 @@ release-check: ## what takes long: packages in a bare Debian root, the tarball w
 clean: ## what building made
 	cargo clean
 
-.PHONY: help build run check test lint msrv docs order bless bench sizes fuzz matrix soak install uninstall package deb rpm dist release-check clean
+.PHONY: help build run check test lint msrv docs order bless bench sizes fuzz matrix coverage soak install uninstall package deb rpm dist release-check clean
 .DEFAULT_GOAL := help

@@ -1,7 +1,9 @@
 #!/bin/sh
 # Runs typical commands in many kinds of surroundings, and prints a table for docs/HOSTS.md: `ok`, or the exit status. A
 # panic, a signal or a hang is a FAULT, and so is a failure without a message. Needs root. The messages stand below the
-# table with -v. BIN is the binary.
+# table with -v. BIN is the binary, ROWS a regular expression (grep -E) for some of the rows. On another kernel:
+#
+#     tests/kernel.sh -C hybrid DIR tests/matrix.sh
 # shellcheck disable=SC2016 # what stands in single quotes is for the inner shell
 set -eu
 bin=$(realpath "${BIN:-target/release/ctrbox}")
@@ -54,6 +56,7 @@ cell() {
 row() {
     name=$1
     shift
+    printf '%s\n' "$name" | grep -qE -e "${ROWS:-.}" || return 0
     line="| $name |"
     while IFS='|' read -r title words; do
         found=$(cell "$words" "$@")

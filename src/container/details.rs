@@ -22,8 +22,10 @@ pub(crate) struct Port {
 /// How a container ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Ending {
-    /// Was it ever started?
+    /// Was it ever started? CRI-O and containerd's CRI count a start that failed, Docker and Podman do not.
     pub was_started: bool,
+    /// Does its runtime wait before it starts it again?
+    pub restarts: bool,
     pub exit_code: Option<i64>,
     /// Was its first process killed for lack of memory?
     pub oom_killed: Option<bool>,
@@ -36,7 +38,11 @@ pub(crate) struct Ending {
 impl Ending {
     #[must_use]
     pub(crate) fn status(&self) -> &'static str {
-        if self.was_started { "exited" } else { "created" }
+        match (self.restarts, self.was_started) {
+            (true, _) => "restarting",
+            (false, true) => "exited",
+            (false, false) => "created",
+        }
     }
 }
 

@@ -157,29 +157,6 @@ pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
     }
 }
 
-/// The container whose name is nearly the word, for an error.
-pub(crate) fn nearest<'c>(
-    all: impl Iterator<Item = &'c Container> + Clone,
-    word: &str,
-) -> Option<&'c Container> {
-    // A runtime that is mistyped or another one makes no name alike; one of the runtime that was typed comes first.
-    let (runtime, wanted) =
-        word.split_once(':').map_or((None, word), |(runtime, name)| (Some(runtime), name));
-    let names = |container: &'c Container| {
-        let name = container.name.as_deref();
-        [name, name.and_then(|name| name.rsplit('/').next())].into_iter().flatten()
-    };
-    let search = |is_among: &dyn Fn(&'c Container) -> bool| {
-        let mut among = all.clone().filter(|container| is_among(container));
-        let near = text::nearest(wanted, among.clone().flat_map(names))?;
-        among.find(|container| names(container).any(|name| name == near))
-    };
-    // Exactly this name is nearer than any other.
-    let is_same = |container: &'c Container| names(container).any(|name| name == wanted);
-    let is_typed = |container: &'c Container| Some(container.runtime.name()) == runtime;
-    search(&is_same).or_else(|| search(&is_typed)).or_else(|| search(&|_| true))
-}
-
 /// A word that matches this container only: `RUNTIME:NAME`, or `RUNTIME:ID` if two share the name.
 pub(super) fn precise(container: &Container, among: &[Rc<Container>]) -> String {
     let name = container.label();
@@ -245,26 +222,6 @@ mod tests {
         assert_eq!(ids("cafe0"), ["cafe00"]);
         assert_eq!(ids("bee"), [""; 0]);
         assert_eq!(ids("podman:web"), [""; 0]);
-    }
-
-    #[test]
-    fn a_name_that_is_nearly_right() {
-        let all = [
-            made(Runtime::Docker, "cafe00", "shop-web"),
-            made(Runtime::K8s, "beef00", "ns/pod/app"),
-            Rc::new(Container::new(Runtime::Podman, "feed00")),
-        ];
-        let near = |word: &str| nearest(all.iter().map(|one| &**one), word).map(|one| one.id.clone());
-        for (word, id) in [
-            ("shop-wbe", Some("cafe00")),
-            ("dokcer:shop-web", Some("cafe00")),
-            ("ns/pod/ap", Some("beef00")),
-            ("apq", Some("beef00")),
-            ("mail", None),
-            ("", None),
-        ] {
-            assert_eq!(near(word).as_deref(), id, "{word}");
-        }
     }
 
     #[test]

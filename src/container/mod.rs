@@ -15,6 +15,7 @@ mod group;
 mod logged;
 pub(crate) mod matching;
 mod monitor;
+pub(crate) mod near;
 mod nested;
 pub(crate) mod profile;
 pub(crate) mod proxies;
@@ -181,6 +182,13 @@ impl Container {
             Some(_) => self.pod_name().as_deref() == Some(name),
             None => self.pod.as_deref() == Some(name),
         }
+    }
+
+    /// Its owner. Of an unverified container this is that of the verified one around it: anyone can own a control group with
+    /// any name.
+    #[must_use]
+    pub fn known_owner(&self) -> Option<u32> {
+        self.chain().find(|one| one.identified_by != IdentifiedBy::Cgroup).map(|one| one.owner)
     }
 
     /// Is it the pause container, which only keeps the namespaces of a pod?

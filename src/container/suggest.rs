@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::Container;
-use super::matching::nearest;
+use super::near::did_you_mean;
 use crate::text::{self, matches_glob};
 
 /// For the end of an error: the containers that a pattern matches, or the one with nearly this name.
@@ -23,8 +23,7 @@ pub(crate) fn instead(all: &[Rc<Container>], word: &str) -> Option<String> {
         let shown = text::escape(shown.as_bytes());
         return (!labels.is_empty()).then(|| format!("a target is no pattern; name one of: {shown}{more}"));
     }
-    let near = nearest(all.iter().map(|container| &**container), word)?;
-    Some(format!("did you mean {}?", text::escape(near.label().as_bytes())))
+    did_you_mean(all.iter().map(|container| &**container), word)
 }
 
 #[cfg(test)]

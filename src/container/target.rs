@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::child::{OnBlock, Portable, in_child};
 use super::matching::{self, is_marked, is_unverified, one, precise};
+use super::near::did_you_mean;
+use super::profile::ProfileFiles;
 use super::search;
 use super::verify::namespace;
 pub use super::word::Target;
@@ -50,6 +52,10 @@ pub(crate) struct Lookup<'a> {
     printed: RefCell<Vec<String>>,
     /// Messages are only kept.
     keeps: bool,
+    /// Whether the files with the container's profile are wanted, and those that were found.
+    wants_profile: bool,
+    profile: RefCell<Option<ProfileFiles>>,
+    found: RefCell<Option<Rc<Container>>>,
 }
 
 /// Why a child found no process: the error, and whether its cause may be that the caller does not see the container.
@@ -78,6 +84,7 @@ impl From<NotHeld> for anyhow::Error {
 struct ByName {
     held: std::result::Result<Held, NotHeld>,
     notes: Vec<String>,
+    profile: Option<ProfileFiles>,
 }
 
 impl Portable for ByName {
@@ -86,13 +93,14 @@ impl Portable for ByName {
             Ok(held) => (Ok(held.pid.as_raw()), held.pidfd.into_iter().collect()),
             Err(error) => (Err(error), Vec::new()),
         };
-        (serde_json::to_vec(&(found, self.notes)).unwrap_or_default(), descriptors)
+        (serde_json::to_vec(&(found, self.notes, self.profile)).unwrap_or_default(), descriptors)
     }
 
     fn unpack(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<ByName> {
-        let (found, notes): (std::result::Result<i32, NotHeld>, _) = serde_json::from_slice(bytes).ok()?;
+        let (found, notes, profile): (std::result::Result<i32, NotHeld>, _, _) =
+            serde_json::from_slice(bytes).ok()?;
         let pidfd = descriptors.into_iter().next();
-        Some(ByName { held: found.map(|pid| Held { pid: Pid::from_raw(pid), pidfd }), notes })
+        Some(ByName { held: found.map(|pid| Held { pid: Pid::from_raw(pid), pidfd }), notes, profile })
     }
 }
 
@@ -107,9 +115,8 @@ pub(crate) fn container(resolver: &mut Resolver<'_>, word: &str) -> Result<Rc<Co
 
 /// No container has the name. It may run, with its name in a file that the caller may not read.
 fn none_of_name(resolver: &Resolver<'_>, word: &str, error: &anyhow::Error) -> anyhow::Error {
-    let near = matching::nearest(resolver.last_scan().iter().map(|container| &**container), word);
-    let near = near.map(|near| format!("; did you mean {}?", text::escape(near.label().as_bytes())));
-    let near = near.unwrap_or_default();
+    let near = did_you_mean(resolver.last_scan().iter().map(|container| &**container), word);
+    let near = near.map(|near| format!("; {near}")).unwrap_or_default();
     match resolver.problems().first() {
         Some(problem) => {
             let problem = text::escape(problem.as_bytes());
@@ -123,7 +130,26 @@ fn none_of_name(resolver: &Resolver<'_>, word: &str, error: &anyhow::Error) -> a
 impl<'a> Lookup<'a> {
     #[must_use]
     pub(crate) fn new(name: &'a str, purpose: Purpose) -> Lookup<'a> {
-        Lookup { name, purpose, printed: RefCell::default(), keeps: false }
+        Lookup {
+            name,
+            purpose,
+            printed: RefCell::default(),
+            keeps: false,
+            wants_profile: false,
+            profile: RefCell::default(),
+            found: RefCell::default(),
+        }
+    }
+
+    /// Also finds the files with the profile of a container, while its state files are read.
+    #[must_use]
+    pub(crate) fn with_profile(self, wants_profile: bool) -> Lookup<'a> {
+        Lookup { wants_profile, ..self }
+    }
+
+    /// The files with the profile of the container that was found.
+    pub(crate) fn profile(&self) -> Option<ProfileFiles> {
+        self.profile.borrow().clone()
     }
 
     /// The process of a target: for a container its init process. With a pidfd if the kernel supports it.
@@ -140,6 +166,7 @@ impl<'a> Lookup<'a> {
                 note_of_blocked().into_iter().for_each(|note| self.say(note));
                 let found = found?;
                 found.notes.into_iter().for_each(|note| self.say(note));
+                self.profile.replace(found.profile);
                 found.held.map_err(anyhow::Error::from)
             }
         }
@@ -148,10 +175,14 @@ impl<'a> Lookup<'a> {
     /// Finds the process of a container by its name. Errors and messages are in the result: a child finds it.
     fn find(&self, proc: &ProcRoot, word: &str) -> Result<ByName> {
         let lookup = Lookup { keeps: true, ..Lookup::new(self.name, self.purpose) };
-        let held = Files::new(Path::new("/"))
-            .and_then(|files| lookup.process(&mut Resolver::for_few(proc, &files), word))
-            .map_err(NotHeld::from);
-        Ok(ByName { held, notes: lookup.printed.into_inner() })
+        let mut profile = None;
+        let held = Files::new(Path::new("/")).and_then(|files| {
+            let held = lookup.process(&mut Resolver::for_few(proc, &files), word)?;
+            let found = lookup.found.take().filter(|found| self.wants_profile && !is_unverified(found));
+            profile = found.map(|found| ProfileFiles::find(&files, &found));
+            Ok(held)
+        });
+        Ok(ByName { held: held.map_err(NotHeld::from), notes: lookup.printed.into_inner(), profile })
     }
 
     /// The process that `word` names: the init process of a container, or with `@CPID` another process in it.
@@ -181,6 +212,7 @@ impl<'a> Lookup<'a> {
         if let Some(note) = of_another_user(&container, name, || resolver.passwd()) {
             self.say(note);
         }
+        self.found.replace(Some(container));
         Ok(held)
     }
 

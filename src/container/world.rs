@@ -231,10 +231,10 @@ impl<'a> World<'a> {
         let found = matching::among(self.proc, &all, name);
         let chosen = match matching::group(&found, name) {
             Some(group) => group,
-            None => vec![
-                matching::one(&found, name)
-                    .map_err(|error| self.unnamed(error, name, &all, found.is_empty()))?,
-            ],
+            None => vec![matching::one(&found, name).map_err(|error| match found.is_empty() {
+                true => self.unnamed(error, name),
+                false => error,
+            })?],
         };
         let mut notes = Vec::new();
         let mut subjects = Vec::new();
@@ -256,19 +256,15 @@ impl<'a> World<'a> {
     }
 
     /// The container may run, with its name in a file that the caller may not read.
-    fn unnamed(&self, error: anyhow::Error, word: &str, all: &[Rc<Container>], none: bool) -> anyhow::Error {
-        if let Some(instead) = suggest::instead(all, word).filter(|_| none) {
-            return anyhow!("no container '{}'; {instead}", crate::text::escape(word.as_bytes()));
-        }
-        match self.problems.first().filter(|_| none) {
-            Some(problem) => {
-                let problem = crate::text::escape(problem.as_bytes());
-                let words =
-                    format!("{error}; some state files cannot be read, so names may be missing: {problem}");
-                exit::NotSeen(words).into()
-            }
-            None => error,
-        }
+    fn unnamed(&self, error: anyhow::Error, word: &str) -> anyhow::Error {
+        let all: Vec<Rc<Container>> = self.containers.iter().map(|known| known.container.clone()).collect();
+        let near = suggest::instead(&all, word);
+        let near = near.map(|near| format!("; {near}")).unwrap_or_default();
+        let problem = self.problems.first().map(|problem| {
+            let problem = crate::text::escape(problem.as_bytes());
+            format!("; some state files cannot be read, so names may be missing: {problem}")
+        });
+        exit::NotSeen(format!("{error}{near}{}", problem.unwrap_or_default())).into()
     }
 
     /// The process of a container that has this PID inside.

@@ -81,12 +81,10 @@ impl Walk {
     /// Opens a pidfd of each process, as far as `most` descriptors suffice, and keeps it: see [`Self::ended`].
     pub(crate) fn hold(&mut self, most: usize) {
         if let Some(by_pidfd) = &mut self.identify.by_pidfd {
-            let held = self
-                .left
-                .iter()
-                .take(most)
-                .filter_map(|pid| Some((pid.as_raw(), sys::pidfd_open(*pid).ok()?)));
-            by_pidfd.held = held.collect();
+            let most = most.min(self.left.len());
+            let first = self.left.iter().take(most);
+            by_pidfd.held.reserve(most);
+            by_pidfd.held.extend(first.filter_map(|pid| Some((pid.as_raw(), sys::pidfd_open(*pid).ok()?))));
         }
     }
 

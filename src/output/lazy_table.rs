@@ -7,6 +7,7 @@ use std::io::Write;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::narrow::Narrow;
 use super::smartcols::{self, Align, Column};
 use super::style::Painter;
 use super::{Out, filter, json};
@@ -175,14 +176,20 @@ pub(crate) struct LazyTable<'a> {
     /// The width of the terminal in columns: lines are cut there.
     pub width: Option<usize>,
     pub painter: Painter,
+    /// What gives way if the terminal is too narrow.
+    pub narrow: Option<Narrow>,
 }
 
 impl LazyTable<'_> {
     /// For people: columns as wide as their content, separated by one blank, without trailing blanks.
     pub(crate) fn print(&self, out: &mut Out, source: &impl Source) {
         let widths: Vec<usize> = (0..self.columns.len()).map(|column| self.measure(source, column)).collect();
+        let shown = match (&self.narrow, self.width) {
+            (Some(narrow), Some(room)) => narrow.fit(&widths, room),
+            _ => widths.into_iter().enumerate().collect(),
+        };
         if self.headings {
-            self.head(out, &widths);
+            self.head(out, &shown);
         }
         for row in 0..source.rows() {
             if let Some(title) = source.section(row) {
@@ -193,7 +200,7 @@ impl LazyTable<'_> {
                 out.push(self.painter.heading(&title).as_bytes());
                 out.push(b"\n");
             }
-            self.row(out, source, row, &widths);
+            self.row(out, source, row, &shown);
         }
     }
 
@@ -261,7 +268,8 @@ impl LazyTable<'_> {
     /// The width of the widest cell. The last column needs no width if it is aligned left.
     fn measure(&self, source: &impl Source, column: usize) -> usize {
         let heading = if self.headings { self.columns[column].name.len() } else { 0 };
-        if self.last(column) && self.columns[column].align == Align::Left {
+        let narrow = self.narrow.is_some() && self.width.is_some();
+        if self.last(column) && self.columns[column].align == Align::Left && !narrow {
             return heading;
         }
         let lines = |row| if self.tree == Some(column) { source.lines(row).1 } else { 0 };
@@ -269,10 +277,11 @@ impl LazyTable<'_> {
         widths.fold(heading, usize::max).min(Self::WIDEST)
     }
 
-    fn head(&self, out: &mut Out, widths: &[usize]) {
+    fn head(&self, out: &mut Out, shown: &[(usize, usize)]) {
         let mut line = String::new();
-        for (at, column) in self.columns.iter().enumerate() {
-            let (name, width) = (column.name, widths[at]);
+        for &(at, width) in shown {
+            let column = self.columns[at];
+            let name = column.name;
             line.push_str(if at == 0 { "" } else { " " });
             let blanks = || " ".repeat(width.saturating_sub(text::width(name)));
             match column.align {
@@ -287,9 +296,9 @@ impl LazyTable<'_> {
         out.push(b"\n");
     }
 
-    fn row(&self, out: &mut Out, source: &impl Source, row: usize, widths: &[usize]) {
+    fn row(&self, out: &mut Out, source: &impl Source, row: usize, shown: &[(usize, usize)]) {
         let mut left = self.width.unwrap_or(usize::MAX);
-        for (at, &width) in widths.iter().enumerate() {
+        for &(at, width) in shown {
             if at > 0 && left > 0 {
                 left -= 1;
                 out.byte(b' ');
@@ -305,6 +314,7 @@ impl LazyTable<'_> {
                 }
                 ref cell => cell.measured(),
             };
+            let (shown, wide) = self.shrunk((at, width), shown, wide);
             let (shown, wide) = fitting(&shown, wide, left - used);
             let used = used + wide;
             let blanks = width.saturating_sub(used).min(left - used);
@@ -330,6 +340,21 @@ impl LazyTable<'_> {
             }
         }
         out.byte(b'\n');
+    }
+
+    /// A cell of the column that has become narrower ends in `+` if it is longer.
+    fn shrunk<'t>(
+        &self,
+        (at, width): (usize, usize),
+        cell: Cow<'t, str>,
+        wide: usize,
+    ) -> (Cow<'t, str>, usize) {
+        let shrinks = self.width.is_some() && self.narrow.as_ref().is_some_and(|narrow| narrow.shrinks == at);
+        if !shrinks || wide <= width {
+            return (cell, wide);
+        }
+        let (start, used) = fitting(&cell, wide, width.saturating_sub(1));
+        (format!("{start}+").into(), used + 1)
     }
 
     fn last(&self, column: usize) -> bool {
@@ -400,87 +425,4 @@ impl<S: Source> Serialize for Record<'_, S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_and_their_widths() {
-        for number in [0, 7, 10, -1, -10, i64::MAX, i64::MIN] {
-            assert_eq!(decimal(number, &mut [0; 20]), number.to_string());
-            assert_eq!(Value::Number(number).width(), number.to_string().len());
-        }
-    }
-
-    struct Two;
-
-    impl Source for Two {
-        fn rows(&self) -> usize {
-            2
-        }
-
-        fn cell(&self, row: usize, column: usize) -> Value<'_> {
-            match (row, column) {
-                (0, 0) => Value::Number(7),
-                (1, 0) => Value::None,
-                (0, 1) => Value::Bytes(b"a b\x1b\xff"[..].into()),
-                (1, 1) => Value::text("日本"),
-                (0, _) => Value::Flag(true),
-                (_, _) => Value::List(vec!["x".to_owned(), "y".to_owned()]),
-            }
-        }
-
-        fn section(&self, row: usize) -> Option<Cow<'_, str>> {
-            (row == 1).then(|| "second".into())
-        }
-    }
-
-    fn table(width: Option<usize>) -> LazyTable<'static> {
-        static NUMBER: Column = Column {
-            name: "N",
-            help: "",
-            align: Align::Right,
-            json: smartcols::Json::Number,
-            hint: 0,
-            truncate: false,
-            wrap: false,
-        };
-        static TEXT: Column = Column { name: "TEXT", align: Align::Left, ..NUMBER };
-        static COLUMNS: [&Column; 3] = [&NUMBER, &TEXT, &TEXT];
-        LazyTable { columns: &COLUMNS, tree: None, headings: true, width, painter: Painter { colour: false } }
-    }
-
-    fn printed(print: impl FnOnce(&mut Out)) -> String {
-        let mut out = Out::kept();
-        print(&mut out);
-        String::from_utf8(out.into_bytes()).expect("UTF-8")
-    }
-
-    #[test]
-    fn rows_in_every_output_format() {
-        let people = printed(|out| table(None).print(out, &Two));
-        let expected = "N TEXT        TEXT\n7 a b\\x1b\\xff yes\n\nsecond\n- 日本        x/y\n";
-        assert_eq!(people, expected);
-        let raw = printed(|out| table(None).print_raw(out, &Two));
-        assert!(raw.starts_with("N TEXT TEXT\n7 a\\x20b\\x1b\\xff yes\n- "), "{raw}");
-        let json = printed(|out| {
-            table(None).print_json(out, &Two, "all", &[("host", Some("h".to_owned()))]).expect("JSON")
-        });
-        let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-        assert_eq!(value["all"][0]["n"], 7);
-        assert_eq!(value["all"][1]["n"], serde_json::Value::Null);
-        assert_eq!(value["all"][1]["host"], "h");
-        let lines = printed(|out| table(None).print_json_lines(out, &Two, &[]).expect("JSON"));
-        assert_eq!(lines.lines().count(), 2);
-        lines.lines().for_each(|line| drop(serde_json::from_str::<serde_json::Value>(line).expect("JSON")));
-    }
-
-    #[test]
-    fn lines_are_cut_at_the_width_of_the_terminal() {
-        for width in 0..20 {
-            let cut = printed(|out| table(Some(width)).print(out, &Two));
-            for line in cut.lines() {
-                assert!(text::width(line) <= width, "{width}: {line:?}");
-            }
-        }
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ pub(crate) mod filter;
 pub(crate) mod json;
 pub(crate) mod keys;
 pub(crate) mod lazy_table;
+pub(crate) mod narrow;
 pub(crate) mod screen;
 pub(crate) mod size;
 pub(crate) mod smartcols;
@@ -73,7 +74,7 @@ impl Out {
         self.failure.is_some()
     }
 
-    /// Writes the rest. A closed stdout (EBADF), or one without a reader (EPIPE), is not an error.
+    /// Writes the rest. A stdout without a reader (EPIPE) is not an error; one that is closed or read-only (EBADF) is.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.flush_all();
         self.outcome()
@@ -81,7 +82,7 @@ impl Out {
 
     fn outcome(&self) -> Result<()> {
         match self.failure {
-            None | Some(Errno::EPIPE | Errno::EBADF) => Ok(()),
+            None | Some(Errno::EPIPE) => Ok(()),
             Some(errno) => Err(errno).context("write error"),
         }
     }

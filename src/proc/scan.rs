@@ -80,6 +80,10 @@ impl Scan {
         self.read(pid, "attr/current")
     }
 
+    pub(crate) fn statm(&mut self, pid: Pid) -> nix::Result<&[u8]> {
+        self.read(pid, "statm")
+    }
+
     pub(crate) fn oom_score(&mut self, pid: Pid) -> nix::Result<&[u8]> {
         self.read(pid, "oom_score")
     }

@@ -3,11 +3,12 @@
 use crate::common;
 
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use crate::common::ctr_ps::{ctr_ps, processes};
 use crate::common::lsns::await_cat;
 use crate::common::process::{Holder, Piped, limited, link, namespaces, printed};
-use crate::common::{Scratch, applet, binary, program, stderr, stdout};
+use crate::common::{Scratch, applet, binary, program, skip, stderr, stdout};
 use serde_json::Value;
 
 /// The container that ctr-ps shows for a process.
@@ -69,6 +70,38 @@ fn the_owner_is_that_of_the_user_namespace_or_of_the_process() {
     {
         assert_eq!(owner(options, command), expected, "{options:?}");
     }
+}
+
+/// The options of an overlay are words of the one who mounts it: in a user's mount namespace the path of the upper layer
+/// leads elsewhere than on the host.
+#[test]
+fn the_layer_that_a_user_has_mounted_is_not_shown() {
+    let test = "layers of users";
+    if !namespaces(test) {
+        return;
+    }
+    let setup = r#"mount -t tmpfs none /mnt; mkdir /mnt/upper /mnt/work /mnt/merged
+        mount -t overlay none -o userxattr,lowerdir=/usr,upperdir=/mnt/upper,workdir=/mnt/work /mnt/merged
+        exec chroot /mnt/merged sh -c 'echo '$pid'; exec cat'"#;
+    let of_user = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "unshare", "-U", "-r"];
+    let spaces = ["-m", "-p", "-f", "--kill-child"];
+    let mounts = limited(program("unshare").args(["-m", "sh", "-ec", &setup.replace("exec cat", ":")]));
+    let user_mounts =
+        limited(program("setpriv").args(of_user).args(["-m", "sh", "-ec", &setup.replace("exec cat", ":")]));
+    if !mounts.status.success() || !user_mounts.status.success() {
+        return skip(test, "users may not mount overlays here");
+    }
+    let shown = |command: &mut Command| {
+        let holder = Holder::by(command, setup);
+        let list = printed(ctr_ps().args(["-l", "-J", "-c", &holder.pid.to_string()]));
+        let list: Value = serde_json::from_str(&list).expect("JSON");
+        (list["containers"][0]["owner"].clone(), list["containers"][0]["rootfs"].clone())
+    };
+    let of_root = shown(program("unshare").args(spaces));
+    assert_eq!(of_root, ("root".into(), "/mnt/upper".into()), "root's mount is believed");
+    let (owner, layer) = shown(program("setpriv").args(of_user).args(spaces));
+    assert_ne!(owner, "root");
+    assert_eq!(layer, Value::Null);
 }
 
 #[test]

@@ -57,9 +57,9 @@ fn what_was_meant_by_a_word() {
     docker(&layout, "web", WEB, 90);
     docker(&layout, "web-2", &id(3), 91);
     for (arguments, expected) in [
-        (&["wbe"][..], "no container 'wbe'; did you mean docker:web?"),
+        (&["wbe"][..], "did you mean docker:web?"),
         (&["docker:wbe-2"], "did you mean docker:web-2?"),
-        (&["we*"], "no container 'we*'; a target is no pattern; name one of: docker:web docker:web-2"),
+        (&["we*"], "a target is no pattern; name one of: docker:web docker:web-2"),
         (&["-s", "net", "web"], "unknown section 'net'; did you mean network?"),
         (&["-s", "identity,caps", "web"], "unknown section 'caps'; did you mean privileges?"),
         (&["-s", "xyzzy", "web"], "unknown section 'xyzzy' (there are: identity, "),

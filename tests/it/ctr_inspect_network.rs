@@ -185,7 +185,8 @@ fn name_servers_come_from_inside_the_root() {
     let (found, _) = names_of("ln -s ../../../../../etc/hostname etc/resolv.conf");
     assert_eq!(found, json!({"servers": [], "search": []}));
     // Neither a link of /proc nor a pipe is opened.
-    for script in ["mkfifo etc/resolv.conf", "mkdir etc/resolv.conf", "mknod etc/resolv.conf c 1 9"] {
+    let link = "mount --rbind /proc proc\nln -s /proc/self/cwd/x etc/resolv.conf";
+    for script in ["mkfifo etc/resolv.conf", "mkdir etc/resolv.conf", "mknod etc/resolv.conf c 1 9", link] {
         let (found, unknown) = names_of(script);
         assert_eq!(found, Value::Null, "{script}");
         assert!(unknown.iter().any(|one| one["path"] == "network.dns"), "{script}: {unknown:?}");

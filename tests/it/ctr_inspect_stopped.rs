@@ -5,8 +5,8 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 use crate::common::layout::{Layout, id};
-use crate::common::process::limited;
-use crate::common::{applet, stderr, stdout};
+use crate::common::process::{Piped, limited};
+use crate::common::{applet, program, stderr, stdout, until};
 
 fn inspect(layout: &Layout, arguments: &[&str]) -> Output {
     limited(applet("ctr-inspect").arg("--root").arg(layout.host.root()).args(arguments))
@@ -170,4 +170,17 @@ fn what_does_not_exist_is_still_missing() {
     let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
     assert_eq!(json["containers"].as_array().map(Vec::len), Some(1), "each once");
     assert!(stderr(&output).contains("'other'"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_process_that_has_ended_and_was_not_waited_for_is_a_zombie() {
+    let mut parent = Piped::new(program("sh").args(["-c", "sh -c 'echo $$' & exec cat"]));
+    let pid = parent.line();
+    let is_zombie =
+        || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
+    until("the child is a zombie", is_zombie);
+    let output = limited(applet("ctr-inspect").args(["-J", "-s", "identity", &pid]));
+    let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!(json["containers"][0]["identity"]["status"], "zombie");
+    parent.end_of_input();
 }

@@ -69,7 +69,7 @@ fn mistakes_in_filters_are_reported() {
         (&["--status", "runing"], "unknown status 'runing'; did you mean running?"),
         (&["--label", ""], "invalid --label ''"),
         (&["-Q", "PID >"], "failed to parse \"PID >\""),
-        (&["-Q", "NOSUCH == 1"], "unknown column: NOSUCH"),
+        (&["-Q", "NOSUCH == 1"], "unknown column 'NOSUCH' (-H lists the columns"),
         (&["-Q", "COMMAND > 1"], "failed to apply filter"),
     ] {
         let (status, said) = failure(of(host.root()).args(options));

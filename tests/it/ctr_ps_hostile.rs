@@ -209,6 +209,17 @@ fn state_files_that_are_no_state_files() {
     for (pid, id) in ids.iter().skip(1) {
         assert_eq!(shown[pid], unverified(id), "{pid}");
     }
+    // Nobody knows whose they are: any user can make such a group.
+    for options in [&["-o", "container,owner"][..], &["-l", "-o", "container,owner"]] {
+        let table = printed(of(host.root()).arg("-n").args(options));
+        let owners: BTreeMap<&str, &str> = table
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, of)| (name, of.trim()))
+            .collect();
+        assert_eq!(owners["docker:good"], "0", "{table}");
+        assert!(ids.iter().skip(1).all(|(_, id)| owners[unverified(id).as_str()] == "-"), "{table}");
+    }
     for process in host.json().values().filter(|process| process["pid"] != first) {
         assert!(process["container"].is_null(), "{process}");
     }

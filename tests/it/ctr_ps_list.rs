@@ -78,6 +78,28 @@ fn containers_of_docker_that_do_not_run() {
 }
 
 #[test]
+fn a_container_that_could_not_be_started_was_created_and_one_that_waits_restarts() {
+    let host = host("list-docker-states");
+    let never = "0001-01-01T00:00:00Z";
+    let refused = format!(
+        r#""Running":false,"Pid":0,"ExitCode":128,"Error":"no such program","StartedAt":"{never}","FinishedAt":"{never}""#
+    );
+    docker(&host, NEW, "new", &refused);
+    let waits = r#""Running":true,"Restarting":true,"Pid":0,"ExitCode":2,"StartedAt":"2024-01-01T00:00:01.5Z",
+        "FinishedAt":"2024-01-01T00:01:00.5Z""#;
+    docker(&host, OLD, "old", waits);
+    let all = list(host.root(), &["-a"]);
+    let of_name = |name: &str| all.iter().find(|one| one["name"] == name).expect("listed");
+    assert_eq!((&of_name("new")["status"], &of_name("new")["exit"]), (&"created".into(), &128.into()));
+    assert_eq!((&of_name("old")["status"], &of_name("old")["exit"]), (&"restarting".into(), &2.into()));
+    let statuses = |options: &[&str]| table(host.root(), &[&["-o", "name,status"], options].concat());
+    assert_eq!(statuses(&["--status", "created"]), "new created\n");
+    let text = statuses(&["--status", "restarting"]);
+    assert!(text.starts_with("old restarting (2) ") && text.ends_with(" ago\n"), "{text}");
+    assert_eq!(statuses(&["--status", "exited"]), "");
+}
+
+#[test]
 fn filters_and_targets_among_containers_that_do_not_run() {
     let host = host("list-filters");
     for (options, names) in [

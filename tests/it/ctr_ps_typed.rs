@@ -1,7 +1,7 @@
 //! ctr-ps, called as people call ps(1), docker(1), podman(1), crictl(1), htop(1) and systemd-cgls(1): a command line works, or
 //! the only line of the error says what to type instead.
 
-use crate::common::ctr_ps::{Host, WEB, of, scope};
+use crate::common::ctr_ps::{Host, WEB, ctr_ps, of, scope};
 use crate::common::process::{failure, printed};
 
 const OLD: &str = "00000000000000000000000000000000000000000000000000000000000000aa";
@@ -12,7 +12,7 @@ fn host(test: &str) -> Host {
     let config = |name: &str, state: &str| {
         format!(
             r#"{{"Name":"/{name}","Created":"2024-01-01T00:00:00.5Z","Path":"/init","State":{{{state}}},
-            "Config":{{"Image":"nginx:1","Labels":{{"tier":"front"}},"ExposedPorts":{{"80/tcp":{{}}}}}}}}"#
+            "Config":{{"Hostname":"front","Image":"nginx:1","Labels":{{"tier":"front"}},"ExposedPorts":{{"80/tcp":{{}}}}}}}}"#
         )
     };
     host.docker(WEB, config("web", r#""Running":true,"Pid":20"#));
@@ -80,8 +80,24 @@ const REFUSED: &[(&str, &str)] = &[
     ("--cols 80", "there is no option --cols; type ctr-ps | cut -c -80"),
     ("-o drs", "there is no column 'drs'; type -o vsz; -l -o rootfs for the files of containers"),
     ("-o unit", "there is no column 'unit'; type -o cgroup"),
+    (
+        "-Q RSSS",
+        "unknown column 'RSSS'; did you mean rss? (-H lists the columns; with -l those of containers)",
+    ),
+    (
+        "-l -Q statsu",
+        "unknown column 'statsu'; did you mean status? (-H lists the columns; with -l those of containers)",
+    ),
     // docker, podman and crictl
     ("ps -a", "no container 'ps'; type ctr-ps -l"),
+    ("logs web", "no container 'logs'; type docker, podman or crictl before it: ctr-ps only lists"),
+    ("port web", "no container 'port'; type ctr-ps -l -o +ports"),
+    ("-p 227512f92888", "invalid PID '227512f92888' (-c selects a container)"),
+    ("front", "no container 'front'; it is the host name of docker:web; did you mean docker:web?"),
+    (
+        "docker:front",
+        "no container 'docker:front'; it is the host name of docker:web; did you mean docker:web?",
+    ),
     ("docker:", "no container 'docker:'; type ctr-ps --runtime docker"),
     ("-c docker:", "no process or running container 'docker:'; type --runtime docker for all of them"),
     ("-f name=web", "-f prints the columns of ps -ef; type -l --filter name=web"),
@@ -118,6 +134,12 @@ fn one_line_says_what_to_type_instead() {
         let (status, said) = failure(of(host.root()).args(line.split(' ')));
         assert_eq!((status, said), (Some(1), format!("ctr-ps: {error}\n")), "{line}");
     }
+}
+
+#[test]
+fn a_command_comes_before_its_options() {
+    let said = failure(ctr_ps().args(["exec", "-it", "web", "sh"]));
+    assert_eq!(said, (Some(1), "ctr-ps: no container 'exec'; type nsenter -t TARGET\n".to_owned()));
 }
 
 /// Command lines that work, and others that print the same.
@@ -196,8 +218,26 @@ fn columns_of_the_container_and_of_the_scheduler() {
     assert_eq!(said(&["-q", "-Q", "PORTS =~ \"80\""]), "20\n", "only used by the filter");
     assert_eq!(said(&["-o", "pid,pri,psr,etimes", "-Q", "PID == 20"]), "20 19 3 999\n");
     assert_eq!(
+        said(&["-o", "pid", "-Q", "NLWP == 1 and comm == \"prog\" and PID > 20"]),
+        "30\n",
+        "names of ps"
+    );
+    assert_eq!(
         said(&["-o", "oom_kills,psi", "-Q", "PID == 20"]),
         "- - - -\n",
         "no control groups are mounted"
     );
+}
+
+#[test]
+fn resident_memory_is_that_of_statm() {
+    let host = host("typed-resident");
+    host.file("proc/20/statm", "1000 12 3 1 0 5 0\n");
+    let page = procfs::page_size() / 1024;
+    let said =
+        |pid: &str| printed(of(host.root()).args(["-n", "-o", "rss,mem", "-Q", &format!("PID == {pid}")]));
+    let share = |pages: u64| pages * page * 1000 / 40_000;
+    let row = |pages: u64| format!("{} {}.{}\n", pages * page, share(pages) / 10, share(pages) % 10);
+    assert_eq!(said("20"), row(12));
+    assert_eq!(said("30"), row(9), "a copy of /proc without the file");
 }

@@ -245,6 +245,12 @@ fn a_host_that_fails_is_no_short_list() {
     assert!(words.starts_with("lsns: cannot read /proc/"), "{words}");
     assert!(words.ends_with("/ns: Input/output error\n"), "{words}");
     assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
+    // Nor would be an owner of 0: that means that there is none.
+    let mut command = of("lsns", &["-r", "-o", "NS,ONS"]);
+    let output = limited(without(&mut command, &all(&[libc::SYS_ioctl]), libc::EMFILE));
+    let words = stderr(&output);
+    assert!(words.starts_with("lsns: cannot read the owner of "), "{words}");
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
     let root = fixture();
     let mut command = of("ctr-ps", &["--root", &root]);
     let output = limited(without(&mut command, &all(&[libc::SYS_openat]), libc::EIO));

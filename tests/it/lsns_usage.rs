@@ -219,7 +219,12 @@ fn full_and_closed_output() {
         let mut command = lsns(arguments);
         let closed = common::process::Inherited { closed: vec![1], ..Default::default() };
         let output = limited(common::process::inheriting(&mut command, &closed));
-        assert_eq!(said(&output), fine(""), "{arguments:?}");
+        // As util-linux, which also loses a short list without a word: see DIFFERENCES.md.
+        let expected = match arguments[0] {
+            "--help" | "--version" => fine(""),
+            _ => wrong("write error: Bad file descriptor"),
+        };
+        assert_eq!(said(&output), expected, "{arguments:?}");
     }
 }
 

@@ -311,6 +311,25 @@ fn below(layout: &Layout, pid: i64, parent: i64) {
     layout.file(children, format!("{before}{pid} "));
 }
 
+/// kthreadd can have a root directory of its own (Linux 7.3). Its namespaces stay those of the host.
+#[test]
+fn the_root_directory_of_the_host_is_that_of_pid_1() {
+    let layout = Layout::new("monitors-first-root");
+    host_namespaces(&layout);
+    let put = |pid, root: &str| {
+        put(&layout, &Inside { pid, parent: 1, mnt: 5, program: "sleep", title: "sleep" });
+        std::fs::remove_file(layout.host.root().join(format!("proc/{pid}/root"))).expect("a link");
+        link(&layout, &format!("proc/{pid}/root"), root);
+    };
+    put(2, "/proc");
+    layout.replace("proc/2/status", "VmPeak:\t 100 kB\n", "Kthread:\t1\n");
+    put(300, "/");
+    put(301, "/dev");
+    let shown = |pid| layout.tag(pid).map(|tag| tag.container.label());
+    assert_eq!(shown(300), None);
+    assert!(shown(301).is_some_and(|label| label.starts_with("anon:")), "{:?}", shown(301));
+}
+
 #[test]
 fn one_run_of_apptainer_is_one_container() {
     let layout = Layout::new("monitors-apptainer");

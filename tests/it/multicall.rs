@@ -217,18 +217,46 @@ fn a_full_stdout_is_a_failure() {
 }
 
 #[test]
-fn a_closed_stdout_is_not_reported() {
-    for args in [&["--help"][..], &["--list"], &["ctr-ps"], &["ctr-ps", "--json"], &["nsenter", "--version"]]
-    {
-        let mut command = ctrbox();
+fn a_stdout_that_is_closed_or_not_open_for_writing_is_a_failure() {
+    let refused = |args: &[&str]| {
         let closed = Inherited { closed: vec![1], ..Inherited::default() };
-        let output = limited(inheriting(command.args(args), &closed));
-        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{args:?}");
+        let mut closed_one = ctrbox();
+        let mut read_only = ctrbox();
+        let file = std::fs::File::open("/dev/null").expect("/dev/null");
+        let outputs = [
+            limited(inheriting(closed_one.args(args), &closed)),
+            read_only.args(args).stdout(file).stderr(Stdio::piped()).output().expect("it runs"),
+        ];
+        outputs.map(|output| said(&output))
+    };
+    // The words of --help and --version may be lost, as those of the originals.
+    for args in [&["--help"][..], &["--list"], &["nsenter", "--version"], &["ctr-ps", "--help"]] {
+        assert_eq!(refused(args), [fine(""), fine("")], "{args:?}");
+    }
+    let me = std::process::id().to_string();
+    for args in [
+        &["ctr-ps"][..],
+        &["ctr-ps", "--json"],
+        &["ctr-ps", "-l", "--jsonl", "-a"],
+        &["ctr-ps", "-H"],
+        &["lsns"],
+        &["lsns", "-J"],
+        &["getpcaps", &me],
+        &["capsh", "--print"],
+        &["capsh", "--decode=1"],
+        &["ctr-inspect", &me],
+        &["ctr-whose", &me],
+        &["ctr-top", "-b", "-n1"],
+        &["check"],
+    ] {
+        let name = if args[0] == "check" { "ctrbox" } else { args[0] };
+        let failed = wrong(1, &format!("{name}: write error: Bad file descriptor\n"));
+        assert_eq!(refused(args), [failed.clone(), failed], "{args:?}");
     }
     // No output may go to a file that happens to be opened under the free number.
     let mut command = ctrbox();
     let closed = Inherited { closed: vec![0, 1, 2], ..Inherited::default() };
-    assert_eq!(limited(inheriting(command.args(["ctr-ps"]), &closed)).status.code(), Some(0));
+    assert_eq!(limited(inheriting(command.args(["ctr-ps"]), &closed)).status.code(), Some(1));
 }
 
 #[test]

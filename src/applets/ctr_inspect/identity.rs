@@ -60,9 +60,15 @@ pub(super) fn read(world: &World<'_>, subject: Subject, commands: &Commands, pau
     let chief = world.chief(subject);
     let pid = Pid::from_raw(chief);
     let seen = world.process(chief);
-    let start = world.proc.process(pid).start_time();
+    let stat = world.proc.process(pid).stat();
+    let (start, state) = (stat.as_ref().map(|stat| stat.start), stat.as_ref().map(|stat| stat.state));
     let process = Identity {
-        status: if paused { "paused" } else { "running" },
+        // A zombie has ended, and its parent has not waited for it.
+        status: match (state, paused) {
+            (Some(b'Z'), _) => "zombie",
+            (_, true) => "paused",
+            (_, false) => "running",
+        },
         pid: Some(chief),
         target_pid: Some(subject.pid),
         target_command: (subject.pid != chief).then(|| commands.get(world, subject.pid)).flatten(),
@@ -113,10 +119,10 @@ fn utc(time: &str) -> String {
 }
 
 fn of_container(world: &World<'_>, container: &Container) -> Identity {
-    let owner = match world.users.get(container.owner) {
+    let owner = container.known_owner().map(|owner| match world.users.get(owner) {
         Some(user) => text::utf8(&user.name).into_owned(),
-        None => container.owner.to_string(),
-    };
+        None => owner.to_string(),
+    });
     let mut chain: Vec<String> = container.chain().map(ToString::to_string).collect();
     chain.reverse();
     Identity {
@@ -129,7 +135,7 @@ fn of_container(world: &World<'_>, container: &Container) -> Identity {
         pod: container.pod.clone(),
         pod_namespace: container.pod_namespace.clone(),
         labels: container.labels.iter().cloned().collect(),
-        owner: Some(owner),
+        owner,
         created: container.created.as_deref().map(utc),
         chain,
         how: Some(IdentifiedBy::name(container.identified_by)),

@@ -225,8 +225,8 @@ mod tests {
         };
         assert_eq!(
             error("runing"),
-            "unknown status 'runing'; did you mean running? (running, paused, created, exited, stopped)"
+            "unknown status 'runing'; did you mean running? (running, paused, restarting, created, exited, stopped)"
         );
-        assert_eq!(error("x"), "unknown status 'x' (running, paused, created, exited, stopped)");
+        assert_eq!(error("x"), "unknown status 'x' (running, paused, restarting, created, exited, stopped)");
     }
 }

@@ -9,7 +9,7 @@ use super::gather::Found;
 use super::list::{List, ListColumn};
 use super::of_container::container_value;
 use super::process::{Details, Process, Rare};
-use crate::container::{IdentifiedBy, pod_uid, short};
+use crate::container::{Container, IdentifiedBy, pod_uid, short};
 use crate::isolation::cgroup;
 use crate::output::lazy_table::{Source, Value};
 use crate::output::tree::Forest;
@@ -126,7 +126,10 @@ impl Cells<'_> {
                 Value::maybe(container().and_then(|c| c.name.as_deref()))
             }
             Id::Container => Value::maybe(self.seen(process.container).map(|seen| seen.label.as_str())),
-            Id::Owner => container().map_or(Value::None, |container| self.user(container.owner)),
+            Id::Owner => match container().and_then(Container::known_owner) {
+                Some(owner) => self.user(owner),
+                None => Value::None,
+            },
             Id::IdentifiedBy => Value::maybe(process.how.map(IdentifiedBy::name)),
             Id::Origin => Value::maybe(process.via.map(super::process::Origin::name)),
             Id::Command => Value::Bytes(Cow::Borrowed(self.found.commands.line(process))),
@@ -154,6 +157,9 @@ impl Cells<'_> {
         let bytes = |bytes: &'a Option<Vec<u8>>| {
             bytes.as_ref().map_or(Value::None, |bytes| Value::Bytes(Cow::Borrowed(bytes)))
         };
+        // A copy of /proc may lack statm.
+        let pages = || details.rare.as_ref()?.resident.or(Some(details.stat.as_ref()?.rss));
+        let resident = || Some(pages()?.saturating_mul(procfs::page_size()));
         match id {
             Id::Ruid => Value::number(state.and_then(|state| state.uids.first()).copied()),
             Id::Ruser => {
@@ -175,6 +181,12 @@ impl Cells<'_> {
                 (None, Some(_)) => details.cuid.map_or(Value::None, |uid| Value::owned(uid.to_string())),
             },
             Id::Cgroup => bytes(&details.cgroup),
+            Id::Rss => Value::number(resident().map(|bytes| bytes / 1024)),
+            Id::Mem => {
+                let memory = self.facts.memory.filter(|memory| *memory > 0);
+                let share = resident().zip(memory).map(|(bytes, all)| bytes.saturating_mul(1000) / all);
+                share.map_or(Value::None, Value::Tenths)
+            }
             Id::Cgroups | Id::PodUid | Id::Wchan | Id::Exe | Id::Pgid | Id::Sid | Id::Pri | Id::Psr => {
                 details.rare.as_deref().map_or(Value::None, |rare| rare_value(id, process, rare))
             }
@@ -206,7 +218,6 @@ impl Cells<'_> {
         let owned = |text: Option<String>| text.map_or(Value::None, Value::owned);
         let age = self.facts.clock.age(stat.start);
         let share = age.map(|age| clock::share(stat.ticks, age));
-        let page = procfs::page_size() / 1024;
         match id {
             Id::State => Value::owned(char::from(stat.state).to_string()),
             Id::C => Value::number(share.map(|tenths| (tenths / 10).min(99))),
@@ -223,13 +234,6 @@ impl Cells<'_> {
             },
             Id::Time if self.facts.json => Value::Tenths(stat.ticks / 10),
             Id::Time => Value::owned(clock::cpu_time(stat.ticks)),
-            Id::Mem => match self.facts.memory.filter(|memory| *memory > 0) {
-                Some(memory) => {
-                    Value::Tenths(stat.rss.saturating_mul(page * 1024).saturating_mul(1000) / memory)
-                }
-                None => Value::None,
-            },
-            Id::Rss => Value::number(Some(stat.rss * page)),
             Id::Vsz => Value::number(Some(stat.vsize / 1024)),
             Id::Nice => Value::Number(stat.nice),
             Id::Threads => Value::number(Some(stat.threads)),

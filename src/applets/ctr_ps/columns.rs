@@ -77,29 +77,31 @@ pub(super) enum Id {
 
 /// The files of a process that a column needs. 0 if the data of the process list is enough.
 pub(super) mod needs {
-    pub(crate) const STAT: u16 = 1;
-    pub(crate) const STATE: u16 = 2;
-    pub(crate) const CGROUP: u16 = 4;
-    pub(crate) const NS: u16 = 8;
-    pub(crate) const LSM: u16 = 16;
-    pub(crate) const OOM: u16 = 32;
-    pub(crate) const UID_MAP: u16 = 64;
-    pub(crate) const PASSWD: u16 = 128;
+    pub(crate) const STAT: u32 = 1;
+    pub(crate) const STATE: u32 = 2;
+    pub(crate) const CGROUP: u32 = 4;
+    pub(crate) const NS: u32 = 8;
+    pub(crate) const LSM: u32 = 16;
+    pub(crate) const OOM: u32 = 32;
+    pub(crate) const UID_MAP: u32 = 64;
+    pub(crate) const PASSWD: u32 = 128;
     /// The origin of the process: its ancestors must be read.
-    pub(crate) const VIA: u16 = 256;
-    pub(crate) const NAME: u16 = 512;
-    pub(crate) const COMMAND: u16 = 1024;
-    pub(crate) const WCHAN: u16 = 2048;
-    pub(crate) const EXE: u16 = 4096;
+    pub(crate) const VIA: u32 = 256;
+    pub(crate) const NAME: u32 = 512;
+    pub(crate) const COMMAND: u32 = 1024;
+    pub(crate) const WCHAN: u32 = 2048;
+    pub(crate) const EXE: u32 = 4096;
     /// All lines of the cgroup file.
-    pub(crate) const CGROUPS: u16 = 8192;
-    pub(crate) const SESSION: u16 = 16384;
+    pub(crate) const CGROUPS: u32 = 8192;
+    pub(crate) const SESSION: u32 = 16384;
     /// Priority and CPU.
-    pub(crate) const SCHEDULING: u16 = 32768;
+    pub(crate) const SCHEDULING: u32 = 32768;
+    /// Resident memory by statm: that of stat lacks what the CPUs have not added yet, up to a quarter of a small process.
+    pub(crate) const RESIDENT: u32 = 65536;
 }
 use needs::{
-    CGROUP, CGROUPS, COMMAND, EXE, LSM, NAME, NS, OOM, PASSWD, SCHEDULING, SESSION, STAT, STATE, UID_MAP,
-    VIA, WCHAN,
+    CGROUP, CGROUPS, COMMAND, EXE, LSM, NAME, NS, OOM, PASSWD, RESIDENT, SCHEDULING, SESSION, STAT, STATE,
+    UID_MAP, VIA, WCHAN,
 };
 
 pub(super) const fn number(name: &'static str, help: &'static str) -> Column {
@@ -116,7 +118,7 @@ pub(super) const fn figure(name: &'static str, help: &'static str) -> Column {
 }
 
 /// All columns, with what they need.
-pub(super) static COLUMNS: [(Id, Column, u16); 71] = [
+pub(super) static COLUMNS: [(Id, Column, u32); 71] = [
     (Id::User, words("USER", "effective user on the host"), 0),
     (Id::Uid, number("UID", "effective user ID on the host"), 0),
     (Id::Ruid, number("RUID", "real user ID on the host"), STATE),
@@ -160,8 +162,8 @@ pub(super) static COLUMNS: [(Id, Column, u16); 71] = [
     (Id::Etimes, number("ETIMES", "time since the start, in seconds"), STAT),
     (Id::Tty, words("TTY", "controlling terminal"), STAT),
     (Id::Time, figure("TIME", "CPU time: [DD-]HH:MM:SS"), STAT),
-    (Id::Rss, number("RSS", "resident memory, in KiB"), STAT),
-    (Id::Mem, figure("MEM", "resident memory, in percent of the host's memory"), STAT),
+    (Id::Rss, number("RSS", "resident memory, in KiB"), STAT | RESIDENT),
+    (Id::Mem, figure("MEM", "resident memory, in percent of the host's memory"), STAT | RESIDENT),
     (Id::Vsz, number("VSZ", "virtual memory, in KiB"), STAT),
     (Id::Nice, number("NICE", "nice value"), STAT),
     (Id::Pri, number("PRI", "priority as in ps: higher ones run first"), SCHEDULING),
@@ -239,7 +241,7 @@ pub(super) const SECURITY: &[Id] =
     &[Id::User, Id::Pid, Id::Container, Id::Capdiff, Id::Seccomp, Id::Nnp, Id::Lsm, Id::Command];
 
 impl Id {
-    fn row(self) -> &'static (Id, Column, u16) {
+    fn row(self) -> &'static (Id, Column, u32) {
         COLUMNS.iter().find(|row| row.0 == self).unwrap_or(&COLUMNS[0])
     }
 
@@ -249,7 +251,7 @@ impl Id {
     }
 
     #[must_use]
-    pub(super) fn needs(self) -> u16 {
+    pub(super) fn needs(self) -> u32 {
         self.row().2
     }
 }
@@ -315,9 +317,12 @@ impl<T: Clone> Picked<T> {
 pub(super) struct Names<T: 'static> {
     pub named: fn(&str) -> Vec<T>,
     pub all: fn() -> Vec<&'static str>,
+    /// Names of other programs, and those here.
+    pub synonyms: &'static [(&'static str, &'static str)],
 }
 
-pub(super) const NAMES: Names<Id> = Names { named, all: || COLUMNS.iter().map(|row| row.1.name).collect() };
+pub(super) const NAMES: Names<Id> =
+    Names { named, all: || COLUMNS.iter().map(|row| row.1.name).collect(), synonyms: SYNONYMS };
 
 impl<T> Names<T> {
     /// The columns with a name, or an error.

@@ -18,7 +18,7 @@ use crate::proc::{ProcRoot, Scan, Stat, Status, Users, number, vanished};
 pub(super) struct Reader<'a> {
     proc: &'a ProcRoot,
     scan: Scan,
-    needs: u16,
+    needs: u32,
     no_args: bool,
     /// The users of each container, by the container's number.
     passwd: HashMap<usize, Users>,
@@ -48,7 +48,7 @@ fn first_lines(text: &[u8], most: usize) -> (&[u8], usize) {
 impl<'a> Reader<'a> {
     pub(super) fn new(
         (proc, scan): (&'a ProcRoot, Scan),
-        (needs, no_args): (u16, bool),
+        (needs, no_args): (u32, bool),
         lines: Lines,
     ) -> Self {
         Reader {
@@ -92,6 +92,10 @@ impl<'a> Reader<'a> {
             if scheduling {
                 details.rare().scheduling = text.and_then(Stat::priority_and_cpu);
             }
+        }
+        if self.wants(needs::RESIDENT) {
+            let text = if_alive(self.scan.statm(pid))?;
+            details.rare().resident = text.and_then(|text| number(text.split(|&b| b == b' ').nth(1)?));
         }
         if self.wants(needs::STATE | needs::NAME) {
             let text = status(self.status_text(pid, thread))?;
@@ -141,7 +145,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn wants(&self, need: u16) -> bool {
+    fn wants(&self, need: u32) -> bool {
         self.needs & need != 0
     }
 

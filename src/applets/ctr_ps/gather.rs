@@ -27,7 +27,7 @@ pub(super) struct Wanted<'a> {
     pub selection: &'a Selection,
     pub way: Way,
     /// See [`super::columns::needs`].
-    pub needs: u16,
+    pub needs: u32,
     pub no_args: bool,
     /// Also list the threads of each process.
     pub threads: bool,
@@ -55,7 +55,7 @@ pub(super) struct Found {
     /// The selected PIDs that are those of threads, and the processes that they belong to.
     pub threads: Vec<(i32, i32)>,
     /// What was read of each process; see [`super::columns::needs`].
-    pub needs: u16,
+    pub needs: u32,
     /// The processes whose arguments cannot be read because their memory is locked.
     pub locked: Vec<i32>,
 }

@@ -18,11 +18,12 @@
 //! above it. STATUS is what the container does and since when. `-o` adds more: COMMAND, PORTS (published and exposed, by
 //! the state files), IP, VETH (interfaces of the host that lead into it), TIME, SHARES (namespaces in common with the host
 //! or other containers), ROOTFS (what it wrote, on the host), and CPU, for which ctr-ps measures for 0.2 seconds. In text an id has 12 digits, and is left out if it is the
-//! name; JSON and `-r` have all of it.
+//! name; JSON and `-r` have all of it. On a narrow terminal the default columns give way: LIMIT, PROCS, MEMORY and OWNER are
+//! left out, in this order, and a long name ends in `+`. `-w` shows all.
 //!
 //! `-l -a` also lists containers that do not run, if state files have them: those of Docker, Podman, Kubernetes (containerd,
-//! CRI-O) and LXC. STATUS is then `created`, `exited` with the exit status in parentheses, `OOM-killed`, or `stopped` if
-//! the state files do not say how it ended. Of other runtimes nothing is left when a container ends. `--status exited`
+//! CRI-O) and LXC. STATUS is then `created` (also if the start failed: EXIT has the status), `exited` with the exit status in
+//! parentheses, `restarting`, `OOM-killed`, or `stopped` if the state files do not say how it ended. Of other runtimes nothing is left when a container ends. `--status exited`
 //! implies `-a`. If `-c` names two containers, one that runs wins. Podman keeps this in its database, whose text is searched
 //! for it: labels and images that are nowhere else are unknown.
 //!
@@ -69,7 +70,8 @@
 //! These filters also select the containers nested in the ones that match.
 //!
 //! `-Q` takes an expression with the names of columns, of which FILTER has the grammar, for example
-//! `RSS > 100000 and CONTAINER =~ "^docker:"`. Values are those of JSON: RSS and VSZ in KiB, other sizes in bytes, times in
+//! `RSS > 100000 and CONTAINER =~ "^docker:"`. The names of columns in ps(1) count too. A regular expression whose repetitions
+//! would cost too much, such as `((a?){99}){99}`, is refused. Values are those of JSON: RSS and VSZ in KiB, other sizes in bytes, times in
 //! seconds. CONTAINER is `RUNTIME:NAME`, as in the table.
 //!
 //! # Options of ps

@@ -66,8 +66,8 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
             .takes("glob").lists(Words::Attribute("project")),
         Opt::new(None, "service", "only containers of this compose service", Effect::Required(|r, v| attribute(r, "service", v)))
             .takes("glob").lists(Words::Attribute("service")),
-        Opt::new(None, "status", "only containers with this status: running, paused, created, exited, stopped", Effect::Required(|r, v| attribute(r, "status", v)))
-            .takes("list").lists(Words::Choice(&["running", "paused", "created", "exited", "stopped"])),
+        Opt::new(None, "status", "only containers with this status: running, paused, restarting, created, exited, stopped", Effect::Required(|r, v| attribute(r, "status", v)))
+            .takes("list").lists(Words::Choice(&["running", "paused", "restarting", "created", "exited", "stopped"])),
         Opt::new(
             Some('Q'),
             "filter",

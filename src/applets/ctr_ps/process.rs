@@ -112,6 +112,8 @@ pub(super) struct Rare {
     pub exe: Option<Vec<u8>>,
     /// Its process group and its session.
     pub session: Option<(i32, i32)>,
+    /// Resident memory, in pages.
+    pub resident: Option<u64>,
     /// Its priority, and the CPU that it ran on last.
     pub scheduling: Option<(i64, i64)>,
 }

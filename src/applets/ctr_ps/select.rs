@@ -11,6 +11,7 @@ use super::containers::{Containers, matches_name};
 use super::habits::words::of_word;
 use super::process::{Origin, Process};
 use crate::container::matching::{self, matching};
+use crate::container::near::did_you_mean;
 use crate::container::records::Records;
 use crate::container::target::{self, Target};
 use crate::container::{Container, IdentifiedBy, Runtime};
@@ -282,21 +283,15 @@ fn not_running(all: &[Rc<Container>], records: &Records<'_>, word: &str) -> Opti
 
 /// No container has the name: the error suggests one that has nearly the name.
 fn none_of_name(containers: &Containers, word: &str) -> anyhow::Error {
-    let near = matching::nearest(containers.all.iter().map(|seen| &*seen.container), word);
-    let is_it =
-        |seen: &&super::containers::Seen| near.is_some_and(|near| std::ptr::eq(near, &*seen.container));
+    let near = did_you_mean(containers.all.iter().map(|seen| &*seen.container), word);
     if let Some(runtime) = word.strip_suffix(':').filter(|runtime| Runtime::from_name(runtime).is_some()) {
         return anyhow!("no process or running container '{word}'; type --runtime {runtime} for all of them");
     }
     let plain = || matching::one(&[], word).err().unwrap_or_else(|| anyhow!("no such container"));
     let runtime = word.split_once(':').filter(|(runtime, _)| Runtime::from_name(runtime).is_none());
     let near_runtime = runtime.and_then(|(runtime, _)| text::nearest(runtime, Runtime::all_names()));
-    match (containers.all.iter().find(is_it), near_runtime) {
-        (Some(seen), _) => anyhow!(
-            "no container '{}'; did you mean {}?",
-            text::escape(word.as_bytes()),
-            text::escape(seen.label.as_bytes())
-        ),
+    match (near, near_runtime) {
+        (Some(near), _) => anyhow!("no container '{}'; {near}", text::escape(word.as_bytes())),
         (None, Some(runtime)) => {
             anyhow!("no container '{}'; did you mean the runtime {runtime}?", text::escape(word.as_bytes()))
         }
@@ -320,7 +315,7 @@ pub(super) fn words(list: &OsStr) -> impl Iterator<Item = &OsStr> {
 pub(super) fn pids(list: &OsStr) -> Result<Vec<i32>> {
     let pid = |word: &OsStr| {
         let pid = word.to_str().and_then(|word| word.parse().ok()).filter(|&pid: &i32| pid > 0);
-        pid.ok_or_else(|| anyhow!("invalid PID '{}'", text::shown(word)))
+        pid.ok_or_else(|| anyhow!("invalid PID '{}' (-c selects a container)", text::shown(word)))
     };
     let pids = words(list).map(pid).collect::<Result<Vec<i32>>>()?;
     if pids.is_empty() {

@@ -212,6 +212,7 @@ fn print(
         headings: !request.no_headings && columns.iter().any(|column| !column.name.is_empty()),
         width: style::stdout_columns().filter(|_| !request.wide),
         painter: Painter { colour: request.colour.on_stdout() },
+        narrow: list::narrow(request),
     };
     let origin = || [("host", host.proc.host_name()), ("boot_id", host.proc.boot_id())];
     match request.form {

@@ -10,7 +10,9 @@ pub(super) enum Status {
     Running,
     /// Its control group is frozen.
     Paused,
-    /// It was never started.
+    /// It ended, and its runtime starts it again after a while.
+    Restarting,
+    /// It was never started, or could not be.
     Created,
     Exited,
     /// It does not run; its state files do not say more.
@@ -18,14 +20,21 @@ pub(super) enum Status {
 }
 
 impl Status {
-    pub(super) const ALL: [Status; 5] =
-        [Status::Running, Status::Paused, Status::Created, Status::Exited, Status::Stopped];
+    pub(super) const ALL: [Status; 6] = [
+        Status::Running,
+        Status::Paused,
+        Status::Restarting,
+        Status::Created,
+        Status::Exited,
+        Status::Stopped,
+    ];
 
     #[must_use]
     pub(super) const fn name(self) -> &'static str {
         match self {
             Status::Running => "running",
             Status::Paused => "paused",
+            Status::Restarting => "restarting",
             Status::Created => "created",
             Status::Exited => "exited",
             Status::Stopped => "stopped",
@@ -62,7 +71,8 @@ impl Status {
         }
         Some(match record.and_then(|record| record.ending.as_ref()) {
             None => Status::Stopped,
-            Some(ending) if ending.was_started || ending.exit_code.is_some() => Status::Exited,
+            Some(ending) if ending.restarts => Status::Restarting,
+            Some(ending) if ending.was_started => Status::Exited,
             Some(_) => Status::Created,
         })
     }

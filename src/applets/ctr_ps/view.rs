@@ -41,11 +41,13 @@ impl<T: Copy + PartialEq> View<T> {
             }
         }
         let parse = |expression: &String| {
-            Filter::parse(expression, &columns())
+            Filter::parse(expression, &columns()).map_err(|lines| {
                 // The first line says what is wrong; lsns prints all, as util-linux does.
-                .map_err(|lines| {
-                    anyhow!(text::escape(lines.first().map_or(b"", |line| line.as_bytes())).into_owned())
-                })
+                let line = lines.first().map_or("", |line| line);
+                let unknown = line.strip_prefix("unknown column: ").map(|name| names.find(name));
+                let unknown = unknown.and_then(Result::err);
+                unknown.unwrap_or_else(|| anyhow!(text::escape(line.as_bytes()).into_owned()))
+            })
         };
         let filter = request.filter.as_ref().map(parse).transpose()?;
         let filtered = filter.iter().flat_map(Filter::columns).flat_map(|name| (names.named)(&name));
@@ -54,11 +56,18 @@ impl<T: Copy + PartialEq> View<T> {
     }
 }
 
-/// The names of columns, and whether each has numbers.
-fn for_filter<'c>(columns: impl Iterator<Item = &'c Column>) -> Vec<(&'static str, bool)> {
+/// The names of columns, those of other programs too, and whether each has numbers.
+fn for_filter<'c>(
+    columns: impl Iterator<Item = &'c Column>,
+    synonyms: &[(&'static str, &'static str)],
+) -> Vec<(&'static str, bool)> {
     const FIGURES: [&str; 4] = ["CPU", "MEM", "TIME", "ELAPSED"]; // numbers in JSON
     let is_number = |column: &Column| column.json == Json::Number || FIGURES.contains(&column.name);
-    columns.map(|column| (column.name, is_number(column))).collect()
+    let mut all: Vec<(&str, bool)> = columns.map(|column| (column.name, is_number(column))).collect();
+    let number = |own: &str| all.iter().any(|(name, number)| *name == own && *number);
+    let others: Vec<(&str, bool)> = synonyms.iter().map(|(other, own)| (*other, number(own))).collect();
+    all.extend(others);
+    all
 }
 
 impl Columns {
@@ -67,7 +76,7 @@ impl Columns {
         if request.list {
             let default = if json { list::json() } else { list::DEFAULT.to_vec() };
             let picked = columns::parse(&request.columns, &default, &list::NAMES)?;
-            let known = || for_filter(list::COLUMNS.iter().map(|row| &row.1));
+            let known = || for_filter(list::COLUMNS.iter().map(|row| &row.1), list::NAMES.synonyms);
             return Ok(Columns::Containers(picked, View::new(request, &list::NAMES, known)?));
         }
         let default = request.preset.unwrap_or(if json { columns::JSON } else { columns::DEFAULT });
@@ -80,7 +89,7 @@ impl Columns {
             default.insert(after, Id::Tid);
         }
         let picked = columns::parse(&request.columns, &default, &columns::NAMES)?;
-        let known = || for_filter(columns::COLUMNS.iter().map(|row| &row.1));
+        let known = || for_filter(columns::COLUMNS.iter().map(|row| &row.1), columns::NAMES.synonyms);
         Ok(Columns::Processes(picked, View::new(request, &columns::NAMES, known)?))
     }
 
@@ -102,7 +111,7 @@ impl Columns {
             }
     }
 
-    pub(super) fn needs(&self, form: Form) -> u16 {
+    pub(super) fn needs(&self, form: Form) -> u32 {
         let Columns::Processes(columns, view) = self else { return 0 };
         let printed = columns.ids.iter().filter(|_| form != Form::Quiet);
         printed.chain(&view.used).fold(0, |needs, id| needs | id.needs())

@@ -177,6 +177,7 @@ pub(super) fn table(
         headings: style.headings,
         width: style.width,
         painter: style.painter,
+        narrow: None,
     };
     let source = Cells { rows, lines, columns, exact: style.raw };
     match style.raw {

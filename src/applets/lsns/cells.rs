@@ -164,7 +164,7 @@ impl<'a> Cells<'a> {
             return self.process(pid).uid;
         }
         let namespace = &self.found.namespaces[at];
-        let fd = namespace.open(self.proc)?;
+        let fd = namespace.open(self.proc).ok()??;
         match namespace.kind {
             Kind::User => ns::owner_uid(&fd),
             _ => ns::owner_uid(&ns::owner_of(&fd).ok()?),
@@ -221,7 +221,7 @@ impl<'a> Cells<'a> {
             return None;
         }
         let route = self.route.get_or_init(|| Netlink::open(Protocol::Route).ok()).as_ref()?;
-        let id = net::namespace_id(route, &namespace.open(self.proc)?).ok()?;
+        let id = net::namespace_id(route, &namespace.open(self.proc).ok()??).ok()?;
         Some(id.map_or_else(|| "unassigned".to_owned(), |id| id.to_string()))
     }
 
@@ -230,7 +230,7 @@ impl<'a> Cells<'a> {
             return None;
         }
         let veths = self.veths.get_or_init(Veths::read).as_ref()?;
-        self.joined(veths.leading_to(&namespace.open(self.proc)?).map(smartcols::cell))
+        self.joined(veths.leading_to(&namespace.open(self.proc).ok()??).map(smartcols::cell))
     }
 
     /// Several values in one cell, separated by newlines or commas.

@@ -8,7 +8,7 @@ use crate::sys::keyed::{HashMap, HashSet, Keyed};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::hash::BuildHasher;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -384,18 +384,36 @@ fn mounts(text: &[u8], wanted: &Wanted, found: &mut Found) {
 }
 
 impl Namespace {
-    /// Opens the namespace through anything that keeps it alive.
-    #[must_use]
-    pub(super) fn open(&self, proc: &ProcRoot) -> Option<OwnedFd> {
-        let file = |path: PathBuf| ns::open_file(&path).ok();
-        let by_member = self.members.first().and_then(|pid| file(proc.path_of(*pid, &self.kind.link())));
-        by_member.or_else(|| self.mounts.iter().find_map(|path| open_nsfs(path))).or_else(|| {
-            match &self.holder {
-                Some(Holder::Descriptor { pid, fd }) => open_nsfs(&proc.path_of(*pid, &format!("fd/{fd}"))),
-                Some(Holder::Socket { namespace, .. }) => namespace.as_fd().try_clone_to_owned().ok(),
-                None => self.implicit.as_ref()?.try_clone().ok(),
-            }
-        })
+    /// Opens the namespace through anything that keeps it alive. None if nothing does by now, or if the caller may not
+    /// see it. An error is one of the host.
+    pub(super) fn open(&self, proc: &ProcRoot) -> nix::Result<Option<OwnedFd>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let member = self.members.first().map(|pid| proc.path_of(*pid, &self.kind.link()));
+        let member = member.map(|path| openat(AT_FDCWD, &path, flags, Mode::empty()));
+        if let Some(opened) = unless_broken(member.unwrap_or(Err(Errno::ESRCH)))? {
+            return Ok(Some(opened));
+        }
+        if let Some(opened) = self.mounts.iter().find_map(|path| open_nsfs(path)) {
+            return Ok(Some(opened));
+        }
+        match &self.holder {
+            Some(Holder::Descriptor { pid, fd }) => Ok(open_nsfs(&proc.path_of(*pid, &format!("fd/{fd}")))),
+            Some(Holder::Socket { namespace, .. }) => unless_broken(dup(namespace)),
+            None => self.implicit.as_ref().map_or(Ok(None), |fd| unless_broken(dup(fd))),
+        }
+    }
+}
+
+/// A copy of the descriptor.
+fn dup(fd: &OwnedFd) -> nix::Result<OwnedFd> {
+    fd.try_clone().map_err(|error| error.raw_os_error().map_or(Errno::EMFILE, Errno::from_raw))
+}
+
+/// None on an error that means that the process has ended, or belongs to another user.
+pub(super) fn unless_broken<T>(read: nix::Result<T>) -> nix::Result<Option<T>> {
+    match read {
+        Err(errno) if broken(errno) => Err(errno),
+        read => Ok(read.ok()),
     }
 }
 

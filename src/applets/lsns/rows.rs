@@ -84,7 +84,7 @@ pub(super) fn list(
     let tree = request.tree.or((!flat).then_some(Tree::Process));
     let related = matches!(tree, Some(Tree::Owner | Tree::Parent));
     let relations = match related || needs(&[Id::Pns, Id::Ons]) {
-        true => relate(proc, &mut found, &wanted.kinds, related),
+        true => relate(proc, &mut found, &wanted.kinds, related)?,
         false => Vec::new(),
     };
     let only = inode.filter(|inode| *inode != 0);

@@ -26,14 +26,15 @@ use crate::proc::ProcRoot;
 
 pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcome {
     let proc = ProcRoot::default();
-    let lookup = Lookup::new(name, Purpose::Enter);
-    // A child finds a container by its name, and hands back only the process.
+    let lookup = Lookup::new(name, Purpose::Enter).with_profile(request.as_container);
+    // A child finds a container by its name, and hands back only the process, and which files have its profile.
     let target = request.target.as_ref().map(|target| lookup.held(&proc, target)).transpose();
     let guard = match target.as_ref() {
         Ok(Some(held)) if request.reads_target(exit::hints_wanted) => guard(name, &proc, held.pid)?,
         _ => None,
     };
-    let mut opened = match target.and_then(|target| open_all(name, &proc, request, target)) {
+    let profile = lookup.profile();
+    let mut opened = match target.and_then(|target| open_all(name, &proc, request, target, profile)) {
         Ok(opened) => opened,
         Err(error) if error.is::<NoTarget>() => {
             return Err(Exit::from(error).or_hint(hint_container_name(request)));

@@ -1,13 +1,15 @@
 //! What `--as-container` applies: credentials, seccomp filter and security label of the target.
 
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::unistd::Pid;
 
 use super::lookup::in_child;
 use super::plan::Request;
-use crate::container::{Files, IdentifiedBy, Resolver, Tag, profile};
+use crate::container::profile::ProfileFiles;
+use crate::container::{Container, Files, IdentifiedBy, Resolver, Tag};
 use crate::exit;
 use crate::isolation::ns;
 use crate::isolation::seccomp::Filter;
@@ -54,7 +56,7 @@ pub(super) fn container_credentials(
     name: &str,
     proc: &ProcRoot,
     request: &Request,
-    pid: Pid,
+    (pid, profile): (Pid, Option<ProfileFiles>),
     user_ns: bool,
 ) -> Result<ContainerCredentials> {
     let read = |file: &str| {
@@ -73,7 +75,7 @@ pub(super) fn container_credentials(
     }
     let filters = credentials.filters;
     let filter = in_child(proc, request, || {
-        Ok(filter(name, proc, pid, filters).unwrap_or_else(|reason| {
+        Ok(filter(name, proc, (pid, profile.as_ref()), filters).unwrap_or_else(|reason| {
             exit::warn(
                 name,
                 &format!("warning: the program runs without the container's seccomp filter: {reason}"),
@@ -93,7 +95,12 @@ pub(super) fn container_credentials(
 }
 
 /// The target's seccomp filter, rebuilt from the profile in its runtime's state. Err: why it cannot be rebuilt.
-fn filter(name: &str, proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<Filter>, String> {
+fn filter(
+    name: &str,
+    proc: &ProcRoot,
+    (pid, profile): (Pid, Option<&ProfileFiles>),
+    filters: u32,
+) -> Result<Option<Filter>, String> {
     match filters {
         0 => return Ok(None),
         1 => {}
@@ -107,13 +114,21 @@ fn filter(name: &str, proc: &ProcRoot, pid: Pid, filters: u32) -> Result<Option<
     }
     let unknown = || "no state file of a runtime contains its profile".to_owned();
     let files = Files::new(Path::new("/")).map_err(|error| crate::errno::chain(&error))?;
-    let mut resolver = Resolver::for_few(proc, &files);
+    let found = match profile {
+        Some(profile) => profile.clone(),
+        None => ProfileFiles::find(&files, &*container_of(proc, &files, pid)?.ok_or_else(unknown)?),
+    };
+    let profile = found.seccomp(&files).ok_or_else(unknown)?;
+    let cannot = |what: String| format!("its profile has {what}, which cannot be rebuilt");
+    Filter::build(&profile).map(Some).map_err(cannot)
+}
+
+/// The container of a process, if it is verified.
+fn container_of(proc: &ProcRoot, files: &Files, pid: Pid) -> Result<Option<Rc<Container>>, String> {
+    let mut resolver = Resolver::for_few(proc, files);
     let groups = proc.process(pid).cgroup().map_err(|error| crate::errno::cause(&error))?;
     let status = proc.process(pid).status_text().map_err(|error| crate::errno::cause(&error))?;
     let own_pid_ns = Status::parse(&status).nspid.len() > 1;
     let known = |tag: &Tag| matches!(tag.identified_by, IdentifiedBy::State | IdentifiedBy::Namespace);
-    let tag = resolver.resolve(pid, &groups, own_pid_ns).filter(known).ok_or_else(unknown)?;
-    let profile = profile::seccomp(&files, &tag.container).ok_or_else(unknown)?;
-    let cannot = |what: String| format!("its profile has {what}, which cannot be rebuilt");
-    Filter::build(&profile).map(Some).map_err(cannot)
+    Ok(resolver.resolve(pid, &groups, own_pid_ns).filter(known).map(|tag| tag.container))
 }

@@ -22,6 +22,7 @@ use super::lookup::in_child;
 use super::plan::{Directory, Facts, Id, Request};
 use crate::access;
 use crate::container::child::{self, OnBlock};
+use crate::container::profile::ProfileFiles;
 use crate::container::target::{self, Held};
 use crate::container::{Files, Resolver};
 
@@ -90,6 +91,7 @@ pub(super) fn open_all(
     proc: &ProcRoot,
     request: &Request,
     target: Option<Held>,
+    profile: Option<ProfileFiles>,
 ) -> Result<Opened> {
     let pid = target.as_ref().map(|held| held.pid);
     let number_is_held = pid.filter(|_| target.as_ref().is_some_and(|held| held.pidfd.is_none()));
@@ -129,7 +131,8 @@ pub(super) fn open_all(
     }
     if request.as_container {
         let pid = pid.ok_or_else(|| anyhow::Error::msg(NoTarget))?;
-        opened.container_credentials = Some(container_credentials(name, proc, request, pid, opened.user_ns)?);
+        opened.container_credentials =
+            Some(container_credentials(name, proc, request, (pid, profile), opened.user_ns)?);
         if opened.label.is_none() {
             opened.label = label(proc, pid)?;
         }

@@ -1,5 +1,6 @@
 //! The namespaces and the root directory of the host.
 
+use nix::sys::statfs::{FsType, statfs};
 use nix::unistd::Pid;
 
 use super::{FileId, file_id, ns_inode, root_of};
@@ -36,13 +37,23 @@ impl Host {
             net_ns: id(Kind::Net),
             uts_ns: id(Kind::Uts),
             user_ns: id(Kind::User),
-            root: host_pids
-                .into_iter()
-                .flatten()
-                .find_map(|pid| root_of(proc, pid))
-                .or_else(|| file_id(&proc.own("root")).filter(|_| !ctrbox_is_in_container(proc))),
+            root: root(proc, host_pids[0]),
         }
     }
+}
+
+/// The root directory of PID 1, whose link may be unreadable even for root. kthreadd has the same one, or on newer kernels
+/// (seen on Linux 7.3) an empty file system of its own.
+fn root(proc: &ProcRoot, kthreadd: Option<Pid>) -> Option<FileId> {
+    let of_kthreadd = || kthreadd.filter(|pid| !has_null_root(proc, *pid)).and_then(|pid| root_of(proc, pid));
+    let of_ctrbox = || file_id(&proc.own("root")).filter(|_| !ctrbox_is_in_container(proc));
+    root_of(proc, Pid::from_raw(1)).or_else(of_kthreadd).or_else(of_ctrbox)
+}
+
+/// Is the root directory of a process on the empty file system that is below all others?
+fn has_null_root(proc: &ProcRoot, pid: Pid) -> bool {
+    const NULL_FS_MAGIC: FsType = FsType(0x4e55_4c4c);
+    statfs(&proc.path_of(pid, "root")).is_ok_and(|found| found.filesystem_type() == NULL_FS_MAGIC)
 }
 
 /// Does ctrbox run in a container that shows all processes of the host?

@@ -59,6 +59,12 @@ impl Files {
         self.open(path, OFlag::O_PATH).is_some()
     }
 
+    /// Is it certain that there is no such file? The kernel does not follow all links below another root (EXDEV), and what may
+    /// not be looked at can exist.
+    pub fn lacks(&self, path: &str) -> bool {
+        matches!(self.open_file(path, OFlag::O_PATH), Err(Errno::ENOENT | Errno::ENOTDIR))
+    }
+
     /// Does the name exist, even as a dangling symbolic link?
     pub fn is_there(&self, path: &str) -> bool {
         self.open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW).is_some()

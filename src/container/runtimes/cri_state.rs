@@ -222,7 +222,8 @@ fn ending(status: Status) -> Ending {
     let error = [status.reason, status.message].into_iter().filter(|text| !text.is_empty());
     let error = error.filter(|text| text != "Completed" && text != "Error").collect::<Vec<_>>().join(": ");
     Ending {
-        was_started: status.started != 0,
+        was_started: status.started != 0 || finished.is_some(),
+        restarts: false,
         exit_code: finished.as_ref().map(|_| status.exit_code),
         oom_killed: finished.as_ref().map(|_| error == "OOMKilled"),
         started: time(status.started),

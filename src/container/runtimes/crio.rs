@@ -127,7 +127,8 @@ fn ending(end: End) -> Ending {
     let time = |text: &str| seconds(text).filter(|_| !text.starts_with("0001-"));
     let finished = time(&end.finished);
     Ending {
-        was_started: time(&end.started).is_some(),
+        was_started: time(&end.started).is_some() || finished.is_some(),
+        restarts: false,
         exit_code: finished.as_ref().and(end.exit_code),
         oom_killed: finished.as_ref().map(|_| end.oom_killed),
         started: time(&end.started),

@@ -45,6 +45,9 @@ struct MountPoint {
 struct State {
     #[serde(rename = "Running", default)]
     running: bool,
+    /// Docker then says that it runs, too.
+    #[serde(rename = "Restarting", default)]
+    restarting: bool,
     #[serde(rename = "OOMKilled", default)]
     oom_killed: bool,
     #[serde(rename = "ExitCode", default)]
@@ -194,12 +197,14 @@ fn ending(state: State) -> Ending {
     // Times that did not come yet are in the year 1.
     let time = |text: &str| seconds(text).filter(|_| !text.starts_with("0001-"));
     let started = time(&state.started);
-    let ended = !state.running && started.is_some();
+    let runs = state.running && !state.restarting;
+    let ended = !runs && started.is_some();
     Ending {
         was_started: started.is_some(),
-        exit_code: (!state.running && (ended || state.exit_code != 0)).then_some(state.exit_code),
+        restarts: state.restarting,
+        exit_code: (!runs && (ended || state.exit_code != 0)).then_some(state.exit_code),
         oom_killed: ended.then_some(state.oom_killed),
-        finished: time(&state.finished).filter(|_| !state.running),
+        finished: time(&state.finished).filter(|_| !runs),
         error: Some(state.error).filter(|error| !error.is_empty()),
         started,
     }

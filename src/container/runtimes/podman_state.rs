@@ -200,6 +200,7 @@ pub(super) fn ending(database: &[u8], id: &str) -> Ending {
     let finished = time(&last.finished);
     Ending {
         was_started: time(&last.started).is_some(),
+        restarts: false,
         exit_code: finished.as_ref().map(|_| last.exit_code),
         oom_killed: finished.as_ref().map(|_| last.oom_killed),
         started: time(&last.started),

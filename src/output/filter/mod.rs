@@ -9,6 +9,7 @@
 //! - Two sides are compared as numbers, texts, floats or booleans by the rules of `parse::common`. A text that should
 //!   be a number but is not ends the program, unless `and` or `or` has skipped it.
 
+mod cost;
 mod eval;
 mod lex;
 mod parse;
@@ -16,6 +17,7 @@ mod parse;
 mod tests;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use nix::errno::Errno;
 
@@ -30,6 +32,17 @@ pub enum Value<'a> {
     /// A number with a fraction or a sign, in a column of numbers.
     Float(f64),
     Text(Cow<'a, str>),
+}
+
+impl Value<'_> {
+    fn borrowed(&self) -> Value<'_> {
+        match self {
+            Value::None => Value::None,
+            Value::Number(number) => Value::Number(*number),
+            Value::Float(float) => Value::Float(*float),
+            Value::Text(text) => Value::Text(Cow::Borrowed(text)),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -74,8 +87,10 @@ impl Filter {
     /// Err: a value does not have the type for its comparison (util-linux then prints `failed to apply filter:
     /// Invalid argument`, and exits).
     pub fn evaluate<'a>(&self, value: &dyn Fn(&str) -> Value<'a>) -> Result<bool, Errno> {
-        let column = |place: usize| match self.columns.get(place) {
-            Some((name, kind)) => (value(name), *kind),
+        // A column is read once, however many terms it has.
+        let read: Vec<OnceCell<Value<'a>>> = self.columns.iter().map(|_| OnceCell::new()).collect();
+        let column = |place: usize| match self.columns.get(place).zip(read.get(place)) {
+            Some(((name, kind), read)) => (read.get_or_init(|| value(name)).borrowed(), *kind),
             None => (Value::None, Kind::Text),
         };
         eval::run(&self.steps, &column)

@@ -3,6 +3,7 @@
 //! An explicit stack of open parts replaces recursion, so that depth costs only memory. It grows and shrinks like the
 //! stack of the generated parser in util-linux, so the limit on depth is the same.
 
+use super::cost::{self, cost};
 use super::eval::{Kind, Literal, Step};
 use super::lex::{Binary, Lexer, Token, too_large};
 use crate::sys::Regex;
@@ -34,6 +35,8 @@ pub(super) struct Parser {
     /// In order of their first use, spelled as there; case does not matter.
     pub names: Vec<String>,
     open: Vec<Open>,
+    /// Of all regular expressions.
+    cost: u64,
 }
 
 impl Parser {
@@ -186,7 +189,14 @@ impl Parser {
     /// crashes with SIGSEGV, or fails at the first row.
     fn regex(&mut self, right: Operand) -> Result<Regex, String> {
         match self.steps.pop() {
-            Some(Step::Literal(Literal::Text(pattern))) if !right.column => Regex::new(&pattern),
+            Some(Step::Literal(Literal::Text(pattern))) if !right.column => {
+                let cost = cost(&pattern);
+                self.cost = self.cost.saturating_add(cost);
+                if cost > cost::MOST || self.cost > cost::MOST_OF_ALL {
+                    return Err("a regular expression has too many repetitions".to_owned());
+                }
+                Regex::new(&pattern)
+            }
             _ => Err("the right side of =~ and !~ must be a string".to_owned()),
         }
     }

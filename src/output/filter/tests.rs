@@ -280,3 +280,24 @@ fn the_grammar_on_the_pages_has_every_operator() {
         assert!(words.contains(&operator), "{operator}");
     }
 }
+
+#[test]
+fn a_column_is_read_once_a_row() {
+    let terms: Vec<String> = (0..900).map(|term| format!("S == \"{term}\"")).collect();
+    let filter = parsed(&terms.join(" or "));
+    let reads = std::cell::Cell::new(0);
+    let value = |_: &str| {
+        reads.set(reads.get() + 1);
+        Value::Text("x".into())
+    };
+    assert_eq!((filter.evaluate(&value), reads.get()), (Ok(false), 1));
+}
+
+#[test]
+fn regular_expressions_with_too_many_repetitions_are_refused() {
+    let why = "a regular expression has too many repetitions";
+    assert_eq!(complaint(r#"S =~ "((((a?){9}){9}){9}){9}""#), why);
+    let one = r#"S =~ "(a?){150}""#;
+    assert!(Filter::parse(one, &COLUMNS).is_ok());
+    assert_eq!(complaint(&[one; 9].join(" or ")), why);
+}

@@ -37,11 +37,11 @@ pub(super) fn read(world: &World<'_>, subject: Subject, unknown: &Unknowns) -> O
     };
     match files.read(FILE) {
         Some(text) => Some(parse(text.get(..MOST).unwrap_or(&text))),
-        None if files.exists(FILE) => {
+        None if files.lacks(FILE) => Some(Dns::default()),
+        None => {
             unknown.add(path, format!("{FILE} cannot be read"));
             None
         }
-        None => Some(Dns::default()),
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) fn parse(call: &Call) -> Result<(Request, Vec<OsString>), Exit> {
     let error = match first {
         Ok((request, operands)) => {
             let mistaken = if operands.is_empty() { None } else { options::instead(&typed(&call.args)) };
+            let mistaken = mistaken.map(|words| words::of_command(&call.args).unwrap_or(words));
             return mistaken.map_or(Ok((request, operands)), |words| Err(anyhow!(words).into()));
         }
         Err(Exit::Text(text)) => return Err(Exit::Text(text)),
@@ -33,7 +34,8 @@ pub(super) fn parse(call: &Call) -> Result<(Request, Vec<OsString>), Exit> {
         let again = Call { name: call.name, about: call.about, argv0: call.argv0.clone(), args };
         return parse(&again);
     }
-    match words::before_a_key(&call.args).or_else(|| options::instead(&typed(&call.args))) {
+    let known = words::of_command(&call.args).or_else(|| words::before_a_key(&call.args));
+    match known.or_else(|| options::instead(&typed(&call.args))) {
         Some(words) => Err(anyhow!(words).into()),
         None => Err(error),
     }

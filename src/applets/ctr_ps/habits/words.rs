@@ -6,12 +6,24 @@ use super::values::{is_key, quoted};
 use crate::container::Runtime;
 
 /// Commands of other programs, and what to type instead.
-const COMMANDS: [(&[&str], &str); 5] = [
+const COMMANDS: [(&[&str], &str); 11] = [
     (&["ps", "ls", "list", "containers", "container", "docker", "podman", "nerdctl", "crictl"], "ctr-ps -l"),
     (&["pods", "pod"], "ctr-ps -l -o +pod"),
-    (&["top", "stats"], "ctr-top"),
-    (&["inspect"], "ctr-inspect TARGET"),
-    (&["exec"], "nsenter -t TARGET"),
+    (&["top", "stats", "statsp"], "ctr-top"),
+    (&["inspect", "inspectp", "volume", "mount"], "ctr-inspect TARGET"),
+    (&["exec", "attach"], "nsenter -t TARGET"),
+    (&["images", "image"], "ctr-ps -l -o container,image"),
+    (&["port", "port-forward"], "ctr-ps -l -o +ports"),
+    (&["network"], "ctr-ps -l -o +ip"),
+    (&["compose"], "ctr-ps -l --project NAME"),
+    (&["info", "system"], "ctrbox check"),
+    (
+        &[
+            "logs", "run", "runp", "create", "start", "stop", "stopp", "restart", "kill", "rm", "rmp",
+            "pause", "unpause", "pull", "build", "cp", "events",
+        ],
+        "docker, podman or crictl before it: ctr-ps only lists",
+    ),
 ];
 
 /// Options of ps without a dash that are often alone or in pairs. Others count only together with `a` and `x`.
@@ -49,6 +61,13 @@ const IGNORED: &str = "aAxefugnsSX";
 pub(super) fn before_a_key(args: &[OsString]) -> Option<String> {
     let key = |pair: &[OsString]| pair[1].to_str().filter(|key| pair[0] == "k" && is_key(key)).map(quoted);
     args.windows(2).find_map(key).map(|key| format!("k is not an option; type --sort {key}"))
+}
+
+/// The error for options behind a command of another program that is no list, such as `exec -it`.
+pub(super) fn of_command(args: &[OsString]) -> Option<String> {
+    let first = args.first()?.to_str()?;
+    let (_, instead) = COMMANDS.iter().find(|(words, _)| words.contains(&first))?;
+    (!instead.starts_with("ctr-ps")).then(|| format!("no container '{first}'; type {instead}"))
 }
 
 /// What to type instead of an operand that is no container, with the operand after it.

@@ -1,6 +1,8 @@
 //! The columns of containers.
 
 use crate::applets::ctr_ps::columns::{Id, Names, figure, number, words};
+use crate::applets::ctr_ps::request::{Form, Request};
+use crate::output::narrow::Narrow;
 use crate::output::smartcols::{Align, Column};
 
 /// A column of the list.
@@ -77,7 +79,10 @@ pub(in crate::applets::ctr_ps) static COLUMNS: [(ListColumn, Column); 36] = [
     ),
     (
         ListColumn::Status,
-        words("STATUS", "running, paused, created, exited or stopped; since when, and the exit status"),
+        words(
+            "STATUS",
+            "running, paused, restarting, created, exited or stopped; since when, and the exit status",
+        ),
     ),
     (ListColumn::Exit, number("EXIT", "exit status of a container that ended")),
     (ListColumn::Ended, Column { align: Align::Right, ..words("ENDED", "how long ago it ended") }),
@@ -109,6 +114,15 @@ pub(in crate::applets::ctr_ps) const DEFAULT: &[ListColumn] = &[
 /// All columns of JSON: none that must be measured for some time.
 pub(in crate::applets::ctr_ps) fn json() -> Vec<ListColumn> {
     COLUMNS.iter().map(|row| row.0).filter(|id| *id != ListColumn::Cpu).collect()
+}
+
+/// On a narrow terminal some of the default columns give way: so that the status is seen, and not only the numbers before it.
+pub(in crate::applets::ctr_ps) fn narrow(request: &Request) -> Option<Narrow> {
+    const LESS: [ListColumn; 4] =
+        [ListColumn::Limit, ListColumn::Procs, ListColumn::Memory, ListColumn::Same(Id::Owner)];
+    let place = |column: &ListColumn| DEFAULT.iter().position(|other| other == column);
+    let applies = request.list && request.form == Form::People && request.columns.is_empty();
+    applies.then(|| Narrow { leave_out: LESS.iter().filter_map(place).collect(), shrinks: 0 })
 }
 
 impl ListColumn {
@@ -154,7 +168,7 @@ pub(in crate::applets::ctr_ps) fn named(name: &str) -> Vec<ListColumn> {
 }
 
 pub(in crate::applets::ctr_ps) const NAMES: Names<ListColumn> =
-    Names { named, all: || COLUMNS.iter().map(|row| row.1.name).collect() };
+    Names { named, all: || COLUMNS.iter().map(|row| row.1.name).collect(), synonyms: &SYNONYMS };
 
 #[cfg(test)]
 mod tests {

@@ -23,7 +23,7 @@ use crate::output::size::size;
 use crate::proc::mountinfo::{mounts_of, unescape};
 use crate::proc::ns::Kind;
 use crate::proc::{Stat, Users, clock};
-pub(super) use columns::{COLUMNS, DEFAULT, ListColumn, NAMES, json, named};
+pub(super) use columns::{COLUMNS, DEFAULT, ListColumn, NAMES, json, named, narrow};
 pub(super) use facts::Facts;
 use facts::first;
 
@@ -109,6 +109,7 @@ impl<'a> List<'a> {
             (Id::Container, Form::Json) => Value::maybe(container.name.as_deref()),
             (Id::Container, Form::People) if container.name.is_none() && container.hostname.is_some() => {
                 let hostname = container.hostname.as_deref().unwrap_or_default();
+                let hostname = if self.whole_ids { hostname.into() } else { text::host_name(hostname) };
                 Value::owned(format!("{} ({hostname})", seen.label))
             }
             (Id::Container, _) => Value::text(&seen.label),
@@ -118,10 +119,13 @@ impl<'a> List<'a> {
             (Id::Image, Form::People) if !self.whole_ids => {
                 container.image.as_deref().map_or(Value::None, |image| Value::owned(text::image(image)))
             }
-            (Id::Owner, _) => match self.users.get(container.owner) {
-                Some(user) => Value::Bytes(user.name.as_slice().into()),
-                None => Value::owned(container.owner.to_string()),
-            },
+            (Id::Owner, _) => {
+                let owner = container.known_owner();
+                owner.map_or(Value::None, |owner| match self.users.get(owner) {
+                    Some(user) => Value::Bytes(user.name.as_slice().into()),
+                    None => Value::owned(owner.to_string()),
+                })
+            }
             (Id::IdentifiedBy, _) => Value::text(IdentifiedBy::name(container.identified_by)),
             (Id::Labels, Form::People) if container.labels.is_empty() => Value::None,
             _ => container_value(id, container),

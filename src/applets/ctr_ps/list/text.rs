@@ -1,5 +1,7 @@
 //! Cells for people: short forms of ids, images, ports and times.
 
+use std::borrow::Cow;
+
 use crate::applets::ctr_ps::status::Status;
 use crate::container::details::{Ending, Port};
 use crate::container::{Container, epoch, short};
@@ -20,6 +22,18 @@ pub(super) fn image(image: &str) -> String {
         Some((before, digest)) => format!("{before}sha256:{}", digest.get(..12).unwrap_or(digest)),
         None if name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()) => name[..12].to_owned(),
         None => name.to_owned(),
+    }
+}
+
+/// The beginning of a long host name: the container chooses it, and all rows are as wide as the longest.
+pub(super) fn host_name(name: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 20;
+    match name.char_indices().nth(LONGEST) {
+        Some(_) => {
+            let end = name.char_indices().nth(LONGEST - 1).map_or(0, |(at, _)| at);
+            format!("{}+", &name[..end]).into()
+        }
+        None => name.into(),
     }
 }
 
@@ -61,7 +75,9 @@ pub(super) fn ended(status: Status, ending: Option<&Ending>) -> String {
     let Some(ending) = ending else { return status.name().to_owned() };
     let ago = ending.finished.as_deref().and_then(ago);
     let parts = match ending.oom_killed {
-        Some(true) => [Some("OOM-killed".to_owned()), None, ago],
+        Some(true) if !ending.restarts => [Some("OOM-killed".to_owned()), None, ago],
+        // The status of a start that failed is in the column EXIT: docker ps shows it as created, too.
+        _ if status == Status::Created => [Some(status.name().to_owned()), None, None],
         _ => [Some(status.name().to_owned()), ending.exit_code.map(|code| format!("({code})")), ago],
     };
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
@@ -82,6 +98,13 @@ mod tests {
         assert_eq!(id(&named(&long, Some("web"))), Some("a1a1a1a1a1a1"));
         assert_eq!(id(&named("default/web", Some("default/web"))), None);
         assert_eq!(id(&named(&long, None)), None, "the name is the id");
+    }
+
+    #[test]
+    fn long_host_names_are_cut() {
+        assert_eq!(host_name("12345678901234567890"), "12345678901234567890");
+        assert_eq!(host_name("123456789012345678901"), "1234567890123456789+");
+        assert_eq!(host_name(&"\u{e4}".repeat(64)), format!("{}+", "\u{e4}".repeat(19)));
     }
 
     #[test]
@@ -117,5 +140,8 @@ mod tests {
         assert_eq!(ended(Status::Exited, Some(&ending(137, true))), "OOM-killed");
         assert_eq!(ended(Status::Exited, Some(&ending(0, false))), "exited (0)");
         assert_eq!(ended(Status::Stopped, None), "stopped");
+        assert_eq!(ended(Status::Created, Some(&ending(128, false))), "created");
+        let restarts = Ending { restarts: true, ..ending(2, true) };
+        assert_eq!(ended(Status::Restarting, Some(&restarts)), "restarting (2)");
     }
 }
