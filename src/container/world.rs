@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use nix::unistd::Pid;
 
 use super::matching;
-use super::near::did_you_mean;
+use super::suggest;
 use super::target::{self, Target};
 use super::{Container, Few, Files, IdentifiedBy, Tag, each_process};
 use crate::exit;
@@ -257,7 +257,8 @@ impl<'a> World<'a> {
 
     /// The container may run, with its name in a file that the caller may not read.
     fn unnamed(&self, error: anyhow::Error, word: &str) -> anyhow::Error {
-        let near = did_you_mean(self.containers.iter().map(|known| &*known.container), word);
+        let all: Vec<Rc<Container>> = self.containers.iter().map(|known| known.container.clone()).collect();
+        let near = suggest::instead(&all, word);
         let near = near.map(|near| format!("; {near}")).unwrap_or_default();
         let problem = self.problems.first().map(|problem| {
             let problem = crate::text::escape(problem.as_bytes());

@@ -2,7 +2,8 @@
 
 /// Switch to the alternate screen, hide the cursor, and cut long lines.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l";
-pub(crate) const LEAVE: &[u8] = b"\x1b[?7h\x1b[?25h\x1b[?1049l";
+/// The end can come within a line, which leaves its colour.
+pub(crate) const LEAVE: &[u8] = b"\x1b[m\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /// What is on the screen.
 #[derive(Default)]

@@ -47,10 +47,10 @@ pub(crate) fn do_not_list(pid: Pid) {
 }
 
 /// Removes from a list what is left out.
-pub(super) fn leave_out(pids: &mut Vec<Pid>) {
+pub(super) fn leave_out<T>(all: &mut Vec<T>, pid: impl Fn(&T) -> Pid) {
     let unlisted = UNLISTED.load(Ordering::Relaxed);
     if unlisted != 0 || ANY.load(Ordering::Relaxed) {
-        pids.retain(|pid| pid.as_raw() != unlisted && !is_hidden(*pid));
+        all.retain(|one| pid(one).as_raw() != unlisted && !is_hidden(pid(one)));
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Overlay {
     pub upper: Option<String>,
     pub work: Option<String>,
     pub lower: Vec<String>,
+    /// Did a user mount it? Then the paths are what that user says, in a view of the files that the user made.
+    pub claimed: bool,
 }
 
 /// The layers, from the options of an overlay.

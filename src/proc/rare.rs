@@ -1,5 +1,6 @@
 //! Files of a process that only a report about it needs.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Result};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -104,6 +105,18 @@ impl ProcRoot {
         let text = std::fs::read(self.path().join("meminfo")).ok()?;
         let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(name.as_bytes()))?;
         number::<u64>(line.trim_ascii().strip_suffix(b" kB")?.trim_ascii()).map(|kb| kb.saturating_mul(1024))
+    }
+
+    /// The devices in /dev by their numbers: `8:0`.
+    #[must_use]
+    pub(crate) fn disks(&self) -> BTreeMap<String, String> {
+        let text = std::fs::read(self.path().join("diskstats")).unwrap_or_default();
+        let disk = |line: &[u8]| {
+            let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+            let (major, minor) = (number::<u32>(words.next()?)?, number::<u32>(words.next()?)?);
+            Some((format!("{major}:{minor}"), format!("/dev/{}", text::utf8(words.next()?))))
+        };
+        text.split(|&b| b == b'\n').filter_map(disk).collect()
     }
 
     /// The CPU time of all CPUs since boot in ticks: what was used, and all of it; and the number of CPUs.

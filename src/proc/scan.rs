@@ -37,11 +37,16 @@ impl Scan {
 
     /// The PIDs of all processes, sorted.
     pub(crate) fn pids(proc: &ProcRoot) -> std::io::Result<Vec<Pid>> {
+        Ok(Scan::listed(proc)?.into_iter().map(|(pid, _)| pid).collect())
+    }
+
+    /// The same with the inodes of their directories. The directory of another process with the same PID has another one.
+    pub(crate) fn listed(proc: &ProcRoot) -> std::io::Result<Vec<(Pid, u64)>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = open(proc.path(), flags, Mode::empty())?;
-        let mut pids = numbers_in(&dir)?;
-        hidden::leave_out(&mut pids);
-        Ok(pids)
+        let mut all = numbers_in(&dir)?;
+        hidden::leave_out(&mut all, |(pid, _)| *pid);
+        Ok(all)
     }
 
     /// The text of the link `/proc/PID/LINK`, cut to the buffer.
@@ -110,7 +115,8 @@ impl Scan {
     /// The threads of a process, sorted, itself included.
     pub(crate) fn threads(&self, pid: Pid) -> nix::Result<Vec<Pid>> {
         let dir = self.open(pid, "task")?;
-        numbers_in(&dir).map_err(|_| Errno::ESRCH)
+        let all = numbers_in(&dir).map_err(|_| Errno::ESRCH)?;
+        Ok(all.into_iter().map(|(pid, _)| pid).collect())
     }
 
     /// The content of `/proc/PID/FILE`, cut to [`Self::LONGEST`].
@@ -156,13 +162,14 @@ fn c_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, file: &str) -> nix::Result<&'a
     CStr::from_bytes_until_nul(&buffer[at..]).map_err(|_| Errno::ENAMETOOLONG)
 }
 
-/// The names in a directory that are numbers of processes or threads, sorted.
-fn numbers_in(dir: &OwnedFd) -> std::io::Result<Vec<Pid>> {
+/// The names in a directory that are numbers of processes or threads, sorted, with their inodes.
+fn numbers_in(dir: &OwnedFd) -> std::io::Result<Vec<(Pid, u64)>> {
     let (mut pids, mut buffer) = (Vec::new(), vec![0; 32 * 1024]);
+    let number = |(inode, name): (u64, &CStr)| Some((pid(name.to_str().ok()?)?, inode));
     loop {
         match sys::get_dents(dir, &mut buffer)? {
             [] => break,
-            raw => pids.extend(entries(raw).filter_map(|name| pid(name.to_str().ok()?))),
+            raw => pids.extend(numbered(raw).filter_map(number)),
         }
     }
     pids.sort_unstable();
@@ -170,13 +177,19 @@ fn numbers_in(dir: &OwnedFd) -> std::io::Result<Vec<Pid>> {
 }
 
 /// The names in the result of getdents64(2).
-pub(crate) fn entries(mut raw: &[u8]) -> impl Iterator<Item = &CStr> {
+pub(crate) fn entries(raw: &[u8]) -> impl Iterator<Item = &CStr> {
+    numbered(raw).map(|(_, name)| name)
+}
+
+/// The same with their inodes.
+fn numbered(mut raw: &[u8]) -> impl Iterator<Item = (u64, &CStr)> {
     // struct linux_dirent64: inode 8 bytes, offset 8, length of the record 2, type 1, name and its NUL.
     std::iter::from_fn(move || {
         let length = usize::from(u16::from_ne_bytes([*raw.get(16)?, *raw.get(17)?]));
         let record = raw.get(..length).filter(|record| record.len() > 19)?;
         raw = &raw[length..];
-        CStr::from_bytes_until_nul(&record[19..]).ok()
+        let inode = u64::from_ne_bytes(record[..8].try_into().ok()?);
+        Some((inode, CStr::from_bytes_until_nul(&record[19..]).ok()?))
     })
 }
 

@@ -34,7 +34,8 @@ pub(crate) fn list(path: &Path) -> std::io::Result<Vec<Entry>> {
 
 /// The same for an open directory, until `work` breaks.
 pub(crate) fn each(directory: impl AsFd, mut work: impl FnMut(Entry) -> ControlFlow<()>) -> nix::Result<()> {
-    let mut buffer = vec![0; 4 * 1024];
+    const SMALL: usize = 4 * 1024;
+    let mut buffer = vec![0; SMALL];
     let mut offset = 0;
     // Behind the last offset nothing can follow. Many file systems give it to the last entry, which saves a call.
     while offset != i64::MAX {
@@ -44,6 +45,7 @@ pub(crate) fn each(directory: impl AsFd, mut work: impl FnMut(Entry) -> ControlF
             Err(Errno::EINTR) => continue,
             Err(errno) => return Err(errno),
         };
+        let length = raw.len();
         while let Some((name, kind, next, rest)) = first(raw) {
             (raw, offset) = (rest, next);
             if matches!(name.to_bytes(), b"." | b"..") {
@@ -59,8 +61,10 @@ pub(crate) fn each(directory: impl AsFd, mut work: impl FnMut(Entry) -> ControlF
                 return Ok(());
             }
         }
-        // Most directories are small.
-        buffer.resize(32 * 1024, 0);
+        // Most directories are small: what was read has left room for an entry with the longest name.
+        if length > SMALL - 280 {
+            buffer.resize(32 * 1024, 0);
+        }
     }
     Ok(())
 }

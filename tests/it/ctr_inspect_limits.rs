@@ -74,6 +74,16 @@ fn a_kill_by_the_limit_of_a_group_above_names_that_group() {
         assert!(kill["victim"].as_str().is_some_and(|by| by.ends_with("/outer/inner")), "{kill}");
         assert_eq!(kill["comm"], "dd");
     }
+    // With another process in the group it is shared: nothing says whose the victim was.
+    let other = Holder::new(&["-m", "-p", "-f"], "");
+    join(&inner, other.pid);
+    let shared = report(holder.pid);
+    assert_eq!(shared["limits"]["memory"]["own"], false, "{}", shared["limits"]);
+    let oom = finding(&shared, "oom-kill").unwrap_or_else(|| panic!("{shared}"));
+    let text = oom["text"].as_str().expect("text");
+    assert!(text.contains("inner") && text.contains("not the container's alone"), "{text}");
+    assert!(!text.contains("PID 1"), "{text}");
+    drop(other);
     drop(holder);
     drop(name);
 }

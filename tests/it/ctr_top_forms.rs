@@ -11,6 +11,7 @@ use crate::common::{program, project, skip, stderr, stdout, there};
 #[test]
 fn samples_for_prometheus() {
     let host = v2("top-prometheus");
+    host.file("proc/diskstats", "   8       0 sda 1 0 2 3\n 259       0 nvme0n1 1 0 2 3\n");
     let text = stdout(&of(&host, &["--prometheus"]));
     let labels = format!("{{runtime=\"docker\",name=\"web\",id=\"{WEB}\",image=\"img:1\"}}");
     for (name, value) in [
@@ -19,14 +20,19 @@ fn samples_for_prometheus() {
         ("container_spec_cpu_quota", "150000"),
         ("container_memory_working_set_bytes", "4000000"),
         ("container_spec_memory_limit_bytes", "8000000"),
-        ("container_fs_writes_bytes_total", "202"),
+        ("container_fs_writes_bytes_total", "200"),
         ("container_pressure_cpu_waiting_seconds_total", "0.000009"),
     ] {
-        let more = if name == "container_cpu_usage_seconds_total" { ",cpu=\"total\"}" } else { "}" };
+        let more = match name {
+            "container_cpu_usage_seconds_total" => ",cpu=\"total\"}",
+            "container_fs_writes_bytes_total" => ",device=\"/dev/sda\"}",
+            _ => "}",
+        };
         let labels = labels.replace('}', more);
         assert!(text.contains(&format!("\n{name}{labels} {value}\n")), "{name}: {text}");
         assert_eq!(text.matches(&format!("# TYPE {name} ")).count(), 1, "{name}");
     }
+    assert!(text.contains(",device=\"8:16\"} 2\n"), "a disk without a name has its numbers: {text}");
     if !there("promtool") {
         return skip("promtool", "is not installed: the rest of samples_for_prometheus");
     }

@@ -121,7 +121,10 @@ fn signals_leave_the_terminal_as_it_was() {
         terminal.until("docker:web");
         kill(pid(&child), signal).expect("sent");
         let (status, rest) = terminal.end_of(&mut child);
-        assert!(!status.success() && rest.ends_with("\x1b[?1049l"), "{signal}: {rest:?}");
+        assert!(
+            !status.success() && rest.ends_with("\x1b[m\x1b[?7h\x1b[?25h\x1b[?1049l"),
+            "{signal}: {rest:?}"
+        );
         assert_eq!(terminal.settings().local_flags, before.local_flags, "{signal}");
     }
     let mut terminal = Terminal::new();

@@ -87,6 +87,21 @@ pub(super) struct Difference {
     pub path: String,
     pub a: Value,
     pub b: Value,
+    pub a_is: Is,
+    pub b_is: Is,
+}
+
+/// What one side has. In JSON all but a value are null.
+#[derive(Serialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Is {
+    Value,
+    /// There is none: no limit, no label.
+    None,
+    /// The other side has it: a mount, a finding.
+    Absent,
+    /// The caller's rights or the kernel withhold it.
+    Unknown,
 }
 
 /// `b_is_host`: the namespaces of the host are its own, also where the kernel does not show them.
@@ -107,12 +122,29 @@ pub(super) fn compare(
     order::sort(&mut paths);
     paths.dedup();
     let value = |side: &BTreeMap<String, Value>, path: &str| side.get(path).cloned().unwrap_or(Value::Null);
-    let differences = paths
-        .into_iter()
-        .map(|path| Difference { path: path.clone(), a: value(&left, path), b: value(&right, path) })
-        .filter(|one| one.a != one.b)
-        .collect();
+    let difference = |path: &String| Difference {
+        path: path.clone(),
+        a: value(&left, path),
+        b: value(&right, path),
+        a_is: is(a, left.get(path), path),
+        b_is: is(b, right.get(path), path),
+    };
+    let differences = paths.into_iter().map(difference).filter(|one| one.a != one.b).collect();
     Ok(Diff { a: name_a.to_owned(), b: name_b.to_owned(), differences })
+}
+
+fn is(report: &Report, value: Option<&Value>, path: &str) -> Is {
+    let is_part = |whole: &str, part: &str| {
+        part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    match value {
+        Some(Value::Null) | None if report.unknown.iter().any(|one| is_part(&one.path, path)) => Is::Unknown,
+        // The host's namespaces that its processes do not show.
+        Some(Value::Null) if path.starts_with("namespaces.") => Is::Unknown,
+        Some(Value::Null) => Is::None,
+        Some(_) => Is::Value,
+        None => Is::Absent,
+    }
 }
 
 /// The compared values by their paths. Mounts are named by their place, findings by their id.
@@ -163,7 +195,7 @@ impl Diff {
             .differences
             .iter()
             .map(|one| {
-                let (a, b) = shown(&one.path, &one.a, &one.b);
+                let (a, b) = shown(&one.path, (&one.a, one.a_is), (&one.b, one.b_is));
                 [escaped(&one.path), escaped(&a), escaped(&b)]
             })
             .collect();
@@ -222,8 +254,8 @@ fn folded(line: &str, columns: usize) -> String {
     all
 }
 
-/// For people: of two lists what only one has; sizes with units; `-` for what is unknown or not there.
-fn shown(path: &str, a: &Value, b: &Value) -> (String, String) {
+/// For people: of two lists what only one has; sizes with units; `-` for what is not there.
+fn shown(path: &str, (a, a_is): (&Value, Is), (b, b_is): (&Value, Is)) -> (String, String) {
     if let (Value::Array(left), Value::Array(right)) = (a, b) {
         let only = |these: &[Value], others: &[Value]| {
             let others: BTreeSet<String> = others.iter().map(Value::to_string).collect();
@@ -236,7 +268,13 @@ fn shown(path: &str, a: &Value, b: &Value) -> (String, String) {
         };
         return (only(left, right), only(right, left));
     }
-    (plain(path, a), plain(path, b))
+    let side = |value: &Value, is: Is| match is {
+        Is::Value => plain(path, value),
+        Is::None => "none".to_owned(),
+        Is::Absent => "-".to_owned(),
+        Is::Unknown => "unknown".to_owned(),
+    };
+    (side(a, a_is), side(b, b_is))
 }
 
 fn plain(path: &str, value: &Value) -> String {
@@ -261,19 +299,42 @@ fn plain(path: &str, value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::applets::ctr_inspect::unknown::Unknown;
 
     #[test]
     fn lists_show_what_only_one_has() {
-        let (a, b) = shown("privileges.bounding.names", &json!(["x", "y"]), &json!(["y", "z"]));
+        let shown = |path: &str, a: Value, b: Value, b_is| shown(path, (&a, Is::Value), (&b, b_is));
+        let (a, b) = shown("privileges.bounding.names", json!(["x", "y"]), json!(["y", "z"]), Is::Value);
         assert_eq!((a.as_str(), b.as_str()), ("x", "z"));
-        let (a, b) = shown("limits.memory.limit", &json!(67_108_864), &Value::Null);
-        assert_eq!((a.as_str(), b.as_str()), ("64M", "-"));
+        for (is, expected) in [(Is::None, "none"), (Is::Absent, "-"), (Is::Unknown, "unknown")] {
+            let (a, b) = shown("limits.memory.limit", json!(67_108_864), Value::Null, is);
+            assert_eq!((a.as_str(), b.as_str()), ("64M", expected));
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_neither_none_nor_absent() {
+        let unknown = |path: &str| Unknown { path: path.to_owned(), why: "no rights".to_owned() };
+        let report =
+            Report { unknown: vec![unknown("limits.memory"), unknown("files")], ..Report::default() };
+        for (value, path, expected) in [
+            (Some(Value::Null), "limits.memory.limit", Is::Unknown),
+            (Some(Value::Null), "limits.memory_", Is::None),
+            (Some(Value::Null), "limits.cpu.quota", Is::None),
+            (Some(json!(0)), "limits.memory.limit", Is::Value),
+            (None, "files.mounts./x", Is::Unknown),
+            (None, "findings.privileged", Is::Absent),
+        ] {
+            assert_eq!(is(&report, value.as_ref(), path), expected, "{path}");
+        }
     }
 
     #[test]
     fn short_differences_are_side_by_side() {
-        let difference =
-            |path: &str, a: &str, b: &str| Difference { path: path.to_owned(), a: json!(a), b: json!(b) };
+        let difference = |path: &str, a: &str, b: &str| {
+            let (a_is, b_is) = (Is::Value, Is::Value);
+            Difference { path: path.to_owned(), a: json!(a), b: json!(b), a_is, b_is }
+        };
         let long = "l".repeat(60);
         let differences = vec![difference("p.q", "1", "22"), difference("r", &long, "x")];
         let diff = Diff { a: "docker:web".to_owned(), b: "host".to_owned(), differences };

@@ -23,8 +23,7 @@
 //! and which files of /proc and /sys are covered. The capabilities in the text are the bounding set: what a program in
 //! the container can have at most.
 //!
-//! `files`: the root file system and its layers; mounts that show a part of the host, with what can be written below a
-//! read-only one; deleted files that processes still hold open and that take room on a disk.
+//! `files`: the root file system and its layers; mounts that show a part of the host, with what can be written below a read-only one; deleted files that processes still hold open and that take room on a disk.
 //!
 //! `network`: interfaces with their addresses; of a veth(4) the other end, by the ids of namespaces and not by the
 //! index alone; routes; the name servers in the container's resolv.conf(5); the sockets that listen in its network
@@ -62,9 +61,10 @@
 //!
 //! # Comparison
 //!
-//! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's
-//! first process). PIDs, ids, counters and times are not compared. If two lists differ, the text shows what only one of them has.
-//! With `--json`: `{"a", "b", "differences": [{"path", "a", "b"}]}`.
+//! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's first process).
+//! PIDs, ids, counters and times are not compared. If two lists differ, the text shows what only one of them has. `none` is no value,
+//! such as no limit; `-` is what only the other target has; `unknown` is what rights or the kernel withhold.
+//! With `--json`: `{"a", "b", "differences": [{"path", "a", "b", "a_is", "b_is"}]}`, where `a_is` is `value`, `none`, `absent` or `unknown`.
 //!
 //! # JSON
 //!
@@ -361,9 +361,12 @@ fn world<'a>(
 fn section(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
     for word in list.to_string_lossy().split(',').filter(|word| !word.is_empty()) {
         let section = Section::ALL.into_iter().find(|section| section.name() == word);
-        let names = || Section::ALL.map(Section::name).join(", ");
-        let unknown =
-            || anyhow!("unknown section '{}' (there are: {})", text::escape(word.as_bytes()), names());
+        let unknown = || {
+            let hint = Section::meant(word).map(|section| format!("; did you mean {}?", section.name()));
+            let names = Section::ALL.map(Section::name).join(", ");
+            let word = text::escape(word.as_bytes());
+            anyhow!("unknown section '{word}'{} (there are: {names})", hint.unwrap_or_default())
+        };
         request.sections.push(section.ok_or_else(unknown)?);
     }
     Ok(())

@@ -11,6 +11,7 @@ use super::network::Network;
 use super::privileges::Privileges;
 use super::processes::Processes;
 use super::unknown::Unknown;
+use crate::text::nearest;
 
 /// The parts of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,37 @@ impl Section {
     }
 }
 
+/// Words for what a section has, for an error.
+const WORDS: [(Section, &[&str]); 7] = [
+    (Section::Identity, &["id", "ids", "image", "labels", "status"]),
+    (Section::Namespaces, &["ns", "maps", "userns"]),
+    (
+        Section::Limits,
+        &["cgroup", "cgroups", "memory", "mem", "cpu", "pids", "io", "oom", "swap", "psi", "pressure"],
+    ),
+    (
+        Section::Privileges,
+        &["caps", "capabilities", "rights", "security", "seccomp", "lsm", "apparmor", "selinux"],
+    ),
+    (Section::Files, &["fs", "disk", "mount", "mounts", "overlay", "layers", "volumes", "devices"]),
+    (Section::Network, &["ip", "port", "ports", "dns", "sockets", "interfaces", "routes"]),
+    (Section::Processes, &["ps", "proc", "top", "signals", "zombies", "init"]),
+];
+
+impl Section {
+    /// The section that a word probably means: the beginning of its name, or what it has.
+    #[must_use]
+    pub(super) fn meant(word: &str) -> Option<Section> {
+        let word = word.to_lowercase();
+        let is_in = |(_, words): &&(Section, &[&str])| words.contains(&word.as_str());
+        let begins = |section: &Section| section.name().starts_with(&word);
+        let by_word = || WORDS.iter().find(is_in).map(|(section, _)| *section);
+        let named = |name: &str| Section::ALL.into_iter().find(|section| section.name() == name);
+        let by_typo = || named(nearest(&word, Section::ALL.map(Section::name))?);
+        Section::ALL.into_iter().find(begins).filter(|_| word.len() > 1).or_else(by_word).or_else(by_typo)
+    }
+}
+
 /// A section that is not asked for is null.
 #[derive(Serialize, Debug, Default)]
 pub(super) struct Report {
@@ -72,5 +104,32 @@ impl Report {
     pub(super) fn only_findings(self) -> Report {
         let Report { label, identity, findings, unknown, .. } = self;
         Report { label, identity, findings, unknown, ..Report::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_for_sections() {
+        let meant = |word| Section::meant(word).map(Section::name);
+        for (word, name) in [
+            ("net", "network"),
+            ("NET", "network"),
+            ("priv", "privileges"),
+            ("ns", "namespaces"),
+            ("caps", "privileges"),
+            ("mounts", "files"),
+            ("memory", "limits"),
+            ("processs", "processes"),
+            ("id", "identity"),
+        ] {
+            assert_eq!(meant(word), Some(name), "{word}");
+        }
+        assert_eq!([meant("n"), meant(""), meant("xyzzy"), meant("all")], [None; 4]);
+        for (section, words) in WORDS {
+            assert!(words.iter().all(|word| Section::meant(word) == Some(section)), "{words:?}");
+        }
     }
 }

@@ -5,9 +5,11 @@ use std::rc::Rc;
 use super::files::{Files, Overlay, Root};
 use super::findings::ended;
 use super::identity;
+use super::limits::Kill;
 use super::network::{Network, Published};
 use super::report::{Report, Section};
 use crate::container::details::Details;
+use crate::container::epoch;
 use crate::container::matching;
 use crate::container::records::Records;
 use crate::container::stopped::Stores;
@@ -45,7 +47,7 @@ pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details)
     let wants = |section| sections.contains(&section);
     let identity = identity::of_stopped(world, details);
     let mut findings = Vec::new();
-    findings.extend(ended(&identity));
+    findings.extend(ended(&identity, kill(world, details).as_ref()));
     Report {
         identity: wants(Section::Identity).then_some(identity),
         files: wants(Section::Files).then(|| files(details)),
@@ -58,12 +60,20 @@ pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details)
     }
 }
 
+/// What the kernel's log has of the end of a container that lacked memory. The log of another host is not there.
+fn kill(world: &World<'_>, details: &Details) -> Option<Kill> {
+    let ending = details.ending.as_ref().filter(|ending| ending.oom_killed == Some(true))?;
+    let finished = ending.finished.as_deref().and_then(epoch)?;
+    if world.proc.is_copy() { None } else { Kill::that_ended(&details.container, finished) }
+}
+
 fn files(details: &Details) -> Files {
     let layers = &details.layers;
     let overlay = layers.upper.is_some().then(|| Overlay {
         upper: layers.upper.clone(),
         work: layers.work.clone(),
         lower: layers.lower.clone(),
+        claimed: details.container.owner != 0,
     });
     Files { root: Root { fstype: layers.driver.clone(), overlay, ..Root::default() }, ..Files::default() }
 }

@@ -130,6 +130,11 @@ pub(super) fn have_networks(columns: &[Picked], order: Order) -> bool {
     order.key == Key::Net || columns.iter().any(|(column, _)| matches!(column.name, "RX/s" | "TX/s"))
 }
 
+/// Does such a table show how long processes waited?
+pub(super) fn have_pressure(columns: &[Picked]) -> bool {
+    columns.iter().any(|(column, _)| column.name.starts_with("PSI"))
+}
+
 fn named(name: &str) -> Option<Picked> {
     COLUMNS.iter().find(|(column, _)| column.name.eq_ignore_ascii_case(name))
 }

@@ -123,8 +123,8 @@ impl Group {
     /// A mount of a part of the hierarchy of v1 hides the groups above it, whose limits hold too.
     pub(super) fn hidden_limit(&self, sources: &Sources) -> Option<u64> {
         let read = || {
-            let stat = Some(&self.place).filter(|place| !place.v2)?.read("memory.stat")?;
-            Place::hidden_memory_limit(&stat, sources.memory)
+            let place = Some(&self.place).filter(|place| !place.v2)?;
+            place.with("memory.stat", |stat| Place::hidden_memory_limit(stat, sources.memory))?
         };
         self.once(sources, |limits| &mut limits.hidden, read)
     }

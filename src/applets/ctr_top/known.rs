@@ -13,8 +13,8 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::processes::{Kind, Of, Opened, Reader, Usage};
-use super::scan::{self, Found, Owner, Process, Scanned, Service, Wanted, devices};
+use super::processes::{self, Kind, Of, Opened, Reader, Usage};
+use super::scan::{self, Found, Net, Owner, Process, Scanned, Service, Wanted};
 use crate::container::Files;
 use crate::container::child::{OnBlock, Parcel, in_child};
 use crate::proc::{ProcRoot, Scan, Status};
@@ -50,6 +50,7 @@ pub(super) struct Known {
 struct Entry {
     key: u64,
     owner: Owner,
+    inode: u64,
     /// In how many looks more it is looked at again.
     fresh: u8,
 }
@@ -63,10 +64,12 @@ struct Report {
     cost: Duration,
     gone: Vec<i32>,
     came: Vec<Process>,
+    /// Sorted by PID. It travels apart from the rest.
+    #[serde(skip)]
     usage: Vec<Usage>,
     no_disk: Vec<i32>,
-    /// The bytes that the interfaces of each container received and sent.
-    nets: Vec<(usize, u64, u64)>,
+    /// What the interfaces of each container received and sent.
+    nets: Vec<(usize, Net)>,
     opened: Vec<(i32, Kind)>,
 }
 
@@ -75,8 +78,7 @@ struct Report {
 pub(super) struct Counts {
     pub procs: u64,
     pub of: Of,
-    /// Bytes received and sent.
-    pub net: Option<(u64, u64)>,
+    pub net: Option<Net>,
 }
 
 /// What one look found.
@@ -114,9 +116,12 @@ impl Known {
             let mut look = Look::new(known, proc, wanted)?;
             let report = look.report(files)?;
             let descriptors = look.reader.new.into_iter().map(|(_, fd)| fd).collect();
-            Ok(Parcel { bytes: serde_json::to_vec(&report)?, descriptors })
+            let usage = processes::pack(&report.usage);
+            let length = (usage.len() as u64).to_ne_bytes();
+            let bytes = [&length[..], &usage, &serde_json::to_vec(&report)?].concat();
+            Ok(Parcel { bytes, descriptors })
         })?;
-        let report = serde_json::from_slice(&parcel.bytes).context("the result of the look is incomplete")?;
+        let report = unpacked(&parcel.bytes).context("the result of the look is incomplete")?;
         Ok(self.take(report, parcel.descriptors, wanted))
     }
 
@@ -162,7 +167,7 @@ impl Known {
                 None if self.processes.is_empty() => 0,
                 None => FRESH,
             };
-            (one.pid, Entry { key: one.key, owner: one.owner, fresh })
+            (one.pid, Entry { key: one.key, owner: one.owner, inode: one.inode, fresh })
         };
         self.processes = processes.iter().map(entry).collect();
         self.by_key.clear();
@@ -184,13 +189,19 @@ impl Known {
             }
         }
         for one in &report.came {
-            let fresh = self.processes.get(&one.pid).map_or(FRESH, |old| old.fresh);
-            self.processes.insert(one.pid, Entry { key: one.key, owner: one.owner, fresh });
+            let old = self.processes.get(&one.pid).filter(|old| old.inode == one.inode);
+            let fresh = old.map_or(FRESH, |old| old.fresh);
+            self.processes.insert(one.pid, Entry { key: one.key, owner: one.owner, inode: one.inode, fresh });
         }
     }
 
-    fn count(&mut self, usage: &[Usage], nets: &[(usize, u64, u64)], wanted: &Wanted<'_>) -> Looked {
-        let used: HashMap<i32, &Usage> = usage.iter().map(|usage| (usage.pid, usage)).collect();
+    fn count(&mut self, usage: &[Usage], nets: &[(usize, Net)], wanted: &Wanted<'_>) -> Looked {
+        let is_summed: Vec<bool> = self
+            .containers
+            .iter()
+            .map(|found| found.as_ref().is_some_and(|found| is_summed(found, wanted)))
+            .collect();
+        let mut usage = usage.iter().peekable();
         let mut looked = Looked {
             whole: false,
             notes: Vec::new(),
@@ -200,7 +211,9 @@ impl Known {
             services: vec![0; self.services.len()],
         };
         for (pid, entry) in &self.processes {
-            let usage = used.get(pid);
+            // Both are sorted by PID.
+            while usage.next_if(|usage| usage.pid < *pid).is_some() {}
+            let usage = usage.next_if(|usage| usage.pid == *pid);
             match entry.owner {
                 Owner::Host(service) => {
                     looked.host.0 += 1;
@@ -213,7 +226,7 @@ impl Known {
                         let counts = &mut looked.containers[number];
                         counts.procs += 1;
                         let found = self.containers[number].as_ref();
-                        if found.is_some_and(|found| is_summed(found, wanted)) {
+                        if is_summed[number] {
                             usage.iter().for_each(|usage| counts.of.add(usage));
                         }
                         around = found.and_then(|found| found.around);
@@ -222,8 +235,8 @@ impl Known {
                 Owner::Kernel | Owner::Other => {}
             }
         }
-        for (number, received, sent) in nets {
-            looked.containers[*number].net = Some((*received, *sent));
+        for (number, net) in nets {
+            looked.containers[*number].net = Some(net.clone());
         }
         for (found, counts) in self.containers.iter_mut().zip(&looked.containers) {
             if counts.procs == 0 {
@@ -241,6 +254,14 @@ impl Known {
             _ => true,
         })
     }
+}
+
+/// The length of the numbers of processes, these, and JSON.
+fn unpacked(bytes: &[u8]) -> Option<Report> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (usage, rest) = rest.split_at_checked(usize::try_from(u64::from_ne_bytes(*length)).ok()?)?;
+    let report: Report = serde_json::from_slice(rest).ok()?;
+    Some(Report { usage: processes::unpack(usage), ..report })
 }
 
 /// Are its processes counted, because groups do not do it?
@@ -266,8 +287,8 @@ impl<'a> Look<'a> {
 
     fn report(&mut self, files: &Files) -> Result<Report> {
         let unreadable = || format!("cannot read {}: is proc mounted there?", self.proc.path().display());
-        let pids = Scan::pids(self.proc).with_context(unreadable)?;
-        let pids: Vec<i32> = pids.into_iter().map(Pid::as_raw).collect();
+        let pids = Scan::listed(self.proc).with_context(unreadable)?;
+        let pids: BTreeMap<i32, u64> = pids.into_iter().map(|(pid, inode)| (pid.as_raw(), inode)).collect();
         let mut report = Report::default();
         let may = self.known.scanned.is_none_or(|(at, cost)| at.elapsed() >= cost * SHARE);
         let must = self.known.scanned.is_none_or(|(at, _)| at.elapsed() >= ALL);
@@ -280,26 +301,32 @@ impl<'a> Look<'a> {
         Ok(report)
     }
 
-    fn whole(&mut self, files: &Files, pids: &[i32]) -> Result<Report> {
+    /// `pids`: with the inodes of their directories.
+    fn whole(&mut self, files: &Files, pids: &BTreeMap<i32, u64>) -> Result<Report> {
         let mut scanned = scan::scan(self.proc, files, self.wanted)?;
         for process in &mut scanned.processes {
             process.key = self.key(process.pid);
+            process.inode = pids.get(&process.pid).copied().unwrap_or_default();
         }
         // What a scan leaves out: threads of the kernel.
         let listed: HashSet<i32> = scanned.processes.iter().map(|process| process.pid).collect();
-        let others = pids.iter().filter(|pid| !listed.contains(*pid));
-        scanned.processes.extend(others.map(|pid| Process { pid: *pid, owner: Owner::Kernel, key: 0 }));
+        let others = pids.iter().filter(|(pid, _)| !listed.contains(*pid));
+        let other =
+            |(pid, inode): (&i32, &u64)| Process { pid: *pid, owner: Owner::Kernel, key: 0, inode: *inode };
+        scanned.processes.extend(others.map(other));
         let cost = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from).unwrap_or_default();
         Ok(Report { whole: Some(scanned), cost, ..Report::default() })
     }
 
     /// The processes that are new, and those that have ended. True if one of the new ones is unlike all others.
-    fn changes(&mut self, pids: &[i32], report: &mut Report) -> bool {
-        let listed: HashSet<i32> = pids.iter().copied().collect();
-        report.gone = self.known.processes.keys().filter(|pid| !listed.contains(*pid)).copied().collect();
+    fn changes(&mut self, pids: &BTreeMap<i32, u64>, report: &mut Report) -> bool {
+        // Another process can have the PID of one that has ended.
+        let is_there = |(pid, entry): &(&i32, &Entry)| pids.get(pid) == Some(&entry.inode);
+        let gone = self.known.processes.iter().filter(|entry| !is_there(entry));
+        report.gone = gone.map(|(pid, _)| *pid).collect();
         let mut is_strange = false;
-        for &pid in pids {
-            let old = self.known.processes.get(&pid);
+        for (&pid, &inode) in pids {
+            let old = self.known.processes.get(&pid).filter(|entry| entry.inode == inode);
             if old.is_some_and(|entry| entry.fresh == 0) {
                 continue;
             }
@@ -308,19 +335,20 @@ impl<'a> Look<'a> {
                 continue;
             }
             match self.owner(pid, key) {
-                Some(owner) => report.came.push(Process { pid, owner, key }),
+                Some(owner) => report.came.push(Process { pid, owner, key, inode }),
                 None => is_strange |= self.proc.process(Pid::from_raw(pid)).path("status").exists(),
             }
         }
-        is_strange || report.gone.iter().any(|pid| self.outlives(*pid, &listed))
+        is_strange || report.gone.iter().any(|pid| self.outlives(*pid, pids))
     }
 
     /// Was it the first process of a container that has others?
-    fn outlives(&self, pid: i32, listed: &HashSet<i32>) -> bool {
+    fn outlives(&self, pid: i32, pids: &BTreeMap<i32, u64>) -> bool {
         let is_its = |found: &Option<Rc<Found>>| found.as_ref().is_some_and(|found| found.pid == pid);
         let Some(number) = self.known.containers.iter().position(is_its) else { return false };
-        let has =
-            |(pid, entry): (&i32, &Entry)| entry.owner == Owner::Container(number) && listed.contains(pid);
+        let has = |(pid, entry): (&i32, &Entry)| {
+            entry.owner == Owner::Container(number) && pids.get(pid) == Some(&entry.inode)
+        };
         self.known.processes.iter().any(has)
     }
 
@@ -389,8 +417,7 @@ impl<'a> Look<'a> {
         for (number, found) in kept.iter().enumerate().filter(|_| self.wanted.networks) {
             let Some(found) = found.filter(|found| found.net.is_some()) else { continue };
             let Ok(text) = self.proc.process(Pid::from_raw(found.pid)).net_devices() else { continue };
-            let (received, sent) = devices(&text);
-            report.nets.push((number, received, sent));
+            report.nets.push((number, Net::parse(&text, self.wanted.each_device)));
         }
         if !disks.is_empty() {
             let read = self.reader.disks(self.proc, &disks).unwrap_or_default();

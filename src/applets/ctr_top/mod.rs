@@ -69,8 +69,8 @@
 //!
 //! `--prometheus` prints one sample in the text format 0.0.4, with the names that cAdvisor has, for the textfile collector of
 //! node_exporter. The labels are `runtime`, `name`, `id`, `pod`, `namespace` and `image`; `owner` is the uid of the user who runs a
-//! rootless container, and `outer` the container around it. `container_cpu_usage_seconds_total` has `cpu="total"`. Bytes of networks
-//! and disks are sums, so they lack the labels `interface` and `device`. The host's own processes have the runtime `host`.
+//! rootless container, and `outer` the container around it. `container_cpu_usage_seconds_total` has `cpu="total"`, the bytes of
+//! networks have `interface`, and those of disks `device`, such as `/dev/sda`; sums over processes have no `device`. The host's own processes have the runtime `host`.
 //! `container_paused` and `container_own_cgroup` are those of ctr-top alone.
 //!
 //! No daemon is needed: a timer of systemd writes the file every 15 seconds. node_exporter needs
@@ -208,9 +208,10 @@ fn run(call: &Call) -> Outcome {
     let mut watcher = Watcher::new(call.name, &request)?;
     match request.form {
         Form::Prometheus => {
+            watcher.sampler.shows.each_device = true;
             let sample = watcher.sample()?;
             let mut out = Out::stdout();
-            prometheus::print(&mut out, &sample);
+            prometheus::print(&mut out, &sample, &watcher.proc.disks());
             out.finish()?;
             watcher.say();
         }
@@ -224,7 +225,9 @@ fn run(call: &Call) -> Outcome {
 
 /// One table after the other, each with rates.
 fn batch(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]) -> Result<(), Exit> {
-    watcher.networks = request.form == Form::Json || columns::have_networks(picked, request.sort);
+    let all = request.form == Form::Json;
+    watcher.networks = all || columns::have_networks(picked, request.sort);
+    watcher.sampler.shows.pressure = all || columns::have_pressure(picked);
     watcher.frame()?;
     let mut count = 0;
     while request.iterations.is_none_or(|all| count < all) {

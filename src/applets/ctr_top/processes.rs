@@ -5,14 +5,13 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::container::child::{OnBlock, Parcel, in_child};
 use crate::proc::{ProcRoot, Scan, Stat, hidden, number};
-use crate::sys::keyed::HashMap;
 
 /// What processes use in all.
 #[derive(Default, Debug, Clone, PartialEq)]
@@ -36,7 +35,7 @@ pub(super) struct Used {
 }
 
 /// What one process uses.
-#[derive(Serialize, Deserialize, Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Usage {
     pub pid: i32,
     /// CPU time in ticks, threads, start time in ticks, pages.
@@ -54,8 +53,29 @@ pub(super) enum Kind {
 
 pub(super) type Opened = BTreeMap<(i32, Kind), File>;
 
-/// The bytes that processes read from disks and wrote there.
-type Disks = Vec<(i32, (u64, u64))>;
+/// Numbers for another process: as text they would cost more than to read the files does.
+pub(super) fn pack(all: &[Usage]) -> Vec<u8> {
+    let numbers = |usage: &Usage| {
+        let [ticks, threads, start, pages] = usage.stat;
+        let (read, written) = usage.disk.unwrap_or_default();
+        let pid = u64::from(usage.pid.unsigned_abs());
+        [pid, ticks, threads, start, pages, u64::from(usage.disk.is_some()), read, written]
+    };
+    all.iter().flat_map(numbers).flat_map(u64::to_ne_bytes).collect()
+}
+
+/// The numbers again.
+pub(super) fn unpack(bytes: &[u8]) -> Vec<Usage> {
+    let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_ne_bytes);
+    let usage = |bytes: &[u8]| {
+        let mut numbers = [0; 8];
+        numbers.iter_mut().zip(bytes.chunks_exact(8)).for_each(|(to, from)| *to = number(from));
+        let [pid, ticks, threads, start, pages, has_disk, read, written] = numbers;
+        let disk = (has_disk == 1).then_some((read, written));
+        Usage { pid: i32::try_from(pid).unwrap_or_default(), stat: [ticks, threads, start, pages], disk }
+    };
+    bytes.chunks_exact(64).map(usage).collect()
+}
 
 /// Reads files of processes. New ones are opened for the next look, as long as there are descriptors.
 pub(super) struct Reader<'a> {
@@ -112,18 +132,24 @@ impl<'a> Reader<'a> {
 
     /// The bytes that each process read from disks and wrote there. Some kernels block the readers of this file alone:
     /// then only these numbers are missing.
-    pub(super) fn disks(&mut self, proc: &ProcRoot, pids: &[i32]) -> Result<HashMap<i32, (u64, u64)>> {
+    pub(super) fn disks(&mut self, proc: &ProcRoot, pids: &[i32]) -> Result<BTreeMap<i32, (u64, u64)>> {
         let (opened, most) = (self.opened, self.most);
         let parcel: Parcel = in_child(proc, OnBlock::LeaveOut, || {
             let mut reader = Reader::new(proc, opened, most)?;
-            let all: Disks = pids.iter().filter_map(|pid| Some((*pid, reader.disk(*pid)?))).collect();
+            let usage = |pid: &i32| Usage { pid: *pid, stat: [0; 4], disk: reader.disk(*pid) };
+            let all: Vec<Usage> = pids.iter().map(usage).collect();
             let (keys, descriptors): (Vec<_>, Vec<_>) = reader.new.into_iter().unzip();
-            let keys: Vec<i32> = keys.into_iter().map(|(pid, _)| pid).collect();
-            Ok(Parcel { bytes: serde_json::to_vec(&(all, keys))?, descriptors })
+            let new = keys.into_iter().map(|(pid, _)| Usage { pid, stat: [0; 4], disk: None });
+            let count = (new.len() as u64).to_ne_bytes().to_vec();
+            let all: Vec<Usage> = new.chain(all).collect();
+            Ok(Parcel { bytes: [count, pack(&all)].concat(), descriptors })
         })?;
-        let (all, keys): (Disks, Vec<i32>) = serde_json::from_slice(&parcel.bytes)?;
-        self.new.extend(keys.into_iter().map(|pid| (pid, Kind::Io)).zip(parcel.descriptors));
-        Ok(all.into_iter().collect())
+        let (count, all) = parcel.bytes.split_first_chunk().context("the result is incomplete")?;
+        let mut all = unpack(all).into_iter();
+        let count = usize::try_from(u64::from_ne_bytes(*count))?;
+        let new: Vec<i32> = all.by_ref().take(count).map(|usage| usage.pid).collect();
+        self.new.extend(new.into_iter().map(|pid| (pid, Kind::Io)).zip(parcel.descriptors));
+        Ok(all.filter_map(|usage| Some((usage.pid, usage.disk?))).collect())
     }
 }
 
@@ -137,5 +163,20 @@ impl Of {
         if let Some((read, written)) = usage.disk {
             self.disk.get_or_insert_default().push(used(read, written));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_survive() {
+        let all = [
+            Usage { pid: 7, stat: [1, 2, 3, u64::MAX], disk: None },
+            Usage { pid: i32::MAX, stat: [0; 4], disk: Some((u64::MAX, 0)) },
+        ];
+        assert_eq!(unpack(&pack(&all)), all);
+        assert_eq!(unpack(&[1; 63]), []);
     }
 }

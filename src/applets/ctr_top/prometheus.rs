@@ -1,6 +1,6 @@
 //! One sample in the text format of Prometheus, version 0.0.4, with the names of cAdvisor.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::sample::{Counted, One, Sample};
@@ -13,14 +13,37 @@ struct Metric {
     /// A label that cAdvisor adds to this one.
     more: &'static str,
     value: fn(&One) -> Option<f64>,
+    /// Where each interface or disk has a series of its own.
+    each: Option<Each>,
 }
 
+/// The name of an interface or a disk, and two counters of bytes.
+type Part = (String, u64, u64);
+
+struct Each {
+    label: &'static str,
+    /// The name of each, with the values of both metrics of this kind.
+    values: fn(&One) -> Option<&[Part]>,
+    value: fn(&Part) -> u64,
+}
+
+/// The name of each disk by its numbers: `8:0`.
+pub(super) type Disks = BTreeMap<String, String>;
+
 const fn counter(name: &'static str, help: &'static str, value: fn(&One) -> Option<f64>) -> Metric {
-    Metric { name, help, kind: "counter", more: "", value }
+    Metric { name, help, kind: "counter", more: "", value, each: None }
+}
+
+const fn of_each_disk(metric: Metric, value: fn(&Part) -> u64) -> Metric {
+    Metric { each: Some(Each { label: "device", values: disks, value }), ..metric }
+}
+
+const fn of_each_interface(metric: Metric, value: fn(&Part) -> u64) -> Metric {
+    Metric { each: Some(Each { label: "interface", values: interfaces, value }), ..metric }
 }
 
 const fn gauge(name: &'static str, help: &'static str, value: fn(&One) -> Option<f64>) -> Metric {
-    Metric { name, help, kind: "gauge", more: "", value }
+    Metric { name, help, kind: "gauge", more: "", value, each: None }
 }
 
 /// The period of the quota that is printed, in microseconds: only the share is known.
@@ -76,21 +99,33 @@ static METRICS: [Metric; 24] = [
     gauge("container_threads_max", "Least limit of processes and threads, 0 without one.", |one| {
         Some(float(one.pids_limit.value.unwrap_or(0)))
     }),
-    counter("container_fs_reads_bytes_total", "Bytes read from disks.", |one| {
-        one.disk.as_ref().map(|disk| float(disk.bytes().0))
-    }),
-    counter("container_fs_writes_bytes_total", "Bytes written to disks.", |one| {
-        one.disk.as_ref().map(|disk| float(disk.bytes().1))
-    }),
-    counter(
-        "container_network_receive_bytes_total",
-        "Bytes received in a network namespace of its own.",
-        |one| one.net.map(|net| float(net.0)),
+    of_each_disk(
+        counter("container_fs_reads_bytes_total", "Bytes read from disks.", |one| {
+            one.disk.as_ref().map(|disk| float(disk.bytes().0))
+        }),
+        |disk| disk.1,
     ),
-    counter(
-        "container_network_transmit_bytes_total",
-        "Bytes sent in a network namespace of its own.",
-        |one| one.net.map(|net| float(net.1)),
+    of_each_disk(
+        counter("container_fs_writes_bytes_total", "Bytes written to disks.", |one| {
+            one.disk.as_ref().map(|disk| float(disk.bytes().1))
+        }),
+        |disk| disk.2,
+    ),
+    of_each_interface(
+        counter(
+            "container_network_receive_bytes_total",
+            "Bytes received in a network namespace of its own.",
+            |_| None,
+        ),
+        |interface| interface.1,
+    ),
+    of_each_interface(
+        counter(
+            "container_network_transmit_bytes_total",
+            "Bytes sent in a network namespace of its own.",
+            |_| None,
+        ),
+        |interface| interface.2,
     ),
     counter(
         "container_pressure_cpu_waiting_seconds_total",
@@ -115,28 +150,52 @@ static METRICS: [Metric; 24] = [
     }),
 ];
 
+fn disks(one: &One) -> Option<&[Part]> {
+    Some(&one.disks[..]).filter(|disks| !disks.is_empty())
+}
+
+fn interfaces(one: &One) -> Option<&[Part]> {
+    one.net.as_ref().map(|net| &net.each[..])
+}
+
 fn waited(one: &One, resource: usize) -> Option<f64> {
-    one.pressure.as_ref()?[resource].as_ref().map(|stall| float(stall.total) / 1e6)
+    one.pressure.as_ref()?[resource].map(|(_, total)| float(total) / 1e6)
 }
 
 /// The host's own processes have the runtime `host`.
-pub(super) fn print(out: &mut Out, sample: &Sample) {
+pub(super) fn print(out: &mut Out, sample: &Sample, disks: &Disks) {
     let mut seen = BTreeSet::new();
     let all = sample.containers.iter().chain(&sample.host).chain(&sample.services);
     // Two series with the same labels make the whole text invalid.
     let labelled: Vec<(String, &One)> =
         all.map(|one| (labels(one), one)).filter(|(labels, _)| seen.insert(labels.clone())).collect();
     for metric in &METRICS {
-        let values = labelled.iter().filter_map(|(labels, one)| Some((labels, (metric.value)(one)?)));
         let mut text = String::new();
-        values.for_each(|(labels, value)| {
-            _ = writeln!(text, "{}{{{labels}{}}} {value}", metric.name, metric.more)
-        });
+        for (labels, one) in &labelled {
+            for (more, value) in metric.series(one, disks) {
+                _ = writeln!(text, "{}{{{labels}{more}}} {value}", metric.name);
+            }
+        }
         if !text.is_empty() {
             let head = format!("# HELP {0} {1}\n# TYPE {0} {2}\n", metric.name, metric.help, metric.kind);
             out.push(head.as_bytes());
             out.push(text.as_bytes());
         }
+    }
+}
+
+impl Metric {
+    /// The last labels and the value of each series of a container.
+    fn series(&self, one: &One, disks: &Disks) -> Vec<(String, f64)> {
+        let of_each = self.each.as_ref().and_then(|each| Some((each, (each.values)(one)?)));
+        if let Some((each, all)) = of_each {
+            let series = |values: &Part| {
+                let name = disks.get(&values.0).unwrap_or(&values.0);
+                (format!(",{}=\"{}\"", each.label, escaped(name)), float((each.value)(values)))
+            };
+            return all.iter().map(series).collect();
+        }
+        (self.value)(one).map(|value| (self.more.to_owned(), value)).into_iter().collect()
     }
 }
 
@@ -168,11 +227,13 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::applets::ctr_top::scan::Found;
+    use crate::applets::ctr_top::sample::Disk;
+    use crate::applets::ctr_top::scan::{Found, Net};
 
     fn printed(containers: Vec<One>) -> String {
         let mut out = Out::kept();
-        print(&mut out, &Sample { containers, ..Sample::default() });
+        let disks = [("8:0".to_owned(), "/dev/sda".to_owned())].into();
+        print(&mut out, &Sample { containers, ..Sample::default() }, &disks);
         String::from_utf8(out.into_bytes()).expect("UTF-8")
     }
 
@@ -188,6 +249,39 @@ mod tests {
         let line = text.lines().find(|line| line.starts_with("container_cpu_usage")).expect("a sample");
         let expected = r#"container_cpu_usage_seconds_total{runtime="docker",name="a\"} 1\\x0ab\\c\\x1b[2J",cpu="total"} 1.5"#;
         assert_eq!(line, expected);
+    }
+
+    /// cAdvisor has these labels.
+    #[test]
+    fn interfaces_and_disks_have_a_series_each() {
+        let found = Found { shown: "web".to_owned(), ..Found::default() };
+        let each = vec![("eth0".to_owned(), 1, 2), ("a\"b".to_owned(), 3, 4)];
+        let net = Some(Net { received: 4, sent: 6, each });
+        let disks = vec![("8:0".to_owned(), 5, 6), ("9:9".to_owned(), 7, 8)];
+        let one = One { found: found.into(), net, disk: Some(Disk::Group(12, 14)), disks, ..One::default() };
+        let summed = One { disks: Vec::new(), net: None, ..one.clone() };
+        let lines = |one| {
+            let text = printed(vec![one]);
+            let lines = text
+                .lines()
+                .filter(|line| line.starts_with("container_fs") || line.starts_with("container_net"));
+            lines.map(|line| line.replace("runtime=\"host\",name=\"web\"", "")).collect::<Vec<_>>()
+        };
+        let expected = [
+            r#"container_fs_reads_bytes_total{,device="/dev/sda"} 5"#,
+            r#"container_fs_reads_bytes_total{,device="9:9"} 7"#,
+            r#"container_fs_writes_bytes_total{,device="/dev/sda"} 6"#,
+            r#"container_fs_writes_bytes_total{,device="9:9"} 8"#,
+            r#"container_network_receive_bytes_total{,interface="eth0"} 1"#,
+            r#"container_network_receive_bytes_total{,interface="a\"b"} 3"#,
+            r#"container_network_transmit_bytes_total{,interface="eth0"} 2"#,
+            r#"container_network_transmit_bytes_total{,interface="a\"b"} 4"#,
+        ];
+        assert_eq!(lines(one), expected);
+        assert_eq!(
+            lines(summed),
+            ["container_fs_reads_bytes_total{} 12", "container_fs_writes_bytes_total{} 14"]
+        );
     }
 
     #[test]

@@ -170,14 +170,15 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
     };
     let disk = before.and_then(|before| disk_between(now.disk.as_ref()?, before.disk.as_ref()?, boot));
     let (read, written) = now.disk.as_ref().map(Disk::bytes).unzip();
-    let net = now.net.map(|(received, sent)| {
-        let old = before.filter(|before| before.found.net == found.net).and_then(|before| before.net);
+    let net = now.net.as_ref().map(|now| {
+        let old = before.filter(|before| before.found.net == found.net);
+        let old = old.and_then(|before| before.net.as_ref());
         let since = |now: u64, old: Option<u64>| per_second(now.checked_sub(old?).map(|bytes| bytes as f64));
         Net {
-            rx_rate: since(received, old.map(|old| old.0)),
-            tx_rate: since(sent, old.map(|old| old.1)),
-            rx_bytes: received,
-            tx_bytes: sent,
+            rx_rate: since(now.received, old.map(|old| old.received)),
+            tx_rate: since(now.sent, old.map(|old| old.sent)),
+            rx_bytes: now.received,
+            tx_bytes: now.sent,
         }
     });
     Row {
@@ -212,9 +213,7 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
         },
         net,
         pressure: now.pressure.as_ref().map(|[cpu, memory, io]| {
-            let average = |stall: &Option<_>| {
-                stall.as_ref().map(|stall: &crate::isolation::cgroup::pressure::Stall| stall.avg10)
-            };
+            let average = |waited: &Option<(f64, u64)>| waited.map(|(average, _)| average);
             Pressure { cpu: average(cpu), memory: average(memory), io: average(io) }
         }),
         key: found.key.clone(),
@@ -273,10 +272,13 @@ fn disk_between(now: &Disk, before: &Disk, boot: u64) -> Option<(u64, u64)> {
 /// What the processes used since the sample at `boot`. What a process used before it joined does not count, nor what
 /// those used in the end that are gone.
 fn since(now: &[Used], before: &[Used], boot: u64) -> (u64, u64) {
-    let known: HashMap<(i32, u64), &Used> =
-        before.iter().map(|used| ((used.pid, used.start), used)).collect();
+    // Both are sorted by PID.
+    let old = |used: &Used| {
+        let at = before.binary_search_by_key(&used.pid, |old| old.pid).ok()?;
+        Some(&before[at]).filter(|old| old.start == used.start)
+    };
     now.iter().fold((0, 0), |(first, second), used| {
-        let (old_first, old_second) = match known.get(&(used.pid, used.start)) {
+        let (old_first, old_second) = match old(used) {
             Some(old) => (old.first, old.second),
             None if used.start >= boot => (0, 0),
             None => (used.first, used.second),

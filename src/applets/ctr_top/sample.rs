@@ -9,11 +9,11 @@ use nix::time::{ClockId, clock_gettime};
 use super::groups::{Group, Groups, Periods, Sources};
 use super::known::{Counts, Known, Looked};
 use super::processes::{Of, Used};
-use super::scan::{Found, Service, bytes};
+use super::scan::{Found, Net, Service, bytes};
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::cgroup::chain::Place;
 use crate::isolation::cgroup::memory::Split;
-use crate::isolation::cgroup::pressure::{Stall, stall};
+use crate::isolation::cgroup::pressure::waited;
 use crate::proc::{ProcRoot, TICKS};
 use crate::sys::keyed::HashMap;
 use crate::text;
@@ -38,8 +38,8 @@ pub(super) struct One {
     pub found: Rc<Found>,
     /// With those of nested containers.
     pub procs: u64,
-    /// Bytes received and sent in its network namespace.
-    pub net: Option<(u64, u64)>,
+    /// What was received and sent in its network namespace.
+    pub net: Option<Net>,
     /// CLOCK_MONOTONIC, read next to the counters, in seconds.
     pub at: f64,
     /// Do its groups count for it alone? Else processes were summed.
@@ -53,7 +53,19 @@ pub(super) struct One {
     pub pids: Option<u64>,
     pub pids_limit: Limit<u64>,
     pub disk: Option<Disk>,
-    pub pressure: Option<[Option<Stall>; 3]>,
+    /// The average of 10 seconds in percent, and the total in microseconds: CPU, memory, input and output.
+    pub pressure: Option<Pressures>,
+    /// What its group read from each disk and wrote there, if that is wanted.
+    pub disks: Vec<(String, u64, u64)>,
+}
+
+pub(super) type Pressures = [Option<(f64, u64)>; 3];
+
+/// What is read of groups only if it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shows {
+    pub pressure: bool,
+    pub each_device: bool,
 }
 
 /// A counter: that of a group, or those of processes. CPU time in seconds.
@@ -102,6 +114,7 @@ pub(super) struct Sampler {
     /// In the order of [`Known::containers`].
     containers: Vec<Option<Followed>>,
     services: Vec<Followed>,
+    pub shows: Shows,
 }
 
 struct Followed {
@@ -117,7 +130,13 @@ pub(super) fn counts_disk(mounted: &Hierarchies) -> bool {
 impl Sampler {
     /// Descriptors from `most` on are not kept.
     pub(super) fn new(mounted: Hierarchies, most: usize) -> Sampler {
-        Sampler { mounted, sources: Sources::new(most), containers: Vec::new(), services: Vec::new() }
+        Sampler {
+            mounted,
+            sources: Sources::new(most),
+            containers: Vec::new(),
+            services: Vec::new(),
+            shows: Shows { pressure: true, each_device: false },
+        }
     }
 
     pub(super) fn counts_disk(&self) -> bool {
@@ -139,13 +158,13 @@ impl Sampler {
                 *followed = None;
             }
             let Some(followed) = followed else { continue };
-            let one = followed.groups.one(&self.sources, &of);
+            let one = followed.groups.one(&self.sources, self.shows, &of);
             if followed.groups.are_there(&one) {
                 containers.push(One { found: followed.found.clone(), procs, net, ..one });
             }
         }
         let services = self.services.iter().zip(looked.services).filter_map(|(followed, procs)| {
-            let one = followed.groups.one(&self.sources, &Of::default());
+            let one = followed.groups.one(&self.sources, self.shows, &Of::default());
             let has = procs > 0 && (one.cpu.is_some() || one.memory.usage.is_some());
             has.then(|| One { found: followed.found.clone(), procs, ..one })
         });
@@ -235,7 +254,7 @@ fn of_processes(of: &Of) -> Memory {
 impl Groups {
     fn paused(&self) -> Option<bool> {
         let v1 = self.alone("freezer").filter(|place| !place.v2);
-        let v1 = v1.and_then(|place| place.read("freezer.state")).map(|state| state != b"THAWED");
+        let v1 = v1.and_then(|place| place.with("freezer.state", |state| state != b"THAWED"));
         let unified = self.alone("").and_then(|place| place.field("cgroup.events", "frozen"));
         match (v1, unified.map(|frozen| frozen != 0)) {
             // docker pause uses v1's on a hybrid host; the unified group then says no.
@@ -261,8 +280,8 @@ impl Groups {
     fn memory(&self) -> Option<Memory> {
         let place = self.alone("memory")?;
         let usage = place.number(if place.v2 { "memory.current" } else { "memory.usage_in_bytes" });
-        let stat = place.read("memory.stat").unwrap_or_default();
-        let split = Split::without_kernel(place.v2, &stat);
+        let split =
+            place.with("memory.stat", |stat| Split::without_kernel(place.v2, stat)).unwrap_or_default();
         Some(Memory {
             usage,
             working_set: usage.map(|usage| usage.saturating_sub(split.inactive_file.unwrap_or(0))),
@@ -287,8 +306,7 @@ impl Groups {
     }
 
     fn disk(&self, of: &Of) -> Option<Disk> {
-        let v1 = self.alone("blkio").filter(|place| !place.v2);
-        let counted = v1.or_else(|| self.alone("io").filter(|place| place.v2)).and_then(Place::disk_bytes);
+        let counted = self.of_disks().and_then(Place::disk_bytes);
         // v1 attributes no write-back, and newer kernels count only where there is a limit: then processes are summed.
         match counted.filter(|(read, written)| read + written > 0 || of.disk.is_none()) {
             Some((read, written)) => Some(Disk::Group(read, written)),
@@ -296,9 +314,21 @@ impl Groups {
         }
     }
 
-    fn pressure(&self) -> Option<[Option<Stall>; 3]> {
+    fn of_disks(&self) -> Option<&Place> {
+        let v1 = self.alone("blkio").filter(|place| !place.v2);
+        v1.or_else(|| self.alone("io").filter(|place| place.v2))
+    }
+
+    fn each_disk(&self) -> Vec<(String, u64, u64)> {
+        let all = self.of_disks().map(Place::disk_bytes_of_each).unwrap_or_default();
+        let named =
+            |(device, (read, written)): (Vec<u8>, _)| (text::utf8(&device).into_owned(), read, written);
+        all.into_iter().map(named).collect()
+    }
+
+    fn pressure(&self) -> Option<Pressures> {
         let place = self.alone("").filter(|place| place.v2)?;
-        let read = |file| stall(&place.read(file)?, "some");
+        let read = |file| place.with(file, |text| waited(text, "some"))?;
         let found = ["cpu.pressure", "memory.pressure", "io.pressure"].map(read);
         found.iter().any(Option::is_some).then_some(found)
     }
@@ -319,14 +349,17 @@ impl Groups {
         Limit { by: by.map(|group| group.shown.clone()), ..limit }
     }
 
-    fn one(&self, sources: &Sources, of: &Of) -> One {
+    fn one(&self, sources: &Sources, shows: Shows, of: &Of) -> One {
         let quota = self.limit("cpu", |group| group.quota(sources));
         let at = seconds();
         let cpu = self.cpu().map(Counted::Group).or_else(|| of.cpu.clone().map(Counted::Processes));
         let memory = self.memory().unwrap_or_else(|| of_processes(of));
         let threads = Some(of.threads).filter(|_| of.cpu.is_some());
+        let disk = self.disk(of);
+        let by_group = shows.each_device && matches!(disk, Some(Disk::Group(..)));
         One {
             at,
+            disks: if by_group { self.each_disk() } else { Vec::new() },
             own: self.own(),
             paused: self.paused(),
             cpu,
@@ -335,8 +368,8 @@ impl Groups {
             memory: Memory { limit: self.memory_limit(sources), ..memory },
             pids: self.alone("pids").and_then(|place| place.number("pids.current")).or(threads),
             pids_limit: self.limit("pids", |group| group.pids_limit(sources)),
-            disk: self.disk(of),
-            pressure: self.pressure(),
+            disk,
+            pressure: shows.pressure.then(|| self.pressure()).flatten(),
             ..One::default()
         }
     }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::rc::Rc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::container::target::{self, Target};
-use crate::container::{Container, Files, each_process, group_of, matching};
+use crate::container::{Container, Files, each_process, group_of, matching, suggest};
 use crate::errno;
 use crate::isolation::cgroup;
 use crate::order;
@@ -26,6 +26,8 @@ pub(super) struct Wanted<'a> {
     pub counts_disk: bool,
     /// Also what interfaces received and sent.
     pub networks: bool,
+    /// Also that of each interface and disk.
+    pub each_device: bool,
 }
 
 #[derive(Serialize, Deserialize, Default)]
@@ -47,6 +49,17 @@ pub(super) struct Process {
     pub owner: Owner,
     /// Processes with the same key have the same owner: see [`super::known`].
     pub key: u64,
+    /// That of its directory in /proc. The next process with this PID has another one.
+    pub inode: u64,
+}
+
+/// What the interfaces of a network namespace received and sent, without the loopback.
+#[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+pub(super) struct Net {
+    pub received: u64,
+    pub sent: u64,
+    /// The name of each, with what it received and sent, if that is wanted.
+    pub each: Vec<(String, u64, u64)>,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,8 +237,11 @@ impl<'a> Scanning<'a> {
             None if of_all => Owner::Host(units.get(pid).copied()),
             None => Owner::Other,
         };
-        scanned.processes =
-            self.processes.iter().map(|one| Process { pid: one.0, owner: owner(one), key: 0 }).collect();
+        scanned.processes = self
+            .processes
+            .iter()
+            .map(|one| Process { pid: one.0, owner: owner(one), key: 0, inode: 0 })
+            .collect();
         Ok(scanned)
     }
 
@@ -303,7 +319,12 @@ impl<'a> Scanning<'a> {
         let found = matching::among(self.proc, &all, &word);
         let found = match matching::group(&found, &word) {
             Some(group) => group,
-            None => vec![matching::one(&found, &word)?],
+            None => {
+                vec![matching::one(&found, &word).map_err(|error| match suggest::instead(&all, &word) {
+                    Some(instead) if found.is_empty() => anyhow!("no container '{shown}'; {instead}"),
+                    _ => error,
+                })?]
+            }
         };
         for container in &found {
             notes.extend(target::unverified(container, &word));
@@ -338,21 +359,31 @@ impl<'a> Scanning<'a> {
     }
 }
 
-/// The bytes that the interfaces received and sent, without the loopback: `eth0: 1 2 3 …`.
-pub(super) fn devices(text: &[u8]) -> (u64, u64) {
-    let (mut received, mut sent) = (0_u64, 0_u64);
-    for line in text.split(|&b| b == b'\n').skip(2) {
-        // A name can contain a colon.
-        let Some(colon) = line.iter().rposition(|&b| b == b':') else { continue };
-        if line[..colon].trim_ascii() == b"lo" {
-            continue;
+impl Net {
+    /// `eth0: 1 2 3 …`
+    pub(super) fn parse(text: &[u8], each: bool) -> Net {
+        let mut net = Net::default();
+        for (name, received, sent) in devices(text) {
+            net.received = net.received.saturating_add(received);
+            net.sent = net.sent.saturating_add(sent);
+            if each {
+                net.each.push((crate::text::utf8(name).into_owned(), received, sent));
+            }
         }
-        let words = line[colon + 1..].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let values: Vec<u64> = words.filter_map(number).collect();
-        received = received.saturating_add(values.first().copied().unwrap_or(0));
-        sent = sent.saturating_add(values.get(8).copied().unwrap_or(0));
+        net
     }
-    (received, sent)
+}
+
+fn devices(text: &[u8]) -> impl Iterator<Item = (&[u8], u64, u64)> {
+    text.split(|&b| b == b'\n').skip(2).filter_map(|line| {
+        // A name can contain a colon.
+        let colon = line.iter().rposition(|&b| b == b':')?;
+        let name = line[..colon].trim_ascii();
+        let mut words = line[colon + 1..].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let received = words.next().and_then(number).unwrap_or(0);
+        let sent = words.nth(7).and_then(number).unwrap_or(0);
+        (name != b"lo").then_some((name, received, sent))
+    })
 }
 
 /// The group of a unit of systemd, or the whole path.
@@ -421,8 +452,10 @@ mod tests {
     fn bytes_of_all_interfaces_but_the_loopback() {
         let text = b"Inter-|   Receive\n face |bytes\n    lo:    9 1 0 0 0 0 0 0    9 1\n  eth0: 100 1 0 0 0 0 0 0 200 1\n\
             a:b: 10 1 0 0 0 0 0 0 20 1 0 0 0 0 0 0\n";
-        assert_eq!(devices(text), (110, 220));
-        assert_eq!(devices(b""), (0, 0));
+        assert_eq!(Net::parse(text, false), Net { received: 110, sent: 220, each: Vec::new() });
+        let each = [("eth0".to_owned(), 100, 200), ("a:b".to_owned(), 10, 20)];
+        assert_eq!(Net::parse(text, true).each, each);
+        assert_eq!(Net::parse(b"", true), Net::default());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::columns::{Picked, have_networks};
+use super::columns::{Picked, have_networks, have_pressure};
 use super::options::Request;
 use super::show::{self, Frame, Style};
 use super::view::{Press, View};
@@ -28,6 +28,7 @@ const ABOVE: usize = 2;
 
 pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked]) -> Result<(), Exit> {
     watcher.networks = have_networks(columns, request.sort);
+    watcher.sampler.shows.pressure = have_pressure(columns);
     // An error of the first sample is one of the call.
     let mut shown = Ok(watcher.frame()?);
     let mut view = View::new(request.sort);

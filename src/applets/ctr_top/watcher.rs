@@ -25,7 +25,7 @@ pub(super) struct Watcher<'a> {
     name: &'static str,
     request: &'a Request,
     known: Known,
-    sampler: Sampler,
+    pub sampler: Sampler,
     /// Are the interfaces read? No file costs more.
     pub networks: bool,
     before: Option<Sample>,
@@ -63,6 +63,7 @@ impl<'a> Watcher<'a> {
             services: self.request.all,
             counts_disk: self.sampler.counts_disk(),
             networks: self.networks,
+            each_device: self.sampler.shows.each_device,
         };
         let looked = self.known.look(&self.proc, &files, &wanted)?;
         // A target can end, and start again.

@@ -30,9 +30,10 @@ impl Place {
     #[expect(clippy::cast_precision_loss, reason = "microseconds of a period")]
     pub(crate) fn quota(&self) -> Option<f64> {
         let (quota, period): (u64, u64) = if self.v2 {
-            let text = self.read("cpu.max")?;
-            let mut words = text.split(|&b| b == b' ');
-            (number(words.next()?)?, number(words.next()?)?)
+            self.with("cpu.max", |text| {
+                let mut words = text.split(|&b| b == b' ');
+                Some((number(words.next()?)?, number(words.next()?)?))
+            })??
         } else {
             // -1 without a quota
             (self.number("cpu.cfs_quota_us")?, self.number("cpu.cfs_period_us")?)

@@ -1,13 +1,20 @@
 //! The groups of a process for reading: for each controller its group and those above it, on v1, v2 and hybrid hosts.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::Mode;
+
 use super::hierarchy::{Hierarchies, Membership, parse};
 use super::kept::Kept;
 use crate::proc::number;
+use crate::sys::directory::{Entry, each};
 
 /// A group, for the files of one controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +25,9 @@ pub(crate) struct Place {
     root: PathBuf,
     /// Below the mount point.
     below: PathBuf,
+    /// The directory with the files of another host, if it is a group of that. Links in it are not followed: they name
+    /// files of this host.
+    copy: Option<Rc<Path>>,
     /// For a group that is read again and again.
     kept: Option<Rc<Kept>>,
 }
@@ -84,6 +94,7 @@ fn place(mounted: &Hierarchies, (controllers, path): &(Vec<u8>, Vec<u8>)) -> Opt
         mount_point: hierarchy.mount_point.clone(),
         root: hierarchy.root.clone(),
         below: below.components().filter(|part| matches!(part, Component::Normal(_))).collect(),
+        copy: hierarchy.copy.as_deref().map(Rc::from),
         kept: None,
     })
 }
@@ -97,6 +108,7 @@ impl Place {
             mount_point: mount_point.to_path_buf(),
             root: PathBuf::from("/"),
             below: below.to_path_buf(),
+            copy: None,
             kept: None,
         }
     }
@@ -141,16 +153,52 @@ impl Place {
 
     /// ENOENT is None: the kernel has no such file, or the group is the root.
     pub(crate) fn try_read(&self, file: &str) -> std::io::Result<Option<Vec<u8>>> {
-        let path = || self.directory().join(file);
-        let read = match &self.kept {
-            Some(kept) => kept.read(file, path),
-            None => std::fs::read(path()),
-        };
-        match read {
-            Ok(text) => Ok(Some(text.trim_ascii().to_vec())),
+        match self.try_with(file, |text| text.to_vec()) {
+            Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn try_with<T>(&self, file: &str, take: impl FnOnce(&[u8]) -> T) -> std::io::Result<T> {
+        let path = || self.directory().join(file);
+        match &self.kept {
+            Some(kept) => kept.with(file, path, |path| self.open(path), |text| take(text.trim_ascii())),
+            None => {
+                let mut text = Vec::new();
+                self.open(&path())?.read_to_end(&mut text)?;
+                Ok(take(text.trim_ascii()))
+            }
+        }
+    }
+
+    fn open(&self, path: &Path) -> std::io::Result<File> {
+        let Some(copy) = &self.copy else { return File::open(path) };
+        let root = open(&**copy, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let below = path.strip_prefix(copy).map_err(|_| Errno::EXDEV)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let resolve = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_BENEATH;
+        let file = File::from(openat2(root, below, OpenHow::new().flags(flags).resolve(resolve))?);
+        let kind = file.metadata()?.file_type();
+        if kind.is_file() || kind.is_dir() { Ok(file) } else { Err(Errno::EACCES.into()) }
+    }
+
+    /// The names in the directory of the group.
+    #[must_use]
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let mut all = Vec::new();
+        if let Ok(directory) = self.open(&self.directory()) {
+            _ = each(&directory, |entry| {
+                all.push(entry);
+                ControlFlow::Continue(())
+            });
+        }
+        all
+    }
+
+    /// Hands the text of a file to `take`, without a copy of it.
+    pub(crate) fn with<T>(&self, file: &str, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.try_with(file, take).ok()
     }
 
     #[must_use]
@@ -160,13 +208,13 @@ impl Place {
 
     #[must_use]
     pub(crate) fn number(&self, file: &str) -> Option<u64> {
-        number(&self.read(file)?)
+        self.with(file, number)?
     }
 
     /// The number after a name in a file with lines like `inactive_file 4096`.
     #[must_use]
     pub(crate) fn field(&self, file: &str, name: &str) -> Option<u64> {
-        field(&self.read(file)?, name)
+        self.with(file, |text| field(text, name))?
     }
 
     /// The PIDs in this group and all groups below it. None if a group cannot be read, or there are too many.
@@ -202,8 +250,7 @@ impl Place {
         let (mut all, mut next) = (vec![Place { kept: None, ..self.clone() }], 0);
         while let Some(place) = all.get(next).cloned() {
             next += 1;
-            let entries = crate::sys::directory::list(&place.directory()).unwrap_or_default();
-            for entry in entries.into_iter().filter(|entry| entry.is_directory).take(MOST) {
+            for entry in place.entries().into_iter().filter(|entry| entry.is_directory).take(MOST) {
                 all.push(Place { below: place.below.join(&entry.name), kept: None, ..place.clone() });
             }
             if all.len() > MOST {

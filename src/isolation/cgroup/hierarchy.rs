@@ -49,6 +49,8 @@ pub struct Hierarchy {
     /// The group that is visible at the mount point.
     pub root: PathBuf,
     pub mount_point: PathBuf,
+    /// The directory with the files of another host, if these are files of it.
+    pub copy: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -72,7 +74,7 @@ impl Hierarchies {
         let moved = |hierarchy: Hierarchy| {
             let below = hierarchy.mount_point.strip_prefix(root).or(hierarchy.mount_point.strip_prefix("/"));
             let mount_point = root.join(below.unwrap_or(&hierarchy.mount_point));
-            Hierarchy { mount_point, ..hierarchy }
+            Hierarchy { mount_point, copy: Some(root.to_path_buf()), ..hierarchy }
         };
         Hierarchies(self.0.into_iter().map(moved).collect())
     }
@@ -149,7 +151,8 @@ fn hierarchy(mount: Mount<'_>) -> Option<Hierarchy> {
         _ => return None,
     };
     order::sort(&mut controllers);
-    Some(Hierarchy { controllers, root: unescape(mount.root), mount_point: unescape(mount.point) })
+    let (root, mount_point) = (unescape(mount.root), unescape(mount.point));
+    Some(Hierarchy { controllers, root, mount_point, copy: None })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The bytes that a group read from disks and wrote there.
 
+use std::collections::BTreeMap;
+
 use super::chain::Place;
 use crate::proc::number;
 
@@ -7,10 +9,27 @@ impl Place {
     /// The bytes read and written, by this group and those below it.
     #[must_use]
     pub(crate) fn disk_bytes(&self) -> Option<(u64, u64)> {
-        match self.v2 {
-            true => self.read("io.stat").map(|text| v2_bytes(&text)),
-            false => self.read("blkio.throttle.io_service_bytes_recursive").map(|text| v1_bytes(&text)),
+        self.with(self.disk_file(), |text| if self.v2 { v2_bytes(text) } else { v1_bytes(text) })
+    }
+
+    fn disk_file(&self) -> &'static str {
+        if self.v2 { "io.stat" } else { "blkio.throttle.io_service_bytes_recursive" }
+    }
+
+    /// The same for each device, by its numbers: `8:0`.
+    #[must_use]
+    pub(crate) fn disk_bytes_of_each(&self) -> BTreeMap<Vec<u8>, (u64, u64)> {
+        let mut all: BTreeMap<Vec<u8>, (u64, u64)> = BTreeMap::new();
+        let text = self.read(self.disk_file()).unwrap_or_default();
+        for line in text.split(|&b| b == b'\n') {
+            let Some(device) = line.split(|&b| b == b' ').next().filter(|word| word.contains(&b':')) else {
+                continue;
+            };
+            let (read, written) = if self.v2 { v2_bytes(line) } else { v1_bytes(line) };
+            let known = all.entry(device.to_vec()).or_default();
+            *known = (known.0.saturating_add(read), known.1.saturating_add(written));
         }
+        all
     }
 }
 

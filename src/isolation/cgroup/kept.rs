@@ -27,12 +27,33 @@ impl Kept {
         Kept { files: RefCell::new(Vec::new()), most }
     }
 
-    pub(super) fn read(&self, name: &str, path: impl Fn() -> PathBuf) -> Result<Vec<u8>> {
+    /// Hands the text of a file to `take`, without a copy of it for the caller.
+    pub(super) fn with<T>(
+        &self,
+        name: &str,
+        path: impl Fn() -> PathBuf,
+        open: impl Fn(&Path) -> Result<File>,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
+        let mut text = TEXT.take();
+        let result = self.fill(name, path, open, &mut text).map(|length| take(&text[..length]));
+        TEXT.set(text);
+        result
+    }
+
+    /// How long the text is. It is at the beginning of the buffer.
+    fn fill(
+        &self,
+        name: &str,
+        path: impl Fn() -> PathBuf,
+        open: impl Fn(&Path) -> Result<File>,
+        text: &mut Vec<u8>,
+    ) -> Result<usize> {
         let mut files = self.files.borrow_mut();
         let at = files.iter().position(|(own, _)| **own == *name);
         match at.map(|at| &files[at].1) {
             Some(State::Absent) => return Err(Error::from(ErrorKind::NotFound)),
-            Some(State::Open(file)) => match whole(file) {
+            Some(State::Open(file)) => match whole(file, text) {
                 // The group was removed. A new one can have its name.
                 Err(error) if error.raw_os_error() == Some(Errno::ENODEV as i32) => {}
                 read => return read,
@@ -42,7 +63,7 @@ impl Kept {
         if let Some(at) = at {
             files.swap_remove(at);
         }
-        let (state, read) = self.open(&path())?;
+        let (state, read) = self.opened(&path(), open, text)?;
         if let Some(state) = state {
             files.push((name.into(), state));
         }
@@ -50,10 +71,15 @@ impl Kept {
     }
 
     /// Opens a file and reads it. An error if the group is gone.
-    fn open(&self, path: &Path) -> Result<(Option<State>, Result<Vec<u8>>)> {
-        match File::open(path) {
+    fn opened(
+        &self,
+        path: &Path,
+        open: impl Fn(&Path) -> Result<File>,
+        text: &mut Vec<u8>,
+    ) -> Result<(Option<State>, Result<usize>)> {
+        match open(path) {
             Ok(file) => {
-                let read = whole(&file);
+                let read = whole(&file, text);
                 let number = usize::try_from(file.as_raw_fd()).unwrap_or(usize::MAX);
                 let keeps = read.is_ok() && number < self.most;
                 Ok((keeps.then_some(State::Open(file)), read))
@@ -66,20 +92,28 @@ impl Kept {
     }
 }
 
-/// The text from the beginning. Files of groups are written whole at each read.
-fn whole(file: &File) -> Result<Vec<u8>> {
-    let mut text = [0; 8192];
-    let mut all = Vec::new();
+thread_local! {
+    /// The text of the last file: a sample of 1,000 groups reads 10,000 files.
+    static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Reads the text from the beginning, and returns its length. Files of groups are written whole at each read.
+fn whole(file: &File, text: &mut Vec<u8>) -> Result<usize> {
+    const ROOM: usize = 8192;
+    if text.is_empty() {
+        text.resize(ROOM, 0);
+    }
+    let mut filled = 0;
     loop {
-        let count = match file.read_at(&mut text, all.len() as u64) {
-            Ok(count) => count,
+        match file.read_at(&mut text[filled..], filled as u64) {
+            Ok(count) => filled += count,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
-        };
-        all.extend_from_slice(&text[..count]);
-        if count < text.len() {
-            return Ok(all);
         }
+        if filled < text.len() {
+            return Ok(filled);
+        }
+        text.resize(filled + ROOM, 0);
     }
 }
 
@@ -104,8 +138,13 @@ mod tests {
 
     /// How a file is read that is open.
     fn read(kept: &Kept, directory: &Path, name: &str) -> Option<String> {
-        let text = kept.read(name, || directory.join(name)).ok()?;
-        String::from_utf8(text).ok()
+        kept.with(
+            name,
+            || directory.join(name),
+            |path| File::open(path),
+            |text| String::from_utf8(text.to_vec()).ok(),
+        )
+        .ok()?
     }
 
     #[test]

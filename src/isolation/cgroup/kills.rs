@@ -103,6 +103,11 @@ fn add(kills: &mut Vec<Kill>, record: &[u8]) {
     let Some(semicolon) = record.iter().position(|&b| b == b';') else { return };
     let (head, text) = (&record[..semicolon], &record[semicolon + 1..]);
     let text = text.split(|&b| b == b'\n').next().unwrap_or_default();
+    // What a program writes to the log has another facility than what the kernel says.
+    let facility = head.split(|&b| b == b',').next().and_then(number::<u32>).map(|priority| priority >> 3);
+    if facility != Some(0) {
+        return;
+    }
     let Some(usec) = head.split(|&b| b == b',').nth(2).and_then(number) else { return };
     if let Some(rest) = text.strip_prefix(b"oom-kill:") {
         kills.extend(constraint(usec, rest));
@@ -166,6 +171,18 @@ mod tests {
         let mut kills = Vec::new();
         records.iter().for_each(|record| add(&mut kills, record.as_bytes()));
         kills
+    }
+
+    /// A program that may write to the log cannot write with the facility of the kernel.
+    #[test]
+    fn what_a_program_wrote_to_the_log_is_no_kill() {
+        let text = ",10,5,-;oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,\
+            task_memcg=/a,task=x,pid=7,uid=0";
+        for (priority, count) in [("6", 1), ("14", 0), ("12", 0), ("", 0)] {
+            let mut found = Vec::new();
+            add(&mut found, format!("{priority}{text}").as_bytes());
+            assert_eq!(found.len(), count, "{priority}");
+        }
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! Groups by their names.
 
-use std::os::unix::fs::MetadataExt;
+use std::ffi::OsStr;
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+
+use nix::fcntl::{AtFlags, OFlag, open};
+use nix::sys::stat::{Mode, fstatat};
 
 use super::hierarchy::Hierarchies;
 use crate::sys::directory;
@@ -16,23 +21,31 @@ impl Hierarchies {
         let hierarchy = of(&[]).or_else(|| of(&["name=systemd"])).or(self.0.first())?;
         let (mut found, mut next, mut looked_at) = (Vec::new(), vec![hierarchy.mount_point.clone()], 0);
         while let Some(above) = next.pop() {
-            let entries = directory::list(&above).unwrap_or_default();
-            for entry in entries.into_iter().filter(|entry| entry.is_directory) {
-                looked_at += 1;
-                if looked_at > MOST {
-                    return None;
+            let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            let Ok(opened) = open(&above, flags, Mode::empty()) else { continue };
+            _ = directory::each(&opened, |entry| {
+                if !entry.is_directory {
+                    return ControlFlow::Continue(());
                 }
-                let group = above.join(&entry.name);
+                looked_at += 1;
                 match entry.name.to_str().is_some_and(|name| name.contains(part)) {
-                    true => found.push(group),
-                    // A directory has a link for each one below it.
-                    false if group.symlink_metadata().is_ok_and(|meta| meta.nlink() != 2) => next.push(group),
+                    true => found.push(above.join(&entry.name)),
+                    false if has_below(&opened, &entry.name) => next.push(above.join(&entry.name)),
                     false => {}
                 }
+                if looked_at > MOST { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            if looked_at > MOST {
+                return None;
             }
         }
         Some(found)
     }
+}
+
+/// A directory has a link for each one below it. By its name alone: a path would be walked for each of 1,000 groups.
+fn has_below(above: &OwnedFd, name: &OsStr) -> bool {
+    fstatat(above, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok_and(|stat| stat.st_nlink != 2)
 }
 
 #[cfg(test)]

@@ -13,6 +13,18 @@ pub(crate) struct Stall {
     pub total: u64,
 }
 
+/// What [`Stall`] has of the last 10 seconds, and the total: the parts that are read again and again.
+#[must_use]
+pub(crate) fn waited(text: &[u8], name: &str) -> Option<(f64, u64)> {
+    let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(name.as_bytes()))?;
+    let average = line.strip_prefix(b" avg10=")?;
+    let average = &average[..average.iter().position(|&b| b == b' ')?];
+    let total = &line[line.iter().rposition(|&b| b == b'=')? + 1..];
+    // Most groups wait for nothing.
+    let average = if average == b"0.00" { 0.0 } else { number(average)? };
+    Some((average, number(total)?))
+}
+
 /// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`
 #[must_use]
 pub(crate) fn stall(text: &[u8], name: &str) -> Option<Stall> {
@@ -40,5 +52,11 @@ mod tests {
         let some = Stall { avg10: 1.5, avg60: 0.0, avg300: 0.25, total: 7 };
         assert_eq!(stall(text, "some"), Some(some));
         assert_eq!(stall(b"some avg10=x", "some"), None);
+        assert_eq!(waited(text, "some"), Some((1.5, 7)));
+        assert_eq!(waited(text, "full"), Some((0.0, 9)));
+        for broken in [&b""[..], b"some", b"some avg10=1", b"some avg10=x total=1", b"some avg10=0.00 total="]
+        {
+            assert_eq!(waited(broken, "some"), None);
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::access::{self, Account, memory};
 use crate::container::details::USUAL_MOUNTS;
 use crate::container::world::{Subject, World};
 use crate::proc::mountinfo::{Mount, mounts, unescape};
+use crate::proc::ns::Kind;
 pub(super) use crate::proc::overlay::Overlay;
 use crate::proc::overlay::overlay;
 use crate::proc::{mount_id, number};
@@ -197,16 +198,27 @@ fn root(world: &World<'_>, subject: Subject, host: &HostMounts, text: &[u8], unk
         return Root { path: path.map(|path| shown(&path)), ..Root::default() };
     };
     let is_read_only = mount.is_read_only() || mount.has_option("ro");
+    let path = host.path(mount.device, &unescape(mount.root)).map(|path| shown(&path));
     Root {
         fstype: Some(text::utf8(mount.kind).into_owned()),
         read_only: Some(is_read_only),
         overlay: (mount.kind == b"overlay").then(|| {
             let mut found = overlay(mount.options);
+            found.claimed = path.is_none() && is_of_user(world, subject);
             found.resolve(world, subject, unknown);
             found
         }),
-        path: host.path(mount.device, &unescape(mount.root)).map(|path| shown(&path)),
+        path,
     }
+}
+
+/// Can a user have made the mounts that the process sees? Root's runtimes mount a root file system on the host first.
+fn is_of_user(world: &World<'_>, subject: Subject) -> bool {
+    let owner = subject.container.map_or(0, |number| world.containers[number].container.owner);
+    let at = Kind::ALL.iter().position(|kind| *kind == Kind::User);
+    let of_host = at.and_then(|at| world.proc.host_namespaces()[at]);
+    let own = world.proc.process(Pid::from_raw(subject.pid)).ns(Kind::User);
+    owner != 0 || own.is_none() || own != of_host
 }
 
 impl Overlay {
@@ -336,6 +348,7 @@ mod tests {
         assert_eq!(path(b"0:77", "/"), None);
         let text = b"10 0 0:50 / / rw - overlay overlay rw,upperdir=/u,workdir=/w,lowerdir=/a\\134:b:/c\n\
             11 10 8:1 / /host ro - ext4 /dev/sda rw\n12 11 0:9 / /host/run rw - tmpfs tmpfs rw\n\
+            15 12 0:4 net:[4026532000] /host/run/netns/x rw - nsfs nsfs rw\n\
             13 10 0:60 / /proc rw - proc proc rw\n14 10 8:1 /srv /s rw - ext4 /dev/sda rw\n";
         let all = all_mounts(text, &host, &Unknowns::default());
         let seen: Vec<(&str, &str, bool, bool)> = all
@@ -347,10 +360,11 @@ mod tests {
             [
                 ("/host", "/", true, true),
                 ("/host/run", "/run", false, true),
+                ("/host/run/netns/x", "nsfs", false, false),
                 ("/proc", "proc", false, false),
                 ("/s", "/srv", false, true),
             ]
         );
-        assert_eq!(all[0].writable_below, ["/host/run"]);
+        assert_eq!(all[0].writable_below, ["/host/run"], "nobody can write to a namespace");
     }
 }

@@ -39,11 +39,14 @@ impl Judge<'_> {
         self.devices(files, privileges);
         let owner = self.subject.container.map_or(0, |number| self.world.containers[number].container.owner);
         let sources = sources(&files.mounts);
-        let targets: Vec<(&Path, PathBuf)> = sockets
+        let mut targets: Vec<(&Path, PathBuf)> = sockets
             .of(owner, |socket| is_shown(&sources, socket))
             .into_iter()
             .flat_map(|socket| reached(&files.mounts, socket).into_iter().map(move |target| (socket, target)))
             .collect();
+        // A socket that is mounted itself comes first, before those in a directory.
+        let is_mounted = |socket: &Path| files.mounts.iter().any(|mount| Path::new(&mount.source) == socket);
+        targets.sort_by_key(|(socket, _)| !is_mounted(socket));
         if let Some((socket, target)) = targets.first() {
             let more = match targets.len() {
                 1 => String::new(),

@@ -9,6 +9,7 @@ use crate::applets::ctr_inspect::show::{many, short_path};
 use crate::isolation::cgroup::pressure::Stall;
 use crate::output::size::size;
 use crate::proc::clock::ago;
+use crate::text;
 
 impl Judge<'_> {
     pub(super) fn limits(&mut self, limits: &Limits, age: Option<u64>) {
@@ -64,7 +65,10 @@ impl Judge<'_> {
             ];
             self.add("memory-pressure", Severity::Medium, text, evidence);
         }
-        let Some(kills) = memory.events.oom_kill.filter(|kills| *kills > 0 && own) else { return };
+        let Some(kills) = memory.events.oom_kill.filter(|kills| *kills > 0) else { return };
+        if !own {
+            return self.kills_in_shared_group(limits, kills);
+        }
         let last = memory.kills.iter().flatten().last();
         let severity =
             if last.is_some_and(|last| last.ago < 3600) { Severity::High } else { Severity::Medium };
@@ -91,6 +95,33 @@ impl Judge<'_> {
         let mut evidence = vec![("limits.memory.events.oom_kill", json!(kills))];
         evidence.extend(oom_by(memory).map(|by| ("limits.memory.events.oom_by", json!(by))));
         evidence.extend(last.map(|last| ("limits.memory.kills", json!(last))));
+        self.add("oom-kill", severity, text, evidence);
+    }
+
+    /// Nothing says whether the victim was a process of the container.
+    fn kills_in_shared_group(&mut self, limits: &Limits, kills: u64) {
+        let group = limits.cgroup.paths.get("memory").map_or("/", String::as_str);
+        // The root group has the processes of the whole host.
+        if self.runtime.is_none() || group == "/" {
+            return;
+        }
+        let last = limits.memory.kills.iter().flatten().last();
+        let is_recent = last.is_some_and(|last| last.ago < 3600);
+        let severity = if is_recent { Severity::Medium } else { Severity::Note };
+        let last = last.map(|last| {
+            let victim = text::escape(last.comm.as_bytes());
+            format!("; the last one {} ago: {victim} (pid {})", ago(last.ago), last.pid)
+        });
+        let text = format!(
+            "{} killed for lack of memory in {}, which is not the container's alone{}",
+            many(kills, "process"),
+            short_path(group),
+            last.unwrap_or_default()
+        );
+        let evidence = vec![
+            ("limits.memory.own", json!(limits.memory.own)),
+            ("limits.memory.events.oom_kill", json!(kills)),
+        ];
         self.add("oom-kill", severity, text, evidence);
     }
 

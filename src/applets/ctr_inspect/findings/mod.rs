@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 
 use super::finding::{Evidence, Finding, Severity};
 use super::identity::Identity;
+use super::limits::Kill;
 use super::report::Report;
-use super::show::many;
+use super::show::{many, short_path};
 use super::sockets::RuntimeSockets;
 use crate::container::Runtime;
 use crate::container::world::{Subject, World};
@@ -98,15 +99,24 @@ pub(super) fn judge(
     judge.found
 }
 
-/// A container that ended because it had no memory left.
-pub(super) fn ended(identity: &Identity) -> Option<Finding> {
+/// A container that ended because it had no memory left. `kill`: what the kernel's log has of that.
+pub(super) fn ended(identity: &Identity, kill: Option<&Kill>) -> Option<Finding> {
     if identity.oom_killed != Some(true) {
         return None;
     }
     let recent = identity.age.is_some_and(|age| age < 3600);
     let severity = if recent { Severity::High } else { Severity::Medium };
-    let text = "the first process was killed for lack of memory, and the container ended";
-    Some(finding("oom-kill", severity, text.to_owned(), vec![("identity.oom_killed", json!(true))]))
+    let by = kill.map(|kill| match &kill.limit_by {
+        Some(path) => format!(" by the limit of {}", short_path(path)),
+        None => ", as the host had no memory left".to_owned(),
+    });
+    let text = format!(
+        "the first process was killed for lack of memory{}, and the container ended",
+        by.unwrap_or_default()
+    );
+    let mut evidence = vec![("identity.oom_killed", json!(true))];
+    evidence.extend(kill.map(|kill| ("limits.memory.kills", json!(kill))));
+    Some(finding("oom-kill", severity, text, evidence))
 }
 
 fn finding(id: &'static str, severity: Severity, text: String, evidence: Vec<(&str, Value)>) -> Finding {

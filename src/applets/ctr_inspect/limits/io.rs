@@ -74,7 +74,7 @@ impl Reader<'_> {
         let Some(Own { place, .. }) = self.own_group("hugetlb") else { return Vec::new() };
         let (limit_end, usage_end) =
             if place.v2 { ("max", "current") } else { ("limit_in_bytes", "usage_in_bytes") };
-        let entries = crate::sys::directory::list(&place.directory()).unwrap_or_default();
+        let entries = place.entries();
         let mut all = Vec::new();
         // A directory with such a name is a group.
         let files = entries.iter().filter(|entry| !entry.is_directory);

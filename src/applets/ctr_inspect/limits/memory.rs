@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::reader::{Own, Reader, percent, shown};
-use crate::container::rfc3339;
+use crate::container::{Container, group_of, rfc3339};
 use crate::isolation::cgroup::chain::{Place, field};
 use crate::isolation::cgroup::kills;
 use crate::isolation::cgroup::memory::Split;
@@ -73,6 +73,45 @@ pub(in crate::applets::ctr_inspect) struct Kill {
     /// How many seconds ago.
     #[serde(skip)]
     pub ago: u64,
+    /// In seconds since 1970.
+    #[serde(skip)]
+    pub at: Option<i64>,
+}
+
+impl Kill {
+    /// The log counts from boot.
+    fn of_log(kill: kills::Kill) -> Kill {
+        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+        let now = now.ok().and_then(|now| u64::try_from(now.tv_sec()).ok()).unwrap_or(0);
+        let ago = now.saturating_sub(kill.usec / 1_000_000);
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok();
+        let at = since.and_then(|since| i64::try_from(since.as_secs().checked_sub(ago)?).ok());
+        Kill {
+            time: at.map(rfc3339),
+            pid: kill.pid,
+            comm: text::utf8(&kill.comm).into_owned(),
+            rss: kill.rss,
+            limit_by: kill.limit.map(|path| text::utf8(&path).into_owned()),
+            victim: text::utf8(&kill.victim).into_owned(),
+            ago,
+            at,
+        }
+    }
+
+    /// The kill that ended a container at this time, in seconds since 1970, if the log still has it.
+    pub(in crate::applets::ctr_inspect) fn that_ended(container: &Container, finished: i64) -> Option<Kill> {
+        let all = kills::read_log().ok()?.into_iter().map(Kill::of_log);
+        all.rev().find(|kill| kill.ended(container, finished))
+    }
+
+    /// Any user can make a group with the id of a container below an own one, and a container can be started again.
+    fn ended(&self, container: &Container, finished: i64) -> bool {
+        const SOON: std::ops::RangeInclusive<i64> = -5..=60;
+        let is_of_user = self.victim.starts_with("/user.slice/");
+        group_of(&self.victim, container).is_some()
+            && (container.owner != 0 || !is_of_user)
+            && self.at.is_some_and(|at| SOON.contains(&(finished - at)))
+    }
 }
 
 impl Reader<'_> {
@@ -145,24 +184,8 @@ impl Reader<'_> {
         let log = kills::read_log().map_err(std::io::Error::from);
         let log = self.unknown.known("limits.memory.kills", log)?;
         let path = place.path();
-        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).ok()?;
-        let now = u64::try_from(now.tv_sec()).unwrap_or(0);
-        let time = |usec: u64| {
-            let ago = now.saturating_sub(usec / 1_000_000);
-            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
-            i64::try_from(since.as_secs().checked_sub(ago)?).ok().map(rfc3339)
-        };
         let is_inside = |kill: &kills::Kill| Path::new(OsStr::from_bytes(&kill.victim)).starts_with(&path);
-        let shown = |kill: kills::Kill| Kill {
-            time: time(kill.usec),
-            pid: kill.pid,
-            comm: text::utf8(&kill.comm).into_owned(),
-            rss: kill.rss,
-            limit_by: kill.limit.map(|path| text::utf8(&path).into_owned()),
-            victim: text::utf8(&kill.victim).into_owned(),
-            ago: now.saturating_sub(kill.usec / 1_000_000),
-        };
-        Some(log.into_iter().filter(is_inside).map(shown).collect())
+        Some(log.into_iter().filter(is_inside).map(Kill::of_log).collect())
     }
 
     fn host_memory(&self) -> Option<u64> {
@@ -212,5 +235,38 @@ fn events(place: &Place) -> Events {
         max: place.number("memory.failcnt").filter(|times| *times > 0),
         oom_kill: place.oom_kills(),
         ..Events::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::Runtime;
+
+    #[test]
+    fn the_kill_that_ended_a_container_is_in_its_group_and_at_that_time() {
+        let id = "aeb29a15315aa34748c89a0c8ba54026601e0a1e27f244fe53642ea94ad02868";
+        let container = Container::new(Runtime::Docker, id);
+        let kill = |victim: &str, at: i64| Kill {
+            time: None,
+            pid: 7,
+            comm: "x".to_owned(),
+            rss: None,
+            limit_by: None,
+            victim: victim.replace("ID", id),
+            ago: 0,
+            at: Some(at),
+        };
+        for (victim, at, expected) in [
+            ("/docker/ID", 100, true),
+            ("/docker/ID/below", 98, true),
+            ("/system.slice/docker-ID.scope", 102, true),
+            ("/docker/ID", 30, false),
+            ("/docker/ID", 200, false),
+            ("/docker/other", 100, false),
+            ("/user.slice/user-1000.slice/docker-ID.scope", 100, false),
+        ] {
+            assert_eq!(kill(victim, at).ended(&container, 100), expected, "{victim} {at}");
+        }
     }
 }

@@ -17,6 +17,9 @@ impl Page<'_> {
         let path = upper.or(files.root.path.as_deref());
         let what = if upper.is_some() { "upper " } else { "" };
         parts.extend(path.map(|path| format!("{what}{}", short_path(path))));
+        if overlay.is_some_and(|overlay| overlay.claimed) {
+            parts.push("layers as a user says".to_owned());
+        }
         if !parts.is_empty() {
             self.line("files", &parts);
         }

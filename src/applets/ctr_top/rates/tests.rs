@@ -1,6 +1,6 @@
 use super::*;
 use crate::applets::ctr_top::sample::Limit;
-use crate::applets::ctr_top::scan::Found;
+use crate::applets::ctr_top::scan::{self, Found};
 
 fn used(pid: i32, start: u64, first: u64, second: u64) -> Used {
     Used { pid, start, first, second }
@@ -36,11 +36,15 @@ fn between(before: One, now: One) -> Row {
     rows(&sample(now), Some(&sample(before))).containers.remove(0)
 }
 
+fn net(received: u64, sent: u64) -> scan::Net {
+    scan::Net { received, sent, each: Vec::new() }
+}
+
 #[test]
 fn without_a_sample_before_there_are_no_rates() {
     let mut now = one(10.0, 3.5);
     now.disk = Some(Disk::Group(5, 6));
-    now.net = Some((2, 3));
+    now.net = Some(net(2, 3));
     now.throttled = Some(Periods { periods: 9, throttled: 3, seconds: None });
     let row = rows(&sample(now), None).containers.remove(0);
     assert_eq!((row.cpu.percent, row.cpu.seconds), (None, Some(3.5)));
@@ -54,8 +58,8 @@ fn rates_are_by_the_time_that_passed() {
     let (mut before, mut now) = (one(10.0, 3.0), one(12.5, 4.0));
     before.disk = Some(Disk::Group(1_000, 0));
     now.disk = Some(Disk::Group(6_000, 50));
-    before.net = Some((100, 0));
-    now.net = Some((350, 25));
+    before.net = Some(net(100, 0));
+    now.net = Some(net(350, 25));
     before.throttled = Some(Periods { periods: 10, throttled: 2, seconds: Some(1.0) });
     now.throttled = Some(Periods { periods: 30, throttled: 17, seconds: Some(2.0) });
     now.quota = Limit { value: Some(0.5), by: Some("/a".to_owned()), above: None };
@@ -141,7 +145,7 @@ fn a_pod_is_the_sum_of_its_containers() {
         one.memory.working_set = Some(100);
         one.memory.limit = Limit { value: Some(150), by: None, above: Some(400) };
         one.pids = Some(2);
-        one.net = net;
+        one.net = net.map(|(received, sent)| self::net(received, sent));
         one
     };
     let of = |first: One, second: One| Sample { containers: vec![first, second], ..sample(one(0.0, 0.0)) };
