@@ -21,7 +21,7 @@ use nix::unistd::Pid;
 
 use super::{AccessProcess, Account, LONGEST, SLICE, Seen};
 use crate::proc::ns::Kind;
-use crate::proc::{ProcRoot, Scan};
+use crate::proc::{ProcRoot, Scan, Stat};
 use crate::sys::{self, SharedBytes};
 
 /// The command lines of processes.
@@ -273,19 +273,21 @@ fn each(mut bytes: &[u8]) -> impl Iterator<Item = nix::Result<&[u8]>> {
     })
 }
 
-/// How long a process that shows no environment may take to execute its program: 100 ms. It may have none.
+/// How long a process may take to execute its program, while the kernel shows no environment: 100 ms. A kernel thread and
+/// a zombie never have one.
 const EXEC_TRIES: usize = 50;
 const EXEC_PAUSE: Duration = Duration::from_millis(2);
 
 /// The environment of a process. ETIMEDOUT: its memory is locked.
 #[allow(unsafe_code)] // AccessProcess::start
 pub(crate) fn environment(proc: &ProcRoot, pid: Pid) -> std::io::Result<Vec<u8>> {
-    let [environ, cmdline] = ["environ", "cmdline"].map(|file| proc.path_of(pid, file));
+    let path = proc.path_of(pid, "environ");
     let read = || {
-        // While a process executes a program, the kernel shows no environment and no arguments.
         for _ in 0..EXEC_TRIES {
-            let text = read_environment(File::open(&environ)?)?;
-            if !text.is_empty() || File::open(&cmdline)?.read(&mut [0])? > 0 {
+            let text = read_environment(File::open(&path)?)?;
+            let is_whole =
+                || proc.process(pid).stat_text().ok().and_then(|text| Stat::environment_is_empty(&text));
+            if !text.is_empty() || is_whole() != Some(false) {
                 return Ok(text);
             }
             std::thread::sleep(EXEC_PAUSE);

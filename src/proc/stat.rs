@@ -72,6 +72,17 @@ impl Stat {
         Some((39 - priority, number(fields.nth(20)?)?))
     }
 
+    /// Has it an environment without variables? While a process executes a program it has none at all. None if the kernel
+    /// does not say it.
+    #[must_use]
+    pub(crate) fn environment_is_empty(text: &[u8]) -> Option<bool> {
+        let close = text.iter().rposition(|&b| b == b')')?;
+        // Its first address is field 50, and the one after it field 51.
+        let mut fields = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).skip(47);
+        let (first, end): (u64, u64) = (number(fields.next()?)?, number(fields.next()?)?);
+        Some(first != 0 && first == end)
+    }
+
     /// Its process group and its session, by the PIDs of their leaders. Apart, as few columns need them.
     #[must_use]
     pub fn group_and_session(text: &[u8]) -> Option<(i32, i32)> {

@@ -310,13 +310,13 @@ fn a_container_of_podman_that_was_never_started() {
     // The second one belongs to another program: Podman's database does not have it.
     let list = format!(
         r#"[{{"id":"{}","names":["new"],"layer":"top"}},{{"id":"{}","names":["build"],"layer":"other"}}]"#,
-        id(7),
-        id(8)
+        id(0xabc),
+        id(0xabd)
     );
     layout.file(format!("{storage}/overlay-containers/containers.json"), list);
-    let database = format!(r#"..{{"spec":{{}},"id":"{}","command":["sleep"]}}.."#, id(7));
+    let database = format!(r#"..{{"spec":{{}},"id":"{}","command":["sleep"]}}.."#, id(0xabc));
     layout.file(format!("{storage}/libpod/bolt_state.db"), database);
-    for word in ["new", "podman:new", &id(7), &id(7)[..62]] {
+    for word in ["new", "podman:new", &id(0xabc), &id(0xabc)[..62]] {
         let all = things(&layout, &[word]);
         let answer = &all[0]["answers"][0];
         assert_eq!(answer["container"], "podman:new", "{word}: {all:?}");
