@@ -273,8 +273,8 @@ fn each(mut bytes: &[u8]) -> impl Iterator<Item = nix::Result<&[u8]>> {
     })
 }
 
-/// How long a process may take to execute its program, while the kernel shows no environment: 100 ms. A kernel thread and
-/// a zombie never have one.
+/// While a process executes a program, the kernel shows no environment, or the begin of one. How long that may take: 100 ms.
+/// A kernel thread and a zombie never have one.
 const EXEC_TRIES: usize = 50;
 const EXEC_PAUSE: Duration = Duration::from_millis(2);
 
@@ -282,17 +282,16 @@ const EXEC_PAUSE: Duration = Duration::from_millis(2);
 #[allow(unsafe_code)] // AccessProcess::start
 pub(crate) fn environment(proc: &ProcRoot, pid: Pid) -> std::io::Result<Vec<u8>> {
     let path = proc.path_of(pid, "environ");
+    let length = || Stat::environment_length(&proc.process(pid).stat_text().ok()?);
     let read = || {
-        for _ in 0..EXEC_TRIES {
+        for _ in 1..EXEC_TRIES {
             let text = read_environment(File::open(&path)?)?;
-            let is_whole =
-                || proc.process(pid).stat_text().ok().and_then(|text| Stat::environment_is_empty(&text));
-            if !text.is_empty() || is_whole() != Some(false) {
+            if length() == Some(text.len() as u64) {
                 return Ok(text);
             }
             std::thread::sleep(EXEC_PAUSE);
         }
-        Ok(Vec::new())
+        read_environment(File::open(&path)?)
     };
     let serve = |_: &[u8]| match read() {
         Ok(text) => [&0_i32.to_ne_bytes()[..], &text].concat(),
@@ -312,7 +311,7 @@ pub(crate) fn environment(proc: &ProcRoot, pid: Pid) -> std::io::Result<Vec<u8>>
 /// environment (PR_SET_MM(2const)).
 pub(crate) fn read_environment(file: File) -> std::io::Result<Vec<u8>> {
     const MOST: u64 = 6 << 20;
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(8 << 10);
     file.take(MOST + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MOST { Err(Errno::E2BIG.into()) } else { Ok(text) }
 }

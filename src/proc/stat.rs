@@ -72,15 +72,16 @@ impl Stat {
         Some((39 - priority, number(fields.nth(20)?)?))
     }
 
-    /// Has it an environment without variables? While a process executes a program it has none at all. None if the kernel
-    /// does not say it.
+    /// The length of its environment. None while it executes a program, and if the kernel does not say it.
     #[must_use]
-    pub(crate) fn environment_is_empty(text: &[u8]) -> Option<bool> {
+    pub(crate) fn environment_length(text: &[u8]) -> Option<u64> {
         let close = text.iter().rposition(|&b| b == b')')?;
-        // Its first address is field 50, and the one after it field 51.
-        let mut fields = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).skip(47);
-        let (first, end): (u64, u64) = (number(fields.next()?)?, number(fields.next()?)?);
-        Some(first != 0 && first == end)
+        // The end of the program's code is field 27. The kernel sets it after the environment, whose first address is
+        // field 50, and the one after it field 51.
+        let mut fields = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).skip(24);
+        let code: u64 = number(fields.next()?)?;
+        let (first, end): (u64, u64) = (number(fields.nth(22)?)?, number(fields.next()?)?);
+        end.checked_sub(first).filter(|_| code != 0 && first != 0)
     }
 
     /// Its process group and its session, by the PIDs of their leaders. Apart, as few columns need them.

@@ -309,13 +309,20 @@ fn a_dry_run_changes_nothing() {
         format!("mkdir {}", parent.display()),
         format!("mkdir {group}"),
         format!("echo 5 >{group}/pids.max"),
-        format!("echo $$ >{group}/{entrance}"),
+        "(".to_owned(),
+        format!("echo 0 >{group}/{entrance}"),
         "exec echo hi".to_owned(),
+        ")".to_owned(),
         format!("rmdir {group}"),
     ] {
         assert!(shown.lines().any(|other| other == line), "no '{line}' in {shown}");
     }
     assert!(name.all().is_empty());
+    // The commands do what cgexec does.
+    let script = format!("set -e\n{shown}\necho after");
+    assert_eq!(printed(program("sh").args(["-c", &script])), "hi\nafter\n");
+    let left = name.all();
+    assert!(left.iter().all(|directory| !directory.join("x").exists()), "{left:?}");
 }
 
 #[test]

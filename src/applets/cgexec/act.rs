@@ -280,11 +280,13 @@ fn show(plan: &Plan, request: &Request, program: &[OsString]) -> Outcome {
             }
         }
     }
+    // A shell of its own: the caller's stays where it is, and removes the groups. 0 is the process that writes.
+    writeln!(out, "(")?;
     for group in &plan.groups {
-        writeln!(out, "echo $$ >{}", shown(&group.entrance()))?;
+        writeln!(out, "echo 0 >{}", shown(&group.entrance()))?;
     }
     let words: Vec<_> = program.iter().map(|word| text::shown(word)).collect();
-    writeln!(out, "exec {}", words.join(" "))?;
+    writeln!(out, "exec {}\n)", words.join(" "))?;
     if request.makes() && !request.keep {
         for step in plan.steps.iter().rev() {
             match step {

@@ -40,7 +40,7 @@
 //!
 //! # Findings
 //!
-//! What is odd is shown first: `!!` for what hurts now or gives the host away (high), `!` for what is likely to hurt
+//! What is odd is shown first: `!!` for what hurts, or has hurt by the counters of the control group, and for what gives the host away (high), `!` for what is likely to hurt
 //! (medium). Notes are true of many containers: `-a` shows them. `-f` shows only the findings, with the reason and the
 //! remedy. With `-s` only the sections that it names are judged, unless `-f` is given.
 //!
@@ -62,7 +62,7 @@
 //! # Comparison
 //!
 //! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's first process).
-//! PIDs, ids, counters and times are not compared. If two lists differ, the text shows what only one of them has. `none` is no value,
+//! PIDs, ids, counters and times are not compared, nor are interfaces, addresses, routes, sockets and open files. If two lists differ, the text shows what only one of them has. `none` is no value,
 //! such as no limit; `-` is what only the other target has; `unknown` is what rights or the kernel withhold.
 //! With `--json`: `{"a", "b", "differences": [{"path", "a", "b", "a_is", "b_is"}]}`, where `a_is` is `value`, `none`, `absent` or `unknown`.
 //!

@@ -15,10 +15,11 @@
 //!
 //! `-l` lists the containers of all runtimes in one table. MEMORY is the memory in use, without the cache that the
 //! kernel can reclaim at once. LIMIT is the lowest memory limit of the container's control group and the groups
-//! above it. STATUS is what the container does and since when. `-o` adds more: COMMAND, PORTS (published and exposed, by
+//! above it. STATUS is what the container does and since when. Of a container that no runtime names (`anon:`) the control group is not
+//! read here; ctr-top(1) and ctr-inspect(1) read it. `-o` adds more: COMMAND, PORTS (published and exposed, by
 //! the state files), IP, VETH (interfaces of the host that lead into it), TIME, SHARES (namespaces in common with the host
 //! or other containers), ROOTFS (what it wrote, on the host), and CPU, for which ctr-ps measures for 0.2 seconds. In text an id has 12 digits, and is left out if it is the
-//! name; JSON and `-r` have all of it. On a narrow terminal the default columns give way: LIMIT, PROCS, MEMORY and OWNER are
+//! name; JSON and `-r` have all of it. On a narrow terminal the default columns give way: LIMIT, PROCS and MEMORY are
 //! left out, in this order, and a long name ends in `+`. `-w` shows all.
 //!
 //! `-l -a` also lists containers that do not run, if state files have them: those of Docker, Podman, Kubernetes (containerd,

@@ -16,7 +16,7 @@
 //! - `/`: begin a text that names must contain. Enter ends it, and Escape removes it.
 //! - `f`: show pods with their containers, and containers with those nested in them, as a tree; or a list again.
 //! - Up, Down, Page Up, Page Down, Home, End, `j`, `k`: select a row.
-//! - Enter: leave the screen, and run ctr-inspect(1) for the selected row, or for the first one. Any key comes back.
+//! - Enter: leave the screen, and run ctr-inspect(1) for the selected row, or for the first one; not for `host`. Any key comes back.
 //! - `q`: end ctr-top.
 //!
 //! # Values

@@ -91,6 +91,13 @@ pub(super) struct Named {
     pub key: String,
 }
 
+impl Named {
+    /// The user whose state files have it.
+    pub(super) fn uid(&self) -> u32 {
+        self.key.split(':').nth(1).and_then(|uid| uid.parse().ok()).unwrap_or(0)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub owner: Owner,
@@ -104,6 +111,12 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn new(owner: Owner, role: Role, by: By, detail: impl Into<String>) -> Answer {
         Answer { owner, role, by, pid: None, detail: detail.into() }
+    }
+
+    /// By a state file. That of a user can say anything of the host's files and addresses.
+    pub(super) fn stated(owner: Owner, role: Role, detail: impl Into<String>) -> Answer {
+        let is_of_user = matches!(&owner, Owner::Recorded(named) if named.uid() != 0);
+        Answer::new(owner, role, if is_of_user { By::Claim } else { By::State }, detail)
     }
 
     pub(super) fn of_process(mut self, pid: Option<i32>) -> Answer {

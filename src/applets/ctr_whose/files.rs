@@ -210,7 +210,7 @@ fn by_stated_mount(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
         let mount = details.uses.mounts.iter().find(|(source, _)| path.starts_with(Path::new(source)));
         if let Some((_, target)) = mount {
             let detail = format!("mounted at {target}");
-            found.push(Answer::new(owner_of(finder, details), Role::Mount, By::State, detail));
+            found.push(Answer::stated(owner_of(finder, details), Role::Mount, detail));
         }
     }
     found
@@ -234,7 +234,7 @@ fn by_id(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
         let Some(id) = name.get(at..).filter(|id| is_id(id)) else { continue };
         let owners = finder.with_id(id);
         if !owners.is_empty() {
-            return owners.into_iter().map(|owner| Answer::new(owner, role, By::State, detail)).collect();
+            return owners.into_iter().map(|owner| Answer::stated(owner, role, detail)).collect();
         }
     }
     let Ok(below) = path.strip_prefix("/var/log/pods") else { return Vec::new() };

@@ -26,9 +26,7 @@ pub(super) fn hostname(finder: &Finder<'_>, name: &str) -> Entry {
     }
     let stopped = finder.stopped().iter().filter(|one| has(&one.container));
     entry.answers.extend(
-        stopped.map(|one| {
-            Answer::new(recorded(&one.container, status(one)), Role::Itself, By::State, "host name")
-        }),
+        stopped.map(|one| Answer::stated(recorded(&one.container, status(one)), Role::Itself, "host name")),
     );
     let known: Vec<usize> = entry
         .answers

@@ -3,9 +3,9 @@
 //!
 //! Each line of the output has the thing, the container and what the container has to do with it. The last word in
 //! brackets says what that rests on: `[state]` a state file, `[proxy]` a process of the host that takes connections,
-//! `[nat]` a rule that changes addresses, `[claim]` nothing that confirms it. Without it, the kernel says so. If
+//! `[nat]` a rule that changes addresses, `[claim]` nothing that confirms it, or only a state file of a user. Without it, the kernel says so. If
 //! several containers have a thing, all are listed. If the host has it, its process, service or interface is named
-//! after `no container:`.
+//! after `no container:`, or after `host:` if containers have it too.
 //!
 //! # Things
 //!
@@ -25,7 +25,7 @@
 //!   container are not followed.
 //! - `ns:INODE`: also `net:[4026532181]`, and a number from 4026531840 up: a namespace.
 //! - `cgroup:PATH`: a control group, or the last part of its path, also of a group that is gone.
-//! - `sock:INODE`: also `socket:[4711]`; or `sock:PATH`: who has a socket open.
+//! - `sock:INODE`: also `socket:[4711]`; or `sock:PATH`, for sockets of the host's network namespace: who has a socket open.
 //! - `dev:NAME`: also `MAJOR:MINOR` and `loop0`: who has mounted a block device or file system, and whose file a loop
 //!   device shows.
 //! - `pid:PID`: also a number alone: a process, by its PID on the host.

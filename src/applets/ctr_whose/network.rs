@@ -59,7 +59,7 @@ fn address_in_state(finder: &Finder<'_>, address: IpAddr, entry: &mut Entry) {
             Some(number) => Owner::Running(number),
             None => recorded(&details.container, status(details)),
         };
-        entry.answers.push(Answer::new(owner, Role::Address, By::State, format!("its address {address}")));
+        entry.answers.push(Answer::stated(owner, Role::Address, format!("its address {address}")));
     }
     let of_ipam = cni::holder_of_address(finder.files, address);
     let of_results = finder.attachments().iter().filter(|one| one.addresses.contains(&address));
@@ -86,7 +86,7 @@ pub(super) fn mac(finder: &Finder<'_>, mac: &str) -> Entry {
                 Some(number) => Owner::Running(number),
                 None => recorded(&one.container, status(one)),
             };
-            entry.answers.push(Answer::new(owner, Role::Interface, By::State, "its MAC address"));
+            entry.answers.push(Answer::stated(owner, Role::Interface, "its MAC address"));
         }
         let is_it = |one: &&Attachment| one.macs.iter().any(|other| other == mac);
         history(finder, finder.attachments().iter().filter(is_it), Role::Interface, &mut entry);
@@ -106,7 +106,7 @@ fn history<'a>(
         let key = finder.named(&owner).key;
         if entry.answers.iter().all(|known| finder.named(&known.owner).key != key) {
             let detail = format!("attached to the network {}", one.network);
-            entry.answers.push(Answer::new(owner, role, By::State, detail));
+            entry.answers.push(Answer::stated(owner, role, detail));
         }
     }
 }

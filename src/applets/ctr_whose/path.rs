@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use super::answer::{Entry, Host};
+use super::answer::{By, Entry, Host};
 use super::files::of_files;
 use super::finder::Finder;
 use super::thing::{Kind, decimal};
@@ -22,7 +22,8 @@ pub(super) fn path(finder: &Finder<'_>, bytes: &[u8]) -> Entry {
     if entry.is_empty() && is_volume(&real) {
         entry.answers = of_files(finder, &real.join("_data"));
     }
-    if entry.is_empty() {
+    // What only a user says does not hide what the host has.
+    if entry.host.is_none() && entry.answers.iter().all(|one| one.by == By::Claim) {
         let there = finder.root.join(real.strip_prefix("/").unwrap_or(&real));
         if !finder.files.may_hang(&real.to_string_lossy()) && there.symlink_metadata().is_ok() {
             entry.host = Some(Host::new("file of the host"));

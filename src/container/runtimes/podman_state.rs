@@ -201,7 +201,8 @@ pub(super) fn ending(database: &[u8], id: &str) -> Ending {
     Ending {
         was_started: time(&last.started).is_some(),
         restarts: false,
-        exit_code: finished.as_ref().map(|_| last.exit_code),
+        // A user can write any number.
+        exit_code: finished.as_ref().map(|_| last.exit_code).filter(|code| (-1..=255).contains(code)),
         oom_killed: finished.as_ref().map(|_| last.oom_killed),
         started: time(&last.started),
         finished,

@@ -126,10 +126,42 @@ fn constraint(usec: u64, text: &[u8]) -> Option<Kill> {
     let begin = text.len().saturating_sub(LONGEST_COMM + b",task=".len());
     let at = begin + find(&text[begin..], b",task=")?;
     let (text, comm) = (&text[..at], &text[at + b",task=".len()..]);
-    let at = find(text, b",task_memcg=")?;
-    let victim = text[at + b",task_memcg=".len()..].to_vec();
-    let limit = find(&text[..at], b",oom_memcg=").map(|from| text[from + b",oom_memcg=".len()..at].to_vec());
-    Some(Kill { usec, pid: number(pid)?, comm: comm.to_vec(), limit, victim, rss: None })
+    let (limit, victim) = groups(text)?;
+    let limit = limit.map(<[u8]>::to_vec);
+    Some(Kill { usec, pid: number(pid)?, comm: comm.to_vec(), limit, victim: victim.to_vec(), rss: None })
+}
+
+/// The group whose limit it was, unless the memory of the host ran out, and the group of the process. A user can give a group a
+/// name with the words in it. Then the first group must be the second one or above it; None if that leaves two readings.
+fn groups(text: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    /// A path of 4,096 bytes has room for 341.
+    const MOST: usize = 16;
+    let (of_limit, of_task) = (&b",oom_memcg="[..], &b",task_memcg="[..]);
+    let all = |part: &[u8]| -> Vec<usize> {
+        let starts = text.windows(part.len()).enumerate().filter(|(_, window)| *window == part);
+        starts.map(|(at, _)| at).take(MOST + 1).collect()
+    };
+    let (limits, tasks) = (all(of_limit), all(of_task));
+    if limits.is_empty() {
+        let [at] = tasks[..] else { return None };
+        return Some((None, &text[at + of_task.len()..]));
+    }
+    if limits.len().max(tasks.len()) > MOST {
+        return None;
+    }
+    let is_plain = limits.len() == 1 && tasks.len() == 1;
+    let fits = |from: usize, at: usize| {
+        let limit = text.get(from + of_limit.len()..at)?;
+        let victim = &text[at + of_task.len()..];
+        if is_plain {
+            return Some((Some(limit), victim));
+        }
+        let rest = victim.strip_prefix(if limit == b"/" { &b""[..] } else { limit })?;
+        (rest.is_empty() || rest.starts_with(b"/")).then_some((Some(limit), victim))
+    };
+    let mut found = limits.iter().flat_map(|&from| tasks.iter().filter_map(move |&at| fits(from, at)));
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
 }
 
 /// `…Killed process PID (COMM) total-vm:NkB, anon-rss:NkB, file-rss:NkB, shmem-rss:NkB…`
@@ -174,6 +206,28 @@ mod tests {
     }
 
     /// A program that may write to the log cannot write with the facility of the kernel.
+    #[test]
+    fn names_of_groups_with_the_words_of_the_kernel() {
+        let read = |text: &str| {
+            let found = groups(text.as_bytes())?;
+            let shown = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
+            Some((found.0.map(shown), shown(found.1)))
+        };
+        let one = |limit: Option<&str>, victim: &str| Some((limit.map(str::to_owned), victim.to_owned()));
+        assert_eq!(read("cpuset=/,oom_memcg=/a,task_memcg=/a/b"), one(Some("/a"), "/a/b"));
+        assert_eq!(read("cpuset=/,oom_memcg=/,task_memcg=/a"), one(Some("/"), "/a"));
+        assert_eq!(read("cpuset=/,global_oom,task_memcg=/a"), one(None, "/a"));
+        let hostile = "/u/x,task_memcg=/docker/v/y";
+        let text = format!("cpuset=/,oom_memcg={hostile},task_memcg={hostile}/z");
+        assert_eq!(read(&text), one(Some(hostile), &format!("{hostile}/z")));
+        // The name of a cpuset, which can be anything too.
+        let cpuset = "cpuset=a,oom_memcg=/docker,task_memcg=/docker/v";
+        assert_eq!(read(&format!("{cpuset},mems_allowed=0,oom_memcg=/u,task_memcg=/u/x")), None);
+        assert_eq!(read("global_oom,task_memcg=/u,task_memcg=/docker/v"), None);
+        assert_eq!(read(&",oom_memcg=/a,task_memcg=/a".repeat(400)), None);
+        assert_eq!(read("oom_memcg=/a"), None);
+    }
+
     #[test]
     fn what_a_program_wrote_to_the_log_is_no_kill() {
         let text = ",10,5,-;oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,\

@@ -110,10 +110,12 @@ pub(super) fn ended(identity: &Identity, kill: Option<&Kill>) -> Option<Finding>
         Some(path) => format!(" by the limit of {}", short_path(path)),
         None => ", as the host had no memory left".to_owned(),
     });
-    let text = format!(
-        "the first process was killed for lack of memory{}, and the container ended",
-        by.unwrap_or_default()
-    );
+    // The engines set this for each process of the container. One that is killed has no other status.
+    let (who, end) = match identity.exit_code {
+        None | Some(137) => ("the first process", ", and the container ended"),
+        Some(_) => ("a process", ""),
+    };
+    let text = format!("{who} was killed for lack of memory{}{end}", by.unwrap_or_default());
     let mut evidence = vec![("identity.oom_killed", json!(true))];
     evidence.extend(kill.map(|kill| ("limits.memory.kills", json!(kill))));
     Some(finding("oom-kill", severity, text, evidence))

@@ -116,7 +116,9 @@ impl Page<'_> {
         let rest: Vec<String> = parts.iter().map(|part| text::escape(part.as_bytes()).into_owned()).collect();
         self.flow(&first, text::width(&label), &rest, 2);
         if identity.oom_killed == Some(true) {
-            let words = self.painter.alarm("the first process was killed for lack of memory").into_owned();
+            let who = if matches!(identity.exit_code, None | Some(137)) { "the first" } else { "a" };
+            let words = format!("{who} process was killed for lack of memory");
+            let words = self.painter.alarm(&words).into_owned();
             self.line("ended", &[words]);
         }
         if let Some(error) = &identity.error {

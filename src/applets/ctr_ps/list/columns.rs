@@ -118,8 +118,8 @@ pub(in crate::applets::ctr_ps) fn json() -> Vec<ListColumn> {
 
 /// On a narrow terminal some of the default columns give way: so that the status is seen, and not only the numbers before it.
 pub(in crate::applets::ctr_ps) fn narrow(request: &Request) -> Option<Narrow> {
-    const LESS: [ListColumn; 4] =
-        [ListColumn::Limit, ListColumn::Procs, ListColumn::Memory, ListColumn::Same(Id::Owner)];
+    // Not OWNER: it says that a user made the container, and can have given it any name.
+    const LESS: [ListColumn; 3] = [ListColumn::Limit, ListColumn::Procs, ListColumn::Memory];
     let place = |column: &ListColumn| DEFAULT.iter().position(|other| other == column);
     let applies = request.list && request.form == Form::People && request.columns.is_empty();
     applies.then(|| Narrow { leave_out: LESS.iter().filter_map(place).collect(), shrinks: 0 })

@@ -75,7 +75,10 @@ pub(super) fn ended(status: Status, ending: Option<&Ending>) -> String {
     let Some(ending) = ending else { return status.name().to_owned() };
     let ago = ending.finished.as_deref().and_then(ago);
     let parts = match ending.oom_killed {
-        Some(true) if !ending.restarts => [Some("OOM-killed".to_owned()), None, ago],
+        // Another process of the container can be the one that was killed.
+        Some(true) if !ending.restarts && ending.exit_code.is_none_or(|code| code == 137) => {
+            [Some("OOM-killed".to_owned()), None, ago]
+        }
         // The status of a start that failed is in the column EXIT: docker ps shows it as created, too.
         _ if status == Status::Created => [Some(status.name().to_owned()), None, None],
         _ => [Some(status.name().to_owned()), ending.exit_code.map(|code| format!("({code})")), ago],
@@ -139,6 +142,7 @@ mod tests {
         let ending = |code, oom| Ending { exit_code: Some(code), oom_killed: Some(oom), ..Ending::default() };
         assert_eq!(ended(Status::Exited, Some(&ending(137, true))), "OOM-killed");
         assert_eq!(ended(Status::Exited, Some(&ending(0, false))), "exited (0)");
+        assert_eq!(ended(Status::Exited, Some(&ending(0, true))), "exited (0)");
         assert_eq!(ended(Status::Stopped, None), "stopped");
         assert_eq!(ended(Status::Created, Some(&ending(128, false))), "created");
         let restarts = Ending { restarts: true, ..ending(2, true) };
