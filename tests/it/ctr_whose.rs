@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::common::ctr_ps::harmless;
 use crate::common::layout::{Layout, id};
 use crate::common::process::limited;
-use crate::common::{applet, stderr, stdout};
+use crate::common::{applet, program, root, skip, stderr, stdout};
 
 const DOCKER: &str = "var/lib/docker";
 
@@ -323,4 +323,41 @@ fn a_container_of_podman_that_was_never_started() {
         assert_eq!(answer["status"], "created", "{word}: {all:?}");
     }
     assert!(answers(&layout, "build").is_empty());
+}
+
+#[test]
+fn what_only_a_user_says_is_a_claim() {
+    if !root() {
+        return skip("whose-user", "needs root, to make files of a user");
+    }
+    let layout = Layout::new("whose-user");
+    layout.process(1, 0, "/", 1);
+    layout.file("etc/passwd", "u:x:1000:1000::/home/u:/bin/sh\n");
+    layout.file("etc/shadow", "");
+    let storage = "home/u/.local/share/containers/storage/overlay-containers";
+    layout.file(
+        format!("{storage}/containers.json"),
+        format!(r#"[{{"id":"{}","names":["evil"],"layer":"top"}}]"#, id(0xabc)),
+    );
+    let spec =
+        r#"{"annotations":{"io.container.manager":"libpod"},"mounts":[{"source":"/","destination":"/x"}]}"#;
+    layout.file(format!("{storage}/{}/userdata/config.json", id(0xabc)), spec);
+    let mut chown = program("chown");
+    chown.args(["-R", "1000:1000"]).arg(layout.host.root().join("home/u"));
+    assert!(limited(&mut chown).status.success());
+    let all = things(&layout, &["/etc/shadow"]);
+    assert_eq!(all[0]["answers"][0]["container"], "podman:evil", "{all:?}");
+    assert_eq!(all[0]["answers"][0]["by"], "claim", "{all:?}");
+    assert!(all[0]["host"].is_object(), "the host's file is not hidden: {all:?}");
+}
+
+/// Volumes and layers can have names like ids.
+#[test]
+fn a_path_of_the_host_is_no_control_group() {
+    let (layout, ..) = two("whose-no-group");
+    for path in [format!("/{DOCKER}/volumes/{}/_data", id(0xdef)), format!("/{DOCKER}/x/{}", id(0xdef))] {
+        assert!(answers(&layout, &path).is_empty(), "{path}");
+    }
+    let group = format!("/docker/{}", id(0xdef));
+    assert_eq!(answers(&layout, &group).len(), 1, "a claim");
 }
