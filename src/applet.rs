@@ -7,7 +7,7 @@ use crate::applets::{
     capsh, cgexec, ctr_inspect, ctr_ps, ctr_top, ctr_whose, getpcaps, lsns, nsenter, unshare,
 };
 use crate::check;
-use crate::cli::{Applet, Call};
+use crate::cli::{Applet, Call, Words};
 use crate::complete;
 use crate::exit::{Exit, report};
 use crate::install;
@@ -63,6 +63,7 @@ pub fn run(mut argv: Vec<OsString>) -> u8 {
     if let Some(applet) = of_program(&name) {
         return call(applet, argv0, argv);
     }
+    sys::hold_closed_stdio();
     // A binary renamed to ctrbox-0.1 still acts as ctrbox. A link of any other name means an unknown applet.
     if !name.as_bytes().starts_with(BOX.as_bytes()) {
         return report(BOX, UNKNOWN_APPLET, Err(unknown(&name)));
@@ -99,6 +100,10 @@ fn help_of(name: Option<&OsString>) -> u8 {
 
 fn call(applet: &Applet, argv0: OsString, args: Vec<OsString>) -> u8 {
     sys::memory::program_is(applet.name, applet.failure);
+    // The others start a program, which gets the descriptors of the caller.
+    if !matches!(applet.operands(), Words::Command) {
+        sys::hold_closed_stdio();
+    }
     let call = Call { name: applet.name, about: applet.about, argv0, args };
     report(applet.name, applet.failure, (applet.run)(&call))
 }

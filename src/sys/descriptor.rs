@@ -2,10 +2,12 @@
 
 use std::ffi::c_uint;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
 
 use super::owned;
 
@@ -31,6 +33,22 @@ impl AsFd for Stdio {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: std's Stdin, Stdout and Stderr implement AsFd in the same way for these three numbers.
         unsafe { BorrowedFd::borrow_raw(self.number()) }
+    }
+}
+
+/// Keeps the numbers of closed standard descriptors from what this process opens: its output would go there. Calls still
+/// fail with EBADF, and programs that it starts find them closed.
+pub(crate) fn hold_closed_stdio() {
+    let all = Stdio::ALL;
+    let mut asked = all.each_ref().map(|one| PollFd::new(one.as_fd(), PollFlags::empty()));
+    if poll(&mut asked, PollTimeout::ZERO).is_err() {
+        return;
+    }
+    let is_closed =
+        |one: &&PollFd<'_>| one.revents().is_some_and(|events| events.contains(PollFlags::POLLNVAL));
+    for _ in asked.iter().filter(is_closed) {
+        // The new descriptor has the lowest free number, and shows nothing of the host to a container.
+        _ = open("/dev/null", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map(IntoRawFd::into_raw_fd);
     }
 }
 

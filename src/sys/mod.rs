@@ -36,8 +36,8 @@ pub(crate) use close::{
     raise_descriptor_limit, share_of_open_files,
 };
 pub(crate) use descriptor::{
-    FileLock, Stdio, check_netlink_strictly, descriptor_flags, duplicate_above_stdio, set_close_on_exec,
-    set_close_on_exec_range,
+    FileLock, Stdio, check_netlink_strictly, descriptor_flags, duplicate_above_stdio, hold_closed_stdio,
+    set_close_on_exec, set_close_on_exec_range,
 };
 pub(crate) use file::{
     Extent, Known, extent, file_id, get_dents, get_xattr, has_attribute, is_mount_root, known, read_link_at,
