@@ -311,6 +311,7 @@ pub(crate) fn environment(proc: &ProcRoot, pid: Pid) -> std::io::Result<Vec<u8>>
 /// environment (PR_SET_MM(2const)).
 pub(crate) fn read_environment(file: File) -> std::io::Result<Vec<u8>> {
     const MOST: u64 = 6 << 20;
+    // Most are read with one call: between two calls the process can execute another program.
     let mut text = Vec::with_capacity(8 << 10);
     file.take(MOST + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MOST { Err(Errno::E2BIG.into()) } else { Ok(text) }

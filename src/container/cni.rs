@@ -1,12 +1,12 @@
 //! What CNI plugins leave on disk: the addresses that host-local gave away, and the results of each attachment.
 
-use crate::order;
 use std::net::IpAddr;
 
 use serde::Deserialize;
 
 use super::details::Port;
 use super::{Container, Files};
+use crate::order;
 
 /// Who was given an address, and under which names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

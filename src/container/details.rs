@@ -27,7 +27,7 @@ pub(crate) struct Ending {
     /// Does its runtime wait before it starts it again?
     pub restarts: bool,
     pub exit_code: Option<i64>,
-    /// Was its first process killed for lack of memory?
+    /// Was a process of it killed for lack of memory? See [`may_be_first_killed`].
     pub oom_killed: Option<bool>,
     pub started: Option<String>,
     pub finished: Option<String>,
@@ -44,6 +44,13 @@ impl Ending {
             (false, false) => "created",
         }
     }
+}
+
+/// The engines say of any process of a container that it was killed for lack of memory. If it was the first one, this is the
+/// status of the container.
+#[must_use]
+pub(crate) fn may_be_first_killed(exit_code: Option<i64>) -> bool {
+    exit_code.is_none_or(|code| code == 137)
 }
 
 /// The directories of the root file system.

@@ -27,7 +27,6 @@ pub(crate) mod spaces;
 mod spec;
 pub(crate) mod stop;
 pub(crate) mod stopped;
-pub(crate) mod suggest;
 mod tagger;
 pub(crate) mod target;
 mod verify;

@@ -1,7 +1,9 @@
-//! The container that a word nearly means, for an error.
+//! What to type in place of a name that no container has, for an error.
+
+use std::rc::Rc;
 
 use super::Container;
-use crate::text;
+use crate::text::{self, matches_glob};
 
 /// `did you mean docker:web?`: the container that has the word as its host name, or nearly as its name.
 #[must_use]
@@ -26,6 +28,26 @@ pub(crate) fn did_you_mean<'c>(
         }
         _ => nearest(all, word).map(|near| format!("did you mean {}?", shown(near))),
     }
+}
+
+/// The containers that a pattern matches, or the one with nearly this name.
+#[must_use]
+pub(crate) fn instead(all: &[Rc<Container>], word: &str) -> Option<String> {
+    /// Names that are listed.
+    const MOST: usize = 5;
+    if word.contains(['*', '?']) {
+        let is_match = |container: &&Rc<Container>| {
+            let label = container.label();
+            let name = container.name.as_deref();
+            matches_glob(word, &label) || name.is_some_and(|name| matches_glob(word, name))
+        };
+        let labels: Vec<String> = all.iter().filter(is_match).map(|container| container.label()).collect();
+        let more = if labels.len() > MOST { " ..." } else { "" };
+        let shown = labels.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(" ");
+        let shown = text::escape(shown.as_bytes());
+        return (!labels.is_empty()).then(|| format!("a target is no pattern; name one of: {shown}{more}"));
+    }
+    did_you_mean(all.iter().map(|container| &**container), word)
 }
 
 /// Its name, and the last part of it.
@@ -101,5 +123,21 @@ mod tests {
             ..made(Runtime::K8s, "1111", "prod/shop/web")
         };
         assert_eq!(hint(&[of_pod], "shop").as_deref(), Some("did you mean prod/shop?"));
+    }
+
+    #[test]
+    fn patterns_and_typing_errors() {
+        let container = |name: &str| {
+            Rc::new(Container { name: Some(name.to_owned()), ..Container::new(Runtime::Docker, name) })
+        };
+        let all: Vec<Rc<Container>> =
+            ["web-1", "web-2", "db", "web-3", "web-4", "web-5", "web-6"].map(container).into();
+        let instead = |word| instead(&all, word);
+        let names = "docker:web-1 docker:web-2 docker:web-3 docker:web-4 docker:web-5";
+        let pattern = |names: &str| Some(format!("a target is no pattern; name one of: {names}"));
+        assert_eq!(instead("web*"), pattern(&format!("{names} ...")));
+        assert_eq!([instead("docker:d*"), instead("d?")], [pattern("docker:db"), pattern("docker:db")]);
+        assert_eq!(instead("wbe-1").as_deref(), Some("did you mean docker:web-1?"));
+        assert_eq!([instead("x*"), instead("postgres")], [None, None]);
     }
 }

@@ -1,7 +1,6 @@
 //! Answers from the state files of all stores, one question at a time: names, layers, networks, ports. [`super::records`]
 //! reads everything of all containers for a list.
 
-use crate::order;
 use std::collections::BTreeSet;
 
 use super::details::{Details, Ending, Layers, Port, Uses};
@@ -10,6 +9,7 @@ use super::runtimes::{
     podman_all_ports, podman_details, podman_ports, podman_stopped, podman_with_layer,
 };
 use super::{Container, Files, Runtime};
+use crate::order;
 
 /// The readers of all stores. Each directory is listed once.
 pub(crate) struct Stores<'a> {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use nix::unistd::Pid;
 
 use super::matching;
-use super::suggest;
+use super::near::instead;
 use super::target::{self, Target};
 use super::{Container, Few, Files, IdentifiedBy, Tag, each_process};
 use crate::exit;
@@ -258,7 +258,7 @@ impl<'a> World<'a> {
     /// The container may run, with its name in a file that the caller may not read.
     fn unnamed(&self, error: anyhow::Error, word: &str) -> anyhow::Error {
         let all: Vec<Rc<Container>> = self.containers.iter().map(|known| known.container.clone()).collect();
-        let near = suggest::instead(&all, word);
+        let near = instead(&all, word);
         let near = near.map(|near| format!("; {near}")).unwrap_or_default();
         let problem = self.problems.first().map(|problem| {
             let problem = crate::text::escape(problem.as_bytes());

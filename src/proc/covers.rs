@@ -1,9 +1,9 @@
 //! Which parts of /proc and /sys mounts cover, as runtimes do by default.
 
-use crate::order;
 use std::path::Path;
 
 use super::mountinfo::{Mount, mounts, unescape};
+use crate::order;
 
 /// The parts of /proc and /sys that mounts cover.
 #[derive(Default)]

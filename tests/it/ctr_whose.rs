@@ -277,22 +277,33 @@ fn hostile_names_are_escaped() {
     harmless(&stdout(&whose(&layout, &["-J", "/srv/h", &id(7)])));
 }
 
+/// Podman's list of containers: number, name, and the uppermost layer.
+fn podman(layout: &Layout, storage: &str, all: &[(u32, &str, &str)]) {
+    let entry = |(number, name, layer): &(u32, &str, &str)| {
+        format!(r#"{{"id":"{}","names":["{name}"],"layer":"{layer}"}}"#, id(*number))
+    };
+    let list = all.iter().map(entry).collect::<Vec<_>>().join(",");
+    layout.file(format!("{storage}/overlay-containers/containers.json"), format!("[{list}]"));
+}
+
+/// The OCI configuration that Podman writes at the first start, with one mount.
+fn started(layout: &Layout, storage: &str, number: u32, (source, target): (&str, &str)) {
+    let spec = format!(
+        r#"{{"annotations":{{"io.container.manager":"libpod"}},"mounts":[{{"source":"{source}","destination":"{target}"}}]}}"#
+    );
+    layout.file(format!("{storage}/overlay-containers/{}/userdata/config.json", id(number)), spec);
+}
+
 #[test]
 fn layers_of_podman() {
     let layout = Layout::new("whose-podman");
     layout.process(1, 0, "/", 1);
     let storage = "var/lib/containers/storage";
-    let list = format!(
-        r#"[{{"id":"{}","names":["db"],"layer":"top"}},{{"id":"{}","names":["web"],"layer":"other"}}]"#,
-        id(7),
-        id(8)
-    );
-    layout.file(format!("{storage}/overlay-containers/containers.json"), list);
+    podman(&layout, storage, &[(7, "db", "top"), (8, "web", "other")]);
     let layers = r#"[{"id":"base"},{"id":"top","parent":"base"},{"id":"other","parent":"base"}]"#;
     layout.file(format!("{storage}/overlay-layers/layers.json"), layers);
     for number in [7, 8] {
-        let spec = r#"{"annotations":{"io.container.manager":"libpod"},"mounts":[{"source":"/srv/p","destination":"/d"}]}"#;
-        layout.file(format!("{storage}/overlay-containers/{}/userdata/config.json", id(number)), spec);
+        started(&layout, storage, number, ("/srv/p", "/d"));
     }
     let layer = |name: &str| answers(&layout, &format!("/{storage}/overlay/{name}/diff"));
     assert_eq!(layer("top"), [of("podman:db", "writable-layer", "state")]);
@@ -308,12 +319,7 @@ fn a_container_of_podman_that_was_never_started() {
     layout.process(1, 0, "/", 1);
     let storage = "var/lib/containers/storage";
     // The second one belongs to another program: Podman's database does not have it.
-    let list = format!(
-        r#"[{{"id":"{}","names":["new"],"layer":"top"}},{{"id":"{}","names":["build"],"layer":"other"}}]"#,
-        id(0xabc),
-        id(0xabd)
-    );
-    layout.file(format!("{storage}/overlay-containers/containers.json"), list);
+    podman(&layout, storage, &[(0xabc, "new", "top"), (0xabd, "build", "other")]);
     let database = format!(r#"..{{"spec":{{}},"id":"{}","command":["sleep"]}}.."#, id(0xabc));
     layout.file(format!("{storage}/libpod/bolt_state.db"), database);
     for word in ["new", "podman:new", &id(0xabc), &id(0xabc)[..62]] {
@@ -334,14 +340,9 @@ fn what_only_a_user_says_is_a_claim() {
     layout.process(1, 0, "/", 1);
     layout.file("etc/passwd", "u:x:1000:1000::/home/u:/bin/sh\n");
     layout.file("etc/shadow", "");
-    let storage = "home/u/.local/share/containers/storage/overlay-containers";
-    layout.file(
-        format!("{storage}/containers.json"),
-        format!(r#"[{{"id":"{}","names":["evil"],"layer":"top"}}]"#, id(0xabc)),
-    );
-    let spec =
-        r#"{"annotations":{"io.container.manager":"libpod"},"mounts":[{"source":"/","destination":"/x"}]}"#;
-    layout.file(format!("{storage}/{}/userdata/config.json", id(0xabc)), spec);
+    let storage = "home/u/.local/share/containers/storage";
+    podman(&layout, storage, &[(0xabc, "evil", "top")]);
+    started(&layout, storage, 0xabc, ("/", "/x"));
     let mut chown = program("chown");
     chown.args(["-R", "1000:1000"]).arg(layout.host.root().join("home/u"));
     assert!(limited(&mut chown).status.success());

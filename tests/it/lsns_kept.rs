@@ -390,7 +390,7 @@ fn thousands_that_files_keep() {
         let few = traces.then(calls);
         keep(400..4_000);
         match few.zip(traces.then(calls)) {
-            // Other processes come and go: 4,000 calls are theirs.
+            // Up to 4,000 calls are for processes that start meanwhile.
             Some(((shown, few), (all, many))) => {
                 assert_eq!((shown, all), (400, 4_000));
                 assert!(many <= few + 3_600 * 8 + 4_000, "{few} calls for 400, {many} for 4,000");

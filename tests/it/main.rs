@@ -70,6 +70,7 @@ mod nsenter;
 mod nsenter_cgroup;
 mod nsenter_container;
 mod nsenter_dns;
+mod nsenter_env;
 mod nsenter_hostile;
 mod nsenter_ids;
 mod nsenter_program;

@@ -23,7 +23,8 @@
 //! and which files of /proc and /sys are covered. The capabilities in the text are the bounding set: what a program in
 //! the container can have at most.
 //!
-//! `files`: the root file system and its layers; mounts that show a part of the host, with what can be written below a read-only one; deleted files that processes still hold open and that take room on a disk.
+//! `files`: the root file system and its layers; mounts that show a part of the host, with what can be written below a
+//! read-only one; deleted files that processes still hold open and that take room on a disk.
 //!
 //! `network`: interfaces with their addresses; of a veth(4) the other end, by the ids of namespaces and not by the
 //! index alone; routes; the name servers in the container's resolv.conf(5); the sockets that listen in its network
@@ -40,8 +41,8 @@
 //!
 //! # Findings
 //!
-//! What is odd is shown first: `!!` for what hurts, or has hurt by the counters of the control group, and for what gives the host away (high), `!` for what is likely to hurt
-//! (medium). Notes are true of many containers: `-a` shows them. `-f` shows only the findings, with the reason and the
+//! What is odd is shown first: `!!` for what hurts, or has hurt by the counters of the control group, and for what gives
+//! the host away (high), `!` for what is likely to hurt (medium). Notes are true of many containers: `-a` shows them. `-f` shows only the findings, with the reason and the
 //! remedy. With `-s` only the sections that it names are judged, unless `-f` is given.
 //!
 //! A finding has an id: `privileged`, `dangerous-capability`, `seccomp-off`, `lsm-off`, `runtime-socket`,
@@ -61,10 +62,11 @@
 //!
 //! # Comparison
 //!
-//! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's first process).
-//! PIDs, ids, counters and times are not compared, nor are interfaces, addresses, routes, sockets and open files. If two lists differ, the text shows what only one of them has. `none` is no value,
-//! such as no limit; `-` is what only the other target has; `unknown` is what rights or the kernel withhold.
-//! With `--json`: `{"a", "b", "differences": [{"path", "a", "b", "a_is", "b_is"}]}`, where `a_is` is `value`, `none`, `absent` or `unknown`.
+//! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's
+//! first process). PIDs, ids, counters and times are not compared, nor are interfaces, addresses, routes, sockets and open
+//! files. If two lists differ, the text shows what only one of them has. `none` is no value, such as no limit; `-` is what
+//! only the other target has; `unknown` is what rights or the kernel withhold. With `--json`:
+//! `{"a", "b", "differences": [{"path", "a", "b", "a_is", "b_is"}]}`, where `a_is` is `value`, `none`, `absent` or `unknown`.
 //!
 //! # JSON
 //!
@@ -168,11 +170,9 @@ mod stopped;
 mod unknown;
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
-use serde::Serialize;
 
 use crate::access;
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, Words, set};
@@ -180,8 +180,8 @@ use crate::container::Files;
 use crate::container::details::Details;
 use crate::container::world::{Subject, World};
 use crate::exit::{self, Exit, Outcome, warn};
+use crate::output::Out;
 use crate::output::style::{self, Painter, When};
-use crate::output::{Out, json};
 use crate::proc::ProcRoot;
 use crate::text;
 use builder::Builder;
@@ -324,7 +324,7 @@ fn inspect(
     }
     let mut out = Out::stdout();
     match request.json {
-        true => document(&mut out, proc, &reports)?,
+        true => report::document(&mut out, proc, &reports)?,
         false => pages(&mut out, &reports, request),
     }
     out.finish()?;
@@ -463,7 +463,7 @@ fn differences(
         true => diff.json(&mut out)?,
         false => {
             let painter = Painter { colour: request.colour.on_stdout() };
-            diff.text(&mut out, painter, style::stdout_columns().unwrap_or(80).max(40));
+            diff.text(&mut out, painter, columns());
         }
     }
     out.finish()?;
@@ -471,28 +471,18 @@ fn differences(
     Ok(0)
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    host: Option<String>,
-    boot_id: Option<String>,
-    containers: &'a [Report],
-}
-
-fn document(out: &mut Out, proc: &ProcRoot, reports: &[Report]) -> Result<()> {
-    let document = Document { host: proc.host_name(), boot_id: proc.boot_id(), containers: reports };
-    json::write(out, &document)?;
-    writeln!(out)?;
-    Ok(())
+/// The width of the text, also where stdout is no terminal.
+fn columns() -> usize {
+    style::stdout_columns().unwrap_or(80).max(40)
 }
 
 fn pages(out: &mut Out, reports: &[Report], request: &Request) {
     let painter = Painter { colour: request.colour.on_stdout() };
-    let columns = style::stdout_columns().unwrap_or(80).max(40);
     for (at, report) in reports.iter().enumerate() {
         if at > 0 {
             out.push(b"\n");
         }
-        let mut page = Page { out: &mut *out, painter, columns };
+        let mut page = Page { out: &mut *out, painter, columns: columns() };
         match request.findings {
             true => page.reasons(report, request.all),
             false => page.report(report, request.all),

@@ -1,5 +1,8 @@
 //! The report of one target.
 
+use std::io::Write;
+
+use anyhow::Result;
 use serde::Serialize;
 
 use super::files::Files;
@@ -11,6 +14,8 @@ use super::network::Network;
 use super::privileges::Privileges;
 use super::processes::Processes;
 use super::unknown::Unknown;
+use crate::output::{Out, json};
+use crate::proc::ProcRoot;
 use crate::text::nearest;
 
 /// The parts of a report.
@@ -105,6 +110,21 @@ impl Report {
         let Report { label, identity, findings, unknown, .. } = self;
         Report { label, identity, findings, unknown, ..Report::default() }
     }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    host: Option<String>,
+    boot_id: Option<String>,
+    containers: &'a [Report],
+}
+
+/// The reports in JSON.
+pub(super) fn document(out: &mut Out, proc: &ProcRoot, reports: &[Report]) -> Result<()> {
+    let document = Document { host: proc.host_name(), boot_id: proc.boot_id(), containers: reports };
+    json::write(out, &document)?;
+    writeln!(out)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::container::target::{self, Target};
-use crate::container::{Container, Files, each_process, group_of, matching, suggest};
+use crate::container::{Container, Files, each_process, group_of, matching, near};
 use crate::errno;
 use crate::isolation::cgroup;
 use crate::order;
@@ -320,7 +320,7 @@ impl<'a> Scanning<'a> {
         let found = match matching::group(&found, &word) {
             Some(group) => group,
             None => {
-                vec![matching::one(&found, &word).map_err(|error| match suggest::instead(&all, &word) {
+                vec![matching::one(&found, &word).map_err(|error| match near::instead(&all, &word) {
                     Some(instead) if found.is_empty() => anyhow!("no container '{shown}'; {instead}"),
                     _ => error,
                 })?]

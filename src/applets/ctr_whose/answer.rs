@@ -83,19 +83,14 @@ pub(super) enum Owner {
 pub(super) struct Named {
     pub label: String,
     pub runtime: &'static str,
+    /// The user whose state files have it.
+    pub owner: u32,
     pub name: Option<String>,
     pub id: String,
     pub pod: Option<String>,
     pub pod_namespace: Option<String>,
     pub status: Option<&'static str>,
     pub key: String,
-}
-
-impl Named {
-    /// The user whose state files have it.
-    pub(super) fn uid(&self) -> u32 {
-        self.key.split(':').nth(1).and_then(|uid| uid.parse().ok()).unwrap_or(0)
-    }
 }
 
 #[derive(Debug, Clone)]
@@ -115,7 +110,7 @@ impl Answer {
 
     /// By a state file. That of a user can say anything of the host's files and addresses.
     pub(super) fn stated(owner: Owner, role: Role, detail: impl Into<String>) -> Answer {
-        let is_of_user = matches!(&owner, Owner::Recorded(named) if named.uid() != 0);
+        let is_of_user = matches!(&owner, Owner::Recorded(named) if named.owner != 0);
         Answer::new(owner, role, if is_of_user { By::Claim } else { By::State }, detail)
     }
 

@@ -112,9 +112,8 @@ fn by_name(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
             owners.map(|owner| Answer::new(owner, Role::Member, By::State, "control group of its pod"));
         entry.answers.extend(answers);
     }
-    // The names of volumes and layers look like ids. The path of a control group begins with no directory of the host.
-    let first = Path::new(&whole).components().nth(1).map(|part| finder.root.join(part.as_os_str()));
-    let claim = claim.filter(|_| !first.is_some_and(|first| first.is_dir()));
+    // The names of volumes and layers look like ids.
+    let claim = claim.filter(|_| !finder.is_below_directory(Path::new(&whole)));
     if let (true, None, Some((id, runtime))) = (entry.answers.is_empty(), &entry.host, claim) {
         let Some(runtime) = crate::container::Runtime::from_name(runtime) else { return };
         let container = Container { identified_by: IdentifiedBy::Cgroup, ..Container::new(runtime, id) };
@@ -135,7 +134,7 @@ impl Finder<'_> {
 
     /// Groups of a user are below the slice of that user; others are made by root.
     fn may_have_group(&self, owner: &Owner, slice: Option<u32>) -> bool {
-        slice.unwrap_or(0) == self.named(owner).uid()
+        slice.unwrap_or(0) == self.named(owner).owner
     }
 }
 

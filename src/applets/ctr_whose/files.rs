@@ -220,9 +220,8 @@ fn by_stated_mount(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
 fn by_id(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
     let is_log = path.extension().is_some_and(|end| end == "log")
         || path.components().any(|part| part.as_os_str() == "logs");
-    // The path of a control group has ids too, and begins with no directory of the host.
-    let first = path.components().nth(1).map(|part| finder.root.join(part.as_os_str()));
-    if !first.is_some_and(|first| first.is_dir()) {
+    // The path of a control group has ids too.
+    if !finder.is_below_directory(path) {
         return Vec::new();
     }
     let (role, detail) = if is_log { (Role::Log, "log") } else { (Role::State, "state of the runtime") };

@@ -417,6 +417,12 @@ impl<'a> Finder<'a> {
         self.root == Path::new("/") && host.is_some() && own == host
     }
 
+    /// Does the path begin with a directory of the host? That of a control group does not.
+    pub(super) fn is_below_directory(&self, path: &Path) -> bool {
+        let first = path.components().nth(1);
+        first.is_some_and(|part| self.root.join(part.as_os_str()).is_dir())
+    }
+
     pub(super) fn named(&self, owner: &Owner) -> Named {
         match owner {
             Owner::Recorded(named) => (**named).clone(),
@@ -449,6 +455,7 @@ fn named(container: &Container, status: Option<&'static str>) -> Named {
     Named {
         label: container.label(),
         runtime: container.runtime.name(),
+        owner: container.owner,
         name: container.name.clone(),
         id: container.id.clone(),
         pod: container.pod.clone(),

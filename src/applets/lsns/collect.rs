@@ -3,8 +3,6 @@
 //! readlink(2) returns a namespace's inode number at half the cost of stat(2), for which the kernel must create the
 //! inode. A namespace is opened once, on demand, not once per process.
 
-use crate::order;
-use crate::sys::keyed::{HashMap, HashSet, Keyed};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::hash::BuildHasher;
@@ -20,10 +18,12 @@ use nix::unistd::Pid;
 
 use crate::access::{self, Account};
 use crate::isolation::ns;
+use crate::order;
 use crate::proc::mountinfo;
 use crate::proc::ns::{Kind, parse_link};
 use crate::proc::{ProcRoot, Scan, broken, entries};
 use crate::sys;
+use crate::sys::keyed::{HashMap, HashSet, Keyed};
 
 /// A descriptor or socket that keeps a namespace alive without processes in it.
 pub(super) enum Holder {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use memchr::memmem;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -137,10 +138,7 @@ fn groups(text: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     /// A path of 4,096 bytes has room for 341.
     const MOST: usize = 16;
     let (of_limit, of_task) = (&b",oom_memcg="[..], &b",task_memcg="[..]);
-    let all = |part: &[u8]| -> Vec<usize> {
-        let starts = text.windows(part.len()).enumerate().filter(|(_, window)| *window == part);
-        starts.map(|(at, _)| at).take(MOST + 1).collect()
-    };
+    let all = |part: &[u8]| -> Vec<usize> { memmem::find_iter(text, part).take(MOST + 1).collect() };
     let (limits, tasks) = (all(of_limit), all(of_task));
     if limits.is_empty() {
         let [at] = tasks[..] else { return None };
@@ -205,7 +203,6 @@ mod tests {
         kills
     }
 
-    /// A program that may write to the log cannot write with the facility of the kernel.
     #[test]
     fn names_of_groups_with_the_words_of_the_kernel() {
         let read = |text: &str| {
@@ -228,6 +225,7 @@ mod tests {
         assert_eq!(read("oom_memcg=/a"), None);
     }
 
+    /// A program that may write to the log cannot write with the facility of the kernel.
     #[test]
     fn what_a_program_wrote_to_the_log_is_no_kill() {
         let text = ",10,5,-;oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,\

@@ -76,7 +76,7 @@ impl Part {
     }
 }
 
-/// Letters and ways between them. What is no regular expression has any cost: the C library refuses it.
+/// Letters and ways between them. For broken syntax the result does not matter: the C library refuses the expression.
 pub(super) fn cost(pattern: &str) -> u64 {
     let mut letters = pattern.chars().peekable();
     // The alternatives before the current one, and the current one, of each open parenthesis.

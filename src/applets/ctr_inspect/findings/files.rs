@@ -46,7 +46,7 @@ impl Judge<'_> {
             .collect();
         // A socket that is mounted itself comes first, before those in a directory.
         let is_mounted = |socket: &Path| files.mounts.iter().any(|mount| Path::new(&mount.source) == socket);
-        targets.sort_by_key(|(socket, _)| !is_mounted(socket));
+        order::sort_by_key(&mut targets, |(socket, _)| !is_mounted(socket));
         if let Some((socket, target)) = targets.first() {
             let more = match targets.len() {
                 1 => String::new(),

@@ -17,6 +17,7 @@ use super::report::Report;
 use super::show::{many, short_path};
 use super::sockets::RuntimeSockets;
 use crate::container::Runtime;
+use crate::container::details::may_be_first_killed;
 use crate::container::world::{Subject, World};
 use crate::order;
 use reasons::REASONS;
@@ -110,10 +111,9 @@ pub(super) fn ended(identity: &Identity, kill: Option<&Kill>) -> Option<Finding>
         Some(path) => format!(" by the limit of {}", short_path(path)),
         None => ", as the host had no memory left".to_owned(),
     });
-    // The engines set this for each process of the container. One that is killed has no other status.
-    let (who, end) = match identity.exit_code {
-        None | Some(137) => ("the first process", ", and the container ended"),
-        Some(_) => ("a process", ""),
+    let (who, end) = match may_be_first_killed(identity.exit_code) {
+        true => ("the first process", ", and the container ended"),
+        false => ("a process", ""),
     };
     let text = format!("{who} was killed for lack of memory{}{end}", by.unwrap_or_default());
     let mut evidence = vec![("identity.oom_killed", json!(true))];

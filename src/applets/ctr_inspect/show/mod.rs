@@ -12,6 +12,7 @@ use super::finding::{Finding, Severity};
 use super::namespaces::ORDER;
 use super::report::Report;
 use super::unknown::Unknown;
+use crate::container::details::may_be_first_killed;
 use crate::container::short;
 use crate::output::Out;
 use crate::output::style::Painter;
@@ -116,7 +117,7 @@ impl Page<'_> {
         let rest: Vec<String> = parts.iter().map(|part| text::escape(part.as_bytes()).into_owned()).collect();
         self.flow(&first, text::width(&label), &rest, 2);
         if identity.oom_killed == Some(true) {
-            let who = if matches!(identity.exit_code, None | Some(137)) { "the first" } else { "a" };
+            let who = if may_be_first_killed(identity.exit_code) { "the first" } else { "a" };
             let words = format!("{who} process was killed for lack of memory");
             let words = self.painter.alarm(&words).into_owned();
             self.line("ended", &[words]);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::applets::ctr_ps::status::Status;
-use crate::container::details::{Ending, Port};
+use crate::container::details::{Ending, Port, may_be_first_killed};
 use crate::container::{Container, epoch, short};
 use crate::order;
 use crate::proc::clock;
@@ -75,8 +75,7 @@ pub(super) fn ended(status: Status, ending: Option<&Ending>) -> String {
     let Some(ending) = ending else { return status.name().to_owned() };
     let ago = ending.finished.as_deref().and_then(ago);
     let parts = match ending.oom_killed {
-        // Another process of the container can be the one that was killed.
-        Some(true) if !ending.restarts && ending.exit_code.is_none_or(|code| code == 137) => {
+        Some(true) if !ending.restarts && may_be_first_killed(ending.exit_code) => {
             [Some("OOM-killed".to_owned()), None, ago]
         }
         // The status of a start that failed is in the column EXIT: docker ps shows it as created, too.
