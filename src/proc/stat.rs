@@ -32,10 +32,9 @@ impl Stat {
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Stat> {
         let open = text.iter().position(|&b| b == b'(')?;
-        let close = text.iter().rposition(|&b| b == b')')?; // the name can contain `) ` too
-        let fields: Vec<&[u8]> = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).collect();
-        // The state is field 3 in proc_pid_stat(5).
-        let field = |at: usize| fields.get(at - 3).copied();
+        let close = end_of_name(text)?;
+        let fields: Vec<&[u8]> = fields(text, FIRST)?.collect();
+        let field = |at: usize| fields.get(at - FIRST).copied();
         Some(Stat {
             name: text.get(open + 1..close)?.to_vec(),
             state: *field(3)?.first()?,
@@ -53,9 +52,7 @@ impl Stat {
     /// The CPU time, threads, start time and pages alone: what is read of many processes again and again.
     #[must_use]
     pub(crate) fn usage(text: &[u8]) -> Option<[u64; 4]> {
-        let close = text.iter().rposition(|&b| b == b')')?;
-        // The state is field 3 in proc_pid_stat(5).
-        let mut fields = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).skip(11);
+        let mut fields = fields(text, 14)?;
         let (user, system) = (number::<u64>(fields.next()?)?, number(fields.next()?)?);
         let (threads, start) = (number(fields.nth(4)?)?, number(fields.nth(1)?)?);
         Some([user.saturating_add(system), threads, start, number(fields.nth(1)?)?])
@@ -65,9 +62,8 @@ impl Stat {
     /// them.
     #[must_use]
     pub fn priority_and_cpu(text: &[u8]) -> Option<(i64, i64)> {
-        let close = text.iter().rposition(|&b| b == b')')?;
-        // The priority is field 18, and the CPU field 39.
-        let mut fields = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).skip(15);
+        // The CPU is field 39.
+        let mut fields = fields(text, 18)?;
         let priority: i64 = number(fields.next()?)?;
         Some((39 - priority, number(fields.nth(20)?)?))
     }
@@ -75,10 +71,9 @@ impl Stat {
     /// The length of its environment. None while it executes a program, and if the kernel does not say it.
     #[must_use]
     pub(crate) fn environment_length(text: &[u8]) -> Option<u64> {
-        let close = text.iter().rposition(|&b| b == b')')?;
-        // The end of the program's code is field 27. The kernel sets it after the environment, whose first address is
-        // field 50, and the one after it field 51.
-        let mut fields = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).skip(24);
+        // The end of the program's code. The kernel sets it after the environment, whose first address is field 50, and
+        // the one after it field 51.
+        let mut fields = fields(text, 27)?;
         let code: u64 = number(fields.next()?)?;
         let (first, end): (u64, u64) = (number(fields.nth(22)?)?, number(fields.next()?)?);
         end.checked_sub(first).filter(|_| code != 0 && first != 0)
@@ -87,10 +82,23 @@ impl Stat {
     /// Its process group and its session, by the PIDs of their leaders. Apart, as few columns need them.
     #[must_use]
     pub fn group_and_session(text: &[u8]) -> Option<(i32, i32)> {
-        let close = text.iter().rposition(|&b| b == b')')?;
-        let mut fields = text.get(close + 2..)?.split(|b| b.is_ascii_whitespace()).skip(2);
+        let mut fields = fields(text, 5)?;
         Some((number(fields.next()?)?, number(fields.next()?)?))
     }
+}
+
+/// The number of the field after the name, the state, in proc_pid_stat(5).
+const FIRST: usize = 3;
+
+/// The fields from this number on.
+fn fields(text: &[u8], from: usize) -> Option<impl Iterator<Item = &[u8]>> {
+    let after = text.get(end_of_name(text)? + 2..)?;
+    Some(after.split(u8::is_ascii_whitespace).skip(from - FIRST))
+}
+
+/// The name can contain `) ` too.
+fn end_of_name(text: &[u8]) -> Option<usize> {
+    text.iter().rposition(|&b| b == b')')
 }
 
 #[cfg(test)]
@@ -118,5 +126,14 @@ mod tests {
         for end in 0..text.len() {
             let _ = Stat::parse(&text[..end]);
         }
+    }
+
+    #[test]
+    fn the_length_of_the_environment() {
+        let read = |file: &str| std::fs::read(format!("/proc/self/{file}")).expect("a file of proc");
+        assert_eq!(Stat::environment_length(&read("stat")), Some(read("environ").len() as u64));
+        let executing = format!("7 (sh) R {}", ["0"; 49].join(" "));
+        assert_eq!(Stat::environment_length(executing.as_bytes()), None);
+        assert_eq!(Stat::environment_length(b"7 (sh) R 1"), None);
     }
 }
