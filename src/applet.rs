@@ -63,18 +63,18 @@ pub fn run(mut argv: Vec<OsString>) -> u8 {
     if let Some(applet) = of_program(&name) {
         return call(applet, argv0, argv);
     }
-    sys::hold_closed_stdio();
     // A binary renamed to ctrbox-0.1 still acts as ctrbox. A link of any other name means an unknown applet.
     if !name.as_bytes().starts_with(BOX.as_bytes()) {
         return report(BOX, UNKNOWN_APPLET, Err(unknown(&name)));
     }
-    let Some(first) = argv.first().cloned() else {
+    let first = argv.first().cloned();
+    if let Some(applet) = first.as_deref().and_then(find) {
+        return call(applet, argv.remove(0), argv);
+    }
+    sys::hold_closed_stdio();
+    let Some(first) = first else {
         return report(BOX, 1, Err(Exit::Text(help())));
     };
-    if let Some(applet) = find(&first) {
-        argv.remove(0);
-        return call(applet, first, argv);
-    }
     let (status, exit) = match first.as_bytes() {
         b"--list" => (1, Exit::Text(list())),
         b"--help" | b"-h" => (1, Exit::Text(help())),

@@ -90,8 +90,11 @@ fn attempt<T: Portable>(
 fn hand_over(socket: &UnixStream, result: impl Portable) -> Result<()> {
     let (bytes, given) = result.pack();
     let failed = "cannot send a result";
-    descriptors::send_all(socket.as_fd(), &given).context(failed)?;
-    (&*socket).write_all(&bytes).context(failed)
+    let length = u32::try_from(bytes.len()).context(failed)?.to_ne_bytes();
+    let (first, rest) = bytes.split_at(bytes.len().min(descriptors::MOST_BYTES - length.len()));
+    descriptors::send_all(socket.as_fd(), &given, &[&length, first].concat()).context(failed)?;
+    std::mem::forget(given); // this process ends now, which closes all of them
+    (&*socket).write_all(rest).context(failed)
 }
 
 /// From the child. It continues the child if somebody stops it meanwhile.
@@ -126,10 +129,11 @@ impl Read for Channel<'_> {
 fn receive<T: Portable>(from: &mut Channel<'_>) -> Result<Option<T>> {
     let failed = "cannot read a result";
     from.until_readable().context(failed)?;
-    let Some(given) = descriptors::receive_all(from.socket.as_fd()) else { return Ok(None) };
-    let mut bytes = Vec::new();
-    from.read_to_end(&mut bytes).context(failed)?;
-    Ok(T::unpack(&bytes, given))
+    let Some((given, bytes)) = descriptors::receive_all(from.socket.as_fd()) else { return Ok(None) };
+    let Some((&length, first)) = bytes.split_first_chunk() else { return Ok(None) };
+    let (length, mut bytes) = (u32::from_ne_bytes(length) as usize, first.to_vec());
+    from.take(length.saturating_sub(bytes.len()) as u64).read_to_end(&mut bytes).context(failed)?;
+    Ok(T::unpack(&bytes, given).filter(|_| bytes.len() == length))
 }
 
 impl Portable for Option<Pid> {

@@ -88,7 +88,11 @@ impl ByNamespace {
                 return tasks;
             }
             seen.push(current);
-            let parent = known_parent(current).or_else(|| proc.process(current).status().ok()?.ppid);
+            let just_read =
+                || self.parents.iter().find(|(pid, _)| *pid == current).map(|(_, parent)| *parent);
+            let parent = known_parent(current)
+                .or_else(just_read)
+                .or_else(|| proc.process(current).status().ok()?.ppid);
             next = parent.filter(|&parent| parent > 0).map(Pid::from_raw);
         }
         if self.below_no_shim.len() < MOST_SEEN {

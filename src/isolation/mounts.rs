@@ -91,8 +91,8 @@ pub(crate) fn files<const N: usize>(contents: impl FnOnce() -> [Vec<u8>; N]) -> 
     let (receiver, sender) = descriptors::channel().context("socketpair failed")?;
     match sys::fork().context("fork failed")? {
         ForkResult::Child => {
-            let sent =
-                write_files(contents()).and_then(|trees| Ok(descriptors::send_all(sender.as_fd(), &trees)?));
+            let sent = write_files(contents())
+                .and_then(|trees| Ok(descriptors::send_all(sender.as_fd(), &trees, b"")?));
             let failed = sent.err().map_or(0, |error| {
                 error.downcast_ref().map_or(Errno::EIO as i32, |errno: &Errno| *errno as i32)
             });
@@ -102,7 +102,8 @@ pub(crate) fn files<const N: usize>(contents: impl FnOnce() -> [Vec<u8>; N]) -> 
             drop(sender);
             // First, as in tree_of.
             let ended = sys::wait_for_step(child, 0).context("waitpid failed")?;
-            received(descriptors::receive_all(receiver.as_fd()).filter(|trees| trees.len() == N), ended)
+            let trees = descriptors::receive_all(receiver.as_fd()).map(|(trees, _)| trees);
+            received(trees.filter(|trees| trees.len() == N), ended)
         }
     }
 }

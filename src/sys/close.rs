@@ -159,23 +159,21 @@ pub(crate) fn share_of_open_files(most: usize) -> usize {
     usize::try_from(limit / SHARE).unwrap_or(most).min(most)
 }
 
-/// The hard limit of RLIMIT_NOFILE: one more than the highest descriptor. Not more than 1,048,576.
+/// No limit of open files is taken for higher than this.
+const MOST_OPEN_FILES: u64 = 1 << 20;
+
+/// The hard limit of RLIMIT_NOFILE: one more than the highest descriptor.
 fn open_files_limit() -> c_uint {
-    let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard);
-    c_uint::try_from(hard).unwrap_or(c_uint::MAX).min(1 << 20)
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard.min(MOST_OPEN_FILES)) as c_uint
 }
 
 /// Raises the soft limit of RLIMIT_NOFILE to the hard one. How many descriptors this process may have.
 #[must_use]
 pub(crate) fn raise_descriptor_limit() -> usize {
-    let hard = u64::from(open_files_limit());
-    if let Ok((soft, all)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        if soft < hard {
-            _ = setrlimit(Resource::RLIMIT_NOFILE, hard, all);
-        }
-    }
-    let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft.min(hard));
-    usize::try_from(soft).unwrap_or(0)
+    let Ok((soft, all)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 0 };
+    let hard = all.min(MOST_OPEN_FILES);
+    let is_raised = soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, all).is_ok();
+    usize::try_from(if is_raised { hard } else { soft.min(hard) }).unwrap_or(0)
 }
 
 #[cfg(test)]

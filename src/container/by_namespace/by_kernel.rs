@@ -195,15 +195,17 @@ impl ByNamespace {
     /// Walks from a process up to the first ancestor without namespaces of its own. Finds the program that created the
     /// container, and its init process.
     fn find_maker_and_init(
-        &self,
+        &mut self,
         proc: &ProcRoot,
         pid: Pid,
         own: &OwnNamespaces,
     ) -> (Option<(Runtime, Pid)>, Option<Pid>) {
         let (mut maker, mut init) = (None, None);
         let mut current = pid;
+        self.parents.clear();
         for _ in 0..DEEPEST {
             let Ok(status) = proc.process(current).status() else { break };
+            self.parents.extend(status.ppid.map(|parent| (current, parent)));
             let own_pid_ns = status.nspid.len() > 1;
             let inside =
                 own_pid_ns || self.own_namespaces(proc, current, PidNs::Procs).is_some_and(|own| own.root);

@@ -59,6 +59,8 @@ pub(super) struct ByNamespace {
     roots: HashMap<(u64, Option<FileId>), String>,
     /// Containers without a state file that are all that is below a monitor.
     by_monitor: HashMap<Pid, Rc<Container>>,
+    /// The parents of a process and of those above it, from the last search for what made a container.
+    pub(super) parents: Vec<(Pid, i32)>,
     /// Processes without a shim of containerd above them.
     pub(super) below_no_shim: HashSet<Pid>,
 }
@@ -82,6 +84,7 @@ impl ByNamespace {
             found: HashMap::default(),
             roots: HashMap::default(),
             by_monitor: HashMap::default(),
+            parents: Vec::new(),
             below_no_shim: HashSet::default(),
         }
     }
