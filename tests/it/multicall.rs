@@ -237,7 +237,7 @@ fn a_stdout_that_is_closed_or_not_open_for_writing_is_a_failure() {
     for args in [
         &["ctr-ps"][..],
         &["ctr-ps", "--json"],
-        &["ctr-ps", "-l", "--jsonl", "-a"],
+        &["ctr-ps", "-l", "--json", "-a"],
         &["ctr-ps", "-H"],
         &["lsns"],
         &["lsns", "-J"],
