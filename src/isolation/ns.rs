@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_int};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat};
 use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
@@ -27,6 +28,8 @@ use crate::text;
 pub(crate) struct Set {
     /// The process, and the kinds of its namespaces to enter with one setns(2).
     pub process: Option<(Rc<OwnedFd>, Vec<Kind>)>,
+    /// Those that are left out if the kernel lacks them, which a failure of that call shows.
+    pub assumed: Vec<Kind>,
     pub files: Vec<(Kind, OwnedFd)>,
     /// For the hint, if hints are wanted.
     pub before: Option<Arc<Before>>,
@@ -72,7 +75,6 @@ pub(crate) fn known(proc: &ProcRoot, kind: Kind) -> bool {
 
 /// Is this process in the user namespace of `pid`? The kernel refuses to enter it again (setns(2), EINVAL).
 pub(crate) fn same_user_ns(proc: &ProcRoot, pid: Pid) -> Result<bool> {
-    use std::os::unix::fs::MetadataExt;
     let id = |path: &Path| {
         let message = || format!("stat of {} failed", path.display());
         let meta =
@@ -81,6 +83,15 @@ pub(crate) fn same_user_ns(proc: &ProcRoot, pid: Pid) -> Result<bool> {
     };
     let link = Kind::User.link();
     Ok(id(&proc.path_of(pid, &link))? == id(&proc.own(&link))?)
+}
+
+/// The same by a pidfd, without a read of the target's files, which may not end. None where the kernel does not say it
+/// (before Linux 6.11), and for a process that this one may not trace.
+#[must_use]
+pub(crate) fn same_user_ns_by_pidfd(proc: &ProcRoot, pidfd: &OwnedFd) -> Option<bool> {
+    let theirs = fstat(user_ns_of(pidfd).ok()?).ok()?;
+    let own = std::fs::metadata(proc.own(&Kind::User.link())).ok()?;
+    Some((theirs.st_dev, theirs.st_ino) == (own.dev(), own.ino()))
 }
 
 /// setns(2) accepts a pidfd since Linux 5.8; pidfds exist since 5.3.
@@ -164,7 +175,7 @@ impl Set {
 
     /// Removes one kind, to be entered separately.
     pub(crate) fn split_off(&mut self, kind: Kind) -> Result<Set> {
-        let mut split = Set { before: self.before.clone(), ..Set::default() };
+        let mut split = Set { before: self.before.clone(), assumed: self.assumed.clone(), ..Set::default() };
         if let Some((pidfd, kinds)) = self.process.as_mut().filter(|(_, kinds)| kinds.contains(&kind)) {
             kinds.retain(|other| *other != kind);
             split.process = Some((Rc::clone(pidfd), vec![kind]));
@@ -188,6 +199,9 @@ impl Set {
             let (user, rest): (Vec<Kind>, Vec<Kind>) = kinds.iter().partition(|&&kind| kind == Kind::User);
             if !rest.is_empty() && sys::setns(&*pidfd, mask(&rest)).is_ok() {
                 *kinds = user;
+            } else if !self.assumed.is_empty() {
+                let proc = ProcRoot::default();
+                kinds.retain(|kind| !self.assumed.contains(kind) || known(&proc, *kind));
             }
             // One call enters all or none.
             kinds.retain(|kind| *kind == Kind::User || sys::setns(&*pidfd, kind.flag()).is_err());

@@ -4,7 +4,7 @@ use crate::common;
 
 use crate::common::fuse::Fuse;
 use crate::common::process::{children, limited, namespaces};
-use crate::common::{applet, binary, program, stderr, stdout, until};
+use crate::common::{applet, binary, kernel, program, stderr, stdout, until};
 
 /// Shell commands that start a process, whose PID is `$pid` then.
 const OF_USER: &str =
@@ -126,13 +126,16 @@ fn a_target_that_blocks_its_readers_is_an_error() {
     }
     let Some(fuse) = blocking(1, OF_USER) else { return };
     let pid = &inner(children(fuse.pid)[0]);
-    for options in [&["-a"][..], &["-u", "-e"], &["--as-container"], &["-u", "-r"], &["-u", "-w"]] {
+    for options in [&["-a", "-e"][..], &["-u", "-e"], &["--as-container"], &["-u", "-r"], &["-u", "-w"]] {
         let words = [&["nsenter", "-t", pid][..], options, &["echo", "ran"]].concat();
         assert_eq!(looks(&fuse, &words), (Some(1), String::new(), unreadable("nsenter", pid)), "{options:?}");
     }
     // Namespaces alone need no file of the target.
     let ran = (Some(0), "ran\n".to_owned(), String::new());
     assert_eq!(looks(&fuse, &["nsenter", "-t", pid, "-u", "echo", "ran"]), ran);
+    // The pidfd says which namespaces `-a` means since Linux 6.11.
+    let all = if kernel() >= (6, 11) { ran } else { (Some(1), String::new(), unreadable("nsenter", pid)) };
+    assert_eq!(looks(&fuse, &["nsenter", "-t", pid, "-a", "echo", "ran"]), all);
     assert_eq!(looks(&fuse, &["getpcaps", pid]).0, Some(0));
     assert_eq!(looks(&fuse, &["capsh", &format!("--print={pid}")]).2, unreadable("capsh", pid));
     let (status, _, said) = looks(&fuse, &["getpcaps", "--json", pid]);
@@ -286,7 +289,7 @@ os.execv(\"/bin/sleep\", [\"sleep\", \"1000\"])' $fuse/f & wait";
         assert_eq!((output.status.code(), stderr(&output)), (Some(0), left_out(words[0], &pid)));
         assert!(stdout(&output).contains('1'));
     }
-    for options in [&["-a"][..], &["-u", "-e"], &["--as-container"]] {
+    for options in [&["-a", "-e"][..], &["-u", "-e"], &["--as-container"]] {
         let output = limited(applet("nsenter").args(["-t", &pid]).args(options).arg("true"));
         assert_eq!((output.status.code(), stderr(&output)), (Some(1), unreadable("nsenter", &pid)));
     }

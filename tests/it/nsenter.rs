@@ -6,8 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 use crate::common::nsenter::{ALL, KINDS, NO_PID, in_scratch, links, nsenter, of, readlinks, refused};
-use crate::common::process::{Holder, Piped, failure, limited, link, namespaces, pidfd_inode, printed};
-use crate::common::{Scratch, program, root, skip, stderr, until};
+use crate::common::process::{
+    Holder, Piped, failure, limited, link, namespaces, pidfd_inode, printed, traceable,
+};
+use crate::common::{Scratch, binary, kernel, program, root, skip, stderr, until};
 use nix::unistd::Pid;
 
 /// The sandbox is a process of the host; it is not a process of its container.
@@ -39,6 +41,31 @@ fn a_sandbox_of_gvisor_is_not_the_container() {
     // A user's program of that name does not count.
     std::os::unix::fs::chown(&sandbox, Some(1), None).expect("owned");
     assert_eq!(said("always", "-m"), "");
+}
+
+/// The pidfd says which namespaces `-a` means: no file of the target in /proc is read, and no process watches that.
+#[test]
+fn all_namespaces_are_entered_by_the_pidfd_alone() {
+    if !traceable("nsenter-all-by-pidfd") || kernel() < (6, 11) {
+        return;
+    }
+    let (holder, scratch) = (Holder::new(&ALL, ""), Scratch::new("nsenter-all-by-pidfd"));
+    let log = in_scratch(&scratch, "calls");
+    let traced = |options: &[&str]| {
+        let mut command = program("strace");
+        command.args(["-f", "-o", &log, "-e", "signal=none"]).args(options).arg(binary());
+        command.args(["nsenter", "-t", &holder.pid.to_string(), "-a"]);
+        let seen = readlinks(&mut command);
+        (seen, std::fs::read_to_string(&log).expect("the calls"))
+    };
+    let own = format!("/proc/{}/", holder.pid);
+    let (seen, calls) = traced(&[]);
+    assert_eq!(seen, links(&holder, &KINDS.map(|(_, _, name)| name)));
+    assert!(!calls.contains(&own) && !calls.contains("lstat("), "{calls}");
+    // A kernel without one of the kinds refuses all of them in one call. Those it has are entered then.
+    let (seen, calls) = traced(&["-e", "inject=setns:error=EINVAL:when=1"]);
+    assert_eq!(seen, links(&holder, &KINDS.map(|(_, _, name)| name)));
+    assert!(calls.contains("/proc/self/ns/time") && !calls.contains(&own), "{calls}");
 }
 
 #[test]

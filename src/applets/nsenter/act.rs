@@ -13,7 +13,7 @@ use super::child;
 use super::entry::{Credentials, Entry};
 use super::inside;
 use super::lookup;
-use super::open::{NoTarget, Opened, hint_container_name, open_all};
+use super::open::{NoTarget, Opened, hint_container_name, is_told_by_pidfd, open_all};
 use super::plan::Request;
 use crate::access::watch::{self, Guard};
 use crate::container::is_gvisor;
@@ -30,7 +30,9 @@ pub(super) fn act(name: &str, request: &Request, program: &[OsString]) -> Outcom
     // A child finds a container by its name, and hands back only the process, and which files have its profile.
     let target = request.target.as_ref().map(|target| lookup.held(&proc, target)).transpose();
     let guard = match target.as_ref() {
-        Ok(Some(held)) if request.reads_target(exit::hints_wanted) => guard(name, &proc, held.pid)?,
+        Ok(Some(held)) if request.reads_target(|| is_told_by_pidfd(held), exit::hints_wanted) => {
+            guard(name, &proc, held.pid)?
+        }
         _ => None,
     };
     let profile = lookup.profile();

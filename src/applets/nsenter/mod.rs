@@ -144,7 +144,8 @@
 //!
 //! A process can block everybody who reads its files in /proc: its execve(2) does not end because a FUSE file system does
 //! not answer, and the kernel is one that makes readers wait for that. nsenter enters namespaces of such a process
-//! (`-n`, `-m`, ...), but options that read its files (`-a`, `-e`, `-r`, `-w`, `--as-container`) fail after one second.
+//! (`-n`, `-m`, ..., and for root since Linux 6.11 `-a`), but options that read its files (`-e`, `-r`, `-w`,
+//! `--as-container`) fail after one second.
 //!
 //! # Hints
 //!

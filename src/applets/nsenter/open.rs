@@ -327,16 +327,26 @@ pub(super) fn read_environ(directory: &OwnedFd) -> Result<Vec<u8>> {
     access::read_environment(File::from(fd)).context(failed)
 }
 
-fn facts(proc: &ProcRoot, request: &Request, pid: Option<Pid>) -> Result<Facts> {
+/// Does the kernel say by the pidfd what `--all` must know? Else the target's links in /proc are read.
+pub(super) fn is_told_by_pidfd(held: &Held) -> bool {
+    geteuid().is_root() && held.pidfd.as_ref().is_some_and(|pidfd| ns::user_ns_of(pidfd).is_ok())
+}
+
+fn facts(proc: &ProcRoot, request: &Request, target: Option<&Held>) -> Result<Facts> {
+    let pid = target.map(|held| held.pid);
     if request.as_container && pid.is_none() {
         return Err(anyhow::Error::msg(NoTarget));
     }
+    let root = geteuid().is_root();
+    let pidfd = target.and_then(|held| held.pidfd.as_ref()).filter(|_| root);
+    if let Some(is_same) = pidfd.and_then(|pidfd| ns::same_user_ns_by_pidfd(proc, pidfd)) {
+        return Ok(Facts { other_user_ns: !is_same, known: Kind::ALL.to_vec(), is_assumed: true, root });
+    }
     // No process has PID 0: it yields the message of util-linux for a missing target.
     let other_user_ns = !ns::same_user_ns(proc, pid.unwrap_or(Pid::from_raw(0)))?;
-    let root = geteuid().is_root();
     let shared = |kind: Kind| pid.is_some_and(|pid| shares(proc, pid, &kind.link()));
     let known = Kind::ALL.into_iter().filter(|kind| ns::known(proc, *kind) && (root || !shared(*kind)));
-    Ok(Facts { other_user_ns, known: known.collect(), root })
+    Ok(Facts { other_user_ns, known: known.collect(), is_assumed: false, root })
 }
 
 fn open_namespaces(
@@ -349,7 +359,8 @@ fn open_namespaces(
         opened.set.files.push((*kind, fd.try_clone()?));
     }
     let pid = target.as_ref().map(|held| held.pid);
-    let mut kinds = request.wanted(|| facts(proc, request, pid))?;
+    let (mut kinds, assumed) = request.wanted(|| facts(proc, request, target.as_ref()))?;
+    opened.set.assumed = assumed;
     let parent_of_target = request.user_parent && request.files.is_empty();
     let needs_target = !kinds.is_empty() || request.net_socket.is_some() || parent_of_target;
     if pid.is_none() && needs_target {

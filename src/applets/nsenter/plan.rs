@@ -71,6 +71,8 @@ pub(super) struct Facts {
     /// For root: the kinds that this kernel has. For an ordinary user: only those in which the target's namespace
     /// differs from the caller's; setns(2) to the caller's own would fail.
     pub known: Vec<Kind>,
+    /// Are these all kinds, whether or not this kernel has them?
+    pub is_assumed: bool,
     /// The caller is root, and needs no user namespace to enter others.
     pub root: bool,
 }
@@ -157,13 +159,17 @@ impl Request {
         self.enters_files() || self.names(Kind::Pid) || self.names(Kind::User) || self.user_parent
     }
 
-    /// Does nsenter read files of the target in /proc? A namespace alone is entered by a pidfd. Hints need more.
+    /// Does nsenter read files of the target in /proc? A namespace alone is entered by a pidfd, and all of them if that
+    /// says enough. Hints need more.
     #[must_use]
-    pub(super) fn reads_target(&self, hints_wanted: impl FnOnce() -> bool) -> bool {
+    pub(super) fn reads_target(
+        &self,
+        is_told_by_pidfd: impl FnOnce() -> bool,
+        hints_wanted: impl FnOnce() -> bool,
+    ) -> bool {
         let of_target = |directory: &Directory| matches!(directory, Directory::OfTarget);
         let follows = |id: &Option<Id>| matches!(id, Some(Id::Follow));
-        self.all
-            || self.as_container
+        self.as_container
             || self.environment
             || self.join_cgroup
             || self.follow_context
@@ -179,6 +185,7 @@ impl Request {
             || self.enters_files()
                 && (self.program.is_none() || matches!(self.target, Some(Target::Container(_))))
             || (self.enters_files() || self.kinds.len() + self.files.len() > 1) && hints_wanted()
+            || self.all && !is_told_by_pidfd()
     }
 
     /// Can the container's processes see the program's process before it is executed?
@@ -190,10 +197,14 @@ impl Request {
     /// The kinds to take from the target: those that are named, or all that this kernel has. setns(2) fails for the
     /// caller's own user namespace, so `--all` leaves it out. With `--host-root` the program also stays root of the
     /// host: the container's processes could trace root of the container and reach the host's files through it.
-    pub(super) fn wanted(&self, facts: impl FnOnce() -> Result<Facts>) -> Result<Vec<Kind>> {
-        let mut kinds = self.kinds.clone();
+    /// Also those of them that the kernel may lack.
+    pub(super) fn wanted(&self, facts: impl FnOnce() -> Result<Facts>) -> Result<(Vec<Kind>, Vec<Kind>)> {
+        let (mut kinds, mut assumed) = (self.kinds.clone(), Vec::new());
         if self.all {
             let facts = facts()?;
+            if facts.is_assumed {
+                assumed = facts.known.iter().copied().filter(|kind| !self.kinds.contains(kind)).collect();
+            }
             let user = facts.other_user_ns && !(self.host_root.is_some() && facts.root);
             kinds.extend(facts.known.into_iter().filter(|kind| *kind != Kind::User || user));
         }
@@ -203,7 +214,7 @@ impl Request {
         if self.host_root.is_some() {
             kinds.retain(|kind| *kind != Kind::Mnt);
         }
-        Ok(kinds)
+        Ok((kinds, assumed))
     }
 
     /// The mount point of proc for the entered pid namespace, if it is mounted.
@@ -221,8 +232,12 @@ impl Request {
 mod tests {
     use super::*;
 
-    fn facts(other_user_ns: bool, root: bool) -> impl FnOnce() -> Result<Facts> {
-        move || Ok(Facts { other_user_ns, known: Kind::ALL.to_vec(), root })
+    fn facts(other_user_ns: bool, root: bool) -> Facts {
+        Facts { other_user_ns, known: Kind::ALL.to_vec(), is_assumed: false, root }
+    }
+
+    fn wanted(request: &Request, facts: Facts) -> Vec<Kind> {
+        request.wanted(|| Ok(facts)).expect("kinds").0
     }
 
     fn all() -> Request {
@@ -231,17 +246,27 @@ mod tests {
 
     #[test]
     fn all_leaves_out_the_callers_own_user_namespace() {
-        assert_eq!(all().wanted(facts(true, true)).expect("kinds"), Kind::ALL);
-        let without = all().wanted(facts(false, true)).expect("kinds");
+        assert_eq!(wanted(&all(), facts(true, true)), Kind::ALL);
+        let without = wanted(&all(), facts(false, true));
         assert!(!without.contains(&Kind::User) && without.len() == Kind::ALL.len() - 1);
         let asked = Request { kinds: vec![Kind::Net, Kind::User, Kind::Net], ..Request::default() };
-        assert_eq!(asked.wanted(|| bail!("must not be called")).expect("kinds"), [Kind::User, Kind::Net]);
+        assert_eq!(asked.wanted(|| bail!("must not be called")).expect("kinds").0, [Kind::User, Kind::Net]);
+    }
+
+    #[test]
+    fn only_what_all_adds_is_left_out_if_the_kernel_lacks_it() {
+        let request = Request { kinds: vec![Kind::Time], ..all() };
+        let assumed = Facts { is_assumed: true, ..facts(true, true) };
+        let (kinds, assumed) = request.wanted(|| Ok(assumed)).expect("kinds");
+        assert_eq!(kinds, Kind::ALL);
+        assert!(!assumed.contains(&Kind::Time) && assumed.len() == Kind::ALL.len() - 1);
+        assert!(request.wanted(|| Ok(facts(true, true))).expect("kinds").1.is_empty());
     }
 
     #[test]
     fn host_root_keeps_root_out_of_the_user_namespace() {
         let request = || Request { host_root: Some(PathBuf::from("/x")), ..all() };
-        let kinds = |request: Request, root| request.wanted(facts(true, root)).expect("kinds");
+        let kinds = |request: Request, root| wanted(&request, facts(true, root));
         assert!(!kinds(request(), true).iter().any(|kind| matches!(kind, Kind::User | Kind::Mnt)));
         let ordinary = kinds(request(), false);
         assert!(ordinary.contains(&Kind::User) && !ordinary.contains(&Kind::Mnt));

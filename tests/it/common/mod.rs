@@ -96,6 +96,13 @@ pub fn skip(what: &str, why: &str) {
     let _ = nix::unistd::write(std::io::stderr(), line.as_bytes());
 }
 
+/// The version of the running kernel.
+pub fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 /// Is the program in PATH?
 pub fn there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -280,6 +280,16 @@ pub fn python() -> bool {
     here
 }
 
+/// Can strace(1) trace here, and namespaces be made? If not, prints the reason.
+pub fn traceable(test: &str) -> bool {
+    let traces =
+        there("strace") && limited(program("strace").args(["-o", "/dev/null", "true"])).status.success();
+    if !traces {
+        skip(test, "needs strace(1) that may trace");
+    }
+    traces && namespaces(test)
+}
+
 /// Can namespaces be made here? If not, prints the reason.
 pub fn namespaces(test: &str) -> bool {
     if !root() {
