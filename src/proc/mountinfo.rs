@@ -56,8 +56,17 @@ pub(crate) fn mounts(text: &[u8]) -> impl Iterator<Item = Mount<'_>> {
 /// The mounts of the file system types that begin with `kind`. Only their lines are split: on a host with many
 /// containers most of the text is the options of overlay mounts.
 pub(crate) fn mounts_of<'a>(text: &'a [u8], kind: &'static str) -> impl Iterator<Item = Mount<'a>> {
+    wanted_of(text, kind, |_| true)
+}
+
+/// The same, only of the lines that are wanted.
+pub(crate) fn wanted_of<'a>(
+    text: &'a [u8],
+    kind: &'static str,
+    is_wanted: impl Fn(&[u8]) -> bool,
+) -> impl Iterator<Item = Mount<'a>> {
     // The options of another file system may contain the words.
-    let lines = lines_with(text, &[b" - ", kind.as_bytes()].concat());
+    let lines = lines_with(text, &[b" - ", kind.as_bytes()].concat()).filter(move |line| is_wanted(line));
     lines.filter_map(mount).filter(move |mount| mount.kind.starts_with(kind.as_bytes()))
 }
 

@@ -2,7 +2,9 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::ops::{Deref, DerefMut};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dlmalloc::Dlmalloc;
 
@@ -11,12 +13,53 @@ use dlmalloc::Dlmalloc;
 /// exits with the program's own status.
 pub struct Allocator;
 
-static INNER: Mutex<Memory> = Mutex::new(Memory { first: First { used: 0 }, rest: Dlmalloc::new() });
+static INNER: Locked = Locked {
+    is_held: AtomicBool::new(false),
+    memory: UnsafeCell::new(Memory { first: First { used: 0 }, rest: Dlmalloc::new() }),
+};
 
 /// All memory that is allocated.
 pub(super) struct Memory {
     first: First,
     rest: Dlmalloc,
+}
+
+/// Like a mutex of std, which looks for panics of the thread each time: that takes longer than an allocation. Here a panic
+/// ends the process.
+struct Locked {
+    is_held: AtomicBool,
+    memory: UnsafeCell<Memory>,
+}
+
+// SAFETY: `Held` alone leads to the memory, and there is one at a time.
+unsafe impl Sync for Locked {}
+
+/// The lock, until it is dropped.
+pub(super) struct Held(());
+
+impl Deref for Held {
+    type Target = Memory;
+
+    #[inline(always)]
+    fn deref(&self) -> &Memory {
+        // SAFETY: there is no other `Held`, and this one lends it.
+        unsafe { &*INNER.memory.get() }
+    }
+}
+
+impl DerefMut for Held {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Memory {
+        // SAFETY: there is no other `Held`, and this one lends it to one only.
+        unsafe { &mut *INNER.memory.get() }
+    }
+}
+
+impl Drop for Held {
+    #[inline(always)]
+    fn drop(&mut self) {
+        INNER.is_held.store(false, Ordering::Release);
+    }
 }
 
 /// The first allocations. What only starts another program needs no more than these, and dlmalloc would map and touch
@@ -75,8 +118,12 @@ impl First {
 
 /// Other threads cannot allocate while this lock is held. A fork holds it, so that the child of a process with
 /// several threads never waits for it. The lock inside dlmalloc is not accessible.
-pub(super) fn hold() -> MutexGuard<'static, Memory> {
-    INNER.lock().unwrap_or_else(PoisonError::into_inner)
+#[inline(always)]
+pub(super) fn hold() -> Held {
+    while INNER.is_held.swap(true, Ordering::Acquire) {
+        std::thread::yield_now();
+    }
+    Held(())
 }
 
 static WHO: OnceLock<(&str, u8)> = OnceLock::new();

@@ -28,6 +28,13 @@ pub(super) struct Plan {
 }
 
 pub(super) fn plan(proc: &ProcRoot, request: &Request, program: &[OsString]) -> Result<Plan> {
+    if let Some(controllers) = controllers(request) {
+        let some = Hierarchies::read_for(proc, &controllers)?;
+        // The messages of errors name all that is mounted.
+        if let Ok(plan) = named(proc, &some, request, &[]) {
+            return Ok(plan);
+        }
+    }
     let host = Hierarchies::read(proc)?;
     if let Some(target) = &request.like {
         return like(proc, &host, target);
@@ -41,6 +48,19 @@ pub(super) fn plan(proc: &ProcRoot, request: &Request, program: &[OsString]) -> 
         return fresh(proc, &host, request, &writes);
     }
     by_rules(&host, program)
+}
+
+/// The controllers that `-g` names, if these and no others are needed.
+fn controllers(request: &Request) -> Option<Vec<&str>> {
+    if request.specs.is_empty() || !request.limits.is_empty() {
+        return None;
+    }
+    let mut all = Vec::new();
+    for spec in &request.specs {
+        let (names, _path) = spec.to_str()?.split_once(':')?;
+        all.extend(names.split(','));
+    }
+    (!all.contains(&"*")).then_some(all)
 }
 
 /// Holds the process while its groups are read: its PID could be reused meanwhile.

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use crate::isolation::operation::{Operation, refused};
 use crate::order;
 use crate::proc::ProcRoot;
-use crate::proc::mountinfo::{Mount, mounts_of, unescape};
+use crate::proc::mountinfo::{Mount, mounts_of, unescape, wanted_of};
 
 /// A line of `/proc/PID/cgroup` (cgroups(7)): `ID:CONTROLLERS:PATH`.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -59,12 +59,21 @@ pub struct Hierarchies(pub Vec<Hierarchy>);
 impl Hierarchies {
     /// The hierarchies that are mounted and visible.
     pub fn read(proc: &ProcRoot) -> Result<Hierarchies> {
+        Hierarchies::read_where(proc, |_| true)
+    }
+
+    /// Those that can have one of these controllers: the others take most of the time.
+    pub fn read_for(proc: &ProcRoot, controllers: &[&str]) -> Result<Hierarchies> {
+        Hierarchies::read_where(proc, |line| may_have(line, controllers))
+    }
+
+    fn read_where(proc: &ProcRoot, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Hierarchies> {
         let path = proc.own("mountinfo");
         // Files of proc do not report their length. Without a large buffer, reading takes a dozen calls.
         let mut text = Vec::with_capacity(1 << 15);
         let read = std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut text));
         read.with_context(|| format!("cannot read {}", path.display()))?;
-        let all = Hierarchies::parse(&text);
+        let all = Hierarchies(wanted_of(&text, KINDS, is_wanted).filter_map(hierarchy).collect());
         Ok(if proc.is_copy() { all.below(proc.path().parent().unwrap_or(Path::new("/"))) } else { all })
     }
 
@@ -82,7 +91,7 @@ impl Hierarchies {
     /// Parses the text of `/proc/PID/mountinfo`.
     #[must_use]
     pub fn parse(mountinfo: &[u8]) -> Hierarchies {
-        Hierarchies(mounts_of(mountinfo, "cgroup").filter_map(hierarchy).collect())
+        Hierarchies(mounts_of(mountinfo, KINDS).filter_map(hierarchy).collect())
     }
 
     /// The directory of a group, if its hierarchy is mounted and the mount shows the group.
@@ -123,25 +132,24 @@ impl Hierarchies {
     }
 }
 
+/// How the file system types of control groups begin.
+const KINDS: &str = "cgroup";
+
+/// May a line of mountinfo be that of a hierarchy with one of these controllers? One of v2 can have any.
+fn may_have(line: &[u8], controllers: &[&str]) -> bool {
+    let mut last = line.rsplit(|&b| b == b' ');
+    let (options, _source, kind) = (last.next(), last.next(), last.next());
+    let is_named = |option: &[u8]| controllers.iter().any(|name| name.as_bytes() == option);
+    kind == Some(b"cgroup2") || options.is_some_and(|options| options.split(|&b| b == b',').any(is_named))
+}
+
 /// The hierarchy that a mount shows.
 fn hierarchy(mount: Mount<'_>) -> Option<Hierarchy> {
-    const CONTROLLERS: [&[u8]; 14] = [
-        b"cpu",
-        b"cpuacct",
-        b"cpuset",
-        b"memory",
-        b"devices",
-        b"freezer",
-        b"net_cls",
-        b"net_prio",
-        b"blkio",
-        b"perf_event",
-        b"hugetlb",
-        b"pids",
-        b"rdma",
-        b"misc",
-    ];
-    let named = |option: &&[u8]| CONTROLLERS.contains(option) || option.starts_with(b"name=");
+    let named = |option: &&[u8]| match *option {
+        b"cpu" | b"cpuacct" | b"cpuset" | b"memory" | b"devices" | b"freezer" | b"net_cls" | b"net_prio"
+        | b"blkio" | b"perf_event" | b"hugetlb" | b"pids" | b"rdma" | b"misc" => true,
+        option => option.starts_with(b"name="),
+    };
     let mut controllers: Vec<String> = match mount.kind {
         b"cgroup2" => Vec::new(),
         b"cgroup" if !mount.options.is_empty() => {
@@ -173,6 +181,17 @@ mod tests {
         let found: Vec<_> = parse(text).map(|m| (m.controllers, m.path)).collect();
         assert_eq!(found, [(&b"cpu,cpuacct"[..], &b"/a:b/c"[..]), (b"name=systemd", b"/x"), (b"", b"/")]);
         assert_eq!(parse(b"").count(), 0);
+    }
+
+    #[test]
+    fn lines_of_other_controllers_are_left_out() {
+        let kept = |controllers: &[&str]| {
+            let lines = HYBRID.split(|&b| b == b'\n').filter(|line| may_have(line, controllers));
+            lines.map(|line| line[..2].to_vec()).collect::<Vec<_>>().concat()
+        };
+        assert_eq!(kept(&["cpuacct"]), b"3241");
+        assert_eq!(kept(&["name=systemd", "freezer"]), b"364041");
+        assert_eq!(kept(&["pids"]), b"41", "any controller can be in v2");
     }
 
     #[test]
