@@ -11,7 +11,7 @@ use super::{Scratch, applet};
 
 pub fn ctr_ps() -> Command {
     let mut command = applet("ctr-ps");
-    command.env_remove("TERM");
+    command.env_remove("TERM").env_remove("COLORTERM");
     command
 }
 
