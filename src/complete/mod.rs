@@ -10,11 +10,11 @@
 mod words;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use crate::cli::{Applet, OptionView, Takes, Words};
 use crate::exit::{self, Exit, Outcome};
-use crate::proc::ProcRoot;
-use words::{Offer, Source};
+use words::{Host, Offer, Source};
 
 /// What the shell does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,18 +63,24 @@ impl Answer {
 
 /// `ctrbox --complete` with the rest of its arguments.
 pub(crate) fn run(applets: &'static [&'static Applet], args: &[OsString]) -> Outcome {
-    exit::in_worker(&ProcRoot::default(), || answer(applets, args))
+    let root = match args {
+        [dashes, line @ ..] if dashes == "--" => root(applets, &texts(line)),
+        _ => None,
+    };
+    let host = Host::new(root)?;
+    exit::in_worker(&host.proc, || answer(applets, args, &host))
 }
 
-fn answer(applets: &'static [&'static Applet], args: &[OsString]) -> Outcome {
+fn texts(words: &[OsString]) -> Vec<&str> {
+    words.iter().map(|word| word.to_str().unwrap_or_default()).collect()
+}
+
+fn answer(applets: &'static [&'static Applet], args: &[OsString], host: &Host) -> Outcome {
     let answer = match args {
-        [dashes, line @ ..] if dashes == "--" => {
-            let line: Vec<&str> = line.iter().map(|word| word.to_str().unwrap_or_default()).collect();
-            Some(command_line(applets, &line))
-        }
+        [dashes, line @ ..] if dashes == "--" => Some(command_line(applets, &texts(line), host)),
         [kind, prefix @ ..] => {
             let prefix = prefix.first().and_then(|prefix| prefix.to_str()).unwrap_or_default();
-            let source = Source { applet: "ctr-ps", of_containers: false };
+            let source = Source { host, applet: "ctr-ps", of_containers: false };
             let words = words::of_name(&kind.to_string_lossy());
             words.map(|words| Answer::words(source.offers(words, prefix)))
         }
@@ -93,14 +99,33 @@ fn answer(applets: &'static [&'static Applet], args: &[OsString]) -> Outcome {
 }
 
 /// `line` is the whole command line.
-fn command_line(applets: &'static [&'static Applet], line: &[&str]) -> Answer {
-    let Some((program, rest)) = line.split_first() else { return Answer::words(Vec::new()) };
-    let name = program.rsplit('/').next().unwrap_or_default();
-    let named = |name: &str| applets.iter().copied().find(|applet| applet.name == name);
-    match named(name).or_else(|| named(name.strip_prefix("ctrbox-")?)) {
-        Some(applet) => Line { applets, applet, offset: 1 }.complete(rest),
-        None => ctrbox(applets, rest),
+fn command_line(applets: &'static [&'static Applet], line: &[&str], host: &Host) -> Answer {
+    match find(applets, line) {
+        Some((applet, offset)) => Line { applets, applet, offset, host }.complete(&line[offset..]),
+        None => ctrbox(applets, line.get(1..).unwrap_or_default()),
     }
+}
+
+/// The applet, and how many words come before its arguments.
+fn find(applets: &'static [&'static Applet], line: &[&str]) -> Option<(&'static Applet, usize)> {
+    let named = |name: &str| applets.iter().copied().find(|applet| applet.name == name);
+    let program = line.first()?.rsplit('/').next()?;
+    if let Some(applet) = named(program).or_else(|| named(program.strip_prefix("ctrbox-")?)) {
+        return Some((applet, 1));
+    }
+    match line {
+        [_, name, _, ..] => Some((named(name)?, 2)),
+        _ => None,
+    }
+}
+
+/// The directory after `--root`. Of unshare and nsenter it is the new root of a program.
+fn root(applets: &'static [&'static Applet], line: &[&str]) -> Option<PathBuf> {
+    let (applet, offset) = find(applets, line)?;
+    let (_, before) = line.get(offset..)?.split_last()?;
+    let mut seen = Seen::default();
+    walk(applet, &applet.options(), before, &mut seen);
+    seen.root.filter(|_| applet.has_own_name()).map(PathBuf::from)
 }
 
 /// After `ctrbox`.
@@ -123,10 +148,7 @@ fn ctrbox(applets: &'static [&'static Applet], rest: &[&str]) -> Answer {
         ["check", .., word] => Answer::words(words::beginning(word, CHECK_OPTIONS)),
         ["--install", _] => Answer::other(Action::Directories, 0),
         ["--install", _, .., word] => offers(word, &[]),
-        [name, rest @ ..] => match applets.iter().copied().find(|applet| applet.name == *name) {
-            Some(applet) => Line { applets, applet, offset: 2 }.complete(rest),
-            None => Answer::words(Vec::new()),
-        },
+        _ => Answer::words(Vec::new()),
     }
 }
 
@@ -144,11 +166,27 @@ const CHECK_OPTIONS: [(&str, &str); 3] = [
 ];
 
 /// The command line of an applet.
-struct Line {
+struct Line<'a> {
     applets: &'static [&'static Applet],
     applet: &'static Applet,
     /// The number of words before its arguments.
     offset: usize,
+    host: &'a Host,
+}
+
+/// The options before the cursor.
+#[derive(Default)]
+struct Seen<'a> {
+    /// Their long names.
+    names: Vec<&'static str>,
+    /// The value of `--root`.
+    root: Option<&'a str>,
+}
+
+impl Seen<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.names.contains(&name)
+    }
 }
 
 /// What the words before the cursor leave to complete.
@@ -163,13 +201,13 @@ enum Next {
     Program(usize),
 }
 
-impl Line {
+impl Line<'_> {
     fn complete(&self, args: &[&str]) -> Answer {
         let Some((current, before)) = args.split_last() else { return Answer::words(Vec::new()) };
         let options = self.applet.options();
-        let mut seen = Vec::new();
-        let next = self.walk(&options, before, &mut seen);
-        let source = Source { applet: self.applet.name, of_containers: seen.contains(&"list") };
+        let mut seen = Seen::default();
+        let next = walk(self.applet, &options, before, &mut seen);
+        let source = Source { host: self.host, applet: self.applet.name, of_containers: seen.has("list") };
         match next {
             Next::Value(words, is_list) => value(&source, words, is_list, current, 0),
             Next::Program(at) => self.program(&seen, &args[at..], at),
@@ -178,21 +216,27 @@ impl Line {
                 self.program(&seen, &args[args.len() - 1..], args.len() - 1)
             }
             Next::Any if self.applet.operands() == Words::File => Answer::words(Vec::new()),
-            Next::Any | Next::Operand => value(&source, self.applet.operands(), false, current, 0),
+            Next::Any | Next::Operand => {
+                // Where an option takes a list of the same, an operand may be one: it is, with a comma.
+                let operands = self.applet.operands();
+                let may_be = options.iter().any(|option| option.is_list && option.words == operands);
+                value(&source, operands, may_be && current.contains(','), current, 0)
+            }
         }
     }
 
-    fn program(&self, seen: &[&str], program: &[&str], at: usize) -> Answer {
+    fn program(&self, seen: &Seen<'_>, program: &[&str], at: usize) -> Answer {
         match program {
             // `nsenter --applet`
-            [word] if seen.contains(&"applet") => {
+            [word] if seen.has("applet") => {
                 Answer::words(words::beginning(word, self.applets.iter().map(|a| (a.name, a.about))))
             }
-            [name, ..] if seen.contains(&"applet") => {
+            [name, ..] if seen.has("applet") => {
                 match self.applets.iter().copied().find(|applet| applet.name == *name) {
                     Some(applet) => {
-                        let line = Line { applets: self.applets, applet, offset: self.offset + at + 1 };
-                        line.complete(&program[1..])
+                        let offset = self.offset + at + 1;
+                        Line { applets: self.applets, applet, offset, host: self.host }
+                            .complete(&program[1..])
                     }
                     None => Answer::words(Vec::new()),
                 }
@@ -202,38 +246,8 @@ impl Line {
         }
     }
 
-    /// As the parser reads the words. `seen` gets the long names of the options.
-    fn walk(&self, options: &[OptionView], before: &[&str], seen: &mut Vec<&'static str>) -> Next {
-        let has_program = self.applet.operands() == Words::Command;
-        let mut at = 0;
-        while let Some(word) = before.get(at) {
-            at += 1;
-            let option = match word.strip_prefix("--") {
-                Some("") if has_program && at < before.len() => return Next::Program(at),
-                Some("") => return Next::Operand,
-                Some(long) if long.contains('=') => {
-                    find_long(options, long.split('=').next().unwrap_or_default())
-                        .map(|option| (option, true))
-                }
-                Some(long) => find_long(options, long).map(|option| (option, false)),
-                None if word.len() > 1 && word.starts_with('-') => letters(options, &word[1..], seen),
-                None if has_program => return Next::Program(at - 1),
-                None => None,
-            };
-            let Some((option, has_value)) = option else { continue };
-            seen.push(option.long);
-            if option.takes == Takes::Required && !has_value {
-                if at == before.len() {
-                    return Next::Value(option.words, option.is_list);
-                }
-                at += 1;
-            }
-        }
-        Next::Any
-    }
-
     /// The current word begins with a dash.
-    fn option(&self, options: &[OptionView], source: &Source, current: &str, seen: &[&str]) -> Answer {
+    fn option(&self, options: &[OptionView], source: &Source<'_>, current: &str, seen: &Seen<'_>) -> Answer {
         if let Some(long) = current.strip_prefix("--") {
             let Some((name, after)) = long.split_once('=') else {
                 return long_options(options, current, seen);
@@ -275,6 +289,42 @@ impl Answer {
     }
 }
 
+/// As the parser reads the words.
+fn walk<'a>(applet: &Applet, options: &[OptionView], before: &[&'a str], seen: &mut Seen<'a>) -> Next {
+    let has_program = applet.operands() == Words::Command;
+    let mut at = 0;
+    while let Some(word) = before.get(at) {
+        at += 1;
+        let option = match word.strip_prefix("--") {
+            Some("") if has_program && at < before.len() => return Next::Program(at),
+            Some("") => return Next::Operand,
+            Some(long) => {
+                let (name, value) = match long.split_once('=') {
+                    Some((name, value)) => (name, Some(value)),
+                    None => (long, None),
+                };
+                find_long(options, name).map(|option| (option, value))
+            }
+            None if word.len() > 1 && word.starts_with('-') => letters(options, &word[1..], seen),
+            None if has_program => return Next::Program(at - 1),
+            None => None,
+        };
+        let Some((option, mut value)) = option else { continue };
+        seen.names.push(option.long);
+        if option.takes == Takes::Required && value.is_none() {
+            if at == before.len() {
+                return Next::Value(option.words, option.is_list);
+            }
+            value = Some(before[at]);
+            at += 1;
+        }
+        if option.long == "root" {
+            seen.root = value;
+        }
+    }
+    Next::Any
+}
+
 fn find_long<'a>(options: &'a [OptionView], name: &str) -> Option<&'a OptionView> {
     let exact = options.iter().find(|option| option.long == name);
     exact.or_else(|| {
@@ -283,32 +333,32 @@ fn find_long<'a>(options: &'a [OptionView], name: &str) -> Option<&'a OptionView
     })
 }
 
-/// The option that a cluster ends with, and whether it has its value.
-fn letters<'a>(
-    options: &'a [OptionView],
-    cluster: &str,
-    seen: &mut Vec<&'static str>,
-) -> Option<(&'a OptionView, bool)> {
+/// The option that a cluster ends with, and its value if the cluster has it.
+fn letters<'o, 'a>(
+    options: &'o [OptionView],
+    cluster: &'a str,
+    seen: &mut Seen<'a>,
+) -> Option<(&'o OptionView, Option<&'a str>)> {
     for (at, letter) in cluster.char_indices() {
         let option = options.iter().find(|option| option.short == Some(letter))?;
-        let is_last = at + letter.len_utf8() == cluster.len();
-        if is_last || matches!(option.takes, Takes::Required | Takes::Optional) {
-            return Some((option, !is_last));
+        let rest = Some(&cluster[at + letter.len_utf8()..]).filter(|rest| !rest.is_empty());
+        if rest.is_none() || matches!(option.takes, Takes::Required | Takes::Optional) {
+            return Some((option, rest));
         }
-        seen.push(option.long);
+        seen.names.push(option.long);
     }
     None
 }
 
 /// The options that begin with `current`. A value that must be attached follows an equals sign; of an optional one
 /// both forms are offered.
-fn long_options(options: &[OptionView], current: &str, seen: &[&str]) -> Answer {
+fn long_options(options: &[OptionView], current: &str, seen: &Seen<'_>) -> Answer {
     let mut offers = Vec::new();
     let mut is_open = false;
     for option in options.iter().filter(|option| !option.hidden) {
         let long = format!("--{}", option.long);
         // Once given, a flag says nothing new.
-        if !long.starts_with(current) || (seen.contains(&option.long) && option.takes == Takes::Nothing) {
+        if !long.starts_with(current) || (seen.has(option.long) && option.takes == Takes::Nothing) {
             continue;
         }
         if option.takes != Takes::Attached {
@@ -324,19 +374,20 @@ fn long_options(options: &[OptionView], current: &str, seen: &[&str]) -> Answer 
 }
 
 /// A value that begins with `text`, which begins at byte `at` of the word.
-fn value(source: &Source, words: Words, is_list: bool, text: &str, at: usize) -> Answer {
+fn value(source: &Source<'_>, words: Words, is_list: bool, text: &str, at: usize) -> Answer {
     match words {
         Words::File => return Answer::other(Action::Files, at),
         Words::Dir => return Answer::other(Action::Directories, at),
         Words::Command => return Answer::other(Action::Commands, at),
-        Words::Thing => {
-            let offers = source.offers(words, text);
-            return if offers.is_empty() { Answer::other(Action::Files, at) } else { Answer::words(offers) };
-        }
+        Words::Thing if text.starts_with("path:") => return Answer::other(Action::Files, at + "path:".len()),
         _ => {}
     }
     if !is_list {
         let offers = source.offers(words, text);
+        // An interface, or a file.
+        if words == Words::Thing && offers.is_empty() && (text.contains('/') || !text.contains(':')) {
+            return Answer::other(Action::Files, at);
+        }
         let goes_on =
             words == Words::Filter || offers.iter().all(|offer| offer.word.ends_with([':', '/', '=']));
         let action = if goes_on { Action::Open } else { Action::Words };
@@ -353,142 +404,4 @@ fn value(source: &Source, words: Words, is_list: bool, text: &str, at: usize) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::applet::APPLETS;
-
-    fn complete(line: &[&str]) -> Answer {
-        command_line(APPLETS, line)
-    }
-
-    #[track_caller]
-    fn offered(line: &[&str]) -> Vec<String> {
-        complete(line).offers.into_iter().map(|offer| offer.word).collect()
-    }
-
-    #[track_caller]
-    fn offers(line: &[&str], words: &[&str]) {
-        let all = offered(line);
-        for word in words {
-            assert!(all.iter().any(|offered| offered == word), "{line:?}: no {word} in {all:?}");
-        }
-    }
-
-    #[test]
-    fn options() {
-        offers(&["nsenter", "--ta"], &["--target"]);
-        assert_eq!(offered(&["nsenter", "--ta"]), ["--target"]);
-        assert_eq!(offered(&["nsenter", "--net"]), ["--net", "--net=", "--net-socket"]);
-        assert_eq!(offered(&["nsenter", "-a"]), ["-a"]);
-        offers(&["ctr-ps", "-"], &["--forest", "--output"]);
-        assert!(!offered(&["ctr-ps", "--p"]).contains(&"--proc-root".to_owned()), "it is hidden");
-        assert_eq!(offered(&["ctr-ps", "--forest", "--fo"]), Vec::<String>::new(), "once is enough");
-        let drop = complete(&["capsh", "--dro"]);
-        assert_eq!((drop.action, &*drop.offers[0].word), (Action::Open, "--drop="));
-    }
-
-    #[test]
-    fn values() {
-        assert_eq!(offered(&["lsns", "-t", "n"]), ["net"]);
-        assert_eq!(offered(&["lsns", "-t", "net,u"]), ["net,user", "net,uts"]);
-        assert_eq!(offered(&["lsns", "--type=us"]), ["--type=user"]);
-        assert_eq!(offered(&["lsns", "-tus"]), ["-tuser"]);
-        assert_eq!(offered(&["lsns", "-o", "NS,TY"]), ["NS,TYPE"]);
-        assert_eq!(offered(&["lsns", "-o", "+netn"]), ["+netnsid", "+netname"]);
-        assert_eq!(offered(&["lsns", "-o", "TYPE,TY"]), Vec::<String>::new(), "it is in the list");
-        assert_eq!(offered(&["ctr-ps", "-l", "-o", "im"]), ["image"]);
-        offers(&["ctr-ps", "-l", "-o", ""], &["LIMIT", "STATUS"]);
-        assert_eq!(offered(&["ctr-top", "-o", "thro"]), ["throt"]);
-        assert!(!offered(&["ctr-ps", "-o", ""]).contains(&"LIMIT".to_owned()));
-        assert_eq!(offered(&["ctr-ps", "--sort", "-rs"]), ["-rss"]);
-        assert_eq!(offered(&["unshare", "--propagation", "s"]), ["slave", "shared"]);
-        assert_eq!(offered(&["unshare", "--setgroups="]), ["--setgroups=allow", "--setgroups=deny"]);
-        offers(&["unshare", "--kill-child="], &["--kill-child=KILL", "--kill-child=TERM"]);
-        assert_eq!(offered(&["unshare", "--kill-child=SIGTER"]), ["--kill-child=SIGTERM"]);
-        assert_eq!(offered(&["capsh", "--drop=cap_net_a"]), ["--drop=cap_net_admin"]);
-        assert_eq!(offered(&["capsh", "--drop=cap_chown,cap_net_a"]), ["--drop=cap_chown,cap_net_admin"]);
-        assert_eq!(offered(&["ctr-ps", "--runtime", "docker,podm"]), ["docker,podman"]);
-        assert_eq!(offered(&["ctr-ps", "--color="]), ["--color=auto", "--color=always", "--color=never"]);
-        assert_eq!(offered(&["ctr-inspect", "-s", "id"]), ["identity"]);
-        offers(&["nsenter", "-S", ""], &["follow", "0"]);
-        offers(&["ctr-ps", "-u", "roo"], &["root"]);
-        offers(&["ctr-ps", "-p", ""], &["1"]);
-        offers(&["nsenter", "-t", "1"], &["1"]);
-        assert_eq!(offered(&["cgexec", "-g", "*"]), ["*:"]);
-        let star = complete(&["cgexec", "-g", "*:"]);
-        assert!(star.offers.iter().all(|offer| offer.word.starts_with("*:")));
-        offers(&["ctr-inspect", "--diff", "ho"], &["host"]);
-        assert_eq!(complete(&["lsns", "-Q", "NPR"]).action, Action::Open);
-    }
-
-    #[test]
-    fn files_and_programs() {
-        let answer = |line: &[&str]| {
-            let answer = complete(line);
-            (answer.action, answer.number)
-        };
-        assert_eq!(answer(&["nsenter", "--net=/run/n"]), (Action::Files, 6));
-        assert_eq!(answer(&["nsenter", "-n/run/n"]), (Action::Files, 2));
-        assert_eq!(answer(&["unshare", "-R", "/"]), (Action::Directories, 0));
-        assert_eq!(answer(&["nsenter", "-t", "1", "-a", "l"]), (Action::Commands, 0));
-        assert_eq!(answer(&["nsenter", "-t", "1", "-a", "ls", "-"]), (Action::Program, 4));
-        assert_eq!(answer(&["nsenter", "-t", "1", "-a", "--", "ls", ""]), (Action::Program, 5));
-        assert_eq!(answer(&["ctrbox", "unshare", "-n", "ip", "a"]), (Action::Program, 3));
-        // An optional value is attached: the next word is the program.
-        assert_eq!(answer(&["nsenter", "-t", "1", "--net", ""]), (Action::Commands, 0));
-        assert_eq!(answer(&["nsenter", "-t", "1", "-n", ""]), (Action::Commands, 0));
-        assert_eq!(answer(&["unshare", "--mount-proc", "b"]), (Action::Commands, 0));
-        assert_eq!(answer(&["cgexec", "-m", "64M", "mak"]), (Action::Commands, 0));
-        assert_eq!(answer(&["cgexec", "-m", ""]), (Action::Open, 0));
-        assert_eq!(answer(&["capsh", "--", "/"]), (Action::Files, 0));
-        assert_eq!(answer(&["capsh", "--chroot=/"]), (Action::Directories, 9));
-        assert_eq!(answer(&["ctr-whose", "/srv"]), (Action::Files, 0));
-        assert_eq!(offered(&["ctr-whose", "l"]), ["lo"]);
-        assert_eq!(answer(&["ctrbox", "--install", "/usr"]), (Action::Directories, 0));
-    }
-
-    /// A user may call a container `$(reboot)`; the shell of root must not get that word.
-    #[test]
-    fn words_for_a_shell_are_never_offered() {
-        for word in ["web", "docker:web", "shop/web-1", "a.b_c@d+e=f"] {
-            assert!(words::is_harmless(word), "{word}");
-        }
-        for word in [
-            "",
-            "$(reboot)",
-            "`x`",
-            "a;b",
-            "a b",
-            "a\nb",
-            "a\tb",
-            "a?",
-            "'",
-            "\"",
-            "\\",
-            "~",
-            "#",
-            "!x",
-            "&",
-            "{a,b}",
-        ] {
-            assert!(!words::is_harmless(word), "{word:?}");
-        }
-    }
-
-    #[test]
-    fn applets() {
-        offers(&["ctrbox", ""], &["nsenter", "ctr-ps", "help"]);
-        assert_eq!(offered(&["ctrbox", "ns"]), ["nsenter"]);
-        assert_eq!(offered(&["./ctrbox", "help", "uns"]), ["unshare"]);
-        assert_eq!(offered(&["ctrbox", "--install", "/tmp", "lsns", "nse"]), ["nsenter"]);
-        assert_eq!(offered(&["ctrbox", "--l"]), ["--list"]);
-        assert_eq!(offered(&["ctrbox", "che"]), ["check"]);
-        assert_eq!(offered(&["ctrbox", "check", ""]), ["--json", "--root", "--help"]);
-        assert_eq!(offered(&["ctrbox", "check", "--json", "--r"]), ["--root"]);
-        assert_eq!(complete(&["ctrbox", "check", "--root", "/"]).action, Action::Directories);
-        assert_eq!(offered(&["ctrbox", "lsns", "--out"]), ["--output", "--output-all"]);
-        assert_eq!(offered(&["/usr/bin/ctrbox-lsns", "--type", "us"]), ["user"]);
-        assert_eq!(offered(&["nsenter", "-t", "1", "-a", "--applet", "lsn"]), ["lsns"]);
-        assert_eq!(offered(&["nsenter", "-t", "1", "-a", "--applet", "lsns", "-t", "us"]), ["user"]);
-    }
-}
+mod tests;

@@ -1,11 +1,13 @@
 //! The words of each kind.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
+use anyhow::Result;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::applets::{ctr_ps, ctr_top, lsns};
+use crate::applets::{ctr_ps, ctr_top, ctr_whose, lsns};
 use crate::cli::Words;
 use crate::container::target;
 use crate::container::{Container, Files, Resolver, Runtime};
@@ -67,8 +69,31 @@ pub(super) fn of_name(name: &str) -> Option<Words> {
     })
 }
 
-/// Where the words come from, besides the host.
-pub(super) struct Source {
+/// This host, or the one whose root directory is given with `--root`.
+pub(super) struct Host {
+    pub proc: ProcRoot,
+    files: Files,
+}
+
+impl Host {
+    pub(super) fn new(root: Option<PathBuf>) -> Result<Host> {
+        let files = Files::new(root.as_deref().unwrap_or(Path::new("/")))?;
+        let proc = files.proc(root.as_deref())?;
+        Ok(Host { proc, files })
+    }
+
+    fn resolver(&self) -> Resolver<'_> {
+        Resolver::for_few(&self.proc, &self.files)
+    }
+
+    fn read(&self, path: &str) -> Vec<u8> {
+        self.files.read(path).unwrap_or_default()
+    }
+}
+
+/// Where the words come from.
+pub(super) struct Source<'a> {
+    pub host: &'a Host,
     pub applet: &'static str,
     /// Are containers listed, and not processes? They have other columns.
     pub of_containers: bool,
@@ -76,17 +101,18 @@ pub(super) struct Source {
 
 type Pairs = Vec<(String, String)>;
 
-impl Source {
+impl Source<'_> {
     pub(super) fn offers(&self, words: Words, prefix: &str) -> Vec<Offer> {
         let plain = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), String::new())).collect();
+        let host = self.host;
         let all: Pairs = match words {
             Words::None | Words::File | Words::Dir | Words::Command => Vec::new(),
-            Words::Target => targets(prefix),
+            Words::Target => targets(host, prefix),
             Words::TargetOrHost => {
-                let host = ("host".to_owned(), "what is not in a container".to_owned());
-                std::iter::once(host).chain(targets(prefix)).collect()
+                let other = ("host".to_owned(), "what is not in a container".to_owned());
+                std::iter::once(other).chain(targets(host, prefix)).collect()
             }
-            Words::Pid => pids(),
+            Words::Pid => pids(host),
             Words::Kind => plain(&Kind::ALL.map(Kind::proc_name)),
             Words::Columns | Words::Filter => self.columns(prefix),
             Words::Runtime => plain(&Runtime::all_names().collect::<Vec<_>>()),
@@ -95,19 +121,19 @@ impl Source {
             Words::Baseline => {
                 let known = baseline::BASELINES.iter();
                 let known = known.map(|base| (base.name.to_owned(), base.source.to_owned()));
-                known.chain(targets(prefix)).collect()
+                known.chain(targets(host, prefix)).collect()
             }
-            Words::User => users(|user| (user.name, user.uid)),
-            Words::Uid => {
-                follow(self.applet).chain(users(|user| (user.name, user.uid)).into_iter().map(swap)).collect()
-            }
-            Words::Group => groups(),
-            Words::Gid => follow(self.applet).chain(groups().into_iter().map(swap)).collect(),
+            Words::User => users(host, |user| (user.name, user.uid)),
+            Words::Uid => follow(self.applet)
+                .chain(users(host, |user| (user.name, user.uid)).into_iter().map(swap))
+                .collect(),
+            Words::Group => groups(host),
+            Words::Gid => follow(self.applet).chain(groups(host).into_iter().map(swap)).collect(),
             Words::Cgroup => control_groups(prefix),
             Words::Tty => terminals(),
             Words::Variable => variables(),
-            Words::Thing => things(prefix),
-            Words::Attribute(name) => attributes(name),
+            Words::Thing => things(host, prefix),
+            Words::Attribute(name) => attributes(host, name),
             Words::Choice(words) => plain(words),
         };
         let mut offers: Vec<Offer> = all
@@ -168,25 +194,23 @@ fn capabilities(prefix: &str) -> Pairs {
 }
 
 /// Every running container with a readable state file. No process is looked at but their first ones.
-fn containers() -> Vec<std::rc::Rc<Container>> {
-    let proc = ProcRoot::default();
-    let Ok(files) = Files::new(Path::new("/")) else { return Vec::new() };
-    let mut all = Resolver::for_few(&proc, &files).all();
+fn containers(host: &Host) -> Vec<Rc<Container>> {
+    let mut all = host.resolver().all();
     all.retain(|container| !container.is_pause());
     all
 }
 
 /// Names, and with a beginning also the other forms. PIDs if it is a number, or if there is no container.
-fn targets(prefix: &str) -> Pairs {
+fn targets(host: &Host, prefix: &str) -> Pairs {
     if let Some((name, _)) = prefix.rsplit_once('@') {
-        return inside(name);
+        return inside(host, name);
     }
-    let all = containers();
+    let all = containers(host);
     let mut found = Pairs::new();
     for container in &all {
         let label = container.label();
         let name = container.name.clone().unwrap_or_default();
-        let has_name = |other: &&std::rc::Rc<Container>| other.name.as_deref() == Some(&*name);
+        let has_name = |other: &&Rc<Container>| other.name.as_deref() == Some(&*name);
         let is_unique = all.iter().filter(has_name).count() == 1 && !name.is_empty() && !is_number(&name);
         // A name of a pod's container has slashes: the pod says it as well.
         found.push((if is_unique { name } else { label.clone() }, label.clone()));
@@ -204,36 +228,33 @@ fn targets(prefix: &str) -> Pairs {
         found.extend(all.iter().filter_map(|container| Some((id(container)?, container.label()))));
     }
     if found.is_empty() || (!prefix.is_empty() && is_number(prefix)) {
-        found.extend(pids());
+        found.extend(pids(host));
     }
     found
 }
 
 /// `NAME@CPID`
-fn inside(name: &str) -> Pairs {
-    let proc = ProcRoot::default();
-    let Ok(files) = Files::new(Path::new("/")) else { return Vec::new() };
-    let processes = target::all_inside(&mut Resolver::for_few(&proc, &files), name);
-    let command = |pid| proc.process(pid).status().map(|status| text::utf8(&status.name).into_owned());
+fn inside(host: &Host, name: &str) -> Pairs {
+    let processes = target::all_inside(&mut host.resolver(), name);
+    let command = |pid| host.proc.process(pid).status().map(|status| text::utf8(&status.name).into_owned());
     let pair = |(cpid, pid)| (format!("{name}@{cpid}"), command(pid).unwrap_or_default());
     processes.into_iter().map(pair).collect()
 }
 
-fn pids() -> Pairs {
-    let proc = ProcRoot::default();
-    let name = |pid: Pid| proc.process(pid).status().map(|status| text::utf8(&status.name).into_owned());
-    let pids = Scan::pids(&proc).unwrap_or_default();
+fn pids(host: &Host) -> Pairs {
+    let name = |pid: Pid| host.proc.process(pid).status().map(|status| text::utf8(&status.name).into_owned());
+    let pids = Scan::pids(&host.proc).unwrap_or_default();
     pids.into_iter().map(|pid| (pid.to_string(), name(pid).unwrap_or_default())).collect()
 }
 
-fn users(pair: fn(proc::UserLine<'_>) -> (&[u8], u32)) -> Pairs {
-    let text = std::fs::read("/etc/passwd").unwrap_or_default();
+fn users(host: &Host, pair: fn(proc::UserLine<'_>) -> (&[u8], u32)) -> Pairs {
+    let text = host.read("/etc/passwd");
     let pairs = proc::users(&text).map(pair);
     pairs.map(|(name, id)| (text::utf8(name).into_owned(), id.to_string())).collect()
 }
 
-fn groups() -> Pairs {
-    let text = std::fs::read("/etc/group").unwrap_or_default();
+fn groups(host: &Host) -> Pairs {
+    let text = host.read("/etc/group");
     proc::groups(&text).map(|group| (text::utf8(group.name).into_owned(), group.gid.to_string())).collect()
 }
 
@@ -242,16 +263,28 @@ fn variables() -> Pairs {
     names.map(|name| (name, String::new())).collect()
 }
 
-/// Interfaces of the caller's network namespace. PIDs for a number. Nothing for a path: the shell knows files.
-fn things(prefix: &str) -> Pairs {
-    if prefix.contains('/') {
-        return Vec::new();
+/// Interfaces of the network namespace of /sys, and the prefixes. PIDs for a number. Nothing for a path: the shell knows
+/// files.
+fn things(host: &Host, prefix: &str) -> Pairs {
+    let after = |kind: &str, words: Pairs| -> Pairs {
+        words.into_iter().map(|(word, about)| (format!("{kind}:{word}"), about)).collect()
+    };
+    match prefix.split_once(':') {
+        _ if prefix.contains('/') => Vec::new(),
+        Some(("if", _)) => after("if", interfaces(host)),
+        Some(("pid", _)) => after("pid", pids(host)),
+        Some(("id", _)) => after("id", attributes(host, "name")),
+        Some(_) => Vec::new(),
+        None if !prefix.is_empty() && is_number(prefix) => pids(host),
+        None => {
+            let kinds = ctr_whose::prefixes().map(|(kind, name)| (format!("{kind}:"), name.to_owned()));
+            interfaces(host).into_iter().chain(kinds).collect()
+        }
     }
-    if !prefix.is_empty() && is_number(prefix) {
-        return pids();
-    }
-    let entries = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+}
+
+fn interfaces(host: &Host) -> Pairs {
+    let names = host.files.list("/sys/class/net").into_iter();
     names.map(|name| (name, "interface".to_owned())).collect()
 }
 
@@ -288,8 +321,8 @@ fn control_groups(prefix: &str) -> Pairs {
 }
 
 /// What the containers have for an option of ctr-ps.
-fn attributes(option: &str) -> Pairs {
-    let all = containers();
+fn attributes(host: &Host, option: &str) -> Pairs {
+    let all = containers(host);
     let service = |container: &Container, part: fn((&str, &str)) -> String| {
         container.compose_service().and_then(|service| service.split_once('/').map(part))
     };

@@ -93,7 +93,21 @@ const ROWS: &[Row] = &[
     ("ctrbox-nsenter --targ", &["ctrbox-nsenter --target "]),
     ("ctrbox-lsns -t net,us", &["ctrbox-lsns -t net,user"]),
     ("ctrbox-unshare -n tab-tool file-o", &["ctrbox-unshare -n tab-tool file-one "]),
+    // a host in files
+    ("ctr-ps --root host-root -c rt-w", &["ctr-ps --root host-root -c rt-web"]),
+    ("ctr-ps --root=host-root rt-db,rt-w", &["ctr-ps --root=host-root rt-db,rt-web"]),
+    ("ctr-inspect --root host-root docker:rt-w", &["ctr-inspect --root host-root docker:rt-web "]),
+    ("ctr-inspect --root=host-root --diff rt-d", &["ctr-inspect --root=host-root --diff rt-db "]),
+    ("ctr-inspect --root host-root rt-web@1", &["@14", "!@8"]),
+    ("ctrbox ctr-top --root host-root rl-o", &["ctrbox ctr-top --root host-root rl-one "]),
+    ("ctr-ps --root host-root -u rtu", &["ctr-ps --root host-root -u rtuser"]),
+    ("ctr-ps --root host-root --image docker.i", &["docker.io/library/rtbox:1"]),
+    ("unshare --root sub-dir --map-user nobo", &["unshare --root sub-dir --map-user nobody "]),
     // interfaces and paths
+    ("ctr-whose if:l", &["ctr-whose if:lo "]),
+    ("ctr-whose pat", &["ctr-whose path:"]),
+    ("ctr-whose path:sub-d", &["ctr-whose path:sub-dir/"]),
+    ("ctr-whose :80", &["!file-one", "!sub-dir"]),
     ("ctr-whose l", &["ctr-whose lo "]),
     ("ctr-whose sub-d", &["ctr-whose sub-dir/"]),
     ("ctr-whose sub-dir/blu", &["ctr-whose sub-dir/blue "]),
@@ -111,6 +125,9 @@ const ROWS: &[Row] = &[
     ("unshare -R file-o", &["!file-one"]),
     ("cgexec --report-file file-o", &["cgexec --report-file file-one "]),
     ("unshare -n tab-too", &["unshare -n tab-tool "]),
+    ("unshare -n file-o", &["!file-one"]),
+    ("unshare --mount sub-d", &["!sub-dir"]),
+    ("unshare -n bin/tab", &["unshare -n bin/tab-tool "]),
     ("nsenter -t 1 --net tab-too", &["nsenter -t 1 --net tab-tool "]),
     ("nsenter -t 1 -a tab-tool file-o", &["nsenter -t 1 -a tab-tool file-one "]),
     ("unshare --mount=sub-dir/blue tab-tool file-o", &["unshare --mount=sub-dir/blue tab-tool file-one "]),
@@ -131,6 +148,7 @@ fn home() -> Scratch {
         symlink(binary(), bin.join(name)).expect("a link");
     }
     symlink("/bin/true", bin.join("tab-tool")).expect("a link");
+    symlink(project("tests/fixtures/systemd-v2/root"), scratch.0.join("host-root")).expect("a link");
     for file in ["file-one", "sub-dir/blue"] {
         std::fs::write(scratch.0.join(file), "").expect("a file");
     }
@@ -266,6 +284,30 @@ fn fish_completes() {
     }
     let home = home();
     check("fish", ROWS, |line| fish(&home.0, line));
+}
+
+/// The lines of ctrbox(1) for who has the directory of all applets first in PATH.
+#[test]
+fn the_page_says_how_to_complete_the_names_of_other_tools() {
+    let page = std::fs::read_to_string(project("man/ctrbox.1")).expect("the page").replace("\\-", "-");
+    let others: Vec<&str> =
+        APPLETS.iter().filter(|applet| !applet.has_own_name()).map(|applet| applet.name).collect();
+    let lists: Vec<&str> = page.lines().filter(|line| line.contains("nsenter unshare")).collect();
+    assert_eq!(lists.len(), 3, "one for each shell");
+    for line in lists {
+        assert!(others.iter().all(|name| line.split(' ').any(|word| word == *name)), "{line}");
+    }
+    if !lacks("bash") {
+        let home = home();
+        let lines = page.split(".bashrc\n").nth(1).expect("the lines of bash");
+        let (source, rest) = lines.split_once('\n').expect("two lines");
+        let complete = rest.lines().next().expect("a line");
+        let file = source.strip_prefix("\\&. ").or(source.strip_prefix(". ")).expect("it sources a file");
+        assert_eq!(file, "/usr/share/bash-completion/completions/ctrbox");
+        let script = format!(". completions/bash/ctrbox; {complete}; complete -p capsh nsenter");
+        let output = run(shell("bash", &home.0).args(["--norc", "-c", &script]).current_dir(project(".")));
+        assert_eq!(stdout(&output), "complete -F _ctrbox capsh\ncomplete -F _ctrbox nsenter\n");
+    }
 }
 
 /// Containers by their names, and by RUNTIME:NAME, whose colon ends a word in bash.

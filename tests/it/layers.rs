@@ -71,12 +71,13 @@ fn imports() -> BTreeMap<Module, BTreeSet<Module>> {
     files.iter().map(of).collect()
 }
 
+/// The tests of a module in a file of their own may use what is above it, as those at the end of a file.
 fn find(directory: &Path, files: &mut Vec<std::path::PathBuf>) {
     for entry in std::fs::read_dir(directory).expect("a directory").flatten() {
         let path = entry.path();
         if path.is_dir() {
             find(&path, files);
-        } else if path.extension().is_some_and(|end| end == "rs") {
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
             files.push(path);
         }
     }

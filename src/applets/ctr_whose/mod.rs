@@ -63,6 +63,7 @@
 //!
 //! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
 //! - `NO_COLOR`, `TERM`: with `--color=auto`, a NO_COLOR that is not empty or the TERM `dumb` turns colours off.
+//! - `TERM`, `COLORTERM`: containers have colours of the palette of 256 if TERM has `256color` in it, or if COLORTERM is not empty.
 //! - `POSIXLY_CORRECT`: if set, options after the first operand are operands too.
 //!
 //! # Files
@@ -74,6 +75,7 @@
 //! - `/var/log/pods`: the names of pods that are gone.
 //! - `/run/netns`, `/run/docker/netns`: network namespaces without a process.
 //! - `/sys/dev/block`, `/sys/class/block`: block devices.
+//! - `/sys/class/net`: the interfaces of the host.
 //! - `/dev/kmsg`: which groups a kill for lack of memory concerned, if the line does not say it.
 //!
 //! # Examples
@@ -93,7 +95,8 @@
 //! Which containers use a directory that fills the disk:
 //!
 //! ```text
-//! du -s /var/lib/docker/overlay2/* | sort -n | tail -5 | cut -f2 | xargs ctr-whose
+//! du -s /var/lib/docker/overlay2/* | sort -n | tail -5 | cut -f2 |
+//!     xargs ctr-whose
 //! ```
 //!
 //! Follow the kernel's log with the names of containers:
@@ -258,6 +261,11 @@ fn print(
         exit::hint_at_rights();
     }
     Ok(status)
+}
+
+/// The prefixes that say what a thing is, and the names of their kinds.
+pub(crate) fn prefixes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    thing::Kind::ALL.into_iter().map(|(_, name, prefix)| (prefix, name))
 }
 
 /// A word of the command line, with what it can mean.

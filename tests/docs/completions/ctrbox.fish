@@ -28,7 +28,10 @@ function __ctrbox_complete
             test $action[1] = files; or set found (string match -r '.*/$' -- $found)
             test (count $found) -gt 0; and printf '%s\n' $head$found
         case commands
-            complete -C (__ctrbox_word $typed)
+            set -l found (complete -C (__ctrbox_word $typed))
+            # Of a directory fish would change to it; a program it is only on the way to one.
+            string match -q '*/*' -- $typed; or set found (string match -rv '^[^\t]*/(\t|$)' -- $found)
+            test (count $found) -gt 0; and printf '%s\n' $found
         case program
             set -l program $line[(math $action[2] + 1)..-1]
             complete -C (string join ' ' -- (string escape -n -- $program) (commandline -ct))

@@ -35,7 +35,8 @@ directories)
     _path_files -/
     ;;
 commands)
-    _command_names -e || _files
+    # As zsh does it where a command belongs: only a path can be a file that is not in PATH.
+    _command_names -e || { [[ $PREFIX == */* ]] && _files; }
     ;;
 program)
     shift $number words
