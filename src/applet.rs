@@ -9,7 +9,7 @@ use crate::applets::{
 use crate::check;
 use crate::cli::{Applet, Call, Words};
 use crate::complete;
-use crate::exit::{Exit, report};
+use crate::exit::{self, Exit, report};
 use crate::install;
 use crate::output::smartcols::Column;
 use crate::sys;
@@ -83,7 +83,7 @@ pub fn run(mut argv: Vec<OsString>) -> u8 {
         b"check" => return report(BOX, 1, check::run(&argv[1..])),
         b"help" => return help_of(argv.get(1)),
         b"--version" | b"-V" => (1, Exit::Text(format!("{BOX} {}\n", env!("CARGO_PKG_VERSION")))),
-        [b'-', ..] => (1, Exit::Usage(format!("{BOX}: unrecognized option '{}'", text::shown(&first)))),
+        [b'-', ..] => (1, unknown_option(&first)),
         _ => (UNKNOWN_APPLET, unknown(&first)),
     };
     report(BOX, status, Err(exit))
@@ -119,15 +119,20 @@ fn unknown(name: &OsStr) -> Exit {
     install::no_applet(APPLETS, name)
 }
 
+fn unknown_option(word: &OsStr) -> Exit {
+    let options = ["--list", "--install", "--help", "--version"];
+    let hint = exit::hint_line(|| text::did_you_mean(&word.to_string_lossy(), options));
+    Exit::Usage(format!("{BOX}: unrecognized option '{}'{hint}", text::shown(word)))
+}
+
 fn list() -> String {
     APPLETS.iter().map(|applet| format!("{}\n", applet.name)).collect()
 }
 
 fn help() -> String {
-    let mut command = command();
-    let width = APPLETS.iter().map(|applet| applet.name.len()).max().unwrap_or(0);
-    let rows: String = APPLETS.iter().map(|a| format!("  {:width$}  {}\n", a.name, a.about)).collect();
-    format!("{}\nApplets:\n{rows}", command.render_help())
+    let applets = APPLETS.iter().map(|applet| clap::Command::new(applet.name).about(applet.about));
+    let command = command().disable_help_subcommand(true).subcommand_help_heading("Applets");
+    command.subcommands(applets).render_help().to_string()
 }
 
 /// The columns of an applet for its manual page: a heading, then the names and what they show.

@@ -137,8 +137,7 @@ pub(crate) fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
                     error.downcast_ref().and_then(|refused| reason(refused, errno::first(&error)));
                 of_operation.or_else(|| hint.as_ref()?()).or_else(|| not_seen(&error))
             };
-            let hint = shown_hint(reason).map(|hint| format!("\n{hint}")).unwrap_or_default();
-            complain(&format!("{name}: {}{hint}", errno::chain(&error)));
+            complain(&format!("{name}: {}{}", errno::chain(&error), hint_line(reason)));
             status.unwrap_or(failure)
         }
         Err(Exit::Reported { status, refused }) => {
@@ -258,6 +257,11 @@ pub(crate) fn hints_wanted() -> bool {
 
 fn reason(refused: &Refused, errno: Errno) -> Option<String> {
     hint_for(&refused.operation, errno, &ProcRoot::default())
+}
+
+/// The same as a line after a message; nothing without a hint.
+pub(crate) fn hint_line(reason: impl Fn() -> Option<String>) -> String {
+    shown_hint(reason).map(|hint| format!("\n{hint}")).unwrap_or_default()
 }
 
 pub(crate) fn shown_hint(reason: impl Fn() -> Option<String>) -> Option<String> {

@@ -116,14 +116,39 @@ pub(crate) fn digits(number: u64, buffer: &mut [u8]) -> usize {
     }
 }
 
-/// The name that a mistyped word probably means. None if no name is near.
+/// The name that a mistyped word probably means. None if no name is near. A name that the word begins with is as near as
+/// one with two wrong letters: `network` means `net`.
 #[must_use]
 pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    // Only the beginning of a long word is compared.
-    let far = |name: &'n str| (strsim::osa_distance(cut(word, 64), cut(name, 64)), name);
-    let is_near =
-        |(far, name): &(usize, &str)| *far <= 1 + name.len() / 3 && *far * 2 <= name.len().max(word.len());
-    names.into_iter().map(far).filter(is_near).min().map(|(_, name)| name)
+    let far = |name: &'n str| {
+        // Only the beginning of a long word is compared.
+        let far = strsim::osa_distance(cut(word, 64), cut(name, 64));
+        let is_near = far <= 1 + name.len() / 3 && far * 2 <= name.len().max(word.len());
+        let is_beginning = name.len() >= 3 && word.starts_with(name);
+        match (is_near, is_beginning) {
+            (true, false) => Some((far, name)),
+            (_, true) => Some((far.min(2), name)),
+            (false, false) => None,
+        }
+    };
+    names.into_iter().filter_map(far).min().map(|(_, name)| name)
+}
+
+/// The hint at the nearest name.
+#[must_use]
+pub(crate) fn did_you_mean<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
+    nearest(word, names).map(question)
+}
+
+/// The same in the middle of a message: `; did you mean web?`, or nothing.
+#[must_use]
+pub(crate) fn or_did_you_mean<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> String {
+    did_you_mean(word, names).map(|question| format!("; {question}")).unwrap_or_default()
+}
+
+/// `name` is one of this program.
+pub(crate) fn question(name: &str) -> String {
+    format!("did you mean {name}?")
 }
 
 /// Does the text match a pattern in which `*` stands for any text, and `?` for any character?
@@ -203,5 +228,8 @@ mod tests {
         assert_eq!(nearest("psr", ["lsm", "rss"]), None, "one letter of three in common");
         assert_eq!(nearest("x", ["C"]), None, "nothing in common");
         assert_eq!(nearest("", ["C", "pid"]), None);
+        assert_eq!(nearest("network", ["net", "no-fork", "uts"]), Some("net"), "its beginning");
+        assert_eq!(nearest("netnss", ["net", "netns"]), Some("netns"), "one step");
+        assert_eq!(nearest("processes", ["pr"]), None, "too short to be a beginning");
     }
 }

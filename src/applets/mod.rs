@@ -13,6 +13,24 @@
 //! A container is a process with its own namespaces, control groups and root directory. ctrbox reads these from
 //! the kernel, and the names from the state files of the container runtimes.
 //!
+//! # Completion
+//!
+//! The shells complete `ctrbox`, the applets whose names begin with `ctr-`, and links of names such as `ctrbox-nsenter`. Where
+//! libexec/ctrbox/bin comes first in `PATH`, these lines complete the other applets too:
+//!
+//! ```text
+//! # ~/.bashrc
+//! . /usr/share/bash-completion/completions/ctrbox
+//! complete -F _ctrbox nsenter unshare lsns cgexec capsh getpcaps
+//! # ~/.zshrc, after compinit
+//! compdef _ctrbox nsenter unshare lsns cgexec capsh getpcaps
+//! # ~/.config/fish/config.fish
+//! source /usr/share/fish/vendor_completions.d/ctrbox.fish
+//! for name in nsenter unshare lsns cgexec capsh getpcaps
+//!     complete -c $name -f -a '(__ctrbox_complete)'
+//! end
+//! ```
+//!
 //! # Stability
 //!
 //! Scripts may rely on the options, the exit statuses, and what `--json`, `--jsonl` and `-r` (`--raw`) print: names, types and
@@ -38,12 +56,15 @@
 //! # Files
 //!
 //! - `/proc`: processes, namespaces, control groups and mounts.
-//! - `/etc/passwd`: the names and home directories of users. The files are read without NSS.
+//! - `/etc/passwd`, `/etc/group`: the names and home directories of users, and the names of groups. The files are read
+//!   without NSS.
 //! - `/run/docker`, `/var/lib/docker`, `/etc/docker/daemon.json`: Docker: containers, names, and the data root if it
 //!   is another. Of snap's Docker /var/snap/docker and /run/snap.docker; of rootless Docker /run/user/UID/docker,
 //!   ~/.local/share/docker and ~/.config/docker/daemon.json.
 //! - `/run/containerd`, `/run/k3s/containerd`, `/run/k0s/containerd`: containerd, nerdctl, Kubernetes; of MicroK8s
 //!   /var/snap/microk8s/common/run/containerd.
+//! - `/var/lib/containerd`, `/var/lib/rancher/k3s/agent/containerd`, `/var/lib/k0s/containerd`: the containers of Kubernetes
+//!   that do not run; of MicroK8s /var/snap/microk8s/common/var/lib/containerd.
 //! - `/var/lib/containers/storage`, `/run/containers/storage`: Podman, buildah, CRI-O; or the directories that
 //!   /etc/containers/storage.conf or /usr/share/containers/storage.conf names. For users:
 //!   ~/.local/share/containers/storage, or what ~/.config/containers/storage.conf names.
@@ -55,9 +76,17 @@
 //! - `/var/lib/incus`, `/run/incus`, `/var/lib/lxd`, `/run/lxd`, `/var/snap/lxd/common/lxd`: Incus and LXD.
 //! - `/run/systemd/machines`: systemd-nspawn and libvirt.
 //! - `/run/firejail`, `/run/snapd/ns`, `/run/user/UID/.flatpak`: firejail, snap, Flatpak.
-//! - `/run/netns`: the named network namespaces of ip-netns(8).
+//! - `/var/lib/cni`: the addresses and ports that CNI plugins gave away.
+//! - `/run/netns`, `/run/docker/netns`: the named network namespaces of ip-netns(8), and those of Docker.
 //!
 //! # Examples
+//!
+//! What works on this host, and the help of an applet:
+//!
+//! ```text
+//! ctrbox check
+//! ctrbox help nsenter
+//! ```
 //!
 //! Link every applet in a directory, and only some:
 //!

@@ -11,13 +11,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::exit::{Exit, Outcome};
+use crate::exit::{self, Exit, Outcome};
 use crate::output::style::{Painter, When};
 use crate::output::{Out, json};
 use crate::text;
 
 const BOX: &str = "ctrbox";
-const USAGE: &str = "ctrbox check [-J|--json] [--root DIR]";
+const USAGE: &str = "ctrbox check [-J] [--root DIR]";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -106,10 +106,10 @@ fn parse(args: &[OsString]) -> Result<Request, Exit> {
                 request.root = Some(PathBuf::from(&root["--root=".len()..]))
             }
             _ => {
-                return Err(Exit::Usage(format!(
-                    "{BOX} check: unrecognized argument '{}'",
-                    text::shown(arg)
-                )));
+                let options = ["--json", "--root", "--help"];
+                let hint = exit::hint_line(|| text::did_you_mean(&arg.to_string_lossy(), options));
+                let arg = text::shown(arg);
+                return Err(Exit::Usage(format!("{BOX} check: unrecognized argument '{arg}'{hint}")));
             }
         }
     }
@@ -117,11 +117,18 @@ fn parse(args: &[OsString]) -> Result<Request, Exit> {
 }
 
 fn help() -> String {
-    format!(
-        "Usage: {USAGE}\n\nTry what ctrbox needs on this host: kernel features, rights, limits, control groups and the\nstate \
-         files of runtimes. Status 1 if something does not work.\n\n  -J, --json      print JSON\n      --root DIR  \
-         where the root file system of the host is mounted\n"
-    )
+    let about = "try what ctrbox needs on this host: kernel features, rights, limits, control groups and the state \
+                 files of runtimes; status 1 if something does not work";
+    let option = |long, help| clap::Arg::new(long).long(long).help(help);
+    let flag = |long, short, help| option(long, help).short(short).action(clap::ArgAction::SetTrue);
+    let mut command = clap::Command::new(BOX)
+        .about(about)
+        .override_usage(USAGE)
+        .disable_help_flag(true)
+        .arg(flag("json", 'J', "print JSON"))
+        .arg(option("root", "where the root file system of the host is mounted").value_name("dir"))
+        .arg(flag("help", 'h', "show this help"));
+    command.render_help().to_string()
 }
 
 fn write_json(out: &mut Out, rows: &[Row]) -> anyhow::Result<()> {

@@ -30,6 +30,18 @@ impl<P> Grammar<P> {
         Ok(operands)
     }
 
+    /// The hint at the option that an unknown name probably means.
+    pub(crate) fn near(&self, name: &[u8]) -> Option<String> {
+        let known = self.options.iter().filter(|opt| !opt.hidden).map(|opt| opt.long);
+        let near = text::nearest(&String::from_utf8_lossy(name), known)?;
+        Some(text::question(&format!("--{near}")))
+    }
+
+    /// The same for a word that may be an option: `--NAME`, `--NAME=VALUE`.
+    pub(crate) fn near_word(&self, word: &OsStr) -> Option<String> {
+        self.near(split(word.as_bytes().strip_prefix(b"--")?).0)
+    }
+
     /// Applies the option `word` by its whole name, for programs without abbreviations: `--name`, `--name=value`,
     /// `-h`. Returns false if there is no such option, or if a value is missing or not allowed.
     pub(crate) fn apply(&self, call: &Call, word: &OsStr, request: &mut P) -> Result<bool, Exit> {
@@ -143,10 +155,7 @@ impl<'a, P> Walk<'a, P> {
         match matching[..] {
             [opt] => Ok(opt),
             [] => {
-                let known = options.iter().filter(|opt| !opt.hidden).map(|opt| opt.long);
-                let near = text::nearest(&String::from_utf8_lossy(name), known);
-                let hint = exit::shown_hint(|| near.map(|near| format!("did you mean --{near}?")));
-                let hint = hint.map(|hint| format!("\n{hint}")).unwrap_or_default();
+                let hint = exit::hint_line(|| self.grammar.near(name));
                 Err(self.usage(&format!("unrecognized option '--{}'{hint}", text::escape(text))))
             }
             _ => {

@@ -105,6 +105,6 @@ fn wrong_arguments_are_refused() {
     let output = limited(ctrbox().args(["check", "x"]));
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("unrecognized argument 'x'"), "{}", stderr(&output));
-    assert!(stdout(&limited(ctrbox().args(["check", "--help"]))).starts_with("Usage: ctrbox check"));
+    assert!(stdout(&limited(ctrbox().args(["check", "--help"]))).contains("Usage: ctrbox check"));
     assert_eq!(limited(applet("check").arg("--root")).status.code(), Some(1));
 }

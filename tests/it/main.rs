@@ -85,3 +85,4 @@ mod unshare_maps;
 mod unshare_mounts;
 mod unshare_signals;
 mod unverified;
+mod words;

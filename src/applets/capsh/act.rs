@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::unistd::{chdir, chroot as change_root};
 
 use super::query::{mode_of_own, silent};
-use super::{Shell, fail, failed, integer};
+use super::{Shell, fail, failed, integer, known, near};
 use crate::exit::Exit;
 use crate::isolation::capabilities::mode::Mode;
 use crate::isolation::capabilities::own::{self, SETPCAP, SYS_CHROOT, securebits};
@@ -26,7 +26,8 @@ pub(super) fn mode(shell: &mut Shell, word: Option<&OsStr>) -> Result<(), Exit> 
     let word = text::shown(word);
     let Some(mode) = Mode::settable(&word) else {
         shell.out.push(format!("unsupported mode: {word}\n").as_bytes());
-        return Err(silent());
+        let word = word.to_ascii_uppercase();
+        return Err(silent().or_hint(move || text::did_you_mean(&word, Mode::settables().map(Mode::name))));
     };
     mode.set(shell.last).map_err(|errno| {
         let cause = crate::errno::strerror(errno as i32);
@@ -71,11 +72,14 @@ fn misspelt(word: &str) -> impl Fn() -> Option<String> + Send + Sync + 'static {
         item.split(['=', '+', '-']).next().unwrap_or_default()
     });
     let is_known = |name: &str| name.is_empty() || name.eq_ignore_ascii_case("all") || number(name).is_some();
-    let unknown: Vec<String> = names.filter(|name| !is_known(name)).map(|name| format!("'{name}'")).collect();
+    let unknown: Vec<String> = names.filter(|name| !is_known(name)).map(str::to_owned).collect();
     move || match &unknown[..] {
         [] => None,
-        [one] => Some(format!("{one} is not a capability")),
-        several => Some(format!("{} are not capabilities", several.join(", "))),
+        [one] => {
+            let near = near(one).map(|near| format!("; {near}")).unwrap_or_default();
+            Some(format!("'{one}' is not a capability{near}"))
+        }
+        several => Some(format!("'{}' are not capabilities", several.join("', '"))),
     }
 }
 
@@ -113,8 +117,7 @@ pub(super) fn drop_bound(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
 /// Calls `work` for each name in a list separated by commas. Skips empty names.
 fn each(word: &str, work: impl Fn(&str, u8) -> Result<(), Exit>) -> Result<(), Exit> {
     for name in word.split(',').filter(|name| !name.is_empty()) {
-        let number = number(name).ok_or_else(|| fail(format!("capability [{name}] is unknown to libcap")))?;
-        work(name, number)?;
+        work(name, known(name, || format!("capability [{name}] is unknown to libcap"))?)?;
     }
     Ok(())
 }

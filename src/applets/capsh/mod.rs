@@ -57,7 +57,8 @@
 //! Run a program as an ordinary user, with one capability that it keeps:
 //!
 //! ```text
-//! capsh --keep=1 --user=www --inh=cap_net_bind_service --addamb=cap_net_bind_service -- -c ./server
+//! capsh --keep=1 --user=www --inh=cap_net_bind_service \
+//!     --addamb=cap_net_bind_service -- -c ./server
 //! ```
 //!
 //! # See also
@@ -77,8 +78,8 @@ use std::os::unix::ffi::OsStrExt;
 use nix::unistd::Pid;
 
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, Words, set};
-use crate::exit::{Exit, Outcome};
-use crate::isolation::capabilities::last;
+use crate::exit::{self, Exit, Outcome};
+use crate::isolation::capabilities::{self, last};
 use crate::output::Out;
 use crate::text;
 
@@ -377,7 +378,8 @@ fn walk(call: &Call, shell: &mut Shell) -> Outcome {
             _ if GRAMMAR.apply(call, word, shell)? => {}
             _ => {
                 let (argv0, word) = (text::shown(&call.argv0), text::shown(word));
-                return Err(Exit::Usage(format!("{argv0}: unrecognized option '{word}'")));
+                let hint = exit::hint_line(|| GRAMMAR.near_word(&call.args[at]));
+                return Err(Exit::Usage(format!("{argv0}: unrecognized option '{word}'{hint}")));
             }
         }
     }
@@ -386,6 +388,21 @@ fn walk(call: &Call, shell: &mut Shell) -> Outcome {
 
 fn license() -> Exit {
     Exit::Text("capsh of ctrbox: MIT or Apache-2.0, at your option\n".to_owned())
+}
+
+/// The number of a capability; the message of libcap if there is none of this name.
+fn known(name: &str, message: impl FnOnce() -> String) -> Result<u8, Exit> {
+    let name = name.to_owned();
+    capabilities::number(&name).ok_or_else(|| fail(message()).or_hint(move || near(&name)))
+}
+
+/// The hint at the capability that an unknown name probably means.
+fn near(name: &str) -> Option<String> {
+    let name = name.to_ascii_lowercase();
+    let short = |name: &'static str| name.strip_prefix("cap_").unwrap_or(name);
+    let word = name.strip_prefix("cap_").unwrap_or(&name);
+    let near = text::nearest(word, capabilities::TABLE.iter().map(|row| short(row.name)))?;
+    Some(text::question(&format!("cap_{near}")))
 }
 
 /// A failure with a message of libcap.

@@ -8,12 +8,12 @@ use nix::errno::Errno;
 use nix::unistd::{getgroups, getresgid, getresuid};
 
 use super::sets::first_lines;
-use super::{Shell, fail, failed, inspect, integer};
+use super::{Shell, fail, failed, inspect, integer, known, near};
 use crate::exit::Exit;
 use crate::isolation::capabilities::mode::Mode;
 use crate::isolation::capabilities::own::{self, securebits};
 use crate::isolation::capabilities::text::{Flags, Iab, list, parse_list};
-use crate::isolation::capabilities::{TABLE, all, number};
+use crate::isolation::capabilities::{TABLE, all};
 use crate::proc::{Mask, group_name, user_name};
 use crate::text;
 
@@ -127,19 +127,20 @@ pub(super) fn encode(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
         "all" => Ok(all(shell.last)),
         names => parse_list(names),
     };
-    let mask = mask.map_err(|name| fail(format!("capability [{name}] is unknown")))?;
+    let unknown = |name: &str| {
+        let name = name.to_owned();
+        fail(format!("capability [{name}] is unknown")).or_hint(move || near(&name))
+    };
+    let mask = mask.map_err(|name| unknown(&name))?;
     shell.out.push(format!("{mask:016x}\n").as_bytes());
     Ok(())
 }
 
 pub(super) fn explain(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
-    match word.to_str().and_then(number) {
-        Some(number) => {
-            shell.out.push(explanation(number).as_bytes());
-            Ok(())
-        }
-        None => Err(fail(format!("unrecognised value '{}'", text::shown(word)))),
-    }
+    let name = word.to_str().unwrap_or_default();
+    let number = known(name, || format!("unrecognised value '{}'", text::shown(word)))?;
+    shell.out.push(explanation(number).as_bytes());
+    Ok(())
 }
 
 fn explanation(number: u8) -> String {
@@ -170,7 +171,7 @@ pub(super) fn suggest(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
 /// Requires every name of the list. libcap tests only the first name and accepts the others.
 fn each(word: &OsStr, test: impl Fn(u8) -> Result<Option<&'static str>, Exit>) -> Result<(), Exit> {
     for name in text::shown(word).split(',') {
-        let number = number(name).ok_or_else(|| fail(format!("cap[{name}] not recognized by library")))?;
+        let number = known(name, || format!("cap[{name}] not recognized by library"))?;
         if let Some(why) = test(number)? {
             return Err(fail(format!("cap[{name}] {why}")));
         }
@@ -226,7 +227,7 @@ pub(super) fn has_no_new_privs(_: &mut Shell) -> Result<(), Exit> {
 pub(super) fn supports(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let last = shell.last;
     for name in text::shown(word).split(',') {
-        let number = number(name).ok_or_else(|| fail(format!("cap[{name}] not recognized by library")))?;
+        let number = known(name, || format!("cap[{name}] not recognized by library"))?;
         if number > last {
             return Err(fail(format!("cap[{name}={number}] not supported by kernel")));
         }

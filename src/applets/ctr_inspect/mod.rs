@@ -95,6 +95,7 @@
 //!
 //! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
 //! - `NO_COLOR`, `TERM`: with `--color=auto`, a NO_COLOR that is not empty or the TERM `dumb` turns colours off.
+//! - `TERM`, `COLORTERM`: containers have colours of the palette of 256 if TERM has `256color` in it, or if COLORTERM is not empty.
 //! - `COLUMNS`: the width of the output if standard output is a terminal without a size; 80 without a terminal.
 //! - `POSIXLY_CORRECT`: if set, options after the first operand are operands too.
 //!
@@ -107,6 +108,8 @@
 //! - `/sys/fs/cgroup`: limits and use, where /proc/self/mountinfo says that control groups are mounted.
 //! - `/dev/kmsg`: the kernel's log: which processes the kernel killed because memory ran out.
 //! - `/sys/kernel/security/lsm`: the active security modules.
+//! - `/sys/dev/block`: the names of disks.
+//! - `/etc/resolv.conf`: the name servers, in the root directory of the container.
 //!
 //! # Examples
 //!
@@ -119,7 +122,8 @@
 //! Which control group limits the memory of a pod's containers, and to how much:
 //!
 //! ```text
-//! ctr-inspect -s limits -J shop/web | jq '.containers[].limits.memory | .limit, .limit_by'
+//! ctr-inspect -s limits -J shop/web |
+//!     jq '.containers[].limits.memory | .limit, .limit_by'
 //! ```
 //!
 //! What is wrong with all containers of Docker:

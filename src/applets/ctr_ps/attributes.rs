@@ -157,8 +157,7 @@ fn is_image(pattern: &str, image: Option<&str>) -> bool {
 
 fn unknown_status(word: &str) -> anyhow::Error {
     let names: Vec<&str> = Status::ALL.iter().map(|status| status.name()).collect();
-    let near = text::nearest(word, names.iter().copied());
-    let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    let hint = text::or_did_you_mean(word, names.iter().copied());
     anyhow!("unknown status '{}'{hint} ({})", text::escape(word.as_bytes()), names.join(", "))
 }
 

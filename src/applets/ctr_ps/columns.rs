@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use super::habits::columns::{SYNONYMS, instead};
 use crate::output::smartcols::{Align, Column, Json};
 use crate::proc::ns::Kind;
-use crate::text::{self, nearest};
+use crate::text;
 
 /// A column, in the order of `--list-columns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -336,9 +336,7 @@ impl<T> Names<T> {
             if let Some(instead) = instead(name) {
                 bail!("there is no column '{shown}'; type {instead}");
             }
-            let near = nearest(&name.to_uppercase(), (self.all)());
-            let hint =
-                near.map(|near| format!("; did you mean {}?", near.to_lowercase())).unwrap_or_default();
+            let hint = text::or_did_you_mean(&name.to_uppercase(), (self.all)()).to_lowercase();
             bail!("unknown column '{shown}'{hint} (-H lists the columns; with -l those of containers)");
         }
         Ok(found)

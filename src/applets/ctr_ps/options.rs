@@ -87,7 +87,7 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
             "only processes of this origin (init, fork, exec, ns) or identification (state, cgroup, namespace, anonymous)",
             Effect::Required(how),
         )
-        .takes("list").lists(Words::Choice(&["init", "fork", "exec", "ns", "state", "cgroup", "namespace", "anonymous"])),
+        .takes("list").lists(Words::Choice(&select::HOWS)),
         Opt::new(
             Some('k'),
             "kernel-threads",

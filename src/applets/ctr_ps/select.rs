@@ -328,13 +328,15 @@ pub(super) fn runtimes(list: &OsStr) -> Result<Vec<Runtime>> {
     let runtime = |word: &OsStr| {
         let known = word.to_str().and_then(Runtime::from_name);
         known.ok_or_else(|| {
-            let near = text::nearest(&word.to_string_lossy(), Runtime::all_names());
-            let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            let hint = text::or_did_you_mean(&word.to_string_lossy(), Runtime::all_names());
             anyhow!("unknown runtime '{}'{hint} ({})", text::shown(word), Runtime::names())
         })
     };
     words(list).map(runtime).collect()
 }
+
+pub(super) const HOWS: [&str; 8] =
+    ["init", "fork", "exec", "ns", "state", "cgroup", "namespace", "anonymous"];
 
 /// Parses the list of `--how`: identifications of containers and origins of processes.
 pub(super) fn hows(list: &OsStr, selection: &mut Selection) -> Result<()> {
@@ -344,8 +346,10 @@ pub(super) fn hows(list: &OsStr, selection: &mut Selection) -> Result<()> {
             (Some(how), _) => selection.hows.push(how),
             (None, Some(via)) => selection.vias.push(via),
             (None, None) => bail!(
-                "unknown --how '{}' (exec, ns, init, fork, state, cgroup, namespace, anonymous)",
-                text::shown(word)
+                "unknown --how '{}'{} ({})",
+                text::shown(word),
+                text::or_did_you_mean(&word.to_string_lossy(), HOWS),
+                HOWS.join(", ")
             ),
         }
     }

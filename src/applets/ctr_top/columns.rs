@@ -10,7 +10,7 @@ use crate::order;
 use crate::output::lazy_table::Value;
 use crate::output::size::size;
 use crate::output::smartcols::{Align, Column, Json};
-use crate::text::{self, nearest};
+use crate::text;
 
 /// What a cell has, before it is shown.
 pub(super) enum Cell {
@@ -164,8 +164,8 @@ fn find(name: &str) -> Result<Picked> {
     if let Some(found) = named(name) {
         return Ok(found);
     }
-    let near = nearest(&name.to_uppercase(), COLUMNS.iter().map(|(column, _)| column.name));
-    let hint = near.map(|near| format!("; did you mean {}?", near.to_lowercase())).unwrap_or_default();
+    let hint = text::or_did_you_mean(&name.to_uppercase(), COLUMNS.iter().map(|(column, _)| column.name));
+    let hint = hint.to_lowercase();
     bail!("unknown column '{}'{hint} (-H lists the columns)", text::escape(name.as_bytes()))
 }
 

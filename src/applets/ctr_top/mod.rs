@@ -73,8 +73,8 @@
 //! networks have `interface`, and those of disks `device`, such as `/dev/sda`; sums over processes have no `device`. The host's own processes have the runtime `host`.
 //! `container_paused` and `container_own_cgroup` are those of ctr-top alone.
 //!
-//! No daemon is needed: a timer of systemd writes the file every 15 seconds. node_exporter needs
-//! `--collector.textfile.directory=/var/lib/prometheus/node-exporter`, the default on Debian.
+//! No daemon is needed: a timer of systemd writes the file every 15 seconds, into the directory that node_exporter has as
+//! `--collector.textfile.directory`. The one below is the default on Debian.
 //!
 //! ```text
 //! # /etc/systemd/system/ctr-top.service
@@ -82,7 +82,8 @@
 //! Description=Resource use of containers for node_exporter
 //! [Service]
 //! Type=oneshot
-//! ExecStart=/bin/sh -c 'cd /var/lib/prometheus/node-exporter && ctr-top --prometheus >ctr-top.new && mv ctr-top.new ctr-top.prom'
+//! WorkingDirectory=/var/lib/prometheus/node-exporter
+//! ExecStart=/bin/sh -c 'ctr-top --prometheus >new && mv new ctr-top.prom'
 //!
 //! # /etc/systemd/system/ctr-top.timer
 //! [Timer]
@@ -109,6 +110,7 @@
 //!
 //! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
 //! - `NO_COLOR`, `TERM`: with `--color=auto`, a NO_COLOR that is not empty or the TERM `dumb` turns colours off.
+//! - `TERM`, `COLORTERM`: containers have colours of the palette of 256 if TERM has `256color` in it, or if COLORTERM is not empty.
 //! - `COLUMNS`: the width of the output if standard output is a terminal without a size.
 //! - `POSIXLY_CORRECT`: if set, options after the first operand are operands too.
 //!
@@ -141,7 +143,8 @@
 //! Containers that use more than 90 % of their memory limit:
 //!
 //! ```text
-//! ctr-top -J -n 1 | jq -r '.containers[] | select(.memory.limit and .memory.percent > 90) | .container'
+//! ctr-top -J -n 1 |
+//!     jq -r '.containers[] | select(.memory | .limit and .percent > 90).container'
 //! ```
 //!
 //! Pods and services in one table:

@@ -157,8 +157,10 @@ fn per(request: &mut Request, unit: &OsStr) -> Result<(), Exit> {
 }
 
 fn sort(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
-    let names = || Key::ALL.map(|(_, name, _)| name).join(", ");
-    let unknown = || anyhow!("unknown sort key '{}' (there are: {})", text::shown(word), names());
+    let names = Key::ALL.map(|(_, name, _)| name);
+    let near = || text::or_did_you_mean(word.to_string_lossy().trim_start_matches('-'), names);
+    let unknown =
+        || anyhow!("unknown sort key '{}'{} (there are: {})", text::shown(word), near(), names.join(", "));
     request.sort = word.to_str().and_then(Order::named).ok_or_else(unknown)?;
     Ok(())
 }

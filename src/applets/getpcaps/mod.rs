@@ -218,7 +218,10 @@ fn walk(call: &Call, request: &mut Request) -> Outcome {
         any = true;
         match request.target(word) {
             Ok(()) => {}
-            Err(Exit::Message { text: words, .. }) => (status, _) = (1, exit::say(&words)),
+            Err(Exit::Message { text: words, hint, .. }) => {
+                exit::say(&format!("{words}{}", exit::hint_line(|| hint.as_ref()?())));
+                status = 1;
+            }
             Err(Exit::Failed { error, .. }) => {
                 exit::warn(call.name, &crate::errno::chain(&error));
                 exit::hint_at_rights_after(&error);
@@ -268,11 +271,13 @@ fn no_base(word: &OsStr, exit: Exit) -> Exit {
     let names: Vec<&str> = BASELINES.iter().map(|baseline| baseline.name).collect();
     let why =
         format!("--diff={} is neither a baseline ({}) nor a target", text::shown(word), names.join(", "));
+    let near = text::did_you_mean(&word.to_string_lossy(), names);
     match exit {
-        Exit::Failed { error, .. } => error.context(why).into(),
-        Exit::Message { text: words, .. } => anyhow!(words).context(why).into(),
+        Exit::Failed { error, .. } => Exit::from(error.context(why)),
+        Exit::Message { text: words, .. } => Exit::from(anyhow!(words).context(why)),
         other => other,
     }
+    .or_hint(move || near.clone())
 }
 
 fn license() -> Exit {
@@ -356,6 +361,10 @@ fn unparsed(word: &OsStr, errno: Errno) -> Exit {
         text: format!("Cannot parse pid {}: ({cause})", text::shown(word)),
         hint: None,
     }
+    .or_hint({
+        let word = word.to_os_string();
+        move || GRAMMAR.near_word(&word)
+    })
 }
 
 /// A PID as strtol(3) reads a whole word. None if it is another word. An unknown option and an empty word are

@@ -1,6 +1,7 @@
 //! The columns: names, contents and layout; and the list of `-o`.
 
 use crate::output::smartcols::{Align, Column, Json};
+use crate::text;
 
 /// In the order of `--output-all`; then the columns of ctrbox, which are shown only when named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +115,12 @@ pub(super) fn parse(list: &str, default: &[Id]) -> Result<Vec<Id>, Wrong> {
         rest = rest.get(end + 1..).unwrap_or_default();
     }
     if names.is_empty() { Err(Wrong::Silent) } else { Ok(columns) }
+}
+
+/// The hint at the column that the first name of the list probably means.
+pub(super) fn near(list: &str) -> Option<String> {
+    let name = list.split(',').next().unwrap_or_default().to_uppercase();
+    text::did_you_mean(&name, COLUMNS.iter().map(|(_, column)| column.name))
 }
 
 #[cfg(test)]

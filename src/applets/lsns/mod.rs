@@ -37,6 +37,7 @@
 //!
 //! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
 //! - `NO_COLOR`, `TERM`: with `--color=auto`, a NO_COLOR that is not empty or the TERM `dumb` turns colours off.
+//! - `TERM`, `COLORTERM`: containers have colours of the palette of 256 if TERM has `256color` in it, or if COLORTERM is not empty.
 //! - `COLUMNS`: the width of the output if standard output is a terminal without a size.
 //! - `LC_ALL`, `LC_CTYPE`, `LANG`: the first that is not empty names the locale. If it uses UTF-8, trees are drawn
 //!   with its lines, else in ASCII.
@@ -247,7 +248,8 @@ fn run(call: &Call) -> Outcome {
     let columns = match request.chosen_columns(matches!(operand, Some(Operand::Namespace(_)))) {
         Ok(columns) => columns,
         Err(Wrong::Unknown(name)) => {
-            return Err(anyhow!("unknown column: {}", text::escape(name.as_bytes())).into());
+            let unknown = anyhow!("unknown column: {}", text::escape(name.as_bytes()));
+            return Err(Exit::from(unknown).or_hint(move || columns::near(&name)));
         }
         Err(Wrong::Silent) => return Ok(1),
     };
@@ -332,10 +334,18 @@ fn filter(request: &mut Request, expression: &OsStr) -> Result<(), Exit> {
 
 fn kinds(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
     for name in list.as_bytes().split(|&b| b == b',').map(OsStr::from_bytes) {
+        let names = || Kind::ALL.map(Kind::proc_name);
+        let unknown = || near(anyhow!("unknown namespace type: {}", text::shown(name)), name, names);
         let kind = Kind::ALL.into_iter().find(|kind| name == kind.proc_name());
-        request.kinds.push(kind.ok_or_else(|| anyhow!("unknown namespace type: {}", text::shown(name)))?);
+        request.kinds.push(kind.ok_or_else(unknown)?);
     }
     Ok(())
+}
+
+/// Adds the hint at the name that the word probably means.
+fn near<const N: usize>(error: anyhow::Error, word: &OsStr, names: fn() -> [&'static str; N]) -> Exit {
+    let word = word.to_string_lossy().to_lowercase();
+    Exit::from(error).or_hint(move || text::did_you_mean(&word, names()))
 }
 
 fn tree(request: &mut Request, relation: Option<&OsStr>) -> Result<(), Exit> {
@@ -345,7 +355,9 @@ fn tree(request: &mut Request, relation: Option<&OsStr>) -> Result<(), Exit> {
         Some(b"parent") => Some(Tree::Parent),
         Some(b"process") => Some(Tree::Process),
         Some(_) => {
-            return Err(anyhow!("unknown tree type: {}", text::shown(word.unwrap_or_default())).into());
+            let word = word.unwrap_or_default();
+            let unknown = anyhow!("unknown tree type: {}", text::shown(word));
+            return Err(near(unknown, word, || ["owner", "parent", "process"]));
         }
     };
     exclude(request.list, "list", "tree", &mut false)

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::cells::Cells;
 use super::collect::{Found, Wanted, collect};
-use super::columns::{COLUMNS, Id};
+use super::columns::{self, COLUMNS, Id};
 use super::hierarchy::relate;
 use super::{Operand, Request, Tree, task_pid};
 use crate::access;
@@ -117,13 +117,15 @@ pub(super) fn list(
     outcome
 }
 
-fn parse_filter(name: &str, expression: &str) -> Result<Filter> {
+fn parse_filter(name: &str, expression: &str) -> Result<Filter, Exit> {
     let columns: Vec<(&str, bool)> =
         COLUMNS.iter().map(|(_, column)| (column.name, matches!(column.json, Json::Number))).collect();
     Filter::parse(expression, &columns).map_err(|mut lines| {
         let last = lines.pop().unwrap_or_default();
         lines.iter().for_each(|line| exit::warn(name, &text::escape(line.as_bytes())));
-        anyhow!(last)
+        let unknown = lines.first().and_then(|line| line.strip_prefix("unknown column: "));
+        let unknown = unknown.map(str::to_owned);
+        Exit::from(anyhow!(last)).or_hint(move || columns::near(unknown.as_ref()?))
     })
 }
 

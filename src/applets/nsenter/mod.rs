@@ -173,6 +173,7 @@
 //! - `/proc`: /proc/PID/ns, /proc/PID/environ, /proc/PID/status and others of the target.
 //! - State files of runtimes: the names of containers; ctrbox(1) lists the paths.
 //! - `/etc/passwd`, `/etc/group`: in the entered mount namespace: the default shell, and the users of `--as`.
+//! - `/etc/resolv.conf`, `/etc/hosts`, `/etc/nsswitch.conf`: with `--dns`, those of the container.
 //! - `/run/ctrbox/root`: the default directory of `--host-root` for the root of the container.
 //!
 //! # Examples

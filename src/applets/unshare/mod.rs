@@ -78,6 +78,7 @@ use std::ffi::{OsStr, OsString};
 
 use anyhow::{Context, Error, Result, anyhow};
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 
 use crate::cli::{self, Applet, Call, Effect, Grammar, Opt, Words, set};
 use crate::exit::{Exit, Outcome};
@@ -215,7 +216,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
             Effect::Required(propagation),
         )
         .takes("mode")
-        .offers(Words::Choice(&["slave", "shared", "private", "unchanged"])),
+        .offers(Words::Choice(PROPAGATIONS)),
         Opt::new(
             None,
             "setgroups",
@@ -271,6 +272,9 @@ static GRAMMAR: Grammar<Request> = Grammar {
     ],
 };
 
+/// The words of `--propagation`.
+const PROPAGATIONS: &[&str] = &["slave", "shared", "private", "unchanged"];
+
 fn run(call: &Call) -> Outcome {
     let mut request = Request::default();
     let program = GRAMMAR.parse(call, &mut request)?;
@@ -302,10 +306,21 @@ fn loopback(request: &mut Request) -> Result<(), Exit> {
     set(&mut request.loopback)
 }
 
+/// Adds the hint at the name that the word probably means.
+fn near(error: anyhow::Error, word: &str, names: impl Iterator<Item = &'static str>) -> Exit {
+    let hint = text::did_you_mean(word, names);
+    Exit::from(error).or_hint(move || hint.clone())
+}
+
 fn kill_child(request: &mut Request, name: Option<&OsStr>) -> Result<(), Exit> {
     let name = name.unwrap_or(OsStr::new("KILL"));
     let signal = name.to_str().and_then(exec::signal_number);
-    request.kill_child = Some(signal.ok_or_else(|| anyhow!("unknown signal: {}", text::shown(name)))?);
+    let unknown = || {
+        let upper = name.to_string_lossy().to_ascii_uppercase();
+        let names = Signal::iterator().map(|signal| signal.as_str().trim_start_matches("SIG"));
+        near(anyhow!("unknown signal: {}", text::shown(name)), upper.trim_start_matches("SIG"), names)
+    };
+    request.kill_child = Some(signal.ok_or_else(unknown)?);
     set(&mut request.fork)
 }
 
@@ -416,8 +431,9 @@ fn owner(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
 
 fn propagation(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
     let mode = word.to_str().and_then(plan::propagation);
+    let unknown = || anyhow!("unsupported propagation mode: {}", text::shown(word));
     request.propagation =
-        mode.ok_or_else(|| anyhow!("unsupported propagation mode: {}", text::shown(word)))?;
+        mode.ok_or_else(|| near(unknown(), &word.to_string_lossy(), PROPAGATIONS.iter().copied()))?;
     Ok(())
 }
 

@@ -31,7 +31,12 @@ impl Mode {
 
     #[must_use]
     pub(crate) fn settable(name: &str) -> Option<Mode> {
-        Mode::ALL.into_iter().skip(1).find(|mode| mode.name() == name)
+        Mode::settables().find(|mode| mode.name() == name)
+    }
+
+    /// All but the first one, UNCERTAIN.
+    pub(crate) fn settables() -> impl Iterator<Item = Mode> {
+        Mode::ALL.into_iter().skip(1)
     }
 
     /// The mode for `bits` and the sets.
