@@ -103,7 +103,9 @@ package: build ## what a package has, in target/package
 	rm -rf target/package
 	$(MAKE) install PREFIX=/usr LIBEXECDIR=/usr/libexec DESTDIR="$(CURDIR)/target/package" COMPAT=
 
+# zsh of Debian looks into vendor-completions.
 deb: package ## target/debian/ctrbox_*.deb, with cargo-deb
+	mv target/package/usr/share/zsh/site-functions target/package/usr/share/zsh/vendor-completions
 	cd target/package/usr/share/doc/ctrbox && rm LICENSE-* && gzip -9nc CHANGELOG.md >changelog.gz && rm CHANGELOG.md
 	cargo deb --no-build --no-strip
 	./lint.sh deb target/debian/ctrbox_*.deb

@@ -10,7 +10,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 here=$PWD
 work=$(mktemp -d "${TMPDIR:-/tmp}/ctrbox release.XXXXXX")
-trap 'rm -rf --one-file-system "$work"' EXIT
+# The same for tools that take no blank: debootstrap, rpmbuild, nix.
+plain=$(mktemp -d "${TMPDIR:-/tmp}/ctrbox-release.XXXXXX")
+trap 'rm -rf --one-file-system "$work" "$plain"' EXIT
 say() { printf '== %s\n' "$*"; }
 # have WHAT PROGRAM...: are the programs installed? What is skipped is said.
 have() {
@@ -24,18 +26,18 @@ have() {
 check_deb() {
     make -s deb
     # CTRBOX_DEBIAN_ROOT: a bare root that is there already; a copy of it is used.
-    local root=$work/root
+    local root=$plain/root
     if [ -n "${CTRBOX_DEBIAN_ROOT:-}" ]; then
         cp -a "$CTRBOX_DEBIAN_ROOT" "$root"
     else
-        debootstrap --variant=minbase bookworm "$root" >/dev/null
+        debootstrap --variant=minbase bookworm "$root" >"$work/log" 2>&1 || { cat "$work/log"; return 1; }
     fi
     cp target/debian/ctrbox_*.deb "$root/tmp/"
     unshare --mount --pid --fork --mount-proc --root="$root" sh -euc '
         list() { find / -xdev \( -path /proc -o -path /sys -o -path /tmp -o -path /var/lib/dpkg -o -path /var/log -o -path /var/cache \) -prune -o -print | sort; }
         mount -t proc proc /proc
         list >/tmp/before
-        dpkg -i /tmp/ctrbox_*.deb >/dev/null
+        apt-get -qq install /tmp/ctrbox_*.deb >/dev/null
         # Beside util-linux, which is unchanged.
         nsenter --version | grep -q util-linux
         [ "$(dpkg -S /usr/bin/nsenter | cut -d: -f1)" = util-linux ]
@@ -47,7 +49,11 @@ check_deb() {
         ctr-ps --forest | grep -q ctr-ps
         ctrbox help ctr-inspect | grep -q Usage
         test -f /usr/share/man/man1/ctrbox-nsenter.1.gz
-        dpkg -r ctrbox >/dev/null
+        # Where the shells of Debian look.
+        test -f /usr/share/bash-completion/completions/ctrbox
+        test -f /usr/share/zsh/vendor-completions/_ctrbox
+        test -f /usr/share/fish/vendor_completions.d/ctrbox.fish
+        apt-get -qq remove ctrbox >/dev/null
         list >/tmp/after
         diff /tmp/before /tmp/after
     '
@@ -118,13 +124,13 @@ recipe_arch() {
     cp contrib/arch/PKGBUILD "$tarball" "$1/"
     mkdir "$1/home" "$1/rustup" "$1/cargo"
     chown -R 65534:65534 "$1"
-    chmod 755 "$work" "$1"
+    chmod 755 "$plain" "$1"
     quickly unshare --mount bash -euc '
         mount --bind "${RUSTUP_HOME:-$HOME/.rustup}" "$0/rustup"
         mount --bind "${CARGO_HOME:-$HOME/.cargo}/bin" "$0/cargo"
         cd "$0"
-        exec setpriv --reuid 65534 --regid 65534 --clear-groups env HOME="$0/home" CARGO_HOME="$0/home/.cargo" \
-            RUSTUP_HOME="$0/rustup" PATH="$0/cargo:/usr/bin:/bin" makepkg --nodeps --nocheck >log 2>&1
+        exec setpriv --reuid 65534 --regid 65534 --clear-groups env HOME="$0/home" TMPDIR="$0/home" \
+            CARGO_HOME="$0/home/.cargo" RUSTUP_HOME="$0/rustup" PATH="$0/cargo:/usr/bin:/bin" makepkg --nodeps --nocheck >log 2>&1
     ' "$1" || { cat "$1/log"; return 1; }
     ls "$1"/ctrbox-*.pkg.tar.* >/dev/null
     say "arch: makepkg"
@@ -162,9 +168,8 @@ check_recipes() {
     tarball=$(echo "$PWD"/target/dist/ctrbox-*.tar.gz)
     name=$(basename "$tarball" .tar.gz)
     for recipe in debian fedora arch alpine nix; do
-        # Not below a directory with a blank: rpmbuild and nix take none.
         local directory
-        directory=$(mktemp -d "${TMPDIR:-/tmp}/ctrbox-$recipe.XXXXXX")
+        directory=$(mktemp -d "$plain/$recipe.XXXXXX")
         local status=0
         "recipe_$recipe" "$directory" || status=$?
         rm -rf --one-file-system "$directory"
