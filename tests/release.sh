@@ -34,10 +34,11 @@ check_deb() {
     fi
     cp target/debian/ctrbox_*.deb "$root/tmp/"
     unshare --mount --pid --fork --mount-proc --root="$root" sh -euc '
-        list() { find / -xdev \( -path /proc -o -path /sys -o -path /tmp -o -path /var/lib/dpkg -o -path /var/log -o -path /var/cache \) -prune -o -print | sort; }
+        list() { find / -xdev \( -path /proc -o -path /sys -o -path /tmp -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/log -o -path /var/cache \) -prune -o -print | sort; }
         mount -t proc proc /proc
         list >/tmp/before
-        apt-get -qq install /tmp/ctrbox_*.deb >/dev/null
+        apt="apt-get -qq -o Dpkg::Use-Pty=0"
+        $apt install /tmp/ctrbox_*.deb >/dev/null
         # Beside util-linux, which is unchanged.
         nsenter --version | grep -q util-linux
         [ "$(dpkg -S /usr/bin/nsenter | cut -d: -f1)" = util-linux ]
@@ -53,7 +54,7 @@ check_deb() {
         test -f /usr/share/bash-completion/completions/ctrbox
         test -f /usr/share/zsh/vendor-completions/_ctrbox
         test -f /usr/share/fish/vendor_completions.d/ctrbox.fish
-        apt-get -qq remove ctrbox >/dev/null
+        $apt remove ctrbox >/dev/null
         list >/tmp/after
         diff /tmp/before /tmp/after
     '
@@ -120,7 +121,7 @@ recipe_fedora() {
 
 # makepkg refuses root. Another user may not read root's toolchain where it is.
 recipe_arch() {
-    have arch makepkg || return 0
+    have arch makepkg pacman || return 0
     cp contrib/arch/PKGBUILD "$tarball" "$1/"
     mkdir "$1/home" "$1/rustup" "$1/cargo"
     chown -R 65534:65534 "$1"
