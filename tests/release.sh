@@ -81,22 +81,46 @@ quickly() {
         CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 "$@"
 }
 
+# The binary under qemu-user.
+runs() {
+    local qemu=$1 binary=$2
+    "$qemu" "$binary" --list >/dev/null
+    # The kernel refuses a new user namespace to a process with threads, which qemu-user of Debian 12 is.
+    "$qemu" "$binary" unshare -Ur true || "$qemu" "$binary" unshare --net true
+}
+
+# Where rustup has no std for musl: std is built from its source, for the C library of Debian's cross compiler.
+cross_with_std() {
+    local target=$1-unknown-linux-gnu qemu=$2 compiler=${1%gc}-linux-gnu-gcc
+    have "cross: $target" "$compiler" || return 0
+    if ! rustup component add rust-src --toolchain nightly >/dev/null 2>&1; then
+        say "SKIP cross: rustup has neither std for $1-unknown-linux-musl nor the source of std"
+        return 0
+    fi
+    local variable=${target^^}
+    variable=CARGO_TARGET_${variable//-/_}
+    local cargo=(env -u CARGO_TARGET_DIR "${variable}_LINKER=$compiler" "${variable}_RUNNER=$qemu"
+        "${variable}_RUSTFLAGS=-C target-feature=+crt-static -C relocation-model=static" cargo +nightly)
+    local options=(--locked --target "$target" --target-dir "$work/$1")
+    "${cargo[@]}" build -Zbuild-std=std,panic_abort "${options[@]}"
+    runs "$qemu" "$work/$1/$target/debug/ctrbox"
+    "${cargo[@]}" test -Zbuild-std=std,panic_abort,test "${options[@]}" --lib -- proc::
+    say "cross: $target, with a std of its own"
+}
+
 check_cross() {
-    local target
-    for target in aarch64 riscv64gc; do
-        if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target-unknown-linux-musl" ] &&
-            ! rustup target add "$target-unknown-linux-musl" >/dev/null 2>&1; then
-            say "SKIP cross: rustup cannot get the target $target-unknown-linux-musl"
+    local machine
+    for machine in aarch64 riscv64gc; do
+        local target=$machine-unknown-linux-musl qemu=qemu-${machine%gc}-static
+        have "cross: $target" "$qemu" || continue
+        if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ] && ! rustup target add "$target" >/dev/null 2>&1; then
+            cross_with_std "$machine" "$qemu"
             continue
         fi
-        TARGET=$target-unknown-linux-musl CARGO_TARGET_DIR="$work/$target" ./build.sh
-        local qemu=qemu-${target%gc}-static binary=$work/$target/release/ctrbox
-        "$qemu" "$binary" --list >/dev/null
-        # The kernel refuses a new user namespace to a process with threads, which qemu-user of Debian 12 is.
-        "$qemu" "$binary" unshare -Ur true || "$qemu" "$binary" unshare --net true
-        local runner=CARGO_TARGET_${target^^}_UNKNOWN_LINUX_MUSL_RUNNER
-        quickly env TARGET="$target-unknown-linux-musl" CARGO_TARGET_DIR="$work/$target" "$runner=$qemu" \
-            UNIT_TESTS=proc:: ./build.sh
+        TARGET=$target CARGO_TARGET_DIR="$work/$machine" ./build.sh
+        runs "$qemu" "$work/$machine/release/ctrbox"
+        local runner=CARGO_TARGET_${machine^^}_UNKNOWN_LINUX_MUSL_RUNNER
+        quickly env TARGET="$target" CARGO_TARGET_DIR="$work/$machine" "$runner=$qemu" UNIT_TESTS=proc:: ./build.sh
         say "cross: $target"
     done
 }

@@ -143,8 +143,8 @@
 //! Containers that use more than 90 % of their memory limit:
 //!
 //! ```text
-//! ctr-top -J -n 1 |
-//!     jq -r '.containers[] | select(.memory | .limit and .percent > 90).container'
+//! ctr-top -J -n 1 | jq -r '.containers[] |
+//!     select(.memory | .limit and .percent > 90).container'
 //! ```
 //!
 //! Pods and services in one table:
