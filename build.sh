@@ -31,8 +31,11 @@ flag() {
 }
 
 # No directory of this machine is in the binary: two builds of the same source are the same.
-# The crates of the tarball of `make dist` and those of a registry have the same name.
-flag "--remap-path-prefix=$PWD=." "--remap-path-prefix=$PWD/vendor=crates"
+# The crates of the tarball of `make dist` and those of a registry have the same name. Where the source of std is
+# installed (rust-src), rustc has its own path in place of the one that std was built with.
+source=$(rustc --print sysroot)/lib/rustlib/src/rust
+flag "--remap-path-prefix=$PWD=." "--remap-path-prefix=$PWD/vendor=crates" \
+    "--remap-path-prefix=$source=/rustc/$(rustc -vV | sed -n 's/^commit-hash: //p')"
 cargo fetch --locked --target "$target" >/dev/null 2>&1 || :
 for index in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
     flag "--remap-path-prefix=$index=crates"

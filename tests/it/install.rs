@@ -22,6 +22,25 @@ fn make(target: &str, destination: &Path) -> Command {
     command
 }
 
+/// Of a static binary, which build.sh built: the same source gives the same bytes everywhere.
+#[test]
+fn the_binary_names_no_directory_of_the_machine_that_built_it() {
+    let bytes = std::fs::read(common::binary()).expect("the binary");
+    let text = String::from_utf8_lossy(&bytes);
+    if text.contains("/ld-linux") {
+        return skip("static", "CTRBOX_BIN names no static binary");
+    }
+    let mut places = vec![project("").display().to_string()];
+    places.extend(std::env::var("HOME").ok().map(|home| format!("{home}/.")));
+    if there("rustc") {
+        places.push(stdout(&run(program("rustc").args(["--print", "sysroot"]))).trim().to_owned());
+    }
+    for place in places.iter().map(|place| place.trim_end_matches('/')).filter(|place| place.len() > 4) {
+        let found = text.find(place).map(|at| text[at..].chars().take(200).collect::<String>());
+        assert_eq!(found, None, "{place}");
+    }
+}
+
 #[track_caller]
 fn succeeds(command: &mut Command) {
     let output = run(command);
