@@ -3,7 +3,7 @@
 # target it was built for: musl where rustup has or can get it (smaller, and starts faster), else static glibc.
 # The environment: CARGO_TARGET_DIR, RUSTFLAGS as for cargo; TARGET=TRIPLE builds for another machine;
 # PIE=1 links a position-independent executable; DEBUG=1 keeps symbols, debug data and unwind tables; AUDITABLE=1 puts
-# the list of crates into the binary (cargo-auditable); UNIT_TESTS=FILTER runs unit tests instead, by cargo's RUNNER.
+# the list of crates into the binary (cargo-auditable); UNIT_TESTS="FILTER..." runs unit tests instead, by cargo's RUNNER.
 set -eu
 cd "$(dirname "$0")"
 out=${CARGO_TARGET_DIR:-target}
@@ -81,7 +81,8 @@ done
 CARGO_ENCODED_RUSTFLAGS=$flags
 export CARGO_ENCODED_RUSTFLAGS
 if [ -n "${UNIT_TESTS:-}" ]; then
-    exec cargo test --release --locked --lib --target "$target" --target-dir "$out" -- "$UNIT_TESTS"
+    # shellcheck disable=SC2086 # words
+    exec cargo test --release --locked --lib --target "$target" --target-dir "$out" -- $UNIT_TESTS
 fi
 # shellcheck disable=SC2086 # a word or none
 cargo ${AUDITABLE:+auditable} build --release --locked --target "$target" --target-dir "$out"
