@@ -180,7 +180,8 @@ impl<'a> Known<'a> {
         let Some(start) = process.start_time().filter(|start| *start <= tables.listed) else {
             return Ok(None);
         };
-        let has_name = comm.is_none_or(|comm| process.status().is_ok_and(|status| status.name == comm));
+        let has_name =
+            comm.is_none_or(|comm| process.status().is_ok_and(|status| is_cut(comm, &status.name)));
         let has_begun = || {
             let time = time_of(line, now());
             match time {
@@ -219,6 +220,12 @@ impl<'a> Known<'a> {
         };
         tables.owners[thing.subject].members.iter().map(each).collect()
     }
+}
+
+/// The kernel cuts the name of a process; syslog(3) does not.
+fn is_cut(name: &[u8], comm: &[u8]) -> bool {
+    const LONGEST_COMM: usize = 15;
+    name.get(..LONGEST_COMM).unwrap_or(name) == comm
 }
 
 fn now() -> i64 {
