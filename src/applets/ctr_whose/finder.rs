@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::answer::{Answer, By, Entry, Host, Named, Owner, Role};
 use crate::container::cni::Attachment;
 use crate::container::details::Details;
-use crate::container::spaces::{Space, Spaces};
+use crate::container::spaces::Spaces;
 use crate::container::stopped::Stores;
 use crate::container::world::{Seen, World};
 use crate::container::{Container, Files, IdentifiedBy, Runtime, pod_uid, short};
@@ -280,12 +280,20 @@ impl<'a> Finder<'a> {
         recorded(&container, Some("exited"))
     }
 
+    /// The number of the network namespace of a container, also of one that only keeps it for a pod. None: the host's.
+    pub(super) fn space_of(&self, number: usize) -> Option<usize> {
+        let of_pause = || {
+            let pid = Pid::from_raw(self.world.containers[number].chief());
+            let inode = self.world.proc.process(pid).ns(Namespace::Net);
+            self.spaces().others().find(|(_, space)| inode == Some(space.place.inode)).map(|(space, _)| space)
+        };
+        self.spaces().of_container(number).or_else(of_pause)
+    }
+
     /// Of a container that only keeps the network namespace of a pod the others in it.
     pub(super) fn beside_pause(&self, number: usize) -> Vec<usize> {
-        let known = &self.world.containers[number];
-        let inode = self.world.proc.process(Pid::from_raw(known.chief())).ns(Namespace::Net);
-        let is_its = |space: &&Space| inode == Some(space.place.inode);
-        let space = self.spaces().all.iter().find(is_its).filter(|_| known.container.is_pause());
+        let is_pause = self.world.containers[number].container.is_pause();
+        let space = self.space_of(number).filter(|_| is_pause).map(|space| &self.spaces().all[space]);
         match space {
             Some(space) if !space.containers.is_empty() => space.containers.clone(),
             _ => vec![number],
