@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Entry, Host, Named, Owner, Role};
+use super::thing::Reading;
 use crate::container::cni::Attachment;
 use crate::container::details::Details;
 use crate::container::spaces::Spaces;
@@ -15,7 +16,7 @@ use crate::container::world::{Seen, World};
 use crate::container::{Container, Files, IdentifiedBy, Runtime, pod_uid, short};
 use crate::isolation::cgroup::View;
 use crate::isolation::ns;
-use crate::net::{self, Interface, Listener, Netlink, Protocol};
+use crate::net::{self, Interface, Listener, Netlink, Protocol, UnixSocket};
 use crate::proc::ns::Kind as Namespace;
 use crate::proc::{ProcRoot, sockets_of};
 use crate::text;
@@ -27,6 +28,8 @@ pub(super) struct Finder<'a> {
     pub root: &'a Path,
     /// Does the world have only some processes? Then what is not in it may run all the same.
     pub is_partial: bool,
+    /// What no process has, as is known from before.
+    absent: &'a [Reading],
     records: OnceCell<Stores<'a>>,
     spaces: OnceCell<Spaces>,
     sockets: OnceCell<Option<HostSockets>>,
@@ -49,6 +52,8 @@ struct HostSockets {
     diagnosis: Netlink,
 }
 
+pub(super) const FILES_OF_OTHERS: &str =
+    "open files of some processes: only their owner and root can list them";
 /// Descriptors that are looked at, of one user.
 const MOST_DESCRIPTORS: usize = 100_000;
 
@@ -58,12 +63,14 @@ impl<'a> Finder<'a> {
         files: &'a Files,
         root: &'a Path,
         is_partial: bool,
+        absent: &'a [Reading],
     ) -> Finder<'a> {
         Finder {
             world,
             files,
             root,
             is_partial,
+            absent,
             records: OnceCell::new(),
             spaces: OnceCell::new(),
             sockets: OnceCell::new(),
@@ -111,6 +118,11 @@ impl<'a> Finder<'a> {
             true => self.view.get_or_init(|| View::read(self.world.proc)).absolute(text),
             false => text.into(),
         }
+    }
+
+    /// Is it known that no process has it? State files can have it all the same.
+    pub(super) fn is_absent(&self, reading: &Reading) -> bool {
+        self.absent.contains(reading)
     }
 
     /// Remembers why an answer can be missing.
@@ -161,6 +173,11 @@ impl<'a> Finder<'a> {
             let all = self.sockets().map(|sockets| net::listeners(&sockets.diagnosis));
             all.and_then(|all| self.known("the host's sockets", all)).map(|(all, _)| all).unwrap_or_default()
         })
+    }
+
+    /// The unix sockets in the host's namespace; None if the kernel does not list them.
+    pub(super) fn unix_sockets(&self, wanted: &UnixSocket) -> Option<Vec<u64>> {
+        net::unix_sockets(&self.sockets()?.diagnosis, wanted).ok()
     }
 
     /// The containers without processes. Those with an id that is known to run are not read.
@@ -377,8 +394,7 @@ impl<'a> Finder<'a> {
             }
         }
         if refused && !wanted.is_empty() {
-            let why = "open files of some processes: only their owner and root can list them";
-            self.problems.borrow_mut().insert(why.to_owned());
+            self.problems.borrow_mut().insert(FILES_OF_OTHERS.to_owned());
         }
         found
     }

@@ -240,7 +240,7 @@ impl Tables {
         let proc = files.proc(request.root.as_deref())?;
         let clock = Clock::read(&proc);
         let world = World::new(&proc, &files, None)?;
-        let finder = Finder::new(&world, &files, &root, false);
+        let finder = Finder::new(&world, &files, &root, false, &[]);
         let mut tables = Tables {
             clock,
             listed: clock.uptime.map_or(u64::MAX, |seconds| (seconds + 1).saturating_mul(TICKS)),

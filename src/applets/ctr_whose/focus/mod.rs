@@ -1,0 +1,448 @@
+//! Which processes matter for a thing. To look at all of them costs most of the time, and often a few are enough.
+
+mod files;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::rc::Rc;
+
+use memchr::memmem::Finder;
+use nix::unistd::Pid;
+
+use super::files::may_be_group;
+use super::finder::host_mounts;
+use super::identity::{self, is_fragment};
+use super::port::is_proxy_name;
+use super::thing::{Device, Port, Reading, Socket, is_id};
+use super::{cgroup, device};
+use crate::container::cni;
+use crate::container::details::{Details, Port as DetailsPort};
+use crate::container::spaces;
+use crate::container::stopped::Stores;
+use crate::container::{Container, Files, Resolver, matching, search};
+use crate::isolation::cgroup::kills::OomLine;
+use crate::isolation::cgroup::{View, parse, shared_depth};
+use crate::isolation::identity::{Walk, Way};
+use crate::isolation::ns;
+use crate::isolation::visit::Place;
+use crate::net::{self, Netlink, Protocol, UnixSocket};
+use crate::proc::ns::{Kind as Namespace, parse_link};
+use crate::proc::{ProcRoot, Scan, sockets_of};
+
+/// More are not few.
+const MOST: usize = 500;
+
+pub(super) struct Focus<'a> {
+    proc: &'a ProcRoot,
+    files: &'a Files,
+    root: &'a Path,
+    scan: Scan,
+    pids: Vec<Pid>,
+    /// The processes of each network namespace.
+    spaces: Option<BTreeMap<u64, Vec<Pid>>>,
+    /// Can processes be missing because not everything was looked at?
+    is_incomplete: bool,
+}
+
+/// The processes that matter.
+#[derive(Default)]
+pub(super) struct Chosen {
+    /// None if others than few can matter.
+    pub pids: Option<Vec<Pid>>,
+    /// For each word: was everything looked at, and nothing found?
+    pub is_absent: Vec<bool>,
+    /// The readings for which everything was looked at, and nothing found.
+    pub absent: Vec<Reading>,
+}
+
+/// Does a reading that finds nothing among few processes find nothing among all?
+pub(super) fn is_final(reading: &Reading) -> bool {
+    matches!(reading, Reading::Pid(_) | Reading::Cpid(_) | Reading::Namespace(..))
+}
+
+/// The processes of the readings of all words. For a word with none this process stands.
+pub(super) fn processes<'r>(
+    proc: &ProcRoot,
+    files: &Files,
+    root: &Path,
+    words: impl Iterator<Item = &'r [Reading]>,
+) -> Chosen {
+    let mut chosen = Chosen::default();
+    let (Ok(scan), Ok(pids)) = (Scan::new(proc), Scan::pids(proc)) else { return chosen };
+    let mut focus = Focus { proc, files, root, scan, pids, spaces: None, is_incomplete: false };
+    let found = choose(&mut focus, words, &mut chosen);
+    chosen.pids = found.map(|found| found.into_iter().map(Pid::from_raw).collect());
+    chosen
+}
+
+fn choose<'r>(
+    focus: &mut Focus<'_>,
+    words: impl Iterator<Item = &'r [Reading]>,
+    chosen: &mut Chosen,
+) -> Option<BTreeSet<i32>> {
+    let mut found = BTreeSet::new();
+    for readings in words {
+        let mut of_word = BTreeSet::new();
+        // To others the kernel does not show all processes: why, only the look at all of them says.
+        focus.is_incomplete = !nix::unistd::geteuid().is_root();
+        for reading in readings {
+            let of_reading = focus.of(reading)?;
+            if of_reading.is_empty() && !focus.is_incomplete {
+                chosen.absent.push(reading.clone());
+            }
+            of_word.extend(of_reading);
+            let is_done = match reading {
+                Reading::Gone(_) => !of_word.is_empty(),
+                Reading::Path(path) => focus.is_foreign() || !may_be_group(focus.root, path),
+                _ => false,
+            };
+            if is_done {
+                break;
+            }
+        }
+        chosen.is_absent.push(of_word.is_empty());
+        if of_word.is_empty() && (!focus.is_incomplete || readings.iter().all(is_final)) {
+            of_word.insert(Pid::this().as_raw());
+        }
+        if of_word.is_empty() || found.len() + of_word.len() > MOST {
+            return None;
+        }
+        found.extend(of_word);
+    }
+    Some(found)
+}
+
+impl Focus<'_> {
+    /// Empty if no process is found; None if others can matter.
+    fn of(&mut self, reading: &Reading) -> Option<Vec<i32>> {
+        Some(match reading {
+            Reading::Pid(pid) => {
+                let process = self.proc.process(Pid::from_raw(*pid));
+                vec![process.process_of_thread().map_or(*pid, Pid::as_raw)]
+            }
+            Reading::Namespace(kind, inode) => self.in_namespace(*kind, *inode),
+            // Nearly every container has one.
+            Reading::Cpid(1) => return None,
+            Reading::Cpid(cpid) => self.with_cpid(*cpid)?,
+            Reading::Interface(name) => self.behind_interface(name)?,
+            Reading::Address(address) => {
+                self.is_incomplete |= !self.is_on_host();
+                let places = self.places();
+                self.in_spaces(&places, net::search_address(&places, *address).ok()?)
+            }
+            Reading::Mac(mac) => {
+                self.is_incomplete |= !self.is_on_host();
+                let places = self.places();
+                let wanted: Vec<u8> =
+                    mac.split(':').filter_map(|part| u8::from_str_radix(part, 16).ok()).collect();
+                self.in_spaces(&places, net::search(&places, None, |one| one.mac == wanted).ok()?)
+            }
+            Reading::Id(id) => self.with_id(id)?,
+            Reading::Hostname(name) => self.with_hostname(name),
+            Reading::Path(path) => {
+                let path = std::str::from_utf8(path).ok()?;
+                let records = Stores::new(self.files);
+                let of_layer: Vec<Details> =
+                    records.with_layer(path).into_iter().map(|(one, _)| one).collect();
+                let id = path.split(['/', '-', '.', ':']).find(|part| is_id(part));
+                match (of_layer.is_empty(), id) {
+                    (false, _) => inits(&of_layer)?,
+                    // The path of a control group begins with a slash too.
+                    (true, Some(id)) => {
+                        let stated = inits(&records.all_with(&|other| other == id));
+                        let found = stated.unwrap_or_else(|| self.in_groups(id));
+                        // A volume can have a name like an id.
+                        if found.is_empty() { self.seeing(Path::new(path))? } else { found }
+                    }
+                    (true, None) => self.seeing(Path::new(path))?,
+                }
+            }
+            Reading::Gone(path) => {
+                let path = Path::new(OsStr::from_bytes(path));
+                if self.is_foreign() { return None } else { self.holding_gone(&host_mounts(self.proc), path) }
+            }
+            Reading::Cgroup(path) => self.in_group(path)?,
+            Reading::Oom(line) => {
+                let line = OomLine::parse(line)?;
+                let groups = [Some(line.victim?), line.limit].into_iter().flatten();
+                let each = groups.map(|group| self.in_group(&cgroup::path_of(&group)));
+                each.collect::<Option<Vec<_>>>()?.concat()
+            }
+            Reading::Socket(Socket::Inode(inode)) => self.holders(&BTreeSet::from([*inode])),
+            Reading::Socket(Socket::Abstract(name)) => self.holding(&UnixSocket::Name(name.clone()))?,
+            Reading::Socket(Socket::Path(name)) => self.with_socket(name)?,
+            Reading::Device(Device::Number(major, minor)) => self.with_device(*major, *minor)?,
+            Reading::Device(Device::Name(name)) => match device::number_of(self.root, name) {
+                Some((major, minor)) => self.with_device(major, minor)?,
+                None => Vec::new(),
+            },
+            Reading::Port(port) => self.behind_port(port)?,
+        })
+    }
+
+    /// The containers with an id or a name: by state files, and by control groups with the id.
+    fn with_id(&mut self, word: &str) -> Option<Vec<i32>> {
+        let text = word.strip_suffix('?').unwrap_or(word);
+        let is_number = text.bytes().all(|b| b.is_ascii_digit());
+        let mut found = Vec::new();
+        if is_fragment(text) && !is_number {
+            let records = Stores::new(self.files).all_with(&|other| other.starts_with(text));
+            found.extend(inits(&records).into_iter().flatten());
+            found.extend(self.in_groups(text));
+        }
+        // A container that no record names can have a number as its id: that of a namespace.
+        if found.is_empty() && !is_number {
+            let own = Pid::this().as_raw();
+            let named = search::find_by_record(&mut Resolver::for_few(self.proc, self.files), word);
+            found.extend(named.iter().map(|container| container.init.map_or(own, Pid::as_raw)));
+            let stopped = Stores::new(self.files).stopped_of_engines().into_iter();
+            let stopped: Vec<Rc<Container>> = stopped.map(|one| Rc::new(one.container)).collect();
+            found.extend((!matching::matching(&stopped, word).is_empty()).then_some(own));
+        }
+        // Not every container has its name or id in a state file or a control group.
+        self.is_incomplete |= found.is_empty();
+        Some(found)
+    }
+
+    /// The processes in a group or in another one of the same container.
+    fn in_group(&mut self, path: &str) -> Option<Vec<i32>> {
+        let id = path.split(['/', '-', '.', ':']).rfind(|part| is_id(part));
+        let records = id.map(|id| Stores::new(self.files).all_with(&|other| other == id));
+        let last = path.trim_end_matches('/').rsplit('/').next().filter(|last| !last.is_empty())?;
+        let found = records.as_deref().and_then(inits);
+        Some(found.unwrap_or_else(|| match id {
+            Some(id) => self.in_groups(id),
+            None if path.starts_with('/') => self.in_or_above(path, last),
+            None => self.in_groups(&format!("/{last}")),
+        }))
+    }
+
+    /// The processes with the last part of the path in their groups; without any those in the nearest group above, if they can
+    /// be those of one container.
+    fn in_or_above(&mut self, path: &str, last: &str) -> Vec<i32> {
+        let text = format!("/{last}");
+        let finder = Finder::new(&text);
+        let (mut inside, mut is_relative) = (Vec::new(), false);
+        let (mut deepest, mut found) = (1, Vec::new());
+        for pid in &self.pids {
+            let Ok(groups) = self.scan.cgroup(*pid) else { continue };
+            is_relative |= View::is_relative(groups);
+            inside.extend(finder.find(groups).map(|_| pid.as_raw()));
+            let depths = parse(groups).map(|line| shared_depth(path.as_bytes(), line.path));
+            let depth = depths.max().unwrap_or(0);
+            if depth > deepest {
+                (deepest, found) = (depth, Vec::new());
+            }
+            if depth == deepest {
+                found.push(pid.as_raw());
+            }
+        }
+        self.is_incomplete |= is_relative;
+        if !inside.is_empty() {
+            return inside;
+        }
+        let host = self.link(Pid::this(), Namespace::Mnt);
+        let is_hosts = |pid: &i32| self.link(Pid::from_raw(*pid), Namespace::Mnt) == host;
+        if found.len() > MOST || found.iter().all(is_hosts) { Vec::new() } else { found }
+    }
+
+    /// The processes with the text in the paths of their control groups.
+    fn in_groups(&mut self, text: &str) -> Vec<i32> {
+        let finder = Finder::new(text);
+        let (mut found, mut is_relative) = (Vec::new(), false);
+        for pid in &self.pids {
+            let Ok(groups) = self.scan.cgroup(*pid) else { continue };
+            // Then the names of the groups above that of this process are not in the text.
+            is_relative |= View::is_relative(groups);
+            found.extend(finder.find(groups).map(|_| pid.as_raw()));
+        }
+        self.is_incomplete |= is_relative;
+        found
+    }
+
+    /// The containers that Docker gave a host name, and the processes that see it.
+    fn with_hostname(&mut self, name: &str) -> Vec<i32> {
+        let text = format!("\"Hostname\":\"{name}\"");
+        let stated = Stores::new(self.files).of_docker_mentioning(&text);
+        let mut found = inits(&stated).unwrap_or_default();
+        let spaces = self.by_namespace(Namespace::Uts);
+        let places = self.places_of(Namespace::Uts, &spaces);
+        for at in identity::places_called(&places, name).unwrap_or_default() {
+            let members = spaces.get(&places[at].inode).into_iter().flatten();
+            found.extend(members.map(|pid| pid.as_raw()));
+        }
+        found
+    }
+
+    /// Who listens on the host or in containers, and the containers that publish the port.
+    fn behind_port(&mut self, asked: &Port) -> Option<Vec<i32>> {
+        // Of the ports that CNI plugins publish the containers can be any.
+        let is_asked = |port: &DetailsPort| port.host_port == Some(asked.number);
+        if !self.is_on_host() || cni::results(self.files).iter().any(|one| one.ports.iter().any(is_asked)) {
+            return None;
+        }
+        let places = self.places();
+        if let Some(address) = asked.address.filter(|address| !address.is_loopback()) {
+            let found = net::search_address(&places, address).ok()?;
+            if !found.is_empty() {
+                return Some(self.in_spaces(&places, found));
+            }
+        }
+        let (listeners, _) = net::listeners(&Netlink::open(Protocol::SocketDiagnosis).ok()?).ok()?;
+        let inodes: BTreeSet<u64> =
+            listeners.iter().filter(|one| asked.fits(one)).map(|one| one.inode).collect();
+        let mut found = self.holders(&inodes);
+        let records = Stores::new(self.files);
+        let published: BTreeSet<String> =
+            records.published_at(asked.number).into_iter().map(|(_, id, _)| id).collect();
+        if !published.is_empty() {
+            let firsts = inits(&records.all_with(&|id| published.contains(id)))?;
+            let inodes: BTreeSet<u64> =
+                firsts.iter().filter_map(|pid| self.link(Pid::from_raw(*pid), Namespace::Net)).collect();
+            let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
+            let spaces = self.spaces();
+            let beside =
+                inodes.iter().filter(|inode| Some(**inode) != own).filter_map(|inode| spaces.get(inode));
+            found.extend(beside.flatten().map(|pid| pid.as_raw()));
+            found.extend(firsts);
+        }
+        if found.is_empty() {
+            let inside = net::search_listeners(&places, |one| asked.fits(one)).ok()?;
+            found = self.in_spaces(&places, inside);
+        }
+        // A proxy of a container that no state file names leads to an address, or to its children.
+        let is_proxy = |pid: &i32| {
+            let status = self.proc.process(Pid::from_raw(*pid)).status().unwrap_or_default();
+            is_proxy_name(&String::from_utf8_lossy(&status.name))
+        };
+        (!published.is_empty() || !found.iter().any(is_proxy)).then_some(found)
+    }
+
+    /// The processes that hold one of these sockets.
+    fn holders(&self, inodes: &BTreeSet<u64>) -> Vec<i32> {
+        self.holders_among(self.pids.iter().map(|pid| pid.as_raw()), inodes)
+    }
+
+    fn holders_among(&self, pids: impl Iterator<Item = i32>, inodes: &BTreeSet<u64>) -> Vec<i32> {
+        const MOST_DESCRIPTORS: usize = 10_000;
+        let holds = |pid: &i32| {
+            let mut holds = false;
+            _ = sockets_of(self.proc, *pid, MOST_DESCRIPTORS, |inode| holds |= inodes.contains(&inode));
+            holds
+        };
+        pids.filter(|_| !inodes.is_empty()).filter(holds).collect()
+    }
+
+    /// Is the host another one than that of this process?
+    fn is_foreign(&self) -> bool {
+        self.proc.path() != Path::new("/proc")
+    }
+
+    fn link(&self, pid: Pid, kind: Namespace) -> Option<u64> {
+        let mut buffer = [0; 64];
+        self.scan.link(pid, &kind.link(), &mut buffer).ok().and_then(parse_link)
+    }
+
+    fn in_namespace(&self, kind: Option<Namespace>, inode: u64) -> Vec<i32> {
+        let mut kinds = kind.map_or_else(|| Namespace::ALL.to_vec(), |kind| vec![kind]);
+        let mut found = Vec::new();
+        for pid in &self.pids {
+            let has = |kind: &&Namespace| self.link(*pid, **kind) == Some(inode);
+            if let Some(kind) = kinds.iter().find(has).copied() {
+                kinds = vec![kind];
+                found.push(pid.as_raw());
+            }
+        }
+        found
+    }
+
+    fn with_cpid(&self, cpid: i32) -> Option<Vec<i32>> {
+        let mut walk = Walk::new(self.proc, Way::Best, self.pids.clone()).ok()?;
+        let mut found = Vec::new();
+        while let Some((pid, identity)) = walk.next() {
+            found.extend((identity.cpid == Some(cpid)).then_some(pid.as_raw()));
+            if found.len() > MOST {
+                return None;
+            }
+        }
+        Some(found)
+    }
+
+    fn spaces(&mut self) -> &BTreeMap<u64, Vec<Pid>> {
+        if self.spaces.is_none() {
+            self.spaces = Some(self.by_namespace(Namespace::Net));
+        }
+        self.spaces.get_or_insert_default()
+    }
+
+    fn by_namespace(&self, kind: Namespace) -> BTreeMap<u64, Vec<Pid>> {
+        let mut found: BTreeMap<u64, Vec<Pid>> = BTreeMap::new();
+        for pid in &self.pids {
+            let inode = self.link(*pid, kind);
+            inode.into_iter().for_each(|inode| found.entry(inode).or_default().push(*pid));
+        }
+        found
+    }
+
+    /// All but the namespace of this process.
+    fn places(&mut self) -> Vec<Place> {
+        self.spaces();
+        self.spaces.as_ref().map(|spaces| self.places_of(Namespace::Net, spaces)).unwrap_or_default()
+    }
+
+    fn places_of(&self, kind: Namespace, spaces: &BTreeMap<u64, Vec<Pid>>) -> Vec<Place> {
+        let own = ProcRoot::default().process(Pid::this()).ns(kind);
+        let others = spaces.iter().filter(|(inode, _)| Some(**inode) != own);
+        let place = |(inode, pids): (&u64, &Vec<Pid>)| Place {
+            path: self.proc.path_of(pids[0], &kind.link()),
+            inode: *inode,
+        };
+        others.map(place).collect()
+    }
+
+    fn in_spaces<T>(&mut self, places: &[Place], found: Vec<(usize, T)>) -> Vec<i32> {
+        let inodes: BTreeSet<u64> = found.iter().map(|(at, _)| places[*at].inode).collect();
+        let spaces = self.spaces();
+        let pids = inodes.iter().filter_map(|inode| spaces.get(inode)).flatten();
+        pids.map(|pid| pid.as_raw()).collect()
+    }
+
+    /// This process may be in a container that looks at its host.
+    fn is_on_host(&self) -> bool {
+        let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
+        own.is_some() && spaces::host(self.proc, |pid| self.link(Pid::from_raw(pid), Namespace::Net)) == own
+    }
+
+    /// Of a veth of the host the processes in the namespace of its peer; of a name that the host has not, those where it
+    /// is.
+    fn behind_interface(&mut self, name: &[u8]) -> Option<Vec<i32>> {
+        if !self.is_on_host() {
+            return None;
+        }
+        let route = Netlink::open(Protocol::Route).ok()?;
+        let hosts = net::interfaces(&route, None).ok()?;
+        let places = self.places();
+        let Some(one) = hosts.iter().find(|one| one.name == name) else {
+            return Some(self.in_spaces(&places, net::search_name(&places, None, name).ok()?));
+        };
+        let id = one.link_namespace.filter(|_| one.kind == b"veth")?;
+        let has_id = |place: &&Place| {
+            let fd = ns::open_file(&place.path).ok();
+            fd.and_then(|fd| net::namespace_id(&route, &fd).ok()?) == Some(id)
+        };
+        let inode = places.iter().find(has_id)?.inode;
+        Some(self.spaces().get(&inode)?.iter().map(|pid| pid.as_raw()).collect())
+    }
+}
+
+/// The first processes of containers of Docker and Podman, whose state files always name them. This process stands for a
+/// container that does not run.
+fn inits(all: &[Details]) -> Option<Vec<i32>> {
+    use crate::container::Runtime;
+    let is_known = |one: &Details| matches!(one.container.runtime, Runtime::Docker | Runtime::Podman);
+    let own = Pid::this().as_raw();
+    let of = |one: &Details| one.container.init.map_or(own, Pid::as_raw);
+    (!all.is_empty() && all.iter().all(is_known)).then(|| all.iter().map(of).collect())
+}
