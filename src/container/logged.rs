@@ -1,8 +1,14 @@
 //! Targets as logs print them: a path of a control group, the line of the kernel about a kill for lack of memory, the UID
 //! of a pod, a namespace.
 
+use std::cell::OnceCell;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
 use super::cgroup_path::{candidates, is_id, is_uuid, pod_uid};
-use super::{Container, Runtime};
+use super::{Container, Runtime, group_of};
+use crate::isolation::cgroup::{Hierarchies, View, is_within, parse};
 use crate::proc::ProcRoot;
 use crate::proc::ns::{Kind, parse_link};
 
@@ -85,6 +91,35 @@ pub(super) fn may_mean(word: &str, proc: &ProcRoot, container: &Container) -> bo
     let Some(path) = path(word).filter(|path| path.starts_with('/')) else { return true };
     let Some(text) = container.init.and_then(|init| proc.process(init).cgroup().ok()) else { return true };
     is_of_group(path, &String::from_utf8_lossy(&text))
+}
+
+/// The containers whose first process is in a control group whose name says nothing, or below it.
+#[must_use]
+pub(super) fn in_group(proc: &ProcRoot, all: &[Rc<Container>], word: &str) -> Vec<Rc<Container>> {
+    let Some(path) = path(word).filter(|path| path.starts_with('/')) else { return Vec::new() };
+    let directory = Path::new(word.trim());
+    let mounted = if directory.starts_with("/sys") { Hierarchies::read(proc).ok() } else { None };
+    let group = mounted.and_then(|mounted| mounted.group_at(directory));
+    let group = group.unwrap_or_else(|| PathBuf::from(path)).into_os_string().into_vec();
+    let group = group.strip_suffix(b"/").unwrap_or(&group);
+    if group.is_empty() {
+        return Vec::new();
+    }
+    let view = OnceCell::new();
+    let is_in = |container: &&Rc<Container>| {
+        let Some(text) = container.init.and_then(|init| proc.process(init).cgroup().ok()) else {
+            return false;
+        };
+        let text = match View::is_relative(&text) {
+            true => view.get_or_init(|| View::read(proc)).absolute(&text),
+            false => text.as_slice().into(),
+        };
+        // One whose group has its name is found by that.
+        let is_named =
+            |path: &[u8]| std::str::from_utf8(path).is_ok_and(|path| group_of(path, container).is_some());
+        parse(&text).any(|line| is_within(line.path, group) && !is_named(line.path))
+    };
+    all.iter().filter(is_in).cloned().collect()
 }
 
 /// `text` is that of proc_pid_cgroup(5). Each side may begin with more directories: the path is below a mount point, or

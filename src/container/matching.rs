@@ -175,7 +175,8 @@ pub(crate) fn among(proc: &ProcRoot, all: &[Rc<Container>], word: &str) -> Vec<R
         Some(inode) => with_namespace(proc, all, inode),
         None => {
             let may_mean = |one: &&Rc<Container>| logged::may_mean(word, proc, one);
-            matching(&all.iter().filter(may_mean).cloned().collect::<Vec<_>>(), word)
+            let found = matching(&all.iter().filter(may_mean).cloned().collect::<Vec<_>>(), word);
+            if found.is_empty() { logged::in_group(proc, all, word) } else { found }
         }
     }
 }

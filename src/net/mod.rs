@@ -12,6 +12,7 @@ mod interfaces;
 mod netlink;
 mod search;
 mod sockets;
+mod unix;
 mod veths;
 
 pub(crate) use enter::enter;
@@ -19,6 +20,7 @@ pub(crate) use interfaces::{Interface, Route, has_address, has_interface, interf
 pub(crate) use netlink::{Netlink, Protocol};
 pub(crate) use search::{Found, search, search_address, search_listeners, search_name};
 pub(crate) use sockets::{Listener, Transport, listeners, takes};
+pub(crate) use unix::{UnixSocket, search_unix, unix_sockets};
 pub(crate) use veths::Veths;
 
 #[cfg(any(test, fuzzing))]
@@ -26,7 +28,9 @@ pub(crate) fn fuzz(data: &[u8]) {
     netlink::fuzz(data, &mut |payload| {
         interfaces::fuzz(payload);
         sockets::fuzz(payload);
+        unix::fuzz(payload);
     });
     interfaces::fuzz(data);
     sockets::fuzz(data);
+    unix::fuzz(data);
 }

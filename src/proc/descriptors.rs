@@ -1,6 +1,8 @@
 //! Open descriptors of processes.
 
+use std::ffi::{CStr, CString};
 use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStringExt;
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -16,18 +18,31 @@ pub(crate) fn sockets_of(
     most: usize,
     mut take: impl FnMut(u64),
 ) -> nix::Result<usize> {
+    let inode = |link: &[u8]| number(link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?);
+    links_of(proc, pid, most, |_, link| inode(link).into_iter().for_each(&mut take))
+}
+
+/// The links of the descriptors of a process: the number of each, and to what it leads.
+pub(crate) fn links_of(
+    proc: &ProcRoot,
+    pid: i32,
+    most: usize,
+    mut take: impl FnMut(&CStr, &[u8]),
+) -> nix::Result<usize> {
+    /// A longer path has no link.
+    const LONGEST: usize = 4_096;
     let path = proc.path_of(Pid::from_raw(pid), "fd");
     let directory = open(&path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-    let (mut seen, mut buffer) = (0, [0; 64]);
+    let (mut seen, mut buffer) = (0, [0; LONGEST]);
     sys::directory::each(&directory, |entry| {
         if seen >= most {
             return ControlFlow::Break(());
         }
         seen += 1;
-        let name = std::ffi::CString::new(std::os::unix::ffi::OsStringExt::into_vec(entry.name));
-        let link = name.ok().and_then(|name| sys::read_link_at(&directory, &name, &mut buffer).ok());
-        let inode = link.and_then(|link| number(link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?));
-        inode.into_iter().for_each(&mut take);
+        let Ok(name) = CString::new(entry.name.into_vec()) else { return ControlFlow::Continue(()) };
+        if let Ok(link) = sys::read_link_at(&directory, &name, &mut buffer) {
+            take(&name, link);
+        }
         ControlFlow::Continue(())
     })?;
     Ok(seen)

@@ -22,7 +22,7 @@ mod status;
 
 pub(crate) use credentials::Sets;
 pub use credentials::{Credentials, Mask};
-pub(crate) use descriptors::sockets_of;
+pub(crate) use descriptors::{links_of, sockets_of};
 pub(crate) use passwd::{UserLine, group_name, user_name};
 pub use passwd::{Users, gid_of, groups, groups_with, id, uid_of, users};
 pub(crate) use plain::{open_of_proc, open_plain, open_plain_by};

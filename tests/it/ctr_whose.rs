@@ -216,12 +216,54 @@ fn lines_about_lack_of_memory() {
         format!("Task in /docker/{old} killed as a result of limit of /docker/{web}"),
     ] {
         assert_eq!(answers(&layout, &line), both, "{line}");
+        // The line stays whole in JSON only.
+        assert_eq!(things(&layout, &[&line])[0]["thing"], json!(line));
+        let text = stdout(&whose(&layout, &[&line]));
+        assert!(
+            text.lines().all(|row| row.starts_with("oom-kill: ")) && !text.contains("task_memcg"),
+            "{text}"
+        );
     }
     let of_host = "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,\
         task_memcg=/x,task=a,pid=77,uid=0";
     assert!(
         things(&layout, &[of_host])[0]["host"]["text"].as_str().is_some_and(|text| text.contains("host"))
     );
+}
+
+/// A container that no state file has, in a group whose name says nothing: all applets call it the same.
+#[test]
+fn groups_of_anonymous_containers() {
+    let (layout, web, _) = two("whose-anon");
+    layout.process(300, 0, "/work/job", 777);
+    let label = "anon:10300";
+    let oom = |group: &str| {
+        format!(
+            "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg={group},\
+             task_memcg={group},task=a,pid=77,uid=0"
+        )
+    };
+    assert_eq!(answers(&layout, "/work/job"), [of(label, "member", "kernel")]);
+    assert_eq!(
+        answers(&layout, &oom("/work/job")),
+        [of(label, "itself", "kernel"), of(label, "member", "kernel")]
+    );
+    for word in ["/work/job".to_owned(), "/work".to_owned(), oom("/work/job")] {
+        for (program, options) in [("ctr-ps", &["-l", "-c"][..]), ("ctr-inspect", &["-s", "identity"])] {
+            let mut command = applet(program);
+            command.arg("--root").arg(layout.host.root()).args(options).arg(&word);
+            let output = limited(&mut command);
+            assert!(stdout(&output).contains(label), "{program} {word}: {}", stderr(&output));
+        }
+    }
+    // A group below it, which is gone, and one beside it.
+    assert_eq!(answers(&layout, "/work/job/gone"), [of(label, "member", "claim")]);
+    assert_eq!(answers(&layout, "/other/job"), [] as [[String; 3]; 0]);
+    // Somebody else is in the group too.
+    layout.process(301, 0, "/work/job", 777);
+    assert_eq!(answers(&layout, "/work/job/gone"), [] as [[String; 3]; 0]);
+    // The group above the containers of an engine is not one of theirs.
+    assert_eq!(answers(&layout, "/docker/gone"), [] as [[String; 3]; 0], "{web} is in /docker");
 }
 
 #[test]

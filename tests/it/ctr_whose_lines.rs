@@ -102,6 +102,16 @@ fn a_pid_needs_a_word_and_a_time() {
         ("pid 100\n", false),
         ("[   60.000000] port 100\n", false),
         ("[   60.000000] sshd[100]: x\n", false),
+        // The name and the PID before the text of syslog, and nowhere else.
+        ("2001-09-09T01:47:40Z host x[100]: text\n", true),
+        ("2001-09-09T01:47:40+0000 host x[100]: text\n", true),
+        ("Sep  9 01:47:40 host x[100]: text\n", true),
+        ("<30>Sep  9 01:47:40 x[100]: text\n", true),
+        ("2001-09-09T01:47:20Z host x[100]: text\n", false),
+        ("2001-09-09T01:47:40Z host y[100]: text\n", false),
+        ("2001-09-09T01:47:40Z host y[7]: x[100]: text\n", false),
+        ("2001-09-09T01:47:40Z host x[100] text\n", false),
+        ("host x[100]: text\n", false),
     ] {
         let output = line(&layout, input);
         assert_eq!(output.contains(" (docker:web)"), named, "{output}");

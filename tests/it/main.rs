@@ -47,6 +47,7 @@ mod ctr_top_screen;
 mod ctr_whose;
 mod ctr_whose_lines;
 mod ctr_whose_live;
+mod ctr_whose_sockets;
 mod docs;
 mod docs_examples;
 mod failing_calls;

@@ -8,7 +8,8 @@ use super::answer::{Answer, By, Entry, Host, Owner, Role};
 use super::files::shown;
 use super::finder::{Finder, recorded, service_of};
 use super::thing::{Kind, is_id};
-use crate::container::{Container, IdentifiedBy, group_claims, pod_uid};
+use crate::container::world::Seen;
+use crate::container::{Container, IdentifiedBy, group_claims, group_of, pod_uid};
 use crate::isolation::cgroup;
 
 pub(super) fn cgroup(finder: &Finder<'_>, path: &str) -> Entry {
@@ -17,10 +18,7 @@ pub(super) fn cgroup(finder: &Finder<'_>, path: &str) -> Entry {
 
 /// The group whose directory is this one, or below it.
 pub(super) fn below_mount(finder: &Finder<'_>, path: &Path) -> Option<String> {
-    let hierarchies = &finder.world.mounted.0;
-    let fits = hierarchies.iter().filter_map(|one| Some((one, path.strip_prefix(&one.mount_point).ok()?)));
-    let (hierarchy, below) = fits.max_by_key(|(one, _)| one.mount_point.as_os_str().len())?;
-    hierarchy.root.join(below).to_str().map(str::to_owned)
+    finder.world.mounted.group_at(path)?.to_str().map(str::to_owned)
 }
 
 fn of_group(finder: &Finder<'_>, path: &str) -> Entry {
@@ -29,6 +27,9 @@ fn of_group(finder: &Finder<'_>, path: &str) -> Entry {
     by_members(finder, path, &mut entry);
     if entry.answers.is_empty() {
         by_name(finder, path, &mut entry);
+    }
+    if entry.is_empty() && path.starts_with('/') {
+        by_group_above(finder, path, &mut entry);
     }
     if entry.is_empty() {
         entry.host = service_of(path).map(|service| Host::new(format!("service {service}")));
@@ -40,11 +41,10 @@ fn of_group(finder: &Finder<'_>, path: &str) -> Entry {
 fn by_members(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
     let whole = path.starts_with('/');
     let is_in = |line: &[u8]| {
-        let text = String::from_utf8_lossy(line);
         match whole {
-            true => text.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            true => cgroup::is_within(line, path.as_bytes()),
             // The last component, or the last few.
-            false => format!("{text}/").contains(&format!("/{path}/")),
+            false => format!("{}/", String::from_utf8_lossy(line)).contains(&format!("/{path}/")),
         }
     };
     if path == "/" {
@@ -83,6 +83,49 @@ fn by_members(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
                 None => host,
             }
         });
+    }
+}
+
+/// A group without processes, perhaps one that is gone, below that of a container. If only the container and those who
+/// started it are in the group above, nobody else uses it.
+fn by_group_above(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
+    /// The most processes one above the other that are looked at.
+    const DEEPEST: usize = 64;
+    let (mut deepest, mut members) = (0, Vec::new());
+    for process in &finder.world.processes {
+        let text = finder.world.proc.process(Pid::from_raw(process.pid)).cgroup().unwrap_or_default();
+        let text = finder.absolute(&text);
+        let depths = cgroup::parse(&text).map(|line| cgroup::shared_depth(path.as_bytes(), line.path));
+        let depth = depths.max().unwrap_or(0);
+        if depth > deepest {
+            (deepest, members) = (depth, Vec::new());
+        }
+        if depth == deepest {
+            members.push(process);
+        }
+    }
+    let mut owners: Vec<usize> = members.iter().filter_map(|process| process.container).collect();
+    owners.dedup();
+    if let ([number], true) = (&owners[..], deepest > 0) {
+        let known = &finder.world.containers[*number];
+        let parent = |pid: &i32| finder.world.process(*pid)?.ppid;
+        let above: Vec<i32> = std::iter::successors(Some(known.chief()), parent).take(DEEPEST).collect();
+        let is_its = |process: &&Seen| process.container.is_some() || above.contains(&process.pid);
+        if !members.iter().all(is_its) {
+            return;
+        }
+        let text = finder.world.proc.process(Pid::from_raw(known.chief())).cgroup().unwrap_or_default();
+        let is_named = |line: &[u8]| {
+            std::str::from_utf8(line).is_ok_and(|line| group_of(line, &known.container).is_some())
+        };
+        // Its own group has its name, and this one is not below it.
+        if cgroup::parse(&text).any(|line| is_named(line.path)) {
+            return;
+        }
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).take(deepest).collect();
+        let detail = format!("below its control group /{}", parts.join("/"));
+        let answer = Answer::new(Owner::Running(*number), Role::Member, By::Claim, detail);
+        entry.answers.push(answer.of_process(Some(finder.world.containers[*number].chief())));
     }
 }
 

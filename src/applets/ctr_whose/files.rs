@@ -1,7 +1,7 @@
 //! Files of containers: layers of root file systems, mounts, state and log files.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -139,6 +139,10 @@ pub(super) fn target_in(
 
 /// What containers see of the file system in which the path is.
 fn by_mount(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
+    // Nobody sees what is not even in a directory of the host.
+    if may_be_group(finder.root, path.as_os_str().as_bytes()) {
+        return Vec::new();
+    }
     let place = place(finder.host_mounts(), path);
     place.map(|(device, within)| seen_in(finder, device, &within, Some(path))).unwrap_or_default()
 }
@@ -195,6 +199,12 @@ pub(super) fn parts_seen(finder: &Finder<'_>, device: &[u8]) -> Vec<Answer> {
         }
     }
     found
+}
+
+/// The path of a control group begins with a slash too, and with no directory of the host.
+pub(super) fn may_be_group(root: &Path, path: &[u8]) -> bool {
+    let first = Path::new(OsStr::from_bytes(path)).components().nth(1);
+    first.is_some_and(|part| !root.join(part.as_os_str()).exists())
 }
 
 /// Volumes and directories that stopped containers have mounted.

@@ -7,15 +7,16 @@ use std::path::Path;
 use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Entry, Host, Named, Owner, Role};
+use super::thing::Reading;
 use crate::container::cni::Attachment;
 use crate::container::details::Details;
-use crate::container::spaces::{Space, Spaces};
+use crate::container::spaces::Spaces;
 use crate::container::stopped::Stores;
 use crate::container::world::{Seen, World};
 use crate::container::{Container, Files, IdentifiedBy, Runtime, pod_uid, short};
 use crate::isolation::cgroup::View;
 use crate::isolation::ns;
-use crate::net::{self, Interface, Listener, Netlink, Protocol};
+use crate::net::{self, Interface, Listener, Netlink, Protocol, UnixSocket};
 use crate::proc::ns::Kind as Namespace;
 use crate::proc::{ProcRoot, sockets_of};
 use crate::text;
@@ -27,6 +28,8 @@ pub(super) struct Finder<'a> {
     pub root: &'a Path,
     /// Does the world have only some processes? Then what is not in it may run all the same.
     pub is_partial: bool,
+    /// What no process has, as is known from before.
+    absent: &'a [Reading],
     records: OnceCell<Stores<'a>>,
     spaces: OnceCell<Spaces>,
     sockets: OnceCell<Option<HostSockets>>,
@@ -49,6 +52,8 @@ struct HostSockets {
     diagnosis: Netlink,
 }
 
+pub(super) const FILES_OF_OTHERS: &str =
+    "open files of some processes: only their owner and root can list them";
 /// Descriptors that are looked at, of one user.
 const MOST_DESCRIPTORS: usize = 100_000;
 
@@ -58,12 +63,14 @@ impl<'a> Finder<'a> {
         files: &'a Files,
         root: &'a Path,
         is_partial: bool,
+        absent: &'a [Reading],
     ) -> Finder<'a> {
         Finder {
             world,
             files,
             root,
             is_partial,
+            absent,
             records: OnceCell::new(),
             spaces: OnceCell::new(),
             sockets: OnceCell::new(),
@@ -111,6 +118,11 @@ impl<'a> Finder<'a> {
             true => self.view.get_or_init(|| View::read(self.world.proc)).absolute(text),
             false => text.into(),
         }
+    }
+
+    /// Is it known that no process has it? State files can have it all the same.
+    pub(super) fn is_absent(&self, reading: &Reading) -> bool {
+        self.absent.contains(reading)
     }
 
     /// Remembers why an answer can be missing.
@@ -161,6 +173,11 @@ impl<'a> Finder<'a> {
             let all = self.sockets().map(|sockets| net::listeners(&sockets.diagnosis));
             all.and_then(|all| self.known("the host's sockets", all)).map(|(all, _)| all).unwrap_or_default()
         })
+    }
+
+    /// The unix sockets in the host's namespace; None if the kernel does not list them.
+    pub(super) fn unix_sockets(&self, wanted: &UnixSocket) -> Option<Vec<u64>> {
+        net::unix_sockets(&self.sockets()?.diagnosis, wanted).ok()
     }
 
     /// The containers without processes. Those with an id that is known to run are not read.
@@ -280,12 +297,20 @@ impl<'a> Finder<'a> {
         recorded(&container, Some("exited"))
     }
 
+    /// The number of the network namespace of a container, also of one that only keeps it for a pod. None: the host's.
+    pub(super) fn space_of(&self, number: usize) -> Option<usize> {
+        let of_pause = || {
+            let pid = Pid::from_raw(self.world.containers[number].chief());
+            let inode = self.world.proc.process(pid).ns(Namespace::Net);
+            self.spaces().others().find(|(_, space)| inode == Some(space.place.inode)).map(|(space, _)| space)
+        };
+        self.spaces().of_container(number).or_else(of_pause)
+    }
+
     /// Of a container that only keeps the network namespace of a pod the others in it.
     pub(super) fn beside_pause(&self, number: usize) -> Vec<usize> {
-        let known = &self.world.containers[number];
-        let inode = self.world.proc.process(Pid::from_raw(known.chief())).ns(Namespace::Net);
-        let is_its = |space: &&Space| inode == Some(space.place.inode);
-        let space = self.spaces().all.iter().find(is_its).filter(|_| known.container.is_pause());
+        let is_pause = self.world.containers[number].container.is_pause();
+        let space = self.space_of(number).filter(|_| is_pause).map(|space| &self.spaces().all[space]);
         match space {
             Some(space) if !space.containers.is_empty() => space.containers.clone(),
             _ => vec![number],
@@ -369,8 +394,7 @@ impl<'a> Finder<'a> {
             }
         }
         if refused && !wanted.is_empty() {
-            let why = "open files of some processes: only their owner and root can list them";
-            self.problems.borrow_mut().insert(why.to_owned());
+            self.problems.borrow_mut().insert(FILES_OF_OTHERS.to_owned());
         }
         found
     }

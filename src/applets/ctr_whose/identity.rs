@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Entry, Owner, Role};
 use super::finder::{Finder, recorded, shortened, status};
-use super::thing::{Kind, decimal};
+use super::thing::{Kind, Reading, decimal};
 use crate::container::{Container, IdentifiedBy, matching};
 use crate::isolation::visit::{Place, visit};
 use crate::proc::ns::{Kind as Namespace, parse_link};
@@ -36,7 +36,9 @@ pub(super) fn hostname(finder: &Finder<'_>, name: &str) -> Entry {
             Owner::Recorded(_) => None,
         })
         .collect();
-    for number in calling_themselves(finder, name).into_iter().filter(|number| !known.contains(number)) {
+    let is_absent = finder.is_absent(&Reading::Hostname(name.to_owned()));
+    let calling = if is_absent { Vec::new() } else { calling_themselves(finder, name) };
+    for number in calling.into_iter().filter(|number| !known.contains(number)) {
         let detail = "calls itself so: a container can choose any host name";
         let answer = Answer::new(Owner::Running(number), Role::Itself, By::Claim, detail);
         entry.answers.push(answer.of_process(Some(finder.world.containers[number].chief())));

@@ -3,7 +3,8 @@
 //!
 //! Each line of the output has the thing, the container and what the container has to do with it. The last word in
 //! brackets says what that rests on: `[state]` a state file, `[proxy]` a process of the host that takes connections,
-//! `[nat]` a rule that changes addresses, `[claim]` nothing that confirms it, or only a state file of a user. Without it, the kernel says so. If
+//! `[nat]` a rule that changes addresses, `[claim]` nothing that confirms it, or only a state file of a user. Without
+//! brackets, the kernel says so. `nginx 4257 (1)` is a process: its name, its PID on the host and its PID in the container. If
 //! several containers have a thing, all are listed. If the host has it, its process, service or interface is named
 //! after `no container:`, or after `host:` if containers have it too.
 //!
@@ -21,11 +22,13 @@
 //!   and who listens in it, by proxies, state files, or the rules that iptables-save(8) and nft(8) print, if they are there;
 //!   if nobody uses the port on the host, who listens on it in containers.
 //! - `path:PATH`: also what begins with `/`: a layer or the root of a container, a volume or another mount, a state or
-//!   log file, a unix(7) socket, a block device, a control group, a file in /proc. Symbolic links in the files of a
-//!   container are not followed.
+//!   log file, a unix(7) socket, a block device, a control group, a file in /proc. If the file is deleted, also who still
+//!   has it open; `PATH (deleted)`, as lsof(8) prints it, asks only for that, and PATH can be that in the container. Symbolic links in the files of a container are not followed.
 //! - `ns:INODE`: also `net:[4026532181]`, and a number from 4026531840 up: a namespace.
-//! - `cgroup:PATH`: a control group, or the last part of its path, also of a group that is gone.
-//! - `sock:INODE`: also `socket:[4711]`; or `sock:PATH`, for sockets of the host's network namespace: who has a socket open.
+//! - `cgroup:PATH`: a control group, or the last part of its path, also of a group that is gone. A group without
+//!   processes below that of a container is said to be the container's, as a claim, if nobody else is in the group above.
+//! - `sock:INODE`: also `socket:[4711]`: who has a socket open. `sock:PATH`: a unix(7) socket by its file on the host; without
+//!   such a file, those of this name in any network namespace. `sock:@NAME`, also `@NAME`: those with an abstract name.
 //! - `dev:NAME`: also `MAJOR:MINOR` and `loop0`: who has mounted a block device or file system, and whose file a loop
 //!   device shows.
 //! - `pid:PID`: also a number alone: a process, by its PID on the host.
@@ -35,14 +38,15 @@
 //!   beginning of decimal digits alone needs the prefix.
 //!
 //! A line of the kernel's log about lack of memory is a thing too: the container of the victim and the one whose limit was
-//! reached are shown.
+//! reached are shown. In the output `oom-kill: NAME PID` stands for the line; JSON has the line.
 //!
 //! # Lines of a log
 //!
 //! With `-` in place of things, standard input is copied to standard output, and the container is added in
 //! parentheses after what is known to belong to one: ids, paths of control groups, interfaces of the host that lead
-//! to a container, addresses of containers to which the host would send through their interfaces. After a PID it is added only if the line says that the number is a PID and
-//! has a time after the start of that process, or has the form of ss(8). What belongs to several containers is left
+//! to a container, addresses of containers to which the host would send through their interfaces. After a PID it is added
+//! only if the line says that the number is a PID and has a time after the start of that process, or has the form of ss(8).
+//! In `TIME HOST NAME[PID]:` of syslog the name must be that of the process too. What belongs to several containers is left
 //! alone, except for the containers of a pod, for which the pod is named. Lines are written as soon as they are read.
 //! A process whose files in /proc cannot be read, because its execve(2) does not end, is left out after one second.
 //!
@@ -121,6 +125,7 @@ mod device;
 mod files;
 mod finder;
 mod focus;
+mod gone;
 mod identity;
 mod lines;
 mod namespace;
@@ -131,6 +136,7 @@ mod path;
 mod port;
 mod process;
 mod program;
+mod resolve;
 mod show;
 mod socket;
 mod thing;
@@ -208,10 +214,11 @@ fn answer(
 ) -> Outcome {
     let words: Vec<Word> = words.iter().map(|word| Word::new(word, root)).collect();
     let readings = words.iter().map(|word| word.readings.as_deref().unwrap_or_default());
-    if let Some(chosen) = focus::processes(proc, files, root, readings) {
-        let few = Few { pids: chosen.pids, resolver: Resolver::for_few(proc, files) };
+    let chosen = focus::processes(proc, files, root, readings);
+    if let Some(pids) = chosen.pids {
+        let few = Few { pids, resolver: Resolver::for_few(proc, files) };
         let world = World::new(proc, files, Some(few))?;
-        let finder = Finder::new(&world, files, root, true);
+        let finder = Finder::new(&world, files, root, true, &chosen.absent);
         let found: Vec<Vec<Found>> = words.iter().map(|word| word.look_up(&finder)).collect();
         let mut each = words.iter().zip(&found).zip(&chosen.is_absent);
         let is_enough = each.all(|((word, found), is_absent)| match is_unknown(found) {
@@ -223,7 +230,7 @@ fn answer(
         }
     }
     let world = World::new(proc, files, None)?;
-    let finder = Finder::new(&world, files, root, false);
+    let finder = Finder::new(&world, files, root, false, &chosen.absent);
     let found = words.iter().map(|word| word.look_up(&finder)).collect();
     print(call, request, &finder, &words, found)
 }
@@ -308,9 +315,11 @@ impl Word {
         let Ok(readings) = &self.readings else { return Vec::new() };
         let mut all: Vec<Entry> = Vec::new();
         for reading in readings {
-            // What is a file is no control group.
-            let is_done =
-                matches!(readings[0], Reading::Path(_)) && all.iter().any(|entry| !entry.is_empty());
+            let is_path = match &readings[0] {
+                Reading::Path(path) => !files::may_be_group(finder.root, path),
+                first => matches!(first, Reading::Gone(_)),
+            };
+            let is_done = is_path && all.iter().any(|entry| !entry.is_empty());
             if !is_done {
                 all.push(read(finder, reading));
             }
@@ -321,7 +330,17 @@ impl Word {
             false => all.retain(|entry| !entry.is_empty()),
         }
         let thing = text::utf8(self.text.as_encoded_bytes()).into_owned();
-        all.into_iter().map(|entry| Found { thing: thing.clone(), entry }).collect()
+        let short = self.short();
+        let found = |entry| Found { thing: thing.clone(), short: short.clone(), entry };
+        all.into_iter().map(found).collect()
+    }
+
+    /// What stands for it in a table and in messages.
+    fn short(&self) -> Option<String> {
+        match self.readings.as_deref() {
+            Ok([Reading::Oom(line)]) => oom::shortened(line),
+            _ => None,
+        }
     }
 
     /// Why there is no answer.
@@ -333,7 +352,8 @@ impl Word {
                 format!("nothing found, as {}", tried.join(", "))
             }
         };
-        format!("'{}': {why}; {}", text::shown(&self.text), kinds())
+        let word = self.short().map_or_else(|| self.text.clone(), OsString::from);
+        format!("'{}': {why}; {}", text::shown(&word), kinds())
     }
 }
 
@@ -349,6 +369,7 @@ fn read(finder: &Finder<'_>, reading: &Reading) -> Entry {
         Reading::Mac(mac) => network::mac(finder, mac),
         Reading::Port(port) => port::port(finder, port),
         Reading::Path(path) => path::path(finder, path),
+        Reading::Gone(path) => gone::holders(finder, Path::new(OsStr::from_bytes(path))),
         Reading::Namespace(kind, inode) => namespace::namespace(finder, *kind, *inode),
         Reading::Cgroup(path) => cgroup::cgroup(finder, path),
         Reading::Socket(socket) => socket::socket(finder, socket),

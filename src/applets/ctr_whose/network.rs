@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
 use super::finder::{Finder, recorded, status};
-use super::thing::Kind;
+use super::thing::{Kind, Reading};
 use crate::container::cni::{self, Attachment};
 use crate::container::spaces::Space;
 use crate::isolation::ns;
@@ -18,7 +18,9 @@ pub(super) fn interface(finder: &Finder<'_>, name: &[u8]) -> Entry {
     match finder.interfaces().iter().find(|one| one.name == name) {
         Some(one) => of_host(finder, one, &mut entry),
         None => {
-            for (number, found) in search_name(finder, name) {
+            let is_absent = finder.is_absent(&Reading::Interface(name.to_vec()));
+            let found = if is_absent { Vec::new() } else { search_name(finder, name) };
+            for (number, found) in found {
                 of_space(finder, number, &mut entry, Role::Interface, &described(finder, &found));
             }
             if entry.is_empty() {

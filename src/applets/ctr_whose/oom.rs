@@ -2,8 +2,8 @@
 
 use super::answer::{Answer, Entry, Host, Role};
 use super::cgroup;
-use super::finder::Finder;
-use super::thing::Kind;
+use super::finder::{Finder, shortened as short};
+use super::thing::{Kind, is_id};
 use crate::isolation::cgroup::kills::{OomLine, read_log};
 
 pub(super) fn line(finder: &Finder<'_>, text: &[u8]) -> Entry {
@@ -47,6 +47,19 @@ pub(super) fn line(finder: &Finder<'_>, text: &[u8]) -> Entry {
     entry
 }
 
+/// What stands for the line in a table: the line itself is longer than one of a terminal.
+pub(super) fn shortened(text: &[u8]) -> Option<String> {
+    let found = OomLine::parse(text)?;
+    let id = |part: &'_ str| if is_id(part) { short(part).to_owned() } else { part.to_owned() };
+    let who = match (found.comm, found.pid, found.victim) {
+        (Some(comm), Some(pid), _) => format!("{} {pid}", cgroup::path_of(&comm)),
+        (None, Some(pid), _) => pid.to_string(),
+        (_, None, Some(group)) => cgroup::path_of(&group).split('/').map(id).collect::<Vec<_>>().join("/"),
+        (_, None, None) => return None,
+    };
+    Some(format!("oom-kill: {who}"))
+}
+
 fn add(finder: &Finder<'_>, path: &str, detail: &str, role: Role, entry: &mut Entry) {
     let of_group = cgroup::cgroup(finder, path);
     if of_group.answers.is_empty() {
@@ -61,5 +74,22 @@ fn add(finder: &Finder<'_>, path: &str, detail: &str, role: Role, entry: &mut En
     for mut one in of_group.answers {
         one = Answer { role, pid: None, detail: detail.to_owned(), ..one };
         entry.answers.push(one);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_in_short() {
+        let short = |line: &str| shortened(line.as_bytes());
+        let line = "[9.1] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=c,mems_allowed=0,\
+            oom_memcg=/a,task_memcg=/a/b,task=tail,pid=77,uid=0";
+        assert_eq!(short(line).as_deref(), Some("oom-kill: tail 77"));
+        let id = "6e85f1c8".repeat(8);
+        let line = format!("Task in /docker/{id} killed as a result of limit of /docker");
+        assert_eq!(short(&line).as_deref(), Some("oom-kill: /docker/6e85f1c86e85"));
+        assert_eq!(short("nothing"), None);
     }
 }

@@ -2,85 +2,62 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use super::answer::{By, Entry, Host};
 use super::files::of_files;
 use super::finder::Finder;
+use super::resolve::resolve;
 use super::thing::{Kind, decimal};
-use super::{cgroup, device, namespace, process, socket};
-
-/// The most symbolic links on the way to a file.
-const MOST_LINKS: usize = 40;
+use super::{cgroup, device, gone, namespace, process, socket};
 
 pub(super) fn path(finder: &Finder<'_>, bytes: &[u8]) -> Entry {
     let real = resolve(finder, Path::new(OsStr::from_bytes(bytes)));
-    let mut entry = of_special(finder, &real).unwrap_or_else(|| Entry::new(Kind::Path));
-    if entry.is_empty() {
+    let special = of_special(finder, &real);
+    let is_special = special.is_some();
+    let mut entry = special.unwrap_or_else(|| Entry::new(Kind::Path));
+    if entry.is_empty() && !is_special {
         entry.answers = of_files(finder, &real);
     }
     if entry.is_empty() && is_volume(&real) {
         entry.answers = of_files(finder, &real.join("_data"));
     }
-    // What only a user says does not hide what the host has.
-    if entry.host.is_none() && entry.answers.iter().all(|one| one.by == By::Claim) {
-        let there = finder.root.join(real.strip_prefix("/").unwrap_or(&real));
-        if !finder.files.may_hang(&real.to_string_lossy()) && there.symlink_metadata().is_ok() {
+    match is_there(finder, &real) {
+        // What only a user says does not hide what the host has.
+        Some(true) if entry.host.is_none() && entry.answers.iter().all(|one| one.by == By::Claim) => {
             entry.host = Some(Host::new("file of the host"));
         }
+        Some(false) if !is_special => add_gone(finder, &real, &mut entry),
+        _ => {}
     }
     entry
+}
+
+/// None if the file system may not answer.
+fn is_there(finder: &Finder<'_>, path: &Path) -> Option<bool> {
+    let there = finder.root.join(path.strip_prefix("/").unwrap_or(path));
+    let may_hang = finder.files.may_hang(&path.to_string_lossy());
+    (!may_hang).then(|| there.symlink_metadata().is_ok())
+}
+
+/// Who has a file open that is not there any more, or a socket that has no file on the host.
+fn add_gone(finder: &Finder<'_>, path: &Path, entry: &mut Entry) {
+    let gone = gone::holders(finder, path);
+    entry.answers.splice(..0, gone.answers);
+    entry.host = entry.host.take().or(gone.host);
+    if entry.is_empty() && is_named_as_socket(path) {
+        *entry = Entry { kind: Kind::Path, ..socket::by_name(finder, path.as_os_str().as_bytes()) };
+    }
+}
+
+/// To ask all network namespaces is worth it for such a name.
+pub(super) fn is_named_as_socket(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| memchr::memmem::find(name.as_bytes(), b"sock").is_some())
 }
 
 /// docker and podman keep a volume in `volumes/NAME/_data`, and containers have only `_data`.
 pub(super) fn is_volume(path: &Path) -> bool {
     path.parent().is_some_and(|parent| parent.ends_with("volumes"))
-}
-
-/// Follows symbolic links, but none that a container can make. Links lead nowhere outside of the root directory.
-fn resolve(finder: &Finder<'_>, path: &Path) -> PathBuf {
-    let mut left: Vec<PathBuf> = parts(path);
-    left.reverse();
-    let (mut real, mut links, mut follows) = (PathBuf::from("/"), 0, true);
-    while let Some(part) = left.pop() {
-        if part.as_os_str() == ".." {
-            real.pop();
-            continue;
-        }
-        let next = real.join(&part);
-        let there = finder.root.join(next.strip_prefix("/").unwrap_or(&next));
-        follows = follows && links < MOST_LINKS && !finder.files.may_hang(&next.to_string_lossy());
-        let target = if follows { std::fs::read_link(there).ok() } else { None };
-        match target {
-            Some(_) if is_in_container(finder, &real) => {
-                follows = false;
-                real = next;
-            }
-            // Links of proc lead to what has no path.
-            Some(_) if next.starts_with("/proc") => real = next,
-            Some(target) => {
-                links += 1;
-                if target.is_absolute() {
-                    real = PathBuf::from("/");
-                }
-                left.extend(parts(&target).into_iter().rev());
-            }
-            None => real = next,
-        }
-    }
-    real
-}
-
-fn parts(path: &Path) -> Vec<PathBuf> {
-    let keep = |part: Component<'_>| match part {
-        Component::Normal(_) | Component::ParentDir => Some(PathBuf::from(part.as_os_str())),
-        _ => None,
-    };
-    path.components().filter_map(keep).collect()
-}
-
-fn is_in_container(finder: &Finder<'_>, path: &Path) -> bool {
-    path.components().count() > 1 && !of_files(finder, path).is_empty()
 }
 
 /// Paths that stand for something else: a process, a namespace, a control group, a socket, a device.

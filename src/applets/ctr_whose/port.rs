@@ -297,8 +297,7 @@ fn add_published(finder: &Finder<'_>, mut published: Vec<Published>, entry: &mut
         seen.push(key);
         is_new
     });
-    let spaces: Vec<Option<usize>> =
-        published.iter().map(|one| finder.spaces().of_container(one.container)).collect();
+    let spaces: Vec<Option<usize>> = published.iter().map(|one| finder.space_of(one.container)).collect();
     let wanted: Vec<u16> = published.iter().filter_map(|one| one.port.port).collect();
     let mut numbers: Vec<usize> = spaces.iter().flatten().copied().collect();
     numbers.sort_unstable();
@@ -316,9 +315,18 @@ fn add_published(finder: &Finder<'_>, mut published: Vec<Published>, entry: &mut
             listeners.iter().flatten().filter(fits).map(|(_, socket)| socket).collect();
         order::sort_by_key(&mut own, |socket| socket.address.is_loopback());
         let pid = own.first().and_then(|socket| holders.get(&socket.inode)).copied();
+        let listens = pid.and_then(|pid| finder.world.process(pid)?.container);
+        let listens = listens.filter(|number| finder.spaces().of_container(*number) == space);
+        let same = published.iter().filter(|other| other.port.port == one.port.port);
+        let candidates: Vec<usize> = same.map(|other| other.container).collect();
+        let is_pause = finder.world.containers[one.container].container.is_pause();
+        let container = publisher((one.container, is_pause), listens, &candidates);
+        let other = listens.filter(|number| *number != container);
+        let other = other.map(|number| format!(" of {}", finder.world.containers[number].label));
         let inside = match (own.first(), listeners.is_some() && space.is_some() && one.port.port.is_some()) {
             (Some(socket), _) => {
                 let who = pid.map_or_else(|| "a process".to_owned(), |pid| finder.named_process(pid));
+                let who = format!("{who}{}", other.unwrap_or_default());
                 // A proxy of a user connects from inside.
                 let owner = finder.world.containers[one.container].container.owner;
                 match socket.address.is_loopback() && owner == 0 {
@@ -331,13 +339,15 @@ fn add_published(finder: &Finder<'_>, mut published: Vec<Published>, entry: &mut
         };
         let via = one.via.map(|via| format!(" ({})", finder.comm(via))).unwrap_or_default();
         let detail = format!("published {}{via}{inside}", mapping(&one.port));
-        // Of the containers of a pod the one that listens.
-        let listens = pid.and_then(|pid| finder.world.process(pid)?.container);
-        let is_beside = |number: &usize| finder.spaces().of_container(*number) == space;
-        let container = listens.filter(is_beside).unwrap_or(one.container);
         let answer = Answer::new(Owner::Running(container), Role::Published, one.by, detail);
         entry.answers.push(answer.of_process(pid));
     }
+}
+
+/// Of several that may have published a port, as those of a pod, the one that listens. One that only shares the network of
+/// the publisher has not published it.
+fn publisher((stated, is_pause): (usize, bool), listens: Option<usize>, candidates: &[usize]) -> usize {
+    listens.filter(|number| is_pause || candidates.contains(number)).unwrap_or(stated)
 }
 
 /// `127.0.0.1:8081->80/tcp`
@@ -392,4 +402,19 @@ fn shown(listener: &Listener) -> String {
         (ip, _) => ip.to_string(),
     };
     format!("{address}:{}/{}", listener.port, listener.transport.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_published_a_port() {
+        let (web, side, pause) = ((1, false), Some(2), (3, true));
+        assert_eq!(publisher(web, Some(1), &[1]), 1);
+        assert_eq!(publisher(web, None, &[1]), 1);
+        assert_eq!(publisher(web, side, &[1]), 1, "a neighbour in the same network");
+        assert_eq!(publisher(web, side, &[1, 2]), 2, "containers of a pod");
+        assert_eq!(publisher(pause, side, &[3]), 2);
+    }
 }

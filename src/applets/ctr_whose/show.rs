@@ -14,7 +14,15 @@ use crate::text;
 /// A word, and one reading of it.
 pub(super) struct Found {
     pub thing: String,
+    /// What stands for a long thing in a table.
+    pub short: Option<String>,
     pub entry: Entry,
+}
+
+impl Found {
+    fn shown(&self) -> std::borrow::Cow<'_, str> {
+        text::escape(self.short.as_ref().unwrap_or(&self.thing).as_bytes())
+    }
 }
 
 /// Longer words do not widen the column.
@@ -46,10 +54,10 @@ fn detail(finder: &Finder<'_>, commands: &Commands, answer: &Answer) -> String {
 
 pub(super) fn lines(out: &mut Out, finder: &Finder<'_>, all: &[Found], painter: Painter) {
     let commands = commands(finder, all);
-    let widths = all.iter().map(|one| text::width(&text::escape(one.thing.as_bytes())));
+    let widths = all.iter().map(|one| text::width(&one.shown()));
     let width = widths.filter(|width| *width <= WIDEST).max().unwrap_or(0);
     for found in all {
-        let thing = text::escape(found.thing.as_bytes());
+        let thing = found.shown();
         let blanks = width.saturating_sub(text::width(&thing)) + 2;
         let mut line = |what: &str, rest: &str| {
             out.push(thing.as_bytes());

@@ -1,16 +1,21 @@
-//! Sockets: by inode, or by the path of a unix socket.
+//! Sockets: by inode, or by the file or the name of a unix socket.
 
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 
-use super::answer::{Entry, Host, Owner, Role};
-use super::files::{place, seen_in};
+use super::answer::{Entry, Host, Role};
 use super::finder::Finder;
+use super::resolve::resolve;
 use super::thing::{Kind, Socket};
+use crate::container::Files;
+use crate::isolation::visit::Place;
+use crate::net::{self, UnixSocket};
 use crate::proc::{ProcRoot, number};
 
 /// Lines that are read of a list of sockets: a user can make a million.
@@ -18,18 +23,48 @@ const MOST: usize = 200_000;
 
 pub(super) fn socket(finder: &Finder<'_>, socket: &Socket) -> Entry {
     match socket {
-        Socket::Inode(inode) => of_inode(finder, *inode),
-        Socket::Path(path) => {
-            let path = Path::new(std::ffi::OsStr::from_bytes(path));
-            by_path(finder, path).unwrap_or_else(|| Entry::new(Kind::Socket))
+        Socket::Inode(inode) => held(finder, &[*inode]),
+        Socket::Abstract(name) => by_name(finder, name),
+        Socket::Path(name) => {
+            let path = resolve(finder, Path::new(OsStr::from_bytes(name)));
+            match file(finder.files, finder.root, &path) {
+                Some(wanted) => by_file(finder, &path, &wanted),
+                // A container has it in its own files, perhaps.
+                None => by_name(finder, name),
+            }
         }
     }
 }
 
-fn of_inode(finder: &Finder<'_>, inode: u64) -> Entry {
+fn held(finder: &Finder<'_>, inodes: &[u64]) -> Entry {
     let mut entry = Entry::new(Kind::Socket);
-    add_holders(finder, &[inode], &mut entry);
+    add_holders(finder, inodes, &mut entry);
     entry
+}
+
+/// The same for sockets that are there.
+fn of_inodes(finder: &Finder<'_>, inodes: &[u64]) -> Entry {
+    let entry = held(finder, inodes);
+    // Who holds it need not be where it was made.
+    if entry.is_empty() && !inodes.is_empty() {
+        finder.need_all();
+    }
+    entry
+}
+
+/// The sockets with a name, in all network namespaces.
+pub(super) fn by_name(finder: &Finder<'_>, name: &[u8]) -> Entry {
+    let wanted = UnixSocket::Name(name.to_vec());
+    let mut inodes = finder.unix_sockets(&wanted).unwrap_or_default();
+    inodes.extend(elsewhere(finder, &wanted));
+    of_inodes(finder, &inodes)
+}
+
+/// The sockets in all network namespaces but the host's.
+fn elsewhere(finder: &Finder<'_>, wanted: &UnixSocket) -> Vec<u64> {
+    let places: Vec<Place> = finder.spaces().others().map(|(_, space)| space.place.clone()).collect();
+    let found = finder.known("network namespaces", net::search_unix(&places, wanted)).unwrap_or_default();
+    found.into_iter().map(|(_, inode)| inode).collect()
 }
 
 /// A socket can have a holder on the host and one in a container.
@@ -60,36 +95,35 @@ fn add_holder(finder: &Finder<'_>, pid: i32, entry: &mut Entry) {
 
 /// None if the path is not that of a socket.
 pub(super) fn by_path(finder: &Finder<'_>, path: &Path) -> Option<Entry> {
-    let there = finder.root.join(path.strip_prefix("/").unwrap_or(path));
-    let may_hang = finder.files.may_hang(&path.to_string_lossy());
-    let is_socket = !may_hang && there.symlink_metadata().is_ok_and(|meta| meta.file_type().is_socket());
-    if !is_socket {
-        return None;
-    }
-    let mut entry = Entry::new(Kind::Socket);
-    let mut inodes = inodes_of(finder.world.proc, 1, path);
-    if inodes.is_empty() {
-        // In its own list a container has the path that it sees.
-        for (pid, inside) in paths_inside(finder, path) {
-            inodes.extend(inodes_of(finder.world.proc, pid, &inside));
-        }
-    }
-    add_holders(finder, &inodes, &mut entry);
-    // Who holds it need not be where it is seen.
-    if entry.is_empty() && !inodes.is_empty() {
-        finder.need_all();
-    }
+    let entry = by_file(finder, path, &file(finder.files, finder.root, path)?);
     (!entry.is_empty()).then_some(entry)
 }
 
-/// The sockets with this path in the network namespace of a process.
-pub(super) fn inodes_of(proc: &ProcRoot, pid: i32, path: &Path) -> Vec<u64> {
-    let list = proc.path_of(Pid::from_raw(pid), "net/unix");
-    let file = std::fs::File::open(list).or_else(|error| match pid {
-        1 => std::fs::File::open(proc.own("net/unix")),
-        _ => Err(error),
-    });
-    let Ok(file) = file else { return Vec::new() };
+/// The socket of a file of the host, by the file: inside, a container can see it at another path.
+pub(super) fn file(files: &Files, root: &Path, path: &Path) -> Option<UnixSocket> {
+    let there = root.join(path.strip_prefix("/").unwrap_or(path));
+    if files.may_hang(&path.to_string_lossy()) {
+        return None;
+    }
+    let meta = there.symlink_metadata().ok().filter(|meta| meta.file_type().is_socket())?;
+    Some(UnixSocket::File { device: (libc::major(meta.dev()), libc::minor(meta.dev())), inode: meta.ino() })
+}
+
+/// A file is that of one socket. The connections to it have its name.
+fn by_file(finder: &Finder<'_>, path: &Path, wanted: &UnixSocket) -> Entry {
+    let sources: [&dyn Fn() -> Vec<u64>; 3] =
+        [&|| finder.unix_sockets(wanted).unwrap_or_default(), &|| elsewhere(finder, wanted), &|| {
+            inodes_of(finder.world.proc, path)
+        }];
+    let inodes = sources.into_iter().map(|source| source()).find(|found| !found.is_empty());
+    of_inodes(finder, &inodes.unwrap_or_default())
+}
+
+/// The sockets with this path in the host's network namespace: for a kernel without the module for unix sockets, and for
+/// file systems with numbers of their own.
+pub(super) fn inodes_of(proc: &ProcRoot, path: &Path) -> Vec<u64> {
+    let list = proc.path_of(Pid::from_raw(1), "net/unix");
+    let Ok(file) = File::open(list).or_else(|_| File::open(proc.own("net/unix"))) else { return Vec::new() };
     let wanted = short_of_run(path);
     let inode = |line: Vec<u8>| {
         let line = String::from_utf8_lossy(&line).into_owned();
@@ -102,21 +136,6 @@ pub(super) fn inodes_of(proc: &ProcRoot, pid: i32, path: &Path) -> Vec<u64> {
 }
 
 /// /var/run is a link to /run.
-fn short_of_run(path: &Path) -> std::path::PathBuf {
+fn short_of_run(path: &Path) -> PathBuf {
     path.strip_prefix("/var/run").map_or_else(|_| path.to_path_buf(), |rest| Path::new("/run").join(rest))
-}
-
-/// Where containers see a path of the host, each with its first process.
-fn paths_inside(finder: &Finder<'_>, path: &Path) -> Vec<(i32, std::path::PathBuf)> {
-    let Some((device, within)) = place(finder.host_mounts(), path) else { return Vec::new() };
-    let inside = |detail: &str| detail.strip_prefix("mounted at ").map(std::path::PathBuf::from);
-    let all = seen_in(finder, device, &within, Some(path)).into_iter();
-    all.filter_map(|one| match one.owner {
-        Owner::Running(number) => {
-            let inside = inside(&one.detail).unwrap_or_else(|| within.clone());
-            Some((finder.world.containers[number].chief(), inside))
-        }
-        Owner::Recorded(_) => None,
-    })
-    .collect()
 }

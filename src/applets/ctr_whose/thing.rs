@@ -57,6 +57,8 @@ pub(super) enum Reading {
     Mac(String),
     Port(Port),
     Path(Vec<u8>),
+    /// A file that was deleted.
+    Gone(Vec<u8>),
     /// Without a kind any of the eight.
     Namespace(Option<Namespace>, u64),
     Cgroup(String),
@@ -91,6 +93,8 @@ impl Port {
 pub(super) enum Socket {
     Inode(u64),
     Path(Vec<u8>),
+    /// An abstract name, with `@` in place of each NUL.
+    Abstract(Vec<u8>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +110,7 @@ impl Reading {
             Reading::Address(_) => Kind::Address,
             Reading::Mac(_) => Kind::Mac,
             Reading::Port(_) => Kind::Port,
-            Reading::Path(_) => Kind::Path,
+            Reading::Path(_) | Reading::Gone(_) => Kind::Path,
             Reading::Namespace(..) => Kind::Namespace,
             Reading::Cgroup(_) | Reading::Oom(_) => Kind::Cgroup,
             Reading::Socket(_) => Kind::Socket,
@@ -119,6 +123,8 @@ impl Reading {
     }
 }
 
+/// What the kernel adds to the path of a file that is deleted.
+pub(super) const DELETED: &[u8] = b" (deleted)";
 /// Inodes of namespaces begin here.
 const FIRST_NAMESPACE: u64 = 4_026_531_840 - 16;
 /// The longest name of an interface.
@@ -145,7 +151,11 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
     }
     if bytes.starts_with(b"/") {
         let group = text.map(|text| Reading::Cgroup(text.to_owned()));
-        return Ok(std::iter::once(Reading::Path(bytes.to_vec())).chain(group).collect());
+        let gone = bytes.strip_suffix(DELETED).map(|path| Reading::Gone(path.to_vec()));
+        return Ok(gone.into_iter().chain([Reading::Path(bytes.to_vec())]).chain(group).collect());
+    }
+    if bytes.starts_with(b"@") && bytes.len() > 1 {
+        return Ok(vec![Reading::Socket(Socket::Abstract(bytes.to_vec()))]);
     }
     let Some(text) = text else { return Ok(vec![Reading::Interface(bytes.to_vec())]) };
     if let Some(inode) = bracketed(text, "socket") {
@@ -238,7 +248,8 @@ fn forced_reading(kind: Kind, rest: &[u8]) -> Result<Reading, String> {
         ),
         Kind::Socket => {
             let inode = text.and_then(|text| bracketed(text, "socket").or_else(|| decimal(text)));
-            Ok(Reading::Socket(inode.map_or_else(|| Socket::Path(rest.to_vec()), Socket::Inode)))
+            let name = || if rest[0] == b'@' { Socket::Abstract } else { Socket::Path };
+            Ok(Reading::Socket(inode.map_or_else(|| name()(rest.to_vec()), Socket::Inode)))
         }
         Kind::Device => {
             let name = |text: &str| Device::Name(text.trim_start_matches("/dev/").to_owned());
@@ -370,12 +381,17 @@ mod tests {
             ("port:80", port(80, None, None)),
             ("254:0", Reading::Device(Device::Number(254, 0))),
             ("socket:[77]", Reading::Socket(Socket::Inode(77))),
+            ("sock:77", Reading::Socket(Socket::Inode(77))),
+            ("sock:/run/x", Reading::Socket(Socket::Path(b"/run/x".to_vec()))),
+            ("sock:@x", Reading::Socket(Socket::Abstract(b"@x".to_vec()))),
+            ("@/tmp/.X11-unix/X0", Reading::Socket(Socket::Abstract(b"@/tmp/.X11-unix/X0".to_vec()))),
             ("cpid:17", Reading::Cpid(17)),
             ("id:1234", Reading::Id("1234".to_owned())),
             ("0::/docker/x", Reading::Cgroup("/docker/x".to_owned())),
             ("docker-x.scope", Reading::Cgroup("docker-x.scope".to_owned())),
             ("veth12@if3", Reading::Interface(b"veth12".to_vec())),
             ("/var/lib", Reading::Path(b"/var/lib".to_vec())),
+            ("/srv/log (deleted)", Reading::Gone(b"/srv/log".to_vec())),
         ] {
             assert_eq!(first(word), reading, "{word}");
         }

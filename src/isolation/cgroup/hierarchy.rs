@@ -41,6 +41,17 @@ pub fn parse(text: &[u8]) -> impl Iterator<Item = Membership<'_>> {
     })
 }
 
+/// Is the path that of a group, or below it?
+pub(crate) fn is_within(path: &[u8], group: &[u8]) -> bool {
+    path.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// How many components two paths have in common from the root.
+pub(crate) fn shared_depth(path: &[u8], other: &[u8]) -> usize {
+    let parts = |path| <[u8]>::split(path, |&b| b == b'/').filter(|part| !part.is_empty());
+    parts(path).zip(parts(other)).take_while(|(one, other)| one == other).count()
+}
+
 /// A mounted hierarchy.
 #[derive(Debug, PartialEq, Eq, Clone)]
 pub struct Hierarchy {
@@ -92,6 +103,15 @@ impl Hierarchies {
     #[must_use]
     pub fn parse(mountinfo: &[u8]) -> Hierarchies {
         Hierarchies(mounts_of(mountinfo, KINDS).filter_map(hierarchy).collect())
+    }
+
+    /// The group whose directory is this one, or that would be there. None if no hierarchy is mounted above it.
+    #[must_use]
+    pub(crate) fn group_at(&self, directory: &Path) -> Option<PathBuf> {
+        let fits =
+            self.0.iter().filter_map(|one| Some((one, directory.strip_prefix(&one.mount_point).ok()?)));
+        let (hierarchy, below) = fits.max_by_key(|(one, _)| one.mount_point.as_os_str().len())?;
+        Some(hierarchy.root.join(below))
     }
 
     /// The directory of a group, if its hierarchy is mounted and the mount shows the group.

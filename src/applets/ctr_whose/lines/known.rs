@@ -180,7 +180,8 @@ impl<'a> Known<'a> {
         let Some(start) = process.start_time().filter(|start| *start <= tables.listed) else {
             return Ok(None);
         };
-        let has_name = comm.is_none_or(|comm| process.status().is_ok_and(|status| status.name == comm));
+        let has_name =
+            comm.is_none_or(|comm| process.status().is_ok_and(|status| is_cut(comm, &status.name)));
         let has_begun = || {
             let time = time_of(line, now());
             match time {
@@ -221,6 +222,12 @@ impl<'a> Known<'a> {
     }
 }
 
+/// The kernel cuts the name of a process; syslog(3) does not.
+fn is_cut(name: &[u8], comm: &[u8]) -> bool {
+    const LONGEST_COMM: usize = 15;
+    name.get(..LONGEST_COMM).unwrap_or(name) == comm
+}
+
 fn now() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.ok().and_then(|now| i64::try_from(now.as_secs()).ok()).unwrap_or(0)
@@ -233,7 +240,7 @@ impl Tables {
         let proc = files.proc(request.root.as_deref())?;
         let clock = Clock::read(&proc);
         let world = World::new(&proc, &files, None)?;
-        let finder = Finder::new(&world, &files, &root, false);
+        let finder = Finder::new(&world, &files, &root, false, &[]);
         let mut tables = Tables {
             clock,
             listed: clock.uptime.map_or(u64::MAX, |seconds| (seconds + 1).saturating_mul(TICKS)),

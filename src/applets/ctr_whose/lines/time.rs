@@ -15,39 +15,86 @@ pub(super) enum Time {
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
+/// A time as a line has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stamp<'l> {
+    Known(Time),
+    /// In the zone of this host.
+    Local {
+        year: Option<i64>,
+        month: &'l str,
+        day: &'l str,
+        clock: &'l str,
+    },
+}
+
 /// At the beginning of a line of dmesg(1), journalctl(1), syslog or an engine, or in the record of an audit.
 pub(super) fn time_of(line: &[u8], now: i64) -> Option<Time> {
+    match split(line) {
+        Some((Stamp::Known(time), _)) => Some(time),
+        Some((Stamp::Local { year: Some(year), month, day, clock }, _)) => {
+            local(year, month, day, clock).map(Time::Epoch)
+        }
+        Some((Stamp::Local { year: None, month, day, clock }, _)) => {
+            without_year(month, day, clock, now).map(Time::Epoch)
+        }
+        None => audit(line).map(Time::Epoch),
+    }
+}
+
+/// The time at the beginning of a line, and what follows it.
+pub(super) fn split(line: &[u8]) -> Option<(Stamp<'_>, &[u8])> {
+    /// No time is longer.
+    const LONGEST: usize = 64;
     let line = match line.strip_prefix(b"<") {
         Some(rest) => rest.iter().position(|&b| b == b'>').and_then(|at| rest.get(at + 1..))?,
         None => line,
     };
-    let head = line.get(..line.len().min(64)).unwrap_or_default();
-    let head = std::str::from_utf8(head).unwrap_or_default();
-    if let Some((inside, _)) = head.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        let inside = inside.trim();
-        if let Ok(seconds) = inside.parse::<f64>() {
-            // conntrack(8) writes the time of the day so.
-            let is_epoch = seconds > 1e9;
-            return Some(if is_epoch { Time::Epoch(seconds as i64) } else { Time::Boot(seconds) });
+    let head = line.get(..line.len().min(LONGEST)).unwrap_or_default();
+    let head = match std::str::from_utf8(head) {
+        Ok(head) => head,
+        Err(error) => std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    if let Some((inside, rest)) = head.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return Some((bracketed(inside.trim())?, &line[head.len() - rest.len()..]));
+    }
+    let mut rest = head;
+    let first = word(&mut rest);
+    let stamp = match iso(first) {
+        Some(time) => Stamp::Known(Time::Epoch(time)),
+        None if MONTHS.contains(&first) => {
+            let (day, clock) = (word(&mut rest), word(&mut rest));
+            Stamp::Local { year: None, month: first, day, clock }
         }
-        // dmesg -T: `Thu Nov 26 02:30:17 2026`
-        let mut words = inside.split_ascii_whitespace().skip(1);
-        let (month, day, clock) = (words.next()?, words.next()?, words.next()?);
-        let year = words.next()?.parse().ok()?;
-        return local(year, month, day, clock, now).map(Time::Epoch);
+        None => return None,
+    };
+    Some((stamp, &line[head.len() - rest.len()..]))
+}
+
+/// Takes the next word.
+fn word<'t>(rest: &mut &'t str) -> &'t str {
+    let text = rest.trim_start_matches([' ', '\t']);
+    let (word, after) = text.split_at(text.find([' ', '\t']).unwrap_or(text.len()));
+    *rest = after;
+    word
+}
+
+fn bracketed(inside: &str) -> Option<Stamp<'_>> {
+    if let Ok(seconds) = inside.parse::<f64>() {
+        // conntrack(8) writes the time of the day so.
+        let is_epoch = seconds > 1e9;
+        return Some(Stamp::Known(if is_epoch { Time::Epoch(seconds as i64) } else { Time::Boot(seconds) }));
     }
-    if let Some(time) = head.split([' ', '\t']).next().and_then(iso) {
-        return Some(Time::Epoch(time));
-    }
-    let mut words = head.split_ascii_whitespace();
-    if let (Some(month), Some(day), Some(clock)) = (words.next(), words.next(), words.next()) {
-        if MONTHS.contains(&month) {
-            return without_year(month, day, clock, now).map(Time::Epoch);
-        }
-    }
+    // dmesg -T: `Thu Nov 26 02:30:17 2026`
+    let mut words = inside.split_ascii_whitespace().skip(1);
+    let (month, day, clock) = (words.next()?, words.next()?, words.next()?);
+    Some(Stamp::Local { year: Some(words.next()?.parse().ok()?), month, day, clock })
+}
+
+fn audit(line: &[u8]) -> Option<i64> {
     let at = memchr::memmem::find(line, b"audit(")?;
     let digits = line[at + 6..].split(|b| !b.is_ascii_digit()).next()?;
-    std::str::from_utf8(digits).ok()?.parse().ok().map(Time::Epoch)
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// RFC 3339, also with a comma before the fraction and without the colon in the zone.
@@ -70,11 +117,11 @@ fn iso(word: &str) -> Option<i64> {
 /// The latest year in which the time is not in the future.
 fn without_year(month: &str, day: &str, clock: &str, now: i64) -> Option<i64> {
     let year = sys::local_time(now)?.year;
-    let of = |year: i64| local(year, month, day, clock, now);
+    let of = |year: i64| local(year, month, day, clock);
     of(year).filter(|time| *time <= now + 86_400).or_else(|| of(year - 1))
 }
 
-fn local(year: i64, month: &str, day: &str, clock: &str, _now: i64) -> Option<i64> {
+fn local(year: i64, month: &str, day: &str, clock: &str) -> Option<i64> {
     let month = MONTHS.iter().position(|name| *name == month)? + 1;
     let day: u8 = day.parse().ok()?;
     let as_utc = epoch(&format!("{year:04}-{month:02}-{day:02}T{}Z", clock.get(..8)?))?;
@@ -115,5 +162,17 @@ mod tests {
             _ = of(line);
         }
         assert_eq!(of("eth0: up"), None);
+        // Letters of several bytes after it.
+        let long = format!("Nov 22 14:38:03 {}", "\u{e4}".repeat(40));
+        assert_eq!(of(&long), short);
+    }
+
+    #[test]
+    fn what_follows_a_time() {
+        let rest = |line: &'static str| split(line.as_bytes()).map(|(_, rest)| rest);
+        for line in ["Nov 22 14:38:03 h x[1]: y", "<6>[ 12.5] h x[1]: y", "2026-11-22T14:38:03Z h x[1]: y"] {
+            assert_eq!(rest(line), Some(&b" h x[1]: y"[..]), "{line}");
+        }
+        assert_eq!(rest("h x[1]: y"), None);
     }
 }

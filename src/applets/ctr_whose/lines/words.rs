@@ -8,6 +8,7 @@ use super::super::answer::Role;
 use super::super::thing::Kind;
 use super::Thing;
 use super::known::Known;
+use super::time::split;
 use crate::container::pod_uid;
 
 /// The bytes of words. A path, an id, an address and the name of an interface have no others.
@@ -171,7 +172,7 @@ fn of_number(line: &[u8], start: usize, word: &[u8], known: &mut Known<'_>) -> R
         return Ok(None);
     }
     let (before, after) = (&line[..start], &line[start + word.len()..]);
-    if !is_called_pid(before, after) {
+    if !is_called_pid(before, after) && !is_tag(before, after) {
         return Ok(None);
     }
     let Some(pid) = std::str::from_utf8(word).ok().and_then(|word| word.parse::<i32>().ok()) else {
@@ -200,6 +201,16 @@ fn is_called_pid(before: &[u8], after: &[u8]) -> bool {
             || after.starts_with(b"] general protection")
             || after.starts_with(b"] trap "));
     ends(b"pid") || ends(b"process") || of_kernel
+}
+
+/// `TIME HOST NAME[PID]:` of syslog(3) and journalctl(1). Elsewhere in a line a number in brackets can be anything.
+fn is_tag(before: &[u8], after: &[u8]) -> bool {
+    let Some(before) = before.strip_suffix(b"[").filter(|_| after.starts_with(b"]:")) else { return false };
+    let Some((_, head)) = split(before) else { return false };
+    let is_blank = |b: &u8| matches!(b, b' ' | b'\t');
+    let words = head.split(is_blank).filter(|word| !word.is_empty()).count();
+    // Without a host name in some forms.
+    (1..=2).contains(&words) && !head.last().is_some_and(is_blank)
 }
 
 /// The name of the process, if the line has it beside the PID: `(nginx)` after it, `"nginx",` or `nginx[` before it,
@@ -282,6 +293,27 @@ mod tests {
         }
         for line in ["stupid #", "port #", "sshd[#]: x", "#", "rapid: #", "cpid=#"] {
             assert!(!is(line), "{line}");
+        }
+        let is_tagged = |line: &str| {
+            let at = line.find('#').expect("a mark");
+            is_tag(&line.as_bytes()[..at], &line.as_bytes()[at + 1..])
+        };
+        for line in [
+            "Nov 22 14:38:03 host x[#]: y",
+            "<30>Nov  2 14:38:03 x[#]: y",
+            "2026-11-22T14:38:03+0000 host x[#]: y",
+            "[   12.5] host x[#]: y",
+        ] {
+            assert!(is_tagged(line), "{line}");
+        }
+        for line in [
+            "host x[#]: y",
+            "Nov 22 14:38:03 host x[#] y",
+            "Nov 22 14:38:03 host y: x[#]: z",
+            "Nov 22 14:38:03 host y[1]: x[#]: z",
+            "Nov 22 14:38:03 host [#]: z",
+        ] {
+            assert!(!is_tagged(line), "{line}");
         }
         let name = |line: &'static str| {
             let at = line.find('#').expect("a mark");

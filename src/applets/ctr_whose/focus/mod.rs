@@ -1,36 +1,35 @@
 //! Which processes matter for a thing. To look at all of them costs most of the time, and often a few are enough.
 
+mod files;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::fs::FileType;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::rc::Rc;
 
 use memchr::memmem::Finder;
 use nix::unistd::Pid;
 
-use super::files::{overlays_with, part_in, place, root_device, root_of, target_in};
+use super::files::may_be_group;
 use super::finder::host_mounts;
 use super::identity::{self, is_fragment};
-use super::path::is_volume;
 use super::port::is_proxy_name;
 use super::thing::{Device, Port, Reading, Socket, is_id};
-use super::{cgroup, device, socket};
+use super::{cgroup, device};
 use crate::container::cni;
 use crate::container::details::{Details, Port as DetailsPort};
 use crate::container::spaces;
 use crate::container::stopped::Stores;
 use crate::container::{Container, Files, Resolver, matching, search};
-use crate::isolation::cgroup::View;
 use crate::isolation::cgroup::kills::OomLine;
+use crate::isolation::cgroup::{View, parse, shared_depth};
+use crate::isolation::identity::{Walk, Way};
 use crate::isolation::ns;
 use crate::isolation::visit::Place;
-use crate::net::{self, Netlink, Protocol};
+use crate::net::{self, Netlink, Protocol, UnixSocket};
 use crate::proc::ns::{Kind as Namespace, parse_link};
-use crate::proc::{ProcRoot, Scan, Status, sockets_of};
+use crate::proc::{ProcRoot, Scan, sockets_of};
 
 /// More are not few.
 const MOST: usize = 500;
@@ -48,10 +47,14 @@ pub(super) struct Focus<'a> {
 }
 
 /// The processes that matter.
+#[derive(Default)]
 pub(super) struct Chosen {
-    pub pids: Vec<Pid>,
+    /// None if others than few can matter.
+    pub pids: Option<Vec<Pid>>,
     /// For each word: was everything looked at, and nothing found?
     pub is_absent: Vec<bool>,
+    /// The readings for which everything was looked at, and nothing found.
+    pub absent: Vec<Reading>,
 }
 
 /// Does a reading that finds nothing among few processes find nothing among all?
@@ -59,30 +62,47 @@ pub(super) fn is_final(reading: &Reading) -> bool {
     matches!(reading, Reading::Pid(_) | Reading::Cpid(_) | Reading::Namespace(..))
 }
 
-/// The processes of the readings of all words; None if others can matter too. For a word with none this process stands.
+/// The processes of the readings of all words. For a word with none this process stands.
 pub(super) fn processes<'r>(
     proc: &ProcRoot,
     files: &Files,
     root: &Path,
     words: impl Iterator<Item = &'r [Reading]>,
-) -> Option<Chosen> {
-    let (scan, pids) = (Scan::new(proc).ok()?, Scan::pids(proc).ok()?);
+) -> Chosen {
+    let mut chosen = Chosen::default();
+    let (Ok(scan), Ok(pids)) = (Scan::new(proc), Scan::pids(proc)) else { return chosen };
     let mut focus = Focus { proc, files, root, scan, pids, spaces: None, is_incomplete: false };
-    let (mut found, mut is_absent) = (BTreeSet::new(), Vec::new());
+    let found = choose(&mut focus, words, &mut chosen);
+    chosen.pids = found.map(|found| found.into_iter().map(Pid::from_raw).collect());
+    chosen
+}
+
+fn choose<'r>(
+    focus: &mut Focus<'_>,
+    words: impl Iterator<Item = &'r [Reading]>,
+    chosen: &mut Chosen,
+) -> Option<BTreeSet<i32>> {
+    let mut found = BTreeSet::new();
     for readings in words {
         let mut of_word = BTreeSet::new();
         // To others the kernel does not show all processes: why, only the look at all of them says.
         focus.is_incomplete = !nix::unistd::geteuid().is_root();
         for reading in readings {
-            of_word.extend(focus.of(reading)?);
-            // What is a file is no control group.
-            let is_file = |path: &[u8]| Path::new(OsStr::from_bytes(path)).symlink_metadata().is_ok();
-            match reading {
-                Reading::Path(path) if !of_word.is_empty() || focus.is_foreign() || is_file(path) => break,
-                _ => {}
+            let of_reading = focus.of(reading)?;
+            if of_reading.is_empty() && !focus.is_incomplete {
+                chosen.absent.push(reading.clone());
+            }
+            of_word.extend(of_reading);
+            let is_done = match reading {
+                Reading::Gone(_) => !of_word.is_empty(),
+                Reading::Path(path) => focus.is_foreign() || !may_be_group(focus.root, path),
+                _ => false,
+            };
+            if is_done {
+                break;
             }
         }
-        is_absent.push(of_word.is_empty());
+        chosen.is_absent.push(of_word.is_empty());
         if of_word.is_empty() && (!focus.is_incomplete || readings.iter().all(is_final)) {
             of_word.insert(Pid::this().as_raw());
         }
@@ -91,7 +111,7 @@ pub(super) fn processes<'r>(
         }
         found.extend(of_word);
     }
-    Some(Chosen { pids: found.into_iter().map(Pid::from_raw).collect(), is_absent })
+    Some(found)
 }
 
 impl Focus<'_> {
@@ -103,7 +123,9 @@ impl Focus<'_> {
                 vec![process.process_of_thread().map_or(*pid, Pid::as_raw)]
             }
             Reading::Namespace(kind, inode) => self.in_namespace(*kind, *inode),
-            Reading::Cpid(cpid) => self.with_cpid(*cpid),
+            // Nearly every container has one.
+            Reading::Cpid(1) => return None,
+            Reading::Cpid(cpid) => self.with_cpid(*cpid)?,
             Reading::Interface(name) => self.behind_interface(name)?,
             Reading::Address(address) => {
                 self.is_incomplete |= !self.is_on_host();
@@ -137,6 +159,10 @@ impl Focus<'_> {
                     (true, None) => self.seeing(Path::new(path))?,
                 }
             }
+            Reading::Gone(path) => {
+                let path = Path::new(OsStr::from_bytes(path));
+                if self.is_foreign() { return None } else { self.holding_gone(&host_mounts(self.proc), path) }
+            }
             Reading::Cgroup(path) => self.in_group(path)?,
             Reading::Oom(line) => {
                 let line = OomLine::parse(line)?;
@@ -145,7 +171,8 @@ impl Focus<'_> {
                 each.collect::<Option<Vec<_>>>()?.concat()
             }
             Reading::Socket(Socket::Inode(inode)) => self.holders(&BTreeSet::from([*inode])),
-            Reading::Socket(Socket::Path(path)) => self.with_socket(Path::new(OsStr::from_bytes(path)))?,
+            Reading::Socket(Socket::Abstract(name)) => self.holding(&UnixSocket::Name(name.clone()))?,
+            Reading::Socket(Socket::Path(name)) => self.with_socket(name)?,
             Reading::Device(Device::Number(major, minor)) => self.with_device(*major, *minor)?,
             Reading::Device(Device::Name(name)) => match device::number_of(self.root, name) {
                 Some((major, minor)) => self.with_device(major, minor)?,
@@ -187,8 +214,38 @@ impl Focus<'_> {
         let found = records.as_deref().and_then(inits);
         Some(found.unwrap_or_else(|| match id {
             Some(id) => self.in_groups(id),
+            None if path.starts_with('/') => self.in_or_above(path, last),
             None => self.in_groups(&format!("/{last}")),
         }))
+    }
+
+    /// The processes with the last part of the path in their groups; without any those in the nearest group above, if they can
+    /// be those of one container.
+    fn in_or_above(&mut self, path: &str, last: &str) -> Vec<i32> {
+        let text = format!("/{last}");
+        let finder = Finder::new(&text);
+        let (mut inside, mut is_relative) = (Vec::new(), false);
+        let (mut deepest, mut found) = (1, Vec::new());
+        for pid in &self.pids {
+            let Ok(groups) = self.scan.cgroup(*pid) else { continue };
+            is_relative |= View::is_relative(groups);
+            inside.extend(finder.find(groups).map(|_| pid.as_raw()));
+            let depths = parse(groups).map(|line| shared_depth(path.as_bytes(), line.path));
+            let depth = depths.max().unwrap_or(0);
+            if depth > deepest {
+                (deepest, found) = (depth, Vec::new());
+            }
+            if depth == deepest {
+                found.push(pid.as_raw());
+            }
+        }
+        self.is_incomplete |= is_relative;
+        if !inside.is_empty() {
+            return inside;
+        }
+        let host = self.link(Pid::this(), Namespace::Mnt);
+        let is_hosts = |pid: &i32| self.link(Pid::from_raw(*pid), Namespace::Mnt) == host;
+        if found.len() > MOST || found.iter().all(is_hosts) { Vec::new() } else { found }
     }
 
     /// The processes with the text in the paths of their control groups.
@@ -265,101 +322,17 @@ impl Focus<'_> {
 
     /// The processes that hold one of these sockets.
     fn holders(&self, inodes: &BTreeSet<u64>) -> Vec<i32> {
+        self.holders_among(self.pids.iter().map(|pid| pid.as_raw()), inodes)
+    }
+
+    fn holders_among(&self, pids: impl Iterator<Item = i32>, inodes: &BTreeSet<u64>) -> Vec<i32> {
         const MOST_DESCRIPTORS: usize = 10_000;
-        let mut found = Vec::new();
-        for pid in self.pids.iter().filter(|_| !inodes.is_empty()) {
+        let holds = |pid: &i32| {
             let mut holds = false;
-            _ = sockets_of(self.proc, pid.as_raw(), MOST_DESCRIPTORS, |inode| {
-                holds |= inodes.contains(&inode)
-            });
-            if holds {
-                found.push(pid.as_raw());
-            }
-        }
-        found
-    }
-
-    /// Those who see a path of the host. None if a link is on the way, or if it is no path of a file.
-    fn seeing(&self, path: &Path) -> Option<Vec<i32>> {
-        let is_special = ["/proc", "/sys", "/dev", "/run/netns", "/var/log/pods", "/var/lib/kubelet"];
-        let is_special = is_special.iter().any(|special| path.starts_with(special));
-        if self.is_foreign() || is_special || is_volume(path) {
-            return None;
-        }
-        let is_socket = |part: &Path, kind: FileType| part == path && kind.is_socket();
-        let is_plain = |part: &Path| {
-            let may_hang = self.files.may_hang(&part.to_string_lossy());
-            !may_hang
-                && match part.symlink_metadata().map(|meta| meta.file_type()) {
-                    Ok(kind) => kind.is_dir() || kind.is_file() || is_socket(part, kind),
-                    Err(error) => error.kind() == ErrorKind::NotFound,
-                }
+            _ = sockets_of(self.proc, *pid, MOST_DESCRIPTORS, |inode| holds |= inodes.contains(&inode));
+            holds
         };
-        let has_dots = path.components().any(|part| matches!(part, Component::ParentDir));
-        if has_dots || !path.ancestors().all(is_plain) {
-            return None;
-        }
-        let sockets = match path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_socket()) {
-            true => socket::inodes_of(self.proc, 1, path).into_iter().collect(),
-            false => BTreeSet::new(),
-        };
-        if !sockets.is_empty() {
-            return Some(self.holders(&sockets));
-        }
-        let mounts = host_mounts(self.proc);
-        let overlays = overlays_with(&mounts, path);
-        let (device, within) = place(&mounts, path)?;
-        Some(match overlays.is_empty() {
-            true => self.in_mount_spaces(|pid| {
-                let text = self.proc.process(pid).mountinfo().unwrap_or_default();
-                target_in(&text, device, &within, Some(path)).is_some()
-            }),
-            false => self.in_mount_spaces(|pid| {
-                root_device(self.proc, pid).is_some_and(|device| overlays.contains_key(&device))
-            }),
-        })
-    }
-
-    /// The processes in the mount namespaces for which this holds. Each is looked at once.
-    fn in_mount_spaces(&self, mut holds: impl FnMut(Pid) -> bool) -> Vec<i32> {
-        let mut by_space: BTreeMap<u64, bool> = BTreeMap::new();
-        let mut is_in = |pid: &&Pid| {
-            let space = self.link(**pid, Namespace::Mnt);
-            space.is_some_and(|space| *by_space.entry(space).or_insert_with(|| holds(**pid)))
-        };
-        self.pids.iter().filter(|pid| is_in(pid)).map(|pid| pid.as_raw()).collect()
-    }
-
-    /// Who holds a unix socket, or sees its path.
-    fn with_socket(&self, path: &Path) -> Option<Vec<i32>> {
-        let is_socket = || path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_socket());
-        if self.is_foreign() || self.files.may_hang(&path.to_string_lossy()) {
-            return None;
-        }
-        if is_socket() { self.seeing(path) } else { Some(Vec::new()) }
-    }
-
-    /// Who has mounted the file system with this number; without one, who has mounted a part of it.
-    fn with_device(&self, major: u32, minor: u32) -> Option<Vec<i32>> {
-        let number = format!("{major}:{minor}");
-        if self.is_foreign() || device::backing_file(self.root, &number).is_some() {
-            return None;
-        }
-        let (mounts, device) = (host_mounts(self.proc), number.as_bytes());
-        let (on_host, host_root) = (device::point_of(&mounts, device), root_of(&mounts));
-        let mut parts = BTreeSet::new();
-        let whole = self.in_mount_spaces(|pid| {
-            let text = self.proc.process(pid).mountinfo().unwrap_or_default();
-            if part_in(&text, device, host_root).is_some() {
-                parts.extend(self.link(pid, Namespace::Mnt));
-            }
-            target_in(&text, device, Path::new("/"), on_host.as_deref()).is_some()
-        });
-        if !whole.is_empty() || parts.is_empty() {
-            return Some(whole);
-        }
-        let is_in = |pid: &&Pid| self.link(**pid, Namespace::Mnt).is_some_and(|space| parts.contains(&space));
-        Some(self.pids.iter().filter(is_in).map(|pid| pid.as_raw()).collect())
+        pids.filter(|_| !inodes.is_empty()).filter(holds).collect()
     }
 
     /// Is the host another one than that of this process?
@@ -385,15 +358,16 @@ impl Focus<'_> {
         found
     }
 
-    fn with_cpid(&mut self, cpid: i32) -> Vec<i32> {
+    fn with_cpid(&self, cpid: i32) -> Option<Vec<i32>> {
+        let mut walk = Walk::new(self.proc, Way::Best, self.pids.clone()).ok()?;
         let mut found = Vec::new();
-        for pid in &self.pids {
-            let Ok(text) = self.scan.status_text(*pid) else { continue };
-            if Status::parse(text).nspid.last() == Some(&cpid) {
-                found.push(pid.as_raw());
+        while let Some((pid, identity)) = walk.next() {
+            found.extend((identity.cpid == Some(cpid)).then_some(pid.as_raw()));
+            if found.len() > MOST {
+                return None;
             }
         }
-        found
+        Some(found)
     }
 
     fn spaces(&mut self) -> &BTreeMap<u64, Vec<Pid>> {

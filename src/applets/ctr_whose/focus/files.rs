@@ -1,0 +1,146 @@
+//! Which processes matter for a path, a socket or a device.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::FileType;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Component, Path};
+
+use nix::unistd::Pid;
+
+use super::super::files::{may_be_group, overlays_with, part_in, place, root_device, root_of, target_in};
+use super::super::finder::host_mounts;
+use super::super::path::{is_named_as_socket, is_volume};
+use super::super::{device, gone, socket};
+use super::Focus;
+use crate::net::{self, Netlink, Protocol, UnixSocket};
+use crate::proc::ns::Kind as Namespace;
+
+impl Focus<'_> {
+    /// Has the path neither a symbolic link nor what is no file?
+    fn is_plain(&self, path: &Path) -> bool {
+        let is_socket = |part: &Path, kind: FileType| part == path && kind.is_socket();
+        let is_plain = |part: &Path| {
+            let may_hang = self.files.may_hang(&part.to_string_lossy());
+            !may_hang
+                && match part.symlink_metadata().map(|meta| meta.file_type()) {
+                    Ok(kind) => kind.is_dir() || kind.is_file() || is_socket(part, kind),
+                    Err(error) => error.kind() == ErrorKind::NotFound,
+                }
+        };
+        let has_dots = path.components().any(|part| matches!(part, Component::ParentDir));
+        !has_dots && path.ancestors().all(is_plain)
+    }
+
+    /// Those who see a path of the host. None if a link is on the way, or if it is no path of a file.
+    pub(super) fn seeing(&mut self, path: &Path) -> Option<Vec<i32>> {
+        let is_special = ["/proc", "/sys", "/dev", "/run/netns", "/var/log/pods", "/var/lib/kubelet"];
+        let is_special = is_special.iter().any(|special| path.starts_with(special));
+        if self.is_foreign() || is_special || is_volume(path) {
+            return None;
+        }
+        if !self.is_plain(path) {
+            return None;
+        }
+        if let Some(wanted) = socket::file(self.files, self.root, path) {
+            let found = self.holding(&wanted)?;
+            if !found.is_empty() {
+                return Some(found);
+            }
+        }
+        let mounts = host_mounts(self.proc);
+        let overlays = overlays_with(&mounts, path);
+        let (device, within) = place(&mounts, path)?;
+        let mut found = match overlays.is_empty() {
+            true if may_be_group(self.root, path.as_os_str().as_bytes()) => Vec::new(),
+            true => self.in_mount_spaces(|pid| {
+                let text = self.proc.process(pid).mountinfo().unwrap_or_default();
+                target_in(&text, device, &within, Some(path)).is_some()
+            }),
+            false => self.in_mount_spaces(|pid| {
+                root_device(self.proc, pid).is_some_and(|device| overlays.contains_key(&device))
+            }),
+        };
+        if path.symlink_metadata().is_err() {
+            found.extend(self.holding_gone(&mounts, path));
+            if found.is_empty() && is_named_as_socket(path) {
+                found = self.holding(&UnixSocket::Name(path.as_os_str().as_bytes().to_vec()))?;
+            }
+        }
+        Some(found)
+    }
+
+    /// Who has a deleted file open.
+    pub(super) fn holding_gone(&self, mounts: &[u8], path: &Path) -> Vec<i32> {
+        let pids = self.pids.iter().map(|pid| pid.as_raw());
+        gone::held(self.proc, mounts, pids, path).into_iter().map(|one| one.pid).collect()
+    }
+
+    /// The processes in the mount namespaces for which this holds. Each is looked at once.
+    fn in_mount_spaces(&self, mut holds: impl FnMut(Pid) -> bool) -> Vec<i32> {
+        let mut by_space: BTreeMap<u64, bool> = BTreeMap::new();
+        let mut is_in = |pid: &&Pid| {
+            let space = self.link(**pid, Namespace::Mnt);
+            space.is_some_and(|space| *by_space.entry(space).or_insert_with(|| holds(**pid)))
+        };
+        self.pids.iter().filter(|pid| is_in(pid)).map(|pid| pid.as_raw()).collect()
+    }
+
+    /// Who holds the socket of a file; of a file that is not there the sockets with that name.
+    pub(super) fn with_socket(&mut self, name: &[u8]) -> Option<Vec<i32>> {
+        let path = Path::new(OsStr::from_bytes(name));
+        if !path.is_absolute() || self.is_foreign() || !self.is_plain(path) {
+            return None;
+        }
+        let file = socket::file(self.files, self.root, path);
+        self.holding(&file.unwrap_or_else(|| UnixSocket::Name(name.to_vec())))
+    }
+
+    /// Who holds a unix socket. A file is that of one, and many can have one name.
+    pub(super) fn holding(&mut self, wanted: &UnixSocket) -> Option<Vec<i32>> {
+        if !self.is_on_host() {
+            return None;
+        }
+        let own = net::unix_sockets(&Netlink::open(Protocol::SocketDiagnosis).ok()?, wanted).ok()?;
+        let mut found = self.holders(&own.iter().copied().collect());
+        if own.is_empty() || matches!(wanted, UnixSocket::Name(_)) {
+            let places = self.places();
+            let elsewhere = net::search_unix(&places, wanted).ok()?;
+            let inodes = elsewhere.iter().map(|(_, inode)| *inode).collect();
+            let members = self.in_spaces(&places, elsewhere);
+            let holders = self.holders_among(members.iter().copied(), &inodes);
+            // Perhaps it was handed to a process outside.
+            found.extend(if holders.is_empty() && !inodes.is_empty() {
+                self.holders(&inodes)
+            } else {
+                holders
+            });
+        }
+        Some(found)
+    }
+
+    /// Who has mounted the file system with this number; without one, who has mounted a part of it.
+    pub(super) fn with_device(&self, major: u32, minor: u32) -> Option<Vec<i32>> {
+        let number = format!("{major}:{minor}");
+        if self.is_foreign() || device::backing_file(self.root, &number).is_some() {
+            return None;
+        }
+        let (mounts, device) = (host_mounts(self.proc), number.as_bytes());
+        let (on_host, host_root) = (device::point_of(&mounts, device), root_of(&mounts));
+        let mut parts = BTreeSet::new();
+        let whole = self.in_mount_spaces(|pid| {
+            let text = self.proc.process(pid).mountinfo().unwrap_or_default();
+            if part_in(&text, device, host_root).is_some() {
+                parts.extend(self.link(pid, Namespace::Mnt));
+            }
+            target_in(&text, device, Path::new("/"), on_host.as_deref()).is_some()
+        });
+        if !whole.is_empty() || parts.is_empty() {
+            return Some(whole);
+        }
+        let is_in = |pid: &&Pid| self.link(**pid, Namespace::Mnt).is_some_and(|space| parts.contains(&space));
+        Some(self.pids.iter().filter(is_in).map(|pid| pid.as_raw()).collect())
+    }
+}

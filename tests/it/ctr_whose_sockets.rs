@@ -1,0 +1,150 @@
+//! `ctr-whose` with unix sockets in the network namespaces of containers, and with files that are gone.
+
+use std::io::{BufRead, BufReader};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::common::network::{container, held_inside, inside, name, networks};
+use crate::common::process::{Holder, limited};
+use crate::common::{Scratch, applet, program, stderr, stdout};
+
+/// Container and role of each answer, and what the host has.
+fn answers(word: &str) -> (Vec<(String, String)>, Option<String>) {
+    let output = limited(applet("ctr-whose").args(["-J", word]));
+    let json: Value =
+        serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let things = json["things"].as_array().expect("a list");
+    let all = things.iter().flat_map(|thing| thing["answers"].as_array().expect("a list"));
+    let mut found: Vec<_> = all.map(|one| (text(&one["container"]), text(&one["role"]))).collect();
+    found.sort();
+    (found, things.iter().find_map(|thing| thing["host"]["text"].as_str().map(str::to_owned)))
+}
+
+/// Containers that hold it. A process of the host can hold it too: nsenter, which has started the other one.
+fn holders(word: &str) -> Vec<(String, String)> {
+    answers(word).0
+}
+
+fn label(holder: &Holder) -> String {
+    format!("anon:{}", holder.link("pid").trim_start_matches("pid:[").trim_end_matches(']'))
+}
+
+fn holds(holders: &[&Holder]) -> Vec<(String, String)> {
+    let mut all: Vec<_> = holders.iter().map(|holder| (label(holder), "holder".to_owned())).collect();
+    all.sort();
+    all
+}
+
+fn at(path: &Path) -> String {
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+/// A socket that is made in the namespace of a container, and held by a process there.
+fn listening(
+    holder: &Holder,
+    bind: impl FnOnce() -> std::io::Result<UnixListener> + Send + 'static,
+) -> Ended {
+    Ended(held_inside(holder, inside(holder, || bind().expect("a socket"))))
+}
+
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+#[test]
+fn unix_sockets_in_other_network_namespaces() {
+    if !networks("unix_sockets_in_other_network_namespaces") {
+        return;
+    }
+    let scratch = Scratch::new("whose-unix");
+    let (one, two) = (container(), container());
+    let file = scratch.0.join("of.sock");
+    let bound: PathBuf = file.clone();
+    let _listening = listening(&one, || UnixListener::bind(bound));
+    // By its file, also under another name, and with the prefix.
+    let other = scratch.0.join("other");
+    std::fs::hard_link(&file, &other).expect("a name");
+    for word in [at(&file), at(&other), format!("sock:{}", at(&file))] {
+        assert_eq!(holders(&word), holds(&[&one]), "{word}");
+    }
+    // A file with that name, but not that of the socket.
+    std::fs::remove_file(&file).expect("removed");
+    let _of_host = UnixListener::bind(&file).expect("a socket");
+    let (containers, host) = answers(&at(&file));
+    assert_eq!(containers, []);
+    assert!(host.is_some_and(|host| host.ends_with("has it open")));
+    // Without a file the name is what is left, in any namespace.
+    std::fs::remove_file(&file).expect("removed");
+    let (containers, host) = answers(&format!("sock:{}", at(&file)));
+    assert_eq!(containers, holds(&[&one]));
+    assert!(host.is_some());
+    // Abstract names are those of a namespace.
+    let abstract_name = name('u');
+    let bind =
+        |name: String| move || UnixListener::bind_addr(&SocketAddr::from_abstract_name(name.as_bytes())?);
+    let _abstract = [&one, &two].map(|holder| listening(holder, bind(abstract_name.clone())));
+    for word in [format!("@{abstract_name}"), format!("sock:@{abstract_name}")] {
+        assert_eq!(holders(&word), holds(&[&one, &two]), "{word}");
+    }
+    assert_eq!(answers(&format!("@{abstract_name}x")), (Vec::new(), None));
+}
+
+#[test]
+fn deleted_files_that_a_process_has_open() {
+    if !networks("deleted_files_that_a_process_has_open") {
+        return;
+    }
+    let scratch = Scratch::new("whose-gone");
+    std::fs::create_dir(scratch.0.join("data")).expect("a directory");
+    let setup = format!("mkdir -p {0}/at\nmount --bind {0}/data {0}/at", scratch.0.display());
+    let holder = Holder::new(&["-m", "-p", "-f", "-n"], &setup);
+    // Inside, the file is below another directory.
+    let of_container = format!("exec 3>{}/at/log; echo ready; exec sleep 1000", scratch.0.display());
+    let mut command = program("nsenter");
+    let pid = holder.pid.to_string();
+    command.args(["--target", &pid, "--mount", "--pid", "sh", "-c", &of_container]);
+    let _inside = started(&mut command);
+    let (on_host, seen) = (scratch.0.join("data/log"), scratch.0.join("at/log"));
+    // Other containers can see the whole host.
+    let roles = |word: &str| -> Vec<String> {
+        let own = holders(word).into_iter().filter(|(name, _)| *name == label(&holder));
+        own.map(|(_, role)| role).collect()
+    };
+    assert_eq!(roles(&at(&on_host)), ["mount"], "it is not deleted");
+    std::fs::remove_file(&on_host).expect("removed");
+    assert_eq!(roles(&at(&on_host)), ["holder", "mount"]);
+    // As proc(5) and lsof(8) print it, whether a new file is there or not.
+    std::fs::write(&on_host, "").expect("a file");
+    for path in [&on_host, &seen] {
+        assert_eq!(holders(&format!("{} (deleted)", at(path))), holds(&[&holder]));
+    }
+    assert_eq!(roles(&format!("{}x (deleted)", at(&on_host))), ["mount"]);
+    // A name that ends so is no deleted file.
+    let file = scratch.0.join("x (deleted)");
+    let mut command = program("sh");
+    command.args(["-c", "exec 3>\"$0\"; echo ready; exec sleep 1000"]).arg(&file);
+    let _of_host = started(&mut command);
+    let host = answers(&at(&file)).1.expect("the host");
+    assert_eq!(host, "file of the host");
+    std::fs::remove_file(&file).expect("removed");
+    let host = answers(&format!("{} (deleted)", at(&file))).1.expect("the host");
+    assert!(host.ends_with("has it open, deleted"), "{host}");
+}
+
+/// A process that has printed a line.
+fn started(command: &mut Command) -> Ended {
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("started");
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");
+    Ended(child)
+}
