@@ -122,15 +122,10 @@ impl Known {
             Ok(Parcel { bytes, descriptors })
         })?;
         let report = unpacked(&parcel.bytes).context("the result of the look is incomplete")?;
-        Ok(self.take(report, parcel.descriptors, wanted))
+        Ok(self.take(report, parcel.descriptors))
     }
 
-    fn take(
-        &mut self,
-        mut report: Report,
-        descriptors: Vec<std::os::fd::OwnedFd>,
-        wanted: &Wanted<'_>,
-    ) -> Looked {
+    fn take(&mut self, mut report: Report, descriptors: Vec<std::os::fd::OwnedFd>) -> Looked {
         let opened = report.opened.iter().copied().zip(descriptors.into_iter().map(File::from));
         self.opened.extend(opened);
         let whole = report.whole.take();
@@ -148,7 +143,7 @@ impl Known {
         }
         self.no_disk.extend(report.no_disk);
         self.no_disk.retain(|pid| self.processes.contains_key(pid));
-        let looked = self.count(&report.usage, &report.nets, wanted);
+        let looked = self.count(&report.usage, &report.nets);
         if let Some(newest) = report.usage.iter().map(|usage| usage.stat[2]).max().filter(|_| is_whole) {
             let young = report.usage.iter().filter(|usage| usage.stat[2] + YOUNG > newest);
             for usage in young {
@@ -195,12 +190,9 @@ impl Known {
         }
     }
 
-    fn count(&mut self, usage: &[Usage], nets: &[(usize, Net)], wanted: &Wanted<'_>) -> Looked {
-        let is_summed: Vec<bool> = self
-            .containers
-            .iter()
-            .map(|found| found.as_ref().is_some_and(|found| is_summed(found, wanted)))
-            .collect();
+    fn count(&mut self, usage: &[Usage], nets: &[(usize, Net)]) -> Looked {
+        let is_summed: Vec<bool> =
+            self.containers.iter().map(|found| found.as_ref().is_some_and(|found| found.is_summed)).collect();
         let mut usage = usage.iter().peekable();
         let mut looked = Looked {
             whole: false,
@@ -262,11 +254,6 @@ fn unpacked(bytes: &[u8]) -> Option<Report> {
     let (usage, rest) = rest.split_at_checked(usize::try_from(u64::from_ne_bytes(*length)).ok()?)?;
     let report: Report = serde_json::from_slice(rest).ok()?;
     Some(Report { usage: processes::unpack(usage), ..report })
-}
-
-/// Are its processes counted, because groups do not do it?
-fn is_summed(found: &Found, wanted: &Wanted<'_>) -> bool {
-    !wanted.counts_disk || !found.has_own(&["memory", "cpu", "cpuacct", "pids", "blkio", "io", ""])
 }
 
 /// One look, in the child.
@@ -391,8 +378,7 @@ impl<'a> Look<'a> {
             Some(scanned) => scanned.containers.iter().map(Some).collect(),
             None => known.containers.iter().map(Option::as_deref).collect(),
         };
-        let summed: Vec<bool> =
-            kept.iter().map(|found| found.is_some_and(|found| is_summed(found, self.wanted))).collect();
+        let summed: Vec<bool> = kept.iter().map(|found| found.is_some_and(|found| found.is_summed)).collect();
         let is_summed = |number: usize| {
             let around = |number: &usize| kept[*number].and_then(|found| found.around);
             std::iter::successors(Some(number), around).any(|number| summed[number])

@@ -11,13 +11,8 @@
 //!
 //! # Keys
 //!
-//! - `c`, `m`, `i`, `n`, `p`, `t`, `a`: sort by CPU, memory, disk, network, processes, throttling, name.
-//! - `r`: reverse the order.
-//! - `/`: begin a text that names must contain. Enter ends it, and Escape removes it.
-//! - `f`: show pods with their containers, and containers with those nested in them, as a tree; or a list again.
-//! - Up, Down, Page Up, Page Down, Home, End, `j`, `k`: select a row.
-//! - Enter: leave the screen, and run ctr-inspect(1) for the selected row, or for the first one; not for `host`. Any key comes back.
-//! - `q`: end ctr-top.
+//! On the screen. Without a selected row, Enter means the first one. ctr-inspect shows PID 1 for the row `host`, and all
+//! containers of a pod. The line above the table leaves out what does not fit.
 //!
 //! # Values
 //!
@@ -156,6 +151,8 @@
 
 mod columns;
 mod groups;
+mod inspect;
+mod keys;
 mod known;
 mod options;
 mod processes;
@@ -195,6 +192,11 @@ pub(crate) static APPLET: Applet = Applet {
 /// The columns, with what they show.
 pub(crate) fn columns() -> impl Iterator<Item = &'static Column> {
     columns::COLUMNS.iter().map(|(column, _)| column)
+}
+
+/// The keys of the screen, with what they do.
+pub(crate) fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    keys::KEYS.iter().map(|binding| (binding.name, binding.help))
 }
 
 fn run(call: &Call) -> Outcome {

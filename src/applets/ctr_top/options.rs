@@ -157,7 +157,7 @@ fn per(request: &mut Request, unit: &OsStr) -> Result<(), Exit> {
 }
 
 fn sort(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
-    let names = || Key::ALL.map(|(_, name, _)| name).join(", ");
+    let names = || Key::ALL.map(|(_, name)| name).join(", ");
     let unknown = || anyhow!("unknown sort key '{}' (there are: {})", text::shown(word), names());
     request.sort = word.to_str().and_then(Order::named).ok_or_else(unknown)?;
     Ok(())

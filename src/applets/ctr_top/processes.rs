@@ -55,13 +55,15 @@ pub(super) type Opened = BTreeMap<(i32, Kind), File>;
 
 /// Numbers for another process: as text they would cost more than to read the files does.
 pub(super) fn pack(all: &[Usage]) -> Vec<u8> {
-    let numbers = |usage: &Usage| {
+    let mut bytes = Vec::with_capacity(all.len() * 64);
+    for usage in all {
         let [ticks, threads, start, pages] = usage.stat;
         let (read, written) = usage.disk.unwrap_or_default();
         let pid = u64::from(usage.pid.unsigned_abs());
-        [pid, ticks, threads, start, pages, u64::from(usage.disk.is_some()), read, written]
-    };
-    all.iter().flat_map(numbers).flat_map(u64::to_ne_bytes).collect()
+        let numbers = [pid, ticks, threads, start, pages, u64::from(usage.disk.is_some()), read, written];
+        numbers.iter().for_each(|number| bytes.extend_from_slice(&number.to_ne_bytes()));
+    }
+    bytes
 }
 
 /// The numbers again.

@@ -1,5 +1,8 @@
 //! The rows: what two samples say of each container. A value that is not known is None, never 0.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
+
 use serde::Serialize;
 
 use super::groups::Periods;
@@ -41,6 +44,11 @@ pub(super) struct Row {
     pub pod_key: Option<String>,
     #[serde(skip)]
     pub of_pod: OfPod,
+    /// When its first process started, in ticks since boot.
+    #[serde(skip)]
+    pub start: Option<u64>,
+    #[serde(skip)]
+    pub is_pause: bool,
 }
 
 /// The limits of the group around the container, which is that of the pod.
@@ -136,9 +144,19 @@ pub(super) struct Rows {
 pub(super) fn rows(now: &Sample, before: Option<&Sample>) -> Rows {
     let boot = before.map_or(0, |before| before.boot);
     let each = |list: &[One], of: fn(&Sample) -> &[One]| -> Vec<Row> {
-        let known: HashMap<&str, &One> =
-            before.map(of).unwrap_or_default().iter().map(|one| (one.found.key.as_str(), one)).collect();
-        list.iter().map(|one| row(one, known.get(one.found.key.as_str()).copied(), boot, now)).collect()
+        let old = before.map(of).unwrap_or_default();
+        let by_key = OnceCell::new();
+        let row = |(at, one): (usize, &One)| {
+            // Mostly at the same place.
+            let same = old.get(at).filter(|old| Rc::ptr_eq(&old.found, &one.found));
+            let sought = || {
+                let all = || old.iter().map(|one| (one.found.key.as_str(), one)).collect();
+                let by_key: &HashMap<&str, &One> = by_key.get_or_init(all);
+                by_key.get(one.found.key.as_str()).copied()
+            };
+            row(one, same.or_else(sought), boot, now)
+        };
+        list.iter().enumerate().map(row).collect()
     };
     let used = before.and_then(|before| {
         let ((used, all), (used_before, all_before)) = (now.ticks?, before.ticks?);
@@ -220,6 +238,8 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
         outer_key: found.outer_key.clone(),
         pod_key: pod_key(now),
         of_pod: OfPod { memory: now.memory.limit.above, cpus: now.quota.above, pids: now.pids_limit.above },
+        start: found.start,
+        is_pause: found.is_pause,
     }
 }
 

@@ -103,6 +103,8 @@ pub(super) struct Found {
     /// How many CPUs its first process may run on.
     pub cpus: Option<u64>,
     pub groups: Vec<Line>,
+    /// Are its processes counted, because groups do not do it?
+    pub is_summed: bool,
     /// Its network namespace, if no other row has the numbers of that. None for the host's.
     pub net: Option<u64>,
 }
@@ -122,6 +124,7 @@ pub(super) struct Line {
 pub(super) struct Service {
     pub path: String,
     pub pid: i32,
+    pub start: Option<u64>,
     pub groups: Vec<Line>,
 }
 
@@ -254,7 +257,12 @@ impl<'a> Scanning<'a> {
         let groups = lines(&process.cgroup().ok()?, Some(container));
         let status = process.status_text().unwrap_or_default();
         let text = container.to_string();
+        let has_own = groups
+            .iter()
+            .filter(|line| line.is_of(&["memory", "cpu", "cpuacct", "pids", "blkio", "io", ""]))
+            .all(|line| line.own);
         Some(Found {
+            is_summed: !self.wanted.counts_disk || !has_own,
             key: container.key(),
             label: container.label(),
             runtime: container.runtime.name().to_owned(),
@@ -350,7 +358,8 @@ impl<'a> Scanning<'a> {
                 (line.own, line.path) = (own == path, own);
             }
             let number = *by_path.entry(path.clone()).or_insert_with(|| {
-                all.push(Service { path, pid, groups });
+                let start = self.proc.process(Pid::from_raw(pid)).start_time();
+                all.push(Service { path, pid, start, groups });
                 all.len() - 1
             });
             numbers.insert(pid, number);
@@ -401,13 +410,6 @@ fn unit(path: &str) -> &str {
     match path[..end].trim_end_matches('/') {
         "" => "/",
         path => path,
-    }
-}
-
-impl Found {
-    /// Does a group of its own count this? Otherwise its processes do.
-    pub(super) fn has_own(&self, names: &[&str]) -> bool {
-        self.groups.iter().filter(|line| line.is_of(names)).all(|line| line.own)
     }
 }
 
