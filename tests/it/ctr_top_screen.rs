@@ -82,10 +82,29 @@ fn enter_runs_ctr_inspect_and_a_key_comes_back() {
         "{inspected:?}"
     );
     terminal.types(" ");
-    terminal.until("sorted by name");
+    let line = terminal.until("\x1b[27m");
+    assert!(line.contains("\x1b[7mhost"), "{line:?}");
     terminal.types("q");
     let (status, rest) = terminal.end_of(&mut child);
     assert!(status.success(), "{rest:?}");
+}
+
+/// The style of a cell does not end the mark of the selected row.
+#[test]
+fn the_whole_selected_row_is_marked() {
+    let host = v2("top-selected");
+    let mut terminal = Terminal::new();
+    let mut child = start(&terminal, &host, &["--color=always", "-o", "container,limit,cpu", "-s", "name"]);
+    terminal.until("host");
+    terminal.types("\x1b[F");
+    let row = terminal.until("\x1b[27m");
+    let row = &row[row.find("\x1b[7m").expect("the row")..];
+    for (at, _) in row.match_indices("\x1b[0m") {
+        assert!(row[at..].starts_with("\x1b[0m\x1b[7m"), "{row:?}");
+    }
+    assert!(row.contains("\x1b[0m"), "{row:?}");
+    terminal.types("q");
+    assert!(terminal.end_of(&mut child).0.success());
 }
 
 /// The next process with the PID of one that ended is another one.

@@ -11,19 +11,25 @@
 //!
 //! # Keys
 //!
-//! On the screen. Without a selected row, Enter means the first one. ctr-inspect shows PID 1 for the row `host`, and all
-//! containers of a pod. The line above the table leaves out what does not fit.
+//! These are for the screen. Without a selected row, Enter means the first one. For the row `host` it shows PID 1, and for a
+//! pod all its containers. If the line above the table is too long, it leaves out parts, but never the order and the text
+//! after `/`.
 //!
 //! # Values
 //!
-//! CPU is in percent of one CPU: two CPUs in use are 200 %. OF-LIM is in percent of the CPUs that the
-//! container may use: the lowest quota of its control group and the groups above it, or its CPUs if these are fewer. THROT is the
-//! part of the quota's periods in which the quota was used up. MEMORY is the memory in use, without the cache that the
-//! kernel can reclaim at once. LIMIT is the lowest memory limit of the group and those above it. MEM% is MEMORY in
-//! percent of it, or of the host's memory if there is no limit. PSI has the parts of the last ten seconds
-//! in which a process waited for a CPU, for memory and for a disk, in percent; v1 does not have them.
+//! - CPU: in percent of one CPU. Two CPUs in use are 200 %.
+//! - OF-LIM: CPU in percent of the CPUs that the container may use: the lowest quota of its control group and the groups
+//!   above it, or its CPUs if these are fewer.
+//! - THROT: the part of the quota's periods in which the quota was used up.
+//! - MEMORY: the memory in use, without the cache that the kernel can reclaim at once. USAGE is with all cache.
+//! - LIMIT: the lowest memory limit of the group and those above it.
+//! - MEM%: MEMORY in percent of LIMIT, or of the host's memory if there is no limit.
+//! - PIDS: processes and threads.
+//! - READ/s, WRITE/s: bytes of disks, not those that the page cache has.
+//! - PSI: the parts of the last ten seconds in which a process waited for a CPU, for memory and for a disk, in percent.
+//!   v1 does not have them.
 //!
-//! Rates are by the time that passed between two samples, not by the nominal delay. A value that is not known is `-`. A
+//! Rates are by the time that passed between two reads of a value, not by the nominal delay. A value that is not known is `-`. A
 //! counter that went down, or another first process, means a new container: it has no rates until the next sample.
 //!
 //! Some containers have no control group of their own: those of a login, bubblewrap, firejail, or Podman without
@@ -77,7 +83,8 @@
 //! Description=Resource use of containers for node_exporter
 //! [Service]
 //! Type=oneshot
-//! ExecStart=/bin/sh -c 'cd /var/lib/prometheus/node-exporter && ctr-top --prometheus >ctr-top.new && mv ctr-top.new ctr-top.prom'
+//! ExecStart=/bin/sh -c 'cd /var/lib/prometheus/node-exporter \
+//!   && ctr-top --prometheus >ctr-top.new && mv ctr-top.new ctr-top.prom'
 //!
 //! # /etc/systemd/system/ctr-top.timer
 //! [Timer]

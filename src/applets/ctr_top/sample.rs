@@ -8,7 +8,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::groups::{Controller, Group, Groups, Periods, Sources};
 use super::known::{Counts, Known, Looked};
-use super::processes::{Of, Used};
+use super::processes::{Of, Used, seconds};
 use super::scan::{Found, Net, Service, bytes};
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::cgroup::chain::Place;
@@ -72,13 +72,14 @@ pub(super) struct Shows {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Counted {
     Group(f64),
-    Processes(Vec<Used>),
+    /// With the time when they were read.
+    Processes(f64, Vec<Used>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Disk {
     Group(u64, u64),
-    Processes(Vec<Used>),
+    Processes(f64, Vec<Used>),
 }
 
 #[derive(Debug, Default, Clone)]
@@ -225,10 +226,6 @@ fn now(clock: ClockId, unit: u64) -> u64 {
     whole * unit + part * unit / 1_000_000_000
 }
 
-fn seconds() -> f64 {
-    now(ClockId::CLOCK_MONOTONIC, 1_000_000_000) as f64 / 1e9
-}
-
 /// The host's own processes.
 fn host(procs: u64, of: Of) -> One {
     let name = || "host".to_owned();
@@ -237,11 +234,17 @@ fn host(procs: u64, of: Of) -> One {
         found: found.into(),
         procs,
         own: Some(false),
-        at: seconds(),
+        at: of.times.cpu,
         memory: of_processes(&of),
         pids: Some(of.threads),
-        cpu: of.cpu.map(Counted::Processes),
+        cpu: of.counted(),
         ..One::default()
+    }
+}
+
+impl Of {
+    fn counted(&self) -> Option<Counted> {
+        self.cpu.clone().map(|cpu| Counted::Processes(self.times.cpu, cpu))
     }
 }
 
@@ -318,7 +321,7 @@ impl Groups {
         // v1 attributes no write-back, and newer kernels count only where there is a limit: then processes are summed.
         match counted.filter(|(read, written)| read + written > 0 || of.disk.is_none()) {
             Some((read, written)) => Some(Disk::Group(read, written)),
-            None => of.disk.clone().map(Disk::Processes),
+            None => of.disk.clone().map(|disk| Disk::Processes(of.times.disk, disk)),
         }
     }
 
@@ -364,7 +367,7 @@ impl Groups {
     fn one(&self, sources: &Sources, shows: Shows, of: &Of) -> One {
         let quota = self.limit(Controller::Cpu, |group| group.quota(sources));
         let at = seconds();
-        let cpu = self.cpu().map(Counted::Group).or_else(|| of.cpu.clone().map(Counted::Processes));
+        let cpu = self.cpu().map(Counted::Group).or_else(|| of.counted());
         let memory = self.memory(sources).unwrap_or_else(|| of_processes(of));
         let threads = Some(of.threads).filter(|_| of.cpu.is_some());
         let disk = self.disk(of);

@@ -56,6 +56,8 @@ pub(super) struct Process {
 /// What the interfaces of a network namespace received and sent, without the loopback.
 #[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
 pub(super) struct Net {
+    /// When that was, by CLOCK_MONOTONIC, in seconds.
+    pub at: f64,
     pub received: u64,
     pub sent: u64,
     /// The name of each, with what it received and sent, if that is wanted.
@@ -454,7 +456,7 @@ mod tests {
     fn bytes_of_all_interfaces_but_the_loopback() {
         let text = b"Inter-|   Receive\n face |bytes\n    lo:    9 1 0 0 0 0 0 0    9 1\n  eth0: 100 1 0 0 0 0 0 0 200 1\n\
             a:b: 10 1 0 0 0 0 0 0 20 1 0 0 0 0 0 0\n";
-        assert_eq!(Net::parse(text, false), Net { received: 110, sent: 220, each: Vec::new() });
+        assert_eq!(Net::parse(text, false), Net { received: 110, sent: 220, ..Net::default() });
         let each = [("eth0".to_owned(), 100, 200), ("a:b".to_owned(), 10, 20)];
         assert_eq!(Net::parse(text, true).each, each);
         assert_eq!(Net::parse(b"", true), Net::default());

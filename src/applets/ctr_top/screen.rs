@@ -19,8 +19,9 @@ use crate::sys;
 use crate::text;
 
 /// Reverse video for one line.
-const SELECTED: &[u8] = b"\x1b[7m";
-const NOT_SELECTED: &[u8] = b"\x1b[27m";
+const SELECTED: &str = "\x1b[7m";
+const NOT_SELECTED: &str = "\x1b[27m";
+const RESET: &str = "\x1b[0m";
 /// After this time an Escape is no part of a sequence.
 const ESCAPE: Duration = Duration::from_millis(100);
 /// The lines above the rows: that of the host, and the headings.
@@ -110,7 +111,9 @@ fn lines(
     let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let mut lines: Vec<Vec<u8>> = text.split(|&b| b == b'\n').map(<[u8]>::to_vec).collect();
     if let Some(line) = window.selected.and_then(|at| lines.get_mut(above + at)) {
-        *line = [SELECTED, line, NOT_SELECTED].concat();
+        // The end of a style ends this one too.
+        let whole = text::utf8(line).replace(RESET, &format!("{RESET}{SELECTED}"));
+        *line = format!("{SELECTED}{whole}{NOT_SELECTED}").into_bytes();
     }
     lines
 }

@@ -309,7 +309,7 @@ mod tests {
         );
         assert_eq!(line(false, None, 40), "2 CPUs 41.0%  sorted by cpu");
         assert_eq!(line(true, Some("/web_"), 40), "sorted by cpu  tree  /web_");
-        assert_eq!(line(true, Some("/web_"), 30), "/web_");
+        assert_eq!(line(true, Some("/web_"), 30), "tree  /web_", "without the time");
         assert_eq!(frame.status(Order::default(), (true, Some("/web_".to_owned())), 3), "/we");
     }
 }

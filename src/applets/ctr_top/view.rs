@@ -171,8 +171,10 @@ impl View {
     pub(super) fn chosen<'a>(&self, frame: &'a Frame) -> Option<&'a Row> {
         let all = self.all(frame).rows;
         match &self.selected {
+            // It moved, and is not on the screen yet.
+            Some((key, at)) if key.is_empty() => all.get(*at).or(all.last()).copied(),
             Some((key, _)) => all.into_iter().find(|row| row.key == *key),
-            None => all.into_iter().next(),
+            None => all.first().copied(),
         }
     }
 }
