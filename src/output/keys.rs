@@ -15,6 +15,8 @@ use crate::sys;
 /// The terminal that stdin is, with keys that arrive at once and are not echoed. The drop gives it back.
 pub(crate) struct Keys {
     saved: Option<Termios>,
+    /// Can a shell give the terminal to this process and take it away?
+    is_job: bool,
 }
 
 /// How soon a new size of the terminal is noticed.
@@ -22,14 +24,18 @@ const SLICE: Duration = Duration::from_millis(200);
 
 impl Keys {
     pub(crate) fn new() -> Keys {
-        // Until then the settings are those of another program.
-        stop_in_background();
+        // timeout(1) of a script makes a group that never gets the terminal: it is drawn on without keys.
+        let is_job = is_foreground() || getpgrp() == Pid::this();
+        if is_job {
+            // Until then the settings are those of another program.
+            stop_in_background();
+        }
         let stdin = std::io::stdin();
         let saved = stdin.is_terminal().then(|| tcgetattr(&stdin).ok()).flatten();
         if let Some(saved) = &saved {
             sys::on_end_restore(&saved.clone().into());
         }
-        Keys { saved }
+        Keys { saved, is_job }
     }
 
     /// Is there a terminal that keys come from?
@@ -45,12 +51,12 @@ impl Keys {
         }
     }
 
-    /// Makes keys arrive at once, also after a stop, which gives the terminal back. Returns in the foreground.
+    /// Makes keys arrive at once, also after a stop, which gives the terminal back. A job returns in the foreground.
     pub(crate) fn take(&self) -> nix::Result<()> {
-        while !stop_in_background() {
+        while self.is_job && !stop_in_background() {
             sys::sleep(SLICE)?;
         }
-        if let Some(saved) = &self.saved {
+        if let Some(saved) = self.saved.as_ref().filter(|_| is_foreground()) {
             let mut settings = saved.clone();
             settings.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
             _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &settings);

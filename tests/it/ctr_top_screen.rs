@@ -210,6 +210,20 @@ fn in_the_background_it_stops() {
     assert_eq!(terminal.settings(), before);
 }
 
+/// timeout(1) makes a process group that no shell brings to the foreground.
+#[test]
+fn in_a_group_that_is_no_job_it_draws_without_keys() {
+    let host = v2("top-group");
+    let mut terminal = Terminal::new();
+    let mut command = program("sh");
+    command.args(["-c", "timeout 60 \"$@\"; echo ended $?", "sh"]).arg(crate::common::binary());
+    command.args(["ctr-top", "--root"]).arg(host.root()).args(["-n", "1", "-d", "0.2", "--color=never"]);
+    let mut shell = terminal.start(command.env("TERM", "xterm"));
+    terminal.until("docker:web");
+    terminal.until("ended 0");
+    assert!(terminal.end_of(&mut shell).0.success());
+}
+
 #[test]
 fn keys_are_listed_and_the_order_is_on_a_narrow_screen() {
     let host = v2("top-keys");

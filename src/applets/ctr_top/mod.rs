@@ -25,7 +25,7 @@
 //! - LIMIT: the lowest memory limit of the group and those above it.
 //! - MEM%: MEMORY in percent of LIMIT, or of the host's memory if there is no limit.
 //! - PIDS: processes and threads.
-//! - READ/s, WRITE/s: bytes of disks, not those that the page cache has.
+//! - READ/s, WRITE/s: bytes read from disks and written there. What the page cache answers does not count.
 //! - PSI: the parts of the last ten seconds in which a process waited for a CPU, for memory and for a disk, in percent.
 //!   v1 does not have them.
 //!
@@ -84,7 +84,8 @@
 //! [Service]
 //! Type=oneshot
 //! ExecStart=/bin/sh -c 'cd /var/lib/prometheus/node-exporter \
-//!   && ctr-top --prometheus >ctr-top.new && mv ctr-top.new ctr-top.prom'
+//!   && ctr-top --prometheus >ctr-top.new \
+//!   && mv ctr-top.new ctr-top.prom'
 //!
 //! # /etc/systemd/system/ctr-top.timer
 //! [Timer]
@@ -143,7 +144,8 @@
 //! Containers that use more than 90 % of their memory limit:
 //!
 //! ```text
-//! ctr-top -J -n 1 | jq -r '.containers[] | select(.memory.limit and .memory.percent > 90) | .container'
+//! ctr-top -J -n 1 | jq -r '.containers[]
+//!   | select(.memory.limit and .memory.percent > 90) | .container'
 //! ```
 //!
 //! Pods and services in one table:

@@ -74,6 +74,9 @@ pub(super) enum Kind {
     Io,
 }
 
+/// The bytes that each process read from disks and wrote there.
+type Disks = BTreeMap<i32, (u64, u64)>;
+
 pub(super) type Opened = BTreeMap<(i32, Kind), File>;
 
 /// Numbers for another process: as text they would cost more than to read the files does.
@@ -157,11 +160,7 @@ impl<'a> Reader<'a> {
 
     /// The bytes that each process read from disks and wrote there, and when that was. Some kernels block the readers of
     /// this file alone: then only these numbers are missing.
-    pub(super) fn disks(
-        &mut self,
-        proc: &ProcRoot,
-        pids: &[i32],
-    ) -> Result<(f64, BTreeMap<i32, (u64, u64)>)> {
+    pub(super) fn disks(&mut self, proc: &ProcRoot, pids: &[i32]) -> Result<(f64, Disks)> {
         let (opened, most) = (self.opened, self.most);
         let parcel: Parcel = in_child(proc, OnBlock::LeaveOut, || {
             let mut reader = Reader::new(proc, opened, most)?;
