@@ -151,6 +151,12 @@ pub fn columns(applet: &str) -> Vec<(&'static str, Vec<(&'static str, &'static s
     }
 }
 
+/// The keys of an applet's screen, with what they do, for its manual page.
+#[must_use]
+pub fn keys(applet: &str) -> Vec<(&'static str, &'static str)> {
+    if applet == "ctr-top" { ctr_top::keys().collect() } else { Vec::new() }
+}
+
 /// The `ctrbox` command itself for clap: for `--help`, its man page and its completions.
 #[must_use]
 pub fn command() -> clap::Command {

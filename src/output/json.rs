@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use crate::text::unprintable;
+use crate::text::{is_plain, unprintable};
 
 /// Writes a value in one line.
 pub fn write(out: &mut impl Write, value: &impl Serialize) -> serde_json::Result<()> {
@@ -18,7 +18,7 @@ struct Safe;
 impl Formatter for Safe {
     /// serde_json has already escaped the ASCII control characters; this escapes the others.
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        if !fragment.contains(unprintable) {
+        if is_plain(fragment.as_bytes()) || !fragment.contains(unprintable) {
             return out.write_all(fragment.as_bytes());
         }
         let mut units = [0; 2];

@@ -6,14 +6,17 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
-use nix::unistd::{getpgrp, read, tcgetpgrp};
+use nix::unistd::{Pid, getpgrp, read, tcgetpgrp};
 
 use crate::sys;
 
 /// The terminal that stdin is, with keys that arrive at once and are not echoed. The drop gives it back.
 pub(crate) struct Keys {
     saved: Option<Termios>,
+    /// Can a shell give the terminal to this process and take it away?
+    is_job: bool,
 }
 
 /// How soon a new size of the terminal is noticed.
@@ -21,14 +24,18 @@ const SLICE: Duration = Duration::from_millis(200);
 
 impl Keys {
     pub(crate) fn new() -> Keys {
+        // timeout(1) of a script makes a group that never gets the terminal: it is drawn on without keys.
+        let is_job = is_foreground() || getpgrp() == Pid::this();
+        if is_job {
+            // Until then the settings are those of another program.
+            stop_in_background();
+        }
         let stdin = std::io::stdin();
         let saved = stdin.is_terminal().then(|| tcgetattr(&stdin).ok()).flatten();
         if let Some(saved) = &saved {
             sys::on_end_restore(&saved.clone().into());
         }
-        let keys = Keys { saved };
-        keys.take();
-        keys
+        Keys { saved, is_job }
     }
 
     /// Is there a terminal that keys come from?
@@ -39,22 +46,22 @@ impl Keys {
 
     /// For another program that uses the terminal.
     pub(crate) fn give_back(&self) {
-        if let Some(saved) = self.saved.as_ref().filter(|_| Keys::is_foreground()) {
+        if let Some(saved) = self.saved.as_ref().filter(|_| is_foreground()) {
             _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, saved);
         }
     }
 
-    /// In the background another process uses the terminal.
-    fn is_foreground() -> bool {
-        tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == getpgrp())
-    }
-
-    /// Also after a stop, which gives the terminal back.
-    pub(crate) fn take(&self) {
-        let Some(saved) = self.saved.as_ref().filter(|_| Keys::is_foreground()) else { return };
-        let mut settings = saved.clone();
-        settings.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
-        _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &settings);
+    /// Makes keys arrive at once, also after a stop, which gives the terminal back. A job returns in the foreground.
+    pub(crate) fn take(&self) -> nix::Result<()> {
+        while self.is_job && !stop_in_background() {
+            sys::sleep(SLICE)?;
+        }
+        if let Some(saved) = self.saved.as_ref().filter(|_| is_foreground()) {
+            let mut settings = saved.clone();
+            settings.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
+            _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &settings);
+        }
+        Ok(())
     }
 
     /// Waits until `interval` has passed or `changed` is true: None. Or until `meaning` knows what pressed keys mean.
@@ -71,7 +78,7 @@ impl Keys {
                 return Ok(None);
             }
             let slice = left.min(SLICE);
-            if self.saved.is_none() || !Keys::is_foreground() {
+            if self.saved.is_none() || !is_foreground() {
                 sys::sleep(slice)?;
                 continue;
             }
@@ -101,6 +108,21 @@ impl Keys {
             Ok(count) => count,
         }
     }
+}
+
+/// Is it this process that uses the terminal? Without job control it is.
+fn is_foreground() -> bool {
+    let is_of_another = |group: nix::Result<Pid>| group.is_ok_and(|group| group != getpgrp());
+    !is_of_another(tcgetpgrp(std::io::stdin())) && !is_of_another(tcgetpgrp(std::io::stdout()))
+}
+
+/// In the background all processes of the job stop, until a shell continues them: as the kernel stops those that change
+/// the settings of the terminal. True in the foreground. If no shell can continue them, the kernel does not stop them.
+fn stop_in_background() -> bool {
+    if !is_foreground() {
+        _ = sys::kill(Pid::from_raw(0), Signal::SIGTTOU as i32);
+    }
+    is_foreground()
 }
 
 impl Drop for Keys {

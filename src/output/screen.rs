@@ -1,5 +1,8 @@
 //! The whole screen of a terminal, of which only the lines that change are drawn.
 
+use super::Out;
+use crate::sys;
+
 /// Switch to the alternate screen, hide the cursor, and cut long lines.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l";
 /// The end can come within a line, which leaves its colour.
@@ -9,7 +12,7 @@ pub(crate) const LEAVE: &[u8] = b"\x1b[m\x1b[?7h\x1b[?25h\x1b[?1049l";
 #[derive(Default)]
 pub(crate) struct Screen {
     lines: Vec<Vec<u8>>,
-    /// Its size, and how often the process was stopped: if one has changed, all is drawn again.
+    /// Its size, and how often the process was continued: if one has changed, all is drawn again.
     state: Option<State>,
 }
 
@@ -21,6 +24,7 @@ impl Screen {
     pub(crate) fn update(&mut self, lines: Vec<Vec<u8>>, state: State) -> Vec<u8> {
         let mut bytes = Vec::new();
         if self.state.replace(state) != Some(state) {
+            sys::has_screen(true);
             bytes.extend_from_slice(ENTER);
             bytes.extend_from_slice(b"\x1b[H\x1b[2J");
             self.lines.clear();
@@ -38,6 +42,13 @@ impl Screen {
         self.lines = lines;
         bytes
     }
+}
+
+/// Writes to stdout at once.
+pub(crate) fn write(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = Out::stdout();
+    out.push(bytes);
+    out.finish()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -40,7 +40,9 @@ static FINAL_BYTES: OnceLock<&[u8]> = OnceLock::new();
 
 /// The settings of the terminal that stdin is, for [`on_end_restore`].
 static FINAL_SETTINGS: OnceLock<libc::termios> = OnceLock::new();
-/// How often this process was stopped.
+/// Are these bytes written?
+static HAS_SCREEN: AtomicBool = AtomicBool::new(false);
+/// How often this process was continued.
 static STOPS: AtomicUsize = AtomicUsize::new(0);
 
 /// The handler of [`on_end_write`] also restores these settings of stdin.
@@ -48,14 +50,14 @@ pub(crate) fn on_end_restore(settings: &libc::termios) {
     _ = FINAL_SETTINGS.set(*settings);
 }
 
-/// How often the handler of [`on_end_write`] has stopped this process.
+/// How often this process was continued after a stop, since [`on_end_write`].
 #[must_use]
 pub(crate) fn stops() -> usize {
     STOPS.load(Ordering::Relaxed)
 }
 
 /// From now on these bytes are written to stdout before a signal terminates or stops this process: a panic too, which
-/// aborts. Ignored signals stay ignored.
+/// aborts. Ignored signals stay ignored. See [`has_screen`].
 pub(crate) fn on_end_write(bytes: &'static [u8]) -> nix::Result<()> {
     use Signal::{SIGABRT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
     _ = FINAL_BYTES.set(bytes);
@@ -66,12 +68,23 @@ pub(crate) fn on_end_write(bytes: &'static [u8]) -> nix::Result<()> {
         // SAFETY: the handler makes only calls that signal-safety(7) allows, and reads a OnceLock that is set by now.
         unsafe { sigaction(signal, &action) }?;
     }
-    Ok(())
+    let action = SigAction::new(SigHandler::Handler(count), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler changes an atomic number only.
+    unsafe { sigaction(Signal::SIGCONT, &action) }.map(drop)
+}
+
+/// Is there something on the screen that the bytes of [`on_end_write`] remove?
+pub(crate) fn has_screen(is_there: bool) {
+    HAS_SCREEN.store(is_there, Ordering::Relaxed);
+}
+
+extern "C" fn count(_: c_int) {
+    STOPS.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Writes the bytes and raises the signal again. SA_RESETHAND has restored the default action by then.
 extern "C" fn write_and_raise(signal: c_int) {
-    let bytes = FINAL_BYTES.get().copied().unwrap_or_default();
+    let bytes = FINAL_BYTES.get().copied().filter(|_| HAS_SCREEN.load(Ordering::Relaxed)).unwrap_or_default();
     let interrupted = Errno::last(); // after a stop the interrupted code continues, and reads its own errno
     // SAFETY: write is async-signal-safe, and reads no more than the bytes.
     unsafe { libc::write(libc::STDOUT_FILENO, bytes.as_ptr().cast(), bytes.len()) };
@@ -79,14 +92,13 @@ extern "C" fn write_and_raise(signal: c_int) {
         // SAFETY: tcgetpgrp is async-signal-safe, and takes a number.
         let foreground = unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) };
         // SAFETY: getpgrp is async-signal-safe.
-        let is_foreground = foreground == unsafe { libc::getpgrp() };
+        let is_foreground = foreground < 0 || foreground == unsafe { libc::getpgrp() };
         // In the background, SIGTTOU would stop this process.
         if is_foreground {
             // SAFETY: tcsetattr is async-signal-safe, and reads a whole termios.
             unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, settings) };
         }
     }
-    STOPS.fetch_add(1, Ordering::Relaxed);
     // SAFETY: raise is async-signal-safe and uses no memory of this process.
     unsafe { libc::raise(if signal == libc::SIGTSTP { libc::SIGSTOP } else { signal }) };
     interrupted.set();

@@ -127,10 +127,20 @@ fn manual(page: &Page) -> String {
         if heading == "Examples" {
             man += &notes(page.name);
         }
-        let text = if heading == "See also" { &see_also(&page.title, text) } else { text };
+        let text = match heading.as_str() {
+            "See also" => &see_also(&page.title, text),
+            "Keys" => &format!("{}.PP\n{text}", keys(page.name)),
+            _ => text,
+        };
         man += &format!(".SH {}\n{text}", heading.to_uppercase());
     }
     of_this_project(man)
+}
+
+/// The keys of the screen.
+fn keys(applet: &str) -> String {
+    let item = |(name, help): (&str, &str)| format!(".TP\n.B {}\n{}.\n", escape(name), capital(help));
+    applet::keys(applet).into_iter().map(item).collect()
 }
 
 /// The tables of `-H`.

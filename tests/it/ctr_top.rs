@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::common::cgexec::{Name, mounted};
 use crate::common::ctr_ps::{DB, Host, WEB, harmless, scope, state};
 use crate::common::ctr_top::{V2, ctr_top, document, host, of, row, v2, write};
-use crate::common::process::{Holder, limited, namespaces};
+use crate::common::process::{Holder, limited, namespaces, printed};
 use crate::common::{applet, binary, program, root, skip, stderr, stdout};
 
 #[test]
@@ -294,4 +294,30 @@ fn a_copy_of_another_host_has_its_own_groups() {
     let web = row(&document(&mut ctr_top(&host)), "docker:web");
     assert_eq!(web["memory"]["usage"], 5_000_000, "{web}");
     assert_eq!(web["pids"]["current"], 7, "{web}");
+}
+
+/// Its groups were not captured: then their values are not known, but the containers are.
+#[test]
+fn a_copy_of_another_host_without_its_groups() {
+    let root = crate::common::project("tests/fixtures/systemd-v2/root");
+    let mut top = applet("ctr-top");
+    let document = document(top.arg("--root").arg(&root));
+    let names = |list: &Value, key: &str| {
+        let names = list.as_array().expect("a list").iter().map(|row| row[key].as_str().expect("a name"));
+        names.map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+    };
+    let mut ps = applet("ctr-ps");
+    let listed = printed(ps.arg("--root").arg(&root).args(["-l", "-J"]));
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(names(&document["containers"], "name"), names(&listed["containers"], "container"));
+    let web = row(&document, "docker:rt-web");
+    for key in ["usage", "working_set", "limit", "percent", "anon", "oom_kills"] {
+        assert_eq!(web["memory"][key], Value::Null, "{web}");
+    }
+    for (part, key) in
+        [("cpu", "percent"), ("cpu", "seconds"), ("io", "read_bytes"), ("throttled", "periods")]
+    {
+        assert_eq!(web[part][key], Value::Null, "{web}");
+    }
+    assert_eq!((&web["pids"]["current"], &web["pressure"]), (&Value::Null, &Value::Null), "{web}");
 }

@@ -6,8 +6,9 @@ use nix::unistd::Pid;
 
 use crate::common::ctr_ps::{DB, Host, scope, state};
 use crate::common::ctr_top::{ctr_top, v2, write};
-use crate::common::process::change_of;
+use crate::common::process::{change_of, children};
 use crate::common::terminal::Terminal;
+use crate::common::{program, until};
 
 fn start(terminal: &Terminal, host: &Host, arguments: &[&str]) -> std::process::Child {
     terminal.start(ctr_top(host).args(["-d", "0.2", "--color=never"]).args(arguments).env("TERM", "xterm"))
@@ -43,13 +44,13 @@ fn the_screen_obeys_keys_and_is_left_as_it_was() {
     let (status, rest) = terminal.end_of(&mut child);
     assert_eq!(status.code(), Some(0));
     assert!(rest.ends_with("\x1b[?1049l"), "{rest:?}");
-    assert_eq!(terminal.settings().local_flags, before.local_flags);
+    assert_eq!(terminal.settings(), before);
     let mut child = terminal.start(ctr_top(&host).args(["-d", "0.2"]).env("TERM", "xterm"));
     terminal.until("docker:web");
     kill(Pid::from_raw(i32::try_from(child.id()).expect("a pid")), Signal::SIGTERM).expect("sent");
     let (_, rest) = terminal.end_of(&mut child);
     assert!(rest.ends_with("\x1b[?1049l"), "{rest:?}");
-    assert_eq!(terminal.settings().local_flags, before.local_flags);
+    assert_eq!(terminal.settings(), before);
 }
 
 #[test]
@@ -70,14 +71,174 @@ fn enter_runs_ctr_inspect_and_a_key_comes_back() {
     let again = terminal.until("sorted by name");
     assert!(again.contains("\x1b[?1049h"), "{again:?}");
     terminal.becomes_raw(true);
-    // The host is the second row, and no container.
+    // The host is the second row, and no container: its first process stands for it.
     terminal.types("\x1b[B");
     let line = terminal.until("\x1b[27m");
     assert!(line.contains("\x1b[7mhost"), "{line:?}");
     terminal.types("\r");
+    let inspected = terminal.until("-- press a key");
+    assert!(
+        inspected.contains("host process  running  pid 1") && !inspected.contains("ctr-inspect:"),
+        "{inspected:?}"
+    );
+    terminal.types(" ");
+    let line = terminal.until("\x1b[27m");
+    assert!(line.contains("\x1b[7mhost"), "{line:?}");
     terminal.types("q");
     let (status, rest) = terminal.end_of(&mut child);
-    assert!(status.success() && !rest.contains("press a key"), "{rest:?}");
+    assert!(status.success(), "{rest:?}");
+}
+
+/// The style of a cell does not end the mark of the selected row.
+#[test]
+fn the_whole_selected_row_is_marked() {
+    let host = v2("top-selected");
+    let mut terminal = Terminal::new();
+    let mut child = start(&terminal, &host, &["--color=always", "-o", "container,limit,cpu", "-s", "name"]);
+    terminal.until("host");
+    terminal.types("\x1b[F");
+    let row = terminal.until("\x1b[27m");
+    let row = &row[row.find("\x1b[7m").expect("the row")..];
+    for (at, _) in row.match_indices("\x1b[0m") {
+        assert!(row[at..].starts_with("\x1b[0m\x1b[7m"), "{row:?}");
+    }
+    assert!(row.contains("\x1b[0m"), "{row:?}");
+    terminal.types("q");
+    assert!(terminal.end_of(&mut child).0.success());
+}
+
+/// The next process with the PID of one that ended is another one.
+#[test]
+fn enter_does_not_show_another_process_with_the_same_pid() {
+    let host = v2("top-inspect-recycled");
+    let stat =
+        |start: u64| format!("10 (prog) S 1 1 1 0 -1 0 0 0 0 0 100 50 0 0 20 0 3 0 {start} 4096 10 0\n");
+    host.file("proc/10/stat", stat(500));
+    let mut terminal = Terminal::new();
+    let mut child = start(&terminal, &host, &["web"]);
+    terminal.until("docker:web");
+    terminal.types("\r");
+    let inspected = terminal.until("-- press a key");
+    assert!(inspected.contains("docker:web  aeb29a15315a"), "{inspected:?}");
+    terminal.types(" ");
+    terminal.until("docker:web");
+    host.file("proc/10/stat", stat(501));
+    terminal.types("\r");
+    let inspected = terminal.until("-- press a key");
+    assert!(
+        inspected.contains("docker:web has ended\r\n") && !inspected.contains("aeb29a15315a"),
+        "{inspected:?}"
+    );
+    terminal.types(" ");
+    terminal.until("docker:web");
+    terminal.types("q");
+    assert!(terminal.end_of(&mut child).0.success());
+}
+
+/// The row of a pod means its containers, not another pod of that name.
+#[test]
+fn enter_shows_the_containers_of_a_pod() {
+    let mut terminal = Terminal::new();
+    let root = crate::common::project("tests/fixtures/hybrid/root");
+    let mut command = crate::common::applet("ctr-top");
+    command.arg("--root").arg(root).args(["-d", "0.2", "--color=never", "-s", "name", "--per", "pod"]);
+    let mut child = terminal.start(command.env("TERM", "xterm"));
+    terminal.until("k8s:shop-ns/shop");
+    terminal.types("/shop-ns/shop\n");
+    terminal.until("/shop-ns/shop  ");
+    terminal.types("\r");
+    let inspected = terminal.until("-- press a key");
+    for container in ["k8s:shop-ns/shop/web ", "k8s:shop-ns/shop/sidecar "] {
+        assert!(inspected.contains(container), "{inspected:?}");
+    }
+    assert!(!inspected.contains("k8s:shop-ns/shop/POD "), "{inspected:?}");
+    terminal.types(" ");
+    terminal.until("sorted by name");
+    terminal.types("q");
+    assert!(terminal.end_of(&mut child).0.success());
+}
+
+#[test]
+fn a_stop_while_ctr_inspect_is_on_the_screen() {
+    let host = v2("top-inspect-stop");
+    let mut terminal = Terminal::new();
+    let mut child = start(&terminal, &host, &[]);
+    terminal.until("docker:web");
+    terminal.types("\r");
+    terminal.until("-- press a key to return to ctr-top --\r\n");
+    terminal.becomes_raw(true);
+    kill(pid(&child), Signal::SIGTSTP).expect("sent");
+    assert_eq!(change_of(pid(&child).as_raw()), WaitStatus::Stopped(pid(&child), Signal::SIGSTOP));
+    terminal.becomes_raw(false);
+    kill(pid(&child), Signal::SIGCONT).expect("sent");
+    let again = terminal.until("-- press a key to return to ctr-top --");
+    assert!(!again.contains('\x1b'), "nothing else is on the terminal: {again:?}");
+    terminal.becomes_raw(true);
+    terminal.types(" ");
+    let again = terminal.until("docker:web");
+    assert!(again.contains("\x1b[?1049h"), "{again:?}");
+    // A stop that no handler sees: another program may have written on the terminal.
+    kill(pid(&child), Signal::SIGSTOP).expect("sent");
+    assert_eq!(change_of(pid(&child).as_raw()), WaitStatus::Stopped(pid(&child), Signal::SIGSTOP));
+    kill(pid(&child), Signal::SIGCONT).expect("sent");
+    terminal.until("\x1b[?1049h");
+    terminal.types("q");
+    assert!(terminal.end_of(&mut child).0.success());
+}
+
+/// It writes nothing where a shell reads commands, and has the keys again in the foreground.
+#[test]
+fn in_the_background_it_stops() {
+    let host = v2("top-background");
+    let mut terminal = Terminal::new();
+    let before = terminal.settings();
+    let mut command = program("sh");
+    command.args(["-c", "set -m; \"$@\" & read -r line; echo then; fg >/dev/null", "sh"]);
+    command.arg(crate::common::binary()).args(["ctr-top", "--root"]).arg(host.root());
+    let mut shell = terminal.start(command.args(["-d", "0.2", "--color=never"]).env("TERM", "xterm"));
+    until("it stops", || {
+        let stat = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        children(pid(&shell).as_raw()).iter().any(|pid| stat(*pid).contains(") T "))
+    });
+    terminal.types("\n");
+    let silent = terminal.until("then\r\n");
+    assert!(!silent.contains('\x1b'), "{silent:?}");
+    terminal.until("docker:web");
+    terminal.becomes_raw(true);
+    terminal.types("q");
+    assert!(terminal.end_of(&mut shell).0.success());
+    assert_eq!(terminal.settings(), before);
+}
+
+/// timeout(1) makes a process group that no shell brings to the foreground.
+#[test]
+fn in_a_group_that_is_no_job_it_draws_without_keys() {
+    let host = v2("top-group");
+    let mut terminal = Terminal::new();
+    let mut command = program("sh");
+    command.args(["-c", "timeout 60 \"$@\"; echo ended $?", "sh"]).arg(crate::common::binary());
+    command.args(["ctr-top", "--root"]).arg(host.root()).args(["-n", "1", "-d", "0.2", "--color=never"]);
+    let mut shell = terminal.start(command.env("TERM", "xterm"));
+    terminal.until("docker:web");
+    terminal.until("ended 0");
+    assert!(terminal.end_of(&mut shell).0.success());
+}
+
+#[test]
+fn keys_are_listed_and_the_order_is_on_a_narrow_screen() {
+    let host = v2("top-keys");
+    let mut terminal = Terminal::new();
+    terminal.resize(24, 40);
+    let mut child = start(&terminal, &host, &["-s", "-pids"]);
+    terminal.until("docker:web");
+    terminal.types("f/web\n");
+    terminal.until("sorted by -pids  tree  /web\x1b[K");
+    terminal.types("?");
+    terminal.until("end ctr-top");
+    terminal.types("q");
+    terminal.until("docker:web");
+    terminal.types("q");
+    assert!(terminal.end_of(&mut child).0.success());
 }
 
 #[test]
@@ -125,7 +286,7 @@ fn signals_leave_the_terminal_as_it_was() {
             !status.success() && rest.ends_with("\x1b[m\x1b[?7h\x1b[?25h\x1b[?1049l"),
             "{signal}: {rest:?}"
         );
-        assert_eq!(terminal.settings().local_flags, before.local_flags, "{signal}");
+        assert_eq!(terminal.settings(), before, "{signal}");
     }
     let mut terminal = Terminal::new();
     let mut child = start(&terminal, &host, &[]);

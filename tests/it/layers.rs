@@ -196,7 +196,7 @@ const NAMED_ELSEWHERE: [(&str, &str); 12] = [
     ("access/mod.rs", "/proc/self/ns/pid"),
     ("access/mod.rs", "/proc/self/ns/pid_for_children"),
     ("applets/capsh/start.rs", "/proc/self/exe"), // to execute it again
-    ("applets/ctr_top/screen.rs", "/proc/self/exe"), // to start ctr-inspect
+    ("applets/ctr_top/inspect.rs", "/proc/self/exe"), // to start ctr-inspect
     ("launch/self_exe.rs", "/proc/self/exe"),
     ("launch/self_exe.rs", "/proc/self/fd/{}"), // to open a descriptor anew
     ("container/files/open.rs", "/proc/self/fd/{}"),

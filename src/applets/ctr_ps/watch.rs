@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::exit::Exit;
 use crate::output::keys::Keys;
-use crate::output::screen::{LEAVE, Screen};
+use crate::output::screen::{LEAVE, Screen, write};
 use crate::output::{Out, style};
 use crate::proc::clock;
 use crate::sys;
@@ -59,8 +59,8 @@ fn on_screen(
         let mut kept = Out::kept();
         let problem = frame(&mut kept).err().map(|exit| format!("{}\n", exit.message()));
         let text = problem.map_or(kept.into_bytes(), String::into_bytes);
+        keys.take().context("cannot wait")?;
         let now = (size(), sys::stops());
-        keys.take();
         let head = head(command, interval, now.0.1.unwrap_or(80));
         let mut lines: Vec<Vec<u8>> = vec![head.into_bytes(), Vec::new()];
         lines.extend(text.split(|&b| b == b'\n').map(<[u8]>::to_vec));
@@ -68,9 +68,7 @@ fn on_screen(
             lines.pop();
         }
         lines.truncate(now.0.0.unwrap_or(24));
-        let mut out = Out::stdout();
-        out.push(&screen.update(lines, now));
-        out.finish()?;
+        write(&screen.update(lines, now))?;
         let changed = || (size(), sys::stops()) != now;
         // The space bar shows the next frame.
         let meaning = |keys: &[u8]| match () {
@@ -78,10 +76,7 @@ fn on_screen(
             () => keys.iter().any(|key| matches!(key, b' ' | b'\n')).then_some(false),
         };
         if keys.wait(interval, changed, meaning).context("cannot wait")? == Some(true) {
-            let mut out = Out::stdout();
-            out.push(LEAVE);
-            out.finish()?;
-            return Ok(());
+            return Ok(write(LEAVE)?);
         }
     }
 }

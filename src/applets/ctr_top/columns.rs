@@ -215,30 +215,26 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// With the words of `-s` and the keys of the keyboard.
-    pub(super) const ALL: [(Key, &'static str, u8); 7] = [
-        (Key::Cpu, "cpu", b'c'),
-        (Key::Memory, "mem", b'm'),
-        (Key::Io, "io", b'i'),
-        (Key::Net, "net", b'n'),
-        (Key::Pids, "pids", b'p'),
-        (Key::Throttled, "throttled", b't'),
-        (Key::Name, "name", b'a'),
+    /// With the words of `-s`.
+    pub(super) const ALL: [(Key, &'static str); 7] = [
+        (Key::Cpu, "cpu"),
+        (Key::Memory, "mem"),
+        (Key::Io, "io"),
+        (Key::Net, "net"),
+        (Key::Pids, "pids"),
+        (Key::Throttled, "throttled"),
+        (Key::Name, "name"),
     ];
 
     /// Also by a longer or a shorter word: `memory`, `throt`.
     fn named(word: &str) -> Option<Key> {
         let word = word.to_ascii_lowercase();
         let is_like = |name: &str| word.starts_with(name) || (word.len() > 2 && name.starts_with(&word));
-        Key::ALL.iter().find(|(_, name, _)| is_like(name)).map(|(key, ..)| *key)
-    }
-
-    pub(super) fn of_letter(letter: u8) -> Option<Key> {
-        Key::ALL.iter().find(|(.., own)| *own == letter).map(|(key, ..)| *key)
+        Key::ALL.iter().find(|(_, name)| is_like(name)).map(|(key, _)| *key)
     }
 
     pub(super) fn name(self) -> &'static str {
-        Key::ALL.iter().find(|(key, ..)| *key == self).map_or("", |(_, name, _)| name)
+        Key::ALL.iter().find(|(key, _)| *key == self).map_or("", |(_, name)| name)
     }
 
     fn value(self, row: &Row) -> Option<f64> {

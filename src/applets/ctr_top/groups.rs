@@ -49,10 +49,28 @@ pub(super) struct Sources {
     pub memory: u64,
 }
 
+/// The controllers whose files are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Controller {
+    Memory,
+    Cpu,
+    Cpuacct,
+    Pids,
+    Blkio,
+    Io,
+    Freezer,
+    Unified,
+}
+
+/// Their names, in this order. The unified hierarchy has the empty one.
+const NAMES: [&str; 8] = ["memory", "cpu", "cpuacct", "pids", "blkio", "io", "freezer", ""];
+
 /// The groups of one container by controller.
 pub(super) struct Groups {
-    /// With their controllers: the unified hierarchy has the empty name. Does each count for the container alone?
+    /// With their controllers. Does each count for the container alone?
     lines: Vec<(Line, Rc<Group>, Option<bool>)>,
+    /// The number of the line of each controller.
+    of: [Option<usize>; NAMES.len()],
     /// Groups below that of v1's memory controller: it counts kills in the victim's group alone.
     below: Vec<Place>,
 }
@@ -120,6 +138,11 @@ impl Group {
         self.once(sources, |limits| &mut limits.memory, || self.place.memory_limit(sources.memory))
     }
 
+    /// What memory.stat said when it was read for something else.
+    pub(super) fn has_hidden_limit(&self, sources: &Sources, limit: Option<u64>) {
+        self.once(sources, |limits| &mut limits.hidden, || limit);
+    }
+
     /// A mount of a part of the hierarchy of v1 hides the groups above it, whose limits hold too.
     pub(super) fn hidden_limit(&self, sources: &Sources) -> Option<u64> {
         let read = || {
@@ -154,8 +177,7 @@ impl Groups {
         lines: &[Line],
         is_own: impl Fn(&Place) -> Option<bool>,
     ) -> Groups {
-        let is_used =
-            |line: &&Line| line.is_of(&["memory", "cpu", "cpuacct", "pids", "blkio", "freezer", ""]);
+        let is_used = |line: &&Line| line.is_of(&NAMES);
         let mut one = |line: &Line| {
             let raw = (bytes(&line.controllers), bytes(&line.path));
             let first = line.controllers.split(',').next().unwrap_or_default();
@@ -166,27 +188,27 @@ impl Groups {
             };
             Some((line.clone(), sources.group(&place), own))
         };
-        let lines = lines.iter().filter(is_used).filter_map(&mut one).collect();
-        let mut groups = Groups { lines, below: Vec::new() };
-        if let Some(place) = groups.alone("memory").filter(|place| !place.v2) {
+        let lines: Vec<_> = lines.iter().filter(is_used).filter_map(&mut one).collect();
+        let line = |name: &str| lines.iter().position(|(line, ..)| line.is_of(&[name]));
+        let of = NAMES.map(|name| line(name).or_else(|| line("")));
+        let mut groups = Groups { lines, of, below: Vec::new() };
+        if let Some(place) = groups.alone(Controller::Memory).filter(|place| !place.v2) {
             let below = place.tree().unwrap_or_default().into_iter().skip(1);
             groups.below = below.map(|place| place.keep(sources.most)).collect();
         }
         groups
     }
 
-    fn line(&self, controller: &str) -> Option<&(Line, Rc<Group>, Option<bool>)> {
-        let of = |name: &str| self.lines.iter().find(|(line, ..)| line.is_of(&[name]));
-        of(controller).or_else(|| of(""))
+    fn line(&self, controller: Controller) -> Option<&(Line, Rc<Group>, Option<bool>)> {
+        self.of[controller as usize].map(|at| &self.lines[at])
     }
 
-    /// The unified hierarchy has the empty name.
-    pub(super) fn get(&self, controller: &str) -> Option<&Group> {
+    pub(super) fn get(&self, controller: Controller) -> Option<&Group> {
         self.line(controller).map(|(_, group, _)| &**group)
     }
 
     /// Its group, if that counts for the container alone.
-    pub(super) fn alone(&self, controller: &str) -> Option<&Place> {
+    pub(super) fn alone(&self, controller: Controller) -> Option<&Place> {
         self.line(controller).filter(|(.., own)| *own != Some(false)).map(|(_, group, _)| &group.place)
     }
 
@@ -197,7 +219,8 @@ impl Groups {
 
     /// Does every group count for the container alone?
     pub(super) fn own(&self) -> Option<bool> {
-        let owns = ["memory", "cpuacct", "pids"].iter().filter_map(|name| self.line(name));
+        let owns = [Controller::Memory, Controller::Cpuacct, Controller::Pids];
+        let owns = owns.into_iter().filter_map(|controller| self.line(controller));
         let owns: Vec<Option<bool>> = owns.map(|(.., own)| *own).collect();
         match () {
             () if owns.contains(&Some(false)) => Some(false),
@@ -206,12 +229,12 @@ impl Groups {
         }
     }
 
-    pub(super) fn is_any_there(&self) -> bool {
-        self.lines.iter().any(|(_, group, _)| group.place.directory().is_dir())
+    pub(super) fn are_gone(&self) -> bool {
+        self.lines.iter().all(|(_, group, _)| group.place.is_gone())
     }
 
     pub(super) fn oom_kills(&self) -> Option<u64> {
-        let place = self.alone("memory")?;
+        let place = self.alone(Controller::Memory)?;
         if place.v2 {
             return place.field("memory.events", "oom_kill");
         }

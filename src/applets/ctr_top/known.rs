@@ -13,7 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::processes::{self, Kind, Of, Opened, Reader, Usage};
+use super::processes::{self, Kind, Of, Opened, Reader, Times, Usage, seconds, timed};
 use super::scan::{self, Found, Net, Owner, Process, Scanned, Service, Wanted};
 use crate::container::Files;
 use crate::container::child::{OnBlock, Parcel, in_child};
@@ -67,6 +67,7 @@ struct Report {
     /// Sorted by PID. It travels apart from the rest.
     #[serde(skip)]
     usage: Vec<Usage>,
+    times: Times,
     no_disk: Vec<i32>,
     /// What the interfaces of each container received and sent.
     nets: Vec<(usize, Net)>,
@@ -122,15 +123,10 @@ impl Known {
             Ok(Parcel { bytes, descriptors })
         })?;
         let report = unpacked(&parcel.bytes).context("the result of the look is incomplete")?;
-        Ok(self.take(report, parcel.descriptors, wanted))
+        Ok(self.take(report, parcel.descriptors))
     }
 
-    fn take(
-        &mut self,
-        mut report: Report,
-        descriptors: Vec<std::os::fd::OwnedFd>,
-        wanted: &Wanted<'_>,
-    ) -> Looked {
+    fn take(&mut self, mut report: Report, descriptors: Vec<std::os::fd::OwnedFd>) -> Looked {
         let opened = report.opened.iter().copied().zip(descriptors.into_iter().map(File::from));
         self.opened.extend(opened);
         let whole = report.whole.take();
@@ -146,9 +142,9 @@ impl Known {
             }
             None => self.change(&report),
         }
-        self.no_disk.extend(report.no_disk);
+        self.no_disk.extend(report.no_disk.iter().copied());
         self.no_disk.retain(|pid| self.processes.contains_key(pid));
-        let looked = self.count(&report.usage, &report.nets, wanted);
+        let looked = self.count(&report);
         if let Some(newest) = report.usage.iter().map(|usage| usage.stat[2]).max().filter(|_| is_whole) {
             let young = report.usage.iter().filter(|usage| usage.stat[2] + YOUNG > newest);
             for usage in young {
@@ -195,19 +191,17 @@ impl Known {
         }
     }
 
-    fn count(&mut self, usage: &[Usage], nets: &[(usize, Net)], wanted: &Wanted<'_>) -> Looked {
-        let is_summed: Vec<bool> = self
-            .containers
-            .iter()
-            .map(|found| found.as_ref().is_some_and(|found| is_summed(found, wanted)))
-            .collect();
-        let mut usage = usage.iter().peekable();
+    fn count(&mut self, report: &Report) -> Looked {
+        let is_summed: Vec<bool> =
+            self.containers.iter().map(|found| found.as_ref().is_some_and(|found| found.is_summed)).collect();
+        let mut usage = report.usage.iter().peekable();
+        let of = || Of { times: report.times, ..Of::default() };
         let mut looked = Looked {
             whole: false,
             notes: Vec::new(),
             problem: None,
-            containers: vec![Counts::default(); self.containers.len()],
-            host: (0, Of::default()),
+            containers: self.containers.iter().map(|_| Counts { of: of(), ..Counts::default() }).collect(),
+            host: (0, of()),
             services: vec![0; self.services.len()],
         };
         for (pid, entry) in &self.processes {
@@ -235,7 +229,7 @@ impl Known {
                 Owner::Kernel | Owner::Other => {}
             }
         }
-        for (number, net) in nets {
+        for (number, net) in &report.nets {
             looked.containers[*number].net = Some(net.clone());
         }
         for (found, counts) in self.containers.iter_mut().zip(&looked.containers) {
@@ -262,11 +256,6 @@ fn unpacked(bytes: &[u8]) -> Option<Report> {
     let (usage, rest) = rest.split_at_checked(usize::try_from(u64::from_ne_bytes(*length)).ok()?)?;
     let report: Report = serde_json::from_slice(rest).ok()?;
     Some(Report { usage: processes::unpack(usage), ..report })
-}
-
-/// Are its processes counted, because groups do not do it?
-fn is_summed(found: &Found, wanted: &Wanted<'_>) -> bool {
-    !wanted.counts_disk || !found.has_own(&["memory", "cpu", "cpuacct", "pids", "blkio", "io", ""])
 }
 
 /// One look, in the child.
@@ -391,8 +380,7 @@ impl<'a> Look<'a> {
             Some(scanned) => scanned.containers.iter().map(Some).collect(),
             None => known.containers.iter().map(Option::as_deref).collect(),
         };
-        let summed: Vec<bool> =
-            kept.iter().map(|found| found.is_some_and(|found| is_summed(found, self.wanted))).collect();
+        let summed: Vec<bool> = kept.iter().map(|found| found.is_some_and(|found| found.is_summed)).collect();
         let is_summed = |number: usize| {
             let around = |number: &usize| kept[*number].and_then(|found| found.around);
             std::iter::successors(Some(number), around).any(|number| summed[number])
@@ -405,22 +393,27 @@ impl<'a> Look<'a> {
         let new = report.whole.as_ref().map_or(&report.came, |scanned| &scanned.processes);
         owners.extend(new.iter().map(|one| (one.pid, one.owner)));
         let mut disks = Vec::new();
-        for (pid, owner) in owners {
-            let of_container = matches!(owner, Owner::Container(number) if is_summed(number));
-            if of_container || matches!(owner, Owner::Host(_)) {
-                report.usage.extend(self.reader.usage(pid));
+        let (at, ()) = timed(|| {
+            for (pid, owner) in owners {
+                let of_container = matches!(owner, Owner::Container(number) if is_summed(number));
+                if of_container || matches!(owner, Owner::Host(_)) {
+                    report.usage.extend(self.reader.usage(pid));
+                }
+                if of_container && !known.no_disk.contains(&pid) {
+                    disks.push(pid);
+                }
             }
-            if of_container && !known.no_disk.contains(&pid) {
-                disks.push(pid);
-            }
-        }
+        });
+        report.times.cpu = at;
         for (number, found) in kept.iter().enumerate().filter(|_| self.wanted.networks) {
             let Some(found) = found.filter(|found| found.net.is_some()) else { continue };
             let Ok(text) = self.proc.process(Pid::from_raw(found.pid)).net_devices() else { continue };
-            report.nets.push((number, Net::parse(&text, self.wanted.each_device)));
+            let net = Net { at: seconds(), ..Net::parse(&text, self.wanted.each_device) };
+            report.nets.push((number, net));
         }
         if !disks.is_empty() {
-            let read = self.reader.disks(self.proc, &disks).unwrap_or_default();
+            let (at, read) = self.reader.disks(self.proc, &disks).unwrap_or_default();
+            report.times.disk = at;
             report.usage.iter_mut().for_each(|usage| usage.disk = read.get(&usage.pid).copied());
             report.no_disk = disks.into_iter().filter(|pid| !read.contains_key(pid)).collect();
         }

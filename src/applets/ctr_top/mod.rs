@@ -11,24 +11,25 @@
 //!
 //! # Keys
 //!
-//! - `c`, `m`, `i`, `n`, `p`, `t`, `a`: sort by CPU, memory, disk, network, processes, throttling, name.
-//! - `r`: reverse the order.
-//! - `/`: begin a text that names must contain. Enter ends it, and Escape removes it.
-//! - `f`: show pods with their containers, and containers with those nested in them, as a tree; or a list again.
-//! - Up, Down, Page Up, Page Down, Home, End, `j`, `k`: select a row.
-//! - Enter: leave the screen, and run ctr-inspect(1) for the selected row, or for the first one; not for `host`. Any key comes back.
-//! - `q`: end ctr-top.
+//! These are for the screen. Without a selected row, Enter means the first one. For the row `host` it shows PID 1, and for a
+//! pod all its containers. If the line above the table is too long, it leaves out parts, but never the order and the text
+//! after `/`.
 //!
 //! # Values
 //!
-//! CPU is in percent of one CPU: two CPUs in use are 200 %. OF-LIM is in percent of the CPUs that the
-//! container may use: the lowest quota of its control group and the groups above it, or its CPUs if these are fewer. THROT is the
-//! part of the quota's periods in which the quota was used up. MEMORY is the memory in use, without the cache that the
-//! kernel can reclaim at once. LIMIT is the lowest memory limit of the group and those above it. MEM% is MEMORY in
-//! percent of it, or of the host's memory if there is no limit. PSI has the parts of the last ten seconds
-//! in which a process waited for a CPU, for memory and for a disk, in percent; v1 does not have them.
+//! - CPU: in percent of one CPU. Two CPUs in use are 200 %.
+//! - OF-LIM: CPU in percent of the CPUs that the container may use: the lowest quota of its control group and the groups
+//!   above it, or its CPUs if these are fewer.
+//! - THROT: the part of the quota's periods in which the quota was used up.
+//! - MEMORY: the memory in use, without the cache that the kernel can reclaim at once. USAGE is with all cache.
+//! - LIMIT: the lowest memory limit of the group and those above it.
+//! - MEM%: MEMORY in percent of LIMIT, or of the host's memory if there is no limit.
+//! - PIDS: processes and threads.
+//! - READ/s, WRITE/s: bytes read from disks and written there. What the page cache answers does not count.
+//! - PSI: the parts of the last ten seconds in which a process waited for a CPU, for memory and for a disk, in percent.
+//!   v1 does not have them.
 //!
-//! Rates are by the time that passed between two samples, not by the nominal delay. A value that is not known is `-`. A
+//! Rates are by the time that passed between two reads of a value, not by the nominal delay. A value that is not known is `-`. A
 //! counter that went down, or another first process, means a new container: it has no rates until the next sample.
 //!
 //! Some containers have no control group of their own: those of a login, bubblewrap, firejail, or Podman without
@@ -159,6 +160,8 @@
 
 mod columns;
 mod groups;
+mod inspect;
+mod keys;
 mod known;
 mod options;
 mod processes;
@@ -198,6 +201,11 @@ pub(crate) static APPLET: Applet = Applet {
 /// The columns, with what they show.
 pub(crate) fn columns() -> impl Iterator<Item = &'static Column> {
     columns::COLUMNS.iter().map(|(column, _)| column)
+}
+
+/// The keys of the screen, with what they do.
+pub(crate) fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    keys::KEYS.iter().map(|binding| (binding.name, binding.help))
 }
 
 fn run(call: &Call) -> Outcome {

@@ -157,7 +157,7 @@ fn per(request: &mut Request, unit: &OsStr) -> Result<(), Exit> {
 }
 
 fn sort(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
-    let names = Key::ALL.map(|(_, name, _)| name);
+    let names = Key::ALL.map(|(_, name)| name);
     let near = || text::or_did_you_mean(word.to_string_lossy().trim_start_matches('-'), names);
     let unknown =
         || anyhow!("unknown sort key '{}'{} (there are: {})", text::shown(word), near(), names.join(", "));

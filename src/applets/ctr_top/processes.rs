@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +18,33 @@ use crate::proc::{ProcRoot, Scan, Stat, hidden, number};
 /// What processes use in all.
 #[derive(Default, Debug, Clone, PartialEq)]
 pub(super) struct Of {
+    pub times: Times,
     pub threads: u64,
     /// In pages. Pages that processes share count for each of them.
     pub rss: Option<u64>,
     /// The CPU time of each, in ticks.
     pub cpu: Option<Vec<Used>>,
     pub disk: Option<Vec<Used>>,
+}
+
+/// When counters of processes were read: that of CPU time, and those of disks. CLOCK_MONOTONIC, in seconds.
+#[derive(Serialize, Deserialize, Default, Debug, Clone, Copy, PartialEq)]
+pub(super) struct Times {
+    pub cpu: f64,
+    pub disk: f64,
+}
+
+/// CLOCK_MONOTONIC.
+pub(super) fn seconds() -> f64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+    now.as_secs_f64()
+}
+
+/// Does the work, and says when: in the middle.
+pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
+    let begin = seconds();
+    let result = work();
+    (f64::midpoint(begin, seconds()), result)
 }
 
 /// A counter, or two, of one process.
@@ -51,17 +74,22 @@ pub(super) enum Kind {
     Io,
 }
 
+/// The bytes that each process read from disks and wrote there.
+type Disks = BTreeMap<i32, (u64, u64)>;
+
 pub(super) type Opened = BTreeMap<(i32, Kind), File>;
 
 /// Numbers for another process: as text they would cost more than to read the files does.
 pub(super) fn pack(all: &[Usage]) -> Vec<u8> {
-    let numbers = |usage: &Usage| {
+    let mut bytes = Vec::with_capacity(all.len() * 64);
+    for usage in all {
         let [ticks, threads, start, pages] = usage.stat;
         let (read, written) = usage.disk.unwrap_or_default();
         let pid = u64::from(usage.pid.unsigned_abs());
-        [pid, ticks, threads, start, pages, u64::from(usage.disk.is_some()), read, written]
-    };
-    all.iter().flat_map(numbers).flat_map(u64::to_ne_bytes).collect()
+        let numbers = [pid, ticks, threads, start, pages, u64::from(usage.disk.is_some()), read, written];
+        numbers.iter().for_each(|number| bytes.extend_from_slice(&number.to_ne_bytes()));
+    }
+    bytes
 }
 
 /// The numbers again.
@@ -130,26 +158,29 @@ impl<'a> Reader<'a> {
         Some((named(b"read_bytes:")?, named(b"write_bytes:")?))
     }
 
-    /// The bytes that each process read from disks and wrote there. Some kernels block the readers of this file alone:
-    /// then only these numbers are missing.
-    pub(super) fn disks(&mut self, proc: &ProcRoot, pids: &[i32]) -> Result<BTreeMap<i32, (u64, u64)>> {
+    /// The bytes that each process read from disks and wrote there, and when that was. Some kernels block the readers of
+    /// this file alone: then only these numbers are missing.
+    pub(super) fn disks(&mut self, proc: &ProcRoot, pids: &[i32]) -> Result<(f64, Disks)> {
         let (opened, most) = (self.opened, self.most);
         let parcel: Parcel = in_child(proc, OnBlock::LeaveOut, || {
             let mut reader = Reader::new(proc, opened, most)?;
             let usage = |pid: &i32| Usage { pid: *pid, stat: [0; 4], disk: reader.disk(*pid) };
-            let all: Vec<Usage> = pids.iter().map(usage).collect();
+            let (at, all): (f64, Vec<Usage>) = timed(|| pids.iter().map(usage).collect());
             let (keys, descriptors): (Vec<_>, Vec<_>) = reader.new.into_iter().unzip();
             let new = keys.into_iter().map(|(pid, _)| Usage { pid, stat: [0; 4], disk: None });
-            let count = (new.len() as u64).to_ne_bytes().to_vec();
+            let count = (new.len() as u64).to_ne_bytes();
             let all: Vec<Usage> = new.chain(all).collect();
-            Ok(Parcel { bytes: [count, pack(&all)].concat(), descriptors })
+            Ok(Parcel { bytes: [&at.to_ne_bytes()[..], &count, &pack(&all)].concat(), descriptors })
         })?;
-        let (count, all) = parcel.bytes.split_first_chunk().context("the result is incomplete")?;
+        let incomplete = "the result is incomplete";
+        let (at, rest) = parcel.bytes.split_first_chunk().context(incomplete)?;
+        let (count, all) = rest.split_first_chunk().context(incomplete)?;
         let mut all = unpack(all).into_iter();
         let count = usize::try_from(u64::from_ne_bytes(*count))?;
         let new: Vec<i32> = all.by_ref().take(count).map(|usage| usage.pid).collect();
         self.new.extend(new.into_iter().map(|pid| (pid, Kind::Io)).zip(parcel.descriptors));
-        Ok(all.filter_map(|usage| Some((usage.pid, usage.disk?))).collect())
+        let all = all.filter_map(|usage| Some((usage.pid, usage.disk?))).collect();
+        Ok((f64::from_ne_bytes(*at), all))
     }
 }
 

@@ -256,7 +256,7 @@ mod tests {
     fn interfaces_and_disks_have_a_series_each() {
         let found = Found { shown: "web".to_owned(), ..Found::default() };
         let each = vec![("eth0".to_owned(), 1, 2), ("a\"b".to_owned(), 3, 4)];
-        let net = Some(Net { received: 4, sent: 6, each });
+        let net = Some(Net { at: 0.0, received: 4, sent: 6, each });
         let disks = vec![("8:0".to_owned(), 5, 6), ("9:9".to_owned(), 7, 8)];
         let one = One { found: found.into(), net, disk: Some(Disk::Group(12, 14)), disks, ..One::default() };
         let summed = One { disks: Vec::new(), net: None, ..one.clone() };

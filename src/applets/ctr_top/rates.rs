@@ -1,5 +1,8 @@
 //! The rows: what two samples say of each container. A value that is not known is None, never 0.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
+
 use serde::Serialize;
 
 use super::groups::Periods;
@@ -41,6 +44,11 @@ pub(super) struct Row {
     pub pod_key: Option<String>,
     #[serde(skip)]
     pub of_pod: OfPod,
+    /// When its first process started, in ticks since boot.
+    #[serde(skip)]
+    pub start: Option<u64>,
+    #[serde(skip)]
+    pub is_pause: bool,
 }
 
 /// The limits of the group around the container, which is that of the pod.
@@ -136,9 +144,19 @@ pub(super) struct Rows {
 pub(super) fn rows(now: &Sample, before: Option<&Sample>) -> Rows {
     let boot = before.map_or(0, |before| before.boot);
     let each = |list: &[One], of: fn(&Sample) -> &[One]| -> Vec<Row> {
-        let known: HashMap<&str, &One> =
-            before.map(of).unwrap_or_default().iter().map(|one| (one.found.key.as_str(), one)).collect();
-        list.iter().map(|one| row(one, known.get(one.found.key.as_str()).copied(), boot, now)).collect()
+        let old = before.map(of).unwrap_or_default();
+        let by_key = OnceCell::new();
+        let row = |(at, one): (usize, &One)| {
+            // Mostly at the same place.
+            let same = old.get(at).filter(|old| Rc::ptr_eq(&old.found, &one.found));
+            let sought = || {
+                let all = || old.iter().map(|one| (one.found.key.as_str(), one)).collect();
+                let by_key: &HashMap<&str, &One> = by_key.get_or_init(all);
+                by_key.get(one.found.key.as_str()).copied()
+            };
+            row(one, same.or_else(sought), boot, now)
+        };
+        list.iter().enumerate().map(row).collect()
     };
     let used = before.and_then(|before| {
         let ((used, all), (used_before, all_before)) = (now.ticks?, before.ticks?);
@@ -158,10 +176,9 @@ pub(super) fn rows(now: &Sample, before: Option<&Sample>) -> Rows {
 fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
     let before = before.filter(|before| is_same(now, before));
     let found = &now.found;
-    let passed = before.map(|before| now.at - before.at).filter(|passed| *passed > 0.0);
-    let per_second = |amount: Option<f64>| Some(tidy(amount? / passed?, 1e3));
+    let passed = before.map_or(0.0, |before| now.at - before.at);
     let cpu = before.and_then(|before| cpu_between(now.cpu.as_ref()?, before.cpu.as_ref()?, boot));
-    let percent = per_second(cpu.map(|seconds| seconds * 100.0));
+    let percent = cpu.and_then(|(seconds, time)| rate(seconds * 100.0, time.unwrap_or(passed)));
     let allowed =
         found.cpus.map(|cpus| cpus as f64).filter(|own| sample.cpus.is_some_and(|all| *own < all as f64));
     let limit = match (now.quota.value, allowed) {
@@ -169,11 +186,15 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
         (quota, allowed) => quota.or(allowed),
     };
     let disk = before.and_then(|before| disk_between(now.disk.as_ref()?, before.disk.as_ref()?, boot));
+    let disk_rate = |of: fn((u64, u64)) -> u64| {
+        disk.and_then(|(bytes, time)| rate(of(bytes) as f64, time.unwrap_or(passed)))
+    };
     let (read, written) = now.disk.as_ref().map(Disk::bytes).unzip();
     let net = now.net.as_ref().map(|now| {
         let old = before.filter(|before| before.found.net == found.net);
         let old = old.and_then(|before| before.net.as_ref());
-        let since = |now: u64, old: Option<u64>| per_second(now.checked_sub(old?).map(|bytes| bytes as f64));
+        let passed = old.map_or(0.0, |old| now.at - old.at);
+        let since = |now: u64, old: Option<u64>| rate(now.checked_sub(old?)? as f64, passed);
         Net {
             rx_rate: since(now.received, old.map(|old| old.received)),
             tx_rate: since(now.sent, old.map(|old| old.sent)),
@@ -205,8 +226,8 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
         memory: memory(now, sample.memory.1),
         pids: Pids { current: now.pids, limit: now.pids_limit.value, limit_by: now.pids_limit.by.clone() },
         io: Io {
-            read_rate: per_second(disk.map(|disk| disk.0 as f64)),
-            write_rate: per_second(disk.map(|disk| disk.1 as f64)),
+            read_rate: disk_rate(|(read, _)| read),
+            write_rate: disk_rate(|(_, written)| written),
             read_bytes: read,
             write_bytes: written,
             source: now.disk.as_ref().map(Disk::source),
@@ -220,6 +241,8 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
         outer_key: found.outer_key.clone(),
         pod_key: pod_key(now),
         of_pod: OfPod { memory: now.memory.limit.above, cpus: now.quota.above, pids: now.pids_limit.above },
+        start: found.start,
+        is_pause: found.is_pause,
     }
 }
 
@@ -248,23 +271,31 @@ fn is_same(now: &One, before: &One) -> bool {
     first(now) == first(before) && cpu && throttled && disk && kills
 }
 
-/// None if both were not counted in the same way.
-fn cpu_between(now: &Counted, before: &Counted, boot: u64) -> Option<f64> {
+/// In a second.
+fn rate(amount: f64, passed: f64) -> Option<f64> {
+    (passed > 0.0).then(|| tidy(amount / passed, 1e3))
+}
+
+/// What was used, and in which time if that is another one than that of the groups. None if both were not counted in the
+/// same way.
+fn cpu_between(now: &Counted, before: &Counted, boot: u64) -> Option<(f64, Option<f64>)> {
     match (now, before) {
-        (Counted::Group(now), Counted::Group(before)) => Some(now - before),
-        (Counted::Processes(now), Counted::Processes(before)) => {
-            Some(since(now, before, boot).0 as f64 / crate::proc::TICKS as f64)
+        (Counted::Group(now), Counted::Group(before)) => Some((now - before, None)),
+        (Counted::Processes(at, now), Counted::Processes(then, before)) => {
+            Some((since(now, before, boot).0 as f64 / crate::proc::TICKS as f64, Some(at - then)))
         }
         _ => None,
     }
 }
 
-fn disk_between(now: &Disk, before: &Disk, boot: u64) -> Option<(u64, u64)> {
+fn disk_between(now: &Disk, before: &Disk, boot: u64) -> Option<((u64, u64), Option<f64>)> {
     match (now, before) {
         (Disk::Group(read, written), Disk::Group(old_read, old_written)) => {
-            Some((read.checked_sub(*old_read)?, written.checked_sub(*old_written)?))
+            Some(((read.checked_sub(*old_read)?, written.checked_sub(*old_written)?), None))
         }
-        (Disk::Processes(now), Disk::Processes(before)) => Some(since(now, before, boot)),
+        (Disk::Processes(at, now), Disk::Processes(then, before)) => {
+            Some((since(now, before, boot), Some(at - then)))
+        }
         _ => None,
     }
 }
@@ -291,7 +322,7 @@ impl Counted {
     pub(super) fn seconds(&self) -> f64 {
         match self {
             Counted::Group(seconds) => tidy(*seconds, 1e6),
-            Counted::Processes(all) => {
+            Counted::Processes(_, all) => {
                 let ticks = all.iter().fold(0_u64, |sum, used| sum.saturating_add(used.first));
                 ticks as f64 / crate::proc::TICKS as f64
             }
@@ -304,7 +335,7 @@ impl Disk {
     pub(super) fn bytes(&self) -> (u64, u64) {
         match self {
             Disk::Group(read, written) => (*read, *written),
-            Disk::Processes(all) => all.iter().fold((0, 0), |(read, written), used| {
+            Disk::Processes(_, all) => all.iter().fold((0, 0), |(read, written), used| {
                 (read.saturating_add(used.first), written.saturating_add(used.second))
             }),
         }
@@ -313,7 +344,7 @@ impl Disk {
     fn source(&self) -> &'static str {
         match self {
             Disk::Group(..) => "cgroup",
-            Disk::Processes(_) => "processes",
+            Disk::Processes(..) => "processes",
         }
     }
 }

@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::groups::{Group, Groups, Periods, Sources};
+use super::groups::{Controller, Group, Groups, Periods, Sources};
 use super::known::{Counts, Known, Looked};
-use super::processes::{Of, Used};
+use super::processes::{Of, Used, seconds};
 use super::scan::{Found, Net, Service, bytes};
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::cgroup::chain::Place;
@@ -72,13 +72,14 @@ pub(super) struct Shows {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Counted {
     Group(f64),
-    Processes(Vec<Used>),
+    /// With the time when they were read.
+    Processes(f64, Vec<Used>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Disk {
     Group(u64, u64),
-    Processes(Vec<Used>),
+    Processes(f64, Vec<Used>),
 }
 
 #[derive(Debug, Default, Clone)]
@@ -211,6 +212,7 @@ impl Sampler {
             label: format!("host:{}", text::utf8(&bytes(service.path.trim_start_matches('/')))),
             shown: text::utf8(&bytes(&service.path)).into_owned(),
             pid: service.pid,
+            start: service.start,
             ..Found::default()
         };
         let groups = Groups::new(&mut self.sources, &self.mounted, &service.groups, |_| Some(false));
@@ -224,10 +226,6 @@ fn now(clock: ClockId, unit: u64) -> u64 {
     whole * unit + part * unit / 1_000_000_000
 }
 
-fn seconds() -> f64 {
-    now(ClockId::CLOCK_MONOTONIC, 1_000_000_000) as f64 / 1e9
-}
-
 /// The host's own processes.
 fn host(procs: u64, of: Of) -> One {
     let name = || "host".to_owned();
@@ -236,11 +234,17 @@ fn host(procs: u64, of: Of) -> One {
         found: found.into(),
         procs,
         own: Some(false),
-        at: seconds(),
+        at: of.times.cpu,
         memory: of_processes(&of),
         pids: Some(of.threads),
-        cpu: of.cpu.map(Counted::Processes),
+        cpu: of.counted(),
         ..One::default()
+    }
+}
+
+impl Of {
+    fn counted(&self) -> Option<Counted> {
+        self.cpu.clone().map(|cpu| Counted::Processes(self.times.cpu, cpu))
     }
 }
 
@@ -253,9 +257,10 @@ fn of_processes(of: &Of) -> Memory {
 
 impl Groups {
     fn paused(&self) -> Option<bool> {
-        let v1 = self.alone("freezer").filter(|place| !place.v2);
+        let v1 = self.alone(Controller::Freezer).filter(|place| !place.v2);
         let v1 = v1.and_then(|place| place.with("freezer.state", |state| state != b"THAWED"));
-        let unified = self.alone("").and_then(|place| place.field("cgroup.events", "frozen"));
+        let unified =
+            self.alone(Controller::Unified).and_then(|place| place.field("cgroup.events", "frozen"));
         match (v1, unified.map(|frozen| frozen != 0)) {
             // docker pause uses v1's on a hybrid host; the unified group then says no.
             (Some(v1), Some(unified)) => Some(v1 || unified),
@@ -266,22 +271,28 @@ impl Groups {
     /// In seconds. The unified group has it on a hybrid host too.
     fn cpu(&self) -> Option<f64> {
         let unified = || {
-            self.alone("")
+            self.alone(Controller::Unified)
                 .filter(|place| place.v2)?
                 .field("cpu.stat", "usage_usec")
                 .map(|usec| usec as f64 / 1e6)
         };
-        match self.alone("cpuacct").filter(|place| !place.v2) {
+        match self.alone(Controller::Cpuacct).filter(|place| !place.v2) {
             Some(place) => place.number("cpuacct.usage").map(|nsec| nsec as f64 / 1e9).or_else(unified),
             None => unified(),
         }
     }
 
-    fn memory(&self) -> Option<Memory> {
-        let place = self.alone("memory")?;
+    fn memory(&self, sources: &Sources) -> Option<Memory> {
+        let place = self.alone(Controller::Memory)?;
         let usage = place.number(if place.v2 { "memory.current" } else { "memory.usage_in_bytes" });
-        let split =
-            place.with("memory.stat", |stat| Split::without_kernel(place.v2, stat)).unwrap_or_default();
+        let stat = place.with("memory.stat", |stat| {
+            let hidden = Place::hidden_memory_limit(stat, sources.memory).filter(|_| !place.v2);
+            (Split::without_kernel(place.v2, stat), hidden)
+        });
+        let (split, hidden) = stat.unwrap_or_default();
+        if let Some(group) = self.get(Controller::Memory) {
+            group.has_hidden_limit(sources, hidden);
+        }
         Some(Memory {
             usage,
             working_set: usage.map(|usage| usage.saturating_sub(split.inactive_file.unwrap_or(0))),
@@ -295,8 +306,8 @@ impl Groups {
 
     /// Of a group that others share too, because it holds for the container.
     fn memory_limit(&self, sources: &Sources) -> Limit<u64> {
-        let limit = self.limit("memory", |group| group.memory_limit(sources));
-        let hidden = self.get("memory").and_then(|group| group.hidden_limit(sources));
+        let limit = self.limit(Controller::Memory, |group| group.memory_limit(sources));
+        let hidden = self.get(Controller::Memory).and_then(|group| group.hidden_limit(sources));
         match hidden {
             Some(hidden) if limit.value.is_none_or(|value| hidden < value) => {
                 Limit { value: Some(hidden), by: None, ..limit }
@@ -310,13 +321,13 @@ impl Groups {
         // v1 attributes no write-back, and newer kernels count only where there is a limit: then processes are summed.
         match counted.filter(|(read, written)| read + written > 0 || of.disk.is_none()) {
             Some((read, written)) => Some(Disk::Group(read, written)),
-            None => of.disk.clone().map(Disk::Processes),
+            None => of.disk.clone().map(|disk| Disk::Processes(of.times.disk, disk)),
         }
     }
 
     fn of_disks(&self) -> Option<&Place> {
-        let v1 = self.alone("blkio").filter(|place| !place.v2);
-        v1.or_else(|| self.alone("io").filter(|place| place.v2))
+        let v1 = self.alone(Controller::Blkio).filter(|place| !place.v2);
+        v1.or_else(|| self.alone(Controller::Io).filter(|place| place.v2))
     }
 
     fn each_disk(&self) -> Vec<(String, u64, u64)> {
@@ -327,13 +338,17 @@ impl Groups {
     }
 
     fn pressure(&self) -> Option<Pressures> {
-        let place = self.alone("").filter(|place| place.v2)?;
+        let place = self.alone(Controller::Unified).filter(|place| place.v2)?;
         let read = |file| place.with(file, |text| waited(text, "some"))?;
         let found = ["cpu.pressure", "memory.pressure", "io.pressure"].map(read);
         found.iter().any(Option::is_some).then_some(found)
     }
 
-    fn limit<T: PartialOrd + Copy>(&self, controller: &str, read: impl Fn(&Group) -> Option<T>) -> Limit<T> {
+    fn limit<T: PartialOrd + Copy>(
+        &self,
+        controller: Controller,
+        read: impl Fn(&Group) -> Option<T>,
+    ) -> Limit<T> {
         let mut limit = Limit::default();
         let mut by = None;
         for (depth, group) in self.get(controller).into_iter().flat_map(Group::chain).enumerate() {
@@ -350,10 +365,10 @@ impl Groups {
     }
 
     fn one(&self, sources: &Sources, shows: Shows, of: &Of) -> One {
-        let quota = self.limit("cpu", |group| group.quota(sources));
+        let quota = self.limit(Controller::Cpu, |group| group.quota(sources));
         let at = seconds();
-        let cpu = self.cpu().map(Counted::Group).or_else(|| of.cpu.clone().map(Counted::Processes));
-        let memory = self.memory().unwrap_or_else(|| of_processes(of));
+        let cpu = self.cpu().map(Counted::Group).or_else(|| of.counted());
+        let memory = self.memory(sources).unwrap_or_else(|| of_processes(of));
         let threads = Some(of.threads).filter(|_| of.cpu.is_some());
         let disk = self.disk(of);
         let by_group = shows.each_device && matches!(disk, Some(Disk::Group(..)));
@@ -366,8 +381,8 @@ impl Groups {
             throttled: quota.value.and_then(|_| self.throttled(sources)),
             quota,
             memory: Memory { limit: self.memory_limit(sources), ..memory },
-            pids: self.alone("pids").and_then(|place| place.number("pids.current")).or(threads),
-            pids_limit: self.limit("pids", |group| group.pids_limit(sources)),
+            pids: self.alone(Controller::Pids).and_then(|place| place.number("pids.current")).or(threads),
+            pids_limit: self.limit(Controller::Pids, |group| group.pids_limit(sources)),
             disk,
             pressure: shows.pressure.then(|| self.pressure()).flatten(),
             ..One::default()
@@ -376,16 +391,16 @@ impl Groups {
 
     /// Groups without a quota count nothing. Of several, the one that was throttled most.
     fn throttled(&self, sources: &Sources) -> Option<Periods> {
-        self.alone("cpu")?;
-        let chain = self.get("cpu").into_iter().flat_map(Group::chain);
+        self.alone(Controller::Cpu)?;
+        let chain = self.get(Controller::Cpu).into_iter().flat_map(Group::chain);
         let with_quota = chain.filter(|group| group.quota(sources).is_some());
         with_quota.filter_map(|group| group.periods(sources)).max_by_key(|periods| periods.throttled)
     }
 
     /// Has the container not ended since the look at the processes?
     fn are_there(&self, one: &One) -> bool {
-        let is_gone =
+        let has_nothing =
             one.own == Some(true) && one.cpu.is_none() && one.memory.usage.is_none() && one.pids.is_none();
-        !is_gone || self.is_any_there()
+        !has_nothing || !self.are_gone()
     }
 }

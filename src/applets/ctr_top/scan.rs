@@ -56,6 +56,8 @@ pub(super) struct Process {
 /// What the interfaces of a network namespace received and sent, without the loopback.
 #[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
 pub(super) struct Net {
+    /// When that was, by CLOCK_MONOTONIC, in seconds.
+    pub at: f64,
     pub received: u64,
     pub sent: u64,
     /// The name of each, with what it received and sent, if that is wanted.
@@ -103,6 +105,8 @@ pub(super) struct Found {
     /// How many CPUs its first process may run on.
     pub cpus: Option<u64>,
     pub groups: Vec<Line>,
+    /// Are its processes counted, because groups do not do it?
+    pub is_summed: bool,
     /// Its network namespace, if no other row has the numbers of that. None for the host's.
     pub net: Option<u64>,
 }
@@ -122,6 +126,7 @@ pub(super) struct Line {
 pub(super) struct Service {
     pub path: String,
     pub pid: i32,
+    pub start: Option<u64>,
     pub groups: Vec<Line>,
 }
 
@@ -254,7 +259,12 @@ impl<'a> Scanning<'a> {
         let groups = lines(&process.cgroup().ok()?, Some(container));
         let status = process.status_text().unwrap_or_default();
         let text = container.to_string();
+        let has_own = groups
+            .iter()
+            .filter(|line| line.is_of(&["memory", "cpu", "cpuacct", "pids", "blkio", "io", ""]))
+            .all(|line| line.own);
         Some(Found {
+            is_summed: !self.wanted.counts_disk || !has_own,
             key: container.key(),
             label: container.label(),
             runtime: container.runtime.name().to_owned(),
@@ -350,7 +360,8 @@ impl<'a> Scanning<'a> {
                 (line.own, line.path) = (own == path, own);
             }
             let number = *by_path.entry(path.clone()).or_insert_with(|| {
-                all.push(Service { path, pid, groups });
+                let start = self.proc.process(Pid::from_raw(pid)).start_time();
+                all.push(Service { path, pid, start, groups });
                 all.len() - 1
             });
             numbers.insert(pid, number);
@@ -404,13 +415,6 @@ fn unit(path: &str) -> &str {
     }
 }
 
-impl Found {
-    /// Does a group of its own count this? Otherwise its processes do.
-    pub(super) fn has_own(&self, names: &[&str]) -> bool {
-        self.groups.iter().filter(|line| line.is_of(names)).all(|line| line.own)
-    }
-}
-
 impl Line {
     /// Is it the line of one of the controllers? The empty name is that of the unified hierarchy.
     pub(super) fn is_of(&self, names: &[&str]) -> bool {
@@ -452,7 +456,7 @@ mod tests {
     fn bytes_of_all_interfaces_but_the_loopback() {
         let text = b"Inter-|   Receive\n face |bytes\n    lo:    9 1 0 0 0 0 0 0    9 1\n  eth0: 100 1 0 0 0 0 0 0 200 1\n\
             a:b: 10 1 0 0 0 0 0 0 20 1 0 0 0 0 0 0\n";
-        assert_eq!(Net::parse(text, false), Net { received: 110, sent: 220, each: Vec::new() });
+        assert_eq!(Net::parse(text, false), Net { received: 110, sent: 220, ..Net::default() });
         let each = [("eth0".to_owned(), 100, 200), ("a:b".to_owned(), 10, 20)];
         assert_eq!(Net::parse(text, true).each, each);
         assert_eq!(Net::parse(b"", true), Net::default());

@@ -1,13 +1,11 @@
 //! The table on the whole screen of a terminal, with keys.
 
-use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use super::columns::{Picked, have_networks, have_pressure};
+use super::inspect;
 use super::options::Request;
 use super::show::{self, Frame, Style};
 use super::view::{Press, View};
@@ -15,14 +13,17 @@ use super::watcher::Watcher;
 use crate::exit::Exit;
 use crate::output::Out;
 use crate::output::keys::Keys;
-use crate::output::screen::{LEAVE, Screen};
+use crate::output::screen::{LEAVE, Screen, write};
 use crate::output::style::{self, Painter};
 use crate::sys;
 use crate::text;
 
 /// Reverse video for one line.
-const SELECTED: &[u8] = b"\x1b[7m";
-const NOT_SELECTED: &[u8] = b"\x1b[27m";
+const SELECTED: &str = "\x1b[7m";
+const NOT_SELECTED: &str = "\x1b[27m";
+const RESET: &str = "\x1b[0m";
+/// After this time an Escape is no part of a sequence.
+const ESCAPE: Duration = Duration::from_millis(100);
 /// The lines above the rows: that of the host, and the headings.
 const ABOVE: usize = 2;
 
@@ -50,8 +51,8 @@ pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked
             next = Instant::now() + request.delay();
             left = left.map(|left| left - 1);
         }
+        keys.take().context("cannot wait")?;
         let now = (size(), sys::stops());
-        keys.take();
         let mut lines = match &shown {
             Ok(frame) => lines(&mut view, frame, request, columns, now.0),
             Err(exit) => vec![text::escape(exit.message().as_bytes()).into_owned().into_bytes()],
@@ -59,13 +60,16 @@ pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked
         lines.truncate(now.0.0.unwrap_or(24));
         write(&screen.update(lines, now))?;
         let changed = || (size(), sys::stops()) != now;
-        let rest = next.saturating_duration_since(Instant::now());
+        let mut rest = next.saturating_duration_since(Instant::now());
+        if view.waits() {
+            rest = rest.min(ESCAPE);
+        }
         let pressed = keys.wait(rest, changed, |keys| Some(keys.to_vec())).context("cannot wait")?;
         let mut press = view.press(&pressed.unwrap_or_default());
         while press == Press::Inspect {
-            let target = shown.as_ref().ok().and_then(|frame| view.target(frame));
-            if let Some(target) = target {
-                inspect(&mut keys, request, &target)?;
+            let chosen = shown.as_ref().ok().and_then(|frame| Some((frame, view.chosen(frame)?)));
+            if let Some((frame, row)) = chosen {
+                inspect::run(&mut keys, request, &watcher.proc, (&row.container, &frame.processes(row)))?;
                 screen = Screen::default();
             }
             press = view.press(b"");
@@ -75,34 +79,6 @@ pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked
         }
     }
     Ok(write(LEAVE)?)
-}
-
-fn write(bytes: &[u8]) -> anyhow::Result<()> {
-    let mut out = Out::stdout();
-    out.push(bytes);
-    out.finish()
-}
-
-/// Shows ctr-inspect of a target on the terminal as it was, until a key is pressed.
-fn inspect(keys: &mut Keys, request: &Request, target: &OsString) -> anyhow::Result<()> {
-    write(LEAVE)?;
-    keys.give_back();
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("ctr-inspect");
-    if let Some(root) = &request.root {
-        command.arg("--root").arg(root);
-    }
-    command.arg(format!("--color={}", request.colour.name()));
-    let ended = command.arg("--").arg(target).status();
-    let problem = ended.err().map(|error| format!("ctr-inspect: {error}\n")).unwrap_or_default();
-    write(format!("{problem}\n-- press a key to return to ctr-top --\n").as_bytes())?;
-    keys.take();
-    while keys.are_there() {
-        if keys.wait(Duration::from_secs(1), || false, |_| Some(())).context("cannot wait")?.is_some() {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// The lines of the screen, which has this size.
@@ -115,17 +91,19 @@ fn lines(
 ) -> Vec<Vec<u8>> {
     let width = width.unwrap_or(80);
     let above = if request.no_headings { ABOVE - 1 } else { ABOVE };
+    let head = frame.status(view.order, (view.tree, view.filter()), width);
+    if view.help {
+        let lines = [head, String::new()].into_iter().chain(View::keys());
+        return lines.map(|line| text::cut(&line, width).to_owned().into_bytes()).collect();
+    }
     let window = view.window(frame, height.unwrap_or(24).saturating_sub(above));
-    let mut head = frame.head(view.order);
-    head += &view.prompt();
     let mut out = Out::kept();
-    out.push(text::cut(&head, width).as_bytes());
+    out.push(head.as_bytes());
     out.push(b"\n");
     let painter = Painter { colour: request.colour.on_stdout() };
-    let rows: Vec<_> = window.rows.iter().collect();
     show::table(
         &mut out,
-        (&rows, &window.lines),
+        (&window.rows, &window.lines),
         columns,
         &Style { headings: !request.no_headings, raw: false, width: Some(width), painter },
     );
@@ -133,7 +111,9 @@ fn lines(
     let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let mut lines: Vec<Vec<u8>> = text.split(|&b| b == b'\n').map(<[u8]>::to_vec).collect();
     if let Some(line) = window.selected.and_then(|at| lines.get_mut(above + at)) {
-        *line = [SELECTED, line, NOT_SELECTED].concat();
+        // The end of a style ends this one too.
+        let whole = text::utf8(line).replace(RESET, &format!("{RESET}{SELECTED}"));
+        *line = format!("{SELECTED}{whole}{NOT_SELECTED}").into_bytes();
     }
     lines
 }

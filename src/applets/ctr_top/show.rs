@@ -1,5 +1,6 @@
 //! Prints one frame: a table, raw text or JSON.
 
+use std::cell::OnceCell;
 use std::io::Write;
 
 use anyhow::Result;
@@ -17,6 +18,7 @@ use crate::output::tree::{self, Forest, Glyphs};
 use crate::output::{Out, json};
 use crate::proc::{ProcRoot, clock};
 use crate::sys::keyed::HashMap;
+use crate::text;
 
 /// Two samples, and what they say.
 pub(super) struct Frame {
@@ -24,22 +26,31 @@ pub(super) struct Frame {
     /// Bytes of the host: available, all.
     memory: (Option<u64>, Option<u64>),
     rows: Rows,
-    /// None if they are not wanted.
-    pods: Option<Vec<Row>>,
+    /// Do pods stand for their containers?
+    per_pod: bool,
+    /// Made when they are wanted.
+    pods: OnceCell<Vec<Row>>,
 }
 
 impl Frame {
     pub(super) fn new(sample: &Sample, rows: Rows, per_pod: bool) -> Frame {
-        let pods = per_pod.then(|| pods(&rows.containers, sample.memory.1));
-        Frame { cpus: sample.cpus, memory: sample.memory, rows, pods }
+        Frame { cpus: sample.cpus, memory: sample.memory, rows, per_pod, pods: OnceCell::new() }
     }
 
-    /// The rows of the table, sorted. Pods stand for their containers.
+    fn pods(&self) -> &[Row] {
+        self.pods.get_or_init(|| pods(&self.rows.containers, self.memory.1))
+    }
+
+    /// All rows that no pod stands for.
+    fn others(&self) -> impl Iterator<Item = &Row> {
+        self.rows.host.iter().chain(&self.rows.services)
+    }
+
+    /// The rows of the table, sorted. Pods stand for their containers, if that is wanted.
     pub(super) fn list(&self, order: Order, is_wanted: impl Fn(&Row) -> bool) -> Vec<&Row> {
-        let in_pod = |row: &&Row| self.pods.is_none() || row.pod_key.is_none();
-        let containers = self.rows.containers.iter().filter(in_pod);
-        let all =
-            containers.chain(self.pods.iter().flatten()).chain(&self.rows.host).chain(&self.rows.services);
+        let is_shown = |row: &&Row| !self.per_pod || row.pod_key.is_none();
+        let pods = if self.per_pod { self.pods() } else { &[] };
+        let all = self.rows.containers.iter().filter(is_shown).chain(pods).chain(self.others());
         let mut all: Vec<&Row> = all.filter(|row| is_wanted(row)).collect();
         order.sort(&mut all);
         all
@@ -47,10 +58,9 @@ impl Frame {
 
     /// All pods, with their containers and those nested in these below them; and the lines before each. Rows above one
     /// that is wanted are there too.
-    pub(super) fn tree(&self, order: Order, is_wanted: impl Fn(&Row) -> bool) -> Tree {
-        let pods = pods(&self.rows.containers, self.memory.1);
-        let all = self.rows.containers.iter().chain(&pods).chain(&self.rows.host).chain(&self.rows.services);
-        let mut all: Vec<&Row> = all.collect();
+    pub(super) fn tree(&self, order: Order, is_wanted: impl Fn(&Row) -> bool) -> Tree<'_> {
+        let mut all: Vec<&Row> =
+            self.rows.containers.iter().chain(self.pods()).chain(self.others()).collect();
         order.sort(&mut all);
         let by_key: HashMap<&str, usize> =
             all.iter().enumerate().map(|(at, row)| (row.key.as_str(), at)).collect();
@@ -75,24 +85,72 @@ impl Frame {
         forest.grow(&ids, &parents, Glyphs::new(style::unicode()));
         let line = |row: &tree::Row| {
             let (lines, width) = forest.lines(row);
-            (all[rows[row.node]].clone(), (lines.to_owned(), width))
+            (all[rows[row.node]], (lines.to_owned(), width))
         };
         let (rows, lines) = forest.rows.iter().map(line).unzip();
         Tree { rows, lines }
     }
 
-    /// `18:03:01  2 CPUs 41.0%  memory 3.1G of 23G  9 containers  sorted by cpu`
+    /// The processes that stand for a row, each with its start: of a pod those of its containers, of the host PID 1.
+    pub(super) fn processes(&self, row: &Row) -> Vec<(i32, Option<u64>)> {
+        let of_pod = |one: &&Row| one.pod_key.as_deref().is_some_and(|pod| key_of_pod(pod) == row.key);
+        let members: Vec<&Row> = self.rows.containers.iter().filter(of_pod).collect();
+        let has_others = members.iter().any(|one| !one.is_pause);
+        let shown = members.iter().filter(|one| !(one.is_pause && has_others)).copied();
+        let process = |row: &Row| Some((row.pid?, row.start));
+        let of_host = self.rows.host.iter().filter(|host| host.key == row.key).map(|_| (1, None));
+        shown.chain([row]).filter_map(process).chain(of_host).collect()
+    }
+
+    /// `2026-11-26 18:03:01  2 CPUs 41.0%  memory 3.1G of 23G  9 containers  sorted by cpu`
     pub(super) fn head(&self, order: Order) -> String {
-        let mut parts = vec![clock::local(clock_now()).unwrap_or_default()];
+        let time = clock::local(clock_now());
+        let parts = [time].into_iter().chain(self.host()).chain([Some(sorted_by(order))]);
+        parts.flatten().collect::<Vec<_>>().join("  ")
+    }
+
+    /// CPUs, memory, and how many containers there are.
+    fn host(&self) -> [Option<String>; 3] {
         let used = self.rows.used.map_or("-".to_owned(), |used| format!("{used:.1}%"));
-        parts.extend(self.cpus.map(|cpus| format!("{cpus} CPUs {used}")));
-        if let (Some(available), Some(all)) = self.memory {
-            parts.push(format!("memory {} of {}", size(all.saturating_sub(available)), size(all)));
-        }
+        let memory = self.memory.0.zip(self.memory.1).map(|(available, all)| {
+            format!("memory {} of {}", size(all.saturating_sub(available)), size(all))
+        });
         let count = self.rows.containers.len();
-        parts.push(format!("{count} container{}", if count == 1 { "" } else { "s" }));
-        parts.push(format!("sorted by {}", order.name()));
-        parts.join("  ")
+        let count = format!("{count} container{}", if count == 1 { "" } else { "s" });
+        [self.cpus.map(|cpus| format!("{cpus} CPUs {used}")), memory, Some(count)]
+    }
+
+    /// The line above the table on the screen. Parts are left out until it fits: what the user chose stays longest.
+    pub(super) fn status(
+        &self,
+        order: Order,
+        (is_tree, filter): (bool, Option<String>),
+        width: usize,
+    ) -> String {
+        let time = clock::local(clock_now()).and_then(|time| Some(time.split_once(' ')?.1.to_owned()));
+        let [cpus, memory, count] = self.host();
+        let tree = is_tree.then(|| "tree".to_owned());
+        let keys = Some("? keys".to_owned());
+        // In the order of the line, each with its importance.
+        let mut parts = [
+            (4, time),
+            (3, cpus),
+            (2, memory),
+            (1, count),
+            (6, Some(sorted_by(order))),
+            (5, tree),
+            (7, filter),
+            (0, keys),
+        ];
+        loop {
+            let line: Vec<&str> = parts.iter().filter_map(|(_, part)| part.as_deref()).collect();
+            let text = line.join("  ");
+            if text::width(&text) <= width || line.len() < 2 {
+                return text::cut(&text, width).to_owned();
+            }
+            let shown = parts.iter_mut().filter(|(_, part)| part.is_some());
+            shown.min_by_key(|(importance, _)| *importance).into_iter().for_each(|(_, part)| *part = None);
+        }
     }
 
     /// One document in one line.
@@ -112,7 +170,7 @@ impl Frame {
             memory: HostMemory { available, total },
             host: self.rows.host.as_ref(),
             services: sorted(&self.rows.services, order),
-            pods: self.pods.as_deref().map(|pods| sorted(pods, order)),
+            pods: self.per_pod.then(|| sorted(self.pods(), order)),
             containers: sorted(&self.rows.containers, order),
         };
         json::write(out, &document)?;
@@ -142,6 +200,10 @@ struct HostMemory {
     total: Option<u64>,
 }
 
+fn sorted_by(order: Order) -> String {
+    format!("sorted by {}", order.name())
+}
+
 /// In seconds since 1970.
 fn clock_now() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -150,8 +212,8 @@ fn clock_now() -> i64 {
 
 /// Rows, and the lines of the tree before each with their width.
 #[derive(Default)]
-pub(super) struct Tree {
-    pub rows: Vec<Row>,
+pub(super) struct Tree<'a> {
+    pub rows: Vec<&'a Row>,
     pub lines: Vec<(String, usize)>,
 }
 
@@ -221,5 +283,33 @@ impl Source for Cells<'_> {
 
     fn colour(&self, row: usize, column: usize) -> Option<&str> {
         matches!(self.columns[column].0.name, "CONTAINER" | "NAME").then(|| self.rows[row].key.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_user_chose_is_on_every_screen() {
+        let rows = Rows { used: Some(41.0), ..Rows::default() };
+        let sample = Sample { cpus: Some(2), memory: (Some(20 << 30), Some(23 << 30)), ..Sample::default() };
+        let frame = Frame::new(&sample, rows, false);
+        let line = |tree, filter: Option<&str>, width| {
+            let line = frame.status(Order::default(), (tree, filter.map(str::to_owned)), width);
+            assert!(line.len() <= width, "{line}");
+            line.split_once("  ").map_or(line.clone(), |(_, rest)| rest.to_owned())
+        };
+        let whole = "2 CPUs 41.0%  memory 3.0G of 23G  0 containers  sorted by cpu";
+        assert_eq!(line(false, None, 80), format!("{whole}  ? keys"));
+        assert_eq!(line(true, None, 80), format!("{whole}  tree"));
+        assert_eq!(
+            line(true, Some("/web_"), 80),
+            "2 CPUs 41.0%  memory 3.0G of 23G  sorted by cpu  tree  /web_"
+        );
+        assert_eq!(line(false, None, 40), "2 CPUs 41.0%  sorted by cpu");
+        assert_eq!(line(true, Some("/web_"), 40), "sorted by cpu  tree  /web_");
+        assert_eq!(line(true, Some("/web_"), 30), "tree  /web_", "without the time");
+        assert_eq!(frame.status(Order::default(), (true, Some("/web_".to_owned())), 3), "/we");
     }
 }

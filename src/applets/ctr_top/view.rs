@@ -1,8 +1,7 @@
 //! What the user of the screen has chosen: order, filter, selected row.
 
-use std::ffi::OsString;
-
-use super::columns::{Key, Order};
+use super::columns::Order;
+use super::keys::{self, Action, KEYS, Move, Pressed};
 use super::rates::Row;
 use super::show::{Frame, Tree};
 
@@ -10,17 +9,19 @@ use super::show::{Frame, Tree};
 pub(super) struct View {
     pub order: Order,
     /// Pods and nested containers as a tree.
-    tree: bool,
+    pub tree: bool,
     /// Only rows with this text in their names.
     filter: String,
     /// Are keys part of the filter now?
     types: bool,
+    /// Is the list of keys on the screen?
+    pub help: bool,
     /// The key of the selected row, and its place in the list.
     selected: Option<(String, usize)>,
     /// The first row on the screen, and how many there are.
     first: usize,
     page: usize,
-    /// Keys after one that asked for something.
+    /// Keys after one that asked for something, or the beginning of a sequence.
     rest: Vec<u8>,
 }
 
@@ -34,34 +35,10 @@ pub(super) enum Press {
 
 /// The rows on the screen.
 #[derive(Default)]
-pub(super) struct Window {
-    pub rows: Vec<Row>,
+pub(super) struct Window<'a> {
+    pub rows: Vec<&'a Row>,
     pub lines: Vec<(String, usize)>,
     pub selected: Option<usize>,
-}
-
-/// The keys that send more than one byte.
-const MOVES: [(&[u8], Move); 12] = [
-    (b"\x1b[A", Move::By(-1)),
-    (b"\x1bOA", Move::By(-1)),
-    (b"\x1b[B", Move::By(1)),
-    (b"\x1bOB", Move::By(1)),
-    (b"\x1b[5~", Move::Page(-1)),
-    (b"\x1b[6~", Move::Page(1)),
-    (b"\x1b[H", Move::First),
-    (b"\x1bOH", Move::First),
-    (b"\x1b[1~", Move::First),
-    (b"\x1b[F", Move::Last),
-    (b"\x1bOF", Move::Last),
-    (b"\x1b[4~", Move::Last),
-];
-
-#[derive(Clone, Copy)]
-enum Move {
-    By(isize),
-    Page(isize),
-    First,
-    Last,
 }
 
 impl View {
@@ -69,38 +46,61 @@ impl View {
         View { order, ..View::default() }
     }
 
+    /// Is a sequence incomplete? Without more bytes soon it is the Escape key.
+    pub(super) fn waits(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
     /// More keys can be left for the next call.
     pub(super) fn press(&mut self, new: &[u8]) -> Press {
         let all = [&std::mem::take(&mut self.rest), new].concat();
-        let mut keys = &all[..];
-        while let Some((&key, rest)) = keys.split_first() {
-            if let Some((sequence, go)) = MOVES.iter().find(|(sequence, _)| keys.starts_with(sequence)) {
-                self.go(*go);
-                keys = &keys[sequence.len()..];
-                continue;
+        let mut left = &all[..];
+        while let Some((mut pressed, rest)) = keys::first(left) {
+            if pressed == Pressed::Incomplete {
+                if !new.is_empty() {
+                    self.rest = left.to_vec();
+                    return Press::Nothing;
+                }
+                pressed = if left.len() == 1 { Pressed::Escape } else { Pressed::Unknown };
             }
-            keys = rest;
-            match key {
-                b'\n' | b'\r' if self.types => self.types = false,
-                0x1b if keys.first() == Some(&b'[') => keys = after_sequence(&keys[1..]),
-                0x1b => (self.types, self.filter) = (false, String::new()),
-                0x08 | 0x7f if self.types => drop(self.filter.pop()),
-                0x20..=0x7e if self.types => self.filter.push(char::from(key)),
-                _ if self.types => {}
-                b'\n' | b'\r' => {
-                    self.rest = keys.to_vec();
+            let byte = left[0];
+            left = rest;
+            match pressed {
+                _ if self.help => self.help = false,
+                Pressed::Escape => (self.types, self.filter) = (false, String::new()),
+                Pressed::Key(Action::Inspect) if self.types => self.types = false,
+                _ if self.types => self.types(byte),
+                Pressed::Key(Action::End) => return Press::End,
+                Pressed::Key(Action::Inspect) => {
+                    self.rest = left.to_vec();
                     return Press::Inspect;
                 }
-                b'q' | b'Q' => return Press::End,
-                b'/' => (self.types, self.filter) = (true, String::new()),
-                b'r' => self.order.reverse = !self.order.reverse,
-                b'f' => self.tree = !self.tree,
-                b'j' => self.go(Move::By(1)),
-                b'k' => self.go(Move::By(-1)),
-                letter => self.order.key = Key::of_letter(letter).unwrap_or(self.order.key),
+                Pressed::Key(action) => self.act(action),
+                Pressed::Other(_) | Pressed::Unknown | Pressed::Incomplete => {}
             }
         }
         Press::Nothing
+    }
+
+    /// A key while the filter is typed.
+    fn types(&mut self, byte: u8) {
+        match byte {
+            0x08 | 0x7f => drop(self.filter.pop()),
+            0x20..=0x7e => self.filter.push(char::from(byte)),
+            _ => {}
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Sort(key) => self.order.key = key,
+            Action::Reverse => self.order.reverse = !self.order.reverse,
+            Action::Filter => (self.types, self.filter) = (true, String::new()),
+            Action::Tree => self.tree = !self.tree,
+            Action::Go(go) => self.go(go),
+            Action::Help => self.help = true,
+            Action::Inspect | Action::End => {}
+        }
     }
 
     fn go(&mut self, go: Move) {
@@ -116,30 +116,29 @@ impl View {
         self.selected = Some((String::new(), at));
     }
 
-    /// After the line of the host.
-    pub(super) fn prompt(&self) -> String {
-        let filter = match self.types || !self.filter.is_empty() {
-            true => format!("  /{}{}", self.filter, if self.types { "_" } else { "" }),
-            false => String::new(),
-        };
-        format!("{}{filter}", if self.tree { "  tree" } else { "" })
+    /// `/web`, with a mark while it is typed.
+    pub(super) fn filter(&self) -> Option<String> {
+        let is_shown = self.types || !self.filter.is_empty();
+        is_shown.then(|| format!("/{}{}", self.filter, if self.types { "_" } else { "" }))
     }
 
-    fn all(&self, frame: &Frame) -> Tree {
+    /// The list of keys.
+    pub(super) fn keys() -> impl Iterator<Item = String> {
+        KEYS.iter().map(|binding| format!("{:<9}  {}", binding.name, binding.help))
+    }
+
+    fn all<'a>(&self, frame: &'a Frame) -> Tree<'a> {
         let wanted = self.filter.to_lowercase();
         let is_wanted = |row: &Row| row.container.to_lowercase().contains(&wanted);
         match self.tree {
             true => frame.tree(self.order, is_wanted),
-            false => {
-                let rows = frame.list(self.order, is_wanted).into_iter().cloned().collect();
-                Tree { rows, lines: Vec::new() }
-            }
+            false => Tree { rows: frame.list(self.order, is_wanted), lines: Vec::new() },
         }
     }
 
     /// The rows that fit into so many lines, with the selected one among them. That stays the selected one when its
     /// place changes.
-    pub(super) fn window(&mut self, frame: &Frame, height: usize) -> Window {
+    pub(super) fn window<'a>(&mut self, frame: &'a Frame, height: usize) -> Window<'a> {
         self.page = height.max(1);
         let Tree { mut rows, mut lines } = self.all(frame);
         let Some(last) = rows.len().checked_sub(1) else {
@@ -168,31 +167,22 @@ impl View {
         }
     }
 
-    /// What ctr-inspect shows for the selected row, or for the first one: a process of the container is the only name
-    /// that nobody else can have. None for the host.
-    pub(super) fn target(&self, frame: &Frame) -> Option<OsString> {
-        let all = self.all(frame);
-        let selected = self.selected.as_ref().map(|(key, _)| key);
-        let row = match selected {
-            Some(key) => all.rows.iter().find(|row| row.key == *key)?,
-            None => all.rows.first()?,
-        };
-        match row.pid {
-            Some(pid) => Some(pid.to_string().into()),
-            None => row.pod.as_ref().and(row.name.as_ref()).map(OsString::from),
+    /// The selected row, or the first one.
+    pub(super) fn chosen<'a>(&self, frame: &'a Frame) -> Option<&'a Row> {
+        let all = self.all(frame).rows;
+        match &self.selected {
+            // It moved, and is not on the screen yet.
+            Some((key, at)) if key.is_empty() => all.get(*at).or(all.last()).copied(),
+            Some((key, _)) => all.into_iter().find(|row| row.key == *key),
+            None => all.first().copied(),
         }
     }
-}
-
-/// What follows an unknown sequence `ESC [ … LETTER`.
-fn after_sequence(keys: &[u8]) -> &[u8] {
-    let end = keys.iter().position(|key| (0x40..=0x7e).contains(key));
-    end.map_or(&[], |end| &keys[end + 1..])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::applets::ctr_top::columns::Key;
 
     #[test]
     fn keys_sort_filter_and_end() {
@@ -203,11 +193,29 @@ mod tests {
         assert!(view.filter == "web " && !view.types && view.order.key == Key::Memory);
         assert_eq!(view.press(b"/x\x1bz"), Press::Nothing);
         assert!(view.filter.is_empty() && view.order.key == Key::Memory);
+        assert_eq!(view.press(b"?"), Press::Nothing);
+        assert!(view.help);
+        assert_eq!(view.press(b"q"), Press::Nothing);
+        assert!(!view.help, "any key comes back");
         assert_eq!(view.press(b"\x1b[15~\x1b[1;5Cf"), Press::Nothing);
         assert!(view.tree && view.order.key == Key::Memory, "unknown keys do nothing");
         assert_eq!(view.press(b"\rcq"), Press::Inspect);
         assert_eq!(view.press(b""), Press::End);
         assert!(view.order.key == Key::Cpu);
+    }
+
+    /// A slow line can deliver the bytes of a key one by one.
+    #[test]
+    fn a_sequence_arrives_in_parts() {
+        let mut view = View::default();
+        for part in [&b"/x\n\x1b"[..], b"[", b"B"] {
+            assert_eq!(view.press(part), Press::Nothing);
+        }
+        assert!(view.filter == "x" && view.selected.is_some() && !view.waits());
+        assert_eq!(view.press(b"\x1b"), Press::Nothing);
+        assert!(view.filter == "x" && view.waits());
+        assert_eq!(view.press(b""), Press::Nothing);
+        assert!(view.filter.is_empty() && !view.waits(), "it is the Escape key");
     }
 
     #[test]

@@ -7,10 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::Mode;
-
+use super::copy::HostCopy;
 use super::hierarchy::{Hierarchies, Membership, parse};
 use super::kept::Kept;
 use crate::proc::number;
@@ -25,9 +22,8 @@ pub(crate) struct Place {
     root: PathBuf,
     /// Below the mount point.
     below: PathBuf,
-    /// The directory with the files of another host, if it is a group of that. Links in it are not followed: they name
-    /// files of this host.
-    copy: Option<Rc<Path>>,
+    /// The files of another host, if it is a group of that.
+    copy: Option<Rc<HostCopy>>,
     /// For a group that is read again and again.
     kept: Option<Rc<Kept>>,
 }
@@ -94,7 +90,7 @@ fn place(mounted: &Hierarchies, (controllers, path): &(Vec<u8>, Vec<u8>)) -> Opt
         mount_point: hierarchy.mount_point.clone(),
         root: hierarchy.root.clone(),
         below: below.components().filter(|part| matches!(part, Component::Normal(_))).collect(),
-        copy: hierarchy.copy.as_deref().map(Rc::from),
+        copy: hierarchy.copy.clone(),
         kept: None,
     })
 }
@@ -173,14 +169,15 @@ impl Place {
     }
 
     fn open(&self, path: &Path) -> std::io::Result<File> {
-        let Some(copy) = &self.copy else { return File::open(path) };
-        let root = open(&**copy, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let below = path.strip_prefix(copy).map_err(|_| Errno::EXDEV)?;
-        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        let resolve = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_BENEATH;
-        let file = File::from(openat2(root, below, OpenHow::new().flags(flags).resolve(resolve))?);
-        let kind = file.metadata()?.file_type();
-        if kind.is_file() || kind.is_dir() { Ok(file) } else { Err(Errno::EACCES.into()) }
+        match &self.copy {
+            Some(copy) => copy.open(path),
+            None => File::open(path),
+        }
+    }
+
+    /// Was the group removed? The files of another host can lack groups that were there.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.copy.is_none() && !self.directory().is_dir()
     }
 
     /// The names in the directory of the group.

@@ -4,12 +4,14 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
+use super::copy::HostCopy;
 use crate::isolation::operation::{Operation, refused};
 use crate::order;
 use crate::proc::ProcRoot;
@@ -60,8 +62,8 @@ pub struct Hierarchy {
     /// The group that is visible at the mount point.
     pub root: PathBuf,
     pub mount_point: PathBuf,
-    /// The directory with the files of another host, if these are files of it.
-    pub copy: Option<PathBuf>,
+    /// The files of another host, if it is one of that.
+    pub(super) copy: Option<Rc<HostCopy>>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -85,16 +87,21 @@ impl Hierarchies {
         let read = std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut text));
         read.with_context(|| format!("cannot read {}", path.display()))?;
         let all = Hierarchies(wanted_of(&text, KINDS, is_wanted).filter_map(hierarchy).collect());
-        Ok(if proc.is_copy() { all.below(proc.path().parent().unwrap_or(Path::new("/"))) } else { all })
+        if !proc.is_copy() {
+            return Ok(all);
+        }
+        let root = proc.path().parent().unwrap_or(Path::new("/"));
+        let copy = HostCopy::new(root).with_context(|| format!("cannot open {}", root.display()))?;
+        Ok(all.below(root, &Rc::new(copy)))
     }
 
     /// In the files of another host, mount points lie below the directory with these files: without that, the groups of
     /// this host would be read.
-    fn below(self, root: &Path) -> Hierarchies {
+    fn below(self, root: &Path, copy: &Rc<HostCopy>) -> Hierarchies {
         let moved = |hierarchy: Hierarchy| {
             let below = hierarchy.mount_point.strip_prefix(root).or(hierarchy.mount_point.strip_prefix("/"));
             let mount_point = root.join(below.unwrap_or(&hierarchy.mount_point));
-            Hierarchy { mount_point, copy: Some(root.to_path_buf()), ..hierarchy }
+            Hierarchy { mount_point, copy: Some(copy.clone()), ..hierarchy }
         };
         Hierarchies(self.0.into_iter().map(moved).collect())
     }

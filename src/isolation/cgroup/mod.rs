@@ -3,6 +3,7 @@
 mod bounds;
 pub(crate) mod chain;
 mod cleanup;
+mod copy;
 mod create;
 mod end;
 mod frozen;

@@ -36,15 +36,15 @@ fn between(before: One, now: One) -> Row {
     rows(&sample(now), Some(&sample(before))).containers.remove(0)
 }
 
-fn net(received: u64, sent: u64) -> scan::Net {
-    scan::Net { received, sent, each: Vec::new() }
+fn net(at: f64, received: u64, sent: u64) -> scan::Net {
+    scan::Net { at, received, sent, each: Vec::new() }
 }
 
 #[test]
 fn without_a_sample_before_there_are_no_rates() {
     let mut now = one(10.0, 3.5);
     now.disk = Some(Disk::Group(5, 6));
-    now.net = Some(net(2, 3));
+    now.net = Some(net(10.0, 2, 3));
     now.throttled = Some(Periods { periods: 9, throttled: 3, seconds: None });
     let row = rows(&sample(now), None).containers.remove(0);
     assert_eq!((row.cpu.percent, row.cpu.seconds), (None, Some(3.5)));
@@ -58,8 +58,8 @@ fn rates_are_by_the_time_that_passed() {
     let (mut before, mut now) = (one(10.0, 3.0), one(12.5, 4.0));
     before.disk = Some(Disk::Group(1_000, 0));
     now.disk = Some(Disk::Group(6_000, 50));
-    before.net = Some(net(100, 0));
-    now.net = Some(net(350, 25));
+    before.net = Some(net(10.0, 100, 0));
+    now.net = Some(net(12.5, 350, 25));
     before.throttled = Some(Periods { periods: 10, throttled: 2, seconds: Some(1.0) });
     now.throttled = Some(Periods { periods: 30, throttled: 17, seconds: Some(2.0) });
     now.quota = Limit { value: Some(0.5), by: Some("/a".to_owned()), above: None };
@@ -100,7 +100,7 @@ fn a_counter_that_went_down_is_that_of_another_container() {
 #[test]
 fn processes_are_compared_one_by_one() {
     let with = |at: f64, all: Vec<Used>| One {
-        cpu: Some(Counted::Processes(all)),
+        cpu: Some(Counted::Processes(at, all)),
         own: Some(false),
         ..one(at, 0.0)
     };
@@ -115,10 +115,26 @@ fn processes_are_compared_one_by_one() {
     assert_eq!(row.own_cgroup, Some(false));
 }
 
+/// Processes and interfaces are read before the groups, and not always by the same time.
+#[test]
+fn what_was_read_earlier_has_its_own_time() {
+    let with = |at: f64, cpu_at: f64, disk_at: f64, net_at: f64, count: u64| One {
+        cpu: Some(Counted::Processes(cpu_at, vec![used(1, 5, count, 0)])),
+        disk: Some(Disk::Processes(disk_at, vec![used(1, 5, count, count)])),
+        net: Some(net(net_at, count, 2 * count)),
+        ..one(at, 0.0)
+    };
+    let row = between(with(10.0, 9.0, 9.0, 9.5, 100), with(20.0, 13.0, 17.0, 19.5, 200));
+    assert_eq!(row.cpu.percent, Some(25.0));
+    assert_eq!((row.io.read_rate, row.io.write_rate), (Some(12.5), Some(12.5)));
+    let net = row.net.expect("interfaces");
+    assert_eq!((net.rx_rate, net.tx_rate), (Some(10.0), Some(20.0)));
+}
+
 #[test]
 fn another_source_gives_no_rate() {
     let (mut before, mut now) = (one(10.0, 1.0), one(11.0, 1.0));
-    before.disk = Some(Disk::Processes(vec![used(1, 5, 10, 10)]));
+    before.disk = Some(Disk::Processes(9.5, vec![used(1, 5, 10, 10)]));
     now.disk = Some(Disk::Group(100, 100));
     let row = between(before, now);
     assert_eq!((row.io.read_rate, row.io.read_bytes), (None, Some(100)));
@@ -145,7 +161,7 @@ fn a_pod_is_the_sum_of_its_containers() {
         one.memory.working_set = Some(100);
         one.memory.limit = Limit { value: Some(150), by: None, above: Some(400) };
         one.pids = Some(2);
-        one.net = net.map(|(received, sent)| self::net(received, sent));
+        one.net = net.map(|(received, sent)| self::net(one.at, received, sent));
         one
     };
     let of = |first: One, second: One| Sample { containers: vec![first, second], ..sample(one(0.0, 0.0)) };
