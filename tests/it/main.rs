@@ -26,6 +26,7 @@ mod compat_lsns;
 mod compat_unshare;
 mod completions;
 mod ctr_inspect;
+mod ctr_inspect_copies;
 mod ctr_inspect_findings;
 mod ctr_inspect_groups;
 mod ctr_inspect_limits;

@@ -186,6 +186,7 @@ use crate::proc::ProcRoot;
 use crate::text;
 use builder::Builder;
 use finding::{Finding, Severity};
+pub(crate) use findings::Rule;
 use report::{Report, Section};
 use show::Page;
 
@@ -199,6 +200,11 @@ struct Request {
     json: bool,
     colour: When,
     root: Option<PathBuf>,
+}
+
+/// What each finding means, for the manual page.
+pub(crate) fn rules() -> &'static [Rule] {
+    findings::RULES
 }
 
 pub(crate) static APPLET: Applet = Applet {

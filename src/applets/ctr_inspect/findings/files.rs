@@ -38,14 +38,17 @@ impl Judge<'_> {
         }
         self.devices(files, privileges);
         let owner = self.subject.container.map_or(0, |number| self.world.containers[number].container.owner);
-        let sources = sources(&files.mounts);
+        let sources = sources(files.mounts());
         let mut targets: Vec<(&Path, PathBuf)> = sockets
             .of(owner, |socket| is_shown(&sources, socket))
             .into_iter()
-            .flat_map(|socket| reached(&files.mounts, socket).into_iter().map(move |target| (socket, target)))
+            .flat_map(|socket| {
+                reached(files.mounts(), socket).into_iter().map(move |target| (socket, target))
+            })
             .collect();
         // A socket that is mounted itself comes first, before those in a directory.
-        let is_mounted = |socket: &Path| files.mounts.iter().any(|mount| Path::new(&mount.source) == socket);
+        let is_mounted =
+            |socket: &Path| files.mounts().iter().any(|mount| Path::new(&mount.source) == socket);
         order::sort_by_key(&mut targets, |(socket, _)| !is_mounted(socket));
         if let Some((socket, target)) = targets.first() {
             let more = match targets.len() {
@@ -56,7 +59,7 @@ impl Judge<'_> {
             let paths: Vec<_> = targets.iter().map(|(_, target)| target.to_string_lossy()).collect();
             self.add("runtime-socket", Severity::High, text, vec![("files.mounts", json!(paths))]);
         }
-        self.host_directories(&files.mounts);
+        self.host_directories(files.mounts());
     }
 
     /// Does it show parts of the host by design?
@@ -65,7 +68,7 @@ impl Judge<'_> {
     }
 
     fn space(&mut self, files: &Files) {
-        for space in &files.space {
+        for space in files.space.iter().flatten() {
             for (what, percent) in [("bytes", space.percent), ("inodes", space.inodes_percent)] {
                 let Some(percent) = percent.filter(|percent| *percent >= 95.0) else { continue };
                 let text =
@@ -139,7 +142,7 @@ impl Judge<'_> {
 
 /// More than 5 % of a file system.
 fn takes_much(files: &Files) -> bool {
-    files.space.iter().any(|space| {
+    files.space.iter().flatten().any(|space| {
         let on_it = files.deleted.iter().flatten().filter(|file| file.device == space.device);
         let bytes = on_it.map(|file| file.bytes).fold(0, u64::saturating_add);
         bytes > space.size / 20

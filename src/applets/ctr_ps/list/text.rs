@@ -63,10 +63,10 @@ pub(super) fn ports(published: &[Port], exposed: &[String]) -> Vec<String> {
     found
 }
 
-/// How long ago a time in a state file is.
+/// How long ago a time in a state file is. None for one that is yet to come.
 pub(super) fn ago(time: &str) -> Option<String> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
-    let age = now.saturating_sub(u64::try_from(epoch(time)?).ok()?);
+    let age = now.checked_sub(u64::try_from(epoch(time)?).ok()?)?;
     Some(format!("{} ago", clock::ago(age)))
 }
 

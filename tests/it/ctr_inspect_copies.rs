@@ -1,0 +1,218 @@
+//! `ctr-inspect --root` on copies of hosts: what a copy lacks is unknown, and control groups as kernels of any version
+//! have them.
+
+use serde_json::{Value, json};
+
+use crate::common::ctr_ps::state;
+use crate::common::layout::{Layout, id};
+use crate::common::process::limited;
+use crate::common::{applet, stderr, stdout};
+
+/// Where the group of a container is, below a group with limits.
+fn group(number: u32) -> String {
+    format!("/limited/docker-{}.scope", id(number))
+}
+
+/// A host with cgroup v2, on which this container of Docker runs for 1,000 seconds, with the PID 100 + number.
+fn host(name: &str, numbers: &[u32]) -> Layout {
+    let layout = Layout::new(name);
+    layout.process(1, 0, "/", 1);
+    layout.file("proc/uptime", "1000.00 1000.00\n");
+    layout.file("proc/1/mountinfo", "1 0 8:1 / / rw - ext4 /dev/sda rw\n");
+    layout.file("proc/self/mountinfo", "2 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    for number in numbers {
+        let (pid, id) = (i64::from(100 + number), id(*number));
+        layout.host.docker(&id, state(&format!("c{number}"), pid));
+        layout.process(pid, 0, &group(*number), 1);
+    }
+    layout
+}
+
+fn write(layout: &Layout, group: &str, files: &[(&str, &str)]) {
+    files.iter().for_each(|(file, text)| _ = layout.file(format!("sys/fs/cgroup{group}/{file}"), text));
+}
+
+fn inspect(layout: &Layout, arguments: &[&str]) -> String {
+    let output = limited(applet("ctr-inspect").arg("--root").arg(layout.host.root()).args(arguments));
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    stdout(&output)
+}
+
+fn report(layout: &Layout, arguments: &[&str]) -> Value {
+    let json: Value = serde_json::from_str(&inspect(layout, &[&["-J"], arguments].concat())).expect("JSON");
+    json["containers"][0].clone()
+}
+
+/// The severity and the text of a finding.
+fn finding(report: &Value, id: &str) -> Option<(String, String)> {
+    let all = report["findings"].as_array().expect("a list");
+    let found = all.iter().find(|one| one["id"] == id)?;
+    let text = |key: &str| found[key].as_str().expect("text").to_owned();
+    Some((text("severity"), text("text")))
+}
+
+#[test]
+fn what_a_copy_lacks_is_unknown_with_that_reason() {
+    let layout = host("copy-lacks", &[1]);
+    layout.replace("proc/101/status", "VmPeak", "SigBlk:\t0\nSigIgn:\t0\nSigCgt:\t0\nVmPeak");
+    let found = report(&layout, &["c1"]);
+    let limits = &found["limits"];
+    for path in ["/memory/limit", "/cpu/quota", "/pids/limit", "/io/read_bytes", "/io/limits", "/hugetlb"] {
+        assert_eq!(limits.pointer(path), Some(&Value::Null), "{path}: {limits}");
+    }
+    assert_eq!(found["privileges"]["masked"], Value::Null, "no mountinfo");
+    assert_eq!(found["files"]["mounts"], Value::Null);
+    assert_eq!(found["processes"]["init"]["signals"]["TERM"], Value::Null);
+    let unknown = found["unknown"].as_array().expect("a list");
+    let why = |path: &str| {
+        let all: Vec<&Value> = unknown.iter().filter(|one| one["path"] == path).collect();
+        assert_eq!(all.len(), 1, "{path}: {unknown:?}");
+        all[0]["why"].as_str().expect("a reason").to_owned()
+    };
+    for path in ["limits.memory", "limits.cpu", "limits.pids", "limits.io", "limits.pressure"] {
+        assert_eq!(why(path), "the copy has no control group files", "{path}");
+    }
+    for path in ["network", "files.deleted", "namespaces.hostname", "processes.init.signals"] {
+        assert_eq!(why(path), "the copy of the host does not have it", "{path}");
+    }
+    assert!(!unknown.iter().any(|one| one["why"].as_str().is_some_and(|why| why.contains("root"))));
+    assert_eq!(finding(&found, "no-pids-limit"), None);
+    let text = inspect(&layout, &["c1"]);
+    assert!(!text.contains("no limit") && !text.contains("no LSM"), "{text}");
+}
+
+/// Links in a copy lead to files of this host.
+#[test]
+fn links_in_a_copy_are_not_followed() {
+    let layout = host("copy-links", &[1]);
+    let root = layout.host.root().join("proc/101");
+    for (name, target) in [("root", "/"), ("cwd", "/"), ("ns/uts", "/proc/self/ns/uts")] {
+        std::os::unix::fs::symlink(target, root.join(name)).expect("a link");
+    }
+    let found = report(&layout, &["c1"]);
+    assert_eq!(found["namespaces"]["hostname"], Value::Null);
+    assert_eq!(found["network"]["dns"], Value::Null);
+    for key in ["devices", "space", "deleted", "cwd_outside"] {
+        assert_eq!(found["files"][key], Value::Null, "{key}");
+    }
+}
+
+#[test]
+fn only_who_waited_is_throttled_by_a_quota_that_others_share() {
+    let layout = host("copy-throttled", &[1, 2]);
+    let stat = "usage_usec 9\nnr_periods 9000\nnr_throttled 8100\nthrottled_usec 500000000\n";
+    write(&layout, "/limited", &[("cpu.max", "50000 100000\n"), ("cpu.stat", stat)]);
+    let pressure = |total: u64| {
+        format!(
+            "some avg10=0.00 avg60=0.00 avg300=0.00 total={total}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+        )
+    };
+    for (number, waited) in [(1, 400_000_000), (2, 9_000_000)] {
+        let procs = format!("{}\n", 100 + number);
+        write(&layout, &group(number), &[("cpu.max", "max 100000\n"), ("cpu.stat", "nr_periods 0\n")]);
+        write(&layout, &group(number), &[("cgroup.procs", &procs), ("cpu.pressure", &pressure(waited))]);
+    }
+    let throttled =
+        |target: &str, sections: &str| finding(&report(&layout, &["-s", sections, target]), "cpu-throttled");
+    let expected = "throttled in 90 % of periods since that group was made, by the quota of /limited; it does not \
+                    wait now";
+    for sections in ["limits", "identity,limits"] {
+        assert_eq!(throttled("c1", sections), Some(("high".to_owned(), expected.to_owned())));
+        assert_eq!(throttled("c2", sections), None, "it used no time");
+    }
+    let text = inspect(&layout, &["-s", "limits", "c2"]);
+    assert!(text.contains("/limited is throttled in 90 %"), "{text}");
+    // Nothing says who waited.
+    std::fs::remove_file(layout.host.root().join(format!("sys/fs/cgroup{}/cpu.pressure", group(2))))
+        .expect("removed");
+    let (severity, text) = throttled("c2", "limits").expect("a finding");
+    assert!(severity == "note" && text.contains("whether this container waited is not known"), "{text}");
+    // Its own quota.
+    write(&layout, &group(2), &[("cpu.max", "20000 100000\n"), ("cpu.stat", &stat.replace("8100", "9000"))]);
+    let (severity, text) = throttled("c2", "limits").expect("a finding");
+    assert!(
+        severity == "high" && text.starts_with("throttled in 100 % of periods since its start"),
+        "{text}"
+    );
+}
+
+#[test]
+fn refused_forks_are_of_who_forked() {
+    let layout = host("copy-forks", &[1, 2]);
+    write(&layout, "/limited", &[("pids.max", "10\n"), ("pids.current", "3\n"), ("pids.events", "max 7\n")]);
+    write(&layout, "/limited", &[("cgroup.procs", "")]);
+    for number in [1, 2] {
+        let procs = format!("{}\n", 100 + number);
+        write(
+            &layout,
+            &group(number),
+            &[("pids.max", "max\n"), ("pids.current", "1\n"), ("cgroup.procs", &procs)],
+        );
+    }
+    let denied = |target: &str| {
+        let found = report(&layout, &["-s", "limits", target]);
+        (found["limits"]["pids"]["denied"].clone(), finding(&found, "pids-denied"))
+    };
+    // Before Linux 6.11 the group of the process that forks counts.
+    write(&layout, &group(1), &[("pids.events", "max 7\n")]);
+    write(&layout, &group(2), &[("pids.events", "max 0\n")]);
+    let high = |text: &str| Some(("high".to_owned(), text.to_owned()));
+    assert_eq!(denied("c1"), (json!(7), high("a limit of processes refused 7 forks since its start")));
+    assert_eq!(denied("c2"), (json!(0), None));
+    // Then the group with the limit.
+    write(&layout, "/limited", &[("pids.events.local", "max 7\n")]);
+    for number in [1, 2] {
+        write(&layout, &group(number), &[("pids.events", "max 0\n"), ("pids.events.local", "max 0\n")]);
+    }
+    for target in ["c1", "c2"] {
+        let text = "the limit of /limited refused 7 forks, of this container or others";
+        assert_eq!(denied(target), (json!(0), Some(("note".to_owned(), text.to_owned()))));
+    }
+    // The other one is gone: the group is this container's alone.
+    std::fs::remove_dir_all(layout.host.root().join(format!("sys/fs/cgroup{}", group(2)))).expect("removed");
+    assert_eq!(denied("c1"), (json!(7), high("a limit of processes refused 7 forks since its start")));
+}
+
+/// Without the kernel's log only the counters are proof.
+#[test]
+fn whose_limit_killed_is_said_if_the_kernel_counted_that() {
+    let layout = host("copy-oom", &[1]);
+    let events = |kills: u64| format!("max 3\noom 0\noom_kill {kills}\n");
+    write(&layout, "/limited", &[("memory.max", "1000000\n"), ("memory.current", "900\n")]);
+    write(
+        &layout,
+        &group(1),
+        &[("memory.max", "max\n"), ("memory.current", "900\n"), ("memory.events", &events(2))],
+    );
+    let oom = || finding(&report(&layout, &["-s", "limits", "c1"]), "oom-kill").expect("a finding");
+    let killed = "2 processes killed for lack of memory since its start";
+    let lives = "; PID 1 lives on";
+    assert_eq!(oom(), ("medium".to_owned(), format!("{killed}{lives}")), "the limit of /limited is no proof");
+    write(&layout, "/limited", &[("memory.events.local", "oom 2\n")]);
+    assert_eq!(oom().1, format!("{killed}; the limit of /limited was reached{lives}"));
+}
+
+#[test]
+fn differences_of_findings_that_were_not_looked_for_are_unknown() {
+    let layout = host("copy-diff", &[1, 2]);
+    let status =
+        "CapInh:\t0\nCapPrm:\ta80425fb\nCapEff:\ta80425fb\nCapBnd:\ta80425fb\nCapAmb:\t0\nSeccomp:\t0\n";
+    layout.replace("proc/101/status", "VmPeak", &format!("{status}VmPeak"));
+    let json: Value = serde_json::from_str(&inspect(&layout, &["-J", "c1", "--diff", "c2"])).expect("JSON");
+    let all = json["differences"].as_array().expect("a list");
+    let at =
+        |path: &str| all.iter().find(|one| one["path"] == path).unwrap_or_else(|| panic!("{path}: {json}"));
+    let seccomp = at("findings.seccomp-off");
+    assert_eq!(
+        (&seccomp["a"], &seccomp["b_is"]),
+        (&json!("medium"), &json!("unknown")),
+        "c2 has no such line"
+    );
+    let host: Value = serde_json::from_str(&inspect(&layout, &["-J", "c1", "--diff", "host"])).expect("JSON");
+    let of_host = host["differences"].as_array().expect("a list");
+    let seccomp = of_host.iter().find(|one| one["path"] == "findings.seccomp-off");
+    assert_eq!(seccomp.expect("a difference")["b_is"], "unknown", "{host}");
+    let text = inspect(&layout, &["c1", "--diff", "c2"]);
+    let line = text.lines().find(|line| line.starts_with("findings.seccomp-off")).expect("a line");
+    assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["findings.seccomp-off", "medium", "unknown"]);
+}
