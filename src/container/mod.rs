@@ -421,6 +421,18 @@ mod tests {
         assert_eq!(super::epoch("2000-02-29T01:30:00.25+01:30"), Some(951_782_400));
         assert_eq!(super::epoch("2000-02-28T22:30:00-01:30"), Some(951_782_400));
         assert_eq!(super::epoch("2000-02-28"), None);
+        for time in [
+            "2024-13-45T00:00:00Z",
+            "2024-00-01T00:00:00Z",
+            "2023-02-29T00:00:00Z",
+            "2024-04-31T00:00:00Z",
+            "2024-01-01T24:00:00Z",
+            "2024-01-01T00:60:00Z",
+            "2024-01-+1T00:00:00Z",
+        ] {
+            assert_eq!((super::epoch(time), seconds(time)), (None, None), "{time}");
+        }
+        assert!(super::epoch("2024-02-29T23:59:60Z").is_some());
         assert_eq!(super::epoch("2000-02-28T00:00:00+9223372036854775807:59"), None);
     }
 }

@@ -129,8 +129,24 @@ fn manual(page: &Page) -> String {
         }
         let text = if heading == "See also" { &see_also(&page.title, text) } else { text };
         man += &format!(".SH {}\n{text}", heading.to_uppercase());
+        if heading == "Findings" {
+            man += &findings(page.name);
+        }
     }
     of_this_project(man)
+}
+
+/// What each finding means.
+fn findings(applet: &str) -> String {
+    let row = |[id, severity, when, why, remedy]: [&str; 5]| {
+        let id = escape(id);
+        let [severity, why, remedy] = [severity, why, remedy].map(escape);
+        let when = capital(when);
+        format!(
+            ".TP\n.B {id}\n{when}.\nSeverity: {severity}.\nWhy it matters: {why}.\nWhat to do: {remedy}.\n"
+        )
+    };
+    applet::findings(applet).into_iter().map(row).collect()
 }
 
 /// The tables of `-H`.

@@ -137,7 +137,15 @@ pub(super) fn compare(
         a_is: is(a, left.get(path), path),
         b_is: is(b, right.get(path), path),
     };
-    let differences = paths.into_iter().map(difference).filter(|one| one.a != one.b).collect();
+    // A runtime that is given no host name takes the id.
+    let is_id = |report: &Report| {
+        let names = report.namespaces.as_ref().and_then(|all| all.hostname.as_ref());
+        let id = report.identity.as_ref().and_then(|identity| identity.id.as_ref());
+        names.zip(id).is_some_and(|(name, id)| id.starts_with(name.as_str()))
+    };
+    let are_ids = |one: &Difference| one.path == "namespaces.hostname" && is_id(a) && is_id(b);
+    let differences = paths.into_iter().map(difference).filter(|one| one.a != one.b && !are_ids(one));
+    let differences = differences.collect();
     Ok(Diff { a: name_a.to_owned(), b: name_b.to_owned(), differences })
 }
 
@@ -171,12 +179,12 @@ fn flat(report: &Report) -> Result<BTreeMap<String, Value>> {
         found.insert(format!("files.mounts.{}", mount.target), value);
     }
     if let Some(network) = &report.network {
-        for one in network.interfaces.iter().flatten() {
-            let of_host = one.addresses.iter().filter(|address| !address.starts_with("fe80:"));
-            found.insert(
-                format!("network.interfaces.{}.addresses", one.name),
-                json!(of_host.collect::<Vec<_>>()),
-            );
+        for one in network.interfaces.iter().flatten().filter(|one| !one.is_loopback) {
+            let addresses = one.addresses.iter().filter(|address| !address.starts_with("fe80:"));
+            let addresses: Vec<&String> = addresses.collect();
+            if !addresses.is_empty() {
+                found.insert(format!("network.interfaces.{}.addresses", one.name), json!(addresses));
+            }
         }
         let sockets = network.listening.as_ref().map(|all| sockets(all));
         found.insert("network.listening".to_owned(), json!(sockets));

@@ -91,6 +91,11 @@ pub(super) fn read(
     let covers = unknown.known("privileges.masked", process.mountinfo()).map(|text| Covers::parse(&text));
     let label = lsm(world, subject, unknown);
     let label_is_known = label.is_some();
+    if user_ns_is_hosts.is_none() {
+        for path in ["privileges.root_on_host", "privileges.privileged"] {
+            unknown.add(path, "its user namespace is not known");
+        }
+    }
     let full = state.sets.bounding.count_ones() >= ALL;
     let off = state.seccomp == Some(0);
     Privileges {

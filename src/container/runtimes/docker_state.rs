@@ -279,5 +279,7 @@ mod tests {
         assert_eq!(ending(state(never, 127)).exit_code, Some(127));
         let ended = ending(state("2024-01-01T00:00:00.5Z", 0));
         assert_eq!((ended.exit_code, ended.oom_killed, ended.finished), (Some(0), Some(false), None));
+        let odd = ending(state("2024-13-45T00:00:00Z", 3));
+        assert_eq!((odd.status(), odd.exit_code, odd.started), ("exited", Some(3), None));
     }
 }

@@ -300,6 +300,9 @@ mod tests {
         let found = ending(text.as_bytes(), "abc");
         assert_eq!((found.exit_code, found.finished.as_deref()), (Some(137), Some(second)));
         assert_eq!(ending(text.as_bytes(), "abd"), Ending::default());
+        // That it ended is known, only not when.
+        let odd = ending(state(first, "2024-13-45T00:00:00Z", 3).as_bytes(), "abc");
+        assert_eq!((odd.status(), odd.exit_code, odd.finished), ("exited", Some(3), None));
     }
 
     #[test]

@@ -77,7 +77,11 @@ pub(super) struct Mounted {
 impl Mounted {
     /// Do most containers have it?
     pub(super) fn is_usual(&self) -> bool {
-        USUAL_MOUNTS.contains(&self.target.as_str())
+        // Who may not make nodes mounts those of the host.
+        const NODES: [&str; 6] =
+            ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+        let is_node = || self.source == self.target && NODES.contains(&self.target.as_str());
+        USUAL_MOUNTS.contains(&self.target.as_str()) || is_node()
     }
 }
 

@@ -47,7 +47,8 @@ impl Judge<'_> {
             let forks = many(denied, "fork");
             let (severity, since) = match pids.own {
                 Some(true) => (Severity::High, "since its start"),
-                _ => (Severity::Note, "in its group, in which others are too"),
+                Some(false) => (Severity::Note, "in its group, in which others are too"),
+                None => (Severity::Note, "in its group, in which others may be too"),
             };
             let text = format!("a limit of processes refused {forks} {since}");
             self.add("pids-denied", severity, text, vec![("limits.pids.denied", json!(denied))]);

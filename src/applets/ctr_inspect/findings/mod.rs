@@ -128,8 +128,8 @@ fn rule(id: &str) -> Option<&'static Rule> {
 /// Could the report have had this finding?
 pub(super) fn is_judged(report: &Report, id: &str) -> bool {
     rule(id).is_none_or(|rule| {
-        let is_known = |part: &&str| !report.unknown.iter().any(|one| is_part(&one.path, part));
-        (rule.of_host || !report.is_of_host) && rule.needs.iter().all(|part| is_known(&part))
+        let is_known = |part: &str| !report.unknown.iter().any(|one| is_part(&one.path, part));
+        (rule.of_host || !report.is_of_host) && rule.needs.iter().all(|part| is_known(part))
     })
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
 use serde::Serialize;
 
@@ -187,8 +188,14 @@ impl Reader<'_> {
             self.unknown.add("limits.memory.kills", "the copy has no log of the kernel");
             return None;
         }
-        let log = kills::read_log().map_err(std::io::Error::from);
-        let log = self.unknown.known("limits.memory.kills", log)?;
+        let log = match kills::read_log() {
+            Err(Errno::EACCES | Errno::EPERM) => {
+                self.unknown
+                    .add("limits.memory.kills", "the log of the kernel is shown only with CAP_SYSLOG");
+                return None;
+            }
+            log => self.unknown.known("limits.memory.kills", log.map_err(std::io::Error::from))?,
+        };
         let path = place.path();
         let is_inside = |kill: &kills::Kill| Path::new(OsStr::from_bytes(&kill.victim)).starts_with(&path);
         let age = self.age();

@@ -133,7 +133,7 @@ impl Reader<'_> {
         let limit_of = |place: &Place| place.number("pids.max");
         let least = place.least(limit_of);
         let above = least.as_ref().map(|least| &least.place).filter(|by| by.path() != place.path());
-        let (denied, limit_denied) = self.denied(&place, above);
+        let (denied, limit_denied) = self.denied(&place, own, above);
         Pids {
             current: place.number("pids.current"),
             limit: least.as_ref().map(|least| least.value),
@@ -151,10 +151,11 @@ impl Reader<'_> {
 
     /// Before Linux 6.11 and on v1 it is counted in the group of the process that forks; then in the group with the limit and
     /// those above it. If a group above with the limit is the container's alone, all that it counts is the container's.
-    fn denied(&self, place: &Place, above: Option<&Place>) -> (Option<u64>, Option<u64>) {
+    fn denied(&self, place: &Place, own: Option<bool>, above: Option<&Place>) -> (Option<u64>, Option<u64>) {
         let count = |place: &Place| place.field("pids.events", "max");
         if place.field("pids.events.local", "max").is_none() {
-            let tree = place.tree().unwrap_or_else(|| vec![place.clone()]);
+            // Below a group that is not its own are those of others.
+            let tree = place.tree().filter(|_| own == Some(true)).unwrap_or_else(|| vec![place.clone()]);
             return (tree.iter().filter_map(count).reduce(u64::saturating_add), None);
         }
         let of_limit = above.and_then(|above| above.field("pids.events.local", "max"));

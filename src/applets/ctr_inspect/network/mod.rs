@@ -7,6 +7,7 @@ mod published;
 
 use std::os::fd::OwnedFd;
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
 use serde::Serialize;
 
@@ -108,6 +109,9 @@ pub(super) fn read(sources: &Sources<'_>, subject: Subject, namespace: Option<&N
             .and_then(|route| Ok((route, net::Netlink::open(net::Protocol::SocketDiagnosis)?))),
         false => net::enter(&fd),
     };
+    if matches!(entered, Err(Errno::EPERM)) {
+        unknown.add("network", "only with CAP_SYS_ADMIN can its network namespace be entered");
+    }
     let entered = unknown.known("network", entered.map_err(std::io::Error::from));
     let found = interfaces(sources, &fd, entered.as_ref().map(|(route, _)| route));
     let routes = entered.as_ref().and_then(|(route, _)| net::routes(route).ok());

@@ -91,6 +91,12 @@ mod tests {
     use crate::container::Runtime;
 
     #[test]
+    fn a_time_that_is_yet_to_come_is_not_ago() {
+        assert_eq!(ago("2999-01-01T00:00:00Z"), None);
+        assert!(ago("2001-01-01T00:00:00Z").is_some_and(|text| text.ends_with(" ago")));
+    }
+
+    #[test]
     fn ids_say_more_than_names() {
         let long = "a1".repeat(32);
         let named = |id: &str, name: Option<&str>| {
