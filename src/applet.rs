@@ -157,6 +157,13 @@ pub fn keys(applet: &str) -> Vec<(&'static str, &'static str)> {
     if applet == "ctr-top" { ctr_top::keys().collect() } else { Vec::new() }
 }
 
+/// The findings of an applet for its manual page: each with its severity, when it is found, why it matters, what to do.
+#[must_use]
+pub fn findings(applet: &str) -> Vec<[&'static str; 5]> {
+    let rules = if applet == "ctr-inspect" { ctr_inspect::rules() } else { &[] };
+    rules.iter().map(|rule| [rule.id, rule.severity, rule.when, rule.why, rule.remedy]).collect()
+}
+
 /// The `ctrbox` command itself for clap: for `--help`, its man page and its completions.
 #[must_use]
 pub fn command() -> clap::Command {

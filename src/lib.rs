@@ -78,7 +78,7 @@ pub mod testing {
         pub use crate::access::forget_spent_time;
     }
     pub mod applet {
-        pub use crate::applet::{APPLETS, columns, command, keys};
+        pub use crate::applet::{APPLETS, columns, command, findings, keys};
         pub use crate::cli::Applet;
     }
     pub mod container {

@@ -6,6 +6,7 @@
 
 use std::os::unix::fs::FileExt;
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::arguments::account_of;
@@ -42,7 +43,7 @@ pub(crate) fn awaited(proc: &ProcRoot, pid: Pid, threads: &[&str]) -> nix::Resul
     };
     // SAFETY: the closure holds a path, numbers and text.
     let answer = unsafe { super::once(account_of(proc, pid), read) }?;
-    let (signals, refused) = answer.split_first_chunk().ok_or(nix::errno::Errno::EIO)?;
+    let (signals, refused) = answer.split_first_chunk().ok_or(Errno::EIO)?;
     Ok(Awaited { signals: u64::from_ne_bytes(*signals), is_refused: refused != [0] })
 }
 
@@ -54,13 +55,13 @@ fn word(process: &Process<'_>, address: u64) -> Option<u64> {
     Some(u64::from_ne_bytes(word))
 }
 
-/// The bytes that processes of one container read from disks and wrote there. EACCES: the caller may not know.
-/// ETIMEDOUT: an execve(2) does not end.
+/// The bytes that processes of one container read from disks and wrote there. EACCES: the caller may not know. ENOENT: no
+/// process has the file. ETIMEDOUT: an execve(2) does not end.
 #[allow(unsafe_code)] // access::once
 pub(crate) fn disk_bytes(proc: &ProcRoot, pids: &[i32]) -> nix::Result<(u64, u64)> {
     let Some(first) = pids.first() else { return Ok((0, 0)) };
     let read = || {
-        let (mut read, mut written) = (0_u64, 0_u64);
+        let (mut read, mut written, mut count) = (0_u64, 0_u64, 0_u64);
         for pid in pids {
             let text = match proc.process(Pid::from_raw(*pid)).io() {
                 Ok(text) => text,
@@ -73,14 +74,22 @@ pub(crate) fn disk_bytes(proc: &ProcRoot, pids: &[i32]) -> nix::Result<(u64, u64
             };
             read = read.saturating_add(named(b"read_bytes:"));
             written = written.saturating_add(named(b"write_bytes:"));
+            count += 1;
         }
-        [read, written].map(u64::to_ne_bytes).concat()
+        [read, written, count].map(u64::to_ne_bytes).concat()
     };
     // SAFETY: the closure holds a path and numbers.
     let answer = unsafe { super::once(account_of(proc, Pid::from_raw(*first)), read) }?;
-    let (read, written) = answer.split_first_chunk().ok_or(nix::errno::Errno::EACCES)?;
-    let written = written.try_into().map_err(|_| nix::errno::Errno::EIO)?;
-    Ok((u64::from_ne_bytes(*read), u64::from_ne_bytes(written)))
+    if answer.is_empty() {
+        return Err(Errno::EACCES);
+    }
+    let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_ne_bytes);
+    let numbers: Vec<u64> = answer.chunks_exact(8).map(number).collect();
+    match numbers[..] {
+        [_, _, 0] => Err(Errno::ENOENT),
+        [read, written, _] => Ok((read, written)),
+        _ => Err(Errno::EIO),
+    }
 }
 
 /// The targets of links whose paths the owner of the process chooses. The target is empty if the file is not a link.

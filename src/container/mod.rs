@@ -270,19 +270,41 @@ pub(crate) fn short(id: &str) -> &str {
     if cgroup_path::is_id(id) { &id[..12] } else { id }
 }
 
-/// A time as runtimes write it (RFC 3339), cut to seconds.
+/// A time as runtimes write it (RFC 3339), cut to seconds. None if there is no such time, as in month 13.
 fn seconds(time: &str) -> Option<String> {
+    let whole = cut(time)?;
+    epoch(&whole).map(|_| whole)
+}
+
+fn cut(time: &str) -> Option<String> {
     let whole = time.get(..19).filter(|whole| whole.is_ascii())?;
     let zone = time.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
     Some(format!("{whole}{zone}"))
 }
 
+/// Does a state file have a time? Those that did not come yet are missing, or in the year 1.
+fn has_come(time: &str) -> bool {
+    !time.is_empty() && !time.starts_with("0001-")
+}
+
 /// The time in seconds since 1970 of an RFC 3339 text.
 pub(crate) fn epoch(time: &str) -> Option<i64> {
-    let whole = seconds(time)?;
-    let number = |range: std::ops::Range<usize>| whole.get(range)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let clock = number(11..13)? * 3_600 + number(14..16)? * 60 + number(17..19)?;
+    let whole = cut(time)?;
+    let number = |range: std::ops::Range<usize>, allowed: std::ops::RangeInclusive<i64>| {
+        let digits = whole.get(range).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+        digits.parse::<i64>().ok().filter(|number| allowed.contains(number))
+    };
+    let (year, month) = (number(0..4, 0..=9_999)?, number(5..7, 1..=12)?);
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let longest = match month {
+        2 if is_leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let day = number(8..10, 1..=longest)?;
+    // 60: a leap second
+    let clock = number(11..13, 0..=23)? * 3_600 + number(14..16, 0..=59)? * 60 + number(17..19, 0..=60)?;
     let zone = match whole.get(19..)? {
         "Z" | "z" => 0,
         zone => {
@@ -399,6 +421,18 @@ mod tests {
         assert_eq!(super::epoch("2000-02-29T01:30:00.25+01:30"), Some(951_782_400));
         assert_eq!(super::epoch("2000-02-28T22:30:00-01:30"), Some(951_782_400));
         assert_eq!(super::epoch("2000-02-28"), None);
+        for time in [
+            "2024-13-45T00:00:00Z",
+            "2024-00-01T00:00:00Z",
+            "2023-02-29T00:00:00Z",
+            "2024-04-31T00:00:00Z",
+            "2024-01-01T24:00:00Z",
+            "2024-01-01T00:60:00Z",
+            "2024-01-+1T00:00:00Z",
+        ] {
+            assert_eq!((super::epoch(time), seconds(time)), (None, None), "{time}");
+        }
+        assert!(super::epoch("2024-02-29T23:59:60Z").is_some());
         assert_eq!(super::epoch("2000-02-28T00:00:00+9223372036854775807:59"), None);
     }
 }

@@ -133,6 +133,9 @@ fn manual(page: &Page) -> String {
             _ => text,
         };
         man += &format!(".SH {}\n{text}", heading.to_uppercase());
+        if heading == "Findings" {
+            man += &findings(page.name);
+        }
     }
     of_this_project(man)
 }
@@ -141,6 +144,19 @@ fn manual(page: &Page) -> String {
 fn keys(applet: &str) -> String {
     let item = |(name, help): (&str, &str)| format!(".TP\n.B {}\n{}.\n", escape(name), capital(help));
     applet::keys(applet).into_iter().map(item).collect()
+}
+
+/// What each finding means.
+fn findings(applet: &str) -> String {
+    let row = |[id, severity, when, why, remedy]: [&str; 5]| {
+        let id = escape(id);
+        let [severity, why, remedy] = [severity, why, remedy].map(escape);
+        let when = capital(when);
+        format!(
+            ".TP\n.B {id}\n{when}.\nSeverity: {severity}.\nWhy it matters: {why}.\nWhat to do: {remedy}.\n"
+        )
+    };
+    applet::findings(applet).into_iter().map(row).collect()
 }
 
 /// The tables of `-H`.

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::common::ctr_ps::{WEB, state};
 use crate::common::layout::engines::bundle;
@@ -70,33 +70,6 @@ fn what_was_meant_by_a_word() {
     }
     let top = limited(applet("ctr-top").arg("--root").arg(layout.host.root()).args(["-b", "-n", "1", "wbe"]));
     assert!(stderr(&top).contains("no container 'wbe'; did you mean docker:web?"), "{}", stderr(&top));
-}
-
-/// No limit, a mount that is not there, and what rights withhold are three things.
-#[test]
-fn a_difference_says_what_is_missing() {
-    let layout = Layout::new("inspect-missing");
-    layout.process(1, 0, "/", 1);
-    docker(&layout, "web", WEB, 90);
-    docker(&layout, "db", &id(3), 91);
-    let mounts = |pid: i64, more: &str| {
-        let text = format!("20 1 0:20 / / rw - overlay overlay rw\n{more}");
-        layout.file(format!("proc/{pid}/mountinfo"), text);
-    };
-    layout.file("proc/1/mountinfo", "1 0 8:1 / / rw - ext4 /dev/sda rw\n");
-    mounts(90, "21 20 8:1 /srv /data rw - ext4 /dev/sda rw\n");
-    mounts(91, "");
-    let output = inspect(&layout, &["-J", "web", "--diff", "db"]);
-    let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
-    let all = json["differences"].as_array().expect("a list");
-    let mount =
-        all.iter().find(|one| one["path"] == "files.mounts./data").unwrap_or_else(|| panic!("{json}"));
-    assert_eq!(
-        (&mount["a_is"], &mount["b"], &mount["b_is"]),
-        (&json!("value"), &Value::Null, &json!("absent"))
-    );
-    let text = stdout(&inspect(&layout, &["web", "--diff", "db"]));
-    assert!(text.lines().any(|line| line.contains("files.mounts./data") && line.ends_with("  -")), "{text}");
 }
 
 /// A user in a user namespace mounts an overlay with any paths as its layers.

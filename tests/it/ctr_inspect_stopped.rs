@@ -78,6 +78,41 @@ fn how_a_container_of_docker_ended() {
     assert!(text.contains("127.0.0.1:8081->80/tcp"), "{text}");
 }
 
+/// A clock that was wrong, or a file that was damaged.
+#[test]
+fn times_that_cannot_be_right_are_unknown() {
+    let layout = Layout::new("inspect-times");
+    layout.process(1, 0, "/", 1);
+    layout.file("proc/uptime", "100.00 100.00\n");
+    let states = [
+        ("2024-13-45T00:01:00Z", Value::Null),
+        ("2024-02-30T00:01:00Z", Value::Null),
+        ("2024-01-01T25:01:00Z", Value::Null),
+        ("2124-01-01T00:01:00Z", Value::Null),
+        ("2001-09-09T01:46:50Z", json!("2001-09-09T01:46:50Z")),
+    ];
+    for (number, (time, expected)) in states.iter().enumerate() {
+        let state = ENDED.replace("2024-01-01T00:01:00.5Z", time).replace("2024-01-01T00:00:01.5Z", time);
+        docker(&layout, "odd", u32::try_from(number).expect("few") + 1, &state);
+        let found = report(&layout, "odd");
+        let identity = &found["identity"];
+        assert_eq!((&identity["started"], &identity["finished"]), (expected, expected), "{time}");
+        // That it ended is known.
+        assert_eq!((&identity["status"], &identity["exit_code"]), (&json!("exited"), &json!(137)), "{time}");
+        let why = "its state file has no time of it that can be right";
+        let unknown = match expected {
+            Value::Null => {
+                json!([{"path": "identity.started", "why": why}, {"path": "identity.finished", "why": why}])
+            }
+            _ => json!([]),
+        };
+        assert_eq!(found["unknown"], unknown, "{time}");
+        let text = stdout(&inspect(&layout, &["odd"]));
+        assert_eq!(text.contains(" ago"), !expected.is_null(), "{text}");
+        std::fs::remove_dir_all(layout.host.root().join(DOCKER)).expect("removed");
+    }
+}
+
 #[test]
 fn a_container_that_was_never_started_has_no_exit_status() {
     let layout = Layout::new("inspect-created");

@@ -60,7 +60,7 @@ impl<'a> Builder<'a> {
 
     /// None if the process ended meanwhile.
     pub(super) fn report(&self, subject: Subject) -> Option<Report> {
-        let (world, unknown) = (self.world, Unknowns::default());
+        let (world, unknown) = (self.world, Unknowns::new(self.world.proc, subject.pid));
         let wants = |section| self.sections.contains(&section);
         let groups = limits::Reader::new(world, subject, &unknown);
         let paused = wants(Section::Identity) && groups.frozen() == Some(true);
@@ -68,6 +68,7 @@ impl<'a> Builder<'a> {
             .then(|| namespaces::read(world, subject, &self.host, &self.commands, &unknown));
         let report = Report {
             label: String::new(),
+            is_of_host: subject.container.is_none(),
             identity: wants(Section::Identity)
                 .then(|| identity::read(world, subject, &self.commands, paused))
                 .inspect(|identity| {

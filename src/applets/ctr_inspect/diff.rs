@@ -7,7 +7,9 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::report::Report;
+use super::findings;
+use super::network::Listening;
+use super::report::{Report, is_part};
 use crate::order;
 use crate::output::size::size;
 use crate::output::style::Painter;
@@ -24,6 +26,7 @@ const COMPARED: &[&str] = &[
     "identity.how",
     "identity.status",
     "identity.command",
+    "namespaces.hostname",
     "namespaces.uid_map",
     "namespaces.gid_map",
     "namespaces.time_offsets",
@@ -121,6 +124,11 @@ pub(super) fn compare(
     let mut paths: Vec<&String> = left.keys().chain(right.keys()).collect();
     order::sort(&mut paths);
     paths.dedup();
+    // Where one has nothing and the other has parts, the parts are the difference.
+    let is_null = |path: &String| [&left, &right].iter().any(|side| side.get(path) == Some(&Value::Null));
+    let has_parts = |path: &String| paths.iter().any(|part| *part != path && is_part(path, part));
+    let paths: Vec<&String> =
+        paths.iter().copied().filter(|path| !(is_null(path) && has_parts(path))).collect();
     let value = |side: &BTreeMap<String, Value>, path: &str| side.get(path).cloned().unwrap_or(Value::Null);
     let difference = |path: &String| Difference {
         path: path.clone(),
@@ -129,20 +137,27 @@ pub(super) fn compare(
         a_is: is(a, left.get(path), path),
         b_is: is(b, right.get(path), path),
     };
-    let differences = paths.into_iter().map(difference).filter(|one| one.a != one.b).collect();
+    // A runtime that is given no host name takes the id.
+    let is_id = |report: &Report| {
+        let names = report.namespaces.as_ref().and_then(|all| all.hostname.as_ref());
+        let id = report.identity.as_ref().and_then(|identity| identity.id.as_ref());
+        names.zip(id).is_some_and(|(name, id)| id.starts_with(name.as_str()))
+    };
+    let are_ids = |one: &Difference| one.path == "namespaces.hostname" && is_id(a) && is_id(b);
+    let differences = paths.into_iter().map(difference).filter(|one| one.a != one.b && !are_ids(one));
+    let differences = differences.collect();
     Ok(Diff { a: name_a.to_owned(), b: name_b.to_owned(), differences })
 }
 
 fn is(report: &Report, value: Option<&Value>, path: &str) -> Is {
-    let is_part = |whole: &str, part: &str| {
-        part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
+    let is_judged = |id: &str| findings::is_judged(report, id);
     match value {
         Some(Value::Null) | None if report.unknown.iter().any(|one| is_part(&one.path, path)) => Is::Unknown,
         // The host's namespaces that its processes do not show.
         Some(Value::Null) if path.starts_with("namespaces.") => Is::Unknown,
         Some(Value::Null) => Is::None,
         Some(_) => Is::Value,
+        None if path.strip_prefix("findings.").is_some_and(|id| !is_judged(id)) => Is::Unknown,
         None => Is::Absent,
     }
 }
@@ -163,16 +178,39 @@ fn flat(report: &Report) -> Result<BTreeMap<String, Value>> {
         let value = json!({"source": mount.source, "fstype": mount.fstype, "read_only": mount.read_only});
         found.insert(format!("files.mounts.{}", mount.target), value);
     }
-    for finding in &report.findings {
+    if let Some(network) = &report.network {
+        for one in network.interfaces.iter().flatten().filter(|one| !one.is_loopback) {
+            let addresses = one.addresses.iter().filter(|address| !address.starts_with("fe80:"));
+            let addresses: Vec<&String> = addresses.collect();
+            if !addresses.is_empty() {
+                found.insert(format!("network.interfaces.{}.addresses", one.name), json!(addresses));
+            }
+        }
+        let sockets = network.listening.as_ref().map(|all| sockets(all));
+        found.insert("network.listening".to_owned(), json!(sockets));
+    }
+    if let Some(files) = &report.files {
+        let paths = files.deleted.iter().flatten().map(|file| &file.path);
+        let paths: Option<BTreeSet<&String>> = files.deleted.as_ref().map(|_| paths.collect());
+        found.insert("files.deleted".to_owned(), json!(paths));
+    }
+    // That values are unknown is said of each.
+    for finding in report.findings.iter().filter(|finding| finding.id != "unknown") {
         found.insert(format!("findings.{}", finding.id), json!(finding.severity));
     }
     Ok(found)
 }
 
+/// `tcp *:80`, of processes in the container. Others listen for it on ports that are chosen at random.
+fn sockets(all: &[Listening]) -> BTreeSet<String> {
+    let inside = all.iter().filter(|one| one.inside != Some(false));
+    inside.map(|one| format!("{} {}:{}", one.protocol, one.shown_address(), one.port)).collect()
+}
+
 /// Lists are compared as wholes.
 fn leaves(path: &str, value: &Value, found: &mut BTreeMap<String, Value>) {
     match value {
-        Value::Object(members) if !members.is_empty() => each_member(path, members, found),
+        Value::Object(members) => each_member(path, members, found),
         value => _ = found.insert(path.to_owned(), value.clone()),
     }
 }
@@ -254,17 +292,28 @@ fn folded(line: &str, columns: usize) -> String {
     all
 }
 
+/// Lists whose length nothing bounds, and what the text shows of them.
+const LONG: [&str; 2] = ["network.listening", "files.deleted"];
+const MOST: usize = 8;
+
 /// For people: of two lists what only one has; sizes with units; `-` for what is not there.
 fn shown(path: &str, (a, a_is): (&Value, Is), (b, b_is): (&Value, Is)) -> (String, String) {
     if let (Value::Array(left), Value::Array(right)) = (a, b) {
         let only = |these: &[Value], others: &[Value]| {
             let others: BTreeSet<String> = others.iter().map(Value::to_string).collect();
-            let missing: Vec<String> = these
-                .iter()
-                .filter(|one| !others.contains(&one.to_string()))
-                .map(|one| plain(path, one))
-                .collect();
-            if missing.is_empty() { "-".to_owned() } else { missing.join(" ") }
+            let is_missing = |one: &&Value| !others.contains(&one.to_string());
+            let mut missing: Vec<String> =
+                these.iter().filter(is_missing).map(|one| plain(path, one)).collect();
+            if LONG.contains(&path) && missing.len() > MOST {
+                let more = format!("and {} more", missing.len() - MOST);
+                missing.truncate(MOST);
+                missing.push(more);
+            }
+            match (these.is_empty(), missing.is_empty()) {
+                (true, _) => "none".to_owned(),
+                (false, true) => "-".to_owned(),
+                (false, false) => missing.join(if LONG.contains(&path) { ", " } else { " " }),
+            }
         };
         return (only(left, right), only(right, left));
     }
@@ -291,6 +340,7 @@ fn plain(path: &str, value: &Value) -> String {
             let mode = if members.get("read_only") == Some(&Value::Bool(true)) { "ro" } else { "rw" };
             format!("{} {mode}", text("source"))
         }
+        Value::Array(all) if all.is_empty() => "none".to_owned(),
         Value::Array(all) => all.iter().map(|one| plain(path, one)).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nix::unistd::Pid;
 use serde::Serialize;
 
+use super::unknown::Unknowns;
 use crate::container::commands::Commands;
 use crate::container::details::{Details, Ending};
 use crate::container::world::{Subject, World};
@@ -95,19 +96,39 @@ pub(super) fn read(world: &World<'_>, subject: Subject, commands: &Commands, pau
     }
 }
 
+/// The time of the host, in seconds since 1970. A copy has that of its making.
+fn now(world: &World<'_>) -> Option<i64> {
+    if world.proc.is_copy() {
+        return world.clock.boot?.checked_add(i64::try_from(world.clock.uptime?).ok()?);
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(now.as_secs()).ok()
+}
+
+fn is_future(time: i64, now: Option<i64>) -> bool {
+    const SLACK: i64 = 5;
+    now.is_some_and(|now| time > now.saturating_add(SLACK))
+}
+
 /// A container that only state files have.
-pub(super) fn of_stopped(world: &World<'_>, details: &Details) -> Identity {
+pub(super) fn of_stopped(world: &World<'_>, details: &Details, unknown: &Unknowns) -> Identity {
     let ending = details.ending.clone().unwrap_or_default();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok());
-    let ended = ending.finished.as_deref().and_then(epoch);
+    let now = now(world);
+    let past = |time: &Option<String>| time.as_deref().and_then(epoch).filter(|time| !is_future(*time, now));
+    let (started, finished) = (past(&ending.started), past(&ending.finished));
+    let no_time = "its state file has no time of it that can be right";
+    for (path, time) in [("identity.started", started), ("identity.finished", finished)] {
+        if ending.was_started && time.is_none() {
+            unknown.add(path, no_time);
+        }
+    }
     Identity {
         status: details.ending.as_ref().map_or("stopped", Ending::status),
-        age: now.zip(ended).and_then(|(now, ended)| u64::try_from(now - ended).ok()),
-        started: ending.started.as_deref().map(utc),
+        age: now.zip(finished).map(|(now, ended)| u64::try_from(now - ended).unwrap_or(0)),
+        started: started.map(rfc3339),
         exit_code: ending.exit_code,
         oom_killed: ending.oom_killed,
-        finished: ending.finished.as_deref().map(utc),
+        finished: finished.map(rfc3339),
         error: ending.error.clone(),
         ..of_container(world, &details.container)
     }

@@ -45,13 +45,8 @@
 //! the host away (high), `!` for what is likely to hurt (medium). Notes are true of many containers: `-a` shows them. `-f` shows only the findings, with the reason and the
 //! remedy. With `-s` only the sections that it names are judged, unless `-f` is given.
 //!
-//! A finding has an id: `privileged`, `dangerous-capability`, `seccomp-off`, `lsm-off`, `runtime-socket`,
-//! `host-root-mounted`, `proc-writable`, `host-user-ns-root`, `shares-host-pid`, `shares-host-net`, `shares-host-ipc`,
-//! `shares-host-uts`, `shares-host-user`; `no-memory-limit`, `no-pids-limit`, `memory-near-limit`, `memory-pressure`,
-//! `oom-kill`, `cpu-throttled`, `cpus-seen`, `pids-near-limit`, `pids-denied`, `fds-near-limit`, `deleted-files`,
-//! `root-fs-full`, `host-device`; `published-not-listening`, `dns`;
-//! `pid1-drops-sigterm`, `pid1-does-not-reap`, `zombies`, `frozen`, `foreign-process`, `exec-leftover`, `clock-offset`,
-//! `cwd-outside`; `unknown`.
+//! What is counted is counted since the control group was made, which is the start of the container unless the text says
+//! otherwise. Where several containers share a limit, a finding is of those alone that it concerns. These are the findings:
 //!
 //! # Containers without processes
 //!
@@ -63,9 +58,11 @@
 //! # Comparison
 //!
 //! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's
-//! first process). PIDs, ids, counters and times are not compared, nor are interfaces, addresses, routes, sockets and open
-//! files. If two lists differ, the text shows what only one of them has. `none` is no value, such as no limit; `-` is what
-//! only the other target has; `unknown` is what rights or the kernel withhold. With `--json`:
+//! first process). PIDs, ids, counters, times and routes are not compared. Of interfaces the addresses are, without those of
+//! the link alone; of sockets those on which processes inside listen, as `tcp *:80`; of deleted files the paths. If two
+//! lists differ, the text shows what only one of them has. `none` is no value, such as no limit, or an empty list; `-` is
+//! what only the other target has; `unknown` is what rights or the kernel withhold, or a finding for which that was not
+//! looked at. With `--json`:
 //! `{"a", "b", "differences": [{"path", "a", "b", "a_is", "b_is"}]}`, where `a_is` is `value`, `none`, `absent` or `unknown`.
 //!
 //! # JSON
@@ -77,7 +74,9 @@
 //! `limits.cgroup.own` is false if other processes share a control group of the container. `limit_by` and `quota_by` are
 //! the paths of the groups that set the limit; of groups with the same limit it is the outermost. `limit_usage` and
 //! `limit_current` are what that group uses, with all groups below it. `throttled.percent_now` is null unless processes
-//! wait for a CPU; then the counters are read twice.
+//! wait for a CPU; then the counters are read twice. `throttled.own` is false if other containers use the quota too.
+//! `pids.denied` counts forks of the container that a limit refused; `pids.limit_denied` those that the limit of a group
+//! above refused, of all groups below it, where the kernel counts only that (v2, since Linux 6.11).
 //!
 //! # Processes that block their readers
 //!
@@ -190,6 +189,7 @@ use crate::proc::ProcRoot;
 use crate::text;
 use builder::Builder;
 use finding::{Finding, Severity};
+pub(crate) use findings::Rule;
 use report::{Report, Section};
 use show::Page;
 
@@ -203,6 +203,11 @@ struct Request {
     json: bool,
     colour: When,
     root: Option<PathBuf>,
+}
+
+/// What each finding means, for the manual page.
+pub(crate) fn rules() -> &'static [Rule] {
+    findings::RULES
 }
 
 pub(crate) static APPLET: Applet = Applet {

@@ -138,7 +138,7 @@ pub(super) fn namespace(
 ) -> Option<Namespace> {
     let process = world.proc.process(Pid::from_raw(subject.pid));
     let link = match std::fs::read_link(process.ns_path(kind)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !unknown.is_copy() => return None,
         link => unknown.known(&format!("namespaces.{}", kind.proc_name()), link),
     };
     let Some(link) = link else { return Some(Namespace::default()) };
@@ -195,9 +195,13 @@ fn hostname(world: &World<'_>, subject: Subject, is_hosts: bool, unknown: &Unkno
         let name = nix::unistd::gethostname().ok()?;
         return Some(text::utf8(name.as_encoded_bytes()).into_owned());
     }
+    let path = "namespaces.hostname";
+    if !unknown.is_live(path) {
+        return None;
+    }
     let name = ns::hostname(world.proc, Pid::from_raw(subject.pid));
     if name.is_none() {
-        unknown.add("namespaces.hostname", "only root can enter its UTS namespace and ask");
+        unknown.refused(path, "enter its UTS namespace and ask");
     }
     name
 }

@@ -33,10 +33,11 @@ pub(super) struct Privileges {
     /// Is it root outside of all user namespaces?
     pub root_on_host: Option<bool>,
     pub privileged: Option<bool>,
-    pub masked: Vec<String>,
-    pub readonly: Vec<String>,
+    /// Null if its mounts cannot be read.
+    pub masked: Option<Vec<String>>,
+    pub readonly: Option<Vec<String>>,
     /// Files of the kernel that runtimes cover by default and that are not covered.
-    pub uncovered: Vec<String>,
+    pub uncovered: Option<Vec<String>>,
     /// Always null: only a process itself can read them.
     pub securebits: Option<u32>,
     /// The LSMs of the host.
@@ -44,6 +45,9 @@ pub(super) struct Privileges {
     /// Is its user namespace the host's?
     #[serde(skip)]
     pub on_host: bool,
+    /// Can its label be read?
+    #[serde(skip)]
+    pub is_label_known: bool,
     /// The bounding set relative to the baseline, in words.
     #[serde(skip)]
     pub words: String,
@@ -84,10 +88,14 @@ pub(super) fn read(
     let names = |mask: Mask| bits(mask).map(name).collect::<Vec<_>>();
     let euid = state.uids.get(1).copied();
     let uid_map = process.id_map(Which::Users).unwrap_or_default();
-    let covers = unknown
-        .known("privileges.masked", process.mountinfo())
-        .map(|text| Covers::parse(&text))
-        .unwrap_or_default();
+    let covers = unknown.known("privileges.masked", process.mountinfo()).map(|text| Covers::parse(&text));
+    let label = lsm(world, subject, unknown);
+    let label_is_known = label.is_some();
+    if user_ns_is_hosts.is_none() {
+        for path in ["privileges.root_on_host", "privileges.privileged"] {
+            unknown.add(path, "its user namespace is not known");
+        }
+    }
     let full = state.sets.bounding.count_ones() >= ALL;
     let off = state.seccomp == Some(0);
     Privileges {
@@ -102,16 +110,19 @@ pub(super) fn read(
         seccomp: state.seccomp.and_then(|mode| ["off", "strict", "filter"].get(usize::from(mode)).copied()),
         seccomp_filters: state.filters,
         no_new_privs: state.no_new_privs,
-        lsm: lsm(world, subject, unknown),
+        lsm: label.unwrap_or_default(),
+        is_label_known: label_is_known,
         uid: euid.and_then(|euid| inner_of(&uid_map, euid)),
         uid_host: euid,
         root_on_host: euid.zip(user_ns_is_hosts).map(|(euid, on_host)| euid == 0 && on_host),
-        privileged: user_ns_is_hosts.map(|on_host| full && off && covers.masked.is_empty() && on_host),
-        masked: covers.masked,
-        readonly: covers.readonly,
-        uncovered: covers.uncovered,
+        privileged: user_ns_is_hosts
+            .zip(covers.as_ref())
+            .map(|(on_host, covers)| full && off && covers.masked.is_empty() && on_host),
+        masked: covers.as_ref().map(|covers| covers.masked.clone()),
+        readonly: covers.as_ref().map(|covers| covers.readonly.clone()),
+        uncovered: covers.map(|covers| covers.uncovered),
         securebits: None,
-        host_lsms: host_lsms(),
+        host_lsms: host_lsms(world),
         on_host: user_ns_is_hosts == Some(true),
         words: words(&state, base, last),
     }
@@ -147,21 +158,22 @@ fn words(state: &Credentials, base: Option<&Baseline>, last: u8) -> String {
     }
 }
 
-/// None without an LSM that labels processes.
-fn lsm(world: &World<'_>, subject: Subject, unknown: &Unknowns) -> Option<Lsm> {
+/// None if it cannot be read, Some(None) without an LSM that labels processes.
+fn lsm(world: &World<'_>, subject: Subject, unknown: &Unknowns) -> Option<Option<Lsm>> {
     let process = world.proc.process(Pid::from_raw(subject.pid));
     for kind in ["apparmor", "selinux"] {
         if let Some(label) = process.label_of(kind).ok().and_then(|text| label(&text)) {
-            return Some(Lsm { kind, label });
+            return Some(Some(Lsm { kind, label }));
         }
     }
     match process.label() {
-        Ok(text) => label(&text).map(|label| Lsm {
+        Ok(text) => Some(label(&text).map(|label| Lsm {
             kind: if label.split(':').count() >= 3 { "selinux" } else { "apparmor" },
             label,
-        }),
+        })),
         // The kernel's answer without such an LSM.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOENT)) => None,
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Some(None),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) && !unknown.is_copy() => Some(None),
         Err(error) => unknown.known("privileges.lsm", Err(error)),
     }
 }
@@ -173,8 +185,9 @@ fn label(text: &[u8]) -> Option<String> {
 }
 
 /// Those that label processes.
-fn host_lsms() -> Vec<String> {
-    let list = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+fn host_lsms(world: &World<'_>) -> Vec<String> {
+    let list = world.files.read("/sys/kernel/security/lsm").unwrap_or_default();
+    let list = text::utf8(&list);
     let labels = |name: &&str| matches!(*name, "apparmor" | "selinux" | "smack");
     list.trim().split(',').filter(labels).map(str::to_owned).collect()
 }

@@ -123,10 +123,13 @@ fn open_files(world: &World<'_>, pid: i32, descriptors: &mut Descriptors, unknow
             None
         }
         Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
-            unknown.add("processes.list.fds", "only their owner and root can list open files");
+            unknown.refused("processes.list.fds", "list open files");
             None
         }
-        Err(_) => None,
+        Err(_) => {
+            unknown.is_live("processes.list.fds");
+            None
+        }
     }
 }
 
@@ -198,7 +201,10 @@ fn init(world: &World<'_>, subject: Subject, pid: i32, unknown: &Unknowns) -> Op
     let is_init = seen.cpid == Some(1);
     let process = world.proc.process(Pid::from_raw(pid));
     let status = unknown.known("processes.init", process.status_text())?;
-    let sets = SignalSets::parse(&status)?;
+    let Some(sets) = SignalSets::parse(&status) else {
+        unknown.add("processes.init", "its status lacks the sets of signals");
+        return None;
+    };
     let waiting = Waiting::read(world, pid, &sets, unknown);
     let verdict = |signal: i32| match () {
         () if has(sets.ignored, signal) => Some("ignored"),
@@ -251,14 +257,18 @@ impl Waiting {
             let status = process.thread_status(thread).unwrap_or_default();
             waiting.blocked &= SignalSets::parse(&status).map_or(0, |sets| sets.blocked);
         }
+        if !unknown.is_live("processes.init.signals") {
+            waiting.is_unsure = true;
+            return waiting;
+        }
         let awaited = memory::awaited(world.proc, Pid::from_raw(pid), &threads);
         waiting.awaited = awaited.map_or(0, |awaited| awaited.signals);
-        let why = match awaited {
+        let path = "processes.init.signals";
+        match awaited {
             Ok(awaited) if !awaited.is_refused => return waiting,
-            Ok(_) => "only root can read which signals it waits for",
-            Err(_) => "its memory is locked, or it does not end its execve(2)",
-        };
-        unknown.add("processes.init.signals", why);
+            Ok(_) => unknown.refused(path, "read which signals it waits for"),
+            Err(_) => unknown.add(path, "its memory is locked, or it does not end its execve(2)"),
+        }
         waiting.is_unsure = true;
         waiting
     }

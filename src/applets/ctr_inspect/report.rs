@@ -92,6 +92,9 @@ pub(super) struct Report {
     /// Who it is about, for the text without the section of the identity.
     #[serde(skip)]
     pub label: String,
+    /// Is it about a process of the host?
+    #[serde(skip)]
+    pub is_of_host: bool,
     pub identity: Option<Identity>,
     pub namespaces: Option<Namespaces>,
     pub limits: Option<Limits>,
@@ -102,6 +105,11 @@ pub(super) struct Report {
     /// The worst first.
     pub findings: Vec<Finding>,
     pub unknown: Vec<Unknown>,
+}
+
+/// Is a path of the report this one, or below it?
+pub(super) fn is_part(whole: &str, part: &str) -> bool {
+    part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 impl Report {

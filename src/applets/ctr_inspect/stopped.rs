@@ -8,6 +8,7 @@ use super::identity;
 use super::limits::Kill;
 use super::network::{Network, Published};
 use super::report::{Report, Section};
+use super::unknown::Unknowns;
 use crate::container::details::Details;
 use crate::container::epoch;
 use crate::container::matching;
@@ -45,7 +46,8 @@ pub(super) fn find(world: &World<'_>, word: &str) -> Option<anyhow::Result<Detai
 
 pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details) -> Report {
     let wants = |section| sections.contains(&section);
-    let identity = identity::of_stopped(world, details);
+    let unknown = Unknowns::default();
+    let identity = identity::of_stopped(world, details, &unknown);
     let mut findings = Vec::new();
     findings.extend(ended(&identity, kill(world, details).as_ref()));
     Report {
@@ -56,6 +58,7 @@ pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details)
             ..Network::default()
         }),
         findings,
+        unknown: unknown.into_list(),
         ..Report::default()
     }
 }

@@ -13,7 +13,7 @@ use super::storage::Storage;
 use crate::container::cgroup_path::is_id;
 use crate::container::details::Ending;
 use crate::container::records::Record;
-use crate::container::{Container, Files, Runtime, seconds};
+use crate::container::{Container, Files, Runtime, has_come, seconds};
 
 /// At least one of these paths exists on every host on which CRI-O was started.
 const TRACES: [&str; 3] = ["/run/crio", "/var/lib/crio", "/etc/crio"];
@@ -124,15 +124,15 @@ fn record(storages: &[Storage], container: Container) -> Record {
 }
 
 fn ending(end: End) -> Ending {
-    let time = |text: &str| seconds(text).filter(|_| !text.starts_with("0001-"));
-    let finished = time(&end.finished);
+    let time = |text: &str| seconds(text).filter(|_| has_come(text));
+    let has_ended = has_come(&end.finished);
     Ending {
-        was_started: time(&end.started).is_some() || finished.is_some(),
+        was_started: has_come(&end.started) || has_ended,
         restarts: false,
-        exit_code: finished.as_ref().and(end.exit_code),
-        oom_killed: finished.as_ref().map(|_| end.oom_killed),
+        exit_code: end.exit_code.filter(|_| has_ended),
+        oom_killed: has_ended.then_some(end.oom_killed),
         started: time(&end.started),
-        finished,
+        finished: time(&end.finished),
         error: Some(end.error).filter(|error| !error.is_empty()),
     }
 }

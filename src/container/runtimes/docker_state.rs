@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::container::details::{Ending, Layers, Port, Uses};
-use crate::container::{Files, seconds};
+use crate::container::{Files, has_come, seconds};
 
 #[derive(Deserialize)]
 struct Config {
@@ -194,19 +194,18 @@ pub(super) fn with_layer(files: &Files, root: &str, layer: &str) -> Vec<(String,
 }
 
 fn ending(state: State) -> Ending {
-    // Times that did not come yet are in the year 1.
-    let time = |text: &str| seconds(text).filter(|_| !text.starts_with("0001-"));
-    let started = time(&state.started);
+    let time = |text: &str| seconds(text).filter(|_| has_come(text));
+    let was_started = has_come(&state.started);
     let runs = state.running && !state.restarting;
-    let ended = !runs && started.is_some();
+    let ended = !runs && was_started;
     Ending {
-        was_started: started.is_some(),
+        was_started,
         restarts: state.restarting,
         exit_code: (!runs && (ended || state.exit_code != 0)).then_some(state.exit_code),
         oom_killed: ended.then_some(state.oom_killed),
         finished: time(&state.finished).filter(|_| !runs),
         error: Some(state.error).filter(|error| !error.is_empty()),
-        started,
+        started: time(&state.started),
     }
 }
 
@@ -280,5 +279,7 @@ mod tests {
         assert_eq!(ending(state(never, 127)).exit_code, Some(127));
         let ended = ending(state("2024-01-01T00:00:00.5Z", 0));
         assert_eq!((ended.exit_code, ended.oom_killed, ended.finished), (Some(0), Some(false), None));
+        let odd = ending(state("2024-13-45T00:00:00Z", 3));
+        assert_eq!((odd.status(), odd.exit_code, odd.started), ("exited", Some(3), None));
     }
 }

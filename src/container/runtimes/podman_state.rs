@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::storage::Storage;
 use crate::container::details::{Ending, Layers, Port, Uses};
-use crate::container::seconds;
+use crate::container::{cut, has_come, seconds};
 
 #[derive(Deserialize)]
 struct State {
@@ -191,21 +191,21 @@ fn listed(config: Config) -> Vec<Port> {
 fn last_state(database: &[u8], id: &str) -> Option<State> {
     let is_its = |state: &State| state.directory.split('/').any(|part| part == id);
     let all = texts::<State>(database, STATE).filter(is_its);
-    all.max_by_key(|state| (seconds(&state.started), seconds(&state.finished)))
+    all.max_by_key(|state| (cut(&state.started), cut(&state.finished)))
 }
 
 pub(super) fn ending(database: &[u8], id: &str) -> Ending {
     let Some(last) = last_state(database, id) else { return Ending::default() };
-    let time = |text: &str| seconds(text).filter(|_| !text.starts_with("0001-"));
-    let finished = time(&last.finished);
+    let time = |text: &str| seconds(text).filter(|_| has_come(text));
+    let has_ended = has_come(&last.finished);
     Ending {
-        was_started: time(&last.started).is_some(),
+        was_started: has_come(&last.started),
         restarts: false,
         // A user can write any number.
-        exit_code: finished.as_ref().map(|_| last.exit_code).filter(|code| (-1..=255).contains(code)),
-        oom_killed: finished.as_ref().map(|_| last.oom_killed),
+        exit_code: has_ended.then_some(last.exit_code).filter(|code| (-1..=255).contains(code)),
+        oom_killed: has_ended.then_some(last.oom_killed),
         started: time(&last.started),
-        finished,
+        finished: time(&last.finished),
         error: None,
     }
 }
@@ -300,6 +300,9 @@ mod tests {
         let found = ending(text.as_bytes(), "abc");
         assert_eq!((found.exit_code, found.finished.as_deref()), (Some(137), Some(second)));
         assert_eq!(ending(text.as_bytes(), "abd"), Ending::default());
+        // That it ended is known, only not when.
+        let odd = ending(state(first, "2024-13-45T00:00:00Z", 3).as_bytes(), "abc");
+        assert_eq!((odd.status(), odd.exit_code, odd.finished), ("exited", Some(3), None));
     }
 
     #[test]

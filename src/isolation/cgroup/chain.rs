@@ -180,6 +180,21 @@ impl Place {
         self.copy.is_none() && !self.directory().is_dir()
     }
 
+    /// Does the group exist, and the directory of a copy have the files of this controller? A controller that is off has
+    /// none in a group of v2.
+    #[must_use]
+    pub(crate) fn is_there(&self, controller: &str) -> bool {
+        if self.copy.is_none() {
+            return self.open(&self.directory()).is_ok();
+        }
+        let is_its = |entry: &Entry| {
+            let name = entry.name.to_str().unwrap_or_default();
+            let of_it = |rest: &str| controller.is_empty() || rest.starts_with('.');
+            name == "cgroup.controllers" || name.strip_prefix(controller).is_some_and(of_it)
+        };
+        self.entries().iter().any(is_its)
+    }
+
     /// The names in the directory of the group.
     #[must_use]
     pub(crate) fn entries(&self) -> Vec<Entry> {

@@ -11,12 +11,15 @@ pub(crate) struct Throttled {
 }
 
 impl Place {
-    /// The counts of the nearest group with a quota that was reached: it need not be the least one, which is `by`.
+    /// The counts of the group whose quota is reached most often: it need not be the least one, which is `by`. Of groups with
+    /// about the same counts the nearest one, in which fewer others are: a pod has the quota of its only container.
     #[must_use]
     pub(crate) fn throttled(&self, by: &Place) -> Option<Throttled> {
         let quotas = self.chain().filter(|place| place.quota().is_some());
-        let found = quotas.filter_map(|place| place.periods()).max_by_key(|counts| counts.throttled);
-        found.or_else(|| by.periods())
+        let counts: Vec<Throttled> = quotas.filter_map(|place| place.periods()).collect();
+        let most = counts.iter().map(|one| one.throttled).max().unwrap_or(0);
+        let is_near = |one: &Throttled| u128::from(one.throttled) * 10 >= u128::from(most) * 9;
+        counts.into_iter().find(is_near).or_else(|| by.periods())
     }
 
     /// The counts of this group.

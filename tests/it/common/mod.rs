@@ -3,6 +3,7 @@
 pub mod cgexec;
 pub mod compat;
 pub mod containers;
+pub mod ctr_inspect;
 pub mod ctr_ps;
 pub mod ctr_top;
 pub mod fuse;

@@ -35,6 +35,9 @@ struct Candidate {
 /// Files in memory take no room on a disk. A file that several descriptors hold counts once. A name can end in
 /// ` (deleted)` by itself: the number of links decides.
 pub(super) fn read(world: &World<'_>, subject: Subject, unknown: &Unknowns) -> Option<Vec<Deleted>> {
+    if !unknown.is_live("files.deleted") {
+        return None;
+    }
     let (candidates, links) = candidates(world, subject, unknown)?;
     let extents = match access::extents(world.proc, Pid::from_raw(world.chief(subject)), &links) {
         Ok(extents) => extents,
@@ -78,7 +81,7 @@ fn candidates(
                 break;
             }
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
-                unknown.add("files.deleted", "only their owner and root can list open files");
+                unknown.refused("files.deleted", "list open files");
                 return None;
             }
             Err(_) => continue,

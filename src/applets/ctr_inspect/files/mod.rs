@@ -30,7 +30,7 @@ use crate::text;
 #[derive(Serialize, Debug, Default)]
 pub(super) struct Files {
     pub root: Root,
-    pub mounts: Vec<Mounted>,
+    pub mounts: Option<Vec<Mounted>>,
     /// Deleted files that processes hold open, and that still take room on a disk.
     pub deleted: Option<Vec<Deleted>>,
     pub cwd: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct Files {
     /// Nodes in /dev that most containers do not have.
     pub devices: Option<Vec<Device>>,
     /// Of the root and of mounts from the host that can be written.
-    pub space: Vec<Space>,
+    pub space: Option<Vec<Space>>,
 }
 
 #[derive(Serialize, Debug)]
@@ -77,17 +77,25 @@ pub(super) struct Mounted {
 impl Mounted {
     /// Do most containers have it?
     pub(super) fn is_usual(&self) -> bool {
-        USUAL_MOUNTS.contains(&self.target.as_str())
+        // Who may not make nodes mounts those of the host.
+        const NODES: [&str; 6] =
+            ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+        let is_node = || self.source == self.target && NODES.contains(&self.target.as_str());
+        USUAL_MOUNTS.contains(&self.target.as_str()) || is_node()
     }
 }
 
 impl Files {
+    pub(super) fn mounts(&self) -> &[Mounted] {
+        self.mounts.as_deref().unwrap_or_default()
+    }
+
     /// The mounts that show a part of the host; and how many more are the same as on the host, for a process that has
     /// the host's root.
     pub(super) fn parts_of_host(&self) -> (Vec<&Mounted>, usize) {
         let on_host = self.root.path.as_deref() == Some("/");
         let is_same = |mount: &&Mounted| on_host && mount.source == mount.target;
-        let all = self.mounts.iter().filter(|mount| mount.from_host);
+        let all = self.mounts().iter().filter(|mount| mount.from_host);
         let (same, others): (Vec<&Mounted>, Vec<&Mounted>) = all.partition(is_same);
         (others, same.len())
     }
@@ -135,17 +143,19 @@ impl HostMounts {
 
 pub(super) fn read(world: &World<'_>, subject: Subject, host: &HostMounts, unknown: &Unknowns) -> Files {
     let process = world.proc.process(Pid::from_raw(subject.pid));
-    let text = unknown.known("files.mounts", process.mountinfo()).unwrap_or_default();
-    let (root, mounts) = (root(world, subject, host, &text, unknown), all_mounts(&text, host, unknown));
-    let (devices, space) = below_root(world, subject, &mounts, unknown).unzip();
+    let text = unknown.known("files.mounts", process.mountinfo());
+    let mounts = text.as_ref().map(|text| all_mounts(text, host, unknown));
+    let text = text.unwrap_or_default();
+    let root = root(world, subject, host, &text, unknown);
+    let (devices, space) = below_root(world, subject, mounts.as_deref().unwrap_or_default(), unknown).unzip();
     Files {
         root,
         mounts,
         devices,
-        space: space.unwrap_or_default(),
+        space,
         deleted: deleted::read(world, subject, unknown),
         cwd: unknown.known("files.cwd", std::fs::read_link(process.path("cwd"))).map(|path| shown(&path)),
-        cwd_outside: cwd_outside(world, subject, &text),
+        cwd_outside: cwd_outside(world, subject, &text, unknown),
     }
 }
 
@@ -159,6 +169,9 @@ fn below_root(
     /// File systems that are asked for their space.
     const MOST: usize = 100;
     let number = subject.container?;
+    if !unknown.is_live("files.devices") {
+        return None;
+    }
     let owner = world.containers[number].container.owner;
     let has_room = |mount: &&Mounted| mount.from_host && !mount.read_only && !mount.is_usual();
     let targets = mounts.iter().filter(has_room).map(|mount| mount.target.clone());
@@ -232,6 +245,9 @@ impl Overlay {
             return;
         }
         let paths: Vec<PathBuf> = short.iter().map(PathBuf::from).collect();
+        if !unknown.is_live("files.root.overlay.lower") {
+            return;
+        }
         match memory::links(world.proc, Pid::from_raw(subject.pid), &paths) {
             Ok(links) => {
                 for ((layer, path), link) in short.into_iter().zip(&paths).zip(links) {
@@ -318,7 +334,10 @@ fn on_host(point: &Path, mount: &Mount<'_>, host: &HostMounts) -> Option<PathBuf
 }
 
 /// Ids of mounts are unique on the host. The link shows only a path, which can be that of a directory inside too.
-fn cwd_outside(world: &World<'_>, subject: Subject, mountinfo: &[u8]) -> Option<bool> {
+fn cwd_outside(world: &World<'_>, subject: Subject, mountinfo: &[u8], unknown: &Unknowns) -> Option<bool> {
+    if !unknown.is_live("files.cwd_outside") {
+        return None;
+    }
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let cwd = world.proc.path_of(Pid::from_raw(subject.pid), "cwd");
     let cwd = open(&cwd, flags, Mode::empty()).ok()?;

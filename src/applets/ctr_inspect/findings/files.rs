@@ -38,15 +38,15 @@ impl Judge<'_> {
         }
         self.devices(files, privileges);
         let owner = self.subject.container.map_or(0, |number| self.world.containers[number].container.owner);
-        let sources = sources(&files.mounts);
+        let sources = sources(files.mounts());
         let mut targets: Vec<(&Path, PathBuf)> = sockets
             .of(owner, |socket| is_shown(&sources, socket))
             .into_iter()
-            .flat_map(|socket| reached(&files.mounts, socket).into_iter().map(move |target| (socket, target)))
+            .flat_map(|socket| {
+                reached(files.mounts(), socket).into_iter().map(move |target| (socket, target))
+            })
             .collect();
-        // A socket that is mounted itself comes first, before those in a directory.
-        let is_mounted = |socket: &Path| files.mounts.iter().any(|mount| Path::new(&mount.source) == socket);
-        order::sort_by_key(&mut targets, |(socket, _)| !is_mounted(socket));
+        mounted_first(&mut targets, files.mounts());
         if let Some((socket, target)) = targets.first() {
             let more = match targets.len() {
                 1 => String::new(),
@@ -56,7 +56,7 @@ impl Judge<'_> {
             let paths: Vec<_> = targets.iter().map(|(_, target)| target.to_string_lossy()).collect();
             self.add("runtime-socket", Severity::High, text, vec![("files.mounts", json!(paths))]);
         }
-        self.host_directories(&files.mounts);
+        self.host_directories(files.mounts());
     }
 
     /// Does it show parts of the host by design?
@@ -65,7 +65,7 @@ impl Judge<'_> {
     }
 
     fn space(&mut self, files: &Files) {
-        for space in &files.space {
+        for space in files.space.iter().flatten() {
             for (what, percent) in [("bytes", space.percent), ("inodes", space.inodes_percent)] {
                 let Some(percent) = percent.filter(|percent| *percent >= 95.0) else { continue };
                 let text =
@@ -79,18 +79,10 @@ impl Judge<'_> {
     fn devices(&mut self, files: &Files, privileges: Option<&Privileges>) {
         let is_root = privileges.is_some_and(|all| all.root_on_host == Some(true));
         let allowed = files.devices.iter().flatten().filter(|device| device.allowed == Some(true));
-        let is_high = |device: &&Device| is_root && !self.is_sandbox() && device.what != Some("kvm");
-        let (mut devices, others): (Vec<&Device>, Vec<&Device>) = allowed.partition(is_high);
-        let severity = if devices.is_empty() { Severity::Note } else { Severity::High };
-        devices.extend(others);
-        let Some(first) = devices.first() else { return };
-        let more = match devices.len() {
-            1 => String::new(),
-            count => format!(" and {} more", count - 1),
-        };
-        let what = first.what.unwrap_or("device");
-        let text = format!("{what} of the host is {} ({}:{}){more}", first.path, first.major, first.minor);
-        self.add("host-device", severity, text, vec![("files.devices", json!(devices))]);
+        let is_high = is_root && !self.is_sandbox();
+        if let Some((severity, text, devices)) = of_devices(allowed.collect(), is_high) {
+            self.add("host-device", severity, text, vec![("files.devices", json!(devices))]);
+        }
     }
 
     fn host_directories(&mut self, mounts: &[Mounted]) {
@@ -107,12 +99,7 @@ impl Judge<'_> {
             "/run",
         ];
         let judged = |mount: &&Mounted| mount.from_host && JUDGED.contains(&mount.source.as_str());
-        let all: Vec<&Mounted> = mounts.iter().filter(judged).collect();
-        for mount in &all {
-            // What came along with a directory above is part of that finding.
-            if all.iter().any(|other| is_below(&mount.target, &other.target)) {
-                continue;
-            }
+        for mount in outermost(mounts.iter().filter(judged).collect()) {
             let writable = !mount.read_only || !mount.writable_below.is_empty();
             let severity = match () {
                 () if self.is_sandbox() => Severity::Note,
@@ -137,9 +124,37 @@ impl Judge<'_> {
     }
 }
 
+/// Without those that came along with a directory above: they are part of its finding.
+fn outermost(all: Vec<&Mounted>) -> Vec<&Mounted> {
+    let is_part = |mount: &Mounted| all.iter().any(|other| is_below(&mount.target, &other.target));
+    all.iter().copied().filter(|mount| !is_part(mount)).collect()
+}
+
+/// A socket that is mounted itself comes before those in a directory.
+fn mounted_first(targets: &mut [(&Path, PathBuf)], mounts: &[Mounted]) {
+    let is_mounted = |socket: &Path| mounts.iter().any(|mount| Path::new(&mount.source) == socket);
+    order::sort_by_key(targets, |(socket, _)| !is_mounted(socket));
+}
+
+/// One finding of all devices. The worst is named.
+fn of_devices(all: Vec<&Device>, may_be_high: bool) -> Option<(Severity, String, Vec<&Device>)> {
+    let is_high = |device: &&Device| may_be_high && device.what != Some("kvm");
+    let (mut devices, others): (Vec<&Device>, Vec<&Device>) = all.into_iter().partition(is_high);
+    let severity = if devices.is_empty() { Severity::Note } else { Severity::High };
+    devices.extend(others);
+    let first = devices.first()?;
+    let more = match devices.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    let what = first.what.unwrap_or("device");
+    let text = format!("{what} of the host is {} ({}:{}){more}", first.path, first.major, first.minor);
+    Some((severity, text, devices))
+}
+
 /// More than 5 % of a file system.
 fn takes_much(files: &Files) -> bool {
-    files.space.iter().any(|space| {
+    files.space.iter().flatten().any(|space| {
         let on_it = files.deleted.iter().flatten().filter(|file| file.device == space.device);
         let bytes = on_it.map(|file| file.bytes).fold(0, u64::saturating_add);
         bytes > space.size / 20
@@ -182,16 +197,70 @@ fn reached(mounts: &[Mounted], socket: &Path) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_socket_below_a_mount_is_reached_unless_it_is_covered() {
-        let mount = |target: &str, source: &str, from_host| Mounted {
+    fn mount(target: &str, source: &str, from_host: bool) -> Mounted {
+        Mounted {
             target: target.to_owned(),
             source: source.to_owned(),
             fstype: "x".to_owned(),
             read_only: true,
             from_host,
             writable_below: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn devices_are_one_finding_that_names_the_worst() {
+        let device = |path: &str, what| Device {
+            path: path.to_owned(),
+            kind: "block",
+            major: 8,
+            minor: 0,
+            what: Some(what),
+            allowed: Some(true),
         };
+        let (kvm, sda, mem) =
+            (device("/dev/kvm", "kvm"), device("/dev/sda", "disk"), device("/dev/mem", "memory"));
+        let found =
+            |all: Vec<&Device>, is_root| of_devices(all, is_root).map(|(severity, text, _)| (severity, text));
+        let named = |severity, text: &str| Some((severity, text.to_owned()));
+        let all = || vec![&kvm, &sda, &mem];
+        assert_eq!(
+            found(all(), true),
+            named(Severity::High, "disk of the host is /dev/sda (8:0) and 2 more")
+        );
+        assert_eq!(
+            found(all(), false),
+            named(Severity::Note, "kvm of the host is /dev/kvm (8:0) and 2 more")
+        );
+        assert_eq!(found(vec![&kvm], true), named(Severity::Note, "kvm of the host is /dev/kvm (8:0)"));
+        assert_eq!(found(Vec::new(), true), None);
+        let (_, _, devices) = of_devices(all(), true).expect("a finding");
+        assert_eq!(devices, [&sda, &mem, &kvm]);
+    }
+
+    #[test]
+    fn directories_below_a_mounted_one_are_part_of_its_finding() {
+        let all = [mount("/host", "/", true), mount("/host/dev", "/dev", true), mount("/etc2", "/etc", true)];
+        let targets: Vec<&str> = outermost(all.iter().collect()).iter().map(|one| &*one.target).collect();
+        assert_eq!(targets, ["/host", "/etc2"]);
+    }
+
+    #[test]
+    fn a_socket_that_is_mounted_itself_is_named_first() {
+        let mounts = [mount("/host", "/", true), mount("/s", "/run/docker.sock", true)];
+        let sockets = [Path::new("/run/containerd/containerd.sock"), Path::new("/run/docker.sock")];
+        let mut targets: Vec<(&Path, PathBuf)> = Vec::new();
+        for socket in sockets {
+            targets.extend(reached(&mounts, socket).into_iter().map(|target| (socket, target)));
+        }
+        assert_ne!(targets[0].1, Path::new("/s"));
+        mounted_first(&mut targets, &mounts);
+        assert_eq!(targets[0].1, Path::new("/s"));
+        assert_eq!(targets.len(), 3);
+    }
+
+    #[test]
+    fn a_socket_below_a_mount_is_reached_unless_it_is_covered() {
         let socket = Path::new("/run/docker.sock");
         let found =
             |mounts: &[Mounted]| reached(mounts, socket).first().map(|path| path.display().to_string());

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Judge;
 use crate::applets::ctr_inspect::finding::Severity;
-use crate::applets::ctr_inspect::limits::{Limits, Memory, percent};
+use crate::applets::ctr_inspect::limits::{Limits, percent};
 use crate::applets::ctr_inspect::show::{many, short_path};
 use crate::isolation::cgroup::pressure::Stall;
 use crate::output::size::size;
@@ -17,7 +17,7 @@ impl Judge<'_> {
             let evidence = vec![("limits.memory.limit", Value::Null)];
             self.add("no-memory-limit", Severity::Note, "no memory limit", evidence);
         }
-        if self.runtime.is_some() && limits.pids.own.is_some() && limits.pids.limit.is_none() {
+        if self.runtime.is_some() && limits.pids.is_known && limits.pids.limit.is_none() {
             self.add(
                 "no-pids-limit",
                 Severity::Note,
@@ -42,9 +42,22 @@ impl Judge<'_> {
             let text = format!("{current} of {limit} processes{whose}");
             self.add("pids-near-limit", Severity::High, text, evidence);
         }
-        if let Some(denied) = pids.denied.filter(|denied| *denied > 0) {
-            let text = format!("the limit of processes refused {}", many(denied, "fork"));
-            self.add("pids-denied", Severity::High, text, vec![("limits.pids.denied", json!(denied))]);
+        let some = |count: Option<u64>| count.filter(|count| *count > 0);
+        if let Some(denied) = some(pids.denied) {
+            let forks = many(denied, "fork");
+            let (severity, since) = match pids.own {
+                Some(true) => (Severity::High, "since its start"),
+                Some(false) => (Severity::Note, "in its group, in which others are too"),
+                None => (Severity::Note, "in its group, in which others may be too"),
+            };
+            let text = format!("a limit of processes refused {forks} {since}");
+            self.add("pids-denied", severity, text, vec![("limits.pids.denied", json!(denied))]);
+        } else if let Some(denied) = some(pids.limit_denied) {
+            let by = pids.limit_by.as_deref().map(short_path).unwrap_or_default();
+            let text =
+                format!("the limit of {by} refused {}, of this container or others", many(denied, "fork"));
+            let evidence = vec![("limits.pids.limit_denied", json!(denied))];
+            self.add("pids-denied", Severity::Note, text, evidence);
         }
     }
 
@@ -70,32 +83,31 @@ impl Judge<'_> {
             return self.kills_in_shared_group(limits, kills);
         }
         let last = memory.kills.iter().flatten().last();
-        let severity =
-            if last.is_some_and(|last| last.ago < 3600) { Severity::High } else { Severity::Medium };
-        let text = match last {
+        let is_recent = last.is_some_and(|last| last.ago < 3600);
+        let severity = if is_recent { Severity::High } else { Severity::Medium };
+        let lives = if self.runtime.is_some() { "; PID 1 lives on" } else { "" };
+        let mut text = match last {
             Some(last) => {
                 let by = match &last.limit_by {
                     Some(path) => format!("by the limit of {}", short_path(path)),
                     None => "as the host had no memory left".to_owned(),
                 };
                 let others = if kills > 1 { format!(", {kills} in all") } else { String::new() };
-                format!(
-                    "{} (pid {}) killed {} ago {by}{others}; PID 1 lives on",
-                    last.comm,
-                    last.pid,
-                    ago(last.ago)
-                )
+                format!("{} (pid {}) killed {} ago {by}{others}", last.comm, last.pid, ago(last.ago))
             }
-            None => {
-                let by = oom_by(memory).map(|by| format!(" by the limit of {}", short_path(by)));
-                let by = by.unwrap_or_default();
-                format!("{} killed for lack of memory{by}; PID 1 lives on", many(kills, "process"))
-            }
+            None => format!("{} killed for lack of memory since its start", many(kills, "process")),
         };
         let mut evidence = vec![("limits.memory.events.oom_kill", json!(kills))];
-        evidence.extend(oom_by(memory).map(|by| ("limits.memory.events.oom_by", json!(by))));
-        evidence.extend(last.map(|last| ("limits.memory.kills", json!(last))));
-        self.add("oom-kill", severity, text, evidence);
+        match (last, &memory.events.oom_by) {
+            (Some(last), _) => evidence.push(("limits.memory.kills", json!(last))),
+            // The kernel counts where a limit was reached, and where a process was killed.
+            (None, Some(by)) => {
+                text += &format!("; the limit of {} was reached", short_path(by));
+                evidence.push(("limits.memory.events.oom_by", json!(by)));
+            }
+            (None, None) => {}
+        }
+        self.add("oom-kill", severity, text + lives, evidence);
     }
 
     /// Nothing says whether the victim was a process of the container.
@@ -150,30 +162,11 @@ impl Judge<'_> {
 
     pub(super) fn cpu(&mut self, limits: &Limits, age: Option<u64>) {
         let cpu = &limits.cpu;
-        let throttled = &cpu.throttled;
-        #[expect(clippy::cast_precision_loss, reason = "seconds")]
-        let burst = throttled.seconds.zip(age).is_some_and(|(seconds, age)| seconds < age as f64 / 100.0);
-        let percent = throttled.percent.filter(|percent| {
-            *percent >= 5.0 && throttled.periods.is_some_and(|periods| periods >= 100) && !burst
-        });
-        let now = throttled.percent_now.filter(|now| *now >= 5.0);
-        if percent.is_none() {
-            if let Some(now) = now {
-                let by = throttled.by.as_deref().map(short_path).unwrap_or_default();
-                let text = format!("throttled now, in {now:.0} % of periods, by the quota of {by}");
-                let evidence = vec![("limits.cpu.throttled.percent_now", json!(now))];
-                self.add("cpu-throttled", throttling(now), text, evidence);
-            }
-        }
-        if let Some(percent) = percent {
-            let severity = throttling(percent);
-            let by = throttled.by.as_deref().map(short_path).unwrap_or_default();
-            let text = format!("throttled in {percent:.0} % of periods by the quota of {by}");
-            let evidence = vec![
-                ("limits.cpu.throttled.percent", json!(percent)),
-                ("limits.cpu.throttled.periods", json!(throttled.periods)),
-            ];
-            self.add("cpu-throttled", severity, text, evidence);
+        let throttled = throttling(limits, age);
+        if let Some(Throttling { severity, text, path, percent }) = &throttled {
+            let evidence =
+                vec![(*path, json!(percent)), ("limits.cpu.throttled.periods", json!(cpu.throttled.periods))];
+            self.add("cpu-throttled", *severity, text, evidence);
         }
         #[expect(clippy::cast_precision_loss, reason = "a number of CPUs")]
         if let Some((quota, seen)) = cpu
@@ -181,7 +174,7 @@ impl Judge<'_> {
             .zip(cpu.seen_cpus)
             .filter(|(quota, seen)| *seen as f64 > quota.ceil() && *seen as f64 > quota * 2.0)
         {
-            let is_throttled = percent.is_some() || now.is_some();
+            let is_throttled = throttled.is_some_and(|one| one.severity != Severity::Note);
             let severity = if is_throttled { Severity::Medium } else { Severity::Note };
             let text = format!("sees {} but may use {quota:.2}", many(seen, "CPU"));
             let evidence = vec![("limits.cpu.seen_cpus", json!(seen)), ("limits.cpu.quota", json!(quota))];
@@ -190,12 +183,63 @@ impl Judge<'_> {
     }
 }
 
-fn throttling(percent: f64) -> Severity {
-    if percent >= 25.0 { Severity::High } else { Severity::Medium }
+struct Throttling {
+    severity: Severity,
+    text: String,
+    /// Where the report has the share.
+    path: &'static str,
+    percent: f64,
 }
 
-/// The group whose limit was reached. v1 does not count it: then the group above that binds, if there is one.
-fn oom_by(memory: &Memory) -> Option<&str> {
-    let binding = memory.limit_by.as_deref().filter(|_| memory.limit_own != memory.limit);
-    memory.events.oom_by.as_deref().or(binding)
+/// The counters are those of the group with the quota, since it was made: they count what other groups below it used, and
+/// what is long past.
+fn throttling(limits: &Limits, age: Option<u64>) -> Option<Throttling> {
+    let throttled = &limits.cpu.throttled;
+    #[expect(clippy::cast_precision_loss, reason = "seconds")]
+    let is_burst = throttled.seconds.zip(age).is_some_and(|(seconds, age)| seconds < age as f64 / 100.0);
+    let is_often = |percent: &f64| *percent >= 5.0 && throttled.periods >= Some(100) && !is_burst;
+    let (in_all, now) = (throttled.percent.filter(is_often), throttled.percent_now.filter(|now| *now >= 5.0));
+    let own = throttled.own == Some(true);
+    let waited = if own { Some(true) } else { has_waited(limits, age) };
+    if waited == Some(false) {
+        return None;
+    }
+    let by = throttled.by.as_deref().map(short_path).unwrap_or_default();
+    let since = if own { "since its start" } else { "since that group was made" };
+    let (path, percent, mut text) = match (in_all, now) {
+        (Some(percent), now) => {
+            let text = format!("throttled in {percent:.0} % of periods {since}, by the quota of {by}");
+            let now = match (now, throttled.percent_now.is_none() && pressure_of_cpu(limits).is_some()) {
+                (Some(now), _) => format!("; now in {now:.0} %"),
+                (None, true) => "; it does not wait now".to_owned(),
+                (None, false) => String::new(),
+            };
+            ("limits.cpu.throttled.percent", percent, text + &now)
+        }
+        (None, Some(now)) => {
+            let text = format!("throttled now, in {now:.0} % of periods, by the quota of {by}");
+            ("limits.cpu.throttled.percent_now", now, text)
+        }
+        (None, None) => return None,
+    };
+    let severity = match () {
+        () if waited.is_none() => Severity::Note,
+        () if percent >= 25.0 => Severity::High,
+        () => Severity::Medium,
+    };
+    if waited.is_none() {
+        text += ", which others share: whether this container waited is not known";
+    }
+    Some(Throttling { severity, text, path, percent })
+}
+
+fn pressure_of_cpu(limits: &Limits) -> Option<&Stall> {
+    limits.pressure.as_ref()?.cpu.as_ref()?.some.as_ref()
+}
+
+/// Did the container wait for a CPU: for 1 % of its time, or lately?
+fn has_waited(limits: &Limits, age: Option<u64>) -> Option<bool> {
+    let some = pressure_of_cpu(limits)?;
+    let is_lately = some.avg10 >= 5.0 || some.avg300 >= 5.0;
+    Some(is_lately || some.total / 10_000 >= age?.max(1))
 }

@@ -5,7 +5,7 @@ mod limits;
 mod network;
 mod privileges;
 mod processes;
-mod reasons;
+mod rules;
 
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use super::finding::{Evidence, Finding, Severity};
 use super::identity::Identity;
 use super::limits::Kill;
-use super::report::Report;
+use super::report::{Report, is_part};
 use super::show::{many, short_path};
 use super::sockets::RuntimeSockets;
 use crate::container::Runtime;
 use crate::container::details::may_be_first_killed;
 use crate::container::world::{Subject, World};
 use crate::order;
-use reasons::REASONS;
+pub(crate) use rules::{RULES, Rule};
 
 /// What to expect of a runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,16 +72,16 @@ pub(super) fn judge(
     if let (Some(namespaces), Some(runtime)) = (&report.namespaces, judge.runtime) {
         judge.namespaces(namespaces, report.privileges.as_ref(), policy(runtime));
     }
+    let start = world.proc.process(Pid::from_raw(world.chief(subject))).start_time();
+    let age = start.and_then(|start| world.clock.age(start));
     if let Some(limits) = &report.limits {
-        let age = report.identity.as_ref().and_then(|identity| identity.age);
         judge.limits(limits, age);
     }
     if let Some((files, sockets)) = report.files.as_ref().zip(sockets) {
         judge.files(files, report.privileges.as_ref(), sockets);
     }
     if let Some(network) = &report.network {
-        let start = world.proc.process(Pid::from_raw(world.chief(subject))).start_time();
-        judge.network(network, start.and_then(|start| world.clock.age(start)));
+        judge.network(network, age);
     }
     if let Some(processes) = &report.processes {
         judge.processes(processes, report.limits.as_ref());
@@ -121,9 +121,20 @@ pub(super) fn ended(identity: &Identity, kill: Option<&Kill>) -> Option<Finding>
     Some(finding("oom-kill", severity, text, evidence))
 }
 
+fn rule(id: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.id == id)
+}
+
+/// Could the report have had this finding?
+pub(super) fn is_judged(report: &Report, id: &str) -> bool {
+    rule(id).is_none_or(|rule| {
+        let is_known = |part: &str| !report.unknown.iter().any(|one| is_part(&one.path, part));
+        (rule.of_host || !report.is_of_host) && rule.needs.iter().all(|part| is_known(part))
+    })
+}
+
 fn finding(id: &'static str, severity: Severity, text: String, evidence: Vec<(&str, Value)>) -> Finding {
-    let reason = REASONS.iter().find(|(known, ..)| *known == id);
-    let (why, remedy) = reason.map_or(("", ""), |(_, why, remedy)| (*why, *remedy));
+    let (why, remedy) = rule(id).map_or(("", ""), |rule| (rule.why, rule.remedy));
     let evidence =
         evidence.into_iter().map(|(path, value)| Evidence { path: path.to_owned(), value }).collect();
     Finding { id, severity, text, evidence, why, remedy }
@@ -156,13 +167,14 @@ mod tests {
             include_str!("processes.rs"),
         ]
         .concat();
-        for (id, why, remedy) in REASONS {
-            assert!(!why.is_empty() && !remedy.is_empty(), "{id}");
-            assert_eq!(REASONS.iter().filter(|(other, ..)| other == id).count(), 1, "{id}");
+        for rule in RULES {
+            let texts = [rule.severity, rule.when, rule.why, rule.remedy];
+            assert!(texts.iter().all(|text| !text.is_empty() && text.is_ascii()), "{}", rule.id);
+            assert_eq!(RULES.iter().filter(|other| other.id == rule.id).count(), 1, "{}", rule.id);
         }
         let used = source.split("self.add(\"").skip(1).filter_map(|rest| rest.split('"').next());
         let used: Vec<&str> = used.filter(|id| !id.contains(')')).collect();
         assert!(used.len() > 20);
-        used.iter().for_each(|id| assert!(REASONS.iter().any(|(known, ..)| known == id), "{id}"));
+        used.iter().for_each(|id| assert!(rule(id).is_some(), "{id}"));
     }
 }

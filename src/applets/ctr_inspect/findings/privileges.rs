@@ -55,10 +55,12 @@ impl Judge<'_> {
             let text = format!("not confined by {}", privileges.host_lsms.join(", "));
             self.add("lsm-off", without_profile, text, vec![("privileges.lsm.label", json!(label))]);
         }
-        let open: Vec<&String> = privileges.uncovered.iter().filter(|path| is_dangerous(path)).collect();
+        let open: Vec<&String> =
+            privileges.uncovered.iter().flatten().filter(|path| is_dangerous(path)).collect();
         if privileges.on_host && !open.is_empty() {
             // A kubelet asks for masks; a container of a bare request has none.
-            let has_any = !privileges.masked.is_empty() || !privileges.readonly.is_empty();
+            let mut covered = [&privileges.masked, &privileges.readonly].into_iter().flatten().flatten();
+            let has_any = covered.next().is_some();
             let medium = policy == Policy::Strict || (policy == Policy::Kubernetes && has_any);
             let severity = if medium { Severity::Medium } else { Severity::Note };
             let names = open.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");

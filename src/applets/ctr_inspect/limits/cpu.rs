@@ -25,6 +25,9 @@ pub(in crate::applets::ctr_inspect) struct Cpu {
     pub usage_seconds: Option<f64>,
     pub throttled: Throttled,
     pub own: Option<bool>,
+    /// Can the files with the limit be read?
+    #[serde(skip)]
+    pub is_known: bool,
 }
 
 #[derive(Serialize, Debug, Default)]
@@ -34,6 +37,8 @@ pub(in crate::applets::ctr_inspect) struct Throttled {
     pub percent: Option<f64>,
     pub seconds: Option<f64>,
     pub by: Option<String>,
+    /// Is the group that counts the container's alone? Other groups below it may have used up its quota.
+    pub own: Option<bool>,
     /// Of the periods while this process looked. Null if nothing points to throttling now.
     pub percent_now: Option<f64>,
 }
@@ -45,8 +50,9 @@ impl Reader<'_> {
         let cpuset = cpus_allowed(&status);
         let seen_cpus = cpuset.map(count_of_list);
         let cpuset = cpuset.map(|list| text::utf8(list).into_owned());
-        let Some(Own { place, own }) = self.known_group("cpu", "limits.cpu") else {
-            return Cpu { cpuset, seen_cpus, ..Cpu::default() };
+        let Own { place, own } = match self.known_group("cpu", "limits.cpu") {
+            Ok(group) => group,
+            Err(own) => return Cpu { cpuset, seen_cpus, own, ..Cpu::default() },
         };
         let least = place.least(Place::quota);
         let value = least.as_ref().map(|least| least.value);
@@ -63,30 +69,43 @@ impl Reader<'_> {
                 (quota, seen) => quota.or(seen),
             },
             usage_seconds: self.cpu_time(&place),
-            throttled: self.throttled(&place, by),
+            throttled: self.throttled(&place, by, own),
             cpuset,
             seen_cpus,
             own,
+            is_known: true,
         }
     }
 
-    /// The counters since the start hide what began a moment ago: if processes wait for a CPU, they are read twice.
-    fn throttled(&self, place: &Place, by: Option<&Place>) -> Throttled {
+    /// The group that has the quota counts: without a quota nothing is counted. The counters since the start hide what
+    /// began a moment ago: if processes wait for a CPU, they are read twice.
+    fn throttled(&self, place: &Place, by: Option<&Place>, own: Option<bool>) -> Throttled {
         const LOOK: Duration = Duration::from_millis(350); // three periods of the usual length
-        let before = throttled(place, by);
-        let waits = || {
-            let unified = self.unified().filter(|unified| unified.own == Some(true))?;
-            let pressure = unified.place.read("cpu.pressure")?;
-            Some(stall(&pressure, "some")?.avg10 >= 5.0)
-        };
-        if before.throttled.is_none_or(|throttled| throttled == 0) || waits() == Some(false) {
-            return before;
+        let counts = || place.throttled(by?);
+        let Some(mut found) = counts() else { return Throttled::default() };
+        let mut percent_now = None;
+        if found.throttled > 0 && self.waits_for_cpu() != Some(false) {
+            std::thread::sleep(LOOK);
+            let Some(after) = counts() else { return Throttled::default() };
+            let periods = after.periods.checked_sub(found.periods).filter(|periods| *periods >= 2);
+            percent_now = percent(after.throttled.checked_sub(found.throttled), periods);
+            found = after;
         }
-        std::thread::sleep(LOOK);
-        let after = throttled(place, by);
-        let grown = |before: Option<u64>, after: Option<u64>| after?.checked_sub(before?);
-        let periods = grown(before.periods, after.periods).filter(|periods| *periods >= 2);
-        Throttled { percent_now: percent(grown(before.throttled, after.throttled), periods), ..after }
+        Throttled {
+            percent: percent(Some(found.throttled), Some(found.periods)),
+            periods: Some(found.periods),
+            throttled: Some(found.throttled),
+            seconds: found.seconds,
+            by: Some(shown(&found.place)),
+            own: if found.place.path() == place.path() { own } else { self.is_own(&found.place) },
+            percent_now,
+        }
+    }
+
+    /// Did its processes wait for a CPU in the last 10 seconds?
+    fn waits_for_cpu(&self) -> Option<bool> {
+        let unified = self.unified().filter(|unified| unified.own == Some(true))?;
+        Some(stall(&unified.place.read("cpu.pressure")?, "some")?.avg10 >= 5.0)
     }
 
     /// In seconds. The unified group has it on a hybrid host too.
@@ -104,18 +123,5 @@ impl Reader<'_> {
             Some(nanoseconds) => Some(seconds(nanoseconds / 1000)),
             None => self.unified()?.place.field("cpu.stat", "usage_usec").map(seconds),
         }
-    }
-}
-
-/// The group that has the quota counts. Without a quota nothing is counted.
-fn throttled(place: &Place, by: Option<&Place>) -> Throttled {
-    let Some(found) = by.and_then(|by| place.throttled(by)) else { return Throttled::default() };
-    Throttled {
-        percent: percent(Some(found.throttled), Some(found.periods)),
-        periods: Some(found.periods),
-        throttled: Some(found.throttled),
-        seconds: found.seconds,
-        by: Some(shown(&found.place)),
-        percent_now: None,
     }
 }

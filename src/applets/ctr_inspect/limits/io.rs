@@ -15,7 +15,8 @@ pub(in crate::applets::ctr_inspect) struct Io {
     pub write_bytes: Option<u64>,
     /// `cgroup`, or `processes`: a sum without processes that have ended.
     pub source: Option<&'static str>,
-    pub limits: Vec<DeviceLimit>,
+    /// Null if they cannot be read.
+    pub limits: Option<Vec<DeviceLimit>>,
 }
 
 #[derive(Serialize, Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,13 @@ impl Reader<'_> {
     pub(super) fn io(&self) -> Io {
         let own = self.own_group("io").filter(|own| own.place.v2);
         let v1 = self.own_group("blkio").filter(|own| !own.place.v2);
-        let limits = own.as_ref().or(v1.as_ref()).map(|own| device_limits(&own.place)).unwrap_or_default();
+        let controller = if v1.is_some() { "blkio" } else { "io" };
+        // A copy has no process whose files could be summed up instead.
+        if self.unknown.is_copy() && self.known_group(controller, "limits.io").is_err() {
+            return Io::default();
+        }
+        let limits = own.as_ref().or(v1.as_ref()).map(|own| device_limits(&own.place));
+        let limits = Some(limits.unwrap_or_default());
         let counted = match (&own, &v1) {
             (_, Some(own)) | (Some(own), None) => own.place.disk_bytes(),
             (None, None) => None,
@@ -57,21 +64,26 @@ impl Reader<'_> {
         let (read, written) = match memory::disk_bytes(self.world.proc, &self.members) {
             Ok(sums) => sums,
             Err(errno) => {
-                let why = match errno {
-                    Errno::EACCES => "only their owner and root can read what processes read and write",
-                    Errno::ETIMEDOUT => "a process does not end its execve(2)",
-                    other => other.desc(),
-                };
-                self.unknown.add("limits.io", why);
+                let path = "limits.io";
+                match errno {
+                    Errno::EACCES => self.unknown.refused(path, "read what processes read and write"),
+                    Errno::ENOENT if !self.unknown.is_live(path) => {}
+                    Errno::ETIMEDOUT => self.unknown.add(path, "a process does not end its execve(2)"),
+                    other => self.unknown.add(path, other.desc()),
+                }
                 return Io::default();
             }
         };
         let source = Some("processes");
-        Io { read_bytes: Some(read), write_bytes: Some(written), source, limits: Vec::new() }
+        Io { read_bytes: Some(read), write_bytes: Some(written), source, limits: None }
     }
 
-    pub(super) fn hugetlb(&self) -> Vec<Huge> {
-        let Some(Own { place, .. }) = self.own_group("hugetlb") else { return Vec::new() };
+    /// None for a copy without the files. Not every kernel has the controller.
+    pub(super) fn hugetlb(&self) -> Option<Vec<Huge>> {
+        let Some(Own { place, .. }) = self.own_group("hugetlb") else { return Some(Vec::new()) };
+        if self.unknown.is_copy() && self.known_group("hugetlb", "limits.hugetlb").is_err() {
+            return None;
+        }
         let (limit_end, usage_end) =
             if place.v2 { ("max", "current") } else { ("limit_in_bytes", "usage_in_bytes") };
         let entries = place.entries();
@@ -92,7 +104,7 @@ impl Reader<'_> {
                 all.push(Huge { size: size.to_owned(), usage, limit, limit_by });
             }
         }
-        all
+        Some(all)
     }
 }
 

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::unistd::Pid;
 use serde::Serialize;
 
 use super::reader::{Own, Reader, percent, shown};
@@ -117,8 +119,9 @@ impl Kill {
 impl Reader<'_> {
     pub(super) fn memory(&self) -> Memory {
         let host_total = self.host_memory();
-        let Some(Own { place, own }) = self.known_group("memory", "limits.memory") else {
-            return Memory { host_total, ..Memory::default() };
+        let Own { place, own } = match self.known_group("memory", "limits.memory") {
+            Ok(group) => group,
+            Err(own) => return Memory { host_total, own, ..Memory::default() },
         };
         let file = if place.v2 { "memory.current" } else { "memory.usage_in_bytes" };
         let usage = self.unknown.known("limits.memory.usage", place.try_read(file)).flatten();
@@ -181,11 +184,30 @@ impl Reader<'_> {
         if events.oom_kill? == 0 {
             return Some(Vec::new());
         }
-        let log = kills::read_log().map_err(std::io::Error::from);
-        let log = self.unknown.known("limits.memory.kills", log)?;
+        if self.unknown.is_copy() {
+            self.unknown.add("limits.memory.kills", "the copy has no log of the kernel");
+            return None;
+        }
+        let log = match kills::read_log() {
+            Err(Errno::EACCES | Errno::EPERM) => {
+                self.unknown
+                    .add("limits.memory.kills", "the log of the kernel is shown only with CAP_SYSLOG");
+                return None;
+            }
+            log => self.unknown.known("limits.memory.kills", log.map_err(std::io::Error::from))?,
+        };
         let path = place.path();
         let is_inside = |kill: &kills::Kill| Path::new(OsStr::from_bytes(&kill.victim)).starts_with(&path);
-        Some(log.into_iter().filter(is_inside).map(Kill::of_log).collect())
+        let age = self.age();
+        // A container that was started again has a group with the same path.
+        let is_since = |kill: &Kill| age.is_none_or(|age| kill.ago <= age + 5);
+        Some(log.into_iter().filter(is_inside).map(Kill::of_log).filter(is_since).collect())
+    }
+
+    /// Seconds since the start of the container's first process, if that is known.
+    fn age(&self) -> Option<u64> {
+        let init = self.world.containers[self.subject.container?].init?;
+        self.world.clock.age(self.world.proc.process(Pid::from_raw(init)).start_time()?)
     }
 
     fn host_memory(&self) -> Option<u64> {

@@ -29,7 +29,7 @@ pub(super) struct Limits {
     pub pids: Pids,
     pub io: Io,
     /// Page sizes with a limit or a use.
-    pub hugetlb: Vec<Huge>,
+    pub hugetlb: Option<Vec<Huge>>,
     pub pressure: Option<Pressures>,
     pub rlimits: Rlimits,
     /// Sums over the processes. They count for the container alone, even if its groups do not.
@@ -54,9 +54,15 @@ pub(super) struct Pids {
     /// Processes and threads in the group with the limit.
     pub limit_current: Option<u64>,
     pub peak: Option<u64>,
+    /// Forks of the container that a limit refused, since its group was made.
     pub denied: Option<u64>,
+    /// Forks that the limit of `limit_by` refused, if that is a group above that counts those of all groups below it.
+    pub limit_denied: Option<u64>,
     pub zombies: Option<u64>,
     pub own: Option<bool>,
+    /// Can the files with the limit be read?
+    #[serde(skip)]
+    pub is_known: bool,
 }
 
 #[derive(Serialize, Debug, Default)]
@@ -101,7 +107,12 @@ impl Reader<'_> {
             () => Some(true),
         };
         Limits {
-            cgroup: Cgroup { mode: self.mode(), own, paths: self.paths(), frozen: self.frozen() },
+            cgroup: Cgroup {
+                mode: self.mode(),
+                own,
+                paths: self.paths(),
+                frozen: if self.has_unified_files("limits.cgroup.frozen") { self.frozen() } else { None },
+            },
             memory,
             cpu,
             pids,
@@ -115,15 +126,14 @@ impl Reader<'_> {
 
     fn pids(&self) -> Pids {
         let zombies = self.zombies();
-        let Some(Own { place, own }) = self.known_group("pids", "limits.pids") else {
-            return Pids { zombies, ..Pids::default() };
+        let Own { place, own } = match self.known_group("pids", "limits.pids") {
+            Ok(group) => group,
+            Err(own) => return Pids { zombies, own, ..Pids::default() },
         };
         let limit_of = |place: &Place| place.number("pids.max");
         let least = place.least(limit_of);
-        let denied = |place: &Place| place.field("pids.events", "max");
-        // Before Linux 6.11 it is counted where the process is that forks, then where the limit is.
-        let own_denied = denied(&place);
-        let by_denied = least.as_ref().and_then(|least| denied(&least.place));
+        let above = least.as_ref().map(|least| &least.place).filter(|by| by.path() != place.path());
+        let (denied, limit_denied) = self.denied(&place, own, above);
         Pids {
             current: place.number("pids.current"),
             limit: least.as_ref().map(|least| least.value),
@@ -131,9 +141,27 @@ impl Reader<'_> {
             limit_by: least.as_ref().map(|least| shown(&least.place)),
             limit_current: least.as_ref().and_then(|least| least.place.number("pids.current")),
             peak: place.number("pids.peak"),
-            denied: own_denied.max(by_denied),
+            denied,
+            limit_denied,
             zombies,
             own,
+            is_known: true,
+        }
+    }
+
+    /// Before Linux 6.11 and on v1 it is counted in the group of the process that forks; then in the group with the limit and
+    /// those above it. If a group above with the limit is the container's alone, all that it counts is the container's.
+    fn denied(&self, place: &Place, own: Option<bool>, above: Option<&Place>) -> (Option<u64>, Option<u64>) {
+        let count = |place: &Place| place.field("pids.events", "max");
+        if place.field("pids.events.local", "max").is_none() {
+            // Below a group that is not its own are those of others.
+            let tree = place.tree().filter(|_| own == Some(true)).unwrap_or_else(|| vec![place.clone()]);
+            return (tree.iter().filter_map(count).reduce(u64::saturating_add), None);
+        }
+        let of_limit = above.and_then(|above| above.field("pids.events.local", "max"));
+        match above.is_some_and(|above| self.is_own(above) == Some(true)) {
+            true => (count(place).max(of_limit), None),
+            false => (count(place), of_limit),
         }
     }
 
@@ -154,14 +182,13 @@ impl Reader<'_> {
     fn sums(&self) -> Sums {
         let page = u64::try_from(sysconf_page()).unwrap_or(4096);
         let mut sums = Sums { count: self.members.len() as u64, ..Sums::default() };
-        let (mut rss, mut ticks) = (0_u64, 0_u64);
         for pid in &self.members {
             let Some(stat) = self.world.proc.process(Pid::from_raw(*pid)).stat() else { continue };
-            rss = rss.saturating_add(stat.rss.saturating_mul(page));
-            ticks = ticks.saturating_add(stat.ticks);
+            let rss = sums.rss.unwrap_or(0);
+            sums.rss = Some(rss.saturating_add(stat.rss.saturating_mul(page)));
+            let seconds = sums.cpu_seconds.unwrap_or(0.0);
+            sums.cpu_seconds = Some(seconds + stat.ticks as f64 / TICKS as f64);
         }
-        sums.rss = Some(rss);
-        sums.cpu_seconds = Some(ticks as f64 / TICKS as f64);
         sums
     }
 }

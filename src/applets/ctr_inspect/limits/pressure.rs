@@ -20,6 +20,9 @@ pub(in crate::applets::ctr_inspect) struct Pressure {
 
 impl Reader<'_> {
     pub(super) fn pressure(&self) -> Option<Pressures> {
+        if !self.has_unified_files("limits.pressure") {
+            return None;
+        }
         let Own { place, .. } = self.unified().filter(|own| own.own == Some(true))?;
         let read = |file: &str| {
             let text = place.read(file)?;

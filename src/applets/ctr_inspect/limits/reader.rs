@@ -98,24 +98,42 @@ impl<'a> Reader<'a> {
         let named = self.of_container(path.as_os_str().as_bytes()).and_then(|path| place.ancestor(path));
         match named {
             Some(place) => Own::named(place),
-            None if self.subject.container.is_none() => Own { own: Some(false), place },
             None => Own::unnamed(place, |place| self.is_own(place)),
         }
     }
 
     /// Are all processes of the group processes of the container? None if that cannot be read.
-    fn is_own(&self, place: &Place) -> Option<bool> {
+    pub(super) fn is_own(&self, place: &Place) -> Option<bool> {
         let is_other = |pid: &i32| self.members.binary_search(pid).is_err() && self.world.was_there(*pid);
         Some(!place.members()?.iter().any(is_other))
     }
 
-    /// The group, with a reason in the list of unknown values if there is none.
-    pub(super) fn known_group(&self, controller: &str, path: &str) -> Option<Own> {
-        let own = self.own_group(controller);
-        if own.is_none() && self.mode().is_some() {
-            self.unknown.add(path, format!("no mount of control groups here shows its {controller} group"));
+    /// The group. If its files cannot be read: is it the container's alone? The reason is in the list of unknown values.
+    pub(super) fn known_group(&self, controller: &str, path: &str) -> Result<Own, Option<bool>> {
+        let own = self.own_group(controller).ok_or(None);
+        let is_readable = own.as_ref().is_ok_and(|own| own.place.is_there(controller));
+        if !is_readable && self.mode().is_some() {
+            self.unknown.add(path, self.why_unreadable(own.is_ok(), controller));
         }
-        own
+        own.and_then(|own| if is_readable { Ok(own) } else { Err(own.own) })
+    }
+
+    fn why_unreadable(&self, is_mounted: bool, controller: &str) -> String {
+        match (self.unknown.is_copy(), is_mounted) {
+            (true, _) => "the copy has no control group files".to_owned(),
+            (false, true) => "its control group was removed".to_owned(),
+            (false, false) => format!("no mount of control groups here shows its {controller} group"),
+        }
+    }
+
+    /// A copy without the files says nothing of what they have.
+    pub(super) fn has_unified_files(&self, path: &str) -> bool {
+        let is_there = || self.groups.unified().is_some_and(|place| place.is_there(""));
+        let is_missing = self.unknown.is_copy() && !is_there();
+        if is_missing {
+            self.unknown.add(path, self.why_unreadable(true, ""));
+        }
+        !is_missing
     }
 }
 

@@ -24,6 +24,17 @@ pub(in crate::applets::ctr_inspect) struct Listening {
     pub ip: IpAddr,
 }
 
+impl Listening {
+    /// `*` for all addresses.
+    pub(in crate::applets::ctr_inspect) fn shown_address(&self) -> String {
+        match (self.ip.is_unspecified(), self.ip.is_ipv6()) {
+            (true, _) => "*".to_owned(),
+            (false, true) => format!("[{}]", self.address),
+            (false, false) => self.address.clone(),
+        }
+    }
+}
+
 /// Descriptors that are looked at, of one user.
 const MOST_DESCRIPTORS: usize = 100_000;
 
@@ -48,7 +59,7 @@ pub(super) fn owned(
         refused |= search(world, &others, &mut wanted, &mut holders);
     }
     if refused && !wanted.is_empty() {
-        unknown.add("network.listening.pid", "only their owner and root can list open files");
+        unknown.refused("network.listening.pid", "list open files");
     }
     let found = all.into_iter().filter(|one| !only_own || holders.contains_key(&one.inode)).map(|one| {
         let pid = holders.get(&one.inode).copied();

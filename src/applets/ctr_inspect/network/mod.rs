@@ -7,6 +7,7 @@ mod published;
 
 use std::os::fd::OwnedFd;
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
 use serde::Serialize;
 
@@ -86,11 +87,20 @@ pub(super) struct Sources<'a> {
 pub(super) fn read(sources: &Sources<'_>, subject: Subject, namespace: Option<&Namespace>) -> Network {
     let Sources { world, unknown, .. } = sources;
     let is_hosts = namespace.and_then(|one| one.host);
+    // Of a namespace that cannot be entered, the state files still say what is published.
+    let unread = || Network {
+        own: namespace.and_then(|one| one.own),
+        published: Some(published::read(sources, subject, None)),
+        is_hosts,
+        ..Network::default()
+    };
+    if !unknown.is_live("network") {
+        return unread();
+    }
     let dns = dns::read(world, subject, unknown);
-    let unread = || Network { own: namespace.and_then(|one| one.own), dns: None, ..Network::default() };
     let opened = ns::open_file(&world.proc.path_of(Pid::from_raw(subject.pid), &Kind::Net.link()));
     let Some(fd) = opened.ok().filter(|_| namespace.is_some()) else {
-        unknown.add("network", "only its owner and root can open its network namespace");
+        unknown.refused("network", "open its network namespace");
         return Network { dns, ..unread() };
     };
     // The child of a host with thousands of processes is only needed for another namespace than this one.
@@ -99,6 +109,9 @@ pub(super) fn read(sources: &Sources<'_>, subject: Subject, namespace: Option<&N
             .and_then(|route| Ok((route, net::Netlink::open(net::Protocol::SocketDiagnosis)?))),
         false => net::enter(&fd),
     };
+    if matches!(entered, Err(Errno::EPERM)) {
+        unknown.add("network", "only with CAP_SYS_ADMIN can its network namespace be entered");
+    }
     let entered = unknown.known("network", entered.map_err(std::io::Error::from));
     let found = interfaces(sources, &fd, entered.as_ref().map(|(route, _)| route));
     let routes = entered.as_ref().and_then(|(route, _)| net::routes(route).ok());

@@ -96,6 +96,8 @@ pub(super) fn read(
         return Vec::new();
     }
     let proxies = match container.runtime {
+        // The sockets of this host are not those of the copy.
+        _ if sources.unknown.is_copy() => Vec::new(),
         Runtime::Podman => proxies::held(sources.world, number, sources.host.listeners()),
         Runtime::Docker | Runtime::K8s | Runtime::Ecs => proxies::docker_proxies(sources.world),
         _ => Vec::new(),

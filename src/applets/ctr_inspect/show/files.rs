@@ -1,6 +1,6 @@
 //! Files for people.
 
-use super::{Page, few, many, short_path};
+use super::{Page, few, many};
 use crate::applets::ctr_inspect::files::{Files, Mounted, is_below};
 use crate::output::size::size;
 use crate::text;
@@ -9,14 +9,14 @@ impl Page<'_> {
     pub(super) fn files(&mut self, files: &Files, all: bool) {
         let mut parts = Vec::new();
         parts.extend(files.root.fstype.as_ref().map(|fstype| {
-            let mode = if files.root.read_only == Some(true) { "read-only" } else { "rw" };
-            format!("/ {} {mode}", text::escape(fstype.as_bytes()))
+            let mode = files.root.read_only.map_or("", |is| if is { " read-only" } else { " rw" });
+            format!("/ {}{mode}", text::escape(fstype.as_bytes()))
         }));
         let overlay = files.root.overlay.as_ref();
         let upper = overlay.and_then(|overlay| overlay.upper.as_deref());
         let path = upper.or(files.root.path.as_deref());
         let what = if upper.is_some() { "upper " } else { "" };
-        parts.extend(path.map(|path| format!("{what}{}", short_path(path))));
+        parts.extend(path.map(|path| format!("{what}{}", self.path(path))));
         if overlay.is_some_and(|overlay| overlay.claimed) {
             parts.push("layers as a user says".to_owned());
         }
@@ -24,7 +24,10 @@ impl Page<'_> {
             self.line("files", &parts);
         }
         if let Some(overlay) = overlay.filter(|_| all) {
-            overlay.lower.iter().for_each(|layer| self.line("  layer", &[short_path(layer)]));
+            overlay.lower.iter().for_each(|layer| {
+                let layer = self.path(layer);
+                self.line("  layer", &[layer]);
+            });
         }
         self.mounts(files, all);
         for file in files.deleted.iter().flatten().filter(|file| all || file.bytes >= 1 << 20) {
@@ -50,7 +53,7 @@ impl Page<'_> {
             let below = from_host.iter().filter(|other| is_below(other, mount)).count() as u64;
             let more =
                 if below > 0 && !all { format!(", {} below", many(below, "mount")) } else { String::new() };
-            let paths = (short_path(&mount.source), short_path(&mount.target));
+            let paths = (self.path(&mount.source), self.path(&mount.target));
             self.sentence("  mount", &format!("{} -> {} {mode}{more}", paths.0, paths.1));
             if !mount.writable_below.is_empty() {
                 let below = few(&mount.writable_below);

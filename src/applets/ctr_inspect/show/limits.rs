@@ -74,10 +74,10 @@ impl Page<'_> {
             }
         }
         if limits.cgroup.own == Some(false) {
-            let path = limits.cgroup.paths.get("memory").or(limits.cgroup.paths.get("unified"));
-            let group = path.map(|path| short_path(path)).unwrap_or_default();
-            let note = format!("these numbers are of {group}, which other processes share");
-            self.sentence("  group", &note);
+            for (group, names) in shared_groups(limits) {
+                let note = format!("{} of {group}, which other processes share", names.join(" "));
+                self.sentence("  group", &note);
+            }
             let sums = &limits.processes;
             let mut parts = vec![format!("{} of its own:", many(sums.count, "process"))];
             parts.extend(sums.rss.map(|rss| format!("memory at most {}", size(rss))));
@@ -111,7 +111,8 @@ impl Page<'_> {
                 parts.push(format!("{} CPUs at most", decimal(quota)));
                 parts.push(self.by(by, limits, cpu.quota_own == cpu.quota));
             }
-            _ => parts.push("no limit".to_owned()),
+            _ if cpu.is_known => parts.push("no limit".to_owned()),
+            _ => {}
         }
         parts.extend(cpu.seen_cpus.map(|seen| {
             let list = cpu.cpuset.as_deref().unwrap_or_default();
@@ -123,10 +124,15 @@ impl Page<'_> {
                 .map(|seconds| format!("used {}", time(seconds))),
         );
         if let Some(percent) = cpu.throttled.percent.filter(|percent| *percent > 0.0) {
-            let share = format!("throttled in {percent:.0} % of periods");
-            parts.push(if percent >= 5.0 { self.painter.alarm(&share).into_owned() } else { share });
+            let own = cpu.throttled.own == Some(true);
+            let by = cpu.throttled.by.as_deref().filter(|_| !own).map(short_path);
+            let by = by.map(|by| format!("{by} is ")).unwrap_or_default();
+            let share = format!("{by}throttled in {percent:.0} % of periods");
+            parts.push(if own && percent >= 5.0 { self.painter.alarm(&share).into_owned() } else { share });
         }
-        self.line("cpu", &parts);
+        if !parts.is_empty() {
+            self.line("cpu", &parts);
+        }
     }
 
     pub(super) fn pids(&mut self, limits: &Limits) {
@@ -163,17 +169,33 @@ impl Page<'_> {
         if !parts.is_empty() && io.source == Some("processes") {
             parts.push("(by processes that live)".to_owned());
         }
-        for limit in &io.limits {
+        for limit in io.limits.iter().flatten() {
             let unit = if limit.kind.ends_with("bps") { size(limit.limit) } else { limit.limit.to_string() };
             parts.push(format!("{} {} at most {unit}", limit.device, limit.kind));
         }
         if !parts.is_empty() {
             self.line("io", &parts);
         }
-        for huge in &limits.hugetlb {
+        for huge in limits.hugetlb.iter().flatten() {
             let limit =
                 huge.limit.map_or_else(|| ", no limit".to_owned(), |limit| format!(" of {}", size(limit)));
             self.line("hugetlb", &[format!("{} pages: {}{limit}", huge.size, size(huge.usage.unwrap_or(0)))]);
         }
     }
+}
+
+/// The groups that are not the container's alone, each with the controllers whose numbers are those of the group.
+fn shared_groups(limits: &Limits) -> Vec<(String, Vec<&'static str>)> {
+    let mut groups: Vec<(String, Vec<&'static str>)> = Vec::new();
+    let owns = [("memory", limits.memory.own), ("cpu", limits.cpu.own), ("pids", limits.pids.own)];
+    for (controller, _) in owns.into_iter().filter(|(_, own)| *own == Some(false)) {
+        let paths = &limits.cgroup.paths;
+        let path = paths.get(controller).or(paths.get("unified")).map_or("/", String::as_str);
+        let group = short_path(path);
+        match groups.iter_mut().find(|(known, _)| *known == group) {
+            Some((_, controllers)) => controllers.push(controller),
+            None => groups.push((group, vec![controller])),
+        }
+    }
+    groups
 }

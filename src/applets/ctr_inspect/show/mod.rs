@@ -144,6 +144,11 @@ impl Page<'_> {
         }
     }
 
+    /// A path that is shown in a part of a line, after a word.
+    fn path(&self, path: &str) -> String {
+        fitted(&short_path(path), self.columns.saturating_sub(LABEL + "upper ".len()))
+    }
+
     /// Those with the same reason in one line.
     fn unknown(&mut self, unknown: &[Unknown], all: bool) {
         let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -239,6 +244,24 @@ pub(super) fn short_path(path: &str) -> String {
     text::escape(parts.join("/").as_bytes()).into_owned()
 }
 
+/// A path without directories in its middle, if it is wider than that. The report in JSON has it whole.
+fn fitted(path: &str, room: usize) -> String {
+    /// With the empty one before the first slash.
+    const FIRST: usize = 3;
+    let parts: Vec<&str> = path.split('/').collect();
+    let without = |count: usize| {
+        let last = parts.get(FIRST + count..).filter(|last| !last.is_empty())?;
+        Some(format!("{}/…/{}", parts[..FIRST].join("/"), last.join("/")))
+    };
+    match text::width(path) <= room {
+        true => path.to_owned(),
+        false => (1..parts.len())
+            .map_while(without)
+            .find(|path| text::width(path) <= room)
+            .unwrap_or(path.to_owned()),
+    }
+}
+
 /// A few names, and how many more there are.
 fn few(names: &[String]) -> String {
     const MOST: usize = 4;
@@ -280,6 +303,17 @@ mod tests {
         assert_eq!(short_path(&format!("/docker/{id}")), "/docker/0123456789ab…");
         assert_eq!(short_path(&format!("/a/docker-{id}.scope/b")), "/a/docker-0123456789ab…/b");
         assert_eq!(short_path("/user.slice/user-1000.slice"), "/user.slice/user-1000.slice");
+    }
+
+    #[test]
+    fn long_paths_lose_their_middle() {
+        let path = "/var/lib/containerd/snapshotter.v1.overlayfs/snapshots/12/fs";
+        assert_eq!(fitted(path, path.len()), path);
+        assert_eq!(fitted(path, 30), "/var/lib/…/snapshots/12/fs");
+        assert_eq!(fitted(path, 20), "/var/lib/…/12/fs");
+        for (short, room) in [("/var/lib/x", 4), ("x", 0), ("/", 0), ("", 0)] {
+            assert_eq!(fitted(short, room), short);
+        }
     }
 
     #[test]

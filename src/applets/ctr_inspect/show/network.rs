@@ -58,12 +58,7 @@ impl Page<'_> {
     fn listening(&mut self, listening: &[Listening], all: bool) {
         let most = if all { usize::MAX } else { MOST };
         for one in listening.iter().take(most) {
-            let address = match (one.ip.is_unspecified(), one.ip.is_ipv6()) {
-                (true, _) => "*".to_owned(),
-                (false, true) => format!("[{}]", one.address),
-                (false, false) => one.address.clone(),
-            };
-            let mut parts = vec![format!("{} {address}:{}", one.protocol, one.port)];
+            let mut parts = vec![format!("{} {}:{}", one.protocol, one.shown_address(), one.port)];
             let holder = one.command.as_deref().map(program).unwrap_or_default();
             let inside = one.cpid.filter(|cpid| one.pid != Some(*cpid) && one.inside == Some(true));
             let inside = inside.map(|cpid| format!(" ({cpid})")).unwrap_or_default();

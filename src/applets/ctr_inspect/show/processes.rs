@@ -31,19 +31,20 @@ impl Page<'_> {
         });
         parts.push(match &privileges.lsm {
             Some(lsm) => format!("{} {}", lsm.kind, text::escape(lsm.label.as_bytes())),
-            None => "no LSM".to_owned(),
+            None if privileges.is_label_known => "no LSM".to_owned(),
+            None => "LSM unknown".to_owned(),
         });
         let can_grow = privileges.no_new_privs == Some(false) && bounding.bits != 0;
         parts.push(if can_grow { "privileges can grow" } else { "no new privileges" }.to_owned());
         self.sentence("rights", &parts.join("; "));
-        if !privileges.uncovered.is_empty() {
-            let parts: Vec<String> = privileges.uncovered.clone();
-            self.words("  exposed", &parts);
+        if let Some(uncovered) = privileges.uncovered.as_ref().filter(|list| !list.is_empty()) {
+            self.words("  exposed", uncovered);
         }
         if all {
             for (label, list) in [("  masked", &privileges.masked), ("  readonly", &privileges.readonly)] {
+                let paths = list.iter().flatten();
                 let list: Vec<String> =
-                    list.iter().map(|path| text::escape(path.as_bytes()).into_owned()).collect();
+                    paths.map(|path| text::escape(path.as_bytes()).into_owned()).collect();
                 if !list.is_empty() {
                     self.words(label, &list);
                 }

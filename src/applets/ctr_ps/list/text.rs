@@ -63,10 +63,10 @@ pub(super) fn ports(published: &[Port], exposed: &[String]) -> Vec<String> {
     found
 }
 
-/// How long ago a time in a state file is.
+/// How long ago a time in a state file is. None for one that is yet to come.
 pub(super) fn ago(time: &str) -> Option<String> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
-    let age = now.saturating_sub(u64::try_from(epoch(time)?).ok()?);
+    let age = now.checked_sub(u64::try_from(epoch(time)?).ok()?)?;
     Some(format!("{} ago", clock::ago(age)))
 }
 
@@ -89,6 +89,12 @@ pub(super) fn ended(status: Status, ending: Option<&Ending>) -> String {
 mod tests {
     use super::*;
     use crate::container::Runtime;
+
+    #[test]
+    fn a_time_that_is_yet_to_come_is_not_ago() {
+        assert_eq!(ago("2999-01-01T00:00:00Z"), None);
+        assert!(ago("2001-01-01T00:00:00Z").is_some_and(|text| text.ends_with(" ago")));
+    }
 
     #[test]
     fn ids_say_more_than_names() {

@@ -1,0 +1,146 @@
+//! `ctr-inspect --root` on copies of hosts: what a copy lacks is unknown, and control groups as kernels of any version
+//! have them.
+
+use serde_json::{Value, json};
+
+use crate::common::ctr_inspect::copy::{finding, group, host, inspect, report, write};
+
+#[test]
+fn what_a_copy_lacks_is_unknown_with_that_reason() {
+    let layout = host("copy-lacks", &[1]);
+    layout.replace("proc/101/status", "VmPeak", "SigBlk:\t0\nSigIgn:\t0\nSigCgt:\t0\nVmPeak");
+    let found = report(&layout, &["c1"]);
+    let limits = &found["limits"];
+    for path in ["/memory/limit", "/cpu/quota", "/pids/limit", "/io/read_bytes", "/io/limits", "/hugetlb"] {
+        assert_eq!(limits.pointer(path), Some(&Value::Null), "{path}: {limits}");
+    }
+    assert_eq!(found["privileges"]["masked"], Value::Null, "no mountinfo");
+    assert_eq!(found["files"]["mounts"], Value::Null);
+    assert_eq!(found["processes"]["init"]["signals"]["TERM"], Value::Null);
+    let unknown = found["unknown"].as_array().expect("a list");
+    let why = |path: &str| {
+        let all: Vec<&Value> = unknown.iter().filter(|one| one["path"] == path).collect();
+        assert_eq!(all.len(), 1, "{path}: {unknown:?}");
+        all[0]["why"].as_str().expect("a reason").to_owned()
+    };
+    for path in ["limits.memory", "limits.cpu", "limits.pids", "limits.io", "limits.pressure"] {
+        assert_eq!(why(path), "the copy has no control group files", "{path}");
+    }
+    for path in ["network", "files.deleted", "namespaces.hostname", "processes.init.signals"] {
+        assert_eq!(why(path), "the copy of the host does not have it", "{path}");
+    }
+    assert!(!unknown.iter().any(|one| one["why"].as_str().is_some_and(|why| why.contains("root"))));
+    assert_eq!(finding(&found, "no-pids-limit"), None);
+    let text = inspect(&layout, &["c1"]);
+    assert!(!text.contains("no limit") && !text.contains("no LSM"), "{text}");
+}
+
+/// Links in a copy lead to files of this host.
+#[test]
+fn links_in_a_copy_are_not_followed() {
+    let layout = host("copy-links", &[1]);
+    let root = layout.host.root().join("proc/101");
+    for (name, target) in [("root", "/"), ("cwd", "/"), ("ns/uts", "/proc/self/ns/uts")] {
+        std::os::unix::fs::symlink(target, root.join(name)).expect("a link");
+    }
+    let found = report(&layout, &["c1"]);
+    assert_eq!(found["namespaces"]["hostname"], Value::Null);
+    assert_eq!(found["network"]["dns"], Value::Null);
+    for key in ["devices", "space", "deleted", "cwd_outside"] {
+        assert_eq!(found["files"][key], Value::Null, "{key}");
+    }
+}
+
+#[test]
+fn only_who_waited_is_throttled_by_a_quota_that_others_share() {
+    let layout = host("copy-throttled", &[1, 2]);
+    let stat = "usage_usec 9\nnr_periods 9000\nnr_throttled 8100\nthrottled_usec 500000000\n";
+    write(&layout, "/limited", &[("cpu.max", "50000 100000\n"), ("cpu.stat", stat)]);
+    let pressure = |total: u64| {
+        format!(
+            "some avg10=0.00 avg60=0.00 avg300=0.00 total={total}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+        )
+    };
+    for (number, waited) in [(1, 400_000_000), (2, 9_000_000)] {
+        let procs = format!("{}\n", 100 + number);
+        write(&layout, &group(number), &[("cpu.max", "max 100000\n"), ("cpu.stat", "nr_periods 0\n")]);
+        write(&layout, &group(number), &[("cgroup.procs", &procs), ("cpu.pressure", &pressure(waited))]);
+    }
+    let throttled =
+        |target: &str, sections: &str| finding(&report(&layout, &["-s", sections, target]), "cpu-throttled");
+    let expected = "throttled in 90 % of periods since that group was made, by the quota of /limited; it does not \
+                    wait now";
+    for sections in ["limits", "identity,limits"] {
+        assert_eq!(throttled("c1", sections), Some(("high".to_owned(), expected.to_owned())));
+        assert_eq!(throttled("c2", sections), None, "it used no time");
+    }
+    let text = inspect(&layout, &["-s", "limits", "c2"]);
+    assert!(text.contains("/limited is throttled in 90 %"), "{text}");
+    // Nothing says who waited.
+    std::fs::remove_file(layout.host.root().join(format!("sys/fs/cgroup{}/cpu.pressure", group(2))))
+        .expect("removed");
+    let (severity, text) = throttled("c2", "limits").expect("a finding");
+    assert!(severity == "note" && text.contains("whether this container waited is not known"), "{text}");
+    // Its own quota, with about the same counts.
+    for own in ["9000", "8000"] {
+        write(&layout, &group(2), &[("cpu.max", "20000 100000\n"), ("cpu.stat", &stat.replace("8100", own))]);
+        let (severity, text) = throttled("c2", "limits").expect("a finding");
+        assert!(severity == "high" && text.contains("% of periods since its start"), "{text}");
+    }
+}
+
+#[test]
+fn refused_forks_are_of_who_forked() {
+    let layout = host("copy-forks", &[1, 2]);
+    write(&layout, "/limited", &[("pids.max", "10\n"), ("pids.current", "3\n"), ("pids.events", "max 7\n")]);
+    write(&layout, "/limited", &[("cgroup.procs", "")]);
+    for number in [1, 2] {
+        let procs = format!("{}\n", 100 + number);
+        write(
+            &layout,
+            &group(number),
+            &[("pids.max", "max\n"), ("pids.current", "1\n"), ("cgroup.procs", &procs)],
+        );
+    }
+    let denied = |target: &str| {
+        let found = report(&layout, &["-s", "limits", target]);
+        (found["limits"]["pids"]["denied"].clone(), finding(&found, "pids-denied"))
+    };
+    // Before Linux 6.11 the group of the process that forks counts.
+    write(&layout, &group(1), &[("pids.events", "max 7\n")]);
+    write(&layout, &group(2), &[("pids.events", "max 0\n")]);
+    let high = |text: &str| Some(("high".to_owned(), text.to_owned()));
+    assert_eq!(denied("c1"), (json!(7), high("a limit of processes refused 7 forks since its start")));
+    assert_eq!(denied("c2"), (json!(0), None));
+    // Then the group with the limit.
+    write(&layout, "/limited", &[("pids.events.local", "max 7\n")]);
+    for number in [1, 2] {
+        write(&layout, &group(number), &[("pids.events", "max 0\n"), ("pids.events.local", "max 0\n")]);
+    }
+    for target in ["c1", "c2"] {
+        let text = "the limit of /limited refused 7 forks, of this container or others";
+        assert_eq!(denied(target), (json!(0), Some(("note".to_owned(), text.to_owned()))));
+    }
+    // The other one is gone: the group is this container's alone.
+    std::fs::remove_dir_all(layout.host.root().join(format!("sys/fs/cgroup{}", group(2)))).expect("removed");
+    assert_eq!(denied("c1"), (json!(7), high("a limit of processes refused 7 forks since its start")));
+}
+
+/// Without the kernel's log only the counters are proof.
+#[test]
+fn whose_limit_killed_is_said_if_the_kernel_counted_that() {
+    let layout = host("copy-oom", &[1]);
+    let events = |kills: u64| format!("max 3\noom 0\noom_kill {kills}\n");
+    write(&layout, "/limited", &[("memory.max", "1000000\n"), ("memory.current", "900\n")]);
+    write(
+        &layout,
+        &group(1),
+        &[("memory.max", "max\n"), ("memory.current", "900\n"), ("memory.events", &events(2))],
+    );
+    let oom = || finding(&report(&layout, &["-s", "limits", "c1"]), "oom-kill").expect("a finding");
+    let killed = "2 processes killed for lack of memory since its start";
+    let lives = "; PID 1 lives on";
+    assert_eq!(oom(), ("medium".to_owned(), format!("{killed}{lives}")), "the limit of /limited is no proof");
+    write(&layout, "/limited", &[("memory.events.local", "oom 2\n")]);
+    assert_eq!(oom().1, format!("{killed}; the limit of /limited was reached{lives}"));
+}
