@@ -36,18 +36,20 @@ fn on_host(count: usize, script: &str) -> Command {
     command
 }
 
-/// The system calls of each line of arguments: the least of three runs, as a process that waits for a child looks at it
-/// again when that takes long.
+/// Shell commands that print the number of system calls of a line of arguments: the least of three runs, as a process that
+/// waits for a child looks at it again when that takes long. A call that another process interrupts has a second line.
+fn counted(line: &str) -> String {
+    format!(
+        "for run in 1 2 3; do\n\
+         strace -f -o /run/calls \"$0\" {line} >/run/out 2>&1 || {{ cat /run/out; exit 1; }}\n\
+         grep -vcE 'fcntl|resumed' /run/calls >>/run/counts\ndone\n\
+         sort -n /run/counts | head -n 1\nrm /run/counts\n"
+    )
+}
+
+/// The system calls of each line of arguments.
 fn calls(count: usize, lines: &[&str]) -> Vec<usize> {
-    let count_one = |line: &&str| {
-        format!(
-            "for run in 1 2 3; do\n\
-             strace -f -o /run/calls \"$0\" {line} >/run/out 2>&1 || {{ cat /run/out; exit 1; }}\n\
-             grep -vcE 'fcntl|resumed' /run/calls >>/run/counts\ndone\n\
-             sort -n /run/counts | head -n 1\nrm /run/counts\n"
-        )
-    };
-    let script: String = lines.iter().map(count_one).collect();
+    let script: String = lines.iter().map(|line| counted(line)).collect();
     let output = limited(&mut on_host(count, &script));
     assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
     stdout(&output).lines().map(|line| line.trim().parse().expect("a number")).collect()
@@ -197,10 +199,7 @@ fn a_target_costs_one_record_more_for_each_container_in_the_store() {
     let more = "for number in $(seq 20); do mkdir -p /run/runc/web$number; cp /run/runc/db/state.json /run/runc/web$number; done\n";
     let line = "nsenter -t runc:web -n true";
     let count = |setup: &str| {
-        // A call that another process interrupts has a second line.
-        let script = format!(
-            "{setup}strace -f -o /run/calls \"$0\" {line}\ngrep -vcE 'fcntl|resumed|poll[(]' /run/calls"
-        );
+        let script = format!("{setup}{}", counted(line));
         let output = limited(&mut on_host(1, &script));
         assert!(output.status.success(), "{}", stderr(&output));
         stdout(&output).trim().parse::<usize>().expect("a number")
@@ -239,9 +238,7 @@ fn a_record_of_docker_costs_few_system_calls() {
         [("nsenter -t shop -n true", 2), ("nsenter -t docker:shop -n true", 2), ("ctr-ps -p \"$bare\"", 4)]
     {
         let count = |setup: &str| {
-            let script = format!(
-                "{DOCKER}{setup}strace -f -o /run/calls \"$0\" {line} >/run/out\ngrep -vcE 'fcntl|resumed' /run/calls"
-            );
+            let script = format!("{DOCKER}{setup}{}", counted(line));
             let output = limited(&mut on_host(1, &script));
             assert!(output.status.success(), "{}", stderr(&output));
             stdout(&output).trim().parse::<usize>().expect("a number")
