@@ -215,7 +215,7 @@ check_deny() {
     fi
     if have auditable cargo-auditable; then
         quickly env AUDITABLE=1 CARGO_TARGET_DIR="$work/auditable" ./build.sh
-        objcopy -O binary --only-section=.dep-v0 "$work/auditable/release/ctrbox" "$work/dep-v0"
+        objcopy --dump-section .dep-v0="$work/dep-v0" "$work/auditable/release/ctrbox" "$work/without"
         python3 -c 'import json, sys, zlib
 crates = {package["name"] for package in json.loads(zlib.decompress(open(sys.argv[1], "rb").read()))["packages"]}
 sys.exit(not {"ctrbox", "libc", "nix", "clap"} <= crates)' "$work/dep-v0"
