@@ -448,10 +448,13 @@ fn capabilities_of_capsh() {
     assert!(text.contains("hint: the securebit no-cap-ambient-raise is set"), "{text}");
     assert_eq!(capsh(&["--inh=cap_kill", "--addamb=cap_kill"]), "");
     let text = capsh(&["--inh=cap_kill,cap_kil,cap_chown"]);
-    assert!(text.ends_with("Invalid argument\nhint: 'cap_kil' is not a capability\n"), "{text}");
+    assert!(
+        text.ends_with("Invalid argument\nhint: 'cap_kil' is not a capability; did you mean cap_kill?\n"),
+        "{text}"
+    );
     let text = capsh(&["--iab=^cap_kil,!cap_x"]);
     assert!(text.ends_with("hint: 'cap_kil', 'cap_x' are not capabilities\n"), "{text}");
     let text = capsh(&["--caps=cap_kil,cap_chown+ep"]);
-    assert!(text.ends_with("hint: 'cap_kil' is not a capability\n"), "{text}");
+    assert!(text.ends_with("hint: 'cap_kil' is not a capability; did you mean cap_kill?\n"), "{text}");
     assert!(!capsh(&["--caps=cap_kill+q"]).contains("hint:"));
 }
