@@ -58,7 +58,7 @@ bless: ## write tests/golden/ anew, what ctr-ps prints of hosts in files: look a
 	CTRBOX_BLESS=1 cargo test --locked --test it -- --exact ctr_ps::golden_outputs_of_two_hosts
 
 bench: build ## against the originals: starts, and lists on hosts of 100, 2,000 and 10,000 processes (root)
-	CTRBOX_BIN="$$(realpath "$(BIN)")" cargo bench --locked --bench starts --bench scan
+	CTRBOX_BIN="$$(realpath "$(BIN)")" CARGO_TARGET_DIR=target/bench cargo bench --locked --bench starts --bench scan
 
 sizes: ## the bytes of each crate in the binary: a table of docs/COSTS.md
 	DEBUG=1 CARGO_TARGET_DIR=target/order ./build.sh
