@@ -2,6 +2,7 @@
 
 use super::Out;
 use crate::sys;
+use crate::text;
 
 /// Switch to the alternate screen, hide the cursor, and cut long lines.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l";
@@ -33,7 +34,10 @@ impl Screen {
             if self.lines.get(row) != Some(line) && !(line.is_empty() && row >= self.lines.len()) {
                 bytes.extend_from_slice(format!("\x1b[{};1H", row + 1).as_bytes());
                 bytes.extend_from_slice(line);
-                bytes.extend_from_slice(b"\x1b[K"); // erase the rest of the former line
+                // Erases the rest of the former line. After a line that fills the screen, the cursor is on its last letter.
+                if state.0.1.is_none_or(|columns| width(line) < columns) {
+                    bytes.extend_from_slice(b"\x1b[K");
+                }
             }
         }
         if lines.len() < self.lines.len() {
@@ -42,6 +46,14 @@ impl Screen {
         self.lines = lines;
         bytes
     }
+}
+
+/// The columns that a line takes, without its colours.
+fn width(line: &[u8]) -> usize {
+    let line = text::utf8(line);
+    let mut parts = line.split("\x1b[");
+    let first = parts.next().map_or(0, text::width);
+    first + parts.map(|part| part.split_once('m').map_or(0, |(_, rest)| text::width(rest))).sum::<usize>()
 }
 
 /// Writes to stdout at once.
@@ -65,6 +77,9 @@ mod tests {
         assert!(first.starts_with("\x1b[?1049h") && first.contains("\x1b[2;1Hb\x1b[K"), "{first:?}");
         assert_eq!(text(screen.update(lines("a x c"), state)), "\x1b[2;1Hx\x1b[K");
         assert_eq!(text(screen.update(lines("a x"), state)), "\x1b[3;1H\x1b[J");
+        let full = format!("\x1b[7m{}\x1b[0m", "y".repeat(80));
+        assert_eq!(text(screen.update(lines(&format!("a {full}")), state)), format!("\x1b[2;1H{full}"));
+        assert_eq!(text(screen.update(lines("a x"), state)), "\x1b[2;1Hx\x1b[K");
         assert_eq!(text(screen.update(lines("a x"), state)), "");
         let resized = text(screen.update(lines("a x"), ((Some(10), Some(80)), 0)));
         assert!(resized.contains("\x1b[2J") && resized.contains("\x1b[1;1Ha"), "{resized:?}");

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use super::rates::Row;
 use crate::order;
 use crate::output::lazy_table::Value;
+use crate::output::narrow::Narrow;
 use crate::output::size::size;
 use crate::output::smartcols::{Align, Column, Json};
 use crate::text;
@@ -118,6 +119,15 @@ pub(super) static COLUMNS: [(Column, Get); 37] = [
 
 pub(super) const DEFAULT: [&str; 11] =
     ["CONTAINER", "CPU", "OF-LIM", "THROT", "MEMORY", "LIMIT", "MEM%", "PIDS", "READ/s", "WRITE/s", "PSI"];
+
+/// On a narrow terminal whole columns are left out, first those that matter less: a number that is cut reads as another one.
+pub(super) fn narrow(columns: &[Picked]) -> Narrow {
+    const LESS: [&str; 8] = ["PSI", "OF-LIM", "THROT", "LIMIT", "WRITE/s", "READ/s", "PIDS", "MEM%"];
+    let place = |name: &str| columns.iter().position(|(column, _)| column.name == name);
+    let shrinks = place("CONTAINER").unwrap_or(columns.len());
+    let others = (0..columns.len()).rev().filter(|at| *at != shrinks);
+    Narrow { leave_out: LESS.into_iter().filter_map(place).chain(others).collect(), shrinks }
+}
 
 fn maybe(text: Option<&String>) -> Cell {
     text.map_or(Cell::None, |text| Cell::Text(text.clone()))
@@ -310,6 +320,22 @@ mod tests {
         assert_eq!(names(&["+id"])[11], "ID");
         let error = parse(&["memry".to_owned()]).expect_err("no column").to_string();
         assert_eq!(error, "unknown column 'memry'; did you mean memory? (-H lists the columns)");
+    }
+
+    #[test]
+    fn whole_columns_are_left_out_and_no_number_is_cut() {
+        let shown = |lists: &[&str], widths: &[usize], room| {
+            let lists: Vec<String> = lists.iter().map(|&list| list.to_owned()).collect();
+            let columns = parse(&lists).expect("columns");
+            let fit = narrow(&columns).fit(widths, room);
+            assert!(fit.iter().map(|(_, width)| width + 1).sum::<usize>() <= room + 1, "{fit:?}");
+            fit.iter().map(|(at, _)| columns[*at].0.name).collect::<Vec<_>>().join(" ")
+        };
+        let widths = [50, 6, 6, 5, 6, 5, 5, 4, 6, 7, 8];
+        assert_eq!(shown(&[], &widths, 200), DEFAULT.join(" "));
+        assert_eq!(shown(&[], &widths, 80), "CONTAINER CPU THROT MEMORY LIMIT MEM% PIDS READ/s WRITE/s");
+        assert_eq!(shown(&[], &widths, 40), "CONTAINER CPU MEMORY");
+        assert_eq!(shown(&["cpu,memory,pids"], &[6, 6, 4], 15), "CPU MEMORY");
     }
 
     #[test]

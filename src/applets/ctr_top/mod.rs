@@ -29,7 +29,8 @@
 //! - PSI: the parts of the last ten seconds in which a process waited for a CPU, for memory and for a disk, in percent.
 //!   v1 does not have them.
 //!
-//! Rates are by the time that passed between two reads of a value, not by the nominal delay. A value that is not known is `-`. A
+//! Rates are by the time that passed between two reads of a value, not by the nominal delay. `-` is a value that is
+//! not known, or that there is not: of LIMIT and PIDS_LIMIT no limit, of THROT no quota. JSON has null for both. A
 //! counter that went down, or another first process, means a new container: it has no rates until the next sample.
 //!
 //! Some containers have no control group of their own: those of a login, bubblewrap, firejail, or Podman without
@@ -43,6 +44,10 @@
 //! the numbers, or the one that started first. A container in the network namespace of the host has none.
 //!
 //! A paused container has `paused` in place of its CPU use.
+//!
+//! The line above the table has the time, how much of all CPUs and of the memory of the host is in use, the number of
+//! containers (also of those that a filter hides), the order, and the filter. If a terminal is too narrow, parts of that
+//! line and whole columns are left out, PSI and OF-LIM first, and long names are cut (`+`); numbers are not.
 //!
 //! `--per pod` shows a pod in place of its containers: sums, the limits of the pod's control group (Kubernetes only), and the
 //! most throttled and most waiting of its containers.

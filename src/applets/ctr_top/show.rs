@@ -6,7 +6,7 @@ use std::io::Write;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::columns::{Order, Picked};
+use super::columns::{Order, Picked, narrow};
 use super::rates::{Row, Rows, key_of_pod, pods};
 use super::sample::Sample;
 use crate::container::rfc3339;
@@ -239,7 +239,7 @@ pub(super) fn table(
         headings: style.headings,
         width: style.width,
         painter: style.painter,
-        narrow: None,
+        narrow: Some(narrow(columns)),
     };
     let source = Cells { rows, lines, columns, exact: style.raw };
     match style.raw {
