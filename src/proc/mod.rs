@@ -100,6 +100,11 @@ impl ProcRoot {
         read_until(&self.own(file), |_, _| false)
     }
 
+    /// The same for a file of the host.
+    pub(crate) fn read_of_host(&self, file: &str) -> std::io::Result<Vec<u8>> {
+        read_until(&self.0.join(file), |_, _| false)
+    }
+
     /// The same for a file that proc writes whole at the first read, such as `status`: a read that leaves room in the
     /// buffer has reached the end.
     pub(crate) fn read_whole(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {

@@ -1,8 +1,7 @@
 //! Files of a process that only a report about it needs.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Result};
+use std::io::Result;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::unistd::Pid;
@@ -84,8 +83,8 @@ impl ProcRoot {
 
     /// The content of a short file that belongs to no process.
     pub(crate) fn line(&self, file: &str) -> std::io::Result<String> {
-        let mut text = Vec::new();
-        File::open(self.path().join(file))?.take(4096).read_to_end(&mut text)?;
+        let mut text = self.read_of_host(file)?;
+        text.truncate(4096);
         Ok(text::utf8(text.trim_ascii()).into_owned())
     }
 
@@ -102,7 +101,7 @@ impl ProcRoot {
     }
 
     fn memory(&self, name: &str) -> Option<u64> {
-        let text = std::fs::read(self.path().join("meminfo")).ok()?;
+        let text = self.read_of_host("meminfo").ok()?;
         let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(name.as_bytes()))?;
         number::<u64>(line.trim_ascii().strip_suffix(b" kB")?.trim_ascii()).map(|kb| kb.saturating_mul(1024))
     }
@@ -110,7 +109,7 @@ impl ProcRoot {
     /// The devices in /dev by their numbers: `8:0`.
     #[must_use]
     pub(crate) fn disks(&self) -> BTreeMap<String, String> {
-        let text = std::fs::read(self.path().join("diskstats")).unwrap_or_default();
+        let text = self.read_of_host("diskstats").unwrap_or_default();
         let disk = |line: &[u8]| {
             let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
             let (major, minor) = (number::<u32>(words.next()?)?, number::<u32>(words.next()?)?);
@@ -122,7 +121,7 @@ impl ProcRoot {
     /// The CPU time of all CPUs since boot in ticks: what was used, and all of it; and the number of CPUs.
     #[must_use]
     pub(crate) fn cpu_ticks(&self) -> Option<(u64, u64, u64)> {
-        let text = std::fs::read(self.path().join("stat")).ok()?;
+        let text = self.read_of_host("stat").ok()?;
         let mut lines = text.split(|&b| b == b'\n');
         let words =
             lines.next()?.strip_prefix(b"cpu ")?.split(|&b| b == b' ').filter(|word| !word.is_empty());

@@ -35,6 +35,18 @@ pub(crate) fn is_ignored(signal: c_int) -> bool {
     result == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
+/// The signals that end this process, all that can be handled, and the one that a terminal stops it with.
+const ENDS: [Signal; 21] = {
+    use Signal::{
+        SIGABRT, SIGALRM, SIGBUS, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGIO, SIGPIPE, SIGPROF, SIGPWR, SIGQUIT,
+        SIGSEGV, SIGSYS, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+    };
+    [
+        SIGABRT, SIGALRM, SIGBUS, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGIO, SIGPIPE, SIGPROF, SIGPWR, SIGQUIT,
+        SIGSEGV, SIGSYS, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+    ]
+};
+
 /// The bytes that [`on_end_write`] got.
 static FINAL_BYTES: OnceLock<&[u8]> = OnceLock::new();
 
@@ -59,10 +71,8 @@ pub(crate) fn stops() -> usize {
 /// From now on these bytes are written to stdout before a signal terminates or stops this process: a panic too, which
 /// aborts. Ignored signals stay ignored. See [`has_screen`].
 pub(crate) fn on_end_write(bytes: &'static [u8]) -> nix::Result<()> {
-    use Signal::{SIGABRT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
     _ = FINAL_BYTES.set(bytes);
-    let all = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGABRT];
-    for signal in all.into_iter().filter(|signal| !is_ignored(*signal as c_int)) {
+    for signal in ENDS.into_iter().filter(|signal| !is_ignored(*signal as c_int)) {
         let once = if signal == Signal::SIGTSTP { SaFlags::empty() } else { SaFlags::SA_RESETHAND };
         let action = SigAction::new(SigHandler::Handler(write_and_raise), once, SigSet::empty());
         // SAFETY: the handler makes only calls that signal-safety(7) allows, and reads a OnceLock that is set by now.

@@ -8,6 +8,33 @@ use crate::common::process::limited;
 use crate::common::schema::{schema, valid, validate};
 use crate::common::{program, project, skip, stderr, stdout, there};
 
+/// Of a hostile host: pipes would block, and /dev/zero has no end.
+#[test]
+fn files_of_a_copy_that_are_no_files_are_unknown() {
+    let host = v2("top-no-files");
+    for file in ["meminfo", "stat", "uptime", "loadavg", "diskstats", "1/mountinfo", "1/net/fib_trie"] {
+        let path = host.root().join("proc").join(file);
+        _ = std::fs::remove_file(&path);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o600)).expect("a pipe");
+    }
+    let root = host.root().to_str().expect("text").to_owned();
+    for words in [
+        &["ctr-top", "-b", "-n1", "-d0.1"][..],
+        &["ctr-top", "-J", "-n1"],
+        &["ctr-inspect", "docker:web"],
+        &["ctr-inspect", "docker:web", "--diff", "host"],
+    ] {
+        let mut command = crate::common::applet(words[0]);
+        let output = limited(command.args(&words[1..]).args(["--root", &root]));
+        assert!(stdout(&output).contains("docker:web"), "{words:?}: {}{}", stdout(&output), stderr(&output));
+    }
+    let memory = host.root().join("proc/meminfo");
+    std::fs::remove_file(&memory).expect("removed");
+    std::os::unix::fs::symlink("/dev/zero", &memory).expect("a link");
+    assert_eq!(document(&mut ctr_top(&host))["memory"], json!({"available": null, "total": null}));
+}
+
 #[test]
 fn samples_for_prometheus() {
     let host = v2("top-prometheus");

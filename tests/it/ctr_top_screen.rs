@@ -275,7 +275,8 @@ fn a_tree_of_pods_and_a_resize() {
 #[test]
 fn signals_leave_the_terminal_as_it_was() {
     let host = v2("top-signals");
-    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGABRT, Signal::SIGINT] {
+    use Signal::{SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGPIPE, SIGSEGV, SIGTERM, SIGUSR1, SIGXCPU};
+    for signal in [SIGTERM, SIGHUP, SIGABRT, SIGINT, SIGUSR1, SIGALRM, SIGPIPE, SIGXCPU, SIGSEGV] {
         let mut terminal = Terminal::new();
         let before = terminal.settings();
         let mut child = start(&terminal, &host, &[]);

@@ -461,7 +461,7 @@ impl<'a> Finder<'a> {
 /// Those of the first process; who may not read them has their own.
 pub(super) fn host_mounts(proc: &ProcRoot) -> Vec<u8> {
     let first = proc.process(Pid::from_raw(1)).mountinfo();
-    first.or_else(|_| std::fs::read(proc.own("mountinfo"))).unwrap_or_default()
+    first.or_else(|_| proc.read_own("mountinfo")).unwrap_or_default()
 }
 
 /// `sshd.service` of `/system.slice/sshd.service`.

@@ -82,10 +82,15 @@ impl Hierarchies {
 
     fn read_where(proc: &ProcRoot, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Hierarchies> {
         let path = proc.own("mountinfo");
-        // Files of proc do not report their length. Without a large buffer, reading takes a dozen calls.
-        let mut text = Vec::with_capacity(1 << 15);
-        let read = std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut text));
-        read.with_context(|| format!("cannot read {}", path.display()))?;
+        let read = match proc.is_copy() {
+            true => proc.read_own("mountinfo"), // it can be a pipe there
+            false => {
+                // Files of proc do not report their length. Without a large buffer, reading takes a dozen calls.
+                let mut text = Vec::with_capacity(1 << 15);
+                std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut text)).map(|_| text)
+            }
+        };
+        let text = read.with_context(|| format!("cannot read {}", path.display()))?;
         let all = Hierarchies(wanted_of(&text, KINDS, is_wanted).filter_map(hierarchy).collect());
         if !proc.is_copy() {
             return Ok(all);

@@ -121,7 +121,7 @@ pub(super) struct HostMounts(Vec<u8>);
 impl HostMounts {
     pub(super) fn read(world: &World<'_>) -> HostMounts {
         let first = world.proc.process(Pid::from_raw(1)).mountinfo();
-        HostMounts(first.or_else(|_| std::fs::read(world.proc.own("mountinfo"))).unwrap_or_default())
+        HostMounts(first.or_else(|_| world.proc.read_own("mountinfo")).unwrap_or_default())
     }
 
     /// The path on the host of a part of a file system: by the mount that shows the smallest part with it.
