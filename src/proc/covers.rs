@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::hidden_mounts::HiddenMounts;
 use super::mountinfo::{Mount, mounts, unescape};
 use crate::order;
 
@@ -39,7 +40,9 @@ impl Covers {
 
     fn from_mounts(mountinfo: &[u8], exists: impl Fn(&str) -> bool) -> Covers {
         let mut covers = Covers::default();
+        let hidden = HiddenMounts::of(mounts(mountinfo));
         let all: Vec<(String, Mount<'_>)> = mounts(mountinfo)
+            .filter(|mount| !hidden.has(mount))
             .map(|mount| (unescape(mount.point).to_string_lossy().into_owned(), mount))
             .collect();
         for (point, mount) in &all {
@@ -106,5 +109,9 @@ mod tests {
         assert!(Covers::from_mounts(text, |_| false).uncovered.is_empty());
         let none = Covers::from_mounts(b"1 0 0:1 / / rw - overlay overlay rw\n", |_| true);
         assert!(none.uncovered.is_empty(), "without proc nothing of it is seen");
+        let again = [&text[..], b"9 2 0:2 / /proc rw - proc proc rw\n"].concat();
+        let covers = Covers::from_mounts(&again, |_| true);
+        assert_eq!(covers.masked, ["/sys/firmware"], "another proc hides the masks");
+        assert!(covers.readonly.is_empty() && covers.uncovered.contains(&"/proc/kcore".to_owned()));
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod covers;
 mod credentials;
 mod descriptors;
 pub(crate) mod hidden;
+pub(crate) mod hidden_mounts;
 pub(crate) mod id_hash;
 pub(crate) mod idmap;
 pub(crate) mod mountinfo;

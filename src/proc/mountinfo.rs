@@ -15,6 +15,9 @@ pub(crate) use procfs::process::{MountInfo, MountOptFields};
 /// A line: `ID PARENT DEVICE ROOT POINT OPTIONS [TAG…] - KIND SOURCE OPTIONS`. Paths are escaped, see [`unescape`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mount<'a> {
+    pub id: &'a [u8],
+    /// The id of the mount that it is on.
+    pub parent: &'a [u8],
     /// `MAJOR:MINOR`
     pub device: &'a [u8],
     pub root: &'a [u8],
@@ -92,11 +95,22 @@ fn mount(line: &[u8]) -> Option<Mount<'_>> {
     // Blanks in paths are escaped, so the first lone dash ends the tags. The kind may be the end of a line that is cut.
     let is_alone = |at: &usize| line[..*at].ends_with(b" ") && line[*at..].starts_with(b"- ");
     let dash = memchr_iter(b'-', line).find(is_alone)?;
-    let mut first = line[..dash - 1].split(|&b| b == b' ').skip(2);
+    let mut first = line[..dash - 1].split(|&b| b == b' ');
+    let (id, parent) = (first.next()?, first.next()?);
     let (device, root, point, flags) = (first.next()?, first.next()?, first.next()?, first.next()?);
     let mut last = line[dash + 2..].split(|&b| b == b' ');
     let (kind, source) = (last.next()?, last.next().unwrap_or_default());
-    Some(Mount { device, root, point, flags, kind, source, options: last.next().unwrap_or_default() })
+    Some(Mount {
+        id,
+        parent,
+        device,
+        root,
+        point,
+        flags,
+        kind,
+        source,
+        options: last.next().unwrap_or_default(),
+    })
 }
 
 /// Decodes the octal escapes of mountinfo: `\040` for a blank.

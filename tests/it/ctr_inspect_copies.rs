@@ -143,4 +143,7 @@ fn whose_limit_killed_is_said_if_the_kernel_counted_that() {
     assert_eq!(oom(), ("medium".to_owned(), format!("{killed}{lives}")), "the limit of /limited is no proof");
     write(&layout, "/limited", &[("memory.events.local", "oom 2\n")]);
     assert_eq!(oom().1, format!("{killed}; the limit of /limited was reached{lives}"));
+    layout.replace("proc/101/status", "NSpid:\t101\t1\n", "NSpid:\t101\n");
+    let alone = format!("{killed}; the limit of /limited was reached");
+    assert_eq!(oom().1, alone, "in the host's pid namespace there is no PID 1 of its own");
 }

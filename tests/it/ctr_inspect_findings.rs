@@ -50,6 +50,28 @@ fn a_container_of_ctr_run_without_seccomp_is_a_note() {
     assert_eq!(severity("docker:web").as_deref(), Some("medium"));
 }
 
+/// Only sandboxes share namespaces by design.
+#[test]
+fn the_pid_and_network_namespaces_of_the_host_are_no_notes() {
+    let mut layout = Layout::new("inspect-shares");
+    layout.process(1, 0, "/", 1);
+    let pid = layout.expect("/lxc.payload.box", Expected::default());
+    for kind in ["pid", "net"] {
+        let of = |pid: i64| layout.host.root().join(format!("proc/{pid}/ns/{kind}"));
+        let host = std::fs::read_link(of(1)).expect("a link");
+        std::fs::remove_file(of(pid)).expect("removed");
+        std::os::unix::fs::symlink(host, of(pid)).expect("a link");
+    }
+    let output = inspect(&layout, &["-J", "-s", "namespaces", "lxc:box"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let found = json["containers"][0].clone();
+    let all = findings(&found);
+    for id in ["shares-host-pid", "shares-host-net"] {
+        assert!(all.contains(&(id, "medium")), "{id}: {all:?}");
+    }
+}
+
 #[test]
 fn what_was_meant_by_a_word() {
     let layout = Layout::new("inspect-words");

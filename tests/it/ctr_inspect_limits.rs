@@ -88,6 +88,40 @@ fn a_kill_by_the_limit_of_a_group_above_names_that_group() {
     drop(name);
 }
 
+/// In a group below a shared one, by its own limit. The shared one counts nothing itself.
+#[test]
+fn a_kill_in_the_group_of_another_container_is_not_this_ones() {
+    let test = "a_kill_in_the_group_of_another";
+    if !namespaces(test) {
+        return;
+    }
+    // On v2 a group with a controller below it has no processes.
+    if mounted("memory").is_none_or(|(_, v2)| v2) {
+        return skip(test, "needs a v1 memory controller");
+    }
+    let Some((name, inner)) = groups(test, "memory", [&[], &[]]) else { return };
+    let outer = inner.parent().expect("a parent");
+    for file in ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"] {
+        _ = std::fs::write(inner.join(file), "33554432");
+    }
+    let (holder, other) = (Holder::new(&["-m", "-p", "-f"], ""), Holder::new(&["-m", "-p", "-f"], ""));
+    join(outer, holder.pid);
+    join(&inner, other.pid);
+    let script =
+        format!("echo $$ >{}/cgroup.procs; exec dd if=/dev/zero of=/dev/null bs=256M", inner.display());
+    let hog = limited(program("sh").args(["-c", &script]));
+    if hog.status.signal() != Some(9) {
+        return skip(test, "the memory controller does not limit here");
+    }
+    let found = report(holder.pid);
+    let memory = &found["limits"]["memory"];
+    assert_eq!((&memory["own"], &memory["events"]["oom_kill"]), (&Value::Bool(false), &0.into()), "{memory}");
+    assert_eq!(finding(&found, "oom-kill"), None);
+    assert!(finding(&report(other.pid), "oom-kill").is_some(), "the other one has it");
+    drop((holder, other));
+    drop(name);
+}
+
 /// The counters since the start say nothing yet.
 #[test]
 fn throttling_that_began_a_moment_ago_is_found() {

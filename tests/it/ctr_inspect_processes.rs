@@ -1,8 +1,8 @@
 //! `ctr-inspect` on processes: their tree, zombies, and what the first one does with signals.
 
 use crate::common::ctr_inspect::{finding, inspect, of, report};
-use crate::common::process::{Holder, Piped, namespaces, python};
-use crate::common::{program, stdout};
+use crate::common::process::{Holder, Piped, limited, namespaces, python};
+use crate::common::{applet, program, stderr, stdout, until};
 
 /// Of `sh -c`, a first process with a handler, and one that waits with sigtimedwait(2) or does not.
 #[test]
@@ -101,4 +101,21 @@ fn zombies_of_the_first_process_are_found() {
     assert_eq!(found["limits"]["pids"]["zombies"], 1);
     assert_eq!(finding(&found, "pid1-does-not-reap").expect("a finding")["severity"], "medium");
     piped.end_of_input();
+}
+
+/// Its links and files are gone: that says nothing of what it had.
+#[test]
+fn of_a_zombie_most_is_unknown_for_one_reason() {
+    let mut child = program("true").spawn().expect("started");
+    let stat = format!("/proc/{}/stat", child.id());
+    until("a zombie", || std::fs::read_to_string(&stat).is_ok_and(|text| text.contains(") Z ")));
+    let output =
+        limited(applet("ctr-inspect").args(["-s", "identity,namespaces,files"]).arg(child.id().to_string()));
+    child.wait().expect("ended");
+    let text = stdout(&output);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(text.matches("is a zombie").count(), 1, "{text}");
+    for wrong in ["nothing of its own", "Invalid argument", "No such file"] {
+        assert!(!text.contains(wrong), "{text}");
+    }
 }

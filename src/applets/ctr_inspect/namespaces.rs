@@ -138,7 +138,12 @@ pub(super) fn namespace(
 ) -> Option<Namespace> {
     let process = world.proc.process(Pid::from_raw(subject.pid));
     let link = match std::fs::read_link(process.ns_path(kind)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !unknown.is_copy() => return None,
+        // A zombie has lost most links, whatever the kernel has.
+        Err(error)
+            if error.kind() == std::io::ErrorKind::NotFound && !unknown.is_copy() && !unknown.is_zombie() =>
+        {
+            return None;
+        }
         link => unknown.known(&format!("namespaces.{}", kind.proc_name()), link),
     };
     let Some(link) = link else { return Some(Namespace::default()) };

@@ -7,7 +7,7 @@ use nix::unistd::{Pid, geteuid};
 use serde::Serialize;
 
 use crate::isolation::capabilities::own;
-use crate::proc::ProcRoot;
+use crate::proc::{Credentials, ProcRoot, Status};
 
 #[derive(Serialize, Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unknown {
@@ -23,16 +23,25 @@ pub(super) struct Unknowns {
     is_copy: bool,
     /// Does the target have capabilities that the caller lacks?
     is_stronger: bool,
+    /// A zombie has no files, and most of its namespaces are gone.
+    is_zombie: bool,
 }
 
 const NOT_IN_COPY: &str = "the copy of the host does not have it";
+const ZOMBIE: &str = "the process is a zombie: it has ended, and only its parent can remove it";
 
 impl Unknowns {
     /// For a report about this process.
     pub(super) fn new(proc: &ProcRoot, pid: i32) -> Unknowns {
         let own = own::flags().map_or(0, |flags| flags.permitted);
-        let theirs = proc.process(Pid::from_raw(pid)).credentials().map_or(0, |all| all.sets.permitted);
-        Unknowns { list: RefCell::default(), is_copy: proc.is_copy(), is_stronger: theirs & !own != 0 }
+        let status = proc.process(Pid::from_raw(pid)).status_text().unwrap_or_default();
+        let theirs = Credentials::parse(&status).map_or(0, |all| all.sets.permitted);
+        Unknowns {
+            list: RefCell::default(),
+            is_copy: proc.is_copy(),
+            is_stronger: theirs & !own != 0,
+            is_zombie: Status::parse(&status).state == b'Z',
+        }
     }
 
     pub(super) fn add(&self, path: &str, why: impl Into<String>) {
@@ -54,6 +63,10 @@ impl Unknowns {
         self.is_copy
     }
 
+    pub(super) fn is_zombie(&self) -> bool {
+        self.is_zombie
+    }
+
     /// The kernel did not allow it. `act`: what only some may do, such as `list its open files`.
     pub(super) fn refused(&self, path: &str, act: &str) {
         self.add(path, self.why_refused(act));
@@ -61,6 +74,7 @@ impl Unknowns {
 
     fn why_refused(&self, act: &str) -> String {
         match geteuid().is_root() {
+            _ if self.is_zombie => ZOMBIE.to_owned(),
             false => format!("only its owner and root can {act}"),
             true if self.is_stronger => "the process has capabilities that the caller lacks".to_owned(),
             true => format!("the kernel does not let this process {act}, although it is root's"),
@@ -86,6 +100,7 @@ impl Unknowns {
 
     fn why(&self, error: &Error) -> String {
         match error.kind() {
+            _ if self.is_zombie => ZOMBIE.to_owned(),
             ErrorKind::PermissionDenied => self.why_refused("read it"),
             ErrorKind::NotFound if self.is_copy => NOT_IN_COPY.to_owned(),
             _ => error.raw_os_error().map_or_else(|| error.to_string(), crate::errno::strerror),

@@ -14,6 +14,7 @@ use super::thing::is_id;
 use crate::container::details::{Details, USUAL_MOUNTS};
 use crate::container::pod_uid;
 use crate::proc::ProcRoot;
+use crate::proc::hidden_mounts::HiddenMounts;
 use crate::proc::mountinfo::{Mount, mounts, mounts_of, mounts_on, unescape};
 use crate::proc::overlay::overlay;
 use crate::{sys, text};
@@ -119,22 +120,25 @@ fn join(path: PathBuf, below: &Path) -> PathBuf {
     if below.as_os_str().is_empty() { path } else { path.join(below) }
 }
 
-/// Where a process with these mounts sees a part of a file system, and whether that is in its root. One that sees it
-/// where the host has it has the host's mounts.
+/// Where a path leads a process with these mounts to a part of a file system, and whether that is in its root. One that
+/// sees it where the host has it has the host's mounts.
 pub(super) fn target_in(
     mountinfo: &[u8],
     device: &[u8],
     within: &Path,
     on_host: Option<&Path>,
 ) -> Option<(bool, PathBuf)> {
-    mounts_on(mountinfo, device).take(MOST_MOUNTS).find_map(|mount| {
+    let mut all = mounts_on(mountinfo, device).take(MOST_MOUNTS).filter_map(|mount| {
         let root = unescape(mount.root);
         let below = within.strip_prefix(&root).ok()?;
         let point = unescape(mount.point);
         let is_root = point == Path::new("/");
         let target = join(point, below);
-        (on_host != Some(&target)).then_some((is_root, target))
-    })
+        (on_host != Some(&target)).then_some((mount, (is_root, target)))
+    });
+    let first = all.next()?;
+    let hidden = HiddenMounts::of(mounts(mountinfo));
+    std::iter::once(first).chain(all).find_map(|(mount, found)| (!hidden.has(&mount)).then_some(found))
 }
 
 /// What containers see of the file system in which the path is.

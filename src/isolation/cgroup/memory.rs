@@ -77,4 +77,13 @@ impl Place {
         let kills = kills.iter().filter_map(|place| place.field("memory.oom_control", "oom_kill"));
         kills.reduce(|sum, kills| sum + kills)
     }
+
+    /// The same of this group alone. Before Linux 5.2 v2 does not count that.
+    #[must_use]
+    pub(crate) fn oom_kills_here(&self) -> Option<u64> {
+        match self.v2 {
+            true => self.field("memory.events.local", "oom_kill").or_else(|| self.oom_kills()),
+            false => self.field("memory.oom_control", "oom_kill"),
+        }
+    }
 }

@@ -20,6 +20,7 @@ use super::unknown::Unknowns;
 use crate::access::{self, Account, memory};
 use crate::container::details::USUAL_MOUNTS;
 use crate::container::world::{Subject, World};
+use crate::proc::hidden_mounts::HiddenMounts;
 use crate::proc::mountinfo::{Mount, mounts, unescape};
 use crate::proc::ns::Kind;
 pub(super) use crate::proc::overlay::Overlay;
@@ -268,13 +269,14 @@ fn target_of_short(path: &Path, link: &Path) -> Option<PathBuf> {
     Some(path.parent()?.parent()?.join(link.strip_prefix("..").ok()?))
 }
 
-/// Without the root. If several mounts are on one point, the last one is visible.
+/// Those that a path leads to, without the root.
 fn all_mounts(text: &[u8], host: &HostMounts, unknown: &Unknowns) -> Vec<Mounted> {
     if mounts(text).nth(MOST_MOUNTS).is_some() {
         unknown.add("files.mounts", format!("too many mounts: the first {MOST_MOUNTS} are looked at"));
     }
-    let all: Vec<(String, Mount<'_>)> =
-        mounts(text).take(MOST_MOUNTS).map(|mount| (shown(&unescape(mount.point)), mount)).collect();
+    let hidden = HiddenMounts::of(mounts(text).take(MOST_MOUNTS));
+    let reached = mounts(text).take(MOST_MOUNTS).filter(|mount| !hidden.has(mount));
+    let all: Vec<(String, Mount<'_>)> = reached.map(|mount| (shown(&unescape(mount.point)), mount)).collect();
     let seen: BTreeMap<&str, &Mount<'_>> = all.iter().map(|(point, mount)| (&**point, mount)).collect();
     let last = |(point, mount): &&(String, Mount<'_>)| {
         point != "/" && seen.get(&**point).is_some_and(|last| std::ptr::eq(*last, mount))
@@ -385,5 +387,17 @@ mod tests {
             ]
         );
         assert_eq!(all[0].writable_below, ["/host/run"], "nobody can write to a namespace");
+    }
+
+    #[test]
+    fn what_another_mount_covers_is_not_there() {
+        let host = HostMounts(b"1 0 8:1 / / rw - ext4 /dev/sda rw\n".to_vec());
+        let text = b"10 0 0:50 / / rw - overlay overlay rw\n11 10 8:1 /etc /h/etc rw - ext4 /dev/sda rw\n\
+            12 10 0:60 / /h ro - tmpfs tmpfs rw\n13 10 8:1 /run/a/b /run/host/a/b rw - ext4 /dev/sda rw\n\
+            14 10 8:1 /run/a /run/host/a ro - ext4 /dev/sda rw\n";
+        let all = all_mounts(text, &host, &Unknowns::default());
+        let seen: Vec<&str> = all.iter().map(|one| one.target.as_str()).collect();
+        assert_eq!(seen, ["/h", "/run/host/a"]);
+        assert!(all[1].writable_below.is_empty());
     }
 }

@@ -60,7 +60,7 @@ impl Judge<'_> {
     }
 
     /// Does it show parts of the host by design?
-    fn is_sandbox(&self) -> bool {
+    pub(super) fn is_sandbox(&self) -> bool {
         matches!(self.runtime, Some(Runtime::Bwrap | Runtime::Flatpak | Runtime::Firejail | Runtime::Snap))
     }
 

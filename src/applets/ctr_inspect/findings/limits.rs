@@ -1,5 +1,6 @@
 //! Rules about limits and their use.
 
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::Judge;
@@ -85,7 +86,7 @@ impl Judge<'_> {
         let last = memory.kills.iter().flatten().last();
         let is_recent = last.is_some_and(|last| last.ago < 3600);
         let severity = if is_recent { Severity::High } else { Severity::Medium };
-        let lives = if self.runtime.is_some() { "; PID 1 lives on" } else { "" };
+        let lives = if self.has_first_process() { "; PID 1 lives on" } else { "" };
         let mut text = match last {
             Some(last) => {
                 let by = match &last.limit_by {
@@ -108,6 +109,13 @@ impl Judge<'_> {
             (None, None) => {}
         }
         self.add("oom-kill", severity, text + lives, evidence);
+    }
+
+    /// Does the container have a PID 1 of its own? In the host's pid namespace it has none.
+    fn has_first_process(&self) -> bool {
+        let init = self.subject.container.and_then(|number| self.world.containers[number].init);
+        let status = init.and_then(|pid| self.world.proc.process(Pid::from_raw(pid)).status().ok());
+        status.is_some_and(|status| status.nspid.len() > 1 && status.nspid.last() == Some(&1))
     }
 
     /// Nothing says whether the victim was a process of the container.

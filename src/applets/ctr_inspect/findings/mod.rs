@@ -69,8 +69,8 @@ pub(super) fn judge(
     if let (Some(privileges), Some(runtime)) = (&report.privileges, judge.runtime) {
         judge.privileges(privileges, report.namespaces.as_ref(), policy(runtime));
     }
-    if let (Some(namespaces), Some(runtime)) = (&report.namespaces, judge.runtime) {
-        judge.namespaces(namespaces, report.privileges.as_ref(), policy(runtime));
+    if let (Some(namespaces), Some(_)) = (&report.namespaces, judge.runtime) {
+        judge.namespaces(namespaces, report.privileges.as_ref());
     }
     let start = world.proc.process(Pid::from_raw(world.chief(subject))).start_time();
     let age = start.and_then(|start| world.clock.age(start));

@@ -112,12 +112,7 @@ impl Judge<'_> {
         self.add("dangerous-capability", worst, text, vec![("privileges.added", json!(names))]);
     }
 
-    pub(super) fn namespaces(
-        &mut self,
-        namespaces: &Namespaces,
-        privileges: Option<&Privileges>,
-        policy: Policy,
-    ) {
+    pub(super) fn namespaces(&mut self, namespaces: &Namespaces, privileges: Option<&Privileges>) {
         const KINDS: [(&str, &str, Severity); 5] = [
             ("pid", "shares-host-pid", Severity::Medium),
             ("net", "shares-host-net", Severity::Medium),
@@ -129,14 +124,13 @@ impl Judge<'_> {
         let traces = ["cap_sys_ptrace", "cap_sys_admin"]
             .iter()
             .any(|name| capability(name).is_some_and(|wanted| bits(bounding).any(|number| number == wanted)));
-        let is_sandbox = policy == Policy::Own && self.runtime != Some(Runtime::Nspawn);
         for (kind, id, severity) in KINDS {
             let is_hosts = namespaces.kinds.get(kind).is_some_and(|one| one.host == Some(true));
             if !is_hosts {
                 continue;
             }
             let severity = match kind {
-                _ if is_sandbox => Severity::Note,
+                _ if self.is_sandbox() => Severity::Note,
                 "pid" if traces && privileges.is_some_and(|all| all.on_host) => Severity::High,
                 _ => severity,
             };

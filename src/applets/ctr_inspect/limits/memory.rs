@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::reader::{Own, Reader, percent, shown};
 use crate::container::{Container, group_of, rfc3339};
-use crate::isolation::cgroup::chain::{Place, field};
+use crate::isolation::cgroup::chain::{Groups, Place, field};
 use crate::isolation::cgroup::kills;
 use crate::isolation::cgroup::memory::Split;
 use crate::proc::number;
@@ -148,7 +148,8 @@ impl Reader<'_> {
         let split = Split::read(&place, &stat);
         let working_set = usage.map(|usage| usage.saturating_sub(split.inactive_file.unwrap_or(0)));
         let high = if place.v2 { place.least(|place| place.number("memory.high")) } else { None };
-        let events = events(&place);
+        let mut events = events(&place);
+        let kills = self.kills(&place, own, &mut events);
         let (swap, swap_limit) = self.swap(&place, usage, limit, &stat);
         Memory {
             usage,
@@ -172,7 +173,7 @@ impl Reader<'_> {
             inactive_file: split.inactive_file,
             swap,
             swap_limit,
-            kills: self.kills(&place, &events),
+            kills,
             events,
             host_total,
             own,
@@ -180,10 +181,17 @@ impl Reader<'_> {
     }
 
     /// The log is read only if something was killed: it has thousands of records.
-    fn kills(&self, place: &Place, events: &Events) -> Option<Vec<Kill>> {
+    fn kills(&self, place: &Place, own: Option<bool>, events: &mut Events) -> Option<Vec<Kill>> {
         if events.oom_kill? == 0 {
             return Some(Vec::new());
         }
+        // A shared group counts, or has below it, what other containers' limits did to other containers.
+        let groups = (own != Some(true)).then(|| self.groups_of_members(place));
+        if let Some(groups) = &groups {
+            events.oom_kill =
+                groups.iter().filter_map(Place::oom_kills_here).reduce(|sum, kills| sum + kills);
+        }
+        let groups: Option<Vec<PathBuf>> = groups.map(|all| all.iter().map(Place::path).collect());
         if self.unknown.is_copy() {
             self.unknown.add("limits.memory.kills", "the copy has no log of the kernel");
             return None;
@@ -197,11 +205,29 @@ impl Reader<'_> {
             log => self.unknown.known("limits.memory.kills", log.map_err(std::io::Error::from))?,
         };
         let path = place.path();
-        let is_inside = |kill: &kills::Kill| Path::new(OsStr::from_bytes(&kill.victim)).starts_with(&path);
+        let is_inside = |kill: &kills::Kill| is_concerned(kill, &path, groups.as_deref());
         let age = self.age();
         // A container that was started again has a group with the same path.
         let is_since = |kill: &Kill| age.is_none_or(|age| kill.ago <= age + 5);
-        Some(log.into_iter().filter(is_inside).map(Kill::of_log).filter(is_since).collect())
+        let found: Vec<Kill> = log.into_iter().filter(is_inside).map(Kill::of_log).filter(is_since).collect();
+        if let Some(groups) = groups {
+            let is_elsewhere = |kill: &&Kill| groups.iter().all(|group| group != Path::new(&kill.victim));
+            let elsewhere = found.iter().filter(is_elsewhere).count() as u64;
+            events.oom_kill = events.oom_kill.map(|kills| kills + elsewhere);
+        }
+        Some(found)
+    }
+
+    /// The groups at or below this one in which the container has processes.
+    fn groups_of_members(&self, place: &Place) -> Vec<Place> {
+        let mut found: Vec<Place> = Vec::new();
+        for pid in &self.members {
+            let text = self.world.proc.process(Pid::from_raw(*pid)).cgroup().unwrap_or_default();
+            let group = Groups::new(&self.world.mounted, &text).place("memory");
+            let is_new = |group: &Place| group.path().starts_with(place.path()) && !found.contains(group);
+            found.extend(group.filter(is_new));
+        }
+        found
     }
 
     /// Seconds since the start of the container's first process, if that is known.
@@ -236,6 +262,17 @@ impl Reader<'_> {
     }
 }
 
+/// Is the victim in the group? In one that is shared: in a group with processes of the container, or did it reach a limit
+/// that holds for the container too?
+fn is_concerned(kill: &kills::Kill, group: &Path, with_members: Option<&[PathBuf]>) -> bool {
+    let victim = Path::new(OsStr::from_bytes(&kill.victim));
+    let limit = kill.limit.as_deref().map(|limit| Path::new(OsStr::from_bytes(limit)));
+    let is_of_member = |all: &[PathBuf]| all.iter().any(|one| one == victim);
+    victim.starts_with(group)
+        && with_members
+            .is_none_or(|all| is_of_member(all) || limit.is_some_and(|limit| group.starts_with(limit)))
+}
+
 fn events(place: &Place) -> Events {
     if place.v2 {
         let text = place.read("memory.events").unwrap_or_default();
@@ -264,6 +301,26 @@ fn events(place: &Place) -> Events {
 mod tests {
     use super::*;
     use crate::container::Runtime;
+
+    #[test]
+    fn kills_of_others_in_a_shared_group_are_not_the_containers() {
+        let members = [PathBuf::from("/outer"), PathBuf::from("/outer/a")];
+        for (victim, limit, alone, shared) in [
+            ("/outer/b/c", Some("/outer/b"), true, false),
+            ("/outer/b", None, true, false),
+            ("/outer/b", Some("/outer"), true, true),
+            ("/outer/b", Some("/"), true, true),
+            ("/outer/a", Some("/outer/a"), true, true),
+            ("/outer", None, true, true),
+            ("/other", Some("/"), false, false),
+        ] {
+            let (limit, victim) =
+                (limit.map(|path: &str| path.as_bytes().to_vec()), victim.as_bytes().to_vec());
+            let kill = kills::Kill { usec: 0, pid: 7, comm: Vec::new(), limit, victim, rss: None };
+            assert_eq!(is_concerned(&kill, Path::new("/outer"), None), alone, "{kill:?}");
+            assert_eq!(is_concerned(&kill, Path::new("/outer"), Some(&members)), shared, "{kill:?}");
+        }
+    }
 
     #[test]
     fn the_kill_that_ended_a_container_is_in_its_group_and_at_that_time() {

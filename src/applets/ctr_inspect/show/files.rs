@@ -20,6 +20,11 @@ impl Page<'_> {
         if overlay.is_some_and(|overlay| overlay.claimed) {
             parts.push("layers as a user says".to_owned());
         }
+        let deleted: Vec<_> =
+            files.deleted.iter().flatten().filter(|file| all || file.bytes >= 1 << 20).collect();
+        if parts.is_empty() && !deleted.is_empty() {
+            parts.push("/ unknown".to_owned());
+        }
         if !parts.is_empty() {
             self.line("files", &parts);
         }
@@ -30,7 +35,7 @@ impl Page<'_> {
             });
         }
         self.mounts(files, all);
-        for file in files.deleted.iter().flatten().filter(|file| all || file.bytes >= 1 << 20) {
+        for file in deleted {
             let path = text::escape(file.path.as_bytes());
             let line =
                 format!("{} still taken by {path} (pid {}, fd {})", size(file.bytes), file.pid, file.fd);
