@@ -287,6 +287,22 @@ fn processes_and_what_is_the_hosts() {
     assert_eq!(answers(&layout, &link), [of("docker:web", "itself", "kernel")]);
 }
 
+/// A process has a pid namespace of its own, and nothing shows which one.
+#[test]
+fn what_is_not_known_is_not_the_hosts() {
+    let (layout, ..) = two("whose-unseen");
+    layout.process(300, 0, "/plain", 777);
+    std::fs::remove_dir_all(layout.host.root().join("proc/300/ns")).expect("removed");
+    for word in ["300", "/plain"] {
+        let found = &things(&layout, &[word])[0];
+        assert_eq!((&found["answers"], &found["host"]), (&json!([]), &Value::Null), "{word}");
+        let output = whose(&layout, &[word]);
+        assert_eq!(output.status.code(), Some(1), "{word}");
+        let text = stdout(&output);
+        assert!(text.contains("unknown: x 300 (1) has a pid namespace of its own; its namesp"), "{text}");
+    }
+}
+
 #[test]
 fn unknown_words_say_what_was_tried() {
     let (layout, ..) = two("whose-unknown");

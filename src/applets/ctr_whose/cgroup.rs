@@ -28,6 +28,7 @@ fn of_group(finder: &Finder<'_>, path: &str) -> Entry {
     if entry.answers.is_empty() {
         by_name(finder, path, &mut entry);
     }
+    entry.unknown = entry.unknown.filter(|_| entry.answers.is_empty());
     if entry.is_empty() && path.starts_with('/') {
         by_group_above(finder, path, &mut entry);
     }
@@ -76,6 +77,9 @@ fn by_members(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
         }
     }
     if entry.answers.is_empty() {
+        entry.unknown = outside.and_then(|pid| finder.in_unknown(pid));
+    }
+    if entry.is_empty() {
         entry.host = outside.map(|pid| {
             let host = finder.process_of_host(pid);
             match service_of(path) {

@@ -6,7 +6,7 @@
 //! `[nat]` a rule that changes addresses, `[claim]` nothing that confirms it, or only a state file of a user. Without
 //! brackets, the kernel says so. `nginx 4257 (1)` is a process: its name, its PID on the host and its PID in the container. If
 //! several containers have a thing, all are listed. If the host has it, its process, service or interface is named
-//! after `no container:`, or after `host:` if containers have it too.
+//! after `no container:`, or after `host:` if containers have it too. What cannot be said, and why, is after `unknown:`.
 //!
 //! # Things
 //!
@@ -52,16 +52,16 @@
 //!
 //! # JSON
 //!
-//! `{"host", "boot_id", "things": [{"thing", "kind", "answers", "host"}]}`. An answer has `container`, `runtime`, `name`,
+//! `{"host", "boot_id", "things": [{"thing", "kind", "answers", "host", "unknown"}]}`. An answer has `container`, `runtime`, `name`,
 //! `id`, `pod`, `pod_namespace`, `status`, `pid`, `cpid`, `command`, `role`, `by` and `detail`; `host` of a thing is null or has
-//! `pid`, `command` and `text`. `kind` is interface, address, mac, port, path, namespace, cgroup, socket, device, pid,
+//! `pid`, `command` and `text`; `unknown` is null or says what is not known, and why. `kind` is interface, address, mac, port, path, namespace, cgroup, socket, device, pid,
 //! cpid, hostname or id; `role` is peer, interface, address, listener, published, writable-layer, image-layer, merged,
 //! mount, state, log, member, holder or itself; `by` is kernel, state, proxy, nat or claim. With `-`, one object
 //! `{"line", "text", "things"}` for each line to which something is added; `line` is its number.
 //!
 //! # Exit status
 //!
-//! 0 if each thing belongs to a container; 1 on failure, or if a thing belongs to none. With `-`, 0 unless it fails.
+//! 0 if each thing belongs to a container; 1 on failure, or if a thing belongs to none or to nobody that is known. With `-`, 0 unless it fails.
 //!
 //! # Environment
 //!

@@ -83,9 +83,13 @@ pub(super) fn lines(out: &mut Out, finder: &Finder<'_>, all: &[Found], painter: 
             };
             line(&label, &format!("{}{ended}{by}", detail(finder, &commands, answer)));
         }
+        if let Some(unknown) = &found.entry.unknown {
+            line(&format!("unknown: {}", text::escape(unknown.as_bytes())), "");
+        }
         if let Some(host) = &found.entry.host {
             let text = text::escape(host.text.as_bytes());
-            let prefix = if found.entry.answers.is_empty() { "no container" } else { "host" };
+            let is_alone = found.entry.answers.is_empty() && found.entry.unknown.is_none();
+            let prefix = if is_alone { "no container" } else { "host" };
             line(&format!("{prefix}: {text}"), "");
         }
     }
@@ -125,7 +129,13 @@ pub(super) fn thing(finder: &Finder<'_>, commands: &Commands, found: &Found) -> 
         command: host.pid.and_then(|pid| commands.get(finder.world, pid)),
         text: host.text.clone(),
     });
-    JsonThing { thing: found.thing.clone(), kind: found.entry.kind.name(), answers: answers.collect(), host }
+    JsonThing {
+        thing: found.thing.clone(),
+        kind: found.entry.kind.name(),
+        answers: answers.collect(),
+        host,
+        unknown: found.entry.unknown.clone(),
+    }
 }
 
 /// Two sources can say the same.
