@@ -224,6 +224,23 @@ fn lines_about_lack_of_memory() {
             "{text}"
         );
     }
+    // Whose a group was that is gone is not known: neither a container's nor the host's.
+    for line in [
+        "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/gone,\
+         task_memcg=/gone,task=java,pid=4711,uid=0",
+        "Task in /gone killed as a result of limit of /gone",
+    ] {
+        let found = &things(&layout, &[line])[0];
+        assert_eq!((&found["answers"], &found["host"]), (&json!([]), &Value::Null), "{line}");
+        let output = whose(&layout, &[line]);
+        let text = stdout(&output);
+        assert!(text.contains("unknown: ") && text.contains("group /gone does not exist any more"), "{text}");
+        assert_eq!(output.status.code(), Some(1), "{line}");
+    }
+    let of_root = "Task in /gone killed as a result of limit of /";
+    let found = &things(&layout, &[of_root])[0];
+    assert!(found["unknown"].as_str().is_some_and(|text| text.contains("/gone")), "{found}");
+    assert!(found["host"]["text"].as_str().is_some_and(|text| text.starts_with("limit of /")), "{found}");
     let of_host = "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,\
         task_memcg=/x,task=a,pid=77,uid=0";
     assert!(

@@ -63,8 +63,16 @@ pub(super) fn shortened(text: &[u8]) -> Option<String> {
 fn add(finder: &Finder<'_>, path: &str, detail: &str, role: Role, entry: &mut Entry) {
     let of_group = cgroup::cgroup(finder, path);
     if of_group.answers.is_empty() {
-        let text = of_group.host.map_or_else(|| detail.to_owned(), |host| format!("{detail}: {}", host.text));
-        entry.host = entry.host.take().or_else(|| Some(Host::new(text)));
+        match of_group.host {
+            Some(host) => {
+                entry.host.get_or_insert_with(|| Host::new(format!("{detail}: {}", host.text)));
+            }
+            // Once the group is gone it can have been that of a container.
+            None => {
+                let why = of_group.unknown.unwrap_or_else(|| cgroup::without_process(finder, path));
+                entry.unknown.get_or_insert_with(|| format!("{detail}: {why}"));
+            }
+        }
     }
     // A group above several containers: its limit is of none of them.
     if role == Role::Itself && of_group.answers.len() > 1 {
