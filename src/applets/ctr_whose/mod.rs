@@ -43,7 +43,8 @@
 //! # Lines of a log
 //!
 //! With `-` in place of things, standard input is copied to standard output, and the container is added in
-//! parentheses after what is known to belong to one: ids, paths of control groups, interfaces of the host that lead
+//! parentheses after what is known to belong to one: ids, paths of control groups (without an id in lines about lack of
+//! memory, and in `0::PATH`, if only processes of the container are in the group), interfaces of the host that lead
 //! to a container, addresses of containers to which the host would send through their interfaces. After a PID it is added
 //! only if the line says that the number is a PID and has a time after the start of that process, or has the form of ss(8).
 //! In `TIME HOST NAME[PID]:` of syslog the name must be that of the process too. What belongs to several containers is left
