@@ -284,6 +284,17 @@ fn groups_of_anonymous_containers() {
 }
 
 #[test]
+fn the_name_of_the_host() {
+    let (layout, ..) = two("whose-host-name");
+    layout.file("proc/sys/kernel/hostname", "web-host\n");
+    assert_eq!(stdout(&whose(&layout, &["host:old-host"])).lines().count(), 1);
+    let found = &things(&layout, &["host:web-host"])[0];
+    assert_eq!(found["answers"][0]["container"], "docker:web");
+    assert_eq!(found["host"]["text"], "host name");
+    assert!(stdout(&whose(&layout, &["host:web-host"])).ends_with("  host: host name\n"));
+}
+
+#[test]
 fn processes_and_what_is_the_hosts() {
     let (layout, ..) = two("whose-processes");
     layout.host.named(50, 1, b"sshd", "/system.slice/ssh.service", b"sshd\0-D\0");
