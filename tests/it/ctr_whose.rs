@@ -261,6 +261,7 @@ fn groups_of_anonymous_containers() {
         )
     };
     assert_eq!(answers(&layout, "/work/job"), [of(label, "member", "kernel")]);
+    assert_eq!(answers(&layout, "id:10300"), [of(label, "itself", "kernel")]);
     assert_eq!(
         answers(&layout, &oom("/work/job")),
         [of(label, "itself", "kernel"), of(label, "member", "kernel")]

@@ -143,7 +143,12 @@ fn push(finder: &Finder<'_>, entry: &mut Entry, owner: Owner, container: &Contai
     let detail = format!("{}{image}", shortened(&container.id));
     let (by, pid) = match &owner {
         Owner::Running(number) => (
-            if matching::is_unverified(container) { By::Claim } else { By::State },
+            match container.identified_by {
+                // No state file has it.
+                IdentifiedBy::Anonymous => By::Kernel,
+                _ if matching::is_unverified(container) => By::Claim,
+                _ => By::State,
+            },
             Some(finder.world.containers[*number].chief()),
         ),
         Owner::Recorded(_) => (By::State, None),
