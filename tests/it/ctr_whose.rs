@@ -301,6 +301,7 @@ fn processes_and_what_is_the_hosts() {
     layout.host.named(50, 1, b"sshd", "/system.slice/ssh.service", b"sshd\0-D\0");
     assert_eq!(answers(&layout, "100"), [of("docker:web", "member", "kernel")]);
     assert_eq!(answers(&layout, "cpid:1"), [of("docker:web", "member", "kernel")]);
+    assert_eq!(stdout(&whose(&layout, &["100"])), "100  docker:web  x 100 (1)\n");
     let output = whose(&layout, &["50"]);
     assert_eq!(stdout(&output), "50  no container: sshd 50 (ssh.service)\n");
     assert_eq!(output.status.code(), Some(1));

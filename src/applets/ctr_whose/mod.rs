@@ -4,7 +4,8 @@
 //! Each line of the output has the thing, the container and what the container has to do with it. The last word in
 //! brackets says what that rests on: `[state]` a state file, `[proxy]` a process of the host that takes connections,
 //! `[nat]` a rule that changes addresses, `[claim]` nothing that confirms it, or only a state file of a user. Without
-//! brackets, the kernel says so. `nginx 4257 (1)` is a process: its name, its PID on the host and its PID in the container. If
+//! brackets, the kernel says so. `nginx 4257 (1)` is a process: its name, its PID on the host and its PID in the container; its
+//! command line can follow. If
 //! several containers have a thing, all are listed. If the host has it, its process, service or interface is named
 //! after `no container:`, or after `host:` if containers have it too. What cannot be said, and why, is after `unknown:`.
 //!

@@ -37,12 +37,11 @@ pub(super) fn commands(finder: &Finder<'_>, all: &[Found]) -> Commands {
     Commands::read(finder.world, all.iter().flat_map(of).collect())
 }
 
-/// `4291 (17) nginx: worker`
+/// `nginx 4291 (17)  nginx: worker`: the command line only if it says more than the name.
 fn process(finder: &Finder<'_>, commands: &Commands, pid: i32) -> String {
-    let cpid = finder.world.process(pid).and_then(|seen| seen.cpid).filter(|cpid| *cpid != pid);
-    let inside = cpid.map(|cpid| format!(" ({cpid})")).unwrap_or_default();
-    let command = commands.get(finder.world, pid).unwrap_or_default();
-    format!("{pid}{inside} {command}")
+    let command = commands.get(finder.world, pid).filter(|command| *command != finder.comm(pid));
+    let command = command.map(|command| format!("  {command}")).unwrap_or_default();
+    format!("{}{command}", finder.named_process(pid))
 }
 
 fn detail(finder: &Finder<'_>, commands: &Commands, answer: &Answer) -> String {
