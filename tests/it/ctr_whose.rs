@@ -241,6 +241,12 @@ fn lines_about_lack_of_memory() {
     let found = &things(&layout, &[of_root])[0];
     assert!(found["unknown"].as_str().is_some_and(|text| text.contains("/gone")), "{found}");
     assert!(found["host"]["text"].as_str().is_some_and(|text| text.starts_with("limit of /")), "{found}");
+    // No process can have this PID, so the log has no other line about it.
+    let alone = "Memory cgroup out of memory: Kill process 2147483647 (java) score 9 or sacrifice child";
+    let output = whose(&layout, &[alone]);
+    let text = stdout(&output);
+    assert!(text.contains("unknown: java (pid 2147483647) was killed; the kernel's log "), "{text}");
+    assert_eq!((output.status.code(), stderr(&output).contains("nothing found")), (Some(1), false));
     let of_host = "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,\
         task_memcg=/x,task=a,pid=77,uid=0";
     assert!(

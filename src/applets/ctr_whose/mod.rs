@@ -38,8 +38,10 @@
 //! - `id:ID`: the beginning of an id, at least four digits, or a name; of containers that run and of those that do not. A
 //!   beginning of decimal digits alone needs the prefix.
 //!
-//! A line of the kernel's log about lack of memory is a thing too: the container of the victim and the one whose limit was
-//! reached are shown. In the output `oom-kill: NAME PID` stands for the line; JSON has the line.
+//! A line of the kernel's log about lack of memory is a thing too, with or without a time before it: `oom-kill:...`, `Task in PATH
+//! killed as a result of limit of PATH`, `Tasks in PATH are going to be killed due to memory.oom.group set`, and `Killed process N
+//! (NAME)` or `Kill process N (NAME)`, if the log still has the line with the group. The container of the victim and the one
+//! whose limit was reached are shown. In the output `oom-kill: NAME PID` stands for the line; JSON has the line.
 //!
 //! # Lines of a log
 //!

@@ -4,16 +4,20 @@ use super::answer::{Answer, Entry, Host, Role};
 use super::cgroup;
 use super::finder::{Finder, shortened as short};
 use super::thing::{Kind, is_id};
+use crate::errno::strerror;
 use crate::isolation::cgroup::kills::{OomLine, read_log};
 
 pub(super) fn line(finder: &Finder<'_>, text: &[u8]) -> Entry {
     let mut entry = Entry::new(Kind::Cgroup);
     let Some(found) = OomLine::parse(text) else { return entry };
+    let mut why = "the kernel's log has no line with its group any more".to_owned();
     let found = match found {
         // Another line of the log has the groups.
         OomLine { victim: None, pid: Some(pid), .. } => {
-            let kills = read_log().unwrap_or_default();
-            match kills.into_iter().rev().find(|kill| kill.pid == pid) {
+            let kills = read_log().map_err(|errno| {
+                why = format!("the kernel's log cannot be read: {}", strerror(errno as i32));
+            });
+            match kills.unwrap_or_default().into_iter().rev().find(|kill| kill.pid == pid) {
                 Some(kill) => OomLine {
                     pid: Some(pid),
                     comm: Some(kill.comm),
@@ -33,6 +37,8 @@ pub(super) fn line(finder: &Finder<'_>, text: &[u8]) -> Entry {
     };
     if let Some(victim) = &found.victim {
         add(finder, &cgroup::path_of(victim), &format!("{who} was killed"), Role::Member, &mut entry);
+    } else {
+        entry.unknown = Some(format!("{who} was killed; {why}"));
     }
     match &found.limit {
         Some(limit) => {
