@@ -348,11 +348,14 @@ fn unknown_words_say_what_was_tried() {
         ("ip:x", "not an IP address"),
         ("id:12", "at least four digits"),
         ("9999999999", "nothing found"),
+        ("18081", "the port is ':18081'"),
     ] {
         let output = whose(&layout, &[word]);
         assert_eq!(output.status.code(), Some(1), "{word}");
         let message = stderr(&output);
-        assert!(message.contains(part) && message.contains("cpid:"), "{word}: {message}");
+        // Who wrote a prefix knows them.
+        assert_eq!(message.contains("cpid:"), !word.contains(':'), "{word}: {message}");
+        assert!(message.contains(part), "{word}: {message}");
         assert_eq!(stdout(&output), "", "{word}");
     }
     let found = &things(&layout, &["nothing-here"])[0];

@@ -4,8 +4,8 @@
 //! Each line of the output has the thing, the container and what the container has to do with it. The last word in
 //! brackets says what that rests on: `[state]` a state file, `[proxy]` a process of the host that takes connections,
 //! `[nat]` a rule that changes addresses, `[claim]` nothing that confirms it, or only a state file of a user. Without
-//! brackets, the kernel says so. `nginx 4257 (1)` is a process: its name, its PID on the host and its PID in the container; its
-//! command line can follow. If
+//! brackets, the kernel says so. `nginx 4257 (1)` is a process: its name, its PID on the host and its PID in the container.
+//! Its command line can follow. If
 //! several containers have a thing, all are listed. If the host has it, its process, service or interface is named
 //! after `no container:`, or after `host:` if containers have it too. What cannot be said, and why, is after `unknown:`.
 //!
@@ -38,10 +38,15 @@
 //! - `id:ID`: the beginning of an id, at least four digits, or a name; of containers that run and of those that do not. A
 //!   beginning of decimal digits alone needs the prefix.
 //!
-//! A line of the kernel's log about lack of memory is a thing too, with or without a time before it: `oom-kill:...`, `Task in PATH
-//! killed as a result of limit of PATH`, `Tasks in PATH are going to be killed due to memory.oom.group set`, and `Killed process N
-//! (NAME)` or `Kill process N (NAME)`, if the log still has the line with the group. The container of the victim and the one
-//! whose limit was reached are shown. In the output `oom-kill: NAME PID` stands for the line; JSON has the line.
+//! A line of the kernel's log about lack of memory is a thing too, with or without a time before it:
+//!
+//! - `oom-kill:...`: with the groups, since Linux 5.0.
+//! - `Task in PATH killed as a result of limit of PATH`: before Linux 5.0.
+//! - `Tasks in PATH are going to be killed due to memory.oom.group set`: a whole group.
+//! - `Killed process N (NAME)`: also `Kill process N (NAME)`; if the log still has the line with the group.
+//!
+//! The container of the victim and the one whose limit was reached are shown. In the output `oom-kill: NAME PID` stands for the
+//! line; JSON has the line.
 //!
 //! # Lines of a log
 //!
@@ -357,7 +362,14 @@ impl Word {
             }
         };
         let word = self.short().map_or_else(|| self.text.clone(), OsString::from);
-        format!("'{}': {why}; {}", text::shown(&word), kinds())
+        let help = match self.readings.as_deref() {
+            _ if thing::has_prefix(self.text.as_bytes()) => String::new(),
+            Ok([Reading::Pid(number)]) if u16::try_from(*number).is_ok() => {
+                format!("; the port is ':{number}'; {}", kinds())
+            }
+            _ => format!("; {}", kinds()),
+        };
+        format!("'{}': {why}{help}", text::shown(&word))
     }
 }
 
