@@ -224,6 +224,29 @@ fn lines_about_lack_of_memory() {
             "{text}"
         );
     }
+    // Whose a group was that is gone is not known: neither a container's nor the host's.
+    for line in [
+        "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/gone,\
+         task_memcg=/gone,task=java,pid=4711,uid=0",
+        "Task in /gone killed as a result of limit of /gone",
+    ] {
+        let found = &things(&layout, &[line])[0];
+        assert_eq!((&found["answers"], &found["host"]), (&json!([]), &Value::Null), "{line}");
+        let output = whose(&layout, &[line]);
+        let text = stdout(&output);
+        assert!(text.contains("unknown: ") && text.contains("group /gone does not exist any more"), "{text}");
+        assert_eq!(output.status.code(), Some(1), "{line}");
+    }
+    let of_root = "Task in /gone killed as a result of limit of /";
+    let found = &things(&layout, &[of_root])[0];
+    assert!(found["unknown"].as_str().is_some_and(|text| text.contains("/gone")), "{found}");
+    assert!(found["host"]["text"].as_str().is_some_and(|text| text.starts_with("limit of /")), "{found}");
+    // No process can have this PID, so the log has no other line about it.
+    let alone = "Memory cgroup out of memory: Kill process 2147483647 (java) score 9 or sacrifice child";
+    let output = whose(&layout, &[alone]);
+    let text = stdout(&output);
+    assert!(text.contains("unknown: java (pid 2147483647) was killed; the kernel's log "), "{text}");
+    assert_eq!((output.status.code(), stderr(&output).contains("nothing found")), (Some(1), false));
     let of_host = "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,\
         task_memcg=/x,task=a,pid=77,uid=0";
     assert!(
@@ -244,6 +267,7 @@ fn groups_of_anonymous_containers() {
         )
     };
     assert_eq!(answers(&layout, "/work/job"), [of(label, "member", "kernel")]);
+    assert_eq!(answers(&layout, "id:10300"), [of(label, "itself", "kernel")]);
     assert_eq!(
         answers(&layout, &oom("/work/job")),
         [of(label, "itself", "kernel"), of(label, "member", "kernel")]
@@ -267,11 +291,23 @@ fn groups_of_anonymous_containers() {
 }
 
 #[test]
+fn the_name_of_the_host() {
+    let (layout, ..) = two("whose-host-name");
+    layout.file("proc/sys/kernel/hostname", "web-host\n");
+    assert_eq!(stdout(&whose(&layout, &["host:old-host"])).lines().count(), 1);
+    let found = &things(&layout, &["host:web-host"])[0];
+    assert_eq!(found["answers"][0]["container"], "docker:web");
+    assert_eq!(found["host"]["text"], "host name");
+    assert!(stdout(&whose(&layout, &["host:web-host"])).ends_with("  host: host name\n"));
+}
+
+#[test]
 fn processes_and_what_is_the_hosts() {
     let (layout, ..) = two("whose-processes");
     layout.host.named(50, 1, b"sshd", "/system.slice/ssh.service", b"sshd\0-D\0");
     assert_eq!(answers(&layout, "100"), [of("docker:web", "member", "kernel")]);
     assert_eq!(answers(&layout, "cpid:1"), [of("docker:web", "member", "kernel")]);
+    assert_eq!(stdout(&whose(&layout, &["100"])), "100  docker:web  x 100 (1)\n");
     let output = whose(&layout, &["50"]);
     assert_eq!(stdout(&output), "50  no container: sshd 50 (ssh.service)\n");
     assert_eq!(output.status.code(), Some(1));
@@ -287,6 +323,22 @@ fn processes_and_what_is_the_hosts() {
     assert_eq!(answers(&layout, &link), [of("docker:web", "itself", "kernel")]);
 }
 
+/// A process has a pid namespace of its own, and nothing shows which one.
+#[test]
+fn what_is_not_known_is_not_the_hosts() {
+    let (layout, ..) = two("whose-unseen");
+    layout.process(300, 0, "/plain", 777);
+    std::fs::remove_dir_all(layout.host.root().join("proc/300/ns")).expect("removed");
+    for word in ["300", "/plain"] {
+        let found = &things(&layout, &[word])[0];
+        assert_eq!((&found["answers"], &found["host"]), (&json!([]), &Value::Null), "{word}");
+        let output = whose(&layout, &[word]);
+        assert_eq!(output.status.code(), Some(1), "{word}");
+        let text = stdout(&output);
+        assert!(text.contains("unknown: x 300 (1) has a pid namespace of its own; its namesp"), "{text}");
+    }
+}
+
 #[test]
 fn unknown_words_say_what_was_tried() {
     let (layout, ..) = two("whose-unknown");
@@ -296,11 +348,14 @@ fn unknown_words_say_what_was_tried() {
         ("ip:x", "not an IP address"),
         ("id:12", "at least four digits"),
         ("9999999999", "nothing found"),
+        ("18081", "the port is ':18081'"),
     ] {
         let output = whose(&layout, &[word]);
         assert_eq!(output.status.code(), Some(1), "{word}");
         let message = stderr(&output);
-        assert!(message.contains(part) && message.contains("cpid:"), "{word}: {message}");
+        // Who wrote a prefix knows them.
+        assert_eq!(message.contains("cpid:"), !word.contains(':'), "{word}: {message}");
+        assert!(message.contains(part), "{word}: {message}");
         assert_eq!(stdout(&output), "", "{word}");
     }
     let found = &things(&layout, &["nothing-here"])[0];

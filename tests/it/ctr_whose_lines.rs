@@ -68,6 +68,39 @@ fn ids_and_groups_get_the_name_of_their_container() {
     }
 }
 
+/// The path has no id, and the group is that of a container.
+#[test]
+fn groups_of_lines_about_lack_of_memory() {
+    let (layout, ..) = layout("lines-groups");
+    layout.process(300, 0, "/work/job", 777);
+    layout.process(301, 0, "/shared/job", 777);
+    layout.host.named(302, 1, b"sshd", "/shared/job", b"sshd\0");
+    let label = "anon:10300";
+    let oom = |path: &str, label: &str| {
+        format!(
+            "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg={path}{label},\
+             task_memcg={path}{label},task=a,pid=77,uid=0\n"
+        )
+    };
+    let by = format!(" ({label})");
+    assert_eq!(line(&layout, &oom("/work/job", "")), oom("/work/job", &by));
+    for (input, output) in [
+        (
+            "[ 9.1] Task in /work/job killed as a result of limit of /work/job\n",
+            format!("[ 9.1] Task in /work/job{by} killed as a result of limit of /work/job{by}\n"),
+        ),
+        ("Memory cgroup stats for /work/job:\n", format!("Memory cgroup stats for /work/job{by}:\n")),
+        ("0::/work/job\n", format!("0::/work/job{by}\n")),
+    ] {
+        assert_eq!(line(&layout, input), output);
+    }
+    // Elsewhere a path can be anything; a group that the host shares and one that is gone are nobody's.
+    let others = [oom("/shared/job", ""), oom("/work", ""), oom("/gone", ""), "cat /work/job\n".to_owned()];
+    for input in others {
+        assert_eq!(line(&layout, &input), input);
+    }
+}
+
 #[test]
 fn an_id_of_several_containers_is_left_alone() {
     let (layout, web, _) = layout("lines-several");

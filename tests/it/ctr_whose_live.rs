@@ -327,6 +327,17 @@ fn namespaces_and_processes() {
     let own = std::fs::read_link("/proc/self/ns/user").expect("a link").to_string_lossy().into_owned();
     let found = whose(&[&own, &std::process::id().to_string()]);
     assert_eq!(stdout(&found).matches("no container").count(), 2, "{}", stdout(&found));
+    // To whom the kernel does not show the namespaces, it is not the host's process.
+    let scratch = Scratch::new("whose-unknown");
+    let binary = scratch.0.join("ctrbox");
+    crate::common::process::copy_of_binary(&binary);
+    let mut command = program("setpriv");
+    command.args(["--reuid", "65534", "--clear-groups"]).arg(&binary).arg("ctr-whose");
+    let output = limited(command.arg(holder.pid.to_string()));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("  unknown: ") && text.contains("CAP_SYS_PTRACE"), "{text}");
+    assert!(!text.contains("no container"), "{text}");
     // What a container calls itself is a claim.
     let claim = &things("host:whose-forged-name")[0]["answers"][0];
     assert_eq!((&claim["container"], &claim["by"]), (&json!(label(&holder)), &json!("claim")));

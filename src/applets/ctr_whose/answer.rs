@@ -139,15 +139,17 @@ pub(super) struct Entry {
     pub kind: Kind,
     pub answers: Vec<Answer>,
     pub host: Option<Host>,
+    /// What cannot be said whose it is, and why.
+    pub unknown: Option<String>,
 }
 
 impl Entry {
     pub(super) fn new(kind: Kind) -> Entry {
-        Entry { kind, answers: Vec::new(), host: None }
+        Entry { kind, answers: Vec::new(), host: None, unknown: None }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.answers.is_empty() && self.host.is_none()
+        self.answers.is_empty() && self.host.is_none() && self.unknown.is_none()
     }
 }
 
@@ -164,6 +166,7 @@ pub(super) struct JsonThing {
     pub kind: &'static str,
     pub answers: Vec<JsonAnswer>,
     pub host: Option<JsonHost>,
+    pub unknown: Option<String>,
 }
 
 #[derive(Serialize, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::finder::{Finder, recorded, service_of};
 use super::thing::{Kind, is_id};
 use crate::container::world::Seen;
 use crate::container::{Container, IdentifiedBy, group_claims, group_of, pod_uid};
-use crate::isolation::cgroup;
+use crate::isolation::cgroup::{self, Hierarchy};
 
 pub(super) fn cgroup(finder: &Finder<'_>, path: &str) -> Entry {
     Entry { kind: Kind::Cgroup, ..of_group(finder, path) }
@@ -28,6 +28,7 @@ fn of_group(finder: &Finder<'_>, path: &str) -> Entry {
     if entry.answers.is_empty() {
         by_name(finder, path, &mut entry);
     }
+    entry.unknown = entry.unknown.filter(|_| entry.answers.is_empty());
     if entry.is_empty() && path.starts_with('/') {
         by_group_above(finder, path, &mut entry);
     }
@@ -76,6 +77,9 @@ fn by_members(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
         }
     }
     if entry.answers.is_empty() {
+        entry.unknown = outside.and_then(|pid| finder.in_unknown(pid));
+    }
+    if entry.is_empty() {
         entry.host = outside.map(|pid| {
             let host = finder.process_of_host(pid);
             match service_of(path) {
@@ -162,6 +166,18 @@ fn by_name(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
         let container = Container { identified_by: IdentifiedBy::Cgroup, ..Container::new(runtime, id) };
         let detail = "only the name of the control group says so";
         entry.answers.push(Answer::new(recorded(&container, None), Role::Member, By::Claim, detail));
+    }
+}
+
+/// Why it is not known whose a group without processes is.
+pub(super) fn without_process(finder: &Finder<'_>, path: &str) -> String {
+    let is_there = |one: &Hierarchy| {
+        let below = Path::new(path).strip_prefix(&one.root).ok();
+        below.is_some_and(|below| one.mount_point.join(below).is_dir())
+    };
+    match finder.world.mounted.0.iter().any(is_there) {
+        true => format!("no process is in the group {path}, so it is not known whose it is"),
+        false => format!("the group {path} does not exist any more, so it is not known whose it was"),
     }
 }
 

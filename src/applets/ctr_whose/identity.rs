@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use nix::unistd::Pid;
 
-use super::answer::{Answer, By, Entry, Owner, Role};
+use super::answer::{Answer, By, Entry, Host, Owner, Role};
 use super::finder::{Finder, recorded, shortened, status};
 use super::thing::{Kind, Reading, decimal};
 use crate::container::{Container, IdentifiedBy, matching};
@@ -42,6 +42,9 @@ pub(super) fn hostname(finder: &Finder<'_>, name: &str) -> Entry {
         let detail = "calls itself so: a container can choose any host name";
         let answer = Answer::new(Owner::Running(number), Role::Itself, By::Claim, detail);
         entry.answers.push(answer.of_process(Some(finder.world.containers[number].chief())));
+    }
+    if finder.world.proc.host_name().as_deref() == Some(name) {
+        entry.host = Some(Host::new("host name"));
     }
     entry
 }
@@ -140,7 +143,12 @@ fn push(finder: &Finder<'_>, entry: &mut Entry, owner: Owner, container: &Contai
     let detail = format!("{}{image}", shortened(&container.id));
     let (by, pid) = match &owner {
         Owner::Running(number) => (
-            if matching::is_unverified(container) { By::Claim } else { By::State },
+            match container.identified_by {
+                // No state file has it.
+                IdentifiedBy::Anonymous => By::Kernel,
+                _ if matching::is_unverified(container) => By::Claim,
+                _ => By::State,
+            },
             Some(finder.world.containers[*number].chief()),
         ),
         Owner::Recorded(_) => (By::State, None),

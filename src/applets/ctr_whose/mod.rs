@@ -4,9 +4,10 @@
 //! Each line of the output has the thing, the container and what the container has to do with it. The last word in
 //! brackets says what that rests on: `[state]` a state file, `[proxy]` a process of the host that takes connections,
 //! `[nat]` a rule that changes addresses, `[claim]` nothing that confirms it, or only a state file of a user. Without
-//! brackets, the kernel says so. `nginx 4257 (1)` is a process: its name, its PID on the host and its PID in the container. If
+//! brackets, the kernel says so. `nginx 4257 (1)` is a process: its name, its PID on the host and its PID in the container.
+//! Its command line can follow. If
 //! several containers have a thing, all are listed. If the host has it, its process, service or interface is named
-//! after `no container:`, or after `host:` if containers have it too.
+//! after `no container:`, or after `host:` if containers have it too. What cannot be said, and why, is after `unknown:`.
 //!
 //! # Things
 //!
@@ -37,13 +38,21 @@
 //! - `id:ID`: the beginning of an id, at least four digits, or a name; of containers that run and of those that do not. A
 //!   beginning of decimal digits alone needs the prefix.
 //!
-//! A line of the kernel's log about lack of memory is a thing too: the container of the victim and the one whose limit was
-//! reached are shown. In the output `oom-kill: NAME PID` stands for the line; JSON has the line.
+//! A line of the kernel's log about lack of memory is a thing too, with or without a time before it:
+//!
+//! - `oom-kill:...`: with the groups, since Linux 5.0.
+//! - `Task in PATH killed as a result of limit of PATH`: before Linux 5.0.
+//! - `Tasks in PATH are going to be killed due to memory.oom.group set`: a whole group.
+//! - `Killed process N (NAME)`: also `Kill process N (NAME)`; if the log still has the line with the group.
+//!
+//! The container of the victim and the one whose limit was reached are shown. In the output `oom-kill: NAME PID` stands for the
+//! line; JSON has the line.
 //!
 //! # Lines of a log
 //!
 //! With `-` in place of things, standard input is copied to standard output, and the container is added in
-//! parentheses after what is known to belong to one: ids, paths of control groups, interfaces of the host that lead
+//! parentheses after what is known to belong to one: ids, paths of control groups (without an id in lines about lack of
+//! memory, and in `0::PATH`, if only processes of the container are in the group), interfaces of the host that lead
 //! to a container, addresses of containers to which the host would send through their interfaces. After a PID it is added
 //! only if the line says that the number is a PID and has a time after the start of that process, or has the form of ss(8).
 //! In `TIME HOST NAME[PID]:` of syslog the name must be that of the process too. What belongs to several containers is left
@@ -52,16 +61,16 @@
 //!
 //! # JSON
 //!
-//! `{"host", "boot_id", "things": [{"thing", "kind", "answers", "host"}]}`. An answer has `container`, `runtime`, `name`,
+//! `{"host", "boot_id", "things": [{"thing", "kind", "answers", "host", "unknown"}]}`. An answer has `container`, `runtime`, `name`,
 //! `id`, `pod`, `pod_namespace`, `status`, `pid`, `cpid`, `command`, `role`, `by` and `detail`; `host` of a thing is null or has
-//! `pid`, `command` and `text`. `kind` is interface, address, mac, port, path, namespace, cgroup, socket, device, pid,
+//! `pid`, `command` and `text`; `unknown` is null or says what is not known, and why. `kind` is interface, address, mac, port, path, namespace, cgroup, socket, device, pid,
 //! cpid, hostname or id; `role` is peer, interface, address, listener, published, writable-layer, image-layer, merged,
 //! mount, state, log, member, holder or itself; `by` is kernel, state, proxy, nat or claim. With `-`, one object
 //! `{"line", "text", "things"}` for each line to which something is added; `line` is its number.
 //!
 //! # Exit status
 //!
-//! 0 if each thing belongs to a container; 1 on failure, or if a thing belongs to none. With `-`, 0 unless it fails.
+//! 0 if each thing belongs to a container; 1 on failure, or if a thing belongs to none or to nobody that is known. With `-`, 0 unless it fails.
 //!
 //! # Environment
 //!
@@ -353,7 +362,14 @@ impl Word {
             }
         };
         let word = self.short().map_or_else(|| self.text.clone(), OsString::from);
-        format!("'{}': {why}; {}", text::shown(&word), kinds())
+        let help = match self.readings.as_deref() {
+            _ if thing::has_prefix(self.text.as_bytes()) => String::new(),
+            Ok([Reading::Pid(number)]) if u16::try_from(*number).is_ok() => {
+                format!("; the port is ':{number}'; {}", kinds())
+            }
+            _ => format!("; {}", kinds()),
+        };
+        format!("'{}': {why}{help}", text::shown(&word))
     }
 }
 

@@ -4,16 +4,20 @@ use super::answer::{Answer, Entry, Host, Role};
 use super::cgroup;
 use super::finder::{Finder, shortened as short};
 use super::thing::{Kind, is_id};
+use crate::errno::strerror;
 use crate::isolation::cgroup::kills::{OomLine, read_log};
 
 pub(super) fn line(finder: &Finder<'_>, text: &[u8]) -> Entry {
     let mut entry = Entry::new(Kind::Cgroup);
     let Some(found) = OomLine::parse(text) else { return entry };
+    let mut why = "the kernel's log has no line with its group any more".to_owned();
     let found = match found {
         // Another line of the log has the groups.
         OomLine { victim: None, pid: Some(pid), .. } => {
-            let kills = read_log().unwrap_or_default();
-            match kills.into_iter().rev().find(|kill| kill.pid == pid) {
+            let kills = read_log().map_err(|errno| {
+                why = format!("the kernel's log cannot be read: {}", strerror(errno as i32));
+            });
+            match kills.unwrap_or_default().into_iter().rev().find(|kill| kill.pid == pid) {
                 Some(kill) => OomLine {
                     pid: Some(pid),
                     comm: Some(kill.comm),
@@ -33,6 +37,8 @@ pub(super) fn line(finder: &Finder<'_>, text: &[u8]) -> Entry {
     };
     if let Some(victim) = &found.victim {
         add(finder, &cgroup::path_of(victim), &format!("{who} was killed"), Role::Member, &mut entry);
+    } else {
+        entry.unknown = Some(format!("{who} was killed; {why}"));
     }
     match &found.limit {
         Some(limit) => {
@@ -63,8 +69,16 @@ pub(super) fn shortened(text: &[u8]) -> Option<String> {
 fn add(finder: &Finder<'_>, path: &str, detail: &str, role: Role, entry: &mut Entry) {
     let of_group = cgroup::cgroup(finder, path);
     if of_group.answers.is_empty() {
-        let text = of_group.host.map_or_else(|| detail.to_owned(), |host| format!("{detail}: {}", host.text));
-        entry.host = entry.host.take().or_else(|| Some(Host::new(text)));
+        match of_group.host {
+            Some(host) => {
+                entry.host.get_or_insert_with(|| Host::new(format!("{detail}: {}", host.text)));
+            }
+            // Once the group is gone it can have been that of a container.
+            None => {
+                let why = of_group.unknown.unwrap_or_else(|| cgroup::without_process(finder, path));
+                entry.unknown.get_or_insert_with(|| format!("{detail}: {why}"));
+            }
+        }
     }
     // A group above several containers: its limit is of none of them.
     if role == Role::Itself && of_group.answers.len() > 1 {

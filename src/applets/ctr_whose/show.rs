@@ -37,12 +37,11 @@ pub(super) fn commands(finder: &Finder<'_>, all: &[Found]) -> Commands {
     Commands::read(finder.world, all.iter().flat_map(of).collect())
 }
 
-/// `4291 (17) nginx: worker`
+/// `nginx 4291 (17)  nginx: worker`: the command line only if it says more than the name.
 fn process(finder: &Finder<'_>, commands: &Commands, pid: i32) -> String {
-    let cpid = finder.world.process(pid).and_then(|seen| seen.cpid).filter(|cpid| *cpid != pid);
-    let inside = cpid.map(|cpid| format!(" ({cpid})")).unwrap_or_default();
-    let command = commands.get(finder.world, pid).unwrap_or_default();
-    format!("{pid}{inside} {command}")
+    let command = commands.get(finder.world, pid).filter(|command| *command != finder.comm(pid));
+    let command = command.map(|command| format!("  {command}")).unwrap_or_default();
+    format!("{}{command}", finder.named_process(pid))
 }
 
 fn detail(finder: &Finder<'_>, commands: &Commands, answer: &Answer) -> String {
@@ -83,9 +82,13 @@ pub(super) fn lines(out: &mut Out, finder: &Finder<'_>, all: &[Found], painter: 
             };
             line(&label, &format!("{}{ended}{by}", detail(finder, &commands, answer)));
         }
+        if let Some(unknown) = &found.entry.unknown {
+            line(&format!("unknown: {}", text::escape(unknown.as_bytes())), "");
+        }
         if let Some(host) = &found.entry.host {
             let text = text::escape(host.text.as_bytes());
-            let prefix = if found.entry.answers.is_empty() { "no container" } else { "host" };
+            let is_alone = found.entry.answers.is_empty() && found.entry.unknown.is_none();
+            let prefix = if is_alone { "no container" } else { "host" };
             line(&format!("{prefix}: {text}"), "");
         }
     }
@@ -125,7 +128,13 @@ pub(super) fn thing(finder: &Finder<'_>, commands: &Commands, found: &Found) -> 
         command: host.pid.and_then(|pid| commands.get(finder.world, pid)),
         text: host.text.clone(),
     });
-    JsonThing { thing: found.thing.clone(), kind: found.entry.kind.name(), answers: answers.collect(), host }
+    JsonThing {
+        thing: found.thing.clone(),
+        kind: found.entry.kind.name(),
+        answers: answers.collect(),
+        host,
+        unknown: found.entry.unknown.clone(),
+    }
 }
 
 /// Two sources can say the same.

@@ -217,6 +217,10 @@ fn name(text: &str) -> Vec<Reading> {
     all
 }
 
+pub(super) fn has_prefix(bytes: &[u8]) -> bool {
+    forced(bytes).is_some()
+}
+
 fn forced(bytes: &[u8]) -> Option<(Kind, &[u8])> {
     let colon = bytes.iter().position(|&b| b == b':')?;
     let (kind, _, _) = Kind::ALL.into_iter().find(|(_, _, prefix)| prefix.as_bytes() == &bytes[..colon])?;

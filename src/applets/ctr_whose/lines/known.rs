@@ -16,6 +16,7 @@ use super::Thing;
 use super::time::{Time, time_of};
 use crate::container::Files;
 use crate::container::world::World;
+use crate::isolation::cgroup::parse;
 use crate::order;
 use crate::proc::clock::Clock;
 use crate::proc::id_hash::ById;
@@ -36,6 +37,8 @@ pub(super) struct Known<'a> {
     took: Duration,
     /// What looked like an id or a veth and was nobody's, and when.
     unknown: HashMap<Vec<u8>, Instant>,
+    /// Has a line asked for a group? Before that no table of them is made.
+    wants_groups: bool,
     /// How often everything was read. The numbers of owners are of one reading.
     readings: usize,
 }
@@ -55,6 +58,8 @@ struct Tables {
     /// With which bytes the names of interfaces begin.
     begins: Vec<[u8; 2]>,
     processes: ById<i32, usize>,
+    /// Paths of groups, if a line asked for one.
+    groups: HashMap<Vec<u8>, Option<usize>>,
 }
 
 /// What is read anew at most so often.
@@ -69,7 +74,8 @@ const MOST_UNKNOWN: usize = 20_000;
 impl<'a> Known<'a> {
     pub(super) fn new(request: &'a Request) -> Known<'a> {
         let unknown = HashMap::default();
-        Known { request, tables: None, read_at: None, took: Duration::ZERO, unknown, readings: 0 }
+        let took = Duration::ZERO;
+        Known { request, tables: None, read_at: None, took, unknown, wants_groups: false, readings: 0 }
     }
 
     /// Things that were found before another reading are worth nothing.
@@ -86,7 +92,7 @@ impl<'a> Known<'a> {
 
     fn read(&mut self) -> Result<()> {
         let begin = Instant::now();
-        self.tables = Some(Tables::read(self.request)?);
+        self.tables = Some(Tables::read(self.request, self.wants_groups)?);
         self.took = begin.elapsed();
         self.read_at = Some(Instant::now());
         self.readings += 1;
@@ -139,6 +145,14 @@ impl<'a> Known<'a> {
 
     pub(super) fn pod(&mut self, uid: &str) -> Result<Option<usize>> {
         Ok(self.tables()?.pods.get(uid).copied())
+    }
+
+    /// A control group that only processes of one container are in.
+    pub(super) fn group(&mut self, path: &[u8]) -> Result<Option<usize>> {
+        if !std::mem::replace(&mut self.wants_groups, true) {
+            self.read()?;
+        }
+        self.found(path, |tables| tables.groups.get(path).copied())
     }
 
     /// Only ids of root's containers can be in groups outside of the slices of users.
@@ -233,8 +247,22 @@ fn now() -> i64 {
     now.ok().and_then(|now| i64::try_from(now.as_secs()).ok()).unwrap_or(0)
 }
 
+/// The groups that containers are in. One in which others are too is nobody's, as is one above several containers.
+fn groups(finder: &Finder<'_>) -> HashMap<Vec<u8>, Option<usize>> {
+    let (world, mut found) = (finder.world, HashMap::default());
+    for process in &world.processes {
+        let text = world.proc.process(Pid::from_raw(process.pid)).cgroup().unwrap_or_default();
+        let owner = process.container.filter(|number| !finder.is_unverified(*number));
+        for group in parse(&finder.absolute(&text)).filter(|group| group.path != b"/") {
+            let known = found.entry(group.path.to_vec()).or_insert(owner);
+            *known = known.filter(|known| Some(*known) == owner);
+        }
+    }
+    found
+}
+
 impl Tables {
-    fn read(request: &Request) -> Result<Tables> {
+    fn read(request: &Request, wants_groups: bool) -> Result<Tables> {
         let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
         let files = Files::new(&root)?;
         let proc = files.proc(request.root.as_deref())?;
@@ -252,6 +280,7 @@ impl Tables {
             interfaces: HashMap::default(),
             begins: Vec::new(),
             processes: ById::default(),
+            groups: if wants_groups { groups(&finder) } else { HashMap::default() },
             proc: proc.clone(),
         };
         for number in 0..world.containers.len() {

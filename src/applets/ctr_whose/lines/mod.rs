@@ -290,6 +290,7 @@ impl Copier<'_> {
             kind: thing.kind.name(),
             answers: self.known.answers(thing),
             host: None,
+            unknown: None,
         };
         let things = self.things.iter().map(thing).collect();
         json::write(out, &JsonLine { line: self.number, text: text::utf8(line).into_owned(), things })?;

@@ -10,6 +10,7 @@ use super::Thing;
 use super::known::Known;
 use super::time::split;
 use crate::container::pod_uid;
+use crate::isolation::cgroup::kills::OomLine;
 
 /// The bytes of words. A path, an id, an address and the name of an interface have no others.
 const WORD: [bool; 256] = {
@@ -63,6 +64,11 @@ fn of_word(line: &[u8], start: usize, word: &[u8], known: &mut Known<'_>) -> Res
             return Ok(Some(thing));
         }
     }
+    if let Some(path) = group(line, start, word) {
+        let owner = known.group(path)?;
+        let end = start + word.len();
+        return Ok(owner.map(|owner| thing(start, end, Kind::Cgroup, Role::Member, owner)));
+    }
     if word[0].is_ascii_digit() {
         if let Some((address, length)) = ipv4(word) {
             let owner = known.address(IpAddr::V4(address))?;
@@ -87,6 +93,25 @@ fn of_word(line: &[u8], start: usize, word: &[u8], known: &mut Known<'_>) -> Res
 
 fn thing(start: usize, end: usize, kind: Kind, role: Role, subject: usize) -> Thing {
     Thing { start, end, kind, role, pid: None, subject }
+}
+
+/// The path of a control group: in a line of proc_pid_cgroup(5), or where the kernel writes one in a line about lack of
+/// memory. Its end is not seen in the word: a name can have any bytes.
+fn group<'l>(line: &[u8], start: usize, word: &'l [u8]) -> Option<&'l [u8]> {
+    if let Some(path) = word.strip_prefix(b"0::").filter(|path| path.starts_with(b"/")) {
+        return Some(path).filter(|_| line[start + word.len()..].trim_ascii_end().is_empty());
+    }
+    let before = word.starts_with(b"/").then(|| &line[..start])?;
+    if before.ends_with(b"Memory cgroup stats for ") {
+        let after = &line[start + word.len()..];
+        return (after == b":" || after.starts_with(b": ")).then_some(word);
+    }
+    let marks: [&[u8]; 4] = [b",oom_memcg=", b",task_memcg=", b"Task in ", b" as a result of limit of "];
+    if !marks.iter().any(|mark| before.ends_with(mark)) {
+        return None;
+    }
+    let read = OomLine::parse(line)?;
+    [read.victim, read.limit].into_iter().flatten().any(|path| path == word).then_some(word)
 }
 
 /// The last id in a word that is known: in a path the innermost.
@@ -256,6 +281,35 @@ mod tests {
         assert_eq!(ipv6(b"fd00::2"), "fd00::2".parse().ok());
         assert_eq!(ipv6(b"02:42:ac:11:00:02"), None);
         assert_eq!(ipv6(b"12:30:01"), None);
+    }
+
+    #[test]
+    fn groups_in_lines_about_lack_of_memory() {
+        let found = |line: &str| {
+            let start = line.find("/x").expect("a path");
+            let length = line[start..].bytes().take_while(|b| WORD[usize::from(*b)] && *b != b':').count();
+            group(line.as_bytes(), start, &line.as_bytes()[start..start + length]).is_some()
+        };
+        for line in [
+            ",oom_memcg=/a,task_memcg=/x/a,task=b,pid=1,uid=0",
+            "[1.2] Task in /x killed as a result of limit of /x",
+            "Task in /a killed as a result of limit of /x",
+            "Memory cgroup stats for /x:",
+            "Memory cgroup stats for /x: cache:0KB",
+        ] {
+            let line = line.replace(",oom_memcg=/a", "oom-kill:c,cpuset=/,oom_memcg=/a");
+            assert!(found(&line), "{line}");
+        }
+        for line in [
+            "/x",
+            "Task in /x died",
+            "Memory cgroup stats for /x y:",
+            "Task in /x y killed as a result of limit of /a",
+            "oom-kill:c,oom_memcg=/a,task_memcg=/x b,task=b,pid=1,uid=0",
+        ] {
+            assert!(!found(line), "{line}");
+        }
+        assert_eq!(group(b"0::/x/y", 0, b"0::/x/y"), Some(&b"/x/y"[..]));
     }
 
     #[test]
