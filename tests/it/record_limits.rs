@@ -127,6 +127,9 @@ fn one_warning_and_ids_when_the_limit_is_reached() {
 /// As rootless Podman keeps them: all are found, without a warning.
 #[test]
 fn a_thousand_containers_of_a_user_are_ordinary() {
+    if !root() {
+        return skip("limits-thousand", "needs root, who reads the files of others");
+    }
     const COUNT: i64 = 1_000;
     let run = format!("run/user/{USER}");
     let layout = host("thousand", |layout| {
