@@ -8,7 +8,7 @@ use crate::common::ctr_ps::{WEB, state};
 use crate::common::layout::engines::bundle;
 use crate::common::layout::{Expected, Layout, id};
 use crate::common::process::{Holder, limited, namespaces};
-use crate::common::{applet, program, skip, stderr, stdout, there};
+use crate::common::{applet, binary, program, skip, stderr, stdout, there};
 
 fn inspect(layout: &Layout, arguments: &[&str]) -> Output {
     limited(applet("ctr-inspect").arg("--root").arg(layout.host.root()).args(arguments))
@@ -70,6 +70,24 @@ fn the_pid_and_network_namespaces_of_the_host_are_no_notes() {
     for id in ["shares-host-pid", "shares-host-net"] {
         assert!(all.contains(&(id, "medium")), "{id}: {all:?}");
     }
+}
+
+/// ip-netns(8) makes only a network namespace: all else is the host's on purpose.
+#[test]
+fn a_network_namespace_by_name_shares_the_rest() {
+    if !namespaces("inspect-netns") {
+        return;
+    }
+    let script = "mount -t tmpfs tmpfs /run; mkdir /run/netns; touch /run/netns/blue\n\
+                  mount --bind /proc/self/ns/net /run/netns/blue\n\
+                  sleep 1000 </dev/null >/dev/null 2>&1 & trap 'kill $!' EXIT\n\
+                  \"$0\" ctr-inspect -J -s namespaces,privileges netns:blue";
+    let output = limited(program("unshare").args(["-m", "-n", "sh", "-ec", script]).arg(binary()));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let found = json["containers"][0].clone();
+    let all = findings(&found);
+    assert!(all.contains(&("shares-host-pid", "note")), "{all:?}");
 }
 
 #[test]

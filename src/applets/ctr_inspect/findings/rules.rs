@@ -105,7 +105,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "shares-host-pid",
-        severity: "medium; high with SYS_PTRACE or SYS_ADMIN in the bounding set; note for sandboxes",
+        severity: "medium; high with SYS_PTRACE or SYS_ADMIN in the bounding set; note for sandboxes and netns",
         when: "it is in the host's pid namespace",
         why: "it sees all processes of the host and can send signals to them",
         remedy: "run it without the host's pid namespace",
@@ -114,7 +114,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "shares-host-net",
-        severity: "medium; note for sandboxes",
+        severity: "medium; note for sandboxes and netns",
         when: "it is in the host's network namespace",
         why: "it reaches services that listen on the host's loopback, and can listen on the host's ports",
         remedy: "use a network of its own and publish ports",
