@@ -52,12 +52,9 @@ fn start_time_confirms(proc: &ProcRoot, init: Pid, container: &Container) -> boo
     container.init_start.is_some() || container.init_written.is_some_and(before)
 }
 
-/// The start time of a process, in clock ticks since boot: field 22 of its stat. The name before it can contain any
-/// byte.
+/// The start time of a process, in clock ticks since boot.
 pub(super) fn start_time(proc: &ProcRoot, pid: Pid) -> Option<u64> {
-    let text = proc.process(pid).stat_text().ok()?;
-    let name_ends = text.iter().rposition(|&b| b == b')')?;
-    text[name_ends..].split(|&b| b == b' ').nth(20).and_then(number)
+    proc.process(pid).start_time()
 }
 
 /// Did the process start before `written`? Both times have a resolution of a second, and the boot time can be off by one.

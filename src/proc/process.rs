@@ -94,7 +94,7 @@ impl Process<'_> {
     /// The start time, in ticks of 1/100 s since boot.
     #[must_use]
     pub fn start_time(&self) -> Option<u64> {
-        self.stat().map(|stat| stat.start)
+        Stat::start_of(&self.stat_text().ok()?)
     }
 
     /// The lines of its control groups, cgroup(7).

@@ -49,6 +49,12 @@ impl Stat {
         })
     }
 
+    /// When the process started, in ticks since boot.
+    #[must_use]
+    pub(crate) fn start_of(text: &[u8]) -> Option<u64> {
+        number(fields(text, 22)?.next()?)
+    }
+
     /// The CPU time, threads, start time and pages alone: what is read of many processes again and again.
     #[must_use]
     pub(crate) fn usage(text: &[u8]) -> Option<[u64; 4]> {
