@@ -110,10 +110,7 @@ pub(super) fn in_group(proc: &ProcRoot, all: &[Rc<Container>], word: &str) -> Ve
         let Some(text) = container.init.and_then(|init| proc.process(init).cgroup().ok()) else {
             return false;
         };
-        let text = match View::is_relative(&text) {
-            true => view.get_or_init(|| View::read(proc)).absolute(&text),
-            false => text.as_slice().into(),
-        };
+        let text = View::absolute_once(&view, proc, &text);
         // One whose group has its name is found by that.
         let is_named =
             |path: &[u8]| std::str::from_utf8(path).is_ok_and(|path| group_of(path, container).is_some());

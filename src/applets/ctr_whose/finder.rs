@@ -114,10 +114,7 @@ impl<'a> Finder<'a> {
 
     /// The text of a cgroup file with paths from the root of each hierarchy.
     pub(super) fn absolute<'t>(&self, text: &'t [u8]) -> std::borrow::Cow<'t, [u8]> {
-        match View::is_relative(text) {
-            true => self.view.get_or_init(|| View::read(self.world.proc)).absolute(text),
-            false => text.into(),
-        }
+        View::absolute_once(&self.view, self.world.proc, text)
     }
 
     /// Is it known that no process has it? State files can have it all the same.

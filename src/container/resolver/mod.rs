@@ -207,10 +207,7 @@ impl<'a> Resolver<'a> {
 
     /// The text of a cgroup file with paths from the root of each hierarchy.
     fn absolute<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
-        match View::is_relative(text) {
-            true => self.view.get_or_init(|| View::read(self.proc)).absolute(text),
-            false => text.into(),
-        }
+        View::absolute_once(&self.view, self.proc, text)
     }
 
     fn cgroup_of(&self, pid: Pid) -> std::io::Result<Vec<u8>> {
@@ -310,10 +307,7 @@ impl<'a> Resolver<'a> {
         }
         let of_init = self.cgroup_of(init).unwrap_or_default();
         let groups = verify::groups_with_id_in(&of_init, container);
-        let is_below = |path: &[u8]| {
-            let below = |group: &String| path.strip_prefix(group.as_bytes());
-            groups.iter().filter_map(below).any(|rest| rest.is_empty() || rest.starts_with(b"/"))
-        };
+        let is_below = |path: &[u8]| groups.iter().any(|group| cgroup::is_within(path, group.as_bytes()));
         let of_init: HashMap<_, _> =
             cgroup::parse(&of_init).map(|line| (line.controllers, is_below(line.path))).collect();
         let is_shared = cgroup::parse(text)

@@ -2,6 +2,7 @@
 //! hierarchy is `/../..`, with one `..` for each level that the reader's namespace is below it.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use nix::unistd::Pid;
 
@@ -42,6 +43,14 @@ impl View {
         }
         let lines = text.split_inclusive(|&b| b == b'\n').map(|line| self.absolute_line(line));
         lines.collect::<Vec<_>>().concat().into()
+    }
+
+    /// The same, by a view that is read once it matters.
+    pub(crate) fn absolute_once<'t>(view: &OnceCell<View>, proc: &ProcRoot, text: &'t [u8]) -> Cow<'t, [u8]> {
+        match View::is_relative(text) {
+            true => view.get_or_init(|| View::read(proc)).absolute(text),
+            false => text.into(),
+        }
     }
 
     fn absolute_line(&self, line: &[u8]) -> Vec<u8> {
