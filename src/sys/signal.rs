@@ -35,17 +35,11 @@ pub(crate) fn is_ignored(signal: c_int) -> bool {
     result == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
-/// The signals that end this process, all that can be handled, and the one that a terminal stops it with.
-const ENDS: [Signal; 21] = {
-    use Signal::{
-        SIGABRT, SIGALRM, SIGBUS, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGIO, SIGPIPE, SIGPROF, SIGPWR, SIGQUIT,
-        SIGSEGV, SIGSYS, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
-    };
-    [
-        SIGABRT, SIGALRM, SIGBUS, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGIO, SIGPIPE, SIGPROF, SIGPWR, SIGQUIT,
-        SIGSEGV, SIGSYS, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
-    ]
-};
+/// Does the signal end this process, or is it the one with which a terminal stops it? Only of those that can be handled.
+fn ends(signal: Signal) -> bool {
+    use Signal::{SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH};
+    !matches!(signal, SIGCHLD | SIGCONT | SIGKILL | SIGSTOP | SIGTTIN | SIGTTOU | SIGURG | SIGWINCH)
+}
 
 /// The bytes that [`on_end_write`] got.
 static FINAL_BYTES: OnceLock<&[u8]> = OnceLock::new();
@@ -72,7 +66,7 @@ pub(crate) fn stops() -> usize {
 /// aborts. Ignored signals stay ignored. See [`has_screen`].
 pub(crate) fn on_end_write(bytes: &'static [u8]) -> nix::Result<()> {
     _ = FINAL_BYTES.set(bytes);
-    for signal in ENDS.into_iter().filter(|signal| !is_ignored(*signal as c_int)) {
+    for signal in Signal::iterator().filter(|signal| ends(*signal) && !is_ignored(*signal as c_int)) {
         let once = if signal == Signal::SIGTSTP { SaFlags::empty() } else { SaFlags::SA_RESETHAND };
         let action = SigAction::new(SigHandler::Handler(write_and_raise), once, SigSet::empty());
         // SAFETY: the handler makes only calls that signal-safety(7) allows, and reads a OnceLock that is set by now.
