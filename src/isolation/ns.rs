@@ -89,9 +89,9 @@ pub(crate) fn same_user_ns(proc: &ProcRoot, pid: Pid) -> Result<bool> {
 /// (before Linux 6.11), and for a process that this one may not trace.
 #[must_use]
 pub(crate) fn same_user_ns_by_pidfd(proc: &ProcRoot, pidfd: &OwnedFd) -> Option<bool> {
-    let theirs = fstat(user_ns_of(pidfd).ok()?).ok()?;
+    let of_target = fstat(user_ns_of(pidfd).ok()?).ok()?;
     let own = std::fs::metadata(proc.own(&Kind::User.link())).ok()?;
-    Some((theirs.st_dev, theirs.st_ino) == (own.dev(), own.ino()))
+    Some((of_target.st_dev, of_target.st_ino) == (own.dev(), own.ino()))
 }
 
 /// setns(2) accepts a pidfd since Linux 5.8; pidfds exist since 5.3.

@@ -35,11 +35,11 @@ impl Unknowns {
     pub(super) fn new(proc: &ProcRoot, pid: i32) -> Unknowns {
         let own = own::flags().map_or(0, |flags| flags.permitted);
         let status = proc.process(Pid::from_raw(pid)).status_text().unwrap_or_default();
-        let theirs = Credentials::parse(&status).map_or(0, |all| all.sets.permitted);
+        let of_target = Credentials::parse(&status).map_or(0, |all| all.sets.permitted);
         Unknowns {
             list: RefCell::default(),
             is_copy: proc.is_copy(),
-            is_stronger: theirs & !own != 0,
+            is_stronger: of_target & !own != 0,
             is_zombie: Status::parse(&status).state == b'Z',
         }
     }

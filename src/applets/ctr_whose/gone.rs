@@ -15,7 +15,7 @@ use crate::proc::{ProcRoot, links_of};
 
 /// Descriptors that are looked at, of one process.
 const MOST_DESCRIPTORS: usize = 10_000;
-/// The most that can have the name that is asked for.
+/// The most descriptors that are kept.
 const MOST: usize = 1_000;
 
 /// A descriptor whose file had this path, as the process sees it or as the host does.

@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A copy without the files says nothing of what they have.
+    /// Are the files of the unified group there? A copy can lack them: then their values are unknown.
     pub(super) fn has_unified_files(&self, path: &str) -> bool {
         let is_there = || self.groups.unified().is_some_and(|place| place.is_there(""));
         let is_missing = self.unknown.is_copy() && !is_there();

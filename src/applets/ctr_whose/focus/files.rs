@@ -19,7 +19,7 @@ use crate::net::{self, Netlink, Protocol, UnixSocket};
 use crate::proc::ns::Kind as Namespace;
 
 impl Focus<'_> {
-    /// Has the path neither a symbolic link nor what is no file?
+    /// Does the path consist of directories, and end in one, in a file or in a socket? No symbolic link is part of it.
     fn is_plain(&self, path: &Path) -> bool {
         let is_socket = |part: &Path, kind: FileType| part == path && kind.is_socket();
         let is_plain = |part: &Path| {
