@@ -44,6 +44,17 @@ fn join(group: &Path, pid: i32) {
     std::fs::write(group.join("cgroup.procs"), pid.to_string()).expect("moved");
 }
 
+/// Starts a process in the group that needs 256 MB, and says whether the limit of the group has it killed.
+fn kills_hog(test: &str, group: &Path) -> bool {
+    let script =
+        format!("echo $$ >{}/cgroup.procs; exec dd if=/dev/zero of=/dev/null bs=256M", group.display());
+    let is_killed = limited(program("sh").args(["-c", &script])).status.signal() == Some(9);
+    if !is_killed {
+        skip(test, "the memory controller does not limit here");
+    }
+    is_killed
+}
+
 /// The victim is in the container's group; the limit is that of the group above.
 #[test]
 fn a_kill_by_the_limit_of_a_group_above_names_that_group() {
@@ -57,11 +68,8 @@ fn a_kill_by_the_limit_of_a_group_above_names_that_group() {
     let holder = Holder::new(&["-m", "-p", "-f"], "");
     join(&inner, holder.pid);
     assert_eq!(finding(&report(holder.pid), "oom-kill"), None);
-    let script =
-        format!("echo $$ >{}/cgroup.procs; exec dd if=/dev/zero of=/dev/null bs=256M", inner.display());
-    let hog = limited(program("sh").args(["-c", &script]));
-    if hog.status.signal() != Some(9) {
-        return skip(test, "the memory controller does not limit here");
+    if !kills_hog(test, &inner) {
+        return;
     }
     let found = report(holder.pid);
     let memory = &found["limits"]["memory"];
@@ -107,11 +115,8 @@ fn a_kill_in_the_group_of_another_container_is_not_this_ones() {
     let (holder, other) = (Holder::new(&["-m", "-p", "-f"], ""), Holder::new(&["-m", "-p", "-f"], ""));
     join(outer, holder.pid);
     join(&inner, other.pid);
-    let script =
-        format!("echo $$ >{}/cgroup.procs; exec dd if=/dev/zero of=/dev/null bs=256M", inner.display());
-    let hog = limited(program("sh").args(["-c", &script]));
-    if hog.status.signal() != Some(9) {
-        return skip(test, "the memory controller does not limit here");
+    if !kills_hog(test, &inner) {
+        return;
     }
     let found = report(holder.pid);
     let memory = &found["limits"]["memory"];

@@ -103,7 +103,7 @@ fn zombies_of_the_first_process_are_found() {
     piped.end_of_input();
 }
 
-/// Its links and files are gone: that says nothing of what it had.
+/// The kernel removes its links and files, so what it had is unknown.
 #[test]
 fn of_a_zombie_most_is_unknown_for_one_reason() {
     let mut child = program("true").spawn().expect("started");

@@ -60,6 +60,7 @@ mod hanging;
 mod hanging_proc;
 mod hints;
 mod hints_entry;
+mod hints_targets;
 mod injected;
 mod install;
 mod layers;
