@@ -2,12 +2,14 @@
 
 use std::process::Command;
 
+use ctrbox::testing::proc::ProcRoot;
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::common::cgexec::{Name, mounted};
 use crate::common::ctr_inspect::{finding, inspect, of, report};
 use crate::common::process::{Holder, limited, namespaces};
-use crate::common::{UNPRIVILEGED_UID, program, skip, stderr, stdout, there};
+use crate::common::{UNPRIVILEGED_UID, program, skip, stderr, stdout, there, until};
 
 fn inode(holder: &Holder, kind: &str) -> u64 {
     let link = holder.link(kind);
@@ -138,6 +140,13 @@ fn a_process_alone_in_its_group_shares_it_with_nobody() {
     assert_eq!(shared(alone.pid), (false, false));
     let other = Holder::by(&mut program("env"), "");
     std::fs::write(inner.join("cgroup.procs"), other.pid.to_string()).expect("moved");
+    // ctr-inspect leaves out what started when it did, and a start is known to a tick of 1/100 s.
+    let start = ProcRoot::default().process(Pid::from_raw(other.pid)).start_time().expect("it runs");
+    let now = || std::fs::read_to_string("/proc/uptime").expect("the time since boot");
+    until("the tick of its start is over", || {
+        let now = now().split(' ').next().expect("a number").replace('.', "");
+        now.parse::<u64>().expect("digits") > start
+    });
     assert_eq!(shared(alone.pid), (true, true));
     drop((alone, other));
 }
