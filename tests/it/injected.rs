@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::common::cgexec::{Name, possible};
 use crate::common::process::limited;
 use crate::common::{Scratch, binary, program, project, root, skip, stderr, there};
 
@@ -13,7 +14,7 @@ use crate::common::{Scratch, binary, program, project, root, skip, stderr, there
 struct Run {
     name: &'static str,
     words: &'static [&'static str],
-    /// Does it end as another program? Then its children are not followed: they run that program too.
+    /// Does it start a program, which answers?
     executes: bool,
 }
 
@@ -26,12 +27,15 @@ const RUNS: &[Run] = &[
     run("capsh", &["capsh", "--print"]),
     run("ctr-inspect", &["ctr-inspect", "1", "-s", "namespaces,privileges", "-J"]),
     run("ctr-whose", &["ctr-whose", "1"]),
+    run("ctr-top", &["ctr-top", "-b", "-n", "1", "--root", "FIXTURE"]),
     run("check", &["check"]),
     executing("unshare", &["unshare", "-n", "true"]),
     executing("unshare-fork", &["unshare", "-fp", "--mount-proc", "true"]),
     executing("unshare-map", &["unshare", "-Ur", "true"]),
     executing("nsenter", &["nsenter", "-t", "1", "-n", "true"]),
     executing("nsenter-all", &["nsenter", "-t", "1", "-a", "true"]),
+    executing("cgexec", &["cgexec", "--like", "1", "true"]),
+    executing("cgexec-create", &["cgexec", "--create", "-g", "pids:GROUP", "true"]),
 ];
 
 const fn run(name: &'static str, words: &'static [&'static str]) -> Run {
@@ -114,14 +118,13 @@ fn other_words(seen: &str, clean: &str) -> BTreeSet<String> {
     all
 }
 
-fn strace(run: &Run, scratch: &Path, inject: Option<&str>) -> Result<Seen, String> {
+fn strace(run: &Run, scratch: &Path, group: &Name, inject: Option<&str>) -> Result<Seen, String> {
     let file = |name: &str| scratch.join(name).to_str().expect("text").to_owned();
     let fixture = project("tests/fixtures/systemd-v2/root").to_str().expect("text").to_owned();
-    let mut words = vec!["strace".to_owned(), "-qq".to_owned(), "-o".to_owned(), file("log")];
-    words.extend((!run.executes).then(|| "-f".to_owned()));
+    let mut words = ["strace", "-f", "-qq", "-o", &file("log")].map(str::to_owned).to_vec();
     words.extend(inject.into_iter().flat_map(|inject| ["-e".to_owned(), format!("inject={inject}")]));
     words.push(binary().to_str().expect("text").to_owned());
-    words.extend(run.words.iter().map(|word| word.replace("FIXTURE", &fixture)));
+    words.extend(run.words.iter().map(|word| word.replace("FIXTURE", &fixture).replace("GROUP", &group.0)));
     // What remains is seen by the first process of the pid namespace, which waits for the run.
     let script = r#"wc -l </proc/self/mountinfo >"$LEFT"; "$@" >"$OUT" 2>"$ERR"; status=$?
                     wc -l </proc/self/mountinfo >>"$LEFT"; echo /proc/[0-9]* >>"$LEFT"; exit $status"#;
@@ -157,6 +160,7 @@ fn strace(run: &Run, scratch: &Path, inject: Option<&str>) -> Result<Seen, Strin
         out: without_inodes(&read("out").map_err(|error| error.to_string())?),
         err: read("err").map_err(|error| error.to_string())?,
         left: (processes.split(' ').count(), before != after),
+        group: !group.all().is_empty(),
     })
 }
 
@@ -183,24 +187,60 @@ struct Seen {
     err: String,
     /// How many processes are there, and are the mounts others?
     left: (usize, bool),
+    /// Is the group that it made still there?
+    group: bool,
+}
+
+/// A call in a log of strace.
+struct Logged<'a> {
+    process: &'a str,
+    call: &'a str,
+    /// Is it a call of the program that the run starts, and not of ctrbox?
+    of_program: bool,
+    is_injected: bool,
+}
+
+fn logged(log: &str) -> Vec<Logged<'_>> {
+    let (mut executing, mut programs) = (BTreeSet::new(), BTreeSet::new());
+    let mut all = Vec::new();
+    for line in log.lines() {
+        let (process, rest) = line.split_once(' ').unwrap_or_default();
+        let rest = rest.trim_start();
+        let of_program = programs.contains(process);
+        if rest.starts_with("execve(") {
+            executing.remove(process);
+            executing.extend(rest.contains("[\"true\"]").then_some(process));
+        }
+        if rest.contains("execve") && rest.ends_with(" = 0") && executing.contains(process) {
+            programs.insert(process);
+        }
+        let is_injected = rest.ends_with("(INJECTED)");
+        match rest.split_once('(') {
+            Some((call, _)) if call.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => {
+                all.push(Logged { process, call, of_program, is_injected });
+            }
+            _ => {
+                let call = rest.strip_prefix("<... ").and_then(|rest| rest.split(' ').next());
+                let begun = |one: &&mut Logged<'_>| one.process == process && Some(one.call) == call;
+                if let Some(begun) = all.iter_mut().rev().find(begun) {
+                    begun.is_injected |= is_injected;
+                }
+            }
+        }
+    }
+    all
 }
 
 /// How often the run makes each call, at most in one process.
-fn counts(log: &str, follows: bool) -> BTreeMap<String, usize> {
-    let mut by_process: BTreeMap<(String, String), usize> = BTreeMap::new();
-    for line in log.lines() {
-        let (process, rest) = match follows {
-            true => line.split_once(' ').unwrap_or_default(),
-            false => ("", line),
-        };
-        let Some((call, _)) = rest.trim_start().split_once('(') else { continue };
-        if call.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-            *by_process.entry((process.to_owned(), call.to_owned())).or_default() += 1;
-        }
+fn counts(log: &str) -> BTreeMap<String, usize> {
+    let mut by_process: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let all = logged(log);
+    for one in all.iter().filter(|one| !one.of_program) {
+        *by_process.entry((one.process, one.call)).or_default() += 1;
     }
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for ((_, call), count) in by_process {
-        let most = counts.entry(call).or_default();
+        let most = counts.entry(call.to_owned()).or_default();
         *most = count.max(*most);
     }
     counts
@@ -224,6 +264,9 @@ fn fault(run: &Run, call: &str, clean: &Seen, seen: &Seen) -> Option<String> {
         (name.is_empty() || *name == run.name) && (accepted.is_empty() || *accepted == call)
     };
     let is_silent = seen.err == clean.err && !ACCEPTED.iter().any(accepts);
+    if seen.group && is_silent {
+        return Some("its group is left without a message".to_owned());
+    }
     if seen.status != clean.status {
         return is_silent.then(|| format!("status {} without a message", seen.status));
     }
@@ -246,10 +289,13 @@ fn inject_all(runs: &[&str]) {
     let (mut injected, mut faults) = (0_usize, Vec::new());
     for run in RUNS.iter().filter(|run| runs.contains(&run.name)) {
         let scratch = Scratch::new(&format!("injected-{}", run.name));
-        let clean = strace(run, &scratch.0, None).expect("a run");
-        assert_eq!(strace(run, &scratch.0, None).as_ref(), Ok(&clean), "{}: two runs differ", run.name);
+        // Removed after each run, whatever is in it.
+        let group = || Name::new("injected");
+        let clean = strace(run, &scratch.0, &group(), None).expect("a run");
+        let again = strace(run, &scratch.0, &group(), None);
+        assert_eq!(again.as_ref(), Ok(&clean), "{}: two runs differ", run.name);
         let log = std::fs::read_to_string(scratch.0.join("log")).expect("a log");
-        for (call, count) in counts(&log, !run.executes) {
+        for (call, count) in counts(&log) {
             // The C library of a binary that is not static ends without memory at its start.
             let is_of_start = call == "mmap" && std::env::var_os("CTRBOX_BIN").is_none();
             if WITHOUT_ERRORS.contains(&call.as_str()) || is_of_start {
@@ -264,8 +310,13 @@ fn inject_all(runs: &[&str]) {
                 };
                 for place in places {
                     let what = format!("{call}:{error}:when={place}");
+                    let seen = strace(run, &scratch.0, &group(), Some(&what));
+                    let log = std::fs::read_to_string(scratch.0.join("log")).unwrap_or_default();
+                    if logged(&log).iter().any(|one| one.of_program && one.is_injected) {
+                        continue; // what the program does then says nothing
+                    }
                     injected += 1;
-                    let found = match strace(run, &scratch.0, Some(&what)) {
+                    let found = match seen {
                         Ok(seen) => fault(run, &call, &clean, &seen),
                         Err(problem) => Some(problem),
                     };
@@ -285,10 +336,17 @@ fn lists() {
 
 #[test]
 fn reports() {
-    inject_all(&["getpcaps", "capsh", "ctr-inspect", "ctr-whose", "check"]);
+    inject_all(&["getpcaps", "capsh", "ctr-inspect", "ctr-whose", "ctr-top", "check"]);
 }
 
 #[test]
 fn programs() {
     inject_all(&["unshare", "unshare-fork", "unshare-map", "nsenter", "nsenter-all"]);
+}
+
+#[test]
+fn groups() {
+    if possible("injected") {
+        inject_all(&["cgexec", "cgexec-create"]);
+    }
 }

@@ -96,6 +96,19 @@ fn every_kind_by_target_and_by_file_and_no_other() {
     }
 }
 
+/// The program's process has closed the files of the options by number; it must not close them again.
+#[test]
+fn a_program_that_is_not_there_ends_a_child_that_entered_by_files() {
+    if !namespaces("nsenter-files-closed") {
+        return;
+    }
+    let holder = Holder::new(&ALL, "");
+    let files = ["pid", "net"].map(|name| format!("--{name}={}", holder.file(&format!("ns/{name}"))));
+    let output = limited(nsenter().args(&files).arg("/no/such/program"));
+    assert_eq!(output.status.code(), Some(127), "{}", stderr(&output));
+    assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+}
+
 #[test]
 fn several_kinds_at_once_from_target_and_files() {
     if !namespaces("nsenter-several") {

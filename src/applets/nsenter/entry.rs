@@ -194,7 +194,8 @@ impl Ready {
 #[allow(unsafe_code)] // it closes descriptors by number, including those without an owner in this process
 fn close_all_but(kept: &harden::Numbers) {
     // SAFETY: the descriptors that this process opened belonged to `Entry::opened`, to the new terminal, or to the
-    // socket and the pipe to the process that waits. All of these are dropped. Only the image is left, and it is kept.
+    // socket and the pipe to the process that waits. All of these are dropped. Those of the request are not used any
+    // more, and never dropped. Only the image is left, and it is kept.
     unsafe { harden::keep_only(kept) };
 }
 

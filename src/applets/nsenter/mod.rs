@@ -224,6 +224,7 @@ mod options;
 mod plan;
 
 use std::ffi::{CString, OsStr, OsString};
+use std::mem::ManuallyDrop;
 
 use nix::sys::prctl;
 
@@ -423,6 +424,8 @@ fn run(call: &Call) -> Outcome {
             _ = prctl::set_name(&name);
         }
     }
+    // A child may have closed its descriptors by number.
+    let request = ManuallyDrop::new(request);
     act::act(call.name, &request, &program)
 }
 

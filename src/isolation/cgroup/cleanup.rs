@@ -149,7 +149,7 @@ impl CleanupGuard {
         let left = match self.journal.last() {
             // If another run also uses the group, the processes may belong to it.
             Some(Undo::Group(group)) if !processes(group).is_empty() => {
-                matches!(exclusive(group, false), Lock::Held(_)).then(|| group.clone())
+                matches!(exclusive(group, false), Ok(Lock::Held(_))).then(|| group.clone())
             }
             _ => None,
         };
@@ -262,7 +262,7 @@ fn undo(entry: &Undo, patient: bool) -> Result<bool> {
         Undo::Group(directory) => remove(directory, patient),
         Undo::Controllers(directory, names) => Ok(disable(directory, names, patient)),
         Undo::Family(directory) => {
-            if let Lock::Held(_lock) = exclusive(directory, false) {
+            if let Ok(Lock::Held(_lock)) = exclusive(directory, false) {
                 _ = std::fs::remove_dir(directory);
             }
             Ok(true)
@@ -276,17 +276,22 @@ enum Lock {
     Gone,
 }
 
-fn exclusive(directory: &Path, patient: bool) -> Lock {
-    let Ok(file) = directory_file(directory) else { return Lock::Gone };
-    match FileLock::take(file, true, patient) {
+/// An error if the directory is there and cannot be opened.
+fn exclusive(directory: &Path, patient: bool) -> nix::Result<Lock> {
+    let file = match directory_file(directory) {
+        Err(Errno::ENOENT | Errno::ENODEV) => return Ok(Lock::Gone),
+        file => file?,
+    };
+    Ok(match FileLock::take(file, true, patient) {
         Ok(lock) => Lock::Held(lock),
         Err(_) => Lock::Others,
-    }
+    })
 }
 
 fn remove(directory: &Path, patient: bool) -> Result<bool> {
+    let cannot = |error: Error| error.context(format!("cannot remove {}", directory.display()));
     for tries in 1..200 {
-        let lock = match exclusive(directory, patient) {
+        let lock = match exclusive(directory, patient).map_err(|errno| cannot(errno.into()))? {
             Lock::Gone => return Ok(true),
             Lock::Others => return Ok(false),
             Lock::Held(lock) => lock,
@@ -294,9 +299,7 @@ fn remove(directory: &Path, patient: bool) -> Result<bool> {
         match std::fs::remove_dir(directory).map_err(|error| (error.raw_os_error(), error)) {
             Ok(()) | Err((Some(libc::ENOENT | libc::ENODEV), _)) => return Ok(true),
             Err((Some(libc::EBUSY), _)) => {}
-            Err((_, error)) => {
-                return Err(Error::from(error).context(format!("cannot remove {}", directory.display())));
-            }
+            Err((_, error)) => return Err(cannot(error.into())),
         }
         drop(lock);
         while !processes(directory).is_empty() {
@@ -318,9 +321,9 @@ fn remove(directory: &Path, patient: bool) -> Result<bool> {
 /// Disables the controllers again, unless another group needs them.
 fn disable(directory: &Path, names: &[String], patient: bool) -> bool {
     let _lock = match exclusive(directory, patient) {
-        Lock::Gone => return true,
-        Lock::Others => return false,
-        Lock::Held(lock) => lock,
+        Ok(Lock::Gone) => return true,
+        Ok(Lock::Others) | Err(_) => return false,
+        Ok(Lock::Held(lock)) => lock,
     };
     let children = directory::list(directory).unwrap_or_default().into_iter();
     let children: Vec<PathBuf> =
