@@ -7,7 +7,8 @@
 # DIR has an unpacked package: `apt-get download linux-image-5.10.0-30-amd64; dpkg-deb -x *.deb DIR`. Since Linux 7 there
 # are three: linux-base-*, linux-binary-* and linux-modules-*. Cloud kernels lack 9p. -C is how control groups are mounted,
 # v2 without it. -a appends WORDS to the command line of the kernel. The command runs with sh(1) in the working directory
-# of the caller.
+# of the caller. The tests run there too, as in `tests/kernel.sh DIR CTRBOX_BIN=$PWD/target/release/ctrbox
+# target/debug/deps/it-HASH --test-threads 1 cgexec`.
 set -eu
 groups=v2 append=
 while getopts C:a: option; do

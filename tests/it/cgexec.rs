@@ -367,6 +367,12 @@ fn percentages_are_of_what_the_groups_above_allow() {
     let write = |file: std::path::PathBuf, value: &str| {
         std::fs::write(&file, value).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     };
+    // A controller of v2 has files only in groups below one that enables it.
+    for (controller, group) in [("memory", &memory), ("cpu", &cpu)] {
+        if v2(controller) {
+            write(top(group).join("cgroup.subtree_control"), &format!("+{controller}"));
+        }
+    }
     let memory_file = if v2("memory") { "memory.max" } else { "memory.limit_in_bytes" };
     write(top(&memory).join(memory_file), "64M");
     match v2("cpu") {
