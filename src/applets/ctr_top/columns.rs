@@ -37,6 +37,10 @@ const fn number(name: &'static str, help: &'static str) -> Column {
     Column { align: Align::Right, json: Json::Number, ..words(name, help) }
 }
 
+const fn fraction(name: &'static str, help: &'static str) -> Column {
+    Column { json: Json::Float, ..number(name, help) }
+}
+
 pub(super) static COLUMNS: [(Column, Get); 37] = [
     (words("CONTAINER", "RUNTIME:NAME; for nested containers all names, outermost first"), |row| {
         Cell::Text(row.container.clone())
@@ -58,16 +62,16 @@ pub(super) static COLUMNS: [(Column, Get); 37] = [
     (number("PROCS", "number of processes, those in nested containers included"), |row| {
         Cell::Count(Some(row.procs))
     }),
-    (number("CPU", "CPU use in percent of one CPU"), |row| Cell::Percent(row.cpu.percent)),
-    (number("OF-LIM", "CPU use in percent of the quota, or of the allowed CPUs"), |row| {
+    (fraction("CPU", "CPU use in percent of one CPU"), |row| Cell::Percent(row.cpu.percent)),
+    (fraction("OF-LIM", "CPU use in percent of the quota, or of the allowed CPUs"), |row| {
         Cell::Percent(row.cpu.of_limit)
     }),
-    (number("CPUS", "CPUs that the quota or the allowed CPUs permit"), |row| Cell::Fraction(row.cpu.limit)),
+    (fraction("CPUS", "CPUs that the quota or the allowed CPUs permit"), |row| Cell::Fraction(row.cpu.limit)),
     (words("CPUS_BY", "control group with the least quota"), |row| maybe(row.cpu.limit_by.as_ref())),
-    (number("CPU_TIME", "CPU time since the container started, in seconds"), |row| {
+    (fraction("CPU_TIME", "CPU time since the container started, in seconds"), |row| {
         Cell::Fraction(row.cpu.seconds)
     }),
-    (number("THROT", "periods of the quota in which it was used up, in percent"), |row| {
+    (fraction("THROT", "periods of the quota in which it was used up, in percent"), |row| {
         Cell::Percent(row.throttled.percent)
     }),
     (number("MEMORY", "memory in use, without cache that can be reclaimed at once"), |row| {
@@ -78,7 +82,7 @@ pub(super) static COLUMNS: [(Column, Get); 37] = [
         Cell::Bytes(row.memory.limit)
     }),
     (words("LIMIT_BY", "control group with that limit"), |row| maybe(row.memory.limit_by.as_ref())),
-    (number("MEM%", "MEMORY in percent of LIMIT; without a limit, of the memory of the host"), |row| {
+    (fraction("MEM%", "MEMORY in percent of LIMIT; without a limit, of the memory of the host"), |row| {
         Cell::Percent(row.memory.percent)
     }),
     (number("ANON", "memory that belongs to no file"), |row| Cell::Bytes(row.memory.anon)),
@@ -89,24 +93,24 @@ pub(super) static COLUMNS: [(Column, Get); 37] = [
     }),
     (number("PIDS", "processes and threads"), |row| Cell::Count(row.pids.current)),
     (number("PIDS_LIMIT", "lowest limit of processes and threads"), |row| Cell::Count(row.pids.limit)),
-    (number("READ/s", "bytes read from disks in a second"), |row| Cell::Rate(row.io.read_rate)),
-    (number("WRITE/s", "bytes written to disks in a second"), |row| Cell::Rate(row.io.write_rate)),
+    (fraction("READ/s", "bytes read from disks in a second"), |row| Cell::Rate(row.io.read_rate)),
+    (fraction("WRITE/s", "bytes written to disks in a second"), |row| Cell::Rate(row.io.write_rate)),
     (words("IO_BY", "who counts these: cgroup, or processes, without those that have ended"), |row| {
         row.io.source.map_or(Cell::None, |source| Cell::Text(source.to_owned()))
     }),
-    (number("RX/s", "bytes received in a second, in a network namespace of its own"), |row| {
+    (fraction("RX/s", "bytes received in a second, in a network namespace of its own"), |row| {
         Cell::Rate(row.net.as_ref().and_then(|net| net.rx_rate))
     }),
-    (number("TX/s", "bytes sent in a second, in a network namespace of its own"), |row| {
+    (fraction("TX/s", "bytes sent in a second, in a network namespace of its own"), |row| {
         Cell::Rate(row.net.as_ref().and_then(|net| net.tx_rate))
     }),
-    (number("PSI_CPU", "percent of the last 10 s in which a process waited for a CPU"), |row| {
+    (fraction("PSI_CPU", "percent of the last 10 s in which a process waited for a CPU"), |row| {
         Cell::Percent(row.pressure.as_ref().and_then(|pressure| pressure.cpu))
     }),
-    (number("PSI_MEMORY", "percent of the last 10 s in which a process waited for memory"), |row| {
+    (fraction("PSI_MEMORY", "percent of the last 10 s in which a process waited for memory"), |row| {
         Cell::Percent(row.pressure.as_ref().and_then(|pressure| pressure.memory))
     }),
-    (number("PSI_IO", "percent of the last 10 s in which a process waited for input or output"), |row| {
+    (fraction("PSI_IO", "percent of the last 10 s in which a process waited for input or output"), |row| {
         Cell::Percent(row.pressure.as_ref().and_then(|pressure| pressure.io))
     }),
     (Column { align: Align::Right, ..words("PSI", "these three as one column: CPU/memory/IO") }, |row| {
@@ -307,6 +311,23 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::applets::ctr_top::rates::{Net, Pressure};
+
+    /// `-H` says which columns have fractions in `-r`.
+    #[test]
+    fn columns_with_fractions_say_so() {
+        let net = Some(Net { rx_rate: Some(0.5), tx_rate: Some(0.5), ..Net::default() });
+        let pressure = Some(Pressure { cpu: Some(0.5), memory: Some(0.5), io: Some(0.5) });
+        let mut row = Row { pid: Some(1), net, pressure, ..Row::default() };
+        (row.cpu.percent, row.cpu.of_limit, row.cpu.limit, row.cpu.seconds) =
+            (Some(0.5), Some(0.5), Some(0.5), Some(0.5));
+        (row.throttled.percent, row.memory.percent) = (Some(0.5), Some(0.5));
+        (row.io.read_rate, row.io.write_rate) = (Some(0.5), Some(0.5));
+        for (column, get) in &COLUMNS {
+            let has_fraction = matches!(get(&row).value(true), Value::Bytes(bytes) if *bytes == *b"0.5");
+            assert_eq!(column.json == Json::Float, has_fraction, "{}", column.name);
+        }
+    }
 
     #[test]
     fn lists_replace_or_add() {

@@ -298,7 +298,7 @@ fn value<'v>(id: Id, cell: Option<String>) -> Value<'v> {
     match (cell, &id.column().json) {
         (None, _) => Value::None,
         (Some(text), Json::Number) => text.parse().map_or(Value::None, Value::Number),
-        (Some(text), Json::String) => Value::Text(text.into()),
+        (Some(text), Json::String | Json::Float) => Value::Text(text.into()),
     }
 }
 

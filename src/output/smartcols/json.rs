@@ -77,7 +77,7 @@ fn fields(out: &mut Out, columns: &[&Column], names: &[String], row: &Row, level
         out.push(b": ");
         match (row.text(i), column.json) {
             ("", _) => out.push(b"null"),
-            (text, Json::Number) => out.push(text.as_bytes()),
+            (text, Json::Number | Json::Float) => out.push(text.as_bytes()),
             (text, Json::String) => string(out, text),
         }
     }

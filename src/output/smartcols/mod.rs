@@ -27,6 +27,8 @@ pub(crate) enum Align {
 pub(crate) enum Json {
     String,
     Number,
+    /// A number with a fraction.
+    Float,
 }
 
 #[derive(Debug)]
@@ -96,6 +98,7 @@ pub(crate) fn print_columns(out: &mut Out, columns: &[&Column], form: Form) {
         .map(|column| {
             let kind = match column.json {
                 Json::Number => "<integer>",
+                Json::Float => "<float>",
                 Json::String => "<string>",
             };
             Row {
