@@ -6,10 +6,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use anyhow::{Context, Error, Result};
+use nix::errno::Errno;
 use nix::unistd::{ForkResult, Pid};
 
 use crate::access::children_stay;
 use crate::access::watch::{self, Watcher};
+use crate::errno;
 use crate::exit::{self, ChildFailed};
 use crate::isolation::descriptors;
 use crate::isolation::seccomp::Filter;
@@ -87,14 +89,21 @@ fn attempt<T: Portable>(
     }
 }
 
+/// Without an error if the parent has ended: nobody waits for the result.
 fn hand_over(socket: &UnixStream, result: impl Portable) -> Result<()> {
+    match send(socket, result) {
+        Err(error) if errno::first(&error) == Errno::EPIPE => Ok(()),
+        sent => sent.context("cannot send a result"),
+    }
+}
+
+fn send(socket: &UnixStream, result: impl Portable) -> Result<()> {
     let (bytes, given) = result.pack();
-    let failed = "cannot send a result";
-    let length = u32::try_from(bytes.len()).context(failed)?.to_ne_bytes();
+    let length = u32::try_from(bytes.len())?.to_ne_bytes();
     let (first, rest) = bytes.split_at(bytes.len().min(descriptors::MOST_BYTES - length.len()));
-    descriptors::send_all(socket.as_fd(), &given, &[&length, first].concat()).context(failed)?;
+    descriptors::send_all(socket.as_fd(), &given, &[&length, first].concat())?;
     std::mem::forget(given); // this process ends now, which closes all of them
-    (&*socket).write_all(rest).context(failed)
+    Ok((&*socket).write_all(rest)?)
 }
 
 /// From the child. It continues the child if somebody stops it meanwhile.
@@ -112,7 +121,7 @@ impl Channel<'_> {
             sys::continue_step(self.child)?;
             self.blocked = self.watcher.look(watch::SLICE);
             if self.blocked.is_some() {
-                return Err(nix::errno::Errno::ETIMEDOUT);
+                return Err(Errno::ETIMEDOUT);
             }
         }
         Ok(())
@@ -222,5 +231,20 @@ impl Portable for Option<String> {
 
     fn unpack(bytes: &[u8], _: Vec<OwnedFd>) -> Option<Option<String>> {
         Some(String::from_utf8(bytes.to_vec()).ok().filter(|text| !text.is_empty()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A signal of the terminal ends the parent too, and it is the parent that says so.
+    #[test]
+    fn a_parent_that_has_ended_is_no_error() {
+        let (own, other) = UnixStream::pair().expect("a pair");
+        drop(own);
+        assert!(hand_over(&other, true).is_ok());
+        let long = Parcel { bytes: vec![0; 1 << 20], descriptors: Vec::new() };
+        assert!(hand_over(&other, long).is_ok());
     }
 }
