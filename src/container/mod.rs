@@ -29,6 +29,7 @@ pub(crate) mod stop;
 pub(crate) mod stopped;
 mod tagger;
 pub(crate) mod target;
+pub(crate) mod unknown;
 mod verify;
 mod word;
 pub(crate) mod world;

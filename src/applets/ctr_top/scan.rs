@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::container::target::{self, Target};
+use crate::container::unknown::can_be_in_container;
 use crate::container::{Container, Files, each_process, group_of, matching, near};
 use crate::errno;
 use crate::isolation::cgroup;
@@ -305,21 +306,34 @@ impl<'a> Scanning<'a> {
         Ok((0..self.all.len()).filter(|number| chosen[*number]).collect())
     }
 
+    /// Why no container is that of this process.
+    fn not_inside(&self, pid: i32) -> anyhow::Error {
+        let status = self.proc.process(Pid::from_raw(pid)).status().ok();
+        let is_listed = self.processes.binary_search_by_key(&pid, |process| process.0).is_ok();
+        match status {
+            Some(status) if status.kernel_thread => {
+                anyhow!("process {pid} is a thread of the kernel, which is in no container")
+            }
+            Some(status) if is_listed => {
+                match can_be_in_container(self.proc, pid, status.nspid.last().copied()) {
+                    Some(why) => anyhow!("unknown whether process {pid} is in a container: it {why}"),
+                    None => anyhow!("process {pid} is in no container"),
+                }
+            }
+            _ => anyhow!("no process {pid}"),
+        }
+    }
+
     fn meant(&self, word: &OsStr, notes: &mut Vec<String>) -> Result<Vec<usize>> {
         let shown = crate::text::shown(word);
         let word = match Target::parse(word).with_context(|| format!("invalid target '{shown}'"))? {
             Target::Container(word) => word,
             Target::Pid { pid, .. } => {
                 let pid = pid.as_raw();
-                if self.processes.binary_search_by_key(&pid, |process| process.0).is_err() {
-                    bail!("no process {pid}");
-                }
                 let has = |seen: &Seen| seen.members.contains(&pid);
                 // The innermost one comes after those around it.
                 let found = self.all.iter().rposition(has);
-                return found
-                    .map(|number| vec![number])
-                    .with_context(|| format!("process {pid} is in no container"));
+                return found.map(|number| vec![number]).ok_or_else(|| self.not_inside(pid));
             }
         };
         if target::without_cpid(&word) != word {

@@ -5,7 +5,7 @@ use nix::unistd::Pid;
 use super::answer::{Entry, Host, Role};
 use super::finder::Finder;
 use super::thing::Kind;
-use crate::proc::ns::Kind as Namespace;
+use crate::container::unknown::can_be_in_container;
 
 pub(super) fn pid(finder: &Finder<'_>, pid: i32) -> Entry {
     let mut entry = Entry::new(Kind::Pid);
@@ -49,19 +49,10 @@ pub(super) fn cpid(finder: &Finder<'_>, cpid: i32) -> Entry {
 }
 
 impl Finder<'_> {
-    /// Of a process in no container that is known: is it in a pid namespace of its own, which shows without rights, so that
-    /// it can be in one that is not known? Says why.
+    /// Of a process in no container that is known: why it can be in one that is not known.
     pub(super) fn in_unknown(&self, pid: i32) -> Option<String> {
         let seen = self.world.process(pid).filter(|seen| seen.container.is_none())?;
-        seen.cpid.filter(|cpid| *cpid != pid)?;
-        let link = self.world.proc.path_of(Pid::from_raw(pid), &Namespace::Pid.link());
-        let why = match std::fs::read_link(link) {
-            Ok(_) => String::new(),
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                "; its container shows only to root, or with CAP_SYS_PTRACE".to_owned()
-            }
-            Err(error) => format!("; its namespaces cannot be read: {}", crate::errno::cause(&error)),
-        };
-        Some(format!("{} has a pid namespace of its own{why}", self.named_process(pid)))
+        let why = can_be_in_container(self.world.proc, pid, seen.cpid)?;
+        Some(format!("{} {why}", self.named_process(pid)))
     }
 }
