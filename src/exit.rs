@@ -199,6 +199,11 @@ pub(crate) fn hint_at_rights() {
     hint(rights);
 }
 
+/// The same for a screen.
+pub(crate) fn shown_hint_at_rights() -> Option<String> {
+    shown_hint(rights)
+}
+
 /// The same after an error, if the caller's rights may be its cause.
 pub(crate) fn hint_at_rights_after(error: &Error) {
     hint(|| not_seen(error));

@@ -38,14 +38,7 @@ impl Keys {
         Keys { saved, is_job }
     }
 
-    /// Is there a terminal that keys come from?
-    #[must_use]
-    pub(crate) fn are_there(&self) -> bool {
-        self.saved.is_some()
-    }
-
-    /// For another program that uses the terminal.
-    pub(crate) fn give_back(&self) {
+    fn give_back(&self) {
         if let Some(saved) = self.saved.as_ref().filter(|_| is_foreground()) {
             _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, saved);
         }

@@ -31,16 +31,6 @@ impl When {
         }
     }
 
-    /// The word for [`Self::parse`].
-    #[must_use]
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            When::Auto => "auto",
-            When::Always => "always",
-            When::Never => "never",
-        }
-    }
-
     /// The same, with an error message.
     pub(crate) fn of_option(word: Option<&OsStr>) -> anyhow::Result<When> {
         let shown = || crate::text::shown(word.unwrap_or_default()).into_owned();

@@ -54,7 +54,7 @@ fn the_screen_obeys_keys_and_is_left_as_it_was() {
 }
 
 #[test]
-fn enter_runs_ctr_inspect_and_a_key_comes_back() {
+fn enter_shows_ctr_inspect_from_its_top_and_a_key_comes_back() {
     let host = v2("top-inspect");
     let mut terminal = Terminal::new();
     let mut child = start(&terminal, &host, &["-s", "name"]);
@@ -62,31 +62,76 @@ fn enter_runs_ctr_inspect_and_a_key_comes_back() {
     terminal.until("host");
     // The first row without a selected one.
     terminal.types("\r");
-    let inspected = terminal.until("-- press a key");
-    assert!(
-        inspected.contains("\x1b[?1049l") && inspected.contains("docker:web  aeb29a15315a"),
-        "{inspected:?}"
-    );
-    terminal.types(" ");
-    let again = terminal.until("sorted by name");
-    assert!(again.contains("\x1b[?1049h"), "{again:?}");
-    terminal.becomes_raw(true);
+    let title = terminal.until("docker:web  aeb29a15315a");
+    assert!(title.contains("ctr-inspect docker:web  ("), "{title:?}");
+    terminal.types("q");
+    terminal.until("sorted by name");
     // The host is the second row, and no container: its first process stands for it.
     terminal.types("\x1b[B");
     let line = terminal.until("\x1b[27m");
     assert!(line.contains("\x1b[7mhost"), "{line:?}");
     terminal.types("\r");
-    let inspected = terminal.until("-- press a key");
-    assert!(
-        inspected.contains("host process  running  pid 1") && !inspected.contains("ctr-inspect:"),
-        "{inspected:?}"
-    );
-    terminal.types(" ");
+    let inspected = terminal.until("host process  running  pid 1");
+    assert!(!inspected.contains("ctr-inspect:"), "{inspected:?}");
+    terminal.types("x");
     let line = terminal.until("\x1b[27m");
     assert!(line.contains("\x1b[7mhost"), "{line:?}");
     terminal.types("q");
     let (status, rest) = terminal.end_of(&mut child);
     assert!(status.success(), "{rest:?}");
+}
+
+/// What does not fit is shown page by page, in the width of the terminal.
+#[test]
+fn a_long_report_and_the_keys_on_a_small_screen() {
+    let host = v2("top-pages");
+    let mut terminal = Terminal::new();
+    terminal.resize(10, 40);
+    let mut child = start(&terminal, &host, &["web"]);
+    terminal.until("docker:web");
+    terminal.types("\r");
+    let top = terminal.until("  lines 1-9 of ");
+    assert!(top.contains("ctr-inspect docker:web"), "{top:?}");
+    let count = terminal.until("\x1b[").replace("\x1b[", "");
+    terminal.until("docker:web  aeb29a15315a");
+    terminal.types("\x1b[F");
+    terminal.until(&format!("-{count} of {count}"));
+    terminal.types("\x1b[1~");
+    terminal.until("  lines 1-9 of ");
+    terminal.types(" ");
+    terminal.until("  lines 10-");
+    terminal.types("\r");
+    terminal.until("sorted by cpu");
+    terminal.types("?");
+    terminal.until("  lines 1-9 of ");
+    terminal.types("q");
+    terminal.until("docker:web");
+    terminal.types("q");
+    assert!(terminal.end_of(&mut child).0.success());
+}
+
+/// What an ordinary user does not see is said until a key is pressed.
+#[test]
+fn a_user_reads_that_names_are_missing() {
+    if !crate::common::root() {
+        return crate::common::skip("root", "needs root, to be another user");
+    }
+    let mut terminal = Terminal::new();
+    let mut command = program("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(crate::common::binary());
+    command.args(["ctr-top", "-d", "0.2", "--color=never"]).env("TERM", "xterm");
+    let mut child = terminal.start(&mut command);
+    terminal.until("\x1b[31;1Hhint: not shown: namespaces and container names of other users");
+    terminal.types("m");
+    terminal.until("sorted by mem");
+    let (mut later, mut count) = (String::new(), 0);
+    while count < 3 {
+        later += &terminal.until("\x1b[1;1H");
+        count += 1;
+    }
+    assert!(!later.contains("hint:"), "{later:?}");
+    terminal.types("q");
+    assert!(terminal.end_of(&mut child).0.success());
 }
 
 /// The style of a cell does not end the mark of the selected row.
@@ -118,18 +163,14 @@ fn enter_does_not_show_another_process_with_the_same_pid() {
     let mut child = start(&terminal, &host, &["web"]);
     terminal.until("docker:web");
     terminal.types("\r");
-    let inspected = terminal.until("-- press a key");
-    assert!(inspected.contains("docker:web  aeb29a15315a"), "{inspected:?}");
-    terminal.types(" ");
+    terminal.until("docker:web  aeb29a15315a");
+    terminal.types("q");
     terminal.until("docker:web");
     host.file("proc/10/stat", stat(501));
     terminal.types("\r");
-    let inspected = terminal.until("-- press a key");
-    assert!(
-        inspected.contains("docker:web has ended\r\n") && !inspected.contains("aeb29a15315a"),
-        "{inspected:?}"
-    );
-    terminal.types(" ");
+    let inspected = terminal.until("docker:web has ended");
+    assert!(!inspected.contains("aeb29a15315a"), "{inspected:?}");
+    terminal.types("q");
     terminal.until("docker:web");
     terminal.types("q");
     assert!(terminal.end_of(&mut child).0.success());
@@ -147,12 +188,10 @@ fn enter_shows_the_containers_of_a_pod() {
     terminal.types("/shop-ns/shop\n");
     terminal.until("/shop-ns/shop  ");
     terminal.types("\r");
-    let inspected = terminal.until("-- press a key");
-    for container in ["k8s:shop-ns/shop/web ", "k8s:shop-ns/shop/sidecar "] {
-        assert!(inspected.contains(container), "{inspected:?}");
-    }
+    let inspected = terminal.until("k8s:shop-ns/shop/sidecar  ");
+    assert!(inspected.contains("k8s:shop-ns/shop/web  "), "{inspected:?}");
     assert!(!inspected.contains("k8s:shop-ns/shop/POD "), "{inspected:?}");
-    terminal.types(" ");
+    terminal.types("q");
     terminal.until("sorted by name");
     terminal.types("q");
     assert!(terminal.end_of(&mut child).0.success());
@@ -165,18 +204,16 @@ fn a_stop_while_ctr_inspect_is_on_the_screen() {
     let mut child = start(&terminal, &host, &[]);
     terminal.until("docker:web");
     terminal.types("\r");
-    terminal.until("-- press a key to return to ctr-top --\r\n");
-    terminal.becomes_raw(true);
+    terminal.until("docker:web  aeb29a15315a");
     kill(pid(&child), Signal::SIGTSTP).expect("sent");
     assert_eq!(change_of(pid(&child).as_raw()), WaitStatus::Stopped(pid(&child), Signal::SIGSTOP));
     terminal.becomes_raw(false);
     kill(pid(&child), Signal::SIGCONT).expect("sent");
-    let again = terminal.until("-- press a key to return to ctr-top --");
-    assert!(!again.contains('\x1b'), "nothing else is on the terminal: {again:?}");
-    terminal.becomes_raw(true);
-    terminal.types(" ");
-    let again = terminal.until("docker:web");
+    let again = terminal.until("docker:web  aeb29a15315a");
     assert!(again.contains("\x1b[?1049h"), "{again:?}");
+    terminal.becomes_raw(true);
+    terminal.types("q");
+    terminal.until("docker:web");
     // A stop that no handler sees: another program may have written on the terminal.
     kill(pid(&child), Signal::SIGSTOP).expect("sent");
     assert_eq!(change_of(pid(&child).as_raw()), WaitStatus::Stopped(pid(&child), Signal::SIGSTOP));
@@ -233,7 +270,7 @@ fn keys_are_listed_and_the_order_is_on_a_narrow_screen() {
     terminal.until("docker:web");
     terminal.types("f/web\n");
     terminal.until("sorted by -pids  tree  /web\x1b[K");
-    terminal.types("?");
+    terminal.types("?\x1b[F");
     terminal.until("end ctr-top");
     terminal.types("q");
     terminal.until("docker:web");

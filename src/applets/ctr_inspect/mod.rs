@@ -178,7 +178,7 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 
 use crate::access;
-use crate::cli::{Applet, Call, Effect, Grammar, Opt, Words, set};
+use crate::cli::{Applet, Call, Effect, Grammar, Opt, Words, number, set};
 use crate::container::Files;
 use crate::container::details::Details;
 use crate::container::world::{Subject, World};
@@ -202,6 +202,8 @@ struct Request {
     diff: Option<OsString>,
     json: bool,
     colour: When,
+    /// The width of the text; without it that of the terminal.
+    width: Option<usize>,
     root: Option<PathBuf>,
 }
 
@@ -267,6 +269,8 @@ static GRAMMAR: Grammar<Request> = Grammar {
         .offers(Words::TargetOrHost),
         Opt::new(Some('J'), "json", "print JSON", Effect::Flag(|r| set(&mut r.json))),
         Opt::color(colour),
+        // For ctr-top, which shows the text on its screen.
+        Opt::new(None, "width", "", Effect::Required(width)).hidden(),
         Opt::root(root),
         Opt::help(),
         Opt::version(),
@@ -391,6 +395,11 @@ fn colour(request: &mut Request, when: Option<&OsStr>) -> Result<(), Exit> {
     Ok(())
 }
 
+fn width(request: &mut Request, columns: &OsStr) -> Result<(), Exit> {
+    request.width = Some(number(columns, "invalid width")?);
+    Ok(())
+}
+
 fn root(request: &mut Request, directory: &OsStr) -> Result<(), Exit> {
     request.root = Some(directory.into());
     Ok(())
@@ -472,7 +481,7 @@ fn differences(
         true => diff.json(&mut out)?,
         false => {
             let painter = Painter { colour: request.colour.on_stdout() };
-            diff.text(&mut out, painter, columns());
+            diff.text(&mut out, painter, request.columns());
         }
     }
     out.finish()?;
@@ -480,9 +489,11 @@ fn differences(
     Ok(0)
 }
 
-/// The width of the text, also where stdout is no terminal.
-fn columns() -> usize {
-    style::stdout_columns().unwrap_or(80).max(40)
+impl Request {
+    /// The width of the text, also where stdout is no terminal.
+    fn columns(&self) -> usize {
+        self.width.or_else(style::stdout_columns).unwrap_or(80).max(40)
+    }
 }
 
 fn pages(out: &mut Out, reports: &[Report], request: &Request) {
@@ -491,7 +502,7 @@ fn pages(out: &mut Out, reports: &[Report], request: &Request) {
         if at > 0 {
             out.push(b"\n");
         }
-        let mut page = Page { out: &mut *out, painter, columns: columns() };
+        let mut page = Page { out: &mut *out, painter, columns: request.columns() };
         match request.findings {
             true => page.reasons(report, request.all),
             false => page.report(report, request.all),

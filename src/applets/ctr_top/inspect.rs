@@ -1,66 +1,50 @@
 //! ctr-inspect of a row of the screen, run by the same program.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 use anyhow::Context;
+use nix::fcntl::OFlag;
 use nix::sys::stat::fstat;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, pipe2};
 
 use super::options::Request;
 use crate::container::child::{OnBlock, Parcel, in_child};
+use crate::exit;
 use crate::isolation::ns;
-use crate::output::keys::Keys;
-use crate::output::screen::{LEAVE, write};
 use crate::proc::ProcRoot;
-use crate::sys;
 use crate::text;
 
-/// Shows it on the terminal as it was, until a key is pressed. `processes`: those that stand for the row, with their start.
-pub(super) fn run(
-    keys: &mut Keys,
+/// More than any report has.
+const LONGEST: u64 = 4 << 20;
+
+/// What it prints. `processes`: those that stand for the row, with their start.
+pub(super) fn report(
     request: &Request,
     proc: &ProcRoot,
     (name, processes): (&str, &[(i32, Option<u64>)]),
-) -> anyhow::Result<()> {
-    write(LEAVE)?;
-    sys::has_screen(false);
-    keys.give_back();
-    if let Err(problem) = show(request, proc, (name, processes)) {
-        write(format!("{problem:#}\n").as_bytes())?;
+    width: usize,
+) -> String {
+    let mut text = Vec::new();
+    if let Err(problem) = read(request, proc, (name, processes), width, &mut text) {
+        text.extend_from_slice(format!("{}\n", text::escape(format!("{problem:#}").as_bytes())).as_bytes());
     }
-    wait(keys)
-}
-
-/// Until a key is pressed. After a stop the prompt is there again.
-fn wait(keys: &mut Keys) -> anyhow::Result<()> {
-    let failed = "cannot wait";
-    let mut stops = None;
-    loop {
-        keys.take().context(failed)?;
-        let now = sys::stops();
-        if stops.replace(now) != Some(now) {
-            write(b"\n-- press a key to return to ctr-top --\n")?;
-        }
-        let changed = || sys::stops() != now;
-        let pressed = keys.wait(Duration::from_secs(1), changed, |_| Some(())).context(failed)?;
-        if pressed.is_some() || !keys.are_there() {
-            return Ok(());
-        }
-    }
+    text::utf8(&text).into_owned()
 }
 
 /// A process may end at any time, and another one get its PID: so its start is compared, and ctr-inspect gets the inode of
 /// its pidfd, which no other process has since Linux 6.9. Before, this is the number of all pidfds.
-fn show(
+fn read(
     request: &Request,
     proc: &ProcRoot,
     (name, processes): (&str, &[(i32, Option<u64>)]),
+    width: usize,
+    text: &mut Vec<u8>,
 ) -> anyhow::Result<()> {
-    let name = text::escape(name.as_bytes());
     // In another proc, PIDs can be those of another pid namespace.
     let pidfd = |pid: i32| if request.root.is_none() { ns::pidfd(Pid::from_raw(pid)) } else { None };
     let held: Vec<Option<OwnedFd>> = processes.iter().map(|(pid, _)| pidfd(*pid)).collect();
@@ -80,14 +64,30 @@ fn show(
     if let Some(root) = &request.root {
         command.arg("--root").arg(root);
     }
-    command.arg(format!("--color={}", request.colour.name()));
-    command.arg("--").args(words).status().context("ctr-inspect")?;
+    // It writes into a pipe what it would write on the terminal.
+    let colour = if request.colour.on_stdout() { "always" } else { "never" };
+    command.args([format!("--color={colour}"), format!("--width={width}")]).arg("--").args(words);
+    if exit::hints_wanted() {
+        command.env("CTRBOX_HINTS", "always");
+    }
+    printed(&mut command, text).context("ctr-inspect")?;
     if are_there(proc, processes)? != there {
         anyhow::bail!(
             "{name} has ended meanwhile: the above can be incomplete, or be that of another process with its PID"
         );
     }
     Ok(())
+}
+
+/// Messages are where they come, between the lines of the report.
+fn printed(command: &mut Command, text: &mut Vec<u8>) -> std::io::Result<()> {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+    let mut child = command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).spawn()?;
+    // The command has the ends that are written to: the text would not end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let read = File::from(reader).take(LONGEST).read_to_end(text);
+    child.wait()?;
+    read.map(drop)
 }
 
 fn word(pid: i32, pidfd: Option<&OwnedFd>) -> OsString {

@@ -46,11 +46,11 @@ pub(super) static KEYS: [Binding; 19] = [
     bind("Up, k", &[b"\x1b[A", b"\x1bOA", b"k"], Action::Go(Move::By(-1)), "select the row above"),
     bind("Down, j", &[b"\x1b[B", b"\x1bOB", b"j"], Action::Go(Move::By(1)), "select the row below"),
     bind("Page Up", &[b"\x1b[5~"], Action::Go(Move::Page(-1)), "select a row one screen above"),
-    bind("Page Down", &[b"\x1b[6~"], Action::Go(Move::Page(1)), "select a row one screen below"),
+    bind("Page Down", &[b"\x1b[6~", b" "], Action::Go(Move::Page(1)), "the same below; the space bar too"),
     bind("Home", &[b"\x1b[H", b"\x1bOH", b"\x1b[1~"], Action::Go(Move::First), "select the first row"),
     bind("End", &[b"\x1b[F", b"\x1bOF", b"\x1b[4~"], Action::Go(Move::Last), "select the last row"),
-    bind("Enter", &[b"\r", b"\n"], Action::Inspect, "run ctr-inspect for the row; any key comes back"),
-    bind("?, h", &[b"?", b"h"], Action::Help, "show these keys; any key comes back"),
+    bind("Enter", &[b"\r", b"\n"], Action::Inspect, "show ctr-inspect of the row"),
+    bind("?, h", &[b"?", b"h"], Action::Help, "show these keys"),
     bind("q", &[b"q", b"Q"], Action::End, "end ctr-top"),
 ];
 

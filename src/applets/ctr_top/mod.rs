@@ -169,6 +169,7 @@ mod inspect;
 mod keys;
 mod known;
 mod options;
+mod pages;
 mod processes;
 mod prometheus;
 mod rates;

@@ -7,10 +7,11 @@ use anyhow::Context;
 use super::columns::{Picked, have_networks, have_pressure};
 use super::inspect;
 use super::options::Request;
+use super::pages::Pages;
 use super::show::{self, Frame, Style};
-use super::view::{Press, View};
+use super::view::{BACK, Press, View};
 use super::watcher::Watcher;
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::output::Out;
 use crate::output::keys::Keys;
 use crate::output::screen::{LEAVE, Screen, write};
@@ -32,7 +33,7 @@ pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked
     watcher.sampler.shows.pressure = have_pressure(columns);
     // An error of the first sample is one of the call.
     let mut shown = Ok(watcher.frame()?);
-    let mut view = View::new(request.sort);
+    let mut view = View::new(request.sort, exit::shown_hint_at_rights());
     sys::on_end_write(LEAVE)?;
     let mut keys = Keys::new();
     let mut screen = Screen::default();
@@ -69,8 +70,11 @@ pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked
         while press == Press::Inspect {
             let chosen = shown.as_ref().ok().and_then(|frame| Some((frame, view.chosen(frame)?)));
             if let Some((frame, row)) = chosen {
-                inspect::run(&mut keys, request, &watcher.proc, (&row.container, &frame.processes(row)))?;
-                screen = Screen::default();
+                let width = size().1.unwrap_or(80);
+                let what = (row.container.as_str(), &frame.processes(row)[..]);
+                let report = inspect::report(request, &watcher.proc, what, width);
+                let title = format!("ctr-inspect {}{BACK}", text::escape(row.container.as_bytes()));
+                view.pages = Some(Pages::new(title, report.lines().map(str::to_owned)));
             }
             press = view.press(b"");
         }
@@ -91,12 +95,13 @@ fn lines(
 ) -> Vec<Vec<u8>> {
     let width = width.unwrap_or(80);
     let above = if request.no_headings { ABOVE - 1 } else { ABOVE };
-    let head = frame.status(view.order, (view.tree, view.filter()), width);
-    if view.help {
-        let lines = [head, String::new()].into_iter().chain(View::keys());
-        return lines.map(|line| text::cut(&line, width).to_owned().into_bytes()).collect();
+    let height = height.unwrap_or(24);
+    if let Some(pages) = &mut view.pages {
+        return pages.show(height, width);
     }
-    let window = view.window(frame, height.unwrap_or(24).saturating_sub(above));
+    let head = frame.status(view.order, (view.tree, view.filter()), width);
+    let below = usize::from(view.note.is_some());
+    let window = view.window(frame, height.saturating_sub(above + below));
     let mut out = Out::kept();
     out.push(head.as_bytes());
     out.push(b"\n");
@@ -114,6 +119,10 @@ fn lines(
         // The end of a style ends this one too.
         let whole = text::utf8(line).replace(RESET, &format!("{RESET}{SELECTED}"));
         *line = format!("{SELECTED}{whole}{NOT_SELECTED}").into_bytes();
+    }
+    if let Some(note) = &view.note {
+        lines.resize(height.saturating_sub(below), Vec::new());
+        lines.push(text::cut(note, width).to_owned().into_bytes());
     }
     lines
 }

@@ -2,8 +2,12 @@
 
 use super::columns::Order;
 use super::keys::{self, Action, KEYS, Move, Pressed};
+use super::pages::Pages;
 use super::rates::Row;
 use super::show::{Frame, Tree};
+
+/// What the other keys do while a text is shown.
+pub(super) const BACK: &str = "  (arrows: more, q: back)";
 
 #[derive(Default)]
 pub(super) struct View {
@@ -14,8 +18,10 @@ pub(super) struct View {
     filter: String,
     /// Are keys part of the filter now?
     types: bool,
-    /// Is the list of keys on the screen?
-    pub help: bool,
+    /// What is in the last line of the screen until a key is pressed.
+    pub note: Option<String>,
+    /// What is on the screen in place of the table.
+    pub pages: Option<Pages>,
     /// The key of the selected row, and its place in the list.
     selected: Option<(String, usize)>,
     /// The first row on the screen, and how many there are.
@@ -42,8 +48,8 @@ pub(super) struct Window<'a> {
 }
 
 impl View {
-    pub(super) fn new(order: Order) -> View {
-        View { order, ..View::default() }
+    pub(super) fn new(order: Order, note: Option<String>) -> View {
+        View { order, note, ..View::default() }
     }
 
     /// Is a sequence incomplete? Without more bytes soon it is the Escape key.
@@ -53,6 +59,9 @@ impl View {
 
     /// More keys can be left for the next call.
     pub(super) fn press(&mut self, new: &[u8]) -> Press {
+        if !new.is_empty() {
+            self.note = None;
+        }
         let all = [&std::mem::take(&mut self.rest), new].concat();
         let mut left = &all[..];
         while let Some((mut pressed, rest)) = keys::first(left) {
@@ -65,8 +74,14 @@ impl View {
             }
             let byte = left[0];
             left = rest;
+            if let Some(pages) = &mut self.pages {
+                match pressed {
+                    Pressed::Key(Action::Go(go)) => pages.go(go),
+                    _ => self.pages = None,
+                }
+                continue;
+            }
             match pressed {
-                _ if self.help => self.help = false,
                 Pressed::Escape => (self.types, self.filter) = (false, String::new()),
                 Pressed::Key(Action::Inspect) if self.types => self.types = false,
                 _ if self.types => self.types(byte),
@@ -98,7 +113,7 @@ impl View {
             Action::Filter => (self.types, self.filter) = (true, String::new()),
             Action::Tree => self.tree = !self.tree,
             Action::Go(go) => self.go(go),
-            Action::Help => self.help = true,
+            Action::Help => self.pages = Some(Pages::new(format!("Keys{BACK}"), View::keys())),
             Action::Inspect | Action::End => {}
         }
     }
@@ -123,7 +138,7 @@ impl View {
     }
 
     /// The list of keys.
-    pub(super) fn keys() -> impl Iterator<Item = String> {
+    fn keys() -> impl Iterator<Item = String> {
         KEYS.iter().map(|binding| format!("{:<9}  {}", binding.name, binding.help))
     }
 
@@ -194,9 +209,10 @@ mod tests {
         assert_eq!(view.press(b"/x\x1bz"), Press::Nothing);
         assert!(view.filter.is_empty() && view.order.key == Key::Memory);
         assert_eq!(view.press(b"?"), Press::Nothing);
-        assert!(view.help);
+        assert_eq!(view.press(b" \x1b[Bk\x1b[F"), Press::Nothing);
+        assert!(view.pages.is_some(), "these show more of it");
         assert_eq!(view.press(b"q"), Press::Nothing);
-        assert!(!view.help, "any key comes back");
+        assert!(view.pages.is_none(), "any other key comes back");
         assert_eq!(view.press(b"\x1b[15~\x1b[1;5Cf"), Press::Nothing);
         assert!(view.tree && view.order.key == Key::Memory, "unknown keys do nothing");
         assert_eq!(view.press(b"\rcq"), Press::Inspect);
