@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use crate::common::cgexec::{Name, mounted};
 use crate::common::ctr_ps::{DB, Host, WEB, harmless, scope, state};
 use crate::common::ctr_top::{V2, ctr_top, document, host, of, row, v2, write};
-use crate::common::process::{Holder, limited, namespaces, printed};
+use crate::common::process::{Holder, Piped, limited, namespaces, printed};
 use crate::common::{applet, binary, program, root, skip, stderr, stdout};
 
+/// Nothing happens in a copy of a host, so there are no rates: unknown, not 0.
 #[test]
 fn values_on_v2() {
     let host = v2("top-v2");
@@ -26,14 +27,14 @@ fn values_on_v2() {
     );
     assert_eq!(
         row["cpu"],
-        json!({"percent": 0.0, "of_limit": 0.0, "limit": 1.5, "limit_by": "/system.slice", "seconds": 1.5})
+        json!({"percent": null, "of_limit": null, "limit": 1.5, "limit_by": "/system.slice", "seconds": 1.5})
     );
-    assert_eq!(row["throttled"], json!({"percent": 0.0, "periods": 40, "throttled": 10, "seconds": 2.5}));
+    assert_eq!(row["throttled"], json!({"percent": null, "periods": 40, "throttled": 10, "seconds": 2.5}));
     let memory = json!({"usage": 5_000_000, "working_set": 4_000_000, "limit": 8_000_000, "limit_by": "/system.slice",
         "percent": 50.0, "anon": 3_000_000, "file": 2_000_000, "shmem": 500_000, "oom_kills": 2});
     assert_eq!(row["memory"], memory);
     assert_eq!(row["pids"], json!({"current": 7, "limit": 50, "limit_by": "/system.slice"}));
-    let io = json!({"read_rate": 0.0, "write_rate": 0.0, "read_bytes": 101, "write_bytes": 202, "source": "cgroup"});
+    let io = json!({"read_rate": null, "write_rate": null, "read_bytes": 101, "write_bytes": 202, "source": "cgroup"});
     assert_eq!(row["io"], io);
     assert_eq!(row["pressure"], json!({"cpu": 1.5, "memory": 2.0, "io": 0.0}));
     assert_eq!(row["net"], Value::Null);
@@ -110,14 +111,17 @@ fn values_on_v1_and_hybrid_hosts() {
         }
         let row = row(&document(&mut ctr_top(&host)), "docker:web");
         let by = format!("/docker/{WEB}");
-        let cpu = json!({"percent": 0.0, "of_limit": 0.0, "limit": 0.5, "limit_by": by, "seconds": 1.5});
+        let cpu = json!({"percent": null, "of_limit": null, "limit": 0.5, "limit_by": by, "seconds": 1.5});
         assert_eq!(row["cpu"], cpu, "{unified}");
-        assert_eq!(row["throttled"], json!({"percent": 0.0, "periods": 40, "throttled": 10, "seconds": 2.5}));
+        assert_eq!(
+            row["throttled"],
+            json!({"percent": null, "periods": 40, "throttled": 10, "seconds": 2.5})
+        );
         let memory = json!({"usage": 5_000_000, "working_set": 4_000_000, "limit": 8_000_000, "limit_by": "/docker",
             "percent": 50.0, "anon": 3_000_000, "file": 2_000_000, "shmem": 500_000, "oom_kills": 2});
         assert_eq!(row["memory"], memory);
         assert_eq!(row["pids"], json!({"current": 7, "limit": 50, "limit_by": by}));
-        let io = json!({"read_rate": 0.0, "write_rate": 0.0, "read_bytes": 4096, "write_bytes": 8192, "source": "processes"});
+        let io = json!({"read_rate": null, "write_rate": null, "read_bytes": 4096, "write_bytes": 8192, "source": "processes"});
         assert_eq!(row["io"], io);
         let pressure = if unified { json!({"cpu": 1.5, "memory": 2.0, "io": 0.0}) } else { Value::Null };
         assert_eq!(
@@ -125,6 +129,45 @@ fn values_on_v1_and_hybrid_hosts() {
             (&pressure, &json!(if unified { "paused" } else { "running" }))
         );
     }
+}
+
+/// v1 counts neither write-back nor, on new kernels, what no limit holds for.
+#[test]
+fn the_disk_use_that_missed_less() {
+    for (written, bytes, source) in [(100, 8192, "processes"), (1_000_000, 1_000_000, "cgroup")] {
+        let host = v1("top-disk", false);
+        let counted = format!("8:0 Read 0\n8:0 Write {written}\nTotal {written}\n");
+        let file = ("blkio.throttle.io_service_bytes_recursive", &*counted);
+        write(&host, &format!("blkio/docker/{WEB}"), &[file]);
+        let row = row(&document(&mut ctr_top(&host)), "docker:web");
+        assert_eq!((&row["io"]["write_bytes"], &row["io"]["source"]), (&json!(bytes), &json!(source)));
+    }
+}
+
+/// v1 counts a kill in the victim's group alone, which can be one below the container's, also one that comes later.
+#[test]
+fn kills_in_groups_below_count_on_v1() {
+    let host = v1("top-kills", false);
+    let kills = |group: &str, count: u32| {
+        let text = format!("oom_kill_disable 0\nunder_oom 0\noom_kill {count}\n");
+        write(&host, &format!("memory/docker/{WEB}/{group}"), &[("memory.oom_control", &text)]);
+    };
+    kills("init.scope", 3);
+    let mut ps = applet("ctr-ps");
+    let listed = printed(ps.arg("--root").arg(host.root()).args(["-l", "-n", "-o", "oom_kills"]));
+    assert_eq!(listed.trim(), "5");
+    let mut piped = Piped::new(ctr_top(&host).args(["-J", "-d", "0.1"]));
+    let mut kills_are = |count: u32| {
+        (0..100).any(|_| {
+            let document: Value = serde_json::from_str(&piped.line()).expect("JSON");
+            row(&document, "docker:web")["memory"]["oom_kills"] == count
+        })
+    };
+    assert!(kills_are(5));
+    kills("system.slice", 4);
+    // All is looked at again because of a process that is unlike all others.
+    host.process(40, 1, "/new.scope", b"new\0");
+    assert!(kills_are(9));
 }
 
 /// What is not known is null and `-`, never 0.
@@ -152,7 +195,7 @@ fn a_paused_container_and_the_other_forms() {
     let text = stdout(&of(&host, &[&common[..], &["-o", "container,cpu,memory,limit,mem%,pids"]].concat()));
     let lines: Vec<&str> = text.lines().collect();
     assert!(
-        lines[0].contains("  4 CPUs ")
+        lines[0].contains("  CPU -/400%  ")
             && lines[0].contains("memory 512M of 1.0G  1 container  sorted by cpu"),
         "{text}"
     );
@@ -192,9 +235,18 @@ fn targets_order_and_mistakes() {
     assert_eq!(names(&["10"]), ["docker:web"]);
     assert_eq!(names(&[&DB[..8]]), ["docker:db"]);
     assert_eq!(document(ctr_top(&host).arg("db"))["host"], Value::Null);
+    host.file("proc/2/status", "Name:\tkthreadd\nState:\tS (sleeping)\nPid:\t2\nPPid:\t0\nKthread:\t1\n");
+    // To whom its namespaces do not show.
+    host.process(30, 1, "/init.scope", b"x\0");
+    _ = std::fs::remove_dir_all(host.root().join("proc/30/ns"));
+    let status = "Name:\tx\nState:\tS (sleeping)\nPid:\t30\nPPid:\t1\nNSpid:\t30\t1\nVmSize:\t1 kB\n";
+    host.file("proc/30/status", status);
     for (arguments, message) in [
         (&["nobody"][..], "no process or running container 'nobody'"),
         (&["1"], "process 1 is in no container"),
+        (&["2"], "process 2 is a thread of the kernel, which is in no container"),
+        (&["30"], "unknown whether process 30 is in a container: it has a pid namespace of its own"),
+        (&["31"], "no process 31"),
         (&["-s", "x"], "unknown sort key 'x'"),
         (&["-o", "cpuu"], "unknown column 'cpuu'; did you mean cpu?"),
         (&["-d", "0"], "invalid delay '0'"),
@@ -240,6 +292,8 @@ fn sums_over_processes_and_a_group_of_its_own() {
     let look = || document(applet("ctr-top").arg(holder.pid.to_string()))["containers"][0].clone();
     let shared = look();
     assert_eq!(shared["own_cgroup"], false, "{shared}");
+    // The kills of a group that others share can be theirs.
+    assert_eq!(shared["memory"]["oom_kills"], Value::Null, "{shared}");
     assert!(shared["cpu"]["seconds"].is_number() && shared["memory"]["usage"].is_number(), "{shared}");
     let name = Name::new(test);
     let mut all = Vec::new();

@@ -1,16 +1,27 @@
 //! `ctr-top`: what happens between two samples, and what a sample costs.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::Value;
 
-use crate::common::ctr_ps::{DB, WEB, scope, state};
+use crate::common::ctr_ps::{DB, Host, WEB, scope, state};
 use crate::common::ctr_top::{V2, ctr_top, document, row, v2, write};
 use crate::common::process::{Piped, limited};
 use crate::common::{binary, program, skip, stderr, there};
 
-/// Documents, until the row of a container is as wanted. None: there is no row.
-fn until(piped: &mut Piped, container: &str, what: &str, is_wanted: impl Fn(Option<&Value>) -> bool) {
+/// Documents, until the row of a container is as wanted. None: there is no row. The time of the host passes meanwhile.
+fn until(
+    (host, piped): (&Host, &mut Piped),
+    container: &str,
+    what: &str,
+    is_wanted: impl Fn(Option<&Value>) -> bool,
+) {
+    static TICKS: AtomicU64 = AtomicU64::new(1_000);
     let mut last = String::new();
     for _ in 0..300 {
+        let ticks = TICKS.fetch_add(100, Ordering::Relaxed);
+        let new = host.file("proc/stat.new", format!("cpu  100 0 100 {ticks} 100 0 0 0 0 0\ncpu0 1\n"));
+        std::fs::rename(new, host.root().join("proc/stat")).expect("renamed");
         last = piped.line();
         let document: Value =
             serde_json::from_str(&last).unwrap_or_else(|error| panic!("{what}: {error}: {last:?}"));
@@ -26,7 +37,7 @@ fn until(piped: &mut Piped, container: &str, what: &str, is_wanted: impl Fn(Opti
 fn containers_start_and_end_and_counters_go_down() {
     let host = v2("top-ticks");
     let mut piped = Piped::new(ctr_top(&host).args(["-J", "-d", "0.1"]));
-    until(&mut piped, "docker:web", "there at the start", |row| {
+    until((&host, &mut piped), "docker:web", "there at the start", |row| {
         row.is_some_and(|row| row["cpu"]["percent"] == 0.0)
     });
     let usage = |usec: u64| write(&host, &scope(DB), &[("cpu.stat", &format!("usage_usec {usec}\n"))]);
@@ -34,22 +45,28 @@ fn containers_start_and_end_and_counters_go_down() {
     host.docker(DB, state("db", 20));
     host.process(20, 1, &scope(DB), b"db\0");
     // The first sample of a container has no rate.
-    until(&mut piped, "docker:db", "it starts", |row| row.is_some_and(|row| row["cpu"]["percent"].is_null()));
+    until((&host, &mut piped), "docker:db", "it starts", |row| {
+        row.is_some_and(|row| row["cpu"]["percent"].is_null())
+    });
     usage(6_000_000);
     let is_more = |row: Option<&Value>| row.is_some_and(|row| row["cpu"]["percent"].as_f64() > Some(0.0));
-    until(&mut piped, "docker:db", "it works", is_more);
-    until(&mut piped, "docker:db", "it rests", |row| row.is_some_and(|row| row["cpu"]["percent"] == 0.0));
+    until((&host, &mut piped), "docker:db", "it works", is_more);
+    until((&host, &mut piped), "docker:db", "it rests", |row| {
+        row.is_some_and(|row| row["cpu"]["percent"] == 0.0)
+    });
     // A counter that went down is that of a new container: neither a negative rate, nor 0.
     usage(1_000_000);
-    until(&mut piped, "docker:db", "it is another one", |row| {
+    until((&host, &mut piped), "docker:db", "it is another one", |row| {
         let percent = &row.expect("a row")["cpu"]["percent"];
         assert!(percent.as_f64().is_none_or(|percent| percent >= 0.0), "{percent}");
         percent.is_null()
     });
-    until(&mut piped, "docker:db", "it goes on", |row| row.is_some_and(|row| row["cpu"]["percent"] == 0.0));
+    until((&host, &mut piped), "docker:db", "it goes on", |row| {
+        row.is_some_and(|row| row["cpu"]["percent"] == 0.0)
+    });
     std::fs::remove_dir_all(host.root().join("proc/20")).expect("removed");
-    until(&mut piped, "docker:db", "it ends", |row| row.is_none());
-    until(&mut piped, "docker:web", "the other one goes on", |row| row.is_some());
+    until((&host, &mut piped), "docker:db", "it ends", |row| row.is_none());
+    until((&host, &mut piped), "docker:web", "the other one goes on", |row| row.is_some());
 }
 
 /// A process that moves to another container after it was seen.
@@ -58,13 +75,13 @@ fn a_new_process_is_looked_at_more_than_once() {
     let host = v2("top-moves");
     let mut piped = Piped::new(ctr_top(&host).args(["-J", "-d", "0.1"]));
     let procs = |count: u64| move |row: Option<&Value>| row.is_some_and(|row| row["procs"] == count);
-    until(&mut piped, "docker:web", "one process", procs(1));
+    until((&host, &mut piped), "docker:web", "one process", procs(1));
     // As one that docker exec starts, it begins outside.
     host.process(40, 1, "/init.scope", b"runc\0");
     let is_counted = |line: &str| line.contains("\"procs\":2,") && line.contains("\"container\":\"host\"");
     while !is_counted(&piped.line()) {}
     host.process(40, 1, &scope(WEB), b"sh\0");
-    until(&mut piped, "docker:web", "two processes", procs(2));
+    until((&host, &mut piped), "docker:web", "two processes", procs(2));
 }
 
 /// The system calls of a run on a host with so many containers and processes in each.

@@ -59,8 +59,7 @@ impl Groups {
 
     /// How many processes the kernel killed for lack of memory.
     pub(super) fn oom_kills(&self, mounted: &Hierarchies) -> Option<u64> {
-        let place = self.0.place(mounted, "memory")?;
-        place.field(if place.v2 { "memory.events" } else { "memory.oom_control" }, "oom_kill")
+        self.0.place(mounted, "memory")?.oom_kills()
     }
 
     /// The part of the last 10 seconds in which some process waited for `cpu`, `memory` or `io`, in tenths of a percent.

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 
+use super::controller::{CONTROLLERS, Controller};
 use super::scan::{Line, bytes};
 use crate::container::Own;
 use crate::isolation::cgroup::Hierarchies;
@@ -49,28 +50,12 @@ pub(super) struct Sources {
     pub memory: u64,
 }
 
-/// The controllers whose files are read.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Controller {
-    Memory,
-    Cpu,
-    Cpuacct,
-    Pids,
-    Blkio,
-    Io,
-    Freezer,
-    Unified,
-}
-
-/// Their names, in this order. The unified hierarchy has the empty one.
-const NAMES: [&str; 8] = ["memory", "cpu", "cpuacct", "pids", "blkio", "io", "freezer", ""];
-
 /// The groups of one container by controller.
 pub(super) struct Groups {
     /// With their controllers. Does each count for the container alone?
     lines: Vec<(Line, Rc<Group>, Option<bool>)>,
     /// The number of the line of each controller.
-    of: [Option<usize>; NAMES.len()],
+    of: [Option<usize>; CONTROLLERS.len()],
     /// Groups below that of v1's memory controller: it counts kills in the victim's group alone.
     below: Vec<Place>,
 }
@@ -177,7 +162,7 @@ impl Groups {
         lines: &[Line],
         is_own: impl Fn(&Place) -> Option<bool>,
     ) -> Groups {
-        let is_used = |line: &&Line| line.is_of(&NAMES);
+        let is_used = |line: &&Line| CONTROLLERS.iter().any(|(_, name, _)| line.is_of(name));
         let mut one = |line: &Line| {
             let raw = (bytes(&line.controllers), bytes(&line.path));
             let first = line.controllers.split(',').next().unwrap_or_default();
@@ -189,14 +174,22 @@ impl Groups {
             Some((line.clone(), sources.group(&place), own))
         };
         let lines: Vec<_> = lines.iter().filter(is_used).filter_map(&mut one).collect();
-        let line = |name: &str| lines.iter().position(|(line, ..)| line.is_of(&[name]));
-        let of = NAMES.map(|name| line(name).or_else(|| line("")));
+        let line = |name: &str| lines.iter().position(|(line, ..)| line.is_of(name));
+        let of = CONTROLLERS.map(|(_, name, _)| line(name).or_else(|| line("")));
         let mut groups = Groups { lines, of, below: Vec::new() };
-        if let Some(place) = groups.alone(Controller::Memory).filter(|place| !place.v2) {
-            let below = place.tree().unwrap_or_default().into_iter().skip(1);
-            groups.below = below.map(|place| place.keep(sources.most)).collect();
-        }
+        groups.look_below(sources);
         groups
+    }
+
+    /// Groups come and go below that of a container.
+    pub(super) fn look_below(&mut self, sources: &Sources) {
+        let mut old = std::mem::take(&mut self.below);
+        let Some(place) = self.alone(Controller::Memory).filter(|place| !place.v2) else { return };
+        let kept = |place: Place| {
+            let at = old.iter().position(|known| known.directory() == place.directory());
+            at.map_or_else(|| place.keep(sources.most), |at| old.swap_remove(at))
+        };
+        self.below = place.tree().unwrap_or_default().into_iter().skip(1).map(kept).collect();
     }
 
     fn line(&self, controller: Controller) -> Option<&(Line, Rc<Group>, Option<bool>)> {

@@ -12,7 +12,8 @@
 //! # Keys
 //!
 //! These are for the screen. Without a selected row, Enter means the first one. For the row `host` it shows PID 1, and for a
-//! pod all its containers. If the line above the table is too long, it leaves out parts, but never the order and the text
+//! pod all its containers. Of a report, or of the list of keys, the screen shows the top: the keys that select rows show the
+//! rest of it, and any other key comes back. No pager is started. If the line above the table is too long, it leaves out parts, but never the order and the text
 //! after `/`.
 //!
 //! # Values
@@ -32,6 +33,10 @@
 //! Rates are by the time that passed between two reads of a value, not by the nominal delay. `-` is a value that is
 //! not known, or that there is not: of LIMIT and PIDS_LIMIT no limit, of THROT no quota. JSON has null for both. A
 //! counter that went down, or another first process, means a new container: it has no rates until the next sample.
+//! In the files of a host that does not run (`--root`) nothing passes: there are no rates.
+//!
+//! A container that starts and ends between two samples is never shown, as the kernel keeps nothing of it. What it used
+//! is in the rows of the containers and services around it, and in the line above the table.
 //!
 //! Some containers have no control group of their own: those of a login, bubblewrap, firejail, or Podman without
 //! delegation. For these, and for the host, the numbers are sums over processes, marked with `~`: processes that have ended
@@ -39,13 +44,15 @@
 //! hold for the container too.
 //!
 //! READ/s and WRITE/s are counted by the control group if the kernel does that. On v1 it counts only part of it, often
-//! nothing: then these too are sums over processes (IO_BY, `source` in JSON). Only root can read them. RX/s and TX/s are those of
+//! nothing: then these too are sums over processes (IO_BY, `source` in JSON). Only root can read them. For a process the kernel
+//! counts a write when it is made to the page cache, even if the file is deleted before the disk gets it; for a
+//! control group of v2 when the disk gets it, which is up to half a minute later. RX/s and TX/s are those of
 //! the network namespace, without the loopback. Of containers that share one, the pause container of the pod has
 //! the numbers, or the one that started first. A container in the network namespace of the host has none.
 //!
 //! A paused container has `paused` in place of its CPU use.
 //!
-//! The line above the table has the time, how much of all CPUs and of the memory of the host is in use, the number of
+//! The line above the table has the time, the CPU use of the host (of 200 % with two CPUs) and its memory in use, the number of
 //! containers (also of those that a filter hides), the order, and the filter. If a terminal is too narrow, parts of that
 //! line and whole columns are left out, PSI and OF-LIM first, and long names are cut (`+`); numbers are not.
 //!
@@ -63,8 +70,9 @@
 //!
 //! # JSON
 //!
-//! One document in each line: `{"time", "interval", "boot_id", "cpus", "cpu_percent", "memory", "host", "services", "pods",
-//! "containers"}`, the last sorted as `-s` says. `cpus` and `memory` are those of the host, `host` is its row, null with a TARGET;
+//! One document in each line, with the keys `time`, `interval`, `boot_id`, `cpus`, `cpu_percent`, `memory`, `host`, `services`,
+//! `pods` and `containers`, the last sorted as `-s` says. `cpus` and `memory` are those of the host, `cpu_percent` is the use of all its CPUs,
+//! at most 100; `host` is its row, null with a TARGET;
 //! `services` has the rows of `-a`, and `pods` is null without `--per pod`. The keys of a row are `container`, `runtime`, `name`, `id`,
 //! `pod`, `pod_namespace`, `image`, `outer`, `pid`, `status`, `own_cgroup`, `procs`, `cpu`, `throttled`, `memory`, `pids`, `io`,
 //! `net` and `pressure`. Sizes are in bytes, rates in bytes a second, times in seconds. An unknown value is null.
@@ -164,6 +172,7 @@
 //! ctr-inspect(1), ctr-ps(1), systemd-cgtop(1), cgroups(7)
 
 mod columns;
+mod controller;
 mod groups;
 mod inspect;
 mod keys;

@@ -270,8 +270,8 @@ fn is_same(now: &One, before: &One) -> bool {
         }
         _ => true,
     };
-    let kills = now.memory.oom_kills >= before.memory.oom_kills;
-    first(now) == first(before) && cpu && throttled && disk && kills
+    // Kills do not say so: v1 counts them in groups below, which end.
+    first(now) == first(before) && cpu && throttled && disk
 }
 
 /// In a second.

@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::groups::{Controller, Group, Groups, Periods, Sources};
+use super::controller::Controller;
+use super::groups::{Group, Groups, Periods, Sources};
 use super::known::{Counts, Known, Looked};
 use super::processes::{Of, Used, seconds};
 use super::scan::{Found, Net, Service, bytes};
@@ -189,7 +190,10 @@ impl Sampler {
             let same =
                 |followed: &Followed| followed.found.groups == found.groups && followed.groups.are_named();
             let groups = match old.remove(&found.key).filter(same) {
-                Some(followed) => followed.groups,
+                Some(Followed { mut groups, .. }) => {
+                    groups.look_below(&self.sources);
+                    groups
+                }
                 None => {
                     let is_own = |place: &Place| {
                         let mut lists = lists.borrow_mut();
@@ -318,10 +322,14 @@ impl Groups {
 
     fn disk(&self, of: &Of) -> Option<Disk> {
         let counted = self.of_disks().and_then(Place::disk_bytes);
-        // v1 attributes no write-back, and newer kernels count only where there is a limit: then processes are summed.
-        match counted.filter(|(read, written)| read + written > 0 || of.disk.is_none()) {
-            Some((read, written)) => Some(Disk::Group(read, written)),
-            None => of.disk.clone().map(|disk| Disk::Processes(of.times.disk, disk)),
+        let counted = counted.map(|(read, written)| Disk::Group(read, written));
+        let summed = of.disk.clone().map(|disk| Disk::Processes(of.times.disk, disk));
+        // v1 attributes no write-back, and newer kernels count only where there is a limit; processes that have ended are
+        // missing in a sum. What counted more has missed less.
+        let all = |disk: &Disk| disk.bytes().0.saturating_add(disk.bytes().1);
+        match (counted, summed) {
+            (Some(counted), Some(summed)) if all(&counted) <= all(&summed) => Some(summed),
+            (counted, summed) => counted.or(summed),
         }
     }
 

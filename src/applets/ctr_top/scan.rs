@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use super::controller::CONTROLLERS;
 use crate::container::target::{self, Target};
 use crate::container::unknown::can_be_in_container;
 use crate::container::{Container, Files, each_process, group_of, matching, near};
@@ -262,7 +263,7 @@ impl<'a> Scanning<'a> {
         let text = container.to_string();
         let has_own = groups
             .iter()
-            .filter(|line| line.is_of(&["memory", "cpu", "cpuacct", "pids", "blkio", "io", ""]))
+            .filter(|line| CONTROLLERS.iter().any(|(_, name, counts)| *counts && line.is_of(name)))
             .all(|line| line.own);
         Some(Found {
             is_summed: !self.wanted.counts_disk || !has_own,
@@ -430,9 +431,9 @@ fn unit(path: &str) -> &str {
 }
 
 impl Line {
-    /// Is it the line of one of the controllers? The empty name is that of the unified hierarchy.
-    pub(super) fn is_of(&self, names: &[&str]) -> bool {
-        self.controllers.split(',').any(|own| names.contains(&own))
+    /// Is it the line of this controller? The empty name is that of the unified hierarchy.
+    pub(super) fn is_of(&self, name: &str) -> bool {
+        self.controllers.split(',').any(|own| own == name)
     }
 }
 

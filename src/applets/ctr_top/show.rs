@@ -102,7 +102,7 @@ impl Frame {
         shown.chain([row]).filter_map(process).chain(of_host).collect()
     }
 
-    /// `2026-11-26 18:03:01  2 CPUs 41.0%  memory 3.1G of 23G  9 containers  sorted by cpu`
+    /// `2026-11-26 18:03:01  CPU 82/200%  memory 3.1G of 23G  9 containers  sorted by cpu`
     pub(super) fn head(&self, order: Order) -> String {
         let time = clock::local(clock_now());
         let parts = [time].into_iter().chain(self.host()).chain([Some(sorted_by(order))]);
@@ -111,13 +111,21 @@ impl Frame {
 
     /// CPUs, memory, and how many containers there are.
     fn host(&self) -> [Option<String>; 3] {
-        let used = self.rows.used.map_or("-".to_owned(), |used| format!("{used:.1}%"));
+        // As in the column: 100 % is one CPU.
+        let cpus = self.cpus.map(|cpus| {
+            let used = self.rows.used.map(|used| used / 100.0 * (cpus * 100) as f64);
+            let used = used.map_or("-".to_owned(), |used| match used < 10.0 {
+                true => format!("{used:.1}"),
+                false => format!("{used:.0}"),
+            });
+            format!("CPU {used}/{}%", cpus * 100)
+        });
         let memory = self.memory.0.zip(self.memory.1).map(|(available, all)| {
             format!("memory {} of {}", size(all.saturating_sub(available)), size(all))
         });
         let count = self.rows.containers.len();
         let count = format!("{count} container{}", if count == 1 { "" } else { "s" });
-        [self.cpus.map(|cpus| format!("{cpus} CPUs {used}")), memory, Some(count)]
+        [cpus, memory, Some(count)]
     }
 
     /// The line above the table on the screen. Parts are left out until it fits: what the user chose stays longest.
@@ -300,14 +308,14 @@ mod tests {
             assert!(line.len() <= width, "{line}");
             line.split_once("  ").map_or(line.clone(), |(_, rest)| rest.to_owned())
         };
-        let whole = "2 CPUs 41.0%  memory 3.0G of 23G  0 containers  sorted by cpu";
+        let whole = "CPU 82/200%  memory 3.0G of 23G  0 containers  sorted by cpu";
         assert_eq!(line(false, None, 80), format!("{whole}  ? keys"));
         assert_eq!(line(true, None, 80), format!("{whole}  tree"));
         assert_eq!(
             line(true, Some("/web_"), 80),
-            "2 CPUs 41.0%  memory 3.0G of 23G  sorted by cpu  tree  /web_"
+            "CPU 82/200%  memory 3.0G of 23G  sorted by cpu  tree  /web_"
         );
-        assert_eq!(line(false, None, 40), "2 CPUs 41.0%  sorted by cpu");
+        assert_eq!(line(false, None, 40), "CPU 82/200%  sorted by cpu");
         assert_eq!(line(true, Some("/web_"), 40), "sorted by cpu  tree  /web_");
         assert_eq!(line(true, Some("/web_"), 30), "tree  /web_", "without the time");
         assert_eq!(frame.status(Order::default(), (true, Some("/web_".to_owned())), 3), "/we");

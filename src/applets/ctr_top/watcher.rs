@@ -47,7 +47,10 @@ impl<'a> Watcher<'a> {
     /// The next sample, with rates if there was one before. Files of containers that are gone are no error.
     pub(super) fn frame(&mut self) -> Result<Frame, Exit> {
         let sample = self.sample()?;
-        let rows: Rows = rows(&sample, self.before.as_ref());
+        let time = |sample: &Sample| sample.ticks.map(|(_, all)| all);
+        // Nothing passes in a copy of a host, unless somebody writes another one in its place.
+        let is_later = |before: &&Sample| !self.proc.is_copy() || time(&sample) > time(before);
+        let rows: Rows = rows(&sample, self.before.as_ref().filter(is_later));
         let frame = Frame::new(&sample, rows, self.request.per_pod);
         self.before = Some(sample);
         Ok(frame)
