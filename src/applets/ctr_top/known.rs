@@ -13,8 +13,9 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use super::networks::{self, Net};
 use super::processes::{self, Kind, Of, Opened, Reader, Times, Usage, seconds, timed};
-use super::scan::{self, Found, Net, Owner, Process, Scanned, Service, Wanted};
+use super::scan::{self, Found, Owner, Process, Scanned, Service, Wanted};
 use crate::container::Files;
 use crate::container::child::{OnBlock, Parcel, in_child};
 use crate::proc::{ProcRoot, Scan, Status};
@@ -69,7 +70,8 @@ struct Report {
     usage: Vec<Usage>,
     times: Times,
     no_disk: Vec<i32>,
-    /// What the interfaces of each container received and sent.
+    /// What the interfaces of each container received and sent. It travels apart too.
+    #[serde(skip)]
     nets: Vec<(usize, Net)>,
     opened: Vec<(i32, Kind)>,
 }
@@ -117,10 +119,7 @@ impl Known {
             let mut look = Look::new(known, proc, wanted)?;
             let report = look.report(files)?;
             let descriptors = look.reader.new.into_iter().map(|(_, fd)| fd).collect();
-            let usage = processes::pack(&report.usage);
-            let length = (usage.len() as u64).to_ne_bytes();
-            let bytes = [&length[..], &usage, &serde_json::to_vec(&report)?].concat();
-            Ok(Parcel { bytes, descriptors })
+            Ok(Parcel { bytes: packed(&report)?, descriptors })
         })?;
         let report = unpacked(&parcel.bytes).context("the result of the look is incomplete")?;
         Ok(self.take(report, parcel.descriptors))
@@ -250,12 +249,23 @@ impl Known {
     }
 }
 
-/// The length of the numbers of processes, these, and JSON.
-fn unpacked(bytes: &[u8]) -> Option<Report> {
-    let (length, rest) = bytes.split_first_chunk()?;
-    let (usage, rest) = rest.split_at_checked(usize::try_from(u64::from_ne_bytes(*length)).ok()?)?;
-    let report: Report = serde_json::from_slice(rest).ok()?;
-    Some(Report { usage: processes::unpack(usage), ..report })
+/// The numbers of processes, those of network namespaces, and JSON, each after its length. What is in each report is not
+/// JSON: that would cost more than to read it does.
+fn packed(report: &Report) -> Result<Vec<u8>> {
+    let parts = [processes::pack(&report.usage), networks::pack(&report.nets), serde_json::to_vec(report)?];
+    let lengths = parts.each_ref().map(|part| (part.len() as u64).to_ne_bytes());
+    Ok(lengths.iter().zip(&parts).flat_map(|(length, part)| [&length[..], part]).collect::<Vec<_>>().concat())
+}
+
+fn unpacked(mut bytes: &[u8]) -> Option<Report> {
+    let mut part = || {
+        let (length, rest) = bytes.split_first_chunk()?;
+        let (part, rest) = rest.split_at_checked(usize::try_from(u64::from_ne_bytes(*length)).ok()?)?;
+        bytes = rest;
+        Some(part)
+    };
+    let (usage, nets) = (processes::unpack(part()?), networks::unpack(part()?)?);
+    Some(Report { usage, nets, ..serde_json::from_slice(part()?).ok()? })
 }
 
 /// One look, in the child.

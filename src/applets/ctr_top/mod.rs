@@ -177,6 +177,7 @@ mod groups;
 mod inspect;
 mod keys;
 mod known;
+mod networks;
 mod options;
 mod pages;
 mod processes;
@@ -259,7 +260,7 @@ fn batch(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]) -> Resu
     while request.iterations.is_none_or(|all| count < all) {
         sys::sleep(request.delay()).context("cannot wait")?;
         let frame = watcher.frame()?;
-        let mut out = Out::kept();
+        let mut out = Out::stdout();
         if request.form == Form::Json {
             frame.json(&mut out, &watcher.proc, request.sort)?;
         } else {
@@ -279,9 +280,7 @@ fn batch(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]) -> Resu
             let rows = frame.list(request.sort, |_| true);
             show::table(&mut out, (&rows, &[]), picked, &style);
         }
-        let mut whole = Out::stdout();
-        whole.push(&out.into_bytes());
-        whole.finish()?;
+        out.finish()?;
         watcher.say();
         count += 1;
     }

@@ -227,8 +227,9 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::applets::ctr_top::networks::Net;
     use crate::applets::ctr_top::sample::Disk;
-    use crate::applets::ctr_top::scan::{Found, Net};
+    use crate::applets::ctr_top::scan::Found;
 
     fn printed(containers: Vec<One>) -> String {
         let mut out = Out::kept();

@@ -16,7 +16,7 @@ use crate::errno;
 use crate::isolation::cgroup;
 use crate::order;
 use crate::proc::ns::Kind;
-use crate::proc::{ProcRoot, count_of_list, cpus_allowed, number};
+use crate::proc::{ProcRoot, count_of_list, cpus_allowed};
 use crate::sys::keyed::HashMap;
 
 /// What is wanted of a scan.
@@ -53,17 +53,6 @@ pub(super) struct Process {
     pub key: u64,
     /// That of its directory in /proc. The next process with this PID has another one.
     pub inode: u64,
-}
-
-/// What the interfaces of a network namespace received and sent, without the loopback.
-#[derive(Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
-pub(super) struct Net {
-    /// When that was, by CLOCK_MONOTONIC, in seconds.
-    pub at: f64,
-    pub received: u64,
-    pub sent: u64,
-    /// The name of each, with what it received and sent, if that is wanted.
-    pub each: Vec<(String, u64, u64)>,
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
@@ -385,33 +374,6 @@ impl<'a> Scanning<'a> {
     }
 }
 
-impl Net {
-    /// `eth0: 1 2 3 …`
-    pub(super) fn parse(text: &[u8], each: bool) -> Net {
-        let mut net = Net::default();
-        for (name, received, sent) in devices(text) {
-            net.received = net.received.saturating_add(received);
-            net.sent = net.sent.saturating_add(sent);
-            if each {
-                net.each.push((crate::text::utf8(name).into_owned(), received, sent));
-            }
-        }
-        net
-    }
-}
-
-fn devices(text: &[u8]) -> impl Iterator<Item = (&[u8], u64, u64)> {
-    text.split(|&b| b == b'\n').skip(2).filter_map(|line| {
-        // A name can contain a colon.
-        let colon = line.iter().rposition(|&b| b == b':')?;
-        let name = line[..colon].trim_ascii();
-        let mut words = line[colon + 1..].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let received = words.next().and_then(number).unwrap_or(0);
-        let sent = words.nth(7).and_then(number).unwrap_or(0);
-        (name != b"lo").then_some((name, received, sent))
-    })
-}
-
 /// The group of a unit of systemd, or the whole path.
 fn unit(path: &str) -> &str {
     const ENDS: [&str; 5] = [".service", ".scope", ".mount", ".socket", ".swap"];
@@ -465,16 +427,6 @@ mod tests {
     fn paths_survive() {
         let path: Vec<u8> = (0..=255).collect();
         assert_eq!(bytes(&latin(&path)), path);
-    }
-
-    #[test]
-    fn bytes_of_all_interfaces_but_the_loopback() {
-        let text = b"Inter-|   Receive\n face |bytes\n    lo:    9 1 0 0 0 0 0 0    9 1\n  eth0: 100 1 0 0 0 0 0 0 200 1\n\
-            a:b: 10 1 0 0 0 0 0 0 20 1 0 0 0 0 0 0\n";
-        assert_eq!(Net::parse(text, false), Net { received: 110, sent: 220, ..Net::default() });
-        let each = [("eth0".to_owned(), 100, 200), ("a:b".to_owned(), 10, 20)];
-        assert_eq!(Net::parse(text, true).each, each);
-        assert_eq!(Net::parse(b"", true), Net::default());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use super::*;
+use crate::applets::ctr_top::networks;
 use crate::applets::ctr_top::sample::Limit;
-use crate::applets::ctr_top::scan::{self, Found};
+use crate::applets::ctr_top::scan::Found;
 
 fn used(pid: i32, start: u64, first: u64, second: u64) -> Used {
     Used { pid, start, first, second }
@@ -36,8 +37,8 @@ fn between(before: One, now: One) -> Row {
     rows(&sample(now), Some(&sample(before))).containers.remove(0)
 }
 
-fn net(at: f64, received: u64, sent: u64) -> scan::Net {
-    scan::Net { at, received, sent, each: Vec::new() }
+fn net(at: f64, received: u64, sent: u64) -> networks::Net {
+    networks::Net { at, received, sent, each: Vec::new() }
 }
 
 #[test]
