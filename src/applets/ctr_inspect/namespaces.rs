@@ -137,7 +137,7 @@ pub(super) fn namespace(
     unknown: &Unknowns,
 ) -> Option<Namespace> {
     let process = world.proc.process(Pid::from_raw(subject.pid));
-    let link = match std::fs::read_link(process.ns_path(kind)) {
+    let link = match world.proc.link(&process.ns_path(kind)) {
         // A zombie has lost most links, whatever the kernel has.
         Err(error)
             if error.kind() == std::io::ErrorKind::NotFound && !unknown.is_copy() && !unknown.is_zombie() =>

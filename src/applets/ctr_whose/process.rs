@@ -55,7 +55,7 @@ impl Finder<'_> {
         let seen = self.world.process(pid).filter(|seen| seen.container.is_none())?;
         seen.cpid.filter(|cpid| *cpid != pid)?;
         let link = self.world.proc.path_of(Pid::from_raw(pid), &Namespace::Pid.link());
-        let why = match std::fs::read_link(link) {
+        let why = match self.world.proc.link(&link) {
             Ok(_) => String::new(),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 "; its container shows only to root, or with CAP_SYS_PTRACE".to_owned()

@@ -155,7 +155,7 @@ pub(super) fn read(world: &World<'_>, subject: Subject, host: &HostMounts, unkno
         devices,
         space,
         deleted: deleted::read(world, subject, unknown),
-        cwd: unknown.known("files.cwd", std::fs::read_link(process.path("cwd"))).map(|path| shown(&path)),
+        cwd: unknown.known("files.cwd", world.proc.link(&process.path("cwd"))).map(|path| shown(&path)),
         cwd_outside: cwd_outside(world, subject, &text, unknown),
     }
 }
@@ -179,7 +179,7 @@ fn below_root(
     let targets: Vec<String> = std::iter::once("/".to_owned()).chain(targets).take(MOST).collect();
     let account = Account::of_owner(owner, subject.pid);
     let root = world.proc.path_of(Pid::from_raw(subject.pid), "root");
-    let found = match std::fs::read_link(&root) {
+    let found = match world.proc.link(&root) {
         Err(error) => Err(error),
         Ok(_) => access::below_root(account, root, targets.clone()).map_err(std::io::Error::from),
     };
@@ -208,7 +208,7 @@ fn root(world: &World<'_>, subject: Subject, host: &HostMounts, text: &[u8], unk
     let process = world.proc.process(Pid::from_raw(subject.pid));
     // If several mounts are on the root, the last one is visible. After chroot(2) there may be none.
     let Some(mount) = mounts(text).filter(|mount| mount.point == b"/").last() else {
-        let path = unknown.known("files.root", std::fs::read_link(process.path("root")));
+        let path = unknown.known("files.root", world.proc.link(&process.path("root")));
         return Root { path: path.map(|path| shown(&path)), ..Root::default() };
     };
     let is_read_only = mount.is_read_only() || mount.has_option("ro");
