@@ -173,6 +173,7 @@ fn refused_forks_are_of_who_forked() {
 #[test]
 fn whose_limit_killed_is_said_if_the_kernel_counted_that() {
     let layout = host("copy-oom", &[1]);
+    layout.file("proc/uptime", "9000.00 9000.00\n");
     let events = |kills: u64| format!("max 3\noom 0\noom_kill {kills}\n");
     write(&layout, "/limited", &[("memory.max", "1000000\n"), ("memory.current", "900\n")]);
     write(
@@ -189,4 +190,23 @@ fn whose_limit_killed_is_said_if_the_kernel_counted_that() {
     layout.replace("proc/101/status", "NSpid:\t101\t1\n", "NSpid:\t101\n");
     let alone = format!("{killed}; the limit of /limited was reached");
     assert_eq!(oom().1, alone, "in the host's pid namespace there is no PID 1 of its own");
+    // A kill within the hour hurts now. Without a log that shows by the age of the container, or if the count grows.
+    layout.file("proc/uptime", "3000.00 3000.00\n");
+    assert_eq!(oom(), ("high".to_owned(), alone));
+    layout.file("proc/uptime", "9000.00 9000.00\n");
+    assert_eq!(oom().0, "medium");
+    let undecided = finding(&report(&layout, &["-s", "limits", "c1"]), "unknown").expect("a note").1;
+    assert!(undecided.ends_with(" oom-kill"), "{undecided}");
+    let path = layout.host.root().join(format!("sys/fs/cgroup{}/memory.events", group(1)));
+    let grown = |kills| {
+        let new = path.with_extension("new");
+        std::fs::write(&new, events(kills)).and_then(|()| std::fs::rename(&new, &path)).expect("a file");
+    };
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        use std::sync::atomic::Ordering;
+        scope.spawn(|| (3..).take_while(|_| !is_over.load(Ordering::Relaxed)).for_each(grown));
+        common::until("a count that grows is high", || oom().0 == "high");
+        is_over.store(true, Ordering::Relaxed);
+    });
 }

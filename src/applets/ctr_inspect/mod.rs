@@ -166,6 +166,7 @@ mod namespaces;
 mod network;
 mod privileges;
 mod processes;
+mod proven;
 mod report;
 mod show;
 mod sockets;
@@ -339,6 +340,13 @@ fn inspect(
     out.finish()?;
     if let Some(note) = access::note_of_locked(&builder.locked()) {
         warn(call.name, &note);
+    }
+    if request.exit_status && status == 0 {
+        for report in reports.iter().filter(|report| !report.undecided.is_empty()) {
+            let label = text::escape(report.label.as_bytes());
+            let all = report.undecided.join(" ");
+            warn(call.name, &format!("{label}: not decided, as values are unknown: {all}"));
+        }
     }
     if !subjects.is_empty() {
         exit::hint_at_rights();

@@ -342,7 +342,7 @@ fn cwd_outside(world: &World<'_>, subject: Subject, mountinfo: &[u8], unknown: &
     }
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let cwd = world.proc.path_of(Pid::from_raw(subject.pid), "cwd");
-    let cwd = open(&cwd, flags, Mode::empty()).ok()?;
+    let cwd = unknown.known("files.cwd_outside", open(&cwd, flags, Mode::empty()).map_err(Into::into))?;
     let id = mount_id(&cwd)?;
     if mountinfo.is_empty() {
         return None;

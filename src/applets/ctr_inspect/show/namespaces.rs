@@ -20,6 +20,10 @@ impl Page<'_> {
             true => {}
             false => parts.push(own),
         }
+        let apart = of(&|one| one.own.is_none() && one.host == Some(false));
+        if !apart.is_empty() {
+            parts.push(format!("apart from the host: {apart}"));
+        }
         if !hosts.is_empty() {
             parts.push(format!("the host's: {hosts}"));
         }
