@@ -117,6 +117,8 @@ fn the_limit_of_a_group_above_binds() {
     let text = stdout(&inspect(&[&holder.pid.to_string()]));
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("which other processes share"), "{text}");
+    // What is the container's comes first.
+    assert!(text.contains("pids 1 process group 2 of 77 limit of "), "{text}");
     drop((holder, other));
 }
 
@@ -133,7 +135,7 @@ fn a_process_alone_in_its_group_shares_it_with_nobody() {
     let shared = |pid: i32| {
         let pid = pid.to_string();
         let text = stdout(&inspect(&["-s", "limits", &pid]));
-        let mut groups = text.lines().filter(|line| line.starts_with("  group "));
+        let mut groups = text.lines().filter(|line| line.starts_with("  shared "));
         let is_said = groups.any(|line| line.split_whitespace().any(|word| word == "pids"));
         (report(&["-s", "limits", &pid])["limits"]["pids"]["own"] == false, is_said)
     };
