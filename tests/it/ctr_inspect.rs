@@ -211,11 +211,22 @@ fn targets_that_are_missing_do_not_hide_the_others() {
 
 #[test]
 fn wrong_calls_are_refused() {
-    for (arguments, part) in [(&[][..], "no target given"), (&["-s", "all", "1"], "unknown section 'all'")] {
+    for (arguments, part) in [
+        (&[][..], "no target given"),
+        (&["-s", "all", "1"], "unknown section 'all'"),
+        (&["-s", "", "1"], "no section is named"),
+    ] {
         let output = inspect(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn the_host_is_a_target() {
+    assert_eq!(report(&["-s", "identity", "host"])["identity"]["pid"], 1);
+    let sections = "identity,namespaces,limits,privileges,files";
+    assert_eq!(stdout(&inspect(&["-s", sections, "host", "--diff", "host"])), "no difference\n");
 }
 
 /// Everything that an ordinary user may not read is null, with a reason.

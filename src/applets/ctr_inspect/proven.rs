@@ -15,6 +15,7 @@ use crate::proc::{ProcRoot, number};
 pub(super) fn is_hosts(proc: &ProcRoot, pid: Pid, kind: Kind) -> Option<bool> {
     let (process, first) = (proc.process(pid), proc.process(Pid::from_raw(1)));
     match kind {
+        _ if pid == first.pid => Some(true),
         // A PID for each pid namespace, beginning with that of this proc.
         Kind::Pid => match process.status().ok()?.nspid.len() {
             0 => None,

@@ -267,7 +267,8 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         id: "dns",
         severity: "medium for Docker, Podman, nerdctl, containerd and Kubernetes, else note",
-        when: "resolv.conf is missing, names no server or more than 3, or one on loopback where nothing listens",
+        when: "resolv.conf is missing, names no server or more than 3, or one on loopback where nothing listens; not without \
+               a network, of pause containers, and a server on loopback with the host's network",
         why: "names are not resolved, or only after a timeout",
         remedy: "give the container a name server that it reaches (--dns)",
         needs: &["network.dns"],

@@ -18,6 +18,7 @@ use crate::output::Out;
 use crate::output::style::Painter;
 use crate::proc::clock::ago;
 use crate::text;
+pub(super) use namespaces::map_in_words;
 
 /// The width of the labels at the left.
 const LABEL: usize = 11;

@@ -82,7 +82,7 @@ impl Page<'_> {
     }
 }
 
-pub(super) fn map_in_words(map: &[Extent]) -> String {
+pub(in crate::applets::ctr_inspect) fn map_in_words(map: &[Extent]) -> String {
     let range = |first: u32, count: u32| match count {
         0 | 1 => first.to_string(),
         _ => format!("{first}-{}", u64::from(first) + u64::from(count) - 1),
