@@ -20,6 +20,7 @@ use super::unknown::Unknowns;
 use crate::access::{self, Account, memory};
 use crate::container::details::USUAL_MOUNTS;
 use crate::container::world::{Subject, World};
+use crate::order;
 use crate::proc::hidden_mounts::HiddenMounts;
 use crate::proc::mountinfo::{Mount, mounts, unescape};
 use crate::proc::ns::Kind;
@@ -283,6 +284,11 @@ fn all_mounts(text: &[u8], host: &HostMounts, unknown: &Unknowns) -> Vec<Mounted
     };
     let is_writable =
         |mount: &Mount<'_>| !mount.is_read_only() && !mount.has_option("ro") && mount.kind != b"nsfs";
+    // In this order those below a directory are next to each other.
+    let mut writable: Vec<&str> =
+        all.iter().filter(|(_, mount)| is_writable(mount)).map(|(point, _)| &**point).collect();
+    order::sort(&mut writable);
+    writable.dedup();
     let mut room = MOST_BELOW;
     let mut found = Vec::new();
     for (point, mount) in all.iter().filter(last) {
@@ -290,9 +296,10 @@ fn all_mounts(text: &[u8], host: &HostMounts, unknown: &Unknowns) -> Vec<Mounted
         let is_read_only = mount.is_read_only();
         let mut writable_below = Vec::new();
         if is_read_only && on_host.is_some() {
-            let below = all.iter().filter(|(other, mount)| is_writable(mount) && is_below(other, point));
-            let below: BTreeSet<&str> = below.map(|(other, _)| &**other).collect();
-            writable_below.extend(below.into_iter().take(room.max(1)).map(str::to_owned));
+            let directory = format!("{point}/");
+            let first = writable.partition_point(|other| *other < &*directory);
+            let below = writable[first..].iter().take_while(|other| other.starts_with(&directory));
+            writable_below.extend(below.take(room.max(1)).map(|other| (*other).to_owned()));
             room = room.saturating_sub(writable_below.len());
         }
         found.push(Mounted {

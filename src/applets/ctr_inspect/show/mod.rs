@@ -266,16 +266,22 @@ fn fitted(path: &str, room: usize) -> String {
     /// With the empty one before the first slash.
     const FIRST: usize = 3;
     let parts: Vec<&str> = path.split('/').collect();
-    let without = |count: usize| {
-        let last = parts.get(FIRST + count..).filter(|last| !last.is_empty())?;
-        Some(format!("{}/…/{}", parts[..FIRST].join("/"), last.join("/")))
+    if text::width(path) <= room || parts.len() <= FIRST + 1 {
+        return path.to_owned();
+    }
+    let first = format!("{}/…", parts[..FIRST].join("/"));
+    // A path can have thousands of parts: each is measured once.
+    let mut left = room.saturating_sub(text::width(&first));
+    let mut fits = |part: &&str| {
+        let width = text::width(part) + 1;
+        let fits = width <= left;
+        left = left.saturating_sub(width);
+        fits
     };
-    match text::width(path) <= room {
-        true => path.to_owned(),
-        false => (1..parts.len())
-            .map_while(without)
-            .find(|path| text::width(path) <= room)
-            .unwrap_or(path.to_owned()),
+    let count = parts[FIRST + 1..].iter().rev().take_while(|part| fits(part)).count();
+    match count {
+        0 => path.to_owned(),
+        _ => format!("{first}/{}", parts[parts.len() - count..].join("/")),
     }
 }
 
