@@ -10,7 +10,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -226,8 +226,9 @@ impl Helper {
                 }
             }
         };
-        // SAFETY: the closure holds a path, numbers and memory.
-        let process = unsafe { AccessProcess::start_once(read) }?;
+        let root: Vec<_> = proc.copy().into_iter().map(AsFd::as_fd).collect();
+        // SAFETY: the closure holds the files of a copy, whose root is kept, a path, numbers and memory.
+        let process = unsafe { AccessProcess::start_once(&root, read) }?;
         Ok(Helper { process, answers })
     }
 
@@ -324,8 +325,8 @@ pub(crate) fn account_of(proc: &ProcRoot, pid: Pid) -> Account {
     if let Some(user) = maker(proc, pid).filter(|uid| *uid != 0) {
         return Account::User(user);
     }
-    let own = std::fs::read_link(proc.own(&Kind::Pid.link())).ok();
-    match std::fs::read_link(process.ns_path(Kind::Pid)).ok() {
+    let own = proc.link(&proc.own(&Kind::Pid.link())).ok();
+    match proc.link(&process.ns_path(Kind::Pid)).ok() {
         link if link == own => {}
         _ => {
             if let Some(inode) = process.ns(Kind::Pid) {

@@ -3,15 +3,15 @@
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::fcntl::{AtFlags, OFlag, ResolveFlag, open};
 use nix::sys::stat::{Mode, fstat, fstatat};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use serde::{Deserialize, Serialize};
 
 use super::Account;
-use crate::sys;
+use crate::{proc, sys};
 
 #[derive(Serialize, Deserialize, Debug, Default)]
 pub(crate) struct BelowRoot {
@@ -62,8 +62,7 @@ pub(crate) fn below_root(account: Account, root: PathBuf, paths: Vec<String>) ->
 }
 
 fn inside(root: BorrowedFd<'_>, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
-    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    openat2(root, path, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve))
+    proc::below_root(root, Path::new(path), flags, ResolveFlag::empty())
 }
 
 fn nodes(root: BorrowedFd<'_>) -> Vec<Node> {

@@ -123,14 +123,14 @@ impl AccessProcess {
         unsafe { AccessProcess::spawn(keep, |socket| _ = answer_all(socket, &mut serve)) }
     }
 
-    /// Starts a helper that runs `work` and ends. It takes no request.
+    /// Starts a helper that runs `work` and ends. It takes no request, and has only the descriptors in `keep`.
     ///
     /// # Safety
     /// As for [`Self::start`].
     #[allow(unsafe_code)] // see spawn
-    unsafe fn start_once(work: impl FnOnce()) -> nix::Result<AccessProcess> {
+    unsafe fn start_once(keep: &[BorrowedFd<'_>], work: impl FnOnce()) -> nix::Result<AccessProcess> {
         // SAFETY: the caller promises it.
-        unsafe { AccessProcess::spawn(&[], |_| work()) }
+        unsafe { AccessProcess::spawn(keep, |_| work()) }
     }
 
     #[allow(unsafe_code)] // descriptors are closed by number, also those without an owner in this process

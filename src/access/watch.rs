@@ -142,7 +142,7 @@ pub(crate) fn begin_work(proc: &ProcRoot) {
     _ = sys::set_parent_death_signal(libc::SIGKILL);
     // A copy of another host's /proc has this link too.
     if statfs(proc.path()).is_ok_and(|info| info.filesystem_type() == PROC_SUPER_MAGIC) {
-        let own = std::fs::read_link(proc.path().join("self")).ok();
+        let own = proc.link(&proc.of_host("self")).ok();
         let own = own.and_then(|own| number(own.as_os_str().as_encoded_bytes()));
         own.into_iter().for_each(|own| hidden::do_not_list(Pid::from_raw(own)));
     }

@@ -109,7 +109,7 @@ impl ByNamespace {
         if shim.owner != 0 {
             return None;
         }
-        let bundle = std::fs::read_link(proc.path_of(pid, "cwd")).ok()?;
+        let bundle = proc.link(&proc.path_of(pid, "cwd")).ok()?;
         let tasks = bundle.parent()?.parent()?;
         let is_tasks = tasks.is_absolute() && tasks.file_name()?.to_str()?.starts_with(TASKS);
         is_tasks.then(|| tasks.to_str().map(str::to_owned))?
@@ -200,7 +200,7 @@ fn ancestors(proc: &ProcRoot, pid: Pid) -> impl Iterator<Item = (Pid, Status)> {
 }
 
 fn exe_name(proc: &ProcRoot, pid: Pid) -> Option<String> {
-    let path = std::fs::read_link(proc.path_of(pid, "exe")).ok()?;
+    let path = proc.link(&proc.path_of(pid, "exe")).ok()?;
     Some(path.file_name()?.to_str()?.to_owned())
 }
 

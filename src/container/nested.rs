@@ -64,7 +64,7 @@ impl Nested {
 /// too: overlayfs hides its lower file systems.
 #[must_use]
 pub(crate) fn inside(proc: &ProcRoot, pid: Pid, account: Account) -> Option<Files> {
-    if may_hang(proc, pid) { None } else { Files::of_container(&proc.path_of(pid, "root"), account).ok() }
+    if may_hang(proc, pid) { None } else { Files::of_process(proc, pid, account).ok() }
 }
 
 /// A file system that a process of the container serves can block ctrbox without limit. lxcfs is mounted over files

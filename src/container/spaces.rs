@@ -110,9 +110,9 @@ impl Spaces {
     /// The host's, if no process in it is known but this process is in it.
     fn add_own(&mut self, world: &World<'_>, inode: u64) {
         // Not by /proc/self: a child asks in other namespaces.
-        let pid = std::fs::read_link(world.proc.path().join("self"));
+        let pid = world.proc.link(&world.proc.of_host("self"));
         if let (true, Ok(pid)) = (own(world) == Some(inode), pid) {
-            let place = Place { path: world.proc.path().join(pid).join(Kind::Net.link()), inode };
+            let place = Place { path: world.proc.of_host(pid.join(Kind::Net.link())), inode };
             self.host = Some(self.all.len());
             self.all.push(Space { place, containers: Vec::new(), pid: None, file: None });
         }
@@ -149,6 +149,6 @@ pub(crate) fn host(proc: &ProcRoot, mut inode: impl FnMut(i32) -> Option<u64>) -
 
 fn own(world: &World<'_>) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
-    let link = std::fs::read_link(world.proc.own(&Kind::Net.link())).ok()?;
+    let link = world.proc.link(&world.proc.own(&Kind::Net.link())).ok()?;
     parse_link(link.as_os_str().as_bytes())
 }

@@ -38,7 +38,7 @@ pub(crate) fn each_process<'a>(
         let next = walk.borrow_mut().next();
         let Some((pid, identity)) = next else { return Ok(()) };
         if !identity.kernel_thread {
-            let cannot = || format!("cannot read {}", proc.path_of(pid, "cgroup").display());
+            let cannot = || format!("cannot read {}", proc.shown(&proc.path_of(pid, "cgroup")).display());
             let tag = tagger.tag(pid, &identity).with_context(cannot)?;
             each(pid, &identity, tag);
         }

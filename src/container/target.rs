@@ -348,7 +348,7 @@ pub(crate) fn hint_at_container(proc: &ProcRoot, files: Option<&Files>, pid: Pid
     exit::hint(|| {
         let find = || {
             let files = files.map_or_else(|| Files::new(Path::new("/")), |files| Ok(files.clone()))?;
-            let is_missing = !proc.path_of(pid, "").exists();
+            let is_missing = proc.metadata(&proc.path_of(pid, "")).is_err();
             let found = search::find_named(&mut Resolver::for_few(proc, &files), pid.as_raw(), is_missing);
             let other = found.filter(|found| found.init != Some(pid));
             Ok(other.map(|found| {

@@ -13,7 +13,7 @@ use crate::proc::ns::Kind;
 #[must_use]
 pub(crate) fn can_be_in_container(proc: &ProcRoot, pid: i32, cpid: Option<i32>) -> Option<String> {
     cpid.filter(|cpid| *cpid != pid)?;
-    let why = match std::fs::read_link(proc.path_of(Pid::from_raw(pid), &Kind::Pid.link())) {
+    let why = match proc.link(&proc.path_of(Pid::from_raw(pid), &Kind::Pid.link())) {
         Ok(_) => String::new(),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             "; its container shows only to root, or with CAP_SYS_PTRACE".to_owned()

@@ -112,7 +112,7 @@ fn owners_up_from(user_ns: Option<OwnedFd>) -> impl Iterator<Item = u32> {
 /// The inode of a namespace of the process.
 pub(super) fn namespace(proc: &ProcRoot, pid: Pid, kind: Kind) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
-    let link = std::fs::read_link(proc.path_of(pid, &kind.link())).ok()?;
+    let link = proc.link(&proc.path_of(pid, &kind.link())).ok()?;
     parse_link(link.as_os_str().as_bytes())
 }
 

@@ -40,7 +40,7 @@ impl<'a> Facts<'a> {
 
     /// The number that `/proc/sys/NAME` holds.
     pub(super) fn sysctl(&self, name: &str) -> Option<u64> {
-        self.text(&self.proc.path().join("sys").join(name))?.trim().parse().ok()
+        self.text(&self.proc.of_host(format!("sys/{name}")))?.trim().parse().ok()
     }
 
     /// A field of `/proc/self/status`.
@@ -166,7 +166,8 @@ impl<'a> Facts<'a> {
 /// Reads a file of procfs only: a container can mount anything over it.
 fn text(proc: &ProcRoot, path: &Path) -> Option<String> {
     let is_running = proc.path() == ProcRoot::default().path();
-    let file = if is_running { open_of_proc(path) } else { File::open(path) };
+    let file =
+        if is_running { open_of_proc(path) } else { proc.open(path).map(File::from).map_err(Into::into) };
     let mut text = Vec::new();
     file.ok()?.take(ProcRoot::LARGEST).read_to_end(&mut text).ok()?;
     Some(String::from_utf8_lossy(&text).into_owned())

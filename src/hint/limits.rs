@@ -153,11 +153,12 @@ pub(super) fn in_chroot(case: &Case<'_>) -> Option<Finding> {
 fn root_seen_by_others(case: &Case<'_>) -> Option<Option<PathBuf>> {
     let root = case.facts.mounts()?.iter().rfind(|mount| mount.mount_point == Path::new("/"))?.mnt_id;
     let mnt = Kind::Mnt.link();
-    let own = std::fs::read_link(case.facts.proc.own(&mnt)).ok()?;
-    for process in crate::sys::directory::list(case.facts.proc.path()).ok()? {
-        let directory = case.facts.proc.path().join(process.name);
+    let own = case.facts.proc.link(&case.facts.proc.own(&mnt)).ok()?;
+    let proc = case.facts.proc;
+    for process in proc.list(&proc.of_host("")).ok()? {
+        let directory = proc.of_host(process.name);
         // Others do not have that mount, and a container can have many processes with very many mounts.
-        if std::fs::read_link(directory.join(&mnt)).ok().as_ref() != Some(&own) {
+        if proc.link(&directory.join(&mnt)).ok().as_ref() != Some(&own) {
             continue;
         }
         let Some(text) = case.facts.text(&directory.join("mountinfo")) else { continue };

@@ -81,7 +81,7 @@ pub(super) fn binfmt(case: &Case<'_>) -> Option<Finding> {
 }
 
 pub(super) fn no_binfmt(case: &Case<'_>) -> Option<Finding> {
-    let systems = case.facts.text(&case.facts.proc.path().join("filesystems"))?;
+    let systems = case.facts.text(&case.facts.proc.of_host("filesystems"))?;
     Some(match systems.lines().any(|line| line.split_whitespace().last() == Some("binfmt_misc")) {
         true => No,
         false => Sure("the module binfmt_misc is not loaded; as root: modprobe binfmt_misc".to_owned()),

@@ -191,7 +191,7 @@ pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
         return matches!(case.operation, Operation::Process { .. })
             .then(|| Answer("the target has ended".to_owned()));
     };
-    if !case.facts.proc.path_of(pid, "").exists() {
+    if case.facts.proc.metadata(&case.facts.proc.path_of(pid, "")).is_err() {
         let words = match (case.operation, hides(case)) {
             (Operation::Process { .. }, _) => "the target has ended".to_owned(),
             (_, true) => return None, // it may exist: see `hidden`
@@ -225,7 +225,7 @@ fn hides(case: &Case<'_>) -> bool {
 
 pub(super) fn hidden(case: &Case<'_>) -> Option<Finding> {
     let pid = pid(case)?;
-    Some(match hides(case) && !case.facts.proc.path_of(pid, "").exists() {
+    Some(match hides(case) && case.facts.proc.metadata(&case.facts.proc.path_of(pid, "")).is_err() {
         true => Perhaps(format!("process {pid} is hidden: /proc is mounted with hidepid; run as root")),
         false => No,
     })
@@ -309,7 +309,7 @@ fn more_capable(case: &Case<'_>, pid: Pid, uid: &str) -> Option<Finding> {
 
 /// The files of a process that is not dumpable belong to root (proc(5)).
 fn is_hidden(case: &Case<'_>, pid: Pid, uid: &str) -> Option<bool> {
-    let meta = std::fs::metadata(case.facts.proc.path_of(pid, "status")).ok()?;
+    let meta = case.facts.proc.metadata(&case.facts.proc.path_of(pid, "status")).ok()?;
     let euid: u32 = uid.split_whitespace().nth(1)?.parse().ok()?;
     Some(meta.uid() != euid)
 }

@@ -233,7 +233,7 @@ impl ByPidfd {
         if status.nspid != [this.as_raw()] {
             return None;
         }
-        let own = parse_link(std::fs::read_link(proc.own("ns/pid")).ok()?.as_os_str().as_encoded_bytes())?;
+        let own = parse_link(proc.link(&proc.own("ns/pid")).ok()?.as_os_str().as_encoded_bytes())?;
         let info = sys::pidfd_info(&sys::pidfd_open(this).ok()?).ok()?;
         let space = ns::open_file(&proc.own("ns/pid")).ok()?;
         let same = sys::pid_in_namespace(space, this) == Ok(this.as_raw());

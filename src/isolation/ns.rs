@@ -70,7 +70,7 @@ pub(crate) fn open_id(id: u64) -> Result<OwnedFd> {
 /// Does this kernel have the kind?
 #[must_use]
 pub(crate) fn known(proc: &ProcRoot, kind: Kind) -> bool {
-    std::fs::symlink_metadata(proc.own(&kind.link())).is_ok()
+    proc.has(&proc.own(&kind.link()))
 }
 
 /// Is this process in the user namespace of `pid`? The kernel refuses to enter it again (setns(2), EINVAL).

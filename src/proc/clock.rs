@@ -1,6 +1,6 @@
 //! Start times, ages and CPU times, in the formats of ps(1).
 
-use super::{ProcRoot, TICKS, number, read_until};
+use super::{ProcRoot, TICKS, number};
 use crate::sys;
 
 /// The time of the boot and the time since, to which a process's times are relative.
@@ -60,7 +60,7 @@ pub(crate) fn boot(proc: &ProcRoot) -> Option<i64> {
 }
 
 fn read(proc: &ProcRoot, name: &str) -> Vec<u8> {
-    read_until(&proc.path().join(name), |filled, room| filled < room).unwrap_or_default()
+    proc.read_host_whole(name).unwrap_or_default()
 }
 
 /// `2026-11-22 14:38:03`

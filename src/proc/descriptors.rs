@@ -4,8 +4,6 @@ use std::ffi::{CStr, CString};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStringExt;
 
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
 use super::{ProcRoot, number};
@@ -31,8 +29,7 @@ pub(crate) fn links_of(
 ) -> nix::Result<usize> {
     /// A longer path has no link.
     const LONGEST: usize = 4_096;
-    let path = proc.path_of(Pid::from_raw(pid), "fd");
-    let directory = open(&path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let directory = proc.open(&proc.path_of(Pid::from_raw(pid), "fd"))?;
     let (mut seen, mut buffer) = (0, [0; LONGEST]);
     sys::directory::each(&directory, |entry| {
         if seen >= most {

@@ -2,6 +2,7 @@
 
 mod addresses;
 pub(crate) mod clock;
+mod copy;
 pub(crate) mod covers;
 mod credentials;
 mod descriptors;
@@ -21,6 +22,7 @@ pub(crate) mod signals;
 mod stat;
 mod status;
 
+pub(crate) use copy::{HostCopy, below_root};
 pub(crate) use credentials::Sets;
 pub use credentials::{Credentials, Mask};
 pub(crate) use descriptors::{links_of, sockets_of};
@@ -35,6 +37,8 @@ pub(crate) use stat::TICKS;
 pub use status::Status;
 pub(crate) use status::{count_of_list, cpus_allowed, number};
 
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -43,13 +47,18 @@ use nix::sys::stat::Mode;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use nix::unistd::{Pid, read};
 
+use crate::sys;
+
 /// The mount point of proc, or a directory with a copy of another host's /proc.
 #[derive(Debug, Clone)]
-pub struct ProcRoot(PathBuf);
+pub struct ProcRoot {
+    path: PathBuf,
+    copy: Option<HostCopy>,
+}
 
 impl Default for ProcRoot {
     fn default() -> Self {
-        ProcRoot(PathBuf::from("/proc"))
+        ProcRoot { path: PathBuf::from("/proc"), copy: None }
     }
 }
 
@@ -58,90 +67,189 @@ impl ProcRoot {
     /// and its mountinfo to hundreds of megabytes.
     pub const LARGEST: u64 = 16 << 20;
 
+    /// A copy is read by [`HostCopy`]: the directory that holds it is its root directory.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        ProcRoot(path.into())
+        let path = path.into();
+        let is_proc = || statfs(&path).is_ok_and(|info| info.filesystem_type() == PROC_SUPER_MAGIC);
+        let is_copy = path != Path::new("/proc") && !is_proc();
+        let copy = path.parent().filter(|_| is_copy).and_then(|root| {
+            HostCopy::new(if root.as_os_str().is_empty() { Path::new(".") } else { root }).ok()
+        });
+        ProcRoot { path, copy }
     }
 
+    /// As the caller named it: for messages.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
-    /// Is it a copy of another host's /proc? Then what its files name is not of this host.
+    /// The files of another host, if this is a copy of its /proc. Then what its files name is not of this host.
+    #[must_use]
+    pub(crate) fn copy(&self) -> Option<&HostCopy> {
+        self.copy.as_ref()
+    }
+
     #[must_use]
     pub(crate) fn is_copy(&self) -> bool {
-        let is_proc = || statfs(&self.0).is_ok_and(|info| info.filesystem_type() == PROC_SUPER_MAGIC);
-        self.0 != Path::new("/proc") && !is_proc()
+        self.copy.is_some()
     }
 
-    /// `/proc/PID/FILE`
+    /// Where the paths of [`Self::path_of`] begin.
+    fn base(&self) -> &Path {
+        match self.copy {
+            // No file has this path: only the methods here reach a file of a copy.
+            Some(_) => Path::new("/proc/a copy"),
+            None => &self.path,
+        }
+    }
+
+    /// `/proc/PID/FILE`. In a copy only the methods here open it.
     #[must_use]
     pub fn path_of(&self, pid: Pid, file: &str) -> PathBuf {
         match hidden::is_hidden(pid) {
             // No file has this path.
-            true => self.0.join(format!("{pid} (hidden)")).join(file),
-            false => self.0.join(pid.to_string()).join(file),
+            true => self.base().join(format!("{pid} (hidden)")).join(file),
+            false => self.base().join(pid.to_string()).join(file),
         }
     }
 
-    /// `/proc/self/FILE`
+    /// `/proc/self/FILE`. In a copy only the methods here open it.
     #[must_use]
     pub fn own(&self, file: &str) -> PathBuf {
-        self.0.join("self").join(file)
+        self.base().join("self").join(file)
+    }
+
+    /// `/proc/FILE`. In a copy only the methods here open it.
+    #[must_use]
+    pub(crate) fn of_host(&self, file: impl AsRef<Path>) -> PathBuf {
+        self.base().join(file)
+    }
+
+    /// Such a path for a message.
+    #[must_use]
+    pub fn shown(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(self.base()).map_or_else(|_| path.to_path_buf(), |below| self.path.join(below))
+    }
+
+    /// Opens such a path for reading, a file or a directory, without blocking: in a copy of /proc it can be a pipe.
+    pub(crate) fn open(&self, path: &Path) -> nix::Result<OwnedFd> {
+        match &self.copy {
+            None => {
+                let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+                openat(AT_FDCWD, path, flags, Mode::empty())
+            }
+            Some(copy) => copy.open(&self.in_copy(path)?),
+        }
+    }
+
+    /// The root directory of a process, opened with O_PATH. In a copy it is a directory or unknown: a link there leads from
+    /// the mounts of that process.
+    pub(crate) fn open_root(&self, pid: Pid) -> nix::Result<OwnedFd> {
+        let path = self.path_of(pid, "root");
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        match &self.copy {
+            None => openat(AT_FDCWD, &path, flags, Mode::empty()),
+            Some(copy) => copy.directory(&self.in_copy(&path)?),
+        }
+    }
+
+    /// The text of a link with such a path.
+    pub(crate) fn link(&self, path: &Path) -> std::io::Result<PathBuf> {
+        match &self.copy {
+            None => std::fs::read_link(path),
+            Some(copy) => Ok(copy.link(&self.in_copy(path)?)?),
+        }
+    }
+
+    /// Is there a file with such a path, even a link that leads nowhere?
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        match &self.copy {
+            None => std::fs::symlink_metadata(path).is_ok(),
+            Some(copy) => self.in_copy(path).is_ok_and(|below| copy.has(&below)),
+        }
+    }
+
+    /// What stat(2) says of such a path.
+    pub(crate) fn metadata(&self, path: &Path) -> std::io::Result<std::fs::Metadata> {
+        match &self.copy {
+            None => std::fs::metadata(path),
+            Some(_) => std::fs::File::from(self.open(path)?).metadata(),
+        }
+    }
+
+    /// The entries of a directory with such a path.
+    pub(crate) fn list(&self, path: &Path) -> std::io::Result<Vec<sys::directory::Entry>> {
+        let mut all = Vec::new();
+        sys::directory::each(self.open(path)?, |entry| {
+            all.push(entry);
+            ControlFlow::Continue(())
+        })?;
+        Ok(all)
+    }
+
+    /// Below the root directory of the copy.
+    fn in_copy(&self, path: &Path) -> nix::Result<PathBuf> {
+        let below = path.strip_prefix(self.base()).map_err(|_| Errno::EXDEV)?;
+        Ok(Path::new(self.path.file_name().ok_or(Errno::EXDEV)?).join(below))
     }
 
     /// Reads a whole file without blocking: in a copy of /proc it can be a pipe. EFBIG beyond [`Self::LARGEST`].
     pub fn read(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
-        read_until(&self.path_of(pid, file), |_, _| false)
+        self.read_until(&self.path_of(pid, file), |_, _| false)
     }
 
     /// The same for a file of this process.
     pub(crate) fn read_own(&self, file: &str) -> std::io::Result<Vec<u8>> {
-        read_until(&self.own(file), |_, _| false)
+        self.read_until(&self.own(file), |_, _| false)
     }
 
     /// The same for a file of the host.
     pub(crate) fn read_of_host(&self, file: &str) -> std::io::Result<Vec<u8>> {
-        read_until(&self.0.join(file), |_, _| false)
+        self.read_until(&self.of_host(file), |_, _| false)
+    }
+
+    /// The same for a file of the host that proc writes whole at the first read.
+    pub(crate) fn read_host_whole(&self, file: &str) -> std::io::Result<Vec<u8>> {
+        self.read_until(&self.of_host(file), |filled, room| filled < room)
     }
 
     /// The same for a file that proc writes whole at the first read, such as `status`: a read that leaves room in the
     /// buffer has reached the end.
     pub(crate) fn read_whole(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
-        read_until(&self.path_of(pid, file), |filled, room| filled < room)
+        self.read_until(&self.path_of(pid, file), |filled, room| filled < room)
     }
 
     /// The same for a file of which proc writes lines, shorter than 1 KB, into a page at each read: if one more has room
     /// there, they were all.
     pub(crate) fn read_lines(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
-        read_until(&self.path_of(pid, file), |filled, _| filled < 3072)
+        self.read_until(&self.path_of(pid, file), |filled, _| filled < 3072)
     }
-}
 
-fn read_until(path: &Path, is_end: impl Fn(usize, usize) -> bool) -> std::io::Result<Vec<u8>> {
-    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = openat(AT_FDCWD, path, flags, Mode::empty())?;
-    let (mut text, mut filled) = (vec![0; 4096], 0); // most files are shorter, and none reports its size
-    loop {
-        match read(&file, &mut text[filled..]) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
+    fn read_until(&self, path: &Path, is_end: impl Fn(usize, usize) -> bool) -> std::io::Result<Vec<u8>> {
+        let file = self.open(path)?;
+        let (mut text, mut filled) = (vec![0; 4096], 0); // most files are shorter, and none reports its size
+        loop {
+            match read(&file, &mut text[filled..]) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            if filled as u64 >= ProcRoot::LARGEST {
+                return Err(Errno::EFBIG.into());
+            }
+            if is_end(filled, text.len()) {
+                break;
+            }
+            if filled == text.len() {
+                text.resize(filled * 2, 0);
+            }
         }
-        if filled as u64 >= ProcRoot::LARGEST {
-            return Err(Errno::EFBIG.into());
-        }
-        if is_end(filled, text.len()) {
-            break;
-        }
-        if filled == text.len() {
-            text.resize(filled * 2, 0);
-        }
+        text.truncate(filled);
+        Ok(text)
     }
-    text.truncate(filled);
-    Ok(text)
 }
 
 /// Is it an error of the host? Other errors mean that the process has ended, or belongs to another user.

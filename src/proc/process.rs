@@ -31,7 +31,7 @@ impl ProcRoot {
     pub fn host_namespaces(&self) -> [Option<u64>; Kind::ALL.len()] {
         let first = self.process(Pid::from_raw(1));
         Kind::ALL.map(|kind| {
-            let own = || parse_link(std::fs::read_link(self.own(&kind.link())).ok()?.as_os_str().as_bytes());
+            let own = || parse_link(self.link(&self.own(&kind.link())).ok()?.as_os_str().as_bytes());
             first.ns(kind).or_else(own)
         })
     }
@@ -118,7 +118,7 @@ impl Process<'_> {
     /// The inode of one of its namespaces, from the text of the link.
     #[must_use]
     pub fn ns(&self, kind: Kind) -> Option<u64> {
-        let link = std::fs::read_link(self.ns_path(kind)).ok()?;
+        let link = self.root.link(&self.ns_path(kind)).ok()?;
         parse_link(link.as_os_str().as_bytes())
     }
 
@@ -136,7 +136,7 @@ impl Process<'_> {
     /// The children of all its threads. Zombies are among them.
     #[must_use]
     pub(crate) fn all_children(&self) -> Vec<Pid> {
-        let threads = crate::sys::directory::list(&self.path("task")).unwrap_or_default();
+        let threads = self.root.list(&self.path("task")).unwrap_or_default();
         threads.iter().filter_map(|one| one.name.to_str()).flat_map(|one| self.children_of(one)).collect()
     }
 

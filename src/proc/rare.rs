@@ -29,6 +29,11 @@ impl Process<'_> {
         self.rare("setgroups").ok().map(|word| word.trim_ascii() == b"deny")
     }
 
+    /// The map of project ids of its user namespace.
+    pub(crate) fn project_map(&self) -> Result<Vec<u8>> {
+        self.rare("projid_map")
+    }
+
     /// What it read and wrote.
     pub(crate) fn io(&self) -> Result<Vec<u8>> {
         self.rare("io")

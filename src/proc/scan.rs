@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
@@ -14,6 +15,8 @@ use crate::text;
 
 pub(crate) struct Scan {
     dir: OwnedFd,
+    /// Set for the files of another host.
+    copy: Option<ProcRoot>,
     buffer: Vec<u8>,
 }
 
@@ -32,7 +35,7 @@ impl Scan {
     pub(crate) fn new(proc: &ProcRoot) -> nix::Result<Scan> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = open(proc.path(), flags, Mode::empty())?;
-        Ok(Scan { dir, buffer: vec![0; 16 * 1024] })
+        Ok(Scan { dir, copy: proc.copy().map(|_| proc.clone()), buffer: vec![0; 16 * 1024] })
     }
 
     /// The PIDs of all processes, sorted.
@@ -51,14 +54,30 @@ impl Scan {
 
     /// The text of the link `/proc/PID/LINK`, cut to the buffer.
     pub(crate) fn link<'a>(&self, pid: Pid, link: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
+        if let Some(copy) = &self.copy {
+            let text = copy
+                .link(&copy.path_of(pid, link))
+                .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?
+                .into_os_string();
+            let length = text.len().min(buffer.len());
+            buffer[..length].copy_from_slice(&text.as_bytes()[..length]);
+            return Ok(&buffer[..length]);
+        }
         let mut path = [0; 48];
         sys::read_link_at(&self.dir, c_path(&mut path, pid, link)?, buffer)
     }
 
     /// Opens `/proc/PID/FILE`.
     pub(crate) fn open(&self, pid: Pid, file: &str) -> nix::Result<OwnedFd> {
+        self.open_with(pid, file, OFlag::empty())
+    }
+
+    fn open_with(&self, pid: Pid, file: &str, flags: OFlag) -> nix::Result<OwnedFd> {
+        if let Some(copy) = &self.copy {
+            return copy.open(&copy.path_of(pid, file));
+        }
         let mut path = [0; 48];
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | flags;
         openat(&self.dir, c_path(&mut path, pid, file)?, flags, Mode::empty())
     }
 
@@ -125,10 +144,7 @@ impl Scan {
     }
 
     fn read_to(&mut self, longest: usize, pid: Pid, file: &str) -> nix::Result<&[u8]> {
-        let mut path = [0; 48];
-        // In a copy of /proc the file can be anything: follow no link, and do not wait for a pipe.
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        let fd = openat(&self.dir, c_path(&mut path, pid, file)?, flags, Mode::empty())?;
+        let fd = self.open_with(pid, file, OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK)?;
         let mut filled = 0;
         loop {
             let room = self.buffer.len().min(longest);

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use ctrbox::testing::proc::ProcRoot;
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::cgexec::{Name, mounted};
 use crate::common::ctr_inspect::{finding, inspect, of, report};
@@ -117,6 +117,8 @@ fn the_limit_of_a_group_above_binds() {
     let text = stdout(&inspect(&[&holder.pid.to_string()]));
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("which other processes share"), "{text}");
+    // What is the container's comes first.
+    assert!(text.contains("pids 1 process group 2 of 77 limit of "), "{text}");
     drop((holder, other));
 }
 
@@ -133,7 +135,7 @@ fn a_process_alone_in_its_group_shares_it_with_nobody() {
     let shared = |pid: i32| {
         let pid = pid.to_string();
         let text = stdout(&inspect(&["-s", "limits", &pid]));
-        let mut groups = text.lines().filter(|line| line.starts_with("  group "));
+        let mut groups = text.lines().filter(|line| line.starts_with("  shared "));
         let is_said = groups.any(|line| line.split_whitespace().any(|word| word == "pids"));
         (report(&["-s", "limits", &pid])["limits"]["pids"]["own"] == false, is_said)
     };
@@ -209,11 +211,22 @@ fn targets_that_are_missing_do_not_hide_the_others() {
 
 #[test]
 fn wrong_calls_are_refused() {
-    for (arguments, part) in [(&[][..], "no target given"), (&["-s", "all", "1"], "unknown section 'all'")] {
+    for (arguments, part) in [
+        (&[][..], "no target given"),
+        (&["-s", "all", "1"], "unknown section 'all'"),
+        (&["-s", "", "1"], "no section is named"),
+    ] {
         let output = inspect(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn the_host_is_a_target() {
+    assert_eq!(report(&["-s", "identity", "host"])["identity"]["pid"], 1);
+    let sections = "identity,namespaces,limits,privileges,files";
+    assert_eq!(stdout(&inspect(&["-s", sections, "host", "--diff", "host"])), "no difference\n");
 }
 
 /// Everything that an ordinary user may not read is null, with a reason.
@@ -223,7 +236,7 @@ fn an_ordinary_user_sees_what_is_unknown() {
     if !namespaces(test) || !there("setpriv") {
         return;
     }
-    let holder = Holder::new(&["-m", "-p", "-f", "-u"], "");
+    let holder = Holder::new(&["-m", "-p", "-f", "-u", "-n"], "");
     let uid = UNPRIVILEGED_UID.to_string();
     let copy = crate::common::Scratch::new(test);
     let binary = copy.0.join("ctrbox");
@@ -245,14 +258,43 @@ fn an_ordinary_user_sees_what_is_unknown() {
     assert_eq!(found["namespaces"]["net"]["own"], Value::Null);
     assert_eq!(found["namespaces"]["net"]["shared_with"], Value::Null, "unknown, not empty");
     assert_eq!(found["namespaces"]["foreign"], Value::Null);
+    // Files that all may read prove these.
+    for (kind, is_hosts) in
+        [("mnt", json!(false)), ("pid", json!(false)), ("net", json!(false)), ("uts", Value::Null)]
+    {
+        assert_eq!(found["namespaces"][kind]["host"], is_hosts, "{kind}: {}", found["namespaces"]);
+    }
+    let of_root = of(&holder);
+    let user_ns = |found: &Value| found["namespaces"]["user"]["host"].clone();
+    assert!([Value::Null, user_ns(&of_root)].contains(&user_ns(found)), "{}", found["namespaces"]);
+    assert_eq!(user_ns(found), found["privileges"]["root_on_host"]);
+    // No finding of high severity is lost in silence.
+    let undecided = finding(found, "unknown").expect("a finding");
+    let undecided = undecided["evidence"][1]["value"].as_array().expect("findings").clone();
+    assert!(
+        undecided.contains(&json!("host-device")) && undecided.contains(&json!("cwd-outside")),
+        "{undecided:?}"
+    );
+    for high in
+        of_root["findings"].as_array().expect("findings").iter().filter(|one| one["severity"] == "high")
+    {
+        let same =
+            finding(found, high["id"].as_str().expect("an id")).is_some_and(|one| one["severity"] == "high");
+        assert!(same || undecided.contains(&high["id"]), "{high}");
+    }
+    let output = limited(command.arg("--exit-status"));
+    let is_said = stderr(&output).contains("not decided, as values are unknown: ");
+    assert!(output.status.code() == Some(2) || output.status.success() && is_said, "{}", stderr(&output));
+    assert!(text.contains("not decided, as values are unknown:"), "{text}");
     // What an ordinary user may read is there.
     assert_eq!(found["identity"]["pid"], holder.pid);
     assert!(found["privileges"]["bounding"]["mask"].is_string() && found["limits"]["memory"]["own"] != 0);
     assert!(found["files"]["mounts"].as_array().is_some_and(|mounts| !mounts.is_empty()));
     assert_eq!(found["processes"]["count"], 1);
-    assert!(text.contains("unknown    namespaces files"), "{text}");
+    assert!(text.contains("unknown    namespaces.{ipc,uts,cgroup,time} "), "{text}");
+    assert!(text.contains("isolated   apart from the host: mnt pid net"), "{text}");
     let reasons = found["unknown"].as_array().expect("a list");
-    for path in ["namespaces.net", "namespaces.hostname"] {
+    for path in ["namespaces.net.inode", "namespaces.uts", "namespaces.hostname"] {
         assert!(reasons.iter().any(|one| one["path"] == path), "{path}: {reasons:?}");
     }
 }

@@ -4,6 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::common::ctr_inspect::copy::{finding, group, host, inspect, report, write};
+use crate::common::process::limited;
+use crate::common::{self, applet, stdout};
 
 #[test]
 fn what_a_copy_lacks_is_unknown_with_that_reason() {
@@ -49,6 +51,47 @@ fn links_in_a_copy_are_not_followed() {
     for key in ["devices", "space", "deleted", "cwd_outside"] {
         assert_eq!(found["files"][key], Value::Null, "{key}");
     }
+    // Also none in place of a file of proc. Those within the copy are followed.
+    let limits = |number: u32| {
+        format!("Limit  Soft Limit  Hard Limit  Units\nMax open files  {number}  {number}  files\n")
+    };
+    let outside = common::Scratch::new("copy-links-outside");
+    std::fs::write(outside.0.join("limits"), limits(4242)).expect("a file");
+    std::fs::write(outside.0.join("meminfo"), "MemTotal: 4 kB\n").expect("a file");
+    std::fs::write(layout.host.root().join("proc/kept"), limits(77)).expect("a file");
+    let up = format!("../../../../../../../../../..{}", outside.0.join("limits").display());
+    let nofile = || report(&layout, &["c1"])["limits"]["rlimits"]["nofile"]["soft"].clone();
+    let link = |target: &std::path::Path, name: &str| {
+        let path = layout.host.root().join(name);
+        _ = std::fs::remove_file(&path);
+        std::os::unix::fs::symlink(target, path).expect("a link");
+    };
+    for (target, found) in [
+        (outside.0.join("limits"), Value::Null),
+        (up.into(), Value::Null),
+        ("/proc/1/limits".into(), Value::Null),
+        ("/proc/kept".into(), json!(77)),
+        ("../kept".into(), json!(77)),
+    ] {
+        link(&target, "proc/101/limits");
+        assert_eq!(nofile(), found, "{}", target.display());
+    }
+    link(&outside.0.join("meminfo"), "proc/meminfo");
+    let top = limited(
+        applet("ctr-top").args(["-b", "-n", "1", "-d", "0.1", "-J", "--root"]).arg(layout.host.root()),
+    );
+    let top: Value = serde_json::from_slice(&top.stdout).expect("JSON");
+    assert_eq!(top["host"]["memory"]["total"], Value::Null, "{top}");
+    // A process that is a link.
+    let pid = std::process::id().to_string();
+    link(format!("/proc/{pid}").as_ref(), &format!("proc/{pid}"));
+    let all = limited(applet("ctr-ps").args(["-J", "--root"]).arg(layout.host.root()));
+    assert!(!stdout(&all).contains(&format!("\"pid\": {pid},")), "{}", stdout(&all));
+    // What a pipe or a socket would be read for is not waited for.
+    std::fs::remove_file(layout.host.root().join("proc/101/limits")).expect("removed");
+    nix::unistd::mkfifo(&layout.host.root().join("proc/101/limits"), nix::sys::stat::Mode::S_IRUSR)
+        .expect("a FIFO");
+    assert_eq!(nofile(), Value::Null);
 }
 
 #[test]
@@ -130,6 +173,7 @@ fn refused_forks_are_of_who_forked() {
 #[test]
 fn whose_limit_killed_is_said_if_the_kernel_counted_that() {
     let layout = host("copy-oom", &[1]);
+    layout.file("proc/uptime", "9000.00 9000.00\n");
     let events = |kills: u64| format!("max 3\noom 0\noom_kill {kills}\n");
     write(&layout, "/limited", &[("memory.max", "1000000\n"), ("memory.current", "900\n")]);
     write(
@@ -146,4 +190,23 @@ fn whose_limit_killed_is_said_if_the_kernel_counted_that() {
     layout.replace("proc/101/status", "NSpid:\t101\t1\n", "NSpid:\t101\n");
     let alone = format!("{killed}; the limit of /limited was reached");
     assert_eq!(oom().1, alone, "in the host's pid namespace there is no PID 1 of its own");
+    // A kill within the hour hurts now. Without a log that shows by the age of the container, or if the count grows.
+    layout.file("proc/uptime", "3000.00 3000.00\n");
+    assert_eq!(oom(), ("high".to_owned(), alone));
+    layout.file("proc/uptime", "9000.00 9000.00\n");
+    assert_eq!(oom().0, "medium");
+    let undecided = finding(&report(&layout, &["-s", "limits", "c1"]), "unknown").expect("a note").1;
+    assert!(undecided.ends_with(" oom-kill"), "{undecided}");
+    let path = layout.host.root().join(format!("sys/fs/cgroup{}/memory.events", group(1)));
+    let grown = |kills| {
+        let new = path.with_extension("new");
+        std::fs::write(&new, events(kills)).and_then(|()| std::fs::rename(&new, &path)).expect("a file");
+    };
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        use std::sync::atomic::Ordering;
+        scope.spawn(|| (3..).take_while(|_| !is_over.load(Ordering::Relaxed)).for_each(grown));
+        common::until("a count that grows is high", || oom().0 == "high");
+        is_over.store(true, Ordering::Relaxed);
+    });
 }

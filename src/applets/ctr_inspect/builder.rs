@@ -81,8 +81,7 @@ impl<'a> Builder<'a> {
                 }),
             limits: wants(Section::Limits).then(|| groups.read()),
             privileges: wants(Section::Privileges).then(|| {
-                let inode = world.proc.process(Pid::from_raw(subject.pid)).ns(Kind::User);
-                let on_host = inode.and_then(|inode| self.host.is(Kind::User, inode));
+                let on_host = self.host.has(world.proc, Pid::from_raw(subject.pid), Kind::User);
                 privileges::read(world, subject, on_host, &unknown)
             }),
             files: wants(Section::Files).then(|| {
@@ -95,6 +94,7 @@ impl<'a> Builder<'a> {
             namespaces: found,
             findings: Vec::new(),
             unknown: Vec::new(),
+            undecided: Vec::new(),
         };
         drop(groups);
         if world.has_ended(subject.pid) {
@@ -103,6 +103,7 @@ impl<'a> Builder<'a> {
         let mut report = Report { unknown: unknown.into_list(), ..report };
         let sockets =
             report.files.is_some().then(|| self.sockets.get_or_init(|| RuntimeSockets::read(world)));
+        report.undecided = findings::undecided(&report);
         report.findings = findings::judge(world, subject, &report, sockets);
         Some(report)
     }

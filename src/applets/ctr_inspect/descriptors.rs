@@ -4,9 +4,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use nix::fcntl::{AT_FDCWD, OFlag, openat};
-use nix::sys::stat::Mode;
-
+use crate::proc::ProcRoot;
 use crate::sys::directory::{self, Entry};
 
 /// How many descriptors may still be listed.
@@ -20,12 +18,11 @@ impl Default for Descriptors {
 
 impl Descriptors {
     /// The entries of `/proc/PID/fd`; None if there are more than may be listed.
-    pub(super) fn list(&mut self, path: &Path) -> std::io::Result<Option<Vec<Entry>>> {
+    pub(super) fn list(&mut self, proc: &ProcRoot, path: &Path) -> std::io::Result<Option<Vec<Entry>>> {
         if self.0 == 0 {
             return Ok(None);
         }
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = openat(AT_FDCWD, path, flags, Mode::empty())?;
+        let directory = proc.open(path)?;
         let mut all = Vec::new();
         directory::each(&directory, |entry| {
             if self.0 == 0 {

@@ -8,8 +8,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::findings;
+use super::namespaces::Extent;
 use super::network::Listening;
 use super::report::{Report, is_part};
+use super::show::map_in_words;
 use crate::order;
 use crate::output::size::size;
 use crate::output::style::Painter;
@@ -220,6 +222,19 @@ fn each_member(path: &str, members: &Map<String, Value>, found: &mut BTreeMap<St
 }
 
 impl Diff {
+    /// Of a mount that only one side has, the outermost one above it: a directory is mounted with all that is mounted below.
+    fn mount_above(&self, one: &Difference) -> Option<&Difference> {
+        let is_same_side = |other: &&Difference| {
+            let sides = |one: &Difference| (one.a_is == Is::Absent, one.b_is == Is::Absent);
+            sides(one) == sides(other) && sides(one) != (false, false)
+        };
+        let is_below = |other: &&Difference| {
+            let below = one.path.strip_prefix(&other.path);
+            other.path.starts_with("files.mounts./") && below.is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.differences.iter().filter(is_same_side).find(is_below)
+    }
+
     pub(super) fn json(&self, out: &mut Out) -> Result<()> {
         output_json::write(out, self)?;
         writeln!(out)?;
@@ -232,8 +247,18 @@ impl Diff {
         let rows: Vec<[String; 3]> = self
             .differences
             .iter()
+            .filter(|one| self.mount_above(one).is_none())
             .map(|one| {
-                let (a, b) = shown(&one.path, (&one.a, one.a_is), (&one.b, one.b_is));
+                let (mut a, mut b) = shown(&one.path, (&one.a, one.a_is), (&one.b, one.b_is));
+                let above =
+                    |other: &&Difference| self.mount_above(other).is_some_and(|above| above.path == one.path);
+                match self.differences.iter().filter(above).count() {
+                    0 => {}
+                    below => {
+                        *(if one.a_is == Is::Absent { &mut b } else { &mut a }) +=
+                            &format!(" and {below} below")
+                    }
+                }
                 [escaped(&one.path), escaped(&a), escaped(&b)]
             })
             .collect();
@@ -251,8 +276,11 @@ impl Diff {
         let widths = [width(0), width(1)];
         let pad =
             |cell: &str, to: usize| format!("{cell}{}", " ".repeat(to.saturating_sub(text::width(cell))));
-        let head = format!("{}  {}  {}\n", pad("", widths[0]), pad(&heads[1], widths[1]), heads[2]);
-        out.push(painter.heading(&head).as_bytes());
+        // Above the values that are side by side.
+        if rows.iter().any(|row| is_short(&row)) {
+            let head = format!("{}  {}  {}\n", pad("", widths[0]), pad(&heads[1], widths[1]), heads[2]);
+            out.push(painter.heading(&head).as_bytes());
+        }
         for row in &rows {
             let line = match is_short(&row) {
                 true => format!("{}  {}  {}\n", pad(&row[0], widths[0]), pad(&row[1], widths[1]), row[2]),
@@ -312,7 +340,7 @@ fn shown(path: &str, (a, a_is): (&Value, Is), (b, b_is): (&Value, Is)) -> (Strin
             match (these.is_empty(), missing.is_empty()) {
                 (true, _) => "none".to_owned(),
                 (false, true) => "-".to_owned(),
-                (false, false) => missing.join(if LONG.contains(&path) { ", " } else { " " }),
+                (false, false) => missing.join(between(path, these)),
             }
         };
         return (only(left, right), only(right, left));
@@ -341,9 +369,25 @@ fn plain(path: &str, value: &Value) -> String {
             format!("{} {mode}", text("source"))
         }
         Value::Array(all) if all.is_empty() => "none".to_owned(),
-        Value::Array(all) => all.iter().map(|one| plain(path, one)).collect::<Vec<_>>().join(" "),
-        other => other.to_string(),
+        Value::Array(all) => {
+            all.iter().map(|one| plain(path, one)).collect::<Vec<_>>().join(between(path, all))
+        }
+        Value::Object(members) => {
+            let number = |key: &str| u32::try_from(members.get(key)?.as_u64()?).ok();
+            let extent = || {
+                let (inside, outside, count) = (number("inside")?, number("outside")?, number("count")?);
+                Some(map_in_words(&[Extent { inside, outside, count }]))
+            };
+            let all = || members.values().map(|one| plain(path, one)).collect::<Vec<_>>().join(" ");
+            extent().unwrap_or_else(all)
+        }
+        Value::Number(number) => number.to_string(),
     }
+}
+
+/// What is between the entries of a list: those of some have blanks.
+fn between(path: &str, list: &[Value]) -> &'static str {
+    if LONG.contains(&path) || list.iter().any(Value::is_object) { ", " } else { " " }
 }
 
 #[cfg(test)]
@@ -394,6 +438,59 @@ mod tests {
         let expected =
             format!("     docker:web  host\np.q  1           22\nr\n  docker:web: {long}\n  host: x\n");
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn lists_of_objects_are_in_words() {
+        let (plain, rooted) = (
+            json!([{"inside": 0, "outside": 0, "count": u32::MAX}]),
+            json!([{"inside": 0, "outside": 1000, "count": 1}, {"inside": 1, "outside": 100_000, "count": 9}]),
+        );
+        let (a, b) = shown("namespaces.uid_map", (&plain, Is::Value), (&rooted, Is::Value));
+        assert_eq!(a, "0-4294967294 inside is 0-4294967294");
+        assert_eq!(b, "0 inside is 1000, 1-9 inside is 100000-100008");
+        let limits = json!([{"device": "8:0", "kind": "rbps", "limit": 1024}]);
+        let (a, b) = shown("limits.io.limits", (&limits, Is::Value), (&json!([]), Is::Value));
+        assert_eq!((a.as_str(), b.as_str()), ("8:0 rbps 1024", "none"));
+    }
+
+    #[test]
+    fn mounts_below_one_are_counted() {
+        let mount = |target: &str, a_is, b_is| {
+            let (a, b) = (json!("x"), json!("x"));
+            Difference { path: format!("files.mounts.{target}"), a, b, a_is, b_is }
+        };
+        let differences = vec![
+            mount("/host", Is::Value, Is::Absent),
+            mount("/host/dev", Is::Value, Is::Absent),
+            mount("/host/dev/pts", Is::Value, Is::Absent),
+            mount("/host/run", Is::Value, Is::Value),
+            mount("/host2", Is::Value, Is::Absent),
+        ];
+        let diff = Diff { a: "a".to_owned(), b: "b".to_owned(), differences };
+        let mut out = Out::kept();
+        diff.text(&mut out, Painter { colour: false }, 80);
+        let text = String::from_utf8(out.into_bytes()).expect("text");
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            words,
+            "a b files.mounts./host x and 2 below - files.mounts./host/run x x files.mounts./host2 x -"
+        );
+    }
+
+    #[test]
+    fn a_heading_has_values_below_it() {
+        let text = |differences| {
+            let mut out = Out::kept();
+            let diff = Diff { a: "a".to_owned(), b: "b".to_owned(), differences };
+            diff.text(&mut out, Painter { colour: false }, 80);
+            String::from_utf8(out.into_bytes()).expect("text")
+        };
+        assert_eq!(text(Vec::new()), "no difference\n");
+        let (a, b) = (json!("l".repeat(60)), json!("x"));
+        let (path, a_is, b_is) = ("r".to_owned(), Is::Value, Is::Value);
+        let long = Difference { path, a, b, a_is, b_is };
+        assert!(text(vec![long]).starts_with("r\n  a: lll"));
     }
 
     #[test]

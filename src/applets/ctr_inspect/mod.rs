@@ -4,7 +4,8 @@
 //! TARGET is a container as ctr-ps(1) and nsenter(1) take it: NAME, `RUNTIME:NAME`, the beginning of an id,
 //! `NAMESPACE/POD`, `compose:PROJECT/SERVICE`; or `CONTAINER@CPID` or a PID. For a PID the report is that of its
 //! container, with the namespaces, privileges and files of that very process; it can also be a process of the host. For a
-//! pod or a service all its containers are shown. If a target does not exist, the others are shown.
+//! pod or a service all its containers are shown. `host` is the host's first process, unless a container has that name. If a
+//! target does not exist, the others are shown.
 //!
 //! # Sections
 //!
@@ -17,11 +18,14 @@
 //! `limits`: for memory, CPU time, processes and devices the least limit of the container's control group and the
 //! groups above it, the group that sets it, and the use. Memory in use is without inactive file cache, as `docker
 //! stats` has it. If the control group is not the container's alone, as with some rootless containers and sandboxes,
-//! the report says so, and adds sums over the container's processes.
+//! the report says so: sums over the container's processes come first, and the numbers of the group after them.
 //!
 //! `privileges`: users, capabilities compared with the runtime's default, seccomp, no_new_privs, the label of the LSM,
-//! and which files of /proc and /sys are covered. The capabilities in the text are the bounding set: what a program in
-//! the container can have at most.
+//! and which files of /proc and /sys are covered. `rights` has in this order: the user, inside and on the host; the
+//! bounding set, what a program can have at most, as the difference from the runtime's default, after what the process has
+//! now if that is less; seccomp; the LSM and its label; whether a set-user-ID program can add privileges (`privileges can
+//! grow`, else `no new privileges`). `exposed` has files of /proc and /sys that runtimes cover and that are not covered;
+//! with `-a`, `masked` and `readonly` have those that are.
 //!
 //! `files`: the root file system and its layers; mounts that show a part of the host, with what can be written below a
 //! read-only one; deleted files that processes still hold open and that take room on a disk.
@@ -33,8 +37,9 @@
 //! processes are listed. Published ports are known of Docker and Podman, and of
 //! others where the CNI plugin portmap publishes them.
 //!
-//! `processes`: the tree of processes with their PIDs inside; how many are zombies; open files against the limit; what the first
-//! process does with signals. The kernel drops a signal for the first process of a pid namespace if the process does
+//! `processes`: the tree of processes; how many are zombies; what the first process does with signals. The columns of the
+//! tree are: the PID; the PID inside, if that is another one; the state, as ps(1) has it; the command, which begins with
+//! `(exec)` or `(ns)` for a process that entered from outside, and with `[80 of 100 open files]` for one near that limit. The kernel drops a signal for the first process of a pid namespace if the process does
 //! not handle it (pid_namespaces(7)): `dropped`. `handled` means that the program gets the signal, not that it ends.
 //!
 //! What the caller's rights or the kernel withhold is listed as `unknown`, with the reason. It is never shown as 0.
@@ -43,7 +48,8 @@
 //!
 //! What is odd is shown first: `!!` for what hurts, or has hurt by the counters of the control group, and for what gives
 //! the host away (high), `!` for what is likely to hurt (medium). Notes are true of many containers: `-a` shows them. `-f` shows only the findings, with the reason and the
-//! remedy. With `-s` only the sections that it names are judged, unless `-f` is given.
+//! remedy. With `-s` only the sections that it names are judged, unless `-f` is given. If a value is unknown without which
+//! a finding of high severity cannot be decided, `?` names the finding.
 //!
 //! What is counted is counted since the control group was made, which is the start of the container unless the text says
 //! otherwise. Where several containers share a limit, a finding is of those alone that it concerns. These are the findings:
@@ -87,8 +93,9 @@
 //!
 //! # Exit status
 //!
-//! 0 on success; 1 on failure, or if a target does not exist; with `--exit-status` 2 if there is a finding of high
-//! severity.
+//! 0 on success, also of `--diff` with and without differences; 1 on failure, or if a target does not exist; with
+//! `--exit-status` 2 if there is a finding of high severity. 1 wins over 2. If there is none, and a value is unknown without
+//! which one cannot be decided, a line on standard error says so. `--exit-status` has no effect on `--diff`.
 //!
 //! # Environment
 //!
@@ -166,10 +173,12 @@ mod namespaces;
 mod network;
 mod privileges;
 mod processes;
+mod proven;
 mod report;
 mod show;
 mod sockets;
 mod stopped;
+mod targets;
 mod unknown;
 
 use std::ffi::{OsStr, OsString};
@@ -180,7 +189,6 @@ use anyhow::{Result, anyhow};
 use crate::access;
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, Words, number, set};
 use crate::container::Files;
-use crate::container::details::Details;
 use crate::container::world::{Subject, World};
 use crate::exit::{self, Exit, Outcome, warn};
 use crate::output::Out;
@@ -192,6 +200,7 @@ use finding::{Finding, Severity};
 pub(crate) use findings::Rule;
 use report::{Report, Section};
 use show::Page;
+use targets::{Found, HOST, find, host};
 
 #[derive(Default)]
 struct Request {
@@ -344,6 +353,13 @@ fn inspect(
     if let Some(note) = access::note_of_locked(&builder.locked()) {
         warn(call.name, &note);
     }
+    if request.exit_status && status == 0 {
+        for report in reports.iter().filter(|report| !report.undecided.is_empty()) {
+            let label = text::escape(report.label.as_bytes());
+            let all = report.undecided.join(" ");
+            warn(call.name, &format!("{label}: not decided, as values are unknown: {all}"));
+        }
+    }
     if !subjects.is_empty() {
         exit::hint_at_rights();
     }
@@ -357,9 +373,8 @@ fn world<'a>(
     words: &[OsString],
     request: &Request,
 ) -> Result<World<'a>> {
-    let other =
-        request.diff.iter().map(|other| if other == "host" { OsString::from("1") } else { other.clone() });
-    let words: Vec<OsString> = words.iter().cloned().chain(other).collect();
+    let first = |word: &OsString| if word == HOST { OsString::from("1") } else { word.clone() };
+    let words: Vec<OsString> = words.iter().chain(&request.diff).map(first).collect();
     if request.root.is_none() {
         if let Some(few) = few::few(proc, files, &words, &request.sections) {
             let world = World::new(proc, files, Some(few))?;
@@ -372,7 +387,13 @@ fn world<'a>(
 }
 
 fn section(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
-    for word in list.to_string_lossy().split(',').filter(|word| !word.is_empty()) {
+    let list = list.to_string_lossy();
+    let mut words = list.split(',').filter(|word| !word.is_empty()).peekable();
+    if words.peek().is_none() {
+        let names = Section::ALL.map(Section::name).join(", ");
+        return Err(anyhow!("no section is named (there are: {names})").into());
+    }
+    for word in words {
         let section = Section::ALL.into_iter().find(|section| section.name() == word);
         let unknown = || {
             let hint = Section::meant(word).map(|section| format!("; did you mean {}?", section.name()));
@@ -405,46 +426,6 @@ fn root(request: &mut Request, directory: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
-/// What a word means.
-enum Found {
-    Running(Subject),
-    Stopped(Box<Details>),
-}
-
-/// What the words mean, each container and process once. Reports those that mean nothing.
-fn find(call: &Call, world: &World<'_>, words: &[OsString], status: &mut u8) -> Vec<Found> {
-    let mut all: Vec<Found> = Vec::new();
-    for word in words {
-        world.hint_at_container(word);
-        match world.find(word) {
-            Ok((found, notes)) => {
-                notes.iter().for_each(|note| warn(call.name, note));
-                let is_known =
-                    |pid: i32| all.iter().any(|known| matches!(known, Found::Running(one) if one.pid == pid));
-                let new: Vec<Subject> = found.into_iter().filter(|one| !is_known(one.pid)).collect();
-                all.extend(new.into_iter().map(Found::Running));
-            }
-            Err(error) => match word.to_str().and_then(|word| stopped::find(world, word)) {
-                Some(Ok(details)) => {
-                    let key = details.container.key();
-                    let is_same =
-                        |known: &Found| matches!(known, Found::Stopped(one) if one.container.key() == key);
-                    if !all.iter().any(is_same) {
-                        all.push(Found::Stopped(Box::new(details)));
-                    }
-                }
-                stopped => {
-                    let error = stopped.and_then(Result::err).unwrap_or(error);
-                    warn(call.name, &crate::errno::chain(&error));
-                    exit::hint_at_rights_after(&error);
-                    *status = 1;
-                }
-            },
-        }
-    }
-    all
-}
-
 /// `--diff`
 fn differences(
     call: &Call,
@@ -457,14 +438,14 @@ fn differences(
     };
     let one = |word: &OsStr| -> Result<Subject> {
         world.hint_at_container(word);
-        let (found, notes) = world.find(word)?;
+        let (found, notes) = world.find(word).or_else(|error| host(world, word).ok_or(error))?;
         notes.iter().for_each(|note| warn(call.name, note));
         match found[..] {
             [subject] => Ok(subject),
             _ => Err(anyhow!("'{}' means {} containers: name one", text::shown(word), found.len())),
         }
     };
-    let is_host = other == "host";
+    let is_host = other == HOST;
     let (a, b) = (one(word)?, one(if is_host { OsStr::new("1") } else { other })?);
     let builder = Builder::new(world, &request.sections, &[a, b]);
     let report = |subject: Subject| {

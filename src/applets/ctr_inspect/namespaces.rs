@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use nix::unistd::Pid;
 use serde::Serialize;
 
+use super::proven;
 use super::unknown::Unknowns;
 use crate::container::IdentifiedBy;
 use crate::container::commands::Commands;
@@ -84,6 +85,14 @@ impl HostNamespaces {
         }))
     }
 
+    /// Is a process in the host's namespace of this kind?
+    pub(super) fn has(&self, proc: &ProcRoot, pid: Pid, kind: Kind) -> Option<bool> {
+        match proc.process(pid).ns(kind) {
+            Some(inode) => self.is(kind, inode),
+            None => proven::is_hosts(proc, pid, kind),
+        }
+    }
+
     pub(super) fn is(&self, kind: Kind, inode: u64) -> Option<bool> {
         let at = ORDER.iter().position(|other| *other == kind)?;
         self.0[at].map(|host| host == inode)
@@ -137,16 +146,24 @@ pub(super) fn namespace(
     unknown: &Unknowns,
 ) -> Option<Namespace> {
     let process = world.proc.process(Pid::from_raw(subject.pid));
-    let link = match std::fs::read_link(process.ns_path(kind)) {
+    let link = match world.proc.link(&process.ns_path(kind)) {
         // A zombie has lost most links, whatever the kernel has.
         Err(error)
             if error.kind() == std::io::ErrorKind::NotFound && !unknown.is_copy() && !unknown.is_zombie() =>
         {
             return None;
         }
-        link => unknown.known(&format!("namespaces.{}", kind.proc_name()), link),
+        Err(error) => {
+            let is_refused = error.kind() == std::io::ErrorKind::PermissionDenied && !unknown.is_copy();
+            let pid = Pid::from_raw(subject.pid);
+            let host = if is_refused { proven::is_hosts(world.proc, pid, kind) } else { None };
+            let what = if host.is_some() { ".inode" } else { "" };
+            unknown.known::<()>(&format!("namespaces.{}{what}", kind.proc_name()), Err(error));
+            let own = host.filter(|is_hosts| *is_hosts).map(|_| false);
+            return Some(Namespace { host, own, ..Namespace::default() });
+        }
+        Ok(link) => link,
     };
-    let Some(link) = link else { return Some(Namespace::default()) };
     let inode = parse_link(link.as_os_str().as_encoded_bytes());
     let Some(inode) = inode else { return Some(Namespace::default()) };
     let is_hosts = host.is(kind, inode);

@@ -124,7 +124,7 @@ pub(super) fn read(
         securebits: None,
         host_lsms: host_lsms(world),
         on_host: user_ns_is_hosts == Some(true),
-        words: words(&state, base, last),
+        words: words(&state, base, runtime, last),
     }
 }
 
@@ -140,11 +140,18 @@ fn baseline(runtime: Option<Runtime>, mask: Mask, last: u8) -> Option<&'static B
 }
 
 /// `docker default +NET_ADMIN`, or `all 41`, of what programs can have at most.
-fn words(state: &Credentials, base: Option<&Baseline>, last: u8) -> String {
+fn words(state: &Credentials, base: Option<&Baseline>, runtime: Option<Runtime>, last: u8) -> String {
     let mask = state.sets.bounding;
+    // Several runtimes have the set of Docker by default.
+    let label = |base: &Baseline| match runtime.map(Runtime::spec) {
+        Some(spec) if base.name == "docker" && spec.capabilities.contains(&base.name) => {
+            format!("{} default", spec.name)
+        }
+        _ => base.label.to_owned(),
+    };
     let far = |base: &Baseline| (base.mask(last) ^ mask).count_ones() > 6;
     let most = match base {
-        Some(base) if !far(base) => difference(base.label, base.mask(last), mask),
+        Some(base) if !far(base) => difference(&label(base), base.mask(last), mask),
         _ => crate::isolation::capabilities::baseline::describe(mask, last),
     };
     match state.sets.effective {

@@ -116,7 +116,7 @@ fn one(
 }
 
 fn open_files(world: &World<'_>, pid: i32, descriptors: &mut Descriptors, unknown: &Unknowns) -> Option<u64> {
-    match descriptors.list(&world.proc.path_of(Pid::from_raw(pid), "fd")) {
+    match descriptors.list(world.proc, &world.proc.path_of(Pid::from_raw(pid), "fd")) {
         Ok(Some(entries)) => Some(entries.len() as u64),
         Ok(None) => {
             unknown.add("processes.list.fds", "too many open files: the rest is not counted");
@@ -250,7 +250,7 @@ impl Waiting {
     fn read(world: &World<'_>, pid: i32, sets: &SignalSets, unknown: &Unknowns) -> Waiting {
         let process = world.proc.process(Pid::from_raw(pid));
         let mut waiting = Waiting { blocked: sets.blocked, ..Waiting::default() };
-        let threads = crate::sys::directory::list(&process.path("task")).unwrap_or_default();
+        let threads = world.proc.list(&process.path("task")).unwrap_or_default();
         let threads: Vec<&str> =
             threads.iter().take(Self::MOST_THREADS).filter_map(|thread| thread.name.to_str()).collect();
         for thread in &threads {

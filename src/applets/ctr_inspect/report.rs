@@ -102,6 +102,9 @@ pub(super) struct Report {
     pub files: Option<Files>,
     pub network: Option<Network>,
     pub processes: Option<Processes>,
+    /// Findings that are of high severity if there are any, for which something is not known.
+    #[serde(skip)]
+    pub undecided: Vec<&'static str>,
     /// The worst first.
     pub findings: Vec<Finding>,
     pub unknown: Vec<Unknown>,
@@ -115,8 +118,8 @@ pub(super) fn is_part(whole: &str, part: &str) -> bool {
 impl Report {
     /// Keeps who it is about, and the findings.
     pub(super) fn only_findings(self) -> Report {
-        let Report { label, identity, findings, unknown, .. } = self;
-        Report { label, identity, findings, unknown, ..Report::default() }
+        let Report { label, identity, undecided, findings, unknown, .. } = self;
+        Report { label, identity, undecided, findings, unknown, ..Report::default() }
     }
 }
 

@@ -74,9 +74,9 @@ fn held(world: &World<'_>, listening: &BTreeMap<u64, PathBuf>) -> Held {
         }
         let directory = world.proc.path_of(pid, "fd");
         // Any user can give a process such a name.
-        let entries = descriptors.entry(process.uid).or_default().list(&directory);
+        let entries = descriptors.entry(process.uid).or_default().list(world.proc, &directory);
         for entry in entries.ok().flatten().unwrap_or_default() {
-            let link = std::fs::read_link(directory.join(&entry.name)).unwrap_or_default();
+            let link = world.proc.link(&directory.join(&entry.name)).unwrap_or_default();
             let inode = link.as_os_str().as_bytes().strip_prefix(b"socket:[");
             let inode = inode.and_then(|rest| number(rest.strip_suffix(b"]")?));
             let path = inode.and_then(|inode: u64| listening.get(&inode)).filter(|path| takes_orders(path));
@@ -97,7 +97,7 @@ fn held(world: &World<'_>, listening: &BTreeMap<u64, PathBuf>) -> Held {
 /// The sockets that accept connections, by inode. A user can make a million: the file is read in parts, and only those in
 /// the usual places and so many others are kept.
 fn listening(world: &World<'_>) -> BTreeMap<u64, PathBuf> {
-    let open = |path: PathBuf| std::fs::File::open(path).ok();
+    let open = |path: PathBuf| world.proc.open(&path).map(std::fs::File::from).ok();
     let first = world.proc.path_of(Pid::from_raw(1), "net/unix");
     let Some(file) = open(first).or_else(|| open(world.proc.own("net/unix"))) else { return BTreeMap::new() };
     let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);

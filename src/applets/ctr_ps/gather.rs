@@ -110,7 +110,7 @@ fn gather_once(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fo
         if few && identity.group.is_none() {
             threads.extend(thread_of(proc, pid.as_raw()));
         }
-        let cannot = || format!("cannot read {}", proc.path_of(pid, "cgroup").display());
+        let cannot = || format!("cannot read {}", proc.shown(&proc.path_of(pid, "cgroup")).display());
         let tag = tagger.tag(pid, &identity).with_context(cannot)?;
         list.push(Process {
             pid: pid.as_raw(),

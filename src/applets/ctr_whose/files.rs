@@ -178,15 +178,17 @@ pub(super) fn root_of(mountinfo: &[u8]) -> Option<&[u8]> {
     mounts(mountinfo).find(|mount| mount.point == b"/").map(|mount| mount.device)
 }
 
-/// Any mount of a part of this file system. One with the host's root has the host's mounts.
+/// A mount of a part of this file system that a path reaches. One with the host's root has the host's mounts.
 pub(super) fn part_in<'m>(
     mountinfo: &'m [u8],
     device: &'m [u8],
     host_root: Option<&[u8]>,
 ) -> Option<Mount<'m>> {
     let is_usual = |mount: &Mount<'_>| USUAL_MOUNTS.iter().any(|usual| usual.as_bytes() == mount.point);
-    let mount = mounts_on(mountinfo, device).take(MOST_MOUNTS).find(|mount| !is_usual(mount))?;
-    (root_of(mountinfo) != host_root).then_some(mount)
+    let mut all = mounts_on(mountinfo, device).take(MOST_MOUNTS).filter(|mount| !is_usual(mount)).peekable();
+    all.peek().filter(|_| root_of(mountinfo) != host_root)?;
+    let hidden = HiddenMounts::of(mounts(mountinfo));
+    all.find(|mount| !hidden.has(mount))
 }
 
 /// The containers that have any part of this file system mounted.
@@ -277,4 +279,28 @@ fn by_pod(finder: &Finder<'_>, path: &str) -> Vec<Answer> {
 
 pub(super) fn shown(path: &Path) -> String {
     text::utf8(path.as_os_str().as_bytes()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_that_another_covers_is_no_part() {
+        let text = "1 0 0:1 / / rw - overlay overlay rw\n2 1 8:1 /a /h/x rw - ext4 /dev/sda rw\n";
+        let seen =
+            |text: &str| part_in(text.as_bytes(), b"8:1", Some(b"8:9")).map(|mount| unescape(mount.root));
+        assert_eq!(seen(text), Some(PathBuf::from("/a")));
+        let covered = format!("{text}3 1 0:3 / /h rw - tmpfs tmpfs rw\n");
+        assert_eq!(seen(&covered), None);
+        assert_eq!(
+            seen(&format!("{covered}4 3 8:1 /b /h/y rw - ext4 /dev/sda rw\n")),
+            Some(PathBuf::from("/b"))
+        );
+        assert_eq!(
+            part_in(text.as_bytes(), b"8:1", Some(b"0:1")).map(|mount| mount.id),
+            None,
+            "the host's mounts"
+        );
+    }
 }

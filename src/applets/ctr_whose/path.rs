@@ -66,7 +66,7 @@ fn of_special(finder: &Finder<'_>, path: &Path) -> Option<Entry> {
         let pid = decimal(below.components().next()?.as_os_str().to_str()?)?;
         let pid = i32::try_from(pid).ok()?;
         let is_ns = below.components().nth(1).is_some_and(|part| part.as_os_str() == "ns");
-        let link = std::fs::read_link(finder.world.proc.path().join(below)).ok().filter(|_| is_ns);
+        let link = finder.world.proc.link(&finder.world.proc.of_host(below)).ok().filter(|_| is_ns);
         let inode = link.and_then(|link| crate::proc::ns::parse_link(link.as_os_str().as_bytes()));
         let mut entry = match inode {
             Some(inode) => namespace::namespace(finder, None, inode),

@@ -123,7 +123,9 @@ fn by_file(finder: &Finder<'_>, path: &Path, wanted: &UnixSocket) -> Entry {
 /// file systems with numbers of their own.
 pub(super) fn inodes_of(proc: &ProcRoot, path: &Path) -> Vec<u64> {
     let list = proc.path_of(Pid::from_raw(1), "net/unix");
-    let Ok(file) = File::open(list).or_else(|_| File::open(proc.own("net/unix"))) else { return Vec::new() };
+    let Ok(file) = proc.open(&list).or_else(|_| proc.open(&proc.own("net/unix"))).map(File::from) else {
+        return Vec::new();
+    };
     let wanted = short_of_run(path);
     let inode = |line: Vec<u8>| {
         let line = String::from_utf8_lossy(&line).into_owned();

@@ -86,7 +86,9 @@ impl<'a> Cells<'a> {
         match id {
             Id::Ns => Some(namespace.inode.to_string()),
             Id::Type => Some(namespace.kind.proc_name().to_owned()),
-            Id::Path => pid.map(|pid| self.proc.path_of(pid, &namespace.kind.link()).display().to_string()),
+            Id::Path => pid.map(|pid| {
+                self.proc.shown(&self.proc.path_of(pid, &namespace.kind.link())).display().to_string()
+            }),
             Id::Nprocs => Some(namespace.nprocs.to_string()),
             Id::Pid => pid.map(|pid| pid.to_string()),
             Id::Ppid => self.process(pid?).ppid.map(|ppid| ppid.to_string()),
@@ -191,7 +193,7 @@ impl<'a> Cells<'a> {
         let ppid = stat.get(close + 1..).unwrap_or_default().split(|&b| b == b' ').nth(2);
         let ppid = ppid.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
         let name = stat.get(open..close).unwrap_or_default().to_vec();
-        let uid = std::fs::metadata(self.proc.path_of(pid, "")).ok().map(|meta| meta.uid());
+        let uid = self.proc.metadata(&self.proc.path_of(pid, "")).ok().map(|meta| meta.uid());
         ProcessInfo { uid, ppid, name }
     }
 

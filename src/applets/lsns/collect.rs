@@ -130,10 +130,10 @@ pub(super) fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<std::i
     }
     if let Some((pid, errno)) = walk.broken {
         let path = proc.path_of(pid, "ns");
-        return Err(errno).with_context(|| format!("cannot read {}", path.display()));
+        return Err(errno).with_context(|| format!("cannot read {}", proc.shown(&path).display()));
     }
     let mut found = walk.found;
-    Ok(std::fs::read(proc.own("mountinfo")).map(|text| {
+    Ok(proc.read_own("mountinfo").map(|text| {
         mounts(&text, wanted, &mut found);
         found
     }))

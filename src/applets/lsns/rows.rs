@@ -69,7 +69,7 @@ pub(super) fn list(
         all_members: needs(&[Id::Container, Id::Runtime, Id::Pod, Id::Image, Id::Created]),
     };
     let mut found = collect(proc, &wanted)?.map_err(|error| {
-        let words = format!("failed to parse {}", proc.own("mountinfo").display());
+        let words = format!("failed to parse {}", proc.shown(&proc.own("mountinfo")).display());
         Exit::failed(NO_MOUNTS, anyhow::Error::from(error).context(words))
     })?;
     if let Some(pid) = found.unexamined {
@@ -163,9 +163,9 @@ fn namespaces_of(proc: &ProcRoot, pid: Pid) -> Result<HashSet<(Kind, u64)>> {
     let mut denied = None;
     for kind in Kind::ALL {
         let path = proc.path_of(pid, &kind.link());
-        match std::fs::read_link(&path).map_err(|error| (error.raw_os_error().map(Errno::from_raw), error)) {
+        match proc.link(&path).map_err(|error| (error.raw_os_error().map(Errno::from_raw), error)) {
             Err((Some(errno), error)) if broken(errno) => {
-                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+                return Err(error).with_context(|| format!("cannot read {}", proc.shown(&path).display()));
             }
             Err((Some(errno @ (Errno::EACCES | Errno::EPERM)), _)) => {
                 denied.get_or_insert((path, errno));

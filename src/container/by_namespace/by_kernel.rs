@@ -77,7 +77,8 @@ impl ByNamespace {
         }
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
         // A process that waits outside for the container it created counts as part of it: its children are inside.
-        let for_children = || other(ns_inode(&proc.path_of(pid, "ns/pid_for_children")), self.host.pid_ns);
+        let for_children =
+            || other(ns_inode(proc, &proc.path_of(pid, "ns/pid_for_children")), self.host.pid_ns);
         let id = match own.pid_ns.or_else(for_children) {
             Some(id) => id.to_string(),
             None => self.id_by_root(proc, pid, mnt_ns())?,
@@ -103,7 +104,7 @@ impl ByNamespace {
     /// The id of a container that has only another root directory: the number of its mount namespace, else the path. A
     /// mount namespace that is a container can have further roots, as those of schroot(1): they have both.
     fn id_by_root(&mut self, proc: &ProcRoot, pid: Pid, mnt_ns: Option<u64>) -> Option<String> {
-        let path = std::fs::read_link(proc.path_of(pid, "root")).ok()?.to_string_lossy().into_owned();
+        let path = proc.link(&proc.path_of(pid, "root")).ok()?.to_string_lossy().into_owned();
         let Some(mnt_ns) = mnt_ns else { return Some(path) };
         let root = root_of(proc, pid);
         if let Some(id) = self.roots.get(&(mnt_ns, root)) {
@@ -113,7 +114,11 @@ impl ByNamespace {
         let owner = proc.process(pid).status().ok().and_then(|status| status.euid);
         let files = self.files.of_user(owner.unwrap_or_default());
         let of_host = root.is_some_and(|(device, inode)| files.is_same(&path, device, inode));
-        let id = if path == "/" || of_host { mnt_ns.to_string() } else { format!("{mnt_ns}{path}") };
+        let id = if path == "/" || of_host || proc.is_copy() {
+            mnt_ns.to_string()
+        } else {
+            format!("{mnt_ns}{path}")
+        };
         self.roots.insert((mnt_ns, root), id.clone());
         Some(id)
     }

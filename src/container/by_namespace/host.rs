@@ -28,7 +28,7 @@ impl Host {
         let is_kernel_thread = proc.process(kthreadd).status().is_ok_and(|status| status.kernel_thread);
         let host_pids = [is_kernel_thread.then_some(kthreadd), Some(Pid::from_raw(1))];
         let id = |kind| {
-            let of_ctrbox = || ns_inode(&proc.own(&Kind::link(kind)));
+            let of_ctrbox = || ns_inode(proc, &proc.own(&Kind::link(kind)));
             host_pids.into_iter().flatten().find_map(|pid| namespace(proc, pid, kind)).or_else(of_ctrbox)
         };
         Host {
@@ -65,7 +65,7 @@ pub(crate) fn is_in_container_of_host(proc: &ProcRoot) -> bool {
 
 /// Does ctrbox run in a container that shows the host's processes? Then its root directory is not the host's.
 fn ctrbox_is_in_container(proc: &ProcRoot) -> bool {
-    let own_groups = std::fs::read(proc.own("cgroup")).unwrap_or_default();
+    let own_groups = proc.read_own("cgroup").unwrap_or_default();
     let first = proc.read(Pid::from_raw(1), "cgroup").unwrap_or_default();
     // In another cgroup namespace, paths of groups above its root begin with /..
     let is_below_host_root = cgroup_lines(&first).any(|path| path.starts_with("/.."));

@@ -6,6 +6,7 @@ mod host;
 mod known;
 mod program;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -184,7 +185,15 @@ fn net_names(files: &Files) -> HashMap<u64, String> {
 /// Device and inode of the root directory of a process, if they are known without a request to a file server, which
 /// can block.
 fn root_of(proc: &ProcRoot, pid: Pid) -> Option<FileId> {
-    file_id(&proc.path_of(pid, "root"))
+    match proc.is_copy() {
+        false => file_id(&proc.path_of(pid, "root")),
+        // No file of a copy is the directory itself. The path of the link stands for it.
+        true => proc.link(&proc.path_of(pid, "root")).ok().map(|path| {
+            let mut hasher = DefaultHasher::new();
+            path.hash(&mut hasher);
+            ((0, 0), hasher.finish())
+        }),
+    }
 }
 
 fn file_id(path: &Path) -> Option<FileId> {
@@ -196,7 +205,7 @@ fn c_path(path: &Path) -> Option<std::ffi::CString> {
     std::ffi::CString::new(path.as_os_str().as_bytes()).ok()
 }
 
-fn ns_inode(link: &Path) -> Option<u64> {
+fn ns_inode(proc: &ProcRoot, link: &Path) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
-    crate::proc::ns::parse_link(std::fs::read_link(link).ok()?.as_os_str().as_bytes())
+    crate::proc::ns::parse_link(proc.link(link).ok()?.as_os_str().as_bytes())
 }

@@ -29,7 +29,7 @@ pub(in crate::container) fn trusted_program(
     fits: impl Fn(&str) -> bool,
 ) -> Option<String> {
     let exe = proc.path_of(pid, "exe");
-    let path = std::fs::read_link(&exe).ok()?;
+    let path = proc.link(&exe).ok()?;
     let name = path.file_name()?.to_str().filter(|name| fits(name))?;
     // The path is one in the mount namespace of the process. Here it can lead anywhere.
     let owner = || proc.process(pid).status().unwrap_or_default().euid.unwrap_or_default();

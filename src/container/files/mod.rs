@@ -19,8 +19,10 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, open};
 use nix::sys::stat::Mode;
+use nix::unistd::Pid;
 
 use crate::access::{AccessProcess, Account};
+use crate::proc::ProcRoot;
 use crate::sys;
 use crate::sys::keyed::HashMap;
 use budget::{Budget, Cost, Spent};
@@ -108,16 +110,30 @@ impl Files {
         Files::open_root(root, Some(account))
     }
 
+    /// The files that a process sees.
+    pub(crate) fn of_process(proc: &ProcRoot, pid: Pid, account: Account) -> Result<Files> {
+        let path = proc.shown(&proc.path_of(pid, "root"));
+        let root = proc.open_root(pid).with_context(|| format!("cannot open {}", path.display()))?;
+        Files::with_root(&path, Some(root), Some(account))
+    }
+
     fn open_root(root: &Path, account: Option<Account>) -> Result<Files> {
-        let cannot = || format!("cannot open {}", root.display());
+        if root == Path::new("/") {
+            return Files::with_root(root, None, account);
+        }
+        // The root directory of a container is a link in /proc. O_PATH sends no request to a file server.
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let directory = open(root, flags, Mode::empty());
+        let directory = directory.with_context(|| format!("cannot open {}", root.display()))?;
+        Files::with_root(root, Some(directory), account)
+    }
+
+    fn with_root(root: &Path, root_fd: Option<OwnedFd>, account: Option<Account>) -> Result<Files> {
         let owner = OnceCell::new();
-        let mut root_fd = None;
-        if root != Path::new("/") {
-            // The root directory of a container is a link in /proc. O_PATH sends no request to a file server.
-            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-            let directory = open(root, flags, Mode::empty()).with_context(cannot)?;
-            _ = owner.set(sys::known(&directory, c"").with_context(cannot)?.uid);
-            root_fd = Some(directory);
+        if let Some(directory) = &root_fd {
+            let known =
+                sys::known(directory, c"").with_context(|| format!("cannot open {}", root.display()))?;
+            _ = owner.set(known.uid);
         }
         let path = root.to_path_buf();
         let budget = account.map(|_| Rc::new(Budget::new("this container".to_owned())));

@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use super::Files;
 use super::budget::Cost;
 use super::meta::{Meta, Opened};
-use crate::proc::ProcRoot;
+use crate::proc::{ProcRoot, below_root};
 use crate::sys;
 
 impl Files {
@@ -98,10 +98,7 @@ impl Files {
         let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
         let fd = match &self.system.root_fd {
             None => openat2(AT_FDCWD, path, how.resolve(ResolveFlag::RESOLVE_NO_SYMLINKS)),
-            Some(root) => {
-                let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
-                openat2(root.as_fd(), path, how.resolve(resolve))
-            }
+            Some(root) => below_root(root, Path::new(path), OFlag::O_PATH, ResolveFlag::RESOLVE_NO_SYMLINKS),
         };
         fd.map(File::from)
     }
@@ -126,10 +123,7 @@ impl Files {
                 Some(mount) => open_on_mount(mount, path, flags),
             },
             // Resolve symbolic links below that root (openat2(2), since Linux 5.6).
-            Some(root) => {
-                let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT);
-                openat2(root.as_fd(), path, how)
-            }
+            Some(root) => below_root(root, Path::new(path), flags, ResolveFlag::empty()),
         };
         fd.map(File::from)
     }

@@ -59,7 +59,7 @@ impl Capable {
 fn others(process: Process<'_>, first: &Credentials) -> std::io::Result<Vec<(Vec<Pid>, Credentials)>> {
     let may = |state: &Credentials| (state.sets, state.no_new_privs, state.seccomp);
     let mut groups: Vec<(Vec<Pid>, Credentials)> = Vec::new();
-    for entry in sys::directory::list(&process.path("task"))? {
+    for entry in process.root.list(&process.path("task"))? {
         let Some(thread) = entry.name.to_str().and_then(|name| name.parse().ok()) else { continue };
         let thread = Pid::from_raw(thread);
         let Ok(state) = process.thread_credentials(thread) else { continue };
@@ -97,7 +97,7 @@ impl Program {
     /// None for a kernel thread, and for a process that this process may not read.
     fn read(process: Process<'_>) -> Option<Program> {
         let exe = process.path("exe");
-        let path = std::fs::read_link(&exe).ok()?;
+        let path = process.root.link(&exe).ok()?;
         // Uses the link itself: the path that it shows may lead to another file by now, or below another root.
         let link = CString::new(exe.as_os_str().as_bytes()).ok()?;
         let gives = match is_on_fuse(process, &link) {

@@ -7,10 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
-use super::copy::HostCopy;
+use nix::errno::Errno;
+
 use super::hierarchy::{Hierarchies, Membership, parse};
 use super::kept::Kept;
-use crate::proc::number;
+use crate::proc::{HostCopy, number};
 use crate::sys::directory::{Entry, each};
 
 /// A group, for the files of one controller.
@@ -23,7 +24,7 @@ pub(crate) struct Place {
     /// Below the mount point.
     below: PathBuf,
     /// The files of another host, if it is a group of that.
-    copy: Option<Rc<HostCopy>>,
+    copy: Option<HostCopy>,
     /// For a group that is read again and again.
     kept: Option<Rc<Kept>>,
 }
@@ -170,7 +171,10 @@ impl Place {
 
     fn open(&self, path: &Path) -> std::io::Result<File> {
         match &self.copy {
-            Some(copy) => copy.open(path),
+            Some(copy) => {
+                let below = path.strip_prefix(copy.path()).map_err(|_| Errno::EXDEV)?;
+                Ok(copy.open_exact(below)?.into())
+            }
             None => File::open(path),
         }
     }

@@ -159,8 +159,7 @@ impl Hierarchies {
 
     /// The groups of a process, in every visible hierarchy.
     pub fn groups_of(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<Group>> {
-        let file = proc.path_of(pid, "cgroup");
-        let text = read_groups(&file)?;
+        let text = read_groups(proc, pid)?;
         let found = parse(&text).filter_map(|membership| {
             let (hierarchy, path) = self.place(membership)?;
             Some(hierarchy.group(hierarchy.controllers.clone(), path.to_path_buf()))

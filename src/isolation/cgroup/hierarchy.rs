@@ -4,18 +4,16 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-use super::copy::HostCopy;
 use crate::isolation::operation::{Operation, refused};
 use crate::order;
-use crate::proc::ProcRoot;
 use crate::proc::mountinfo::{Mount, mounts_of, unescape, wanted_of};
+use crate::proc::{HostCopy, ProcRoot};
 
 /// A line of `/proc/PID/cgroup` (cgroups(7)): `ID:CONTROLLERS:PATH`.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -27,9 +25,10 @@ pub struct Membership<'a> {
 }
 
 /// The text of `/proc/PID/cgroup`.
-pub(super) fn read_groups(file: &Path) -> Result<Vec<u8>> {
+pub(super) fn read_groups(proc: &ProcRoot, pid: Pid) -> Result<Vec<u8>> {
+    let file = proc.shown(&proc.path_of(pid, "cgroup"));
     let message = || format!("cannot open {}", file.display());
-    std::fs::read(file).with_context(|| refused(message(), Operation::Open(file.to_owned())))
+    proc.process(pid).cgroup().with_context(|| refused(message(), Operation::Open(file.clone())))
 }
 
 /// The lines of `/proc/PID/cgroup`. A path may contain any byte except a newline, also colons.
@@ -63,7 +62,7 @@ pub struct Hierarchy {
     pub root: PathBuf,
     pub mount_point: PathBuf,
     /// The files of another host, if it is one of that.
-    pub(super) copy: Option<Rc<HostCopy>>,
+    pub(super) copy: Option<HostCopy>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -90,19 +89,16 @@ impl Hierarchies {
                 std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut text)).map(|_| text)
             }
         };
-        let text = read.with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read.with_context(|| format!("cannot read {}", proc.shown(&path).display()))?;
         let all = Hierarchies(wanted_of(&text, KINDS, is_wanted).filter_map(hierarchy).collect());
-        if !proc.is_copy() {
-            return Ok(all);
-        }
-        let root = proc.path().parent().unwrap_or(Path::new("/"));
-        let copy = HostCopy::new(root).with_context(|| format!("cannot open {}", root.display()))?;
-        Ok(all.below(root, &Rc::new(copy)))
+        let Some(copy) = proc.copy() else { return Ok(all) };
+        Ok(all.below(copy))
     }
 
     /// In the files of another host, mount points lie below the directory with these files: without that, the groups of
     /// this host would be read.
-    fn below(self, root: &Path, copy: &Rc<HostCopy>) -> Hierarchies {
+    fn below(self, copy: &HostCopy) -> Hierarchies {
+        let root = copy.path();
         let moved = |hierarchy: Hierarchy| {
             let below = hierarchy.mount_point.strip_prefix(root).or(hierarchy.mount_point.strip_prefix("/"));
             let mount_point = root.join(below.unwrap_or(&hierarchy.mount_point));
@@ -149,9 +145,8 @@ impl Hierarchies {
 
     /// `cgroup.procs` of every group of `pid` that this process is not in, opened for [`super::join()`].
     pub fn open_groups(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<OwnedFd>> {
-        let path = proc.path_of(pid, "cgroup");
-        let text = read_groups(&path)?;
-        let own = std::fs::read(proc.own("cgroup")).unwrap_or_default();
+        let text = read_groups(proc, pid)?;
+        let own = proc.read_own("cgroup").unwrap_or_default();
         let others = parse(&text).filter(|membership| !parse(&own).any(|own| own == *membership));
         let directories = others.filter_map(|membership| self.directory(membership));
         directories

@@ -3,7 +3,6 @@
 mod bounds;
 pub(crate) mod chain;
 mod cleanup;
-mod copy;
 mod create;
 mod end;
 mod frozen;

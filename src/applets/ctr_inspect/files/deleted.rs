@@ -74,7 +74,7 @@ fn candidates(
     let (mut found, mut links, mut descriptors) = (Vec::new(), Vec::new(), Descriptors::default());
     for pid in members {
         let directory = world.proc.path_of(Pid::from_raw(pid), "fd");
-        let entries = match descriptors.list(&directory) {
+        let entries = match descriptors.list(world.proc, &directory) {
             Ok(Some(entries)) => entries,
             Ok(None) => {
                 unknown.add("files.deleted", "too many open files: the rest is not looked at");
@@ -88,7 +88,7 @@ fn candidates(
         };
         for entry in entries {
             let link = directory.join(&entry.name);
-            let Some(path) = std::fs::read_link(&link).ok().as_deref().and_then(deleted_path) else {
+            let Some(path) = world.proc.link(&link).ok().as_deref().and_then(deleted_path) else {
                 continue;
             };
             let fd = entry.name.to_str().and_then(|name| name.parse().ok()).unwrap_or(-1);

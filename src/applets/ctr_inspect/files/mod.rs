@@ -20,6 +20,7 @@ use super::unknown::Unknowns;
 use crate::access::{self, Account, memory};
 use crate::container::details::USUAL_MOUNTS;
 use crate::container::world::{Subject, World};
+use crate::order;
 use crate::proc::hidden_mounts::HiddenMounts;
 use crate::proc::mountinfo::{Mount, mounts, unescape};
 use crate::proc::ns::Kind;
@@ -155,7 +156,7 @@ pub(super) fn read(world: &World<'_>, subject: Subject, host: &HostMounts, unkno
         devices,
         space,
         deleted: deleted::read(world, subject, unknown),
-        cwd: unknown.known("files.cwd", std::fs::read_link(process.path("cwd"))).map(|path| shown(&path)),
+        cwd: unknown.known("files.cwd", world.proc.link(&process.path("cwd"))).map(|path| shown(&path)),
         cwd_outside: cwd_outside(world, subject, &text, unknown),
     }
 }
@@ -179,7 +180,7 @@ fn below_root(
     let targets: Vec<String> = std::iter::once("/".to_owned()).chain(targets).take(MOST).collect();
     let account = Account::of_owner(owner, subject.pid);
     let root = world.proc.path_of(Pid::from_raw(subject.pid), "root");
-    let found = match std::fs::read_link(&root) {
+    let found = match world.proc.link(&root) {
         Err(error) => Err(error),
         Ok(_) => access::below_root(account, root, targets.clone()).map_err(std::io::Error::from),
     };
@@ -208,7 +209,7 @@ fn root(world: &World<'_>, subject: Subject, host: &HostMounts, text: &[u8], unk
     let process = world.proc.process(Pid::from_raw(subject.pid));
     // If several mounts are on the root, the last one is visible. After chroot(2) there may be none.
     let Some(mount) = mounts(text).filter(|mount| mount.point == b"/").last() else {
-        let path = unknown.known("files.root", std::fs::read_link(process.path("root")));
+        let path = unknown.known("files.root", world.proc.link(&process.path("root")));
         return Root { path: path.map(|path| shown(&path)), ..Root::default() };
     };
     let is_read_only = mount.is_read_only() || mount.has_option("ro");
@@ -283,6 +284,11 @@ fn all_mounts(text: &[u8], host: &HostMounts, unknown: &Unknowns) -> Vec<Mounted
     };
     let is_writable =
         |mount: &Mount<'_>| !mount.is_read_only() && !mount.has_option("ro") && mount.kind != b"nsfs";
+    // In this order those below a directory are next to each other.
+    let mut writable: Vec<&str> =
+        all.iter().filter(|(_, mount)| is_writable(mount)).map(|(point, _)| &**point).collect();
+    order::sort(&mut writable);
+    writable.dedup();
     let mut room = MOST_BELOW;
     let mut found = Vec::new();
     for (point, mount) in all.iter().filter(last) {
@@ -290,9 +296,10 @@ fn all_mounts(text: &[u8], host: &HostMounts, unknown: &Unknowns) -> Vec<Mounted
         let is_read_only = mount.is_read_only();
         let mut writable_below = Vec::new();
         if is_read_only && on_host.is_some() {
-            let below = all.iter().filter(|(other, mount)| is_writable(mount) && is_below(other, point));
-            let below: BTreeSet<&str> = below.map(|(other, _)| &**other).collect();
-            writable_below.extend(below.into_iter().take(room.max(1)).map(str::to_owned));
+            let directory = format!("{point}/");
+            let first = writable.partition_point(|other| *other < &*directory);
+            let below = writable[first..].iter().take_while(|other| other.starts_with(&directory));
+            writable_below.extend(below.take(room.max(1)).map(|other| (*other).to_owned()));
             room = room.saturating_sub(writable_below.len());
         }
         found.push(Mounted {
@@ -342,7 +349,7 @@ fn cwd_outside(world: &World<'_>, subject: Subject, mountinfo: &[u8], unknown: &
     }
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let cwd = world.proc.path_of(Pid::from_raw(subject.pid), "cwd");
-    let cwd = open(&cwd, flags, Mode::empty()).ok()?;
+    let cwd = unknown.known("files.cwd_outside", open(&cwd, flags, Mode::empty()).map_err(Into::into))?;
     let id = mount_id(&cwd)?;
     if mountinfo.is_empty() {
         return None;

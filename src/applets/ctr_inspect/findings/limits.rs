@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Judge;
 use crate::applets::ctr_inspect::finding::Severity;
-use crate::applets::ctr_inspect::limits::{Limits, percent};
+use crate::applets::ctr_inspect::limits::{HOUR, Limits, percent};
 use crate::applets::ctr_inspect::show::{many, short_path};
 use crate::isolation::cgroup::pressure::Stall;
 use crate::output::size::size;
@@ -84,7 +84,7 @@ impl Judge<'_> {
             return self.kills_in_shared_group(limits, kills);
         }
         let last = memory.kills.iter().flatten().last();
-        let is_recent = last.is_some_and(|last| last.ago < 3600);
+        let is_recent = last.is_some_and(|last| last.ago < HOUR) || memory.has_recent_kills;
         let severity = if is_recent { Severity::High } else { Severity::Medium };
         let lives = if self.has_first_process() { "; PID 1 lives on" } else { "" };
         let mut text = match last {
@@ -126,7 +126,7 @@ impl Judge<'_> {
             return;
         }
         let last = limits.memory.kills.iter().flatten().last();
-        let is_recent = last.is_some_and(|last| last.ago < 3600);
+        let is_recent = last.is_some_and(|last| last.ago < HOUR);
         let severity = if is_recent { Severity::Medium } else { Severity::Note };
         let last = last.map(|last| {
             let victim = text::escape(last.comm.as_bytes());

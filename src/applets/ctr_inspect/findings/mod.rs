@@ -93,8 +93,13 @@ pub(super) fn judge(
         .filter(|path| *path != "privileges.securebits")
         .collect();
     if !withheld.is_empty() {
-        let text = format!("{} not known", many(withheld.len() as u64, "value"));
-        judge.add("unknown", Severity::Note, text, vec![("unknown", json!(withheld))]);
+        let mut text = format!("{} not known", many(withheld.len() as u64, "value"));
+        let mut evidence = vec![("unknown", json!(withheld))];
+        if !report.undecided.is_empty() {
+            text += &format!("; not decided: {}", report.undecided.join(" "));
+            evidence.push(("findings", json!(report.undecided)));
+        }
+        judge.add("unknown", Severity::Note, text, evidence);
     }
     order::sort_by_key(&mut judge.found, |finding| std::cmp::Reverse(finding.severity));
     judge.found
@@ -131,6 +136,31 @@ pub(super) fn is_judged(report: &Report, id: &str) -> bool {
         let is_known = |part: &str| !report.unknown.iter().any(|one| is_part(&one.path, part));
         (rule.of_host || !report.is_of_host) && rule.needs.iter().all(|part| is_known(part))
     })
+}
+
+/// What could be a finding of high severity, if all were known.
+pub(super) fn undecided(report: &Report) -> Vec<&'static str> {
+    let is_shown = |part: &str| match part.split('.').next().unwrap_or_default() {
+        "privileges" => report.privileges.is_some(),
+        "namespaces" => report.namespaces.is_some(),
+        "limits" => report.limits.is_some(),
+        "files" => report.files.is_some(),
+        "network" => report.network.is_some(),
+        _ => report.processes.is_some(),
+    };
+    // Of a process that may be in a container no rule about containers is judged.
+    let may_be_in_one = report.unknown.iter().any(|one| one.path == "identity.container");
+    let can_be_high = |rule: &&Rule| {
+        rule.severity.contains("high") && (rule.of_host || may_be_in_one || !report.is_of_host)
+    };
+    let rules = RULES.iter().filter(can_be_high).filter(|rule| rule.needs.iter().all(|part| is_shown(part)));
+    let mut all: Vec<&str> = rules.map(|rule| rule.id).filter(|id| !is_judged(report, id)).collect();
+    let memory = report.limits.as_ref().map(|limits| &limits.memory);
+    // When a process was killed shows in the log, unless all is recent.
+    if memory.is_some_and(|memory| memory.is_time_of_kills_unknown()) {
+        all.push("oom-kill");
+    }
+    all
 }
 
 fn finding(id: &'static str, severity: Severity, text: String, evidence: Vec<(&str, Value)>) -> Finding {

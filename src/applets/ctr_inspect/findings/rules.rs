@@ -26,7 +26,7 @@ pub(crate) const RULES: &[Rule] = &[
                runtimes that are designed so (LXC, nspawn, sandboxes)",
         why: "root in the container can do all that root on the host can",
         remedy: "run it without --privileged; add the capabilities and devices that it needs",
-        needs: &["privileges.masked", "namespaces.user"],
+        needs: &["privileges.masked", "privileges.privileged"],
         ..RULE
     },
     Rule {
@@ -34,7 +34,7 @@ pub(crate) const RULES: &[Rule] = &[
         when: "root with a capability, in the host's user namespace",
         why: "a process that escapes is root on the host",
         remedy: "run it as another user, or in a user namespace",
-        needs: &["privileges", "namespaces.user"],
+        needs: &["privileges", "privileges.root_on_host"],
         ..RULE
     },
     Rule {
@@ -45,7 +45,7 @@ pub(crate) const RULES: &[Rule] = &[
         when: "a capability in the bounding set beyond the runtime's default",
         why: "the capability reaches beyond the container",
         remedy: "drop it if the program does not need it",
-        needs: &["privileges", "namespaces.user"],
+        needs: &["privileges", "privileges.root_on_host"],
         ..RULE
     },
     Rule {
@@ -100,7 +100,7 @@ pub(crate) const RULES: &[Rule] = &[
         when: "/proc/sys or /proc/sysrq-trigger can be written, or /proc/kcore or /sys/firmware is not covered",
         why: "settings of the host's kernel can be changed or read",
         remedy: "keep the runtime's masked and read-only paths",
-        needs: &["privileges.masked", "namespaces.user"],
+        needs: &["privileges.masked", "privileges.root_on_host"],
         ..RULE
     },
     Rule {
@@ -181,8 +181,8 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "oom-kill",
-        severity: "high if the kernel's log has one of the last hour, else medium; less if the group is not the \
-                   container's alone",
+        severity: "high if one was in the last hour, by the kernel's log or the age of the container, or if the count \
+                   grows; else medium; less if the group is not the container's alone",
         when: "the kernel killed a process of its control group for lack of memory since the group was made",
         why: "a process was killed for lack of memory; runtimes report that only if it was the first one",
         remedy: "raise the limit that was reached, or find what takes the memory",
@@ -267,7 +267,8 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         id: "dns",
         severity: "medium for Docker, Podman, nerdctl, containerd and Kubernetes, else note",
-        when: "resolv.conf is missing, names no server or more than 3, or one on loopback where nothing listens",
+        when: "resolv.conf is missing, names no server or more than 3, or one on loopback where nothing listens; not without \
+               a network, of pause containers, and a server on loopback with the host's network",
         why: "names are not resolved, or only after a timeout",
         remedy: "give the container a name server that it reaches (--dns)",
         needs: &["network.dns"],

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -14,7 +15,7 @@ use crate::isolation::cgroup::chain::{Groups, Place, field};
 use crate::isolation::cgroup::kills;
 use crate::isolation::cgroup::memory::Split;
 use crate::proc::number;
-use crate::text;
+use crate::{sys, text};
 
 #[derive(Serialize, Debug, Default)]
 pub(in crate::applets::ctr_inspect) struct Memory {
@@ -43,6 +44,9 @@ pub(in crate::applets::ctr_inspect) struct Memory {
     pub host_total: Option<u64>,
     /// Is its control group the container's alone?
     pub own: Option<bool>,
+    /// Was a process killed within an hour, whatever the log has?
+    #[serde(skip)]
+    pub has_recent_kills: bool,
     /// Of `limit_usage`, what the kernel cannot reclaim.
     #[serde(skip)]
     pub limit_fixed: Option<u64>,
@@ -116,6 +120,15 @@ impl Kill {
     }
 }
 
+impl Memory {
+    pub(in crate::applets::ctr_inspect) fn is_time_of_kills_unknown(&self) -> bool {
+        self.events.oom_kill > Some(0) && self.kills.is_none() && !self.has_recent_kills
+    }
+}
+
+/// In seconds: a kill since then is recent.
+pub(in crate::applets::ctr_inspect) const HOUR: u64 = 3600;
+
 impl Reader<'_> {
     pub(super) fn memory(&self) -> Memory {
         let host_total = self.host_memory();
@@ -150,6 +163,7 @@ impl Reader<'_> {
         let high = if place.v2 { place.least(|place| place.number("memory.high")) } else { None };
         let mut events = events(&place);
         let kills = self.kills(&place, own, &mut events);
+        let has_recent_kills = own == Some(true) && self.has_recent_kills(&place, &events, kills.as_deref());
         let (swap, swap_limit) = self.swap(&place, usage, limit, &stat);
         Memory {
             usage,
@@ -174,6 +188,7 @@ impl Reader<'_> {
             swap,
             swap_limit,
             kills,
+            has_recent_kills,
             events,
             host_total,
             own,
@@ -216,6 +231,18 @@ impl Reader<'_> {
             events.oom_kill = events.oom_kill.map(|kills| kills + elsewhere);
         }
         Some(found)
+    }
+
+    /// Also without the log, which everybody may not read: all kills are since the start of the container, and the count
+    /// can grow.
+    fn has_recent_kills(&self, place: &Place, events: &Events, log: Option<&[Kill]>) -> bool {
+        const PAUSE: Duration = Duration::from_millis(100);
+        let before = events.oom_kill.filter(|kills| *kills > 0 && log.is_none_or(<[Kill]>::is_empty));
+        let grows = |before: u64| {
+            _ = sys::sleep(PAUSE);
+            place.oom_kills().is_some_and(|now| now > before)
+        };
+        before.is_some_and(|before| self.age().is_some_and(|age| age < HOUR) || grows(before))
     }
 
     /// The groups at or below this one in which the container has processes.

@@ -27,7 +27,10 @@ const MOST_NAMES: usize = 64;
 /// In a container the path leads nowhere outside of it, and another process opens the file.
 pub(super) fn read(world: &World<'_>, subject: Subject, unknown: &Unknowns) -> Option<Dns> {
     let (pid, path) = (Pid::from_raw(subject.pid), "network.dns");
-    if let Err(error) = std::fs::read_link(world.proc.path_of(pid, "root")) {
+    if !unknown.is_live(path) {
+        return None;
+    }
+    if let Err(error) = world.proc.link(&world.proc.path_of(pid, "root")) {
         return unknown.known(path, Err(error));
     }
     let owner = subject.container.map_or(0, |number| world.containers[number].container.owner);

@@ -30,8 +30,14 @@ impl Page<'_> {
         parts.extend(split.map(|(name, bytes)| format!("{name} {}", size(bytes))));
         parts.extend(memory.peak.map(|peak| format!("peak {}", size(peak))));
         parts.extend(memory.swap.filter(|swap| *swap > 0).map(|swap| format!("swap {}", size(swap))));
+        let sums = &limits.processes;
         if memory.working_set.is_some() {
-            self.line("memory", &parts);
+            let sum = || {
+                let rss = size(sums.rss?);
+                Some(format!("at most {rss}, the sum over {}", many(sums.count, "process")))
+            };
+            let sum = memory.own.filter(|own| !own).and_then(|_| sum());
+            self.of_group("memory", sum, parts);
         }
         let mut events = Vec::new();
         if let Some(high) = memory.high {
@@ -76,13 +82,19 @@ impl Page<'_> {
         if limits.cgroup.own == Some(false) {
             for (group, names) in shared_groups(limits) {
                 let note = format!("{} of {group}, which other processes share", names.join(" "));
-                self.sentence("  group", &note);
+                self.sentence("  shared", &note);
             }
-            let sums = &limits.processes;
-            let mut parts = vec![format!("{} of its own:", many(sums.count, "process"))];
-            parts.extend(sums.rss.map(|rss| format!("memory at most {}", size(rss))));
-            parts.extend(sums.cpu_seconds.map(|seconds| format!("CPU time {}", time(seconds))));
-            self.line("", &parts);
+        }
+    }
+
+    /// A line about a control group. If other processes share it, what is the container's comes first.
+    fn of_group(&mut self, label: &str, own: Option<String>, parts: Vec<String>) {
+        match own {
+            Some(own) => {
+                self.line(label, &[own]);
+                self.line("  group", &parts);
+            }
+            None => self.line(label, &parts),
         }
     }
 
@@ -130,8 +142,10 @@ impl Page<'_> {
             let share = format!("{by}throttled in {percent:.0} % of periods");
             parts.push(if own && percent >= 5.0 { self.painter.alarm(&share).into_owned() } else { share });
         }
+        let of_processes = |seconds| format!("used {} by processes that live", time(seconds));
+        let sum = limits.processes.cpu_seconds.map(of_processes).filter(|_| cpu.own == Some(false));
         if !parts.is_empty() {
-            self.line("cpu", &parts);
+            self.of_group("cpu", sum, parts);
         }
     }
 
@@ -157,7 +171,9 @@ impl Page<'_> {
                 .filter(|denied| *denied > 0)
                 .map(|denied| format!("{} refused", many(denied, "fork"))),
         );
-        self.line("pids", &parts);
+        let is_shared = pids.own == Some(false) && pids.current.is_some();
+        let sum = is_shared.then(|| many(limits.processes.count, "process"));
+        self.of_group("pids", sum, parts);
     }
 
     pub(super) fn io(&mut self, limits: &Limits) {

@@ -18,6 +18,7 @@ use crate::output::Out;
 use crate::output::style::Painter;
 use crate::proc::clock::ago;
 use crate::text;
+pub(super) use namespaces::map_in_words;
 
 /// The width of the labels at the left.
 const LABEL: usize = 11;
@@ -31,7 +32,7 @@ pub(super) struct Page<'a> {
 impl Page<'_> {
     pub(super) fn report(&mut self, report: &Report, all: bool) {
         self.heading(report);
-        self.findings(&report.findings, all, false);
+        self.findings(report, all, false);
         if let Some(namespaces) = &report.namespaces {
             self.namespaces(namespaces);
         }
@@ -56,10 +57,11 @@ impl Page<'_> {
     /// The findings alone, with their reasons.
     pub(super) fn reasons(&mut self, report: &Report, all: bool) {
         self.heading(report);
-        self.findings(&report.findings, all, true);
+        self.findings(report, all, true);
     }
 
-    fn findings(&mut self, findings: &[Finding], all: bool, with_reasons: bool) {
+    fn findings(&mut self, report: &Report, all: bool, with_reasons: bool) {
+        let findings: &[Finding] = &report.findings;
         let is_shown = |finding: &&Finding| all || finding.severity != Severity::Note;
         for finding in findings.iter().filter(is_shown) {
             let mark = match finding.severity {
@@ -87,6 +89,11 @@ impl Page<'_> {
             self.out.push(self.painter.faint(&line).as_bytes());
         } else if findings.is_empty() && with_reasons {
             self.out.push(b"  nothing found\n");
+        }
+        // With -a the note about what is unknown names them.
+        if !report.undecided.is_empty() && !all {
+            let words = format!("not decided, as values are unknown: {}", report.undecided.join(" "));
+            self.sentence("  ?", &words);
         }
     }
 
@@ -160,11 +167,21 @@ impl Page<'_> {
         }
         let kinds = ORDER.map(|kind| format!("namespaces.{}", kind.proc_name()));
         for (why, mut paths) in reasons {
+            let mut short: Vec<String> = Vec::new();
             if kinds.iter().all(|kind| paths.contains(&kind.as_str())) {
                 paths.retain(|path| kinds.iter().all(|kind| kind != path));
                 paths.insert(0, "namespaces");
             }
-            let line = format!("{}: {}", paths.join(" "), text::escape(why.as_bytes()));
+            for of in ["", ".inode"] {
+                let named = |kind: &&str| paths.contains(&format!("namespaces.{kind}{of}").as_str());
+                let few: Vec<&str> = ORDER.iter().map(|kind| kind.proc_name()).filter(named).collect();
+                if few.len() > 1 {
+                    short.push(format!("namespaces.{{{}}}{of}", few.join(",")));
+                    paths.retain(|path| few.iter().all(|kind| *path != format!("namespaces.{kind}{of}")));
+                }
+            }
+            short.extend(paths.into_iter().map(str::to_owned));
+            let line = format!("{}: {}", short.join(" "), text::escape(why.as_bytes()));
             self.sentence("unknown", &line);
         }
     }
@@ -249,16 +266,22 @@ fn fitted(path: &str, room: usize) -> String {
     /// With the empty one before the first slash.
     const FIRST: usize = 3;
     let parts: Vec<&str> = path.split('/').collect();
-    let without = |count: usize| {
-        let last = parts.get(FIRST + count..).filter(|last| !last.is_empty())?;
-        Some(format!("{}/…/{}", parts[..FIRST].join("/"), last.join("/")))
+    if text::width(path) <= room || parts.len() <= FIRST + 1 {
+        return path.to_owned();
+    }
+    let first = format!("{}/…", parts[..FIRST].join("/"));
+    // A path can have thousands of parts: each is measured once.
+    let mut left = room.saturating_sub(text::width(&first));
+    let mut fits = |part: &&str| {
+        let width = text::width(part) + 1;
+        let fits = width <= left;
+        left = left.saturating_sub(width);
+        fits
     };
-    match text::width(path) <= room {
-        true => path.to_owned(),
-        false => (1..parts.len())
-            .map_while(without)
-            .find(|path| text::width(path) <= room)
-            .unwrap_or(path.to_owned()),
+    let count = parts[FIRST + 1..].iter().rev().take_while(|part| fits(part)).count();
+    match count {
+        0 => path.to_owned(),
+        _ => format!("{first}/{}", parts[parts.len() - count..].join("/")),
     }
 }
 

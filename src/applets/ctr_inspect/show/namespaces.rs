@@ -20,6 +20,10 @@ impl Page<'_> {
             true => {}
             false => parts.push(own),
         }
+        let apart = of(&|one| one.own.is_none() && one.host == Some(false));
+        if !apart.is_empty() {
+            parts.push(format!("apart from the host: {apart}"));
+        }
         if !hosts.is_empty() {
             parts.push(format!("the host's: {hosts}"));
         }
@@ -78,7 +82,7 @@ impl Page<'_> {
     }
 }
 
-pub(super) fn map_in_words(map: &[Extent]) -> String {
+pub(in crate::applets::ctr_inspect) fn map_in_words(map: &[Extent]) -> String {
     let range = |first: u32, count: u32| match count {
         0 | 1 => first.to_string(),
         _ => format!("{first}-{}", u64::from(first) + u64::from(count) - 1),
