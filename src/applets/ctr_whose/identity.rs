@@ -51,8 +51,7 @@ pub(super) fn hostname(finder: &Finder<'_>, name: &str) -> Entry {
 
 /// Does any state file have this host name?
 pub(super) fn is_stated(finder: &Finder<'_>, name: &str) -> bool {
-    let all = finder.records().all_with(&|_| true);
-    all.iter().any(|one| one.container.hostname.as_deref() == Some(name))
+    finder.records().mentioning(name).iter().any(|one| one.hostname.as_deref() == Some(name))
 }
 
 /// The containers in whose UTS namespace the host name is this one.

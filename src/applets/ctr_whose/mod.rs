@@ -229,9 +229,9 @@ fn answer(
         let world = World::new(proc, files, Some(few))?;
         let finder = Finder::new(&world, files, root, true, &chosen.absent);
         let found: Vec<Vec<Found>> = words.iter().map(|word| word.look_up(&finder)).collect();
-        let mut each = words.iter().zip(&found).zip(&chosen.is_absent);
-        let is_enough = each.all(|((word, found), is_absent)| match is_unknown(found) {
-            true => word.is_final() || (*is_absent && !word.may_be_hostname(&finder)),
+        let mut each = words.iter().zip(&found).zip(&chosen.is_settled);
+        let is_enough = each.all(|((word, found), is_settled)| match is_unknown(found) {
+            true => word.is_final() || (*is_settled && !word.may_be_hostname(&finder)),
             false => true,
         });
         if is_enough && !finder.needs_all() {
