@@ -201,6 +201,10 @@ fn name(text: &str) -> Vec<Reading> {
     if text.contains('/') {
         return vec![group, Reading::Id(text.to_owned())];
     }
+    // No interface has a colon in its name, and no host: `RUNTIME:NAME` is a name as ctr-ps prints it.
+    if text.contains(':') {
+        return vec![Reading::Id(text.to_owned())];
+    }
     // Docker makes the beginning of the id the host name.
     if text.len() >= LONG_ENOUGH && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return vec![Reading::Id(text.to_owned())];
@@ -420,6 +424,7 @@ mod tests {
         assert_eq!(kinds("web"), [Kind::Interface, Kind::Hostname, Kind::Id]);
         assert_eq!(kinds(&"a1".repeat(32)), [Kind::Id]);
         assert_eq!(kinds("shop/web"), [Kind::Cgroup, Kind::Id]);
+        assert_eq!(kinds("docker:web"), [Kind::Id]);
         assert_eq!(kinds("system.slice/a.service"), [Kind::Cgroup]);
         assert_eq!(kinds("a1b2c3"), [Kind::Interface, Kind::Hostname, Kind::Id]);
     }

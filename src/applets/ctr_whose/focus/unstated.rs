@@ -1,11 +1,7 @@
 //! Which processes can be in a container that has a name or an id in no state file that is listed. If there is none, nobody has
 //! the name, and not all processes and containers need be looked up.
 
-use std::ffi::CString;
-use std::os::unix::ffi::OsStringExt;
-
 use memchr::memmem::Finder;
-use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
@@ -15,7 +11,6 @@ use crate::container::{Claim, is_logged};
 use crate::isolation::cgroup::View;
 use crate::isolation::ns;
 use crate::proc::ns::Kind as Namespace;
-use crate::sys;
 use crate::sys::keyed::{HashMap, HashSet};
 
 /// Where ip-netns(8) names network namespaces.
@@ -45,6 +40,7 @@ impl Focus<'_> {
         let (outside, known) = (self.outside()?, Stores::new(self.files).ids());
         let (wanted, mut claims) = (Finder::new(word), HashMap::<Vec<u8>, Claim>::default());
         let (mut found, mut outermost) = (Vec::new(), HashSet::default());
+        let (mut others, mut has_unknown) = (Vec::new(), false);
         for pid in self.pids.clone() {
             let Ok(text) = self.scan.cgroup(pid) else { continue };
             // Names of units are written in another way than those of containers.
@@ -66,11 +62,12 @@ impl Focus<'_> {
             let may_be_it = match claim {
                 Claim::Known => false,
                 Claim::Below => true,
-                Claim::Unknown => !self.is_in_none(pid, &outside, &mut outermost),
+                Claim::Unknown => {
+                    has_unknown = true;
+                    !self.is_in_none(pid, &outside, &mut outermost)
+                }
                 Claim::Nothing => {
-                    if self.has_other_state_files(pid) {
-                        return None;
-                    }
+                    others.push(pid);
                     self.is_elsewhere(pid, &outside)
                 }
             };
@@ -81,7 +78,10 @@ impl Focus<'_> {
                 return None;
             }
         }
-        Some(found)
+        // State files that no directory has are read for a container that no other one names.
+        let may_have_others = has_unknown || !found.is_empty();
+        let is_known = !may_have_others || !others.into_iter().any(|pid| self.has_other_state_files(pid));
+        Some(found).filter(|_| is_known)
     }
 
     fn outside(&self) -> Option<Outside> {
@@ -90,8 +90,7 @@ impl Focus<'_> {
     }
 
     fn root(&self, pid: Pid) -> Option<((u32, u32), u64)> {
-        let path = CString::new(self.proc.path_of(pid, "root").into_os_string().into_vec()).ok()?;
-        sys::file_id(AT_FDCWD, &path).ok()
+        self.scan.root(pid).ok().map(|root| (root.device, root.inode))
     }
 
     /// Has the process a pid namespace or a root directory of its own, so that it is a container without a group?
