@@ -272,6 +272,10 @@ fn groups_of_anonymous_containers() {
         answers(&layout, &oom("/work/job")),
         [of(label, "itself", "kernel"), of(label, "member", "kernel")]
     );
+    assert_eq!(answers(&layout, "/work"), [of(label, "parent", "kernel")]);
+    let found = &things(&layout, &["/work"])[0]["answers"][0]["detail"];
+    assert_eq!(found, "above its control group /work/job");
+    assert_eq!(answers(&layout, "/docker"), [of("docker:web", "parent", "kernel")]);
     for word in ["/work/job".to_owned(), "/work".to_owned(), oom("/work/job")] {
         for (program, options) in [("ctr-ps", &["-l", "-c"][..]), ("ctr-inspect", &["-s", "identity"])] {
             let mut command = applet(program);
@@ -288,6 +292,16 @@ fn groups_of_anonymous_containers() {
     assert_eq!(answers(&layout, "/work/job/gone"), [] as [[String; 3]; 0]);
     // The group above the containers of an engine is not one of theirs.
     assert_eq!(answers(&layout, "/docker/gone"), [] as [[String; 3]; 0], "{web} is in /docker");
+}
+
+#[test]
+fn what_rests_on_more_comes_first() {
+    let (layout, web, _) = two("whose-order");
+    // Nothing but the name of a group says that this one is a container.
+    layout.process(200, 0, &format!("/docker/{}", id(0xabf)), 777);
+    let found = &things(&layout, &[&format!("id:{}", &web[..20])])[0]["answers"];
+    let by: Vec<&Value> = found.as_array().expect("a list").iter().map(|one| &one["by"]).collect();
+    assert_eq!(by, ["state", "state", "claim"], "{found}");
 }
 
 #[test]
