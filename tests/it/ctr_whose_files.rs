@@ -84,3 +84,38 @@ fn a_name_that_nobody_has_is_cheap() {
     let asked = text.matches("pidfd_open(").count() + text.matches("/status\"").count();
     assert!(asked < 25, "{asked} processes were looked up");
 }
+
+struct Mounted(String);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        _ = program("umount").args(["-l", &self.0]).status();
+    }
+}
+
+/// On the overlay the file is on another device.
+#[test]
+fn a_socket_by_its_path_in_a_layer() {
+    const TEST: &str = "a_socket_by_its_path_in_a_layer";
+    if !namespaces(TEST) {
+        return;
+    }
+    let scratch = Scratch::new("whose-layer-socket");
+    let at = |name: &str| format!("{}/{name}", scratch.0.display());
+    for name in ["lower", "upper", "work", "merged"] {
+        std::fs::create_dir(at(name)).expect("a directory");
+    }
+    let options = format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("upper"), at("work"));
+    let mut mount = program("mount");
+    mount.args(["-t", "overlay", "overlay", "-o", &options, &at("merged")]);
+    let is_mounted = mount.status().is_ok_and(|status| status.success());
+    let _mounted = Mounted(at("merged"));
+    let seen = std::fs::read_to_string("/proc/1/mountinfo").unwrap_or_default();
+    if !is_mounted || !seen.contains(&at("merged")) {
+        return skip(TEST, "the host does not see an overlay that is mounted here");
+    }
+    let _listening = std::os::unix::net::UnixListener::bind(at("merged/a.sock")).expect("bound");
+    let output = limited(applet("ctr-whose").arg(format!("sock:{}", at("upper/a.sock"))));
+    let own = format!(" {} has it open", std::process::id());
+    assert!(stdout(&output).contains(&own), "{}{}", stdout(&output), stderr(&output));
+}

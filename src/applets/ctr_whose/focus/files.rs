@@ -107,8 +107,16 @@ impl Focus<'_> {
         if !path.is_absolute() || self.is_foreign() || !self.is_plain(path) {
             return None;
         }
-        let file = socket::file(self.files, self.root, path);
-        self.holding(&file.unwrap_or_else(|| UnixSocket::Name(name.to_vec())))
+        let Some(file) = socket::file(self.files, self.root, path) else {
+            return self.holding(&UnixSocket::Name(name.to_vec()));
+        };
+        let mut found = self.holding(&file)?;
+        if found.is_empty() {
+            for one in socket::on_overlays(self.root, &host_mounts(self.proc), path, &file) {
+                found.extend(self.holding(&one)?);
+            }
+        }
+        Some(found)
     }
 
     /// Who holds a unix socket. A file is that of one, and many can have one name.
