@@ -315,6 +315,27 @@ fn the_name_of_the_host() {
     assert!(stdout(&whose(&layout, &["host:web-host"])).ends_with("  host: host name\n"));
 }
 
+/// The sandbox of a pod has the name that the others see.
+#[test]
+fn the_host_name_of_a_pod() {
+    let layout = Layout::new("whose-pod-name");
+    for (number, pid, more) in [
+        (7, 700, r#""io.kubernetes.cri.container-type":"sandbox""#),
+        (8, 800, r#""io.kubernetes.cri.container-name":"app""#),
+    ] {
+        let directory = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{}", id(number));
+        let pod = r#""io.kubernetes.cri.sandbox-name":"web-1","io.kubernetes.cri.sandbox-namespace":"shop""#;
+        let hostname = if number == 7 { r#""hostname":"web-1","# } else { "" };
+        layout.file(
+            format!("{directory}/config.json"),
+            format!(r#"{{{hostname}"annotations":{{{pod},{more}}}}}"#),
+        );
+        layout.file(format!("{directory}/init.pid"), pid.to_string());
+        layout.process(pid, 0, &format!("/kubepods/besteffort/podx/{}", id(number)), 777);
+    }
+    assert_eq!(answers(&layout, "host:web-1"), [of("k8s:shop/web-1/app", "itself", "state")]);
+}
+
 #[test]
 fn processes_and_what_is_the_hosts() {
     let (layout, ..) = two("whose-processes");

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
+use crate::container::pod_uid;
 use crate::net::{Listener, Transport, takes};
 use crate::proc::ns::Kind as Namespace;
 use crate::proc::number;
@@ -194,7 +195,8 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
 fn name(text: &str) -> Vec<Reading> {
     let mut all = Vec::new();
     let group = Reading::Cgroup(text.to_owned());
-    if [".scope", ".slice", ".service"].iter().any(|end| text.ends_with(end)) {
+    let is_of_pod = || text.starts_with("pod") && pod_uid(&format!("/kubepods/{text}")).is_some();
+    if [".scope", ".slice", ".service"].iter().any(|end| text.ends_with(end)) || is_of_pod() {
         return vec![group];
     }
     // `NAMESPACE/POD/CONTAINER` is a name too.
@@ -425,6 +427,7 @@ mod tests {
         assert_eq!(kinds(&"a1".repeat(32)), [Kind::Id]);
         assert_eq!(kinds("shop/web"), [Kind::Cgroup, Kind::Id]);
         assert_eq!(kinds("docker:web"), [Kind::Id]);
+        assert_eq!(kinds("pod0b3f5a52-1111-2222-3333-4444deadbeef"), [Kind::Cgroup]);
         assert_eq!(kinds("system.slice/a.service"), [Kind::Cgroup]);
         assert_eq!(kinds("a1b2c3"), [Kind::Interface, Kind::Hostname, Kind::Id]);
     }
