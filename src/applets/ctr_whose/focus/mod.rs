@@ -215,7 +215,7 @@ impl Focus<'_> {
         if is_fragment(text) && !found.is_empty() {
             found.extend(self.in_groups(text));
         } else if found.is_empty() && !self.is_incomplete {
-            let unstated = self.unstated(text);
+            let unstated = self.unstated(matching::split_runtime(text).1);
             self.is_proven = unstated.is_some();
             self.is_incomplete |= unstated.is_none();
             found.extend(unstated.into_iter().flatten());

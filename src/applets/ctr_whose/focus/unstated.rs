@@ -31,7 +31,9 @@ impl Focus<'_> {
     /// None if it can be any process.
     pub(super) fn unstated(&mut self, word: &str) -> Option<Vec<i32>> {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        if self.is_foreign() || !word.bytes().all(is_plain) || is_logged(word) {
+        // The id of a container that only the kernel shows is the number of a namespace.
+        let is_number = word.bytes().all(|b| b.is_ascii_digit());
+        if self.is_foreign() || is_number || !word.bytes().all(is_plain) || is_logged(word) {
             return None;
         }
         if self.files.list(NAMED).iter().any(|name| name == word) {

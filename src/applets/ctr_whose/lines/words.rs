@@ -56,10 +56,9 @@ pub(super) fn things(line: &[u8], known: &mut Known<'_>, found: &mut Vec<Thing>)
         found.extend(thing);
     }
     // What another host has said of its own processes, groups and networks. An id is that of one container anywhere.
-    if found.iter().any(|one| !has_id(&line[one.start..one.end])) {
-        if host_of(line).is_some_and(|name| !known.is_host(name)) {
-            found.retain(|one| has_id(&line[one.start..one.end]));
-        }
+    let needs_host = found.iter().any(|one| !has_id(&line[one.start..one.end]));
+    if needs_host && host_of(line).is_some_and(|name| !known.is_host(name)) {
+        found.retain(|one| has_id(&line[one.start..one.end]));
     }
     Ok(())
 }
