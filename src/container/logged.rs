@@ -24,6 +24,12 @@ pub(super) enum Logged {
     Pod(String),
 }
 
+/// Can the word be more than a name or an id: a group, a pod, a namespace?
+#[must_use]
+pub(crate) fn is_logged(word: &str) -> bool {
+    namespace(word).is_some() || Logged::parse(word).is_some()
+}
+
 impl Logged {
     /// None for a word that can only be a name or an id.
     pub(super) fn parse(word: &str) -> Option<Logged> {

@@ -113,7 +113,7 @@ fn only_payload(pod: Vec<Rc<Container>>) -> Vec<Rc<Container>> {
     if payload.len() == 1 { payload } else { pod }
 }
 
-pub(super) fn split_runtime(word: &str) -> (Option<Runtime>, &str) {
+pub(crate) fn split_runtime(word: &str) -> (Option<Runtime>, &str) {
     let prefix = word.split_once(':');
     let known = prefix.and_then(|(runtime, name)| Some((Some(Runtime::from_name(runtime)?), name)));
     known.unwrap_or((None, word))

@@ -7,6 +7,7 @@
 mod by_namespace;
 mod cgroup_path;
 pub(crate) mod child;
+mod claim;
 pub(crate) mod cni;
 pub(crate) mod commands;
 pub(crate) mod details;
@@ -36,9 +37,11 @@ pub(crate) mod world;
 
 pub(crate) use by_namespace::is_in_container_of_host;
 pub(crate) use cgroup_path::{group_claims, pod_uid};
+pub(crate) use claim::Claim;
 pub use files::Files;
 pub(crate) use group::Own;
 pub use group::group_of;
+pub(crate) use logged::is_logged;
 pub(crate) use monitor::is_gvisor;
 pub(crate) use nested::inside;
 pub use resolver::Resolver;

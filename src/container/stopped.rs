@@ -3,13 +3,18 @@
 
 use std::collections::BTreeSet;
 
+use memchr::memmem::Finder;
+
 use super::details::{Details, Ending, Layers, Port, Uses};
+use super::logged::is_logged;
+use super::matching::split_runtime;
 use super::runtimes::{
     Docker, Podman, StateReader, Store, docker_details, docker_mentioning, docker_with_layer,
     podman_all_ports, podman_details, podman_ports, podman_stopped, podman_with_layer,
 };
 use super::{Container, Files, Runtime};
 use crate::order;
+use crate::sys::keyed::HashSet;
 
 /// The readers of all stores. Each directory is listed once.
 pub(crate) struct Stores<'a> {
@@ -85,6 +90,40 @@ impl<'a> Stores<'a> {
         found
     }
 
+    /// Every container whose state files can say that it has a word as its name, as a part of it, or as its id; those that are
+    /// of others are among them. None of them is checked.
+    #[must_use]
+    pub(crate) fn mentioning(&self, word: &str) -> Vec<Container> {
+        let text = Finder::new(written(word));
+        let mut found = Vec::new();
+        for reader in self.readers() {
+            let mut ids = reader.ids(self.files);
+            order::sort(&mut ids);
+            ids.dedup();
+            ids.retain(|id| reader.may_mention(self.files, id, &text));
+            found.extend(ids.iter().flat_map(|id| reader.load(self.files, id)));
+        }
+        found
+    }
+
+    /// The ids of all stores, those of containerd also without their namespace.
+    #[must_use]
+    pub(crate) fn ids(&self) -> HashSet<String> {
+        let mut found = HashSet::default();
+        for id in self.readers().flat_map(|reader| reader.ids(self.files)) {
+            if bare(&id) != id {
+                found.insert(bare(&id).to_owned());
+            }
+            found.insert(id);
+        }
+        found
+    }
+
+    fn readers(&self) -> impl Iterator<Item = &dyn StateReader> {
+        let engines: [&dyn StateReader; 2] = [&self.docker, &self.podman];
+        engines.into_iter().chain(self.others.iter().map(|reader| &**reader))
+    }
+
     /// The containers of Docker in whose state file the text occurs.
     #[must_use]
     pub(crate) fn of_docker_mentioning(&self, text: &str) -> Vec<Details> {
@@ -141,6 +180,16 @@ impl<'a> Stores<'a> {
             _ => Vec::new(),
         }
     }
+}
+
+/// The part of a word that a state file has if it has the word, as it is in JSON. Empty if there is none: every file has that.
+fn written(word: &str) -> &str {
+    let (_, name) = split_runtime(word.strip_suffix('?').unwrap_or(word));
+    // The sandbox of a pod is named POD without a file that says so.
+    let parts = name.split('/').filter(|part| *part != "POD");
+    let longest = parts.max_by_key(|part| part.len()).unwrap_or_default();
+    let is_plain = longest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if is_plain && !is_logged(word) { longest } else { "" }
 }
 
 /// The id without the namespace of containerd.

@@ -67,6 +67,12 @@ impl Scan {
         sys::read_link_at(&self.dir, c_path(&mut path, pid, link)?, buffer)
     }
 
+    /// The root directory of a process.
+    pub(crate) fn root(&self, pid: Pid) -> nix::Result<sys::Known> {
+        let mut path = [0; 48];
+        sys::known(&self.dir, c_path(&mut path, pid, "root")?)
+    }
+
     /// Opens `/proc/PID/FILE`.
     pub(crate) fn open(&self, pid: Pid, file: &str) -> nix::Result<OwnedFd> {
         self.open_with(pid, file, OFlag::empty())

@@ -46,16 +46,21 @@ pub(crate) struct Known {
     pub(crate) inode: u64,
     pub(crate) uid: u32,
     pub(crate) mode: u16,
+    /// The number of the mount it is on, which no mount in another namespace has. None before Linux 5.8.
+    pub(crate) mount: Option<u64>,
 }
 
 /// statx(2) with AT_STATX_DONT_SYNC: uses cached data, so that it does not wait for FUSE, or overlayfs on top of it.
 /// An empty name means the file of the descriptor.
 pub(crate) fn known(dir: impl AsFd, name: &CStr) -> nix::Result<Known> {
     let empty = if name.is_empty() { libc::AT_EMPTY_PATH } else { 0 };
-    let mask = libc::STATX_INO | libc::STATX_UID | libc::STATX_MODE;
+    /// Since Linux 6.8 a number that is not used again.
+    const MOUNT: u32 = 0x1000 | 0x4000;
+    let mask = libc::STATX_INO | libc::STATX_UID | libc::STATX_MODE | MOUNT;
     let found = statx(dir.as_fd().as_raw_fd(), name, libc::AT_STATX_DONT_SYNC | empty, mask)?;
     let device = (found.stx_dev_major, found.stx_dev_minor);
-    Ok(Known { device, inode: found.stx_ino, uid: found.stx_uid, mode: found.stx_mode })
+    let mount = (found.stx_mask & MOUNT != 0).then_some(found.stx_mnt_id);
+    Ok(Known { device, inode: found.stx_ino, uid: found.stx_uid, mode: found.stx_mode, mount })
 }
 
 /// How much of a file system a file takes, from cached data too.

@@ -272,6 +272,10 @@ fn groups_of_anonymous_containers() {
         answers(&layout, &oom("/work/job")),
         [of(label, "itself", "kernel"), of(label, "member", "kernel")]
     );
+    assert_eq!(answers(&layout, "/work"), [of(label, "parent", "kernel")]);
+    let found = &things(&layout, &["/work"])[0]["answers"][0]["detail"];
+    assert_eq!(found, "above its control group /work/job");
+    assert_eq!(answers(&layout, "/docker"), [of("docker:web", "parent", "kernel")]);
     for word in ["/work/job".to_owned(), "/work".to_owned(), oom("/work/job")] {
         for (program, options) in [("ctr-ps", &["-l", "-c"][..]), ("ctr-inspect", &["-s", "identity"])] {
             let mut command = applet(program);
@@ -291,6 +295,16 @@ fn groups_of_anonymous_containers() {
 }
 
 #[test]
+fn what_rests_on_more_comes_first() {
+    let (layout, web, _) = two("whose-order");
+    // Nothing but the name of a group says that this one is a container.
+    layout.process(200, 0, &format!("/docker/{}", id(0xabf)), 777);
+    let found = &things(&layout, &[&format!("id:{}", &web[..20])])[0]["answers"];
+    let by: Vec<&Value> = found.as_array().expect("a list").iter().map(|one| &one["by"]).collect();
+    assert_eq!(by, ["state", "state", "claim"], "{found}");
+}
+
+#[test]
 fn the_name_of_the_host() {
     let (layout, ..) = two("whose-host-name");
     layout.file("proc/sys/kernel/hostname", "web-host\n");
@@ -299,6 +313,27 @@ fn the_name_of_the_host() {
     assert_eq!(found["answers"][0]["container"], "docker:web");
     assert_eq!(found["host"]["text"], "host name");
     assert!(stdout(&whose(&layout, &["host:web-host"])).ends_with("  host: host name\n"));
+}
+
+/// The sandbox of a pod has the name that the others see.
+#[test]
+fn the_host_name_of_a_pod() {
+    let layout = Layout::new("whose-pod-name");
+    for (number, pid, more) in [
+        (7, 700, r#""io.kubernetes.cri.container-type":"sandbox""#),
+        (8, 800, r#""io.kubernetes.cri.container-name":"app""#),
+    ] {
+        let directory = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{}", id(number));
+        let pod = r#""io.kubernetes.cri.sandbox-name":"web-1","io.kubernetes.cri.sandbox-namespace":"shop""#;
+        let hostname = if number == 7 { r#""hostname":"web-1","# } else { "" };
+        layout.file(
+            format!("{directory}/config.json"),
+            format!(r#"{{{hostname}"annotations":{{{pod},{more}}}}}"#),
+        );
+        layout.file(format!("{directory}/init.pid"), pid.to_string());
+        layout.process(pid, 0, &format!("/kubepods/besteffort/podx/{}", id(number)), 777);
+    }
+    assert_eq!(answers(&layout, "host:web-1"), [of("k8s:shop/web-1/app", "itself", "state")]);
 }
 
 #[test]

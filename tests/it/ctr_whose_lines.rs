@@ -23,6 +23,8 @@ fn layout(name: &str) -> (Layout, String, String) {
         layout.file(format!("var/lib/docker/containers/{id}/hostconfig.json"), "{}");
     }
     layout.process(100, 0, &format!("/docker/{web}"), 5_000);
+    layout.file("proc/sys/kernel/hostname", "host\n");
+    layout.file("proc/uptime", "1000.00 1.00\n");
     (layout, web, old)
 }
 
@@ -66,6 +68,21 @@ fn ids_and_groups_get_the_name_of_their_container() {
     ] {
         assert_eq!(line(&layout, &input), output);
     }
+}
+
+/// Another host's groups and networks can have the same names.
+#[test]
+fn lines_of_another_host() {
+    let (layout, web, _) = layout("lines-hosts");
+    layout.process(300, 0, "/work/job", 777);
+    let oom = |host: &str| {
+        format!("Sep  9 01:47:40 {host} kernel: Task in /work/job killed as a result of limit of /work\n")
+    };
+    assert!(line(&layout, &oom("host")).contains(" (anon:10300)"));
+    assert_eq!(line(&layout, &oom("other")), oom("other"));
+    // No other container has the id.
+    let input = format!("Sep  9 01:47:40 other dockerd[7]: start {web}\n");
+    assert!(line(&layout, &input).contains(" (docker:web)"));
 }
 
 /// The path has no id, and the group is that of a container.
@@ -145,6 +162,16 @@ fn a_pid_needs_a_word_and_a_time() {
         ("2001-09-09T01:47:40Z host y[7]: x[100]: text\n", false),
         ("2001-09-09T01:47:40Z host x[100] text\n", false),
         ("host x[100]: text\n", false),
+        // Of this host, by whatever name.
+        ("Sep  9 01:47:40 HOST.example.org x[100]: text\n", true),
+        ("Sep  9 01:47:40 other x[100]: text\n", false),
+        ("2001-09-09T01:47:40Z other x[100]: text\n", false),
+        ("Sep  9 01:47:40 other kernel: [   60.000000] Killed process 100 (x) total-vm:1kB\n", false),
+        ("Sep  9 01:47:40 host kernel: [   60.000000] Killed process 100 (x) total-vm:1kB\n", true),
+        // Nobody has written it yet.
+        ("[999999999.000000] Killed process 100 (x) total-vm:1kB\n", false),
+        ("type=SYSCALL msg=audit(9999999999.123:456): pid=100 uid=0 comm=\"x\"\n", false),
+        ("2999-09-09T01:47:40Z x[1]: pid 100\n", false),
     ] {
         let output = line(&layout, input);
         assert_eq!(output.contains(" (docker:web)"), named, "{output}");

@@ -19,6 +19,8 @@ pub(super) enum Role {
     State,
     Log,
     Member,
+    /// The control group is above those of the container.
+    Parent,
     Holder,
     Itself,
 }
@@ -38,14 +40,15 @@ impl Role {
             Role::State => "state",
             Role::Log => "log",
             Role::Member => "member",
+            Role::Parent => "parent",
             Role::Holder => "holder",
             Role::Itself => "itself",
         }
     }
 }
 
-/// What an answer rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an answer rests on, the strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum By {
     Kernel,
     /// A state file of a runtime.

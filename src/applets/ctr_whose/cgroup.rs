@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
 use super::files::shown;
-use super::finder::{Finder, recorded, service_of};
+use super::finder::{Finder, recorded, service_of, shortened};
 use super::thing::{Kind, is_id};
 use crate::container::world::Seen;
 use crate::container::{Container, IdentifiedBy, group_claims, group_of, pod_uid};
@@ -35,6 +35,9 @@ fn of_group(finder: &Finder<'_>, path: &str) -> Entry {
     if entry.is_empty() {
         entry.host = service_of(path).map(|service| Host::new(format!("service {service}")));
     }
+    if entry.is_empty() && is_there(finder, path) {
+        entry.host = Some(Host::new("control group without processes"));
+    }
     entry
 }
 
@@ -56,23 +59,17 @@ fn by_members(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
     for process in &finder.world.processes {
         let known = process.container;
         let is_known = |number: usize| {
-            entry.answers.iter().any(|one| matches!(one.owner, Owner::Running(other) if other == number))
+            let is_its = |one: &&Answer| matches!(one.owner, Owner::Running(other) if other == number);
+            entry.answers.iter().any(|one| is_its(&one) && one.role == Role::Member)
         };
         if known.is_some_and(is_known) || (known.is_none() && outside.is_some()) {
             continue;
         }
         let text = finder.world.proc.process(Pid::from_raw(process.pid)).cgroup().unwrap_or_default();
         let text = finder.absolute(&text);
-        if !cgroup::parse(&text).any(|line| is_in(line.path)) {
-            continue;
-        }
+        let Some(line) = cgroup::parse(&text).find(|line| is_in(line.path)) else { continue };
         match known {
-            Some(number) => {
-                let chief = finder.world.containers[number].chief();
-                let by = if finder.is_unverified(number) { By::Claim } else { By::Kernel };
-                let answer = Answer::new(Owner::Running(number), Role::Member, by, "in this control group");
-                entry.answers.push(answer.of_process(Some(chief)));
-            }
+            Some(number) => add_member(finder, number, (path, line.path), entry),
             None => outside = Some(process.pid),
         }
     }
@@ -88,6 +85,38 @@ fn by_members(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
             }
         });
     }
+}
+
+/// Of a container with processes in groups below this one only, this group is not the container's, unless it has the name.
+fn add_member(finder: &Finder<'_>, number: usize, (path, inside): (&str, &[u8]), entry: &mut Entry) {
+    let known = &finder.world.containers[number];
+    let is_last = match path.starts_with('/') {
+        true => inside == path.as_bytes(),
+        false => inside.ends_with(path.as_bytes()),
+    };
+    let is_own = is_last || group_of(path, &known.container).is_some();
+    let (role, detail) = match is_own {
+        true => (Role::Member, "in this control group".to_owned()),
+        false => (Role::Parent, format!("above its control group {}", shortened_path(inside))),
+    };
+    let by = if finder.is_unverified(number) { By::Claim } else { By::Kernel };
+    let answer = Answer::new(Owner::Running(number), role, by, detail).of_process(Some(known.chief()));
+    let is_its = |one: &Answer| matches!(one.owner, Owner::Running(other) if other == number);
+    match entry.answers.iter_mut().find(|one| is_its(one)) {
+        Some(one) if role == Role::Member => *one = answer,
+        Some(_) => {}
+        None => entry.answers.push(answer),
+    }
+}
+
+/// With the beginnings of ids alone.
+fn shortened_path(path: &[u8]) -> String {
+    let path = path_of(path);
+    let shortened = |part: &str| {
+        let id = part.split(['-', '.', ':']).find(|part| is_id(part));
+        id.map_or_else(|| part.to_owned(), |id| part.replace(id, shortened(id)))
+    };
+    path.split('/').map(shortened).collect::<Vec<_>>().join("/")
 }
 
 /// A group without processes, perhaps one that is gone, below that of a container. If only the container and those who
@@ -171,14 +200,20 @@ fn by_name(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
 
 /// Why it is not known whose a group without processes is.
 pub(super) fn without_process(finder: &Finder<'_>, path: &str) -> String {
-    let is_there = |one: &Hierarchy| {
-        let below = Path::new(path).strip_prefix(&one.root).ok();
-        below.is_some_and(|below| one.mount_point.join(below).is_dir())
-    };
-    match finder.world.mounted.0.iter().any(is_there) {
+    match is_there(finder, path) {
         true => format!("no process is in the group {path}, so it is not known whose it is"),
         false => format!("the group {path} does not exist any more, so it is not known whose it was"),
     }
+}
+
+/// Is there a group with this path, which is whole?
+fn is_there(finder: &Finder<'_>, path: &str) -> bool {
+    let has = |one: &Hierarchy| {
+        let below = Path::new(path).strip_prefix(&one.root).ok();
+        let mount_point = one.mount_point.strip_prefix("/").unwrap_or(&one.mount_point);
+        below.is_some_and(|below| finder.root.join(mount_point).join(below).is_dir())
+    };
+    path.starts_with('/') && finder.world.mounted.0.iter().any(has)
 }
 
 /// The user below whose slice a group is.

@@ -16,6 +16,7 @@ use crate::container::pod_uid;
 use crate::proc::ProcRoot;
 use crate::proc::hidden_mounts::HiddenMounts;
 use crate::proc::mountinfo::{Mount, mounts, mounts_of, mounts_on, unescape};
+use crate::proc::ns::Kind as Namespace;
 use crate::proc::overlay::overlay;
 use crate::{sys, text};
 
@@ -61,23 +62,48 @@ fn by_layer(finder: &Finder<'_>, path: &str) -> Vec<Answer> {
 }
 
 /// The overlays of the host that have the path in a layer, by the numbers of their devices.
-pub(super) fn overlays_with(host_mounts: &[u8], path: &Path) -> BTreeMap<Vec<u8>, (Role, &'static str)> {
+pub(super) fn overlays_with(
+    root: &Path,
+    host_mounts: &[u8],
+    path: &Path,
+) -> BTreeMap<Vec<u8>, (Role, &'static str)> {
+    let all = mounts_of(host_mounts, "overlay");
+    let of = |mount: Mount<'_>| Some((mount.device.to_vec(), layer_with(root, mount.options, path)?));
+    all.filter_map(of).collect()
+}
+
+/// The layer of an overlay in which the path is.
+fn layer_with(root: &Path, options: &[u8], path: &Path) -> Option<(Role, &'static str)> {
+    let layers = overlay(options);
     let is_within = |layer: &String| path.starts_with(Path::new(layer));
-    let mut by_device = BTreeMap::new();
-    for mount in mounts_of(host_mounts, "overlay") {
-        let layers = overlay(mount.options);
-        let found = if layers.upper.as_ref().is_some_and(is_within) {
-            (Role::WritableLayer, "writable layer")
-        } else if layers.work.as_ref().is_some_and(is_within) {
-            (Role::WritableLayer, "work directory of the writable layer")
-        } else if layers.lower.iter().any(is_within) {
-            (Role::ImageLayer, "image layer")
-        } else {
-            continue;
-        };
-        by_device.insert(mount.device.to_vec(), found);
+    // Docker and containers-storage name the lower layers by links in a directory beside them.
+    let is_linked = |layer: &String| {
+        let links = Path::new(layer).parent().filter(|links| links.ends_with("l"));
+        let layers = links.and_then(Path::parent).filter(|layers| path.starts_with(layers));
+        let target = layers.and_then(|_| std::fs::read_link(root.join(layer.trim_start_matches('/'))).ok());
+        let target = target.as_ref().and_then(|target| target.strip_prefix("..").ok());
+        layers.zip(target).is_some_and(|(layers, target)| path.starts_with(layers.join(target)))
+    };
+    if layers.upper.as_ref().is_some_and(is_within) {
+        Some((Role::WritableLayer, "writable layer"))
+    } else if layers.work.as_ref().is_some_and(is_within) {
+        Some((Role::WritableLayer, "work directory of the writable layer"))
+    } else if layers.lower.iter().any(|layer| is_within(layer) || is_linked(layer)) {
+        Some((Role::ImageLayer, "image layer"))
+    } else {
+        None
     }
-    by_device
+}
+
+/// The same of the root file system of who has these mounts. Of other overlays a container chooses what the paths are.
+pub(super) fn own_layer_with(root: &Path, mountinfo: &[u8], path: &Path) -> Option<(Role, &'static str)> {
+    let own = mounts_of(mountinfo, "overlay").find(|mount| mount.point == b"/")?;
+    layer_with(root, own.options, path)
+}
+
+/// Can a root file system be an overlay that the host has not mounted?
+pub(super) fn is_unlisted(host_mounts: &[u8], device: &[u8]) -> bool {
+    device.starts_with(b"0:") && mounts_on(host_mounts, device).next().is_none()
 }
 
 /// The device of the root directory of a process, which nobody can choose.
@@ -87,18 +113,40 @@ pub(super) fn root_device(proc: &ProcRoot, pid: Pid) -> Option<Vec<u8>> {
     Some(format!("{major}:{minor}").into_bytes())
 }
 
-/// The layers of overlays that the host has mounted.
+/// The layers of overlays: those that the host has mounted, and those that only the container has.
 fn by_overlay(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
-    let by_device = overlays_with(finder.host_mounts(), path);
+    let (proc, host_mounts) = (finder.world.proc, finder.host_mounts());
+    let by_device = overlays_with(finder.root, host_mounts, path);
     let mut found = Vec::new();
-    for (number, known) in finder.world.containers.iter().enumerate().filter(|_| !by_device.is_empty()) {
-        let device = root_device(finder.world.proc, Pid::from_raw(known.chief()));
-        if let Some((role, detail)) = device.and_then(|device| by_device.get(&device)) {
-            let answer = Answer::new(Owner::Running(number), *role, By::Kernel, *detail);
+    for (number, known) in finder.world.containers.iter().enumerate() {
+        let chief = Pid::from_raw(known.chief());
+        let Some(device) = root_device(proc, chief) else { continue };
+        let of_host = by_device.get(&device).copied();
+        // The paths are those that the mounter saw: of a container in a container not the host's.
+        let may_be_own = of_host.is_none() && known.container.outer.is_none();
+        let own = (may_be_own && is_unlisted(host_mounts, &device))
+            .then(|| own_layer_with(finder.root, &proc.process(chief).mountinfo().ok()?, path));
+        let by = match of_host {
+            Some(_) => By::Kernel,
+            None => finder.by_mounter(number),
+        };
+        if let Some((role, detail)) = of_host.or_else(|| own.flatten()) {
+            let answer = Answer::new(Owner::Running(number), role, by, detail);
             found.push(answer.of_process(Some(known.chief())));
         }
     }
     found
+}
+
+impl Finder<'_> {
+    /// Who can mount in a user namespace chooses the paths of the layers.
+    fn by_mounter(&self, number: usize) -> By {
+        let known = &self.world.containers[number];
+        let own = self.world.proc.process(Pid::from_raw(known.chief())).ns(Namespace::User);
+        let at = Namespace::ALL.iter().position(|kind| *kind == Namespace::User);
+        let hosts = at.and_then(|at| self.world.proc.host_namespaces()[at]);
+        if known.container.owner == 0 && own.is_some() && own == hosts { By::Kernel } else { By::Claim }
+    }
 }
 
 /// The file system in which a path of the host is, and the path in it.

@@ -18,8 +18,18 @@ pub(super) fn hostname(finder: &Finder<'_>, name: &str) -> Entry {
     // A container without a state file has the name that it gave itself.
     let is_stated = |container: &Container| container.identified_by == IdentifiedBy::State;
     let has = |container: &Container| container.hostname.as_deref() == Some(name) && is_stated(container);
+    // The containers of a pod have the name of the one that keeps its namespaces.
+    let all = || finder.world.containers.iter().map(|known| &known.container);
+    let pods: Vec<_> = all().filter(|one| one.is_pause() && has(one)).collect();
+    let is_of_pod = |one: &Container| {
+        pods.iter().any(|pause| {
+            let same = |pod: &Container| (pod.owner, pod.runtime, pod.pod.clone(), pod.pod_namespace.clone());
+            same(pause) == same(one) && one.outer.is_none() && is_stated(one)
+        })
+    };
     for (number, known) in finder.world.containers.iter().enumerate() {
-        if has(&known.container) && !known.container.is_pause() {
+        let is_its = has(&known.container) || is_of_pod(&known.container);
+        if is_its && !known.container.is_pause() {
             let answer = Answer::new(Owner::Running(number), Role::Itself, By::State, "host name");
             entry.answers.push(answer.of_process(Some(known.chief())));
         }
@@ -51,8 +61,7 @@ pub(super) fn hostname(finder: &Finder<'_>, name: &str) -> Entry {
 
 /// Does any state file have this host name?
 pub(super) fn is_stated(finder: &Finder<'_>, name: &str) -> bool {
-    let all = finder.records().all_with(&|_| true);
-    all.iter().any(|one| one.container.hostname.as_deref() == Some(name))
+    finder.records().mentioning(name).iter().any(|one| one.hostname.as_deref() == Some(name))
 }
 
 /// The containers in whose UTS namespace the host name is this one.

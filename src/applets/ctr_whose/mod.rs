@@ -4,7 +4,7 @@
 //! Each line of the output has the thing, the container and what the container has to do with it. The last word in
 //! brackets says what that rests on: `[state]` a state file, `[proxy]` a process of the host that takes connections,
 //! `[nat]` a rule that changes addresses, `[claim]` nothing that confirms it, or only a state file of a user. Without
-//! brackets, the kernel says so. `nginx 4257 (1)` is a process: its name, its PID on the host and its PID in the container.
+//! brackets, the kernel says so. The answers that rest on more come first. `nginx 4257 (1)` is a process: its name, its PID on the host and its PID in the container.
 //! Its command line can follow. If
 //! several containers have a thing, all are listed. If the host has it, its process, service or interface is named
 //! after `no container:`, or after `host:` if containers have it too. What cannot be said, and why, is after `unknown:`.
@@ -26,7 +26,8 @@
 //!   log file, a unix(7) socket, a block device, a control group, a file in /proc. If the file is deleted, also who still
 //!   has it open; `PATH (deleted)`, as lsof(8) prints it, asks only for that, and PATH can be that in the container. Symbolic links in the files of a container are not followed.
 //! - `ns:INODE`: also `net:[4026532181]`, and a number from 4026531840 up: a namespace.
-//! - `cgroup:PATH`: a control group, or the last part of its path, also of a group that is gone. A group without
+//! - `cgroup:PATH`: a control group, or the last part of its path, also of a group that is gone; of a group above those of
+//!   containers, these containers. A group without
 //!   processes below that of a container is said to be the container's, as a claim, if nobody else is in the group above.
 //! - `sock:INODE`: also `socket:[4711]`: who has a socket open. `sock:PATH`: a unix(7) socket by its file on the host; without
 //!   such a file, those of this name in any network namespace. `sock:@NAME`, also `@NAME`: those with an abstract name.
@@ -54,8 +55,9 @@
 //! parentheses after what is known to belong to one: ids, paths of control groups (without an id in lines about lack of
 //! memory, and in `0::PATH`, if only processes of the container are in the group), interfaces of the host that lead
 //! to a container, addresses of containers to which the host would send through their interfaces. After a PID it is added
-//! only if the line says that the number is a PID and has a time after the start of that process, or has the form of ss(8).
-//! In `TIME HOST NAME[PID]:` of syslog the name must be that of the process too. What belongs to several containers is left
+//! only if the line says that the number is a PID and has a time after the start of that process and not in the future, or
+//! has the form of ss(8). In `TIME HOST NAME[PID]:` of syslog the name must be that of the process too. If HOST is not the name
+//! of this host, the container is added after ids only, as other hosts have the same PIDs, groups and addresses. What belongs to several containers is left
 //! alone, except for the containers of a pod, for which the pod is named. Lines are written as soon as they are read.
 //! A process whose files in /proc cannot be read, because its execve(2) does not end, is left out after one second.
 //!
@@ -65,7 +67,7 @@
 //! `id`, `pod`, `pod_namespace`, `status`, `pid`, `cpid`, `command`, `role`, `by` and `detail`; `host` of a thing is null or has
 //! `pid`, `command` and `text`; `unknown` is null or says what is not known, and why. `kind` is interface, address, mac, port, path, namespace, cgroup, socket, device, pid,
 //! cpid, hostname or id; `role` is peer, interface, address, listener, published, writable-layer, image-layer, merged,
-//! mount, state, log, member, holder or itself; `by` is kernel, state, proxy, nat or claim. With `-`, one object
+//! mount, state, log, member, parent, holder or itself; `by` is kernel, state, proxy, nat or claim. With `-`, one object
 //! `{"line", "text", "things"}` for each line to which something is added; `line` is its number.
 //!
 //! # Exit status
@@ -159,6 +161,7 @@ use crate::container::Few;
 use crate::container::world::World;
 use crate::container::{Files, Resolver};
 use crate::exit::{self, Exit, Outcome, warn};
+use crate::order;
 use crate::output::Out;
 use crate::output::style::{Painter, When};
 use crate::proc::ProcRoot;
@@ -229,9 +232,9 @@ fn answer(
         let world = World::new(proc, files, Some(few))?;
         let finder = Finder::new(&world, files, root, true, &chosen.absent);
         let found: Vec<Vec<Found>> = words.iter().map(|word| word.look_up(&finder)).collect();
-        let mut each = words.iter().zip(&found).zip(&chosen.is_absent);
-        let is_enough = each.all(|((word, found), is_absent)| match is_unknown(found) {
-            true => word.is_final() || (*is_absent && !word.may_be_hostname(&finder)),
+        let mut each = words.iter().zip(&found).zip(&chosen.is_settled);
+        let is_enough = each.all(|((word, found), is_settled)| match is_unknown(found) {
+            true => word.is_final() || (*is_settled && !word.may_be_hostname(&finder)),
             false => true,
         });
         if is_enough && !finder.needs_all() {
@@ -333,7 +336,10 @@ impl Word {
                 all.push(read(finder, reading));
             }
         }
-        all.iter_mut().for_each(|entry| show::without_repeats(&mut entry.answers));
+        for entry in &mut all {
+            show::without_repeats(&mut entry.answers);
+            order::sort_by_key(&mut entry.answers, |one| one.by);
+        }
         match all.iter().all(Entry::is_empty) {
             true => all.truncate(1),
             false => all.retain(|entry| !entry.is_empty()),

@@ -10,9 +10,9 @@ use super::answer::{Answer, By, Entry, Host, Owner, Role};
 use super::finder::Finder;
 use super::nat;
 use super::thing::{Kind, Port};
-use crate::container::Runtime;
 use crate::container::details;
 use crate::container::proxies;
+use crate::container::{Container, Runtime};
 use crate::isolation::visit::Place;
 use crate::net::{self, Interface, Listener, Transport, takes};
 use crate::order;
@@ -155,8 +155,9 @@ fn stated(finder: &Finder<'_>, asked: &Port) -> Vec<(usize, details::Port)> {
     found
 }
 
-/// Programs that take connections for containers.
-const PROXIES: [&str; 5] = ["docker-proxy", "conmon", "rootlessport", "rootlesskit", "slirp4netns"];
+/// Programs that take connections for containers, or keep others from listening there, as dockerd does without a proxy.
+const PROXIES: [&str; 6] = [DAEMON, "docker-proxy", "conmon", "rootlessport", "rootlesskit", "slirp4netns"];
+const DAEMON: &str = "dockerd";
 /// pasta(1) and what it executes: the program that fits the processor.
 const PASTA: [&str; 4] = ["pasta", "pasta.avx2", "passt", "passt.avx2"];
 
@@ -206,24 +207,16 @@ fn by_proxy(
         let known = &world.containers[number];
         known.init.and_then(|init| world.process(init)?.ppid) == Some(pid)
     };
-    let may_be = |number: usize| {
-        let container = &world.containers[number].container;
-        let owner = container.owner == uid;
-        match comm.as_str() {
-            "conmon" => is_parent(number),
-            "docker-proxy" => owner && container.runtime != Runtime::Podman,
-            _ => owner && uid != 0,
-        }
+    let may_be = |number: usize| match comm.as_str() {
+        "conmon" => is_parent(number),
+        _ => serves(&comm, uid, &world.containers[number].container),
     };
+    // dockerd takes no connections: that the port is the container's, only the state file says.
+    let by = if comm == DAEMON { By::State } else { By::Proxy };
     let mut found: Vec<Published> = Vec::new();
     for (container, port) in stated.iter().filter(|(container, port)| may_be(*container) && fits(port)) {
         if found.iter().all(|known| known.container != *container || known.port.port != port.port) {
-            found.push(Published {
-                container: *container,
-                port: port.clone(),
-                by: By::Proxy,
-                via: Some(pid),
-            });
+            found.push(Published { container: *container, port: port.clone(), by, via: Some(pid) });
         }
     }
     if found.is_empty() {
@@ -235,6 +228,13 @@ fn by_proxy(
         });
     }
     (!found.is_empty()).then_some(found)
+}
+
+/// Can such a process of that user publish ports of the container?
+fn serves(comm: &str, uid: u32, container: &Container) -> bool {
+    let is_of_docker = || container.runtime != Runtime::Podman;
+    container.owner == uid
+        && (if matches!(comm, "docker-proxy" | DAEMON) { is_of_docker() } else { uid != 0 })
 }
 
 /// conmon is the parent of the container's first process.
@@ -407,6 +407,18 @@ fn shown(listener: &Listener) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_can_publish_ports_of_a_container() {
+        let of = |runtime, owner| Container { owner, ..Container::new(runtime, "a") };
+        let (root, user, podman) =
+            (of(Runtime::Docker, 0), of(Runtime::Docker, 1000), of(Runtime::Podman, 0));
+        for comm in ["dockerd", "docker-proxy"] {
+            assert!(is_proxy_name(comm) && serves(comm, 0, &root) && serves(comm, 1000, &user), "{comm}");
+            assert!(!serves(comm, 1000, &root) && !serves(comm, 0, &podman), "{comm}");
+        }
+        assert!(serves("rootlesskit", 1000, &user) && !serves("rootlesskit", 0, &root));
+    }
 
     #[test]
     fn who_has_published_a_port() {

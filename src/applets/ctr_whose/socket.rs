@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Pid;
 
 use super::answer::{Entry, Host, Role};
+use super::files::overlays_with;
 use super::finder::Finder;
 use super::resolve::resolve;
 use super::thing::{Kind, Socket};
@@ -28,7 +29,13 @@ pub(super) fn socket(finder: &Finder<'_>, socket: &Socket) -> Entry {
         Socket::Path(name) => {
             let path = resolve(finder, Path::new(OsStr::from_bytes(name)));
             match file(finder.files, finder.root, &path) {
-                Some(wanted) => by_file(finder, &path, &wanted),
+                Some(wanted) => {
+                    let entry = by_file(finder, &path, &wanted);
+                    match entry.is_empty() {
+                        true => by_layer(finder, &path, &wanted),
+                        false => entry,
+                    }
+                }
                 // A container has it in its own files, perhaps.
                 None => by_name(finder, name),
             }
@@ -107,6 +114,35 @@ pub(super) fn file(files: &Files, root: &Path, path: &Path) -> Option<UnixSocket
     }
     let meta = there.symlink_metadata().ok().filter(|meta| meta.file_type().is_socket())?;
     Some(UnixSocket::File { device: (libc::major(meta.dev()), libc::minor(meta.dev())), inode: meta.ino() })
+}
+
+/// A socket in a layer: the container has it on the overlay.
+fn by_layer(finder: &Finder<'_>, path: &Path, wanted: &UnixSocket) -> Entry {
+    let all = on_overlays(finder.root, finder.host_mounts(), path, wanted).into_iter();
+    let inodes = all.flat_map(|one| {
+        let own = finder.unix_sockets(&one).unwrap_or_default();
+        own.into_iter().chain(elsewhere(finder, &one))
+    });
+    of_inodes(finder, &inodes.collect::<Vec<_>>())
+}
+
+/// The socket of a file in the writable layer of overlays, as it is on these: the number of the file stays.
+pub(super) fn on_overlays(
+    root: &Path,
+    host_mounts: &[u8],
+    path: &Path,
+    wanted: &UnixSocket,
+) -> Vec<UnixSocket> {
+    let UnixSocket::File { inode, .. } = wanted else { return Vec::new() };
+    let all = overlays_with(root, host_mounts, path).into_iter();
+    let device = |device: Vec<u8>| {
+        let device = String::from_utf8(device).ok()?;
+        let (major, minor) = device.split_once(':')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    all.filter(|(_, (role, _))| *role == Role::WritableLayer)
+        .filter_map(|(number, _)| Some(UnixSocket::File { device: device(number)?, inode: *inode }))
+        .collect()
 }
 
 /// A file is that of one socket. The connections to it have its name.

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
+use crate::container::pod_uid;
 use crate::net::{Listener, Transport, takes};
 use crate::proc::ns::Kind as Namespace;
 use crate::proc::number;
@@ -194,12 +195,17 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
 fn name(text: &str) -> Vec<Reading> {
     let mut all = Vec::new();
     let group = Reading::Cgroup(text.to_owned());
-    if [".scope", ".slice", ".service"].iter().any(|end| text.ends_with(end)) {
+    let is_of_pod = || text.starts_with("pod") && pod_uid(&format!("/kubepods/{text}")).is_some();
+    if [".scope", ".slice", ".service"].iter().any(|end| text.ends_with(end)) || is_of_pod() {
         return vec![group];
     }
     // `NAMESPACE/POD/CONTAINER` is a name too.
     if text.contains('/') {
         return vec![group, Reading::Id(text.to_owned())];
+    }
+    // No interface has a colon in its name, and no host: `RUNTIME:NAME` is a name as ctr-ps prints it.
+    if text.contains(':') {
+        return vec![Reading::Id(text.to_owned())];
     }
     // Docker makes the beginning of the id the host name.
     if text.len() >= LONG_ENOUGH && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
@@ -420,6 +426,8 @@ mod tests {
         assert_eq!(kinds("web"), [Kind::Interface, Kind::Hostname, Kind::Id]);
         assert_eq!(kinds(&"a1".repeat(32)), [Kind::Id]);
         assert_eq!(kinds("shop/web"), [Kind::Cgroup, Kind::Id]);
+        assert_eq!(kinds("docker:web"), [Kind::Id]);
+        assert_eq!(kinds("pod0b3f5a52-1111-2222-3333-4444deadbeef"), [Kind::Cgroup]);
         assert_eq!(kinds("system.slice/a.service"), [Kind::Cgroup]);
         assert_eq!(kinds("a1b2c3"), [Kind::Interface, Kind::Hostname, Kind::Id]);
     }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 
+use memchr::memmem::{self, Finder};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use serde::de::{DeserializeOwned, DeserializeSeed};
@@ -61,6 +62,13 @@ impl Files {
     /// The same for the number that is the content of a file.
     pub fn number_unchecked(&self, path: &str) -> Option<i32> {
         self.unchecked(path, number)
+    }
+
+    /// Can the JSON of a file of root contain a text, in whatever spelling? True if it is not known. The text has neither
+    /// slashes nor anything else for which JSON has a short escape.
+    pub fn may_mention(&self, path: &str, wanted: &Finder<'_>) -> bool {
+        let has = |text: &[u8]| wanted.find(text).is_some() || memmem::find(text, b"\\u").is_some();
+        self.unchecked(path, |text| Some(has(text))).unwrap_or(true)
     }
 
     fn unchecked<T>(&self, path: &str, parse: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {

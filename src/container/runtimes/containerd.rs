@@ -5,6 +5,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use memchr::memmem::Finder;
 use nix::unistd::Pid;
 
 use super::StateReader;
@@ -81,6 +82,13 @@ impl StateReader for Containerd {
     fn load_inits(&self, files: &Files, id: &str) -> Option<Vec<Pid>> {
         let found = self.with(files, id);
         found.map(|(namespace, id)| Init::unchecked(&namespace.files, &namespace.file(id, INIT))).collect()
+    }
+
+    /// The names are in the configuration, or they are the id.
+    fn may_mention(&self, files: &Files, id: &str, text: &Finder<'_>) -> bool {
+        let mut found = self.with(files, id);
+        text.find(id.as_bytes()).is_some()
+            || found.any(|(namespace, id)| namespace.files.may_mention(&namespace.file(id, CONFIG), text))
     }
 }
 

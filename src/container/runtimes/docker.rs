@@ -120,6 +120,11 @@ impl StateReader for Docker {
         Some(self.load_names(files, id)?.iter().filter_map(|container| container.init).collect())
     }
 
+    fn may_mention(&self, files: &Files, id: &str, text: &Finder<'_>) -> bool {
+        let mut dirs = self.roots(files).with(id).peekable();
+        dirs.peek().is_none() || dirs.any(|dir| dir.files.may_mention(&dir.config(id), text))
+    }
+
     /// dockerd writes its state file again and again, but the file with the PID in the bundle is written once.
     fn date_init(&self, files: &Files, container: &mut Container) {
         let mut all = self.bundles(files, container);

@@ -1,6 +1,5 @@
 //! Which processes matter for a path, a socket or a device.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::FileType;
 use std::io::ErrorKind;
@@ -10,13 +9,19 @@ use std::path::{Component, Path};
 
 use nix::unistd::Pid;
 
-use super::super::files::{may_be_group, overlays_with, part_in, place, root_device, root_of, target_in};
+use super::super::files::{
+    is_unlisted, may_be_group, overlays_with, own_layer_with, part_in, place, root_of, target_in,
+};
 use super::super::finder::host_mounts;
 use super::super::path::{is_named_as_socket, is_volume};
 use super::super::{device, gone, socket};
 use super::Focus;
 use crate::net::{self, Netlink, Protocol, UnixSocket};
 use crate::proc::ns::Kind as Namespace;
+use crate::sys::keyed::HashMap;
+
+/// The mount of a root directory, or the mount namespace, and that directory.
+type View = (Option<u64>, (u32, u32), u64);
 
 impl Focus<'_> {
     /// Does the path consist of directories, and end in one, in a file or in a socket? No symbolic link is part of it.
@@ -51,16 +56,19 @@ impl Focus<'_> {
             }
         }
         let mounts = host_mounts(self.proc);
-        let overlays = overlays_with(&mounts, path);
+        let overlays = overlays_with(self.root, &mounts, path);
         let (device, within) = place(&mounts, path)?;
+        let mountinfo = |pid| self.proc.process(pid).mountinfo().unwrap_or_default();
         let mut found = match overlays.is_empty() {
             true if may_be_group(self.root, path.as_os_str().as_bytes()) => Vec::new(),
-            true => self.in_mount_spaces(|pid| {
-                let text = self.proc.process(pid).mountinfo().unwrap_or_default();
+            true => self.with_view(|pid, _| {
+                let text = mountinfo(pid);
                 target_in(&text, device, &within, Some(path)).is_some()
+                    || own_layer_with(self.root, &text, path).is_some()
             }),
-            false => self.in_mount_spaces(|pid| {
-                root_device(self.proc, pid).is_some_and(|device| overlays.contains_key(&device))
+            false => self.with_view(|pid, device| {
+                let is_own = || own_layer_with(self.root, &mountinfo(pid), path).is_some();
+                overlays.contains_key(device) || is_unlisted(&mounts, device) && is_own()
             }),
         };
         if path.symlink_metadata().is_err() {
@@ -78,14 +86,19 @@ impl Focus<'_> {
         gone::held(self.proc, mounts, pids, path).into_iter().map(|one| one.pid).collect()
     }
 
-    /// The processes in the mount namespaces for which this holds. Each is looked at once.
-    fn in_mount_spaces(&self, mut holds: impl FnMut(Pid) -> bool) -> Vec<i32> {
-        let mut by_space: BTreeMap<u64, bool> = BTreeMap::new();
-        let mut is_in = |pid: &&Pid| {
-            let space = self.link(**pid, Namespace::Mnt);
-            space.is_some_and(|space| *by_space.entry(space).or_insert_with(|| holds(**pid)))
+    /// The processes for whose mounts this holds, with the device of their root directory. Mounts are read once for all who have
+    /// the same root directory in the same mount namespace.
+    fn with_view(&self, mut holds: impl FnMut(Pid, &[u8]) -> bool) -> Vec<i32> {
+        let mut known: HashMap<View, bool> = HashMap::default();
+        let mut has = |pid: &&Pid| {
+            let Ok(root) = self.scan.root(**pid) else { return false };
+            let space = || self.link(**pid, Namespace::Mnt);
+            let (major, minor) = root.device;
+            let view = (root.mount.map_or_else(space, Some), root.device, root.inode);
+            let device = || format!("{major}:{minor}").into_bytes();
+            *known.entry(view).or_insert_with(|| holds(**pid, &device()))
         };
-        self.pids.iter().filter(|pid| is_in(pid)).map(|pid| pid.as_raw()).collect()
+        self.pids.iter().filter(|pid| has(pid)).map(|pid| pid.as_raw()).collect()
     }
 
     /// Who holds the socket of a file; of a file that is not there the sockets with that name.
@@ -94,8 +107,16 @@ impl Focus<'_> {
         if !path.is_absolute() || self.is_foreign() || !self.is_plain(path) {
             return None;
         }
-        let file = socket::file(self.files, self.root, path);
-        self.holding(&file.unwrap_or_else(|| UnixSocket::Name(name.to_vec())))
+        let Some(file) = socket::file(self.files, self.root, path) else {
+            return self.holding(&UnixSocket::Name(name.to_vec()));
+        };
+        let mut found = self.holding(&file)?;
+        if found.is_empty() {
+            for one in socket::on_overlays(self.root, &host_mounts(self.proc), path, &file) {
+                found.extend(self.holding(&one)?);
+            }
+        }
+        Some(found)
     }
 
     /// Who holds a unix socket. A file is that of one, and many can have one name.
@@ -129,18 +150,18 @@ impl Focus<'_> {
         }
         let (mounts, device) = (host_mounts(self.proc), number.as_bytes());
         let (on_host, host_root) = (device::point_of(&mounts, device), root_of(&mounts));
-        let mut parts = BTreeSet::new();
-        let whole = self.in_mount_spaces(|pid| {
+        let mut has_part = false;
+        let whole = self.with_view(|pid, _| {
             let text = self.proc.process(pid).mountinfo().unwrap_or_default();
-            if part_in(&text, device, host_root).is_some() {
-                parts.extend(self.link(pid, Namespace::Mnt));
-            }
+            has_part |= part_in(&text, device, host_root).is_some();
             target_in(&text, device, Path::new("/"), on_host.as_deref()).is_some()
         });
-        if !whole.is_empty() || parts.is_empty() {
+        if !whole.is_empty() || !has_part {
             return Some(whole);
         }
-        let is_in = |pid: &&Pid| self.link(**pid, Namespace::Mnt).is_some_and(|space| parts.contains(&space));
-        Some(self.pids.iter().filter(is_in).map(|pid| pid.as_raw()).collect())
+        Some(self.with_view(|pid, _| {
+            let text = self.proc.process(pid).mountinfo().unwrap_or_default();
+            part_in(&text, device, host_root).is_some()
+        }))
     }
 }

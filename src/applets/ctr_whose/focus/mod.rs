@@ -1,6 +1,7 @@
 //! Which processes matter for a thing. To look at all of them costs most of the time, and often a few are enough.
 
 mod files;
+mod unstated;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -21,7 +22,7 @@ use crate::container::cni;
 use crate::container::details::{Details, Port as DetailsPort};
 use crate::container::spaces;
 use crate::container::stopped::Stores;
-use crate::container::{Container, Files, Resolver, matching, search};
+use crate::container::{Container, Files, Resolver, Runtime, matching, search};
 use crate::isolation::cgroup::kills::OomLine;
 use crate::isolation::cgroup::{View, parse, shared_depth};
 use crate::isolation::identity::{Walk, Way};
@@ -44,6 +45,8 @@ pub(super) struct Focus<'a> {
     spaces: Option<BTreeMap<u64, Vec<Pid>>>,
     /// Can processes be missing because not everything was looked at?
     is_incomplete: bool,
+    /// Can nobody but the processes of the last reading have it?
+    is_proven: bool,
 }
 
 /// The processes that matter.
@@ -51,8 +54,8 @@ pub(super) struct Focus<'a> {
 pub(super) struct Chosen {
     /// None if others than few can matter.
     pub pids: Option<Vec<Pid>>,
-    /// For each word: was everything looked at, and nothing found?
-    pub is_absent: Vec<bool>,
+    /// For each word: can nobody else have it?
+    pub is_settled: Vec<bool>,
     /// The readings for which everything was looked at, and nothing found.
     pub absent: Vec<Reading>,
 }
@@ -71,7 +74,8 @@ pub(super) fn processes<'r>(
 ) -> Chosen {
     let mut chosen = Chosen::default();
     let (Ok(scan), Ok(pids)) = (Scan::new(proc), Scan::pids(proc)) else { return chosen };
-    let mut focus = Focus { proc, files, root, scan, pids, spaces: None, is_incomplete: false };
+    let mut focus =
+        Focus { proc, files, root, scan, pids, spaces: None, is_incomplete: false, is_proven: false };
     let found = choose(&mut focus, words, &mut chosen);
     chosen.pids = found.map(|found| found.into_iter().map(Pid::from_raw).collect());
     chosen
@@ -87,8 +91,11 @@ fn choose<'r>(
         let mut of_word = BTreeSet::new();
         // To others the kernel does not show all processes: why, only the look at all of them says.
         focus.is_incomplete = !nix::unistd::geteuid().is_root();
+        let mut is_settled = true;
         for reading in readings {
+            focus.is_proven = false;
             let of_reading = focus.of(reading)?;
+            is_settled &= of_reading.is_empty() || focus.is_proven;
             if of_reading.is_empty() && !focus.is_incomplete {
                 chosen.absent.push(reading.clone());
             }
@@ -102,7 +109,7 @@ fn choose<'r>(
                 break;
             }
         }
-        chosen.is_absent.push(of_word.is_empty());
+        chosen.is_settled.push(is_settled);
         if of_word.is_empty() && (!focus.is_incomplete || readings.iter().all(is_final)) {
             of_word.insert(Pid::this().as_raw());
         }
@@ -185,24 +192,34 @@ impl Focus<'_> {
     /// The containers with an id or a name: by state files, and by control groups with the id.
     fn with_id(&mut self, word: &str) -> Option<Vec<i32>> {
         let text = word.strip_suffix('?').unwrap_or(word);
-        let is_number = text.bytes().all(|b| b.is_ascii_digit());
-        let mut found = Vec::new();
-        if is_fragment(text) && !is_number {
-            let records = Stores::new(self.files).all_with(&|other| other.starts_with(text));
-            found.extend(inits(&records).into_iter().flatten());
-            found.extend(self.in_groups(text));
-        }
         // A container that no record names can have a number as its id: that of a namespace.
-        if found.is_empty() && !is_number {
-            let own = Pid::this().as_raw();
-            let named = search::find_by_record(&mut Resolver::for_few(self.proc, self.files), word);
-            found.extend(named.iter().map(|container| container.init.map_or(own, Pid::as_raw)));
-            let stopped = Stores::new(self.files).stopped_of_engines().into_iter();
-            let stopped: Vec<Rc<Container>> = stopped.map(|one| Rc::new(one.container)).collect();
-            found.extend((!matching::matching(&stopped, word).is_empty()).then_some(own));
+        if text.bytes().all(|b| b.is_ascii_digit()) {
+            self.is_incomplete = true;
+            return Some(Vec::new());
         }
-        // Not every container has its name or id in a state file or a control group.
-        self.is_incomplete |= found.is_empty();
+        let is_id = |one: &Container| is_fragment(text) && one.bare_id().starts_with(text);
+        let is_named = |one: &Container| !matching::matching(&[Rc::new(one.clone())], word).is_empty();
+        let mut stated = Stores::new(self.files).mentioning(word);
+        stated.retain(|one| is_id(one) || is_named(one));
+        let mut found = match firsts(stated.iter()) {
+            Some(found) => found,
+            // Not every state file names a first process.
+            None => {
+                let named = search::find_by_record(&mut Resolver::for_few(self.proc, self.files), word);
+                let named: Vec<i32> = named.iter().filter_map(|one| one.init).map(Pid::as_raw).collect();
+                self.is_incomplete |= named.is_empty();
+                let engines = stated.iter().filter(|one| is_of_engine(one));
+                named.into_iter().chain(firsts(engines).into_iter().flatten()).collect()
+            }
+        };
+        if is_fragment(text) && !found.is_empty() {
+            found.extend(self.in_groups(text));
+        } else if found.is_empty() && !self.is_incomplete {
+            let unstated = self.unstated(matching::split_runtime(text).1);
+            self.is_proven = unstated.is_some();
+            self.is_incomplete |= unstated.is_none();
+            found.extend(unstated.into_iter().flatten());
+        }
         Some(found)
     }
 
@@ -437,12 +454,19 @@ impl Focus<'_> {
     }
 }
 
-/// The first processes of containers of Docker and Podman, whose state files always name them. This process stands for a
-/// container that does not run.
+/// The first processes of containers of Docker and Podman.
 fn inits(all: &[Details]) -> Option<Vec<i32>> {
-    use crate::container::Runtime;
-    let is_known = |one: &Details| matches!(one.container.runtime, Runtime::Docker | Runtime::Podman);
+    if all.is_empty() { None } else { firsts(all.iter().map(|one| &one.container)) }
+}
+
+/// The first processes of containers, if they are known. State files of Docker and Podman always name them: this process
+/// stands for a container that does not run.
+fn firsts<'c>(all: impl Iterator<Item = &'c Container>) -> Option<Vec<i32>> {
     let own = Pid::this().as_raw();
-    let of = |one: &Details| one.container.init.map_or(own, Pid::as_raw);
-    (!all.is_empty() && all.iter().all(is_known)).then(|| all.iter().map(of).collect())
+    let first = |one: &Container| one.init.map(Pid::as_raw).or(is_of_engine(one).then_some(own));
+    all.map(first).collect()
+}
+
+fn is_of_engine(one: &Container) -> bool {
+    matches!(one.runtime, Runtime::Docker | Runtime::Podman)
 }

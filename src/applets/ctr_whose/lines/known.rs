@@ -46,6 +46,9 @@ pub(super) struct Known<'a> {
 struct Tables {
     proc: ProcRoot,
     clock: Clock,
+    clock_read: Instant,
+    /// The name of this host.
+    host: Option<String>,
     /// A process that was listed began before this, in ticks since the boot.
     listed: u64,
     named: Vec<(Named, u32)>,
@@ -197,14 +200,23 @@ impl<'a> Known<'a> {
         let has_name =
             comm.is_none_or(|comm| process.status().is_ok_and(|status| is_cut(comm, &status.name)));
         let has_begun = || {
-            let time = time_of(line, now());
-            match time {
-                Some(Time::Boot(time)) => time * 100.0 > start as f64 + 1.0,
-                Some(Time::Epoch(time)) => tables.clock.epoch(start).is_some_and(|start| time > start),
+            let now = now();
+            match time_of(line, now) {
+                Some(Time::Boot(time)) => time * 100.0 > start as f64 + 1.0 && tables.has_come(time),
+                Some(Time::Epoch(time)) => {
+                    tables.clock.epoch(start).is_some_and(|start| time > start) && time <= now + 1
+                }
                 None => is_live && comm.is_some(),
             }
         };
         Ok(Some(owner).filter(|_| has_name && has_begun()))
+    }
+
+    /// Is it a name of this host, with or without its domain?
+    pub(super) fn is_host(&self, name: &[u8]) -> bool {
+        let first = |name: &[u8]| name.split(|&b| b == b'.').next().unwrap_or_default().to_ascii_lowercase();
+        let own = self.tables.as_ref().and_then(|tables| tables.host.as_ref());
+        own.is_some_and(|own| first(own.as_bytes()) == first(name))
     }
 
     pub(super) fn label(&self, owner: usize) -> &str {
@@ -266,11 +278,13 @@ impl Tables {
         let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
         let files = Files::new(&root)?;
         let proc = files.proc(request.root.as_deref())?;
-        let clock = Clock::read(&proc);
+        let (clock, clock_read) = (Clock::read(&proc), Instant::now());
         let world = World::new(&proc, &files, None)?;
         let finder = Finder::new(&world, &files, &root, false, &[]);
         let mut tables = Tables {
             clock,
+            clock_read,
+            host: proc.host_name(),
             listed: clock.uptime.map_or(u64::MAX, |seconds| (seconds + 1).saturating_mul(TICKS)),
             named: Vec::new(),
             owners: Vec::new(),
@@ -317,6 +331,12 @@ impl Tables {
             }
         }
         Ok(tables)
+    }
+
+    /// Is a time since the boot not in the future? The clocks differ by less than two seconds.
+    fn has_come(&self, time: f64) -> bool {
+        let now = |uptime: u64| uptime as f64 + self.clock_read.elapsed().as_secs_f64();
+        self.clock.uptime.is_some_and(|uptime| time <= now(uptime) + 2.0)
     }
 
     /// The number of the owner is that of the container.

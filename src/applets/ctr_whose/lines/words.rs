@@ -8,7 +8,7 @@ use super::super::answer::Role;
 use super::super::thing::Kind;
 use super::Thing;
 use super::known::Known;
-use super::time::split;
+use super::time::{Stamp, split};
 use crate::container::pod_uid;
 use crate::isolation::cgroup::kills::OomLine;
 
@@ -55,7 +55,28 @@ pub(super) fn things(line: &[u8], known: &mut Known<'_>, found: &mut Vec<Thing>)
         };
         found.extend(thing);
     }
+    // What another host has said of its own processes, groups and networks. An id is that of one container anywhere.
+    let needs_host = found.iter().any(|one| !has_id(&line[one.start..one.end]));
+    if needs_host && host_of(line).is_some_and(|name| !known.is_host(name)) {
+        found.retain(|one| has_id(&line[one.start..one.end]));
+    }
     Ok(())
+}
+
+fn has_id(word: &[u8]) -> bool {
+    next_run(word, 0).is_some() || std::str::from_utf8(word).is_ok_and(|text| pod_uid(text).is_some())
+}
+
+/// The host in a line of syslog(3): `Nov 22 14:38:03 HOST NAME:`, or `TIME HOST NAME[PID]:`, as after another time the first
+/// word can be anything. Some forms have no host.
+fn host_of(line: &[u8]) -> Option<&[u8]> {
+    let (stamp, rest) = split(line).filter(|_| !line.starts_with(b"["))?;
+    let is_blank = |b: &u8| matches!(b, b' ' | b'\t');
+    let mut words = rest.split(is_blank).filter(|word| !word.is_empty());
+    let (host, tag) = (words.next()?, words.next()?.strip_suffix(b":")?);
+    let has_pid = || tag.ends_with(b"]") && tag.contains(&b'[');
+    let is_syslog = matches!(stamp, Stamp::Local { .. }) || tag == b"kernel" || has_pid();
+    Some(host).filter(|host| is_syslog && !host.ends_with(b":"))
 }
 
 fn of_word(line: &[u8], start: usize, word: &[u8], known: &mut Known<'_>) -> Result<Option<Thing>> {
@@ -310,6 +331,23 @@ mod tests {
             assert!(!found(line), "{line}");
         }
         assert_eq!(group(b"0::/x/y", 0, b"0::/x/y"), Some(&b"/x/y"[..]));
+    }
+
+    #[test]
+    fn hosts_of_lines() {
+        for (line, host) in [
+            ("Nov 22 14:38:03 web1 kernel: eth0: up", Some("web1")),
+            ("<30>Nov 22 14:38:03 web1 sshd[7]: x", Some("web1")),
+            ("2026-11-22T14:38:03+0000 web1 sshd[7]: x", Some("web1")),
+            ("2026-11-22T14:38:03Z web1 kernel: x", Some("web1")),
+            ("2026-11-22T14:38:03Z INFO app: x", None),
+            ("Nov 22 14:38:03 sshd[7]: x", None),
+            ("[   12.5] eth0 kernel: x", None),
+            ("<6>[   12.5] docker0: port 1: x", None),
+            ("web1 sshd[7]: x", None),
+        ] {
+            assert_eq!(host_of(line.as_bytes()), host.map(str::as_bytes), "{line}");
+        }
     }
 
     #[test]

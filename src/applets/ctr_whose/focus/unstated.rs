@@ -1,0 +1,130 @@
+//! Which processes can be in a container that has a name or an id in no state file that is listed. If there is none, nobody has
+//! the name, and not all processes and containers need be looked up.
+
+use memchr::memmem::Finder;
+use nix::sys::stat::fstat;
+use nix::unistd::Pid;
+
+use super::{Focus, MOST};
+use crate::container::stopped::Stores;
+use crate::container::{Claim, is_logged};
+use crate::isolation::cgroup::View;
+use crate::isolation::ns;
+use crate::proc::ns::Kind as Namespace;
+use crate::sys::keyed::{HashMap, HashSet};
+
+/// Where ip-netns(8) names network namespaces.
+const NAMED: &str = "/run/netns";
+/// What the working directory of a shim of containerd has: its state files can be anywhere.
+const TASKS: &[u8] = b"/io.containerd.runtime.v2.task/";
+/// Where they usually are.
+const USUAL: [&[u8]; 3] =
+    [b"/run/containerd/", b"/run/docker/containerd/daemon/", b"/run/snap.docker/containerd/daemon/"];
+
+/// The host's.
+struct Outside {
+    pid_ns: u64,
+    root: ((u32, u32), u64),
+}
+
+impl Focus<'_> {
+    /// None if it can be any process.
+    pub(super) fn unstated(&mut self, word: &str) -> Option<Vec<i32>> {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        // The id of a container that only the kernel shows is the number of a namespace.
+        let is_number = word.bytes().all(|b| b.is_ascii_digit());
+        if self.is_foreign() || is_number || !word.bytes().all(is_plain) || is_logged(word) {
+            return None;
+        }
+        if self.files.list(NAMED).iter().any(|name| name == word) {
+            return None;
+        }
+        let (outside, known) = (self.outside()?, Stores::new(self.files).ids());
+        let (wanted, mut claims) = (Finder::new(word), HashMap::<Vec<u8>, Claim>::default());
+        let (mut found, mut outermost) = (Vec::new(), HashSet::default());
+        let (mut others, mut has_unknown) = (Vec::new(), false);
+        for pid in self.pids.clone() {
+            let Ok(text) = self.scan.cgroup(pid) else { continue };
+            // Names of units are written in another way than those of containers.
+            if View::is_relative(text) || text.contains(&b'\\') {
+                return None;
+            }
+            if wanted.find(text).is_some() {
+                found.push(pid.as_raw());
+                continue;
+            }
+            let claim = match claims.get(text) {
+                Some(claim) => *claim,
+                None => {
+                    let claim = Claim::of_text(text, |id| known.contains(id));
+                    claims.insert(text.to_vec(), claim);
+                    claim
+                }
+            };
+            let may_be_it = match claim {
+                Claim::Known => false,
+                Claim::Below => true,
+                Claim::Unknown => {
+                    has_unknown = true;
+                    !self.is_in_none(pid, &outside, &mut outermost)
+                }
+                Claim::Nothing => {
+                    others.push(pid);
+                    self.is_elsewhere(pid, &outside)
+                }
+            };
+            if may_be_it {
+                found.push(pid.as_raw());
+            }
+            if found.len() > MOST {
+                return None;
+            }
+        }
+        // State files that no directory has are read for a container that no other one names.
+        let may_have_others = has_unknown || !found.is_empty();
+        let is_known = !may_have_others || !others.into_iter().any(|pid| self.has_other_state_files(pid));
+        Some(found).filter(|_| is_known)
+    }
+
+    fn outside(&self) -> Option<Outside> {
+        let this = Pid::this();
+        Some(Outside { pid_ns: self.link(this, Namespace::Pid)?, root: self.root(this)? })
+    }
+
+    fn root(&self, pid: Pid) -> Option<((u32, u32), u64)> {
+        self.scan.root(pid).ok().map(|root| (root.device, root.inode))
+    }
+
+    /// Has the process a pid namespace or a root directory of its own, so that it is a container without a group?
+    fn is_elsewhere(&self, pid: Pid, outside: &Outside) -> bool {
+        let pid_ns = self.link(pid, Namespace::Pid).is_some_and(|own| own != outside.pid_ns);
+        let root = || self.root(pid).is_some_and(|own| own != outside.root);
+        let is_thread = || self.proc.process(pid).status().is_ok_and(|status| status.kernel_thread);
+        (pid_ns || root()) && !is_thread()
+    }
+
+    /// Is a process in no container but that which its group names? Then its pid namespace is directly below the host's.
+    fn is_in_none(&self, pid: Pid, outside: &Outside, outermost: &mut HashSet<u64>) -> bool {
+        match self.link(pid, Namespace::Pid) {
+            None => true,
+            Some(own) if own == outside.pid_ns => !self.is_elsewhere(pid, outside),
+            Some(own) if outermost.contains(&own) => true,
+            Some(_) => {
+                let Ok(space) = self.scan.open(pid, &Namespace::Pid.link()) else { return true };
+                let parent = ns::parent_of(&space).and_then(fstat);
+                let is_outermost = parent.is_ok_and(|parent| parent.st_ino == outside.pid_ns);
+                let inode = fstat(&space).map(|space| space.st_ino);
+                outermost.extend(inode.ok().filter(|_| is_outermost));
+                is_outermost
+            }
+        }
+    }
+
+    /// Is it a shim whose state files are in no directory that is listed?
+    fn has_other_state_files(&self, pid: Pid) -> bool {
+        let mut buffer = [0; 4096];
+        let Ok(directory) = self.scan.link(pid, "cwd", &mut buffer) else { return false };
+        let is_usual = USUAL.iter().any(|usual| directory.starts_with(usual));
+        !is_usual && Finder::new(TASKS).find(directory).is_some()
+    }
+}

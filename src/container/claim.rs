@@ -1,0 +1,57 @@
+//! What the control groups of a process say about its container, before anything is looked up.
+
+use super::cgroup_lines;
+use super::cgroup_path::{candidates, is_id};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Claim {
+    /// No container.
+    Nothing,
+    /// A container that a state file names.
+    Known,
+    /// A container that no state file names.
+    Unknown,
+    /// A group below that of a container: perhaps that of a container in it.
+    Below,
+}
+
+impl Claim {
+    /// From the text of a cgroup file. `is_known`: is there a state file with that id?
+    #[must_use]
+    pub(crate) fn of_text(text: &[u8], is_known: impl Fn(&str) -> bool) -> Claim {
+        cgroup_lines(text).map(|path| of_path(path, &is_known)).max().unwrap_or(Claim::Nothing)
+    }
+}
+
+fn of_path(path: &str, is_known: &impl Fn(&str) -> bool) -> Claim {
+    let mut found = Claim::Nothing;
+    for one in candidates(path) {
+        let claim = match (is_known(&one.id), one.distinctive || is_id(&one.id)) {
+            (true, _) => Claim::Known,
+            (false, true) => Claim::Unknown,
+            (false, false) => continue,
+        };
+        let is_last = one.group.len() == path.trim_end_matches('/').len();
+        found = found.max(if is_last { claim } else { Claim::Below });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_of_containers() {
+        let (known, other) = ("aeb29a15".repeat(8), "55ff83ed".repeat(8));
+        let of = |text: &str| Claim::of_text(text.as_bytes(), |id| id == known || id == "box");
+        assert_eq!(of("0::/user.slice/user-1.slice\n"), Claim::Nothing);
+        assert_eq!(of(&format!("4:pids:/\n0::/docker/{known}\n")), Claim::Known);
+        assert_eq!(of(&format!("0::/system.slice/docker-{known}.scope\n")), Claim::Known);
+        assert_eq!(of("0::/box\n"), Claim::Known);
+        assert_eq!(of(&format!("4:pids:/docker/{known}\n0::/docker/{other}\n")), Claim::Unknown);
+        assert_eq!(of("0::/lxc.payload.web\n"), Claim::Unknown);
+        assert_eq!(of(&format!("0::/docker/{known}/docker/{other}\n")), Claim::Below);
+        assert_eq!(of(&format!("0::/docker/{known}/init.scope\n")), Claim::Below);
+    }
+}
