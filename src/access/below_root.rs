@@ -62,7 +62,7 @@ pub(crate) fn below_root(account: Account, root: PathBuf, paths: Vec<String>) ->
 }
 
 fn inside(root: BorrowedFd<'_>, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
-    proc::below_root(root, Path::new(path), flags, ResolveFlag::empty())
+    proc::below_root(root, Path::new(path), flags, ResolveFlag::RESOLVE_NO_MAGICLINKS)
 }
 
 fn nodes(root: BorrowedFd<'_>) -> Vec<Node> {

@@ -72,18 +72,19 @@ impl HostCopy {
     }
 
     fn below(&self, below: &Path, flags: OFlag, resolve: ResolveFlag) -> nix::Result<OwnedFd> {
-        below_root(&self.root, below, flags, resolve)
+        below_root(&self.root, below, flags, resolve | ResolveFlag::RESOLVE_NO_MAGICLINKS)
     }
 }
 
-/// Opens a path that links, `..` and magic links of proc do not lead out of this root directory (since Linux 5.6).
+/// Opens a path that neither links nor `..` lead out of this root directory (since Linux 5.6). The kernel follows no magic
+/// link of proc here: EXDEV, with RESOLVE_NO_MAGICLINKS ELOOP.
 pub(crate) fn below_root(
     root: impl AsFd,
     path: &Path,
     flags: OFlag,
     resolve: ResolveFlag,
 ) -> nix::Result<OwnedFd> {
-    let resolve = resolve | ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let resolve = resolve | ResolveFlag::RESOLVE_IN_ROOT;
     openat2(root, path, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve))
 }
 

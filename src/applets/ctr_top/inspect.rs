@@ -104,7 +104,7 @@ fn are_there(proc: &ProcRoot, processes: &[(i32, Option<u64>)]) -> anyhow::Resul
             let process = proc.process(Pid::from_raw(*pid));
             match start {
                 Some(_) => process.start_time() == *start,
-                None => process.path("status").exists(),
+                None => proc.has(&process.path("status")),
             }
         };
         let bytes = processes.iter().map(|process| u8::from(is_there(process))).collect();

@@ -335,7 +335,7 @@ impl<'a> Look<'a> {
             }
             match self.owner(pid, key) {
                 Some(owner) => report.came.push(Process { pid, owner, key, inode }),
-                None => is_strange |= self.proc.process(Pid::from_raw(pid)).path("status").exists(),
+                None => is_strange |= self.proc.has(&self.proc.path_of(Pid::from_raw(pid), "status")),
             }
         }
         is_strange || report.gone.iter().any(|pid| self.outlives(*pid, pids))
