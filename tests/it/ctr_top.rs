@@ -144,6 +144,20 @@ fn the_disk_use_that_missed_less() {
     }
 }
 
+/// As for an ordinary user, who reads no disk use of processes.
+#[test]
+fn no_disk_use_in_a_group_of_v1_says_nothing() {
+    for (written, bytes, source) in [(0, Value::Null, Value::Null), (100, json!(100), json!("cgroup"))] {
+        let host = v1("top-no-disk", false);
+        std::fs::remove_file(host.root().join("proc/10/io")).expect("a file");
+        let counted = format!("8:0 Read 0\n8:0 Write {written}\nTotal {written}\n");
+        let file = ("blkio.throttle.io_service_bytes_recursive", &*counted);
+        write(&host, &format!("blkio/docker/{WEB}"), &[file]);
+        let row = row(&document(&mut ctr_top(&host)), "docker:web");
+        assert_eq!((&row["io"]["write_bytes"], &row["io"]["source"]), (&bytes, &source));
+    }
+}
+
 /// v1 counts a kill in the victim's group alone, which can be one below the container's, also one that comes later.
 #[test]
 fn kills_in_groups_below_count_on_v1() {

@@ -144,6 +144,16 @@ pub(super) fn have_networks(columns: &[Picked], order: Order) -> bool {
     order.key == Key::Net || columns.iter().any(|(column, _)| matches!(column.name, "RX/s" | "TX/s"))
 }
 
+/// The default columns for an order: those of the network in place of those of disks, if rows are sorted by it.
+pub(super) fn by_default(order: Order) -> Vec<Picked> {
+    let shown = |name| match (order.key, name) {
+        (Key::Net, "READ/s") => "RX/s",
+        (Key::Net, "WRITE/s") => "TX/s",
+        _ => name,
+    };
+    DEFAULT.into_iter().map(shown).filter_map(named).collect()
+}
+
 /// Does such a table show how long processes waited?
 pub(super) fn have_pressure(columns: &[Picked]) -> bool {
     columns.iter().any(|(column, _)| column.name.starts_with("PSI"))
@@ -336,6 +346,10 @@ mod tests {
             parse(&lists).expect("columns").iter().map(|(column, _)| column.name).collect::<Vec<_>>()
         };
         assert_eq!(names(&[]), DEFAULT);
+        let by_default = |word| by_default(Order::named(word).expect("an order"));
+        let of = |word| by_default(word).iter().map(|(column, _)| column.name).collect::<Vec<_>>();
+        assert_eq!(of("cpu"), DEFAULT);
+        assert_eq!(of("-net").join(" "), DEFAULT.join(" ").replace("READ", "RX").replace("WRITE", "TX"));
         assert_eq!(names(&["pid,Mem%"]), ["PID", "MEM%"]);
         assert_eq!(names(&["pid", "rx/s", "+cpu"]), ["PID", "RX/s", "CPU"]);
         assert_eq!(names(&["+id"])[11], "ID");

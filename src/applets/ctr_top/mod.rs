@@ -21,7 +21,8 @@
 //! - CPU: in percent of one CPU. Two CPUs in use are 200 %.
 //! - OF-LIM: CPU in percent of the CPUs that the container may use: the lowest quota of its control group and the groups
 //!   above it, or its CPUs if these are fewer.
-//! - THROT: the part of the quota's periods in which the quota was used up.
+//! - THROT: the part of the quota's periods in which the quota was used up: that of the control group, or of one above it, whose
+//!   quota others may have used up (CPUS_BY names the lowest quota).
 //! - MEMORY: the memory in use, without the cache that the kernel can reclaim at once. USAGE is with all cache.
 //! - LIMIT: the lowest memory limit of the group and those above it.
 //! - MEM%: MEMORY in percent of LIMIT, or of the host's memory if there is no limit.
@@ -44,7 +45,8 @@
 //! hold for the container too.
 //!
 //! READ/s and WRITE/s are counted by the control group if the kernel does that. On v1 it counts only part of it, often
-//! nothing: then these too are sums over processes (IO_BY, `source` in JSON). Only root can read them. For a process the kernel
+//! nothing: then these too are sums over processes (IO_BY, `source` in JSON). Only root can read them, so for others a group
+//! of v1 that has counted nothing is unknown. For a process the kernel
 //! counts a write when it is made to the page cache, even if the file is deleted before the disk gets it; for a
 //! control group of v2 when the disk gets it, which is up to half a minute later. RX/s and TX/s are those of
 //! the network namespace, without the loopback. Of containers that share one, the pause container of the pod has
@@ -54,7 +56,8 @@
 //!
 //! The line above the table has the time, the CPU use of the host (of 200 % with two CPUs) and its memory in use, the number of
 //! containers (also of those that a filter hides), the order, and the filter. If a terminal is too narrow, parts of that
-//! line and whole columns are left out, PSI and OF-LIM first, and long names are cut (`+`); numbers are not.
+//! line and whole columns are left out, PSI and OF-LIM first, and long names are cut (`+`); numbers are not. If rows are sorted
+//! by `net`, RX/s and TX/s are in place of READ/s and WRITE/s, unless `-o` chooses the columns.
 //!
 //! `--per pod` shows a pod in place of its containers: sums, the limits of the pod's control group (Kubernetes only), and the
 //! most throttled and most waiting of its containers.
@@ -268,17 +271,19 @@ fn batch(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]) -> Resu
             if count > 0 {
                 out.push(b"\n");
             }
+            let width = style::stdout_columns();
             if !raw && !request.no_headings {
-                out.push(format!("{}\n", frame.head(request.sort)).as_bytes());
+                out.push(format!("{}\n", frame.head(request.sort, width)).as_bytes());
             }
             let style = Style {
                 headings: !request.no_headings,
                 raw,
-                width: style::stdout_columns(),
+                width,
                 painter: Painter { colour: request.colour.on_stdout() },
             };
             let rows = frame.list(request.sort, |_| true);
-            show::table(&mut out, (&rows, &[]), picked, &style);
+            let by_default = (!raw && request.columns.is_empty()).then(|| columns::by_default(request.sort));
+            show::table(&mut out, (&rows, &[]), by_default.as_deref().unwrap_or(picked), &style);
         }
         out.finish()?;
         watcher.say();

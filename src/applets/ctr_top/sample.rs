@@ -322,7 +322,8 @@ impl Groups {
     }
 
     fn disk(&self, of: &Of) -> Option<Disk> {
-        let counted = self.of_disks().and_then(Place::disk_bytes);
+        let place = self.of_disks();
+        let counted = place.and_then(Place::disk_bytes);
         let counted = counted.map(|(read, written)| Disk::Group(read, written));
         let summed = of.disk.clone().map(|disk| Disk::Processes(of.times.disk, disk));
         // v1 attributes no write-back, and newer kernels count only where there is a limit; processes that have ended are
@@ -330,6 +331,8 @@ impl Groups {
         let all = |disk: &Disk| disk.bytes().0.saturating_add(disk.bytes().1);
         match (counted, summed) {
             (Some(counted), Some(summed)) if all(&counted) <= all(&summed) => Some(summed),
+            // Without the sum, 0 says nothing.
+            (Some(counted), None) if all(&counted) == 0 && place.is_some_and(|place| !place.v2) => None,
             (counted, summed) => counted.or(summed),
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::columns::{Picked, have_networks, have_pressure};
+use super::columns::{self, Picked, have_networks, have_pressure};
 use super::inspect;
 use super::options::Request;
 use super::pages::Pages;
@@ -28,9 +28,9 @@ const ESCAPE: Duration = Duration::from_millis(100);
 /// The lines above the rows: that of the host, and the headings.
 const ABOVE: usize = 2;
 
-pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked]) -> Result<(), Exit> {
-    watcher.networks = have_networks(columns, request.sort);
-    watcher.sampler.shows.pressure = have_pressure(columns);
+pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]) -> Result<(), Exit> {
+    watcher.networks = have_networks(picked, request.sort);
+    watcher.sampler.shows.pressure = have_pressure(picked);
     // An error of the first sample is one of the call.
     let mut shown = Ok(watcher.frame()?);
     let mut view = View::new(request.sort, exit::shown_hint_at_rights());
@@ -47,7 +47,7 @@ pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked
                 break;
             }
             // Another key can need them; then they have rates from the next frame but one on.
-            watcher.networks |= have_networks(columns, view.order);
+            watcher.networks |= have_networks(picked, view.order);
             shown = watcher.frame();
             next = Instant::now() + request.delay();
             left = left.map(|left| left - 1);
@@ -55,7 +55,7 @@ pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, columns: &[Picked
         keys.take().context("cannot wait")?;
         let now = (size(), sys::stops());
         let mut lines = match &shown {
-            Ok(frame) => lines(&mut view, frame, request, columns, now.0),
+            Ok(frame) => lines(&mut view, frame, request, picked, now.0),
             Err(exit) => vec![text::escape(exit.message().as_bytes()).into_owned().into_bytes()],
         };
         lines.truncate(now.0.0.unwrap_or(24));
@@ -90,7 +90,7 @@ fn lines(
     view: &mut View,
     frame: &Frame,
     request: &Request,
-    columns: &[Picked],
+    picked: &[Picked],
     (height, width): (Option<usize>, Option<usize>),
 ) -> Vec<Vec<u8>> {
     let width = width.unwrap_or(80);
@@ -106,10 +106,11 @@ fn lines(
     out.push(head.as_bytes());
     out.push(b"\n");
     let painter = Painter { colour: request.colour.on_stdout() };
+    let by_default = request.columns.is_empty().then(|| columns::by_default(view.order));
     show::table(
         &mut out,
         (&window.rows, &window.lines),
-        columns,
+        by_default.as_deref().unwrap_or(picked),
         &Style { headings: !request.no_headings, raw: false, width: Some(width), painter },
     );
     let bytes = out.into_bytes();

@@ -103,10 +103,11 @@ impl Frame {
     }
 
     /// `2026-11-26 18:03:01  CPU 82/200%  memory 3.1G of 23G  9 containers  sorted by cpu`
-    pub(super) fn head(&self, order: Order) -> String {
-        let time = clock::local(clock_now());
-        let parts = [time].into_iter().chain(self.host()).chain([Some(sorted_by(order))]);
-        parts.flatten().collect::<Vec<_>>().join("  ")
+    pub(super) fn head(&self, order: Order, width: Option<usize>) -> String {
+        let [cpus, memory, count] = self.host();
+        let parts =
+            [(4, clock::local(clock_now())), (2, cpus), (1, memory), (0, count), (3, Some(sorted_by(order)))];
+        fitting(parts, width.unwrap_or(usize::MAX))
     }
 
     /// CPUs, memory, and how many containers there are.
@@ -139,8 +140,7 @@ impl Frame {
         let [cpus, memory, count] = self.host();
         let tree = is_tree.then(|| "tree".to_owned());
         let keys = Some("? keys".to_owned());
-        // In the order of the line, each with its importance.
-        let mut parts = [
+        let parts = [
             (4, time),
             (3, cpus),
             (2, memory),
@@ -150,15 +150,7 @@ impl Frame {
             (7, filter),
             (0, keys),
         ];
-        loop {
-            let line: Vec<&str> = parts.iter().filter_map(|(_, part)| part.as_deref()).collect();
-            let text = line.join("  ");
-            if text::width(&text) <= width || line.len() < 2 {
-                return text::cut(&text, width).to_owned();
-            }
-            let shown = parts.iter_mut().filter(|(_, part)| part.is_some());
-            shown.min_by_key(|(importance, _)| *importance).into_iter().for_each(|(_, part)| *part = None);
-        }
+        fitting(parts, width)
     }
 
     /// One document in one line.
@@ -206,6 +198,19 @@ struct Document<'a> {
 struct HostMemory {
     available: Option<u64>,
     total: Option<u64>,
+}
+
+/// The parts of a line, each with its importance, without those for which there is no room.
+fn fitting<const N: usize>(mut parts: [(u8, Option<String>); N], width: usize) -> String {
+    loop {
+        let line: Vec<&str> = parts.iter().filter_map(|(_, part)| part.as_deref()).collect();
+        let text = line.join("  ");
+        if text::width(&text) <= width || line.len() < 2 {
+            return text::cut(&text, width).to_owned();
+        }
+        let shown = parts.iter_mut().filter(|(_, part)| part.is_some());
+        shown.min_by_key(|(importance, _)| *importance).into_iter().for_each(|(_, part)| *part = None);
+    }
 }
 
 fn sorted_by(order: Order) -> String {
@@ -309,6 +314,9 @@ mod tests {
             line.split_once("  ").map_or(line.clone(), |(_, rest)| rest.to_owned())
         };
         let whole = "CPU 82/200%  memory 3.0G of 23G  0 containers  sorted by cpu";
+        let head = |width| frame.head(Order::default(), width).get(19..).map(str::to_owned);
+        assert_eq!(head(None), Some(format!("  {whole}")));
+        assert_eq!(head(Some(70)).as_deref(), Some("  CPU 82/200%  memory 3.0G of 23G  sorted by cpu"));
         assert_eq!(line(false, None, 80), format!("{whole}  ? keys"));
         assert_eq!(line(true, None, 80), format!("{whole}  tree"));
         assert_eq!(
