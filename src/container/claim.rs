@@ -26,10 +26,11 @@ impl Claim {
 fn of_path(path: &str, is_known: &impl Fn(&str) -> bool) -> Claim {
     let mut found = Claim::Nothing;
     for one in candidates(path) {
+        // A plain word can be the name of any group: that a state file has it too says nothing of this one.
         let claim = match (is_known(&one.id), one.distinctive || is_id(&one.id)) {
-            (true, _) => Claim::Known,
-            (false, true) => Claim::Unknown,
+            (true, true) => Claim::Known,
             (false, false) => continue,
+            _ => Claim::Unknown,
         };
         let is_last = one.group.len() == path.trim_end_matches('/').len();
         found = found.max(if is_last { claim } else { Claim::Below });
@@ -48,7 +49,7 @@ mod tests {
         assert_eq!(of("0::/user.slice/user-1.slice\n"), Claim::Nothing);
         assert_eq!(of(&format!("4:pids:/\n0::/docker/{known}\n")), Claim::Known);
         assert_eq!(of(&format!("0::/system.slice/docker-{known}.scope\n")), Claim::Known);
-        assert_eq!(of("0::/box\n"), Claim::Known);
+        assert_eq!(of("0::/box\n"), Claim::Unknown);
         assert_eq!(of(&format!("4:pids:/docker/{known}\n0::/docker/{other}\n")), Claim::Unknown);
         assert_eq!(of("0::/lxc.payload.web\n"), Claim::Unknown);
         assert_eq!(of(&format!("0::/docker/{known}/docker/{other}\n")), Claim::Below);

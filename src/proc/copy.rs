@@ -52,7 +52,7 @@ impl HostCopy {
     pub(crate) fn link(&self, below: &Path) -> nix::Result<PathBuf> {
         /// A longer path has no link.
         const LONGEST: usize = 4_096;
-        let link = self.below(below, OFlag::O_PATH | OFlag::O_NOFOLLOW, ResolveFlag::empty())?;
+        let link = self.place(below)?;
         let mut buffer = [0; LONGEST];
         let text = match sys::read_link_at(&link, c"", &mut buffer) {
             Err(Errno::ENOENT) => Err(Errno::EINVAL), // so the kernel says that it is no link
@@ -61,8 +61,13 @@ impl HostCopy {
         Ok(OsString::from_vec(text.to_vec()).into())
     }
 
+    /// The file itself, or the link.
+    pub(crate) fn place(&self, below: &Path) -> nix::Result<OwnedFd> {
+        self.below(below, OFlag::O_PATH | OFlag::O_NOFOLLOW, ResolveFlag::empty())
+    }
+
     pub(crate) fn has(&self, below: &Path) -> bool {
-        self.below(below, OFlag::O_PATH | OFlag::O_NOFOLLOW, ResolveFlag::empty()).is_ok()
+        self.place(below).is_ok()
     }
 
     /// A directory that is no link.

@@ -72,6 +72,15 @@ pub(crate) fn on_end_write(bytes: &'static [u8]) -> nix::Result<()> {
         // SAFETY: the handler makes only calls that signal-safety(7) allows, and reads a OnceLock that is set by now.
         unsafe { sigaction(signal, &action) }?;
     }
+    // nix has no real-time signals. Some of them belong to the C library.
+    for signal in (libc::SIGRTMIN()..=libc::SIGRTMAX()).filter(|signal| !is_ignored(*signal)) {
+        // SAFETY: sigaction has a handler address, a set and flags, for which zeros are values.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = write_and_raise as extern "C" fn(c_int) as libc::sighandler_t;
+        action.sa_flags = libc::SA_RESETHAND;
+        // SAFETY: as above: the handler makes only calls that signal-safety(7) allows; the struct is whole.
+        Errno::result(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) })?;
+    }
     let action = SigAction::new(SigHandler::Handler(count), SaFlags::SA_RESTART, SigSet::empty());
     // SAFETY: the handler changes an atomic number only.
     unsafe { sigaction(Signal::SIGCONT, &action) }.map(drop)

@@ -313,12 +313,15 @@ fn a_tree_of_pods_and_a_resize() {
 fn signals_leave_the_terminal_as_it_was() {
     let host = v2("top-signals");
     use Signal::{SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGPIPE, SIGSEGV, SIGTERM, SIGUSR1, SIGXCPU};
-    for signal in [SIGTERM, SIGHUP, SIGABRT, SIGINT, SIGUSR1, SIGALRM, SIGPIPE, SIGXCPU, SIGSEGV] {
+    let signals = [SIGTERM, SIGHUP, SIGABRT, SIGINT, SIGUSR1, SIGALRM, SIGPIPE, SIGXCPU, SIGSEGV];
+    // Real-time signals too.
+    for signal in signals.map(|signal| signal as i32).into_iter().chain([40, 64]) {
         let mut terminal = Terminal::new();
         let before = terminal.settings();
         let mut child = start(&terminal, &host, &[]);
         terminal.until("docker:web");
-        kill(pid(&child), signal).expect("sent");
+        let sent = program("kill").args([&format!("-{signal}"), &pid(&child).to_string()]).status();
+        assert!(sent.expect("kill(1)").success());
         let (status, rest) = terminal.end_of(&mut child);
         assert!(
             !status.success() && rest.ends_with("\x1b[m\x1b[?7h\x1b[?25h\x1b[?1049l"),

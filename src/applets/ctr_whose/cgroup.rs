@@ -210,8 +210,7 @@ pub(super) fn without_process(finder: &Finder<'_>, path: &str) -> String {
 fn is_there(finder: &Finder<'_>, path: &str) -> bool {
     let has = |one: &Hierarchy| {
         let below = Path::new(path).strip_prefix(&one.root).ok();
-        let mount_point = one.mount_point.strip_prefix("/").unwrap_or(&one.mount_point);
-        below.is_some_and(|below| finder.root.join(mount_point).join(below).is_dir())
+        below.is_some_and(|below| finder.root.has_directory(&one.mount_point.join(below)))
     };
     path.starts_with('/') && finder.world.mounted.0.iter().any(has)
 }

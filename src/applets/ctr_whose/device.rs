@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::answer::{Entry, Host, Role};
 use super::files::{of_files, parts_seen, seen_in, shown};
 use super::finder::Finder;
+use super::root::Root;
 use super::thing::{Device, Kind};
 use crate::proc::mountinfo::{mounts_on, unescape};
 
@@ -21,7 +22,7 @@ pub(super) fn device(finder: &Finder<'_>, device: &Device) -> Entry {
 
 /// None if the path is not that of a block device.
 pub(super) fn by_path(finder: &Finder<'_>, path: &Path) -> Option<Entry> {
-    let meta = finder.root.join(path.strip_prefix("/").ok()?).symlink_metadata().ok()?;
+    let meta = finder.root.metadata(path).ok()?;
     let number = meta.rdev();
     meta.file_type().is_block_device().then(|| of_number(finder, major(number), minor(number)))
 }
@@ -34,18 +35,18 @@ fn minor(number: u64) -> u32 {
     libc::minor(number)
 }
 
-fn sys(root: &Path, path: &str) -> Option<String> {
-    let text = std::fs::read_to_string(root.join("sys").join(path)).ok()?;
+fn sys(root: &Root, path: &str) -> Option<String> {
+    let text = root.text(&Path::new("/sys").join(path))?;
     Some(text.trim_end_matches('\n').to_owned())
 }
 
 /// The file of a loop device.
-pub(super) fn backing_file(root: &Path, number: &str) -> Option<String> {
+pub(super) fn backing_file(root: &Root, number: &str) -> Option<String> {
     sys(root, &format!("dev/block/{number}/loop/backing_file"))
 }
 
 /// The number of a block device with this name.
-pub(super) fn number_of(root: &Path, name: &str) -> Option<(u32, u32)> {
+pub(super) fn number_of(root: &Root, name: &str) -> Option<(u32, u32)> {
     if name.contains('/') || name.starts_with('.') {
         return None;
     }

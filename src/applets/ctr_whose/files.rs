@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Owner, Role};
 use super::finder::{Finder, recorded, status};
+use super::root::Root;
 use super::thing::is_id;
 use crate::container::details::{Details, USUAL_MOUNTS};
 use crate::container::pod_uid;
@@ -63,7 +64,7 @@ fn by_layer(finder: &Finder<'_>, path: &str) -> Vec<Answer> {
 
 /// The overlays of the host that have the path in a layer, by the numbers of their devices.
 pub(super) fn overlays_with(
-    root: &Path,
+    root: &Root,
     host_mounts: &[u8],
     path: &Path,
 ) -> BTreeMap<Vec<u8>, (Role, &'static str)> {
@@ -73,14 +74,14 @@ pub(super) fn overlays_with(
 }
 
 /// The layer of an overlay in which the path is.
-fn layer_with(root: &Path, options: &[u8], path: &Path) -> Option<(Role, &'static str)> {
+fn layer_with(root: &Root, options: &[u8], path: &Path) -> Option<(Role, &'static str)> {
     let layers = overlay(options);
     let is_within = |layer: &String| path.starts_with(Path::new(layer));
     // Docker and containers-storage name the lower layers by links in a directory beside them.
     let is_linked = |layer: &String| {
         let links = Path::new(layer).parent().filter(|links| links.ends_with("l"));
         let layers = links.and_then(Path::parent).filter(|layers| path.starts_with(layers));
-        let target = layers.and_then(|_| std::fs::read_link(root.join(layer.trim_start_matches('/'))).ok());
+        let target = layers.and_then(|_| root.link(Path::new(layer)).ok());
         let target = target.as_ref().and_then(|target| target.strip_prefix("..").ok());
         layers.zip(target).is_some_and(|(layers, target)| path.starts_with(layers.join(target)))
     };
@@ -96,7 +97,7 @@ fn layer_with(root: &Path, options: &[u8], path: &Path) -> Option<(Role, &'stati
 }
 
 /// The same of the root file system of who has these mounts. Of other overlays a container chooses what the paths are.
-pub(super) fn own_layer_with(root: &Path, mountinfo: &[u8], path: &Path) -> Option<(Role, &'static str)> {
+pub(super) fn own_layer_with(root: &Root, mountinfo: &[u8], path: &Path) -> Option<(Role, &'static str)> {
     let own = mounts_of(mountinfo, "overlay").find(|mount| mount.point == b"/")?;
     layer_with(root, own.options, path)
 }
@@ -256,15 +257,15 @@ pub(super) fn parts_seen(finder: &Finder<'_>, device: &[u8]) -> Vec<Answer> {
 }
 
 /// The path of a control group begins with a slash too, and with no directory of the host.
-pub(super) fn may_be_group(root: &Path, path: &[u8]) -> bool {
+pub(super) fn may_be_group(root: &Root, path: &[u8]) -> bool {
     let first = Path::new(OsStr::from_bytes(path)).components().nth(1);
-    first.is_some_and(|part| !root.join(part.as_os_str()).exists())
+    first.is_some_and(|part| root.metadata(&Path::new("/").join(part)).is_err())
 }
 
 /// Volumes and directories that stopped containers have mounted.
 fn by_stated_mount(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
     let mut found = Vec::new();
-    let running = match finder.root == Path::new("/") {
+    let running = match finder.root.is_own() {
         true => Vec::new(),
         false => finder.records().of_engines(),
     };

@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Entry, Host, Named, Owner, Role};
+use super::root::Root;
 use super::thing::Reading;
 use crate::container::cni::Attachment;
 use crate::container::details::Details;
@@ -25,7 +26,7 @@ pub(super) struct Finder<'a> {
     pub world: &'a World<'a>,
     pub files: &'a Files,
     /// The root directory of the host.
-    pub root: &'a Path,
+    pub root: &'a Root,
     /// Does the world have only some processes? Then what is not in it may run all the same.
     pub is_partial: bool,
     /// What no process has, as is known from before.
@@ -61,7 +62,7 @@ impl<'a> Finder<'a> {
     pub(super) fn new(
         world: &'a World<'a>,
         files: &'a Files,
-        root: &'a Path,
+        root: &'a Root,
         is_partial: bool,
         absent: &'a [Reading],
     ) -> Finder<'a> {
@@ -134,6 +135,13 @@ impl<'a> Finder<'a> {
 
     fn sockets(&self) -> Option<&HostSockets> {
         let open = || {
+            if self.world.proc.is_copy() {
+                // Each host can have the same numbers for its own namespaces.
+                self.problems
+                    .borrow_mut()
+                    .insert("the host's network: a copy of its files has none".to_owned());
+                return None;
+            }
             let spaces = self.spaces();
             let host = &spaces.all.get(spaces.host?)?.place;
             let own = ProcRoot::default();
@@ -141,10 +149,7 @@ impl<'a> Finder<'a> {
             let opened = match is_own {
                 true => Netlink::open(Protocol::Route)
                     .and_then(|route| Ok((route, Netlink::open(Protocol::SocketDiagnosis)?))),
-                false => {
-                    // A copy of /proc has no namespaces.
-                    net::enter(&ns::open_file(&host.path).ok()?)
-                }
+                false => net::enter(&ns::open_file(&host.path).ok()?),
             };
             let (route, diagnosis) = self.known("the host's network", opened)?;
             Some(HostSockets { route, diagnosis })
@@ -435,13 +440,13 @@ impl<'a> Finder<'a> {
     pub(super) fn is_own_host(&self) -> bool {
         let own = ProcRoot::default().process(Pid::this()).ns(Namespace::Net);
         let host = self.spaces().host.map(|host| self.spaces().all[host].place.inode);
-        self.root == Path::new("/") && host.is_some() && own == host
+        self.root.is_own() && host.is_some() && own == host
     }
 
     /// Does the path begin with a directory of the host? That of a control group does not.
     pub(super) fn is_below_directory(&self, path: &Path) -> bool {
         let first = path.components().nth(1);
-        first.is_some_and(|part| self.root.join(part.as_os_str()).is_dir())
+        first.is_some_and(|part| self.root.has_directory(&Path::new("/").join(part)))
     }
 
     pub(super) fn named(&self, owner: &Owner) -> Named {

@@ -148,6 +148,7 @@ mod port;
 mod process;
 mod program;
 mod resolve;
+mod root;
 mod show;
 mod socket;
 mod thing;
@@ -155,6 +156,8 @@ mod thing;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
 
 use crate::cli::{Applet, Call, Effect, Grammar, Opt, set};
 use crate::container::Few;
@@ -168,6 +171,7 @@ use crate::proc::ProcRoot;
 use crate::text;
 use answer::Entry;
 use finder::Finder;
+use root::Root;
 use show::Found;
 use thing::{Kind, Reading};
 
@@ -212,16 +216,22 @@ fn run(call: &Call) -> Outcome {
         }
         return lines::copy(call, &request);
     }
-    let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
-    let files = Files::new(&root)?;
+    let (files, root) = host(&request)?;
     let proc = files.proc(request.root.as_deref())?;
     exit::in_worker(&proc, || answer(call, &request, (&proc, &files, &root), &words))
+}
+
+/// The files of the host that is looked at.
+fn host(request: &Request) -> Result<(Files, Root)> {
+    let path = request.root.as_deref().unwrap_or(Path::new("/"));
+    let root = Root::new(path).with_context(|| format!("cannot open {}", path.display()))?;
+    Ok((Files::new(path)?, root))
 }
 
 fn answer(
     call: &Call,
     request: &Request,
-    (proc, files, root): (&ProcRoot, &Files, &Path),
+    (proc, files, root): (&ProcRoot, &Files, &Root),
     words: &[OsString],
 ) -> Outcome {
     let words: Vec<Word> = words.iter().map(|word| Word::new(word, root)).collect();
@@ -294,12 +304,12 @@ struct Word {
 }
 
 impl Word {
-    fn new(text: &OsStr, root: &Path) -> Word {
+    fn new(text: &OsStr, root: &Root) -> Word {
         let mut readings = thing::readings(text);
         // The name of an interface of the host is looked up as nothing else.
         if let Ok([Reading::Interface(name), ..]) = readings.as_deref_mut() {
             let name = OsStr::from_bytes(name);
-            let is_there = name != ".." && root.join("sys/class/net").join(name).symlink_metadata().is_ok();
+            let is_there = name != ".." && root.metadata(&Path::new("/sys/class/net").join(name)).is_ok();
             readings = readings.map(|mut all| {
                 all.truncate(if is_there { 1 } else { all.len() });
                 all

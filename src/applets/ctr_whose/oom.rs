@@ -13,6 +13,10 @@ pub(super) fn line(finder: &Finder<'_>, text: &[u8]) -> Entry {
     let mut why = "the kernel's log has no line with its group any more".to_owned();
     let found = match found {
         // Another line of the log has the groups.
+        OomLine { victim: None, pid: Some(_), .. } if finder.world.proc.is_copy() => {
+            why = "a copy of the host's files has no log of the kernel".to_owned();
+            found
+        }
         OomLine { victim: None, pid: Some(pid), .. } => {
             let kills = read_log().map_err(|errno| {
                 why = format!("the kernel's log cannot be read: {}", strerror(errno as i32));

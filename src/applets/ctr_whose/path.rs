@@ -35,9 +35,8 @@ pub(super) fn path(finder: &Finder<'_>, bytes: &[u8]) -> Entry {
 
 /// None if the file system may not answer.
 fn is_there(finder: &Finder<'_>, path: &Path) -> Option<bool> {
-    let there = finder.root.join(path.strip_prefix("/").unwrap_or(path));
     let may_hang = finder.files.may_hang(&path.to_string_lossy());
-    (!may_hang).then(|| there.symlink_metadata().is_ok())
+    (!may_hang).then(|| finder.root.metadata(path).is_ok())
 }
 
 /// Who has a file open that is not there any more, or a socket that has no file on the host.

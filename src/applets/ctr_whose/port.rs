@@ -171,11 +171,10 @@ fn is_program_of_host(finder: &Finder<'_>, pid: i32) -> bool {
     let exe = std::fs::metadata(finder.world.proc.path_of(Pid::from_raw(pid), "exe"));
     let Ok(exe) = exe else { return false };
     let is_it = |directory: &&str| {
-        let path = finder.root.join(directory).join(&comm);
-        let file = path.symlink_metadata();
+        let file = finder.root.metadata(&std::path::Path::new(directory).join(&comm));
         file.is_ok_and(|file| (file.dev(), file.ino(), file.uid()) == (exe.dev(), exe.ino(), 0))
     };
-    ["usr/bin", "usr/local/bin"].iter().any(is_it)
+    ["/usr/bin", "/usr/local/bin"].iter().any(is_it)
 }
 
 pub(super) fn is_proxy_name(comm: &str) -> bool {

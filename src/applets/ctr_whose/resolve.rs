@@ -19,9 +19,8 @@ pub(super) fn resolve(finder: &Finder<'_>, path: &Path) -> PathBuf {
             continue;
         }
         let next = real.join(&part);
-        let there = finder.root.join(next.strip_prefix("/").unwrap_or(&next));
         follows = follows && links < MOST_LINKS && !finder.files.may_hang(&next.to_string_lossy());
-        let target = if follows { std::fs::read_link(there).ok() } else { None };
+        let target = if follows { finder.root.link(&next).ok() } else { None };
         match target {
             Some(_) if is_in_container(finder, &real) => {
                 follows = false;

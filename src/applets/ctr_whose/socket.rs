@@ -13,6 +13,7 @@ use super::answer::{Entry, Host, Role};
 use super::files::overlays_with;
 use super::finder::Finder;
 use super::resolve::resolve;
+use super::root::Root;
 use super::thing::{Kind, Socket};
 use crate::container::Files;
 use crate::isolation::visit::Place;
@@ -107,12 +108,11 @@ pub(super) fn by_path(finder: &Finder<'_>, path: &Path) -> Option<Entry> {
 }
 
 /// The socket of a file of the host, by the file: inside, a container can see it at another path.
-pub(super) fn file(files: &Files, root: &Path, path: &Path) -> Option<UnixSocket> {
-    let there = root.join(path.strip_prefix("/").unwrap_or(path));
+pub(super) fn file(files: &Files, root: &Root, path: &Path) -> Option<UnixSocket> {
     if files.may_hang(&path.to_string_lossy()) {
         return None;
     }
-    let meta = there.symlink_metadata().ok().filter(|meta| meta.file_type().is_socket())?;
+    let meta = root.metadata(path).ok().filter(|meta| meta.file_type().is_socket())?;
     Some(UnixSocket::File { device: (libc::major(meta.dev()), libc::minor(meta.dev())), inode: meta.ino() })
 }
 
@@ -128,7 +128,7 @@ fn by_layer(finder: &Finder<'_>, path: &Path, wanted: &UnixSocket) -> Entry {
 
 /// The socket of a file in the writable layer of overlays, as it is on these: the number of the file stays.
 pub(super) fn on_overlays(
-    root: &Path,
+    root: &Root,
     host_mounts: &[u8],
     path: &Path,
     wanted: &UnixSocket,

@@ -16,6 +16,7 @@ use super::files::may_be_group;
 use super::finder::host_mounts;
 use super::identity::{self, is_fragment};
 use super::port::is_proxy_name;
+use super::root::Root;
 use super::thing::{Device, Port, Reading, Socket, is_id};
 use super::{cgroup, device};
 use crate::container::cni;
@@ -38,7 +39,7 @@ const MOST: usize = 500;
 pub(super) struct Focus<'a> {
     proc: &'a ProcRoot,
     files: &'a Files,
-    root: &'a Path,
+    root: &'a Root,
     scan: Scan,
     pids: Vec<Pid>,
     /// The processes of each network namespace.
@@ -69,7 +70,7 @@ pub(super) fn is_final(reading: &Reading) -> bool {
 pub(super) fn processes<'r>(
     proc: &ProcRoot,
     files: &Files,
-    root: &Path,
+    root: &Root,
     words: impl Iterator<Item = &'r [Reading]>,
 ) -> Chosen {
     let mut chosen = Chosen::default();

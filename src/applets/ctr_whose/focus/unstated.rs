@@ -39,7 +39,8 @@ impl Focus<'_> {
         if self.files.list(NAMED).iter().any(|name| name == word) {
             return None;
         }
-        let (outside, known) = (self.outside()?, Stores::new(self.files).ids());
+        // Users can write any id into their state files.
+        let (outside, known) = (self.outside()?, Stores::new(&self.files.without_users()).ids());
         let (wanted, mut claims) = (Finder::new(word), HashMap::<Vec<u8>, Claim>::default());
         let (mut found, mut outermost) = (Vec::new(), HashSet::default());
         let (mut others, mut has_unknown) = (Vec::new(), false);

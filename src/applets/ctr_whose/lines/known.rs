@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -11,10 +10,9 @@ use nix::unistd::Pid;
 
 use super::super::answer::{JsonAnswer, Named};
 use super::super::finder::{Finder, recorded, status};
-use super::super::{Request, network};
+use super::super::{Request, host, network};
 use super::Thing;
 use super::time::{Time, time_of};
-use crate::container::Files;
 use crate::container::world::World;
 use crate::isolation::cgroup::parse;
 use crate::order;
@@ -275,8 +273,7 @@ fn groups(finder: &Finder<'_>) -> HashMap<Vec<u8>, Option<usize>> {
 
 impl Tables {
     fn read(request: &Request, wants_groups: bool) -> Result<Tables> {
-        let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
-        let files = Files::new(&root)?;
+        let (files, root) = host(request)?;
         let proc = files.proc(request.root.as_deref())?;
         let (clock, clock_read) = (Clock::read(&proc), Instant::now());
         let world = World::new(&proc, &files, None)?;

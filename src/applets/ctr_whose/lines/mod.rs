@@ -5,20 +5,18 @@ mod time;
 mod words;
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::unistd::read;
 use serde::Serialize;
 
-use super::Request;
 use super::answer::{JsonThing, Role};
 use super::thing::Kind;
+use super::{Request, host};
 use crate::access::stream::{Sent, Stream, Work};
 use crate::access::watch;
 use crate::cli::Call;
-use crate::container::Files;
 use crate::exit::{self, Outcome};
 use crate::output::style::Painter;
 use crate::output::{Out, json};
@@ -43,8 +41,7 @@ pub(super) struct Thing {
 /// Copies standard input. Each read is answered at once, so that lines of a running program appear when they are written.
 /// A worker finds the names: a process that blocks the readers of its files in /proc does not stop the stream.
 pub(super) fn copy(call: &Call, request: &Request) -> Outcome {
-    let root = request.root.clone().unwrap_or_else(|| PathBuf::from("/"));
-    let files = Files::new(&root)?;
+    let (files, _) = host(request)?;
     let proc = files.proc(request.root.as_deref())?;
     let mut copier = Copier {
         known: Known::new(request),

@@ -1,0 +1,88 @@
+//! The files of the host that is looked at. With `--root` no link leads out of its directory.
+
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+
+use crate::proc::HostCopy;
+
+/// More than any file has that is read here.
+const LARGEST: u64 = 64 << 10;
+
+pub(super) struct Root {
+    /// None for this host.
+    copy: Option<HostCopy>,
+}
+
+impl Root {
+    pub(super) fn new(path: &Path) -> nix::Result<Root> {
+        let is_own = path == Path::new("/");
+        Ok(Root { copy: (!is_own).then(|| HostCopy::new(path)).transpose()? })
+    }
+
+    pub(super) fn is_own(&self) -> bool {
+        self.copy.is_none()
+    }
+
+    /// Of the last link itself.
+    pub(super) fn metadata(&self, path: &Path) -> std::io::Result<Metadata> {
+        match &self.copy {
+            None => path.symlink_metadata(),
+            Some(copy) => File::from(copy.place(path)?).metadata(),
+        }
+    }
+
+    pub(super) fn has_directory(&self, path: &Path) -> bool {
+        self.metadata(path)
+            .is_ok_and(|meta| meta.is_dir() || meta.is_symlink() && self.leads_to_directory(path))
+    }
+
+    fn leads_to_directory(&self, path: &Path) -> bool {
+        match &self.copy {
+            None => path.is_dir(),
+            Some(copy) => {
+                copy.open(path).is_ok_and(|file| File::from(file).metadata().is_ok_and(|meta| meta.is_dir()))
+            }
+        }
+    }
+
+    pub(super) fn link(&self, path: &Path) -> std::io::Result<PathBuf> {
+        match &self.copy {
+            None => std::fs::read_link(path),
+            Some(copy) => Ok(copy.link(path)?),
+        }
+    }
+
+    /// A short file, as those of /sys.
+    pub(super) fn text(&self, path: &Path) -> Option<String> {
+        let file = match &self.copy {
+            None => {
+                let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+                nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty()).ok()?
+            }
+            Some(copy) => copy.open(path).ok()?,
+        };
+        let mut text = String::new();
+        File::from(file).take(LARGEST).read_to_string(&mut text).ok()?;
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_of_this_host() {
+        let root = Root::new(Path::new("/")).expect("a root");
+        assert!(
+            root.is_own()
+                && root.has_directory(Path::new("/proc"))
+                && root.metadata(Path::new("/proc")).is_ok()
+        );
+        assert!(!root.has_directory(Path::new("/proc/version")));
+        assert!(root.text(Path::new("/proc/version")).is_some_and(|text| text.starts_with("Linux")));
+    }
+}
