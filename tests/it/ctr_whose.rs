@@ -244,7 +244,10 @@ fn lines_about_lack_of_memory() {
     let alone = "Memory cgroup out of memory: Kill process 2147483647 (java) score 9 or sacrifice child";
     let output = whose(&layout, &[alone]);
     let text = stdout(&output);
-    assert!(text.contains("unknown: java (pid 2147483647) was killed; a copy of the host's files has no log"), "{text}");
+    assert!(
+        text.contains("unknown: java (pid 2147483647) was killed; a copy of the host's files has no log"),
+        "{text}"
+    );
     assert_eq!((output.status.code(), stderr(&output).contains("nothing found")), (Some(1), false));
     let of_host = "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,\
         task_memcg=/x,task=a,pid=77,uid=0";

@@ -67,15 +67,25 @@ fn has_id(word: &[u8]) -> bool {
     next_run(word, 0).is_some() || std::str::from_utf8(word).is_ok_and(|text| pod_uid(text).is_some())
 }
 
-/// The host in a line of syslog(3): `Nov 22 14:38:03 HOST NAME:`, or `TIME HOST NAME[PID]:`, as after another time the first
-/// word can be anything. Some forms have no host.
+/// The host in a line of syslog(3), `TIME HOST NAME:`, or of auditd(8), `node=HOST `. Other programs write a level in its place.
+/// Some forms have no host.
 fn host_of(line: &[u8]) -> Option<&[u8]> {
-    let (stamp, rest) = split(line).filter(|_| !line.starts_with(b"["))?;
+    const LEVELS: [&str; 14] = [
+        "trace", "debug", "info", "notice", "warn", "warning", "err", "error", "crit", "critical", "alert",
+        "emerg", "fatal", "panic",
+    ];
     let is_blank = |b: &u8| matches!(b, b' ' | b'\t');
-    let mut words = rest.split(is_blank).filter(|word| !word.is_empty());
+    let words = |text| <[u8]>::split(text, is_blank).filter(|word| !word.is_empty());
+    if let Some(node) = words(line).next().and_then(|word| word.strip_prefix(b"node=")) {
+        return Some(node);
+    }
+    let (stamp, rest) = split(line).filter(|_| !line.starts_with(b"["))?;
+    let mut words = words(rest);
     let (host, tag) = (words.next()?, words.next()?.strip_suffix(b":")?);
-    let has_pid = || tag.ends_with(b"]") && tag.contains(&b'[');
-    let is_syslog = matches!(stamp, Stamp::Local { .. }) || tag == b"kernel" || has_pid();
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    let is_level = LEVELS.iter().any(|level| host.eq_ignore_ascii_case(level.as_bytes()));
+    let is_syslog =
+        matches!(stamp, Stamp::Local { .. }) || tag == b"kernel" || (host.iter().all(is_name) && !is_level);
     Some(host).filter(|host| is_syslog && !host.ends_with(b":"))
 }
 
@@ -340,7 +350,10 @@ mod tests {
             ("<30>Nov 22 14:38:03 web1 sshd[7]: x", Some("web1")),
             ("2026-11-22T14:38:03+0000 web1 sshd[7]: x", Some("web1")),
             ("2026-11-22T14:38:03Z web1 kernel: x", Some("web1")),
+            ("2026-11-22T14:38:03Z web1 sleep: x", Some("web1")),
+            ("node=web1 type=SYSCALL msg=audit(1.1:2): pid=9", Some("web1")),
             ("2026-11-22T14:38:03Z INFO app: x", None),
+            ("2026-11-22T14:38:03Z [main] app: x", None),
             ("Nov 22 14:38:03 sshd[7]: x", None),
             ("[   12.5] eth0 kernel: x", None),
             ("<6>[   12.5] docker0: port 1: x", None),
