@@ -78,6 +78,28 @@ fn how_a_container_of_docker_ended() {
     assert!(text.contains("127.0.0.1:8081->80/tcp"), "{text}");
 }
 
+/// Runtimes note any kill in a container. Without the kernel's log nothing says whether the first process was the victim.
+#[test]
+fn a_kill_that_a_runtime_notes_is_not_the_cause_of_the_end() {
+    let layout = Layout::new("inspect-oom-noted");
+    layout.process(1, 0, "/", 1);
+    layout.file("proc/uptime", "100.00 100.00\n");
+    let recent = "2001-09-09T01:46:50Z";
+    let state = ENDED.replace("2024-01-01T00:01:00.5Z", recent).replace("2024-01-01T00:00:01.5Z", recent);
+    for (name, number, code) in [("web", 1, 137), ("app", 2, 5)] {
+        docker(&layout, name, number, &state.replace("137", &code.to_string()));
+        let output = inspect(&layout, &["--exit-status", name]);
+        let text = stdout(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        let ended = format!("ended exited ({code}); Docker notes a kill for lack of memory");
+        assert!(text.contains(&ended), "{text}");
+        let found =
+            "! oom-kill a process was killed for lack of memory; whether it ended the container is not known";
+        assert!(text.contains(found), "{text}");
+        assert!(!text.contains("first process"), "{text}");
+    }
+}
+
 /// A clock that was wrong, or a file that was damaged.
 #[test]
 fn times_that_cannot_be_right_are_unknown() {

@@ -40,7 +40,7 @@ pub(super) struct Identity {
     pub shim_pid: Option<i32>,
     /// Of the first process, of a container that ended; with 128 added for a signal.
     pub exit_code: Option<i64>,
-    /// Was the first process killed for lack of memory?
+    /// Was a process of it killed for lack of memory, the first one or another?
     pub oom_killed: Option<bool>,
     pub finished: Option<String>,
     /// Why it could not be started.

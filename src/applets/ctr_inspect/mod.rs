@@ -59,7 +59,8 @@
 //! A container that does not run is found by the same names, if state files have it: of Docker, Podman, containerd's CRI,
 //! CRI-O and LXC. Its report has the identity with
 //! `exit_code`, `oom_killed` and `finished`, the layers of its root file system, and the ports that it would publish.
-//! A running container with the same name wins.
+//! A running container with the same name wins. `oom_killed` is what its runtime notes: a kill for lack of memory of any
+//! process. That it ended the container is said only if the kernel's log has a kill at that time and the exit status is 137.
 //!
 //! # Comparison
 //!
@@ -163,6 +164,7 @@
 mod builder;
 mod descriptors;
 mod diff;
+mod ending;
 mod few;
 mod files;
 mod finding;

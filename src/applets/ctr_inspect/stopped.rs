@@ -2,15 +2,13 @@
 
 use std::rc::Rc;
 
+use super::ending::Lack;
 use super::files::{Files, Overlay, Root};
-use super::findings::ended;
 use super::identity;
-use super::limits::Kill;
 use super::network::{Network, Published};
 use super::report::{Report, Section};
 use super::unknown::Unknowns;
 use crate::container::details::Details;
-use crate::container::epoch;
 use crate::container::matching;
 use crate::container::records::Records;
 use crate::container::stopped::Stores;
@@ -48,8 +46,8 @@ pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details)
     let wants = |section| sections.contains(&section);
     let unknown = Unknowns::default();
     let identity = identity::of_stopped(world, details, &unknown);
-    let mut findings = Vec::new();
-    findings.extend(ended(&identity, kill(world, details).as_ref()));
+    let lack = Lack::read(world, details);
+    let findings = lack.iter().map(|lack| lack.finding(&identity)).collect();
     Report {
         identity: wants(Section::Identity).then_some(identity),
         files: wants(Section::Files).then(|| files(details)),
@@ -58,16 +56,10 @@ pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details)
             ..Network::default()
         }),
         findings,
+        lack: lack.as_ref().map(Lack::shown),
         unknown: unknown.into_list(),
         ..Report::default()
     }
-}
-
-/// What the kernel's log has of the end of a container that lacked memory. The log of another host is not there.
-fn kill(world: &World<'_>, details: &Details) -> Option<Kill> {
-    let ending = details.ending.as_ref().filter(|ending| ending.oom_killed == Some(true))?;
-    let finished = ending.finished.as_deref().and_then(epoch)?;
-    if world.proc.is_copy() { None } else { Kill::that_ended(&details.container, finished) }
 }
 
 fn files(details: &Details) -> Files {

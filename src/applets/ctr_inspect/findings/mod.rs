@@ -11,13 +11,10 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::finding::{Evidence, Finding, Severity};
-use super::identity::Identity;
-use super::limits::Kill;
 use super::report::{Report, is_part};
-use super::show::{many, short_path};
+use super::show::many;
 use super::sockets::RuntimeSockets;
 use crate::container::Runtime;
-use crate::container::details::may_be_first_killed;
 use crate::container::world::{Subject, World};
 use crate::order;
 pub(crate) use rules::{RULES, Rule};
@@ -105,27 +102,6 @@ pub(super) fn judge(
     judge.found
 }
 
-/// A container that ended because it had no memory left. `kill`: what the kernel's log has of that.
-pub(super) fn ended(identity: &Identity, kill: Option<&Kill>) -> Option<Finding> {
-    if identity.oom_killed != Some(true) {
-        return None;
-    }
-    let recent = identity.age.is_some_and(|age| age < 3600);
-    let severity = if recent { Severity::High } else { Severity::Medium };
-    let by = kill.map(|kill| match &kill.limit_by {
-        Some(path) => format!(" by the limit of {}", short_path(path)),
-        None => ", as the host had no memory left".to_owned(),
-    });
-    let (who, end) = match may_be_first_killed(identity.exit_code) {
-        true => ("the first process", ", and the container ended"),
-        false => ("a process", ""),
-    };
-    let text = format!("{who} was killed for lack of memory{}{end}", by.unwrap_or_default());
-    let mut evidence = vec![("identity.oom_killed", json!(true))];
-    evidence.extend(kill.map(|kill| ("limits.memory.kills", json!(kill))));
-    Some(finding("oom-kill", severity, text, evidence))
-}
-
 fn rule(id: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.id == id)
 }
@@ -163,7 +139,12 @@ pub(super) fn undecided(report: &Report) -> Vec<&'static str> {
     all
 }
 
-fn finding(id: &'static str, severity: Severity, text: String, evidence: Vec<(&str, Value)>) -> Finding {
+pub(super) fn finding(
+    id: &'static str,
+    severity: Severity,
+    text: String,
+    evidence: Vec<(&str, Value)>,
+) -> Finding {
     let (why, remedy) = rule(id).map_or(("", ""), |rule| (rule.why, rule.remedy));
     let evidence =
         evidence.into_iter().map(|(path, value)| Evidence { path: path.to_owned(), value }).collect();

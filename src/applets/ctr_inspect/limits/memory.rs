@@ -66,7 +66,7 @@ pub(in crate::applets::ctr_inspect) struct Events {
 }
 
 /// A process that was killed for lack of memory.
-#[derive(Serialize, Debug, Clone)]
+#[derive(Serialize, Debug, Clone, Default)]
 pub(in crate::applets::ctr_inspect) struct Kill {
     pub time: Option<String>,
     pub pid: i32,
@@ -104,19 +104,16 @@ impl Kill {
         }
     }
 
-    /// The kill that ended a container at this time, in seconds since 1970, if the log still has it.
-    pub(in crate::applets::ctr_inspect) fn that_ended(container: &Container, finished: i64) -> Option<Kill> {
-        let all = kills::read_log().ok()?.into_iter().map(Kill::of_log);
-        all.rev().find(|kill| kill.ended(container, finished))
+    /// Those in the container's group that the log still has, the oldest first.
+    pub(in crate::applets::ctr_inspect) fn all_of(container: &Container) -> Vec<Kill> {
+        let all = kills::read_log().unwrap_or_default().into_iter().map(Kill::of_log);
+        all.filter(|kill| kill.is_of(container)).collect()
     }
 
-    /// Any user can make a group with the id of a container below an own one, and a container can be started again.
-    fn ended(&self, container: &Container, finished: i64) -> bool {
-        const SOON: std::ops::RangeInclusive<i64> = -5..=60;
+    /// Any user can make a group with the id of a container below an own one.
+    fn is_of(&self, container: &Container) -> bool {
         let is_of_user = self.victim.starts_with("/user.slice/");
-        group_of(&self.victim, container).is_some()
-            && (container.owner != 0 || !is_of_user)
-            && self.at.is_some_and(|at| SOON.contains(&(finished - at)))
+        group_of(&self.victim, container).is_some() && (container.owner != 0 || !is_of_user)
     }
 }
 
@@ -350,29 +347,18 @@ mod tests {
     }
 
     #[test]
-    fn the_kill_that_ended_a_container_is_in_its_group_and_at_that_time() {
+    fn a_kill_is_of_the_container_with_that_group() {
         let id = "aeb29a15315aa34748c89a0c8ba54026601e0a1e27f244fe53642ea94ad02868";
         let container = Container::new(Runtime::Docker, id);
-        let kill = |victim: &str, at: i64| Kill {
-            time: None,
-            pid: 7,
-            comm: "x".to_owned(),
-            rss: None,
-            limit_by: None,
-            victim: victim.replace("ID", id),
-            ago: 0,
-            at: Some(at),
-        };
-        for (victim, at, expected) in [
-            ("/docker/ID", 100, true),
-            ("/docker/ID/below", 98, true),
-            ("/system.slice/docker-ID.scope", 102, true),
-            ("/docker/ID", 30, false),
-            ("/docker/ID", 200, false),
-            ("/docker/other", 100, false),
-            ("/user.slice/user-1000.slice/docker-ID.scope", 100, false),
+        for (victim, expected) in [
+            ("/docker/ID", true),
+            ("/docker/ID/below", true),
+            ("/system.slice/docker-ID.scope", true),
+            ("/docker/other", false),
+            ("/user.slice/user-1000.slice/docker-ID.scope", false),
         ] {
-            assert_eq!(kill(victim, at).ended(&container, 100), expected, "{victim} {at}");
+            let kill = Kill { victim: victim.replace("ID", id), ..Kill::default() };
+            assert_eq!(kill.is_of(&container), expected, "{victim}");
         }
     }
 }

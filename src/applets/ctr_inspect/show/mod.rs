@@ -12,7 +12,6 @@ use super::finding::{Finding, Severity};
 use super::namespaces::ORDER;
 use super::report::Report;
 use super::unknown::Unknown;
-use crate::container::details::may_be_first_killed;
 use crate::container::short;
 use crate::output::Out;
 use crate::output::style::Painter;
@@ -123,11 +122,10 @@ impl Page<'_> {
         let first = self.painter.container(&label, &colour).into_owned();
         let rest: Vec<String> = parts.iter().map(|part| text::escape(part.as_bytes()).into_owned()).collect();
         self.flow(&first, text::width(&label), &rest, 2);
-        if identity.oom_killed == Some(true) {
-            let who = if may_be_first_killed(identity.exit_code) { "the first" } else { "a" };
-            let words = format!("{who} process was killed for lack of memory");
-            let words = self.painter.alarm(&words).into_owned();
-            self.line("ended", &[words]);
+        match &report.lack {
+            Some((words, true)) => self.line("ended", &[self.painter.alarm(words).into_owned()]),
+            Some((words, false)) => self.sentence("ended", &text::escape(words.as_bytes())),
+            None => {}
         }
         if let Some(error) = &identity.error {
             self.sentence("error", &text::escape(error.as_bytes()));
