@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 
 use crate::common::ctr_inspect::{copy, inspect};
+use crate::common::ctr_ps::state;
+use crate::common::layout::id;
 use crate::common::network::{held_inside, inside, networks};
 use crate::common::process::{Holder, namespaces};
 use crate::common::{stderr, stdout};
@@ -59,6 +61,27 @@ fn a_difference_says_what_is_missing() {
     );
     let text = copy::inspect(&layout, &["c1", "--diff", "c2"]);
     assert!(text.lines().any(|line| line.contains("files.mounts./data") && line.ends_with("  -")), "{text}");
+}
+
+#[test]
+fn published_ports_are_compared() {
+    let layout = copy::host("diff-ports", &[1, 2]);
+    for (number, host_port) in [(1, 8080), (2, 8081)] {
+        let ports = format!(
+            r#""NetworkSettings":{{"Ports":{{"80/tcp":[{{"HostIp":"","HostPort":"{host_port}"}}],"9/udp":[{{"HostIp":"","HostPort":"9"}}]}}}},"#
+        );
+        let state = state(&format!("c{number}"), 100 + number).replacen('{', &format!("{{{ports}"), 1);
+        layout.host.docker(&id(u32::try_from(number).expect("few")), state);
+    }
+    let json: Value =
+        serde_json::from_str(&copy::inspect(&layout, &["-J", "c1", "--diff", "c2"])).expect("JSON");
+    let ports = at(&json, "network.published").unwrap_or_else(|| panic!("{json}"));
+    assert_eq!(ports["a"], json!(["*:8080->80/tcp", "*:9->9/udp"]));
+    assert_eq!(ports["b"], json!(["*:8081->80/tcp", "*:9->9/udp"]));
+    let text = copy::inspect(&layout, &["c1", "--diff", "c2"]);
+    let line = text.lines().find(|line| line.starts_with("network.published")).expect("a line");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words, ["network.published", "*:8080->80/tcp", "*:8081->80/tcp"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::findings;
 use super::namespaces::Extent;
-use super::network::Listening;
+use super::network::{Listening, Published};
 use super::report::{Report, is_part};
 use super::show::map_in_words;
 use crate::order;
@@ -190,6 +190,8 @@ fn flat(report: &Report) -> Result<BTreeMap<String, Value>> {
         }
         let sockets = network.listening.as_ref().map(|all| sockets(all));
         found.insert("network.listening".to_owned(), json!(sockets));
+        let ports = network.published.as_ref().map(|all| Published::compared(all));
+        found.insert("network.published".to_owned(), json!(ports));
     }
     if let Some(files) = &report.files {
         let paths = files.deleted.iter().flatten().map(|file| &file.path);
@@ -321,7 +323,7 @@ fn folded(line: &str, columns: usize) -> String {
 }
 
 /// Lists whose length nothing bounds, and what the text shows of them.
-const LONG: [&str; 2] = ["network.listening", "files.deleted"];
+const LONG: [&str; 3] = ["network.listening", "network.published", "files.deleted"];
 const MOST: usize = 8;
 
 /// For people: of two lists what only one has; sizes with units; `-` for what is not there.

@@ -66,7 +66,8 @@
 //!
 //! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's
 //! first process). PIDs, ids, counters, times and routes are not compared. Of interfaces the addresses are, without those of
-//! the link alone; of sockets those on which processes inside listen, as `tcp *:80`; of deleted files the paths. If two
+//! the link alone; of sockets those on which processes inside listen, as `tcp *:80`; published ports as `*:8080->80/tcp`,
+//! with `(nothing listens)` if no process inside does; of deleted files the paths. Both targets must run. If two
 //! lists differ, the text shows what only one of them has. `none` is no value, such as no limit, or an empty list; `-` is
 //! what only the other target has; `unknown` is what rights or the kernel withhold, or a finding for which that was not
 //! looked at. With `--json`:

@@ -1,5 +1,7 @@
 //! Ports of the host that lead to the container.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::Sources;
@@ -61,6 +63,16 @@ impl Published {
                     && (&other.protocol, other.host_port, other.port)
                         == (&self.protocol, self.host_port, self.port)
             })
+    }
+
+    /// For a comparison: as [`Published::shown`], and whether no process inside listens there.
+    pub(in crate::applets::ctr_inspect) fn compared(all: &[Published]) -> BTreeSet<String> {
+        let once = all.iter().filter(|one| !one.repeats(all.iter()));
+        let words = |one: &Published| match one.listens {
+            Some(false) => format!("{} (nothing listens)", one.shown()),
+            _ => one.shown(),
+        };
+        once.map(words).collect()
     }
 
     /// `127.0.0.1:8081->80/tcp`
@@ -135,5 +147,30 @@ impl Published {
             cpid: one.cpid,
             command: one.command.clone(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comparison_has_each_port_once_and_whether_nothing_listens() {
+        let port = |address: &str, host_port, listens| {
+            let (protocol, host_address) = ("tcp".to_owned(), Some(address.to_owned()));
+            let port = Port { protocol, host_address, host_port: Some(host_port), port: Some(80) };
+            Published { listens, ..Published::of_port(port) }
+        };
+        let all = [
+            port("0.0.0.0", 8080, Some(false)),
+            port("::", 8080, Some(false)),
+            port("127.0.0.1", 8081, Some(true)),
+            port("::", 8082, None),
+        ];
+        let words: Vec<String> = Published::compared(&all).into_iter().collect();
+        assert_eq!(
+            words,
+            ["*:8080->80/tcp (nothing listens)", "127.0.0.1:8081->80/tcp", "[::]:8082->80/tcp"]
+        );
     }
 }
