@@ -179,6 +179,9 @@ impl<'a> World<'a> {
     /// What a word on the command line means, and what to say about it.
     pub(crate) fn find(&self, word: &std::ffi::OsStr) -> Result<(Vec<Subject>, Vec<String>)> {
         let shown = || crate::text::shown(word).into_owned();
+        if word.is_empty() {
+            return Err(anyhow!("the target is empty"));
+        }
         match Target::parse(word) {
             Ok(Target::Pid { pid, inode }) => {
                 if inode.is_some() {

@@ -230,6 +230,26 @@ fn what_does_not_exist_is_still_missing() {
 }
 
 #[test]
+fn containers_that_do_not_run_and_empty_targets_are_named_in_errors() {
+    let layout = Layout::new("inspect-errors");
+    layout.process(1, 0, "/", 1);
+    docker(&layout, "web", 1, ENDED);
+    let stopped =
+        "container 'docker:web' does not run: --diff compares running ones ('ctr-ps -l -a' lists all)";
+    for (arguments, expected) in [
+        (&["host", "--diff", "web"][..], stopped),
+        (&["web", "--diff", "host"], stopped),
+        (&["host", "--diff", "other"], "no process or running container 'other'"),
+        (&[""], "the target is empty"),
+        (&["host", "--diff", ""], "the target is empty"),
+    ] {
+        let output = inspect(&layout, arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
 fn a_process_that_has_ended_and_was_not_waited_for_is_a_zombie() {
     let mut parent = Piped::new(program("sh").args(["-c", "sh -c 'echo $$' & exec cat"]));
     let pid = parent.line();

@@ -441,7 +441,8 @@ fn differences(
     };
     let one = |word: &OsStr| -> Result<Subject> {
         world.hint_at_container(word);
-        let (found, notes) = world.find(word).or_else(|error| host(world, word).ok_or(error))?;
+        let found = world.find(word).or_else(|error| host(world, word).ok_or(error));
+        let (found, notes) = found.map_err(|error| stopped::not_compared(world, word).unwrap_or(error))?;
         notes.iter().for_each(|note| warn(call.name, note));
         match found[..] {
             [subject] => Ok(subject),

@@ -1,5 +1,6 @@
 //! Containers without processes, from the state files of their runtimes.
 
+use std::ffi::OsStr;
 use std::rc::Rc;
 
 use super::ending::Lack;
@@ -13,6 +14,7 @@ use crate::container::matching;
 use crate::container::records::Records;
 use crate::container::stopped::Stores;
 use crate::container::world::World;
+use crate::text;
 
 fn is_meant(details: &Details, word: &str) -> bool {
     !matching::matching(&[Rc::new(details.container.clone())], word).is_empty()
@@ -40,6 +42,14 @@ pub(super) fn find(world: &World<'_>, word: &str) -> Option<anyhow::Result<Detai
         let at = all.iter().position(|details| details.container.key() == key);
         at.map(|at| all.swap_remove(at)).ok_or_else(|| anyhow::anyhow!("the container is gone"))
     }))
+}
+
+/// The error for a word of `--diff`, if it means a container without processes: most that is compared, only those have.
+pub(super) fn not_compared(world: &World<'_>, word: &OsStr) -> Option<anyhow::Error> {
+    let label = find(world, word.to_str()?)?.ok()?.container.label();
+    let shown = text::escape(label.as_bytes());
+    let hint = "--diff compares running ones ('ctr-ps -l -a' lists all)";
+    Some(anyhow::anyhow!("container '{shown}' does not run: {hint}"))
 }
 
 pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details) -> Report {
