@@ -21,6 +21,9 @@ pub(super) struct Finding {
     pub text: String,
     pub evidence: Vec<Evidence>,
     pub why: &'static str,
+    /// What the text only counts. The evidence has it too.
+    #[serde(skip)]
+    pub more: Vec<String>,
     #[serde(rename = "do")]
     pub remedy: &'static str,
 }

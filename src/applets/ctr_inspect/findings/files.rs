@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::Judge;
+use super::{Judge, finding};
 use crate::applets::ctr_inspect::files::{Device, Files, Mounted, is_below};
 use crate::applets::ctr_inspect::finding::Severity;
 use crate::applets::ctr_inspect::privileges::Privileges;
@@ -46,15 +46,20 @@ impl Judge<'_> {
                 reached(files.mounts(), socket).into_iter().map(move |target| (socket, target))
             })
             .collect();
-        mounted_first(&mut targets, files.mounts());
-        if let Some((socket, target)) = targets.first() {
-            let more = match targets.len() {
-                1 => String::new(),
-                count => format!(", and {} more", count - 1),
+        worst_first(&mut targets, files.mounts());
+        let words = |(socket, target): &(&Path, PathBuf)| {
+            format!("{} is reachable as {}", socket.display(), target.display())
+        };
+        if let Some((first, others)) = targets.split_first() {
+            let more = match others.len() {
+                0 => String::new(),
+                count => format!(", and {count} more"),
             };
-            let text = format!("{} is reachable as {}{more}", socket.display(), target.display());
             let paths: Vec<_> = targets.iter().map(|(_, target)| target.to_string_lossy()).collect();
-            self.add("runtime-socket", Severity::High, text, vec![("files.mounts", json!(paths))]);
+            let evidence = vec![("files.mounts", json!(paths))];
+            let mut found = finding("runtime-socket", Severity::High, words(first) + &more, evidence);
+            found.more = others.iter().map(words).collect();
+            self.found.push(found);
         }
         self.host_directories(files.mounts());
     }
@@ -130,10 +135,16 @@ fn outermost(all: Vec<&Mounted>) -> Vec<&Mounted> {
     all.iter().copied().filter(|mount| !is_part(mount)).collect()
 }
 
-/// A socket that is mounted itself comes before those in a directory.
-fn mounted_first(targets: &mut [(&Path, PathBuf)], mounts: &[Mounted]) {
+/// The sockets of engines come before those of the daemons below them: one request starts a container with all of the host.
+/// Of the same kind, one that is mounted itself comes before one in a directory.
+fn worst_first(targets: &mut [(&Path, PathBuf)], mounts: &[Mounted]) {
+    const BY_POWER: [&str; 4] = ["docker.sock", "podman.sock", "crio.sock", "containerd.sock"];
     let is_mounted = |socket: &Path| mounts.iter().any(|mount| Path::new(&mount.source) == socket);
-    order::sort_by_key(targets, |(socket, _)| !is_mounted(socket));
+    let rank = |socket: &Path| {
+        let name = socket.file_name().unwrap_or_default();
+        BY_POWER.iter().position(|known| name == *known).unwrap_or(BY_POWER.len())
+    };
+    order::sort_by_key(targets, |(socket, _)| (rank(socket), !is_mounted(socket)));
 }
 
 /// One finding of all devices. The worst is named.
@@ -254,9 +265,26 @@ mod tests {
             targets.extend(reached(&mounts, socket).into_iter().map(|target| (socket, target)));
         }
         assert_ne!(targets[0].1, Path::new("/s"));
-        mounted_first(&mut targets, &mounts);
+        worst_first(&mut targets, &mounts);
         assert_eq!(targets[0].1, Path::new("/s"));
         assert_eq!(targets.len(), 3);
+    }
+
+    #[test]
+    fn the_socket_with_the_most_power_is_named_first() {
+        let mounts = [mount("/host", "/", true), mount("/c", "/run/containerd/containerd.sock", true)];
+        let paths = [
+            "/run/containerd/containerd.sock",
+            "/run/crio/crio.sock",
+            "/run/docker.sock",
+            "/run/docker/containerd/containerd.sock",
+            "/run/podman/podman.sock",
+            "/srv/x",
+        ];
+        let mut targets: Vec<(&Path, PathBuf)> = paths.map(|path| (Path::new(path), PathBuf::new())).into();
+        worst_first(&mut targets, &mounts);
+        let order: Vec<&Path> = targets.iter().map(|(socket, _)| *socket).collect();
+        assert_eq!(order, [2, 4, 1, 0, 3, 5].map(|at| Path::new(paths[at])));
     }
 
     #[test]

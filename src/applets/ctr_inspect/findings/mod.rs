@@ -148,7 +148,7 @@ pub(super) fn finding(
     let (why, remedy) = rule(id).map_or(("", ""), |rule| (rule.why, rule.remedy));
     let evidence =
         evidence.into_iter().map(|(path, value)| Evidence { path: path.to_owned(), value }).collect();
-    Finding { id, severity, text, evidence, why, remedy }
+    Finding { id, severity, text, evidence, more: Vec::new(), why, remedy }
 }
 
 impl Judge<'_> {

@@ -77,6 +77,9 @@ impl Page<'_> {
             let text = text::escape(finding.text.as_bytes()).into_owned();
             let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
             self.flow_after(&head, width, &words, (1, width));
+            for one in finding.more.iter().filter(|_| all) {
+                self.sentence("     also:", &text::escape(one.as_bytes()));
+            }
             if with_reasons {
                 self.sentence("     why:", finding.why);
                 self.sentence("     do:", finding.remedy);
@@ -334,6 +337,21 @@ mod tests {
         assert_eq!(fitted(path, 20), "/var/lib/…/12/fs");
         for (short, room) in [("/var/lib/x", 4), ("x", 0), ("/", 0), ("", 0)] {
             assert_eq!(fitted(short, room), short);
+        }
+    }
+
+    #[test]
+    fn what_a_finding_counts_is_shown_with_all() {
+        let (id, text) = ("runtime-socket", "x is reachable as y, and 1 more".to_owned());
+        let more = vec!["v is reachable as w".to_owned()];
+        let (severity, evidence) = (Severity::High, Vec::new());
+        let finding = Finding { id, severity, text, evidence, more, why: "because", remedy: "nothing" };
+        let report = Report { findings: vec![finding], ..Report::default() };
+        for all in [true, false] {
+            let mut out = Out::kept();
+            Page { out: &mut out, painter: Painter { colour: false }, columns: 80 }.report(&report, all);
+            let text = String::from_utf8(out.into_bytes()).expect("text");
+            assert_eq!(text.contains("also: v is reachable as w\n"), all, "{text}");
         }
     }
 
