@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::common::network::{container, held_inside, inside, name, networks};
-use crate::common::process::{Holder, limited};
-use crate::common::{Scratch, applet, program, stderr, stdout};
+use crate::common::process::{Holder, copy_of_binary, limited};
+use crate::common::{Scratch, applet, program, skip, stderr, stdout, there};
 
 /// Container and role of each answer, and what the host has.
 fn answers(word: &str) -> (Vec<(String, String)>, Option<String>) {
@@ -139,6 +139,42 @@ fn deleted_files_that_a_process_has_open() {
     std::fs::remove_file(&file).expect("removed");
     let host = answers(&format!("{} (deleted)", at(&file))).1.expect("the host");
     assert!(host.ends_with("has it open, deleted"), "{host}");
+}
+
+/// The caller may not list the open files of the process that has the sockets.
+#[test]
+fn sockets_whose_holder_an_ordinary_user_does_not_see() {
+    const TEST: &str = "sockets_whose_holder_an_ordinary_user_does_not_see";
+    if !networks(TEST) {
+        return;
+    }
+    if !there("setpriv") {
+        return skip(TEST, "needs setpriv");
+    }
+    let scratch = Scratch::new("whose-unseen");
+    let binary = scratch.0.join("ctrbox");
+    copy_of_binary(&binary);
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = format!("127.0.0.1:{}", tcp.local_addr().expect("an address").port());
+    let file = scratch.0.join("a.sock");
+    let _unix = UnixListener::bind(&file).expect("a socket");
+    for word in [port, at(&file), format!("sock:{}", at(&file))] {
+        assert!(answers(&word).1.is_some(), "root sees who has {word}");
+        let as_user = |options: &[&str]| {
+            let mut command = program("setpriv");
+            command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&binary);
+            limited(command.arg("ctr-whose").args(options).arg(&word))
+        };
+        let output = as_user(&["-J"]);
+        assert_eq!(output.status.code(), Some(1), "{word}: {}", stderr(&output));
+        let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+        let thing = &json["things"][0];
+        assert_eq!(thing["host"]["pid"], Value::Null, "{thing}");
+        let unknown = thing["unknown"].as_str().unwrap_or_default();
+        assert!(unknown.contains("only root can list the open files of other users"), "{word}: {thing}");
+        let text = stdout(&as_user(&[]));
+        assert!(text.contains("unknown: who has the socket") && !text.contains("no container"), "{text}");
+    }
 }
 
 /// A process that has printed a line.

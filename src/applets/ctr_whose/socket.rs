@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use super::answer::{Entry, Host, Role};
 use super::files::overlays_with;
-use super::finder::Finder;
+use super::finder::{FILES_OF_OTHERS, Finder};
 use super::resolve::resolve;
 use super::root::Root;
 use super::thing::{Kind, Socket};
@@ -50,12 +50,27 @@ fn held(finder: &Finder<'_>, inodes: &[u64]) -> Entry {
     entry
 }
 
+impl Finder<'_> {
+    /// Why no process is found that has a socket which is there.
+    pub(super) fn without_holder(&self, socket: &str) -> String {
+        // Then the reason is said here.
+        let why = match (self.problems.borrow_mut().remove(FILES_OF_OTHERS), nix::unistd::geteuid().is_root())
+        {
+            (true, false) => "only root can list the open files of other users' processes",
+            (true, true) => "the open files of some processes cannot be listed without CAP_SYS_PTRACE",
+            (false, _) => "no process shows it; perhaps the kernel itself has it",
+        };
+        self.need_all();
+        format!("who has {socket}: {why}")
+    }
+}
+
 /// The same for sockets that are there.
 fn of_inodes(finder: &Finder<'_>, inodes: &[u64]) -> Entry {
-    let entry = held(finder, inodes);
+    let mut entry = held(finder, inodes);
     // Who holds it need not be where it was made.
     if entry.is_empty() && !inodes.is_empty() {
-        finder.need_all();
+        entry.unknown = Some(finder.without_holder("the socket"));
     }
     entry
 }
