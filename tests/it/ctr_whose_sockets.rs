@@ -25,9 +25,10 @@ fn answers(word: &str) -> (Vec<(String, String)>, Option<String>) {
     (found, things.iter().find_map(|thing| thing["host"]["text"].as_str().map(str::to_owned)))
 }
 
-/// Containers that hold it. A process of the host can hold it too: nsenter, which has started the other one.
+/// Containers that hold it, without those that see the file in the host's directories. A process of the host can hold it
+/// too: nsenter, which has started the other one.
 fn holders(word: &str) -> Vec<(String, String)> {
-    answers(word).0
+    answers(word).0.into_iter().filter(|(_, role)| role == "holder").collect()
 }
 
 fn label(holder: &Holder) -> String {
@@ -80,8 +81,8 @@ fn unix_sockets_in_other_network_namespaces() {
     // A file with that name, but not that of the socket.
     std::fs::remove_file(&file).expect("removed");
     let _of_host = UnixListener::bind(&file).expect("a socket");
-    let (containers, host) = answers(&at(&file));
-    assert_eq!(containers, []);
+    assert_eq!(holders(&at(&file)), []);
+    let host = answers(&at(&file)).1;
     assert!(host.is_some_and(|host| host.ends_with("has it open")));
     // Without a file the name is what is left, in any namespace.
     std::fs::remove_file(&file).expect("removed");
@@ -117,7 +118,7 @@ fn deleted_files_that_a_process_has_open() {
     let (on_host, seen) = (scratch.0.join("data/log"), scratch.0.join("at/log"));
     // Other containers can see the whole host.
     let roles = |word: &str| -> Vec<String> {
-        let own = holders(word).into_iter().filter(|(name, _)| *name == label(&holder));
+        let own = answers(word).0.into_iter().filter(|(name, _)| *name == label(&holder));
         own.map(|(_, role)| role).collect()
     };
     assert_eq!(roles(&at(&on_host)), ["mount"], "it is not deleted");
@@ -139,6 +140,48 @@ fn deleted_files_that_a_process_has_open() {
     std::fs::remove_file(&file).expect("removed");
     let host = answers(&format!("{} (deleted)", at(&file))).1.expect("the host");
     assert!(host.ends_with("has it open, deleted"), "{host}");
+}
+
+/// A container with its own root directory, in which a file of the host is mounted.
+fn with_mounted(scratch: &Scratch, root: &str, file: &Path, target: &str) -> Holder {
+    let root = at(&scratch.0.join(root));
+    std::fs::create_dir(&root).expect("a directory");
+    let script = format!(
+        "mount -t tmpfs tmpfs {root}\n\
+         for name in bin lib lib64 usr etc proc; do\n\
+         [ ! -d /$name ] || {{ mkdir {root}/$name; mount --bind /$name {root}/$name; }}\ndone\n\
+         mkdir -p $(dirname {root}{target}); : > {root}{target}; mount --bind {} {root}{target}\n\
+         exec chroot {root} \"$@\"",
+        at(file)
+    );
+    Holder::by(program("unshare").args(["-m", "-p", "-f", "sh", "-ec", &script, "sh"]), "")
+}
+
+/// At another path and at that of the host, as the socket of an engine is.
+#[test]
+fn a_socket_that_containers_have_mounted() {
+    if !networks("a_socket_that_containers_have_mounted") {
+        return;
+    }
+    let scratch = Scratch::new("whose-mounted");
+    let (file, plain) = (scratch.0.join("a.sock"), scratch.0.join("plain"));
+    let _unix = UnixListener::bind(&file).expect("a socket");
+    std::fs::write(&plain, "").expect("a file");
+    let same = with_mounted(&scratch, "one", &file, &at(&file));
+    let other = with_mounted(&scratch, "two", &file, "/other.sock");
+    let of_plain = with_mounted(&scratch, "three", &plain, &at(&plain));
+    let mount = |holder: &Holder| (label(holder), "mount".to_owned());
+    for word in [at(&file), format!("path:{}", at(&file)), format!("sock:{}", at(&file))] {
+        let (containers, host) = answers(&word);
+        for holder in [&same, &other] {
+            assert!(containers.contains(&mount(holder)), "{word}: {containers:?}");
+        }
+        assert!(!containers.contains(&mount(&of_plain)), "{word}: {containers:?}");
+        assert!(host.is_some_and(|host| host.ends_with("has it open")), "{word}");
+    }
+    let containers = answers(&at(&plain)).0;
+    assert!(containers.contains(&mount(&of_plain)), "{containers:?}");
+    assert!(!containers.contains(&mount(&same)), "{containers:?}");
 }
 
 /// The caller may not list the open files of the process that has the sockets.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Pid;
 
 use super::answer::{Entry, Host, Role};
-use super::files::overlays_with;
+use super::files::{mounted, overlays_with};
 use super::finder::{FILES_OF_OTHERS, Finder};
 use super::resolve::resolve;
 use super::root::Root;
@@ -31,11 +31,12 @@ pub(super) fn socket(finder: &Finder<'_>, socket: &Socket) -> Entry {
             let path = resolve(finder, Path::new(OsStr::from_bytes(name)));
             match file(finder.files, finder.root, &path) {
                 Some(wanted) => {
-                    let entry = by_file(finder, &path, &wanted);
-                    match entry.is_empty() {
-                        true => by_layer(finder, &path, &wanted),
-                        false => entry,
+                    let mut entry = by_file(finder, &path, &wanted);
+                    if entry.is_empty() {
+                        entry = by_layer(finder, &path, &wanted);
                     }
+                    entry.answers.extend(mounted(finder, &path));
+                    entry
                 }
                 // A container has it in its own files, perhaps.
                 None => by_name(finder, name),
@@ -116,10 +117,14 @@ fn add_holder(finder: &Finder<'_>, pid: i32, entry: &mut Entry) {
     }
 }
 
-/// None if the path is not that of a socket.
+/// With the containers that have it mounted. None if the path is not that of a socket that somebody has.
 pub(super) fn by_path(finder: &Finder<'_>, path: &Path) -> Option<Entry> {
-    let entry = by_file(finder, path, &file(finder.files, finder.root, path)?);
-    (!entry.is_empty()).then_some(entry)
+    let mut entry = by_file(finder, path, &file(finder.files, finder.root, path)?);
+    if entry.is_empty() {
+        return None;
+    }
+    entry.answers.extend(mounted(finder, path));
+    Some(entry)
 }
 
 /// The socket of a file of the host, by the file: inside, a container can see it at another path.
