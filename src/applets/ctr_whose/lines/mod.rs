@@ -2,6 +2,7 @@
 
 mod known;
 mod time;
+mod victims;
 mod words;
 
 use std::io::Write;
@@ -244,6 +245,7 @@ impl Copier<'_> {
 
     fn line(&mut self, out: &mut Out, line: &[u8]) -> Result<()> {
         self.number += 1;
+        self.known.victims.line = self.number;
         self.find(line)?;
         if self.as_json {
             return self.json(out, line);
