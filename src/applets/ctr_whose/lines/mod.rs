@@ -28,6 +28,9 @@ use words::things;
 /// A longer line is copied without additions.
 const LONGEST_LINE: usize = 1 << 20;
 
+const UNSEEN: &str = "containers of other users are not added: only root of the host sees their processes, namespaces and \
+                      state files";
+
 /// A part of a line that belongs to a container.
 pub(super) struct Thing {
     pub start: usize,
@@ -73,6 +76,9 @@ pub(super) fn copy(call: &Call, request: &Request) -> Outcome {
         as_json: request.json,
         status: 0,
     };
+    if !proc.is_copy() && exit::sees_less_than_root() {
+        exit::warn(call.name, UNSEEN);
+    }
     let (mut blocks, mut buffer) = (Blocks::default(), vec![0; 128 << 10]);
     let stdin = std::io::stdin();
     loop {
