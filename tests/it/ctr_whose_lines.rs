@@ -180,6 +180,8 @@ fn a_pid_needs_a_word_and_a_time() {
         ("type=SYSCALL msg=audit(1000000040.123:456): pid=100 uid=0 comm=\"x\"\n", false),
         ("2001-09-09T01:47:40Z x[1]: pid 100\n", true),
         ("2001-09-09T01:47:20Z x[1]: pid 100\n", false),
+        ("time=\"2001-09-09T01:47:40.123456789Z\" level=info pid=100\n", true),
+        ("time=\"2001-09-09T01:47:20.123456789Z\" level=info pid=100\n", false),
         ("users:((\"x\",pid=100,fd=3))\n", true),
         ("users:((\"y\",pid=100,fd=3))\n", false),
         ("pid 100\n", false),
