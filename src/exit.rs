@@ -213,6 +213,11 @@ fn not_seen(error: &Error) -> Option<String> {
     error.downcast_ref::<NotSeen>().and_then(|_| rights())
 }
 
+/// Does the kernel withhold processes and files of others from the caller?
+pub(crate) fn sees_less_than_root() -> bool {
+    rights().is_some()
+}
+
 fn rights() -> Option<String> {
     match nix::unistd::geteuid().is_root() {
         false => Some(RIGHTS.to_owned()),

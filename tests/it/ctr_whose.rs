@@ -278,6 +278,8 @@ fn groups_of_anonymous_containers() {
     let found = &things(&layout, &["/work"])[0]["answers"][0]["detail"];
     assert_eq!(found, "above its control group /work/job");
     assert_eq!(answers(&layout, "/docker"), [of("docker:web", "parent", "kernel")]);
+    let cut = things(&layout, &["/docker"])[0]["answers"][0]["detail"].to_string();
+    assert!(cut.starts_with("\"above its control group /docker/") && cut.ends_with("…\""), "{cut}");
     for word in ["/work/job".to_owned(), "/work".to_owned(), oom("/work/job")] {
         for (program, options) in [("ctr-ps", &["-l", "-c"][..]), ("ctr-inspect", &["-s", "identity"])] {
             let mut command = applet(program);
@@ -380,18 +382,22 @@ fn what_is_not_known_is_not_the_hosts() {
 fn unknown_words_say_what_was_tried() {
     let (layout, ..) = two("whose-unknown");
     for (word, part) in [
-        ("nothing-here", "interface, hostname, id"),
+        ("nothing-here", "interface, hostname, id; perhaps 'cgroup:nothing-here', 'dev:nothing-here'"),
         ("if:", "nothing follows"),
         ("ip:x", "not an IP address"),
         ("id:12", "at least four digits"),
-        ("9999999999", "nothing found"),
-        ("18081", "the port is ':18081'"),
+        ("9999999999", "nothing found, as namespace; perhaps 'sock:9999999999', 'id:9999999999'"),
+        ("18081", "perhaps ':18081', 'cpid:18081', 'sock:18081'"),
+        ("10.255.255.7", "nothing found, as address"),
+        ("/nothing/here", "nothing found, as path, cgroup"),
     ] {
         let output = whose(&layout, &[word]);
         assert_eq!(output.status.code(), Some(1), "{word}");
         let message = stderr(&output);
-        // Who wrote a prefix knows them.
-        assert_eq!(message.contains("cpid:"), !word.contains(':'), "{word}: {message}");
+        // Only where a prefix can help.
+        let helps = !word.contains([':', '/', '.']);
+        assert_eq!(message.contains("perhaps"), helps, "{word}: {message}");
+        assert!(message.lines().all(|line| line.len() <= 120), "{message}");
         assert!(message.contains(part), "{word}: {message}");
         assert_eq!(stdout(&output), "", "{word}");
     }

@@ -118,6 +118,39 @@ fn groups_of_lines_about_lack_of_memory() {
     }
 }
 
+/// The victim is gone; its PID can be that of another process since.
+#[test]
+fn a_kill_for_lack_of_memory_is_that_of_the_line_before_it() {
+    let (layout, web, old) = layout("lines-victims");
+    let oom = |id: &str, pid: i32| {
+        format!(
+            "[   60.000000] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0,\
+             oom_memcg=/docker/{id},task_memcg=/docker/{id},task=sh,pid={pid},uid=0\n"
+        )
+    };
+    let killed = |time: &str, pid: i32, by: &str| {
+        format!(
+            "[   {time}] Memory cgroup out of memory: Killed process {pid}{by} (sh) total-vm:9kB, anon-rss:4kB\n"
+        )
+    };
+    let last = |input: String| line(&layout, &input).lines().last().unwrap_or_default().to_owned() + "\n";
+    // 100 is another process now, of another container.
+    for pid in [77, 100] {
+        let input = oom(&old, pid) + &killed("60.000200", pid, "");
+        assert_eq!(last(input), killed("60.000200", pid, " (docker:old)"));
+    }
+    let input = oom(&web, 77) + &killed("60.000200", 77, "") + &oom(&old, 78) + &killed("60.000200", 78, "");
+    assert_eq!(last(input), killed("60.000200", 78, " (docker:old)"));
+    for (before, time, pid) in [
+        (oom(&old, 77), "90.000200", 77),
+        (oom(&old, 77), "60.000200", 78),
+        (oom(&id(9), 77), "60.000200", 77),
+        (String::new(), "60.000200", 77),
+    ] {
+        assert_eq!(last(before + &killed(time, pid, "")), killed(time, pid, ""));
+    }
+}
+
 #[test]
 fn an_id_of_several_containers_is_left_alone() {
     let (layout, web, _) = layout("lines-several");
@@ -147,6 +180,8 @@ fn a_pid_needs_a_word_and_a_time() {
         ("type=SYSCALL msg=audit(1000000040.123:456): pid=100 uid=0 comm=\"x\"\n", false),
         ("2001-09-09T01:47:40Z x[1]: pid 100\n", true),
         ("2001-09-09T01:47:20Z x[1]: pid 100\n", false),
+        ("time=\"2001-09-09T01:47:40.123456789Z\" level=info pid=100\n", true),
+        ("time=\"2001-09-09T01:47:20.123456789Z\" level=info pid=100\n", false),
         ("users:((\"x\",pid=100,fd=3))\n", true),
         ("users:((\"y\",pid=100,fd=3))\n", false),
         ("pid 100\n", false),

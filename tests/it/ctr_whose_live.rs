@@ -7,7 +7,7 @@ use std::process::{Child, Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::common::network::{Removed, container, held_inside, inside, ip, name, networks};
-use crate::common::process::{Holder, executable, limited, namespaces};
+use crate::common::process::{Holder, executable, fed, limited, namespaces};
 use crate::common::{Scratch, applet, program, skip, stderr, stdout};
 
 fn whose(words: &[&str]) -> Output {
@@ -389,4 +389,12 @@ fn what_an_ordinary_user_may_not_see_is_no_answer() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert_eq!(stdout(&output), "");
     assert!(stderr(&output).contains("cannot look at network namespaces"), "{}", stderr(&output));
+    // In lines nothing is added: why, is said once.
+    let mut command = program("setpriv");
+    command.args(["--reuid", "65534", "--clear-groups"]).arg(&binary).args(["ctr-whose", "-"]);
+    let input = "from 10.92.80.2\n".repeat(3);
+    let output = fed(&mut command, Some(input.as_bytes()));
+    assert_eq!(stdout(&output), input);
+    assert_eq!(stderr(&output).matches("only root of the host sees").count(), 1, "{}", stderr(&output));
+    assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
 }

@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::common::network::{container, held_inside, inside, name, networks};
-use crate::common::process::{Holder, limited};
-use crate::common::{Scratch, applet, program, stderr, stdout};
+use crate::common::process::{Holder, copy_of_binary, limited};
+use crate::common::{Scratch, applet, program, skip, stderr, stdout, there};
 
 /// Container and role of each answer, and what the host has.
 fn answers(word: &str) -> (Vec<(String, String)>, Option<String>) {
@@ -25,9 +25,10 @@ fn answers(word: &str) -> (Vec<(String, String)>, Option<String>) {
     (found, things.iter().find_map(|thing| thing["host"]["text"].as_str().map(str::to_owned)))
 }
 
-/// Containers that hold it. A process of the host can hold it too: nsenter, which has started the other one.
+/// Containers that hold it, without those that see the file in the host's directories. A process of the host can hold it
+/// too: nsenter, which has started the other one.
 fn holders(word: &str) -> Vec<(String, String)> {
-    answers(word).0
+    answers(word).0.into_iter().filter(|(_, role)| role == "holder").collect()
 }
 
 fn label(holder: &Holder) -> String {
@@ -80,8 +81,8 @@ fn unix_sockets_in_other_network_namespaces() {
     // A file with that name, but not that of the socket.
     std::fs::remove_file(&file).expect("removed");
     let _of_host = UnixListener::bind(&file).expect("a socket");
-    let (containers, host) = answers(&at(&file));
-    assert_eq!(containers, []);
+    assert_eq!(holders(&at(&file)), []);
+    let host = answers(&at(&file)).1;
     assert!(host.is_some_and(|host| host.ends_with("has it open")));
     // Without a file the name is what is left, in any namespace.
     std::fs::remove_file(&file).expect("removed");
@@ -117,7 +118,7 @@ fn deleted_files_that_a_process_has_open() {
     let (on_host, seen) = (scratch.0.join("data/log"), scratch.0.join("at/log"));
     // Other containers can see the whole host.
     let roles = |word: &str| -> Vec<String> {
-        let own = holders(word).into_iter().filter(|(name, _)| *name == label(&holder));
+        let own = answers(word).0.into_iter().filter(|(name, _)| *name == label(&holder));
         own.map(|(_, role)| role).collect()
     };
     assert_eq!(roles(&at(&on_host)), ["mount"], "it is not deleted");
@@ -139,6 +140,84 @@ fn deleted_files_that_a_process_has_open() {
     std::fs::remove_file(&file).expect("removed");
     let host = answers(&format!("{} (deleted)", at(&file))).1.expect("the host");
     assert!(host.ends_with("has it open, deleted"), "{host}");
+}
+
+/// A container with its own root directory, in which a file of the host is mounted.
+fn with_mounted(scratch: &Scratch, root: &str, file: &Path, target: &str) -> Holder {
+    let root = at(&scratch.0.join(root));
+    std::fs::create_dir(&root).expect("a directory");
+    let script = format!(
+        "mount -t tmpfs tmpfs {root}\n\
+         for name in bin lib lib64 usr etc proc; do\n\
+         [ ! -d /$name ] || {{ mkdir {root}/$name; mount --bind /$name {root}/$name; }}\ndone\n\
+         mkdir -p $(dirname {root}{target}); : > {root}{target}; mount --bind {} {root}{target}\n\
+         exec chroot {root} \"$@\"",
+        at(file)
+    );
+    Holder::by(program("unshare").args(["-m", "-p", "-f", "sh", "-ec", &script, "sh"]), "")
+}
+
+/// At another path and at that of the host, as the socket of an engine is.
+#[test]
+fn a_socket_that_containers_have_mounted() {
+    if !networks("a_socket_that_containers_have_mounted") {
+        return;
+    }
+    let scratch = Scratch::new("whose-mounted");
+    let (file, plain) = (scratch.0.join("a.sock"), scratch.0.join("plain"));
+    let _unix = UnixListener::bind(&file).expect("a socket");
+    std::fs::write(&plain, "").expect("a file");
+    let same = with_mounted(&scratch, "one", &file, &at(&file));
+    let other = with_mounted(&scratch, "two", &file, "/other.sock");
+    let of_plain = with_mounted(&scratch, "three", &plain, &at(&plain));
+    let mount = |holder: &Holder| (label(holder), "mount".to_owned());
+    for word in [at(&file), format!("path:{}", at(&file)), format!("sock:{}", at(&file))] {
+        let (containers, host) = answers(&word);
+        for holder in [&same, &other] {
+            assert!(containers.contains(&mount(holder)), "{word}: {containers:?}");
+        }
+        assert!(!containers.contains(&mount(&of_plain)), "{word}: {containers:?}");
+        assert!(host.is_some_and(|host| host.ends_with("has it open")), "{word}");
+    }
+    let containers = answers(&at(&plain)).0;
+    assert!(containers.contains(&mount(&of_plain)), "{containers:?}");
+    assert!(!containers.contains(&mount(&same)), "{containers:?}");
+}
+
+/// The caller may not list the open files of the process that has the sockets.
+#[test]
+fn sockets_whose_holder_an_ordinary_user_does_not_see() {
+    const TEST: &str = "sockets_whose_holder_an_ordinary_user_does_not_see";
+    if !networks(TEST) {
+        return;
+    }
+    if !there("setpriv") {
+        return skip(TEST, "needs setpriv");
+    }
+    let scratch = Scratch::new("whose-unseen");
+    let binary = scratch.0.join("ctrbox");
+    copy_of_binary(&binary);
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = format!("127.0.0.1:{}", tcp.local_addr().expect("an address").port());
+    let file = scratch.0.join("a.sock");
+    let _unix = UnixListener::bind(&file).expect("a socket");
+    for word in [port, at(&file), format!("sock:{}", at(&file))] {
+        assert!(answers(&word).1.is_some(), "root sees who has {word}");
+        let as_user = |options: &[&str]| {
+            let mut command = program("setpriv");
+            command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&binary);
+            limited(command.arg("ctr-whose").args(options).arg(&word))
+        };
+        let output = as_user(&["-J"]);
+        assert_eq!(output.status.code(), Some(1), "{word}: {}", stderr(&output));
+        let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+        let thing = &json["things"][0];
+        assert_eq!(thing["host"]["pid"], Value::Null, "{thing}");
+        let unknown = thing["unknown"].as_str().unwrap_or_default();
+        assert!(unknown.contains("only root can list the open files of other users"), "{word}: {thing}");
+        let text = stdout(&as_user(&[]));
+        assert!(text.contains("unknown: who has the socket") && !text.contains("no container"), "{text}");
+    }
 }
 
 /// A process that has printed a line.

@@ -109,12 +109,13 @@ fn add_member(finder: &Finder<'_>, number: usize, (path, inside): (&str, &[u8]),
     }
 }
 
-/// With the beginnings of ids alone.
-fn shortened_path(path: &[u8]) -> String {
+/// With long ids cut.
+pub(super) fn shortened_path(path: &[u8]) -> String {
     let path = path_of(path);
     let shortened = |part: &str| {
         let id = part.split(['-', '.', ':']).find(|part| is_id(part));
-        id.map_or_else(|| part.to_owned(), |id| part.replace(id, shortened(id)))
+        let cut = |id: &str| part.replace(id, &format!("{}…", shortened(id)));
+        id.map_or_else(|| part.to_owned(), cut)
     };
     path.split('/').map(shortened).collect::<Vec<_>>().join("/")
 }

@@ -31,7 +31,7 @@ pub(super) fn of_files(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
         &|| by_layer(finder, &name),
         &|| by_overlay(finder, path),
         &|| by_id(finder, path),
-        &|| [by_mount(finder, path), by_stated_mount(finder, path)].concat(),
+        &|| mounted(finder, path),
         &|| by_pod(finder, &name),
     ];
     sources.into_iter().map(|source| source()).find(|found| !found.is_empty()).unwrap_or_default()
@@ -169,8 +169,8 @@ fn join(path: PathBuf, below: &Path) -> PathBuf {
     if below.as_os_str().is_empty() { path } else { path.join(below) }
 }
 
-/// Where a path leads a process with these mounts to a part of a file system, and whether that is in its root. One that
-/// sees it where the host has it has the host's mounts.
+/// Where a path leads a process with these mounts to a part of a file system, and whether that is in its root. `on_host` is
+/// the path that does not count: where those with the host's root directory see what the host has.
 pub(super) fn target_in(
     mountinfo: &[u8],
     device: &[u8],
@@ -188,6 +188,11 @@ pub(super) fn target_in(
     let first = all.next()?;
     let hidden = HiddenMounts::of(mounts(mountinfo));
     std::iter::once(first).chain(all).find_map(|(mount, found)| (!hidden.has(&mount)).then_some(found))
+}
+
+/// The containers that have it mounted.
+pub(super) fn mounted(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
+    [by_mount(finder, path), by_stated_mount(finder, path)].concat()
 }
 
 /// What containers see of the file system in which the path is.
@@ -211,6 +216,7 @@ pub(super) fn seen_in(
     for (number, known) in finder.world.containers.iter().enumerate() {
         let chief = known.chief();
         let Ok(text) = finder.world.proc.process(Pid::from_raw(chief)).mountinfo() else { continue };
+        let on_host = on_host.filter(|_| has_hosts_root(&text, finder.host_mounts()));
         let Some((is_root, target)) = target_in(&text, device, within, on_host) else { continue };
         let (role, detail) = match is_root {
             true => (Role::Merged, "root file system".to_owned()),
@@ -220,6 +226,15 @@ pub(super) fn seen_in(
         found.push(answer.of_process(Some(chief)));
     }
     found
+}
+
+/// Has a process with these mounts the host's root directory? One with another root directory sees a file of the host where
+/// the host has it only by a mount of its own.
+pub(super) fn has_hosts_root(mountinfo: &[u8], host_mounts: &[u8]) -> bool {
+    fn root(text: &[u8]) -> Option<(&[u8], &[u8])> {
+        mounts(text).find(|mount| mount.point == b"/").map(|mount| (mount.device, mount.root))
+    }
+    root(mountinfo) == root(host_mounts)
 }
 
 /// The root file system of those who have these mounts.

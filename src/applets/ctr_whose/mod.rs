@@ -56,7 +56,9 @@
 //! memory, and in `0::PATH`, if only processes of the container are in the group), interfaces of the host that lead
 //! to a container, addresses of containers to which the host would send through their interfaces. After a PID it is added
 //! only if the line says that the number is a PID and has a time after the start of that process and not in the future, or
-//! has the form of ss(8). In `TIME HOST NAME[PID]:` of syslog the name must be that of the process too. If HOST
+//! has the form of ss(8). The process in `Killed process N (NAME)` is gone: its container is that of the `oom-kill:` line of
+//! the same process at most five seconds before it, else that in the kernel's own log. In `TIME HOST NAME[PID]:` of syslog
+//! the name must be that of the process too. If HOST
 //! (or `node=HOST` of auditd) is not the name of this host, the container is added after ids only, as other hosts have the
 //! same PIDs, groups and addresses. What belongs to several containers is left alone, except for the containers of a pod, for
 //! which the pod is named. Lines are written as soon as they are read.
@@ -379,20 +381,37 @@ impl Word {
             }
         };
         let word = self.short().map_or_else(|| self.text.clone(), OsString::from);
-        let help = match self.readings.as_deref() {
-            _ if thing::has_prefix(self.text.as_bytes()) => String::new(),
-            Ok([Reading::Pid(number)]) if u16::try_from(*number).is_ok() => {
-                format!("; the port is ':{number}'; {}", kinds())
-            }
-            _ => format!("; {}", kinds()),
+        let shown = text::shown(&word);
+        let others = self.with_prefix();
+        let prefix = |kind: &Kind| match kind {
+            Kind::Port => format!("':{shown}'"),
+            kind => format!("'{}:{shown}'", kind.prefix()),
         };
-        format!("'{}': {why}{help}", text::shown(&word))
+        let help = match others.iter().map(prefix).collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => none,
+            all => format!("; perhaps {all}"),
+        };
+        format!("'{shown}': {why}{help}")
     }
-}
 
-fn kinds() -> String {
-    let prefixes: Vec<String> = Kind::ALL.iter().map(|(_, _, prefix)| format!("{prefix}:")).collect();
-    format!("a prefix says what it is: {}", prefixes.join(" "))
+    /// What the word can be with a prefix that it has not. Other words have a look that leaves nothing open.
+    fn with_prefix(&self) -> Vec<Kind> {
+        const OF_NAMES: [Kind; 3] = [Kind::Interface, Kind::Cgroup, Kind::Device];
+        let is_number = !self.text.is_empty() && self.text.as_bytes().iter().all(u8::is_ascii_digit);
+        match self.readings.as_deref() {
+            _ if thing::has_prefix(self.text.as_bytes()) => Vec::new(),
+            Ok([Reading::Pid(number)]) if u16::try_from(*number).is_ok() => {
+                vec![Kind::Port, Kind::Cpid, Kind::Socket, Kind::Id]
+            }
+            Ok([Reading::Pid(_)]) => vec![Kind::Cpid, Kind::Socket, Kind::Id],
+            _ if is_number => vec![Kind::Socket, Kind::Id],
+            Ok([.., Reading::Hostname(_), Reading::Id(_)]) => {
+                let tried = |kind: &Kind| self.readings.iter().flatten().any(|one| one.kind() == *kind);
+                OF_NAMES.into_iter().filter(|kind| !tried(kind)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
 }
 
 fn read(finder: &Finder<'_>, reading: &Reading) -> Entry {

@@ -2,8 +2,8 @@
 
 use super::answer::{Answer, Entry, Host, Role};
 use super::cgroup;
-use super::finder::{Finder, shortened as short};
-use super::thing::{Kind, is_id};
+use super::finder::Finder;
+use super::thing::Kind;
 use crate::errno::strerror;
 use crate::isolation::cgroup::kills::{OomLine, read_log};
 
@@ -60,11 +60,10 @@ pub(super) fn line(finder: &Finder<'_>, text: &[u8]) -> Entry {
 /// What stands for the line in a table: the line itself is longer than one of a terminal.
 pub(super) fn shortened(text: &[u8]) -> Option<String> {
     let found = OomLine::parse(text)?;
-    let id = |part: &'_ str| if is_id(part) { short(part).to_owned() } else { part.to_owned() };
     let who = match (found.comm, found.pid, found.victim) {
         (Some(comm), Some(pid), _) => format!("{} {pid}", cgroup::path_of(&comm)),
         (None, Some(pid), _) => pid.to_string(),
-        (_, None, Some(group)) => cgroup::path_of(&group).split('/').map(id).collect::<Vec<_>>().join("/"),
+        (_, None, Some(group)) => cgroup::shortened_path(&group),
         (_, None, None) => return None,
     };
     Some(format!("oom-kill: {who}"))
@@ -107,7 +106,7 @@ mod tests {
         assert_eq!(short(line).as_deref(), Some("oom-kill: tail 77"));
         let id = "6e85f1c8".repeat(8);
         let line = format!("Task in /docker/{id} killed as a result of limit of /docker");
-        assert_eq!(short(&line).as_deref(), Some("oom-kill: /docker/6e85f1c86e85"));
+        assert_eq!(short(&line).as_deref(), Some("oom-kill: /docker/6e85f1c86e85…"));
         assert_eq!(short("nothing"), None);
     }
 }

@@ -78,7 +78,8 @@ fn on_host(finder: &Finder<'_>, asked: &Port, entry: &mut Entry) -> Vec<Publishe
     let mut also_inside: Vec<&Listener> = Vec::new();
     for listener in listeners {
         let Some(&pid) = holders.get(&listener.inode) else {
-            entry.host = entry.host.take().or_else(|| Some(Host::new("a socket of the host")));
+            let socket = format!("the socket {}", shown(listener));
+            entry.unknown.get_or_insert_with(|| finder.without_holder(&socket));
             continue;
         };
         let detail = format!("{} listens on {}", finder.named_process(pid), shown(listener));
@@ -113,7 +114,7 @@ fn on_host(finder: &Finder<'_>, asked: &Port, entry: &mut Entry) -> Vec<Publishe
         all.iter().all(|known| (known.container, known.port.port) != (container, port.port))
     };
     // A listener of the host that is no proxy has the port, whatever a state file says.
-    if entry.host.is_none() {
+    if entry.host.is_none() && entry.unknown.is_none() {
         for (container, port) in stated {
             if is_new(&published, container, &port) {
                 published.push(Published { container, port, by: By::State, via: None });

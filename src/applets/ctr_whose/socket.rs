@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Pid;
 
 use super::answer::{Entry, Host, Role};
-use super::files::overlays_with;
-use super::finder::Finder;
+use super::files::{mounted, overlays_with};
+use super::finder::{FILES_OF_OTHERS, Finder};
 use super::resolve::resolve;
 use super::root::Root;
 use super::thing::{Kind, Socket};
@@ -31,11 +31,12 @@ pub(super) fn socket(finder: &Finder<'_>, socket: &Socket) -> Entry {
             let path = resolve(finder, Path::new(OsStr::from_bytes(name)));
             match file(finder.files, finder.root, &path) {
                 Some(wanted) => {
-                    let entry = by_file(finder, &path, &wanted);
-                    match entry.is_empty() {
-                        true => by_layer(finder, &path, &wanted),
-                        false => entry,
+                    let mut entry = by_file(finder, &path, &wanted);
+                    if entry.is_empty() {
+                        entry = by_layer(finder, &path, &wanted);
                     }
+                    entry.answers.extend(mounted(finder, &path));
+                    entry
                 }
                 // A container has it in its own files, perhaps.
                 None => by_name(finder, name),
@@ -50,12 +51,27 @@ fn held(finder: &Finder<'_>, inodes: &[u64]) -> Entry {
     entry
 }
 
+impl Finder<'_> {
+    /// Why no process is found that has a socket which is there.
+    pub(super) fn without_holder(&self, socket: &str) -> String {
+        // Then the reason is said here.
+        let why = match (self.problems.borrow_mut().remove(FILES_OF_OTHERS), nix::unistd::geteuid().is_root())
+        {
+            (true, false) => "only root can list the open files of other users' processes",
+            (true, true) => "the open files of some processes cannot be listed without CAP_SYS_PTRACE",
+            (false, _) => "no process shows it; perhaps the kernel itself has it",
+        };
+        self.need_all();
+        format!("who has {socket}: {why}")
+    }
+}
+
 /// The same for sockets that are there.
 fn of_inodes(finder: &Finder<'_>, inodes: &[u64]) -> Entry {
-    let entry = held(finder, inodes);
+    let mut entry = held(finder, inodes);
     // Who holds it need not be where it was made.
     if entry.is_empty() && !inodes.is_empty() {
-        finder.need_all();
+        entry.unknown = Some(finder.without_holder("the socket"));
     }
     entry
 }
@@ -101,10 +117,14 @@ fn add_holder(finder: &Finder<'_>, pid: i32, entry: &mut Entry) {
     }
 }
 
-/// None if the path is not that of a socket.
+/// With the containers that have it mounted. None if the path is not that of a socket that somebody has.
 pub(super) fn by_path(finder: &Finder<'_>, path: &Path) -> Option<Entry> {
-    let entry = by_file(finder, path, &file(finder.files, finder.root, path)?);
-    (!entry.is_empty()).then_some(entry)
+    let mut entry = by_file(finder, path, &file(finder.files, finder.root, path)?);
+    if entry.is_empty() {
+        return None;
+    }
+    entry.answers.extend(mounted(finder, path));
+    Some(entry)
 }
 
 /// The socket of a file of the host, by the file: inside, a container can see it at another path.

@@ -48,6 +48,10 @@ impl Kind {
     pub(super) fn name(self) -> &'static str {
         Kind::ALL[self as usize].1
     }
+
+    pub(super) fn prefix(self) -> &'static str {
+        Kind::ALL[self as usize].2
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

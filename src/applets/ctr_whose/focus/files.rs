@@ -10,7 +10,8 @@ use std::path::{Component, Path};
 use nix::unistd::Pid;
 
 use super::super::files::{
-    is_unlisted, may_be_group, overlays_with, own_layer_with, part_in, place, root_of, target_in,
+    has_hosts_root, is_unlisted, may_be_group, overlays_with, own_layer_with, part_in, place, root_of,
+    target_in,
 };
 use super::super::finder::host_mounts;
 use super::super::path::{is_named_as_socket, is_volume};
@@ -49,28 +50,10 @@ impl Focus<'_> {
         if !self.is_plain(path) {
             return None;
         }
-        if let Some(wanted) = socket::file(self.files, self.root, path) {
-            let found = self.holding(&wanted)?;
-            if !found.is_empty() {
-                return Some(found);
-            }
-        }
+        let of_socket = socket::file(self.files, self.root, path).map(|wanted| self.holding(&wanted));
+        let mut found = of_socket.unwrap_or_else(|| Some(Vec::new()))?;
         let mounts = host_mounts(self.proc);
-        let overlays = overlays_with(self.root, &mounts, path);
-        let (device, within) = place(&mounts, path)?;
-        let mountinfo = |pid| self.proc.process(pid).mountinfo().unwrap_or_default();
-        let mut found = match overlays.is_empty() {
-            true if may_be_group(self.root, path.as_os_str().as_bytes()) => Vec::new(),
-            true => self.with_view(|pid, _| {
-                let text = mountinfo(pid);
-                target_in(&text, device, &within, Some(path)).is_some()
-                    || own_layer_with(self.root, &text, path).is_some()
-            }),
-            false => self.with_view(|pid, device| {
-                let is_own = || own_layer_with(self.root, &mountinfo(pid), path).is_some();
-                overlays.contains_key(device) || is_unlisted(&mounts, device) && is_own()
-            }),
-        };
+        found.extend(self.having(&mounts, path)?);
         if path.symlink_metadata().is_err() {
             found.extend(self.holding_gone(&mounts, path));
             if found.is_empty() && is_named_as_socket(path) {
@@ -78,6 +61,26 @@ impl Focus<'_> {
             }
         }
         Some(found)
+    }
+
+    /// Those who have a path of the host in their mounts or in a layer.
+    fn having(&self, mounts: &[u8], path: &Path) -> Option<Vec<i32>> {
+        let overlays = overlays_with(self.root, mounts, path);
+        let (device, within) = place(mounts, path)?;
+        let mountinfo = |pid| self.proc.process(pid).mountinfo().unwrap_or_default();
+        Some(match overlays.is_empty() {
+            true if may_be_group(self.root, path.as_os_str().as_bytes()) => Vec::new(),
+            true => self.with_view(|pid, _| {
+                let text = mountinfo(pid);
+                let on_host = Some(path).filter(|_| has_hosts_root(&text, mounts));
+                target_in(&text, device, &within, on_host).is_some()
+                    || own_layer_with(self.root, &text, path).is_some()
+            }),
+            false => self.with_view(|pid, device| {
+                let is_own = || own_layer_with(self.root, &mountinfo(pid), path).is_some();
+                overlays.contains_key(device) || is_unlisted(mounts, device) && is_own()
+            }),
+        })
     }
 
     /// Who has a deleted file open.
@@ -110,12 +113,13 @@ impl Focus<'_> {
         let Some(file) = socket::file(self.files, self.root, path) else {
             return self.holding(&UnixSocket::Name(name.to_vec()));
         };
-        let mut found = self.holding(&file)?;
+        let (mut found, mounts) = (self.holding(&file)?, host_mounts(self.proc));
         if found.is_empty() {
-            for one in socket::on_overlays(self.root, &host_mounts(self.proc), path, &file) {
+            for one in socket::on_overlays(self.root, &mounts, path, &file) {
                 found.extend(self.holding(&one)?);
             }
         }
+        found.extend(self.having(&mounts, path)?);
         Some(found)
     }
 
@@ -154,7 +158,8 @@ impl Focus<'_> {
         let whole = self.with_view(|pid, _| {
             let text = self.proc.process(pid).mountinfo().unwrap_or_default();
             has_part |= part_in(&text, device, host_root).is_some();
-            target_in(&text, device, Path::new("/"), on_host.as_deref()).is_some()
+            let on_host = on_host.as_deref().filter(|_| has_hosts_root(&text, &mounts));
+            target_in(&text, device, Path::new("/"), on_host).is_some()
         });
         if !whole.is_empty() || !has_part {
             return Some(whole);

@@ -13,6 +13,7 @@ use super::super::finder::{Finder, recorded, status};
 use super::super::{Request, host, network};
 use super::Thing;
 use super::time::{Time, time_of};
+use super::victims::Victims;
 use crate::container::world::World;
 use crate::isolation::cgroup::parse;
 use crate::order;
@@ -37,6 +38,7 @@ pub(super) struct Known<'a> {
     unknown: HashMap<Vec<u8>, Instant>,
     /// Has a line asked for a group? Before that no table of them is made.
     wants_groups: bool,
+    pub(super) victims: Victims,
     /// How often everything was read. The numbers of owners are of one reading.
     readings: usize,
 }
@@ -76,7 +78,17 @@ impl<'a> Known<'a> {
     pub(super) fn new(request: &'a Request) -> Known<'a> {
         let unknown = HashMap::default();
         let took = Duration::ZERO;
-        Known { request, tables: None, read_at: None, took, unknown, wants_groups: false, readings: 0 }
+        let victims = Victims::default();
+        Known {
+            request,
+            tables: None,
+            read_at: None,
+            took,
+            unknown,
+            wants_groups: false,
+            victims,
+            readings: 0,
+        }
     }
 
     /// Things that were found before another reading are worth nothing.
@@ -154,6 +166,19 @@ impl<'a> Known<'a> {
             self.read()?;
         }
         self.found(path, |tables| tables.groups.get(path).copied())
+    }
+
+    /// Remembers the victim in an `oom-kill:` line.
+    pub(super) fn note_victim(&mut self, line: &[u8]) {
+        self.victims.note(line, now());
+    }
+
+    /// The group of the process that was killed for lack of memory, as the line says.
+    pub(super) fn group_of_victim(&mut self, pid: i32, line: &[u8]) -> Result<Option<Vec<u8>>> {
+        let tables = self.tables()?;
+        // A copy of the host's files has no log of the kernel.
+        let log = (!tables.proc.is_copy()).then_some(tables.clock.boot);
+        Ok(self.victims.group(line, pid, now(), log))
     }
 
     /// Only ids of root's containers can be in groups outside of the slices of users.

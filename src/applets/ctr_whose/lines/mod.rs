@@ -2,6 +2,7 @@
 
 mod known;
 mod time;
+mod victims;
 mod words;
 
 use std::io::Write;
@@ -26,6 +27,9 @@ use words::things;
 
 /// A longer line is copied without additions.
 const LONGEST_LINE: usize = 1 << 20;
+
+const UNSEEN: &str = "containers of other users are not added: only root of the host sees their processes, namespaces and \
+                      state files";
 
 /// A part of a line that belongs to a container.
 pub(super) struct Thing {
@@ -72,6 +76,9 @@ pub(super) fn copy(call: &Call, request: &Request) -> Outcome {
         as_json: request.json,
         status: 0,
     };
+    if !proc.is_copy() && exit::sees_less_than_root() {
+        exit::warn(call.name, UNSEEN);
+    }
     let (mut blocks, mut buffer) = (Blocks::default(), vec![0; 128 << 10]);
     let stdin = std::io::stdin();
     loop {
@@ -244,6 +251,7 @@ impl Copier<'_> {
 
     fn line(&mut self, out: &mut Out, line: &[u8]) -> Result<()> {
         self.number += 1;
+        self.known.victims.line = self.number;
         self.find(line)?;
         if self.as_json {
             return self.json(out, line);

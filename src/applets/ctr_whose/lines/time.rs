@@ -28,7 +28,7 @@ pub(super) enum Stamp<'l> {
     },
 }
 
-/// At the beginning of a line of dmesg(1), journalctl(1), syslog or an engine, or in the record of an audit.
+/// At the beginning of a line of dmesg(1), journalctl(1), syslog or an engine, also as its first field, or in the record of an audit.
 pub(super) fn time_of(line: &[u8], now: i64) -> Option<Time> {
     match split(line) {
         Some((Stamp::Known(time), _)) => Some(time),
@@ -38,7 +38,7 @@ pub(super) fn time_of(line: &[u8], now: i64) -> Option<Time> {
         Some((Stamp::Local { year: None, month, day, clock }, _)) => {
             without_year(month, day, clock, now).map(Time::Epoch)
         }
-        None => audit(line).map(Time::Epoch),
+        None => logfmt(line).or_else(|| audit(line)).map(Time::Epoch),
     }
 }
 
@@ -89,6 +89,14 @@ fn bracketed(inside: &str) -> Option<Stamp<'_>> {
     let mut words = inside.split_ascii_whitespace().skip(1);
     let (month, day, clock) = (words.next()?, words.next()?, words.next()?);
     Some(Stamp::Local { year: Some(words.next()?.parse().ok()?), month, day, clock })
+}
+
+/// `time="2026-11-22T14:38:03.878Z" level=info`: dockerd(8) and containerd(8), with the time as the first field.
+fn logfmt(line: &[u8]) -> Option<i64> {
+    let value = line.strip_prefix(b"time=")?;
+    let (value, end) = value.strip_prefix(b"\"").map_or((value, b' '), |value| (value, b'"'));
+    let length = value.iter().position(|&b| b == end)?;
+    iso(std::str::from_utf8(&value[..length]).ok()?)
 }
 
 fn audit(line: &[u8]) -> Option<i64> {
@@ -150,6 +158,9 @@ mod tests {
             "2026-11-22T14:38:03,878+00:00 kernel",
             "2026-11-22T14:38:03+0000 host x[1]:",
             "type=SYSCALL msg=audit(1795358283.123:456): pid=1",
+            "time=\"2026-11-22T14:38:03.878912345Z\" level=info msg=x pid=1",
+            "time=\"2026-11-22T15:38:03+01:00\" level=info",
+            "time=2026-11-22T14:38:03.878Z level=INFO pid=1",
         ] {
             assert_eq!(of(line), Some(Time::Epoch(1_795_358_283)), "{line}");
         }
@@ -158,6 +169,10 @@ mod tests {
         assert_eq!(long, short);
         // Last year's.
         assert!(matches!(of("Dec 22 14:38:03 host x"), Some(Time::Epoch(time)) if time < 1_770_000_000));
+        // Only the first field is the writer's own.
+        for line in ["time=\"", "time=\"x\" ", "time=", "msg=x time=\"2026-11-22T14:38:03Z\" pid=1"] {
+            assert_eq!(of(line), None, "{line}");
+        }
         for line in ["", "[", "[x]", "eth0: up", "Nov", "2026", "<6", "Nov 99 99:99:99 h"] {
             _ = of(line);
         }

@@ -234,12 +234,27 @@ fn of_number(line: &[u8], start: usize, word: &[u8], known: &mut Known<'_>) -> R
     let Some(pid) = std::str::from_utf8(word).ok().and_then(|word| word.parse::<i32>().ok()) else {
         return Ok(None);
     };
+    if before.ends_with(b",pid=") {
+        known.note_victim(line);
+    }
     let is_live = before.ends_with(b"\",pid=") && after.starts_with(b",fd=");
-    let owner = known.process(pid, line, name_beside(before, after), is_live)?;
+    let owner = match known.process(pid, line, name_beside(before, after), is_live)? {
+        None if before.ends_with(b": Killed process ") => of_victim(pid, line, known)?,
+        owner => owner,
+    };
     Ok(owner.map(|owner| Thing {
         pid: Some(pid),
         ..thing(start, start + word.len(), Kind::Pid, Role::Member, owner)
     }))
+}
+
+/// Of a process that is gone: the container in whose group it was killed.
+fn of_victim(pid: i32, line: &[u8], known: &mut Known<'_>) -> Result<Option<usize>> {
+    let Some(group) = known.group_of_victim(pid, line)? else { return Ok(None) };
+    match of_ids(0, &group, known)? {
+        Some(thing) => Ok(Some(thing.subject)),
+        None => known.group(&group),
+    }
 }
 
 /// `pid=N`, `PID: N`, `process N`; `NAME[N]: segfault` and `traps: NAME[N]` of the kernel.
