@@ -9,6 +9,8 @@ use netlink_packet_core::NlasIterator;
 use serde::{Deserialize, Serialize};
 
 use super::Netlink;
+use nix::errno::Errno;
+
 use crate::isolation::visit::Place;
 use crate::order;
 
@@ -108,8 +110,9 @@ pub(super) fn listeners_in_use(netlink: &Netlink, in_use: InUse) -> nix::Result<
                 if found.len() < MOST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             });
             match dumped {
-                // A kernel without IPv6, or without the module for that transport.
-                Err(nix::errno::Errno::ENOENT) => {}
+                // A kernel without IPv6. Of IPv4 it means that the module for that transport is missing (tcp_diag, udp_diag).
+                Err(Errno::ENOENT) if family == libc::AF_INET6 => {}
+                Err(Errno::ENOENT) => return Err(Errno::EPROTONOSUPPORT),
                 dumped => dumped?,
             }
             if found.len() >= MOST {

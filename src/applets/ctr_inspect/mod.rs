@@ -4,7 +4,7 @@
 //! TARGET is a container as ctr-ps(1) and nsenter(1) take it: NAME, `RUNTIME:NAME`, the beginning of an id,
 //! `NAMESPACE/POD`, `compose:PROJECT/SERVICE`; or `CONTAINER@CPID` or a PID. For a PID the report is that of its
 //! container, with the namespaces, privileges and files of that very process; it can also be a process of the host. For a
-//! pod or a service all its containers are shown. `host` is the host's first process, unless a container has that name. If a
+//! pod (without its pause process) or a service all its containers are shown. `host` is the host's first process, unless a container has that name. If a
 //! target does not exist, the others are shown.
 //!
 //! # Sections

@@ -12,7 +12,7 @@
 //! # Keys
 //!
 //! These are for the screen. Without a selected row, Enter means the first one. For the row `host` it shows PID 1, and for a
-//! pod all its containers. Of a report, or of the list of keys, the screen shows the top: the keys that select rows show the
+//! pod all its containers except the pause process. Of a report, or of the list of keys, the screen shows the top: the keys that select rows show the
 //! rest of it, and any other key comes back. No pager is started. If the line above the table is too long, it leaves out parts, but never the order and the text
 //! after `/`.
 //!
