@@ -6,11 +6,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use netlink_packet_core::NlasIterator;
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Netlink;
-use nix::errno::Errno;
-
 use crate::isolation::visit::Place;
 use crate::order;
 

@@ -253,7 +253,7 @@ fn a_host_that_fails_is_no_short_list() {
     assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
     let root = fixture();
     let mut command = of("ctr-ps", &["--root", &root]);
-    let output = limited(without(&mut command, &all(&[libc::SYS_openat]), libc::EIO));
+    let output = limited(without(&mut command, &all(&[libc::SYS_openat, libc::SYS_openat2]), libc::EIO));
     let words = stderr(&output);
     assert!(words.starts_with("ctr-ps: cannot ") && words.ends_with(": Input/output error\n"), "{words}");
     assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));

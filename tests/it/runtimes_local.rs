@@ -91,11 +91,10 @@ fn is_infra(row: &Row) -> bool {
 }
 
 fn check(looks: &Looks, up: &Up) {
-    let listing = quiet(up);
+    let (listing, all) = quiet(up);
     let mut inside: BTreeSet<i32> = BTreeSet::new();
-    for row in &up.rows {
+    for (row, members) in up.rows.iter().zip(all) {
         // Every process of its pid namespace, and no other, is in that container.
-        let members = members(row);
         assert!(members.contains(&row.pid), "{} is not in {members:?}", row.pid);
         assert_eq!(tagged_like(&listing, row), members, "the processes of {}", row.name);
         for pid in &members {
@@ -125,13 +124,15 @@ fn check(looks: &Looks, up: &Up) {
 }
 
 /// The output of ctr-ps while no process starts or ends.
-fn quiet(up: &Up) -> Listing {
+fn quiet(up: &Up) -> (Listing, Vec<BTreeSet<i32>>) {
     let now = || up.rows.iter().map(members).collect::<Vec<_>>();
     let mut result = None;
     until("containers without comings and goings", || {
         let before = now();
-        result = Some(processes());
-        before == now()
+        let listing = processes();
+        let is_quiet = before == now();
+        result = Some((listing, before));
+        is_quiet
     });
     result.expect("at least one look")
 }

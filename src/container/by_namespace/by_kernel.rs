@@ -114,11 +114,7 @@ impl ByNamespace {
         let owner = proc.process(pid).status().ok().and_then(|status| status.euid);
         let files = self.files.of_user(owner.unwrap_or_default());
         let of_host = root.is_some_and(|(device, inode)| files.is_same(&path, device, inode));
-        let id = if path == "/" || of_host || proc.is_copy() {
-            mnt_ns.to_string()
-        } else {
-            format!("{mnt_ns}{path}")
-        };
+        let id = if path == "/" || of_host { mnt_ns.to_string() } else { format!("{mnt_ns}{path}") };
         self.roots.insert((mnt_ns, root), id.clone());
         Some(id)
     }

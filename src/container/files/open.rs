@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
@@ -51,8 +51,13 @@ impl Files {
     /// The proc of that system; `root` as the caller named it, None for this host.
     pub(crate) fn proc(&self, root: Option<&Path>) -> Result<ProcRoot> {
         let Some(root) = root else { return Ok(ProcRoot::default()) };
-        let missing = || anyhow!("cannot read {}: is proc mounted there?", root.join("proc").display());
-        Ok(ProcRoot::new(self.locate("/proc").ok_or_else(missing)?))
+        let path = root.join("proc");
+        let cannot = || format!("cannot read {}", path.display());
+        let file = match self.open_here("/proc", OFlag::O_PATH) {
+            Err(Errno::ENOENT) => bail!("{}: is proc mounted there?", cannot()),
+            file => file.with_context(cannot)?,
+        };
+        Ok(ProcRoot::new(std::fs::read_link(own_descriptor(&file)).with_context(cannot)?))
     }
 
     pub fn exists(&self, path: &str) -> bool {
