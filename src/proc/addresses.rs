@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::OpenOptionsExt;
 
 use super::Process;
 
@@ -23,9 +22,7 @@ impl Process<'_> {
     fn beginning(&self, file: &str) -> std::io::Result<Vec<u8>> {
         const MOST: u64 = 64 << 10;
         let mut text = Vec::new();
-        // In a copy of /proc it can be a pipe.
-        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(self.path(file))?;
-        file.take(MOST).read_to_end(&mut text)?;
+        File::from(self.root.open(&self.path(file))?).take(MOST).read_to_end(&mut text)?;
         Ok(text)
     }
 }

@@ -37,6 +37,17 @@ fn what_a_copy_lacks_is_unknown_with_that_reason() {
     assert!(!text.contains("no limit") && !text.contains("no LSM"), "{text}");
 }
 
+/// `ctr-ps` reads them of the first process of the container.
+#[test]
+fn a_copy_has_the_addresses_of_its_containers() {
+    let layout = host("copy-addresses", &[1]);
+    let trie = "Local:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 192.0.2.7\n        /32 host LOCAL\n";
+    layout.file("proc/101/net/fib_trie", trie);
+    layout.file("proc/101/net/if_inet6", "fd000000000000000000000000000007 02 40 00 80     eth0\n");
+    let listed = limited(applet("ctr-ps").args(["-l", "-n", "-o", "ip", "--root"]).arg(layout.host.root()));
+    assert_eq!(stdout(&listed).trim(), "192.0.2.7,fd00::7");
+}
+
 /// Links in a copy lead to files of this host.
 #[test]
 fn links_in_a_copy_are_not_followed() {
