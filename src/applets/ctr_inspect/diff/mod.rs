@@ -1,5 +1,7 @@
 //! What differs between two reports. PIDs, ids, counters and times are not compared.
 
+mod mounts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
@@ -224,19 +226,6 @@ fn each_member(path: &str, members: &Map<String, Value>, found: &mut BTreeMap<St
 }
 
 impl Diff {
-    /// Of a mount that only one side has, the outermost one above it: a directory is mounted with all that is mounted below.
-    fn mount_above(&self, one: &Difference) -> Option<&Difference> {
-        let is_same_side = |other: &&Difference| {
-            let sides = |one: &Difference| (one.a_is == Is::Absent, one.b_is == Is::Absent);
-            sides(one) == sides(other) && sides(one) != (false, false)
-        };
-        let is_below = |other: &&Difference| {
-            let below = one.path.strip_prefix(&other.path);
-            other.path.starts_with("files.mounts./") && below.is_some_and(|rest| rest.starts_with('/'))
-        };
-        self.differences.iter().filter(is_same_side).find(is_below)
-    }
-
     pub(super) fn json(&self, out: &mut Out) -> Result<()> {
         output_json::write(out, self)?;
         writeln!(out)?;
@@ -246,20 +235,19 @@ impl Diff {
     /// Side by side where both fit, else below each other.
     pub(super) fn text(&self, out: &mut Out, painter: Painter, columns: usize) {
         let escaped = |text: &str| text::escape(text.as_bytes()).into_owned();
+        let above = mounts::above(&self.differences);
+        let mut below = vec![0_usize; above.len()];
+        above.iter().flatten().for_each(|top| below[*top] += 1);
         let rows: Vec<[String; 3]> = self
             .differences
             .iter()
-            .filter(|one| self.mount_above(one).is_none())
-            .map(|one| {
+            .enumerate()
+            .filter(|(at, _)| above[*at].is_none())
+            .map(|(at, one)| {
                 let (mut a, mut b) = shown(&one.path, (&one.a, one.a_is), (&one.b, one.b_is));
-                let above =
-                    |other: &&Difference| self.mount_above(other).is_some_and(|above| above.path == one.path);
-                match self.differences.iter().filter(above).count() {
-                    0 => {}
-                    below => {
-                        *(if one.a_is == Is::Absent { &mut b } else { &mut a }) +=
-                            &format!(" and {below} below")
-                    }
+                if below[at] > 0 {
+                    let side = if one.a_is == Is::Absent { &mut b } else { &mut a };
+                    *side += &format!(" and {} below", below[at]);
                 }
                 [escaped(&one.path), escaped(&a), escaped(&b)]
             })
