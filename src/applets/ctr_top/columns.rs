@@ -1,6 +1,6 @@
 //! The columns, and the keys that rows are sorted by.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::cmp::Ordering;
 
 use anyhow::{Result, bail};
@@ -144,8 +144,13 @@ pub(super) fn have_networks(columns: &[Picked], order: Order) -> bool {
     order.key == Key::Net || columns.iter().any(|(column, _)| matches!(column.name, "RX/s" | "TX/s"))
 }
 
+/// The columns of a table in this order, without `-o` the default ones.
+pub(super) fn shown<'p>(picked: &'p [Picked], lists: &[String], order: Order) -> Cow<'p, [Picked]> {
+    if lists.is_empty() { by_default(order).into() } else { picked.into() }
+}
+
 /// The default columns for an order: those of the network in place of those of disks, if rows are sorted by it.
-pub(super) fn by_default(order: Order) -> Vec<Picked> {
+fn by_default(order: Order) -> Vec<Picked> {
     let shown = |name| match (order.key, name) {
         (Key::Net, "READ/s") => "RX/s",
         (Key::Net, "WRITE/s") => "TX/s",
@@ -165,7 +170,7 @@ fn named(name: &str) -> Option<Picked> {
 
 /// Parses the LISTs of `-o`: the first replaces the default columns, and more ones add to it, as `+LIST` does.
 pub(super) fn parse(lists: &[String]) -> Result<Vec<Picked>> {
-    let mut picked: Vec<Picked> = DEFAULT.into_iter().filter_map(named).collect();
+    let mut picked = by_default(Order::default());
     let mut is_default = true;
     for list in lists {
         let list = match list.strip_prefix('+') {

@@ -282,8 +282,10 @@ fn batch(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]) -> Resu
                 painter: Painter { colour: request.colour.on_stdout() },
             };
             let rows = frame.list(request.sort, |_| true);
-            let by_default = (!raw && request.columns.is_empty()).then(|| columns::by_default(request.sort));
-            show::table(&mut out, (&rows, &[]), by_default.as_deref().unwrap_or(picked), &style);
+            // The columns of a script do not depend on the order.
+            let shown =
+                if raw { picked.into() } else { columns::shown(picked, &request.columns, request.sort) };
+            show::table(&mut out, (&rows, &[]), &shown, &style);
         }
         out.finish()?;
         watcher.say();

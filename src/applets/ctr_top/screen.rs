@@ -106,11 +106,10 @@ fn lines(
     out.push(head.as_bytes());
     out.push(b"\n");
     let painter = Painter { colour: request.colour.on_stdout() };
-    let by_default = request.columns.is_empty().then(|| columns::by_default(view.order));
     show::table(
         &mut out,
         (&window.rows, &window.lines),
-        by_default.as_deref().unwrap_or(picked),
+        &columns::shown(picked, &request.columns, view.order),
         &Style { headings: !request.no_headings, raw: false, width: Some(width), painter },
     );
     let bytes = out.into_bytes();
