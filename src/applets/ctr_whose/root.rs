@@ -4,9 +4,7 @@ use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
-
-use crate::proc::HostCopy;
+use crate::proc::{HostCopy, open_plain};
 
 /// More than any file has that is read here.
 const LARGEST: u64 = 64 << 10;
@@ -35,15 +33,11 @@ impl Root {
     }
 
     pub(super) fn has_directory(&self, path: &Path) -> bool {
-        self.metadata(path)
-            .is_ok_and(|meta| meta.is_dir() || meta.is_symlink() && self.leads_to_directory(path))
-    }
-
-    fn leads_to_directory(&self, path: &Path) -> bool {
         match &self.copy {
             None => path.is_dir(),
             Some(copy) => {
-                copy.open(path).is_ok_and(|file| File::from(file).metadata().is_ok_and(|meta| meta.is_dir()))
+                let file = copy.open(path).map(File::from);
+                file.is_ok_and(|file| file.metadata().is_ok_and(|meta| meta.is_dir()))
             }
         }
     }
@@ -58,14 +52,11 @@ impl Root {
     /// A short file, as those of /sys.
     pub(super) fn text(&self, path: &Path) -> Option<String> {
         let file = match &self.copy {
-            None => {
-                let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-                nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty()).ok()?
-            }
-            Some(copy) => copy.open(path).ok()?,
+            None => open_plain(path).ok()?,
+            Some(copy) => copy.open(path).ok()?.into(),
         };
         let mut text = String::new();
-        File::from(file).take(LARGEST).read_to_string(&mut text).ok()?;
+        file.take(LARGEST).read_to_string(&mut text).ok()?;
         Some(text)
     }
 }
