@@ -126,7 +126,7 @@ fn other_words(seen: &str, clean: &str) -> BTreeSet<String> {
     all
 }
 
-/// That of a container of the fixture, which stands in parentheses if its name is not known.
+/// The host name of a container of the fixture. ctr-ps prints it in parentheses if it does not know the container's name.
 const HOST_NAME: &str = "rt-web-host";
 
 fn strace(run: &Run, scratch: &Path, group: &Name, inject: Option<&str>) -> Result<Seen, String> {
@@ -137,8 +137,8 @@ fn strace(run: &Run, scratch: &Path, group: &Name, inject: Option<&str>) -> Resu
     words.push(binary().to_str().expect("text").to_owned());
     words.extend(run.words.iter().map(|word| word.replace("FIXTURE", &fixture).replace("GROUP", &group.0)));
     // What remains is seen by the first process of the pid namespace, which waits for the run.
-    let script = r#"wc -l </proc/self/mountinfo >"$LEFT"; "$@" >"$OUT" 2>"$ERR"; status=$?
-                    wc -l </proc/self/mountinfo >>"$LEFT"; echo /proc/[0-9]* >>"$LEFT"; exit $status"#;
+    let script = r#"cat /proc/self/mountinfo >"$LEFT.before"; "$@" >"$OUT" 2>"$ERR"; status=$?
+                    cat /proc/self/mountinfo >"$LEFT.after"; echo /proc/[0-9]* >"$LEFT"; exit $status"#;
     // A run that hangs is a fault of its own; no run takes nearly as long.
     let mut command = program("timeout");
     command
@@ -164,17 +164,27 @@ fn strace(run: &Run, scratch: &Path, group: &Name, inject: Option<&str>) -> Resu
         std::fs::read(scratch.join(name)).map(|text| String::from_utf8_lossy(&text).into_owned())
     };
     let status = output.status.code().filter(|status| *status != 137).ok_or("it hangs, or was killed")?;
-    let left = read("left").map_err(|error| format!("{error}: {}", stderr(&output)))?;
-    let mounts = |text: &str| text.trim().parse::<u64>().expect("a number");
-    let [before, after, processes] = left.lines().collect::<Vec<_>>()[..] else { return Err(left) };
+    let processes = read("left").map_err(|error| format!("{error}: {}", stderr(&output)))?;
+    let mounts = |name: &str| read(name).map(|text| points(&text)).map_err(|error| error.to_string());
+    let (mut before, after) = (mounts("left.before")?, mounts("left.after")?);
+    // The kernel also removes a mount when another test removes the directory that it is on.
+    before.retain(|id, point| after.contains_key(id) || Path::new(point).exists());
     Ok(Seen {
         status,
         out: without_inodes(&read("out").map_err(|error| error.to_string())?),
         err: read("err").map_err(|error| error.to_string())?,
-        // A mount also goes when another test removes its directory.
-        left: (processes.split(' ').count(), mounts(after) > mounts(before)),
+        left: (processes.split(' ').count(), before != after),
         group: !group.all().is_empty(),
     })
+}
+
+/// Mounts by id, as several can be on one point, each with its point.
+fn points(text: &str) -> BTreeMap<String, String> {
+    let mount = |line: &str| {
+        let mut fields = line.split(' ').map(str::to_owned);
+        Some((fields.next()?, fields.nth(3)?))
+    };
+    text.lines().filter_map(mount).collect()
 }
 
 /// Each run has other namespaces.
