@@ -306,7 +306,7 @@ fn sums_over_processes_and_a_group_of_its_own() {
     let look = || document(applet("ctr-top").arg(holder.pid.to_string()))["containers"][0].clone();
     let shared = look();
     assert_eq!(shared["own_cgroup"], false, "{shared}");
-    // The kills of a group that others share can be theirs.
+    // A shared group also counts kills of the processes of others.
     assert_eq!(shared["memory"]["oom_kills"], Value::Null, "{shared}");
     assert!(shared["cpu"]["seconds"].is_number() && shared["memory"]["usage"].is_number(), "{shared}");
     let name = Name::new(test);

@@ -57,7 +57,7 @@ fn layers_of_a_root_file_system_that_the_host_has_not_mounted() {
     assert!(others.iter().all(|one| one[1] != "writable-layer"), "{others:?}");
 }
 
-/// To look up the containers of all processes, each is asked for its identity.
+/// A lookup of all containers opens a pidfd of each process. This one must not.
 #[test]
 fn a_name_that_nobody_has_is_cheap() {
     const TEST: &str = "a_name_that_nobody_has_is_cheap";

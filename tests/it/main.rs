@@ -49,6 +49,7 @@ mod ctr_top_forms;
 mod ctr_top_samples;
 mod ctr_top_screen;
 mod ctr_whose;
+mod ctr_whose_copies;
 mod ctr_whose_files;
 mod ctr_whose_lines;
 mod ctr_whose_live;

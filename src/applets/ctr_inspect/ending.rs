@@ -45,7 +45,7 @@ impl Lack {
         kills.retain(of_last_run);
         let is_at_end =
             |kill: &Kill| finished.zip(kill.at).is_some_and(|(end, at)| end.abs_diff(at) <= AT_ONCE);
-        // After SIGKILL. A program that ends with another status was not killed; one that is told to end can be, much later.
+        // 137 is SIGKILL, which docker stop sends too: so the times must fit.
         let cause = kills.iter().rposition(is_at_end).filter(|_| ending.exit_code == Some(137));
         let kill = match cause {
             Some(at) => Some(kills.swap_remove(at)),
