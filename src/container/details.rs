@@ -27,7 +27,7 @@ pub(crate) struct Ending {
     /// Does its runtime wait before it starts it again?
     pub restarts: bool,
     pub exit_code: Option<i64>,
-    /// Was a process of it killed for lack of memory? See [`may_be_first_killed`].
+    /// Was a process of it killed for lack of memory?
     pub oom_killed: Option<bool>,
     pub started: Option<String>,
     pub finished: Option<String>,
@@ -46,11 +46,12 @@ impl Ending {
     }
 }
 
-/// The engines say of any process of a container that it was killed for lack of memory. If it was the first one, this is the
-/// status of the container.
+/// `exited (3)`, or `OOM (137)`: its runtime notes that a process of it was killed for lack of memory. That need not be why
+/// it ended.
 #[must_use]
-pub(crate) fn may_be_first_killed(exit_code: Option<i64>) -> bool {
-    exit_code.is_none_or(|code| code == 137)
+pub(crate) fn ended(status: &str, exit_code: Option<i64>, oom_killed: Option<bool>) -> String {
+    let word = if status == "exited" && oom_killed == Some(true) { "OOM" } else { status };
+    exit_code.map_or_else(|| word.to_owned(), |code| format!("{word} ({code})"))
 }
 
 /// The directories of the root file system.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::runtimes::docker_configs;
+use super::runtimes::{directory_of_docker, docker_configs};
 use super::{Container, Files, Runtime};
 
 /// The parts of the OCI `config.json`.
@@ -74,12 +74,11 @@ fn signal_of_spec(files: &Files, spec: &Spec, id: &str) -> Option<String> {
     let annotated =
         spec.annotations.as_ref().and_then(|all| all.get("org.opencontainers.image.stopSignal").cloned());
     annotated.or_else(|| {
-        // dockerd mounts a file from the directory with its own state of the container.
-        let mounts = spec.mounts.as_ref()?;
-        let mount = mounts.iter().find(|mount| mount.destination == "/etc/hostname")?;
-        let directory = mount.source.as_ref()?.strip_suffix("/hostname")?;
-        let is_state = directory.rsplit('/').next() == Some(id);
-        let state = is_state.then(|| files.json::<State>(&format!("{directory}/config.v2.json")))??;
+        // dockerd mounts files from the directory with its own state of the container.
+        let mut mounts = spec.mounts.iter().flatten();
+        let directory =
+            mounts.find_map(|mount| directory_of_docker(&mount.destination, mount.source.as_ref()?))?;
+        let state = files.json::<State>(&format!("{directory}/{id}/config.v2.json"))?;
         state.config?.stop_signal.filter(|signal| !signal.is_empty())
     })
 }

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::common::ctr_inspect::copy::{finding, group, host, inspect, report, write};
+use crate::common::layout::id;
 use crate::common::process::limited;
 use crate::common::{self, applet, stdout};
 
@@ -220,4 +221,30 @@ fn whose_limit_killed_is_said_if_the_kernel_counted_that() {
         common::until("a count that grows is high", || oom().0 == "high");
         is_over.store(true, Ordering::Relaxed);
     });
+}
+
+/// dockerd has options for its directories. A container that uses the network of another one has that one's files in /etc.
+#[test]
+fn a_container_of_docker_with_a_data_root_that_only_its_bundle_knows() {
+    let layout = host("copy-data-root", &[]);
+    let (own, other) = (id(1), id(2));
+    layout.process(101, 0, &group(1), 1);
+    layout.replace("proc/101/status", "VmPeak", "SigBlk:\t0\nSigIgn:\t0\nSigCgt:\t0\nVmPeak");
+    let bundle = format!("run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/{own}");
+    let hosts = format!("/srv/data/containers/{other}/hosts");
+    layout.file(
+        format!("{bundle}/config.json"),
+        format!(r#"{{"mounts":[{{"destination":"/etc/hosts","source":"{hosts}"}}]}}"#),
+    );
+    layout.file(format!("{bundle}/init.pid"), "101");
+    layout.file(
+        format!("srv/data/containers/{own}/config.v2.json"),
+        r#"{"Name":"/web","State":{"Running":true,"Pid":101},"Config":{"StopSignal":"SIGQUIT"},
+        "NetworkSettings":{"Ports":{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8081"}]}}}"#,
+    );
+    let found = report(&layout, &["web"]);
+    assert_eq!(found["identity"]["container"], "docker:web");
+    assert_eq!(found["processes"]["init"]["stop_signal"], "QUIT");
+    let published = &found["network"]["published"][0];
+    assert_eq!((&published["host_port"], &published["port"]), (&json!(8081), &json!(80)));
 }

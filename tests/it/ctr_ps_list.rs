@@ -71,10 +71,7 @@ fn containers_of_docker_that_do_not_run() {
     assert_eq!(of_name("new")["status"], "created");
     assert_eq!(of_name("web")["command"], "nginx -g");
     let text = table(host.root(), &["-a", "-c", "old"]);
-    assert!(
-        text.contains(" OOM-killed ") && text.contains(" ago ") && text.ends_with(" nginx:1\n"),
-        "{text}"
-    );
+    assert!(text.contains(" OOM (137) ") && text.contains(" ago ") && text.ends_with(" nginx:1\n"), "{text}");
 }
 
 #[test]
@@ -353,6 +350,6 @@ fn containers_of_crio_that_do_not_run() {
     assert_eq!((&old["command"], &old["labels"]["own"]), (&"run -x".into(), &"old".into()));
     assert_eq!((&old["engine"], &old["image"]), (&"cri-o".into(), &"img:1".into()));
     assert_eq!(old["ended"], "2024-01-01T00:00:09Z");
-    assert!(table(host.root(), &["-a", "-c", "ns/shop/old"]).contains(" OOM-killed "));
+    assert!(table(host.root(), &["-a", "-c", "ns/shop/old"]).contains(" OOM (137) "));
     assert_eq!(table(host.root(), &["-a", "--label", "own=web", "-o", "name"]), "ns/shop/web\n");
 }

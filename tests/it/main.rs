@@ -85,6 +85,7 @@ mod nsenter_program;
 mod record_limits;
 mod records;
 mod runtimes;
+mod runtimes_inspect;
 mod runtimes_local;
 mod targets;
 mod unshare;

@@ -15,10 +15,10 @@ use crate::common::{applet, program, skip, stderr, stdout, there, until};
 use serde_json::Value;
 
 /// Held by the tests that need a daemon: one of them stops it for a while.
-static DOCKER: Mutex<()> = Mutex::new(());
+pub static DOCKER: Mutex<()> = Mutex::new(());
 static CONTAINERD: Mutex<()> = Mutex::new(());
 
-fn lock(daemon: &'static Mutex<()>) -> MutexGuard<'static, ()> {
+pub fn lock(daemon: &'static Mutex<()>) -> MutexGuard<'static, ()> {
     daemon.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -69,7 +69,6 @@ impl<'a> Builder<'a> {
         let report = Report {
             label: String::new(),
             is_of_host: subject.container.is_none(),
-            lack: None,
             identity: wants(Section::Identity)
                 .then(|| identity::read(world, subject, &self.commands, paused))
                 .inspect(|identity| {

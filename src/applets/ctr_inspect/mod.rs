@@ -59,8 +59,10 @@
 //! A container that does not run is found by the same names, if state files have it: of Docker, Podman, containerd's CRI,
 //! CRI-O and LXC. Its report has the identity with
 //! `exit_code`, `oom_killed` and `finished`, the layers of its root file system, and the ports that it would publish.
-//! A running container with the same name wins. `oom_killed` is what its runtime notes: a kill for lack of memory of any
-//! process. That it ended the container is said only if the kernel's log has a kill at that time and the exit status is 137.
+//! A running container with the same name wins. `oom_killed`, in text `OOM` in place of `exited`, is
+//! what its runtime notes: a kill for lack of memory of any process. The finding oom-kill says which process it was and when, by the
+//! kernel's log, which also has kills that the runtime does not note. Whether that was the first process is not known; if the kill is
+//! within two seconds of the end and the exit status is 137, it probably was.
 //!
 //! # Comparison
 //!

@@ -207,6 +207,8 @@ fn init(world: &World<'_>, subject: Subject, pid: i32, unknown: &Unknowns) -> Op
     };
     let waiting = Waiting::read(world, pid, &sets, unknown);
     let verdict = |signal: i32| match () {
+        // Nobody handles them, and from outside of its pid namespace they reach an init too.
+        () if matches!(signal, libc::SIGKILL | libc::SIGSTOP) => Some("default"),
         () if has(sets.ignored, signal) => Some("ignored"),
         () if has(sets.caught | waiting.blocked | waiting.awaited, signal) => Some("handled"),
         () if waiting.is_unsure => None,
@@ -224,7 +226,6 @@ fn init(world: &World<'_>, subject: Subject, pid: i32, unknown: &Unknowns) -> Op
         let found = verdict(number);
         signals.insert(name, found);
         stops = match found {
-            _ if number == libc::SIGKILL => Some(true),
             Some("ignored" | "dropped") => Some(false),
             Some("default") => Some(true),
             _ => None,

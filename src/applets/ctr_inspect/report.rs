@@ -96,9 +96,6 @@ pub(super) struct Report {
     #[serde(skip)]
     pub is_of_host: bool,
     pub identity: Option<Identity>,
-    /// Of a container that has ended, what is said of a lack of memory, and whether that alarms.
-    #[serde(skip)]
-    pub lack: Option<(String, bool)>,
     pub namespaces: Option<Namespaces>,
     pub limits: Option<Limits>,
     pub privileges: Option<Privileges>,
@@ -121,8 +118,8 @@ pub(super) fn is_part(whole: &str, part: &str) -> bool {
 impl Report {
     /// Keeps who it is about, and the findings.
     pub(super) fn only_findings(self) -> Report {
-        let Report { label, identity, lack, undecided, findings, unknown, .. } = self;
-        Report { label, identity, lack, undecided, findings, unknown, ..Report::default() }
+        let Report { label, identity, undecided, findings, unknown, .. } = self;
+        Report { label, identity, undecided, findings, unknown, ..Report::default() }
     }
 }
 

@@ -3,12 +3,12 @@
 use std::ffi::OsStr;
 use std::rc::Rc;
 
-use super::ending::Lack;
+use super::ending::{self, Lack};
 use super::files::{Files, Overlay, Root};
-use super::identity;
 use super::network::{Network, Published};
 use super::report::{Report, Section};
 use super::unknown::Unknowns;
+use super::{findings, identity};
 use crate::container::details::Details;
 use crate::container::matching;
 use crate::container::records::Records;
@@ -54,10 +54,13 @@ pub(super) fn not_compared(world: &World<'_>, word: &OsStr) -> Option<anyhow::Er
 
 pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details) -> Report {
     let wants = |section| sections.contains(&section);
-    let unknown = Unknowns::default();
+    let unknown = Unknowns::of_stopped(world.proc);
     let identity = identity::of_stopped(world, details, &unknown);
-    let lack = Lack::read(world, details);
-    let findings = lack.iter().map(|lack| lack.finding(&identity)).collect();
+    let lack = Lack::read(details, &unknown);
+    let undecided = if ending::may_be_high(&identity, &unknown) { vec!["oom-kill"] } else { Vec::new() };
+    let unknown = unknown.into_list();
+    let findings = lack.iter().map(|lack| lack.finding(&identity));
+    let findings = findings.chain(findings::of_unknown(&unknown, &undecided)).collect();
     Report {
         identity: wants(Section::Identity).then_some(identity),
         files: wants(Section::Files).then(|| files(details)),
@@ -65,9 +68,9 @@ pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details)
             published: Some(details.ports.iter().cloned().map(Published::of_port).collect()),
             ..Network::default()
         }),
+        undecided,
         findings,
-        lack: lack.as_ref().map(Lack::shown),
-        unknown: unknown.into_list(),
+        unknown,
         ..Report::default()
     }
 }

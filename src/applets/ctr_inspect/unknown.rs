@@ -44,6 +44,11 @@ impl Unknowns {
         }
     }
 
+    /// For a report without processes.
+    pub(super) fn of_stopped(proc: &ProcRoot) -> Unknowns {
+        Unknowns { is_copy: proc.is_copy(), ..Unknowns::default() }
+    }
+
     pub(super) fn add(&self, path: &str, why: impl Into<String>) {
         let mut list = self.list.borrow_mut();
         if list.iter().all(|known| known.path != path) {
@@ -57,6 +62,10 @@ impl Unknowns {
             self.add(path, NOT_IN_COPY);
         }
         !self.is_copy
+    }
+
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.list.borrow().iter().any(|known| known.path == path)
     }
 
     pub(super) fn is_copy(&self) -> bool {

@@ -7,6 +7,7 @@ use serde::de::DeserializeSeed;
 use serde::{Deserialize, Deserializer};
 
 use super::bounded;
+use crate::container::cgroup_path::is_id;
 use crate::container::{Container, Files};
 
 /// The parts of `config.json` that identify the container.
@@ -80,15 +81,23 @@ impl Spec {
     }
 
     /// The directory of dockerd with all its containers, if dockerd made the container.
-    pub(super) fn directory_of_docker(&self, id: &str) -> Option<&str> {
-        let file = FILES.into_iter().find_map(|file| self.source(file))?;
-        let (directory, _) = file.split_once(&format!("/{id}/"))?;
-        directory.ends_with("/containers").then_some(directory)
+    pub(super) fn directory_of_docker(&self) -> Option<&str> {
+        FILES.into_iter().find_map(|file| directory_of_docker(file, self.source(file)?))
     }
 
     pub(super) fn hostname(&self) -> Option<String> {
         self.hostname.clone().filter(|name| !name.is_empty())
     }
+}
+
+/// The directory of dockerd with all its containers, from the source of a mount. A container that uses the network of
+/// another one has that one's files.
+#[must_use]
+pub(crate) fn directory_of_docker<'s>(target: &str, source: &'s str) -> Option<&'s str> {
+    let (state, name) = source.rsplit_once('/')?;
+    let (directory, id) = state.rsplit_once('/')?;
+    let is_file = FILES.contains(&target) && target.strip_prefix("/etc/") == Some(name);
+    (is_file && is_id(id) && directory.ends_with("/containers")).then_some(directory)
 }
 
 /// The init process of a container, with values that distinguish it from a later process with the same PID.

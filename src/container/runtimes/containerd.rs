@@ -153,7 +153,7 @@ impl Namespace {
     /// and if there is no state file.
     fn describe(&self, id: &str, spec: Option<Spec>, has_guest: bool) -> Option<Container> {
         if spec.is_none() && has_guest
-            || spec.as_ref().is_some_and(|spec| spec.directory_of_docker(id).is_some())
+            || spec.as_ref().is_some_and(|spec| spec.directory_of_docker().is_some())
         {
             return None;
         }

@@ -229,10 +229,19 @@ pub(crate) fn records(files: &Files) -> Vec<Record> {
     docker.roots(files).iter().flat_map(of_dir).collect()
 }
 
-/// All that the state files of a container say; its layers only if they are asked for.
+/// All that the state files of a container say; its layers only if they are asked for. Of a running one also if only its
+/// bundle knows the data root.
 pub(crate) fn details(docker: &Docker, files: &Files, id: &str, with_layers: bool) -> Vec<Details> {
     let of = |dir: &StateDir| dir.details(id, with_layers);
-    docker.roots(files).with(id).filter_map(of).collect()
+    let found: Vec<Details> = docker.roots(files).with(id).filter_map(of).collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let elsewhere = |bundles: &StateDir| {
+        let spec = Spec::read(&bundles.files, &format!("{}/{id}/config.json", bundles.directory))?;
+        of(&bundles.elsewhere(&spec)?)
+    };
+    docker.tasks(files).with(id).filter_map(elsewhere).collect()
 }
 
 /// The containers in whose state file the text occurs.
@@ -296,11 +305,10 @@ impl StateDir {
         let bundle = format!("{}/{id}", self.directory);
         let spec = Spec::read(&self.files, &format!("{bundle}/config.json"))?;
         let init = Init::from_file(&self.files, &format!("{bundle}/init.pid")).unwrap_or_default();
-        let containers = spec.directory_of_docker(id);
-        if containers.is_none() && !self.directory.ends_with(MOBY) {
+        if spec.directory_of_docker().is_none() && !self.directory.ends_with(MOBY) {
             return None; // of another client of containerd
         }
-        let named = containers.and_then(|directory| state_dir(&self.files, directory, self.owner)?.load(id));
+        let named = self.elsewhere(&spec).and_then(|containers| containers.load(id));
         let mut container = named.unwrap_or_else(|| Container {
             hostname: spec.hostname(),
             owner: self.owner,
@@ -308,6 +316,11 @@ impl StateDir {
         });
         init.store_in(&mut container);
         Some(container)
+    }
+
+    /// The directory that has the state of the container, by its bundle.
+    fn elsewhere(&self, spec: &Spec) -> Option<StateDir> {
+        state_dir(&self.files, spec.directory_of_docker()?, self.owner)
     }
 }
 

@@ -23,6 +23,7 @@ mod storage;
 
 pub(super) use apptainer::image_of_starter;
 pub(super) use bounded::Each;
+pub(super) use bundle::directory_of_docker;
 pub(super) use cri_state::records as cri_records;
 pub(super) use crio::records as crio_records;
 pub(super) use docker::records as docker_records;

@@ -71,13 +71,16 @@ fn what(node: &Node) -> Option<&'static str> {
     }
 }
 
-/// A block device that exists and is not one in memory, a loop device or a drive for removable media.
+/// A block device that exists, has a size, and is not one in memory or a drive for removable media. A loop device without
+/// a file has no size.
 fn is_disk(major: u64, minor: u64) -> bool {
-    const OTHERS: [&str; 6] = ["loop", "ram", "zram", "sr", "fd", "nbd"];
-    let Ok(link) = std::fs::read_link(format!("/sys/dev/block/{major}:{minor}")) else { return false };
+    const OTHERS: [&str; 4] = ["ram", "zram", "sr", "fd"];
+    let directory = format!("/sys/dev/block/{major}:{minor}");
+    let Ok(link) = std::fs::read_link(&directory) else { return false };
     let name = link.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    !OTHERS.contains(&stem)
+    let is_empty = std::fs::read(format!("{directory}/size")).is_ok_and(|size| size.trim_ascii() == b"0");
+    !OTHERS.contains(&stem) && !is_empty
 }
 
 enum Rules {

@@ -14,6 +14,7 @@ use super::finding::{Evidence, Finding, Severity};
 use super::report::{Report, is_part};
 use super::show::many;
 use super::sockets::RuntimeSockets;
+use super::unknown::Unknown;
 use crate::container::Runtime;
 use crate::container::world::{Subject, World};
 use crate::order;
@@ -83,23 +84,25 @@ pub(super) fn judge(
     if let Some(processes) = &report.processes {
         judge.processes(processes, report.limits.as_ref());
     }
-    let withheld: Vec<&str> = report
-        .unknown
-        .iter()
-        .map(|one| one.path.as_str())
-        .filter(|path| *path != "privileges.securebits")
-        .collect();
-    if !withheld.is_empty() {
-        let mut text = format!("{} not known", many(withheld.len() as u64, "value"));
-        let mut evidence = vec![("unknown", json!(withheld))];
-        if !report.undecided.is_empty() {
-            text += &format!("; not decided: {}", report.undecided.join(" "));
-            evidence.push(("findings", json!(report.undecided)));
-        }
-        judge.add("unknown", Severity::Note, text, evidence);
-    }
+    judge.found.extend(of_unknown(&report.unknown, &report.undecided));
     order::sort_by_key(&mut judge.found, |finding| std::cmp::Reverse(finding.severity));
     judge.found
+}
+
+/// What is withheld, in one note. Nothing shows the securebits of another process.
+pub(super) fn of_unknown(unknown: &[Unknown], undecided: &[&str]) -> Option<Finding> {
+    let paths = unknown.iter().map(|one| one.path.as_str());
+    let withheld: Vec<&str> = paths.filter(|path| *path != "privileges.securebits").collect();
+    if withheld.is_empty() {
+        return None;
+    }
+    let mut text = format!("{} not known", many(withheld.len() as u64, "value"));
+    let mut evidence = vec![("unknown", json!(withheld))];
+    if !undecided.is_empty() {
+        text += &format!("; not decided: {}", undecided.join(" "));
+        evidence.push(("findings", json!(undecided)));
+    }
+    Some(finding("unknown", Severity::Note, text, evidence))
 }
 
 fn rule(id: &str) -> Option<&'static Rule> {

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use serde::Serialize;
 
 use super::reader::{Own, Reader, percent, shown};
+use crate::applets::ctr_inspect::unknown::Unknowns;
 use crate::container::{Container, group_of, rfc3339};
 use crate::isolation::cgroup::chain::{Groups, Place, field};
 use crate::isolation::cgroup::kills;
@@ -104,10 +105,13 @@ impl Kill {
         }
     }
 
-    /// Those in the container's group that the log still has, the oldest first.
-    pub(in crate::applets::ctr_inspect) fn all_of(container: &Container) -> Vec<Kill> {
-        let all = kills::read_log().unwrap_or_default().into_iter().map(Kill::of_log);
-        all.filter(|kill| kill.is_of(container)).collect()
+    /// Those in the container's group that the log still has, the oldest first. None if the log cannot be read.
+    pub(in crate::applets::ctr_inspect) fn all_of(
+        container: &Container,
+        unknown: &Unknowns,
+    ) -> Option<Vec<Kill>> {
+        let all = read_log(unknown)?.into_iter().map(Kill::of_log);
+        Some(all.filter(|kill| kill.is_of(container)).collect())
     }
 
     /// Any user can make a group with the id of a container below an own one.
@@ -204,18 +208,7 @@ impl Reader<'_> {
                 groups.iter().filter_map(Place::oom_kills_here).reduce(|sum, kills| sum + kills);
         }
         let groups: Option<Vec<PathBuf>> = groups.map(|all| all.iter().map(Place::path).collect());
-        if self.unknown.is_copy() {
-            self.unknown.add("limits.memory.kills", "the copy has no log of the kernel");
-            return None;
-        }
-        let log = match kills::read_log() {
-            Err(Errno::EACCES | Errno::EPERM) => {
-                self.unknown
-                    .add("limits.memory.kills", "the log of the kernel is shown only with CAP_SYSLOG");
-                return None;
-            }
-            log => self.unknown.known("limits.memory.kills", log.map_err(std::io::Error::from))?,
-        };
+        let log = read_log(self.unknown)?;
         let path = place.path();
         let is_inside = |kill: &kills::Kill| is_concerned(kill, &path, groups.as_deref());
         let age = self.age();
@@ -283,6 +276,22 @@ impl Reader<'_> {
         let both = place.least(bounded).map(|least| least.value);
         let swap_limit = both.zip(limit).map(|(both, limit)| both.saturating_sub(limit));
         (swap.or_else(|| field(stat, "total_swap")), swap_limit)
+    }
+}
+
+/// All kills that the log has, or an entry in the list.
+fn read_log(unknown: &Unknowns) -> Option<Vec<kills::Kill>> {
+    let path = "limits.memory.kills";
+    if unknown.is_copy() {
+        unknown.add(path, "the copy has no log of the kernel");
+        return None;
+    }
+    match kills::read_log() {
+        Err(Errno::EACCES | Errno::EPERM) => {
+            unknown.add(path, "the log of the kernel is shown only with CAP_SYSLOG");
+            None
+        }
+        log => unknown.known(path, log.map_err(std::io::Error::from)),
     }
 }
 

@@ -17,7 +17,7 @@ impl Page<'_> {
             memory
                 .working_set
                 .and(memory.limit_by.as_deref())
-                .map(|by| self.by(by, limits, memory.limit_own == memory.limit)),
+                .map(|by| self.by(by, limits, (memory.limit_own, memory.limit), size)),
         );
         let split = [
             ("anon", memory.anon),
@@ -109,10 +109,20 @@ impl Page<'_> {
         }
     }
 
-    /// Who sets a limit.
-    pub(super) fn by(&self, by: &str, limits: &Limits, is_own: bool) -> String {
-        let own = limits.cgroup.paths.values().any(|path| path == by);
-        if own && is_own { "own limit".to_owned() } else { format!("limit of {}", short_path(by)) }
+    /// Who sets the limit: the container's own one, and the least.
+    pub(super) fn by<T: Copy + PartialEq>(
+        &self,
+        by: &str,
+        limits: &Limits,
+        (own, least): (Option<T>, Option<T>),
+        shown: impl Fn(T) -> String,
+    ) -> String {
+        let is_own = limits.cgroup.paths.values().any(|path| path == by);
+        let higher = own.filter(|_| own != least).map(|own| format!(" (own: {})", shown(own)));
+        match is_own && own == least {
+            true => "own limit".to_owned(),
+            false => format!("limit of {}{}", short_path(by), higher.unwrap_or_default()),
+        }
     }
 
     pub(super) fn cpu(&mut self, limits: &Limits) {
@@ -121,7 +131,7 @@ impl Page<'_> {
         match (cpu.quota, cpu.quota_by.as_deref()) {
             (Some(quota), Some(by)) => {
                 parts.push(format!("{} CPUs at most", decimal(quota)));
-                parts.push(self.by(by, limits, cpu.quota_own == cpu.quota));
+                parts.push(self.by(by, limits, (cpu.quota_own, cpu.quota), decimal));
             }
             _ if cpu.is_known => parts.push("no limit".to_owned()),
             _ => {}
@@ -164,7 +174,9 @@ impl Page<'_> {
             (Some(current), None) => parts.push(format!("{current}, no limit")),
             (None, _) => parts.push(many(limits.processes.count, "process")),
         }
-        parts.extend(pids.limit_by.as_deref().map(|by| self.by(by, limits, pids.limit_own == pids.limit)));
+        let limit = (pids.limit_own, pids.limit);
+        let by = pids.limit_by.as_deref();
+        parts.extend(by.map(|by| self.by(by, limits, limit, |number: u64| number.to_string())));
         parts.extend(pids.zombies.filter(|zombies| *zombies > 0).map(|zombies| many(zombies, "zombie")));
         parts.extend(
             pids.denied

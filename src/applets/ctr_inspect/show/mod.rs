@@ -12,6 +12,7 @@ use super::finding::{Finding, Severity};
 use super::namespaces::ORDER;
 use super::report::Report;
 use super::unknown::Unknown;
+use crate::container::details::ended;
 use crate::container::short;
 use crate::output::Out;
 use crate::output::style::Painter;
@@ -113,10 +114,9 @@ impl Page<'_> {
             parts.push(short(id).to_owned());
         }
         parts.extend(identity.image.clone());
-        let age = identity.age.map(|age| format!(" {}", ago(age))).unwrap_or_default();
         let since = if identity.finished.is_some() { " ago" } else { "" };
-        let code = identity.exit_code.map(|code| format!(" ({code})")).unwrap_or_default();
-        parts.push(format!("{}{code}{age}{since}", identity.status));
+        let age = identity.age.map(|age| format!(" {}{since}", ago(age))).unwrap_or_default();
+        parts.push(ended(identity.status, identity.exit_code, identity.oom_killed) + &age);
         let inside = identity.cpid.filter(|cpid| Some(*cpid) != identity.pid);
         let inside = inside.map(|cpid| format!(" ({cpid} inside)")).unwrap_or_default();
         parts.extend(identity.pid.map(|pid| format!("pid {pid}{inside}")));
@@ -125,11 +125,6 @@ impl Page<'_> {
         let first = self.painter.container(&label, &colour).into_owned();
         let rest: Vec<String> = parts.iter().map(|part| text::escape(part.as_bytes()).into_owned()).collect();
         self.flow(&first, text::width(&label), &rest, 2);
-        match &report.lack {
-            Some((words, true)) => self.line("ended", &[self.painter.alarm(words).into_owned()]),
-            Some((words, false)) => self.sentence("ended", &text::escape(words.as_bytes())),
-            None => {}
-        }
         if let Some(error) = &identity.error {
             self.sentence("error", &text::escape(error.as_bytes()));
         }
@@ -286,13 +281,12 @@ fn fitted(path: &str, room: usize) -> String {
     }
 }
 
-/// A few names, and how many more there are.
-fn few(names: &[String]) -> String {
+/// A few paths, and how many more there are.
+fn few(paths: &[String]) -> String {
     const MOST: usize = 4;
-    let mut text =
-        names.iter().take(MOST).map(|name| text::escape(name.as_bytes())).collect::<Vec<_>>().join(", ");
-    if names.len() > MOST {
-        _ = write!(text, " and {} more", names.len() - MOST);
+    let mut text = paths.iter().take(MOST).map(|path| short_path(path)).collect::<Vec<_>>().join(", ");
+    if paths.len() > MOST {
+        _ = write!(text, " and {} more", paths.len() - MOST);
     }
     text
 }

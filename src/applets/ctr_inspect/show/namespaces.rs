@@ -40,7 +40,7 @@ impl Page<'_> {
             }
         }
         for (with, kinds) in shared {
-            self.line("  shared", &[format!("{} with {with}", kinds.join(" "))]);
+            self.sentence("  shared", &format!("{} with {with}", kinds.join(" ")));
         }
         self.users(found);
         let is_own = found.kinds.get("uts").is_some_and(|uts| uts.host == Some(false));

@@ -49,9 +49,12 @@ impl Page<'_> {
             let program = holder.and_then(|one| one.command.as_deref()).map(program);
             program.map_or_else(|| safe(name), |program| format!("{} ({program})", safe(name)))
         };
-        let servers: Vec<String> = dns.servers.iter().map(server).collect();
-        if !servers.is_empty() {
-            self.line("  dns", &servers);
+        let mut parts: Vec<String> = dns.servers.iter().map(server).collect();
+        if !dns.search.is_empty() {
+            parts.push(format!("search {}", safe(&dns.search.join(" "))));
+        }
+        if !parts.is_empty() {
+            self.line("  dns", &parts);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::applets::ctr_ps::status::Status;
-use crate::container::details::{Ending, Port, may_be_first_killed};
+use crate::container::details::{self, Ending, Port};
 use crate::container::{Container, epoch, short};
 use crate::order;
 use crate::proc::clock;
@@ -70,19 +70,12 @@ pub(super) fn ago(time: &str) -> Option<String> {
     Some(format!("{} ago", clock::ago(age)))
 }
 
-/// `exited (3) 5m ago`, or `OOM-killed 5m ago`.
+/// `exited (3) 5m ago`. The status of a start that failed is in the column EXIT: docker ps shows it as created, too.
 pub(super) fn ended(status: Status, ending: Option<&Ending>) -> String {
-    let Some(ending) = ending else { return status.name().to_owned() };
-    let ago = ending.finished.as_deref().and_then(ago);
-    let parts = match ending.oom_killed {
-        Some(true) if !ending.restarts && may_be_first_killed(ending.exit_code) => {
-            [Some("OOM-killed".to_owned()), None, ago]
-        }
-        // The status of a start that failed is in the column EXIT: docker ps shows it as created, too.
-        _ if status == Status::Created => [Some(status.name().to_owned()), None, None],
-        _ => [Some(status.name().to_owned()), ending.exit_code.map(|code| format!("({code})")), ago],
-    };
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    let Some(ending) = ending.filter(|_| status != Status::Created) else { return status.name().to_owned() };
+    let words = details::ended(status.name(), ending.exit_code, ending.oom_killed);
+    let ago = ending.finished.as_deref().and_then(ago).map(|ago| format!(" {ago}"));
+    words + &ago.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -145,9 +138,9 @@ mod tests {
     #[test]
     fn ends() {
         let ending = |code, oom| Ending { exit_code: Some(code), oom_killed: Some(oom), ..Ending::default() };
-        assert_eq!(ended(Status::Exited, Some(&ending(137, true))), "OOM-killed");
+        assert_eq!(ended(Status::Exited, Some(&ending(137, true))), "OOM (137)");
         assert_eq!(ended(Status::Exited, Some(&ending(0, false))), "exited (0)");
-        assert_eq!(ended(Status::Exited, Some(&ending(0, true))), "exited (0)");
+        assert_eq!(ended(Status::Exited, Some(&ending(0, true))), "OOM (0)");
         assert_eq!(ended(Status::Stopped, None), "stopped");
         assert_eq!(ended(Status::Created, Some(&ending(128, false))), "created");
         let restarts = Ending { restarts: true, ..ending(2, true) };
