@@ -7,7 +7,7 @@ use serde_json::json;
 use super::finding::{Finding, Severity};
 use super::findings::finding;
 use super::identity::Identity;
-use super::limits::{HOUR, Kill};
+use super::limits::{HOUR, Kill, LOG};
 use super::show::short_path;
 use super::unknown::Unknowns;
 use crate::container::details::{Details, Ending};
@@ -22,6 +22,8 @@ pub(super) struct Lack {
     before: Option<u64>,
     /// Was the kill at the end, and did the container end by SIGKILL?
     is_at_end: bool,
+    /// How many seconds the container ran.
+    ran: Option<u64>,
     exit_code: Option<i64>,
     /// What notes it; None if only the log has it.
     noted_by: Option<&'static str>,
@@ -66,17 +68,23 @@ impl Lack {
         }
         let at = kill.as_ref().and_then(|kill| kill.at);
         let before = finished.zip(at).and_then(|(end, at)| u64::try_from(end - at).ok());
+        let ran = finished.zip(started).and_then(|(end, start)| u64::try_from(end - start).ok());
         let exit_code = ending.exit_code;
-        Some(Lack { kill, before, is_at_end: last.is_some(), exit_code, noted_by, is_log_known })
+        Some(Lack { kill, before, is_at_end: last.is_some(), ran, exit_code, noted_by, is_log_known })
     }
 
     pub(super) fn finding(&self, identity: &Identity) -> Finding {
-        let is_high = self.is_at_end && identity.age.is_some_and(|age| age < HOUR);
-        let severity = if is_high { Severity::High } else { Severity::Medium };
+        let severity = if self.is_recent(identity) { Severity::High } else { Severity::Medium };
         let mut evidence: Vec<_> =
             self.noted_by.iter().map(|_| ("identity.oom_killed", json!(true))).collect();
         evidence.extend(self.kill.iter().map(|kill| ("limits.memory.kills", json!(kill))));
         finding("oom-kill", severity, self.text(), evidence)
+    }
+
+    /// Without the log a kill is not older than the container.
+    fn is_recent(&self, identity: &Identity) -> bool {
+        let since_start = || identity.age.zip(self.ran).map(|(age, ran)| age.saturating_add(ran));
+        self.kill.as_ref().map_or_else(since_start, |kill| Some(kill.ago)).is_some_and(|ago| ago < HOUR)
     }
 
     fn text(&self) -> String {
@@ -99,10 +107,11 @@ impl Lack {
     }
 }
 
-/// Could the log, which cannot be read, have a kill that ended the container in the last hour?
-pub(super) fn may_be_high(identity: &Identity, unknown: &Unknowns) -> bool {
-    let may_be_recent = identity.age.is_none_or(|age| age < HOUR);
-    identity.exit_code == Some(KILLED) && may_be_recent && unknown.has("limits.memory.kills")
+/// Is it the log, which cannot be read, that would tell whether there was a kill in the last hour?
+pub(super) fn is_undecided(lack: Option<&Lack>, identity: &Identity, unknown: &Unknowns) -> bool {
+    unknown.has(LOG)
+        && identity.age.is_none_or(|age| age < HOUR)
+        && !lack.is_some_and(|lack| lack.is_recent(identity))
 }
 
 /// The name of an engine in a sentence.
@@ -121,13 +130,19 @@ mod tests {
 
     const START: i64 = 1_000_000_000;
 
+    /// Of a container that ran for 1,000 seconds.
+    const RAN: u64 = 1000;
+
     fn kill(pid: i32, at: i64) -> Kill {
         let limit_by = Some("/docker/x".to_owned());
         Kill { pid, comm: "tail".to_owned(), limit_by, at: Some(START + at), ..Kill::default() }
     }
 
-    /// Of a container that ran for 1,000 seconds.
-    fn judged(code: i64, is_noted: bool, kills: Option<Vec<Kill>>) -> Option<(Severity, String)> {
+    /// When it ended `age` seconds ago.
+    fn judged(code: i64, is_noted: bool, kills: Option<Vec<Kill>>, age: u64) -> Option<(Severity, String)> {
+        let ago =
+            |kill: &Kill| kill.at.and_then(|at| (age + RAN).checked_add_signed(START - at)).unwrap_or(0);
+        let kills = kills.map(|all| all.into_iter().map(|kill| Kill { ago: ago(&kill), ..kill }).collect());
         let ending = Ending {
             was_started: true,
             exit_code: Some(code),
@@ -137,31 +152,38 @@ mod tests {
             ..Ending::default()
         };
         let lack = Lack::judge("docker", &ending, kills)?;
-        let finding = lack.finding(&Identity { age: Some(9), ..Identity::default() });
+        let finding = lack.finding(&Identity { age: Some(age), ..Identity::default() });
         assert_eq!(finding.evidence.iter().any(|one| one.path == "identity.oom_killed"), is_noted);
         Some((finding.severity, finding.text))
     }
 
     /// The runtime can miss it: the limit of a group above is another group's event.
     #[test]
-    fn a_kill_at_the_end_is_high() {
+    fn a_kill_at_the_end_is_told_as_such() {
         for (at, is_noted) in [(998, true), (1000, false), (1002, true)] {
-            let found = judged(137, is_noted, Some(vec![kill(6, 10), kill(7, at), kill(8, 2000)]));
+            let kills = vec![kill(6, 10), kill(7, at), kill(8, 2000)];
             let text = "tail (pid 7) was killed for lack of memory by the limit of /docker/x, as the container ended (137)";
-            assert_eq!(found, Some((Severity::High, text.to_owned())), "{at}");
+            for (age, severity) in [(9, Severity::High), (4000, Severity::Medium)] {
+                let found = judged(137, is_noted, Some(kills.clone()), age);
+                assert_eq!(found, Some((severity, text.to_owned())), "{at}");
+            }
         }
     }
 
     /// `docker stop` ends one whose child was killed long before by SIGKILL too, and a shell ends by itself.
     #[test]
-    fn a_kill_before_the_end_is_medium() {
-        for (code, at, when) in [(137, 280, "12m"), (137, 997, "3s"), (5, 1000, "0s")] {
-            let found = judged(code, true, Some(vec![kill(6, -100), kill(7, at)]));
+    fn a_kill_before_the_end_is_told_with_its_time() {
+        for (code, at, when, severity) in [
+            (137, 280, "12m", Severity::Medium),
+            (137, 997, "3s", Severity::High),
+            (5, 1000, "0s", Severity::High),
+        ] {
+            let found = judged(code, true, Some(vec![kill(6, -100), kill(7, at)]), 3000);
             let text = format!(
                 "tail (pid 7) was killed for lack of memory by the limit of /docker/x, {when} before the container \
                  ended ({code})"
             );
-            assert_eq!(found, Some((Severity::Medium, text)));
+            assert_eq!(found, Some((severity, text)));
         }
     }
 
@@ -173,8 +195,11 @@ mod tests {
         for (kills, text) in
             [(None, noted), (Some(Vec::new()), lacks.as_str()), (Some(vec![kill(7, -100)]), lacks.as_str())]
         {
-            assert_eq!(judged(137, true, kills.clone()), Some((Severity::Medium, text.to_owned())));
-            assert_eq!(judged(137, false, kills), None);
+            for (age, severity) in [(9, Severity::High), (3000, Severity::Medium)] {
+                let found = judged(137, true, kills.clone(), age);
+                assert_eq!(found, Some((severity, text.to_owned())), "{age}");
+            }
+            assert_eq!(judged(137, false, kills, 9), None);
         }
     }
 }

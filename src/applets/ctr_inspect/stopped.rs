@@ -57,7 +57,8 @@ pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details)
     let unknown = Unknowns::of_stopped(world.proc);
     let identity = identity::of_stopped(world, details, &unknown);
     let lack = Lack::read(details, &unknown);
-    let undecided = if ending::may_be_high(&identity, &unknown) { vec!["oom-kill"] } else { Vec::new() };
+    let is_undecided = ending::is_undecided(lack.as_ref(), &identity, &unknown);
+    let undecided = if is_undecided { vec!["oom-kill"] } else { Vec::new() };
     let unknown = unknown.into_list();
     let findings = lack.iter().map(|lack| lack.finding(&identity));
     let findings = findings.chain(findings::of_unknown(&unknown, &undecided)).collect();

@@ -181,11 +181,10 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "oom-kill",
-        severity: "high if one was in the last hour, by the kernel's log or the age of the container, or if the count \
-                   grows; else medium; less if the group is not the container's alone; of a container that has ended high only \
-                   if the log has the kill at that time",
+        severity: "high if one was in the last hour, by the kernel's log or the start of the container, or if the count \
+                   grows; else medium; less if the group is not the container's alone",
         when: "the kernel killed a process of its control group for lack of memory since the group was made",
-        why: "the kernel killed a process, and the container may live on; what runtimes note does not say which process it was",
+        why: "a container can live on without the process that was killed; what runtimes note does not say which it was",
         remedy: "raise the limit that was reached, or find what takes the memory",
         needs: &["limits.memory"],
         of_host: true,

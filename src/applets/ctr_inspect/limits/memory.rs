@@ -127,6 +127,9 @@ impl Memory {
     }
 }
 
+/// What is unknown if the kernel's log cannot be read.
+pub(in crate::applets::ctr_inspect) const LOG: &str = "limits.memory.kills";
+
 /// In seconds: a kill since then is recent.
 pub(in crate::applets::ctr_inspect) const HOUR: u64 = 3600;
 
@@ -281,17 +284,16 @@ impl Reader<'_> {
 
 /// All kills that the log has, or an entry in the list.
 fn read_log(unknown: &Unknowns) -> Option<Vec<kills::Kill>> {
-    let path = "limits.memory.kills";
     if unknown.is_copy() {
-        unknown.add(path, "the copy has no log of the kernel");
+        unknown.add(LOG, "the copy has no log of the kernel");
         return None;
     }
     match kills::read_log() {
         Err(Errno::EACCES | Errno::EPERM) => {
-            unknown.add(path, "the log of the kernel is shown only with CAP_SYSLOG");
+            unknown.add(LOG, "the log of the kernel is shown only with CAP_SYSLOG");
             None
         }
-        log => unknown.known(path, log.map_err(std::io::Error::from)),
+        log => unknown.known(LOG, log.map_err(std::io::Error::from)),
     }
 }
 

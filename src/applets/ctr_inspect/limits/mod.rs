@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub(super) use cpu::Cpu;
 pub(super) use io::{Huge, Io};
-pub(super) use memory::{HOUR, Kill, Memory};
+pub(super) use memory::{HOUR, Kill, LOG, Memory};
 pub(super) use pressure::{Pressure, Pressures};
 pub(super) use reader::{Reader, percent};
 
