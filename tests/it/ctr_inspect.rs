@@ -343,6 +343,28 @@ fn a_container_that_the_caller_may_not_see_is_unknown() {
     assert!(text.starts_with("container unknown"), "{text}");
 }
 
+/// The links of own processes can be read, those of the host's first process not.
+#[test]
+fn a_user_sees_which_namespaces_of_an_own_process_are_the_hosts() {
+    let test = "a_user_sees_which_namespaces_of_an_own_process_are_the_hosts";
+    if !namespaces(test) || !there("setpriv") {
+        return skip(test, "needs namespaces and setpriv");
+    }
+    let user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    for (options, is_hosts) in [(&["-m", "-p", "-f", "-n"][..], false), (&["-p", "-f"], true)] {
+        let holder = Holder::new(&[options, &user].concat(), "");
+        let mut command = program(user[0]);
+        command.args(&user[1..]).arg(crate::common::binary());
+        let output = limited(command.args(["ctr-inspect", "-J", &holder.pid.to_string()]));
+        let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+        for kind in ["mnt", "net"] {
+            let found = &json["containers"][0]["namespaces"][kind];
+            assert!(found["inode"].is_number(), "{found}");
+            assert_eq!(found["host"], is_hosts, "{kind}: {found}");
+        }
+    }
+}
+
 #[test]
 fn findings_have_a_reason_and_a_remedy() {
     let test = "findings_have_a_reason_and_a_remedy";

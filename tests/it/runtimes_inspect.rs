@@ -201,7 +201,8 @@ fn limits_of_a_group_above(docker: &Docker<'_>) {
         }
     }
     let above = format!("/{}", name.0);
-    let flags = [&format!("--cgroup-parent={above}"), "--memory=512m", "--pids-limit=100"];
+    let flags =
+        [&format!("--cgroup-parent={above}"), "--memory=512m", "--pids-limit=100", "--dns-search=a.b"];
     let one = docker.run("above", &flags, WAITS);
     let found = one.settled();
     for path in ["limits.memory.limit_by", "limits.cpu.quota_by", "limits.pids.limit_by"] {
@@ -216,8 +217,9 @@ fn limits_of_a_group_above(docker: &Docker<'_>) {
     let stat = group_file(one.pid, "memory", "memory.stat");
     let kernels = stat.lines().find_map(|line| line.strip_prefix("hierarchical_memory_limit "));
     found.has("limits.memory.limit", kernels.expect("a line").parse::<u64>().expect("a number"));
-    let text = stdout(&limited(applet("ctr-inspect").args(["-s", "limits", &one.name])));
+    let text = stdout(&limited(applet("ctr-inspect").args(["-s", "limits,network", &one.name])));
     assert!(text.contains(&format!("limit of {above} (own: 512M)")), "{text}");
+    assert!(text.contains("search a.b"), "{text}");
 
     one.exec(&[], "dd if=/dev/zero of=/dev/null bs=128M || true");
     let found = one.reported();

@@ -74,13 +74,16 @@ fn what(node: &Node) -> Option<&'static str> {
 /// A block device that exists, has a size, and is not one in memory or a drive for removable media. A loop device without
 /// a file has no size.
 fn is_disk(major: u64, minor: u64) -> bool {
-    const OTHERS: [&str; 4] = ["ram", "zram", "sr", "fd"];
     let directory = format!("/sys/dev/block/{major}:{minor}");
     let Ok(link) = std::fs::read_link(&directory) else { return false };
-    let name = link.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    let is_empty = std::fs::read(format!("{directory}/size")).is_ok_and(|size| size.trim_ascii() == b"0");
-    !OTHERS.contains(&stem) && !is_empty
+    let name = link.file_name().unwrap_or_default().to_string_lossy();
+    let size = std::fs::read(format!("{directory}/size")).unwrap_or_default();
+    is_name_of_disk(&name) && size.trim_ascii() != b"0"
+}
+
+fn is_name_of_disk(name: &str) -> bool {
+    const OTHERS: [&str; 4] = ["ram", "zram", "sr", "fd"];
+    !OTHERS.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit()))
 }
 
 enum Rules {
@@ -158,6 +161,10 @@ mod tests {
         assert_eq!(what(&node(false, 1, 1)), Some("memory"));
         assert_eq!(what(&node(false, 10, 232)), Some("kvm"));
         assert_eq!(what(&node(false, 1, 3)), None);
-        assert_eq!(what(&node(true, 7, 0)), None);
+        for (name, is_disk) in
+            [("vda", true), ("nvme0n1p2", true), ("loop0", true), ("ram0", false), ("sr0", false)]
+        {
+            assert_eq!(is_name_of_disk(name), is_disk, "{name}");
+        }
     }
 }

@@ -324,6 +324,15 @@ mod tests {
     }
 
     #[test]
+    fn a_few_paths_stand_for_all() {
+        let paths: Vec<String> = (0..5).map(|at| format!("/{at}/{}", "ab".repeat(32))).collect();
+        let cut: Vec<String> = paths.iter().map(|path| short_path(path)).collect();
+        assert_eq!(few(&paths), format!("{} and 1 more", cut[..4].join(", ")));
+        assert_eq!(few(&paths[..1]), cut[0]);
+        assert!(cut[0].len() < paths[0].len());
+    }
+
+    #[test]
     fn long_paths_lose_their_middle() {
         let path = "/var/lib/containerd/snapshotter.v1.overlayfs/snapshots/12/fs";
         assert_eq!(fitted(path, path.len()), path);
