@@ -210,14 +210,15 @@ fn all_are_tagged(up: &Up, runtime: &str, facts: &impl Fn(&Row) -> Facts) {
     }
 }
 
-/// Without the monitors of containers, and without this process.
+/// This process and the monitors of containers are the host's. Those in another pid namespace are of another container.
 fn the_host_is_not_tagged(up: &Up) {
     let listing = processes();
     let minder = |record: &Value| {
         let command = record["command"].as_str().unwrap_or_default();
         let argv0 = command.split(' ').next().unwrap_or_default();
         let name = argv0.rsplit('/').next().unwrap_or_default();
-        name == "dockerd" || name == "conmon" || name.starts_with("containerd")
+        let monitors = name == "dockerd" || name == "conmon" || name.starts_with("containerd");
+        monitors && record["cpid"] == record["pid"]
     };
     let not_tagged = |record: &Value| {
         for key in ["runtime", "container", "id", "pod", "pod_namespace", "image"] {
