@@ -50,7 +50,7 @@ docs: ## write man/ and completions/ anew
 	cargo run --locked --quiet --example docs
 
 order: ## write start-order.ld anew: which functions a start runs (x86-64)
-	DEBUG=1 CARGO_TARGET_DIR=target/order ./build.sh
+	CARGO_PROFILE_RELEASE_STRIP=none CARGO_TARGET_DIR=target/order ./build.sh
 	cargo run --locked --quiet --example order target/order/release/ctrbox >target/start-order.ld
 	mv target/start-order.ld start-order.ld
 

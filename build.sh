@@ -45,6 +45,8 @@ case $target in *-gnu*) flag -C target-feature=+crt-static ;; esac
 # A position-independent executable relocates 19 pages of tables at its start, which costs as much as the start of
 # the program itself. SECURITY.md says what is lost without it.
 [ -n "${PIE:-}" ] || flag -C relocation-model=static
+# A name of this form says for which types a generic function was made, and start-order.ld needs that.
+flag -C symbol-mangling-version=v0
 
 # The linker of another machine: cargo's variable, else Debian's cross compiler, else rustc's own linker.
 machine=${target%%-*}
@@ -61,21 +63,21 @@ if [ -n "${DEBUG:-}" ]; then
     flag -C force-unwind-tables=yes
 else
     # A sixth of the binary would be tables for unwinding, which std brings along and a program that aborts on a
-    # panic never reads, and relocations in their long form. GNU ld 2.38 and newer can leave out both, and put the
-    # functions of a start together (`make order`).
+    # panic never reads, and relocations in their long form. GNU ld 2.38 and newer can leave out both, and put what a
+    # start touches together: functions (`make order`) and variables.
     case $target,$linker in
     *-musl,cc | *-musl,*-gcc)
         ld=$("$linker" -print-prog-name=ld)
         if "$ld" --help 2>/dev/null | grep -q pack-relative-relocs; then
             # rustc runs in this directory, so the path needs no directory's name, whatever blanks and commas that has.
-            flag -C link-arg=-Wl,-z,pack-relative-relocs,--no-eh-frame-hdr,-T,no-unwinding.ld,-T,start-order.ld
+            flag -C link-arg=-Wl,-z,pack-relative-relocs,--no-eh-frame-hdr,-T,no-unwinding.ld,-T,start-order.ld,-T,start-data.ld
         fi
         ;;
     esac
 fi
 # cargo does not know that the linker reads these files.
 built=$out/$target/release
-for script in no-unwinding.ld start-order.ld; do
+for script in no-unwinding.ld start-order.ld start-data.ld; do
     [ -z "$(find "$script" -newer "$built/ctrbox" 2>/dev/null)" ] || rm -f "$built/ctrbox" "$built"/deps/ctrbox-*
 done
 CARGO_ENCODED_RUSTFLAGS=$flags

@@ -165,9 +165,12 @@ unsafe impl GlobalAlloc for Allocator {
         if memory.first.resize(offset, layout.size(), size) {
             return old;
         }
+        // SAFETY: the caller keeps the rules of the trait: a layout of this size exists.
+        let larger = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         // SAFETY: as above.
-        let new = some(unsafe { memory.rest.malloc(size, layout.align()) });
-        // SAFETY: the old one is this long, the new one longer (`resize`), and dlmalloc's memory is not in `First`.
+        let rest = |memory: &mut Memory| some(unsafe { memory.rest.malloc(size, layout.align()) });
+        let new = memory.first.allocate(larger).unwrap_or_else(|| rest(&mut memory));
+        // SAFETY: the old one is this long, the new one longer (`resize`), and the two lie apart.
         unsafe { new.copy_from_nonoverlapping(old, layout.size()) };
         memory.first.free(offset, layout.size());
         new

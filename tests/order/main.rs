@@ -1,7 +1,7 @@
 //! `make order`: prints a linker script that puts the functions of a start next to each other.
 //!
-//! Single-steps a binary with symbols (`DEBUG=1`) through what ctrbox does most often and needs to be fast at, and
-//! lists the functions in the order of their first instruction. The list has no hashes, so it stays good when the
+//! Single-steps a binary with symbols through what ctrbox does most often and needs to be fast at, and
+//! lists the functions in the order of their first instruction. The list has no numbers of crates, so it stays good when the
 //! compiler or a dependency changes; a name that no longer exists does nothing.
 use std::collections::{BTreeMap, HashSet};
 use std::os::unix::process::CommandExt;
@@ -11,12 +11,14 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-/// `PID` is a process in namespaces of its own.
-const ONE_SHOTS: [&str; 11] = [
+/// `PID` is a process in namespaces of its own, also a user namespace; `OWN` is one in those of the caller.
+const ONE_SHOTS: [&str; 13] = [
     "unshare /bin/true",
     "unshare -n /bin/true",
     "unshare -Urm /bin/true",
     "unshare -fp --mount-proc /bin/true",
+    "nsenter -t OWN -n /bin/true",
+    "nsenter -t OWN -a /bin/true",
     "nsenter -t PID -n /bin/true",
     "nsenter -t PID -a /bin/true",
     "nsenter -t PID -U --preserve-credentials /bin/true",
@@ -26,10 +28,6 @@ const ONE_SHOTS: [&str; 11] = [
     "unshare --version",
 ];
 
-/// In bytes. A name without its hash may be that of many copies, of which a start runs one. Those that are larger in all
-/// follow after the others.
-const LARGE: u64 = 2048;
-
 fn main() {
     let binary = std::env::args().nth(1).expect("the path of a binary with symbols");
     let symbols = Symbols::of(&binary);
@@ -37,29 +35,28 @@ fn main() {
         .args(["unshare", "-Urmpinuf", "--kill-child", "sleep", "1000"])
         .spawn()
         .expect("a container");
-    let pid = container.id().to_string();
+    let (pid, own) = (container.id().to_string(), std::process::id().to_string());
     let mut list = Vec::new();
     let mut known = HashSet::new();
     for line in ONE_SHOTS {
-        let words: Vec<String> = line.split(' ').map(|word| word.replace("PID", &pid)).collect();
+        let words: Vec<String> =
+            line.split(' ').map(|word| word.replace("PID", &pid).replace("OWN", &own)).collect();
         for name in trace(&binary, &words, &symbols) {
-            let pattern = pattern(&name);
-            if known.insert(pattern.clone()) {
-                list.push(pattern);
+            if known.insert(name.clone()) {
+                list.push(name);
             }
         }
     }
     container.kill().expect("it ends");
     container.wait().expect("it ends");
 
-    list.sort_by_key(|pattern| symbols.copies(pattern)); // stable: else in the order of their first instruction
-
     println!(
         "/* The functions of a start, next to each other: fewer pages are touched. Written by `make order`. */"
     );
     println!("SECTIONS\n{{\n  .text.start : {{");
-    for pattern in list {
-        println!("    *({pattern})");
+    println!("    *crti.o(.fini) *crtn.o(.fini)"); // an exit calls it
+    for name in list {
+        println!("    {}", sections(&name));
     }
     println!("  }}\n}}\nINSERT BEFORE .text;");
 }
@@ -67,37 +64,46 @@ fn main() {
 /// The functions of the binary by their address.
 struct Symbols(BTreeMap<u64, Function>);
 
+/// One function can have several names; the section has one of them.
+#[derive(Default)]
 struct Function {
-    name: String,
+    names: Vec<String>,
     size: u64,
 }
+
+/// In bytes: of a function without a size, which is one in assembler.
+const SMALL: u64 = 256;
 
 impl Symbols {
     fn of(binary: &str) -> Symbols {
         let out = Command::new("nm").args(["-S", "--defined-only", binary]).output().expect("nm");
         let lines = String::from_utf8(out.stdout).expect("text");
-        let symbol = |line: &str| {
-            let mut words = line.split(' ');
-            let mut number = || u64::from_str_radix(words.next()?, 16).ok();
-            let (address, size) = (number()?, number()?);
-            let (kind, name) = (words.next()?, words.next()?);
-            "tTwW".contains(kind).then(|| (address, Function { name: name.to_owned(), size }))
-        };
-        Symbols(lines.lines().filter_map(symbol).collect())
-    }
-
-    /// Are there several functions of this pattern, and large ones?
-    fn copies(&self, wanted: &str) -> bool {
-        let all = self.0.values().filter(|function| pattern(&function.name) == wanted);
-        let (count, bytes) = all.fold((0, 0), |(count, bytes), function| (count + 1, bytes + function.size));
-        count > 1 && bytes > LARGE
+        let mut functions = BTreeMap::<u64, Function>::new();
+        for line in lines.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let (address, size, kind, name) = match words[..] {
+                [address, size, kind, name] => (address, number(size), kind, name),
+                [address, kind, name] => (address, SMALL, kind, name),
+                _ => continue,
+            };
+            if "tTwW".contains(kind) {
+                let function = functions.entry(number(address)).or_default();
+                function.names.push(name.to_owned());
+                function.size = function.size.max(size);
+            }
+        }
+        Symbols(functions)
     }
 
     /// None outside of the binary.
-    fn at(&self, address: u64) -> Option<&str> {
+    fn at(&self, address: u64) -> Option<&[String]> {
         let (from, function) = self.0.range(..=address).next_back()?;
-        (address < from + function.size).then_some(&function.name)
+        (address < from + function.size).then_some(&function.names)
     }
+}
+
+fn number(digits: &str) -> u64 {
+    u64::from_str_radix(digits, 16).expect("a hexadecimal number")
 }
 
 /// The functions that run, in order; children are followed, and other programs are not.
@@ -125,25 +131,64 @@ fn trace(binary: &str, words: &[String], symbols: &Symbols) -> Vec<String> {
             prepared = true;
         }
         let Ok(registers) = ptrace::getregs(stopped) else { continue };
-        let Some(name) = symbols.at(registers.rip) else {
+        let Some(function) = symbols.at(registers.rip) else {
             // The vdso, or another program: its instructions are not counted.
             _ = ptrace::step(stopped, None);
             continue;
         };
-        if known.insert(name.to_owned()) {
-            names.push(name.to_owned());
+        if known.insert(function[0].clone()) {
+            names.extend_from_slice(function);
         }
         _ = ptrace::step(stopped, None);
     }
     names
 }
 
-/// The section of a function, without what changes with the compiler.
-fn pattern(name: &str) -> String {
-    let hash = |at: usize| name[at + 3..].bytes().take(16).filter(u8::is_ascii_hexdigit).count() == 16;
-    let short = match name.rfind("17h").filter(|&at| hash(at)) {
-        Some(at) => format!("{}17h*", &name[..at]),
-        None => name.split(".llvm.").next().unwrap_or(name).to_owned(),
+/// The sections that can hold a function: those of the compiler, which puts functions that are rarely called elsewhere, and
+/// for a function of C the whole file, if it is in assembler.
+fn sections(name: &str) -> String {
+    let short = without_compiler(name);
+    let file = match name {
+        _ if name.starts_with("_R") || name.starts_with("_ZN") => String::new(),
+        "_start" => " *crt1.o(.text)".to_owned(),
+        _ => format!(" *:{name}.lo(.text)"),
     };
-    format!(".text.{short}")
+    format!("*(.text.{short} .text.unlikely.{short}){file}")
+}
+
+/// A name without what changes with the compiler: the hash at the end of a name of the old form, and the number of each crate
+/// (`Cs..._`) in one of the form v0, which says what a generic function was made for.
+fn without_compiler(name: &str) -> String {
+    let hash = |at: usize| name[at + 3..].bytes().take(16).filter(u8::is_ascii_hexdigit).count() == 16;
+    match name.rfind("17h").filter(|&at| hash(at)) {
+        Some(at) => format!("{}17h*", &name[..at]),
+        None if name.starts_with("_R") => without_crates(name.split(".llvm.").next().unwrap_or(name)),
+        None => name.to_owned(),
+    }
+}
+
+/// A number is up to eleven digits of base 62; less than eight are part of a name. At the end stands the crate that needed the
+/// function first, which other options of the compiler change.
+fn without_crates(name: &str) -> String {
+    let (mut short, mut rest) = (String::new(), name);
+    while let Some(at) = rest.find("Cs") {
+        let digits = rest[at + 2..].bytes().take_while(u8::is_ascii_alphanumeric).count();
+        let number = (8..=11).contains(&digits) && rest[at + 2 + digits..].starts_with('_');
+        short.push_str(&rest[..at + 2]);
+        rest = &rest[at + 2..];
+        if number {
+            short.push('*');
+            rest = &rest[digits..];
+            if is_one_name(&rest[1..]) {
+                return short;
+            }
+        }
+    }
+    short + rest
+}
+
+/// A number, and that many bytes.
+fn is_one_name(text: &str) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    text[..digits].parse() == Ok(text.len() - digits)
 }
