@@ -9,7 +9,7 @@ use super::rates::Row;
 use crate::order;
 use crate::output::lazy_table::Value;
 use crate::output::narrow::Narrow;
-use crate::output::size::size;
+use crate::output::size::{fixed, size};
 use crate::output::smartcols::{Align, Column, Json};
 use crate::text;
 
@@ -220,11 +220,29 @@ impl Cell {
             Cell::Rate(rate) => {
                 people(rate, |rate| if rate < 1.0 { "0".to_owned() } else { size(rate as u64) })
             }
-            Cell::Percent(percent) => people(percent, |percent| format!("{percent:.1}%")),
-            Cell::Fraction(number) => people(number, |number| format!("{number:.2}")),
+            Cell::Percent(percent) => people(percent, |percent| {
+                let mut text = String::with_capacity(8);
+                fixed(&mut text, percent, 1);
+                text.push('%');
+                text
+            }),
+            Cell::Fraction(number) => people(number, |number| {
+                let mut text = String::with_capacity(8);
+                fixed(&mut text, number, 2);
+                text
+            }),
             Cell::Three(all) => {
-                let one = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.0}"));
-                Value::owned(all.map(one).join("/"))
+                let mut text = String::with_capacity(12);
+                for (at, value) in all.into_iter().enumerate() {
+                    if at > 0 {
+                        text.push('/');
+                    }
+                    match value {
+                        Some(value) => fixed(&mut text, value, 0),
+                        None => text.push('-'),
+                    }
+                }
+                Value::owned(text)
             }
         }
     }
